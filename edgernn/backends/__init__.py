@@ -1,0 +1,52 @@
+"""Programs that execute a model, by name; each is imported only when it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Final
+
+from edgernn.backends.base import Backend
+from edgernn.errors import BackendUnavailable, EdgeRnnError
+
+#: name -> (module, factory, file suffix it opens). A factory takes (path: Path, **options).
+BACKENDS: Final[dict[str, tuple[str, str, str]]] = {
+    "reference": ("edgernn_firmware_sim.backend", "open_reference", ".edgernn"),
+    "tflite": ("edgernn.backends.tflite", "open_tflite", ".tflite"),
+    "onnx": ("edgernn.backends.onnx", "open_onnx", ".onnx"),
+}
+
+
+def open_backend(path: str | Path, backend: str = "auto", **options: object) -> Backend:
+    """Open a model file with the named backend.
+
+    Args:
+        path: .edgernn, .tflite or .onnx file.
+        backend: a key of `BACKENDS`, or "auto" to choose by the file's suffix.
+        options: passed to the backend (see the backend's module).
+
+    Raises:
+        BackendUnavailable: unknown backend, wrong kind of file, or a runtime that is not installed.
+    """
+    path = Path(path)
+    by_suffix = {suffix: name for name, (_, _, suffix) in BACKENDS.items()}
+    if backend == "auto":
+        if path.suffix not in by_suffix:
+            raise BackendUnavailable(
+                f"load: expected a file ending in {', '.join(sorted(by_suffix))}, got '{path.name}'."
+            )
+        backend = by_suffix[path.suffix]
+    if backend not in BACKENDS:
+        raise BackendUnavailable(
+            f"load: expected backend 'auto' or one of {', '.join(BACKENDS)}, got '{backend}'."
+        )
+    module, factory, suffix = BACKENDS[backend]
+    if path.suffix != suffix:
+        raise BackendUnavailable(
+            f"backend '{backend}': expected a {suffix} file, got '{path.name}'. "
+            f"Write one with: edgernn export MODEL.edgernn --to {suffix[1:]}"
+        )
+    if not path.is_file():
+        raise EdgeRnnError(f"load: expected an existing file, got '{path}'.")
+    opened: Backend = getattr(importlib.import_module(module), factory)(path, **options)
+    return opened

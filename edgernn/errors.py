@@ -1,0 +1,80 @@
+"""Everything edgernn raises on purpose.
+
+EdgeRnnError
+├── FormatError              an .edgernn, .tflite or .onnx file breaks its format
+├── ModelError               an integer model contradicts itself
+├── UnsupportedModelError    a Keras model uses something edgernn does not execute
+├── QuantizationError        a float model cannot become an integer model as asked
+│   ├── CalibrationError     the calibration streams are unusable
+│   └── OverflowRefused      an accumulator could overflow; carries the input that does it
+├── ShapeError               an array has the wrong shape or dtype (also a ValueError)
+├── ReadingError             a reading is not finite, or an integer code is out of range
+├── StateError               a state does not belong to this model
+├── BackendUnavailable       a runtime is not installed, or cannot run this file
+└── BackendMismatch          a runtime does not reproduce the file's golden vector
+
+Messages follow one grammar: "<owner>: expected <wanted>, got <value> (<where>). <cure>."
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class EdgeRnnError(Exception):
+    """Base class of every error edgernn raises on purpose."""
+
+
+class FormatError(EdgeRnnError):
+    """A file breaks its format; see FORMAT.md."""
+
+
+class ModelError(EdgeRnnError):
+    """An integer model contradicts itself (shapes, formats, bounds)."""
+
+
+class UnsupportedModelError(EdgeRnnError):
+    """A float model uses something edgernn does not execute.
+
+    Attributes:
+        reasons: every reason found, one sentence each, in layer order.
+    """
+
+    def __init__(self, reasons: Sequence[str]) -> None:
+        """Collect all reasons into one message."""
+        self.reasons = tuple(reasons)
+        count = len(self.reasons)
+        head = f"model: {count} reason{'s' if count != 1 else ''} why it cannot be read"
+        super().__init__("\n  - ".join([f"{head}:", *self.reasons]))
+
+
+class QuantizationError(EdgeRnnError):
+    """A float model cannot become an integer model as asked."""
+
+
+class CalibrationError(QuantizationError):
+    """The calibration streams are unusable (empty, not finite, wrong width)."""
+
+
+class OverflowRefused(QuantizationError):
+    """An accumulator could overflow; the message names the row and the input that does it."""
+
+
+class ShapeError(EdgeRnnError, ValueError):
+    """An array has the wrong shape or dtype."""
+
+
+class ReadingError(EdgeRnnError, ValueError):
+    """A reading is not finite, or an integer code is outside its format."""
+
+
+class StateError(EdgeRnnError, ValueError):
+    """A state does not belong to this model."""
+
+
+class BackendUnavailable(EdgeRnnError):
+    """A runtime is not installed, or cannot run this kind of file."""
+
+
+class BackendMismatch(EdgeRnnError):
+    """A runtime does not reproduce the golden vector stored in the file."""

@@ -1,0 +1,325 @@
+"""Layer records of the integer model (NUMERICS.md sections 6 to 8).
+
+Rows of stacked gates are in the order `i f g o` (LSTM) and `z r n` (GRU).
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from dataclasses import dataclass
+from typing import ClassVar
+
+from edgernn.affine import Affine, Affine8, Affine16, Source, records_equal
+from edgernn.errors import ModelError
+from edgernn.formats import CELL_EXPONENTS, RELU_EXPONENTS, UNIT, QFormat
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")
+
+
+class GateActivation(enum.Enum):
+    """Activation of LSTM and GRU gates."""
+
+    SIGMOID = "sigmoid"
+    HARD_SIGMOID = "hard_sigmoid"
+
+
+class CellActivation(enum.Enum):
+    """Activation of a SimpleRNN."""
+
+    TANH = "tanh"
+    RELU = "relu"
+
+
+class DenseActivation(enum.Enum):
+    """Activation of a Dense layer."""
+
+    LINEAR = "linear"
+    RELU = "relu"
+    TANH = "tanh"
+    SIGMOID = "sigmoid"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateSpec:
+    """One carried state vector: int16 [units], initial value 0.
+
+    Attributes:
+        name: ``<layer>.h`` or ``<layer>.c``.
+        units: length of the vector.
+        format: fixed-point format of the codes.
+    """
+
+    name: str
+    units: int
+    format: QFormat
+
+
+#: A product of clause 4.1: sources it may use, rows per unit.
+_Shape = dict[str, tuple[int, frozenset[tuple[Source, ...]]]]
+_XH = frozenset({(Source.XH,), (Source.X, Source.H)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Layer:
+    """What all layers share: a name, widths, affine maps by name."""
+
+    kind: ClassVar[str]
+    shape: ClassVar[_Shape]
+
+    name: str
+    inputs: int
+    units: int
+
+    def __post_init__(self) -> None:
+        """Check names, widths, sources and rows of all affine maps."""
+        if not _NAME.fullmatch(self.name):
+            raise ModelError(
+                f"layer name: expected 1..64 letters, digits, '_' or '-', got {self.name!r:.80}"
+            )
+        if self.inputs < 1 or self.units < 1:
+            raise ModelError(
+                f"{self.name}: expected inputs >= 1 and units >= 1, "
+                f"got inputs={self.inputs}, units={self.units}"
+            )
+        for name, affine in self.affines.items():
+            self._check_affine(name, affine)
+
+    def _check_affine(self, name: str, affine: Affine) -> None:
+        owner = f"{self.name}.{name}"
+        if not isinstance(affine, (Affine8, Affine16)):
+            raise ModelError(f"{owner}: expected an affine map, got {type(affine).__name__}")
+        blocks, allowed = self.shape[name]
+        sources = tuple(term.source for term in affine.terms)
+        if sources not in allowed:
+            wanted = " or ".join(sorted("+".join(s.value for s in a) for a in allowed))
+            got = "+".join(s.value for s in sources)
+            raise ModelError(f"{owner}: expected sources {wanted}, got {got}")
+        if affine.rows != blocks * self.units:
+            raise ModelError(f"{owner}: expected {blocks * self.units} rows, got {affine.rows}")
+        for term in affine.terms:
+            wanted_columns = self.columns(term.source)
+            if term.weights.shape[1] != wanted_columns:
+                raise ModelError(
+                    f"{owner}: expected {wanted_columns} columns for source "
+                    f"{term.source.value}, got {term.weights.shape[1]}"
+                )
+
+    def columns(self, source: Source) -> int:
+        """Number of operand codes a term with this source reads."""
+        return {
+            Source.X: self.inputs,
+            Source.H: self.units,
+            Source.RH: self.units,
+            Source.XH: self.inputs + self.units,
+        }[source]
+
+    @property
+    def affines(self) -> dict[str, Affine]:
+        """The affine maps of the layer by name, in the order they are stored."""
+        return {name: getattr(self, name) for name in self.shape}
+
+    @property
+    def states(self) -> tuple[StateSpec, ...]:
+        """The state vectors the layer carries."""
+        return ()
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of the matrix products of one step."""
+        return sum(t.weights.size for a in self.affines.values() for t in a.terms)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SimpleRNN(_Layer):
+    """h' = tanh or relu of one affine map (clause 7.1).
+
+    Attributes:
+        activation: tanh or relu.
+        state_exponent: fractional bits of a relu state; 15 for tanh.
+        gates: affine map, H rows.
+    """
+
+    kind: ClassVar[str] = "simple_rnn"
+    shape: ClassVar[_Shape] = {"gates": (1, _XH)}
+
+    activation: CellActivation
+    state_exponent: int
+    gates: Affine
+
+    def __post_init__(self) -> None:
+        """Check the state's format."""
+        _Layer.__post_init__(self)
+        allowed = (15,) if self.activation is CellActivation.TANH else RELU_EXPONENTS
+        if self.state_exponent not in allowed:
+            raise ModelError(
+                f"{self.name}.state_exponent: expected {min(allowed)}..{max(allowed)} for "
+                f"{self.activation.value}, got {self.state_exponent}"
+            )
+
+    __eq__ = records_equal
+    __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def states(self) -> tuple[StateSpec, ...]:
+        """One hidden state."""
+        form = QFormat(bits=16, frac_bits=self.state_exponent)
+        return (StateSpec(name=f"{self.name}.h", units=self.units, format=form),)
+
+    @property
+    def output_scale(self) -> float:
+        """Real value of one output code."""
+        return float(2.0**-self.state_exponent)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LSTM(_Layer):
+    """Long short-term memory without peepholes (clauses 7.2 to 7.4).
+
+    Attributes:
+        gate_activation: of i, f, o.
+        cell_exponent: fractional bits of the cell state c, 10..14.
+        gates: affine map, 4H rows in the order i f g o.
+    """
+
+    kind: ClassVar[str] = "lstm"
+    shape: ClassVar[_Shape] = {"gates": (4, _XH)}
+
+    gate_activation: GateActivation
+    cell_exponent: int
+    gates: Affine
+
+    def __post_init__(self) -> None:
+        """Check the cell state's format."""
+        _Layer.__post_init__(self)
+        if self.cell_exponent not in CELL_EXPONENTS:
+            raise ModelError(f"{self.name}.cell_exponent: expected 10..14, got {self.cell_exponent}")
+
+    __eq__ = records_equal
+    __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def states(self) -> tuple[StateSpec, ...]:
+        """Hidden state, then cell state."""
+        cell = QFormat(bits=16, frac_bits=self.cell_exponent)
+        return (
+            StateSpec(name=f"{self.name}.h", units=self.units, format=UNIT),
+            StateSpec(name=f"{self.name}.c", units=self.units, format=cell),
+        )
+
+    @property
+    def output_scale(self) -> float:
+        """Real value of one output code."""
+        return UNIT.scale
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _GRU(_Layer):
+    """What both GRUs share (clause 7.5)."""
+
+    gate_activation: GateActivation
+    zr: Affine
+
+    def __post_init__(self) -> None:
+        """Check that all maps share one shift (clause 7.8)."""
+        _Layer.__post_init__(self)
+        shifts = {a.shift for a in self.affines.values() if isinstance(a, Affine8)}
+        if len(shifts) > 1:
+            raise ModelError(f"{self.name}: expected one shift for all maps, got {sorted(shifts)}")
+
+    @property
+    def states(self) -> tuple[StateSpec, ...]:
+        """One hidden state."""
+        return (StateSpec(name=f"{self.name}.h", units=self.units, format=UNIT),)
+
+    @property
+    def output_scale(self) -> float:
+        """Real value of one output code."""
+        return UNIT.scale
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class GRUBefore(_GRU):
+    """GRU with the reset gate applied before the matrix product (clauses 7.5, 7.6).
+
+    Attributes:
+        gate_activation: of z, r.
+        zr: affine map, 2H rows.
+        n: affine map, H rows, over x and the reset hidden state.
+    """
+
+    kind: ClassVar[str] = "gru_before"
+    shape: ClassVar[_Shape] = {"zr": (2, _XH), "n": (1, frozenset({(Source.X, Source.RH)}))}
+
+    n: Affine
+
+    __eq__ = records_equal
+    __hash__ = None  # type: ignore[assignment]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class GRUAfter(_GRU):
+    """GRU with the reset gate applied after the matrix product (clauses 7.5, 7.7).
+
+    Attributes:
+        gate_activation: of z, r.
+        zr: affine map, 2H rows.
+        n_x: affine map, H rows, over x.
+        n_h: affine map, H rows, over h.
+    """
+
+    kind: ClassVar[str] = "gru_after"
+    shape: ClassVar[_Shape] = {
+        "zr": (2, _XH),
+        "n_x": (1, frozenset({(Source.X,)})),
+        "n_h": (1, frozenset({(Source.H,)})),
+    }
+
+    n_x: Affine
+    n_h: Affine
+
+    __eq__ = records_equal
+    __hash__ = None  # type: ignore[assignment]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Dense(_Layer):
+    """y = activation of one affine map (section 8).
+
+    Attributes:
+        activation: linear, relu, tanh or sigmoid.
+        output_scale: real value of one output code (relu and linear layers that feed another
+            layer; 2**-15 for tanh and sigmoid; the last layer's scales stand in `OutputSpec`).
+        out: affine map, U rows.
+    """
+
+    kind: ClassVar[str] = "dense"
+    shape: ClassVar[_Shape] = {"out": (1, frozenset({(Source.X,)}))}
+
+    activation: DenseActivation
+    output_scale: float
+    out: Affine
+
+    def __post_init__(self) -> None:
+        """Check the output scale."""
+        _Layer.__post_init__(self)
+        if not 0.0 < self.output_scale < float("inf"):
+            raise ModelError(
+                f"{self.name}.output_scale: expected a finite value > 0, got {self.output_scale}"
+            )
+        bounded = (DenseActivation.TANH, DenseActivation.SIGMOID)
+        if self.activation in bounded and self.output_scale != UNIT.scale:
+            raise ModelError(
+                f"{self.name}.output_scale: expected 2**-15 for {self.activation.value}, "
+                f"got {self.output_scale}"
+            )
+
+    __eq__ = records_equal
+    __hash__ = None  # type: ignore[assignment]
+
+
+Layer = SimpleRNN | LSTM | GRUBefore | GRUAfter | Dense
+#: Layer classes by the name they carry in files.
+LAYERS: dict[str, type[SimpleRNN | LSTM | GRUBefore | GRUAfter | Dense]] = {
+    cls.kind: cls for cls in (SimpleRNN, LSTM, GRUBefore, GRUAfter, Dense)
+}

@@ -1,0 +1,180 @@
+"""The integer model: one frozen, self-validating record that every program executes.
+
+The quantizer decides every number in it; writers and backends only carry it over.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgernn.affine import Affine, Affine8, Affine16, CodeRange, Source, records_equal
+from edgernn.errors import ModelError
+from edgernn.formats import Precision
+from edgernn.interface import InputSpec, Interface, OutputSpec
+from edgernn.layers import LAYERS, Dense, Layer, StateSpec
+
+MAX_RECURRENT_LAYERS = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """Where an integer model comes from.
+
+    Attributes:
+        float_model_sha256: hash of the float model's structure and weights (hex).
+        calibration_sha256: hash of the calibration streams (hex).
+        seeds: random seeds used, by purpose.
+        versions: (package, version) pairs.
+        settings: (name, value) pairs of the quantizer's settings.
+    """
+
+    float_model_sha256: str
+    calibration_sha256: str
+    seeds: tuple[tuple[str, int], ...] = ()
+    versions: tuple[tuple[str, str], ...] = ()
+    settings: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class IntegerModel:
+    """A quantized recurrent network (NUMERICS.md section 6).
+
+    Attributes:
+        name: model name.
+        precision: `w8a8` or `w8a16`.
+        layers: at least one of them recurrent.
+        input: input channels with their scales.
+        output: output channels with their scales.
+        provenance: where the numbers come from.
+
+    Raises:
+        ModelError: layers do not chain, precisions mix, or an accumulator could overflow.
+    """
+
+    name: str
+    precision: Precision
+    layers: tuple[Layer, ...]
+    input: InputSpec
+    output: OutputSpec
+    provenance: Provenance
+
+    def __post_init__(self) -> None:
+        """Validate the whole model."""
+        self._check_chain()
+        for index, layer in enumerate(self.layers):
+            for name, affine in layer.affines.items():
+                self._check_affine(index, name, affine)
+
+    __eq__ = records_equal
+    __hash__ = None  # type: ignore[assignment]
+
+    def _check_chain(self) -> None:
+        if not self.layers or not all(type(layer) in LAYERS.values() for layer in self.layers):
+            raise ModelError("model.layers: expected a tuple of layer records")
+        names = [layer.name for layer in self.layers]
+        if len(set(names)) != len(names):
+            raise ModelError(f"model.layers: expected distinct names, got {names}")
+        recurrent = sum(1 for layer in self.layers if layer.states)
+        if not 1 <= recurrent <= MAX_RECURRENT_LAYERS:
+            raise ModelError(
+                f"model.layers: expected 1..{MAX_RECURRENT_LAYERS} recurrent layers, got {recurrent}"
+            )
+        width = self.input.width
+        for layer in self.layers:
+            if layer.inputs != width:
+                raise ModelError(
+                    f"{layer.name}.inputs: expected {width} (width of what feeds it), "
+                    f"got {layer.inputs}"
+                )
+            width = layer.units
+        if self.output.width != width:
+            raise ModelError(f"model.output: expected {width} channels, got {self.output.width}")
+
+    def _check_affine(self, index: int, name: str, affine: Affine) -> None:
+        owner = f"{self.layers[index].name}.{name}"
+        wanted = Affine8 if self.precision is Precision.W8A8 else Affine16
+        if not isinstance(affine, wanted):
+            raise ModelError(
+                f"{owner}: expected {wanted.__name__} in {self.precision.value}, "
+                f"got {type(affine).__name__}"
+            )
+        unsafe = affine.unsafe_rows(self.operand_ranges(index))
+        if unsafe.size:
+            raise ModelError(
+                f"{owner}: expected accumulators within clause 4.4 or 5.5, "
+                f"got {unsafe.size} rows that can overflow (first: row {int(unsafe[0])})"
+            )
+
+    def operand_ranges(self, index: int) -> dict[Source, tuple[CodeRange, ...]]:
+        """Bounds of the operand codes each source can carry into layer ``index``."""
+        return operand_ranges(self.precision, index == 0, self.layers[index])
+
+    @property
+    def states(self) -> tuple[StateSpec, ...]:
+        """All carried vectors in layer order (clause 6.2)."""
+        return tuple(spec for layer in self.layers for spec in layer.states)
+
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of state one stream needs."""
+        return sum(2 * spec.units for spec in self.states)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one step."""
+        return sum(layer.macs for layer in self.layers)
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the model's .edgernn file (hex)."""
+        from edgernn.container import model_sha256
+
+        return model_sha256(self)
+
+    def interface(self) -> Interface:
+        """What a session must know about this model."""
+        return Interface(
+            name=self.name,
+            precision=self.precision,
+            input=self.input,
+            output=self.output,
+            states=self.states,
+            model_sha256=self.sha256,
+        )
+
+    def save(self, path: str | Path) -> Path:
+        """Write the model as one .edgernn file (FORMAT.md); same model, same bytes."""
+        from edgernn.container import save
+
+        return save(self, path)
+
+    @staticmethod
+    def load(path: str | Path) -> IntegerModel:
+        """Read an .edgernn file.
+
+        Raises:
+            FormatError: the file breaks FORMAT.md; the message names the defect.
+        """
+        from edgernn.container import load
+
+        return load(path)
+
+
+def operand_ranges(
+    precision: Precision, first: bool, layer: Layer
+) -> dict[Source, tuple[CodeRange, ...]]:
+    """Bounds of every operand column of a layer (clauses 2.3, 2.7).
+
+    Args:
+        precision: of the model.
+        first: the layer reads the model input.
+        layer: the layer.
+    """
+    inner = CodeRange(low=precision.operand_low, high=precision.operand_high)
+    outer = CodeRange(low=precision.input_low, high=precision.input_high)
+    x = ((outer if first else inner),) * layer.inputs
+    if isinstance(layer, Dense):
+        return {Source.X: x}
+    h = (inner,) * layer.units
+    return {Source.X: x, Source.H: h, Source.RH: h, Source.XH: x + h}

@@ -1,0 +1,83 @@
+"""Affine maps of NUMERICS.md sections 4 and 5 and the operand conversion of clause 2.7."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from edgernn.affine import Affine, Affine8, Affine16, Source
+from edgernn.formats import Precision
+from edgernn_firmware_sim.arithmetic import Int32, half_up, round_product, widen
+from edgernn_firmware_sim.events import Quiet
+
+#: Operand codes [B, N] by source.
+Operands = dict[Source, Int32]
+
+
+class AffineMap(Protocol):
+    """A callable affine map with its weights laid out for the matrix product."""
+
+    def __call__(self, operands: Operands, note: Quiet, name: str) -> Int32:
+        """Map operand codes [B, N] to int16 results [B, R]."""
+        ...
+
+
+def operand(precision: Precision, value: Int32, note: Quiet, name: str) -> Int32:
+    """Clause 2.7: the operand O(v) of an int16 value."""
+    if precision is Precision.W8A8:
+        return note.sat8(name, round_product(value, 8))
+    return round_product(value, 3) * np.int32(4)
+
+
+class AffineMap8:
+    """Section 4, `w8a8`."""
+
+    def __init__(self, affine: Affine8) -> None:
+        """Widen and transpose the weights once."""
+        self._terms = [
+            (t.source, np.ascontiguousarray(widen(t.weights).T), t.multiplier) for t in affine.terms
+        ]
+        self._bias = affine.bias
+        self._shift = affine.shift
+
+    def __call__(self, operands: Operands, note: Quiet, name: str) -> Int32:
+        """Clauses 4.2 and 4.3."""
+        u = self._bias
+        for source, weights, multiplier in self._terms:
+            u = u + (operands[source] @ weights) * multiplier
+        return note.sat16(name, half_up(u, self._shift))
+
+
+class AffineMap16:
+    """Section 5, `w8a16`."""
+
+    def __init__(self, affine: Affine16) -> None:
+        """Widen and transpose the weights once."""
+        self._terms = [
+            (t.source, np.ascontiguousarray(widen(t.weights).T), t.bias, t.shift, t.multiplier)
+            for t in affine.terms
+        ]
+
+    def __call__(self, operands: Operands, note: Quiet, name: str) -> Int32:
+        """Clauses 5.2 and 5.3."""
+        parts = []
+        for source, weights, bias, shift, multiplier in self._terms:
+            acc = (operands[source] @ weights) + bias
+            v = note.sat16(f"{name}.{source.value}", half_up(acc, shift))
+            parts.append(round_product(v * multiplier, 15))
+        if len(parts) == 1:
+            return note.see(name, parts[0])
+        return note.sat16(name, parts[0] + parts[1])
+
+
+def affine_map(affine: Affine) -> AffineMap:
+    """The executable form of an affine record."""
+    return AffineMap8(affine) if isinstance(affine, Affine8) else AffineMap16(affine)
+
+
+def joined(affines: dict[str, Affine]) -> bool:
+    """Whether any map reads the concatenation `xh`."""
+    return any(t.source is Source.XH for a in affines.values() for t in a.terms)
+
+

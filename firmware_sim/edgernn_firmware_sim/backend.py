@@ -1,0 +1,41 @@
+"""The reference as a backend of `edgernn.Session`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgernn.backends.base import State
+from edgernn.formats import Int16Array, OperandArray
+from edgernn.model import IntegerModel
+from edgernn_firmware_sim.reference import Reference
+
+
+class ReferenceBackend:
+    """Runs NUMERICS.md in NumPy; slow, needs nothing else."""
+
+    name = "reference"
+
+    def __init__(self, model: IntegerModel) -> None:
+        """Lay out the model's weights."""
+        self.interface = model.interface()
+        self._reference = Reference(model)
+
+    def step(self, q_x: OperandArray, state: State) -> tuple[Int16Array, State]:
+        """Advance one stream by one reading."""
+        return self._reference.step(q_x, state)
+
+    def run(self, q_xs: OperandArray, state: State) -> tuple[Int16Array, State]:
+        """Advance one stream by T readings."""
+        return self._reference.run(q_xs, state)
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+def open_reference(path: Path) -> ReferenceBackend:
+    """Open an .edgernn file.
+
+    Raises:
+        FormatError: the file breaks FORMAT.md.
+    """
+    return ReferenceBackend(IntegerModel.load(path))

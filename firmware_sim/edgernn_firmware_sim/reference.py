@@ -1,0 +1,130 @@
+"""The NumPy reference: runs an IntegerModel over B streams at once, clause by clause."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgernn.errors import ReadingError, ShapeError, StateError
+from edgernn.formats import Int16Array, OperandArray
+from edgernn.layers import StateSpec
+from edgernn.model import IntegerModel
+from edgernn_firmware_sim.arithmetic import Int32, widen
+from edgernn_firmware_sim.cells import STEPS
+from edgernn_firmware_sim.cells.context import CellContext
+from edgernn_firmware_sim.events import Quiet, Recorder
+
+#: int16 arrays [H] (one stream) or [B, H], in the order of `IntegerModel.states`.
+State = tuple[Int16Array, ...]
+
+
+class Reference:
+    """Executes NUMERICS.md for one model.
+
+    Args:
+        model: the integer model.
+        recorder: where saturations and ranges go (section 10); None records nothing.
+    """
+
+    def __init__(self, model: IntegerModel, recorder: Recorder | None = None) -> None:
+        """Lay out the weights of every layer."""
+        self.model = model
+        note: Quiet = Quiet() if recorder is None else recorder
+        self._layers = [
+            (STEPS[type(layer)], CellContext(layer, model.precision, note), len(layer.states))
+            for layer in model.layers
+        ]
+
+    def initial_state(self, batch: int | None = None) -> State:
+        """Zero state for one stream (``batch=None``) or for B streams (clause 6.2)."""
+        lead = () if batch is None else (batch,)
+        return tuple(np.zeros((*lead, spec.units), dtype=np.int16) for spec in self.model.states)
+
+    def step(self, q_x: OperandArray, state: State) -> tuple[Int16Array, State]:
+        """Advance one stream, q_x [I], or B streams, q_x [B, I], by one reading.
+
+        Returns:
+            int16 [O] or [B, O], and the new state; ``state`` is not modified.
+
+        Raises:
+            ShapeError: wrong width or dtype.
+            ReadingError: codes outside clause 2.3.
+            StateError: state of another model or another number of streams.
+        """
+        q_ys, new = self.run(np.asarray(q_x)[..., None, :], state)
+        return q_ys[..., 0, :], new
+
+    def run(
+        self,
+        q_xs: OperandArray,
+        state: State | None = None,
+        progress: Callable[[Iterable[int]], Iterable[int]] | None = None,
+    ) -> tuple[Int16Array, State]:
+        """Advance by T readings: q_xs [T, I] for one stream, [B, T, I] for B streams.
+
+        Returns:
+            int16 [T, O] or [B, T, O], and the new state.
+
+        Raises:
+            ShapeError, ReadingError, StateError: as `step`.
+        """
+        q_xs = check_codes(self.model, q_xs)
+        single = q_xs.ndim == 2
+        batch = None if single else q_xs.shape[0]
+        if state is None:
+            state = self.initial_state(batch)
+        check_state(self.model.states, state, batch)
+        streams = q_xs[None] if single else q_xs
+        wide = [widen(np.atleast_2d(s)) for s in state]
+        steps = streams.shape[1]
+        q_ys = np.empty((streams.shape[0], steps, self.model.output.width), dtype=np.int16)
+        for t in range(steps) if progress is None else progress(range(steps)):
+            q_ys[:, t] = self._step(widen(streams[:, t]), wide)
+        new = tuple(s.astype(np.int16) for s in wide)
+        return (q_ys[0], tuple(s[0] for s in new)) if single else (q_ys, new)
+
+    def _step(self, q_x: Int32, state: list[Int32]) -> Int32:
+        """One step of every layer on [B, I]; replaces the arrays in ``state``."""
+        position = 0
+        value = operand_codes = q_x
+        for index, (cell_step, context, count) in enumerate(self._layers):
+            if index:
+                operand_codes = context.operand(value, "operand_x")
+            value, new = cell_step(
+                context, operand_codes, tuple(state[position : position + count])
+            )
+            state[position : position + count] = new
+            position += count
+        return value
+
+
+def check_codes(model: IntegerModel, q_xs: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Refuse anything but operand codes [T, I] or [B, T, I] of the model's precision."""
+    q_xs = np.asarray(q_xs)
+    p = model.precision
+    if q_xs.ndim not in (2, 3) or q_xs.shape[-1] != model.input.width or q_xs.dtype != p.operand_dtype:
+        raise ShapeError(
+            f"reference: expected {p.operand_dtype.name} codes [T, {model.input.width}] or "
+            f"[B, T, {model.input.width}], got {q_xs.dtype.name} {list(q_xs.shape)}."
+        )
+    if p.input_step > 1 and (np.any(q_xs % p.input_step) or np.any(q_xs < p.input_low)):
+        raise ReadingError(
+            f"reference: expected codes that are multiples of {p.input_step} in "
+            f"[{p.input_low}, {p.input_high}] (clause 2.3). Use Interface.quantize to make them."
+        )
+    return q_xs
+
+
+def check_state(specs: tuple[StateSpec, ...], state: State, batch: int | None) -> None:
+    """Refuse a state that does not fit the model."""
+    wanted = [(*(() if batch is None else (batch,)), s.units) for s in specs]
+    got = [getattr(s, "shape", None) for s in state]
+    dtypes = {getattr(s, "dtype", None) for s in state} or {np.dtype(np.int16)}
+    if got != wanted or dtypes != {np.dtype(np.int16)}:
+        names = ", ".join(s.name for s in specs)
+        raise StateError(
+            f"reference: expected int16 states {names} of shapes {wanted}, got {got}."
+        )

@@ -1,0 +1,228 @@
+"""Random integer models built record by record, without a float model or the quantizer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgernn.affine import (
+    ACCUMULATOR_LIMIT_W8A8,
+    Affine,
+    Affine8,
+    Affine16,
+    CodeRange,
+    Source,
+    Term8,
+    Term16,
+)
+from edgernn.formats import OperandArray, Precision
+from edgernn.interface import InputSpec, OutputSpec
+from edgernn.layers import (
+    LSTM,
+    CellActivation,
+    Dense,
+    DenseActivation,
+    GateActivation,
+    GRUAfter,
+    GRUBefore,
+    Layer,
+    SimpleRNN,
+)
+from edgernn.model import IntegerModel, Provenance
+
+CELLS = ("simple_rnn", "simple_rnn_relu", "lstm", "gru_after", "gru_before")
+#: Reach of the pre-activations in real units: tame stays linear, hostile saturates every gate.
+REACH = {"tame": 3.0, "hostile": 60.0}
+
+
+def _term_shape(source: Source, inputs: int, units: int) -> int:
+    return {"x": inputs, "h": units, "rh": units, "xh": inputs + units}[source.value]
+
+
+def _affine8(
+    rng: np.random.Generator,
+    rows: int,
+    widths: list[tuple[Source, int]],
+    reach: float,
+    frac_bits: int,
+    shift: int,
+) -> Affine8:
+    target = reach * 2.0**frac_bits * 2.0**shift / len(widths)
+    terms = []
+    worst = np.zeros(rows)
+    for source, width in widths:
+        weights = rng.integers(-127, 128, (rows, width)).astype(np.int8)
+        bound = np.maximum(np.abs(weights.astype(np.int64)).sum(axis=1) * 128, 1)
+        spread = rng.uniform(0.5, 1.0, rows)
+        limit = (ACCUMULATOR_LIMIT_W8A8 * 0.4 / len(widths)) // bound
+        multiplier = np.minimum(np.ceil(spread * target * 4 / bound), limit).astype(np.int32)
+        terms.append(Term8(source=source, weights=weights, multiplier=multiplier))
+        worst += bound * multiplier
+    bias = rng.integers(-1, 2, rows) * rng.uniform(0, 0.05, rows) * worst
+    return Affine8(terms=tuple(terms), bias=bias.astype(np.int32), shift=shift)
+
+
+def _affine16(
+    rng: np.random.Generator,
+    rows: int,
+    widths: list[tuple[Source, int]],
+    reach: float,
+    frac_bits: int,
+    high: dict[Source, int],
+) -> Affine16:
+    terms = []
+    for source, width in widths:
+        weights = rng.integers(-127, 128, (rows, width)).astype(np.int8)
+        bound = np.maximum(np.abs(weights.astype(np.float64)).sum(axis=1) * high[source], 1.0)
+        ratio = reach * 2.0**frac_bits * 4 / len(widths) / bound
+        shift = np.clip(np.floor(-np.log2(ratio)), 3, 24).astype(np.int32)
+        multiplier = np.clip(ratio * 2.0**shift * 32768, 1, 32767).astype(np.int32)
+        bias = (rng.integers(-1000, 1000, rows) * 4 + 1).astype(np.int32)
+        terms.append(
+            Term16(
+                source=source, weights=weights, bias=bias, shift=shift, multiplier=multiplier
+            )
+        )
+    return Affine16(terms=tuple(terms))
+
+
+def random_layer(
+    rng: np.random.Generator,
+    kind: str,
+    name: str,
+    inputs: int,
+    units: int,
+    precision: Precision,
+    *,
+    common: bool = True,
+    reach: float = 3.0,
+    first: bool = True,
+    **options: Any,
+) -> Layer:
+    """One random layer; ``common`` uses the joint source `xh` where a layer allows it."""
+    inner, outer = precision.operand_high, -precision.input_low
+    x_high = outer if first else inner
+    high = {
+        Source.X: x_high, Source.H: inner, Source.RH: inner, Source.XH: max(x_high, inner)
+    }  # fmt: skip
+    shift = int(rng.integers(6, 12))
+
+    def affine(rows: int, *sources: Source, frac_bits: int = 10) -> Affine:
+        widths = [(s, _term_shape(s, inputs, units)) for s in sources]
+        if precision is Precision.W8A8:
+            return _affine8(rng, rows, widths, reach, frac_bits, shift)
+        return _affine16(rng, rows, widths, reach, frac_bits, high)
+
+    both = (Source.XH,) if common else (Source.X, Source.H)
+    base: dict[str, Any] = {"name": name, "inputs": inputs, "units": units}
+    gate = options.get("gate_activation", GateActivation.SIGMOID)
+    builders: dict[str, Callable[[], Layer]] = {
+        "simple_rnn": lambda: SimpleRNN(
+            **base, activation=CellActivation.TANH, state_exponent=15, gates=affine(units, *both)
+        ),
+        "simple_rnn_relu": lambda: SimpleRNN(
+            **base,
+            activation=CellActivation.RELU,
+            state_exponent=options.get("state_exponent", 11),
+            gates=affine(units, *both, frac_bits=options.get("state_exponent", 11)),
+        ),
+        "lstm": lambda: LSTM(
+            **base,
+            gate_activation=gate,
+            cell_exponent=options.get("cell_exponent", 12),
+            gates=affine(4 * units, *both),
+        ),
+        "gru_after": lambda: GRUAfter(
+            **base,
+            gate_activation=gate,
+            zr=affine(2 * units, *both),
+            n_x=affine(units, Source.X),
+            n_h=affine(units, Source.H),
+        ),
+        "gru_before": lambda: GRUBefore(
+            **base,
+            gate_activation=gate,
+            zr=affine(2 * units, *both),
+            n=affine(units, Source.X, Source.RH),
+        ),
+        "dense": lambda: Dense(
+            **base,
+            activation=options.get("activation", DenseActivation.LINEAR),
+            output_scale=2.0**-15
+            if options.get("activation") in (DenseActivation.TANH, DenseActivation.SIGMOID)
+            else 2.0**-10,
+            out=affine(units, Source.X),
+        ),
+    }
+    return builders[kind]()
+
+
+def random_model(
+    cell: str,
+    precision: Precision = Precision.W8A8,
+    *,
+    seed: int = 0,
+    inputs: int = 3,
+    units: int = 8,
+    outputs: int = 2,
+    stack: int = 1,
+    kind: str = "tame",
+    **options: Any,
+) -> IntegerModel:
+    """A random model: ``stack`` recurrent layers of one cell and a Dense (none if outputs=0)."""
+    rng = np.random.default_rng(seed)
+    layers: list[Layer] = []
+    width = inputs
+    for index in range(stack):
+        layers.append(
+            random_layer(
+                rng, cell, f"{cell}_{index}", width, units, precision,
+                reach=REACH[kind], first=index == 0, **options,
+            )
+        )  # fmt: skip
+        width = units
+    if outputs:
+        layers.append(random_layer(rng, "dense", "out", width, outputs, precision, first=False))
+        width = outputs
+    return IntegerModel(
+        name=f"{cell}-{kind}",
+        precision=precision,
+        layers=tuple(layers),
+        input=InputSpec(
+            names=tuple(f"x{i}" for i in range(inputs)),
+            units=("",) * inputs,
+            scale=np.full(inputs, 0.03125),
+            offset=np.linspace(-1, 1, inputs),
+        ),
+        output=OutputSpec(
+            names=tuple(f"y{i}" for i in range(width)),
+            units=("",) * width,
+            scale=np.full(width, 2.0**-10),
+            softmax=False,
+        ),
+        provenance=Provenance(
+            float_model_sha256="0" * 64, calibration_sha256="0" * 64, seeds=(("test", seed),)
+        ),
+    )
+
+
+def random_codes(
+    model: IntegerModel, steps: int, seed: int = 1, extremes: float = 0.05
+) -> OperandArray:
+    """Random operand codes [T, I], a share of them at the ends of the range."""
+    rng = np.random.default_rng(seed)
+    p = model.precision
+    shape = (steps, model.input.width)
+    low, high = p.input_low // p.input_step, p.input_high // p.input_step
+    codes = rng.normal(0, high / 3, shape).round().clip(low, high).astype(np.int64)
+    pick = rng.uniform(size=shape)
+    codes = np.where(pick < extremes / 2, low, np.where(pick > 1 - extremes / 2, high, codes))
+    result: npt.NDArray[Any] = (codes * p.input_step).astype(p.operand_dtype)
+    return result
+
+
+#: Full range of a source, for tests of bounds.
+FULL = CodeRange(low=-128, high=127)
