@@ -1,5 +1,49 @@
-"""edgernn: recurrent networks on small devices, one integer model, one answer."""
+"""edgernn: recurrent networks on small devices, one integer model, one answer.
+
+import edgernn
+
+with edgernn.load("model.tflite") as session:
+    for reading in sensor:
+        print(session.step(reading))
+"""
 
 from __future__ import annotations
 
+from edgernn.errors import (
+    BackendMismatch,
+    BackendUnavailable,
+    CalibrationError,
+    EdgeRnnError,
+    FormatError,
+    ModelError,
+    OverflowRefused,
+    QuantizationError,
+    ReadingError,
+    ShapeError,
+    StateError,
+    UnsupportedModelError,
+)
+from edgernn.loading import load
+from edgernn.model import IntegerModel
+from edgernn.session import Session
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "BackendMismatch",
+    "BackendUnavailable",
+    "CalibrationError",
+    "EdgeRnnError",
+    "FormatError",
+    "IntegerModel",
+    "ModelError",
+    "OverflowRefused",
+    "QuantizationError",
+    "ReadingError",
+    "Session",
+    "ShapeError",
+    "StateError",
+    "UnsupportedModelError",
+    "__version__",
+    "load",
+]

@@ -26,7 +26,16 @@ class EdgeRnnError(Exception):
 
 
 class FormatError(EdgeRnnError):
-    """A file breaks its format; see FORMAT.md."""
+    """A file breaks its format; see FORMAT.md.
+
+    Attributes:
+        defect: name of the broken rule (a `FormatDefect` value) for .edgernn files, else "".
+    """
+
+    def __init__(self, message: str = "", *, defect: str = "") -> None:
+        """Keep the name of the broken rule beside the message."""
+        super().__init__(message)
+        self.defect = defect
 
 
 class ModelError(EdgeRnnError):

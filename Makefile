@@ -1,0 +1,77 @@
+# `make` alone lists the targets; each makes the environment it needs.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help venv demo test test-device check golden bench wheel clean
+
+# The first interpreter of version $(1) that really runs; a pyenv shim may exist and not run.
+find_python = $(shell for p in python$(1) ~/.pyenv/versions/$(1).*/bin/python$(1); do \
+	if "$$p" -c '' 2>/dev/null; then command -v "$$p"; break; fi; done)
+PY311 := $(call find_python,3.11)
+PY313 := $(call find_python,3.13)
+PYTHON ?= $(or $(PY311),python3)
+
+# Create environment $(2) with interpreter $(1). Debian keeps the venv module in a package of its own.
+define create_venv
+@$(1) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit( \
+	"make venv: expected Python 3.11 or newer, got %d.%d. Install python3.11." % v[:2])'
+@test -x $(2)/bin/pip || $(1) -m venv --clear $(2) >/dev/null || { \
+	package=python$$($(1) -c 'import sys; print("%d.%d" % sys.version_info[:2])')-venv; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -q && apt-get install -y -q $$package && $(1) -m venv --clear $(2); \
+	else echo "The venv module is missing. Type: sudo apt-get install $$package" >&2; exit 1; fi; }
+endef
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+venv: .venv/.dev ## development environment in .venv, editable
+.venv/.demo .venv/.dev: .venv/.%: pyproject.toml
+	$(call create_venv,$(PYTHON),.venv)
+	.venv/bin/python -m pip install --disable-pip-version-check -e '.[$*]'
+	@touch .venv/.demo $@
+
+demo: .venv/.demo ## train, quantize, export and stream a forecaster; prints the table
+	.venv/bin/edgernn demo
+
+test: .venv/.dev test-device ## all tests, the long ones too, device floor first
+	.venv/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+check: .venv/.dev ## format, lint, types, import rules
+	.venv/bin/ruff format --check . && .venv/bin/ruff check .
+	.venv/bin/mypy && .venv/bin/lint-imports
+
+# Device environments hold the package, one TFLite runtime and pytest. Only files that carry the
+# `device` marker are collected: the others may import what is not there.
+DEVICE_RAN := $(strip $(if $(PY311),3.11) $(if $(PY313),3.13))
+DEVICE_MISSED := $(strip $(if $(PY311),,3.11) $(if $(PY313),,3.13))
+DEVICE_RUNS := $(DEVICE_RAN:%=.device-%)
+.PHONY: $(DEVICE_RUNS)
+
+test-device: $(DEVICE_RUNS) ## device floor: Python 3.11 with tflite-runtime, 3.13 with ai-edge-litert
+	@echo "Device floor: ran under Python $(or $(DEVICE_RAN),none); not found: $(or $(DEVICE_MISSED),none)."
+	@$(if $(PY311),:,[ -z "$${CI:-}" ] || { echo 'make test-device: expected python3.11 in CI, got none. Install it.' >&2; exit 1; })
+
+$(DEVICE_RUNS): .device-%: .venv-device-%/.stamp
+	@echo "Device floor, Python $*: $$($(<D)/bin/pip freeze | grep -iE '^(numpy|tflite|ai.edge)' | paste -sd ' ')"
+	files=$$(grep -rl 'mark\.device' tests --include='test_*.py'); $(<D)/bin/python -m pytest -q -m device $$files
+
+.venv-device-%/.stamp: pyproject.toml
+	$(call create_venv,$(call find_python,$*),$(@D))
+	$(@D)/bin/python -m pip install -q --disable-pip-version-check -e '.[tflite]' 'pytest>=8.2'
+	@touch $@
+
+golden: .venv/.dev ## rebuild the golden vectors
+	.venv/bin/python -m tests.golden.regenerate
+
+bench: .venv/.dev ## run every benchmark
+	for b in benchmarks/[!_]*.py; do .venv/bin/python -m "benchmarks.$$(basename "$$b" .py)"; done
+
+wheel: .venv/.dev ## build dist/*.whl and check its contents
+	rm -rf dist && .venv/bin/python -m build --wheel --no-isolation --outdir dist
+	.venv/bin/check-wheel-contents dist/*.whl
+
+clean: ## remove build outputs and caches, keep the environments
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -path './.venv*' -prune -o -name __pycache__ -type d -exec rm -rf {} +

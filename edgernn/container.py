@@ -1,0 +1,285 @@
+"""The .edgernn file: one integer model, one sequence of bytes (FORMAT.md).
+
+The layout is that of safetensors: header length, JSON header, data. The rule that makes the rest
+short: a file is valid if and only if writing the model it describes gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import secrets
+import stat
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from edgernn import strict_json
+from edgernn.container_schema import MAX_WIDTH, Tensors, from_parts, to_record, to_tensors
+from edgernn.errors import FormatError, ModelError
+from edgernn.format_defects import FormatDefect, format_error
+from edgernn.model import IntegerModel
+from edgernn.strict_json import Node
+
+SCHEMA_VERSION: Final = "1"
+#: No reader looks at more than this.
+MAX_FILE_BYTES: Final = 64 * 2**20
+MAX_HEADER_BYTES: Final = 2**20
+
+_LENGTH_BYTES: Final = 8
+_ALIGNMENT: Final = 8
+_METADATA: Final = "__metadata__"
+_DTYPES: Final[dict[str, np.dtype[Any]]] = {
+    "F64": np.dtype("<f8"),
+    "I32": np.dtype("<i4"),
+    "I8": np.dtype("i1"),
+}
+_DTYPE_NAMES: Final = {dtype: name for name, dtype in _DTYPES.items()}
+
+
+def to_bytes(model: IntegerModel) -> bytes:
+    """The bytes of the model's .edgernn file; equal models give equal bytes.
+
+    Raises:
+        FormatError: the model is larger than a file may be, or holds text that is none.
+    """
+    for layer in model.layers:
+        if max(layer.inputs, layer.units) > MAX_WIDTH:
+            raise format_error(
+                FormatDefect.BAD_RECORD,
+                layer.name,
+                expected=f"inputs and units <= {MAX_WIDTH}",
+                got=f"inputs={layer.inputs}, units={layer.units}",
+            )
+    entries: dict[str, Any] = {}
+    chunks: list[bytes] = []
+    end = 0
+    for name, tensor in sorted(to_tensors(model).items(), key=_file_order):
+        little = tensor.astype(tensor.dtype.newbyteorder("<"), copy=False)
+        begin, end = end, end + little.nbytes
+        entries[name] = {
+            "data_offsets": [begin, end],
+            "dtype": _DTYPE_NAMES[little.dtype],
+            "shape": list(little.shape),
+        }
+        chunks.append(little.tobytes())
+    record = strict_json.dumps(to_record(model)).decode("utf-8")
+    entries[_METADATA] = {"edgernn_schema": SCHEMA_VERSION, "model": record}
+    header = strict_json.dumps(entries)
+    header += b" " * (-len(header) % _ALIGNMENT)
+    _check_limit(FormatDefect.HEADER_TOO_LARGE, "header", len(header), MAX_HEADER_BYTES)
+    _check_limit(FormatDefect.FILE_TOO_LARGE, "file", len(header) + end, MAX_FILE_BYTES - 8)
+    return b"".join([len(header).to_bytes(_LENGTH_BYTES, "little"), header, *chunks])
+
+
+def _file_order(item: tuple[str, npt.NDArray[Any]]) -> tuple[int, str]:
+    # Widest elements first: every tensor is then aligned to its element size without padding.
+    name, tensor = item
+    return -tensor.itemsize, name
+
+
+def _check_limit(defect: FormatDefect, owner: str, size: int, limit: int) -> None:
+    if size > limit:
+        raise format_error(defect, owner, expected=f"at most {limit} bytes", got=str(size))
+
+
+def model_sha256(model: IntegerModel) -> str:
+    """SHA-256 of the model's .edgernn file, in hexadecimal."""
+    return hashlib.sha256(to_bytes(model)).hexdigest()
+
+
+def from_bytes(data: bytes) -> IntegerModel:
+    """The model an .edgernn file holds.
+
+    Args:
+        data: the whole file.
+
+    Raises:
+        FormatError: the bytes break FORMAT.md; ``defect`` names the broken rule.
+    """
+    _check_limit(FormatDefect.FILE_TOO_LARGE, "file", len(data), MAX_FILE_BYTES)
+    header, begin = _read_header(data)
+    record = _read_metadata(header)
+    tensors = _read_tensors(header, data, begin)
+    try:
+        model = from_parts(record, tensors)
+    except ModelError as error:
+        raise format_error(
+            FormatDefect.INVALID_MODEL,
+            "model",
+            expected="an integer model that proves its own bounds",
+            got=f"{error!s:.300}",
+        ) from error
+    _check_canonical(data, to_bytes(model))
+    return model
+
+
+def _read_header(data: bytes) -> tuple[Node, int]:
+    if len(data) < _LENGTH_BYTES:
+        raise format_error(
+            FormatDefect.TRUNCATED, "file", expected="at least 8 bytes", got=str(len(data))
+        )
+    length = int.from_bytes(data[:_LENGTH_BYTES], "little")
+    _check_limit(FormatDefect.HEADER_TOO_LARGE, "header", length, MAX_HEADER_BYTES)
+    begin = _LENGTH_BYTES + length
+    if begin > len(data):
+        raise format_error(
+            FormatDefect.TRUNCATED, "header", expected=f"{length} bytes", got=str(len(data) - 8)
+        )
+    header = strict_json.loads(data[_LENGTH_BYTES:begin], "header")
+    if type(header.value) is not dict:
+        raise header.refuse("an object")
+    return header, begin
+
+
+def _read_metadata(header: Node) -> Node:
+    metadata = header.value.get(_METADATA)
+    if type(metadata) is not dict or "edgernn_schema" not in metadata:
+        raise format_error(
+            FormatDefect.WRONG_SCHEMA,
+            "header",
+            expected="the key 'edgernn_schema' in '__metadata__'",
+            got="none",
+        )
+    version = metadata["edgernn_schema"]
+    if version != SCHEMA_VERSION:
+        raise format_error(
+            FormatDefect.UNKNOWN_SCHEMA_VERSION,
+            "header.edgernn_schema",
+            expected=repr(SCHEMA_VERSION),
+            got=f"{version!r:.40}",
+        )
+    parts = header.member(_METADATA).members("edgernn_schema", "model")
+    return strict_json.loads(parts["model"].text(), "model")
+
+
+def _read_tensors(header: Node, data: bytes, begin: int) -> Tensors:
+    """Check that the tensors tile the data section, then look at its bytes."""
+    layouts = {
+        name: _read_entry(Node(f"tensor {name!r:.60}", entry))
+        for name, entry in header.value.items()
+        if name != _METADATA
+    }
+    end = 0
+    for name, (_, _, low, high) in sorted(layouts.items(), key=lambda item: item[1][2:]):
+        if low != end:
+            raise format_error(
+                FormatDefect.BAD_OFFSETS,
+                f"tensor {name!r:.60}",
+                expected=f"data from byte {end}, where the tensor before it ends",
+                got=f"from byte {low}",
+            )
+        end = high
+    held = len(data) - begin
+    if held != end:
+        defect = FormatDefect.TRUNCATED if held < end else FormatDefect.TRAILING_BYTES
+        raise format_error(defect, "data", expected=f"{end} bytes", got=str(held))
+    return {
+        name: np.frombuffer(data, dtype, math.prod(shape), begin + low)
+        .reshape(shape)
+        .astype(dtype.newbyteorder("="), copy=False)
+        for name, (dtype, shape, low, _) in layouts.items()
+    }
+
+
+def _read_entry(entry: Node) -> tuple[np.dtype[Any], tuple[int, ...], int, int]:
+    parts = entry.members("data_offsets", "dtype", "shape")
+    code = parts["dtype"].text()
+    if code not in _DTYPES:
+        raise format_error(
+            FormatDefect.UNKNOWN_DTYPE, entry.owner, expected="F64, I32 or I8", got=f"{code!r:.20}"
+        )
+    shape = tuple(size.integer(1, MAX_FILE_BYTES) for size in parts["shape"].items(1, 2))
+    low, high = (offset.integer(0, MAX_FILE_BYTES) for offset in parts["data_offsets"].items(2, 2))
+    size = math.prod(shape) * _DTYPES[code].itemsize
+    if high - low != size:
+        raise format_error(
+            FormatDefect.BAD_OFFSETS,
+            entry.owner,
+            expected=f"{size} bytes for {code} of shape {shape}",
+            got=f"data_offsets [{low}, {high}]",
+        )
+    return _DTYPES[code], shape, low, high
+
+
+def _check_canonical(data: bytes, wanted: bytes) -> None:
+    if data == wanted:
+        return
+    shorter = min(len(data), len(wanted))
+    ours = np.frombuffer(wanted, np.uint8, shorter)
+    differing = np.flatnonzero(np.frombuffer(data, np.uint8, shorter) != ours)
+    where = int(differing[0]) if differing.size else shorter
+    raise format_error(
+        FormatDefect.NOT_CANONICAL,
+        "file",
+        expected="the bytes edgernn writes for this model",
+        got="another spelling of the same model",
+        where=f"first difference at byte {where}",
+    )
+
+
+def save(model: IntegerModel, path: str | Path) -> Path:
+    """Write the model as one .edgernn file, whole or not at all.
+
+    Args:
+        model: what to write.
+        path: where; a file of this name is replaced.
+
+    Returns:
+        The path written.
+
+    Raises:
+        FormatError: the model does not fit the format; nothing was written.
+        OSError: the file could not be written; a file of this name is left as it was.
+    """
+    data = to_bytes(model)
+    from_bytes(data)  # never leave a file behind that `load` would refuse
+    target = Path(path)
+    draft = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
+    try:
+        with draft.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+    return target
+
+
+def load(path: str | Path) -> IntegerModel:
+    """Read an .edgernn file.
+
+    Raises:
+        FormatError: no readable file is there, or it breaks FORMAT.md; ``defect`` names the rule.
+    """
+    try:
+        return from_bytes(_read_file(Path(path)))
+    except FormatError as error:
+        raise FormatError(f"{path}: {error}", defect=error.defect) from error
+
+
+def _read_file(path: Path) -> bytes:
+    """All bytes of a regular file, at most one more than a valid file has."""
+    try:
+        # Non-blocking: opening a named pipe would otherwise wait for a writer, perhaps for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                kind = stat.filemode(status.st_mode)
+                raise format_error(
+                    FormatDefect.NOT_A_FILE, "file", expected="a regular file", got=f"mode {kind}"
+                )
+            _check_limit(FormatDefect.FILE_TOO_LARGE, "file", status.st_size, MAX_FILE_BYTES)
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                return file.read(MAX_FILE_BYTES + 1)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise format_error(
+            FormatDefect.NOT_A_FILE, "file", expected="a readable file", got=f"{error.strerror}"
+        ) from error

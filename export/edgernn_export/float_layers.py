@@ -1,0 +1,223 @@
+"""Layer records of the float model (see `float_model`).
+
+Weights are float64, C-contiguous and read-only; rows are output units. Gate order is fixed here
+and nowhere else: `i f g o` (LSTM) and `z r n` (GRU), the row blocks of stacked matrices.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from edgernn.affine import records_equal
+from edgernn.errors import ShapeError, UnsupportedModelError
+from edgernn.formats import FloatArray
+
+LSTM_GATES = ("i", "f", "g", "o")
+GRU_GATES = ("z", "r", "n")
+RNN_ACTIVATIONS = ("tanh", "relu")
+GATE_ACTIVATIONS = ("sigmoid", "hard_sigmoid")
+DENSE_ACTIVATIONS = ("linear", "relu", "tanh", "sigmoid")
+
+
+def _freeze(record: Any, name: str, ndim: int) -> None:
+    """Replace a weight by a checked, read-only float64 copy."""
+    array = np.array(getattr(record, name), dtype=np.float64, order="C", copy=True)
+    owner = f"{record.name}.{name}"
+    if array.ndim != ndim or array.size == 0:
+        raise ShapeError(f"{owner}: expected {ndim} non-empty axes, got shape {array.shape}")
+    if not np.all(np.isfinite(array)):
+        bad = int(np.count_nonzero(~np.isfinite(array)))
+        raise UnsupportedModelError(
+            [f"{owner}: expected finite weights, got {bad} NaN or infinite. Train again."]
+        )
+    array.flags.writeable = False
+    object.__setattr__(record, name, array)
+
+
+def check_choice(owner: str, value: str, allowed: tuple[str, ...]) -> None:
+    """Refuse a value outside a closed choice."""
+    if value not in allowed:
+        raise UnsupportedModelError([f"{owner}: expected {' or '.join(allowed)}, got {value!r}"])
+
+
+def _check_shape(owner: str, array: FloatArray, shape: tuple[int, ...]) -> None:
+    if array.shape != shape:
+        raise ShapeError(f"{owner}: expected shape {shape}, got {array.shape}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _FloatLayer:
+    """What all layers share.
+
+    Attributes:
+        name: layer name.
+        kernel: [G*H, I], input weights of all gates.
+        bias: [G*H].
+        use_bias: False when the layer has no bias of its own; the bias is then all zero.
+    """
+
+    kind: ClassVar[str]
+    gates: ClassVar[tuple[str, ...]] = ("",)
+
+    name: str
+    kernel: FloatArray
+    bias: FloatArray
+    use_bias: bool = True
+
+    def __post_init__(self) -> None:
+        """Freeze and check the weights."""
+        _freeze(self, "kernel", 2)
+        _freeze(self, "bias", 1)
+        if self.kernel.shape[0] % len(self.gates):
+            raise ShapeError(
+                f"{self.name}.kernel: expected a multiple of {len(self.gates)} rows, "
+                f"got {self.kernel.shape[0]}"
+            )
+        _check_shape(f"{self.name}.bias", self.bias, (self.kernel.shape[0],))
+        if not self.use_bias and np.any(self.bias):
+            raise ShapeError(f"{self.name}.bias: expected all zero with use_bias=False")
+
+    @property
+    def units(self) -> int:
+        """Output width H."""
+        return int(self.kernel.shape[0]) // len(self.gates)
+
+    @property
+    def inputs(self) -> int:
+        """Input width I."""
+        return int(self.kernel.shape[1])
+
+    @property
+    def parameters(self) -> int:
+        """Trainable values, counted as Keras counts them."""
+        return int(self.kernel.size) + (int(self.bias.size) if self.use_bias else 0)
+
+    __eq__ = records_equal
+    __hash__ = None  # type: ignore[assignment]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _FloatRecurrent(_FloatLayer):
+    """A layer with state.
+
+    Attributes:
+        recurrent: [G*H, H], weights of the carried state.
+    """
+
+    recurrent: FloatArray
+
+    def __post_init__(self) -> None:
+        """Freeze and check the recurrent weights."""
+        _FloatLayer.__post_init__(self)
+        _freeze(self, "recurrent", 2)
+        wanted = (self.kernel.shape[0], self.units)
+        _check_shape(f"{self.name}.recurrent", self.recurrent, wanted)
+
+    @property
+    def parameters(self) -> int:
+        """Trainable values, counted as Keras counts them."""
+        size = int(self.kernel.size) + int(self.recurrent.size)
+        return size + (int(self.bias.size) if self.use_bias else 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FloatSimpleRNN(_FloatRecurrent):
+    """h' = activation(W x + U h + b) (Elman 1990).
+
+    Attributes:
+        activation: "tanh" or "relu".
+    """
+
+    kind: ClassVar[str] = "simple_rnn"
+
+    activation: str = "tanh"
+
+    def __post_init__(self) -> None:
+        """Check the activation."""
+        _FloatRecurrent.__post_init__(self)
+        check_choice(f"{self.name}.activation", self.activation, RNN_ACTIVATIONS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FloatLSTM(_FloatRecurrent):
+    """c' = f*c + i*g, h' = o*tanh(c') (Hochreiter and Schmidhuber 1997, Gers et al. 2000).
+
+    Attributes:
+        recurrent_activation: of i, f, o: "sigmoid" or "hard_sigmoid" (clip(x/6 + 0.5, 0, 1)).
+    """
+
+    kind: ClassVar[str] = "lstm"
+    gates: ClassVar[tuple[str, ...]] = LSTM_GATES
+
+    recurrent_activation: str = "sigmoid"
+
+    def __post_init__(self) -> None:
+        """Check the gate activation."""
+        _FloatRecurrent.__post_init__(self)
+        owner = f"{self.name}.recurrent_activation"
+        check_choice(owner, self.recurrent_activation, GATE_ACTIVATIONS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FloatGRU(_FloatRecurrent):
+    """h' = z*h + (1-z)*n (Cho et al. 2014).
+
+    ``reset_after``: n = tanh(W x + b + r*(U h + b_r)); otherwise n = tanh(W x + U (r*h) + b).
+
+    Attributes:
+        recurrent_bias: [3H], added to U h; all zero unless ``reset_after``.
+        reset_after: where the reset gate is applied.
+        recurrent_activation: of z, r: "sigmoid" or "hard_sigmoid" (clip(x/6 + 0.5, 0, 1)).
+    """
+
+    kind: ClassVar[str] = "gru"
+    gates: ClassVar[tuple[str, ...]] = GRU_GATES
+
+    recurrent_bias: FloatArray
+    reset_after: bool
+    recurrent_activation: str = "sigmoid"
+
+    def __post_init__(self) -> None:
+        """Check the second bias and the gate activation."""
+        _FloatRecurrent.__post_init__(self)
+        _freeze(self, "recurrent_bias", 1)
+        _check_shape(f"{self.name}.recurrent_bias", self.recurrent_bias, self.bias.shape)
+        if not (self.reset_after and self.use_bias) and np.any(self.recurrent_bias):
+            raise ShapeError(
+                f"{self.name}.recurrent_bias: expected all zero unless reset_after and use_bias"
+            )
+        owner = f"{self.name}.recurrent_activation"
+        check_choice(owner, self.recurrent_activation, GATE_ACTIVATIONS)
+
+    @property
+    def parameters(self) -> int:
+        """Trainable values, counted as Keras counts them."""
+        second = int(self.recurrent_bias.size) if self.use_bias and self.reset_after else 0
+        size = int(self.kernel.size) + int(self.recurrent.size) + second
+        return size + (int(self.bias.size) if self.use_bias else 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FloatDense(_FloatLayer):
+    """y = activation(W x + b).
+
+    Attributes:
+        activation: "linear", "relu", "tanh" or "sigmoid".
+    """
+
+    kind: ClassVar[str] = "dense"
+
+    activation: str = "linear"
+
+    def __post_init__(self) -> None:
+        """Check the activation."""
+        _FloatLayer.__post_init__(self)
+        check_choice(f"{self.name}.activation", self.activation, DENSE_ACTIVATIONS)
+
+
+FloatRecurrent = FloatSimpleRNN | FloatLSTM | FloatGRU
+FloatLayer = FloatRecurrent | FloatDense
+RECURRENT = (FloatSimpleRNN, FloatLSTM, FloatGRU)

@@ -1,0 +1,101 @@
+"""Dense, TimeDistributed(Dense), and activations as layers of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from edgernn_export.float_model import FloatDense
+from edgernn_export.keras_reader.config import (
+    activation_name,
+    check_activation,
+    check_config,
+    finite,
+    weight,
+)
+from edgernn_export.keras_reader.parts import (
+    ActivationPart,
+    Context,
+    DensePart,
+    Part,
+    UnknownPart,
+)
+from edgernn_export.preflight import owner_of
+
+_ALLOWED = ("linear", "relu", "tanh", "sigmoid", "softmax")
+
+
+def read_dense(layer: Any, context: Context) -> tuple[Part, ...]:
+    """Read Dense; a softmax becomes a part of its own."""
+    unknown = (UnknownPart(owner=owner_of(layer), recurrent=False),)
+    free = ("units", "activation", "use_bias")
+    good = check_config(layer, layer.get_config(), context, free=free)
+    good = check_activation(layer, "activation", layer.activation, _ALLOWED, context) and good
+    if not good:
+        return unknown
+    kernel = weight(layer.kernel)
+    bias = weight(layer.bias) if layer.use_bias else np.zeros(kernel.shape[1])
+    if not finite(layer, context, kernel=kernel, bias=bias):
+        return unknown
+    activation = activation_name(layer.activation)
+    dense = DensePart(
+        owner=owner_of(layer),
+        layer=FloatDense(
+            name=layer.name,
+            kernel=kernel.T,
+            bias=bias,
+            use_bias=bool(layer.use_bias),
+            activation="linear" if activation == "softmax" else activation,
+        ),
+    )
+    if activation == "softmax":
+        return dense, ActivationPart(owner=owner_of(layer), activation="softmax")
+    return (dense,)
+
+
+def read_time_distributed(layer: Any, context: Context) -> tuple[Part, ...]:
+    """Read TimeDistributed(Dense): the same as Dense, which acts on the last axis anyway."""
+    import keras
+
+    good = check_config(layer, layer.get_config(), context, free=("layer",))
+    if type(layer.layer) is not keras.layers.Dense:
+        context.findings.add(
+            owner_of(layer),
+            "TimeDistributed(Dense)",
+            f"TimeDistributed around {owner_of(layer.layer)}",
+            "Apply the inner layer without TimeDistributed, or use a Dense layer.",
+        )
+        good = False
+    if not good:
+        return (UnknownPart(owner=owner_of(layer), recurrent=False),)
+    return read_dense(layer.layer, context)
+
+
+def read_activation(layer: Any, context: Context) -> tuple[Part, ...]:
+    """Read Activation; linear is nothing at all."""
+    good = check_config(layer, layer.get_config(), context, free=("activation",))
+    good = check_activation(layer, "activation", layer.activation, _ALLOWED, context) and good
+    return _activation(layer, activation_name(layer.activation), good)
+
+
+def read_relu(layer: Any, context: Context) -> tuple[Part, ...]:
+    """Read ReLU without bends."""
+    fixed = {"max_value": (None,), "negative_slope": (0.0,), "threshold": (0.0,)}
+    good = check_config(layer, layer.get_config(), context, fixed=fixed)
+    return _activation(layer, "relu", good)
+
+
+def read_softmax(layer: Any, context: Context) -> tuple[Part, ...]:
+    """Read Softmax over the features."""
+    fixed = {"axis": (-1, 2)}
+    good = check_config(layer, layer.get_config(), context, fixed=fixed)
+    return _activation(layer, "softmax", good)
+
+
+def _activation(layer: Any, activation: str, good: bool) -> tuple[Part, ...]:
+    if not good:
+        return (UnknownPart(owner=owner_of(layer), recurrent=False),)
+    if activation == "linear":
+        return ()
+    return (ActivationPart(owner=owner_of(layer), activation=activation),)

@@ -1,0 +1,91 @@
+"""Normalization, Rescaling and BatchNormalization: y = gain * x + offset per feature."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from edgernn.formats import FloatArray
+from edgernn_export.keras_reader.config import check_config, finite, weight
+from edgernn_export.keras_reader.parts import Context, Part, ScalePart, UnknownPart
+from edgernn_export.preflight import owner_of
+
+_LAST_AXIS = "Normalize each feature by itself: the last axis."
+
+
+def read_normalization(layer: Any, context: Context) -> tuple[Part, ...]:
+    """Read Normalization: (x - mean) / max(sqrt(variance), epsilon), or its inverse."""
+    import keras
+
+    good = check_config(
+        layer,
+        layer.get_config(),
+        context,
+        free=("invert", "mean", "variance"),
+        fixed={"axis": ((-1,), -1, (2,), 2, None, ())},
+        cures={"axis": _LAST_AXIS},
+    )
+    if not good:
+        return _unknown(layer)
+    mean = weight(layer.mean).reshape(-1)
+    deviation = np.maximum(np.sqrt(weight(layer.variance).reshape(-1)), keras.config.epsilon())
+    if layer.invert:
+        return _scale(layer, context, deviation, mean)
+    return _scale(layer, context, 1.0 / deviation, -mean / deviation)
+
+
+def read_rescaling(layer: Any, context: Context) -> tuple[Part, ...]:
+    """Read Rescaling: scale * x + offset."""
+    if not check_config(layer, layer.get_config(), context, free=("scale", "offset")):
+        return _unknown(layer)
+    gain, offset = weight(layer.scale), weight(layer.offset)
+    if gain.ndim > 1 or offset.ndim > 1:
+        context.findings.add(
+            owner_of(layer),
+            "scale and offset as scalars or one value per feature",
+            f"shapes {gain.shape} and {offset.shape}",
+            "Rescale each feature by itself.",
+        )
+        return _unknown(layer)
+    return _scale(layer, context, gain, offset)
+
+
+def read_batch_normalization(layer: Any, context: Context) -> tuple[Part, ...]:
+    """Read BatchNormalization with its moving statistics, as inference uses them."""
+    good = check_config(
+        layer,
+        layer.get_config(),
+        context,
+        free=(
+            "momentum",
+            "epsilon",
+            "center",
+            "scale",
+            "synchronized",
+            "renorm_clipping",
+            "renorm_momentum",
+        ),
+        fixed={"axis": (-1, 2), "renorm": (False,)},
+        cures={"axis": _LAST_AXIS, "renorm": "Train without batch renormalization."},
+    )
+    if not good:
+        return _unknown(layer)
+    mean, variance = weight(layer.moving_mean), weight(layer.moving_variance)
+    gain = 1.0 / np.sqrt(variance + float(layer.epsilon))
+    if layer.scale:
+        gain = gain * weight(layer.gamma)
+    offset = -mean * gain
+    if layer.center:
+        offset = offset + weight(layer.beta)
+    return _scale(layer, context, gain, offset)
+
+
+def _scale(layer: Any, context: Context, gain: FloatArray, offset: FloatArray) -> tuple[Part, ...]:
+    if not finite(layer, context, scale=gain, offset=offset):
+        return _unknown(layer)
+    return (ScalePart(owner=owner_of(layer), gain=gain, offset=offset),)
+
+
+def _unknown(layer: Any) -> tuple[Part, ...]:
+    return (UnknownPart(owner=owner_of(layer), recurrent=False),)

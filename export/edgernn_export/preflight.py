@@ -1,0 +1,39 @@
+"""Collect every reason why a model cannot be read, then refuse once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from edgernn.errors import UnsupportedModelError
+
+
+def owner_of(layer: Any) -> str:
+    """How a reason names a Keras layer or operation: 'name' (Type)."""
+    return f"{getattr(layer, 'name', '?')!r} ({type(layer).__name__})"
+
+
+@dataclass(slots=True, kw_only=True)
+class Findings:
+    """Reasons found so far, in the order of the layers.
+
+    Attributes:
+        reasons: one sentence each; no sentence twice.
+    """
+
+    reasons: list[str] = field(default_factory=list)
+
+    def add(self, owner: str, wanted: str, got: str, cure: str) -> None:
+        """Note one reason: what was wanted, what was found, what helps."""
+        reason = f"{owner}: expected {wanted}, got {got}. {cure}"
+        if reason not in self.reasons:
+            self.reasons.append(reason)
+
+    def refuse(self) -> None:
+        """Raise all reasons at once.
+
+        Raises:
+            UnsupportedModelError: at least one reason was found.
+        """
+        if self.reasons:
+            raise UnsupportedModelError(self.reasons)

@@ -1,0 +1,223 @@
+"""Post-training quantization: a float model and representative streams in, an integer model out."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import numpy as np
+
+import edgernn
+from edgernn.affine import CodeRange
+from edgernn.errors import QuantizationError
+from edgernn.formats import FloatArray, Precision
+from edgernn.interface import InputSpec, OutputSpec
+from edgernn.layers import Layer
+from edgernn.model import IntegerModel, Provenance
+from edgernn_export.calibrate import Calibration, calibrate
+from edgernn_export.float_model import FloatDense, FloatModel
+from edgernn_export.float_run import Progress
+from edgernn_export.layer_quantizers import (
+    Feed,
+    Plan,
+    Task,
+    dense_output_scale,
+    layer_names,
+    quantize_layer,
+)
+from edgernn_export.ranges import RangeMethod, input_range
+from edgernn_export.streams import as_streams, streams_sha256
+
+OPERAND_SCALES: Final = ("auto", "common", "separate")
+#: Calibrations longer than this show a progress bar.
+_PROGRESS_STEPS = 2000
+
+
+def quantize(
+    source: Any,
+    calibration: Any,
+    precision: str | Precision = "w8a8",
+    *,
+    range_method: str | RangeMethod = "minmax",
+    operand_scales: str = "auto",
+    common_loss_db: float = 0.5,
+    input_names: Sequence[str] | None = None,
+    input_units: Sequence[str] | None = None,
+    output_names: Sequence[str] | None = None,
+    output_units: Sequence[str] | None = None,
+    name: str | None = None,
+    seeds: Sequence[tuple[str, int]] = (),
+    progress: bool = True,
+) -> IntegerModel:
+    """Quantize a trained network to integers.
+
+    Args:
+        source: a `keras.Model`, a path Keras can load, or a `FloatModel`.
+        calibration: representative real streams, [T, I], [B, T, I] or a list of [T_i, I], in
+            physical units. Each stream is run from the zero state, its state carried to its end.
+        precision: "w8a8" or "w8a16".
+        range_method: "minmax", "percentile" or "mse", for inputs, states and outputs.
+        operand_scales: "common" gives each gate row one weight scale for input and state (one
+            matrix product), "separate" one each, "auto" takes the common one where it costs at most
+            ``common_loss_db`` of weight error.
+        common_loss_db: see ``operand_scales``.
+        input_names: channel names; default those of the model.
+        input_units: physical units of the channels.
+        output_names: names of the outputs.
+        output_units: physical units of the outputs.
+        name: model name; default that of the float model.
+        seeds: (purpose, seed) pairs for the provenance.
+        progress: show a progress bar on stderr when calibration is long.
+
+    Returns:
+        The integer model, proven free of overflow.
+
+    Raises:
+        UnsupportedModelError: the network uses something edgernn does not execute.
+        CalibrationError: the streams are empty, not finite or of the wrong width.
+        QuantizationError: an unknown precision, range method or scale choice.
+        OverflowRefused: an accumulator could overflow.
+    """
+    plan = _plan(precision, range_method, operand_scales, common_loss_db)
+    model = _float_model(
+        source,
+        input_names=input_names,
+        input_units=input_units,
+        output_names=output_names,
+        output_units=output_units,
+    )
+    blocks = as_streams(calibration, model.inputs)
+    with _progress_bar(blocks, progress) as bar:
+        statistics = calibrate(model, blocks, bar)
+    input_spec = _input_spec(model, statistics, plan)
+    layers, output_scale = _layers(model, statistics, plan, input_spec)
+    return IntegerModel(
+        name=name or model.name,
+        precision=plan.precision,
+        layers=layers,
+        input=input_spec,
+        output=OutputSpec(
+            names=tuple(model.output_names),
+            units=tuple(model.output_units),
+            scale=output_scale,
+            softmax=model.final_activation == "softmax",
+        ),
+        provenance=Provenance(
+            float_model_sha256=model.sha256,
+            calibration_sha256=streams_sha256(blocks),
+            seeds=tuple(seeds),
+            versions=(("edgernn", edgernn.__version__), ("numpy", np.__version__)),
+            settings=(
+                ("range_method", plan.method.value),
+                ("operand_scales", plan.operand_scales),
+                ("common_loss_db", repr(plan.common_loss_db)),
+            ),
+        ),
+    )
+
+
+def _plan(
+    precision: str | Precision, method: str | RangeMethod, scales: str, loss_db: float
+) -> Plan:
+    def choose(owner: str, value: Any, kind: Any) -> Any:
+        try:
+            return kind(value)
+        except ValueError:
+            wanted = ", ".join(repr(member.value) for member in kind)
+            raise QuantizationError(
+                f"quantize {owner}: expected one of {wanted}, got {value!r}."
+            ) from None
+
+    if scales not in OPERAND_SCALES:
+        raise QuantizationError(
+            f"quantize operand_scales: expected one of {', '.join(map(repr, OPERAND_SCALES))}, "
+            f"got {scales!r}."
+        )
+    return Plan(
+        precision=choose("precision", precision, Precision),
+        method=choose("range_method", method, RangeMethod),
+        operand_scales=scales,
+        common_loss_db=loss_db,
+    )
+
+
+def _float_model(source: Any, **labels: Sequence[str] | None) -> FloatModel:
+    if isinstance(source, FloatModel):
+        given: dict[str, Any] = {k: tuple(v) for k, v in labels.items() if v is not None}
+        return dataclasses.replace(source, **given) if given else source
+    from edgernn_export.keras_reader import read_keras
+
+    return read_keras(source, **labels)
+
+
+def _input_spec(model: FloatModel, statistics: Calibration, plan: Plan) -> InputSpec:
+    levels = plan.precision.input_high
+    low, high = input_range(statistics[0, "x"], plan.method, levels)
+    return InputSpec(
+        names=tuple(model.input_names),
+        units=tuple(model.input_units),
+        scale=(high - low) / 2 / levels,
+        offset=(low + high) / 2,
+    )
+
+
+def _layers(
+    model: FloatModel, statistics: Calibration, plan: Plan, input_spec: InputSpec
+) -> tuple[tuple[Layer, ...], FloatArray]:
+    """All integer layers and the real scale per output channel."""
+    precision = plan.precision
+    feed = Feed(
+        scale=np.array(input_spec.scale),
+        offset=np.array(input_spec.offset),
+        code_range=CodeRange(low=precision.input_low, high=precision.input_high),
+    )
+    made: list[Layer] = []
+    output_scale: FloatArray = np.empty(0)
+    names = layer_names(model.layers)
+    for index, layer in enumerate(model.layers):
+        last = index == len(model.layers) - 1
+        task = Task(
+            name=names[index],
+            index=index,
+            last=last,
+            per_row_output=last and model.final_activation != "softmax",
+            feed=feed,
+            plan=plan,
+            calibration=statistics,
+        )
+        integer = quantize_layer(task, layer)
+        made.append(integer)
+        if last:
+            output_scale = (
+                dense_output_scale(task, layer)
+                if isinstance(layer, FloatDense)
+                else np.full(layer.units, integer.output_scale)
+            )
+        feed = Feed(
+            scale=np.full(layer.units, integer.output_scale * precision.operand_ratio),
+            offset=np.zeros(layer.units),
+            code_range=CodeRange(low=precision.operand_low, high=precision.operand_high),
+        )
+    return tuple(made), output_scale
+
+
+@contextmanager
+def _progress_bar(blocks: Sequence[FloatArray], wanted: bool) -> Iterator[Progress | None]:
+    """A tqdm bar over all calibration steps, where there are many."""
+    total = sum(block.shape[1] for block in blocks)
+    if not wanted or total < _PROGRESS_STEPS:
+        yield None
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=total, desc="calibrating", unit=" steps", file=sys.stderr, leave=False) as bar:
+
+        def advance(_done: int) -> None:
+            bar.update(1)
+
+        yield advance
+
+

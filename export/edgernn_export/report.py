@@ -1,0 +1,209 @@
+"""The quantization report: signal-to-quantization-noise, clipping and saturation per layer."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from edgernn.formats import FloatArray
+from edgernn.layers import LSTM, Layer
+from edgernn.model import IntegerModel
+from edgernn_export.float_model import FloatModel
+from edgernn_export.float_run import run
+from edgernn_export.proof import RowProof, prove
+from edgernn_export.streams import as_streams
+from edgernn_firmware_sim.arithmetic import Int32
+from edgernn_firmware_sim.events import Recorder
+from edgernn_firmware_sim.reference import Reference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorReport:
+    """One tensor of the integer model beside its float original.
+
+    Attributes:
+        name: ``<layer>.h``, ``<layer>.c`` or ``<layer>.out``.
+        sqnr_db: signal-to-quantization-noise ratio over all units; infinite without noise.
+        worst_unit: the unit with the lowest ratio.
+        worst_unit_sqnr_db: its ratio.
+        saturation_rate: share of values a saturation changed in the integer run.
+        clip_rate: share of float values outside the tensor's integer format.
+    """
+
+    name: str
+    sqnr_db: float
+    worst_unit: int
+    worst_unit_sqnr_db: float
+    saturation_rate: float
+    clip_rate: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What quantization did to a model, on given streams.
+
+    Attributes:
+        tensors: hidden states, cell states and dense outputs in layer order.
+        saturations: share of saturated values per named integer tensor, where not zero.
+        input_clip_rate: share of input values outside the input range, per channel.
+        proofs: overflow proof, worst row per affine map.
+        steps: steps compared, over all streams.
+    """
+
+    tensors: tuple[TensorReport, ...]
+    saturations: tuple[tuple[str, float], ...]
+    input_clip_rate: tuple[float, ...]
+    proofs: tuple[RowProof, ...]
+    steps: int
+
+    def to_json(self) -> str:
+        """All figures as one JSON object; an infinite ratio is null."""
+        record = _finite(asdict(self))
+        return json.dumps(record, sort_keys=True, allow_nan=False)
+
+    def table(self) -> str:
+        """Plain text for people."""
+        head = f"{'tensor':<24}{'SQNR dB':>9}{'worst unit':>18}{'saturated':>11}{'clipped':>10}"
+        lines = [f"quantization report over {self.steps} steps", head]
+        for t in self.tensors:
+            worst = f"#{t.worst_unit} ({t.worst_unit_sqnr_db:.1f} dB)"
+            lines.append(
+                f"{t.name:<24}{t.sqnr_db:>9.1f}{worst:>18}"
+                f"{t.saturation_rate:>11.4%}{t.clip_rate:>10.4%}"
+            )
+        if self.saturations:
+            lines.append("saturated tensors: " + ", ".join(f"{n} {r:.3%}" for n, r in self.saturations))
+        if any(self.input_clip_rate):
+            shares = ", ".join(f"{r:.3%}" for r in self.input_clip_rate)
+            lines.append(f"input values outside the calibrated range, per channel: {shares}")
+        tightest = min(self.proofs, key=lambda p: p.headroom_bits)
+        lines.append(
+            f"overflow proof: {len(self.proofs)} affine maps safe; least headroom "
+            f"{tightest.headroom_bits:.2f} bits in {tightest.name} row {tightest.row}"
+        )
+        return "\n".join(lines)
+
+
+class _Tap(Recorder):
+    """A recorder that also keeps the tensors the report compares."""
+
+    def __init__(self, wanted: set[str]) -> None:
+        super().__init__()
+        self.kept: dict[str, list[Int32]] = {name: [] for name in wanted}
+
+    def _record(self, name: str, wide: Int32, narrow: Int32) -> Int32:
+        super()._record(name, wide, narrow)
+        if name in self.kept:
+            self.kept[name].append(narrow)
+        return narrow
+
+
+def quantization_report(
+    float_model: FloatModel, integer_model: IntegerModel, streams: Any
+) -> Report:
+    """Run both models over the same streams, each with its own state, and compare.
+
+    Args:
+        float_model: the original.
+        integer_model: made from it.
+        streams: as for `quantize`; better not the calibration streams.
+
+    Raises:
+        CalibrationError: the streams are unusable.
+    """
+    blocks = as_streams(streams, float_model.inputs, "report")
+    tensors = _compared(integer_model)
+    tap = _Tap(set(tensors))
+    interface = integer_model.interface()
+    originals: dict[str, list[FloatArray]] = {name: [] for name in tensors}
+    sources = {(index, tensor): name for name, (index, tensor, _) in tensors.items()}
+
+    def observe(index: int, tensor: str, values: FloatArray) -> None:
+        name = sources.get((index, tensor))
+        if name is not None:
+            originals[name].append(values)
+
+    for block in blocks:
+        run(float_model, block, observe=observe)
+        Reference(integer_model, tap).run(interface.quantize(block))
+    rows = tuple(
+        _tensor_report(name, tensors[name][2], np.concatenate(originals[name]), tap)
+        for name in tensors
+    )
+    everything = np.concatenate([b.reshape(-1, b.shape[-1]) for b in blocks])
+    return Report(
+        tensors=rows,
+        saturations=tuple(
+            (n, e.saturated / e.values) for n, e in sorted(tap.tensors.items()) if e.saturated
+        ),
+        input_clip_rate=_input_clip_rate(integer_model, everything),
+        proofs=prove(integer_model),
+        steps=everything.shape[0],
+    )
+
+
+def _compared(model: IntegerModel) -> dict[str, tuple[int, str, FloatArray]]:
+    """Integer tensor name -> (layer index, float tensor, real value per code and unit)."""
+    tensors: dict[str, tuple[int, str, FloatArray]] = {}
+    for index, layer in enumerate(model.layers):
+        last = index == len(model.layers) - 1
+        if layer.states:
+            tensors[f"{layer.name}.h"] = (index, "h", np.full(layer.units, layer.output_scale))
+            if isinstance(layer, LSTM):
+                cell = np.full(layer.units, 2.0**-layer.cell_exponent)
+                tensors[f"{layer.name}.c"] = (index, "c", cell)
+        else:
+            tensors[f"{layer.name}.out"] = (index, "y", _dense_scale(model, layer, last))
+    return tensors
+
+
+def _dense_scale(model: IntegerModel, layer: Layer, last: bool) -> FloatArray:
+    """Real value of a dense layer's affine result, before its activation."""
+    if getattr(layer, "activation").value in ("tanh", "sigmoid"):  # noqa: B009
+        return np.full(layer.units, 2.0**-10)
+    return np.array(model.output.scale) if last else np.full(layer.units, layer.output_scale)
+
+
+def _tensor_report(name: str, scale: FloatArray, original: FloatArray, tap: _Tap) -> TensorReport:
+    restored = np.concatenate(tap.kept[name]) * scale
+    noise = np.square(restored - original).sum(axis=0)
+    signal = np.square(original - original.mean(axis=0)).sum(axis=0)
+    per_unit = np.array([_decibel(s, n) for s, n in zip(signal, noise, strict=True)])
+    events = tap.tensors[name]
+    worst = int(np.argmin(per_unit))
+    return TensorReport(
+        name=name,
+        sqnr_db=_decibel(float(signal.sum()), float(noise.sum())),
+        worst_unit=worst,
+        worst_unit_sqnr_db=float(per_unit[worst]),
+        saturation_rate=events.saturated / events.values,
+        clip_rate=float(np.mean(np.abs(original / scale) > 32767.5)),
+    )
+
+
+def _decibel(signal: float, noise: float) -> float:
+    if noise <= 0.0:
+        return float("inf")
+    return float(10.0 * np.log10(max(signal, 1e-300) / noise))
+
+
+def _input_clip_rate(model: IntegerModel, values: FloatArray) -> tuple[float, ...]:
+    precision = model.precision
+    codes = (values - model.input.offset) / model.input.scale
+    half = 0.5 * precision.input_step
+    outside = (codes < precision.input_low - half) | (codes > precision.input_high + half)
+    return tuple(float(v) for v in outside.mean(axis=0))
+
+
+def _finite(value: Any) -> Any:
+    """Replace infinities by None, which JSON can say."""
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(v) for v in value]
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,70 @@
+"""Calibration streams: one shape for everything users pass."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgernn.errors import CalibrationError
+from edgernn.formats import FloatArray
+
+#: One or more real streams: [T, I], [B, T, I], or a sequence of [T_i, I].
+StreamsLike = npt.ArrayLike | Sequence[npt.ArrayLike]
+
+
+def as_streams(streams: Any, inputs: int, owner: str = "calibration") -> list[FloatArray]:
+    """Normalise to float64 blocks [B, T, I]; streams of one length share a block.
+
+    Args:
+        streams: [T, I], [B, T, I] or a sequence of [T_i, I]; [T] is accepted when I is 1.
+        inputs: number of channels I.
+        owner: what the streams are, for messages.
+
+    Raises:
+        CalibrationError: empty, not numeric, not finite, or of another width.
+    """
+    try:
+        if isinstance(streams, (list, tuple)) and streams and np.ndim(streams[0]) == 2:
+            blocks = [np.asarray(s, dtype=np.float64)[None] for s in streams]
+        else:
+            whole = np.asarray(streams, dtype=np.float64)
+            if whole.ndim == 1 and inputs == 1:
+                whole = whole[:, None]
+            blocks = [whole[None] if whole.ndim == 2 else whole]
+    except (TypeError, ValueError) as error:
+        raise CalibrationError(f"{owner}: expected numbers, got {error}.") from error
+    for block in blocks:
+        if block.ndim != 3 or block.shape[-1] != inputs or block.size == 0:
+            raise CalibrationError(
+                f"{owner}: expected non-empty [T, {inputs}], [B, T, {inputs}] or a list of "
+                f"[T, {inputs}], got shape {list(block.shape[1:] if len(blocks) > 1 else block.shape)}."
+            )
+        bad = int(np.count_nonzero(~np.isfinite(block)))
+        if bad:
+            where = [int(v) for v in np.argwhere(~np.isfinite(block))[0]]
+            raise CalibrationError(
+                f"{owner}: expected finite values, got {bad} NaN or infinite "
+                f"(first at stream, step, channel {where}). Drop or fill those readings."
+            )
+    return _merge(blocks)
+
+
+def _merge(blocks: list[FloatArray]) -> list[FloatArray]:
+    """Stack single streams of equal length so that they run as one batch."""
+    by_length: dict[int, list[FloatArray]] = {}
+    for block in blocks:
+        by_length.setdefault(block.shape[1], []).append(block)
+    return [np.concatenate(group) for _, group in sorted(by_length.items())]
+
+
+def streams_sha256(blocks: Sequence[FloatArray]) -> str:
+    """Hash of shapes and values (hex)."""
+    digest = hashlib.sha256()
+    for block in blocks:
+        digest.update(repr(block.shape).encode())
+        digest.update(np.ascontiguousarray(block, dtype="<f8").tobytes())
+    return digest.hexdigest()

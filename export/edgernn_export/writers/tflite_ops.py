@@ -1,0 +1,115 @@
+"""Clauses of NUMERICS.md as TFLite operators.
+
+Each function is exact in tflite-runtime 2.14, LiteRT and TensorFlow, with optimized, delegated
+and reference kernels. Requantizing operators take their shift from the *ratio* of scales, so a
+scale is first of all a number that makes the ratio an exact power of two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from edgernn.formats import PREACTIVATION, UNIT
+from edgernn_export.writers.tflite_graph import Graph, Tensor
+
+#: 1/6 in Q0.17: hard sigmoid multiplies by 21845 and divides by 2^12 (clause 3.4).
+_SIXTH: Final = 21845
+
+
+def _fused(graph: Graph, relu: bool) -> int:
+    kinds = graph.schema.ActivationFunctionType
+    return int(kinds.RELU if relu else kinds.NONE)
+
+
+def requantize(graph: Graph, name: str, v: Tensor, shift: int, dtype: str) -> Tensor:
+    """R(v, shift) saturated to ``dtype`` (clause 1.3); a negative shift multiplies exactly."""
+    out = graph.tensor(name, v.width, dtype, v.scale * 2.0**shift)
+    graph.operator("QUANTIZE", 2, [v], [out], kind="QuantizeOptions")
+    return out
+
+
+def product(graph: Graph, name: str, a: Tensor, b: Tensor, shift: int) -> Tensor:
+    """sat16(R(a*b, shift)) of int16 (clause 1.3)."""
+    out = graph.tensor(name, max(a.width, b.width), "int16", a.scale * b.scale * 2.0**shift)
+    graph.operator("MUL", 2, [a, b], [out], kind="MulOptions")
+    return out
+
+
+def saturating_sum(graph: Graph, name: str, a: Tensor, b: Tensor, relu: bool = False) -> Tensor:
+    """sat16(a + b) of int16 with equal scales; with ``relu`` max(0, sat16(a + b))."""
+    out = graph.tensor(name, max(a.width, b.width), "int16", a.scale)
+    graph.operator(
+        "ADD", 3, [a, b], [out],
+        kind="AddOptions", fusedActivationFunction=_fused(graph, relu), potScaleInt16=True,
+    )  # fmt: skip
+    return out
+
+
+def one_minus(graph: Graph, name: str, z: Tensor) -> Tensor:
+    """sat16(32768 - z) (clause 7.5): 32768 is no int16, but 16384 at twice the scale is."""
+    one = graph.constant(f"{name}.one", np.full((1, z.width), 16384, np.int16), 2.0 * UNIT.scale)
+    out = graph.tensor(name, z.width, "int16", UNIT.scale)
+    graph.operator("SUB", 5, [one, z], [out], kind="SubOptions", potScaleInt16=False)
+    return out
+
+
+def sigmoid(graph: Graph, name: str, z: Tensor) -> Tensor:
+    """Clause 3.2: at scale 2^-10 every LOGISTIC kernel interpolates the table."""
+    return _tabulated(graph, "LOGISTIC", name, z)
+
+
+def tanh(graph: Graph, name: str, z: Tensor) -> Tensor:
+    """Clause 3.3: at scale 2^-10 every TANH kernel interpolates the table."""
+    return _tabulated(graph, "TANH", name, z)
+
+
+def _tabulated(graph: Graph, builtin: str, name: str, z: Tensor) -> Tensor:
+    if z.scale != PREACTIVATION.scale:
+        raise ValueError(f"{name}: expected scale 2^-10 ({builtin} is exact there), got {z.scale}")
+    out = graph.tensor(name, z.width, "int16", UNIT.scale)
+    graph.operator(builtin, 3, [z], [out])
+    return out
+
+
+def hard_sigmoid(graph: Graph, name: str, z: Tensor) -> Tensor:
+    """Clause 3.4."""
+    sixth = graph.constant(f"{name}.sixth", np.full((1, z.width), _SIXTH, np.int16), 2.0**-17)
+    # Full width: the int16 ADD kernel of equal scales does not broadcast.
+    half = graph.constant(f"{name}.half", np.full((1, z.width), 16384, np.int16), UNIT.scale)
+    slope = product(graph, f"{name}.slope", z, sixth, 12)
+    return saturating_sum(graph, name, slope, half, relu=True)
+
+
+def concatenate(graph: Graph, name: str, parts: Sequence[Tensor]) -> Tensor:
+    """[a, b, ...] along the last axis; the kernels demand equal scales."""
+    last = parts[-1]
+    if last.dtype != "int32":
+        parts = [p if p.scale == last.scale else relabel(graph, p, last.scale) for p in parts]
+    out = graph.tensor(name, sum(p.width for p in parts), last.dtype, last.scale)
+    graph.operator("CONCATENATION", 2, parts, [out], kind="ConcatenationOptions", axis=1)
+    return out
+
+
+def relabel(graph: Graph, v: Tensor, scale: float) -> Tensor:
+    """The same codes under another scale; RESHAPE copies and looks at no scale."""
+    out = graph.tensor(f"relabelled.{v.index}", v.width, v.dtype, scale)
+    shape = graph.constant(f"shape.{v.index}", np.array([1, v.width], np.int32))
+    graph.operator("RESHAPE", 1, [v, shape], [out], kind="ReshapeOptions", newShape=[1, v.width])
+    return out
+
+
+def split(graph: Graph, names: Sequence[str], v: Tensor, widths: Sequence[int]) -> list[Tensor]:
+    """Cut along the last axis."""
+    outs = [graph.tensor(n, w, v.dtype, v.scale) for n, w in zip(names, widths, strict=True)]
+    axis = graph.constant(f"{names[0]}.axis", np.array(1, np.int32))
+    if len(set(widths)) == 1:
+        graph.operator("SPLIT", 4, [axis, v], outs, kind="SplitOptions", numSplits=len(outs))
+    else:
+        sizes = graph.constant(f"{names[0]}.sizes", np.array(widths, np.int32))
+        graph.operator(
+            "SPLIT_V", 2, [v, sizes, axis], outs, kind="SplitVOptions", numSplits=len(outs)
+        )
+    return outs

@@ -1,0 +1,90 @@
+"""Rules about files that no linter checks."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MAX_PYTHON_LINES = 300
+MACHINE_PATH = re.compile(r"(?<![\w.\-$}~/])/(?:work|root|tmp|home|Users)/\w")
+REGISTRY = re.compile(
+    r"pypi\.(?:org|python\.org)|pythonhosted\.org|--(?:extra-)?index-url|--find-links"
+)
+SELF = "tests/packaging/test_hygiene.py"
+
+
+def project_files():
+    """Return every file git tracks or would track."""
+    listing = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return [ROOT / name for name in listing.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+def text_lines(path):
+    """Return numbered lines, none for a binary file."""
+    raw = path.read_bytes()
+    return [] if b"\0" in raw else list(enumerate(raw.decode("utf-8").splitlines(), 1))
+
+
+def breaches(pattern):
+    return [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for path in project_files()
+        if path.relative_to(ROOT).as_posix() != SELF
+        for number, line in text_lines(path)
+        if pattern.search(line)
+    ]
+
+
+def test_no_machine_paths():
+    assert breaches(MACHINE_PATH) == []
+
+
+def test_no_registry_hosts():
+    assert breaches(REGISTRY) == []
+
+
+@pytest.mark.parametrize(
+    "text", ['"/root/model.keras"', "see /tmp/out.csv", "=/home/me", "(/work/x"]
+)
+def test_machine_paths_are_recognised(text):
+    assert MACHINE_PATH.search(text)
+
+
+@pytest.mark.parametrize("text", ["build/work/x", "~/root/x", "$HOME/tmp/x", "and/or", "/tmporary"])
+def test_other_paths_are_left_alone(text):
+    assert not MACHINE_PATH.search(text)
+
+
+@pytest.mark.parametrize("text", ["https://pypi.org/simple", "pip install --index-url x"])
+def test_registries_are_recognised(text):
+    assert REGISTRY.search(text)
+
+
+def test_python_files_stay_short():
+    long = {
+        str(path.relative_to(ROOT)): lines
+        for path in project_files()
+        if path.suffix == ".py" and (lines := len(text_lines(path))) >= MAX_PYTHON_LINES
+    }
+    assert long == {}
+
+
+def test_every_file_has_an_owner():
+    assert [p for p in project_files() if re.search(r"(^|_)utils?(_|$)", p.stem)] == []
+
+
+def test_test_files_have_unique_names():
+    names = [p.name for p in project_files() if p.name.startswith("test_")]
+    assert sorted(names) == sorted(set(names))
+
+
+def test_test_folders_are_not_packages():
+    assert [p for p in project_files() if p.name == "__init__.py" and "tests" in p.parts] == []

@@ -1,0 +1,71 @@
+"""What importing the packages costs, and what it drags in."""
+
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LIMIT_MS = 150.0
+RUNTIMES = {
+    "ai_edge_litert", "flatbuffers", "h5py", "keras", "matplotlib", "onnx", "onnxruntime", "pandas",
+    "rich", "statsmodels", "tensorflow", "tflite_runtime", "tqdm",
+}  # fmt: skip
+
+IMPORT_EDGERNN = """
+import json, sys, time
+import numpy
+before = set(sys.modules)
+start = time.perf_counter()
+import edgernn
+elapsed_ms = 1000 * (time.perf_counter() - start)
+print(json.dumps([elapsed_ms, sorted({m.partition(".")[0] for m in set(sys.modules) - before})]))
+"""
+
+IMPORT_EVERY_MODULE = """
+import importlib, json, pkgutil, sys
+sys.path[:0] = ["", "export", "firmware_sim"]
+package = importlib.import_module(sys.argv[1])
+names = [m.name for m in pkgutil.walk_packages(package.__path__, sys.argv[1] + ".")]
+for name in names:
+    if not name.endswith("__main__"):
+        importlib.import_module(name)
+print(json.dumps([len(names), sorted({m.partition(".")[0] for m in sys.modules})]))
+"""
+
+
+def fresh_interpreter(code, *arguments):
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.device
+def test_import_edgernn_is_light():
+    runs = [fresh_interpreter(IMPORT_EDGERNN) for _ in range(5)]
+    for _, loaded in runs:
+        assert set(loaded) - sys.stdlib_module_names <= {"numpy", "edgernn"}
+        assert "edgernn" in loaded
+    elapsed_ms = [run[0] for run in runs]
+    assert statistics.median(elapsed_ms) < LIMIT_MS, elapsed_ms
+
+
+@pytest.mark.parametrize("package", ["edgernn", "edgernn_firmware_sim", "edgernn_export"])
+def test_no_module_loads_a_heavy_library_when_imported(package):
+    count, loaded = fresh_interpreter(IMPORT_EVERY_MODULE, package)
+    assert count > 0
+    assert RUNTIMES & set(loaded) == set()
+
+
+@pytest.mark.device
+def test_every_device_module_imports_on_numpy_alone():
+    _, loaded = fresh_interpreter(IMPORT_EVERY_MODULE, "edgernn")
+    third_parties = {name for name in loaded if not name.startswith("_")}
+    third_parties -= sys.stdlib_module_names
+    # Some numpy builds and virtual environments load helpers of their own at start.
+    assert third_parties - {"numpy", "edgernn", "sitecustomize", "usercustomize"} == set()

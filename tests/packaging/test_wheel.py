@@ -1,0 +1,117 @@
+"""The wheel holds the three packages, their documents and data, and nothing else."""
+
+import subprocess
+import sys
+import tomllib
+import zipfile
+from email.parser import HeaderParser
+from pathlib import Path
+
+import pytest
+
+import edgernn
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = {"edgernn", "edgernn_export", "edgernn_firmware_sim"}
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    out = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out)]
+    done = subprocess.run([*command, str(ROOT)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (path,) = out.glob("*.whl")
+    return path
+
+
+@pytest.fixture(scope="module")
+def names(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        return archive.namelist()
+
+
+@pytest.fixture(scope="module")
+def metadata(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [n for n in archive.namelist() if n.endswith(".dist-info/METADATA")]
+        return HeaderParser().parsestr(archive.read(name).decode())
+
+
+def test_top_level_names_are_ours(names):
+    top_level = {name.partition("/")[0] for name in names}
+    assert {name for name in top_level if not name.endswith(".dist-info")} == PACKAGES
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        "edgernn/__init__.py",
+        "edgernn/py.typed",
+        "edgernn/FORMAT.md",
+        "edgernn/data/demo.edgernn",
+        "edgernn_export/__init__.py",
+        "edgernn_export/py.typed",
+        "edgernn_firmware_sim/__init__.py",
+        "edgernn_firmware_sim/py.typed",
+        "edgernn_firmware_sim/NUMERICS.md",
+    ],
+)
+def test_modules_documents_and_data_are_inside(names, wanted):
+    assert wanted in names
+
+
+def test_no_caches_and_no_tests_are_inside(names):
+    assert [n for n in names if "__pycache__" in n or "/test_" in n] == []
+
+
+def test_license_is_inside(names, metadata):
+    assert metadata["License-Expression"] == "Apache-2.0"
+    assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
+
+
+def test_plain_install_needs_numpy_alone(metadata):
+    plain = [r for r in metadata.get_all("Requires-Dist") if "extra ==" not in r]
+    assert plain == ["numpy>=1.26"]
+
+
+def test_tflite_extra_picks_the_runtime_by_python_version(metadata):
+    rows = {
+        row.partition(";")[0]: row.partition(";")[2].replace('"', "'").strip()
+        for row in metadata.get_all("Requires-Dist")
+        if "extra == 'tflite'" in row.replace('"', "'")
+    }
+    older, newer = "(python_version < '3.12')", "(python_version >= '3.12')"
+    assert {name: rule.replace(" and extra == 'tflite'", "") for name, rule in rows.items()} == {
+        "tflite-runtime==2.14.0": older,
+        "numpy<2": older,
+        "ai-edge-litert>=2.0": newer,
+    }
+
+
+def test_version_is_stated_once_and_the_same():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert edgernn.__version__ == project["version"]
+
+
+def test_console_script_exists(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [n for n in archive.namelist() if n.endswith(".dist-info/entry_points.txt")]
+        assert "edgernn = edgernn.cli:main" in archive.read(name).decode()
+
+
+def test_check_wheel_contents_agrees(wheel):
+    done = subprocess.run(
+        [sys.executable, "-m", "check_wheel_contents", str(wheel)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_same_tree_gives_the_same_wheel(wheel, tmp_path):
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path]
+    subprocess.run([*command, ROOT], check=True, capture_output=True)
+    (again,) = tmp_path.glob("*.whl")
+    assert again.read_bytes() == wheel.read_bytes()

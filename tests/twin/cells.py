@@ -1,0 +1,239 @@
+"""The scalar twin of a whole model: NUMERICS.md sections 4 to 8 in plain Python integers.
+
+Of the project it knows the records only (nouns); every array becomes nested lists of Python
+integers before any arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from operator import mul
+
+from edgernn.affine import Affine, Affine8, Affine16
+from edgernn.formats import Precision
+from edgernn.layers import (
+    LSTM,
+    CellActivation,
+    Dense,
+    DenseActivation,
+    GateActivation,
+    GRUAfter,
+    GRUBefore,
+    Layer,
+    SimpleRNN,
+)
+from edgernn.model import IntegerModel
+from tests.twin import scalar
+
+Vector = list[int]
+State = tuple[Vector, ...]
+#: Operand codes by the name of their source (clause 4.1).
+Operands = dict[str, Vector]
+_Map = Callable[[Operands], Vector]
+
+
+class Twin:
+    """One model, one stream at a time.
+
+    Attributes:
+        events: see `scalar.Metered`.
+    """
+
+    def __init__(self, model: IntegerModel) -> None:
+        self._meter = scalar.Metered()
+        self._wide = model.precision is Precision.W8A16
+        self._layers = [_LayerTwin(layer, self._meter, self._operand) for layer in model.layers]
+
+    @property
+    def events(self) -> Counter[str]:
+        """Counts since construction."""
+        return self._meter.events
+
+    def initial_state(self) -> State:
+        """Clause 6.2."""
+        return tuple([0] * n for layer in self._layers for n in layer.state_widths)
+
+    def step(self, q_x: Sequence[int], state: State) -> tuple[Vector, State]:
+        """Clauses 6.1, 6.2 and 6.4: operand codes [I] -> int16 output [O] and the new state."""
+        left = list(state)
+        new: list[Vector] = []
+        x = list(q_x)
+        y: Vector = []
+        for index, layer in enumerate(self._layers):
+            if index > 0:
+                x = self._operand(y)
+            mine = [left.pop(0) for _ in layer.state_widths]
+            y, updated = layer.step(x, mine)
+            new.extend(updated)
+        return y, tuple(new)
+
+    def run(
+        self, q_xs: Iterable[Sequence[int]], state: State | None = None
+    ) -> tuple[list[Vector], list[State]]:
+        """Clause 6.3: outputs and states after every step of a stream."""
+        current = self.initial_state() if state is None else state
+        ys, states = [], []
+        for q_x in q_xs:
+            y, current = self.step(q_x, current)
+            ys.append(y)
+            states.append(current)
+        return ys, states
+
+    def _operand(self, values: Vector) -> Vector:
+        """O of clause 2.7."""
+        meter = self._meter
+        if self._wide:
+            return [4 * meter.R(v, 3) for v in values]
+        return [meter.sat8(meter.R(v, 8)) for v in values]
+
+
+class _LayerTwin:
+    """One layer: its affine maps as lists, and its step."""
+
+    def __init__(
+        self, layer: Layer, meter: scalar.Metered, operand: Callable[[Vector], Vector]
+    ) -> None:
+        self._layer = layer
+        self._meter = meter
+        self._operand = operand
+        self._maps = {name: _affine(a, meter) for name, a in layer.affines.items()}
+        self.state_widths = [layer.units] * {LSTM: 2, Dense: 0}.get(type(layer), 1)
+        self.step: Callable[[Vector, list[Vector]], tuple[Vector, list[Vector]]] = {
+            SimpleRNN: self._simple_rnn,
+            LSTM: self._lstm,
+            GRUAfter: self._gru,
+            GRUBefore: self._gru,
+            Dense: self._dense,
+        }[type(layer)]
+
+    def _over_x_and_h(self, name: str, x: Vector, h: Vector) -> tuple[Vector, Vector]:
+        o_h = self._operand(h)
+        return self._maps[name]({"x": x, "h": o_h, "xh": x + o_h}), o_h
+
+    def _gate(self, z: int) -> int:
+        """Sigma of clause 7.2."""
+        if self._layer.gate_activation is GateActivation.HARD_SIGMOID:
+            return scalar.hard_sigmoid(z)
+        return scalar.sigmoid(z)
+
+    def _product(self, a: int, b: int, k: int) -> int:
+        return self._meter.sat16(self._meter.R(a * b, k))
+
+    def _simple_rnn(self, x: Vector, state: list[Vector]) -> tuple[Vector, list[Vector]]:
+        """Clause 7.1."""
+        z, _ = self._over_x_and_h("gates", x, state[0])
+        if self._layer.activation is CellActivation.TANH:
+            h = [scalar.tanh(v) for v in z]
+        else:
+            h = [max(0, v) for v in z]
+        return h, [h]
+
+    def _lstm(self, x: Vector, state: list[Vector]) -> tuple[Vector, list[Vector]]:
+        """Clauses 7.2 to 7.4."""
+        h, c = state
+        z, _ = self._over_x_and_h("gates", x, h)
+        units, e = self._layer.units, self._layer.cell_exponent
+        new_h, new_c = [], []
+        for j in range(units):
+            i, f = self._gate(z[j]), self._gate(z[units + j])
+            g, o = scalar.tanh(z[2 * units + j]), self._gate(z[3 * units + j])
+            kept, added = self._product(f, c[j], 15), self._product(i, g, 30 - e)
+            new_c.append(self._meter.sat16(kept + added))
+            rescaled = self._meter.R(new_c[j], e - 10)
+            new_h.append(self._product(o, scalar.tanh(rescaled), 15))
+        return new_h, [new_h, new_c]
+
+    def _gru(self, x: Vector, state: list[Vector]) -> tuple[Vector, list[Vector]]:
+        """Clauses 7.5 to 7.7."""
+        h, units = state[0], self._layer.units
+        zr, o_h = self._over_x_and_h("zr", x, h)
+        z = [self._gate(v) for v in zr[:units]]
+        r = [self._gate(v) for v in zr[units:]]
+        before = isinstance(self._layer, GRUBefore)
+        n = self._reset_before(x, h, r) if before else self._reset_after(x, o_h, r)
+        new_h = []
+        for j in range(units):
+            w = scalar.sat16(32768 - z[j])  # not an event (clause 10.1)
+            kept, added = self._product(z[j], h[j], 15), self._product(w, n[j], 15)
+            new_h.append(self._meter.sat16(kept + added))
+        return new_h, [new_h]
+
+    def _reset_before(self, x: Vector, h: Vector, r: Vector) -> Vector:
+        """Clause 7.6."""
+        rh = [self._product(a, b, 15) for a, b in zip(r, h, strict=True)]
+        return [scalar.tanh(v) for v in self._maps["n"]({"x": x, "rh": self._operand(rh)})]
+
+    def _reset_after(self, x: Vector, o_h: Vector, r: Vector) -> Vector:
+        """Clause 7.7."""
+        a, d = self._maps["n_x"]({"x": x}), self._maps["n_h"]({"h": o_h})
+        return [
+            scalar.tanh(self._meter.sat16(a[j] + self._product(r[j], d[j], 15)))
+            for j in range(self._layer.units)
+        ]
+
+    def _dense(self, x: Vector, state: list[Vector]) -> tuple[Vector, list[Vector]]:
+        """Clause 8.1."""
+        activation = {
+            DenseActivation.LINEAR: lambda v: v,
+            DenseActivation.RELU: lambda v: max(0, v),
+            DenseActivation.SIGMOID: scalar.sigmoid,
+            DenseActivation.TANH: scalar.tanh,
+        }[self._layer.activation]
+        return [activation(v) for v in self._maps["out"]({"x": x})], []
+
+
+def _dot(weights: Sequence[int], q: Sequence[int]) -> int:
+    if len(weights) != len(q):
+        raise ValueError(f"twin: expected {len(weights)} operand codes, got {len(q)}")
+    return sum(map(mul, weights, q))
+
+
+def _affine(affine: Affine, meter: scalar.Metered) -> _Map:
+    return _affine8(affine, meter) if isinstance(affine, Affine8) else _affine16(affine, meter)
+
+
+def _affine8(affine: Affine8, meter: scalar.Metered) -> _Map:
+    """Clauses 4.2 and 4.3."""
+    terms = [(t.source.value, t.weights.tolist(), t.multiplier.tolist()) for t in affine.terms]
+    bias = affine.bias.tolist()
+
+    def apply(q: Operands) -> Vector:
+        result = []
+        for row, b in enumerate(bias):
+            u = sum(_dot(w[row], q[source]) * m[row] for source, w, m in terms) + b
+            result.append(meter.sat16(meter.half_up(u, affine.shift)))
+        return result
+
+    return apply
+
+
+def _affine16(affine: Affine16, meter: scalar.Metered) -> _Map:
+    """Clauses 5.2 and 5.3."""
+    terms = [
+        (
+            t.source.value,
+            list(
+                zip(
+                    t.weights.tolist(),
+                    t.bias.tolist(),
+                    t.shift.tolist(),
+                    t.multiplier.tolist(),
+                    strict=True,
+                )
+            ),
+        )
+        for t in affine.terms
+    ]
+
+    def one(q: Vector, w: Vector, b: int, k: int, m: int) -> int:
+        v = meter.sat16(meter.half_up(_dot(w, q) + b, k))
+        return meter.R(v * m, 15)
+
+    def apply(q: Operands) -> Vector:
+        products = [[one(q[source], *row) for row in rows] for source, rows in terms]
+        if len(products) == 1:
+            return products[0]
+        return [meter.sat16(first + second) for first, second in zip(*products, strict=True)]
+
+    return apply
