@@ -29,11 +29,19 @@ class RealTerm:
         source: operand source.
         gain: float64 [R, N].
         mean_square: float64 [N], mean squared operand code, weighs the weights' errors.
+        mean: float64 [N], mean operand code; the weights' mean error is taken out of the bias
+            (Nagel et al. 2019, bias correction).
     """
 
     source: Source
     gain: FloatArray
     mean_square: FloatArray
+    mean: FloatArray
+
+    def mean_error(self, weights: npt.NDArray[np.int8], step: FloatArray) -> FloatArray:
+        """Mean output error [R] that rounded weights cause, in output codes."""
+        error: FloatArray = (weights * step[:, None] - self.gain) @ self.mean
+        return error
 
 
 def _weight_steps(term: RealTerm) -> FloatArray:
@@ -62,13 +70,10 @@ def _affine8(prepared: list[tuple[RealTerm, FloatArray]], bias: FloatArray, shif
     for term, step in prepared:
         # At most 2 % below the wanted step: a multiplier of few bits must not clip weights.
         multiplier = np.clip(np.ceil(0.98 * step * 2.0**shift), 1, 2**28).astype(np.int32)
-        terms.append(
-            Term8(
-                source=term.source,
-                weights=_round_weights(term.gain, multiplier / 2.0**shift),
-                multiplier=multiplier,
-            )
-        )
+        exact = multiplier / 2.0**shift
+        weights = _round_weights(term.gain, exact)
+        bias = bias - term.mean_error(weights, exact)
+        terms.append(Term8(source=term.source, weights=weights, multiplier=multiplier))
     scaled = np.clip(np.rint(bias * 2.0**shift), -(2**30), 2**30)
     return Affine8(terms=tuple(terms), bias=scaled.astype(np.int32), shift=shift)
 
@@ -136,10 +141,11 @@ def _term16_with_step(term: RealTerm, bias: FloatArray, step: FloatArray) -> Ter
     multiplier = np.rint(np.ldexp(fraction, exponent + shift) * 32768.0)
     multiplier = np.clip(multiplier, 1, 32767).astype(np.int32)
     exact = multiplier * 2.0**-15 * np.exp2(-shift.astype(np.float64))
-    code = np.clip(bias / exact, -(2.0**30), 2.0**30)
+    weights = _round_weights(term.gain, exact)
+    code = np.clip((bias - term.mean_error(weights, exact)) / exact, -(2.0**30), 2.0**30)
     return Term16(
         source=term.source,
-        weights=_round_weights(term.gain, exact),
+        weights=weights,
         bias=(4 * np.rint((code - 1) / 4) + 1).astype(np.int32),
         shift=shift.astype(np.int32),
         multiplier=multiplier,
@@ -166,4 +172,5 @@ def join(x: RealTerm, h: RealTerm) -> RealTerm:
         source=Source.XH,
         gain=np.concatenate((x.gain, h.gain), axis=1),
         mean_square=np.concatenate((x.mean_square, h.mean_square)),
+        mean=np.concatenate((x.mean, h.mean)),
     )

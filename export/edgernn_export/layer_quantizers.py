@@ -96,6 +96,7 @@ class Task:
             source=Source.X,
             gain=kernel * feed.scale / np.reshape(out_scale, (-1, 1)),
             mean_square=np.maximum(centred, 0.0) / feed.scale**2,
+            mean=(stats.mean - feed.offset) / feed.scale,
         )
 
     def h_term(
@@ -103,10 +104,14 @@ class Task:
     ) -> RealTerm:
         """The product with the hidden state's operand."""
         scale = h_scale * self.plan.precision.operand_ratio
+        stats = self.stats("h")
+        # The reset hidden state is not observed; its mean is taken as zero.
+        mean = stats.mean / scale if source is Source.H else np.zeros_like(stats.mean)
         return RealTerm(
             source=source,
             gain=recurrent * scale / out_scale,
-            mean_square=self.stats("h").mean_square / scale**2,
+            mean_square=stats.mean_square / scale**2,
+            mean=mean,
         )
 
     def bias(self, kernel: FloatArray, bias: FloatArray, out_scale: Any) -> FloatArray:

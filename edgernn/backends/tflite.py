@@ -1,0 +1,281 @@
+"""Executes .tflite files written by edgernn with tflite-runtime, LiteRT or TensorFlow."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from edgernn.backends.base import State, self_test
+from edgernn.backends.tflite_file import read_tflite
+from edgernn.errors import BackendUnavailable, FormatError, ShapeError, StateError
+from edgernn.formats import Int16Array, OperandArray
+from edgernn.interface import Interface
+
+#: Runtimes in order of preference: importable package -> module with the Interpreter.
+RUNTIMES: Final = {
+    "tflite_runtime": "tflite_runtime.interpreter",
+    "ai_edge_litert": "ai_edge_litert.interpreter",
+    "tensorflow": "tensorflow.lite.python.interpreter",
+}
+#: Kernels by name -> member of the runtime's OpResolverType.
+RESOLVERS: Final = {
+    "default": "AUTO",
+    "no_delegate": "BUILTIN_WITHOUT_DEFAULT_DELEGATES",
+    "reference": "BUILTIN_REF",
+}
+_INSTALL: Final = "Install one with: pip install 'edgernn[tflite]'"
+
+
+def open_tflite(
+    path: Path, runtime: str = "auto", resolver: str = "default", num_threads: int = 1
+) -> TfliteBackend:
+    """Open a .tflite file written by edgernn and run its golden vector.
+
+    Args:
+        path: the file.
+        runtime: "auto" or a key of `RUNTIMES`.
+        resolver: a key of `RESOLVERS`: kernels with the default delegate, without, or reference.
+        num_threads: of the runtime; steps of small networks gain nothing from more than 1.
+
+    Raises:
+        FormatError: the file is damaged or not edgernn's.
+        BackendUnavailable: no runtime is installed, or it cannot load the file.
+        BackendMismatch: the runtime does not reproduce the golden vector.
+    """
+    if resolver not in RESOLVERS:
+        raise BackendUnavailable(
+            f"backend 'tflite': expected resolver {', '.join(RESOLVERS)}, got {resolver!r:.40}."
+        )
+    if num_threads < 1:
+        raise BackendUnavailable(
+            f"backend 'tflite': expected num_threads >= 1, got {num_threads}."
+        )
+    content, interface = read_tflite(Path(path))
+    name, module = load_runtime(runtime)
+    try:
+        interpreter = module.Interpreter(
+            model_content=content,
+            num_threads=num_threads,
+            experimental_op_resolver_type=getattr(module.OpResolverType, RESOLVERS[resolver]),
+        )
+        interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise BackendUnavailable(
+            f"backend 'tflite': expected {name} to load '{path.name}', got: {error!s:.200}. "
+            "Use a newer runtime or the reference backend."
+        ) from error
+    backend = TfliteBackend(interpreter, interface, f"tflite ({name}, {resolver})")
+    self_test(backend)
+    return backend
+
+
+def load_runtime(runtime: str = "auto") -> tuple[str, Any]:
+    """Import a runtime that can live in this process.
+
+    The three bring the same native symbols; a second one in a process crashes it. What is already
+    loaded is therefore what "auto" takes.
+
+    Args:
+        runtime: "auto" or a key of `RUNTIMES`.
+
+    Returns:
+        The runtime's name and its interpreter module.
+
+    Raises:
+        BackendUnavailable: unknown, not installed, or in conflict with a loaded one.
+    """
+    loaded = [name for name in reversed(RUNTIMES) if name in sys.modules]
+    if runtime == "auto":
+        candidates = loaded[:1] or list(RUNTIMES)
+    elif runtime not in RUNTIMES:
+        raise BackendUnavailable(
+            f"backend 'tflite': expected runtime auto, {', '.join(RUNTIMES)}, "
+            f"got {runtime!r:.40}."
+        )
+    elif loaded and runtime not in loaded:
+        raise BackendUnavailable(
+            f"backend 'tflite': expected {loaded[0]}, which this process has loaded, got "
+            f"{runtime}. Use runtime='{loaded[0]}' or another process."
+        )
+    else:
+        candidates = [runtime]
+    for name in candidates:
+        try:
+            return name, importlib.import_module(RUNTIMES[name])
+        except ImportError:
+            continue
+    wanted = "tflite-runtime or ai-edge-litert" if runtime == "auto" else runtime
+    raise BackendUnavailable(
+        f"backend 'tflite': expected {wanted}, got an environment without it. {_INSTALL}"
+    )
+
+
+class TfliteBackend:
+    """One model in one interpreter (see `edgernn.backends.base.Backend`); not thread-safe."""
+
+    def __init__(self, interpreter: Any, interface: Interface, name: str) -> None:
+        """Find the tensors of the signature "step" and check them against the interface."""
+        self.name = name
+        self.interface = interface
+        inputs, outputs = _signature(interpreter)
+        states = tuple(spec.name for spec in interface.states)
+        _check_tensors(interface, inputs, outputs)
+        self._in = [inputs[n]["index"] for n in ("x", *states)]
+        self._out = [outputs[n]["index"] for n in ("y", *(f"{n}_out" for n in states))]
+        self._widths = [spec.units for spec in interface.states]
+        self._x_shape = (interface.input.width,)
+        self._x_dtype = interface.precision.operand_dtype
+        self._ports = _Ports(interpreter, self._in, self._out)
+
+    def step(self, q_x: OperandArray, state: State) -> tuple[Int16Array, State]:
+        """Advance one stream by one reading; see `Backend.step`."""
+        if q_x.shape != self._x_shape or q_x.dtype != self._x_dtype:
+            raise self._shape_error(q_x, self._x_shape)
+        self._set_state(state)
+        ports = self._ports
+        np.copyto(ports.x, q_x)
+        ports.invoke()
+        return ports.y.copy(), tuple([v.copy() for v in ports.states_out])
+
+    def run(self, q_xs: OperandArray, state: State) -> tuple[Int16Array, State]:
+        """Advance one stream by T readings; see `Backend.run`."""
+        shape = (*q_xs.shape[:1], *self._x_shape)
+        if q_xs.shape != shape or q_xs.dtype != self._x_dtype:
+            raise self._shape_error(q_xs, ("T", *self._x_shape))
+        self._set_state(state)
+        ports = self._ports
+        invoke, copy, x, y = ports.invoke, np.copyto, ports.x, ports.y
+        pairs = list(zip(ports.states_in, ports.states_out, strict=True))
+        q_ys = np.empty((len(q_xs), self.interface.output.width), dtype=np.int16)
+        for q_x, q_y in zip(q_xs, q_ys, strict=True):
+            copy(x, q_x)
+            invoke()
+            copy(q_y, y)
+            for old, new in pairs:
+                copy(old, new)
+        return q_ys, tuple([v.copy() for v in ports.states_in])
+
+    def close(self) -> None:
+        """Release the interpreter; the backend cannot be used afterwards."""
+        del self._ports
+
+    def _set_state(self, state: State) -> None:
+        if len(state) != len(self._widths):
+            raise StateError(
+                f"backend '{self.name}': expected {len(self._widths)} state vectors, "
+                f"got {len(state)}."
+            )
+        for view, value, width in zip(self._ports.states_in, state, self._widths, strict=True):
+            if value.shape != (width,) or value.dtype != np.int16:
+                raise StateError(
+                    f"backend '{self.name}': expected int16 state of shape ({width},), "
+                    f"got {value.dtype} {value.shape}."
+                )
+            np.copyto(view, value)
+
+    def _shape_error(self, got: OperandArray, wanted: tuple[object, ...]) -> ShapeError:
+        shape = ", ".join(str(n) for n in wanted)
+        return ShapeError(
+            f"backend '{self.name}': expected {self._x_dtype} codes of shape ({shape}), "
+            f"got {got.dtype} {got.shape}."
+        )
+
+
+class _Ports:
+    """The interpreter's input and output tensors as vectors, and `invoke` between them.
+
+    `Interpreter.invoke` refuses to run while views of its memory exist, since it could move
+    tensors. A graph of fixed shapes never moves them, and views cost a tenth of set_tensor and
+    get_tensor, so the wrapped native call is preferred where the runtime has it.
+    """
+
+    def __init__(self, interpreter: Any, inputs: list[int], outputs: list[int]) -> None:
+        # The native interpreter and the views read the file's bytes, which only this object holds.
+        self._owner = interpreter
+        native = getattr(getattr(interpreter, "_interpreter", None), "Invoke", None)
+        self.invoke: Callable[[], None]
+        if native is None:
+            ins = [interpreter.get_tensor(i) for i in inputs]
+            outs = [interpreter.get_tensor(i) for i in outputs]
+            self.invoke = _copying_invoke(
+                interpreter,
+                list(zip(inputs, ins, strict=True)),
+                list(zip(outputs, outs, strict=True)),
+            )
+        else:
+            self.invoke = native
+            native()  # whatever allocates on first use has done so before the views are taken
+            ins = [interpreter.tensor(i)() for i in inputs]
+            outs = [interpreter.tensor(i)() for i in outputs]
+        self.x, *self.states_in = [v[0] for v in ins]
+        self.y, *self.states_out = [v[0] for v in outs]
+
+
+def _copying_invoke(
+    interpreter: Any, inputs: list[tuple[int, Any]], outputs: list[tuple[int, Any]]
+) -> Callable[[], None]:
+    """An invocation through public functions alone, from and to arrays of our own."""
+
+    def invoke() -> None:
+        for index, array in inputs:
+            interpreter.set_tensor(index, array)
+        interpreter.invoke()
+        for index, array in outputs:
+            np.copyto(array, interpreter.get_tensor(index))
+
+    return invoke
+
+
+def _signature(interpreter: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Tensor details of the signature "step" by name."""
+    try:
+        # Only asked for its details: LiteRT's invoke() refuses to run while a runner lives.
+        runner = interpreter.get_signature_runner("step")
+        return runner.get_input_details(), runner.get_output_details()
+    except ValueError as error:
+        raise FormatError(
+            "tflite file: expected a signature 'step', got none. "
+            "Write one with: edgernn export MODEL.edgernn --to tflite"
+        ) from error
+
+
+def _check_tensors(
+    interface: Interface, inputs: dict[str, Any], outputs: dict[str, Any]
+) -> None:
+    """Compare names, shapes and dtypes of the graph with the interface in its metadata."""
+    states = {spec.name: (spec.units, "int16") for spec in interface.states}
+    wanted_in = {"x": (interface.input.width, interface.precision.operand_dtype.name), **states}
+    wanted_out = {"y": (interface.output.width, "int16")}
+    wanted_out.update({f"{name}_out": tensor for name, tensor in states.items()})
+    for wanted, found in ((wanted_in, inputs), (wanted_out, outputs)):
+        got = {
+            name: (tuple(int(n) for n in d["shape"]), np.dtype(d["dtype"]).name)
+            for name, d in found.items()
+        }
+        for name in wanted.keys() | got.keys():
+            tensor = wanted.get(name)
+            expected = None if tensor is None else ((1, tensor[0]), tensor[1])
+            if got.get(name) != expected:
+                raise FormatError(
+                    f"tflite file: expected tensor '{name}' {_describe(expected)}, "
+                    f"got {_describe(got.get(name))}. Metadata and graph disagree; "
+                    "write the file again."
+                )
+    golden = interface.golden
+    if golden is not None and (
+        golden.q_x.shape[1:] != (interface.input.width,)
+        or golden.q_y.shape != (len(golden.q_x), interface.output.width)
+    ):
+        raise FormatError(
+            f"tflite file: expected a golden vector of {interface.input.width} inputs and "
+            f"{interface.output.width} outputs, got {golden.q_x.shape} and {golden.q_y.shape}."
+        )
+
+
+def _describe(tensor: tuple[tuple[int, ...], str] | None) -> str:
+    return "absent" if tensor is None else f"{tensor[1]} {list(tensor[0])}"

@@ -1,0 +1,155 @@
+"""What edgernn reads from a .tflite file before any runtime sees it.
+
+A runtime trusts the file it is given: a damaged one can crash the process. The few fields needed
+here are read with every offset checked, and the file's own SHA-256 shows damage anywhere else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from edgernn.errors import FormatError
+from edgernn.interface import Interface
+
+#: Larger files are not ours: eight layers of a thousand units stay far below.
+MAX_FILE_BYTES: Final = 1 << 28
+_MAX_ENTRIES: Final = 64
+_MAX_BUFFERS: Final = 1 << 16
+# Positions of fields in the tables Model, Metadata and Buffer of the TFLite schema.
+_MODEL_BUFFERS, _MODEL_METADATA = 4, 6
+_METADATA_NAME, _METADATA_BUFFER = 0, 1
+_BUFFER_DATA = 0
+
+
+def read_tflite(path: Path) -> tuple[bytes, Interface]:
+    """Read a file written by edgernn.
+
+    Args:
+        path: the .tflite file.
+
+    Returns:
+        Its bytes and the interface stored in it.
+
+    Raises:
+        FormatError: not a .tflite file, not written by edgernn, or damaged.
+    """
+    size = path.stat().st_size
+    owner = f"file '{path.name}'"
+    if size > MAX_FILE_BYTES:
+        raise FormatError(f"{owner}: expected at most {MAX_FILE_BYTES} bytes, got {size}.")
+    content = path.read_bytes()
+    return content, parse_interface(content, owner)
+
+
+def parse_interface(content: bytes, owner: str = "tflite file") -> Interface:
+    """The interface stored in the bytes of a .tflite file, after checking the file's hash.
+
+    Args:
+        content: the whole file.
+        owner: names the file in messages.
+
+    Raises:
+        FormatError: see `read_tflite`.
+    """
+    if content[4:8] != b"TFL3":
+        raise FormatError(
+            f"{owner}: expected a TFLite flatbuffer (TFL3 at byte 4), got {content[4:8]!r}. "
+            "The file is not a .tflite file or is truncated."
+        )
+    try:
+        found = dict(_metadata(_Flatbuffer(content)))
+    except struct.error as error:
+        raise FormatError(
+            f"{owner}: expected offsets inside the file, got one that leads out of its "
+            f"{len(content)} bytes. The file is truncated or damaged; copy it again."
+        ) from error
+    if b"edgernn" not in found or b"edgernn.sha256" not in found:
+        raise FormatError(
+            f"{owner}: expected metadata written by edgernn, got a .tflite file without it. "
+            "Write one with: edgernn export MODEL.edgernn --to tflite"
+        )
+    _check_digest(content, found[b"edgernn.sha256"], owner)
+    start, end = found[b"edgernn"]
+    return Interface.from_json(content[start:end])
+
+
+class _Flatbuffer:
+    """Bounds-checked access; every read outside the file raises struct.error."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def read(self, form: str, at: int) -> int:
+        """One little-endian integer."""
+        if at < 0:
+            raise struct.error("offset before the file")
+        value: int = struct.unpack_from(f"<{form}", self._content, at)[0]
+        return value
+
+    def follow(self, at: int) -> int:
+        """The position a forward offset points to."""
+        return at + self.read("I", at)
+
+    def field(self, table: int, slot: int) -> int | None:
+        """Position of a table's field, None where it is absent."""
+        vtable = table - self.read("i", table)
+        place = 4 + 2 * slot
+        if place + 2 > self.read("H", vtable):
+            return None
+        offset = self.read("H", vtable + place)
+        return table + offset if offset else None
+
+    def vector(self, table: int, slot: int, limit: int) -> tuple[int, int]:
+        """First element and length of a table's vector field."""
+        at = self.field(table, slot)
+        if at is None:
+            return 0, 0
+        start = self.follow(at)
+        length = self.read("I", start)
+        if length > limit:
+            raise struct.error("vector too long")
+        return start + 4, length
+
+    def span(self, table: int, slot: int) -> tuple[int, int]:
+        """Start and end of a vector of bytes."""
+        start, length = self.vector(table, slot, len(self._content))
+        if start + length > len(self._content):
+            raise struct.error("vector leaves the file")
+        return start, start + length
+
+    def text(self, table: int, slot: int) -> bytes:
+        """A string or a vector of bytes."""
+        start, end = self.span(table, slot)
+        return self._content[start:end]
+
+
+def _metadata(file: _Flatbuffer) -> Iterator[tuple[bytes, tuple[int, int]]]:
+    """Name and place of every metadata entry."""
+    model = file.follow(0)
+    buffers, buffer_count = file.vector(model, _MODEL_BUFFERS, _MAX_BUFFERS)
+    entries, count = file.vector(model, _MODEL_METADATA, _MAX_ENTRIES)
+    for index in range(count):
+        entry = file.follow(entries + 4 * index)
+        at = file.field(entry, _METADATA_BUFFER)
+        buffer = 0 if at is None else file.read("I", at)
+        if buffer >= buffer_count:
+            raise struct.error("no such buffer")
+        table = file.follow(buffers + 4 * buffer)
+        yield file.text(entry, _METADATA_NAME), file.span(table, _BUFFER_DATA)
+
+
+def _check_digest(content: bytes, place: tuple[int, int], owner: str) -> None:
+    """Compare the file with the SHA-256 it carries (of itself, with zeros in that place)."""
+    start, end = place
+    blank = hashlib.sha256(content[:start])
+    blank.update(bytes(end - start))
+    blank.update(content[end:])
+    if blank.digest() != content[start:end]:
+        raise FormatError(
+            f"{owner}: expected the SHA-256 the file carries, got other content. "
+            "The file is damaged or was changed; write it again."
+        )

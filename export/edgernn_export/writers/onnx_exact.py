@@ -1,0 +1,48 @@
+"""The exact ONNX form: one step in standard ONNX integer operators, bit for bit NUMERICS.md."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from edgernn.interface import Golden
+from edgernn.model import IntegerModel
+from edgernn_export.writers.onnx_cells import Cell, layer_step
+from edgernn_export.writers.onnx_graph import GraphBuilder
+from edgernn_export.writers.onnx_tables import Tables
+
+#: Key of the model's `metadata_props` that holds the interface as JSON.
+METADATA_KEY: Final = "edgernn"
+
+
+def write_onnx_exact(model: IntegerModel, golden: Golden | None = None) -> bytes:
+    """Write an integer model as an ONNX step graph without a single float tensor.
+
+    Inputs: ``x`` [1, I] (int8 in `w8a8`, int16 in `w8a16`) and every state by its name, int16 [1, H].
+    Outputs: ``y`` int16 [1, O] and every new state as ``<name>_out``.
+
+    Args:
+        model: the integer model.
+        golden: self-test vector to store in the file.
+
+    Returns:
+        The file's bytes; same model, same bytes.
+    """
+    g = GraphBuilder(model.name or "edgernn")
+    tables = Tables(g, model.precision)
+    q_x = g.input("x", model.precision.operand_dtype, [1, model.input.width])
+    for spec in model.states:
+        g.input(spec.name, np.int16, [1, spec.units])
+    value, operand = "", tables.model_input(q_x)
+    for index, layer in enumerate(model.layers):
+        if index:
+            operand = tables.operand(value)
+        state = tuple(g.cast(spec.name, np.int32) for spec in layer.states)
+        value, new = layer_step(Cell(g=g, tables=tables, layer=layer), operand, state)
+        for spec, tensor in zip(layer.states, new, strict=True):
+            g.output(g.cast(tensor, np.int16), f"{spec.name}_out", np.int16, [1, spec.units])
+    g.output(g.cast(value, np.int16), "y", np.int16, [1, model.output.width])
+    interface = replace(model.interface(), golden=golden)
+    return g.to_bytes({METADATA_KEY: interface.to_json()})

@@ -1,0 +1,156 @@
+"""Lookup tables as constant-only nodes.
+
+onnxruntime folds them while loading (from optimization level "basic" on), so that a sigmoid costs one
+Gather, while the file holds no more than the 256 entries of clause 3.1.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from edgernn.formats import INT16_MAX, Precision
+from edgernn.layers import GateActivation
+from edgernn_export.writers.onnx_graph import GraphBuilder
+from edgernn_export.writers.onnx_integer import LOW_BITS, ZERO_POINT, clip, plus, round_product
+from edgernn_firmware_sim.tables import sigmoid_table
+
+#: Sigmoid, tanh and hard sigmoid are constant beyond this pre-activation (clauses 3.2 to 3.4).
+REACH: Final = 10880
+#: Entries of an activation table; entry i belongs to the pre-activation i - REACH.
+ENTRIES: Final = 2 * REACH + 1
+
+
+class Tables:
+    """Builds every table a graph needs once.
+
+    Tables over pre-activations start at -REACH. Tables over int16 values are indexed by the
+    value itself: entry v >= 0 at v, entry v < 0 at 65536 + v, which Gather reads as index v.
+    """
+
+    def __init__(self, g: GraphBuilder, precision: Precision) -> None:
+        """Prepare a graph of one precision."""
+        self._g = g
+        self._precision = precision
+        self._made: dict[str, str] = {}
+
+    def gates(self, activation: GateActivation) -> str:
+        """int32 [ENTRIES]: clause 3.2 or 3.4."""
+        if activation is GateActivation.SIGMOID:
+            return self._once("sigmoid", self._sigmoid)
+        return self._once("hard_sigmoid", self._hard_sigmoid)
+
+    def tanh(self) -> str:
+        """int32 [ENTRIES]: clause 3.3."""
+        return self._once("tanh", self._tanh)
+
+    def gates_then_tanh(self, activation: GateActivation) -> str:
+        """int32 [2*ENTRIES]: the gate activation, then tanh."""
+        return self._once(
+            f"{activation.value}|tanh",
+            lambda: self._g.node("Concat", self.gates(activation), self.tanh(), axis=0),
+        )
+
+    def tanh_of_cell(self, exponent: int) -> str:
+        """int32 [65536]: tanh(R(c, exponent - 10)) of clause 7.4 by the cell state's code."""
+        return self._once(f"tanh_c{exponent}", lambda: self._tanh_of_cell(exponent))
+
+    def operand(self, value: str) -> str:
+        """O(v) of int32 codes [1, H] as operand rows (clause 2.7)."""
+        if self._precision is Precision.W8A8:
+            return self._g.node("Gather", self._once("operand", self._operand8), value)
+        return self._g.node("Gather", self._once("operand", self._operand16), value, axis=1)
+
+    def model_input(self, q_x: str) -> str:
+        """Operand rows of the model input (clause 2.3)."""
+        g = self._g
+        wide = g.cast(q_x, np.int32)
+        if self._precision is Precision.W8A8:
+            return g.cast(plus(g, wide, ZERO_POINT), np.uint8)
+        table = self._once("input", lambda: self._split(_by_code(g, 1 << 13)))
+        return g.node("Gather", table, g.node("Div", wide, g.constant(4)), axis=1)
+
+    def _once(self, key: str, make: Callable[[], str]) -> str:
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]
+
+    def _operand8(self) -> str:
+        """sat8(R(v, 8)), uint8 [65536]."""
+        g = self._g
+        codes = clip(g, round_product(g, _by_code(g, 1 << 15), 8), -128, 127)
+        return g.cast(plus(g, codes, ZERO_POINT), np.uint8)
+
+    def _operand16(self) -> str:
+        """R(v, 3), uint8 [2, 65536]; the factor 4 of clause 2.7 is dropped, see `onnx_integer`."""
+        return self._split(round_product(self._g, _by_code(self._g, 1 << 15), 3))
+
+    def _split(self, codes: str) -> str:
+        """High part floor(v / 128) and low part v mod 128 of codes in [-8192, 8191], as uint8 rows."""
+        g = self._g
+        lifted = plus(g, codes, 1 << 13)
+        high = g.node("Div", lifted, g.constant(1 << LOW_BITS))
+        low = g.node("Sub", lifted, g.node("Mul", high, g.constant(1 << LOW_BITS)))
+        rows = (plus(g, high, ZERO_POINT - (1 << (13 - LOW_BITS))), plus(g, low, ZERO_POINT))
+        shape = g.constant([1, -1], np.int64)
+        lines = [g.node("Reshape", row, shape) for row in rows]
+        return g.cast(g.node("Concat", *lines, axis=0), np.uint8)
+
+    def _preactivations(self) -> str:
+        return _range(self._g, -REACH, REACH + 1)
+
+    def _interpolated(self, bits: int, last: int) -> tuple[str, str]:
+        """r of clauses 3.2 and 3.3 for every z, and whether z < 0.
+
+        Args:
+            bits: of the fraction between two entries.
+            last: r at and beyond entry 255.
+        """
+        g = self._g
+        table = sigmoid_table().astype(np.int64)
+        entries = table << bits
+        entries[255] = last
+        z = self._preactivations()
+        magnitude = g.node("Abs", g.node("Mul", z, g.constant(12)))
+        u = g.node("Div", magnitude, g.constant(1 << bits))
+        t = g.node("Sub", magnitude, g.node("Mul", u, g.constant(1 << bits)))
+        u = g.node("Min", u, g.constant(255))
+        slope = g.constant(np.diff(table, append=table[255]))
+        rise = g.node("Mul", t, g.node("Gather", slope, u))
+        r = g.node("Add", g.node("Gather", g.constant(entries), u), rise)
+        return r, g.node("Less", z, g.constant(0))
+
+    def _sigmoid(self) -> str:
+        g = self._g
+        r, negative = self._interpolated(9, 32767 << 10)
+        mirrored = g.node("Where", negative, g.node("Sub", g.constant((1 << 25) - 1), r), r)
+        return g.node("Div", plus(g, mirrored, 512), g.constant(1 << 10))
+
+    def _tanh(self) -> str:
+        g = self._g
+        r, negative = self._interpolated(8, 65535 << 8)
+        mirrored = g.node("Where", negative, g.node("Sub", g.constant((1 << 24) - 1), r), r)
+        # 2^24 more than clause 3.3 keeps the dividend positive and comes off again after the shift.
+        lifted = plus(g, mirrored, (1 << 24) - (1 << 23) + 128)
+        return plus(g, g.node("Div", lifted, g.constant(1 << 8)), -(1 << 16))
+
+    def _hard_sigmoid(self) -> str:
+        g = self._g
+        slope = round_product(g, g.node("Mul", self._preactivations(), g.constant(21845)), 12)
+        return clip(g, plus(g, slope, 16384), 0, INT16_MAX)
+
+    def _tanh_of_cell(self, exponent: int) -> str:
+        g = self._g
+        z = round_product(g, _by_code(g, 1 << 15), exponent - 10)
+        index = plus(g, clip(g, z, -REACH, REACH), REACH)
+        return g.node("Gather", self.tanh(), index)
+
+
+def _range(g: GraphBuilder, low: int, high: int) -> str:
+    return g.node("Range", g.constant(low), g.constant(high), g.constant(1))
+
+
+def _by_code(g: GraphBuilder, half: int) -> str:
+    """Codes 0 .. half-1, then -half .. -1: a table over them is indexed by the code itself."""
+    return g.node("Concat", _range(g, 0, half), _range(g, -half, 0), axis=0)
