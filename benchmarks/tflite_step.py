@@ -4,7 +4,8 @@
 
 For each network: the integer file of both precisions and the Keras float step converted by
 TFLiteConverter (state as explicit input and output, same sizes), in one process per runtime,
-one thread, all three driven through views of the runtime's memory and measured in turns.
+one thread, measured in turns. The forms are driven through views of the runtime's memory, the
+float step once more with set_tensor and get_tensor ("float, public").
 *step* is the whole Python step (reading and state in, output and state out), *invoke* the
 runtime's part. A network is measured only after its integer files gave the reference's codes.
 """
@@ -72,12 +73,12 @@ def report(rounds: int, as_json: bool) -> None:
         print(json.dumps({**record, "rounds": rounds, "microseconds": results}))
         return
     print(record)
-    print(f"{'runtime':16}{'network':12}{'form':8}{'step µs [p10]':>18}{'invoke µs [p10]':>18}")
+    print(f"{'runtime':16}{'network':12}{'form':15}{'step µs [p10]':>18}{'invoke µs [p10]':>18}")
     for runtime, networks in results.items():
         for network, forms in networks.items():
             for form, times in forms.items():
                 cells = (f"{m:.1f} [{p:.1f}]" for m, p in (times["step"], times["invoke"]))
-                print(f"{runtime:16}{network:12}{form:8}" + "".join(f"{c:>18}" for c in cells))
+                print(f"{runtime:16}{network:12}{form:15}" + "".join(f"{c:>18}" for c in cells))
 
 
 def _child(arguments: list[str]) -> str:
@@ -146,7 +147,9 @@ def measure(folder: Path, runtime: str, rounds: int) -> dict[str, Any]:
             if not np.array_equal(q_ys, checked["q_ys"]):
                 raise SystemExit(f"{network} {name} {runtime}: codes differ from the reference")
             forms[name] = (backend.step, backend._ports.invoke, checked["q_xs"][0], state)
-        forms["float"] = _float_form(folder / f"{stem}.float.tflite", runtime)
+        path = folder / f"{stem}.float.tflite"
+        forms["float"] = _float_form(path, runtime)
+        forms["float, public"] = _public_float_form(path, runtime)
         results[network] = _interleaved(forms, rounds)
     return results
 
@@ -175,6 +178,27 @@ def _float_form(path: Path, runtime: str) -> tuple[Any, Any, Any, Any]:
 
     step.owner = interpreter  # type: ignore[attr-defined]
     return step, invoke, values[0], tuple(values[1:])
+
+
+def _public_float_form(path: Path, runtime: str) -> tuple[Any, Any, Any, Any]:
+    """A float step with set_tensor, invoke and get_tensor, as the runtimes' manuals show it."""
+    from edgernn.backends.tflite import load_runtime
+
+    _, module = load_runtime(runtime)
+    interpreter = module.Interpreter(model_path=str(path), num_threads=1)
+    interpreter.allocate_tensors()
+    inputs = [(d["index"], d["shape"]) for d in interpreter.get_input_details()]
+    outputs = [d["index"] for d in interpreter.get_output_details()]
+    values = [np.full(shape, 0.25, np.float32) for _, shape in inputs]
+
+    def step(q_x: Any, state: Any) -> Any:
+        for (index, _), value in zip(inputs, (q_x, *state), strict=True):
+            interpreter.set_tensor(index, value)
+        interpreter.invoke()
+        y, *new = [interpreter.get_tensor(index) for index in outputs]
+        return y, tuple(new)
+
+    return step, interpreter.invoke, values[0], tuple(values[1:])
 
 
 def _interleaved(forms: dict[str, Any], rounds: int) -> dict[str, Any]:

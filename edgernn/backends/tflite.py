@@ -28,6 +28,7 @@ RESOLVERS: Final = {
     "no_delegate": "BUILTIN_WITHOUT_DEFAULT_DELEGATES",
     "reference": "BUILTIN_REF",
 }
+_INT16: Final = np.dtype(np.int16)
 _INSTALL: Final = "Install one with: pip install 'edgernn[tflite]'"
 
 
@@ -171,7 +172,7 @@ class TfliteBackend:
                 f"got {len(state)}."
             )
         for view, value, width in zip(self._ports.states_in, state, self._widths, strict=True):
-            if value.shape != (width,) or value.dtype != np.int16:
+            if value.shape != (width,) or value.dtype != _INT16:
                 raise StateError(
                     f"backend '{self.name}': expected int16 state of shape ({width},), "
                     f"got {value.dtype} {value.shape}."

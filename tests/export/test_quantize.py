@@ -17,6 +17,7 @@ from edgernn_export.float_model import FloatLSTM, FloatModel
 from edgernn_export.float_run import run
 from edgernn_export.layer_quantizers import layer_names
 from edgernn_export.quantize import quantize
+from edgernn_export.ranges import RangeMethod, input_range
 from edgernn_export.report import quantization_report
 from edgernn_firmware_sim.reference import Reference
 from tests.float_models import FLOAT_CELLS, float_model, stream
@@ -178,16 +179,28 @@ def test_same_input_same_model_and_other_calibration_other_hash() -> None:
     assert a.provenance.float_model_sha256 == model.sha256
 
 
-@pytest.mark.parametrize("method", ["minmax", "percentile", "mse"])
-def test_range_methods(method: str) -> None:
-    xs = stream(4000, 3)
+def test_percentile_range_ignores_one_outlier() -> None:
+    xs = stream(20_000, 3)
     xs[1234, 0] = 500.0
-    integer = quantize(float_model("gru_after"), xs, range_method=method, progress=False)
-    span = 2 * 127 * float(integer.input.scale[0])
-    if method == "minmax":
-        assert span > 500
-    else:
-        assert span < 400
+    spans = {
+        method: 254 * float(quantize(float_model("gru_after"), xs, range_method=method,
+                                     progress=False).input.scale[0])
+        for method in ("minmax", "percentile")
+    }  # fmt: skip
+    assert spans["minmax"] > 500
+    assert spans["percentile"] < 50
+
+
+def test_mse_range_codes_with_less_error_than_minmax() -> None:
+    xs = stream(4000, 3)
+    stats = calibrate(float_model("gru_after"), [xs[None]])[0, "x"]
+    errors = {}
+    for method in (RangeMethod.MINMAX, RangeMethod.MSE):
+        low, high = input_range(stats, method, levels=7)
+        scale, offset = (high - low) / 14, (high + low) / 2
+        codes = np.clip(np.rint((xs - offset) / scale), -7, 7)
+        errors[method] = np.square(codes * scale + offset - xs).mean()
+    assert errors[RangeMethod.MSE] < 0.9 * errors[RangeMethod.MINMAX]
 
 
 def test_calibration_carries_state_through_the_whole_stream() -> None:

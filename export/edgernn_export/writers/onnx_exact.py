@@ -36,13 +36,15 @@ def write_onnx_exact(model: IntegerModel, golden: Golden | None = None) -> bytes
     for spec in model.states:
         g.input(spec.name, np.int16, [1, spec.units])
     value, operand = "", tables.model_input(q_x)
+    carried: list[str] = []
     for index, layer in enumerate(model.layers):
         if index:
             operand = tables.operand(value)
         state = tuple(g.cast(spec.name, np.int32) for spec in layer.states)
         value, new = layer_step(Cell(g=g, tables=tables, layer=layer), operand, state)
-        for spec, tensor in zip(layer.states, new, strict=True):
-            g.output(g.cast(tensor, np.int16), f"{spec.name}_out", np.int16, [1, spec.units])
+        carried.extend(new)
     g.output(g.cast(value, np.int16), "y", np.int16, [1, model.output.width])
+    for spec, tensor in zip(model.states, carried, strict=True):
+        g.output(g.cast(tensor, np.int16), f"{spec.name}_out", np.int16, [1, spec.units])
     interface = replace(model.interface(), golden=golden)
     return g.to_bytes({METADATA_KEY: interface.to_json()})

@@ -29,6 +29,7 @@ class GraphBuilder:
         self._initializers: list[Any] = []
         self._inputs: list[Any] = []
         self._outputs: list[Any] = []
+        self._renamed: dict[str, str] = {}
 
     def constant(self, value: npt.ArrayLike, dtype: npt.DTypeLike = np.int32) -> str:
         """Name of an initializer holding ``value``; equal constants share one."""
@@ -67,10 +68,8 @@ class GraphBuilder:
         return name
 
     def output(self, tensor: str, name: str, dtype: npt.DTypeLike, shape: list[int | str]) -> None:
-        """Declare ``tensor`` as the graph output ``name``."""
-        from onnx import helper
-
-        self._nodes.append(helper.make_node("Identity", [tensor], [name], f"/output_{name}"))
+        """Declare a tensor, made by a node and not declared before, as the graph output ``name``."""
+        self._renamed[tensor] = name
         self._outputs.append(self._value(name, dtype, shape))
 
     def to_bytes(self, metadata: dict[str, str]) -> bytes:
@@ -82,6 +81,9 @@ class GraphBuilder:
         import onnx
         from onnx import helper
 
+        for node in self._nodes:
+            node.input[:] = [self._renamed.get(tensor, tensor) for tensor in node.input]
+            node.output[:] = [self._renamed.get(tensor, tensor) for tensor in node.output]
         graph = helper.make_graph(
             self._nodes, self.name, self._inputs, self._outputs, self._initializers
         )

@@ -38,6 +38,10 @@ from edgernn_export.writers.tflite_affine import (
 )
 from edgernn_export.writers.tflite_graph import Graph, Tensor
 
+#: Zero weights up to which one stacked product is faster than three: a multiply-accumulate takes
+#: about 0.08 ns, the operators saved about 0.4 us (tflite-runtime and LiteRT on x86).
+_STACKED_ZEROS: Final = 4096
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
@@ -96,12 +100,19 @@ def lstm(layer: LSTM, site: Site) -> Emitted:
 
 
 def gru_after(layer: GRUAfter, site: Site) -> Emitted:
-    """Clauses 7.5 and 7.7, all rows in one map z r n_x n_h."""
+    """Clauses 7.5 and 7.7; all rows in one map z r n_x n_h where its zeros cost little."""
     graph, name, units = site.graph, layer.name, layer.units
-    rows = stacked((layer.zr, layer.n_x, layer.n_h))
-    v = affine(graph, f"{name}.gates", rows, _operands(site, name, rows))
-    names = [f"{name}.{part}" for part in ("z_zr", "a", "d")]
-    z_zr, a, d = ops.split(graph, names, v, (2 * units, units, units))
+    zeros = units * (layer.inputs + units)
+    if zeros <= _STACKED_ZEROS:
+        rows = stacked((layer.zr, layer.n_x, layer.n_h))
+        v = affine(graph, f"{name}.gates", rows, _operands(site, name, rows))
+        names = [f"{name}.{part}" for part in ("z_zr", "a", "d")]
+        z_zr, a, d = ops.split(graph, names, v, (2 * units, units, units))
+    else:
+        at = _operands(site, name, layer.zr)
+        z_zr = affine(graph, f"{name}.zr", layer.zr, at)
+        a = affine(graph, f"{name}.n_x", layer.n_x, at)
+        d = affine(graph, f"{name}.n_h", layer.n_h, at)
     z, r = _update_and_reset(layer, site, z_zr)
     gated = ops.product(graph, f"{name}.r_d", r, d, 15)
     z_n = ops.saturating_sum(graph, f"{name}.z_n", a, gated)
@@ -176,9 +187,10 @@ def _gru_output(layer: GRUAfter | GRUBefore, site: Site, z: Tensor, z_n: Tensor)
 def _operands(site: Site, name: str, record: Affine) -> Operands:
     """Operand codes of the sources ``record`` reads."""
     o_h = operand(site.graph, f"{name}.o_h", site.states[0], site.precision)
+    at = {Source.X: site.x, Source.H: o_h}
     if record.terms[0].source is Source.XH:
-        return {Source.XH: ops.concatenate(site.graph, f"{name}.xh", (site.x, o_h))}
-    return {Source.X: site.x, Source.H: o_h}
+        at[Source.XH] = ops.concatenate(site.graph, f"{name}.xh", (site.x, o_h))
+    return at
 
 
 def _rows(record: Affine, order: npt.NDArray[np.intp]) -> Affine:

@@ -49,11 +49,15 @@ def saturating_sum(graph: Graph, name: str, a: Tensor, b: Tensor, relu: bool = F
 
 
 def one_minus(graph: Graph, name: str, z: Tensor) -> Tensor:
-    """sat16(32768 - z) (clause 7.5): 32768 is no int16, but 16384 at twice the scale is."""
-    one = graph.constant(f"{name}.one", np.full((1, z.width), 16384, np.int16), 2.0 * UNIT.scale)
-    out = graph.tensor(name, z.width, "int16", UNIT.scale)
-    graph.operator("SUB", 5, [one, z], [out], kind="SubOptions", potScaleInt16=False)
-    return out
+    """sat16(32768 - z) of z >= 0 (clause 7.5) as sat16(sat16(32767 - z) + 1).
+
+    Two operators of equal scales take half the time of one that rescales 16384 to 32768.
+    """
+    top = graph.constant(f"{name}.top", np.full((1, z.width), 32767, np.int16), UNIT.scale)
+    one = graph.constant(f"{name}.one", np.ones((1, z.width), np.int16), UNIT.scale)
+    rest = graph.tensor(f"{name}.rest", z.width, "int16", UNIT.scale)
+    graph.operator("SUB", 3, [top, z], [rest], kind="SubOptions", potScaleInt16=True)
+    return saturating_sum(graph, name, rest, one)
 
 
 def sigmoid(graph: Graph, name: str, z: Tensor) -> Tensor:

@@ -1,0 +1,1 @@
+"""INT8 accuracy on real data: train, quantize, stream the test part, compare with float."""
