@@ -46,7 +46,8 @@ def frozen_array(
     wanted = np.dtype(dtype)
     if array.dtype != wanted or array.ndim != ndim:
         raise ModelError(
-            f"{owner}.{field}: expected {ndim}-d {wanted.name}, got {array.ndim}-d {array.dtype.name}"
+            f"{owner}.{field}: expected {ndim}-d {wanted.name}, "
+            f"got {array.ndim}-d {array.dtype.name}"
         )
     copy = np.array(array, dtype=wanted, order="C", copy=True)
     copy.flags.writeable = False
@@ -83,7 +84,9 @@ def _check_range(owner: str, name: str, array: npt.NDArray[Any], low: int, high:
 
 def _check_weights(owner: str, weights: Int8Array) -> None:
     if 0 in weights.shape:
-        raise ModelError(f"{owner}.weights: expected at least one row and column, got {weights.shape}")
+        raise ModelError(
+            f"{owner}.weights: expected at least one row and column, got {weights.shape}"
+        )
     _check_range(owner, "weights", weights, -WEIGHT_MAX, WEIGHT_MAX)
 
 
@@ -154,9 +157,7 @@ class Affine8:
         """Number of outputs R."""
         return int(self.bias.shape[0])
 
-    def worst(
-        self, ranges: dict[Source, tuple[CodeRange, ...]]
-    ) -> npt.NDArray[np.int64]:
+    def worst(self, ranges: dict[Source, tuple[CodeRange, ...]]) -> npt.NDArray[np.int64]:
         """Largest |u| + 2**(shift-1) per row in any order of summation (clause 4.4)."""
         total = np.abs(self.bias.astype(np.int64)) + (1 << (self.shift - 1))
         for term in self.terms:
@@ -209,7 +210,10 @@ class Term16:
         """Largest |acc| + 2**(shift-1) per row in any order of summation (clause 5.5)."""
         low, high = dot_interval(self.weights, ranges)
         half = np.int64(1) << (self.shift.astype(np.int64) - 1)
-        return np.maximum(-low, high) + np.abs(self.bias.astype(np.int64)) + half
+        worst: npt.NDArray[np.int64] = (
+            np.maximum(-low, high) + np.abs(self.bias.astype(np.int64)) + half
+        )
+        return worst
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -243,7 +247,7 @@ class Affine16:
 Affine = Affine8 | Affine16
 
 
-def _check_terms(terms: tuple[Any, ...], kind: type, rows: int) -> None:
+def _check_terms(terms: tuple[Any, ...], kind: type[Any], rows: int) -> None:
     if not isinstance(terms, tuple) or not 1 <= len(terms) <= 2:
         raise ModelError(f"affine.terms: expected a tuple of 1 or 2 terms, got {terms!r:.60}")
     for term in terms:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ Int16Array = npt.NDArray[np.int16]
 Int32Array = npt.NDArray[np.int32]
 FloatArray = npt.NDArray[np.float64]
 #: Operand codes: int8 in `w8a8`, int16 in `w8a16`.
-OperandArray = npt.NDArray[np.int8] | npt.NDArray[np.int16]
+OperandArray = npt.NDArray[np.integer[Any]]
 
 INT16_MIN: Final = -32768
 INT16_MAX: Final = 32767
@@ -73,7 +73,7 @@ class Precision(enum.Enum):
     W8A16 = "w8a16"
 
     @property
-    def operand_dtype(self) -> np.dtype[np.signedinteger]:
+    def operand_dtype(self) -> np.dtype[np.integer[Any]]:
         """NumPy dtype of operand codes."""
         return np.dtype(np.int8) if self is Precision.W8A8 else np.dtype(np.int16)
 

@@ -24,7 +24,9 @@ INTERFACE_VERSION = 1
 
 def _texts(owner: str, values: tuple[str, ...], count: int) -> None:
     if len(values) != count or not all(isinstance(v, str) and len(v) <= 256 for v in values):
-        raise ModelError(f"{owner}: expected {count} strings of <= 256 characters, got {values!r:.80}")
+        raise ModelError(
+            f"{owner}: expected {count} strings of <= 256 characters, got {values!r:.80}"
+        )
 
 
 def _check_scale(owner: str, scale: FloatArray) -> None:

@@ -193,7 +193,9 @@ class LSTM(_Layer):
         """Check the cell state's format."""
         _Layer.__post_init__(self)
         if self.cell_exponent not in CELL_EXPONENTS:
-            raise ModelError(f"{self.name}.cell_exponent: expected 10..14, got {self.cell_exponent}")
+            raise ModelError(
+                f"{self.name}.cell_exponent: expected 10..14, got {self.cell_exponent}"
+            )
 
     __eq__ = records_equal
     __hash__ = None  # type: ignore[assignment]

@@ -78,7 +78,8 @@ class IntegerModel:
         recurrent = sum(1 for layer in self.layers if layer.states)
         if not 1 <= recurrent <= MAX_RECURRENT_LAYERS:
             raise ModelError(
-                f"model.layers: expected 1..{MAX_RECURRENT_LAYERS} recurrent layers, got {recurrent}"
+                f"model.layers: expected 1..{MAX_RECURRENT_LAYERS} recurrent layers, "
+                f"got {recurrent}"
             )
         width = self.input.width
         for layer in self.layers:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -72,7 +72,8 @@ def _as_float(x: object) -> FloatArray:
     """
     try:
         if isinstance(x, np.ma.MaskedArray):
-            x = np.ma.filled(x.astype(np.float64), np.nan)
+            masked: Any = x
+            x = masked.astype(np.float64).filled(np.nan)
         array = np.asarray(x)
         if array.dtype.kind not in "biufO":
             raise TypeError(f"values of type {array.dtype.name}")

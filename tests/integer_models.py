@@ -82,9 +82,7 @@ def _affine16(
         multiplier = np.clip(ratio * 2.0**shift * 32768, 1, 32767).astype(np.int32)
         bias = (rng.integers(-1000, 1000, rows) * 4 + 1).astype(np.int32)
         terms.append(
-            Term16(
-                source=source, weights=weights, bias=bias, shift=shift, multiplier=multiplier
-            )
+            Term16(source=source, weights=weights, bias=bias, shift=shift, multiplier=multiplier)
         )
     return Affine16(terms=tuple(terms))
 

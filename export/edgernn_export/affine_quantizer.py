@@ -46,9 +46,8 @@ class RealTerm:
 
 def _weight_steps(term: RealTerm) -> FloatArray:
     """Per row, the step (output codes per weight unit) with the least expected output error."""
-    full = np.max(np.abs(term.gain), axis=1) / WEIGHT_MAX
-    full = np.maximum(full, 1e-300)
-    best = full.copy()
+    full: FloatArray = np.maximum(np.max(np.abs(term.gain), axis=1) / WEIGHT_MAX, 1e-300)
+    best: FloatArray = full.copy()
     best_error = np.full(full.shape, np.inf)
     for share in _STEP_SHARES:
         step = full * share
@@ -115,9 +114,7 @@ def affine16(owner: str, terms: list[RealTerm], bias: FloatArray, ranges: Ranges
     return Affine16(terms=tuple(made))
 
 
-def _term16(
-    owner: str, term: RealTerm, bias: FloatArray, ranges: tuple[CodeRange, ...]
-) -> Term16:
+def _term16(owner: str, term: RealTerm, bias: FloatArray, ranges: tuple[CodeRange, ...]) -> Term16:
     """One term; rows that could overflow get a coarser step until they cannot."""
     # A row of tiny weights gets a step that still holds its bias in 28 bits.
     step = np.maximum(_weight_steps(term), np.maximum(np.abs(bias) * 2.0**-28, 2.0**-30))

@@ -205,11 +205,10 @@ def _gru(task: Task, layer: FloatGRU) -> Layer:
         n_h = task.h_term(u_n, UNIT.scale, z_scale)
         h_bias = layer.recurrent_bias[split:] / z_scale
         maps = {"zr": zr, "n_x": ([n_x], n_bias), "n_h": ([n_h], h_bias)}
-        return GRUAfter(**base, **task.affines(layer.units, maps))
+        return GRUAfter(**base, **dict[str, Any](task.affines(layer.units, maps)))
     n_rh = task.h_term(u_n, UNIT.scale, z_scale, Source.RH)
-    return GRUBefore(
-        **base, **task.affines(layer.units, {"zr": zr, "n": ([n_x, n_rh], n_bias)})
-    )
+    maps = {"zr": zr, "n": ([n_x, n_rh], n_bias)}
+    return GRUBefore(**base, **dict[str, Any](task.affines(layer.units, maps)))
 
 
 def dense_output_scale(task: Task, layer: FloatDense) -> FloatArray:

@@ -103,9 +103,7 @@ def refuse8(owner: str, affine: Affine8, ranges: dict[Source, tuple[CodeRange, .
     )
 
 
-def refuse16(
-    owner: str, term: Term16, step: FloatArray, ranges: tuple[CodeRange, ...]
-) -> None:
+def refuse16(owner: str, term: Term16, step: FloatArray, ranges: tuple[CodeRange, ...]) -> None:
     """Raise OverflowRefused for a `w8a16` term no allowed step can hold."""
     unsafe = np.flatnonzero(term.worst(ranges) >= ACCUMULATOR_LIMIT_W8A16)
     row = int(unsafe[0]) if unsafe.size else int(np.argmax(step))

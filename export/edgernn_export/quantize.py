@@ -219,5 +219,3 @@ def _progress_bar(blocks: Sequence[FloatArray], wanted: bool) -> Iterator[Progre
             bar.update(1)
 
         yield advance
-
-

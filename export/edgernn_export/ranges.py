@@ -70,7 +70,7 @@ def limit(sample: FloatArray, exact: float, method: RangeMethod) -> float:
 
 
 def exponent_for(limit_: float, allowed: range, high_code: int = 32767) -> int:
-    """The finest exponent in ``allowed`` whose format holds ``limit_``; the coarsest if none does."""
+    """The finest exponent in ``allowed`` that holds ``limit_``; the coarsest if none does."""
     for exponent in sorted(allowed, reverse=True):
         if limit_ * 2.0**exponent <= high_code:
             return exponent

@@ -75,7 +75,9 @@ class Report:
                 f"{t.saturation_rate:>11.4%}{t.clip_rate:>10.4%}"
             )
         if self.saturations:
-            lines.append("saturated tensors: " + ", ".join(f"{n} {r:.3%}" for n, r in self.saturations))
+            lines.append(
+                "saturated tensors: " + ", ".join(f"{n} {r:.3%}" for n, r in self.saturations)
+            )
         if any(self.input_clip_rate):
             shares = ", ".join(f"{r:.3%}" for r in self.input_clip_rate)
             lines.append(f"input values outside the calibrated range, per channel: {shares}")

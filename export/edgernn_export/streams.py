@@ -41,7 +41,7 @@ def as_streams(streams: Any, inputs: int, owner: str = "calibration") -> list[Fl
         if block.ndim != 3 or block.shape[-1] != inputs or block.size == 0:
             raise CalibrationError(
                 f"{owner}: expected non-empty [T, {inputs}], [B, T, {inputs}] or a list of "
-                f"[T, {inputs}], got shape {list(block.shape[1:] if len(blocks) > 1 else block.shape)}."
+                f"[T, {inputs}], got shape {list(block.shape)}."
             )
         bad = int(np.count_nonzero(~np.isfinite(block)))
         if bad:

@@ -79,5 +79,3 @@ def affine_map(affine: Affine) -> AffineMap:
 def joined(affines: dict[str, Affine]) -> bool:
     """Whether any map reads the concatenation `xh`."""
     return any(t.source is Source.XH for a in affines.values() for t in a.terms)
-
-

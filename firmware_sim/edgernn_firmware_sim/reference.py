@@ -54,7 +54,8 @@ class Reference:
             ReadingError: codes outside clause 2.3.
             StateError: state of another model or another number of streams.
         """
-        q_ys, new = self.run(np.asarray(q_x)[..., None, :], state)
+        q_xs: OperandArray = np.expand_dims(q_x, -2)
+        q_ys, new = self.run(q_xs, state)
         return q_ys[..., 0, :], new
 
     def run(
@@ -105,7 +106,8 @@ def check_codes(model: IntegerModel, q_xs: npt.NDArray[Any]) -> npt.NDArray[Any]
     """Refuse anything but operand codes [T, I] or [B, T, I] of the model's precision."""
     q_xs = np.asarray(q_xs)
     p = model.precision
-    if q_xs.ndim not in (2, 3) or q_xs.shape[-1] != model.input.width or q_xs.dtype != p.operand_dtype:
+    width_fits = q_xs.ndim in (2, 3) and q_xs.shape[-1] == model.input.width
+    if not width_fits or q_xs.dtype != p.operand_dtype:
         raise ShapeError(
             f"reference: expected {p.operand_dtype.name} codes [T, {model.input.width}] or "
             f"[B, T, {model.input.width}], got {q_xs.dtype.name} {list(q_xs.shape)}."
@@ -125,6 +127,4 @@ def check_state(specs: tuple[StateSpec, ...], state: State, batch: int | None) -
     dtypes = {getattr(s, "dtype", None) for s in state} or {np.dtype(np.int16)}
     if got != wanted or dtypes != {np.dtype(np.int16)}:
         names = ", ".join(s.name for s in specs)
-        raise StateError(
-            f"reference: expected int16 states {names} of shapes {wanted}, got {got}."
-        )
+        raise StateError(f"reference: expected int16 states {names} of shapes {wanted}, got {got}.")

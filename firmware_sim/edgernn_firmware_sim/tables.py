@@ -14,7 +14,8 @@ def sigmoid_table() -> npt.NDArray[np.int32]:
     """Clause 3.1: the 256 entries T, uint16 values held as int32."""
     index = np.arange(256, dtype=np.float64)
     s = 1.0 / (1.0 + np.exp(-index / 24.0))
-    table = np.rint(65536.0 * (s - s * (1.0 - s) * (1.0 - 2.0 * s) / 9216.0)).astype(np.int32)
+    real = 65536.0 * (s - s * (1.0 - s) * (1.0 - 2.0 * s) / 9216.0)
+    table: npt.NDArray[np.int32] = np.rint(real).astype(np.int32)
     table[255] = 65535
     return table
 

@@ -31,9 +31,7 @@ def small_affine(seed: int, shift: int = 3) -> Affine8:
         weights=rng.integers(-127, 128, (4, 3)).astype(np.int8),
         multiplier=rng.integers(0, 50, 4).astype(np.int32),
     )
-    return Affine8(
-        terms=(term,), bias=rng.integers(-900, 900, 4).astype(np.int32), shift=shift
-    )
+    return Affine8(terms=(term,), bias=rng.integers(-900, 900, 4).astype(np.int32), shift=shift)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -115,7 +113,6 @@ def test_a_model_with_an_unsafe_row_cannot_be_built() -> None:
     assert isinstance(gates, Affine8)
     loud = np.array(gates.terms[0].multiplier)
     loud[5] = 1 << 20
-
 
     term = dataclasses.replace(gates.terms[0], multiplier=loud)
     unsafe = dataclasses.replace(layer, gates=dataclasses.replace(gates, terms=(term,)))

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from edgernn.layers import LSTM, Dense, GRUAfter, GRUBefore, SimpleRNN
+from edgernn_firmware_sim.arithmetic import Int32
 from edgernn_firmware_sim.cells import dense, gru, lstm, simple_rnn
 from edgernn_firmware_sim.cells.context import CellContext, CellState
-from edgernn_firmware_sim.arithmetic import Int32
 
 #: layer record -> step(context, q_x [B, I], state) -> (output int16 [B, H], new state)
 Step = Callable[[CellContext[Any], Int32, CellState], tuple[Int32, CellState]]

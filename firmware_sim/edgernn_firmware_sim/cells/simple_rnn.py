@@ -14,9 +14,7 @@ def step(ctx: CellContext[SimpleRNN], q_x: Int32, state: CellState) -> tuple[Int
     """Advance [B, I] operand codes and the state (h [B, H],) by one step."""
     (h,) = state
     z = ctx.affine("gates", ctx.operands(q_x, h))
-    if ctx.layer.activation is CellActivation.TANH:
-        h_new = tanh(z)
-    else:
-        h_new = np.maximum(z, np.int32(0))
+    saturating = ctx.layer.activation is CellActivation.TANH
+    h_new = tanh(z) if saturating else np.maximum(z, np.int32(0))
     ctx.see("h", h_new)
     return h_new, (h_new,)

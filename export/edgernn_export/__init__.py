@@ -1,0 +1,19 @@
+"""How a trained network becomes an integer model and its files.
+
+    from edgernn_export import export, quantize
+
+    model = quantize("model.keras", calibration=streams, precision="w8a8")
+    model.save("model.edgernn")
+    export(model, "build/", formats=("tflite", "onnx"))
+
+Importing this package loads NumPy only; Keras and the writers' libraries are imported on use.
+"""
+
+from __future__ import annotations
+
+from edgernn_export.exporting import export
+
+# Bound at once, not lazily: a submodule of the same name would take the function's place.
+from edgernn_export.quantize import quantize
+
+__all__ = ["export", "quantize"]

@@ -1,0 +1,75 @@
+"""From an integer model to the files runtimes execute."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgernn.errors import EdgeRnnError
+from edgernn.model import IntegerModel
+from edgernn_export.probe import golden_vector
+from edgernn_export.writers import WRITERS, open_writer
+
+
+def export(
+    model: IntegerModel,
+    directory: str | os.PathLike[str],
+    formats: Sequence[str] = tuple(WRITERS),
+    *,
+    name: str | None = None,
+) -> dict[str, Path]:
+    """Write a model in several file formats.
+
+    Each file carries the model's `Interface` with a golden vector, which sessions run once on
+    opening. Same model, same bytes. All formats are written before the first file appears.
+
+    Args:
+        model: the integer model.
+        directory: where to write; made if it does not exist.
+        formats: keys of `edgernn_export.writers.WRITERS`.
+        name: file name without suffix; default the model's name.
+
+    Returns:
+        The path of each format's file.
+
+    Raises:
+        EdgeRnnError: an unknown format, or none.
+    """
+    if isinstance(formats, str) or not formats:
+        raise EdgeRnnError(
+            f"export: expected a sequence of formats among {', '.join(WRITERS)}, got {formats!r:.40}."
+        )
+    writers = {wanted: open_writer(wanted) for wanted in formats}
+    golden = golden_vector(model)
+    contents = {wanted: writer(model, golden) for wanted, (writer, _) in writers.items()}
+    folder = Path(directory)
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = _file_stem(name or model.name)
+    paths = {wanted: folder / f"{stem}{suffix}" for wanted, (_, suffix) in writers.items()}
+    for wanted, path in paths.items():
+        write_atomically(path, contents[wanted])
+    return paths
+
+
+def _file_stem(name: str) -> str:
+    """A model name as a plain file name."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip(".") or "model"
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file that is either complete or not there."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        # mkstemp makes private files; give the file the mode any other new file has.
+        mask = os.umask(0)
+        os.umask(mask)
+        Path(temporary).chmod(0o666 & ~mask)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

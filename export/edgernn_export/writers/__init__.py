@@ -1,0 +1,35 @@
+"""File formats an integer model can be written as; each writer is imported when it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Final
+
+from edgernn.errors import EdgeRnnError
+from edgernn.interface import Golden
+from edgernn.model import IntegerModel
+
+#: What a writer is: same model, same golden vector, same bytes.
+Writer = Callable[[IntegerModel, Golden], bytes]
+
+#: format -> (module, function, file suffix).
+WRITERS: Final[dict[str, tuple[str, str, str]]] = {
+    "tflite": ("edgernn_export.writers.tflite", "write_tflite", ".tflite"),
+    "onnx": ("edgernn_export.writers.onnx_exact", "write_onnx_exact", ".onnx"),
+}
+
+
+def open_writer(name: str) -> tuple[Writer, str]:
+    """The writer of a format and the file's suffix.
+
+    Raises:
+        EdgeRnnError: no writer has this name.
+    """
+    if name not in WRITERS:
+        raise EdgeRnnError(
+            f"export: expected formats among {', '.join(WRITERS)}, got {name!r:.40}."
+        )
+    module, function, suffix = WRITERS[name]
+    writer: Writer = getattr(importlib.import_module(module), function)
+    return writer, suffix
