@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -59,11 +60,14 @@ def open_tflite(
     content, interface = read_tflite(Path(path))
     name, module = load_runtime(runtime)
     try:
-        interpreter = module.Interpreter(
-            model_content=content,
-            num_threads=num_threads,
-            experimental_op_resolver_type=getattr(module.OpResolverType, RESOLVERS[resolver]),
-        )
+        with warnings.catch_warnings():
+            # TensorFlow advises to use LiteRT instead, which our order of preference does.
+            warnings.simplefilter("ignore", UserWarning)
+            interpreter = module.Interpreter(
+                model_content=content,
+                num_threads=num_threads,
+                experimental_op_resolver_type=getattr(module.OpResolverType, RESOLVERS[resolver]),
+            )
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise BackendUnavailable(
@@ -98,7 +102,7 @@ def load_runtime(runtime: str = "auto") -> tuple[str, Any]:
             f"backend 'tflite': expected runtime auto, {', '.join(RUNTIMES)}, "
             f"got {runtime!r:.40}."
         )
-    elif loaded and runtime not in loaded:
+    elif loaded and runtime != loaded[0]:
         raise BackendUnavailable(
             f"backend 'tflite': expected {loaded[0]}, which this process has loaded, got "
             f"{runtime}. Use runtime='{loaded[0]}' or another process."

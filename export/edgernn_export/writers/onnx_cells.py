@@ -113,7 +113,9 @@ def _gru_update(cell: Cell, z: str, n: str, h: str) -> CellState:
     g = cell.g
     w = g.node("Sub", g.constant(1 << 15), z)
     if cell.layer.gate_activation is GateActivation.HARD_SIGMOID:
-        w = g.node("Min", w, g.constant(INT16_MAX))  # the sigmoid of 3.2 never yields 0, this one does
+        w = g.node(
+            "Min", w, g.constant(INT16_MAX)
+        )  # the sigmoid of 3.2 never yields 0, this one does
     return (sat16(g, g.node("Add", product(g, z, h, 15), product(g, w, n, 15))),)
 
 

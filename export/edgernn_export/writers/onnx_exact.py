@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final
 
 import numpy as np
 
+from edgernn.backends.onnx_file import METADATA_KEY, sealed
 from edgernn.interface import Golden
 from edgernn.model import IntegerModel
 from edgernn_export.writers.onnx_cells import Cell, layer_step
 from edgernn_export.writers.onnx_graph import GraphBuilder
 from edgernn_export.writers.onnx_tables import Tables
 
-#: Key of the model's `metadata_props` that holds the interface as JSON.
-METADATA_KEY: Final = "edgernn"
-
 
 def write_onnx_exact(model: IntegerModel, golden: Golden | None = None) -> bytes:
     """Write an integer model as an ONNX step graph without a single float tensor.
 
-    Inputs: ``x`` [1, I] (int8 in `w8a8`, int16 in `w8a16`) and every state by its name, int16 [1, H].
-    Outputs: ``y`` int16 [1, O] and every new state as ``<name>_out``.
+    Inputs: ``x`` [1, I] (int8 in `w8a8`, int16 in `w8a16`) and every state by its name, int16
+    [1, H]. Outputs: ``y`` int16 [1, O] and every new state as ``<name>_out``.
 
     Args:
         model: the integer model.
@@ -47,4 +44,4 @@ def write_onnx_exact(model: IntegerModel, golden: Golden | None = None) -> bytes
     for spec, tensor in zip(model.states, carried, strict=True):
         g.output(g.cast(tensor, np.int16), f"{spec.name}_out", np.int16, [1, spec.units])
     interface = replace(model.interface(), golden=golden)
-    return g.to_bytes({METADATA_KEY: interface.to_json()})
+    return sealed(g.to_bytes({METADATA_KEY: interface.to_json()}))

@@ -68,7 +68,7 @@ class GraphBuilder:
         return name
 
     def output(self, tensor: str, name: str, dtype: npt.DTypeLike, shape: list[int | str]) -> None:
-        """Declare a tensor, made by a node and not declared before, as the graph output ``name``."""
+        """Declare a tensor that a node makes as the graph output ``name``, once."""
         self._renamed[tensor] = name
         self._outputs.append(self._value(name, dtype, shape))
 

@@ -1,10 +1,11 @@
 """NUMERICS.md clauses 1 to 5 as ONNX integer operators.
 
-ONNX divides integers towards zero, onnxruntime adds nothing for int16 and shifts unsigned
-numbers only. Three identities turn that into the floor shifts and the double rounding of section 1:
+ONNX divides integers towards zero and shifts unsigned numbers only; onnxruntime computes in int32
+and has few int16 operators. Three identities turn that into the floor shifts and the double
+rounding of section 1:
 
-* A floor shift that is clipped from below at L needs no floor: u - L*2^s is divided towards zero and
-  clipped at 0; what the two divisions disagree on is negative and clipped away.
+* A floor shift that is clipped from below at L needs no floor: u - L*2^s is divided towards zero
+  and clipped at 0; what the two divisions disagree on is negative and clipped away.
 * R(p, k) = trunc((p + clip(2p, -2^(k-1), 2^(k-1) + 1)) / 2^k) for k >= 3.
 * In `w8a16` acc = 4a + 1, so half_up(acc, k) = half_up(a, k - 2): the two constant bits are never
   computed and everything stays below 2^30.
@@ -68,9 +69,9 @@ def round_product(g: GraphBuilder, p: str, k: int) -> str:
     """Clause 1.3, R(p, k), for |p| < 2^30."""
     if k == 0:
         return p
-    # The clip yields what is added before a division towards zero: 2^(k-1) + 1 for every p that rounds
-    # up to 1 or more, -2^(k-1) for every p that rounds down to -1 or less, and for the others anything
-    # too small to matter. k = 2 needs a steeper slope, k = 1 rounds half up only.
+    # The clip yields what is added before a division towards zero: 2^(k-1) + 1 for every p whose
+    # result is positive, -2^(k-1) for every p whose result is negative, and too little to matter
+    # for the others. k = 2 needs a steeper slope; k = 1 rounds half up only.
     half, gain = (0, 1) if k == 1 else (1 << (k - 1), 4 if k == 2 else 2)
     steep = p if gain == 1 else g.node("Mul", p, g.constant(gain))
     nudge = clip(g, steep, -half, half + 1)
@@ -88,8 +89,8 @@ def affine(g: GraphBuilder, record: Affine, operands: Operands, window: Window) 
     Args:
         g: the graph.
         record: weights and scaling.
-        operands: uint8 tensors with zero point 128 by source, [1, N] in `w8a8`; in `w8a16` [2, 1, N],
-            high and low part.
+        operands: uint8 tensors with zero point 128 by source: [1, N] in `w8a8`, high and low part
+            [2, 1, N] in `w8a16`.
         window: where the result goes.
 
     Returns:
@@ -133,9 +134,7 @@ def _matmul(g: GraphBuilder, operand: str, weights: Int8Array) -> str:
     return g.node("MatMulInteger", operand, g.constant(stored, np.uint8), zero, zero)
 
 
-def _shifted(
-    g: GraphBuilder, acc: str, bias: _Int64, shift: _Int64, window: Window
-) -> str:
+def _shifted(g: GraphBuilder, acc: str, bias: _Int64, shift: _Int64, window: Window) -> str:
     """clip(half_up(acc + bias, shift), low, high) + window.bias, for |acc + bias| < 2^29.
 
     Where 2^29 >> shift is less than -low the lower clip never acts, and a smaller offset is enough

@@ -1,11 +1,12 @@
 """Lookup tables as constant-only nodes.
 
-onnxruntime folds them while loading (from optimization level "basic" on), so that a sigmoid costs one
-Gather, while the file holds no more than the 256 entries of clause 3.1.
+onnxruntime folds them while loading (from optimization level "basic" on), so that a sigmoid costs
+one Gather, while the file holds no more than the 256 entries of clause 3.1.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -87,7 +88,7 @@ class Tables:
         return self._split(round_product(self._g, _by_code(self._g, 1 << 15), 3))
 
     def _split(self, codes: str) -> str:
-        """High part floor(v / 128) and low part v mod 128 of codes in [-8192, 8191], as uint8 rows."""
+        """floor(v / 128) and v mod 128 of codes v in [-8192, 8191], as two uint8 rows."""
         g = self._g
         lifted = plus(g, codes, 1 << 13)
         high = g.node("Div", lifted, g.constant(1 << LOW_BITS))
@@ -101,7 +102,7 @@ class Tables:
         return _range(self._g, -REACH, REACH + 1)
 
     def _interpolated(self, bits: int, last: int) -> tuple[str, str]:
-        """r of clauses 3.2 and 3.3 for every z, and whether z < 0.
+        """The r of clauses 3.2 and 3.3 for every z, and whether z < 0.
 
         Args:
             bits: of the fraction between two entries.

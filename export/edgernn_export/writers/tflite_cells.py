@@ -174,7 +174,7 @@ def _update_and_reset(
 
 
 def _gru_output(layer: GRUAfter | GRUBefore, site: Site, z: Tensor, z_n: Tensor) -> Emitted:
-    """h' = z*h + (1 - z)*n (clause 7.5)."""
+    """New state h' = z*h + (1 - z)*n (clause 7.5)."""
     graph, name = site.graph, layer.name
     n = ops.tanh(graph, f"{name}.n_gate", z_n)
     kept = ops.product(graph, f"{name}.kept", z, site.states[0], 15)

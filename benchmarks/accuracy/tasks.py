@@ -1,0 +1,237 @@
+"""The tasks: data, split, model and training budget, one record each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.accuracy import metrics
+from benchmarks.accuracy.datasets import (
+    HAPT_ACTIVITIES,
+    HAPT_TEST_SUBJECTS,
+    HAPT_WINDOW_STEPS,
+    load_etth1,
+    load_hapt,
+    load_soil,
+)
+from benchmarks.accuracy.parts import Part, Splits, forecast_splits, with_changes
+from edgernn.formats import FloatArray
+
+_DAY_STEPS = 24
+_WEEK_STEPS = 7 * _DAY_STEPS
+#: Informer's months have 30 days.
+_MONTH_STEPS = 30 * _DAY_STEPS
+#: Every how many-th training window calibrates the activity model.
+_CALIBRATION_STRIDE = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """How a task's model is trained.
+
+    Attributes:
+        window_steps: length of the random training windows, each run from the zero state.
+        loss_from: first step of a window that counts.
+        batch: windows per update.
+        updates: number of updates; the learning rate falls to zero on a cosine.
+        learning_rate: its start.
+        weight_decay: of AdamW.
+        input_noise: standard deviation of the noise on standardised inputs, training only.
+    """
+
+    window_steps: int
+    loss_from: int
+    batch: int
+    updates: int
+    learning_rate: float
+    weight_decay: float
+    input_noise: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One benchmark.
+
+    Attributes:
+        name: on the command line and in the results.
+        title: what is predicted.
+        protocol: split, target and scoring in one sentence each.
+        cell: "GRU" or "LSTM".
+        units: of the cell.
+        outputs: number of outputs O.
+        classes: whether outputs are logits (readout at the last step) or forecasts.
+        primary: the metric the aim is about.
+        metric_unit: unit of errors.
+        training: see `Training`.
+        load: reads and splits the data.
+    """
+
+    name: str
+    title: str
+    protocol: str
+    cell: str
+    units: int
+    outputs: int
+    classes: bool
+    primary: str
+    metric_unit: str
+    training: Training
+    load: Callable[[], Splits]
+
+    def score(self, output: FloatArray, part: Part, splits: Splits) -> dict[str, float]:
+        """Metrics of model outputs [B, T, O] over a part."""
+        if self.classes:
+            return metrics.accuracy(output, part)
+        return self.score_prediction(part.base + output, part, splits)
+
+    def score_prediction(
+        self, prediction: FloatArray, part: Part, splits: Splits
+    ) -> dict[str, float]:
+        """Metrics of forecasts [B, T, O] in physical units."""
+        return metrics.errors(prediction, part, splits.metric_scale)
+
+    def calibration(self, splits: Splits) -> FloatArray:
+        """Streams for the quantizer, from the train part, started as they are in use."""
+        return splits.train.x[::_CALIBRATION_STRIDE] if self.classes else splits.train.x
+
+
+def _etth1() -> Splits:
+    table = load_etth1()
+    borders = (12 * _MONTH_STEPS, 16 * _MONTH_STEPS, 20 * _MONTH_STEPS)
+    return forecast_splits(
+        table.values,
+        table.values[:, -1:],
+        horizons=range(1, _DAY_STEPS + 1),
+        borders=borders,
+        warmup_steps=_WEEK_STEPS,
+        season_steps=_DAY_STEPS,
+        input_names=table.names,
+        per_output_scale=False,
+        standardise=True,
+    )
+
+
+def _soil(horizon: int) -> Splits:
+    table = load_soil()
+    rows = table.values.shape[0]
+    return forecast_splits(
+        with_changes(table.values),
+        table.values,
+        horizons=(horizon,),
+        borders=(int(rows * 0.70), int(rows * 0.85), rows),
+        warmup_steps=_WEEK_STEPS,
+        season_steps=_DAY_STEPS,
+        input_names=(*table.names, *(f"{name} change" for name in table.names)),
+        per_output_scale=True,
+        standardise=False,
+    )
+
+
+def _windows_part(x: FloatArray, label: npt.NDArray[np.int64]) -> Part:
+    batch, steps, _ = x.shape
+    truth = np.broadcast_to(label.astype(np.float64)[:, None, None], (batch, steps, 1))
+    base = np.broadcast_to(np.zeros(1), (batch, steps, len(HAPT_ACTIVITIES)))
+    return Part(x=x, target=truth, base=base, scored_from=steps - 1)
+
+
+def _hapt() -> Splits:
+    windows = load_hapt()
+    held_out = np.isin(windows.subject, HAPT_TEST_SUBJECTS)
+    return Splits(
+        train=_windows_part(windows.x[~held_out], windows.label[~held_out]),
+        validation=None,
+        test=_windows_part(windows.x[held_out], windows.label[held_out]),
+        target_scale=np.ones(1),
+        metric_scale=np.ones(1),
+        naive={},
+        input_names=("acc_x", "acc_y", "acc_z", "gyro_x", "gyro_y", "gyro_z"),
+    )
+
+
+_SOIL_PROTOCOL = (
+    "13 probes and their changes over the last hour in, 13 changes relative to the present "
+    "value out; split 70/15/15 % in time; errors in VWC %, mean over probes and hours."
+)
+_SOIL_TRAINING = Training(
+    window_steps=96,
+    loss_from=24,
+    batch=32,
+    updates=1500,
+    learning_rate=3e-3,
+    weight_decay=1e-2,
+    input_noise=0.1,
+)
+
+TASKS: Final[dict[str, Task]] = {
+    task.name: task
+    for task in (
+        Task(
+            name="etth1",
+            title="ETTh1 oil temperature, the next 24 hours",
+            protocol=(
+                "7 channels in, at every hour the 24 changes of OT relative to its present value "
+                "out; Informer split 12/4/4 months; errors on OT divided by its train standard "
+                "deviation, mean over 2,857 origins and 24 hours."
+            ),
+            cell="GRU",
+            units=32,
+            outputs=_DAY_STEPS,
+            classes=False,
+            primary="mse",
+            metric_unit="train standard deviations",
+            training=Training(
+                window_steps=192,
+                loss_from=48,
+                batch=32,
+                updates=2000,
+                learning_rate=3e-3,
+                weight_decay=1e-2,
+            ),
+            load=_etth1,
+        ),
+        *(
+            Task(
+                name=f"soil_{horizon}h",
+                title=f"Soil moisture, {horizon} h ahead",
+                protocol=_SOIL_PROTOCOL,
+                cell="GRU",
+                units=24,
+                outputs=13,
+                classes=False,
+                primary="mae",
+                metric_unit="VWC %",
+                training=_SOIL_TRAINING,
+                load=lambda horizon=horizon: _soil(horizon),
+            )
+            for horizon in (1, 24)
+        ),
+        Task(
+            name="hapt",
+            title="HAPT, six activities",
+            protocol=(
+                "6 raw channels at 50 Hz, windows of 128 samples, hop 64, inside labelled "
+                "segments; each window from the zero state, read out at its last step; the nine "
+                "test subjects of UCI HAR v1."
+            ),
+            cell="LSTM",
+            units=32,
+            outputs=len(HAPT_ACTIVITIES),
+            classes=True,
+            primary="accuracy",
+            metric_unit="",
+            training=Training(
+                window_steps=HAPT_WINDOW_STEPS,
+                loss_from=HAPT_WINDOW_STEPS - 1,
+                batch=64,
+                updates=3000,
+                learning_rate=5e-3,
+                weight_decay=1e-3,
+            ),
+            load=_hapt,
+        ),
+    )
+}

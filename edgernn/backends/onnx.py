@@ -1,0 +1,230 @@
+"""Executes exact .onnx files written by edgernn with onnxruntime."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from edgernn.backends.base import State, self_test
+from edgernn.backends.onnx_file import METADATA_KEY, read_onnx
+from edgernn.errors import BackendUnavailable, FormatError, ShapeError, StateError
+from edgernn.formats import Int16Array, OperandArray
+from edgernn.interface import Interface
+
+#: Graph optimization by name -> member of onnxruntime's GraphOptimizationLevel. The bits are the
+#: same; "disabled" computes the lookup tables anew in every step and is some forty times slower.
+OPTIMIZATIONS: Final = {
+    "all": "ORT_ENABLE_ALL",
+    "extended": "ORT_ENABLE_EXTENDED",
+    "basic": "ORT_ENABLE_BASIC",
+    "disabled": "ORT_DISABLE_ALL",
+}
+_INT16: Final = np.dtype(np.int16)
+_ERRORS_ONLY: Final = 3
+_LOAD_ERRORS: Final = (
+    "Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NotImplemented",
+    "RuntimeException",
+)  # fmt: skip
+
+
+def open_onnx(path: Path, optimization: str = "all", num_threads: int = 1) -> OnnxBackend:
+    """Open an exact .onnx file written by edgernn and run its golden vector.
+
+    Args:
+        path: the file.
+        optimization: a key of `OPTIMIZATIONS`.
+        num_threads: of the runtime; steps of small networks gain nothing from more than 1.
+
+    Raises:
+        FormatError: the file is damaged or not an exact edgernn model.
+        BackendUnavailable: onnxruntime is not installed, or cannot load the file.
+        BackendMismatch: the runtime does not reproduce the golden vector.
+    """
+    if optimization not in OPTIMIZATIONS:
+        raise BackendUnavailable(
+            f"backend 'onnx': expected optimization {', '.join(OPTIMIZATIONS)}, "
+            f"got {optimization!r:.40}."
+        )
+    if num_threads < 1:
+        raise BackendUnavailable(f"backend 'onnx': expected num_threads >= 1, got {num_threads}.")
+    path = Path(path)
+    content = read_onnx(path)
+    ort = _load_runtime()
+    session = _open_session(ort, content, path.name, optimization, num_threads)
+    metadata = session.get_modelmeta().custom_metadata_map
+    if METADATA_KEY not in metadata:
+        raise FormatError(
+            f"file '{path.name}': expected metadata '{METADATA_KEY}', got {sorted(metadata)}. "
+            "Write one with: edgernn export MODEL.edgernn --to onnx"
+        )
+    interface = Interface.from_json(metadata[METADATA_KEY])
+    backend = OnnxBackend(ort, session, interface, f"onnx (onnxruntime, {optimization})")
+    self_test(backend)
+    return backend
+
+
+def _load_runtime() -> Any:
+    try:
+        return importlib.import_module("onnxruntime")
+    except ImportError as error:
+        raise BackendUnavailable(
+            "backend 'onnx': expected onnxruntime, got an environment without it. "
+            "Install it with: pip install 'edgernn[onnx]'"
+        ) from error
+
+
+def _open_session(ort: Any, content: bytes, name: str, optimization: str, threads: int) -> Any:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _ERRORS_ONLY
+    level = OPTIMIZATIONS[optimization]
+    options.graph_optimization_level = getattr(ort.GraphOptimizationLevel, level)
+    state = ort.capi.onnxruntime_pybind11_state
+    failures = tuple(getattr(state, error) for error in _LOAD_ERRORS)
+    try:
+        return ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except failures as error:
+        raise BackendUnavailable(
+            f"backend 'onnx': expected onnxruntime {ort.__version__} to load '{name}', "
+            f"got: {error!s:.200}. Use a newer onnxruntime or the reference backend."
+        ) from error
+
+
+class OnnxBackend:
+    """One model in one inference session (see `edgernn.backends.base.Backend`); not thread-safe."""
+
+    def __init__(self, ort: Any, session: Any, interface: Interface, name: str) -> None:
+        """Check the graph against its metadata and bind its tensors to arrays."""
+        self.name = name
+        self.interface = interface
+        _check_tensors(interface, session)
+        _check_golden(interface)
+        self._widths = [spec.units for spec in interface.states]
+        self._x_shape = (interface.input.width,)
+        self._x_dtype = interface.precision.operand_dtype
+        self._ports = _Ports(ort, session, interface)
+
+    def step(self, q_x: OperandArray, state: State) -> tuple[Int16Array, State]:
+        """Advance one stream by one reading; see `Backend.step`."""
+        if q_x.shape != self._x_shape or q_x.dtype != self._x_dtype:
+            raise self._shape_error(q_x, self._x_shape)
+        self._set_state(state)
+        ports = self._ports
+        ports.x[...] = q_x
+        ports.run(ports.bindings[0])
+        return ports.y.copy(), tuple([v.copy() for v in ports.states[1]])
+
+    def run(self, q_xs: OperandArray, state: State) -> tuple[Int16Array, State]:
+        """Advance one stream by T readings; see `Backend.run`."""
+        shape = (*q_xs.shape[:1], *self._x_shape)
+        if q_xs.shape != shape or q_xs.dtype != self._x_dtype:
+            raise self._shape_error(q_xs, ("T", *self._x_shape))
+        self._set_state(state)
+        ports = self._ports
+        run, copy, x, y = ports.run, np.copyto, ports.x, ports.y
+        binding, following = ports.bindings
+        q_ys = np.empty((len(q_xs), self.interface.output.width), dtype=np.int16)
+        for q_x, q_y in zip(q_xs, q_ys, strict=True):
+            copy(x, q_x)
+            run(binding)
+            copy(q_y, y)
+            binding, following = following, binding
+        return q_ys, tuple([v.copy() for v in ports.states[len(q_xs) % 2]])
+
+    def close(self) -> None:
+        """Release the session; the backend cannot be used afterwards."""
+        del self._ports
+
+    def _set_state(self, state: State) -> None:
+        if len(state) != len(self._widths):
+            raise StateError(
+                f"backend '{self.name}': expected {len(self._widths)} state vectors, "
+                f"got {len(state)}."
+            )
+        for array, value, width in zip(self._ports.states[0], state, self._widths, strict=True):
+            if value.shape != (width,) or value.dtype != _INT16:
+                raise StateError(
+                    f"backend '{self.name}': expected int16 state of shape ({width},), "
+                    f"got {value.dtype} {value.shape}."
+                )
+            np.copyto(array, value)
+
+    def _shape_error(self, got: OperandArray, wanted: tuple[object, ...]) -> ShapeError:
+        shape = ", ".join(str(n) for n in wanted)
+        return ShapeError(
+            f"backend '{self.name}': expected {self._x_dtype} codes of shape ({shape}), "
+            f"got {got.dtype} {got.shape}."
+        )
+
+
+class _Ports:
+    """Arrays the session reads and writes in place, with two bindings that swap the states.
+
+    Binding 0 reads states[0] and writes states[1], binding 1 the other way round: a stream runs
+    without copying its state.
+    """
+
+    def __init__(self, ort: Any, session: Any, interface: Interface) -> None:
+        self.run = session.run_with_iobinding
+
+        def tensor(width: int, dtype: np.dtype[Any]) -> Any:
+            # On the CPU an OrtValue made from an array keeps and uses the array's memory.
+            return ort.OrtValue.ortvalue_from_numpy(array := np.zeros((1, width), dtype)), array[0]
+
+        x, self.x = tensor(interface.input.width, interface.precision.operand_dtype)
+        y, self.y = tensor(interface.output.width, _INT16)
+        values: list[list[Any]] = [[], []]
+        self.states: list[list[Int16Array]] = [[], []]
+        for side in range(2):
+            for spec in interface.states:
+                value, array = tensor(spec.units, _INT16)
+                values[side].append(value)
+                self.states[side].append(array)
+        self.bindings = []
+        for old, new in (values, values[::-1]):
+            binding = session.io_binding()
+            binding.bind_ortvalue_input("x", x)
+            binding.bind_ortvalue_output("y", y)
+            for spec, before, after in zip(interface.states, old, new, strict=True):
+                binding.bind_ortvalue_input(spec.name, before)
+                binding.bind_ortvalue_output(f"{spec.name}_out", after)
+            self.bindings.append(binding)
+        # The arrays are views of memory that only the OrtValues are sure to keep.
+        self._values = (x, y, values)
+
+
+def _check_tensors(interface: Interface, session: Any) -> None:
+    """Compare names, shapes and dtypes of the graph with the interface in its metadata."""
+    states = {spec.name: (spec.units, "int16") for spec in interface.states}
+    wanted_in = {"x": (interface.input.width, interface.precision.operand_dtype.name), **states}
+    wanted_out = {"y": (interface.output.width, "int16")}
+    wanted_out.update({f"{name}_out": tensor for name, tensor in states.items()})
+    for wanted, found in ((wanted_in, session.get_inputs()), (wanted_out, session.get_outputs())):
+        got = {t.name: f"{t.type} {t.shape}" for t in found}
+        for name in sorted(wanted.keys() | got.keys()):
+            expected = "absent"
+            if name in wanted:
+                width, dtype = wanted[name]
+                expected = f"tensor({dtype}) {[1, width]}"
+            if got.get(name, "absent") != expected:
+                raise FormatError(
+                    f"onnx file: expected tensor '{name}' {expected}, "
+                    f"got {got.get(name, 'absent')}. Metadata and graph disagree; "
+                    "write the file again."
+                )
+
+
+def _check_golden(interface: Interface) -> None:
+    golden = interface.golden
+    if golden is not None and (
+        golden.q_x.shape[1:] != (interface.input.width,)
+        or golden.q_y.shape != (len(golden.q_x), interface.output.width)
+    ):
+        raise FormatError(
+            f"onnx file: expected a golden vector of {interface.input.width} inputs and "
+            f"{interface.output.width} outputs, got {golden.q_x.shape} and {golden.q_y.shape}."
+        )

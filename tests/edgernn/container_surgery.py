@@ -1,0 +1,53 @@
+"""Take .edgernn files apart and put them together wrongly, without the container's own code."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Callable
+from typing import Any
+
+
+def split(data: bytes) -> tuple[dict[str, Any], bytes]:
+    """Header object and data section."""
+    (length,) = struct.unpack("<Q", data[:8])
+    return json.loads(data[8 : 8 + length]), data[8 + length :]
+
+
+def canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def frame(header: bytes, section: bytes) -> bytes:
+    """A file around any header bytes."""
+    header += b" " * (-len(header) % 8)
+    return struct.pack("<Q", len(header)) + header + section
+
+
+def join(header: Any, section: bytes) -> bytes:
+    return frame(canonical(header).encode(), section)
+
+
+def edit_header(data: bytes, edit: Callable[[dict[str, Any]], object]) -> bytes:
+    """The file with its header object changed in place."""
+    header, section = split(data)
+    edit(header)
+    return join(header, section)
+
+
+def edit_record(data: bytes, edit: Callable[[dict[str, Any]], object]) -> bytes:
+    """The file with its model record changed in place."""
+    header, section = split(data)
+    record = json.loads(header["__metadata__"]["model"])
+    edit(record)
+    header["__metadata__"]["model"] = canonical(record)
+    return join(header, section)
+
+
+def edit_tensor(data: bytes, name: str, edit: Callable[[bytearray], object]) -> bytes:
+    """The file with the bytes of one tensor changed in place."""
+    header, section = split(data)
+    low, high = header[name]["data_offsets"]
+    content = bytearray(section[low:high])
+    edit(content)
+    return join(header, section[:low] + bytes(content) + section[high:])

@@ -1,0 +1,269 @@
+"""The .edgernn file: round trips, determinism, FORMAT.md's example, safetensors as second reader."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import itertools
+import os
+import re
+import stat
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+import edgernn
+from edgernn.affine import Affine8, Source, Term8
+from edgernn.container import from_bytes, load, model_sha256, save, to_bytes
+from edgernn.container_schema import OPTIONS
+from edgernn.errors import FormatError
+from edgernn.format_defects import FormatDefect
+from edgernn.formats import Precision
+from edgernn.interface import InputSpec, OutputSpec
+from edgernn.layers import LAYERS, CellActivation, DenseActivation, GateActivation, SimpleRNN
+from edgernn.model import IntegerModel, Provenance
+from tests.edgernn.container_surgery import split
+from tests.integer_models import CELLS, random_layer, random_model
+
+FORMAT = (Path(edgernn.__file__).parent / "FORMAT.md").read_text(encoding="utf-8")
+
+VARIANTS = [
+    pytest.param(
+        cell, precision, common, id=f"{cell}-{precision.value}-{'xh' if common else 'x+h'}"
+    )
+    for cell, precision, common in itertools.product(CELLS, Precision, (True, False))
+]
+
+
+def check_round_trip(model: IntegerModel) -> None:
+    data = to_bytes(model)
+    loaded = from_bytes(data)
+    assert loaded == model
+    assert to_bytes(loaded) == data
+
+
+@pytest.mark.parametrize(("cell", "precision", "common"), VARIANTS)
+@pytest.mark.parametrize("kind", ["tame", "hostile"])
+@pytest.mark.parametrize("stack", [1, 3])
+def test_round_trip(cell, precision, common, kind, stack):
+    check_round_trip(random_model(cell, precision, common=common, kind=kind, stack=stack))
+
+
+@pytest.mark.parametrize("precision", Precision)
+def test_round_trip_without_dense_layer(precision):
+    check_round_trip(random_model("lstm", precision, outputs=0, units=1, inputs=1))
+
+
+@pytest.mark.parametrize("gate", GateActivation)
+@pytest.mark.parametrize("cell", ["lstm", "gru_after", "gru_before"])
+def test_round_trip_of_gate_activations(cell, gate):
+    model = random_model(cell, gate_activation=gate)
+    check_round_trip(model)
+    assert from_bytes(to_bytes(model)).layers[0].gate_activation is gate
+
+
+@pytest.mark.parametrize("exponent", range(10, 15))
+def test_round_trip_of_cell_exponents(exponent):
+    model = random_model("lstm", cell_exponent=exponent)
+    check_round_trip(model)
+    assert from_bytes(to_bytes(model)).states[1].format.frac_bits == exponent
+
+
+@pytest.mark.parametrize("exponent", range(16))
+def test_round_trip_of_relu_exponents(exponent):
+    check_round_trip(random_model("simple_rnn_relu", Precision.W8A16, state_exponent=exponent))
+
+
+@pytest.mark.parametrize("activation", DenseActivation)
+@pytest.mark.parametrize("precision", Precision)
+def test_round_trip_of_dense_activations(activation, precision):
+    base = random_model("gru_after", precision, outputs=2)
+    dense = random_layer(
+        np.random.default_rng(5), "dense", "head", 8, 2, precision, activation=activation
+    )
+    check_round_trip(dataclasses.replace(base, layers=(base.layers[0], dense)))
+
+
+def test_round_trip_of_awkward_texts_and_reals():
+    base = random_model("gru_before", inputs=2)
+    tiny, third = float.fromhex("0x0.0000000000001p-1022"), 1.0 / 3.0
+    model = dataclasses.replace(
+        base,
+        name='δ "quoted" \\ \n\t\x00\x1f\x7f\u2028 🌡',
+        input=InputSpec(
+            names=("", '"],{'),
+            units=("°C", "µg/m³"),
+            scale=np.array([tiny, third]),
+            offset=np.array([-1.7976931348623157e308, 0.1]),
+        ),
+        output=dataclasses.replace(base.output, softmax=True),
+        provenance=Provenance(
+            float_model_sha256="é" * 64,
+            calibration_sha256="",
+            seeds=(("z", 2**63 - 1), ("a", -(2**63))),
+            versions=(("numpy", "1.26.4"), ("numpy", "twice")),
+            settings=(("ranges", "percentile 99.9"),),
+        ),
+    )
+    check_round_trip(model)
+
+
+def test_equal_models_give_equal_bytes_even_for_negative_zero():
+    model = random_model("lstm", inputs=2)
+    plus, minus = (
+        dataclasses.replace(model, input=dataclasses.replace(model.input, offset=np.array(zero)))
+        for zero in ([0.0, 0.0], [-0.0, 0.0])
+    )
+    assert plus == minus
+    assert to_bytes(plus) == to_bytes(minus)
+
+
+def test_any_changed_number_changes_the_hash():
+    model = random_model("lstm")
+    hashes = {model_sha256(random_model("lstm", seed=seed)) for seed in range(5)}
+    hashes.add(model_sha256(dataclasses.replace(model, name="other")))
+    assert len(hashes) == 6
+    assert model.sha256 == model_sha256(model) == hashlib.sha256(to_bytes(model)).hexdigest()
+
+
+@pytest.mark.parametrize(("cell", "precision", "common"), VARIANTS)
+def test_safetensors_reads_the_same_arrays(cell, precision, common):
+    model = random_model(cell, precision, common=common)
+    tensors = safetensors.numpy.load(to_bytes(model))
+    wanted = {
+        "input/scale": model.input.scale,
+        "input/offset": model.input.offset,
+        "output/scale": model.output.scale,
+    }
+    for layer in model.layers:
+        for name, affine in layer.affines.items():
+            for index, term in enumerate(affine.terms):
+                for field in ("weights", "multiplier", "bias", "shift"):
+                    if hasattr(term, field):
+                        wanted[f"{layer.name}/{name}/{index}/{field}"] = getattr(term, field)
+            if isinstance(affine, Affine8):
+                wanted[f"{layer.name}/{name}/bias"] = affine.bias
+    assert tensors.keys() == wanted.keys()
+    for name, tensor in tensors.items():
+        assert tensor.dtype == wanted[name].dtype, name
+        np.testing.assert_array_equal(tensor, wanted[name], err_msg=name)
+
+
+def test_a_file_safetensors_wrote_is_read_only_in_canonical_spelling():
+    data = to_bytes(random_model("lstm"))
+    header, section = split(data)
+    rewritten = safetensors.numpy.save(safetensors.numpy.load(data), header["__metadata__"])
+    assert split(rewritten) == (header, section)
+    with pytest.raises(FormatError, match="expected the bytes edgernn writes") as caught:
+        from_bytes(rewritten)
+    assert caught.value.defect == FormatDefect.NOT_CANONICAL
+
+
+def test_tensors_are_aligned_to_their_element_size():
+    data = to_bytes(random_model("gru_after", Precision.W8A16, inputs=3, units=5, outputs=3))
+    header, section = split(data)
+    assert (len(data) - len(section)) % 8 == 0
+    width = {"F64": 8, "I32": 4, "I8": 1}
+    for name, entry in header.items():
+        if name != "__metadata__":
+            assert entry["data_offsets"][0] % width[entry["dtype"]] == 0
+
+
+def example_model() -> IntegerModel:
+    term = Term8(
+        source=Source.XH,
+        weights=np.array([[64, -32]], dtype=np.int8),
+        multiplier=np.array([3000], dtype=np.int32),
+    )
+    rnn = SimpleRNN(
+        name="rnn",
+        inputs=1,
+        units=1,
+        activation=CellActivation.TANH,
+        state_exponent=15,
+        gates=Affine8(terms=(term,), bias=np.array([-700], dtype=np.int32), shift=9),
+    )
+    return IntegerModel(
+        name="smallest",
+        precision=Precision.W8A8,
+        layers=(rnn,),
+        input=InputSpec(
+            names=("temperature",),
+            units=("degC",),
+            scale=np.array([0.25]),
+            offset=np.array([20.0]),
+        ),
+        output=OutputSpec(
+            names=("change",), units=("K",), scale=np.array([2.0**-15]), softmax=False
+        ),
+        provenance=Provenance(
+            float_model_sha256="",
+            calibration_sha256="",
+            seeds=(("weights", 7),),
+            versions=(("edgernn", "0.1.0"),),
+        ),
+    )
+
+
+def test_the_example_in_format_md_is_what_is_written():
+    blocks = re.findall(r"```(hex|json)\n(.*?)\n```", FORMAT, re.DOTALL)
+    assert [kind for kind, _ in blocks] == ["hex", "json", "hex"]
+    length, header, section = (
+        bytes.fromhex(text) if kind == "hex" else text.encode() for kind, text in blocks
+    )
+    data = length + header + b" " + section
+    assert data == to_bytes(example_model())
+    assert from_bytes(data) == example_model()
+    assert f"{len(data):,} bytes" in FORMAT
+    assert hashlib.sha256(data).hexdigest() in FORMAT
+
+
+def test_format_md_lists_every_defect_and_no_other():
+    table = FORMAT.split("## 6 Defects")[1].split("## 7")[0]
+    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == [
+        defect.value for defect in sorted(FormatDefect, key=lambda d: table.index(f"`{d.value}`"))
+    ]
+
+
+def test_every_field_of_every_layer_is_stored():
+    for kind, layer in LAYERS.items():
+        fields = {field.name for field in dataclasses.fields(layer)}
+        assert fields == {"name", "inputs", "units", *layer.shape, *OPTIONS[kind]}, kind
+
+
+def test_save_and_load(tmp_path):
+    model = random_model("gru_after")
+    path = model.save(str(tmp_path / "model.edgernn"))
+    assert path == tmp_path / "model.edgernn"
+    assert path.read_bytes() == to_bytes(model)
+    assert IntegerModel.load(path) == load(str(path)) == model
+
+
+def test_save_replaces_and_leaves_nothing_else(tmp_path):
+    path = tmp_path / "model.edgernn"
+    save(random_model("lstm"), path)
+    save(random_model("gru_after"), path)
+    assert load(path) == random_model("gru_after")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
+    path = save(random_model("lstm"), tmp_path / "model.edgernn")
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        save(random_model("gru_after"), path)
+    assert load(path) == random_model("lstm")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_saved_file_follows_the_umask(tmp_path):
+    path = save(random_model("lstm"), tmp_path / "model.edgernn")
+    other = tmp_path / "other"
+    other.touch()
+    assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(other.stat().st_mode)

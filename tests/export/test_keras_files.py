@@ -1,0 +1,143 @@
+"""Files: what Keras 3 saves, and what Keras 2 saved."""
+
+import builtins
+import json
+import re
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgernn.errors import BackendUnavailable, UnsupportedModelError
+from edgernn_export.float_run import run
+from edgernn_export.keras_reader import read_keras
+from tests.keras_models import answer, readings, sequential
+
+keras = pytest.importorskip("keras", reason="pip install 'edgernn[export]'")
+h5py = pytest.importorskip("h5py", reason="pip install 'edgernn[export]'")
+L = keras.layers
+pytestmark = pytest.mark.tf
+
+KERAS2 = Path(__file__).parent / "keras2"
+ANSWERS = json.loads((KERAS2 / "answers.json").read_text())
+
+
+def example():
+    normal = L.Normalization()
+    normal.adapt(np.random.default_rng(5).normal(3.0, 4.0, (8, 6, 3)))
+    cells = (L.LSTM(3, return_sequences=True), L.GRU(3, return_sequences=True), L.SimpleRNN(3))
+    model = sequential(*cells, L.BatchNormalization(), L.Dense(2, activation="relu"))
+    return keras.Sequential([keras.Input((None, 3)), normal, *model.layers])
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+@pytest.mark.parametrize("kind", [str, Path])
+@pytest.mark.filterwarnings("ignore:.*HDF5 file")
+def test_saved_and_read_again(tmp_path, suffix, kind):
+    model = example()
+    target = tmp_path / f"model{suffix}"
+    model.save(target)
+    read = read_keras(kind(target))
+    assert read.sha256 == read_keras(model).sha256
+    ys, _ = run(read, readings())
+    np.testing.assert_allclose(ys[:, -1], answer(model, readings()), rtol=0, atol=1e-5)
+
+
+def test_unpacked_keras_file(tmp_path):
+    model = example()
+    model.save(tmp_path / "model.keras")
+    with zipfile.ZipFile(tmp_path / "model.keras") as archive:
+        archive.extractall(tmp_path / "folder")
+    assert read_keras(tmp_path / "folder").sha256 == read_keras(model).sha256
+
+
+@pytest.mark.parametrize("name", ["stack", "hard"])
+@pytest.mark.parametrize("form", ["{}.h5", "{}_saved_model"])
+def test_keras_2(name, form):
+    # "hard" holds hard_sigmoid, which Keras 2 defined as clip(0.2 x + 0.5, 0, 1).
+    read = read_keras(KERAS2 / form.format(name))
+    ys, _ = run(read, np.array(ANSWERS[name]["x"]))
+    np.testing.assert_allclose(ys[:, -1], ANSWERS[name]["y"], rtol=0, atol=1e-5)
+
+
+def test_keras_2_hard_sigmoid_is_not_that_of_keras_3():
+    # The same weights under the other definition are off by far more than the tolerance above.
+    with h5py.File(KERAS2 / "hard.h5", "r") as file:
+        config = json.loads(file.attrs["model_config"])["config"]
+        groups = file["model_weights"]
+        stored = [np.array(groups["gru_1"][name]) for name in groups["gru_1"].attrs["weight_names"]]
+    assert config["layers"][3]["config"]["recurrent_activation"] == "hard_sigmoid"
+    read = read_keras(KERAS2 / "hard.h5")
+    gru = next(layer for layer in read.layers if layer.name == "gru_1")
+    np.testing.assert_allclose(gru.kernel[:8], stored[0].T[:8].astype(float) * 1.2, rtol=1e-12)
+    np.testing.assert_array_equal(gru.kernel[8:], stored[0].T[8:].astype(float))
+
+
+def refused(source, text):
+    with pytest.raises(UnsupportedModelError, match=text) as caught:
+        read_keras(source)
+    return caught.value.reasons
+
+
+def test_keras_2_with_the_time_axis_first(tmp_path):
+    with h5py.File(KERAS2 / "stack.h5", "r") as old, h5py.File(tmp_path / "m.h5", "w") as new:
+        for key in old:
+            old.copy(key, new)
+        for key, value in old.attrs.items():
+            new.attrs[key] = value
+        config = old.attrs["model_config"].replace('"time_major": false', '"time_major": true', 1)
+        new.attrs["model_config"] = config
+    refused(tmp_path / "m.h5", r"'lstm' \(LSTM\): expected time_major=False, got time_major=True")
+
+
+def test_keras_2_in_keras_format():
+    refused(KERAS2 / "version2.keras", r"written by Keras 3, got one by Keras 2\. Load it with")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_saved_model_without_layers(tmp_path):
+    example().export(tmp_path / "graph", verbose=0)
+    reasons = refused(tmp_path / "graph", r"graph: expected a SavedModel with Keras layers, got")
+    assert "model.save('model.keras')" in reasons[0]
+
+
+def test_weights_without_a_model(tmp_path):
+    with h5py.File(tmp_path / "m.h5", "w") as file:
+        file.attrs["keras_version"] = "2.15.0"
+    refused(tmp_path / "m.h5", r"m\.h5: expected a model .* weights without a model")
+
+
+@pytest.mark.parametrize("name", ["m.keras", "m.h5", "m.onnx", "saved"])
+def test_broken_and_foreign_files(tmp_path, name):
+    target = tmp_path / name
+    if name == "saved":
+        target.mkdir()
+        (target / "keras_metadata.pb").write_bytes(b"\xff\x00 not a message")
+    else:
+        target.write_bytes(b"not a model at all")
+    refused(target, rf"{re.escape(name)}: expected a model Keras [\d.]+ can load, got \w+Error")
+
+
+def test_lambda_in_a_file_is_never_run(tmp_path):
+    model = keras.Sequential([keras.Input((None, 3)), L.Lambda(lambda x: x + 1), L.GRU(2)])
+    model.save(tmp_path / "m.keras")
+    refused(tmp_path / "m.keras", r"m\.keras: expected a model")
+
+
+def test_nothing_at_the_path(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"expected a Keras model, got nothing"):
+        read_keras(tmp_path / "absent.keras")
+
+
+def test_keras_is_not_installed(monkeypatch):
+    real = builtins.__import__
+
+    def without_keras(name, *args, **kwargs):
+        if name == "keras":
+            raise ImportError(name)
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", without_keras)
+    with pytest.raises(BackendUnavailable, match=r"Run: pip install 'edgernn\[export\]'"):
+        read_keras("m.keras")

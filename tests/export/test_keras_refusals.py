@@ -1,0 +1,224 @@
+"""Whatever edgernn does not execute is refused by name, all reasons at once."""
+
+import numpy as np
+import pytest
+
+from edgernn.errors import UnsupportedModelError
+from edgernn_export.keras_reader import READERS, read_keras
+from tests.keras_models import sequential
+
+keras = pytest.importorskip("keras", reason="pip install 'edgernn[export]'")
+L = keras.layers
+pytestmark = pytest.mark.tf
+
+
+def tanh(x):
+    """A stranger under a known name."""
+    return x / (1.0 + keras.ops.abs(x))
+
+
+class OwnGRU(L.GRU):
+    def call(self, *args, **kwargs):
+        return -super().call(*args, **kwargs)
+
+
+class OwnModel(keras.Model):
+    def call(self, x):
+        return x
+
+
+def refused(model):
+    with pytest.raises(UnsupportedModelError) as caught:
+        read_keras(model)
+    return caught.value.reasons
+
+
+def gru(**options):
+    return L.GRU(3, name="g", **options)
+
+
+SINGLE = [
+    ([L.Bidirectional(L.GRU(3, name="i"), name="b")], "'b' (Bidirectional): ", "forward layer"),
+    ([L.Masking(name="m"), gru()], "'m' (Masking): ", "without padding"),
+    ([L.Conv1D(3, 2, name="c"), gru()], "'c' (Conv1D): ", "use a supported layer"),
+    ([gru(return_sequences=True), L.LayerNormalization(name="n")], "'n' (Layer", "BatchNorm"),
+    ([gru(), L.RepeatVector(3, name="r")], "'r' (RepeatVector): ", "use a supported layer"),
+    ([L.Lambda(lambda x: x, name="l"), gru()], "'l' (Lambda): ", "out of the model"),
+    ([L.ConvLSTM1D(3, 1, name="c")], "'c' (ConvLSTM1D): ", None),
+    ([gru(go_backwards=True)], "expected go_backwards=False, got go_backwards=True.", "forwards"),
+    ([gru(activation="relu")], "expected activation='tanh', got activation='relu'.", None),
+    ([gru(activation=tanh)], "got activation='custom tanh'.", "supported activation"),
+    ([gru(recurrent_activation="tanh")], "got recurrent_activation='tanh'.", None),
+    ([L.LSTM(3, name="l", activation="softsign")], "got activation='softsign'.", None),
+    (
+        [L.SimpleRNN(3, name="s", activation="elu")],
+        "or activation='relu', got activation='elu'.",
+        "",
+    ),
+    ([OwnGRU(3, name="o")], "got the class ", "test_keras_refusals.OwnGRU"),
+    ([gru(dtype="mixed_float16")], "got dtype policy 'mixed_float16'.", "in float32"),
+    ([gru(), L.Dense(2, activation="gelu")], "got activation='gelu'.", None),
+    ([gru(), L.Dense(2, activation=L.ReLU(max_value=6.0))], "got activation='custom ReLU'.", None),
+    ([gru(), L.Dense(2), L.ReLU(max_value=6.0)], "got max_value=6.0.", "Set max_value=None."),
+    ([gru(), L.Dense(2), L.ReLU(negative_slope=0.1)], "got negative_slope=0.1.", None),
+    ([gru(), L.LeakyReLU(name="l")], "'l' (LeakyReLU): ", None),
+    (
+        [gru(), L.ReLU(name="r")],
+        "expected relu directly after a linear Dense, got it after 'g'",
+        "",
+    ),
+    ([gru(), L.Dense(2, activation="tanh"), L.ReLU()], "directly after a linear Dense", "linear D"),
+    ([gru(), L.Softmax(name="s"), L.Dense(2)], "got a layer after the softmax.", "Remove what"),
+    ([gru(return_sequences=True), L.Softmax(axis=1)], "got axis=1.", "Set axis=-1."),
+    ([gru(), L.BatchNormalization(name="b")], "'b' (BatchNormalization): expected a scaling", ""),
+    ([gru(), L.Rescaling(2.0, name="r"), L.ReLU()], "'r' (Rescaling): expected a scaling", ""),
+    ([L.BatchNormalization(axis=1), gru()], "got axis=1.", "the last axis"),
+    ([L.BatchNormalization(renorm=True), gru()], "got renorm=True.", "without batch renorm"),
+    ([L.Normalization(axis=(1, 2)), gru()], "got axis=(1, 2).", "the last axis"),
+    ([L.Rescaling(np.ones((12, 3)))], "got shapes (12, 3) and ().", "each feature"),
+    ([L.TimeDistributed(L.LayerNormalization(), name="t"), gru()], "'t' (TimeDistributed): ", ""),
+    ([L.RNN([L.GRUCell(2), L.GRUCell(2)], name="r")], "got cell ", "one RNN layer per cell"),
+    ([L.RNN(L.GRUCell(2, activation="relu"), name="r")], "'r' (RNN): expected activation=", None),
+    ([L.Dense(2)], "expected 1 to 8 recurrent layers, got 0.", "SimpleRNN, LSTM or GRU"),
+    ([L.GRU(2, return_sequences=True) for _ in range(9)], "recurrent layers, got 9.", None),
+]
+
+
+@pytest.mark.parametrize(("layers", "text", "cure"), SINGLE, ids=[s[1] for s in SINGLE])
+def test_one_reason(layers, text, cure):
+    reasons = refused(sequential(*layers, steps=12))
+    assert len(reasons) == 1, reasons
+    assert text in reasons[0]
+    assert (cure or "") in reasons[0]
+    assert ": expected " in reasons[0]
+
+
+def test_all_reasons_at_once_in_the_order_of_the_layers():
+    layers = (
+        L.Masking(name="one"),
+        L.LSTM(3, name="two", activation="relu", go_backwards=True, return_sequences=True),
+        L.GRU(3, name="three", recurrent_activation="tanh"),
+        L.Dense(2, name="four", activation="gelu"),
+    )
+    with pytest.raises(UnsupportedModelError, match=r"model: 5 reasons why it") as caught:
+        read_keras(sequential(*layers))
+    names = [reason.split("'")[1] for reason in caught.value.reasons]
+    assert names == ["one", "two", "two", "three", "four"]
+    assert all(reason in str(caught.value) for reason in caught.value.reasons)
+
+
+def test_supported_layers_are_listed():
+    reason = refused(sequential(L.Conv1D(2, 1, name="c"), L.GRU(2)))[0]
+    assert all(name in reason for name in READERS)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("index", [0, 1, 2])
+def test_weights_that_are_not_finite(index, value):
+    model = sequential(L.LSTM(3, name="l"), L.Dense(2))
+    weights = model.layers[0].get_weights()
+    weights[index].flat[0] = value
+    model.layers[0].set_weights(weights)
+    name = ("kernel", "recurrent_kernel", "bias")[index]
+    assert refused(model) == (
+        f"'l' (LSTM): expected finite values in {name}, got 1 NaN or infinite. "
+        "Training diverged; train again.",
+    )
+
+
+def test_unknown_arguments_are_refused_unless_at_their_default():
+    model = sequential(L.GRU(3, name="g"), L.Dense(2, name="d"))
+    model.layers[1].enable_lora(1)
+    assert refused(model) == (
+        "'d' (Dense): expected only arguments edgernn knows or lora_rank at its default, "
+        "got lora_rank=1. Remove lora_rank.",
+    )
+
+
+def test_quantized_layers():
+    model = sequential(L.GRU(3, name="g"), L.Dense(2, name="d"))
+    model.quantize("int8")
+    assert any("'d' (Dense): expected dtype float32 or float64, got" in r for r in refused(model))
+
+
+def test_two_inputs_and_a_merge():
+    first, second = keras.Input((None, 3)), keras.Input((None, 3))
+    model = keras.Model([first, second], L.GRU(2)(L.Add(name="a")([first, second])))
+    reasons = refused(model)
+    assert any("expected one input, got 2 inputs. Make a model with one" in r for r in reasons)
+    assert any("'a' (Add): expected one input tensor, got 2." in r for r in reasons)
+
+
+def test_two_outputs():
+    given = keras.Input((None, 3))
+    hidden = L.GRU(2)(given)
+    off = L.Dense(2, activation="gelu", name="off")(hidden)
+    reasons = refused(keras.Model(given, [L.Dense(1)(hidden), off]))
+    assert any("expected one output, got 2 outputs." in r for r in reasons)
+    # Layers beside the path are checked as well.
+    assert any("'off' (Dense): " in r and "got activation='gelu'" in r for r in reasons)
+
+
+def test_returned_and_given_states():
+    given = keras.Input((None, 3))
+    ys, state = L.GRU(2, return_sequences=True, return_state=True, name="one")(given)
+    model = keras.Model(given, L.GRU(2, name="two")(ys, initial_state=state))
+    reasons = refused(model)
+    assert any(
+        "'one' (GRU): expected return_state=False, got return_state=True." in r for r in reasons
+    )
+    assert any("'two' (GRU): expected one input tensor, got 2." in r for r in reasons)
+
+
+def test_call_arguments():
+    given = keras.Input((None, 3))
+    model = keras.Model(given, L.GRU(2)(L.Dropout(0.5, name="mc")(given, training=True)))
+    assert refused(model) == (
+        "'mc' (Dropout): expected a call with its input alone, got training=True. "
+        "Call the layer without it and copy the weights.",
+    )
+
+
+def test_bare_operations():
+    given = keras.Input((None, 3))
+    reasons = refused(keras.Model(given, L.GRU(2)(given * 2.0)))
+    assert len(reasons) == 1
+    assert "(Multiply): expected one of" in reasons[0]
+
+
+def test_a_layer_used_twice():
+    given = keras.Input((None, 3))
+    layer = L.Dense(3, name="d")
+    reasons = refused(keras.Model(given, L.GRU(2)(layer(layer(given)))))
+    assert reasons[0].startswith("'d' (Dense): expected a layer used once, got the same layer")
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: OwnModel(name="m"), "expected a Sequential or Functional model, got the model"),
+        (lambda: keras.Sequential([L.GRU(2)], name="m"), "got a model without a known input."),
+        (lambda: flat(), "(batch, time, features)"),
+        (lambda: integers(), "expected a dense float input, got int32."),
+    ],
+)
+def test_models_that_are_no_stream(make, text):
+    assert any(text in reason for reason in refused(make()))
+
+
+def flat():
+    return keras.Sequential([keras.Input((3,)), L.Dense(2)])
+
+
+def integers():
+    return keras.Sequential([keras.Input((None, 3), dtype="int32"), L.GRU(2)])
+
+
+@pytest.mark.parametrize("source", [None, 3, {"layers": []}, L.GRU])
+def test_sources_that_are_no_model(source):
+    assert refused(source)[0].startswith("source: expected a Keras 3 model or a path, got ")
+
+
+def test_live_keras_2_model():
+    stranger = type("Sequential", (), {"__module__": "tf_keras.src.engine.sequential"})()
+    assert "save it with model.save('model.h5')" in refused(stranger)[0]
