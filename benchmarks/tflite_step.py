@@ -103,9 +103,7 @@ def prepare(folder: Path) -> None:
     for network, (cell, units, inputs) in NETWORKS.items():
         stem = network.replace("/", "_")
         for name in PRECISIONS:
-            model = random_model(
-                cell, Precision(name), inputs=inputs, units=units, outputs=OUTPUTS
-            )
+            model = random_model(cell, Precision(name), inputs=inputs, units=units, outputs=OUTPUTS)
             (folder / f"{stem}.{name}.tflite").write_bytes(write_tflite(model))
             q_xs = random_codes(model, CHECKED_STEPS)
             reference = Reference(model)

@@ -54,10 +54,18 @@ class Splits:
     input_names: tuple[str, ...]
 
 
-def with_changes(values: FloatArray) -> FloatArray:
-    """Append each channel's change since the previous step: [T, I] -> [T, 2I], causal."""
+def level_free(values: FloatArray, mean_steps: int) -> FloatArray:
+    """Causal features without the absolute level: [T, I] -> [T, 2I].
+
+    First the changes since the previous step, then the deviations from the mean of the last
+    ``mean_steps`` values, the present one included (of as many as there are at the start).
+    """
     change = np.diff(values, axis=0, prepend=values[:1])
-    return np.concatenate((values, change), axis=1)
+    total = np.cumsum(np.concatenate((np.zeros_like(values[:1]), values)), axis=0)
+    now = np.arange(1, values.shape[0] + 1)
+    count = np.minimum(now, mean_steps)
+    mean = (total[now] - total[now - count]) / count[:, None]
+    return np.concatenate((change, values - mean), axis=1)
 
 
 def forecast_part(

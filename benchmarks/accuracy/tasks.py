@@ -18,7 +18,7 @@ from benchmarks.accuracy.datasets import (
     load_hapt,
     load_soil,
 )
-from benchmarks.accuracy.parts import Part, Splits, forecast_splits, with_changes
+from benchmarks.accuracy.parts import Part, Splits, forecast_splits, level_free
 from edgernn.formats import FloatArray
 
 _DAY_STEPS = 24
@@ -99,17 +99,23 @@ class Task:
         return splits.train.x[::_CALIBRATION_STRIDE] if self.classes else splits.train.x
 
 
+def _feature_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of the columns of `level_free`."""
+    return (*(f"{name} change" for name in names), *(f"{name} deviation" for name in names))
+
+
 def _etth1() -> Splits:
     table = load_etth1()
+    x = level_free(table.values, _DAY_STEPS)
     borders = (12 * _MONTH_STEPS, 16 * _MONTH_STEPS, 20 * _MONTH_STEPS)
     return forecast_splits(
-        table.values,
+        x,
         table.values[:, -1:],
         horizons=range(1, _DAY_STEPS + 1),
         borders=borders,
         warmup_steps=_WEEK_STEPS,
         season_steps=_DAY_STEPS,
-        input_names=table.names,
+        input_names=_feature_names(table.names),
         per_output_scale=False,
         standardise=True,
     )
@@ -119,13 +125,13 @@ def _soil(horizon: int) -> Splits:
     table = load_soil()
     rows = table.values.shape[0]
     return forecast_splits(
-        with_changes(table.values),
+        level_free(table.values, _DAY_STEPS),
         table.values,
         horizons=(horizon,),
         borders=(int(rows * 0.70), int(rows * 0.85), rows),
         warmup_steps=_WEEK_STEPS,
         season_steps=_DAY_STEPS,
-        input_names=(*table.names, *(f"{name} change" for name in table.names)),
+        input_names=_feature_names(table.names),
         per_output_scale=True,
         standardise=False,
     )

@@ -54,9 +54,7 @@ def open_tflite(
             f"backend 'tflite': expected resolver {', '.join(RESOLVERS)}, got {resolver!r:.40}."
         )
     if num_threads < 1:
-        raise BackendUnavailable(
-            f"backend 'tflite': expected num_threads >= 1, got {num_threads}."
-        )
+        raise BackendUnavailable(f"backend 'tflite': expected num_threads >= 1, got {num_threads}.")
     content, interface = read_tflite(Path(path))
     name, module = load_runtime(runtime)
     try:
@@ -99,8 +97,7 @@ def load_runtime(runtime: str = "auto") -> tuple[str, Any]:
         candidates = loaded[:1] or list(RUNTIMES)
     elif runtime not in RUNTIMES:
         raise BackendUnavailable(
-            f"backend 'tflite': expected runtime auto, {', '.join(RUNTIMES)}, "
-            f"got {runtime!r:.40}."
+            f"backend 'tflite': expected runtime auto, {', '.join(RUNTIMES)}, got {runtime!r:.40}."
         )
     elif loaded and runtime != loaded[0]:
         raise BackendUnavailable(
@@ -249,9 +246,7 @@ def _signature(interpreter: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         ) from error
 
 
-def _check_tensors(
-    interface: Interface, inputs: dict[str, Any], outputs: dict[str, Any]
-) -> None:
+def _check_tensors(interface: Interface, inputs: dict[str, Any], outputs: dict[str, Any]) -> None:
     """Compare names, shapes and dtypes of the graph with the interface in its metadata."""
     states = {spec.name: (spec.units, "int16") for spec in interface.states}
     wanted_in = {"x": (interface.input.width, interface.precision.operand_dtype.name), **states}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -40,7 +40,8 @@ def export(
     """
     if isinstance(formats, str) or not formats:
         raise EdgeRnnError(
-            f"export: expected a sequence of formats among {', '.join(WRITERS)}, got {formats!r:.40}."
+            f"export: expected a sequence of formats among {', '.join(WRITERS)}, "
+            f"got {formats!r:.40}."
         )
     writers = {wanted: open_writer(wanted) for wanted in formats}
     golden = golden_vector(model)
@@ -60,16 +61,15 @@ def _file_stem(name: str) -> str:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file that is either complete or not there."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    """Write a file that is either complete or not there.
+
+    Raises:
+        OSError: the file could not be written; a file of this name is left as it was.
+    """
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with draft.open("xb") as file:
             file.write(content)
-        # mkstemp makes private files; give the file the mode any other new file has.
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(temporary).chmod(0o666 & ~mask)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)

@@ -29,11 +29,11 @@ def probe_codes(model: IntegerModel, steps: int, seed: int) -> OperandArray:
     p = model.precision
     low, high = p.input_low // p.input_step, p.input_high // p.input_step
     # Raw words: NumPy guarantees a bit generator's stream, not a distribution's.
-    words = np.random.PCG64(seed).random_raw((steps * model.input.width))
+    words = np.random.PCG64(seed).random_raw(steps * model.input.width)
     codes = (words % np.uint64(high - low + 1)).astype(np.int64).reshape(steps, -1) + low
     reduction = np.array([0, 0, 0, 2, 2, 4])[np.arange(steps) % 6]
-    reduced = (codes >> reduction[:, None]) * p.input_step
-    return reduced.astype(p.operand_dtype)
+    probe: OperandArray = ((codes >> reduction[:, None]) * p.input_step).astype(p.operand_dtype)
+    return probe
 
 
 def golden_vector(model: IntegerModel) -> Golden:

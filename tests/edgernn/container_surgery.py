@@ -7,6 +7,12 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
+from edgernn.container import from_bytes
+from edgernn.errors import FormatError
+from edgernn.format_defects import FormatDefect
+
 
 def split(data: bytes) -> tuple[dict[str, Any], bytes]:
     """Header object and data section."""
@@ -51,3 +57,33 @@ def edit_tensor(data: bytes, name: str, edit: Callable[[bytearray], object]) -> 
     content = bytearray(section[low:high])
     edit(content)
     return join(header, section[:low] + bytes(content) + section[high:])
+
+
+def refused(data: bytes, defect: FormatDefect, match: str) -> None:
+    with pytest.raises(FormatError, match=match) as caught:
+        from_bytes(data)
+    assert caught.value.defect == defect
+    assert len(str(caught.value)) < 700
+
+
+def put(*path_and_value):
+    """An edit that sets ``object[a][b]... = value``."""
+    *path, last, value = path_and_value
+
+    def edit(target):
+        for key in path:
+            target = target[key]
+        target[last] = value
+
+    return edit
+
+
+def drop(*path):
+    *path, last = path
+
+    def edit(target):
+        for key in path:
+            target = target[key]
+        del target[last]
+
+    return edit

@@ -1,4 +1,4 @@
-"""The .edgernn file: round trips, determinism, FORMAT.md's example, safetensors as second reader."""
+"""The .edgernn file: round trips, equal bytes, the example of FORMAT.md, a second reader."""
 
 from __future__ import annotations
 

@@ -52,11 +52,18 @@ def test_unpacked_keras_file(tmp_path):
     assert read_keras(tmp_path / "folder").sha256 == read_keras(model).sha256
 
 
+def saved_model(tmp_path, name):
+    with zipfile.ZipFile(KERAS2 / f"{name}_saved_model.zip") as archive:
+        archive.extractall(tmp_path / "saved")
+    return tmp_path / "saved"
+
+
 @pytest.mark.parametrize("name", ["stack", "hard"])
-@pytest.mark.parametrize("form", ["{}.h5", "{}_saved_model"])
-def test_keras_2(name, form):
+@pytest.mark.parametrize("form", ["h5", "saved_model"])
+def test_keras_2(tmp_path, name, form):
     # "hard" holds hard_sigmoid, which Keras 2 defined as clip(0.2 x + 0.5, 0, 1).
-    read = read_keras(KERAS2 / form.format(name))
+    source = KERAS2 / f"{name}.h5" if form == "h5" else saved_model(tmp_path, name)
+    read = read_keras(source)
     ys, _ = run(read, np.array(ANSWERS[name]["x"]))
     np.testing.assert_allclose(ys[:, -1], ANSWERS[name]["y"], rtol=0, atol=1e-5)
 
@@ -116,7 +123,14 @@ def test_broken_and_foreign_files(tmp_path, name):
         (target / "keras_metadata.pb").write_bytes(b"\xff\x00 not a message")
     else:
         target.write_bytes(b"not a model at all")
-    refused(target, rf"{re.escape(name)}: expected a model Keras [\d.]+ can load, got \w+Error")
+    refused(target, rf"{re.escape(name)}: expected a model Keras [\d.]+ can load, got \w+: ")
+
+
+def test_saved_model_with_damaged_variables(tmp_path):
+    source = saved_model(tmp_path, "stack")
+    index = source / "variables" / "variables.index"
+    index.write_bytes(index.read_bytes()[:100])
+    refused(source, r"saved: expected a model .* ValueError: the SavedModel is damaged")
 
 
 def test_lambda_in_a_file_is_never_run(tmp_path):

@@ -69,6 +69,7 @@ def _draw_errors(axes: Any, record: Co2Record, forecasts: Mapping[str, FloatArra
         axes.plot(due, (forecasts[name] - record.target)[record.test], **style)
     axes.axhline(0.0, color=_TRUTH, lw=0.7)
     axes.set_ylabel("forecast − measured\n(ppm)")
+    axes.set_ylim(top=1.25 * axes.get_ylim()[1])  # room for the legend
     axes.legend(loc="upper left", frameon=False, ncols=3)
 
 

@@ -62,29 +62,39 @@ def load_h5(path: Path, context: Context) -> Any:
 def load_saved_model(path: Path, context: Context) -> Any:
     """Rebuild a Keras 2 model from a SavedModel directory with keras_metadata.pb."""
     import tensorflow as tf
-    from tensorflow.core.protobuf import trackable_object_graph_pb2
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # no stubs
+
+    try:
+        metadata = _metadata(path)
+        if "config" not in metadata.get("root", {}):
+            raise ValueError("the SavedModel holds no model configuration")
+        model = _rebuild(metadata["root"], context)
+        paths = {(at.rpartition(".")[0], node.get("name")): at for at, node in metadata.items()}
+        _restore(model, "root", paths, _Checkpoint(path))
+    except (DecodeError, tf.errors.OpError) as error:
+        raise ValueError(f"the SavedModel is damaged: {error}") from error
+    return model
+
+
+def _metadata(path: Path) -> dict[str, Any]:
+    """What Keras 2 noted about every object of a SavedModel, by its path in the object graph."""
     from tensorflow.python.keras.protobuf import saved_metadata_pb2
 
     saved = saved_metadata_pb2.SavedMetadata()
     saved.ParseFromString((path / "keras_metadata.pb").read_bytes())
-    metadata = {node.node_path: json.loads(node.metadata) for node in saved.nodes}
-    if "config" not in metadata.get("root", {}):
-        raise ValueError("the SavedModel holds no model configuration")
-    model = _rebuild(metadata["root"], context)
-    reader = tf.train.load_checkpoint(str(path / "variables" / "variables"))
-    graph = trackable_object_graph_pb2.TrackableObjectGraph()
-    graph.ParseFromString(reader.get_tensor("_CHECKPOINTABLE_OBJECT_GRAPH"))
-    paths = {(key.rpartition(".")[0], value.get("name")): key for key, value in metadata.items()}
-    _restore(model, "root", paths, _Checkpoint(reader, graph))
-    return model
+    return {node.node_path: json.loads(node.metadata) for node in saved.nodes}
 
 
 class _Checkpoint:
     """Values of a checkpoint by their path in the object graph."""
 
-    def __init__(self, reader: Any, graph: Any) -> None:
-        self._reader = reader
-        self._graph = graph
+    def __init__(self, path: Path) -> None:
+        import tensorflow as tf
+        from tensorflow.core.protobuf import trackable_object_graph_pb2
+
+        self._reader = tf.train.load_checkpoint(str(path / "variables" / "variables"))
+        self._graph = trackable_object_graph_pb2.TrackableObjectGraph()
+        self._graph.ParseFromString(self._reader.get_tensor("_CHECKPOINTABLE_OBJECT_GRAPH"))
 
     def value(self, path: list[str]) -> Any:
         node = self._graph.nodes[0]

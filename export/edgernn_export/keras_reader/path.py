@@ -164,7 +164,7 @@ def _has_tensor(value: Any) -> bool:
 
 def _check_reuse(path: LayerPath, findings: Findings) -> None:
     for index, layer in enumerate(path.main):
-        if layer.weights and any(layer is other for other in path.main[:index]):
+        if getattr(layer, "weights", None) and any(layer is other for other in path.main[:index]):
             findings.add(
                 owner_of(layer),
                 "a layer used once",

@@ -8,7 +8,8 @@ Of each SavedModel only keras_metadata.pb and the variables are kept: the graph 
 """
 
 import json
-import shutil
+import tempfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,18 @@ def hard():
     return tf_keras.Model(given, LAYERS.Dense(2)(x), name="hard")
 
 
+def pack_saved_model(model):
+    """Save as SavedModel; keep what is read of it in one archive."""
+    with tempfile.TemporaryDirectory() as folder:
+        model.save(folder, save_format="tf")
+        kept = sorted(Path(folder).glob("variables/*")) + [Path(folder) / "keras_metadata.pb"]
+        with zipfile.ZipFile(HERE / f"{model.name}_saved_model.zip", "w") as archive:
+            for file in kept:
+                entry = zipfile.ZipInfo(file.relative_to(folder).as_posix())
+                entry.compress_type = zipfile.ZIP_DEFLATED
+                archive.writestr(entry, file.read_bytes())
+
+
 def main():
     """Save both models as .h5 and SavedModel, and what they answer to one input."""
     answers = {}
@@ -61,12 +74,7 @@ def main():
         x = rng.normal(size=(2, 6, 3)).astype(np.float32)
         answers[model.name] = {"x": x.tolist(), "y": model(x).numpy().tolist()}
         model.save(HERE / f"{model.name}.h5")
-        folder = HERE / f"{model.name}_saved_model"
-        shutil.rmtree(folder, ignore_errors=True)
-        model.save(folder, save_format="tf")
-        for spare in ("assets", "saved_model.pb", "fingerprint.pb"):
-            target = folder / spare
-            shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
+        pack_saved_model(model)
     model.save(HERE / "version2.keras")
     (HERE / "answers.json").write_text(json.dumps(answers, indent=1) + "\n")
 

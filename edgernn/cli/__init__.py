@@ -1,0 +1,139 @@
+"""The command `edgernn`: one file per subcommand, imported only when it is called.
+
+A subcommand module has `HELP`, `EXAMPLES`, `add_arguments(parser)` and `main(args) -> int`.
+Results go to stdout, talk to stderr. Exit codes: 0 ok, 1 a check failed, 2 usage or refused input.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from edgernn.errors import BackendMismatch, EdgeRnnError
+
+#: subcommand -> (module, one line for `edgernn --help`), in the order of a model's life.
+SUBCOMMANDS: Final[dict[str, tuple[str, str]]] = {
+    "quantize": ("edgernn_export.cli.quantize", "Keras model and calibration data to .edgernn"),
+    "export": ("edgernn_export.cli.export", ".edgernn to .tflite and .onnx"),
+    "verify": (
+        "edgernn_export.cli.verify",
+        "run every runtime over a stream, count differing values",
+    ),
+    "run": ("edgernn.cli.run", "stream CSV or JSON lines through a model"),
+    "info": ("edgernn.cli.info", "layers, formats, bytes, state size and provenance of a model"),
+    "demo": ("edgernn_export.cli.demo", "train, quantize, export and stream a forecaster"),
+}
+
+#: Libraries of the extras, by the name an ImportError carries.
+_EXTRAS: Final[dict[str, str]] = {
+    "flatbuffers": "export",
+    "keras": "export",
+    "matplotlib": "export",
+    "onnx": "export",
+    "rich": "export",
+    "tensorflow": "export",
+    "tqdm": "export",
+    "onnxruntime": "onnx",
+    "tflite_runtime": "tflite",
+    "ai_edge_litert": "tflite",
+    "pandas": "demo",
+    "statsmodels": "demo",
+}
+
+OK: Final = 0
+FAILED: Final = 1
+USAGE: Final = 2
+_INTERRUPTED: Final = 130
+
+_EPILOG: Final = """examples:
+  edgernn quantize model.keras --calibration streams.npz -o model.edgernn
+  edgernn export model.edgernn --to tflite,onnx -o build/
+  edgernn verify model.edgernn
+  edgernn run build/model.tflite --input readings.csv
+  edgernn COMMAND --help
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one subcommand.
+
+    Args:
+        argv: arguments without the program name; those of the process by default.
+
+    Returns:
+        0 ok, 1 a check failed, 2 usage or refused input, 130 interrupted.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _dispatch(arguments)
+    except SystemExit as exit_:  # argparse leaves this way, after --help too
+        return exit_.code if isinstance(exit_.code, int) else USAGE
+    except BrokenPipeError:
+        # The reader has seen enough; keep Python from failing again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if not arguments or arguments[0] not in SUBCOMMANDS:
+        return _top_level(arguments)
+    name = arguments[0]
+    try:
+        module = importlib.import_module(SUBCOMMANDS[name][0])
+        parser = argparse.ArgumentParser(
+            prog=f"edgernn {name}",
+            description=module.HELP,
+            epilog=module.EXAMPLES,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        module.add_arguments(parser)
+        code: int = module.main(parser.parse_args(arguments[1:]))
+        return code
+    except BackendMismatch as error:
+        return _fail(name, error, FAILED)
+    except ImportError as error:
+        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        return _fail(
+            name,
+            f"expected {error.name} to be installed, got an environment without it. "
+            f"Install it with: pip install 'edgernn[{extra}]'",
+            USAGE,
+        )
+    except BrokenPipeError:
+        raise
+    except (EdgeRnnError, OSError) as error:
+        return _fail(name, error, USAGE)
+
+
+def _fail(name: str, error: object, code: int) -> int:
+    print(f"edgernn {name}: {error}", file=sys.stderr)
+    return code
+
+
+def _top_level(arguments: list[str]) -> int:
+    """`edgernn`, `edgernn --help`, `edgernn --version`, or a command that does not exist."""
+    from edgernn import __version__
+
+    width = max(map(len, SUBCOMMANDS))
+    commands = "\n".join(f"  {name:<{width}}  {line}" for name, (_, line) in SUBCOMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog="edgernn",
+        usage="edgernn [-h] [--version] COMMAND ...",
+        description="Recurrent networks on small devices: integer, streaming, bit-exact.\n\n"
+        f"commands:\n{commands}",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"edgernn {__version__}")
+    parser.add_argument("command", nargs="?", help=argparse.SUPPRESS)
+    known, _ = parser.parse_known_args(arguments)
+    got = "no command" if known.command is None else f"'{known.command}'"
+    parser.error(f"expected a command among {', '.join(SUBCOMMANDS)}, got {got}")

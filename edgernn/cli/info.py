@@ -1,0 +1,202 @@
+"""`edgernn info`: what a model is, without running a stream."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from edgernn.affine import Affine, Affine8
+from edgernn.cli.model_argument import add_model_argument, model_path
+from edgernn.interface import Interface
+from edgernn.layers import Dense, Layer, SimpleRNN
+from edgernn.loading import load
+from edgernn.model import IntegerModel
+
+HELP: Final = """Describe a model: layers, formats, bytes, state size, channels and provenance.
+
+An .edgernn file says everything. A .tflite or .onnx file carries the model's interface only;
+it is opened with its runtime, which checks the golden vector stored in it.
+"""
+EXAMPLES: Final = """examples:
+  edgernn info model.edgernn
+  edgernn info model.tflite
+  edgernn info --model demo --json
+"""
+
+Record = dict[str, Any]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    add_model_argument(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Print the description."""
+    path = model_path(args)
+    record = describe_file(path)
+    print(json.dumps(record, allow_nan=False) if args.json else _text(record))
+    return 0
+
+
+def describe_file(path: Path) -> Record:
+    """Everything the file says about its model, as JSON values.
+
+    Raises:
+        EdgeRnnError: the file cannot be opened.
+    """
+    base: Record = {"file": path.name, "file_bytes": None}
+    if path.suffix == ".edgernn":
+        model = IntegerModel.load(path)
+        base |= _interface(model.interface()) | _model(model)
+    else:
+        with load(path) as session:
+            base |= _interface(session.interface)
+    return base | {"file_bytes": path.stat().st_size}
+
+
+def _interface(interface: Interface) -> Record:
+    precision, source, sink = interface.precision, interface.input, interface.output
+    low, high = precision.input_low, precision.input_high
+    return {
+        "name": interface.name,
+        "precision": precision.value,
+        "inputs": [
+            {
+                "name": source.names[i],
+                "unit": source.units[i],
+                "scale": float(source.scale[i]),
+                "offset": float(source.offset[i]),
+                "low": float(source.offset[i] + low * source.scale[i]),
+                "high": float(source.offset[i] + high * source.scale[i]),
+            }
+            for i in range(source.width)
+        ],
+        "outputs": [
+            {"name": sink.names[i], "unit": sink.units[i], "scale": float(sink.scale[i])}
+            for i in range(sink.width)
+        ],
+        "softmax": sink.softmax,
+        "states": [
+            {"name": s.name, "units": s.units, "format": str(s.format)} for s in interface.states
+        ],
+        "state_bytes": sum(2 * s.units for s in interface.states),
+        "model_sha256": interface.model_sha256,
+    }
+
+
+def _model(model: IntegerModel) -> Record:
+    layers = [_layer(layer) for layer in model.layers]
+    origin = model.provenance
+    return {
+        "layers": layers,
+        "weights_bytes": sum(layer["weights_bytes"] for layer in layers),
+        "constants_bytes": sum(layer["constants_bytes"] for layer in layers),
+        "parameters": sum(layer["parameters"] for layer in layers),
+        "macs": model.macs,
+        "provenance": {
+            "float_model_sha256": origin.float_model_sha256,
+            "calibration_sha256": origin.calibration_sha256,
+            "seeds": dict(origin.seeds),
+            "versions": dict(origin.versions),
+            "settings": dict(origin.settings),
+        },
+    }
+
+
+def _layer(layer: Layer) -> Record:
+    affines = layer.affines.values()
+    weights = sum(t.weights.nbytes for a in affines for t in a.terms)
+    return {
+        "name": layer.name,
+        "kind": layer.kind,
+        "inputs": layer.inputs,
+        "units": layer.units,
+        "activation": _activation(layer),
+        "output_scale": float(layer.output_scale),
+        "states": [{"name": s.name, "format": str(s.format)} for s in layer.states],
+        "weights_bytes": weights,
+        "constants_bytes": sum(_constants_bytes(a) for a in affines),
+        "parameters": weights + sum(_biases(a) for a in affines),
+        "macs": layer.macs,
+    }
+
+
+def _activation(layer: Layer) -> str:
+    if isinstance(layer, (Dense, SimpleRNN)):
+        return str(layer.activation.value)
+    return f"tanh, gates {layer.gate_activation.value}"
+
+
+def _biases(affine: Affine) -> int:
+    if isinstance(affine, Affine8):
+        return int(affine.bias.size)
+    return sum(int(term.bias.size) for term in affine.terms)
+
+
+def _constants_bytes(affine: Affine) -> int:
+    """Bytes of biases, multipliers and per-row shifts."""
+    if isinstance(affine, Affine8):
+        return affine.bias.nbytes + sum(t.multiplier.nbytes for t in affine.terms)
+    return sum(t.bias.nbytes + t.shift.nbytes + t.multiplier.nbytes for t in affine.terms)
+
+
+def _text(record: Record) -> str:
+    lines = [
+        f"{record['name']}  {record['precision']}  {record['file']}, {record['file_bytes']} bytes",
+        f"sha256 of the integer model  {record['model_sha256']}",
+    ]
+    if "layers" in record:
+        lines += ["", *_layer_lines(record)]
+    lines += ["", "inputs"]
+    lines += [
+        f"  {c['name']}{_unit(c)}  {c['low']:.6g} to {c['high']:.6g}, {c['scale']:.6g} per code"
+        for c in record["inputs"]
+    ]
+    lines += ["outputs" + (" (logits; softmax on request)" if record["softmax"] else "")]
+    lines += [f"  {c['name']}{_unit(c)}  {c['scale']:.6g} per code" for c in record["outputs"]]
+    lines += [f"state  {record['state_bytes']} bytes per stream"]
+    lines += [f"  {s['name']}  int16 [{s['units']}]  {s['format']}" for s in record["states"]]
+    if "provenance" in record:
+        lines += _provenance_lines(record["provenance"])
+    return "\n".join(lines)
+
+
+def _unit(channel: Record) -> str:
+    return f" [{channel['unit']}]" if channel["unit"] else ""
+
+
+def _layer_lines(record: Record) -> list[str]:
+    lines = [
+        f"{'layer':<20}{'kind':<12}{'shape':>12}{'parameters':>12}{'bytes':>10}{'MACs':>10}"
+        "  activation"
+    ]
+    for layer in record["layers"]:
+        shape = f"{layer['inputs']} -> {layer['units']}"
+        size = layer["weights_bytes"] + layer["constants_bytes"]
+        lines.append(
+            f"{layer['name']:<20}{layer['kind']:<12}{shape:>12}{layer['parameters']:>12}"
+            f"{size:>10}{layer['macs']:>10}  {layer['activation']}"
+        )
+    size = record["weights_bytes"] + record["constants_bytes"]
+    lines.append(
+        f"{'total':<20}{'':<12}{'':>12}{record['parameters']:>12}{size:>10}{record['macs']:>10}"
+        f"  ({record['weights_bytes']} bytes of int8 weights)"
+    )
+    return lines
+
+
+def _provenance_lines(provenance: Record) -> list[str]:
+    lines = [
+        "provenance",
+        f"  float model  {provenance['float_model_sha256']}",
+        f"  calibration  {provenance['calibration_sha256']}",
+    ]
+    for title in ("seeds", "versions", "settings"):
+        if provenance[title]:
+            pairs = ", ".join(f"{key} {value}" for key, value in provenance[title].items())
+            lines.append(f"  {title}  {pairs}")
+    return lines

@@ -1,0 +1,1 @@
+"""Subcommands of the workstation floor; `edgernn.cli` names them in its table."""

@@ -1,0 +1,61 @@
+"""`edgernn demo`: everything once, on real readings."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Final
+
+HELP: Final = """Train a GRU on the weekly CO2 record of Mauna Loa and stream it as integers.
+
+The forecaster sees the weekly change of the CO2 level and forecasts the level 13 weeks ahead. It
+is trained with Keras, quantized to w8a8 and w8a16, written as .edgernn, .tflite and .onnx, and
+every reading is streamed through every installed backend. Tables go to stdout; the files, a
+picture and all figures (results.json) go to the folder.
+Exit code 1 if one value differs between backends, or no runtime is installed.
+"""
+EXAMPLES: Final = """examples:
+  edgernn demo
+  edgernn demo -o build/demo
+  edgernn demo --epochs 5 --seed 1 -o build/quick
+"""
+_EPOCHS: Final = 60
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected at least 1, got {number}")
+    return number
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument(
+        "-o",
+        "--output",
+        default="build/demo",
+        metavar="DIR",
+        help="folder for all files (default: build/demo)",
+    )
+    parser.add_argument(
+        "--epochs", type=_count, default=_EPOCHS, help=f"of the training (default: {_EPOCHS})"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the training (default: 0)")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the demo; 0 if all backends agree bit for bit."""
+    # TensorFlow writes notes about the processor to stderr unless told otherwise before its import.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from edgernn_export.demo.steps import run_demo
+    from edgernn_export.demo.tables import passed, show, to_json
+
+    out = Path(args.output)
+    outcome = run_demo(out, args.epochs, args.seed)
+    (out / "results.json").write_text(to_json(outcome), encoding="utf-8")
+    show(outcome)
+    print(f"files, picture and figures: {out}", file=sys.stderr)
+    return 0 if passed(outcome) else 1

@@ -1,0 +1,101 @@
+"""`edgernn quantize`: a Keras model and calibration data become an .edgernn file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+from edgernn.errors import EdgeRnnError
+from edgernn.formats import Precision
+from edgernn.model import IntegerModel
+from edgernn_export.cli.lists import comma_list
+from edgernn_export.quantize import OPERAND_SCALES, quantize
+from edgernn_export.ranges import RangeMethod
+from edgernn_export.stream_files import load_streams
+
+HELP: Final = """Quantize a trained Keras network to integers.
+
+Calibration data are representative streams in physical units: .npy or .npz arrays [T, I] or
+[B, T, I], or a .csv or .jsonl file with one reading per line. Longer streams are better: the
+state is carried from end to end.
+"""
+EXAMPLES: Final = """examples:
+  edgernn quantize model.keras --calibration streams.npz -o model.edgernn
+  edgernn quantize model.keras --calibration readings.csv --input-names temperature,humidity \\
+      --precision w8a16 --report -o model.edgernn
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("model", metavar="MODEL.keras", type=Path, help="what Keras can load")
+    parser.add_argument("--calibration", required=True, type=Path, metavar="FILE")
+    parser.add_argument("-o", "--output", required=True, type=Path, metavar="OUT.edgernn")
+    parser.add_argument(
+        "--precision", choices=[p.value for p in Precision], default=Precision.W8A8.value
+    )
+    parser.add_argument(
+        "--range", choices=[m.value for m in RangeMethod], default=RangeMethod.MINMAX.value,
+        dest="range_method", help="how ranges are chosen (default: minmax)",
+    )  # fmt: skip
+    parser.add_argument("--operand-scales", choices=OPERAND_SCALES, default="auto")
+    parser.add_argument("--name", help="model name (default: that of the Keras model)")
+    for side in ("input", "output"):
+        for what in ("names", "units"):
+            parser.add_argument(f"--{side}-{what}", type=comma_list, metavar="A,B,...")
+    parser.add_argument(
+        "--report", action="store_true", help="compare with the float model over the same streams"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Quantize, write, report."""
+    if args.output.suffix != ".edgernn":
+        raise EdgeRnnError(f"--output: expected a name ending in .edgernn, got '{args.output}'.")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from edgernn_export.keras_reader import read_keras
+
+    labels = {
+        k: getattr(args, k) for k in ("input_names", "input_units", "output_names", "output_units")
+    }
+    float_model = read_keras(args.model, **labels)
+    streams = load_streams(args.calibration, float_model.input_names)
+    model = quantize(
+        float_model,
+        streams,
+        args.precision,
+        range_method=args.range_method,
+        operand_scales=args.operand_scales,
+        name=args.name,
+        progress=sys.stderr.isatty(),
+    )
+    report = None
+    if args.report:
+        from edgernn_export.report import quantization_report
+
+        report = quantization_report(float_model, model, streams)
+    record = _written(model, args.output)
+    if args.json:
+        print(json.dumps(record | {"report": json.loads(report.to_json()) if report else None}))
+        return 0
+    if report:
+        print(report.table())
+    print(f"{record['path']}  {record['precision']}  {record['bytes']} bytes")
+    return 0
+
+
+def _written(model: IntegerModel, output: Path) -> dict[str, Any]:
+    output.parent.mkdir(parents=True, exist_ok=True)
+    path = model.save(output)
+    return {
+        "path": str(path),
+        "bytes": path.stat().st_size,
+        "name": model.name,
+        "precision": model.precision.value,
+        "model_sha256": model.sha256,
+    }

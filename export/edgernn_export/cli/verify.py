@@ -1,0 +1,77 @@
+"""`edgernn verify`: do all runtimes give the reference's bits?"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from edgernn.errors import EdgeRnnError
+from edgernn.formats import OperandArray
+from edgernn.model import IntegerModel
+from edgernn_export.cli.lists import comma_list
+from edgernn_export.probe import probe_codes
+from edgernn_export.stream_files import load_streams
+from edgernn_export.verify import verify
+
+HELP: Final = """Run a model through every installed runtime and count the values that differ.
+
+Outputs and states of every step are compared with the reference bit for bit. The stream is
+pseudo-random, or real readings from a .csv, .jsonl, .npy or .npz file. Exit code 1 if anything
+differs, a runtime fails, or none is installed.
+"""
+EXAMPLES: Final = """examples:
+  edgernn verify model.edgernn
+  edgernn verify model.edgernn --input readings.csv --json
+  edgernn verify model.edgernn --backends tflite-runtime,onnxruntime --steps 10000
+"""
+_STEPS: Final = 1000
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("model", metavar="MODEL.edgernn", type=Path)
+    parser.add_argument(
+        "--input", type=Path, metavar="FILE", help="readings; default: pseudo-random"
+    )
+    parser.add_argument(
+        "--steps", type=int, metavar="N",
+        help=f"length of the stream (default: {_STEPS} pseudo-random steps, or all of FILE)",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=int, default=0, help="of the pseudo-random stream")
+    parser.add_argument(
+        "--backends", type=comma_list, metavar="A,B,...",
+        help="tflite-runtime, ai-edge-litert, onnxruntime (default: all)",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Compare and count."""
+    if args.steps is not None and args.steps < 1:
+        raise EdgeRnnError(f"--steps: expected at least 1, got {args.steps}.")
+    model = IntegerModel.load(args.model)
+    result = verify(
+        model,
+        _stream(model, args),
+        args.backends,
+        lambda name: print(f"running {name}", file=sys.stderr),
+    )
+    print(result.to_json() if args.json else result.table())
+    return 0 if result.passed else 1
+
+
+def _stream(model: IntegerModel, args: argparse.Namespace) -> OperandArray:
+    if args.input is None:
+        return probe_codes(model, args.steps or _STEPS, args.seed)
+    readings = np.concatenate(load_streams(args.input, model.input.names))[: args.steps]
+    if not np.isfinite(readings).all():
+        bad = int(np.argmin(np.isfinite(readings).all(axis=1)))
+        raise EdgeRnnError(
+            f"--input: expected finite readings, got {readings[bad].tolist()} (reading {bad}). "
+            "Drop or fill them."
+        )
+    return model.interface().quantize(readings)

@@ -1,0 +1,120 @@
+"""The demo's findings as tables for people and as JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Final
+
+from edgernn_export.demo.data import HORIZON_WEEKS
+from edgernn_export.demo.steps import Outcome
+from edgernn_export.verify import RAN
+
+_TITLES: Final = {
+    "float": "GRU, float",
+    "w8a8": "GRU, INT8 (w8a8)",
+    "w8a16": "GRU, w8a16",
+    "seasonal naive": "seasonal naive rule",
+    "persistence": "persistence rule",
+}
+
+
+def to_json(outcome: Outcome) -> str:
+    """All figures; bytes and errors repeat on one machine, times do not."""
+    record = {
+        "horizon_weeks": HORIZON_WEEKS,
+        "validation": {name: asdict(score) for name, score in outcome.validation.items()},
+        "test": {name: asdict(score) for name, score in outcome.test.items()},
+        "kept": {name: kept(outcome, name) for name in outcome.streams},
+        "file_bytes": {
+            name: {form: path.stat().st_size for form, path in written.items()}
+            for name, written in outcome.files.items()
+        },
+        "streams": {n: json.loads(stream.to_json()) for n, stream in outcome.streams.items()},
+        "differing": differing(outcome),
+        "passed": passed(outcome),
+    }
+    return json.dumps(record, indent=2, allow_nan=False) + "\n"
+
+
+def kept(outcome: Outcome, name: str) -> float:
+    """Share of the float model's accuracy: float RMSE over this forecaster's, test part."""
+    return outcome.test["float"].rmse_ppm / outcome.test[name].rmse_ppm
+
+
+def differing(outcome: Outcome) -> int:
+    """Differing values over both precisions and all backends."""
+    return sum(stream.differing for stream in outcome.streams.values())
+
+
+def passed(outcome: Outcome) -> bool:
+    """A runtime ran beside the reference for every precision, none failed, nothing differs."""
+    return all(stream.passed for stream in outcome.streams.values())
+
+
+def show(outcome: Outcome) -> None:
+    """Print the tables to stdout, the count of differing values last."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    for table in (_accuracy(outcome), _files(outcome), _backends(outcome)):
+        console.print(table)
+        console.print()
+    console.print(f"differing values: {differing(outcome)}")
+
+
+def _accuracy(outcome: Outcome) -> object:
+    from rich.table import Table
+
+    title = f"CO2 level {HORIZON_WEEKS} weeks ahead, error in ppm"
+    table = Table(title=title, title_justify="left")
+    table.add_column("forecast")
+    for column in ("RMSE test", "MAE test", "RMSE validation", "kept"):
+        table.add_column(column, justify="right")
+    for name, title in _TITLES.items():
+        test, validation = outcome.test[name], outcome.validation[name]
+        share = f"{kept(outcome, name):.1%}" if name in outcome.streams else ""
+        table.add_row(
+            title,
+            f"{test.rmse_ppm:.3f}",
+            f"{test.mae_ppm:.3f}",
+            f"{validation.rmse_ppm:.3f}",
+            share,
+        )
+    return table
+
+
+def _files(outcome: Outcome) -> object:
+    from rich.table import Table
+
+    formats = ("keras", "edgernn", "tflite", "onnx")
+    table = Table(title="bytes of each file", title_justify="left")
+    table.add_column("model")
+    for form in formats:
+        table.add_column(f".{form}", justify="right")
+    for name, written in outcome.files.items():
+        sizes = [f"{written[f].stat().st_size:,}" if f in written else "" for f in formats]
+        table.add_row(_TITLES[name], *sizes)
+    return table
+
+
+def _backends(outcome: Outcome) -> object:
+    from rich.table import Table
+
+    first = next(iter(outcome.streams.values()))
+    table = Table(
+        title=f"{first.steps:,} readings, one by one, every output and state compared",
+        title_justify="left",
+    )
+    table.add_column("backend")
+    for name in outcome.streams:
+        table.add_column(f"µs/step\n{name}", justify="right")
+        table.add_column(f"differing\n{name}", justify="right")
+    for rows in zip(*(stream.outcomes for stream in outcome.streams.values()), strict=True):
+        cells = []
+        for row in rows:
+            ran = row.status == RAN and row.step_us is not None
+            cells.append(f"{row.step_us:.1f}" if ran else row.status)
+            cells.append(f"{row.differing:,}" if ran else "")
+        table.add_row(" ".join(filter(None, (rows[0].runtime, f"({rows[0].variant})"))), *cells)
+    return table

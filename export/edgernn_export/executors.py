@@ -1,0 +1,179 @@
+"""Every program that can execute an exported model, and how to run one in a process of its own.
+
+TFLite runtimes bring the same native symbols and cannot share a process, so none is imported here.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+import edgernn
+import edgernn_export
+import edgernn_firmware_sim
+from edgernn.errors import EdgeRnnError
+from edgernn.formats import Int16Array
+
+_TIMEOUT_S: Final = 600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Executor:
+    """One runtime in one configuration.
+
+    Attributes:
+        runtime: distribution that brings it, as pip calls it.
+        package: what Python imports; None for the reference, which is always there.
+        variant: the configuration, for people.
+        backend: key of `edgernn.backends.BACKENDS`.
+        options: passed to the backend.
+    """
+
+    runtime: str
+    package: str | None
+    variant: str
+    backend: str
+    options: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def version(self) -> str | None:
+        """Installed version, None where the runtime is not installed."""
+        if self.package is None:
+            return edgernn.__version__
+        if importlib.util.find_spec(self.package) is None:
+            return None
+        try:
+            return importlib.metadata.version(self.runtime)
+        except importlib.metadata.PackageNotFoundError:
+            return "unknown"
+
+
+REFERENCE: Final = Executor(runtime="reference", package=None, variant="NumPy", backend="reference")
+
+#: Everything that must give the reference's bits.
+EXECUTORS: Final[tuple[Executor, ...]] = (
+    *(
+        Executor(
+            runtime=runtime,
+            package=package,
+            variant=variant,
+            backend="tflite",
+            options=(("runtime", package), ("resolver", resolver)),
+        )
+        for runtime, package in (
+            ("tflite-runtime", "tflite_runtime"),
+            ("ai-edge-litert", "ai_edge_litert"),
+        )
+        for variant, resolver in (
+            ("default", "default"),
+            ("no delegate", "no_delegate"),
+            ("reference kernels", "reference"),
+        )
+    ),
+    *(
+        Executor(
+            runtime="onnxruntime",
+            package="onnxruntime",
+            variant=f"optimization {level}",
+            backend="onnx",
+            options=(("optimization", level),),
+        )
+        for level in ("all", "extended", "basic", "disabled")
+    ),
+)
+
+
+def select(runtimes: list[str] | None) -> tuple[Executor, ...]:
+    """The executors of the named runtimes; all by default.
+
+    Raises:
+        EdgeRnnError: no executor belongs to a name.
+    """
+    known = list(dict.fromkeys(executor.runtime for executor in EXECUTORS))
+    unknown = [name for name in runtimes or () if name not in known]
+    if unknown:
+        raise EdgeRnnError(
+            f"verify: expected backends among {', '.join(known)}, got {', '.join(unknown)}. "
+            "The reference always runs."
+        )
+    return tuple(e for e in EXECUTORS if runtimes is None or e.runtime in runtimes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Trace:
+    """What an executor computed.
+
+    Attributes:
+        q_ys: int16 [T, O].
+        q_states: int16 [T, S], all state vectors of every step side by side.
+        step_us: median microseconds per step, the Python call included.
+    """
+
+    q_ys: Int16Array
+    q_states: Int16Array
+    step_us: float
+
+
+def trace(executor: Executor, model_file: Path, codes_file: Path, out_file: Path) -> Trace:
+    """Stream codes through a model file in a process of its own.
+
+    Args:
+        executor: runtime and configuration.
+        model_file: of the kind the executor's backend opens.
+        codes_file: .npy file with operand codes [T, I].
+        out_file: .npz file to write.
+
+    Raises:
+        EdgeRnnError: the process failed; the message carries its last line.
+    """
+    out_file.unlink(missing_ok=True)  # an earlier executor's values must never pass for this one's
+    job = json.dumps(
+        {
+            "model": str(model_file),
+            "backend": executor.backend,
+            "options": dict(executor.options),
+            "codes": str(codes_file),
+            "out": str(out_file),
+        }
+    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "edgernn_export.verify_worker", job],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            env=_environment(),
+            timeout=_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise EdgeRnnError(f"expected an end within {_TIMEOUT_S} s, got none") from None
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise EdgeRnnError(f"expected exit status 0, got {done.returncode}: {last:.300}")
+    with np.load(out_file, allow_pickle=False) as arrays:
+        return Trace(
+            q_ys=arrays["q_ys"],
+            q_states=arrays["q_states"],
+            step_us=float(arrays["step_us"]),
+        )
+
+
+def _environment() -> dict[str, str]:
+    """The environment, with this process's three packages first on the path."""
+    roots = [
+        str(Path(package.__path__[0]).parent)
+        for package in (edgernn, edgernn_firmware_sim, edgernn_export)
+    ]
+    inherited = os.environ.get("PYTHONPATH")
+    path = os.pathsep.join(dict.fromkeys([*roots, *([inherited] if inherited else [])]))
+    return os.environ | {"PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"}

@@ -1,0 +1,135 @@
+"""Damaged files: each loads to a valid model or ends in one FormatError, fast and small."""
+
+from __future__ import annotations
+
+import random
+import time
+import tracemalloc
+from collections import Counter
+
+import pytest
+
+from edgernn.container import MAX_HEADER_BYTES, from_bytes, to_bytes
+from edgernn.errors import FormatError
+from edgernn.format_defects import FormatDefect
+from edgernn.formats import Precision
+from tests.edgernn.container_mutations import MUTATIONS
+from tests.edgernn.container_surgery import canonical, edit_header, frame, join
+from tests.integer_models import CELLS, random_model
+
+FILES_PER_MUTATION = 2_000
+FILES = [
+    to_bytes(random_model(cell, precision, units=4, common=common, stack=2))
+    for cell in CELLS
+    for precision in Precision
+    for common in (True, False)
+]
+#: Generous for a loaded two-core machine; a file takes about a millisecond.
+LONGEST_S = 2.0
+
+
+def outcome(data: bytes) -> str:
+    """The defect, or `valid` for a file that is read and written back unchanged."""
+    try:
+        model = from_bytes(data)
+    except FormatError as error:
+        assert len(str(error)) < 1000
+        return FormatDefect(error.defect).value
+    assert to_bytes(model) == data
+    return "valid"
+
+
+@pytest.mark.parametrize("mutate", MUTATIONS, ids=lambda mutate: mutate.__name__)
+def test_damaged_files(mutate, record_property):
+    rng = random.Random(f"edgernn {mutate.__name__}")
+    outcomes: Counter[str] = Counter()
+    longest = 0.0
+    begin = time.process_time()
+    for _ in range(FILES_PER_MUTATION):
+        data = mutate(rng, rng.choice(FILES))
+        start = time.process_time()
+        outcomes[outcome(data)] += 1
+        longest = max(longest, time.process_time() - start)
+    rate = FILES_PER_MUTATION / (time.process_time() - begin)
+    record_property("outcomes", dict(outcomes))
+    print(f"{mutate.__name__}: {rate:.0f} files/s, slowest {longest * 1e3:.1f} ms, {outcomes}")
+    assert longest < LONGEST_S
+    assert outcomes.total() == FILES_PER_MUTATION
+    assert len(outcomes) >= 2 or mutate.__name__ == "truncate", "the damage is too uniform to tell"
+    assert outcomes["valid"] < FILES_PER_MUTATION
+
+
+def test_the_fuzz_is_long_enough_and_reaches_most_defects():
+    assert FILES_PER_MUTATION * len(MUTATIONS) >= 20_000
+    rng = random.Random(1)
+    reached = {outcome(m(rng, rng.choice(FILES))) for m in MUTATIONS for _ in range(300)}
+    assert "valid" in reached
+    # Two defects belong to paths and sizes, others take luck.
+    assert len(reached - {"valid"}) >= len(FormatDefect) - 5
+
+
+def peak_bytes(data: bytes) -> int:
+    tracemalloc.start()
+    try:
+        outcome(data)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_damaged_files_take_little_memory():
+    rng = random.Random(2)
+    for mutate in MUTATIONS:
+        for _ in range(40):
+            data = mutate(rng, rng.choice(FILES))
+            assert peak_bytes(data) < 4 * 2**20, mutate.__name__
+
+
+FULL = MAX_HEADER_BYTES - 100
+METADATA = '"__metadata__":{"edgernn_schema":"1","model":"{}"}'
+GREEDY_HEADERS = {
+    "empty arrays": "[" + "[]," * (FULL // 3) + "[]]",
+    "empty objects": "[" + "{}," * (FULL // 3) + "{}]",
+    "keys": "{" + METADATA + "".join(f',"{i:x}":0' for i in range(FULL // 11)) + "}",
+    "escaped quotes": '"' + '\\"' * (FULL // 2),
+    "open strings": '{"' + '\\"' * (FULL // 2 - 8),
+    "backslashes": "\\" * FULL,
+    "brackets": "[]" * (FULL // 2),
+    "zeros": "[" + "0," * (FULL // 2) + "0]",
+    "digits": "[" + "9" * FULL + "]",
+    "spaces": " " * FULL,
+    "astral string": '"' + "🌡" * (FULL // 4) + '"',
+}
+
+
+@pytest.mark.parametrize("name", GREEDY_HEADERS)
+def test_the_largest_headers_stay_within_bounds(name):
+    data = frame(GREEDY_HEADERS[name].encode(), b"")
+    start = time.process_time()
+    assert outcome(data) != "valid"
+    assert time.process_time() - start < LONGEST_S
+    assert peak_bytes(data) < 64 * 2**20
+
+
+def test_many_tensors_take_linear_time():
+    entry = {"data_offsets": [0, 0], "dtype": "I8", "shape": [1]}
+    header = {"__metadata__": {"edgernn_schema": "1", "model": "{}"}}
+    section = bytes(14_000)
+    for index in range(len(section)):
+        header[f"{index:05}"] = {**entry, "data_offsets": [index, index + 1]}
+    data = join(header, section)
+    assert len(canonical(header)) > 0.8 * MAX_HEADER_BYTES
+    start = time.process_time()
+    assert outcome(data) == FormatDefect.BAD_RECORD
+    assert time.process_time() - start < LONGEST_S
+
+
+def test_a_small_file_cannot_ask_for_a_large_allocation():
+    def claim(header):
+        for entry in header.values():
+            if entry.get("dtype") == "I8":
+                entry["shape"] = [8191, 8191]
+
+    data = edit_header(FILES[0], claim)
+    assert outcome(data) == FormatDefect.BAD_OFFSETS
+    assert peak_bytes(data) < 2**20

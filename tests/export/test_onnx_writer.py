@@ -1,0 +1,191 @@
+"""The exact ONNX writer: operators, types, tables, determinism, metadata, sizes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+
+from edgernn.formats import Precision
+from edgernn.interface import Golden, Interface
+from edgernn.layers import GateActivation
+from edgernn_export.writers.onnx_exact import write_onnx_exact
+from edgernn_export.writers.onnx_graph import GraphBuilder
+from edgernn_export.writers.onnx_integer import round_product
+from edgernn_export.writers.onnx_tables import REACH, Tables
+from edgernn_firmware_sim.reference import Reference
+from tests.integer_models import CELLS, random_codes, random_model
+from tests.twin import scalar
+
+FLOAT_TYPES = {
+    onnx.TensorProto.FLOAT,
+    onnx.TensorProto.FLOAT16,
+    onnx.TensorProto.BFLOAT16,
+    onnx.TensorProto.DOUBLE,
+}
+ALL_CODES = np.arange(-32768, 32768, dtype=np.int32)
+
+
+def models():
+    for precision in Precision:
+        for cell in CELLS:
+            yield random_model(cell, precision)
+        yield random_model("lstm", precision, gate_activation=GateActivation.HARD_SIGMOID)
+
+
+def evaluate(make, values):
+    """What onnxruntime computes for the tensor that ``make(g, x)`` appends, on int32 [1, N]."""
+    g = GraphBuilder("test")
+    x = g.input("x", np.int32, [1, values.size])
+    result = make(g, x)
+    shape = [1, values.size] if isinstance(result, str) else list(result[1])
+    tensor = result if isinstance(result, str) else result[0]
+    g.output(g.cast(tensor, np.int32), "y", np.int32, shape)
+    session = ort.InferenceSession(g.to_bytes({}), providers=["CPUExecutionProvider"])
+    return session.run(None, {"x": values.reshape(1, -1).astype(np.int32)})[0]
+
+
+@pytest.mark.parametrize("k", range(21))
+def test_round_product_follows_clause_1_3(k):
+    rng = np.random.default_rng(k)
+    multiples = np.arange(-40, 41)[:, None] * (1 << max(k - 1, 0))
+    near = (multiples + np.arange(-3, 4)).ravel()
+    wide = rng.integers(-32767 * 32768, 32767 * 32768 + 1, 20_000)
+    ends = np.array([-32767 * 32768, 32767 * 32768, -32768, 32767])
+    p = np.concatenate([near, ends, wide if k > 2 else rng.integers(-32768, 32768, 20_000)])
+    got = evaluate(lambda g, x: round_product(g, x, k), p)
+    assert got[0].tolist() == [scalar.round_product(int(v), k) for v in p]
+
+
+@pytest.mark.parametrize(
+    ("table", "function"),
+    [
+        ("sigmoid", scalar.sigmoid),
+        ("hard_sigmoid", scalar.hard_sigmoid),
+        ("tanh", scalar.tanh),
+    ],
+)
+def test_activation_tables_follow_section_3_for_all_inputs(table, function):
+    def lookup(g, z):
+        tables = Tables(g, Precision.W8A8)
+        name = tables.tanh() if table == "tanh" else tables.gates(GateActivation(table))
+        low, high = g.constant(-REACH), g.constant(REACH)
+        index = g.node("Add", g.node("Clip", z, low, high), g.constant(REACH))
+        return g.node("Gather", name, index)
+
+    assert evaluate(lookup, ALL_CODES)[0].tolist() == [function(int(z)) for z in ALL_CODES]
+
+
+@pytest.mark.parametrize("exponent", range(10, 15))
+def test_cell_state_tables_follow_clause_7_4_for_all_inputs(exponent):
+    def lookup(g, c):
+        return g.node("Gather", Tables(g, Precision.W8A8).tanh_of_cell(exponent), c)
+
+    expected = [scalar.tanh(scalar.round_product(int(c), exponent - 10)) for c in ALL_CODES]
+    assert evaluate(lookup, ALL_CODES)[0].tolist() == expected
+
+
+def test_w8a8_operands_follow_clause_2_7_for_all_inputs():
+    got = evaluate(lambda g, v: Tables(g, Precision.W8A8).operand(v), ALL_CODES)
+    expected = [max(-128, min(127, scalar.round_product(int(v), 8))) for v in ALL_CODES]
+    assert (got[0] - 128).tolist() == expected
+
+
+def test_w8a16_operands_follow_clause_2_7_for_all_inputs():
+    def rows(g, v):
+        return Tables(g, Precision.W8A16).operand(v), (2, 1, ALL_CODES.size)
+
+    high, low = evaluate(rows, ALL_CODES).reshape(2, -1) - 128
+    expected = [4 * scalar.round_product(int(v), 3) for v in ALL_CODES]
+    assert (4 * (128 * high + low)).tolist() == expected
+    assert (low.min(), low.max()) == (0, 127)
+
+
+def test_w8a16_model_inputs_are_split_without_loss():
+    codes = np.arange(-32764, 32765, 4)
+
+    def rows(g, v):
+        return Tables(g, Precision.W8A16).model_input(g.cast(v, np.int16)), (2, 1, codes.size)
+
+    high, low = evaluate(rows, codes).reshape(2, -1) - 128
+    assert (4 * (128 * high + low)).tolist() == codes.tolist()
+
+
+def test_only_standard_integer_operators():
+    for model in models():
+        proto = onnx.load_from_string(write_onnx_exact(model))
+        assert [(o.domain, o.version) for o in proto.opset_import] == [("", 17)]
+        assert {node.domain for node in proto.graph.node} == {""}
+        inferred = onnx.shape_inference.infer_shapes(proto, strict_mode=True, data_prop=True)
+        infos = [*inferred.graph.value_info, *inferred.graph.input, *inferred.graph.output]
+        types = {info.type.tensor_type.elem_type for info in infos}
+        types |= {tensor.data_type for tensor in inferred.graph.initializer}
+        assert types.isdisjoint(FLOAT_TYPES)
+        made = {name for node in proto.graph.node for name in node.output}
+        assert made <= {info.name for info in infos}, "a tensor without a type escapes the check"
+
+
+def test_matrix_products_are_uint8_by_uint8_with_zero_point_128():
+    for model in models():
+        proto = onnx.load_from_string(write_onnx_exact(model))
+        constants = {t.name: onnx.numpy_helper.to_array(t) for t in proto.graph.initializer}
+        products = [n for n in proto.graph.node if n.op_type == "MatMulInteger"]
+        terms = sum(len(a.terms) for layer in model.layers for a in layer.affines.values())
+        assert len(products) == terms
+        for node in products:
+            _, weights, x_zero, w_zero = node.input
+            assert constants[weights].dtype == np.uint8
+            assert constants[x_zero].tolist() == constants[w_zero].tolist() == 128
+        assert not [n for n in proto.graph.node if n.op_type in ("MatMul", "Gemm")]
+
+
+def test_inputs_and_outputs_are_named_and_typed_as_the_interface_says():
+    for model in models():
+        proto = onnx.load_from_string(write_onnx_exact(model))
+
+        def describe(values):
+            return [
+                (
+                    v.name,
+                    onnx.helper.tensor_dtype_to_np_dtype(v.type.tensor_type.elem_type).name,
+                    [d.dim_value for d in v.type.tensor_type.shape.dim],
+                )
+                for v in values
+            ]
+
+        states = [(s.name, "int16", [1, s.units]) for s in model.states]
+        x = ("x", model.precision.operand_dtype.name, [1, model.input.width])
+        assert describe(proto.graph.input) == [x, *states]
+        y = ("y", "int16", [1, model.output.width])
+        after = [(f"{name}_out", dtype, shape) for name, dtype, shape in states]
+        assert describe(proto.graph.output) == [y, *after]
+
+
+def test_same_model_same_bytes():
+    for model in models():
+        assert write_onnx_exact(model) == write_onnx_exact(replace(model))
+
+
+def test_checker_accepts_the_whole_file():
+    for model in models():
+        onnx.checker.check_model(write_onnx_exact(model), full_check=True)
+
+
+def test_metadata_hold_the_interface_with_the_golden_vector():
+    model = random_model("gru_after", Precision.W8A16)
+    q_x = random_codes(model, 8)
+    golden = Golden(q_x=q_x, q_y=Reference(model).run(q_x)[0])
+    proto = onnx.load_from_string(write_onnx_exact(model, golden))
+    metadata = {entry.key: entry.value for entry in proto.metadata_props}
+    assert sorted(metadata) == ["edgernn", "edgernn_sha256"]
+    read = Interface.from_json(metadata["edgernn"])
+    assert read == replace(model.interface(), golden=golden)
+
+
+@pytest.mark.parametrize(("precision", "limit"), [("w8a8", 36_000), ("w8a16", 42_000)])
+def test_tables_are_computed_not_stored(precision, limit):
+    model = random_model("lstm", Precision(precision), inputs=8, units=64, outputs=4)
+    assert len(write_onnx_exact(model)) < limit  # 19,456 of them are weights
