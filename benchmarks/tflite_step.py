@@ -5,7 +5,8 @@
 For each network: the integer file of both precisions and the Keras float step converted by
 TFLiteConverter (state as explicit input and output, same sizes), in one process per runtime,
 one thread, measured in turns. The forms are driven through views of the runtime's memory, the
-float step once more with set_tensor and get_tensor ("float, public").
+float step also with set_tensor and get_tensor ("float, public") and with a signature runner
+("float, runner").
 *step* is the whole Python step (reading and state in, output and state out), *invoke* the
 runtime's part. A network is measured only after its integer files gave the reference's codes.
 """
@@ -148,6 +149,7 @@ def measure(folder: Path, runtime: str, rounds: int) -> dict[str, Any]:
         path = folder / f"{stem}.float.tflite"
         forms["float"] = _float_form(path, runtime)
         forms["float, public"] = _public_float_form(path, runtime)
+        forms["float, runner"] = _runner_float_form(path, runtime)
         results[network] = _interleaved(forms, rounds)
     return results
 
@@ -197,6 +199,22 @@ def _public_float_form(path: Path, runtime: str) -> tuple[Any, Any, Any, Any]:
         return y, tuple(new)
 
     return step, interpreter.invoke, values[0], tuple(values[1:])
+
+
+def _runner_float_form(path: Path, runtime: str) -> tuple[Any, Any, Any, Any]:
+    """A float step with a signature runner, the manuals' way for several named inputs."""
+    from edgernn.backends.tflite import load_runtime
+
+    _, module = load_runtime(runtime)
+    interpreter = module.Interpreter(model_path=str(path), num_threads=1)
+    runner = interpreter.get_signature_runner()
+    details = runner.get_input_details()
+    values = {name: np.full(d["shape"], 0.25, np.float32) for name, d in details.items()}
+
+    def step(q_x: Any, state: Any) -> Any:
+        return runner(**q_x, **state)
+
+    return step, interpreter._interpreter.Invoke, values, {}
 
 
 def _interleaved(forms: dict[str, Any], rounds: int) -> dict[str, Any]:

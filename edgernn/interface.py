@@ -6,8 +6,6 @@ nothing else about a model.
 
 from __future__ import annotations
 
-import json
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.affine import frozen_array, records_equal
-from edgernn.errors import FormatError, ModelError
-from edgernn.formats import FloatArray, Int16Array, OperandArray, Precision, QFormat
-from edgernn.layers import StateSpec
-
-INTERFACE_VERSION = 1
+from edgernn.errors import ModelError
+from edgernn.formats import FloatArray, Int16Array, OperandArray, Precision
+from edgernn.layer_record import StateSpec
 
 
 def _texts(owner: str, values: tuple[str, ...], count: int) -> None:
@@ -171,100 +167,18 @@ class Interface:
         return tuple(np.zeros(spec.units, dtype=np.int16) for spec in self.states)
 
     def to_json(self) -> str:
-        """Serialize; floats as hexadecimal strings so that not one bit is lost."""
-        golden = None
-        if self.golden is not None:
-            golden = {"q_x": self.golden.q_x.tolist(), "q_y": self.golden.q_y.tolist()}
-        record = {
-            "edgernn_interface": INTERFACE_VERSION,
-            "name": self.name,
-            "precision": self.precision.value,
-            "input": {
-                "names": list(self.input.names),
-                "units": list(self.input.units),
-                "scale": [v.hex() for v in self.input.scale.tolist()],
-                "offset": [v.hex() for v in self.input.offset.tolist()],
-                "scale_decimal": self.input.scale.tolist(),
-                "offset_decimal": self.input.offset.tolist(),
-                "code_min": self.precision.input_low,
-                "code_max": self.precision.input_high,
-                "code_step": self.precision.input_step,
-            },
-            "output": {
-                "names": list(self.output.names),
-                "units": list(self.output.units),
-                "scale": [v.hex() for v in self.output.scale.tolist()],
-                "scale_decimal": self.output.scale.tolist(),
-                "softmax": self.output.softmax,
-            },
-            "states": [
-                {"name": s.name, "units": s.units, "frac_bits": s.format.frac_bits}
-                for s in self.states
-            ],
-            "model_sha256": self.model_sha256,
-            "golden": golden,
-        }
-        return json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        """Serialize; see `edgernn.interface_json` for the members."""
+        from edgernn.interface_json import dumps
+
+        return dumps(self)
 
     @staticmethod
     def from_json(text: str | bytes) -> Interface:
         """Parse what `to_json` wrote.
 
         Raises:
-            FormatError: not JSON, another version, a missing field, or a value out of range.
+            FormatError: not JSON, another version, a missing member, or a value out of range.
         """
-        try:
-            record = json.loads(text)
-            version = record["edgernn_interface"]
-            if version != INTERFACE_VERSION:
-                raise FormatError(
-                    f"interface: expected version {INTERFACE_VERSION}, got {version!r:.40}. "
-                    "Export the model again with this version of edgernn."
-                )
-            return _parse(record)
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError, ModelError) as e:
-            raise FormatError(f"interface: expected the JSON edgernn writes, got {e!r:.120}") from e
+        from edgernn.interface_json import loads
 
-
-def _reals(values: list[str]) -> FloatArray:
-    reals = [float.fromhex(v) for v in values]
-    if not all(math.isfinite(v) for v in reals):
-        raise ValueError("a scale or offset is not finite")
-    return np.array(reals, dtype=np.float64)
-
-
-def _parse(record: dict[str, Any]) -> Interface:
-    precision = Precision(record["precision"])
-    golden = None
-    if record["golden"] is not None:
-        golden = Golden(
-            q_x=np.array(record["golden"]["q_x"], dtype=precision.operand_dtype),
-            q_y=np.array(record["golden"]["q_y"], dtype=np.int16),
-        )
-    source, sink = record["input"], record["output"]
-    return Interface(
-        name=str(record["name"]),
-        precision=precision,
-        input=InputSpec(
-            names=tuple(source["names"]),
-            units=tuple(source["units"]),
-            scale=_reals(source["scale"]),
-            offset=_reals(source["offset"]),
-        ),
-        output=OutputSpec(
-            names=tuple(sink["names"]),
-            units=tuple(sink["units"]),
-            scale=_reals(sink["scale"]),
-            softmax=bool(sink["softmax"]),
-        ),
-        states=tuple(
-            StateSpec(
-                name=str(s["name"]),
-                units=int(s["units"]),
-                format=QFormat(bits=16, frac_bits=int(s["frac_bits"])),
-            )
-            for s in record["states"]
-        ),
-        model_sha256=str(record["model_sha256"]),
-        golden=golden,
-    )
+        return loads(text)

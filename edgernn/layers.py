@@ -5,133 +5,39 @@ Rows of stacked gates are in the order `i f g o` (LSTM) and `z r n` (GRU).
 
 from __future__ import annotations
 
-import enum
-import re
 from dataclasses import dataclass
 from typing import ClassVar
 
-from edgernn.affine import Affine, Affine8, Affine16, Source, records_equal
+from edgernn.affine import Affine, Affine8, Source, records_equal
 from edgernn.errors import ModelError
 from edgernn.formats import CELL_EXPONENTS, RELU_EXPONENTS, UNIT, QFormat
+from edgernn.layer_record import (
+    X_AND_H,
+    CellActivation,
+    DenseActivation,
+    GateActivation,
+    LayerRecord,
+    Shape,
+    StateSpec,
+)
 
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")
-
-
-class GateActivation(enum.Enum):
-    """Activation of LSTM and GRU gates."""
-
-    SIGMOID = "sigmoid"
-    HARD_SIGMOID = "hard_sigmoid"
-
-
-class CellActivation(enum.Enum):
-    """Activation of a SimpleRNN."""
-
-    TANH = "tanh"
-    RELU = "relu"
-
-
-class DenseActivation(enum.Enum):
-    """Activation of a Dense layer."""
-
-    LINEAR = "linear"
-    RELU = "relu"
-    TANH = "tanh"
-    SIGMOID = "sigmoid"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StateSpec:
-    """One carried state vector: int16 [units], initial value 0.
-
-    Attributes:
-        name: ``<layer>.h`` or ``<layer>.c``.
-        units: length of the vector.
-        format: fixed-point format of the codes.
-    """
-
-    name: str
-    units: int
-    format: QFormat
-
-
-#: A product of clause 4.1: sources it may use, rows per unit.
-_Shape = dict[str, tuple[int, frozenset[tuple[Source, ...]]]]
-_XH = frozenset({(Source.XH,), (Source.X, Source.H)})
+__all__ = [
+    "LAYERS",
+    "LSTM",
+    "CellActivation",
+    "Dense",
+    "DenseActivation",
+    "GRUAfter",
+    "GRUBefore",
+    "GateActivation",
+    "Layer",
+    "SimpleRNN",
+    "StateSpec",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Layer:
-    """What all layers share: a name, widths, affine maps by name."""
-
-    kind: ClassVar[str]
-    shape: ClassVar[_Shape]
-
-    name: str
-    inputs: int
-    units: int
-
-    def __post_init__(self) -> None:
-        """Check names, widths, sources and rows of all affine maps."""
-        if not _NAME.fullmatch(self.name):
-            raise ModelError(
-                f"layer name: expected 1..64 letters, digits, '_' or '-', got {self.name!r:.80}"
-            )
-        if self.inputs < 1 or self.units < 1:
-            raise ModelError(
-                f"{self.name}: expected inputs >= 1 and units >= 1, "
-                f"got inputs={self.inputs}, units={self.units}"
-            )
-        for name, affine in self.affines.items():
-            self._check_affine(name, affine)
-
-    def _check_affine(self, name: str, affine: Affine) -> None:
-        owner = f"{self.name}.{name}"
-        if not isinstance(affine, (Affine8, Affine16)):
-            raise ModelError(f"{owner}: expected an affine map, got {type(affine).__name__}")
-        blocks, allowed = self.shape[name]
-        sources = tuple(term.source for term in affine.terms)
-        if sources not in allowed:
-            wanted = " or ".join(sorted("+".join(s.value for s in a) for a in allowed))
-            got = "+".join(s.value for s in sources)
-            raise ModelError(f"{owner}: expected sources {wanted}, got {got}")
-        if affine.rows != blocks * self.units:
-            raise ModelError(f"{owner}: expected {blocks * self.units} rows, got {affine.rows}")
-        for term in affine.terms:
-            wanted_columns = self.columns(term.source)
-            if term.weights.shape[1] != wanted_columns:
-                raise ModelError(
-                    f"{owner}: expected {wanted_columns} columns for source "
-                    f"{term.source.value}, got {term.weights.shape[1]}"
-                )
-
-    def columns(self, source: Source) -> int:
-        """Number of operand codes a term with this source reads."""
-        return {
-            Source.X: self.inputs,
-            Source.H: self.units,
-            Source.RH: self.units,
-            Source.XH: self.inputs + self.units,
-        }[source]
-
-    @property
-    def affines(self) -> dict[str, Affine]:
-        """The affine maps of the layer by name, in the order they are stored."""
-        return {name: getattr(self, name) for name in self.shape}
-
-    @property
-    def states(self) -> tuple[StateSpec, ...]:
-        """The state vectors the layer carries."""
-        return ()
-
-    @property
-    def macs(self) -> int:
-        """Multiply-accumulates of the matrix products of one step."""
-        return sum(t.weights.size for a in self.affines.values() for t in a.terms)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SimpleRNN(_Layer):
+class SimpleRNN(LayerRecord):
     """h' = tanh or relu of one affine map (clause 7.1).
 
     Attributes:
@@ -141,7 +47,7 @@ class SimpleRNN(_Layer):
     """
 
     kind: ClassVar[str] = "simple_rnn"
-    shape: ClassVar[_Shape] = {"gates": (1, _XH)}
+    shape: ClassVar[Shape] = {"gates": (1, X_AND_H)}
 
     activation: CellActivation
     state_exponent: int
@@ -149,7 +55,7 @@ class SimpleRNN(_Layer):
 
     def __post_init__(self) -> None:
         """Check the state's format."""
-        _Layer.__post_init__(self)
+        LayerRecord.__post_init__(self)
         allowed = (15,) if self.activation is CellActivation.TANH else RELU_EXPONENTS
         if self.state_exponent not in allowed:
             raise ModelError(
@@ -173,7 +79,7 @@ class SimpleRNN(_Layer):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class LSTM(_Layer):
+class LSTM(LayerRecord):
     """Long short-term memory without peepholes (clauses 7.2 to 7.4).
 
     Attributes:
@@ -183,7 +89,7 @@ class LSTM(_Layer):
     """
 
     kind: ClassVar[str] = "lstm"
-    shape: ClassVar[_Shape] = {"gates": (4, _XH)}
+    shape: ClassVar[Shape] = {"gates": (4, X_AND_H)}
 
     gate_activation: GateActivation
     cell_exponent: int
@@ -191,7 +97,7 @@ class LSTM(_Layer):
 
     def __post_init__(self) -> None:
         """Check the cell state's format."""
-        _Layer.__post_init__(self)
+        LayerRecord.__post_init__(self)
         if self.cell_exponent not in CELL_EXPONENTS:
             raise ModelError(
                 f"{self.name}.cell_exponent: expected 10..14, got {self.cell_exponent}"
@@ -216,7 +122,7 @@ class LSTM(_Layer):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _GRU(_Layer):
+class _GRU(LayerRecord):
     """What both GRUs share (clause 7.5)."""
 
     gate_activation: GateActivation
@@ -224,7 +130,7 @@ class _GRU(_Layer):
 
     def __post_init__(self) -> None:
         """Check that all maps share one shift (clause 7.8)."""
-        _Layer.__post_init__(self)
+        LayerRecord.__post_init__(self)
         shifts = {a.shift for a in self.affines.values() if isinstance(a, Affine8)}
         if len(shifts) > 1:
             raise ModelError(f"{self.name}: expected one shift for all maps, got {sorted(shifts)}")
@@ -251,7 +157,7 @@ class GRUBefore(_GRU):
     """
 
     kind: ClassVar[str] = "gru_before"
-    shape: ClassVar[_Shape] = {"zr": (2, _XH), "n": (1, frozenset({(Source.X, Source.RH)}))}
+    shape: ClassVar[Shape] = {"zr": (2, X_AND_H), "n": (1, frozenset({(Source.X, Source.RH)}))}
 
     n: Affine
 
@@ -271,8 +177,8 @@ class GRUAfter(_GRU):
     """
 
     kind: ClassVar[str] = "gru_after"
-    shape: ClassVar[_Shape] = {
-        "zr": (2, _XH),
+    shape: ClassVar[Shape] = {
+        "zr": (2, X_AND_H),
         "n_x": (1, frozenset({(Source.X,)})),
         "n_h": (1, frozenset({(Source.H,)})),
     }
@@ -285,7 +191,7 @@ class GRUAfter(_GRU):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Dense(_Layer):
+class Dense(LayerRecord):
     """y = activation of one affine map (section 8).
 
     Attributes:
@@ -296,7 +202,7 @@ class Dense(_Layer):
     """
 
     kind: ClassVar[str] = "dense"
-    shape: ClassVar[_Shape] = {"out": (1, frozenset({(Source.X,)}))}
+    shape: ClassVar[Shape] = {"out": (1, frozenset({(Source.X,)}))}
 
     activation: DenseActivation
     output_scale: float
@@ -304,7 +210,7 @@ class Dense(_Layer):
 
     def __post_init__(self) -> None:
         """Check the output scale."""
-        _Layer.__post_init__(self)
+        LayerRecord.__post_init__(self)
         if not 0.0 < self.output_scale < float("inf"):
             raise ModelError(
                 f"{self.name}.output_scale: expected a finite value > 0, got {self.output_scale}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import json
+import math
 import re
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -46,12 +47,13 @@ def dumps(value: Any) -> bytes:
         ) from error
 
 
-def loads(data: bytes | str, owner: str) -> Node:
+def loads(data: bytes | str, owner: str, *, reals: bool = False) -> Node:
     """Parse strict JSON.
 
     Args:
         data: UTF-8 bytes or text.
         owner: the part of the file the JSON is, for messages.
+        reals: accept finite decimal numbers too.
 
     Raises:
         FormatError: NOT_JSON, JSON_TOO_DEEP, BAD_NUMBER or DUPLICATE_KEY.
@@ -61,6 +63,9 @@ def loads(data: bytes | str, owner: str) -> Node:
         raise format_error(
             FormatDefect.BAD_NUMBER, owner, expected="integers of 64 bits", got=f"{digits:.40}"
         )
+
+    def decimal(digits: str) -> float:
+        return float(digits) if math.isfinite(float(digits)) else refused_number(digits)
 
     def integer(digits: str) -> int:
         # The length is tested first: converting a million digits takes quadratic time.
@@ -88,7 +93,7 @@ def loads(data: bytes | str, owner: str) -> Node:
             text,
             object_pairs_hook=distinct,
             parse_int=integer,
-            parse_float=refused_number,
+            parse_float=decimal if reals else refused_number,
             parse_constant=refused_number,
         )
     except ValueError as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors

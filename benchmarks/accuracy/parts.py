@@ -39,7 +39,7 @@ class Splits:
         train: the only part that statistics, ranges and weights come from.
         validation: chooses the training step to keep; None keeps the last one.
         test: what is reported.
-        target_scale: float64 [O] (or [1]), standard deviation of target - base in training.
+        target_scale: float64 [1], standard deviation of target - base in training.
         metric_scale: float64 [O] (or [1]), what errors are divided by in the metrics.
         naive: rules without a model: name -> predictions like ``test.target``.
         input_names: names of the I channels.
@@ -110,7 +110,6 @@ def forecast_splits(
     warmup_steps: int,
     season_steps: int,
     input_names: tuple[str, ...],
-    per_output_scale: bool,
     standardise: bool,
 ) -> Splits:
     """Train, validation and test in this order of time; statistics from the train part alone.
@@ -123,15 +122,12 @@ def forecast_splits(
         warmup_steps: rows before validation and test that only warm the state up.
         season_steps: period of the seasonal naive rule.
         input_names: names of the I channels.
-        per_output_scale: scale training targets per output, not by one common deviation.
         standardise: metrics on values divided by the train standard deviation, else in units.
     """
     train_end, validation_end, test_end = borders
     train = forecast_part(x, wanted, horizons, 0, train_end, 0)
     validation = forecast_part(x, wanted, horizons, train_end, validation_end, warmup_steps)
     test = forecast_part(x, wanted, horizons, validation_end, test_end, warmup_steps)
-    change = (train.target - train.base)[0]
-    spread = np.std(change, axis=0) if per_output_scale else np.std(change, keepdims=True)[0]
     season = [
         _season(wanted, k, season_steps, validation_end - 1 - test.scored_from, test)
         for k in horizons
@@ -141,13 +137,47 @@ def forecast_splits(
         train=train,
         validation=validation,
         test=test,
-        target_scale=np.maximum(spread, 1e-9),
+        target_scale=change_scale(train),
         metric_scale=np.tile(deviation, len(horizons)),
         naive={
             "last value": test.base,
             f"value {season_steps} h before the target": np.concatenate(season, axis=1)[None],
         },
         input_names=input_names,
+    )
+
+
+def change_scale(train: Part) -> FloatArray:
+    """Standard deviation of what the model has to say, float64 [1]."""
+    return np.maximum(np.std(train.target - train.base), 1e-9).reshape(1)
+
+
+def side_by_side(splits: Sequence[Splits]) -> Splits:
+    """Several series of one kind as streams of one model: parts are joined along B.
+
+    Args:
+        splits: of equal length and borders, without metric scales of their own.
+    """
+    train = _joined([s.train for s in splits])
+    return Splits(
+        train=train,
+        validation=_joined([s.validation for s in splits if s.validation is not None]),
+        test=_joined([s.test for s in splits]),
+        target_scale=change_scale(train),
+        metric_scale=splits[0].metric_scale,
+        naive={
+            name: np.concatenate([s.naive[name] for s in splits]) for name in splits[0].naive
+        },
+        input_names=splits[0].input_names,
+    )
+
+
+def _joined(parts: Sequence[Part]) -> Part:
+    return Part(
+        x=np.concatenate([p.x for p in parts]),
+        target=np.concatenate([p.target for p in parts]),
+        base=np.concatenate([p.base for p in parts]),
+        scored_from=parts[0].scored_from,
     )
 
 

@@ -33,7 +33,8 @@ def open_backend(path: str | Path, backend: str = "auto", **options: object) -> 
     if backend == "auto":
         if path.suffix not in by_suffix:
             raise BackendUnavailable(
-                f"load: expected a file ending in {', '.join(sorted(by_suffix))}, got '{path.name}'."
+                f"load: expected a file ending in {', '.join(sorted(by_suffix))}, "
+                f"got '{path.name}'."
             )
         backend = by_suffix[path.suffix]
     if backend not in BACKENDS:

@@ -33,9 +33,12 @@ def load_streams(path: Path, input_names: Sequence[str]) -> list[FloatArray]:
         OSError: the file cannot be read.
     """
     if path.suffix in (".npy", ".npz"):
+        arrays = _arrays(path)
+        if not arrays:
+            raise EdgeRnnError(f"streams: expected at least one array, got none ({path.name}).")
         return [
             stream
-            for name, array in _arrays(path)
+            for name, array in arrays
             for stream in _split(f"{path.name}{name and f' {name}'}", array, len(input_names))
         ]
     if path.suffix == ".csv":

@@ -24,10 +24,11 @@ RESOLVERS = ("default", "no_delegate", "reference")
 Stream = dict[str, npt.NDArray[np.int16]]
 
 
-def require(runtime: str) -> None:
+def require(*runtimes: str) -> None:
     """Skip the test where a runtime is missing."""
-    if util.find_spec(runtime) is None:
-        pytest.skip(f"needs {runtime}: pip install {runtime.replace('_', '-')}")
+    for runtime in runtimes:
+        if util.find_spec(runtime) is None:
+            pytest.skip(f"needs {runtime}: pip install {runtime.replace('_', '-')}")
 
 
 def run_python(*arguments: str, timeout: float = 600) -> str:

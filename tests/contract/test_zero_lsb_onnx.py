@@ -68,7 +68,7 @@ def compare(models: dict[str, IntegerModel], folder: Path, steps: dict[str, int]
 
 
 def backend_stream(path: Path, optimization: str, q_xs: np.ndarray) -> Stream:
-    """Output and state at every step; `run` must give the same."""
+    """Output and state at every step; `run` over the first steps must give the same."""
     backend = open_onnx(path, optimization)
     interface = backend.interface
     stream: Stream = {"y": np.empty((len(q_xs), interface.output.width), np.int16)}
@@ -79,9 +79,11 @@ def backend_stream(path: Path, optimization: str, q_xs: np.ndarray) -> Stream:
         q_y, state = backend.step(q_x, state)
         for array, values in zip(stream.values(), (q_y, *state), strict=True):
             array[t] = values
-    again, last = backend.run(q_xs, interface.initial_state())
-    assert np.array_equal(again, stream["y"]), f"{path.stem}: run is not repeated step"
-    assert all(np.array_equal(a, b) for a, b in zip(last, state, strict=True))
+    head = min(len(q_xs), STEPS)
+    again, last = backend.run(q_xs[:head], interface.initial_state())
+    for name, values in zip(stream, (again[-1], *last), strict=True):
+        assert np.array_equal(values, stream[name][head - 1]), f"{path.stem}: run of {name}"
+    assert np.array_equal(again, stream["y"][:head]), f"{path.stem}: run is not repeated step"
     backend.close()
     return stream
 

@@ -145,34 +145,34 @@ def reference_stream(model: IntegerModel, q_xs: np.ndarray) -> Stream:
     return {"y": q_ys, **stream}
 
 
-def compare(models: dict[str, IntegerModel], folder: Path, runtime: str, steps: int) -> int:
-    """Number of values compared; fails with the differing ones per file and kind of kernels."""
+def compare(models: dict[str, IntegerModel], folder: Path, steps: int) -> int:
+    """Number of values compared; fails with the differing ones per file, runtime and kernels."""
     expected = {}
     for name, model in models.items():
         (folder / f"{name}.tflite").write_bytes(write_tflite(model))
         q_xs = random_codes(model, steps)
         np.savez(folder / f"{name}.npz", q_xs=q_xs)
         expected[name] = reference_stream(model, q_xs)
-    results = run_files(folder, runtime)
     differing, compared = {}, 0
-    for (name, resolver), stream in results.items():
-        assert stream.keys() == expected[name].keys()
-        for tensor, values in stream.items():
-            assert values.shape == expected[name][tensor].shape
-            wrong = int(np.count_nonzero(values != expected[name][tensor]))
-            compared += values.size
-            if wrong:
-                differing[name, resolver, tensor] = wrong
-    assert len(results) == len(models) * len(RESOLVERS)
+    for runtime in RUNTIMES:
+        results = run_files(folder, runtime)
+        assert len(results) == len(models) * len(RESOLVERS)
+        for (name, resolver), stream in results.items():
+            assert stream.keys() == expected[name].keys()
+            for tensor, values in stream.items():
+                assert values.shape == expected[name][tensor].shape
+                wrong = int(np.count_nonzero(values != expected[name][tensor]))
+                compared += values.size
+                if wrong:
+                    differing[name, runtime, resolver, tensor] = wrong
     assert differing == {}
     return compared
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("models", [grid, special], ids=["grid", "special"])
-def test_zero_lsb(models, runtime, tmp_path):
-    require(runtime)
-    assert compare(models(), tmp_path, runtime, STEPS) > 500_000
+def test_zero_lsb(models, tmp_path):
+    require(*RUNTIMES)
+    assert compare(models(), tmp_path, STEPS) > 1_500_000
 
 
 def test_the_streams_reach_both_signs_and_saturate():
@@ -190,12 +190,12 @@ def test_the_streams_reach_both_signs_and_saturate():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("precision", list(Precision))
 @pytest.mark.parametrize("cell", CELLS)
-def test_zero_lsb_over_long_streams(cell, runtime, tmp_path):
-    require(runtime)
-    models = {n: m for n, m in grid().items() if n.rsplit("-", 3)[0] == cell}
-    for p in Precision:
-        models[f"{cell}-{p.value}-stack3"] = random_model(cell, p, stack=3, units=16, seed=SEED)
-    assert len(models) == 10
-    assert compare(models, tmp_path, runtime, LONG_STEPS) > 4_000_000
+def test_zero_lsb_over_long_streams(cell, precision, tmp_path):
+    require(*RUNTIMES)
+    stem = f"{cell}-{precision.value}"
+    models = {n: m for n, m in grid().items() if n.startswith(f"{stem}-")}
+    models[f"{stem}-stack3"] = random_model(cell, precision, stack=3, units=16, seed=SEED)
+    assert len(models) == 5
+    assert compare(models, tmp_path, LONG_STEPS) > 6_000_000

@@ -53,6 +53,8 @@ def main(args: argparse.Namespace) -> int:
     """Compare and count."""
     if args.steps is not None and args.steps < 1:
         raise EdgeRnnError(f"--steps: expected at least 1, got {args.steps}.")
+    if args.seed < 0:
+        raise EdgeRnnError(f"--seed: expected at least 0, got {args.seed}.")
     model = IntegerModel.load(args.model)
     result = verify(
         model,

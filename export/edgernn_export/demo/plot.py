@@ -43,7 +43,9 @@ def write_plot(record: Co2Record, forecasts: Mapping[str, FloatArray], path: Pat
     return path
 
 
-def _draw_levels(axes: Any, record: Co2Record, forecasts: Mapping[str, FloatArray], due: Any) -> None:
+def _draw_levels(
+    axes: Any, record: Co2Record, forecasts: Mapping[str, FloatArray], due: Any
+) -> None:
     at = record.level[record.test]
     axes.plot(due, at + record.target[record.test], color=_TRUTH, lw=1.1, label="measured")
     axes.plot(due, at + forecasts["float"][record.test], color=_FLOAT, lw=2.6, alpha=0.55,
@@ -59,7 +61,9 @@ def _draw_levels(axes: Any, record: Co2Record, forecasts: Mapping[str, FloatArra
     axes.legend(loc="upper left", frameon=False)
 
 
-def _draw_errors(axes: Any, record: Co2Record, forecasts: Mapping[str, FloatArray], due: Any) -> None:
+def _draw_errors(
+    axes: Any, record: Co2Record, forecasts: Mapping[str, FloatArray], due: Any
+) -> None:
     styles = {
         "seasonal naive": {"color": _NAIVE, "lw": 1.0, "label": "seasonal naive rule"},
         "float": {"color": _FLOAT, "lw": 2.6, "alpha": 0.55, "label": "float"},

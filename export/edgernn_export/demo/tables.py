@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Final
 
 from edgernn_export.demo.data import HORIZON_WEEKS
 from edgernn_export.demo.steps import Outcome
 from edgernn_export.verify import RAN
+from edgernn_export.verify import Outcome as Stream
 
 _TITLES: Final = {
     "float": "GRU, float",
@@ -64,10 +66,11 @@ def show(outcome: Outcome) -> None:
 
 
 def _accuracy(outcome: Outcome) -> object:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     title = f"CO2 level {HORIZON_WEEKS} weeks ahead, error in ppm"
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     table.add_column("forecast")
     for column in ("RMSE test", "MAE test", "RMSE validation", "kept"):
         table.add_column(column, justify="right")
@@ -85,10 +88,11 @@ def _accuracy(outcome: Outcome) -> object:
 
 
 def _files(outcome: Outcome) -> object:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     formats = ("keras", "edgernn", "tflite", "onnx")
-    table = Table(title="bytes of each file", title_justify="left")
+    table = Table(title="bytes of each file", title_justify="left", box=SIMPLE_HEAD)
     table.add_column("model")
     for form in formats:
         table.add_column(f".{form}", justify="right")
@@ -99,22 +103,34 @@ def _files(outcome: Outcome) -> object:
 
 
 def _backends(outcome: Outcome) -> object:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     first = next(iter(outcome.streams.values()))
     table = Table(
         title=f"{first.steps:,} readings, one by one, every output and state compared",
         title_justify="left",
+        box=SIMPLE_HEAD,
     )
-    table.add_column("backend")
+    for column in ("runtime", "version", "configuration"):
+        table.add_column(column, no_wrap=True)
     for name in outcome.streams:
-        table.add_column(f"µs/step\n{name}", justify="right")
-        table.add_column(f"differing\n{name}", justify="right")
+        table.add_column(f"{name}\nµs/step", justify="right")
+    table.add_column("differing\nvalues", justify="right")
+    shown = ""
     for rows in zip(*(stream.outcomes for stream in outcome.streams.values()), strict=True):
-        cells = []
-        for row in rows:
-            ran = row.status == RAN and row.step_us is not None
-            cells.append(f"{row.step_us:.1f}" if ran else row.status)
-            cells.append(f"{row.differing:,}" if ran else "")
-        table.add_row(" ".join(filter(None, (rows[0].runtime, f"({rows[0].variant})"))), *cells)
+        head = rows[0]
+        named = ("", "") if head.runtime == shown else (head.runtime, head.version or "")
+        table.add_row(*named, head.variant, *map(_time, rows), _difference(rows))
+        shown = head.runtime
     return table
+
+
+def _time(row: Stream) -> str:
+    return row.status if row.step_us is None else f"{row.step_us:.1f}"
+
+
+def _difference(rows: Sequence[Stream]) -> str:
+    """Differing values of the streams that ran; blank where none did."""
+    ran = [row.differing for row in rows if row.status == RAN]
+    return f"{sum(ran):,}" if ran else ""

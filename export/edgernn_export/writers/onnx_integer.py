@@ -66,7 +66,7 @@ def sat16(g: GraphBuilder, tensor: str) -> str:
 
 
 def round_product(g: GraphBuilder, p: str, k: int) -> str:
-    """Clause 1.3, R(p, k), for |p| < 2^30."""
+    """Clause 1.3, R(p, k), for |p| < 2^30, or 2^29 where k = 2."""
     if k == 0:
         return p
     # The clip yields what is added before a division towards zero: 2^(k-1) + 1 for every p whose

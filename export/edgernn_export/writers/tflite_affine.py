@@ -114,12 +114,11 @@ def sum8(
     Four times u plus two is never a tie of R(., s + 2), which therefore equals half_up(u, s);
     clause 4.4 leaves room for it.
     """
-    total: Tensor | None = None
-    for term in terms:
-        scaled = _product8(graph, f"{name}.{term.source.value}", term, operands[term.source])
-        total = scaled if total is None else add32(graph, f"{name}.sum", total, scaled)
-    if total is None:
-        raise ValueError(f"{name}: expected at least one term")
+    total, *others = (
+        _product8(graph, f"{name}.{t.source.value}", t, operands[t.source]) for t in terms
+    )
+    for other in others:
+        total = add32(graph, f"{name}.sum", total, other)
     if bias is None:
         return total
     quadrupled = (4 * bias.astype(np.int64) + 2).astype(np.int32)[None]

@@ -84,11 +84,6 @@ class Graph:
         self._main.tensors, self._main.operators = [], []
         self._model.subgraphs = [self._main]
 
-    @property
-    def operator_count(self) -> int:
-        """Operators added so far."""
-        return len(self._main.operators)
-
     def tensor(self, name: str, width: int, dtype: str, scale: float) -> Tensor:
         """Declare a tensor that an input or an operator fills."""
         index = self._add_tensor(name, (1, width), dtype, [scale], buffer=0)

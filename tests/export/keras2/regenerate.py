@@ -51,7 +51,7 @@ def pack_saved_model(model):
     """Save as SavedModel; keep what is read of it in one archive."""
     with tempfile.TemporaryDirectory() as folder:
         model.save(folder, save_format="tf")
-        kept = sorted(Path(folder).glob("variables/*")) + [Path(folder) / "keras_metadata.pb"]
+        kept = [*sorted(Path(folder).glob("variables/*")), Path(folder) / "keras_metadata.pb"]
         with zipfile.ZipFile(HERE / f"{model.name}_saved_model.zip", "w") as archive:
             for file in kept:
                 entry = zipfile.ZipInfo(file.relative_to(folder).as_posix())

@@ -1,0 +1,125 @@
+"""The interface as JSON: every bit survives, every hostile text is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import random
+
+import numpy as np
+import pytest
+
+from edgernn.errors import FormatError
+from edgernn.formats import Precision
+from edgernn.interface import Golden, Interface
+from tests.edgernn.container_mutations import mutate_json
+from tests.edgernn.container_surgery import put
+from tests.integer_models import CELLS, random_codes, random_model
+
+
+def interface_of(cell="lstm", precision=Precision.W8A8, golden=True) -> Interface:
+    model = random_model(cell, precision, stack=2)
+    q_y = np.arange(-32_768, -32_760, dtype=np.int16).reshape(4, 2)
+    vector = Golden(q_x=random_codes(model, 4), q_y=q_y)
+    return dataclasses.replace(model.interface(), golden=vector if golden else None)
+
+
+TEXT = interface_of().to_json()
+
+
+@pytest.mark.parametrize("golden", [True, False])
+@pytest.mark.parametrize("precision", Precision)
+@pytest.mark.parametrize("cell", CELLS)
+def test_round_trip(cell, precision, golden):
+    interface = interface_of(cell, precision, golden)
+    assert Interface.from_json(interface.to_json()) == interface
+    assert Interface.from_json(interface.to_json().encode()) == interface
+    assert Interface.from_json(interface.to_json()).to_json() == interface.to_json()
+
+
+def test_not_one_bit_of_a_scale_is_lost():
+    base = interface_of()
+    scale = np.array([1 / 3, 5e-324, 1.7976931348623157e308])
+    changed = dataclasses.replace(base, input=dataclasses.replace(base.input, scale=scale))
+    assert Interface.from_json(changed.to_json()).input.scale.tobytes() == scale.tobytes()
+
+
+HOSTILE_VALUES = {
+    "version": (put("edgernn_interface", 2), "expected version 1, got 2.*Export the model again"),
+    "precision": (put("precision", "w4a8"), "w4a8"),
+    "scale is zero": (
+        put("input", "scale", 0, "0x0p+0"),
+        "input.scale: expected finite values > 0",
+    ),
+    "scale is nan": (put("output", "scale", 0, "nan"), "output.scale"),
+    "scale is huge": (put("input", "scale", 0, "0x1p99999"), "0x1p99999"),
+    "offset is inf": (put("input", "offset", 0, "inf"), "input.offset"),
+    "scale is decimal": (put("input", "scale", 0, 0.5), r"0\.5"),
+    "widths differ": (put("input", "names", ["a"]), "input.names: expected 3 strings"),
+    "name": (put("name", None), "name"),
+    "channel name": (put("input", "names", 0, 1), "names"),
+    "softmax": (put("output", "softmax", "no"), "softmax"),
+    "states": (put("states", []), "states"),
+    "state name": (put("states", 0, "name", ["h"]), "name"),
+    "state width": (put("states", 0, "units", -1), "units"),
+    "state width zero": (put("states", 0, "units", 0), "units"),
+    "state width huge": (put("states", 0, "units", 10**15), "units"),
+    "state width flag": (put("states", 0, "units", True), "units"),
+    "frac_bits": (put("states", 0, "frac_bits", 16), "frac_bits"),
+    "hash": (put("model_sha256", 5), "model_sha256"),
+    "golden code": (put("golden", "q_x", 0, 0, 128), "q_x"),
+    "golden code real": (put("golden", "q_x", 0, 0, 1.5), "q_x"),
+    "golden output": (put("golden", "q_y", 0, 0, 2**40), "q_y"),
+    "golden ragged": (put("golden", "q_y", 0, [1]), "q_y"),
+    "golden length": (put("golden", "q_x", [[1, 2, 3]]), "golden"),
+    "golden empty": (put("golden", {"q_x": [], "q_y": []}), "q_x"),
+    "golden type": (put("golden", "0"), "golden"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_VALUES)
+def test_hostile_value(name):
+    edit, match = HOSTILE_VALUES[name]
+    record = json.loads(TEXT)
+    edit(record)
+    with pytest.raises(FormatError, match=f"^interface.*{match}"):
+        Interface.from_json(json.dumps(record))
+
+
+@pytest.mark.parametrize("key", json.loads(TEXT))
+def test_missing_member(key):
+    record = json.loads(TEXT)
+    del record[key]
+    with pytest.raises(FormatError, match=f"^interface.*{key}"):
+        Interface.from_json(json.dumps(record))
+
+
+HOSTILE_TEXTS = [
+    "", "{", "null", "[]", "1", '"a"', b"\xff", "[" * 200_000, '{"a":' * 200_000, "9" * 10_000,
+    TEXT[:-1], TEXT.replace(":", ":NaN,", 1), TEXT.replace('"name"', '"name":"b","name"', 1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", HOSTILE_TEXTS, ids=lambda text: repr(text[:12]))
+def test_hostile_text(text):
+    with pytest.raises(FormatError, match=r"^interface"):
+        Interface.from_json(text)
+
+
+def test_mutations_end_in_an_interface_or_a_format_error():
+    rng = random.Random(3)
+    accepted = refused = 0
+    for _ in range(5_000):
+        record = json.loads(TEXT)
+        mutate_json(rng, record)
+        try:
+            interface = Interface.from_json(json.dumps(record))
+        except FormatError as error:
+            refused += 1
+            assert len(str(error)) < 500
+        else:
+            accepted += 1
+            assert Interface.from_json(interface.to_json()) == interface
+            assert sum(spec.units for spec in interface.states) < 10 * 65_536
+    assert accepted > 50
+    assert refused > 2_000

@@ -1,0 +1,218 @@
+import dataclasses
+import re
+
+import numpy as np
+import pytest
+
+import edgernn
+from edgernn import EdgeRnnError, ReadingError, ShapeError
+from edgernn.formats import Precision
+from edgernn_firmware_sim.backend import ReferenceBackend
+from tests.integer_models import random_codes, random_model
+
+pytestmark = pytest.mark.device
+
+MODEL = random_model("lstm", Precision.W8A8)
+MODEL16 = random_model("gru_after", Precision.W8A16)
+CLASSIFIER = dataclasses.replace(
+    MODEL, output=dataclasses.replace(MODEL.output, softmax=True), name="classifier"
+)
+X = np.array([1.0, 0.5, -2.0])
+
+
+class CountingBackend(ReferenceBackend):
+    """The reference, which also counts steps."""
+
+    def __init__(self, model):
+        super().__init__(model)
+        self.steps = 0
+
+    def step(self, q_x, state):
+        self.steps += 1
+        return super().step(q_x, state)
+
+    def run(self, q_xs, state):
+        self.steps += len(q_xs)
+        return super().run(q_xs, state)
+
+
+def states_of(session):
+    return {name: q.tolist() for name, q in session.state.items()}
+
+
+def test_step_applies_the_border_clauses():
+    codes = np.array([[64, 16, -96]], dtype=np.int8)  # (x - offset) / scale, worked by hand
+    q_y, _ = ReferenceBackend(MODEL).run(codes, MODEL.interface().initial_state())
+    y = edgernn.load(MODEL).step(X)
+    assert y.dtype == np.float64
+    assert y.tolist() == [q * 2.0**-10 for q in q_y[0].tolist()]
+
+
+def test_a_scalar_is_a_reading_of_a_model_with_one_channel():
+    model = random_model("gru_before", inputs=1)
+    session, other = edgernn.load(model), edgernn.load(model)
+    stepped = [session.step(x).tolist() for x in (0.1, np.float32(0.2), [0.3], np.array([4]))]
+    ran = other.run([np.float64(0.1), np.float64(np.float32(0.2)), 0.3, 4.0])
+    assert ran.tolist() == stepped
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.int64, bool, object])
+def test_any_real_dtype_is_read_exactly(dtype):
+    x = np.array([1, 0, 1], dtype=dtype)
+    wanted = edgernn.load(MODEL).step([1.0, 0.0, 1.0])
+    assert edgernn.load(MODEL).step(x).tolist() == wanted.tolist()
+
+
+@pytest.mark.parametrize("empty", [[], np.empty((0, 3)), iter(())])
+def test_an_empty_chunk_changes_nothing(empty):
+    session = edgernn.load(MODEL)
+    session.step(X)
+    before = states_of(session)
+    assert session.run(empty).shape == (0, 2)
+    assert session.run_codes(np.empty((0, 3), dtype=np.int8)).shape == (0, 2)
+    assert states_of(session) == before
+
+
+def test_run_takes_any_iterable_of_readings():
+    wanted = edgernn.load(MODEL).run([X, 2 * X])
+    assert edgernn.load(MODEL).run(x for x in [X, 2 * X]).tolist() == wanted.tolist()
+
+
+def test_huge_finite_readings_saturate_without_a_warning():
+    session = edgernn.load(MODEL)
+    top = session.step([1e308, 1e308, -1e308])
+    session.reset()
+    assert session.step_codes([127, 127, -128]).tolist() == (top / 2.0**-10).tolist()
+
+
+@pytest.mark.parametrize(
+    ("reading", "error", "message"),
+    [
+        ([1.0, np.nan, 2.0], ReadingError, "expected finite values, got nan (channel 1). Repair"),
+        ([1.0, 2.0, -np.inf], ReadingError, "expected finite values, got -inf (channel 2)."),
+        ([None, 2.0, 3.0], ReadingError, "expected finite values, got nan (channel 0)."),
+        (np.ma.masked_equal([1.0, 2.0, 3.0], 3.0), ReadingError, "expected finite values, got nan"),
+        ([1.0, 2.0], ShapeError, "expected a reading of shape (3,), got (2,). Pass one number per"),
+        ([[1.0, 2.0, 3.0]], ShapeError, "expected a reading of shape (3,), got (1, 3)."),
+        (1.0, ShapeError, "expected a reading of shape (3,), got ()."),
+        ("abc", ShapeError, "expected real numbers, got values of type str"),
+        ([1.0, "2", 3.0], ShapeError, "expected real numbers, got values of type str"),
+        ([1.0, [2.0], 3.0], ShapeError, "expected real numbers, got setting an array element"),
+        ([1j, 0, 0], ShapeError, "expected real numbers, got values of type complex128"),
+        (object(), ShapeError, "expected real numbers, got float() argument"),
+        ([10**400, 0, 0], ShapeError, "expected real numbers, got int too large"),
+    ],
+)
+def test_raise_names_what_is_wrong_and_leaves_the_stream(reading, error, message):
+    session, untouched = edgernn.load(MODEL), edgernn.load(MODEL)
+    session.step(X)
+    untouched.step(X)
+    with pytest.raises(error, match=re.escape(f"session: {message}")):
+        session.step(reading)
+    assert session.bad_readings == 1
+    assert session.step(X).tolist() == untouched.step(X).tolist()
+
+
+@pytest.mark.parametrize(
+    ("chunk", "error", "message"),
+    [
+        ([X, [1, np.inf, 3], X], ReadingError, "got inf (reading 1, channel 1)."),
+        ([X, X, [1, 2]], ShapeError, "expected a reading of shape (3,), got (2,) (reading 2)."),
+        (np.zeros((4, 2)), ShapeError, "got (2,) (reading 0)."),
+        ([1.0, 2.0, 3.0], ShapeError, "got () (reading 0)."),
+        (5.0, ShapeError, "expected readings [T, 3], got float. Pass a sequence of readings to"),
+        ("abc", ShapeError, "expected readings [T, 3], got str."),
+        (np.float64(5.0), ShapeError, "got () (reading 0)."),
+    ],
+)
+def test_run_refuses_the_whole_chunk(chunk, error, message):
+    session = edgernn.load(MODEL)
+    session.step(X)
+    before = states_of(session)
+    with pytest.raises(error, match=re.escape(message)):
+        session.run(chunk)
+    assert states_of(session) == before
+
+
+def test_hold_and_skip_before_the_first_good_reading_answer_nan_and_touch_nothing():
+    for policy in ("hold", "skip"):
+        backend = CountingBackend(MODEL)
+        session = edgernn.Session(backend, policy)
+        assert np.isnan(session.step([np.nan] * 3)).all()
+        assert np.isnan(session.run([[np.nan] * 3, "x"])).all()
+        assert backend.steps == 0
+        assert session.bad_readings == 3
+        assert states_of(session) == states_of(edgernn.load(MODEL))
+
+
+def test_hold_advances_with_the_last_good_reading_and_skip_does_not():
+    held, skipped, clean = (
+        edgernn.load(MODEL, on_bad_reading=p) for p in ("hold", "skip", "raise")
+    )
+    first, second = clean.run([X, X]).tolist()
+    assert [held.step(X).tolist(), held.step([1.0]).tolist()] == [first, second]
+    assert [skipped.step(X).tolist(), skipped.step([1.0]).tolist()] == [first, first]
+
+
+def test_softmax_gives_probabilities_and_only_on_request():
+    logits = edgernn.load(CLASSIFIER).step(X)
+    session = edgernn.load(CLASSIFIER)
+    p = session.step(X, softmax=True)
+    a, b = (float(v) for v in logits)
+    assert p.tolist() == pytest.approx(
+        [1 / (1 + np.exp(b - a)), 1 / (1 + np.exp(a - b))], rel=1e-14
+    )
+    session.reset()
+    assert session.run([X, X], softmax=True)[0].tolist() == p.tolist()
+    session.reset()
+    assert session.step(X).tolist() == logits.tolist()
+
+
+@pytest.mark.parametrize("call", ["step", "run"])
+def test_softmax_is_refused_where_the_model_has_none(call):
+    session = edgernn.load(MODEL)
+    with pytest.raises(
+        EdgeRnnError, match=r"expected a model that ends in a softmax, got 'lstm-tame', which does"
+    ):
+        getattr(session, call)([X], softmax=True)
+
+
+# ---------------------------------------------------------------- codes
+
+
+@pytest.mark.parametrize(
+    ("model", "codes", "error", "message"),
+    [
+        (MODEL, [1.0, 2.0, 3.0], ShapeError, "expected integer codes [3], got float64 [3]. Use"),
+        (MODEL, [1, 2], ShapeError, "expected integer codes [3], got int64 [2]."),
+        (MODEL, 5, ShapeError, "expected integer codes [3], got int64 []."),
+        (MODEL, [[1], [2, 3]], ShapeError, "expected codes [3], got setting an array element"),
+        (MODEL, [True, False, True], ShapeError, "expected integer codes [3], got bool [3]."),
+        (MODEL, [0, 0, 128], ReadingError, "expected codes in [-128, 127], got 128 (NUMERICS.md"),
+        (MODEL, [-129, 0, 0], ReadingError, "expected codes in [-128, 127], got -129"),
+        (MODEL16, [0, 2, 0], ReadingError, "expected multiples of 4 in [-32764, 32764], got 2"),
+        (MODEL16, [0, 0, -32768], ReadingError, "expected multiples of 4 in [-32764, 32764], got"),
+        (
+            MODEL16,
+            np.array([0, 0, 2**63], dtype=np.uint64),
+            ReadingError,
+            "expected multiples of 4 in [-32764, 32764], got 9223372036854775808",
+        ),
+    ],
+)
+def test_codes_are_checked_under_every_policy(model, codes, error, message):
+    session = edgernn.load(model, on_bad_reading="skip")
+    before = states_of(session)
+    with pytest.raises(error, match=re.escape(f"session: {message}")):
+        session.step_codes(codes)
+    with pytest.raises((ShapeError, ReadingError)):
+        session.run_codes([codes] if error is ReadingError else codes)
+    assert states_of(session) == before
+
+
+def test_codes_in_any_integer_dtype_give_int16():
+    q_x = random_codes(MODEL16, 1)[0]
+    narrow = edgernn.load(MODEL16).step_codes(q_x)
+    wide = edgernn.load(MODEL16).step_codes(q_x.astype(np.int64).tolist())
+    assert narrow.dtype == wide.dtype == np.int16
+    assert narrow.tolist() == wide.tolist()

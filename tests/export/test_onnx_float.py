@@ -1,0 +1,164 @@
+"""The float ONNX writer against the float64 oracle: every operator, gate order and activation."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+
+from edgernn_export.float_model import FloatDense
+from edgernn_export.float_run import initial_state, run, softmax
+from edgernn_export.writers.onnx_float import write_onnx_float
+from tests.contract.runtimes import run_python
+from tests.export import keras_answers
+from tests.float_models import FLOAT_CELLS, float_model, stream
+
+TOLERANCE = 1e-5
+BATCH, STEPS = 3, 40
+
+
+def run_onnx(content, xs, state=None):
+    """Outputs [B, T, O] and final states by name; xs [B, T, I]."""
+    session = ort.InferenceSession(content, providers=["CPUExecutionProvider"])
+    feed = {"x": np.ascontiguousarray(xs.transpose(1, 0, 2)).astype(np.float32)}
+    for value in session.get_inputs()[1:]:
+        zero = np.zeros((1, len(xs), value.shape[2]), np.float32)
+        feed[value.name] = zero if state is None else state[value.name]
+    ys, *final = session.run(None, feed)
+    names = [v.name.removesuffix("_out") for v in session.get_outputs()[1:]]
+    return ys.transpose(1, 0, 2), dict(zip(names, final, strict=True))
+
+
+def streams(model):
+    return np.stack([stream(STEPS, model.inputs, seed=s) for s in range(BATCH)])
+
+
+def cases():
+    for cell in FLOAT_CELLS:
+        yield f"{cell}", float_model(cell)
+        yield f"{cell}-stack", float_model(cell, stack=3, units=5, gain=1.5)
+        yield f"{cell}-bare", float_model(cell, outputs=0)
+    for cell in ("lstm", "gru_after", "gru_before"):
+        yield f"{cell}-hard", float_model(cell, gate="hard_sigmoid", gain=4.0)
+    dense = ((7, "relu"), (6, "tanh"), (5, "sigmoid"), (4, "linear"))
+    yield "dense", float_model("lstm", dense=dense)
+    yield "softmax", float_model("gru_after", outputs=5, final_activation="softmax")
+    yield "one channel", float_model("gru_before", inputs=1, units=1, outputs=1)
+
+
+CASES = dict(cases())
+
+
+@pytest.mark.parametrize("model", CASES.values(), ids=CASES.keys())
+def test_outputs_and_states_equal_the_float_model(model):
+    xs = streams(model)
+    ys, state = run(model, xs)
+    if model.final_activation == "softmax":
+        ys = softmax(ys)
+    got, final = run_onnx(write_onnx_float(model), xs)
+    np.testing.assert_allclose(got, ys, rtol=0, atol=TOLERANCE)
+    expected = [vector for layer in state for vector in layer]
+    assert len(final) == len(expected)
+    for vector, (name, values) in zip(expected, final.items(), strict=True):
+        np.testing.assert_allclose(values[0], vector, rtol=0, atol=TOLERANCE, err_msg=name)
+
+
+@pytest.mark.parametrize("cell", FLOAT_CELLS)
+def test_chunks_continue_through_the_states(cell):
+    model = float_model(cell, stack=2)
+    content = write_onnx_float(model)
+    xs = streams(model)
+    whole, _ = run(model, xs)
+    parts, state = [], None
+    for chunk in np.split(xs, [1, 2, 17], axis=1):
+        ys, state = run_onnx(content, chunk, state)
+        parts.append(ys)
+    np.testing.assert_allclose(np.concatenate(parts, axis=1), whole, rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("cell", FLOAT_CELLS)
+def test_a_state_that_is_not_zero_enters(cell):
+    model = float_model(cell)
+    rng = np.random.default_rng(2)
+    state = initial_state(model, BATCH)
+    names = [f"{cell}_0.{part}" for part in ("h", "c")[: len(state[0])]]
+    values = [rng.normal(size=s.shape) * 0.5 for s in state[0]]
+    ys, _ = run(model, streams(model), (tuple(values), *state[1:]))
+    feed = {n: v[None].astype(np.float32) for n, v in zip(names, values, strict=True)}
+    got, _ = run_onnx(write_onnx_float(model), streams(model), feed)
+    np.testing.assert_allclose(got, ys, rtol=0, atol=TOLERANCE)
+    assert np.abs(run(model, streams(model))[0] - ys).max() > 100 * TOLERANCE
+
+
+def test_a_layer_without_bias_has_no_add():
+    model = float_model("lstm")
+    dense = model.layers[-1]
+    assert isinstance(dense, FloatDense)
+    bare = replace(dense, bias=np.zeros_like(dense.bias), use_bias=False)
+    model = replace(model, layers=(*model.layers[:-1], bare))
+    content = write_onnx_float(model)
+    operators = [node.op_type for node in onnx.load_from_string(content).graph.node]
+    assert operators == ["LSTM", "Squeeze", "MatMul"]
+    got, _ = run_onnx(content, streams(model))
+    np.testing.assert_allclose(got, run(model, streams(model))[0], rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize(
+    ("cell", "operator", "attributes"),
+    [
+        ("simple_rnn", "RNN", {"activations": [b"Tanh"]}),
+        ("simple_rnn_relu", "RNN", {"activations": [b"Relu"]}),
+        ("lstm", "LSTM", {"activations": [b"Sigmoid", b"Tanh", b"Tanh"]}),
+        ("gru_after", "GRU", {"activations": [b"Sigmoid", b"Tanh"], "linear_before_reset": 1}),
+        ("gru_before", "GRU", {"activations": [b"Sigmoid", b"Tanh"], "linear_before_reset": 0}),
+    ],
+)
+def test_one_operator_per_layer(cell, operator, attributes):
+    proto = onnx.load_from_string(write_onnx_float(float_model(cell)))
+    (node,) = [n for n in proto.graph.node if n.op_type in ("RNN", "LSTM", "GRU")]
+    got = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+    assert (node.op_type, got) == (operator, {"hidden_size": 16, **attributes})
+
+
+def test_same_model_same_bytes_and_the_checker_accepts_them():
+    for model in CASES.values():
+        content = write_onnx_float(model)
+        assert content == write_onnx_float(replace(model))
+        onnx.checker.check_model(content, full_check=True)
+
+
+def test_names_and_free_axes():
+    proto = onnx.load_from_string(write_onnx_float(float_model("lstm", stack=2)))
+
+    def describe(values):
+        return {
+            v.name: [d.dim_param or d.dim_value for d in v.type.tensor_type.shape.dim]
+            for v in values
+        }
+
+    states = ["lstm_0.h", "lstm_0.c", "lstm_1.h", "lstm_1.c"]
+    assert describe(proto.graph.input) == {
+        "x": ["T", "B", 3], **{s: [1, "B", 16] for s in states}
+    }  # fmt: skip
+    assert describe(proto.graph.output) == {
+        "y": ["T", "B", 2], **{f"{s}_out": [1, "B", 16] for s in states}
+    }  # fmt: skip
+
+
+@pytest.mark.tf
+def test_keras_gives_the_same_values_chunk_by_chunk(tmp_path):
+    run_python(str(Path(keras_answers.__file__)), str(tmp_path))
+    for name in keras_answers.NAMES:
+        content = (tmp_path / f"{name}.onnx").read_bytes()
+        with np.load(tmp_path / f"{name}.npz") as arrays:
+            xs, ys = arrays["xs"], arrays["ys"]
+        state, got = None, []
+        for chunk in np.split(xs, [4, 5], axis=1):
+            values, state = run_onnx(content, chunk, state)
+            got.append(values)
+        got = np.concatenate(got, axis=1)
+        np.testing.assert_allclose(got, ys, rtol=0, atol=TOLERANCE, err_msg=name)
