@@ -149,7 +149,7 @@ def forecast_splits(
 
 def change_scale(train: Part) -> FloatArray:
     """Standard deviation of what the model has to say, float64 [1]."""
-    return np.maximum(np.std(train.target - train.base), 1e-9).reshape(1)
+    return np.array([max(float(np.std(train.target - train.base)), 1e-9)])
 
 
 def side_by_side(splits: Sequence[Splits]) -> Splits:
@@ -165,9 +165,7 @@ def side_by_side(splits: Sequence[Splits]) -> Splits:
         test=_joined([s.test for s in splits]),
         target_scale=change_scale(train),
         metric_scale=splits[0].metric_scale,
-        naive={
-            name: np.concatenate([s.naive[name] for s in splits]) for name in splits[0].naive
-        },
+        naive={name: np.concatenate([s.naive[name] for s in splits]) for name in splits[0].naive},
         input_names=splits[0].input_names,
     )
 
@@ -186,4 +184,5 @@ def _season(wanted: FloatArray, k: int, season_steps: int, begin: int, test: Par
     if k > season_steps:
         raise ValueError(f"horizons: expected at most {season_steps} (the season), got {k}.")
     rows = np.maximum(np.arange(test.x.shape[1]) + begin + k - season_steps, 0)
-    return wanted[rows]
+    known: FloatArray = wanted[rows]
+    return known

@@ -46,9 +46,14 @@ def run_task(task: Task, seeds: int, cache: Path | None) -> dict[str, Any]:
 
 def _say(task: Task, record: dict[str, Any]) -> None:
     """One line per seed on stderr, while the rest is running."""
-    shares = ", ".join(f"{v['precision']} {v['kept'][task.primary]:.2%}" for v in record["variants"][:2])
+    shares = ", ".join(
+        f"{v['precision']} {v['kept'][task.primary]:.2%}" for v in record["variants"][:2]
+    )
     value = record["float"][task.primary]
-    print(f"{task.name} seed {record['seed']}: {task.primary} {value:.4f}, kept {shares}", file=sys.stderr)
+    print(
+        f"{task.name} seed {record['seed']}: {task.primary} {value:.4f}, kept {shares}",
+        file=sys.stderr,
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

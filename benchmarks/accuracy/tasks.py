@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -222,7 +223,7 @@ TASKS: Final[dict[str, Task]] = {
                 primary="mae",
                 metric_unit="VWC %",
                 training=_SOIL_TRAINING,
-                load=lambda horizon=horizon: _soil(horizon),
+                load=partial(_soil, horizon),
             )
             for horizon in (1, 24)
         ),

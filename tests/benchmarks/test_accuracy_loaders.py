@@ -38,9 +38,7 @@ def splits_of(values, **changes):
         "input_names": ("change", "deviation"),
         "standardise": True,
     }
-    return parts.forecast_splits(
-        parts.level_free(values, 24), values, **{**settings, **changes}
-    )
+    return parts.forecast_splits(parts.level_free(values, 24), values, **{**settings, **changes})
 
 
 # ---- files ------------------------------------------------------------------------------------
@@ -121,7 +119,9 @@ def write_hapt(folder, labels):
 
 def test_hapt_windows_stay_inside_their_segment(data):
     # 1-based inclusive: samples 9..200 of experiment 8 (192 samples: two windows, hop 64).
-    write_hapt(data, [[7, 2, 1, 1, 128], [8, 5, 6, 10, 201], [7, 2, 9, 130, 400], [7, 2, 3, 1, 127]])
+    write_hapt(
+        data, [[7, 2, 1, 1, 128], [8, 5, 6, 10, 201], [7, 2, 9, 130, 400], [7, 2, 3, 1, 127]]
+    )
     windows = datasets.load_hapt()
     assert windows.x.shape == (3, 128, 6)
     np.testing.assert_array_equal(windows.label, [0, 5, 5])
@@ -205,7 +205,7 @@ def test_statistics_come_from_the_train_part_alone():
 
 
 def test_season_shorter_than_a_horizon_is_refused():
-    with pytest.raises(ValueError, match="expected at most 24 .*got 25"):
+    with pytest.raises(ValueError, match=r"expected at most 24 .*got 25"):
         splits_of(np.zeros((ROWS, 1)), horizons=(25,))
 
 

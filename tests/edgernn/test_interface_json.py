@@ -71,6 +71,7 @@ HOSTILE_VALUES = {
     "golden code real": (put("golden", "q_x", 0, 0, 1.5), "q_x"),
     "golden output": (put("golden", "q_y", 0, 0, 2**40), "q_y"),
     "golden ragged": (put("golden", "q_y", 0, [1]), "q_y"),
+    "golden width": (put("golden", "q_x", [[1]] * 4), "q_x"),
     "golden length": (put("golden", "q_x", [[1, 2, 3]]), "golden"),
     "golden empty": (put("golden", {"q_x": [], "q_y": []}), "q_x"),
     "golden type": (put("golden", "0"), "golden"),

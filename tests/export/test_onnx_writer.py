@@ -9,12 +9,13 @@ import onnx
 import onnxruntime as ort
 import pytest
 
+from edgernn.affine import Affine8, Affine16, Source, Term8, Term16
 from edgernn.formats import Precision
 from edgernn.interface import Golden, Interface
 from edgernn.layers import GateActivation
 from edgernn_export.writers.onnx_exact import write_onnx_exact
 from edgernn_export.writers.onnx_graph import GraphBuilder
-from edgernn_export.writers.onnx_integer import round_product
+from edgernn_export.writers.onnx_integer import Window, affine, round_product
 from edgernn_export.writers.onnx_tables import REACH, Tables
 from edgernn_firmware_sim.reference import Reference
 from tests.integer_models import CELLS, random_codes, random_model
@@ -112,6 +113,105 @@ def test_w8a16_model_inputs_are_split_without_loss():
 
     high, low = evaluate(rows, codes).reshape(2, -1) - 128
     assert (4 * (128 * high + low)).tolist() == codes.tolist()
+
+
+def affine_result(record, window):
+    """What the graph of an affine map gives where every operand is 0."""
+    rows = 1 if isinstance(record, Affine8) else 2
+
+    def make(g, x):
+        zeros = g.constant(np.full([rows, 1, 1][2 - rows :], 128), np.uint8)
+        z = affine(g, record, {Source.X: zeros}, window)
+        return g.node("Add", z, g.node("Mul", x, g.constant(0)))
+
+    return evaluate(make, np.zeros(record.rows))[0].tolist()
+
+
+def window_result(z, window):
+    return min(max(z, window.low), window.high) + window.bias
+
+
+WINDOWS = [Window(), Window(low=0), Window(low=-REACH, high=REACH, bias=REACH)]
+
+
+@pytest.mark.parametrize("window", WINDOWS, ids=["int16", "relu", "index"])
+@pytest.mark.parametrize("shift", range(1, 29))
+def test_w8a8_affine_maps_follow_clause_4_3_up_to_the_bound(shift, window):
+    half = 1 << (shift - 1)
+    bound = (1 << 29) - half - 1
+    edges = [level * (1 << shift) + side for level in (-32768, -REACH, 0, REACH, 32767)
+             for side in (-half - 1, -half, -1, 0, 1, half - 1, half)]  # fmt: skip
+    u = np.array([-bound, 1 - bound, bound, *(e for e in edges if abs(e) <= bound)], np.int32)
+    term = Term8(
+        source=Source.X,
+        weights=np.zeros((u.size, 1), np.int8),
+        multiplier=np.zeros(u.size, np.int32),
+    )
+    record = Affine8(terms=(term,), bias=u, shift=shift)
+    expected = [window_result(scalar.sat16(scalar.half_up(int(v), shift)), window) for v in u]
+    assert affine_result(record, window) == expected
+
+
+@pytest.mark.parametrize("window", WINDOWS, ids=["int16", "relu", "index"])
+def test_w8a16_affine_maps_follow_clause_5_2_up_to_the_bound(window):
+    rows = []
+    for shift in range(3, 31):
+        half = 1 << (shift - 1)
+        bound = (1 << 31) - half - 1
+        levels = [level * (1 << shift) + side for level in (-32768, -1, 0, 1, 32767)
+                  for side in (-half - 3, -half + 1, 1, half - 3, half + 1)]  # fmt: skip
+        for acc in (-bound, -bound + 4, bound, bound - 4, *levels):
+            acc = acc // 4 * 4 + 1
+            if -bound <= acc <= bound:
+                rows.extend((acc, shift, m) for m in (0, 1, 16384, 32767))
+    acc, shift, multiplier = np.array(rows, dtype=np.int32).T
+    term = Term16(
+        source=Source.X,
+        weights=np.zeros((len(rows), 1), np.int8),
+        bias=acc,
+        shift=shift,
+        multiplier=multiplier,
+    )
+    expected = [
+        window_result(scalar.R(scalar.sat16(scalar.half_up(a, k)) * m, 15), window)
+        for a, k, m in rows
+    ]
+    assert affine_result(Affine16(terms=(term,)), window) == expected
+
+
+@pytest.mark.parametrize("precision", Precision, ids=[p.value for p in Precision])
+@pytest.mark.parametrize("cell", ["gru_after", "gru_before"])
+def test_a_gru_state_at_its_maximum_saturates(cell, precision):
+    # z = 1/2 and h = n = 32767: both products round up, and their sum 32768 has to be clipped.
+    model = random_model(cell, precision, outputs=0)
+    (layer,) = model.layers
+    level = {name: 0 if name == "zr" else 32767 for name in layer.affines}
+    changed = {name: constant(record, level[name]) for name, record in layer.affines.items()}
+    model = replace(model, layers=(replace(layer, **changed),))
+    session = ort.InferenceSession(write_onnx_exact(model), providers=["CPUExecutionProvider"])
+    q_x = np.zeros((1, 3), precision.operand_dtype)
+    h = np.full((1, 8), 32767, np.int16)
+    q_y, _ = session.run(None, {"x": q_x, model.states[0].name: h})
+    assert q_y.tolist() == Reference(model).step(q_x, (h,))[0].tolist() == [[32767] * 8]
+
+
+def constant(record, level):
+    """The affine map with zero weights whose result is ``level``, or 2 less in `w8a16`."""
+    if isinstance(record, Affine8):
+        terms = tuple(replace(t, weights=np.zeros_like(t.weights)) for t in record.terms)
+        bias = np.full_like(record.bias, level << record.shift)
+        return Affine8(terms=terms, bias=bias, shift=record.shift)
+    terms = tuple(
+        replace(
+            t,
+            weights=np.zeros_like(t.weights),
+            bias=np.full_like(t.bias, (level << 3) // 4 * 4 + 1),
+            shift=np.full_like(t.shift, 3),
+            multiplier=np.full_like(t.multiplier, 32767),
+        )
+        for t in record.terms
+    )
+    return Affine16(terms=terms)
 
 
 def test_only_standard_integer_operators():

@@ -1,0 +1,218 @@
+import json
+import re
+import subprocess
+import sys
+import types
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import edgernn
+from edgernn import cli
+from edgernn.cli import main
+from edgernn.errors import BackendMismatch, EdgeRnnError
+from edgernn.formats import Precision
+from tests.integer_models import random_model
+
+pytestmark = pytest.mark.device
+
+ROOT = Path(__file__).parents[2]
+DEVICE_COMMANDS = ("run", "info")
+
+
+@pytest.fixture
+def command(monkeypatch):
+    """Replace the command `demo` by one that does what the test says."""
+
+    def install(action):
+        module = types.ModuleType("stand_in")
+        module.HELP, module.EXAMPLES = "Stand-in.", "examples:\n  edgernn demo"
+        module.add_arguments = lambda parser: None
+        module.main = action
+        monkeypatch.setitem(sys.modules, "stand_in", module)
+        monkeypatch.setitem(cli.SUBCOMMANDS, "demo", ("stand_in", ""))
+
+    return install
+
+
+def raising(error):
+    def action(args):
+        raise error
+
+    return action
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"edgernn {edgernn.__version__}\n"
+
+
+def test_help_lists_every_command_with_examples(capsys):
+    assert main(["--help"]) == 0
+    out = capsys.readouterr().out
+    for name, (_, line) in cli.SUBCOMMANDS.items():
+        assert re.search(rf"^  {name} +{re.escape(line)}$", out, re.MULTILINE)
+    assert "examples:\n  edgernn quantize model.keras" in out
+
+
+@pytest.mark.parametrize("name", DEVICE_COMMANDS)
+def test_help_of_a_command_contains_examples(name, capsys):
+    assert main([name, "--help"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"usage: edgernn {name}")
+    assert f"examples:\n  edgernn {name} " in out
+
+
+@pytest.mark.parametrize("name", DEVICE_COMMANDS)
+def test_every_example_parses(name):
+    module = import_module(cli.SUBCOMMANDS[name][0])
+    examples = re.findall(rf"edgernn {name} (.*)", module.EXAMPLES)
+    assert len(examples) >= 2
+    for example in examples:
+        parser = cli.argparse.ArgumentParser(exit_on_error=False)
+        module.add_arguments(parser)
+        parser.parse_args(example.split())
+
+
+@pytest.mark.parametrize(("arguments", "got"), [([], "no command"), (["rum"], "'rum'")])
+def test_an_unknown_command_is_a_usage_error(arguments, got, capsys):
+    assert main(arguments) == 2
+    wanted = f"expected a command among quantize, export, verify, run, info, demo, got {got}\n"
+    assert capsys.readouterr().err.endswith(wanted)
+
+
+def test_an_unknown_option_is_a_usage_error(capsys):
+    assert main(["info", "--frobnicate"]) == 2
+    assert "unrecognized arguments: --frobnicate" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (EdgeRnnError("model: no."), 2, "edgernn demo: model: no.\n"),
+        (
+            FileNotFoundError(2, "No such file", "x"),
+            2,
+            "edgernn demo: [Errno 2] No such file: 'x'\n",
+        ),
+        (BackendMismatch("backend: no."), 1, "edgernn demo: backend: no.\n"),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+)
+def test_errors_end_in_one_line_and_a_code(command, error, code, message, capsys):
+    command(raising(error))
+    assert main(["demo"]) == code
+    assert capsys.readouterr().err == message
+
+
+@pytest.mark.parametrize(
+    ("library", "extra"),
+    [("tensorflow.lite", "export"), ("onnxruntime", "onnx"), ("statsmodels", "demo")],
+)
+def test_a_missing_library_names_the_command_that_installs_it(command, library, extra, capsys):
+    command(raising(ModuleNotFoundError(f"No module named '{library}'", name=library)))
+    assert main(["demo"]) == 2
+    assert capsys.readouterr().err == (
+        f"edgernn demo: expected {library} to be installed, got an environment without it. "
+        f"Install it with: pip install 'edgernn[{extra}]'\n"
+    )
+
+
+def test_a_library_no_extra_brings_is_a_bug_and_stays_one(command):
+    command(
+        raising(ModuleNotFoundError("No module named 'edgernn.nothing'", name="edgernn.nothing"))
+    )
+    with pytest.raises(ModuleNotFoundError, match=r"edgernn\.nothing"):
+        main(["demo"])
+
+
+def test_a_reader_that_has_seen_enough_is_no_failure(tmp_path):
+    model = random_model("lstm", inputs=1).save(tmp_path / "m.edgernn")
+    readings = tmp_path / "x.csv"
+    readings.write_text("1\n" * 2000)
+    arguments = [sys.executable, "-m", "edgernn", "run", str(model), "--input", str(readings)]
+    paths = ":".join(str(ROOT / p) for p in ("", "export", "firmware_sim"))
+    process = subprocess.Popen(
+        arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
+        env={"PYTHONPATH": paths},
+    )  # fmt: skip
+    process.stdout.readline()
+    process.stdout.close()
+    stderr = process.stderr.read()
+    process.stderr.close()
+    assert (process.wait(timeout=60), stderr) == (0, "")
+
+
+# ---------------------------------------------------------------- info
+
+
+@pytest.fixture
+def model_file(tmp_path):
+    return random_model("lstm", Precision.W8A16, stack=2).save(tmp_path / "m.edgernn")
+
+
+def test_info_as_json_says_everything(model_file, capsys):
+    assert main(["info", str(model_file), "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    model = edgernn.IntegerModel.load(model_file)
+    assert record["file_bytes"] == model_file.stat().st_size
+    assert record["model_sha256"] == model.sha256
+    assert (record["name"], record["precision"]) == ("lstm-tame", "w8a16")
+    assert [layer["kind"] for layer in record["layers"]] == ["lstm", "lstm", "dense"]
+    # 4 gates x 8 units x (3 + 8), then x (8 + 8), then 2 x 8; each row has a bias beside it.
+    assert [layer["weights_bytes"] for layer in record["layers"]] == [352, 512, 16]
+    assert [layer["parameters"] for layer in record["layers"]] == [384, 544, 18]
+    assert (record["weights_bytes"], record["parameters"], record["macs"]) == (880, 946, 880)
+    assert record["constants_bytes"] == (32 + 32 + 2) * 3 * 4
+    assert record["state_bytes"] == 4 * 8 * 2
+    assert record["states"][1] == {"name": "lstm_0.c", "units": 8, "format": "Q3.12"}
+    assert record["inputs"][2] == {
+        "name": "x2", "unit": "", "scale": 0.03125, "offset": 1.0, "low": 1 - 32764 / 32,
+        "high": 1 + 32764 / 32,
+    }  # fmt: skip
+    assert record["outputs"][0] == {"name": "y0", "unit": "", "scale": 2.0**-10}
+    assert record["softmax"] is False
+    assert record["provenance"]["seeds"] == {"test": 0}
+    assert set(record["provenance"]) == {
+        "float_model_sha256", "calibration_sha256", "seeds", "versions", "settings"
+    }  # fmt: skip
+
+
+def test_info_for_people_names_layers_bytes_states_and_origin(model_file, capsys):
+    assert main(["info", "--model", str(model_file)]) == 0
+    out = capsys.readouterr().out
+    for text in (
+        "lstm-tame  w8a16  m.edgernn,",
+        "tanh, gates sigmoid",
+        "state  64 bytes per stream",
+        "lstm_1.c  int16 [8]  Q3.12",
+        "x0  -1024.88 to 1022.88",
+        "provenance",
+        "(880 bytes of",
+    ):
+        assert text in out  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "model: expected one model, got none. Name a file, or the packaged one with: --model"),
+        (["a", "--model", "b"], "model: expected one model, got a and b."),
+        (["missing.edgernn"], "expected a readable file, got No such file or directory"),
+        (["missing.onnx"], "load: expected an existing file, got 'missing.onnx'."),
+        (["m.h5"], "load: expected a file ending in .edgernn, .onnx, .tflite, got 'm.h5'."),
+    ],
+)
+def test_info_refuses_what_it_cannot_open(arguments, message, capsys):
+    assert main(["info", *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_packaged_model_that_is_not_there_is_named(monkeypatch, capsys):
+    from edgernn.cli import model_argument
+
+    monkeypatch.setitem(model_argument.PACKAGED, "demo", "absent.edgernn")
+    assert main(["info", "--model", "demo"]) == 2
+    wanted = "model: expected the packaged model 'demo', got an installation without it. Install"
+    assert wanted in capsys.readouterr().err
