@@ -94,10 +94,17 @@ def dot_interval(
     weights: Int8Array, ranges: tuple[CodeRange, ...]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Exact per-row interval of W.q when column j of q lies in ranges[j]."""
-    wide = weights.astype(np.int64)
-    at_low = wide * np.array([r.low for r in ranges], dtype=np.int64)
-    at_high = wide * np.array([r.high for r in ranges], dtype=np.int64)
-    return np.minimum(at_low, at_high).sum(axis=1), np.maximum(at_low, at_high).sum(axis=1)
+    lows = np.array([r.low for r in ranges], dtype=np.int64)
+    highs = np.array([r.high for r in ranges], dtype=np.int64)
+    rows = weights.shape[0]
+    low, high = np.empty(rows, dtype=np.int64), np.empty(rows, dtype=np.int64)
+    block = max(1, 65_536 // weights.shape[1])  # the proof needs no more memory than 1.5 MiB
+    for start in range(0, rows, block):
+        part = slice(start, start + block)
+        at_low, at_high = weights[part] * lows, weights[part] * highs
+        low[part] = np.minimum(at_low, at_high).sum(axis=1)
+        high[part] = np.maximum(at_low, at_high).sum(axis=1)
+    return low, high
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -135,7 +142,7 @@ class Affine8:
     Attributes:
         terms: one or two products.
         bias: int32 [R], in units of acc*m.
-        shift: one shift for all rows, 1..30.
+        shift: one shift for all rows, 1..28.
     """
 
     terms: tuple[Term8, ...]

@@ -18,9 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn import strict_json
-from edgernn.container_schema import MAX_WIDTH, Tensors, from_parts, to_record, to_tensors
+from edgernn.container_schema import Tensors, from_parts, to_record, to_tensors
 from edgernn.errors import FormatError, ModelError
 from edgernn.format_defects import FormatDefect, format_error
+from edgernn.formats import MAX_WIDTH
 from edgernn.model import IntegerModel
 from edgernn.strict_json import Node
 

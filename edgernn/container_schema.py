@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from edgernn.affine import Affine, Affine8, Affine16, Source, Term8, Term16
 from edgernn.format_defects import FormatDefect, format_error
-from edgernn.formats import Precision
+from edgernn.formats import MAX_WIDTH, Precision
 from edgernn.interface import InputSpec, OutputSpec
 from edgernn.layers import (
     LAYERS,
@@ -22,10 +22,6 @@ from edgernn.layers import (
 )
 from edgernn.model import IntegerModel, Provenance
 from edgernn.strict_json import Node
-
-#: Largest `inputs` or `units` of a layer. The overflow proof adds products of 2**44 per column in
-#: int64; with this limit the proof itself cannot overflow.
-MAX_WIDTH: Final = 65_536
 
 Tensors = dict[str, npt.NDArray[Any]]
 

@@ -19,6 +19,9 @@ OperandArray = npt.NDArray[np.integer[Any]]
 INT16_MIN: Final = -32768
 INT16_MAX: Final = 32767
 WEIGHT_MAX: Final = 127
+#: Largest `inputs` or `units` of a layer in a file. The overflow proof adds products of 2**44 per
+#: column in int64; with this limit the proof itself cannot overflow.
+MAX_WIDTH: Final = 65_536
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

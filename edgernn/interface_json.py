@@ -14,14 +14,12 @@ import numpy.typing as npt
 
 from edgernn import strict_json
 from edgernn.errors import FormatError, ModelError
-from edgernn.formats import FloatArray, Precision, QFormat
+from edgernn.formats import MAX_WIDTH, FloatArray, Precision, QFormat
 from edgernn.interface import Golden, InputSpec, Interface, OutputSpec
 from edgernn.layer_record import StateSpec
 from edgernn.strict_json import Node
 
 INTERFACE_VERSION: Final = 1
-#: Largest vector of a state, an input or an output; that of FORMAT.md.
-_MAX_WIDTH: Final = 65_536
 _MAX_GOLDEN_STEPS: Final = 4_096
 
 
@@ -84,7 +82,7 @@ def _write_reals(name: str, values: FloatArray) -> dict[str, Any]:
 
 
 def _read_reals(parts: dict[str, Node], name: str) -> FloatArray:
-    return np.array([v.real() for v in parts[name].items(1, _MAX_WIDTH)], dtype=np.float64)
+    return np.array([v.real() for v in parts[name].items(1, MAX_WIDTH)], dtype=np.float64)
 
 
 def _check_decimals(parts: dict[str, Node], name: str, values: FloatArray) -> None:
@@ -148,7 +146,7 @@ def _read_state(node: Node) -> StateSpec:
     parts = node.members("name", "units", "frac_bits")
     return StateSpec(
         name=parts["name"].text(),
-        units=parts["units"].integer(1, _MAX_WIDTH),
+        units=parts["units"].integer(1, MAX_WIDTH),
         format=QFormat(bits=16, frac_bits=parts["frac_bits"].integer(0, 15)),
     )
 

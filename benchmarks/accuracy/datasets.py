@@ -17,6 +17,7 @@ VARIABLE = "EDGERNN_DATA"
 #: HAPT: the test subjects of UCI HAR v1.
 HAPT_TEST_SUBJECTS = (2, 4, 9, 10, 12, 13, 18, 20, 24)
 HAPT_ACTIVITIES = ("walking", "upstairs", "downstairs", "sitting", "standing", "laying")
+HAPT_FILE = "hapt_raw/hapt_raw_int16.npz"
 HAPT_WINDOW_STEPS = 128
 HAPT_HOP_STEPS = 64
 
@@ -86,25 +87,37 @@ def load_soil() -> Table:
 
 def load_hapt() -> Windows:
     """HAPT: 128-sample windows at 50 Hz, hop 64, inside segments of the six basic activities."""
-    path = find("hapt_raw/hapt_raw_int16.npz")
-    with np.load(path) as archive:
-        signals = archive["signals"].astype(np.float64)
-        signals[:3] *= float(archive["acc_scale"])
-        signals[3:] *= float(archive["gyro_scale"])
-        start_of = {int(e): int(s) for e, _, s, _ in archive["experiments"]}
-        labels = archive["labels"]
+    signals, experiments, labels = _read_hapt()
+    start_of = {experiment: start for experiment, _, start, _ in experiments}
     windows, activities, subjects = [], [], []
-    for experiment, subject, activity, first, last in labels.tolist():
+    for experiment, subject, activity, first, last in labels:
         if activity > len(HAPT_ACTIVITIES):
             continue
         begin, end = start_of[experiment] + first - 1, start_of[experiment] + last
         for at in range(begin, end - HAPT_WINDOW_STEPS + 1, HAPT_HOP_STEPS):
-            windows.append(signals[:, at : at + HAPT_WINDOW_STEPS].T)
+            windows.append(signals[at : at + HAPT_WINDOW_STEPS])
             activities.append(activity - 1)
             subjects.append(subject)
     if not windows:
-        raise DataUnavailable(f"{path.name}: expected labelled windows, got none.")
+        raise DataUnavailable(f"{HAPT_FILE}: expected labelled windows, got none.")
     return Windows(x=np.stack(windows), label=np.array(activities), subject=np.array(subjects))
+
+
+def load_hapt_stream(rng: np.random.Generator) -> FloatArray:
+    """All HAPT readings, float64 [T, 6], the experiments one after another in random order."""
+    signals, experiments, _ = _read_hapt()
+    order = rng.permutation(len(experiments))
+    spans = [experiments[i][2:] for i in order]
+    return np.concatenate([signals[start : start + length] for start, length in spans])
+
+
+def _read_hapt() -> tuple[FloatArray, list[list[int]], list[list[int]]]:
+    """Signals [T, 6] in g and rad/s; experiments and labels row by row."""
+    with np.load(find(HAPT_FILE)) as archive:
+        signals = archive["signals"].T.astype(np.float64)
+        signals[:, :3] *= float(archive["acc_scale"])
+        signals[:, 3:] *= float(archive["gyro_scale"])
+        return signals, archive["experiments"].tolist(), archive["labels"].tolist()
 
 
 def _read_csv(path: Path, skip: tuple[str, ...]) -> Table:

@@ -44,7 +44,7 @@ def float_model(task: Task, splits: Splits, seed: int, cache: Path | None) -> Fl
     return read_keras(model, input_names=splits.input_names)
 
 
-def _keras() -> Any:
+def keras_on_one_thread() -> Any:
     """Keras on one thread and the CPU."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
@@ -58,7 +58,7 @@ def _keras() -> Any:
 
 
 def _train(task: Task, splits: Splits, seed: int) -> Any:
-    keras, plan = _keras(), task.training
+    keras, plan = keras_on_one_thread(), task.training
     keras.utils.set_random_seed(seed)
     model = _network(keras, task, splits)
     schedule = keras.optimizers.schedules.CosineDecay(plan.learning_rate, plan.updates)

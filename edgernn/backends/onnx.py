@@ -102,7 +102,6 @@ class OnnxBackend:
         self.name = name
         self.interface = interface
         _check_tensors(interface, session)
-        _check_golden(interface)
         self._widths = [spec.units for spec in interface.states]
         self._x_shape = (interface.input.width,)
         self._x_dtype = interface.precision.operand_dtype
@@ -216,15 +215,3 @@ def _check_tensors(interface: Interface, session: Any) -> None:
                     f"got {got.get(name, 'absent')}. Metadata and graph disagree; "
                     "write the file again."
                 )
-
-
-def _check_golden(interface: Interface) -> None:
-    golden = interface.golden
-    if golden is not None and (
-        golden.q_x.shape[1:] != (interface.input.width,)
-        or golden.q_y.shape != (len(golden.q_x), interface.output.width)
-    ):
-        raise FormatError(
-            f"onnx file: expected a golden vector of {interface.input.width} inputs and "
-            f"{interface.output.width} outputs, got {golden.q_x.shape} and {golden.q_y.shape}."
-        )

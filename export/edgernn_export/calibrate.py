@@ -24,15 +24,11 @@ class TensorStatistics:
     Attributes:
         low: minimum per column.
         high: maximum per column.
-        mean_square: mean of squares per column.
-        mean: mean per column.
-        sample: rows kept, evenly spaced in time.
+        sample: rows kept, evenly spaced in time; the same steps for all tensors of a run.
     """
 
     low: FloatArray
     high: FloatArray
-    mean: FloatArray
-    mean_square: FloatArray
     sample: FloatArray
 
     @property
@@ -47,32 +43,20 @@ class _Collector:
 
     stride: int
     seen: int = 0
-    rows: int = 0
     low: Any = None
     high: Any = None
-    total: Any = 0.0
-    square: Any = 0.0
     kept: list[FloatArray] = field(default_factory=list)
 
     def add(self, tensor: FloatArray) -> None:
         low, high = tensor.min(axis=0), tensor.max(axis=0)
         self.low = low if self.low is None else np.minimum(self.low, low)
         self.high = high if self.high is None else np.maximum(self.high, high)
-        self.total = self.total + tensor.sum(axis=0)
-        self.square = self.square + np.square(tensor).sum(axis=0)
-        self.rows += tensor.shape[0]
         if self.seen % self.stride == 0:
             self.kept.append(tensor.copy())
         self.seen += 1
 
     def finish(self) -> TensorStatistics:
-        return TensorStatistics(
-            low=self.low,
-            high=self.high,
-            mean=self.total / self.rows,
-            mean_square=self.square / self.rows,
-            sample=np.concatenate(self.kept),
-        )
+        return TensorStatistics(low=self.low, high=self.high, sample=np.concatenate(self.kept))
 
 
 #: (layer index, tensor name) -> statistics

@@ -119,8 +119,9 @@ def run(
         model: the float model.
         xs: [B, T, I], physical units.
         state: state to start from; all zero by default.
-        observe: sees every tensor of every step: "x", "z" (pre-activations of all gates), "h",
-            "c"; GRU "zr" and "n" (reset before) or "zr", "n_x", "n_h", "n" (reset after);
+        observe: sees every tensor of every step: "x", "h_in" (the carried h), "z"
+            (pre-activations of all gates), "h", "c"; GRU "zr", "rh", "n" (reset before) or "zr",
+            "n_x", "n_h", "n" (reset after);
             Dense "x", "y" (before the activation) and "a" (after it).
         progress: called with the number of finished steps.
 
@@ -155,6 +156,8 @@ def _advance(
                 observe(index, name, values)
 
         note("x", x)
+        if carried:
+            note("h_in", carried[0])
         x, carried = _step_layer(layer, x, carried, note)
         after.append(carried)
     return x, tuple(after)
@@ -212,7 +215,9 @@ def _gru(
         note("n_h", n_h)
         pre = of_x[:, split:] + r * n_h
     else:
-        pre = of_x[:, split:] + (r * h) @ layer.recurrent[split:].T
+        reset = r * h
+        note("rh", reset)
+        pre = of_x[:, split:] + reset @ layer.recurrent[split:].T
     note("n", pre)
     h = z * h + (1.0 - z) * np.tanh(pre)
     note("h", h)

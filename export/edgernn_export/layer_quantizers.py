@@ -50,7 +50,8 @@ from edgernn_export.ranges import RangeMethod, exponent_for, limit
 STATE_HEADROOM = 1.25
 #: A `w8a16` row saturates between half of and the full int16 range (clause 5.2).
 _HIGH_CODE = {Precision.W8A8: 32767, Precision.W8A16: 16383}
-_CODES_PER_UNIT = 2.0**PREACTIVATION.frac_bits
+#: Rows of a tensor that the rounding of weights looks at.
+_SAMPLE_ROWS = 1 << 14
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,29 +91,35 @@ class Task:
 
     def x_term(self, kernel: FloatArray, out_scale: FloatArray | float) -> RealTerm:
         """The product with the layer input, in output codes of ``out_scale``."""
-        stats, feed = self.stats("x"), self.feed
-        centred = stats.mean_square - 2 * feed.offset * stats.mean + feed.offset**2
+        feed = self.feed
         return RealTerm(
             source=Source.X,
             gain=kernel * feed.scale / np.reshape(out_scale, (-1, 1)),
-            mean_square=np.maximum(centred, 0.0) / feed.scale**2,
-            mean=(stats.mean - feed.offset) / feed.scale,
+            sample=self._codes("x", feed.scale, feed.offset, feed.code_range),
         )
 
     def h_term(
         self, recurrent: FloatArray, h_scale: float, out_scale: float, source: Source = Source.H
     ) -> RealTerm:
-        """The product with the hidden state's operand."""
-        scale = h_scale * self.plan.precision.operand_ratio
-        stats = self.stats("h")
-        # The reset hidden state is not observed; its mean is taken as zero.
-        mean = stats.mean / scale if source is Source.H else np.zeros_like(stats.mean)
+        """The product with the operand of the hidden state, or of the reset hidden state."""
+        precision = self.plan.precision
+        scale = h_scale * precision.operand_ratio
+        codes = CodeRange(low=precision.operand_low, high=precision.operand_high)
+        tensor = "h_in" if source is Source.H else "rh"
         return RealTerm(
             source=source,
             gain=recurrent * scale / out_scale,
-            mean_square=stats.mean_square / scale**2,
-            mean=mean,
+            sample=self._codes(tensor, np.array(scale), np.array(0.0), codes),
         )
+
+    def _codes(
+        self, tensor: str, scale: FloatArray, offset: FloatArray, codes: CodeRange
+    ) -> FloatArray:
+        """Operand codes of a calibrated tensor, evenly spaced in time."""
+        sample = self.stats(tensor).sample
+        thinned = sample[:: max(1, len(sample) // _SAMPLE_ROWS)]
+        rounded: FloatArray = np.clip(np.rint((thinned - offset) / scale), codes.low, codes.high)
+        return rounded
 
     def bias(self, kernel: FloatArray, bias: FloatArray, out_scale: Any) -> FloatArray:
         """The bias in output codes, input offsets folded in."""
@@ -124,7 +131,9 @@ class Task:
         choice = self.plan.operand_scales
         if choice == "separate":
             return [x, h]
-        if choice == "common" or common_is_harmless(x, h, self.plan.common_loss_db):
+        if choice == "common" or common_is_harmless(
+            x, h, self.plan.common_loss_db, self.plan.precision.input_step
+        ):
             return [join(x, h)]
         return [x, h]
 

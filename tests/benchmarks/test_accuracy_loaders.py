@@ -132,6 +132,19 @@ def test_hapt_windows_stay_inside_their_segment(data):
     np.testing.assert_array_equal(windows.x[:, 0, 3], 0.25 * (first_codes + 3000))
 
 
+def test_hapt_stream_keeps_experiments_whole(data):
+    write_hapt(data, [[7, 2, 1, 1, 128]])
+    seen = set()
+    for seed in range(8):
+        stream = datasets.load_hapt_stream(np.random.default_rng(seed))
+        codes = stream[:, 0] / 0.5
+        assert stream.shape == (800, 6)
+        np.testing.assert_array_equal(np.diff(codes[:400]), 1)
+        np.testing.assert_array_equal(np.sort(codes), np.arange(800))
+        seen.add(codes[0])
+    assert seen == {0.0, 400.0}
+
+
 def test_hapt_without_windows_is_refused(data):
     write_hapt(data, [[7, 2, 9, 1, 400]])
     with pytest.raises(DataUnavailable, match="expected labelled windows, got none"):

@@ -163,9 +163,8 @@ def test_policies_cover_malformed_lines(run, model_file, policy):
     assert (code, lines) == (0, as_csv(answers))
     assert lines[0] == "nan,nan"
     assert stderr == f"5 readings, 3 bad ({policy})\n"
-    code, lines, _ = run(
-        "[0,[],0]\n[1,0.5,-2]\n[1,2]\n[null,0,0]\n[0.25,-1,3]", "--on-bad-reading", policy
-    )
+    text = "[0,[],0]\n[1,0.5,-2]\n[1,2]\n[null,0,0]\n[0.25,-1,3]"
+    code, lines, _ = run(text, "--on-bad-reading", policy)
     assert (code, lines[0]) == (0, "[null, null]")
     assert [json.loads(line) for line in lines[1:]] == answers[1:]
 

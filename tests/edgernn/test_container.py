@@ -26,6 +26,8 @@ from edgernn.model import IntegerModel, Provenance
 from tests.edgernn.container_surgery import split
 from tests.integer_models import CELLS, random_layer, random_model
 
+pytestmark = pytest.mark.device
+
 FORMAT = (Path(edgernn.__file__).parent / "FORMAT.md").read_text(encoding="utf-8")
 
 VARIANTS = [

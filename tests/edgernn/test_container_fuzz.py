@@ -133,3 +133,9 @@ def test_a_small_file_cannot_ask_for_a_large_allocation():
     data = edit_header(FILES[0], claim)
     assert outcome(data) == FormatDefect.BAD_OFFSETS
     assert peak_bytes(data) < 2**20
+
+
+def test_a_large_model_takes_a_few_times_its_file():
+    data = to_bytes(random_model("lstm", units=500, inputs=64))
+    assert len(data) > 2**20
+    assert peak_bytes(data) < 4 * len(data) + 4 * 2**20

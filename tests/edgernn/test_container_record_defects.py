@@ -25,6 +25,8 @@ from tests.edgernn.container_surgery import (
 )
 from tests.integer_models import random_model
 
+pytestmark = pytest.mark.device
+
 MODEL = random_model("lstm", common=False)
 DATA = to_bytes(MODEL)
 WIDE = to_bytes(random_model("lstm", Precision.W8A16))

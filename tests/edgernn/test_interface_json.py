@@ -16,6 +16,8 @@ from tests.edgernn.container_mutations import mutate_json
 from tests.edgernn.container_surgery import put
 from tests.integer_models import CELLS, random_codes, random_model
 
+pytestmark = pytest.mark.device
+
 
 def interface_of(cell="lstm", precision=Precision.W8A8, golden=True) -> Interface:
     model = random_model(cell, precision, stack=2)

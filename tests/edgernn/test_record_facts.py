@@ -19,6 +19,8 @@ from edgernn.layers import SimpleRNN
 from tests.edgernn.small_records import W8A8, W8A16, affine8, int8, int32, term8, term16
 from tests.integer_models import random_layer, random_model
 
+pytestmark = pytest.mark.device
+
 LSTM = random_model("lstm", outputs=0)
 GRU = random_model("gru_after", outputs=0)
 

@@ -20,6 +20,8 @@ from edgernn.model import IntegerModel
 from tests.edgernn.small_records import W8A16, affine8, int8, int32, term8, term16
 from tests.integer_models import random_model
 
+pytestmark = pytest.mark.device
+
 
 def input_spec(**changes):
     fields = {"names": ("a",), "units": ("",), "scale": np.ones(1), "offset": np.zeros(1)}

@@ -1,8 +1,5 @@
-import os
 import re
 import stat
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -40,7 +37,8 @@ def test_same_model_same_bytes(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "file"), [("../../etc/x", "_.._etc_x"), ("a b/ü", "a_b__"), ("..", "model"), ("m", "m")]
+    ("name", "file"),
+    [("../../etc/x", "_.._etc_x"), ("a b/ü", "a_b__"), ("..", "model"), ("m", "m")],
 )
 def test_a_model_name_never_leaves_the_folder(tmp_path, name, file):
     path = export(MODEL, tmp_path, ["tflite"], name=name)["tflite"]
@@ -74,7 +72,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
 def test_written_files_have_the_mode_of_any_new_file(tmp_path):
     (tmp_path / "plain").touch()
     write_atomically(tmp_path / "m", b"")
-    modes = {stat.S_IMODE(os.stat(tmp_path / n).st_mode) for n in ("plain", "m")}
+    modes = {stat.S_IMODE((tmp_path / n).stat().st_mode) for n in ("plain", "m")}
     assert len(modes) == 1
 
 
@@ -91,8 +89,8 @@ def test_probe_codes_are_valid_and_reach_the_whole_range(precision):
 
 
 def test_probe_codes_are_the_same_on_every_machine():
-    # PCG64(0), the same words as numpy.random documents; worked out once, fixed for good.
-    assert probe_codes(MODEL, 2, 0).tolist() == PROBE
+    # The first six words of PCG64(0) modulo 256, minus 128.
+    assert probe_codes(MODEL, 2, 0).tolist() == [[-33, -95, 56], [-99, -69, -50]]
     assert not np.array_equal(probe_codes(MODEL, 2, 1), probe_codes(MODEL, 2, 0))
 
 
@@ -108,7 +106,9 @@ def test_the_golden_vector_is_the_reference_from_the_zero_state():
 
 
 def test_the_package_exposes_functions_whatever_was_imported_first():
-    code = "import edgernn_export.exporting, edgernn_export.quantize as module, edgernn_export as e;"
+    code = (
+        "import edgernn_export.exporting, edgernn_export.quantize as module, edgernn_export as e;"
+    )
     code += "assert callable(e.quantize) and callable(e.export)"
     run_python("-c", code)
     assert edgernn_export.__all__ == ["export", "quantize"]

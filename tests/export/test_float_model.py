@@ -111,10 +111,10 @@ def test_any_chunking_gives_the_same_stream(cell):
 @pytest.mark.parametrize(
     ("cell", "names"),
     [
-        ("simple_rnn", ["x", "z", "h"]),
-        ("lstm", ["x", "z", "c", "h"]),
-        ("gru_after", ["x", "zr", "n_x", "n_h", "n", "h"]),
-        ("gru_before", ["x", "zr", "n", "h"]),
+        ("simple_rnn", ["x", "h_in", "z", "h"]),
+        ("lstm", ["x", "h_in", "z", "c", "h"]),
+        ("gru_after", ["x", "h_in", "zr", "n_x", "n_h", "n", "h"]),
+        ("gru_before", ["x", "h_in", "zr", "rh", "n", "h"]),
     ],
 )
 def test_observer_sees_every_tensor_of_every_step(cell, names):

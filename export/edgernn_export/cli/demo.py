@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from typing import Final
 
+from edgernn_export.demo.train import EPOCHS
+
 HELP: Final = """Train a GRU on the weekly CO2 record of Mauna Loa and stream it as integers.
 
 The forecaster sees the weekly change of the CO2 level and forecasts the level 13 weeks ahead. It
@@ -22,7 +24,6 @@ EXAMPLES: Final = """examples:
   edgernn demo -o build/demo
   edgernn demo --epochs 5 --seed 1 -o build/quick
 """
-_EPOCHS: Final = 60
 
 
 def _count(text: str) -> int:
@@ -42,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder for all files (default: build/demo)",
     )
     parser.add_argument(
-        "--epochs", type=_count, default=_EPOCHS, help=f"of the training (default: {_EPOCHS})"
+        "--epochs", type=_count, default=EPOCHS, help=f"of the training (default: {EPOCHS})"
     )
     parser.add_argument("--seed", type=int, default=0, help="of the training (default: 0)")
 

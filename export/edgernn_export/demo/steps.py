@@ -70,10 +70,7 @@ def run_demo(out: Path, epochs: int, seed: int) -> Outcome:
     files = {"float": {"keras": out / "demo.keras"}}
     files |= {name: _write(model, out, FILES[name]) for name, model in models.items()}
     _say(5, "stream every reading through every backend")
-    streams = {
-        name: verify(model, model.interface().quantize(record.readings))
-        for name, model in models.items()
-    }
+    streams = _stream(models, record)
     _say(6, "score the forecasts")
     forecasts = _forecasts(network, models, record)
     _say(7, "draw the picture")
@@ -108,6 +105,22 @@ def _quantize(network: Any, record: Co2Record, precision: str, seed: int) -> Int
 def _write(model: IntegerModel, out: Path, name: str) -> dict[str, Path]:
     written = {"edgernn": model.save(out / f"{name}.edgernn")}
     return written | export(model, out, name=name)
+
+
+def _stream(models: Mapping[str, IntegerModel], record: Co2Record) -> dict[str, Verification]:
+    """Every model in every runtime, under one bar; a runtime that is not installed takes no time."""
+    from tqdm import tqdm
+
+    with tqdm(desc="streaming", unit=" streams", file=sys.stderr, leave=False) as bar:
+
+        def tell(backend: str) -> None:
+            bar.update()
+            bar.set_postfix_str(backend)
+
+        return {
+            name: verify(model, model.interface().quantize(record.readings), progress=tell)
+            for name, model in models.items()
+        }
 
 
 def _forecasts(

@@ -111,12 +111,13 @@ def _backends(outcome: Outcome) -> object:
         title=f"{first.steps:,} readings, one by one, every output and state compared",
         title_justify="left",
         box=SIMPLE_HEAD,
+        pad_edge=False,
     )
     for column in ("runtime", "version", "configuration"):
         table.add_column(column, no_wrap=True)
     for name in outcome.streams:
         table.add_column(f"{name}\nµs/step", justify="right")
-    table.add_column("differing\nvalues", justify="right")
+    table.add_column("values\ndiffer", justify="right")
     shown = ""
     for rows in zip(*(stream.outcomes for stream in outcome.streams.values()), strict=True):
         head = rows[0]

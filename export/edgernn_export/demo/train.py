@@ -11,6 +11,8 @@ from edgernn.formats import FloatArray
 from edgernn_export.demo.data import HORIZON_WEEKS, Co2Record
 
 UNITS: Final = 24
+#: Passes over the training windows.
+EPOCHS: Final = 60
 #: Training windows: four years, of which the first only brings the state up to date.
 _WINDOW_WEEKS, _WARM_UP_WEEKS, _STRIDE_WEEKS = 208, 52, 4
 _BATCH: Final = 32

@@ -19,8 +19,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from edgernn.affine import Affine, Affine8, Int8Array, Source, Term16
-from edgernn.formats import INT16_MAX, INT16_MIN
+from edgernn.affine import Affine, Affine8, Source, Term16
+from edgernn.formats import INT16_MAX, INT16_MIN, Int8Array
 from edgernn_export.writers.onnx_graph import GraphBuilder
 
 #: Operands and weights are stored with this zero point: MatMulInteger of uint8 by uint8 is exact on

@@ -1,0 +1,213 @@
+"""Does the integer state drift away from the float64 state over a million steps?
+
+    python -m benchmarks.drift [--out FILE] [--json]
+
+One network per cell kind is trained on real 50 Hz readings (HAPT, `EDGERNN_DATA`) to say how six
+accelerometer and gyroscope channels change within 0.2 s. Then one single stream of 10^6 real
+readings (the experiments in a seeded random order) runs through the float64 network and through
+the `w8a8` and `w8a16` integer networks, none of which is ever reset. The integer steps are
+executed by the TFLite backend, after it gave the reference's codes on the head of the stream.
+Per tenth of the stream: the root mean square of (integer state - float64 state). The trend is the
+Theil-Sen slope over 50 segments with its 95 % interval, as growth over the whole stream relative
+to the median segment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import sys
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from benchmarks.accuracy.datasets import DataUnavailable, load_hapt_stream
+from edgernn.backends import open_backend
+from edgernn.backends.base import Backend
+from edgernn.formats import FloatArray, Int16Array
+from edgernn_export import float_run
+from edgernn_export.float_model import FloatModel
+
+CELLS = ("GRU", "LSTM")
+PRECISIONS = ("w8a8", "w8a16")
+STEPS = 1_000_000
+SEGMENTS = 50
+TENTHS = 10
+CHECKED_STEPS = 2_000
+UNITS = 24
+HORIZON_STEPS = 10
+SEED = 11
+#: Training and calibration see this head of the stream.
+HEAD_STEPS = 200_000
+_STATE_TENSORS = ("h", "c")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A trained network, its integer files and what the reference says on the head."""
+
+    model: FloatModel
+    files: dict[str, Path]
+    q_heads: dict[str, Int16Array]
+
+
+def prepare(cell: str, xs: FloatArray, folder: Path) -> Prepared:
+    """Train, quantize, write; in a process of its own, as TensorFlow excludes TFLite runtimes."""
+    from edgernn_export.keras_reader import read_keras
+    from edgernn_export.quantize import quantize
+    from edgernn_export.writers.tflite import write_tflite
+    from edgernn_firmware_sim.reference import Reference
+
+    model = read_keras(train(cell, xs[:HEAD_STEPS]))
+    calibration = xs[:HEAD_STEPS].reshape(10, HEAD_STEPS // 10, -1)
+    files, q_heads = {}, {}
+    for precision in PRECISIONS:
+        integer = quantize(model, calibration, precision, progress=False)
+        path = folder / f"{cell}-{precision}.tflite"
+        path.write_bytes(write_tflite(integer))
+        files[precision] = path
+        q_xs = integer.interface().quantize(xs[:CHECKED_STEPS])
+        q_heads[precision] = Reference(integer).run(q_xs)[0]
+    return Prepared(model=model, files=files, q_heads=q_heads)
+
+
+def train(cell: str, xs: FloatArray) -> Any:
+    """A small network for the change of all channels ``HORIZON_STEPS`` ahead."""
+    from benchmarks.accuracy.train import keras_on_one_thread
+
+    keras = keras_on_one_thread()
+    keras.utils.set_random_seed(SEED)
+    mean, deviation = xs.mean(axis=0), xs.std(axis=0)
+    network = keras.Sequential(
+        [
+            keras.Input((None, xs.shape[1])),
+            keras.layers.Normalization(mean=mean, variance=deviation**2),
+            getattr(keras.layers, cell)(UNITS, return_sequences=True),
+            keras.layers.Dense(xs.shape[1]),
+        ]
+    )
+    network.compile(optimizer=keras.optimizers.Adam(5e-3, clipnorm=1.0), loss="mse")
+    rng = np.random.default_rng(SEED)
+    for _ in range(400):
+        rows = rng.integers(len(xs) - 100 - HORIZON_STEPS, size=32)[:, None] + np.arange(100)
+        change = (xs[rows + HORIZON_STEPS] - xs[rows]) / deviation
+        network.train_on_batch(xs[rows].astype(np.float32), change.astype(np.float32))
+    return network
+
+
+def float_states(model: FloatModel, xs: FloatArray, state: float_run.State) -> tuple[Any, Any]:
+    """States of every step as [T, S * H], h before c, and the state to go on from."""
+    kept: dict[str, list[FloatArray]] = {name: [] for name in _STATE_TENSORS}
+
+    def observe(index: int, name: str, values: FloatArray) -> None:
+        if index == 0 and name in kept:
+            kept[name].append(values[0])
+
+    _, state = float_run.run(model, xs[None], state, observe=observe)
+    return np.concatenate([np.stack(rows) for rows in kept.values() if rows], axis=1), state
+
+
+def integer_states(backend: Backend, q_xs: Any, state: Any) -> tuple[FloatArray, Any]:
+    """States of every step in real values, as `float_states` gives them."""
+    rows = []
+    for q_x in q_xs:
+        _, state = backend.step(q_x, state)
+        rows.append(np.concatenate(state))
+    units = [np.full(s.units, s.format.scale) for s in backend.interface.states]
+    return np.stack(rows) * np.concatenate(units), state
+
+
+def measure(cell: str, prepared: Prepared, xs: FloatArray) -> dict[str, Any]:
+    """RMS state difference per segment, one single stream."""
+    backends = {p: open_backend(path) for p, path in prepared.files.items()}
+    for precision, backend in backends.items():
+        q_head = backend.interface.quantize(xs[:CHECKED_STEPS])
+        q_ys, _ = backend.run(q_head, backend.interface.initial_state())
+        differing = int(np.count_nonzero(q_ys != prepared.q_heads[precision]))
+        if differing:
+            raise SystemExit(
+                f"{cell} {precision}: expected the reference's codes, {differing} differ"
+            )
+    state = float_run.initial_state(prepared.model, 1)
+    states: dict[str, Any] = {p: b.interface.initial_state() for p, b in backends.items()}
+    squares: dict[str, list[float]] = {p: [] for p in ("float64", *PRECISIONS)}
+    for segment in tqdm(np.split(xs, SEGMENTS), desc=cell, unit=f"x{STEPS // SEGMENTS} steps"):
+        original, state = float_states(prepared.model, segment, state)
+        squares["float64"].append(float(np.mean(np.square(original))))
+        for precision, backend in backends.items():
+            q_xs = backend.interface.quantize(segment)
+            got, states[precision] = integer_states(backend, q_xs, states[precision])
+            squares[precision].append(float(np.mean(np.square(got - original))))
+    record: dict[str, Any] = {p: trend(squares[p]) for p in PRECISIONS}
+    record["state_rms"] = float(np.sqrt(np.mean(squares["float64"])))
+    return record
+
+
+def trend(squares: Sequence[float]) -> dict[str, Any]:
+    """Figures about the growth of a mean squared difference per segment.
+
+    Returns:
+        ``rms_by_tenth``; ``last_over_first`` tenth; ``growth`` over the whole stream, relative to
+        the median segment, with its 95 % interval; ``growth_trend``: the interval lies above 0.
+    """
+    from scipy.stats import theilslopes
+
+    rms = np.sqrt(squares)
+    tenths = np.sqrt(np.mean(np.reshape(squares, (TENTHS, -1)), axis=1))
+    slope, _, low, high = theilslopes(rms / np.median(rms), np.linspace(0.0, 1.0, rms.size), 0.95)
+    return {
+        "rms_by_tenth": tenths.tolist(),
+        "last_over_first": float(tenths[-1] / tenths[0]),
+        "growth": float(slope),
+        "growth_interval_95": [float(low), float(high)],
+        "growth_trend": bool(low > 0.0),
+    }
+
+
+def sentence(cell: str, precision: str, found: dict[str, Any]) -> str:
+    """One line for people."""
+    low, high = found["growth_interval_95"]
+    verdict = "GROWTH TREND" if found["growth_trend"] else "no growth trend"
+    tenths = " ".join(f"{v:.5f}" for v in found["rms_by_tenth"])
+    return (
+        f"{cell} {precision}: {verdict}; RMS state difference by tenth {tenths}; last/first "
+        f"{found['last_over_first']:.3f}; growth {found['growth']:+.1%} [{low:+.1%}, {high:+.1%}]"
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line; 0 without, 1 with a growth trend, 2 when the data is missing."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--out", type=Path, help="write the figures to this JSON file")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    args = parser.parse_args(argv)
+    try:
+        xs = load_hapt_stream(np.random.default_rng(SEED))[:STEPS]
+    except DataUnavailable as error:
+        print(error, file=sys.stderr)
+        return 2
+    results: dict[str, Any] = {"steps": STEPS, "units": UNITS, "segments": SEGMENTS, "cells": {}}
+    with tempfile.TemporaryDirectory() as folder:
+        spawn = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(max_workers=1, mp_context=spawn) as pool:
+            jobs = [pool.submit(prepare, cell, xs, Path(folder)) for cell in CELLS]
+            ready = {cell: job.result() for cell, job in zip(CELLS, jobs, strict=True)}
+        for cell, prepared in ready.items():
+            results["cells"][cell] = measure(cell, prepared, xs)
+    found = [(c, p, r[p]) for c, r in results["cells"].items() for p in PRECISIONS]
+    text = json.dumps(results, indent=1, sort_keys=True) + "\n"
+    print(text if args.json else "\n".join(sentence(*row) for row in found))
+    if args.out is not None:
+        args.out.write_text(text, encoding="utf-8")
+    return int(any(record["growth_trend"] for _, _, record in found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+"""What the documents tell a user to type works."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.demo_accuracy import RESULTS, summary
+from tests.end_to_end.documents import ROOT, blocks, commands, links, run_command, run_python
+
+DOCUMENTS = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+RUNNABLE = ("README.md", "docs/quickstart.md", "docs/raspberry-pi.md", "docs/bare-tflite.md")
+#: Run elsewhere, by what.
+ELSEWHERE = {
+    "make demo": "the target's one line, `edgernn demo`, is run by tests/end_to_end/test_demo.py",
+    "make test": "this is it",
+    "make check": ".ci/run",
+    "make test-device": "make test",
+}
+#: Run here with less training: a fixture runs the demo once for all documents.
+SHORTENED = {"edgernn demo": "edgernn demo --epochs 1"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder in which the demo was run."""
+    made = tmp_path_factory.mktemp("user")
+    done = run_command(SHORTENED["edgernn demo"], made)
+    assert done.returncode == 0, done.stderr
+    return made
+
+
+def steps(document):
+    """Python programs and commands in the order of the document."""
+    for block in blocks(document):
+        if block.language == "python":
+            yield "python", block.text
+        elif block.language == "bash":
+            joined = block.text.replace("\\\n", " ")
+            yield from (("bash", line) for line in joined.splitlines() if line.strip())
+
+
+@pytest.mark.slow
+@pytest.mark.tf
+@pytest.mark.parametrize("document", RUNNABLE)
+def test_every_step_runs(document, folder):
+    ran = 0
+    for language, text in steps(document):
+        if text in ELSEWHERE or text in SHORTENED:
+            continue
+        done = (run_python if language == "python" else run_command)(text, folder)
+        assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
+        if "verify" in text:
+            assert done.stdout.splitlines()[-1] == "differing values: 0"
+        ran += 1
+    assert ran >= 2
+
+
+@pytest.mark.slow
+@pytest.mark.tf
+def test_readme_programs_and_command_line_give_the_same_forecasts(folder):
+    workstation, device = [b.text for b in blocks("README.md") if b.language == "python"]
+    assert run_python(workstation, folder).returncode == 0
+    said = run_python(device, folder).stdout.split()
+    readings = r"printf '0.3\n0.1\n-0.2\n0.4\n'"
+    piped = run_command(f"{readings} | edgernn run build/model.edgernn", folder).stdout.split()
+    printed = [float(word.strip("[]")) for word in said if word.strip("[]")]
+    assert printed == pytest.approx([float(line) for line in piped], abs=1e-6)
+    assert len(printed) == 4
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_commands_outside_the_runnable_documents_are_known(document):
+    if document in RUNNABLE:
+        assert commands(document)
+        return
+    unknown = [c for c in commands(document) if c not in ELSEWHERE]
+    assert unknown == []
+    assert [b for b in blocks(document) if b.language == "python"] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links_lead_somewhere(document):
+    folder = (ROOT / document).parent
+    assert [target for target in links(document) if not (folder / target).exists()] == []
+
+
+def test_accuracy_table_is_what_the_benchmark_wrote():
+    results = json.loads(Path(RESULTS).read_text(encoding="utf-8"))
+    assert "\n".join(summary(results)) in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_targets_run_elsewhere_exist():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for command in ELSEWHERE:
+        assert f"\n{command.removeprefix('make ')}:" in makefile
+    assert "\n\t.venv/bin/edgernn demo\n" in makefile
+    assert "make" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")

@@ -1,0 +1,222 @@
+import argparse
+import json
+import re
+from importlib import import_module
+
+import numpy as np
+import pytest
+
+import edgernn
+from edgernn.cli import SUBCOMMANDS, main
+from edgernn.formats import Precision
+from tests.contract.runtimes import require, run_python
+from tests.integer_models import random_model
+
+COMMANDS = ("quantize", "export", "verify")
+MODEL = random_model("gru_before", Precision.W8A8)
+
+
+@pytest.fixture
+def model_file(tmp_path):
+    return MODEL.save(tmp_path / "m.edgernn")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_contains_examples_that_parse(name, capsys):
+    assert main([name, "--help"]) == 0
+    assert f"examples:\n  edgernn {name} " in capsys.readouterr().out
+    module = import_module(SUBCOMMANDS[name][0])
+    examples = re.findall(rf"edgernn {name} (.*)", module.EXAMPLES.replace("\\\n", ""))
+    assert len(examples) >= 2
+    for example in examples:
+        parser = argparse.ArgumentParser(exit_on_error=False)
+        module.add_arguments(parser)
+        parser.parse_args(example.split())
+
+
+# ---------------------------------------------------------------- export
+
+
+def test_export_writes_beside_the_model_and_names_the_files(model_file, capsys):
+    assert main(["export", str(model_file)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    paths = [model_file.with_suffix(suffix) for suffix in (".tflite", ".onnx")]
+    assert lines == [f"{path}  {path.stat().st_size} bytes" for path in paths]
+
+
+def test_export_as_json(model_file, tmp_path, capsys):
+    out = tmp_path / "build"
+    assert main(["export", str(model_file), "--to", "onnx", "-o", str(out), "--json"]) == 0
+    path = out / "m.onnx"
+    assert json.loads(capsys.readouterr().out) == {
+        "model_sha256": MODEL.sha256,
+        "files": {"onnx": {"path": str(path), "bytes": path.stat().st_size}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{}", "--to", "tflite,keras"], "edgernn export: export: expected formats among tflite, "),
+        (["absent.edgernn"], "expected a readable file, got No such file or directory"),
+        ([], "the following arguments are required: MODEL.edgernn"),
+    ],
+)
+def test_export_refuses(model_file, arguments, message, capsys):
+    assert main(["export", *(a.format(model_file) for a in arguments)]) == 2
+    assert message in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------- verify
+
+
+def test_verify_ends_in_the_number_of_differing_values(model_file, capsys):
+    require("onnxruntime")
+    arguments = ["verify", str(model_file), "--backends", "onnxruntime", "--steps", "9"]
+    assert main(arguments) == 0
+    captured = capsys.readouterr()
+    assert captured.out.splitlines()[-1] == "differing values: 0"
+    assert captured.err.splitlines()[:2] == [
+        "running reference",
+        "running onnxruntime (optimization all)",
+    ]
+    assert main([*arguments, "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert (record["steps"], record["passed"], len(record["outcomes"])) == (9, True, 5)
+
+
+def test_verify_streams_real_readings_quantized_once(model_file, tmp_path, capsys, monkeypatch):
+    from edgernn_export.cli import verify as command
+
+    seen = []
+
+    def verified(model, q_xs, runtimes, progress):
+        seen.append(q_xs)
+        raise edgernn.EdgeRnnError("seen")
+
+    monkeypatch.setattr(command, "verify", verified)
+    readings = tmp_path / "x.csv"
+    readings.write_text("x2,x1,x0\n0,0,0\n3,-1,0.25\n1,1,1\n")
+    assert main(["verify", str(model_file), "--input", str(readings), "--steps", "2"]) == 2
+    # (x - offset) / scale with offsets -1, 0, 1 and scale 1/32.
+    assert [q.tolist() for q in seen] == [[[32, 0, -32], [40, -32, 64]]]
+    assert capsys.readouterr().err == "edgernn verify: seen\n"
+
+
+def test_verify_fails_where_no_runtime_ran(model_file, capsys, monkeypatch):
+    import dataclasses
+
+    from edgernn_export import executors
+
+    absent = tuple(dataclasses.replace(e, package="no_such_runtime") for e in executors.EXECUTORS)
+    monkeypatch.setattr(executors, "EXECUTORS", absent)
+    assert main(["verify", str(model_file), "--steps", "1"]) == 1
+    assert capsys.readouterr().out.count("not installed") == 10
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--steps", "0"], "edgernn verify: --steps: expected at least 1, got 0."),
+        (["--seed", "-1"], "edgernn verify: --seed: expected at least 0, got -1."),
+        (["--backends", "tpu"], "edgernn verify: verify: expected backends among tflite-runtime,"),
+        (["--input", "x.txt"], "expected a file ending in .npy, .npz, .csv, .jsonl, got 'x.txt'."),
+    ],
+)
+def test_verify_refuses(model_file, arguments, message, capsys):
+    assert main(["verify", str(model_file), *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_verify_refuses_readings_that_are_not_finite(model_file, tmp_path, capsys):
+    np.save(tmp_path / "x.npy", [[0.0, 0.0, 0.0], [1.0, np.inf, 2.0]])
+    assert main(["verify", str(model_file), "--input", str(tmp_path / "x.npy")]) == 2
+    wanted = "--input: expected finite readings, got [1.0, inf, 2.0] (reading 1). Drop"
+    assert wanted in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------- quantize
+
+KERAS_MODEL = """
+import sys, keras
+keras.utils.set_random_seed(3)
+model = keras.Sequential([
+    keras.Input((None, 2)), keras.layers.GRU(4, return_sequences=True), keras.layers.Dense(1)
+], name="tiny")
+model.save(sys.argv[1])
+"""
+
+
+@pytest.fixture(scope="module")
+def keras_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("keras") / "tiny.keras"
+    run_python("-c", KERAS_MODEL, str(path))
+    return path
+
+
+@pytest.fixture(scope="module")
+def calibration(keras_file):
+    t = np.arange(400) / 7
+    path = keras_file.with_name("streams.npz")
+    np.savez(path, a=np.stack([np.sin(t), np.cos(t)], axis=1), b=np.zeros((50, 2)))
+    return path
+
+
+@pytest.mark.tf
+def test_quantize_writes_a_model_that_every_other_command_takes(keras_file, calibration, capsys):
+    out = keras_file.with_name("new") / "tiny.edgernn"
+    printed = run_python(
+        "-m", "edgernn", "quantize", str(keras_file), "--calibration", str(calibration),
+        "-o", str(out), "--precision", "w8a16", "--range", "mse", "--name", "small",
+        "--input-names", "sine, cosine", "--input-units", "V,V", "--report", "--json",
+    )  # fmt: skip
+    record = json.loads(printed)
+    model = edgernn.IntegerModel.load(out)
+    assert record["report"]["steps"] == 450
+    assert [t["name"] for t in record["report"]["tensors"]] == ["gru.h", "dense.out"]
+    del record["report"]
+    assert record == {
+        "path": str(out),
+        "bytes": out.stat().st_size,
+        "name": "small",
+        "precision": "w8a16",
+        "model_sha256": model.sha256,
+    }
+    assert (model.input.names, model.input.units) == (("sine", "cosine"), ("V", "V"))
+    assert dict(model.provenance.settings)["range_method"] == "mse"
+    assert main(["info", str(out)]) == 0
+    assert "sine [V]" in capsys.readouterr().out
+
+
+@pytest.mark.tf
+def test_quantize_for_people(keras_file, calibration):
+    out = keras_file.with_name("people.edgernn")
+    printed = run_python(
+        "-m", "edgernn", "quantize", str(keras_file), "--calibration", str(calibration),
+        "-o", str(out), "--report",
+    ).splitlines()  # fmt: skip
+    assert printed[0] == "quantization report over 450 steps"
+    assert printed[-1] == f"{out}  w8a8  {out.stat().st_size} bytes"
+
+
+def test_quantize_refuses_a_name_it_could_not_load_again(capsys):
+    assert main(["quantize", "m.keras", "--calibration", "x.npy", "-o", "m.tflite"]) == 2
+    wanted = "edgernn quantize: --output: expected a name ending in .edgernn, got 'm.tflite'."
+    assert wanted in capsys.readouterr().err
+
+
+WITHOUT_KERAS = """
+import sys
+sys.modules["keras"] = sys.modules["tensorflow"] = None
+from edgernn.cli import main
+code = main(["quantize", "m.keras", "--calibration", "x.npy", "-o", "m.edgernn"])
+print(code)
+"""
+
+
+def test_quantize_without_keras_names_the_command_that_installs_it():
+    script = "import contextlib, io\nerr = io.StringIO()\nwith contextlib.redirect_stderr(err):\n"
+    script += "".join(f"    {line}\n" for line in WITHOUT_KERAS.strip().splitlines())
+    printed = run_python("-c", script + "print(err.getvalue())")
+    assert printed.startswith("2\n")
+    assert "pip install 'edgernn[export]'" in printed

@@ -1,0 +1,110 @@
+import re
+
+import numpy as np
+import pytest
+
+from edgernn.errors import EdgeRnnError, ReadingError
+from edgernn_export.stream_files import load_streams
+
+NAMES = ("a", "b")
+STREAM = np.array([[1.0, 2.0], [3.0, 4.5], [-1.0, 0.0]])
+
+
+def load(path):
+    return [stream.tolist() for stream in load_streams(path, NAMES)]
+
+
+def test_an_array_is_one_stream_or_a_batch(tmp_path):
+    np.save(tmp_path / "one.npy", STREAM.astype(np.float32))
+    np.save(tmp_path / "two.npy", np.stack([STREAM, -STREAM]))
+    np.save(tmp_path / "flat.npy", STREAM[:, 0].astype(int))
+    assert load(tmp_path / "one.npy") == [STREAM.tolist()]
+    assert load(tmp_path / "two.npy") == [STREAM.tolist(), (-STREAM).tolist()]
+    assert load_streams(tmp_path / "flat.npy", ("a",))[0].tolist() == [[1.0], [3.0], [-1.0]]
+
+
+def test_an_archive_holds_streams_of_any_length_in_the_order_of_their_names(tmp_path):
+    np.savez(tmp_path / "s.npz", z=STREAM, c=STREAM[:1], m=np.stack([STREAM[1:], STREAM[:2]]))
+    wanted = [STREAM[:1], STREAM[1:], STREAM[:2], STREAM]
+    assert load(tmp_path / "s.npz") == [stream.tolist() for stream in wanted]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("s.csv", "1,2\n3,4.5\n-1,0\n"),
+        ("s.csv", "\ufeffb,t,a\n2,x,1\n\n4.5,y,3\n0,z,-1"),
+        ("s.jsonl", '[1,2]\n{"b":4.5,"a":3}\n\n[-1,0]\n'),
+    ],
+)
+def test_text_is_one_stream(tmp_path, name, text):
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    assert load(tmp_path / name) == [STREAM.tolist()]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "error", "message"),
+    [
+        (
+            "s.csv",
+            "1,2\n1,x\n",
+            ReadingError,
+            "s.csv, line 2: expected a number, got 'x' (col",
+        ),
+        ("s.csv", "1,2,3\n", ReadingError, "s.csv, line 1: expected 2 values, got 3. Give the"),
+        (
+            "s.csv",
+            "a,c,d\n1,2,3\n",
+            EdgeRnnError,
+            "s.csv, line 1: expected a header with the",
+        ),
+        (
+            "s.jsonl",
+            "[1,2]\n[1\n",
+            ReadingError,
+            "s.jsonl, line 2: expected a JSON value, got",
+        ),
+        ("s.txt", "1,2\n", EdgeRnnError, "expected a file ending in .npy, .npz, .csv, .jsonl, got"),
+        (
+            "s.npy",
+            "not an array",
+            EdgeRnnError,
+            "expected arrays of numbers in 's.npy', got",
+        ),
+        (
+            "s.npz",
+            "not an archive",
+            EdgeRnnError,
+            "expected arrays of numbers in 's.npz', got",
+        ),
+        ("s.npy", "", EdgeRnnError, "expected arrays of numbers in 's.npy', got"),
+    ],
+)
+def test_a_file_that_holds_no_stream_is_refused(tmp_path, name, text, error, message):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(error, match=re.escape(message)):
+        load(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (STREAM[:, :1], "streams: expected [T, 2] or [B, T, 2], got [3, 1] (s.npz x)."),
+        (STREAM[0], "streams: expected [T, 2] or [B, T, 2], got [2] (s.npz x)."),
+        (STREAM.astype(str), "streams: expected real numbers, got str"),
+        (
+            np.array([{}]),
+            "expected arrays of numbers in 's.npz', got Object arrays cannot",
+        ),
+    ],
+)
+def test_arrays_of_another_kind_are_refused(tmp_path, array, message):
+    np.savez(tmp_path / "s.npz", x=array)
+    with pytest.raises(EdgeRnnError, match=re.escape(message)):
+        load(tmp_path / "s.npz")
+
+
+def test_an_empty_archive_is_refused(tmp_path):
+    np.savez(tmp_path / "s.npz")
+    with pytest.raises(EdgeRnnError, match="streams: expected at least one array, got none"):
+        load(tmp_path / "s.npz")
