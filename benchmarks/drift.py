@@ -7,9 +7,9 @@ accelerometer and gyroscope channels change within 0.2 s. Then one single stream
 readings (the experiments in a seeded random order) runs through the float64 network and through
 the `w8a8` and `w8a16` integer networks, none of which is ever reset. The integer steps are
 executed by the TFLite backend, after it gave the reference's codes on the head of the stream.
-Per tenth of the stream: the root mean square of (integer state - float64 state). The trend is the
-Theil-Sen slope over 50 segments with its 95 % interval, as growth over the whole stream relative
-to the median segment.
+Per state vector and tenth of the stream: the root mean square of integer minus float64 state. The
+trend is the Theil-Sen slope over 50 segments with its 95 % interval, as growth over the whole
+stream relative to the median segment.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from benchmarks.accuracy.datasets import DataUnavailable, load_hapt_stream
 from edgernn.backends import open_backend
 from edgernn.backends.base import Backend
 from edgernn.formats import FloatArray, Int16Array
+from edgernn.layers import StateSpec
 from edgernn_export import float_run
 from edgernn_export.float_model import FloatModel
 
@@ -43,6 +44,7 @@ TENTHS = 10
 CHECKED_STEPS = 2_000
 UNITS = 24
 HORIZON_STEPS = 10
+WINDOW_STEPS = 300
 SEED = 11
 #: Training and calibration see this head of the stream.
 HEAD_STEPS = 200_000
@@ -96,7 +98,8 @@ def train(cell: str, xs: FloatArray) -> Any:
     network.compile(optimizer=keras.optimizers.Adam(5e-3, clipnorm=1.0), loss="mse")
     rng = np.random.default_rng(SEED)
     for _ in range(400):
-        rows = rng.integers(len(xs) - 100 - HORIZON_STEPS, size=32)[:, None] + np.arange(100)
+        start = rng.integers(len(xs) - WINDOW_STEPS - HORIZON_STEPS, size=32)[:, None]
+        rows = start + np.arange(WINDOW_STEPS)
         change = (xs[rows + HORIZON_STEPS] - xs[rows]) / deviation
         network.train_on_batch(xs[rows].astype(np.float32), change.astype(np.float32))
     return network
@@ -124,6 +127,41 @@ def integer_states(backend: Backend, q_xs: Any, state: Any) -> tuple[FloatArray,
     return np.stack(rows) * np.concatenate(units), state
 
 
+class Comparison:
+    """Differences of one integer run's states, segment by segment."""
+
+    def __init__(self, specs: Sequence[StateSpec]) -> None:
+        """Nothing seen yet."""
+        self._specs = specs
+        self._squares: list[list[float]] = [[] for _ in specs]
+        self._clipped: list[list[float]] = [[] for _ in specs]
+        self._power: list[list[float]] = [[] for _ in specs]
+
+    def add(self, got: FloatArray, original: FloatArray) -> None:
+        """One segment's states, [T, S * H] each."""
+        cuts = np.cumsum([spec.units for spec in self._specs])[:-1]
+        halves = zip(np.split(got, cuts, axis=1), np.split(original, cuts, axis=1), strict=True)
+        for k, (integer, real) in enumerate(halves):
+            self._squares[k].append(float(np.mean(np.square(integer - real))))
+            self._power[k].append(float(np.mean(np.square(real))))
+            limit = 32768 * self._specs[k].format.scale
+            self._clipped[k].append(float(np.mean(np.abs(real) >= limit)))
+
+    def figures(self) -> dict[str, Any]:
+        """Per state vector: `trend`, the float state's size, and what its format cannot hold."""
+        return {
+            spec.name.rsplit(".", 1)[-1]: {
+                **trend(self._squares[k]),
+                "float_rms": float(np.sqrt(np.mean(self._power[k]))),
+                "frac_bits": spec.format.frac_bits,
+                "outside_format_by_tenth": np.reshape(self._clipped[k], (TENTHS, -1))
+                .mean(axis=1)
+                .tolist(),
+            }
+            for k, spec in enumerate(self._specs)
+        }
+
+
 def measure(cell: str, prepared: Prepared, xs: FloatArray) -> dict[str, Any]:
     """RMS state difference per segment, one single stream."""
     backends = {p: open_backend(path) for p, path in prepared.files.items()}
@@ -137,17 +175,14 @@ def measure(cell: str, prepared: Prepared, xs: FloatArray) -> dict[str, Any]:
             )
     state = float_run.initial_state(prepared.model, 1)
     states: dict[str, Any] = {p: b.interface.initial_state() for p, b in backends.items()}
-    squares: dict[str, list[float]] = {p: [] for p in ("float64", *PRECISIONS)}
+    runs = {p: Comparison(backend.interface.states) for p, backend in backends.items()}
     for segment in tqdm(np.split(xs, SEGMENTS), desc=cell, unit=f"x{STEPS // SEGMENTS} steps"):
         original, state = float_states(prepared.model, segment, state)
-        squares["float64"].append(float(np.mean(np.square(original))))
         for precision, backend in backends.items():
             q_xs = backend.interface.quantize(segment)
             got, states[precision] = integer_states(backend, q_xs, states[precision])
-            squares[precision].append(float(np.mean(np.square(got - original))))
-    record: dict[str, Any] = {p: trend(squares[p]) for p in PRECISIONS}
-    record["state_rms"] = float(np.sqrt(np.mean(squares["float64"])))
-    return record
+            runs[precision].add(got, original)
+    return {precision: run.figures() for precision, run in runs.items()}
 
 
 def trend(squares: Sequence[float]) -> dict[str, Any]:
@@ -171,14 +206,16 @@ def trend(squares: Sequence[float]) -> dict[str, Any]:
     }
 
 
-def sentence(cell: str, precision: str, found: dict[str, Any]) -> str:
+def sentence(title: str, found: dict[str, Any]) -> str:
     """One line for people."""
     low, high = found["growth_interval_95"]
     verdict = "GROWTH TREND" if found["growth_trend"] else "no growth trend"
     tenths = " ".join(f"{v:.5f}" for v in found["rms_by_tenth"])
     return (
-        f"{cell} {precision}: {verdict}; RMS state difference by tenth {tenths}; last/first "
-        f"{found['last_over_first']:.3f}; growth {found['growth']:+.1%} [{low:+.1%}, {high:+.1%}]"
+        f"{title}: {verdict}; RMS difference by tenth {tenths} of a state of RMS "
+        f"{found['float_rms']:.3f}; last/first {found['last_over_first']:.3f}; growth "
+        f"{found['growth']:+.1%} [{low:+.1%}, {high:+.1%}]; outside the format "
+        f"{np.mean(found['outside_format_by_tenth']):.4%}"
     )
 
 
@@ -201,12 +238,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             ready = {cell: job.result() for cell, job in zip(CELLS, jobs, strict=True)}
         for cell, prepared in ready.items():
             results["cells"][cell] = measure(cell, prepared, xs)
-    found = [(c, p, r[p]) for c, r in results["cells"].items() for p in PRECISIONS]
+    found = [
+        (f"{cell} {precision} {name}", figures)
+        for cell, runs in results["cells"].items()
+        for precision, states in runs.items()
+        for name, figures in states.items()
+    ]
     text = json.dumps(results, indent=1, sort_keys=True) + "\n"
     print(text if args.json else "\n".join(sentence(*row) for row in found))
     if args.out is not None:
         args.out.write_text(text, encoding="utf-8")
-    return int(any(record["growth_trend"] for _, _, record in found))
+    return int(any(record["growth_trend"] for _, record in found))
 
 
 if __name__ == "__main__":

@@ -152,11 +152,7 @@ class Interface:
         Returns:
             int8 (`w8a8`) or int16 (`w8a16`) codes [..., I].
         """
-        step = self.precision.input_step
-        bound_low, bound_high = (-128, 127) if step == 1 else (-8191, 8191)
-        wide = (np.asarray(x, dtype=np.float64) - self.input.offset) / (step * self.input.scale)
-        codes = np.clip(np.rint(wide), bound_low, bound_high) * step
-        return codes.astype(self.precision.operand_dtype)
+        return InputCoder(self)(x)
 
     def dequantize(self, q_y: Int16Array) -> FloatArray:
         """Real outputs of codes [..., O], without softmax (clause 9.2)."""
@@ -182,3 +178,31 @@ class Interface:
         from edgernn.interface_json import loads
 
         return loads(text)
+
+
+class InputCoder:
+    """Codes of real readings, with everything but the readings worked out beforehand."""
+
+    __slots__ = ("_dtype", "_high", "_low", "_offset", "_scale", "_step")
+
+    def __init__(self, interface: Interface) -> None:
+        """Take scales and bounds from the interface."""
+        precision = interface.precision
+        self._step = precision.input_step
+        self._low = -(-precision.input_low // self._step)
+        self._high = precision.input_high // self._step
+        self._dtype = precision.operand_dtype
+        self._offset = interface.input.offset
+        self._scale = self._step * interface.input.scale
+
+    def __call__(self, x: npt.ArrayLike) -> OperandArray:
+        """Codes [..., I] of finite readings [..., I], however large (clause 9.1)."""
+        with np.errstate(over="ignore"):
+            wide = (np.asarray(x, dtype=np.float64) - self._offset) / self._scale
+        # In place and without np.clip: this runs once per reading on small devices.
+        np.rint(wide, out=wide)
+        np.maximum(wide, self._low, out=wide)
+        np.minimum(wide, self._high, out=wide)
+        if self._step > 1:
+            wide *= self._step
+        return wide.astype(self._dtype)

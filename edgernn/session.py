@@ -17,7 +17,7 @@ import numpy.typing as npt
 from edgernn.backends.base import Backend, State
 from edgernn.errors import EdgeRnnError, ReadingError, ShapeError
 from edgernn.formats import FloatArray, Int16Array, OperandArray
-from edgernn.interface import Interface
+from edgernn.interface import InputCoder, Interface
 from edgernn.readings import Policy, Readings, read_codes, read_many, read_one
 from edgernn.stream_state import checked_state
 
@@ -62,6 +62,7 @@ class Session:
         self._backend = shared.backend
         self._interface = shared.backend.interface
         self._width = self._interface.input.width
+        self._coder = InputCoder(self._interface)
         self.reset()
 
     def reset(self) -> None:
@@ -97,7 +98,7 @@ class Session:
                 raise
             q_x = self._held if self._policy is Policy.HOLD else None
         else:
-            q_x = self._quantize(reading)
+            q_x = self._coder(reading)
         if q_x is not None:
             self._last, self._state = self._backend.step(q_x, self._state)
             self._held = q_x
@@ -136,7 +137,7 @@ class Session:
     def _apply_policy(self, readings: Readings) -> tuple[OperandArray, npt.NDArray[np.bool_]]:
         """Codes the stream advances by, and which of the T readings advance it."""
         good = readings.good
-        q_xs = self._quantize(readings.x)
+        q_xs = self._coder(readings.x)
         if self._policy is not Policy.HOLD or good.all():
             return q_xs[good], good
         # The row of the last good reading up to and including t; 0 is the one held before.
@@ -144,11 +145,6 @@ class Session:
         held = np.zeros_like(q_xs[:1]) if self._held is None else self._held[None]
         advances = (row > 0) | (self._held is not None)
         return np.concatenate([held, q_xs])[row[advances]], advances
-
-    def _quantize(self, x: FloatArray) -> OperandArray:
-        """Codes of finite readings [..., I], however large (clause 9.1 saturates)."""
-        with np.errstate(over="ignore"):
-            return self._interface.quantize(x)
 
     def _real(self, q_y: Int16Array | None, softmax: bool) -> FloatArray:
         """Real outputs or probabilities of codes [..., O]; NaN [O] where there are no codes."""

@@ -1,0 +1,46 @@
+"""The accuracy page is what the committed results say."""
+
+import copy
+import json
+
+import pytest
+
+from benchmarks.accuracy import report, run
+
+
+@pytest.fixture(scope="module")
+def results():
+    return json.loads(report.RESULTS.read_text(encoding="utf-8"))
+
+
+def test_page_is_up_to_date(results):
+    assert report.PAGE.read_text(encoding="utf-8") == report.page(results)
+    assert report.main(["--check"]) == 0
+
+
+def test_outdated_page_is_told(tmp_path, capsys):
+    page = tmp_path / "accuracy.md"
+    page.write_text("old\n", encoding="utf-8")
+    assert report.main(["--check", "--out", str(page)]) == 1
+    assert "accuracy.md: expected the text made from accuracy.json" in capsys.readouterr().out
+    assert page.read_text(encoding="utf-8") == "old\n"
+
+
+def test_results_hold_five_seeds_of_every_task(results):
+    assert sorted(results) == sorted(report.TASKS)
+    for task in results.values():
+        assert [record["seed"] for record in task["seeds"]] == [0, 1, 2, 3, 4]
+
+
+def test_a_missed_aim_is_said(results):
+    changed = copy.deepcopy(results)
+    for record in changed["hapt"]["seeds"]:
+        record["variants"][0]["kept"]["accuracy"] = 0.5
+    assert "50.00% (below the aim)" in report.page(changed)
+    assert "50.00% (below the aim)" not in report.page(results)
+
+
+def test_missing_data_ends_in_one_sentence(monkeypatch, capsys):
+    monkeypatch.delenv("EDGERNN_DATA", raising=False)
+    assert run.main(["--task", "etth1"]) == 2
+    assert capsys.readouterr().err.startswith("EDGERNN_DATA: expected the folder")
