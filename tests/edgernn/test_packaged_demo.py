@@ -3,14 +3,13 @@
 import csv
 import io
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import edgernn
+from edgernn.cli import main
 
 pytestmark = pytest.mark.device
 
@@ -86,15 +85,9 @@ def test_channels_have_names_and_units(session):
     assert (sink.names, sink.units) == (("co2_change_in_13_weeks",), ("ppm",))
 
 
-def test_the_command_streams_the_packaged_model():
-    done = subprocess.run(
-        [sys.executable, "-m", "edgernn", "run", "--model", "demo",
-         "--input", str(DATA / "demo_readings.csv")],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    rows = list(csv.reader(io.StringIO(done.stdout)))
+def test_the_command_streams_the_packaged_model(session, capsys):
+    assert main(["run", "--model", "demo", "--input", str(DATA / "demo_readings.csv")]) == 0
+    rows = list(csv.reader(io.StringIO(capsys.readouterr().out)))
     assert rows[0] == ["co2_change_in_13_weeks"]
-    with edgernn.load(DATA / "demo.edgernn") as opened:
-        scale = float(opened.interface.output.scale[0])
+    scale = float(session.interface.output.scale[0])
     assert [float(row[0]) for row in rows[1:]] == [q_y * scale for q_y in GOLDEN["q_ys"]]
