@@ -7,9 +7,10 @@ accelerometer and gyroscope channels change within 0.2 s. Then one single stream
 readings (the experiments in a seeded random order) runs through the float64 network and through
 the `w8a8` and `w8a16` integer networks, none of which is ever reset. The integer steps are
 executed by the TFLite backend, after it gave the reference's codes on the head of the stream.
-Per state vector and tenth of the stream: the root mean square of integer minus float64 state. The
-trend is the Theil-Sen slope over 50 segments with its 95 % interval, as growth over the whole
-stream relative to the median segment.
+Per state vector and tenth of the stream: the root mean square of integer minus float64 state, and
+the same where both start afresh every 20,000 steps. The first depends on what people did in that
+tenth; the ratio of the two does not: it is what age adds. The trend is the Theil-Sen slope of the
+ratio over the 50 segments with its 95 % interval, per stream.
 """
 
 from __future__ import annotations
@@ -26,15 +27,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
+from tqdm import tqdm, trange
 
 from benchmarks.accuracy.datasets import DataUnavailable, load_hapt_stream
 from edgernn.backends import open_backend
 from edgernn.backends.base import Backend
-from edgernn.formats import FloatArray, Int16Array
+from edgernn.formats import FloatArray
 from edgernn.layers import StateSpec
+from edgernn.model import IntegerModel
 from edgernn_export import float_run
 from edgernn_export.float_model import FloatModel
+from edgernn_firmware_sim.reference import Reference
 
 CELLS = ("GRU", "LSTM")
 PRECISIONS = ("w8a8", "w8a16")
@@ -53,11 +56,11 @@ _STATE_TENSORS = ("h", "c")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """A trained network, its integer files and what the reference says on the head."""
+    """A trained network, its integer forms and their files, by precision."""
 
     model: FloatModel
+    integers: dict[str, IntegerModel]
     files: dict[str, Path]
-    q_heads: dict[str, Int16Array]
 
 
 def prepare(cell: str, xs: FloatArray, folder: Path) -> Prepared:
@@ -65,19 +68,17 @@ def prepare(cell: str, xs: FloatArray, folder: Path) -> Prepared:
     from edgernn_export.keras_reader import read_keras
     from edgernn_export.quantize import quantize
     from edgernn_export.writers.tflite import write_tflite
-    from edgernn_firmware_sim.reference import Reference
 
     model = read_keras(train(cell, xs[:HEAD_STEPS]))
     calibration = xs[:HEAD_STEPS].reshape(10, HEAD_STEPS // 10, -1)
-    files, q_heads = {}, {}
+    integers, files = {}, {}
     for precision in PRECISIONS:
         integer = quantize(model, calibration, precision, progress=False)
         path = folder / f"{cell}-{precision}.tflite"
         path.write_bytes(write_tflite(integer))
         files[precision] = path
-        q_xs = integer.interface().quantize(xs[:CHECKED_STEPS])
-        q_heads[precision] = Reference(integer).run(q_xs)[0]
-    return Prepared(model=model, files=files, q_heads=q_heads)
+        integers[precision] = integer
+    return Prepared(model=model, integers=integers, files=files)
 
 
 def train(cell: str, xs: FloatArray) -> Any:
@@ -147,11 +148,15 @@ class Comparison:
             limit = 32768 * self._specs[k].format.scale
             self._clipped[k].append(float(np.mean(np.abs(real) >= limit)))
 
-    def figures(self) -> dict[str, Any]:
-        """Per state vector: `trend`, the float state's size, and what its format cannot hold."""
+    def figures(self, fresh: FloatArray) -> dict[str, Any]:
+        """Per state vector: `trend`, the float state's size, and what its format cannot hold.
+
+        Args:
+            fresh: what `fresh_squares` gives for this precision.
+        """
         return {
             spec.name.rsplit(".", 1)[-1]: {
-                **trend(self._squares[k]),
+                **trend(self._squares[k], fresh[k]),
                 "float_rms": float(np.sqrt(np.mean(self._power[k]))),
                 "frac_bits": spec.format.frac_bits,
                 "outside_format_by_tenth": np.reshape(self._clipped[k], (TENTHS, -1))
@@ -168,7 +173,8 @@ def measure(cell: str, prepared: Prepared, xs: FloatArray) -> dict[str, Any]:
     for precision, backend in backends.items():
         q_head = backend.interface.quantize(xs[:CHECKED_STEPS])
         q_ys, _ = backend.run(q_head, backend.interface.initial_state())
-        differing = int(np.count_nonzero(q_ys != prepared.q_heads[precision]))
+        q_expected, _ = Reference(prepared.integers[precision]).run(q_head)
+        differing = int(np.count_nonzero(q_ys != q_expected))
         if differing:
             raise SystemExit(
                 f"{cell} {precision}: expected the reference's codes, {differing} differ"
@@ -182,24 +188,55 @@ def measure(cell: str, prepared: Prepared, xs: FloatArray) -> dict[str, Any]:
             q_xs = backend.interface.quantize(segment)
             got, states[precision] = integer_states(backend, q_xs, states[precision])
             runs[precision].add(got, original)
-    return {precision: run.figures() for precision, run in runs.items()}
+    fresh = fresh_squares(prepared, np.stack(np.split(xs, SEGMENTS)), cell)
+    return {precision: run.figures(fresh[precision]) for precision, run in runs.items()}
 
 
-def trend(squares: Sequence[float]) -> dict[str, Any]:
+def fresh_squares(prepared: Prepared, segments: FloatArray, cell: str) -> dict[str, FloatArray]:
+    """Mean squared differences [S, SEGMENTS] per state, every segment from the zero state."""
+    integers = prepared.integers
+    references = {p: Reference(integer) for p, integer in integers.items()}
+    q_xs = {p: integer.interface().quantize(segments) for p, integer in integers.items()}
+    batch, steps, _ = segments.shape
+    state = float_run.initial_state(prepared.model, batch)
+    q_states = {p: reference.initial_state(batch) for p, reference in references.items()}
+    totals = {p: np.zeros((len(q_states[p]), batch)) for p in PRECISIONS}
+    for t in trange(steps, desc=f"{cell}, {batch} fresh starts", unit="step"):
+        _, state = float_run.step(prepared.model, segments[:, t], state)
+        for precision, reference in references.items():
+            _, q_state = reference.step(q_xs[precision][:, t], q_states[precision])
+            q_states[precision] = q_state
+            for k, spec in enumerate(integers[precision].states):
+                difference = q_state[k] * spec.format.scale - state[0][k]
+                totals[precision][k] += np.mean(np.square(difference), axis=1)
+    return {precision: total / steps for precision, total in totals.items()}
+
+
+def trend(squares: Sequence[float], fresh: Sequence[float]) -> dict[str, Any]:
     """Figures about the growth of a mean squared difference per segment.
 
+    Args:
+        squares: of the run that is never reset.
+        fresh: of runs that start afresh with each segment.
+
     Returns:
-        ``rms_by_tenth``; ``last_over_first`` tenth; ``growth`` over the whole stream, relative to
-        the median segment, with its 95 % interval; ``growth_trend``: the interval lies above 0.
+        ``rms_by_tenth``, ``fresh_rms_by_tenth``, their ratio ``age_ratio_by_tenth``;
+        ``last_over_first`` tenth of the ratio; ``growth`` of the ratio over the whole stream with
+        its 95 % interval; ``growth_trend``: the interval lies above 0.
     """
     from scipy.stats import theilslopes
 
-    rms = np.sqrt(squares)
-    tenths = np.sqrt(np.mean(np.reshape(squares, (TENTHS, -1)), axis=1))
-    slope, _, low, high = theilslopes(rms / np.median(rms), np.linspace(0.0, 1.0, rms.size), 0.95)
+    tenths, fresh_tenths = (
+        np.sqrt(np.mean(np.reshape(values, (TENTHS, -1)), axis=1)) for values in (squares, fresh)
+    )
+    ratio = tenths / fresh_tenths
+    segments = np.sqrt(np.divide(squares, fresh))
+    slope, _, low, high = theilslopes(segments, np.linspace(0.0, 1.0, segments.size), 0.95)
     return {
         "rms_by_tenth": tenths.tolist(),
-        "last_over_first": float(tenths[-1] / tenths[0]),
+        "fresh_rms_by_tenth": fresh_tenths.tolist(),
+        "age_ratio_by_tenth": ratio.tolist(),
+        "last_over_first": float(ratio[-1] / ratio[0]),
         "growth": float(slope),
         "growth_interval_95": [float(low), float(high)],
         "growth_trend": bool(low > 0.0),
@@ -210,12 +247,13 @@ def sentence(title: str, found: dict[str, Any]) -> str:
     """One line for people."""
     low, high = found["growth_interval_95"]
     verdict = "GROWTH TREND" if found["growth_trend"] else "no growth trend"
-    tenths = " ".join(f"{v:.5f}" for v in found["rms_by_tenth"])
+    tenths = " ".join(f"{v:.4f}" for v in found["rms_by_tenth"])
+    ratios = " ".join(f"{v:.3f}" for v in found["age_ratio_by_tenth"])
+    outside = float(np.mean(found["outside_format_by_tenth"]))
     return (
-        f"{title}: {verdict}; RMS difference by tenth {tenths} of a state of RMS "
-        f"{found['float_rms']:.3f}; last/first {found['last_over_first']:.3f}; growth "
-        f"{found['growth']:+.1%} [{low:+.1%}, {high:+.1%}]; outside the format "
-        f"{np.mean(found['outside_format_by_tenth']):.4%}"
+        f"{title}: {verdict}; RMS difference by tenth {tenths} (float RMS "
+        f"{found['float_rms']:.3f}); relative to fresh starts {ratios}; growth "
+        f"{found['growth']:+.2%} [{low:+.2%}, {high:+.2%}]; outside the format {outside:.4%}"
     )
 
 

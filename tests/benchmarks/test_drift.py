@@ -15,8 +15,11 @@ def noise(growth, segments=drift.SEGMENTS):
     return np.square(0.01 * rms).tolist()
 
 
+FRESH = [0.01**2] * drift.SEGMENTS
+
+
 def test_steady_difference_has_no_trend():
-    found = drift.trend(noise(0.0))
+    found = drift.trend(noise(0.0), FRESH)
     assert not found["growth_trend"]
     assert found["growth_interval_95"][0] < 0 < found["growth_interval_95"][1]
     assert found["last_over_first"] == pytest.approx(1.0, abs=0.1)
@@ -24,16 +27,23 @@ def test_steady_difference_has_no_trend():
 
 
 def test_growing_difference_is_found():
-    found = drift.trend(noise(0.4))
+    found = drift.trend(noise(0.4), FRESH)
     assert found["growth_trend"]
     assert found["growth"] == pytest.approx(0.4, abs=0.1)
     assert found["last_over_first"] > 1.3
 
 
+def test_harder_readings_are_not_taken_for_growth():
+    found = drift.trend(noise(0.4), noise(0.4))
+    assert not found["growth_trend"]
+    assert found["age_ratio_by_tenth"] == [1.0] * drift.TENTHS
+
+
 def test_tenths_by_hand():
     squares = [1.0, 3.0] * (drift.TENTHS // 2) + [4.0, 16.0] * (drift.TENTHS // 2)
-    found = drift.trend(squares)
+    found = drift.trend(squares, [0.5] * len(squares))
     assert found["rms_by_tenth"] == pytest.approx([2**0.5] * 5 + [10**0.5] * 5)
+    assert found["age_ratio_by_tenth"] == pytest.approx([2.0] * 5 + [20**0.5] * 5)
 
 
 def test_comparison_keeps_states_apart():
@@ -46,7 +56,7 @@ def test_comparison_keeps_states_apart():
     got = original + np.array([0.1, 0.1, 0.0, -0.5])
     for _ in range(drift.TENTHS):
         comparison.add(got, original)
-    figures = comparison.figures()
+    figures = comparison.figures(np.full((2, drift.TENTHS), 1.0))
     assert set(figures) == {"h", "c"}
     assert figures["h"]["rms_by_tenth"] == pytest.approx([0.1] * drift.TENTHS)
     assert figures["c"]["rms_by_tenth"] == pytest.approx([0.125**0.5] * drift.TENTHS)
@@ -56,7 +66,11 @@ def test_comparison_keeps_states_apart():
 
 
 def test_sentence_says_what_was_found():
-    figures = {**drift.trend(noise(0.4)), "float_rms": 0.5, "outside_format_by_tenth": [0.0] * 10}
+    figures = {
+        **drift.trend(noise(0.4), FRESH),
+        "float_rms": 0.5,
+        "outside_format_by_tenth": [0.0] * 10,
+    }
     assert "GRU w8a8 h: GROWTH TREND" in drift.sentence("GRU w8a8 h", figures)
 
 
