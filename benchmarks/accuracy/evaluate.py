@@ -53,6 +53,9 @@ def evaluate(task: Task, splits: Splits, model: FloatModel, seed: int) -> dict[s
     output, _ = float_run.run(model, splits.test.x)
     original = task.score(output, splits.test, splits)
     record: dict[str, Any] = {"seed": seed, "float": original, "variants": []}
+    if splits.validation is not None:
+        output, _ = float_run.run(model, splits.validation.x)
+        record["float_validation"] = task.score(output, splits.validation, splits)
     for variant in VARIANTS:
         integer = _quantize(task, splits, model, variant, seed)
         scores = task.score(_integer_output(integer, splits.test.x), splits.test, splits)

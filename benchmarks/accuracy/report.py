@@ -1,4 +1,4 @@
-"""Write docs/accuracy.md from benchmarks/results/accuracy.json.
+"""Write docs/accuracy.md from benchmarks/results/accuracy.json and drift.json.
 
 Type: python -m benchmarks.accuracy.report
 """
@@ -16,6 +16,7 @@ from typing import Any, Final
 from benchmarks.accuracy.tasks import TASKS
 
 RESULTS = Path(__file__).parents[1] / "results" / "accuracy.json"
+DRIFT = RESULTS.with_name("drift.json")
 PAGE = Path(__file__).parents[2] / "docs" / "accuracy.md"
 FINDINGS = Path(__file__).parent / "findings.md"
 #: Share of the float metric a precision should keep on average.
@@ -24,25 +25,27 @@ _METRIC_NAMES: Final = {"mse": "MSE", "rmse": "RMSE", "mae": "MAE", "accuracy": 
 _DEFAULT = ("minmax", "auto")
 _HEAD = """# INT8 accuracy on real data
 
-Written by `python -m benchmarks.accuracy.report` from `benchmarks/results/accuracy.json`; how to
-run: `benchmarks/accuracy/README.md`.
+Written by `python -m benchmarks.accuracy.report` from `benchmarks/results/accuracy.json` and
+`drift.json`; how to run: `benchmarks/accuracy/README.md`.
 
 Every model is trained in float, quantized after training on its train part, and streamed over the
 test part step by step as on the device; the integer figures are those of the bit-exact reference.
 Mean ± standard deviation over {seeds} seeds. *Kept* is the share of the float metric that the
 integer model keeps, per seed, then averaged: integer/float for accuracies, float/integer for errors
-(above 100 % the integer model happens to be the better one). Aims: {aims}. Quantizer settings are
-the defaults (`range_method="minmax"`, `operand_scales="auto"`) unless a table says otherwise.
+(above 100 % the integer model happens to be the better one). Aims: {aims}.
+Quantizer settings are the defaults (`range_method="minmax"`, `operand_scales="auto"`) unless a
+table says otherwise.
 """
 
 
-def page(results: dict[str, Any]) -> str:
-    """The whole page as Markdown."""
+def page(results: dict[str, Any], drift: dict[str, Any]) -> str:
+    """The whole page as Markdown, from the accuracy and the drift figures."""
     tasks = [(name, results[name]) for name in TASKS if name in results]
     seeds = " / ".join(sorted({str(len(task["seeds"])) for _, task in tasks}))
     aims = ", ".join(f"`{p}` ≥ {aim:.1%}" for p, aim in AIMS.items())
     blocks = [_HEAD.format(seeds=seeds, aims=aims), "\n".join(_summary(tasks))]
     blocks += ["\n".join(_task(task)) for _, task in tasks]
+    blocks.append("\n".join(_drift(drift)))
     blocks.append(FINDINGS.read_text(encoding="utf-8").strip())
     return "\n\n".join(block.strip() for block in blocks) + "\n"
 
@@ -72,7 +75,7 @@ def _task(task: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield f"{task['cell']}, {task['parameters']:,} parameters. {task['protocol']}"
     yield ""
-    yield f"| metric{unit} | float | w8a8 | kept | w8a16 | kept | {_naive_head(task)}"
+    yield f"| metric{unit} | float | w8a8 | kept | w8a16 | kept |{_naive_head(task)}"
     yield "|---|---|---|---|---|---|" + "---|" * len(task["naive"])
     for metric in task["seeds"][0]["float"]:
         cells = [_METRIC_NAMES[metric], _spread(_floats(task, metric))]
@@ -83,9 +86,37 @@ def _task(task: dict[str, Any]) -> Iterator[str]:
             ]
         yield _row(cells + [f"{scores[metric]:.4f}" for scores in task["naive"].values()])
     yield ""
+    if task["naive"]:
+        yield from _gain(task)
+        yield from _validation(task)
+        yield ""
     yield from _choices(task)
     yield ""
     yield from _causes(task)
+
+
+def _gain(task: dict[str, Any]) -> Iterator[str]:
+    """The stricter share: of what the float model is better than the best naive rule."""
+    metric = task["primary"]
+    naive = min(scores[metric] for scores in task["naive"].values())
+    gain = naive - statistics.fmean(_floats(task, metric))
+    shares = (
+        f"`{precision}` {(naive - statistics.fmean(_values(task, precision, metric))) / gain:.1%}"
+        for precision in AIMS
+    )
+    listed = ", ".join(shares)
+    yield f"Kept of the gain over the best naive rule ({_METRIC_NAMES[metric]}): {listed}."
+    yield ""
+
+
+def _validation(task: dict[str, Any]) -> Iterator[str]:
+    """The other part that no weight was fitted to, where the test part is easy or hard."""
+    parts = []
+    for metric, naive in task["validation_last_value"].items():
+        value = statistics.fmean(r["float_validation"][metric] for r in task["seeds"])
+        parts.append(f"{_METRIC_NAMES[metric]} {value:.4f} (last value {naive:.4f})")
+    figures = ", ".join(parts)
+    yield f"For comparison, the float models on the validation part: {figures}."
 
 
 def _choices(task: dict[str, Any]) -> Iterator[str]:
@@ -124,6 +155,40 @@ def _causes(task: dict[str, Any]) -> Iterator[str]:
         )
 
 
+def _drift(drift: dict[str, Any]) -> Iterator[str]:
+    """The state differences over the long stream."""
+    yield f"## A stream of {drift['steps']:,} steps"
+    yield ""
+    yield (
+        f"One stream of real 50 Hz readings (HAPT), networks of {drift['units']} units, never "
+        "reset (`benchmarks/drift.py`). RMS of integer minus float64 state by tenth of the stream. "
+        "*Age* is that RMS relative to runs started afresh every 20,000 steps on the same readings: "
+        "above 1 where the past adds error. Growth is the Theil-Sen slope of this ratio over the "
+        "whole stream."
+    )
+    yield ""
+    yield (
+        "| cell | precision | state | float RMS | RMS, first tenth | last tenth | largest tenth "
+        "| age, largest tenth | growth [95 % interval] | outside its format |"
+    )
+    yield "|---|---|---|---|---|---|---|---|---|---|"
+    for cell, runs in drift["cells"].items():
+        for precision, states in runs.items():
+            for name, found in states.items():
+                yield _row([cell, precision, name, *_drift_figures(found)])
+
+
+def _drift_figures(found: dict[str, Any]) -> Iterator[str]:
+    tenths = found["rms_by_tenth"]
+    low, high = found["growth_interval_95"]
+    verdict = "growth" if found["growth_trend"] else "none"
+    yield f"{found['float_rms']:.3f}"
+    yield from (f"{value:.4f}" for value in (tenths[0], tenths[-1], max(tenths)))
+    yield f"{max(found['age_ratio_by_tenth']):.3f}"
+    yield f"{verdict}: {found['growth']:+.2%} [{low:+.2%}, {high:+.2%}]"
+    yield f"{statistics.fmean(found['outside_format_by_tenth']):.3%}"
+
+
 def _plain(name: str) -> str:
     """`gru_3.h` -> `h`: Keras numbers layers by the order in which a process makes them."""
     layer, tensor = name.rsplit(".", 1)
@@ -131,7 +196,7 @@ def _plain(name: str) -> str:
 
 
 def _naive_head(task: dict[str, Any]) -> str:
-    return "".join(f"{name} | " for name in task["naive"]).rstrip()
+    return "".join(f" {name} |" for name in task["naive"])
 
 
 def _variants(task: dict[str, Any]) -> list[dict[str, Any]]:
@@ -184,10 +249,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Command line; 0 when written, 1 when ``--check`` finds an outdated page."""
     parser = argparse.ArgumentParser(description="Write docs/accuracy.md from the results.")
     parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--drift", type=Path, default=DRIFT)
     parser.add_argument("--out", type=Path, default=PAGE)
     parser.add_argument("--check", action="store_true", help="compare only, write nothing")
     args = parser.parse_args(argv)
-    text = page(json.loads(args.results.read_text(encoding="utf-8")))
+    text = page(
+        json.loads(args.results.read_text(encoding="utf-8")),
+        json.loads(args.drift.read_text(encoding="utf-8")),
+    )
     if args.check:
         if args.out.exists() and args.out.read_text(encoding="utf-8") == text:
             return 0

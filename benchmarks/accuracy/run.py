@@ -27,6 +27,7 @@ def run_task(task: Task, seeds: int, cache: Path | None) -> dict[str, Any]:
         parameters = model.parameters
         records.append(evaluate(task, splits, model, seed))
         _say(task, records[-1])
+    validation = splits.validation
     return {
         "title": task.title,
         "protocol": task.protocol,
@@ -40,6 +41,9 @@ def run_task(task: Task, seeds: int, cache: Path | None) -> dict[str, Any]:
             name: task.score_prediction(prediction, splits.test, splits)
             for name, prediction in splits.naive.items()
         },
+        "validation_last_value": None
+        if validation is None
+        else task.score_prediction(validation.base, validation, splits),
         "seeds": records,
     }
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from edgernn.backends.base import State, self_test
 from edgernn.backends.onnx_file import METADATA_KEY, read_onnx
-from edgernn.errors import BackendUnavailable, FormatError, ShapeError, StateError
+from edgernn.backends.tensors import StepInputs, Tensor, check_tensors
+from edgernn.errors import BackendUnavailable, FormatError
 from edgernn.formats import Int16Array, OperandArray
 from edgernn.interface import Interface
 
@@ -101,29 +102,26 @@ class OnnxBackend:
         """Check the graph against its metadata and bind its tensors to arrays."""
         self.name = name
         self.interface = interface
-        _check_tensors(interface, session)
-        self._widths = [spec.units for spec in interface.states]
-        self._x_shape = (interface.input.width,)
-        self._x_dtype = interface.precision.operand_dtype
+        check_tensors(
+            "onnx", interface, _described(session.get_inputs()), _described(session.get_outputs())
+        )
+        self._inputs = StepInputs(name, interface)
         self._ports = _Ports(ort, session, interface)
 
     def step(self, q_x: OperandArray, state: State) -> tuple[Int16Array, State]:
         """Advance one stream by one reading; see `Backend.step`."""
-        if q_x.shape != self._x_shape or q_x.dtype != self._x_dtype:
-            raise self._shape_error(q_x, self._x_shape)
-        self._set_state(state)
         ports = self._ports
+        self._inputs.check_step(q_x)
+        self._inputs.copy_state(state, ports.states[0])
         ports.x[...] = q_x
         ports.run(ports.bindings[0])
         return ports.y.copy(), tuple([v.copy() for v in ports.states[1]])
 
     def run(self, q_xs: OperandArray, state: State) -> tuple[Int16Array, State]:
         """Advance one stream by T readings; see `Backend.run`."""
-        shape = (*q_xs.shape[:1], *self._x_shape)
-        if q_xs.shape != shape or q_xs.dtype != self._x_dtype:
-            raise self._shape_error(q_xs, ("T", *self._x_shape))
-        self._set_state(state)
         ports = self._ports
+        self._inputs.check_run(q_xs)
+        self._inputs.copy_state(state, ports.states[0])
         run, copy, x, y = ports.run, np.copyto, ports.x, ports.y
         binding, following = ports.bindings
         q_ys = np.empty((len(q_xs), self.interface.output.width), dtype=np.int16)
@@ -137,27 +135,6 @@ class OnnxBackend:
     def close(self) -> None:
         """Release the session; the backend cannot be used afterwards."""
         del self._ports
-
-    def _set_state(self, state: State) -> None:
-        if len(state) != len(self._widths):
-            raise StateError(
-                f"backend '{self.name}': expected {len(self._widths)} state vectors, "
-                f"got {len(state)}."
-            )
-        for array, value, width in zip(self._ports.states[0], state, self._widths, strict=True):
-            if value.shape != (width,) or value.dtype != _INT16:
-                raise StateError(
-                    f"backend '{self.name}': expected int16 state of shape ({width},), "
-                    f"got {value.dtype} {value.shape}."
-                )
-            np.copyto(array, value)
-
-    def _shape_error(self, got: OperandArray, wanted: tuple[object, ...]) -> ShapeError:
-        shape = ", ".join(str(n) for n in wanted)
-        return ShapeError(
-            f"backend '{self.name}': expected {self._x_dtype} codes of shape ({shape}), "
-            f"got {got.dtype} {got.shape}."
-        )
 
 
 class _Ports:
@@ -196,22 +173,12 @@ class _Ports:
         self._values = (x, y, values)
 
 
-def _check_tensors(interface: Interface, session: Any) -> None:
-    """Compare names, shapes and dtypes of the graph with the interface in its metadata."""
-    states = {spec.name: (spec.units, "int16") for spec in interface.states}
-    wanted_in = {"x": (interface.input.width, interface.precision.operand_dtype.name), **states}
-    wanted_out = {"y": (interface.output.width, "int16")}
-    wanted_out.update({f"{name}_out": tensor for name, tensor in states.items()})
-    for wanted, found in ((wanted_in, session.get_inputs()), (wanted_out, session.get_outputs())):
-        got = {t.name: f"{t.type} {t.shape}" for t in found}
-        for name in sorted(wanted.keys() | got.keys()):
-            expected = "absent"
-            if name in wanted:
-                width, dtype = wanted[name]
-                expected = f"tensor({dtype}) {[1, width]}"
-            if got.get(name, "absent") != expected:
-                raise FormatError(
-                    f"onnx file: expected tensor '{name}' {expected}, "
-                    f"got {got.get(name, 'absent')}. Metadata and graph disagree; "
-                    "write the file again."
-                )
+def _described(tensors: Any) -> dict[str, Tensor]:
+    """Shape and dtype name of a session's tensors; a dimension without a size counts as -1."""
+    return {
+        t.name: (
+            tuple(n if isinstance(n, int) else -1 for n in t.shape),
+            t.type.removeprefix("tensor(").removesuffix(")"),
+        )
+        for t in tensors
+    }

@@ -12,8 +12,9 @@ from typing import Any, Final
 import numpy as np
 
 from edgernn.backends.base import State, self_test
+from edgernn.backends.tensors import StepInputs, Tensor, check_tensors
 from edgernn.backends.tflite_file import read_tflite
-from edgernn.errors import BackendUnavailable, FormatError, ShapeError, StateError
+from edgernn.errors import BackendUnavailable, FormatError
 from edgernn.formats import Int16Array, OperandArray
 from edgernn.interface import Interface
 
@@ -29,7 +30,6 @@ RESOLVERS: Final = {
     "no_delegate": "BUILTIN_WITHOUT_DEFAULT_DELEGATES",
     "reference": "BUILTIN_REF",
 }
-_INT16: Final = np.dtype(np.int16)
 _INSTALL: Final = "Install one with: pip install 'edgernn[tflite]'"
 
 
@@ -126,31 +126,26 @@ class TfliteBackend:
         self.interface = interface
         inputs, outputs = _signature(interpreter)
         states = tuple(spec.name for spec in interface.states)
-        _check_tensors(interface, inputs, outputs)
+        check_tensors("tflite", interface, _described(inputs), _described(outputs))
         self._in = [inputs[n]["index"] for n in ("x", *states)]
         self._out = [outputs[n]["index"] for n in ("y", *(f"{n}_out" for n in states))]
-        self._widths = [spec.units for spec in interface.states]
-        self._x_shape = (interface.input.width,)
-        self._x_dtype = interface.precision.operand_dtype
+        self._inputs = StepInputs(name, interface)
         self._ports = _Ports(interpreter, self._in, self._out)
 
     def step(self, q_x: OperandArray, state: State) -> tuple[Int16Array, State]:
         """Advance one stream by one reading; see `Backend.step`."""
-        if q_x.shape != self._x_shape or q_x.dtype != self._x_dtype:
-            raise self._shape_error(q_x, self._x_shape)
-        self._set_state(state)
         ports = self._ports
+        self._inputs.check_step(q_x)
+        self._inputs.copy_state(state, ports.states_in)
         np.copyto(ports.x, q_x)
         ports.invoke()
         return ports.y.copy(), tuple([v.copy() for v in ports.states_out])
 
     def run(self, q_xs: OperandArray, state: State) -> tuple[Int16Array, State]:
         """Advance one stream by T readings; see `Backend.run`."""
-        shape = (*q_xs.shape[:1], *self._x_shape)
-        if q_xs.shape != shape or q_xs.dtype != self._x_dtype:
-            raise self._shape_error(q_xs, ("T", *self._x_shape))
-        self._set_state(state)
         ports = self._ports
+        self._inputs.check_run(q_xs)
+        self._inputs.copy_state(state, ports.states_in)
         invoke, copy, x, y = ports.invoke, np.copyto, ports.x, ports.y
         pairs = list(zip(ports.states_in, ports.states_out, strict=True))
         q_ys = np.empty((len(q_xs), self.interface.output.width), dtype=np.int16)
@@ -165,27 +160,6 @@ class TfliteBackend:
     def close(self) -> None:
         """Release the interpreter; the backend cannot be used afterwards."""
         del self._ports
-
-    def _set_state(self, state: State) -> None:
-        if len(state) != len(self._widths):
-            raise StateError(
-                f"backend '{self.name}': expected {len(self._widths)} state vectors, "
-                f"got {len(state)}."
-            )
-        for view, value, width in zip(self._ports.states_in, state, self._widths, strict=True):
-            if value.shape != (width,) or value.dtype != _INT16:
-                raise StateError(
-                    f"backend '{self.name}': expected int16 state of shape ({width},), "
-                    f"got {value.dtype} {value.shape}."
-                )
-            np.copyto(view, value)
-
-    def _shape_error(self, got: OperandArray, wanted: tuple[object, ...]) -> ShapeError:
-        shape = ", ".join(str(n) for n in wanted)
-        return ShapeError(
-            f"backend '{self.name}': expected {self._x_dtype} codes of shape ({shape}), "
-            f"got {got.dtype} {got.shape}."
-        )
 
 
 class _Ports:
@@ -246,36 +220,9 @@ def _signature(interpreter: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         ) from error
 
 
-def _check_tensors(interface: Interface, inputs: dict[str, Any], outputs: dict[str, Any]) -> None:
-    """Compare names, shapes and dtypes of the graph with the interface in its metadata."""
-    states = {spec.name: (spec.units, "int16") for spec in interface.states}
-    wanted_in = {"x": (interface.input.width, interface.precision.operand_dtype.name), **states}
-    wanted_out = {"y": (interface.output.width, "int16")}
-    wanted_out.update({f"{name}_out": tensor for name, tensor in states.items()})
-    for wanted, found in ((wanted_in, inputs), (wanted_out, outputs)):
-        got = {
-            name: (tuple(int(n) for n in d["shape"]), np.dtype(d["dtype"]).name)
-            for name, d in found.items()
-        }
-        for name in wanted.keys() | got.keys():
-            tensor = wanted.get(name)
-            expected = None if tensor is None else ((1, tensor[0]), tensor[1])
-            if got.get(name) != expected:
-                raise FormatError(
-                    f"tflite file: expected tensor '{name}' {_describe(expected)}, "
-                    f"got {_describe(got.get(name))}. Metadata and graph disagree; "
-                    "write the file again."
-                )
-    golden = interface.golden
-    if golden is not None and (
-        golden.q_x.shape[1:] != (interface.input.width,)
-        or golden.q_y.shape != (len(golden.q_x), interface.output.width)
-    ):
-        raise FormatError(
-            f"tflite file: expected a golden vector of {interface.input.width} inputs and "
-            f"{interface.output.width} outputs, got {golden.q_x.shape} and {golden.q_y.shape}."
-        )
-
-
-def _describe(tensor: tuple[tuple[int, ...], str] | None) -> str:
-    return "absent" if tensor is None else f"{tensor[1]} {list(tensor[0])}"
+def _described(details: dict[str, Any]) -> dict[str, Tensor]:
+    """Shape and dtype name of a signature's tensors."""
+    return {
+        name: (tuple(int(n) for n in d["shape"]), np.dtype(d["dtype"]).name)
+        for name, d in details.items()
+    }

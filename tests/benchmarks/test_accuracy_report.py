@@ -13,8 +13,13 @@ def results():
     return json.loads(report.RESULTS.read_text(encoding="utf-8"))
 
 
-def test_page_is_up_to_date(results):
-    assert report.PAGE.read_text(encoding="utf-8") == report.page(results)
+@pytest.fixture(scope="module")
+def drift():
+    return json.loads(report.DRIFT.read_text(encoding="utf-8"))
+
+
+def test_page_is_up_to_date(results, drift):
+    assert report.PAGE.read_text(encoding="utf-8") == report.page(results, drift)
     assert report.main(["--check"]) == 0
 
 
@@ -32,12 +37,30 @@ def test_results_hold_five_seeds_of_every_task(results):
         assert [record["seed"] for record in task["seeds"]] == [0, 1, 2, 3, 4]
 
 
-def test_a_missed_aim_is_said(results):
+def test_a_missed_aim_is_said(results, drift):
     changed = copy.deepcopy(results)
     for record in changed["hapt"]["seeds"]:
         record["variants"][0]["kept"]["accuracy"] = 0.5
-    assert "50.00% (below the aim)" in report.page(changed)
-    assert "50.00% (below the aim)" not in report.page(results)
+    assert "50.00% (below the aim)" in report.page(changed, drift)
+    assert "50.00% (below the aim)" not in report.page(results, drift)
+
+
+def test_a_growing_difference_is_said(results, drift):
+    changed = copy.deepcopy(drift)
+    changed["cells"]["GRU"]["w8a8"]["h"]["growth_trend"] = True
+    assert "| growth: " in report.page(results, changed)
+    assert "| growth: " not in report.page(results, drift)
+
+
+def test_kept_gain_by_hand(results):
+    task = copy.deepcopy(results["soil_1h"])
+    task["naive"] = {"rule": {"mae": 2.0}, "worse rule": {"mae": 9.0}}
+    for record in task["seeds"]:
+        record["float"]["mae"] = 1.0
+        record["variants"][0]["metrics"]["mae"] = 1.25
+        record["variants"][1]["metrics"]["mae"] = 0.9
+    text = next(report._gain(task))
+    assert text.endswith("rule (MAE): `w8a8` 75.0%, `w8a16` 110.0%.")
 
 
 def test_missing_data_ends_in_one_sentence(monkeypatch, capsys):
