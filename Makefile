@@ -65,8 +65,12 @@ $(DEVICE_RUNS): .device-%: .venv-device-%/.stamp
 golden: .venv/.dev ## rebuild the golden vectors
 	.venv/bin/python -m tests.golden.regenerate
 
-bench: .venv/.dev ## run every benchmark
-	for b in benchmarks/[!_]*.py; do .venv/bin/python -m "benchmarks.$$(basename "$$b" .py)"; done
+bench: .venv/.dev ## run every benchmark; those on real data need EDGERNN_DATA
+	for b in tflite_step onnx_step demo_accuracy; do .venv/bin/python -m "benchmarks.$$b"; done
+	if [ -z "$${EDGERNN_DATA:-}" ]; then echo 'not run: accuracy and drift (EDGERNN_DATA is not set)'; else \
+		.venv/bin/python -m benchmarks.accuracy.run --out benchmarks/results/accuracy.json; \
+		.venv/bin/python -m benchmarks.accuracy.report; \
+		.venv/bin/python -m benchmarks.drift --out benchmarks/results/drift.json; fi
 
 wheel: .venv/.dev ## build dist/*.whl and check its contents
 	rm -rf dist && .venv/bin/python -m build --wheel --no-isolation --outdir dist

@@ -135,7 +135,7 @@ def _choices(task: dict[str, Any]) -> Iterator[str]:
 def _causes(task: dict[str, Any]) -> Iterator[str]:
     """Means over the seeds of what `quantization_report` and coded inputs show."""
     first = task["seeds"][0]["w8a8"]["sqnr_db"]
-    yield "Where the difference comes from (means over the seeds, test streams):"
+    yield "Where the difference comes from (means over the seeds, test streams with warm-up):"
     yield ""
     yield (
         "| precision | kept with coded inputs, float network | inputs clipped, worst channel | "
@@ -162,9 +162,9 @@ def _drift(drift: dict[str, Any]) -> Iterator[str]:
     yield (
         f"One stream of real 50 Hz readings (HAPT), networks of {drift['units']} units, never "
         "reset (`benchmarks/drift.py`). RMS of integer minus float64 state by tenth of the stream. "
-        "*Age* is that RMS relative to runs started afresh every 20,000 steps on the same readings: "
-        "above 1 where the past adds error. Growth is the Theil-Sen slope of this ratio over the "
-        "whole stream."
+        "*Age* is that RMS relative to runs started afresh every 20,000 steps on the same "
+        "readings: above 1 where the past adds error. Growth is the Theil-Sen slope of this ratio "
+        "over the whole stream."
     )
     yield ""
     yield (
