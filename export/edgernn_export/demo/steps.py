@@ -108,7 +108,7 @@ def _write(model: IntegerModel, out: Path, name: str) -> dict[str, Path]:
 
 
 def _stream(models: Mapping[str, IntegerModel], record: Co2Record) -> dict[str, Verification]:
-    """Every model in every runtime, under one bar; a runtime that is not installed takes no time."""
+    """Every model in every runtime, under one bar; one that is not installed takes no time."""
     from tqdm import tqdm
 
     with tqdm(desc="streaming", unit=" streams", file=sys.stderr, leave=False) as bar:

@@ -121,9 +121,14 @@ def _backends(outcome: Outcome) -> object:
     shown = ""
     for rows in zip(*(stream.outcomes for stream in outcome.streams.values()), strict=True):
         head = rows[0]
-        named = ("", "") if head.runtime == shown else (head.runtime, head.version or "")
-        table.add_row(*named, head.variant, *map(_time, rows), _difference(rows))
+        again = head.runtime == shown
         shown = head.runtime
+        if all(row.status == NOT_INSTALLED for row in rows):
+            if not again:
+                table.add_row(head.runtime, "", NOT_INSTALLED)
+            continue
+        named = ("", "") if again else (head.runtime, head.version or "")
+        table.add_row(*named, head.variant, *map(_time, rows), _difference(rows))
     return table
 
 
