@@ -9,7 +9,7 @@ from typing import Final
 
 from edgernn_export.demo.data import HORIZON_WEEKS
 from edgernn_export.demo.steps import Outcome
-from edgernn_export.verify import RAN
+from edgernn_export.verify import NOT_INSTALLED, RAN
 from edgernn_export.verify import Outcome as Stream
 
 _TITLES: Final = {
