@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -68,7 +70,8 @@ def quantize(
         input_units: physical units of the channels.
         output_names: names of the outputs.
         output_units: physical units of the outputs.
-        name: model name; default that of the float model.
+        name: model name and stem of exported files; default the stem of ``source`` where that is a
+            path, else the float model's name.
         seeds: (purpose, seed) pairs for the provenance.
         progress: show a progress bar on stderr when calibration is long.
 
@@ -95,7 +98,7 @@ def quantize(
     input_spec = _input_spec(model, statistics, plan)
     layers, output_scale = _layers(model, statistics, plan, input_spec)
     return IntegerModel(
-        name=name or model.name,
+        name=name or _default_name(source, model),
         precision=plan.precision,
         layers=layers,
         input=input_spec,
@@ -151,6 +154,10 @@ def _float_model(source: Any, **labels: Sequence[str] | None) -> FloatModel:
     from edgernn_export.keras_reader import read_keras
 
     return read_keras(source, **labels)
+
+
+def _default_name(source: Any, model: FloatModel) -> str:
+    return Path(source).stem if isinstance(source, (str, os.PathLike)) else model.name
 
 
 def _input_spec(model: FloatModel, statistics: Calibration, plan: Plan) -> InputSpec:

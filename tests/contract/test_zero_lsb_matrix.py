@@ -18,9 +18,9 @@ from edgernn_export.writers.onnx_exact import write_onnx_exact
 from edgernn_export.writers.tflite import write_tflite
 from edgernn_firmware_sim.events import Recorder
 from edgernn_firmware_sim.reference import Reference
+from tests.contract.grid_models import reference_stream
 from tests.contract.matrix_models import CELLS, PRECISIONS, matrix
 from tests.contract.runtimes import RESOLVERS, RUNTIMES, Stream, require, run_files
-from tests.contract.test_zero_lsb_tflite import reference_stream
 
 STEPS = 10_000
 #: Compared values of one configuration: outputs and states of 28 models.

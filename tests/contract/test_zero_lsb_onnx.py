@@ -13,15 +13,14 @@ from edgernn.backends.onnx import OPTIMIZATIONS, open_onnx
 from edgernn.formats import Precision
 from edgernn.model import IntegerModel
 from edgernn_export.writers.onnx_exact import write_onnx_exact
+from tests.contract.grid_models import SEED, grid, reference_stream, special
 from tests.contract.runtimes import Stream
-from tests.contract.test_zero_lsb_tflite import grid, reference_stream, special
 from tests.integer_models import CELLS, random_codes, random_model
 
 STEPS = 300
 LONG_STEPS = 10_000
 #: Without optimization every step computes the lookup tables anew.
 UNOPTIMIZED_STEPS = 60
-SEED = 11
 
 
 def shifts() -> dict[str, IntegerModel]:

@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="range_method", help="how ranges are chosen (default: minmax)",
     )  # fmt: skip
     parser.add_argument("--operand-scales", choices=OPERAND_SCALES, default="auto")
-    parser.add_argument("--name", help="model name (default: that of the Keras model)")
+    parser.add_argument("--name", help="model name (default: stem of OUT)")
     for side in ("input", "output"):
         for what in ("names", "units"):
             parser.add_argument(f"--{side}-{what}", type=comma_list, metavar="A,B,...")
@@ -71,7 +71,7 @@ def main(args: argparse.Namespace) -> int:
         args.precision,
         range_method=args.range_method,
         operand_scales=args.operand_scales,
-        name=args.name,
+        name=args.name or args.output.stem,
         progress=sys.stderr.isatty(),
     )
     report = None
