@@ -36,7 +36,7 @@ demo: .venv/.demo ## train, quantize, export and stream a forecaster; prints the
 	.venv/bin/edgernn demo
 
 test: .venv/.dev test-device ## all tests, the long ones too, device floor first
-	.venv/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
+	.venv/bin/python -m pytest -n 2 --dist loadfile $(if $(CI),--fail-on-skip) $(ARGS)
 
 check: .venv/.dev ## format, lint, types, import rules
 	.venv/bin/ruff format --check . && .venv/bin/ruff check .

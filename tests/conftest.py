@@ -1,0 +1,25 @@
+"""In CI nothing may be skipped: `make test` then passes --fail-on-skip."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare --fail-on-skip."""
+    parser.addoption(
+        "--fail-on-skip", action="store_true", help="a skipped test or file fails the run"
+    )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a run that left tests out; skips are those of missing tools."""
+    config = session.config
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if not config.getoption("--fail-on-skip") or hasattr(config, "workerinput") or not reporter:
+        return
+    skipped = reporter.stats.get("skipped", [])
+    if skipped:
+        reporter.write_line(f"--fail-on-skip: {len(skipped)} skipped, see above", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
