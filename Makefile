@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test test-device check golden bench wheel clean
+.PHONY: help venv demo tools test test-device check golden bench wheel clean
 
 # The first interpreter of version $(1) that really runs; a pyenv shim may exist and not run.
 find_python = $(shell for p in python$(1) ~/.pyenv/versions/$(1).*/bin/python$(1); do \
@@ -35,7 +35,15 @@ venv: .venv/.dev ## development environment in .venv, editable
 demo: .venv/.demo ## train, quantize, export and stream a forecaster; prints the table
 	.venv/bin/edgernn demo
 
-test: .venv/.dev test-device ## all tests, the long ones too, device floor first
+# Not gcc-multilib: it shuts out the cross-compilers of other processors.
+tools: ## C compilers, cross-compilers and QEMU, for the tests of the generated C
+	@{ type g++ clang arm-none-eabi-gcc riscv64-linux-gnu-gcc qemu-system-arm qemu-system-riscv32 && gcc -m32 -x c -o /dev/null - <<< 'int main(void) { return 0; }'; } &>/dev/null || { \
+		release=$$(apt-cache depends gcc | sed -n 's/.*Depends: gcc-\([0-9]*\)$$/\1/p'); \
+		install="apt-get install -y -q --no-install-recommends --no-remove gcc g++ clang libc6-dev-i386 lib32gcc-$$release-dev \
+			gcc-arm-none-eabi gcc-riscv64-linux-gnu qemu-system-arm qemu-system-misc"; \
+		if [ "$$(id -u)" = 0 ]; then apt-get update -q && $$install; else echo "Compilers are missing. Type: sudo $$install" >&2; fi; }
+
+test: .venv/.dev test-device tools ## all tests, the long ones too, device floor first
 	.venv/bin/python -m pytest -n 2 --dist loadfile $(if $(CI),--fail-on-skip) $(ARGS)
 
 check: .venv/.dev ## format, lint, types, import rules

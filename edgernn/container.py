@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from edgernn import strict_json
 from edgernn.container_schema import Tensors, from_parts, to_record, to_tensors
-from edgernn.errors import FormatError, ModelError
+from edgernn.errors import EdgeRnnError, FormatError, ModelError
 from edgernn.format_defects import FormatDefect, format_error
 from edgernn.formats import MAX_WIDTH
 from edgernn.model import IntegerModel
@@ -236,9 +236,14 @@ def save(model: IntegerModel, path: str | Path) -> Path:
         FormatError: the model does not fit the format; nothing was written.
         OSError: the file could not be written; a file of this name is left as it was.
     """
+    target = Path(path)
+    if not target.name or not target.parent.is_dir():
+        raise EdgeRnnError(
+            f"save: expected a file name in an existing folder, got '{path}'. "
+            "Create the folder first."
+        )
     data = to_bytes(model)
     from_bytes(data)  # never leave a file behind that `load` would refuse
-    target = Path(path)
     draft = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
     try:
         with draft.open("xb") as file:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.affine import frozen_array, records_equal
-from edgernn.errors import ModelError
+from edgernn.errors import ModelError, ReadingError, ShapeError
 from edgernn.formats import FloatArray, Int16Array, OperandArray, Precision
 from edgernn.layer_record import StateSpec
 
@@ -23,6 +23,12 @@ def _texts(owner: str, values: tuple[str, ...], count: int) -> None:
         raise ModelError(
             f"{owner}: expected {count} strings of <= 256 characters, got {values!r:.80}"
         )
+
+
+def _names(owner: str, values: tuple[str, ...], count: int) -> None:
+    _texts(owner, values, count)
+    if len(set(values)) != count:
+        raise ModelError(f"{owner}: expected distinct names, got {values!r:.80}")
 
 
 def _check_scale(owner: str, scale: FloatArray) -> None:
@@ -54,7 +60,7 @@ class InputSpec:
         count = self.scale.shape[0]
         if count < 1 or self.offset.shape != (count,):
             raise ModelError(f"input.offset: expected shape ({count},), got {self.offset.shape}")
-        _texts("input.names", self.names, count)
+        _names("input.names", self.names, count)
         _texts("input.units", self.units, count)
         _check_scale("input", self.scale)
         if not np.all(np.isfinite(self.offset)):
@@ -89,7 +95,7 @@ class OutputSpec:
         """Freeze and check."""
         scale = frozen_array("output", "scale", self.scale, np.float64, 1)
         object.__setattr__(self, "scale", scale)
-        _texts("output.names", self.names, scale.shape[0])
+        _names("output.names", self.names, scale.shape[0])
         _texts("output.units", self.units, scale.shape[0])
         _check_scale("output", scale)
 
@@ -151,7 +157,19 @@ class Interface:
 
         Returns:
             int8 (`w8a8`) or int16 (`w8a16`) codes [..., I].
+
+        Raises:
+            ShapeError: another number of channels.
+            ReadingError: a value is NaN or infinite.
         """
+        if np.shape(x)[-1:] != (self.input.width,):
+            raise ShapeError(
+                f"interface: expected readings [..., {self.input.width}], got {np.shape(x)}."
+            )
+        if not np.isfinite(x).all():
+            raise ReadingError(
+                "interface: expected finite readings, got NaN or infinity. Repair them first."
+            )
         return InputCoder(self)(x)
 
     def dequantize(self, q_y: Int16Array) -> FloatArray:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import os
 from pathlib import Path
 from typing import Any, Final
 
-from edgernn.backends import open_backend
-from edgernn.errors import BackendUnavailable
+from edgernn.backends import check_options, open_backend
+from edgernn.errors import BackendUnavailable, EdgeRnnError
 from edgernn.model import IntegerModel
 from edgernn.readings import Policy
 from edgernn.session import Session
@@ -31,13 +32,17 @@ def load(
         backend_options: passed to the backend, see its module.
 
     Raises:
-        EdgeRnnError: no such file, or no such policy.
+        EdgeRnnError: no such file, policy or option.
         FormatError: the file breaks its format.
         BackendUnavailable: the runtime is not installed, or cannot run this kind of file.
         BackendMismatch: the runtime does not reproduce the file's golden vector.
     """
     Policy.named(on_bad_reading)
     if not isinstance(source, IntegerModel):
+        if not isinstance(source, (str, os.PathLike)):
+            raise EdgeRnnError(
+                f"load: expected a path or an IntegerModel, got {type(source).__name__}."
+            )
         return Session(open_backend(source, backend, **backend_options), on_bad_reading)
     if backend not in ("auto", "reference"):
         raise BackendUnavailable(
@@ -45,5 +50,5 @@ def load(
             "Write a file for this backend with: edgernn_export.export"
         )
     module, name = _MODEL_BACKEND
-    opened = getattr(importlib.import_module(module), name)(source, **backend_options)
-    return Session(opened, on_bad_reading)
+    check_options("reference", (), backend_options)
+    return Session(getattr(importlib.import_module(module), name)(source), on_bad_reading)

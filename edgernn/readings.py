@@ -123,25 +123,35 @@ def read_many(xs: object, width: int) -> Readings:
     Raises:
         ShapeError: ``xs`` is not a sequence of readings at all.
     """
-    if not hasattr(xs, "__array__"):
-        if not isinstance(xs, Iterable) or isinstance(xs, (str, bytes)):
-            raise ShapeError(
-                f"session: expected readings [T, {width}], got {type(xs).__name__}. "
-                "Pass a sequence of readings to run, a single one to step."
-            )
-        xs = list(xs)
+    rows = _rows(xs)
+    if rows is None:
+        raise ShapeError(
+            f"session: expected readings [T, {width}], got {type(xs).__name__}. "
+            "Pass a sequence of readings to run, a single one to step."
+        )
     try:
-        array = _as_float(xs)
+        array = _as_float(rows)
     except ShapeError:
-        return _read_each(cast("Iterable[object]", xs), width)
+        return _read_each(rows, width)
     if array.ndim == 1 and (width == 1 or array.size == 0):
         array = array.reshape(-1, width)
-    if array.ndim == 0 or array.shape[1:] != (width,):
-        return _read_each(np.atleast_1d(array), width)
+    if array.shape[1:] != (width,):
+        return _read_each(array, width)
     good = np.isfinite(array).all(axis=1)
     if good.all():
         return Readings(x=array, good=good, problem=None)
     return _read_each(array, width)
+
+
+def _rows(xs: object) -> Iterable[object] | None:
+    """What iterates over readings, None where nothing does."""
+    if hasattr(xs, "__array__"):
+        # A table of pandas would iterate over its column names. A masked array keeps its mask.
+        array: Any = xs if isinstance(xs, np.ma.MaskedArray) else np.asarray(xs)
+        return cast("Iterable[object]", array) if array.ndim else None
+    if isinstance(xs, Iterable) and not isinstance(xs, (str, bytes)):
+        return list(xs)
+    return None
 
 
 def _read_each(xs: Iterable[object], width: int) -> Readings:

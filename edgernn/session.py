@@ -240,6 +240,8 @@ class Session:
         session.bad_readings = self.bad_readings
         return session
 
+    __copy__ = copy
+
     @property
     def interface(self) -> Interface:
         """Channels, units, scales and state formats of the model."""

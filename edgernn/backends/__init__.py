@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import inspect
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +29,7 @@ def open_backend(path: str | Path, backend: str = "auto", **options: object) -> 
 
     Raises:
         BackendUnavailable: unknown backend, wrong kind of file, or a runtime that is not installed.
+        EdgeRnnError: no such file or option.
     """
     path = Path(path)
     by_suffix = {suffix: name for name, (_, _, suffix) in BACKENDS.items()}
@@ -43,11 +46,32 @@ def open_backend(path: str | Path, backend: str = "auto", **options: object) -> 
         )
     module, factory, suffix = BACKENDS[backend]
     if path.suffix != suffix:
+        command = (
+            "quantize MODEL.keras --calibration STREAMS -o MODEL.edgernn"
+            if backend == "reference"
+            else f"export MODEL.edgernn --to {backend}"
+        )
         raise BackendUnavailable(
             f"backend '{backend}': expected a {suffix} file, got '{path.name}'. "
-            f"Write one with: edgernn export MODEL.edgernn --to {suffix[1:]}"
+            f"Write one with: edgernn {command}"
         )
     if not path.is_file():
         raise EdgeRnnError(f"load: expected an existing file, got '{path}'.")
-    opened: Backend = getattr(importlib.import_module(module), factory)(path, **options)
+    make = getattr(importlib.import_module(module), factory)
+    check_options(backend, list(inspect.signature(make).parameters)[1:], options)
+    opened: Backend = make(path, **options)
     return opened
+
+
+def check_options(backend: str, known: Collection[str], options: Collection[str]) -> None:
+    """Refuse options the backend does not have.
+
+    Raises:
+        EdgeRnnError: an option is unknown.
+    """
+    unknown = [name for name in options if name not in known]
+    if unknown:
+        raise EdgeRnnError(
+            f"backend '{backend}': expected options among {', '.join(known) or '(none)'}, "
+            f"got {', '.join(unknown)}."
+        )

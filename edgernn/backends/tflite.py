@@ -106,15 +106,15 @@ def load_runtime(runtime: str = "auto") -> tuple[str, Any]:
         )
     else:
         candidates = [runtime]
+    got = "an environment without it"
     for name in candidates:
         try:
             return name, importlib.import_module(RUNTIMES[name])
-        except ImportError:
-            continue
+        except ImportError as error:
+            if error.name != name:  # it is there, but does not fit what it stands on
+                got = f"{name} that cannot be imported ({error!s:.120})"
     wanted = "tflite-runtime or ai-edge-litert" if runtime == "auto" else runtime
-    raise BackendUnavailable(
-        f"backend 'tflite': expected {wanted}, got an environment without it. {_INSTALL}"
-    )
+    raise BackendUnavailable(f"backend 'tflite': expected {wanted}, got {got}. {_INSTALL}")
 
 
 class TfliteBackend:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -25,6 +26,8 @@ SUBCOMMANDS: Final[dict[str, tuple[str, str]]] = {
     ),
     "run": ("edgernn.cli.run", "stream CSV or JSON lines through a model"),
     "info": ("edgernn.cli.info", "layers, formats, bytes, state size and provenance of a model"),
+    "targets": ("edgernn_firmware_sim.cli_targets", "cores that can be emulated, and boards"),
+    "simulate": ("edgernn_export.cli.simulate", "firmware for a target: does it fit, same bits?"),
     "demo": ("edgernn_export.cli.demo", "train, quantize, export and stream a forecaster"),
 }
 
@@ -68,14 +71,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 ok, 1 a check failed, 2 usage or refused input, 130 interrupted.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names and units on any terminal
     try:
-        return _dispatch(arguments)
+        try:
+            return _dispatch(arguments)
+        finally:
+            sys.stdout.flush()  # what cannot be written shows here, not after the exit code
     except SystemExit as exit_:  # argparse leaves this way, after --help too
         return exit_.code if isinstance(exit_.code, int) else USAGE
-    except BrokenPipeError:
-        # The reader has seen enough; keep Python from failing again when it flushes at exit.
+    except OSError as error:
+        # Keep Python from failing again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OK
+        if isinstance(error, BrokenPipeError):  # the reader has seen enough
+            return OK
+        print(f"edgernn: {error}", file=sys.stderr)
+        return USAGE
     except KeyboardInterrupt:
         return _INTERRUPTED
 

@@ -52,10 +52,11 @@ def _number(text: str, column: int, codes: bool) -> Number:
 
 
 class CsvRecords:
-    """Comma-separated values; a first line without any number is a header.
+    """Comma-separated values; a first line with text and without any number is a header.
 
     Args:
-        inputs: channel names; columns are picked by them where a header has them all.
+        inputs: channel names; columns are picked by them where a header has them all, and taken
+            in their order where it has none of them.
         outputs: output names, written as a header where the input has one.
         codes: numbers are integer codes.
     """
@@ -63,6 +64,7 @@ class CsvRecords:
     def __init__(self, inputs: Sequence[str], outputs: Sequence[str], codes: bool) -> None:
         self.inputs, self._outputs, self._codes = tuple(inputs), tuple(outputs), codes
         self._columns: tuple[int, ...] | None = None
+        self._width = 0
         self._first = True
 
     def parse(self, line: str) -> list[Number] | None:
@@ -72,22 +74,27 @@ class CsvRecords:
         except csv.Error as error:
             raise ReadingError(f"expected comma-separated values, got {error}") from None
         first, self._first = self._first, False
-        if first and not any(_is_number(cell) for cell in cells):
-            self._columns = self._pick([cell.strip() for cell in cells])
+        if first and _is_header(cells):
+            self._columns, self._width = self._pick([cell.strip() for cell in cells]), len(cells)
             return None
         columns = range(len(cells)) if self._columns is None else self._columns
-        if self._columns is not None and len(cells) <= max(self._columns):
-            raise ReadingError(
-                f"expected at least {max(self._columns) + 1} columns, got {len(cells)}"
-            )
+        if self._columns is not None and len(cells) != self._width:
+            raise ReadingError(f"expected {self._width} columns as in the header, got {len(cells)}")
         return [_number(cells[column], column, self._codes) for column in columns]
 
     def _pick(self, header: list[str]) -> tuple[int, ...]:
-        if set(self.inputs) <= set(header):
-            return tuple(header.index(name) for name in self.inputs)
-        if len(header) == len(self.inputs):
-            return tuple(range(len(header)))
+        repeated = [name for name in self.inputs if header.count(name) > 1]
+        if repeated:
+            raise EdgeRnnError(
+                f"expected a header with one column per name, got {', '.join(repeated)} "
+                "more than once. Rename the other columns."
+            )
         missing = [name for name in self.inputs if name not in header]
+        if not missing:
+            return tuple(header.index(name) for name in self.inputs)
+        # Only names of which none is the model's say nothing about the order of the columns.
+        if len(missing) == len(self.inputs) == len(header):
+            return tuple(range(len(header)))
         raise EdgeRnnError(
             f"expected a header with the columns {', '.join(self.inputs)}, "
             f"got one without {', '.join(missing)}. Rename the columns, or remove the others."
@@ -100,6 +107,10 @@ class CsvRecords:
     def format(self, y: Sequence[Number]) -> str:
         """See `Records.format`."""
         return _csv_line([repr(value) for value in y])
+
+
+def _is_header(cells: list[str]) -> bool:
+    return any(map(str.strip, cells)) and not any(map(_is_number, cells))
 
 
 def _is_number(cell: str) -> bool:

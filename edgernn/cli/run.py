@@ -20,7 +20,8 @@ from edgernn.session import Session
 
 HELP: Final = """Stream readings through a model: one line in, one line out, at once.
 
-CSV: a header is optional; columns are picked by the model's input names where it has them.
+CSV: a header is optional; columns are picked by the model's input names where it has them,
+and taken in their order where it has none of them.
 JSON lines: a list, an object keyed by the model's input names, or a number.
 Blank lines are ignored.
 """
@@ -63,6 +64,7 @@ def main(args: argparse.Namespace) -> int:
             "--codes: expected no --softmax and no --on-bad-reading beside it, got one. "
             "Codes are never bad readings, and probabilities are not codes."
         )
+    _check_distinct(args.input, args.output)
     with (
         load(model_path(args), args.backend, args.on_bad_reading) as session,
         _reader(args.input) as source,
@@ -74,6 +76,14 @@ def main(args: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     return 0
+
+
+def _check_distinct(source: str, sink: str) -> None:
+    if "-" not in (source, sink) and Path(sink).is_file() and Path(sink).samefile(source):
+        raise EdgeRnnError(
+            f"--output: expected another file than --input, got '{sink}' for both. "
+            "Writing would erase the readings; name another file."
+        )
 
 
 @contextlib.contextmanager

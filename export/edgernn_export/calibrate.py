@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgernn.errors import CalibrationError
 from edgernn.formats import FloatArray
 from edgernn_export.float_model import FloatModel
 from edgernn_export.float_run import Progress, run
 
 #: Rows kept per tensor for percentile and MSE ranges; minimum and maximum see every row.
 _KEPT_ROWS = 1 << 17
+#: Tensors whose values the quantizer reads; rows of the others would only fill memory.
+_WANTED = frozenset({"x", "h_in", "rh", "h", "c", "y"})
 
 
 @dataclass(slots=True)
@@ -74,18 +77,30 @@ def calibrate(
         progress: called with the number of finished steps of the current block.
 
     Returns:
-        Statistics of every tensor `float_run.run` shows.
+        Statistics of the operands, states and dense outputs of every layer.
+
+    Raises:
+        CalibrationError: the float model leaves the finite numbers; names the layer and tensor.
     """
     steps = sum(block.shape[0] * block.shape[1] for block in blocks)
     stride = max(1, steps // _KEPT_ROWS)
     collectors: dict[tuple[int, str], _Collector] = {}
 
     def observe(layer: int, name: str, tensor: npt.NDArray[Any]) -> None:
+        if name not in _WANTED:
+            return
+        if not np.isfinite(tensor).all():
+            raise CalibrationError(
+                f"{model.layers[layer].name}.{name}: expected finite values in calibration, got "
+                "NaN or infinite ones. The float model diverges on these streams: check their "
+                "units, or train again."
+            )
         key = (layer, name)
         if key not in collectors:
             collectors[key] = _Collector(stride=stride)
         collectors[key].add(tensor)
 
-    for block in blocks:
-        run(model, block, observe=observe, progress=progress)
+    with np.errstate(over="ignore", invalid="ignore"):  # `observe` refuses what they leave behind
+        for block in blocks:
+            run(model, block, observe=observe, progress=progress)
     return {key: collector.finish() for key, collector in collectors.items()}

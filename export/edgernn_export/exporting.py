@@ -11,20 +11,21 @@ from pathlib import Path
 from edgernn.errors import EdgeRnnError
 from edgernn.model import IntegerModel
 from edgernn_export.probe import golden_vector
-from edgernn_export.writers import WRITERS, open_writer
+from edgernn_export.writers import SESSION_FORMATS, WRITERS, Contents, open_writer
 
 
 def export(
     model: IntegerModel,
     directory: str | os.PathLike[str],
-    formats: Sequence[str] = tuple(WRITERS),
+    formats: Sequence[str] = SESSION_FORMATS,
     *,
     name: str | None = None,
 ) -> dict[str, Path]:
     """Write a model in several file formats.
 
-    Each file carries the model's `Interface` with a golden vector, which sessions run once on
-    opening. Same model, same bytes. All formats are written before the first file appears.
+    Each .tflite and .onnx file carries the model's `Interface` with a golden vector, which sessions
+    run once on opening; C comes as a folder with a self-test. Same model, same bytes. All formats
+    are written before the first file appears.
 
     Args:
         model: the integer model.
@@ -33,7 +34,7 @@ def export(
         name: file name without suffix; default the model's name.
 
     Returns:
-        The path of each format's file.
+        The path of each format's file or folder.
 
     Raises:
         EdgeRnnError: an unknown format, or none.
@@ -51,8 +52,17 @@ def export(
     stem = _file_stem(name or model.name)
     paths = {wanted: folder / f"{stem}{suffix}" for wanted, (_, suffix) in writers.items()}
     for wanted, path in paths.items():
-        write_atomically(path, contents[wanted])
+        _write(path, contents[wanted])
     return paths
+
+
+def _write(path: Path, contents: Contents) -> None:
+    if isinstance(contents, bytes):
+        write_atomically(path, contents)
+        return
+    path.mkdir(exist_ok=True)
+    for name, content in contents.items():
+        write_atomically(path / name, content)
 
 
 def _file_stem(name: str) -> str:

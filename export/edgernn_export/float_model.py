@@ -77,7 +77,8 @@ class FloatModel:
             ("output_names", self.output_names, self.outputs),
             ("output_units", self.output_units, self.outputs),
         ):
-            if len(texts) != width or not all(isinstance(t, str) for t in texts):
+            plain = isinstance(texts, tuple) and all(isinstance(t, str) for t in texts)
+            if not plain or len(texts) != width:
                 raise ShapeError(f"{owner}: expected {width} strings, got {texts!r:.80}")
         check_choice("final_activation", self.final_activation, FINAL_ACTIVATIONS)
         object.__setattr__(self, "sha256", _digest(self))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
-from edgernn.affine import Affine, CodeRange, Source
+from edgernn.affine import Source
+from edgernn.errors import CalibrationError
 from edgernn.formats import (
     CELL_EXPONENTS,
     PREACTIVATION,
@@ -29,14 +29,6 @@ from edgernn.layers import (
     Layer,
     SimpleRNN,
 )
-from edgernn_export.affine_quantizer import (
-    RealTerm,
-    affine16,
-    affines8,
-    common_is_harmless,
-    join,
-)
-from edgernn_export.calibrate import Calibration, TensorStatistics
 from edgernn_export.float_model import (
     FloatDense,
     FloatGRU,
@@ -44,114 +36,17 @@ from edgernn_export.float_model import (
     FloatLSTM,
     FloatSimpleRNN,
 )
-from edgernn_export.ranges import RangeMethod, exponent_for, limit
+from edgernn_export.layer_task import Task
+from edgernn_export.ranges import exponent_for, limit
 
 #: Room above the calibrated range of states and outputs, which unseen data may use.
 STATE_HEADROOM = 1.25
 #: A `w8a16` row saturates between half of and the full int16 range (clause 5.2).
 _HIGH_CODE = {Precision.W8A8: 32767, Precision.W8A16: 16383}
-#: Rows of a tensor that the rounding of weights looks at.
-_SAMPLE_ROWS = 1 << 14
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Feed:
-    """What feeds a layer: real value = code * scale + offset, per column."""
-
-    scale: FloatArray
-    offset: FloatArray
-    code_range: CodeRange
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """Choices that hold for the whole model."""
-
-    precision: Precision
-    method: RangeMethod
-    operand_scales: str
-    common_loss_db: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
-    """One layer to quantize."""
-
-    name: str
-    index: int
-    last: bool
-    per_row_output: bool
-    feed: Feed
-    plan: Plan
-    calibration: Calibration
-
-    def stats(self, tensor: str) -> TensorStatistics:
-        """Calibration of one of this layer's tensors."""
-        return self.calibration[self.index, tensor]
-
-    def x_term(self, kernel: FloatArray, out_scale: FloatArray | float) -> RealTerm:
-        """The product with the layer input, in output codes of ``out_scale``."""
-        feed = self.feed
-        return RealTerm(
-            source=Source.X,
-            gain=kernel * feed.scale / np.reshape(out_scale, (-1, 1)),
-            sample=self._codes("x", feed.scale, feed.offset, feed.code_range),
-        )
-
-    def h_term(
-        self, recurrent: FloatArray, h_scale: float, out_scale: float, source: Source = Source.H
-    ) -> RealTerm:
-        """The product with the operand of the hidden state, or of the reset hidden state."""
-        precision = self.plan.precision
-        scale = h_scale * precision.operand_ratio
-        codes = CodeRange(low=precision.operand_low, high=precision.operand_high)
-        tensor = "h_in" if source is Source.H else "rh"
-        return RealTerm(
-            source=source,
-            gain=recurrent * scale / out_scale,
-            sample=self._codes(tensor, np.array(scale), np.array(0.0), codes),
-        )
-
-    def _codes(
-        self, tensor: str, scale: FloatArray, offset: FloatArray, codes: CodeRange
-    ) -> FloatArray:
-        """Operand codes of a calibrated tensor, evenly spaced in time."""
-        sample = self.stats(tensor).sample
-        thinned = sample[:: max(1, len(sample) // _SAMPLE_ROWS)]
-        rounded: FloatArray = np.clip(np.rint((thinned - offset) / scale), codes.low, codes.high)
-        return rounded
-
-    def bias(self, kernel: FloatArray, bias: FloatArray, out_scale: Any) -> FloatArray:
-        """The bias in output codes, input offsets folded in."""
-        folded: FloatArray = (bias + kernel @ self.feed.offset) / out_scale
-        return folded
-
-    def xh(self, x: RealTerm, h: RealTerm) -> list[RealTerm]:
-        """One joint product where that is harmless or asked for, else two."""
-        choice = self.plan.operand_scales
-        if choice == "separate":
-            return [x, h]
-        if choice == "common" or common_is_harmless(
-            x, h, self.plan.common_loss_db, self.plan.precision.input_step
-        ):
-            return [join(x, h)]
-        return [x, h]
-
-    def affines(
-        self, units: int, maps: dict[str, tuple[list[RealTerm], FloatArray]]
-    ) -> dict[str, Affine]:
-        """Quantize all affine maps of the layer, proven free of overflow."""
-        precision = self.plan.precision
-        inner = CodeRange(low=precision.operand_low, high=precision.operand_high)
-        x = (self.feed.code_range,) * self.feed.scale.size
-        h = (inner,) * units
-        ranges = {Source.X: x, Source.H: h, Source.RH: h, Source.XH: x + h}
-        if precision is Precision.W8A8:
-            return dict(affines8(self.name, maps, ranges))
-        return {
-            name: affine16(f"{self.name}.{name}", terms, bias, ranges)
-            for name, (terms, bias) in maps.items()
-        }
+#: Code of the largest value a `w8a8` dense row can reach; within clause 4.4 at a shift of 1.
+_FARTHEST_CODE8 = 1 << 26
+#: Output codes per operand code of a `w8a16` dense row; just below 127 steps of 2^-3 (clause 5.2).
+_STEEPEST_GAIN16 = 15.8
 
 
 def _simple_rnn(task: Task, layer: FloatSimpleRNN) -> Layer:
@@ -221,19 +116,53 @@ def _gru(task: Task, layer: FloatGRU) -> Layer:
 
 
 def dense_output_scale(task: Task, layer: FloatDense) -> FloatArray:
-    """Real value of one output code per row (clause 8.2)."""
+    """Real value of one output code per row (clause 8.2).
+
+    Raises:
+        CalibrationError: an output was zero at every step, so nothing is known of its range.
+    """
     if layer.activation in ("tanh", "sigmoid"):
         return np.full(layer.units, UNIT.scale)
+    reach = _dense_reach(task, layer) * STATE_HEADROOM
+    scale = np.maximum(reach / _HIGH_CODE[task.plan.precision], _finest_scale(task, layer))
+    if not task.per_row_output:
+        scale = np.full(layer.units, float(scale.max()))
+    # Single precision: the last bits of the float run depend on the number of BLAS threads.
+    rounded: FloatArray = scale.astype(np.float32).astype(np.float64)
+    return rounded
+
+
+def _dense_reach(task: Task, layer: FloatDense) -> FloatArray:
+    """Largest output to code, per row."""
     stats = task.stats("y")
+    largest = np.maximum(stats.high, -stats.low)
+    still = np.flatnonzero((largest == 0.0) & np.any(layer.kernel, axis=1))
+    if still.size:
+        raise CalibrationError(
+            f"{layer.name}: expected outputs that move in calibration, got zero at every step "
+            f"(unit {int(still[0])}). Calibrate with representative readings."
+        )
     columns = [
-        limit(stats.sample[:, r], float(max(stats.high[r], -stats.low[r])), task.plan.method)
+        limit(stats.sample[:, r], float(largest[r]), task.plan.method) or float(largest[r])
         for r in range(layer.units)
     ]
-    reach = np.maximum(np.array(columns), 1e-9) * STATE_HEADROOM
-    if not task.per_row_output:
-        reach = np.full(layer.units, float(reach.max()))
-    scale: FloatArray = reach / _HIGH_CODE[task.plan.precision]
-    return scale
+    reach: FloatArray = np.maximum(np.array(columns), 1e-9)
+    return reach
+
+
+def _finest_scale(task: Task, layer: FloatDense) -> FloatArray:
+    """The finest output scale per row that safe integers exist for (clauses 4.4 and 5.2).
+
+    An output that hardly moves in calibration would ask for more: weights that turn one operand
+    code into thousands of output codes.
+    """
+    gain = np.abs(layer.kernel) * task.feed.scale
+    if task.plan.precision is Precision.W8A16:
+        steepest: FloatArray = gain.max(axis=1) / _STEEPEST_GAIN16
+        return steepest
+    offset = np.abs(layer.bias + layer.kernel @ task.feed.offset)
+    farthest: FloatArray = gain.sum(axis=1) * -task.feed.code_range.low + offset
+    return farthest / _FARTHEST_CODE8
 
 
 def _dense(task: Task, layer: FloatDense) -> Layer:

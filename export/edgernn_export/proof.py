@@ -104,14 +104,18 @@ def refuse8(owner: str, affine: Affine8, ranges: dict[Source, tuple[CodeRange, .
 
 
 def refuse16(owner: str, term: Term16, step: FloatArray, ranges: tuple[CodeRange, ...]) -> None:
-    """Raise OverflowRefused for a `w8a16` term no allowed step can hold."""
+    """Raise OverflowRefused for a `w8a16` term that no allowed step (clause 5.2) can hold."""
     unsafe = np.flatnonzero(term.worst(ranges) >= ACCUMULATOR_LIMIT_W8A16)
     row = int(unsafe[0]) if unsafe.size else int(np.argmax(step))
     sign = 1 if int(term.bias[row]) >= 0 else -1
     codes = breaking_codes(term.weights, row, ranges, sign)
     total = int(term.weights[row].astype(np.int64) @ codes) + int(term.bias[row])
+    if unsafe.size:
+        wanted, got = "an accumulator below 2^31", f"{total}"
+    else:
+        wanted = "weights of at most 127 steps of 2^-3 output codes"
+        got = f"steps of {step[row]:.4g}, so output code {total * float(step[row]):.4g}"
     raise OverflowRefused(
-        f"{owner}: expected a step of at most 2^-3 and an accumulator below 2^31, got step "
-        f"{step[row]:.4g} and accumulator {total} in row {row} for operand codes "
-        f"{_listed(codes)}. Scale the weights or the input down, or use precision 'w8a8'."
+        f"{owner}: expected {wanted}, got {got} in row {row} for operand codes {_listed(codes)}. "
+        "Scale the weights or the input down, or use precision 'w8a8'."
     )

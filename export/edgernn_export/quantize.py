@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -22,14 +23,8 @@ from edgernn.model import IntegerModel, Provenance
 from edgernn_export.calibrate import Calibration, calibrate
 from edgernn_export.float_model import FloatDense, FloatModel
 from edgernn_export.float_run import Progress
-from edgernn_export.layer_quantizers import (
-    Feed,
-    Plan,
-    Task,
-    dense_output_scale,
-    layer_names,
-    quantize_layer,
-)
+from edgernn_export.layer_quantizers import dense_output_scale, layer_names, quantize_layer
+from edgernn_export.layer_task import Feed, Plan, Task
 from edgernn_export.ranges import RangeMethod, input_range
 from edgernn_export.streams import as_streams, streams_sha256
 
@@ -81,10 +76,13 @@ def quantize(
     Raises:
         UnsupportedModelError: the network uses something edgernn does not execute.
         CalibrationError: the streams are empty, not finite or of the wrong width.
-        QuantizationError: an unknown precision, range method or scale choice.
+        QuantizationError: an unknown precision, range method or scale choice, or seeds that are
+            not pairs.
+        ShapeError: the number of names or units does not fit.
         OverflowRefused: an accumulator could overflow.
     """
     plan = _plan(precision, range_method, operand_scales, common_loss_db)
+    _check_seeds(seeds)
     model = _float_model(
         source,
         input_names=input_names,
@@ -111,7 +109,7 @@ def quantize(
         provenance=Provenance(
             float_model_sha256=model.sha256,
             calibration_sha256=streams_sha256(blocks),
-            seeds=tuple(seeds),
+            seeds=tuple((purpose, seed) for purpose, seed in seeds),
             versions=(("edgernn", edgernn.__version__), ("numpy", np.__version__)),
             settings=(
                 ("range_method", plan.method.value),
@@ -139,6 +137,10 @@ def _plan(
             f"quantize operand_scales: expected one of {', '.join(map(repr, OPERAND_SCALES))}, "
             f"got {scales!r}."
         )
+    if not isinstance(loss_db, (int, float)) or not 0 <= loss_db < math.inf:
+        raise QuantizationError(
+            f"quantize common_loss_db: expected a finite number >= 0, got {loss_db!r}."
+        )
     return Plan(
         precision=choose("precision", precision, Precision),
         method=choose("range_method", method, RangeMethod),
@@ -147,9 +149,21 @@ def _plan(
     )
 
 
+def _check_seeds(seeds: Any) -> None:
+    for pair in seeds:
+        if not isinstance(pair, (tuple, list)) or [type(v) for v in pair] != [str, int]:
+            raise QuantizationError(
+                f"quantize seeds: expected (purpose, seed) pairs of a string and an integer, "
+                f"got {pair!r:.40}."
+            )
+
+
 def _float_model(source: Any, **labels: Sequence[str] | None) -> FloatModel:
     if isinstance(source, FloatModel):
-        given: dict[str, Any] = {k: tuple(v) for k, v in labels.items() if v is not None}
+        # A string is one name too few, not a name per letter; `FloatModel` refuses it.
+        given: dict[str, Any] = {
+            k: v if isinstance(v, str) else tuple(v) for k, v in labels.items() if v is not None
+        }
         return dataclasses.replace(source, **given) if given else source
     from edgernn_export.keras_reader import read_keras
 

@@ -19,6 +19,9 @@ from edgernn_firmware_sim.arithmetic import Int32
 from edgernn_firmware_sim.events import Recorder
 from edgernn_firmware_sim.reference import Reference
 
+#: Share of a unit's power below which its float values do not move, rounding apart.
+_STILL = 1e-24
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TensorReport:
@@ -26,8 +29,9 @@ class TensorReport:
 
     Attributes:
         name: ``<layer>.h``, ``<layer>.c`` or ``<layer>.out``.
-        sqnr_db: signal-to-quantization-noise ratio over all units; infinite without noise.
-        worst_unit: the unit with the lowest ratio.
+        sqnr_db: signal-to-quantization-noise ratio over all units; infinite without noise,
+            minus infinite where noise is all there is.
+        worst_unit: the unit with the lowest ratio among those whose float value moves.
         worst_unit_sqnr_db: its ratio.
         saturation_rate: share of values a saturation changed in the integer run.
         clip_rate: share of float values outside the tensor's integer format.
@@ -175,7 +179,8 @@ def _tensor_report(name: str, scale: FloatArray, original: FloatArray, tap: _Tap
     signal = np.square(original - original.mean(axis=0)).sum(axis=0)
     per_unit = np.array([_decibel(s, n) for s, n in zip(signal, noise, strict=True)])
     events = tap.tensors[name]
-    worst = int(np.argmin(per_unit))
+    moves = signal > _STILL * np.square(original).sum(axis=0)
+    worst = int(np.argmin(np.where(moves | ~moves.any(), per_unit, np.inf)))
     return TensorReport(
         name=name,
         sqnr_db=_decibel(float(signal.sum()), float(noise.sum())),
@@ -189,7 +194,9 @@ def _tensor_report(name: str, scale: FloatArray, original: FloatArray, tap: _Tap
 def _decibel(signal: float, noise: float) -> float:
     if noise <= 0.0:
         return float("inf")
-    return float(10.0 * np.log10(max(signal, 1e-300) / noise))
+    if signal <= 0.0:
+        return float("-inf")
+    return float(10.0 * np.log10(signal / noise))
 
 
 def _input_clip_rate(model: IntegerModel, values: FloatArray) -> tuple[float, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +15,15 @@ from edgernn.errors import EdgeRnnError, ReadingError
 from edgernn.formats import FloatArray
 
 SUFFIXES: Final = (".npy", ".npz", ".csv", ".jsonl")
+#: What NumPy raises on files it cannot make sense of; MemoryError where a header promises too much.
+_DAMAGED: Final = (
+    ValueError,
+    EOFError,
+    AttributeError,
+    MemoryError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def load_streams(path: Path, input_names: Sequence[str]) -> list[FloatArray]:
@@ -32,18 +42,19 @@ def load_streams(path: Path, input_names: Sequence[str]) -> list[FloatArray]:
         ReadingError: a line is malformed; the message names it.
         OSError: the file cannot be read.
     """
-    if path.suffix in (".npy", ".npz"):
-        arrays = _arrays(path)
-        if not arrays:
-            raise EdgeRnnError(f"streams: expected at least one array, got none ({path.name}).")
-        return [
+    suffix = path.suffix.lower()
+    if suffix in (".npy", ".npz"):
+        streams = [
             stream
-            for name, array in arrays
+            for name, array in _arrays(path)
             for stream in _split(f"{path.name}{name and f' {name}'}", array, len(input_names))
         ]
-    if path.suffix == ".csv":
+        if not streams:
+            raise EdgeRnnError(f"streams: expected at least one stream, got none ({path.name}).")
+        return streams
+    if suffix == ".csv":
         return [_lines(path, CsvRecords(input_names, (), codes=False), len(input_names))]
-    if path.suffix == ".jsonl":
+    if suffix == ".jsonl":
         return [_lines(path, JsonRecords(input_names, ()), len(input_names))]
     raise EdgeRnnError(
         f"streams: expected a file ending in {', '.join(SUFFIXES)}, got '{path.name}'."
@@ -53,11 +64,11 @@ def load_streams(path: Path, input_names: Sequence[str]) -> list[FloatArray]:
 def _arrays(path: Path) -> list[tuple[str, Any]]:
     try:
         loaded = np.load(path, allow_pickle=False)
-        if path.suffix == ".npy":
+        if isinstance(loaded, np.ndarray):
             return [("", loaded)]
         with loaded as archive:
             return [(name, archive[name]) for name in sorted(archive.files)]
-    except (ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except _DAMAGED as error:
         raise EdgeRnnError(
             f"streams: expected arrays of numbers in '{path.name}', got {error!s:.120}. "
             "Write it with numpy.save or numpy.savez."
@@ -79,14 +90,20 @@ def _split(owner: str, array: Any, width: int) -> list[FloatArray]:
 
 def _lines(path: Path, records: Records, width: int) -> FloatArray:
     rows: list[Any] = []
-    with path.open(encoding="utf-8-sig") as file:
+    # A byte that is not UTF-8 becomes U+FFFD, which parsing refuses wherever it matters.
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue
             try:
-                row = records.parse(line)
+                cells = records.parse(line)
+                row = None if cells is None else [float(cell) for cell in cells]
             except EdgeRnnError as error:
                 raise type(error)(f"{path.name}, line {number}: {error}") from error
+            except OverflowError as error:
+                raise ReadingError(
+                    f"{path.name}, line {number}: expected numbers, got {error}."
+                ) from error
             if row is None:
                 continue
             if len(row) != width:

@@ -29,9 +29,9 @@ def as_streams(streams: Any, inputs: int, owner: str = "calibration") -> list[Fl
     """
     try:
         if isinstance(streams, (list, tuple)) and streams and np.ndim(streams[0]) == 2:
-            blocks = [np.asarray(s, dtype=np.float64)[None] for s in streams]
+            blocks = [_real(s)[None] for s in streams]
         else:
-            whole = np.asarray(streams, dtype=np.float64)
+            whole = _real(streams)
             if whole.ndim == 1 and inputs == 1:
                 whole = whole[:, None]
             blocks = [whole[None] if whole.ndim == 2 else whole]
@@ -51,6 +51,13 @@ def as_streams(streams: Any, inputs: int, owner: str = "calibration") -> list[Fl
                 f"(first at stream, step, channel {where}). Drop or fill those readings."
             )
     return _merge(blocks)
+
+
+def _real(values: Any) -> FloatArray:
+    array = np.asarray(values)
+    if array.dtype.kind == "c":  # NumPy would drop the imaginary part with a warning
+        raise TypeError(f"{array.dtype.name} values")
+    return array.astype(np.float64)
 
 
 def _merge(blocks: list[FloatArray]) -> list[FloatArray]:

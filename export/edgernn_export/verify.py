@@ -16,7 +16,7 @@ from edgernn.formats import Int16Array, OperandArray
 from edgernn.model import IntegerModel
 from edgernn_export.executors import REFERENCE, Executor, Trace, select, trace
 from edgernn_export.exporting import export
-from edgernn_export.writers import WRITERS
+from edgernn_export.writers import SESSION_FORMATS
 
 RAN: Final = "ran"
 NOT_INSTALLED: Final = "not installed"
@@ -160,7 +160,7 @@ def verify(
 def _files(model: IntegerModel, folder: Path) -> dict[str, Path]:
     """One file per backend."""
     original = model.save(folder / "model.edgernn")
-    return {"reference": original, **export(model, folder, tuple(WRITERS), name="model")}
+    return {"reference": original, **export(model, folder, SESSION_FORMATS, name="model")}
 
 
 def _outcome(executor: Executor, file: Path, codes: Path, out: Path, wanted: Trace) -> Outcome:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from edgernn_firmware_sim.arithmetic import Int32, sat8, sat16
+
+#: Names of tensors stacked in one array, in their order.
+Names = tuple[str, ...]
 
 
 class Quiet:
@@ -24,6 +27,14 @@ class Quiet:
         """Pass a named tensor on."""
         return tensor
 
+    def sat16_each(self, names: Names, wide: Int32) -> Int32:  # noqa: ARG002 - as above
+        """Saturate tensors stacked along the last axis, in equal parts, to int16."""
+        return sat16(wide)
+
+    def see_each(self, names: Names, tensors: Int32) -> Int32:  # noqa: ARG002 - as above
+        """Pass stacked tensors on."""
+        return tensors
+
 
 @dataclass(slots=True)
 class TensorEvents:
@@ -34,14 +45,12 @@ class TensorEvents:
         saturated: how many of them a saturation changed.
         low: smallest value before saturation.
         high: largest value before saturation.
-        saturated_per_unit: per column, how often it saturated.
     """
 
     values: int = 0
     saturated: int = 0
     low: int = 0
     high: int = 0
-    saturated_per_unit: list[int] = field(default_factory=list)
 
 
 class Recorder(Quiet):
@@ -63,21 +72,28 @@ class Recorder(Quiet):
         """Record a tensor's range."""
         return self._record(name, tensor, tensor)
 
+    def sat16_each(self, names: Names, wide: Int32) -> Int32:
+        """Saturate stacked tensors and count for each of them."""
+        return self._record_each(names, wide, sat16(wide))
+
+    def see_each(self, names: Names, tensors: Int32) -> Int32:
+        """Record the range of each of the stacked tensors."""
+        return self._record_each(names, tensors, tensors)
+
+    def _record_each(self, names: Names, wide: Int32, narrow: Int32) -> Int32:
+        parts = (np.split(stacked, len(names), axis=-1) for stacked in (wide, narrow))
+        for name, before, after in zip(names, *parts, strict=True):
+            self._record(name, before, after)
+        return narrow
+
     def _record(self, name: str, wide: Int32, narrow: Int32) -> Int32:
         low, high = int(wide.min()), int(wide.max())
         events = self.tensors.get(name)
         if events is None:
-            events = self.tensors[name] = TensorEvents(
-                low=low, high=high, saturated_per_unit=[0] * wide.shape[-1]
-            )
+            events = self.tensors[name] = TensorEvents(low=low, high=high)
         events.values += wide.size
         events.low = min(events.low, low)
         events.high = max(events.high, high)
         if narrow is not wide:
-            changed = np.count_nonzero((wide != narrow).reshape(-1, wide.shape[-1]), axis=0)
-            if changed.any():
-                events.saturated += int(changed.sum())
-                events.saturated_per_unit = [
-                    a + int(b) for a, b in zip(events.saturated_per_unit, changed, strict=True)
-                ]
+            events.saturated += int(np.count_nonzero(wide != narrow))
         return narrow

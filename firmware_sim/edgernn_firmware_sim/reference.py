@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -54,16 +53,13 @@ class Reference:
             ReadingError: codes outside clause 2.3.
             StateError: state of another model or another number of streams.
         """
-        q_xs: OperandArray = np.expand_dims(q_x, -2)
+        q_xs = np.asarray(q_x)
+        if q_xs.ndim:  # a bare number has no width: `run` refuses it
+            q_xs = np.expand_dims(q_xs, -2)
         q_ys, new = self.run(q_xs, state)
         return q_ys[..., 0, :], new
 
-    def run(
-        self,
-        q_xs: OperandArray,
-        state: State | None = None,
-        progress: Callable[[Iterable[int]], Iterable[int]] | None = None,
-    ) -> tuple[Int16Array, State]:
+    def run(self, q_xs: OperandArray, state: State | None = None) -> tuple[Int16Array, State]:
         """Advance by T readings: q_xs [T, I] for one stream, [B, T, I] for B streams.
 
         Returns:
@@ -82,7 +78,7 @@ class Reference:
         wide = [widen(np.atleast_2d(s)) for s in state]
         steps = streams.shape[1]
         q_ys = np.empty((streams.shape[0], steps, self.model.output.width), dtype=np.int16)
-        for t in range(steps) if progress is None else progress(range(steps)):
+        for t in range(steps):
             q_ys[:, t] = self._step(widen(streams[:, t]), wide)
         new = tuple(s.astype(np.int16) for s in wide)
         return (q_ys[0], tuple(s[0] for s in new)) if single else (q_ys, new)

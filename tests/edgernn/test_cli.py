@@ -1,4 +1,6 @@
+import dataclasses
 import json
+import os
 import re
 import subprocess
 import sys
@@ -78,7 +80,8 @@ def test_every_example_parses(name):
 @pytest.mark.parametrize(("arguments", "got"), [([], "no command"), (["rum"], "'rum'")])
 def test_an_unknown_command_is_a_usage_error(arguments, got, capsys):
     assert main(arguments) == 2
-    wanted = f"expected a command among quantize, export, verify, run, info, demo, got {got}\n"
+    commands = "quantize, export, verify, run, info, targets, simulate, demo"
+    wanted = f"expected a command among {commands}, got {got}\n"
     assert capsys.readouterr().err.endswith(wanted)
 
 
@@ -142,6 +145,40 @@ def test_a_reader_that_has_seen_enough_is_no_failure(tmp_path):
     stderr = process.stderr.read()
     process.stderr.close()
     assert (process.wait(timeout=60), stderr) == (0, "")
+
+
+def called(*arguments, stdout, **environment):
+    """The command in a process of its own, with buffered output: exit code, text on stderr."""
+    paths = ":".join(str(ROOT / p) for p in ("", "export", "firmware_sim"))
+    done = subprocess.run(
+        [sys.executable, "-m", "edgernn", *arguments], stdout=stdout, stderr=subprocess.PIPE,
+        text=True, env={"PYTHONPATH": paths, **environment}, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["info", "--model", "demo"], ["run", "--help"], ["--help"]])
+def test_output_that_nobody_reads_is_no_failure(arguments):
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    with os.fdopen(write_end, "wb") as pipe:
+        assert called(*arguments, stdout=pipe) == (0, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_output_that_does_not_fit_is_named():
+    with Path("/dev/full").open("wb") as full:
+        code, stderr = called("info", "--model", "demo", stdout=full)
+    assert (code, stderr) == (2, "edgernn: [Errno 28] No space left on device\n")
+
+
+def test_names_and_units_reach_any_terminal(tmp_path):
+    model = random_model("lstm", inputs=1)
+    source = dataclasses.replace(model.input, names=("τ",), units=("°C",))
+    path = dataclasses.replace(model, input=source).save(tmp_path / "m.edgernn")
+    with (tmp_path / "out").open("wb") as out:
+        assert called("info", str(path), stdout=out, PYTHONIOENCODING="ascii") == (0, "")
+    assert b"\\u03c4 [\\xb0C]" in (tmp_path / "out").read_bytes()
 
 
 # ---------------------------------------------------------------- info

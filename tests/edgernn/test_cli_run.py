@@ -94,6 +94,17 @@ def test_files_in_and_out(run, wanted, tmp_path, suffix):
     assert lines == ([json.dumps(y) for y in wanted] if suffix == ".jsonl" else as_csv(wanted))
 
 
+def test_the_output_must_not_erase_the_input(run, tmp_path):
+    readings = tmp_path / "x.csv"
+    readings.write_text(PLAIN)
+    (tmp_path / "link.csv").symlink_to(readings)
+    for sink in (readings, tmp_path / "link.csv"):
+        code, lines, stderr = run("", "--input", str(readings), "--output", str(sink))
+        assert (code, lines) == (2, [])
+        assert "--output: expected another file than --input, got" in stderr
+        assert readings.read_text() == PLAIN
+
+
 def test_codes_in_and_out(run, model_file):
     q_xs = random_codes(edgernn.IntegerModel.load(model_file), 5)
     q_ys = edgernn.load(model_file).run_codes(q_xs).tolist()
@@ -111,8 +122,12 @@ def test_codes_in_and_out(run, model_file):
         ("1,0.5,-2\n\n1,1_0,2", "stdin, line 3: expected a number, got '1_0' (column 2)"),
         ("1,0.5\n", "stdin, line 1: session: expected a reading of shape (3,), got (2,)."),
         ("1,,2\n", "stdin, line 1: session: expected finite values, got nan (channel 1)."),
-        ("x0,x1,t,x2\n1,2,3\n", "stdin, line 2: expected at least 4 columns, got 3"),
+        ("x0,x1,t,x2\n1,2,3\n", "stdin, line 2: expected 4 columns as in the header, got 3"),
+        ("a,b,c\n1,2,3,4\n", "stdin, line 2: expected 3 columns as in the header, got 4"),
         ("x0,x1\n1,2\n", "expected a header with the columns x0, x1, x2, got one without x2."),
+        ("x1,x0,b\n1,2,3\n", "expected a header with the columns x0, x1, x2, got one without x2."),
+        ("x0,x1,x2,x1\n1,2,3,4\n", "expected a header with one column per name, got x1 more than"),
+        (",,\n1,2,3\n", "stdin, line 1: session: expected finite values, got nan (channel 0)."),
         ("[1,2,3]\n[1,2", "stdin, line 2: expected a JSON value, got '[1,2'"),
         ("[" * 100_000, "stdin, line 1: expected a JSON value, got '[[[["),
         ('[1,"2",3]', 'stdin, line 1: expected numbers, got "2"'),

@@ -17,7 +17,7 @@ import edgernn
 from edgernn.affine import Affine8, Source, Term8
 from edgernn.container import from_bytes, load, model_sha256, save, to_bytes
 from edgernn.container_schema import OPTIONS
-from edgernn.errors import FormatError
+from edgernn.errors import EdgeRnnError, FormatError
 from edgernn.format_defects import FormatDefect
 from edgernn.formats import Precision
 from edgernn.interface import InputSpec, OutputSpec
@@ -250,6 +250,14 @@ def test_save_replaces_and_leaves_nothing_else(tmp_path):
     save(random_model("gru_after"), path)
     assert load(path) == random_model("gru_after")
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["nowhere/m.edgernn", ""])
+def test_save_needs_a_name_in_an_existing_folder(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    wanted = f"save: expected a file name in an existing folder, got '{name}'. Create the folder"
+    with pytest.raises(EdgeRnnError, match=wanted):
+        random_model("lstm").save(name)
 
 
 def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):

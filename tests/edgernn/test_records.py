@@ -224,6 +224,14 @@ REFUSALS = {
         lambda: input_spec(offset=np.array([np.inf])),
         "input.offset: expected finite values",
     ),
+    "input names twice": (
+        lambda: input_spec(names=("a", "a"), units=("", ""), scale=np.ones(2), offset=np.zeros(2)),
+        r"input.names: expected distinct names, got \('a', 'a'\)",
+    ),
+    "output names twice": (
+        lambda: output_spec(names=("a", "a"), units=("", ""), scale=np.ones(2)),
+        "output.names: expected distinct names, got",
+    ),
     "output names": (lambda: output_spec(names=()), "output.names: expected 1 strings"),
     "output unit": (lambda: output_spec(units=()), "output.units: expected 1 strings"),
     "output scale nan": (

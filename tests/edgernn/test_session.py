@@ -1,3 +1,4 @@
+import copy
 import json
 import re
 
@@ -58,12 +59,32 @@ def test_a_model_in_memory_runs_on_the_reference_only():
         ("m.txt", "auto", "load: expected a file ending in .edgernn, .onnx, .tflite, got 'm.txt'."),
         ("m.onnx", "tpu", "load: expected backend 'auto' or one of reference, tflite, onnx, got"),
         ("m.edgernn", "onnx", "backend 'onnx': expected a .onnx file, got 'm.edgernn'. Write one"),
+        ("m.tflite", "reference", "got 'm.tflite'. Write one with: edgernn quantize MODEL.keras"),
         ("m.edgernn", "auto", "load: expected an existing file, got"),
     ],
 )
 def test_load_refuses_what_no_backend_opens(tmp_path, name, backend, message):
     with pytest.raises(EdgeRnnError, match=re.escape(message)):
         edgernn.load(tmp_path / name, backend)
+
+
+@pytest.mark.parametrize("source", [None, 3, b"m.edgernn"])
+def test_load_takes_a_path_or_a_model(source):
+    wanted = f"load: expected a path or an IntegerModel, got {type(source).__name__}."
+    with pytest.raises(EdgeRnnError, match=re.escape(wanted)):
+        edgernn.load(source)
+
+
+def test_load_refuses_an_option_the_backend_does_not_have(tmp_path):
+    for source in (MODEL, MODEL.save(tmp_path / "m.edgernn")):
+        with pytest.raises(
+            EdgeRnnError, match=r"'reference': expected options among \(none\), got"
+        ):
+            edgernn.load(source, num_threads=2)
+    (tmp_path / "m.tflite").touch()
+    wanted = "backend 'tflite': expected options among runtime, resolver, num_threads, got threads."
+    with pytest.raises(EdgeRnnError, match=re.escape(wanted)):
+        edgernn.load(tmp_path / "m.tflite", threads=2)
 
 
 # ---------------------------------------------------------------- state and streams
@@ -137,8 +158,8 @@ def test_outputs_belong_to_the_caller():
 def test_the_last_session_closes_the_backend_once():
     backend = ClosingBackend(MODEL)
     session = edgernn.Session(backend)
-    stream = session.new_stream()
-    with session:
+    stream, twin = session.new_stream(), copy.copy(session)
+    with session, twin:
         pass
     assert (session.closed, stream.closed, backend.closed) == (True, False, 0)
     session.close()

@@ -122,7 +122,8 @@ def test_raise_names_what_is_wrong_and_leaves_the_stream(reading, error, message
         ([1.0, 2.0, 3.0], ShapeError, "got () (reading 0)."),
         (5.0, ShapeError, "expected readings [T, 3], got float. Pass a sequence of readings to"),
         ("abc", ShapeError, "expected readings [T, 3], got str."),
-        (np.float64(5.0), ShapeError, "got () (reading 0)."),
+        (np.float64(5.0), ShapeError, "expected readings [T, 3], got float64."),
+        (np.str_("abc"), ShapeError, "expected readings [T, 3], got str_."),
     ],
 )
 def test_run_refuses_the_whole_chunk(chunk, error, message):
@@ -132,6 +133,42 @@ def test_run_refuses_the_whole_chunk(chunk, error, message):
     with pytest.raises(error, match=re.escape(message)):
         session.run(chunk)
     assert states_of(session) == before
+
+
+class Table:
+    """As pandas has it: iterates over column names, converts to rows."""
+
+    def __init__(self, rows):
+        self._rows = rows
+
+    def __iter__(self):
+        return iter(("a", "b", "c"))
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self._rows, dtype=dtype)
+
+
+def test_a_table_is_its_rows_even_where_a_cell_is_text():
+    rows = np.array([[1.0, 0.5, -2.0], [1.0, "x", 2.0], [0.25, -1.0, 3.0], [2, 2, 2]], object)
+    session, wanted = edgernn.load(MODEL, on_bad_reading="skip"), edgernn.load(MODEL)
+    ys = session.run(Table(rows))
+    assert session.bad_readings == 1
+    assert ys[[0, 2, 3]].tolist() == wanted.run(rows[[0, 2, 3]]).tolist()
+    with pytest.raises(ShapeError, match="expected real numbers, got could not convert string"):
+        edgernn.load(MODEL).run(Table(rows))
+
+
+@pytest.mark.parametrize(
+    ("x", "error", "message"),
+    [
+        ([1.0], ShapeError, "interface: expected readings [..., 3], got (1,)."),
+        (1.0, ShapeError, "interface: expected readings [..., 3], got ()."),
+        ([[1.0, np.nan, 2.0]], ReadingError, "interface: expected finite readings, got NaN"),
+    ],
+)
+def test_the_interface_makes_codes_of_good_readings_only(x, error, message):
+    with pytest.raises(error, match=re.escape(message)):
+        MODEL.interface().quantize(x)
 
 
 def test_hold_and_skip_before_the_first_good_reading_answer_nan_and_touch_nothing():

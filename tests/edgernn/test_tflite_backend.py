@@ -241,11 +241,26 @@ def test_unknown_options_are_refused(options, message):
 
 
 def test_without_a_runtime_the_command_is_named(monkeypatch):
-    def missing(name):
-        raise ImportError(name)
+    def missing(module):
+        raise ModuleNotFoundError(name=module.partition(".")[0])
 
     monkeypatch.setattr(importlib, "import_module", missing)
-    with pytest.raises(BackendUnavailable, match=r"pip install 'edgernn\[tflite\]'$"):
+    wanted = r"got an environment without it\. Install one with: pip install 'edgernn\[tflite\]'$"
+    with pytest.raises(BackendUnavailable, match=wanted):
+        load_runtime()
+
+
+def test_a_runtime_that_is_there_but_broken_is_named(monkeypatch):
+    def broken(module):
+        if module.startswith("tflite_runtime"):
+            raise ImportError("numpy.core.multiarray failed to import")
+        raise ModuleNotFoundError(name=module.partition(".")[0])
+
+    for name in RUNTIMES:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setattr(importlib, "import_module", broken)
+    wanted = r"got tflite_runtime that cannot be imported \(numpy\.core.*\)\. Install one with: pip"
+    with pytest.raises(BackendUnavailable, match=wanted):
         load_runtime()
 
 

@@ -92,4 +92,7 @@ def test_targets_run_elsewhere_exist():
     for command in ELSEWHERE:
         assert f"\n{command.removeprefix('make ')}:" in makefile
     assert "\n\t.venv/bin/edgernn demo\n" in makefile
-    assert "make" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    run = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert "for target in check test; do\n" in run
+    assert '    make "${target}"\n' in run
+    assert "\ntest: .venv/.dev test-device " in makefile

@@ -10,7 +10,7 @@ from edgernn.formats import Precision
 from edgernn_export import export
 from edgernn_export.exporting import write_atomically
 from edgernn_export.probe import golden_vector, probe_codes
-from edgernn_export.writers import WRITERS
+from edgernn_export.writers import SESSION_FORMATS, WRITERS
 from edgernn_firmware_sim.reference import Reference
 from tests.contract.runtimes import run_python
 from tests.integer_models import random_model
@@ -19,7 +19,7 @@ MODEL = random_model("gru_after", Precision.W8A8)
 
 
 def test_every_format_is_written_and_named(tmp_path):
-    paths = export(MODEL, tmp_path / "new" / "folder")
+    paths = export(MODEL, tmp_path / "new" / "folder", tuple(WRITERS))
     assert paths == {
         name: tmp_path / "new" / "folder" / f"gru_after-tame{suffix}"
         for name, (_, _, suffix) in WRITERS.items()
@@ -27,12 +27,14 @@ def test_every_format_is_written_and_named(tmp_path):
     assert sorted(p.name for p in (tmp_path / "new" / "folder").iterdir()) == [
         "gru_after-tame.onnx",
         "gru_after-tame.tflite",
+        "gru_after-tame_c",
     ]
+    assert export(MODEL, tmp_path / "plain").keys() == set(SESSION_FORMATS)
 
 
 def test_same_model_same_bytes(tmp_path):
     first, second = export(MODEL, tmp_path / "a"), export(MODEL, tmp_path / "b")
-    for name in WRITERS:
+    for name in SESSION_FORMATS:
         assert first[name].read_bytes() == second[name].read_bytes()
 
 
@@ -48,9 +50,9 @@ def test_a_model_name_never_leaves_the_folder(tmp_path, name, file):
 @pytest.mark.parametrize(
     ("formats", "message"),
     [
-        (["tflite", "keras"], "export: expected formats among tflite, onnx, got 'keras'."),
-        ([], "export: expected a sequence of formats among tflite, onnx, got []."),
-        ("onnx", "export: expected a sequence of formats among tflite, onnx, got 'onnx'."),
+        (["tflite", "keras"], "export: expected formats among tflite, onnx, c, got 'keras'."),
+        ([], "export: expected a sequence of formats among tflite, onnx, c, got []."),
+        ("onnx", "export: expected a sequence of formats among tflite, onnx, c, got 'onnx'."),
     ],
 )
 def test_unknown_formats_are_refused_before_anything_is_written(tmp_path, formats, message):

@@ -93,7 +93,7 @@ def test_refuse16_names_the_step() -> None:
         multiplier=np.array([32767], dtype=np.int32),
     )
     ranges = (CodeRange(low=-16384, high=16384),)
-    with pytest.raises(OverflowRefused, match=r"step 0.5 and accumulator 2080769 in row 0"):
+    with pytest.raises(OverflowRefused, match=r"steps of 0.5, so output code 1.04e\+06 in row 0"):
         refuse16("layer.gates", term, np.array([0.5]), ranges)
 
 

@@ -106,5 +106,42 @@ def test_arrays_of_another_kind_are_refused(tmp_path, array, message):
 
 def test_an_empty_archive_is_refused(tmp_path):
     np.savez(tmp_path / "s.npz")
-    with pytest.raises(EdgeRnnError, match="streams: expected at least one array, got none"):
+    with pytest.raises(EdgeRnnError, match="streams: expected at least one stream, got none"):
         load(tmp_path / "s.npz")
+
+
+def test_an_array_without_streams_is_refused(tmp_path):
+    np.save(tmp_path / "s.npy", np.zeros((0, 5, 2)))
+    with pytest.raises(EdgeRnnError, match="streams: expected at least one stream, got none"):
+        load(tmp_path / "s.npy")
+
+
+def test_the_content_decides_between_array_and_archive_and_case_does_not_matter(tmp_path):
+    np.save(tmp_path / "s.npy", STREAM)
+    np.savez(tmp_path / "t.npz", STREAM)
+    (tmp_path / "s.npy").rename(tmp_path / "a.npz")
+    (tmp_path / "t.npz").rename(tmp_path / "b.NPY")
+    (tmp_path / "c.CSV").write_text("1,2\n3,4.5\n-1,0\n")
+    for name in ("a.npz", "b.NPY", "c.CSV"):
+        assert load(tmp_path / name) == [STREAM.tolist()]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("s.csv", b"1,2\n3,\xff\n", "s.csv, line 2: expected a number, got"),
+        ("s.jsonl", b"\xff\xfe[1,2]\n", "s.jsonl, line 1: expected a JSON value, got"),
+        ("s.jsonl", b"[1,%s]\n" % (b"9" * 400), "s.jsonl, line 1: expected numbers, got"),
+        (
+            "s.npy",
+            b"\x93NUMPY\x01\x00\x76\x00"
+            + b"{'descr': '<f8', 'fortran_order': False, 'shape': (99999999999999, 2)}".ljust(117)
+            + b"\n",
+            "expected arrays of numbers in 's.npy', got",
+        ),
+    ],
+)
+def test_damaged_bytes_are_refused_by_name(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(EdgeRnnError, match=re.escape(message)):
+        load(tmp_path / name)

@@ -117,6 +117,8 @@ def compare(model: IntegerModel, streams: int, steps: int, seed: int) -> tuple[i
     expected = [
         twin.run(q_xs[b].tolist(), tuple(s[b].tolist() for s in start)) for b in range(streams)
     ]
+    # Clause 1.5: no intermediate value needs more than 32 bits.
+    assert twin.widest < 2**31
     compared, state = 0, start
     for t in range(steps):
         q_y, state = reference.step(q_xs[:, t], state)

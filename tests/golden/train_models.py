@@ -1,6 +1,6 @@
 """Train the small models in tests/golden/trained/ and quantize them.
 
-Command: python -m tests.golden.train_models   (or: make golden-trained)
+Command: python -m tests.golden.train_models
 
 Each cell learns to predict the change of the weekly Mauna Loa CO2 record (statsmodels) four weeks
 ahead from three channels. Training is not bit-reproducible between machines, so CI does not

@@ -1,5 +1,6 @@
 """The wheel holds the three packages, their documents and data, and nothing else."""
 
+import os
 import subprocess
 import sys
 import tomllib
@@ -50,6 +51,8 @@ def test_top_level_names_are_ours(names):
         "edgernn/py.typed",
         "edgernn/FORMAT.md",
         "edgernn/data/demo.edgernn",
+        "edgernn/native/edgernn_kernels.h",
+        "edgernn/native/edgernn_lstm.c",
         "edgernn_export/__init__.py",
         "edgernn_export/py.typed",
         "edgernn_firmware_sim/__init__.py",
@@ -98,6 +101,39 @@ def test_console_script_exists(wheel):
     with zipfile.ZipFile(wheel) as archive:
         (name,) = [n for n in archive.namelist() if n.endswith(".dist-info/entry_points.txt")]
         assert "edgernn = edgernn.cli:main" in archive.read(name).decode()
+
+
+#: Streams the packaged model from the unpacked wheel and names what that loaded.
+RUN_DEMO = """
+import pathlib, sys
+import numpy.random
+before = set(sys.modules)
+import edgernn.cli
+assert edgernn.cli.main(["run", "--model", "demo"]) == 0
+assert edgernn.cli.main(["info", "--model", "demo"]) == 0
+assert pathlib.Path(edgernn.__file__).is_relative_to(sys.argv[1]), edgernn.__file__
+print(*sorted({m.partition(".")[0] for m in set(sys.modules) - before}))
+"""
+
+
+def test_packaged_model_runs_from_the_wheel_on_numpy_alone(wheel, tmp_path):
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", RUN_DEMO, tmp_path],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        input="0.3\n0.1\n-0.2\n",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    *said, loaded = done.stdout.splitlines()
+    assert all(abs(float(line)) < 10 for line in said[:3])
+    assert said[3].startswith("co2_forecaster")
+    floors = {"edgernn", "edgernn_firmware_sim"}
+    assert set(loaded.split()) - sys.stdlib_module_names <= {"numpy"} | floors
 
 
 def test_check_wheel_contents_agrees(wheel):

@@ -50,6 +50,11 @@ class Twin:
         """Counts since construction."""
         return self._meter.events
 
+    @property
+    def widest(self) -> int:
+        """See `scalar.Metered`."""
+        return self._meter.widest
+
     def initial_state(self) -> State:
         """Clause 6.2."""
         return tuple([0] * n for layer in self._layers for n in layer.state_widths)

@@ -81,10 +81,15 @@ class Metered:
     Attributes:
         events: ``sat16`` and ``sat8`` count arguments that were changed; ``tie_half_up`` and
             ``tie_R`` count roundings of a negative value exactly between two results.
+        widest: largest magnitude a rounding had to hold, its rounding constant included.
     """
 
     def __init__(self) -> None:
         self.events: Counter[str] = Counter()
+        self.widest = 0
+
+    def _widen(self, p: int, k: int) -> None:
+        self.widest = max(self.widest, abs(p) + (1 << k >> 1) + 1)
 
     def sat16(self, v: int) -> int:
         """Clause 1.1, an event of clause 10.1."""
@@ -100,12 +105,14 @@ class Metered:
 
     def half_up(self, p: int, k: int) -> int:
         """Clause 1.2."""
+        self._widen(p, k)
         if _negative_tie(p, k):
             self.events["tie_half_up"] += 1
         return half_up(p, k)
 
     def R(self, p: int, k: int) -> int:
         """Clause 1.3."""
+        self._widen(p, k)
         if _negative_tie(p, k):
             self.events["tie_R"] += 1
         return R(p, k)

@@ -10,18 +10,23 @@ from edgernn.errors import EdgeRnnError
 from edgernn.interface import Golden
 from edgernn.model import IntegerModel
 
+#: One file, or the files of a folder by name.
+Contents = bytes | dict[str, bytes]
 #: What a writer is: same model, same golden vector, same bytes.
-Writer = Callable[[IntegerModel, Golden], bytes]
+Writer = Callable[[IntegerModel, Golden], Contents]
 
-#: format -> (module, function, file suffix).
+#: format -> (module, function, suffix of the file or folder).
 WRITERS: Final[dict[str, tuple[str, str, str]]] = {
     "tflite": ("edgernn_export.writers.tflite", "write_tflite", ".tflite"),
     "onnx": ("edgernn_export.writers.onnx_exact", "write_onnx_exact", ".onnx"),
+    "c": ("edgernn_export.writers.c_source", "write_c", "_c"),
 }
+#: Formats that sessions open: those written where none is named, and those `verify` compares.
+SESSION_FORMATS: Final = ("tflite", "onnx")
 
 
 def open_writer(name: str) -> tuple[Writer, str]:
-    """The writer of a format and the file's suffix.
+    """The writer of a format and the suffix of its file or folder.
 
     Raises:
         EdgeRnnError: no writer has this name.

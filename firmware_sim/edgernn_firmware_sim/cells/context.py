@@ -9,10 +9,10 @@ import numpy as np
 
 from edgernn.affine import Source
 from edgernn.formats import Precision
-from edgernn.layers import GateActivation, Layer
+from edgernn.layers import LSTM, GateActivation, GRUAfter, GRUBefore, Layer
 from edgernn_firmware_sim.affine_map import Operands, affine_map, joined, operand
 from edgernn_firmware_sim.arithmetic import Int32
-from edgernn_firmware_sim.events import Quiet
+from edgernn_firmware_sim.events import Names, Quiet
 from edgernn_firmware_sim.tables import hard_sigmoid, sigmoid
 
 L = TypeVar("L", bound=Layer)
@@ -25,6 +25,14 @@ GATES: Final[dict[GateActivation, Callable[[Int32], Int32]]] = {
 }
 
 
+#: Gates whose rows one affine map stacks (clauses 7.2, 7.5): events are counted for each gate.
+_STACKED: Final[dict[tuple[type, str], str]] = {
+    (LSTM, "gates"): "ifgo",
+    (GRUBefore, "zr"): "zr",
+    (GRUAfter, "zr"): "zr",
+}
+
+
 class CellContext(Generic[L]):
     """One layer, ready to run: its record, its affine maps, and where events go."""
 
@@ -33,13 +41,14 @@ class CellContext(Generic[L]):
         self.layer = layer
         self.precision = precision
         self.note = note
-        self._maps = {name: affine_map(a) for name, a in layer.affines.items()}
-        self._names = {name: f"{layer.name}.{name}" for name in layer.affines}
+        self._maps = {
+            name: affine_map(a, _event_names(layer, name)) for name, a in layer.affines.items()
+        }
         self._joined = joined(layer.affines)
 
     def affine(self, name: str, operands: Operands) -> Int32:
         """Run one of the layer's affine maps."""
-        return self._maps[name](operands, self.note, self._names[name])
+        return self._maps[name](operands, self.note)
 
     def operand(self, value: Int32, name: str) -> Int32:
         """Clause 2.7 for a value of this layer."""
@@ -60,3 +69,11 @@ class CellContext(Generic[L]):
     def see(self, name: str, tensor: Int32) -> Int32:
         """Show a named tensor of this layer to the recorder."""
         return self.note.see(f"{self.layer.name}.{name}", tensor)
+
+
+def _event_names(layer: Layer, affine: str) -> Names:
+    """What the results of an affine map are called among the events."""
+    gates = _STACKED.get((type(layer), affine))
+    if gates is None:
+        return (f"{layer.name}.{affine}",)
+    return tuple(f"{layer.name}.{affine}.{gate}" for gate in gates)

@@ -1,0 +1,70 @@
+/* Affine maps and operands: NUMERICS.md clause 2.7, section 4 (w8a8) and section 5 (w8a16).
+ *
+ * The operands of one layer lie in one buffer, the layer input first and the hidden state after
+ * it: x starts at 0, h and the reset h at the number of inputs, and xh is the whole buffer.
+ */
+#ifndef EDGERNN_AFFINE_H
+#define EDGERNN_AFFINE_H
+
+#include <stdint.h>
+
+#include "edgernn_config.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* One product of a w8a8 map (clause 4.1). */
+typedef struct {
+    int32_t first;             /* first operand it reads */
+    int32_t columns;           /* operands it reads */
+    const int8_t *weights;     /* [rows][columns] */
+    const int32_t *multiplier; /* [rows] */
+} edgernn_term8;
+
+/* A w8a8 map: sat16(half_up(sum of acc * multiplier + bias, shift)). */
+typedef struct {
+    int32_t rows;
+    int32_t shift;
+    const int32_t *bias; /* [rows] */
+    int32_t term_count;
+    const edgernn_term8 *terms; /* [term_count] */
+} edgernn_map8;
+
+/* One product of a w8a16 map (clause 5.1). */
+typedef struct {
+    int32_t first;
+    int32_t columns;
+    const int8_t *weights;     /* [rows][columns] */
+    const int32_t *bias;       /* [rows] */
+    const uint8_t *shift;      /* [rows] */
+    const int16_t *multiplier; /* [rows], Q0.15 */
+} edgernn_term16;
+
+/* A w8a16 map: the saturating sum of its terms. */
+typedef struct {
+    int32_t rows;
+    int32_t term_count; /* 1 or 2 */
+    const edgernn_term16 *terms;
+} edgernn_map16;
+
+/* Clauses 4.2, 4.3: z[rows] from the layer's operands. */
+void edgernn_affine8(const edgernn_map8 *map, const int8_t *operands, int16_t *z);
+
+/* Clauses 5.2, 5.3: z[rows] from the layer's operands. */
+void edgernn_affine16(const edgernn_map16 *map, const int16_t *operands, int16_t *z);
+
+/* Clause 2.7: operands of an int16_t vector. */
+void edgernn_operands8(const int16_t *value, int32_t count, int8_t *operands);
+void edgernn_operands16(const int16_t *value, int32_t count, int16_t *operands);
+
+/* Plain copies, so that nothing here needs a C library. */
+void edgernn_copy8(const int8_t *from, int32_t count, int8_t *to);
+void edgernn_copy16(const int16_t *from, int32_t count, int16_t *to);
+void edgernn_zero16(int16_t *vector, int32_t count);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,48 @@
+/* The border between physical values and codes (NUMERICS.md section 9) in integers alone.
+ *
+ * A physical value v is the int32_t v * 2^frac_bits, rounded; the generated header states the
+ * frac_bits of every channel. Clause 9.1 is written in floating point; these functions differ from
+ * it by at most one code, and only for a reading as close to a rounding boundary as the generated
+ * header says.
+ */
+#ifndef EDGERNN_BORDER_H
+#define EDGERNN_BORDER_H
+
+#include <stdint.h>
+
+#include "edgernn_config.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* One input channel: code = (x - center) * multiplier / 2^(32 + shift), rounded to the nearest,
+ * ties away from zero. */
+typedef struct {
+    int32_t center;      /* code 0 */
+    int32_t reach;       /* beyond center +- reach every value saturates */
+    uint32_t multiplier; /* 2^31 .. 2^32 - 1 */
+    int32_t shift;       /* >= 1 */
+} edgernn_input_channel;
+
+/* One output channel: value = code * multiplier / 2^16, rounded to the nearest, ties away from
+ * zero. */
+typedef struct {
+    uint32_t multiplier; /* 2^30 .. 2^31 */
+} edgernn_output_channel;
+
+/* Clause 9.1: w8a8 codes, and w8a16 codes (multiples of 4). */
+void edgernn_quantize8(const edgernn_input_channel *channels, int32_t count, const int32_t *x,
+                       int8_t *q_x);
+void edgernn_quantize16(const edgernn_input_channel *channels, int32_t count, const int32_t *x,
+                        int16_t *q_x);
+
+/* Clause 9.2. */
+void edgernn_dequantize(const edgernn_output_channel *channels, int32_t count,
+                        const int16_t *q_y, int32_t *y);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,115 @@
+"""Constants of the border between physical values and codes for boards without floating point.
+
+A board hands over v * 2^frac_bits as int32. The number of fractional bits is chosen here, per
+channel, as the largest with which every value that does not saturate stays below 2^30.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Final
+
+from edgernn.errors import EdgeRnnError
+from edgernn.formats import Precision
+from edgernn.interface import InputSpec, OutputSpec
+
+_SPAN_BITS: Final = 30
+#: Fewer bits below one code would make the rounding of clause 9.1 a matter of luck.
+_LEAST_SHIFT: Final = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputChannel:
+    """code = (x - center) * multiplier / 2^(32 + shift) in steps of the input code (clause 9.1).
+
+    With 2^shift < units of x per step <= 2^(shift + 1), the three roundings (center, multiplier,
+    high word) together move the code by less than 2^(1 - shift) steps before it is rounded.
+
+    Attributes:
+        frac_bits: fractional bits of the int32 reading x; may be negative.
+        center: x of code 0.
+        reach: beyond center -+ reach every reading saturates.
+        multiplier: uint32, 2^31 .. 2^32 - 1.
+        shift: >= 4.
+    """
+
+    frac_bits: int
+    center: int
+    reach: int
+    multiplier: int
+    shift: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputChannel:
+    """y = code * multiplier / 2^16, within 0.75 units of 2^-frac_bits of clause 9.2.
+
+    Attributes:
+        frac_bits: fractional bits of the int32 output y; may be negative.
+        multiplier: uint32, 2^30 .. 2^31.
+    """
+
+    frac_bits: int
+    multiplier: int
+
+
+def input_channels(spec: InputSpec, precision: Precision) -> tuple[InputChannel, ...]:
+    """Constants of every input channel.
+
+    Raises:
+        EdgeRnnError: an offset is so much larger than its scale that int32 cannot resolve codes.
+    """
+    return tuple(
+        _input_channel(name, Fraction(float(scale)), Fraction(float(offset)), precision)
+        for name, scale, offset in zip(spec.names, spec.scale, spec.offset, strict=True)
+    )
+
+
+def _input_channel(
+    name: str, scale: Fraction, offset: Fraction, precision: Precision
+) -> InputChannel:
+    step = scale * precision.input_step
+    steps = -(-precision.input_high // precision.input_step) + 1
+    frac_bits = _SPAN_BITS - 1 - _floor_log2(abs(offset) + steps * step)
+    unit = Fraction(2) ** frac_bits
+    shift = _ceil_log2(step * unit) - 1
+    if shift < _LEAST_SHIFT:
+        raise EdgeRnnError(
+            "export to c: expected an offset of at most "
+            f"{2**24 * precision.input_step} codes, got "
+            f"{float(offset):g} at {float(scale):g} per code (input {name!r:.60}). "
+            "Subtract a constant from this channel before training and before quantizing."
+        )
+    multiplier = min(round(Fraction(2) ** (32 + shift) / (step * unit)), 2**32 - 1)
+    return InputChannel(
+        frac_bits=frac_bits,
+        center=round(offset * unit),
+        reach=math.floor(steps * step * unit),
+        multiplier=multiplier,
+        shift=shift,
+    )
+
+
+def output_channels(spec: OutputSpec) -> tuple[OutputChannel, ...]:
+    """Constants of every output channel."""
+    channels = []
+    for scale in spec.scale:
+        mantissa, exponent = math.frexp(float(scale))
+        channels.append(
+            OutputChannel(frac_bits=15 - exponent, multiplier=round(Fraction(mantissa) * 2**31))
+        )
+    return tuple(channels)
+
+
+def _floor_log2(value: Fraction) -> int:
+    """Largest e with 2^e <= value, for value > 0."""
+    guess = value.numerator.bit_length() - value.denominator.bit_length()
+    return guess if Fraction(2) ** guess <= value else guess - 1
+
+
+def _ceil_log2(value: Fraction) -> int:
+    """Smallest e with value <= 2^e, for value > 0."""
+    floor = _floor_log2(value)
+    return floor if Fraction(2) ** floor == value else floor + 1

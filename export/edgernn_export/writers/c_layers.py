@@ -1,0 +1,128 @@
+"""One layer as C: its constants, its carried vectors, its line in the step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from edgernn.formats import Precision
+from edgernn.layers import LSTM, Dense, GRUAfter, GRUBefore, Layer, SimpleRNN
+from edgernn_export.writers.c_data import affine_map, identifier, record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kernel:
+    """The hand-written C of one kind of layer.
+
+    Attributes:
+        stem: of the struct and the step function, before the operand width.
+        file: source file in ``edgernn/native``.
+        scratch: int16 values of scratch per unit.
+    """
+
+    stem: str
+    file: str
+    scratch: int
+
+
+KERNELS: Final[dict[type, Kernel]] = {
+    SimpleRNN: Kernel(stem="edgernn_simple_rnn", file="edgernn_simple_rnn.c", scratch=0),
+    LSTM: Kernel(stem="edgernn_lstm", file="edgernn_lstm.c", scratch=4),
+    GRUBefore: Kernel(stem="edgernn_gru_before", file="edgernn_gru.c", scratch=3),
+    GRUAfter: Kernel(stem="edgernn_gru_after", file="edgernn_gru.c", scratch=4),
+    Dense: Kernel(stem="edgernn_dense", file="edgernn_dense.c", scratch=0),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CLayer:
+    """A layer record with its place in the model.
+
+    Attributes:
+        index: position in the model.
+        layer: the record.
+        precision: of the model.
+        last: the layer's output is the model's.
+    """
+
+    index: int
+    layer: Layer
+    precision: Precision
+    last: bool
+
+    @property
+    def name(self) -> str:
+        """C identifier, unique in the model."""
+        return f"layer{self.index}_{identifier(self.layer.name)}"
+
+    @property
+    def kernel(self) -> Kernel:
+        """The C it runs."""
+        return KERNELS[type(self.layer)]
+
+    @property
+    def width(self) -> str:
+        """Operand width in bits, as it ends names of kernels."""
+        return "8" if self.precision is Precision.W8A8 else "16"
+
+    @property
+    def operands(self) -> int:
+        """Operand codes in the layer's buffer."""
+        return self.layer.inputs + (self.layer.units if self.layer.states else 0)
+
+    @property
+    def scratch(self) -> int:
+        """int16 values of scratch."""
+        return self.kernel.scratch * self.layer.units
+
+    @property
+    def vectors(self) -> list[str]:
+        """Members of the state for the carried vectors: h, or h and c."""
+        return [f"{self.name}_{spec.name.rpartition('.')[2]}" for spec in self.layer.states]
+
+    @property
+    def output(self) -> str:
+        """C expression of the int16 output vector."""
+        if self.layer.states:
+            return f"state->{self.vectors[0]}"
+        return "y" if self.last else "state->value"
+
+    @property
+    def call(self) -> str:
+        """The statement that runs the layer."""
+        arguments = [f"&{self.name}", "state->operands"]
+        if self.scratch:
+            arguments.append("state->z")
+        arguments += [f"state->{v}" for v in self.vectors] or [self.output]
+        return f"{self.kernel.stem}{self.width}_step({', '.join(arguments)});"
+
+    def definition(self) -> str:
+        """Weights and constants."""
+        layer = self.layer
+        blocks = [f"/* {layer.kind}: {layer.inputs} inputs, {layer.units} units */\n"]
+        maps = []
+        for name, affine in layer.affines.items():
+            arrays, initializer = affine_map(f"{self.name}_{name}", layer, affine)
+            blocks.append(arrays)
+            maps.append(initializer)
+        members = [*self._constants(), *maps]
+        blocks.append(record(f"{self.kernel.stem}{self.width}", self.name, members))
+        return "\n".join(blocks)
+
+    def _constants(self) -> list[str]:
+        """Members of the kernel's struct before its maps."""
+        layer = self.layer
+        units = str(layer.units)
+        if isinstance(layer, Dense):
+            return [units, _activation(layer.activation.value)]
+        shape = [str(layer.inputs), units]
+        if isinstance(layer, SimpleRNN):
+            return [*shape, _activation(layer.activation.value)]
+        gate = _activation(layer.gate_activation.value)
+        if isinstance(layer, LSTM):
+            return [*shape, gate, str(layer.cell_exponent)]
+        return [*shape, gate]
+
+
+def _activation(name: str) -> str:
+    return f"EDGERNN_{name.upper()}"

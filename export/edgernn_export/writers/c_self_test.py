@@ -1,0 +1,116 @@
+"""The self-test beside a generated model: the golden stream, and two programs that run it."""
+
+from __future__ import annotations
+
+from edgernn.interface import Golden
+from edgernn.model import IntegerModel
+from edgernn_export.writers.c_data import array
+from edgernn_export.writers.c_layers import CLayer
+from edgernn_firmware_sim.reference import Reference
+
+
+def self_test_files(
+    model: IntegerModel, golden: Golden, layers: list[CLayer], prefix: str
+) -> dict[str, str]:
+    """Contents by file name.
+
+    Args:
+        model: the integer model.
+        golden: stream from the zero state.
+        layers: of the model.
+        prefix: of symbols and files.
+    """
+    return {
+        f"{prefix}_test_vectors.h": _vectors(model, golden, layers, prefix),
+        f"{prefix}_self_test.c": _self_test(layers, prefix),
+        "main.c": _main(prefix),
+        "selftest_host.c": _host(prefix),
+    }
+
+
+def _vectors(model: IntegerModel, golden: Golden, layers: list[CLayer], prefix: str) -> str:
+    _, state = Reference(model).run(golden.q_x)
+    names = [vector for cl in layers for vector in cl.vectors]
+    blocks = [
+        array(f"{prefix}_input_t", "golden_x", golden.q_x),
+        array("int16_t", "golden_y", golden.q_y),
+        *(array("int16_t", f"golden_{n}", s) for n, s in zip(names, state, strict=True)),
+    ]
+    upper = prefix.upper()
+    return f"""#ifndef {upper}_TEST_VECTORS_H
+#define {upper}_TEST_VECTORS_H
+
+#include "{prefix}.h"
+
+/* A stream from the zero state: inputs, outputs, and the state after the last step. */
+#define {upper}_GOLDEN_STEPS {len(golden.q_x)}
+
+{chr(10).join(blocks)}
+#endif
+"""
+
+
+def _self_test(layers: list[CLayer], prefix: str) -> str:
+    upper = prefix.upper()
+    checks = "\n".join(
+        f"    differing += differences(state->{v}, golden_{v}, {cl.layer.units});"
+        for cl in layers
+        for v in cl.vectors
+    )
+    return f"""#include "{prefix}_test_vectors.h"
+
+static int32_t differences(const int16_t *got, const int16_t *wanted, int32_t count)
+{{
+    int32_t differing = 0;
+    int32_t j;
+    for (j = 0; j < count; ++j) {{
+        differing += got[j] != wanted[j] ? 1 : 0;
+    }}
+    return differing;
+}}
+
+int32_t {prefix}_self_test({prefix}_state_t *state)
+{{
+    int16_t y[{upper}_OUTPUTS];
+    int32_t differing = 0;
+    int32_t t;
+    {prefix}_init(state);
+    for (t = 0; t < {upper}_GOLDEN_STEPS; ++t) {{
+        {prefix}_step(state, golden_x + t * {upper}_INPUTS, y);
+        differing += differences(y, golden_y + t * {upper}_OUTPUTS, {upper}_OUTPUTS);
+    }}
+{checks}
+    {prefix}_init(state);
+    return differing;
+}}
+"""
+
+
+def _main(prefix: str) -> str:
+    return f"""/* For a board: returns 0 where this build reproduces the golden stream, else 1. */
+#include "{prefix}.h"
+
+static {prefix}_state_t state;
+
+int main(void)
+{{
+    return {prefix}_self_test(&state) == 0 ? 0 : 1;
+}}
+"""
+
+
+def _host(prefix: str) -> str:
+    return f"""/* For a computer: main.c with words. */
+#include <stdio.h>
+
+#include "{prefix}.h"
+
+static {prefix}_state_t state;
+
+int main(void)
+{{
+    const int32_t differing = {prefix}_self_test(&state);
+    printf("%s: %ld differing values\\n", differing == 0 ? "PASS" : "FAIL", (long)differing);
+    return differing == 0 ? 0 : 1;
+}}
+"""

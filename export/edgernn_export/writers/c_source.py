@@ -1,0 +1,233 @@
+"""An integer model as C99: constants, and a step that reads like the network."""
+
+from __future__ import annotations
+
+import re
+from importlib import resources
+from typing import Final
+
+from edgernn import __version__
+from edgernn.errors import EdgeRnnError
+from edgernn.formats import Precision
+from edgernn.interface import Golden
+from edgernn.model import IntegerModel
+from edgernn_export.writers.c_border import input_channels, output_channels
+from edgernn_export.writers.c_data import comment_text, identifier, record
+from edgernn_export.writers.c_layers import CLayer
+from edgernn_export.writers.c_self_test import self_test_files
+
+_SHARED_KERNELS: Final = (
+    "edgernn_config.h", "edgernn_fixed.h", "edgernn_kernels.h",
+    "edgernn_affine.h", "edgernn_affine.c", "edgernn_tables.h", "edgernn_tables.c",
+    "edgernn_border.h", "edgernn_border.c",
+)  # fmt: skip
+
+
+def write_c(model: IntegerModel, golden: Golden, *, prefix: str = "model") -> dict[str, bytes]:
+    """Write an integer model as C99 sources with the kernels they need.
+
+    Args:
+        model: the integer model.
+        golden: the stream of the self-test.
+        prefix: what every emitted symbol and file name begins with; characters that no C
+            identifier has become '_'.
+
+    Returns:
+        Contents by file name; same model, same bytes.
+
+    Raises:
+        EdgeRnnError: the prefix is none, or int32 readings cannot resolve an input's codes.
+    """
+    prefix = _checked_prefix(prefix)
+    layers = [
+        CLayer(
+            index=index, layer=layer, precision=model.precision,
+            last=index == len(model.layers) - 1,
+        )
+        for index, layer in enumerate(model.layers)
+    ]  # fmt: skip
+    head = _provenance(model)
+    texts: dict[str, str] = {
+        f"{prefix}.h": head + _header(model, layers, prefix),
+        f"{prefix}.c": head + _source(model, layers, prefix),
+        **{n: head + t for n, t in self_test_files(model, golden, layers, prefix).items()},
+    }
+    kernels = {*_SHARED_KERNELS, *(layer.kernel.file for layer in layers)}
+    native = resources.files("edgernn") / "native"
+    return {
+        **{name: text.encode("ascii") for name, text in texts.items()},
+        **{name: (native / name).read_bytes() for name in sorted(kernels)},
+    }
+
+
+def _checked_prefix(prefix: str) -> str:
+    name = identifier(prefix)
+    if not re.match(r"[A-Za-z]", name) or name.lower().startswith("edgernn"):
+        raise EdgeRnnError(
+            "export to c: expected a prefix that begins with a letter and not with 'edgernn', "
+            f"got {prefix!r:.60}. The kernels own the symbols that begin with 'edgernn'."
+        )
+    return name
+
+
+def _provenance(model: IntegerModel) -> str:
+    origin = model.provenance
+    versions = "".join(
+        f" *   {comment_text(package)} {comment_text(version)}\n"
+        for package, version in origin.versions
+    )
+    return (
+        f"/* {comment_text(model.name)}, {model.precision.value}: written by edgernn "
+        f"{__version__}; do not edit.\n"
+        f" * model sha256       {comment_text(model.sha256)}\n"
+        f" * float model sha256 {comment_text(origin.float_model_sha256)}\n"
+        f" * calibration sha256 {comment_text(origin.calibration_sha256)}\n"
+        f"{versions} */\n"
+    )
+
+
+def _header(model: IntegerModel, layers: list[CLayer], prefix: str) -> str:
+    upper = prefix.upper()
+    operand = "int8_t" if model.precision is Precision.W8A8 else "int16_t"
+    softmax = (
+        "\n * The float model ends in a softmax: y are its logits, and the largest wins."
+        if model.output.softmax
+        else ""
+    )
+    return f"""#ifndef {upper}_H
+#define {upper}_H
+
+#include <stdint.h>
+
+#include "edgernn_kernels.h"
+
+#ifdef __cplusplus
+extern "C" {{
+#endif
+
+#define {upper}_INPUTS {model.input.width}
+#define {upper}_OUTPUTS {model.output.width}
+#define {upper}_STATE_BYTES {model.state_bytes} /* what {prefix}_step carries over */
+#define {upper}_RAM_BYTES ((int32_t)sizeof({prefix}_state_t)) /* that and scratch */
+
+{_channel_bits(model, upper)}
+typedef {operand} {prefix}_input_t; /* an input code: NUMERICS.md clause 2.3 */
+
+/* The caller owns it; one per stream. Its first {upper}_STATE_BYTES bytes are the state: save and
+ * restore them to go on with a stream. */
+typedef struct {{
+{_state_members(layers, operand)}
+}} {prefix}_state_t;
+
+/* The zero state, with which every stream begins. */
+void {prefix}_init({prefix}_state_t *state);
+
+/* One reading: x[{upper}_INPUTS] codes in, y[{upper}_OUTPUTS] codes out.{softmax} */
+void {prefix}_step({prefix}_state_t *state, const {prefix}_input_t *x, int16_t *y);
+
+/* Codes of readings, x[i] = reading * 2^{upper}_INPUT_<i>_FRAC_BITS rounded to int32_t. */
+void {prefix}_quantize_input(const int32_t *x, {prefix}_input_t *q_x);
+
+/* Outputs y[i] = output * 2^{upper}_OUTPUT_<i>_FRAC_BITS of output codes, within 0.75. */
+void {prefix}_dequantize_output(const int16_t *q_y, int32_t *y);
+
+/* Defined in {prefix}_self_test.c: how many values of the golden stream this build computes
+ * differently; 0 is right. Leaves the zero state. */
+int32_t {prefix}_self_test({prefix}_state_t *state);
+
+#ifdef __cplusplus
+}}
+#endif
+
+#endif
+"""
+
+
+def _channel_bits(model: IntegerModel, upper: str) -> str:
+    """Fractional bits of every channel, with its name and its unit."""
+    source, sink = model.input, model.output
+    lines = []
+    for i, channel in enumerate(input_channels(source, model.precision)):
+        what = f"{comment_text(source.names[i])} [{comment_text(source.units[i])}]"
+        doubt = 1 - channel.shift + (2 if model.precision is Precision.W8A16 else 0)
+        lines.append(
+            f"/* {what}: the code is that of NUMERICS.md clause 9.1, or one beside it for\n"
+            f" * readings within 2^{doubt} codes of a rounding boundary. */\n"
+            f"#define {upper}_INPUT_{i}_FRAC_BITS ({channel.frac_bits})\n"
+        )
+    for i, sunk in enumerate(output_channels(sink)):
+        what = f"{comment_text(sink.names[i])} [{comment_text(sink.units[i])}]"
+        lines.append(f"/* {what} */\n#define {upper}_OUTPUT_{i}_FRAC_BITS ({sunk.frac_bits})\n")
+    return "".join(lines)
+
+
+def _state_members(layers: list[CLayer], operand: str) -> str:
+    """Members of the state struct: carried vectors, then scratch that layers share."""
+    lines = [f"    int16_t {v}[{cl.layer.units}];" for cl in layers for v in cl.vectors]
+    lines.append("    /* Scratch, worth nothing between steps. */")
+    scratch = max(cl.scratch for cl in layers)
+    if scratch:
+        lines.append(f"    int16_t z[{scratch}];")
+    hidden = [cl.layer.units for cl in layers if not (cl.layer.states or cl.last)]
+    if hidden:
+        lines.append(f"    int16_t value[{max(hidden)}];")
+    lines.append(f"    {operand} operands[{max(cl.operands for cl in layers)}];")
+    return "\n".join(lines)
+
+
+def _source(model: IntegerModel, layers: list[CLayer], prefix: str) -> str:
+    width = layers[0].width
+    resets = "\n".join(
+        f"    edgernn_zero16(state->{v}, {cl.layer.units});" for cl in layers for v in cl.vectors
+    )
+    return f"""#include "{prefix}.h"
+
+{"".join(cl.definition() + chr(10) for cl in layers)}
+{_channel_records(model)}
+void {prefix}_init({prefix}_state_t *state)
+{{
+{resets}
+}}
+
+void {prefix}_step({prefix}_state_t *state, const {prefix}_input_t *x, int16_t *y)
+{{
+{_step(layers)}
+}}
+
+void {prefix}_quantize_input(const int32_t *x, {prefix}_input_t *q_x)
+{{
+    edgernn_quantize{width}(input_channels, {prefix.upper()}_INPUTS, x, q_x);
+}}
+
+void {prefix}_dequantize_output(const int16_t *q_y, int32_t *y)
+{{
+    edgernn_dequantize(output_channels, {prefix.upper()}_OUTPUTS, q_y, y);
+}}
+"""
+
+
+def _step(layers: list[CLayer]) -> str:
+    """One call per layer, and between layers the conversion of clause 6.1."""
+    first, last = layers[0], layers[-1]
+    lines = [f"edgernn_copy{first.width}(x, {first.layer.inputs}, state->operands);"]
+    for before, cl in zip([None, *layers], layers, strict=False):
+        if before is not None:
+            arguments = f"{before.output}, {cl.layer.inputs}, state->operands"
+            lines.append(f"edgernn_operands{cl.width}({arguments});")
+        lines.append(cl.call)
+    if last.layer.states:
+        lines.append(f"edgernn_copy16({last.output}, {last.layer.units}, y);")
+    return "\n".join(f"    {line}" for line in lines)
+
+
+def _channel_records(model: IntegerModel) -> str:
+    inputs = [
+        f"{{{c.center}, {c.reach}, {c.multiplier}u, {c.shift}}}"
+        for c in input_channels(model.input, model.precision)
+    ]
+    outputs = [f"{{{c.multiplier}u}}" for c in output_channels(model.output)]
+    return (
+        record("edgernn_input_channel", f"input_channels[{len(inputs)}]", inputs)
+        + "\n"
+        + record("edgernn_output_channel", f"output_channels[{len(outputs)}]", outputs)
+    )

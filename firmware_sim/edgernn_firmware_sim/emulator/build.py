@@ -1,0 +1,93 @@
+"""From generated C to an image that QEMU starts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Final
+
+from edgernn_firmware_sim.emulator.tools import EmulationError, execute
+from edgernn_firmware_sim.targets import Core
+
+#: Room for the stack in the image; the harness notices when it is not enough.
+STACK_BYTES: Final = 2048
+#: Generated files with a `main` of their own; the harness takes their place.
+PROGRAMS: Final = ("main.c", "selftest_host.c")
+_COMPILE: Final = (
+    "-std=c99", "-O2", "-ffreestanding", "-ffunction-sections", "-fdata-sections",
+    "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror",
+)  # fmt: skip
+#: Without it the loop inside our memcpy would become a call of memcpy.
+_HARNESS_ONLY: Final = ("-fno-tree-loop-distribute-patterns",)
+_LINK: Final = ("-nostdlib", "-static", "-no-pie", "-Wl,--gc-sections,--build-id=none,--no-relax")
+
+
+def packaged(*parts: str) -> Path:
+    """A file beside this module; wheels are installed unpacked."""
+    return Path(str(resources.files("edgernn_firmware_sim.emulator"))).joinpath(*parts)
+
+
+def build_image(core: Core, sources: Mapping[str, bytes], folder: Path) -> Path:
+    """Compile the model with the harness and link both for one core.
+
+    Args:
+        core: what to build for.
+        sources: generated C by file name, `model.h` among it; what is in `PROGRAMS` stays out.
+        folder: where everything is written.
+
+    Returns:
+        The ELF image.
+
+    Raises:
+        EmulationError: compiler or linker refuse something.
+    """
+    model = folder / "model"
+    model.mkdir()
+    for name, content in sources.items():
+        (model / name).write_bytes(content)
+    (folder / "firmware.ld").write_text(_linker_script(core), encoding="ascii")
+
+    compile_ = [core.compiler, *core.flags, *_COMPILE, "-c"]
+    written = sorted(n for n in sources if n.endswith(".c") and n not in PROGRAMS)
+    execute(core.name, [*compile_, *written], model)
+    family = "riscv" if core.compiler.startswith("riscv") else "arm"
+    harness = [packaged("firmware", f) for f in ("harness.c", "memory.c", f"startup_{family}.S")]
+    execute(core.name, [*compile_, *_HARNESS_ONLY, "-Imodel", *map(str, harness)], folder)
+
+    objects = [f"{path.stem}.o" for path in harness]
+    objects += [f"model/{Path(name).stem}.o" for name in written]
+    # RISC-V compilers for Linux bring no 32-bit libgcc, and rv32imc firmware needs none of it.
+    libraries = ["-lgcc"] if family == "arm" else []
+    _link(core, [*objects, *libraries], folder)
+    return folder / "firmware.elf"
+
+
+def _link(core: Core, objects: Sequence[str], folder: Path) -> None:
+    link = [core.compiler, *core.flags, *_LINK, "-T", "firmware.ld", *objects]
+    try:
+        execute(core.name, [*link, "-o", "firmware.elf"], folder)
+    except EmulationError as error:
+        over = re.search(r"region .(FLASH|RAM). overflowed by (\d+) bytes", str(error))
+        if over is None:
+            raise
+        room = core.flash_bytes if over[1] == "FLASH" else core.ram_bytes
+        raise EmulationError(
+            f"{core.name}: expected an image within {room:,} bytes of {over[1]} ({core.machine}), "
+            f"got {int(over[2]):,} bytes more. Emulate a core with more memory, or a smaller model."
+        ) from error
+
+
+def _linker_script(core: Core) -> str:
+    text = packaged("firmware", "firmware.ld").read_text(encoding="ascii")
+    values = {
+        "flash_origin": core.flash_origin,
+        "flash_bytes": core.flash_bytes,
+        "ram_origin": core.ram_origin,
+        "ram_bytes": core.ram_bytes,
+        "stack_bytes": STACK_BYTES,
+    }
+    for name, value in values.items():
+        text = text.replace(f"<{name}>", f"{value:#x}")
+    return text

@@ -1,0 +1,20 @@
+/* Numbers of Arm semihosting (RISC-V uses the same) and of the harness's exit codes. */
+#ifndef HARNESS_SEMIHOSTING_H
+#define HARNESS_SEMIHOSTING_H
+
+#define HARNESS_SYS_OPEN 0x01
+#define HARNESS_SYS_CLOSE 0x02
+#define HARNESS_SYS_WRITE 0x05
+#define HARNESS_SYS_READ 0x06
+#define HARNESS_SYS_EXIT_EXTENDED 0x20
+#define HARNESS_APPLICATION_EXIT 0x20026
+
+#define HARNESS_MODE_READ_BINARY 1
+#define HARNESS_MODE_WRITE_BINARY 5
+
+#define HARNESS_OK 0
+#define HARNESS_FILE_ERROR 2
+#define HARNESS_STACK_OVERFLOW 3
+#define HARNESS_FAULT 99
+
+#endif

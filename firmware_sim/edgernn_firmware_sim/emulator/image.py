@@ -1,0 +1,76 @@
+"""What a linked image holds: bytes by section and the symbols that must not be there."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from edgernn_firmware_sim.emulator.tools import EmulationError, beside, execute
+from edgernn_firmware_sim.targets import Core
+
+#: Heap, floating-point helpers and 64-bit divisions, by the names that libgcc and C libraries use.
+_FORBIDDEN: Final = re.compile(
+    r"_?(malloc|calloc|realloc|free|sbrk)(_r)?"
+    r"|__aeabi_[cfd]\w+|__aeabi_u?[il]2[fd]"
+    r"|__\w+[sdt]f[23s]?|__(fix|float)\w+"
+    r"|__aeabi_u?ldivmod|__u?(div|mod|divmod)di[34]"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageSizes:
+    """Bytes of the model in a linked image; the harness is not in them.
+
+    Attributes:
+        text_bytes: code of the model, its kernels and the library functions they call.
+        rodata_bytes: weights, biases, multipliers and tables.
+    """
+
+    text_bytes: int
+    rodata_bytes: int
+
+    @property
+    def flash_bytes(self) -> int:
+        """What the model takes of a chip's flash."""
+        return self.text_bytes + self.rodata_bytes
+
+
+def read_sizes(core: Core, image: Path) -> ImageSizes:
+    """Sizes of the sections that the linker script keeps for the model."""
+    listing = execute(
+        core.name, [beside(core.compiler, "size"), "-A", "-d", image.name], image.parent
+    )
+    sections = {
+        parts[0]: int(parts[1])
+        for line in listing.splitlines()
+        if len(parts := line.split()) == 3 and parts[1].isdigit()
+    }
+    return ImageSizes(text_bytes=sections[".text"], rodata_bytes=sections[".rodata"])
+
+
+def read_symbols(core: Core, image: Path) -> dict[str, int]:
+    """Address of every symbol by its name."""
+    listing = execute(core.name, [beside(core.compiler, "nm"), image.name], image.parent)
+    rows = (line.split() for line in listing.splitlines())
+    return {row[2]: int(row[0], 16) for row in rows if len(row) == 3}
+
+
+def forbidden_symbols(names: list[str]) -> list[str]:
+    """Names that mean a heap, software floating point or a 64-bit division."""
+    return sorted(name for name in names if _FORBIDDEN.fullmatch(name))
+
+
+def check_symbols(core: Core, names: list[str]) -> None:
+    """Refuse an image that links what firmware must not have.
+
+    Raises:
+        EmulationError: names the symbols.
+    """
+    found = forbidden_symbols(names)
+    if found:
+        raise EmulationError(
+            f"{core.name}: expected no heap, software float or 64-bit division, "
+            f"got {', '.join(found)}."
+        )

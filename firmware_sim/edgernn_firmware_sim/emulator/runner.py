@@ -1,0 +1,161 @@
+"""Runs a model as firmware on an emulated core and compares every value with the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from edgernn.errors import ShapeError
+from edgernn.formats import Int16Array, OperandArray
+from edgernn.model import IntegerModel
+from edgernn_firmware_sim.emulator.build import STACK_BYTES, build_image, packaged
+from edgernn_firmware_sim.emulator.counts import PLUGIN, StepCounts, build_plugin, read_counts
+from edgernn_firmware_sim.emulator.image import ImageSizes, check_symbols, read_sizes, read_symbols
+from edgernn_firmware_sim.emulator.tools import EmulationError, execute, require
+from edgernn_firmware_sim.reference import Reference
+from edgernn_firmware_sim.targets import Core
+
+_QEMU: Final = (
+    "-nographic", "-monitor", "none", "-serial", "null",
+    "-semihosting-config", "enable=on,target=native",
+)  # fmt: skip
+#: Exit codes of firmware/semihosting.h.
+_EXIT_CODES: Final = {
+    2: "the harness could not read or write a file",
+    3: f"a step needs more than {STACK_BYTES} bytes of stack",
+    99: "the core faulted",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Emulation:
+    """What one stream on one emulated core showed.
+
+    Attributes:
+        core: name of the core profile.
+        steps: length of the stream.
+        compared: outputs and state values of all steps.
+        differing: how many of them are not those of the reference.
+        first_difference: where the first of them is; empty if there is none.
+        instructions: executed by each step.
+        macs: multiply-accumulates of one step.
+        sizes: of the linked model.
+        state_bytes: size of the model's state struct.
+        stack_bytes: most stack that one step used.
+    """
+
+    core: str
+    steps: int
+    compared: int
+    differing: int
+    first_difference: str
+    instructions: StepCounts
+    macs: int
+    sizes: ImageSizes
+    state_bytes: int
+    stack_bytes: int
+
+    @property
+    def ram_bytes(self) -> int:
+        """State and stack of the model."""
+        return self.state_bytes + self.stack_bytes
+
+
+def reference_trace(model: IntegerModel, q_xs: OperandArray) -> Int16Array:
+    """Outputs and states of the reference after every step.
+
+    Args:
+        model: the integer model.
+        q_xs: operand codes [T, I].
+
+    Returns:
+        int16 [T, O + S]: outputs, then all state vectors in the order of `IntegerModel.states`.
+    """
+    reference = Reference(model)
+    state = reference.initial_state()
+    rows = []
+    for q_x in q_xs:
+        q_y, state = reference.step(q_x, state)
+        rows.append(np.concatenate([q_y, *state]))
+    return np.array(rows, dtype=np.int16)
+
+
+def emulate(
+    model: IntegerModel,
+    sources: Mapping[str, bytes],
+    core: Core,
+    q_xs: OperandArray,
+    folder: Path,
+    wanted: Int16Array | None = None,
+) -> Emulation:
+    """Build firmware, stream codes through it under QEMU and compare.
+
+    Args:
+        model: the integer model the sources were generated from.
+        sources: generated C by file name; of `write_c` with the prefix `model`.
+        core: the emulated core.
+        q_xs: operand codes [T, I], T >= 1.
+        folder: an empty folder for everything that is built and written.
+        wanted: `reference_trace` of the same stream, where the caller has it already.
+
+    Raises:
+        BackendUnavailable: a compiler or QEMU is missing; names the packages.
+        ShapeError: the stream is empty.
+        EmulationError: the firmware cannot be built, faults, or links what it must not.
+    """
+    require(core)
+    if len(q_xs) == 0:
+        raise ShapeError("emulate: expected at least one reading, got none.")
+    if wanted is None:
+        wanted = reference_trace(model, q_xs)
+    image = build_image(core, sources, folder)
+    symbols = read_symbols(core, image)
+    check_symbols(core, list(symbols))
+    q_xs.astype(q_xs.dtype.newbyteorder("<")).tofile(folder / "input.bin")
+    _run(core, symbols["model_step"], folder)
+    got = _read_trace(core, folder / "output.bin", wanted.shape)
+    stack_bytes, state_bytes = np.fromfile(folder / "facts.bin", dtype="<u4").tolist()
+    return Emulation(
+        core=core.name,
+        steps=len(q_xs),
+        compared=wanted.size,
+        differing=int(np.count_nonzero(got != wanted)),
+        first_difference=_first_difference(model, got, wanted),
+        instructions=read_counts(folder / "counts.txt", len(q_xs)),
+        macs=model.macs,
+        sizes=read_sizes(core, image),
+        state_bytes=state_bytes,
+        stack_bytes=stack_bytes,
+    )
+
+
+def _run(core: Core, entry: int, folder: Path) -> None:
+    build_plugin(packaged("plugin", "insn_count.c"), folder)
+    # Bit 0 of an Arm function symbol says Thumb; it is no part of the address.
+    arguments = f"./{PLUGIN},entry={entry & ~1:#x},out=counts.txt"
+    machine = ["-M", core.machine, *(["-bios", "none"] if core.machine == "virt" else [])]
+    command = [core.emulator, *machine, *_QEMU, "-plugin", arguments, "-kernel", "firmware.elf"]
+    execute(core.name, command, folder, _EXIT_CODES)
+
+
+def _read_trace(core: Core, path: Path, shape: tuple[int, ...]) -> Int16Array:
+    values = np.fromfile(path, dtype="<i2").astype(np.int16)
+    if values.size != np.prod(shape):
+        raise EmulationError(
+            f"{core.name}: expected {np.prod(shape)} values in output.bin, got {values.size}. "
+            "The generated code and the model do not belong together."
+        )
+    return values.reshape(shape)
+
+
+def _first_difference(model: IntegerModel, got: Int16Array, wanted: Int16Array) -> str:
+    if np.array_equal(got, wanted):
+        return ""
+    step, column = (int(i) for i in np.argwhere(got != wanted)[0])
+    names = [f"output {i}" for i in range(model.output.width)]
+    names += [f"{spec.name}[{i}]" for spec in model.states for i in range(spec.units)]
+    return f"step {step}, {names[column]}: expected {wanted[step, column]}, got {got[step, column]}"

@@ -1,0 +1,144 @@
+"""`edgernn simulate` and `edgernn targets`."""
+
+import json
+import re
+
+import pytest
+
+from edgernn.cli import main
+from edgernn.formats import Precision
+from edgernn_export.cli import simulate
+from edgernn_firmware_sim.targets import Board, boards, cores
+from tests.emulated.hand_made import core_named
+from tests.integer_models import random_model
+
+
+@pytest.fixture
+def model_file(tmp_path):
+    return str(random_model("gru_after", Precision.W8A16).save(tmp_path / "model.edgernn"))
+
+
+@pytest.fixture
+def tiny_board(monkeypatch):
+    board = Board(
+        name="tiny", board="Tiny", core="cortex-m0plus", emulated_as="cortex-m0",
+        clock_hz=1_000_000, flash_bytes=100, ram_bytes=10,
+    )  # fmt: skip
+    monkeypatch.setattr(simulate, "find", lambda name: (cores()["cortex-m0"], board))
+
+
+def run(capsys, *arguments):
+    code = main(["simulate", *arguments])
+    return code, capsys.readouterr()
+
+
+def test_without_emulation_it_says_what_the_file_says(model_file, capsys):
+    code, printed = run(capsys, model_file, "--target", "nucleo-f446")
+    # 3 inputs, 8 units: 2 x 8 rows of z and r and 8 of n, over 11 columns, and 2 x 8 of Dense.
+    assert code == 0
+    assert printed.out.splitlines() == [
+        "gru_after-tame w8a16 on Nucleo-F446RE: cortex-m4",
+        "work            280 multiply-accumulates per step",
+        "weights         280 bytes",
+        "state           16 bytes",
+        "flash of board  at least 280 of 524,288 bytes (0.1%)",
+        "RAM of board    at least 16 of 131,072 bytes (0.0%)",
+        "Code, constants, scratch and stack come on top. Measure them with: --emulate",
+    ]
+
+
+def test_what_does_not_fit_is_said_in_bytes(model_file, tiny_board, capsys):
+    code, printed = run(capsys, model_file, "--target", "tiny")
+    assert code == 1
+    assert "on Tiny: cortex-m0plus, emulated as cortex-m0" in printed.out
+    assert "at least 280 of 100 bytes: does not fit, 180 bytes over" in printed.out
+    assert "at least 16 of 10 bytes: does not fit, 6 bytes over" in printed.out
+
+
+def test_emulated_firmware_that_does_not_fit_fails_too(model_file, tiny_board, capsys):
+    core_named("cortex-m0")
+    code, printed = run(
+        capsys, model_file, "--target", "tiny", "--emulate", "--steps", "2", "--json"
+    )
+    record = json.loads(printed.out)
+    assert code == 1
+    assert record["emulation"]["differing"] == 0
+    flash, ram = record["fit"]
+    assert flash["measured"] and flash["bytes"] == record["emulation"]["flash_bytes"]
+    assert flash["over_bytes"] == flash["bytes"] - 100
+    assert ram["bytes"] == record["emulation"]["ram_bytes"]
+
+
+def test_emulation_prints_every_measure(model_file, capsys):
+    core_named("cortex-m4")
+    code, printed = run(capsys, model_file, "--target", "cortex-m4", "--emulate", "--steps", "30")
+    assert code == 0
+    assert "compared        300 outputs and state values of 30 steps" in printed.out
+    assert "differing       0\n" in printed.out
+    for label in ("instructions", "flash", "RAM"):
+        assert f"\n{label} " in printed.out
+    assert printed.err == "building and running cortex-m4 (mps2-an386)\n"
+
+
+def test_json_and_text_hold_the_same_figures(model_file, capsys):
+    core_named("rv32imc")
+    arguments = (model_file, "--target", "esp32-c3", "--emulate", "--steps", "30")
+    _, text = run(capsys, *arguments)
+    code, printed = run(capsys, *arguments, "--json")
+    record = json.loads(printed.out)
+    emulation = record["emulation"]
+    assert (code, record["core"], record["board"]) == (0, "rv32imc", "esp32-c3")
+    assert f"{emulation['instructions']['median']:,} per step" in text.out
+    assert f"{emulation['instructions_per_mac']:.2f} per multiply-accumulate" in text.out
+    assert f"flash           {emulation['flash_bytes']:,} bytes" in text.out
+    assert f"stack {emulation['stack_bytes']:,}" in text.out
+
+
+def test_a_difference_fails_the_command(model_file, monkeypatch, capsys):
+    core_named("cortex-m3")
+    other = random_model("gru_after", Precision.W8A16, seed=1)
+    genuine = simulate.write_c
+    monkeypatch.setattr(simulate, "write_c", lambda model, golden: genuine(other, golden))
+    code, printed = run(capsys, model_file, "--target", "cortex-m3", "--emulate", "--steps", "9")
+    assert code == 1
+    assert "\nfirst           step " in printed.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--target", "cortex-m9"), "--target: expected one of cortex-m0, .*, got 'cortex-m9'"),
+        (("--target", "pico", "--steps", "5"), "--steps: expected .* together with --emulate"),
+        (("--target", "pico", "--emulate", "--steps", "0"), "--steps: expected at least 1.*got 0"),
+        (("--target", "pico", "--seed", "-1"), "--seed: expected at least 0, got -1"),
+    ],
+)
+def test_wrong_arguments_are_refused(arguments, message, model_file, capsys):
+    code, printed = run(capsys, model_file, *arguments)
+    assert code == 2
+    assert re.search(message, printed.err)
+
+
+def test_missing_tools_end_in_one_sentence(model_file, monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    code, printed = run(capsys, model_file, "--target", "cortex-m4", "--emulate")
+    assert code == 2
+    assert printed.err.splitlines()[-1].endswith(
+        "sudo apt-get install gcc libc6-dev gcc-arm-none-eabi qemu-system-arm"
+    )
+
+
+def test_targets_lists_every_core_and_board(capsys):
+    assert main(["targets"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    first_words = [line.split()[0] for line in lines if line]
+    assert first_words == ["core", *cores(), "board", *boards()]
+
+
+def test_targets_as_json(capsys):
+    assert main(["targets", "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert [c["name"] for c in record["cores"]] == list(cores())
+    assert {b["name"]: b["clock_hz"] for b in record["boards"]} == {
+        b.name: b.clock_hz for b in boards().values()
+    }

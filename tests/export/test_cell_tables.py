@@ -1,0 +1,41 @@
+"""Every layer runs in every precision and is written in every format; a hole must be declared."""
+
+from __future__ import annotations
+
+import itertools
+
+from edgernn.errors import EdgeRnnError
+from edgernn.formats import Precision
+from edgernn.layers import LAYERS
+from edgernn_export.probe import golden_vector
+from edgernn_export.writers import WRITERS, open_writer
+from edgernn_firmware_sim.cells import STEPS
+from tests.contract.contract_worker import CASES
+from tests.integer_models import CELLS, random_model
+
+#: (layer, precision, format) that no writer supports yet.
+MISSING: set[tuple[str, str, str]] = set()
+
+
+def test_the_reference_steps_every_layer():
+    assert set(STEPS) == set(LAYERS.values())
+
+
+def test_random_models_and_the_contract_cover_every_recurrent_layer():
+    covered = {layer.kind for cell in CELLS for layer in random_model(cell).layers}
+    assert covered == set(LAYERS)
+    checked = {(cell, precision) for cell, precision, *_ in CASES}
+    assert checked == set(itertools.product(CELLS, (p.value for p in Precision)))
+
+
+def test_every_format_holds_every_layer_in_every_precision():
+    holes = set()
+    for cell, precision, name in itertools.product(CELLS, Precision, WRITERS):
+        model = random_model(cell, precision, units=4)
+        try:
+            content = open_writer(name)[0](model, golden_vector(model))
+        except (EdgeRnnError, KeyError):
+            holes |= {(layer.kind, precision.value, name) for layer in model.layers}
+        else:
+            assert content, f"{model.name} as {name}"
+    assert holes == MISSING

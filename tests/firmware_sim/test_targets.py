@@ -1,0 +1,128 @@
+"""Target profiles: complete, sane, and refused by field where they are not."""
+
+from dataclasses import FrozenInstanceError
+
+import pytest
+
+from edgernn_firmware_sim.targets import TargetError, boards, cores, find
+from edgernn_firmware_sim.targets.fit import needs
+from edgernn_firmware_sim.targets.profile import Board, Core, parse
+
+CORE = {
+    "compiler": "cc",
+    "flags": ["-mthumb"],
+    "emulator": "qemu",
+    "machine": "board",
+    "flash_origin": 0,
+    "flash_bytes": 1024,
+    "ram_origin": 0x2000_0000,
+    "ram_bytes": 512,
+}
+BOARD = {
+    "board": "Board",
+    "core": "cortex-m4",
+    "emulated_as": "cortex-m4",
+    "clock_hz": 1_000_000,
+    "flash_bytes": 1024,
+    "ram_bytes": 512,
+}
+
+
+def test_the_seven_cores_are_there():
+    assert set(cores()) == {
+        "cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55", "rv32imc",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "core", "clock_hz", "flash_kib", "ram_kib"),
+    [
+        ("microbit", "cortex-m0", 16e6, 256, 16),
+        ("pico", "cortex-m0plus", 125e6, 2048, 264),
+        ("mkr1000", "cortex-m0plus", 48e6, 256, 32),
+        ("bluepill", "cortex-m3", 72e6, 64, 20),
+        ("nucleo-f446", "cortex-m4", 180e6, 512, 128),
+        ("nucleo-h743", "cortex-m7", 480e6, 2048, 512),
+        ("pico2", "cortex-m33", 150e6, 4096, 520),
+        ("corstone-300", "cortex-m55", 32e6, 512, 512),
+        ("esp32-c3", "rv32imc", 160e6, 4096, 400),
+    ],
+)
+def test_boards_have_the_figures_of_their_data_sheets(name, core, clock_hz, flash_kib, ram_kib):
+    board = boards()[name]
+    assert (board.core, board.clock_hz) == (core, clock_hz)
+    assert (board.flash_bytes, board.ram_bytes) == (flash_kib * 1024, ram_kib * 1024)
+
+
+def test_every_core_stands_in_for_a_board():
+    assert {board.emulated_as for board in boards().values()} == set(cores())
+
+
+def test_only_cortex_m0plus_is_emulated_as_something_else():
+    others = {b.core for b in boards().values() if b.core != b.emulated_as}
+    assert others == {"cortex-m0plus"}
+
+
+def test_a_core_is_found_without_a_board_and_a_board_with_its_core():
+    assert find("cortex-m7") == (cores()["cortex-m7"], None)
+    assert find("pico") == (cores()["cortex-m0"], boards()["pico"])
+
+
+def test_an_unknown_target_is_refused_with_all_names():
+    with pytest.raises(TargetError, match=r"cortex-m0, .*rv32imc, bluepill, .* got 'arduino'\."):
+        find("arduino")
+
+
+def test_names_are_unique_over_cores_and_boards():
+    assert not set(cores()) & set(boards())
+
+
+def test_a_profile_becomes_a_frozen_record():
+    core = parse(Core, "some-core", CORE)
+    assert core.flags == ("-mthumb",)
+    with pytest.raises(FrozenInstanceError):
+        core.ram_bytes = 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "table", "message"),
+    [
+        (Core, CORE | {"speed": 1}, r"^x: expected the fields compiler, .*, got .*speed\."),
+        (Board, {}, r"^x: expected the fields board, .*, got none\."),
+        (Core, CORE | {"flash_bytes": "1K"}, r"^x\.flash_bytes: expected int, got '1K'\."),
+        (Core, CORE | {"flash_bytes": True}, r"^x\.flash_bytes: expected int, got True\."),
+        (Core, CORE | {"flags": "-mthumb"}, r"^x\.flags: expected list, got '-mthumb'\."),
+        (Core, CORE | {"flags": [1]}, r"^x: expected lists of text"),
+        (Core, CORE | {"flags": []}, r"^x\.flags: expected no empty text, got \(\)\."),
+        (Core, CORE | {"machine": ""}, r"^x\.machine: expected no empty text, got ''\."),
+        (Core, CORE | {"ram_bytes": 0}, r"^x\.ram_bytes: expected at least 1, got 0\."),
+        (Core, CORE | {"flash_origin": -4}, r"^x\.flash_origin: expected at least 0, got -4\."),
+        (Core, CORE | {"ram_origin": 1000}, r"^x: expected flash and RAM apart, got an overlap\."),
+        (Core, CORE | {"ram_origin": 2**32 - 511}, r"^x: expected memory below 2\^32, got more\."),
+        (Board, BOARD | {"clock_hz": 0}, r"^x\.clock_hz: expected at least 1, got 0\."),
+        (Board, BOARD | {"clock_hz": 1.5}, r"^x\.clock_hz: expected int, got 1\.5\."),
+    ],
+)
+def test_a_wrong_profile_is_refused_by_field(kind, table, message):
+    with pytest.raises(TargetError, match=message):
+        parse(kind, "x", table)
+
+
+def test_memory_may_end_exactly_at_the_end_of_the_address_space():
+    assert parse(Core, "x", CORE | {"ram_origin": 2**32 - 512}).ram_bytes == 512
+
+
+@pytest.mark.parametrize("name", ("", "Cortex M4", "cortex_m4", "-m4"))
+def test_a_wrong_name_is_refused(name):
+    with pytest.raises(TargetError, match="expected a name like 'cortex-m4', got"):
+        parse(Board, name, BOARD)
+
+
+def test_needs_say_what_is_over_and_by_how_much():
+    board = parse(Board, "x", BOARD)
+    flash, ram = needs(board, flash_bytes=1024, ram_bytes=513, measured=True)
+    assert (flash.over_bytes, ram.over_bytes) == (0, 1)
+    assert flash.sentence() == "1,024 of 1,024 bytes (100.0%)"
+    assert ram.sentence() == "513 of 512 bytes: does not fit, 1 bytes over"
+    known, _ = needs(board, flash_bytes=256, ram_bytes=1, measured=False)
+    assert known.sentence() == "at least 256 of 1,024 bytes (25.0%)"

@@ -1,0 +1,43 @@
+/* Runs every model of the table over its codes: INDEX.in to INDEX.out, which holds the output and
+ * the state of every step. */
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "stream_table.h"
+
+static int run(const entry *model, long index)
+{
+    char name[32];
+    unsigned char x[1024];
+    int16_t y[256];
+    FILE *in;
+    FILE *out;
+    snprintf(name, sizeof name, "%ld.in", index);
+    in = fopen(name, "rb");
+    snprintf(name, sizeof name, "%ld.out", index);
+    out = fopen(name, "wb");
+    if (in == NULL || out == NULL || model->input_bytes > sizeof x) {
+        return 1;
+    }
+    memset(model->state, 0xA5, model->ram_bytes); /* init must write all that a step reads */
+    model->init();
+    while (fread(x, 1, model->input_bytes, in) == model->input_bytes) {
+        model->step(x, y);
+        fwrite(y, sizeof y[0], model->outputs, out);
+        fwrite(model->state, 1, model->state_bytes, out);
+    }
+    fclose(in);
+    return fclose(out);
+}
+
+int main(void)
+{
+    long index;
+    for (index = 0; index < (long)(sizeof entries / sizeof entries[0]); ++index) {
+        if (run(&entries[index], index) != 0) {
+            return 1;
+        }
+    }
+    return 0;
+}

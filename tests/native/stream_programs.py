@@ -1,0 +1,96 @@
+"""One program that runs many generated models over files of codes."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from edgernn.model import IntegerModel
+from tests.contract.grid_models import grid, reference_stream, special
+from tests.contract.matrix_models import TRAINED
+from tests.integer_models import random_codes
+from tests.native.compilers import compile_c, write_model
+
+HARNESS = Path(__file__).with_name("stream_main.c")
+ENTRY = """\
+#include <stddef.h>
+
+typedef struct {
+    void (*init)(void);
+    void (*step)(const void *x, int16_t *y);
+    void *state;
+    size_t ram_bytes;
+    size_t state_bytes;
+    size_t input_bytes;
+    size_t outputs;
+} entry;
+"""
+MODEL = """\
+#include "{p}.h"
+
+static {p}_state_t {p}_state;
+
+static void {p}_run_init(void)
+{{
+    {p}_init(&{p}_state);
+}}
+
+static void {p}_run_step(const void *x, int16_t *y)
+{{
+    {p}_step(&{p}_state, (const {p}_input_t *)x, y);
+}}
+"""
+ROW = (
+    "    {{{p}_run_init, {p}_run_step, &{p}_state, sizeof {p}_state, {u}_STATE_BYTES, "
+    "{u}_INPUTS * sizeof({p}_input_t), {u}_OUTPUTS}},"
+)
+
+
+def stream_models() -> dict[str, IntegerModel]:
+    """Every cell and corner of the zero-LSB grid, and the trained models."""
+    trained = {path.stem: IntegerModel.load(path) for path in sorted(TRAINED.glob("*.edgernn"))}
+    return {**grid(), **special(), **{f"trained-{k}": v for k, v in trained.items()}}
+
+
+def write_sources(models: dict[str, IntegerModel], folder: Path) -> list[Path]:
+    """Write the C of all models and the table of the harness; return what to compile."""
+    prefixes = [f"m{index}" for index in range(len(models))]
+    sources = {HARNESS}
+    for prefix, model in zip(prefixes, models.values(), strict=True):
+        sources.update(write_model(model, folder, prefix))
+    rows = "\n".join(ROW.format(p=p, u=p.upper()) for p in prefixes)
+    table = ENTRY + "".join(MODEL.format(p=p) for p in prefixes)
+    table += f"\nstatic const entry entries[{len(prefixes)}] = {{\n{rows}\n}};\n"
+    (folder / "stream_table.h").write_text(table)
+    return sorted(path for path in sources if not path.name.endswith("_self_test.c"))
+
+
+def build(command: list[str], sources: list[Path], folder: Path, name: str) -> Path:
+    """Compile the program; the sources' folder holds the table."""
+    program = folder / name
+    compile_c([*command, "-I", str(folder), "-o", str(program)], sources, folder)
+    return program
+
+
+def write_codes(models: dict[str, IntegerModel], folder: Path, steps: int) -> None:
+    """Write one file of input codes per model."""
+    folder.mkdir()
+    for index, model in enumerate(models.values()):
+        (folder / f"{index}.in").write_bytes(random_codes(model, steps).tobytes())
+
+
+def run(program: Path, folder: Path) -> list[bytes]:
+    """Run all models; return output and state of every step by model."""
+    done = subprocess.run([program], cwd=folder, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    return [(folder / f"{i}.out").read_bytes() for i in range(len(list(folder.glob("*.in"))))]
+
+
+def expected(model: IntegerModel, steps: int) -> npt.NDArray[np.int16]:
+    """Output and state of every step by the reference, int16 [steps, O + state]."""
+    stream = reference_stream(model, random_codes(model, steps))
+    names = ["y", *(spec.name for spec in model.states)]
+    return np.concatenate([stream[name] for name in names], axis=1)

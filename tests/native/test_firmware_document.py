@@ -1,0 +1,60 @@
+"""What docs/firmware.md tells a user to compile compiles, runs and forecasts."""
+
+import ctypes
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import edgernn
+from edgernn.cli import main
+from tests.end_to_end.documents import blocks
+from tests.native.compilers import ROOT, compile_c, require
+
+DOCUMENT = "docs/firmware.md"
+DEMO = ROOT / "edgernn" / "data" / "demo.edgernn"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    require("gcc")
+    out = tmp_path_factory.mktemp("firmware")
+    assert main(["export", str(DEMO), "--to", "c", "-o", str(out / "build")]) == 0
+    return out
+
+
+def test_the_self_test_of_the_document_passes(folder):
+    (commands,) = [b.text for b in blocks(DOCUMENT) if "./selftest" in b.text]
+    done = subprocess.run(
+        ["sh", "-e", "-c", commands], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"prints `{done.stdout.strip()}`" in (ROOT / DOCUMENT).read_text(encoding="utf-8")
+
+
+def test_the_program_of_the_document_forecasts_what_a_session_does(folder):
+    (program,) = [b.text for b in blocks(DOCUMENT) if b.language == "c"]
+    source = folder / "board.c"
+    prototypes = re.findall(r"^(?:void|int32_t) on_\w+\(.*\)$", program, re.M)
+    declared = "".join(f"{line};\n" for line in prototypes)
+    source.write_text(program.replace('#include "model.h"\n', f'#include "model.h"\n{declared}'))
+    own = folder / "build" / "demo_c"
+    sources = [source, own / "model.c", *sorted(own.glob("edgernn_*.c"))]
+    command = ["gcc", "-std=c99", "-shared", "-fPIC", "-I", str(own), "-o", "board.so"]
+    compile_c(command, sources, folder)
+    board = ctypes.CDLL(str(folder / "board.so"))
+    board.on_start()
+    with edgernn.load(DEMO) as session:
+        for ppm in (0.3, 0.1, -0.2, 2.1, -2.0, 5.0):
+            forecast = board.on_reading(round(ppm * 2**20)) / 2**20
+            assert forecast == pytest.approx(session.step([ppm])[0], abs=2**-19)
+
+
+def test_the_files_of_the_document_are_those_written(folder):
+    text = Path(ROOT / DOCUMENT).read_text(encoding="utf-8")
+    named = set(re.findall(r"^\| (`.*?`) \|", text, re.M))
+    patterns = [p for row in named for p in re.findall(r"`([^`]+)`", row)]
+    written = {p.name for p in (folder / "build" / "demo_c").iterdir() if p.suffix}
+    matched = {name for name in written if any(Path(name).match(p) for p in patterns)}
+    assert (matched, len(patterns)) == (written, 8)
