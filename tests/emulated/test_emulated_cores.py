@@ -39,7 +39,7 @@ def check(model, result, steps):
     assert result.sizes.rodata_bytes > sum(
         term.weights.nbytes for cl in model.layers for a in cl.affines.values() for term in a.terms
     )
-    assert result.state_bytes >= model.state_bytes
+    assert result.struct_bytes >= model.state_bytes
     assert 0 < result.stack_bytes < 1024
 
 

@@ -29,7 +29,7 @@ def test_every_reading_arrives_and_every_value_comes_back(core, tmp_path):
     result = run(core, c_model(ECHO), tmp_path)
     assert (result.steps, result.compared, result.differing) == (5, 10, 0)
     assert result.first_difference == ""
-    assert result.state_bytes == 8
+    assert result.struct_bytes == 8
 
 
 @pytest.mark.parametrize("core", CORES)

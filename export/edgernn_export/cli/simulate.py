@@ -163,5 +163,5 @@ def _measured(emulation: Emulation) -> list[str]:
         f"{'flash':<16}{sizes.flash_bytes:,} bytes: code {sizes.text_bytes:,}, "
         f"constants {sizes.rodata_bytes:,}",
         f"{'RAM':<16}{emulation.ram_bytes:,} bytes: state and scratch "
-        f"{emulation.state_bytes:,}, stack {emulation.stack_bytes:,}",
+        f"{emulation.struct_bytes:,}, stack {emulation.stack_bytes:,}",
     ]

@@ -44,7 +44,7 @@ class Emulation:
         instructions: executed by each step.
         macs: multiply-accumulates of one step.
         sizes: of the linked model.
-        state_bytes: size of the model's state struct.
+        struct_bytes: size of the model's state struct, scratch included.
         stack_bytes: most stack that one step used.
     """
 
@@ -56,13 +56,13 @@ class Emulation:
     instructions: StepCounts
     macs: int
     sizes: ImageSizes
-    state_bytes: int
+    struct_bytes: int
     stack_bytes: int
 
     @property
     def ram_bytes(self) -> int:
         """State and stack of the model."""
-        return self.state_bytes + self.stack_bytes
+        return self.struct_bytes + self.stack_bytes
 
 
 def reference_trace(model: IntegerModel, q_xs: OperandArray) -> Int16Array:
@@ -118,7 +118,7 @@ def emulate(
     q_xs.astype(q_xs.dtype.newbyteorder("<")).tofile(folder / "input.bin")
     _run(core, symbols["model_step"], folder)
     got = _read_trace(core, folder / "output.bin", wanted.shape)
-    stack_bytes, state_bytes = np.fromfile(folder / "facts.bin", dtype="<u4").tolist()
+    stack_bytes, struct_bytes = np.fromfile(folder / "facts.bin", dtype="<u4").tolist()
     return Emulation(
         core=core.name,
         steps=len(q_xs),
@@ -128,7 +128,7 @@ def emulate(
         instructions=read_counts(folder / "counts.txt", len(q_xs)),
         macs=model.macs,
         sizes=read_sizes(core, image),
-        state_bytes=state_bytes,
+        struct_bytes=struct_bytes,
         stack_bytes=stack_bytes,
     )
 
