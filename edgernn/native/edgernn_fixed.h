@@ -14,13 +14,25 @@ typedef char edgernn_static_assert_arithmetic_shift[((-1 >> 1) == -1) ? 1 : -1];
 /* Clause 1.1: the nearest value in [-128, 127]. */
 static inline int8_t edgernn_sat8(int32_t v)
 {
+#if EDGERNN_VARIANT == EDGERNN_DSP
+    int32_t nearest;
+    __asm__("ssat %0, #8, %1" : "=r"(nearest) : "r"(v));
+    return (int8_t)nearest;
+#else
     return (int8_t)(v < -128 ? -128 : v > 127 ? 127 : v);
+#endif
 }
 
 /* Clause 1.1: the nearest value in [-32768, 32767]. */
 static inline int16_t edgernn_sat16(int32_t v)
 {
+#if EDGERNN_VARIANT == EDGERNN_DSP
+    int32_t nearest;
+    __asm__("ssat %0, #16, %1" : "=r"(nearest) : "r"(v));
+    return (int16_t)nearest;
+#else
     return (int16_t)(v < -32768 ? -32768 : v > 32767 ? 32767 : v);
+#endif
 }
 
 /* Clause 1.2, half_up(p, k) for k >= 1: p / 2^k, ties towards plus infinity. */

@@ -69,22 +69,28 @@ static int16_t relu(int16_t z)
 void edgernn_activate(edgernn_activation activation, int16_t *z, int32_t count)
 {
     int32_t j;
-    for (j = 0; j < count; ++j) {
-        switch (activation) {
-        case EDGERNN_LINEAR:
-            break;
-        case EDGERNN_RELU:
+    switch (activation) {
+    case EDGERNN_LINEAR:
+        break;
+    case EDGERNN_RELU:
+        for (j = 0; j < count; ++j) {
             z[j] = relu(z[j]);
-            break;
-        case EDGERNN_TANH:
-            z[j] = edgernn_tanh(z[j]);
-            break;
-        case EDGERNN_SIGMOID:
-            z[j] = edgernn_sigmoid(z[j]);
-            break;
-        case EDGERNN_HARD_SIGMOID:
-            z[j] = edgernn_hard_sigmoid(z[j]);
-            break;
         }
+        break;
+    case EDGERNN_TANH:
+        for (j = 0; j < count; ++j) {
+            z[j] = edgernn_tanh(z[j]);
+        }
+        break;
+    case EDGERNN_SIGMOID:
+        for (j = 0; j < count; ++j) {
+            z[j] = edgernn_sigmoid(z[j]);
+        }
+        break;
+    case EDGERNN_HARD_SIGMOID:
+        for (j = 0; j < count; ++j) {
+            z[j] = edgernn_hard_sigmoid(z[j]);
+        }
+        break;
     }
 }

@@ -10,6 +10,7 @@ from edgernn_export.writers.c_source import write_c
 from edgernn_firmware_sim.emulator import emulate, reference_trace
 from tests.emulated.hand_made import CORES, core_named
 from tests.integer_models import CELLS, random_model
+from tests.native.compilers import NATIVE, compile_c
 
 PRECISIONS = [pytest.param(p, id=p.value) for p in Precision]
 
@@ -34,7 +35,7 @@ def check(model, result, steps):
     per_step = model.output.width + sum(spec.units for spec in model.states)
     assert result.compared == steps * per_step
     assert result.instructions.steps == steps
-    # Each multiply-accumulate of the portable kernels is at least one instruction.
+    # Loads, pairs and rounding of so few columns are at least one instruction per product.
     assert model.macs < result.instructions.least <= result.instructions.median
     assert result.sizes.rodata_bytes > sum(
         term.weights.nbytes for cl in model.layers for a in cl.affines.values() for term in a.terms
@@ -66,6 +67,42 @@ def test_long_streams_into_saturated_gates(cell, precision, core, tmp_path):
 def test_a_stack_without_dense(precision, core, tmp_path):
     model, result = emulated(core, tmp_path, "lstm", precision, 2000, stack=3, outputs=0)
     check(model, result, 2000)
+
+
+@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_rows_and_columns_that_fill_no_block(precision, core, tmp_path):
+    # 21 columns start at every alignment and 3 of 63 rows are left over; so are 5 and 26 columns.
+    model = random_model("gru_after", precision, inputs=5, units=21, common=False)
+    q_xs = probe_codes(model, 100, seed=5)
+    wanted = reference_trace(model, q_xs)
+    sources = write_c(model, golden_vector(model))
+    result = emulate(model, sources, core_named(core), q_xs, tmp_path, wanted)
+    assert (result.differing, result.first_difference) == (0, "")
+
+
+@pytest.mark.parametrize("level", ["-O0", "-Os", "-O3"])
+@pytest.mark.parametrize("core", CORES)
+def test_registers_suffice_at_every_level(core, level, tmp_path):
+    core = core_named(core)
+    command = [core.compiler, *core.flags, "-std=c99", "-ffreestanding", level, "-c"]
+    compile_c(command, sorted(NATIVE.glob("*.c")), tmp_path)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_pairs_are_multiplied_where_the_core_can(precision, tmp_path):
+    model = random_model("gru_after", precision, inputs=32, units=32)
+    q_xs = probe_codes(model, 5, seed=5)
+    sources = write_c(model, golden_vector(model))
+    wanted = reference_trace(model, q_xs)
+    medians = {}
+    for name in ("cortex-m3", "cortex-m4"):
+        folder = tmp_path / name
+        folder.mkdir()
+        result = emulate(model, sources, core_named(name), q_xs, folder, wanted)
+        assert result.differing == 0
+        medians[name] = result.instructions.median
+    assert medians["cortex-m4"] < 0.8 * medians["cortex-m3"]
 
 
 @pytest.mark.parametrize("core", CORES)

@@ -31,6 +31,7 @@ TARGETS = [
     ["gcc", "-m32"],
     ["clang", "--target=thumbv6m-none-eabi"],
     ["clang", "--target=thumbv7em-none-eabi"],
+    ["clang", "--target=thumbv7em-none-eabi", "-munaligned-access"],
     ["clang", "--target=riscv32", "-march=rv32imc"],
     ["clang", "--target=aarch64"],
 ]
@@ -99,14 +100,53 @@ def _code(path):
     return re.sub(r"/\*.*?\*/", "", path.read_text(encoding="ascii"), flags=re.S)
 
 
-def test_an_unknown_variant_is_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("variant", "message"),
+    [
+        ("99", "expected EDGERNN_VARIANT to be EDGERNN_PORTABLE or EDGERNN_DSP."),
+        ("EDGERNN_DSP", "expected a little-endian core with the Arm DSP extension"),
+    ],
+)
+def test_a_variant_that_cannot_be_built_is_refused(variant, message):
     require("gcc")
     done = subprocess.run(
-        ["gcc", "-DEDGERNN_VARIANT=99", "-fsyntax-only", NATIVE / "edgernn_affine.c"],
+        ["gcc", f"-DEDGERNN_VARIANT={variant}", "-fsyntax-only", NATIVE / "edgernn_affine.c"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 1
-    assert "expected EDGERNN_VARIANT to be EDGERNN_PORTABLE." in done.stderr
+    assert message in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "pairs"),
+    [
+        ("--target=thumbv7em-none-eabi -munaligned-access", True),
+        ("--target=armv7a-none-eabi -munaligned-access", True),
+        (
+            "--target=thumbv7em-none-eabi -munaligned-access -DEDGERNN_VARIANT=EDGERNN_PORTABLE",
+            False,
+        ),
+        ("--target=thumbv7em-none-eabi -mno-unaligned-access", False),
+        ("--target=thumbebv7em-none-eabi -munaligned-access", False),
+        ("--target=thumbv7m-none-eabi -munaligned-access", False),
+    ],
+)
+@pytest.mark.parametrize("level", ["-O0", "-Os", "-O2"])
+def test_the_variant_follows_the_core(level, options, pairs, tmp_path):
+    require("clang")
+    command = [
+        "clang",
+        *options.split(),
+        "-std=c99",
+        "-ffreestanding",
+        level,
+        "-S",
+        "-o",
+        "affine.s",
+    ]
+    compile_c(command, [NATIVE / "edgernn_affine.c"], tmp_path)
+    assembly = (tmp_path / "affine.s").read_text()
+    assert ("smlad" in assembly) == pairs
 
 
 @pytest.mark.parametrize("precision", Precision)
