@@ -59,7 +59,7 @@ def quantize(
         range_method: "minmax", "percentile" or "mse", for inputs, states and outputs.
         operand_scales: "common" gives each gate row one weight scale for input and state (one
             matrix product), "separate" one each, "auto" takes the common one where it costs at most
-            ``common_loss_db`` of weight error.
+            ``common_loss_db`` of expected noise.
         common_loss_db: see ``operand_scales``.
         input_names: channel names; default those of the model.
         input_units: physical units of the channels.
