@@ -13,7 +13,6 @@ from edgernn.affine import (
     Affine,
     Affine8,
     Affine16,
-    CodeRange,
     Source,
     Term8,
     Term16,
@@ -220,7 +219,3 @@ def random_codes(
     codes = np.where(pick < extremes / 2, low, np.where(pick > 1 - extremes / 2, high, codes))
     result: npt.NDArray[Any] = (codes * p.input_step).astype(p.operand_dtype)
     return result
-
-
-#: Full range of a source, for tests of bounds.
-FULL = CodeRange(low=-128, high=127)

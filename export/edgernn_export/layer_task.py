@@ -48,7 +48,6 @@ class Task:
 
     name: str
     index: int
-    last: bool
     per_row_output: bool
     feed: Feed
     plan: Plan

@@ -203,7 +203,6 @@ def _layers(
         task = Task(
             name=names[index],
             index=index,
-            last=last,
             per_row_output=last and model.final_activation != "softmax",
             feed=feed,
             plan=plan,

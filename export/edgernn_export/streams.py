@@ -7,13 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from edgernn.errors import CalibrationError
 from edgernn.formats import FloatArray
-
-#: One or more real streams: [T, I], [B, T, I], or a sequence of [T_i, I].
-StreamsLike = npt.ArrayLike | Sequence[npt.ArrayLike]
 
 
 def as_streams(streams: Any, inputs: int, owner: str = "calibration") -> list[FloatArray]:
