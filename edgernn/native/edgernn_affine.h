@@ -1,7 +1,8 @@
 /* Affine maps and operands: NUMERICS.md clause 2.7, section 4 (w8a8) and section 5 (w8a16).
  *
  * The operands of one layer lie in one buffer, the layer input first and the hidden state after
- * it: x starts at 0, h and the reset h at the number of inputs, and xh is the whole buffer.
+ * it, each filled up with zeros to a multiple of 4: x starts at 0, h and the reset h at
+ * EDGERNN_PADDED(inputs), and xh is the whole buffer. Columns of weights are filled up likewise.
  */
 #ifndef EDGERNN_AFFINE_H
 #define EDGERNN_AFFINE_H
@@ -9,24 +10,27 @@
 #include <stdint.h>
 
 #include "edgernn_config.h"
+#include "edgernn_tile.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
+#define EDGERNN_PADDED(count) (((count) + 3) & ~3)
+
 /* One product of a w8a8 map (clause 4.1). */
 typedef struct {
     int32_t first;             /* first operand it reads */
-    int32_t columns;           /* operands it reads */
-    const int8_t *weights;     /* [rows][columns] */
-    const int32_t *multiplier; /* [rows] */
+    int32_t tiles;             /* tiles of 4 columns */
+    const int8_t *weights;     /* [padded rows / 4][tiles] tiles */
+    const int32_t *multiplier; /* [padded rows] */
 } edgernn_term8;
 
 /* A w8a8 map: sat16(half_up(sum of acc * multiplier + bias, shift)). */
 typedef struct {
     int32_t rows;
     int32_t shift;
-    const int32_t *bias; /* [rows] */
+    const int32_t *bias; /* [padded rows] */
     int32_t term_count;
     const edgernn_term8 *terms; /* [term_count] */
 } edgernn_map8;
@@ -34,11 +38,11 @@ typedef struct {
 /* One product of a w8a16 map (clause 5.1). */
 typedef struct {
     int32_t first;
-    int32_t columns;
-    const int8_t *weights;     /* [rows][columns] */
-    const int32_t *bias;       /* [rows] */
-    const uint8_t *shift;      /* [rows] */
-    const int16_t *multiplier; /* [rows], Q0.15 */
+    int32_t tiles;
+    const int8_t *weights;     /* [padded rows / 4][tiles] tiles */
+    const int32_t *bias;       /* [padded rows] */
+    const uint8_t *shift;      /* [padded rows] */
+    const int16_t *multiplier; /* [padded rows], Q0.15 */
 } edgernn_term16;
 
 /* A w8a16 map: the saturating sum of its terms. */
@@ -49,19 +53,24 @@ typedef struct {
 } edgernn_map16;
 
 /* Clauses 4.2, 4.3: z[rows] from the layer's operands. */
-void edgernn_affine8(const edgernn_map8 *map, const int8_t *operands, int16_t *z);
+EDGERNN_API void edgernn_affine8(const edgernn_map8 *map, const edgernn_code8 *operands,
+                                 int16_t *z);
 
 /* Clauses 5.2, 5.3: z[rows] from the layer's operands. */
-void edgernn_affine16(const edgernn_map16 *map, const int16_t *operands, int16_t *z);
+EDGERNN_API void edgernn_affine16(const edgernn_map16 *map, const edgernn_code16 *operands,
+                                  int16_t *z);
 
-/* Clause 2.7: operands of an int16_t vector. */
-void edgernn_operands8(const int16_t *value, int32_t count, int8_t *operands);
-void edgernn_operands16(const int16_t *value, int32_t count, int16_t *operands);
+/* Clause 2.7: operands[EDGERNN_PADDED(count)] of an int16_t vector. */
+EDGERNN_API void edgernn_operands8(const int16_t *value, int32_t count, edgernn_code8 *operands);
+EDGERNN_API void edgernn_operands16(const int16_t *value, int32_t count, edgernn_code16 *operands);
 
-/* Plain copies, so that nothing here needs a C library. */
-void edgernn_copy8(const int8_t *from, int32_t count, int8_t *to);
-void edgernn_copy16(const int16_t *from, int32_t count, int16_t *to);
-void edgernn_zero16(int16_t *vector, int32_t count);
+/* The same of operand codes. */
+EDGERNN_API void edgernn_codes8(const int8_t *codes, int32_t count, edgernn_code8 *operands);
+EDGERNN_API void edgernn_codes16(const int16_t *codes, int32_t count, edgernn_code16 *operands);
+
+/* So that nothing here needs a C library. */
+EDGERNN_API void edgernn_copy16(const int16_t *from, int32_t count, int16_t *to);
+EDGERNN_API void edgernn_zero16(int16_t *vector, int32_t count);
 
 #ifdef __cplusplus
 }

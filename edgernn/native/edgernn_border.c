@@ -28,7 +28,7 @@ static int32_t nearest(const edgernn_input_channel *channel, int32_t x)
     return d < 0 ? -q : q;
 }
 
-void edgernn_quantize8(const edgernn_input_channel *channels, int32_t count, const int32_t *x,
+EDGERNN_API void edgernn_quantize8(const edgernn_input_channel *channels, int32_t count, const int32_t *x,
                        int8_t *q_x)
 {
     int32_t j;
@@ -37,7 +37,7 @@ void edgernn_quantize8(const edgernn_input_channel *channels, int32_t count, con
     }
 }
 
-void edgernn_quantize16(const edgernn_input_channel *channels, int32_t count, const int32_t *x,
+EDGERNN_API void edgernn_quantize16(const edgernn_input_channel *channels, int32_t count, const int32_t *x,
                         int16_t *q_x)
 {
     int32_t j;
@@ -46,7 +46,7 @@ void edgernn_quantize16(const edgernn_input_channel *channels, int32_t count, co
     }
 }
 
-void edgernn_dequantize(const edgernn_output_channel *channels, int32_t count,
+EDGERNN_API void edgernn_dequantize(const edgernn_output_channel *channels, int32_t count,
                         const int16_t *q_y, int32_t *y)
 {
     int32_t j;

@@ -1,46 +1,74 @@
 /* The one place that chooses how the kernels are built. Every variant gives the same bits.
  *
- * A variant replaces the dot products of edgernn_affine.c and the helpers of edgernn_fixed.h, and
- * nothing else: cells, tables and the generated model do not know which variant is in use. Other
- * layouts of the weights (sparse blocks, four bits) are further dot products beside those.
+ * A variant is a row of the tables below and the headers it names: the matrix products
+ * (edgernn_affine_*.h, edgernn_dot_*.h), the element-wise arithmetic (edgernn_lanes_*.h) and the
+ * order of bytes in a tile of weights (edgernn_tile.h). Cells, tables and the generated model do
+ * not know which variant is in use.
  */
 #ifndef EDGERNN_CONFIG_H
 #define EDGERNN_CONFIG_H
 
 #define EDGERNN_PORTABLE 1 /* C99, 32-bit integers, no 64-bit arithmetic */
-#define EDGERNN_DSP 2      /* Arm cores that multiply pairs: Cortex-M4, M7, M33, M55 */
+#define EDGERNN_THUMB1 2   /* Cortex-M0, M0+, M1: 16-bit instructions, 32 x 32 -> 32 multiplies */
+#define EDGERNN_DSP 3      /* Arm cores that multiply pairs: Cortex-M4, M7, M33 */
+#define EDGERNN_MVE 4      /* Armv8.1-M vectors (Helium): Cortex-M55, M85 */
+#define EDGERNN_RISCV 5    /* RV32, RV64 with the M extension */
+#define EDGERNN_AVX2 6
+#define EDGERNN_AVX512 7   /* with BW, DQ, VL and VNNI */
+#define EDGERNN_NEON 8     /* Armv7-A and AArch64 */
+#define EDGERNN_DOT 9      /* NEON with SDOT, Armv8.2-A */
 
-/* The pairs are loaded as words from any address and read in little-endian order. */
-#if defined(__GNUC__) && defined(__ARM_FEATURE_SIMD32) && defined(__ARM_FEATURE_UNALIGNED) && \
-    !defined(__ARM_BIG_ENDIAN)
-#define EDGERNN_HAS_DSP 1
+/* What the compiler may use. */
+#if defined(__GNUC__) && !defined(__ARM_BIG_ENDIAN)
+#define EDGERNN_GNU_LITTLE 1
 #else
-#define EDGERNN_HAS_DSP 0
+#define EDGERNN_GNU_LITTLE 0
 #endif
 
 #ifndef EDGERNN_VARIANT
-#if EDGERNN_HAS_DSP
+#if EDGERNN_GNU_LITTLE && defined(__ARM_FEATURE_MVE)
+#define EDGERNN_VARIANT EDGERNN_MVE
+#elif EDGERNN_GNU_LITTLE && defined(__ARM_NEON) && defined(__ARM_FEATURE_DOTPROD)
+#define EDGERNN_VARIANT EDGERNN_DOT
+#elif EDGERNN_GNU_LITTLE && defined(__ARM_NEON)
+#define EDGERNN_VARIANT EDGERNN_NEON
+#elif EDGERNN_GNU_LITTLE && defined(__ARM_FEATURE_SIMD32)
 #define EDGERNN_VARIANT EDGERNN_DSP
+#elif EDGERNN_GNU_LITTLE && defined(__thumb__) && !defined(__thumb2__)
+#define EDGERNN_VARIANT EDGERNN_THUMB1
+#elif defined(__GNUC__) && defined(__riscv_mul)
+#define EDGERNN_VARIANT EDGERNN_RISCV
+#elif defined(__GNUC__) && defined(__AVX512VNNI__) && defined(__AVX512BW__) && \
+    defined(__AVX512DQ__) && defined(__AVX512VL__)
+#define EDGERNN_VARIANT EDGERNN_AVX512
+#elif defined(__GNUC__) && defined(__AVX2__)
+#define EDGERNN_VARIANT EDGERNN_AVX2
 #else
 #define EDGERNN_VARIANT EDGERNN_PORTABLE
 #endif
 #endif
 
-#if EDGERNN_VARIANT == EDGERNN_DSP
-#if !EDGERNN_HAS_DSP
-#error "edgernn_config.h: expected a little-endian core with the Arm DSP extension and unaligned \
-loads for EDGERNN_DSP. Remove the definition of EDGERNN_VARIANT."
+#if EDGERNN_VARIANT < EDGERNN_PORTABLE || EDGERNN_VARIANT > EDGERNN_DOT
+#error "edgernn_config.h: expected EDGERNN_VARIANT to be EDGERNN_PORTABLE or another name of \
+edgernn_config.h. Remove the definition."
 #endif
-#elif EDGERNN_VARIANT != EDGERNN_PORTABLE
-#error "edgernn_config.h: expected EDGERNN_VARIANT to be EDGERNN_PORTABLE or EDGERNN_DSP. \
-Remove the definition."
+#if EDGERNN_VARIANT == EDGERNN_DSP && !(EDGERNN_GNU_LITTLE && defined(__ARM_FEATURE_SIMD32))
+#error "edgernn_config.h: expected a little-endian core with the Arm DSP extension for \
+EDGERNN_DSP. Remove the definition of EDGERNN_VARIANT."
 #endif
 
-/* Rows that share every operand they load. Thumb-1 has eight registers to compute in. */
-#if defined(__thumb__) && !defined(__thumb2__)
-#define EDGERNN_ROWS 2
+/* Linkage of the kernels; a program that holds several variants makes them static. */
+#ifndef EDGERNN_API
+#define EDGERNN_API
+#endif
+
+/* Weights and operands that a variant loads as words. */
+#ifdef __GNUC__
+#define EDGERNN_ALIGNED __attribute__((aligned(4)))
+#define EDGERNN_INLINE static inline __attribute__((always_inline, unused))
 #else
-#define EDGERNN_ROWS 4
+#define EDGERNN_ALIGNED
+#define EDGERNN_INLINE static inline
 #endif
 
 #endif

@@ -1,15 +1,18 @@
 #include "edgernn_kernels.h"
 
-#include "edgernn_fixed.h"
+#include "edgernn_lanes.h"
 
 /* Clause 7.5: h' = z * h + (1 - z) * n, from the gate z and the pre-activation n. */
 static void update(const int16_t *z, int16_t *n, int32_t units, int16_t *h)
 {
     int32_t j;
     edgernn_activate(EDGERNN_TANH, n, units);
-    for (j = 0; j < units; ++j) {
-        const int32_t w = edgernn_sat16((int32_t)32768 - z[j]);
-        h[j] = edgernn_sat16(edgernn_scaled(z[j], h[j]) + edgernn_scaled(w, n[j]));
+    for (j = 0; j < units; j += EDGERNN_LANES) {
+        const edgernn_lanes kept = edgernn_lanes_load(z + j, units - j);
+        const edgernn_lanes added = edgernn_lanes_sat16(32768 - kept);
+        const edgernn_lanes old = edgernn_lanes_scaled(kept, edgernn_lanes_load(h + j, units - j));
+        const edgernn_lanes new_ = edgernn_lanes_scaled(added, edgernn_lanes_load(n + j, units - j));
+        edgernn_lanes_store(h + j, edgernn_lanes_sat16(old + new_), units - j);
     }
 }
 
@@ -17,8 +20,10 @@ static void update(const int16_t *z, int16_t *n, int32_t units, int16_t *h)
 static void reset_state(int16_t *r, const int16_t *h, int32_t units)
 {
     int32_t j;
-    for (j = 0; j < units; ++j) {
-        r[j] = (int16_t)edgernn_scaled(r[j], h[j]);
+    for (j = 0; j < units; j += EDGERNN_LANES) {
+        const edgernn_lanes gate = edgernn_lanes_load(r + j, units - j);
+        const edgernn_lanes old = edgernn_lanes_load(h + j, units - j);
+        edgernn_lanes_store(r + j, edgernn_lanes_scaled(gate, old), units - j);
     }
 }
 
@@ -26,49 +31,52 @@ static void reset_state(int16_t *r, const int16_t *h, int32_t units)
 static void add_reset(int16_t *a, const int16_t *r, const int16_t *d, int32_t units)
 {
     int32_t j;
-    for (j = 0; j < units; ++j) {
-        a[j] = edgernn_sat16(a[j] + edgernn_scaled(r[j], d[j]));
+    for (j = 0; j < units; j += EDGERNN_LANES) {
+        const edgernn_lanes gate = edgernn_lanes_load(r + j, units - j);
+        const edgernn_lanes reset = edgernn_lanes_scaled(gate, edgernn_lanes_load(d + j, units - j));
+        const edgernn_lanes sum = edgernn_lanes_load(a + j, units - j) + reset;
+        edgernn_lanes_store(a + j, edgernn_lanes_sat16(sum), units - j);
     }
 }
 
-void edgernn_gru_before8_step(const edgernn_gru_before8 *layer, int8_t *operands, int16_t *z,
+EDGERNN_API void edgernn_gru_before8_step(const edgernn_gru_before8 *layer, edgernn_code8 *operands, int16_t *z,
                               int16_t *h)
 {
     const int32_t units = layer->units;
     int16_t *r = z + units;
     int16_t *n = z + 2 * units;
-    edgernn_operands8(h, units, operands + layer->inputs);
+    edgernn_operands8(h, units, operands + EDGERNN_PADDED(layer->inputs));
     edgernn_affine8(&layer->zr, operands, z);
     edgernn_activate(layer->gate, z, 2 * units);
     reset_state(r, h, units);
-    edgernn_operands8(r, units, operands + layer->inputs);
+    edgernn_operands8(r, units, operands + EDGERNN_PADDED(layer->inputs));
     edgernn_affine8(&layer->n, operands, n);
     update(z, n, units, h);
 }
 
-void edgernn_gru_before16_step(const edgernn_gru_before16 *layer, int16_t *operands, int16_t *z,
+EDGERNN_API void edgernn_gru_before16_step(const edgernn_gru_before16 *layer, edgernn_code16 *operands, int16_t *z,
                                int16_t *h)
 {
     const int32_t units = layer->units;
     int16_t *r = z + units;
     int16_t *n = z + 2 * units;
-    edgernn_operands16(h, units, operands + layer->inputs);
+    edgernn_operands16(h, units, operands + EDGERNN_PADDED(layer->inputs));
     edgernn_affine16(&layer->zr, operands, z);
     edgernn_activate(layer->gate, z, 2 * units);
     reset_state(r, h, units);
-    edgernn_operands16(r, units, operands + layer->inputs);
+    edgernn_operands16(r, units, operands + EDGERNN_PADDED(layer->inputs));
     edgernn_affine16(&layer->n, operands, n);
     update(z, n, units, h);
 }
 
-void edgernn_gru_after8_step(const edgernn_gru_after8 *layer, int8_t *operands, int16_t *z,
+EDGERNN_API void edgernn_gru_after8_step(const edgernn_gru_after8 *layer, edgernn_code8 *operands, int16_t *z,
                              int16_t *h)
 {
     const int32_t units = layer->units;
     int16_t *r = z + units;
     int16_t *a = z + 2 * units;
     int16_t *d = z + 3 * units;
-    edgernn_operands8(h, units, operands + layer->inputs);
+    edgernn_operands8(h, units, operands + EDGERNN_PADDED(layer->inputs));
     edgernn_affine8(&layer->zr, operands, z);
     edgernn_activate(layer->gate, z, 2 * units);
     edgernn_affine8(&layer->n_x, operands, a);
@@ -77,14 +85,14 @@ void edgernn_gru_after8_step(const edgernn_gru_after8 *layer, int8_t *operands, 
     update(z, a, units, h);
 }
 
-void edgernn_gru_after16_step(const edgernn_gru_after16 *layer, int16_t *operands, int16_t *z,
+EDGERNN_API void edgernn_gru_after16_step(const edgernn_gru_after16 *layer, edgernn_code16 *operands, int16_t *z,
                               int16_t *h)
 {
     const int32_t units = layer->units;
     int16_t *r = z + units;
     int16_t *a = z + 2 * units;
     int16_t *d = z + 3 * units;
-    edgernn_operands16(h, units, operands + layer->inputs);
+    edgernn_operands16(h, units, operands + EDGERNN_PADDED(layer->inputs));
     edgernn_affine16(&layer->zr, operands, z);
     edgernn_activate(layer->gate, z, 2 * units);
     edgernn_affine16(&layer->n_x, operands, a);

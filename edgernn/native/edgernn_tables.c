@@ -1,6 +1,6 @@
 #include "edgernn_tables.h"
 
-#include "edgernn_fixed.h"
+#include "edgernn_lanes.h"
 
 /* Clause 3.1: T, the sigmoid of i/24 as 16-bit fraction, corrected for linear interpolation. */
 static const uint16_t table[256] = {
@@ -28,69 +28,70 @@ static const uint16_t table[256] = {
     65534, 65534, 65534, 65535,
 };
 
-/* T[u] + (t / 2^bits) * (T[u+1] - T[u]), times 2^bits, for m = u * 2^bits + t and u < 255. */
-static int32_t interpolated(int32_t m, int32_t bits)
+/* T[u] + (t / 2^bits) * (T[u+1] - T[u]), times 2^bits, for m = u * 2^bits + t. Clauses 3.2 and 3.3
+ * say what u >= 255 gives; after rounding it is what the last m below gives. */
+EDGERNN_INLINE edgernn_lanes interpolated(edgernn_lanes m, int32_t bits)
 {
-    const int32_t u = m >> bits;
-    const int32_t t = m & (((int32_t)1 << bits) - 1);
-    const int32_t low = table[u];
-    return low * ((int32_t)1 << bits) + t * (table[u + 1] - low);
+    const edgernn_lanes last = edgernn_lanes_all(((int32_t)255 << bits) - 1);
+    const edgernn_lanes inside = edgernn_lanes_min(m, last);
+    const edgernn_lanes u = inside >> bits;
+    const edgernn_lanes t = inside & (((int32_t)1 << bits) - 1);
+    edgernn_lanes low;
+    const edgernn_lanes rise = edgernn_lanes_rise(table, u, &low);
+    return low * ((int32_t)1 << bits) + t * rise;
 }
 
-int16_t edgernn_sigmoid(int16_t z)
+/* Clauses 3.2 and 3.3: for negative d, sign is -1, and v ^ sign is -v - 1. */
+EDGERNN_INLINE edgernn_lanes sigmoid(edgernn_lanes z)
 {
-    const int32_t d = 12 * (int32_t)z;
-    const int32_t m = d < 0 ? -d : d;
-    const int32_t r = (m >> 9) >= 255 ? (int32_t)32767 * 1024 : interpolated(m, 9);
-    return (int16_t)((d >= 0 ? r + 512 : ((int32_t)1 << 25) - r + 511) >> 10);
+    const edgernn_lanes sign = z >> 31;
+    const edgernn_lanes r = interpolated(((z ^ sign) - sign) * 12, 9);
+    return ((r ^ sign) + (sign & ((int32_t)1 << 25)) + 512) >> 10;
 }
 
-int16_t edgernn_tanh(int16_t z)
+EDGERNN_INLINE edgernn_lanes hyperbolic_tangent(edgernn_lanes z)
 {
-    const int32_t d = 12 * (int32_t)z;
-    const int32_t m = d < 0 ? -d : d;
-    const int32_t r = (m >> 8) >= 255 ? (int32_t)65535 * 256 : interpolated(m, 8);
-    const int32_t one = (int32_t)1 << 23;
-    return (int16_t)((d >= 0 ? r - one + 128 : one - r + 127) >> 8);
+    const edgernn_lanes sign = z >> 31;
+    const edgernn_lanes q = interpolated(((z ^ sign) - sign) * 12, 8) - ((int32_t)1 << 23);
+    return ((q ^ sign) + 128) >> 8;
 }
 
-int16_t edgernn_hard_sigmoid(int16_t z)
+/* Clause 3.4. */
+EDGERNN_INLINE edgernn_lanes hard_sigmoid(edgernn_lanes z)
 {
-    const int32_t slope = edgernn_sat16(edgernn_round((int32_t)21845 * z, 12));
-    const int16_t line = edgernn_sat16(slope + 16384);
-    return line < 0 ? (int16_t)0 : line;
+    const edgernn_lanes slope = edgernn_lanes_sat16(edgernn_lanes_round(z * 21845, 12));
+    const edgernn_lanes line = edgernn_lanes_sat16(slope + 16384);
+    return line & ~(line >> 31);
 }
 
-static int16_t relu(int16_t z)
+EDGERNN_INLINE edgernn_lanes relu(edgernn_lanes z)
 {
-    return z < 0 ? (int16_t)0 : z;
+    return z & ~(z >> 31);
 }
 
-void edgernn_activate(edgernn_activation activation, int16_t *z, int32_t count)
+#define REPLACE_EACH(function)                                                    \
+    for (j = 0; j < count; j += EDGERNN_LANES) {                                  \
+        const edgernn_lanes v = function(edgernn_lanes_load(z + j, count - j));   \
+        edgernn_lanes_store(z + j, v, count - j);                                 \
+    }
+
+EDGERNN_API void edgernn_activate(edgernn_activation activation, int16_t *z, int32_t count)
 {
     int32_t j;
     switch (activation) {
     case EDGERNN_LINEAR:
         break;
     case EDGERNN_RELU:
-        for (j = 0; j < count; ++j) {
-            z[j] = relu(z[j]);
-        }
+        REPLACE_EACH(relu)
         break;
     case EDGERNN_TANH:
-        for (j = 0; j < count; ++j) {
-            z[j] = edgernn_tanh(z[j]);
-        }
+        REPLACE_EACH(hyperbolic_tangent)
         break;
     case EDGERNN_SIGMOID:
-        for (j = 0; j < count; ++j) {
-            z[j] = edgernn_sigmoid(z[j]);
-        }
+        REPLACE_EACH(sigmoid)
         break;
     case EDGERNN_HARD_SIGMOID:
-        for (j = 0; j < count; ++j) {
-            z[j] = edgernn_hard_sigmoid(z[j]);
-        }
+        REPLACE_EACH(hard_sigmoid)
         break;
     }
 }

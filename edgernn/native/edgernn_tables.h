@@ -18,12 +18,8 @@ typedef enum {
     EDGERNN_HARD_SIGMOID
 } edgernn_activation;
 
-int16_t edgernn_sigmoid(int16_t z);      /* clause 3.2 */
-int16_t edgernn_tanh(int16_t z);         /* clause 3.3 */
-int16_t edgernn_hard_sigmoid(int16_t z); /* clause 3.4 */
-
-/* Replace every element of a vector by its activation. */
-void edgernn_activate(edgernn_activation activation, int16_t *z, int32_t count);
+/* Replace every element of a vector by its activation (clauses 3.2 to 3.4). */
+EDGERNN_API void edgernn_activate(edgernn_activation activation, int16_t *z, int32_t count);
 
 #ifdef __cplusplus
 }

@@ -6,12 +6,29 @@ import os
 import re
 import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from edgernn.errors import EdgeRnnError
 from edgernn.model import IntegerModel
 from edgernn_export.probe import golden_vector
-from edgernn_export.writers import SESSION_FORMATS, WRITERS, Contents, open_writer
+from edgernn_export.writers import SESSION_FORMATS, WRITERS, Contents, Writer, open_writer
+from edgernn_export.writers.c_packages import open_c_writer
+
+_DEFAULT_PREFIX = "model"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What one format became.
+
+    Attributes:
+        path: the file, or the folder.
+        files: the file itself, or those written in the folder.
+    """
+
+    path: Path
+    files: tuple[Path, ...]
 
 
 def export(
@@ -20,6 +37,8 @@ def export(
     formats: Sequence[str] = SESSION_FORMATS,
     *,
     name: str | None = None,
+    package: str | None = None,
+    prefix: str | None = None,
 ) -> dict[str, Path]:
     """Write a model in several file formats.
 
@@ -32,37 +51,73 @@ def export(
         directory: where to write; made if it does not exist.
         formats: keys of `edgernn_export.writers.WRITERS`.
         name: file name without suffix; default the model's name.
+        package: C as a package of a build system, a key of
+            `edgernn_export.writers.c_packages.PACKAGES`; default plain sources.
+        prefix: what the C's file names and symbols begin with; default "model".
 
     Returns:
         The path of each format's file or folder.
 
     Raises:
-        EdgeRnnError: an unknown format, or none.
+        EdgeRnnError: an unknown format, or none; a package or prefix that is unknown or without C.
     """
+    written = export_files(model, directory, formats, name=name, package=package, prefix=prefix)
+    return {wanted: entry.path for wanted, entry in written.items()}
+
+
+def export_files(
+    model: IntegerModel,
+    directory: str | os.PathLike[str],
+    formats: Sequence[str],
+    *,
+    name: str | None = None,
+    package: str | None = None,
+    prefix: str | None = None,
+) -> dict[str, Written]:
+    """Do what `export` does, and return every file that was written."""
     if isinstance(formats, str) or not formats:
         raise EdgeRnnError(
             f"export: expected a sequence of formats among {', '.join(WRITERS)}, "
             f"got {formats!r:.40}."
         )
-    writers = {wanted: open_writer(wanted) for wanted in formats}
+    writers = _writers(formats, _file_stem(name or model.name), package, prefix)
     golden = golden_vector(model)
     contents = {wanted: writer(model, golden) for wanted, (writer, _) in writers.items()}
     folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)
-    stem = _file_stem(name or model.name)
-    paths = {wanted: folder / f"{stem}{suffix}" for wanted, (_, suffix) in writers.items()}
-    for wanted, path in paths.items():
-        _write(path, contents[wanted])
-    return paths
+    return {
+        wanted: _write(folder / file, contents[wanted]) for wanted, (_, file) in writers.items()
+    }
 
 
-def _write(path: Path, contents: Contents) -> None:
+def _writers(
+    formats: Sequence[str], stem: str, package: str | None, prefix: str | None
+) -> dict[str, tuple[Writer, str]]:
+    """The writer of each format, and the name of the file or folder it fills."""
+    if "c" not in formats and not (package is None and prefix is None):
+        raise EdgeRnnError(
+            "export: expected c among the formats, where a package or a prefix is given, "
+            f"got {', '.join(formats)!r:.60}. Add c to the formats."
+        )
+    writers = {}
+    for wanted in formats:
+        writer, suffix = open_writer(wanted)
+        writers[wanted] = (writer, f"{stem}{suffix}")
+    if "c" in writers:
+        writers["c"] = open_c_writer(package, prefix or _DEFAULT_PREFIX, stem)
+    return writers
+
+
+def _write(path: Path, contents: Contents) -> Written:
+    """Write a file, or the files of a folder; what else the folder holds stays."""
     if isinstance(contents, bytes):
         write_atomically(path, contents)
-        return
-    path.mkdir(exist_ok=True)
+        return Written(path=path, files=(path,))
     for name, content in contents.items():
-        write_atomically(path / name, content)
+        file = path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(file, content)
+    return Written(path=path, files=tuple(path / name for name in contents))
 
 
 def _file_stem(name: str) -> str:

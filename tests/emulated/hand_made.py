@@ -38,18 +38,12 @@ def c_model(body):
     return {"model.h": HEADER, "model.c": INIT + STEP + b"{\n" + body.encode() + b"\n}\n"}
 
 
-def assembly_model(core, *, arm, riscv):
-    """Sources whose step is made of exactly these instructions."""
+def assembly_model(core, *, arm, riscv, extra=""):
+    """Sources whose step is made of exactly these instructions; ``extra`` is C behind it."""
     is_arm = core.compiler.startswith("arm")
-    lines = [
-        *([".syntax unified", ".thumb"] if is_arm else [".option norelax"]),
-        '.section .text.model_step, \\"ax\\"',
-        ".global model_step",
-        ".type model_step, %function" if is_arm else ".type model_step, @function",
-        *([".thumb_func"] if is_arm else []),
-        "model_step:",
-        *(arm if is_arm else riscv),
-        ".text",
-    ]
+    lines = [".syntax unified", *arm] if is_arm else [".option norelax", *riscv]
     text = "".join(f'"{line}\\n"\n' for line in lines)
-    return {"model.h": HEADER, "model.c": INIT + f"__asm({text});\n".encode()}
+    # The compiler adds nothing to a naked function and has a stack frame of 0 bytes for it.
+    step = '#pragma GCC diagnostic ignored "-Wunused-parameter"\n__attribute__((naked)) '
+    step += STEP.decode() + f"{{\n__asm volatile({text});\n}}\n{extra}"
+    return {"model.h": HEADER, "model.c": INIT + step.encode()}

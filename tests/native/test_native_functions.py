@@ -17,14 +17,14 @@ from tests.twin import scalar
 
 ALL_CODES = np.arange(-32768, 32768).astype(np.int16)
 ROUNDING = """
-#include "edgernn_fixed.h"
+#include "edgernn_lanes.h"
 
 extern int32_t test_round(int32_t p, int32_t k);
 extern int32_t test_half_up(int32_t p, int32_t k);
 
 int32_t test_round(int32_t p, int32_t k)
 {
-    return edgernn_round(p, k);
+    return edgernn_lanes_round(p, k);
 }
 
 int32_t test_half_up(int32_t p, int32_t k)

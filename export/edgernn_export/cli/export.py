@@ -9,16 +9,20 @@ from typing import Final
 
 from edgernn.model import IntegerModel
 from edgernn_export.cli.lists import comma_list
-from edgernn_export.exporting import export
+from edgernn_export.exporting import Written, export_files
 from edgernn_export.writers import SESSION_FORMATS, WRITERS
+from edgernn_export.writers.c_packages import PACKAGES
 
 HELP: Final = """Write an integer model as .tflite and .onnx files, or as a folder of C99 sources.
 
 Every form gives the bits of the reference and carries a golden vector that proves it.
+C comes as plain sources, or as a package that a build system takes as it is.
 """
 EXAMPLES: Final = """examples:
   edgernn export model.edgernn --to tflite,onnx -o build/
   edgernn export model.edgernn --to c
+  edgernn export model.edgernn --to c --package arduino
+  edgernn export gas.edgernn --to c --package zephyr --prefix gas
 """
 
 
@@ -33,6 +37,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", type=Path, metavar="DIR", help="default: the model's own folder"
     )
+    parser.add_argument(
+        "--package", metavar="KIND",
+        help=f"C as a package: {', '.join(PACKAGES)} (default: plain sources)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--prefix", metavar="NAME",
+        help="what the C's file names and symbols begin with, one per network in a firmware "
+        "(default: model)",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
 
@@ -40,17 +53,25 @@ def main(args: argparse.Namespace) -> int:
     """Write the files and name them."""
     model = IntegerModel.load(args.model)
     folder = args.model.parent if args.output is None else args.output
-    paths = export(model, folder, args.to, name=args.model.stem)
-    files = {name: {"path": str(p), "bytes": _size(p)} for name, p in paths.items()}
+    written = export_files(
+        model, folder, args.to, name=args.model.stem, package=args.package, prefix=args.prefix
+    )
     if args.json:
+        files = {name: _record(entry) for name, entry in written.items()}
         print(json.dumps({"model_sha256": model.sha256, "files": files}))
     else:
-        for file in files.values():
-            print(f"{file['path']}  {file['bytes']} bytes")
+        for entry in written.values():
+            print(f"{entry.path}  {_bytes(entry)} bytes")
     return 0
 
 
-def _size(path: Path) -> int:
-    """Bytes of a file, or of the files in a folder."""
-    files = path.iterdir() if path.is_dir() else [path]
-    return sum(file.stat().st_size for file in files)
+def _record(entry: Written) -> dict[str, object]:
+    """One format as JSON values; of a folder, its files too, by path inside it."""
+    record: dict[str, object] = {"path": str(entry.path), "bytes": _bytes(entry)}
+    if entry.files != (entry.path,):
+        record["files"] = [file.relative_to(entry.path).as_posix() for file in entry.files]
+    return record
+
+
+def _bytes(entry: Written) -> int:
+    return sum(file.stat().st_size for file in entry.files)

@@ -10,8 +10,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from edgernn.affine import Affine, Affine8, Source, Term8, Term16
+from edgernn.affine import Affine, Affine8, Term8, Term16
 from edgernn.layers import Layer
+from edgernn.tiles import TILE, first_operand, padded, tiles
 
 _COLUMNS: Final = 100
 
@@ -28,7 +29,7 @@ def comment_text(text: str) -> str:
 
 
 def array(ctype: str, name: str, values: npt.NDArray[Any] | Sequence[int]) -> str:
-    """A constant C array; rows of a matrix follow each other."""
+    """A constant C array."""
     numbers = [str(int(v)) for v in np.asarray(values).ravel()]
     return f"static const {ctype} {name}[{len(numbers)}] = {{\n{_wrapped(numbers)}\n}};\n"
 
@@ -48,9 +49,21 @@ def _wrapped(words: Sequence[str]) -> str:
     return "\n".join([*lines, line])
 
 
-def first_operand(layer: Layer, source: Source) -> int:
-    """Where a source begins in the layer's buffer of operands: the input, then the hidden state."""
-    return layer.inputs if source in (Source.H, Source.RH) else 0
+def _tile_array(width: str, name: str, weights: npt.NDArray[np.int8]) -> str:
+    """A constant array of weights, one tile of `tiles` a line."""
+    lines = [
+        f"    EDGERNN_TILE{width}({', '.join(str(int(w)) for w in tile)}),"
+        for tile in weights.reshape(-1, TILE * TILE)
+    ]
+    size = f"{len(lines)} * EDGERNN_TILE_BYTES + EDGERNN_READ_AHEAD"
+    head = f"static const EDGERNN_ALIGNED int8_t {name}[{size}] = {{"
+    return "\n".join([head, *lines, "};\n"])
+
+
+def _row_array(ctype: str, name: str, values: npt.NDArray[Any], fill: int) -> str:
+    """A constant array of one value per row, in full tiles."""
+    extra = padded(len(values)) - len(values)
+    return array(ctype, name, np.pad(values, (0, extra), constant_values=fill))
 
 
 def affine_map(owner: str, layer: Layer, affine: Affine) -> tuple[str, str]:
@@ -61,34 +74,32 @@ def affine_map(owner: str, layer: Layer, affine: Affine) -> tuple[str, str]:
         layer: whose map it is.
         affine: the map (NUMERICS.md sections 4 and 5).
     """
+    width = "8" if isinstance(affine, Affine8) else "16"
     blocks, terms = [], []
     for term in affine.terms:
         name = f"{owner}_{term.source.value}"
-        names = [f"{name}_{field}" for field, _, _ in _columns(term)]
-        blocks += [
-            array(ctype, n, values)
-            for n, (_, ctype, values) in zip(names, _columns(term), strict=True)
-        ]
-        head = [str(first_operand(layer, term.source)), str(term.weights.shape[1])]
+        weights = tiles(layer, term.source, term.weights)
+        blocks.append(_tile_array(width, f"{name}_weights", weights))
+        fields = _per_row(term)
+        blocks += [_row_array(ctype, f"{name}_{f}", v, fill) for f, ctype, v, fill in fields]
+        head = [str(first_operand(layer, term.source)), str(weights.shape[1])]
+        names = [f"{name}_{field}" for field in ("weights", *(f[0] for f in fields))]
         terms.append("{" + ", ".join([*head, *names]) + "}")
-    width = "8" if isinstance(affine, Affine8) else "16"
     blocks.append(record(f"edgernn_term{width}", f"{owner}_terms[{len(terms)}]", terms))
     tail = [str(len(terms)), f"{owner}_terms"]
     head = [str(affine.rows)]
     if isinstance(affine, Affine8):
-        blocks.append(array("int32_t", f"{owner}_bias", affine.bias))
+        blocks.append(_row_array("int32_t", f"{owner}_bias", affine.bias, 0))
         head += [str(affine.shift), f"{owner}_bias"]
     return "\n".join(blocks), "{" + ", ".join(head + tail) + "}"
 
 
-def _columns(term: Term8 | Term16) -> list[tuple[str, str, npt.NDArray[Any]]]:
-    """Field, C type and values of a term, in the order of the C struct."""
-    weights: tuple[str, str, npt.NDArray[Any]] = ("weights", "int8_t", term.weights)
+def _per_row(term: Term8 | Term16) -> list[tuple[str, str, npt.NDArray[Any], int]]:
+    """Field, C type, values and what fills them up, in the order of the C struct."""
     if isinstance(term, Term8):
-        return [weights, ("multiplier", "int32_t", term.multiplier)]
+        return [("multiplier", "int32_t", term.multiplier, 0)]
     return [
-        weights,
-        ("bias", "int32_t", term.bias),
-        ("shift", "uint8_t", term.shift),
-        ("multiplier", "int16_t", term.multiplier),
+        ("bias", "int32_t", term.bias, 0),
+        ("shift", "uint8_t", term.shift, 1),  # half_up needs one
+        ("multiplier", "int16_t", term.multiplier, 0),
     ]

@@ -7,6 +7,7 @@ from typing import Final
 
 from edgernn.formats import Precision
 from edgernn.layers import LSTM, Dense, GRUAfter, GRUBefore, Layer, SimpleRNN
+from edgernn.tiles import padded
 from edgernn_export.writers.c_data import affine_map, identifier, record
 
 
@@ -67,8 +68,9 @@ class CLayer:
 
     @property
     def operands(self) -> int:
-        """Operand codes in the layer's buffer."""
-        return self.layer.inputs + (self.layer.units if self.layer.states else 0)
+        """Operand codes in the layer's buffer, padding included."""
+        hidden = padded(self.layer.units) if self.layer.states else 0
+        return padded(self.layer.inputs) + hidden
 
     @property
     def scratch(self) -> int:

@@ -16,11 +16,8 @@ from edgernn_export.writers.c_data import comment_text, identifier, record
 from edgernn_export.writers.c_layers import CLayer
 from edgernn_export.writers.c_self_test import self_test_files
 
-_SHARED_KERNELS: Final = (
-    "edgernn_config.h", "edgernn_fixed.h", "edgernn_kernels.h",
-    "edgernn_affine.h", "edgernn_affine.c", "edgernn_tables.h", "edgernn_tables.c",
-    "edgernn_border.h", "edgernn_border.c",
-)  # fmt: skip
+#: Sources every model needs; headers are there for every core, `edgernn_config.h` chooses.
+_SHARED_SOURCES: Final = ("edgernn_affine.c", "edgernn_border.c", "edgernn_tables.c")
 
 
 def write_c(model: IntegerModel, golden: Golden, *, prefix: str = "model") -> dict[str, bytes]:
@@ -52,8 +49,9 @@ def write_c(model: IntegerModel, golden: Golden, *, prefix: str = "model") -> di
         f"{prefix}.c": head + _source(model, layers, prefix),
         **{n: head + t for n, t in self_test_files(model, golden, layers, prefix).items()},
     }
-    kernels = {*_SHARED_KERNELS, *(layer.kernel.file for layer in layers)}
     native = resources.files("edgernn") / "native"
+    headers = [file.name for file in native.iterdir() if file.name.endswith(".h")]
+    kernels = {*headers, *_SHARED_SOURCES, *(layer.kernel.file for layer in layers)}
     return {
         **{name: text.encode("ascii") for name, text in texts.items()},
         **{name: (native / name).read_bytes() for name in sorted(kernels)},
@@ -116,7 +114,7 @@ typedef {operand} {prefix}_input_t; /* an input code: NUMERICS.md clause 2.3 */
 /* The caller owns it; one per stream. Its first {upper}_STATE_BYTES bytes are the state: save and
  * restore them to go on with a stream. */
 typedef struct {{
-{_state_members(layers, operand)}
+{_state_members(layers)}
 }} {prefix}_state_t;
 
 /* The zero state, with which every stream begins. */
@@ -161,7 +159,7 @@ def _channel_bits(model: IntegerModel, upper: str) -> str:
     return "".join(lines)
 
 
-def _state_members(layers: list[CLayer], operand: str) -> str:
+def _state_members(layers: list[CLayer]) -> str:
     """Members of the state struct: carried vectors, then scratch that layers share."""
     lines = [f"    int16_t {v}[{cl.layer.units}];" for cl in layers for v in cl.vectors]
     lines.append("    /* Scratch, worth nothing between steps. */")
@@ -171,7 +169,8 @@ def _state_members(layers: list[CLayer], operand: str) -> str:
     hidden = [cl.layer.units for cl in layers if not (cl.layer.states or cl.last)]
     if hidden:
         lines.append(f"    int16_t value[{max(hidden)}];")
-    lines.append(f"    {operand} operands[{max(cl.operands for cl in layers)}];")
+    code = f"edgernn_code{layers[0].width}"
+    lines.append(f"    {code} operands[{max(cl.operands for cl in layers)}] EDGERNN_ALIGNED;")
     return "\n".join(lines)
 
 
@@ -209,7 +208,7 @@ void {prefix}_dequantize_output(const int16_t *q_y, int32_t *y)
 def _step(layers: list[CLayer]) -> str:
     """One call per layer, and between layers the conversion of clause 6.1."""
     first, last = layers[0], layers[-1]
-    lines = [f"edgernn_copy{first.width}(x, {first.layer.inputs}, state->operands);"]
+    lines = [f"edgernn_codes{first.width}(x, {first.layer.inputs}, state->operands);"]
     for before, cl in zip([None, *layers], layers, strict=False):
         if before is not None:
             arguments = f"{before.output}, {cl.layer.inputs}, state->operands"

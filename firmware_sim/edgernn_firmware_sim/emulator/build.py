@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Final
 
+from edgernn_firmware_sim.emulator.call_graph import static_stack_bytes
 from edgernn_firmware_sim.emulator.tools import EmulationError, execute
 from edgernn_firmware_sim.targets import Core
 
@@ -19,6 +20,8 @@ _COMPILE: Final = (
     "-std=c99", "-O2", "-ffreestanding", "-ffunction-sections", "-fdata-sections",
     "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror",
 )  # fmt: skip
+#: The compiler's call graph with stack frames, as .ci files beside the objects.
+_STACK_USE: Final = ("-fstack-usage", "-fcallgraph-info=su")
 #: Without it the loop inside our memcpy would become a call of memcpy.
 _HARNESS_ONLY: Final = ("-fno-tree-loop-distribute-patterns",)
 _LINK: Final = ("-nostdlib", "-static", "-no-pie", "-Wl,--gc-sections,--build-id=none,--no-relax")
@@ -49,7 +52,7 @@ def build_image(core: Core, sources: Mapping[str, bytes], folder: Path) -> Path:
         (model / name).write_bytes(content)
     (folder / "firmware.ld").write_text(_linker_script(core), encoding="ascii")
 
-    compile_ = [core.compiler, *core.flags, *_COMPILE, "-c"]
+    compile_ = [core.compiler, *core.flags, *_COMPILE, *_STACK_USE, "-c"]
     written = sorted(n for n in sources if n.endswith(".c") and n not in PROGRAMS)
     execute(core.name, [*compile_, *written], model)
     family = "riscv" if core.compiler.startswith("riscv") else "arm"
@@ -64,6 +67,15 @@ def build_image(core: Core, sources: Mapping[str, bytes], folder: Path) -> Path:
     return folder / "firmware.elf"
 
 
+def step_stack_bytes(folder: Path) -> int:
+    """The most stack `model_step` can need, of what `build_image` left in a folder.
+
+    Raises:
+        EmulationError: there is no bound.
+    """
+    return static_stack_bytes([*folder.glob("model/*.ci"), folder / "memory.ci"], "model_step")
+
+
 def _link(core: Core, objects: Sequence[str], folder: Path) -> None:
     link = [core.compiler, *core.flags, *_LINK, "-T", "firmware.ld", *objects]
     try:
@@ -75,7 +87,8 @@ def _link(core: Core, objects: Sequence[str], folder: Path) -> None:
         room = core.flash_bytes if over[1] == "FLASH" else core.ram_bytes
         raise EmulationError(
             f"{core.name}: expected an image within {room:,} bytes of {over[1]} ({core.machine}), "
-            f"got {int(over[2]):,} bytes more. Emulate a core with more memory, or a smaller model."
+            f"got {int(over[2]):,} bytes more. Emulate a core with more memory or a smaller model; "
+            "for a board, edgernn simulate without --emulate says what would fit."
         ) from error
 
 

@@ -45,7 +45,7 @@ def build_plugin(source: Path, folder: Path) -> None:
     execute("plugin", [*command, str(source), "-o", PLUGIN], folder)
 
 
-def read_counts(path: Path, steps: int) -> StepCounts:
+def read_calls(path: Path, steps: int) -> StepCounts:
     """Read what the plugin wrote.
 
     Raises:

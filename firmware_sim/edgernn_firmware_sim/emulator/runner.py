@@ -12,10 +12,16 @@ import numpy as np
 from edgernn.errors import ShapeError
 from edgernn.formats import Int16Array, OperandArray
 from edgernn.model import IntegerModel
-from edgernn_firmware_sim.emulator.build import STACK_BYTES, build_image, packaged
-from edgernn_firmware_sim.emulator.counts import PLUGIN, StepCounts, build_plugin, read_counts
+from edgernn_firmware_sim.emulator.build import (
+    STACK_BYTES,
+    build_image,
+    packaged,
+    step_stack_bytes,
+)
+from edgernn_firmware_sim.emulator.counts import PLUGIN, StepCounts, build_plugin, read_calls
 from edgernn_firmware_sim.emulator.image import ImageSizes, check_symbols, read_sizes, read_symbols
 from edgernn_firmware_sim.emulator.tools import EmulationError, execute, require
+from edgernn_firmware_sim.emulator.work import Work, join, read_addresses, read_listing
 from edgernn_firmware_sim.reference import Reference
 from edgernn_firmware_sim.targets import Core
 
@@ -42,10 +48,12 @@ class Emulation:
         differing: how many of them are not those of the reference.
         first_difference: where the first of them is; empty if there is none.
         instructions: executed by each step.
+        work: what these instructions were, over all steps.
         macs: multiply-accumulates of one step.
         sizes: of the linked model.
         struct_bytes: size of the model's state struct, scratch included.
         stack_bytes: most stack that one step used.
+        static_stack_bytes: most that any step can use, by the compiler's call graph.
     """
 
     core: str
@@ -54,15 +62,17 @@ class Emulation:
     differing: int
     first_difference: str
     instructions: StepCounts
+    work: Work
     macs: int
     sizes: ImageSizes
     struct_bytes: int
     stack_bytes: int
+    static_stack_bytes: int
 
     @property
     def ram_bytes(self) -> int:
-        """State and stack of the model."""
-        return self.struct_bytes + self.stack_bytes
+        """State, scratch and the stack that the model can need."""
+        return self.struct_bytes + max(self.stack_bytes, self.static_stack_bytes)
 
 
 def reference_trace(model: IntegerModel, q_xs: OperandArray) -> Int16Array:
@@ -125,18 +135,20 @@ def emulate(
         compared=wanted.size,
         differing=int(np.count_nonzero(got != wanted)),
         first_difference=_first_difference(model, got, wanted),
-        instructions=read_counts(folder / "counts.txt", len(q_xs)),
+        instructions=read_calls(folder / "calls.txt", len(q_xs)),
+        work=join(len(q_xs), read_addresses(folder / "addresses.txt"), read_listing(core, image)),
         macs=model.macs,
         sizes=read_sizes(core, image),
         struct_bytes=struct_bytes,
         stack_bytes=stack_bytes,
+        static_stack_bytes=step_stack_bytes(folder),
     )
 
 
 def _run(core: Core, entry: int, folder: Path) -> None:
     build_plugin(packaged("plugin", "insn_count.c"), folder)
     # Bit 0 of an Arm function symbol says Thumb; it is no part of the address.
-    arguments = f"./{PLUGIN},entry={entry & ~1:#x},out=counts.txt"
+    arguments = f"./{PLUGIN},entry={entry & ~1:#x},calls=calls.txt,addresses=addresses.txt"
     machine = ["-M", core.machine, *(["-bios", "none"] if core.machine == "virt" else [])]
     command = [core.emulator, *machine, *_QEMU, "-plugin", arguments, "-kernel", "firmware.elf"]
     execute(core.name, command, folder, _EXIT_CODES)

@@ -9,7 +9,8 @@ import tomllib
 from functools import cache
 from importlib import resources
 
-from edgernn_firmware_sim.targets.profile import Board, Core, Record, TargetError, parse
+from edgernn_firmware_sim.targets.errors import TargetError
+from edgernn_firmware_sim.targets.profile import Board, Core, Record, parse
 
 __all__ = ["Board", "Core", "TargetError", "boards", "cores", "find"]
 
@@ -37,6 +38,12 @@ def boards() -> dict[str, Board]:
             raise TargetError(
                 f"{board.name}.emulated_as: expected one of {', '.join(cores())}, "
                 f"got '{board.emulated_as}'."
+            )
+        known = cores()[board.emulated_as].costs
+        if board.core not in known:
+            raise TargetError(
+                f"{board.name}.core: expected one of {', '.join(known)}, for which "
+                f"{board.emulated_as} has costs, got '{board.core}'."
             )
     return found
 

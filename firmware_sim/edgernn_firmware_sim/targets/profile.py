@@ -7,14 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final, TypeVar
 
-from edgernn.errors import EdgeRnnError
+from edgernn_firmware_sim.targets.costs import Costs, parse_costs
+from edgernn_firmware_sim.targets.errors import TargetError
 
 _NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _ADDRESS_SPACE: Final = 1 << 32
-
-
-class TargetError(EdgeRnnError):
-    """A target profile is wrong, or there is none of that name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +28,7 @@ class Core:
         flash_bytes: room there.
         ram_origin: address of the variables.
         ram_bytes: room there.
+        costs: price lists of the cores it stands in for, its own among them, by name.
     """
 
     name: str
@@ -42,6 +40,7 @@ class Core:
     flash_bytes: int
     ram_origin: int
     ram_bytes: int
+    costs: Mapping[str, Costs]
 
     def __post_init__(self) -> None:
         """Refuse what cannot be a core."""
@@ -52,6 +51,10 @@ class Core:
             raise TargetError(f"{self.name}: expected memory below 2^32, got more.")
         if flash.start < ram.stop and ram.start < flash.stop:
             raise TargetError(f"{self.name}: expected flash and RAM apart, got an overlap.")
+        if self.name not in self.costs:
+            raise TargetError(
+                f"{self.name}.costs: expected a table for {self.name}, got {', '.join(self.costs)}."
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +102,12 @@ def _check_fields(record: Core | Board) -> None:
 
 
 #: What TOML gives for a field with this annotation.
-_TOML: Final[dict[str, type]] = {"str": str, "int": int, "tuple[str, ...]": list}
+_TOML: Final[dict[str, type]] = {
+    "str": str,
+    "int": int,
+    "tuple[str, ...]": list,
+    "Mapping[str, Costs]": dict,
+}
 
 Record = TypeVar("Record", Core, Board)
 
@@ -129,4 +137,6 @@ def parse(kind: type[Record], name: str, table: Mapping[str, Any]) -> Record:
     values: dict[str, Any] = {f: tuple(v) if isinstance(v, list) else v for f, v in table.items()}
     if not all(isinstance(part, str) for v in values.values() if type(v) is tuple for part in v):
         raise TargetError(f"{name}: expected lists of text, got another kind of element.")
+    if kind is Core:
+        values["costs"] = parse_costs(f"{name}.costs", table["costs"])
     return kind(name=name, **values)

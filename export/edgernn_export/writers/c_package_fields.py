@@ -1,0 +1,81 @@
+"""What the templates of packages say about a model, as text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from edgernn import __version__
+from edgernn.model import IntegerModel
+from edgernn_export.writers.c_border import input_channels, output_channels
+from edgernn_export.writers.c_data import comment_text
+
+
+def package_fields(
+    model: IntegerModel, prefix: str, folder: str, library: Sequence[str]
+) -> dict[str, str]:
+    """Text by the name that stands between two '@' in a template, in ASCII.
+
+    Args:
+        model: the integer model.
+        prefix: of the generated files and symbols.
+        folder: name of the package's folder.
+        library: paths of the generated sources and headers.
+    """
+    release = re.match(r"\d+(\.\d+)*", __version__)
+    label = comment_text(model.name)
+    weights = [t.weights for y in model.layers for a in y.affines.values() for t in a.terms]
+    return {
+        "prefix": prefix,
+        "PREFIX": prefix.upper(),
+        "folder": folder,
+        # Build systems accept numbers and dots alone.
+        "version": release[0] if release else "0",
+        "edgernn": __version__,
+        # JSON's escapes are those of YAML and of C strings: a label breaks none of them.
+        "label": label,
+        "label_md": _cell(model.name),
+        "sha256": model.sha256,
+        "sources": "\n".join(path for path in library if path.endswith(".c")),
+        "inputs": str(model.input.width),
+        "outputs": str(model.output.width),
+        "state_bytes": str(model.state_bytes),
+        "weights_bytes": str(sum(w.nbytes for w in weights)),
+        "softmax": (
+            " The float model ends in a softmax: outputs are its logits, and the largest wins."
+            if model.output.softmax
+            else ""
+        ),
+        **_channels(model, prefix.upper()),
+    }
+
+
+def _channels(model: IntegerModel, upper: str) -> dict[str, str]:
+    """The channels as rows of README tables, and as entries of the sketch's arrays."""
+    source, sink, precision = model.input, model.output, model.precision
+    sensors, input_rows, output_bits, output_rows = [], [], [], []
+    for i, channel in enumerate(input_channels(source, precision)):
+        scale, offset = float(source.scale[i]), float(source.offset[i])
+        low, high = (offset + q * scale for q in (precision.input_low, precision.input_high))
+        what = f"{comment_text(source.names[i])} [{comment_text(source.units[i])}]"
+        sensors.append(
+            f"sensor(A{i}, {low!r}, {high!r}, {upper}_INPUT_{i}_FRAC_BITS), /* {what} */"
+        )
+        names = f"{_cell(source.names[i])} | {_cell(source.units[i])}"
+        input_rows.append(f"| {names} | {low:.6g} | {high:.6g} | {channel.frac_bits} |")
+    for i, sunk in enumerate(output_channels(sink)):
+        what = f"{comment_text(sink.names[i])} [{comment_text(sink.units[i])}]"
+        output_bits.append(f"{upper}_OUTPUT_{i}_FRAC_BITS, /* {what} */")
+        names = f"{_cell(sink.names[i])} | {_cell(sink.units[i])}"
+        output_rows.append(f"| {names} | {sunk.frac_bits} |")
+    return {
+        "sensors": "\n".join(sensors),
+        "output_bits": "\n".join(output_bits),
+        "input_rows": "\n".join(input_rows),
+        "output_rows": "\n".join(output_rows),
+    }
+
+
+def _cell(text: str) -> str:
+    """Text that Markdown shows as it is, in a table too."""
+    return re.sub(r"([\\`*_{}\[\]<>#|&])", r"\\\1", comment_text(text))

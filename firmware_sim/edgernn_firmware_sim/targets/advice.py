@@ -1,0 +1,151 @@
+"""Which change would make a model fit a board; every answer is measured, none is a rule of thumb."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from edgernn.formats import Precision
+from edgernn.model import IntegerModel
+from edgernn_firmware_sim.targets import Board, boards
+from edgernn_firmware_sim.targets.fit import Need, needs
+from edgernn_firmware_sim.targets.smaller import in_w8a8, narrower, widest
+
+#: Bytes of flash and RAM of a model.
+Measure = Callable[[IntegerModel], tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """A changed model and whether it fits.
+
+    Attributes:
+        flash_bytes: by the measure that found the model too large.
+        ram_bytes: by the same.
+        fits: both are within the board's.
+    """
+
+    flash_bytes: int
+    ram_bytes: int
+    fits: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advice:
+    """What would make a model fit.
+
+    Attributes:
+        measured: by linked firmware; otherwise by the known part of it, so that each change is
+            necessary and may not suffice.
+        units: recurrent layers with their units now and scaled by the largest common factor that
+            fits; empty where nothing does.
+        narrower: sizes of that network; None where there is none.
+        w8a8: sizes in `w8a8`; None for a model that is.
+        weights_percent: share of their bytes that weights may take at most, by fewer bits or
+            fewer weights, where flash is over; None where it is not. 0: not even without weights.
+        boards: those with room for the model as it is.
+    """
+
+    measured: bool
+    units: tuple[tuple[str, int, int], ...]
+    narrower: Size | None
+    w8a8: Size | None
+    weights_percent: int | None
+    boards: tuple[str, ...]
+
+    def sentences(self) -> list[str]:
+        """One line for each change."""
+        lines = [self._units_sentence()]
+        if self.w8a8 is not None:
+            verdict = "would fit" if self.w8a8.fits else "would not fit"
+            lines.append(f"w8a8 instead of w8a16 {verdict}: {_sizes(self.w8a8)}")
+        if self.weights_percent is not None:
+            percent = self.weights_percent
+            lines.append(
+                f"weights would fit flash in {percent} % of their bytes: fewer of them, or of "
+                "fewer bits"
+                if percent
+                else "no smaller weights would fit: the rest of the flash is over already"
+            )
+        places = ", ".join(self.boards) or "none of edgernn targets"
+        lines.append(f"boards with room for it as it is: {places}")
+        if not self.measured:
+            lines.append("these are necessary: code and scratch come on top (--emulate)")
+        return lines
+
+    def _units_sentence(self) -> str:
+        if self.narrower is None:
+            return "no smaller number of units would fit"
+        changes = ", ".join(f"{name} {now} -> {then}" for name, now, then in self.units)
+        return f"fewer units would fit, at most {changes}: {_sizes(self.narrower)}"
+
+
+def _sizes(size: Size) -> str:
+    return f"{size.flash_bytes:,} bytes of flash, {size.ram_bytes:,} of RAM"
+
+
+def advise(
+    model: IntegerModel, board: Board, over: tuple[Need, Need], measure: Measure
+) -> Advice | None:
+    """Search for changes that make a model fit; None if it does already.
+
+    Args:
+        model: the model.
+        board: the board.
+        over: what the model needs there; of `needs`, with sizes of the same measure.
+        measure: flash and RAM bytes of a model.
+    """
+    flash, ram = over
+    if not flash.over_bytes and not ram.over_bytes:
+        return None
+    sized = _sizer(board, measure)
+    units = _largest_units(model, sized)
+    smaller = None if units is None else narrower(model, units)
+    return Advice(
+        measured=flash.measured,
+        units=() if smaller is None else _unit_changes(model, smaller),
+        narrower=None if smaller is None else sized(smaller),
+        w8a8=None if model.precision is Precision.W8A8 else sized(in_w8a8(model)),
+        weights_percent=_weights_percent(model, flash),
+        boards=tuple(
+            other.name
+            for other in boards().values()
+            if flash.bytes <= other.flash_bytes and ram.bytes <= other.ram_bytes
+        ),
+    )
+
+
+def _sizer(board: Board, measure: Measure) -> Callable[[IntegerModel], Size]:
+    def sized(model: IntegerModel) -> Size:
+        flash_bytes, ram_bytes = measure(model)
+        pair = needs(board, flash_bytes=flash_bytes, ram_bytes=ram_bytes, measured=True)
+        fits = not any(need.over_bytes for need in pair)
+        return Size(flash_bytes=flash_bytes, ram_bytes=ram_bytes, fits=fits)
+
+    return sized
+
+
+def _largest_units(model: IntegerModel, sized: Callable[[IntegerModel], Size]) -> int | None:
+    """Units of the widest layer: bisection, since fewer units never need more memory."""
+    fitting, failing = 0, widest(model)
+    while failing - fitting > 1:
+        middle = (fitting + failing) // 2
+        if sized(narrower(model, middle)).fits:
+            fitting = middle
+        else:
+            failing = middle
+    return fitting or None
+
+
+def _unit_changes(model: IntegerModel, smaller: IntegerModel) -> tuple[tuple[str, int, int], ...]:
+    pairs = zip(model.layers, smaller.layers, strict=True)
+    return tuple((now.name, now.units, then.units) for now, then in pairs if now.states)
+
+
+def _weights_percent(model: IntegerModel, flash: Need) -> int | None:
+    """Rounded down, so that the share really fits."""
+    if not flash.over_bytes:
+        return None
+    affines = (affine for layer in model.layers for affine in layer.affines.values())
+    weights_bytes = sum(term.weights.nbytes for affine in affines for term in affine.terms)
+    return max(0, 100 * (weights_bytes - flash.over_bytes) // weights_bytes)

@@ -1,0 +1,93 @@
+"""Smaller models of the same network, to measure what would fit before anybody trains it."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgernn.affine import Affine, Affine8, Source, Term8, Term16
+from edgernn.formats import Precision
+from edgernn.layers import Layer
+from edgernn.model import IntegerModel
+
+#: Any shift of clause 4.3 will do where only bytes count.
+_SHIFT = 8
+
+
+def widest(model: IntegerModel) -> int:
+    """Units of the widest recurrent layer."""
+    return max(layer.units for layer in model.layers if layer.states)
+
+
+def narrower(model: IntegerModel, units: int) -> IntegerModel:
+    """The network with all recurrent layers scaled by one factor, from its first units.
+
+    It has the right sizes and no training; Dense layers keep their units.
+
+    Args:
+        model: what to shrink.
+        units: of the widest recurrent layer, at most its own.
+    """
+    before = widest(model)
+    layers: list[Layer] = []
+    inputs = model.input.width
+    for layer in model.layers:
+        kept = max(1, layer.units * units // before) if layer.states else layer.units
+        layers.append(_narrower_layer(layer, inputs, kept))
+        inputs = kept
+    output = replace(
+        model.output,
+        names=model.output.names[:inputs],
+        units=model.output.units[:inputs],
+        scale=model.output.scale[:inputs],
+    )
+    return replace(model, layers=tuple(layers), output=output)
+
+
+def in_w8a8(model: IntegerModel) -> IntegerModel:
+    """The network in `w8a8`: its sizes, without the right numbers."""
+    layers = [
+        replace(layer, **{name: _affine8(affine) for name, affine in layer.affines.items()})
+        for layer in model.layers
+    ]
+    return replace(model, precision=Precision.W8A8, layers=tuple(layers))
+
+
+def _affine8(affine: Affine) -> Affine8:
+    zeros = np.zeros(affine.rows, np.int32)
+    terms = [
+        Term8(source=term.source, weights=term.weights, multiplier=zeros) for term in affine.terms
+    ]
+    return Affine8(terms=tuple(terms), bias=zeros, shift=_SHIFT)
+
+
+def _narrower_layer(layer: Layer, inputs: int, units: int) -> Layer:
+    x, h = np.arange(inputs), np.arange(units)
+    columns = {
+        Source.X: x,
+        Source.H: h,
+        Source.RH: h,
+        Source.XH: np.concatenate([x, layer.inputs + h]),
+    }
+    changes: dict[str, Any] = {"inputs": inputs, "units": units}
+    for name, affine in layer.affines.items():
+        gates = layer.shape[name][0]
+        rows = np.concatenate([gate * layer.units + h for gate in range(gates)])
+        terms = tuple(_part(t, rows, columns[t.source]) for t in affine.terms)
+        bias = {"bias": affine.bias[rows]} if isinstance(affine, Affine8) else {}
+        changes[name] = replace(affine, terms=terms, **bias)
+    return replace(layer, **changes)
+
+
+def _part(
+    term: Term8 | Term16, rows: npt.NDArray[np.int_], columns: npt.NDArray[np.int_]
+) -> Term8 | Term16:
+    parts = {
+        field.name: getattr(term, field.name)[rows]
+        for field in fields(term)
+        if field.name != "source"
+    }
+    return replace(term, **(parts | {"weights": term.weights[np.ix_(rows, columns)]}))
