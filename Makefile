@@ -36,11 +36,16 @@ demo: .venv/.demo ## train, quantize, export and stream a forecaster; prints the
 	.venv/bin/edgernn demo
 
 # Not gcc-multilib: it shuts out the cross-compilers of other processors.
+TOOLS := g++ clang cmake mmdebstrap arm-none-eabi-gcc riscv64-linux-gnu-gcc aarch64-linux-gnu-gcc \
+	arm-linux-gnueabihf-gcc qemu-system-arm qemu-system-riscv32 qemu-aarch64 qemu-arm
+PACKAGES := gcc g++ clang cmake mmdebstrap libc6-dev-i386 gcc-arm-none-eabi gcc-riscv64-linux-gnu \
+	gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-arm-linux-gnueabihf libc6-dev-armhf-cross \
+	qemu-system-arm qemu-system-misc qemu-user
+
 tools: ## C compilers, cross-compilers and QEMU, for the tests of the generated C
-	@{ type g++ clang arm-none-eabi-gcc riscv64-linux-gnu-gcc qemu-system-arm qemu-system-riscv32 && gcc -m32 -x c -o /dev/null - <<< 'int main(void) { return 0; }'; } &>/dev/null || { \
+	@{ type $(TOOLS) && gcc -m32 -x c -o /dev/null - <<< 'int main(void) { return 0; }'; } &>/dev/null || { \
 		release=$$(apt-cache depends gcc | sed -n 's/.*Depends: gcc-\([0-9]*\)$$/\1/p'); \
-		install="apt-get install -y -q --no-install-recommends --no-remove gcc g++ clang libc6-dev-i386 lib32gcc-$$release-dev \
-			gcc-arm-none-eabi gcc-riscv64-linux-gnu qemu-system-arm qemu-system-misc"; \
+		install="apt-get install -y -q --no-install-recommends --no-remove $(PACKAGES) lib32gcc-$$release-dev"; \
 		if [ "$$(id -u)" = 0 ]; then apt-get update -q && $$install; else echo "Compilers are missing. Type: sudo $$install" >&2; fi; }
 
 test: .venv/.dev test-device tools ## all tests, the long ones too, device floor first

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 from pathlib import Path
 from typing import Any, Final
 
-from edgernn.backends import check_options, open_backend
+from edgernn.backends import check_options, model_backend, open_backend
+from edgernn.backends.base import Backend
 from edgernn.errors import BackendUnavailable, EdgeRnnError
 from edgernn.model import IntegerModel
 from edgernn.readings import Policy
 from edgernn.session import Session
 
-#: (module, class) of the backend that runs an `IntegerModel` without a file.
-_MODEL_BACKEND: Final = ("edgernn_firmware_sim.backend", "ReferenceBackend")
+#: Backends that run an `IntegerModel` without a file -> (module, class).
+_MODEL_BACKENDS: Final = {
+    "native": ("edgernn.backends.native", "NativeBackend"),
+    "reference": ("edgernn_firmware_sim.backend", "ReferenceBackend"),
+}
 
 
 def load(
@@ -27,7 +32,8 @@ def load(
 
     Args:
         source: an .edgernn, .tflite or .onnx file, or an integer model in memory.
-        backend: "reference", "tflite" or "onnx"; "auto" chooses by the file's suffix.
+        backend: "native", "reference", "tflite" or "onnx"; "auto" chooses by the file's suffix,
+            and for .edgernn files and models in memory "native" where it is installed.
         on_bad_reading: "raise", "hold" or "skip" (see `edgernn.readings.Policy`).
         backend_options: passed to the backend, see its module.
 
@@ -44,11 +50,20 @@ def load(
                 f"load: expected a path or an IntegerModel, got {type(source).__name__}."
             )
         return Session(open_backend(source, backend, **backend_options), on_bad_reading)
-    if backend not in ("auto", "reference"):
+    return Session(_model_backend(source, backend, backend_options), on_bad_reading)
+
+
+def _model_backend(model: IntegerModel, name: str, options: dict[str, Any]) -> Backend:
+    """The named backend for a model in memory."""
+    if name == "auto":
+        name = model_backend()
+    if name not in _MODEL_BACKENDS:
         raise BackendUnavailable(
-            f"load: expected backend 'reference' for a model in memory, got '{backend}'. "
-            "Write a file for this backend with: edgernn_export.export"
+            f"load: expected backend {' or '.join(map(repr, _MODEL_BACKENDS))} for a model in "
+            f"memory, got '{name}'. Write a file for this backend with: edgernn_export.export"
         )
-    module, name = _MODEL_BACKEND
-    check_options("reference", (), backend_options)
-    return Session(getattr(importlib.import_module(module), name)(source), on_bad_reading)
+    module, class_name = _MODEL_BACKENDS[name]
+    make = getattr(importlib.import_module(module), class_name)
+    check_options(name, list(inspect.signature(make).parameters)[1:], options)
+    backend: Backend = make(model, **options)
+    return backend

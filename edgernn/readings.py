@@ -206,3 +206,27 @@ def read_codes(q_x: object, precision: Precision, width: int, *, many: bool) -> 
             "Make codes with `session.interface.quantize`."
         )
     return codes.astype(p.operand_dtype)
+
+
+def advancing_codes(
+    readings: Readings, q_xs: OperandArray, held: OperandArray | None, policy: Policy
+) -> tuple[OperandArray, BoolArray]:
+    """What a chunk of readings advances a stream by.
+
+    Args:
+        readings: a chunk of T readings.
+        q_xs: their codes [T, I]; those of bad readings mean nothing.
+        held: codes [I] the stream was last advanced by, None if it was not.
+        policy: what bad readings do.
+
+    Returns:
+        Codes [N, I] to advance by, and bool [T]: which readings advance the stream, N of them.
+    """
+    good = readings.good
+    if policy is not Policy.HOLD or good.all():
+        return q_xs[good], good
+    # The row of the last good reading up to and including t; 0 is the one held before.
+    row = np.maximum.accumulate(np.where(good, np.arange(1, len(good) + 1), 0))
+    before = np.zeros_like(q_xs[:1]) if held is None else held[None]
+    advances = (row > 0) | (held is not None)
+    return np.concatenate([before, q_xs])[row[advances]], advances

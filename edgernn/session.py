@@ -1,40 +1,29 @@
 """Sessions: one stream of readings through one model, on any backend.
 
 A session holds the state of one stream; the backend holds the weights and is shared by all
-sessions made from one `load`. Sessions over one backend may be interleaved freely but are not
-thread-safe: use them from one thread, or load the model once per thread.
+sessions made from one `load`. Sessions over one backend may be interleaved freely. Each belongs to
+one thread at a time; sessions over one native backend may be in several threads, those over another
+backend must all be in one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from edgernn.backends.base import Backend, State
+from edgernn.backends.base import Backend, Stream
+from edgernn.backends.streams import SharedBackend, new_stream
+from edgernn.bound_arrays import are_real
 from edgernn.errors import EdgeRnnError, ReadingError, ShapeError
 from edgernn.formats import FloatArray, Int16Array, OperandArray
 from edgernn.interface import InputCoder, Interface
-from edgernn.readings import Policy, Readings, read_codes, read_many, read_one
+from edgernn.outputs import real_outputs, require_softmax
+from edgernn.readings import Policy, advancing_codes, read_codes, read_many, read_one
 from edgernn.stream_state import checked_state
-
-
-class _SharedBackend:
-    """A backend and the number of open sessions that use it."""
-
-    __slots__ = ("backend", "users")
-
-    def __init__(self, backend: Backend) -> None:
-        self.backend = backend
-        self.users = 0
-
-    def release(self) -> None:
-        self.users -= 1
-        if self.users == 0:
-            self.backend.close()
 
 
 class Session:
@@ -54,23 +43,22 @@ class Session:
     def __init__(self, backend: Backend, on_bad_reading: str = "raise") -> None:
         """Begin a stream in the zero state."""
         self._policy = Policy.named(on_bad_reading)
-        self._attach(_SharedBackend(backend))
+        self._attach(SharedBackend(backend))
 
-    def _attach(self, shared: _SharedBackend) -> None:
+    def _attach(self, shared: SharedBackend) -> None:
         shared.users += 1
-        self._shared: _SharedBackend | None = shared
+        self._shared: SharedBackend | None = shared
         self._backend = shared.backend
         self._interface = shared.backend.interface
         self._width = self._interface.input.width
         self._coder = InputCoder(self._interface)
-        self.reset()
+        self._stream: Stream = new_stream(shared.backend)
+        self.bad_readings = 0
 
     def reset(self) -> None:
         """Begin a new stream: zero state, no last reading, no last output, no bad readings."""
         self._require_open()
-        self._state: State = self._interface.initial_state()
-        self._held: OperandArray | None = None
-        self._last: Int16Array | None = None
+        self._stream.reset()
         self.bad_readings = 0
 
     def step(self, x: npt.ArrayLike, *, softmax: bool = False) -> FloatArray:
@@ -87,8 +75,18 @@ class Session:
             ShapeError, ReadingError: the reading is bad and the policy is "raise".
             EdgeRnnError: the session is closed, or the model has no softmax.
         """
+        if not softmax:
+            y = self._stream.step(x)
+            if y is not None:
+                return y
+        return self._step_of_any(x, softmax)
+
+    def _step_of_any(self, x: npt.ArrayLike, softmax: bool) -> FloatArray:
+        """`step` for good and bad readings of every form."""
         self._require_open()
-        self._check_softmax(softmax)
+        if softmax:
+            require_softmax(self._interface)
+        stream = self._stream
         q_x: OperandArray | None
         try:
             reading = read_one(x, self._width)
@@ -96,13 +94,11 @@ class Session:
             self.bad_readings += 1
             if self._policy is Policy.RAISE:
                 raise
-            q_x = self._held if self._policy is Policy.HOLD else None
+            q_x = stream.held if self._policy is Policy.HOLD else None
         else:
             q_x = self._coder(reading)
-        if q_x is not None:
-            self._last, self._state = self._backend.step(q_x, self._state)
-            self._held = q_x
-        return self._real(self._last, softmax)
+        q_y = stream.last if q_x is None else stream.advance_one(q_x)
+        return real_outputs(self._interface, q_y, softmax)
 
     def run(self, xs: npt.ArrayLike, *, softmax: bool = False) -> FloatArray:
         """Advance the stream by T readings; the same as T times `step`.
@@ -120,49 +116,63 @@ class Session:
             ShapeError, ReadingError: a reading is bad and the policy is "raise".
             EdgeRnnError: the session is closed, or the model has no softmax.
         """
+        if not softmax:
+            ys = self._stream.run(xs)
+            if ys is not None:
+                return ys
+        return self._run_of_any(xs, softmax)
+
+    def _run_of_any(self, xs: npt.ArrayLike, softmax: bool) -> FloatArray:
+        """`run` for good and bad readings of every form."""
         self._require_open()
-        self._check_softmax(softmax)
+        if softmax:
+            require_softmax(self._interface)
         readings = read_many(xs, self._width)
         self.bad_readings += int(np.count_nonzero(~readings.good))
         if readings.problem is not None and self._policy is Policy.RAISE:
             raise readings.problem
-        q_xs, advances = self._apply_policy(readings)
-        before = self._real(self._last, softmax)
-        q_ys = self._advance(q_xs)
+        held, last = self._stream.held, self._stream.last
+        q_xs, advances = advancing_codes(readings, self._coder(readings.x), held, self._policy)
+        before = real_outputs(self._interface, last, softmax)
+        after = real_outputs(self._interface, self._stream.advance(q_xs), softmax)
         # Row 0 is the output before the chunk, row k the output after the k-th advance.
-        rows = np.concatenate([before[None], self._real(q_ys, softmax)])
+        rows = np.concatenate([before[None], after])
         chosen: FloatArray = rows[np.cumsum(advances)]
         return chosen
 
-    def _apply_policy(self, readings: Readings) -> tuple[OperandArray, npt.NDArray[np.bool_]]:
-        """Codes the stream advances by, and which of the T readings advance it."""
-        good = readings.good
-        q_xs = self._coder(readings.x)
-        if self._policy is not Policy.HOLD or good.all():
-            return q_xs[good], good
-        # The row of the last good reading up to and including t; 0 is the one held before.
-        row = np.maximum.accumulate(np.where(good, np.arange(1, len(good) + 1), 0))
-        held = np.zeros_like(q_xs[:1]) if self._held is None else self._held[None]
-        advances = (row > 0) | (self._held is not None)
-        return np.concatenate([held, q_xs])[row[advances]], advances
+    def bind(self, x: npt.NDArray[Any], y: npt.NDArray[Any]) -> Callable[[], None]:
+        """Make a step without arguments, which reads ``x`` and writes ``y``: the fastest way.
 
-    def _real(self, q_y: Int16Array | None, softmax: bool) -> FloatArray:
-        """Real outputs or probabilities of codes [..., O]; NaN [O] where there are no codes."""
-        if q_y is None:
-            return np.full(self._interface.output.width, np.nan)
-        y = self._interface.dequantize(q_y)
-        if not softmax:
-            return y
-        weight = np.exp(y - y.max(axis=-1, keepdims=True))
-        probability: FloatArray = weight / weight.sum(axis=-1, keepdims=True)
-        return probability
+        Each call does what `step` does with what ``x`` then holds, by the same policy, and what
+        `step_codes` does where the arrays hold codes. It keeps the arrays and follows the session:
+        after `reset` it steps from the zero state, after `close` it raises. ``x`` and ``y`` may
+        share memory.
 
-    def _check_softmax(self, softmax: bool) -> None:
-        if softmax and not self._interface.output.softmax:
-            raise EdgeRnnError(
-                f"session: expected a model that ends in a softmax, got '{self._interface.name}', "
-                "which does not. Call without softmax=True."
-            )
+            x, y = np.empty(3), np.empty(1)
+            step = session.bind(x, y)
+            while True:
+                sensor.read_into(x)
+                step()
+                show(y)
+
+        Args:
+            x: float64 [I] in physical units, or operand codes [I] in the precision's dtype.
+            y: writable, float64 [O] in physical units, or int16 [O] for codes.
+
+        Returns:
+            A function of no arguments that returns nothing and raises what `step` raises.
+
+        Raises:
+            ShapeError: the arrays are not of this form, or not contiguous.
+            EdgeRnnError: the session is closed.
+        """
+        self._require_open()
+        step = self.step if are_real(self._interface, x, y) else self.step_codes
+
+        def step_once() -> None:
+            y[...] = step(x)
+
+        return self._stream.bind(x, y, step_once)
 
     def step_codes(self, q_x: npt.ArrayLike) -> Int16Array:
         """Advance the stream by one reading given as operand codes.
@@ -179,10 +189,12 @@ class Session:
             ShapeError, ReadingError: another shape, not integers, or out of range.
             EdgeRnnError: the session is closed.
         """
+        q_y = self._stream.step_codes(q_x)
+        if q_y is not None:
+            return q_y
         self._require_open()
         codes = read_codes(q_x, self._interface.precision, self._width, many=False)
-        q_y: Int16Array = self._advance(codes[None])[0]
-        return q_y
+        return self._stream.advance_one(codes).copy()
 
     def run_codes(self, q_xs: npt.ArrayLike) -> Int16Array:
         """Advance the stream by T readings given as operand codes.
@@ -196,16 +208,12 @@ class Session:
         Raises:
             ShapeError, ReadingError, EdgeRnnError: as `step_codes`.
         """
+        q_ys = self._stream.run_codes(q_xs)
+        if q_ys is not None:
+            return q_ys
         self._require_open()
         codes = read_codes(q_xs, self._interface.precision, self._width, many=True)
-        return self._advance(codes)
-
-    def _advance(self, q_xs: OperandArray) -> Int16Array:
-        if not len(q_xs):
-            return np.empty((0, self._interface.output.width), dtype=np.int16)
-        q_ys, self._state = self._backend.run(q_xs, self._state)
-        self._held, self._last = q_xs[-1].copy(), q_ys[-1].copy()
-        return q_ys
+        return self._stream.advance(codes)
 
     @property
     def state(self) -> dict[str, Int16Array]:
@@ -216,13 +224,12 @@ class Session:
         """
         self._require_open()
         specs = self._interface.states
-        return {spec.name: q.copy() for spec, q in zip(specs, self._state, strict=True)}
+        return {spec.name: q for spec, q in zip(specs, self._stream.state, strict=True)}
 
     @state.setter
     def state(self, state: Mapping[str, npt.ArrayLike]) -> None:
         self._require_open()
-        self._state = checked_state(self._interface, state)
-        self._held = self._last = None
+        self._stream.state = checked_state(self._interface, state)
 
     def new_stream(self) -> Session:
         """Another stream over the same weights, in the zero state, with the same policy."""
@@ -235,8 +242,7 @@ class Session:
     def copy(self) -> Session:
         """Another stream over the same weights that continues from here independently."""
         session = self.new_stream()
-        session._state = tuple(q.copy() for q in self._state)
-        session._held, session._last = self._held, self._last
+        session._stream = self._stream.copy()
         session.bad_readings = self.bad_readings
         return session
 
@@ -247,7 +253,7 @@ class Session:
         """Channels, units, scales and state formats of the model."""
         return self._interface
 
-    def _require_open(self) -> _SharedBackend:
+    def _require_open(self) -> SharedBackend:
         if self._shared is None:
             raise EdgeRnnError(
                 f"session: expected an open session, got a closed one ('{self._interface.name}'). "
@@ -264,6 +270,7 @@ class Session:
         """End the stream; the last session of a backend releases the runtime. Idempotent."""
         shared, self._shared = self._shared, None
         if shared is not None:
+            self._stream.close()
             shared.release()
 
     def __enter__(self) -> Self:

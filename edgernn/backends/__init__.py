@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Final
 
 from edgernn.backends.base import Backend
+from edgernn.backends.native import is_available
 from edgernn.errors import BackendUnavailable, EdgeRnnError
 
 #: name -> (module, factory, file suffix it opens). A factory takes (path: Path, **options).
 BACKENDS: Final[dict[str, tuple[str, str, str]]] = {
+    "native": ("edgernn.backends.native", "open_native", ".edgernn"),
     "reference": ("edgernn_firmware_sim.backend", "open_reference", ".edgernn"),
     "tflite": ("edgernn.backends.tflite", "open_tflite", ".tflite"),
     "onnx": ("edgernn.backends.onnx", "open_onnx", ".onnx"),
@@ -24,7 +26,8 @@ def open_backend(path: str | Path, backend: str = "auto", **options: object) -> 
 
     Args:
         path: .edgernn, .tflite or .onnx file.
-        backend: a key of `BACKENDS`, or "auto" to choose by the file's suffix.
+        backend: a key of `BACKENDS`, or "auto" to choose by the file's suffix; for .edgernn files
+            that is "native" where it is installed, else "reference".
         options: passed to the backend (see the backend's module).
 
     Raises:
@@ -32,14 +35,8 @@ def open_backend(path: str | Path, backend: str = "auto", **options: object) -> 
         EdgeRnnError: no such file or option.
     """
     path = Path(path)
-    by_suffix = {suffix: name for name, (_, _, suffix) in BACKENDS.items()}
     if backend == "auto":
-        if path.suffix not in by_suffix:
-            raise BackendUnavailable(
-                f"load: expected a file ending in {', '.join(sorted(by_suffix))}, "
-                f"got '{path.name}'."
-            )
-        backend = by_suffix[path.suffix]
+        backend = _backend_for(path)
     if backend not in BACKENDS:
         raise BackendUnavailable(
             f"load: expected backend 'auto' or one of {', '.join(BACKENDS)}, got '{backend}'."
@@ -48,7 +45,7 @@ def open_backend(path: str | Path, backend: str = "auto", **options: object) -> 
     if path.suffix != suffix:
         command = (
             "quantize MODEL.keras --calibration STREAMS -o MODEL.edgernn"
-            if backend == "reference"
+            if suffix == ".edgernn"
             else f"export MODEL.edgernn --to {backend}"
         )
         raise BackendUnavailable(
@@ -61,6 +58,21 @@ def open_backend(path: str | Path, backend: str = "auto", **options: object) -> 
     check_options(backend, list(inspect.signature(make).parameters)[1:], options)
     opened: Backend = make(path, **options)
     return opened
+
+
+def _backend_for(path: Path) -> str:
+    """The backend that opens files of this suffix, the fastest of those that are installed."""
+    by_suffix = {suffix: name for name, (_, _, suffix) in BACKENDS.items()}
+    if path.suffix not in by_suffix:
+        raise BackendUnavailable(
+            f"load: expected a file ending in {', '.join(sorted(by_suffix))}, got '{path.name}'."
+        )
+    return model_backend() if path.suffix == ".edgernn" else by_suffix[path.suffix]
+
+
+def model_backend() -> str:
+    """The fastest installed backend that runs an integer model."""
+    return "native" if is_available() else "reference"
 
 
 def check_options(backend: str, known: Collection[str], options: Collection[str]) -> None:

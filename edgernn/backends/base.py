@@ -1,13 +1,15 @@
-"""What every backend offers: one integer step, states as values."""
+"""What every backend offers: one integer step; and streams, which carry the state between steps."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
+import numpy.typing as npt
 
 from edgernn.errors import BackendMismatch
-from edgernn.formats import Int16Array, OperandArray
+from edgernn.formats import FloatArray, Int16Array, OperandArray
 from edgernn.interface import Interface
 
 #: int16 vectors in the order of `Interface.states`.
@@ -46,6 +48,99 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Release the runtime."""
+        ...
+
+
+class Stream(Protocol):
+    """State of one stream, and what it was last advanced by.
+
+    `advance_one` and `advance` take what a session has judged. The other calls are short ways for
+    streams that judge by themselves: each answers None, and leaves the stream as it was, for what
+    it does not take, be it a bad reading, a good one of a form it does not know, or anything at
+    all. After `close` they take nothing.
+    """
+
+    @property
+    def held(self) -> OperandArray | None:
+        """Codes [I] of the last step; None before the first and after the state was set."""
+        ...
+
+    @property
+    def last(self) -> Int16Array | None:
+        """Output [O] of the last step; None where `held` is."""
+        ...
+
+    @property
+    def state(self) -> State:
+        """The carried vectors, as copies."""
+        ...
+
+    @state.setter
+    def state(self, state: State) -> None: ...
+
+    def reset(self) -> None:
+        """Begin anew in the zero state."""
+        ...
+
+    def copy(self) -> Self:
+        """Another stream that continues from here."""
+        ...
+
+    def advance_one(self, q_x: OperandArray) -> Int16Array:
+        """Advance by one reading.
+
+        Args:
+            q_x: operand codes [I] within NUMERICS.md clause 2.3; not to be changed afterwards.
+
+        Returns:
+            int16 [O]; not to be changed.
+        """
+        ...
+
+    def advance(self, q_xs: OperandArray) -> Int16Array:
+        """Advance by T readings.
+
+        Args:
+            q_xs: operand codes [T, I] within NUMERICS.md clause 2.3.
+
+        Returns:
+            int16 [T, O], owned by the caller.
+        """
+        ...
+
+    def step(self, x: object, /) -> FloatArray | None:
+        """Advance by one reading [I]; float64 [O] in physical units."""
+        ...
+
+    def run(self, xs: object, /) -> FloatArray | None:
+        """Advance by readings [T, I]; float64 [T, O] in physical units."""
+        ...
+
+    def step_codes(self, q_x: object, /) -> Int16Array | None:
+        """Advance by operand codes [I]; int16 [O]."""
+        ...
+
+    def run_codes(self, q_xs: object, /) -> Int16Array | None:
+        """Advance by operand codes [T, I]; int16 [T, O]."""
+        ...
+
+    def bind(
+        self, x: npt.NDArray[Any], y: npt.NDArray[Any], otherwise: Callable[[], None], /
+    ) -> Callable[[], None]:
+        """A step from array to array; for what it does not take, it calls ``otherwise``."""
+        ...
+
+    def close(self) -> None:
+        """Take nothing any more."""
+        ...
+
+
+@runtime_checkable
+class StreamingBackend(Backend, Protocol):
+    """A backend with streams of its own kind."""
+
+    def new_stream(self) -> Stream:
+        """A stream in the zero state."""
         ...
 
 

@@ -14,6 +14,10 @@
 #include "edgernn_affine_one.h"
 #endif
 
+#if EDGERNN_VARIANT == EDGERNN_MVE
+#include "edgernn_operands_mve.h"
+#else
+
 EDGERNN_API void edgernn_operands8(const int16_t *value, int32_t count, edgernn_code8 *operands)
 {
     int32_t j;
@@ -42,18 +46,26 @@ EDGERNN_API void edgernn_operands16(const int16_t *value, int32_t count, edgernn
 EDGERNN_API void edgernn_codes8(const int8_t *codes, int32_t count, edgernn_code8 *operands)
 {
     int32_t j;
-    for (j = 0; j < EDGERNN_PADDED(count); ++j) {
-        operands[j] = j < count ? codes[j] : 0;
+    for (j = 0; j < count; ++j) {
+        operands[j] = codes[j];
+    }
+    for (; j < EDGERNN_PADDED(count); ++j) {
+        operands[j] = 0;
     }
 }
 
 EDGERNN_API void edgernn_codes16(const int16_t *codes, int32_t count, edgernn_code16 *operands)
 {
     int32_t j;
-    for (j = 0; j < EDGERNN_PADDED(count); ++j) {
-        operands[j] = j < count ? codes[j] : 0;
+    for (j = 0; j < count; ++j) {
+        operands[j] = codes[j];
+    }
+    for (; j < EDGERNN_PADDED(count); ++j) {
+        operands[j] = 0;
     }
 }
+
+#endif
 
 EDGERNN_API void edgernn_copy16(const int16_t *from, int32_t count, int16_t *to)
 {

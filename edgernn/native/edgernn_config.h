@@ -56,6 +56,13 @@ edgernn_config.h. Remove the definition."
 #error "edgernn_config.h: expected a little-endian core with the Arm DSP extension for \
 EDGERNN_DSP. Remove the definition of EDGERNN_VARIANT."
 #endif
+#if (EDGERNN_VARIANT == EDGERNN_AVX2 && !defined(__AVX2__)) || \
+    (EDGERNN_VARIANT == EDGERNN_AVX512 && !defined(__AVX512VNNI__)) || \
+    (EDGERNN_VARIANT == EDGERNN_NEON && !(EDGERNN_GNU_LITTLE && defined(__ARM_NEON))) || \
+    (EDGERNN_VARIANT == EDGERNN_DOT && !(EDGERNN_GNU_LITTLE && defined(__ARM_FEATURE_DOTPROD)))
+#error "edgernn_config.h: expected a compiler that may use the instructions of EDGERNN_VARIANT. \
+Remove the definition, or give the compiler the processor's options."
+#endif
 
 /* Linkage of the kernels; a program that holds several variants makes them static. */
 #ifndef EDGERNN_API

@@ -15,8 +15,6 @@
 
 #include "edgernn_tile.h"
 
-#define EDGERNN_MOST_TILES 128 /* 512 columns */
-
 /* w by two operands x: sum += 256 * B + A, low += A. */
 #define ADD_PAIRS8(w, x, sum, low)                      \
     "smlad %[" sum "], " w ", %[" x "], %[" sum "]\n\t" \
@@ -31,9 +29,8 @@
     ADD_PAIRS8("r6", "x0", "cd", "c")   \
     ADD_PAIRS8("r8", "x1", "cd", "c")
 
-/* At most EDGERNN_MOST_TILES tiles, at least one. */
-EDGERNN_INLINE void edgernn_add_tiles8(const int8_t *weights, const edgernn_code8 *operands,
-                                       int32_t tiles, int32_t *acc)
+EDGERNN_INLINE const int8_t *edgernn_dot8(const int8_t *weights, const edgernn_code8 *operands,
+                                          int32_t tiles, int32_t *acc)
 {
     const int8_t *end = weights + EDGERNN_TILE_BYTES * tiles;
     int32_t a = 0;
@@ -51,25 +48,11 @@ EDGERNN_INLINE void edgernn_add_tiles8(const int8_t *weights, const edgernn_code
                            [c] "+&r"(c), [cd] "+&r"(cd), [x0] "+&r"(x0), [x1] "=&r"(x1)
                          : [end] "r"(end)
                          : "r4", "r5", "r6", "r8", "cc", "memory");
-    acc[0] += a;
-    acc[1] += (int32_t)((uint32_t)ab - (uint32_t)a) >> 8;
-    acc[2] += c;
-    acc[3] += (int32_t)((uint32_t)cd - (uint32_t)c) >> 8;
-}
-
-EDGERNN_INLINE void edgernn_dot8(const int8_t *weights, const edgernn_code8 *operands,
-                                 int32_t tiles, int32_t *acc)
-{
-    acc[0] = 0;
-    acc[1] = 0;
-    acc[2] = 0;
-    acc[3] = 0;
-    for (; tiles > EDGERNN_MOST_TILES; tiles -= EDGERNN_MOST_TILES) {
-        edgernn_add_tiles8(weights, operands, EDGERNN_MOST_TILES, acc);
-        weights += EDGERNN_MOST_TILES * EDGERNN_TILE_BYTES;
-        operands += EDGERNN_MOST_TILES * EDGERNN_TILE_COLUMNS;
-    }
-    edgernn_add_tiles8(weights, operands, tiles, acc);
+    acc[0] = a;
+    acc[1] = (int32_t)((uint32_t)ab - (uint32_t)a) >> 8;
+    acc[2] = c;
+    acc[3] = (int32_t)((uint32_t)cd - (uint32_t)c) >> 8;
+    return weights;
 }
 
 /* w by two operands x: low += A, high += B. */
@@ -79,7 +62,7 @@ EDGERNN_INLINE void edgernn_dot8(const int8_t *weights, const edgernn_code8 *ope
     "sxtb16 %[u], %[" w "], ror #8\n\t"                     \
     "smlad %[" high "], %[u], %[" x "], %[" high "]\n\t"
 
-EDGERNN_INLINE void edgernn_dot16(const int8_t *weights, const edgernn_code16 *operands,
+EDGERNN_INLINE const int8_t *edgernn_dot16(const int8_t *weights, const edgernn_code16 *operands,
                                   int32_t tiles, int32_t *acc)
 {
     const int8_t *end = weights + EDGERNN_TILE_BYTES * tiles;
@@ -111,6 +94,7 @@ EDGERNN_INLINE void edgernn_dot16(const int8_t *weights, const edgernn_code16 *o
     acc[1] = b;
     acc[2] = c;
     acc[3] = d;
+    return weights;
 }
 
 #endif

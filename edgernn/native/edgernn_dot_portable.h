@@ -24,29 +24,32 @@
     } while (0)
 
 #define DEFINE_DOT(name, operand)                                                               \
-    EDGERNN_INLINE void name(const int8_t *weights, const operand *operands, int32_t tiles,     \
-                             int32_t *acc)                                                      \
+    EDGERNN_INLINE const int8_t *name(const int8_t *weights, const operand *operands,           \
+                                      int32_t tiles, int32_t *acc)                              \
     {                                                                                           \
         const int8_t *end = weights + EDGERNN_TILE_BYTES * tiles;                               \
         int32_t a0 = 0;                                                                         \
         int32_t a1 = 0;                                                                         \
         int32_t a2 = 0;                                                                         \
         int32_t a3 = 0;                                                                         \
-        while (weights != end) {                                                                \
+        do {                                                                                    \
             ADD_COLUMN(0);                                                                      \
             ADD_COLUMN(1);                                                                      \
             ADD_COLUMN(2);                                                                      \
             ADD_COLUMN(3);                                                                      \
             weights += EDGERNN_TILE_BYTES;                                                      \
             operands += EDGERNN_TILE_COLUMNS;                                                   \
-        }                                                                                       \
+        } while (weights != end);                                                               \
         acc[0] = a0;                                                                            \
         acc[1] = a1;                                                                            \
         acc[2] = a2;                                                                            \
         acc[3] = a3;                                                                            \
+        return weights;                                                                         \
     }
 
-DEFINE_DOT(edgernn_dot8, edgernn_code8)
 DEFINE_DOT(edgernn_dot16, edgernn_code16)
+#if EDGERNN_VARIANT == EDGERNN_PORTABLE || EDGERNN_VARIANT == EDGERNN_RISCV
+DEFINE_DOT(edgernn_dot8, edgernn_code8)
+#endif
 
 #endif

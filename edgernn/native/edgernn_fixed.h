@@ -37,6 +37,8 @@ EDGERNN_INLINE int32_t edgernn_sat16(int32_t v)
     int32_t nearest;
     __asm__("ssat %0, #16, %1" : "=r"(nearest) : "r"(v));
     return nearest;
+#elif EDGERNN_VARIANT == EDGERNN_THUMB1 /* constants are dear */
+    return (int16_t)v == v ? v : (v >> 31) ^ 32767;
 #else
     return v < -32768 ? -32768 : v > 32767 ? 32767 : v;
 #endif
@@ -48,10 +50,17 @@ EDGERNN_INLINE int32_t edgernn_half_up(int32_t p, int32_t k)
     return (p + ((int32_t)1 << (k - 1))) >> k;
 }
 
-/* Clause 1.3, R(p, k) for k >= 2; p + 1 is negative where p < -1. */
+/* Clause 1.3, R(p, k) for k >= 2. Where p is between -1 and -2^(k-1), its sign does not matter. */
 EDGERNN_INLINE int32_t edgernn_round(int32_t p, int32_t k)
 {
-    return (p + ((int32_t)1 << (k - 1)) + 1 + 2 * ((p + 1) >> 31)) >> k;
+#if EDGERNN_HAS_SSAT /* and with it shifted operands, which compilers do not find here */
+    const int32_t sum = p + (((int32_t)1 << (k - 1)) - 1);
+    int32_t carry;
+    __asm__("bic %0, %1, %2, asr #31" : "=r"(carry) : "r"(2), "r"(sum));
+    return (sum + carry) >> k;
+#else
+    return (p + (((int32_t)1 << (k - 1)) + 1) + (p >> 31) * 2) >> k;
+#endif
 }
 
 #endif

@@ -2,41 +2,48 @@
 
 #include "edgernn_lanes.h"
 
+/* Clause 7.5, from the gate z and the activated n. */
+EDGERNN_INLINE void update_lanes(const int16_t *z, const int16_t *n, int16_t *h, int32_t left)
+{
+    const edgernn_lanes gate = edgernn_lanes_load(z, left);
+    const edgernn_lanes weight = edgernn_lanes_sat16(32768 - gate);
+    const edgernn_lanes kept = edgernn_lanes_scaled(gate, edgernn_lanes_load(h, left));
+    const edgernn_lanes added = edgernn_lanes_scaled(weight, edgernn_lanes_load(n, left));
+    edgernn_lanes_store(h, edgernn_lanes_sat16(kept + added), left);
+}
+
 /* Clause 7.5: h' = z * h + (1 - z) * n, from the gate z and the pre-activation n. */
 static void update(const int16_t *z, int16_t *n, int32_t units, int16_t *h)
 {
-    int32_t j;
     edgernn_activate(EDGERNN_TANH, n, units);
-    for (j = 0; j < units; j += EDGERNN_LANES) {
-        const edgernn_lanes kept = edgernn_lanes_load(z + j, units - j);
-        const edgernn_lanes added = edgernn_lanes_sat16(32768 - kept);
-        const edgernn_lanes old = edgernn_lanes_scaled(kept, edgernn_lanes_load(h + j, units - j));
-        const edgernn_lanes new_ = edgernn_lanes_scaled(added, edgernn_lanes_load(n + j, units - j));
-        edgernn_lanes_store(h + j, edgernn_lanes_sat16(old + new_), units - j);
-    }
+    EDGERNN_EACH_LANES(units, update_lanes(z + j, n + j, h + j, left));
 }
 
 /* Clause 7.6: the gate r becomes r * h. */
+EDGERNN_INLINE void reset_lanes(int16_t *r, const int16_t *h, int32_t left)
+{
+    const edgernn_lanes gate = edgernn_lanes_load(r, left);
+    const edgernn_lanes old = edgernn_lanes_load(h, left);
+    edgernn_lanes_store(r, edgernn_lanes_scaled(gate, old), left);
+}
+
 static void reset_state(int16_t *r, const int16_t *h, int32_t units)
 {
-    int32_t j;
-    for (j = 0; j < units; j += EDGERNN_LANES) {
-        const edgernn_lanes gate = edgernn_lanes_load(r + j, units - j);
-        const edgernn_lanes old = edgernn_lanes_load(h + j, units - j);
-        edgernn_lanes_store(r + j, edgernn_lanes_scaled(gate, old), units - j);
-    }
+    EDGERNN_EACH_LANES(units, reset_lanes(r + j, h + j, left));
 }
 
 /* Clause 7.7: the input's part a of n becomes a + r * d. */
+EDGERNN_INLINE void add_reset_lanes(int16_t *a, const int16_t *r, const int16_t *d, int32_t left)
+{
+    const edgernn_lanes reset =
+        edgernn_lanes_scaled(edgernn_lanes_load(r, left), edgernn_lanes_load(d, left));
+    const edgernn_lanes sum = edgernn_lanes_load(a, left) + reset;
+    edgernn_lanes_store(a, edgernn_lanes_sat16(sum), left);
+}
+
 static void add_reset(int16_t *a, const int16_t *r, const int16_t *d, int32_t units)
 {
-    int32_t j;
-    for (j = 0; j < units; j += EDGERNN_LANES) {
-        const edgernn_lanes gate = edgernn_lanes_load(r + j, units - j);
-        const edgernn_lanes reset = edgernn_lanes_scaled(gate, edgernn_lanes_load(d + j, units - j));
-        const edgernn_lanes sum = edgernn_lanes_load(a + j, units - j) + reset;
-        edgernn_lanes_store(a + j, edgernn_lanes_sat16(sum), units - j);
-    }
+    EDGERNN_EACH_LANES(units, add_reset_lanes(a + j, r + j, d + j, left));
 }
 
 EDGERNN_API void edgernn_gru_before8_step(const edgernn_gru_before8 *layer, edgernn_code8 *operands, int16_t *z,

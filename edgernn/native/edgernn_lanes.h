@@ -10,12 +10,8 @@
  *   min(a, b), sat8(v), sat16(v)
  *   rise(table, u, &low)       table[u + 1] - table[u], and low = table[u]
  *
- * A loop over a vector reads
- *
- *   for (j = 0; j < count; j += EDGERNN_LANES) {
- *       const edgernn_lanes v = edgernn_lanes_load(x + j, count - j);
- *
- * and never touches an element at `count` or behind it.
+ * A loop over vectors is EDGERNN_EACH_LANES(count, statement). The statement calls an inline function
+ * with the addresses x + j and with `left`, and never touches an element at `count` or behind it.
  */
 #ifndef EDGERNN_LANES_H
 #define EDGERNN_LANES_H
@@ -36,22 +32,51 @@
 #include "edgernn_lanes_one.h"
 #endif
 
-/* Clause 1.3, R(p, k) for k >= 0, in every lane; p + 1 is negative where p < -1. */
+/* The statement at j = 0, EDGERNN_LANES, and so on, where `left` elements follow. It stands here
+ * twice so that it knows of full vectors while it is compiled that they are full. */
+#define EDGERNN_EACH_LANES(count, statement)                                \
+    do {                                                                    \
+        int32_t j = 0;                                                      \
+        for (; j + EDGERNN_LANES <= (count); j += EDGERNN_LANES) {          \
+            const int32_t left = EDGERNN_LANES;                             \
+            statement;                                                      \
+        }                                                                   \
+        if (EDGERNN_LANES > 1 && j < (count)) {                             \
+            const int32_t left = (count) - j;                               \
+            statement;                                                      \
+        }                                                                   \
+    } while (0)
+
+/* Clause 1.3, R(p, k) for k >= 2, in every lane. Where p is between -1 and -2^(k-1), its sign does
+ * not matter: hence the sum with all of the constant but 2 decides on these 2. */
 EDGERNN_INLINE edgernn_lanes edgernn_lanes_round(edgernn_lanes p, int32_t k)
 {
-    if (k == 0) {
-        return p;
-    }
-    if (k == 1) {
-        return (p + 1) >> 1;
-    }
-    return (p + (((int32_t)1 << (k - 1)) + 1) + ((p + 1) >> 31) * 2) >> k;
+#if EDGERNN_LANES == 1
+    return edgernn_round(p, k);
+#elif EDGERNN_VARIANT == EDGERNN_MVE
+    return edgernn_lanes_rounded(vaddq_n_s32(p, 1), k);
+#else
+    const edgernn_lanes sum = p + edgernn_lanes_all(((int32_t)1 << (k - 1)) - 1);
+    return (sum + (~(sum >> 31) & edgernn_lanes_all(2))) >> k;
+#endif
+}
+
+/* The same for k >= 0. */
+EDGERNN_INLINE edgernn_lanes edgernn_lanes_round_any(edgernn_lanes p, int32_t k)
+{
+    const int32_t up = ((int32_t)1 << k >> 1) + (k > 1);
+    const int32_t down = k > 1 ? -2 : 0;
+    return (p + edgernn_lanes_all(up) + ((p >> 31) & edgernn_lanes_all(down))) >> k;
 }
 
 /* R(a * b, 15): the product of an int16_t code and a Q0.15 one, in the format of the first. */
 EDGERNN_INLINE edgernn_lanes edgernn_lanes_scaled(edgernn_lanes a, edgernn_lanes b)
 {
+#if EDGERNN_VARIANT == EDGERNN_MVE
+    return edgernn_lanes_rounded(vmlasq_n_s32(a, b, 1), 15);
+#else
     return edgernn_lanes_round(a * b, 15);
+#endif
 }
 
 #endif

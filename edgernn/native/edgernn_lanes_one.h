@@ -51,6 +51,11 @@ EDGERNN_INLINE edgernn_lanes edgernn_lanes_sat16(edgernn_lanes v)
 EDGERNN_INLINE edgernn_lanes edgernn_lanes_rise(const uint16_t *table, edgernn_lanes u,
                                                edgernn_lanes *low)
 {
+#if EDGERNN_VARIANT == EDGERNN_RISCV
+    table += u;
+    __asm__("" : "+r"(table)); /* one address for both loads */
+    u = 0;
+#endif
     *low = table[u];
     return table[u + 1] - *low;
 }

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from edgernn.errors import EdgeRnnError
 from edgernn.model import IntegerModel
@@ -15,7 +16,7 @@ from edgernn_export.probe import golden_vector
 from edgernn_export.writers import SESSION_FORMATS, WRITERS, Contents, Writer, open_writer
 from edgernn_export.writers.c_packages import open_c_writer
 
-_DEFAULT_PREFIX = "model"
+_DEFAULT_PREFIX: Final = "model"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +105,7 @@ def _writers(
         writer, suffix = open_writer(wanted)
         writers[wanted] = (writer, f"{stem}{suffix}")
     if "c" in writers:
-        writers["c"] = open_c_writer(package, prefix or _DEFAULT_PREFIX, stem)
+        writers["c"] = open_c_writer(package, _DEFAULT_PREFIX if prefix is None else prefix, stem)
     return writers
 
 

@@ -193,7 +193,7 @@ def test_softmax_is_refused_where_the_model_has_none(run):
 def test_an_unknown_backend_is_refused(run):
     code, _, stderr = run(PLAIN, "--backend", "tpu")
     assert code == 2
-    assert "expected backend 'auto' or one of reference, tflite, onnx, got 'tpu'." in stderr
+    assert "expected backend 'auto' or one of native, reference, tflite, onnx, got 'tpu'." in stderr
 
 
 def test_every_line_is_answered_before_the_next_is_read(model_file, wanted):

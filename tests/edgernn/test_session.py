@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import edgernn
-from edgernn import BackendUnavailable, EdgeRnnError, StateError
+from edgernn import BackendUnavailable, EdgeRnnError, StateError, loading
+from edgernn.backends.native import is_available
 from edgernn.formats import Precision
 from edgernn_firmware_sim.backend import ReferenceBackend
 from tests.integer_models import random_codes, random_model
@@ -15,6 +16,15 @@ pytestmark = pytest.mark.device
 
 MODEL = random_model("lstm", Precision.W8A8)
 X = np.array([1.0, 0.5, -2.0])
+
+
+@pytest.fixture(autouse=True, params=["reference", "native"])
+def backend(request, monkeypatch):
+    """What `load` chooses for a model in memory."""
+    if request.param == "native" and not is_available():
+        pytest.skip("needs edgernn._native: a C compiler, then pip install -e .")
+    monkeypatch.setattr(loading, "model_backend", lambda: request.param)
+    return request.param
 
 
 class ClosingBackend(ReferenceBackend):
@@ -47,8 +57,10 @@ def test_load_refuses_an_unknown_policy():
         edgernn.load(MODEL, on_bad_reading="ignore")
 
 
-def test_a_model_in_memory_runs_on_the_reference_only():
-    wanted = "load: expected backend 'reference' for a model in memory, got 'tflite'. Write a file"
+def test_a_model_in_memory_needs_a_backend_that_runs_integer_models():
+    wanted = (
+        "load: expected backend 'native' or 'reference' for a model in memory, got 'tflite'. Write"
+    )
     with pytest.raises(BackendUnavailable, match=re.escape(wanted)):
         edgernn.load(MODEL, backend="tflite")
 
@@ -57,7 +69,11 @@ def test_a_model_in_memory_runs_on_the_reference_only():
     ("name", "backend", "message"),
     [
         ("m.txt", "auto", "load: expected a file ending in .edgernn, .onnx, .tflite, got 'm.txt'."),
-        ("m.onnx", "tpu", "load: expected backend 'auto' or one of reference, tflite, onnx, got"),
+        (
+            "m.onnx",
+            "tpu",
+            "load: expected backend 'auto' or one of native, reference, tflite, onnx",
+        ),
         ("m.edgernn", "onnx", "backend 'onnx': expected a .onnx file, got 'm.edgernn'. Write one"),
         ("m.tflite", "reference", "got 'm.tflite'. Write one with: edgernn quantize MODEL.keras"),
         ("m.edgernn", "auto", "load: expected an existing file, got"),
@@ -80,7 +96,7 @@ def test_load_refuses_an_option_the_backend_does_not_have(tmp_path):
         with pytest.raises(
             EdgeRnnError, match=r"'reference': expected options among \(none\), got"
         ):
-            edgernn.load(source, num_threads=2)
+            edgernn.load(source, "reference", num_threads=2)
     (tmp_path / "m.tflite").touch()
     wanted = "backend 'tflite': expected options among runtime, resolver, num_threads, got threads."
     with pytest.raises(EdgeRnnError, match=re.escape(wanted)):
@@ -203,12 +219,12 @@ def test_a_runtime_that_fails_leaves_the_stream_where_it_was():
         with pytest.raises(RuntimeError, match="out of power"):
             ask()
     assert states_of(session) == states_of(edgernn.load(MODEL))
-    assert np.isnan(session._real(session._last, False)).all()
+    assert np.isnan(session.step("bad")).all()
 
 
-def test_repr_says_what_runs_where():
+def test_repr_says_what_runs_where(backend):
     session = edgernn.load(MODEL, on_bad_reading="hold")
-    wanted = "<Session 'lstm-tame' w8a8 on reference, 3 -> 2, 32 state bytes, bad readings hold>"
+    wanted = f"<Session 'lstm-tame' w8a8 on {backend}, 3 -> 2, 32 state bytes, bad readings hold>"
     assert repr(session) == wanted
     session.close()
     assert repr(session).endswith("hold, closed>")

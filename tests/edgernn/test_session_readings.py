@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 import edgernn
-from edgernn import EdgeRnnError, ReadingError, ShapeError
+from edgernn import EdgeRnnError, ReadingError, ShapeError, loading
+from edgernn.backends.native import is_available
 from edgernn.formats import Precision
 from edgernn_firmware_sim.backend import ReferenceBackend
 from tests.integer_models import random_codes, random_model
@@ -18,6 +19,15 @@ CLASSIFIER = dataclasses.replace(
     MODEL, output=dataclasses.replace(MODEL.output, softmax=True), name="classifier"
 )
 X = np.array([1.0, 0.5, -2.0])
+
+
+@pytest.fixture(autouse=True, params=["reference", "native"])
+def backend(request, monkeypatch):
+    """What `load` chooses for a model in memory."""
+    if request.param == "native" and not is_available():
+        pytest.skip("needs edgernn._native: a C compiler, then pip install -e .")
+    monkeypatch.setattr(loading, "model_backend", lambda: request.param)
+    return request.param
 
 
 class CountingBackend(ReferenceBackend):

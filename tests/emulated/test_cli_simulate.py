@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -51,8 +52,18 @@ def test_what_does_not_fit_is_said_in_bytes(model_file, tiny_board, capsys):
     code, printed = run(capsys, model_file, "--target", "tiny")
     assert code == 1
     assert "on Tiny: cortex-m0plus, emulated as cortex-m0" in printed.out
-    assert "at least 280 of 100 bytes: does not fit, 180 bytes over" in printed.out
-    assert "at least 16 of 10 bytes: does not fit, 6 bytes over" in printed.out
+    assert printed.out.splitlines()[4:] == [
+        "flash of board  at least 280 of 100 bytes: does not fit, 180 bytes over",
+        "RAM of board    at least 16 of 10 bytes: does not fit, 6 bytes over",
+        # 3 x 4 rows over 3 + 4 columns, and 2 x 4 of Dense; with 5 units 3 x 5 x 8 + 2 x 5 = 130.
+        "advice          fewer units would fit, at most gru_after_0 8 -> 4: "
+        "92 bytes of flash, 8 of RAM",
+        "advice          w8a8 instead of w8a16 would not fit: 280 bytes of flash, 16 of RAM",
+        "advice          weights would fit flash in 35 % of their bytes: fewer of them, or of "
+        "fewer bits",
+        f"advice          boards with room for it as it is: {', '.join(boards())}",
+        "Code, constants, scratch and stack come on top. Measure them with: --emulate",
+    ]
 
 
 def test_emulated_firmware_that_does_not_fit_fails_too(model_file, tiny_board, capsys):
@@ -67,6 +78,35 @@ def test_emulated_firmware_that_does_not_fit_fails_too(model_file, tiny_board, c
     assert flash["measured"] and flash["bytes"] == record["emulation"]["flash_bytes"]
     assert flash["over_bytes"] == flash["bytes"] - 100
     assert ram["bytes"] == record["emulation"]["ram_bytes"]
+    # Code alone is over 100 bytes: no smaller model and no smaller weights can help.
+    assert record["advice"]["narrower"] is None
+    assert record["advice"]["weights_percent"] == 0
+    assert record["advice"]["measured"]
+
+
+def test_what_is_too_large_for_the_machine_gets_a_verdict_from_the_linker(
+    tmp_path, monkeypatch, capsys
+):
+    core = core_named("cortex-m0")
+    model = random_model("lstm", Precision.W8A16, inputs=4, units=40)
+    path = str(model.save(tmp_path / "model.edgernn"))
+    small = replace(core, flash_bytes=8192)
+    board = replace(boards()["microbit"], flash_bytes=8192)
+    monkeypatch.setattr(simulate, "find", lambda name: (small, board))
+    code, printed = run(capsys, path, "--target", "microbit", "--emulate", "--json")
+    record = json.loads(printed.out)
+    assert (code, record["emulation"], record["estimated"]) == (1, None, None)
+    flash, ram = record["fit"]
+    assert flash["measured"] and flash["over_bytes"] > 0 and ram["over_bytes"] == 0
+    ((name, before, after),) = record["advice"]["units"]
+    assert (name, before) == ("lstm_0", 40) and 1 <= after < 40
+    code, printed = run(capsys, path, "--target", "microbit", "--emulate")
+    assert "\nemulated        no: the image is too large for microbit\n" in printed.out
+    # A board that has the room is no reason to be silent about a machine that has not.
+    monkeypatch.setattr(simulate, "find", lambda name: (small, boards()["pico"]))
+    code, printed = run(capsys, path, "--target", "pico", "--emulate")
+    assert code == 2
+    assert "expected an image within 8,192 bytes of FLASH" in printed.err
 
 
 def test_emulation_prints_every_measure(model_file, capsys):
@@ -75,8 +115,14 @@ def test_emulation_prints_every_measure(model_file, capsys):
     assert code == 0
     assert "compared        300 outputs and state values of 30 steps" in printed.out
     assert "differing       0\n" in printed.out
-    for label in ("instructions", "flash", "RAM"):
+    for label in ("instructions", "by class", "by function", "flash", "RAM", "stack", "cycles"):
         assert f"\n{label} " in printed.out
+    assert re.search(r"^ +edgernn_gru_after16_step +[\d,]+\.\d +\d+\.\d%$", printed.out, re.M)
+    assert re.search(
+        r"^cycles +estimated [\d,]+ to [\d,]+ per step on cortex-m4$", printed.out, re.M
+    )
+    assert "\nestimate        table of the manual, without wait states" in printed.out
+    assert "\ntime" not in printed.out  # a core has no clock
     assert printed.err == "building and running cortex-m4 (mps2-an386)\n"
 
 
@@ -91,7 +137,44 @@ def test_json_and_text_hold_the_same_figures(model_file, capsys):
     assert f"{emulation['instructions']['median']:,} per step" in text.out
     assert f"{emulation['instructions_per_mac']:.2f} per multiply-accumulate" in text.out
     assert f"flash           {emulation['flash_bytes']:,} bytes" in text.out
-    assert f"stack {emulation['stack_bytes']:,}" in text.out
+    assert (
+        f"stack           {emulation['stack_bytes']:,} bytes used at most (painted), " in text.out
+    )
+    assert f"{emulation['static_stack_bytes']:,} possible at most (call graph)" in text.out
+    work, steps = emulation["work"], emulation["steps"]
+    assert sum(work["classes"].values()) == sum(work["functions"].values()) == work["instructions"]
+    for name, count in (work["classes"] | work["functions"]).items():
+        mean = re.escape(f"{count / steps:,.1f}")
+        assert re.search(rf"{re.escape(name)} +{mean} ", text.out)
+    cycles = record["estimated"]
+    assert cycles["core"] == "rv32imc"
+    assert f"estimated {cycles['low_cycles']:,.0f} per step on rv32imc\n" in text.out
+    assert cycles["low_ms"] == pytest.approx(1e3 * cycles["low_cycles"] / 160e6)
+    assert f"estimated {cycles['low_ms']:.3g} ms per step at 160 MHz\n" in text.out
+
+
+def test_a_memory_factor_multiplies_the_estimate_and_nothing_else(model_file, capsys):
+    core_named("cortex-m0")
+    arguments = (model_file, "--target", "pico", "--emulate", "--steps", "3", "--json")
+    plain = json.loads(run(capsys, *arguments)[1].out)
+    slow = json.loads(run(capsys, *arguments, "--memory-factor", "1.5")[1].out)
+    assert slow["emulation"] == plain["emulation"]
+    assert slow["estimated"]["core"] == "cortex-m0plus"
+    for field in ("low_cycles", "high_cycles", "low_ms", "high_ms"):
+        assert slow["estimated"][field] == pytest.approx(1.5 * plain["estimated"][field])
+    text = run(capsys, *arguments[:-1], "--memory-factor", "1.5")[1].out
+    assert re.search(
+        r"^cycles .* per step on cortex-m0plus, memory factor 1\.5 applied$", text, re.M
+    )
+
+
+def test_a_bar_shows_what_is_done_on_a_terminal_only(model_file, monkeypatch, capsys):
+    core_named("cortex-m4")
+    arguments = (model_file, "--target", "cortex-m4", "--emulate", "--steps", "3")
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    _, printed = run(capsys, *arguments)
+    for stage in ("reference", "compilers", "QEMU", "comparison"):
+        assert stage in printed.err
 
 
 def test_a_difference_fails_the_command(model_file, monkeypatch, capsys):
@@ -110,6 +193,11 @@ def test_a_difference_fails_the_command(model_file, monkeypatch, capsys):
         (("--target", "cortex-m9"), "--target: expected one of cortex-m0, .*, got 'cortex-m9'"),
         (("--target", "pico", "--steps", "5"), "--steps: expected .* together with --emulate"),
         (("--target", "pico", "--emulate", "--steps", "0"), "--steps: expected at least 1.*got 0"),
+        (("--target", "pico", "--memory-factor", "2"), "--memory-factor: expected it together"),
+        (
+            ("--target", "pico", "--emulate", "--memory-factor", "0.5"),
+            r"--memory-factor: expected at least 1 \(no wait states\), got 0\.5",
+        ),
         (("--target", "pico", "--seed", "-1"), "--seed: expected at least 0, got -1"),
     ],
 )
@@ -139,6 +227,7 @@ def test_targets_as_json(capsys):
     assert main(["targets", "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
     assert [c["name"] for c in record["cores"]] == list(cores())
+    assert list(record["cores"][0]["costs"]) == ["cortex-m0", "cortex-m0plus"]
     assert {b["name"]: b["clock_hz"] for b in record["boards"]} == {
         b.name: b.clock_hz for b in boards().values()
     }

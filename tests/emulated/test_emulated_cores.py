@@ -41,7 +41,7 @@ def check(model, result, steps):
         term.weights.nbytes for cl in model.layers for a in cl.affines.values() for term in a.terms
     )
     assert result.struct_bytes >= model.state_bytes
-    assert 0 < result.stack_bytes < 1024
+    assert 0 < result.stack_bytes <= result.static_stack_bytes < 1024
 
 
 @pytest.mark.parametrize("core", CORES)
@@ -113,7 +113,7 @@ def test_counts_are_the_same_in_every_run(core, tmp_path):
         folder.mkdir()
         results.append(emulated(core, folder, "gru_after", Precision.W8A8, 200)[1])
     assert results[0] == results[1]
-    counts = [(tmp_path / run / "counts.txt").read_bytes() for run in ("first", "second")]
+    counts = [(tmp_path / run / "addresses.txt").read_bytes() for run in ("first", "second")]
     assert counts[0] == counts[1]
 
 

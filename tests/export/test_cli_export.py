@@ -54,9 +54,47 @@ def test_export_as_json(model_file, tmp_path, capsys):
     }
 
 
+def test_export_of_a_package_names_every_file_of_its_own(model_file, tmp_path, capsys):
+    arguments = ["export", str(model_file), "--to", "c", "--package", "zephyr", "--prefix", "gas"]
+    folder = tmp_path / "m_zephyr"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("mine")
+    assert main([*arguments, "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)["files"]["c"]
+    written = [p for p in folder.rglob("*") if p.is_file() and p.name != "notes.txt"]
+    assert record["path"] == str(folder)
+    assert sorted(record["files"]) == sorted(p.relative_to(folder).as_posix() for p in written)
+    assert {"zephyr/module.yml", "src/gas.h", "README.md"} <= set(record["files"])
+    assert record["bytes"] == sum(p.stat().st_size for p in written)
+    assert main(arguments) == 0
+    assert capsys.readouterr().out == f"{folder}  {record['bytes']} bytes\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (
+            ["{}", "--package", "arduino"],
+            "edgernn export: export: expected c among the formats, where a package or a prefix is "
+            "given, got 'tflite, onnx'. Add c to the formats.",
+        ),
+        (["{}", "--to", "onnx", "--prefix", "gas"], "export: expected c among the formats, where"),
+        (
+            ["{}", "--to", "c", "--package", "ardino"],
+            "edgernn export: export to c: expected a package among cmake, arduino, platformio, "
+            "esp-idf, zephyr, got 'ardino'.",
+        ),
+        (
+            ["{}", "--to", "c", "--prefix", "2nd"],
+            "export to c: expected a prefix that begins with a letter and not with 'edgernn', "
+            "got '2nd'.",
+        ),
+        (["{}", "--to", "c", "--prefix", ""], "with 'edgernn', got ''."),
+        (
+            ["{}", "--to", "c", "--prefix", "Signal"],
+            "export to c: expected a prefix that is not the name of another header or program, "
+            "got 'Signal'. Choose a longer one, say 'Signal_model'.",
+        ),
         (["{}", "--to", "tflite,keras"], "edgernn export: export: expected formats among tflite, "),
         (["absent.edgernn"], "expected a readable file, got No such file or directory"),
         ([], "the following arguments are required: MODEL.edgernn"),

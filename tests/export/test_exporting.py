@@ -11,6 +11,7 @@ from edgernn_export import export
 from edgernn_export.exporting import write_atomically
 from edgernn_export.probe import golden_vector, probe_codes
 from edgernn_export.writers import SESSION_FORMATS, WRITERS
+from edgernn_export.writers.c_packages import PACKAGES
 from edgernn_firmware_sim.reference import Reference
 from tests.contract.runtimes import run_python
 from tests.integer_models import random_model
@@ -30,6 +31,33 @@ def test_every_format_is_written_and_named(tmp_path):
         "gru_after-tame_c",
     ]
     assert export(MODEL, tmp_path / "plain").keys() == set(SESSION_FORMATS)
+
+
+def test_every_package_is_a_folder_of_its_own(tmp_path):
+    folders = [export(MODEL, tmp_path, ["c"], name="m", package=p)["c"] for p in PACKAGES]
+    assert [f.name for f in folders] == [
+        "m_cmake", "m_edgernn", "m_platformio", "m_esp_idf", "m_zephyr",
+    ]  # fmt: skip
+    assert sorted(tmp_path.iterdir()) == sorted(folders)
+
+
+def test_a_package_that_is_there_is_updated_and_its_other_files_are_kept(tmp_path):
+    folder = export(MODEL, tmp_path, ["c"], name="m", package="arduino")["c"]
+    model, own = folder / "src" / "model.c", folder / "examples" / "Mine" / "Mine.ino"
+    wanted = model.read_bytes()
+    own.parent.mkdir()
+    own.write_text("mine")
+    model.write_text("old")
+    export(MODEL, tmp_path, ["c"], name="m", package="arduino")
+    assert (model.read_bytes(), own.read_text()) == (wanted, "mine")
+
+
+@pytest.mark.parametrize("prefix", ["main", "selftest_host", "stdint", "Arduino", "Fixed-Point"])
+@pytest.mark.parametrize("package", [None, "platformio"])
+def test_a_prefix_never_takes_the_place_of_another_file(tmp_path, package, prefix):
+    with pytest.raises(EdgeRnnError, match=f"another header or program, got '{prefix}'"):
+        export(MODEL, tmp_path / "out", ["c"], package=package, prefix=prefix)
+    assert not (tmp_path / "out").exists()
 
 
 def test_same_model_same_bytes(tmp_path):

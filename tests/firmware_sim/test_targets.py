@@ -1,9 +1,13 @@
 """Target profiles: complete, sane, and refused by field where they are not."""
 
+import shutil
 from dataclasses import FrozenInstanceError
+from pathlib import Path
 
 import pytest
 
+from edgernn.cli import main
+from edgernn_firmware_sim import targets
 from edgernn_firmware_sim.targets import TargetError, boards, cores, find
 from edgernn_firmware_sim.targets.fit import needs
 from edgernn_firmware_sim.targets.profile import Board, Core, parse
@@ -17,6 +21,7 @@ CORE = {
     "flash_bytes": 1024,
     "ram_origin": 0x2000_0000,
     "ram_bytes": 512,
+    "costs": {"x": {"accuracy": "-", "error_percent": 0, "instruction": [1, 1]}},
 }
 BOARD = {
     "board": "Board",
@@ -78,8 +83,9 @@ def test_names_are_unique_over_cores_and_boards():
 
 
 def test_a_profile_becomes_a_frozen_record():
-    core = parse(Core, "some-core", CORE)
+    core = parse(Core, "x", CORE)
     assert core.flags == ("-mthumb",)
+    assert core.costs["x"].cycles == {"instruction": (1.0, 1.0)}
     with pytest.raises(FrozenInstanceError):
         core.ram_bytes = 1
 
@@ -99,6 +105,9 @@ def test_a_profile_becomes_a_frozen_record():
         (Core, CORE | {"flash_origin": -4}, r"^x\.flash_origin: expected at least 0, got -4\."),
         (Core, CORE | {"ram_origin": 1000}, r"^x: expected flash and RAM apart, got an overlap\."),
         (Core, CORE | {"ram_origin": 2**32 - 511}, r"^x: expected memory below 2\^32, got more\."),
+        (Core, CORE | {"costs": []}, r"^x\.costs: expected dict, got \[\]\."),
+        (Core, CORE | {"costs": {"y": CORE["costs"]["x"]}}, r"^x\.costs: expected a table for x,"),
+        (Core, CORE | {"costs": {"x": {}}}, r"^x\.costs\.x\.accuracy: expected a text, got None"),
         (Board, BOARD | {"clock_hz": 0}, r"^x\.clock_hz: expected at least 1, got 0\."),
         (Board, BOARD | {"clock_hz": 1.5}, r"^x\.clock_hz: expected int, got 1\.5\."),
     ],
@@ -126,3 +135,58 @@ def test_needs_say_what_is_over_and_by_how_much():
     assert ram.sentence() == "513 of 512 bytes: does not fit, 1 bytes over"
     known, _ = needs(board, flash_bytes=256, ram_bytes=1, measured=False)
     assert known.sentence() == "at least 256 of 1,024 bytes (25.0%)"
+
+
+@pytest.fixture
+def profiles(tmp_path, monkeypatch):
+    """A copy of the profiles that a test may change."""
+    shutil.copytree(Path(targets.__file__).parent, tmp_path / "targets")
+    monkeypatch.setattr(targets.resources, "files", lambda _: tmp_path / "targets")
+    boards.cache_clear()
+    cores.cache_clear()
+    yield tmp_path / "targets"
+    boards.cache_clear()
+    cores.cache_clear()
+
+
+MINE = """board = "My own board"
+core = "{core}"
+emulated_as = "{emulated_as}"
+clock_hz = 48_000_000
+flash_bytes = 131_072
+ram_bytes = 16_384
+"""
+
+
+def test_adding_a_board_is_adding_a_file(profiles, capsys):
+    (profiles / "boards" / "my-board.toml").write_text(
+        MINE.format(core="cortex-m0plus", emulated_as="cortex-m0")
+    )
+    core, board = find("my-board")
+    assert (core.name, board.board, board.flash_bytes) == ("cortex-m0", "My own board", 131_072)
+    assert main(["targets"]) == 0
+    row = next(line for line in capsys.readouterr().out.splitlines() if "My own board" in line)
+    assert row.split()[0] == "my-board" and "48 MHz" in row
+
+
+@pytest.mark.parametrize(
+    ("core", "emulated_as", "message"),
+    [
+        (
+            "cortex-m9",
+            "cortex-m9",
+            r"^my-board\.emulated_as: expected one of cortex-m0, .*'cortex-m9'",
+        ),
+        (
+            "cortex-m4",
+            "cortex-m3",
+            r"^my-board\.core: expected one of cortex-m3, .*got 'cortex-m4'",
+        ),
+    ],
+)
+def test_a_board_whose_core_has_no_profile_is_refused(core, emulated_as, message, profiles):
+    (profiles / "boards" / "my-board.toml").write_text(
+        MINE.format(core=core, emulated_as=emulated_as)
+    )
+    with pytest.raises(TargetError, match=message):
+        find("my-board")

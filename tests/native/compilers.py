@@ -17,7 +17,12 @@ from edgernn_export.writers.c_source import write_c
 ROOT = Path(__file__).resolve().parents[2]
 NATIVE = ROOT / "edgernn" / "native"
 #: Debian package of each command.
-PACKAGES = {"gcc": "gcc", "g++": "g++", "clang": "clang", "nm": "binutils"}
+PACKAGES = {
+    "gcc": "gcc", "g++": "g++", "clang": "clang", "nm": "binutils", "cmake": "cmake",
+    "arm-none-eabi-gcc": "gcc-arm-none-eabi", "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu",
+    "arm-linux-gnueabihf-gcc": "gcc-arm-linux-gnueabihf", "qemu-aarch64": "qemu-user",
+    "qemu-arm": "qemu-user",
+}  # fmt: skip
 WARNINGS = (
     "-Wall", "-Wextra", "-Werror", "-Wpedantic", "-Wconversion", "-Wsign-conversion", "-Wshadow",
 )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -82,9 +83,10 @@ def write_codes(models: dict[str, IntegerModel], folder: Path, steps: int) -> No
         (folder / f"{index}.in").write_bytes(random_codes(model, steps).tobytes())
 
 
-def run(program: Path, folder: Path) -> list[bytes]:
-    """Run all models; return output and state of every step by model."""
-    done = subprocess.run([program], cwd=folder, capture_output=True, text=True, check=False)
+def run(program: Path, folder: Path, runner: Sequence[str] = ()) -> list[bytes]:
+    """Run all models, by way of a runner; return output and state of every step by model."""
+    command = [*runner, str(program)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     return [(folder / f"{i}.out").read_bytes() for i in range(len(list(folder.glob("*.in"))))]
 

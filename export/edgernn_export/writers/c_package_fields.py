@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 
@@ -14,7 +15,7 @@ from edgernn_export.writers.c_data import comment_text
 def package_fields(
     model: IntegerModel, prefix: str, folder: str, library: Sequence[str]
 ) -> dict[str, str]:
-    """Text by the name that stands between two '@' in a template, in ASCII.
+    """Text by the name that stands between two '@' in a template.
 
     Args:
         model: the integer model.
@@ -34,6 +35,7 @@ def package_fields(
         "edgernn": __version__,
         # JSON's escapes are those of YAML and of C strings: a label breaks none of them.
         "label": label,
+        # The others are for Markdown.
         "label_md": _cell(model.name),
         "sha256": model.sha256,
         "sources": "\n".join(path for path in library if path.endswith(".c")),
@@ -59,7 +61,8 @@ def _channels(model: IntegerModel, upper: str) -> dict[str, str]:
         low, high = (offset + q * scale for q in (precision.input_low, precision.input_high))
         what = f"{comment_text(source.names[i])} [{comment_text(source.units[i])}]"
         sensors.append(
-            f"sensor(A{i}, {low!r}, {high!r}, {upper}_INPUT_{i}_FRAC_BITS), /* {what} */"
+            f"sensor(A{i}, {_double(low)}, {_double(high)}, {upper}_INPUT_{i}_FRAC_BITS), "
+            f"/* {what} */"
         )
         names = f"{_cell(source.names[i])} | {_cell(source.units[i])}"
         input_rows.append(f"| {names} | {low:.6g} | {high:.6g} | {channel.frac_bits} |")
@@ -76,6 +79,13 @@ def _channels(model: IntegerModel, upper: str) -> dict[str, str]:
     }
 
 
+def _double(value: float) -> str:
+    """A C literal of nine digits, which neither precision can tell from the value."""
+    text = f"{value:.9g}"
+    return text if re.search(r"[.e]", text) else text + ".0"
+
+
 def _cell(text: str) -> str:
     """Text that Markdown shows as it is, in a table too."""
-    return re.sub(r"([\\`*_{}\[\]<>#|&])", r"\\\1", comment_text(text))
+    line = json.dumps(text, ensure_ascii=False)[1:-1]
+    return re.sub(r"([\\`*_{}\[\]<>#|&])", r"\\\1", line)

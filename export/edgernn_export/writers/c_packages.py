@@ -105,7 +105,7 @@ def _write_package(
     fields = package_fields(model, identifier(prefix), folder, sorted(library))
     fields["interface"] = _filled((root / "interface.md").read_text("utf-8"), fields).rstrip()
     texts = {
-        path: _filled(file.read_text("utf-8"), fields).encode("ascii")
+        path: _filled(file.read_text("utf-8"), fields).encode("utf-8", "backslashreplace")
         for name in kind.folders
         for path, file in _files(root / name)
     }

@@ -27,6 +27,10 @@ _HARNESS_ONLY: Final = ("-fno-tree-loop-distribute-patterns",)
 _LINK: Final = ("-nostdlib", "-static", "-no-pie", "-Wl,--gc-sections,--build-id=none,--no-relax")
 
 
+class ImageTooLargeError(EmulationError):
+    """The emulated machine has too little memory for an image."""
+
+
 def packaged(*parts: str) -> Path:
     """A file beside this module; wheels are installed unpacked."""
     return Path(str(resources.files("edgernn_firmware_sim.emulator"))).joinpath(*parts)
@@ -44,6 +48,7 @@ def build_image(core: Core, sources: Mapping[str, bytes], folder: Path) -> Path:
         The ELF image.
 
     Raises:
+        ImageTooLargeError: the core has too little memory for it.
         EmulationError: compiler or linker refuse something.
     """
     model = folder / "model"
@@ -85,10 +90,9 @@ def _link(core: Core, objects: Sequence[str], folder: Path) -> None:
         if over is None:
             raise
         room = core.flash_bytes if over[1] == "FLASH" else core.ram_bytes
-        raise EmulationError(
+        raise ImageTooLargeError(
             f"{core.name}: expected an image within {room:,} bytes of {over[1]} ({core.machine}), "
-            f"got {int(over[2]):,} bytes more. Emulate a core with more memory or a smaller model; "
-            "for a board, edgernn simulate without --emulate says what would fit."
+            f"got {int(over[2]):,} bytes more. Emulate a core with more memory, or a smaller model."
         ) from error
 
 

@@ -52,7 +52,7 @@ def static_stack_bytes(files: Iterable[Path], entry: str) -> int:
         if name in graph.dynamic:
             _refuse(path, "stack frames of fixed size", "one of variable size")
         if name not in graph.frames:
-            _refuse(path, "the stack frame of every function", "none of this one")
+            _refuse(path, "the stack frame of every function", "none of a library function")
         below = max((deepest(callee) for callee in sorted(graph.calls.get(name, ()))), default=0)
         path.pop()
         known[name] = graph.frames[name] + below

@@ -50,6 +50,13 @@ def read_sizes(core: Core, image: Path) -> ImageSizes:
     return ImageSizes(text_bytes=sections[".text"], rodata_bytes=sections[".rodata"])
 
 
+def state_struct_bytes(core: Core, image: Path) -> int:
+    """Size of the model's state struct, by the variable that the harness has of it."""
+    command = [beside(core.compiler, "nm"), "--print-size", image.name]
+    rows = (line.split() for line in execute(core.name, command, image.parent).splitlines())
+    return next(int(row[1], 16) for row in rows if row[-1] == "harness_state")
+
+
 def read_symbols(core: Core, image: Path) -> dict[str, int]:
     """Address of every symbol by its name."""
     listing = execute(core.name, [beside(core.compiler, "nm"), image.name], image.parent)

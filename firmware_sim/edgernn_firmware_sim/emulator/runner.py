@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -101,6 +101,7 @@ def emulate(
     q_xs: OperandArray,
     folder: Path,
     wanted: Int16Array | None = None,
+    progress: Callable[[str], None] | None = None,
 ) -> Emulation:
     """Build firmware, stream codes through it under QEMU and compare.
 
@@ -111,6 +112,7 @@ def emulate(
         q_xs: operand codes [T, I], T >= 1.
         folder: an empty folder for everything that is built and written.
         wanted: `reference_trace` of the same stream, where the caller has it already.
+        progress: told what is done next.
 
     Raises:
         BackendUnavailable: a compiler or QEMU is missing; names the packages.
@@ -120,14 +122,19 @@ def emulate(
     require(core)
     if len(q_xs) == 0:
         raise ShapeError("emulate: expected at least one reading, got none.")
+    tell = progress or (lambda _: None)
     if wanted is None:
+        tell("reference")
         wanted = reference_trace(model, q_xs)
+    tell("compilers")
     image = build_image(core, sources, folder)
     symbols = read_symbols(core, image)
     check_symbols(core, list(symbols))
+    tell("QEMU")
     q_xs.astype(q_xs.dtype.newbyteorder("<")).tofile(folder / "input.bin")
     _run(core, symbols["model_step"], folder)
     got = _read_trace(core, folder / "output.bin", wanted.shape)
+    tell("comparison")
     stack_bytes, struct_bytes = np.fromfile(folder / "facts.bin", dtype="<u4").tolist()
     return Emulation(
         core=core.name,

@@ -1,4 +1,4 @@
-"""Which change would make a model fit a board; every answer is measured, none is a rule of thumb."""
+"""Which change would make a model fit a board: every answer is measured, none a rule of thumb."""
 
 from __future__ import annotations
 
@@ -69,8 +69,6 @@ class Advice:
             )
         places = ", ".join(self.boards) or "none of edgernn targets"
         lines.append(f"boards with room for it as it is: {places}")
-        if not self.measured:
-            lines.append("these are necessary: code and scratch come on top (--emulate)")
         return lines
 
     def _units_sentence(self) -> str:
@@ -82,6 +80,12 @@ class Advice:
 
 def _sizes(size: Size) -> str:
     return f"{size.flash_bytes:,} bytes of flash, {size.ram_bytes:,} of RAM"
+
+
+def weights_bytes(model: IntegerModel) -> int:
+    """Bytes of all weights, without what a program puts around them."""
+    affines = (affine for layer in model.layers for affine in layer.affines.values())
+    return sum(term.weights.nbytes for affine in affines for term in affine.terms)
 
 
 def advise(
@@ -99,12 +103,11 @@ def advise(
     if not flash.over_bytes and not ram.over_bytes:
         return None
     sized = _sizer(board, measure)
-    units = _largest_units(model, sized)
-    smaller = None if units is None else narrower(model, units)
+    best = _largest_that_fits(model, sized)
     return Advice(
         measured=flash.measured,
-        units=() if smaller is None else _unit_changes(model, smaller),
-        narrower=None if smaller is None else sized(smaller),
+        units=() if best is None else _unit_changes(model, best[0]),
+        narrower=None if best is None else best[1],
         w8a8=None if model.precision is Precision.W8A8 else sized(in_w8a8(model)),
         weights_percent=_weights_percent(model, flash),
         boards=tuple(
@@ -115,7 +118,10 @@ def advise(
     )
 
 
-def _sizer(board: Board, measure: Measure) -> Callable[[IntegerModel], Size]:
+_Sizer = Callable[[IntegerModel], Size]
+
+
+def _sizer(board: Board, measure: Measure) -> _Sizer:
     def sized(model: IntegerModel) -> Size:
         flash_bytes, ram_bytes = measure(model)
         pair = needs(board, flash_bytes=flash_bytes, ram_bytes=ram_bytes, measured=True)
@@ -125,16 +131,19 @@ def _sizer(board: Board, measure: Measure) -> Callable[[IntegerModel], Size]:
     return sized
 
 
-def _largest_units(model: IntegerModel, sized: Callable[[IntegerModel], Size]) -> int | None:
-    """Units of the widest layer: bisection, since fewer units never need more memory."""
+def _largest_that_fits(model: IntegerModel, sized: _Sizer) -> tuple[IntegerModel, Size] | None:
+    """By bisection over the units of the widest layer: fewer never need more memory."""
+    best = None
     fitting, failing = 0, widest(model)
     while failing - fitting > 1:
         middle = (fitting + failing) // 2
-        if sized(narrower(model, middle)).fits:
-            fitting = middle
+        candidate = narrower(model, middle)
+        size = sized(candidate)
+        if size.fits:
+            fitting, best = middle, (candidate, size)
         else:
             failing = middle
-    return fitting or None
+    return best
 
 
 def _unit_changes(model: IntegerModel, smaller: IntegerModel) -> tuple[tuple[str, int, int], ...]:
@@ -146,6 +155,5 @@ def _weights_percent(model: IntegerModel, flash: Need) -> int | None:
     """Rounded down, so that the share really fits."""
     if not flash.over_bytes:
         return None
-    affines = (affine for layer in model.layers for affine in layer.affines.values())
-    weights_bytes = sum(term.weights.nbytes for affine in affines for term in affine.terms)
-    return max(0, 100 * (weights_bytes - flash.over_bytes) // weights_bytes)
+    weights = weights_bytes(model)
+    return max(0, 100 * (weights - flash.over_bytes) // weights)

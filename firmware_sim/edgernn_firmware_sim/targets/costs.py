@@ -29,11 +29,13 @@ class Costs:
 
     Attributes:
         core: whose they are, for example ``cortex-m0plus``.
-        accuracy: what is known about the error of an estimate made with them.
+        error_percent: judged error of an estimate made with them; 0 where nothing is known.
+        accuracy: what is known about that error.
         cycles: price list; `instruction` is always in it.
     """
 
     core: str
+    error_percent: float
     accuracy: str
     cycles: Mapping[str, Range]
 
@@ -53,8 +55,8 @@ class Estimate:
 
     Attributes:
         core: whose cycles.
-        low_cycles: of one step, with the low figures.
-        high_cycles: with the high ones.
+        low_cycles: of one step: low figures, or the judged error below the middle if that is less.
+        high_cycles: high figures, or the judged error above the middle if that is more.
         memory_factor: by which both were multiplied for slow memory.
         accuracy: what is known about the error.
     """
@@ -101,10 +103,11 @@ def estimate(
         + costs.extra("register")[end] * registers
         for end in (0, 1)
     )
+    middle, error = (low + high) / 2, costs.error_percent / 100
     return Estimate(
         core=costs.core,
-        low_cycles=low * memory_factor,
-        high_cycles=high * memory_factor,
+        low_cycles=min(low, middle * (1 - error)) * memory_factor,
+        high_cycles=max(high, middle * (1 + error)) * memory_factor,
         memory_factor=memory_factor,
         accuracy=costs.accuracy,
     )
@@ -131,6 +134,9 @@ def _parse_one(owner: str, core: str, entry: object) -> Costs:
     if not isinstance(accuracy, str) or not accuracy:
         raise TargetError(f"{owner}.accuracy: expected a text, got {accuracy!r}.")
     allowed = ("instruction", *_EXTRAS, *KINDS)
+    error = table.pop("error_percent", None)
+    if type(error) not in (int, float) or not 0 <= error < 100:
+        raise TargetError(f"{owner}.error_percent: expected a number in [0, 100), got {error!r}.")
     strange = [name for name in table if name not in allowed]
     if strange or "instruction" not in table:
         raise TargetError(
@@ -138,7 +144,7 @@ def _parse_one(owner: str, core: str, entry: object) -> Costs:
             f"got {', '.join(table) or 'none'}."
         )
     cycles = {name: _parse_range(f"{owner}.{name}", value) for name, value in table.items()}
-    return Costs(core=core, accuracy=accuracy, cycles=cycles)
+    return Costs(core=core, error_percent=float(error), accuracy=accuracy, cycles=cycles)
 
 
 def _parse_range(owner: str, value: object) -> Range:

@@ -49,10 +49,10 @@ def narrower(model: IntegerModel, units: int) -> IntegerModel:
 
 def in_w8a8(model: IntegerModel) -> IntegerModel:
     """The network in `w8a8`: its sizes, without the right numbers."""
-    layers = [
-        replace(layer, **{name: _affine8(affine) for name, affine in layer.affines.items()})
-        for layer in model.layers
-    ]
+    layers = []
+    for layer in model.layers:
+        maps: dict[str, Any] = {name: _affine8(a) for name, a in layer.affines.items()}
+        layers.append(replace(layer, **maps))
     return replace(model, precision=Precision.W8A8, layers=tuple(layers))
 
 
@@ -76,9 +76,12 @@ def _narrower_layer(layer: Layer, inputs: int, units: int) -> Layer:
     for name, affine in layer.affines.items():
         gates = layer.shape[name][0]
         rows = np.concatenate([gate * layer.units + h for gate in range(gates)])
-        terms = tuple(_part(t, rows, columns[t.source]) for t in affine.terms)
-        bias = {"bias": affine.bias[rows]} if isinstance(affine, Affine8) else {}
-        changes[name] = replace(affine, terms=terms, **bias)
+        parts: dict[str, Any] = {
+            "terms": tuple(_part(t, rows, columns[t.source]) for t in affine.terms)
+        }
+        if isinstance(affine, Affine8):
+            parts["bias"] = affine.bias[rows]
+        changes[name] = replace(affine, **parts)
     return replace(layer, **changes)
 
 

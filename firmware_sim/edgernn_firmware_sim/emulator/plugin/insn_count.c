@@ -32,7 +32,10 @@
 typedef uint64_t qemu_plugin_id_t;
 struct qemu_plugin_tb;
 struct qemu_plugin_insn;
-typedef struct qemu_info qemu_info_t;
+typedef struct {
+    const char *target_name;
+    /* More follows that is not used here. */
+} qemu_info_t;
 enum qemu_plugin_cb_flags { QEMU_PLUGIN_CB_NO_REGS };
 
 typedef void (*translated_t)(qemu_plugin_id_t, struct qemu_plugin_tb *);
@@ -47,7 +50,7 @@ size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *);
 uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *);
 struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *, size_t index);
 uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *);
-size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *);
+const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *);
 
 #define EXPORT __attribute__((visibility("default")))
 EXPORT extern int qemu_plugin_version;
@@ -71,6 +74,7 @@ typedef struct block {
     uint64_t addresses[];
 } block_t;
 
+static bool riscv;
 static uint64_t entry;
 static FILE *calls;
 static FILE *addresses;
@@ -111,6 +115,15 @@ static void executed(unsigned int cpu, void *data)
     previous = block;
 }
 
+/* Bytes of an instruction, by its first halfword. At the end of a page, QEMU 7.2 counts halfwords of
+ * the next Thumb instruction as part of the last one, hence not qemu_plugin_insn_size. */
+static uint64_t length(const struct qemu_plugin_insn *insn)
+{
+    const uint8_t *bytes = qemu_plugin_insn_data(insn);
+    const unsigned int half = bytes[0] | (unsigned int)bytes[1] << 8;
+    return (riscv ? (half & 3) == 3 : half >= 0xE800) ? 4 : 2;
+}
+
 static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 {
     const size_t n = qemu_plugin_tb_n_insns(tb);
@@ -119,7 +132,7 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
     block_t *block = allocate(sizeof *block + n * sizeof block->addresses[0]);
     (void)id;
     block->start = qemu_plugin_tb_vaddr(tb);
-    block->end = qemu_plugin_insn_vaddr(last) + qemu_plugin_insn_size(last);
+    block->end = qemu_plugin_insn_vaddr(last) + length(last);
     block->executed = 0;
     block->taken = 0;
     block->instructions = n;
@@ -178,7 +191,7 @@ static void ended(qemu_plugin_id_t id, void *data)
 
 int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, char **argv)
 {
-    (void)info;
+    riscv = strncmp(info->target_name, "riscv", 5) == 0;
     for (int i = 0; i < argc; i++) {
         if (strncmp(argv[i], "entry=", 6) == 0) {
             entry = strtoull(argv[i] + 6, NULL, 0);

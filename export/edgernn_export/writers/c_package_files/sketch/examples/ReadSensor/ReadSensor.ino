@@ -31,7 +31,7 @@ void setup()
         Serial.println("FAIL: this build does not compute the network's bits");
         delay(1000);
     }
-    last_ms = millis();
+    last_ms = static_cast<uint32_t>(millis());
 }
 
 void loop()
@@ -40,7 +40,7 @@ void loop()
     @prefix@_input_t q_x[@PREFIX@_INPUTS];
     int16_t q_y[@PREFIX@_OUTPUTS];
     int32_t y[@PREFIX@_OUTPUTS];
-    if (millis() - last_ms < SAMPLE_INTERVAL_MS) {
+    if (static_cast<uint32_t>(millis()) - last_ms < SAMPLE_INTERVAL_MS) {
         return;
     }
     last_ms += SAMPLE_INTERVAL_MS;

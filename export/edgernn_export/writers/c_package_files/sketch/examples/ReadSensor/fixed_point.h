@@ -9,6 +9,10 @@
 #include <Arduino.h>
 #include <stdint.h>
 
+/* Older AVR libraries hide the names that stdint.h has for these from C++. */
+constexpr int32_t MAX_SIGNED = 2147483647;
+constexpr uint32_t MAX_UNSIGNED = 4294967295;
+
 /* A sensor whose reading is a straight line over the counts. Made by sensor(), below. */
 struct Sensor {
     uint8_t pin;
@@ -52,11 +56,11 @@ constexpr Sensor sensor(uint8_t pin, double at_zero, double at_full, int frac_bi
 inline int32_t shifted(int32_t value, int shift)
 {
     for (; shift > 0; --shift) {
-        if (value > INT32_MAX / 2) {
-            return INT32_MAX;
+        if (value > MAX_SIGNED / 2) {
+            return MAX_SIGNED;
         }
-        if (value < -(INT32_MAX / 2)) {
-            return -INT32_MAX;
+        if (value < -(MAX_SIGNED / 2)) {
+            return -MAX_SIGNED;
         }
         value *= 2;
     }
@@ -108,14 +112,14 @@ inline void print_fixed(int32_t value, int frac_bits)
     uint32_t digits = value < 0 ? 0 - static_cast<uint32_t>(value) : static_cast<uint32_t>(value);
     int exponent = 0;
     for (; digits > 0 && frac_bits > 0; --frac_bits) {
-        while (digits <= UINT32_MAX / 10) {
+        while (digits <= MAX_UNSIGNED / 10) {
             digits *= 10;
             --exponent;
         }
         digits = digits / 2 + digits % 2;
     }
     for (; digits > 0 && frac_bits < 0; ++frac_bits) {
-        if (digits > UINT32_MAX / 2) {
+        if (digits > MAX_UNSIGNED / 2) {
             digits = digits / 10 + (digits % 10 >= 5 ? 1 : 0);
             ++exponent;
         }

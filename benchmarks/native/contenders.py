@@ -1,0 +1,178 @@
+"""What the benchmark measures: networks, and ways of taking steps through them."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+import edgernn
+from benchmarks.native.weight_read import load_reader, weight_bytes
+from edgernn.backends.native import isas
+from edgernn.formats import FloatArray, Precision
+from edgernn.model import IntegerModel
+from edgernn_export.float_model import FloatModel
+from edgernn_firmware_sim.reference import Reference
+from tests.float_models import float_model, stream
+from tests.integer_models import random_codes, random_model
+
+#: name -> (cell, units, inputs); every network ends in a Dense layer of 4.
+NETWORKS: Final = {
+    "GRU-32/8": ("gru_after", 32, 8),
+    "LSTM-64/8": ("lstm", 64, 8),
+    "GRU-128/64": ("gru_after", 128, 64),
+}
+OUTPUTS: Final = 4
+CHECKED_STEPS: Final = 200
+LONGEST_STREAM: Final = 500
+#: The names under which contenders are recorded that the report asks for.
+NATIVE: Final = "native"
+WEIGHT_READ: Final = "weight read"
+#: Steps of one turn, so that a turn takes about a millisecond.
+NATIVE_STEPS: Final = 1000
+PEER_STEPS: Final = 50
+#: Different readings in a turn of single steps.
+VARIETY: Final = 50
+#: A float output may differ by this from the float64 model's.
+TOLERANCE: Final = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """One way of taking steps, already checked.
+
+    Attributes:
+        program: what executes the network.
+        form: numbers it computes with.
+        way: how it is driven.
+        steps: steps of one turn.
+        turn: takes them.
+        isa: instruction set of the native backend, "" of others.
+    """
+
+    program: str
+    form: str
+    way: str
+    steps: int
+    turn: Callable[[], object]
+    isa: str = ""
+
+
+def integer_model(network: str, precision: Precision) -> IntegerModel:
+    """The integer form of a network, the same in every process."""
+    cell, units, inputs = NETWORKS[network]
+    return random_model(cell, precision, inputs=inputs, units=units, outputs=OUTPUTS)
+
+
+def same_float_model(network: str) -> FloatModel:
+    """The float form of a network, the same in every process."""
+    cell, units, inputs = NETWORKS[network]
+    return float_model(cell, inputs=inputs, units=units, outputs=OUTPUTS)
+
+
+def network_stream(network: str, steps: int) -> FloatArray:
+    """Readings [T, I] for the float forms; a longer stream begins like a shorter one."""
+    return stream(LONGEST_STREAM, NETWORKS[network][2])[:steps]
+
+
+def native_contenders(network: str) -> list[Contender]:
+    """The native backend in both precisions, and the time to read the weights alone."""
+    contenders = []
+    for precision in Precision:
+        model = integer_model(network, precision)
+        for isa in isas():
+            contenders += _native(network, model, isa, with_steps=isa == isas()[0])
+    return [*contenders, weight_read(integer_model(network, Precision.W8A8))]
+
+
+def _native(network: str, model: IntegerModel, isa: str, *, with_steps: bool) -> list[Contender]:
+    """`run` of one instruction set, on request also one step at a time."""
+    form = model.precision.value
+    xs = readings(model, NATIVE_STEPS)
+    with edgernn.load(model, backend="reference") as session:
+        ys = session.run(xs[:CHECKED_STEPS])
+    session = edgernn.load(model, NATIVE, isa=isa)
+    check_codes(f"{network} {form} native {isa}", model, session)
+    ways: dict[str, Callable[[], object]] = {"run": lambda: session.run(xs)}
+    if with_steps:
+        ways = {"bind": bound_turn(session, xs), "step": step_turn(session, xs), **ways}
+    for stepped in (_by_run, _by_step, _by_bound_step):
+        session.reset()
+        if not np.array_equal(stepped(session, xs[:CHECKED_STEPS]), ys):
+            raise SystemExit(
+                f"{network} {form} {isa}: expected the reference's outputs, got others."
+            )
+    return [Contender(NATIVE, form, way, NATIVE_STEPS, turn, isa) for way, turn in ways.items()]
+
+
+def check_codes(owner: str, model: IntegerModel, session: edgernn.Session) -> None:
+    """Refuse to measure a session that does not give the reference's codes."""
+    q_xs = random_codes(model, CHECKED_STEPS)
+    if not np.array_equal(session.run_codes(q_xs), Reference(model).run(q_xs)[0]):
+        raise SystemExit(f"{owner}: expected the reference's codes, got others.")
+
+
+def readings(model: IntegerModel, steps: int) -> FloatArray:
+    """Real readings [T, I] all over the range that the model takes."""
+    low = model.precision.input_low
+    codes = np.random.default_rng(3).uniform(low, -low, (steps, model.input.width))
+    xs: FloatArray = model.input.offset + model.input.scale * codes
+    return xs
+
+
+def bound_turn(session: edgernn.Session, xs: FloatArray) -> Callable[[], None]:
+    """Calls of bound steps; writing the reading into the array is the sensor's part."""
+    y = np.empty(session.interface.output.width)
+    steps = [session.bind(x, y) for x in xs[:VARIETY].copy()] * (NATIVE_STEPS // VARIETY)
+
+    def turn() -> None:
+        for step in steps:
+            step()
+
+    return turn
+
+
+def step_turn(session: edgernn.Session, xs: FloatArray) -> Callable[[], None]:
+    """Calls of `Session.step` with the readings one after the other."""
+    rows = list(xs[:VARIETY].copy()) * (NATIVE_STEPS // VARIETY)
+
+    def turn() -> None:
+        for x in rows:
+            session.step(x)
+
+    return turn
+
+
+def _by_run(session: edgernn.Session, xs: FloatArray) -> FloatArray:
+    return session.run(xs)
+
+
+def _by_step(session: edgernn.Session, xs: FloatArray) -> FloatArray:
+    return np.stack([session.step(x) for x in xs])
+
+
+def _by_bound_step(session: edgernn.Session, xs: FloatArray) -> FloatArray:
+    x, y = np.empty_like(xs[0]), np.empty(session.interface.output.width)
+    step, ys = session.bind(x, y), []
+    for reading in xs:
+        x[...] = reading
+        step()
+        ys.append(y.copy())
+    return np.stack(ys)
+
+
+def weight_read(model: IntegerModel) -> Contender:
+    """Reading as many bytes as the network has weights, again and again."""
+    size = weight_bytes(model)
+    reader = load_reader()
+    memory = aligned(size)
+    address = memory.ctypes.data_as(ctypes.c_void_p)
+
+    def turn() -> object:
+        # The closure keeps the memory that the address points to.
+        return reader(address, memory.size, NATIVE_STEPS)
+
+    return Contender(WEIGHT_READ, "bytes", "pass", NATIVE_STEPS, turn)

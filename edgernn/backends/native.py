@@ -1,0 +1,237 @@
+"""Executes .edgernn files with the C kernels of ``edgernn/native``, as compiled for this machine.
+
+The extension module ``edgernn._native`` is built when the package is installed where there is a C
+compiler. It holds the kernels for several instruction sets and takes the best one of the
+processor it runs on; all give the same bits.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from edgernn.affine import Affine, Affine8, Term8, Term16
+from edgernn.backends.base import State
+from edgernn.errors import BackendUnavailable
+from edgernn.formats import FloatArray, Int16Array, OperandArray
+from edgernn.interface import Interface
+from edgernn.layers import LSTM, Dense, GRUAfter, GRUBefore, Layer, SimpleRNN
+from edgernn.model import IntegerModel
+from edgernn.tiles import first_operand, padded, tiles
+
+#: Environment variable that names the instruction set where the option does not.
+ISA_VARIABLE: Final = "EDGERNN_ISA"
+#: In the order of native_kind in ``native_module/program.h``.
+_KINDS: Final = (SimpleRNN, LSTM, GRUBefore, GRUAfter, Dense)
+#: In the order of edgernn_activation in ``native/edgernn_tables.h``.
+_ACTIVATIONS: Final = ("linear", "relu", "tanh", "sigmoid", "hard_sigmoid")
+#: What the C layer wants to hear of layers that have no cell.
+_NO_CELL: Final = 10
+
+
+def _module() -> Any:
+    """The extension module.
+
+    Raises:
+        BackendUnavailable: it was not built, or not for this machine.
+    """
+    try:
+        return importlib.import_module("edgernn._native")
+    except ImportError as error:
+        raise BackendUnavailable(
+            f"backend 'native': expected the compiled module edgernn._native, got none "
+            f"({error!s:.120}). Install a wheel for this machine, or a C compiler (on Debian: gcc "
+            "and python3-dev) and then edgernn again; or use backend='reference'."
+        ) from error
+
+
+def is_available() -> bool:
+    """Whether the extension module is there and can be loaded."""
+    try:
+        _module()
+    except BackendUnavailable:
+        return False
+    return True
+
+
+def isas() -> list[str]:
+    """Instruction sets that this build and this processor have, the fastest first.
+
+    Raises:
+        BackendUnavailable: the extension module is missing.
+    """
+    names: list[str] = _module().isas()
+    return names
+
+
+def open_native(path: Path, isa: str = "auto") -> NativeBackend:
+    """Open an .edgernn file.
+
+    Args:
+        path: the file.
+        isa: one of `isas`; "auto" takes the environment variable EDGERNN_ISA, or the fastest.
+
+    Raises:
+        FormatError: the file breaks FORMAT.md.
+        BackendUnavailable: the extension module is missing, or has no such instruction set.
+    """
+    return NativeBackend(IntegerModel.load(path), isa)
+
+
+class NativeBackend:
+    """One model, laid out for one instruction set (see `edgernn.backends.base.Backend`).
+
+    Streams over it may run in several threads at a time, each stream in one of them.
+
+    Attributes:
+        isa: the instruction set in use.
+    """
+
+    name = "native"
+
+    def __init__(self, model: IntegerModel, isa: str = "auto") -> None:
+        """Lay out the model's weights; `isa` as in `open_native`."""
+        known = isas()
+        wanted = os.environ.get(ISA_VARIABLE) or "auto" if isa == "auto" else isa
+        if wanted not in ("auto", *known):
+            raise BackendUnavailable(
+                f"backend 'native': expected isa auto, {', '.join(known)}, got {wanted!r:.40}. "
+                f"Name one of these in the option isa or in {ISA_VARIABLE}."
+            )
+        self.interface = model.interface()
+        self._program = _program(model, wanted)
+        self.isa: str = self._program.isa()
+
+    def new_stream(self) -> NativeStream:
+        """A stream in the zero state."""
+        return NativeStream(self._program.stream(), self.interface)
+
+    def step(self, q_x: OperandArray, state: State) -> tuple[Int16Array, State]:
+        """Advance one stream by one reading; see `Backend.step`."""
+        q_ys, state = self.run(q_x[None], state)
+        return q_ys[0], state
+
+    def run(self, q_xs: OperandArray, state: State) -> tuple[Int16Array, State]:
+        """Advance one stream by T readings; see `Backend.run`."""
+        stream = self.new_stream()
+        stream.state = state
+        return stream.advance(q_xs), stream.state
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+class NativeStream:
+    """A stream in memory of the extension module (see `edgernn.backends.base.Stream`)."""
+
+    def __init__(self, stream: Any, interface: Interface) -> None:
+        """Wrap a stream of the extension module."""
+        self._stream = stream
+        self._interface = interface
+        self._dtype = interface.precision.operand_dtype
+        self._ends = np.cumsum([spec.units for spec in interface.states])[:-1]
+        self.step: Callable[[object], FloatArray | None] = stream.step
+        self.run: Callable[[object], FloatArray | None] = stream.run
+        self.step_codes: Callable[[object], Int16Array | None] = stream.step_codes
+        self.run_codes: Callable[[object], Int16Array | None] = stream.run_codes
+        self.reset: Callable[[], None] = stream.reset
+        self.close: Callable[[], None] = stream.close
+
+    def bind(
+        self, x: npt.NDArray[Any], y: npt.NDArray[Any], otherwise: Callable[[], None], /
+    ) -> Callable[[], None]:
+        """See `Stream.bind`."""
+        bound: Callable[[], None] = self._stream.bind(x, y, otherwise)
+        return bound
+
+    @property
+    def held(self) -> OperandArray | None:
+        """See `Stream.held`."""
+        codes: bytes | None = self._stream.held()
+        return None if codes is None else np.frombuffer(codes, self._dtype)
+
+    @property
+    def last(self) -> Int16Array | None:
+        """See `Stream.last`."""
+        codes: bytes | None = self._stream.last()
+        return None if codes is None else np.frombuffer(codes, np.int16)
+
+    @property
+    def state(self) -> State:
+        """See `Stream.state`."""
+        vectors = np.frombuffer(self._stream.state(), np.int16)
+        return tuple(part.copy() for part in np.split(vectors, self._ends))
+
+    @state.setter
+    def state(self, state: State) -> None:
+        self._stream.set_state(np.concatenate(state))
+
+    def copy(self) -> NativeStream:
+        """See `Stream.copy`."""
+        return NativeStream(self._stream.copy(), self._interface)
+
+    def advance_one(self, q_x: OperandArray) -> Int16Array:
+        """See `Stream.advance_one`."""
+        q_y: Int16Array = self.advance(q_x[None])[0]
+        return q_y
+
+    def advance(self, q_xs: OperandArray) -> Int16Array:
+        """See `Stream.advance`."""
+        q_ys: Int16Array = self._stream.run_codes(np.ascontiguousarray(q_xs, self._dtype))
+        return q_ys
+
+
+def _program(model: IntegerModel, isa: str) -> Any:
+    """The model in the form of the extension module."""
+    step = model.precision.input_step
+    return _module().Program(
+        isa,
+        8 * model.precision.operand_dtype.itemsize,
+        model.input.width,
+        model.output.width,
+        tuple(_layer(layer) for layer in model.layers),
+        model.input.offset,
+        step * model.input.scale,
+        model.output.scale,
+    )
+
+
+def _layer(layer: Layer) -> tuple[object, ...]:
+    """(kind, inputs, units, activation, cell exponent, maps)."""
+    activation = (
+        layer.activation if isinstance(layer, (SimpleRNN, Dense)) else layer.gate_activation
+    )
+    exponent = layer.cell_exponent if isinstance(layer, LSTM) else _NO_CELL
+    maps = tuple(_map(layer, affine) for affine in layer.affines.values())
+    kind = _KINDS.index(type(layer))
+    number = _ACTIVATIONS.index(activation.value)
+    return kind, layer.inputs, layer.units, number, exponent, maps
+
+
+def _map(layer: Layer, affine: Affine) -> tuple[object, ...]:
+    """(shift, bias, terms) of `w8a8`, (terms,) of `w8a16`."""
+    terms = tuple(_term(layer, term) for term in affine.terms)
+    if isinstance(affine, Affine8):
+        return affine.shift, _rows(affine.bias, np.int32), terms
+    return (terms,)
+
+
+def _term(layer: Layer, term: Term8 | Term16) -> tuple[object, ...]:
+    """(first operand, weights, multiplier), and of `w8a16` bias and shift."""
+    head = first_operand(layer, term.source), tiles(layer, term.source, term.weights).tobytes()
+    if isinstance(term, Term8):
+        return *head, _rows(term.multiplier, np.int32)
+    shift = _rows(term.shift, np.uint8, fill=1)  # half_up needs one
+    return *head, _rows(term.multiplier, np.int16), _rows(term.bias, np.int32), shift
+
+
+def _rows(values: npt.NDArray[Any], dtype: npt.DTypeLike, fill: int = 0) -> bytes:
+    """One value per row, in full tiles."""
+    extra = padded(len(values)) - len(values)
+    return np.pad(values, (0, extra), constant_values=fill).astype(dtype).tobytes()

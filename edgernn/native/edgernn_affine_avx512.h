@@ -1,0 +1,249 @@
+/* Affine maps on AVX-512 with VNNI: 16 rows, that is 4 blocks of 4 rows, at a time.
+ *
+ * w8a8: a register holds 4 tiles of a block, one in each 128-bit part, and the operands of tile t
+ * in every word of part t. VPDPBUSD multiplies weights that are stored with 128 added, so a sum
+ * starts at -128 times the sum of its operands; arithmetic modulo 2^32 brings every sum back into
+ * the bounds of clause 4.4.
+ *
+ * w8a16: the same with 2 tiles, widened to int16_t, and VPDPWSSD.
+ */
+#ifndef EDGERNN_AFFINE_AVX512_H
+#define EDGERNN_AFFINE_AVX512_H
+
+#include "edgernn_affine.h"
+#include "edgernn_lanes.h"
+
+#define MOST_TERMS 2 /* clauses 4.1, 5.1 */
+
+/* Weights of 4 blocks. Blocks behind the last row repeat the last one; their sums are not used. */
+typedef struct {
+    const int8_t *a;
+    const int8_t *b;
+    const int8_t *c;
+    const int8_t *d;
+} blocks;
+
+typedef struct {
+    __m512i a;
+    __m512i b;
+    __m512i c;
+    __m512i d;
+} block_sums;
+
+EDGERNN_INLINE blocks blocks_from(const int8_t *weights, int32_t tiles, int32_t row, int32_t left)
+{
+    const int32_t size = tiles * EDGERNN_TILE_BYTES;
+    blocks w;
+    w.a = weights + row / EDGERNN_TILE_ROWS * size;
+    w.b = left > 4 ? w.a + size : w.a;
+    w.c = left > 8 ? w.b + size : w.b;
+    w.d = left > 12 ? w.c + size : w.c;
+    return w;
+}
+
+/* Values of 16 rows, or of the `left` last ones. */
+EDGERNN_INLINE edgernn_lanes rows_load(const int32_t *from, int32_t left)
+{
+    return (edgernn_lanes)(left >= EDGERNN_LANES
+                               ? _mm512_loadu_si512(from)
+                               : _mm512_maskz_loadu_epi32(edgernn_lanes_first(left), from));
+}
+
+EDGERNN_INLINE edgernn_lanes rows_load_bytes(const uint8_t *from, int32_t left)
+{
+    const __m128i v = left >= EDGERNN_LANES
+                          ? _mm_loadu_si128((const __m128i *)(const void *)from)
+                          : _mm_maskz_loadu_epi8(edgernn_lanes_first(left), from);
+    return (edgernn_lanes)_mm512_cvtepu8_epi32(v);
+}
+
+EDGERNN_INLINE void rows_store_sat16(int16_t *z, edgernn_lanes v, int32_t left)
+{
+    const __m256i narrow = _mm512_cvtsepi32_epi16((__m512i)v);
+    if (left >= EDGERNN_LANES) {
+        _mm256_storeu_si256((__m256i *)(void *)z, narrow);
+    } else {
+        _mm256_mask_storeu_epi16(z, edgernn_lanes_first(left), narrow);
+    }
+}
+
+/* `count` words, at most 4 (operands) or 16 (weights). */
+EDGERNN_INLINE __m128i words4(const void *from, int32_t count)
+{
+    return count >= 4 ? _mm_loadu_si128((const __m128i *)from)
+                      : _mm_maskz_loadu_epi32((__mmask8)((1u << count) - 1u), from);
+}
+
+EDGERNN_INLINE __m512i words16(const void *from, int32_t count)
+{
+    return count >= 16 ? _mm512_loadu_si512(from)
+                       : _mm512_maskz_loadu_epi32((__mmask16)((1u << count) - 1u), from);
+}
+
+/* Operands of up to 4 tiles. */
+EDGERNN_INLINE __m512i spread8(const edgernn_code8 *operands, int32_t tiles)
+{
+    const __m512i part = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
+    return _mm512_permutexvar_epi32(part, _mm512_castsi128_si512(words4(operands, tiles)));
+}
+
+/* -128 times the sum of operands, spread like the sums of products. */
+static __m512i start8(const edgernn_term8 *term, const edgernn_code8 *operands)
+{
+    const __m512i all_128 = _mm512_set1_epi8(-128);
+    __m512i sum = _mm512_setzero_si512();
+    int32_t t;
+    operands += term->first;
+    for (t = 0; t < term->tiles; t += 4) {
+        sum = _mm512_dpbusd_epi32(sum, all_128, spread8(operands + 4 * t, term->tiles - t));
+    }
+    return _mm512_sub_epi32(_mm512_setzero_si512(), sum);
+}
+
+/* The sums over 128-bit parts, in the order of rows. */
+EDGERNN_INLINE edgernn_lanes rows_of_parts(block_sums s)
+{
+    const __m512i ab = _mm512_add_epi32(_mm512_shuffle_i32x4(s.a, s.b, 0x88),
+                                        _mm512_shuffle_i32x4(s.a, s.b, 0xDD));
+    const __m512i cd = _mm512_add_epi32(_mm512_shuffle_i32x4(s.c, s.d, 0x88),
+                                        _mm512_shuffle_i32x4(s.c, s.d, 0xDD));
+    return (edgernn_lanes)_mm512_add_epi32(_mm512_shuffle_i32x4(ab, cd, 0x88),
+                                           _mm512_shuffle_i32x4(ab, cd, 0xDD));
+}
+
+EDGERNN_INLINE void add_tiles8(blocks w, const edgernn_code8 *operands, int32_t t, int32_t count,
+                               block_sums *s)
+{
+    const __m512i x = spread8(operands + EDGERNN_TILE_COLUMNS * t, count);
+    const int32_t at = EDGERNN_TILE_BYTES * t;
+    s->a = _mm512_dpbusd_epi32(s->a, words16(w.a + at, 4 * count), x);
+    s->b = _mm512_dpbusd_epi32(s->b, words16(w.b + at, 4 * count), x);
+    s->c = _mm512_dpbusd_epi32(s->c, words16(w.c + at, 4 * count), x);
+    s->d = _mm512_dpbusd_epi32(s->d, words16(w.d + at, 4 * count), x);
+}
+
+EDGERNN_INLINE edgernn_lanes sums8(blocks w, const edgernn_code8 *operands, int32_t tiles,
+                                   __m512i start)
+{
+    block_sums s = {start, start, start, start};
+    int32_t t;
+    for (t = 0; t + 4 <= tiles; t += 4) {
+        add_tiles8(w, operands, t, 4, &s);
+    }
+    if (t < tiles) {
+        add_tiles8(w, operands, t, tiles - t, &s);
+    }
+    return rows_of_parts(s);
+}
+
+EDGERNN_API void edgernn_affine8(const edgernn_map8 *map, const edgernn_code8 *operands,
+                                 int16_t *z)
+{
+    const int32_t half = (int32_t)1 << (map->shift - 1);
+    __m512i start[MOST_TERMS];
+    int32_t row;
+    int32_t i;
+    for (i = 0; i < map->term_count; ++i) {
+        start[i] = start8(&map->terms[i], operands);
+    }
+    for (row = 0; row < map->rows; row += EDGERNN_LANES) {
+        const int32_t left = map->rows - row;
+        edgernn_lanes u = rows_load(map->bias + row, left) + half;
+        for (i = 0; i < map->term_count; ++i) {
+            const edgernn_term8 *term = &map->terms[i];
+            const blocks w = blocks_from(term->weights, term->tiles, row, left);
+            u += sums8(w, operands + term->first, term->tiles, start[i]) *
+                 rows_load(term->multiplier + row, left);
+        }
+        rows_store_sat16(z + row, u >> map->shift, left);
+    }
+}
+
+/* Operands of up to 2 tiles. */
+EDGERNN_INLINE __m512i spread16(const edgernn_code16 *operands, int32_t tiles)
+{
+    const __m512i part = _mm512_setr_epi64(0, 0, 0, 0, 1, 1, 1, 1);
+    return _mm512_permutexvar_epi64(part, _mm512_castsi128_si512(words4(operands, 2 * tiles)));
+}
+
+/* Weights of up to 2 tiles. */
+EDGERNN_INLINE __m512i wide(const int8_t *from, int32_t tiles)
+{
+    return _mm512_cvtepi8_epi16(tiles == 2 ? _mm256_loadu_si256((const __m256i *)(const void *)from)
+                                           : _mm256_maskz_loadu_epi32(0x0F, from));
+}
+
+EDGERNN_INLINE void add_tiles16(blocks w, const edgernn_code16 *operands, int32_t t, int32_t count,
+                                block_sums *s)
+{
+    const __m512i x = spread16(operands + EDGERNN_TILE_COLUMNS * t, count);
+    const int32_t at = EDGERNN_TILE_BYTES * t;
+    s->a = _mm512_dpwssd_epi32(s->a, wide(w.a + at, count), x);
+    s->b = _mm512_dpwssd_epi32(s->b, wide(w.b + at, count), x);
+    s->c = _mm512_dpwssd_epi32(s->c, wide(w.c + at, count), x);
+    s->d = _mm512_dpwssd_epi32(s->d, wide(w.d + at, count), x);
+}
+
+/* Words 0 and 2 of every 128-bit part of a and b plus their words 1 and 3. */
+EDGERNN_INLINE __m512i add_neighbours(__m512i a, __m512i b)
+{
+    const __m512 u = _mm512_castsi512_ps(a);
+    const __m512 v = _mm512_castsi512_ps(b);
+    return _mm512_add_epi32(_mm512_castps_si512(_mm512_shuffle_ps(u, v, 0x88)),
+                            _mm512_castps_si512(_mm512_shuffle_ps(u, v, 0xDD)));
+}
+
+/* The sums over pairs of words and over both tiles, in the order of rows. */
+EDGERNN_INLINE edgernn_lanes rows_of_pairs(block_sums s)
+{
+    const __m512i ab = add_neighbours(s.a, s.b);
+    const __m512i cd = add_neighbours(s.c, s.d);
+    const __m512i sum = _mm512_add_epi32(_mm512_shuffle_i32x4(ab, cd, 0x44),
+                                         _mm512_shuffle_i32x4(ab, cd, 0xEE));
+    return (edgernn_lanes)_mm512_permutex_epi64(sum, 0xD8);
+}
+
+EDGERNN_INLINE edgernn_lanes sums16(blocks w, const edgernn_code16 *operands, int32_t tiles)
+{
+    const __m512i zero = _mm512_setzero_si512();
+    block_sums s = {zero, zero, zero, zero};
+    int32_t t;
+    for (t = 0; t + 2 <= tiles; t += 2) {
+        add_tiles16(w, operands, t, 2, &s);
+    }
+    if (t < tiles) {
+        add_tiles16(w, operands, t, 1, &s);
+    }
+    return rows_of_pairs(s);
+}
+
+/* Clause 5.2, p from the sum without bias. */
+EDGERNN_INLINE edgernn_lanes product16(const edgernn_term16 *term, int32_t row, int32_t left,
+                                       edgernn_lanes sum)
+{
+    const edgernn_lanes shift = rows_load_bytes(term->shift + row, left);
+    const edgernn_lanes half = (edgernn_lanes_all(1) << shift) >> 1;
+    const edgernn_lanes v = (sum + rows_load(term->bias + row, left) + half) >> shift;
+    const edgernn_lanes multiplier = edgernn_lanes_load(term->multiplier + row, left);
+    return edgernn_lanes_scaled(edgernn_lanes_sat16(v), multiplier);
+}
+
+EDGERNN_API void edgernn_affine16(const edgernn_map16 *map, const edgernn_code16 *operands,
+                                  int16_t *z)
+{
+    int32_t row;
+    for (row = 0; row < map->rows; row += EDGERNN_LANES) {
+        const int32_t left = map->rows - row;
+        edgernn_lanes u = edgernn_lanes_all(0);
+        int32_t i;
+        for (i = 0; i < map->term_count; ++i) {
+            const edgernn_term16 *term = &map->terms[i];
+            const blocks w = blocks_from(term->weights, term->tiles, row, left);
+            u += product16(term, row, left, sums16(w, operands + term->first, term->tiles));
+        }
+        rows_store_sat16(z + row, u, left);
+    }
+}
+
+#undef MOST_TERMS
+#endif

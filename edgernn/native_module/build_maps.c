@@ -1,0 +1,223 @@
+#include "builder.h"
+
+#include <string.h>
+
+#define MAX_TERMS 2
+
+int native_place(native_builder *builder, const void *from, size_t bytes, const void **place)
+{
+    void *to;
+    if (native_take(&builder->arena, bytes, &to) < 0) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    if (to != NULL && from != NULL) {
+        memcpy(to, from, bytes);
+    }
+    *place = to;
+    return 0;
+}
+
+static int view_of(PyObject *from, size_t bytes, const char *what, Py_buffer *view)
+{
+    if (PyObject_GetBuffer(from, view, PyBUF_SIMPLE) < 0) {
+        return -1;
+    }
+    if ((size_t)view->len != bytes) {
+        PyErr_Format(PyExc_ValueError, "%s: expected %zu bytes, got %zd", what, bytes, view->len);
+        PyBuffer_Release(view);
+        return -1;
+    }
+    return 0;
+}
+
+int native_copy_in(native_builder *builder, PyObject *from, size_t bytes, const char *what,
+                   const void **place)
+{
+    Py_buffer view;
+    int result;
+    if (view_of(from, bytes, what, &view) < 0) {
+        return -1;
+    }
+    result = native_place(builder, view.buf, bytes, place);
+    PyBuffer_Release(&view);
+    return result;
+}
+
+/* Weights [padded rows / 4][tiles] in tiles, in the order of bytes of the instruction set. */
+static int pack(native_builder *builder, PyObject *from, int32_t rows, int32_t operands,
+                int32_t first, int32_t *tiles, const int8_t **weights)
+{
+    const native_isa *isa = builder->program->isa;
+    const size_t row_bytes = 4 * (size_t)EDGERNN_PADDED(rows);
+    Py_buffer view;
+    void *packed = NULL;
+    int result = -1;
+    if (PyObject_GetBuffer(from, &view, PyBUF_SIMPLE) < 0) {
+        return -1;
+    }
+    *tiles = (int32_t)((size_t)view.len / row_bytes);
+    if (first < 0 || first % 4 != 0 || first >= operands || view.len == 0 ||
+        (size_t)view.len % row_bytes != 0 ||
+        (size_t)view.len / row_bytes > (size_t)(operands - first) / 4) {
+        PyErr_Format(PyExc_ValueError,
+                     "weights: expected whole tiles for %d rows and operands %d to %d, got %zd bytes",
+                     (int)rows, (int)first, (int)operands, view.len);
+    } else if (native_take(&builder->arena, (size_t)view.len + isa->read_ahead, &packed) < 0) {
+        PyErr_NoMemory();
+    } else {
+        result = 0;
+        if (packed != NULL) {
+            (builder->program->width == 8 ? isa->pack8 : isa->pack16)(
+                view.buf, (size_t)view.len / EDGERNN_TILE_BYTES, packed);
+        }
+    }
+    PyBuffer_Release(&view);
+    *weights = packed;
+    return result;
+}
+
+/* The shifts of a w8a16 term, each within what half_up takes. */
+static int copy_shifts(native_builder *builder, PyObject *from, size_t rows, const uint8_t **place)
+{
+    Py_buffer view;
+    const void *copy = NULL;
+    int result = 0;
+    size_t i;
+    if (view_of(from, rows, "shift", &view) < 0) {
+        return -1;
+    }
+    for (i = 0; i < rows && result == 0; ++i) {
+        const int shift = ((const uint8_t *)view.buf)[i];
+        if (shift < 1 || shift > 30) {
+            PyErr_Format(PyExc_ValueError, "shift: expected 1..30, got %d", shift);
+            result = -1;
+        }
+    }
+    if (result == 0) {
+        result = native_place(builder, view.buf, rows, &copy);
+    }
+    PyBuffer_Release(&view);
+    *place = copy;
+    return result;
+}
+
+static int build_term8(native_builder *builder, PyObject *from, int32_t rows, int32_t operands,
+                       edgernn_term8 *term)
+{
+    const size_t padded = (size_t)EDGERNN_PADDED(rows);
+    const void *multiplier;
+    PyObject *weights;
+    PyObject *factors;
+    int first;
+    if (!PyArg_ParseTuple(from, "iOO:term", &first, &weights, &factors) ||
+        pack(builder, weights, rows, operands, first, &term->tiles, &term->weights) < 0 ||
+        native_copy_in(builder, factors, 4 * padded, "multiplier", &multiplier) < 0) {
+        return -1;
+    }
+    term->first = first;
+    term->multiplier = multiplier;
+    return 0;
+}
+
+static int build_term16(native_builder *builder, PyObject *from, int32_t rows, int32_t operands,
+                        edgernn_term16 *term)
+{
+    const size_t padded = (size_t)EDGERNN_PADDED(rows);
+    const void *multiplier;
+    const void *bias;
+    PyObject *weights;
+    PyObject *factors;
+    PyObject *biases;
+    PyObject *shifts;
+    int first;
+    if (!PyArg_ParseTuple(from, "iOOOO:term", &first, &weights, &factors, &biases, &shifts) ||
+        pack(builder, weights, rows, operands, first, &term->tiles, &term->weights) < 0 ||
+        native_copy_in(builder, factors, 2 * padded, "multiplier", &multiplier) < 0 ||
+        native_copy_in(builder, biases, 4 * padded, "bias", &bias) < 0 ||
+        copy_shifts(builder, shifts, padded, &term->shift) < 0) {
+        return -1;
+    }
+    term->first = first;
+    term->multiplier = multiplier;
+    term->bias = bias;
+    return 0;
+}
+
+static int term_count(PyObject *terms)
+{
+    const Py_ssize_t count = PyTuple_Size(terms); /* -1, and an error, for no tuple */
+    Py_ssize_t i;
+    if (count == 0 || count > MAX_TERMS) {
+        PyErr_Format(PyExc_ValueError, "terms: expected 1 or 2, got %zd", count);
+        return -1;
+    }
+    for (i = 0; i < count; ++i) {
+        if (!PyTuple_Check(PyTuple_GetItem(terms, i))) {
+            PyErr_SetString(PyExc_TypeError, "term: expected a tuple");
+            return -1;
+        }
+    }
+    return (int)count;
+}
+
+int native_build_map8(native_builder *builder, PyObject *from, int32_t rows, int32_t operands,
+                      edgernn_map8 *map)
+{
+    edgernn_term8 terms[MAX_TERMS];
+    const void *place;
+    PyObject *bias;
+    PyObject *tuple;
+    int shift;
+    int i;
+    if (!PyArg_ParseTuple(from, "iOO:map", &shift, &bias, &tuple)) {
+        return -1;
+    }
+    if (shift < 1 || shift > 28) {
+        PyErr_Format(PyExc_ValueError, "shift: expected 1..28, got %d", shift);
+        return -1;
+    }
+    map->rows = rows;
+    map->shift = shift;
+    map->term_count = term_count(tuple);
+    for (i = 0; i < map->term_count; ++i) {
+        if (build_term8(builder, PyTuple_GetItem(tuple, i), rows, operands, &terms[i]) < 0) {
+            return -1;
+        }
+    }
+    if (map->term_count < 0 ||
+        native_copy_in(builder, bias, 4 * (size_t)EDGERNN_PADDED(rows), "bias", &place) < 0) {
+        return -1;
+    }
+    map->bias = place;
+    if (native_place(builder, terms, (size_t)map->term_count * sizeof terms[0], &place) < 0) {
+        return -1;
+    }
+    map->terms = place;
+    return 0;
+}
+
+int native_build_map16(native_builder *builder, PyObject *from, int32_t rows, int32_t operands,
+                       edgernn_map16 *map)
+{
+    edgernn_term16 terms[MAX_TERMS];
+    const void *place;
+    PyObject *tuple;
+    int i;
+    if (!PyArg_ParseTuple(from, "O:map", &tuple)) {
+        return -1;
+    }
+    map->rows = rows;
+    map->term_count = term_count(tuple);
+    for (i = 0; i < map->term_count; ++i) {
+        if (build_term16(builder, PyTuple_GetItem(tuple, i), rows, operands, &terms[i]) < 0) {
+            return -1;
+        }
+    }
+    if (map->term_count < 0 ||
+        native_place(builder, terms, (size_t)map->term_count * sizeof terms[0], &place) < 0) {
+        return -1;
+    }
+    map->terms = place;
+    return 0;
+}

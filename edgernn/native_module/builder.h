@@ -1,0 +1,31 @@
+/* From Python's tuples and arrays to a program. Everything happens twice: the first time only
+ * counts memory, the second time fills it. Every size is checked both times, so that whatever the
+ * caller hands over, kernels stay within their arrays.
+ */
+#ifndef EDGERNN_NATIVE_BUILDER_H
+#define EDGERNN_NATIVE_BUILDER_H
+
+#include "extension.h"
+
+typedef struct {
+    native_arena arena;
+    native_program *program;
+} native_builder;
+
+/* A copy of exactly that many bytes of a buffer. -1 with an error set; `what` is for its text. */
+int native_copy_in(native_builder *builder, PyObject *from, size_t bytes, const char *what,
+                   const void **place);
+
+/* Room of that size, filled from memory. */
+int native_place(native_builder *builder, const void *from, size_t bytes, const void **place);
+
+/* A map of (shift, bias, terms) with that many rows, over operands of which there are so many. */
+int native_build_map8(native_builder *builder, PyObject *from, int32_t rows, int32_t operands,
+                      edgernn_map8 *map);
+int native_build_map16(native_builder *builder, PyObject *from, int32_t rows, int32_t operands,
+                       edgernn_map16 *map);
+
+/* One layer of (kind, inputs, units, activation, cell exponent, maps). */
+int native_build_layer(native_builder *builder, PyObject *from, native_layer *layer);
+
+#endif

@@ -1,0 +1,80 @@
+/* The types of the Python module `edgernn._native`. */
+#ifndef EDGERNN_NATIVE_EXTENSION_H
+#define EDGERNN_NATIVE_EXTENSION_H
+
+#define PY_SSIZE_T_CLEAN
+#define Py_LIMITED_API 0x030B0000 /* one binary for every Python from 3.11 on */
+#include <Python.h>
+
+#include "program.h"
+
+/* What a module instance keeps. */
+typedef struct {
+    PyObject *stream_type;
+    PyObject *bound_type;
+    PyObject *ndarray;      /* numpy.ndarray */
+    PyObject *empty;        /* numpy.empty */
+    PyObject *float64_type; /* the scalar */
+    PyObject *float64;      /* the dtypes */
+    PyObject *int16;
+    PyObject *int8;
+    PyObject *dtype_name; /* "dtype" */
+} native_module;
+
+/* Weights and constants of a model; never changes. */
+typedef struct {
+    PyObject_HEAD
+    native_program program;
+    void *block;
+    PyObject *code_dtype; /* of input codes; borrowed from the module, which the type keeps */
+    PyObject *step_shape; /* arguments of numpy.empty for one output */
+} program_object;
+
+/* State and scratch of one stream. */
+typedef struct {
+    PyObject_HEAD
+    program_object *program;
+    native_module *module;
+    native_memory memory;
+    void *block;
+    int advanced; /* `held` and `last` are this stream's */
+    int busy;     /* runs without the interpreter's lock */
+    int closed;
+} stream_object;
+
+extern PyType_Spec native_program_spec;
+extern PyType_Spec native_stream_spec;
+extern PyType_Spec native_bound_spec;
+
+/* Methods of Stream. */
+PyObject *native_stream_step(PyObject *self, PyObject *x);
+PyObject *native_stream_run(PyObject *self, PyObject *xs);
+PyObject *native_stream_step_codes(PyObject *self, PyObject *codes);
+PyObject *native_stream_run_codes(PyObject *self, PyObject *codes);
+PyObject *native_stream_bind(PyObject *self, PyObject *arguments);
+
+/* The module instance of an object of one of its types. */
+native_module *native_module_of(PyObject *self);
+
+/* Free an object of a heap type. */
+void native_free(PyObject *self);
+
+/* A stream in the zero state. */
+PyObject *native_new_stream(program_object *program, native_module *module);
+
+/* 1 if x is a C-contiguous, aligned numpy.ndarray of that dtype and of shape [width], or of shape
+ * [any, width] with `many`; then view is to be released. 0 if it is something else. No error. */
+int native_view(native_module *module, PyObject *x, PyObject *dtype, int many, Py_ssize_t width,
+                int flags, Py_buffer *view);
+
+/* New numpy.empty([steps,] outputs), and a view of it; steps -1 is one output. */
+PyObject *native_output(stream_object *stream, PyObject *dtype, Py_ssize_t steps, Py_buffer *view);
+
+/* -1, with an error set, where another thread runs this stream. */
+int native_check_idle(stream_object *stream);
+
+/* Advance by real numbers or by codes; long chunks let other threads run. */
+void native_advance_real(stream_object *stream, const double *x, Py_ssize_t steps, double *y);
+void native_advance_codes(stream_object *stream, const void *x, Py_ssize_t steps, int16_t *y);
+
+#endif

@@ -1,0 +1,11 @@
+#define EDGERNN_VARIANT EDGERNN_AVX512
+#include "isa_body.h"
+
+static int supported(void)
+{
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512vnni");
+}
+
+DEFINE_ISA(avx512)

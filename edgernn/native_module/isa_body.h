@@ -1,0 +1,177 @@
+/* The kernels of one instruction set, and the functions of its `native_isa`. A source file defines
+ * EDGERNN_VARIANT and includes this; the build compiles it with the flags of that set alone.
+ */
+#define EDGERNN_API static __attribute__((unused))
+
+#include "../native/edgernn_affine.c"
+#include "../native/edgernn_border.c"
+#include "../native/edgernn_dense.c"
+#define update update_gru /* both files have one */
+#include "../native/edgernn_gru.c"
+#undef update
+#define update update_lstm
+#include "../native/edgernn_lstm.c"
+#undef update
+#include "../native/edgernn_simple_rnn.c"
+#include "../native/edgernn_tables.c"
+
+#include "program.h"
+
+#define EACH_OF_TILE(w)                                                                        \
+    (w)[0], (w)[1], (w)[2], (w)[3], (w)[4], (w)[5], (w)[6], (w)[7], (w)[8], (w)[9], (w)[10],   \
+        (w)[11], (w)[12], (w)[13], (w)[14], (w)[15]
+
+/* The macros of edgernn_tile.h, which make the constants of generated C, on weights at run time. */
+#define APPLIED(macro, arguments) macro(arguments)
+#define DEFINE_PACK(bits)                                                                      \
+    static void pack##bits(const int8_t *tiles, size_t count, int8_t *packed)                  \
+    {                                                                                          \
+        size_t i;                                                                              \
+        size_t j;                                                                              \
+        for (i = 0; i < count; ++i) {                                                          \
+            const int8_t *w = tiles + EDGERNN_TILE_BYTES * i;                                  \
+            const int tile[EDGERNN_TILE_BYTES] = {APPLIED(EDGERNN_TILE##bits, EACH_OF_TILE(w))}; \
+            for (j = 0; j < EDGERNN_TILE_BYTES; ++j) {                                         \
+                packed[EDGERNN_TILE_BYTES * i + j] = (int8_t)tile[j];                          \
+            }                                                                                  \
+        }                                                                                      \
+    }
+
+/* One layer: from the operands, which hold its input, to the vector it returns. */
+#define DEFINE_LAYER(bits)                                                                     \
+    static int16_t *layer##bits(const native_layer *layer, native_memory *memory, int16_t *y)  \
+    {                                                                                          \
+        edgernn_code##bits *operands = memory->operands;                                       \
+        int16_t *z = memory->z;                                                                \
+        int16_t *h = memory->state + layer->h;                                                 \
+        int16_t *c = memory->state + layer->c;                                                 \
+        switch (layer->kind) {                                                                 \
+        case NATIVE_SIMPLE_RNN:                                                                \
+            edgernn_simple_rnn##bits##_step(&layer->record.simple_rnn##bits, operands, h);     \
+            return h;                                                                          \
+        case NATIVE_LSTM:                                                                      \
+            edgernn_lstm##bits##_step(&layer->record.lstm##bits, operands, z, h, c);           \
+            return h;                                                                          \
+        case NATIVE_GRU_BEFORE:                                                                \
+            edgernn_gru_before##bits##_step(&layer->record.gru_before##bits, operands, z, h);  \
+            return h;                                                                          \
+        case NATIVE_GRU_AFTER:                                                                 \
+            edgernn_gru_after##bits##_step(&layer->record.gru_after##bits, operands, z, h);    \
+            return h;                                                                          \
+        case NATIVE_DENSE:                                                                     \
+        case NATIVE_KINDS:                                                                     \
+            break;                                                                             \
+        }                                                                                      \
+        edgernn_dense##bits##_step(&layer->record.dense##bits, operands, y);                   \
+        return y;                                                                              \
+    }
+
+/* One step: clause 6.1. */
+#define DEFINE_STEP(bits)                                                                      \
+    static void step##bits(const native_program *program, native_memory *memory,               \
+                           const int##bits##_t *x, int16_t *y)                                 \
+    {                                                                                          \
+        const int32_t last = program->layer_count - 1;                                         \
+        const int16_t *value = NULL;                                                           \
+        int32_t i;                                                                             \
+        edgernn_codes##bits(x, program->inputs, memory->operands);                             \
+        for (i = 0; i <= last; ++i) {                                                          \
+            const native_layer *layer = program->layers + i;                                   \
+            if (i > 0) {                                                                       \
+                edgernn_operands##bits(value, layer->inputs, memory->operands);                \
+            }                                                                                  \
+            value = layer##bits(layer, memory, i == last ? y : memory->value);                 \
+        }                                                                                      \
+        if (value != y) {                                                                      \
+            edgernn_copy16(value, program->outputs, y);                                        \
+        }                                                                                      \
+    }
+
+/* Clause 9.1. Rounds by adding what leaves no bit for a fraction: to even, without a library. The
+ * bounds are whole, so they may come before the rounding; NaN becomes the lower one. */
+#define DEFINE_CODES_OF(bits, low, high, grid)                                                 \
+    static void codes_of##bits(const native_program *program, const double *x,                 \
+                               int##bits##_t *codes)                                           \
+    {                                                                                          \
+        const double whole = 6755399441055744.0; /* 1.5 * 2^52 */                              \
+        int32_t i;                                                                             \
+        for (i = 0; i < program->inputs; ++i) {                                                \
+            double v = (x[i] - program->input_offset[i]) / program->input_scale[i];            \
+            v = v > (low) ? v : (low);                                                         \
+            v = v < (high) ? v : (high);                                                       \
+            codes[i] = (int##bits##_t)((int32_t)((v + whole) - whole) * (grid));               \
+        }                                                                                      \
+    }
+
+#define DEFINE_RUN(bits)                                                                       \
+    static void run_codes##bits(const native_program *program, native_memory *memory,          \
+                                const int##bits##_t *x, size_t steps, int16_t *y)              \
+    {                                                                                          \
+        const size_t inputs = (size_t)program->inputs;                                         \
+        const size_t outputs = (size_t)program->outputs;                                       \
+        int##bits##_t *held = memory->held;                                                    \
+        size_t t;                                                                              \
+        size_t i;                                                                              \
+        for (t = 0; t < steps; ++t) {                                                          \
+            step##bits(program, memory, x + t * inputs, y + t * outputs);                      \
+        }                                                                                      \
+        for (i = 0; steps > 0 && i < inputs; ++i) {                                            \
+            held[i] = x[(steps - 1) * inputs + i];                                             \
+        }                                                                                      \
+        if (steps > 0) {                                                                       \
+            edgernn_copy16(y + (steps - 1) * outputs, program->outputs, memory->last);         \
+        }                                                                                      \
+    }                                                                                          \
+    static void run_real##bits(const native_program *program, native_memory *memory,           \
+                               const double *x, size_t steps, double *y)                       \
+    {                                                                                          \
+        const size_t outputs = (size_t)program->outputs;                                       \
+        size_t t;                                                                              \
+        size_t i;                                                                              \
+        for (t = 0; t < steps; ++t) {                                                          \
+            codes_of##bits(program, x + t * (size_t)program->inputs, memory->held);            \
+            step##bits(program, memory, memory->held, memory->last);                           \
+            for (i = 0; i < outputs; ++i) { /* clause 9.2 */                                   \
+                y[t * outputs + i] = memory->last[i] * program->output_scale[i];               \
+            }                                                                                  \
+        }                                                                                      \
+    }
+
+DEFINE_PACK(8)
+DEFINE_PACK(16)
+DEFINE_LAYER(8)
+DEFINE_LAYER(16)
+DEFINE_STEP(8)
+DEFINE_STEP(16)
+DEFINE_CODES_OF(8, -128.0, 127.0, 1)
+DEFINE_CODES_OF(16, -8191.0, 8191.0, 4)
+DEFINE_RUN(8)
+DEFINE_RUN(16)
+
+static void run_codes(const native_program *program, native_memory *memory, const void *x,
+                      size_t steps, int16_t *y)
+{
+    if (program->width == 8) {
+        run_codes8(program, memory, x, steps, y);
+    } else {
+        run_codes16(program, memory, x, steps, y);
+    }
+}
+
+static void run_real(const native_program *program, native_memory *memory, const double *x,
+                     size_t steps, double *y)
+{
+    if (program->width == 8) {
+        run_real8(program, memory, x, steps, y);
+    } else {
+        run_real16(program, memory, x, steps, y);
+    }
+}
+
+#define DEFINE_ISA(identifier)                              \
+    extern const native_isa native_##identifier;            \
+    const native_isa native_##identifier = {                \
+        #identifier,       supported, EDGERNN_READ_AHEAD,   \
+        sizeof(edgernn_code8), pack8, pack16,               \
+        run_codes,         run_real,                        \
+    };

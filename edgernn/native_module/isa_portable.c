@@ -1,0 +1,9 @@
+#define EDGERNN_VARIANT EDGERNN_PORTABLE
+#include "isa_body.h"
+
+static int supported(void)
+{
+    return 1;
+}
+
+DEFINE_ISA(portable)

@@ -1,0 +1,99 @@
+#include "program.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define ALIGNMENT 64u
+
+int native_take(native_arena *arena, size_t bytes, void **place)
+{
+    const size_t rest = bytes % ALIGNMENT;
+    const size_t whole = rest ? bytes + (ALIGNMENT - rest) : bytes;
+    if (whole < bytes || arena->used > SIZE_MAX - whole) {
+        return -1;
+    }
+    *place = NULL;
+    if (arena->base != NULL) {
+        if (whole > arena->capacity - arena->used) {
+            return -1;
+        }
+        *place = arena->base + arena->used;
+    }
+    arena->used += whole;
+    return 0;
+}
+
+int native_allocate(native_arena *arena, void **block)
+{
+    const size_t capacity = arena->used;
+    if (capacity > SIZE_MAX - ALIGNMENT) {
+        return -1;
+    }
+    *block = calloc(1, capacity + ALIGNMENT);
+    if (*block == NULL) {
+        return -1;
+    }
+    arena->base = (char *)*block + (ALIGNMENT - (uintptr_t)*block % ALIGNMENT);
+    arena->capacity = capacity;
+    arena->used = 0;
+    return 0;
+}
+
+size_t native_code_bytes(const native_program *program)
+{
+    return (size_t)program->width / 8;
+}
+
+int native_lay_out(const native_program *program, native_arena *arena, native_memory *memory)
+{
+    const size_t inputs = (size_t)program->inputs;
+    const size_t operand = program->width == 8 ? program->isa->operand8_bytes : sizeof(int16_t);
+    void *places[7];
+    const size_t bytes[7] = {
+        program->state_count * sizeof(int16_t),
+        inputs * native_code_bytes(program),
+        (size_t)program->outputs * sizeof(int16_t),
+        inputs * sizeof(double),
+        program->operand_count * operand,
+        program->z_count * sizeof(int16_t),
+        program->value_count * sizeof(int16_t),
+    };
+    size_t i;
+    for (i = 0; i < 7; ++i) {
+        if (native_take(arena, bytes[i], &places[i]) < 0) {
+            return -1;
+        }
+    }
+    memory->state = places[0];
+    memory->held = places[1];
+    memory->last = places[2];
+    memory->reading = places[3];
+    memory->operands = places[4];
+    memory->z = places[5];
+    memory->value = places[6];
+    return 0;
+}
+
+int native_all_finite(const double *x, size_t count)
+{
+    int finite = 1;
+    size_t i;
+    for (i = 0; i < count; ++i) {
+        finite &= x[i] - x[i] == 0.0; /* NaN where x is not finite */
+    }
+    return finite;
+}
+
+int native_all_codes(const native_program *program, const void *codes, size_t count)
+{
+    const int16_t *wide = codes;
+    int good = 1;
+    size_t i;
+    if (program->width == 8) {
+        return 1;
+    }
+    for (i = 0; i < count; ++i) {
+        good &= (wide[i] & 3) == 0 && wide[i] >= -32764;
+    }
+    return good;
+}

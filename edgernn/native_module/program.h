@@ -1,0 +1,123 @@
+/* A model in memory, and the kernels of one instruction set that run it.
+ *
+ * The types of the kernels are the same for all instruction sets; only the bytes of packed weights
+ * and of operands differ, and nobody but the instruction set's own functions looks at those.
+ */
+#ifndef EDGERNN_NATIVE_PROGRAM_H
+#define EDGERNN_NATIVE_PROGRAM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifndef EDGERNN_VARIANT
+#define EDGERNN_VARIANT EDGERNN_PORTABLE
+#endif
+#include "../native/edgernn_kernels.h"
+
+#define NATIVE_MAX_WIDTH 65536 /* inputs or units of a layer */
+#define NATIVE_MAX_LAYERS 64
+
+/* In the order of `edgernn.backends.native`. */
+typedef enum {
+    NATIVE_SIMPLE_RNN,
+    NATIVE_LSTM,
+    NATIVE_GRU_BEFORE,
+    NATIVE_GRU_AFTER,
+    NATIVE_DENSE,
+    NATIVE_KINDS
+} native_kind;
+
+typedef union {
+    edgernn_simple_rnn8 simple_rnn8;
+    edgernn_simple_rnn16 simple_rnn16;
+    edgernn_lstm8 lstm8;
+    edgernn_lstm16 lstm16;
+    edgernn_gru_before8 gru_before8;
+    edgernn_gru_before16 gru_before16;
+    edgernn_gru_after8 gru_after8;
+    edgernn_gru_after16 gru_after16;
+    edgernn_dense8 dense8;
+    edgernn_dense16 dense16;
+} native_record;
+
+typedef struct {
+    native_kind kind;
+    int32_t inputs;
+    int32_t units;
+    size_t h; /* first element of the vectors it carries in the state */
+    size_t c;
+    native_record record;
+} native_layer;
+
+typedef struct native_isa native_isa;
+
+typedef struct {
+    const native_isa *isa;
+    int32_t width; /* of operands: 8 or 16 bits */
+    int32_t inputs;
+    int32_t outputs;
+    int32_t layer_count;
+    const native_layer *layers;
+    const double *input_offset; /* [inputs] */
+    const double *input_scale;  /* [inputs], of a step between two input codes */
+    const double *output_scale; /* [outputs] */
+    size_t state_count;         /* int16_t of all carried vectors */
+    size_t z_count;             /* int16_t of the largest layer's scratch */
+    size_t value_count;         /* int16_t of the largest Dense layer */
+    size_t operand_count;       /* of the layer with most operands */
+} native_program;
+
+/* What one stream owns. */
+typedef struct {
+    int16_t *state;
+    void *held;    /* input codes of the last step */
+    int16_t *last; /* output codes of the last step */
+    double *reading;
+    void *operands;
+    int16_t *z;
+    int16_t *value;
+} native_memory;
+
+struct native_isa {
+    const char *name;
+    int (*supported)(void);
+    size_t read_ahead;     /* bytes behind weights that products read */
+    size_t operand8_bytes; /* of one w8a8 operand */
+    void (*pack8)(const int8_t *tiles, size_t count, int8_t *packed);
+    void (*pack16)(const int8_t *tiles, size_t count, int8_t *packed);
+    /* y[steps][outputs] from x[steps][inputs]; the last x stays in `held`, the last y in `last`. */
+    void (*run_codes)(const native_program *program, native_memory *memory, const void *x,
+                      size_t steps, int16_t *y);
+    void (*run_real)(const native_program *program, native_memory *memory, const double *x,
+                     size_t steps, double *y);
+};
+
+/* The instruction sets of this build that this processor has, the fastest first, then NULL. */
+const native_isa *native_isa_at(size_t index);
+
+/* The one of that name, NULL where there is none; "auto" is the fastest. */
+const native_isa *native_isa_named(const char *name);
+
+/* Memory handed out in pieces aligned to 64 bytes. With base NULL it only counts. */
+typedef struct {
+    char *base;
+    size_t used;
+    size_t capacity;
+} native_arena;
+
+/* 0, and *place (NULL while counting); -1 where the memory is smaller than what was counted. */
+int native_take(native_arena *arena, size_t bytes, void **place);
+
+/* Zeroed memory of arena->used bytes to hand out anew; *block is what to free. -1: no memory. */
+int native_allocate(native_arena *arena, void **block);
+
+/* The parts of a stream's memory. */
+int native_lay_out(const native_program *program, native_arena *arena, native_memory *memory);
+
+/* Whether all numbers are finite; whether all are input codes of clause 2.3. */
+int native_all_finite(const double *x, size_t count);
+int native_all_codes(const native_program *program, const void *codes, size_t count);
+
+size_t native_code_bytes(const native_program *program);
+
+#endif

@@ -1,0 +1,173 @@
+/* edgernn._native.Program: a model, laid out for one instruction set. */
+#include "builder.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The layers, each as wide as what the one before it puts out. */
+static int build_layers(native_builder *builder, PyObject *from)
+{
+    native_program *program = builder->program;
+    native_layer layers[NATIVE_MAX_LAYERS];
+    const Py_ssize_t count = PyTuple_Size(from);
+    int32_t width = program->inputs;
+    const void *place;
+    Py_ssize_t i;
+    if (count < 1 || count > NATIVE_MAX_LAYERS) {
+        PyErr_Format(PyExc_ValueError, "layers: expected 1..%d, got %zd", NATIVE_MAX_LAYERS, count);
+        return -1;
+    }
+    memset(layers, 0, sizeof layers);
+    for (i = 0; i < count; ++i) {
+        if (native_build_layer(builder, PyTuple_GetItem(from, i), &layers[i]) < 0) {
+            return -1;
+        }
+        if (layers[i].inputs != width) {
+            PyErr_Format(PyExc_ValueError, "layer %zd: expected %d inputs, got %d", i, (int)width,
+                         (int)layers[i].inputs);
+            return -1;
+        }
+        width = layers[i].units;
+    }
+    if (width != program->outputs) {
+        PyErr_Format(PyExc_ValueError, "layers: expected %d outputs, got %d",
+                     (int)program->outputs, (int)width);
+        return -1;
+    }
+    program->layer_count = (int32_t)count;
+    if (native_place(builder, layers, (size_t)count * sizeof layers[0], &place) < 0) {
+        return -1;
+    }
+    program->layers = place;
+    return 0;
+}
+
+/* What Program() was called with. */
+typedef struct {
+    PyObject *layers;
+    PyObject *offset;
+    PyObject *scale;
+    PyObject *output_scale;
+} parts;
+
+static int build(native_builder *builder, const parts *from)
+{
+    native_program *program = builder->program;
+    const size_t inputs = (size_t)program->inputs;
+    const void *offset;
+    const void *scale;
+    const void *output_scale;
+    program->state_count = 0;
+    program->z_count = 0;
+    program->value_count = 0;
+    program->operand_count = 0;
+    if (build_layers(builder, from->layers) < 0 ||
+        native_copy_in(builder, from->offset, 8 * inputs, "offset", &offset) < 0 ||
+        native_copy_in(builder, from->scale, 8 * inputs, "scale", &scale) < 0 ||
+        native_copy_in(builder, from->output_scale, 8 * (size_t)program->outputs, "output scale",
+                       &output_scale) < 0) {
+        return -1;
+    }
+    program->input_offset = offset;
+    program->input_scale = scale;
+    program->output_scale = output_scale;
+    return 0;
+}
+
+static int fill(program_object *self, const parts *from)
+{
+    native_builder builder = {{NULL, 0, 0}, &self->program};
+    if (build(&builder, from) < 0) {
+        return -1;
+    }
+    if (native_allocate(&builder.arena, &self->block) < 0) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    return build(&builder, from);
+}
+
+static PyObject *program_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
+{
+    parts from;
+    const char *isa;
+    int width;
+    int inputs;
+    int outputs;
+    program_object *self;
+    native_module *module;
+    if (keywords != NULL && PyDict_Size(keywords) > 0) {
+        PyErr_SetString(PyExc_TypeError, "Program() takes no keyword arguments");
+        return NULL;
+    }
+    if (!PyArg_ParseTuple(arguments, "siiiO!OOO:Program", &isa, &width, &inputs, &outputs,
+                          &PyTuple_Type, &from.layers, &from.offset, &from.scale,
+                          &from.output_scale)) {
+        return NULL;
+    }
+    if ((width != 8 && width != 16) || inputs < 1 || inputs > NATIVE_MAX_WIDTH || outputs < 1 ||
+        outputs > NATIVE_MAX_WIDTH || native_isa_named(isa) == NULL) {
+        PyErr_Format(PyExc_ValueError,
+                     "Program: expected one of isas(), 8 or 16 bits and 1..%d channels, "
+                     "got '%.40s', %d bits, %d inputs, %d outputs",
+                     NATIVE_MAX_WIDTH, isa, width, inputs, outputs);
+        return NULL;
+    }
+    self = (program_object *)PyType_GenericAlloc(type, 0);
+    if (self == NULL) {
+        return NULL;
+    }
+    module = native_module_of((PyObject *)self);
+    self->code_dtype = width == 8 ? module->int8 : module->int16;
+    self->program.isa = native_isa_named(isa);
+    self->program.width = width;
+    self->program.inputs = inputs;
+    self->program.outputs = outputs;
+    self->step_shape = Py_BuildValue("(i)", outputs);
+    if (self->step_shape == NULL || fill(self, &from) < 0) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    return (PyObject *)self;
+}
+
+static void program_dealloc(PyObject *self)
+{
+    program_object *program = (program_object *)self;
+    Py_XDECREF(program->step_shape);
+    free(program->block);
+    native_free(self);
+}
+
+static PyObject *program_stream(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return native_new_stream((program_object *)self, native_module_of(self));
+}
+
+static PyObject *program_isa(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return PyUnicode_FromString(((program_object *)self)->program.isa->name);
+}
+
+static PyMethodDef methods[] = {
+    {"stream", program_stream, METH_NOARGS, "A new stream in the zero state."},
+    {"isa", program_isa, METH_NOARGS, "Name of the instruction set it is laid out for."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot slots[] = {
+    {Py_tp_doc, "Program(isa, bits, inputs, outputs, layers, offset, scale, output_scale)"},
+    {Py_tp_new, program_new},
+    {Py_tp_dealloc, program_dealloc},
+    {Py_tp_methods, methods},
+    {0, NULL},
+};
+
+PyType_Spec native_program_spec = {
+    .name = "edgernn._native.Program",
+    .basicsize = sizeof(program_object),
+    .flags = Py_TPFLAGS_DEFAULT,
+    .slots = slots,
+};

@@ -1,0 +1,169 @@
+"""What `edgernn simulate` found, as text and as one JSON value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from edgernn.model import IntegerModel
+from edgernn_firmware_sim.emulator import Emulation
+from edgernn_firmware_sim.targets import Board, Core
+from edgernn_firmware_sim.targets.advice import Advice
+from edgernn_firmware_sim.targets.costs import Estimate
+from edgernn_firmware_sim.targets.fit import Need
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """Everything one call found out.
+
+    Attributes:
+        model: the model.
+        core: what was or would be emulated.
+        board: the board asked for; None for a core.
+        known: bytes and work that the model file says, by name.
+        emulation: None where nothing was built.
+        estimate: of the emulation's instructions, on the board's core; None without emulation.
+        fit: flash and RAM beside the board's; empty for a core.
+        advice: what would fit where the model does not.
+    """
+
+    model: IntegerModel
+    core: Core
+    board: Board | None
+    known: Mapping[str, int]
+    emulation: Emulation | None
+    estimate: Estimate | None
+    fit: tuple[Need, ...]
+    advice: Advice | None
+
+    @property
+    def passed(self) -> bool:
+        """No value differs and nothing is over."""
+        differing = self.emulation.differing if self.emulation else 0
+        return not differing and not any(need.over_bytes for need in self.fit)
+
+    def record(self) -> dict[str, Any]:
+        """As a JSON value."""
+        return {
+            "model": self.model.name,
+            "model_sha256": self.model.sha256,
+            "precision": self.model.precision.value,
+            "core": self.core.name,
+            "board": None if self.board is None else self.board.name,
+            **self.known,
+            "emulation": None if self.emulation is None else _emulation_record(self.emulation),
+            "estimated": None if self.estimate is None else self._estimate_record(self.estimate),
+            "fit": [asdict(need) | {"over_bytes": need.over_bytes} for need in self.fit],
+            "advice": None if self.advice is None else asdict(self.advice),
+        }
+
+    def text(self) -> str:
+        """For people."""
+        core, board, model = self.core, self.board, self.model
+        place = core.name if board is None else f"{board.board}: {board.core}"
+        stand_in = "" if board is None or board.core == core.name else f", emulated as {core.name}"
+        lines = [
+            f"{model.name} {model.precision.value} on {place}{stand_in}",
+            _row("work", f"{self.known['macs']:,} multiply-accumulates per step"),
+        ]
+        if self.emulation is None:
+            lines += [
+                _row("weights", f"{self.known['weights_bytes']:,} bytes"),
+                _row("state", f"{self.known['state_bytes']:,} bytes"),
+            ]
+            if any(need.measured for need in self.fit):
+                lines.append(_row("emulated", f"no: the image is too large for {core.machine}"))
+        else:
+            lines += _measured(self.emulation)
+        if self.estimate is not None:
+            lines += self._estimated(self.estimate)
+        lines += [_row(f"{need.memory} of board", need.sentence()) for need in self.fit]
+        if self.advice is not None:
+            lines += [_row("advice", sentence) for sentence in self.advice.sentences()]
+        if not (self.emulation or any(need.measured for need in self.fit)):
+            lines.append(
+                "Code, constants, scratch and stack come on top. Measure them with: --emulate"
+            )
+        return "\n".join(lines)
+
+    def _estimate_record(self, estimate: Estimate) -> dict[str, Any]:
+        record = asdict(estimate)
+        if self.board is not None:
+            low, high = estimate.ms(self.board.clock_hz)
+            record |= {"clock_hz": self.board.clock_hz, "low_ms": low, "high_ms": high}
+        return record
+
+    def _estimated(self, estimate: Estimate) -> list[str]:
+        factor = estimate.memory_factor
+        memory = "" if factor == 1.0 else f", memory factor {factor:g} applied"
+        cycles = _range(estimate.low_cycles, estimate.high_cycles, ",.0f")
+        lines = [_row("cycles", f"estimated {cycles} per step on {estimate.core}{memory}")]
+        if self.board is not None:
+            ms = _range(*estimate.ms(self.board.clock_hz), ".3g")
+            clock = f"{self.board.clock_hz / 1e6:g} MHz"
+            lines.append(_row("time", f"estimated {ms} ms per step at {clock}"))
+        return [*lines, _row("estimate", estimate.accuracy)]
+
+
+def _row(label: str, text: str) -> str:
+    return f"{label:<16}{text}"
+
+
+def _range(low: float, high: float, form: str) -> str:
+    """One figure where a table gives no range; what it is worth is said beside it."""
+    return format(low, form) if low == high else f"{low:{form}} to {high:{form}}"
+
+
+def _emulation_record(emulation: Emulation) -> dict[str, Any]:
+    return asdict(emulation) | {
+        "flash_bytes": emulation.sizes.flash_bytes,
+        "ram_bytes": emulation.ram_bytes,
+        "instructions_per_mac": emulation.instructions.per_mac(emulation.macs),
+    }
+
+
+def _measured(emulation: Emulation) -> list[str]:
+    count, sizes, work = emulation.instructions, emulation.sizes, emulation.work
+    steps = f"{emulation.compared:,} outputs and state values of {emulation.steps:,} steps"
+    lines = [_row("compared", steps), _row("differing", f"{emulation.differing:,}")]
+    if emulation.first_difference:
+        lines.append(_row("first", emulation.first_difference))
+    return [
+        *lines,
+        _row(
+            "instructions",
+            f"{count.median:,} per step (median; {count.least:,} to {count.most:,}), "
+            f"{count.per_mac(emulation.macs):.2f} per multiply-accumulate",
+        ),
+        *_split("by class", work.classes, work.steps),
+        *_split("by function", work.functions, work.steps),
+        _row(
+            "flash",
+            f"{sizes.flash_bytes:,} bytes: code {sizes.text_bytes:,}, "
+            f"constants {sizes.rodata_bytes:,}",
+        ),
+        _row(
+            "RAM",
+            f"{emulation.ram_bytes:,} bytes: state and scratch {emulation.struct_bytes:,}, and "
+            "the larger stack",
+        ),
+        _row(
+            "stack",
+            f"{emulation.stack_bytes:,} bytes used at most (painted), "
+            f"{emulation.static_stack_bytes:,} possible at most (call graph)",
+        ),
+    ]
+
+
+def _split(label: str, counts: Mapping[str, int], steps: int) -> list[str]:
+    """Mean per step and share of the total, one line for each part."""
+    total = sum(counts.values())
+    return [
+        _row(
+            label if index == 0 else "",
+            f"{name:<28}{count / steps:>12,.1f}{count / total:>8.1%}",
+        )
+        for index, (name, count) in enumerate(counts.items())
+    ]

@@ -1,0 +1,51 @@
+# Stands in for Zephyr: builds the application and its modules into one program for this computer.
+# As there, libraries are linked whole, and Kconfig symbols come from prj.conf.
+project(Zephyr-Stand-In C)
+set(ZEPHYR_STAND_IN ${CMAKE_CURRENT_LIST_DIR})
+
+add_library(zephyr_interface INTERFACE)
+target_include_directories(zephyr_interface INTERFACE ${ZEPHYR_STAND_IN})
+
+macro(zephyr_library_named name)
+    set(ZEPHYR_CURRENT_LIBRARY ${name})
+    add_library(${name} STATIC)
+    target_link_libraries(${name} PUBLIC zephyr_interface)
+    set_property(GLOBAL APPEND PROPERTY ZEPHYR_LIBS ${name})
+endmacro()
+
+function(zephyr_library_sources source)
+    target_sources(${ZEPHYR_CURRENT_LIBRARY} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/${source})
+endfunction()
+
+function(zephyr_include_directories folder)
+    target_include_directories(zephyr_interface INTERFACE ${CMAKE_CURRENT_SOURCE_DIR}/${folder})
+endfunction()
+
+file(STRINGS ${CMAKE_SOURCE_DIR}/prj.conf settings REGEX "^CONFIG_")
+foreach(setting IN LISTS settings)
+    string(REPLACE "=" ";" setting ${setting})
+    set(${setting})
+endforeach()
+
+foreach(module IN LISTS EXTRA_ZEPHYR_MODULES)
+    get_filename_component(module ${module} ABSOLUTE)
+    file(STRINGS ${module}/zephyr/module.yml name REGEX "^name: ")
+    file(STRINGS ${module}/zephyr/module.yml folder REGEX "^  cmake: ")
+    file(STRINGS ${module}/zephyr/module.yml kconfig REGEX "^  kconfig: ")
+    string(REPLACE "name: " "" name ${name})
+    string(REPLACE "  cmake: " "" folder ${folder})
+    string(REPLACE "  kconfig: " "" kconfig ${kconfig})
+    file(STRINGS ${module}/${kconfig} symbol REGEX "^config ")
+    string(REPLACE "config " "CONFIG_" symbol ${symbol})
+    if(NOT ${symbol} STREQUAL y)
+        message(FATAL_ERROR "expected ${symbol}=y in prj.conf, got ${settings}")
+    endif()
+    add_subdirectory(${module}/${folder} modules/${name})
+endforeach()
+
+add_executable(app ${ZEPHYR_STAND_IN}/board.c)
+get_property(libraries GLOBAL PROPERTY ZEPHYR_LIBS)
+foreach(library IN LISTS libraries)
+    target_link_libraries(app PRIVATE -Wl,--whole-archive ${library} -Wl,--no-whole-archive)
+endforeach()
+target_link_libraries(app PRIVATE zephyr_interface)
