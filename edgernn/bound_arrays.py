@@ -39,8 +39,8 @@ def _check(name: str, array: npt.NDArray[Any], width: int, dtype: np.dtype[Any])
         )
     if array.dtype != dtype or array.shape != (width,):
         raise ShapeError(
-            f"session: expected {name} of {dtype.name} [{width}], "
-            f"got {array.dtype.name} {list(array.shape)}. "
+            f"session: expected {name} of {dtype} [{width}], "
+            f"got {array.dtype} {list(array.shape)}. "
             "Bind float64 arrays, or input codes to int16."
         )
     if not (array.flags.c_contiguous and array.flags.aligned):

@@ -111,7 +111,7 @@ def _parts(gates: Float32, *ends: tuple[int, int]) -> list[Float32]:
 
 
 def _constants(like: Float32) -> tuple[Float32, Float32]:
-    """Ones and halves as whole vectors: cheaper operands than a number, which is converted first."""
+    """Ones and halves as vectors: a number would first be converted, which costs more."""
     return np.ones_like(like), np.full_like(like, 0.5)
 
 

@@ -5,11 +5,14 @@ Made in a process of its own: TensorFlow cannot share one with a TFLite runtime.
 
 from __future__ import annotations
 
+import contextlib
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from benchmarks.native.contenders import (
     LONGEST_STREAM,
@@ -47,7 +50,8 @@ def keras_step(network: str) -> Any:
     import keras
 
     cell, units, inputs = NETWORKS[network]
-    recurrent, last = same_float_model(network).layers
+    layers: tuple[Any, ...] = same_float_model(network).layers
+    recurrent, last = layers
     x = keras.Input((inputs,), batch_size=1, name="x")
     names = ["state_0", "state_1"] if cell == "lstm" else ["state_0"]
     states = [keras.Input((units,), batch_size=1, name=name) for name in names]
@@ -63,8 +67,8 @@ def keras_step(network: str) -> Any:
     return model
 
 
-def convert(step: Any, xs: np.ndarray | None) -> bytes:
-    """The step as a .tflite file: in float, or in int8 with the ranges that readings [T, I] reach."""
+def convert(step: Any, xs: npt.NDArray[Any] | None) -> bytes:
+    """The step as a .tflite file: float, or int8 with the ranges of readings [T, I]."""
     import tensorflow as tf
 
     converter = tf.lite.TFLiteConverter.from_keras_model(step)
@@ -73,11 +77,13 @@ def convert(step: Any, xs: np.ndarray | None) -> bytes:
         converter.representative_dataset = lambda: _samples(step, xs)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = converter.inference_output_type = tf.int8
-    content: bytes = converter.convert()
+    # Keras prints where it saved what the converter reads; standard output belongs to the figures.
+    with contextlib.redirect_stdout(io.StringIO()):
+        content: bytes = converter.convert()
     return content
 
 
-def _samples(step: Any, xs: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
+def _samples(step: Any, xs: npt.NDArray[Any]) -> Iterator[dict[str, npt.NDArray[Any]]]:
     """Inputs of every step of a stream."""
     state = [np.zeros(v.shape, np.float32) for v in step.inputs[1:]]
     names = [v.name for v in step.inputs]

@@ -19,7 +19,7 @@ from typing import Any, Final, Self
 
 from benchmarks.native.contenders import NETWORKS, Contender, native_contenders
 
-#: Process -> (module it needs, name of the program there).
+#: Process, named like the module it loads -> name of the program.
 TFLITE: Final = {
     "tflite_runtime": "tflite-runtime",
     "ai_edge_litert": "ai-edge-litert",
@@ -127,7 +127,7 @@ def label(contender: Contender) -> Label:
 
 
 def per_step_ns(contender: Contender) -> float:
-    """Time of one turn, after one that brings its memory back into the caches."""
+    """Time of one turn, after another that brings its memory back into the caches."""
     contender.turn()
     start = time.perf_counter_ns()
     contender.turn()

@@ -135,11 +135,13 @@ EDGERNN_INLINE rows16 sums8(blocks w, const edgernn_code8 *operands, int32_t til
 EDGERNN_API void edgernn_affine8(const edgernn_map8 *map, const edgernn_code8 *operands,
                                  int16_t *z)
 {
-    const int32_t half = (int32_t)1 << (map->shift - 1);
+    const int32_t shift = map->shift;
+    const int32_t half = (int32_t)1 << (shift - 1);
     const edgernn_term8 *end = map->terms + map->term_count;
+    const int32_t rows = map->rows;
     int32_t row;
-    for (row = 0; row < map->rows; row += ROWS) {
-        const int32_t left = map->rows - row;
+    for (row = 0; row < rows; row += ROWS) {
+        const int32_t left = rows - row;
         rows16 u = rows_load(map->bias + row, left);
         const edgernn_term8 *term;
         for (term = map->terms; term != end; ++term) {
@@ -149,8 +151,8 @@ EDGERNN_API void edgernn_affine8(const edgernn_map8 *map, const edgernn_code8 *o
             u.low += acc.low * multiplier.low;
             u.high += acc.high * multiplier.high;
         }
-        u.low = (u.low + half) >> map->shift;
-        u.high = (u.high + half) >> map->shift;
+        u.low = (u.low + half) >> shift;
+        u.high = (u.high + half) >> shift;
         rows_store(z + row, u, left); /* saturates */
     }
 }
@@ -208,9 +210,10 @@ EDGERNN_API void edgernn_affine16(const edgernn_map16 *map, const edgernn_code16
                                   int16_t *z)
 {
     const edgernn_term16 *end = map->terms + map->term_count;
+    const int32_t rows = map->rows;
     int32_t row;
-    for (row = 0; row < map->rows; row += ROWS) {
-        const int32_t left = map->rows - row;
+    for (row = 0; row < rows; row += ROWS) {
+        const int32_t left = rows - row;
         rows16 u = {edgernn_lanes_all(0), edgernn_lanes_all(0)};
         const edgernn_term16 *term;
         for (term = map->terms; term != end; ++term) {

@@ -93,7 +93,6 @@ static __m512i start8(const edgernn_term8 *term, const edgernn_code8 *operands)
     const __m512i all_128 = _mm512_set1_epi8(-128);
     __m512i sum = _mm512_setzero_si512();
     int32_t t;
-    operands += term->first;
     for (t = 0; t < term->tiles; t += 4) {
         sum = _mm512_dpbusd_epi32(sum, all_128, spread8(operands + 4 * t, term->tiles - t));
     }
@@ -122,9 +121,11 @@ EDGERNN_INLINE void add_tiles8(blocks w, const edgernn_code8 *operands, int32_t 
     s->d = _mm512_dpbusd_epi32(s->d, words16(w.d + at, 4 * count), x);
 }
 
-EDGERNN_INLINE edgernn_lanes sums8(blocks w, const edgernn_code8 *operands, int32_t tiles,
-                                   __m512i start)
+EDGERNN_INLINE edgernn_lanes sums8(const edgernn_term8 *term, const edgernn_code8 *operands,
+                                   int32_t row, int32_t left, __m512i start)
 {
+    const int32_t tiles = term->tiles;
+    const blocks w = blocks_from(term->weights, tiles, row, left);
     block_sums s = {start, start, start, start};
     int32_t t;
     for (t = 0; t + 4 <= tiles; t += 4) {
@@ -139,23 +140,26 @@ EDGERNN_INLINE edgernn_lanes sums8(blocks w, const edgernn_code8 *operands, int3
 EDGERNN_API void edgernn_affine8(const edgernn_map8 *map, const edgernn_code8 *operands,
                                  int16_t *z)
 {
-    const int32_t half = (int32_t)1 << (map->shift - 1);
-    __m512i start[MOST_TERMS];
+    const edgernn_term8 *end = map->terms + map->term_count;
+    const int32_t rows = map->rows;
+    const int32_t shift = map->shift;
+    const int32_t half = (int32_t)1 << (shift - 1);
+    const edgernn_term8 *term;
+    __m512i starts[MOST_TERMS];
+    __m512i *start = starts;
     int32_t row;
-    int32_t i;
-    for (i = 0; i < map->term_count; ++i) {
-        start[i] = start8(&map->terms[i], operands);
+    for (term = map->terms; term != end; ++term) {
+        *start++ = start8(term, operands + term->first);
     }
-    for (row = 0; row < map->rows; row += EDGERNN_LANES) {
-        const int32_t left = map->rows - row;
+    for (row = 0; row < rows; row += EDGERNN_LANES) {
+        const int32_t left = rows - row;
         edgernn_lanes u = rows_load(map->bias + row, left) + half;
-        for (i = 0; i < map->term_count; ++i) {
-            const edgernn_term8 *term = &map->terms[i];
-            const blocks w = blocks_from(term->weights, term->tiles, row, left);
-            u += sums8(w, operands + term->first, term->tiles, start[i]) *
-                 rows_load(term->multiplier + row, left);
+        start = starts;
+        for (term = map->terms; term != end; ++term) {
+            const edgernn_lanes sum = sums8(term, operands + term->first, row, left, *start++);
+            u += sum * rows_load(term->multiplier + row, left);
         }
-        rows_store_sat16(z + row, u >> map->shift, left);
+        rows_store_sat16(z + row, u >> shift, left);
     }
 }
 
@@ -203,8 +207,11 @@ EDGERNN_INLINE edgernn_lanes rows_of_pairs(block_sums s)
     return (edgernn_lanes)_mm512_permutex_epi64(sum, 0xD8);
 }
 
-EDGERNN_INLINE edgernn_lanes sums16(blocks w, const edgernn_code16 *operands, int32_t tiles)
+EDGERNN_INLINE edgernn_lanes sums16(const edgernn_term16 *term, const edgernn_code16 *operands,
+                                    int32_t row, int32_t left)
 {
+    const int32_t tiles = term->tiles;
+    const blocks w = blocks_from(term->weights, tiles, row, left);
     const __m512i zero = _mm512_setzero_si512();
     block_sums s = {zero, zero, zero, zero};
     int32_t t;
@@ -231,15 +238,16 @@ EDGERNN_INLINE edgernn_lanes product16(const edgernn_term16 *term, int32_t row, 
 EDGERNN_API void edgernn_affine16(const edgernn_map16 *map, const edgernn_code16 *operands,
                                   int16_t *z)
 {
+    const edgernn_term16 *end = map->terms + map->term_count;
+    const int32_t rows = map->rows;
     int32_t row;
-    for (row = 0; row < map->rows; row += EDGERNN_LANES) {
-        const int32_t left = map->rows - row;
+    for (row = 0; row < rows; row += EDGERNN_LANES) {
+        const int32_t left = rows - row;
         edgernn_lanes u = edgernn_lanes_all(0);
-        int32_t i;
-        for (i = 0; i < map->term_count; ++i) {
-            const edgernn_term16 *term = &map->terms[i];
-            const blocks w = blocks_from(term->weights, term->tiles, row, left);
-            u += product16(term, row, left, sums16(w, operands + term->first, term->tiles));
+        const edgernn_term16 *term;
+        for (term = map->terms; term != end; ++term) {
+            const edgernn_lanes sum = sums16(term, operands + term->first, row, left);
+            u += product16(term, row, left, sum);
         }
         rows_store_sat16(z + row, u, left);
     }

@@ -21,10 +21,10 @@
 #define PREDICATE "p0",
 #endif
 
-#define LOAD_BLOCK                          \
-    "vld40.32 {q0, q1, q2, q3}, [%[w]]\n\t" \
-    "vld41.32 {q0, q1, q2, q3}, [%[w]]\n\t" \
-    "vld42.32 {q0, q1, q2, q3}, [%[w]]\n\t" \
+#define LOAD_BLOCK                                                                                 \
+    "vld40.32 {q0, q1, q2, q3}, [%[w]]\n\t"                                                        \
+    "vld41.32 {q0, q1, q2, q3}, [%[w]]\n\t"                                                        \
+    "vld42.32 {q0, q1, q2, q3}, [%[w]]\n\t"                                                        \
     "vld43.32 {q0, q1, q2, q3}, [%[w]]"
 
 /* The columns of a product. */
@@ -37,9 +37,8 @@ typedef struct {
 EDGERNN_INLINE product_columns columns_of(const void *operands, int32_t tiles)
 {
     const uint32_t before = (uint32_t)tiles - 1U;
-    const product_columns columns = {
-        operands, (int32_t)(before / BLOCK_TILES),
-        (int32_t)(before % BLOCK_TILES + 1) * EDGERNN_TILE_COLUMNS};
+    const product_columns columns = {operands, (int32_t)(before / BLOCK_TILES),
+                                     (int32_t)(before % BLOCK_TILES + 1) * EDGERNN_TILE_COLUMNS};
     return columns;
 }
 
@@ -79,8 +78,8 @@ EDGERNN_INLINE int32x4_t add_product8(int32x4_t u, const product_columns *column
             "vmov q0[3], q0[1], %[b], %[d]\n\t"
             "vmul.i32 q0, q0, q1\n\t"
             "vadd.i32 %q[u], %q[u], q0"
-            : [u] "+w"(u), [w] "+&r"(*weights), [m] "+&r"(*multiplier), [x] "=&r"(x),
-              [a] "=&Te"(a), [b] "=&Te"(b), [c] "=&Te"(c), [d] "=&Te"(d)
+            : [u] "+w"(u), [w] "+&r"(*weights), [m] "+&r"(*multiplier), [x] "=&r"(x), [a] "=&Te"(a),
+              [b] "=&Te"(b), [c] "=&Te"(c), [d] "=&Te"(d)
             : [first] "r"(first), [operands] "m"(columns->operands), [more] "m"(columns->more)
             : PREDICATE "q0", "q1", "q2", "q3", "q4", "lr", "cc", "memory");
     return u;
@@ -90,17 +89,16 @@ EDGERNN_INLINE int32x4_t add_product8(int32x4_t u, const product_columns *column
 EDGERNN_INLINE void store_rows(int32x4_t u, int32_t shift, int16_t **z, int32_t left)
 {
     __asm__ __volatile__("vrshl.s32 %q[u], %[shift]\n\t"
-            "vqmovnb.s32 %q[u], %q[u]\n\t"
-            "vctp.32 %[left]\n\t"
-            "vpst\n\t"
-            "vstrht.32 %q[u], [%[z]], #8"
-            : [u] "+w"(u), [z] "+&r"(*z)
-            : [shift] "r"(shift), [left] "r"(left)
-            : PREDICATE "memory");
+                         "vqmovnb.s32 %q[u], %q[u]\n\t"
+                         "vctp.32 %[left]\n\t"
+                         "vpst\n\t"
+                         "vstrht.32 %q[u], [%[z]], #8"
+                         : [u] "+w"(u), [z] "+&r"(*z)
+                         : [shift] "r"(shift), [left] "r"(left)
+                         : PREDICATE "memory");
 }
 
-EDGERNN_API void edgernn_affine8(const edgernn_map8 *map, const edgernn_code8 *operands,
-                                 int16_t *z)
+EDGERNN_API void edgernn_affine8(const edgernn_map8 *map, const edgernn_code8 *operands, int16_t *z)
 {
     const edgernn_term8 *term = map->terms;
     const product_columns columns = columns_of(operands + term->first, term->tiles);
@@ -208,8 +206,7 @@ EDGERNN_INLINE int32x4_t product16(const edgernn_term16 *term, const product_col
                                    int32_t row, uint8x16_t even)
 {
     const int8_t *weights = term->weights + row * EDGERNN_TILE_COLUMNS * term->tiles;
-    const int32x4_t acc =
-        vaddq_s32(dot16(weights, columns, even), vldrwq_s32(term->bias + row));
+    const int32x4_t acc = vaddq_s32(dot16(weights, columns, even), vldrwq_s32(term->bias + row));
     const int32x4_t shift = vreinterpretq_s32_u32(vldrbq_u32(term->shift + row));
     const int32x4_t v = edgernn_lanes_sat16(vrshlq_s32(acc, vnegq_s32(shift)));
     return edgernn_lanes_scaled(v, vldrhq_s32(term->multiplier + row));

@@ -33,9 +33,10 @@ EDGERNN_API void edgernn_affine8(const edgernn_map8 *map, const edgernn_code8 *o
     const int32_t shift = map->shift;
     const int32_t half = (int32_t)1 << (shift - 1);
     const edgernn_term8 *end = map->terms + map->term_count;
+    const int32_t rows = map->rows;
     int32_t row;
-    for (row = 0; row < map->rows; row += ROWS) {
-        const int32_t left = map->rows - row;
+    for (row = 0; row < rows; row += ROWS) {
+        const int32_t left = rows - row;
         const int32_t count = left < ROWS ? left : ROWS;
         int32_t acc[ROWS];
         edgernn_lanes u[ROWS / EDGERNN_LANES];
@@ -72,9 +73,10 @@ EDGERNN_API void edgernn_affine16(const edgernn_map16 *map, const edgernn_code16
                                   int16_t *z)
 {
     const edgernn_term16 *end = map->terms + map->term_count;
+    const int32_t rows = map->rows;
     int32_t row;
-    for (row = 0; row < map->rows; row += ROWS) {
-        const int32_t left = map->rows - row;
+    for (row = 0; row < rows; row += ROWS) {
+        const int32_t left = rows - row;
         const int32_t count = left < ROWS ? left : ROWS;
         int32_t acc[ROWS];
         edgernn_lanes u[ROWS / EDGERNN_LANES];

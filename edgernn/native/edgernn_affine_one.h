@@ -49,61 +49,39 @@
 #define KEEP_APART (void)0
 #endif
 
-/* z[left] of four rows, saturated. */
-#define STORE_ROW(r)                          \
-    do {                                      \
-        z[r] = (int16_t)edgernn_sat16(u[r]);  \
-        KEEP_APART;                           \
-    } while (0)
-#define STORE_ROWS(left)      \
-    do {                      \
-        STORE_ROW(0);         \
-        if ((left) >= 4) {    \
-            STORE_ROW(1);     \
-            STORE_ROW(2);     \
-            STORE_ROW(3);     \
-        } else {              \
-            if ((left) > 1) { \
-                STORE_ROW(1); \
-            }                 \
-            if ((left) > 2) { \
-                STORE_ROW(2); \
-            }                 \
-        }                     \
+/* z of one row, saturated. */
+#define STORE_ROW(r)                         \
+    do {                                     \
+        z[r] = (int16_t)edgernn_sat16(u[r]); \
+        KEEP_APART;                          \
     } while (0)
 
 /* Rows whose products are made together. */
 #if EDGERNN_VARIANT == EDGERNN_RISCV
 #define ROWS_AT_ONCE 16
-static NOT_INLINE const int8_t *dot8_of_4(const int8_t *weights, const edgernn_code8 *x,
-                                          int32_t tiles, int32_t *acc)
-{
-    return edgernn_dot8(weights, x, tiles, acc);
-}
-EDGERNN_INLINE const int8_t *dot8_of_rows(const int8_t *weights, const edgernn_code8 *x,
-                                          int32_t tiles, int32_t rows, int32_t *acc)
-{
-    int32_t r;
-    if (rows > 12) {
-        return edgernn_dot8_of_16(weights, x, tiles, acc);
-    }
-    for (r = 0; r < rows; r += 4) {
-        weights = dot8_of_4(weights, x, tiles, acc + r);
-    }
-    return weights;
-}
+#define ROWS_IN_LOOP 8 /* rows that a loop finishes before it jumps back */
+#define dot8_of_rows edgernn_dot8_of_16
 #else
 #define ROWS_AT_ONCE 4
-#define dot8_of_4 edgernn_dot8
-EDGERNN_INLINE const int8_t *dot8_of_rows(const int8_t *weights, const edgernn_code8 *x,
-                                          int32_t tiles, int32_t rows, int32_t *acc)
+#define ROWS_IN_LOOP 4
+#define dot8_of_rows edgernn_dot8
+#endif
+
+#if EDGERNN_VARIANT != EDGERNN_THUMB1
+/* Clauses 4.2 and 4.3 of four rows, from their products. */
+EDGERNN_INLINE void finish_rows(const int32_t *acc, const int32_t *bias, int32_t half,
+                                const int32_t *multiplier, int32_t shift, int16_t *z)
 {
-    (void)rows;
-    return edgernn_dot8(weights, x, tiles, acc);
+    int32_t u[4];
+#define SCALE(r) u[r] = (bias[r] + half + acc[r] * multiplier[r]) >> shift
+    EACH_ROW(SCALE);
+#undef SCALE
+    EACH_ROW(STORE_ROW);
 }
 #endif
 
-/* A map of one term of at most MOST_TILES. */
+/* A map of one term of at most MOST_TILES, but for the last rows if they are fewer than
+ * ROWS_AT_ONCE. */
 EDGERNN_INLINE void affine8_of_one(const edgernn_map8 *map, const edgernn_code8 *x, int16_t *z)
 {
     const int32_t tiles = map->terms->tiles;
@@ -112,44 +90,37 @@ EDGERNN_INLINE void affine8_of_one(const edgernn_map8 *map, const edgernn_code8 
     const int32_t *bias = map->bias;
     const int32_t *multiplier = map->terms->multiplier;
     const int8_t *weights = map->terms->weights;
-    int32_t left = map->rows;
-    while (left > 0) {
-        int32_t sums[ROWS_AT_ONCE];
-        const int32_t *acc = sums;
-        const int32_t rest = left > ROWS_AT_ONCE ? left - ROWS_AT_ONCE : 0;
-        weights = dot8_of_rows(weights, x, tiles, left, sums);
+    const int32_t *end = bias + map->rows / ROWS_AT_ONCE * ROWS_AT_ONCE;
+    while (bias != end) {
+        int32_t acc[ROWS_AT_ONCE];
+        int32_t r;
+        weights = dot8_of_rows(weights, x, tiles, acc);
 #if EDGERNN_VARIANT == EDGERNN_THUMB1 /* has few registers and little memory for code */
-        const int32_t *end = acc + left - rest;
-        left = rest;
-        do {
-            *z++ = (int16_t)edgernn_sat16((*acc++ * *multiplier++ + *bias++ + half) >> shift);
+        for (r = 0; r < 4; ++r) {
+            *z++ = (int16_t)edgernn_sat16((acc[r] * *multiplier++ + *bias++ + half) >> shift);
             __asm__("" : "+r"(bias), "+r"(multiplier), "+r"(z)); /* not to be recomputed below */
-        } while (acc != end);
+        }
 #else
-        do {
-            int32_t u[4];
-#define SCALE(r) u[r] = (bias[r] + half + acc[r] * multiplier[r]) >> shift
-            EACH_ROW(SCALE);
-#undef SCALE
-            STORE_ROWS(left);
-            acc += 4;
-            bias += 4;
-            multiplier += 4;
-            z += 4;
-            left -= 4;
-        } while (left > rest);
+        for (r = 0; r < ROWS_AT_ONCE; r += ROWS_IN_LOOP) {
+            finish_rows(acc + r, bias, half, multiplier, shift, z);
+#if ROWS_IN_LOOP == 8
+            finish_rows(acc + r + 4, bias + 4, half, multiplier + 4, shift, z + 4);
+#endif
+            bias += ROWS_IN_LOOP;
+            multiplier += ROWS_IN_LOOP;
+            z += ROWS_IN_LOOP;
+        }
 #endif
     }
 }
 
-/* Any map. */
+/* Any map, from a row that is a multiple of 4. */
 static NOT_INLINE void affine8_of_many(const edgernn_map8 *map, const edgernn_code8 *operands,
-                                       int16_t *z)
+                                       int32_t row, int16_t *z)
 {
     const int32_t half = (int32_t)1 << (map->shift - 1);
     const edgernn_term8 *end = map->terms + map->term_count;
-    int32_t row;
-    for (row = 0; row < map->rows; row += 4) {
+    for (; row < map->rows; row += 4) {
         const edgernn_term8 *term;
         int32_t u[4];
         int32_t r;
@@ -163,7 +134,7 @@ static NOT_INLINE void affine8_of_many(const edgernn_map8 *map, const edgernn_co
             while (left > 0) {
                 const int32_t tiles = left < MOST_TILES ? left : MOST_TILES;
                 int32_t acc[4];
-                weights = dot8_of_4(weights, x, tiles, acc);
+                weights = edgernn_dot8(weights, x, tiles, acc);
                 for (r = 0; r < 4; ++r) {
                     u[r] += acc[r] * term->multiplier[row + r];
                 }
@@ -181,10 +152,13 @@ EDGERNN_API void edgernn_affine8(const edgernn_map8 *map, const edgernn_code8 *o
                                  int16_t *z)
 {
     const edgernn_term8 *term = map->terms;
-    if (map->term_count > 1 || term->tiles > MOST_TILES) {
-        affine8_of_many(map, operands, z);
-    } else {
+    int32_t row = 0;
+    if (map->term_count == 1 && term->tiles <= MOST_TILES) {
         affine8_of_one(map, operands + term->first, z);
+        row = map->rows / ROWS_AT_ONCE * ROWS_AT_ONCE;
+    }
+    if (row != map->rows) {
+        affine8_of_many(map, operands, row, z);
     }
 }
 
@@ -213,7 +187,16 @@ EDGERNN_API void edgernn_affine16(const edgernn_map16 *map, const edgernn_code16
                           operands + term->first, term->tiles, acc);
             EACH_ROW(ADD_TERM);
         }
-        STORE_ROWS(map->rows - row);
+        STORE_ROW(0);
+        if (row + 1 < map->rows) {
+            STORE_ROW(1);
+        }
+        if (row + 2 < map->rows) {
+            STORE_ROW(2);
+        }
+        if (row + 3 < map->rows) {
+            STORE_ROW(3);
+        }
 #undef START
 #undef ADD_TERM
     }

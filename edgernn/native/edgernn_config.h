@@ -32,11 +32,11 @@
 #define EDGERNN_VARIANT EDGERNN_DOT
 #elif EDGERNN_GNU_LITTLE && defined(__ARM_NEON)
 #define EDGERNN_VARIANT EDGERNN_NEON
-#elif EDGERNN_GNU_LITTLE && defined(__ARM_FEATURE_SIMD32)
+#elif EDGERNN_GNU_LITTLE && defined(__ARM_FEATURE_SIMD32) && defined(__thumb2__)
 #define EDGERNN_VARIANT EDGERNN_DSP
 #elif EDGERNN_GNU_LITTLE && defined(__thumb__) && !defined(__thumb2__)
 #define EDGERNN_VARIANT EDGERNN_THUMB1
-#elif defined(__GNUC__) && defined(__riscv_mul)
+#elif defined(__GNUC__) && defined(__riscv_mul) && !defined(__riscv_32e)
 #define EDGERNN_VARIANT EDGERNN_RISCV
 #elif defined(__GNUC__) && defined(__AVX512VNNI__) && defined(__AVX512BW__) && \
     defined(__AVX512DQ__) && defined(__AVX512VL__)
@@ -52,11 +52,14 @@
 #error "edgernn_config.h: expected EDGERNN_VARIANT to be EDGERNN_PORTABLE or another name of \
 edgernn_config.h. Remove the definition."
 #endif
-#if EDGERNN_VARIANT == EDGERNN_DSP && !(EDGERNN_GNU_LITTLE && defined(__ARM_FEATURE_SIMD32))
+#if EDGERNN_VARIANT == EDGERNN_DSP && \
+    !(EDGERNN_GNU_LITTLE && defined(__ARM_FEATURE_SIMD32) && defined(__thumb2__))
 #error "edgernn_config.h: expected a little-endian core with the Arm DSP extension for \
 EDGERNN_DSP. Remove the definition of EDGERNN_VARIANT."
 #endif
-#if (EDGERNN_VARIANT == EDGERNN_AVX2 && !defined(__AVX2__)) || \
+#if (EDGERNN_VARIANT == EDGERNN_THUMB1 && !(EDGERNN_GNU_LITTLE && defined(__thumb__))) || \
+    (EDGERNN_VARIANT == EDGERNN_RISCV && !(defined(__GNUC__) && defined(__riscv_mul))) || \
+    (EDGERNN_VARIANT == EDGERNN_AVX2 && !defined(__AVX2__)) || \
     (EDGERNN_VARIANT == EDGERNN_AVX512 && !defined(__AVX512VNNI__)) || \
     (EDGERNN_VARIANT == EDGERNN_NEON && !(EDGERNN_GNU_LITTLE && defined(__ARM_NEON))) || \
     (EDGERNN_VARIANT == EDGERNN_DOT && !(EDGERNN_GNU_LITTLE && defined(__ARM_FEATURE_DOTPROD)))
@@ -76,6 +79,14 @@ Remove the definition, or give the compiler the processor's options."
 #else
 #define EDGERNN_ALIGNED
 #define EDGERNN_INLINE static inline
+#endif
+
+/* Weights alone, because a caller's memory need not be aligned like this: loads of 64 bytes that no
+ * two cache lines share take half the time. */
+#if EDGERNN_VARIANT == EDGERNN_AVX512
+#define EDGERNN_ALIGNED_WEIGHTS __attribute__((aligned(64)))
+#else
+#define EDGERNN_ALIGNED_WEIGHTS EDGERNN_ALIGNED
 #endif
 
 #endif

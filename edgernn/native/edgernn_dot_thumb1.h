@@ -10,53 +10,58 @@
 #include "edgernn_dot_portable.h"
 
 /* The next word of weights by operands x0 and x1: sum += 256 * B + A, low += A. */
-#define ADD_PAIR8(sum, low)                \
-    "ldmia %[w]!, {%[t]}\n\t"              \
-    "asrs %[u], %[t], #16\n\t"             \
-    "sxtb %[v], %[u]\n\t"                  \
-    "muls %[u], %[x1], %[u]\n\t"           \
-    "muls %[v], %[x1], %[v]\n\t"           \
-    "add %[" sum "], %[u]\n\t"             \
-    "add %[" low "], %[v]\n\t"             \
-    "sxtb %[v], %[t]\n\t"                  \
-    "sxth %[t], %[t]\n\t"                  \
-    "muls %[v], %[x0], %[v]\n\t"           \
-    "muls %[t], %[x0], %[t]\n\t"           \
-    "add %[" low "], %[v]\n\t"             \
-    "add %[" sum "], %[t]\n\t"
-#define ADD_TWO_COLUMNS8           \
-    "ldmia %[x]!, {%[x0]}\n\t"     \
-    "asrs %[x1], %[x0], #16\n\t"   \
-    "sxth %[x0], %[x0]\n\t"        \
-    ADD_PAIR8("ab", "a")           \
-    ADD_PAIR8("cd", "c")
+#define ADD_PAIR8(sum, low)      \
+    "ldmia %[w]!, {%[t]}\n\t"    \
+    "asrs %[u], %[t], #16\n\t"   \
+    "sxtb %[v], %[u]\n\t"        \
+    "muls %[u], %[x1], %[u]\n\t" \
+    "muls %[v], %[x1], %[v]\n\t" \
+    "add " sum ", %[u]\n\t"      \
+    "add " low ", %[v]\n\t"      \
+    "sxtb %[v], %[t]\n\t"        \
+    "sxth %[t], %[t]\n\t"        \
+    "muls %[v], %[x0], %[v]\n\t" \
+    "muls %[t], %[x0], %[t]\n\t" \
+    "add " low ", %[v]\n\t"      \
+    "add " sum ", %[t]\n\t"
+#define ADD_TWO_COLUMNS8         \
+    "ldmia %[x]!, {%[x0]}\n\t"   \
+    "asrs %[x1], %[x0], #16\n\t" \
+    "sxth %[x0], %[x0]\n\t"      \
+    ADD_PAIR8("r9", "r8")        \
+    ADD_PAIR8("r11", "r10")
 
 EDGERNN_INLINE const int8_t *edgernn_dot8(const int8_t *weights, const edgernn_code8 *operands,
                                           int32_t tiles, int32_t *acc)
 {
-    const int8_t *end = weights + EDGERNN_TILE_BYTES * tiles;
-    int32_t a = 0;
-    int32_t ab = 0;
-    int32_t c = 0;
-    int32_t cd = 0;
-    uint32_t x0;
-    uint32_t x1;
-    uint32_t t;
-    uint32_t u;
-    uint32_t v;
-    __asm__ __volatile__(".syntax unified\n"
+    /* Registers with two names: a compiler that does not optimize has but seven of these. */
+    const int8_t *end_x0_a = weights + EDGERNN_TILE_BYTES * tiles;
+    int32_t x1_ab;
+    int32_t t_c;
+    int32_t u_cd;
+    int32_t v;
+    __asm__ __volatile__(".syntax unified\n\t"
+                         "mov r12, %[x0]\n\t"
+                         "movs %[v], #0\n\t"
+                         "mov r8, %[v]\n\t"
+                         "mov r9, %[v]\n\t"
+                         "mov r10, %[v]\n\t"
+                         "mov r11, %[v]\n"
                          "1:\n\t" ADD_TWO_COLUMNS8 ADD_TWO_COLUMNS8
-                         "cmp %[w], %[end]\n\t"
-                         "bne 1b"
-                         : [w] "+&l"(weights), [x] "+&l"(operands), [a] "+&h"(a), [ab] "+&h"(ab),
-                           [c] "+&h"(c), [cd] "+&h"(cd), [x0] "=&l"(x0), [x1] "=&l"(x1),
-                           [t] "=&l"(t), [u] "=&l"(u), [v] "=&l"(v)
-                         : [end] "h"(end)
-                         : "cc", "memory");
-    acc[0] = a;
-    acc[1] = (int32_t)((uint32_t)ab - (uint32_t)a) >> 8;
-    acc[2] = c;
-    acc[3] = (int32_t)((uint32_t)cd - (uint32_t)c) >> 8;
+                         "cmp %[w], r12\n\t"
+                         "bne 1b\n\t"
+                         "mov %[x0], r8\n\t"
+                         "mov %[x1], r9\n\t"
+                         "mov %[t], r10\n\t"
+                         "mov %[u], r11"
+                         : [w] "+&l"(weights), [x] "+&l"(operands), [x0] "+&l"(end_x0_a),
+                           [x1] "=&l"(x1_ab), [t] "=&l"(t_c), [u] "=&l"(u_cd), [v] "=&l"(v)
+                         :
+                         : "r8", "r9", "r10", "r11", "r12", "cc", "memory");
+    acc[0] = (int32_t)end_x0_a;
+    acc[1] = (int32_t)((uint32_t)x1_ab - (uint32_t)acc[0]) >> 8;
+    acc[2] = t_c;
+    acc[3] = (int32_t)((uint32_t)u_cd - (uint32_t)t_c) >> 8;
     return weights;
 }
 

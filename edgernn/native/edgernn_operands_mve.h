@@ -25,18 +25,18 @@ EDGERNN_INLINE int16x8_t operand16(int16x8_t v)
 }
 
 /* Full vectors; then what is left, read as if zeros followed, and written with the padding. */
-#define EACH_VECTOR(lanes, from, count, to, load, load_some, some, store, store_some, function)  \
-    do {                                                                                         \
-        for (; count >= (lanes); count -= (lanes)) {                                             \
-            store(to, function(load(from)));                                                     \
-            from += (lanes);                                                                     \
-            to += (lanes);                                                                       \
-        }                                                                                        \
-        if (count > 0) {                                                                         \
-            const mve_pred16_t there = some((uint32_t)count);                                    \
-            const mve_pred16_t room = some((uint32_t)EDGERNN_PADDED(count));                     \
-            store_some(to, function(load_some(from, there)), room);                              \
-        }                                                                                        \
+#define EACH_VECTOR(lanes, from, count, to, load, load_some, some, store, store_some, function)    \
+    do {                                                                                           \
+        for (; count >= (lanes); count -= (lanes)) {                                               \
+            store(to, function(load(from)));                                                       \
+            from += (lanes);                                                                       \
+            to += (lanes);                                                                         \
+        }                                                                                          \
+        if (count > 0) {                                                                           \
+            const mve_pred16_t there = some((uint32_t)count);                                      \
+            const mve_pred16_t room = some((uint32_t)EDGERNN_PADDED(count));                       \
+            store_some(to, function(load_some(from, there)), room);                                \
+        }                                                                                          \
     } while (0)
 
 #define SAME(v) (v)

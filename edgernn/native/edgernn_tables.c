@@ -37,7 +37,11 @@ static const uint16_t table[256] = {
 EDGERNN_INLINE edgernn_lanes interpolated(edgernn_lanes z, int32_t bits)
 {
     const edgernn_lanes sign = z >> 31;
+#if EDGERNN_VARIANT == EDGERNN_RISCV /* by 3 or -3 */
+    const edgernn_lanes m = z * ((sign & -6) + 3);
+#else
     const edgernn_lanes m = ((z ^ sign) - sign) * 3;
+#endif
     const edgernn_lanes last = edgernn_lanes_all(((int32_t)255 << bits) - 1);
     const edgernn_lanes inside = edgernn_lanes_min(m, last);
     const edgernn_lanes u = inside >> bits;

@@ -47,17 +47,17 @@ EDGERNN_INLINE int16x8_t hyperbolic_tangent(int16x8_t z)
     return with_sign_of(z, vaddq_u16(low, vrmulhq_u16(vshlq_n_u16(m, 10), rise)));
 }
 
-#define DEFINE_EACH(function)                                                                \
-    EDGERNN_INLINE void function##_each(int16_t *z, int32_t count)                           \
-    {                                                                                        \
-        for (; count >= 8; count -= 8) {                                                     \
-            vstrhq_s16(z, function(vldrhq_s16(z)));                                          \
-            z += 8;                                                                          \
-        }                                                                                    \
-        if (count > 0) {                                                                     \
-            const mve_pred16_t there = vctp16q((uint32_t)count);                             \
-            vstrhq_p_s16(z, function(vldrhq_z_s16(z, there)), there);                        \
-        }                                                                                    \
+#define DEFINE_EACH(function)                                                                      \
+    EDGERNN_INLINE void function##_each(int16_t *z, int32_t count)                                 \
+    {                                                                                              \
+        for (; count >= 8; count -= 8) {                                                           \
+            vstrhq_s16(z, function(vldrhq_s16(z)));                                                \
+            z += 8;                                                                                \
+        }                                                                                          \
+        if (count > 0) {                                                                           \
+            const mve_pred16_t there = vctp16q((uint32_t)count);                                   \
+            vstrhq_p_s16(z, function(vldrhq_z_s16(z, there)), there);                              \
+        }                                                                                          \
     }
 
 DEFINE_EACH(sigmoid)

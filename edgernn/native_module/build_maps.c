@@ -146,10 +146,10 @@ static int build_term16(native_builder *builder, PyObject *from, int32_t rows, i
 
 static int term_count(PyObject *terms)
 {
-    const Py_ssize_t count = PyTuple_Size(terms); /* -1, and an error, for no tuple */
+    const Py_ssize_t count = PyTuple_Check(terms) ? PyTuple_Size(terms) : 0;
     Py_ssize_t i;
-    if (count == 0 || count > MAX_TERMS) {
-        PyErr_Format(PyExc_ValueError, "terms: expected 1 or 2, got %zd", count);
+    if (count < 1 || count > MAX_TERMS) {
+        PyErr_SetString(PyExc_ValueError, "terms: expected a tuple of 1 or 2");
         return -1;
     }
     for (i = 0; i < count; ++i) {

@@ -34,7 +34,7 @@ def verify_case(case, backend, options):
     cell, precision, shape, kind = case
     model = random_model(cell, Precision(precision), kind=kind, **SHAPES[shape])
     with tempfile.TemporaryDirectory() as folder:
-        if backend == "reference":
+        if backend in ("native", "reference"):
             path = model.save(Path(folder) / "model.edgernn")
         else:
             from edgernn_export import export

@@ -10,6 +10,7 @@ from edgernn_firmware_sim.backend import ReferenceBackend
 from tests.contract.contract_worker import CASES, verify_case
 from tests.contract.runtimes import require, run_python
 from tests.contract.stream_contract import verify_stream_contract
+from tests.edgernn.native_programs import all_isas, require_native
 from tests.integer_models import random_model
 
 #: backend, runtime option, package. TFLite runtimes cannot share a process with each other.
@@ -24,6 +25,14 @@ RUNTIMES = [
 @pytest.mark.parametrize("case", CASES, ids="/".join)
 def test_reference(case):
     verify_case(case, "reference", {})
+
+
+@pytest.mark.device
+@pytest.mark.parametrize("case", CASES, ids="/".join)
+@pytest.mark.parametrize("isa", all_isas())
+def test_native(isa, case):
+    require_native()
+    verify_case(case, "native", {"isa": isa})
 
 
 @functools.cache

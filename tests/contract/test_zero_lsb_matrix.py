@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgernn.backends.native import NativeBackend
 from edgernn.backends.onnx import OPTIMIZATIONS, open_onnx
 from edgernn.model import IntegerModel
 from edgernn_export.probe import probe_codes
@@ -21,6 +22,7 @@ from edgernn_firmware_sim.reference import Reference
 from tests.contract.grid_models import reference_stream
 from tests.contract.matrix_models import CELLS, PRECISIONS, matrix
 from tests.contract.runtimes import RESOLVERS, RUNTIMES, Stream, require, run_files
+from tests.edgernn.native_programs import all_isas, require_native
 
 STEPS = 10_000
 #: Compared values of one configuration: outputs and states of 28 models.
@@ -103,6 +105,29 @@ def test_onnxruntime_gives_the_reference_bits(
             for spec, vector in zip(model.states, state, strict=True):
                 stream[spec.name][t] = vector
         backend.close()
+        compared, bad = differing(stream, expected[name])
+        total += compared
+        if bad:
+            wrong[name] = bad
+    assert wrong == {}
+    assert total >= SHARE
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("isa", all_isas())
+def test_native_gives_the_reference_bits(
+    isa: str, models: dict[str, IntegerModel], expected: dict[str, Stream]
+) -> None:
+    require_native()
+    total, wrong = 0, {}
+    for name, model in models.items():
+        opened = NativeBackend(model, isa).new_stream()
+        stream: Stream = {s.name: np.empty((STEPS, s.units), np.int16) for s in model.states}
+        stream["y"] = np.empty((STEPS, model.output.width), np.int16)
+        for t, q_x in enumerate(probe_codes(model, STEPS, seed=5)):
+            stream["y"][t] = opened.advance_one(q_x)
+            for spec, vector in zip(model.states, opened.state, strict=True):
+                stream[spec.name][t] = vector
         compared, bad = differing(stream, expected[name])
         total += compared
         if bad:

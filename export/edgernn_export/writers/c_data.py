@@ -56,7 +56,7 @@ def _tile_array(width: str, name: str, weights: npt.NDArray[np.int8]) -> str:
         for tile in weights.reshape(-1, TILE * TILE)
     ]
     size = f"{len(lines)} * EDGERNN_TILE_BYTES + EDGERNN_READ_AHEAD"
-    head = f"static const EDGERNN_ALIGNED int8_t {name}[{size}] = {{"
+    head = f"static const EDGERNN_ALIGNED_WEIGHTS int8_t {name}[{size}] = {{"
     return "\n".join([head, *lines, "};\n"])
 
 

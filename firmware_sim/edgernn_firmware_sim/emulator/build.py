@@ -8,7 +8,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Final
 
-from edgernn_firmware_sim.emulator.call_graph import static_stack_bytes
+from edgernn_firmware_sim.emulator.call_graph import static_stack_bytes, tail_calls
+from edgernn_firmware_sim.emulator.instructions import Instruction
 from edgernn_firmware_sim.emulator.tools import EmulationError, execute
 from edgernn_firmware_sim.targets import Core
 
@@ -72,13 +73,18 @@ def build_image(core: Core, sources: Mapping[str, bytes], folder: Path) -> Path:
     return folder / "firmware.elf"
 
 
-def step_stack_bytes(folder: Path) -> int:
-    """The most stack `model_step` can need, of what `build_image` left in a folder.
+def step_stack_bytes(folder: Path, listing: Mapping[int, Instruction]) -> int:
+    """The most stack `model_step` can need.
+
+    Args:
+        folder: where `build_image` has built it.
+        listing: the image's instructions by address.
 
     Raises:
         EmulationError: there is no bound.
     """
-    return static_stack_bytes([*folder.glob("model/*.ci"), folder / "memory.ci"], "model_step")
+    files = [*folder.glob("model/*.ci"), folder / "memory.ci"]
+    return static_stack_bytes(files, "model_step", tail_calls(listing))
 
 
 def _link(core: Core, objects: Sequence[str], folder: Path) -> None:

@@ -16,6 +16,7 @@ from edgernn_firmware_sim.emulator.image import (
     state_struct_bytes,
 )
 from edgernn_firmware_sim.emulator.tools import require
+from edgernn_firmware_sim.emulator.work import read_listing
 from edgernn_firmware_sim.targets import Core
 
 #: Larger than what any microcontroller has.
@@ -69,5 +70,5 @@ def footprint(core: Core, sources: Mapping[str, bytes], folder: Path) -> Footpri
     return Footprint(
         sizes=read_sizes(core, image),
         struct_bytes=state_struct_bytes(core, image),
-        static_stack_bytes=step_stack_bytes(folder),
+        static_stack_bytes=step_stack_bytes(folder, read_listing(core, image)),
     )

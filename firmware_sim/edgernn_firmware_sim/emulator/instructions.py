@@ -41,6 +41,7 @@ class Instruction:
         operands: as disassembled.
         kind: one of `CLASSES`.
         registers: moved by an instruction that moves several; otherwise 0.
+        target: address that the disassembly names as where it leads; None where it names none.
     """
 
     function: str
@@ -48,6 +49,7 @@ class Instruction:
     operands: str
     kind: str
     registers: int
+    target: int | None = None
 
 
 def _table(**kinds: str) -> dict[str, str]:
@@ -91,7 +93,6 @@ _RISCV: Final = _table(
 )
 _ARM_CONDITION: Final = re.compile(r"(eq|ne|[ch]s|cc|lo|mi|pl|v[sc]|hi|ls|[gl][te]|al)$")
 _REGISTER: Final = r"(?:r\d+|sl|fp|ip|sp|lr|pc)"
-#: Clones of gcc's optimizers: `block.isra.0` is still `block` to a reader.
 _CLONE: Final = re.compile(r"\.(isra|constprop|part|cold)\b.*$")
 
 Classifier = Callable[[str, str], tuple[str, int]]
@@ -145,6 +146,11 @@ def _number(register: str) -> int:
     return names[register] if register in names else int(register[1:])
 
 
+def plain_name(symbol: str) -> str:
+    """Without what gcc's optimizers append to clones: `block.isra.0` is `block` to a reader."""
+    return _CLONE.sub("", symbol)
+
+
 def parse_listing(text: str, classify: Classifier) -> dict[int, Instruction]:
     """All instructions of ``objdump -d --no-show-raw-insn`` by their address.
 
@@ -157,7 +163,7 @@ def parse_listing(text: str, classify: Classifier) -> dict[int, Instruction]:
     before: Instruction | None = None
     for line in text.splitlines():
         if header := re.fullmatch(r"[0-9a-f]+ <(.+)>:", line):
-            function, before = _CLONE.sub("", header[1]), None
+            function, before = plain_name(header[1]), None
         elif row := re.fullmatch(r"\s*([0-9a-f]+):\t(\S+)(?:\s+(.*))?", line):
             operands = re.sub(r"\s*(@|#|;|<).*$", "", row[3] or "") if row[3] else ""
             kind, registers = classify(row[2], operands)
@@ -165,10 +171,16 @@ def parse_listing(text: str, classify: Classifier) -> dict[int, Instruction]:
                 kind = "paired_load"
             before = Instruction(
                 function=function, mnemonic=row[2], operands=operands, kind=kind,
-                registers=registers,
+                registers=registers, target=_target(kind, row[3] or ""),
             )  # fmt: skip
             found[int(row[1], 16)] = before
     return found
+
+
+def _target(kind: str, operands: str) -> int | None:
+    """Of a branch or call, ``1018 <f>``; RISC-V says it of a pair of instructions in a comment."""
+    named = re.search(r"([0-9a-f]+) <[^>]+>", operands)
+    return int(named[1], 16) if named and kind in ("branch", "call") else None
 
 
 def _is_paired(before: Instruction, operands: str) -> bool:

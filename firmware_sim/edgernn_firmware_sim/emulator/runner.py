@@ -135,6 +135,7 @@ def emulate(
     _run(core, symbols["model_step"], folder)
     got = _read_trace(core, folder / "output.bin", wanted.shape)
     tell("comparison")
+    listing = read_listing(core, image)
     stack_bytes, struct_bytes = np.fromfile(folder / "facts.bin", dtype="<u4").tolist()
     return Emulation(
         core=core.name,
@@ -143,12 +144,12 @@ def emulate(
         differing=int(np.count_nonzero(got != wanted)),
         first_difference=_first_difference(model, got, wanted),
         instructions=read_calls(folder / "calls.txt", len(q_xs)),
-        work=join(len(q_xs), read_addresses(folder / "addresses.txt"), read_listing(core, image)),
+        work=join(len(q_xs), read_addresses(folder / "addresses.txt"), listing),
         macs=model.macs,
         sizes=read_sizes(core, image),
         struct_bytes=struct_bytes,
         stack_bytes=stack_bytes,
-        static_stack_bytes=step_stack_bytes(folder),
+        static_stack_bytes=step_stack_bytes(folder, listing),
     )
 
 

@@ -1,0 +1,151 @@
+"""The native backend's time per step beside every other program that can take the same step.
+
+    python -m benchmarks.native_step                        print the tables
+    python -m benchmarks.native_step --rounds 20 --json     the figures, quickly
+    python -m benchmarks.native_step --out benchmarks/results/native_step.json
+    python -m benchmarks.native.report                      rewrite docs/speed.md from that file
+
+Contenders per network: `bind()`, `Session.step` and `run` of the native backend in both precisions,
+`run` on every instruction set of this processor; the same integer model in TFLite and ONNX Runtime;
+float (TFLite: also int8 by its converter) in TFLite, ONNX Runtime and NumPy; and a C loop that
+only reads as many bytes as the network has weights. Each is compared first: integer ones with the
+reference in every code, float ones with the float64 model. Then all take turns, one round after
+the other, on one core with one thread, so that what disturbs the machine disturbs all alike.
+TFLite runtimes that are not installed are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from benchmarks.native.contenders import NETWORKS, integer_model
+from benchmarks.native.report import section
+from benchmarks.native.stock_files import write_files
+from benchmarks.native.weight_read import compiler, weight_bytes
+from benchmarks.native.workers import TFLITE, Label, Worker, groups, in_process
+from edgernn.formats import Precision
+
+ROUNDS = 200
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    description, _, examples = __doc__.partition("\n\n")
+    parser = argparse.ArgumentParser(
+        description=description,
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        default=ROUNDS,
+        help="turns of every contender (%(default)s)",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="also write the JSON object here")
+    args = parser.parse_args(argv)
+    if args.rounds < 1:
+        parser.error(f"--rounds: expected 1 or more, got {args.rounds}.")
+    record = measure(args.rounds)
+    text = json.dumps(record, indent=1) + "\n"
+    if args.out:
+        args.out.write_text(text, encoding="utf-8")
+    print(text if args.json else section(record), end="")
+    return 0
+
+
+def measure(rounds: int) -> dict[str, Any]:
+    """Machine, versions and figures, as one JSON object."""
+    core = last_core()
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        folder = Path(name)
+        if groups()[1:]:
+            in_process(write_files, folder)
+        workers = [stack.enter_context(Worker(group, folder, core)) for group in groups()]
+        samples = take_turns(workers, rounds)
+    return {
+        "machine": machine(),
+        "pinned": core is not None,
+        "rounds": rounds,
+        "weight_bytes": {
+            network: weight_bytes(integer_model(network, Precision.W8A8)) for network in NETWORKS
+        },
+        "nanoseconds": [figures(*key, times) for key, times in samples.items()],
+    }
+
+
+def take_turns(workers: Sequence[Worker], rounds: int) -> dict[tuple[str, Label], list[float]]:
+    """Nanoseconds per step of every contender of every network, one value per round."""
+    turns = [
+        (worker, network, index, label)
+        for network in NETWORKS
+        for worker in workers
+        for index, label in enumerate(worker.labels[network])
+    ]
+    samples: dict[tuple[str, Label], list[float]] = {(turn[1], turn[3]): [] for turn in turns}
+    # No bar where nobody looks at it (disable=None).
+    for _ in tqdm(range(rounds), desc="native step", unit="round", disable=None):
+        for worker, network, index, label in turns:
+            samples[network, label].append(worker.take_turn(network, index))
+    return samples
+
+
+def figures(network: str, label: Label, times: Sequence[float]) -> dict[str, str | float]:
+    """One entry of the results."""
+    named = zip(("program", "form", "way", "isa"), label, strict=True)
+    return {
+        "network": network,
+        **dict(named),
+        "median": round(statistics.median(times), 2),
+        "p10": round(float(np.percentile(times, 10)), 2),
+    }
+
+
+def last_core() -> int | None:
+    """The core all processes share; None where the system does not let us choose."""
+    return max(os.sched_getaffinity(0)) if hasattr(os, "sched_setaffinity") else None
+
+
+def machine() -> dict[str, Any]:
+    """What the figures depend on."""
+    packages = ["numpy", "onnxruntime", *(TFLITE[group] for group in groups()[1:])]
+    told = subprocess.run(
+        [*compiler().split(), "--version"], capture_output=True, text=True, check=True
+    )
+    return {
+        "processor": processor(),
+        "architecture": platform.machine(),
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "compiler": told.stdout.splitlines()[0],
+        "versions": {package: metadata.version(package) for package in packages},
+    }
+
+
+def processor() -> str:
+    """The processor's name for itself."""
+    facts = Path("/proc/cpuinfo")
+    for line in facts.read_text(encoding="utf-8").splitlines() if facts.exists() else ():
+        key, _, value = line.partition(":")
+        if key.strip() == "model name":
+            return value.strip()
+    return platform.processor() or "unknown processor"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

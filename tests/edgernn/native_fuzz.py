@@ -1,0 +1,131 @@
+"""Hands the extension module programs with one thing wrong; none may read or write out of bounds.
+
+As a script it does so to the extension in a file: `native_fuzz.py FILE COUNT`. Whoever compiled
+that with sanitizers sees every access outside an array.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import random
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+import numpy as np
+
+from edgernn.backends import native
+from edgernn.formats import Precision
+from edgernn.model import IntegerModel
+from tests.integer_models import CELLS, random_codes, random_model
+
+INTEGERS = (
+    -(2**31),
+    -4,
+    -1,
+    0,
+    1,
+    2,
+    3,
+    4,
+    5,
+    8,
+    9,
+    10,
+    12,
+    29,
+    31,
+    65536,
+    65537,
+    2**31 - 1,
+    2**31,
+)
+OTHERS = (None, 1.5, "x", (), [], b"", object())
+REFUSALS = (TypeError, ValueError, OverflowError, BufferError)
+
+
+def arguments(model: IntegerModel, isa: str) -> tuple[Any, ...]:
+    """What `Program` is called with for a model."""
+    called: list[tuple[Any, ...]] = []
+    stand_in = SimpleNamespace(Program=lambda *given: called.append(given))
+    with mock.patch.object(native, "_module", lambda: stand_in):
+        native._program(model, isa)
+    return called[0]
+
+
+def spoilt(value: Any, rng: random.Random) -> Any:
+    """The value with one thing in it changed."""
+    if isinstance(value, tuple) and value and rng.random() < 0.9:
+        index = rng.randrange(len(value))
+        if rng.random() < 0.1:
+            return rng.choice([value[:index], value[index + 1 :], (*value, value[index])])
+        return (*value[:index], spoilt(value[index], rng), *value[index + 1 :])
+    if isinstance(value, int) and rng.random() < 0.9:
+        return rng.choice([*INTEGERS, value + 1, value - 1, value + 4, value - 4])
+    if isinstance(value, bytes | np.ndarray) and rng.random() < 0.9:
+        content = bytes(value)
+        return rng.choice(
+            [content[:-1], content[4:], content + bytes(4), content * 2, content[:16], bytes(64)]
+        )
+    return rng.choice(OTHERS)
+
+
+def exercise(program: Any, width: int, bits: int) -> None:
+    """Steps over a program that was accepted."""
+    stream = program.stream()
+    codes = np.zeros((3, width), np.int8 if bits == 8 else np.int16)
+    codes[:] = (np.arange(codes.size) * 36).reshape(codes.shape) % 128
+    outputs = stream.run_codes(codes)
+    assert stream.run(np.ones((3, width))).shape == outputs.shape
+    copy = stream.copy()
+    assert copy.step_codes(codes[0]).tolist() == stream.step_codes(codes[0]).tolist()
+    stream.set_state(copy.state())
+
+
+def fuzz(module: Any, count: int, seed: int = 0) -> tuple[int, int]:
+    """Try that many spoilt programs of every cell and precision; (accepted, refused)."""
+    rng = random.Random(seed)
+    accepted = refused = 0
+    for cell in CELLS:
+        for precision in Precision:
+            model = random_model(cell, precision, units=5, stack=2)
+            for isa in module.isas():
+                good = arguments(model, isa)
+                exercise(module.Program(*good), good[2], good[1])
+                for _ in range(count):
+                    bad = spoilt(good, rng)
+                    try:
+                        program = module.Program(*bad)
+                    except REFUSALS:
+                        refused += 1
+                    else:
+                        accepted += 1
+                        exercise(program, bad[2], bad[1])
+    return accepted, refused
+
+
+def run_valid(module: Any) -> None:
+    """Streams of good models: what the sanitizers say of kernels as they are."""
+    for cell in CELLS:
+        for precision in Precision:
+            for units in (1, 6, 17, 33):
+                model = random_model(cell, precision, units=units, kind="hostile", stack=2)
+                codes = random_codes(model, 50)
+                for isa in module.isas():
+                    module.Program(*arguments(model, isa)).stream().run_codes(codes)
+
+
+def _main(file: Path, count: int) -> None:
+    spec = importlib.util.spec_from_file_location("edgernn._native", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    run_valid(module)
+    print(*fuzz(module, count))
+
+
+if __name__ == "__main__":
+    _main(Path(sys.argv[1]), int(sys.argv[2]))
