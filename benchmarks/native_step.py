@@ -5,12 +5,12 @@
     python -m benchmarks.native_step --out benchmarks/results/native_step.json
     python -m benchmarks.native.report                      rewrite docs/speed.md from that file
 
-Contenders per network: `bind()`, `Session.step` and `run` of the native backend in both precisions,
-`run` on every instruction set of this processor; the same integer model in TFLite and ONNX Runtime;
-float (TFLite: also int8 by its converter) in TFLite, ONNX Runtime and NumPy; and a C loop that
-only reads as many bytes as the network has weights. Each is compared first: integer ones with the
-reference in every code, float ones with the float64 model. Then all take turns, one round after
-the other, on one core with one thread, so that what disturbs the machine disturbs all alike.
+Contenders per network: `bind()`, `step`, `run` and `run_codes` of the native backend in both
+precisions, `run` on every instruction set of this processor; the same integer model in TFLite and
+ONNX Runtime; float (TFLite: also int8 by its converter) in TFLite, ONNX Runtime and NumPy; and a C
+loop that only reads as many bytes as the network has weights. Each is compared first: integer ones
+with the reference in every code, float ones with the float64 model. Then all take turns, one round
+after the other, on one core with one thread, so that what disturbs the machine disturbs all alike.
 TFLite runtimes that are not installed are left out.
 """
 
@@ -20,6 +20,7 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
@@ -38,6 +39,8 @@ from benchmarks.native.report import section
 from benchmarks.native.stock_files import write_files
 from benchmarks.native.weight_read import compiler, weight_bytes
 from benchmarks.native.workers import TFLITE, Label, Worker, groups, in_process
+from edgernn.backends.native import isas
+from edgernn.errors import BackendUnavailable
 from edgernn.formats import Precision
 
 ROUNDS = 200
@@ -61,12 +64,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if args.rounds < 1:
         parser.error(f"--rounds: expected 1 or more, got {args.rounds}.")
+    require_tools()
     record = measure(args.rounds)
     text = json.dumps(record, indent=1) + "\n"
     if args.out:
         args.out.write_text(text, encoding="utf-8")
     print(text if args.json else section(record), end="")
     return 0
+
+
+def require_tools() -> None:
+    """End in one sentence, and at once, where something is missing."""
+    command = compiler().split()[0]
+    if shutil.which(command) is None:
+        sys.exit(
+            f"native_step: expected the C compiler '{command}', got none. Set CC or install it."
+        )
+    try:
+        isas()
+    except BackendUnavailable as error:
+        sys.exit(str(error))
 
 
 def measure(rounds: int) -> dict[str, Any]:

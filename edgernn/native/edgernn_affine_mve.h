@@ -93,7 +93,7 @@ EDGERNN_INLINE void store_rows(int32x4_t u, int32_t shift, int16_t **z, int32_t 
                          "vctp.32 %[left]\n\t"
                          "vpst\n\t"
                          "vstrht.32 %q[u], [%[z]], #8"
-                         : [u] "+w"(u), [z] "+&r"(*z)
+                         : [u] "+w"(u), [z] "+&l"(*z)
                          : [shift] "r"(shift), [left] "r"(left)
                          : PREDICATE "memory");
 }
@@ -201,6 +201,13 @@ EDGERNN_INLINE int32x4_t dot16(const int8_t *weights, const product_columns *col
     return sums;
 }
 
+/* Saturation is a by-product of narrowing. */
+EDGERNN_INLINE int32x4_t saturated16(int32x4_t v)
+{
+    __asm__("vqmovnb.s32 %q0, %q0\n\tvmovlb.s16 %q0, %q0" : "+w"(v));
+    return v;
+}
+
 /* Clause 5.2, p for the 4 rows that begin at `row`. */
 EDGERNN_INLINE int32x4_t product16(const edgernn_term16 *term, const product_columns *columns,
                                    int32_t row, uint8x16_t even)
@@ -208,7 +215,7 @@ EDGERNN_INLINE int32x4_t product16(const edgernn_term16 *term, const product_col
     const int8_t *weights = term->weights + row * EDGERNN_TILE_COLUMNS * term->tiles;
     const int32x4_t acc = vaddq_s32(dot16(weights, columns, even), vldrwq_s32(term->bias + row));
     const int32x4_t shift = vreinterpretq_s32_u32(vldrbq_u32(term->shift + row));
-    const int32x4_t v = edgernn_lanes_sat16(vrshlq_s32(acc, vnegq_s32(shift)));
+    const int32x4_t v = saturated16(vrshlq_s32(acc, vnegq_s32(shift)));
     return edgernn_lanes_scaled(v, vldrhq_s32(term->multiplier + row));
 }
 

@@ -1,7 +1,7 @@
 /* Affine maps on NEON. The products come from edgernn_dot_*.h, ROWS rows at a time:
  *
- *   sums8(w, operands, tiles, acc), sums16(...): acc[ROWS], the sums of clauses 4.2 and 5.2 (without
- *   bias) for the blocks of 4 rows whose weights w names.
+ *   sums8(w, operands, tiles, acc), sums16(...): acc[ROWS], the sums of clauses 4.2 and 5.2
+ *   (without bias) for the blocks of 4 rows whose weights w names.
  */
 #ifndef EDGERNN_AFFINE_NEON_H
 #define EDGERNN_AFFINE_NEON_H

@@ -59,6 +59,7 @@ EDGERNN_DSP. Remove the definition of EDGERNN_VARIANT."
 #endif
 #if (EDGERNN_VARIANT == EDGERNN_THUMB1 && !(EDGERNN_GNU_LITTLE && defined(__thumb__))) || \
     (EDGERNN_VARIANT == EDGERNN_RISCV && !(defined(__GNUC__) && defined(__riscv_mul))) || \
+    (EDGERNN_VARIANT == EDGERNN_MVE && !(EDGERNN_GNU_LITTLE && defined(__ARM_FEATURE_MVE))) || \
     (EDGERNN_VARIANT == EDGERNN_AVX2 && !defined(__AVX2__)) || \
     (EDGERNN_VARIANT == EDGERNN_AVX512 && !defined(__AVX512VNNI__)) || \
     (EDGERNN_VARIANT == EDGERNN_NEON && !(EDGERNN_GNU_LITTLE && defined(__ARM_NEON))) || \

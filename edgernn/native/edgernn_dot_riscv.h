@@ -5,22 +5,24 @@
 
 #include "edgernn_dot_portable.h"
 
-/* Column j, at most 3, of two and of four rows. */
+/* Weights of column \j, which the assembler counts, of two and of four rows by x. */
 #define ADD_TWO_ROWS(w, first, second, p, q) \
-    "lb %[u], " first "(%[" w "])\n\t"       \
-    "lb %[v], " second "(%[" w "])\n\t"      \
+    "lb %[u], " first "+\\j(%[" w "])\n\t"   \
+    "lb %[v], " second "+\\j(%[" w "])\n\t"  \
     "mul %[u], %[u], %[x]\n\t"               \
     "mul %[v], %[v], %[x]\n\t"               \
     "add %[" p "], %[" p "], %[u]\n\t"       \
     "add %[" q "], %[" q "], %[v]\n\t"
-#define ADD_FOUR_ROWS(w, j, a, b, c, d) \
-    ADD_TWO_ROWS(w, j, "4+" j, a, b) ADD_TWO_ROWS(w, "8+" j, "12+" j, c, d)
-#define ADD_COLUMN16(j)                          \
-    "lb %[x], " j "(%[operands])\n\t"            \
-    ADD_FOUR_ROWS("w0", j, "a0", "a1", "a2", "a3") \
-    ADD_FOUR_ROWS("w1", j, "b0", "b1", "b2", "b3") \
-    ADD_FOUR_ROWS("w2", j, "c0", "c1", "c2", "c3") \
-    ADD_FOUR_ROWS("w3", j, "d0", "d1", "d2", "d3")
+#define ADD_FOUR_ROWS(w, a, b, c, d) \
+    ADD_TWO_ROWS(w, "0", "4", a, b) ADD_TWO_ROWS(w, "8", "12", c, d)
+#define ADD_TILE16                              \
+    ".irp j, 0, 1, 2, 3\n\t"                    \
+    "lb %[x], \\j(%[operands])\n\t"             \
+    ADD_FOUR_ROWS("w0", "a0", "a1", "a2", "a3") \
+    ADD_FOUR_ROWS("w1", "b0", "b1", "b2", "b3") \
+    ADD_FOUR_ROWS("w2", "c0", "c1", "c2", "c3") \
+    ADD_FOUR_ROWS("w3", "d0", "d1", "d2", "d3") \
+    ".endr\n\t"
 #define ADVANCE(pointer, bytes) "addi %[" pointer "], %[" pointer "], " bytes "\n\t"
 
 /* acc[16]; the first byte behind the tiles of these rows. */
@@ -41,7 +43,7 @@ EDGERNN_INLINE const int8_t *edgernn_dot8_of_16(const int8_t *weights,
         "li %[b0], 0\n\tli %[b1], 0\n\tli %[b2], 0\n\tli %[b3], 0\n\t"
         "li %[c0], 0\n\tli %[c1], 0\n\tli %[c2], 0\n\tli %[c3], 0\n\t"
         "li %[d0], 0\n\tli %[d1], 0\n\tli %[d2], 0\n\tli %[d3], 0\n"
-        "1:\n\t" ADD_COLUMN16("0") ADD_COLUMN16("1") ADD_COLUMN16("2") ADD_COLUMN16("3")
+        "1:\n\t" ADD_TILE16
         ADVANCE("w0", "16") ADVANCE("w1", "16") ADVANCE("w2", "16") ADVANCE("w3", "16")
         ADVANCE("operands", "4")
         "bne %[w0], %[end], 1b"

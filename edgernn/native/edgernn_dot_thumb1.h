@@ -34,12 +34,17 @@
 EDGERNN_INLINE const int8_t *edgernn_dot8(const int8_t *weights, const edgernn_code8 *operands,
                                           int32_t tiles, int32_t *acc)
 {
-    /* Registers with two names: a compiler that does not optimize has but seven of these. */
-    const int8_t *end_x0_a = weights + EDGERNN_TILE_BYTES * tiles;
-    int32_t x1_ab;
-    int32_t t_c;
-    int32_t u_cd;
-    int32_t v;
+    const int8_t *end = weights + EDGERNN_TILE_BYTES * tiles;
+    /* Named ones, because a compiler that does not optimize has no other to arrange them with. */
+    register const int8_t *w __asm__("r0") = weights;
+    register const edgernn_code8 *x __asm__("r1") = operands;
+    register const int8_t *x0 __asm__("r2") = end;
+    register int32_t x1 __asm__("r3");
+    register int32_t t __asm__("r4");
+    register int32_t u __asm__("r5");
+    register int32_t v __asm__("r6");
+    int32_t a;
+    int32_t c;
     __asm__ __volatile__(".syntax unified\n\t"
                          "mov r12, %[x0]\n\t"
                          "movs %[v], #0\n\t"
@@ -54,15 +59,17 @@ EDGERNN_INLINE const int8_t *edgernn_dot8(const int8_t *weights, const edgernn_c
                          "mov %[x1], r9\n\t"
                          "mov %[t], r10\n\t"
                          "mov %[u], r11"
-                         : [w] "+&l"(weights), [x] "+&l"(operands), [x0] "+&l"(end_x0_a),
-                           [x1] "=&l"(x1_ab), [t] "=&l"(t_c), [u] "=&l"(u_cd), [v] "=&l"(v)
+                         : [w] "+l"(w), [x] "+l"(x), [x0] "+l"(x0), [x1] "=&l"(x1),
+                           [t] "=&l"(t), [u] "=&l"(u), [v] "=&l"(v)
                          :
                          : "r8", "r9", "r10", "r11", "r12", "cc", "memory");
-    acc[0] = (int32_t)end_x0_a;
-    acc[1] = (int32_t)((uint32_t)x1_ab - (uint32_t)acc[0]) >> 8;
-    acc[2] = t_c;
-    acc[3] = (int32_t)((uint32_t)u_cd - (uint32_t)t_c) >> 8;
-    return weights;
+    a = (int32_t)x0;
+    c = t;
+    acc[0] = a;
+    acc[1] = (int32_t)((uint32_t)x1 - (uint32_t)a) >> 8;
+    acc[2] = c;
+    acc[3] = (int32_t)((uint32_t)u - (uint32_t)c) >> 8;
+    return w;
 }
 
 #endif

@@ -1,7 +1,7 @@
 /* edgernn_lanes.h on Armv8.1-M vectors: 4 lanes; predicates keep the ends of vectors untouched.
  *
- * Operands and tables have 8 lanes of their own, in edgernn_operands_mve.h and edgernn_tables_mve.h;
- * what only they would need is not here.
+ * Operands and tables have 8 lanes of their own, in edgernn_operands_mve.h and
+ * edgernn_tables_mve.h; what only they would need is not here.
  */
 #ifndef EDGERNN_LANES_MVE_H
 #define EDGERNN_LANES_MVE_H
@@ -36,14 +36,13 @@ EDGERNN_INLINE edgernn_lanes edgernn_lanes_all(int32_t v)
     return vdupq_n_s32(v);
 }
 
-/* Saturation is a by-product of narrowing. */
+/* Not by narrowing and widening again: clang 14 makes zeros of vmovlbq_s16(vqmovnbq_s32(v, v)). */
 EDGERNN_INLINE edgernn_lanes edgernn_lanes_sat16(edgernn_lanes v)
 {
-    return vmovlbq_s16(vqmovnbq_s32(vreinterpretq_s16_s32(v), v));
+    return vminq_s32(vmaxq_s32(v, vdupq_n_s32(-32768)), vdupq_n_s32(32767));
 }
 
-/* R(p, k) of p + 1: shifts round half up, and before that negative p lose 1 instead of gaining it.
- */
+/* R(p, k) of p + 1: a shift that rounds half up, after p < -1 lost 1 instead of gaining it. */
 EDGERNN_INLINE edgernn_lanes edgernn_lanes_rounded(edgernn_lanes p_and_1, int32_t k)
 {
     return vrshlq_n_s32(vmlaq_n_s32(p_and_1, vshrq_n_s32(p_and_1, 31), 2), -k);

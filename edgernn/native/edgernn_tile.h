@@ -24,8 +24,8 @@
 #define EDGERNN_READ_AHEAD 0
 #endif
 
-/* For w8a8 two rows, two columns a word, the halves of which are 256 * b + a: see edgernn_dot_dsp.h.
- * Weights are at least -127, so b - 1 is a byte too. */
+/* Two rows, two columns a word; for w8a8 its halves are 256 * b + a: see edgernn_dot_dsp.h. Weights
+ * are at least -127, so b - 1 is a byte too. */
 #define EDGERNN_HALF8(a, b) (a), ((b) - ((a) < 0))
 
 #if EDGERNN_VARIANT == EDGERNN_DSP

@@ -61,7 +61,8 @@ static int pack(native_builder *builder, PyObject *from, int32_t rows, int32_t o
         (size_t)view.len % row_bytes != 0 ||
         (size_t)view.len / row_bytes > (size_t)(operands - first) / 4) {
         PyErr_Format(PyExc_ValueError,
-                     "weights: expected whole tiles for %d rows and operands %d to %d, got %zd bytes",
+                     "weights: expected whole tiles of %d rows for operands %d to %d, got %zd "
+                     "bytes",
                      (int)rows, (int)first, (int)operands, view.len);
     } else if (native_take(&builder->arena, (size_t)view.len + isa->read_ahead, &packed) < 0) {
         PyErr_NoMemory();

@@ -90,13 +90,16 @@
 /* Clause 9.1. Rounds by adding what leaves no bit for a fraction: to even, without a library. The
  * bounds are whole, so they may come before the rounding; NaN becomes the lower one. */
 #define DEFINE_CODES_OF(bits, low, high, grid)                                                 \
-    static void codes_of##bits(const native_program *program, const double *x,                 \
-                               int##bits##_t *codes)                                           \
+    static void codes_of##bits(const native_program *program, const double *restrict x,        \
+                               int##bits##_t *restrict codes)                                  \
     {                                                                                          \
         const double whole = 6755399441055744.0; /* 1.5 * 2^52 */                              \
+        const double *restrict offset = program->input_offset;                                 \
+        const double *restrict scale = program->input_scale;                                   \
+        const int32_t inputs = program->inputs;                                                \
         int32_t i;                                                                             \
-        for (i = 0; i < program->inputs; ++i) {                                                \
-            double v = (x[i] - program->input_offset[i]) / program->input_scale[i];            \
+        for (i = 0; i < inputs; ++i) {                                                         \
+            double v = (x[i] - offset[i]) / scale[i];                                          \
             v = v > (low) ? v : (low);                                                         \
             v = v < (high) ? v : (high);                                                       \
             codes[i] = (int##bits##_t)((int32_t)((v + whole) - whole) * (grid));               \

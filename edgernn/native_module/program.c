@@ -1,7 +1,6 @@
 #include "program.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #define ALIGNMENT 64u
 

@@ -133,7 +133,8 @@ PyObject *native_stream_run(PyObject *self, PyObject *xs)
     if (native_check_idle(stream) < 0) {
         return NULL;
     }
-    if (stream->closed || !native_view(stream->module, xs, stream->module->float64, 1, width, 0, &in)) {
+    if (stream->closed ||
+        !native_view(stream->module, xs, stream->module->float64, 1, width, 0, &in)) {
         Py_RETURN_NONE;
     }
     if (!native_all_finite(in.buf, (size_t)(in.shape[0] * width))) {
@@ -152,6 +153,7 @@ PyObject *native_stream_run(PyObject *self, PyObject *xs)
 static PyObject *codes_call(stream_object *stream, PyObject *codes, int many)
 {
     const native_program *program = &stream->program->program;
+    PyObject *dtype = stream->program->code_dtype;
     Py_ssize_t steps;
     PyObject *array = NULL;
     Py_buffer in;
@@ -160,7 +162,7 @@ static PyObject *codes_call(stream_object *stream, PyObject *codes, int many)
         return NULL;
     }
     if (stream->closed ||
-        !native_view(stream->module, codes, stream->program->code_dtype, many, program->inputs, 0, &in)) {
+        !native_view(stream->module, codes, dtype, many, program->inputs, 0, &in)) {
         Py_RETURN_NONE;
     }
     steps = many ? in.shape[0] : 1;

@@ -234,6 +234,12 @@ def test_figures_are_median_and_tenth_percentile():
     assert found == figure("net", "p", "f", "w", 51.0, "i") | {"p10": 11.0}
 
 
+def test_a_missing_compiler_ends_in_one_sentence(monkeypatch):
+    monkeypatch.setenv("CC", "no-such-cc -m64")
+    with pytest.raises(SystemExit, match="expected the C compiler 'no-such-cc', got none"):
+        native_step.main([])
+
+
 @pytest.mark.slow
 @pytest.mark.tf
 def test_the_whole_benchmark_runs(tmp_path):

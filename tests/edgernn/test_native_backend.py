@@ -266,7 +266,7 @@ def test_many_steps_leave_no_memory_and_no_reference_behind(isa):
     session, bad = edgernn.load(MODEL, "native", "hold", isa=isa), np.full(3, np.nan)
     x, y, x_list, q_x = np.zeros(3), np.zeros(2), [0.0] * 3, np.zeros(3, np.int8)
     xs, q_xs = np.zeros((4, 3)), np.zeros((4, 3), np.int8)
-    held = [x, y, x_list, q_x, xs, q_xs, bad, None, np.dtype(np.float64), np.empty]
+    held = [x, y, x_list, q_x, xs, q_xs, bad, np.dtype(np.float64), np.dtype(np.int8), np.empty]
 
     def everything():
         bound = session.bind(x, y)

@@ -92,7 +92,6 @@ def codes(*shape):
         np.zeros(3, np.int8), np.zeros(3, np.uint16), np.zeros(3, ">i2"), np.ma.zeros(3, np.int16),
         np.array([0, 0, 1], np.int16), np.array([0, 0, -32768], np.int16), [0, 0, 0],
     ],
-    ids=lambda x: repr(x)[:30],
 )  # fmt: skip
 def test_codes_it_does_not_take_leave_the_stream(x):
     stream = NativeBackend(MODEL).new_stream()

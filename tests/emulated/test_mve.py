@@ -1,5 +1,7 @@
 """The Helium kernels in whole models: shapes that fill no vector, every level of optimization."""
 
+import os
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -12,12 +14,23 @@ from edgernn_firmware_sim.emulator import build, emulate, reference_trace
 from edgernn_firmware_sim.emulator.tools import execute
 from tests.emulated.hand_made import core_named
 from tests.integer_models import CELLS, random_model
-from tests.native.compilers import NATIVE, compile_c
+from tests.native.compilers import NATIVE, compile_c, require
 
 PRECISIONS = [pytest.param(p, id=p.value) for p in Precision]
 #: inputs, units, outputs: one tile, parts of a tile, whole blocks of 16 columns, and one over.
 SHAPES = [(1, 1, 1), (3, 2, 5), (5, 3, 2), (17, 5, 3), (12, 16, 4), (1, 21, 3), (5, 33, 1)]
 CLANG = ("--target=thumbv8.1m.main-none-eabi", "-mcpu=cortex-m55", "-mthumb", "-mfloat-abi=hard")
+
+#: Stands in for gcc: objects of the model are clang's, all else, call graphs too, is gcc's.
+GCC_THEN_CLANG = """#!/bin/sh
+{gcc} "$@" || exit 1
+case "$PWD" in */model) ;; *) exit 0 ;; esac
+for word; do
+    shift
+    case "$word" in -fstack-usage | -fcallgraph-info=su) ;; *) set -- "$@" "$word" ;; esac
+done
+exec clang {target} "$@"
+"""
 
 
 def helium(*flags):
@@ -79,8 +92,26 @@ def test_every_level_of_optimization_gives_the_same_bits(precision, level, monke
 
 @pytest.mark.parametrize("level", ["-O0", "-Os", "-O2", "-O3"])
 def test_clang_compiles_it_too(level, tmp_path):
+    require("clang")
     command = ["clang", *CLANG, "-std=c99", "-ffreestanding", level, "-c"]
     compile_c(command, sorted(NATIVE.glob("*.c")), tmp_path)
+
+
+@pytest.mark.parametrize("cell", ["gru_before", "lstm"])
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_clang_gives_the_same_bits(precision, cell, monkeypatch, tmp_path):
+    require("clang")
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    script = programs / "arm-none-eabi-gcc"
+    gcc = shutil.which("arm-none-eabi-gcc")
+    script.write_text(GCC_THEN_CLANG.format(gcc=gcc, target=CLANG[0]))
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
+    model = random_model(cell, precision, inputs=5, units=21, kind="hostile")
+    run(model, helium(), tmp_path / "firmware")
+    objects = (tmp_path / "firmware" / "model").glob("*.o")
+    assert all(b"clang version" in path.read_bytes() for path in objects)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
@@ -104,7 +135,7 @@ def test_vectors_are_used_and_pay(precision, tmp_path):
 
 def test_instructions_of_the_benchmarks_networks(tmp_path):
     # The measured counts of gcc 12, and a tenth more for other compilers.
-    networks = {("gru_after", 32, 8): 2317, ("gru_after", 128, 64): 16690, ("lstm", 64, 8): 6334}
+    networks = {("gru_after", 32, 8): 2297, ("gru_after", 128, 64): 16598, ("lstm", 64, 8): 6326}
     for (cell, units, inputs), measured in networks.items():
         model = random_model(cell, inputs=inputs, units=units, outputs=4)
         result = run(model, helium(), tmp_path / f"{cell}-{units}", steps=5)

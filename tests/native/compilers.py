@@ -21,7 +21,7 @@ PACKAGES = {
     "gcc": "gcc", "g++": "g++", "clang": "clang", "nm": "binutils", "cmake": "cmake",
     "arm-none-eabi-gcc": "gcc-arm-none-eabi", "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu",
     "arm-linux-gnueabihf-gcc": "gcc-arm-linux-gnueabihf", "qemu-aarch64": "qemu-user",
-    "qemu-arm": "qemu-user",
+    "qemu-arm": "qemu-user", "mmdebstrap": "mmdebstrap",
 }  # fmt: skip
 WARNINGS = (
     "-Wall", "-Wextra", "-Werror", "-Wpedantic", "-Wconversion", "-Wsign-conversion", "-Wshadow",

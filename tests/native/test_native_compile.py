@@ -88,7 +88,8 @@ def test_symbols_are_told_apart(tmp_path):
 
 def test_the_kernels_name_no_library_and_no_wide_or_real_type():
     forbidden = r"\b(?:u?int64_t|long|float|double|malloc|printf|mem(?:cpy|set))\b"
-    forbidden += r"|#include <(?!stdint\.h>)"
+    intrinsics = r"arm_mve\.h>|arm_neon\.h>|immintrin\.h>"
+    forbidden += rf"|#include <(?!stdint\.h>|{intrinsics})"
     code = {path.name: _code(path) for path in NATIVE.iterdir()}
     assert {name: re.findall(forbidden, text) for name, text in code.items()} == {
         name: [] for name in code
@@ -103,8 +104,10 @@ def _code(path):
 @pytest.mark.parametrize(
     ("variant", "message"),
     [
-        ("99", "expected EDGERNN_VARIANT to be EDGERNN_PORTABLE or EDGERNN_DSP."),
+        ("99", "expected EDGERNN_VARIANT to be EDGERNN_PORTABLE or another name of"),
         ("EDGERNN_DSP", "expected a little-endian core with the Arm DSP extension"),
+        ("EDGERNN_THUMB1", "expected a compiler that may use the instructions of EDGERNN_VARIANT."),
+        ("EDGERNN_RISCV", "expected a compiler that may use the instructions of EDGERNN_VARIANT."),
     ],
 )
 def test_a_variant_that_cannot_be_built_is_refused(variant, message):
@@ -117,36 +120,35 @@ def test_a_variant_that_cannot_be_built_is_refused(variant, message):
     assert message in done.stderr
 
 
+#: What only the products of one variant have in their assembly.
+SIGNS = {"EDGERNN_DSP": "smlad", "EDGERNN_THUMB1": "add\tr11, r4", "EDGERNN_RISCV": "#APP\n\tli\t"}
+PORTABLE = "-DEDGERNN_VARIANT=EDGERNN_PORTABLE"
+
+
 @pytest.mark.parametrize(
-    ("options", "pairs"),
+    ("options", "variant"),
     [
-        ("--target=thumbv7em-none-eabi -munaligned-access", True),
-        ("--target=armv7a-none-eabi -munaligned-access", True),
-        (
-            "--target=thumbv7em-none-eabi -munaligned-access -DEDGERNN_VARIANT=EDGERNN_PORTABLE",
-            False,
-        ),
-        ("--target=thumbv7em-none-eabi -mno-unaligned-access", False),
-        ("--target=thumbebv7em-none-eabi -munaligned-access", False),
-        ("--target=thumbv7m-none-eabi -munaligned-access", False),
+        ("--target=thumbv7em-none-eabi -munaligned-access", "EDGERNN_DSP"),
+        ("--target=thumbv7em-none-eabi -mno-unaligned-access", "EDGERNN_DSP"),
+        (f"--target=thumbv7em-none-eabi {PORTABLE}", None),
+        ("--target=thumbebv7em-none-eabi", None),
+        ("--target=thumbv7m-none-eabi", None),
+        ("--target=armv6-none-eabi", None),
+        ("--target=thumbv6m-none-eabi", "EDGERNN_THUMB1"),
+        (f"--target=thumbv6m-none-eabi {PORTABLE}", None),
+        ("--target=thumbebv6m-none-eabi", None),
+        ("--target=riscv32 -march=rv32imc", "EDGERNN_RISCV"),
+        ("--target=riscv32 -march=rv32ic", None),
+        (f"--target=riscv32 -march=rv32imc {PORTABLE}", None),
     ],
 )
 @pytest.mark.parametrize("level", ["-O0", "-Os", "-O2"])
-def test_the_variant_follows_the_core(level, options, pairs, tmp_path):
+def test_the_variant_follows_the_core(level, options, variant, tmp_path):
     require("clang")
-    command = [
-        "clang",
-        *options.split(),
-        "-std=c99",
-        "-ffreestanding",
-        level,
-        "-S",
-        "-o",
-        "affine.s",
-    ]
-    compile_c(command, [NATIVE / "edgernn_affine.c"], tmp_path)
+    command = ["clang", *options.split(), "-std=c99", "-ffreestanding", level]
+    compile_c([*command, "-S", "-o", "affine.s"], [NATIVE / "edgernn_affine.c"], tmp_path)
     assembly = (tmp_path / "affine.s").read_text()
-    assert ("smlad" in assembly) == pairs
+    assert [name for name, sign in SIGNS.items() if sign in assembly] == [variant] * bool(variant)
 
 
 @pytest.mark.parametrize("precision", Precision)

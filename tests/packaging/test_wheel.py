@@ -67,8 +67,9 @@ def test_modules_documents_and_data_are_inside(names, wanted):
     assert wanted in names
 
 
-def test_no_caches_and_no_tests_are_inside(names):
-    assert [n for n in names if "__pycache__" in n or "/test_" in n] == []
+def test_no_caches_no_tests_and_nothing_that_builds_are_inside(names):
+    strange = ("__pycache__", "/test_", "native_module")
+    assert [n for n in names if any(part in n for part in strange)] == []
 
 
 def test_license_is_inside(names, metadata):
