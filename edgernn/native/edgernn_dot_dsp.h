@@ -16,18 +16,21 @@
 #include "edgernn_tile.h"
 
 /* w by two operands x: sum += 256 * B + A, low += A. */
-#define ADD_PAIRS8(w, x, sum, low)                      \
-    "smlad %[" sum "], " w ", %[" x "], %[" sum "]\n\t" \
-    "sxtb16 " w ", " w "\n\t"                           \
-    "smlad %[" low "], " w ", %[" x "], %[" low "]\n\t"
+#define ADD_PAIRS8(w, x, sum, low)                               \
+    "smlad %[" sum "], %[" w "], %[" x "], %[" sum "]\n\t" \
+    "sxtb16 %[" w "], %[" w "]\n\t"                             \
+    "smlad %[" low "], %[" w "], %[" x "], %[" low "]\n\t"
 
+/* LDM of four words would save an instruction and take two registers that GCC does not have where
+ * there is an FPU. */
 #define ADD_TILE8                       \
     "ldrd %[x0], %[x1], [%[x]], #8\n\t" \
-    "ldm %[w]!, {r4, r5, r6, r8}\n\t"   \
-    ADD_PAIRS8("r4", "x0", "ab", "a")   \
-    ADD_PAIRS8("r5", "x1", "ab", "a")   \
-    ADD_PAIRS8("r6", "x0", "cd", "c")   \
-    ADD_PAIRS8("r8", "x1", "cd", "c")
+    "ldrd %[w0], %[w1], [%[w]], #8\n\t" \
+    ADD_PAIRS8("w0", "x0", "ab", "a")   \
+    ADD_PAIRS8("w1", "x1", "ab", "a")   \
+    "ldrd %[w0], %[w1], [%[w]], #8\n\t" \
+    ADD_PAIRS8("w0", "x0", "cd", "c")   \
+    ADD_PAIRS8("w1", "x1", "cd", "c")
 
 EDGERNN_INLINE const int8_t *edgernn_dot8(const int8_t *weights, const edgernn_code8 *operands,
                                           int32_t tiles, int32_t *acc)
@@ -39,15 +42,18 @@ EDGERNN_INLINE const int8_t *edgernn_dot8(const int8_t *weights, const edgernn_c
     int32_t cd = 0;
     uint32_t x0 = (uint32_t)tiles;
     uint32_t x1;
+    uint32_t w0;
+    uint32_t w1;
     __asm__ __volatile__("lsls %[x0], %[x0], #31\n\t"
                          "bne 2f\n" /* an odd number of them */
                          "1:\n\t" ADD_TILE8 "2:\n\t" ADD_TILE8
                          "cmp %[w], %[end]\n\t"
                          "bne 1b"
                          : [w] "+&r"(weights), [x] "+&r"(operands), [a] "+&r"(a), [ab] "+&r"(ab),
-                           [c] "+&r"(c), [cd] "+&r"(cd), [x0] "+&r"(x0), [x1] "=&r"(x1)
+                           [c] "+&r"(c), [cd] "+&r"(cd), [x0] "+&r"(x0), [x1] "=&r"(x1),
+                           [w0] "=&r"(w0), [w1] "=&r"(w1)
                          : [end] "r"(end)
-                         : "r4", "r5", "r6", "r8", "cc", "memory");
+                         : "cc", "memory");
     acc[0] = a;
     acc[1] = (int32_t)((uint32_t)ab - (uint32_t)a) >> 8;
     acc[2] = c;

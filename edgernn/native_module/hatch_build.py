@@ -178,7 +178,10 @@ def compile_extension(toolchain: Toolchain, target: Path) -> None:
             objects.append(str(Path(folder, source).with_suffix(".o")))
             _run([*toolchain.command, *flags, *extra, "-c", source, "-o", objects[-1]])
         _run([*toolchain.command, *LINK_FLAGS, *objects, "-o", str(Path(folder, FILE_NAME))])
-        shutil.copyfile(Path(folder, FILE_NAME), target)
+        # Not into the file itself: a Python that runs may have it in memory.
+        fresh = target.with_name(f"{target.name}.{os.getpid()}")
+        shutil.copyfile(Path(folder, FILE_NAME), fresh)
+        fresh.replace(target)
 
 
 def _run(command: list[str]) -> str:
