@@ -15,6 +15,11 @@
 
 #include "edgernn_tile.h"
 
+/* Where there is an FPU, GCC finds too few registers for the products unless it optimizes. */
+#if defined(__GNUC__) && !defined(__clang__) && !defined(__OPTIMIZE__)
+#pragma GCC optimize("O1")
+#endif
+
 /* w by two operands x: sum += 256 * B + A, low += A. */
 #define ADD_PAIRS8(w, x, sum, low)                               \
     "smlad %[" sum "], %[" w "], %[" x "], %[" sum "]\n\t" \
