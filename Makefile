@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo tools test test-device check golden bench wheel clean
+.PHONY: help venv demo tools test test-device check golden bench native wheel wheels clean
 
 # The first interpreter of version $(1) that really runs; a pyenv shim may exist and not run.
 find_python = $(shell for p in python$(1) ~/.pyenv/versions/$(1).*/bin/python$(1); do \
@@ -48,7 +48,12 @@ tools: ## C compilers, cross-compilers and QEMU, for the tests of the generated 
 		install="apt-get install -y -q --no-install-recommends --no-remove $(PACKAGES) lib32gcc-$$release-dev"; \
 		if [ "$$(id -u)" = 0 ]; then apt-get update -q && $$install; else echo "Compilers are missing. Type: sudo $$install" >&2; fi; }
 
-test: .venv/.dev test-device tools ## all tests, the long ones too, device floor first
+# What an editable install leaves beside the package is rebuilt when a kernel changes.
+native: edgernn/_native.abi3.so ## the compiled kernels of the native backend
+edgernn/_native.abi3.so: $(wildcard edgernn/native/*.[ch] edgernn/native_module/*.[ch] edgernn/native_module/*.py) | .venv/.dev
+	.venv/bin/python edgernn/native_module/hatch_build.py
+
+test: tools .venv/.dev native test-device ## all tests, the long ones too, device floor first
 	.venv/bin/python -m pytest -n 2 --dist loadfile $(if $(CI),--fail-on-skip) $(ARGS)
 
 check: .venv/.dev ## format, lint, types, import rules
@@ -78,15 +83,23 @@ $(DEVICE_RUNS): .device-%: .venv-device-%/.stamp
 golden: .venv/.dev ## rebuild the golden vectors
 	.venv/bin/python -m tests.golden.regenerate
 
-bench: .venv/.dev ## run every benchmark; those on real data need EDGERNN_DATA
+bench: tools .venv/.dev native ## run every benchmark; those on real data need EDGERNN_DATA
 	for b in tflite_step onnx_step demo_accuracy; do .venv/bin/python -m "benchmarks.$$b"; done
+	.venv/bin/python -m benchmarks.native_step --out benchmarks/results/native_step.json
+	.venv/bin/python -m benchmarks.native.report
+	.venv/bin/python -m benchmarks.instructions --out docs/instructions.md
 	if [ -z "$${EDGERNN_DATA:-}" ]; then echo 'not run: accuracy and drift (EDGERNN_DATA is not set)'; else \
 		.venv/bin/python -m benchmarks.accuracy.run --out benchmarks/results/accuracy.json; \
 		.venv/bin/python -m benchmarks.accuracy.report; \
 		.venv/bin/python -m benchmarks.drift --out benchmarks/results/drift.json; fi
 
-wheel: .venv/.dev ## build dist/*.whl and check its contents
+wheel: .venv/.dev ## build dist/*.whl for this machine and check its contents
 	rm -rf dist && .venv/bin/python -m build --wheel --no-isolation --outdir dist
+	.venv/bin/check-wheel-contents dist/*.whl
+
+wheels: tools wheel ## the same for aarch64 and armv7l too
+	for target in aarch64 armv7l; do \
+		EDGERNN_TARGET=$$target .venv/bin/python -m build --wheel --no-isolation --outdir dist; done
 	.venv/bin/check-wheel-contents dist/*.whl
 
 clean: ## remove build outputs and caches, keep the environments

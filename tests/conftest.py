@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import pytest
 
+from tests.native.variants import absent
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare --fail-on-skip."""
     parser.addoption(
         "--fail-on-skip", action="store_true", help="a skipped test or file fails the run"
     )
+
+
+def pytest_report_header() -> str | None:
+    """Name the kernels that no test can run because the processor lacks their instructions."""
+    missing = absent()
+    return f"kernels this processor cannot run: {', '.join(missing)}" if missing else None
 
 
 @pytest.hookimpl(trylast=True)

@@ -20,6 +20,7 @@ import numpy as np
 import edgernn
 import edgernn_export
 import edgernn_firmware_sim
+from edgernn.backends import native
 from edgernn.errors import EdgeRnnError
 from edgernn.formats import Int16Array
 
@@ -31,7 +32,7 @@ class Executor:
     """One runtime in one configuration.
 
     Attributes:
-        runtime: distribution that brings it, as pip calls it.
+        runtime: distribution that brings it, as pip calls it; "native" is part of this one.
         package: what Python imports; None for the reference, which is always there.
         variant: the configuration, for people.
         backend: key of `edgernn.backends.BACKENDS`.
@@ -51,16 +52,34 @@ class Executor:
             return edgernn.__version__
         if importlib.util.find_spec(self.package) is None:
             return None
+        if self.package == _NATIVE:
+            return edgernn.__version__
         try:
             return importlib.metadata.version(self.runtime)
         except importlib.metadata.PackageNotFoundError:
             return "unknown"
 
 
+_NATIVE: Final = "edgernn._native"
+
+
+def _native_executors() -> tuple[Executor, ...]:
+    """One for each instruction set of this build and processor, or one that is not there."""
+    isas = native.isas() if native.is_available() else ["auto"]
+    return tuple(
+        Executor(
+            runtime="native", package=_NATIVE, variant=isa, backend="native",
+            options=(("isa", isa),),
+        )
+        for isa in isas
+    )  # fmt: skip
+
+
 REFERENCE: Final = Executor(runtime="reference", package=None, variant="NumPy", backend="reference")
 
 #: Everything that must give the reference's bits.
 EXECUTORS: Final[tuple[Executor, ...]] = (
+    *_native_executors(),
     *(
         Executor(
             runtime=runtime,

@@ -146,7 +146,7 @@ def verify(
         for executor in executors:
             tell(f"{executor.runtime} ({executor.variant})")
             outcomes.append(_outcome(executor, files[executor.backend], codes, out, wanted))
-        sizes = tuple((f, path.stat().st_size) for f, path in files.items())
+        sizes = tuple((f, path.stat().st_size) for f, path in files.items() if f != "native")
     return Verification(
         model=model.name,
         model_sha256=model.sha256,
@@ -160,7 +160,11 @@ def verify(
 def _files(model: IntegerModel, folder: Path) -> dict[str, Path]:
     """One file per backend."""
     original = model.save(folder / "model.edgernn")
-    return {"reference": original, **export(model, folder, SESSION_FORMATS, name="model")}
+    return {
+        "reference": original,
+        "native": original,
+        **export(model, folder, SESSION_FORMATS, name="model"),
+    }
 
 
 def _outcome(executor: Executor, file: Path, codes: Path, out: Path, wanted: Trace) -> Outcome:

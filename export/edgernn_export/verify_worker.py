@@ -10,23 +10,24 @@ from pathlib import Path
 import numpy as np
 
 from edgernn.backends import open_backend
+from edgernn.backends.streams import new_stream
 
 
 def main(job: dict[str, str], options: dict[str, str]) -> None:
     """Run every step on its own and write outputs, states and the median time per step."""
     backend = open_backend(Path(job["model"]), job["backend"], **options)
     q_xs = np.load(job["codes"], allow_pickle=False)
-    state = backend.interface.initial_state()
+    stream = new_stream(backend)
     steps = len(q_xs)
     q_ys = np.empty((steps, backend.interface.output.width), dtype=np.int16)
-    q_states = np.empty((steps, sum(map(len, state))), dtype=np.int16)
+    q_states = np.empty((steps, sum(map(len, stream.state))), dtype=np.int16)
     elapsed_ns = np.empty(steps)
     for t in range(steps):
         start = time.perf_counter_ns()
-        q_y, state = backend.step(q_xs[t], state)
+        q_y = stream.advance_one(q_xs[t])
         elapsed_ns[t] = time.perf_counter_ns() - start
         q_ys[t] = q_y
-        q_states[t] = np.concatenate(state)
+        q_states[t] = np.concatenate(stream.state)
     step_us = np.float64(np.median(elapsed_ns) / 1000)
     np.savez(job["out"], q_ys=q_ys, q_states=q_states, step_us=step_us)
     backend.close()

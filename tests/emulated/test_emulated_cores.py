@@ -10,7 +10,7 @@ from edgernn_export.writers.c_source import write_c
 from edgernn_firmware_sim.emulator import emulate, reference_trace
 from tests.emulated.hand_made import CORES, core_named
 from tests.integer_models import CELLS, random_model
-from tests.native.compilers import NATIVE, compile_c
+from tests.native.compilers import NATIVE, compile_c, require
 
 PRECISIONS = [pytest.param(p, id=p.value) for p in Precision]
 
@@ -87,6 +87,24 @@ def test_registers_suffice_at_every_level(core, level, tmp_path):
     core = core_named(core)
     command = [core.compiler, *core.flags, "-std=c99", "-ffreestanding", level, "-c"]
     compile_c(command, sorted(NATIVE.glob("*.c")), tmp_path)
+
+
+@pytest.mark.parametrize("level", ["-O0", "-Og", "-Os", "-O2", "-O3"])
+@pytest.mark.parametrize("abi", ["softfp", "hard"])
+@pytest.mark.parametrize(
+    "fpu",
+    [
+        "-mcpu=cortex-m4 -mfpu=fpv4-sp-d16",
+        "-mcpu=cortex-m7 -mfpu=fpv5-d16",
+        "-mcpu=cortex-m33 -mfpu=fpv5-sp-d16",
+        "-mcpu=cortex-m55",
+    ],
+)
+def test_registers_suffice_beside_an_fpu(fpu, abi, level, tmp_path):
+    # As makers' projects are built; GCC then hands out fewer registers.
+    require("arm-none-eabi-gcc")
+    command = ["arm-none-eabi-gcc", "-mthumb", *fpu.split(), f"-mfloat-abi={abi}", "-std=c99"]
+    compile_c([*command, "-ffreestanding", level, "-c"], sorted(NATIVE.glob("*.c")), tmp_path)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)

@@ -149,7 +149,7 @@ def test_verify_fails_where_no_runtime_ran(model_file, capsys, monkeypatch):
     absent = tuple(dataclasses.replace(e, package="no_such_runtime") for e in executors.EXECUTORS)
     monkeypatch.setattr(executors, "EXECUTORS", absent)
     assert main(["verify", str(model_file), "--steps", "1"]) == 1
-    assert capsys.readouterr().out.count("not installed") == 10
+    assert capsys.readouterr().out.count("not installed") == len(absent)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_verify_fails_where_no_runtime_ran(model_file, capsys, monkeypatch):
     [
         (["--steps", "0"], "edgernn verify: --steps: expected at least 1, got 0."),
         (["--seed", "-1"], "edgernn verify: --seed: expected at least 0, got -1."),
-        (["--backends", "tpu"], "edgernn verify: verify: expected backends among tflite-runtime,"),
+        (["--backends", "tpu"], "edgernn verify: verify: expected backends among native,"),
         (["--input", "x.txt"], "expected a file ending in .npy, .npz, .csv, .jsonl, got 'x.txt'."),
     ],
 )

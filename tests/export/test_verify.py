@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 
+from edgernn.backends import native
 from edgernn.errors import EdgeRnnError, ShapeError
 from edgernn.formats import Precision
 from edgernn_export import executors
@@ -29,10 +30,11 @@ def test_every_runtime_gives_the_reference_bits():
     require("tflite_runtime", "ai_edge_litert", "onnxruntime")
     told = []
     result = verify(MODEL, codes(), progress=told.append)
-    assert [o.status for o in result.outcomes] == ["ran"] * 11
-    assert [o.compared for o in result.outcomes] == [VALUES] * 11
+    count = 11 + len(native.isas())
+    assert [o.status for o in result.outcomes] == ["ran"] * count
+    assert [o.compared for o in result.outcomes] == [VALUES] * count
     assert (result.differing, result.passed) == (0, True)
-    assert len(told) == 11
+    assert len(told) == count
     assert result.table().splitlines()[-1] == "differing values: 0"
     record = json.loads(result.to_json())
     assert (record["differing"], record["passed"], record["steps"]) == (0, True, STEPS)
@@ -40,6 +42,7 @@ def test_every_runtime_gives_the_reference_bits():
     assert set(record["file_bytes"]) == {"edgernn", "tflite", "onnx"}
     assert {(o["runtime"], o["variant"]) for o in record["outcomes"]} == {
         ("reference", "NumPy"),
+        *(("native", isa) for isa in native.isas()),
         *((r, v) for r in ("tflite-runtime", "ai-edge-litert")
           for v in ("default", "no delegate", "reference kernels")),
         *(("onnxruntime", f"optimization {v}") for v in ("all", "extended", "basic", "disabled")),
@@ -145,8 +148,8 @@ def test_runtimes_are_selected_by_the_name_pip_knows():
     assert select(None) == EXECUTORS
     with pytest.raises(
         EdgeRnnError,
-        match=re.escape("verify: expected backends among tflite-runtime, ai-edge-litert, "
-                        "onnxruntime, got tensorrt, tpu. The reference always runs."),
+        match=re.escape("verify: expected backends among native, tflite-runtime, ai-edge-"
+                        "litert, onnxruntime, got tensorrt, tpu. The reference always runs."),
     ):  # fmt: skip
         select(["tensorrt", "onnxruntime", "tpu"])
 
