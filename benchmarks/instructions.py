@@ -2,7 +2,7 @@
 
     python -m benchmarks.instructions [--out FILE] [--cores NAME ...]
 
-Each network is generated as C in `w8a8`, built with the emulator's flags, run under QEMU and
+Each network is generated as C, built with the emulator's flags, run under QEMU and
 compared with the reference in every output and state; a difference ends the benchmark. Counts are
 exact and the same in every run; MAC are the multiply-accumulates of the matrix products alone.
 """
@@ -13,8 +13,10 @@ import argparse
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable
 from pathlib import Path
+
+from tqdm import tqdm
 
 from edgernn.formats import Precision
 from edgernn_export.probe import golden_vector, probe_codes
@@ -40,18 +42,24 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--cores", nargs="+", choices=sorted(cores()), help="all by default")
     args = parser.parse_args(argv)
     chosen = [cores()[name] for name in args.cores or cores()]
-    rows = {name: [measure(name, core) for core in chosen] for name in NETWORKS}
-    text = document(chosen, rows)
+    tables = {
+        precision: {
+            core.name: [measure(name, precision, core) for name in NETWORKS]
+            for core in tqdm(chosen, desc=precision.value, leave=False, disable=None)
+        }
+        for precision in Precision
+    }
+    text = document(tables)
     print(text, end="")
     if args.out:
         args.out.write_text(text, encoding="utf-8")
     return 0
 
 
-def measure(name: str, core: Core) -> Emulation:
+def measure(name: str, precision: Precision, core: Core) -> Emulation:
     """Run one network on one core; refuse to count a step with other bits."""
     cell, units, inputs = NETWORKS[name]
-    model = random_model(cell, Precision.W8A8, inputs=inputs, units=units, outputs=OUTPUTS)
+    model = random_model(cell, precision, inputs=inputs, units=units, outputs=OUTPUTS)
     q_xs = probe_codes(model, STEPS, seed=5)
     wanted = reference_trace(model, q_xs)
     with tempfile.TemporaryDirectory() as folder:
@@ -62,29 +70,30 @@ def measure(name: str, core: Core) -> Emulation:
     return result
 
 
-def document(chosen: Sequence[Core], rows: dict[str, list[Emulation]]) -> str:
+def document(tables: dict[Precision, dict[str, list[Emulation]]]) -> str:
     """The Markdown of docs/instructions.md."""
+    chosen = [cores()[name] for name in next(iter(tables.values()))]
     programs = [core.compiler for core in chosen] + [core.emulator for core in chosen]
-    macs = {name: results[0].macs for name, results in rows.items()}
     lines = [
         "# Instructions per step",
         "",
         f"Written by `{COMMAND}`; `make tools` installs what it needs.",
         "",
-        "Executed instructions of one `model_step` in `w8a8`, compiled with `-O2`, counted under",
-        f"QEMU: median of {STEPS} steps, all of them compared with the reference first (0 LSB).",
-        "Not cycles: a core may take several for a load or a branch. In brackets: instructions of",
-        "the whole step per multiply-accumulate (MAC) of the matrix products. Cortex-M4, M7, M33",
-        "and M55 multiply in pairs (SMLAD); the vector unit of the M55 is not used. Every network",
-        f"ends in a Dense layer of {OUTPUTS}.",
+        "Executed instructions of one `model_step`, compiled with `-O2`, counted under QEMU:",
+        f"median of {STEPS} steps, all of them compared with the reference first (0 LSB). In",
+        "brackets: instructions of the whole step per multiply-accumulate (MAC) of the matrix",
+        f"products. Every network ends in a Dense layer of {OUTPUTS}. Code bytes: for",
+        f"{list(NETWORKS)[-1]}, without weights and tables.",
         "",
-        "| core | "
-        + " | ".join(f"{name}, {macs[name]:,} MAC" for name in rows)
-        + " | code bytes |",
-        "|---" * (len(rows) + 2) + "|",
-        *(row(core, [results[i] for results in rows.values()]) for i, core in enumerate(chosen)),
+    ]
+    for precision, rows in tables.items():
+        lines += [f"`{precision.value}`:", "", *table(rows, counts, "code bytes", code_bytes), ""]
+    lines += [
+        "Not cycles: a core may take several for a load or a branch. What tables of the cores make",
+        "of these instructions, `w8a8`, **estimated** cycles per step without wait states (see",
+        "[simulate.md](simulate.md) for how far such estimates are off):",
         "",
-        f"Code bytes: the model's code for {list(rows)[-1]}, without weights and tables.",
+        *table(tables[Precision.W8A8], cycles, "stack bytes", stack_bytes),
         "",
         *(f"- {version(program)}" for program in dict.fromkeys(programs)),
         "",
@@ -92,11 +101,41 @@ def document(chosen: Sequence[Core], rows: dict[str, list[Emulation]]) -> str:
     return "\n".join(lines)
 
 
-def row(core: Core, results: Iterable[Emulation]) -> str:
-    """One line of the table."""
-    results = list(results)
-    cells = [f"{r.instructions.median:,} ({r.instructions.per_mac(r.macs):.2f})" for r in results]
-    return f"| {core.name} | {' | '.join(cells)} | {results[-1].sizes.text_bytes:,} |"
+def table(
+    rows: dict[str, list[Emulation]],
+    cell: Callable[[Emulation], str],
+    last: str,
+    last_cell: Callable[[Emulation], int],
+) -> list[str]:
+    """One row a core, one column a network, and one figure of the last network."""
+    macs = [
+        f"{n}, {r.macs:,} MAC" for n, r in zip(NETWORKS, next(iter(rows.values())), strict=True)
+    ]
+    lines = [f"| core | {' | '.join(macs)} | {last} |", "|---" * (len(macs) + 2) + "|"]
+    for core, results in rows.items():
+        cells = " | ".join(cell(result) for result in results)
+        lines.append(f"| {core} | {cells} | {last_cell(results[-1]):,} |")
+    return lines
+
+
+def counts(result: Emulation) -> str:
+    """Instructions, and per MAC."""
+    return f"{result.instructions.median:,} ({result.instructions.per_mac(result.macs):.2f})"
+
+
+def cycles(result: Emulation) -> str:
+    """The estimate's two ends."""
+    estimate = result.work.estimate(cores()[result.core].costs[result.core], 1.0)
+    low, high = (round(c) for c in (estimate.low_cycles, estimate.high_cycles))
+    return f"{low:,}" if low == high else f"{low:,} – {high:,}"
+
+
+def code_bytes(result: Emulation) -> int:
+    return result.sizes.text_bytes
+
+
+def stack_bytes(result: Emulation) -> int:
+    return max(result.stack_bytes, result.static_stack_bytes)
 
 
 def version(program: str) -> str:
