@@ -95,4 +95,4 @@ def test_targets_run_elsewhere_exist():
     run = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert "for target in check test; do\n" in run
     assert '    make "${target}"\n' in run
-    assert "\ntest: .venv/.dev test-device " in makefile
+    assert "\ntest: tools .venv/.dev native test-device " in makefile
