@@ -46,10 +46,11 @@ PYTHON_H = $(PYTHON) -c 'import os, sysconfig as s; open(os.path.join(s.get_path
 
 tools: ## C compilers, cross-compilers and QEMU, for the native backend and the tests of the generated C
 	@{ type $(TOOLS) && gcc -m32 -x c -o /dev/null - <<< 'int main(void) { return 0; }' && $(PYTHON_H); } &>/dev/null || { \
-		release=$$(apt-cache depends gcc | sed -n 's/.*Depends: gcc-\([0-9]*\)$$/\1/p'); \
-		install="apt-get install -y -q --no-install-recommends --no-remove $(PACKAGES) lib32gcc-$$release-dev"; \
+		if [ "$$(id -u)" = 0 ]; then apt-get update -q; fi; \
+		release=$$({ apt-cache depends gcc || true; } | sed -n 's/.*Depends: gcc-\([0-9]*\)$$/\1/p'); \
+		install="apt-get install -y -q --no-install-recommends --no-remove $(PACKAGES) lib32gcc-$${release:-12}-dev"; \
 		$(PYTHON_H) 2>/dev/null || install="$$install $$($(PYTHON) -c 'import sys; print("python%d.%d-dev" % sys.version_info[:2])')"; \
-		if [ "$$(id -u)" = 0 ]; then apt-get update -q && $$install; else echo "Compilers are missing. Type: sudo $$install" >&2; fi; }
+		if [ "$$(id -u)" = 0 ]; then $$install; else echo "Compilers are missing. Type: sudo $$install" >&2; fi; }
 
 # What an editable install leaves beside the package is rebuilt when a kernel changes.
 native: edgernn/_native.abi3.so ## the compiled kernels of the native backend

@@ -23,7 +23,7 @@ def are_real(interface: Interface, x: npt.NDArray[Any], y: npt.NDArray[Any]) -> 
         ShapeError: another shape or dtype, not contiguous, not writable, or a mixture of the two.
     """
     operand = interface.precision.operand_dtype
-    real = getattr(x, "dtype", None) == np.float64
+    real = getattr(x, "dtype", np.dtype(np.float64)) == np.float64
     _check("x", x, interface.input.width, np.dtype(np.float64) if real else operand)
     _check("y", y, interface.output.width, np.dtype(np.float64 if real else np.int16))
     if not y.flags.writeable:
@@ -41,7 +41,7 @@ def _check(name: str, array: npt.NDArray[Any], width: int, dtype: np.dtype[Any])
         raise ShapeError(
             f"session: expected {name} of {dtype} [{width}], "
             f"got {array.dtype} {list(array.shape)}. "
-            "Bind float64 arrays, or input codes to int16."
+            "Bind two arrays of float64 (physical values), or of codes (y int16)."
         )
     if not (array.flags.c_contiguous and array.flags.aligned):
         raise ShapeError(

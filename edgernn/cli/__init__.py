@@ -19,7 +19,7 @@ from edgernn.errors import BackendMismatch, EdgeRnnError
 #: subcommand -> (module, one line for `edgernn --help`), in the order of a model's life.
 SUBCOMMANDS: Final[dict[str, tuple[str, str]]] = {
     "quantize": ("edgernn_export.cli.quantize", "Keras model and calibration data to .edgernn"),
-    "export": ("edgernn_export.cli.export", ".edgernn to .tflite and .onnx"),
+    "export": ("edgernn_export.cli.export", ".edgernn to .tflite, .onnx and C99"),
     "verify": (
         "edgernn_export.cli.verify",
         "run every runtime over a stream, count differing values",
@@ -56,6 +56,8 @@ _EPILOG: Final = """examples:
   edgernn quantize model.keras --calibration streams.npz -o model.edgernn
   edgernn export model.edgernn --to tflite,onnx -o build/
   edgernn verify model.edgernn
+  edgernn export model.edgernn --to c -o build/
+  edgernn simulate model.edgernn --target nucleo-f446 --emulate
   edgernn run build/model.tflite --input readings.csv
   edgernn COMMAND --help
 """

@@ -45,7 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--backend",
         default="auto",
-        help="native, reference, tflite or onnx (default: by the file's suffix)",
+        help="native, reference, tflite or onnx (default: by the file's suffix; .edgernn files run "
+        "on native where it is built)",
     )
     parser.add_argument("--codes", action="store_true", help="raw integer codes in and out")
     parser.add_argument("--softmax", action="store_true", help="probabilities instead of logits")

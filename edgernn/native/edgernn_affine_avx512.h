@@ -10,6 +10,8 @@
 #ifndef EDGERNN_AFFINE_AVX512_H
 #define EDGERNN_AFFINE_AVX512_H
 
+#include <stddef.h>
+
 #include "edgernn_affine.h"
 #include "edgernn_lanes.h"
 
@@ -67,36 +69,22 @@ EDGERNN_INLINE void rows_store_sat16(int16_t *z, edgernn_lanes v, int32_t left)
     }
 }
 
-/* `count` words, at most 4 (operands) or 16 (weights). */
-EDGERNN_INLINE __m128i words4(const void *from, int32_t count)
+/* Words of operands, at most 4, in pieces: a load of bytes from two stores waits for the cache. */
+EDGERNN_INLINE __m128i words4(const char *from, int32_t count)
 {
-    return count >= 4 ? _mm_loadu_si128((const __m128i *)from)
-                      : _mm_maskz_loadu_epi32((__mmask8)((1u << count) - 1u), from);
-}
-
-EDGERNN_INLINE __m512i words16(const void *from, int32_t count)
-{
-    return count >= 16 ? _mm512_loadu_si512(from)
-                       : _mm512_maskz_loadu_epi32((__mmask16)((1u << count) - 1u), from);
+    if (count >= 4) {
+        return _mm_unpacklo_epi64(_mm_loadu_si64(from), _mm_loadu_si64(from + 8));
+    }
+    return count == 3 ? _mm_unpacklo_epi64(_mm_loadu_si64(from), _mm_loadu_si32(from + 8))
+                      : count == 2 ? _mm_loadu_si64(from) : _mm_loadu_si32(from);
 }
 
 /* Operands of up to 4 tiles. */
 EDGERNN_INLINE __m512i spread8(const edgernn_code8 *operands, int32_t tiles)
 {
     const __m512i part = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
-    return _mm512_permutexvar_epi32(part, _mm512_castsi128_si512(words4(operands, tiles)));
-}
-
-/* -128 times the sum of operands, spread like the sums of products. */
-static __m512i start8(const edgernn_term8 *term, const edgernn_code8 *operands)
-{
-    const __m512i all_128 = _mm512_set1_epi8(-128);
-    __m512i sum = _mm512_setzero_si512();
-    int32_t t;
-    for (t = 0; t < term->tiles; t += 4) {
-        sum = _mm512_dpbusd_epi32(sum, all_128, spread8(operands + 4 * t, term->tiles - t));
-    }
-    return _mm512_sub_epi32(_mm512_setzero_si512(), sum);
+    const __m128i words = words4((const char *)operands, tiles);
+    return _mm512_permutexvar_epi32(part, _mm512_castsi128_si512(words));
 }
 
 /* The sums over 128-bit parts, in the order of rows. */
@@ -110,56 +98,105 @@ EDGERNN_INLINE edgernn_lanes rows_of_parts(block_sums s)
                                            _mm512_shuffle_i32x4(ab, cd, 0xDD));
 }
 
-EDGERNN_INLINE void add_tiles8(blocks w, const edgernn_code8 *operands, int32_t t, int32_t count,
-                               block_sums *s)
+/* Tiles of operands that are kept spread for all rows; of longer terms the others are spread for
+ * every 16 rows anew. */
+#define KEPT_TILES 128
+
+/* The operands of a term. */
+typedef struct {
+    const edgernn_code8 *operands;
+    __m512i minus_128; /* times their sum, in every word */
+    __m512i spread[KEPT_TILES / 4];
+} operands8;
+
+static void spread_all(const edgernn_term8 *term, const edgernn_code8 *operands, operands8 *x)
 {
-    const __m512i x = spread8(operands + EDGERNN_TILE_COLUMNS * t, count);
-    const int32_t at = EDGERNN_TILE_BYTES * t;
-    s->a = _mm512_dpbusd_epi32(s->a, words16(w.a + at, 4 * count), x);
-    s->b = _mm512_dpbusd_epi32(s->b, words16(w.b + at, 4 * count), x);
-    s->c = _mm512_dpbusd_epi32(s->c, words16(w.c + at, 4 * count), x);
-    s->d = _mm512_dpbusd_epi32(s->d, words16(w.d + at, 4 * count), x);
+    const __m512i all_128 = _mm512_set1_epi8(-128);
+    const int32_t tiles = term->tiles;
+    __m512i sum = _mm512_setzero_si512();
+    int32_t t;
+    x->operands = operands + term->first;
+    for (t = 0; t < tiles; t += 4) {
+        const __m512i four = spread8(x->operands + EDGERNN_TILE_COLUMNS * t, tiles - t);
+        sum = _mm512_dpbusd_epi32(sum, all_128, four);
+        if (t < KEPT_TILES) {
+            x->spread[t / 4] = four;
+        }
+    }
+    sum = _mm512_add_epi32(sum, _mm512_shuffle_i32x4(sum, sum, 0x4E));
+    sum = _mm512_add_epi32(sum, _mm512_shuffle_i32x4(sum, sum, 0xB1));
+    x->minus_128 = _mm512_sub_epi32(_mm512_setzero_si512(), sum);
 }
 
-EDGERNN_INLINE edgernn_lanes sums8(const edgernn_term8 *term, const edgernn_code8 *operands,
-                                   int32_t row, int32_t left, __m512i start)
+/* VPDPBUSD of 64 weights. Given the intrinsic, compilers copy every sum to and fro. */
+EDGERNN_INLINE __m512i add_products8(__m512i sum, const int8_t *weights, __m512i x)
 {
-    const int32_t tiles = term->tiles;
-    const blocks w = blocks_from(term->weights, tiles, row, left);
-    block_sums s = {start, start, start, start};
-    int32_t t;
-    for (t = 0; t + 4 <= tiles; t += 4) {
-        add_tiles8(w, operands, t, 4, &s);
+    const __m512i w = _mm512_loadu_si512(weights);
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(w), "v"(x));
+    return sum;
+}
+
+/* 4 tiles of every block. The last ones may reach into the next block, where operands are zeros. */
+EDGERNN_INLINE void add_tiles8(blocks w, ptrdiff_t at, __m512i x, block_sums *s)
+{
+    s->a = add_products8(s->a, w.a + at, x);
+    s->b = add_products8(s->b, w.b + at, x);
+    s->c = add_products8(s->c, w.c + at, x);
+    s->d = add_products8(s->d, w.d + at, x);
+}
+
+EDGERNN_INLINE edgernn_lanes sums8(const operands8 *x, blocks w, int32_t tiles)
+{
+    const __m512i zero = _mm512_setzero_si512();
+    const ptrdiff_t end = (ptrdiff_t)EDGERNN_TILE_BYTES * tiles;
+    const ptrdiff_t kept = end < KEPT_TILES * EDGERNN_TILE_BYTES ? end
+                                                                 : KEPT_TILES * EDGERNN_TILE_BYTES;
+    const char *spread = (const char *)x->spread; /* 64 bytes for 4 tiles, as weights */
+    block_sums s = {zero, zero, zero, zero};
+    ptrdiff_t at;
+    for (at = 0; at < kept; at += 64) {
+        add_tiles8(w, at, _mm512_load_si512(spread + at), &s);
     }
-    if (t < tiles) {
-        add_tiles8(w, operands, t, tiles - t, &s);
+    for (; at < end; at += 64) {
+        const int32_t t = (int32_t)(at / EDGERNN_TILE_BYTES);
+        add_tiles8(w, at, spread8(x->operands + EDGERNN_TILE_COLUMNS * t, tiles - t), &s);
     }
-    return rows_of_parts(s);
+    return rows_of_parts(s) + (edgernn_lanes)x->minus_128;
+}
+
+/* Rows row .. row + left - 1, before the shift. */
+EDGERNN_INLINE edgernn_lanes rows8(const edgernn_map8 *map, const operands8 *x, int32_t terms,
+                                   int32_t row, int32_t left)
+{
+    edgernn_lanes u = rows_load(map->bias + row, left);
+    int32_t i;
+    for (i = 0; i < terms; ++i) {
+        const edgernn_term8 *term = map->terms + i;
+        const blocks w = blocks_from(term->weights, term->tiles, row, left);
+        u += sums8(x + i, w, term->tiles) * rows_load(term->multiplier + row, left);
+    }
+    return u;
+}
+
+EDGERNN_INLINE void all_rows8(const edgernn_map8 *map, const operands8 *x, int32_t terms,
+                              int16_t *z)
+{
+    const int32_t shift = map->shift;
+    const edgernn_lanes half = edgernn_lanes_all((int32_t)1 << (shift - 1));
+    EDGERNN_EACH_LANES(
+        map->rows, rows_store_sat16(z + j, (rows8(map, x, terms, j, left) + half) >> shift, left));
 }
 
 EDGERNN_API void edgernn_affine8(const edgernn_map8 *map, const edgernn_code8 *operands,
                                  int16_t *z)
 {
-    const edgernn_term8 *end = map->terms + map->term_count;
-    const int32_t rows = map->rows;
-    const int32_t shift = map->shift;
-    const int32_t half = (int32_t)1 << (shift - 1);
-    const edgernn_term8 *term;
-    __m512i starts[MOST_TERMS];
-    __m512i *start = starts;
-    int32_t row;
-    for (term = map->terms; term != end; ++term) {
-        *start++ = start8(term, operands + term->first);
-    }
-    for (row = 0; row < rows; row += EDGERNN_LANES) {
-        const int32_t left = rows - row;
-        edgernn_lanes u = rows_load(map->bias + row, left) + half;
-        start = starts;
-        for (term = map->terms; term != end; ++term) {
-            const edgernn_lanes sum = sums8(term, operands + term->first, row, left, *start++);
-            u += sum * rows_load(term->multiplier + row, left);
-        }
-        rows_store_sat16(z + row, u >> shift, left);
+    operands8 x[MOST_TERMS];
+    spread_all(map->terms, operands, x);
+    if (map->term_count == 1) { /* so that either loop knows its number of terms */
+        all_rows8(map, x, 1, z);
+    } else {
+        spread_all(map->terms + 1, operands, x + 1);
+        all_rows8(map, x, 2, z);
     }
 }
 
@@ -167,7 +204,10 @@ EDGERNN_API void edgernn_affine8(const edgernn_map8 *map, const edgernn_code8 *o
 EDGERNN_INLINE __m512i spread16(const edgernn_code16 *operands, int32_t tiles)
 {
     const __m512i part = _mm512_setr_epi64(0, 0, 0, 0, 1, 1, 1, 1);
-    return _mm512_permutexvar_epi64(part, _mm512_castsi128_si512(words4(operands, 2 * tiles)));
+    const void *from = operands;
+    const __m128i words =
+        tiles == 2 ? _mm_loadu_si128((const __m128i *)from) : _mm_loadu_si64(from);
+    return _mm512_permutexvar_epi64(part, _mm512_castsi128_si512(words));
 }
 
 /* Weights of up to 2 tiles. */

@@ -27,8 +27,7 @@ EDGERNN_INLINE edgernn_lanes rows_load_bytes(const uint8_t *from)
     return (edgernn_lanes)vmovl_u16(vget_low_u16(vmovl_u8(vcreate_u8(word))));
 }
 
-EDGERNN_API void edgernn_affine8(const edgernn_map8 *map, const edgernn_code8 *operands,
-                                 int16_t *z)
+EDGERNN_API void edgernn_affine8(const edgernn_map8 *map, const edgernn_code8 *operands, int16_t *z)
 {
     const int32_t shift = map->shift;
     const int32_t half = (int32_t)1 << (shift - 1);

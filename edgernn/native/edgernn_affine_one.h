@@ -148,8 +148,7 @@ static NOT_INLINE void affine8_of_many(const edgernn_map8 *map, const edgernn_co
     }
 }
 
-EDGERNN_API void edgernn_affine8(const edgernn_map8 *map, const edgernn_code8 *operands,
-                                 int16_t *z)
+EDGERNN_API void edgernn_affine8(const edgernn_map8 *map, const edgernn_code8 *operands, int16_t *z)
 {
     const edgernn_term8 *term = map->terms;
     int32_t row = 0;

@@ -28,8 +28,8 @@ static int32_t nearest(const edgernn_input_channel *channel, int32_t x)
     return d < 0 ? -q : q;
 }
 
-EDGERNN_API void edgernn_quantize8(const edgernn_input_channel *channels, int32_t count, const int32_t *x,
-                       int8_t *q_x)
+EDGERNN_API void edgernn_quantize8(const edgernn_input_channel *channels, int32_t count,
+                                   const int32_t *x, int8_t *q_x)
 {
     int32_t j;
     for (j = 0; j < count; ++j) {
@@ -37,8 +37,8 @@ EDGERNN_API void edgernn_quantize8(const edgernn_input_channel *channels, int32_
     }
 }
 
-EDGERNN_API void edgernn_quantize16(const edgernn_input_channel *channels, int32_t count, const int32_t *x,
-                        int16_t *q_x)
+EDGERNN_API void edgernn_quantize16(const edgernn_input_channel *channels, int32_t count,
+                                    const int32_t *x, int16_t *q_x)
 {
     int32_t j;
     for (j = 0; j < count; ++j) {
@@ -47,7 +47,7 @@ EDGERNN_API void edgernn_quantize16(const edgernn_input_channel *channels, int32
 }
 
 EDGERNN_API void edgernn_dequantize(const edgernn_output_channel *channels, int32_t count,
-                        const int16_t *q_y, int32_t *y)
+                                    const int16_t *q_y, int32_t *y)
 {
     int32_t j;
     for (j = 0; j < count; ++j) {

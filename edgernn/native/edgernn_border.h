@@ -32,14 +32,14 @@ typedef struct {
 } edgernn_output_channel;
 
 /* Clause 9.1: w8a8 codes, and w8a16 codes (multiples of 4). */
-EDGERNN_API void edgernn_quantize8(const edgernn_input_channel *channels, int32_t count, const int32_t *x,
-                       int8_t *q_x);
-EDGERNN_API void edgernn_quantize16(const edgernn_input_channel *channels, int32_t count, const int32_t *x,
-                        int16_t *q_x);
+EDGERNN_API void edgernn_quantize8(const edgernn_input_channel *channels, int32_t count,
+                                   const int32_t *x, int8_t *q_x);
+EDGERNN_API void edgernn_quantize16(const edgernn_input_channel *channels, int32_t count,
+                                    const int32_t *x, int16_t *q_x);
 
 /* Clause 9.2. */
 EDGERNN_API void edgernn_dequantize(const edgernn_output_channel *channels, int32_t count,
-                        const int16_t *q_y, int32_t *y);
+                                    const int16_t *q_y, int32_t *y);
 
 #ifdef __cplusplus
 }

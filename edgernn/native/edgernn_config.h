@@ -24,6 +24,11 @@
 #else
 #define EDGERNN_GNU_LITTLE 0
 #endif
+#if defined(__thumb__) && !defined(__thumb2__)
+#define EDGERNN_ONLY_THUMB1 1 /* whatever the core could do in Arm state */
+#else
+#define EDGERNN_ONLY_THUMB1 0
+#endif
 
 #ifndef EDGERNN_VARIANT
 #if EDGERNN_GNU_LITTLE && defined(__ARM_FEATURE_MVE)
@@ -34,7 +39,7 @@
 #define EDGERNN_VARIANT EDGERNN_NEON
 #elif EDGERNN_GNU_LITTLE && defined(__ARM_FEATURE_SIMD32) && defined(__thumb2__)
 #define EDGERNN_VARIANT EDGERNN_DSP
-#elif EDGERNN_GNU_LITTLE && defined(__thumb__) && !defined(__thumb2__)
+#elif EDGERNN_GNU_LITTLE && EDGERNN_ONLY_THUMB1 && __ARM_ARCH >= 6 /* from which on SXTB is */
 #define EDGERNN_VARIANT EDGERNN_THUMB1
 #elif defined(__GNUC__) && defined(__riscv_mul) && !defined(__riscv_32e)
 #define EDGERNN_VARIANT EDGERNN_RISCV

@@ -21,9 +21,9 @@
 #endif
 
 /* w by two operands x: sum += 256 * B + A, low += A. */
-#define ADD_PAIRS8(w, x, sum, low)                               \
+#define ADD_PAIRS8(w, x, sum, low)                         \
     "smlad %[" sum "], %[" w "], %[" x "], %[" sum "]\n\t" \
-    "sxtb16 %[" w "], %[" w "]\n\t"                             \
+    "sxtb16 %[" w "], %[" w "]\n\t"                        \
     "smlad %[" low "], %[" w "], %[" x "], %[" low "]\n\t"
 
 /* LDM of four words would save an instruction and take two registers that GCC does not have where
@@ -74,7 +74,7 @@ EDGERNN_INLINE const int8_t *edgernn_dot8(const int8_t *weights, const edgernn_c
     "smlad %[" high "], %[u], %[" x "], %[" high "]\n\t"
 
 EDGERNN_INLINE const int8_t *edgernn_dot16(const int8_t *weights, const edgernn_code16 *operands,
-                                  int32_t tiles, int32_t *acc)
+                                           int32_t tiles, int32_t *acc)
 {
     const int8_t *end = weights + EDGERNN_TILE_BYTES * tiles;
     int32_t a = 0;

@@ -11,8 +11,8 @@
 /* NUMERICS.md's a >> k is floor division. C leaves it to the compiler; this one must do it. */
 typedef char edgernn_static_assert_arithmetic_shift[((-1 >> 1) == -1) ? 1 : -1];
 
-/* SSAT, of all Arm cores but the smallest. */
-#if EDGERNN_GNU_LITTLE && defined(__ARM_FEATURE_SAT)
+/* SSAT, of all Arm cores but the smallest; clang promises it to Thumb-1 code, which has none. */
+#if EDGERNN_GNU_LITTLE && defined(__ARM_FEATURE_SAT) && !EDGERNN_ONLY_THUMB1
 #define EDGERNN_HAS_SSAT 1
 #else
 #define EDGERNN_HAS_SSAT 0

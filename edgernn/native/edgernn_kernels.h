@@ -2,8 +2,8 @@
  *
  * No heap, no floating point, no C library, no variable that is not the caller's, no 64-bit
  * arithmetic. Weights are const. A step reads its input from the start of `operands`, writes the
- * operands of the hidden state behind it (both padded: edgernn_affine.h), and leaves the new state in place of the old one.
- * `z` is scratch of the stated length; nothing in it outlives the call.
+ * operands of the hidden state behind it (both padded: edgernn_affine.h), and leaves the new state
+ * in place of the old one. `z` is scratch of the stated length; nothing in it outlives the call.
  */
 #ifndef EDGERNN_KERNELS_H
 #define EDGERNN_KERNELS_H
@@ -33,8 +33,10 @@ typedef struct {
     edgernn_map16 gates;
 } edgernn_simple_rnn16;
 
-EDGERNN_API void edgernn_simple_rnn8_step(const edgernn_simple_rnn8 *layer, edgernn_code8 *operands, int16_t *h);
-EDGERNN_API void edgernn_simple_rnn16_step(const edgernn_simple_rnn16 *layer, edgernn_code16 *operands, int16_t *h);
+EDGERNN_API void edgernn_simple_rnn8_step(const edgernn_simple_rnn8 *layer, edgernn_code8 *operands,
+                                          int16_t *h);
+EDGERNN_API void edgernn_simple_rnn16_step(const edgernn_simple_rnn16 *layer,
+                                           edgernn_code16 *operands, int16_t *h);
 
 /* Clauses 7.2 to 7.4. operands[padded inputs + padded units], z[4 * units], h[units], c[units]. */
 typedef struct {
@@ -53,10 +55,10 @@ typedef struct {
     edgernn_map16 gates;
 } edgernn_lstm16;
 
-EDGERNN_API void edgernn_lstm8_step(const edgernn_lstm8 *layer, edgernn_code8 *operands, int16_t *z, int16_t *h,
-                        int16_t *c);
-EDGERNN_API void edgernn_lstm16_step(const edgernn_lstm16 *layer, edgernn_code16 *operands, int16_t *z, int16_t *h,
-                         int16_t *c);
+EDGERNN_API void edgernn_lstm8_step(const edgernn_lstm8 *layer, edgernn_code8 *operands, int16_t *z,
+                                    int16_t *h, int16_t *c);
+EDGERNN_API void edgernn_lstm16_step(const edgernn_lstm16 *layer, edgernn_code16 *operands,
+                                     int16_t *z, int16_t *h, int16_t *c);
 
 /* Clauses 7.5, 7.6. operands[padded inputs + padded units], z[3 * units], h[units]. */
 typedef struct {
@@ -75,10 +77,10 @@ typedef struct {
     edgernn_map16 n;
 } edgernn_gru_before16;
 
-EDGERNN_API void edgernn_gru_before8_step(const edgernn_gru_before8 *layer, edgernn_code8 *operands, int16_t *z,
-                              int16_t *h);
-EDGERNN_API void edgernn_gru_before16_step(const edgernn_gru_before16 *layer, edgernn_code16 *operands, int16_t *z,
-                               int16_t *h);
+EDGERNN_API void edgernn_gru_before8_step(const edgernn_gru_before8 *layer, edgernn_code8 *operands,
+                                          int16_t *z, int16_t *h);
+EDGERNN_API void edgernn_gru_before16_step(const edgernn_gru_before16 *layer,
+                                           edgernn_code16 *operands, int16_t *z, int16_t *h);
 
 /* Clauses 7.5, 7.7. operands[padded inputs + padded units], z[4 * units], h[units]. */
 typedef struct {
@@ -99,10 +101,10 @@ typedef struct {
     edgernn_map16 n_h;
 } edgernn_gru_after16;
 
-EDGERNN_API void edgernn_gru_after8_step(const edgernn_gru_after8 *layer, edgernn_code8 *operands, int16_t *z,
-                             int16_t *h);
-EDGERNN_API void edgernn_gru_after16_step(const edgernn_gru_after16 *layer, edgernn_code16 *operands, int16_t *z,
-                              int16_t *h);
+EDGERNN_API void edgernn_gru_after8_step(const edgernn_gru_after8 *layer, edgernn_code8 *operands,
+                                         int16_t *z, int16_t *h);
+EDGERNN_API void edgernn_gru_after16_step(const edgernn_gru_after16 *layer,
+                                          edgernn_code16 *operands, int16_t *z, int16_t *h);
 
 /* Clause 8.1. operands[padded inputs], y[units]. */
 typedef struct {
@@ -117,8 +119,10 @@ typedef struct {
     edgernn_map16 out;
 } edgernn_dense16;
 
-EDGERNN_API void edgernn_dense8_step(const edgernn_dense8 *layer, const edgernn_code8 *operands, int16_t *y);
-EDGERNN_API void edgernn_dense16_step(const edgernn_dense16 *layer, const edgernn_code16 *operands, int16_t *y);
+EDGERNN_API void edgernn_dense8_step(const edgernn_dense8 *layer, const edgernn_code8 *operands,
+                                     int16_t *y);
+EDGERNN_API void edgernn_dense16_step(const edgernn_dense16 *layer, const edgernn_code16 *operands,
+                                      int16_t *y);
 
 #ifdef __cplusplus
 }

@@ -9,9 +9,11 @@
  *   all(v)             v in every lane
  *   min(a, b), sat8(v), sat16(v)
  *   rise(table, u, &low)       table[u + 1] - table[u], and low = table[u]
+ *   between(table, u, t, bits) low * 2^bits + t * rise; instead of `rise` where lanes are wide
  *
- * A loop over vectors is EDGERNN_EACH_LANES(count, statement). The statement calls an inline function
- * with the addresses x + j and with `left`, and never touches an element at `count` or behind it.
+ * A loop over vectors is EDGERNN_EACH_LANES(count, statement). The statement calls an inline
+ * function with the addresses x + j and with `left`, and never touches an element at `count` or
+ * behind it.
  */
 #ifndef EDGERNN_LANES_H
 #define EDGERNN_LANES_H
@@ -32,6 +34,10 @@
 #include "edgernn_lanes_one.h"
 #endif
 
+/* Whether the element-wise part of a cell is one loop (edgernn_*_wide.h), short in latency; on
+ * other variants it is several, with fewer registers and less code. */
+#define EDGERNN_HAS_WIDE_LANES (EDGERNN_VARIANT == EDGERNN_AVX512)
+
 /* The statement at j = 0, EDGERNN_LANES, and so on, where `left` elements follow. It stands here
  * twice so that it knows of full vectors while it is compiled that they are full. */
 #define EDGERNN_EACH_LANES(count, statement)                                \
@@ -47,6 +53,17 @@
         }                                                                   \
     } while (0)
 
+#if EDGERNN_HAS_WIDE_LANES
+
+/* Clause 1.3, R(p, k) for k >= 2, in every lane: what depends on the sign beside what does not. */
+EDGERNN_INLINE edgernn_lanes edgernn_lanes_round(edgernn_lanes p, int32_t k)
+{
+    const edgernn_lanes up = p + edgernn_lanes_all(((int32_t)1 << (k - 1)) + 1);
+    return (up + ((p >> 31) & edgernn_lanes_all(-2))) >> k;
+}
+
+#else
+
 /* Clause 1.3, R(p, k) for k >= 2, in every lane. Where p is between -1 and -2^(k-1), its sign does
  * not matter: hence the sum with all of the constant but 2 decides on these 2. */
 EDGERNN_INLINE edgernn_lanes edgernn_lanes_round(edgernn_lanes p, int32_t k)
@@ -60,6 +77,8 @@ EDGERNN_INLINE edgernn_lanes edgernn_lanes_round(edgernn_lanes p, int32_t k)
     return (sum + (~(sum >> 31) & edgernn_lanes_all(2))) >> k;
 #endif
 }
+
+#endif
 
 /* The same for k >= 0. */
 EDGERNN_INLINE edgernn_lanes edgernn_lanes_round_any(edgernn_lanes p, int32_t k)

@@ -7,6 +7,7 @@
 #if defined(__cplusplus) && defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic push /* g++ 12 warns of its own header's undefined registers */
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
 #include <immintrin.h>
 #pragma GCC diagnostic pop
 #else
@@ -44,7 +45,7 @@ EDGERNN_INLINE void edgernn_lanes_store(int16_t *to, edgernn_lanes v, int32_t le
 
 EDGERNN_INLINE void edgernn_lanes_store_code8(edgernn_code8 *to, edgernn_lanes v, int32_t left)
 {
-    const __m128i narrow = _mm512_cvtepi32_epi8((__m512i)v);
+    const __m128i narrow = _mm512_cvtsepi32_epi8((__m512i)v);
     if (left >= EDGERNN_LANES) {
         _mm_storeu_si128((__m128i *)(void *)to, narrow);
     } else {
@@ -67,9 +68,10 @@ EDGERNN_INLINE edgernn_lanes edgernn_lanes_max(edgernn_lanes a, edgernn_lanes b)
     return (edgernn_lanes)_mm512_max_epi32((__m512i)a, (__m512i)b);
 }
 
+/* Left to edgernn_lanes_store_code8, which saturates. */
 EDGERNN_INLINE edgernn_lanes edgernn_lanes_sat8(edgernn_lanes v)
 {
-    return edgernn_lanes_max(edgernn_lanes_min(v, edgernn_lanes_all(127)), edgernn_lanes_all(-128));
+    return v;
 }
 
 EDGERNN_INLINE edgernn_lanes edgernn_lanes_sat16(edgernn_lanes v)
@@ -86,11 +88,13 @@ EDGERNN_INLINE __m512i edgernn_lanes_entries(const uint16_t *table, __m512i inde
 }
 
 /* The table of 256 entries is 8 registers, read by permutations instead of a gather: a lane holds
- * u and u + 1 as words, 6 bits of which choose in each quarter of the table, 2 bits the quarter. */
-EDGERNN_INLINE edgernn_lanes edgernn_lanes_rise(const uint16_t *table, edgernn_lanes u,
-                                               edgernn_lanes *low)
+ * u and u + 1 as words, 6 bits of which choose in each quarter of the table, 2 bits the quarter.
+ * The entries' weights are 2^bits - t and t. */
+EDGERNN_INLINE edgernn_lanes edgernn_lanes_between(const uint16_t *table, edgernn_lanes u,
+                                                  edgernn_lanes t, int32_t bits)
 {
     const __m512i index = (__m512i)((u | (u << 16)) + 0x10000);
+    const __m512i weight = (__m512i)((t << 16) + (edgernn_lanes_all((int32_t)1 << bits) - t));
     const __mmask32 odd = _mm512_test_epi16_mask(index, _mm512_set1_epi16(64));
     const __mmask32 upper = _mm512_test_epi16_mask(index, _mm512_set1_epi16(128));
     const __m512i lower_half =
@@ -100,8 +104,7 @@ EDGERNN_INLINE edgernn_lanes edgernn_lanes_rise(const uint16_t *table, edgernn_l
         _mm512_mask_blend_epi16(odd, edgernn_lanes_entries(table + 128, index),
                                 edgernn_lanes_entries(table + 192, index));
     const __m512i both = _mm512_mask_blend_epi16(upper, lower_half, upper_half);
-    *low = (edgernn_lanes)both & 0xFFFF;
-    return (edgernn_lanes)_mm512_srli_epi32(both, 16) - *low;
+    return (edgernn_lanes)_mm512_madd_epi16(both, weight);
 }
 
 #endif

@@ -2,6 +2,10 @@
 
 #include "edgernn_lanes.h"
 
+#if EDGERNN_HAS_WIDE_LANES
+#include "edgernn_lstm_wide.h"
+#else
+
 /* Clause 7.3; the activated g becomes the input of tanh in clause 7.4. */
 EDGERNN_INLINE void cell_lanes(const int16_t *i, const int16_t *f, int16_t *g, int16_t *c,
                                int32_t e, int32_t left)
@@ -24,8 +28,8 @@ EDGERNN_INLINE void state_lanes(const int16_t *o, const int16_t *cell, int16_t *
 }
 
 /* From the pre-activations z[4 * units] to the new state; e is the cell exponent. */
-static void update(edgernn_activation gate, int32_t e, int32_t units, int16_t *z, int16_t *h,
-                   int16_t *c)
+static void update_cell(edgernn_activation gate, int32_t e, int32_t units, int16_t *z, int16_t *h,
+                        int16_t *c)
 {
     int16_t *i = z;
     int16_t *f = z + units;
@@ -39,18 +43,20 @@ static void update(edgernn_activation gate, int32_t e, int32_t units, int16_t *z
     EDGERNN_EACH_LANES(units, state_lanes(o + j, g + j, h + j, left));
 }
 
-EDGERNN_API void edgernn_lstm8_step(const edgernn_lstm8 *layer, edgernn_code8 *operands, int16_t *z, int16_t *h,
-                        int16_t *c)
+#endif
+
+EDGERNN_API void edgernn_lstm8_step(const edgernn_lstm8 *layer, edgernn_code8 *operands, int16_t *z,
+                                    int16_t *h, int16_t *c)
 {
     edgernn_operands8(h, layer->units, operands + EDGERNN_PADDED(layer->inputs));
     edgernn_affine8(&layer->gates, operands, z);
-    update(layer->gate, layer->cell_exponent, layer->units, z, h, c);
+    update_cell(layer->gate, layer->cell_exponent, layer->units, z, h, c);
 }
 
-EDGERNN_API void edgernn_lstm16_step(const edgernn_lstm16 *layer, edgernn_code16 *operands, int16_t *z, int16_t *h,
-                         int16_t *c)
+EDGERNN_API void edgernn_lstm16_step(const edgernn_lstm16 *layer, edgernn_code16 *operands,
+                                     int16_t *z, int16_t *h, int16_t *c)
 {
     edgernn_operands16(h, layer->units, operands + EDGERNN_PADDED(layer->inputs));
     edgernn_affine16(&layer->gates, operands, z);
-    update(layer->gate, layer->cell_exponent, layer->units, z, h, c);
+    update_cell(layer->gate, layer->cell_exponent, layer->units, z, h, c);
 }

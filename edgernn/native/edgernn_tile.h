@@ -18,7 +18,7 @@
 #define EDGERNN_TILE_BYTES 16
 
 /* Bytes behind the last tile that a product may read and does not use. */
-#if EDGERNN_VARIANT == EDGERNN_MVE
+#if EDGERNN_VARIANT == EDGERNN_MVE || EDGERNN_VARIANT == EDGERNN_AVX512
 #define EDGERNN_READ_AHEAD 48
 #else
 #define EDGERNN_READ_AHEAD 0

@@ -60,5 +60,11 @@ PyObject *native_output(stream_object *stream, PyObject *dtype, Py_ssize_t steps
         Py_DECREF(array);
         return NULL;
     }
+    /* To make an array may set off the garbage collector, and that another thread. */
+    if (array != NULL && native_check_idle(stream) < 0) {
+        PyBuffer_Release(view);
+        Py_DECREF(array);
+        return NULL;
+    }
     return array;
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #define MAX_TERMS 2
+#define MOST_WEIGHTS 0x7FFFFFFF /* bytes of a term, which kernels count in int32_t */
 
 int native_place(native_builder *builder, const void *from, size_t bytes, const void **place)
 {
@@ -64,6 +65,9 @@ static int pack(native_builder *builder, PyObject *from, int32_t rows, int32_t o
                      "weights: expected whole tiles of %d rows for operands %d to %d, got %zd "
                      "bytes",
                      (int)rows, (int)first, (int)operands, view.len);
+    } else if ((size_t)view.len > MOST_WEIGHTS) {
+        PyErr_Format(PyExc_ValueError, "weights: expected at most %d bytes, got %zd", MOST_WEIGHTS,
+                     view.len);
     } else if (native_take(&builder->arena, (size_t)view.len + isa->read_ahead, &packed) < 0) {
         PyErr_NoMemory();
     } else {

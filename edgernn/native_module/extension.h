@@ -67,7 +67,8 @@ PyObject *native_new_stream(program_object *program, native_module *module);
 int native_view(native_module *module, PyObject *x, PyObject *dtype, int many, Py_ssize_t width,
                 int flags, Py_buffer *view);
 
-/* New numpy.empty([steps,] outputs), and a view of it; steps -1 is one output. */
+/* New numpy.empty([steps,] outputs), and a view of it; steps -1 is one output. NULL with an error
+ * set, also where by then another thread runs this stream. */
 PyObject *native_output(stream_object *stream, PyObject *dtype, Py_ssize_t steps, Py_buffer *view);
 
 /* -1, with an error set, where another thread runs this stream. */

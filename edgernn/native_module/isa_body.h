@@ -6,12 +6,8 @@
 #include "../native/edgernn_affine.c"
 #include "../native/edgernn_border.c"
 #include "../native/edgernn_dense.c"
-#define update update_gru /* both files have one */
 #include "../native/edgernn_gru.c"
-#undef update
-#define update update_lstm
 #include "../native/edgernn_lstm.c"
-#undef update
 #include "../native/edgernn_simple_rnn.c"
 #include "../native/edgernn_tables.c"
 
@@ -115,11 +111,11 @@
         int##bits##_t *held = memory->held;                                                    \
         size_t t;                                                                              \
         size_t i;                                                                              \
+        for (i = 0; steps > 0 && i < inputs; ++i) { /* y may take the place of x */            \
+            held[i] = x[(steps - 1) * inputs + i];                                             \
+        }                                                                                      \
         for (t = 0; t < steps; ++t) {                                                          \
             step##bits(program, memory, x + t * inputs, y + t * outputs);                      \
-        }                                                                                      \
-        for (i = 0; steps > 0 && i < inputs; ++i) {                                            \
-            held[i] = x[(steps - 1) * inputs + i];                                             \
         }                                                                                      \
         if (steps > 0) {                                                                       \
             edgernn_copy16(y + (steps - 1) * outputs, program->outputs, memory->last);         \

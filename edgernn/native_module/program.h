@@ -15,7 +15,7 @@
 #include "../native/edgernn_kernels.h"
 
 #define NATIVE_MAX_WIDTH 65536 /* inputs or units of a layer */
-#define NATIVE_MAX_LAYERS 64
+#define NATIVE_MAX_LAYERS 65536
 
 /* In the order of `edgernn.backends.native`. */
 typedef enum {

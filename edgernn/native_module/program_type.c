@@ -2,32 +2,37 @@
 #include "builder.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 /* The layers, each as wide as what the one before it puts out. */
 static int build_layers(native_builder *builder, PyObject *from)
 {
     native_program *program = builder->program;
-    native_layer layers[NATIVE_MAX_LAYERS];
+    native_layer counted; /* where there is no memory yet */
+    native_layer *layers;
     const Py_ssize_t count = PyTuple_Size(from);
     int32_t width = program->inputs;
-    const void *place;
+    void *place;
     Py_ssize_t i;
     if (count < 1 || count > NATIVE_MAX_LAYERS) {
         PyErr_Format(PyExc_ValueError, "layers: expected 1..%d, got %zd", NATIVE_MAX_LAYERS, count);
         return -1;
     }
-    memset(layers, 0, sizeof layers);
+    if (native_take(&builder->arena, (size_t)count * sizeof *layers, &place) < 0) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    layers = place;
     for (i = 0; i < count; ++i) {
-        if (native_build_layer(builder, PyTuple_GetItem(from, i), &layers[i]) < 0) {
+        native_layer *layer = layers == NULL ? &counted : &layers[i];
+        if (native_build_layer(builder, PyTuple_GetItem(from, i), layer) < 0) {
             return -1;
         }
-        if (layers[i].inputs != width) {
+        if (layer->inputs != width) {
             PyErr_Format(PyExc_ValueError, "layer %zd: expected %d inputs, got %d", i, (int)width,
-                         (int)layers[i].inputs);
+                         (int)layer->inputs);
             return -1;
         }
-        width = layers[i].units;
+        width = layer->units;
     }
     if (width != program->outputs) {
         PyErr_Format(PyExc_ValueError, "layers: expected %d outputs, got %d",
@@ -35,10 +40,7 @@ static int build_layers(native_builder *builder, PyObject *from)
         return -1;
     }
     program->layer_count = (int32_t)count;
-    if (native_place(builder, layers, (size_t)count * sizeof layers[0], &place) < 0) {
-        return -1;
-    }
-    program->layers = place;
+    program->layers = layers;
     return 0;
 }
 

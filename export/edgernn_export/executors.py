@@ -111,20 +111,25 @@ EXECUTORS: Final[tuple[Executor, ...]] = (
 )
 
 
-def select(runtimes: list[str] | None) -> tuple[Executor, ...]:
+def runtimes() -> list[str]:
+    """What `select` knows, installed or not."""
+    return list(dict.fromkeys(executor.runtime for executor in EXECUTORS))
+
+
+def select(names: list[str] | None) -> tuple[Executor, ...]:
     """The executors of the named runtimes; all by default.
 
     Raises:
         EdgeRnnError: no executor belongs to a name.
     """
-    known = list(dict.fromkeys(executor.runtime for executor in EXECUTORS))
-    unknown = [name for name in runtimes or () if name not in known]
+    known = runtimes()
+    unknown = [name for name in names or () if name not in known]
     if unknown:
         raise EdgeRnnError(
             f"verify: expected backends among {', '.join(known)}, got {', '.join(unknown)}. "
             "The reference always runs."
         )
-    return tuple(e for e in EXECUTORS if runtimes is None or e.runtime in runtimes)
+    return tuple(e for e in EXECUTORS if names is None or e.runtime in names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -58,7 +58,7 @@ class Verification:
         precision: `w8a8` or `w8a16`.
         steps: length of the stream.
         outcomes: the reference first.
-        file_bytes: size of each exported file, by format.
+        file_bytes: size of the model and of each file exported for a runtime that ran, by format.
     """
 
     model: str
@@ -119,7 +119,8 @@ def verify(
 ) -> Verification:
     """Stream codes through the reference and every runtime, bit for bit.
 
-    The model is exported anew for this; every runtime runs in a process of its own.
+    The model is exported anew for the runtimes that are installed; each runs in a process of its
+    own.
 
     Args:
         model: the integer model.
@@ -136,7 +137,7 @@ def verify(
     executors = select(None if runtimes is None else list(runtimes))
     tell = progress or (lambda _: None)
     with tempfile.TemporaryDirectory(prefix="edgernn-verify-") as folder:
-        files = _files(model, Path(folder))
+        files = _files(model, Path(folder), executors)
         codes = Path(folder) / "codes.npy"
         np.save(codes, q_xs)
         out = Path(folder) / "trace.npz"
@@ -145,7 +146,7 @@ def verify(
         outcomes = [_compared(REFERENCE, wanted, wanted)]
         for executor in executors:
             tell(f"{executor.runtime} ({executor.variant})")
-            outcomes.append(_outcome(executor, files[executor.backend], codes, out, wanted))
+            outcomes.append(_outcome(executor, files, codes, out, wanted))
         sizes = tuple((f, path.stat().st_size) for f, path in files.items() if f != "native")
     return Verification(
         model=model.name,
@@ -157,23 +158,24 @@ def verify(
     )
 
 
-def _files(model: IntegerModel, folder: Path) -> dict[str, Path]:
-    """One file per backend."""
+def _files(model: IntegerModel, folder: Path, executors: Sequence[Executor]) -> dict[str, Path]:
+    """One file per backend that runs: what no runtime reads needs no writer's libraries either."""
     original = model.save(folder / "model.edgernn")
-    return {
-        "reference": original,
-        "native": original,
-        **export(model, folder, SESSION_FORMATS, name="model"),
-    }
+    run = {executor.backend for executor in executors if executor.version is not None}
+    formats = [name for name in SESSION_FORMATS if name in run]
+    exported = export(model, folder, formats, name="model") if formats else {}
+    return {"reference": original, "native": original, **exported}
 
 
-def _outcome(executor: Executor, file: Path, codes: Path, out: Path, wanted: Trace) -> Outcome:
+def _outcome(
+    executor: Executor, files: Mapping[str, Path], codes: Path, out: Path, wanted: Trace
+) -> Outcome:
     if executor.version is None:
         return Outcome(
             runtime=executor.runtime, variant=executor.variant, version=None, status=NOT_INSTALLED
         )
     try:
-        return _compared(executor, trace(executor, file, codes, out), wanted)
+        return _compared(executor, trace(executor, files[executor.backend], codes, out), wanted)
     except EdgeRnnError as error:
         return Outcome(
             runtime=executor.runtime,

@@ -1,6 +1,8 @@
 """The extension module itself: it refuses what it is not made for, and stays within its arrays."""
 
+import dataclasses
 import importlib
+import itertools
 import os
 import subprocess
 import sys
@@ -12,9 +14,10 @@ import pytest
 
 from edgernn.backends.native import NativeBackend
 from edgernn.formats import Precision
+from edgernn_firmware_sim.backend import ReferenceBackend
 from tests.edgernn.native_fuzz import arguments, fuzz
 from tests.edgernn.native_programs import require_native
-from tests.integer_models import random_model
+from tests.integer_models import random_codes, random_layer, random_model
 from tests.native.compilers import SANITIZERS, WARNINGS, require
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -128,6 +131,34 @@ def test_streams_are_made_by_programs_alone():
         type(stream)()
     with pytest.raises(TypeError):
         type("Sub", (type(stream),), {})
+
+
+def test_a_model_may_have_many_layers():
+    model = random_model("gru_after", outputs=0)
+    rng = np.random.default_rng(0)
+    widths = [8, *rng.integers(1, 9, 99).tolist(), 2]
+    layers = [
+        random_layer(rng, "dense", f"dense_{i}", *pair, Precision.W8A8, first=False)
+        for i, pair in enumerate(itertools.pairwise(widths))
+    ]
+    output = random_model("gru_after", outputs=2).output
+    model = dataclasses.replace(model, layers=(*model.layers, *layers), output=output)
+    q_xs, state = random_codes(model, 20), model.interface().initial_state()
+    (got, h), (wanted, wanted_h) = (
+        backend(model).run(q_xs, state) for backend in (NativeBackend, ReferenceBackend)
+    )
+    assert got.tolist() == wanted.tolist()
+    assert h[0].tolist() == wanted_h[0].tolist() != state[0].tolist()
+
+
+def test_weights_that_no_kernel_could_count_are_refused():
+    """Never touched, so that they take no memory."""
+    weights, rows = np.zeros(2**31, np.int8), bytes(4 * 4 * 65536)
+    gates = (10, rows, ((0, weights, rows),))
+    layer = (1, 65536, 65536, 3, 10, (gates,))
+    reals = bytes(8 * 65536)
+    with pytest.raises(ValueError, match="weights: expected at most 2147483647 bytes, got 21474"):
+        module().Program("auto", 8, 65536, 65536, (layer,), reals, reals, reals)
 
 
 def test_names_of_isas_are_checked():

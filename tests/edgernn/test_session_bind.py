@@ -150,6 +150,19 @@ def test_input_and_output_may_share_memory(backend):
         assert x.tolist() == wanted.tolist()
 
 
+def test_codes_and_their_outputs_may_share_memory(backend):
+    model = random_model("gru_before", Precision.W8A16, inputs=2, outputs=2)
+    session, twin = (edgernn.load(model, backend, "hold") for _ in range(2))
+    q_x, q_y = np.array([400, -800], np.int16), np.empty(2, np.int16)
+    step = session.bind(q_x, q_x)
+    step()
+    twin.bind(np.array([400, -800], np.int16), q_y)()
+    assert q_x.tolist() == q_y.tolist() != [400, -800]
+    # What is held is the reading, not what took its place.
+    assert session.step([np.nan] * 2).tolist() == twin.step([np.nan] * 2).tolist()
+    assert session.step_codes([0, 0]).tolist() == twin.step_codes([0, 0]).tolist()
+
+
 def read_only():
     y = np.empty(2)
     y.flags.writeable = False

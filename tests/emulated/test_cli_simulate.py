@@ -56,10 +56,10 @@ def test_what_does_not_fit_is_said_in_bytes(model_file, tiny_board, capsys):
         "flash of board  at least 280 of 100 bytes: does not fit, 180 bytes over",
         "RAM of board    at least 16 of 10 bytes: does not fit, 6 bytes over",
         # 3 x 4 rows over 3 + 4 columns, and 2 x 4 of Dense; with 5 units 3 x 5 x 8 + 2 x 5 = 130.
-        "advice          fewer units would fit, at most gru_after_0 8 -> 4: "
+        "advice          fewer units may fit, at most gru_after_0 8 -> 4: "
         "92 bytes of flash, 8 of RAM",
         "advice          w8a8 instead of w8a16 would not fit: 280 bytes of flash, 16 of RAM",
-        "advice          weights would fit flash in 35 % of their bytes: fewer of them, or of "
+        "advice          weights in 35 % of their bytes may fit flash: fewer of them, or of "
         "fewer bits",
         f"advice          boards with room for it as it is: {', '.join(boards())}",
         "Code, constants, scratch and stack come on top. Measure them with: --emulate",

@@ -102,6 +102,13 @@ def test_a_fault_is_reported(core, tmp_path):
         run(core, sources, tmp_path)
 
 
+@pytest.mark.parametrize("core", [c for c in CORES if c.startswith("cortex")])
+def test_a_load_from_between_words_is_a_fault(core, tmp_path):
+    sources = assembly_model(cores()[core], arm=["adds r0, #1", "ldr r0, [r0]", "bx lr"], riscv=[])
+    with pytest.raises(EmulationError, match=rf"^{core}: .* got 99 \(the core faulted\)\."):
+        run(core, sources, tmp_path)
+
+
 @pytest.mark.parametrize("core", CORES)
 def test_a_stack_overflow_is_reported(core, tmp_path):
     body = "    volatile int16_t deep[1024];\n    for (int i = 0; i < 1024; i++) deep[i] = 1;\n"

@@ -50,6 +50,12 @@ def test_every_runtime_gives_the_reference_bits():
     assert all(o["step_us"] > 0 for o in record["outcomes"])
 
 
+def test_files_are_written_for_runtimes_that_run_and_no_others():
+    result = verify(MODEL, codes(), ["native"])
+    assert result.passed
+    assert [form for form, _ in result.file_bytes] == ["edgernn"]
+
+
 @pytest.fixture
 def one_runtime(monkeypatch):
     """Replace the table by the reference itself under another name, changed as the test says."""

@@ -29,6 +29,8 @@ MATRIX = [
 TARGETS = [
     ["gcc", "-m64"],
     ["gcc", "-m32"],
+    ["clang", "--target=arm-none-eabi", "-mcpu=arm7tdmi", "-mthumb"],
+    ["clang", "--target=arm-none-eabi", "-march=armv6", "-mthumb"],
     ["clang", "--target=thumbv6m-none-eabi"],
     ["clang", "--target=thumbv7em-none-eabi"],
     ["clang", "--target=thumbv7em-none-eabi", "-munaligned-access"],
@@ -134,6 +136,8 @@ PORTABLE = "-DEDGERNN_VARIANT=EDGERNN_PORTABLE"
         ("--target=thumbebv7em-none-eabi", None),
         ("--target=thumbv7m-none-eabi", None),
         ("--target=armv6-none-eabi", None),
+        ("--target=arm-none-eabi -mcpu=arm7tdmi -mthumb", None),
+        ("--target=arm-none-eabi -march=armv6 -mthumb", "EDGERNN_THUMB1"),
         ("--target=thumbv6m-none-eabi", "EDGERNN_THUMB1"),
         (f"--target=thumbv6m-none-eabi {PORTABLE}", None),
         ("--target=thumbebv6m-none-eabi", None),

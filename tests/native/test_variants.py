@@ -27,7 +27,9 @@ UNEVEN = {
     f"{cell}-{p.value}-{units}": random_model(cell, p, units=units, inputs=5, kind="hostile")
     for cell, p, units in product(CELLS, Precision, (1, 5, 19))
 }
-MODELS = {**stream_models(), **UNEVEN}
+#: More operands than any variant keeps apart.
+MANY = {"many-operands": random_model("lstm", Precision.W8A8, units=5, inputs=600)}
+MODELS = {**stream_models(), **UNEVEN, **MANY}
 STEPS = 120
 LONG_STEPS = 2_000
 EDGES = [Path(__file__).with_name("variant_edges.c"), *sorted(NATIVE.glob("*.c"))]

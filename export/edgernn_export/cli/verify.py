@@ -13,11 +13,12 @@ from edgernn.errors import EdgeRnnError
 from edgernn.formats import OperandArray
 from edgernn.model import IntegerModel
 from edgernn_export.cli.lists import comma_list
+from edgernn_export.executors import runtimes
 from edgernn_export.probe import probe_codes
 from edgernn_export.stream_files import load_streams
 from edgernn_export.verify import verify
 
-HELP: Final = """Run a model through every installed runtime and count the values that differ.
+HELP: Final = """Run a model natively and in every installed runtime; count differing values.
 
 Outputs and states of every step are compared with the reference bit for bit. The stream is
 pseudo-random, or real readings from a .csv, .jsonl, .npy or .npz file. Exit code 1 if anything
@@ -44,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the pseudo-random stream")
     parser.add_argument(
         "--backends", type=comma_list, metavar="A,B,...",
-        help="tflite-runtime, ai-edge-litert, onnxruntime (default: all)",
+        help=f"{', '.join(runtimes())} (default: all)",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
 

@@ -55,14 +55,15 @@ class Advice:
 
     def sentences(self) -> list[str]:
         """One line for each change."""
-        lines = [self._units_sentence()]
+        would = "would" if self.measured else "may"
+        lines = [self._units_sentence(would)]
         if self.w8a8 is not None:
-            verdict = "would fit" if self.w8a8.fits else "would not fit"
+            verdict = f"{would} fit" if self.w8a8.fits else "would not fit"
             lines.append(f"w8a8 instead of w8a16 {verdict}: {_sizes(self.w8a8)}")
         if self.weights_percent is not None:
             percent = self.weights_percent
             lines.append(
-                f"weights would fit flash in {percent} % of their bytes: fewer of them, or of "
+                f"weights in {percent} % of their bytes {would} fit flash: fewer of them, or of "
                 "fewer bits"
                 if percent
                 else "no smaller weights would fit: the rest of the flash is over already"
@@ -71,11 +72,11 @@ class Advice:
         lines.append(f"boards with room for it as it is: {places}")
         return lines
 
-    def _units_sentence(self) -> str:
+    def _units_sentence(self, would: str) -> str:
         if self.narrower is None:
             return "no smaller number of units would fit"
         changes = ", ".join(f"{name} {now} -> {then}" for name, now, then in self.units)
-        return f"fewer units would fit, at most {changes}: {_sizes(self.narrower)}"
+        return f"fewer units {would} fit, at most {changes}: {_sizes(self.narrower)}"
 
 
 def _sizes(size: Size) -> str:

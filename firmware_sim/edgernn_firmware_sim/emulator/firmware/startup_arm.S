@@ -26,6 +26,16 @@ reset:
     dsb
     isb
 #endif
+#if __ARM_ARCH >= 7
+    /* Fault at unaligned words as Armv6-M does (CCR.UNALIGN_TRP): a firmware may set it too. */
+    ldr r0, =0xE000ED14
+    ldr r1, [r0]
+    movs r2, #8
+    orrs r1, r1, r2
+    str r1, [r0]
+    dsb
+    isb
+#endif
     ldr r0, =__bss_start
     ldr r1, =__bss_end
     movs r2, #0
