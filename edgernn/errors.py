@@ -7,6 +7,7 @@ EdgeRnnError
 ├── QuantizationError        a float model cannot become an integer model as asked
 │   ├── CalibrationError     the calibration streams are unusable
 │   └── OverflowRefused      an accumulator could overflow; carries the input that does it
+├── PruningError             a float model cannot be pruned as asked
 ├── ShapeError               an array has the wrong shape or dtype (also a ValueError)
 ├── ReadingError             a reading is not finite, or an integer code is out of range
 ├── StateError               a state does not belong to this model
@@ -67,6 +68,10 @@ class CalibrationError(QuantizationError):
 
 class OverflowRefused(QuantizationError):
     """An accumulator could overflow; the message names the row and the input that does it."""
+
+
+class PruningError(EdgeRnnError):
+    """A float model cannot be pruned as asked, or a pruning state does not belong to it."""
 
 
 class ShapeError(EdgeRnnError, ValueError):

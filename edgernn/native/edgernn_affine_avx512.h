@@ -293,5 +293,24 @@ EDGERNN_API void edgernn_affine16(const edgernn_map16 *map, const edgernn_code16
     }
 }
 
+/* In the pieces that products load: they would wait for bytes. */
+EDGERNN_API void edgernn_codes8(const int8_t *codes, int32_t count, edgernn_code8 *operands)
+{
+    uint64_t piece = 0;
+    int32_t j = 0;
+    int32_t i;
+    for (; j + 8 <= count; j += 8) {
+        __builtin_memcpy(operands + j, codes + j, 8);
+    }
+    for (i = 0; j + i < count; ++i) {
+        piece |= (uint64_t)(uint8_t)codes[j + i] << (8 * i);
+    }
+    if (i > 4) {
+        __builtin_memcpy(operands + j, &piece, 8);
+    } else if (i > 0) {
+        __builtin_memcpy(operands + j, &piece, 4);
+    }
+}
+
 #undef MOST_TERMS
 #endif

@@ -29,7 +29,7 @@ static PyObject *bound_call(PyObject *self, PyObject *unused)
     } else {
         native_advance_codes(stream, bound->x.buf, 1, bound->y.buf);
     }
-    Py_RETURN_NONE;
+    return native_none();
 }
 
 static PyMethodDef call = {"bound_step", bound_call, METH_NOARGS,

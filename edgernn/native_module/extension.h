@@ -8,6 +8,13 @@
 
 #include "program.h"
 
+/* A reference to None. Headers of Python 3.12 and later take Py_RETURN_NONE for one without a count,
+ * which 3.11, that the binary must run on too, would free in the end. */
+static inline PyObject *native_none(void)
+{
+    return Py_NewRef(Py_None);
+}
+
 /* What a module instance keeps. */
 typedef struct {
     PyObject *stream_type;

@@ -46,14 +46,14 @@ static PyObject *stream_reset(PyObject *self, PyObject *unused)
     }
     memset(stream->memory.state, 0, state_bytes(stream));
     stream->advanced = 0;
-    Py_RETURN_NONE;
+    return native_none();
 }
 
 static PyObject *stream_close(PyObject *self, PyObject *unused)
 {
     (void)unused;
     ((stream_object *)self)->closed = 1;
-    Py_RETURN_NONE;
+    return native_none();
 }
 
 static PyObject *stream_copy(PyObject *self, PyObject *unused)
@@ -103,7 +103,7 @@ static PyObject *stream_set_state(PyObject *self, PyObject *state)
     memcpy(stream->memory.state, view.buf, state_bytes(stream));
     PyBuffer_Release(&view);
     stream->advanced = 0;
-    Py_RETURN_NONE;
+    return native_none();
 }
 
 static PyObject *bytes_once_advanced(stream_object *stream, const void *from, size_t bytes)
@@ -112,7 +112,7 @@ static PyObject *bytes_once_advanced(stream_object *stream, const void *from, si
         return NULL;
     }
     if (!stream->advanced) {
-        Py_RETURN_NONE;
+        return native_none();
     }
     return PyBytes_FromStringAndSize(from, (Py_ssize_t)bytes);
 }

@@ -90,7 +90,7 @@ static PyObject *real_step(stream_object *stream, const double *x)
     Py_buffer out;
     PyObject *array;
     if (!native_all_finite(x, (size_t)stream->program->program.inputs)) {
-        Py_RETURN_NONE;
+        return native_none();
     }
     array = native_output(stream, stream->module->float64, -1, &out);
     if (array != NULL) {
@@ -110,7 +110,7 @@ PyObject *native_stream_step(PyObject *self, PyObject *x)
         return NULL;
     }
     if (stream->closed) {
-        Py_RETURN_NONE;
+        return native_none();
     }
     if (native_view(stream->module, x, stream->module->float64, 0, width, 0, &in)) {
         array = real_step(stream, in.buf);
@@ -120,7 +120,7 @@ PyObject *native_stream_step(PyObject *self, PyObject *x)
     if (read_floats(stream, x)) {
         return real_step(stream, stream->memory.reading);
     }
-    Py_RETURN_NONE;
+    return native_none();
 }
 
 PyObject *native_stream_run(PyObject *self, PyObject *xs)
@@ -135,11 +135,11 @@ PyObject *native_stream_run(PyObject *self, PyObject *xs)
     }
     if (stream->closed ||
         !native_view(stream->module, xs, stream->module->float64, 1, width, 0, &in)) {
-        Py_RETURN_NONE;
+        return native_none();
     }
     if (!native_all_finite(in.buf, (size_t)(in.shape[0] * width))) {
         PyBuffer_Release(&in);
-        Py_RETURN_NONE;
+        return native_none();
     }
     array = native_output(stream, stream->module->float64, in.shape[0], &out);
     if (array != NULL) {
@@ -163,12 +163,12 @@ static PyObject *codes_call(stream_object *stream, PyObject *codes, int many)
     }
     if (stream->closed ||
         !native_view(stream->module, codes, dtype, many, program->inputs, 0, &in)) {
-        Py_RETURN_NONE;
+        return native_none();
     }
     steps = many ? in.shape[0] : 1;
     if (!native_all_codes(program, in.buf, (size_t)(steps * program->inputs))) {
         PyBuffer_Release(&in);
-        Py_RETURN_NONE;
+        return native_none();
     }
     array = native_output(stream, stream->module->int16, many ? steps : -1, &out);
     if (array != NULL) {

@@ -39,7 +39,8 @@ def round_with_feedback(
 ) -> npt.NDArray[np.int8]:
     """Weights [R, N] of real gains [R, N] with the least expected error of the product.
 
-    Rows for which plain rounding happens to be better keep it.
+    Rows for which plain rounding happens to be better keep it. A gain of 0 (a pruned weight) stays
+    0.
 
     Args:
         gain: output codes per operand code.
@@ -50,9 +51,10 @@ def round_with_feedback(
     upper = np.linalg.cholesky(np.linalg.inv(cov[np.ix_(order, order)])).T
     wanted = gain[:, order].copy()
     steps = step[:, order]
+    present = wanted != 0
     weights = np.empty(gain.shape, dtype=np.int8)
     for j in range(len(order)):
-        weights[:, j] = round_to_nearest(wanted[:, j], steps[:, j])
+        weights[:, j] = round_to_nearest(wanted[:, j], steps[:, j]) * present[:, j]
         left = (wanted[:, j] - weights[:, j] * steps[:, j]) / upper[j, j]
         wanted[:, j + 1 :] -= np.outer(left, upper[j, j + 1 :])
     restored = np.empty_like(weights)

@@ -167,3 +167,16 @@ def test_names_of_isas_are_checked():
             module().Program(isa, *arguments(MODEL, "auto")[1:])
     with pytest.raises(TypeError):
         module().Program(isa="auto")
+
+
+def test_none_is_counted_whatever_headers_the_binary_was_compiled_with():
+    session = NativeBackend(MODEL).new_stream()
+    q_x = random_codes(MODEL, 1)[0]
+    for refused in (lambda: session.step("no reading"), session.reset, session.close):
+        before = sys.getrefcount(None)
+        for _ in range(1000):
+            refused()
+        assert abs(sys.getrefcount(None) - before) < 500
+    assert session.step_codes(q_x) is None  # closed
+    sources = (ROOT / "edgernn" / "native_module").glob("*.c")
+    assert [p.name for p in sources if "Py_RETURN_" in p.read_text(encoding="ascii")] == []

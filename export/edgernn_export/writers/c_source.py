@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from importlib import resources
 from typing import Final
 
@@ -16,7 +17,7 @@ from edgernn_export.writers.c_data import comment_text, identifier, record
 from edgernn_export.writers.c_layers import CLayer
 from edgernn_export.writers.c_self_test import self_test_files
 
-#: Sources every model needs; headers are there for every core, `edgernn_config.h` chooses.
+#: Sources every model needs; their headers are for every core, `edgernn_config.h` chooses.
 _SHARED_SOURCES: Final = ("edgernn_affine.c", "edgernn_border.c", "edgernn_tables.c")
 
 
@@ -49,13 +50,20 @@ def write_c(model: IntegerModel, golden: Golden, *, prefix: str = "model") -> di
         f"{prefix}.c": head + _source(model, layers, prefix),
         **{n: head + t for n, t in self_test_files(model, golden, layers, prefix).items()},
     }
+    kernels = _with_headers({*_SHARED_SOURCES, *(layer.kernel.file for layer in layers)})
+    return {**{name: text.encode("ascii") for name, text in texts.items()}, **kernels}
+
+
+def _with_headers(sources: Iterable[str]) -> dict[str, bytes]:
+    """Kernel sources by name, and all headers that they include for any variant."""
     native = resources.files("edgernn") / "native"
-    headers = [file.name for file in native.iterdir() if file.name.endswith(".h")]
-    kernels = {*headers, *_SHARED_SOURCES, *(layer.kernel.file for layer in layers)}
-    return {
-        **{name: text.encode("ascii") for name, text in texts.items()},
-        **{name: (native / name).read_bytes() for name in sorted(kernels)},
-    }
+    files: dict[str, bytes] = {}
+    wanted = {"edgernn_kernels.h", *sources}
+    while wanted:
+        files |= {name: (native / name).read_bytes() for name in wanted}
+        included = re.findall(rb'^#include "(\w+\.h)"', b"\n".join(files.values()), re.M)
+        wanted = {name.decode() for name in included} - files.keys()
+    return dict(sorted(files.items()))
 
 
 def _checked_prefix(prefix: str) -> str:

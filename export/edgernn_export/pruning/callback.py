@@ -1,0 +1,277 @@
+"""Magnitude pruning as a Keras 3 callback (Zhu & Gupta 2017)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from functools import cache
+from os import PathLike
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from edgernn.errors import PruningError
+from edgernn_export.preflight import owner_of
+from edgernn_export.pruning.density import Densities, densities_of, density_table
+from edgernn_export.pruning.masks import BoolArray, renew
+from edgernn_export.pruning.matrices import Matrix, find_matrices
+from edgernn_export.pruning.patterns import PATTERNS
+from edgernn_export.pruning.schedule import Schedule
+from edgernn_export.pruning.settings import (
+    MATRICES,
+    NORMS,
+    Density,
+    choice,
+    densities_asked,
+    matrices_asked,
+)
+from edgernn_export.pruning.state_file import read_state, write_state
+
+
+class Pruner:
+    """All of `MagnitudePruning` but its base class, so that Keras loads on use only.
+
+    Kernels and recurrent kernels grow sparse by the polynomial schedule; after every batch the
+    masked weights are set to zero again, whatever the optimizer's momentum did. One callback serves
+    one model; give layers different settings with one callback for each.
+
+    Args:
+        final_density: share of weights that stay, in (0, 1]. One number: the gates of a matrix
+            compete. A dict of gates (LSTM i f g o, GRU z r n, SimpleRNN h, Dense y): each gate by
+            itself; gates left out stay dense.
+        end_step: batches done when the final density is reached.
+        begin_step: batches done when pruning begins.
+        frequency: batches between two renewals of the masks.
+        power: exponent of the schedule.
+        initial_density: density at ``begin_step``.
+        pattern: a name in `PATTERNS`, rows x columns of the integer model's matrices.
+        norm: size of a block, "l1" (mean absolute value) or "l2" (root mean square).
+        keep_diagonal: keep the weights from a unit to itself in recurrent kernels.
+        layers: names of layers, Dense allowed; None takes all recurrent layers.
+        matrices: "kernel", "recurrent_kernel" or both.
+
+    Attributes:
+        step: batches done.
+
+    Raises:
+        PruningError: a setting is refused; names are checked when training begins.
+    """
+
+    model: Any
+    step: int
+
+    def __init__(
+        self,
+        final_density: Density,
+        *,
+        end_step: int,
+        begin_step: int = 0,
+        frequency: int = 100,
+        power: int = 3,
+        initial_density: float = 1.0,
+        pattern: str = "unstructured",
+        norm: str = "l1",
+        keep_diagonal: bool = False,
+        layers: Sequence[str] | None = None,
+        matrices: Sequence[str] = MATRICES,
+    ) -> None:
+        super().__init__()
+        choice("pattern", pattern, tuple(PATTERNS))
+        choice("norm", norm, NORMS)
+        self._asked = densities_asked(initial_density, final_density, pattern)
+        self._schedule = Schedule(
+            begin_step=begin_step, end_step=end_step, frequency=frequency, power=power
+        )
+        self._settings: dict[str, Any] = {
+            "final_density": self._asked.get("", self._asked),
+            **asdict(self._schedule),
+            "initial_density": initial_density,
+            "pattern": pattern,
+            "norm": norm,
+            "keep_diagonal": bool(keep_diagonal),
+            "layers": None if layers is None else list(layers),
+            "matrices": list(matrices_asked(matrices)),
+        }
+        self.step = 0
+        self._masks: dict[str, BoolArray] = {}
+        self._matrices: tuple[Matrix, ...] = ()
+        self._bound: Any = None
+
+    @classmethod
+    def resume(cls, path: str | PathLike[str]) -> Self:
+        """Continue where `save` stopped, with the model that was saved at the same step.
+
+        Raises:
+            OSError: there is no readable file.
+            PruningError: the file is not a pruning state.
+        """
+        step, settings, masks = read_state(Path(path))
+        callback = cls(**settings)
+        callback.step = step
+        callback._masks = masks
+        return callback
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write settings, step and masks to an .npz file of exactly this name.
+
+        Raises:
+            OSError: the file could not be written.
+            PruningError: training has not begun.
+        """
+        write_state(Path(path), self.step, self._settings, self.masks)
+
+    @property
+    def masks(self) -> dict[str, BoolArray]:
+        """Copies of the masks [R, N] by matrix, in the integer model's orientation.
+
+        Raises:
+            PruningError: training has not begun.
+        """
+        if not self._masks:
+            raise self._unused()
+        return {name: mask.copy() for name, mask in self._masks.items()}
+
+    @property
+    def finished(self) -> bool:
+        """Whether the final density has been reached."""
+        return self.step >= self._schedule.end_step
+
+    def densities(self) -> Densities:
+        """Share of weights that are not zero, per matrix ("all") and gate.
+
+        Raises:
+            PruningError: training has not begun.
+        """
+        if not self._matrices:
+            raise self._unused()
+        return densities_of(self._matrices)
+
+    def report(self) -> str:
+        """The step and a table of `densities`.
+
+        Raises:
+            PruningError: training has not begun.
+        """
+        head = f"batch {self.step} of {self._schedule.end_step}, {self._settings['pattern']}"
+        return f"{head}\n{density_table(self.densities())}"
+
+    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
+        """Find the matrices; prune before the first batch where the schedule begins at 0.
+
+        Raises:
+            PruningError: a name is unknown, a weight is not finite, or the model is not the one
+                this callback, or the state it resumes, belongs to.
+        """
+        if getattr(self.model, "steps_per_execution", 1) != 1:
+            raise PruningError(
+                f"{owner_of(self.model)}: expected steps_per_execution=1, got "
+                f"{self.model.steps_per_execution}. Masks act after every batch; compile anew."
+            )
+        if self._bound is None:
+            self._bind()
+        elif self._bound is not self.model:
+            raise PruningError(
+                f"{owner_of(self.model)}: expected the model of the earlier fit, got another. "
+                "Make a new callback, or resume() a saved state."
+            )
+        self._apply()
+
+    def on_train_batch_end(
+        self,
+        batch: int,  # noqa: ARG002
+        logs: Mapping[str, Any] | None = None,  # noqa: ARG002
+    ) -> None:
+        """Count the batch, renew the masks where due, and zero what is masked.
+
+        Raises:
+            PruningError: a weight is NaN or infinite when masks are renewed.
+        """
+        self.step += 1
+        if self._schedule.due(self.step):
+            self._renew()
+        self._apply()
+
+    def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
+        """Zero what is masked once more: averaging optimizers overwrite weights at the end."""
+        self._apply()
+
+    def _bind(self) -> None:
+        found = find_matrices(self.model, self._settings["layers"], self._settings["matrices"])
+        for matrix in found:
+            self._check_gates(matrix)
+        if self._masks:
+            self._check_resumed(found)
+        self._matrices, self._bound = found, self.model
+        if not self._masks:
+            self._masks = {m.name: np.ones(m.shape, dtype=np.bool_) for m in found}
+            if self._schedule.due(self.step):
+                self._renew()
+
+    def _check_gates(self, matrix: Matrix) -> None:
+        unknown = [gate for gate in self._asked if gate and gate not in matrix.gates]
+        if unknown:
+            raise PruningError(
+                f"{matrix.name}: expected gates among {', '.join(matrix.gates)}, got "
+                f"{unknown[0]!r} (final_density). Use one callback per kind of layer."
+            )
+
+    def _check_resumed(self, found: Sequence[Matrix]) -> None:
+        """The model must have the saved state's matrices, with zeros where they are masked."""
+        saved = {name: mask.shape for name, mask in self._masks.items()}
+        live = {m.name: m.shape for m in found}
+        if saved != live:
+            raise PruningError(
+                f"{owner_of(self.model)}: expected the matrices {saved} of the saved state, got "
+                f"{live}. Load the model that was saved with it."
+            )
+        for matrix in found:
+            weights = matrix.read().reshape(matrix.shape)
+            lively = np.count_nonzero(weights[~self._masks[matrix.name]])
+            if lively:
+                raise PruningError(
+                    f"{matrix.name}: expected zeros where the saved state masks, got {lively} "
+                    "other weights. Load the model that was saved with it."
+                )
+
+    def _renew(self) -> None:
+        step, initial = self.step, self._settings["initial_density"]
+        for matrix in self._matrices:
+            weights = matrix.read()
+            mask = self._masks[matrix.name].reshape(weights.shape).copy()
+            for gate, final in self._asked.items():
+                part = matrix.part(gate)
+                mask[part] = renew(
+                    weights[part],
+                    mask[part],
+                    density=self._schedule.density(step, initial, final),
+                    pattern=PATTERNS[self._settings["pattern"]],
+                    norm=self._settings["norm"],
+                    keep_diagonal=self._settings["keep_diagonal"] and matrix.recurrent,
+                )
+            self._masks[matrix.name] = mask.reshape(matrix.shape)
+
+    def _apply(self) -> None:
+        for matrix in self._matrices:
+            mask = self._masks[matrix.name]
+            if not mask.all():
+                matrix.apply(mask)
+
+    @staticmethod
+    def _unused() -> PruningError:
+        return PruningError(
+            "pruning: expected a callback that has been through fit, got one that has not. "
+            "Pass it to model.fit(callbacks=[...]) first."
+        )
+
+
+@cache
+def callback_class() -> type[Pruner]:
+    """`MagnitudePruning`: a `Pruner` that is a `keras.callbacks.Callback`."""
+    import keras
+
+    return type(
+        "MagnitudePruning",
+        (Pruner, keras.callbacks.Callback),
+        {"__doc__": Pruner.__doc__, "__module__": __package__},
+    )

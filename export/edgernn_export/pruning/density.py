@@ -1,0 +1,54 @@
+"""How many weights are left, per matrix and per gate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from edgernn_export.pruning.matrices import Matrix, find_matrices
+
+Densities = dict[str, dict[str, float]]
+
+
+def densities(model: Any, layers: Sequence[str] | None = None) -> Densities:
+    """Share of weights that are not zero in a Keras model.
+
+    Args:
+        model: a built keras.Model.
+        layers: names of layers; None takes all recurrent ones.
+
+    Returns:
+        Per matrix the density of the whole under "all", and of each gate under its name.
+
+    Raises:
+        PruningError: a name is unknown, or a weight is NaN or infinite.
+    """
+    return densities_of(find_matrices(model, layers))
+
+
+def densities_of(matrices: Iterable[Matrix]) -> Densities:
+    """Share of weights that are not zero, per matrix and gate."""
+    result: Densities = {}
+    for matrix in matrices:
+        nonzero = matrix.read() != 0.0
+        row = {"all": float(np.mean(nonzero))}
+        row.update((g, float(np.mean(nonzero[i]))) for i, g in enumerate(matrix.gates))
+        result[matrix.name] = row
+    return result
+
+
+def density_table(values: Mapping[str, Mapping[str, float]]) -> str:
+    """A text table, one line per matrix.
+
+    >>> print(density_table({"gru/kernel": {"all": 0.5, "z": 0.25, "r": 0.75, "n": 0.5}}))
+    matrix       all   gates
+    gru/kernel  50.0%  z 25.0%  r 75.0%  n 50.0%
+    """
+    width = max(map(len, [*values, "matrix"]))
+    lines = [f"{'matrix':<{width}}   all   gates"]
+    for name, row in values.items():
+        gates = "  ".join(f"{g} {d:.1%}" for g, d in row.items() if g != "all")
+        lines.append(f"{name:<{width}}  {row['all']:>5.1%}  {gates}")
+    return "\n".join(lines)

@@ -1,0 +1,148 @@
+"""Find the weight matrices of a Keras model and turn them to the integer model's orientation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from edgernn.errors import PruningError
+from edgernn.formats import FloatArray
+from edgernn_export.preflight import owner_of
+from edgernn_export.pruning.masks import BoolArray
+from edgernn_export.pruning.settings import MATRICES
+
+#: Gates by cell, in the order of the rows. Keras calls the LSTM's g "c" and the GRU's n "h".
+GATES: Final = {
+    "SimpleRNNCell": ("h",),
+    "LSTMCell": ("i", "f", "g", "o"),
+    "GRUCell": ("z", "r", "n"),
+}
+DENSE_GATES: Final = ("y",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matrix:
+    """One kernel or recurrent kernel.
+
+    Attributes:
+        name: "layer/kernel" or "layer/recurrent_kernel"; the cell stands between in a stack.
+        variable: the Keras variable [N, G*H].
+        gates: names of its G gates.
+        recurrent: its columns are the layer's own state.
+    """
+
+    name: str
+    variable: Any
+    gates: tuple[str, ...]
+    recurrent: bool
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns [R, N] in the integer model's orientation."""
+        columns, rows = self.variable.shape
+        return int(rows), int(columns)
+
+    def part(self, gate: str) -> slice:
+        """Where a gate stands among G gates; all of them for the empty name."""
+        if not gate:
+            return slice(None)
+        index = self.gates.index(gate)
+        return slice(index, index + 1)
+
+    def read(self) -> FloatArray:
+        """Weights [G, H, N], float64.
+
+        Raises:
+            PruningError: a weight is NaN or infinite.
+        """
+        turned = np.asarray(self.variable, dtype=np.float64).T
+        bad = np.count_nonzero(~np.isfinite(turned))
+        if bad:
+            raise PruningError(
+                f"{self.name}: expected finite weights, got {bad} that are NaN or infinite. "
+                "Lower the learning rate or clip gradients."
+            )
+        return turned.reshape(len(self.gates), -1, turned.shape[1])
+
+    def apply(self, mask: BoolArray) -> None:
+        """Set weights to +0 where the mask [R, N] is False."""
+        weights = np.asarray(self.variable)
+        self.variable.assign(np.where(mask.T, weights, np.zeros((), weights.dtype)))
+
+
+def find_matrices(
+    model: Any, layers: Sequence[str] | None = None, matrices: Sequence[str] = MATRICES
+) -> tuple[Matrix, ...]:
+    """Matrices of the named layers, in the order of the model.
+
+    Args:
+        model: a built keras.Model.
+        layers: names of SimpleRNN, LSTM, GRU, RNN or Dense layers; None takes all recurrent ones.
+        matrices: "kernel", "recurrent_kernel" or both.
+
+    Raises:
+        PruningError: a name is unknown or used twice, or a layer has nothing to prune.
+    """
+    import keras
+
+    found = [layer for layer in model._flatten_layers(include_self=False) if layer.built]
+    if layers is None:
+        chosen = [layer for layer in found if isinstance(layer, keras.layers.RNN)]
+    else:
+        chosen = [layer for name in layers for layer in _by_name(found, name)]
+    result = tuple(m for layer in chosen for m in _of_layer(layer, matrices))
+    names = [m.name for m in result]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise PruningError(
+            f"layers: expected each matrix once, got {twice[0]!r} twice. "
+            "Name each layer once and give layers distinct names."
+        )
+    if not result:
+        raise PruningError(
+            f"{owner_of(model)}: expected {' or '.join(matrices)} to prune, got none. "
+            "Name Dense layers in layers=[...]; they have a kernel alone."
+        )
+    return result
+
+
+def _by_name(found: Sequence[Any], name: str) -> list[Any]:
+    import keras
+
+    prunable = [x for x in found if isinstance(x, (keras.layers.RNN, keras.layers.Dense))]
+    named = [layer for layer in prunable if layer.name == name]
+    if named:
+        return named
+    got = next((owner_of(layer) for layer in found if layer.name == name), repr(name))
+    raise PruningError(
+        f"layers: expected names of recurrent or Dense layers, got {got}. "
+        f"This model has {', '.join(repr(layer.name) for layer in prunable) or 'none'}."
+    )
+
+
+def _of_layer(layer: Any, matrices: Sequence[str]) -> Iterator[Matrix]:
+    import keras
+
+    if isinstance(layer, keras.layers.Dense):
+        if MATRICES[0] in matrices:
+            name = f"{layer.name}/{MATRICES[0]}"
+            yield Matrix(name=name, variable=layer.kernel, gates=DENSE_GATES, recurrent=False)
+        return
+    stacked = isinstance(layer.cell, keras.layers.StackedRNNCells)
+    for cell in layer.cell.cells if stacked else [layer.cell]:
+        gates = GATES.get(type(cell).__name__)
+        if gates is None:
+            raise PruningError(
+                f"{owner_of(layer)}: expected a cell of type {', '.join(GATES)}, got "
+                f"{owner_of(cell)}. Name the layers to prune in layers=[...]."
+            )
+        for kind in matrices:
+            yield Matrix(
+                name="/".join([layer.name, *([cell.name] if stacked else []), kind]),
+                variable=getattr(cell, kind),
+                gates=gates,
+                recurrent=kind == MATRICES[1],
+            )
