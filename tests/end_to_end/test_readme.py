@@ -17,6 +17,8 @@ ELSEWHERE = {
     "make check": ".ci/run",
     "make test-device": "make test",
 }
+#: Documents whose programs need more than a shell: the tests that run them.
+PROGRAMS = {"docs/pruning.md": "tests/export/test_pruning_document.py"}
 #: Run here with less training: a fixture runs the demo once for all documents.
 SHORTENED = {"edgernn demo": "edgernn demo --epochs 1"}
 
@@ -73,7 +75,12 @@ def test_readme_programs_and_command_line_give_the_same_forecasts(folder):
 def test_commands_outside_the_runnable_documents_are_known(document):
     unknown = [c for c in commands(document) if c not in ELSEWHERE]
     assert unknown == []
-    assert [b for b in blocks(document) if b.language == "python"] == []
+    programs = [b for b in blocks(document) if b.language == "python"]
+    if document in PROGRAMS:
+        assert programs
+        assert f'"{document}"' in (ROOT / PROGRAMS[document]).read_text(encoding="utf-8")
+    else:
+        assert programs == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

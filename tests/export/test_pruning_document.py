@@ -1,0 +1,22 @@
+"""The programs in docs/pruning.md run, one after the other, on a model of the size they mean."""
+
+import pytest
+
+from tests.end_to_end.documents import blocks
+from tests.export.pruning_runs import XS, YS, network
+
+pytestmark = pytest.mark.tf
+
+
+def test_every_program_runs(tmp_path, monkeypatch, capsys):
+    import keras
+
+    monkeypatch.chdir(tmp_path)
+    programs = [block for block in blocks("docs/pruning.md") if block.language == "python"]
+    names = {"keras": keras, "model": network(), "x": XS, "y": YS}
+    for block in programs:
+        exec(compile(block.text, block.document, "exec"), names)
+    assert len(programs) == 2
+    assert "unstructured" not in capsys.readouterr().out
+    assert (tmp_path / "pruning.npz").is_file()
+    assert names["pruning"].step == 20 + 10
