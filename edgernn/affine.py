@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.errors import ModelError
-from edgernn.formats import WEIGHT_MAX, Int8Array, Int32Array
+from edgernn.formats import Int8Array, Int32Array
+from edgernn.storage import Storage
 
 #: Exclusive bounds of clauses 4.4 and 5.5.
 ACCUMULATOR_LIMIT_W8A8 = 1 << 29
@@ -82,12 +83,14 @@ def _check_range(owner: str, name: str, array: npt.NDArray[Any], low: int, high:
         )
 
 
-def _check_weights(owner: str, weights: Int8Array) -> None:
+def _check_weights(owner: str, weights: Int8Array, storage: Storage) -> None:
     if 0 in weights.shape:
         raise ModelError(
             f"{owner}.weights: expected at least one row and column, got {weights.shape}"
         )
-    _check_range(owner, "weights", weights, -WEIGHT_MAX, WEIGHT_MAX)
+    if not isinstance(storage, Storage):
+        raise ModelError(f"{owner}.storage: expected a Storage, got {storage!r:.40}")
+    _check_range(owner, "weights", weights, -storage.weight_max, storage.weight_max)
 
 
 def dot_interval(
@@ -115,11 +118,13 @@ class Term8:
         source: which operands the columns read.
         weights: int8 [R, N] in [-127, 127].
         multiplier: int32 [R], >= 0.
+        storage: how the weights lie in files and on devices.
     """
 
     source: Source
     weights: Int8Array
     multiplier: Int32Array
+    storage: Storage = Storage.DENSE8
 
     def __post_init__(self) -> None:
         """Freeze and check the arrays."""
@@ -127,7 +132,7 @@ class Term8:
         set_ = object.__setattr__
         set_(self, "weights", frozen_array(owner, "weights", self.weights, np.int8, 2))
         set_(self, "multiplier", frozen_array(owner, "multiplier", self.multiplier, np.int32, 1))
-        _check_weights(owner, self.weights)
+        _check_weights(owner, self.weights, self.storage)
         _check_rows(owner, self.weights.shape[0], multiplier=self.multiplier)
         _check_range(owner, "multiplier", self.multiplier, 0, ACCUMULATOR_LIMIT_W8A8)
 
@@ -187,6 +192,7 @@ class Term16:
         bias: int32 [R], bias mod 4 = 1.
         shift: int32 [R], 3..30.
         multiplier: int32 [R], 0..32767, Q0.15.
+        storage: how the weights lie in files and on devices.
     """
 
     source: Source
@@ -194,6 +200,7 @@ class Term16:
     bias: Int32Array
     shift: Int32Array
     multiplier: Int32Array
+    storage: Storage = Storage.DENSE8
 
     def __post_init__(self) -> None:
         """Freeze and check the arrays."""
@@ -202,7 +209,7 @@ class Term16:
         set_(self, "weights", frozen_array(owner, "weights", self.weights, np.int8, 2))
         for name in ("bias", "shift", "multiplier"):
             set_(self, name, frozen_array(owner, name, getattr(self, name), np.int32, 1))
-        _check_weights(owner, self.weights)
+        _check_weights(owner, self.weights, self.storage)
         rows = self.weights.shape[0]
         _check_rows(owner, rows, bias=self.bias, shift=self.shift, multiplier=self.multiplier)
         _check_range(owner, "shift", self.shift, 3, 30)

@@ -41,3 +41,26 @@ def tiles(layer: Layer, source: Source, weights: npt.NDArray[np.int8]) -> npt.ND
     filled = np.zeros((rows, sum(map(padded, parts))), np.int8)
     filled[: weights.shape[0], places] = weights
     return filled.reshape(rows // TILE, TILE, -1, TILE).swapaxes(1, 2)
+
+
+def tile_index(filled: npt.NDArray[np.int8]) -> npt.NDArray[np.uint8]:
+    """Which tiles a sparse product keeps: for every four rows their number less one, then each.
+
+    Args:
+        filled: int8 [G, C, 4, 4] of `tiles`, C at most 256.
+
+    Returns:
+        uint8: for each of the G groups of rows the number of its tiles less one and their places
+        0..C-1 in rising order. Four rows of zeros keep tile 0: no group is empty.
+    """
+    kept = filled.any(axis=(2, 3))
+    kept[~kept.any(axis=1), 0] = True
+    places = [np.flatnonzero(row) for row in kept]
+    return np.concatenate([np.array([p.size - 1, *p], np.uint8) for p in places])
+
+
+def kept_tiles(filled: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
+    """The tiles of `tile_index` in its order, int8 [K, 4, 4]."""
+    kept = filled.any(axis=(2, 3))
+    kept[~kept.any(axis=1), 0] = True
+    return filled[kept]
