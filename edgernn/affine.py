@@ -30,6 +30,12 @@ class Source(enum.Enum):
     XH = "xh"
     RH = "rh"
 
+    def parts(self, inputs: int, units: int) -> tuple[int, ...]:
+        """Lengths of the vectors it puts together, in a layer of these widths."""
+        if self is Source.XH:
+            return inputs, units
+        return (inputs if self is Source.X else units,)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodeRange:

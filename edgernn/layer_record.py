@@ -10,6 +10,8 @@ from typing import ClassVar
 from edgernn.affine import Affine, Affine8, Affine16, Source
 from edgernn.errors import ModelError
 from edgernn.formats import QFormat
+from edgernn.storage import MAX_SPARSE_TILES, Storage
+from edgernn.tiles import tile_columns
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")
 
@@ -101,15 +103,19 @@ class LayerRecord:
                     f"{owner}: expected {wanted_columns} columns for source "
                     f"{term.source.value}, got {term.weights.shape[1]}"
                 )
+            self._check_storage(owner, term.source, term.storage)
+
+    def _check_storage(self, owner: str, source: Source, storage: Storage) -> None:
+        count = tile_columns(source.parts(self.inputs, self.units))
+        if storage is Storage.SPARSE8 and count > MAX_SPARSE_TILES:
+            raise ModelError(
+                f"{owner}: expected at most {MAX_SPARSE_TILES} tiles of 4 columns in a sparse "
+                f"product, got {count} for source {source.value}. Store it dense, in 8 or 4 bits."
+            )
 
     def columns(self, source: Source) -> int:
         """Number of operand codes a term with this source reads."""
-        return {
-            Source.X: self.inputs,
-            Source.H: self.units,
-            Source.RH: self.units,
-            Source.XH: self.inputs + self.units,
-        }[source]
+        return sum(source.parts(self.inputs, self.units))
 
     @property
     def affines(self) -> dict[str, Affine]:

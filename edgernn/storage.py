@@ -1,4 +1,4 @@
-"""How a product's weights lie in files and on devices; it changes no result (NUMERICS.md 4.6)."""
+"""How a product's weights lie in files and on devices; it changes no result (NUMERICS.md 4.5)."""
 
 from __future__ import annotations
 
@@ -26,3 +26,8 @@ class Storage(enum.Enum):
     def weight_max(self) -> int:
         """Largest magnitude of a weight."""
         return 7 if self is Storage.DENSE4 else WEIGHT_MAX
+
+    @property
+    def weight_bits(self) -> int:
+        """Bits of a stored weight."""
+        return 4 if self is Storage.DENSE4 else 8

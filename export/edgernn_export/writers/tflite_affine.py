@@ -58,7 +58,7 @@ def stacked(maps: Sequence[Affine]) -> Affine:
 
 
 class _Rows:
-    """The rows of one term of a stacked map, filled map by map."""
+    """The rows of one term of a stacked map, filled map by map; TFLite stores a byte a weight."""
 
     def __init__(self, rows: int, columns: int) -> None:
         self.weights = np.zeros((rows, columns), np.int8)

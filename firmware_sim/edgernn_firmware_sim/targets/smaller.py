@@ -48,7 +48,7 @@ def narrower(model: IntegerModel, units: int) -> IntegerModel:
 
 
 def in_w8a8(model: IntegerModel) -> IntegerModel:
-    """The network in `w8a8`: its sizes, without the right numbers."""
+    """The network with 8-bit operands: its sizes, storage kept, without the right numbers."""
     layers = []
     for layer in model.layers:
         maps: dict[str, Any] = {name: _affine8(a) for name, a in layer.affines.items()}
@@ -59,7 +59,8 @@ def in_w8a8(model: IntegerModel) -> IntegerModel:
 def _affine8(affine: Affine) -> Affine8:
     zeros = np.zeros(affine.rows, np.int32)
     terms = [
-        Term8(source=term.source, weights=term.weights, multiplier=zeros) for term in affine.terms
+        Term8(source=term.source, weights=term.weights, multiplier=zeros, storage=term.storage)
+        for term in affine.terms
     ]
     return Affine8(terms=tuple(terms), bias=zeros, shift=_SHIFT)
 
@@ -91,6 +92,6 @@ def _part(
     parts = {
         field.name: getattr(term, field.name)[rows]
         for field in fields(term)
-        if field.name != "source"
+        if field.name not in ("source", "storage")
     }
     return replace(term, **(parts | {"weights": term.weights[np.ix_(rows, columns)]}))
