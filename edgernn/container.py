@@ -18,14 +18,20 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn import strict_json
-from edgernn.container_schema import Tensors, from_parts, to_record, to_tensors
+from edgernn.container_schema import (
+    SCHEMA_VERSIONS,
+    from_parts,
+    schema_version,
+    to_record,
+    to_tensors,
+)
+from edgernn.container_tensors import DTYPE_NAMES, DTYPES, Tensors
 from edgernn.errors import EdgeRnnError, FormatError, ModelError
 from edgernn.format_defects import FormatDefect, format_error
 from edgernn.formats import MAX_WIDTH
 from edgernn.model import IntegerModel
 from edgernn.strict_json import Node
 
-SCHEMA_VERSION: Final = "1"
 #: No reader looks at more than this.
 MAX_FILE_BYTES: Final = 64 * 2**20
 MAX_HEADER_BYTES: Final = 2**20
@@ -33,12 +39,6 @@ MAX_HEADER_BYTES: Final = 2**20
 _LENGTH_BYTES: Final = 8
 _ALIGNMENT: Final = 8
 _METADATA: Final = "__metadata__"
-_DTYPES: Final[dict[str, np.dtype[Any]]] = {
-    "F64": np.dtype("<f8"),
-    "I32": np.dtype("<i4"),
-    "I8": np.dtype("i1"),
-}
-_DTYPE_NAMES: Final = {dtype: name for name, dtype in _DTYPES.items()}
 
 
 def to_bytes(model: IntegerModel) -> bytes:
@@ -63,12 +63,12 @@ def to_bytes(model: IntegerModel) -> bytes:
         begin, end = end, end + little.nbytes
         entries[name] = {
             "data_offsets": [begin, end],
-            "dtype": _DTYPE_NAMES[little.dtype],
+            "dtype": DTYPE_NAMES[little.dtype],
             "shape": list(little.shape),
         }
         chunks.append(little.tobytes())
     record = strict_json.dumps(to_record(model)).decode("utf-8")
-    entries[_METADATA] = {"edgernn_schema": SCHEMA_VERSION, "model": record}
+    entries[_METADATA] = {"edgernn_schema": schema_version(model), "model": record}
     header = strict_json.dumps(entries)
     header += b" " * (-len(header) % _ALIGNMENT)
     _check_limit(FormatDefect.HEADER_TOO_LARGE, "header", len(header), MAX_HEADER_BYTES)
@@ -103,10 +103,10 @@ def from_bytes(data: bytes) -> IntegerModel:
     """
     _check_limit(FormatDefect.FILE_TOO_LARGE, "file", len(data), MAX_FILE_BYTES)
     header, begin = _read_header(data)
-    record = _read_metadata(header)
+    version, record = _read_metadata(header)
     tensors = _read_tensors(header, data, begin)
     try:
-        model = from_parts(record, tensors)
+        model = from_parts(record, tensors, version)
     except ModelError as error:
         raise format_error(
             FormatDefect.INVALID_MODEL,
@@ -136,7 +136,8 @@ def _read_header(data: bytes) -> tuple[Node, int]:
     return header, begin
 
 
-def _read_metadata(header: Node) -> Node:
+def _read_metadata(header: Node) -> tuple[str, Node]:
+    """Schema version and model record."""
     metadata = header.value.get(_METADATA)
     if type(metadata) is not dict or "edgernn_schema" not in metadata:
         raise format_error(
@@ -146,15 +147,15 @@ def _read_metadata(header: Node) -> Node:
             got="none",
         )
     version = metadata["edgernn_schema"]
-    if version != SCHEMA_VERSION:
+    if version not in SCHEMA_VERSIONS.values():
         raise format_error(
             FormatDefect.UNKNOWN_SCHEMA_VERSION,
             "header.edgernn_schema",
-            expected=repr(SCHEMA_VERSION),
+            expected="'1' or '2'",
             got=f"{version!r:.40}",
         )
     parts = header.member(_METADATA).members("edgernn_schema", "model")
-    return strict_json.loads(parts["model"].text(), "model")
+    return version, strict_json.loads(parts["model"].text(), "model")
 
 
 def _read_tensors(header: Node, data: bytes, begin: int) -> Tensors:
@@ -189,13 +190,16 @@ def _read_tensors(header: Node, data: bytes, begin: int) -> Tensors:
 def _read_entry(entry: Node) -> tuple[np.dtype[Any], tuple[int, ...], int, int]:
     parts = entry.members("data_offsets", "dtype", "shape")
     code = parts["dtype"].text()
-    if code not in _DTYPES:
+    if code not in DTYPES:
         raise format_error(
-            FormatDefect.UNKNOWN_DTYPE, entry.owner, expected="F64, I32 or I8", got=f"{code!r:.20}"
+            FormatDefect.UNKNOWN_DTYPE,
+            entry.owner,
+            expected=", ".join(DTYPES),
+            got=f"{code!r:.20}",
         )
     shape = tuple(size.integer(1, MAX_FILE_BYTES) for size in parts["shape"].items(1, 2))
     low, high = (offset.integer(0, MAX_FILE_BYTES) for offset in parts["data_offsets"].items(2, 2))
-    size = math.prod(shape) * _DTYPES[code].itemsize
+    size = math.prod(shape) * DTYPES[code].itemsize
     if high - low != size:
         raise format_error(
             FormatDefect.BAD_OFFSETS,
@@ -203,7 +207,7 @@ def _read_entry(entry: Node) -> tuple[np.dtype[Any], tuple[int, ...], int, int]:
             expected=f"{size} bytes for {code} of shape {shape}",
             got=f"data_offsets [{low}, {high}]",
         )
-    return _DTYPES[code], shape, low, high
+    return DTYPES[code], shape, low, high
 
 
 def _check_canonical(data: bytes, wanted: bytes) -> None:

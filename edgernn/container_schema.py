@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from edgernn.affine import Affine, Affine8, Affine16, Source, Term8, Term16
-from edgernn.format_defects import FormatDefect, format_error
+from edgernn.container_tensors import Tensors, TensorTable
+from edgernn.container_weights import SparseBudget, read_weights, weight_tensors
 from edgernn.formats import MAX_WIDTH, Precision
 from edgernn.interface import InputSpec, OutputSpec
 from edgernn.layers import (
@@ -21,9 +23,11 @@ from edgernn.layers import (
     Layer,
 )
 from edgernn.model import IntegerModel, Provenance
+from edgernn.storage import Storage
 from edgernn.strict_json import Node
 
-Tensors = dict[str, npt.NDArray[Any]]
+#: By whether all products are `dense8`: a model that version 1 can hold is a file of version 1.
+SCHEMA_VERSIONS: Final = {True: "1", False: "2"}
 
 #: What a layer's record holds beside kind, name, inputs, units and affines, by kind.
 OPTIONS: Final[dict[str, dict[str, type[enum.Enum] | type[int] | type[float]]]] = {
@@ -35,12 +39,18 @@ OPTIONS: Final[dict[str, dict[str, type[enum.Enum] | type[int] | type[float]]]] 
 }
 
 
+def schema_version(model: IntegerModel) -> str:
+    """The version of the model's file."""
+    return SCHEMA_VERSIONS[model.storages <= {Storage.DENSE8}]
+
+
 def to_record(model: IntegerModel) -> dict[str, Any]:
     """Everything of a model that is not an array, as JSON values."""
+    stored = schema_version(model) != "1"
     source, sink, origin = model.input, model.output, model.provenance
     return {
         "input": {"names": list(source.names), "units": list(source.units)},
-        "layers": [_layer_record(layer) for layer in model.layers],
+        "layers": [_layer_record(layer, stored) for layer in model.layers],
         "name": model.name,
         "output": {"names": list(sink.names), "softmax": sink.softmax, "units": list(sink.units)},
         "precision": model.precision.value,
@@ -55,7 +65,12 @@ def to_record(model: IntegerModel) -> dict[str, Any]:
 
 
 def to_tensors(model: IntegerModel) -> Tensors:
-    """All arrays of a model by tensor name, in no particular order."""
+    """All arrays of a model by tensor name, in no particular order.
+
+    Raises:
+        FormatError: more sparse tiles than a file may have.
+    """
+    budget = SparseBudget()
     tensors: Tensors = {
         # Adding +0.0 turns -0.0 into 0.0: models that compare equal get equal bytes.
         "input/offset": model.input.offset + 0.0,
@@ -64,13 +79,13 @@ def to_tensors(model: IntegerModel) -> Tensors:
     }
     for layer in model.layers:
         for name, affine in layer.affines.items():
-            tensors.update(_affine_tensors(f"{layer.name}/{name}", affine))
+            tensors.update(_affine_tensors(layer, f"{layer.name}/{name}", affine, budget))
     return tensors
 
 
-def _layer_record(layer: Layer) -> dict[str, Any]:
+def _layer_record(layer: Layer, stored: bool) -> dict[str, Any]:
     options = {name: _plain(getattr(layer, name)) for name in OPTIONS[layer.kind]}
-    affines = {name: _affine_record(affine) for name, affine in layer.affines.items()}
+    affines = {name: _affine_record(affine, stored) for name, affine in layer.affines.items()}
     base = {"kind": layer.kind, "name": layer.name, "inputs": layer.inputs, "units": layer.units}
     return {**base, **options, "affines": affines}
 
@@ -81,66 +96,44 @@ def _plain(option: Any) -> Any:
     return option.hex() if isinstance(option, float) else option
 
 
-def _affine_record(affine: Affine) -> dict[str, Any]:
+def _affine_record(affine: Affine, stored: bool) -> dict[str, Any]:
     record: dict[str, Any] = {"sources": [term.source.value for term in affine.terms]}
+    if stored:
+        record["storages"] = [term.storage.value for term in affine.terms]
     return {**record, "shift": affine.shift} if isinstance(affine, Affine8) else record
 
 
-def _affine_tensors(prefix: str, affine: Affine) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+def _affine_tensors(
+    layer: Layer, prefix: str, affine: Affine, budget: SparseBudget
+) -> Iterator[tuple[str, npt.NDArray[Any]]]:
     if isinstance(affine, Affine8):
         yield f"{prefix}/bias", affine.bias
     terms: tuple[Term8 | Term16, ...] = affine.terms
     for index, term in enumerate(terms):
-        yield f"{prefix}/{index}/weights", term.weights
+        yield from weight_tensors(layer, f"{prefix}/{index}", term, budget)
         yield f"{prefix}/{index}/multiplier", term.multiplier
         if isinstance(term, Term16):
             yield f"{prefix}/{index}/bias", term.bias
             yield f"{prefix}/{index}/shift", term.shift
 
 
-class _TensorTable:
-    """Hands out tensors by name and remembers which were asked for."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Parts:
+    """What every layer is read with: the file's tensors, and how they are to be understood."""
 
-    def __init__(self, tensors: Tensors) -> None:
-        self._tensors = tensors
-        self._used: set[str] = set()
-
-    def take(self, name: str, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> npt.NDArray[Any]:
-        """The tensor of this name, which must have this dtype and shape."""
-        self._used.add(name)
-        if name not in self._tensors:
-            raise format_error(
-                FormatDefect.MISSING_TENSOR, "header", expected=f"tensor {name!r:.120}", got="none"
-            )
-        tensor, owner, wanted = self._tensors[name], f"tensor {name!r:.120}", np.dtype(dtype)
-        if tensor.dtype != wanted:
-            raise format_error(
-                FormatDefect.WRONG_DTYPE, owner, expected=wanted.name, got=tensor.dtype.name
-            )
-        if tensor.shape != shape:
-            raise format_error(
-                FormatDefect.SHAPE_MISMATCH, owner, expected=f"shape {shape}", got=f"{tensor.shape}"
-            )
-        return tensor
-
-    def check_all_used(self) -> None:
-        """Refuse tensors nobody asked for."""
-        unused = self._tensors.keys() - self._used
-        if unused:
-            raise format_error(
-                FormatDefect.UNEXPECTED_TENSOR,
-                "header",
-                expected="only tensors that the model record asks for",
-                got=f"{min(unused)!r:.60} and {len(unused) - 1} more",
-            )
+    precision: Precision
+    stored: bool
+    table: TensorTable
+    budget: SparseBudget
 
 
-def from_parts(record: Node, tensors: Tensors) -> IntegerModel:
+def from_parts(record: Node, tensors: Tensors, version: str) -> IntegerModel:
     """Build the model that a record and its tensors describe.
 
     Args:
         record: parsed model record.
         tensors: arrays in native byte order.
+        version: of the file, one of `SCHEMA_VERSIONS`.
 
     Raises:
         FormatError: the record, a tensor's name, dtype or shape is not as FORMAT.md says.
@@ -148,8 +141,9 @@ def from_parts(record: Node, tensors: Tensors) -> IntegerModel:
     """
     top = record.members("input", "layers", "name", "output", "precision", "provenance")
     precision = top["precision"].choice(Precision)
-    table = _TensorTable(tensors)
-    layers = tuple(_read_layer(node, precision, table) for node in top["layers"].items(low=1))
+    table = TensorTable(tensors)
+    parts = _Parts(precision=precision, stored=version != "1", table=table, budget=SparseBudget())
+    layers = tuple(_read_layer(node, parts) for node in top["layers"].items(low=1))
     model_input, model_output = _read_input(top["input"], table), _read_output(top["output"], table)
     provenance = _read_provenance(top["provenance"])
     table.check_all_used()
@@ -163,7 +157,7 @@ def from_parts(record: Node, tensors: Tensors) -> IntegerModel:
     )
 
 
-def _read_input(node: Node, table: _TensorTable) -> InputSpec:
+def _read_input(node: Node, table: TensorTable) -> InputSpec:
     parts = node.members("names", "units")
     names = parts["names"].texts()
     return InputSpec(
@@ -174,7 +168,7 @@ def _read_input(node: Node, table: _TensorTable) -> InputSpec:
     )
 
 
-def _read_output(node: Node, table: _TensorTable) -> OutputSpec:
+def _read_output(node: Node, table: TensorTable) -> OutputSpec:
     parts = node.members("names", "softmax", "units")
     names = parts["names"].texts()
     return OutputSpec(
@@ -204,7 +198,7 @@ def _read_pairs(node: Node) -> tuple[tuple[str, str], ...]:
     return tuple((name.text(), value.text()) for name, value in pairs)
 
 
-def _read_layer(node: Node, precision: Precision, table: _TensorTable) -> Layer:
+def _read_layer(node: Node, file: _Parts) -> Layer:
     kind = node.member("kind").text()
     if kind not in LAYERS:
         raise node.member("kind").refuse(f"one of {', '.join(LAYERS)}")
@@ -214,11 +208,8 @@ def _read_layer(node: Node, precision: Precision, table: _TensorTable) -> Layer:
     inputs = parts["inputs"].integer(1, MAX_WIDTH)
     units = parts["units"].integer(1, MAX_WIDTH)
     blocks = {affine: rows for affine, (rows, _) in LAYERS[kind].shape.items()}
-    columns = {Source.X: inputs, Source.H: units, Source.RH: units, Source.XH: inputs + units}
     affines: dict[str, Any] = {
-        affine: _read_affine(
-            part, f"{name}/{affine}", precision, table, blocks[affine] * units, columns
-        )
+        affine: _read_affine(part, f"{name}/{affine}", file, blocks[affine], (inputs, units))
         for affine, part in parts["affines"].members(*blocks).items()
     }
     settings = {option: _read_option(parts[option], form) for option, form in options.items()}
@@ -233,37 +224,35 @@ def _read_option(node: Node, form: type[Any]) -> Any:
 
 
 def _read_affine(
-    node: Node,
-    prefix: str,
-    precision: Precision,
-    table: _TensorTable,
-    rows: int,
-    columns: dict[Source, int],
+    node: Node, prefix: str, file: _Parts, blocks: int, widths: tuple[int, int]
 ) -> Affine:
-    narrow = precision is Precision.W8A8
-    parts = node.members("shift", "sources") if narrow else node.members("sources")
+    narrow = file.precision is Precision.W8A8
+    parts = node.members("sources", *["shift"] * narrow, *["storages"] * file.stored)
     sources = [source.choice(Source) for source in parts["sources"].items(1, 2)]
-
-    def weights(index: int) -> npt.NDArray[Any]:
-        return table.take(f"{prefix}/{index}/weights", np.int8, (rows, columns[sources[index]]))
+    storages = [Storage.DENSE8] * len(sources)
+    if file.stored:
+        listed = parts["storages"].items(len(sources), len(sources))
+        storages = [storage.choice(Storage) for storage in listed]
+    rows = blocks * widths[1]
 
     def per_row(field: str) -> npt.NDArray[Any]:
-        return table.take(f"{prefix}/{field}", np.int32, (rows,))
+        return file.table.take(f"{prefix}/{field}", np.int32, (rows,))
 
-    if narrow:
-        terms8 = tuple(
-            Term8(source=source, weights=weights(i), multiplier=per_row(f"{i}/multiplier"))
-            for i, source in enumerate(sources)
+    def shared(index: int) -> dict[str, Any]:
+        source, storage = sources[index], storages[index]
+        weights = read_weights(
+            file.table, f"{prefix}/{index}", storage, rows, source.parts(*widths), file.budget
         )
+        multiplier = per_row(f"{index}/multiplier")
+        return {
+            "source": source, "storage": storage, "weights": weights, "multiplier": multiplier
+        }  # fmt: skip
+
+    count = range(len(sources))
+    if narrow:
+        terms8 = tuple(Term8(**shared(i)) for i in count)
         return Affine8(terms=terms8, bias=per_row("bias"), shift=parts["shift"].integer())
     terms16 = tuple(
-        Term16(
-            source=source,
-            weights=weights(i),
-            bias=per_row(f"{i}/bias"),
-            shift=per_row(f"{i}/shift"),
-            multiplier=per_row(f"{i}/multiplier"),
-        )
-        for i, source in enumerate(sources)
+        Term16(**shared(i), bias=per_row(f"{i}/bias"), shift=per_row(f"{i}/shift")) for i in count
     )
     return Affine16(terms=terms16)

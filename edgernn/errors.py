@@ -8,6 +8,10 @@ EdgeRnnError
 │   ├── CalibrationError     the calibration streams are unusable
 │   └── OverflowRefused      an accumulator could overflow; carries the input that does it
 ├── PruningError             a float model cannot be pruned as asked
+├── DistillationError        a student cannot learn from a teacher as asked
+├── DataUnavailable          a data set is not where it should be, or is damaged
+├── TrainingError            a network cannot be trained or scored as asked
+├── SearchError              a search cannot begin or go on as asked
 ├── ShapeError               an array has the wrong shape or dtype (also a ValueError)
 ├── ReadingError             a reading is not finite, or an integer code is out of range
 ├── StateError               a state does not belong to this model
@@ -72,6 +76,22 @@ class OverflowRefused(QuantizationError):
 
 class PruningError(EdgeRnnError):
     """A float model cannot be pruned as asked, or a pruning state does not belong to it."""
+
+
+class DistillationError(EdgeRnnError):
+    """A student cannot learn from a teacher as asked."""
+
+
+class DataUnavailable(EdgeRnnError):
+    """A data set is not where it should be, or is not what it should be."""
+
+
+class TrainingError(EdgeRnnError):
+    """A network cannot be trained or scored as asked: the recipe or a setting is refused."""
+
+
+class SearchError(EdgeRnnError):
+    """A search of configurations cannot begin or go on as asked."""
 
 
 class ShapeError(EdgeRnnError, ValueError):

@@ -29,6 +29,7 @@ class FormatDefect(enum.StrEnum):
     UNEXPECTED_TENSOR = "unexpected_tensor"
     WRONG_DTYPE = "wrong_dtype"
     SHAPE_MISMATCH = "shape_mismatch"
+    BAD_TILES = "bad_tiles"
     INVALID_MODEL = "invalid_model"
     NOT_CANONICAL = "not_canonical"
 

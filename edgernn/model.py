@@ -13,6 +13,7 @@ from edgernn.errors import ModelError
 from edgernn.formats import Precision
 from edgernn.interface import InputSpec, Interface, OutputSpec
 from edgernn.layers import LAYERS, Dense, Layer, StateSpec
+from edgernn.storage import Storage
 
 MAX_RECURRENT_LAYERS = 8
 
@@ -125,6 +126,19 @@ class IntegerModel:
     def macs(self) -> int:
         """Multiply-accumulates of one step."""
         return sum(layer.macs for layer in self.layers)
+
+    @property
+    def storages(self) -> frozenset[Storage]:
+        """How weights are stored, over all products (clause 4.5)."""
+        affines = (affine for layer in self.layers for affine in layer.affines.values())
+        return frozenset(term.storage for affine in affines for term in affine.terms)
+
+    @property
+    def precision_label(self) -> str:
+        """The precision with the bits of the stored weights: `w8a8`, `w4a8`, `w8/w4a8` (both)."""
+        bits = sorted({storage.weight_bits for storage in self.storages}, reverse=True)
+        operands = self.precision.value.removeprefix("w8")
+        return "/".join(f"w{count}" for count in bits) + operands
 
     @property
     def sha256(self) -> str:

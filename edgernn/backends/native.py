@@ -23,7 +23,8 @@ from edgernn.formats import FloatArray, Int16Array, OperandArray
 from edgernn.interface import Interface
 from edgernn.layers import LSTM, Dense, GRUAfter, GRUBefore, Layer, SimpleRNN
 from edgernn.model import IntegerModel
-from edgernn.tiles import first_operand, padded, tiles
+from edgernn.storage import Storage
+from edgernn.tiles import first_operand, kept_tiles, padded, tile_index, tiles
 
 #: Environment variable that names the instruction set where the option does not.
 ISA_VARIABLE: Final = "EDGERNN_ISA"
@@ -223,12 +224,26 @@ def _map(layer: Layer, affine: Affine) -> tuple[object, ...]:
 
 
 def _term(layer: Layer, term: Term8 | Term16) -> tuple[object, ...]:
-    """(first operand, weights, multiplier), and of `w8a16` bias and shift."""
-    head = first_operand(layer, term.source), tiles(layer, term.source, term.weights).tobytes()
+    """(first operand, weights, multiplier), of `w8a16` bias and shift, and how it is stored."""
+    weights, storage = _stored(term.storage, tiles(layer, term.source, term.weights))
+    head = first_operand(layer, term.source), weights
     if isinstance(term, Term8):
-        return *head, _rows(term.multiplier, np.int32)
+        return *head, _rows(term.multiplier, np.int32), *storage
+    rows = _rows(term.multiplier, np.int16), _rows(term.bias, np.int32)
     shift = _rows(term.shift, np.uint8, fill=1)  # half_up needs one
-    return *head, _rows(term.multiplier, np.int16), _rows(term.bias, np.int32), shift
+    return *head, *rows, shift, *storage
+
+
+def _stored(storage: Storage, filled: npt.NDArray[np.int8]) -> tuple[bytes, tuple[object, ...]]:
+    """Weights; then nothing, or (index of tiles, bits of a weight)."""
+    if storage is Storage.DENSE8:
+        return filled.tobytes(), ()
+    if storage is Storage.SPARSE8:
+        return kept_tiles(filled).tobytes(), (tile_index(filled).tobytes(), 8)
+    raise BackendUnavailable(
+        f"backend 'native': expected weights stored as dense8 or sparse8, got {storage.value}. "
+        "Use backend='reference'."
+    )
 
 
 def _rows(values: npt.NDArray[Any], dtype: npt.DTypeLike, fill: int = 0) -> bytes:

@@ -14,6 +14,33 @@
 #include "edgernn_affine_one.h"
 #endif
 
+#if EDGERNN_HAS_STORAGES
+#include "edgernn_stored.h"
+#endif
+
+EDGERNN_API void edgernn_affine8(const edgernn_map8 *map, const edgernn_code8 *operands, int16_t *z)
+{
+#if EDGERNN_HAS_STORAGES
+    if (is_stored8(map->terms) || is_stored8(map->terms + map->term_count - 1)) {
+        affine8_of_stored(map, operands, z);
+        return;
+    }
+#endif
+    affine8_of_dense(map, operands, z);
+}
+
+EDGERNN_API void edgernn_affine16(const edgernn_map16 *map, const edgernn_code16 *operands,
+                                  int16_t *z)
+{
+#if EDGERNN_HAS_STORAGES
+    if (is_stored16(map->terms) || is_stored16(map->terms + map->term_count - 1)) {
+        affine16_of_stored(map, operands, z);
+        return;
+    }
+#endif
+    affine16_of_dense(map, operands, z);
+}
+
 #if EDGERNN_VARIANT == EDGERNN_MVE
 #include "edgernn_operands_mve.h"
 #else

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "edgernn_config.h"
+#include "edgernn_storage.h"
 #include "edgernn_tile.h"
 
 #ifdef __cplusplus
@@ -18,12 +19,36 @@ extern "C" {
 
 #define EDGERNN_PADDED(count) (((count) + 3) & ~3)
 
+/* Whether terms say how their weights are stored. */
+#define EDGERNN_HAS_STORAGES (EDGERNN_HAS_SPARSE || EDGERNN_HAS_INT4)
+
+/* The last members of a term, each with a comma behind it. */
+#if EDGERNN_HAS_SPARSE
+#define EDGERNN_TERM_INDEX(index) index,
+#else
+#define EDGERNN_TERM_INDEX(index)
+#endif
+#if EDGERNN_HAS_INT4
+#define EDGERNN_TERM_BITS(bits) bits,
+#else
+#define EDGERNN_TERM_BITS(bits)
+#endif
+#define EDGERNN_DENSE8 EDGERNN_TERM_INDEX(0) EDGERNN_TERM_BITS(8)
+#define EDGERNN_SPARSE8(index) EDGERNN_TERM_INDEX(index) EDGERNN_TERM_BITS(8)
+#define EDGERNN_DENSE4 EDGERNN_TERM_INDEX(0) EDGERNN_TERM_BITS(4)
+
 /* One product of a w8a8 map (clause 4.1). */
 typedef struct {
     int32_t first;             /* first operand it reads */
     int32_t tiles;             /* tiles of 4 columns */
     const int8_t *weights;     /* [padded rows / 4][tiles] tiles */
     const int32_t *multiplier; /* [padded rows] */
+#if EDGERNN_HAS_SPARSE
+    const uint8_t *index; /* which tiles are there (edgernn_tile.h); 0: all */
+#endif
+#if EDGERNN_HAS_INT4
+    int32_t bits; /* of a weight: 8 or 4 */
+#endif
 } edgernn_term8;
 
 /* A w8a8 map: sat16(half_up(sum of acc * multiplier + bias, shift)). */
@@ -43,6 +68,12 @@ typedef struct {
     const int32_t *bias;       /* [padded rows] */
     const uint8_t *shift;      /* [padded rows] */
     const int16_t *multiplier; /* [padded rows], Q0.15 */
+#if EDGERNN_HAS_SPARSE
+    const uint8_t *index; /* which tiles are there (edgernn_tile.h); 0: all */
+#endif
+#if EDGERNN_HAS_INT4
+    int32_t bits; /* of a weight: 8 or 4 */
+#endif
 } edgernn_term16;
 
 /* A w8a16 map: the saturating sum of its terms. */

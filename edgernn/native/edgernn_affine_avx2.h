@@ -132,8 +132,8 @@ EDGERNN_INLINE rows16 sums8(blocks w, const edgernn_code8 *operands, int32_t til
     return sum;
 }
 
-EDGERNN_API void edgernn_affine8(const edgernn_map8 *map, const edgernn_code8 *operands,
-                                 int16_t *z)
+EDGERNN_INLINE void affine8_of_dense(const edgernn_map8 *map, const edgernn_code8 *operands,
+                                     int16_t *z)
 {
     const int32_t shift = map->shift;
     const int32_t half = (int32_t)1 << (shift - 1);
@@ -206,8 +206,8 @@ EDGERNN_INLINE edgernn_lanes product16(const edgernn_term16 *term, int32_t row, 
                                 edgernn_lanes_load(multiplier, EDGERNN_LANES));
 }
 
-EDGERNN_API void edgernn_affine16(const edgernn_map16 *map, const edgernn_code16 *operands,
-                                  int16_t *z)
+EDGERNN_INLINE void affine16_of_dense(const edgernn_map16 *map, const edgernn_code16 *operands,
+                                      int16_t *z)
 {
     const edgernn_term16 *end = map->terms + map->term_count;
     const int32_t rows = map->rows;
@@ -227,6 +227,29 @@ EDGERNN_API void edgernn_affine16(const edgernn_map16 *map, const edgernn_code16
         rows_store(z + row, u, left); /* saturates */
     }
 }
+
+#if EDGERNN_HAS_STORAGES
+
+#define GROUP_TILES 32
+#define rows_load load8
+
+EDGERNN_INLINE const int8_t *dense_group8(const int8_t *weights, const edgernn_code8 *operands,
+                                          int32_t tiles, int32_t *acc)
+{
+    const rows16 sums = sums8(blocks_from(weights, tiles, 0, 4), operands, tiles);
+    _mm_storeu_si128((__m128i *)(void *)acc, _mm256_castsi256_si128((__m256i)sums.low));
+    return weights + EDGERNN_TILE_BYTES * tiles;
+}
+
+EDGERNN_INLINE const int8_t *dense_group16(const int8_t *weights, const edgernn_code16 *operands,
+                                           int32_t tiles, int32_t *acc)
+{
+    const rows16 sums = sums16(blocks_from(weights, tiles, 0, 4), operands, tiles);
+    _mm_storeu_si128((__m128i *)(void *)acc, _mm256_castsi256_si128((__m256i)sums.low));
+    return weights + EDGERNN_TILE_BYTES * tiles;
+}
+
+#endif
 
 #undef ROWS
 #endif

@@ -187,8 +187,8 @@ EDGERNN_INLINE void all_rows8(const edgernn_map8 *map, const operands8 *x, int32
         map->rows, rows_store_sat16(z + j, (rows8(map, x, terms, j, left) + half) >> shift, left));
 }
 
-EDGERNN_API void edgernn_affine8(const edgernn_map8 *map, const edgernn_code8 *operands,
-                                 int16_t *z)
+EDGERNN_INLINE void affine8_of_dense(const edgernn_map8 *map, const edgernn_code8 *operands,
+                                     int16_t *z)
 {
     operands8 x[MOST_TERMS];
     spread_all(map->terms, operands, x);
@@ -247,11 +247,8 @@ EDGERNN_INLINE edgernn_lanes rows_of_pairs(block_sums s)
     return (edgernn_lanes)_mm512_permutex_epi64(sum, 0xD8);
 }
 
-EDGERNN_INLINE edgernn_lanes sums16(const edgernn_term16 *term, const edgernn_code16 *operands,
-                                    int32_t row, int32_t left)
+EDGERNN_INLINE edgernn_lanes sums16(blocks w, const edgernn_code16 *operands, int32_t tiles)
 {
-    const int32_t tiles = term->tiles;
-    const blocks w = blocks_from(term->weights, tiles, row, left);
     const __m512i zero = _mm512_setzero_si512();
     block_sums s = {zero, zero, zero, zero};
     int32_t t;
@@ -275,8 +272,8 @@ EDGERNN_INLINE edgernn_lanes product16(const edgernn_term16 *term, int32_t row, 
     return edgernn_lanes_scaled(edgernn_lanes_sat16(v), multiplier);
 }
 
-EDGERNN_API void edgernn_affine16(const edgernn_map16 *map, const edgernn_code16 *operands,
-                                  int16_t *z)
+EDGERNN_INLINE void affine16_of_dense(const edgernn_map16 *map, const edgernn_code16 *operands,
+                                      int16_t *z)
 {
     const edgernn_term16 *end = map->terms + map->term_count;
     const int32_t rows = map->rows;
@@ -286,7 +283,8 @@ EDGERNN_API void edgernn_affine16(const edgernn_map16 *map, const edgernn_code16
         edgernn_lanes u = edgernn_lanes_all(0);
         const edgernn_term16 *term;
         for (term = map->terms; term != end; ++term) {
-            const edgernn_lanes sum = sums16(term, operands + term->first, row, left);
+            const blocks w = blocks_from(term->weights, term->tiles, row, left);
+            const edgernn_lanes sum = sums16(w, operands + term->first, term->tiles);
             u += product16(term, row, left, sum);
         }
         rows_store_sat16(z + row, u, left);
@@ -311,6 +309,39 @@ EDGERNN_API void edgernn_codes8(const int8_t *codes, int32_t count, edgernn_code
         __builtin_memcpy(operands + j, &piece, 4);
     }
 }
+
+#if EDGERNN_HAS_STORAGES
+
+#define GROUP_TILES 32
+
+EDGERNN_INLINE const int8_t *dense_group8(const int8_t *weights, const edgernn_code8 *operands,
+                                          int32_t tiles, int32_t *acc)
+{
+    const __m512i zero = _mm512_setzero_si512();
+    const __m512i all_128 = _mm512_set1_epi8(-128);
+    const block_sums unused = {zero, zero, zero, zero};
+    block_sums s = unused;
+    int32_t t;
+    for (t = 0; t < tiles; t += 4) {
+        const __m512i x = spread8(operands + EDGERNN_TILE_COLUMNS * t, tiles - t);
+        s.a = add_products8(s.a, weights + EDGERNN_TILE_BYTES * t, x);
+        s.b = _mm512_dpbusd_epi32(s.b, all_128, x);
+    }
+    s.a = _mm512_sub_epi32(s.a, s.b);
+    s.b = zero;
+    _mm_storeu_si128((__m128i *)(void *)acc, _mm512_castsi512_si128((__m512i)rows_of_parts(s)));
+    return weights + EDGERNN_TILE_BYTES * tiles;
+}
+
+EDGERNN_INLINE const int8_t *dense_group16(const int8_t *weights, const edgernn_code16 *operands,
+                                           int32_t tiles, int32_t *acc)
+{
+    const edgernn_lanes sums = sums16(blocks_from(weights, tiles, 0, 4), operands, tiles);
+    _mm_storeu_si128((__m128i *)(void *)acc, _mm512_castsi512_si128((__m512i)sums));
+    return weights + EDGERNN_TILE_BYTES * tiles;
+}
+
+#endif
 
 #undef MOST_TERMS
 #endif

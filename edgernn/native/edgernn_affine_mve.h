@@ -98,7 +98,8 @@ EDGERNN_INLINE void store_rows(int32x4_t u, int32_t shift, int16_t **z, int32_t 
                          : PREDICATE "memory");
 }
 
-EDGERNN_API void edgernn_affine8(const edgernn_map8 *map, const edgernn_code8 *operands, int16_t *z)
+EDGERNN_INLINE void affine8_of_dense(const edgernn_map8 *map, const edgernn_code8 *operands,
+                                     int16_t *z)
 {
     const edgernn_term8 *term = map->terms;
     const product_columns columns = columns_of(operands + term->first, term->tiles);
@@ -208,19 +209,27 @@ EDGERNN_INLINE int32x4_t saturated16(int32x4_t v)
     return v;
 }
 
-/* Clause 5.2, p for the 4 rows that begin at `row`. */
-EDGERNN_INLINE int32x4_t product16(const edgernn_term16 *term, const product_columns *columns,
-                                   int32_t row, uint8x16_t even)
+/* Clause 5.2, p from the sums without bias of the 4 rows that begin at `row`. */
+EDGERNN_INLINE int32x4_t product16(const edgernn_term16 *term, int32_t row, int32_t left,
+                                   int32x4_t sums)
 {
-    const int8_t *weights = term->weights + row * EDGERNN_TILE_COLUMNS * term->tiles;
-    const int32x4_t acc = vaddq_s32(dot16(weights, columns, even), vldrwq_s32(term->bias + row));
+    const int32x4_t acc = vaddq_s32(sums, vldrwq_s32(term->bias + row));
     const int32x4_t shift = vreinterpretq_s32_u32(vldrbq_u32(term->shift + row));
     const int32x4_t v = saturated16(vrshlq_s32(acc, vnegq_s32(shift)));
+    (void)left; /* arrays of rows are filled up */
     return edgernn_lanes_scaled(v, vldrhq_s32(term->multiplier + row));
 }
 
-EDGERNN_API void edgernn_affine16(const edgernn_map16 *map, const edgernn_code16 *operands,
-                                  int16_t *z)
+/* The same from the operands. */
+EDGERNN_INLINE int32x4_t term16(const edgernn_term16 *term, const product_columns *columns,
+                                int32_t row, uint8x16_t even)
+{
+    const int8_t *weights = term->weights + row * EDGERNN_TILE_COLUMNS * term->tiles;
+    return product16(term, row, EDGERNN_LANES, dot16(weights, columns, even));
+}
+
+EDGERNN_INLINE void affine16_of_dense(const edgernn_map16 *map, const edgernn_code16 *operands,
+                                      int16_t *z)
 {
     const edgernn_term16 *term = map->terms;
     const product_columns columns = columns_of(operands + term->first, term->tiles);
@@ -228,16 +237,46 @@ EDGERNN_API void edgernn_affine16(const edgernn_map16 *map, const edgernn_code16
     int32_t row;
     if (map->term_count == 1) {
         for (row = 0; row < map->rows; row += 4) {
-            store_rows(product16(term, &columns, row, even), 0, &z, map->rows - row);
+            store_rows(term16(term, &columns, row, even), 0, &z, map->rows - row);
         }
     } else {
         const product_columns columns2 = columns_of(operands + term[1].first, term[1].tiles);
         for (row = 0; row < map->rows; row += 4) {
-            const int32x4_t u = product16(term, &columns, row, even);
-            const int32x4_t v = product16(term + 1, &columns2, row, even);
+            const int32x4_t u = term16(term, &columns, row, even);
+            const int32x4_t v = term16(term + 1, &columns2, row, even);
             store_rows(vaddq_s32(u, v), 0, &z, map->rows - row);
         }
     }
 }
+
+#if EDGERNN_HAS_STORAGES
+
+#define GROUP_TILES 32
+
+EDGERNN_INLINE int32x4_t rows_load(const int32_t *from, int32_t left)
+{
+    (void)left; /* arrays of rows are filled up */
+    return vldrwq_s32(from);
+}
+
+EDGERNN_INLINE const int8_t *dense_group8(const int8_t *weights, const edgernn_code8 *operands,
+                                          int32_t tiles, int32_t *acc)
+{
+    const product_columns columns = columns_of(operands, tiles);
+    const int32_t ones[4] = {1, 1, 1, 1};
+    const int32_t *one = ones;
+    vstrwq_s32(acc, add_product8(vdupq_n_s32(0), &columns, columns.first, &weights, &one));
+    return weights;
+}
+
+EDGERNN_INLINE const int8_t *dense_group16(const int8_t *weights, const edgernn_code16 *operands,
+                                           int32_t tiles, int32_t *acc)
+{
+    const product_columns columns = columns_of(operands, tiles);
+    vstrwq_s32(acc, dot16(weights, &columns, vidupq_n_u8(0, 2)));
+    return weights + EDGERNN_TILE_BYTES * tiles;
+}
+
+#endif
 
 #endif

@@ -148,7 +148,8 @@ static NOT_INLINE void affine8_of_many(const edgernn_map8 *map, const edgernn_co
     }
 }
 
-EDGERNN_API void edgernn_affine8(const edgernn_map8 *map, const edgernn_code8 *operands, int16_t *z)
+EDGERNN_INLINE void affine8_of_dense(const edgernn_map8 *map, const edgernn_code8 *operands,
+                                     int16_t *z)
 {
     const edgernn_term8 *term = map->terms;
     int32_t row = 0;
@@ -162,15 +163,16 @@ EDGERNN_API void edgernn_affine8(const edgernn_map8 *map, const edgernn_code8 *o
 }
 
 /* Clause 5.2, p from the sum without bias. */
-static inline int32_t product16(const edgernn_term16 *term, int32_t row, int32_t sum)
+static inline int32_t product16(const edgernn_term16 *term, int32_t row, int32_t left, int32_t sum)
 {
     const int32_t v =
         edgernn_sat16(edgernn_half_up(sum + term->bias[row], term->shift[row]));
+    (void)left;
     return edgernn_round(v * term->multiplier[row], 15);
 }
 
-EDGERNN_API void edgernn_affine16(const edgernn_map16 *map, const edgernn_code16 *operands,
-                                  int16_t *z)
+EDGERNN_INLINE void affine16_of_dense(const edgernn_map16 *map, const edgernn_code16 *operands,
+                                      int16_t *z)
 {
     const edgernn_term16 *end = map->terms + map->term_count;
     int32_t row;
@@ -179,7 +181,7 @@ EDGERNN_API void edgernn_affine16(const edgernn_map16 *map, const edgernn_code16
         int32_t acc[4];
         int32_t u[4];
 #define START(r) u[r] = 0
-#define ADD_TERM(r) u[r] += product16(term, row + r, acc[r])
+#define ADD_TERM(r) u[r] += product16(term, row + r, 1, acc[r])
         EACH_ROW(START);
         for (term = map->terms; term != end; ++term) {
             edgernn_dot16(term->weights + row * EDGERNN_TILE_COLUMNS * term->tiles,
@@ -200,6 +202,20 @@ EDGERNN_API void edgernn_affine16(const edgernn_map16 *map, const edgernn_code16
 #undef ADD_TERM
     }
 }
+
+#if EDGERNN_HAS_STORAGES
+
+#define GROUP_TILES MOST_TILES
+#define dense_group8 edgernn_dot8
+#define dense_group16 edgernn_dot16
+
+EDGERNN_INLINE int32_t rows_load(const int32_t *from, int32_t left)
+{
+    (void)left;
+    return *from;
+}
+
+#endif
 
 #undef EACH_ROW
 

@@ -4,7 +4,9 @@
  * are filled up with zeros. A tile is written row by row, EDGERNN_TILE8(row 0, row 1, row 2,
  * row 3), and becomes 16 bytes in the order that the variant's products read.
  *
- * A sparse matrix leaves tiles out, narrower weights make them shorter; both keep this form.
+ * A sparse matrix leaves tiles of zeros out. Its index has, for every 4 rows, their number of tiles
+ * less one and then the place of each among the tiles of 4 columns, rising; no rows are without a
+ * tile.
  */
 #ifndef EDGERNN_TILE_H
 #define EDGERNN_TILE_H

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #define MAX_TERMS 2
-#define MOST_WEIGHTS 0x7FFFFFFF /* bytes of a term, which kernels count in int32_t */
 
 int native_place(native_builder *builder, const void *from, size_t bytes, const void **place)
 {
@@ -45,43 +44,6 @@ int native_copy_in(native_builder *builder, PyObject *from, size_t bytes, const 
     return result;
 }
 
-/* Weights [padded rows / 4][tiles] in tiles, in the order of bytes of the instruction set. */
-static int pack(native_builder *builder, PyObject *from, int32_t rows, int32_t operands,
-                int32_t first, int32_t *tiles, const int8_t **weights)
-{
-    const native_isa *isa = builder->program->isa;
-    const size_t row_bytes = 4 * (size_t)EDGERNN_PADDED(rows);
-    Py_buffer view;
-    void *packed = NULL;
-    int result = -1;
-    if (PyObject_GetBuffer(from, &view, PyBUF_SIMPLE) < 0) {
-        return -1;
-    }
-    *tiles = (int32_t)((size_t)view.len / row_bytes);
-    if (first < 0 || first % 4 != 0 || first >= operands || view.len == 0 ||
-        (size_t)view.len % row_bytes != 0 ||
-        (size_t)view.len / row_bytes > (size_t)(operands - first) / 4) {
-        PyErr_Format(PyExc_ValueError,
-                     "weights: expected whole tiles of %d rows for operands %d to %d, got %zd "
-                     "bytes",
-                     (int)rows, (int)first, (int)operands, view.len);
-    } else if ((size_t)view.len > MOST_WEIGHTS) {
-        PyErr_Format(PyExc_ValueError, "weights: expected at most %d bytes, got %zd", MOST_WEIGHTS,
-                     view.len);
-    } else if (native_take(&builder->arena, (size_t)view.len + isa->read_ahead, &packed) < 0) {
-        PyErr_NoMemory();
-    } else {
-        result = 0;
-        if (packed != NULL) {
-            (builder->program->width == 8 ? isa->pack8 : isa->pack16)(
-                view.buf, (size_t)view.len / EDGERNN_TILE_BYTES, packed);
-        }
-    }
-    PyBuffer_Release(&view);
-    *weights = packed;
-    return result;
-}
-
 /* The shifts of a w8a16 term, each within what half_up takes. */
 static int copy_shifts(native_builder *builder, PyObject *from, size_t rows, const uint8_t **place)
 {
@@ -111,17 +73,15 @@ static int build_term8(native_builder *builder, PyObject *from, int32_t rows, in
                        edgernn_term8 *term)
 {
     const size_t padded = (size_t)EDGERNN_PADDED(rows);
+    native_storage s = {0, NULL, NULL, 8, 0, NULL, NULL};
     const void *multiplier;
-    PyObject *weights;
     PyObject *factors;
-    int first;
-    if (!PyArg_ParseTuple(from, "iOO:term", &first, &weights, &factors) ||
-        pack(builder, weights, rows, operands, first, &term->tiles, &term->weights) < 0 ||
+    if (!PyArg_ParseTuple(from, "iOO|Oi:term", &s.first, &s.weights, &factors, &s.index, &s.bits) ||
+        native_pack(builder, &s, rows, operands) < 0 ||
         native_copy_in(builder, factors, 4 * padded, "multiplier", &multiplier) < 0) {
         return -1;
     }
-    term->first = first;
-    term->multiplier = multiplier;
+    *term = (edgernn_term8){s.first, s.tiles, s.packed, multiplier, s.places, s.bits};
     return 0;
 }
 
@@ -129,23 +89,23 @@ static int build_term16(native_builder *builder, PyObject *from, int32_t rows, i
                         edgernn_term16 *term)
 {
     const size_t padded = (size_t)EDGERNN_PADDED(rows);
+    native_storage s = {0, NULL, NULL, 8, 0, NULL, NULL};
     const void *multiplier;
     const void *bias;
-    PyObject *weights;
+    const uint8_t *shift;
     PyObject *factors;
     PyObject *biases;
     PyObject *shifts;
-    int first;
-    if (!PyArg_ParseTuple(from, "iOOOO:term", &first, &weights, &factors, &biases, &shifts) ||
-        pack(builder, weights, rows, operands, first, &term->tiles, &term->weights) < 0 ||
+    if (!PyArg_ParseTuple(from, "iOOOO|Oi:term", &s.first, &s.weights, &factors, &biases, &shifts,
+                          &s.index, &s.bits) ||
+        native_pack(builder, &s, rows, operands) < 0 ||
         native_copy_in(builder, factors, 2 * padded, "multiplier", &multiplier) < 0 ||
         native_copy_in(builder, biases, 4 * padded, "bias", &bias) < 0 ||
-        copy_shifts(builder, shifts, padded, &term->shift) < 0) {
+        copy_shifts(builder, shifts, padded, &shift) < 0) {
         return -1;
     }
-    term->first = first;
-    term->multiplier = multiplier;
-    term->bias = bias;
+    *term = (edgernn_term16){s.first, s.tiles,    s.packed, bias,
+                             shift,   multiplier, s.places, s.bits};
     return 0;
 }
 

@@ -19,6 +19,21 @@ int native_copy_in(native_builder *builder, PyObject *from, size_t bytes, const 
 /* Room of that size, filled from memory. */
 int native_place(native_builder *builder, const void *from, size_t bytes, const void **place);
 
+/* How the weights of a term are stored: what the builder hands over, and what kernels read. */
+typedef struct {
+    int first;         /* operand */
+    PyObject *weights; /* tiles in the form of `edgernn.tiles` */
+    PyObject *index;   /* of a sparse term; NULL: all tiles are there */
+    int bits;
+    int32_t tiles; /* of columns */
+    const int8_t *packed;
+    const uint8_t *places;
+} native_storage;
+
+/* The weights of a term with that many rows in the order of bytes of the instruction set, after a
+ * check that they and their index are what kernels may read. */
+int native_pack(native_builder *builder, native_storage *s, int32_t rows, int32_t operands);
+
 /* A map of (shift, bias, terms) with that many rows, over operands of which there are so many. */
 int native_build_map8(native_builder *builder, PyObject *from, int32_t rows, int32_t operands,
                       edgernn_map8 *map);

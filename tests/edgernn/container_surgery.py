@@ -87,3 +87,22 @@ def drop(*path):
         del target[last]
 
     return edit
+
+
+def tensor(data: bytes, name: str) -> bytes:
+    header, section = split(data)
+    low, high = header[name]["data_offsets"]
+    return section[low:high]
+
+
+def resized(data: bytes, name: str, content: bytes, shape: list[int]) -> bytes:
+    """The file with one tensor of another length."""
+    header, section = split(data)
+    low, high = header[name]["data_offsets"]
+    for entry in (v for k, v in header.items() if k != "__metadata__"):
+        begin, end = entry["data_offsets"]
+        if begin >= high:
+            grown = len(content) - (high - low)
+            entry["data_offsets"] = [begin + grown, end + grown]
+    header[name].update(data_offsets=[low, low + len(content)], shape=shape)
+    return join(header, section[:low] + content + section[high:])

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from edgernn.affine import Source
-from edgernn.tiles import first_operand, padded, tiles
+from edgernn.tiles import (
+    first_operand,
+    kept_tiles,
+    matrix,
+    padded,
+    tile_columns,
+    tile_index,
+    tiles,
+)
 from tests.integer_models import random_model
 
 
@@ -33,3 +41,28 @@ def test_a_product_of_tiles_is_the_product_of_the_matrix(inputs, units, common):
         assert not products[len(wanted) :].any()
         assert 4 * rows == padded(len(wanted))
         assert np.count_nonzero(blocks) == np.count_nonzero(term.weights)
+
+
+@pytest.mark.parametrize("inputs", [1, 4, 6])
+@pytest.mark.parametrize("units", [1, 5, 8])
+def test_tiles_hold_the_whole_matrix(inputs, units):
+    layer = random_model("lstm", inputs=inputs, units=units).layers[0]
+    (term,) = layer.gates.terms
+    blocks = tiles(layer, term.source, term.weights)
+    parts = term.source.parts(inputs, units)
+    assert blocks.shape[1] == tile_columns(parts) == -(-inputs // 4) + -(-units // 4)
+    assert matrix(blocks, 4 * units, parts).tolist() == term.weights.tolist()
+
+
+def test_an_index_lists_the_tiles_that_are_not_zero():
+    blocks = np.zeros((4, 256, 4, 4), np.int8)
+    blocks[0, [3, 7, 255]] = [[[1]], [[2]], [[3]]]
+    blocks[1, 0, 3, 3] = -1
+    blocks[3] = 5
+    index = tile_index(blocks)
+    assert index.dtype == np.uint8
+    # Group 2 is all zeros and keeps tile 0; group 3 keeps all 256.
+    assert index.tolist() == [2, 3, 7, 255, 0, 0, 0, 0, 255, *range(256)]
+    kept = kept_tiles(blocks)
+    assert kept.shape == (3 + 1 + 1 + 256, 4, 4)
+    assert [int(tile[3, 3]) for tile in kept[:6]] == [1, 2, 3, -1, 0, 5]

@@ -87,17 +87,26 @@ def _check_input(model: Any, findings: Findings) -> None:
             findings.add(owner_of(model), "a dense float input", kind, "Feed float32 readings.")
 
 
+def operations_of(model: Any, findings: Findings) -> list[Any]:
+    """Layers and nested models of a Sequential or Functional model, in the order of application."""
+    import keras
+
+    if isinstance(model, keras.Sequential):
+        return list(model.layers)
+    return list(reversed(_back_to_input(model.outputs[0], findings)))
+
+
 def _walk(model: Any, path: LayerPath, findings: Findings) -> None:
     import keras
 
     if isinstance(model, keras.Sequential):
-        for layer in model.layers:
+        for layer in operations_of(model, findings):
             _append(layer, path, findings)
         return
     for what, tensors in (("input", model.inputs), ("output", model.outputs)):
         if len(tensors) != 1:
             findings.add(owner_of(model), f"one {what}", f"{len(tensors)} {what}s", _ONE_PATH)
-    main = list(reversed(_back_to_input(model.outputs[0], findings)))
+    main = operations_of(model, findings)
     for operation in main:
         _append(operation, path, findings)
     path.beside += [

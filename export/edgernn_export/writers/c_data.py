@@ -11,8 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.affine import Affine, Affine8, Term8, Term16
+from edgernn.errors import EdgeRnnError
 from edgernn.layers import Layer
-from edgernn.tiles import TILE, first_operand, padded, tiles
+from edgernn.storage import Storage
+from edgernn.tiles import TILE, first_operand, kept_tiles, padded, tile_index, tiles
 
 _COLUMNS: Final = 100
 
@@ -60,6 +62,24 @@ def _tile_array(width: str, name: str, weights: npt.NDArray[np.int8]) -> str:
     return "\n".join([head, *lines, "};\n"])
 
 
+def _stored(
+    width: str, name: str, filled: npt.NDArray[np.int8], storage: Storage
+) -> tuple[list[str], str]:
+    """The arrays of a product's weights, and what its term says about them (edgernn_affine.h)."""
+    weights = f"{name}_weights"
+    if storage is Storage.DENSE8:
+        return [_tile_array(width, weights, filled)], "EDGERNN_DENSE8"
+    if storage is Storage.SPARSE8:
+        index = array("uint8_t", f"{name}_index", tile_index(filled))
+        return [_tile_array(width, weights, kept_tiles(filled)), index], (
+            f"EDGERNN_SPARSE8({name}_index)"
+        )
+    raise EdgeRnnError(
+        f"export to c: expected weights stored as dense8 or sparse8, got {storage.value} "
+        f"({name:.60}). Quantize to w8a8 or w8a16."
+    )
+
+
 def _row_array(ctype: str, name: str, values: npt.NDArray[Any], fill: int) -> str:
     """A constant array of one value per row, in full tiles."""
     extra = padded(len(values)) - len(values)
@@ -78,13 +98,14 @@ def affine_map(owner: str, layer: Layer, affine: Affine) -> tuple[str, str]:
     blocks, terms = [], []
     for term in affine.terms:
         name = f"{owner}_{term.source.value}"
-        weights = tiles(layer, term.source, term.weights)
-        blocks.append(_tile_array(width, f"{name}_weights", weights))
+        filled = tiles(layer, term.source, term.weights)
+        arrays, storage = _stored(width, name, filled, term.storage)
+        blocks += arrays
         fields = _per_row(term)
         blocks += [_row_array(ctype, f"{name}_{f}", v, fill) for f, ctype, v, fill in fields]
-        head = [str(first_operand(layer, term.source)), str(weights.shape[1])]
+        head = [str(first_operand(layer, term.source)), str(filled.shape[1])]
         names = [f"{name}_{field}" for field in ("weights", *(f[0] for f in fields))]
-        terms.append("{" + ", ".join([*head, *names]) + "}")
+        terms.append("{" + ", ".join([*head, *names, storage]) + "}")
     blocks.append(record(f"edgernn_term{width}", f"{owner}_terms[{len(terms)}]", terms))
     tail = [str(len(terms)), f"{owner}_terms"]
     head = [str(affine.rows)]

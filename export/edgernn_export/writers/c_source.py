@@ -16,6 +16,12 @@ from edgernn_export.writers.c_border import input_channels, output_channels
 from edgernn_export.writers.c_data import comment_text, identifier, record
 from edgernn_export.writers.c_layers import CLayer
 from edgernn_export.writers.c_self_test import self_test_files
+from edgernn_export.writers.c_storage import (
+    STORAGE_HEADER,
+    storage_checks,
+    storage_header,
+    storages_of,
+)
 
 #: Sources every model needs; their headers are for every core, `edgernn_config.h` chooses.
 _SHARED_SOURCES: Final = ("edgernn_affine.c", "edgernn_border.c", "edgernn_tables.c")
@@ -51,6 +57,7 @@ def write_c(model: IntegerModel, golden: Golden, *, prefix: str = "model") -> di
         **{n: head + t for n, t in self_test_files(model, golden, layers, prefix).items()},
     }
     kernels = _with_headers({*_SHARED_SOURCES, *(layer.kernel.file for layer in layers)})
+    kernels[STORAGE_HEADER] = storage_header(kernels[STORAGE_HEADER], storages_of(model))
     return {**{name: text.encode("ascii") for name, text in texts.items()}, **kernels}
 
 
@@ -189,7 +196,7 @@ def _source(model: IntegerModel, layers: list[CLayer], prefix: str) -> str:
     )
     return f"""#include "{prefix}.h"
 
-{"".join(cl.definition() + chr(10) for cl in layers)}
+{storage_checks(storages_of(model), prefix)}{"".join(cl.definition() + chr(10) for cl in layers)}
 {_channel_records(model)}
 void {prefix}_init({prefix}_state_t *state)
 {{

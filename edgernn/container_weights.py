@@ -1,0 +1,177 @@
+"""Weights <-> the tensors an .edgernn file stores them in (FORMAT.md 5.3 to 5.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from edgernn.affine import Term8, Term16
+from edgernn.container_tensors import TensorTable
+from edgernn.format_defects import FormatDefect, format_error
+from edgernn.formats import Int8Array
+from edgernn.layers import Layer
+from edgernn.storage import MAX_SPARSE_TILES, Storage
+from edgernn.tiles import TILE, kept_tiles, matrix, padded, tile_columns, tile_index, tiles
+
+#: Tiles of all sparse products of a file, kept or not: what a reader allocates for them is 64 MiB.
+MAX_SPARSE_FILE_TILES: Final = 1 << 22
+_TILE_BYTES: Final = TILE * TILE
+
+
+class SparseBudget:
+    """Counts the tiles of sparse products: a small file must not become a large model."""
+
+    def __init__(self) -> None:
+        """Start with no tiles."""
+        self._tiles = 0
+
+    def spend(self, owner: str, rows: int, parts: tuple[int, ...]) -> tuple[int, int]:
+        """Groups of rows and tiles in each, counted before anything is allocated for them.
+
+        Raises:
+            FormatError: FILE_TOO_LARGE, or BAD_RECORD where a group has too many tiles.
+        """
+        groups, columns = padded(rows) // TILE, tile_columns(parts)
+        if columns > MAX_SPARSE_TILES:
+            raise format_error(
+                FormatDefect.BAD_RECORD,
+                owner,
+                expected=f"at most {MAX_SPARSE_TILES} tiles of columns in a sparse product",
+                got=str(columns),
+            )
+        self._tiles += groups * columns
+        if self._tiles > MAX_SPARSE_FILE_TILES:
+            raise format_error(
+                FormatDefect.FILE_TOO_LARGE,
+                owner,
+                expected=f"at most {MAX_SPARSE_FILE_TILES} tiles in all sparse products",
+                got=str(self._tiles),
+            )
+        return groups, columns
+
+
+def weight_tensors(
+    layer: Layer, prefix: str, term: Term8 | Term16, budget: SparseBudget
+) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+    """The tensors of one term's weights by name.
+
+    Args:
+        layer: whose term it is.
+        prefix: ``<layer>/<affine>/<term>``.
+        term: the term.
+        budget: of the file.
+
+    Raises:
+        FormatError: the file would hold more sparse tiles than a file may.
+    """
+    if term.storage is Storage.DENSE8:
+        yield f"{prefix}/weights", term.weights
+    elif term.storage is Storage.DENSE4:
+        yield f"{prefix}/weights", packed(term.weights)
+    else:
+        parts = term.source.parts(layer.inputs, layer.units)
+        budget.spend(prefix, term.weights.shape[0], parts)
+        filled = tiles(layer, term.source, term.weights)
+        yield f"{prefix}/weights", kept_tiles(filled).reshape(-1, _TILE_BYTES)
+        yield f"{prefix}/tiles", tile_index(filled)
+
+
+def read_weights(
+    table: TensorTable,
+    prefix: str,
+    storage: Storage,
+    rows: int,
+    parts: tuple[int, ...],
+    budget: SparseBudget,
+) -> Int8Array:
+    """The weights int8 [R, N] of one term, whatever its storage.
+
+    Args:
+        table: tensors of the file.
+        prefix: ``<layer>/<affine>/<term>``.
+        storage: what the record says.
+        rows: R.
+        parts: `Source.parts` of the term.
+        budget: of the file.
+
+    Raises:
+        FormatError: a tensor is missing or has another dtype or shape; BAD_TILES.
+    """
+    name, columns = f"{prefix}/weights", sum(parts)
+    if storage is Storage.DENSE8:
+        return table.take(name, np.int8, (rows, columns))
+    if storage is Storage.DENSE4:
+        return unpacked(table.take(name, np.uint8, (rows, -(-columns // 2))), columns)
+    groups, across = budget.spend(prefix, rows, parts)
+    index = table.take(f"{prefix}/tiles", np.uint8, (None,))
+    group, place = tile_places(f"tensor '{prefix}/tiles'", index, groups, across)
+    held = table.take(name, np.int8, (len(place), _TILE_BYTES))
+    filled = np.zeros((groups, across, TILE, TILE), np.int8)
+    filled[group, place] = held.reshape(-1, TILE, TILE)
+    return matrix(filled, rows, parts)
+
+
+def packed(weights: Int8Array) -> npt.NDArray[np.uint8]:
+    """Two weights a byte, the one of the even column in the low half.
+
+    Args:
+        weights: int8 [R, N] in [-8, 7].
+
+    Returns:
+        uint8 [R, ceil(N / 2)]; behind an odd N the last high half is 0.
+    """
+    halves = np.zeros((weights.shape[0], -(-weights.shape[1] // 2) * 2), np.uint8)
+    halves[:, : weights.shape[1]] = weights.view(np.uint8) & 15
+    return halves[:, 0::2] | halves[:, 1::2] << 4
+
+
+def unpacked(halves: npt.NDArray[np.uint8], columns: int) -> Int8Array:
+    """The weights int8 [R, N] that `packed` put into uint8 [R, ceil(N / 2)]."""
+    weights = np.empty((halves.shape[0], 2 * halves.shape[1]), np.int8)
+    weights[:, 0::2] = (halves << 4).view(np.int8) >> 4  # an arithmetic shift brings the sign
+    weights[:, 1::2] = halves.view(np.int8) >> 4
+    return weights[:, :columns]
+
+
+def tile_places(
+    owner: str, index: npt.NDArray[np.uint8], groups: int, columns: int
+) -> tuple[npt.NDArray[np.int_], npt.NDArray[np.int_]]:
+    """Group and place of every tile that an index of `tiles.tile_index` lists.
+
+    Args:
+        owner: for messages.
+        index: uint8 [L], as a file holds it.
+        groups: groups of four rows.
+        columns: tiles in each.
+
+    Raises:
+        FormatError: BAD_TILES: the index ends early or late, leaves its matrix or does not rise.
+    """
+    counts, starts = np.empty(groups, np.int64), np.empty(groups, np.int64)
+    data, at = index.tobytes(), 0
+    for group in range(groups):
+        if at >= len(data):
+            raise _bad_tiles(owner, f"{groups} groups", f"the end in group {group}")
+        starts[group], counts[group] = at, data[at] + 1
+        at += data[at] + 2
+    if at != len(data):
+        raise _bad_tiles(owner, f"{at} bytes for its groups", str(len(data)))
+    listed = np.ones(len(data), bool)
+    listed[starts] = False
+    place = index[listed].astype(np.int64)
+    group_of = np.repeat(np.arange(groups), counts)
+    if int(place.max()) >= columns:
+        raise _bad_tiles(owner, f"tiles 0..{columns - 1}", str(int(place.max())))
+    falls = (np.diff(place) <= 0) & (np.diff(group_of) == 0)
+    if falls.any():
+        where = int(np.flatnonzero(falls)[0])
+        got = f"{place[where]} before {place[where + 1]} in group {group_of[where]}"
+        raise _bad_tiles(owner, "tiles in rising order", got)
+    return group_of, place
+
+
+def _bad_tiles(owner: str, expected: str, got: str) -> Exception:
+    return format_error(FormatDefect.BAD_TILES, owner, expected=expected, got=got)

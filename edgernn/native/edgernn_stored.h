@@ -1,0 +1,174 @@
+/* Maps with a product whose weights are not stored as a byte each, one behind the other: written
+ * once over edgernn_lanes, from sums of 4 rows at a time. The variant's edgernn_affine_*.h gives
+ *
+ *   dense_group8(weights, operands, tiles, acc), dense_group16(...): acc[4], the sums of clauses
+ *   4.2 and 5.2 (without bias) for the 4 rows whose tiles begin at `weights`, of which there are 1
+ *   to GROUP_TILES; returned is the first byte behind them
+ *   rows_load(from, left): int32_t values of `left` rows, or of as many as there are lanes
+ *   product16(term, row, left, sum): clause 5.2, p from sums without bias of the rows from `row` on
+ */
+#ifndef EDGERNN_STORED_H
+#define EDGERNN_STORED_H
+
+#include "edgernn_affine.h"
+#include "edgernn_lanes.h"
+
+/* Rows at once: all lanes, and full tiles. */
+#define STORED_ROWS (EDGERNN_LANES > EDGERNN_TILE_ROWS ? EDGERNN_LANES : EDGERNN_TILE_ROWS)
+#define STORED_VECTORS (STORED_ROWS / EDGERNN_LANES)
+
+/* Where the next 4 rows of a term begin. */
+typedef struct {
+    const int8_t *weights;
+    const uint8_t *index; /* of a sparse term */
+} stored_place;
+
+EDGERNN_INLINE void add_sums(int32_t *acc, const int32_t *part)
+{
+    int32_t r;
+    for (r = 0; r < EDGERNN_TILE_ROWS; ++r) {
+        acc[r] = (int32_t)((uint32_t)acc[r] + (uint32_t)part[r]);
+    }
+}
+
+#define DEFINE_DENSE_ROWS(bits)                                                                \
+    EDGERNN_INLINE const int8_t *dense_rows##bits(const int8_t *weights,                       \
+                                                  const edgernn_code##bits *operands,          \
+                                                  int32_t tiles, int32_t *acc)                 \
+    {                                                                                          \
+        for (; tiles > 0; tiles -= GROUP_TILES) {                                              \
+            int32_t part[EDGERNN_TILE_ROWS];                                                   \
+            weights = dense_group##bits(weights, operands,                                     \
+                                        tiles < GROUP_TILES ? tiles : GROUP_TILES, part);      \
+            add_sums(acc, part);                                                               \
+            operands += GROUP_TILES * EDGERNN_TILE_COLUMNS;                                    \
+        }                                                                                      \
+        return weights;                                                                        \
+    }
+
+DEFINE_DENSE_ROWS(8)
+DEFINE_DENSE_ROWS(16)
+
+#if EDGERNN_HAS_SPARSE
+#include "edgernn_sparse.h"
+#endif
+
+/* acc[4], the sums of a term's next 4 rows; the place moves behind them. */
+#if EDGERNN_HAS_SPARSE
+#define SPARSE_ROWS(bits)                                                        \
+    if (term->index) {                                                           \
+        sparse_rows##bits(place, operands, acc);                                 \
+        return;                                                                  \
+    }
+#else
+#define SPARSE_ROWS(bits)
+#endif
+#define DEFINE_STORED_ROWS(bits)                                                               \
+    EDGERNN_INLINE void stored_rows##bits(const edgernn_term##bits *term, stored_place *place, \
+                                          const edgernn_code##bits *operands, int32_t *acc)    \
+    {                                                                                          \
+        acc[0] = acc[1] = acc[2] = acc[3] = 0;                                                 \
+        SPARSE_ROWS(bits)                                                                      \
+        place->weights = dense_rows##bits(place->weights, operands, term->tiles, acc);         \
+    }
+
+DEFINE_STORED_ROWS(8)
+DEFINE_STORED_ROWS(16)
+
+/* The sums of up to STORED_ROWS rows. */
+#define DEFINE_STORED_SUMS(bits)                                                               \
+    EDGERNN_INLINE void stored_sums##bits(const edgernn_term##bits *term, stored_place *place, \
+                                          const edgernn_code##bits *operands, int32_t left,    \
+                                          int32_t *acc)                                        \
+    {                                                                                          \
+        int32_t r;                                                                             \
+        for (r = 0; r < STORED_ROWS && r < left; r += EDGERNN_TILE_ROWS) {                     \
+            stored_rows##bits(term, place, operands + term->first, acc + r);                   \
+        }                                                                                      \
+    }                                                                                          \
+    EDGERNN_INLINE stored_place begin_of##bits(const edgernn_term##bits *term)                 \
+    {                                                                                          \
+        stored_place place;                                                                    \
+        place.weights = term->weights;                                                         \
+        place.index = INDEX_OF(term);                                                          \
+        return place;                                                                          \
+    }                                                                                          \
+    EDGERNN_INLINE int is_stored##bits(const edgernn_term##bits *term)                         \
+    {                                                                                          \
+        return INDEX_OF(term) != 0 || BITS_OF(term) != 8;                                      \
+    }
+
+#if EDGERNN_HAS_SPARSE
+#define INDEX_OF(term) ((term)->index)
+#else
+#define INDEX_OF(term) ((const uint8_t *)0)
+#endif
+#if EDGERNN_HAS_INT4
+#define BITS_OF(term) ((term)->bits)
+#else
+#define BITS_OF(term) 8
+#endif
+
+DEFINE_STORED_SUMS(8)
+DEFINE_STORED_SUMS(16)
+
+static void affine8_of_stored(const edgernn_map8 *map, const edgernn_code8 *operands, int16_t *z)
+{
+    const int32_t shift = map->shift;
+    const int32_t half = (int32_t)1 << (shift - 1);
+    stored_place places[2] = {begin_of8(map->terms), begin_of8(map->terms + map->term_count - 1)};
+    int32_t row;
+    for (row = 0; row < map->rows; row += STORED_ROWS) {
+        const int32_t left = map->rows - row;
+        edgernn_lanes u[STORED_VECTORS];
+        int32_t i;
+        int32_t r;
+        for (r = 0; r < STORED_ROWS; r += EDGERNN_LANES) {
+            u[r / EDGERNN_LANES] = rows_load(map->bias + row + r, left - r) + half;
+        }
+        for (i = 0; i < map->term_count; ++i) {
+            const edgernn_term8 *term = map->terms + i;
+            int32_t acc[STORED_ROWS] = {0};
+            stored_sums8(term, places + i, operands, left, acc);
+            for (r = 0; r < STORED_ROWS; r += EDGERNN_LANES) {
+                u[r / EDGERNN_LANES] +=
+                    rows_load(acc + r, STORED_ROWS) * rows_load(term->multiplier + row + r, left - r);
+            }
+        }
+        for (r = 0; r < STORED_ROWS && r < left; r += EDGERNN_LANES) {
+            const edgernn_lanes nearest = edgernn_lanes_sat16(u[r / EDGERNN_LANES] >> shift);
+            edgernn_lanes_store(z + row + r, nearest, left - r);
+        }
+    }
+}
+
+static void affine16_of_stored(const edgernn_map16 *map, const edgernn_code16 *operands,
+                               int16_t *z)
+{
+    stored_place places[2] = {begin_of16(map->terms), begin_of16(map->terms + map->term_count - 1)};
+    int32_t row;
+    for (row = 0; row < map->rows; row += STORED_ROWS) {
+        const int32_t left = map->rows - row;
+        edgernn_lanes u[STORED_VECTORS];
+        int32_t i;
+        int32_t r;
+        for (r = 0; r < STORED_VECTORS; ++r) {
+            u[r] = edgernn_lanes_all(0);
+        }
+        for (i = 0; i < map->term_count; ++i) {
+            const edgernn_term16 *term = map->terms + i;
+            int32_t acc[STORED_ROWS] = {0};
+            stored_sums16(term, places + i, operands, left, acc);
+            for (r = 0; r < STORED_ROWS; r += EDGERNN_LANES) {
+                u[r / EDGERNN_LANES] +=
+                    product16(term, row + r, left - r, rows_load(acc + r, STORED_ROWS));
+            }
+        }
+        for (r = 0; r < STORED_ROWS && r < left; r += EDGERNN_LANES) {
+            const edgernn_lanes nearest = edgernn_lanes_sat16(u[r / EDGERNN_LANES]);
+            edgernn_lanes_store(z + row + r, nearest, left - r);
+        }
+    }
+}
+
+#endif

@@ -1,0 +1,241 @@
+"""`edgernn prune`: a Keras model becomes a smaller or a sparse one."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from edgernn.errors import PruningError
+from edgernn_export.cli.lists import comma_list
+from edgernn_export.pruning.patterns import PATTERNS
+
+HELP: Final = """Make a trained Keras model smaller, or its weights sparse.
+
+One thing at a time: hidden units go (--units, --threshold), input channels that do nothing go
+(--inputs), a kernel gets a lower rank (--rank, --energy), or the smallest weights become zero
+(--magnitude). The result is a Keras model without an optimizer: compile it and train on.
+"""
+EXAMPLES: Final = """examples:
+  edgernn prune model.keras --units 50% -o smaller.keras
+  edgernn prune model.keras --units 12 --layer lstm -o smaller.keras
+  edgernn prune model.keras --threshold 0.001 -o smaller.keras
+  edgernn prune model.keras --inputs --calibration readings.csv -o smaller.keras
+  edgernn prune model.keras --energy 0.95 --layer lstm -o smaller.keras
+  edgernn prune model.keras --magnitude --density 0.3 --pattern 8x4 -o sparse.keras
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pruned:
+    """What a mode made.
+
+    Attributes:
+        model: the new keras.Model.
+        record: what --json tells beside the file.
+        lines: what people read on stdout.
+        advice: what to do next.
+    """
+
+    model: Any
+    record: dict[str, Any]
+    lines: list[str]
+    advice: str
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("model", metavar="MODEL.keras", type=Path, help="what Keras can load")
+    parser.add_argument("-o", "--output", required=True, type=Path, metavar="OUT.keras")
+    modes = parser.add_mutually_exclusive_group(required=True)
+    modes.add_argument(
+        "--units", type=_units, metavar="N|F%%",
+        help="hidden units that stay: a number, or a share as 50%%",
+    )  # fmt: skip
+    modes.add_argument(
+        "--threshold", type=float, metavar="NORM",
+        help="hidden units with a group norm up to this go; 0 takes those that do nothing",
+    )  # fmt: skip
+    modes.add_argument("--inputs", action="store_true", help="input channels that do nothing go")
+    modes.add_argument("--rank", type=int, metavar="R", help="rank of the layer's kernel")
+    modes.add_argument(
+        "--energy", type=float, metavar="E",
+        help="the least rank that keeps this share of the kernel's squared singular values",
+    )  # fmt: skip
+    modes.add_argument("--magnitude", action="store_true", help="the smallest weights become zero")
+    parser.add_argument(
+        "--layer", action="append", metavar="L",
+        help="name of a layer, may be repeated (default: all recurrent layers)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--calibration", type=Path, metavar="FILE",
+        help="with --inputs: readings; channels that never change go as well",
+    )  # fmt: skip
+    parser.add_argument("--input-names", type=comma_list, metavar="A,B,...", help="with --inputs")
+    parser.add_argument("--density", type=float, metavar="D", help="with --magnitude: what stays")
+    parser.add_argument(
+        "--pattern", choices=PATTERNS, help="with --magnitude: what goes together (default: 8x4)"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+
+def _units(text: str) -> int | float:
+    """A whole number of units, or a share in percent as a float."""
+    return float(text[:-1]) / 100.0 if text.endswith("%") else int(text)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Prune, write, report."""
+    mode = _mode(args)
+    if args.output.suffix != ".keras":
+        raise PruningError(f"--output: expected a name ending in .keras, got '{args.output}'.")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    model = _load(args.model)
+    before = int(model.count_params())
+    made = _MODES[mode](model, args)
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    made.model.save(args.output)
+    record = {
+        "path": str(args.output),
+        "mode": mode,
+        "parameters_before": before,
+        "parameters_after": int(made.model.count_params()),
+    } | made.record
+    if args.json:
+        print(json.dumps(record))
+    else:
+        print("\n".join(made.lines))
+        print(f"{args.output}  {record['parameters_after']} parameters (before: {before})")
+    print(made.advice, file=sys.stderr)
+    return 0
+
+
+#: Options that belong to one mode, by the name of their attribute.
+_OWNED: Final = {
+    "calibration": "inputs",
+    "input_names": "inputs",
+    "density": "magnitude",
+    "pattern": "magnitude",
+}
+
+
+def _mode(args: argparse.Namespace) -> str:
+    """The mode asked for; refuse options that it would ignore."""
+    mode = next(m for m in _MODES if getattr(args, m) not in (None, False))
+    owned = [o for o, m in _OWNED.items() if m != mode and getattr(args, o) is not None]
+    if mode == "inputs" and args.layer:
+        owned.append("layer")
+    if owned:
+        option = owned[0].replace("_", "-")
+        raise PruningError(f"--{option}: expected it without --{mode}, got both. Remove one.")
+    if mode == "magnitude" and args.density is None:
+        raise PruningError("--density: expected a share of weights beside --magnitude, got none.")
+    if mode in ("rank", "energy") and len(args.layer or ()) != 1:
+        raise PruningError(
+            f"--layer: expected one layer beside --{mode}, got {len(args.layer or ())}."
+        )
+    return mode
+
+
+def _load(path: Path) -> Any:
+    from edgernn_export.keras_reader.parts import Context
+    from edgernn_export.keras_reader.source import open_source
+    from edgernn_export.preflight import Findings
+
+    model, context = open_source(path, Context(findings=Findings(), keras2=False))
+    if context.keras2:
+        raise PruningError(
+            f"{path.name}: expected a model written by Keras 3, got one by Keras 2, whose "
+            "hard_sigmoid is another. Rebuild it in Keras 3 and copy the weights."
+        )
+    return model
+
+
+_TRAIN_ON: Final = "compile it and train on with model.fit: the units that are left need it"
+
+
+def _remove_units(model: Any, args: argparse.Namespace) -> Pruned:
+    from edgernn_export.structured import norm_table, remove_units, unit_norms
+
+    norms = unit_norms(model, args.layer)
+    asked: dict[str, Any] = {"threshold": args.threshold}
+    if args.units is not None:
+        asked = {"fraction" if isinstance(args.units, float) else "keep": args.units}
+    smaller = remove_units(model, layers=args.layer, **asked)
+    after = {name: values.size for name, values in unit_norms(smaller, list(norms)).items()}
+    lines = [norm_table(norms)]
+    lines += [f"{name}: {norms[name].size} units, {count} stay" for name, count in after.items()]
+    units = {name: {"before": norms[name].size, "after": count} for name, count in after.items()}
+    return Pruned(model=smaller, record={"units": units}, lines=lines, advice=_TRAIN_ON)
+
+
+def _remove_inputs(model: Any, args: argparse.Namespace) -> Pruned:
+    from edgernn_export.keras_reader import read_keras
+    from edgernn_export.stream_files import load_streams
+    from edgernn_export.structured import remove_inputs
+
+    names = read_keras(model, input_names=args.input_names).input_names
+    streams = None if args.calibration is None else load_streams(args.calibration, names)
+    smaller = remove_inputs(model, streams, input_names=names)
+    lines = [f"{name}: no weight reads it" for name in smaller.unread]
+    lines += [f"{name}: always {value:g}" for name, value in smaller.constant.items()]
+    record = {
+        "kept": list(smaller.kept),
+        "kept_names": list(smaller.kept_names),
+        "unread": list(smaller.unread),
+        "constant": smaller.constant,
+    }
+    stay = ",".join(smaller.kept_names)
+    return Pruned(
+        model=smaller.model,
+        record=record,
+        lines=[*lines, f"{len(smaller.kept)} of {len(names)} channels stay: {stay}"],
+        advice=f"feed it these channels alone; quantize with --input-names {stay}",
+    )
+
+
+def _lower_rank(model: Any, args: argparse.Namespace) -> Pruned:
+    from edgernn_export.structured import factorize
+
+    made = factorize(model, args.layer[0], rank=args.rank, energy=args.energy)
+    record = {
+        name: getattr(made, name) for name in ("layer", "dense", "rank", "energy")
+    } | {"parameters_saved": made.parameters_saved}  # fmt: skip
+    line = (
+        f"{made.layer}: rank {made.rank} keeps {made.energy:.2%} of the energy and saves "
+        f"{made.parameters_saved} of {made.parameters_before} weights (new layer {made.dense})"
+    )
+    return Pruned(model=made.model, record=record, lines=[line], advice=_TRAIN_ON)
+
+
+def _magnitude(model: Any, args: argparse.Namespace) -> Pruned:
+    from edgernn_export.pruning import MagnitudePruning
+
+    pattern = args.pattern or "8x4"
+    # A schedule that ends before the first batch: its beginning is all there is to it.
+    pruning = MagnitudePruning(args.density, end_step=0, pattern=pattern, layers=args.layer)
+    pruning.set_model(model)  # type: ignore[attr-defined]  # of keras.callbacks.Callback
+    pruning.on_train_begin()
+    layers = f", layers={args.layer}" if args.layer else ""
+    return Pruned(
+        model=model,
+        record={"pattern": pattern, "density": args.density, "densities": pruning.densities()},
+        lines=[pruning.report()],
+        advice="compile it and train on with model.fit(callbacks=[MagnitudePruning("
+        f"{args.density}, end_step=0, pattern={pattern!r}{layers})]), which keeps the zeros",
+    )
+
+
+_MODES: Final[dict[str, Callable[[Any, argparse.Namespace], Pruned]]] = {
+    "units": _remove_units,
+    "threshold": _remove_units,
+    "inputs": _remove_inputs,
+    "rank": _lower_rank,
+    "energy": _lower_rank,
+    "magnitude": _magnitude,
+}

@@ -1,0 +1,120 @@
+"""HAPT as tasks: six activities from raw readings, two classes from causal features."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from edgernn.errors import DataUnavailable
+from edgernn.formats import FloatArray
+from edgernn_export.datasets.causal_features import Features, block_means
+from edgernn_export.datasets.dataset import Dataset, class_part
+from edgernn_export.datasets.hapt_windows import (
+    ACTIVITIES,
+    CHANNELS,
+    HAPT,
+    STEP_MS,
+    TEST_SUBJECTS,
+    UNITS,
+    WINDOW_STEPS,
+    load_hapt,
+)
+from edgernn_export.datasets.parts import Part
+
+#: Every fifth subject of the train part.
+VALIDATION_SUBJECTS: Final = (7, 16, 23, 29)
+#: HAR-2 of Kusupati et al. 2018: {sitting, laying, upstairs} against the other three.
+BINARY_CLASSES: Final = ("sitting, laying, upstairs", "standing, walking, downstairs")
+_BINARY_OF: Final = np.array([1, 0, 1, 0, 1, 0])
+#: Readings per step of the binary task: 12.5 Hz.
+_BLOCK_STEPS: Final = 4
+_CALIBRATION_STRIDE = 12
+
+
+def hapt() -> Dataset:
+    """Six activities from six raw channels at 50 Hz.
+
+    Raises:
+        DataUnavailable: the file is missing or damaged.
+    """
+    windows = load_hapt()
+    return _dataset(
+        Features(x=windows.x, names=CHANNELS, units=UNITS, step_ms=STEP_MS),
+        windows.label,
+        windows.subject,
+        ACTIVITIES,
+    )
+
+
+def hapt_binary() -> Dataset:
+    """Two classes of three activities each, from causal features at a lower rate.
+
+    Raises:
+        DataUnavailable: the file is missing or damaged.
+    """
+    windows = load_hapt()
+    return _dataset(
+        binary_features(windows.x), _BINARY_OF[windows.label], windows.subject, BINARY_CLASSES
+    )
+
+
+def binary_features(x: FloatArray) -> Features:
+    """Means of four readings, and means of how far readings are from their predecessors.
+
+    Args:
+        x: float64 [B, T, 6], raw readings at 50 Hz.
+    """
+    change = np.abs(np.diff(x, axis=1, prepend=x[:, :1]))
+    both = np.concatenate((x, change), axis=2)
+    return Features(
+        x=block_means(both, _BLOCK_STEPS),
+        names=(*CHANNELS, *(f"{name}_change" for name in CHANNELS)),
+        units=(*UNITS, *UNITS),
+        step_ms=_BLOCK_STEPS * STEP_MS,
+    )
+
+
+def _dataset(
+    features: Features,
+    label: npt.NDArray[np.int64],
+    subject: npt.NDArray[np.int64],
+    classes: tuple[str, ...],
+) -> Dataset:
+    test = np.isin(subject, TEST_SUBJECTS)
+    validation = np.isin(subject, VALIDATION_SUBJECTS)
+
+    def part(chosen: npt.NDArray[np.bool_], name: str) -> Part:
+        if not chosen.any():
+            raise DataUnavailable(f"HAPT: expected windows of {name} subjects, got none.")
+        return class_part(features.x[chosen], label[chosen], len(classes))
+
+    return Dataset(
+        name="HAPT",
+        source=HAPT,
+        protocol=_protocol(features),
+        train=part(~test & ~validation, "train"),
+        validation=part(validation, "validation"),
+        test=part(test, "test"),
+        classes=classes,
+        metric="accuracy",
+        metric_unit="",
+        target_scale=1.0,
+        metric_scale=np.ones(1),
+        input_names=features.names,
+        input_units=features.units,
+        output_names=classes,
+        output_units=("",) * len(classes),
+        step_ms=features.step_ms,
+        calibration_stride=_CALIBRATION_STRIDE,
+    )
+
+
+def _protocol(features: Features) -> str:
+    return (
+        f"{len(features.names)} channels every {features.step_ms:g} ms, windows of "
+        f"{WINDOW_STEPS * STEP_MS / 1000:g} s, half a window apart, inside labelled segments; each "
+        "from the zero state, read out at its last step; test: the nine test subjects of UCI HAR "
+        f"v1, validation: subjects {', '.join(map(str, VALIDATION_SUBJECTS))}."
+    )

@@ -1,0 +1,83 @@
+"""The terms of the distillation loss, each one number for a batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgernn.errors import DistillationError
+
+
+def soft_targets(student: Any, teacher: Any, temperature: float, weights: Any = None) -> Any:
+    """T²·KL(teacher || student) of softmax outputs (Hinton, Vinyals, Dean 2015, section 2).
+
+    The factor keeps the size of the gradients independent of the temperature.
+
+    Args:
+        student: logits [B, K] or [B, T, K], float32.
+        teacher: logits of the same shape.
+        temperature: divides both.
+        weights: None, or weights [B] or [B, T] of the vectors.
+
+    Returns:
+        The mean over all vectors, in nats.
+    """
+    from keras import ops
+
+    log_teacher = ops.log_softmax(teacher / temperature, axis=-1)
+    log_student = ops.log_softmax(student / temperature, axis=-1)
+    divergence = ops.sum(ops.exp(log_teacher) * (log_teacher - log_student), axis=-1)
+    return temperature**2 * weighted_mean(divergence, weights)
+
+
+def soft_binary_targets(student: Any, teacher: Any, temperature: float, weights: Any = None) -> Any:
+    """The same of sigmoid outputs, each a distribution of its own; mean over the K outputs.
+
+    The mean, as in Keras's BinaryCrossentropy, which this stands beside.
+
+    Args:
+        student: logits [B, K] or [B, T, K], float32.
+        teacher: logits of the same shape.
+        temperature: divides both.
+        weights: None, or weights [B] or [B, T] of the vectors.
+
+    Returns:
+        The mean over all vectors, in nats.
+    """
+    from keras import ops
+
+    ours, theirs = student / temperature, teacher / temperature
+    yes = ops.sigmoid(theirs) * (ops.log_sigmoid(theirs) - ops.log_sigmoid(ours))
+    no = ops.sigmoid(-theirs) * (ops.log_sigmoid(-theirs) - ops.log_sigmoid(-ours))
+    return temperature**2 * weighted_mean(ops.mean(yes + no, axis=-1), weights)
+
+
+def squared_distance(student: Any, teacher: Any, weights: Any = None) -> Any:
+    """Mean squared error of hidden states [B, H] or [B, T, H], float32."""
+    from keras import ops
+
+    return weighted_mean(ops.mean(ops.square(student - teacher), axis=-1), weights)
+
+
+def weighted_mean(values: Any, weights: Any) -> Any:
+    """Sum of weighted values over their number, as Keras reduces losses.
+
+    Args:
+        values: tensor [B] or [B, T].
+        weights: None, or a tensor [B] or [B, T].
+
+    Raises:
+        DistillationError: weights per step for values per stream.
+    """
+    from keras import ops
+
+    if weights is None:
+        return ops.mean(values)
+    weights = ops.cast(weights, "float32")
+    if len(weights.shape) > len(values.shape):
+        raise DistillationError(
+            f"sample_weight: expected one weight per stream [B], got the shape "
+            f"{tuple(weights.shape)} for a model that answers once per stream."
+        )
+    while len(weights.shape) < len(values.shape):
+        weights = ops.expand_dims(weights, -1)
+    return ops.mean(values * weights)

@@ -1,0 +1,99 @@
+"""Whether a student can learn from a teacher: readings in, outputs out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgernn.errors import DistillationError
+from edgernn_export.preflight import owner_of
+
+
+def check_single(model: Any, whose: str) -> None:
+    """Refuse models that are not built, not of one input and output, or that mask steps.
+
+    Raises:
+        DistillationError: it is such a model.
+    """
+    import keras
+
+    if not isinstance(model, keras.Model):
+        raise DistillationError(
+            f"{whose}: expected a keras.Model, got {type(model).__name__}. "
+            "Load it with keras.saving.load_model."
+        )
+    if not model.built:
+        raise DistillationError(
+            f"{whose} {owner_of(model)}: expected a model with weights, got one that is not built. "
+            "Start it with keras.Input((None, features))."
+        )
+    for side in ("inputs", "outputs"):
+        count = len(getattr(model, side, None) or [None])
+        if count != 1:
+            raise DistillationError(
+                f"{whose} {owner_of(model)}: expected one of {side}, got {count}. "
+                "Distil a model with one input and one output."
+            )
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.Masking) or getattr(layer, "mask_zero", False):
+            raise DistillationError(
+                f"{whose}: expected layers that see every step, got {owner_of(layer)}, which masks "
+                "some. Pass sample_weight to fit instead."
+            )
+
+
+def check_pair(student: Any, teacher: Any) -> None:
+    """Refuse models whose inputs or outputs do not fit each other.
+
+    Args:
+        student: a built keras.Model with one input and one output.
+        teacher: the same, Sequential or Functional.
+
+    Raises:
+        DistillationError: shapes differ, weights are shared, or the teacher keeps states.
+    """
+    _check_teacher(teacher)
+    theirs = tuple(teacher.inputs[0].shape)
+    if getattr(student, "inputs", None):
+        ours = tuple(student.inputs[0].shape)
+        if not _agree(ours, theirs):
+            raise DistillationError(
+                f"student: expected readings {theirs} as the teacher has, got {ours}. "
+                "Both models are fed with the same streams."
+            )
+    outputs, answers = tuple(student.compute_output_shape(theirs)), tuple(teacher.outputs[0].shape)
+    if len(outputs) == 2 and len(answers) == 3:
+        answers = (answers[0], answers[2])
+    if not _agree(outputs, answers):
+        raise DistillationError(
+            f"student: expected outputs {answers} as the teacher has, got {outputs}. "
+            "Give both the same number of outputs, per step or per stream."
+        )
+    ids = {id(variable) for variable in teacher.variables}
+    shared = [variable.path for variable in student.trainable_variables if id(variable) in ids]
+    if shared:
+        raise DistillationError(
+            f"student: expected weights of its own, got {shared[0]!r} of the teacher. "
+            "Build the student anew."
+        )
+
+
+def _agree(ours: tuple[Any, ...], theirs: tuple[Any, ...]) -> bool:
+    """Same rank, and the same sizes where both are known."""
+    pairs = zip(ours, theirs, strict=False)
+    return len(ours) == len(theirs) and all(None in pair or pair[0] == pair[1] for pair in pairs)
+
+
+def _check_teacher(teacher: Any) -> None:
+    import keras
+
+    if not getattr(teacher, "outputs", None):
+        raise DistillationError(
+            f"teacher {owner_of(teacher)}: expected a Sequential or Functional model, got a model "
+            "class. Wrap it: keras.Sequential([keras.Input((None, features)), teacher])."
+        )
+    for layer in teacher._flatten_layers():
+        if isinstance(layer, keras.layers.RNN) and layer.stateful:
+            raise DistillationError(
+                f"teacher {owner_of(layer)}: expected a layer that starts every stream anew, got "
+                "stateful=True. Build it with stateful=False and copy the weights."
+            )

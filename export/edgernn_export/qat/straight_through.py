@@ -1,0 +1,152 @@
+"""Tables and cell arithmetic of NUMERICS.md, forward exact, backward straight-through.
+
+Every function takes and returns float32 codes and computes in int32 what its clause says. Its
+gradient is that of the real function the codes stand for, and 0 where a saturation acted (Bengio et
+al. 2013; Jacob et al. 2018).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+import tensorflow as tf
+
+from edgernn.formats import INT16_MAX, INT16_MIN, Precision
+from edgernn.layers import GateActivation
+from edgernn_export.qat.integers import Tensor, floor_shift, narrow, round_product, sat16, wide
+from edgernn_firmware_sim.tables import sigmoid_table
+
+_TABLE: Final = sigmoid_table()
+_STEP: Final = np.diff(_TABLE, append=np.int32(65535)).astype(np.int32)
+#: Q0.15 codes of 1.
+_UNIT: Final = 32768.0
+#: Q0.15 codes per Q5.10 code where a gate has slope 1.
+_SLOPE: Final = 32.0
+
+
+def input_codes(x: Tensor, scale: Any, offset: Any, precision: Precision) -> Tensor:
+    """Clause 9.1: operand codes [..., I] of readings, in double precision.
+
+    Args:
+        x: float32 [..., I], physical units.
+        scale: float64 [I], physical units per code.
+        offset: float64 [I], physical value of code 0.
+        precision: of the model.
+    """
+    quantum = precision.input_step
+    low, high = -(-precision.input_low // quantum), precision.input_high // quantum
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]  # TensorFlow has no types
+    def clause(x: Tensor) -> tuple[Tensor, Any]:
+        rounded = tf.round((tf.cast(x, tf.float64) - offset) / (quantum * scale))
+        codes = tf.clip_by_value(rounded, low, high)
+
+        def grad(upstream: Tensor) -> Tensor:
+            return upstream * narrow(codes == rounded) / tf.cast(scale, tf.float32)
+
+        return narrow(codes * quantum), grad
+
+    return clause(x)
+
+
+def operand(value: Tensor, precision: Precision) -> Tensor:
+    """Clause 2.7: the operand O(v) of an int16 value."""
+    short = precision is Precision.W8A8
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]  # TensorFlow has no types
+    def clause(value: Tensor) -> tuple[Tensor, Any]:
+        v = wide(value)
+        rounded = round_product(v, 8) if short else 4 * round_product(v, 3)
+        codes = tf.minimum(rounded, precision.operand_high)
+
+        def grad(upstream: Tensor) -> Tensor:
+            return upstream * narrow(rounded == codes) / precision.operand_ratio
+
+        return narrow(codes), grad
+
+    return clause(value)
+
+
+def _interpolated(m: Tensor, bits: int, end: int) -> Tensor:
+    """Clauses 3.2 and 3.3: the table at m / 2**bits, times 2**bits."""
+    u = tf.minimum(floor_shift(m, bits), 255)
+    rest = tf.bitwise.bitwise_and(m, (1 << bits) - 1)
+    r = tf.gather(_TABLE, u) * (1 << bits) + rest * tf.gather(_STEP, u)
+    return tf.where(u == 255, end, r)
+
+
+@tf.custom_gradient  # type: ignore[untyped-decorator]  # TensorFlow has no types
+def sigmoid(z: Tensor) -> tuple[Tensor, Any]:
+    """Clause 3.2."""
+    d = 12 * wide(z)
+    r = _interpolated(tf.abs(d), 9, 32767 << 10)
+    y = narrow(floor_shift(tf.where(d >= 0, r + 512, (1 << 25) - r + 511), 10))
+    return y, lambda upstream: upstream * (_SLOPE * (y / _UNIT) * (1.0 - y / _UNIT))
+
+
+@tf.custom_gradient  # type: ignore[untyped-decorator]  # TensorFlow has no types
+def tanh(z: Tensor) -> tuple[Tensor, Any]:
+    """Clause 3.3."""
+    d = 12 * wide(z)
+    r = _interpolated(tf.abs(d), 8, 65535 << 8)
+    y = narrow(floor_shift(tf.where(d >= 0, r - (1 << 23) + 128, (1 << 23) - r + 127), 8))
+    return y, lambda upstream: upstream * (_SLOPE * (1.0 - tf.square(y / _UNIT)))
+
+
+@tf.custom_gradient  # type: ignore[untyped-decorator]  # TensorFlow has no types
+def hard_sigmoid(z: Tensor) -> tuple[Tensor, Any]:
+    """Clause 3.4."""
+    line = sat16(round_product(21845 * wide(z), 12)) + 16384
+    y = tf.maximum(sat16(line), 0)
+    return narrow(y), lambda upstream: upstream * narrow(line == y) * (_SLOPE / 6.0)
+
+
+GATES: Final[dict[GateActivation, Callable[[Tensor], Tensor]]] = {
+    GateActivation.SIGMOID: sigmoid,
+    GateActivation.HARD_SIGMOID: hard_sigmoid,
+}
+
+
+def rescaled(value: Tensor, k: int) -> Tensor:
+    """R(v, k) of clause 1.3, for int16 values."""
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]  # TensorFlow has no types
+    def clause(value: Tensor) -> tuple[Tensor, Any]:
+        return narrow(round_product(wide(value), k)), lambda upstream: upstream * 2.0**-k
+
+    return clause(value)
+
+
+def product(a: Tensor, b: Tensor, k: int) -> Tensor:
+    """R(a * b, k) of clause 1.3, for values whose product fits int16 after it (clause 7.2)."""
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]  # TensorFlow has no types
+    def clause(a: Tensor, b: Tensor) -> tuple[Tensor, Any]:
+        def grad(upstream: Tensor) -> tuple[Tensor, Tensor]:
+            share = upstream * 2.0**-k
+            return share * b, share * a
+
+        return narrow(round_product(wide(a) * wide(b), k)), grad
+
+    return clause(a, b)
+
+
+@tf.custom_gradient  # type: ignore[untyped-decorator]  # TensorFlow has no types
+def saturating_sum(a: Tensor, b: Tensor) -> tuple[Tensor, Any]:
+    """sat16(a + b)."""
+    total = a + b
+    codes = tf.clip_by_value(total, float(INT16_MIN), float(INT16_MAX))
+
+    def grad(upstream: Tensor) -> tuple[Tensor, Tensor]:
+        share = upstream * narrow(total == codes)
+        return share, share
+
+    return codes, grad
+
+
+@tf.custom_gradient  # type: ignore[untyped-decorator]  # TensorFlow has no types
+def complement(z: Tensor) -> tuple[Tensor, Any]:
+    """w = sat16(32768 - z) of clause 7.5."""
+    return tf.minimum(_UNIT - z, float(INT16_MAX)), lambda upstream: -upstream

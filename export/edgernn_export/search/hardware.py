@@ -1,0 +1,176 @@
+"""What a model costs on a target: linked, run under QEMU and priced, before anybody trains it."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from edgernn.errors import BackendMismatch, SearchError
+from edgernn.model import IntegerModel
+from edgernn_export.probe import golden_vector, probe_codes
+from edgernn_export.writers.c_source import write_c
+from edgernn_firmware_sim.emulator import ImageTooLargeError, emulate, footprint
+from edgernn_firmware_sim.targets import Board, Core, boards, find
+from edgernn_firmware_sim.targets.costs import Costs
+
+#: Length of the emulated stream; the instructions of a step hardly depend on its data.
+STEPS: Final = 24
+_SEED: Final = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hardware:
+    """The target of a search.
+
+    Attributes:
+        target: name of the core or board.
+        core: that is emulated.
+        board: None for a core.
+        clock_hz: of the estimated milliseconds.
+        clock_source: where the clock comes from, for people.
+    """
+
+    target: str
+    core: Core
+    board: Board | None
+    clock_hz: int
+    clock_source: str
+
+    @property
+    def costs(self) -> Costs:
+        """The price list of the target's core."""
+        return self.core.costs[self.core.name if self.board is None else self.board.core]
+
+
+def hardware(target: str, clock_mhz: float | None = None) -> Hardware:
+    """Find a target and its clock.
+
+    Args:
+        target: name of a core or board.
+        clock_mhz: clock in place of the board's; a core without one has that of the slowest listed
+            board with this core.
+
+    Raises:
+        TargetError: there is no such target.
+        SearchError: the clock is not above 0, or is not known.
+    """
+    core, board = find(target)
+    if clock_mhz is not None:
+        if not 0 < clock_mhz < 1e5:
+            raise SearchError(f"--clock-mhz: expected a clock above 0, got {clock_mhz}.")
+        clock_hz, source = round(clock_mhz * 1e6), "as given"
+    else:
+        same = [b for b in boards().values() if b.core == core.name] if board is None else [board]
+        if not same:
+            raise SearchError(
+                f"--target: expected a board, or a core with a clock, got {target}. "
+                "Give its clock with --clock-mhz."
+            )
+        slowest = min(same, key=lambda b: b.clock_hz)
+        clock_hz, source = slowest.clock_hz, f"of {slowest.name}"
+    return Hardware(
+        target=target, core=core, board=board, clock_hz=clock_hz, clock_source=source
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What one integer model takes.
+
+    Bytes are those of the linked firmware and instructions are counted: both are exact. The
+    milliseconds are estimated from them by the price list of the core.
+
+    Attributes:
+        flash_bytes: code and constants.
+        ram_bytes: state, scratch and the most stack.
+        instructions: of one step, median; None where the emulated machine has too little memory.
+        low_ms: low end of the estimate for one step.
+        high_ms: high end of it; infinite where nothing could be emulated.
+    """
+
+    flash_bytes: int
+    ram_bytes: int
+    instructions: int | None
+    low_ms: float
+    high_ms: float
+
+    def record(self) -> dict[str, Any]:
+        """As a JSON value; None stands for what could not be emulated."""
+        return {name: v if v != math.inf else None for name, v in asdict(self).items()}
+
+    def sentence(self) -> str:
+        """All figures."""
+        bytes_ = f"{self.flash_bytes:,} B of flash, {self.ram_bytes:,} B of RAM"
+        if self.instructions is None:
+            return f"{bytes_}; too large to be emulated"
+        return (
+            f"{bytes_}, {self.instructions:,} instructions, estimated "
+            f"{self.low_ms:.3g} to {self.high_ms:.3g} ms"
+        )
+
+
+def measure(model: IntegerModel, place: Hardware, steps: int = STEPS) -> Cost:
+    """Link a model's firmware, run it and compare every value with the reference.
+
+    A model that the emulated machine has no memory for is linked only: its milliseconds are
+    infinite, so that it keeps no limit of time.
+
+    Args:
+        model: the integer model.
+        place: the target.
+        steps: of the emulated stream.
+
+    Raises:
+        BackendUnavailable: a compiler or QEMU is missing; names the packages.
+        EmulationError: the firmware cannot be built, faults, or links what it must not.
+        BackendMismatch: a value of the firmware is not that of the reference.
+    """
+    sources = write_c(model, golden_vector(model))
+    codes = probe_codes(model, steps, _SEED)
+    try:
+        with _folder() as folder:
+            emulation = emulate(model, sources, place.core, codes, folder)
+    except ImageTooLargeError:
+        return _linked(sources, place)
+    if emulation.differing:
+        raise BackendMismatch(
+            f"{model.name} on {place.core.name}: expected the values of the reference, got "
+            f"{emulation.differing:,} others (first: {emulation.first_difference})."
+        )
+    low_ms, high_ms = emulation.work.estimate(place.costs).ms(place.clock_hz)
+    return Cost(
+        flash_bytes=emulation.sizes.flash_bytes,
+        ram_bytes=emulation.ram_bytes,
+        instructions=emulation.instructions.median,
+        low_ms=low_ms,
+        high_ms=high_ms,
+    )
+
+
+def _linked(sources: Any, place: Hardware) -> Cost:
+    with _folder() as folder:
+        size = footprint(place.core, sources, folder)
+    return Cost(
+        flash_bytes=size.flash_bytes,
+        ram_bytes=size.ram_bytes,
+        instructions=None,
+        low_ms=math.inf,
+        high_ms=math.inf,
+    )
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="edgernn-search-") as folder:
+        yield Path(folder)
+
+
+def cost_of(record: Mapping[str, Any]) -> Cost:
+    """The cost whose `record` this is."""
+    return Cost(**{name: math.inf if v is None and name.endswith("_ms") else v
+                   for name, v in record.items()})  # fmt: skip

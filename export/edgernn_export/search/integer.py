@@ -1,0 +1,107 @@
+"""Integer models of a configuration: before training for its cost, after training for good."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Final
+
+import numpy as np
+
+from edgernn.formats import FloatArray
+from edgernn.model import IntegerModel
+from edgernn_export.float_model import RECURRENT, FloatModel
+from edgernn_export.pruning.masks import renew
+from edgernn_export.pruning.patterns import PATTERNS
+from edgernn_export.quantize import quantize
+from edgernn_export.search.space import Configuration
+from edgernn_export.search.trainer import Trainer
+from edgernn_export.streams import as_streams
+
+#: Calibration steps of an untrained model: its cost depends on its shape, not on its numbers.
+_FEW_STEPS: Final = 32
+
+
+def untrained(trainer: Trainer, configuration: Configuration, pattern: str) -> IntegerModel:
+    """The least that a trained model of a configuration takes.
+
+    Its weights are random. Input and state share a scale in every layer, which saves multipliers
+    and instructions; the trained model may need one for each.
+
+    Args:
+        trainer: builds the network and has the calibration streams.
+        configuration: what to build.
+        pattern: of the blocks that pruning removes, a key of `PATTERNS`.
+
+    Raises:
+        EdgeRnnError: the network cannot become an integer model.
+    """
+    model = _float_model(trainer.network(configuration))
+    first = as_streams(trainer.calibration(), model.inputs)[0][:1, :_FEW_STEPS]
+    return quantize(
+        _pruned(model, configuration.density, pattern),
+        first,
+        configuration.precision,
+        operand_scales="common",
+        name="search",
+        progress=False,
+    )
+
+
+def trained(trainer: Trainer, configuration: Configuration, network: Any) -> IntegerModel:
+    """Quantize what was trained.
+
+    Args:
+        trainer: has the calibration streams, names and units.
+        configuration: of the network.
+        network: a trained `keras.Model` or `FloatModel`.
+
+    Raises:
+        EdgeRnnError: the network cannot become an integer model.
+    """
+    return quantize(
+        network,
+        trainer.calibration(),
+        configuration.precision,
+        name=configuration.label.replace(".", "_"),
+        progress=False,
+        **trainer.labels,
+    )
+
+
+def _float_model(network: Any) -> FloatModel:
+    if isinstance(network, FloatModel):
+        return network
+    from edgernn_export.keras_reader import read_keras
+
+    return read_keras(network)
+
+
+def _pruned(model: FloatModel, density: float, pattern: str) -> FloatModel:
+    """The network without the blocks that training would remove by their size."""
+    if density == 1.0:
+        return model
+    layers = tuple(
+        replace(
+            layer,
+            kernel=_masked(layer.kernel, len(layer.gates), density, pattern),
+            recurrent=_masked(layer.recurrent, len(layer.gates), density, pattern),
+        )
+        if isinstance(layer, RECURRENT)
+        else layer
+        for layer in model.layers
+    )
+    return replace(model, layers=layers)
+
+
+def _masked(matrix: FloatArray, gates: int, density: float, pattern: str) -> FloatArray:
+    weights = matrix.reshape(gates, -1, matrix.shape[1])
+    mask = renew(
+        weights,
+        np.ones(weights.shape, np.bool_),
+        density=density,
+        pattern=PATTERNS[pattern],
+        norm="l1",
+        keep_diagonal=False,
+    )
+    masked: FloatArray = np.where(mask, weights, 0.0).reshape(matrix.shape)
+    return masked

@@ -1,0 +1,94 @@
+"""Everything that one search is asked to do."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from edgernn.errors import SearchError
+from edgernn_export.search.hardware import Cost, Hardware
+from edgernn_export.search.limits import Limits
+from edgernn_export.search.space import Space
+from edgernn_export.search.trainer import Trainer
+
+#: What is minimised beside the score -> field of `Cost`.
+OBJECTIVES: Final = {"flash": "flash_bytes", "ms": "high_ms"}
+SAMPLERS: Final = ("tpe", "nsga2")
+_VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """A search.
+
+    Attributes:
+        trainer: builds, trains and scores.
+        space: what may be chosen.
+        limits: what a model may take.
+        place: the target.
+        study: the SQLite file; a search of an existing study goes on with it.
+        objective: key of `OBJECTIVES`, the cost that is minimised beside the score.
+        trials: configurations that are trained in all; refused ones do not count.
+        minutes: no trial begins later than this after the start; None is no limit.
+        workers: processes that train at the same time.
+        sampler: among `SAMPLERS`.
+        seed: of the sampler; that of the training is the trainer's.
+    """
+
+    trainer: Trainer
+    space: Space
+    limits: Limits
+    place: Hardware
+    study: Path
+    objective: str = "flash"
+    trials: int = 40
+    minutes: float | None = None
+    workers: int = 1
+    sampler: str = "tpe"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be searched."""
+        for owner, value, allowed in (
+            ("objective", self.objective, tuple(OBJECTIVES)),
+            ("sampler", self.sampler, SAMPLERS),
+        ):
+            if value not in allowed:
+                raise SearchError(
+                    f"search {owner}: expected one of {', '.join(allowed)}, got '{value}'."
+                )
+        for owner, number in (("trials", self.trials), ("workers", self.workers)):
+            if number < 1:
+                raise SearchError(f"search {owner}: expected at least 1, got {number}.")
+        if self.minutes is not None and not 0 < self.minutes < 1e6:
+            raise SearchError(f"search minutes: expected more than 0, got {self.minutes}.")
+        if self.seed < 0:
+            raise SearchError(f"search seed: expected at least 0, got {self.seed}.")
+
+    @property
+    def models(self) -> Path:
+        """Folder beside the study for the models of all its trials."""
+        return self.study.with_suffix(".models")
+
+    @property
+    def directions(self) -> tuple[str, str]:
+        """Optuna's directions of score and cost."""
+        return ("maximize" if self.trainer.rising else "minimize", "minimize")
+
+    def price(self, cost: Cost) -> float:
+        """The cost that is minimised."""
+        return float(getattr(cost, OBJECTIVES[self.objective]))
+
+    def identity(self) -> dict[str, Any]:
+        """What must be the same for trials to belong to one study, as JSON values."""
+        return {
+            "version": _VERSION,
+            "task": dict(self.trainer.identity),
+            "metric": self.trainer.metric,
+            "space": self.space.record(),
+            "limits": asdict(self.limits),
+            "target": self.place.target,
+            "clock_hz": self.place.clock_hz,
+            "objective": self.objective,
+        }

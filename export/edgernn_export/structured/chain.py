@@ -1,0 +1,182 @@
+"""A Keras model as a chain of layers that own matrices, and what stands between them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgernn.errors import PruningError
+from edgernn.formats import FloatArray
+from edgernn_export.keras_reader import READERS, read_keras
+from edgernn_export.keras_reader.parts import Context, ScalePart
+from edgernn_export.keras_reader.path import layer_path
+from edgernn_export.preflight import Findings, owner_of
+from edgernn_export.pruning.matrices import GATES
+
+#: Indices of units or channels.
+IntArray = npt.NDArray[np.intp]
+
+
+def core_of(layer: Any) -> Any:
+    """Who owns a layer's weights: a recurrent layer's cell, what TimeDistributed wraps, or itself.
+
+    Args:
+        layer: a layer of a class that the Keras reader knows.
+    """
+    import keras
+
+    if isinstance(layer, keras.layers.RNN):
+        return layer.cell
+    return layer.layer if isinstance(layer, keras.layers.TimeDistributed) else layer
+
+
+def gates_of(core: Any) -> int:
+    """Number of gates G of a cell; 1 for a Dense layer."""
+    return len(GATES.get(type(core).__name__, ("y",)))
+
+
+def values_of(variable: Any) -> FloatArray:
+    """Value of a Keras variable, float64."""
+    return np.asarray(variable, dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Block:
+    """One layer with matrices, and what its input passes through.
+
+    Attributes:
+        layer: SimpleRNN, LSTM, GRU, RNN, Dense or TimeDistributed(Dense).
+        before: layers without matrices since the block before: scalings, dropout and the like.
+    """
+
+    layer: Any
+    before: tuple[Any, ...]
+
+    @property
+    def core(self) -> Any:
+        """Owner of kernel and bias."""
+        return core_of(self.layer)
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether the layer has hidden units."""
+        return type(self.core).__name__ in GATES
+
+    @property
+    def units(self) -> int:
+        """Width of the output H."""
+        return int(self.core.units)
+
+    @property
+    def inputs(self) -> int:
+        """Width of the input I."""
+        return int(self.core.kernel.shape[0])
+
+    def scaling(self) -> tuple[FloatArray, FloatArray]:
+        """Gain [I] and offset [I] between the block before and this one's kernel."""
+        gain, offset = np.ones(self.inputs), np.zeros(self.inputs)
+        context = Context(findings=Findings(), keras2=False)
+        for layer in self.before:
+            for part in READERS[type(layer).__name__](layer, context):
+                if isinstance(part, ScalePart):
+                    gain, offset = gain * part.gain, offset * part.gain + part.offset
+        return gain, offset
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Chain:
+    """All blocks of a model from input to output.
+
+    Attributes:
+        model: the Keras model.
+        blocks: at least one.
+        after: layers after the last block.
+    """
+
+    model: Any
+    blocks: tuple[Block, ...]
+    after: tuple[Any, ...]
+
+    def block(self, name: str) -> int:
+        """Index of the block whose layer has this name.
+
+        Raises:
+            PruningError: there is none, or more than one.
+        """
+        found = [i for i, block in enumerate(self.blocks) if block.layer.name == name]
+        if len(found) == 1:
+            return found[0]
+        others = [*self.after, *(layer for block in self.blocks for layer in block.before)]
+        got = next((owner_of(layer) for layer in others if layer.name == name), repr(name))
+        names = ", ".join(repr(block.layer.name) for block in self.blocks)
+        raise PruningError(
+            f"layer: expected the name of one recurrent or Dense layer, got {got}"
+            f"{' more than once' if found else ''}. This model has {names}."
+        )
+
+    def removable(self, names: Sequence[str] | None) -> list[int]:
+        """Indices of the recurrent blocks whose units another block reads.
+
+        Args:
+            names: names of layers; None takes all there are.
+
+        Raises:
+            PruningError: a name is unknown or its units cannot go, or there is no such layer.
+        """
+        last = len(self.blocks) - 1
+        if names is None:
+            found = [i for i, block in enumerate(self.blocks[:last]) if block.recurrent]
+            if not found:
+                raise PruningError(
+                    f"{owner_of(self.model)}: expected a recurrent layer that another layer reads, "
+                    f"got {owner_of(self.blocks[last].layer)} at the output. "
+                    "Its units are the model's outputs; let a Dense layer follow."
+                )
+            return found
+        for name in names:
+            index = self.block(name)
+            layer = self.blocks[index].layer
+            if not self.blocks[index].recurrent:
+                raise PruningError(
+                    f"{owner_of(layer)}: expected SimpleRNN, LSTM, GRU or RNN, got "
+                    f"{type(layer).__name__}. Hidden units are those of recurrent layers."
+                )
+            if index == last:
+                raise PruningError(
+                    f"{owner_of(layer)}: expected a layer that another layer reads, got the last "
+                    "one. Its units are the model's outputs; let a Dense layer follow."
+                )
+        return sorted({self.block(name) for name in names})
+
+
+def read_chain(model: Any) -> Chain:
+    """Read a live model; what the Keras reader refuses is refused here.
+
+    Args:
+        model: a Sequential or Functional keras.Model with one path from input to output.
+
+    Raises:
+        BackendUnavailable: Keras is not installed.
+        UnsupportedModelError: it holds something edgernn does not execute; all reasons at once.
+        PruningError: it is not a live model.
+    """
+    if isinstance(model, (str, bytes)) or not hasattr(model, "weights"):
+        raise PruningError(
+            f"model: expected a live keras.Model, got {type(model).__name__}. "
+            "Load it with keras.saving.load_model first."
+        )
+    read_keras(model)
+    path = layer_path(model, Context(findings=Findings(), keras2=False))
+    blocks: list[Block] = []
+    between: list[Any] = []
+    for layer in path.main:
+        if hasattr(core_of(layer), "kernel"):
+            blocks.append(Block(layer=layer, before=tuple(between)))
+            between = []
+        else:
+            between.append(layer)
+    return Chain(model=model, blocks=tuple(blocks), after=tuple(between))

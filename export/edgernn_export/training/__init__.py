@@ -1,0 +1,31 @@
+"""Train recipes: a data set, a network, the settings that worked, and one metric for all models.
+
+    from edgernn_export.training import evaluate, find_recipe, train
+
+    recipe = find_recipe("hapt")
+    model, result = train(recipe, seed=0)
+    print(evaluate(model, recipe))
+
+Importing this package loads NumPy only; Keras is imported on use.
+"""
+
+from __future__ import annotations
+
+from edgernn_export.training.evaluating import evaluate, outputs
+from edgernn_export.training.examples import training_data, updates
+from edgernn_export.training.loop import TrainingResult, train
+from edgernn_export.training.networks import build_network
+from edgernn_export.training.recipe import Network, Recipe, Training
+
+__all__ = [
+    "Network",
+    "Recipe",
+    "Training",
+    "TrainingResult",
+    "build_network",
+    "evaluate",
+    "outputs",
+    "train",
+    "training_data",
+    "updates",
+]

@@ -1,0 +1,151 @@
+"""The training loop: Keras's own fit, the best epoch by validation kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from edgernn.errors import TrainingError
+from edgernn_export.datasets import Dataset
+from edgernn_export.training.evaluating import evaluate
+from edgernn_export.training.examples import training_data, updates
+from edgernn_export.training.keep_best import Keeper, keep_best_class
+from edgernn_export.training.losses import loss_of
+from edgernn_export.training.recipe import Network, Recipe, Training
+from edgernn_export.training.setup import repeatable_keras
+
+_CLIP_NORM = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingResult:
+    """What a training was and gave.
+
+    Attributes:
+        recipe: its name.
+        network: the size asked for; None where the network was given.
+        seed: of weights, order and noise.
+        epochs: done.
+        best_epoch: whose weights were kept, from 1.
+        metric: name of the primary metric.
+        validation: the primary metric of the kept weights.
+        history: the primary metric after every epoch.
+        parameters: of the network.
+        updates: batches done.
+        seconds: of the fit, validation included.
+    """
+
+    recipe: str
+    network: Network | None
+    seed: int
+    epochs: int
+    best_epoch: int
+    metric: str
+    validation: float
+    history: tuple[float, ...]
+    parameters: int
+    updates: int
+    seconds: float
+
+
+def train(
+    recipe: Recipe,
+    seed: int = 0,
+    *,
+    data: Dataset | None = None,
+    network: Network | None = None,
+    epochs: int | None = None,
+    learning_rate: float | None = None,
+    callbacks: Sequence[Any] = (),
+    start: Any = None,
+    learner: Callable[[Any], Any] | None = None,
+    progress: bool = True,
+) -> tuple[Any, TrainingResult]:
+    """Train a recipe's network and keep the epoch that is best by the validation part.
+
+    Args:
+        recipe: what to learn and how.
+        seed: of initial weights, order of examples and noise; the same seed gives the same weights.
+        data: the recipe's data set; None loads it.
+        network: its size; default the recipe's.
+        epochs, learning_rate: default the recipe's.
+        callbacks: Keras callbacks that change weights, as `MagnitudePruning`. Epochs in which one
+            has a ``finished`` that is False are not kept.
+        start: a built Keras model to train on; default a new network.
+        learner: makes of the network the Keras model that is compiled and fitted in its place, as
+            a distiller does; the network itself is validated, kept and returned.
+        progress: show a bar on stderr.
+
+    Returns:
+        The `keras.Model` with the weights of its best epoch, and a record.
+
+    Raises:
+        DataUnavailable: the data set is missing or damaged.
+        TrainingError: a setting is refused, or no epoch may be kept.
+    """
+    data = recipe.load() if data is None else data
+    plan = _plan(recipe.training, epochs, learning_rate)
+    recipe = replace(recipe, training=plan)
+    size = None if start is not None else network or recipe.network
+    keras = repeatable_keras(seed)
+    model = start if size is None else recipe.build(recipe, size, data)
+    fitted = model if learner is None else learner(model)
+    batches = updates(recipe, data)
+    schedule = keras.optimizers.schedules.CosineDecay(plan.learning_rate, batches)
+    fitted.compile(
+        optimizer=keras.optimizers.AdamW(
+            schedule, weight_decay=plan.weight_decay, clipnorm=_CLIP_NORM
+        ),
+        loss=loss_of(data, plan),
+    )
+    keeper = keep_best_class()(
+        model,
+        lambda: evaluate(model, recipe, part="validation", data=data)[data.metric],
+        rising=data.rising,
+        others=callbacks,
+        epochs=plan.epochs,
+        title=f"{recipe.name} seed {seed}",
+        progress=progress,
+    )
+    begin_s = time.perf_counter()
+    _fit(fitted, recipe, data, [*callbacks, keeper])
+    return model, TrainingResult(
+        recipe=recipe.name,
+        network=size,
+        seed=seed,
+        epochs=plan.epochs,
+        best_epoch=_best_epoch(recipe, keeper),
+        metric=data.metric,
+        validation=keeper.history[keeper.best_epoch - 1],
+        history=tuple(keeper.history),
+        parameters=sum(int(v.shape.num_elements()) for v in model.trainable_weights),
+        updates=batches,
+        seconds=time.perf_counter() - begin_s,
+    )
+
+
+def _plan(plan: Training, epochs: int | None, learning_rate: float | None) -> Training:
+    return replace(
+        plan,
+        epochs=plan.epochs if epochs is None else epochs,
+        learning_rate=plan.learning_rate if learning_rate is None else learning_rate,
+    )
+
+
+def _fit(fitted: Any, recipe: Recipe, data: Dataset, callbacks: Sequence[Any]) -> None:
+    x, y = training_data(recipe, data)
+    plan = recipe.training
+    fitted.fit(
+        x, y, batch_size=plan.batch, epochs=plan.epochs, callbacks=list(callbacks), verbose=0
+    )
+
+
+def _best_epoch(recipe: Recipe, keeper: Keeper) -> int:
+    if not keeper.best_epoch:
+        raise TrainingError(
+            f"recipe {recipe.name}: expected an epoch after the callbacks finished, got none of "
+            f"{len(keeper.history)}. Train for more epochs, or let their schedules end earlier."
+        )
+    return keeper.best_epoch
