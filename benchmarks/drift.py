@@ -29,13 +29,14 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm, trange
 
-from benchmarks.accuracy.datasets import DataUnavailable, load_hapt_stream
 from edgernn.backends import open_backend
 from edgernn.backends.base import Backend
+from edgernn.errors import DataUnavailable
 from edgernn.formats import FloatArray
 from edgernn.layers import StateSpec
 from edgernn.model import IntegerModel
 from edgernn_export import float_run
+from edgernn_export.datasets.hapt_windows import load_hapt_stream
 from edgernn_export.float_model import FloatModel
 from edgernn_firmware_sim.reference import Reference
 

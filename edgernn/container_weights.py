@@ -79,6 +79,11 @@ def weight_tensors(
         yield f"{prefix}/tiles", tile_index(filled)
 
 
+def file_bytes(layer: Layer, term: Term8 | Term16) -> int:
+    """Bytes that the weights of one term take in a file, the index of sparse ones included."""
+    return sum(tensor.nbytes for _, tensor in weight_tensors(layer, "", term, SparseBudget()))
+
+
 def read_weights(
     table: TensorTable,
     prefix: str,

@@ -51,7 +51,11 @@ def tiles(layer: Layer, source: Source, weights: Int8Array) -> Int8Array:
     Returns:
         int8 [padded R / 4, padded N / 4, 4, 4], filled up with zeros.
     """
-    parts = source.parts(layer.inputs, layer.units)
+    return arranged(weights, source.parts(layer.inputs, layer.units))
+
+
+def arranged(weights: Int8Array, parts: tuple[int, ...]) -> Int8Array:
+    """`tiles` of weights int8 [R, N] over operands with these parts (`Source.parts`)."""
     rows = padded(weights.shape[0])
     filled = np.zeros((rows, TILE * tile_columns(parts)), np.int8)
     filled[: weights.shape[0], _places(parts)] = weights

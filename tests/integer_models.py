@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -31,6 +32,8 @@ from edgernn.layers import (
     SimpleRNN,
 )
 from edgernn.model import IntegerModel, Provenance
+from edgernn.storage import Storage
+from edgernn.tiles import TILE, padded
 
 CELLS = ("simple_rnn", "simple_rnn_relu", "lstm", "gru_after", "gru_before")
 #: Reach of the pre-activations in real units: tame stays linear, hostile saturates every gate.
@@ -219,3 +222,37 @@ def random_codes(
     codes = np.where(pick < extremes / 2, low, np.where(pick > 1 - extremes / 2, high, codes))
     result: npt.NDArray[Any] = (codes * p.input_step).astype(p.operand_dtype)
     return result
+
+
+def with_terms(
+    model: IntegerModel, change: Callable[[Layer, Term8 | Term16], Term8 | Term16]
+) -> IntegerModel:
+    """The model with every product changed."""
+    layers = []
+    for layer in model.layers:
+        affines = {
+            name: dataclasses.replace(affine, terms=tuple(change(layer, t) for t in affine.terms))
+            for name, affine in layer.affines.items()
+        }
+        layers.append(dataclasses.replace(layer, **affines))
+    return dataclasses.replace(model, layers=tuple(layers))
+
+
+def sparse_model(model: IntegerModel, density: float, seed: int = 0) -> IntegerModel:
+    """The model with that share of its blocks of 8 rows by 4 columns, all products stored sparse.
+
+    The same blocks for all densities: those of a smaller one are in those of a larger one.
+    """
+    rng = np.random.default_rng(seed)
+
+    def prune(layer: Layer, term: Term8 | Term16) -> Term8 | Term16:
+        rows, columns = term.weights.shape
+        tiles = np.arange(columns) // TILE
+        if term.source is Source.XH:
+            hidden = np.arange(columns - layer.inputs) // TILE + padded(layer.inputs) // TILE
+            tiles[layer.inputs :] = hidden
+        kept = rng.random((-(-rows // 8), tiles[-1] + 1)) < density
+        mask = kept[np.arange(rows) // 8][:, tiles]
+        return dataclasses.replace(term, weights=term.weights * mask, storage=Storage.SPARSE8)
+
+    return with_terms(model, prune)

@@ -8,11 +8,11 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks.accuracy import metrics
-from benchmarks.accuracy.parts import Splits
 from benchmarks.accuracy.tasks import Task
 from edgernn.formats import FloatArray
 from edgernn.model import IntegerModel
 from edgernn_export import float_run
+from edgernn_export.datasets.parts import Splits
 from edgernn_export.float_model import FloatModel
 from edgernn_export.quantize import quantize
 from edgernn_export.report import quantization_report

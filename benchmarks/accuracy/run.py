@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.accuracy.datasets import DataUnavailable
 from benchmarks.accuracy.evaluate import evaluate
 from benchmarks.accuracy.tasks import TASKS, Task
 from benchmarks.accuracy.train import float_model
+from edgernn.errors import DataUnavailable
 
 
 def run_task(task: Task, seeds: int, cache: Path | None) -> dict[str, Any]:

@@ -8,30 +8,28 @@ from functools import partial
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from benchmarks.accuracy import metrics
-from benchmarks.accuracy.datasets import (
-    HAPT_ACTIVITIES,
-    HAPT_TEST_SUBJECTS,
-    HAPT_WINDOW_STEPS,
-    load_etth1,
+from edgernn.formats import FloatArray
+from edgernn_export.datasets import metrics
+from edgernn_export.datasets.dataset import class_part
+from edgernn_export.datasets.etth1_task import DAY_STEPS, etth1_splits
+from edgernn_export.datasets.hapt_windows import (
+    ACTIVITIES,
+    CHANNELS,
+    TEST_SUBJECTS,
+    WINDOW_STEPS,
     load_hapt,
-    load_soil,
 )
-from benchmarks.accuracy.parts import (
+from edgernn_export.datasets.parts import (
     Part,
     Splits,
     forecast_splits,
     level_free,
     side_by_side,
 )
-from edgernn.formats import FloatArray
+from edgernn_export.datasets.tables import load_soil
 
-_DAY_STEPS = 24
-_WEEK_STEPS = 7 * _DAY_STEPS
-#: Informer's months have 30 days.
-_MONTH_STEPS = 30 * _DAY_STEPS
+_WEEK_STEPS = 7 * DAY_STEPS
 #: Every how many-th training window calibrates the activity model.
 _CALIBRATION_STRIDE = 12
 
@@ -106,31 +104,15 @@ class Task:
         return splits.train.x[::_CALIBRATION_STRIDE] if self.classes else splits.train.x
 
 
-def _etth1() -> Splits:
-    """OT alone: the six loads, tried beside it, made the validation error worse."""
-    table = load_etth1()
-    oil = table.values[:, [table.names.index("OT")]]
-    return forecast_splits(
-        level_free(oil, _DAY_STEPS),
-        oil,
-        horizons=range(1, _DAY_STEPS + 1),
-        borders=(12 * _MONTH_STEPS, 16 * _MONTH_STEPS, 20 * _MONTH_STEPS),
-        warmup_steps=_WEEK_STEPS,
-        season_steps=_DAY_STEPS,
-        input_names=("OT change", "OT deviation"),
-        standardise=True,
-    )
-
-
 def _soil(horizon: int) -> Splits:
     """One network for all probes: 13 streams, each seeing its probe and the mean of all."""
     table = load_soil()
     rows = table.values.shape[0]
-    everywhere = level_free(table.values.mean(axis=1, keepdims=True), _DAY_STEPS)
+    everywhere = level_free(table.values.mean(axis=1, keepdims=True), DAY_STEPS)
     probes = []
     for column in range(len(table.names)):
         probe = table.values[:, [column]]
-        features = (level_free(probe, _DAY_STEPS), everywhere, probe)
+        features = (level_free(probe, DAY_STEPS), everywhere, probe)
         probes.append(
             forecast_splits(
                 np.concatenate(features, axis=1),
@@ -138,7 +120,7 @@ def _soil(horizon: int) -> Splits:
                 horizons=(horizon,),
                 borders=(int(rows * 0.70), int(rows * 0.85), rows),
                 warmup_steps=_WEEK_STEPS,
-                season_steps=_DAY_STEPS,
+                season_steps=DAY_STEPS,
                 input_names=("change", "deviation", "mean change", "mean deviation", "level"),
                 standardise=False,
             )
@@ -146,24 +128,17 @@ def _soil(horizon: int) -> Splits:
     return side_by_side(probes)
 
 
-def _windows_part(x: FloatArray, label: npt.NDArray[np.int64]) -> Part:
-    batch, steps, _ = x.shape
-    truth = np.broadcast_to(label.astype(np.float64)[:, None, None], (batch, steps, 1))
-    base = np.broadcast_to(np.zeros(1), (batch, steps, len(HAPT_ACTIVITIES)))
-    return Part(x=x, target=truth, base=base, scored_from=steps - 1)
-
-
 def _hapt() -> Splits:
     windows = load_hapt()
-    held_out = np.isin(windows.subject, HAPT_TEST_SUBJECTS)
+    held_out = np.isin(windows.subject, TEST_SUBJECTS)
     return Splits(
-        train=_windows_part(windows.x[~held_out], windows.label[~held_out]),
+        train=class_part(windows.x[~held_out], windows.label[~held_out], len(ACTIVITIES)),
         validation=None,
-        test=_windows_part(windows.x[held_out], windows.label[held_out]),
+        test=class_part(windows.x[held_out], windows.label[held_out], len(ACTIVITIES)),
         target_scale=np.ones(1),
         metric_scale=np.ones(1),
         naive={},
-        input_names=("acc_x", "acc_y", "acc_z", "gyro_x", "gyro_y", "gyro_z"),
+        input_names=CHANNELS,
     )
 
 
@@ -197,7 +172,7 @@ TASKS: Final[dict[str, Task]] = {
             ),
             cell="GRU",
             units=32,
-            outputs=_DAY_STEPS,
+            outputs=DAY_STEPS,
             classes=False,
             primary="mse",
             metric_unit="train standard deviations",
@@ -209,7 +184,7 @@ TASKS: Final[dict[str, Task]] = {
                 learning_rate=3e-3,
                 weight_decay=1e-2,
             ),
-            load=_etth1,
+            load=etth1_splits,
         ),
         *(
             Task(
@@ -237,13 +212,13 @@ TASKS: Final[dict[str, Task]] = {
             ),
             cell="LSTM",
             units=32,
-            outputs=len(HAPT_ACTIVITIES),
+            outputs=len(ACTIVITIES),
             classes=True,
             primary="accuracy",
             metric_unit="",
             training=Training(
-                window_steps=HAPT_WINDOW_STEPS,
-                loss_from=HAPT_WINDOW_STEPS - 1,
+                window_steps=WINDOW_STEPS,
+                loss_from=WINDOW_STEPS - 1,
                 batch=64,
                 updates=2400,
                 learning_rate=5e-3,

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from tqdm import trange
 
-from benchmarks.accuracy.parts import Part, Splits
 from benchmarks.accuracy.tasks import Task
 from edgernn.formats import FloatArray
+from edgernn_export.datasets.parts import Part, Splits
 from edgernn_export.float_model import FloatModel
 
 #: How often the validation part is looked at, in updates.

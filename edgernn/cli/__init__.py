@@ -18,6 +18,7 @@ from edgernn.errors import BackendMismatch, EdgeRnnError
 
 #: subcommand -> (module, one line for `edgernn --help`), in the order of a model's life.
 SUBCOMMANDS: Final[dict[str, tuple[str, str]]] = {
+    "prune": ("edgernn_export.cli.prune", "Keras model to a smaller or sparse Keras model"),
     "quantize": ("edgernn_export.cli.quantize", "Keras model and calibration data to .edgernn"),
     "export": ("edgernn_export.cli.export", ".edgernn to .tflite, .onnx and C99"),
     "verify": (
@@ -28,6 +29,7 @@ SUBCOMMANDS: Final[dict[str, tuple[str, str]]] = {
     "info": ("edgernn.cli.info", "layers, formats, bytes, state size and provenance of a model"),
     "targets": ("edgernn_firmware_sim.cli_targets", "cores that can be emulated, and boards"),
     "simulate": ("edgernn_export.cli.simulate", "firmware for a target: does it fit, same bits?"),
+    "search": ("edgernn_export.cli.search", "cells, sizes, precisions within limits of a target"),
     "demo": ("edgernn_export.cli.demo", "train, quantize, export and stream a forecaster"),
 }
 
@@ -37,6 +39,7 @@ _EXTRAS: Final[dict[str, str]] = {
     "keras": "export",
     "matplotlib": "export",
     "onnx": "export",
+    "optuna": "export",
     "rich": "export",
     "tensorflow": "export",
     "tqdm": "export",

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from edgernn.affine import Affine, Affine8
+from edgernn.affine import Affine, Affine8, Term8, Term16
 from edgernn.cli.model_argument import add_model_argument, model_path
+from edgernn.container_weights import file_bytes
 from edgernn.interface import Interface
 from edgernn.layers import Dense, Layer, SimpleRNN
 from edgernn.loading import load
 from edgernn.model import IntegerModel
+from edgernn.weight_memory import weight_memory
 
 HELP: Final = """Describe a model: layers, formats, bytes, state size, channels and provenance.
 
@@ -92,9 +96,11 @@ def _model(model: IntegerModel) -> Record:
     layers = [_layer(layer) for layer in model.layers]
     origin = model.provenance
     return {
+        "precision": model.precision_label,
         "layers": layers,
         "weights_bytes": sum(layer["weights_bytes"] for layer in layers),
         "constants_bytes": sum(layer["constants_bytes"] for layer in layers),
+        "memory": _memory(model.layers),
         "parameters": sum(layer["parameters"] for layer in layers),
         "macs": model.macs,
         "provenance": {
@@ -109,7 +115,7 @@ def _model(model: IntegerModel) -> Record:
 
 def _layer(layer: Layer) -> Record:
     affines = layer.affines.values()
-    weights = sum(t.weights.nbytes for a in affines for t in a.terms)
+    terms: list[Term8 | Term16] = [term for affine in affines for term in affine.terms]
     return {
         "name": layer.name,
         "kind": layer.kind,
@@ -118,11 +124,19 @@ def _layer(layer: Layer) -> Record:
         "activation": _activation(layer),
         "output_scale": float(layer.output_scale),
         "states": [{"name": s.name, "format": str(s.format)} for s in layer.states],
-        "weights_bytes": weights,
+        "storages": sorted({term.storage.value for term in terms}),
+        "weights_bytes": sum(file_bytes(layer, term) for term in terms),
         "constants_bytes": sum(_constants_bytes(a) for a in affines),
-        "parameters": weights + sum(_biases(a) for a in affines),
+        "memory": _memory([layer]),
+        "parameters": sum(t.weights.size for t in terms) + sum(_biases(a) for a in affines),
         "macs": layer.macs,
     }
+
+
+def _memory(layers: Iterable[Layer]) -> Record:
+    """Bytes of weights in the memory of a device."""
+    memory = weight_memory(layers)
+    return asdict(memory) | {"total_bytes": memory.total_bytes, "density": memory.density}
 
 
 def _activation(layer: Layer) -> str:
@@ -151,6 +165,8 @@ def _text(record: Record) -> str:
     ]
     if "layers" in record:
         lines += ["", *_layer_lines(record)]
+        if any(layer["storages"] != ["dense8"] for layer in record["layers"]):
+            lines += ["", *_storage_lines(record)]
     lines += ["", "inputs"]
     lines += [
         f"  {c['name']}{_unit(c)}  {c['low']:.6g} to {c['high']:.6g}, {c['scale']:.6g} per code"
@@ -184,8 +200,27 @@ def _layer_lines(record: Record) -> list[str]:
     size = record["weights_bytes"] + record["constants_bytes"]
     lines.append(
         f"{'total':<20}{'':<12}{'':>12}{record['parameters']:>12}{size:>10}{record['macs']:>10}"
-        f"  ({record['weights_bytes']} bytes of int8 weights)"
+        f"  ({record['weights_bytes']} bytes of {_weight_bits(record)} weights)"
     )
+    return lines
+
+
+def _weight_bits(record: Record) -> str:
+    bits = record["precision"].split("a")[0]  # as in w8/w4a8
+    return " and ".join(f"int{part.removeprefix('w')}" for part in bits.split("/"))
+
+
+def _storage_lines(record: Record) -> list[str]:
+    lines = [
+        f"{'weights on a device':<20}{'storage':<24}{'dense bytes':>12}{'stored':>10}{'index':>8}"
+        f"{'tiles':>9}"
+    ]
+    rows = [(layer["name"], layer["storages"], layer["memory"]) for layer in record["layers"]]
+    for name, storages, memory in [*rows, ("total", [], record["memory"])]:
+        lines.append(
+            f"{name:<20}{', '.join(storages):<24}{memory['dense_bytes']:>12}"
+            f"{memory['stored_bytes']:>10}{memory['index_bytes']:>8}{memory['density']:>9.1%}"
+        )
     return lines
 
 

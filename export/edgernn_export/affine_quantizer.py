@@ -1,7 +1,7 @@
 """From a real affine map to integer rows: NUMERICS.md sections 4 and 5.
 
 A row's weight step is a multiplier and a shift chosen *first*; weights are then rounded to it, so
-the multiplier itself is exact and the only error is that of the 8-bit weights.
+the multiplier itself is exact and the only error is that of the weights of 8 or 4 bits.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ _MAX_SHIFT8 = 28
 _COARSEST_STEP16 = 32767 / 32768 * 2.0**-3
 #: Weight steps tried below the one that clips nothing, as shares of it.
 _STEP_SHARES = np.linspace(0.80, 1.0, 21)
+#: The same for weights of 4 bits, where clipping a few pays.
+_COARSE_STEP_SHARES = np.linspace(0.40, 1.0, 25)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,11 +48,13 @@ class RealTerm:
         gain: float64 [R, N].
         sample: float64 [S, N], operand codes seen in calibration; row s of all terms of an affine
             map is one moment in time.
+        weight_max: largest magnitude of a weight; the same for all terms of a map.
     """
 
     source: Source
     gain: FloatArray
     sample: FloatArray
+    weight_max: int = WEIGHT_MAX
 
     @property
     def mean_square(self) -> FloatArray:
@@ -61,7 +65,9 @@ class RealTerm:
 
 def _weight_steps(term: RealTerm) -> FloatArray:
     """Per row, the step (output codes per weight unit) with the least expected output error."""
-    full: FloatArray = np.maximum(np.max(np.abs(term.gain), axis=1) / WEIGHT_MAX, 1e-300)
+    full: FloatArray = np.maximum(np.max(np.abs(term.gain), axis=1) / term.weight_max, 1e-300)
+    if term.weight_max < WEIGHT_MAX:
+        return _coarse_steps(term, full)
     best: FloatArray = full.copy()
     best_error = np.full(full.shape, np.inf)
     power = term.mean_square + 1e-12
@@ -71,6 +77,21 @@ def _weight_steps(term: RealTerm) -> FloatArray:
         error = np.square(weights * step[:, None] - term.gain) @ power
         better = error < best_error
         best = np.where(better, step, best)
+        best_error = np.where(better, error, best_error)
+    return best
+
+
+def _coarse_steps(term: RealTerm, full: FloatArray) -> FloatArray:
+    """The same for few bits: more steps are tried, each with the rounding it will get."""
+    cov = covariance(term.sample)
+    best: FloatArray = full.copy()
+    best_error = np.full(full.shape, np.inf)
+    for share in _COARSE_STEP_SHARES:
+        step = np.broadcast_to((full * share)[:, None], term.gain.shape)
+        weights = round_with_feedback(term.gain, step, cov, term.weight_max)
+        error = expected_error(weights, term.gain, step, cov)
+        better = error < best_error
+        best = np.where(better, full * share, best)
         best_error = np.where(better, error, best_error)
     return best
 
@@ -86,9 +107,9 @@ def _round_terms(
         axis=1,
     )
     if feedback:
-        weights = round_with_feedback(gain, step, covariance(sample))
+        weights = round_with_feedback(gain, step, covariance(sample), terms[0].weight_max)
     else:
-        weights = round_to_nearest(gain, step)
+        weights = round_to_nearest(gain, step, terms[0].weight_max)
     mean_error: FloatArray = (weights * step - gain) @ sample.mean(axis=0)
     cuts = np.cumsum([t.gain.shape[1] for t in terms])[:-1]
     return np.split(weights, cuts, axis=1), mean_error
@@ -225,7 +246,7 @@ def _weight_noise(terms: list[RealTerm]) -> float:
     step = np.concatenate(
         [np.broadcast_to(_weight_steps(t)[:, None], t.gain.shape) for t in terms], axis=1
     )
-    weights = round_with_feedback(gain, step, cov)
+    weights = round_with_feedback(gain, step, cov, terms[0].weight_max)
     return float(np.sum(expected_error(weights, gain, step, cov)))
 
 
@@ -235,4 +256,5 @@ def join(x: RealTerm, h: RealTerm) -> RealTerm:
         source=Source.XH,
         gain=np.concatenate((x.gain, h.gain), axis=1),
         sample=np.concatenate((x.sample, h.sample), axis=1),
+        weight_max=x.weight_max,
     )

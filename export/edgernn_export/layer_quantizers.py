@@ -15,6 +15,7 @@ from edgernn.formats import (
     PREACTIVATION,
     RELU_EXPONENTS,
     UNIT,
+    WEIGHT_MAX,
     FloatArray,
     Precision,
 )
@@ -158,7 +159,8 @@ def _finest_scale(task: Task, layer: FloatDense) -> FloatArray:
     """
     gain = np.abs(layer.kernel) * task.feed.scale
     if task.plan.precision is Precision.W8A16:
-        steepest: FloatArray = gain.max(axis=1) / _STEEPEST_GAIN16
+        share = task.weight_max / WEIGHT_MAX
+        steepest: FloatArray = gain.max(axis=1) / (_STEEPEST_GAIN16 * share)
         return steepest
     offset = np.abs(layer.bias + layer.kernel @ task.feed.offset)
     farthest: FloatArray = gain.sum(axis=1) * -task.feed.code_range.low + offset

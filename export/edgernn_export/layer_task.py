@@ -18,6 +18,7 @@ from edgernn_export.affine_quantizer import (
 )
 from edgernn_export.calibrate import Calibration, TensorStatistics
 from edgernn_export.ranges import RangeMethod
+from edgernn_export.weight_storage import DENSE, with_storage
 
 #: Rows of a tensor that the rounding of weights looks at.
 _SAMPLE_ROWS: Final = 1 << 14
@@ -40,6 +41,7 @@ class Plan:
     method: RangeMethod
     operand_scales: str
     common_loss_db: float
+    sparse: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +50,7 @@ class Task:
 
     name: str
     index: int
+    weight_bits: int
     per_row_output: bool
     feed: Feed
     plan: Plan
@@ -57,6 +60,11 @@ class Task:
         """Calibration of one of this layer's tensors."""
         return self.calibration[self.index, tensor]
 
+    @property
+    def weight_max(self) -> int:
+        """Largest magnitude of a weight."""
+        return DENSE[self.weight_bits].weight_max
+
     def x_term(self, kernel: FloatArray, out_scale: FloatArray | float) -> RealTerm:
         """The product with the layer input, in output codes of ``out_scale``."""
         feed = self.feed
@@ -64,6 +72,7 @@ class Task:
             source=Source.X,
             gain=kernel * feed.scale / np.reshape(out_scale, (-1, 1)),
             sample=self._codes("x", feed.scale, feed.offset, feed.code_range),
+            weight_max=self.weight_max,
         )
 
     def h_term(
@@ -78,6 +87,7 @@ class Task:
             source=source,
             gain=recurrent * scale / out_scale,
             sample=self._codes(tensor, np.array(scale), np.array(0.0), codes),
+            weight_max=self.weight_max,
         )
 
     def _codes(
@@ -108,7 +118,16 @@ class Task:
     def affines(
         self, units: int, maps: dict[str, tuple[list[RealTerm], FloatArray]]
     ) -> dict[str, Affine]:
-        """Quantize all affine maps of the layer, proven free of overflow."""
+        """Quantize all affine maps of the layer, proven free of overflow, and store them."""
+        widths = self.feed.scale.size, units
+        return {
+            name: with_storage(affine, widths, self.weight_bits, self.plan.sparse)
+            for name, affine in self._quantized(units, maps).items()
+        }
+
+    def _quantized(
+        self, units: int, maps: dict[str, tuple[list[RealTerm], FloatArray]]
+    ) -> dict[str, Affine]:
         precision = self.plan.precision
         inner = CodeRange(low=precision.operand_low, high=precision.operand_high)
         x = (self.feed.code_range,) * self.feed.scale.size

@@ -6,7 +6,7 @@ import dataclasses
 import math
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -27,6 +27,7 @@ from edgernn_export.layer_quantizers import dense_output_scale, layer_names, qua
 from edgernn_export.layer_task import Feed, Plan, Task
 from edgernn_export.ranges import RangeMethod, input_range
 from edgernn_export.streams import as_streams, streams_sha256
+from edgernn_export.weight_storage import bits_by_layer, check_sparse, parse_precision, settings
 
 OPERAND_SCALES: Final = ("auto", "common", "separate")
 #: Calibrations longer than this show a progress bar.
@@ -41,6 +42,8 @@ def quantize(
     range_method: str | RangeMethod = "minmax",
     operand_scales: str = "auto",
     common_loss_db: float = 0.5,
+    weight_bits: Mapping[str, int] | None = None,
+    sparse: str = "auto",
     input_names: Sequence[str] | None = None,
     input_units: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
@@ -55,12 +58,16 @@ def quantize(
         source: a `keras.Model`, a path Keras can load, or a `FloatModel`.
         calibration: representative real streams, [T, I], [B, T, I] or a list of [T_i, I], in
             physical units. Each stream is run from the zero state, its state carried to its end.
-        precision: "w8a8" or "w8a16".
+        precision: "w8a8", "w8a16", "w4a8" or "w4a16": bits of weights, bits of operands.
         range_method: "minmax", "percentile" or "mse", for inputs, states and outputs.
         operand_scales: "common" gives each gate row one weight scale for input and state (one
             matrix product), "separate" one each, "auto" takes the common one where it costs at most
             ``common_loss_db`` of expected noise.
         common_loss_db: see ``operand_scales``.
+        weight_bits: layers whose weights get 8 or 4 bits, whatever ``precision`` says, by name.
+        sparse: "auto" leaves tiles of zeros (4 rows by 4 columns) out of a product where that is
+            smaller, "never" and "always" do as they say. Products of 4-bit weights stay dense: half
+            the bytes without an index. Storage changes no result.
         input_names: channel names; default those of the model.
         input_units: physical units of the channels.
         output_names: names of the outputs.
@@ -76,12 +83,14 @@ def quantize(
     Raises:
         UnsupportedModelError: the network uses something edgernn does not execute.
         CalibrationError: the streams are empty, not finite or of the wrong width.
-        QuantizationError: an unknown precision, range method or scale choice, or seeds that are
-            not pairs.
+        QuantizationError: an unknown precision, range method, scale choice, layer or number of
+            bits; sparse weights where none have 8 bits; seeds that are not pairs.
+        ModelError: "always" for a product of more than 256 tiles of columns.
         ShapeError: the number of names or units does not fit.
         OverflowRefused: an accumulator could overflow.
     """
-    plan = _plan(precision, range_method, operand_scales, common_loss_db)
+    operands, default_bits = parse_precision(precision)
+    plan = _plan(operands, range_method, operand_scales, common_loss_db, sparse)
     _check_seeds(seeds)
     model = _float_model(
         source,
@@ -90,11 +99,13 @@ def quantize(
         output_names=output_names,
         output_units=output_units,
     )
+    bits = bits_by_layer(layer_names(model.layers), default_bits, weight_bits)
+    check_sparse(sparse, bits)
     blocks = as_streams(calibration, model.inputs)
     with _progress_bar(blocks, progress) as bar:
         statistics = calibrate(model, blocks, bar)
     input_spec = _input_spec(model, statistics, plan)
-    layers, output_scale = _layers(model, statistics, plan, input_spec)
+    layers, output_scale = _layers(model, statistics, plan, bits, input_spec)
     return IntegerModel(
         name=name or _default_name(source, model),
         precision=plan.precision,
@@ -115,23 +126,20 @@ def quantize(
                 ("range_method", plan.method.value),
                 ("operand_scales", plan.operand_scales),
                 ("common_loss_db", repr(plan.common_loss_db)),
+                *settings(bits, sparse),
             ),
         ),
     )
 
 
 def _plan(
-    precision: str | Precision, method: str | RangeMethod, scales: str, loss_db: float
+    precision: Precision, method: str | RangeMethod, scales: str, loss_db: float, sparse: str
 ) -> Plan:
-    def choose(owner: str, value: Any, kind: Any) -> Any:
-        try:
-            return kind(value)
-        except ValueError:
-            wanted = ", ".join(repr(member.value) for member in kind)
-            raise QuantizationError(
-                f"quantize {owner}: expected one of {wanted}, got {value!r}."
-            ) from None
-
+    if method not in [*RangeMethod, *(member.value for member in RangeMethod)]:
+        wanted = ", ".join(repr(member.value) for member in RangeMethod)
+        raise QuantizationError(
+            f"quantize range_method: expected one of {wanted}, got {method!r:.40}."
+        )
     if scales not in OPERAND_SCALES:
         raise QuantizationError(
             f"quantize operand_scales: expected one of {', '.join(map(repr, OPERAND_SCALES))}, "
@@ -142,10 +150,11 @@ def _plan(
             f"quantize common_loss_db: expected a finite number >= 0, got {loss_db!r}."
         )
     return Plan(
-        precision=choose("precision", precision, Precision),
-        method=choose("range_method", method, RangeMethod),
+        precision=precision,
+        method=RangeMethod(method),
         operand_scales=scales,
         common_loss_db=loss_db,
+        sparse=sparse,
     )
 
 
@@ -186,7 +195,11 @@ def _input_spec(model: FloatModel, statistics: Calibration, plan: Plan) -> Input
 
 
 def _layers(
-    model: FloatModel, statistics: Calibration, plan: Plan, input_spec: InputSpec
+    model: FloatModel,
+    statistics: Calibration,
+    plan: Plan,
+    bits: Mapping[str, int],
+    input_spec: InputSpec,
 ) -> tuple[tuple[Layer, ...], FloatArray]:
     """All integer layers and the real scale per output channel."""
     precision = plan.precision
@@ -203,6 +216,7 @@ def _layers(
         task = Task(
             name=names[index],
             index=index,
+            weight_bits=bits[names[index]],
             per_row_output=last and model.final_activation != "softmax",
             feed=feed,
             plan=plan,

@@ -1,4 +1,4 @@
-"""Rounding of weights to 8 bits that minimises the error of the product, not of the weights.
+"""Rounding of weights to few bits that minimises the error of the product, not of the weights.
 
 Columns are rounded one after another; the error each leaves is spread over the columns still to
 come, weighted by the covariance of the operands (Frantar et al. 2023, GPTQ; Hassibi & Stork 1993).
@@ -10,9 +10,8 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from edgernn.formats import WEIGHT_MAX, FloatArray
+from edgernn.formats import WEIGHT_MAX, FloatArray, Int8Array
 
 #: Share of the mean variance added to the diagonal; operands that never move stay roundable.
 _DAMPING: Final = 0.01
@@ -26,17 +25,15 @@ def covariance(sample: FloatArray) -> FloatArray:
     return matrix
 
 
-def round_to_nearest(gain: FloatArray, step: FloatArray) -> npt.NDArray[np.int8]:
-    """Weights of real gains for steps of the same or a broadcastable shape."""
-    weights: npt.NDArray[np.int8] = np.clip(np.rint(gain / step), -WEIGHT_MAX, WEIGHT_MAX).astype(
-        np.int8
-    )
+def round_to_nearest(gain: FloatArray, step: FloatArray, largest: int = WEIGHT_MAX) -> Int8Array:
+    """Weights in [-largest, largest] of real gains for steps of a broadcastable shape."""
+    weights: Int8Array = np.clip(np.rint(gain / step), -largest, largest).astype(np.int8)
     return weights
 
 
 def round_with_feedback(
-    gain: FloatArray, step: FloatArray, cov: FloatArray
-) -> npt.NDArray[np.int8]:
+    gain: FloatArray, step: FloatArray, cov: FloatArray, largest: int = WEIGHT_MAX
+) -> Int8Array:
     """Weights [R, N] of real gains [R, N] with the least expected error of the product.
 
     Rows for which plain rounding happens to be better keep it. A gain of 0 (a pruned weight) stays
@@ -46,6 +43,7 @@ def round_with_feedback(
         gain: output codes per operand code.
         step: output codes per weight unit, [R, N].
         cov: covariance [N, N] of the operand codes.
+        largest: magnitude of a weight.
     """
     order = np.argsort(-np.diag(cov), kind="stable")
     upper = np.linalg.cholesky(np.linalg.inv(cov[np.ix_(order, order)])).T
@@ -54,18 +52,18 @@ def round_with_feedback(
     present = wanted != 0
     weights = np.empty(gain.shape, dtype=np.int8)
     for j in range(len(order)):
-        weights[:, j] = round_to_nearest(wanted[:, j], steps[:, j]) * present[:, j]
+        weights[:, j] = round_to_nearest(wanted[:, j], steps[:, j], largest) * present[:, j]
         left = (wanted[:, j] - weights[:, j] * steps[:, j]) / upper[j, j]
         wanted[:, j + 1 :] -= np.outer(left, upper[j, j + 1 :])
     restored = np.empty_like(weights)
     restored[:, order] = weights
-    plain = round_to_nearest(gain, step)
+    plain = round_to_nearest(gain, step, largest)
     better = expected_error(restored, gain, step, cov) <= expected_error(plain, gain, step, cov)
     return np.where(better[:, None], restored, plain)
 
 
 def expected_error(
-    weights: npt.NDArray[np.int8], gain: FloatArray, step: FloatArray, cov: FloatArray
+    weights: Int8Array, gain: FloatArray, step: FloatArray, cov: FloatArray
 ) -> FloatArray:
     """Variance of the product's error per row."""
     error = weights * step - gain

@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from benchmarks.accuracy import metrics, parts
+from benchmarks.accuracy.metrics import kept
+from edgernn_export.datasets import metrics, parts
 
 
 def small_part(target, scored_from=1):
@@ -42,4 +43,4 @@ def test_accuracy_by_hand():
     [("accuracy", 0.9, 0.45, 0.5), ("mse", 0.9, 1.8, 0.5), ("mae", 0.9, 0.45, 2.0)],
 )
 def test_kept(metric, original, integer, share):
-    assert metrics.kept(metric, original, integer) == pytest.approx(share)
+    assert kept(metric, original, integer) == pytest.approx(share)

@@ -15,7 +15,9 @@ from edgernn import cli
 from edgernn.cli import main
 from edgernn.errors import BackendMismatch, EdgeRnnError
 from edgernn.formats import Precision
+from edgernn.storage import Storage
 from tests.integer_models import random_model
+from tests.stored_models import stored
 
 pytestmark = pytest.mark.device
 
@@ -229,6 +231,43 @@ def test_info_for_people_names_layers_bytes_states_and_origin(model_file, capsys
         "provenance",
     ):
         assert text in out
+
+
+def test_info_says_how_weights_are_stored(tmp_path, capsys):
+    dense = random_model("lstm", inputs=6, units=8, outputs=0)
+    sparse = stored(dense, Storage.SPARSE8, density=0.5)
+    four = stored(random_model("gru_after", inputs=3, units=5, outputs=1), Storage.DENSE4)
+    mixed = stored(random_model("lstm", Precision.W8A16, outputs=1), Storage.DENSE8, Storage.DENSE4)
+
+    def described(model, *options):
+        assert main(["info", str(model.save(tmp_path / "m.edgernn")), *options]) == 0
+        return capsys.readouterr().out
+
+    record = json.loads(described(sparse, "--json"))
+    kept = record["memory"]["kept_tiles"]
+    # 8 groups of 4 rows, 2 + 2 tiles of columns; 6 inputs are filled up to 8.
+    assert 8 < kept < 32
+    assert record["memory"] == record["layers"][0]["memory"] == {
+        "dense_bytes": 32 * 16, "stored_bytes": kept * 16, "index_bytes": 8 + kept, "tiles": 32,
+        "kept_tiles": kept, "total_bytes": kept * 17 + 8, "density": kept / 32,
+    }  # fmt: skip
+    assert (record["precision"], record["layers"][0]["storages"]) == ("w8a8", ["sparse8"])
+    assert record["weights_bytes"] == kept * 17 + 8
+    assert record["parameters"] == 32 * 14 + 32
+    text = described(sparse)
+    assert "bytes of int8 weights" in text
+    assert f"{'sparse8':<24}{512:>12}{kept * 16:>10}{8 + kept:>8}{kept / 32:>9.1%}" in text
+
+    record = json.loads(described(four, "--json"))
+    assert record["precision"] == "w4a8"
+    # zr: 10 rows of 3 + 5 columns; n_x: 5 of 3; n_h: 5 of 5; out: 1 of 5; odd ones rounded up.
+    assert record["weights_bytes"] == 10 * 4 + 5 * 2 + 5 * 3 + 3
+    assert record["memory"]["stored_bytes"] * 2 == record["memory"]["dense_bytes"]
+    assert "bytes of int4 weights" in described(four)
+    text = described(mixed)
+    assert "lstm-tame  w8/w4a16  m.edgernn" in text
+    assert "bytes of int8 and int4 weights" in text
+    assert "weights on a device" not in described(dense)
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="OUT.keras")
     modes = parser.add_mutually_exclusive_group(required=True)
     modes.add_argument(
-        "--units", type=_units, metavar="N|F%%",
+        "--units", type=_units, metavar="N|F%",
         help="hidden units that stay: a number, or a share as 50%%",
     )  # fmt: skip
     modes.add_argument(

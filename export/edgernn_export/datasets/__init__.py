@@ -1,9 +1,9 @@
 """Real data sets as tasks: read from the folder that EDGERNN_DATA names, split without leakage.
 
-    from edgernn_export.datasets import hapt
+from edgernn_export.datasets import hapt
 
-    data = hapt()
-    data.train.x  # float64 [B, T, I]
+data = hapt()
+data.train.x  # float64 [B, T, I]
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ def with_hidden(model: Any, layer_name: str | None, whose: str) -> tuple[Any, in
             "(return_state=True). Build the layer without it."
         )
     try:
-        both = keras.Model(model.inputs, [model.outputs[0], states])
+        both = keras.Model(model.inputs[0], [model.outputs[0], states])
     except ValueError as error:
         raise DistillationError(
             f"{whose} {owner_of(layer)}: expected a layer between the model's input and output, "

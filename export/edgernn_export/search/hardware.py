@@ -73,9 +73,7 @@ def hardware(target: str, clock_mhz: float | None = None) -> Hardware:
             )
         slowest = min(same, key=lambda b: b.clock_hz)
         clock_hz, source = slowest.clock_hz, f"of {slowest.name}"
-    return Hardware(
-        target=target, core=core, board=board, clock_hz=clock_hz, clock_source=source
-    )
+    return Hardware(target=target, core=core, board=board, clock_hz=clock_hz, clock_source=source)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,5 +170,7 @@ def _folder() -> Iterator[Path]:
 
 def cost_of(record: Mapping[str, Any]) -> Cost:
     """The cost whose `record` this is."""
-    return Cost(**{name: math.inf if v is None and name.endswith("_ms") else v
-                   for name, v in record.items()})  # fmt: skip
+    values = dict(record)
+    if values["instructions"] is None:
+        values |= {"low_ms": math.inf, "high_ms": math.inf}
+    return Cost(**values)

@@ -69,7 +69,11 @@ class Limits:
 
     def excesses(self, cost: Cost) -> dict[str, float]:
         """Share by which each limit is exceeded; at most 0 where it is kept."""
-        taken = {"flash_bytes": cost.flash_bytes, "ram_bytes": cost.ram_bytes, "step_ms": cost.high_ms}
+        taken = {
+            "flash_bytes": cost.flash_bytes,
+            "ram_bytes": cost.ram_bytes,
+            "step_ms": cost.high_ms,
+        }
         return {
             name: taken[name] / limit - 1
             for name, limit in asdict(self).items()
@@ -81,7 +85,7 @@ class Limits:
         sentences = {
             "flash_bytes": f"flash {cost.flash_bytes:,} B > {self.flash_bytes or 0:,} B",
             "ram_bytes": f"RAM {cost.ram_bytes:,} B > {self.ram_bytes or 0:,} B",
-            "ms": f"estimated {cost.high_ms:.3g} ms > {self.ms or 0:g} ms",
+            "step_ms": f"{_time(cost)} > {self.step_ms or 0:g} ms",
         }
         found = (
             Over(name=name, excess=excess, sentence=sentences[name])
@@ -89,3 +93,10 @@ class Limits:
             if excess > 0
         )
         return tuple(sorted(found, key=lambda over: -over.excess))
+
+
+def _time(cost: Cost) -> str:
+    known = cost.instructions is not None
+    return (
+        f"estimated {cost.high_ms:.3g} ms" if known else "unknown time (too large to be emulated)"
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from edgernn.errors import SearchError
 from edgernn_export.search.hardware import Cost, Hardware
@@ -16,6 +16,8 @@ from edgernn_export.search.trainer import Trainer
 OBJECTIVES: Final = {"flash": "flash_bytes", "ms": "high_ms"}
 SAMPLERS: Final = ("tpe", "nsga2")
 _VERSION: Final = 1
+
+Direction = Literal["minimize", "maximize"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,9 +74,9 @@ class Settings:
         return self.study.with_suffix(".models")
 
     @property
-    def directions(self) -> tuple[str, str]:
+    def directions(self) -> list[Direction]:
         """Optuna's directions of score and cost."""
-        return ("maximize" if self.trainer.rising else "minimize", "minimize")
+        return ["maximize" if self.trainer.rising else "minimize", "minimize"]
 
     def price(self, cost: Cost) -> float:
         """The cost that is minimised."""

@@ -85,7 +85,7 @@ def opened(settings: Settings, worker: int = 0) -> Iterator[Study]:
         study = optuna.create_study(
             storage=storage,
             study_name=_NAME,
-            directions=list(settings.directions),
+            directions=settings.directions,
             load_if_exists=True,
         )
         _check_identity(study, settings)

@@ -71,7 +71,8 @@ class UnitGroups:
         into = kernel.any(axis=(0, 1)) | recurrent.any(axis=(0, 1)) | bias.any(axis=(0, 1))
         itself = np.eye(self.units, dtype=np.bool_)
         others = (recurrent.any(axis=1) & ~itself).any(axis=1)
-        return ~into | ~(others | read.any(axis=1))
+        idle: BoolArray = ~into | ~(others | read.any(axis=1))
+        return idle
 
     def scale(self, factors: FloatArray) -> None:
         """Multiply every group by its factor [H]; weights in two groups by both."""
@@ -86,7 +87,7 @@ class UnitGroups:
         _multiply(self.reader.kernel, factors[:, None])
 
     def _parts(self) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-        """Kernel [I, G, H], recurrent kernel [H, G, H], bias [1 or 2, G, H], reader's kernel [H, N].
+        """Kernel [I, G, H], recurrent kernel [H, G, H], bias [1 or 2, G, H], reader [H, N].
 
         All float64; the bias is 0 where the layer has none.
         """

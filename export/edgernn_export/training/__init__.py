@@ -11,8 +11,10 @@ Importing this package loads NumPy only; Keras is imported on use.
 
 from __future__ import annotations
 
+from edgernn_export.training.compression import calibration, pruning_callback
 from edgernn_export.training.evaluating import evaluate, outputs
 from edgernn_export.training.examples import training_data, updates
+from edgernn_export.training.finding import find_recipe, recipe_names
 from edgernn_export.training.loop import TrainingResult, train
 from edgernn_export.training.networks import build_network
 from edgernn_export.training.recipe import Network, Recipe, Training
@@ -23,8 +25,12 @@ __all__ = [
     "Training",
     "TrainingResult",
     "build_network",
+    "calibration",
     "evaluate",
+    "find_recipe",
     "outputs",
+    "pruning_callback",
+    "recipe_names",
     "train",
     "training_data",
     "updates",

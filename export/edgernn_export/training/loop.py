@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -70,7 +71,8 @@ def train(
         seed: of initial weights, order of examples and noise; the same seed gives the same weights.
         data: the recipe's data set; None loads it.
         network: its size; default the recipe's.
-        epochs, learning_rate: default the recipe's.
+        epochs: passes over the examples; default the recipe's.
+        learning_rate: its start; default the recipe's.
         callbacks: Keras callbacks that change weights, as `MagnitudePruning`. Epochs in which one
             has a ``finished`` that is False are not kept.
         start: a built Keras model to train on; default a new network.
@@ -120,7 +122,7 @@ def train(
         metric=data.metric,
         validation=keeper.history[keeper.best_epoch - 1],
         history=tuple(keeper.history),
-        parameters=sum(int(v.shape.num_elements()) for v in model.trainable_weights),
+        parameters=sum(math.prod(v.shape) for v in model.trainable_weights),
         updates=batches,
         seconds=time.perf_counter() - begin_s,
     )

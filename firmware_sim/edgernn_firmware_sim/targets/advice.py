@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from edgernn.formats import Precision
 from edgernn.model import IntegerModel
+from edgernn.weight_memory import weight_memory
 from edgernn_firmware_sim.targets import Board, boards
 from edgernn_firmware_sim.targets.fit import Need, needs
 from edgernn_firmware_sim.targets.smaller import in_w8a8, narrower, widest
@@ -84,9 +85,8 @@ def _sizes(size: Size) -> str:
 
 
 def weights_bytes(model: IntegerModel) -> int:
-    """Bytes of all weights, without what a program puts around them."""
-    affines = (affine for layer in model.layers for affine in layer.affines.values())
-    return sum(term.weights.nbytes for affine in affines for term in affine.terms)
+    """Bytes of all weights as they are stored, without what a program puts around them."""
+    return weight_memory(model.layers).total_bytes
 
 
 def advise(

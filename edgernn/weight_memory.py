@@ -1,0 +1,85 @@
+"""What a model's weights take in the memory of a device: tiles of 4 by 4, and their index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from edgernn.affine import Term8, Term16
+from edgernn.formats import Int8Array
+from edgernn.layers import Layer
+from edgernn.storage import Storage
+from edgernn.tiles import TILE, arranged, kept
+
+#: Bytes of a tile with a byte for each weight.
+_TILE_BYTES: Final = TILE * TILE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightMemory:
+    """Bytes of weights as the C programs hold them, edges filled up to whole tiles.
+
+    Attributes:
+        dense_bytes: were all weights stored in a byte each.
+        stored_bytes: of the weights as they are stored.
+        index_bytes: beside them, for the places of sparse tiles.
+        tiles: in all products.
+        kept_tiles: those that are stored.
+    """
+
+    dense_bytes: int
+    stored_bytes: int
+    index_bytes: int
+    tiles: int
+    kept_tiles: int
+
+    @property
+    def total_bytes(self) -> int:
+        """Weights and index."""
+        return self.stored_bytes + self.index_bytes
+
+    @property
+    def density(self) -> float:
+        """Share of the tiles that is stored."""
+        return self.kept_tiles / self.tiles
+
+
+def term_memory(layer: Layer, term: Term8 | Term16) -> WeightMemory:
+    """Memory of one product in its own storage."""
+    mask = kept(arranged(term.weights, term.source.parts(layer.inputs, layer.units)))
+    sparse = term.storage is Storage.SPARSE8
+    held = int(np.count_nonzero(mask)) if sparse else mask.size
+    return WeightMemory(
+        dense_bytes=mask.size * _TILE_BYTES,
+        stored_bytes=held * _TILE_BYTES * term.storage.weight_bits // 8,
+        index_bytes=mask.shape[0] + held if sparse else 0,
+        tiles=mask.size,
+        kept_tiles=held,
+    )
+
+
+def sparse_bytes(weights: Int8Array, parts: tuple[int, ...]) -> tuple[int, int]:
+    """Bytes of 8-bit weights [R, N], stored sparse (with their index) and dense."""
+    mask = kept(arranged(weights, parts))
+    held = int(np.count_nonzero(mask))
+    return held * (_TILE_BYTES + 1) + mask.shape[0], mask.size * _TILE_BYTES
+
+
+def weight_memory(layers: Iterable[Layer]) -> WeightMemory:
+    """Memory of all products of some layers."""
+    parts = [
+        term_memory(layer, term)
+        for layer in layers
+        for affine in layer.affines.values()
+        for term in affine.terms
+    ]
+    return WeightMemory(
+        dense_bytes=sum(p.dense_bytes for p in parts),
+        stored_bytes=sum(p.stored_bytes for p in parts),
+        index_bytes=sum(p.index_bytes for p in parts),
+        tiles=sum(p.tiles for p in parts),
+        kept_tiles=sum(p.kept_tiles for p in parts),
+    )

@@ -1,0 +1,171 @@
+"""`edgernn search`: the best models of a recipe that keep the limits of a device."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from edgernn.errors import EdgeRnnError
+from edgernn_export.cli.lists import comma_list
+from edgernn_export.search.hardware import Hardware, hardware
+from edgernn_export.search.limits import Limits, parse_bytes
+from edgernn_export.search.settings import OBJECTIVES, SAMPLERS, Settings
+from edgernn_export.search.space import CELLS, PRECISIONS, Space
+
+HELP: Final = """Search cell, size, precision and pruning of a recipe's network within hard limits.
+
+Before a configuration is trained, an untrained integer model of its shape is linked for the target
+and run in the emulator. Over a limit, it is refused without training. What is trained is measured
+again. Flash, RAM and instructions are exact; milliseconds are estimated by the price list of the
+core, and the high end of the estimate counts against --ms.
+
+The study is an SQLite file. A search that was stopped, or killed, goes on with the same command;
+what had begun is done again. Two objectives: the validation metric of the integer model, and flash
+(or ms). Models that no other beats are written, measured once more and scored on the test part.
+
+Sizes: 16k is 16,000 bytes, 16KiB is 16,384. A board's own flash and RAM are limits by default.
+Exit code 1 if nothing meets the limits.
+"""
+EXAMPLES: Final = """examples:
+  edgernn search hapt --target cortex-m0 --flash 16k --ram 2k --ms 5 --study s.db -o found
+  edgernn search hapt --target microbit --units 8:32:8 --cells GRU --trials 12 -o found
+  edgernn search my_recipe.py --target nucleo-f446 --cost ms --workers 2 --minutes 60 -o found
+"""
+
+_Number = TypeVar("_Number", int, float)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("recipe", metavar="RECIPE", help="see edgernn train --list, or a .py file")
+    parser.add_argument(
+        "-o", "--out", required=True, type=Path, metavar="DIR", help="folder for what is found"
+    )
+    parser.add_argument(
+        "--study", type=Path, metavar="FILE.db", help="default: search.db in the folder"
+    )
+    _add_limits(parser)
+    _add_space(parser)
+    parser.add_argument(
+        "--cost", choices=tuple(OBJECTIVES), default="flash",
+        help="what is minimised beside the metric (default: flash)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--trials", type=int, default=40, metavar="N",
+        help="configurations to train, refused ones not counted (default: 40)",
+    )  # fmt: skip
+    parser.add_argument("--minutes", type=float, metavar="M", help="begin no trial after these")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes")
+    parser.add_argument("--sampler", choices=SAMPLERS, default="tpe")
+    parser.add_argument("--seed", type=int, default=0, help="of sampler and trainings (default: 0)")
+    parser.add_argument("--epochs", type=int, metavar="N", help="default: the recipe's")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+
+def _add_limits(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--target", required=True, metavar="NAME", help="core or board; see edgernn targets"
+    )
+    parser.add_argument("--flash", metavar="SIZE", help="limit of the model's code and constants")
+    parser.add_argument("--ram", metavar="SIZE", help="limit of its state, scratch and stack")
+    parser.add_argument("--ms", type=float, metavar="MS", help="limit of a step, estimated")
+    parser.add_argument(
+        "--clock-mhz", type=float, metavar="F",
+        help="default: the board's; for a core, that of the slowest listed board with it",
+    )  # fmt: skip
+
+
+def _add_space(parser: argparse.ArgumentParser) -> None:
+    default = Space()
+    lists = (
+        ("--cells", default.cells, f"among {', '.join(CELLS)}"),
+        ("--layers", default.layers, "1, 2 or both"),
+        ("--precisions", default.precisions, f"among {', '.join(PRECISIONS)}"),
+        ("--densities", default.densities, "1 is not pruned"),
+        ("--learning-rates", default.learning_rates, "default: the recipe's alone"),
+    )
+    for option, choices, text in lists:
+        shown = f"{text} (default: {','.join(f'{c}' for c in choices)})" if choices else text
+        parser.add_argument(option, type=comma_list, metavar="A,B,...", help=shown)
+    low, high, step = default.units
+    parser.add_argument(
+        "--units", metavar="LOW:HIGH:STEP", help=f"of a layer (default: {low}:{high}:{step})"
+    )
+    parser.add_argument(
+        "--pattern", default=default.pattern, help=f"of pruned blocks (default: {default.pattern})"
+    )
+
+
+def main(args: argparse.Namespace) -> int:
+    """Search, write, report; 1 if nothing meets the limits."""
+    space, place = _space(args), hardware(args.target, args.clock_mhz)
+    limits = _limits(args, place)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from edgernn_export.search.recipes import RecipeTrainer
+    from edgernn_export.search.report import show
+    from edgernn_export.search.run import search
+
+    settings = Settings(
+        trainer=RecipeTrainer(source=args.recipe, seed=args.seed, epochs=args.epochs),
+        space=space,
+        limits=limits,
+        place=place,
+        study=args.study or args.out / "search.db",
+        objective=args.cost,
+        trials=args.trials,
+        minutes=args.minutes,
+        workers=args.workers,
+        sampler=args.sampler,
+        seed=args.seed,
+    )
+    try:
+        outcome = search(settings, args.out, progress=sys.stderr.isatty())
+    except KeyboardInterrupt:
+        print(f"stopped; the same command goes on with {settings.study}", file=sys.stderr)
+        raise
+    if args.json:
+        print(json.dumps(outcome.record()))
+    else:
+        show(outcome, args.out)
+    return 0 if outcome.passed else 1
+
+
+def _limits(args: argparse.Namespace, place: Hardware) -> Limits:
+    """What was asked, and else the board's memories."""
+    board = place.board
+    flash_bytes, ram_bytes = (board.flash_bytes, board.ram_bytes) if board else (None, None)
+    return Limits(
+        flash_bytes=flash_bytes if args.flash is None else parse_bytes(args.flash),
+        ram_bytes=ram_bytes if args.ram is None else parse_bytes(args.ram),
+        step_ms=args.ms,
+    )
+
+
+def _space(args: argparse.Namespace) -> Space:
+    """The default space with what was asked in its place."""
+    asked: dict[str, Any] = {
+        "cells": args.cells,
+        "precisions": args.precisions,
+        "layers": _numbers("--layers", args.layers, int),
+        "densities": _numbers("--densities", args.densities, float),
+        "learning_rates": _numbers("--learning-rates", args.learning_rates, float),
+        "units": args.units and _numbers("--units", args.units.split(":"), int),
+    }
+    if asked["units"] and len(asked["units"]) != 3:
+        raise EdgeRnnError(f"--units: expected LOW:HIGH:STEP, got '{args.units}'.")
+    given = {name: value for name, value in asked.items() if value}
+    return Space(**given, pattern=args.pattern)
+
+
+def _numbers(
+    option: str, texts: tuple[str, ...] | None, kind: Callable[[str], _Number]
+) -> tuple[_Number, ...] | None:
+    try:
+        return None if texts is None else tuple(kind(text) for text in texts)
+    except ValueError:
+        raise EdgeRnnError(f"{option}: expected numbers, got '{','.join(texts or ())}'.") from None

@@ -1,0 +1,212 @@
+"""Keras layers whose forward pass is the integer model's; between them run int16 codes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Final, NoReturn
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from edgernn.errors import TrainingError
+from edgernn.formats import FloatArray, Precision
+from edgernn.layers import Dense, GRUAfter, Layer
+from edgernn.model import IntegerModel
+from edgernn_export.affine_quantizer import Ranges
+from edgernn_export.preflight import owner_of
+from edgernn_export.qat import cells
+from edgernn_export.qat.integers import Tensor
+from edgernn_export.qat.map_spec import BIAS, KERNEL, RECURRENT, RECURRENT_BIAS, gates_of, map_specs
+from edgernn_export.qat.maps import Weights
+from edgernn_export.qat.maps8 import Maps8
+from edgernn_export.qat.maps16 import Maps16
+from edgernn_export.qat.straight_through import input_codes, operand
+
+_MAPS: Final = {Precision.W8A8: Maps8, Precision.W8A16: Maps16}
+
+
+class Integers:
+    """The integer side of one layer: its record, its maps, and how its input becomes operands."""
+
+    def __init__(self, owner: Any, model: IntegerModel, index: int) -> None:
+        """Make the variables of the maps in ``owner``."""
+
+        def add(name: str, value: npt.NDArray[Any]) -> Any:
+            variable = owner.add_weight(
+                name=name, shape=value.shape, dtype=value.dtype.name, initializer="zeros",
+                trainable=False,
+            )  # fmt: skip
+            variable.assign(value)
+            return variable
+
+        self.model, self.index = model, index
+        self.record: Layer = model.layers[index]
+        self.maps = _MAPS[model.precision](map_specs(model, index), add)
+
+    def operand(self, value: Tensor) -> Tensor:
+        """Clause 2.7."""
+        return operand(value, self.model.precision)
+
+    def ready(self, weights: Mapping[str, Any], *, training: bool | None) -> cells.Maps:
+        """The maps for one pass; in training, their steps follow the weights first."""
+        values = {name: variable.value for name, variable in weights.items()}
+        if training:
+            self.maps.follow(values)
+        return self.maps.ready(values)
+
+    def of_input(self, maps: cells.Maps, codes: Tensor) -> cells.Inputs:
+        """Products of the layer's input, int16 codes [..., I], with the kernels, by map."""
+        q_x = codes if self.index == 0 else self.operand(codes)
+        products = {name: one.of_input(q_x) for name, one in maps.items()}
+        return {name: found for name, found in products.items() if found is not None}
+
+    def start(self, weights: Mapping[str, Any], trained: dict[str, FloatArray]) -> None:
+        """Set float weights that round to the integer model's, as close to the trained as can be."""
+        values = {name: np.array(variable) for name, variable in weights.items()}
+        begun = self.maps.begin(trained)
+        for spec in map_specs(self.model, self.index):
+            starts, bias = begun[spec.name]
+            for name, start in starts.items():
+                values[name][:, spec.columns] = start
+            values[spec.bias][spec.bias_columns] = bias
+        for name, variable in weights.items():
+            variable.assign(values[name])
+
+    def layer(self, weights: Weights) -> Layer:
+        """The layer record of the weights as they are."""
+        ranges: Ranges = self.model.operand_ranges(self.index)
+        values = {name: np.asarray(variable) for name, variable in weights.items()}
+        made = self.maps.records(self.record.name, values, ranges)
+        return dataclasses.replace(self.record, **dict[str, Any](made))
+
+
+class _Refused:
+    """What a layer under quantization-aware training cannot do."""
+
+    def get_config(self) -> NoReturn:
+        """Refuse: a configuration does not hold the integer model.
+
+        Raises:
+            TrainingError: always.
+        """
+        raise TrainingError(
+            f"{owner_of(self)}: expected save_weights, got a request for its configuration. "
+            "Save weights, and load them into a new qat_model of the same network and calibration."
+        )
+
+
+class QuantizeInput(_Refused, keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
+    """Readings in physical units to operand codes (clause 9.1).
+
+    Attributes:
+        model: the integer model training starts from.
+    """
+
+    def __init__(self, model: IntegerModel, **options: Any) -> None:
+        super().__init__(**options)
+        self.model = model
+
+    def call(self, x: Tensor) -> Tensor:
+        """[..., I] to codes [..., I]."""
+        spec = self.model.input
+        return input_codes(x, spec.scale, spec.offset, self.model.precision)
+
+
+class DequantizeOutput(_Refused, keras.layers.Layer):  # type: ignore[misc]  # as above
+    """Codes of the last layer to real outputs (clause 9.2)."""
+
+    def __init__(self, scale: FloatArray, **options: Any) -> None:
+        super().__init__(**options)
+        self.scale = scale.astype(np.float32)
+
+    def call(self, codes: Tensor) -> Tensor:
+        """[..., O] to outputs [..., O]."""
+        return codes * self.scale
+
+
+class QatCell(_Refused, keras.layers.Layer):  # type: ignore[misc]  # as above
+    """Weights of one recurrent layer.
+
+    Attributes:
+        gates: names of the gates side by side in the kernels.
+    """
+
+    def __init__(self, model: IntegerModel, index: int, **options: Any) -> None:
+        super().__init__(**options)
+        self._model, self._index = model, index
+        self.record = model.layers[index]
+        self.units = self.record.units
+        self.state_size = [self.units] * len(self.record.states)
+        self.gates = gates_of(self.record)
+
+    def build(self, input_shape: Any) -> None:
+        """Make the weights: kernel [I, G*H], recurrent_kernel [H, G*H], bias [G*H]."""
+        columns = len(self.gates) * self.units
+        self.kernel = self.add_weight(name=KERNEL, shape=(input_shape[-1], columns))
+        self.recurrent_kernel = self.add_weight(name=RECURRENT, shape=(self.units, columns))
+        self.bias = self.add_weight(name=BIAS, shape=(columns,))
+        self.float_weights = {
+            KERNEL: self.kernel,
+            RECURRENT: self.recurrent_kernel,
+            BIAS: self.bias,
+        }
+        if isinstance(self.record, GRUAfter):
+            self.recurrent_bias = self.add_weight(name=RECURRENT_BIAS, shape=(self.units,))
+            self.float_weights[RECURRENT_BIAS] = self.recurrent_bias
+        self.integers = Integers(self, self._model, self._index)
+
+
+class QatRNN(_Refused, keras.layers.RNN):  # type: ignore[misc]  # as above
+    """A recurrent layer; input, output and states are int16 codes."""
+
+    def inner_loop(
+        self, sequences: Tensor, initial_state: Any, mask: Any, training: bool | None = False
+    ) -> Any:
+        """Run the steps; the input's products and the integer weights are made once, before.
+
+        Raises:
+            TrainingError: the input is masked.
+        """
+        if mask is not None:
+            raise TrainingError(
+                f"{owner_of(self)}: expected streams without a mask, got a masked input. "
+                "Feed streams without padding."
+            )
+        integers = self.cell.integers
+        step = cells.STEPS[type(integers.record)]
+        maps = integers.ready(self.cell.float_weights, training=training)
+        in_time = tf.transpose(sequences, (1, 0, 2))
+        states = tf.scan(
+            lambda now, inputs: step(integers.record, maps, inputs, integers.operand, now),
+            integers.of_input(maps, in_time),
+            initializer=tuple(tf.convert_to_tensor(state) for state in initial_state),
+        )
+        outputs = tf.transpose(states[0], (1, 0, 2))
+        return outputs[:, -1], outputs, [state[-1] for state in states]
+
+
+class QatDense(_Refused, keras.layers.Dense):  # type: ignore[misc]  # as above
+    """A dense layer; input and output are int16 codes."""
+
+    def __init__(self, model: IntegerModel, index: int, **options: Any) -> None:
+        record = model.layers[index]
+        super().__init__(record.units, **options)
+        self._model, self._index = model, index
+
+    def build(self, input_shape: Any) -> None:
+        """Make the weights: kernel [I, U], bias [U]."""
+        super().build(input_shape)
+        self.float_weights = {KERNEL: self.kernel, BIAS: self.bias}
+        self.integers = Integers(self, self._model, self._index)
+
+    def call(self, codes: Tensor, training: bool | None = None) -> Tensor:
+        """Codes [..., I] to codes [..., U]."""
+        integers, record = self.integers, self.integers.record
+        assert isinstance(record, Dense)
+        maps = integers.ready(self.float_weights, training=training)
+        flat = tf.reshape(codes, (-1, record.inputs))
+        made = cells.dense(record, maps, integers.of_input(maps, flat))
+        return tf.reshape(made, tf.concat((tf.shape(codes)[:-1], (record.units,)), axis=0))

@@ -1,0 +1,124 @@
+"""Which float weights an integer affine map is made of, and in which units.
+
+Weights stand as in Keras, [N, R] and gates side by side. A kernel of 1 turns a reading at the end of
+its channel's range, or a hidden state of 1, into a pre-activation of 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from edgernn.affine import Affine, Source
+from edgernn.formats import PREACTIVATION, FloatArray
+from edgernn.layers import LSTM, CellActivation, Dense, DenseActivation, Layer, SimpleRNN
+from edgernn.model import IntegerModel
+
+KERNEL: Final = "kernel"
+RECURRENT: Final = "recurrent_kernel"
+BIAS: Final = "bias"
+RECURRENT_BIAS: Final = "recurrent_bias"
+
+#: By kind of layer: map -> (its columns of the stacked weights in units of H, its bias).
+_COLUMNS: Final[dict[str, dict[str, tuple[int, int | None, str]]]] = {
+    "simple_rnn": {"gates": (0, None, BIAS)},
+    "lstm": {"gates": (0, None, BIAS)},
+    "gru_before": {"zr": (0, 2, BIAS), "n": (2, None, BIAS)},
+    "gru_after": {"zr": (0, 2, BIAS), "n_x": (2, None, BIAS), "n_h": (2, None, RECURRENT_BIAS)},
+    "dense": {"out": (0, None, BIAS)},
+}
+#: By source: the matrices whose columns its operands multiply.
+MATRICES: Final = {
+    Source.X: (KERNEL,),
+    Source.H: (RECURRENT,),
+    Source.RH: (RECURRENT,),
+    Source.XH: (KERNEL, RECURRENT),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapSpec:
+    """One affine map of a layer under training.
+
+    Attributes:
+        name: of the map, as in the layer record.
+        affine: the integer map training starts from.
+        columns: its columns of the stacked weights.
+        bias: "bias" or "recurrent_bias".
+        bias_columns: its part of that bias.
+        bias_gain: output codes per unit of bias, float64 [R].
+        gains: per matrix, output codes per operand code for a weight of 1, float64 [R].
+    """
+
+    name: str
+    affine: Affine
+    columns: slice
+    bias: str
+    bias_columns: slice
+    bias_gain: FloatArray
+    gains: dict[str, FloatArray]
+
+
+def map_specs(model: IntegerModel, index: int) -> tuple[MapSpec, ...]:
+    """The affine maps of layer ``index``."""
+    layer = model.layers[index]
+    codes = {KERNEL: _input_codes(model, index), RECURRENT: _state_codes(model, layer)}
+    specs = []
+    for name, affine in layer.affines.items():
+        first, last, bias = _COLUMNS[layer.kind][name]
+        columns = slice(first * layer.units, None if last is None else last * layer.units)
+        bias_gain = 1.0 / np.broadcast_to(_output_scale(model, index), (affine.rows,))
+        specs.append(
+            MapSpec(
+                name=name,
+                affine=affine,
+                columns=columns,
+                bias=bias,
+                bias_columns=columns if bias == BIAS else slice(None),
+                bias_gain=bias_gain,
+                gains={matrix: bias_gain / per_unit for matrix, per_unit in codes.items()},
+            )
+        )
+    return tuple(specs)
+
+
+def input_reach(model: IntegerModel) -> FloatArray:
+    """Physical units per channel from the middle of its range to the end, float64 [I]."""
+    reach: FloatArray = model.input.scale * model.precision.input_high
+    return reach
+
+
+def _input_codes(model: IntegerModel, index: int) -> float:
+    """Operand codes per unit of what a layer reads."""
+    if index == 0:
+        return float(model.precision.input_high)
+    return 1.0 / (model.layers[index - 1].output_scale * model.precision.operand_ratio)
+
+
+def _state_codes(model: IntegerModel, layer: Layer) -> float:
+    """Operand codes per unit of the layer's own state."""
+    return 1.0 / (layer.output_scale * model.precision.operand_ratio)
+
+
+def _output_scale(model: IntegerModel, index: int) -> FloatArray | float:
+    """Real value of one code of a layer's affine results."""
+    layer = model.layers[index]
+    if isinstance(layer, Dense):
+        if layer.activation in (DenseActivation.TANH, DenseActivation.SIGMOID):
+            return PREACTIVATION.scale
+        last = index == len(model.layers) - 1
+        return model.output.scale if last else layer.output_scale
+    if isinstance(layer, SimpleRNN) and layer.activation is CellActivation.RELU:
+        return layer.output_scale
+    return PREACTIVATION.scale
+
+
+def gates_of(layer: Layer) -> tuple[str, ...]:
+    """Names of the gates, in the order of the columns."""
+    if isinstance(layer, Dense):
+        return ("y",)
+    if isinstance(layer, SimpleRNN):
+        return ("h",)
+    return ("i", "f", "g", "o") if isinstance(layer, LSTM) else ("z", "r", "n")

@@ -1,0 +1,141 @@
+"""An affine map under training: its float weights' integers, and the variables they depend on.
+
+A row's weight step is share * peak / limit: the peak is its largest gain now, the share what
+post-training quantization chose, the limit 127 or 7. While a model is trained, every batch moves the
+steps that are more than 2 % off. They are variables, so evaluation uses those of the last batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from edgernn.affine import Term8, Term16
+from edgernn.formats import FloatArray, Precision
+from edgernn_export.qat.integers import Tensor
+from edgernn_export.qat.map_spec import KERNEL, MATRICES, RECURRENT, MapSpec
+from edgernn_export.qat.products import codes_of, matrix_product
+
+#: Relative error of a step that moves it.
+TOLERANCE: Final = 0.02
+#: Makes a variable: add(name, initial value, dtype).
+Add = Callable[[str, npt.NDArray[Any]], Any]
+Weights = Mapping[str, Any]
+#: Largest sum that float32 adds exactly in any order.
+_EXACT: Final = 1 << 24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadyMap:
+    """An affine map with integer weights, for one pass over a batch.
+
+    Attributes:
+        terms: per term the integer weights [N, R] by matrix.
+        double: sums need float64.
+        finish: from the sums of the terms [B, R] to codes [B, R].
+    """
+
+    terms: tuple[dict[str, Tensor], ...]
+    double: bool
+    finish: Callable[[Sequence[Tensor]], Tensor]
+
+    def of_input(self, q_x: Tensor) -> Tensor | None:
+        """Products of operand codes [..., I] with the kernel, None where the map has none."""
+        for weights in self.terms:
+            if KERNEL in weights:
+                return matrix_product(q_x, weights[KERNEL], double=self.double)
+        return None
+
+    def __call__(self, from_input: Tensor | None, q_state: Tensor | None = None) -> Tensor:
+        """Codes [B, R] from `of_input` and the operand codes [B, H] of the state."""
+        sums = []
+        for weights in self.terms:
+            acc = from_input if KERNEL in weights else None
+            if RECURRENT in weights:
+                part = matrix_product(q_state, weights[RECURRENT], double=self.double)
+                acc = part if acc is None else acc + part
+            sums.append(acc)
+        return self.finish(sums)
+
+
+class TermVariables:
+    """Variables of one term: multiplier, share of its step, codes per unit of weight."""
+
+    def __init__(self, spec: MapSpec, term: Term8 | Term16, prefix: str, add: Add) -> None:
+        """Make variables for a term of ``spec``."""
+        rows = spec.affine.rows
+        self.term = term
+        self.limit = float(term.storage.weight_max)
+        self.columns = spec.columns
+        self.gains = {m: spec.gains[m].astype(np.float32) for m in MATRICES[term.source]}
+        self.multiplier = add(f"{prefix}_multiplier", term.multiplier)
+        self.share = add(f"{prefix}_share", np.ones(rows, np.float32))
+        self.rates = {m: add(f"{prefix}_{m}_rate", gain) for m, gain in self.gains.items()}
+
+    def integers(self, weights: Weights) -> dict[str, Tensor]:
+        """Integer weights [N, R] by matrix, float32."""
+        return {
+            m: codes_of(weights[m][:, self.columns], rate.value, self.limit)
+            for m, rate in self.rates.items()
+        }
+
+    def wanted_step(self, weights: Weights) -> Tensor:
+        """Step per row that the weights ask for, 0 where they are all zero."""
+        peaks = [
+            tf.reduce_max(tf.abs(weights[m][:, self.columns]), axis=0) * gain
+            for m, gain in self.gains.items()
+        ]
+        peak = tf.stop_gradient(tf.reduce_max(tf.stack(peaks), axis=0))
+        return self.share.value * peak / self.limit
+
+    def step_is(self, step: Any) -> None:
+        """Let the rates follow a step per row, float32 [R]."""
+        for m, rate in self.rates.items():
+            rate.assign(self.gains[m] / step)
+
+    def begin(self, weights: dict[str, FloatArray], step: FloatArray) -> dict[str, FloatArray]:
+        """Take over a term of the integer model.
+
+        Args:
+            weights: trained float weights [N, R] by matrix.
+            step: step per row of the integer model.
+
+        Returns:
+            The weights closest to ``weights`` that round to the term's integers.
+        """
+        self.step_is(step.astype(np.float32))
+        starts = {}
+        at = 0
+        for m, rate in self.rates.items():
+            wanted = weights[m][:, self.columns]
+            codes = self.term.weights[:, at : at + len(wanted)].T
+            at += len(wanted)
+            per_code = 1.0 / np.asarray(rate, dtype=np.float64)
+            starts[m] = np.clip(wanted, (codes - 0.49) * per_code, (codes + 0.49) * per_code)
+        peaks = [np.max(np.abs(starts[m]), axis=0) * gain for m, gain in self.gains.items()]
+        peak = np.max(peaks, axis=0)
+        share = np.divide(step * self.limit, peak, out=np.ones_like(peak), where=peak > 0)
+        self.share.assign(share.astype(np.float32))
+        return starts
+
+    def stored(self, weights: Weights) -> npt.NDArray[np.int8]:
+        """Integer weights [R, N] as the integer model stores them."""
+        parts = [
+            np.rint(np.asarray(weights[m])[:, self.columns] * np.asarray(rate))
+            for m, rate in self.rates.items()
+        ]
+        clipped = np.clip(np.concatenate(parts), -self.limit, self.limit)
+        return np.ascontiguousarray(clipped.T.astype(np.int8))
+
+
+def needs_double(spec: MapSpec, precision: Precision) -> bool:
+    """Whether sums of a map can pass what float32 adds exactly."""
+    largest = max(-precision.input_low, -precision.operand_low)
+    return any(
+        t.weights.shape[1] * t.storage.weight_max * largest >= _EXACT for t in spec.affine.terms
+    )

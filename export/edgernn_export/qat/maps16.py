@@ -1,0 +1,183 @@
+"""`w8a16` affine maps under training (NUMERICS.md section 5): shift and multiplier per row and term.
+
+A row gets twice the step when its weights have grown so far that the bound of clause 5.5 comes near.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Final, cast
+
+import numpy as np
+import tensorflow as tf
+
+from edgernn.affine import ACCUMULATOR_LIMIT_W8A16, Affine16, Term16
+from edgernn.formats import FloatArray, Precision
+from edgernn_export.affine_quantizer import Ranges
+from edgernn_export.proof import refuse16
+from edgernn_export.qat.integers import Tensor, narrow, wide
+from edgernn_export.qat.map_spec import MapSpec
+from edgernn_export.qat.maps import TOLERANCE, Add, ReadyMap, TermVariables, Weights, needs_double
+from edgernn_export.qat.products import codes_of, requantized16
+from edgernn_export.qat.straight_through import saturating_sum
+
+#: Share of clause 5.5's bound at which a row's step doubles.
+_NEAR: Final = 0.97
+#: Largest n of a bias 4n + 1.
+_BIAS_LIMIT: Final = 2.0**28
+_LARGEST_INPUT: Final = float(Precision.W8A16.input_high)
+
+
+class _Term16(TermVariables):
+    """One term with its shift."""
+
+    def __init__(self, spec: MapSpec, term: Term16, prefix: str, add: Add) -> None:
+        super().__init__(spec, term, prefix, add)
+        self.shift = add(f"{prefix}_shift", term.shift)
+
+    def follow(self, weights: Weights, bias: Tensor) -> None:
+        """Let shift and multiplier follow the weights."""
+        worst = 4.0 * tf.abs(bias) + tf.pow(2.0, narrow(self.shift.value) - 1.0)
+        for codes in self.integers(weights).values():
+            worst += _LARGEST_INPUT * tf.reduce_sum(tf.abs(codes), axis=0)
+        crowded = worst > _NEAR * ACCUMULATOR_LIMIT_W8A16
+        self.share.assign(tf.where(crowded, 2.0 * self.share.value, self.share.value))
+        self.move(self.wanted_step(weights))
+
+    def move(self, wanted: Tensor) -> None:
+        """Take the multipliers and shifts closest to the wanted steps where these have moved."""
+        shift, multiplier = self.shift.value, self.multiplier.value
+        exact = wanted * tf.pow(2.0, narrow(shift + 15))
+        moves = (wanted > 0) & (tf.abs(exact - narrow(multiplier)) > TOLERANCE * narrow(multiplier))
+        coarser = moves & (exact > 32767.0) & (shift > 3)
+        finer = moves & (exact < 16384.0) & (shift < 30)
+        scaled = exact * tf.where(coarser, 0.5, tf.where(finer, 2.0, 1.0))
+        nearest = wide(tf.clip_by_value(tf.round(scaled), 1.0, 32767.0))
+        self.multiplier.assign(tf.where(moves, nearest, multiplier))
+        self.shift.assign(shift - wide(coarser) + wide(finer))
+        step = narrow(self.multiplier.value) * tf.pow(2.0, narrow(-15 - self.shift.value))
+        self.step_is(step)
+
+
+class _Map16:
+    """One map; the bias belongs to the first term."""
+
+    def __init__(self, spec: MapSpec, add: Add) -> None:
+        self.spec = spec
+        affine = cast(Affine16, spec.affine)
+        self.terms = [
+            _Term16(spec, term, f"{spec.name}_{index}", add)
+            for index, term in enumerate(affine.terms)
+        ]
+        self.bias_gain = spec.bias_gain.astype(np.float32)
+        self.bias_rate = add(f"{spec.name}_bias_rate", self.bias_gain)
+
+    def biases(self, weights: Weights) -> list[Tensor]:
+        """A quarter of the bias of each term."""
+        part = weights[self.spec.bias][self.spec.bias_columns]
+        own = codes_of(part, self.bias_rate.value, _BIAS_LIMIT)
+        return [own, *[tf.zeros_like(own)] * (len(self.terms) - 1)]
+
+    def follow(self, weights: Weights) -> None:
+        for term, bias in zip(self.terms, self.biases(weights), strict=True):
+            term.follow(weights, bias)
+        self._rate_bias()
+
+    def _rate_bias(self) -> None:
+        first = self.terms[0]
+        per_step = tf.pow(2.0, narrow(13 + first.shift.value)) / narrow(first.multiplier.value)
+        self.bias_rate.assign(self.bias_gain * per_step)
+
+    def ready(self, weights: Weights) -> ReadyMap:
+        rest = [
+            (bias, term.shift.value, term.multiplier.value)
+            for term, bias in zip(self.terms, self.biases(weights), strict=True)
+        ]
+
+        def finish(sums: Sequence[Tensor]) -> Tensor:
+            parts = [requantized16(acc, *given) for acc, given in zip(sums, rest, strict=True)]
+            return parts[0] if len(parts) == 1 else saturating_sum(*parts)
+
+        return ReadyMap(
+            terms=tuple(term.integers(weights) for term in self.terms),
+            double=needs_double(self.spec, Precision.W8A16),
+            finish=finish,
+        )
+
+    def begin(self, weights: dict[str, FloatArray]) -> tuple[dict[str, FloatArray], FloatArray]:
+        affine = cast(Affine16, self.spec.affine)
+        starts: dict[str, FloatArray] = {}
+        for term, variables in zip(affine.terms, self.terms, strict=True):
+            starts |= variables.begin(weights, term.multiplier * np.exp2(-15.0 - term.shift))
+        self._rate_bias()
+        quarter = (affine.terms[0].bias.astype(np.float64) - 1.0) / 4.0
+        return starts, quarter / np.asarray(self.bias_rate, dtype=np.float64)
+
+    def record(self, weights: Weights) -> Affine16:
+        terms = [
+            dataclasses.replace(
+                term.term,
+                weights=term.stored(weights),
+                bias=np.asarray(4 * wide(bias) + 1),
+                shift=np.asarray(term.shift),
+                multiplier=np.asarray(term.multiplier),
+            )
+            for term, bias in zip(self.terms, self.biases(weights), strict=True)
+        ]
+        return Affine16(terms=tuple(terms))
+
+    def coarsen(self, made: Affine16, ranges: Ranges) -> bool:
+        """Double the steps of unsafe rows; False where there are none."""
+        found = False
+        for term, stored in zip(self.terms, made.terms, strict=True):
+            unsafe = stored.worst(ranges[stored.source]) >= ACCUMULATOR_LIMIT_W8A16
+            if not unsafe.any():
+                continue
+            found = True
+            if np.any(stored.shift[unsafe] == 3):
+                step = stored.multiplier * np.exp2(-15.0 - stored.shift)
+                refuse16(self.spec.name, stored, step, ranges[stored.source])
+            term.share.assign(term.share.value * np.where(unsafe, 2.0, 1.0).astype(np.float32))
+            term.shift.assign(term.shift.value - unsafe.astype(np.int32))
+            term.step_is(
+                (stored.multiplier * np.exp2(-15.0 - np.asarray(term.shift))).astype(np.float32)
+            )
+        self._rate_bias()
+        return found
+
+
+class Maps16:
+    """All maps of one layer."""
+
+    def __init__(self, specs: Sequence[MapSpec], add: Add) -> None:
+        """Make the variables of the maps of a layer."""
+        self._maps = {spec.name: _Map16(spec, add) for spec in specs}
+
+    def begin(
+        self, weights: dict[str, FloatArray]
+    ) -> dict[str, tuple[dict[str, FloatArray], FloatArray]]:
+        """Start at the integer model; per map the start of its matrices and its bias."""
+        return {name: one.begin(weights) for name, one in self._maps.items()}
+
+    def follow(self, weights: Weights) -> None:
+        """Let shifts and multipliers follow the weights, once per batch of training."""
+        for one in self._maps.values():
+            one.follow(weights)
+
+    def ready(self, weights: Weights) -> dict[str, ReadyMap]:
+        """Maps with the integers of float weights."""
+        return {name: one.ready(weights) for name, one in self._maps.items()}
+
+    def records(self, owner: str, weights: Weights, ranges: Ranges) -> dict[str, Affine16]:
+        """Integer maps proven safe; coarsens rows that the last batch made unsafe.
+
+        Raises:
+            OverflowRefused: the coarsest step does not keep a row's sum within 32 bits.
+        """
+        made: dict[str, Affine16] = {}
+        for name, one in self._maps.items():
+            made[name] = one.record(weights)
+            while one.coarsen(made[name], ranges):
+                made[name] = one.record(weights)
+        return made

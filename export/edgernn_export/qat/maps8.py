@@ -1,0 +1,147 @@
+"""`w8a8` affine maps under training (NUMERICS.md section 4): one shift for all maps of a layer.
+
+The shift is that of the integer model training starts from. It falls by one when weights or biases
+have grown so far that the bound of clause 4.4 comes near, and never rises.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, Final, cast
+
+import numpy as np
+import tensorflow as tf
+
+from edgernn.affine import ACCUMULATOR_LIMIT_W8A8, Affine8
+from edgernn.formats import FloatArray, Precision
+from edgernn_export.affine_quantizer import Ranges
+from edgernn_export.proof import refuse8
+from edgernn_export.qat.integers import Tensor, narrow, wide
+from edgernn_export.qat.map_spec import MapSpec
+from edgernn_export.qat.maps import TOLERANCE, Add, ReadyMap, TermVariables, Weights, needs_double
+from edgernn_export.qat.products import codes_of, requantized8
+
+#: Share of clause 4.4's bound at which the shift falls.
+_NEAR: Final = 0.97
+_BIAS_LIMIT: Final = 2.0**29
+_MAX_MULTIPLIER: Final = 2**28
+
+
+class _Map8:
+    """One map; the shift is its layer's."""
+
+    def __init__(self, spec: MapSpec, add: Add, shift: Any) -> None:
+        self.spec = spec
+        self.shift = shift
+        self.terms = [
+            TermVariables(spec, term, f"{spec.name}_{index}", add)
+            for index, term in enumerate(spec.affine.terms)
+        ]
+        self.bias_gain = spec.bias_gain.astype(np.float32)
+        self.bias_rate = add(f"{spec.name}_bias_rate", self.bias_gain)
+
+    def bias(self, weights: Weights) -> Tensor:
+        part = weights[self.spec.bias][self.spec.bias_columns]
+        return codes_of(part, self.bias_rate.value, _BIAS_LIMIT)
+
+    def crowded(self, weights: Weights) -> Tensor:
+        """Whether a row comes near the bound, as a truth value."""
+        worst = tf.abs(self.bias(weights)) + tf.pow(2.0, narrow(self.shift.value) - 1.0)
+        for term in self.terms:
+            for codes in term.integers(weights).values():
+                worst += 128.0 * tf.reduce_sum(tf.abs(codes), 0) * narrow(term.multiplier.value)
+        return tf.reduce_any(worst > _NEAR * ACCUMULATOR_LIMIT_W8A8)
+
+    def follow(self, weights: Weights, fall: Tensor, units: Tensor) -> None:
+        """Let multipliers follow the weights; ``fall``: the shift fell by 0 or 1."""
+        for term in self.terms:
+            now = tf.bitwise.right_shift(term.multiplier.value + fall, fall)
+            wanted = term.wanted_step(weights) * units
+            moves = (wanted > 0) & (tf.abs(wanted - narrow(now)) > TOLERANCE * narrow(now))
+            nearest = tf.clip_by_value(tf.round(wanted), 1.0, float(_MAX_MULTIPLIER))
+            chosen = tf.maximum(tf.where(moves, wide(nearest), now), 1)
+            term.multiplier.assign(chosen)
+            term.step_is(narrow(chosen) / units)
+        self.bias_rate.assign(self.bias_gain * units)
+
+    def ready(self, weights: Weights) -> ReadyMap:
+        bias, shift = self.bias(weights), self.shift.value
+        multipliers = [term.multiplier.value for term in self.terms]
+        return ReadyMap(
+            terms=tuple(term.integers(weights) for term in self.terms),
+            double=needs_double(self.spec, Precision.W8A8),
+            finish=lambda sums: requantized8(sums, multipliers, bias, shift),
+        )
+
+    def begin(self, weights: dict[str, FloatArray]) -> tuple[dict[str, FloatArray], FloatArray]:
+        affine = cast(Affine8, self.spec.affine)
+        starts: dict[str, FloatArray] = {}
+        for term, variables in zip(affine.terms, self.terms, strict=True):
+            starts |= variables.begin(weights, term.multiplier * 2.0**-affine.shift)
+        rate = self.spec.bias_gain * 2.0**affine.shift
+        self.bias_rate.assign(rate.astype(np.float32))
+        return starts, affine.bias / rate
+
+    def record(self, weights: Weights) -> Affine8:
+        affine = cast(Affine8, self.spec.affine)
+        terms = tuple(
+            dataclasses.replace(
+                term.term, weights=term.stored(weights), multiplier=np.asarray(term.multiplier)
+            )
+            for term in self.terms
+        )
+        part = np.asarray(weights[self.spec.bias])[self.spec.bias_columns]
+        bias = np.clip(np.rint(part * np.asarray(self.bias_rate)), -_BIAS_LIMIT, _BIAS_LIMIT)
+        return dataclasses.replace(
+            affine, terms=terms, bias=bias.astype(np.int32), shift=int(self.shift.value)
+        )
+
+
+class Maps8:
+    """All maps of one layer."""
+
+    def __init__(self, specs: Sequence[MapSpec], add: Add) -> None:
+        """Make the variables of the maps of a layer."""
+        first = cast(Affine8, specs[0].affine)
+        self.shift = add("shift", np.array(first.shift, dtype=np.int32))
+        self._maps = {spec.name: _Map8(spec, add, self.shift) for spec in specs}
+
+    def begin(
+        self, weights: dict[str, FloatArray]
+    ) -> dict[str, tuple[dict[str, FloatArray], FloatArray]]:
+        """Start at the integer model; per map the start of its matrices and its bias."""
+        return {name: one.begin(weights) for name, one in self._maps.items()}
+
+    def follow(self, weights: Weights) -> None:
+        """Let shift and multipliers follow the weights, once per batch of training."""
+        crowded = [one.crowded(weights) for one in self._maps.values()]
+        fall = wide(tf.reduce_any(crowded) & (self.shift.value > 1))
+        self.shift.assign(self.shift.value - fall)
+        units = tf.pow(2.0, narrow(self.shift.value))
+        for one in self._maps.values():
+            one.follow(weights, fall, units)
+
+    def ready(self, weights: Weights) -> dict[str, ReadyMap]:
+        """Maps with the integers of float weights."""
+        return {name: one.ready(weights) for name, one in self._maps.items()}
+
+    def records(self, owner: str, weights: Weights, ranges: Ranges) -> dict[str, Affine8]:
+        """Integer maps proven safe; lowers the shift where the last batch made them unsafe.
+
+        Raises:
+            OverflowRefused: not even the smallest shift is safe.
+        """
+        while True:
+            made = {name: one.record(weights) for name, one in self._maps.items()}
+            unsafe = [n for n, affine in made.items() if affine.unsafe_rows(ranges).size]
+            if not unsafe:
+                return made
+            if int(self.shift.value) == 1:
+                refuse8(f"{owner}.{unsafe[0]}", made[unsafe[0]], ranges)
+            self.shift.assign(self.shift.value - 1)
+            units = tf.pow(2.0, narrow(self.shift.value))
+            for one in self._maps.values():
+                one.follow(weights, tf.constant(1), units)
+
+

@@ -1,0 +1,157 @@
+"""From a float network to a Keras model that trains integers, and back to an integer model."""
+
+from __future__ import annotations
+
+import dataclasses
+from os import PathLike
+from typing import Any, Final
+
+import keras
+
+from edgernn.errors import TrainingError
+from edgernn.formats import FloatArray, Precision
+from edgernn.layers import Dense
+from edgernn.model import IntegerModel
+from edgernn_export.float_model import RECURRENT as RECURRENT_LAYERS
+from edgernn_export.float_model import FloatModel
+from edgernn_export.preflight import owner_of
+from edgernn_export.qat.layers import DequantizeOutput, QatCell, QatDense, QatRNN, QuantizeInput
+from edgernn_export.qat.map_spec import KERNEL, RECURRENT, input_reach
+from edgernn_export.quantize import quantize
+
+#: Setting of the provenance that tells trained integers from rounded ones.
+SETTING: Final = ("training", "quantization-aware")
+
+
+def qat_model(
+    source: Any | str | PathLike[str],
+    calibration: Any,
+    precision: str | Precision = "w8a8",
+    **options: Any,
+) -> Any:
+    """A Keras model that computes what the integer model computes, and can be trained.
+
+    It starts at the integers of `edgernn_export.quantize`. Its weights are float32; every pass
+    rounds them, and gradients pass the rounding straight through (Jacob et al. 2018).
+
+    Args:
+        source: a keras.Model or a path Keras can load.
+        calibration: representative real streams, as for `quantize`.
+        precision: as for `quantize`.
+        options: further arguments of `quantize`.
+
+    Returns:
+        A keras.Model with the input and output of ``source``, ready for compile and fit. Layers
+        that act in training only (Dropout and the like) are left out.
+
+    Raises:
+        UnsupportedModelError: the network uses something edgernn does not execute.
+        QuantizationError: as `quantize`.
+        TrainingError: Keras does not run on TensorFlow, or the batch size of a stateful network is
+            not known.
+    """
+    from edgernn_export.keras_reader import read_keras
+
+    if keras.backend.backend() != "tensorflow":
+        raise TrainingError(
+            f"qat_model: expected Keras on TensorFlow, got {keras.backend.backend()!r}. "
+            "Set KERAS_BACKEND=tensorflow before Keras is imported."
+        )
+    trained = read_keras(source)
+    integer = quantize(source, calibration, precision, **options)
+    given = keras.Input((None, trained.inputs), batch_size=_batch(source, trained))
+    outputs = QuantizeInput(integer, name="quantize_input", dtype="float32")(given)
+    for index in range(len(integer.layers)):
+        outputs = _layer(trained, integer, index)(outputs)
+    last = DequantizeOutput(integer.output.scale, name="dequantize_output", dtype="float32")
+    outputs = last(outputs)
+    if trained.final_activation == "softmax":
+        outputs = keras.layers.Softmax(name="softmax", dtype="float32")(outputs)
+    model = keras.Model(given, outputs, name=integer.name)
+    for index in range(len(integer.layers)):
+        _start(model.layers[2 + index], trained, integer, index)
+    return model
+
+
+def integer_model(model: Any) -> IntegerModel:
+    """The integer model of a `qat_model` as its weights are now.
+
+    Its outputs are those of the training graph, code by code. Where the last batch of training
+    made an accumulator unsafe, the row's or layer's steps become coarser, in ``model`` too.
+
+    Raises:
+        TrainingError: the model does not come from `qat_model`, or a weight is not finite.
+        OverflowRefused: no allowed step keeps an accumulator within its bound.
+    """
+    layers = getattr(model, "layers", [])
+    start = next((x.model for x in layers if isinstance(x, QuantizeInput)), None)
+    if start is None:
+        raise TrainingError(
+            f"{owner_of(model)}: expected a model made by qat_model, got another. "
+            "Use edgernn_export.quantize for a trained float model."
+        )
+    made = []
+    for index in range(len(start.layers)):
+        holder = _holder(layers[2 + index])
+        _check_finite(holder)
+        made.append(holder.integers.layer(holder.float_weights))
+    settings = (*start.provenance.settings, SETTING)
+    return dataclasses.replace(
+        start,
+        layers=tuple(made),
+        provenance=dataclasses.replace(start.provenance, settings=settings),
+    )
+
+
+def _batch(source: Any, trained: FloatModel) -> int | None:
+    """Batch size of a stateful network, else None."""
+    if not trained.stateful:
+        return None
+    if isinstance(source, (str, PathLike)):
+        raise TrainingError(
+            f"{trained.name}: expected a keras.Model, got the path of a stateful network. "
+            "Load it with keras.saving.load_model first."
+        )
+    batch: int | None = source.inputs[0].shape[0]
+    return batch
+
+
+def _layer(trained: FloatModel, integer: IntegerModel, index: int) -> Any:
+    """The layer under training for layer ``index``."""
+    record = integer.layers[index]
+    if isinstance(record, Dense):
+        return QatDense(integer, index, name=record.name, dtype="float32")
+    later = any(isinstance(layer, RECURRENT_LAYERS) for layer in trained.layers[index + 1 :])
+    return QatRNN(
+        QatCell(integer, index, name=record.kind, dtype="float32"),
+        return_sequences=later or trained.return_sequences,
+        stateful=trained.stateful,
+        name=record.name,
+        dtype="float32",
+    )
+
+
+def _holder(layer: Any) -> Any:
+    """What holds the weights of a layer."""
+    return layer.cell if isinstance(layer, QatRNN) else layer
+
+
+def _start(layer: Any, trained: FloatModel, integer: IntegerModel, index: int) -> None:
+    """Set the weights of a layer to those of the trained network, next to the integers'."""
+    source = trained.layers[index]
+    reach = input_reach(integer) if index == 0 else 1.0
+    weights: dict[str, FloatArray] = {KERNEL: (source.kernel * reach).T}
+    if isinstance(source, RECURRENT_LAYERS):
+        weights[RECURRENT] = source.recurrent.T
+    holder = _holder(layer)
+    holder.integers.start(holder.float_weights, weights)
+
+
+def _check_finite(holder: Any) -> None:
+    for name, variable in holder.float_weights.items():
+        bad = int((~keras.ops.isfinite(variable).numpy()).sum())
+        if bad:
+            raise TrainingError(
+                f"{holder.name}.{name}: expected finite weights, got {bad} that are NaN or "
+                "infinite. Lower the learning rate or clip gradients."
+            )

@@ -1,0 +1,30 @@
+"""Two classes of activities from features at 12.5 Hz: the smallest network of the recipes.
+
+    python export/recipes/hapt_binary.py --seed 0 --out build/hapt_binary
+    edgernn train hapt_binary --units 8 --out build/hapt_binary
+
+Both train the network below, quantize it and write its files; --help lists the options.
+"""
+
+import sys
+
+from edgernn.cli import main
+from edgernn_export.datasets import hapt_binary
+from edgernn_export.training import Network, Recipe, Training
+
+RECIPE = Recipe(
+    name="hapt_binary",
+    title="sitting, laying, upstairs against standing, walking, downstairs",
+    load=hapt_binary,
+    network=Network(cell="GRU", units=16),
+    training=Training(
+        epochs=12,
+        batch=64,
+        learning_rate=5e-3,
+        weight_decay=1e-3,
+        input_noise=0.2,
+    ),
+)
+
+if __name__ == "__main__":
+    sys.exit(main(["train", __file__, *sys.argv[1:]]))

@@ -1,0 +1,97 @@
+"""A task for searches that takes milliseconds: random networks, scored by their size."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from edgernn.formats import Precision
+from edgernn_export.float_model import FloatModel
+from edgernn_export.search import Cost, Limits, Settings, Space, hardware
+from edgernn_firmware_sim.targets.advice import weights_bytes
+from tests.float_models import float_model, stream
+
+CELLS = {"SimpleRNN": "simple_rnn", "GRU": "gru_after", "LSTM": "lstm"}
+SPACE = Space(cells=("SimpleRNN", "GRU"), units=(4, 16, 4), layers=(1,), densities=(1.0,))
+
+
+class Net(FloatModel):
+    """A float model that can be saved as Keras models can."""
+
+    def save(self, path):
+        Path(path).write_text(self.sha256, encoding="ascii")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TinyTrainer:
+    """More multiply-accumulates and 16-bit operands score better; nothing is trained."""
+
+    seed: int = 0
+    metric: str = "accuracy"
+    rising: bool = True
+    labels = {"input_names": ["a", "b"], "output_units": ["V"]}  # noqa: RUF012
+
+    @property
+    def identity(self):
+        return {"recipe": "tiny", "seed": self.seed}
+
+    def calibration(self):
+        return stream(80, 2)[None]
+
+    def network(self, configuration):
+        model = float_model(
+            CELLS[configuration.cell],
+            inputs=2,
+            outputs=1,
+            units=configuration.units,
+            stack=configuration.layers,
+            seed=self.seed,
+        )
+        return Net(**{f.name: getattr(model, f.name) for f in fields(model) if f.init})
+
+    def train(self, configuration, pattern):
+        return self.network(configuration)
+
+    def evaluate(self, model, part):
+        wide = model.precision is Precision.W8A16
+        return 1 - 10 / model.macs + 0.01 * wide - 0.1 * (part == "test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StuckTrainer(TinyTrainer):
+    """Trains for ever once a number of configurations is done; a file says that it is stuck."""
+
+    folder: Path
+    after: int
+
+    def train(self, configuration, pattern):
+        (self.folder / f"trained-{time.monotonic_ns()}").touch()
+        if len(list(self.folder.glob("trained-*"))) > self.after:
+            (self.folder / "stuck").write_text(configuration.label, encoding="ascii")
+            time.sleep(120)
+        return super().train(configuration, pattern)
+
+
+def priced(model, place, steps=0):
+    """A cost without compilers, by what the model file says."""
+    return Cost(
+        flash_bytes=2000 + weights_bytes(model),
+        ram_bytes=100 + model.state_bytes,
+        instructions=5 * model.macs,
+        low_ms=0.001 * model.macs,
+        high_ms=0.002 * model.macs,
+    )
+
+
+def tiny_settings(folder, **changes):
+    """A search of the tiny task in a folder."""
+    given = {
+        "trainer": TinyTrainer(),
+        "space": SPACE,
+        "limits": Limits(),
+        "place": hardware("cortex-m0"),
+        "study": folder / "s.db",
+        "trials": 6,
+    }
+    return Settings(**(given | changes))
