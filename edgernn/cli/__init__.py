@@ -18,6 +18,8 @@ from edgernn.errors import BackendMismatch, EdgeRnnError
 
 #: subcommand -> (module, one line for `edgernn --help`), in the order of a model's life.
 SUBCOMMANDS: Final[dict[str, tuple[str, str]]] = {
+    "train": ("edgernn_export.cli.train", "a recipe on its data set to .keras, .edgernn and more"),
+    "distill": ("edgernn_export.cli.distill", "a small Keras model learns from a large one"),
     "prune": ("edgernn_export.cli.prune", "Keras model to a smaller or sparse Keras model"),
     "quantize": ("edgernn_export.cli.quantize", "Keras model and calibration data to .edgernn"),
     "export": ("edgernn_export.cli.export", ".edgernn to .tflite, .onnx and C99"),

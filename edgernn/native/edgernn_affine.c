@@ -22,6 +22,12 @@ EDGERNN_API void edgernn_affine8(const edgernn_map8 *map, const edgernn_code8 *o
 {
 #if EDGERNN_HAS_STORAGES
     if (is_stored8(map->terms) || is_stored8(map->terms + map->term_count - 1)) {
+#if EDGERNN_HAS_SPARSE && EDGERNN_LANES == 1
+        if (map->term_count == 1 && map->terms->index && map->terms->tiles <= MOST_TILES) {
+            affine8_of_sparse(map, operands + map->terms->first, z);
+            return;
+        }
+#endif
         affine8_of_stored(map, operands, z);
         return;
     }
@@ -34,6 +40,12 @@ EDGERNN_API void edgernn_affine16(const edgernn_map16 *map, const edgernn_code16
 {
 #if EDGERNN_HAS_STORAGES
     if (is_stored16(map->terms) || is_stored16(map->terms + map->term_count - 1)) {
+#if EDGERNN_HAS_SPARSE && EDGERNN_LANES == 1
+        if (map->term_count == 1 && map->terms->index && map->terms->tiles <= MOST_TILES) {
+            affine16_of_sparse(map->terms, map->rows, operands + map->terms->first, z);
+            return;
+        }
+#endif
         affine16_of_stored(map, operands, z);
         return;
     }

@@ -12,6 +12,9 @@
 #include "edgernn_config.h"
 #include "edgernn_storage.h"
 #include "edgernn_tile.h"
+#if EDGERNN_HAS_INT4
+#include "edgernn_tile4.h"
+#endif
 
 #ifdef __cplusplus
 extern "C" {

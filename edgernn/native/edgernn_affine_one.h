@@ -217,6 +217,4 @@ EDGERNN_INLINE int32_t rows_load(const int32_t *from, int32_t left)
 
 #endif
 
-#undef EACH_ROW
-
 #endif

@@ -21,6 +21,7 @@
 typedef struct {
     const int8_t *weights;
     const uint8_t *index; /* of a sparse term */
+    int32_t eight;        /* 8 times the sum of its operands, of a 4-bit term */
 } stored_place;
 
 EDGERNN_INLINE void add_sums(int32_t *acc, const int32_t *part)
@@ -49,8 +50,13 @@ EDGERNN_INLINE void add_sums(int32_t *acc, const int32_t *part)
 DEFINE_DENSE_ROWS(8)
 DEFINE_DENSE_ROWS(16)
 
-#if EDGERNN_HAS_SPARSE
+#if EDGERNN_HAS_SPARSE && EDGERNN_LANES == 1
+#include "edgernn_sparse_one.h"
+#elif EDGERNN_HAS_SPARSE
 #include "edgernn_sparse.h"
+#endif
+#if EDGERNN_HAS_INT4
+#include "edgernn_int4.h"
 #endif
 
 /* acc[4], the sums of a term's next 4 rows; the place moves behind them. */
@@ -63,12 +69,25 @@ DEFINE_DENSE_ROWS(16)
 #else
 #define SPARSE_ROWS(bits)
 #endif
+#if EDGERNN_HAS_INT4
+#define INT4_ROWS(width)                                           \
+    if (term->bits == 4) {                                         \
+        int4_rows##width(place, operands, term->tiles, acc);       \
+        return;                                                    \
+    }
+#define EIGHT_TIMES(width, term, operands) \
+    ((term)->bits == 4 ? eight_times##width((operands) + (term)->first, (term)->tiles) : 0)
+#else
+#define INT4_ROWS(width)
+#define EIGHT_TIMES(width, term, operands) 0
+#endif
 #define DEFINE_STORED_ROWS(bits)                                                               \
     EDGERNN_INLINE void stored_rows##bits(const edgernn_term##bits *term, stored_place *place, \
                                           const edgernn_code##bits *operands, int32_t *acc)    \
     {                                                                                          \
         acc[0] = acc[1] = acc[2] = acc[3] = 0;                                                 \
         SPARSE_ROWS(bits)                                                                      \
+        INT4_ROWS(bits)                                                                        \
         place->weights = dense_rows##bits(place->weights, operands, term->tiles, acc);         \
     }
 
@@ -86,12 +105,18 @@ DEFINE_STORED_ROWS(16)
             stored_rows##bits(term, place, operands + term->first, acc + r);                   \
         }                                                                                      \
     }                                                                                          \
-    EDGERNN_INLINE stored_place begin_of##bits(const edgernn_term##bits *term)                 \
+    /* Where the terms of a map begin. */                                                      \
+    EDGERNN_INLINE void begin##bits(const edgernn_map##bits *map,                              \
+                                    const edgernn_code##bits *operands, stored_place *places)  \
     {                                                                                          \
-        stored_place place;                                                                    \
-        place.weights = term->weights;                                                         \
-        place.index = INDEX_OF(term);                                                          \
-        return place;                                                                          \
+        const edgernn_term##bits *term = map->terms;                                           \
+        const edgernn_term##bits *end = term + map->term_count;                                \
+        for (; term != end; ++term, ++places) {                                                \
+            places->weights = term->weights;                                                   \
+            places->index = INDEX_OF(term);                                                    \
+            places->eight = EIGHT_TIMES(bits, term, operands);                                 \
+        }                                                                                      \
+        (void)operands;                                                                        \
     }                                                                                          \
     EDGERNN_INLINE int is_stored##bits(const edgernn_term##bits *term)                         \
     {                                                                                          \
@@ -116,8 +141,9 @@ static void affine8_of_stored(const edgernn_map8 *map, const edgernn_code8 *oper
 {
     const int32_t shift = map->shift;
     const int32_t half = (int32_t)1 << (shift - 1);
-    stored_place places[2] = {begin_of8(map->terms), begin_of8(map->terms + map->term_count - 1)};
+    stored_place places[2];
     int32_t row;
+    begin8(map, operands, places);
     for (row = 0; row < map->rows; row += STORED_ROWS) {
         const int32_t left = map->rows - row;
         edgernn_lanes u[STORED_VECTORS];
@@ -145,8 +171,9 @@ static void affine8_of_stored(const edgernn_map8 *map, const edgernn_code8 *oper
 static void affine16_of_stored(const edgernn_map16 *map, const edgernn_code16 *operands,
                                int16_t *z)
 {
-    stored_place places[2] = {begin_of16(map->terms), begin_of16(map->terms + map->term_count - 1)};
+    stored_place places[2];
     int32_t row;
+    begin16(map, operands, places);
     for (row = 0; row < map->rows; row += STORED_ROWS) {
         const int32_t left = map->rows - row;
         edgernn_lanes u[STORED_VECTORS];

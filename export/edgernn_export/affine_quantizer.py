@@ -33,10 +33,9 @@ Ranges = dict[Source, tuple[CodeRange, ...]]
 _MAX_SHIFT8 = 28
 #: Largest step of clause 5.2: multiplier 32767, shift 3.
 _COARSEST_STEP16 = 32767 / 32768 * 2.0**-3
-#: Weight steps tried below the one that clips nothing, as shares of it.
-_STEP_SHARES = np.linspace(0.80, 1.0, 21)
-#: The same for weights of 4 bits, where clipping a few pays.
-_COARSE_STEP_SHARES = np.linspace(0.40, 1.0, 25)
+#: Weight steps tried below the one that clips nothing, as shares of it, by largest weight. Of few
+#: large steps it pays to clip some weights.
+_STEP_SHARES = {WEIGHT_MAX: np.linspace(0.80, 1.0, 21), 7: np.linspace(0.40, 1.0, 61)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,32 +65,15 @@ class RealTerm:
 def _weight_steps(term: RealTerm) -> FloatArray:
     """Per row, the step (output codes per weight unit) with the least expected output error."""
     full: FloatArray = np.maximum(np.max(np.abs(term.gain), axis=1) / term.weight_max, 1e-300)
-    if term.weight_max < WEIGHT_MAX:
-        return _coarse_steps(term, full)
     best: FloatArray = full.copy()
     best_error = np.full(full.shape, np.inf)
     power = term.mean_square + 1e-12
-    for share in _STEP_SHARES:
+    for share in _STEP_SHARES[term.weight_max]:
         step = full * share
-        weights = round_to_nearest(term.gain, step[:, None])
+        weights = round_to_nearest(term.gain, step[:, None], term.weight_max)
         error = np.square(weights * step[:, None] - term.gain) @ power
         better = error < best_error
         best = np.where(better, step, best)
-        best_error = np.where(better, error, best_error)
-    return best
-
-
-def _coarse_steps(term: RealTerm, full: FloatArray) -> FloatArray:
-    """The same for few bits: more steps are tried, each with the rounding it will get."""
-    cov = covariance(term.sample)
-    best: FloatArray = full.copy()
-    best_error = np.full(full.shape, np.inf)
-    for share in _COARSE_STEP_SHARES:
-        step = np.broadcast_to((full * share)[:, None], term.gain.shape)
-        weights = round_with_feedback(term.gain, step, cov, term.weight_max)
-        error = expected_error(weights, term.gain, step, cov)
-        better = error < best_error
-        best = np.where(better, full * share, best)
         best_error = np.where(better, error, best_error)
     return best
 
@@ -192,7 +174,13 @@ def affine16(owner: str, terms: list[RealTerm], bias: FloatArray, ranges: Ranges
         steps = [np.where(u, s * 2.0, s) for u, s in zip(unsafe, steps, strict=True)]
     for term, step, bad in zip(made.terms, steps, np.logical_or(unsafe, coarse), strict=True):
         if bad.any():
-            refuse16(f"{owner} (source {term.source.value})", term, step, ranges[term.source])
+            refuse16(
+                f"{owner} (source {term.source.value})",
+                term,
+                step,
+                ranges[term.source],
+                terms[0].weight_max,
+            )
     raise AssertionError("an unsafe term was refused above")
 
 

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from edgernn.affine import Term8, Term16
 from edgernn.errors import EdgeRnnError
 from edgernn.model import IntegerModel
+from edgernn.storage import Storage
 from edgernn_export.probe import golden_vector
 from edgernn_export.writers import SESSION_FORMATS, WRITERS, Contents, Writer, open_writer
 from edgernn_export.writers.c_packages import open_c_writer
@@ -26,10 +28,12 @@ class Written:
     Attributes:
         path: the file, or the folder.
         files: the file itself, or those written in the folder.
+        densified_weights: weights that have a byte each here, and less than that in the model.
     """
 
     path: Path
     files: tuple[Path, ...]
+    densified_weights: int
 
 
 def export(
@@ -87,8 +91,20 @@ def export_files(
     folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)
     return {
-        wanted: _write(folder / file, contents[wanted]) for wanted, (_, file) in writers.items()
+        wanted: Written(
+            path=folder / file,
+            files=_write(folder / file, contents[wanted]),
+            densified_weights=_densified(model) if wanted in SESSION_FORMATS else 0,
+        )
+        for wanted, (_, file) in writers.items()
     }
+
+
+def _densified(model: IntegerModel) -> int:
+    """Weights of products that TFLite and ONNX cannot store as the model does."""
+    affines = [affine for layer in model.layers for affine in layer.affines.values()]
+    terms: list[Term8 | Term16] = [term for affine in affines for term in affine.terms]
+    return sum(term.weights.size for term in terms if term.storage is not Storage.DENSE8)
 
 
 def _writers(
@@ -109,16 +125,16 @@ def _writers(
     return writers
 
 
-def _write(path: Path, contents: Contents) -> Written:
+def _write(path: Path, contents: Contents) -> tuple[Path, ...]:
     """Write a file, or the files of a folder; what else the folder holds stays."""
     if isinstance(contents, bytes):
         write_atomically(path, contents)
-        return Written(path=path, files=(path,))
+        return (path,)
     for name, content in contents.items():
         file = path / name
         file.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(file, content)
-    return Written(path=path, files=tuple(path / name for name in contents))
+    return tuple(path / name for name in contents)
 
 
 def _file_stem(name: str) -> str:

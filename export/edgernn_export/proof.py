@@ -21,7 +21,7 @@ from edgernn.affine import (
     Term16,
 )
 from edgernn.errors import OverflowRefused
-from edgernn.formats import FloatArray, Int8Array
+from edgernn.formats import WEIGHT_MAX, FloatArray, Int8Array
 from edgernn.model import IntegerModel
 
 _LISTED = 8
@@ -103,7 +103,13 @@ def refuse8(owner: str, affine: Affine8, ranges: dict[Source, tuple[CodeRange, .
     )
 
 
-def refuse16(owner: str, term: Term16, step: FloatArray, ranges: tuple[CodeRange, ...]) -> None:
+def refuse16(
+    owner: str,
+    term: Term16,
+    step: FloatArray,
+    ranges: tuple[CodeRange, ...],
+    weight_max: int = WEIGHT_MAX,
+) -> None:
     """Raise OverflowRefused for a `w8a16` term that no allowed step (clause 5.2) can hold."""
     unsafe = np.flatnonzero(term.worst(ranges) >= ACCUMULATOR_LIMIT_W8A16)
     row = int(unsafe[0]) if unsafe.size else int(np.argmax(step))
@@ -113,9 +119,10 @@ def refuse16(owner: str, term: Term16, step: FloatArray, ranges: tuple[CodeRange
     if unsafe.size:
         wanted, got = "an accumulator below 2^31", f"{total}"
     else:
-        wanted = "weights of at most 127 steps of 2^-3 output codes"
+        wanted = f"weights of at most {weight_max} steps of 2^-3 output codes"
         got = f"steps of {step[row]:.4g}, so output code {total * float(step[row]):.4g}"
+    cure = "use precision 'w8a8'" if weight_max == WEIGHT_MAX else "give the layer 8-bit weights"
     raise OverflowRefused(
         f"{owner}: expected {wanted}, got {got} in row {row} for operand codes {_listed(codes)}. "
-        "Scale the weights or the input down, or use precision 'w8a8'."
+        f"Scale the weights or the input down, or {cure}."
     )

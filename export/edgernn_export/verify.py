@@ -55,7 +55,7 @@ class Verification:
     Attributes:
         model: name of the integer model.
         model_sha256: its hash.
-        precision: `w8a8` or `w8a16`.
+        precision: `IntegerModel.precision_label`.
         steps: length of the stream.
         outcomes: the reference first.
         file_bytes: size of the model and of each file exported for a runtime that ran, by format.
@@ -151,7 +151,7 @@ def verify(
     return Verification(
         model=model.name,
         model_sha256=model.sha256,
-        precision=model.precision.value,
+        precision=model.precision_label,
         steps=len(q_xs),
         outcomes=tuple(outcomes),
         file_bytes=tuple(("edgernn" if f == "reference" else f, size) for f, size in sizes),

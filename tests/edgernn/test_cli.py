@@ -82,7 +82,7 @@ def test_every_example_parses(name):
 @pytest.mark.parametrize(("arguments", "got"), [([], "no command"), (["rum"], "'rum'")])
 def test_an_unknown_command_is_a_usage_error(arguments, got, capsys):
     assert main(arguments) == 2
-    commands = "quantize, export, verify, run, info, targets, simulate, demo"
+    commands = ", ".join(cli.SUBCOMMANDS)
     wanted = f"expected a command among {commands}, got {got}\n"
     assert capsys.readouterr().err.endswith(wanted)
 

@@ -18,7 +18,10 @@ ELSEWHERE = {
     "make test-device": "make test",
 }
 #: Documents whose programs need more than a shell: the tests that run them.
-PROGRAMS = {"docs/pruning.md": "tests/export/test_pruning_document.py"}
+PROGRAMS = {
+    "docs/pruning.md": "tests/export/test_pruning_document.py",
+    "docs/structured.md": "tests/export/test_structured_document.py",
+}
 #: Run here with less training: a fixture runs the demo once for all documents.
 SHORTENED = {"edgernn demo": "edgernn demo --epochs 1"}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edgernn.formats import Precision
 from edgernn_export.float_model import FloatModel
-from edgernn_export.search import Cost, Limits, Settings, Space, hardware
+from edgernn_export.search import Cost, Limits, Settings, Space, find_hardware
 from edgernn_firmware_sim.targets.advice import weights_bytes
 from tests.float_models import float_model, stream
 
@@ -90,7 +90,7 @@ def tiny_settings(folder, **changes):
         "trainer": TinyTrainer(),
         "space": SPACE,
         "limits": Limits(),
-        "place": hardware("cortex-m0"),
+        "place": find_hardware("cortex-m0"),
         "study": folder / "s.db",
         "trials": 6,
     }

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgernn.errors import DistillationError
+from edgernn.errors import DistillationError, PruningError
 from tests.export.distillation_runs import (
     LABELS,
     XS,
@@ -80,6 +80,24 @@ def test_on_student_passes_on_whether_the_callback_is_finished():
     fit(model, XS, LABELS, wrapped)
     assert wrapped.finished
     assert on_student(keras.callbacks.Callback()).finished
+
+
+def test_group_lasso_shrinks_the_student():
+    from edgernn_export.structured import GroupLasso
+
+    lasso = GroupLasso(1.0)
+    model = compiled(distiller(network(10), teacher(), task="classes"), cross_entropy(), 0.05)
+    fit(model, XS, LABELS, on_student(lasso), epochs=4)
+    assert lasso.step == 8
+    norms = lasso.norms()["rnn"]
+    assert 0 < np.count_nonzero(norms) < 10
+
+
+def test_several_batches_in_one_step_are_refused_through_it():
+    model = distiller(network(4), teacher(), task="classes")
+    model.compile("adam", loss=cross_entropy(), steps_per_execution=2)
+    with pytest.raises(PruningError, match="expected steps_per_execution=1, got 2"):
+        fit(model, XS, LABELS, on_student(pruner(0.5)))
 
 
 def test_on_student_without_a_distiller_is_refused():

@@ -139,10 +139,13 @@ def test_weights_per_step_for_a_student_of_streams():
         fit(model, XS, LABELS, sample_weight=np.ones((16, 5)))
 
 
-def test_targets_of_other_streams():
-    model = distiller(network(4), teacher(), task="classes")
-    with pytest.raises(DistillationError, match=r"for 7 labels, got \(16, 5, 3\)"):
-        model.targets(XS, LABELS[:7])
+@pytest.mark.parametrize("labels, words", [(LABELS[:7], r"got \(16, 5, 3\) and \(7,\)"),
+                                           (None, r"and \(\)")])  # fmt: skip
+def test_a_teacher_asked_once_needs_arrays(labels, words):
+    model = compiled(distiller(network(4), teacher(), task="classes", precompute=True),
+                     cross_entropy())  # fmt: skip
+    with pytest.raises(DistillationError, match=words):
+        model.fit(XS, labels)
 
 
 def test_importing_loads_no_keras():

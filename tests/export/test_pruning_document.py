@@ -2,6 +2,7 @@
 
 import pytest
 
+from edgernn.model import IntegerModel
 from tests.end_to_end.documents import blocks
 from tests.export.pruning_runs import XS, YS, network
 
@@ -16,7 +17,8 @@ def test_every_program_runs(tmp_path, monkeypatch, capsys):
     names = {"keras": keras, "model": network(), "x": XS, "y": YS}
     for block in programs:
         exec(compile(block.text, block.document, "exec"), names)
-    assert len(programs) == 2
+    assert len(programs) == 3
     assert "unstructured" not in capsys.readouterr().out
     assert (tmp_path / "pruning.npz").is_file()
     assert names["pruning"].step == 20 + 10
+    assert IntegerModel.load(tmp_path / "model.edgernn") == names["integer"]

@@ -14,7 +14,14 @@ from edgernn_export.pruning.patterns import PATTERNS
 from edgernn_export.pruning.schedule import Schedule
 from edgernn_export.pruning.settings import densities_asked, matrices_asked
 
-BLOCKS = {"unstructured": (1, 1), "1x4": (1, 4), "4x1": (4, 1), "8x4": (8, 4), "1x16": (1, 16)}
+BLOCKS = {
+    "unstructured": (1, 1),
+    "1x4": (1, 4),
+    "4x1": (4, 1),
+    "4x4": (4, 4),
+    "8x4": (8, 4),
+    "1x16": (1, 16),
+}
 #: gates, units, columns: whole blocks, ragged edges on both sides, one unit.
 SHAPES = [(1, 8, 16), (3, 10, 7), (4, 1, 1), (2, 17, 18)]
 

@@ -242,7 +242,16 @@ def test_bad_calibration_is_refused(calibration: object, text: str) -> None:
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"precision": "w4a8"}, "expected one of 'w8a8', 'w8a16', got 'w4a8'"),
+        ({"precision": "w2a8"}, "expected one of 'w8a8', 'w8a16', 'w4a8', 'w4a16', got 'w2a8'"),
+        ({"precision": None}, "quantize precision: expected one of .*, got None"),
+        ({"weight_bits": {"gru": 4}}, "weight_bits: expected names among .*, got 'gru'"),
+        ({"weight_bits": 4}, "weight_bits: expected a mapping of layer names to 8 or 4, got 4"),
+        ({"sparse": "yes"}, "sparse: expected one of 'auto', 'never', 'always', got 'yes'"),
+        ({"sparse": True}, "sparse: expected one of 'auto', 'never', 'always', got True"),
+        (
+            {"precision": "w4a8", "sparse": "always"},
+            "sparse: expected a layer of 8-bit weights .* Leave sparse at 'auto', or set",
+        ),
         ({"range_method": "entropy"}, "expected one of 'minmax', 'percentile', 'mse'"),
         ({"operand_scales": "both"}, "expected one of 'auto', 'common', 'separate'"),
     ],

@@ -166,9 +166,12 @@ def test_from_training_to_integers(tmp_path):
     large, small = [path.stat().st_size for path in files]
     assert small < large
     assert integers[1].layers[0].units == units
-    report = quantization_report(read_keras(smaller), integers[1], held_out)
-    print(units, large, small, error, [t.sqnr_db for t in report.tensors])
-    assert min(tensor.sqnr_db for tensor in report.tensors) > 25.0
+    noise = [
+        min(tensor.sqnr_db for tensor in quantization_report(read_keras(m), i, held_out).tensors)
+        for m, i in zip((model, smaller), integers, strict=True)
+    ]
+    print(noise)
+    assert noise[1] > max(noise[0] - 6.0, 25.0)  # no worse than what quantization does to the large
 
 
 @pytest.mark.parametrize(

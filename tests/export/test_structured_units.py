@@ -9,6 +9,7 @@ import pytest
 
 from edgernn.errors import PruningError, UnsupportedModelError
 from edgernn_export.structured import norm_table, remove_units, unit_norms
+from tests.contract.runtimes import run_python
 from tests.keras_models import answer, randomised, readings, sequential
 
 keras = pytest.importorskip("keras", reason="pip install 'edgernn[export]'")
@@ -199,6 +200,15 @@ def test_options_of_training_stay():
     smaller.fit(XS, np.zeros((2, 12, 1)), verbose=0)
 
 
+def test_names_and_import():
+    model = stack()
+    smaller = remove_units(model, keep=2)
+    assert [x.name for x in smaller._layers] == [x.name for x in model._layers]
+    assert smaller.input_shape == model.input_shape
+    code = "import sys, edgernn_export.structured; print('keras' in sys.modules)"
+    assert run_python("-c", code) == "False\n"
+
+
 def test_table():
     model = stack()
     silence(cell_of(model, "a"), [5])
@@ -221,6 +231,8 @@ OUTPUTS = "expected a recurrent layer that another layer reads, got 'rnn' (LSTM)
         ({"threshold": -1.0}, "threshold: expected a number of at least 0, got -1.0."),
         ({"threshold": 99.0}, "'a' (LSTM): expected a unit with a group norm above 99, got 6 of"),
         ({"keep": 2, "fraction": 0.5}, "keep: expected at most one of keep, fraction, threshold,"),
+        ({"layers": []}, "layers: expected at least one name, got none. Leave layers out."),
+        ({"keep": {}}, "layers: expected at least one name, got none."),
         ({"layers": ["c"]}, "layer: expected the name of one recurrent or Dense layer, got 'c'."),
         ({"layers": ["scaling"]}, "Dense layer, got 'scaling' (Normalization). This model has 'a'"),
         ({"layers": ["head"]}, "'head' (Dense): expected SimpleRNN, LSTM, GRU or RNN, got Dense."),
@@ -242,13 +254,25 @@ def test_refuses_units_that_are_outputs():
         remove_units(model, keep=2, layers=["rnn"])
 
 
+def test_refuses_layers_that_share_a_name():
+    nested = [
+        keras.Sequential(
+            [keras.Input((None, inputs)), L.GRU(2, return_sequences=True, name="same")]
+        )
+        for inputs in (3, 2)
+    ]
+    model = sequential(*nested, L.Dense(1, name="head"))
+    with pytest.raises(PruningError, match="got 'same' more than once"):
+        unit_norms(model)
+
+
 def test_refuses_what_the_reader_refuses_all_at_once():
     model = sequential(
         L.Bidirectional(L.GRU(3, name="i"), name="both"), L.RepeatVector(3, name="again"), L.GRU(2)
     )
     with pytest.raises(UnsupportedModelError) as caught:
         remove_units(model, keep=1)
-    assert ["'both' (Bidi", "'again' (Rep"] == [reason[:12] for reason in caught.value.reasons]
+    assert [reason[:12] for reason in caught.value.reasons] == ["'both' (Bidi", "'again' (Rep"]
 
 
 def test_refuses_branches():

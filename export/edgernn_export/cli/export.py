@@ -16,7 +16,8 @@ from edgernn_export.writers.c_packages import PACKAGES
 HELP: Final = """Write an integer model as .tflite and .onnx files, or as a folder of C99 sources.
 
 Every form gives the bits of the reference and carries a golden vector that proves it.
-C comes as plain sources, or as a package that a build system takes as it is.
+C comes as plain sources, or as a package that a build system takes as it is. C stores sparse and
+4-bit weights as the model does; .tflite and .onnx files hold a byte for each weight.
 """
 EXAMPLES: Final = """examples:
   edgernn export model.edgernn --to tflite,onnx -o build/
@@ -62,12 +63,18 @@ def main(args: argparse.Namespace) -> int:
     else:
         for entry in written.values():
             print(f"{entry.path}  {_bytes(entry)} bytes")
+            if entry.densified_weights:
+                print(f"  densified: {entry.densified_weights} weights stored as bytes")
     return 0
 
 
 def _record(entry: Written) -> dict[str, object]:
     """One format as JSON values; of a folder, its files too, by path inside it."""
-    record: dict[str, object] = {"path": str(entry.path), "bytes": _bytes(entry)}
+    record: dict[str, object] = {
+        "path": str(entry.path),
+        "bytes": _bytes(entry),
+        "densified_weights": entry.densified_weights,
+    }
     if entry.files != (entry.path,):
         record["files"] = [file.relative_to(entry.path).as_posix() for file in entry.files]
     return record

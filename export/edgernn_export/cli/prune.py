@@ -126,7 +126,8 @@ _OWNED: Final = {
 
 def _mode(args: argparse.Namespace) -> str:
     """The mode asked for; refuse options that it would ignore."""
-    mode = next(m for m in _MODES if getattr(args, m) not in (None, False))
+    unset = (None, False)  # by identity: 0 is an answer
+    mode = next(m for m in _MODES if not any(getattr(args, m) is value for value in unset))
     owned = [o for o, m in _OWNED.items() if m != mode and getattr(args, o) is not None]
     if mode == "inputs" and args.layer:
         owned.append("layer")

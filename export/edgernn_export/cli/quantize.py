@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from edgernn.errors import EdgeRnnError
-from edgernn.formats import Precision
 from edgernn.model import IntegerModel
-from edgernn_export.cli.lists import comma_list
+from edgernn.storage import Storage
+from edgernn.weight_memory import weight_memory
+from edgernn_export.cli.lists import comma_list, layer_bits
 from edgernn_export.quantize import OPERAND_SCALES, quantize
 from edgernn_export.ranges import RangeMethod
 from edgernn_export.stream_files import load_streams
+from edgernn_export.weight_storage import PRECISIONS, SPARSE
 
 HELP: Final = """Quantize a trained Keras network to integers.
 
@@ -27,6 +29,8 @@ EXAMPLES: Final = """examples:
   edgernn quantize model.keras --calibration streams.npz -o model.edgernn
   edgernn quantize model.keras --calibration readings.csv --input-names temperature,humidity \\
       --precision w8a16 --report -o model.edgernn
+  edgernn quantize model.keras --calibration streams.npz --precision w4a8 \\
+      --layer-bits dense=8 -o model.edgernn
 """
 
 
@@ -36,8 +40,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--calibration", required=True, type=Path, metavar="FILE")
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="OUT.edgernn")
     parser.add_argument(
-        "--precision", choices=[p.value for p in Precision], default=Precision.W8A8.value
-    )
+        "--precision", choices=list(PRECISIONS), default="w8a8",
+        help="bits of weights, bits of operands (default: w8a8)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--layer-bits", type=layer_bits, metavar="LAYER=BITS,...",
+        help="layers whose weights get 8 or 4 bits whatever --precision says",
+    )  # fmt: skip
+    parser.add_argument(
+        "--sparse", choices=SPARSE, default="auto",
+        help="leave out tiles of zeros, 4 by 4 (default: auto, where that is smaller); "
+        "4-bit weights stay dense",
+    )  # fmt: skip
     parser.add_argument(
         "--range", choices=[m.value for m in RangeMethod], default=RangeMethod.MINMAX.value,
         dest="range_method", help="how ranges are chosen (default: minmax)",
@@ -71,6 +85,8 @@ def main(args: argparse.Namespace) -> int:
         args.precision,
         range_method=args.range_method,
         operand_scales=args.operand_scales,
+        weight_bits=args.layer_bits,
+        sparse=args.sparse,
         name=args.name or args.output.stem,
         progress=sys.stderr.isatty(),
     )
@@ -86,16 +102,22 @@ def main(args: argparse.Namespace) -> int:
     if report:
         print(report.table())
     print(f"{record['path']}  {record['precision']}  {record['bytes']} bytes")
+    if model.storages != {Storage.DENSE8}:
+        now, dense = record["weights_bytes"], record["dense_weights_bytes"]
+        print(f"weights on a device: {now} bytes, {now / dense:.0%} of the {dense} of dense int8")
     return 0
 
 
 def _written(model: IntegerModel, output: Path) -> dict[str, Any]:
     output.parent.mkdir(parents=True, exist_ok=True)
     path = model.save(output)
+    memory = weight_memory(model.layers)
     return {
         "path": str(path),
         "bytes": path.stat().st_size,
         "name": model.name,
-        "precision": model.precision.value,
+        "precision": model.precision_label,
+        "weights_bytes": memory.total_bytes,
+        "dense_weights_bytes": memory.dense_bytes,
         "model_sha256": model.sha256,
     }

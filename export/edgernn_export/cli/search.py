@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 from edgernn.errors import EdgeRnnError
 from edgernn_export.cli.lists import comma_list
-from edgernn_export.search.hardware import Hardware, hardware
+from edgernn_export.search.hardware import Hardware, find_hardware
 from edgernn_export.search.limits import Limits, parse_bytes
 from edgernn_export.search.settings import OBJECTIVES, SAMPLERS, Settings
 from edgernn_export.search.space import CELLS, PRECISIONS, Space
@@ -103,7 +103,7 @@ def _add_space(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Search, write, report; 1 if nothing meets the limits."""
-    space, place = _space(args), hardware(args.target, args.clock_mhz)
+    space, place = _space(args), find_hardware(args.target, args.clock_mhz)
     limits = _limits(args, place)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from edgernn_export.search.recipes import RecipeTrainer

@@ -49,7 +49,7 @@ class Report:
         return {
             "model": self.model.name,
             "model_sha256": self.model.sha256,
-            "precision": self.model.precision.value,
+            "precision": self.model.precision_label,
             "core": self.core.name,
             "board": None if self.board is None else self.board.name,
             **self.known,
@@ -65,7 +65,7 @@ class Report:
         place = core.name if board is None else f"{board.board}: {board.core}"
         stand_in = "" if board is None or board.core == core.name else f", emulated as {core.name}"
         lines = [
-            f"{model.name} {model.precision.value} on {place}{stand_in}",
+            f"{model.name} {model.precision_label} on {place}{stand_in}",
             _row("work", f"{self.known['macs']:,} multiply-accumulates per step"),
         ]
         if self.emulation is None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from edgernn_export.distillation.distiller import distiller_class
+from edgernn_export.distillation.distilling import distill
 from edgernn_export.distillation.on_student import on_student_class
 from edgernn_export.distillation.settings import TASKS
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from edgernn_export.distillation.distiller import Distillation as Distiller
     from edgernn_export.distillation.on_student import Forwarder as OnStudent
 
-__all__ = ["TASKS", "Distiller", "OnStudent"]
+__all__ = ["TASKS", "Distiller", "OnStudent", "distill"]
 
 
 def __getattr__(name: str) -> Any:

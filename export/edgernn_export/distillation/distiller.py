@@ -9,7 +9,6 @@ from typing import Any, Final
 import numpy as np
 
 from edgernn.errors import DistillationError
-from edgernn.formats import FloatArray
 from edgernn_export.distillation.heads import head_of, logits_of, task_of
 from edgernn_export.distillation.hidden import Network, same_steps, with_hidden
 from edgernn_export.distillation.losses import soft_binary_targets, soft_targets, squared_distance
@@ -19,7 +18,9 @@ from edgernn_export.distillation.settings import Settings
 _LOSSES: Final = {"classes": soft_targets, "binary": soft_binary_targets}
 #: Reductions of a compiled loss that the teacher's terms can stand beside.
 _MEANS: Final = ("sum_over_batch_size", "mean")
-#: Parts of what `Distillation.targets` returns.
+#: Streams the teacher sees at once where its answers are computed beforehand.
+_BATCH: Final = 256
+#: Parts of labels that have the teacher's answers beside them.
 _TARGET: Final = "target"
 _OUTPUTS: Final = "teacher_outputs"
 _HIDDEN: Final = "teacher_hidden"
@@ -51,6 +52,8 @@ class Distillation:
         teacher_layer: the same of the teacher.
         student_head: activation at the student's output, where it is a model class of your own.
         teacher_head: the same of the teacher.
+        precompute: ask the teacher once per `fit` instead of once per batch. For arrays; its
+            answers take memory.
 
     Attributes:
         student: the model that is trained.
@@ -76,6 +79,7 @@ class Distillation:
         teacher_layer: str | None = None,
         student_head: str | None = None,
         teacher_head: str | None = None,
+        precompute: bool = False,
     ) -> None:
         super().__init__()
         self.settings = Settings(temperature=temperature, alpha=alpha, hidden_weight=hidden_weight)
@@ -91,6 +95,8 @@ class Distillation:
         self._teacher = _network(self, teacher, heads["teacher"], teacher_layer, "teacher")
         self._student = _network(self, student, heads["student"], student_layer, "student")
         self._states: Any = None
+        self._precompute = precompute
+        self._asks = bool(alpha or hidden_weight)
         self.projection = self._projection() if hidden_weight else None
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
@@ -133,7 +139,7 @@ class Distillation:
 
         Args:
             x: readings [B, T, I].
-            y: labels, or what `targets` returned.
+            y: labels, or labels with the teacher's answers beside them.
             y_pred: the student's outputs.
             sample_weight: None, or weights [B] or [B, T]; they weigh every term.
             training: False for evaluation.
@@ -145,7 +151,7 @@ class Distillation:
         states, self._states = self._states, None
         target, given = _split(y)
         settings = self.settings
-        if not training or not (settings.alpha or settings.hidden_weight):
+        if not training or not self._asks:
             return parent.compute_loss(x, target, y_pred, sample_weight, training)
         guide = self._ask_teacher(x) if given is None else given
         loss = 0.0
@@ -163,27 +169,16 @@ class Distillation:
         parent: Any = super()
         return parent.compute_metrics(x, _split(y)[0], y_pred, sample_weight=sample_weight)
 
-    def targets(self, x: FloatArray, y: Any, batch_size: int = 256) -> dict[str, Any]:
-        """Labels with the teacher's answers, computed once: ``fit(x, distiller.targets(x, y))``.
-
-        For data that fit into memory, and whose readings are the same in every epoch.
-
-        Args:
-            x: readings [N, T, I].
-            y: labels, N of them.
-            batch_size: streams the teacher sees at once.
+    def fit(self, x: Any = None, y: Any = None, **options: Any) -> Any:
+        """Fit as keras.Model does.
 
         Raises:
-            DistillationError: readings and labels differ in number.
+            DistillationError: ``precompute`` without readings [N, T, I] and a label for each.
         """
-        if np.ndim(x) != 3 or len(x) != len(y):
-            raise DistillationError(
-                f"x: expected readings [N, T, I] for {len(y)} labels, got {np.shape(x)}."
-            )
-        answers = self._teacher.model.predict(x, batch_size=batch_size, verbose=0)
-        if self._teacher.units is None:
-            return {_TARGET: y, _OUTPUTS: answers}
-        return {_TARGET: y, _OUTPUTS: answers[0], _HIDDEN: answers[1]}
+        parent: Any = super()
+        if self._precompute and self._asks:
+            y = self._with_answers(x, y)
+        return parent.fit(x, y, **options)
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Save the student, so that ModelCheckpoint writes what is wanted."""
@@ -196,6 +191,19 @@ class Distillation:
     def load_weights(self, *args: Any, **kwargs: Any) -> None:
         """Load the student's weights."""
         self.student.load_weights(*args, **kwargs)
+
+    def _with_answers(self, x: Any, y: Any) -> dict[str, Any]:
+        """Labels with the teacher's answers beside them."""
+        shape = np.shape(x) if isinstance(x, np.ndarray) else type(x).__name__
+        if not isinstance(x, np.ndarray) or x.ndim != 3 or np.shape(y)[:1] != shape[:1]:
+            raise DistillationError(
+                f"x: expected an array [N, T, I] and N labels with precompute=True, got {shape} "
+                f"and {np.shape(y)}. Pass arrays, or leave precompute out."
+            )
+        answers = self._teacher.model.predict(x, batch_size=_BATCH, verbose=0)
+        if self._teacher.units is None:
+            return {_TARGET: y, _OUTPUTS: answers}
+        return {_TARGET: y, _OUTPUTS: answers[0], _HIDDEN: answers[1]}
 
     def _projection(self) -> Any:
         import keras
@@ -246,7 +254,7 @@ def _network(
 
 
 def _split(y: Any) -> tuple[Any, Mapping[str, Any] | None]:
-    """Labels, and the teacher's answers where `Distillation.targets` put them beside."""
+    """Labels, and the teacher's answers where they stand beside."""
     if isinstance(y, Mapping) and _OUTPUTS in y:
         return y[_TARGET], y
     return y, None

@@ -26,7 +26,7 @@ class Forwarder:
     def __init__(self, callback: Any) -> None:
         super().__init__()
         self.callback = callback
-        self._own_optimizer: Any = None
+        self._own: tuple[Any, int] = (None, 1)
 
     @property
     def finished(self) -> bool:
@@ -58,14 +58,17 @@ class Forwarder:
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """Lend the student the optimizer and begin."""
         student = self.model.student
-        self._own_optimizer = getattr(student, "optimizer", None)
-        student.optimizer, student.stop_training = self.model.optimizer, False
+        self._own = getattr(student, "optimizer", None), student.steps_per_execution
+        student.optimizer = self.model.optimizer
+        student.steps_per_execution = self.model.steps_per_execution
+        student.stop_training = False
         self.callback.on_train_begin(logs)
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
         """End, and give the student its own optimizer back."""
         self.callback.on_train_end(logs)
-        self.model.student.optimizer = self._own_optimizer
+        student = self.model.student
+        student.optimizer, student.steps_per_execution = self._own
 
 
 def _forward(hook: str) -> Callable[..., None]:

@@ -188,6 +188,8 @@ class Pruner:
             PruningError: a weight is NaN or infinite when masks are renewed.
         """
         self.step += 1
+        # Under JAX the weights live outside the model during fit, until a callback asks for them.
+        getattr(self.model, "jax_state_sync", _nothing)()
         if self._schedule.due(self.step):
             self._renew()
         self._apply()
@@ -263,6 +265,10 @@ class Pruner:
             "pruning: expected a callback that has been through fit, got one that has not. "
             "Pass it to model.fit(callbacks=[...]) first."
         )
+
+
+def _nothing() -> None:
+    """Other backends keep the weights in the model."""
 
 
 @cache

@@ -133,7 +133,8 @@ def _of_layer(layer: Any, matrices: Sequence[str]) -> Iterator[Matrix]:
         return
     stacked = isinstance(layer.cell, keras.layers.StackedRNNCells)
     for cell in layer.cell.cells if stacked else [layer.cell]:
-        gates = GATES.get(type(cell).__name__)
+        trains_integers = type(cell).__name__ == "QatCell"
+        gates = cell.gates if trains_integers else GATES.get(type(cell).__name__)
         if gates is None:
             raise PruningError(
                 f"{owner_of(layer)}: expected a cell of type {', '.join(GATES)}, got "

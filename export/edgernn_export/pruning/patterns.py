@@ -37,6 +37,7 @@ PATTERNS: Final[Mapping[str, Pattern]] = MappingProxyType(
         "2:4": Pattern(1, 4, at_most=2),
         "1x4": Pattern(1, 4),
         "4x1": Pattern(4, 1),
+        "4x4": Pattern(4, 4),
         "8x4": Pattern(8, 4),
         "1x16": Pattern(1, 16),
     }

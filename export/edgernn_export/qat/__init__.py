@@ -19,3 +19,50 @@ from edgernn.formats import Precision
 from edgernn.model import IntegerModel
 
 __all__ = ["integer_model", "qat_model"]
+
+
+def qat_model(
+    source: Any | str | PathLike[str],
+    calibration: Any,
+    precision: str | Precision = "w8a8",
+    **options: Any,
+) -> Any:
+    """A Keras model that computes what the integer model computes, and can be trained.
+
+    It starts at the integers of `edgernn_export.quantize`. Its weights are float32; every pass
+    rounds them, and gradients pass the rounding straight through (Jacob et al. 2018).
+
+    Args:
+        source: a keras.Model or a path Keras can load.
+        calibration: representative real streams, as for `quantize`.
+        precision: as for `quantize`.
+        options: further arguments of `quantize`.
+
+    Returns:
+        A keras.Model with the input and output of ``source``, ready for compile and fit. Layers
+        that act in training only (Dropout and the like) are left out.
+
+    Raises:
+        UnsupportedModelError: the network uses something edgernn does not execute.
+        QuantizationError: as `quantize`.
+        TrainingError: Keras does not run on TensorFlow, or the batch size of a stateful network is
+            not known.
+    """
+    from edgernn_export.qat.training_model import make
+
+    return make(source, calibration, precision, **options)
+
+
+def integer_model(model: Any) -> IntegerModel:
+    """The integer model of a `qat_model` as its weights are now.
+
+    Its outputs are those of the training graph, code by code. Where the last batch of training
+    made an accumulator unsafe, the steps of its row or layer become coarser, in ``model`` too.
+
+    Raises:
+        TrainingError: the model does not come from `qat_model`, or a weight is not finite.
+        OverflowRefused: no allowed step keeps an accumulator within its bound.
+    """
+    from edgernn_export.qat.training_model import extract
+
+    return extract(model)

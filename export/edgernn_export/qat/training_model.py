@@ -23,33 +23,10 @@ from edgernn_export.quantize import quantize
 SETTING: Final = ("training", "quantization-aware")
 
 
-def qat_model(
-    source: Any | str | PathLike[str],
-    calibration: Any,
-    precision: str | Precision = "w8a8",
-    **options: Any,
+def make(
+    source: Any | str | PathLike[str], calibration: Any, precision: str | Precision, **options: Any
 ) -> Any:
-    """A Keras model that computes what the integer model computes, and can be trained.
-
-    It starts at the integers of `edgernn_export.quantize`. Its weights are float32; every pass
-    rounds them, and gradients pass the rounding straight through (Jacob et al. 2018).
-
-    Args:
-        source: a keras.Model or a path Keras can load.
-        calibration: representative real streams, as for `quantize`.
-        precision: as for `quantize`.
-        options: further arguments of `quantize`.
-
-    Returns:
-        A keras.Model with the input and output of ``source``, ready for compile and fit. Layers
-        that act in training only (Dropout and the like) are left out.
-
-    Raises:
-        UnsupportedModelError: the network uses something edgernn does not execute.
-        QuantizationError: as `quantize`.
-        TrainingError: Keras does not run on TensorFlow, or the batch size of a stateful network is
-            not known.
-    """
+    """See `edgernn_export.qat.qat_model`."""
     from edgernn_export.keras_reader import read_keras
 
     if keras.backend.backend() != "tensorflow":
@@ -73,16 +50,8 @@ def qat_model(
     return model
 
 
-def integer_model(model: Any) -> IntegerModel:
-    """The integer model of a `qat_model` as its weights are now.
-
-    Its outputs are those of the training graph, code by code. Where the last batch of training
-    made an accumulator unsafe, the row's or layer's steps become coarser, in ``model`` too.
-
-    Raises:
-        TrainingError: the model does not come from `qat_model`, or a weight is not finite.
-        OverflowRefused: no allowed step keeps an accumulator within its bound.
-    """
+def extract(model: Any) -> IntegerModel:
+    """See `edgernn_export.qat.integer_model`."""
     layers = getattr(model, "layers", [])
     start = next((x.model for x in layers if isinstance(x, QuantizeInput)), None)
     if start is None:

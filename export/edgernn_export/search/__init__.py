@@ -1,13 +1,13 @@
 """Search configurations for the best models that keep the limits of a device.
 
-    from edgernn_export.search import Limits, Settings, Space, hardware, search
+    from edgernn_export.search import Limits, Settings, Space, find_hardware, search
     from edgernn_export.search.recipes import RecipeTrainer
 
     settings = Settings(
         trainer=RecipeTrainer(source="hapt"),
         space=Space(units=(8, 32, 8)),
         limits=Limits(flash_bytes=16_000, ram_bytes=2_000),
-        place=hardware("cortex-m0"),
+        place=find_hardware("cortex-m0"),
         study=Path("s.db"),
     )
     outcome = search(settings, Path("found"))
@@ -18,7 +18,7 @@ Importing this package loads neither TensorFlow nor Optuna; they are imported on
 from __future__ import annotations
 
 from edgernn_export.search.front import Chosen, Least
-from edgernn_export.search.hardware import Cost, Hardware, hardware, measure
+from edgernn_export.search.hardware import Cost, Hardware, find_hardware, measure
 from edgernn_export.search.limits import Limits, parse_bytes
 from edgernn_export.search.run import Outcome, search
 from edgernn_export.search.settings import Settings
@@ -38,7 +38,7 @@ __all__ = [
     "Settings",
     "Space",
     "Trainer",
-    "hardware",
+    "find_hardware",
     "measure",
     "parse_bytes",
     "search",

@@ -64,15 +64,12 @@ class Chosen:
         }
 
 
-def front(study: Study, done: list[Row]) -> list[Row]:
+def front(settings: Settings, study: Study, done: list[Row]) -> list[Row]:
     """Trained rows within all limits that no other beats in score and cost, the cheapest first."""
     best = {trial.number for trial in study.best_trials}
     rows = [row for row in done if row.number in best and row.outcome == TRAINED]
-    return sorted((row for row in rows if not row.reason), key=_order)
-
-
-def _order(row: Row) -> tuple[int, int]:
-    return (row.cost.flash_bytes if row.cost else 0, row.number)
+    within = [(settings.price(row.cost), row) for row in rows if row.cost and not row.reason]
+    return [row for _, row in sorted(within, key=lambda pair: (pair[0], pair[1].number))]
 
 
 def choose(

@@ -47,7 +47,7 @@ class Hardware:
         return self.core.costs[self.core.name if self.board is None else self.board.core]
 
 
-def hardware(target: str, clock_mhz: float | None = None) -> Hardware:
+def find_hardware(target: str, clock_mhz: float | None = None) -> Hardware:
     """Find a target and its clock.
 
     Args:

@@ -37,7 +37,10 @@ def draw(settings: Settings, rows: Sequence[Row], chosen: Sequence[Chosen], path
             axes.scatter(*_points(settings, group), marker=marker, color=colour, label=label)
     if chosen:
         best = [model.row for model in chosen]
-        axes.plot(*_points(settings, best), "o-", color="tab:blue", label="Pareto front")
+        axes.plot(
+            *_points(settings, best), "o-", drawstyle="steps-post", color="tab:blue",
+            label="Pareto front",
+        )  # fmt: skip
         for row, x, y in zip(best, *_points(settings, best), strict=True):
             axes.annotate(
                 row.configuration.label, (x, y), fontsize=7, textcoords="offset points",

@@ -105,7 +105,7 @@ def search(settings: Settings, out: Path, *, progress: bool = True) -> Outcome:
                 run_workers(settings, study, deadline, advance)
             done = rows(study)
             out.mkdir(parents=True, exist_ok=True)
-            chosen = choose(settings, front(study, done), out, tell)
+            chosen = choose(settings, front(settings, study, done), out, tell)
     outcome = Outcome(
         settings=settings, rows=tuple(done), chosen=chosen, least=least, reclaimed=reclaimed
     )

@@ -115,7 +115,7 @@ class Chain:
         names = ", ".join(repr(block.layer.name) for block in self.blocks)
         raise PruningError(
             f"layer: expected the name of one recurrent or Dense layer, got {got}"
-            f"{' more than once' if found else ''}. This model has {names}."
+            f"{' more than once' if found else ''}. This model has {names}; names must be distinct."
         )
 
     def removable(self, names: Sequence[str] | None) -> list[int]:
@@ -136,7 +136,11 @@ class Chain:
                     f"got {owner_of(self.blocks[last].layer)} at the output. "
                     "Its units are the model's outputs; let a Dense layer follow."
                 )
+            for index in found:
+                self.block(self.blocks[index].layer.name)  # results are by name
             return found
+        if not names:
+            raise PruningError("layers: expected at least one name, got none. Leave layers out.")
         for name in names:
             index = self.block(name)
             layer = self.blocks[index].layer

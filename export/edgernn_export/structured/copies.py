@@ -177,7 +177,9 @@ def _rebuild(model: Any, copy: Callable[[Any], Sequence[Copy]], width: int) -> A
 
     given = model.inputs[0]
     start = tensor = keras.Input(
-        batch_shape=(*given.shape[:-1], width), dtype=given.dtype, name=given.name
+        batch_shape=(*given.shape[:-1], width),
+        dtype=given.dtype,
+        name=given._keras_history.operation.name,
     )
     in_order = isinstance(model, keras.Sequential)
     sequence = keras.Sequential([start], name=model.name) if in_order else None

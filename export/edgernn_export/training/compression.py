@@ -8,6 +8,7 @@ from edgernn.formats import FloatArray
 from edgernn_export.datasets import Dataset
 from edgernn_export.training.examples import updates
 from edgernn_export.training.recipe import Recipe
+from edgernn_export.training.setup import keras_on_cpu
 
 #: Weights go between these shares of the training; the rest of it mends what is left.
 _BEGIN_SHARE, _END_SHARE = 0.2, 0.6
@@ -42,6 +43,7 @@ def pruning_callback(
     Raises:
         PruningError: the density or the pattern is refused.
     """
+    keras_on_cpu()
     from edgernn_export.pruning import MagnitudePruning
 
     total = updates(recipe, data, epochs)

@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.affine import Affine, Affine8, Term8, Term16
-from edgernn.errors import EdgeRnnError
 from edgernn.layers import Layer
 from edgernn.storage import Storage
 from edgernn.tiles import TILE, first_operand, kept_tiles, padded, tile_index, tiles
@@ -51,14 +50,14 @@ def _wrapped(words: Sequence[str]) -> str:
     return "\n".join([*lines, line])
 
 
-def _tile_array(width: str, name: str, weights: npt.NDArray[np.int8]) -> str:
-    """A constant array of weights, one tile of `tiles` a line."""
+def _tile_array(macro: str, size: str, name: str, weights: npt.NDArray[np.int8]) -> str:
+    """A constant array of weights, one tile of `tiles` a line, by a macro that is `size` bytes."""
     lines = [
-        f"    EDGERNN_TILE{width}({', '.join(str(int(w)) for w in tile)}),"
+        f"    {macro}({', '.join(str(int(w)) for w in tile)}),"
         for tile in weights.reshape(-1, TILE * TILE)
     ]
-    size = f"{len(lines)} * EDGERNN_TILE_BYTES + EDGERNN_READ_AHEAD"
-    head = f"static const EDGERNN_ALIGNED_WEIGHTS int8_t {name}[{size}] = {{"
+    count = f"{len(lines)} * {size} + EDGERNN_READ_AHEAD"
+    head = f"static const EDGERNN_ALIGNED_WEIGHTS int8_t {name}[{count}] = {{"
     return "\n".join([head, *lines, "};\n"])
 
 
@@ -67,16 +66,15 @@ def _stored(
 ) -> tuple[list[str], str]:
     """The arrays of a product's weights, and what its term says about them (edgernn_affine.h)."""
     weights = f"{name}_weights"
+    if storage is Storage.DENSE4:
+        tile = f"EDGERNN_TILE4_{width}", "EDGERNN_TILE4_BYTES"
+        return [_tile_array(*tile, weights, filled)], "EDGERNN_DENSE4"
+    tile = f"EDGERNN_TILE{width}", "EDGERNN_TILE_BYTES"
     if storage is Storage.DENSE8:
-        return [_tile_array(width, weights, filled)], "EDGERNN_DENSE8"
-    if storage is Storage.SPARSE8:
-        index = array("uint8_t", f"{name}_index", tile_index(filled))
-        return [_tile_array(width, weights, kept_tiles(filled)), index], (
-            f"EDGERNN_SPARSE8({name}_index)"
-        )
-    raise EdgeRnnError(
-        f"export to c: expected weights stored as dense8 or sparse8, got {storage.value} "
-        f"({name:.60}). Quantize to w8a8 or w8a16."
+        return [_tile_array(*tile, weights, filled)], "EDGERNN_DENSE8"
+    index = array("uint8_t", f"{name}_index", tile_index(filled))
+    return [_tile_array(*tile, weights, kept_tiles(filled)), index], (
+        f"EDGERNN_SPARSE8({name}_index)"
     )
 
 

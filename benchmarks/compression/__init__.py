@@ -1,0 +1,1 @@
+"""Pruning, quantization-aware training and distillation on real data, five seeds each."""

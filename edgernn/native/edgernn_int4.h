@@ -1,0 +1,63 @@
+/* 4-bit products of edgernn_stored.h. The variant's edgernn_dot4_*.h gives
+ *
+ *   edgernn_dot4_8(weights, operands, tiles, eight, acc), edgernn_dot4_16(...): acc[4], the sums of
+ *   clauses 4.2 and 5.2 (without bias) for the 4 rows whose 1 to MOST_TILES4 tiles begin at
+ *   `weights`; `eight` is 8 times the sum of the operands (edgernn_tile4.h).
+ */
+#ifndef EDGERNN_INT4_H
+#define EDGERNN_INT4_H
+
+#include "edgernn_tile4.h"
+
+#if EDGERNN_VARIANT == EDGERNN_MVE
+#include "edgernn_dot4_mve.h"
+#elif EDGERNN_VARIANT == EDGERNN_AVX2
+#include "edgernn_dot4_avx2.h"
+#elif EDGERNN_VARIANT == EDGERNN_AVX512
+#include "edgernn_dot4_avx512.h"
+#elif EDGERNN_VARIANT == EDGERNN_NEON
+#include "edgernn_dot4_neon.h"
+#elif EDGERNN_VARIANT == EDGERNN_DOT
+#include "edgernn_dot4_sdot.h"
+#elif EDGERNN_VARIANT == EDGERNN_DSP
+#include "edgernn_dot4_dsp.h"
+#else
+#include "edgernn_dot4_portable.h"
+#endif
+
+/* Sums that hold several rows have room for 512 columns. */
+#define MOST_TILES4 128
+
+#define DEFINE_INT4_ROWS(bits)                                                                  \
+    /* 8 times the sum of operands, modulo 2^32. */                                             \
+    EDGERNN_INLINE int32_t eight_times##bits(const edgernn_code##bits *operands, int32_t tiles) \
+    {                                                                                           \
+        const edgernn_code##bits *end = operands + EDGERNN_TILE_COLUMNS * tiles;                \
+        uint32_t sum = 0;                                                                       \
+        for (; operands != end; ++operands) {                                                   \
+            const int32_t x = *operands;                                                        \
+            sum += (uint32_t)x;                                                                 \
+        }                                                                                       \
+        return (int32_t)(8 * sum);                                                              \
+    }                                                                                           \
+    /* acc[4] += the sums of the next 4 rows; the place moves behind them. */                   \
+    EDGERNN_INLINE void int4_rows##bits(stored_place *place, const edgernn_code##bits *operands, \
+                                        int32_t tiles, int32_t *acc)                            \
+    {                                                                                           \
+        int32_t eight = place->eight;                                                           \
+        do {                                                                                    \
+            const int32_t next = tiles < MOST_TILES4 ? tiles : MOST_TILES4;                     \
+            int32_t part[EDGERNN_TILE_ROWS];                                                    \
+            edgernn_dot4_##bits(place->weights, operands, next, eight, part);                   \
+            add_sums(acc, part);                                                                \
+            eight = 0; /* of all operands */                                                    \
+            place->weights += EDGERNN_TILE4_BYTES * next;                                       \
+            operands += EDGERNN_TILE_COLUMNS * next;                                            \
+            tiles -= next;                                                                      \
+        } while (tiles > 0);                                                                    \
+    }
+
+DEFINE_INT4_ROWS(8)
+DEFINE_INT4_ROWS(16)
+
+#endif

@@ -1,0 +1,185 @@
+"""`edgernn distill`: a small network learns from a large one."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from edgernn.errors import DistillationError
+from edgernn_export.pruning.patterns import PATTERNS
+
+HELP: Final = """Train a small network on the answers of a large one, beside the labels.
+
+The teacher is any trained Keras 3 model with the inputs and outputs of the recipe, or of the
+arrays: an .npz file with x [N, T, I] and y, whole numbers [N] (the class of each stream) or real
+numbers [N, T, O] (values at every step). Without x_validation, y_validation every fifth stream
+chooses the epoch that is kept; x_test, y_test are scored where the file has them.
+"""
+EXAMPLES: Final = """examples:
+  edgernn train fsdd --cell LSTM --units 64 -o teacher
+  edgernn distill --teacher teacher/fsdd.keras --recipe fsdd --units 16 -o student.keras
+  edgernn distill --teacher big.keras --data streams.npz --cell SimpleRNN --units 12 \\
+      --density 0.5 --alone -o small.keras
+"""
+_PATTERN: Final = "8x4"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What is distilled.
+
+    Attributes:
+        recipe: the task.
+        data: its data set.
+        tested: whether it has a test part.
+        teacher: the keras.Model that is asked.
+    """
+
+    recipe: Any
+    data: Any
+    tested: bool
+    teacher: Any
+
+    def scores(self, model: Any) -> dict[str, Any]:
+        """Size of a model, and its metrics by part."""
+        from edgernn_export.training import evaluate
+
+        parts = ("validation", "test") if self.tested else ("validation",)
+        found = {p: evaluate(model, self.recipe, part=p, data=self.data) for p in parts}
+        return {"parameters": sum(math.prod(w.shape) for w in model.trainable_weights), **found}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("--teacher", required=True, type=Path, metavar="TEACHER.keras")
+    tasks = parser.add_mutually_exclusive_group(required=True)
+    tasks.add_argument("--recipe", metavar="RECIPE", help="see edgernn train --list, or a .py file")
+    tasks.add_argument("--data", type=Path, metavar="FILE.npz", help="arrays of your own")
+    parser.add_argument("-o", "--output", required=True, type=Path, metavar="STUDENT.keras")
+    parser.add_argument("--cell", choices=("SimpleRNN", "LSTM", "GRU"), default="GRU")
+    parser.add_argument("--units", type=int, default=16, help="of the student (default: 16)")
+    parser.add_argument("--layers", type=int, default=1, help="recurrent layers (default: 1)")
+    _add_distillation(parser)
+    parser.add_argument(
+        "--density", type=float, metavar="D", help="prune the student to this share of weights"
+    )
+    parser.add_argument(
+        "--pattern", choices=PATTERNS, help=f"with --density: what goes together ({_PATTERN})"
+    )
+    parser.add_argument("--epochs", type=int, metavar="N", help="default: the recipe's, or 30")
+    parser.add_argument("--learning-rate", type=float, metavar="R", help="default: the recipe's")
+    parser.add_argument("--seed", type=int, default=0, help="of the training (default: 0)")
+    parser.add_argument(
+        "--alone", action="store_true", help="train the same network without the teacher as well"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+
+def _add_distillation(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--temperature", type=float, default=3.0, help="of softmax outputs (default: 3)"
+    )
+    parser.add_argument(
+        "--alpha", type=float, default=0.7, help="share of the teacher, 0 to 1 (default: 0.7)"
+    )
+    parser.add_argument(
+        "--hidden-weight", type=float, default=0.0, metavar="W",
+        help="weight of the distance of hidden states (default: 0)",
+    )  # fmt: skip
+
+
+def main(args: argparse.Namespace) -> int:
+    """Distil, write, report."""
+    _check(args)
+    from edgernn_export.training import Network
+    from edgernn_export.training.setup import repeatable_keras
+
+    network = Network(cell=args.cell, units=args.units, layers=args.layers)
+    repeatable_keras(args.seed)
+    run = _open(args)
+    record: dict[str, Any] = {"recipe": run.recipe.name, "metric": run.data.metric}
+    record["teacher"] = run.scores(run.teacher)
+    if args.alone:
+        _, record["alone"] = _train(run, args, network, taught=False)
+    student, record["student"] = _train(run, args, network, taught=True)
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    student.save(args.output)
+    asked = ("temperature", "alpha", "hidden_weight", "density", "pattern", "seed")
+    record["settings"] = {name: getattr(args, name) for name in asked}
+    record["path"] = str(args.output)
+    print(json.dumps(record) if args.json else _table(record))
+    return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    for option, path, suffix in (
+        ("--teacher", args.teacher, ".keras"),
+        ("--output", args.output, ".keras"),
+        ("--data", args.data, ".npz"),
+    ):
+        if path is not None and path.suffix != suffix:
+            raise DistillationError(f"{option}: expected a name ending in {suffix}, got '{path}'.")
+    if args.pattern and args.density is None:
+        raise DistillationError("--pattern: expected --density beside it, got none.")
+
+
+def _open(args: argparse.Namespace) -> Run:
+    from edgernn_export.distillation.array_file import read_recipe
+    from edgernn_export.keras_reader.parts import Context
+    from edgernn_export.keras_reader.source import open_source
+    from edgernn_export.preflight import Findings
+    from edgernn_export.training import find_recipe
+
+    teacher, _ = open_source(args.teacher, Context(findings=Findings(), keras2=False))
+    if args.data is None:
+        recipe, tested = find_recipe(args.recipe), True
+    else:
+        recipe, tested = read_recipe(args.data, int(teacher.output_shape[-1]))
+    return Run(recipe=recipe, data=recipe.load(), tested=tested, teacher=teacher)
+
+
+def _train(
+    run: Run, args: argparse.Namespace, network: Any, *, taught: bool
+) -> tuple[Any, dict[str, Any]]:
+    """A student with its scores, from the teacher or alone."""
+    from edgernn_export.distillation import distill
+    from edgernn_export.training import pruning_callback, train
+
+    callbacks = []
+    if args.density is not None:
+        pattern = args.pattern or _PATTERN
+        callbacks.append(pruning_callback(run.recipe, run.data, args.density, pattern, args.epochs))
+    settings = {
+        "network": network,
+        "seed": args.seed,
+        "data": run.data,
+        "epochs": args.epochs,
+        "learning_rate": args.learning_rate,
+        "callbacks": callbacks,
+    }
+    if taught:
+        names = ("temperature", "alpha", "hidden_weight")
+        asked = {name: getattr(args, name) for name in names}
+        model, result = distill(run.recipe, run.teacher, **settings, **asked)
+    else:
+        model, result = train(run.recipe, **settings)
+    record = run.scores(model) | {"training": asdict(result)}
+    if callbacks:
+        record["densities"] = callbacks[0].densities()
+    return model, record
+
+
+def _table(record: dict[str, Any]) -> str:
+    """One line per model with the primary metric of each part, then the file."""
+    rows = {name: record[name] for name in ("teacher", "alone", "student") if name in record}
+    parts = [part for part in ("validation", "test") if part in record["student"]]
+    metric = record["metric"]
+    lines = [f"{metric:<12}{'parameters':>10}" + "".join(f"{part:>12}" for part in parts)]
+    for name, row in rows.items():
+        values = "".join(f"{row[part][metric]:>12.4f}" for part in parts)
+        lines.append(f"{name:<12}{row['parameters']:>10}{values}")
+    return "\n".join([*lines, record["path"]])

@@ -1,0 +1,150 @@
+"""`edgernn train`: a recipe becomes a trained network and its files."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, Final
+
+from edgernn.errors import TrainingError
+from edgernn_export.cli.lists import comma_list
+from edgernn_export.datasets import Dataset
+from edgernn_export.pruning.patterns import PATTERNS
+from edgernn_export.training.finding import find_recipe, recipe_names
+from edgernn_export.training.recipe import CELLS, Network, Recipe
+from edgernn_export.training.steps import SCORED, Order, Outcome, produce
+from edgernn_export.writers import WRITERS
+
+HELP: Final = """Train a recipe on its real data set, compress the network and write its files.
+
+A recipe is a name (see --list) or a Python file that defines RECIPE. Data sets are read from the
+folder that the environment variable EDGERNN_DATA names. Written are a .keras and an .edgernn file
+and what --to asks for. The epoch that is best by the validation part is kept; the test part is
+scored once, at the end.
+"""
+EXAMPLES: Final = """examples:
+  edgernn train --list
+  edgernn train hapt
+  edgernn train hapt --seed 1 --cell LSTM --units 24 --to tflite,c --out build/hapt
+  edgernn train fsdd --density 0.3 --pattern 8x4 --json
+  edgernn train my_recipe.py
+"""
+_PRECISIONS: Final = ("w8a8", "w8a16")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("recipe", nargs="?", metavar="RECIPE", help="name or file of a recipe")
+    parser.add_argument("--list", action="store_true", help="list the recipes")
+    parser.add_argument("--seed", type=int, default=0, help="of the training (default: 0)")
+    parser.add_argument("--cell", choices=CELLS, help="default: the recipe's")
+    parser.add_argument("--units", type=int, help="of every recurrent layer")
+    parser.add_argument("--layers", type=int, help="recurrent layers, one after the other")
+    parser.add_argument("--epochs", type=int, help="passes over the training examples")
+    parser.add_argument(
+        "--density", type=float, metavar="D",
+        help="prune: share of recurrent weights that stay (default: no pruning)",
+    )  # fmt: skip
+    parser.add_argument("--pattern", choices=PATTERNS, default="8x4", help="default: 8x4")
+    parser.add_argument("--precision", choices=_PRECISIONS, default="w8a8", help="default: w8a8")
+    parser.add_argument(
+        "--to", type=comma_list, default=(), metavar="FORMATS",
+        help=f"files beside .keras and .edgernn, comma-separated, among {', '.join(WRITERS)}",
+    )  # fmt: skip
+    parser.add_argument(
+        "-o", "--out", type=Path, metavar="DIR", help="folder of the files (default: build/RECIPE)"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Train one recipe, or list them."""
+    if args.list:
+        return _list(args.json)
+    if args.recipe is None:
+        raise TrainingError(
+            f"recipe: expected a name among {', '.join(recipe_names())} or a file, got none."
+        )
+    recipe = find_recipe(args.recipe)
+    order = _order(args, recipe)
+    data = recipe.load()
+    outcome = produce(recipe, data, order)
+    if args.json:
+        print(json.dumps(_record(recipe, data, order, outcome), allow_nan=False))
+    else:
+        _show(recipe, data, outcome)
+    return 0
+
+
+def _order(args: argparse.Namespace, recipe: Recipe) -> Order:
+    sizes = {key: getattr(args, key) for key in ("cell", "units", "layers")}
+    return Order(
+        seed=args.seed,
+        network=replace(recipe.network, **{k: v for k, v in sizes.items() if v is not None}),
+        epochs=args.epochs,
+        density=args.density,
+        pattern=args.pattern,
+        precision=args.precision,
+        formats=args.to,
+        out=args.out or Path("build") / recipe.name,
+    )
+
+
+def _list(as_json: bool) -> int:
+    recipes = [find_recipe(name) for name in recipe_names()]
+    if as_json:
+        rows = [{"name": r.name, "title": r.title} | asdict(r.network) for r in recipes]
+        print(json.dumps({"recipes": rows}))
+        return 0
+    for r in recipes:
+        print(f"{r.name:<12} {_size(r.network):<10} {r.title}")
+    return 0
+
+
+def _size(network: Network) -> str:
+    times = "" if network.layers == 1 else f"{network.layers} x "
+    return f"{times}{network.cell}-{network.units}"
+
+
+def _record(recipe: Recipe, data: Dataset, order: Order, outcome: Outcome) -> dict[str, Any]:
+    training = asdict(outcome.training)
+    return {
+        "recipe": recipe.name,
+        "data": asdict(data.source) | {"name": data.name, "protocol": data.protocol},
+        "training": training,
+        "pruning": None
+        if order.density is None
+        else {"density": order.density, "pattern": order.pattern, "reached": outcome.densities},
+        "precision": order.precision,
+        "metric": data.metric,
+        "scores": outcome.scores,
+        "files": {
+            form: {"path": str(path), "bytes": _bytes(path)} for form, path in outcome.files.items()
+        },
+    }
+
+
+def _show(recipe: Recipe, data: Dataset, outcome: Outcome) -> None:
+    done = outcome.training
+    size = "" if done.network is None else f"{_size(done.network)}, "
+    print(
+        f"{recipe.name}: {size}{done.parameters} parameters, epoch {done.best_epoch} of "
+        f"{done.epochs}, {done.seconds:.0f} s"
+    )
+    if outcome.densities:
+        from edgernn_export.pruning.density import density_table
+
+        print(density_table(outcome.densities))
+    print(f"{data.metric:<10}" + "".join(f"{part:>12}" for part in SCORED))
+    for name, parts in outcome.scores.items():
+        print(f"{name:<10}" + "".join(f"{parts[part][data.metric]:>12.4f}" for part in SCORED))
+    for path in outcome.files.values():
+        print(f"{path}  {_bytes(path)} bytes")
+
+
+def _bytes(path: Path) -> int:
+    """Of a file, or of all files in a folder."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())

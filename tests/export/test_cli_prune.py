@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgernn.cli import main
+from edgernn_export.cli import prune as command
+from edgernn_export.pruning import MagnitudePruning, densities
+from tests.keras_models import answer, readings, sequential
+
+keras = pytest.importorskip("keras", reason="pip install 'edgernn[export]'")
+L = keras.layers
+pytestmark = pytest.mark.tf
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    """Two recurrent layers; nothing reads the channel x1, and two units of `a` are 0."""
+    made = sequential(
+        L.LSTM(8, return_sequences=True, name="a"),
+        L.GRU(6, return_sequences=True, name="b"),
+        L.Dense(1, name="head"),
+    )
+    cell = made.get_layer("a").cell
+    kernel, recurrent, bias = (np.array(v) for v in cell.weights)
+    kernel[1] = 0.0
+    columns = [unit + 8 * gate for unit in (2, 5) for gate in range(4)]
+    kernel[:, columns] = recurrent[:, columns] = bias[columns] = 0.0
+    for variable, value in zip(cell.weights, (kernel, recurrent, bias), strict=True):
+        variable.assign(value)
+    return made
+
+
+@pytest.fixture(scope="module")
+def model_file(model, tmp_path_factory):
+    path = tmp_path_factory.mktemp("keras") / "model.keras"
+    model.save(path)
+    return path
+
+
+@pytest.fixture
+def pruned(model_file, tmp_path, capsys):
+    """Run the command with --json: the record and the model it wrote."""
+
+    def run(*arguments: str) -> tuple[dict[str, Any], Any]:
+        out = tmp_path / "new" / "out.keras"
+        code = main(["prune", str(model_file), *arguments, "-o", str(out), "--json"])
+        captured = capsys.readouterr()
+        assert code == 0, captured.err
+        record = json.loads(captured.out)
+        made = keras.saving.load_model(out)
+        assert record["path"] == str(out)
+        assert record["parameters_after"] == made.count_params()
+        return record, made
+
+    return run
+
+
+def test_help_contains_examples_that_parse(capsys):
+    assert main(["prune", "--help"]) == 0
+    assert "examples:\n  edgernn prune " in capsys.readouterr().out
+    examples = re.findall(r"edgernn prune (.*)", command.EXAMPLES)
+    assert len(examples) >= 2
+    for example in examples:
+        parser = argparse.ArgumentParser(exit_on_error=False)
+        command.add_arguments(parser)
+        command._mode(parser.parse_args(example.split()))
+
+
+def test_units_by_share_and_by_number(pruned, model):
+    record, made = pruned("--units", "50%")
+    assert record["mode"] == "units"
+    assert record["parameters_before"] == model.count_params()
+    assert record["units"] == {"a": {"before": 8, "after": 4}, "b": {"before": 6, "after": 3}}
+    assert (made.get_layer("a").units, made.get_layer("b").units) == (4, 3)
+    record, made = pruned("--units", "5", "--layer", "b")
+    assert record["units"] == {"b": {"before": 6, "after": 5}}
+    assert made.get_layer("a").units == 8
+
+
+def test_units_that_do_nothing(pruned, model):
+    record, made = pruned("--threshold", "0")
+    assert record["units"]["a"] == {"before": 8, "after": 6}
+    xs = readings()
+    np.testing.assert_allclose(answer(made, xs), answer(model, xs), rtol=0.0, atol=1e-6)
+
+
+def test_inputs(pruned, model, tmp_path):
+    record, made = pruned("--inputs", "--input-names", "t,p,h")
+    assert (record["kept"], record["kept_names"], record["unread"]) == ([0, 2], ["t", "h"], ["p"])
+    assert made.input_shape == (None, None, 2)
+    (tmp_path / "x.csv").write_text("t,p,h\n1,0.5,3\n2,0.25,3\n")
+    record, made = pruned(
+        "--inputs", "--input-names", "t,p,h", "--calibration", str(tmp_path / "x.csv")
+    )
+    assert (record["kept_names"], record["constant"]) == (["t"], {"h": 3.0})
+    xs = readings()
+    xs[..., 2] = 3.0
+    np.testing.assert_allclose(answer(made, xs[..., :1]), answer(model, xs), rtol=0.0, atol=1e-6)
+
+
+def test_rank(pruned, model):
+    record, made = pruned("--rank", "1", "--layer", "b")
+    assert (record["layer"], record["dense"], record["rank"]) == ("b", "b_low_rank", 1)
+    assert record["parameters_saved"] == 8 * 18 - (8 + 18)
+    assert record["parameters_before"] - record["parameters_after"] == record["parameters_saved"]
+    record, made = pruned("--energy", "0.5", "--layer", "b")
+    assert record["energy"] >= 0.5
+    assert made.get_layer("b_low_rank").units == record["rank"]
+
+
+def test_magnitude_and_the_training_it_advises(pruned, capsys):
+    record, made = pruned("--magnitude", "--density", "0.25", "--pattern", "4x1", "--layer", "b")
+    assert record["densities"] == densities(made, ["b"])
+    assert record["densities"]["b/kernel"]["all"] < 0.5
+    zeros = np.array(made.get_layer("b").cell.kernel) == 0.0
+    made.compile(keras.optimizers.Adam(0.01), loss="mse", run_eagerly=True)
+    keeps = MagnitudePruning(0.25, end_step=0, pattern="4x1", layers=["b"])
+    xs = readings(4, 3)
+    made.fit(xs, xs[..., :1], epochs=2, verbose=0, callbacks=[keeps])
+    after = np.array(made.get_layer("b").cell.kernel)
+    assert np.array_equal(after == 0.0, zeros)
+
+
+def test_for_people(model_file, tmp_path, capsys):
+    out = tmp_path / "out.keras"
+    assert main(["prune", str(model_file), "--units", "50%", "-o", str(out)]) == 0
+    captured = capsys.readouterr()
+    lines = captured.out.splitlines()
+    assert lines[0].split() == ["layer", "units", "zero", "least", "median", "largest"]
+    assert lines[1].split()[:4] == ["a", "8", "2", "0"]
+    assert lines[3] == "a: 8 units, 4 stay"
+    assert re.fullmatch(rf"{re.escape(str(out))}  \d+ parameters \(before: \d+\)", lines[-1])
+    assert "compile it and train on with model.fit" in captured.err
+    arguments = ["prune", str(model_file), "--magnitude", "--density", "0.3", "-o", str(out)]
+    assert main(arguments) == 0
+    captured = capsys.readouterr()
+    assert "a/recurrent_kernel" in captured.out
+    assert "MagnitudePruning(0.3, end_step=0, pattern='8x4')" in captured.err
+    assert main(["prune", str(model_file), "--inputs", "-o", str(out)]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.startswith("x1: no weight reads it\n2 of 3 channels stay: x0,x2\n")
+    assert "quantize with --input-names x0,x2" in captured.err
+    assert main(["prune", str(model_file), "--rank", "1", "--layer", "b", "-o", str(out)]) == 0
+    assert re.match(
+        r"b: rank 1 keeps \d+\.\d\d% of the energy and saves 118 of 144 weights \(new layer b_low",
+        capsys.readouterr().out,
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "one of the arguments --units --threshold --inputs --rank --energy --magnitude is"),
+        (["--units", "half"], "argument --units: invalid _units value: 'half'"),
+        (["--units", "0"], "edgernn prune: a: expected from 1 to 8 units to keep, got 0."),
+        (["--units", "0%"], "a: expected a share above 0 and at most 1, got 0.0."),
+        (["--units", "2", "--inputs"], "argument --inputs: not allowed with argument --units"),
+        (["--units", "2", "--layer", "c"], "expected the name of one recurrent or Dense layer,"),
+        (["--units", "2", "--density", "0.5"], "--density: expected it without --units, got both."),
+        (["--inputs", "--layer", "a"], "--layer: expected it without --inputs, got both."),
+        (["--rank", "2", "--input-names", "a"], "--input-names: expected it without --rank, got"),
+        (["--rank", "2"], "--layer: expected one layer beside --rank, got 0."),
+        (["--energy", "1", "--layer", "a", "--layer", "b"], "one layer beside --energy, got 2."),
+        (["--magnitude"], "--density: expected a share of weights beside --magnitude, got none."),
+        (["--magnitude", "--density", "2"], "final_density: expected a density above 0 and at"),
+        (["--inputs", "--input-names", "a,b"], "input_names: expected 3 strings, got ('a', 'b')"),
+    ],
+)
+def test_refuses(model_file, tmp_path, arguments, message, capsys):
+    out = tmp_path / "out.keras"
+    assert main(["prune", str(model_file), *arguments, "-o", str(out)]) == 2
+    assert message in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_refuses_files(tmp_path, capsys):
+    assert main(["prune", "m.keras", "--inputs", "-o", "m.h5"]) == 2
+    assert "--output: expected a name ending in .keras, got 'm.h5'." in capsys.readouterr().err
+    assert main(["prune", str(tmp_path / "m.keras"), "--inputs", "-o", "n.keras"]) == 2
+    assert "expected a Keras model, got nothing at this path" in capsys.readouterr().err
+    old = Path(__file__).with_name("keras2") / "hard.h5"
+    assert main(["prune", str(old), "--inputs", "-o", str(tmp_path / "n.keras")]) == 2
+    wanted = "hard.h5: expected a model written by Keras 3, got one by Keras 2, whose hard_sigmoid"
+    assert wanted in capsys.readouterr().err

@@ -1,0 +1,227 @@
+"""The training loop: what is fitted, what is kept, what repeats."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgernn.errors import TrainingError
+from edgernn_export.training import (
+    Network,
+    Training,
+    evaluate,
+    pruning_callback,
+    train,
+    training_data,
+    updates,
+)
+from tests.export.training_runs import class_data, classifier, forecast_data, forecaster
+
+pytestmark = pytest.mark.tf
+
+
+def fit(recipe: Any, seed: int = 0, **options: Any) -> Any:
+    return train(recipe, seed, progress=False, **options)
+
+
+def weights(model: Any) -> list[np.ndarray]:
+    return [np.asarray(w) for w in model.get_weights()]
+
+
+def script(values: list[float]) -> Any:
+    """A validation that says these values, one after the other."""
+    said = iter(values)
+    return lambda *_, **__: {"accuracy": next(said)}
+
+
+def recorder(finished: Any = lambda epoch: True) -> Any:
+    """A callback that notes the weights after every epoch, before they are judged."""
+    import keras
+
+    class Recorder(keras.callbacks.Callback):
+        seen: list[Any] = []
+        finished = True
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            self.finished = finished(epoch + 1)
+            self.seen.append(weights(self.model))
+
+    made = Recorder()
+    made.seen = []
+    return made
+
+
+def test_a_classifier_learns() -> None:
+    recipe, data = classifier(epochs=8), class_data()
+    model, result = fit(recipe, data=data)
+    scores = evaluate(model, recipe, data=data)
+    assert scores["accuracy"] >= 0.9
+    assert result.metric == "accuracy"
+    assert result.validation == max(result.history) == result.history[result.best_epoch - 1]
+    assert result.validation == evaluate(model, recipe, part="validation", data=data)["accuracy"]
+    assert (result.epochs, result.updates, len(result.history)) == (8, 32, 8)
+    assert result.parameters == 3 * 6 * (2 + 6 + 2) + 6 * 2 + 2
+    assert result.network == recipe.network
+
+
+def test_a_forecaster_beats_the_present_value() -> None:
+    recipe, data = forecaster(epochs=10), forecast_data()
+    model, result = fit(recipe, data=data)
+    silent = data.score(np.zeros_like(data.test.target), data.test)
+    assert evaluate(model, recipe, data=data)["mse"] < 0.25 * silent["mse"]
+    assert result.validation == min(result.history)
+    # What Keras answers is in physical units: its spread is that of the changes.
+    answer = model.predict(data.test.x, verbose=0)
+    assert np.std(answer) == pytest.approx(data.target_scale, rel=0.3)
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_one_does_not() -> None:
+    runs = [fit(classifier(input_noise=0.1), seed)[0] for seed in (3, 3, 4)]
+    one, same, other = map(weights, runs)
+    assert all(np.array_equal(a, b) for a, b in zip(one, same, strict=True))
+    assert not np.array_equal(one[-2], other[-2])
+
+
+def test_the_first_of_the_best_epochs_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = script([0.5, 0.8, 0.8, 0.6])
+    monkeypatch.setattr("edgernn_export.training.loop.evaluate", said)
+    watch = recorder()
+    model, result = fit(classifier(), callbacks=[watch])
+    assert (result.best_epoch, result.validation, result.history) == (2, 0.8, (0.5, 0.8, 0.8, 0.6))
+    for kept, seen in zip(weights(model), watch.seen[1], strict=True):
+        np.testing.assert_array_equal(kept, seen)
+
+
+def test_epochs_before_a_callback_is_finished_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = script([0.9, 0.95, 0.6, 0.7])
+    monkeypatch.setattr("edgernn_export.training.loop.evaluate", said)
+    watch = recorder(lambda epoch: epoch >= 3)
+    model, result = fit(classifier(), callbacks=[watch])
+    assert (result.best_epoch, result.validation) == (4, 0.7)
+    for kept, seen in zip(weights(model), watch.seen[3], strict=True):
+        np.testing.assert_array_equal(kept, seen)
+
+
+def test_a_training_that_never_finishes_is_refused() -> None:
+    with pytest.raises(TrainingError, match=r"recipe ramps: expected an epoch after .* none of 2"):
+        fit(classifier(epochs=2), callbacks=[recorder(lambda epoch: False)])
+
+
+def test_a_pruned_network_has_its_final_density() -> None:
+    from edgernn_export.pruning import densities
+
+    recipe, data = classifier(epochs=5), class_data()
+    pruning = pruning_callback(recipe, data, density=0.5, pattern="unstructured")
+    model, result = fit(recipe, data=data, callbacks=[pruning])
+    assert result.best_epoch >= 3  # the schedule ends after 60 % of the updates
+    assert {row["all"] for row in densities(model).values()} == {0.5}
+
+
+def test_a_learner_is_fitted_in_place_of_the_network() -> None:
+    import keras
+
+    class Halved(keras.Model):
+        """Fits a network whose logits count half."""
+
+        def __init__(self, network: Any) -> None:
+            super().__init__()
+            self.network = network
+
+        def call(self, x: Any, training: bool = False) -> Any:
+            return self.network(x, training=training) / 2.0
+
+    made = []
+
+    def learner(network: Any) -> Any:
+        made.append(network)
+        return Halved(network)
+
+    model, result = fit(classifier(epochs=8), learner=learner)
+    plain, _ = fit(classifier(epochs=8))
+    assert made == [model]
+    assert result.validation >= 0.9
+    assert not np.array_equal(weights(model)[-1], weights(plain)[-1])
+
+
+def test_a_given_network_is_trained_on() -> None:
+    recipe = classifier(epochs=2)
+    first, _ = fit(recipe)
+    before = weights(first)
+    model, result = fit(recipe, start=first, epochs=1, learning_rate=1e-6)
+    assert model is first
+    assert result.network is None
+    assert result.epochs == 1
+    moved = [np.abs(a - b).max() for a, b in zip(before, weights(model), strict=True)]
+    assert 0.0 < max(moved) < 1e-3
+
+
+def test_network_size_and_cells_are_those_asked_for() -> None:
+    model, result = fit(classifier(), network=Network(cell="LSTM", units=3, layers=2), epochs=1)
+    assert [type(layer).__name__ for layer in model.layers[2:]] == ["LSTM", "LSTM", "Dense"]
+    assert result.parameters == 4 * 3 * (2 + 3 + 1) + 4 * 3 * (3 + 3 + 1) + 2 * 4
+
+
+def test_windows_and_targets_by_index() -> None:
+    data = forecast_data()
+    recipe = forecaster(window_steps=100, stride_steps=60)
+    x, y = training_data(recipe, data)
+    assert x.shape == (3, 100, 2)
+    assert x.dtype == y.dtype == np.float32
+    wanted = data.train.target - data.train.base
+    for row, at in enumerate((0, 60, 120)):
+        np.testing.assert_allclose(x[row], data.train.x[0, at : at + 100], rtol=1e-6)
+        np.testing.assert_allclose(y[row], wanted[0, at : at + 100], rtol=1e-5, atol=1e-6)
+    assert updates(recipe, data) == 4
+    assert updates(forecaster(window_steps=None, loss_from=0), data, epochs=7) == 7
+
+
+def test_classes_are_fitted_whole() -> None:
+    data = class_data()
+    x, y = training_data(classifier(), data)
+    np.testing.assert_array_equal(x, data.train.x.astype(np.float32))
+    np.testing.assert_array_equal(y, data.train.target[:, -1, 0])
+    assert updates(classifier(batch=10), data) == 4 * 7
+
+
+def test_the_forecast_loss_is_hubers_from_a_step_on() -> None:
+    import keras
+
+    from edgernn_export.training.losses import loss_of
+
+    data = forecast_data()
+    recipe = forecaster(loss_from=2, window_steps=4)
+    loss = loss_of(data, recipe.training)
+    y = np.zeros((1, 4, 1), dtype=np.float32)
+    out = data.target_scale * np.array([50.0, 50.0, 1.0, -5.0], dtype=np.float32)[None, :, None]
+    # Huber with delta 2: 1/2 of the square inside, delta (|e| - delta / 2) outside.
+    assert float(loss(y, out)) == pytest.approx((0.5 + 2.0 * 4.0) / 2)
+    again = keras.losses.deserialize(keras.losses.serialize(loss))
+    assert float(again(y, out)) == float(loss(y, out))
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Network(cell="QRNN"), "expected a cell among SimpleRNN, LSTM, GRU, got 'QRNN'"),
+        (lambda: Network(units=0), "network units: expected a whole number >= 1, got 0"),
+        (lambda: Network(layers=1.5), "network layers: expected a whole number >= 1, got 1.5"),
+        (lambda: Network(units=True), "got True"),
+        (lambda: classifier(epochs=0), "training epochs: expected a whole number >= 1, got 0"),
+        (lambda: classifier(batch=-1), "training batch"),
+        (lambda: classifier(learning_rate=0.0), r"learning_rate: expected a number in \(0, 1\]"),
+        (lambda: classifier(learning_rate=float("nan")), "got nan"),
+        (lambda: forecaster(loss_from=24), r"loss_from: expected a step of the window 0\.\.23"),
+        (lambda: Training(epochs=1, batch=1, learning_rate=0.1, stride_steps=0), "stride_steps"),
+    ],
+)
+def test_settings_are_refused(make: Any, words: str) -> None:
+    with pytest.raises(TrainingError, match=words):
+        make()
+
+
+def test_streams_shorter_than_a_window_are_refused() -> None:
+    recipe = forecaster(window_steps=1000)
+    with pytest.raises(TrainingError, match="train streams of at least 1000 steps .* got 240"):
+        training_data(recipe, forecast_data())
