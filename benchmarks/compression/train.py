@@ -3,8 +3,9 @@
     python -m benchmarks.compression.train --cache build/compression [--workers N]
         [--recipes NAME ...] [--seeds N] [--epochs N]
 
-A network whose files are in the cache is not trained again, so that an interrupted training goes on
-where it was. Any Keras backend does (KERAS_BACKEND); figures differ by a seed's worth between them.
+A network that is in the cache, trained with the recipe's present settings, is not trained again: an
+interrupted run goes on where it was. Any Keras backend does (KERAS_BACKEND); figures differ by a
+seed's worth between them.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--epochs", type=int, help="fewer than the recipe's, to try the program")
     args = parser.parse_args(argv)
     args.cache.mkdir(parents=True, exist_ok=True)
-    missing = [r for r in runs(args.recipes, args.seeds) if not record_path(args.cache, r).exists()]
+    missing = [r for r in runs(args.recipes, args.seeds) if not is_trained(args.cache, r)]
     for distilled in (False, True):  # teachers first
         train_all(
             [r for r in missing if r.distilled == distilled], args.cache, args.workers, args.epochs
@@ -57,6 +58,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 def record_path(folder: Path, run: Run) -> Path:
     """Written last: where it is, the network is too."""
     return folder / f"{run.name}.json"
+
+
+def is_trained(folder: Path, run: Run) -> bool:
+    """Whether the cache holds the network as the recipe says now."""
+    path = record_path(folder, run)
+    return path.exists() and json.loads(path.read_text())["training"] == settings(run)
+
+
+def settings(run: Run) -> dict[str, Any]:
+    """The recipe's training settings."""
+    from edgernn_export.training import find_recipe
+
+    return asdict(find_recipe(run.recipe).training)
 
 
 def network_path(folder: Path, run: Run) -> Path:
@@ -96,6 +110,7 @@ def train_one(run: Run, folder: Path, epochs: int | None) -> None:
     model.save(network_path(folder, run))
     record = {
         "run": asdict(run),
+        "training": settings(run),
         "result": asdict(result),
         "test": evaluate(model, recipe, part="test", data=data),
         "backend": _backend(),

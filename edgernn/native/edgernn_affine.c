@@ -22,9 +22,15 @@ EDGERNN_API void edgernn_affine8(const edgernn_map8 *map, const edgernn_code8 *o
 {
 #if EDGERNN_HAS_STORAGES
     if (is_stored8(map->terms) || is_stored8(map->terms + map->term_count - 1)) {
-#if EDGERNN_HAS_SPARSE && EDGERNN_LANES == 1
-        if (map->term_count == 1 && map->terms->index && map->terms->tiles <= MOST_TILES) {
-            affine8_of_sparse(map, operands + map->terms->first, z);
+#ifdef HAS_SPARSE_MAPS
+        if (IS_SPARSE_MAP(map)) {
+            affine8_of_sparse(map, operands, z);
+            return;
+        }
+#endif
+#if EDGERNN_HAS_INT4
+        if (IS_INT4_MAP(map)) {
+            affine8_of_int4(map, operands, z);
             return;
         }
 #endif
@@ -40,9 +46,15 @@ EDGERNN_API void edgernn_affine16(const edgernn_map16 *map, const edgernn_code16
 {
 #if EDGERNN_HAS_STORAGES
     if (is_stored16(map->terms) || is_stored16(map->terms + map->term_count - 1)) {
-#if EDGERNN_HAS_SPARSE && EDGERNN_LANES == 1
-        if (map->term_count == 1 && map->terms->index && map->terms->tiles <= MOST_TILES) {
-            affine16_of_sparse(map->terms, map->rows, operands + map->terms->first, z);
+#ifdef HAS_SPARSE_MAPS
+        if (IS_SPARSE_MAP(map)) {
+            affine16_of_sparse(map, operands, z);
+            return;
+        }
+#endif
+#if EDGERNN_HAS_INT4
+        if (IS_INT4_MAP(map)) {
+            affine16_of_int4(map, operands, z);
             return;
         }
 #endif

@@ -27,12 +27,6 @@
 #define MOST_TILES (131072 / EDGERNN_TILE_COLUMNS) /* all that clause 4.1 allows */
 #endif
 
-#ifdef __GNUC__
-#define NOT_INLINE __attribute__((noinline))
-#else
-#define NOT_INLINE
-#endif
-
 /* Without a loop, what belongs to the rows stays in registers. */
 #define EACH_ROW(statement) \
     do {                    \
@@ -54,6 +48,21 @@
     do {                                     \
         z[r] = (int16_t)edgernn_sat16(u[r]); \
         KEEP_APART;                          \
+    } while (0)
+
+/* z of up to 4 rows, saturated. */
+#define STORE_ROWS_LEFT(left)                  \
+    do {                                       \
+        STORE_ROW(0);                          \
+        if ((left) > 1) {                      \
+            STORE_ROW(1);                      \
+        }                                      \
+        if ((left) > 2) {                      \
+            STORE_ROW(2);                      \
+        }                                      \
+        if ((left) > 3) {                      \
+            STORE_ROW(3);                      \
+        }                                      \
     } while (0)
 
 /* Rows whose products are made together. */
@@ -115,8 +124,8 @@ EDGERNN_INLINE void affine8_of_one(const edgernn_map8 *map, const edgernn_code8 
 }
 
 /* Any map, from a row that is a multiple of 4. */
-static NOT_INLINE void affine8_of_many(const edgernn_map8 *map, const edgernn_code8 *operands,
-                                       int32_t row, int16_t *z)
+EDGERNN_NOT_INLINE void affine8_of_many(const edgernn_map8 *map, const edgernn_code8 *operands,
+                                        int32_t row, int16_t *z)
 {
     const int32_t half = (int32_t)1 << (map->shift - 1);
     const edgernn_term8 *end = map->terms + map->term_count;

@@ -82,9 +82,11 @@ Remove the definition, or give the compiler the processor's options."
 #ifdef __GNUC__
 #define EDGERNN_ALIGNED __attribute__((aligned(4)))
 #define EDGERNN_INLINE static inline __attribute__((always_inline, unused))
+#define EDGERNN_NOT_INLINE static __attribute__((noinline))
 #else
 #define EDGERNN_ALIGNED
 #define EDGERNN_INLINE static inline
+#define EDGERNN_NOT_INLINE static
 #endif
 
 /* Weights alone, because a caller's memory need not be aligned like this: loads of 64 bytes that no

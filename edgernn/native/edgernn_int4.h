@@ -40,6 +40,16 @@
         }                                                                                       \
         return (int32_t)(8 * sum);                                                              \
     }                                                                                           \
+    /* eight[2], the same for the terms of a map. */                                            \
+    EDGERNN_INLINE void eights##bits(const edgernn_map##bits *map,                              \
+                                     const edgernn_code##bits *operands, int32_t *eight)        \
+    {                                                                                           \
+        int32_t i;                                                                              \
+        for (i = 0; i < map->term_count; ++i) {                                                 \
+            const edgernn_term##bits *term = map->terms + i;                                    \
+            eight[i] = eight_times##bits(operands + term->first, term->tiles);                  \
+        }                                                                                       \
+    }                                                                                           \
     /* acc[4] += the sums of the next 4 rows; the place moves behind them. */                   \
     EDGERNN_INLINE void int4_rows##bits(stored_place *place, const edgernn_code##bits *operands, \
                                         int32_t tiles, int32_t *acc)                            \
@@ -59,5 +69,11 @@
 
 DEFINE_INT4_ROWS(8)
 DEFINE_INT4_ROWS(16)
+
+#if EDGERNN_LANES == 1
+#include "edgernn_int4_one.h"
+#else
+#include "edgernn_int4_lanes.h"
+#endif
 
 #endif

@@ -220,9 +220,14 @@ DEFINE_SPARSE_ROWS(16)
         }                                      \
     } while (0)
 
-/* A map of one term, sparse, of at most MOST_TILES. */
-static void affine8_of_sparse(const edgernn_map8 *map, const edgernn_code8 *x, int16_t *z)
+/* Maps of one term, which is short enough to need no parts. */
+#define HAS_SPARSE_MAPS 1
+#define IS_SPARSE_MAP(map) \
+    ((map)->term_count == 1 && (map)->terms->index && (map)->terms->tiles <= MOST_TILES)
+
+static void affine8_of_sparse(const edgernn_map8 *map, const edgernn_code8 *operands, int16_t *z)
 {
+    const edgernn_code8 *x = operands + map->terms->first;
     const int32_t shift = map->shift;
     const int32_t half = (int32_t)1 << (shift - 1);
     const int32_t *bias = map->bias;
@@ -246,9 +251,12 @@ static void affine8_of_sparse(const edgernn_map8 *map, const edgernn_code8 *x, i
     }
 }
 
-static void affine16_of_sparse(const edgernn_term16 *term, int32_t rows, const edgernn_code16 *x,
+static void affine16_of_sparse(const edgernn_map16 *map, const edgernn_code16 *operands,
                                int16_t *z)
 {
+    const edgernn_term16 *term = map->terms;
+    const edgernn_code16 *x = operands + term->first;
+    const int32_t rows = map->rows;
     const int8_t *weights = term->weights;
     const uint8_t *index = term->index;
     int32_t row;

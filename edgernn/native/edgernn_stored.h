@@ -52,6 +52,8 @@ DEFINE_DENSE_ROWS(16)
 
 #if EDGERNN_HAS_SPARSE && EDGERNN_LANES == 1
 #include "edgernn_sparse_one.h"
+#elif EDGERNN_HAS_SPARSE && EDGERNN_VARIANT == EDGERNN_MVE
+#include "edgernn_sparse_mve.h"
 #elif EDGERNN_HAS_SPARSE
 #include "edgernn_sparse.h"
 #endif
@@ -137,7 +139,7 @@ DEFINE_STORED_ROWS(16)
 DEFINE_STORED_SUMS(8)
 DEFINE_STORED_SUMS(16)
 
-static void affine8_of_stored(const edgernn_map8 *map, const edgernn_code8 *operands, int16_t *z)
+EDGERNN_NOT_INLINE void affine8_of_stored(const edgernn_map8 *map, const edgernn_code8 *operands, int16_t *z)
 {
     const int32_t shift = map->shift;
     const int32_t half = (int32_t)1 << (shift - 1);
@@ -168,7 +170,7 @@ static void affine8_of_stored(const edgernn_map8 *map, const edgernn_code8 *oper
     }
 }
 
-static void affine16_of_stored(const edgernn_map16 *map, const edgernn_code16 *operands,
+EDGERNN_NOT_INLINE void affine16_of_stored(const edgernn_map16 *map, const edgernn_code16 *operands,
                                int16_t *z)
 {
     stored_place places[2];

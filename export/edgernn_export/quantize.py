@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -90,9 +91,9 @@ def quantize(
         OverflowRefused: an accumulator could overflow.
     """
     operands, default_bits = parse_precision(precision)
-    plan = _plan(operands, range_method, operand_scales, common_loss_db, sparse)
+    plan = make_plan(operands, range_method, operand_scales, common_loss_db, sparse)
     _check_seeds(seeds)
-    model = _float_model(
+    model = read_source(
         source,
         input_names=input_names,
         input_units=input_units,
@@ -101,38 +102,72 @@ def quantize(
     )
     bits = bits_by_layer(layer_names(model.layers), default_bits, weight_bits)
     check_sparse(sparse, bits)
-    blocks = as_streams(calibration, model.inputs)
-    with _progress_bar(blocks, progress) as bar:
-        statistics = calibrate(model, blocks, bar)
-    input_spec = _input_spec(model, statistics, plan)
-    layers, output_scale = _layers(model, statistics, plan, bits, input_spec)
-    return IntegerModel(
-        name=name or _default_name(source, model),
-        precision=plan.precision,
-        layers=layers,
-        input=input_spec,
-        output=OutputSpec(
-            names=tuple(model.output_names),
-            units=tuple(model.output_units),
-            scale=output_scale,
-            softmax=model.final_activation == "softmax",
-        ),
-        provenance=Provenance(
-            float_model_sha256=model.sha256,
-            calibration_sha256=streams_sha256(blocks),
-            seeds=tuple((purpose, seed) for purpose, seed in seeds),
-            versions=(("edgernn", edgernn.__version__), ("numpy", np.__version__)),
-            settings=(
-                ("range_method", plan.method.value),
-                ("operand_scales", plan.operand_scales),
-                ("common_loss_db", repr(plan.common_loss_db)),
-                *settings(bits, sparse),
+    prepared = Prepared.of(model, calibration, progress)
+    return prepared.quantize(plan, bits, name or _default_name(source, model), seeds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A calibrated float model, to be quantized once or in several ways.
+
+    Attributes:
+        model: the float model.
+        statistics: its tensors in calibration.
+        calibration_sha256: hash of the calibration streams (hex).
+    """
+
+    model: FloatModel
+    statistics: Calibration
+    calibration_sha256: str
+
+    @staticmethod
+    def of(model: FloatModel, calibration: Any, progress: bool) -> Prepared:
+        """Run the calibration streams; the arguments are those of `quantize`."""
+        blocks = as_streams(calibration, model.inputs)
+        with _progress_bar(blocks, progress) as bar:
+            statistics = calibrate(model, blocks, bar)
+        return Prepared(
+            model=model, statistics=statistics, calibration_sha256=streams_sha256(blocks)
+        )
+
+    def quantize(
+        self, plan: Plan, bits: Mapping[str, int], name: str, seeds: Sequence[tuple[str, int]] = ()
+    ) -> IntegerModel:
+        """The integer model of a plan, with these bits of weights by layer.
+
+        Raises:
+            OverflowRefused: an accumulator could overflow.
+        """
+        model = self.model
+        input_spec = _input_spec(model, self.statistics, plan)
+        layers, output_scale = _layers(model, self.statistics, plan, bits, input_spec)
+        return IntegerModel(
+            name=name,
+            precision=plan.precision,
+            layers=layers,
+            input=input_spec,
+            output=OutputSpec(
+                names=tuple(model.output_names),
+                units=tuple(model.output_units),
+                scale=output_scale,
+                softmax=model.final_activation == "softmax",
             ),
-        ),
-    )
+            provenance=Provenance(
+                float_model_sha256=model.sha256,
+                calibration_sha256=self.calibration_sha256,
+                seeds=tuple((purpose, seed) for purpose, seed in seeds),
+                versions=(("edgernn", edgernn.__version__), ("numpy", np.__version__)),
+                settings=(
+                    ("range_method", plan.method.value),
+                    ("operand_scales", plan.operand_scales),
+                    ("common_loss_db", repr(plan.common_loss_db)),
+                    *settings(bits, plan.sparse),
+                ),
+            ),
+        )
 
 
-def _plan(
+def make_plan(
     precision: Precision, method: str | RangeMethod, scales: str, loss_db: float, sparse: str
 ) -> Plan:
     if method not in [*RangeMethod, *(member.value for member in RangeMethod)]:
@@ -167,7 +202,7 @@ def _check_seeds(seeds: Any) -> None:
             )
 
 
-def _float_model(source: Any, **labels: Sequence[str] | None) -> FloatModel:
+def read_source(source: Any, **labels: Sequence[str] | None) -> FloatModel:
     if isinstance(source, FloatModel):
         # A string is one name too few, not a name per letter; `FloatModel` refuses it.
         given: dict[str, Any] = {

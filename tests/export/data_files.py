@@ -1,6 +1,7 @@
 """Small files in the formats of the real data sets."""
 
 import lzma
+import wave
 
 import numpy as np
 
@@ -23,3 +24,27 @@ def write_hapt(folder, labels):
         acc_scale=0.5,
         gyro_scale=0.25,
     )
+
+
+def write_wav(path, pcm, rate_hz=8000, channels=1):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(channels)
+        file.setsampwidth(2)
+        file.setframerate(rate_hz)
+        file.writeframes(np.asarray(pcm, dtype="<i2").tobytes())
+
+
+def tone(hertz, samples, amplitude=8000.0):
+    """A sine as int16 samples at 8 kHz."""
+    time = np.arange(samples) / 8000.0
+    return np.round(amplitude * np.sin(2 * np.pi * hertz * time)).astype(np.int16)
+
+
+def write_recordings(folder, indices=(0, 5, 10, 11), speakers=("ada", "bob")):
+    """A tone per digit, 0.2 s and longer, the way FSDD names its files."""
+    for speaker in speakers:
+        for digit in range(10):
+            for index in indices:
+                pcm = tone(300 + 200 * digit + 5 * index, 1600 + 40 * index)
+                write_wav(folder / f"fsdd/recordings/{digit}_{speaker}_{index}.wav", pcm)

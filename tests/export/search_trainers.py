@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -13,7 +14,7 @@ from edgernn_firmware_sim.targets.advice import weights_bytes
 from tests.float_models import float_model, stream
 
 CELLS = {"SimpleRNN": "simple_rnn", "GRU": "gru_after", "LSTM": "lstm"}
-SPACE = Space(cells=("SimpleRNN", "GRU"), units=(4, 16, 4), layers=(1,), densities=(1.0,))
+SPACE = Space(cells=("SimpleRNN", "GRU"), units=(4, 12, 4), layers=(1,), densities=(1.0,))
 
 
 class Net(FloatModel):
@@ -60,7 +61,7 @@ class TinyTrainer:
 
 @dataclass(frozen=True, kw_only=True)
 class StuckTrainer(TinyTrainer):
-    """Trains for ever once a number of configurations is done; a file says that it is stuck."""
+    """Trains for ever once a number of configurations is done; a file with its process's number says so."""
 
     folder: Path
     after: int
@@ -68,7 +69,9 @@ class StuckTrainer(TinyTrainer):
     def train(self, configuration, pattern):
         (self.folder / f"trained-{time.monotonic_ns()}").touch()
         if len(list(self.folder.glob("trained-*"))) > self.after:
-            (self.folder / "stuck").write_text(configuration.label, encoding="ascii")
+            being_written = self.folder / f"label-{os.getpid()}"
+            being_written.write_text(configuration.label, encoding="ascii")
+            being_written.rename(self.folder / f"stuck-{os.getpid()}")
             time.sleep(120)
         return super().train(configuration, pattern)
 

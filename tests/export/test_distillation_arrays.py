@@ -44,7 +44,7 @@ def test_values_with_parts_of_ones_own(tmp_path):
     assert tested
     assert (data.metric, data.classes) == ("mse", ())
     assert [len(p.x) for p in (data.train, data.validation, data.test)] == [10, 2, 3]
-    assert np.array_equal(data.test.target, VALUES[:3].astype(np.float64) + 2)
+    assert np.array_equal(data.test.target, (VALUES[:3] + 2).astype(np.float64))
     assert data.target_scale == pytest.approx(VALUES.std())
     # Every step of every stream counts: predicting 2 too little gives an error of 2.
     assert data.score(VALUES[:3], data.test)["mae"] == pytest.approx(2.0, rel=1e-6)
@@ -94,12 +94,10 @@ def test_a_recipe_without_weight_on_the_teacher_is_trained_as_ever():
     from edgernn_export.training import train
     from tests.export.training_runs import class_data, classifier
 
-    recipe = classifier(epochs=2)
+    recipe = classifier(epochs=1)
     teacher = recipe.build(recipe, recipe.network, class_data())
     plain, _ = train(recipe, 1, progress=False)
     taught, result = distill(recipe, teacher, seed=1, alpha=0.0, progress=False)
     pairs = zip(plain.get_weights(), taught.get_weights(), strict=True)
     assert all(np.array_equal(a, b) for a, b in pairs)
     assert result.recipe == "ramps"
-    other, _ = distill(recipe, teacher, seed=1, progress=False)
-    assert not np.array_equal(other.get_weights()[-1], plain.get_weights()[-1])

@@ -93,6 +93,26 @@ def test_group_lasso_shrinks_the_student():
     assert 0 < np.count_nonzero(norms) < 10
 
 
+def test_pruning_quantization_and_the_teacher_in_one_training():
+    from edgernn_export.qat import integer_model, qat_model
+    from edgernn_export.training import outputs
+
+    labels = np.repeat(LABELS[:, None], 5, axis=1)
+    student = qat_model(network(10, steps=True), calibration=XS)
+    before = student.get_weights()
+    pruning = pruner(0.5, end_step=2, pattern="8x4")
+    model = distiller(student, teacher(steps=True), task="classes", hidden_weight=0.5)
+    history = fit(compiled(model, cross_entropy()), XS, labels, pruning, epochs=3)
+    # States are compared as real numbers, not as codes of 2**15 steps.
+    assert history.history["loss"][-1] < history.history["loss"][0] < 10.0
+    assert not np.array_equal(student.get_weights()[0], before[0])
+    for name, mask in pruning.masks.items():
+        assert np.all(matrix(student, name)[~mask] == 0.0)
+        assert mask.mean() < 0.6
+    # What was trained is what the integers answer (to the rounding of a float32 product).
+    assert np.allclose(outputs(integer_model(student), XS), answer(student, XS), rtol=1e-5)
+
+
 def test_several_batches_in_one_step_are_refused_through_it():
     model = distiller(network(4), teacher(), task="classes")
     model.compile("adam", loss=cross_entropy(), steps_per_execution=2)

@@ -75,6 +75,14 @@ def test_heads_are_found_behind_wrappers_and_in_nested_models():
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("head", ["linear", "sigmoid", "softmax"])
+def test_heads_are_found_under_quantization_aware_training(head):
+    from edgernn_export.distillation.heads import head_of
+    from edgernn_export.qat import qat_model
+
+    assert head_of(qat_model(network(4, steps=True, head=head), calibration=XS)) == head
+
+
 def test_shapes_that_do_not_fit():
     student, tutor = network(4), teacher()
     refused(r"expected outputs \(None, 3\) as the teacher has, got \(None, 2\)",

@@ -41,16 +41,15 @@ def recorder(finished: Any = lambda epoch: True) -> Any:
     import keras
 
     class Recorder(keras.callbacks.Callback):
-        seen: list[Any] = []
-        finished = True
+        def __init__(self) -> None:
+            super().__init__()
+            self.seen, self.finished = [], True
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             self.finished = finished(epoch + 1)
             self.seen.append(weights(self.model))
 
-    made = Recorder()
-    made.seen = []
-    return made
+    return Recorder()
 
 
 def test_a_classifier_learns() -> None:
@@ -223,5 +222,5 @@ def test_settings_are_refused(make: Any, words: str) -> None:
 
 def test_streams_shorter_than_a_window_are_refused() -> None:
     recipe = forecaster(window_steps=1000)
-    with pytest.raises(TrainingError, match="train streams of at least 1000 steps .* got 240"):
+    with pytest.raises(TrainingError, match=r"train streams of at least 1000 steps .* got 240"):
         training_data(recipe, forecast_data())

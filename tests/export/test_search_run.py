@@ -161,11 +161,12 @@ def test_files_and_summary(tmp_path):
 def test_same_seed_same_trials(tmp_path):
     def tried(name, seed):
         (tmp_path / name).mkdir()
-        rows = run(tmp_path / name, seed=seed).rows
+        rows = run(tmp_path / name, seed=seed, trials=4).rows
         return [(row.configuration, row.score) for row in rows]
 
-    assert tried("a", 0) == tried("b", 0)
-    assert tried("c", 1) != tried("a2", 0)
+    first = tried("a", 0)
+    assert tried("b", 0) == first
+    assert tried("c", 1) != first
 
 
 def test_time_objective(tmp_path):
@@ -193,7 +194,7 @@ def test_a_score_that_is_nan_fails(tmp_path):
 
 def test_nothing_but_failures_ends_the_search(tmp_path):
     with pytest.raises(SearchError, match=r"got 5 failures and no success.*diverged at"):
-        run(tmp_path, trials=20, trainer=counting(failing=(4, 8, 12, 16)))
+        run(tmp_path, trials=20, trainer=counting(failing=(4, 8, 12)))
 
 
 def test_a_finished_search_goes_on_with_more_trials(tmp_path):
@@ -231,7 +232,7 @@ def test_what_was_stopped_in_a_trial_is_done_again(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"space": Space(units=(4, 8, 4))}, r"space.cells .*; space.units \[4, 16, 4\] \(now"),
+        ({"space": Space(units=(4, 8, 4))}, r"space.cells .*; space.units \[4, 12, 4\] \(now"),
         ({"limits": Limits(ram_bytes=4096)}, r"limits.ram_bytes none \(now 4096\)"),
         ({"trainer": TinyTrainer(seed=1)}, r"task.seed 0 \(now 1\)"),
         (

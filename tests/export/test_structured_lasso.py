@@ -170,7 +170,6 @@ def test_from_training_to_integers(tmp_path):
         min(tensor.sqnr_db for tensor in quantization_report(read_keras(m), i, held_out).tensors)
         for m, i in zip((model, smaller), integers, strict=True)
     ]
-    print(noise)
     assert noise[1] > max(noise[0] - 6.0, 25.0)  # no worse than what quantization does to the large
 
 

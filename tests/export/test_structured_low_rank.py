@@ -98,7 +98,6 @@ def test_the_factors_quantize(precision):
     integer = quantize(model, XS, precision, progress=False)
     assert [layer.name for layer in integer.layers] == ["rnn_low_rank", "rnn", "inner"]
     report = quantization_report(read_keras(model), integer, XS)
-    print([t.sqnr_db for t in report.tensors])
     assert min(tensor.sqnr_db for tensor in report.tensors) > 20.0
 
 

@@ -157,7 +157,7 @@ def _load(path: Path) -> Any:
     return model
 
 
-_TRAIN_ON: Final = "compile it and train on with model.fit: the units that are left need it"
+_TRAIN_ON: Final = "compile it and train on with model.fit: what is left needs it"
 
 
 def _remove_units(model: Any, args: argparse.Namespace) -> Pruned:

@@ -72,11 +72,12 @@ def read_recipe(path: Path, outputs: int) -> tuple[Recipe, bool]:
 
 def _read(path: Path) -> Arrays:
     try:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+        with path.open("rb") as raw:
+            file = np.load(raw, allow_pickle=False)
             if isinstance(file, np.ndarray):
                 raise ValueError("a single array")
             return {name: file[name] for name in file.files}
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, TypeError) as error:
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DistillationError(
             f"{path.name}: expected an .npz file of number arrays, got another ({error}). "
             "Write it with numpy.savez(path, x=x, y=y)."

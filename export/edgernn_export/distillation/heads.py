@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from edgernn.errors import DistillationError
+from edgernn.layers import Dense
 from edgernn_export.distillation.settings import TASKS
 from edgernn_export.keras_reader.config import activation_name
 
@@ -37,8 +38,17 @@ def head_of(model: Any) -> str:
         last = last.layer
     if isinstance(last, keras.layers.Softmax):
         return "softmax"
+    if type(last).__name__ == "DequantizeOutput":
+        return _integer_head(last)
     function = getattr(last, "activation", None)
     return "unknown" if function is None else activation_name(function)
+
+
+def _integer_head(dequantize: Any) -> str:
+    """The activation of the integer layer before the end of a `edgernn_export.qat.qat_model`."""
+    layer = dequantize.input._keras_history.operation
+    record = getattr(getattr(layer, "integers", None), "record", None)
+    return record.activation.value if isinstance(record, Dense) else "unknown"
 
 
 def task_of(task: str | None, heads: dict[str, str]) -> str:

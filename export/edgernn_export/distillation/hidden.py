@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgernn.errors import DistillationError
+from edgernn.layers import Layer
 from edgernn_export.preflight import owner_of
 
 
@@ -49,6 +50,9 @@ def with_hidden(model: Any, layer_name: str | None, whose: str) -> tuple[Any, in
             f"{whose} {owner_of(layer)}: expected outputs alone, got states beside them "
             "(return_state=True). Build the layer without it."
         )
+    record = getattr(getattr(layer, "cell", None), "record", None)
+    if isinstance(record, Layer):  # codes of a model under quantization-aware training
+        states = states * record.output_scale
     try:
         both = keras.Model(model.inputs[0], [model.outputs[0], states])
     except ValueError as error:

@@ -11,10 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from edgernn.affine import Affine
 from edgernn.errors import TrainingError
 from edgernn.formats import FloatArray, Precision
 from edgernn.layers import Dense, GRUAfter, Layer
 from edgernn.model import IntegerModel
+from edgernn.storage import Storage
 from edgernn_export.affine_quantizer import Ranges
 from edgernn_export.preflight import owner_of
 from edgernn_export.qat import cells
@@ -24,6 +26,7 @@ from edgernn_export.qat.maps import Weights
 from edgernn_export.qat.maps8 import Maps8
 from edgernn_export.qat.maps16 import Maps16
 from edgernn_export.qat.straight_through import input_codes, operand
+from edgernn_export.weight_storage import with_storage
 
 _MAPS: Final = {Precision.W8A8: Maps8, Precision.W8A16: Maps16}
 
@@ -75,12 +78,22 @@ class Integers:
         for name, variable in weights.items():
             variable.assign(values[name])
 
-    def layer(self, weights: Weights) -> Layer:
-        """The layer record of the weights as they are."""
+    def layer(self, weights: Weights, sparse: str) -> Layer:
+        """The layer record of the weights as they are; ``sparse`` as in `quantize`."""
         ranges: Ranges = self.model.operand_ranges(self.index)
         values = {name: np.asarray(variable) for name, variable in weights.items()}
         made = self.maps.records(self.record.name, values, ranges)
-        return dataclasses.replace(self.record, **dict[str, Any](made))
+        widths = (self.record.inputs, self.record.units)
+        stored = {
+            name: with_storage(affine, widths, weight_bits(affine), sparse)
+            for name, affine in made.items()
+        }
+        return dataclasses.replace(self.record, **dict[str, Any](stored))
+
+
+def weight_bits(affine: Affine) -> int:
+    """Bits of a map's weights."""
+    return 4 if affine.terms[0].storage is Storage.DENSE4 else 8
 
 
 class _Refused:

@@ -143,5 +143,3 @@ class Maps8:
             units = tf.pow(2.0, narrow(self.shift.value))
             for one in self._maps.values():
                 one.follow(weights, tf.constant(1), units)
-
-

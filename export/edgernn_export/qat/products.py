@@ -87,9 +87,10 @@ def requantized8(
         u = sum((wide(acc) * multiplier for acc, multiplier in pairs), wide(bias))
         rounded = half_up(u, shift)
         codes = sat16(rounded)
+        slope = narrow(rounded == codes) * _power(-shift)
 
         def grad(upstream: Tensor) -> tuple[Any, ...]:
-            share = upstream * narrow(rounded == codes) * _power(-shift)
+            share = upstream * slope
             to_sums = (tf.cast(share * narrow(m), acc.dtype) for acc, m in pairs)
             return tf.reduce_sum(share, axis=0), None, *to_sums, *[None] * terms
 
@@ -115,9 +116,10 @@ def requantized16(
     """
     rounded = half_up(wide(acc) + (4 * wide(quarter_bias) + 1), shift)
     v = sat16(rounded)
+    slope = narrow(rounded == v) * narrow(multiplier) * _power(-shift - 15)
 
     def grad(upstream: Tensor) -> tuple[Any, ...]:
-        share = upstream * narrow(rounded == v) * narrow(multiplier) * _power(-shift - 15)
+        share = upstream * slope
         return tf.cast(share, acc.dtype), 4.0 * tf.reduce_sum(share, axis=0), None, None
 
     return narrow(round_product(v * multiplier, 15)), grad

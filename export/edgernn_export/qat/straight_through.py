@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from edgernn.formats import INT16_MAX, INT16_MIN, Precision
@@ -18,8 +19,20 @@ from edgernn.layers import GateActivation
 from edgernn_export.qat.integers import Tensor, floor_shift, narrow, round_product, sat16, wide
 from edgernn_firmware_sim.tables import sigmoid_table
 
-_TABLE: Final = sigmoid_table()
-_STEP: Final = np.diff(_TABLE, append=np.int32(65535)).astype(np.int32)
+
+#: Bits of a table step; the table entry stands above them, so that one gather reads both.
+_STEP_BITS: Final = 11
+
+
+def _entries_and_steps() -> npt.NDArray[np.int32]:
+    """T[i] * 2**11 + (T[i + 1] - T[i])."""
+    table = sigmoid_table()
+    steps = np.diff(table, append=table[-1])
+    packed: npt.NDArray[np.int32] = (table << _STEP_BITS) + steps
+    return packed
+
+
+_TABLE: Final = _entries_and_steps()
 #: Q0.15 codes of 1.
 _UNIT: Final = 32768.0
 #: Q0.15 codes per Q5.10 code where a gate has slope 1.
@@ -60,9 +73,10 @@ def operand(value: Tensor, precision: Precision) -> Tensor:
         v = wide(value)
         rounded = round_product(v, 8) if short else 4 * round_product(v, 3)
         codes = tf.minimum(rounded, precision.operand_high)
+        slope = narrow(rounded == codes) / precision.operand_ratio
 
         def grad(upstream: Tensor) -> Tensor:
-            return upstream * narrow(rounded == codes) / precision.operand_ratio
+            return upstream * slope
 
         return narrow(codes), grad
 
@@ -72,8 +86,10 @@ def operand(value: Tensor, precision: Precision) -> Tensor:
 def _interpolated(m: Tensor, bits: int, end: int) -> Tensor:
     """Clauses 3.2 and 3.3: the table at m / 2**bits, times 2**bits."""
     u = tf.minimum(floor_shift(m, bits), 255)
+    found = tf.gather(_TABLE, u)
+    step = tf.bitwise.bitwise_and(found, (1 << _STEP_BITS) - 1)
     rest = tf.bitwise.bitwise_and(m, (1 << bits) - 1)
-    r = tf.gather(_TABLE, u) * (1 << bits) + rest * tf.gather(_STEP, u)
+    r = floor_shift(found, _STEP_BITS) * (1 << bits) + rest * step
     return tf.where(u == 255, end, r)
 
 
@@ -100,7 +116,8 @@ def hard_sigmoid(z: Tensor) -> tuple[Tensor, Any]:
     """Clause 3.4."""
     line = sat16(round_product(21845 * wide(z), 12)) + 16384
     y = tf.maximum(sat16(line), 0)
-    return narrow(y), lambda upstream: upstream * narrow(line == y) * (_SLOPE / 6.0)
+    slope = narrow(line == y) * (_SLOPE / 6.0)
+    return narrow(y), lambda upstream: upstream * slope
 
 
 GATES: Final[dict[GateActivation, Callable[[Tensor], Tensor]]] = {
@@ -138,9 +155,10 @@ def saturating_sum(a: Tensor, b: Tensor) -> tuple[Tensor, Any]:
     """sat16(a + b)."""
     total = a + b
     codes = tf.clip_by_value(total, float(INT16_MIN), float(INT16_MAX))
+    inside = narrow(total == codes)
 
     def grad(upstream: Tensor) -> tuple[Tensor, Tensor]:
-        share = upstream * narrow(total == codes)
+        share = upstream * inside
         return share, share
 
     return codes, grad

@@ -18,6 +18,7 @@ from edgernn_export.preflight import owner_of
 from edgernn_export.qat.layers import DequantizeOutput, QatCell, QatDense, QatRNN, QuantizeInput
 from edgernn_export.qat.map_spec import KERNEL, RECURRENT, input_reach
 from edgernn_export.quantize import quantize
+from edgernn_export.weight_storage import SPARSE
 
 #: Setting of the provenance that tells trained integers from rounded ones.
 SETTING: Final = ("training", "quantization-aware")
@@ -54,16 +55,17 @@ def extract(model: Any) -> IntegerModel:
     """See `edgernn_export.qat.integer_model`."""
     layers = getattr(model, "layers", [])
     start = next((x.model for x in layers if isinstance(x, QuantizeInput)), None)
-    if start is None:
+    holders = [_holder(x) for x in layers if isinstance(x, (QatRNN, QatDense))]
+    if start is None or len(holders) != len(start.layers):
         raise TrainingError(
             f"{owner_of(model)}: expected a model made by qat_model, got another. "
             "Use edgernn_export.quantize for a trained float model."
         )
+    sparse = dict(start.provenance.settings).get("sparse", SPARSE[0])
     made = []
-    for index in range(len(start.layers)):
-        holder = _holder(layers[2 + index])
+    for holder in holders:
         _check_finite(holder)
-        made.append(holder.integers.layer(holder.float_weights))
+        made.append(holder.integers.layer(holder.float_weights, sparse))
     settings = (*start.provenance.settings, SETTING)
     return dataclasses.replace(
         start,

@@ -99,11 +99,11 @@ def search(settings: Settings, out: Path, *, progress: bool = True) -> Outcome:
         reclaimed = reclaim(study)
         with _bar(settings, study, progress) as (advance, tell):
             least: tuple[Least, ...] = ()
-            if not any(row.outcome == TRAINED for row in rows(study)):
+            if not any(row.outcome == TRAINED for row in rows(settings, study)):
                 least = nothing_fits(settings, tell)
             if not least:
                 run_workers(settings, study, deadline, advance)
-            done = rows(study)
+            done = rows(settings, study)
             out.mkdir(parents=True, exist_ok=True)
             chosen = choose(settings, front(settings, study, done), out, tell)
     outcome = Outcome(
@@ -135,7 +135,7 @@ def _bar(
     ) as bar:  # fmt: skip
 
         def advance() -> None:
-            done = rows(study)
+            done = rows(settings, study)
             scores = [row.score for row in done if row.score is not None]
             bar.n = len(scores)
             best = (max if settings.trainer.rising else min)(scores, default=math.nan)

@@ -116,22 +116,30 @@ class Space:
                 yield configuration
 
     def distributions(self) -> dict[str, Any]:
-        """The axes as Optuna wants them; units keep their order."""
+        """The axes with a choice as Optuna wants them; units keep their order."""
         from optuna.distributions import CategoricalDistribution, IntDistribution
 
         low, high, step = self.units
-        axes = self._axes
-        choices = {name: CategoricalDistribution(list(axes[name])) for name in axes}
-        return {**choices, "units": IntDistribution(low, high, step=step)}
+        return {
+            name: IntDistribution(low, high, step=step)
+            if name == "units"
+            else CategoricalDistribution(list(choices))
+            for name, choices in self._axes.items()
+            if len(choices) > 1
+        }
+
+    def configuration(self, parameters: Mapping[str, Any]) -> Configuration:
+        """The one with these parameters of an Optuna trial, and where there is no choice the rest.
+
+        Args:
+            parameters: by the names of `distributions`.
+        """
+        only = {name: choices[0] for name, choices in self._axes.items() if len(choices) == 1}
+        return Configuration(**only, **parameters)
 
     def record(self) -> dict[str, Any]:
         """As a JSON value."""
         return {name: _plain(value) for name, value in asdict(self).items()}
-
-
-def configuration_of(parameters: Mapping[str, Any]) -> Configuration:
-    """The configuration whose fields an Optuna trial holds."""
-    return Configuration(**parameters)
 
 
 def _plain(value: Any) -> Any:

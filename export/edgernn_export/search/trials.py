@@ -14,7 +14,7 @@ from edgernn.errors import BackendUnavailable, DataUnavailable, EdgeRnnError, Se
 from edgernn_export.search.hardware import Cost, cost_of, measure
 from edgernn_export.search.integer import trained, untrained
 from edgernn_export.search.settings import Settings
-from edgernn_export.search.space import Configuration, configuration_of
+from edgernn_export.search.space import Configuration
 from edgernn_export.search.study import asking, trial_files
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 #: Repeats the sampler may propose before a new configuration is drawn at random.
-_REPEATS: Final = 4
+_REPEATS: Final = 2
 #: So many failures without one success are no accident.
 _FAILURES: Final = 5
 #: Constraints are shares of a limit; what cannot be measured exceeds it by this much.
@@ -54,13 +54,13 @@ class Row:
     reason: str
 
 
-def rows(study: Study) -> list[Row]:
+def rows(settings: Settings, study: Study) -> list[Row]:
     """All finished trials that belong to the search; repeats and killed ones left out."""
-    found = (_row(trial) for trial in study.get_trials(deepcopy=False))
+    found = (_row(settings, trial) for trial in study.get_trials(deepcopy=False))
     return [row for row in found if row is not None]
 
 
-def _row(trial: FrozenTrial) -> Row | None:
+def _row(settings: Settings, trial: FrozenTrial) -> Row | None:
     from optuna.trial import TrialState
 
     outcomes = {TrialState.COMPLETE: TRAINED, TrialState.PRUNED: REFUSED}
@@ -73,7 +73,7 @@ def _row(trial: FrozenTrial) -> Row | None:
     cost = trial.user_attrs.get("cost")
     return Row(
         number=trial.number,
-        configuration=configuration_of(trial.params),
+        configuration=settings.space.configuration(trial.params),
         outcome=outcome,
         score=trial.values[0] if outcome == TRAINED else None,
         cost=None if cost is None else cost_of(cost),
@@ -104,7 +104,7 @@ def run_trials(
             return
         _run(settings, study, trial)
         advance()
-        _check_failures(rows(study))
+        _check_failures(rows(settings, study))
 
 
 def _next(settings: Settings, study: Study) -> Trial | None:
@@ -112,17 +112,18 @@ def _next(settings: Settings, study: Study) -> Trial | None:
     from optuna.trial import TrialState
 
     running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-    done = rows(study)
+    done = rows(settings, study)
+    named = settings.space.configuration
     if sum(row.outcome == TRAINED for row in done) + len(running) >= settings.trials:
         return None
     # A worker may be between asking and its parameters only under this lock, which is ours.
-    seen = {row.configuration for row in done} | {configuration_of(t.params) for t in running}
+    seen = {row.configuration for row in done} | {named(t.params) for t in running}
     if len(seen) >= settings.space.size:
         return None
     distributions = settings.space.distributions()
     for _ in range(_REPEATS):
         trial = study.ask(distributions)
-        if configuration_of(trial.params) not in seen:
+        if named(trial.params) not in seen:
             return trial
         study.tell(trial, state=TrialState.FAIL)
     study.enqueue_trial(_unseen(settings, seen))
@@ -139,7 +140,7 @@ def _run(settings: Settings, study: Study, trial: Trial) -> None:
     """One trial to its end; stopped in between it stays running, for `study.reclaim`."""
     from optuna.trial import TrialState
 
-    configuration = configuration_of(trial.params)
+    configuration = settings.space.configuration(trial.params)
     try:
         model = untrained(settings.trainer, configuration, settings.space.pattern)
         cost = measure(model, settings.place)

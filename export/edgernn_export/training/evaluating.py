@@ -45,7 +45,9 @@ def evaluate(
         raise TrainingError(f"evaluate part: expected one of {', '.join(PARTS)}, got {part!r:.40}.")
     data = recipe.load() if data is None else data
     streams: Part = getattr(data, part)
-    output = outputs(_opened(model), streams.x)
+    model = _opened(model)
+    _check_inputs(model, recipe, data)
+    output = outputs(model, streams.x)
     wanted = (*streams.x.shape[:2], len(data.output_names))
     if output.shape != wanted:
         raise TrainingError(
@@ -91,6 +93,21 @@ def _integer_outputs(model: IntegerModel, x: FloatArray) -> FloatArray:
 
         q_ys, _ = Reference(model).run(codes)
     return interface.dequantize(q_ys)
+
+
+def _check_inputs(model: Any, recipe: Recipe, data: Dataset) -> None:
+    if isinstance(model, IntegerModel):
+        width = model.input.width
+    elif isinstance(model, FloatModel):
+        width = model.inputs
+    else:
+        # A subclass of keras.Model need not know its inputs.
+        width = (getattr(model, "input_shape", None) or (None,))[-1]
+    if width not in (None, len(data.input_names)):
+        raise TrainingError(
+            f"evaluate: expected {len(data.input_names)} inputs of a model of recipe "
+            f"{recipe.name}, got {width}."
+        )
 
 
 def _opened(model: Any) -> Any:
