@@ -240,10 +240,7 @@ def _stored(storage: Storage, filled: npt.NDArray[np.int8]) -> tuple[bytes, tupl
         return filled.tobytes(), ()
     if storage is Storage.SPARSE8:
         return kept_tiles(filled).tobytes(), (tile_index(filled).tobytes(), 8)
-    raise BackendUnavailable(
-        f"backend 'native': expected weights stored as dense8 or sparse8, got {storage.value}. "
-        "Use backend='reference'."
-    )
+    return filled.tobytes(), (None, 4)
 
 
 def _rows(values: npt.NDArray[Any], dtype: npt.DTypeLike, fill: int = 0) -> bytes:

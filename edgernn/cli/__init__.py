@@ -22,6 +22,7 @@ SUBCOMMANDS: Final[dict[str, tuple[str, str]]] = {
     "distill": ("edgernn_export.cli.distill", "a small Keras model learns from a large one"),
     "prune": ("edgernn_export.cli.prune", "Keras model to a smaller or sparse Keras model"),
     "quantize": ("edgernn_export.cli.quantize", "Keras model and calibration data to .edgernn"),
+    "sensitivity": ("edgernn_export.cli.sensitivity", "which layers bear weights of 4 bits"),
     "export": ("edgernn_export.cli.export", ".edgernn to .tflite, .onnx and C99"),
     "verify": (
         "edgernn_export.cli.verify",

@@ -76,7 +76,6 @@
 #define dot8_of_rows edgernn_dot8
 #endif
 
-#if EDGERNN_VARIANT != EDGERNN_THUMB1
 /* Clauses 4.2 and 4.3 of four rows, from their products. */
 EDGERNN_INLINE void finish_rows(const int32_t *acc, const int32_t *bias, int32_t half,
                                 const int32_t *multiplier, int32_t shift, int16_t *z)
@@ -87,7 +86,6 @@ EDGERNN_INLINE void finish_rows(const int32_t *acc, const int32_t *bias, int32_t
 #undef SCALE
     EACH_ROW(STORE_ROW);
 }
-#endif
 
 /* A map of one term of at most MOST_TILES, but for the last rows if they are fewer than
  * ROWS_AT_ONCE. */

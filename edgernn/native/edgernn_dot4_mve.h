@@ -1,4 +1,4 @@
-/* Products of 4-bit weights (edgernn_tile4.h) on Armv8.1-M vectors.
+/* Products and maps of 4-bit weights (edgernn_tile4.h) on Armv8.1-M vectors.
  *
  * Four tiles are 32 bytes, and VLD2 sorts their words: one register holds the rows a and c, the
  * other b and d, 16 columns in order, as bytes 16 * c + a and 16 * d + b. Their upper halves are c
@@ -11,32 +11,41 @@
 
 #include "edgernn_tile4.h"
 
-#define LOAD_BLOCK4                        \
-    "vld20.32 {q0, q1}, [%[w]]\n\t"        \
+#define LOAD_BLOCK4                 \
+    "vld20.32 {q0, q1}, [%[w]]\n\t" \
     "vld21.32 {q0, q1}, [%[w]]"
-#define UPPER4                             \
-    "vshr.s8 q2, q0, #4\n\t"               \
+#define UPPER4                \
+    "vshr.s8 q2, q0, #4\n\t" \
     "vshr.s8 q3, q1, #4\n\t"
 
-EDGERNN_INLINE void edgernn_dot4_8(const int8_t *weights, const edgernn_code8 *operands,
-                                   int32_t tiles, int32_t eight, int32_t *acc)
+/* `eight` for the lower rows, nothing for the upper ones. */
+EDGERNN_INLINE int32x4_t eight_of_lower(int32_t eight)
 {
-    const product_columns columns = columns_of(operands, tiles);
+    return vsetq_lane_s32(eight, vsetq_lane_s32(eight, vdupq_n_s32(0), 0), 1);
+}
+
+/* u and the sums of clause 4.2, times their multipliers, for the next 4 rows. */
+EDGERNN_INLINE int32x4_t add_product4_8(int32x4_t u, const product_columns *columns,
+                                        int32x4_t eights, const int8_t **weights,
+                                        const int32_t **multiplier)
+{
     int32_t a;
     int32_t b;
     int32_t c;
     int32_t d;
-    const int8_t *x = operands;
-    __asm__("vctp.8 %[first]\n\t"
+    const int8_t *x;
+    __asm__("ldr %[x], %[operands]\n\t"
+            "vctp.8 %[first]\n\t"
             "vpst\n\t"
             "vldrbt.8 q4, [%[x]]\n\t" LOAD_BLOCK4 "\n\t"
             "add %[x], %[x], %[first]\n\t"
             "add %[w], %[w], %[first], lsl #1\n\t" UPPER4
+            "ldr lr, %[more]\n\t"
             "vmladav.s8 %[a], q0, q4\n\t"
             "vmladav.s8 %[b], q1, q4\n\t"
             "vmladav.s8 %[c], q2, q4\n\t"
             "vmladav.s8 %[d], q3, q4\n\t"
-            "wls lr, %[more], 2f\n"
+            "wls lr, lr, 2f\n"
             "1:\n\t" LOAD_BLOCK4 "!\n\t"
             "vldrb.8 q4, [%[x]], #16\n\t" UPPER4
             "vmladava.s8 %[a], q0, q4\n\t"
@@ -44,33 +53,38 @@ EDGERNN_INLINE void edgernn_dot4_8(const int8_t *weights, const edgernn_code8 *o
             "vmladava.s8 %[c], q2, q4\n\t"
             "vmladava.s8 %[d], q3, q4\n\t"
             "le lr, 1b\n"
-            "2:"
-            : [w] "+&r"(weights), [x] "+&r"(x), [a] "=&Te"(a), [b] "=&Te"(b), [c] "=&Te"(c),
-              [d] "=&Te"(d)
-            : [first] "r"(columns.first), [more] "r"(columns.more)
+            "2:\n\t"
+            "sub %[a], %[a], %[c], lsl #4\n\t"
+            "sub %[b], %[b], %[d], lsl #4\n\t"
+            "vmov q0[2], q0[0], %[a], %[c]\n\t"
+            "vldrw.32 q1, [%[m]], #16\n\t"
+            "vmov q0[3], q0[1], %[b], %[d]\n\t"
+            "vsub.i32 q0, q0, %q[eights]\n\t"
+            "vmul.i32 q0, q0, q1\n\t"
+            "vadd.i32 %q[u], %q[u], q0"
+            : [u] "+w"(u), [w] "+&r"(*weights), [m] "+&r"(*multiplier), [x] "=&r"(x), [a] "=&Te"(a),
+              [b] "=&Te"(b), [c] "=&Te"(c), [d] "=&Te"(d)
+            : [first] "r"(columns->first), [operands] "m"(columns->operands),
+              [more] "m"(columns->more), [eights] "w"(eights)
             : PREDICATE "q0", "q1", "q2", "q3", "q4", "lr", "cc", "memory");
-    acc[0] = a - 16 * c - eight;
-    acc[1] = b - 16 * d - eight;
-    acc[2] = c;
-    acc[3] = d;
+    return u;
 }
 
-/* The sums with the bytes of operands that edgernn_affine_mve.h tells apart. */
-EDGERNN_INLINE uint32_t joined4(int32_t high, int32_t low)
+/* The sums of clause 5.2, without bias, for the next 4 rows; `even` is 0, 2, 4 and so on. */
+EDGERNN_INLINE int32x4_t sums4_16(const product_columns *columns, int32x4_t eights,
+                                  const int8_t **weights, uint8x16_t even)
 {
-    return (((uint32_t)high << 7) + (uint32_t)low) << 1;
-}
-
-EDGERNN_INLINE void edgernn_dot4_16(const int8_t *weights, const edgernn_code16 *operands,
-                                    int32_t tiles, int32_t eight, int32_t *acc)
-{
-    const product_columns columns = columns_of(operands, tiles);
-    const uint8x16_t even = vidupq_n_u8(0, 2);
-    int32_t low[4];
-    int32_t high[4];
+    int32x4_t sums;
+    int32_t a;
+    int32_t b;
+    int32_t c;
+    int32_t d;
+    int32_t e;
+    int32_t f;
+    int32_t g;
+    int32_t h;
     int32_t n;
     const int8_t *x;
-    uint32_t upper;
     __asm__("ldr %[x], [%[columns]]\n\t"
             "ldr %[n], [%[columns], #8]\n\t"
             "vctp.8 %[n]\n\t"
@@ -106,18 +120,40 @@ EDGERNN_INLINE void edgernn_dot4_16(const int8_t *weights, const edgernn_code16 
             "vmladava.s8 %[d], q3, q4\n\t"
             "subs %[n], %[n], #1\n\t"
             "bne 1b\n"
-            "2:"
-            : [w] "+&r"(weights), [x] "=&r"(x), [n] "=&r"(n), [a] "=&Te"(low[0]),
-              [b] "=&Te"(low[1]), [c] "=&Te"(low[2]), [d] "=&Te"(low[3]), [e] "=&Te"(high[0]),
-              [f] "=&Te"(high[1]), [g] "=&Te"(high[2]), [h] "=&Te"(high[3])
-            : [even] "w"(even), [columns] "r"(&columns)
+            "2:\n\t"
+            "sub %[a], %[a], %[c], lsl #4\n\t"
+            "sub %[b], %[b], %[d], lsl #4\n\t"
+            "sub %[e], %[e], %[g], lsl #4\n\t"
+            "sub %[f], %[f], %[h], lsl #4\n\t"
+            "vmov %q[sums][2], %q[sums][0], %[e], %[g]\n\t"
+            "vmov %q[sums][3], %q[sums][1], %[f], %[h]\n\t"
+            "vmov q0[2], q0[0], %[a], %[c]\n\t"
+            "vmov q0[3], q0[1], %[b], %[d]\n\t"
+            "vshl.i32 %q[sums], %q[sums], #7\n\t"
+            "vadd.i32 %q[sums], %q[sums], q0\n\t"
+            "vshl.i32 %q[sums], %q[sums], #1"
+            : [sums] "=&w"(sums), [w] "+&r"(*weights), [x] "=&r"(x), [n] "=&r"(n), [a] "=&Te"(a),
+              [b] "=&Te"(b), [c] "=&Te"(c), [d] "=&Te"(d), [e] "=&Te"(e), [f] "=&Te"(f),
+              [g] "=&Te"(g), [h] "=&Te"(h)
+            : [even] "w"(even), [columns] "r"(columns)
             : PREDICATE "q0", "q1", "q2", "q3", "q4", "q5", "cc", "memory");
-    upper = joined4(high[2], low[2]);
-    acc[0] = (int32_t)(joined4(high[0], low[0]) - 16u * upper - (uint32_t)eight);
-    acc[2] = (int32_t)upper;
-    upper = joined4(high[3], low[3]);
-    acc[1] = (int32_t)(joined4(high[1], low[1]) - 16u * upper - (uint32_t)eight);
-    acc[3] = (int32_t)upper;
+    return vsubq_s32(sums, eights);
+}
+
+EDGERNN_INLINE void edgernn_dot4_8(const int8_t *weights, const edgernn_code8 *operands,
+                                   int32_t tiles, int32_t eight, int32_t *acc)
+{
+    const product_columns columns = columns_of(operands, tiles);
+    const int32_t ones[4] = {1, 1, 1, 1};
+    const int32_t *one = ones;
+    vstrwq_s32(acc, add_product4_8(vdupq_n_s32(0), &columns, eight_of_lower(eight), &weights, &one));
+}
+
+EDGERNN_INLINE void edgernn_dot4_16(const int8_t *weights, const edgernn_code16 *operands,
+                                    int32_t tiles, int32_t eight, int32_t *acc)
+{
+    const product_columns columns = columns_of(operands, tiles);
+    vstrwq_s32(acc, sums4_16(&columns, eight_of_lower(eight), &weights, vidupq_n_u8(0, 2)));
 }
 
 #undef LOAD_BLOCK4

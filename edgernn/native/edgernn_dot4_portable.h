@@ -37,10 +37,6 @@ EDGERNN_INLINE void add_halves(uint32_t sums, int32_t *acc)
     acc[1] += (int32_t)(sums - (uint32_t)low) >> 16;
 }
 
-#if EDGERNN_VARIANT == EDGERNN_THUMB1
-#include "edgernn_dot4_thumb1.h"
-#else
-
 #define ADD_COLUMN4_8(j)                             \
     do {                                             \
         const uint32_t x = (uint32_t)operands[j];    \
@@ -68,13 +64,11 @@ EDGERNN_INLINE void dot4_block8(const int8_t *weights, const edgernn_code8 *oper
     sums[1] = cd;
 }
 
-#endif
-
 EDGERNN_INLINE void edgernn_dot4_8(const int8_t *weights, const edgernn_code8 *operands,
                                    int32_t tiles, int32_t eight, int32_t *acc)
 {
     const int8_t *end = weights + EDGERNN_TILE4_BYTES * tiles;
-    int32_t next = (tiles - 1) % BLOCK_TILES + 1;
+    int32_t next = ((tiles - 1) & (BLOCK_TILES - 1)) + 1;
     acc[0] = acc[1] = acc[2] = acc[3] = -eight;
     while (weights != end) {
         const int8_t *block = weights + EDGERNN_TILE4_BYTES * next;

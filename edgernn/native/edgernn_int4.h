@@ -21,6 +21,8 @@
 #include "edgernn_dot4_sdot.h"
 #elif EDGERNN_VARIANT == EDGERNN_DSP
 #include "edgernn_dot4_dsp.h"
+#elif EDGERNN_VARIANT == EDGERNN_THUMB1
+#include "edgernn_dot4_thumb1.h"
 #else
 #include "edgernn_dot4_portable.h"
 #endif
@@ -72,6 +74,8 @@ DEFINE_INT4_ROWS(16)
 
 #if EDGERNN_LANES == 1
 #include "edgernn_int4_one.h"
+#elif EDGERNN_VARIANT == EDGERNN_MVE
+#include "edgernn_int4_mve.h"
 #else
 #include "edgernn_int4_lanes.h"
 #endif

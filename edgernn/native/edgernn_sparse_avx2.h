@@ -82,8 +82,10 @@ static void affine8_of_sparse(const edgernn_map8 *map, const edgernn_code8 *oper
     const edgernn_code8 *x = operands + term->first;
     const int32_t shift = map->shift;
     const int32_t half = (int32_t)1 << (shift - 1);
-    stored_place place = {term->weights, term->index};
+    stored_place place;
     int32_t row;
+    place.weights = term->weights;
+    place.index = term->index;
     for (row = 0; row < map->rows; row += EDGERNN_LANES) {
         const int32_t left = map->rows - row;
         const edgernn_lanes acc = sparse_lanes8(&place, x, left);
@@ -98,8 +100,10 @@ static void affine16_of_sparse(const edgernn_map16 *map, const edgernn_code16 *o
 {
     const edgernn_term16 *term = map->terms;
     const edgernn_code16 *x = operands + term->first;
-    stored_place place = {term->weights, term->index};
+    stored_place place;
     int32_t row;
+    place.weights = term->weights;
+    place.index = term->index;
     for (row = 0; row < map->rows; row += EDGERNN_LANES) {
         const int32_t left = map->rows - row;
         const edgernn_lanes p = product16(term, row, left, sparse_lanes16(&place, x, left));

@@ -1,13 +1,49 @@
-/* Sparse maps of edgernn_stored.h on AVX-512, of one term and at most 256 columns: all operands lie
- * in registers, and permutations pick those of a block of tiles.
+/* Sparse products and maps of edgernn_stored.h on AVX-512.
  *
- * A block reads its weights whole, where it has fewer tiles too (EDGERNN_READ_AHEAD); operands that
- * are not there count as zeros.
+ * In maps of one term and at most 256 columns all operands lie in registers, and permutations pick
+ * those of a block of tiles. A block reads its weights whole, where it has fewer tiles too
+ * (EDGERNN_READ_AHEAD); operands that are not there count as zeros.
  */
 #ifndef EDGERNN_SPARSE_AVX512_H
 #define EDGERNN_SPARSE_AVX512_H
 
-#include "edgernn_sparse.h"
+/* The sums of a term's next 4 rows, tile by tile. */
+EDGERNN_INLINE void sparse_rows8(stored_place *place, const edgernn_code8 *operands, int32_t *acc)
+{
+    const uint8_t *index = place->index + 1;
+    const uint8_t *end = index + place->index[0] + 1;
+    const __m128i all_128 = _mm_set1_epi8(-128);
+    __m128i sum = _mm_setzero_si128();
+    __m128i times_128 = sum;
+    for (; index != end; ++index) {
+        const void *at = place->weights;
+        const __m128i w = _mm_loadu_si128((const __m128i *)at);
+        const __m128i x = _mm_broadcastd_epi32(
+            words4((const char *)(operands + EDGERNN_TILE_COLUMNS * *index), 1));
+        sum = _mm_dpbusd_epi32(sum, w, x);
+        times_128 = _mm_dpbusd_epi32(times_128, all_128, x);
+        place->weights += EDGERNN_TILE_BYTES;
+    }
+    place->index = end;
+    _mm_storeu_si128((__m128i *)(void *)acc, _mm_sub_epi32(sum, times_128));
+}
+
+EDGERNN_INLINE void sparse_rows16(stored_place *place, const edgernn_code16 *operands, int32_t *acc)
+{
+    const uint8_t *index = place->index + 1;
+    const uint8_t *end = index + place->index[0] + 1;
+    __m256i sum = _mm256_setzero_si256();
+    for (; index != end; ++index) {
+        const void *at = place->weights;
+        const __m256i w = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)at));
+        const __m128i x = _mm_loadu_si64(operands + EDGERNN_TILE_COLUMNS * *index);
+        sum = _mm256_dpwssd_epi32(sum, w, _mm256_broadcastq_epi64(x));
+        place->weights += EDGERNN_TILE_BYTES;
+    }
+    place->index = end;
+    sum = _mm256_permute4x64_epi64(_mm256_hadd_epi32(sum, sum), 0xD8);
+    _mm_storeu_si128((__m128i *)(void *)acc, _mm256_castsi256_si128(sum));
+}
 
 #define PICKED_TILES 64
 
@@ -99,8 +135,10 @@ static void affine8_of_sparse(const edgernn_map8 *map, const edgernn_code8 *oper
     const int32_t shift = map->shift;
     const edgernn_lanes half = edgernn_lanes_all((int32_t)1 << (shift - 1));
     const tiles8 x = tiles8_load(operands + term->first, term->tiles);
-    stored_place place = {term->weights, term->index};
+    stored_place place;
     int32_t row;
+    place.weights = term->weights;
+    place.index = term->index;
     for (row = 0; row < map->rows; row += EDGERNN_LANES) {
         const int32_t left = map->rows - row;
         const edgernn_lanes acc = picked_rows8(&place, &x, left);
@@ -190,8 +228,10 @@ static void affine16_of_sparse(const edgernn_map16 *map, const edgernn_code16 *o
 {
     const edgernn_term16 *term = map->terms;
     const tiles16 x = tiles16_load(operands + term->first, term->tiles);
-    stored_place place = {term->weights, term->index};
+    stored_place place;
     int32_t row;
+    place.weights = term->weights;
+    place.index = term->index;
     for (row = 0; row < map->rows; row += EDGERNN_LANES) {
         const int32_t left = map->rows - row;
         const edgernn_lanes sum = picked_rows16(&place, &x, left);

@@ -54,8 +54,12 @@ DEFINE_DENSE_ROWS(16)
 #include "edgernn_sparse_one.h"
 #elif EDGERNN_HAS_SPARSE && EDGERNN_VARIANT == EDGERNN_MVE
 #include "edgernn_sparse_mve.h"
+#elif EDGERNN_HAS_SPARSE && EDGERNN_VARIANT == EDGERNN_AVX2
+#include "edgernn_sparse_avx2.h"
+#elif EDGERNN_HAS_SPARSE && EDGERNN_VARIANT == EDGERNN_AVX512
+#include "edgernn_sparse_avx512.h"
 #elif EDGERNN_HAS_SPARSE
-#include "edgernn_sparse.h"
+#include "edgernn_sparse_neon.h"
 #endif
 #if EDGERNN_HAS_INT4
 #include "edgernn_int4.h"

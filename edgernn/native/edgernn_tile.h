@@ -14,13 +14,16 @@
 #include <stdint.h>
 
 #include "edgernn_config.h"
+#include "edgernn_storage.h"
 
 #define EDGERNN_TILE_ROWS 4
 #define EDGERNN_TILE_COLUMNS 4
 #define EDGERNN_TILE_BYTES 16
 
 /* Bytes behind the last tile that a product may read and does not use. */
-#if EDGERNN_VARIANT == EDGERNN_MVE || EDGERNN_VARIANT == EDGERNN_AVX512
+#if EDGERNN_VARIANT == EDGERNN_AVX512 && EDGERNN_HAS_SPARSE
+#define EDGERNN_READ_AHEAD 240
+#elif EDGERNN_VARIANT == EDGERNN_MVE || EDGERNN_VARIANT == EDGERNN_AVX512
 #define EDGERNN_READ_AHEAD 48
 #else
 #define EDGERNN_READ_AHEAD 0

@@ -57,15 +57,41 @@ static int copy_index(native_builder *builder, native_storage *s, int32_t rows, 
     return result;
 }
 
+/* Weights of half a byte: all tiles are there, and all in [-7, 7]. */
+static int check_int4(const native_storage *s, const Py_buffer *weights)
+{
+    const int8_t *w = weights->buf;
+    Py_ssize_t i;
+    if (s->index != NULL) {
+        PyErr_SetString(PyExc_ValueError, "index: expected none for weights of 4 bits, got one");
+        return -1;
+    }
+    for (i = 0; i < weights->len; ++i) {
+        if (w[i] < -7 || w[i] > 7) {
+            PyErr_Format(PyExc_ValueError, "weights: expected -7..7 for 4 bits, got %d", w[i]);
+            return -1;
+        }
+    }
+    return 0;
+}
+
 /* Whether there are as many weights as rows, operands and the index say. */
 static int check_weights(native_builder *builder, native_storage *s, int32_t rows, int32_t operands,
-                         Py_ssize_t bytes)
+                         const Py_buffer *weights)
 {
+    const Py_ssize_t bytes = weights->len;
     const size_t row_bytes = 4 * (size_t)EDGERNN_PADDED(rows);
     const size_t tiles = (size_t)bytes / row_bytes;
     s->places = NULL;
-    if (s->first < 0 || s->first % 4 != 0 || s->first >= operands || bytes == 0 || s->bits != 8) {
+    if (s->first < 0 || s->first % 4 != 0 || s->first >= operands || bytes == 0) {
         return refuse_weights(s, rows, operands, bytes);
+    }
+    if (s->bits != 8 && s->bits != 4) {
+        PyErr_Format(PyExc_ValueError, "bits: expected 4 or 8, got %d", s->bits);
+        return -1;
+    }
+    if (s->bits == 4 && check_int4(s, weights) < 0) {
+        return -1;
     }
     if (s->index != NULL) {
         return copy_index(builder, s, rows, operands, bytes);
@@ -77,27 +103,39 @@ static int check_weights(native_builder *builder, native_storage *s, int32_t row
     return 0;
 }
 
-int native_pack(native_builder *builder, native_storage *s, int32_t rows, int32_t operands)
+static void pack(const native_builder *builder, const native_storage *s, const Py_buffer *weights,
+                 int8_t *packed)
 {
     const native_isa *isa = builder->program->isa;
+    const size_t tiles = (size_t)weights->len / EDGERNN_TILE_BYTES;
+    if (builder->program->width == 8) {
+        (s->bits == 4 ? isa->pack4_8 : isa->pack8)(weights->buf, tiles, packed);
+    } else {
+        (s->bits == 4 ? isa->pack4_16 : isa->pack16)(weights->buf, tiles, packed);
+    }
+}
+
+int native_pack(native_builder *builder, native_storage *s, int32_t rows, int32_t operands)
+{
+    const size_t read_ahead = builder->program->isa->read_ahead;
     Py_buffer view;
     void *packed = NULL;
     int result = -1;
+    s->index = s->index == Py_None ? NULL : s->index;
     if (PyObject_GetBuffer(s->weights, &view, PyBUF_SIMPLE) < 0) {
         return -1;
     }
-    if (check_weights(builder, s, rows, operands, view.len) < 0) {
+    if (check_weights(builder, s, rows, operands, &view) < 0) {
         /* says why */
     } else if ((size_t)view.len > MOST_WEIGHTS) {
         PyErr_Format(PyExc_ValueError, "weights: expected at most %d bytes, got %zd", MOST_WEIGHTS,
                      view.len);
-    } else if (native_take(&builder->arena, (size_t)view.len + isa->read_ahead, &packed) < 0) {
+    } else if (native_take(&builder->arena, (size_t)view.len / (s->bits == 4 ? 2 : 1) + read_ahead, &packed) < 0) {
         PyErr_NoMemory();
     } else {
         result = 0;
         if (packed != NULL) {
-            (builder->program->width == 8 ? isa->pack8 : isa->pack16)(
-                view.buf, (size_t)view.len / EDGERNN_TILE_BYTES, packed);
+            pack(builder, s, &view, packed);
         }
     }
     PyBuffer_Release(&view);

@@ -23,8 +23,8 @@ int native_place(native_builder *builder, const void *from, size_t bytes, const 
 typedef struct {
     int first;         /* operand */
     PyObject *weights; /* tiles in the form of `edgernn.tiles` */
-    PyObject *index;   /* of a sparse term; NULL: all tiles are there */
-    int bits;
+    PyObject *index;   /* of a sparse term; NULL, or None: all tiles are there */
+    int bits;          /* of a weight when packed: 8, or 4 without an index */
     int32_t tiles; /* of columns */
     const int8_t *packed;
     const uint8_t *places;

@@ -17,18 +17,19 @@
     (w)[0], (w)[1], (w)[2], (w)[3], (w)[4], (w)[5], (w)[6], (w)[7], (w)[8], (w)[9], (w)[10],   \
         (w)[11], (w)[12], (w)[13], (w)[14], (w)[15]
 
-/* The macros of edgernn_tile.h, which make the constants of generated C, on weights at run time. */
+/* The macros of edgernn_tile.h and edgernn_tile4.h, which make the constants of generated C, on
+ * weights at run time. */
 #define APPLIED(macro, arguments) macro(arguments)
-#define DEFINE_PACK(bits)                                                                      \
-    static void pack##bits(const int8_t *tiles, size_t count, int8_t *packed)                  \
+#define DEFINE_PACK(name, macro, bytes)                                                        \
+    static void name(const int8_t *tiles, size_t count, int8_t *packed)                        \
     {                                                                                          \
         size_t i;                                                                              \
         size_t j;                                                                              \
         for (i = 0; i < count; ++i) {                                                          \
             const int8_t *w = tiles + EDGERNN_TILE_BYTES * i;                                  \
-            const int tile[EDGERNN_TILE_BYTES] = {APPLIED(EDGERNN_TILE##bits, EACH_OF_TILE(w))}; \
-            for (j = 0; j < EDGERNN_TILE_BYTES; ++j) {                                         \
-                packed[EDGERNN_TILE_BYTES * i + j] = (int8_t)tile[j];                          \
+            const int tile[bytes] = {APPLIED(macro, EACH_OF_TILE(w))};                         \
+            for (j = 0; j < (bytes); ++j) {                                                    \
+                packed[(bytes) * i + j] = (int8_t)tile[j];                                     \
             }                                                                                  \
         }                                                                                      \
     }
@@ -136,8 +137,10 @@
         }                                                                                      \
     }
 
-DEFINE_PACK(8)
-DEFINE_PACK(16)
+DEFINE_PACK(pack8, EDGERNN_TILE8, EDGERNN_TILE_BYTES)
+DEFINE_PACK(pack16, EDGERNN_TILE16, EDGERNN_TILE_BYTES)
+DEFINE_PACK(pack4_8, EDGERNN_TILE4_8, EDGERNN_TILE4_BYTES)
+DEFINE_PACK(pack4_16, EDGERNN_TILE4_16, EDGERNN_TILE4_BYTES)
 DEFINE_LAYER(8)
 DEFINE_LAYER(16)
 DEFINE_STEP(8)
@@ -172,5 +175,6 @@ static void run_real(const native_program *program, native_memory *memory, const
     const native_isa native_##identifier = {                \
         #identifier,       supported, EDGERNN_READ_AHEAD,   \
         sizeof(edgernn_code8), pack8, pack16,               \
+        pack4_8,           pack4_16,                        \
         run_codes,         run_real,                        \
     };

@@ -85,6 +85,8 @@ struct native_isa {
     size_t operand8_bytes; /* of one w8a8 operand */
     void (*pack8)(const int8_t *tiles, size_t count, int8_t *packed);
     void (*pack16)(const int8_t *tiles, size_t count, int8_t *packed);
+    void (*pack4_8)(const int8_t *tiles, size_t count, int8_t *packed); /* half a byte a weight */
+    void (*pack4_16)(const int8_t *tiles, size_t count, int8_t *packed);
     /* y[steps][outputs] from x[steps][inputs]; the last x stays in `held`, the last y in `last`. */
     void (*run_codes)(const native_program *program, native_memory *memory, const void *x,
                       size_t steps, int16_t *y);

@@ -5,34 +5,21 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-
-import edgernn
-from edgernn.affine import CodeRange
 from edgernn.errors import QuantizationError
-from edgernn.formats import FloatArray, Precision
-from edgernn.interface import InputSpec, OutputSpec
-from edgernn.layers import Layer
-from edgernn.model import IntegerModel, Provenance
-from edgernn_export.calibrate import Calibration, calibrate
-from edgernn_export.float_model import FloatDense, FloatModel
-from edgernn_export.float_run import Progress
-from edgernn_export.layer_quantizers import dense_output_scale, layer_names, quantize_layer
-from edgernn_export.layer_task import Feed, Plan, Task
-from edgernn_export.ranges import RangeMethod, input_range
-from edgernn_export.streams import as_streams, streams_sha256
-from edgernn_export.weight_storage import bits_by_layer, check_sparse, parse_precision, settings
+from edgernn.formats import Precision
+from edgernn.model import IntegerModel
+from edgernn_export.float_model import FloatModel
+from edgernn_export.layer_quantizers import layer_names
+from edgernn_export.layer_task import Plan
+from edgernn_export.prepared import Prepared
+from edgernn_export.ranges import RangeMethod
+from edgernn_export.weight_storage import bits_by_layer, check_sparse, parse_precision
 
 OPERAND_SCALES: Final = ("auto", "common", "separate")
-#: Calibrations longer than this show a progress bar.
-_PROGRESS_STEPS = 2000
 
 
 def quantize(
@@ -106,70 +93,18 @@ def quantize(
     return prepared.quantize(plan, bits, name or _default_name(source, model), seeds)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
-    """A calibrated float model, to be quantized once or in several ways.
-
-    Attributes:
-        model: the float model.
-        statistics: its tensors in calibration.
-        calibration_sha256: hash of the calibration streams (hex).
-    """
-
-    model: FloatModel
-    statistics: Calibration
-    calibration_sha256: str
-
-    @staticmethod
-    def of(model: FloatModel, calibration: Any, progress: bool) -> Prepared:
-        """Run the calibration streams; the arguments are those of `quantize`."""
-        blocks = as_streams(calibration, model.inputs)
-        with _progress_bar(blocks, progress) as bar:
-            statistics = calibrate(model, blocks, bar)
-        return Prepared(
-            model=model, statistics=statistics, calibration_sha256=streams_sha256(blocks)
-        )
-
-    def quantize(
-        self, plan: Plan, bits: Mapping[str, int], name: str, seeds: Sequence[tuple[str, int]] = ()
-    ) -> IntegerModel:
-        """The integer model of a plan, with these bits of weights by layer.
-
-        Raises:
-            OverflowRefused: an accumulator could overflow.
-        """
-        model = self.model
-        input_spec = _input_spec(model, self.statistics, plan)
-        layers, output_scale = _layers(model, self.statistics, plan, bits, input_spec)
-        return IntegerModel(
-            name=name,
-            precision=plan.precision,
-            layers=layers,
-            input=input_spec,
-            output=OutputSpec(
-                names=tuple(model.output_names),
-                units=tuple(model.output_units),
-                scale=output_scale,
-                softmax=model.final_activation == "softmax",
-            ),
-            provenance=Provenance(
-                float_model_sha256=model.sha256,
-                calibration_sha256=self.calibration_sha256,
-                seeds=tuple((purpose, seed) for purpose, seed in seeds),
-                versions=(("edgernn", edgernn.__version__), ("numpy", np.__version__)),
-                settings=(
-                    ("range_method", plan.method.value),
-                    ("operand_scales", plan.operand_scales),
-                    ("common_loss_db", repr(plan.common_loss_db)),
-                    *settings(bits, plan.sparse),
-                ),
-            ),
-        )
-
-
 def make_plan(
-    precision: Precision, method: str | RangeMethod, scales: str, loss_db: float, sparse: str
+    precision: Precision,
+    method: str | RangeMethod = "minmax",
+    scales: str = "auto",
+    loss_db: float = 0.5,
+    sparse: str = "auto",
 ) -> Plan:
+    """The choices of `quantize` that hold for all layers.
+
+    Raises:
+        QuantizationError: an unknown range method, or scale choice, or a loss below 0.
+    """
     if method not in [*RangeMethod, *(member.value for member in RangeMethod)]:
         wanted = ", ".join(repr(member.value) for member in RangeMethod)
         raise QuantizationError(
@@ -203,6 +138,7 @@ def _check_seeds(seeds: Any) -> None:
 
 
 def read_source(source: Any, **labels: Sequence[str] | None) -> FloatModel:
+    """The float model of what `quantize` takes, with the labels that are given."""
     if isinstance(source, FloatModel):
         # A string is one name too few, not a name per letter; `FloatModel` refuses it.
         given: dict[str, Any] = {
@@ -216,75 +152,3 @@ def read_source(source: Any, **labels: Sequence[str] | None) -> FloatModel:
 
 def _default_name(source: Any, model: FloatModel) -> str:
     return Path(source).stem if isinstance(source, (str, os.PathLike)) else model.name
-
-
-def _input_spec(model: FloatModel, statistics: Calibration, plan: Plan) -> InputSpec:
-    levels = plan.precision.input_high
-    low, high = input_range(statistics[0, "x"], plan.method, levels)
-    return InputSpec(
-        names=tuple(model.input_names),
-        units=tuple(model.input_units),
-        scale=(high - low) / 2 / levels,
-        offset=(low + high) / 2,
-    )
-
-
-def _layers(
-    model: FloatModel,
-    statistics: Calibration,
-    plan: Plan,
-    bits: Mapping[str, int],
-    input_spec: InputSpec,
-) -> tuple[tuple[Layer, ...], FloatArray]:
-    """All integer layers and the real scale per output channel."""
-    precision = plan.precision
-    feed = Feed(
-        scale=np.array(input_spec.scale),
-        offset=np.array(input_spec.offset),
-        code_range=CodeRange(low=precision.input_low, high=precision.input_high),
-    )
-    made: list[Layer] = []
-    output_scale: FloatArray = np.empty(0)
-    names = layer_names(model.layers)
-    for index, layer in enumerate(model.layers):
-        last = index == len(model.layers) - 1
-        task = Task(
-            name=names[index],
-            index=index,
-            weight_bits=bits[names[index]],
-            per_row_output=last and model.final_activation != "softmax",
-            feed=feed,
-            plan=plan,
-            calibration=statistics,
-        )
-        integer = quantize_layer(task, layer)
-        made.append(integer)
-        if last:
-            output_scale = (
-                dense_output_scale(task, layer)
-                if isinstance(layer, FloatDense)
-                else np.full(layer.units, integer.output_scale)
-            )
-        feed = Feed(
-            scale=np.full(layer.units, integer.output_scale * precision.operand_ratio),
-            offset=np.zeros(layer.units),
-            code_range=CodeRange(low=precision.operand_low, high=precision.operand_high),
-        )
-    return tuple(made), output_scale
-
-
-@contextmanager
-def _progress_bar(blocks: Sequence[FloatArray], wanted: bool) -> Iterator[Progress | None]:
-    """A tqdm bar over all calibration steps, where there are many."""
-    total = sum(block.shape[1] for block in blocks)
-    if not wanted or total < _PROGRESS_STEPS:
-        yield None
-        return
-    from tqdm import tqdm
-
-    with tqdm(total=total, desc="calibrating", unit=" steps", file=sys.stderr, leave=False) as bar:
-
-        def advance(_done: int) -> None:
-            bar.update(1)
-
-        yield advance

@@ -19,6 +19,7 @@ ELSEWHERE = {
 }
 #: Documents whose programs need more than a shell: the tests that run them.
 PROGRAMS = {
+    "docs/distillation.md": "tests/export/test_distillation_document.py",
     "docs/pruning.md": "tests/export/test_pruning_document.py",
     "docs/structured.md": "tests/export/test_structured_document.py",
 }

@@ -48,3 +48,33 @@ def write_recordings(folder, indices=(0, 5, 10, 11), speakers=("ada", "bob")):
             for index in indices:
                 pcm = tone(300 + 200 * digit + 5 * index, 1600 + 40 * index)
                 write_wav(folder / f"fsdd/recordings/{digit}_{speaker}_{index}.wav", pcm)
+
+
+def write_people(folder, subjects=(1, 3, 7, 2)):
+    """HAPT: every subject does every activity for 192 samples; noise around an activity's level."""
+    rng = np.random.default_rng(0)
+    signals, experiments, labels = [], [], []
+    for number, subject in enumerate(subjects, start=1):
+        experiments.append((number, subject, len(signals) * 192, 6 * 192))
+        for activity in range(6):
+            level = 300 * np.eye(6)[activity]
+            noise = (1 + 40 * (activity % 3)) * rng.normal(size=(192, 6))
+            labels.append((number, subject, activity + 1, 192 * activity + 1, 192 * activity + 192))
+            signals.append(np.round(level + noise))
+    (folder / "hapt_raw").mkdir()
+    np.savez(
+        folder / "hapt_raw/hapt_raw_int16.npz",
+        signals=np.concatenate(signals).T.astype(np.int16),
+        experiments=np.array(experiments, dtype=np.int32),
+        labels=np.array(labels, dtype=np.int32),
+        acc_scale=1 / 720,
+        gyro_scale=3e-4,
+    )
+
+
+def write_hours(folder, hours=14_400):
+    """ETTh1: a day's wave of 5 degrees and a little noise."""
+    rng = np.random.default_rng(0)
+    oil = 20 + 5 * np.sin(2 * np.pi * np.arange(hours) / 24) + 0.2 * rng.normal(size=hours)
+    rows = "\n".join(f"hour,{value:.3f}" for value in oil)
+    write_xz(folder / "ett/ETTh1.csv.xz", f"date,OT\n{rows}\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from dataclasses import dataclass, fields
@@ -14,7 +15,13 @@ from edgernn_firmware_sim.targets.advice import weights_bytes
 from tests.float_models import float_model, stream
 
 CELLS = {"SimpleRNN": "simple_rnn", "GRU": "gru_after", "LSTM": "lstm"}
-SPACE = Space(cells=("SimpleRNN", "GRU"), units=(4, 12, 4), layers=(1,), densities=(1.0,))
+SPACE = Space(
+    cells=("SimpleRNN", "GRU"),
+    units=(4, 12, 4),
+    layers=(1,),
+    precisions=("w8a8", "w8a16"),
+    densities=(1.0,),
+)
 
 
 class Net(FloatModel):
@@ -61,19 +68,28 @@ class TinyTrainer:
 
 @dataclass(frozen=True, kw_only=True)
 class StuckTrainer(TinyTrainer):
-    """Trains for ever once a number of configurations is done; a file with its process's number says so."""
+    """Gets stuck once a number of configurations is trained; a file of its process says so."""
 
     folder: Path
     after: int
 
     def train(self, configuration, pattern):
-        (self.folder / f"trained-{time.monotonic_ns()}").touch()
-        if len(list(self.folder.glob("trained-*"))) > self.after:
+        if self._begun() > self.after:
             being_written = self.folder / f"label-{os.getpid()}"
             being_written.write_text(configuration.label, encoding="ascii")
             being_written.rename(self.folder / f"stuck-{os.getpid()}")
             time.sleep(120)
         return super().train(configuration, pattern)
+
+    def _begun(self):
+        """How many trainings have begun in all processes, this one among them."""
+        for number in itertools.count(1):
+            try:
+                (self.folder / f"begun-{number}").touch(exist_ok=False)
+            except FileExistsError:
+                continue
+            return number
+        return None
 
 
 def priced(model, place, steps=0):

@@ -15,7 +15,7 @@ from tests.contract.runtimes import require, run_python
 from tests.integer_models import random_model
 from tests.stored_models import stored
 
-COMMANDS = ("quantize", "export", "verify")
+COMMANDS = ("quantize", "sensitivity", "export", "verify")
 MODEL = random_model("gru_before", Precision.W8A8)
 
 

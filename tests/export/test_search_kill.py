@@ -12,7 +12,7 @@ import pytest
 from edgernn.errors import SearchError
 from edgernn_export.search import search
 from edgernn_export.search.run import rows
-from edgernn_export.search.study import held, opened
+from edgernn_export.search.study import opened
 from tests.export.search_trainers import StuckTrainer, TinyTrainer, tiny_settings
 
 ROOT = Path(__file__).parents[2]
@@ -40,6 +40,15 @@ def wait_for(what, process):
         time.sleep(0.05)
 
 
+def alive(pid):
+    """Not a zombie that nobody has waited for."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
 def killed_search(folder, *, after, workers):
     """Start a search, let trials get stuck, kill it; labels of the stuck configurations."""
     program = folder / "program.py"
@@ -54,6 +63,10 @@ def killed_search(folder, *, after, workers):
     wait_for(lambda: len(list(folder.glob("stuck-*"))) == workers, process)
     process.send_signal(signal.SIGKILL)
     process.communicate()
+    end = time.monotonic() + PATIENCE_S
+    while any(alive(file.name.removeprefix("stuck-")) for file in folder.glob("stuck-*")):
+        assert time.monotonic() < end, "a worker outlived its search"
+        time.sleep(0.05)
     return {file.read_text(encoding="ascii") for file in folder.glob("stuck-*")}
 
 
@@ -79,26 +92,6 @@ def test_killed_in_the_middle_of_a_trial(after, workers, tmp_path):
     assert {row.configuration.label for row in redone} == stuck
     with opened(settings) as study:
         assert "RUNNING" not in {trial.state.name for trial in study.get_trials()}
-
-
-def test_workers_end_with_a_killed_search(tmp_path):
-    killed_search(tmp_path, after=0, workers=2)
-    pids = [int(file.name.removeprefix("stuck-")) for file in tmp_path.glob("stuck-*")]
-    end = time.monotonic() + 20
-    while any(Path(f"/proc/{pid}/stat").exists() and alive(pid) for pid in pids):
-        assert time.monotonic() < end, "a worker outlived its search"
-        time.sleep(0.05)
-    with held(tiny_settings(tmp_path)):
-        pass
-
-
-def alive(pid):
-    """Not a zombie that nobody has waited for."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state != "Z"
 
 
 class BrokenTrainer(TinyTrainer):

@@ -15,11 +15,11 @@ COST = Cost(flash_bytes=41_200, ram_bytes=900, instructions=1000, low_ms=3.0, hi
 def test_space_lists_every_configuration_once():
     space = Space(units=(8, 24, 8), densities=(1.0, 0.5), learning_rates=(0.01, 0.001))
     found = list(space.configurations())
-    assert len(found) == len(set(found)) == space.size == 2 * 3 * 2 * 2 * 2 * 2
+    assert len(found) == len(set(found)) == space.size == 2 * 3 * 2 * 3 * 2 * 2
     assert {c.units for c in found} == {8, 16, 24}
     smallest = list(space.smallest())
     assert {(c.units, c.learning_rate) for c in smallest} == {(8, 0.01)}
-    assert len(smallest) == 2 * 2 * 2 * 2
+    assert len(smallest) == 2 * 2 * 3 * 2
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,7 @@ def test_top_level_names_are_ours(names):
         "edgernn/native/edgernn_lstm.c",
         "edgernn_export/__init__.py",
         "edgernn_export/py.typed",
+        "edgernn_export/recipes/hapt.py",
         "edgernn_firmware_sim/__init__.py",
         "edgernn_firmware_sim/py.typed",
         "edgernn_firmware_sim/NUMERICS.md",

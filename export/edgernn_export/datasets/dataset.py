@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -74,7 +75,7 @@ class Dataset:
         """Streams for the quantizer, float64 [B, T, I]: train streams, begun as they are in use."""
         return self.train.x[:: self.calibration_stride]
 
-    def labels(self) -> dict[str, tuple[str, ...]]:
+    def labels(self) -> dict[str, Any]:
         """Names and units of inputs and outputs, as `edgernn_export.quantize` takes them."""
         return {
             "input_names": self.input_names,

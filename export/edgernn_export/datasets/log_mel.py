@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cache
 
@@ -61,8 +62,11 @@ def log_mel(sound: FloatArray, settings: LogMel) -> FloatArray:
 @cache
 def mel_bands(settings: LogMel) -> FloatArray:
     """Triangles of height 1 over the bins of the spectrum, float64 [bands, frame // 2 + 1]."""
-    ends = 2595.0 * np.log10(1.0 + np.array([settings.low_hz, settings.high_hz]) / 700.0)
-    edges = 700.0 * (10.0 ** (np.linspace(*ends, settings.bands + 2) / 2595.0) - 1.0)
+    low_mel, high_mel = (
+        2595.0 * math.log10(1.0 + hertz / 700.0) for hertz in (settings.low_hz, settings.high_hz)
+    )
+    mel = np.linspace(low_mel, high_mel, settings.bands + 2)
+    edges = 700.0 * (10.0 ** (mel / 2595.0) - 1.0)
     bins = np.fft.rfftfreq(settings.frame, 1.0 / settings.rate_hz)
     low, middle, high = (edges[i : i + settings.bands, None] for i in range(3))
     rising, falling = (bins - low) / (middle - low), (high - bins) / (high - middle)

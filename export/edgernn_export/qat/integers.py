@@ -25,7 +25,7 @@ def narrow(integers: Tensor) -> Tensor:
 
 
 def floor_shift(p: Tensor, k: Any) -> Tensor:
-    """p >> k."""
+    """Floor of p / 2**k, elementwise."""
     return tf.bitwise.right_shift(p, k)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Final, NoReturn
+from typing import Any, NoReturn
 
 import keras
 import numpy as np
@@ -28,8 +28,6 @@ from edgernn_export.qat.maps16 import Maps16
 from edgernn_export.qat.straight_through import input_codes, operand
 from edgernn_export.weight_storage import with_storage
 
-_MAPS: Final = {Precision.W8A8: Maps8, Precision.W8A16: Maps16}
-
 
 class Integers:
     """The integer side of one layer: its record, its maps, and how its input becomes operands."""
@@ -47,7 +45,8 @@ class Integers:
 
         self.model, self.index = model, index
         self.record: Layer = model.layers[index]
-        self.maps = _MAPS[model.precision](map_specs(model, index), add)
+        kind = Maps8 if model.precision is Precision.W8A8 else Maps16
+        self.maps: Maps8 | Maps16 = kind(map_specs(model, index), add)
 
     def operand(self, value: Tensor) -> Tensor:
         """Clause 2.7."""
@@ -67,7 +66,7 @@ class Integers:
         return {name: found for name, found in products.items() if found is not None}
 
     def start(self, weights: Mapping[str, Any], trained: dict[str, FloatArray]) -> None:
-        """Set float weights that round to the integer model's, as close to the trained as can be."""
+        """Set the float weights closest to the trained that round to the integer model's."""
         values = {name: np.array(variable) for name, variable in weights.items()}
         begun = self.maps.begin(trained)
         for spec in map_specs(self.model, self.index):

@@ -1,7 +1,7 @@
 """Which float weights an integer affine map is made of, and in which units.
 
-Weights stand as in Keras, [N, R] and gates side by side. A kernel of 1 turns a reading at the end of
-its channel's range, or a hidden state of 1, into a pre-activation of 1.
+Weights stand as in Keras, [N, R] and gates side by side. A kernel of 1 turns a reading at the end
+of its channel's range, or a hidden state of 1, into a pre-activation of 1.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """An affine map under training: its float weights' integers, and the variables they depend on.
 
 A row's weight step is share * peak / limit: the peak is its largest gain now, the share what
-post-training quantization chose, the limit 127 or 7. While a model is trained, every batch moves the
-steps that are more than 2 % off. They are variables, so evaluation uses those of the last batch.
+post-training quantization chose, the limit 127 or 7. While a model is trained, every batch moves
+the steps that are more than 2 % off. They are variables, so evaluation uses those of the last
+batch.
 """
 
 from __future__ import annotations

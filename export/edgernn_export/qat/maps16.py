@@ -1,11 +1,10 @@
-"""`w8a16` affine maps under training (NUMERICS.md section 5): shift and multiplier per row and term.
+"""`w8a16` affine maps under training (NUMERICS.md section 5): a shift per row and term.
 
-A row gets twice the step when its weights have grown so far that the bound of clause 5.5 comes near.
+A row gets twice the step when its weights have grown so far that clause 5.5's bound comes near.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Final, cast
 
@@ -116,8 +115,9 @@ class _Map16:
 
     def record(self, weights: Weights) -> Affine16:
         terms = [
-            dataclasses.replace(
-                term.term,
+            Term16(
+                source=term.term.source,
+                storage=term.term.storage,
                 weights=term.stored(weights),
                 bias=np.asarray(4 * wide(bias) + 1),
                 shift=np.asarray(term.shift),
@@ -127,7 +127,7 @@ class _Map16:
         ]
         return Affine16(terms=tuple(terms))
 
-    def coarsen(self, made: Affine16, ranges: Ranges) -> bool:
+    def coarsen(self, owner: str, made: Affine16, ranges: Ranges) -> bool:
         """Double the steps of unsafe rows; False where there are none."""
         found = False
         for term, stored in zip(self.terms, made.terms, strict=True):
@@ -137,7 +137,7 @@ class _Map16:
             found = True
             if np.any(stored.shift[unsafe] == 3):
                 step = stored.multiplier * np.exp2(-15.0 - stored.shift)
-                refuse16(self.spec.name, stored, step, ranges[stored.source])
+                refuse16(f"{owner}.{self.spec.name}", stored, step, ranges[stored.source])
             term.share.assign(term.share.value * np.where(unsafe, 2.0, 1.0).astype(np.float32))
             term.shift.assign(term.shift.value - unsafe.astype(np.int32))
             term.step_is(
@@ -178,6 +178,6 @@ class Maps16:
         made: dict[str, Affine16] = {}
         for name, one in self._maps.items():
             made[name] = one.record(weights)
-            while one.coarsen(made[name], ranges):
+            while one.coarsen(owner, made[name], ranges):
                 made[name] = one.record(weights)
         return made

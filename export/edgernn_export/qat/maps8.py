@@ -6,14 +6,13 @@ have grown so far that the bound of clause 4.4 comes near, and never rises.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any, Final, cast
 
 import numpy as np
 import tensorflow as tf
 
-from edgernn.affine import ACCUMULATOR_LIMIT_W8A8, Affine8
+from edgernn.affine import ACCUMULATOR_LIMIT_W8A8, Affine8, Term8
 from edgernn.formats import FloatArray, Precision
 from edgernn_export.affine_quantizer import Ranges
 from edgernn_export.proof import refuse8
@@ -36,7 +35,7 @@ class _Map8:
         self.shift = shift
         self.terms = [
             TermVariables(spec, term, f"{spec.name}_{index}", add)
-            for index, term in enumerate(spec.affine.terms)
+            for index, term in enumerate(cast(Affine8, spec.affine).terms)
         ]
         self.bias_gain = spec.bias_gain.astype(np.float32)
         self.bias_rate = add(f"{spec.name}_bias_rate", self.bias_gain)
@@ -84,18 +83,18 @@ class _Map8:
         return starts, affine.bias / rate
 
     def record(self, weights: Weights) -> Affine8:
-        affine = cast(Affine8, self.spec.affine)
         terms = tuple(
-            dataclasses.replace(
-                term.term, weights=term.stored(weights), multiplier=np.asarray(term.multiplier)
+            Term8(
+                source=term.term.source,
+                storage=term.term.storage,
+                weights=term.stored(weights),
+                multiplier=np.asarray(term.multiplier),
             )
             for term in self.terms
         )
         part = np.asarray(weights[self.spec.bias])[self.spec.bias_columns]
         bias = np.clip(np.rint(part * np.asarray(self.bias_rate)), -_BIAS_LIMIT, _BIAS_LIMIT)
-        return dataclasses.replace(
-            affine, terms=terms, bias=bias.astype(np.int32), shift=int(self.shift.value)
-        )
+        return Affine8(terms=terms, bias=bias.astype(np.int32), shift=int(self.shift.value))
 
 
 class Maps8:

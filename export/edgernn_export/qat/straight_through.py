@@ -19,7 +19,6 @@ from edgernn.layers import GateActivation
 from edgernn_export.qat.integers import Tensor, floor_shift, narrow, round_product, sat16, wide
 from edgernn_firmware_sim.tables import sigmoid_table
 
-
 #: Bits of a table step; the table entry stands above them, so that one gather reads both.
 _STEP_BITS: Final = 11
 
@@ -166,5 +165,5 @@ def saturating_sum(a: Tensor, b: Tensor) -> tuple[Tensor, Any]:
 
 @tf.custom_gradient  # type: ignore[untyped-decorator]  # TensorFlow has no types
 def complement(z: Tensor) -> tuple[Tensor, Any]:
-    """w = sat16(32768 - z) of clause 7.5."""
+    """The w = sat16(32768 - z) of clause 7.5."""
     return tf.minimum(_UNIT - z, float(INT16_MAX)), lambda upstream: -upstream

@@ -63,7 +63,7 @@ class Space:
     cells: tuple[str, ...] = ("GRU", "LSTM")
     units: tuple[int, int, int] = (8, 48, 4)
     layers: tuple[int, ...] = (1, 2)
-    precisions: tuple[str, ...] = ("w8a8", "w8a16")
+    precisions: tuple[str, ...] = ("w8a8", "w8a16", "w4a8")
     densities: tuple[float, ...] = (1.0, 0.5)
     pattern: str = "8x4"
     learning_rates: tuple[float, ...] = ()

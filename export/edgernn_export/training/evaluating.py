@@ -96,6 +96,7 @@ def _integer_outputs(model: IntegerModel, x: FloatArray) -> FloatArray:
 
 
 def _check_inputs(model: Any, recipe: Recipe, data: Dataset) -> None:
+    width: int | None
     if isinstance(model, IntegerModel):
         width = model.input.width
     elif isinstance(model, FloatModel):

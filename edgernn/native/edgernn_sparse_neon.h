@@ -1,0 +1,84 @@
+/* Sparse products of edgernn_stored.h on NEON: the operands of every tile come from their place by
+ * a load that repeats them. */
+#ifndef EDGERNN_SPARSE_NEON_H
+#define EDGERNN_SPARSE_NEON_H
+
+#if EDGERNN_VARIANT == EDGERNN_DOT
+
+EDGERNN_INLINE int32x4_t sparse_sums8(const int8_t *weights, const edgernn_code8 *operands,
+                                      const uint8_t *index, const uint8_t *end)
+{
+    int32x4_t sum = vdupq_n_s32(0);
+    for (; index != end; ++index) {
+        int32_t word;
+        __builtin_memcpy(&word, operands + EDGERNN_TILE_COLUMNS * *index, sizeof word);
+        sum = vdotq_s32(sum, vld1q_s8(weights), vreinterpretq_s8_s32(vdupq_n_s32(word)));
+        weights += EDGERNN_TILE_BYTES;
+    }
+    return sum;
+}
+
+EDGERNN_INLINE int32x4_t sparse_sums16(const int8_t *weights, const edgernn_code16 *operands,
+                                       const uint8_t *index, const uint8_t *end)
+{
+    int32x4_t low = vdupq_n_s32(0);
+    int32x4_t high = low;
+    for (; index != end; ++index) {
+        const int16x4_t four = vld1_s16(operands + EDGERNN_TILE_COLUMNS * *index);
+        const int16x8_t x = vcombine_s16(four, four);
+        const int8x16_t w = vld1q_s8(weights);
+        low = vdotq_s32(low, w, low_bytes(x, x));
+        high = vdotq_s32(high, w, high_bytes(x, x));
+        weights += EDGERNN_TILE_BYTES;
+    }
+    return joined(high, low);
+}
+
+#else
+
+EDGERNN_INLINE int32x4_t sparse_sums8(const int8_t *weights, const edgernn_code8 *operands,
+                                      const uint8_t *index, const uint8_t *end)
+{
+    const int32x4_t zero = vdupq_n_s32(0);
+    sums_of_pairs s = {zero, zero};
+    for (; end - index >= 2; index += 2) {
+        add_two_tiles8(&s, weights, pair8(operands + EDGERNN_TILE_COLUMNS * index[0]),
+                       pair8(operands + EDGERNN_TILE_COLUMNS * index[1]));
+        weights += 2 * EDGERNN_TILE_BYTES;
+    }
+    if (index != end) {
+        add_tile8(&s, weights, pair8(operands + EDGERNN_TILE_COLUMNS * *index));
+    }
+    return add_neighbours(s.low, s.high);
+}
+
+EDGERNN_INLINE int32x4_t sparse_sums16(const int8_t *weights, const edgernn_code16 *operands,
+                                       const uint8_t *index, const uint8_t *end)
+{
+    const int32x4_t zero = vdupq_n_s32(0);
+    sums_of_rows s = {zero, zero, zero, zero};
+    for (; index != end; ++index) {
+        add_tile16(&s, weights, vld1_s16(operands + EDGERNN_TILE_COLUMNS * *index));
+        weights += EDGERNN_TILE_BYTES;
+    }
+    return added(s);
+}
+
+#endif
+
+/* The sums of a term's next 4 rows. */
+#define DEFINE_SPARSE_ROWS(bits)                                                               \
+    EDGERNN_INLINE void sparse_rows##bits(stored_place *place,                                 \
+                                          const edgernn_code##bits *operands, int32_t *acc)    \
+    {                                                                                          \
+        const uint8_t *index = place->index + 1;                                               \
+        const uint8_t *end = index + place->index[0] + 1;                                      \
+        vst1q_s32(acc, sparse_sums##bits(place->weights, operands, index, end));               \
+        place->weights += EDGERNN_TILE_BYTES * (end - index);                                  \
+        place->index = end;                                                                    \
+    }
+
+DEFINE_SPARSE_ROWS(8)
+DEFINE_SPARSE_ROWS(16)
+
+#endif

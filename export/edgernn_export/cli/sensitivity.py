@@ -1,0 +1,172 @@
+"""`edgernn sensitivity`: which layers of a Keras model bear weights of 4 bits."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+from edgernn.errors import EdgeRnnError
+from edgernn_export.cli.lists import comma_list
+from edgernn_export.quantize import OPERAND_SCALES
+from edgernn_export.ranges import RangeMethod
+from edgernn_export.sensitivity import WIDE, Measured, Sensitivity, loss_db, scan
+from edgernn_export.stream_files import load_streams
+from edgernn_export.weight_storage import PRECISIONS, SPARSE
+
+HELP: Final = """Set the weights of each layer to 4 bits alone and measure the model's output.
+
+The figure is the signal-to-quantization-noise ratio (SQNR) of the last layer against the float
+model, and the bytes that are saved. With a limit, layers are chosen one after another: the one
+that saves the most bytes per dB first, measured again after each.
+"""
+EXAMPLES: Final = """examples:
+  edgernn sensitivity model.keras --calibration streams.npz
+  edgernn sensitivity model.keras --calibration streams.npz --metric-file test.npz \\
+      --max-loss-db 3 -o model.edgernn
+  edgernn sensitivity model.keras --calibration readings.csv --max-bytes 4000 --json
+"""
+#: Columns where nobody watches: tables in files are not cut.
+_FILE_WIDTH: Final = 120
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("model", metavar="MODEL.keras", type=Path, help="what Keras can load")
+    parser.add_argument("--calibration", required=True, type=Path, metavar="FILE")
+    parser.add_argument(
+        "--metric-file", type=Path, metavar="FILE",
+        help="streams the error is measured on (default: those of calibration)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--precision", choices=[n for n, (_, bits) in PRECISIONS.items() if bits == WIDE],
+        default="w8a8", help="of the layers that keep 8 bits (default: w8a8)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--max-loss-db", type=float, metavar="DB",
+        help="choose 4 bits for as many bytes as this loss of SQNR allows",
+    )  # fmt: skip
+    parser.add_argument(
+        "--max-bytes", type=int, metavar="N",
+        help="choose 4 bits until the weights take at most N bytes on a device",
+    )  # fmt: skip
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="OUT.edgernn", help="write the chosen model"
+    )
+    parser.add_argument(
+        "--range", choices=[m.value for m in RangeMethod], default=RangeMethod.MINMAX.value,
+        dest="range_method", help="how ranges are chosen (default: minmax)",
+    )  # fmt: skip
+    parser.add_argument("--operand-scales", choices=OPERAND_SCALES, default="auto")
+    parser.add_argument(
+        "--sparse", choices=[c for c in SPARSE if c != "always"], default="auto",
+        help="storage of the layers that keep 8 bits (default: auto)",
+    )  # fmt: skip
+    parser.add_argument("--name", help="model name (default: stem of OUT)")
+    for side in ("input", "output"):
+        for what in ("names", "units"):
+            parser.add_argument(f"--{side}-{what}", type=comma_list, metavar="A,B,...")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Scan, print, write."""
+    _check(args)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from edgernn_export.keras_reader import read_keras
+
+    labels = {
+        k: getattr(args, k) for k in ("input_names", "input_units", "output_names", "output_units")
+    }
+    float_model = read_keras(args.model, **labels)
+    names = float_model.input_names
+    measured = args.metric_file and load_streams(args.metric_file, names)
+    result, model = scan(
+        float_model,
+        load_streams(args.calibration, names),
+        args.precision,
+        streams=measured,
+        max_loss_db=args.max_loss_db,
+        max_bytes=args.max_bytes,
+        name=args.name or (args.output.stem if args.output else args.model.stem),
+        progress=sys.stderr.isatty(),
+        plan={
+            "method": args.range_method, "scales": args.operand_scales, "sparse": args.sparse
+        },
+    )  # fmt: skip
+    path = None
+    if args.output and model is not None:
+        args.output.parent.mkdir(parents=True, exist_ok=True)
+        path = str(model.save(args.output))
+    if args.json:
+        print(json.dumps(_finite(asdict(result)) | {"path": path}, allow_nan=False))
+        return 0
+    _show(result)
+    if path and model is not None:
+        print(f"{path}  {model.precision_label}  {Path(path).stat().st_size} bytes")
+    return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    if args.output is None:
+        return
+    if args.output.suffix != ".edgernn":
+        raise EdgeRnnError(f"--output: expected a name ending in .edgernn, got '{args.output}'.")
+    if args.max_loss_db is None and args.max_bytes is None:
+        raise EdgeRnnError(
+            "--output: expected a limit to choose a model by, got none. "
+            "Give --max-loss-db or --max-bytes."
+        )
+
+
+def _show(result: Sensitivity) -> None:
+    """A table on stdout: a line per layer, then whole models."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    title = f"weights of 4 bits, {result.precision} else, over {result.steps} steps"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    table.add_column("4 bits in")
+    for heading in ("output SQNR [dB]", "loss [dB]", "weights [B]", "saved [B]"):
+        table.add_column(heading, justify="right")
+    wide = result.wide
+    table.add_row(*_row("no layer", wide, wide))
+    for cost in result.layers:
+        table.add_row(
+            cost.layer,
+            f"{cost.sqnr_db:.2f}",
+            f"{cost.loss_db:.2f}",
+            str(wide.weights_bytes - cost.bytes_saved),
+            str(cost.bytes_saved),
+        )
+    table.add_row(*_row("every layer", result.narrow, wide), end_section=True)
+    if result.chosen is not None:
+        layers = [name for name, bits in result.chosen.bits.items() if bits != WIDE]
+        table.add_row(*_row(f"chosen: {', '.join(layers) or 'no layer'}", result.chosen, wide))
+    width = None if sys.stdout.isatty() else _FILE_WIDTH
+    Console(highlight=False, markup=False, width=width).print(table)
+
+
+def _row(title: str, measured: Measured, wide: Measured) -> tuple[str, ...]:
+    return (
+        title,
+        f"{measured.sqnr_db:.2f}",
+        f"{loss_db(measured, wide):.2f}",
+        str(measured.weights_bytes),
+        str(wide.weights_bytes - measured.weights_bytes),
+    )
+
+
+def _finite(value: Any) -> Any:
+    """Infinite ratios, which JSON cannot say, become null."""
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,235 @@
+"""Which layers bear weights of 4 bits: the error of the output, layer by layer.
+
+Each layer is set to 4 bits alone, and its cost measured at the model's output. A greedy choice then
+takes the layers that save the most bytes for the least error, and measures after every step.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from edgernn.errors import QuantizationError
+from edgernn.model import IntegerModel
+from edgernn.weight_memory import weight_memory
+from edgernn_export.layer_quantizers import layer_names
+from edgernn_export.prepared import Prepared
+from edgernn_export.quantize import make_plan, read_source
+from edgernn_export.report import quantization_report
+from edgernn_export.weight_storage import parse_precision
+
+WIDE: Final = 8
+NARROW: Final = 4
+#: Losses below this are noise: layers that cost less are taken by the bytes they save.
+_LEAST_LOSS_DB: Final = 0.01
+_BOUND_DB: Final = 1000.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """One integer model, measured.
+
+    Attributes:
+        bits: of the weights of every layer.
+        sqnr_db: signal-to-quantization-noise ratio of the last layer, against the float model.
+        weights_bytes: weights on a device, index of sparse tiles included.
+    """
+
+    bits: Mapping[str, int]
+    sqnr_db: float
+    weights_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerCost:
+    """What 4-bit weights in one layer alone do.
+
+    Attributes:
+        layer: its name.
+        sqnr_db: of the model's output.
+        loss_db: below the model with 8 bits in every layer.
+        bytes_saved: less than that model; negative where sparse weights of 8 bits are smaller.
+    """
+
+    layer: str
+    sqnr_db: float
+    loss_db: float
+    bytes_saved: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sensitivity:
+    """A scan over the layers of a model.
+
+    Attributes:
+        precision: of the operands, by the name of the model with 8 bits: `w8a8` or `w8a16`.
+        steps: steps compared.
+        wide: 8 bits in every layer.
+        narrow: 4 bits in every layer.
+        layers: 4 bits in one layer alone, in layer order.
+        chosen: what a limit asked for; None without one.
+    """
+
+    precision: str
+    steps: int
+    wide: Measured
+    narrow: Measured
+    layers: tuple[LayerCost, ...]
+    chosen: Measured | None
+
+
+def scan(
+    source: Any,
+    calibration: Any,
+    precision: str = "w8a8",
+    *,
+    streams: Any = None,
+    max_loss_db: float | None = None,
+    max_bytes: int | None = None,
+    name: str | None = None,
+    progress: bool = True,
+    plan: Mapping[str, Any] | None = None,
+    **labels: Any,
+) -> tuple[Sensitivity, IntegerModel | None]:
+    """Measure every layer at 4 bits, and choose bits under limits.
+
+    Args:
+        source: as for `quantize`.
+        calibration: as for `quantize`.
+        precision: "w8a8" or "w8a16".
+        streams: what errors are measured on; default the calibration streams.
+        max_loss_db: the chosen model may have an output SQNR this much below 8 bits everywhere; as
+            many bytes as possible are saved.
+        max_bytes: the chosen model's weights may take this many bytes on a device; as little SQNR
+            as possible is lost. With both limits, no more layers than the bytes ask for.
+        name: model name; default that of the float model.
+        progress: show a progress bar on stderr when calibration is long.
+        plan: further arguments of `quantize.make_plan`.
+        **labels: ``input_names`` and so on, as for `quantize`.
+
+    Returns:
+        The scan, and the chosen model; None without a limit.
+
+    Raises:
+        QuantizationError: limits that are no numbers >= 0, or that no choice of bits keeps.
+        EdgeRnnError: as `quantize`.
+    """
+    _check_limits(max_loss_db, max_bytes)
+    operands, bits = parse_precision(precision)
+    if bits != WIDE:
+        raise QuantizationError(
+            f"sensitivity precision: expected 'w8a8' or 'w8a16', got {precision!r}. The scan finds "
+            "the layers for 4 bits itself."
+        )
+    model = read_source(source, **labels)
+    prepared = Prepared.of(model, calibration, progress)
+    choices = make_plan(operands, **(plan or {}))
+    compared = calibration if streams is None else streams
+    names = layer_names(model.layers)
+    made: dict[tuple[int, ...], tuple[Measured, IntegerModel]] = {}
+
+    def measure(narrow: frozenset[str]) -> tuple[Measured, IntegerModel]:
+        bits = {layer: NARROW if layer in narrow else WIDE for layer in names}
+        key = tuple(bits.values())
+        if key not in made:
+            integer = prepared.quantize(choices, bits, name or model.name)
+            tensors = quantization_report(model, integer, compared).tensors
+            size = weight_memory(integer.layers).total_bytes
+            made[key] = (
+                Measured(bits=bits, sqnr_db=tensors[-1].sqnr_db, weights_bytes=size),
+                integer,
+            )
+        return made[key]
+
+    steps = quantization_report(model, measure(frozenset())[1], compared).steps
+    wide = measure(frozenset())[0]
+    chosen = _choose(names, lambda n: measure(n)[0], max_loss_db, max_bytes)
+    result = Sensitivity(
+        precision=operands.value,
+        steps=steps,
+        wide=wide,
+        narrow=measure(frozenset(names))[0],
+        layers=tuple(_cost(layer, measure(frozenset({layer}))[0], wide) for layer in names),
+        chosen=None if chosen is None else measure(chosen)[0],
+    )
+    return result, None if chosen is None else measure(chosen)[1]
+
+
+def _check_limits(max_loss_db: Any, max_bytes: Any) -> None:
+    for owner, limit, kinds in (
+        ("max_loss_db", max_loss_db, (int, float)),
+        ("max_bytes", max_bytes, (int,)),
+    ):
+        if limit is None:
+            continue
+        if isinstance(limit, bool) or not isinstance(limit, kinds) or not 0 <= limit < math.inf:
+            raise QuantizationError(
+                f"sensitivity {owner}: expected a finite number >= 0, got {limit!r:.40}."
+            )
+
+
+def loss_db(now: Measured, wide: Measured) -> float:
+    """SQNR below 8 bits everywhere, in dB; ratios without noise or signal count as 1000 dB."""
+
+    def bounded(measured: Measured) -> float:
+        return max(-_BOUND_DB, min(_BOUND_DB, measured.sqnr_db))
+
+    return bounded(wide) - bounded(now)
+
+
+def _cost(layer: str, alone: Measured, wide: Measured) -> LayerCost:
+    return LayerCost(
+        layer=layer,
+        sqnr_db=alone.sqnr_db,
+        loss_db=loss_db(alone, wide),
+        bytes_saved=wide.weights_bytes - alone.weights_bytes,
+    )
+
+
+_Measure = Callable[[frozenset[str]], Measured]
+
+
+def _choose(
+    names: list[str], measure: _Measure, max_loss_db: float | None, max_bytes: int | None
+) -> frozenset[str] | None:
+    """The layers that get 4 bits, one more at a time; None where no limit is given."""
+    if max_loss_db is None and max_bytes is None:
+        return None
+    allowed = math.inf if max_loss_db is None else max_loss_db
+    wide = measure(frozenset())
+    taken: frozenset[str] = frozenset()
+    while max_bytes is None or measure(taken).weights_bytes > max_bytes:
+        best = _best_step(names, taken, measure, wide, allowed)
+        if best is None:
+            break
+        taken = best
+    now = measure(taken)
+    if max_bytes is not None and now.weights_bytes > max_bytes:
+        within = "" if max_loss_db is None else f" within {max_loss_db:g} dB"
+        raise QuantizationError(
+            f"sensitivity: expected weights of at most {max_bytes} bytes{within}, got "
+            f"{now.weights_bytes} at the least. Allow more, or prune the model."
+        )
+    return taken
+
+
+def _best_step(
+    names: list[str], taken: frozenset[str], measure: _Measure, wide: Measured, allowed: float
+) -> frozenset[str] | None:
+    """The layer more that saves the most bytes per dB, of those within the loss that is allowed."""
+    now = measure(taken)
+    best, best_worth = None, 0.0
+    for layer in names:
+        candidate = taken | {layer}
+        if candidate == taken:
+            continue
+        then = measure(candidate)
+        saved = now.weights_bytes - then.weights_bytes
+        if saved <= 0 or loss_db(then, wide) > allowed:
+            continue
+        worth = saved / max(loss_db(then, now), _LEAST_LOSS_DB)
+        if worth > best_worth:
+            best, best_worth = candidate, worth
+    return best

@@ -1,0 +1,85 @@
+"""Small networks under quantization-aware training, and how they compare with the reference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from edgernn.formats import FloatArray
+from edgernn.model import IntegerModel
+from edgernn_firmware_sim.reference import Reference
+from tests.float_models import stream
+from tests.keras_models import sequential
+
+#: Recurrent layers by name: class of keras.layers, and its arguments.
+CELLS: dict[str, tuple[str, dict[str, Any]]] = {
+    "simple_rnn": ("SimpleRNN", {}),
+    "simple_rnn_relu": ("SimpleRNN", {"activation": "relu"}),
+    "lstm": ("LSTM", {}),
+    "lstm_hard": ("LSTM", {"recurrent_activation": "hard_sigmoid"}),
+    "gru_after": ("GRU", {}),
+    "gru_before": ("GRU", {"reset_after": False}),
+    "gru_hard": ("GRU", {"recurrent_activation": "hard_sigmoid"}),
+}
+
+
+def recurrent(cell: str, units: int = 6, **options: Any) -> Any:
+    import keras
+
+    kind, arguments = CELLS[cell]
+    return getattr(keras.layers, kind)(units, **({"return_sequences": True} | arguments | options))
+
+
+def network(*layers: Any, share: float = 1.0, inputs: int = 3, **options: Any) -> Any:
+    """A Keras model with random weights, all of them scaled by ``share``."""
+    model = sequential(*layers, inputs=inputs, **options)
+    for variable in model.weights:
+        variable.assign(variable * share)
+    return model
+
+
+def streams(count: int, steps: int, inputs: int = 3, seed: int = 1) -> FloatArray:
+    """Smooth streams [B, T, I] that float32 holds exactly."""
+    made = np.stack([stream(steps, inputs, seed=100 * seed + i) for i in range(count)])
+    return made.astype(np.float32).astype(np.float64)
+
+
+def codes(model: Any, xs: FloatArray, *, jit: bool = False) -> FloatArray:
+    """Codes [B, T, O] the training graph makes of physical readings."""
+    import keras
+    import tensorflow as tf
+
+    inner = keras.Model(model.input, model.get_layer("dequantize_output").input)
+    run = tf.function(lambda x: inner(x, training=False), jit_compile=jit)
+    return np.asarray(run(tf.constant(xs, tf.float32)))
+
+
+def reference_codes(model: IntegerModel, xs: FloatArray) -> FloatArray:
+    """Codes [B, T, O] of the reference."""
+    return Reference(model).run(model.interface().quantize(xs))[0].astype(np.float64)
+
+
+def moved(model: Any, xs: FloatArray, size: float = 0.05, rounds: int = 3, seed: int = 3) -> Any:
+    """Move all weights as training would; let shifts and multipliers follow in forward passes."""
+    rng = np.random.default_rng(seed)
+    for _ in range(rounds):
+        for variable in model.trainable_variables:
+            variable.assign(variable + rng.normal(size=variable.shape) * size)
+        model(xs[:, :2].astype(np.float32), training=True)
+    return model
+
+
+def gradients(model: Any, xs: FloatArray, ys: FloatArray) -> list[FloatArray]:
+    """Gradients of the mean squared error, in the order of the trainable variables."""
+    import tensorflow as tf
+
+    inputs, targets = tf.constant(xs, tf.float32), tf.constant(ys, tf.float32)
+
+    @tf.function
+    def run() -> Any:
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(tf.square(model(inputs) - targets))
+        return tape.gradient(loss, model.trainable_variables)
+
+    return [np.asarray(gradient, dtype=np.float64) for gradient in run()]

@@ -1,0 +1,140 @@
+"""`edgernn search`: arguments, a whole search of a user's recipe, and what is refused."""
+
+import json
+
+import numpy as np
+import pytest
+
+from edgernn.cli import main
+from edgernn.model import IntegerModel
+from edgernn_export.search import Limits, Settings
+
+RECIPE = """
+from tests.export.training_runs import classifier
+
+RECIPE = classifier(epochs=5)
+"""
+COMMAND = "--target microbit --cells GRU --units 8:8:1 --layers 1 --precisions w8a8,w4a8"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    (tmp_path / "ramps.py").write_text(RECIPE, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(text):
+    return main(["search", *text.split()])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("hapt --target cortex-m1", "--target: expected one of cortex-m0, cortex-m3"),
+        ("hapt --target pico --flash 16q", "size: expected bytes like 16000, 16k"),
+        ("hapt --target pico --ms 0", "search step_ms: expected a limit above 0, got 0.0"),
+        ("hapt --target pico --units 8:16", "--units: expected LOW:HIGH:STEP, got '8:16'"),
+        ("hapt --target pico --units a:b:c", "--units: expected numbers, got 'a,b,c'"),
+        ("hapt --target pico --densities 0.5,x", "--densities: expected numbers, got '0.5,x'"),
+        ("hapt --target pico --cells TCN", "search cells: expected some of SimpleRNN, LSTM, GRU"),
+        ("hapt --target pico --trials 0", "search trials: expected at least 1, got 0"),
+        ("hapt --target pico --clock-mhz 0", "--clock-mhz: expected a clock above 0, got 0.0"),
+    ],
+)
+def test_refused_arguments(arguments, message, folder, capsys):
+    assert run(f"{arguments} -o out") == 2
+    assert f"edgernn search: {message}" in capsys.readouterr().err
+    assert not (folder / "out").exists()
+
+
+@pytest.mark.tf
+def test_unknown_recipes_are_listed(folder, capsys):
+    assert run("nothing --target pico -o out") == 2
+    assert "expected one of etth1, fsdd, hapt, hapt_binary" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "limits"),
+    [
+        ("--target cortex-m0", Limits()),
+        ("--target microbit", Limits(flash_bytes=262_144, ram_bytes=16_384)),
+        ("--target microbit --flash 16k --ram 2KiB --ms 5",
+         Limits(flash_bytes=16_000, ram_bytes=2048, step_ms=5.0)),
+    ],
+)  # fmt: skip
+def test_limits_are_those_asked_or_the_boards(arguments, limits, folder, monkeypatch):
+    asked = []
+
+    def stop(settings, out, *, progress):
+        asked.append(settings)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("edgernn_export.search.run.search", stop)
+    assert run(f"hapt {arguments} --workers 3 --cost ms -o out") == 130
+    (settings,) = asked
+    assert isinstance(settings, Settings)
+    assert (settings.limits, settings.workers, settings.objective) == (limits, 3, "ms")
+    assert settings.study.parts == ("out", "search.db")
+
+
+@pytest.mark.tf
+def test_search_of_a_users_recipe(folder, capsys):
+    import keras
+
+    from edgernn_export.training import evaluate, find_recipe
+
+    command = f"ramps.py {COMMAND} --densities 1,0.5 --flash 16k --trials 3 -o out"
+    assert run(f"{command} --json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["passed"]
+    assert found["limits"] == {"flash_bytes": 16_000, "ram_bytes": 16_384, "step_ms": None}
+    assert [trial["outcome"] for trial in found["trials"]] == ["trained"] * 3
+    recipe = find_recipe("ramps.py")
+    for model in found["front"]:
+        keras_file, edgernn_file = (folder / "out" / name for name in model["files"])
+        for part in ("validation", "test"):
+            assert evaluate(edgernn_file, recipe, part=part)["accuracy"] == model[part]
+        assert keras.saving.load_model(keras_file).count_params() > 0
+        assert model["flash_bytes"] < 16_000
+    assert run(command) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("3 configurations trained, 0 refused before training, 0 failed, of 4\n")
+    assert said.count("meets its limits: ") == len(found["front"])
+    assert "milliseconds are estimated at 16 MHz (of microbit)" in said
+    _check_pruned(keras, folder, found)
+
+
+def _check_pruned(keras, folder, found):
+    """Half the 8 x 4 blocks of the recurrent kernel are gone where that was asked."""
+    for trial in found["trials"]:
+        file = folder / "out" / "search.models" / f"trial-{trial['trial']:04}.keras"
+        (gru,) = [x for x in keras.saving.load_model(file).layers if x.name.startswith("gru")]
+        weights = np.asarray(gru.cell.recurrent_kernel)
+        assert np.count_nonzero(weights) == weights.size * trial["density"]
+    assert {trial["density"] for trial in found["trials"]} == {1.0, 0.5}
+
+
+@pytest.mark.tf
+def test_limits_that_nothing_meets(folder, capsys):
+    assert run(f"ramps.py {COMMAND} --flash 1k -o out") == 1
+    said = capsys.readouterr().out
+    assert "no configuration meets the limits; of the fewest units, the nearest:" in said
+    assert "> 1,000 B" in said
+    assert "gru8-w4a8 needs " in said or "gru8-w8a8 needs " in said
+    assert list((folder / "out").glob("*.edgernn")) == []
+
+
+@pytest.mark.tf
+def test_models_can_be_simulated(folder, capsys):
+    """What is found is what `edgernn simulate` measures."""
+    assert run(f"ramps.py {COMMAND} --densities 1 --trials 1 -o out --json") == 0
+    (model,) = json.loads(capsys.readouterr().out)["front"]
+    file = folder / "out" / model["files"][1]
+    assert IntegerModel.load(file).layers[0].units == 8
+    assert main(["simulate", str(file), "--target", "microbit", "--emulate", "--json"]) == 0
+    simulated = json.loads(capsys.readouterr().out)
+    assert simulated["emulation"]["flash_bytes"] == model["flash_bytes"]
+    assert simulated["emulation"]["ram_bytes"] == model["ram_bytes"]
+    assert simulated["emulation"]["instructions"]["median"] == model["instructions"]
+    assert simulated["estimated"]["high_ms"] == model["high_ms"]

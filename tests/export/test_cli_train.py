@@ -1,0 +1,145 @@
+"""`edgernn train`: recipes on small files of the real formats, a user's recipe, refusals."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgernn import load
+from edgernn.cli import main
+from edgernn.model import IntegerModel
+from edgernn_export.training import evaluate, find_recipe
+from tests.export.data_files import write_hours, write_people, write_recordings
+
+WRITE = {
+    "etth1": lambda folder: write_hours(folder),
+    "fsdd": lambda folder: write_recordings(folder, speakers=("ada",)),
+    "hapt": lambda folder: write_people(folder),
+    "hapt_binary": lambda folder: write_people(folder),
+}
+USERS = """
+from tests.export.training_runs import classifier
+RECIPE = classifier(epochs=6)
+"""
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    monkeypatch.setenv("EDGERNN_DATA", str(folder))
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+def said(capsys: Any, *arguments: str) -> dict[str, Any]:
+    assert main(["train", *arguments, "--json"]) == 0
+    record: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return record
+
+
+@pytest.mark.tf
+@pytest.mark.parametrize("name", WRITE)
+def test_every_recipe_runs_on_files_of_its_format(name: str, data: Path, capsys: Any) -> None:
+    WRITE[name](data)
+    record = said(capsys, name, "--epochs", "1", "--units", "5", "--cell", "SimpleRNN")
+    recipe, metric = find_recipe(name), record["metric"]
+    assert record["recipe"] == name
+    assert record["training"]["network"] == {"cell": "SimpleRNN", "units": 5, "layers": 1}
+    assert record["pruning"] is None
+    model = IntegerModel.load(Path("build") / name / f"{name}.edgernn")
+    assert model.name == name
+    assert dict(model.provenance.seeds) == {"training": 0}
+    assert record["scores"]["w8a8"]["test"] == evaluate(model, recipe)
+    keras_file = Path(record["files"]["keras"]["path"])
+    again = evaluate(keras_file, recipe, part="validation")
+    assert record["scores"]["float"]["validation"] == pytest.approx(again)
+    assert record["training"]["validation"] == pytest.approx(again[metric])
+    assert record["files"]["keras"]["bytes"] == keras_file.stat().st_size
+
+
+@pytest.mark.tf
+def test_a_users_recipe_pruned_exported_and_streamed(data: Path, capsys: Any) -> None:
+    Path("mine.py").write_text(USERS, encoding="utf-8")
+    options = ("--density", "0.5", "--pattern", "unstructured", "--to", "c,tflite", "--seed", "2")
+    record = said(capsys, "mine.py", *options, "--out", "made here")
+    assert record["data"] == {
+        "name": "made up", "protocol": "made up", "home": "made up", "licence": "none",
+        "citation": "nobody",
+    }  # fmt: skip
+    reached = {matrix: row["all"] for matrix, row in record["pruning"]["reached"].items()}
+    assert reached == {"gru_1/kernel": 0.5, "gru_1/recurrent_kernel": 0.5}
+    assert sorted(path.name for path in Path("made here").iterdir()) == [
+        "ramps.edgernn", "ramps.keras", "ramps.tflite", "ramps_c",
+    ]  # fmt: skip
+    sizes = [path.stat().st_size for path in Path("made here/ramps_c").rglob("*")]
+    assert record["files"]["c"]["bytes"] == sum(sizes)
+    test = find_recipe("mine.py").load().test
+    with load("made here/ramps.edgernn") as stream:
+        chosen = []
+        for readings in test.x:
+            stream.reset()
+            chosen.append(int(np.argmax(stream.run(readings)[-1])))
+    share = np.mean(np.array(chosen) == test.target[:, -1, 0])
+    assert record["scores"]["w8a8"]["test"]["accuracy"] == share
+    assert share >= 0.8
+
+
+@pytest.mark.tf
+def test_what_people_read(data: Path, capsys: Any) -> None:
+    Path("mine.py").write_text(USERS, encoding="utf-8")
+    assert main(["train", "mine.py", "--epochs", "1", "--precision", "w8a16"]) == 0
+    out, err = capsys.readouterr()
+    head, metric, *models, keras_file, model_file = out.splitlines()
+    assert head.startswith("ramps: GRU-6, 194 parameters, epoch 1 of 1, ")
+    assert metric.split() == ["accuracy", "validation", "test"]
+    assert [row.split()[0] for row in models] == ["float", "w8a16"]
+    assert keras_file.startswith("build/ramps/ramps.keras  ")
+    assert model_file.startswith("build/ramps/ramps.edgernn  ")
+    assert "[1/5] train ramps: rising or falling\n" in err
+
+
+def test_the_list(capsys: Any) -> None:
+    assert main(["train", "--list"]) == 0
+    rows = [line.split(maxsplit=2) for line in capsys.readouterr().out.splitlines()]
+    assert [row[:2] for row in rows] == [
+        ["etth1", "GRU-32"], ["fsdd", "GRU-32"], ["hapt", "GRU-32"], ["hapt_binary", "GRU-16"],
+    ]  # fmt: skip
+    assert [row["name"] for row in said(capsys, "--list")["recipes"]] == [row[0] for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "recipe: expected a name among etth1, fsdd, hapt, hapt_binary or a file, got none."),
+        (["hopt"], "recipe: expected one of etth1, fsdd"),
+        (["hapt", "--units", "0"], "network units: expected a whole number >= 1, got 0."),
+        (["hapt"], "expected the file hapt_raw/hapt_raw_int16.npz or"),
+        (["mine.py", "--epochs", "0"], "--epochs: expected a whole number >= 1, got 0."),
+        (["mine.py", "--to", "tflite,hex"], "expected formats among tflite, onnx, c, got 'hex'."),
+        (["mine.py", "--out", "mine.py"], "--out: expected a folder, got the file 'mine.py'."),
+        (["mine.py", "--precision", "w9a9"], "invalid choice: 'w9a9'"),
+        (["mine.py", "--cell", "QRNN"], "invalid choice: 'QRNN'"),
+    ],
+)
+def test_refusals_before_any_training(
+    arguments: list[str], words: str, data: Path, capsys: Any
+) -> None:
+    Path("mine.py").write_text(USERS, encoding="utf-8")
+    assert main(["train", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert words in err
+    assert "[1/5]" not in err
+    assert out == ""
+
+
+@pytest.mark.tf
+def test_a_density_that_cannot_be_is_refused_before_any_training(data: Path, capsys: Any) -> None:
+    Path("mine.py").write_text(USERS, encoding="utf-8")
+    assert main(["train", "mine.py", "--density", "0"]) == 2
+    assert "density" in capsys.readouterr().err
+    assert not Path("build/ramps/ramps.keras").exists()

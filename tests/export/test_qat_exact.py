@@ -1,0 +1,94 @@
+"""The training graph and the integer model taken from it give the same codes: 0 LSB."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edgernn_export import quantize
+from edgernn_export.qat import integer_model, qat_model
+from tests.export.qat_runs import (
+    CELLS,
+    codes,
+    moved,
+    network,
+    recurrent,
+    reference_codes,
+    streams,
+)
+
+pytestmark = pytest.mark.tf
+STEPS = 220
+
+
+def differing(model, xs, **options):
+    return np.count_nonzero(codes(model, xs, **options) != reference_codes(integer_model(model), xs))
+
+
+@pytest.mark.parametrize("precision", ["w8a8", "w8a16"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_moved_weights_give_the_codes_of_the_reference(cell, precision):
+    import keras
+
+    share = 0.4 if cell == "simple_rnn_relu" else 0.8
+    float_model = network(recurrent(cell), keras.layers.Dense(2), share=share)
+    xs = streams(2, STEPS)
+    model = qat_model(float_model, streams(4, 100, seed=2), precision)
+    before = integer_model(model)
+    assert differing(moved(model, xs), xs) == 0
+    after = integer_model(model)
+    assert after.layers[0] != before.layers[0]
+
+
+@pytest.mark.parametrize("precision", ["w4a8", "w4a16"])
+def test_stacked_layers_of_four_bits(precision):
+    import keras
+
+    float_model = network(
+        recurrent("gru_after"),
+        recurrent("lstm"),
+        keras.layers.Dense(4, "tanh"),
+        keras.layers.Dense(4, "relu"),
+        keras.layers.Dense(3, "sigmoid"),
+    )
+    xs = streams(2, STEPS)
+    model = qat_model(float_model, streams(4, 100, seed=2), precision)
+    assert differing(moved(model, xs), xs) == 0
+    for layer in integer_model(model).layers:
+        for affine in layer.affines.values():
+            assert all(np.abs(term.weights).max() <= 7 for term in affine.terms)
+
+
+@pytest.mark.parametrize("operand_scales", ["common", "separate"])
+def test_compiled_by_xla_as_keras_trains(operand_scales):
+    import keras
+
+    float_model = network(recurrent("lstm"), keras.layers.Dense(2))
+    xs = streams(2, STEPS)
+    model = qat_model(float_model, streams(4, 100, seed=2), operand_scales=operand_scales)
+    sources = [t.source.value for t in integer_model(model).layers[0].gates.terms]
+    assert sources == (["xh"] if operand_scales == "common" else ["x", "h"])
+    assert differing(moved(model, xs), xs, jit=True) == 0
+
+
+@pytest.mark.parametrize("precision", ["w8a8", "w8a16", "w4a8"])
+@pytest.mark.parametrize("cell", ["simple_rnn", "gru_before"])
+def test_training_starts_at_the_post_training_model(cell, precision):
+    import keras
+
+    float_model = network(recurrent(cell), keras.layers.Dense(2))
+    calibration = streams(4, 100)
+    start = integer_model(qat_model(float_model, calibration, precision))
+    rounded = quantize(float_model, calibration, precision)
+    assert (start.input, start.output) == (rounded.input, rounded.output)
+    for made, wanted in zip(start.layers, rounded.layers, strict=True):
+        for a, b in zip(made.affines.values(), wanted.affines.values(), strict=True):
+            for s, t in zip(a.terms, b.terms, strict=True):
+                assert np.array_equal(s.weights, t.weights)
+                assert np.array_equal(s.multiplier, t.multiplier)
+                assert s.storage is t.storage
+            if precision.endswith("a8"):
+                # A float32 bias has 24 bits: 2**-5 of a unit at most, and a unit is 2**shift parts.
+                assert a.shift == b.shift
+                assert np.abs(a.bias - b.bias).max() <= 32
+
