@@ -130,7 +130,7 @@ def packed(weights: Int8Array) -> npt.NDArray[np.uint8]:
     """
     halves = np.zeros((weights.shape[0], -(-weights.shape[1] // 2) * 2), np.uint8)
     halves[:, : weights.shape[1]] = weights.view(np.uint8) & 15
-    return halves[:, 0::2] | halves[:, 1::2] << 4
+    return halves[:, 0::2] | halves[:, 1::2] << np.uint8(4)
 
 
 def unpacked(halves: npt.NDArray[np.uint8], columns: int) -> Int8Array:

@@ -15,7 +15,7 @@ import json
 import multiprocessing
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from functools import cache
@@ -49,9 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args.cache.mkdir(parents=True, exist_ok=True)
     missing = [r for r in runs(args.recipes, args.seeds) if not is_trained(args.cache, r)]
     for distilled in (False, True):  # teachers first
-        train_all(
-            [r for r in missing if r.distilled == distilled], args.cache, args.workers, args.epochs
-        )
+        chosen = [(r, args.cache, args.epochs) for r in missing if r.distilled == distilled]
+        in_processes(train_one, chosen, args.workers)
     return 0
 
 
@@ -77,13 +76,13 @@ def network_path(folder: Path, run: Run) -> Path:
     return folder / f"{run.name}.keras"
 
 
-def train_all(missing: Sequence[Run], folder: Path, workers: int, epochs: int | None) -> None:
-    """Train in ``workers`` processes, in the order given."""
+def in_processes(work: Callable[..., None], jobs: Sequence[tuple[Any, ...]], workers: int) -> None:
+    """Call ``work`` with the arguments of every job, in order, in processes of one thread each."""
     os.environ.update({k: v for k, v in _ENVIRONMENT.items() if k not in os.environ})
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(max_workers=workers, mp_context=spawn) as pool:
-        jobs = [pool.submit(train_one, run, folder, epochs) for run in missing]
-        for job in tqdm(as_completed(jobs), total=len(jobs), desc="networks", disable=None):
+        pending = [pool.submit(work, *arguments) for arguments in jobs]
+        for job in tqdm(as_completed(pending), total=len(pending), desc="networks", disable=None):
             job.result()
 
 
@@ -91,7 +90,7 @@ def train_one(run: Run, folder: Path, epochs: int | None) -> None:
     """Train one network, score it, write its two files."""
     from edgernn_export.training import Network, evaluate, find_recipe, pruning_callback, train
 
-    recipe, data = find_recipe(run.recipe), _data(run.recipe)
+    recipe, data = find_recipe(run.recipe), data_of(run.recipe)
     callbacks = []
     if run.density < 1.0:
         callbacks = [
@@ -119,7 +118,8 @@ def train_one(run: Run, folder: Path, epochs: int | None) -> None:
 
 
 @cache
-def _data(recipe: str) -> Any:
+def data_of(recipe: str) -> Any:
+    """A recipe's data set, loaded once a process."""
     from edgernn_export.training import find_recipe
 
     return find_recipe(recipe).load()
@@ -131,7 +131,7 @@ def _distiller(run: Run, folder: Path) -> Any:
     from edgernn_export.distillation import Distiller
 
     teacher = keras.saving.load_model(network_path(folder, run.teacher), compile=False)
-    task = "classes" if _data(run.recipe).classes else "values"
+    task = "classes" if data_of(run.recipe).classes else "values"
     return lambda student: Distiller(student, teacher, task=task)
 
 

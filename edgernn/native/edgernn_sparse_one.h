@@ -39,12 +39,13 @@ EDGERNN_INLINE const int8_t *sparse_dot8(const int8_t *weights, const edgernn_co
     __asm__ __volatile__("lsls %[x0], %[x0], #31\n\t"
                          "bne 2f\n" /* an odd number of them */
                          "1:\n\t" ADD_SPARSE_TILE8 "2:\n\t" ADD_SPARSE_TILE8
-                         "cmp %[i], %[end]\n\t"
+                         "ldr %[x0], %[end]\n\t" /* where there is an FPU, registers run out */
+                         "cmp %[i], %[x0]\n\t"
                          "bne 1b"
                          : [w] "+&r"(weights), [i] "+&r"(index), [a] "+&r"(a), [ab] "+&r"(ab),
                            [c] "+&r"(c), [cd] "+&r"(cd), [x0] "+&r"(x0), [x1] "=&r"(x1),
                            [w0] "=&r"(w0), [w1] "=&r"(w1)
-                         : [x] "r"(operands), [end] "r"(end)
+                         : [x] "r"(operands), [end] "m"(end)
                          : "cc", "memory");
     acc[0] = a;
     acc[1] = (int32_t)((uint32_t)ab - (uint32_t)a) >> 8;
@@ -80,12 +81,13 @@ EDGERNN_INLINE const int8_t *sparse_dot16(const int8_t *weights, const edgernn_c
                          "ldrd %[w0], %[w1], [%[w]], #8\n\t"
                          ADD_PAIRS16_OF("w0", "x0", "u", "d", "c")
                          ADD_PAIRS16_OF("w1", "x1", "u", "d", "c")
-                         "cmp %[i], %[end]\n\t"
+                         "ldr %[x0], %[end]\n\t"
+                         "cmp %[i], %[x0]\n\t"
                          "bne 1b"
                          : [w] "+&r"(weights), [i] "+&r"(index), [a] "+&r"(a), [b] "+&r"(b),
                            [c] "+&r"(c), [d] "+&r"(d), [x0] "=&r"(x0), [x1] "=&r"(x1),
                            [w0] "=&r"(w0), [w1] "=&r"(w1), [u] "=&r"(u)
-                         : [x] "r"(operands), [end] "r"(end)
+                         : [x] "r"(operands), [end] "m"(end)
                          : "cc", "memory");
     acc[0] = a;
     acc[1] = b;

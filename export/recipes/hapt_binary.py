@@ -1,4 +1,4 @@
-"""Two classes of activities from features at 12.5 Hz: the smallest network of the recipes.
+"""Two classes of activities from features every 0.32 s: the smallest network of the recipes.
 
     python export/recipes/hapt_binary.py --seed 0 --out build/hapt_binary
     edgernn train hapt_binary --units 8 --out build/hapt_binary

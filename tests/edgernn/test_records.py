@@ -11,14 +11,12 @@ from edgernn.affine import (
     ACCUMULATOR_LIMIT_W8A8,
     Affine8,
     Affine16,
-    Source,
 )
 from edgernn.errors import ModelError
 from edgernn.formats import PREACTIVATION, UNIT, QFormat
 from edgernn.interface import InputSpec, OutputSpec
-from edgernn.layers import CellActivation, Dense, DenseActivation, SimpleRNN
+from edgernn.layers import CellActivation, Dense, DenseActivation
 from edgernn.model import IntegerModel
-from edgernn.storage import Storage
 from tests.edgernn.small_records import W8A16, affine8, int8, int32, term8, term16
 from tests.integer_models import random_model
 
@@ -60,21 +58,6 @@ def stack(count: int):
     return random_model("simple_rnn", stack=count, outputs=0, units=2)
 
 
-def sparse_rnn(inputs: int, units: int):
-    """A SimpleRNN with one sparse product over [x; h]."""
-    weights = np.zeros((units, inputs + units), np.int8)
-    zeros = np.zeros(units, np.int32)
-    term = term8(source=Source.XH, weights=weights, multiplier=zeros, storage=Storage.SPARSE8)
-    return SimpleRNN(
-        name="rnn",
-        inputs=inputs,
-        units=units,
-        activation=CellActivation.TANH,
-        state_exponent=15,
-        gates=Affine8(terms=(term,), bias=zeros, shift=8),
-    )
-
-
 def saturated(layer):
     """The layer with one row whose accumulator can pass the bound of clause 4.4."""
     term = layer.gates.terms[0]
@@ -100,23 +83,6 @@ REFUSALS = {
     "weights -128": (
         lambda: term16(weights=int8([-128, 127])),
         r"term x.weights: expected values in \[-127, 127\], got \[-128, 127\]",
-    ),
-    "4-bit weights": (
-        lambda: term8(weights=int8([-8, 7]), storage=Storage.DENSE4),
-        r"term x.weights: expected values in \[-7, 7\], got \[-8, 7\]",
-    ),
-    "4-bit weights of w8a16": (
-        lambda: term16(weights=int8([0, 8]), storage=Storage.DENSE4),
-        r"term x.weights: expected values in \[-7, 7\], got \[0, 8\]",
-    ),
-    "storage": (
-        lambda: term8(storage="dense8"),
-        "term x.storage: expected a Storage, got 'dense8'",
-    ),
-    "sparse and wide": (
-        lambda: sparse_rnn(inputs=1021, units=1),
-        r"rnn.gates: expected at most 256 tiles of 4 columns in a sparse product, got 257 for "
-        r"source xh\. Store it dense, in 8 or 4 bits\.",
     ),
     "multiplier rows": (
         lambda: term8(multiplier=int32(1, 2)),
@@ -280,12 +246,6 @@ def test_refused_by_name(name):
     build, message = REFUSALS[name]
     with pytest.raises(ModelError, match=f"^{message}"):
         build()
-
-
-def test_the_widest_sparse_product():
-    # 1020 inputs are 255 tiles, and the one unit takes another: parts are padded each on its own.
-    assert sparse_rnn(inputs=1020, units=1).gates.terms[0].storage is Storage.SPARSE8
-    assert sparse_rnn(inputs=4, units=1020).gates.terms[0].storage is Storage.SPARSE8
 
 
 @pytest.mark.parametrize(("bits", "frac_bits"), [(16, 16), (16, -1), (12, 4), (0, 0)])

@@ -9,11 +9,8 @@ import pytest
 import edgernn
 from edgernn.cli import SUBCOMMANDS, main
 from edgernn.formats import Precision
-from edgernn.storage import Storage
-from edgernn.weight_memory import weight_memory
 from tests.contract.runtimes import require, run_python
 from tests.integer_models import random_model
-from tests.stored_models import stored
 
 COMMANDS = ("quantize", "sensitivity", "export", "verify")
 MODEL = random_model("gru_before", Precision.W8A8)
@@ -57,20 +54,6 @@ def test_export_as_json(model_file, tmp_path, capsys):
             "onnx": {"path": str(path), "bytes": path.stat().st_size, "densified_weights": 0}
         },
     }
-
-
-def test_export_says_which_weights_become_bytes(tmp_path, capsys):
-    model = stored(MODEL, Storage.DENSE4, Storage.SPARSE8, Storage.DENSE8)
-    terms = [t for la in model.layers for a in la.affines.values() for t in a.terms]
-    count = sum(t.weights.size for t in terms if t.storage is not Storage.DENSE8)
-    path = model.save(tmp_path / "m.edgernn")
-    assert main(["export", str(path), "--to", "onnx,tflite,c"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    note = f"  densified: {count} weights stored as bytes"
-    assert [line == note for line in lines] == [False, True, False, True, False]
-    assert main(["export", str(path), "--to", "tflite,c", "--json"]) == 0
-    files = json.loads(capsys.readouterr().out)["files"]
-    assert {k: v["densified_weights"] for k, v in files.items()} == {"tflite": count, "c": 0}
 
 
 def test_export_of_a_package_names_every_file_of_its_own(model_file, tmp_path, capsys):
@@ -256,33 +239,6 @@ def test_quantize_for_people(keras_file, calibration):
     ).splitlines()  # fmt: skip
     assert printed[0] == "quantization report over 450 steps"
     assert printed[-1] == f"{out}  w8a8  {out.stat().st_size} bytes"
-
-
-@pytest.mark.tf
-def test_quantize_with_weights_of_four_bits(keras_file, calibration):
-    out = keras_file.with_name("four.edgernn")
-    printed = run_python(
-        "-m", "edgernn", "quantize", str(keras_file), "--calibration", str(calibration),
-        "-o", str(out), "--precision", "w4a8", "--layer-bits", "dense=8",
-    ).splitlines()  # fmt: skip
-    model = edgernn.IntegerModel.load(out)
-    assert model.precision_label == "w8/w4a8"
-    assert dict(model.provenance.settings)["weight_bits"] == "gru=4,dense=8"
-    memory = weight_memory(model.layers)
-    share = f"{memory.total_bytes / memory.dense_bytes:.0%}"
-    assert printed[-2:] == [
-        f"{out}  w8/w4a8  {out.stat().st_size} bytes",
-        f"weights on a device: {memory.total_bytes} bytes, {share} of the {memory.dense_bytes} "
-        "of dense int8",
-    ]
-
-
-@pytest.mark.parametrize("text", ["gru", "gru=", "=4", "gru=four", "gru=4,gru=8", "gru=-4", ""])
-def test_layer_bits_of_another_form_are_refused(text, capsys):
-    arguments = ["quantize", "m.keras", "--calibration", "x.npy", "-o", "m.edgernn"]
-    assert main([*arguments, "--layer-bits", text]) == 2
-    wanted = f"expected distinct layers with their bits, as in gru=4,dense=8, got {text!r}"
-    assert wanted in capsys.readouterr().err
 
 
 def test_quantize_refuses_a_name_it_could_not_load_again(capsys):

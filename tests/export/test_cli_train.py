@@ -92,12 +92,12 @@ def test_a_users_recipe_pruned_exported_and_streamed(data: Path, capsys: Any) ->
 @pytest.mark.tf
 def test_what_people_read(data: Path, capsys: Any) -> None:
     Path("mine.py").write_text(USERS, encoding="utf-8")
-    assert main(["train", "mine.py", "--epochs", "1", "--precision", "w8a16"]) == 0
+    assert main(["train", "mine.py", "--epochs", "1", "--precision", "w4a8"]) == 0
     out, err = capsys.readouterr()
     head, metric, *models, keras_file, model_file = out.splitlines()
     assert head.startswith("ramps: GRU-6, 194 parameters, epoch 1 of 1, ")
     assert metric.split() == ["accuracy", "validation", "test"]
-    assert [row.split()[0] for row in models] == ["float", "w8a16"]
+    assert [row.split()[0] for row in models] == ["float", "w4a8"]
     assert keras_file.startswith("build/ramps/ramps.keras  ")
     assert model_file.startswith("build/ramps/ramps.edgernn  ")
     assert "[1/5] train ramps: rising or falling\n" in err

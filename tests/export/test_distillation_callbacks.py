@@ -35,7 +35,7 @@ def test_pruning_prunes_the_student_and_no_more(wrapped):
     student, tutor = network(10), teacher()
     pruning = pruner(0.25, end_step=4, pattern="8x4")
     model = distiller(student, tutor, task="classes", hidden_weight=0.5)
-    compiled(model, cross_entropy(), run_eagerly=wrapped)
+    compiled(model, cross_entropy())
     fit(model, XS, LABELS, on_student(pruning) if wrapped else pruning, epochs=4)
     assert pruning.finished
     assert set(pruning.masks) == {"rnn/kernel", "rnn/recurrent_kernel"}
@@ -64,7 +64,8 @@ def test_a_callback_on_the_student_has_its_model_and_the_optimizer():
 
     student = network(4)
     model = compiled(distiller(student, teacher(), task="classes"), cross_entropy(), 0.25)
-    history = fit(model, XS, LABELS, on_student(Look()), epochs=5)
+    others = [on_student(keras.callbacks.Callback()) for _ in range(2)]
+    history = fit(model, XS, LABELS, others[0], on_student(Look()), others[1], epochs=5)
     assert seen == [student] + 2 * [0.25, 0.25, ["loss"]]
     assert len(history.history["loss"]) == 2
     assert student.optimizer is None

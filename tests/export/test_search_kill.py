@@ -13,7 +13,7 @@ from edgernn.errors import SearchError
 from edgernn_export.search import search
 from edgernn_export.search.run import rows
 from edgernn_export.search.study import opened
-from tests.export.search_trainers import StuckTrainer, TinyTrainer, tiny_settings
+from tests.export.search_trainers import StuckTrainer, TinyTrainer, priced, tiny_settings
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 120
@@ -21,11 +21,13 @@ PATIENCE_S = 120
 PROGRAM = """
 import sys
 from pathlib import Path
-from edgernn_export.search import search
-from tests.export.search_trainers import StuckTrainer, tiny_settings
+from edgernn_export.search import front, search, trials
+from tests.export.search_trainers import StuckTrainer, priced, tiny_settings
 
 if __name__ == "__main__":
     folder, after, workers = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    if workers == 1:
+        front.measure = trials.measure = priced
     trainer = StuckTrainer(folder=folder, after=after)
     settings = tiny_settings(folder, trainer=trainer, trials=4, workers=workers)
     search(settings, folder / "out", progress=False)
@@ -71,7 +73,9 @@ def killed_search(folder, *, after, workers):
 
 
 @pytest.mark.parametrize(("after", "workers"), [(2, 1), (1, 2)])
-def test_killed_in_the_middle_of_a_trial(after, workers, tmp_path):
+def test_killed_in_the_middle_of_a_trial(after, workers, tmp_path, monkeypatch):
+    monkeypatch.setattr("edgernn_export.search.trials.measure", priced)
+    monkeypatch.setattr("edgernn_export.search.front.measure", priced)
     stuck = killed_search(tmp_path, after=after, workers=workers)
     assert len(stuck) == workers
     settings = tiny_settings(tmp_path, trials=4)

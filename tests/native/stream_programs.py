@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.model import IntegerModel
+from edgernn_export.writers.c_storage import STORAGE_HEADER
 from tests.contract.grid_models import grid, reference_stream, special
 from tests.contract.matrix_models import TRAINED
 from tests.integer_models import random_codes
-from tests.native.compilers import compile_c, write_model
+from tests.native.compilers import NATIVE, compile_c, write_model
 
 HARNESS = Path(__file__).with_name("stream_main.c")
 ENTRY = """\
@@ -62,6 +64,7 @@ def write_sources(models: dict[str, IntegerModel], folder: Path) -> list[Path]:
     sources = {HARNESS}
     for prefix, model in zip(prefixes, models.values(), strict=True):
         sources.update(write_model(model, folder, prefix))
+    shutil.copyfile(NATIVE / STORAGE_HEADER, folder / STORAGE_HEADER)  # for all of them
     rows = "\n".join(ROW.format(p=p, u=p.upper()) for p in prefixes)
     table = ENTRY + "".join(MODEL.format(p=p) for p in prefixes)
     table += f"\nstatic const entry entries[{len(prefixes)}] = {{\n{rows}\n}};\n"

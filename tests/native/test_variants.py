@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from edgernn.formats import Precision
-from tests.integer_models import CELLS, random_model
+from edgernn.storage import Storage
+from tests.integer_models import CELLS, random_model, sparse_model
 from tests.native.compilers import NATIVE, PACKAGES, SANITIZERS, compile_c, require
 from tests.native.stream_programs import (
     build,
@@ -20,6 +21,7 @@ from tests.native.stream_programs import (
     write_sources,
 )
 from tests.native.variants import VARIANTS, runnable
+from tests.stored_models import stored
 from tests.twin import scalar
 
 #: Vectors that end in the middle of every variant's registers.
@@ -29,7 +31,42 @@ UNEVEN = {
 }
 #: More operands than any variant keeps apart.
 MANY = {"many-operands": random_model("lstm", Precision.W8A8, units=5, inputs=600)}
-MODELS = {**stream_models(), **UNEVEN, **MANY}
+#: Every cell with most tiles left out, one and two products a map, full and single tiles.
+SPARSE = {
+    f"sparse-{cell}-{p.value}-{common}": sparse_model(
+        random_model(cell, p, units=19, inputs=21, outputs=5, kind="hostile", common=common), 0.4
+    )
+    for cell, p, common in product(CELLS, Precision, (True, False))
+}
+SPARSE |= {
+    f"sparse-{p.value}-{density}": sparse_model(
+        random_model("lstm", p, units=5, inputs=300, kind="hostile"), density
+    )
+    for p, density in product(Precision, (0.0, 1.0))
+}
+#: Every cell with weights of 4 bits; beside others in one map; more columns than sums have room for.
+INT4 = {
+    f"int4-{cell}-{p.value}": stored(
+        random_model(cell, p, units=19, inputs=21, outputs=5, kind="hostile"), Storage.DENSE4
+    )
+    for cell, p in product(CELLS, Precision)
+}
+INT4 |= {
+    f"mixed-{cell}-{p.value}": stored(
+        random_model(cell, p, units=13, inputs=6, stack=2, kind="hostile", common=False),
+        Storage.DENSE4,
+        Storage.DENSE8,
+        Storage.SPARSE8,
+        Storage.DENSE4,
+        Storage.DENSE4,
+    )
+    for cell, p in product(("lstm", "gru_after", "gru_before"), Precision)
+}
+INT4 |= {
+    f"int4-many-{p.value}": stored(random_model("lstm", p, units=5, inputs=512), Storage.DENSE4)
+    for p in Precision
+}
+MODELS = {**stream_models(), **UNEVEN, **MANY, **SPARSE, **INT4}
 STEPS = 120
 LONG_STEPS = 2_000
 EDGES = [Path(__file__).with_name("variant_edges.c"), *sorted(NATIVE.glob("*.c"))]

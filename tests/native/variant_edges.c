@@ -12,7 +12,9 @@
 #include "edgernn_kernels.h"
 #include "guarded_memory.h"
 
-enum { MOST_ROWS = 36, MOST_TILES = 9, ALL = 65536 };
+enum { MOST_ROWS = 36, MOST_TILES = 20, ALL = 65536 };
+
+typedef enum { DENSE8, SPARSE8, DENSE4, STORAGES } storage;
 
 static uint32_t seed = 1;
 
@@ -42,9 +44,14 @@ static int64_t rounded(int64_t p, int32_t k)
 /* One product: weights in tiles, and what it needs in rows. */
 typedef struct {
     int32_t tiles;
+    int32_t bits; /* of a stored weight */
+    int32_t tile_bytes;
     size_t bytes;
     int32_t dense[MOST_ROWS][4 * MOST_TILES];
+    int there[MOST_ROWS / 4][MOST_TILES];
     int8_t *weights;
+    size_t index_bytes;
+    uint8_t *index; /* NULL: all tiles are there */
     int32_t *multiplier8;
     int32_t *bias;
     uint8_t *shift;
@@ -55,25 +62,61 @@ static void write_tile(const product *p, int32_t block, int32_t t, int precision
 {
 #define W(r, c) p->dense[4 * block + (r)][4 * t + (c)]
 #define ROW(r) W(r, 0), W(r, 1), W(r, 2), W(r, 3)
-#define TILE8(...) EDGERNN_TILE8(__VA_ARGS__)
-#define TILE16(...) EDGERNN_TILE16(__VA_ARGS__)
-    const int32_t tile8[] = {TILE8(ROW(0), ROW(1), ROW(2), ROW(3))};
-    const int32_t tile16[] = {TILE16(ROW(0), ROW(1), ROW(2), ROW(3))};
+#define TILE(macro, ...) macro(__VA_ARGS__)
+    const int32_t tile8[] = {TILE(EDGERNN_TILE8, ROW(0), ROW(1), ROW(2), ROW(3))};
+    const int32_t tile16[] = {TILE(EDGERNN_TILE16, ROW(0), ROW(1), ROW(2), ROW(3))};
+    const int32_t tile4_8[] = {TILE(EDGERNN_TILE4_8, ROW(0), ROW(1), ROW(2), ROW(3))};
+    const int32_t tile4_16[] = {TILE(EDGERNN_TILE4_16, ROW(0), ROW(1), ROW(2), ROW(3))};
+    const int32_t *tile = precision == 8 ? tile8 : tile16;
     int32_t j;
-    for (j = 0; j < EDGERNN_TILE_BYTES; ++j) {
-        to[j] = (int8_t)(precision == 8 ? tile8[j] : tile16[j]);
+    if (p->bits == 4) {
+        tile = precision == 8 ? tile4_8 : tile4_16;
+    }
+    for (j = 0; j < p->tile_bytes; ++j) {
+        to[j] = (int8_t)tile[j];
     }
 }
 
-static product make(int32_t rows, int32_t tiles, int precision)
+/* Which tiles there are: some of them, of SPARSE8; the index of edgernn_tile.h. */
+static void choose_tiles(product *p, int32_t blocks, storage stored)
+{
+    uint8_t index[MOST_ROWS / 4 * (1 + MOST_TILES)];
+    uint8_t *at = index;
+    int32_t i;
+    int32_t j;
+    for (i = 0; i < blocks; ++i) {
+        uint8_t *count = at++;
+        const int32_t sure = uniform(0, p->tiles - 1);
+        const int32_t odds = uniform(0, 3);
+        for (j = 0; j < p->tiles; ++j) {
+            p->there[i][j] = stored != SPARSE8 || j == sure || uniform(0, 3) < odds;
+            if (p->there[i][j]) {
+                *at++ = (uint8_t)j;
+            }
+        }
+        *count = (uint8_t)(at - count - 2);
+    }
+    p->bytes = (size_t)(at - index - blocks) * (size_t)p->tile_bytes + EDGERNN_READ_AHEAD;
+    p->weights = guarded(p->bytes);
+    p->index = NULL;
+    p->index_bytes = (size_t)(at - index);
+    if (stored == SPARSE8) {
+        p->index = guarded(p->index_bytes);
+        memcpy(p->index, index, p->index_bytes);
+    }
+}
+
+static product make(int32_t rows, int32_t tiles, int precision, storage stored)
 {
     const int32_t padded = EDGERNN_PADDED(rows);
+    int8_t *to;
     product p;
     int32_t i;
     int32_t j;
     p.tiles = tiles;
-    p.bytes = (size_t)(padded / 4 * tiles * EDGERNN_TILE_BYTES + EDGERNN_READ_AHEAD);
-    p.weights = guarded(p.bytes);
+    p.bits = stored == DENSE4 ? 4 : 8;
+    p.tile_bytes = stored == DENSE4 ? EDGERNN_TILE4_BYTES : EDGERNN_TILE_BYTES;
+    choose_tiles(&p, padded / 4, stored);
     p.multiplier8 = guarded((size_t)padded * 4);
     p.bias = guarded((size_t)padded * 4);
     p.shift = guarded((size_t)padded);
@@ -81,16 +124,22 @@ static product make(int32_t rows, int32_t tiles, int precision)
     memset(p.dense, 0, sizeof p.dense);
     for (i = 0; i < padded; ++i) {
         for (j = 0; j < 4 * tiles && i < rows; ++j) {
-            p.dense[i][j] = uniform(0, 3) ? uniform(-127, 127) : uniform(0, 1) ? 127 : -127;
+            const int32_t most = stored == DENSE4 ? 7 : 127;
+            const int32_t w = uniform(0, 3) ? uniform(-most, most) : uniform(0, 1) ? most : -most;
+            p.dense[i][j] = p.there[i / 4][j / 4] ? w : 0;
         }
         p.multiplier8[i] = uniform(0, (1 << 27) / (4 * tiles * 127 * 128));
         p.bias[i] = 4 * uniform(-100000, 100000) + 1;
         p.shift[i] = (uint8_t)uniform(3, 12);
         p.multiplier16[i] = (int16_t)uniform(0, 32767);
     }
+    to = p.weights;
     for (i = 0; i < padded / 4; ++i) {
         for (j = 0; j < tiles; ++j) {
-            write_tile(&p, i, j, precision, p.weights + (i * tiles + j) * EDGERNN_TILE_BYTES);
+            if (p.there[i][j]) {
+                write_tile(&p, i, j, precision, to);
+                to += p.tile_bytes;
+            }
         }
     }
     return p;
@@ -100,6 +149,9 @@ static void drop(const product *p, int32_t rows)
 {
     const size_t padded = (size_t)EDGERNN_PADDED(rows);
     release(p->weights, p->bytes);
+    if (p->index != NULL) {
+        release(p->index, p->index_bytes);
+    }
     release(p->multiplier8, padded * 4);
     release(p->bias, padded * 4);
     release(p->shift, padded);
@@ -129,8 +181,8 @@ static int compare(const char *what, int32_t rows, int32_t tiles, const int64_t 
     return 0;
 }
 
-/* A map of one or two products, the second of all operands behind the first 4. */
-static int check8(int32_t rows, int32_t tiles, int32_t terms)
+/* A map of one or two products, stored like this; the second is of all operands but the first 4. */
+static int check8(int32_t rows, int32_t tiles, int32_t terms, const storage *stored)
 {
     const size_t bytes = (size_t)(4 * tiles + 4 * (terms - 1)) * sizeof(edgernn_code8);
     product p[2];
@@ -148,11 +200,13 @@ static int check8(int32_t rows, int32_t tiles, int32_t terms)
         operands[i] = (edgernn_code8)x[i];
     }
     for (i = 0; i < terms; ++i) {
-        const edgernn_term8 t = {4 * i, tiles, NULL, NULL};
-        p[i] = make(rows, tiles, 8);
+        const edgernn_term8 t = {4 * i, tiles, NULL, NULL, EDGERNN_DENSE8};
+        p[i] = make(rows, tiles, 8, stored[i]);
         term[i] = t;
         term[i].weights = p[i].weights;
         term[i].multiplier = p[i].multiplier8;
+        term[i].index = p[i].index;
+        term[i].bits = p[i].bits;
         for (r = 0; r < rows; ++r) {
             wanted[r] += sum(&p[i], r, x + 4 * i) * p[i].multiplier8[r];
         }
@@ -172,7 +226,7 @@ static int check8(int32_t rows, int32_t tiles, int32_t terms)
     return failed;
 }
 
-static int check16(int32_t rows, int32_t tiles, int32_t terms)
+static int check16(int32_t rows, int32_t tiles, int32_t terms, const storage *stored)
 {
     const size_t bytes = (size_t)(4 * tiles + 4 * (terms - 1)) * sizeof(edgernn_code16);
     product p[2];
@@ -190,13 +244,15 @@ static int check16(int32_t rows, int32_t tiles, int32_t terms)
         operands[i] = (edgernn_code16)x[i];
     }
     for (i = 0; i < terms; ++i) {
-        const edgernn_term16 t = {4 * i, tiles, NULL, NULL, NULL, NULL};
-        p[i] = make(rows, tiles, 16);
+        const edgernn_term16 t = {4 * i, tiles, NULL, NULL, NULL, NULL, EDGERNN_DENSE8};
+        p[i] = make(rows, tiles, 16, stored[i]);
         term[i] = t;
         term[i].weights = p[i].weights;
         term[i].bias = p[i].bias;
         term[i].shift = p[i].shift;
         term[i].multiplier = p[i].multiplier16;
+        term[i].index = p[i].index;
+        term[i].bits = p[i].bits;
         for (r = 0; r < rows; ++r) {
             const int32_t k = p[i].shift[r];
             const int64_t acc = sum(&p[i], r, x + 4 * i) + p[i].bias[r];
@@ -281,9 +337,11 @@ int main(int count, char **arguments)
         return fwrite(all, 1, sizeof all, stdout) != sizeof all;
     }
     for (n = 1; n <= MOST_ROWS; ++n) {
-        for (tiles = 1; tiles <= MOST_TILES; ++tiles) {
-            const int32_t terms = 1 + (n + tiles) % 2;
-            if (check8(n, tiles, terms) || check16(n, tiles, terms)) {
+        for (tiles = 1 + n % 2; tiles <= MOST_TILES; tiles += 2) {
+            const int32_t terms = uniform(1, 2);
+            const storage stored[] = {(storage)uniform(0, STORAGES - 1),
+                                      (storage)uniform(0, STORAGES - 1)};
+            if (check8(n, tiles, terms, stored) || check16(n, tiles, terms, stored)) {
                 return 1;
             }
         }

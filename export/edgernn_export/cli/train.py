@@ -15,6 +15,7 @@ from edgernn_export.pruning.patterns import PATTERNS
 from edgernn_export.training.finding import find_recipe, recipe_names
 from edgernn_export.training.recipe import CELLS, Network, Recipe
 from edgernn_export.training.steps import SCORED, Order, Outcome, produce
+from edgernn_export.weight_storage import PRECISIONS
 from edgernn_export.writers import WRITERS
 
 HELP: Final = """Train a recipe on its real data set, compress the network and write its files.
@@ -31,7 +32,6 @@ EXAMPLES: Final = """examples:
   edgernn train fsdd --density 0.3 --pattern 8x4 --json
   edgernn train my_recipe.py
 """
-_PRECISIONS: Final = ("w8a8", "w8a16")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="prune: share of recurrent weights that stay (default: no pruning)",
     )  # fmt: skip
     parser.add_argument("--pattern", choices=PATTERNS, default="8x4", help="default: 8x4")
-    parser.add_argument("--precision", choices=_PRECISIONS, default="w8a8", help="default: w8a8")
+    parser.add_argument(
+        "--precision", choices=list(PRECISIONS), default="w8a8", help="default: w8a8"
+    )
     parser.add_argument(
         "--to", type=comma_list, default=(), metavar="FORMATS",
         help=f"files beside .keras and .edgernn, comma-separated, among {', '.join(WRITERS)}",

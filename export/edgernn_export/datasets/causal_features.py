@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from edgernn.formats import FloatArray
 
 
@@ -34,7 +36,28 @@ def block_means(x: FloatArray, steps: int) -> FloatArray:
     Returns:
         float64 [B, T // steps, I].
     """
-    batch, length, width = x.shape
-    blocks = length // steps
-    means: FloatArray = x[:, : blocks * steps].reshape(batch, blocks, steps, width).mean(axis=2)
+    means: FloatArray = _blocks(x, steps).mean(axis=2)
     return means
+
+
+def block_deviations(x: FloatArray, steps: int, floor: float) -> FloatArray:
+    """Logarithms of how much the readings of a block vary, known when the block is over.
+
+    Small movements differ by powers of ten, which a linear scale of 8 bits would not show.
+
+    Args:
+        x: float64 [B, T, I]; what is left of T at the end is dropped.
+        steps: readings per block.
+        floor: added to every deviation, in the unit of ``x``; it hides what is smaller.
+
+    Returns:
+        log10(standard deviation + floor), float64 [B, T // steps, I].
+    """
+    logarithms: FloatArray = np.log10(_blocks(x, steps).std(axis=2) + floor)
+    return logarithms
+
+
+def _blocks(x: FloatArray, steps: int) -> FloatArray:
+    batch, length, width = x.shape
+    count = length // steps
+    return x[:, : count * steps].reshape(batch, count, steps, width)

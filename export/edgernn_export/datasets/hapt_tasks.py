@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from edgernn.errors import DataUnavailable
 from edgernn.formats import FloatArray
-from edgernn_export.datasets.causal_features import Features, block_means
+from edgernn_export.datasets.causal_features import Features, block_deviations, block_means
 from edgernn_export.datasets.dataset import Dataset, class_part
 from edgernn_export.datasets.hapt_windows import (
     ACTIVITIES,
@@ -28,8 +28,10 @@ VALIDATION_SUBJECTS: Final = (7, 16, 23, 29)
 #: HAR-2 of Kusupati et al. 2018: {sitting, laying, upstairs} against the other three.
 BINARY_CLASSES: Final = ("sitting, laying, upstairs", "standing, walking, downstairs")
 _BINARY_OF: Final = np.array([1, 0, 1, 0, 1, 0])
-#: Readings per step of the binary task: 12.5 Hz.
-_BLOCK_STEPS: Final = 4
+#: Readings per step of the binary task.
+BLOCK_STEPS: Final = 16
+#: Below the noise of the sensors, in g and rad/s.
+_DEVIATION_FLOOR: Final = 3e-4
 _CALIBRATION_STRIDE = 12
 
 
@@ -61,18 +63,22 @@ def hapt_binary() -> Dataset:
 
 
 def binary_features(x: FloatArray) -> Features:
-    """Means of four readings, and means of how far readings are from their predecessors.
+    """What blocks of readings are on average, how far the phone is tilted, how much all varies.
+
+    The tilt is the acceleration across the phone's long axis, which is about 0 for somebody upright
+    and 1 g for somebody who lies, on whichever side.
 
     Args:
         x: float64 [B, T, 6], raw readings at 50 Hz.
     """
-    change = np.abs(np.diff(x, axis=1, prepend=x[:, :1]))
-    both = np.concatenate((x, change), axis=2)
+    means = block_means(x, BLOCK_STEPS)
+    tilt = np.linalg.norm(means[:, :, 1:3], axis=2, keepdims=True)
+    deviations = block_deviations(x, BLOCK_STEPS, _DEVIATION_FLOOR)
     return Features(
-        x=block_means(both, _BLOCK_STEPS),
-        names=(*CHANNELS, *(f"{name}_change" for name in CHANNELS)),
-        units=(*UNITS, *UNITS),
-        step_ms=_BLOCK_STEPS * STEP_MS,
+        x=np.concatenate((means, tilt, deviations), axis=2),
+        names=(*CHANNELS, "tilt", *(f"log_{name}_deviation" for name in CHANNELS)),
+        units=(*UNITS, "g", *(f"log10 {unit}" for unit in UNITS)),
+        step_ms=BLOCK_STEPS * STEP_MS,
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from edgernn.errors import DistillationError
 from edgernn_export.distillation.heads import head_of, logits_of, task_of
-from edgernn_export.distillation.hidden import Network, same_steps, with_hidden
+from edgernn_export.distillation.hidden import Side, same_steps, with_hidden
 from edgernn_export.distillation.losses import soft_binary_targets, soft_targets, squared_distance
 from edgernn_export.distillation.pair import check_pair, check_single
 from edgernn_export.distillation.settings import Settings
@@ -92,8 +92,8 @@ class Distillation:
         }
         self.task = task_of(task, heads)
         self.student = student
-        self._teacher = _network(self, teacher, heads["teacher"], teacher_layer, "teacher")
-        self._student = _network(self, student, heads["student"], student_layer, "student")
+        self._teacher = _side(self, teacher, heads["teacher"], teacher_layer, "teacher")
+        self._student = _side(self, student, heads["student"], student_layer, "student")
         self._states: Any = None
         self._precompute = precompute
         self._asks = bool(alpha or hidden_weight)
@@ -169,7 +169,7 @@ class Distillation:
         parent: Any = super()
         return parent.compute_metrics(x, _split(y)[0], y_pred, sample_weight=sample_weight)
 
-    def fit(self, x: Any = None, y: Any = None, **options: Any) -> Any:
+    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Fit as keras.Model does.
 
         Raises:
@@ -178,7 +178,7 @@ class Distillation:
         parent: Any = super()
         if self._precompute and self._asks:
             y = self._with_answers(x, y)
-        return parent.fit(x, y, **options)
+        return parent.fit(x, y, *args, **kwargs)
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Save the student, so that ModelCheckpoint writes what is wanted."""
@@ -232,25 +232,21 @@ class Distillation:
         return sum(self.losses, term)
 
     def _distance(self, states: Any, guide: Mapping[str, Any], weights: Any) -> Any:
-        from keras import ops
-
         ours, theirs = same_steps(states, guide[_HIDDEN])
         projection: Any = self.projection
-        return squared_distance(projection(ours), ops.cast(theirs, "float32"), weights)
+        return squared_distance(projection(ours), theirs, weights)
 
 
-def _network(
-    distiller: Distillation, model: Any, head: str, layer: str | None, whose: str
-) -> Network:
+def _side(distiller: Distillation, model: Any, head: str, layer: str | None, whose: str) -> Side:
     if not distiller.settings.hidden_weight:
         if layer is not None:
             raise DistillationError(
                 f"{whose}_layer: expected hidden_weight above 0 with it, got 0. "
                 "Set hidden_weight, or leave the layer out."
             )
-        return Network(model=model, head=head, units=None)
+        return Side(model=model, head=head, units=None)
     both, units = with_hidden(model, layer, whose)
-    return Network(model=both, head=head, units=units)
+    return Side(model=both, head=head, units=units)
 
 
 def _split(y: Any) -> tuple[Any, Mapping[str, Any] | None]:

@@ -11,8 +11,8 @@ from edgernn_export.preflight import owner_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Network:
-    """A Keras model that is run, kept from Keras's search for a distiller's own weights.
+class Side:
+    """The teacher's or student's model, kept from Keras's search for a distiller's own weights.
 
     Attributes:
         model: answers outputs, or [outputs, hidden states] of the same pass.

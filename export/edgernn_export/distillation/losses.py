@@ -52,10 +52,11 @@ def soft_binary_targets(student: Any, teacher: Any, temperature: float, weights:
 
 
 def squared_distance(student: Any, teacher: Any, weights: Any = None) -> Any:
-    """Mean squared error of hidden states [B, H] or [B, T, H], float32."""
+    """Mean squared error of hidden states [B, H] or [B, T, H], in float32."""
     from keras import ops
 
-    return weighted_mean(ops.mean(ops.square(student - teacher), axis=-1), weights)
+    difference = ops.cast(student, "float32") - ops.cast(teacher, "float32")
+    return weighted_mean(ops.mean(ops.square(difference), axis=-1), weights)
 
 
 def weighted_mean(values: Any, weights: Any) -> Any:

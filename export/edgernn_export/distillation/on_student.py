@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -14,8 +15,8 @@ class Forwarder:
     """All of `OnStudent` but its base class, so that Keras loads on use only.
 
     Callbacks that look for layers find the student's through the distiller. Those that need the
-    student itself, its chain of layers or its file, are wrapped: ``OnStudent(callback)``. While
-    training lasts the student has the distiller's optimizer.
+    student itself, as its chain of layers, are wrapped: ``OnStudent(callback)``. Whenever the
+    callback acts the student has the distiller's optimizer.
 
     Args:
         callback: a keras.callbacks.Callback.
@@ -26,7 +27,6 @@ class Forwarder:
     def __init__(self, callback: Any) -> None:
         super().__init__()
         self.callback = callback
-        self._own: tuple[Any, int] = (None, 1)
 
     @property
     def finished(self) -> bool:
@@ -56,24 +56,29 @@ class Forwarder:
         self.callback.set_params(params)
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
-        """Lend the student the optimizer and begin."""
-        student = self.model.student
-        self._own = getattr(student, "optimizer", None), student.steps_per_execution
-        student.optimizer = self.model.optimizer
-        student.steps_per_execution = self.model.steps_per_execution
-        student.stop_training = False
-        self.callback.on_train_begin(logs)
+        """Begin with a student that has not been stopped."""
+        self.model.student.stop_training = False
+        with _lent(self.model):
+            self.callback.on_train_begin(logs)
 
-    def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
-        """End, and give the student its own optimizer back."""
-        self.callback.on_train_end(logs)
-        student = self.model.student
-        student.optimizer, student.steps_per_execution = self._own
+
+@contextmanager
+def _lent(distiller: Any) -> Iterator[None]:
+    """The student with the distiller's optimizer and steps per execution."""
+    student = distiller.student
+    own = getattr(student, "optimizer", None), student.steps_per_execution
+    student.optimizer = distiller.optimizer
+    student.steps_per_execution = distiller.steps_per_execution
+    try:
+        yield
+    finally:
+        student.optimizer, student.steps_per_execution = own
 
 
 def _forward(hook: str) -> Callable[..., None]:
     def call(self: Any, *args: Any, **kwargs: Any) -> None:
-        getattr(self.callback, hook)(*args, **kwargs)
+        with _lent(self.model):
+            getattr(self.callback, hook)(*args, **kwargs)
         if self.model.student.stop_training:
             self.model.stop_training = True
 

@@ -19,6 +19,7 @@ from edgernn_export.training import (
     pruning_callback,
     train,
 )
+from edgernn_export.training.setup import repeatable_keras
 
 
 @cache
@@ -77,8 +78,10 @@ class RecipeTrainer:
         return calibration(_task(self.source)[1])
 
     def network(self, configuration: Configuration) -> Any:
-        """The recipe's network of this size, untrained."""
+        """The recipe's network of this size, untrained, of the same weights every time."""
         recipe, data = _task(self.source)
+        # Keras keeps what a process has built; a search builds without end.
+        repeatable_keras(self.seed).backend.clear_session()
         return recipe.build(recipe, _network(configuration), data)
 
     def train(self, configuration: Configuration, pattern: str) -> Any:

@@ -105,12 +105,24 @@ def search(settings: Settings, out: Path, *, progress: bool = True) -> Outcome:
                 run_workers(settings, study, deadline, advance)
             done = rows(settings, study)
             out.mkdir(parents=True, exist_ok=True)
+            _remove_earlier(out)
             chosen = choose(settings, front(settings, study, done), out, tell)
     outcome = Outcome(
         settings=settings, rows=tuple(done), chosen=chosen, least=least, reclaimed=reclaimed
     )
     _write(outcome, out)
     return outcome
+
+
+def _remove_earlier(out: Path) -> None:
+    """Remove the models of an earlier front, by the summary that names them."""
+    try:
+        front = json.loads((out / SUMMARY).read_bytes())["front"]
+        names = [Path(name).name for model in front for name in model["files"]]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return
+    for name in names:
+        (out / name).unlink(missing_ok=True)
 
 
 def _write(outcome: Outcome, out: Path) -> None:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
+import edgernn
 from edgernn.errors import SearchError
 from edgernn_export.search.hardware import Cost, Hardware
 from edgernn_export.search.limits import Limits
@@ -71,7 +72,7 @@ class Settings:
     @property
     def models(self) -> Path:
         """Folder beside the study for the models of all its trials."""
-        return self.study.with_suffix(".models")
+        return self.study.with_name(f"{self.study.name}.models")
 
     @property
     def directions(self) -> list[Direction]:
@@ -86,6 +87,7 @@ class Settings:
         """What must be the same for trials to belong to one study, as JSON values."""
         return {
             "version": _VERSION,
+            "edgernn": edgernn.__version__,
             "task": dict(self.trainer.identity),
             "metric": self.trainer.metric,
             "space": self.space.record(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -78,6 +79,8 @@ def _watch(processes: list[SpawnProcess], advance: Callable[[], None]) -> None:
 
 
 def _work(settings: Settings, number: int, deadline: float, alive: Connection) -> None:
+    # An interrupt from the keyboard reaches all processes; the first of them ends the others.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(alive,), daemon=True).start()
     share = max(1, (os.cpu_count() or 1) // settings.workers)
     for name in _THREADS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -74,7 +75,7 @@ class _Rows:
         return Term8(source=source, weights=self.weights, multiplier=self.per_row["multiplier"])
 
     def term16(self, source: Source) -> Term16:
-        return Term16(source=source, weights=self.weights, **self.per_row)
+        return Term16(source=source, weights=self.weights, **dict[str, Any](self.per_row))
 
 
 def affine(

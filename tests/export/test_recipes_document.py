@@ -1,0 +1,49 @@
+"""The recipe, the program and the commands in docs/recipes.md run."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+import edgernn
+from edgernn.cli import main
+from tests.end_to_end.documents import blocks
+from tests.export.data_files import write_people, write_recordings
+
+pytestmark = pytest.mark.tf
+
+DOCUMENT = "docs/recipes.md"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder with the user's recipe of the document."""
+    recipe, _ = [block.text for block in blocks(DOCUMENT) if block.language == "python"]
+    (tmp_path / "my_recipe.py").write_text(recipe, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_program_runs(folder, capsys):
+    _, program = [block.text for block in blocks(DOCUMENT) if block.language == "python"]
+    names = {}
+    exec(compile(program, DOCUMENT, "exec"), names)
+    scores = names["evaluate"](Path("levels.edgernn"), names["recipe"])
+    assert scores["accuracy"] >= 0.9
+    assert f"{names['result'].best_epoch} {names['result'].validation}\n" in capsys.readouterr().out
+
+
+def test_the_commands_run(folder, monkeypatch, capsys):
+    write_people(folder)
+    write_recordings(folder, speakers=("ada",))
+    monkeypatch.setenv("EDGERNN_DATA", str(folder))
+    text = next(block.text for block in blocks(DOCUMENT) if block.language == "text")
+    commands = [shlex.split(line) for line in text.splitlines()]
+    assert len(commands) == 5
+    for program, *arguments in commands:
+        assert program == "edgernn"
+        few = () if "--list" in arguments else ("--epochs", "4")
+        assert main([*arguments, *few]) == 0, capsys.readouterr().err
+    for name in ("fsdd/fsdd", "hapt/hapt", "levels/levels"):
+        assert edgernn.load(f"build/{name}.edgernn").interface.name == name.partition("/")[2]
+    assert Path("build/hapt/hapt.tflite").is_file()
