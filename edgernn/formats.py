@@ -70,7 +70,7 @@ RELU_EXPONENTS: Final = range(0, 16)
 
 
 class Precision(enum.Enum):
-    """Width of weights and operands, by decodable name (clause 2.2)."""
+    """Width of operands, by the name of the model with 8-bit weights (clauses 2.2 and 4.5)."""
 
     W8A8 = "w8a8"
     W8A16 = "w8a16"

@@ -18,11 +18,10 @@ RECIPE = Recipe(
     load=hapt,
     network=Network(cell="GRU", units=32),
     training=Training(
-        epochs=20,
+        epochs=15,
         batch=64,
         learning_rate=5e-3,
         weight_decay=1e-3,
-        input_noise=0.2,
     ),
 )
 

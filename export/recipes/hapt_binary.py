@@ -21,8 +21,8 @@ RECIPE = Recipe(
         epochs=12,
         batch=64,
         learning_rate=5e-3,
-        weight_decay=1e-3,
-        input_noise=0.2,
+        weight_decay=0.3,
+        input_noise=0.1,
     ),
 )
 

@@ -19,7 +19,9 @@ import numpy as np
 from edgernn.backends import native
 from edgernn.formats import Precision
 from edgernn.model import IntegerModel
+from edgernn.storage import Storage
 from tests.integer_models import CELLS, random_codes, random_model
+from tests.stored_models import stored
 
 INTEGERS = (
     -(2**31),
@@ -90,7 +92,8 @@ def fuzz(module: Any, count: int, seed: int = 0) -> tuple[int, int]:
     accepted = refused = 0
     for cell in CELLS:
         for precision in Precision:
-            model = random_model(cell, precision, units=5, stack=2)
+            plain = random_model(cell, precision, units=5, stack=2, common=False)
+            model = stored(plain, Storage.DENSE4, Storage.DENSE8, Storage.SPARSE8)
             for isa in module.isas():
                 good = arguments(model, isa)
                 exercise(module.Program(*good), good[2], good[1])
@@ -111,10 +114,11 @@ def run_valid(module: Any) -> None:
     for cell in CELLS:
         for precision in Precision:
             for units in (1, 6, 17, 33):
-                model = random_model(cell, precision, units=units, kind="hostile", stack=2)
-                codes = random_codes(model, 50)
-                for isa in module.isas():
-                    module.Program(*arguments(model, isa)).stream().run_codes(codes)
+                plain = random_model(cell, precision, units=units, kind="hostile", stack=2)
+                for model in (plain, *(stored(plain, storage) for storage in Storage)):
+                    codes = random_codes(model, 50)
+                    for isa in module.isas():
+                        module.Program(*arguments(model, isa)).stream().run_codes(codes)
 
 
 def _main(file: Path, count: int) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from edgernn.formats import Precision
+from edgernn.storage import Storage
 from edgernn_export.probe import golden_vector, probe_codes
 from edgernn_export.writers.c_source import write_c
 from edgernn_firmware_sim.emulator import emulate, footprint
@@ -13,9 +14,10 @@ from edgernn_firmware_sim.reference import Reference
 from edgernn_firmware_sim.targets import boards
 from edgernn_firmware_sim.targets.advice import advise, weights_bytes
 from edgernn_firmware_sim.targets.fit import needs
-from edgernn_firmware_sim.targets.smaller import in_w8a8, narrower, widest
+from edgernn_firmware_sim.targets.smaller import in_w4, in_w8a8, narrower, widest
 from tests.emulated.hand_made import core_named
 from tests.integer_models import CELLS, random_model
+from tests.stored_models import stored
 
 W8A16 = Precision.W8A16
 CORE = "cortex-m3"
@@ -174,6 +176,41 @@ def test_w8a8_is_advised_where_it_fits(tmp_path):
     assert not tighter.w8a8.fits
     assert tighter.narrower is None
     assert tighter.sentences()[0] == "no smaller number of units would fit"
+
+
+def test_four_bit_weights_are_advised_where_they_fit(tmp_path):
+    model = random_model("lstm", inputs=64, units=24)
+    measure = linked(tmp_path)
+    flash, ram = measure(model)
+    # A program with 4-bit weights has more code and stack, and saves half of the weights' bytes.
+    place = board(flash - weights_bytes(model) // 6, ram + 1000)
+    advice = advice_for(model, place, measure)
+    assert advice.w4.fits
+    assert any(line.startswith("weights of 4 bits would fit: ") for line in advice.sentences())
+    four = in_w4(model)
+    assert (four.precision_label, four.macs) == ("w4a8", model.macs)
+    assert (advice.w4.flash_bytes, advice.w4.ram_bytes) == measure(four)
+    core, folder = core_named(CORE), tmp_path / "run"
+    folder.mkdir()
+    sources = write_c(four, golden_vector(four))
+    assert emulate(four, sources, core, probe_codes(four, 10, 5), folder).differing == 0
+    # Nothing to say where flash has room, or no weight has more bits.
+    assert advice_for(model, replace(place, flash_bytes=flash, ram_bytes=8), measure).w4 is None
+    assert advice_for(four, board(1000, 20_000), measure).w4 is None
+
+
+def test_advice_names_the_precision_of_the_weights():
+    model = stored(random_model("lstm", W8A16, inputs=8, units=16), Storage.DENSE4)
+    advice = advice_for(model, board(200, 20_000), known)
+    assert any(line.startswith("w4a8 instead of w4a16 would") for line in advice.sentences())
+    assert in_w8a8(model).storages == {Storage.DENSE4}
+
+
+def test_a_narrower_sparse_model_stays_sparse():
+    model = stored(random_model("gru_after", inputs=9, units=12), Storage.SPARSE8)
+    cut = narrower(model, 7)
+    assert cut.storages == {Storage.SPARSE8}
+    assert weights_bytes(cut) < weights_bytes(model)
 
 
 @pytest.mark.parametrize("rest", (0, 700))

@@ -1,13 +1,17 @@
 """`edgernn search`: arguments, a whole search of a user's recipe, and what is refused."""
 
+import argparse
 import json
+import re
 
 import numpy as np
 import pytest
 
 from edgernn.cli import main
 from edgernn.model import IntegerModel
+from edgernn_export.cli.search import EXAMPLES, add_arguments
 from edgernn_export.search import Limits, Settings
+from tests.end_to_end.documents import ROOT, run_python
 
 RECIPE = """
 from tests.export.training_runs import classifier
@@ -26,6 +30,25 @@ def folder(tmp_path, monkeypatch):
 
 def run(text):
     return main(["search", *text.split()])
+
+
+def test_examples_parse(capsys):
+    assert run("--help") == 0
+    assert "examples:\n  edgernn search " in capsys.readouterr().out
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    add_arguments(parser)
+    examples = re.findall(r"edgernn search (.*)", EXAMPLES)
+    assert len(examples) == 3
+    for example in examples:
+        parser.parse_args(example.split())
+
+
+def test_neither_tensorflow_nor_optuna_is_loaded_before_a_search():
+    modules = "edgernn_export.cli.search, edgernn_export.search.recipes"
+    program = f"import sys, {modules}; print(*sys.modules)"
+    loaded = set(run_python(program, ROOT).stdout.split())
+    assert loaded >= {"edgernn_export.search.run", "numpy"}
+    assert not loaded & {"keras", "matplotlib", "optuna", "rich", "sqlalchemy", "tensorflow"}
 
 
 @pytest.mark.parametrize(

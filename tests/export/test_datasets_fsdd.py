@@ -80,6 +80,24 @@ def test_damaged_recordings_are_refused(data, name, write, words):
         load_fsdd()
 
 
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({"pcm": [1, 2]}, "expected a .npz file with pcm, info, got 'info is not a file"),
+        ({"pcm": [1, 2], "info": [[0, 0, 0]]}, r"numbers \[any, 4\] in info, got int64 \[1, 3\]"),
+        ({"pcm": ["a"], "info": [[0, 0, 0, 1]]}, r"numbers \[any\] in pcm, got str"),
+        ({"pcm": [1, 2], "info": [[0, 0, 1, 2]]}, r"inside 2 samples, got digit 0 at 1\.\.3"),
+        ({"pcm": [1, 2], "info": [[10, 0, 0, 1]]}, "got digit 10"),
+        ({"pcm": [1, 2], "info": [[1, 0, 0, 0]]}, "expected samples in every recording"),
+    ],
+)
+def test_damaged_packed_recordings_are_refused(data, arrays, words):
+    (data / "fsdd").mkdir()
+    np.savez(data / "fsdd/fsdd_ada.npz", **{name: np.array(v) for name, v in arrays.items()})
+    with pytest.raises(DataUnavailable, match=rf"^fsdd_ada\.npz: .*{words}"):
+        load_fsdd()
+
+
 # ---- features ----------------------------------------------------------------------------------
 
 

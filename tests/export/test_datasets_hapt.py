@@ -1,5 +1,9 @@
 """HAPT as tasks: subjects apart, two classes, causal features by hand."""
 
+import io
+import lzma
+import re
+
 import numpy as np
 import pytest
 
@@ -48,10 +52,99 @@ def test_a_part_without_people_is_refused(data, missing):
         hapt()
 
 
-def test_damaged_archives_are_refused(data):
-    write_hapt(data, [[7, 2, 9, 1, 400]])
-    with pytest.raises(DataUnavailable, match="expected labelled windows, got none"):
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        ([[7, 2, 9, 1, 400]], "expected labelled windows, got none"),
+        ([[7, 2, 1, 1, 401]], "labels inside their experiment, got others"),
+        ([[6, 2, 1, 1, 400]], "labels inside their experiment, got others"),
+        ([[7, 2, 1, 1]], r"numbers \[any, 5\] in labels, got int32 \[1, 4\]"),
+    ],
+)
+def test_damaged_labels_are_refused(data, labels, words):
+    write_hapt(data, labels)
+    with pytest.raises(DataUnavailable, match=words):
         hapt()
+
+
+def unpack(folder):
+    """Write the text files that the archive of `folder` stands for, and drop the archive."""
+    path = folder / "hapt_raw/hapt_raw_int16.npz"
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    path.unlink()
+    raw = folder / "hapt_raw/RawData"
+    raw.mkdir()
+    scales = {"acc": float(arrays["acc_scale"]), "gyro": float(arrays["gyro_scale"])}
+    for number, subject, start, length in arrays["experiments"]:
+        for rows, (kind, scale) in zip((slice(0, 3), slice(3, 6)), scales.items(), strict=True):
+            values = arrays["signals"][rows, start : start + length].T * scale
+            np.savetxt(raw / f"{kind}_exp{number:02}_user{subject:02}.txt", values, fmt="%.17g")
+    np.savetxt(raw / "labels.txt", arrays["labels"], fmt="%d")
+    return raw
+
+
+def test_text_files_as_published_give_the_same(data):
+    write_people(data, subjects=(1, 7, 2))
+    packed = hapt()
+    unpack(data)
+    published = hapt()
+    for part in ("train", "validation", "test"):
+        one, other = getattr(packed, part), getattr(published, part)
+        np.testing.assert_array_equal(one.x, other.x)
+        np.testing.assert_array_equal(one.target, other.target)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("labels.txt", None, "expected the file hapt_raw/RawData/labels.txt, got none"),
+        ("labels.txt", "1 1 1 1\n", "labels.txt: expected 5 finite numbers per line, got 4"),
+        ("gyro_exp01_user01.txt", None, "RawData/gyro_exp01_user01.txt, got none"),
+        ("gyro_exp01_user01.txt", "1 2 3\n", "gyro_exp01_user01.txt: expected 1152 lines, got 1"),
+        ("acc_exp01_user01.txt", "1 2 x\n", "acc_exp01_user01.txt: expected numbers, got could"),
+        ("acc_exp01_user01.txt", "1 2 nan\n", "acc_exp01_user01.txt: expected 3 finite numbers"),
+    ],
+)
+def test_damaged_text_files_are_refused(data, name, text, words):
+    write_people(data, subjects=(1, 7, 2))
+    path = unpack(data) / name
+    path.unlink()
+    if text is not None:
+        path.write_text(text, encoding="utf-8")
+    with pytest.raises(DataUnavailable, match=re.escape(words)):
+        hapt()
+
+
+def test_a_folder_without_text_files_is_refused(data):
+    write_people(data, subjects=(1, 7, 2))
+    for path in unpack(data).glob("acc_*"):
+        path.unlink()
+    with pytest.raises(DataUnavailable, match="labels inside their experiment"):
+        hapt()
+
+
+def array_file():
+    content = io.BytesIO()
+    np.save(content, np.zeros(3))
+    return content.getvalue()
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 not really", b"\x93NUMPY", array_file()])
+def test_damaged_archives_are_refused(data, content):
+    (data / "hapt_raw").mkdir()
+    (data / "hapt_raw/hapt_raw_int16.npz").write_bytes(content)
+    with pytest.raises(DataUnavailable, match=r"expected a \.npz file with signals, experiments"):
+        hapt()
+
+
+def test_archives_may_be_packed(data):
+    write_people(data)
+    plain = hapt().train.x
+    path = data / "hapt_raw/hapt_raw_int16.npz"
+    path.with_name(f"{path.name}.xz").write_bytes(lzma.compress(path.read_bytes()))
+    path.unlink()
+    np.testing.assert_array_equal(hapt().train.x, plain)
 
 
 def test_blocks_by_hand():

@@ -1,13 +1,16 @@
 """The recipe, the program and the commands in docs/recipes.md run."""
 
+import json
 import shlex
 from pathlib import Path
 
 import pytest
 
 import edgernn
+from benchmarks.recipes import RESULTS, table
 from edgernn.cli import main
-from tests.end_to_end.documents import blocks
+from edgernn_export.training import find_recipe, recipe_names
+from tests.end_to_end.documents import ROOT, blocks
 from tests.export.data_files import write_people, write_recordings
 
 pytestmark = pytest.mark.tf
@@ -47,3 +50,13 @@ def test_the_commands_run(folder, monkeypatch, capsys):
     for name in ("fsdd/fsdd", "hapt/hapt", "levels/levels"):
         assert edgernn.load(f"build/{name}.edgernn").interface.name == name.partition("/")[2]
     assert Path("build/hapt/hapt.tflite").is_file()
+
+
+def test_the_table_is_what_the_benchmark_wrote():
+    results = json.loads(RESULTS.read_text(encoding="utf-8"))
+    assert tuple(sorted(results)) == recipe_names()
+    assert "\n".join(table(results)) in (ROOT / DOCUMENT).read_text(encoding="utf-8")
+    for name, row in results.items():
+        recipe = find_recipe(name)
+        assert row["network"] == f"{recipe.network.cell}-{recipe.network.units}"
+        assert row["epochs"] == recipe.training.epochs

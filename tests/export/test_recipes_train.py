@@ -104,8 +104,21 @@ def test_epochs_before_a_callback_is_finished_are_not_kept(monkeypatch: pytest.M
 
 
 def test_a_training_that_never_finishes_is_refused() -> None:
-    with pytest.raises(TrainingError, match=r"recipe ramps: expected an epoch after .* none of 2"):
+    with pytest.raises(TrainingError, match=r"recipe ramps: expected an epoch with .* none of 2"):
         fit(classifier(epochs=2), callbacks=[recorder(lambda epoch: False)])
+
+
+def test_an_epoch_that_is_not_a_number_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = script([float("nan"), 0.3, float("nan")])
+    monkeypatch.setattr("edgernn_export.training.loop.evaluate", said)
+    _, result = fit(classifier(epochs=3))
+    assert (result.best_epoch, result.validation) == (2, 0.3)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_seeds_out_of_range_are_refused(seed: int) -> None:
+    with pytest.raises(TrainingError, match=r"seed: expected a number 0\.\.4294967295"):
+        fit(classifier(), seed)
 
 
 def test_a_pruned_network_has_its_final_density() -> None:

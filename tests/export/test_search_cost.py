@@ -4,14 +4,14 @@ import dataclasses
 
 import pytest
 
-from edgernn.errors import BackendMismatch
+from edgernn.errors import BackendMismatch, BackendUnavailable
 from edgernn_export.probe import golden_vector
-from edgernn_export.search import Configuration, find_hardware, measure
+from edgernn_export.search import Configuration, find_hardware, measure, search
 from edgernn_export.search import hardware as hardware_module
 from edgernn_export.search.integer import trained, untrained
 from edgernn_export.writers.c_source import write_c
 from edgernn_firmware_sim.emulator import footprint
-from tests.export.search_trainers import TinyTrainer
+from tests.export.search_trainers import TinyTrainer, tiny_settings
 
 PLACE = find_hardware("cortex-m0")
 
@@ -79,3 +79,10 @@ def test_firmware_that_differs_is_no_cost(monkeypatch):
     )
     with pytest.raises(BackendMismatch, match="expected the values of the reference, got"):
         measure(model, PLACE)
+
+
+def test_missing_tools_are_named_before_anything_is_trained(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(TinyTrainer, "train", None)
+    with pytest.raises(BackendUnavailable, match=r"apt-get install gcc .*gcc-arm-none-eabi"):
+        search(tiny_settings(tmp_path), tmp_path / "out", progress=False)

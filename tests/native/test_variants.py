@@ -44,7 +44,7 @@ SPARSE |= {
     )
     for p, density in product(Precision, (0.0, 1.0))
 }
-#: Every cell with weights of 4 bits; beside others in one map; more columns than sums have room for.
+#: Every cell with 4-bit weights; beside others in one map; more columns than sums have room for.
 INT4 = {
     f"int4-{cell}-{p.value}": stored(
         random_model(cell, p, units=19, inputs=21, outputs=5, kind="hostile"), Storage.DENSE4

@@ -11,8 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 LIMIT_MS = 150.0
 RUNTIMES = {
-    "ai_edge_litert", "flatbuffers", "h5py", "keras", "matplotlib", "onnx", "onnxruntime", "pandas",
-    "rich", "statsmodels", "tensorflow", "tflite_runtime", "tqdm",
+    "ai_edge_litert", "flatbuffers", "h5py", "keras", "matplotlib", "onnx", "onnxruntime", "optuna",
+    "pandas", "rich", "statsmodels", "tensorflow", "tflite_runtime", "tqdm",
 }  # fmt: skip
 
 IMPORT_EDGERNN = """

@@ -13,6 +13,7 @@ import numpy as np
 
 from edgernn.errors import DataUnavailable
 from edgernn.formats import FloatArray, Int16Array
+from edgernn_export.datasets.archives import read_arrays
 from edgernn_export.datasets.files import Source, missing, root
 
 FSDD: Final = Source(
@@ -89,9 +90,14 @@ def _wave(path: Path) -> Int16Array:
 
 def _packed(folder: Path) -> Iterator[Clip]:
     for path in folder.glob("fsdd_*.npz"):
-        with np.load(path) as archive:
-            pcm, info = archive["pcm"], archive["info"]
-        for digit, index, start, length in info.tolist():
+        arrays = read_arrays(path, {"pcm": (None,), "info": (None, 4)})
+        pcm = arrays["pcm"]
+        for digit, index, start, length in arrays["info"].tolist():
+            if not 0 <= digit <= 9 or not 0 <= start <= start + length <= pcm.size:
+                raise DataUnavailable(
+                    f"{path.name}: expected digits 0..9 inside {pcm.size} samples, got digit "
+                    f"{digit} at {start}..{start + length}."
+                )
             yield Clip(
                 speaker=path.stem.removeprefix("fsdd_"),
                 digit=digit,

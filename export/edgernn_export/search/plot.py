@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from edgernn_export.search.front import Chosen
 from edgernn_export.search.settings import Settings
@@ -36,16 +36,7 @@ def draw(settings: Settings, rows: Sequence[Row], chosen: Sequence[Chosen], path
         if group:
             axes.scatter(*_points(settings, group), marker=marker, color=colour, label=label)
     if chosen:
-        best = [model.row for model in chosen]
-        axes.plot(
-            *_points(settings, best), "o-", drawstyle="steps-post", color="tab:blue",
-            label="Pareto front",
-        )  # fmt: skip
-        for row, x, y in zip(best, *_points(settings, best), strict=True):
-            axes.annotate(
-                row.configuration.label, (x, y), fontsize=7, textcoords="offset points",
-                xytext=(4, -9),
-            )  # fmt: skip
+        _draw_front(settings, axes, [model.row for model in chosen])
     limit = getattr(settings.limits, _LIMITS[settings.objective])
     if limit is not None:
         axes.axvline(limit, color="tab:red", linestyle="--", label="limit")
@@ -54,6 +45,17 @@ def draw(settings: Settings, rows: Sequence[Row], chosen: Sequence[Chosen], path
     axes.legend()
     # Without the library's version in the file, the same figures give the same picture.
     figure.savefig(path, dpi=120, metadata={"Software": None})
+
+
+def _draw_front(settings: Settings, axes: Any, best: Sequence[Row]) -> None:
+    """Steps: below and right of them lies what they beat."""
+    costs, scores = _points(settings, best)
+    axes.plot(costs, scores, "o-", drawstyle="steps-post", color="tab:blue", label="Pareto front")
+    for row, x, y in zip(best, costs, scores, strict=True):
+        axes.annotate(
+            row.configuration.label, (x, y), fontsize=7, textcoords="offset points",
+            xytext=(4, -9),
+        )  # fmt: skip
 
 
 def _points(settings: Settings, rows: Sequence[Row]) -> tuple[list[float], list[float]]:

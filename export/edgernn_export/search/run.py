@@ -1,4 +1,8 @@
-"""The whole search, from the study to the files."""
+"""The whole search, from the study to the files.
+
+Before a configuration is trained, an untrained integer model of its shape is linked and run; if
+that exceeds a limit, the configuration is refused. What is trained is measured again.
+"""
 
 from __future__ import annotations
 
@@ -75,9 +79,6 @@ def _row_record(row: Row) -> dict[str, Any]:
 def search(settings: Settings, out: Path, *, progress: bool = True) -> Outcome:
     """Search, or go on with a search, and write what was found.
 
-    Before a configuration is trained, an untrained integer model of its shape is linked and run; if
-    that exceeds a limit, the configuration is refused. What is trained is measured again.
-
     Args:
         settings: of the search.
         out: folder for the models of the Pareto front (.keras and .edgernn), `search.json` and
@@ -93,14 +94,13 @@ def search(settings: Settings, out: Path, *, progress: bool = True) -> Outcome:
         BackendUnavailable: a compiler or QEMU is missing; names the packages.
         BackendMismatch: firmware of a chosen model differs from the reference.
     """
-    begin = time.time()
-    deadline = math.inf if settings.minutes is None else begin + 60 * settings.minutes
+    minutes = math.inf if settings.minutes is None else settings.minutes
+    deadline = time.time() + 60 * minutes
     with held(settings), opened(settings, settings.workers) as study:
         reclaimed = reclaim(study)
         with _bar(settings, study, progress) as (advance, tell):
-            least: tuple[Least, ...] = ()
-            if not any(row.outcome == TRAINED for row in rows(settings, study)):
-                least = nothing_fits(settings, tell)
+            begun = any(row.outcome == TRAINED for row in rows(settings, study))
+            least = () if begun else nothing_fits(settings, tell)
             if not least:
                 run_workers(settings, study, deadline, advance)
             done = rows(settings, study)

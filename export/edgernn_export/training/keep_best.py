@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -16,7 +17,7 @@ class Keeper:
         validate: gives the primary metric of the network.
         rising: whether more is better.
         others: callbacks that change weights; epochs in which one of them has a ``finished`` that
-            is False are no candidates.
+            is False are no candidates, nor are those whose metric is not finite.
         epochs: of the fit, for the bar.
         title: of the bar.
         progress: show a bar on stderr.
@@ -55,7 +56,8 @@ class Keeper:
         """Validate; keep the weights where they are the best so far (the first among equals)."""
         value = self._validate()
         self.history.append(value)
-        if all(getattr(other, "finished", True) for other in self._others):
+        finished = all(getattr(other, "finished", True) for other in self._others)
+        if finished and math.isfinite(value):
             best = self.history[self.best_epoch - 1] if self.best_epoch else None
             if best is None or self._sign * value > self._sign * best:
                 self.best_epoch, self._best = len(self.history), self._network.get_weights()

@@ -87,6 +87,8 @@ def train(
         DataUnavailable: the data set is missing or damaged.
         TrainingError: a setting is refused, or no epoch may be kept.
     """
+    if not 0 <= seed < 2**32:
+        raise TrainingError(f"training seed: expected a number 0..4294967295, got {seed}.")
     data = recipe.load() if data is None else data
     plan = _plan(recipe.training, epochs, learning_rate)
     recipe = replace(recipe, training=plan)
@@ -147,7 +149,8 @@ def _fit(fitted: Any, recipe: Recipe, data: Dataset, callbacks: Sequence[Any]) -
 def _best_epoch(recipe: Recipe, keeper: Keeper) -> int:
     if not keeper.best_epoch:
         raise TrainingError(
-            f"recipe {recipe.name}: expected an epoch after the callbacks finished, got none of "
-            f"{len(keeper.history)}. Train for more epochs, or let their schedules end earlier."
+            f"recipe {recipe.name}: expected an epoch with a finite metric after the callbacks "
+            f"finished, got none of {len(keeper.history)}. Train for more epochs, let their "
+            "schedules end earlier, or lower the learning rate."
         )
     return keeper.best_epoch

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from edgernn import __version__
 from edgernn.model import IntegerModel
+from edgernn.weight_memory import weight_memory
 from edgernn_export.writers.c_border import input_channels, output_channels
 from edgernn_export.writers.c_data import comment_text
 
@@ -25,7 +26,6 @@ def package_fields(
     """
     release = re.match(r"\d+(\.\d+)*", __version__)
     label = comment_text(model.name)
-    weights = [t.weights for y in model.layers for a in y.affines.values() for t in a.terms]
     return {
         "prefix": prefix,
         "PREFIX": prefix.upper(),
@@ -42,7 +42,7 @@ def package_fields(
         "inputs": str(model.input.width),
         "outputs": str(model.output.width),
         "state_bytes": str(model.state_bytes),
-        "weights_bytes": str(sum(w.nbytes for w in weights)),
+        "weights_bytes": str(weight_memory(model.layers).total_bytes),
         "softmax": (
             " The float model ends in a softmax: outputs are its logits, and the largest wins."
             if model.output.softmax

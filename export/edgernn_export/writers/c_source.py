@@ -90,7 +90,7 @@ def _provenance(model: IntegerModel) -> str:
         for package, version in origin.versions
     )
     return (
-        f"/* {comment_text(model.name)}, {model.precision.value}: written by edgernn "
+        f"/* {comment_text(model.name)}, {model.precision_label}: written by edgernn "
         f"{__version__}; do not edit.\n"
         f" * model sha256       {comment_text(model.sha256)}\n"
         f" * float model sha256 {comment_text(origin.float_model_sha256)}\n"

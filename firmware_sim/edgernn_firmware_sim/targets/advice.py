@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from edgernn.formats import Precision
 from edgernn.model import IntegerModel
+from edgernn.storage import Storage
 from edgernn.weight_memory import weight_memory
 from edgernn_firmware_sim.targets import Board, boards
 from edgernn_firmware_sim.targets.fit import Need, needs
-from edgernn_firmware_sim.targets.smaller import in_w8a8, narrower, widest
+from edgernn_firmware_sim.targets.smaller import in_w4, in_w8a8, narrower, widest
 
 #: Bytes of flash and RAM of a model.
 Measure = Callable[[IntegerModel], tuple[int, int]]
@@ -41,7 +42,9 @@ class Advice:
         units: recurrent layers with their units now and scaled by the largest common factor that
             fits; empty where nothing does.
         narrower: sizes of that network; None where there is none.
-        w8a8: sizes in `w8a8`; None for a model that is.
+        precision: of the model, by `IntegerModel.precision_label`.
+        w8a8: sizes with 8-bit operands; None for a model that has them.
+        w4: sizes with 4-bit weights, where flash is over; None for a model that has no others.
         weights_percent: share of their bytes that weights may take at most, by fewer bits or
             fewer weights, where flash is over; None where it is not. 0: not even without weights.
         boards: those with room for the model as it is.
@@ -50,7 +53,9 @@ class Advice:
     measured: bool
     units: tuple[tuple[str, int, int], ...]
     narrower: Size | None
+    precision: str
     w8a8: Size | None
+    w4: Size | None
     weights_percent: int | None
     boards: tuple[str, ...]
 
@@ -59,8 +64,11 @@ class Advice:
         would = "would" if self.measured else "may"
         lines = [self._units_sentence(would)]
         if self.w8a8 is not None:
-            verdict = f"{would} fit" if self.w8a8.fits else "would not fit"
-            lines.append(f"w8a8 instead of w8a16 {verdict}: {_sizes(self.w8a8)}")
+            narrow = self.precision.replace("a16", "a8")
+            change = f"{narrow} instead of {self.precision}"
+            lines.append(f"{change} {_verdict(self.w8a8, would)}")
+        if self.w4 is not None:
+            lines.append(f"weights of 4 bits {_verdict(self.w4, would)}")
         if self.weights_percent is not None:
             percent = self.weights_percent
             lines.append(
@@ -78,6 +86,10 @@ class Advice:
             return "no smaller number of units would fit"
         changes = ", ".join(f"{name} {now} -> {then}" for name, now, then in self.units)
         return f"fewer units {would} fit, at most {changes}: {_sizes(self.narrower)}"
+
+
+def _verdict(size: Size, would: str) -> str:
+    return f"{would if size.fits else 'would not'} fit: {_sizes(size)}"
 
 
 def _sizes(size: Size) -> str:
@@ -109,7 +121,9 @@ def advise(
         measured=flash.measured,
         units=() if best is None else _unit_changes(model, best[0]),
         narrower=None if best is None else best[1],
+        precision=model.precision_label,
         w8a8=None if model.precision is Precision.W8A8 else sized(in_w8a8(model)),
+        w4=sized(in_w4(model)) if flash.over_bytes and _has_wide_weights(model) else None,
         weights_percent=_weights_percent(model, flash),
         boards=tuple(
             other.name
@@ -117,6 +131,10 @@ def advise(
             if flash.bytes <= other.flash_bytes and ram.bytes <= other.ram_bytes
         ),
     )
+
+
+def _has_wide_weights(model: IntegerModel) -> bool:
+    return any(storage is not Storage.DENSE4 for storage in model.storages)
 
 
 _Sizer = Callable[[IntegerModel], Size]

@@ -12,6 +12,7 @@ from edgernn.affine import Affine, Affine8, Source, Term8, Term16
 from edgernn.formats import Precision
 from edgernn.layers import Layer
 from edgernn.model import IntegerModel
+from edgernn.storage import Storage
 
 #: Any shift of clause 4.3 will do where only bytes count.
 _SHIFT = 8
@@ -54,6 +55,22 @@ def in_w8a8(model: IntegerModel) -> IntegerModel:
         maps: dict[str, Any] = {name: _affine8(a) for name, a in layer.affines.items()}
         layers.append(replace(layer, **maps))
     return replace(model, precision=Precision.W8A8, layers=tuple(layers))
+
+
+def in_w4(model: IntegerModel) -> IntegerModel:
+    """The network with weights of 4 bits: its sizes, without the right numbers."""
+    largest = Storage.DENSE4.weight_max
+    layers = []
+    for layer in model.layers:
+        maps: dict[str, Any] = {}
+        for name, affine in layer.affines.items():
+            terms = tuple(
+                replace(t, weights=np.clip(t.weights, -largest, largest), storage=Storage.DENSE4)
+                for t in affine.terms
+            )
+            maps[name] = replace(affine, **dict[str, Any](terms=terms))
+        layers.append(replace(layer, **maps))
+    return replace(model, layers=tuple(layers))
 
 
 def _affine8(affine: Affine) -> Affine8:

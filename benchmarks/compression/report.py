@@ -1,0 +1,254 @@
+"""Write docs/compression.md from the results of `score` and `cost`.
+
+python -m benchmarks.compression.report [--check]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.compression.plan import (
+    BINARY,
+    CURVE_UNITS,
+    DENSITIES,
+    PATTERN,
+    PRUNED,
+    QUANTIZED,
+    RECIPES,
+    STUDENT,
+    TEACHER,
+    Run,
+)
+from benchmarks.compression.score import QAT_EPOCHS, QAT_RATE_SHARE
+
+RESULTS: Final = Path("benchmarks/results")
+DOCUMENT: Final = Path("docs/compression.md")
+FINDINGS: Final = Path("benchmarks/compression/findings.md")
+#: FastGRNN on UCI HAR v1, the same two classes (Kusupati et al. 2018): percent, kB.
+FASTGRNN: Final = (95.59, 3)
+
+Record = dict[str, Any]
+
+
+class Results:
+    """Scores by run, over all seeds there are."""
+
+    def __init__(self, records: Iterable[Record]) -> None:
+        """Sort the records by run."""
+        self._records = {Run(**record["run"]).name: record for record in records}
+        self.seeds = sorted({record["run"]["seed"] for record in self._records.values()})
+
+    def values(self, run: Run, kind: str) -> list[float]:
+        """The primary test metric of every seed; ``kind``: float or a key of the scores."""
+        return [self._value(record, kind) for record in self.records(run)]
+
+    def records(self, run: Run) -> list[Record]:
+        """The records of every seed."""
+        names = [replaced(run, seed).name for seed in self.seeds]
+        return [self._records[name] for name in names]
+
+    def rising(self, recipe: str) -> bool:
+        """Whether more is better."""
+        return self.metric(recipe) == "accuracy"
+
+    def metric(self, recipe: str) -> str:
+        """Name of the primary metric."""
+        found = (r["result"]["metric"] for r in self._records.values())
+        names = (r["run"]["recipe"] for r in self._records.values())
+        return next(m for m, name in zip(found, names, strict=True) if name == recipe)
+
+    def _value(self, record: Record, kind: str) -> float:
+        scores = record["test"] if kind == "float" else record["scores"][kind]["test"]
+        value: float = scores[record["result"]["metric"]]
+        return value
+
+
+def replaced(run: Run, seed: int) -> Run:
+    return Run(
+        recipe=run.recipe, cell=run.cell, units=run.units, seed=seed,
+        density=run.density, distilled=run.distilled,
+    )  # fmt: skip
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="only say whether it is up to date")
+    args = parser.parse_args(argv)
+    text = document()
+    if args.check:
+        return int(DOCUMENT.read_text(encoding="utf-8") != text)
+    DOCUMENT.write_text(text, encoding="utf-8")
+    return 0
+
+
+def document() -> str:
+    """The whole page."""
+    records = json.loads((RESULTS / "compression.json").read_text(encoding="utf-8"))
+    costs = json.loads((RESULTS / "compression_cost.json").read_text(encoding="utf-8"))
+    results = Results(records)
+    lines = [
+        "# Compression on real data",
+        "",
+        "Written by `python -m benchmarks.compression.report`; how to run it:",
+        "`benchmarks/compression/README.md`. Test parts of the [recipes](recipes.md), mean ±",
+        f"standard deviation over {len(results.seeds)} seeds; accuracies in %, ETTh1 as mean squared",
+        "error in units of 0.001 train variances. Integer figures are those of the bit-exact integer",
+        "model.",
+        "",
+        *quantization(results),
+        *pruning(results, costs),
+        *distillation(results),
+        *curve(results),
+        FINDINGS.read_text(encoding="utf-8").rstrip(),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def quantization(results: Results) -> list[str]:
+    kinds = ("float", "w8a8", "qat w8a8", "w8a16", "w4a8", "qat w4a8", "w4a16")
+    rows = []
+    for recipe in RECIPES:
+        run = Run(recipe=recipe, cell=QUANTIZED[0], units=QUANTIZED[1], seed=0)
+        values = {kind: results.values(run, kind) for kind in kinds}
+        cells = [shown(results, recipe, values[kind]) for kind in kinds]
+        cells.append(change(results, recipe, values["qat w8a8"], values["float"]))
+        rows.append([recipe, *cells])
+    head = ["recipe", *kinds, "qat w8a8 − float"]
+    return [
+        "## Quantization after training and with it",
+        "",
+        f"{'-'.join(map(str, QUANTIZED))}. *qat*: {QAT_EPOCHS} more epochs in integers, from the",
+        f"integers of the quantizer, with {QAT_RATE_SHARE:g} of the recipe's learning rate.",
+        "",
+        *table(head, rows),
+        "",
+    ]
+
+
+def pruning(results: Results, costs: Record) -> list[str]:
+    rows = []
+    for recipe in RECIPES:
+        base = results.values(_pruned(recipe, 1.0), "w8a8")
+        dense = costs[recipe]["100%"]
+        for density in (1.0, *DENSITIES):
+            run, cost = _pruned(recipe, density), costs[recipe][f"{density:.0%}"]
+            values = results.values(run, "w8a8")
+            rows.append(
+                [
+                    recipe,
+                    f"{density:.0%}",
+                    shown(results, recipe, results.values(run, "float")),
+                    shown(results, recipe, values),
+                    change(results, recipe, values, base),
+                    *cost_cells(cost, dense),
+                ]
+            )
+        rows.append([recipe, "4 bits", "", "", "", *cost_cells(costs[recipe]["w4a8"], dense)])
+    head = ["recipe", "blocks", "float", "w8a8", "against dense", "weights, bytes", "M0", "M4"]
+    return [
+        "## Block-sparse weights",
+        "",
+        f"{'-'.join(map(str, PRUNED))}, blocks of {PATTERN} in its two kernels, pruned while it is",
+        "trained. Bytes count the index. M0, M4: executed instructions per step of the whole",
+        "network on the emulated core, and how many times fewer than dense; native: a bound step.",
+        "Bytes, instructions and time are those of seed 0.",
+        "",
+        *table([*head, "native µs"], rows),
+        "",
+    ]
+
+
+def _pruned(recipe: str, density: float) -> Run:
+    return Run(recipe=recipe, cell=PRUNED[0], units=PRUNED[1], seed=0, density=density)
+
+
+def cost_cells(cost: Record, dense: Record) -> list[str]:
+    """Bytes, instructions and time of one model."""
+    counts = [
+        f"{count:,} ({dense['instructions'][core] / count:.2f}×)"
+        for core, count in cost["instructions"].items()
+    ]
+    return [f"{cost['weights_bytes']:,}", *counts, f"{cost['native_us']:.3f}"]
+
+
+def distillation(results: Results) -> list[str]:
+    rows = []
+    for recipe in RECIPES:
+        teacher = Run(recipe=recipe, cell=TEACHER[0], units=TEACHER[1], seed=0)
+        alone = Run(recipe=recipe, cell=STUDENT[0], units=STUDENT[1], seed=0)
+        taught = Run(
+            recipe=recipe, cell=STUDENT[0], units=STUDENT[1], seed=0, distilled=True
+        )  # fmt: skip
+        cells = [
+            shown(results, recipe, results.values(run, kind))
+            for run in (teacher, alone, taught)
+            for kind in ("float", "w8a8")
+        ]
+        gain = change(
+            results, recipe, results.values(taught, "w8a8"), results.values(alone, "w8a8")
+        )
+        rows.append([recipe, *cells, gain])
+    teacher_name, student = ("-".join(map(str, size)) for size in (TEACHER, STUDENT))
+    head = [
+        "recipe",
+        *(f"{name}, {kind}" for name in (teacher_name, f"{student} alone", f"{student} distilled")
+          for kind in ("float", "w8a8")),
+        "distilled − alone, w8a8",
+    ]  # fmt: skip
+    return ["## Distillation", "", *table(head, rows), ""]
+
+
+def curve(results: Results) -> list[str]:
+    rows = []
+    for units in CURVE_UNITS:
+        run = Run(recipe=BINARY, cell="GRU", units=units, seed=0)
+        cells = [shown(results, BINARY, results.values(run, "float"))]
+        for kind in ("w8a8", "w4a8"):
+            sizes = results.records(run)[0]["scores"][kind]
+            size = sizes["weights_bytes"] + sizes["constants_bytes"]
+            cells += [f"{size / 1000:.2f}", shown(results, BINARY, results.values(run, kind))]
+        rows.append([f"GRU-{units}", *cells])
+    accuracy, size = FASTGRNN
+    return [
+        "## HAPT in two classes: accuracy against kilobytes",
+        "",
+        "Sitting, laying, upstairs against standing, walking, downstairs; kB: weights, biases,",
+        f"multipliers. FastGRNN reports {accuracy} % in {size} kB for these classes on UCI HAR v1,",
+        "other windows of the same experiments (Kusupati et al. 2018).",
+        "",
+        *table(["network", "float", "w8a8, kB", "w8a8", "w4a8, kB", "w4a8"], rows),
+        "",
+    ]
+
+
+def shown(results: Results, recipe: str, values: Sequence[float]) -> str:
+    """Mean ± standard deviation in the unit of the page."""
+    factor, digits = (100, 2) if results.rising(recipe) else (1000, 3)
+    spread = statistics.stdev(values) if len(values) > 1 else 0.0
+    return f"{factor * statistics.mean(values):.{digits}f} ± {factor * spread:.{digits}f}"
+
+
+def change(results: Results, recipe: str, values: Sequence[float], base: Sequence[float]) -> str:
+    """How much better (+) or worse (−) than ``base``, seed by seed, then averaged."""
+    if results.rising(recipe):
+        mean = statistics.mean(100 * (v - b) for v, b in zip(values, base, strict=True))
+        return f"{mean:+.2f} pt"
+    mean = statistics.mean(100 * (b / v - 1) for v, b in zip(values, base, strict=True))
+    return f"{mean:+.2f} %"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """A Markdown table."""
+    lines = [f"| {' | '.join(cells)} |" for cells in (head, *rows)]
+    return [lines[0], "|---" * len(head) + "|", *lines[1:]]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
