@@ -2,7 +2,7 @@
 
     python -m benchmarks.recipes [--seed 0] [--recipe NAME ...] [--out FILE]
 
-Reads the data sets that EDGERNN_DATA names; about a minute per recipe on one core. The results file
+Reads the data sets that EDGERNN_DATA names; about half a minute per recipe on one free core. The results file
 becomes the table in docs/recipes.md.
 """
 

@@ -22,6 +22,55 @@ EDGERNN_INLINE blocks blocks4_from(const int8_t *weights, int32_t tiles, int32_t
     return w;
 }
 
+/* Words of operands, at most 8, in pieces (words4). */
+EDGERNN_INLINE __m256i words8(const edgernn_code8 *operands, int32_t count)
+{
+    const char *from = (const char *)operands;
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(words4(from, count)),
+                                   count > 4 ? words4(from + 16, count - 4) : _mm_setzero_si128(),
+                                   1);
+}
+
+/* The operands of up to 4 tiles, likewise. */
+EDGERNN_INLINE __m256i tiles4_16(const edgernn_code16 *operands, int32_t count)
+{
+    const char *from = (const char *)operands;
+    const __m128i low = words4(from, 2 * (count < 2 ? count : 2));
+    const __m128i high = count > 2 ? words4(from + 16, 2 * (count - 2)) : _mm_setzero_si128();
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1);
+}
+
+EDGERNN_INLINE int32_t sum_of_words(__m256i v)
+{
+    const __m128i half =
+        _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+    const __m128i pair = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0x4E));
+    return _mm_cvtsi128_si32(_mm_add_epi32(pair, _mm_shuffle_epi32(pair, 0xB1)));
+}
+
+#define OWN_EIGHT_TIMES
+EDGERNN_INLINE int32_t eight_times8(const edgernn_code8 *x, int32_t tiles)
+{
+    __m256i sum = _mm256_setzero_si256();
+    int32_t t;
+    for (t = 0; t < tiles; t += 8) {
+        const __m256i words = words8(x + EDGERNN_TILE_COLUMNS * t, tiles - t);
+        sum = _mm256_dpbusd_epi32(sum, _mm256_set1_epi8(8), words);
+    }
+    return sum_of_words(sum);
+}
+
+EDGERNN_INLINE int32_t eight_times16(const edgernn_code16 *x, int32_t tiles)
+{
+    __m256i sum = _mm256_setzero_si256();
+    int32_t t;
+    for (t = 0; t < tiles; t += 4) {
+        const __m256i words = tiles4_16(x + EDGERNN_TILE_COLUMNS * t, tiles - t);
+        sum = _mm256_dpwssd_epi32(sum, _mm256_set1_epi16(8), words);
+    }
+    return sum_of_words(sum);
+}
+
 EDGERNN_INLINE __m512i add_bytes4(__m512i sum, __m512i w, __m512i x)
 {
     __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(w), "v"(x));
@@ -58,8 +107,7 @@ EDGERNN_INLINE edgernn_lanes sums4_8(blocks w, const edgernn_code8 *operands, in
     for (t = 0; t < tiles; t += 8) {
         const __mmask8 there = (__mmask8)(0xFFu >> (tiles - t < 8 ? 8 - (tiles - t) : 0));
         const int32_t at = EDGERNN_TILE4_BYTES * t;
-        const __m256i words =
-            _mm256_maskz_loadu_epi32(there, operands + EDGERNN_TILE_COLUMNS * t);
+        const __m256i words = words8(operands + EDGERNN_TILE_COLUMNS * t, tiles - t);
         const __m512i x = _mm512_permutexvar_epi32(twice, _mm512_castsi256_si512(words));
         add_tiles4_8(w.a + at, there, x, &whole.a, &lower.a);
         add_tiles4_8(w.b + at, there, x, &whole.b, &lower.b);
@@ -100,8 +148,7 @@ EDGERNN_INLINE edgernn_lanes sums4_16(blocks w, const edgernn_code16 *operands, 
     for (t = 0; t < tiles; t += 4) {
         const __mmask8 there = (__mmask8)(0xFu >> (tiles - t < 4 ? 4 - (tiles - t) : 0));
         const int32_t at = EDGERNN_TILE4_BYTES * t;
-        const __m256i words =
-            _mm256_maskz_loadu_epi64(there, operands + EDGERNN_TILE_COLUMNS * t);
+        const __m256i words = tiles4_16(operands + EDGERNN_TILE_COLUMNS * t, tiles - t);
         const __m512i x = _mm512_permutexvar_epi64(twice, _mm512_castsi256_si512(words));
         add_tiles4_16(w.a + at, there, x, &whole.a, &upper.a);
         add_tiles4_16(w.b + at, there, x, &whole.b, &upper.b);

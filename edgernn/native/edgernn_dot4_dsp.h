@@ -14,6 +14,30 @@
 
 #include "edgernn_tile4.h"
 
+#define OWN_EIGHT_TIMES
+EDGERNN_INLINE int32_t eight_times16(const edgernn_code16 *x, int32_t tiles)
+{
+    const edgernn_code16 *end = x + EDGERNN_TILE_COLUMNS * tiles;
+    uint32_t sum = 0;
+    uint32_t x0;
+    uint32_t x1;
+    __asm__ __volatile__("1:\n\t"
+                         "ldrd %[x0], %[x1], [%[x]], #8\n\t"
+                         "smlad %[sum], %[x0], %[one], %[sum]\n\t"
+                         "smlad %[sum], %[x1], %[one], %[sum]\n\t"
+                         "cmp %[x], %[end]\n\t"
+                         "bne 1b"
+                         : [x] "+&r"(x), [sum] "+&r"(sum), [x0] "=&r"(x0), [x1] "=&r"(x1)
+                         : [end] "r"(end), [one] "r"(0x00010001)
+                         : "cc", "memory");
+    return (int32_t)(8 * sum);
+}
+
+EDGERNN_INLINE int32_t eight_times8(const edgernn_code8 *x, int32_t tiles)
+{
+    return eight_times16(x, tiles); /* both codes are int16_t */
+}
+
 /* w by two operands x. */
 #define ADD_PAIRS4_8(w, x)                         \
     "smlad %[abcd], %[" w "], %[" x "], %[abcd]\n\t" \

@@ -24,6 +24,31 @@ EDGERNN_INLINE int32x4_t eight_of_lower(int32_t eight)
     return vsetq_lane_s32(eight, vsetq_lane_s32(eight, vdupq_n_s32(0), 0), 1);
 }
 
+#define OWN_EIGHT_TIMES
+EDGERNN_INLINE int32_t eight_times8(const edgernn_code8 *x, int32_t tiles)
+{
+    int32_t left = EDGERNN_TILE_COLUMNS * tiles;
+    int32_t sum = 0;
+    for (; left > 0; left -= 16) {
+        const mve_pred16_t there = vctp8q((uint32_t)left);
+        sum = vaddvaq_p_s8(sum, vldrbq_z_s8(x, there), there);
+        x += 16;
+    }
+    return 8 * sum;
+}
+
+EDGERNN_INLINE int32_t eight_times16(const edgernn_code16 *x, int32_t tiles)
+{
+    int32_t left = EDGERNN_TILE_COLUMNS * tiles;
+    int32_t sum = 0;
+    for (; left > 0; left -= 8) {
+        const mve_pred16_t there = vctp16q((uint32_t)left);
+        sum = vaddvaq_p_s16(sum, vldrhq_z_s16(x, there), there);
+        x += 8;
+    }
+    return (int32_t)(8 * (uint32_t)sum);
+}
+
 /* u and the sums of clause 4.2, times their multipliers, for the next 4 rows. */
 EDGERNN_INLINE int32x4_t add_product4_8(int32x4_t u, const product_columns *columns,
                                         int32x4_t eights, const int8_t **weights,

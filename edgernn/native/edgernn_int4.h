@@ -30,19 +30,25 @@
 /* Sums that hold several rows have room for 512 columns. */
 #define MOST_TILES4 128
 
-#define DEFINE_INT4_ROWS(bits)                                                                  \
-    /* 8 times the sum of operands, modulo 2^32. */                                             \
-    EDGERNN_INLINE int32_t eight_times##bits(const edgernn_code##bits *operands, int32_t tiles) \
+/* 8 times the sum of operands, modulo 2^32, unless the variant has its own way. */
+#ifndef OWN_EIGHT_TIMES
+#define DEFINE_EIGHT_TIMES(bits)                                                                \
+    EDGERNN_INLINE int32_t eight_times##bits(const edgernn_code##bits *x, int32_t tiles)        \
     {                                                                                           \
-        const edgernn_code##bits *end = operands + EDGERNN_TILE_COLUMNS * tiles;                \
+        const edgernn_code##bits *end = x + EDGERNN_TILE_COLUMNS * tiles;                       \
         uint32_t sum = 0;                                                                       \
-        for (; operands != end; ++operands) {                                                   \
-            const int32_t x = *operands;                                                        \
-            sum += (uint32_t)x;                                                                 \
+        for (; x != end; x += EDGERNN_TILE_COLUMNS) {                                           \
+            sum += (uint32_t)(x[0] + x[1] + x[2] + x[3]);                                       \
         }                                                                                       \
         return (int32_t)(8 * sum);                                                              \
-    }                                                                                           \
-    /* eight[2], the same for the terms of a map. */                                            \
+    }
+
+DEFINE_EIGHT_TIMES(8)
+DEFINE_EIGHT_TIMES(16)
+#endif
+
+#define DEFINE_INT4_ROWS(bits)                                                                  \
+    /* eight[2] for the terms of a map. */                                                      \
     EDGERNN_INLINE void eights##bits(const edgernn_map##bits *map,                              \
                                      const edgernn_code##bits *operands, int32_t *eight)        \
     {                                                                                           \

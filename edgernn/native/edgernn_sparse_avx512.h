@@ -51,11 +51,14 @@ EDGERNN_INLINE void sparse_rows16(stored_place *place, const edgernn_code16 *ope
 #define IS_SPARSE_MAP(map) \
     ((map)->term_count == 1 && (map)->terms->index && (map)->terms->tiles <= PICKED_TILES)
 
-/* Word i of `left` words from `from` on, or 0. */
+/* Word i of `left` words from `from` on, or 0. A masked load where no memory is would be slow. */
 EDGERNN_INLINE __m512i words_load(const void *from, int32_t left)
 {
+    if (left <= 0) {
+        return _mm512_setzero_si512();
+    }
     return left >= 16 ? _mm512_loadu_si512(from)
-                      : _mm512_maskz_loadu_epi32(edgernn_lanes_first(left > 0 ? left : 0), from);
+                      : _mm512_maskz_loadu_epi32(edgernn_lanes_first(left), from);
 }
 
 /* The places of up to 16 tiles, and which of them there are. */

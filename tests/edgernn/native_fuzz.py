@@ -68,9 +68,10 @@ def spoilt(value: Any, rng: random.Random) -> Any:
         return rng.choice([*INTEGERS, value + 1, value - 1, value + 4, value - 4])
     if isinstance(value, bytes | np.ndarray) and rng.random() < 0.9:
         content = bytes(value)
-        return rng.choice(
-            [content[:-1], content[4:], content + bytes(4), content * 2, content[:16], bytes(64)]
-        )
+        at = rng.randrange(len(content) + 1)
+        other = content[:at] + rng.randbytes(1) + content[at + 1 :]
+        lengths = [content[:-1], content[4:], content + bytes(4), content * 2, content[:16]]
+        return rng.choice([*lengths, bytes(64), other])
     return rng.choice(OTHERS)
 
 

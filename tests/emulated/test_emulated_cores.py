@@ -9,7 +9,7 @@ from edgernn_export.probe import golden_vector, probe_codes
 from edgernn_export.writers.c_source import write_c
 from edgernn_firmware_sim.emulator import emulate, reference_trace
 from tests.emulated.hand_made import CORES, core_named
-from tests.integer_models import CELLS, random_model
+from tests.integer_models import CELLS, random_model, sparse_model
 from tests.native.compilers import NATIVE, compile_c, require
 
 PRECISIONS = [pytest.param(p, id=p.value) for p in Precision]
@@ -79,6 +79,49 @@ def test_rows_and_columns_that_fill_no_block(precision, core, tmp_path):
     sources = write_c(model, golden_vector(model))
     result = emulate(model, sources, core_named(core), q_xs, tmp_path, wanted)
     assert (result.differing, result.first_difference) == (0, "")
+
+
+def sparse_result(core, folder, precision, density, **options):
+    model = random_model(precision=precision, kind="hostile", **options)
+    model = sparse_model(model, density)
+    q_xs = probe_codes(model, 40, seed=5)
+    wanted = reference_trace(model, q_xs)
+    sources = write_c(model, golden_vector(model))
+    return emulate(model, sources, core_named(core), q_xs, folder, wanted)
+
+
+@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_block_sparse_weights(precision, core, tmp_path):
+    # Maps of two products and of one; rows and columns that fill no tile.
+    shape = {"inputs": 9, "units": 21, "common": False}
+    result = sparse_result(core, tmp_path, precision, 0.4, cell="gru_after", **shape)
+    assert (result.differing, result.first_difference) == (0, "")
+    assert 0 < result.stack_bytes <= result.static_stack_bytes < 1024
+
+
+@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_more_sparse_tiles_than_sums_hold_columns(precision, core, tmp_path):
+    shape = {"inputs": 520, "units": 4}
+    result = sparse_result(core, tmp_path, precision, 1.0, cell="simple_rnn", **shape)
+    assert (result.differing, result.first_difference) == (0, "")
+
+
+@pytest.mark.parametrize("core", ["cortex-m0", "cortex-m4", "cortex-m55", "rv32imc"])
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_tiles_that_are_left_out_take_no_time(precision, core, tmp_path):
+    model = random_model("gru_after", precision, inputs=32, units=64)
+    medians = {}
+    for name, m in {"dense": model, "sparse": sparse_model(model, 0.3)}.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        q_xs = probe_codes(m, 3, seed=5)
+        result = emulate(m, write_c(m, golden_vector(m)), core_named(core), q_xs, folder)
+        assert result.differing == 0
+        medians[name] = result.instructions.median
+    least = 1.15 if core == "cortex-m55" else 1.5
+    assert medians["dense"] > least * medians["sparse"]
 
 
 @pytest.mark.parametrize("level", ["-O0", "-Os", "-O3"])

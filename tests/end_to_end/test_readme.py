@@ -21,6 +21,7 @@ ELSEWHERE = {
 PROGRAMS = {
     "docs/distillation.md": "tests/export/test_distillation_document.py",
     "docs/pruning.md": "tests/export/test_pruning_document.py",
+    "docs/qat.md": "tests/export/test_qat_document.py",
     "docs/recipes.md": "tests/export/test_recipes_document.py",
     "docs/search.md": "tests/export/test_search_document.py",
     "docs/structured.md": "tests/export/test_structured_document.py",

@@ -132,6 +132,7 @@ def test_the_command_writes_a_folder(tmp_path, capsys):
             "c": {
                 "path": str(folder),
                 "bytes": sum(map(len, written().values())),
+                "densified_weights": 0,
                 "files": list(written()),
             },
         },

@@ -22,7 +22,9 @@ STEPS = 220
 
 
 def differing(model, xs, **options):
-    return np.count_nonzero(codes(model, xs, **options) != reference_codes(integer_model(model), xs))
+    return np.count_nonzero(
+        codes(model, xs, **options) != reference_codes(integer_model(model), xs)
+    )
 
 
 @pytest.mark.parametrize("precision", ["w8a8", "w8a16"])
@@ -91,4 +93,3 @@ def test_training_starts_at_the_post_training_model(cell, precision):
                 # A float32 bias has 24 bits: 2**-5 of a unit at most, and a unit is 2**shift parts.
                 assert a.shift == b.shift
                 assert np.abs(a.bias - b.bias).max() <= 32
-

@@ -214,6 +214,14 @@ class QatDense(_Refused, keras.layers.Dense):  # type: ignore[misc]  # as above
         self.float_weights = {KERNEL: self.kernel, BIAS: self.bias}
         self.integers = Integers(self, self._model, self._index)
 
+    def save_own_variables(self, store: Any) -> None:
+        """Store shifts and multipliers too; `keras.layers.Dense` stores kernel and bias alone."""
+        keras.layers.Layer.save_own_variables(self, store)
+
+    def load_own_variables(self, store: Any) -> None:
+        """Load what `save_own_variables` stored."""
+        keras.layers.Layer.load_own_variables(self, store)
+
     def call(self, codes: Tensor, training: bool | None = None) -> Tensor:
         """Codes [..., I] to codes [..., U]."""
         integers, record = self.integers, self.integers.record

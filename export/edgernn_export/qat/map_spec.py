@@ -1,7 +1,8 @@
 """Which float weights an integer affine map is made of, and in which units.
 
-Weights stand as in Keras, [N, R] and gates side by side. A kernel of 1 turns a reading at the end
-of its channel's range, or a hidden state of 1, into a pre-activation of 1.
+Weights stand as in Keras, [N, R] and gates side by side. A kernel of 1 turns a reading one
+`input_unit` from the middle of its channel's range, or a hidden state of 1, into a pre-activation
+of 1: an optimizer's step is then as large as in a network that reads normalized data.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ RECURRENT: Final = "recurrent_kernel"
 BIAS: Final = "bias"
 RECURRENT_BIAS: Final = "recurrent_bias"
 
+#: Units from the middle of a channel's range to its end, as three standard deviations.
+_UNITS: Final = 3.0
 #: By kind of layer: map -> (its columns of the stacked weights in units of H, its bias).
 _COLUMNS: Final[dict[str, dict[str, tuple[int, int | None, str]]]] = {
     "simple_rnn": {"gates": (0, None, BIAS)},
@@ -84,16 +87,16 @@ def map_specs(model: IntegerModel, index: int) -> tuple[MapSpec, ...]:
     return tuple(specs)
 
 
-def input_reach(model: IntegerModel) -> FloatArray:
-    """Physical units per channel from the middle of its range to the end, float64 [I]."""
-    reach: FloatArray = model.input.scale * model.precision.input_high
-    return reach
+def input_unit(model: IntegerModel) -> FloatArray:
+    """What a kernel of 1 turns into 1, in physical units per channel, float64 [I]."""
+    unit: FloatArray = model.input.scale * _input_codes(model, 0)
+    return unit
 
 
 def _input_codes(model: IntegerModel, index: int) -> float:
     """Operand codes per unit of what a layer reads."""
     if index == 0:
-        return float(model.precision.input_high)
+        return model.precision.input_high / _UNITS
     return 1.0 / (model.layers[index - 1].output_scale * model.precision.operand_ratio)
 
 

@@ -2,8 +2,8 @@
 
 A row's weight step is share * peak / limit: the peak is its largest gain now, the share what
 post-training quantization chose, the limit 127 or 7. While a model is trained, every batch moves
-the steps that are more than 2 % off. They are variables, so evaluation uses those of the last
-batch.
+the steps that are off by more than 2 % and more than half a code of the largest weight. They are
+variables, so evaluation uses those of the last batch.
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ from edgernn_export.qat.integers import Tensor
 from edgernn_export.qat.map_spec import KERNEL, MATRICES, RECURRENT, MapSpec
 from edgernn_export.qat.products import codes_of, matrix_product
 
-#: Relative error of a step that moves it.
-TOLERANCE: Final = 0.02
+_TOLERANCE: Final = 0.02
 #: Makes a variable: add(name, initial value, dtype).
 Add = Callable[[str, npt.NDArray[Any]], Any]
 Weights = Mapping[str, Any]
@@ -72,6 +71,7 @@ class TermVariables:
         rows = spec.affine.rows
         self.term = term
         self.limit = float(term.storage.weight_max)
+        self.tolerance = max(_TOLERANCE, 0.5 / self.limit)
         self.columns = spec.columns
         self.gains = {m: spec.gains[m].astype(np.float32) for m in MATRICES[term.source]}
         self.multiplier = add(f"{prefix}_multiplier", term.multiplier)

@@ -17,7 +17,7 @@ from edgernn_export.affine_quantizer import Ranges
 from edgernn_export.proof import refuse16
 from edgernn_export.qat.integers import Tensor, narrow, wide
 from edgernn_export.qat.map_spec import MapSpec
-from edgernn_export.qat.maps import TOLERANCE, Add, ReadyMap, TermVariables, Weights, needs_double
+from edgernn_export.qat.maps import Add, ReadyMap, TermVariables, Weights, needs_double
 from edgernn_export.qat.products import codes_of, requantized16
 from edgernn_export.qat.straight_through import saturating_sum
 
@@ -48,7 +48,8 @@ class _Term16(TermVariables):
         """Take the multipliers and shifts closest to the wanted steps where these have moved."""
         shift, multiplier = self.shift.value, self.multiplier.value
         exact = wanted * tf.pow(2.0, narrow(shift + 15))
-        moves = (wanted > 0) & (tf.abs(exact - narrow(multiplier)) > TOLERANCE * narrow(multiplier))
+        off = tf.abs(exact - narrow(multiplier))
+        moves = (wanted > 0) & (off > self.tolerance * narrow(multiplier))
         coarser = moves & (exact > 32767.0) & (shift > 3)
         finer = moves & (exact < 16384.0) & (shift < 30)
         scaled = exact * tf.where(coarser, 0.5, tf.where(finer, 2.0, 1.0))

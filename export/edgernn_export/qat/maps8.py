@@ -18,7 +18,7 @@ from edgernn_export.affine_quantizer import Ranges
 from edgernn_export.proof import refuse8
 from edgernn_export.qat.integers import Tensor, narrow, wide
 from edgernn_export.qat.map_spec import MapSpec
-from edgernn_export.qat.maps import TOLERANCE, Add, ReadyMap, TermVariables, Weights, needs_double
+from edgernn_export.qat.maps import Add, ReadyMap, TermVariables, Weights, needs_double
 from edgernn_export.qat.products import codes_of, requantized8
 
 #: Share of clause 4.4's bound at which the shift falls.
@@ -57,7 +57,7 @@ class _Map8:
         for term in self.terms:
             now = tf.bitwise.right_shift(term.multiplier.value + fall, fall)
             wanted = term.wanted_step(weights) * units
-            moves = (wanted > 0) & (tf.abs(wanted - narrow(now)) > TOLERANCE * narrow(now))
+            moves = (wanted > 0) & (tf.abs(wanted - narrow(now)) > term.tolerance * narrow(now))
             nearest = tf.clip_by_value(tf.round(wanted), 1.0, float(_MAX_MULTIPLIER))
             chosen = tf.maximum(tf.where(moves, wide(nearest), now), 1)
             term.multiplier.assign(chosen)

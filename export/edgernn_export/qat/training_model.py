@@ -16,7 +16,7 @@ from edgernn_export.float_model import RECURRENT as RECURRENT_LAYERS
 from edgernn_export.float_model import FloatModel
 from edgernn_export.preflight import owner_of
 from edgernn_export.qat.layers import DequantizeOutput, QatCell, QatDense, QatRNN, QuantizeInput
-from edgernn_export.qat.map_spec import KERNEL, RECURRENT, input_reach
+from edgernn_export.qat.map_spec import KERNEL, RECURRENT, input_unit
 from edgernn_export.quantize import quantize
 from edgernn_export.weight_storage import SPARSE
 
@@ -110,8 +110,8 @@ def _holder(layer: Any) -> Any:
 def _start(layer: Any, trained: FloatModel, integer: IntegerModel, index: int) -> None:
     """Set the weights of a layer to those of the trained network, next to the integers'."""
     source = trained.layers[index]
-    reach = input_reach(integer) if index == 0 else 1.0
-    weights: dict[str, FloatArray] = {KERNEL: (source.kernel * reach).T}
+    unit = input_unit(integer) if index == 0 else 1.0
+    weights: dict[str, FloatArray] = {KERNEL: (source.kernel * unit).T}
     if isinstance(source, RECURRENT_LAYERS):
         weights[RECURRENT] = source.recurrent.T
     holder = _holder(layer)

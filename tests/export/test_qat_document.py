@@ -1,0 +1,28 @@
+"""The programs in docs/qat.md run, one after the other, on a model of the size they mean."""
+
+import pytest
+
+from tests.end_to_end.documents import blocks
+from tests.export.pruning_runs import XS, YS, network
+
+pytestmark = pytest.mark.tf
+
+
+def test_every_program_runs(tmp_path, monkeypatch):
+    import keras
+
+    from edgernn.model import IntegerModel
+    from edgernn_export.qat import integer_model
+
+    monkeypatch.chdir(tmp_path)
+    network("GRU", units=4).save("model.keras")
+    programs = [block for block in blocks("docs/qat.md") if block.language == "python"]
+    names = {"keras": keras, "x": XS, "y": YS}
+    trained = []
+    for block in programs:
+        exec(compile(block.text, block.document, "exec"), names)
+        trained.append(integer_model(names["model"]))
+    assert len(programs) == 3
+    assert IntegerModel.load(tmp_path / "model.edgernn") == trained[0]
+    assert ("training", "quantization-aware") in trained[0].provenance.settings
+    assert trained[1] == trained[2]
