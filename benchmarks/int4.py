@@ -93,11 +93,12 @@ def document(rows: list[Row]) -> str:
         f"Written by `{COMMAND}`; `make tools` installs what it needs.",
         "",
         "A product stored as `dense4` has weights in [-7, 7] and half a byte for each. Every row",
-        "keeps its own scale, and the arithmetic is that of 8 bits: the bytes become fewer, the bits",
-        "of the results do not change (NUMERICS.md clause 4.5). What 4 bits cost in accuracy is a",
+        "keeps its own scale, and the arithmetic is that of 8 bits: to store these weights in 4",
+        "bits changes no result (NUMERICS.md clause 4.5). What so few values cost in accuracy is a",
         "matter of quantization and not measured here.",
         "",
-        f"Every network ends in a Dense layer of {OUTPUTS}. In brackets: share of the 8-bit figure.",
+        f"Every network ends in a Dense layer of {OUTPUTS}. In brackets: share of the 8-bit",
+        "figure. Weights are stored in tiles of 4 by 4, filled up with zeros.",
         "",
         *how_measured(),
         "",
@@ -116,11 +117,15 @@ def document(rows: list[Row]) -> str:
 
 def weights(rows: list[Row]) -> list[str]:
     """Bytes of weights; they do not depend on the operands."""
-    lines = ["| network | bytes of weights, 8 bits | 4 bits |", "|---|---|---|"]
-    for row in rows:
-        if row.precision is Precision.W8A8:
-            lines.append(f"| {row.network} | {beside(*row.weight_bytes, ' | ')} |")
-    return lines
+    return [
+        "| network | bytes of weights, 8 bits | 4 bits |",
+        "|---|---|---|",
+        *(
+            f"| {row.network} | {beside(*row.weight_bytes, ' | ')} |"
+            for row in rows
+            if row.precision is Precision.W8A8
+        ),
+    ]
 
 
 def table(rows: list[Row]) -> list[str]:

@@ -2,8 +2,8 @@
 
     python -m benchmarks.recipes [--seed 0] [--recipe NAME ...] [--out FILE]
 
-Reads the data sets that EDGERNN_DATA names; about half a minute per recipe on one free core. The results file
-becomes the table in docs/recipes.md.
+Reads the data sets that EDGERNN_DATA names; about half a minute per recipe on one free core. The
+results file becomes the table in docs/recipes.md.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-/* Products of 4-bit weights (edgernn_tile4.h) on AVX2: 8 rows, that is 2 blocks of 4 rows, at a time.
+/* Products of 4-bit weights (edgernn_tile4.h) on AVX2: 8 rows, that is 2 blocks, at a time.
  *
  * w4a8: a register holds 4 tiles of two rows, as bytes without sign, and each word of operands
- * twice; pairs of VPMADDUBSW are at most 2 * 15 * 128. w4a16: 2 tiles, widened to int16_t; a word is
- * 16 * c + a, or d and b, and its upper half c or d. The lower rows are what is left of the sums.
+ * twice; pairs of VPMADDUBSW are at most 2 * 15 * 128. w4a16: 2 tiles, widened to int16_t; an
+ * element is 16 * c + a, or d and b, and its upper half c or d. The lower rows are what is left of
+ * the sums.
  */
 #ifndef EDGERNN_DOT4_AVX2_H
 #define EDGERNN_DOT4_AVX2_H

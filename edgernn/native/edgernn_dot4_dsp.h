@@ -1,9 +1,9 @@
 /* Products of 4-bit weights (edgernn_tile4.h) in pairs: SMLAD of a word that holds, in either half,
  * the four rows of one column.
  *
- * w4a8: a half is 4096 * d + 256 * c + 16 * b + a. Sums of the whole, of a and c, of a and b, and of
- * a alone, modulo 2^32, give each row by differences: 4096 * D tells D as long as |D| < 2^19, and in
- * 512 columns it is at most 512 * 7 * 128. That is seven instructions for eight products.
+ * w4a8: a half is 4096 * d + 256 * c + 16 * b + a. Sums of the whole, of a and c, of a and b, and
+ * of a alone, modulo 2^32, give each row by differences: 4096 * D tells D as long as |D| < 2^19,
+ * and in 512 columns it is at most 512 * 7 * 128. That is seven instructions for eight products.
  *
  * w4a16: sums take all 32 bits; every row is cut out.
  */

@@ -171,7 +171,8 @@ EDGERNN_INLINE void edgernn_dot4_8(const int8_t *weights, const edgernn_code8 *o
     const product_columns columns = columns_of(operands, tiles);
     const int32_t ones[4] = {1, 1, 1, 1};
     const int32_t *one = ones;
-    vstrwq_s32(acc, add_product4_8(vdupq_n_s32(0), &columns, eight_of_lower(eight), &weights, &one));
+    const int32x4_t eights = eight_of_lower(eight);
+    vstrwq_s32(acc, add_product4_8(vdupq_n_s32(0), &columns, eights, &weights, &one));
 }
 
 EDGERNN_INLINE void edgernn_dot4_16(const int8_t *weights, const edgernn_code16 *operands,

@@ -1,6 +1,6 @@
-/* Products of 4-bit weights (edgernn_tile4.h) on NEON without SDOT: those of edgernn_dot_neon.h with
- * bytes 16 * c + a, or d and b, and with their upper halves, which are c and d. The lower rows are
- * what is left of the sums. */
+/* Products of 4-bit weights (edgernn_tile4.h) on NEON without SDOT: those of edgernn_dot_neon.h
+ * with bytes 16 * c + a, or d and b, and with their upper halves, which are c and d. The lower rows
+ * are what is left of the sums. */
 #ifndef EDGERNN_DOT4_NEON_H
 #define EDGERNN_DOT4_NEON_H
 

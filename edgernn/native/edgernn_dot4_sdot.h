@@ -1,6 +1,6 @@
 /* Products of 4-bit weights (edgernn_tile4.h) with SDOT: those of edgernn_dot_sdot.h with bytes
- * 16 * c + a, or d and b, and with their upper halves, which are c and d. The lower rows are what is
- * left of the sums. A register holds two tiles, and each operand word twice. */
+ * 16 * c + a, or d and b, and with their upper halves, which are c and d. The lower rows are what
+ * is left of the sums. A register holds two tiles, and each operand word twice. */
 #ifndef EDGERNN_DOT4_SDOT_H
 #define EDGERNN_DOT4_SDOT_H
 

@@ -1,5 +1,5 @@
-/* Products of 4-bit weights (edgernn_tile4.h) for Cortex-M0 and M0+: those of edgernn_dot4_portable.h
- * with the sums in the upper half of the registers. */
+/* Products of 4-bit weights (edgernn_tile4.h) for Cortex-M0 and M0+: those of
+ * edgernn_dot4_portable.h with the sums in the upper half of the registers. */
 #ifndef EDGERNN_DOT4_THUMB1_H
 #define EDGERNN_DOT4_THUMB1_H
 
@@ -84,6 +84,8 @@ EDGERNN_INLINE void edgernn_dot4_8(const int8_t *weights, const edgernn_code8 *o
     "add " ab ", %[u]\n\t"           \
     "muls %[t], %[v], %[t]\n\t"      \
     "add " a ", %[t]\n\t"
+#define FIRST_BYTE4(word) "sxtb %[u], %[" word "]\n\t"
+#define LAST_BYTE4(word) "asrs %[u], %[" word "], #24\n\t"
 #define BYTE_OF4(word, left)                    \
     "lsls %[u], %[" word "], #" left "\n\t"     \
     "asrs %[u], %[u], #24\n\t"
@@ -113,10 +115,10 @@ EDGERNN_INLINE void edgernn_dot4_16(const int8_t *weights, const edgernn_code16 
                          "mov r11, %[u]\n"
                          "1:\n\t"
                          "ldmia %[w]!, {%[w0], %[w1]}\n\t"
-                         ADD_COLUMN4_16("0", "sxtb %[u], %[w0]\n\t", "sxtb %[u], %[w1]\n\t")
+                         ADD_COLUMN4_16("0", FIRST_BYTE4("w0"), FIRST_BYTE4("w1"))
                          ADD_COLUMN4_16("2", BYTE_OF4("w0", "16"), BYTE_OF4("w1", "16"))
                          ADD_COLUMN4_16("4", BYTE_OF4("w0", "8"), BYTE_OF4("w1", "8"))
-                         ADD_COLUMN4_16("6", "asrs %[u], %[w0], #24\n\t", "asrs %[u], %[w1], #24\n\t")
+                         ADD_COLUMN4_16("6", LAST_BYTE4("w0"), LAST_BYTE4("w1"))
                          "adds %[x], #8\n\t"
                          "cmp %[w], r12\n\t"
                          "bne 1b\n\t"

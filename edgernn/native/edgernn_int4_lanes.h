@@ -1,5 +1,5 @@
-/* Maps of 4-bit products alone, over edgernn_lanes. Where lanes are 4 rows, the products are those of
- * edgernn_dot4_8 and edgernn_dot4_16; the others have lanes_of_int4_8 and lanes_of_int4_16. */
+/* Maps of 4-bit products alone, over edgernn_lanes. Where lanes are 4 rows, the products are those
+ * of edgernn_dot4_8 and edgernn_dot4_16; others bring lanes_of_int4_8 and lanes_of_int4_16. */
 #ifndef EDGERNN_INT4_LANES_H
 #define EDGERNN_INT4_LANES_H
 

@@ -81,7 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_distillation(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--temperature", type=float, default=3.0, help="of softmax outputs (default: 3)"
+        "--temperature", type=float, default=1.0, help="of softmax outputs (default: 1)"
     )
     parser.add_argument(
         "--alpha", type=float, default=0.7, help="share of the teacher, 0 to 1 (default: 0.7)"

@@ -72,7 +72,7 @@ class Distillation:
         teacher: Any,
         *,
         task: str | None = None,
-        temperature: float = 3.0,
+        temperature: float = 1.0,
         alpha: float = 0.7,
         hidden_weight: float = 0.0,
         student_layer: str | None = None,

@@ -16,7 +16,8 @@ from edgernn_export.qat.integers import Tensor, half_up, narrow, round_product, 
 def codes_of(weights: Tensor, rate: Tensor, limit: float) -> Tensor:
     """Integers min(max(rint(w * rate), -limit), limit) of real weights.
 
-    A weight beyond the limit gets no gradient that would move it farther out.
+    A weight beyond the limit gets its gradient too: were it held there, its row's largest weight
+    could never grow, and the step, which follows that weight, neither.
 
     Args:
         weights: float32 [..., R].
@@ -26,14 +27,8 @@ def codes_of(weights: Tensor, rate: Tensor, limit: float) -> Tensor:
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]  # TensorFlow has no types
     def rounding(weights: Tensor, rate: Tensor) -> tuple[Tensor, Any]:
-        scaled = weights * rate
-
-        def grad(upstream: Tensor) -> tuple[Tensor, None]:
-            above = (scaled > limit + 0.5) & (upstream < 0)
-            below = (scaled < -limit - 0.5) & (upstream > 0)
-            return upstream * rate * (1.0 - narrow(above | below)), None
-
-        return tf.clip_by_value(tf.round(scaled), -limit, limit), grad
+        rounded = tf.clip_by_value(tf.round(weights * rate), -limit, limit)
+        return rounded, lambda upstream: (upstream * rate, None)
 
     return rounding(weights, rate)
 
