@@ -21,7 +21,7 @@ from edgernn_export.qat import integer_model, qat_model
 from edgernn_firmware_sim.reference import Reference
 
 SEEDS = range(5)
-EPOCHS, MORE_EPOCHS, BATCH = 60, 50, 16
+EPOCHS, MORE_EPOCHS, BATCH = 300, 50, 16
 
 
 def task(seed: int, count: int = 64, steps: int = 25) -> tuple[Any, Any]:

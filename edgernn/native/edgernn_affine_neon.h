@@ -92,7 +92,8 @@ EDGERNN_INLINE void affine16_of_dense(const edgernn_map16 *map, const edgernn_co
             sums16(blocks_from(term->weights, term->tiles, row, left), operands + term->first,
                    term->tiles, acc);
             for (r = 0; r < count; r += EDGERNN_LANES) {
-                u[r / EDGERNN_LANES] += product16(term, row + r, left - r, rows_load(acc + r, ROWS));
+                u[r / EDGERNN_LANES] +=
+                    product16(term, row + r, left - r, rows_load(acc + r, ROWS));
             }
         }
         for (r = 0; r < count; r += EDGERNN_LANES) {

@@ -13,6 +13,10 @@
 #include "edgernn_affine.h"
 #include "edgernn_lanes.h"
 
+#if EDGERNN_VARIANT == EDGERNN_AVX512
+#include "edgernn_group_avx512.h"
+#endif
+
 /* Rows at once: all lanes, and full tiles. */
 #define STORED_ROWS (EDGERNN_LANES > EDGERNN_TILE_ROWS ? EDGERNN_LANES : EDGERNN_TILE_ROWS)
 #define STORED_VECTORS (STORED_ROWS / EDGERNN_LANES)
@@ -37,12 +41,13 @@ EDGERNN_INLINE void add_sums(int32_t *acc, const int32_t *part)
                                                   const edgernn_code##bits *operands,          \
                                                   int32_t tiles, int32_t *acc)                 \
     {                                                                                          \
-        for (; tiles > 0; tiles -= GROUP_TILES) {                                              \
+        while (tiles > 0) {                                                                    \
+            const int32_t now = tiles < GROUP_TILES ? tiles : GROUP_TILES;                     \
             int32_t part[EDGERNN_TILE_ROWS];                                                   \
-            weights = dense_group##bits(weights, operands,                                     \
-                                        tiles < GROUP_TILES ? tiles : GROUP_TILES, part);      \
+            weights = dense_group##bits(weights, operands, now, part);                         \
             add_sums(acc, part);                                                               \
-            operands += GROUP_TILES * EDGERNN_TILE_COLUMNS;                                    \
+            operands += EDGERNN_TILE_COLUMNS * now;                                            \
+            tiles -= now;                                                                      \
         }                                                                                      \
         return weights;                                                                        \
     }

@@ -11,7 +11,7 @@ from edgernn.formats import Precision
 from edgernn_export.cli import simulate
 from edgernn_firmware_sim.targets import Board, boards, cores
 from tests.emulated.hand_made import core_named
-from tests.integer_models import random_model
+from tests.integer_models import random_model, sparse_model
 
 
 @pytest.fixture
@@ -47,6 +47,18 @@ def test_without_emulation_it_says_what_the_file_says(model_file, capsys):
         "RAM of board    at least 16 of 131,072 bytes (0.0%)",
         "Code, constants, scratch and stack come on top. Measure them with: --emulate",
     ]
+
+
+def test_work_and_bytes_that_a_sparse_model_saves(tmp_path, capsys):
+    model = sparse_model(random_model("lstm", inputs=4, units=4, outputs=0), 0.5)
+    (term,) = model.layers[0].gates.terms
+    kept = int(term.weights.reshape(4, 4, 2, 4).any(axis=(1, 3)).sum())
+    assert 0 < kept < 8
+    path = str(model.save(tmp_path / "model.edgernn"))
+    _, printed = run(capsys, path, "--target", "cortex-m4")
+    work = f"128 multiply-accumulates per step, those of {1 - kept / 8:.0%} of the tiles left out"
+    assert work in printed.out
+    assert f"weights         {17 * kept + 4} bytes" in printed.out
 
 
 def test_what_does_not_fit_is_said_in_bytes(model_file, tiny_board, capsys):

@@ -158,4 +158,4 @@ def test_double_precision_begins_where_float32_ends(inputs, wanted):
 
     float_ = float_model("simple_rnn", inputs=inputs, units=2)
     model = quantize(float_, stream(20, inputs), operand_scales="separate")
-    assert needs_double(map_specs(model, 0)[0], model.precision) is wanted
+    assert needs_double(map_specs(model, 0, np.zeros(inputs))[0], model.precision) is wanted

@@ -1,5 +1,7 @@
 """The programs in docs/qat.md run, one after the other, on a model of the size they mean."""
 
+from functools import partialmethod
+
 import pytest
 
 from tests.end_to_end.documents import blocks
@@ -15,6 +17,10 @@ def test_every_program_runs(tmp_path, monkeypatch):
     from edgernn_export.qat import integer_model
 
     monkeypatch.chdir(tmp_path)
+    # XLA would compile for a minute; tests/export/test_qat_exact.py compares its codes.
+    monkeypatch.setattr(
+        keras.Model, "compile", partialmethod(keras.Model.compile, jit_compile=False)
+    )
     network("GRU", units=4).save("model.keras")
     programs = [block for block in blocks("docs/qat.md") if block.language == "python"]
     names = {"keras": keras, "x": XS, "y": YS}

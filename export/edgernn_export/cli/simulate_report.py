@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from edgernn.model import IntegerModel
+from edgernn.weight_memory import weight_memory
 from edgernn_firmware_sim.emulator import Emulation
 from edgernn_firmware_sim.targets import Board, Core
 from edgernn_firmware_sim.targets.advice import Advice
@@ -59,6 +60,13 @@ class Report:
             "advice": None if self.advice is None else asdict(self.advice),
         }
 
+    def _left_out(self) -> str:
+        """Which part of the work a sparse model saves."""
+        memory = weight_memory(self.model.layers)
+        if memory.kept_tiles == memory.tiles:
+            return ""
+        return f", those of {1 - memory.density:.0%} of the tiles left out"
+
     def text(self) -> str:
         """For people."""
         core, board, model = self.core, self.board, self.model
@@ -66,7 +74,7 @@ class Report:
         stand_in = "" if board is None or board.core == core.name else f", emulated as {core.name}"
         lines = [
             f"{model.name} {model.precision_label} on {place}{stand_in}",
-            _row("work", f"{self.known['macs']:,} multiply-accumulates per step"),
+            _row("work", f"{self.known['macs']:,} multiply-accumulates per step{self._left_out()}"),
         ]
         if self.emulation is None:
             lines += [

@@ -32,8 +32,8 @@ from edgernn_export.weight_storage import with_storage
 class Integers:
     """The integer side of one layer: its record, its maps, and how its input becomes operands."""
 
-    def __init__(self, owner: Any, model: IntegerModel, index: int) -> None:
-        """Make the variables of the maps in ``owner``."""
+    def __init__(self, owner: Any, model: IntegerModel, index: int, mean: FloatArray) -> None:
+        """Make the variables of the maps in ``owner``; ``mean`` of the readings [I]."""
 
         def add(name: str, value: npt.NDArray[Any]) -> Any:
             variable = owner.add_weight(
@@ -46,7 +46,8 @@ class Integers:
         self.model, self.index = model, index
         self.record: Layer = model.layers[index]
         kind = Maps8 if model.precision is Precision.W8A8 else Maps16
-        self.maps: Maps8 | Maps16 = kind(map_specs(model, index), add)
+        self._specs = map_specs(model, index, mean)
+        self.maps: Maps8 | Maps16 = kind(self._specs, add)
 
     def operand(self, value: Tensor) -> Tensor:
         """Clause 2.7."""
@@ -69,10 +70,12 @@ class Integers:
         """Set the float weights closest to the trained that round to the integer model's."""
         values = {name: np.array(variable) for name, variable in weights.items()}
         begun = self.maps.begin(trained)
-        for spec in map_specs(self.model, self.index):
+        for spec in self._specs:
             starts, bias = begun[spec.name]
             for name, start in starts.items():
                 values[name][:, spec.columns] = start
+            if spec.center is not None:
+                bias = bias - spec.center @ values[KERNEL][:, spec.columns]
             values[spec.bias][spec.bias_columns] = bias
         for name, variable in weights.items():
             variable.assign(values[name])
@@ -146,9 +149,9 @@ class QatCell(_Refused, keras.layers.Layer):  # type: ignore[misc]  # as above
         gates: names of the gates side by side in the kernels.
     """
 
-    def __init__(self, model: IntegerModel, index: int, **options: Any) -> None:
+    def __init__(self, model: IntegerModel, index: int, mean: FloatArray, **options: Any) -> None:
         super().__init__(**options)
-        self._model, self._index = model, index
+        self._model, self._index, self._mean = model, index, mean
         self.record = model.layers[index]
         self.units = self.record.units
         self.state_size = [self.units] * len(self.record.states)
@@ -168,7 +171,7 @@ class QatCell(_Refused, keras.layers.Layer):  # type: ignore[misc]  # as above
         if isinstance(self.record, GRUAfter):
             self.recurrent_bias = self.add_weight(name=RECURRENT_BIAS, shape=(self.units,))
             self.float_weights[RECURRENT_BIAS] = self.recurrent_bias
-        self.integers = Integers(self, self._model, self._index)
+        self.integers = Integers(self, self._model, self._index, self._mean)
 
 
 class QatRNN(_Refused, keras.layers.RNN):  # type: ignore[misc]  # as above
@@ -203,16 +206,16 @@ class QatRNN(_Refused, keras.layers.RNN):  # type: ignore[misc]  # as above
 class QatDense(_Refused, keras.layers.Dense):  # type: ignore[misc]  # as above
     """A dense layer; input and output are int16 codes."""
 
-    def __init__(self, model: IntegerModel, index: int, **options: Any) -> None:
+    def __init__(self, model: IntegerModel, index: int, mean: FloatArray, **options: Any) -> None:
         record = model.layers[index]
         super().__init__(record.units, **options)
-        self._model, self._index = model, index
+        self._model, self._index, self._mean = model, index, mean
 
     def build(self, input_shape: Any) -> None:
         """Make the weights: kernel [I, U], bias [U]."""
         super().build(input_shape)
         self.float_weights = {KERNEL: self.kernel, BIAS: self.bias}
-        self.integers = Integers(self, self._model, self._index)
+        self.integers = Integers(self, self._model, self._index, self._mean)
 
     def save_own_variables(self, store: Any) -> None:
         """Store shifts and multipliers too; `keras.layers.Dense` stores kernel and bias alone."""

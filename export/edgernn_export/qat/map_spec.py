@@ -1,8 +1,8 @@
 """Which float weights an integer affine map is made of, and in which units.
 
 Weights stand as in Keras, [N, R] and gates side by side. A kernel of 1 turns a reading one
-`input_unit` from the middle of its channel's range, or a hidden state of 1, into a pre-activation
-of 1: an optimizer's step is then as large as in a network that reads normalized data.
+`input_unit` above its channel's mean, or a hidden state of 1, into a pre-activation of 1: training
+takes the path it would take in a network that reads normalized data.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ class MapSpec:
         bias_columns: its part of that bias.
         bias_gain: output codes per unit of bias, float64 [R].
         gains: per matrix, output codes per operand code for a weight of 1, float64 [R].
+        center: value of operand code 0 in the kernel's units, float64 [I]; None where it is 0.
     """
 
     name: str
@@ -62,11 +63,13 @@ class MapSpec:
     bias_columns: slice
     bias_gain: FloatArray
     gains: dict[str, FloatArray]
+    center: FloatArray | None
 
 
-def map_specs(model: IntegerModel, index: int) -> tuple[MapSpec, ...]:
-    """The affine maps of layer ``index``."""
+def map_specs(model: IntegerModel, index: int, mean: FloatArray) -> tuple[MapSpec, ...]:
+    """The affine maps of layer ``index``; ``mean`` of the readings, physical units, [I]."""
     layer = model.layers[index]
+    center = (model.input.offset - mean) / input_unit(model)
     codes = {KERNEL: _input_codes(model, index), RECURRENT: _state_codes(model, layer)}
     specs = []
     for name, affine in layer.affines.items():
@@ -82,6 +85,7 @@ def map_specs(model: IntegerModel, index: int) -> tuple[MapSpec, ...]:
                 bias_columns=columns if bias == BIAS else slice(None),
                 bias_gain=bias_gain,
                 gains={matrix: bias_gain / per_unit for matrix, per_unit in codes.items()},
+                center=center if index == 0 and bias == BIAS else None,
             )
         )
     return tuple(specs)

@@ -63,6 +63,15 @@ class ReadyMap:
         return self.finish(sums)
 
 
+def whole_bias(spec: MapSpec, weights: Weights) -> Tensor:
+    """The bias [R] of a map with what operand code 0 of the input adds, float32."""
+    own = tf.convert_to_tensor(weights[spec.bias][spec.bias_columns])
+    if spec.center is None:
+        return own
+    kernel = tf.cast(weights[KERNEL][:, spec.columns], tf.float64)
+    return own + tf.cast(tf.linalg.matvec(kernel, spec.center, transpose_a=True), tf.float32)
+
+
 class TermVariables:
     """Variables of one term: multiplier, share of its step, codes per unit of weight."""
 

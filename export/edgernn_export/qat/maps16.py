@@ -17,7 +17,14 @@ from edgernn_export.affine_quantizer import Ranges
 from edgernn_export.proof import refuse16
 from edgernn_export.qat.integers import Tensor, narrow, wide
 from edgernn_export.qat.map_spec import MapSpec
-from edgernn_export.qat.maps import Add, ReadyMap, TermVariables, Weights, needs_double
+from edgernn_export.qat.maps import (
+    Add,
+    ReadyMap,
+    TermVariables,
+    Weights,
+    needs_double,
+    whole_bias,
+)
 from edgernn_export.qat.products import codes_of, requantized16
 from edgernn_export.qat.straight_through import saturating_sum
 
@@ -75,8 +82,7 @@ class _Map16:
 
     def biases(self, weights: Weights) -> list[Tensor]:
         """A quarter of the bias of each term."""
-        part = weights[self.spec.bias][self.spec.bias_columns]
-        own = codes_of(part, self.bias_rate.value, _BIAS_LIMIT)
+        own = codes_of(whole_bias(self.spec, weights), self.bias_rate.value, _BIAS_LIMIT)
         return [own, *[tf.zeros_like(own)] * (len(self.terms) - 1)]
 
     def follow(self, weights: Weights) -> None:

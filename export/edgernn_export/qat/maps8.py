@@ -18,7 +18,14 @@ from edgernn_export.affine_quantizer import Ranges
 from edgernn_export.proof import refuse8
 from edgernn_export.qat.integers import Tensor, narrow, wide
 from edgernn_export.qat.map_spec import MapSpec
-from edgernn_export.qat.maps import Add, ReadyMap, TermVariables, Weights, needs_double
+from edgernn_export.qat.maps import (
+    Add,
+    ReadyMap,
+    TermVariables,
+    Weights,
+    needs_double,
+    whole_bias,
+)
 from edgernn_export.qat.products import codes_of, requantized8
 
 #: Share of clause 4.4's bound at which the shift falls.
@@ -41,8 +48,7 @@ class _Map8:
         self.bias_rate = add(f"{spec.name}_bias_rate", self.bias_gain)
 
     def bias(self, weights: Weights) -> Tensor:
-        part = weights[self.spec.bias][self.spec.bias_columns]
-        return codes_of(part, self.bias_rate.value, _BIAS_LIMIT)
+        return codes_of(whole_bias(self.spec, weights), self.bias_rate.value, _BIAS_LIMIT)
 
     def crowded(self, weights: Weights) -> Tensor:
         """Whether a row comes near the bound, as a truth value."""
@@ -92,9 +98,8 @@ class _Map8:
             )
             for term in self.terms
         )
-        part = np.asarray(weights[self.spec.bias])[self.spec.bias_columns]
-        bias = np.clip(np.rint(part * np.asarray(self.bias_rate)), -_BIAS_LIMIT, _BIAS_LIMIT)
-        return Affine8(terms=terms, bias=bias.astype(np.int32), shift=int(self.shift.value))
+        bias = np.asarray(wide(self.bias(weights)))
+        return Affine8(terms=terms, bias=bias, shift=int(self.shift.value))
 
 
 class Maps8:

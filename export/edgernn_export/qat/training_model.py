@@ -7,6 +7,7 @@ from os import PathLike
 from typing import Any, Final
 
 import keras
+import numpy as np
 
 from edgernn.errors import TrainingError
 from edgernn.formats import FloatArray, Precision
@@ -18,6 +19,7 @@ from edgernn_export.preflight import owner_of
 from edgernn_export.qat.layers import DequantizeOutput, QatCell, QatDense, QatRNN, QuantizeInput
 from edgernn_export.qat.map_spec import KERNEL, RECURRENT, input_unit
 from edgernn_export.quantize import quantize
+from edgernn_export.streams import as_streams
 from edgernn_export.weight_storage import SPARSE
 
 #: Setting of the provenance that tells trained integers from rounded ones.
@@ -37,10 +39,12 @@ def make(
         )
     trained = read_keras(source)
     integer = quantize(source, calibration, precision, **options)
+    blocks = as_streams(calibration, trained.inputs)
+    mean = np.concatenate([b.reshape(-1, trained.inputs) for b in blocks]).mean(axis=0)
     given = keras.Input((None, trained.inputs), batch_size=_batch(source, trained))
     outputs = QuantizeInput(integer, name="quantize_input", dtype="float32")(given)
     for index in range(len(integer.layers)):
-        outputs = _layer(trained, integer, index)(outputs)
+        outputs = _layer(trained, integer, index, mean)(outputs)
     last = DequantizeOutput(integer.output.scale, name="dequantize_output", dtype="float32")
     outputs = last(outputs)
     if trained.final_activation == "softmax":
@@ -87,14 +91,14 @@ def _batch(source: Any, trained: FloatModel) -> int | None:
     return batch
 
 
-def _layer(trained: FloatModel, integer: IntegerModel, index: int) -> Any:
-    """The layer under training for layer ``index``."""
+def _layer(trained: FloatModel, integer: IntegerModel, index: int, mean: FloatArray) -> Any:
+    """The layer under training for layer ``index``; ``mean`` of the readings [I]."""
     record = integer.layers[index]
     if isinstance(record, Dense):
-        return QatDense(integer, index, name=record.name, dtype="float32")
+        return QatDense(integer, index, mean, name=record.name, dtype="float32")
     later = any(isinstance(layer, RECURRENT_LAYERS) for layer in trained.layers[index + 1 :])
     return QatRNN(
-        QatCell(integer, index, name=record.kind, dtype="float32"),
+        QatCell(integer, index, mean, name=record.kind, dtype="float32"),
         return_sequences=later or trained.return_sequences,
         stateful=trained.stateful,
         name=record.name,
