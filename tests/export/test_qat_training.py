@@ -36,11 +36,12 @@ def squared_error(model, xs, ys):
     return float(np.mean(np.square(real - ys)))
 
 
+@pytest.mark.slow
 def test_training_lowers_the_error_that_rounding_leaves():
     """The integers learn the answers of a float network; unseen streams judge, five seeds."""
     import keras
 
-    float_model = network(recurrent("simple_rnn", 8), keras.layers.Dense(2))
+    float_model = network(recurrent("gru_after", 8), keras.layers.Dense(2))
     gains = []
     for seed in SEEDS:
         randomised(float_model, seed)
@@ -54,8 +55,8 @@ def test_training_lowers_the_error_that_rounding_leaves():
         model.fit(xs, np.asarray(float_model(xs)), epochs=10, batch_size=8, verbose=0)
         after = squared_error(integer_model(model), unseen, np.asarray(float_model(unseen)))
         gains.append(after / before)
-    assert max(gains) < 1.0
-    assert np.median(gains) < 0.9
+    assert max(gains) < 1.0, gains
+    assert np.median(gains) < 0.8, gains
 
 
 def test_the_fitted_model_is_the_integer_model():
@@ -132,6 +133,34 @@ def test_weights_are_saved_and_loaded(tmp_path):
         model.save(tmp_path / "qat.keras")
 
 
+@pytest.mark.parametrize("precision", ["w8a8", "w8a16", "w4a8"])
+@pytest.mark.parametrize("growth", [0.4, 1.004, 1.5])
+def test_steps_follow_the_largest_weight_of_a_row(growth, precision):
+    """One pass while training; growth of less than 2 % moves nothing."""
+    import keras
+
+    float_model = network(recurrent("gru_before", 4), keras.layers.Dense(2))
+    xs = streams(2, 60)
+    model = qat_model(float_model, xs, precision, operand_scales="separate")
+    before = integer_model(model).layers[0].n
+    for matrix in (model.layers[2].cell.kernel, model.layers[2].cell.recurrent_kernel):
+        matrix.assign(matrix * growth)
+    model(xs[:, :2], training=False)
+    assert steps_of(integer_model(model).layers[0].n) == pytest.approx(steps_of(before))
+    model(xs[:, :2], training=True)
+    after = integer_model(model).layers[0].n
+    wanted = steps_of(before) * (growth if abs(growth - 1.0) > 0.02 else 1.0)
+    assert steps_of(after) == pytest.approx(wanted, rel=0.01)
+    for a, b in zip(before.terms, after.terms, strict=True):
+        assert np.abs(a.weights.astype(int) - b.weights).max() <= 1
+
+
+def steps_of(affine):
+    """Steps of the rows of each term, but for a constant factor."""
+    shifts = [getattr(term, "shift", getattr(affine, "shift", 0)) for term in affine.terms]
+    return np.array([t.multiplier * 0.5**k for t, k in zip(affine.terms, shifts, strict=True)])
+
+
 @pytest.mark.parametrize("followed", [False, True])
 def test_the_shift_falls_before_an_accumulator_overflows(followed):
     """One large weight per row becomes sixteen: the sum grows sixteenfold."""
@@ -196,7 +225,7 @@ def test_misuse_is_refused(tmp_path):
     model = qat_model(float_model, xs)
     with pytest.raises(TrainingError, match="without a mask"):
         model.layers[2](model.layers[1](xs), mask=np.ones((2, 20), bool))
-    with pytest.raises(UnsupportedModelError, match="qat"):
+    with pytest.raises(UnsupportedModelError, match=r"qat\.integer_model"):
         quantize(model, xs)
     model.layers[2].cell.bias.assign(np.full(24, np.nan))
     with pytest.raises(TrainingError, match="24 that are NaN"):

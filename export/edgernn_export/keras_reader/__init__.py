@@ -62,6 +62,7 @@ _CURES = {
     "Masking": "Feed streams without padding and remove the layer.",
     "Embedding": "Feed numbers; edgernn has no lookup layer.",
     "LayerNormalization": "Use BatchNormalization, which folds into the weights.",
+    "QuantizeInput": "Take the integers with edgernn_export.qat.integer_model.",
     "Lambda": "Move the computation out of the model.",
 }
 
