@@ -37,7 +37,7 @@ STABLE = {
     "PyArg_ParseTuple", "PyObject_CallMethod", "Py_BuildValue",
     "_PyArg_ParseTuple_SizeT", "_PyObject_CallMethod_SizeT", "_Py_BuildValue_SizeT",
 }  # fmt: skip
-LIBC = {"calloc", "free", "getauxval", "memcpy", "memset", "raise", "strcmp"}
+LIBC = {"calloc", "free", "getauxval", "memcpy", "memmove", "memset", "raise", "strcmp"}
 #: Oldest glibc that a wheel runs on: that of Debian 10.
 GLIBC = (2, 28)
 
