@@ -43,7 +43,7 @@ EDGERNN_INLINE __m256i last_tiles4(const int8_t *from, int32_t tiles)
 {
     const __m256i there =
         _mm256_cmpgt_epi64(_mm256_set1_epi64x(tiles), _mm256_setr_epi64x(0, 1, 2, 3));
-    return _mm256_maskload_epi64((const long long *)(const void *)from, there);
+    return _mm256_maskload_epi32((const int *)(const void *)from, there);
 }
 
 /* Words 0 and 1 of either half of both registers plus their words 2 and 3. */
