@@ -135,7 +135,7 @@ ARRAYS = {
     16: """    static const uint8_t shift[8] = {3, 3, 3, 3, 3, 3, 3, 3};
     static const int16_t half[8] = {16384, 16384, 16384, 16384, 16384, 16384, 16384, 16384};""",
 }
-TERM = {8: "{0, TILES, weights, ones}", 16: "{0, TILES, weights, ones, shift, half}"}
+TERM = {8: "{0, TILES, weights, ones, 0, 8}", 16: "{0, TILES, weights, ones, shift, half, 0, 8}"}
 MAP = {8: "{7, 3, ones, x[0], terms}", 16: "{7, x[0], terms}"}
 
 
