@@ -44,6 +44,11 @@ class Results:
         self._records = {Run(**record["run"]).name: record for record in records}
         self.seeds = sorted({record["run"]["seed"] for record in self._records.values()})
 
+    @property
+    def backends(self) -> str:
+        """What trained the networks."""
+        return " and ".join(sorted({record["backend"] for record in self._records.values()}))
+
     def values(self, run: Run, kind: str) -> list[float]:
         """The primary test metric of every seed; ``kind``: float or a key of the scores."""
         return [self._value(record, kind) for record in self.records(run)]
@@ -99,7 +104,7 @@ def document() -> str:
         "`benchmarks/compression/README.md`. Test parts of the [recipes](recipes.md), mean ±",
         f"standard deviation over {len(results.seeds)} seeds; accuracies in %, ETTh1 as mean",
         "squared error in units of 0.001 train variances. Integer figures are those of the",
-        "bit-exact integer model.",
+        f"bit-exact integer model. The networks were trained with {results.backends}.",
         "",
         *quantization(results),
         *pruning(results, costs),

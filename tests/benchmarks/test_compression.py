@@ -16,6 +16,7 @@ def record(run, value, metric):
     return {
         "run": {name: getattr(run, name) for name in Run.__slots__},
         "result": {"metric": metric},
+        "backend": "keras",
         "test": {metric: value},
         "scores": {kind: {"test": {metric: value - 0.01}, **sizes} for kind in kinds},
     }
@@ -67,6 +68,10 @@ def test_pruned_rows_compare_with_the_dense_network():
     lines = report.pruning(results(), costs)
     assert sum("| 9,000 | 1,500 (2.00×) | 800 (1.25×) | 0.250 |" in line for line in lines) == 12
     assert sum("(1.00×)" in line for line in lines) == 3
+
+
+def test_the_page_is_up_to_date():
+    assert report.main(["--check"]) == 0
 
 
 @pytest.mark.slow
