@@ -10,6 +10,7 @@ import json
 import statistics
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -55,7 +56,7 @@ class Results:
 
     def records(self, run: Run) -> list[Record]:
         """The records of every seed."""
-        names = [replaced(run, seed).name for seed in self.seeds]
+        names = [replace(run, seed=seed).name for seed in self.seeds]
         return [self._records[name] for name in names]
 
     def rising(self, recipe: str) -> bool:
@@ -72,13 +73,6 @@ class Results:
         scores = record["test"] if kind == "float" else record["scores"][kind]["test"]
         value: float = scores[record["result"]["metric"]]
         return value
-
-
-def replaced(run: Run, seed: int) -> Run:
-    return Run(
-        recipe=run.recipe, cell=run.cell, units=run.units, seed=seed,
-        density=run.density, distilled=run.distilled,
-    )  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:

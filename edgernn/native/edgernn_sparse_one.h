@@ -207,21 +207,6 @@ EDGERNN_INLINE const int8_t *sparse_dot8(const int8_t *weights, const edgernn_co
 DEFINE_SPARSE_ROWS(8)
 DEFINE_SPARSE_ROWS(16)
 
-/* z of up to 4 rows, saturated. */
-#define STORE_ROWS_LEFT(left)                  \
-    do {                                       \
-        STORE_ROW(0);                          \
-        if ((left) > 1) {                      \
-            STORE_ROW(1);                      \
-        }                                      \
-        if ((left) > 2) {                      \
-            STORE_ROW(2);                      \
-        }                                      \
-        if ((left) > 3) {                      \
-            STORE_ROW(3);                      \
-        }                                      \
-    } while (0)
-
 /* Maps of one term, which is short enough to need no parts. */
 #define HAS_SPARSE_MAPS 1
 #define IS_SPARSE_MAP(map) \
