@@ -13,6 +13,7 @@ import numpy as np
 
 from edgernn.errors import PruningError
 from edgernn_export.preflight import owner_of
+from edgernn_export.pruning.after_batch import AfterBatch, callback_type
 from edgernn_export.pruning.density import Densities, densities_of, density_table
 from edgernn_export.pruning.masks import BoolArray, renew
 from edgernn_export.pruning.matrices import Matrix, find_matrices
@@ -29,7 +30,7 @@ from edgernn_export.pruning.settings import (
 from edgernn_export.pruning.state_file import read_state, write_state
 
 
-class Pruner:
+class Pruner(AfterBatch):
     """All of `MagnitudePruning` but its base class, so that Keras loads on use only.
 
     Kernels and recurrent kernels grow sparse by the polynomial schedule; after every batch the
@@ -57,9 +58,6 @@ class Pruner:
     Raises:
         PruningError: a setting is refused; names are checked when training begins.
     """
-
-    model: Any
-    step: int
 
     def __init__(
         self,
@@ -163,18 +161,9 @@ class Pruner:
             PruningError: a name is unknown, a weight is not finite, or the model is not the one
                 this callback, or the state it resumes, belongs to.
         """
-        if getattr(self.model, "steps_per_execution", 1) != 1:
-            raise PruningError(
-                f"{owner_of(self.model)}: expected steps_per_execution=1, got "
-                f"{self.model.steps_per_execution}. Masks act after every batch; compile anew."
-            )
+        self._check_model("Masks act", "Make a new callback, or resume() a saved state.")
         if self._bound is None:
             self._bind()
-        elif self._bound is not self.model:
-            raise PruningError(
-                f"{owner_of(self.model)}: expected the model of the earlier fit, got another. "
-                "Make a new callback, or resume() a saved state."
-            )
         self._apply()
 
     def on_train_batch_end(
@@ -187,9 +176,7 @@ class Pruner:
         Raises:
             PruningError: a weight is NaN or infinite when masks are renewed.
         """
-        self.step += 1
-        # Under JAX the weights live outside the model during fit, until a callback asks for them.
-        getattr(self.model, "jax_state_sync", _nothing)()
+        self._count_batch()
         if self._schedule.due(self.step):
             self._renew()
         self._apply()
@@ -267,17 +254,8 @@ class Pruner:
         )
 
 
-def _nothing() -> None:
-    """Other backends keep the weights in the model."""
-
-
 @cache
 def callback_class() -> type[Pruner]:
     """`MagnitudePruning`: a `Pruner` that is a `keras.callbacks.Callback`."""
-    import keras
-
-    return type(
-        "MagnitudePruning",
-        (Pruner, keras.callbacks.Callback),
-        {"__doc__": Pruner.__doc__, "__module__": __package__},
-    )
+    made: type[Pruner] = callback_type("MagnitudePruning", Pruner, __package__)
+    return made

@@ -10,7 +10,7 @@ import numpy as np
 
 from edgernn.errors import PruningError
 from edgernn.formats import FloatArray
-from edgernn_export.preflight import owner_of
+from edgernn_export.pruning.after_batch import AfterBatch, callback_type
 from edgernn_export.pruning.masks import BoolArray
 from edgernn_export.pruning.settings import whole_number
 from edgernn_export.structured.chain import read_chain
@@ -21,7 +21,7 @@ from edgernn_export.structured.units import norm_table
 Strength = float | Mapping[str, float]
 
 
-class Lasso:
+class Lasso(AfterBatch):
     """All of `GroupLasso` but its base class, so that Keras loads on use only.
 
     The penalty is the sum over all units of strength * sqrt(weights in the group) * group norm
@@ -44,9 +44,6 @@ class Lasso:
     Raises:
         PruningError: a setting is refused; names are checked when training begins.
     """
-
-    model: Any
-    step: int
 
     def __init__(
         self,
@@ -107,16 +104,7 @@ class Lasso:
             PruningError: a name is unknown, a weight is not finite, or the model is not that of
                 the earlier fit.
         """
-        if getattr(self.model, "steps_per_execution", 1) != 1:
-            raise PruningError(
-                f"{owner_of(self.model)}: expected steps_per_execution=1, got "
-                f"{self.model.steps_per_execution}. Groups shrink after every batch; compile anew."
-            )
-        if self._bound is not None and self._bound is not self.model:
-            raise PruningError(
-                f"{owner_of(self.model)}: expected the model of the earlier fit, got another. "
-                "Make a new callback."
-            )
+        self._check_model("Groups shrink", "Make a new callback.")
         chain = read_chain(self.model)
         found = [groups_of(chain, index) for index in chain.removable(self._layers)]
         self._groups = {groups.layer.name: groups for groups in found}
@@ -133,7 +121,7 @@ class Lasso:
         Raises:
             PruningError: a weight is NaN or infinite.
         """
-        self.step += 1
+        self._count_batch()
         if self.step <= self._begin:
             return
         rate = float(np.asarray(self.model.optimizer.learning_rate))
@@ -164,10 +152,5 @@ class Lasso:
 @cache
 def lasso_class() -> type[Lasso]:
     """`GroupLasso`: a `Lasso` that is a `keras.callbacks.Callback`."""
-    import keras
-
-    return type(
-        "GroupLasso",
-        (Lasso, keras.callbacks.Callback),
-        {"__doc__": Lasso.__doc__, "__module__": __package__},
-    )
+    made: type[Lasso] = callback_type("GroupLasso", Lasso, __package__)
+    return made
