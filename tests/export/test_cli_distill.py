@@ -61,13 +61,13 @@ def test_a_recipe_and_the_same_network_alone(folder, tmp_path, capsys):
 
     from edgernn_export.training import evaluate
 
-    options = ["--teacher", folder / "ramps.keras", "--recipe", folder / "ramps.py", "--alone"]
+    options = ["--teacher", folder / "waves.keras", "--recipe", folder / "waves.py", "--alone"]
     assert run(tmp_path, *options, *SIZE, "--cell", "LSTM", "--json") == 0
     record = told(capsys)
     assert list(record) == ["recipe", "metric", "teacher", "alone", "student", "settings", "path"]
     student = keras.saving.load_model(tmp_path / "student.keras")
     assert type(student.get_layer("lstm_1")) is keras.layers.LSTM
-    assert record["student"]["test"] == evaluate(student, classifier(), part="test")
+    assert record["student"]["test"] == evaluate(student, forecaster(), part="test")
     assert record["student"]["parameters"] == record["alone"]["parameters"] == 172
     assert record["student"]["training"]["history"] != record["alone"]["training"]["history"]
 
