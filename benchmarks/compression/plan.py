@@ -17,7 +17,7 @@ PRUNED: Final = ("GRU", 64)
 PATTERN: Final = "8x4"
 DENSITIES: Final = (0.5, 0.3, 0.1)
 TEACHER: Final = ("LSTM", 64)
-STUDENT: Final = ("GRU", 16)
+STUDENTS: Final = (("GRU", 16), ("GRU", 8), ("GRU", 4))
 #: Hidden sizes of the accuracy-by-bytes curve.
 CURVE_UNITS: Final = (2, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 
@@ -72,8 +72,9 @@ def _tables(recipe: str, seed: int) -> list[Run]:
             recipe=recipe, cell=cell, units=units, seed=seed, density=density, distilled=distilled
         )
 
-    dense = [run(size) for size in (TEACHER, PRUNED, QUANTIZED, STUDENT)]
-    return [*dense, *(run(PRUNED, d) for d in DENSITIES), run(STUDENT, distilled=True)]
+    dense = [run(size) for size in (TEACHER, PRUNED, QUANTIZED, *STUDENTS)]
+    taught = [run(size, distilled=True) for size in STUDENTS]
+    return [*dense, *(run(PRUNED, d) for d in DENSITIES), *taught]
 
 
 def _curve(seed: int) -> list[Run]:

@@ -22,7 +22,7 @@ from benchmarks.compression.plan import (
     PRUNED,
     QUANTIZED,
     RECIPES,
-    STUDENT,
+    STUDENTS,
     TEACHER,
     Run,
 )
@@ -123,7 +123,7 @@ def quantization(results: Results) -> list[str]:
     return [
         "## Quantization after training and with it",
         "",
-        f"{'-'.join(map(str, QUANTIZED))}. *qat*: {QAT_EPOCHS} more epochs in integers, from the",
+        f"{named(QUANTIZED)}. *qat*: {QAT_EPOCHS} more epochs in integers, from the",
         f"integers of the quantizer, with {QAT_RATE_SHARE:g} of the recipe's learning rate.",
         "",
         *table(head, rows),
@@ -154,7 +154,7 @@ def pruning(results: Results, costs: Record) -> list[str]:
     return [
         "## Block-sparse weights",
         "",
-        f"{'-'.join(map(str, PRUNED))}, blocks of {PATTERN} in its two kernels, pruned while it is",
+        f"{named(PRUNED)}, blocks of {PATTERN} in its two kernels, pruned while it is",
         "trained. Bytes count the index. M0, M4: executed instructions per step of the whole",
         "network on the emulated core, and how many times fewer than dense; native: a bound step.",
         "Bytes, instructions and time are those of seed 0.",
@@ -181,27 +181,32 @@ def distillation(results: Results) -> list[str]:
     rows = []
     for recipe in RECIPES:
         teacher = Run(recipe=recipe, cell=TEACHER[0], units=TEACHER[1], seed=0)
-        alone = Run(recipe=recipe, cell=STUDENT[0], units=STUDENT[1], seed=0)
-        taught = Run(
-            recipe=recipe, cell=STUDENT[0], units=STUDENT[1], seed=0, distilled=True
-        )  # fmt: skip
-        cells = [
-            shown(results, recipe, results.values(run, kind))
-            for run in (teacher, alone, taught)
-            for kind in ("float", "w8a8")
-        ]
-        gain = change(
-            results, recipe, results.values(taught, "w8a8"), results.values(alone, "w8a8")
-        )
-        rows.append([recipe, *cells, gain])
-    teacher_name, student = ("-".join(map(str, size)) for size in (TEACHER, STUDENT))
-    head = [
-        "recipe",
-        *(f"{name}, {kind}" for name in (teacher_name, f"{student} alone", f"{student} distilled")
-          for kind in ("float", "w8a8")),
-        "distilled − alone, w8a8",
-    ]  # fmt: skip
+        rows.append([recipe, named(TEACHER), *_both(results, teacher), "", "", ""])
+        for cell, units in STUDENTS:
+            alone = Run(recipe=recipe, cell=cell, units=units, seed=0)
+            taught = replace(alone, distilled=True)
+            gain = [results.values(run, "w8a8") for run in (taught, alone)]
+            rows.append(
+                [
+                    recipe,
+                    named((cell, units)),
+                    *_both(results, alone),
+                    *_both(results, taught),
+                    change(results, recipe, *gain),
+                ]
+            )
+    ways = [f"{way}, {kind}" for way in ("alone", "distilled") for kind in ("float", "w8a8")]
+    head = ["recipe", "network", *ways, "distilled − alone, w8a8"]
     return ["## Distillation", "", *table(head, rows), ""]
+
+
+def _both(results: Results, run: Run) -> list[str]:
+    return [shown(results, run.recipe, results.values(run, kind)) for kind in ("float", "w8a8")]
+
+
+def named(size: tuple[str, int]) -> str:
+    """Cell and units as the tables write them."""
+    return "-".join(map(str, size))
 
 
 def curve(results: Results) -> list[str]:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from benchmarks.compression import plan, report, score, train
-from benchmarks.compression.plan import BINARY, PRUNED, QUANTIZED, RECIPES, STUDENT, TEACHER, Run
+from benchmarks.compression.plan import BINARY, PRUNED, QUANTIZED, RECIPES, STUDENTS, TEACHER, Run
 from tests.export import training_runs
 
 
@@ -33,7 +33,7 @@ def results(seeds=5):
 def test_plan_names_every_training_once_and_teachers_first():
     planned = plan.runs([*RECIPES, BINARY], 5)
     names = [run.name for run in planned]
-    assert len(set(names)) == len(names) == 5 * (8 * len(RECIPES) + len(plan.CURVE_UNITS))
+    assert len(set(names)) == len(names) == 5 * (12 * len(RECIPES) + len(plan.CURVE_UNITS))
     for run in planned:
         if run.distilled:
             assert names.index(run.teacher.name) < names.index(run.name)
@@ -41,7 +41,7 @@ def test_plan_names_every_training_once_and_teachers_first():
 
 def test_mean_spread_and_differences():
     found = results()
-    alone = Run(recipe="hapt", cell=STUDENT[0], units=STUDENT[1], seed=0)
+    alone = Run(recipe="hapt", cell=STUDENTS[0][0], units=STUDENTS[0][1], seed=0)
     assert report.shown(found, "hapt", found.values(alone, "float")) == "70.00 ± 15.81"
     assert report.shown(found, "etth1", [0.03, 0.03]) == "30.000 ± 0.000"
     assert report.change(found, "hapt", [0.9, 0.8], [0.8, 0.8]) == "+5.00 pt"
@@ -55,7 +55,7 @@ def test_tables_hold_every_row_and_the_right_differences():
     assert sum(line.startswith(f"| {name} |") for name in RECIPES for line in quantized) == 3
     assert any(line.endswith("| -1.00 pt |") for line in quantized)
     taught = report.distillation(found)
-    assert any(line.endswith("| +20.00 pt |") for line in taught)
+    assert sum(line.endswith("| +20.00 pt |") for line in taught) == 2 * len(STUDENTS)
     assert sum("| 1.23 |" in line for line in report.curve(found)) == len(plan.CURVE_UNITS)
 
 
@@ -82,7 +82,7 @@ def test_trainings_are_scored_and_not_repeated(tmp_path, monkeypatch):
     train.data_of.cache_clear()
     size = {"recipe": "ramps", "cell": QUANTIZED[0], "units": QUANTIZED[1], "seed": 0}
     teacher = Run(recipe="ramps", cell=TEACHER[0], units=TEACHER[1], seed=0)
-    student = Run(recipe="ramps", cell=STUDENT[0], units=STUDENT[1], seed=0, distilled=True)
+    student = Run(recipe="ramps", cell=STUDENTS[0][0], units=STUDENTS[0][1], seed=0, distilled=True)
     sparse = Run(recipe="ramps", cell=PRUNED[0], units=PRUNED[1], seed=0, density=0.5)
     for run in (teacher, Run(**size), student, sparse):
         assert not train.is_trained(tmp_path, run)
