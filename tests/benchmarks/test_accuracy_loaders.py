@@ -4,32 +4,14 @@ import numpy as np
 import pytest
 
 from benchmarks.accuracy.tasks import TASKS
-from edgernn_export.datasets import parts
 from tests.export.data_files import write_hapt, write_xz
-
-ROWS = 400
+from tests.export.forecast_series import series, splits_of
 
 
 @pytest.fixture
 def data(tmp_path, monkeypatch):
     monkeypatch.setenv("EDGERNN_DATA", str(tmp_path))
     return tmp_path
-
-
-def series(rng, rows=ROWS):
-    return np.cumsum(rng.normal(size=rows))
-
-
-def splits_of(values, **changes):
-    settings = {
-        "horizons": (1, 2, 3),
-        "borders": (200, 300, 400),
-        "warmup_steps": 20,
-        "season_steps": 24,
-        "input_names": ("change", "deviation"),
-        "standardise": True,
-    }
-    return parts.forecast_splits(parts.level_free(values, 24), values, **{**settings, **changes})
 
 
 def test_hapt_subjects_are_apart(data):

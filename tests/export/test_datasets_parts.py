@@ -4,24 +4,7 @@ import numpy as np
 import pytest
 
 from edgernn_export.datasets import parts
-
-ROWS = 400
-
-
-def series(rng, rows=ROWS):
-    return np.cumsum(rng.normal(size=rows))
-
-
-def splits_of(values, **changes):
-    settings = {
-        "horizons": (1, 2, 3),
-        "borders": (200, 300, 400),
-        "warmup_steps": 20,
-        "season_steps": 24,
-        "input_names": ("change", "deviation"),
-        "standardise": True,
-    }
-    return parts.forecast_splits(parts.level_free(values, 24), values, **{**settings, **changes})
+from tests.export.forecast_series import ROWS, series, splits_of
 
 
 def test_level_free_by_hand():
