@@ -8,16 +8,19 @@ those of the first, rounded to [-7, 7]. Counts are exact and the same in every r
 
 from __future__ import annotations
 
-import argparse
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
-from tqdm import tqdm
-
 from benchmarks.native.contenders import NETWORKS, OUTPUTS, integer_model
-from benchmarks.stored_weights import CORES, emulated, how_measured, native_us, ratio
+from benchmarks.stored_weights import (
+    CORES,
+    emulated,
+    how_measured,
+    native_us,
+    ratio,
+    write_document,
+)
 from edgernn.formats import Precision
 from edgernn.storage import Storage
 from edgernn.weight_memory import weight_memory
@@ -48,16 +51,7 @@ class Row:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, help="also write the document here")
-    args = parser.parse_args(argv)
-    cases = [(network, precision) for precision in Precision for network in NETWORKS]
-    rows = [measure(*case) for case in tqdm(cases, desc="int4", leave=False, disable=None)]
-    text = document(rows)
-    print(text, end="")
-    if args.out:
-        args.out.write_text(text, encoding="utf-8")
-    return 0
+    return write_document(argv, __doc__, NETWORKS, measure, document)
 
 
 def measure(network: str, precision: Precision) -> Row:

@@ -9,17 +9,20 @@ times are not.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
-from tqdm import tqdm
-
 from benchmarks.native.contenders import OUTPUTS, integer_model
-from benchmarks.stored_weights import CORES, emulated, how_measured, native_us, ratio
+from benchmarks.stored_weights import (
+    CORES,
+    emulated,
+    how_measured,
+    native_us,
+    ratio,
+    write_document,
+)
 from edgernn.formats import Precision
 from edgernn.model import IntegerModel
 from edgernn.weight_memory import weight_memory
@@ -53,16 +56,7 @@ class Case:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, help="also write the document here")
-    args = parser.parse_args(argv)
-    pairs = [(network, precision) for precision in Precision for network in NETWORKS]
-    cases = [measure(*pair) for pair in tqdm(pairs, desc="sparse", leave=False, disable=None)]
-    text = document(cases)
-    print(text, end="")
-    if args.out:
-        args.out.write_text(text, encoding="utf-8")
-    return 0
+    return write_document(argv, __doc__, NETWORKS, measure, document)
 
 
 def forms(network: str, precision: Precision) -> dict[str, IntegerModel]:

@@ -18,7 +18,8 @@ import numpy.typing as npt
 
 from edgernn.affine import Affine, Affine8, Term8, Term16
 from edgernn.backends.base import State
-from edgernn.errors import BackendUnavailable
+from edgernn.backends.native_layout import LAYOUTS, Layout
+from edgernn.errors import BackendUnavailable, EdgeRnnError
 from edgernn.formats import FloatArray, Int16Array, OperandArray
 from edgernn.interface import Interface
 from edgernn.layers import LSTM, Dense, GRUAfter, GRUBefore, Layer, SimpleRNN
@@ -71,18 +72,21 @@ def isas() -> list[str]:
     return names
 
 
-def open_native(path: Path, isa: str = "auto") -> NativeBackend:
+def open_native(path: Path, isa: str = "auto", layout: str = "fast") -> NativeBackend:
     """Open an .edgernn file.
 
     Args:
         path: the file.
         isa: one of `isas`; "auto" takes the environment variable EDGERNN_ISA, or the fastest.
+        layout: "fast" holds sparse and 4-bit weights in a byte each where steps are faster so;
+            "stored" takes less memory, all weights stay as the file stores them. Same results.
 
     Raises:
         FormatError: the file breaks FORMAT.md.
+        EdgeRnnError: no such layout.
         BackendUnavailable: the extension module is missing, or has no such instruction set.
     """
-    return NativeBackend(IntegerModel.load(path), isa)
+    return NativeBackend(IntegerModel.load(path), isa, layout)
 
 
 class NativeBackend:
@@ -96,8 +100,12 @@ class NativeBackend:
 
     name = "native"
 
-    def __init__(self, model: IntegerModel, isa: str = "auto") -> None:
-        """Lay out the model's weights; `isa` as in `open_native`."""
+    def __init__(self, model: IntegerModel, isa: str = "auto", layout: str = "fast") -> None:
+        """Lay out the model's weights; `isa` and `layout` as in `open_native`."""
+        if layout not in LAYOUTS:
+            raise EdgeRnnError(
+                f"backend 'native': expected layout {' or '.join(LAYOUTS)}, got {layout!r:.40}."
+            )
         known = isas()
         wanted = os.environ.get(ISA_VARIABLE) or "auto" if isa == "auto" else isa
         if wanted not in ("auto", *known):
@@ -106,7 +114,7 @@ class NativeBackend:
                 f"Name one of these in the option isa or in {ISA_VARIABLE}."
             )
         self.interface = model.interface()
-        self._program = _program(model, wanted)
+        self._program = _program(model, known[0] if wanted == "auto" else wanted, layout)
         self.isa: str = self._program.isa()
 
     def new_stream(self) -> NativeStream:
@@ -188,50 +196,52 @@ class NativeStream:
         return q_ys
 
 
-def _program(model: IntegerModel, isa: str) -> Any:
+def _program(model: IntegerModel, isa: str, layout: str) -> Any:
     """The model in the form of the extension module."""
     step = model.precision.input_step
+    chosen = Layout(model, isa, layout)
     return _module().Program(
         isa,
         8 * model.precision.operand_dtype.itemsize,
         model.input.width,
         model.output.width,
-        tuple(_layer(layer) for layer in model.layers),
+        tuple(_layer(layer, chosen) for layer in model.layers),
         model.input.offset,
         step * model.input.scale,
         model.output.scale,
     )
 
 
-def _layer(layer: Layer) -> tuple[object, ...]:
+def _layer(layer: Layer, layout: Layout) -> tuple[object, ...]:
     """(kind, inputs, units, activation, cell exponent, maps)."""
     activation = (
         layer.activation if isinstance(layer, (SimpleRNN, Dense)) else layer.gate_activation
     )
     exponent = layer.cell_exponent if isinstance(layer, LSTM) else _NO_CELL
-    maps = tuple(_map(layer, affine) for affine in layer.affines.values())
+    maps = tuple(_map(layer, affine, layout) for affine in layer.affines.values())
     kind = _KINDS.index(type(layer))
     number = _ACTIVATIONS.index(activation.value)
     return kind, layer.inputs, layer.units, number, exponent, maps
 
 
-def _map(layer: Layer, affine: Affine) -> tuple[object, ...]:
+def _map(layer: Layer, affine: Affine, layout: Layout) -> tuple[object, ...]:
     """(shift, bias, terms) of `w8a8`, (terms,) of `w8a16`."""
-    terms = tuple(_term(layer, term) for term in affine.terms)
+    storages = layout.storages(layer, affine)
+    terms = tuple(_term(layer, *pair) for pair in zip(affine.terms, storages, strict=True))
     if isinstance(affine, Affine8):
         return affine.shift, _rows(affine.bias, np.int32), terms
     return (terms,)
 
 
-def _term(layer: Layer, term: Term8 | Term16) -> tuple[object, ...]:
+def _term(layer: Layer, term: Term8 | Term16, storage: Storage) -> tuple[object, ...]:
     """(first operand, weights, multiplier), of `w8a16` bias and shift, and how it is stored."""
-    weights, storage = _stored(term.storage, tiles(layer, term.source, term.weights))
+    weights, stored = _stored(storage, tiles(layer, term.source, term.weights))
     head = first_operand(layer, term.source), weights
     if isinstance(term, Term8):
-        return *head, _rows(term.multiplier, np.int32), *storage
+        return *head, _rows(term.multiplier, np.int32), *stored
     rows = _rows(term.multiplier, np.int16), _rows(term.bias, np.int32)
     shift = _rows(term.shift, np.uint8, fill=1)  # half_up needs one
-    return *head, *rows, shift, *storage
+    return *head, *rows, shift, *stored
 
 
 def _stored(storage: Storage, filled: npt.NDArray[np.int8]) -> tuple[bytes, tuple[object, ...]]:

@@ -49,11 +49,11 @@ REFUSALS = (TypeError, ValueError, OverflowError, BufferError)
 
 
 def arguments(model: IntegerModel, isa: str) -> tuple[Any, ...]:
-    """What `Program` is called with for a model."""
+    """What `Program` is called with for a model whose weights stay as they are stored."""
     called: list[tuple[Any, ...]] = []
     stand_in = SimpleNamespace(Program=lambda *given: called.append(given))
     with mock.patch.object(native, "_module", lambda: stand_in):
-        native._program(model, isa)
+        native._program(model, isa, "stored")
     return called[0]
 
 

@@ -63,6 +63,7 @@ def test_a_classifier_learns() -> None:
     assert (result.epochs, result.updates, len(result.history)) == (8, 32, 8)
     assert result.parameters == 3 * 6 * (2 + 6 + 2) + 6 * 2 + 2
     assert result.network == recipe.network
+    assert result.start_validation is None
 
 
 def test_a_forecaster_beats_the_present_value() -> None:
@@ -157,16 +158,77 @@ def test_a_learner_is_fitted_in_place_of_the_network() -> None:
     assert not np.array_equal(weights(model)[-1], weights(plain)[-1])
 
 
-def test_a_given_network_is_trained_on() -> None:
+def test_a_given_network_is_trained_on(monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = classifier(epochs=2)
     first, _ = fit(recipe)
     before = weights(first)
+    said = script([0.5, 0.6])
+    monkeypatch.setattr("edgernn_export.training.loop.evaluate", said)
     model, result = fit(recipe, start=first, epochs=1, learning_rate=1e-6)
     assert model is first
     assert result.network is None
     assert result.epochs == 1
+    assert (result.best_epoch, result.start_validation, result.history) == (1, 0.5, (0.6,))
     moved = [np.abs(a - b).max() for a, b in zip(before, weights(model), strict=True)]
     assert 0.0 < max(moved) < 1e-3
+
+
+@pytest.mark.parametrize("after", [(0.7, 0.8), (0.8, 0.8), (float("nan"), 0.1)])
+def test_a_given_network_is_kept_where_no_epoch_is_better(
+    after: tuple[float, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = classifier(epochs=2)
+    first, _ = fit(recipe)
+    before = weights(first)
+    monkeypatch.setattr("edgernn_export.training.loop.evaluate", script([0.8, *after]))
+    watch = recorder()
+    model, result = fit(recipe, seed=1, start=first, callbacks=[watch])
+    assert (result.best_epoch, result.validation, result.start_validation) == (0, 0.8, 0.8)
+    assert len(result.history) == 2
+    assert not np.array_equal(watch.seen[1][-1], before[-1])  # it was trained, in vain
+    for kept, given in zip(weights(model), before, strict=True):
+        np.testing.assert_array_equal(kept, given)
+
+
+def test_what_a_given_network_scores_is_its_own_score() -> None:
+    recipe, data = forecaster(epochs=3), forecast_data()
+    first, _ = fit(recipe, data=data)
+    before = evaluate(first, recipe, part="validation", data=data)["mse"]
+    _, result = fit(recipe, data=data, start=first)
+    assert result.start_validation == before
+    assert result.validation == min(before, *result.history)
+
+
+def test_a_start_that_callbacks_must_change_first_is_not_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first, _ = fit(classifier(epochs=2))
+    monkeypatch.setattr("edgernn_export.training.loop.evaluate", script([0.9, 0.8, 0.6, 0.7]))
+    watch = recorder(lambda epoch: epoch >= 2)
+    watch.finished = False
+    _, result = fit(classifier(epochs=3), start=first, callbacks=[watch])
+    assert (result.best_epoch, result.validation, result.start_validation) == (3, 0.7, 0.9)
+
+
+def test_a_start_is_judged_with_the_zeros_of_its_pruning(monkeypatch: pytest.MonkeyPatch) -> None:
+    from edgernn_export.pruning import MagnitudePruning, densities
+
+    first, _ = fit(classifier(epochs=2))
+    pruning = MagnitudePruning(0.5, end_step=0)
+    monkeypatch.setattr("edgernn_export.training.loop.evaluate", script([0.9, 0.8]))
+    model, result = fit(classifier(epochs=1), start=first, callbacks=[pruning])
+    assert result.best_epoch == 0
+    assert {row["all"] for row in densities(model).values()} == {0.5}
+
+
+def test_a_start_whose_units_have_yet_to_go_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    from edgernn_export.structured import GroupLasso
+
+    first, _ = fit(classifier(epochs=2))
+    monkeypatch.setattr("edgernn_export.training.loop.evaluate", script([0.9, 0.8, 0.7, 0.6]))
+    lasso = GroupLasso(1e-3, begin_step=4)  # the first epoch has four batches
+    _, result = fit(classifier(epochs=3), start=first, callbacks=[lasso])
+    assert (result.best_epoch, result.validation, result.start_validation) == (2, 0.7, 0.9)
 
 
 def test_network_size_and_cells_are_those_asked_for() -> None:

@@ -12,6 +12,7 @@ from edgernn.errors import TrainingError
 from edgernn_export.cli.lists import comma_list
 from edgernn_export.datasets import Dataset
 from edgernn_export.pruning.patterns import PATTERNS
+from edgernn_export.qat import EPOCHS
 from edgernn_export.training.finding import find_recipe, recipe_names
 from edgernn_export.training.recipe import CELLS, Network, Recipe
 from edgernn_export.training.steps import SCORED, Order, Outcome, produce
@@ -24,12 +25,17 @@ A recipe is a name (see --list) or a Python file that defines RECIPE. Data sets 
 folder that the environment variable EDGERNN_DATA names. Written are a .keras and an .edgernn file
 and what --to asks for. The epoch that is best by the validation part is kept; the test part is
 scored once, at the end.
+
+With --qat the integers are trained on after quantization: they learn to answer as the float network
+does, and the rounded model stays where no epoch is better by the validation part. All three models
+are scored, the trained integers are written.
 """
 EXAMPLES: Final = """examples:
   edgernn train --list
   edgernn train hapt
   edgernn train hapt --seed 1 --cell LSTM --units 24 --to tflite,c --out build/hapt
   edgernn train fsdd --density 0.3 --pattern 8x4 --json
+  edgernn train hapt --qat --precision w4a8
   edgernn train my_recipe.py
 """
 
@@ -51,6 +57,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision", choices=list(PRECISIONS), default="w8a8", help="default: w8a8"
     )
+    parser.add_argument(
+        "--qat", action="store_true", help="quantization-aware training after quantization"
+    )
+    parser.add_argument(
+        "--qat-epochs", type=int, metavar="N",
+        help=f"with --qat: passes over the training examples (default: {EPOCHS})",
+    )  # fmt: skip
     parser.add_argument(
         "--to", type=comma_list, default=(), metavar="FORMATS",
         help=f"files beside .keras and .edgernn, comma-separated, among {', '.join(WRITERS)}",
@@ -82,6 +95,9 @@ def main(args: argparse.Namespace) -> int:
 
 def _order(args: argparse.Namespace, recipe: Recipe) -> Order:
     sizes = {key: getattr(args, key) for key in ("cell", "units", "layers")}
+    if args.qat_epochs is not None and not args.qat:
+        raise TrainingError("--qat-epochs: expected --qat with it, got none. Add --qat.")
+    qat_epochs = EPOCHS if args.qat_epochs is None else args.qat_epochs
     return Order(
         seed=args.seed,
         network=replace(recipe.network, **{k: v for k, v in sizes.items() if v is not None}),
@@ -89,6 +105,7 @@ def _order(args: argparse.Namespace, recipe: Recipe) -> Order:
         density=args.density,
         pattern=args.pattern,
         precision=args.precision,
+        qat_epochs=qat_epochs if args.qat else None,
         formats=args.to,
         out=args.out or Path("build") / recipe.name,
     )
@@ -111,11 +128,11 @@ def _size(network: Network) -> str:
 
 
 def _record(recipe: Recipe, data: Dataset, order: Order, outcome: Outcome) -> dict[str, Any]:
-    training = asdict(outcome.training)
     return {
         "recipe": recipe.name,
         "data": asdict(data.source) | {"name": data.name, "protocol": data.protocol},
-        "training": training,
+        "training": asdict(outcome.training),
+        "qat": None if outcome.qat is None else asdict(outcome.qat),
         "pruning": None
         if order.density is None
         else {"density": order.density, "pattern": order.pattern, "reached": outcome.densities},
@@ -135,6 +152,10 @@ def _show(recipe: Recipe, data: Dataset, outcome: Outcome) -> None:
         f"{recipe.name}: {size}{done.parameters} parameters, epoch {done.best_epoch} of "
         f"{done.epochs}, {done.seconds:.0f} s"
     )
+    if outcome.qat is not None:
+        tuned = outcome.qat
+        kept = f"epoch {tuned.best_epoch} of {tuned.epochs}" if tuned.best_epoch else "as rounded"
+        print(f"quantization-aware training: {kept}, {tuned.seconds:.0f} s")
     if outcome.densities:
         from edgernn_export.pruning.density import density_table
 

@@ -7,6 +7,7 @@
     model.fit(x, y, epochs=5)
     integer_model(model).save("model.edgernn")
 
+`train_integers` does the same for the network of a recipe, with settings that have proven good.
 Importing this package loads NumPy only; Keras and TensorFlow are loaded with the first call.
 """
 
@@ -17,8 +18,18 @@ from typing import Any
 
 from edgernn.formats import Precision
 from edgernn.model import IntegerModel
+from edgernn_export.qat.backend import check_backend
+from edgernn_export.qat.on_recipes import ALPHA, EPOCHS, RATE_SHARE, train_integers
 
-__all__ = ["integer_model", "qat_model"]
+__all__ = [
+    "ALPHA",
+    "EPOCHS",
+    "RATE_SHARE",
+    "check_backend",
+    "integer_model",
+    "qat_model",
+    "train_integers",
+]
 
 
 def qat_model(
@@ -48,6 +59,7 @@ def qat_model(
         TrainingError: Keras does not run on TensorFlow, or the batch size of a stateful network is
             not known.
     """
+    check_backend()
     from edgernn_export.qat.training_model import make
 
     return make(source, calibration, precision, **options)

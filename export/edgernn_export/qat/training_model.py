@@ -32,11 +32,6 @@ def make(
     """See `edgernn_export.qat.qat_model`."""
     from edgernn_export.keras_reader import read_keras
 
-    if keras.backend.backend() != "tensorflow":
-        raise TrainingError(
-            f"qat_model: expected Keras on TensorFlow, got {keras.backend.backend()!r}. "
-            "Set KERAS_BACKEND=tensorflow before Keras is imported."
-        )
     trained = read_keras(source)
     integer = quantize(source, calibration, precision, **options)
     blocks = as_streams(calibration, trained.inputs)

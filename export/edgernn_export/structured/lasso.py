@@ -74,6 +74,11 @@ class Lasso(AfterBatch):
         self._alive: dict[str, BoolArray] = {}
         self._bound: Any = None
 
+    @property
+    def finished(self) -> bool:
+        """Whether groups have shrunk at all: a network before that is not what was asked for."""
+        return self.step > self._begin
+
     def norms(self) -> dict[str, FloatArray]:
         """Group norms [H] by layer.
 

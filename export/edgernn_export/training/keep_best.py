@@ -1,4 +1,4 @@
-"""A Keras callback: validate after every epoch, keep the best weights, show progress."""
+"""A Keras callback: validate before and after epochs, keep the best weights, show progress."""
 
 from __future__ import annotations
 
@@ -18,13 +18,17 @@ class Keeper:
         rising: whether more is better.
         others: callbacks that change weights; epochs in which one of them has a ``finished`` that
             is False are no candidates, nor are those whose metric is not finite.
+        given: the network has been trained before: its weights are a candidate, epoch 0, as the
+            other callbacks leave them when the fit begins.
         epochs: of the fit, for the bar.
         title: of the bar.
         progress: show a bar on stderr.
 
     Attributes:
+        start: the metric before the first epoch; None of a network that was not given.
         history: the metric after every epoch.
-        best_epoch: the epoch whose weights are kept, from 1; 0 while none is.
+        best_epoch: the epoch whose weights are kept, 0 for the start; None while none is.
+        best: the metric of the weights that are kept.
     """
 
     def __init__(
@@ -34,6 +38,7 @@ class Keeper:
         *,
         rising: bool,
         others: Sequence[Any],
+        given: bool,
         epochs: int,
         title: str,
         progress: bool,
@@ -43,32 +48,44 @@ class Keeper:
         super().__init__()
         self._network, self._validate = network, validate
         self._sign = 1.0 if rising else -1.0
-        self._others = others
-        self._best: list[Any] = []
+        self._others, self._given = others, given
+        self._kept: list[Any] = []
         self._bar = tqdm(
             total=epochs, desc=title, unit=" epochs", file=sys.stderr, disable=not progress,
             leave=False,
         )  # fmt: skip
+        self.start: float | None = None
         self.history: list[float] = []
-        self.best_epoch = 0
+        self.best_epoch: int | None = None
+        self.best = math.nan
+
+    def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002
+        """Validate and keep the weights of a given network."""
+        if self._given:
+            self.start = self._validate()
+            self._judge(0, self.start)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
         """Validate; keep the weights where they are the best so far (the first among equals)."""
         value = self._validate()
         self.history.append(value)
-        finished = all(getattr(other, "finished", True) for other in self._others)
-        if finished and math.isfinite(value):
-            best = self.history[self.best_epoch - 1] if self.best_epoch else None
-            if best is None or self._sign * value > self._sign * best:
-                self.best_epoch, self._best = len(self.history), self._network.get_weights()
+        self._judge(len(self.history), value)
         self._bar.update()
         self._bar.set_postfix(validation=f"{value:.4f}", best=self.best_epoch)
 
     def on_train_end(self, logs: Any = None) -> None:  # noqa: ARG002
         """Put the best weights back."""
         self._bar.close()
-        if self.best_epoch:
-            self._network.set_weights(self._best)
+        if self.best_epoch is not None:
+            self._network.set_weights(self._kept)
+
+    def _judge(self, epoch: int, value: float) -> None:
+        finished = all(getattr(other, "finished", True) for other in self._others)
+        if not finished or not math.isfinite(value):
+            return
+        if self.best_epoch is None or self._sign * value > self._sign * self.best:
+            self.best_epoch, self.best = epoch, value
+            self._kept = self._network.get_weights()
 
 
 @cache

@@ -29,9 +29,11 @@ class TrainingResult:
         network: the size asked for; None where the network was given.
         seed: of weights, order and noise.
         epochs: done.
-        best_epoch: whose weights were kept, from 1.
+        best_epoch: whose weights were kept, from 1; 0 where a given network was best untrained.
         metric: name of the primary metric.
         validation: the primary metric of the kept weights.
+        start_validation: the primary metric of a given network before its first epoch; None of a
+            new network.
         history: the primary metric after every epoch.
         parameters: of the network.
         updates: batches done.
@@ -45,6 +47,7 @@ class TrainingResult:
     best_epoch: int
     metric: str
     validation: float
+    start_validation: float | None
     history: tuple[float, ...]
     parameters: int
     updates: int
@@ -75,13 +78,15 @@ def train(
         learning_rate: its start; default the recipe's.
         callbacks: Keras callbacks that change weights, as `MagnitudePruning`. Epochs in which one
             has a ``finished`` that is False are not kept.
-        start: a built Keras model to train on; default a new network.
+        start: a built Keras model to train on; default a new network. Its own weights are validated
+            first, as the callbacks leave them when the fit begins, and kept where no epoch is
+            better.
         learner: makes of the network the Keras model that is compiled and fitted in its place, as
             a distiller does; the network itself is validated, kept and returned.
         progress: show a bar on stderr.
 
     Returns:
-        The `keras.Model` with the weights of its best epoch, and a record.
+        The `keras.Model` with the weights of its best epoch, the first among equals, and a record.
 
     Raises:
         DataUnavailable: the data set is missing or damaged.
@@ -109,6 +114,7 @@ def train(
         lambda: evaluate(model, recipe, part="validation", data=data)[data.metric],
         rising=data.rising,
         others=callbacks,
+        given=start is not None,
         epochs=plan.epochs,
         title=f"{recipe.name} seed {seed}",
         progress=progress,
@@ -122,7 +128,8 @@ def train(
         epochs=plan.epochs,
         best_epoch=_best_epoch(recipe, keeper),
         metric=data.metric,
-        validation=keeper.history[keeper.best_epoch - 1],
+        validation=keeper.best,
+        start_validation=keeper.start,
         history=tuple(keeper.history),
         parameters=sum(math.prod(v.shape) for v in model.trainable_weights),
         updates=batches,
@@ -147,7 +154,7 @@ def _fit(fitted: Any, recipe: Recipe, data: Dataset, callbacks: Sequence[Any]) -
 
 
 def _best_epoch(recipe: Recipe, keeper: Keeper) -> int:
-    if not keeper.best_epoch:
+    if keeper.best_epoch is None:
         raise TrainingError(
             f"recipe {recipe.name}: expected an epoch with a finite metric after the callbacks "
             f"finished, got none of {len(keeper.history)}. Train for more epochs, let their "

@@ -1,10 +1,11 @@
-"""A recipe from data to files: train, prune, quantize, score, export."""
+"""A recipe from data to files: train, prune, quantize, train integers, score, export."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,15 +13,16 @@ from edgernn.errors import TrainingError
 from edgernn.model import IntegerModel
 from edgernn_export.datasets import Dataset
 from edgernn_export.exporting import export
+from edgernn_export.qat import check_backend, train_integers
 from edgernn_export.quantize import quantize
 from edgernn_export.training.compression import pruning_callback
 from edgernn_export.training.evaluating import evaluate
 from edgernn_export.training.loop import TrainingResult, train
 from edgernn_export.training.recipe import Network, Recipe, check_count
+from edgernn_export.training.setup import keras_on_cpu
 
 #: Parts that models are scored on, in this order.
 SCORED: Final = ("validation", "test")
-_STEPS: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,7 @@ class Order:
         density: share of recurrent weights that stay; None prunes nothing.
         pattern: of the pruning.
         precision: of the integer model.
+        qat_epochs: of quantization-aware training after the other; None leaves it out.
         formats: beside .keras and .edgernn: keys of `edgernn_export.writers.WRITERS`.
         out: folder for everything, made if missing.
     """
@@ -44,6 +47,7 @@ class Order:
     density: float | None
     pattern: str
     precision: str
+    qat_epochs: int | None
     formats: tuple[str, ...]
     out: Path
 
@@ -54,12 +58,14 @@ class Outcome:
 
     Attributes:
         training: how the training went.
+        qat: how quantization-aware training went; None without it.
         densities: share of weights that are not zero, per matrix and gate; empty if not pruned.
-        scores: metrics by model ("float", then the precision) and part.
+        scores: metrics by model ("float", the precision, "qat" and the precision) and part.
         files: by format, "keras" and "edgernn" first.
     """
 
     training: TrainingResult
+    qat: TrainingResult | None
     densities: Mapping[str, Mapping[str, float]]
     scores: Mapping[str, Mapping[str, Mapping[str, float]]]
     files: Mapping[str, Path]
@@ -67,6 +73,8 @@ class Outcome:
 
 def produce(recipe: Recipe, data: Dataset, order: Order) -> Outcome:
     """Train, compress and export, saying on stderr which step is on.
+
+    Files are those of the last model: trained as integers where that is asked for, else rounded.
 
     Args:
         recipe: what to train.
@@ -79,7 +87,8 @@ def produce(recipe: Recipe, data: Dataset, order: Order) -> Outcome:
     """
     _check(order)
     order.out.mkdir(parents=True, exist_ok=True)
-    _say(1, f"train {recipe.name}: {recipe.title}")
+    say = _steps(5 if order.qat_epochs is None else 7)
+    say(f"train {recipe.name}: {recipe.title}")
     pruning = _pruning(recipe, data, order)
     network, training = train(
         recipe,
@@ -90,24 +99,22 @@ def produce(recipe: Recipe, data: Dataset, order: Order) -> Outcome:
         callbacks=pruning,
     )
     network.save(order.out / f"{recipe.name}.keras")
-    _say(2, f"quantize to {order.precision}")
-    model = quantize(
-        network,
-        data.calibration(),
-        order.precision,
-        **data.labels(),
-        name=recipe.name,
-        seeds=[("training", order.seed)],
-        progress=False,
-    )
-    _say(3, "write the files")
+    say(f"quantize to {order.precision}")
+    model = _quantize(recipe, network, data, order)
+    models, qat = {"float": network, order.precision: model}, None
+    if order.qat_epochs is not None:
+        say(f"train the {order.precision} integers")
+        model, qat = _train_integers(recipe, network, data, order, order.qat_epochs)
+        models[f"qat {order.precision}"] = model
+    say("write the files")
     files = _write(recipe, model, order)
-    _say(4, "score the float model")
-    scores = {"float": _scores(network, recipe, data)}
-    _say(5, f"score the {order.precision} model")
-    scores[order.precision] = _scores(model, recipe, data)
+    scores = {}
+    for name, scored in models.items():
+        say(f"score the {name} model")
+        scores[name] = _scores(scored, recipe, data)
     return Outcome(
         training=training,
+        qat=qat,
         densities=pruning[0].densities() if pruning else {},
         scores=scores,
         files=files,
@@ -118,6 +125,10 @@ def _check(order: Order) -> None:
     """Refuse before the training what would be refused after it."""
     if order.epochs is not None:
         check_count("--epochs", order.epochs)
+    if order.qat_epochs is not None:
+        check_count("--qat-epochs", order.qat_epochs)
+        keras_on_cpu()
+        check_backend()
     from edgernn_export.writers import open_writer
 
     for wanted in order.formats:
@@ -130,6 +141,39 @@ def _pruning(recipe: Recipe, data: Dataset, order: Order) -> list[Any]:
     if order.density is None:
         return []
     return [pruning_callback(recipe, data, order.density, order.pattern, order.epochs)]
+
+
+def _quantize(recipe: Recipe, network: Any, data: Dataset, order: Order) -> IntegerModel:
+    return quantize(
+        network,
+        data.calibration(),
+        order.precision,
+        **data.labels(),
+        name=recipe.name,
+        seeds=[("training", order.seed)],
+        progress=False,
+    )
+
+
+def _train_integers(
+    recipe: Recipe, network: Any, data: Dataset, order: Order, epochs: int
+) -> tuple[IntegerModel, TrainingResult]:
+    """The integers of the network, trained on; what was pruned stays so."""
+    callbacks = []
+    if order.density is not None:
+        from edgernn_export.pruning import MagnitudePruning
+
+        callbacks = [MagnitudePruning(order.density, end_step=0, pattern=order.pattern)]
+    return train_integers(
+        recipe,
+        network,
+        order.precision,
+        seed=order.seed,
+        data=data,
+        epochs=epochs,
+        callbacks=callbacks,
+        seeds=[("training", order.seed)],
+    )
 
 
 def _write(recipe: Recipe, model: IntegerModel, order: Order) -> dict[str, Path]:
@@ -146,5 +190,11 @@ def _scores(model: Any, recipe: Recipe, data: Dataset) -> dict[str, dict[str, fl
     return {part: evaluate(model, recipe, part=part, data=data) for part in SCORED}
 
 
-def _say(number: int, what: str) -> None:
-    print(f"[{number}/{_STEPS}] {what}", file=sys.stderr, flush=True)
+def _steps(total: int) -> Callable[[str], None]:
+    """What says which of the steps is on."""
+    numbers = count(1)
+
+    def say(what: str) -> None:
+        print(f"[{next(numbers)}/{total}] {what}", file=sys.stderr, flush=True)
+
+    return say

@@ -1,0 +1,147 @@
+"""Which products the native backend holds as they are stored, and which in a byte for each weight.
+
+AVX-512 and AVX2 read so many weights at once that leaving tiles out, or halving them, often costs
+more than it saves. Where it does, the backend takes the dense form, which has the same results
+(NUMERICS.md clause 4.5). The limits below were measured by ``python -m benchmarks.native_layout``.
+Other instruction sets have none: Arm processors could not be timed, and on portable C the stored
+forms are the faster ones. There every product stays as it is stored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from edgernn.affine import Affine, Term8, Term16
+from edgernn.layers import Layer
+from edgernn.model import IntegerModel
+from edgernn.storage import MAX_SPARSE_TILES, Storage
+from edgernn.weight_memory import WeightMemory, term_memory, weight_memory
+
+#: Values of the option ``layout``: whatever takes least time, or the storage of the model.
+LAYOUTS: Final = ("fast", "stored")
+#: Dense weights of more bytes leave the first cache between two steps.
+FIRST_CACHE_BYTES: Final = 48 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SparseLimit:
+    """A sparse map is the faster one if it has fewer tiles than this.
+
+    Attributes:
+        share: of the tiles of its dense form,
+        per_group: less so many for every 4 rows of a product;
+        model_bytes: and only in a model with so many dense weights, in bytes.
+    """
+
+    share: float
+    per_group: float
+    model_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Int4Limit:
+    """A map of 4-bit weights is the faster one where these hold.
+
+    Attributes:
+        model_bytes: least dense weights of the model, in bytes.
+        at_once: tiles side by side that a load takes; every product has a multiple of them.
+    """
+
+    model_bytes: int
+    at_once: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Of one instruction set, for operands of one width.
+
+    Attributes:
+        one_product: maps of one sparse product, which have a kernel of their own.
+        most_columns: tiles side by side that this kernel takes.
+        sparse: other maps of sparse products.
+        int4: maps of 4-bit products; None: the dense form is always faster.
+    """
+
+    one_product: SparseLimit
+    most_columns: int
+    sparse: SparseLimit
+    int4: Int4Limit | None
+
+
+#: (instruction set, bits of an operand) -> limits.
+LIMITS: Final = {
+    ("avx512", 8): Limits(
+        one_product=SparseLimit(share=0.6, per_group=8, model_bytes=FIRST_CACHE_BYTES),
+        most_columns=64,
+        sparse=SparseLimit(share=0.25, per_group=5, model_bytes=FIRST_CACHE_BYTES),
+        int4=Int4Limit(model_bytes=FIRST_CACHE_BYTES, at_once=1),
+    ),
+    ("avx512", 16): Limits(
+        one_product=SparseLimit(share=0.45, per_group=8),
+        most_columns=64,
+        sparse=SparseLimit(share=0.25, per_group=5),
+        int4=None,
+    ),
+    ("avx2", 8): Limits(
+        one_product=SparseLimit(share=0.55, per_group=0),
+        most_columns=MAX_SPARSE_TILES,
+        sparse=SparseLimit(share=0.6, per_group=12),
+        int4=Int4Limit(model_bytes=FIRST_CACHE_BYTES, at_once=4),
+    ),
+    ("avx2", 16): Limits(
+        one_product=SparseLimit(share=0.5, per_group=6),
+        most_columns=MAX_SPARSE_TILES,
+        sparse=SparseLimit(share=0.5, per_group=10),
+        int4=Int4Limit(model_bytes=512 * 1024, at_once=2),
+    ),
+}  # fmt: skip
+
+
+class Layout:
+    """The storages in which one model's weights are handed to the kernels."""
+
+    def __init__(self, model: IntegerModel, isa: str, layout: str) -> None:
+        """Choose for a model, the name of an instruction set and one of `LAYOUTS`."""
+        bits = 8 * model.precision.operand_dtype.itemsize
+        self._limits = LIMITS.get((isa, bits)) if layout == "fast" else None
+        self._model_bytes = weight_memory(model.layers).dense_bytes
+
+    def storages(self, layer: Layer, affine: Affine) -> tuple[Storage, ...]:
+        """One for each product of a map: their own ones, or dense ones with a byte a weight."""
+        own = tuple(term.storage for term in affine.terms)
+        dense = (Storage.DENSE8,) * len(own)
+        if self._limits is None or own == dense or self._keeps(self._limits, layer, affine.terms):
+            return own
+        return dense
+
+    def _keeps(
+        self, limits: Limits, layer: Layer, terms: tuple[Term8, ...] | tuple[Term16, ...]
+    ) -> bool:
+        """Whether a map is the faster one as it is stored. One of several storages never is."""
+        storages = {term.storage for term in terms}
+        memories = [term_memory(layer, term) for term in terms]
+        widths = [m.tiles // _groups(t) for m, t in zip(memories, terms, strict=True)]
+        if storages == {Storage.DENSE4}:
+            return self._keeps_int4(limits.int4, widths)
+        if storages != {Storage.SPARSE8}:
+            return False
+        alone = len(terms) == 1 and widths[0] <= limits.most_columns
+        groups = sum(map(_groups, terms))
+        return self._keeps_sparse(limits.one_product if alone else limits.sparse, memories, groups)
+
+    def _keeps_int4(self, limit: Int4Limit | None, widths: list[int]) -> bool:
+        return (
+            limit is not None
+            and self._model_bytes >= limit.model_bytes
+            and all(columns % limit.at_once == 0 for columns in widths)
+        )
+
+    def _keeps_sparse(self, limit: SparseLimit, memories: list[WeightMemory], groups: int) -> bool:
+        most = limit.share * sum(m.tiles for m in memories) - limit.per_group * groups
+        return self._model_bytes >= limit.model_bytes and sum(m.kept_tiles for m in memories) < most
+
+
+def _groups(term: Term8 | Term16) -> int:
+    """Groups of 4 rows."""
+    return -(-term.weights.shape[0] // 4)
