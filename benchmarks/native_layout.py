@@ -63,8 +63,8 @@ def main() -> int:
     cases = list(product(NETWORKS, Precision))
     networks = [
         line
-        for case in tqdm(cases, desc="networks", leave=False, disable=None)
-        for line in network_rows(*case, measured)
+        for network, precision in tqdm(cases, desc="networks", leave=False, disable=None)
+        for line in network_rows(network, precision, measured)
     ]
     sets = list(product(measured, Precision, (1, 2)))
     maps = [map_row(*one) for one in tqdm(sets, desc="maps", leave=False, disable=None)]

@@ -26,7 +26,7 @@ from benchmarks.compression.plan import (
     TEACHER,
     Run,
 )
-from benchmarks.compression.score import QAT_EPOCHS, QAT_RATE_SHARE
+from edgernn_export.qat import EPOCHS, RATE_SHARE
 
 RESULTS: Final = Path("benchmarks/results")
 DOCUMENT: Final = Path("docs/compression.md")
@@ -123,8 +123,10 @@ def quantization(results: Results) -> list[str]:
     return [
         "## Quantization after training and with it",
         "",
-        f"{named(QUANTIZED)}. *qat*: {QAT_EPOCHS} more epochs in integers, from the",
-        f"integers of the quantizer, with {QAT_RATE_SHARE:g} of the recipe's learning rate.",
+        f"{named(QUANTIZED)}. *qat*: {EPOCHS} more epochs in integers, from those of the",
+        f"quantizer, with {RATE_SHARE:g} of the recipe's learning rate. They learn to answer as the",
+        "float network does; the validation part keeps the best epoch, or the quantizer's integers",
+        "where none is better.",
         "",
         *table(head, rows),
         "",

@@ -13,19 +13,15 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from benchmarks.compression.plan import BINARY, QUANTIZED, RECIPES, SEEDS, Run, runs
 from benchmarks.compression.train import data_of, in_processes, network_path, record_path
 from edgernn.affine import Affine8
 from edgernn.model import IntegerModel
 from edgernn.weight_memory import weight_memory
-
-#: Epochs of quantization-aware training, and the start of its learning rate as a share of the
-#: recipe's.
-QAT_EPOCHS: Final = 4
-QAT_RATE_SHARE: Final = 0.1
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -89,24 +85,23 @@ def after_training(run: Run, path: Path, precision: str) -> dict[str, Any]:
 
 
 def with_training(run: Run, path: Path, precision: str) -> dict[str, Any]:
-    """The quantizer, then some epochs of quantization-aware training."""
+    """The quantizer, then quantization-aware training as `edgernn train --qat` does it."""
     import keras
 
-    from edgernn_export.qat import integer_model, qat_model
-    from edgernn_export.training import calibration, find_recipe, train
+    from edgernn_export.qat import train_integers
+    from edgernn_export.training import find_recipe
 
-    recipe, data = find_recipe(run.recipe), data_of(run.recipe)
-    network = keras.saving.load_model(path, compile=False)
-    model, result = train(
-        recipe,
-        run.seed,
-        data=data,
-        start=qat_model(network, calibration(data), precision),
-        epochs=QAT_EPOCHS,
-        learning_rate=QAT_RATE_SHARE * recipe.training.learning_rate,
+    model, result = train_integers(
+        find_recipe(run.recipe),
+        keras.saving.load_model(path, compile=False),
+        precision,
+        seed=run.seed,
+        data=data_of(run.recipe),
         progress=False,
     )
-    return scored(run, integer_model(model)) | {"seconds": result.seconds}
+    record = asdict(result)
+    told = ("seconds", "best_epoch", "start_validation", "validation")
+    return scored(run, model) | {name: record[name] for name in told}
 
 
 def scored(run: Run, model: IntegerModel) -> dict[str, Any]:

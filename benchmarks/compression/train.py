@@ -62,7 +62,10 @@ def record_path(folder: Path, run: Run) -> Path:
 def is_trained(folder: Path, run: Run) -> bool:
     """Whether the cache holds the network as the recipe says now."""
     path = record_path(folder, run)
-    return path.exists() and json.loads(path.read_text())["training"] == settings(run)
+    if not path.exists():
+        return False
+    record = json.loads(path.read_text())
+    return record["training"] == settings(run) and record.get("pruning") == pruning(run)
 
 
 def settings(run: Run) -> dict[str, Any]:
@@ -70,6 +73,13 @@ def settings(run: Run) -> dict[str, Any]:
     from edgernn_export.training import find_recipe
 
     return asdict(find_recipe(run.recipe).training)
+
+
+def pruning(run: Run) -> dict[str, Any] | None:
+    """How the run is pruned; None where it is not."""
+    from edgernn_export.training.compression import PRUNING
+
+    return asdict(PRUNING) | {"pattern": PATTERN} if run.density < 1.0 else None
 
 
 def network_path(folder: Path, run: Run) -> Path:
@@ -110,6 +120,7 @@ def train_one(run: Run, folder: Path, epochs: int | None) -> None:
     record = {
         "run": asdict(run),
         "training": settings(run),
+        "pruning": pruning(run),
         "result": asdict(result),
         "test": evaluate(model, recipe, part="test", data=data),
         "backend": _backend(),

@@ -226,8 +226,8 @@ def _layer(layer: Layer, layout: Layout) -> tuple[object, ...]:
 
 def _map(layer: Layer, affine: Affine, layout: Layout) -> tuple[object, ...]:
     """(shift, bias, terms) of `w8a8`, (terms,) of `w8a16`."""
-    storages = layout.storages(layer, affine)
-    terms = tuple(_term(layer, *pair) for pair in zip(affine.terms, storages, strict=True))
+    storages = enumerate(layout.storages(layer, affine))
+    terms = tuple(_term(layer, affine.terms[i], storage) for i, storage in storages)
     if isinstance(affine, Affine8):
         return affine.shift, _rows(affine.bias, np.int32), terms
     return (terms,)

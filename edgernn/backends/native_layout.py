@@ -3,20 +3,22 @@
 AVX-512 and AVX2 read so many weights at once that leaving tiles out, or halving them, often costs
 more than it saves. Where it does, the backend takes the dense form, which has the same results
 (NUMERICS.md clause 4.5). The limits below were measured by ``python -m benchmarks.native_layout``.
-Other instruction sets have none: Arm processors could not be timed, and on portable C the stored
-forms are the faster ones. There every product stays as it is stored.
+Other instruction sets have none, and every product stays as it is stored: Arm processors could not
+be timed, nor could those that portable C is for.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from edgernn.affine import Affine, Term8, Term16
 from edgernn.layers import Layer
 from edgernn.model import IntegerModel
 from edgernn.storage import MAX_SPARSE_TILES, Storage
-from edgernn.weight_memory import WeightMemory, term_memory, weight_memory
+from edgernn.tiles import TILE, padded
+from edgernn.weight_memory import term_memory, weight_memory
 
 #: Values of the option ``layout``: whatever takes least time, or the storage of the model.
 LAYOUTS: Final = ("fast", "stored")
@@ -105,7 +107,12 @@ class Layout:
         """Choose for a model, the name of an instruction set and one of `LAYOUTS`."""
         bits = 8 * model.precision.operand_dtype.itemsize
         self._limits = LIMITS.get((isa, bits)) if layout == "fast" else None
-        self._model_bytes = weight_memory(model.layers).dense_bytes
+        self._layers = model.layers
+
+    @cached_property
+    def _model_bytes(self) -> int:
+        """Of all weights in the dense form; few models need to know."""
+        return weight_memory(self._layers).dense_bytes
 
     def storages(self, layer: Layer, affine: Affine) -> tuple[Storage, ...]:
         """One for each product of a map: their own ones, or dense ones with a byte a weight."""
@@ -121,27 +128,20 @@ class Layout:
         """Whether a map is the faster one as it is stored. One of several storages never is."""
         storages = {term.storage for term in terms}
         memories = [term_memory(layer, term) for term in terms]
-        widths = [m.tiles // _groups(t) for m, t in zip(memories, terms, strict=True)]
+        groups = padded(terms[0].weights.shape[0]) // TILE
+        columns = [memory.tiles // groups for memory in memories]
         if storages == {Storage.DENSE4}:
-            return self._keeps_int4(limits.int4, widths)
+            return self._keeps_int4(limits.int4, columns)
         if storages != {Storage.SPARSE8}:
             return False
-        alone = len(terms) == 1 and widths[0] <= limits.most_columns
-        groups = sum(map(_groups, terms))
-        return self._keeps_sparse(limits.one_product if alone else limits.sparse, memories, groups)
+        alone = len(terms) == 1 and columns[0] <= limits.most_columns
+        limit = limits.one_product if alone else limits.sparse
+        most = limit.share * groups * sum(columns) - limit.per_group * groups * len(terms)
+        return self._model_bytes >= limit.model_bytes and sum(m.kept_tiles for m in memories) < most
 
-    def _keeps_int4(self, limit: Int4Limit | None, widths: list[int]) -> bool:
+    def _keeps_int4(self, limit: Int4Limit | None, columns: list[int]) -> bool:
         return (
             limit is not None
             and self._model_bytes >= limit.model_bytes
-            and all(columns % limit.at_once == 0 for columns in widths)
+            and all(count % limit.at_once == 0 for count in columns)
         )
-
-    def _keeps_sparse(self, limit: SparseLimit, memories: list[WeightMemory], groups: int) -> bool:
-        most = limit.share * sum(m.tiles for m in memories) - limit.per_group * groups
-        return self._model_bytes >= limit.model_bytes and sum(m.kept_tiles for m in memories) < most
-
-
-def _groups(term: Term8 | Term16) -> int:
-    """Groups of 4 rows."""
-    return -(-term.weights.shape[0] // 4)

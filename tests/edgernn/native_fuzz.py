@@ -48,12 +48,12 @@ OTHERS = (None, 1.5, "x", (), [], b"", object())
 REFUSALS = (TypeError, ValueError, OverflowError, BufferError)
 
 
-def arguments(model: IntegerModel, isa: str) -> tuple[Any, ...]:
-    """What `Program` is called with for a model whose weights stay as they are stored."""
+def arguments(model: IntegerModel, isa: str, layout: str = "stored") -> tuple[Any, ...]:
+    """What `Program` is called with for a model."""
     called: list[tuple[Any, ...]] = []
     stand_in = SimpleNamespace(Program=lambda *given: called.append(given))
     with mock.patch.object(native, "_module", lambda: stand_in):
-        native._program(model, isa, "stored")
+        native._program(model, isa, layout)
     return called[0]
 
 

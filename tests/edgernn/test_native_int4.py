@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from edgernn.backends.native import NativeBackend, _module, isas
+from edgernn.backends.native_layout import LAYOUTS
 from edgernn.formats import Precision
 from edgernn.storage import Storage
 from tests.contract.grid_models import reference_stream
@@ -42,9 +43,9 @@ def test_every_isa_gives_the_reference_bits(cell, precision):
             model = stored(plain, *mixture)
             q_xs = random_codes(model, 20)
             wanted = reference_stream(densified(model), q_xs)["y"]
-            for isa in isas():
-                got = NativeBackend(model, isa).new_stream().run_codes(q_xs)
-                assert np.array_equal(got, wanted), (inputs, units, common, mixture, isa)
+            for isa, layout in product(isas(), LAYOUTS):
+                got = NativeBackend(model, isa, layout).new_stream().run_codes(q_xs)
+                assert np.array_equal(got, wanted), (inputs, units, common, mixture, isa, layout)
 
 
 @pytest.mark.parametrize("precision", Precision)
@@ -61,8 +62,9 @@ def test_products_of_the_largest_numbers_are_exact(precision):
     q_xs = np.stack([np.full(520, high - step), np.full(520, -high), *random_codes(model, 8)])
     q_xs = np.clip(q_xs, precision.input_low, precision.input_high).astype(precision.operand_dtype)
     wanted = reference_stream(model, q_xs)["y"]
-    for isa in isas():
-        assert np.array_equal(NativeBackend(model, isa).new_stream().run_codes(q_xs), wanted)
+    for isa, layout in product(isas(), LAYOUTS):
+        stream = NativeBackend(model, isa, layout).new_stream()
+        assert np.array_equal(stream.run_codes(q_xs), wanted)
 
 
 def with_first_term(given, change):

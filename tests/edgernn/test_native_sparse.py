@@ -1,8 +1,11 @@
 """Block-sparse weights in the native backend: every instruction set, 0 LSB, and what it refuses."""
 
+from itertools import product
+
 import pytest
 
 from edgernn.backends.native import NativeBackend, _module, isas
+from edgernn.backends.native_layout import LAYOUTS
 from edgernn.formats import Precision
 from tests.contract.grid_models import reference_stream
 from tests.edgernn.native_fuzz import arguments
@@ -36,9 +39,9 @@ def test_every_isa_gives_the_reference_bits(cell, precision):
             model = sparse_model(plain, density)
             q_xs = random_codes(model, 10)
             wanted = reference_stream(model, q_xs)["y"].tolist()
-            for isa in isas():
-                got = NativeBackend(model, isa).new_stream().run_codes(q_xs)
-                assert got.tolist() == wanted, (inputs, units, density, common, isa)
+            for isa, layout in product(isas(), LAYOUTS):
+                got = NativeBackend(model, isa, layout).new_stream().run_codes(q_xs)
+                assert got.tolist() == wanted, (inputs, units, density, common, isa, layout)
 
 
 def with_index(change):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def test_every_recipe_runs_on_files_of_its_format(name: str, data: Path, capsys:
     recipe, metric = find_recipe(name), record["metric"]
     assert record["recipe"] == name
     assert record["training"]["network"] == {"cell": "SimpleRNN", "units": 5, "layers": 1}
-    assert record["pruning"] is None
+    assert record["pruning"] is record["qat"] is None
     model = IntegerModel.load(Path("build") / name / f"{name}.edgernn")
     assert model.name == name
     assert dict(model.provenance.seeds) == {"training": 0}
@@ -89,6 +90,63 @@ def test_a_users_recipe_pruned_exported_and_streamed(data: Path, capsys: Any) ->
     assert share >= 0.8
 
 
+@pytest.fixture
+def without_xla(monkeypatch: pytest.MonkeyPatch) -> None:
+    """XLA would compile for longer than these networks train."""
+    import keras
+
+    monkeypatch.setattr(
+        keras.Model, "compile", partialmethod(keras.Model.compile, jit_compile=False)
+    )
+
+
+@pytest.mark.tf
+@pytest.mark.usefixtures("without_xla")
+def test_integers_are_trained_scored_and_written(data: Path, capsys: Any) -> None:
+    Path("mine.py").write_text(USERS, encoding="utf-8")
+    pruning = ("--density", "0.5", "--pattern", "unstructured")
+    record = said(capsys, "mine.py", "--qat", "--qat-epochs", "3", "--precision", "w4a8", *pruning)
+    assert list(record["scores"]) == ["float", "w4a8", "qat w4a8"]
+    tuned, rounded = record["qat"], record["scores"]["w4a8"]["validation"]["accuracy"]
+    assert (tuned["network"], tuned["epochs"], len(tuned["history"])) == (None, 3, 3)
+    assert tuned["start_validation"] == rounded
+    assert tuned["validation"] == max(rounded, *tuned["history"])
+    recipe = find_recipe("mine.py")
+    model = IntegerModel.load("build/ramps/ramps.edgernn")
+    assert evaluate(model, recipe) == record["scores"]["qat w4a8"]["test"]
+    assert dict(model.provenance.settings)["training"] == "quantization-aware"
+    assert dict(model.provenance.seeds) == {"training": 0}
+    assert model.input.names == ("a", "b")
+    maps = model.layers[0].affines.values()
+    codes = np.concatenate([term.weights.ravel() for one in maps for term in one.terms])
+    assert 0.3 < np.mean(codes != 0) <= 0.5
+
+
+@pytest.mark.tf
+@pytest.mark.usefixtures("without_xla")
+def test_what_people_read_of_trained_integers(data: Path, capsys: Any) -> None:
+    Path("mine.py").write_text(USERS, encoding="utf-8")
+    assert main(["train", "mine.py", "--epochs", "1", "--qat"]) == 0
+    out, err = capsys.readouterr()
+    _, tuned, _, *models, _, _ = out.splitlines()
+    assert tuned.startswith("quantization-aware training: ")
+    assert [row.rsplit(maxsplit=2)[0] for row in models] == ["float", "w8a8", "qat w8a8"]
+    assert "[3/7] train the w8a8 integers\n" in err
+    assert "[7/7] score the qat w8a8 model\n" in err
+
+
+@pytest.mark.tf
+def test_trained_integers_need_tensorflow(
+    data: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("mine.py").write_text(USERS, encoding="utf-8")
+    monkeypatch.setattr("keras.backend.backend", lambda: "jax")
+    assert main(["train", "mine.py", "--qat"]) == 2
+    err = capsys.readouterr().err
+    assert "expected Keras on TensorFlow, got 'jax'" in err
+    assert "[1/7]" not in err
+
+
 @pytest.mark.tf
 def test_what_people_read(data: Path, capsys: Any) -> None:
     Path("mine.py").write_text(USERS, encoding="utf-8")
@@ -122,6 +180,8 @@ def test_the_list(capsys: Any) -> None:
         (["mine.py", "--epochs", "0"], "--epochs: expected a whole number >= 1, got 0."),
         (["mine.py", "--to", "tflite,hex"], "expected formats among tflite, onnx, c, got 'hex'."),
         (["mine.py", "--out", "mine.py"], "--out: expected a folder, got the file 'mine.py'."),
+        (["mine.py", "--qat-epochs", "2"], "--qat-epochs: expected --qat with it, got none."),
+        (["mine.py", "--qat", "--qat-epochs", "0"], "--qat-epochs: expected a whole number >= 1"),
         (["mine.py", "--precision", "w9a9"], "invalid choice: 'w9a9'"),
         (["mine.py", "--cell", "QRNN"], "invalid choice: 'QRNN'"),
     ],

@@ -14,6 +14,7 @@ import numpy as np
 from edgernn.errors import PruningError
 from edgernn_export.preflight import owner_of
 from edgernn_export.pruning.after_batch import AfterBatch, callback_type
+from edgernn_export.pruning.allocation import ALLOCATIONS, Shares, allocate
 from edgernn_export.pruning.density import Densities, densities_of, density_table
 from edgernn_export.pruning.masks import BoolArray, renew
 from edgernn_export.pruning.matrices import Matrix, find_matrices
@@ -38,15 +39,18 @@ class Pruner(AfterBatch):
     one model; give layers different settings with one callback for each.
 
     Args:
-        final_density: share of weights that stay, in (0, 1]. One number: the gates of a matrix
-            compete. A dict of gates (LSTM i f g o, GRU z r n, SimpleRNN h, Dense y): each gate by
-            itself; gates left out stay dense.
+        final_density: share of weights that stay, in (0, 1]: one number, or a dict of gates (LSTM
+            i f g o, GRU z r n, SimpleRNN h, Dense y); gates left out stay dense.
         end_step: batches done when the final density is reached.
         begin_step: batches done when pruning begins.
         frequency: batches between two renewals of the masks.
         power: exponent of the schedule.
         initial_density: density at ``begin_step``.
         pattern: a name in `PATTERNS`, rows x columns of the integer model's matrices.
+        allocation: who shares a density. "matrix": the gates of a matrix compete for one number,
+            and those of a dict have each their own. "gate": each gate of each matrix has it.
+            "erdos-renyi": each gate has it, its kernel and its recurrent kernel together, in
+            proportion to the sums of their sides in groups (Mocanu et al. 2018).
         norm: size of a block, "l1" (mean absolute value) or "l2" (root mean square).
         keep_diagonal: keep the weights from a unit to itself in recurrent kernels.
         layers: names of layers, Dense allowed; None takes all recurrent layers.
@@ -69,6 +73,7 @@ class Pruner(AfterBatch):
         power: int = 3,
         initial_density: float = 1.0,
         pattern: str = "unstructured",
+        allocation: str = "matrix",
         norm: str = "l1",
         keep_diagonal: bool = False,
         layers: Sequence[str] | None = None,
@@ -76,6 +81,7 @@ class Pruner(AfterBatch):
     ) -> None:
         super().__init__()
         choice("pattern", pattern, tuple(PATTERNS))
+        choice("allocation", allocation, ALLOCATIONS)
         choice("norm", norm, NORMS)
         self._asked = densities_asked(initial_density, final_density, pattern)
         self._schedule = Schedule(
@@ -86,6 +92,7 @@ class Pruner(AfterBatch):
             **asdict(self._schedule),
             "initial_density": initial_density,
             "pattern": pattern,
+            "allocation": allocation,
             "norm": norm,
             "keep_diagonal": bool(keep_diagonal),
             "layers": None if layers is None else list(layers),
@@ -94,6 +101,7 @@ class Pruner(AfterBatch):
         self.step = 0
         self._masks: dict[str, BoolArray] = {}
         self._matrices: tuple[Matrix, ...] = ()
+        self._shares: Shares = {}
         self._bound: Any = None
 
     @classmethod
@@ -192,6 +200,13 @@ class Pruner(AfterBatch):
         if self._masks:
             self._check_resumed(found)
         self._matrices, self._bound = found, self.model
+        self._shares = allocate(
+            found,
+            self._asked,
+            allocation=self._settings["allocation"],
+            pattern=self._settings["pattern"],
+            initial=self._settings["initial_density"],
+        )
         if not self._masks:
             self._masks = {m.name: np.ones(m.shape, dtype=np.bool_) for m in found}
             if self._schedule.due(self.step):
@@ -228,7 +243,7 @@ class Pruner(AfterBatch):
         for matrix in self._matrices:
             weights = matrix.read()
             mask = self._masks[matrix.name].reshape(weights.shape).copy()
-            for gate, final in self._asked.items():
+            for gate, final in self._shares[matrix.name].items():
                 part = matrix.part(gate)
                 mask[part] = renew(
                     weights[part],

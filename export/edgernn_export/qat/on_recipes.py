@@ -13,7 +13,7 @@ from edgernn_export.training import Recipe, TrainingResult, calibration, train
 #: The setting that the validation parts of the recipes chose, for all of them (docs/qat.md).
 EPOCHS: Final = 2
 #: Start of the learning rate, as a share of the recipe's.
-RATE_SHARE: Final = 0.1
+RATE_SHARE: Final = 0.03
 #: Share of the float network's answers in the loss; the labels have the rest.
 ALPHA: Final = 1.0
 

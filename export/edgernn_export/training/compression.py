@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
 from edgernn.formats import FloatArray
 from edgernn_export.datasets import Dataset
@@ -10,10 +11,25 @@ from edgernn_export.training.examples import updates
 from edgernn_export.training.recipe import Recipe
 from edgernn_export.training.setup import keras_on_cpu
 
-#: Weights go between these shares of the training; the rest of it mends what is left.
-_BEGIN_SHARE, _END_SHARE = 0.2, 0.6
-#: Renewals of the masks between them.
-_RENEWALS = 20
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PruningPlan:
+    """When weights go in a training, and which: the same for all recipes.
+
+    Attributes:
+        begin_share: of the updates, before which none goes.
+        end_share: of the updates, after which none goes; the rest of them mends what is left.
+        renewals: of the masks between the two.
+        allocation: who shares the density, one of `edgernn_export.pruning.allocation.ALLOCATIONS`.
+    """
+
+    begin_share: float = 0.2
+    end_share: float = 0.6
+    renewals: int = 20
+    allocation: str = "erdos-renyi"
+
+
+PRUNING: Final = PruningPlan()
 
 
 def calibration(data: Dataset) -> FloatArray:
@@ -27,6 +43,7 @@ def pruning_callback(
     density: float,
     pattern: str = "8x4",
     epochs: int | None = None,
+    plan: PruningPlan = PRUNING,
 ) -> Any:
     """Magnitude pruning over the middle of a training, for the callbacks of `train`.
 
@@ -36,22 +53,24 @@ def pruning_callback(
         density: share of the recurrent layers' weights that stay, in (0, 1].
         pattern: a name in `edgernn_export.pruning.patterns.PATTERNS`.
         epochs: of the training; default the recipe's.
+        plan: when and which.
 
     Returns:
         A `MagnitudePruning`.
 
     Raises:
-        PruningError: the density or the pattern is refused.
+        PruningError: a setting is refused.
     """
     keras_on_cpu()
     from edgernn_export.pruning import MagnitudePruning
 
     total = updates(recipe, data, epochs)
-    begin, end = int(_BEGIN_SHARE * total), int(_END_SHARE * total)
+    begin, end = int(plan.begin_share * total), int(plan.end_share * total)
     return MagnitudePruning(
         density,
         begin_step=begin,
         end_step=end,
-        frequency=max(1, (end - begin) // _RENEWALS),
+        frequency=max(1, (end - begin) // plan.renewals),
         pattern=pattern,
+        allocation=plan.allocation,
     )

@@ -1,0 +1,84 @@
+"""Which matrix and which gate gets how many of the weights that stay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from edgernn_export.pruning.masks import kept_count
+from edgernn_export.pruning.matrices import Matrix
+from edgernn_export.pruning.patterns import PATTERNS, Pattern
+
+#: Who competes for a density: the gates of a matrix; nobody; a gate's kernel and recurrent kernel
+#: share by their sizes.
+ALLOCATIONS: Final = ("matrix", "gate", "erdos-renyi")
+
+#: Final densities by matrix, then by gate; the empty name stands for all gates together.
+Shares = dict[str, dict[str, float]]
+
+
+def allocate(
+    matrices: Sequence[Matrix],
+    asked: Mapping[str, float],
+    *,
+    allocation: str,
+    pattern: str,
+    initial: float,
+) -> Shares:
+    """Final densities of every matrix and gate.
+
+    Args:
+        matrices: the matrices of a model.
+        asked: densities by gate, or one of all gates under the empty name.
+        allocation: one of `ALLOCATIONS`.
+        pattern: a name in `PATTERNS`.
+        initial: density at the beginning; none is more dense at the end.
+    """
+    shares = {matrix.name: _gates(matrix, asked, allocation) for matrix in matrices}
+    cut = PATTERNS[pattern]
+    # Where n of m stay in every group there is nothing to share.
+    if allocation == ALLOCATIONS[2] and cut.at_most is None:
+        for pair in _pairs(matrices):
+            for gate, density in shares[pair[0].name].items():
+                counts = _erdos_renyi([_groups(m, cut) for m in pair], density, initial)
+                for matrix, (kept, groups) in zip(pair, counts, strict=True):
+                    shares[matrix.name][gate] = kept / groups
+    return shares
+
+
+def _gates(matrix: Matrix, asked: Mapping[str, float], allocation: str) -> dict[str, float]:
+    if "" in asked and allocation != ALLOCATIONS[0]:
+        return dict.fromkeys(matrix.gates, asked[""])
+    return dict(asked)
+
+
+def _pairs(matrices: Iterable[Matrix]) -> list[list[Matrix]]:
+    """Kernel and recurrent kernel of each cell where both are pruned."""
+    cells: dict[str, list[Matrix]] = {}
+    for matrix in matrices:
+        cells.setdefault(matrix.name.rpartition("/")[0], []).append(matrix)
+    return [pair for pair in cells.values() if len(pair) == 2]
+
+
+def _groups(matrix: Matrix, pattern: Pattern) -> tuple[int, int]:
+    """Groups of one gate, downwards and across."""
+    rows, columns = matrix.shape
+    return -(-(rows // len(matrix.gates)) // pattern.rows), -(-columns // pattern.columns)
+
+
+def _erdos_renyi(
+    sizes: Sequence[tuple[int, int]], density: float, initial: float
+) -> list[tuple[int, int]]:
+    """Groups that stay and groups, of a gate's kernel and of its recurrent kernel.
+
+    Random graphs of the same mean degree: each matrix gets groups in proportion to the sum of its
+    sides (Mocanu et al. 2018), so that the smaller one is the denser one.
+    """
+    kernel_sides, state_sides = [down + across for down, across in sizes]
+    kernel, state = [down * across for down, across in sizes]
+    total = max(2, kept_count(density, kernel + state))
+    wanted = round(total * kernel_sides / (kernel_sides + state_sides))
+    # Together the two bounds hold all that stays, as both are rounded up.
+    least = max(1, total - kept_count(initial, state))
+    kept = min(max(wanted, least), kept_count(initial, kernel), total - 1)
+    return [(kept, kernel), (total - kept, state)]
