@@ -6,6 +6,7 @@ import pytest
 
 from tests.end_to_end.documents import blocks
 from tests.export.pruning_runs import XS, YS, network
+from tests.export.training_runs import classifier
 
 pytestmark = pytest.mark.tf
 
@@ -21,6 +22,7 @@ def test_every_program_runs(tmp_path, monkeypatch):
     monkeypatch.setattr(
         keras.Model, "compile", partialmethod(keras.Model.compile, jit_compile=False)
     )
+    monkeypatch.setattr("edgernn_export.training.find_recipe", lambda name: classifier(epochs=1))
     network("GRU", units=4).save("model.keras")
     programs = [block for block in blocks("docs/qat.md") if block.language == "python"]
     names = {"keras": keras, "x": XS, "y": YS}
@@ -28,7 +30,9 @@ def test_every_program_runs(tmp_path, monkeypatch):
     for block in programs:
         exec(compile(block.text, block.document, "exec"), names)
         trained.append(integer_model(names["model"]))
-    assert len(programs) == 3
+    assert len(programs) == 4
     assert IntegerModel.load(tmp_path / "model.edgernn") == trained[0]
     assert ("training", "quantization-aware") in trained[0].provenance.settings
-    assert trained[1] == trained[2]
+    assert trained[1] == trained[2] == trained[3]
+    assert IntegerModel.load(tmp_path / "hapt.edgernn") == names["integers"]
+    assert names["result"].start_validation <= names["result"].validation

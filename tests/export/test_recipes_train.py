@@ -128,8 +128,10 @@ def test_a_pruned_network_has_its_final_density() -> None:
     recipe, data = classifier(epochs=5), class_data()
     pruning = pruning_callback(recipe, data, density=0.5, pattern="unstructured")
     model, result = fit(recipe, data=data, callbacks=[pruning])
-    assert result.best_epoch >= 3  # the schedule ends after 60 % of the updates
-    assert {row["all"] for row in densities(model).values()} == {0.5}
+    assert result.best_epoch >= 2  # masks are renewed until 40 % of 20 updates are done
+    # Of a gate's 6 x 2 and 6 x 6 weights 24 stay, in proportion to 8 and 12.
+    kept = [row["all"] for row in densities(model).values()]
+    assert kept == pytest.approx([10 / 12, 14 / 36])
 
 
 def test_a_learner_is_fitted_in_place_of_the_network() -> None:
