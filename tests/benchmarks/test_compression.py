@@ -1,11 +1,13 @@
 """The compression benchmark trains, scores and tabulates what its plan says."""
 
+import dataclasses
 import json
 
 import pytest
 
 from benchmarks.compression import plan, report, score, train
 from benchmarks.compression.plan import BINARY, PRUNED, QUANTIZED, RECIPES, STUDENTS, TEACHER, Run
+from edgernn_export.training import compression
 from tests.export import training_runs
 
 
@@ -72,6 +74,19 @@ def test_pruned_rows_compare_with_the_dense_network():
 
 def test_the_page_is_up_to_date():
     assert report.main(["--check"]) == 0
+
+
+def test_a_changed_plan_of_pruning_trains_the_pruned_networks_anew(tmp_path, monkeypatch):
+    sparse = Run(recipe="hapt", cell=PRUNED[0], units=PRUNED[1], seed=0, density=0.1)
+    dense = dataclasses.replace(sparse, density=1.0)
+    for run in (sparse, dense):
+        content = {"training": train.settings(run), "pruning": train.pruning(run)}
+        train.record_path(tmp_path, run).write_text(json.dumps(content))
+        assert train.is_trained(tmp_path, run)
+    later = dataclasses.replace(compression.PRUNING, end_share=0.5)
+    monkeypatch.setattr(compression, "PRUNING", later)
+    assert not train.is_trained(tmp_path, sparse)
+    assert train.is_trained(tmp_path, dense)
 
 
 @pytest.mark.slow

@@ -7,15 +7,17 @@ from typing import Any, Final
 
 import numpy as np
 
-from edgernn.formats import FloatArray
 from edgernn.model import IntegerModel
 from edgernn_export.float_model import RECURRENT, FloatModel
+from edgernn_export.pruning.allocation import allocate
 from edgernn_export.pruning.masks import renew
+from edgernn_export.pruning.matrices import Matrix
 from edgernn_export.pruning.patterns import PATTERNS
 from edgernn_export.quantize import quantize
 from edgernn_export.search.space import Configuration
 from edgernn_export.search.trainer import Trainer
 from edgernn_export.streams import as_streams
+from edgernn_export.training.compression import PRUNING
 
 #: Calibration steps of an untrained model: its cost depends on its shape, not on its numbers.
 _FEW_STEPS: Final = 32
@@ -81,27 +83,38 @@ def _pruned(model: FloatModel, density: float, pattern: str) -> FloatModel:
     if density == 1.0:
         return model
     layers = tuple(
-        replace(
-            layer,
-            kernel=_masked(layer.kernel, len(layer.gates), density, pattern),
-            recurrent=_masked(layer.recurrent, len(layer.gates), density, pattern),
-        )
-        if isinstance(layer, RECURRENT)
-        else layer
+        _masked(layer, density, pattern) if isinstance(layer, RECURRENT) else layer
         for layer in model.layers
     )
     return replace(model, layers=layers)
 
 
-def _masked(matrix: FloatArray, gates: int, density: float, pattern: str) -> FloatArray:
-    weights = matrix.reshape(gates, -1, matrix.shape[1])
-    mask = renew(
-        weights,
-        np.ones(weights.shape, np.bool_),
-        density=density,
-        pattern=PATTERNS[pattern],
-        norm="l1",
-        keep_diagonal=False,
+def _masked(layer: Any, density: float, pattern: str) -> Any:
+    matrices = [
+        Matrix(
+            name=f"layer/{name}",
+            variable=weights.T,
+            gates=tuple(layer.gates),
+            recurrent=name == "recurrent",
+        )
+        for name, weights in (("kernel", layer.kernel), ("recurrent", layer.recurrent))
+    ]
+    shares = allocate(
+        matrices, {"": density}, allocation=PRUNING.allocation, pattern=pattern, initial=1.0
     )
-    masked: FloatArray = np.where(mask, weights, 0.0).reshape(matrix.shape)
-    return masked
+    kept = {}
+    for matrix in matrices:
+        weights = matrix.read()
+        mask = np.ones(weights.shape, np.bool_)
+        for gate, share in shares[matrix.name].items():
+            part = matrix.part(gate)
+            mask[part] = renew(
+                weights[part],
+                mask[part],
+                density=share,
+                pattern=PATTERNS[pattern],
+                norm="l1",
+                keep_diagonal=False,
+            )
+        kept[matrix.name.rpartition("/")[2]] = np.where(mask, weights, 0.0).reshape(matrix.shape)
+    return replace(layer, **kept)

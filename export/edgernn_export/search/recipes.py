@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -24,9 +24,9 @@ from edgernn_export.training.setup import repeatable_keras
 
 @cache
 def _task(source: str) -> tuple[Recipe, Dataset]:
-    """A recipe and its data, read once in a process."""
+    """A recipe and its data, read once in a process; the validation part is never learnt."""
     recipe = find_recipe(source)
-    return recipe, recipe.load()
+    return replace(recipe, training=replace(recipe.training, keep="best")), recipe.load()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

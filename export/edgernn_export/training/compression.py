@@ -23,8 +23,8 @@ class PruningPlan:
         allocation: who shares the density, one of `edgernn_export.pruning.allocation.ALLOCATIONS`.
     """
 
-    begin_share: float = 0.2
-    end_share: float = 0.6
+    begin_share: float = 0.1
+    end_share: float = 0.4
     renewals: int = 20
     allocation: str = "erdos-renyi"
 

@@ -1,4 +1,4 @@
-"""What a network is fitted to: arrays cut from the train part."""
+"""What a network is fitted to: arrays cut from the parts that it learns."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.errors import TrainingError
-from edgernn_export.datasets import Dataset
+from edgernn_export.datasets import Dataset, Part
 from edgernn_export.training.recipe import Recipe
 
 Examples = tuple[npt.NDArray[np.float32], npt.NDArray[Any]]
@@ -23,11 +23,14 @@ def training_data(recipe: Recipe, data: Dataset) -> Examples:
         forecaster has to say at each step (target - base, physical units).
 
     Raises:
-        TrainingError: the train streams are shorter than one window.
+        TrainingError: the train streams are shorter than one window, or a forecaster is to keep its
+            last epoch.
     """
-    part = data.train
+    parts = _learnt(recipe, data)
     if data.classes:
-        return part.x.astype(np.float32), part.target[:, -1, 0].astype(np.int64)
+        x = np.concatenate([part.x for part in parts]).astype(np.float32)
+        return x, np.concatenate([part.target[:, -1, 0] for part in parts]).astype(np.int64)
+    (part,) = parts
     starts = _starts(recipe, part.x.shape[1])
     steps = recipe.training.window_steps or part.x.shape[1]
     wanted = part.target - part.base
@@ -46,10 +49,24 @@ def updates(recipe: Recipe, data: Dataset, epochs: int | None = None) -> int:
         data: its data set.
         epochs: default those of the recipe.
     """
-    streams, steps = data.train.x.shape[:2]
+    streams = sum(len(part.x) for part in _learnt(recipe, data))
+    steps = data.train.x.shape[1]
     examples = streams if data.classes else streams * len(_starts(recipe, steps))
     batches = math.ceil(examples / recipe.training.batch)
     return batches * (recipe.training.epochs if epochs is None else epochs)
+
+
+def _learnt(recipe: Recipe, data: Dataset) -> tuple[Part, ...]:
+    """The train part; the validation part too where it has nothing to choose."""
+    if recipe.training.keep == "best":
+        return (data.train,)
+    if not data.classes:
+        raise TrainingError(
+            f"recipe {recipe.name}, training keep: expected best of a forecaster, got "
+            f"{recipe.training.keep}: its validation part continues the train part and is not "
+            "learnt."
+        )
+    return data.train, data.validation
 
 
 def _starts(recipe: Recipe, steps: int) -> range:

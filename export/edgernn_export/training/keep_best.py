@@ -1,4 +1,4 @@
-"""A Keras callback: validate before and after epochs, keep the best weights, show progress."""
+"""A Keras callback: validate before and after epochs, keep the best or the last weights."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ class Keeper:
             is False are no candidates, nor are those whose metric is not finite.
         given: the network has been trained before: its weights are a candidate, epoch 0, as the
             other callbacks leave them when the fit begins.
+        last: keep the last candidate, not the best.
         epochs: of the fit, for the bar.
         title: of the bar.
         progress: show a bar on stderr.
@@ -39,6 +40,7 @@ class Keeper:
         rising: bool,
         others: Sequence[Any],
         given: bool,
+        last: bool,
         epochs: int,
         title: str,
         progress: bool,
@@ -48,7 +50,7 @@ class Keeper:
         super().__init__()
         self._network, self._validate = network, validate
         self._sign = 1.0 if rising else -1.0
-        self._others, self._given = others, given
+        self._others, self._given, self._last = others, given, last
         self._kept: list[Any] = []
         self._bar = tqdm(
             total=epochs, desc=title, unit=" epochs", file=sys.stderr, disable=not progress,
@@ -74,7 +76,7 @@ class Keeper:
         self._bar.set_postfix(validation=f"{value:.4f}", best=self.best_epoch)
 
     def on_train_end(self, logs: Any = None) -> None:  # noqa: ARG002
-        """Put the best weights back."""
+        """Put the kept weights back."""
         self._bar.close()
         if self.best_epoch is not None:
             self._network.set_weights(self._kept)
@@ -83,7 +85,8 @@ class Keeper:
         finished = all(getattr(other, "finished", True) for other in self._others)
         if not finished or not math.isfinite(value):
             return
-        if self.best_epoch is None or self._sign * value > self._sign * self.best:
+        better = self.best_epoch is None or self._sign * value > self._sign * self.best
+        if better or self._last:
             self.best_epoch, self.best = epoch, value
             self._kept = self._network.get_weights()
 

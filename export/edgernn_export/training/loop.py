@@ -67,7 +67,7 @@ def train(
     learner: Callable[[Any], Any] | None = None,
     progress: bool = True,
 ) -> tuple[Any, TrainingResult]:
-    """Train a recipe's network and keep the epoch that is best by the validation part.
+    """Train a recipe's network and keep the epoch that is best by the validation part, or the last.
 
     Args:
         recipe: what to learn and how.
@@ -80,13 +80,14 @@ def train(
             has a ``finished`` that is False are not kept.
         start: a built Keras model to train on; default a new network. Its own weights are validated
             first, as the callbacks leave them when the fit begins, and kept where no epoch is
-            better.
+            better, whatever the recipe keeps.
         learner: makes of the network the Keras model that is compiled and fitted in its place, as
             a distiller does; the network itself is validated, kept and returned.
         progress: show a bar on stderr.
 
     Returns:
-        The `keras.Model` with the weights of its best epoch, the first among equals, and a record.
+        The `keras.Model` with the weights of its best epoch, the first among equals, or of the last
+        where the recipe says so, and a record.
 
     Raises:
         DataUnavailable: the data set is missing or damaged.
@@ -96,6 +97,8 @@ def train(
         raise TrainingError(f"training seed: expected a number 0..4294967295, got {seed}.")
     data = recipe.load() if data is None else data
     plan = _plan(recipe.training, epochs, learning_rate)
+    if start is not None:
+        plan = replace(plan, keep="best")
     recipe = replace(recipe, training=plan)
     size = None if start is not None else network or recipe.network
     keras = repeatable_keras(seed)
@@ -115,6 +118,7 @@ def train(
         rising=data.rising,
         others=callbacks,
         given=start is not None,
+        last=plan.keep == "last",
         epochs=plan.epochs,
         title=f"{recipe.name} seed {seed}",
         progress=progress,

@@ -11,6 +11,8 @@ from edgernn_export.datasets import Dataset
 from edgernn_export.training.networks import build_network
 
 CELLS: Final = ("SimpleRNN", "LSTM", "GRU")
+#: Which epoch's weights a training keeps.
+KEEPS: Final = ("best", "last")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +56,11 @@ class Training:
             None takes the train streams whole.
         stride_steps: steps between the starts of two windows.
         loss_from: first step of a window that counts.
+        keep: "best": the epoch that is best by the validation part. "last": the last epoch; the
+            validation part has nothing to choose then and is learnt like the train part.
 
     Raises:
-        TrainingError: a number out of its range.
+        TrainingError: a number out of its range, or an unknown ``keep``.
     """
 
     epochs: int
@@ -67,9 +71,14 @@ class Training:
     window_steps: int | None = None
     stride_steps: int = 1
     loss_from: int = 0
+    keep: str = "best"
 
     def __post_init__(self) -> None:
         """Refuse settings that no training has."""
+        if self.keep not in KEEPS:
+            raise TrainingError(
+                f"training keep: expected one of {', '.join(KEEPS)}, got {self.keep!r:.40}."
+            )
         check_count("training epochs", self.epochs)
         check_count("training batch", self.batch)
         check_count("training stride_steps", self.stride_steps)
