@@ -130,7 +130,8 @@ def _change(records: Sequence[Record], *, kept: bool) -> str:
         values = record["validation"] if kept else record["validation"][:1]
         best = max(values) if rising else min(values)
         changes.append(100 * (best - record["float"] if rising else record["float"] / best - 1))
-    return f"{statistics.mean(changes):+.2f} {'pt' if rising else '%'}"
+    mean = round(statistics.mean(changes), 2) + 0.0  # no -0.00
+    return f"{mean:+.2f} {'pt' if rising else '%'}"
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
     python -m benchmarks.compression.train --cache build/compression [--workers N]
         [--recipes NAME ...] [--seeds N] [--epochs N]
 
-A network that is in the cache, trained with the recipe's present settings, is not trained again: an
+A network that is in the cache, trained and pruned with the present settings, is not trained again: an
 interrupted run goes on where it was. Any Keras backend does (KERAS_BACKEND); figures differ by a
 seed's worth between them.
 """

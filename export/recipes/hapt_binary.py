@@ -18,11 +18,12 @@ RECIPE = Recipe(
     load=hapt_binary,
     network=Network(cell="GRU", units=16),
     training=Training(
-        epochs=12,
-        batch=64,
-        learning_rate=5e-3,
+        epochs=16,
+        batch=128,
+        learning_rate=7e-3,
         weight_decay=0.3,
         input_noise=0.1,
+        keep="last",
     ),
 )
 

@@ -51,12 +51,18 @@ def test_what_is_known_is_not_measured_again(tmp_path, monkeypatch):
     assert len(json.loads(out.read_text(encoding="utf-8"))) == len(jobs(2))
 
 
+def distance(row):
+    """From float, over all recipes and precisions."""
+    return sum(abs(float(cell.split()[0])) for cell in row.split("|")[4:-1])
+
+
 def test_the_document_shows_the_results_and_the_chosen_setting():
     records = json.loads((ROOT / qat_settings.RESULTS).read_text(encoding="utf-8"))
     text = (ROOT / "docs/qat.md").read_text(encoding="utf-8")
-    assert "\n".join(table(records)) in text
+    rows = table(records)
+    assert "\n".join(rows) in text
     chosen = Setting(alpha=ALPHA, rate_share=RATE_SHARE, epochs=EPOCHS)
-    assert chosen in SETTINGS
+    assert chosen == min(SETTINGS, key=lambda s: distance(rows[3 + SETTINGS.index(s)]))
     compared = [r for r in records if r.items() >= asdict(chosen).items()]
     assert {(r["recipe"], r["precision"], r["seed"]) for r in compared} == {
         (job["recipe"], job["precision"], job["seed"]) for job in jobs(2)

@@ -116,6 +116,25 @@ def test_an_epoch_that_is_not_a_number_is_not_kept(monkeypatch: pytest.MonkeyPat
     assert (result.best_epoch, result.validation) == (2, 0.3)
 
 
+def test_the_last_epoch_is_kept_where_the_recipe_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = script([0.9, 0.8, 0.6])
+    monkeypatch.setattr("edgernn_export.training.loop.evaluate", said)
+    watch = recorder()
+    model, result = fit(classifier(epochs=3, keep="last"), callbacks=[watch])
+    assert (result.best_epoch, result.validation) == (3, 0.6)
+    for kept, seen in zip(weights(model), watch.seen[2], strict=True):
+        np.testing.assert_array_equal(kept, seen)
+
+
+def test_a_given_network_is_validated_even_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = classifier(epochs=2, keep="last")
+    first, _ = fit(recipe)
+    monkeypatch.setattr("edgernn_export.training.loop.evaluate", script([0.8, 0.9, 0.7]))
+    _, result = fit(recipe, start=first)
+    assert (result.best_epoch, result.validation) == (1, 0.9)
+    assert result.updates == updates(classifier(epochs=2), class_data())
+
+
 @pytest.mark.parametrize("seed", [-1, 2**32])
 def test_seeds_out_of_range_are_refused(seed: int) -> None:
     with pytest.raises(TrainingError, match=r"seed: expected a number 0\.\.4294967295"):
@@ -261,6 +280,22 @@ def test_classes_are_fitted_whole() -> None:
     assert updates(classifier(batch=10), data) == 4 * 7
 
 
+def test_what_chooses_nothing_is_learnt() -> None:
+    data, recipe = class_data(), classifier(batch=10, keep="last")
+    x, y = training_data(recipe, data)
+    parts = (data.train, data.validation)
+    np.testing.assert_array_equal(x, np.concatenate([p.x for p in parts]).astype(np.float32))
+    np.testing.assert_array_equal(y, np.concatenate([p.target[:, -1, 0] for p in parts]))
+    assert updates(recipe, data, epochs=1) == -(-len(x) // 10)
+
+
+def test_a_forecaster_keeps_its_best_epoch() -> None:
+    recipe, data = forecaster(keep="last"), forecast_data()
+    for count in (training_data, updates):
+        with pytest.raises(TrainingError, match="training keep: expected best of a forecaster"):
+            count(recipe, data)
+
+
 def test_the_forecast_loss_is_hubers_from_a_step_on() -> None:
     import keras
 
@@ -290,6 +325,10 @@ def test_the_forecast_loss_is_hubers_from_a_step_on() -> None:
         (lambda: classifier(learning_rate=float("nan")), "got nan"),
         (lambda: forecaster(loss_from=24), r"loss_from: expected a step of the window 0\.\.23"),
         (lambda: Training(epochs=1, batch=1, learning_rate=0.1, stride_steps=0), "stride_steps"),
+        (
+            lambda: classifier(keep="first"),
+            "training keep: expected one of best, last, got 'first'",
+        ),
     ],
 )
 def test_settings_are_refused(make: Any, words: str) -> None:

@@ -57,6 +57,28 @@ def block_deviations(x: FloatArray, steps: int, floor: float) -> FloatArray:
     return logarithms
 
 
+def trailing_deviations(x: FloatArray, steps: int, span: int, floor: float) -> FloatArray:
+    """Logarithms of how much the last ``span`` readings vary, at the end of every block.
+
+    Args:
+        x: float64 [B, T, I].
+        steps: readings per block.
+        span: readings that count, a multiple of ``steps``.
+        floor: as for `block_deviations`.
+
+    Returns:
+        log10(standard deviation + floor), float64 [B, (T - span) // steps, I]: of the blocks after
+        the first ``span`` readings.
+    """
+    blocks, count = _blocks(x, steps), span // steps
+    inside, means = blocks.var(axis=2), blocks.mean(axis=2)
+    spans = [slice(end - count, end) for end in range(count + 1, blocks.shape[1] + 1)]
+    # The variance of a span is the mean of its blocks' variances and the variance of their means.
+    variance = [inside[:, s].mean(axis=1) + means[:, s].var(axis=1) for s in spans]
+    logarithms: FloatArray = np.log10(np.sqrt(np.stack(variance, axis=1)) + floor)
+    return logarithms
+
+
 def _blocks(x: FloatArray, steps: int) -> FloatArray:
     batch, length, width = x.shape
     count = length // steps

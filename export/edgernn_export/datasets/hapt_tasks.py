@@ -9,7 +9,12 @@ import numpy.typing as npt
 
 from edgernn.errors import DataUnavailable
 from edgernn.formats import FloatArray
-from edgernn_export.datasets.causal_features import Features, block_deviations, block_means
+from edgernn_export.datasets.causal_features import (
+    Features,
+    block_deviations,
+    block_means,
+    trailing_deviations,
+)
 from edgernn_export.datasets.dataset import Dataset, class_part
 from edgernn_export.datasets.hapt_windows import (
     ACTIVITIES,
@@ -30,6 +35,8 @@ BINARY_CLASSES: Final = ("sitting, laying, upstairs", "standing, walking, downst
 _BINARY_OF: Final = np.array([1, 0, 1, 0, 1, 0])
 #: Readings per step of the binary task.
 BLOCK_STEPS: Final = 16
+#: Readings that the slow features of the binary task look back on: 15.36 s.
+SPAN_STEPS: Final = 768
 #: Below the noise of the sensors, in g and rad/s.
 _DEVIATION_FLOOR: Final = 3e-4
 _CALIBRATION_STRIDE = 12
@@ -56,7 +63,7 @@ def hapt_binary() -> Dataset:
     Raises:
         DataUnavailable: the file is missing or damaged.
     """
-    windows = load_hapt()
+    windows = load_hapt(before_steps=SPAN_STEPS)
     return _dataset(
         binary_features(windows.x), _BINARY_OF[windows.label], windows.subject, BINARY_CLASSES
     )
@@ -65,19 +72,30 @@ def hapt_binary() -> Dataset:
 def binary_features(x: FloatArray) -> Features:
     """What blocks of readings are on average, how far the phone is tilted, how much all varies.
 
+    How much readings vary is told three times: within the block, over the last 15.36 s, and over
+    these without what is faster than a block. The slow features show the sway of somebody who
+    stands, which a sitting one has not, and the gait of the wearer.
+
     The tilt is the acceleration across the phone's long axis, which is about 0 for somebody upright
     and 1 g for somebody who lies, on whichever side.
 
     Args:
-        x: float64 [B, T, 6], raw readings at 50 Hz.
+        x: float64 [B, `SPAN_STEPS` + T, 6], raw readings at 50 Hz; features begin after the first
+            `SPAN_STEPS`.
     """
-    means = block_means(x, BLOCK_STEPS)
+    before = block_means(x, BLOCK_STEPS)
+    means = before[:, SPAN_STEPS // BLOCK_STEPS :]
     tilt = np.linalg.norm(means[:, :, 1:3], axis=2, keepdims=True)
-    deviations = block_deviations(x, BLOCK_STEPS, _DEVIATION_FLOOR)
+    deviations = (
+        block_deviations(x[:, SPAN_STEPS:], BLOCK_STEPS, _DEVIATION_FLOOR),
+        trailing_deviations(x, BLOCK_STEPS, SPAN_STEPS, _DEVIATION_FLOOR),
+        trailing_deviations(before, 1, SPAN_STEPS // BLOCK_STEPS, _DEVIATION_FLOOR),
+    )
+    kinds = ("deviation", "long_deviation", "slow_deviation")
     return Features(
-        x=np.concatenate((means, tilt, deviations), axis=2),
-        names=(*CHANNELS, "tilt", *(f"log_{name}_deviation" for name in CHANNELS)),
-        units=(*UNITS, "g", *(f"log10 {unit}" for unit in UNITS)),
+        x=np.concatenate((means, tilt, *deviations), axis=2),
+        names=(*CHANNELS, "tilt", *(f"log_{name}_{kind}" for kind in kinds for name in CHANNELS)),
+        units=(*UNITS, "g", *(f"log10 {unit}" for _ in kinds for unit in UNITS)),
         step_ms=BLOCK_STEPS * STEP_MS,
     )
 
