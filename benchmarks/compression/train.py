@@ -3,8 +3,8 @@
     python -m benchmarks.compression.train --cache build/compression [--workers N]
         [--recipes NAME ...] [--seeds N] [--epochs N]
 
-A network that is in the cache, trained and pruned with the present settings, is not trained again: an
-interrupted run goes on where it was. Any Keras backend does (KERAS_BACKEND); figures differ by a
+A network that is in the cache, trained and pruned with the present settings, is not trained again:
+an interrupted run goes on where it was. Any Keras backend does (KERAS_BACKEND); figures differ by a
 seed's worth between them.
 """
 
@@ -64,8 +64,12 @@ def is_trained(folder: Path, run: Run) -> bool:
     path = record_path(folder, run)
     if not path.exists():
         return False
+    from edgernn_export.training import Training
+
     record = json.loads(path.read_text())
-    return record["training"] == settings(run) and record.get("pruning") == pruning(run)
+    # A setting that a record does not know had its default.
+    trained = asdict(Training(**record["training"])) == settings(run)
+    return trained and record.get("pruning") == pruning(run)
 
 
 def settings(run: Run) -> dict[str, Any]:

@@ -22,13 +22,13 @@ EDGERNN_API void edgernn_affine8(const edgernn_map8 *map, const edgernn_code8 *o
 {
 #if EDGERNN_HAS_STORAGES
     if (is_stored8(map->terms) || is_stored8(map->terms + map->term_count - 1)) {
-#ifdef HAS_SPARSE_MAPS
+#ifdef IS_SPARSE_MAP
         if (IS_SPARSE_MAP(map)) {
             affine8_of_sparse(map, operands, z);
             return;
         }
 #endif
-#if EDGERNN_HAS_INT4
+#ifdef IS_INT4_MAP
         if (IS_INT4_MAP(map)) {
             affine8_of_int4(map, operands, z);
             return;
@@ -46,13 +46,13 @@ EDGERNN_API void edgernn_affine16(const edgernn_map16 *map, const edgernn_code16
 {
 #if EDGERNN_HAS_STORAGES
     if (is_stored16(map->terms) || is_stored16(map->terms + map->term_count - 1)) {
-#ifdef HAS_SPARSE_MAPS
+#ifdef IS_SPARSE_MAP
         if (IS_SPARSE_MAP(map)) {
             affine16_of_sparse(map, operands, z);
             return;
         }
 #endif
-#if EDGERNN_HAS_INT4
+#ifdef IS_INT4_MAP
         if (IS_INT4_MAP(map)) {
             affine16_of_int4(map, operands, z);
             return;

@@ -50,21 +50,6 @@
         KEEP_APART;                          \
     } while (0)
 
-/* z of up to 4 rows, saturated. */
-#define STORE_ROWS_LEFT(left)                  \
-    do {                                       \
-        STORE_ROW(0);                          \
-        if ((left) > 1) {                      \
-            STORE_ROW(1);                      \
-        }                                      \
-        if ((left) > 2) {                      \
-            STORE_ROW(2);                      \
-        }                                      \
-        if ((left) > 3) {                      \
-            STORE_ROW(3);                      \
-        }                                      \
-    } while (0)
-
 /* Rows whose products are made together. */
 #if EDGERNN_VARIANT == EDGERNN_RISCV
 #define ROWS_AT_ONCE 16
@@ -122,6 +107,10 @@ EDGERNN_INLINE void affine8_of_one(const edgernn_map8 *map, const edgernn_code8 
 }
 
 /* Any map, from a row that is a multiple of 4. */
+#if EDGERNN_HAS_STORAGES
+EDGERNN_NOT_INLINE void affine8_of_many(const edgernn_map8 *map, const edgernn_code8 *operands,
+                                        int32_t row, int16_t *z); /* edgernn_stored_one.h */
+#else
 EDGERNN_NOT_INLINE void affine8_of_many(const edgernn_map8 *map, const edgernn_code8 *operands,
                                         int32_t row, int16_t *z)
 {
@@ -154,6 +143,12 @@ EDGERNN_NOT_INLINE void affine8_of_many(const edgernn_map8 *map, const edgernn_c
         }
     }
 }
+#endif
+
+/* Beside products that are stored in other ways, 4 dense rows at once have no loop of their own. */
+#if EDGERNN_HAS_STORAGES && ROWS_AT_ONCE == 4
+#define affine8_of_dense affine8_of_stored
+#else
 
 EDGERNN_INLINE void affine8_of_dense(const edgernn_map8 *map, const edgernn_code8 *operands,
                                      int16_t *z)
@@ -169,14 +164,17 @@ EDGERNN_INLINE void affine8_of_dense(const edgernn_map8 *map, const edgernn_code
     }
 }
 
-/* Clause 5.2, p from the sum without bias. */
-static inline int32_t product16(const edgernn_term16 *term, int32_t row, int32_t left, int32_t sum)
+#endif
+
+/* Clause 5.2, p of one row from its sum without bias. */
+EDGERNN_INLINE int32_t scaled16(int32_t sum, const int32_t *bias, const uint8_t *shift,
+                                const int16_t *multiplier)
 {
-    const int32_t v =
-        edgernn_sat16(edgernn_half_up(sum + term->bias[row], term->shift[row]));
-    (void)left;
-    return edgernn_round(v * term->multiplier[row], 15);
+    const int32_t v = edgernn_sat16(edgernn_half_up(sum + *bias, *shift));
+    return edgernn_round(v * *multiplier, 15);
 }
+
+#if !EDGERNN_HAS_STORAGES
 
 EDGERNN_INLINE void affine16_of_dense(const edgernn_map16 *map, const edgernn_code16 *operands,
                                       int16_t *z)
@@ -188,7 +186,9 @@ EDGERNN_INLINE void affine16_of_dense(const edgernn_map16 *map, const edgernn_co
         int32_t acc[4];
         int32_t u[4];
 #define START(r) u[r] = 0
-#define ADD_TERM(r) u[r] += product16(term, row + r, 1, acc[r])
+#define ADD_TERM(r) \
+    u[r] += scaled16(acc[r], term->bias + row + r, term->shift + row + r, \
+                     term->multiplier + row + r)
         EACH_ROW(START);
         for (term = map->terms; term != end; ++term) {
             edgernn_dot16(term->weights + row * EDGERNN_TILE_COLUMNS * term->tiles,
@@ -210,17 +210,12 @@ EDGERNN_INLINE void affine16_of_dense(const edgernn_map16 *map, const edgernn_co
     }
 }
 
-#if EDGERNN_HAS_STORAGES
+#else
 
+#define affine16_of_dense affine16_of_stored
 #define GROUP_TILES MOST_TILES
 #define dense_group8 edgernn_dot8
 #define dense_group16 edgernn_dot16
-
-EDGERNN_INLINE int32_t rows_load(const int32_t *from, int32_t left)
-{
-    (void)left;
-    return *from;
-}
 
 #endif
 

@@ -78,11 +78,9 @@ DEFINE_EIGHT_TIMES(16)
 DEFINE_INT4_ROWS(8)
 DEFINE_INT4_ROWS(16)
 
-#if EDGERNN_LANES == 1
-#include "edgernn_int4_one.h"
-#elif EDGERNN_VARIANT == EDGERNN_MVE
+#if EDGERNN_VARIANT == EDGERNN_MVE
 #include "edgernn_int4_mve.h"
-#else
+#elif EDGERNN_LANES > 1
 #include "edgernn_int4_lanes.h"
 #endif
 

@@ -47,7 +47,6 @@ EDGERNN_INLINE void sparse_rows16(stored_place *place, const edgernn_code16 *ope
 
 #define PICKED_TILES 64
 
-#define HAS_SPARSE_MAPS 1
 #define IS_SPARSE_MAP(map) \
     ((map)->term_count == 1 && (map)->terms->index && (map)->terms->tiles <= PICKED_TILES)
 

@@ -151,7 +151,6 @@ DEFINE_SPARSE_ROWS(8)
 DEFINE_SPARSE_ROWS(16)
 
 /* Maps of one term. */
-#define HAS_SPARSE_MAPS 1
 #define IS_SPARSE_MAP(map) ((map)->term_count == 1 && (map)->terms->index)
 
 static void affine8_of_sparse(const edgernn_map8 *map, const edgernn_code8 *operands, int16_t *z)

@@ -1,9 +1,13 @@
 /* Maps with a product whose weights are not stored as a byte each, one behind the other: written
- * once over edgernn_lanes, from sums of 4 rows at a time. The variant's edgernn_affine_*.h gives
+ * once over edgernn_lanes, from sums of 4 rows at a time, and in edgernn_stored_one.h for cores
+ * without vectors. The variant's edgernn_affine_*.h gives
  *
  *   dense_group8(weights, operands, tiles, acc), dense_group16(...): acc[4], the sums of clauses
  *   4.2 and 5.2 (without bias) for the 4 rows whose tiles begin at `weights`, of which there are 1
  *   to GROUP_TILES; returned is the first byte behind them
+ *
+ * and, where there are vectors,
+ *
  *   rows_load(from, left): int32_t values of `left` rows, or of as many as there are lanes
  *   product16(term, row, left, sum): clause 5.2, p from sums without bias of the rows from `row` on
  */
@@ -148,6 +152,10 @@ DEFINE_STORED_ROWS(16)
 DEFINE_STORED_SUMS(8)
 DEFINE_STORED_SUMS(16)
 
+#if EDGERNN_LANES == 1
+#include "edgernn_stored_one.h"
+#else
+
 EDGERNN_NOT_INLINE void affine8_of_stored(const edgernn_map8 *map, const edgernn_code8 *operands, int16_t *z)
 {
     const int32_t shift = map->shift;
@@ -208,5 +216,7 @@ EDGERNN_NOT_INLINE void affine16_of_stored(const edgernn_map16 *map, const edger
         }
     }
 }
+
+#endif
 
 #endif

@@ -22,7 +22,7 @@ RECIPE = Recipe(
         batch=128,
         learning_rate=7e-3,
         weight_decay=0.3,
-        input_noise=0.1,
+        input_noise=0.3,
         keep="last",
     ),
 )

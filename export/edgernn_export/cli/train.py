@@ -23,8 +23,8 @@ HELP: Final = """Train a recipe on its real data set, compress the network and w
 
 A recipe is a name (see --list) or a Python file that defines RECIPE. Data sets are read from the
 folder that the environment variable EDGERNN_DATA names. Written are a .keras and an .edgernn file
-and what --to asks for. The epoch that is best by the validation part is kept; the test part is
-scored once, at the end.
+and what --to asks for. The epoch that is best by the validation part is kept, or the last where the
+recipe says so, which then learns the validation part too; the test part is scored once, at the end.
 
 With --qat the integers are trained on after quantization: they learn to answer as the float network
 does, and the rounded model stays where no epoch is better by the validation part. All three models

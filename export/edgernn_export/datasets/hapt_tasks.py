@@ -65,7 +65,12 @@ def hapt_binary() -> Dataset:
     """
     windows = load_hapt(before_steps=SPAN_STEPS)
     return _dataset(
-        binary_features(windows.x), _BINARY_OF[windows.label], windows.subject, BINARY_CLASSES
+        binary_features(windows.x),
+        _BINARY_OF[windows.label],
+        windows.subject,
+        BINARY_CLASSES,
+        f"; slow features tell of the last {SPAN_STEPS * STEP_MS / 1000:g} s, readings before the "
+        "window among them",
     )
 
 
@@ -73,8 +78,8 @@ def binary_features(x: FloatArray) -> Features:
     """What blocks of readings are on average, how far the phone is tilted, how much all varies.
 
     How much readings vary is told three times: within the block, over the last 15.36 s, and over
-    these without what is faster than a block. The slow features show the sway of somebody who
-    stands, which a sitting one has not, and the gait of the wearer.
+    these without what is faster than a block. The last two see how a person sways or walks over
+    many blocks, and what the person did before a window began.
 
     The tilt is the acceleration across the phone's long axis, which is about 0 for somebody upright
     and 1 g for somebody who lies, on whichever side.
@@ -105,6 +110,7 @@ def _dataset(
     label: npt.NDArray[np.int64],
     subject: npt.NDArray[np.int64],
     classes: tuple[str, ...],
+    looking_back: str = "",
 ) -> Dataset:
     test = np.isin(subject, TEST_SUBJECTS)
     validation = np.isin(subject, VALIDATION_SUBJECTS)
@@ -117,7 +123,7 @@ def _dataset(
     return Dataset(
         name="HAPT",
         source=HAPT,
-        protocol=_protocol(features),
+        protocol=_protocol(features, looking_back),
         train=part(~test & ~validation, "train"),
         validation=part(validation, "validation"),
         test=part(test, "test"),
@@ -135,10 +141,10 @@ def _dataset(
     )
 
 
-def _protocol(features: Features) -> str:
+def _protocol(features: Features, looking_back: str) -> str:
     return (
         f"{len(features.names)} channels every {features.step_ms:g} ms, windows of "
         f"{WINDOW_STEPS * STEP_MS / 1000:g} s, half a window apart, inside labelled segments; each "
-        "from the zero state, read out at its last step; test: the nine test subjects of UCI HAR "
-        f"v1, validation: subjects {', '.join(map(str, VALIDATION_SUBJECTS))}."
+        f"from the zero state, read out at its last step{looking_back}; test: the nine test "
+        f"subjects of UCI HAR v1, validation: subjects {', '.join(map(str, VALIDATION_SUBJECTS))}."
     )
