@@ -166,15 +166,15 @@ EDGERNN_INLINE void affine8_of_dense(const edgernn_map8 *map, const edgernn_code
 
 #endif
 
-/* Clause 5.2, p of one row from its sum without bias. */
-EDGERNN_INLINE int32_t scaled16(int32_t sum, const int32_t *bias, const uint8_t *shift,
-                                const int16_t *multiplier)
-{
-    const int32_t v = edgernn_sat16(edgernn_half_up(sum + *bias, *shift));
-    return edgernn_round(v * *multiplier, 15);
-}
-
 #if !EDGERNN_HAS_STORAGES
+
+/* Clause 5.2, p from the sum without bias. */
+static inline int32_t product16(const edgernn_term16 *term, int32_t row, int32_t sum)
+{
+    const int32_t v =
+        edgernn_sat16(edgernn_half_up(sum + term->bias[row], term->shift[row]));
+    return edgernn_round(v * term->multiplier[row], 15);
+}
 
 EDGERNN_INLINE void affine16_of_dense(const edgernn_map16 *map, const edgernn_code16 *operands,
                                       int16_t *z)
@@ -186,9 +186,7 @@ EDGERNN_INLINE void affine16_of_dense(const edgernn_map16 *map, const edgernn_co
         int32_t acc[4];
         int32_t u[4];
 #define START(r) u[r] = 0
-#define ADD_TERM(r) \
-    u[r] += scaled16(acc[r], term->bias + row + r, term->shift + row + r, \
-                     term->multiplier + row + r)
+#define ADD_TERM(r) u[r] += product16(term, row + r, acc[r])
         EACH_ROW(START);
         for (term = map->terms; term != end; ++term) {
             edgernn_dot16(term->weights + row * EDGERNN_TILE_COLUMNS * term->tiles,

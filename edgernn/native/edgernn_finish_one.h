@@ -95,7 +95,13 @@ EDGERNN_NOT_INLINE void finish8_of_two(const edgernn_map8 *map, int32_t row, int
     }
 }
 
-/* p of clause 5.2 in the place of a product's sums. */
+/* Clause 5.2, p of one row from its sum without bias. */
+EDGERNN_INLINE int32_t scaled16(int32_t sum, int32_t bias, int32_t shift, int32_t multiplier)
+{
+    return edgernn_round(edgernn_sat16(edgernn_half_up(sum + bias, shift)) * multiplier, 15);
+}
+
+/* The same of rows from `row` on, in the place of their sums. */
 EDGERNN_NOT_INLINE void scale16(const edgernn_term16 *term, int32_t row, int32_t rows,
                                 int32_t *sums)
 {
@@ -104,7 +110,7 @@ EDGERNN_NOT_INLINE void scale16(const edgernn_term16 *term, int32_t row, int32_t
     const int16_t *multiplier = term->multiplier + row;
     const int32_t *end = sums + rows;
     for (; sums != end; ++sums) {
-        *sums = scaled16(*sums, bias++, shift++, multiplier++);
+        *sums = scaled16(*sums, *bias++, *shift++, *multiplier++);
     }
 }
 
@@ -119,12 +125,12 @@ EDGERNN_NOT_INLINE void finish16(const edgernn_term16 *term, int32_t row, int32_
     const int32_t *end = sums + rows;
     if (p) {
         while (sums != end) {
-            const int32_t first = scaled16(*sums++, bias++, shift++, multiplier++);
+            const int32_t first = scaled16(*sums++, *bias++, *shift++, *multiplier++);
             *z++ = (int16_t)edgernn_sat16(first + *p++);
         }
     } else {
         while (sums != end) {
-            *z++ = (int16_t)edgernn_sat16(scaled16(*sums++, bias++, shift++, multiplier++));
+            *z++ = (int16_t)edgernn_sat16(scaled16(*sums++, *bias++, *shift++, *multiplier++));
         }
     }
 }

@@ -130,7 +130,7 @@ EDGERNN_NOT_INLINE void affine8_of_many(const edgernn_map8 *map, const edgernn_c
     int32_t sums[2 * PART_ROWS];
     stored_place places[2];
     begin8(map, operands, places);
-    places->weights += row * EDGERNN_TILE_COLUMNS * map->terms->tiles;
+    places->weights += row * EDGERNN_TILE_COLUMNS * map->terms->tiles; /* dense ones, if row > 0 */
     for (; row < map->rows; row += most) {
         const int32_t left = map->rows - row;
         const int32_t rows = left < most ? left : most;

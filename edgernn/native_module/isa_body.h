@@ -34,6 +34,17 @@
         }                                                                                      \
     }
 
+/* Steps that turn round where the one before them ended, if the variant has them. */
+#if EDGERNN_VARIANT == EDGERNN_AVX512
+#include "turned_steps.h"
+#define TURNED(step)                                                                           \
+    if (step) {                                                                                \
+        return h;                                                                              \
+    }
+#else
+#define TURNED(step)
+#endif
+
 /* One layer: from the operands, which hold its input, to the vector it returns. */
 #define DEFINE_LAYER(bits)                                                                     \
     static int16_t *layer##bits(const native_layer *layer, native_memory *memory, int16_t *y)  \
@@ -47,12 +58,18 @@
             edgernn_simple_rnn##bits##_step(&layer->record.simple_rnn##bits, operands, h);     \
             return h;                                                                          \
         case NATIVE_LSTM:                                                                      \
+            TURNED(turned_lstm##bits(&layer->record.lstm##bits, operands, z, h, c,             \
+                                     memory->backwards))                                       \
             edgernn_lstm##bits##_step(&layer->record.lstm##bits, operands, z, h, c);           \
             return h;                                                                          \
         case NATIVE_GRU_BEFORE:                                                                \
+            TURNED(turned_gru_before##bits(&layer->record.gru_before##bits, operands, z, h,    \
+                                           memory->backwards))                                 \
             edgernn_gru_before##bits##_step(&layer->record.gru_before##bits, operands, z, h);  \
             return h;                                                                          \
         case NATIVE_GRU_AFTER:                                                                 \
+            TURNED(turned_gru_after##bits(&layer->record.gru_after##bits, operands, z, h,      \
+                                          memory->backwards))                                  \
             edgernn_gru_after##bits##_step(&layer->record.gru_after##bits, operands, z, h);    \
             return h;                                                                          \
         case NATIVE_DENSE:                                                                     \
@@ -71,6 +88,7 @@
         const int32_t last = program->layer_count - 1;                                         \
         const int16_t *value = NULL;                                                           \
         int32_t i;                                                                             \
+        memory->backwards = !memory->backwards;                                                \
         edgernn_codes##bits(x, program->inputs, memory->operands);                             \
         for (i = 0; i <= last; ++i) {                                                          \
             const native_layer *layer = program->layers + i;                                   \

@@ -76,6 +76,7 @@ typedef struct {
     void *operands;
     int16_t *z;
     int16_t *value;
+    int32_t backwards; /* whether the last step took the rows of its maps from their end */
 } native_memory;
 
 struct native_isa {

@@ -44,6 +44,20 @@ SPARSE |= {
     )
     for p, density in product(Precision, (0.0, 1.0))
 }
+#: More tiles than sums have room for, in one of two products.
+SPARSE |= {
+    f"wide-{p.value}-{x.value}-{h.value}": stored(
+        random_model("simple_rnn", p, inputs=600, units=5, common=False), x, h, density=0.95
+    )
+    for p, (x, h) in product(
+        Precision,
+        [
+            (Storage.SPARSE8, Storage.SPARSE8),
+            (Storage.SPARSE8, Storage.DENSE8),
+            (Storage.DENSE8, Storage.SPARSE8),
+        ],
+    )
+}
 #: Every cell with 4-bit weights; beside others in one map; more columns than sums have room for.
 INT4 = {
     f"int4-{cell}-{p.value}": stored(
