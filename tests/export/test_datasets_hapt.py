@@ -12,11 +12,10 @@ from edgernn_export.datasets import hapt, hapt_binary
 from edgernn_export.datasets.causal_features import (
     block_deviations,
     block_means,
-    trailing_deviations,
+    running_deviations,
 )
 from edgernn_export.datasets.hapt_tasks import (
     BLOCK_STEPS,
-    SPAN_STEPS,
     VALIDATION_SUBJECTS,
     binary_features,
 )
@@ -33,7 +32,7 @@ def data(tmp_path, monkeypatch):
 @pytest.mark.parametrize("load", [hapt, hapt_binary])
 def test_subjects_are_apart(data, load):
     write_people(data, subjects=(1, 3, 7, 2, 24))
-    task, windows = load(), load_hapt(0 if load is hapt else SPAN_STEPS)
+    task, windows = load(), load_hapt()
     features = windows.x if load is hapt else binary_features(windows.x).x
     for part, subjects in ((task.train, (1, 3)), (task.validation, (7,)), (task.test, (2, 24))):
         np.testing.assert_array_equal(part.x, features[np.isin(windows.subject, subjects)])
@@ -162,40 +161,36 @@ def test_blocks_by_hand():
     np.testing.assert_allclose(block_deviations(x, 2, 0.1)[0, :, 0], np.log10([1.1, 0.1]))
 
 
-def test_trailing_deviations_by_hand():
-    x = np.array([[7.0, 1.0, 3.0, 2.0, 2.0, 9.0, 1.0]])[:, :, None]
-    found = trailing_deviations(x, 1, 4, 0.1)[0, :, 0]
-    wanted = [np.std(x[0, at : at + 4]) for at in (1, 2, 3)]
+def test_running_deviations_by_hand():
+    x = np.array([[1.0, 3.0, 2.0, 2.0, 9.0, 1.0, 7.0]])[:, :, None]
+    found = running_deviations(x, 2, 0.1)[0, :, 0]
+    wanted = [np.std(x[0, :end]) for end in (2, 4, 6)]
     np.testing.assert_allclose(found, np.log10(np.array(wanted) + 0.1))
-    # Blocks of two: spans end where blocks end, what is left is dropped.
-    found = trailing_deviations(x, 2, 4, 0.1)[0, :, 0]
-    np.testing.assert_allclose(found, np.log10([np.std(x[0, 2:6]) + 0.1]))
 
 
 def test_binary_features_by_hand():
-    x = np.random.default_rng(0).normal(size=(3, 768 + 128, 6))
+    x = np.random.default_rng(0).normal(size=(3, 128, 6))
     features = binary_features(x)
     assert features.x.shape == (3, 8, 25)
     assert len(features.names) == len(features.units) == len(set(features.names)) == 25
     assert features.step_ms == 320.0
-    end = 768 + 64
-    block, span = x[1, end - 16 : end], x[1, end - 768 : end]
+    block, span = x[1, 48:64], x[1, :64]
     row = dict(zip(features.names, features.x[1, 3], strict=True))
     assert row["acc_z"] == pytest.approx(block[:, 2].mean())
     assert row["tilt"] == pytest.approx(np.hypot(block[:, 1].mean(), block[:, 2].mean()))
     wanted = np.log10(block[:, 4].std() + 3e-4)
     assert row["log_gyro_y_deviation"] == pytest.approx(wanted)
     wanted = np.log10(span[:, 2].std() + 3e-4)
-    assert row["log_acc_z_long_deviation"] == pytest.approx(wanted)
-    wanted = np.log10(span[:, 5].reshape(48, 16).mean(axis=1).std() + 3e-4)
+    assert row["log_acc_z_running_deviation"] == pytest.approx(wanted)
+    wanted = np.log10(span[:, 5].reshape(4, 16).mean(axis=1).std() + 3e-4)
     assert row["log_gyro_z_slow_deviation"] == pytest.approx(wanted)
 
 
 @pytest.mark.parametrize("block", [1, 4, 7])
 def test_binary_features_know_nothing_of_later_readings(block):
     rng = np.random.default_rng(block)
-    x = rng.normal(size=(2, SPAN_STEPS + 128, 6))
-    changed, at = x.copy(), SPAN_STEPS + BLOCK_STEPS * block
+    x = rng.normal(size=(2, 128, 6))
+    changed, at = x.copy(), BLOCK_STEPS * block
     changed[:, at:] += rng.normal(size=changed[:, at:].shape)
     before, after = binary_features(x).x, binary_features(changed).x
     np.testing.assert_array_equal(before[:, :block], after[:, :block])

@@ -89,18 +89,6 @@ def test_hapt_windows_stay_inside_their_segment(data):
     np.testing.assert_array_equal(windows.x[:, 0, 3], 0.25 * (first_codes + 3000))
 
 
-def test_hapt_readings_before_a_window(data):
-    write_hapt(data, [[7, 2, 9, 1, 20], [7, 2, 1, 21, 148], [8, 5, 6, 301, 400], [8, 5, 1, 6, 133]])
-    windows, bare = load_hapt(before_steps=10), load_hapt()
-    assert windows.x.shape == (2, 138, 6)
-    np.testing.assert_array_equal(windows.x[:, 10:], bare.x)
-    np.testing.assert_array_equal(windows.x[0, :, 0], 0.5 * np.arange(10, 148))
-    # Experiment 8 begins with sample 400: its first reading stands for those before it.
-    np.testing.assert_array_equal(
-        windows.x[1, :12, 0], 0.5 * np.array([400] * 6 + list(range(401, 407)))
-    )
-
-
 def test_hapt_stream_keeps_experiments_whole(data):
     write_hapt(data, [[7, 2, 1, 1, 128]])
     seen = set()

@@ -9,7 +9,7 @@
 static int run(const entry *model, long index)
 {
     char name[32];
-    unsigned char x[1024];
+    unsigned char x[2048];
     int16_t y[256];
     FILE *in;
     FILE *out;

@@ -57,24 +57,22 @@ def block_deviations(x: FloatArray, steps: int, floor: float) -> FloatArray:
     return logarithms
 
 
-def trailing_deviations(x: FloatArray, steps: int, span: int, floor: float) -> FloatArray:
-    """Logarithms of how much the last ``span`` readings vary, at the end of every block.
+def running_deviations(x: FloatArray, steps: int, floor: float) -> FloatArray:
+    """Logarithms of how much all readings so far vary, at the end of every block.
 
     Args:
-        x: float64 [B, T, I].
+        x: float64 [B, T, I]; what is left of T at the end is dropped.
         steps: readings per block.
-        span: readings that count, a multiple of ``steps``.
         floor: as for `block_deviations`.
 
     Returns:
-        log10(standard deviation + floor), float64 [B, (T - span) // steps, I]: of the blocks after
-        the first ``span`` readings.
+        log10(standard deviation since the start of the stream + floor), float64 [B, T // steps, I].
     """
-    blocks, count = _blocks(x, steps), span // steps
+    blocks = _blocks(x, steps)
     inside, means = blocks.var(axis=2), blocks.mean(axis=2)
-    spans = [slice(end - count, end) for end in range(count + 1, blocks.shape[1] + 1)]
-    # The variance of a span is the mean of its blocks' variances and the variance of their means.
-    variance = [inside[:, s].mean(axis=1) + means[:, s].var(axis=1) for s in spans]
+    so_far = [slice(end) for end in range(1, blocks.shape[1] + 1)]
+    # The variance of blocks together: the mean of their variances, the variance of their means.
+    variance = [inside[:, s].mean(axis=1) + means[:, s].var(axis=1) for s in so_far]
     logarithms: FloatArray = np.log10(np.sqrt(np.stack(variance, axis=1)) + floor)
     return logarithms
 

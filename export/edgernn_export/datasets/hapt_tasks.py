@@ -13,7 +13,7 @@ from edgernn_export.datasets.causal_features import (
     Features,
     block_deviations,
     block_means,
-    trailing_deviations,
+    running_deviations,
 )
 from edgernn_export.datasets.dataset import Dataset, class_part
 from edgernn_export.datasets.hapt_windows import (
@@ -35,8 +35,6 @@ BINARY_CLASSES: Final = ("sitting, laying, upstairs", "standing, walking, downst
 _BINARY_OF: Final = np.array([1, 0, 1, 0, 1, 0])
 #: Readings per step of the binary task.
 BLOCK_STEPS: Final = 16
-#: Readings that the slow features of the binary task look back on: 15.36 s.
-SPAN_STEPS: Final = 768
 #: Below the noise of the sensors, in g and rad/s.
 _DEVIATION_FLOOR: Final = 3e-4
 _CALIBRATION_STRIDE = 12
@@ -63,40 +61,33 @@ def hapt_binary() -> Dataset:
     Raises:
         DataUnavailable: the file is missing or damaged.
     """
-    windows = load_hapt(before_steps=SPAN_STEPS)
+    windows = load_hapt()
     return _dataset(
-        binary_features(windows.x),
-        _BINARY_OF[windows.label],
-        windows.subject,
-        BINARY_CLASSES,
-        f"; slow features tell of the last {SPAN_STEPS * STEP_MS / 1000:g} s, readings before the "
-        "window among them",
+        binary_features(windows.x), _BINARY_OF[windows.label], windows.subject, BINARY_CLASSES
     )
 
 
 def binary_features(x: FloatArray) -> Features:
     """What blocks of readings are on average, how far the phone is tilted, how much all varies.
 
-    How much readings vary is told three times: within the block, over the last 15.36 s, and over
-    these without what is faster than a block. The last two see how a person sways or walks over
-    many blocks, and what the person did before a window began.
+    How much readings vary is told three times: within the block, since the window began, and since
+    then without what is faster than a block. Somebody who stands sways more slowly than a block
+    shows.
 
     The tilt is the acceleration across the phone's long axis, which is about 0 for somebody upright
     and 1 g for somebody who lies, on whichever side.
 
     Args:
-        x: float64 [B, `SPAN_STEPS` + T, 6], raw readings at 50 Hz; features begin after the first
-            `SPAN_STEPS`.
+        x: float64 [B, T, 6], raw readings at 50 Hz.
     """
-    before = block_means(x, BLOCK_STEPS)
-    means = before[:, SPAN_STEPS // BLOCK_STEPS :]
+    means = block_means(x, BLOCK_STEPS)
     tilt = np.linalg.norm(means[:, :, 1:3], axis=2, keepdims=True)
     deviations = (
-        block_deviations(x[:, SPAN_STEPS:], BLOCK_STEPS, _DEVIATION_FLOOR),
-        trailing_deviations(x, BLOCK_STEPS, SPAN_STEPS, _DEVIATION_FLOOR),
-        trailing_deviations(before, 1, SPAN_STEPS // BLOCK_STEPS, _DEVIATION_FLOOR),
+        block_deviations(x, BLOCK_STEPS, _DEVIATION_FLOOR),
+        running_deviations(x, BLOCK_STEPS, _DEVIATION_FLOOR),
+        running_deviations(means, 1, _DEVIATION_FLOOR),
     )
-    kinds = ("deviation", "long_deviation", "slow_deviation")
+    kinds = ("deviation", "running_deviation", "slow_deviation")
     return Features(
         x=np.concatenate((means, tilt, *deviations), axis=2),
         names=(*CHANNELS, "tilt", *(f"log_{name}_{kind}" for kind in kinds for name in CHANNELS)),
@@ -110,7 +101,6 @@ def _dataset(
     label: npt.NDArray[np.int64],
     subject: npt.NDArray[np.int64],
     classes: tuple[str, ...],
-    looking_back: str = "",
 ) -> Dataset:
     test = np.isin(subject, TEST_SUBJECTS)
     validation = np.isin(subject, VALIDATION_SUBJECTS)
@@ -123,7 +113,7 @@ def _dataset(
     return Dataset(
         name="HAPT",
         source=HAPT,
-        protocol=_protocol(features, looking_back),
+        protocol=_protocol(features),
         train=part(~test & ~validation, "train"),
         validation=part(validation, "validation"),
         test=part(test, "test"),
@@ -141,10 +131,10 @@ def _dataset(
     )
 
 
-def _protocol(features: Features, looking_back: str) -> str:
+def _protocol(features: Features) -> str:
     return (
         f"{len(features.names)} channels every {features.step_ms:g} ms, windows of "
         f"{WINDOW_STEPS * STEP_MS / 1000:g} s, half a window apart, inside labelled segments; each "
-        f"from the zero state, read out at its last step{looking_back}; test: the nine test "
-        f"subjects of UCI HAR v1, validation: subjects {', '.join(map(str, VALIDATION_SUBJECTS))}."
+        "from the zero state, read out at its last step; test: the nine test subjects of UCI HAR "
+        f"v1, validation: subjects {', '.join(map(str, VALIDATION_SUBJECTS))}."
     )

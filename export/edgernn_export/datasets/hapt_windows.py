@@ -50,8 +50,7 @@ class Windows:
     """Labelled windows of one activity each.
 
     Attributes:
-        x: float64 [B, T, I]; accelerometer x y z in g, gyroscope x y z in rad/s; first the readings
-            before the window, where they were asked for.
+        x: float64 [B, T, I]; accelerometer x y z in g, gyroscope x y z in rad/s.
         label: int64 [B], 0-based activity.
         subject: int64 [B].
     """
@@ -61,33 +60,26 @@ class Windows:
     subject: npt.NDArray[np.int64]
 
 
-def load_hapt(before_steps: int = 0) -> Windows:
+def load_hapt() -> Windows:
     """128-sample windows at 50 Hz, hop 64, inside segments of the six basic activities.
-
-    Args:
-        before_steps: readings before every window, whatever was done then; the first reading of an
-            experiment stands for those before it.
 
     Raises:
         DataUnavailable: the file is missing or damaged.
     """
     signals, experiments, labels = _read()
     start_of = {experiment: start for experiment, _, start, _ in experiments}
-    rows, activities, subjects = [], [], []
+    windows, activities, subjects = [], [], []
     for experiment, subject, activity, first, last in labels:
         if activity > len(ACTIVITIES):
             continue
         begin, end = start_of[experiment] + first - 1, start_of[experiment] + last
         for at in range(begin, end - WINDOW_STEPS + 1, HOP_STEPS):
-            window = np.arange(at - before_steps, at + WINDOW_STEPS)
-            rows.append(np.maximum(window, start_of[experiment]))
+            windows.append(signals[at : at + WINDOW_STEPS])
             activities.append(activity - 1)
             subjects.append(subject)
-    if not rows:
+    if not windows:
         raise DataUnavailable(f"{FILE}: expected labelled windows, got none.")
-    return Windows(
-        x=signals[np.stack(rows)], label=np.array(activities), subject=np.array(subjects)
-    )
+    return Windows(x=np.stack(windows), label=np.array(activities), subject=np.array(subjects))
 
 
 def load_hapt_stream(rng: np.random.Generator) -> FloatArray:
