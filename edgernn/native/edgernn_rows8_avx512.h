@@ -114,15 +114,19 @@ static void spread_all(const edgernn_term8 *term, const edgernn_code8 *operands,
     const __m512i all_128 = _mm512_set1_epi8(-128);
     const int32_t tiles = term->tiles;
     __m512i sum = _mm512_setzero_si512();
+    __m512i other = sum;
     int32_t t;
     x->operands = operands + term->first;
     for (t = 0; t < tiles; t += 4) {
         const __m512i four = spread8(x->operands + EDGERNN_TILE_COLUMNS * t, tiles - t);
-        sum = _mm512_dpbusd_epi32(sum, all_128, four);
+        const __m512i now = _mm512_dpbusd_epi32(sum, all_128, four);
+        sum = other;
+        other = now;
         if (t < KEPT_TILES) {
             x->spread[t / 4] = four;
         }
     }
+    sum = _mm512_add_epi32(sum, other);
     sum = _mm512_add_epi32(sum, _mm512_shuffle_i32x4(sum, sum, 0x4E));
     sum = _mm512_add_epi32(sum, _mm512_shuffle_i32x4(sum, sum, 0xB1));
     x->minus_128 = _mm512_sub_epi32(_mm512_setzero_si512(), sum);

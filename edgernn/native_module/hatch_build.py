@@ -33,7 +33,14 @@ SOURCES: Final = (
 #: Processor family -> instruction set -> flags.
 ISAS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     "x86_64": {
-        "avx512": ("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni"),
+        "avx512": (
+            "-mavx512f",
+            "-mavx512bw",
+            "-mavx512dq",
+            "-mavx512vl",
+            "-mavx512vnni",
+            "-mtune=icelake-server",
+        ),
         "avx2": ("-mavx2",),
     },
     "aarch64": {"dot": ("-march=armv8.2-a+dotprod",), "neon": ()},

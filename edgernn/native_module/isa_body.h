@@ -102,6 +102,10 @@
         }                                                                                      \
     }
 
+#if EDGERNN_VARIANT == EDGERNN_AVX512
+#include "codes_avx512.h"
+#else
+
 /* Clause 9.1. Rounds by adding what leaves no bit for a fraction: to even, without a library. The
  * bounds are whole, so they may come before the rounding; NaN becomes the lower one. */
 #define DEFINE_CODES_OF(bits, low, high, grid)                                                 \
@@ -120,6 +124,11 @@
             codes[i] = (int##bits##_t)((int32_t)((v + whole) - whole) * (grid));               \
         }                                                                                      \
     }
+
+DEFINE_CODES_OF(8, -128.0, 127.0, 1)
+DEFINE_CODES_OF(16, -8191.0, 8191.0, 4)
+
+#endif
 
 #define DEFINE_RUN(bits)                                                                       \
     static void run_codes##bits(const native_program *program, native_memory *memory,          \
@@ -163,8 +172,6 @@ DEFINE_LAYER(8)
 DEFINE_LAYER(16)
 DEFINE_STEP(8)
 DEFINE_STEP(16)
-DEFINE_CODES_OF(8, -128.0, 127.0, 1)
-DEFINE_CODES_OF(16, -8191.0, 8191.0, 4)
 DEFINE_RUN(8)
 DEFINE_RUN(16)
 
