@@ -58,8 +58,11 @@ def test_every_isa_gives_the_reference_bits(models, steps):
     assert total > 600 * steps * len(isas())
 
 
-#: Widths around the edges of tiles, vectors and blocks of rows.
-WIDTHS = [(1, 1, 1), (2, 3, 2), (5, 4, 3), (8, 15, 4), (9, 17, 5), (13, 31, 9), (33, 63, 17)]
+#: Widths around the edges of tiles, vectors and blocks of rows, and more operands than are kept.
+WIDTHS = [
+    (1, 1, 1), (2, 3, 2), (5, 4, 3), (8, 15, 4), (9, 17, 5), (13, 31, 9), (33, 63, 17),
+    (600, 40, 3),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("precision", Precision)
@@ -94,7 +97,7 @@ def awkward_readings(model, rng, count):
 @pytest.mark.parametrize("isa", all_isas())
 @pytest.mark.parametrize("precision", Precision)
 def test_real_readings_become_the_codes_of_clause_9_1(precision, isa):
-    model = random_model("gru_after", precision, units=5)
+    model = random_model("gru_after", precision, inputs=11, units=5)
     coder, stream = InputCoder(model.interface()), NativeBackend(model, isa).new_stream()
     for x in awkward_readings(model, np.random.default_rng(1), 4000):
         y = stream.step(x)

@@ -10,6 +10,7 @@ import pytest
 from edgernn.cli import main
 from edgernn_export.cli.search import EXAMPLES, add_arguments
 from edgernn_export.search import Limits, Settings
+from edgernn_export.search.recipes import RecipeTrainer
 from tests.end_to_end.documents import ROOT, run_python
 
 RECIPE = """
@@ -101,6 +102,12 @@ def test_limits_are_those_asked_or_the_boards(arguments, limits, folder, monkeyp
 
 
 @pytest.mark.tf
+def test_a_search_learns_no_validation_part(folder):
+    (folder / "last.py").write_text(RECIPE.replace("epochs=5", "keep='last'"), encoding="utf-8")
+    trainers = [RecipeTrainer(source=name) for name in ("last.py", "ramps.py")]
+    assert [trainer.identity["training"]["keep"] for trainer in trainers] == ["best", "best"]
+
+
 def test_search_of_a_users_recipe(folder, capsys):
     import keras
 
