@@ -14,7 +14,7 @@
 #include "edgernn_affine_one.h"
 #endif
 
-#if EDGERNN_HAS_STORAGES
+#if EDGERNN_HAS_STORAGES || EDGERNN_LANES == 1
 #include "edgernn_stored.h"
 #endif
 

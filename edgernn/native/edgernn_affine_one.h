@@ -107,43 +107,8 @@ EDGERNN_INLINE void affine8_of_one(const edgernn_map8 *map, const edgernn_code8 
 }
 
 /* Any map, from a row that is a multiple of 4. */
-#if EDGERNN_HAS_STORAGES
 EDGERNN_NOT_INLINE void affine8_of_many(const edgernn_map8 *map, const edgernn_code8 *operands,
                                         int32_t row, int16_t *z); /* edgernn_stored_one.h */
-#else
-EDGERNN_NOT_INLINE void affine8_of_many(const edgernn_map8 *map, const edgernn_code8 *operands,
-                                        int32_t row, int16_t *z)
-{
-    const int32_t half = (int32_t)1 << (map->shift - 1);
-    const edgernn_term8 *end = map->terms + map->term_count;
-    for (; row < map->rows; row += 4) {
-        const edgernn_term8 *term;
-        int32_t u[4];
-        int32_t r;
-        for (r = 0; r < 4; ++r) {
-            u[r] = map->bias[row + r] + half;
-        }
-        for (term = map->terms; term != end; ++term) {
-            const int8_t *weights = term->weights + row * EDGERNN_TILE_COLUMNS * term->tiles;
-            const edgernn_code8 *x = operands + term->first;
-            int32_t left = term->tiles;
-            while (left > 0) {
-                const int32_t tiles = left < MOST_TILES ? left : MOST_TILES;
-                int32_t acc[4];
-                weights = edgernn_dot8(weights, x, tiles, acc);
-                for (r = 0; r < 4; ++r) {
-                    u[r] += acc[r] * term->multiplier[row + r];
-                }
-                x += tiles * EDGERNN_TILE_COLUMNS;
-                left -= tiles;
-            }
-        }
-        for (r = 0; r < 4 && row + r < map->rows; ++r) {
-            z[row + r] = (int16_t)edgernn_sat16(u[r] >> map->shift);
-        }
-    }
-}
-#endif
 
 /* Beside products that are stored in other ways, 4 dense rows at once have no loop of their own. */
 #if EDGERNN_HAS_STORAGES && ROWS_AT_ONCE == 4
@@ -166,55 +131,9 @@ EDGERNN_INLINE void affine8_of_dense(const edgernn_map8 *map, const edgernn_code
 
 #endif
 
-#if !EDGERNN_HAS_STORAGES
-
-/* Clause 5.2, p from the sum without bias. */
-static inline int32_t product16(const edgernn_term16 *term, int32_t row, int32_t sum)
-{
-    const int32_t v =
-        edgernn_sat16(edgernn_half_up(sum + term->bias[row], term->shift[row]));
-    return edgernn_round(v * term->multiplier[row], 15);
-}
-
-EDGERNN_INLINE void affine16_of_dense(const edgernn_map16 *map, const edgernn_code16 *operands,
-                                      int16_t *z)
-{
-    const edgernn_term16 *end = map->terms + map->term_count;
-    int32_t row;
-    for (row = 0; row < map->rows; row += 4, z += 4) {
-        const edgernn_term16 *term;
-        int32_t acc[4];
-        int32_t u[4];
-#define START(r) u[r] = 0
-#define ADD_TERM(r) u[r] += product16(term, row + r, acc[r])
-        EACH_ROW(START);
-        for (term = map->terms; term != end; ++term) {
-            edgernn_dot16(term->weights + row * EDGERNN_TILE_COLUMNS * term->tiles,
-                          operands + term->first, term->tiles, acc);
-            EACH_ROW(ADD_TERM);
-        }
-        STORE_ROW(0);
-        if (row + 1 < map->rows) {
-            STORE_ROW(1);
-        }
-        if (row + 2 < map->rows) {
-            STORE_ROW(2);
-        }
-        if (row + 3 < map->rows) {
-            STORE_ROW(3);
-        }
-#undef START
-#undef ADD_TERM
-    }
-}
-
-#else
-
 #define affine16_of_dense affine16_of_stored
 #define GROUP_TILES MOST_TILES
 #define dense_group8 edgernn_dot8
 #define dense_group16 edgernn_dot16
-
-#endif
 
 #endif

@@ -1,6 +1,6 @@
 /* Maps with a product whose weights are not stored as a byte each, one behind the other: written
- * once over edgernn_lanes, from sums of 4 rows at a time, and in edgernn_stored_one.h for cores
- * without vectors. The variant's edgernn_affine_*.h gives
+ * once over edgernn_lanes, from sums of 4 rows at a time. For cores without vectors these and most
+ * dense maps are in edgernn_stored_one.h. The variant's edgernn_affine_*.h gives
  *
  *   dense_group8(weights, operands, tiles, acc), dense_group16(...): acc[4], the sums of clauses
  *   4.2 and 5.2 (without bias) for the 4 rows whose tiles begin at `weights`, of which there are 1
@@ -135,6 +135,7 @@ DEFINE_STORED_ROWS(16)
     }                                                                                          \
     EDGERNN_INLINE int is_stored##bits(const edgernn_term##bits *term)                         \
     {                                                                                          \
+        (void)term;                                                                            \
         return INDEX_OF(term) != 0 || BITS_OF(term) != 8;                                      \
     }
 

@@ -1,6 +1,6 @@
-/* Maps of edgernn_stored.h for cores without vectors: of some rows, first all sums of each product,
- * then what is made of them (edgernn_finish_one.h). Either loop has the few registers for itself,
- * and the two products of a map may be stored in different ways. */
+/* Maps for cores without vectors, however their weights are stored: of some rows, first all sums of
+ * each product, then what is made of them (edgernn_finish_one.h). Either loop has the few registers
+ * for itself, and the two products of a map may be stored in different ways. */
 #ifndef EDGERNN_STORED_ONE_H
 #define EDGERNN_STORED_ONE_H
 
