@@ -124,12 +124,12 @@ DEFINE_STORED_ROWS(16)
     EDGERNN_INLINE void begin##bits(const edgernn_map##bits *map,                              \
                                     const edgernn_code##bits *operands, stored_place *places)  \
     {                                                                                          \
-        const edgernn_term##bits *term = map->terms;                                           \
-        const edgernn_term##bits *end = term + map->term_count;                                \
-        for (; term != end; ++term, ++places) {                                                \
-            places->weights = term->weights;                                                   \
-            places->index = INDEX_OF(term);                                                    \
-            places->eight = EIGHT_TIMES(bits, term, operands);                                 \
+        int32_t i;                                                                             \
+        for (i = 0; i < map->term_count; ++i) {                                                \
+            const edgernn_term##bits *term = map->terms + i;                                   \
+            places[i].weights = term->weights;                                                 \
+            places[i].index = INDEX_OF(term);                                                  \
+            places[i].eight = EIGHT_TIMES(bits, term, operands);                               \
         }                                                                                      \
         (void)operands;                                                                        \
     }                                                                                          \
