@@ -126,7 +126,11 @@ def test_a_variant_that_cannot_be_built_is_refused(variant, message):
 
 
 #: What only the products of one variant have in their assembly.
-SIGNS = {"EDGERNN_DSP": "smlad", "EDGERNN_THUMB1": "add\tr11, r4", "EDGERNN_RISCV": "#APP\n\tli\t"}
+SIGNS = {
+    "EDGERNN_DSP": "smlad",
+    "EDGERNN_THUMB1": "add\tr10, r6\n\tadd\tr11, r4",
+    "EDGERNN_RISCV": "#APP\n\tli\t",
+}
 PORTABLE = "-DEDGERNN_VARIANT=EDGERNN_PORTABLE"
 
 
