@@ -22,8 +22,6 @@ from edgernn.weight_memory import term_memory, weight_memory
 
 #: Values of the option ``layout``: whatever takes least time, or the storage of the model.
 LAYOUTS: Final = ("fast", "stored")
-#: Dense weights of more bytes leave the first cache between two steps.
-FIRST_CACHE_BYTES: Final = 48 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +31,8 @@ class SparseLimit:
     Attributes:
         share: of the tiles of its dense form,
         per_group: less so many for every 4 rows of a product;
-        model_bytes: and only in a model with so many dense weights, in bytes.
+        model_bytes: and only in a model with so many dense weights, in bytes: fewer stay in the
+            first cache from step to step.
     """
 
     share: float
@@ -74,13 +73,13 @@ class Limits:
 #: (instruction set, bits of an operand) -> limits.
 LIMITS: Final = {
     ("avx512", 8): Limits(
-        one_product=SparseLimit(share=0.6, per_group=8, model_bytes=FIRST_CACHE_BYTES),
+        one_product=SparseLimit(share=0.6, per_group=8, model_bytes=64 * 1024),
         most_columns=64,
-        sparse=SparseLimit(share=0.25, per_group=5, model_bytes=FIRST_CACHE_BYTES),
-        int4=Int4Limit(model_bytes=FIRST_CACHE_BYTES, at_once=1),
+        sparse=SparseLimit(share=0.25, per_group=5, model_bytes=64 * 1024),
+        int4=Int4Limit(model_bytes=72 * 1024, at_once=1),
     ),
     ("avx512", 16): Limits(
-        one_product=SparseLimit(share=0.45, per_group=8),
+        one_product=SparseLimit(share=0.4, per_group=8),
         most_columns=64,
         sparse=SparseLimit(share=0.25, per_group=5),
         int4=None,
@@ -89,7 +88,7 @@ LIMITS: Final = {
         one_product=SparseLimit(share=0.55, per_group=0),
         most_columns=MAX_SPARSE_TILES,
         sparse=SparseLimit(share=0.6, per_group=12),
-        int4=Int4Limit(model_bytes=FIRST_CACHE_BYTES, at_once=4),
+        int4=Int4Limit(model_bytes=48 * 1024, at_once=4),
     ),
     ("avx2", 16): Limits(
         one_product=SparseLimit(share=0.5, per_group=6),
