@@ -16,7 +16,7 @@ from edgernn_export.preflight import owner_of
 from edgernn_export.pruning.after_batch import AfterBatch, callback_type
 from edgernn_export.pruning.allocation import ALLOCATIONS, Shares, allocate
 from edgernn_export.pruning.density import Densities, densities_of, density_table
-from edgernn_export.pruning.masks import BoolArray, renew
+from edgernn_export.pruning.masks import BoolArray
 from edgernn_export.pruning.matrices import Matrix, find_matrices
 from edgernn_export.pruning.patterns import PATTERNS
 from edgernn_export.pruning.schedule import Schedule
@@ -239,21 +239,19 @@ class Pruner(AfterBatch):
                 )
 
     def _renew(self) -> None:
-        step, initial = self.step, self._settings["initial_density"]
+        initial = self._settings["initial_density"]
         for matrix in self._matrices:
-            weights = matrix.read()
-            mask = self._masks[matrix.name].reshape(weights.shape).copy()
-            for gate, final in self._shares[matrix.name].items():
-                part = matrix.part(gate)
-                mask[part] = renew(
-                    weights[part],
-                    mask[part],
-                    density=self._schedule.density(step, initial, final),
-                    pattern=PATTERNS[self._settings["pattern"]],
-                    norm=self._settings["norm"],
-                    keep_diagonal=self._settings["keep_diagonal"] and matrix.recurrent,
-                )
-            self._masks[matrix.name] = mask.reshape(matrix.shape)
+            densities = {
+                gate: self._schedule.density(self.step, initial, final)
+                for gate, final in self._shares[matrix.name].items()
+            }
+            self._masks[matrix.name] = matrix.renewed(
+                self._masks[matrix.name],
+                densities,
+                pattern=self._settings["pattern"],
+                norm=self._settings["norm"],
+                keep_diagonal=self._settings["keep_diagonal"],
+            )
 
     def _apply(self) -> None:
         for matrix in self._matrices:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,7 +11,8 @@ import numpy as np
 from edgernn.errors import PruningError
 from edgernn.formats import FloatArray
 from edgernn_export.preflight import owner_of
-from edgernn_export.pruning.masks import BoolArray
+from edgernn_export.pruning.masks import BoolArray, renew
+from edgernn_export.pruning.patterns import PATTERNS
 from edgernn_export.pruning.settings import MATRICES
 
 #: Gates by cell, in the order of the rows. Keras calls the LSTM's g "c" and the GRU's n "h".
@@ -66,6 +67,41 @@ class Matrix:
                 "Lower the learning rate or clip gradients."
             )
         return turned.reshape(len(self.gates), -1, turned.shape[1])
+
+    def renewed(
+        self,
+        mask: BoolArray,
+        densities: Mapping[str, float],
+        *,
+        pattern: str,
+        norm: str,
+        keep_diagonal: bool,
+    ) -> BoolArray:
+        """The mask [R, N] with fewer weights, the smallest ones gone.
+
+        Args:
+            mask: [R, N], of the weights that are there.
+            densities: by gate, or one of all gates under the empty name.
+            pattern: a name in `PATTERNS`.
+            norm: as for `renew`.
+            keep_diagonal: whether a recurrent kernel's diagonals stay.
+
+        Raises:
+            PruningError: a weight is NaN or infinite.
+        """
+        weights = self.read()
+        kept = mask.reshape(weights.shape).copy()
+        for gate, density in densities.items():
+            part = self.part(gate)
+            kept[part] = renew(
+                weights[part],
+                kept[part],
+                density=density,
+                pattern=PATTERNS[pattern],
+                norm=norm,
+                keep_diagonal=keep_diagonal and self.recurrent,
+            )
+        return kept.reshape(self.shape)
 
     def apply(self, mask: BoolArray) -> None:
         """Set weights to +0 where the mask [R, N] is False."""

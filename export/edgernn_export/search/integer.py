@@ -10,9 +10,7 @@ import numpy as np
 from edgernn.model import IntegerModel
 from edgernn_export.float_model import RECURRENT, FloatModel
 from edgernn_export.pruning.allocation import allocate
-from edgernn_export.pruning.masks import renew
 from edgernn_export.pruning.matrices import Matrix
-from edgernn_export.pruning.patterns import PATTERNS
 from edgernn_export.quantize import quantize
 from edgernn_export.search.space import Configuration
 from edgernn_export.search.trainer import Trainer
@@ -90,31 +88,30 @@ def _pruned(model: FloatModel, density: float, pattern: str) -> FloatModel:
 
 
 def _masked(layer: Any, density: float, pattern: str) -> Any:
-    matrices = [
-        Matrix(
+    matrices = {
+        name: Matrix(
             name=f"layer/{name}",
-            variable=weights.T,
+            variable=getattr(layer, name).T,
             gates=tuple(layer.gates),
             recurrent=name == "recurrent",
         )
-        for name, weights in (("kernel", layer.kernel), ("recurrent", layer.recurrent))
-    ]
+        for name in ("kernel", "recurrent")
+    }
     shares = allocate(
-        matrices, {"": density}, allocation=PRUNING.allocation, pattern=pattern, initial=1.0
+        list(matrices.values()),
+        {"": density},
+        allocation=PRUNING.allocation,
+        pattern=pattern,
+        initial=1.0,
     )
     kept = {}
-    for matrix in matrices:
-        weights = matrix.read()
-        mask = np.ones(weights.shape, np.bool_)
-        for gate, share in shares[matrix.name].items():
-            part = matrix.part(gate)
-            mask[part] = renew(
-                weights[part],
-                mask[part],
-                density=share,
-                pattern=PATTERNS[pattern],
-                norm="l1",
-                keep_diagonal=False,
-            )
-        kept[matrix.name.rpartition("/")[2]] = np.where(mask, weights, 0.0).reshape(matrix.shape)
+    for name, matrix in matrices.items():
+        mask = matrix.renewed(
+            np.ones(matrix.shape, np.bool_),
+            shares[matrix.name],
+            pattern=pattern,
+            norm="l1",
+            keep_diagonal=False,
+        )
+        kept[name] = np.where(mask, getattr(layer, name), 0.0)
     return replace(layer, **kept)
