@@ -18,6 +18,8 @@ EdgeRnnError
 ├── BackendUnavailable       a runtime is not installed, or cannot run this file
 └── BackendMismatch          a runtime does not reproduce the file's golden vector
 
+Everything edgernn warns of is an EdgeRnnWarning (also a UserWarning).
+
 Messages follow one grammar: "<owner>: expected <wanted>, got <value> (<where>). <cure>."
 """
 
@@ -112,3 +114,7 @@ class BackendUnavailable(EdgeRnnError):
 
 class BackendMismatch(EdgeRnnError):
     """A runtime does not reproduce the golden vector stored in the file."""
+
+
+class EdgeRnnWarning(UserWarning):
+    """Base class of every warning edgernn gives: the answer may not be what the user thinks."""
