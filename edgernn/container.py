@@ -19,11 +19,12 @@ import numpy.typing as npt
 
 from edgernn import strict_json
 from edgernn.container_schema import (
+    SCHEMA_VERSION,
     SCHEMA_VERSIONS,
     from_parts,
-    schema_version,
     to_record,
     to_tensors,
+    unsealed_version,
 )
 from edgernn.container_tensors import DTYPE_NAMES, DTYPES, Tensors
 from edgernn.errors import EdgeRnnError, FormatError, ModelError
@@ -39,10 +40,17 @@ MAX_HEADER_BYTES: Final = 2**20
 _LENGTH_BYTES: Final = 8
 _ALIGNMENT: Final = 8
 _METADATA: Final = "__metadata__"
+_SEAL: Final = "sha256"
+#: What stands in place of the checksum while it is computed.
+_BLANK: Final = "0" * 64
 
 
-def to_bytes(model: IntegerModel) -> bytes:
+def to_bytes(model: IntegerModel, version: str = SCHEMA_VERSION) -> bytes:
     """The bytes of the model's .edgernn file; equal models give equal bytes.
+
+    Args:
+        model: what to write.
+        version: of the format; one that can hold the model.
 
     Raises:
         FormatError: the model is larger than a file may be, or holds text that is none.
@@ -67,13 +75,30 @@ def to_bytes(model: IntegerModel) -> bytes:
             "shape": list(little.shape),
         }
         chunks.append(little.tobytes())
-    record = strict_json.dumps(to_record(model)).decode("utf-8")
-    entries[_METADATA] = {"edgernn_schema": schema_version(model), "model": record}
+    record = strict_json.dumps(to_record(model, version)).decode("utf-8")
+    metadata = {"edgernn_schema": version, "model": record}
+    entries[_METADATA] = metadata | ({_SEAL: _BLANK} if version == SCHEMA_VERSION else {})
     header = strict_json.dumps(entries)
     header += b" " * (-len(header) % _ALIGNMENT)
     _check_limit(FormatDefect.HEADER_TOO_LARGE, "header", len(header), MAX_HEADER_BYTES)
     _check_limit(FormatDefect.FILE_TOO_LARGE, "file", len(header) + end, MAX_FILE_BYTES - 8)
-    return b"".join([len(header).to_bytes(_LENGTH_BYTES, "little"), header, *chunks])
+    file = b"".join([len(header).to_bytes(_LENGTH_BYTES, "little"), header, *chunks])
+    return sealed(file) if version == SCHEMA_VERSION else file
+
+
+def sealed(file: bytes) -> bytes:
+    """The bytes of a version 3 file with the checksum that belongs into them (FORMAT.md 4.6)."""
+    start = _seal_start(file)
+    blank = file[:start] + _BLANK.encode() + file[start + len(_BLANK) :]
+    digest = hashlib.sha256(blank).hexdigest()
+    return blank[:start] + digest.encode() + blank[start + len(_BLANK) :]
+
+
+def _seal_start(file: bytes) -> int:
+    # Inside strings of JSON every quotation mark has a backslash before it, and no tensor's entry
+    # is a string: in canonical JSON this text stands nowhere else.
+    key = f'"{_SEAL}":"'.encode()
+    return file.index(key, _LENGTH_BYTES) + len(key)
 
 
 def _file_order(item: tuple[str, npt.NDArray[Any]]) -> tuple[int, str]:
@@ -103,7 +128,7 @@ def from_bytes(data: bytes) -> IntegerModel:
     """
     _check_limit(FormatDefect.FILE_TOO_LARGE, "file", len(data), MAX_FILE_BYTES)
     header, begin = _read_header(data)
-    version, record = _read_metadata(header)
+    version, record = _read_metadata(header, data)
     tensors = _read_tensors(header, data, begin)
     try:
         model = from_parts(record, tensors, version)
@@ -114,7 +139,8 @@ def from_bytes(data: bytes) -> IntegerModel:
             expected="an integer model that proves its own bounds",
             got=f"{error!s:.300}",
         ) from error
-    _check_canonical(data, to_bytes(model))
+    written = version if version == SCHEMA_VERSION else unsealed_version(model)
+    _check_canonical(data, to_bytes(model, written))
     return model
 
 
@@ -136,8 +162,8 @@ def _read_header(data: bytes) -> tuple[Node, int]:
     return header, begin
 
 
-def _read_metadata(header: Node) -> tuple[str, Node]:
-    """Schema version and model record."""
+def _read_metadata(header: Node, data: bytes) -> tuple[str, Node]:
+    """Schema version and model record, once the checksum is found right."""
     metadata = header.value.get(_METADATA)
     if type(metadata) is not dict or "edgernn_schema" not in metadata:
         raise format_error(
@@ -147,15 +173,37 @@ def _read_metadata(header: Node) -> tuple[str, Node]:
             got="none",
         )
     version = metadata["edgernn_schema"]
-    if version not in SCHEMA_VERSIONS.values():
+    if version not in SCHEMA_VERSIONS:
         raise format_error(
             FormatDefect.UNKNOWN_SCHEMA_VERSION,
             "header.edgernn_schema",
-            expected="'1' or '2'",
+            expected=f"{', '.join(map(repr, SCHEMA_VERSIONS[:-1]))} or {SCHEMA_VERSION!r}",
             got=f"{version!r:.40}",
         )
-    parts = header.member(_METADATA).members("edgernn_schema", "model")
+    seal = [_SEAL] * (version == SCHEMA_VERSION)
+    parts = header.member(_METADATA).members("edgernn_schema", "model", *seal)
+    if seal:
+        _check_seal(parts[_SEAL].text(), data)
     return version, strict_json.loads(parts["model"].text(), "model")
+
+
+def _check_seal(found: str, data: bytes) -> None:
+    try:
+        wanted = sealed(data)
+    except ValueError as error:
+        raise format_error(
+            FormatDefect.NOT_CANONICAL,
+            "header",
+            expected=f'the checksum after "{_SEAL}":" in canonical JSON',
+            got="another spelling",
+        ) from error
+    if wanted != data:
+        raise format_error(
+            FormatDefect.BAD_CHECKSUM,
+            "file",
+            expected="the SHA-256 that the file carries",
+            got=f"another one than {found!r:.80}: the file is damaged or was changed",
+        )
 
 
 def _read_tensors(header: Node, data: bytes, begin: int) -> Tensors:

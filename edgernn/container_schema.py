@@ -15,6 +15,7 @@ from edgernn.container_tensors import Tensors, TensorTable
 from edgernn.container_weights import SparseBudget, read_weights, weight_tensors
 from edgernn.formats import MAX_WIDTH, Precision
 from edgernn.interface import InputSpec, OutputSpec
+from edgernn.interface_json import read_window, window_record
 from edgernn.layers import (
     LAYERS,
     CellActivation,
@@ -26,8 +27,10 @@ from edgernn.model import IntegerModel, Provenance
 from edgernn.storage import Storage
 from edgernn.strict_json import Node
 
-#: By whether all products are `dense8`: a model that version 1 can hold is a file of version 1.
-SCHEMA_VERSIONS: Final = {True: "1", False: "2"}
+#: The version that is written; it holds every model, and a checksum.
+SCHEMA_VERSION: Final = "3"
+#: Versions that are read: 1 holds models of `dense8` products alone, 2 all other endless models.
+SCHEMA_VERSIONS: Final = ("1", "2", SCHEMA_VERSION)
 
 #: What a layer's record holds beside kind, name, inputs, units and affines, by kind.
 OPTIONS: Final[dict[str, dict[str, type[enum.Enum] | type[int] | type[float]]]] = {
@@ -39,16 +42,18 @@ OPTIONS: Final[dict[str, dict[str, type[enum.Enum] | type[int] | type[float]]]] 
 }
 
 
-def schema_version(model: IntegerModel) -> str:
-    """The version of the model's file."""
-    return SCHEMA_VERSIONS[model.storages <= {Storage.DENSE8}]
+def unsealed_version(model: IntegerModel) -> str:
+    """The version without a checksum that could hold an endless model."""
+    return "1" if model.storages <= {Storage.DENSE8} else "2"
 
 
-def to_record(model: IntegerModel) -> dict[str, Any]:
+def to_record(model: IntegerModel, version: str) -> dict[str, Any]:
     """Everything of a model that is not an array, as JSON values."""
-    stored = schema_version(model) != "1"
+    stored = version != "1"
     source, sink, origin = model.input, model.output, model.provenance
+    window = None if model.window is None else window_record(model.window)
     return {
+        **({"window": window} if version == SCHEMA_VERSION else {}),
         "input": {"names": list(source.names), "units": list(source.units)},
         "layers": [_layer_record(layer, stored) for layer in model.layers],
         "name": model.name,
@@ -139,7 +144,10 @@ def from_parts(record: Node, tensors: Tensors, version: str) -> IntegerModel:
         FormatError: the record, a tensor's name, dtype or shape is not as FORMAT.md says.
         ModelError: the parts are well formed, but the model contradicts itself.
     """
-    top = record.members("input", "layers", "name", "output", "precision", "provenance")
+    sealed = version == SCHEMA_VERSION
+    top = record.members(
+        "input", "layers", "name", "output", "precision", "provenance", *["window"] * sealed
+    )
     precision = top["precision"].choice(Precision)
     table = TensorTable(tensors)
     parts = _Parts(precision=precision, stored=version != "1", table=table, budget=SparseBudget())
@@ -147,6 +155,7 @@ def from_parts(record: Node, tensors: Tensors, version: str) -> IntegerModel:
     model_input, model_output = _read_input(top["input"], table), _read_output(top["output"], table)
     provenance = _read_provenance(top["provenance"])
     table.check_all_used()
+    windowed = sealed and top["window"].value is not None
     return IntegerModel(
         name=top["name"].text(),
         precision=precision,
@@ -154,6 +163,7 @@ def from_parts(record: Node, tensors: Tensors, version: str) -> IntegerModel:
         input=model_input,
         output=model_output,
         provenance=provenance,
+        window=read_window(top["window"]) if windowed else None,
     )
 
 

@@ -22,6 +22,7 @@ class FormatDefect(enum.StrEnum):
     DUPLICATE_KEY = "duplicate_key"
     WRONG_SCHEMA = "wrong_schema"
     UNKNOWN_SCHEMA_VERSION = "unknown_schema_version"
+    BAD_CHECKSUM = "bad_checksum"
     UNKNOWN_DTYPE = "unknown_dtype"
     BAD_OFFSETS = "bad_offsets"
     BAD_RECORD = "bad_record"
@@ -45,6 +46,7 @@ CURES: Final[dict[FormatDefect, str]] = {
     FormatDefect.FILE_TOO_LARGE: "Use fewer units or layers, or check that this is the right file",
     FormatDefect.TRUNCATED: _COPY_AGAIN,
     FormatDefect.TRAILING_BYTES: _COPY_AGAIN,
+    FormatDefect.BAD_CHECKSUM: _COPY_AGAIN,
     FormatDefect.HEADER_TOO_LARGE: _OTHER_FILE,
     FormatDefect.NOT_JSON: _OTHER_FILE,
     FormatDefect.JSON_TOO_DEEP: _OTHER_FILE,

@@ -16,6 +16,7 @@ from edgernn.affine import frozen_array, records_equal
 from edgernn.errors import ModelError, ReadingError, ShapeError
 from edgernn.formats import FloatArray, Int16Array, OperandArray, Precision
 from edgernn.layer_record import StateSpec
+from edgernn.window import Window
 
 
 def _texts(owner: str, values: tuple[str, ...], count: int) -> None:
@@ -134,6 +135,7 @@ class Interface:
         input: input channels.
         output: output channels.
         states: carried vectors in the order of clause 6.2.
+        window: what the model answers; None for an endless stream (clause 6.5).
         model_sha256: hash of the integer model (hex).
         golden: self-test vector, None in .edgernn files.
     """
@@ -144,6 +146,7 @@ class Interface:
     output: OutputSpec
     states: tuple[StateSpec, ...]
     model_sha256: str
+    window: Window | None = None
     golden: Golden | None = None
 
     __eq__ = records_equal

@@ -18,8 +18,10 @@ from edgernn.formats import MAX_WIDTH, FloatArray, Precision, QFormat
 from edgernn.interface import Golden, InputSpec, Interface, OutputSpec
 from edgernn.layer_record import StateSpec
 from edgernn.strict_json import Node
+from edgernn.window import MAX_WINDOW_STEPS, Window
 
-INTERFACE_VERSION: Final = 1
+#: Version 2 is version 1 with a window: a reader of version 1 would stream such a model endlessly.
+INTERFACE_VERSIONS: Final = {False: 1, True: 2}
 _MAX_GOLDEN_STEPS: Final = 4_096
 
 
@@ -28,7 +30,7 @@ def dumps(interface: Interface) -> str:
     precision, golden = interface.precision, interface.golden
     source, sink = interface.input, interface.output
     record = {
-        "edgernn_interface": INTERFACE_VERSION,
+        "edgernn_interface": INTERFACE_VERSIONS[interface.window is not None],
         "name": interface.name,
         "precision": precision.value,
         "input": {
@@ -53,6 +55,8 @@ def dumps(interface: Interface) -> str:
         "model_sha256": interface.model_sha256,
         "golden": golden and {"q_x": golden.q_x.tolist(), "q_y": golden.q_y.tolist()},
     }
+    if interface.window is not None:
+        record["window"] = window_record(interface.window)
     return json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
@@ -64,13 +68,14 @@ def loads(text: str | bytes) -> Interface:
     """
     top = strict_json.loads(text, "interface", reals=True)
     version = top.member("edgernn_interface").integer()
-    if version != INTERFACE_VERSION:
+    if version not in INTERFACE_VERSIONS.values():
+        wanted = " or ".join(map(str, INTERFACE_VERSIONS.values()))
         raise FormatError(
-            f"interface: expected version {INTERFACE_VERSION}, got {version}. "
+            f"interface: expected version {wanted}, got {version}. "
             "Export the model again with this version of edgernn."
         )
     try:
-        return _read(top)
+        return _read(top, windowed=version == INTERFACE_VERSIONS[True])
     except ModelError as error:
         raise FormatError(f"interface: {error} Export the model again.") from error
 
@@ -90,10 +95,10 @@ def _check_decimals(parts: dict[str, Node], name: str, values: FloatArray) -> No
         raise parts[f"{name}_decimal"].refuse(f"the values of {name}")
 
 
-def _read(top: Node) -> Interface:
+def _read(top: Node, *, windowed: bool) -> Interface:
     parts = top.members(
         "edgernn_interface", "name", "precision", "input", "output", "states", "model_sha256",
-        "golden",
+        "golden", *["window"] * windowed,
     )  # fmt: skip
     precision = parts["precision"].choice(Precision)
     source, sink = _read_input(parts["input"], precision), _read_output(parts["output"])
@@ -104,6 +109,7 @@ def _read(top: Node) -> Interface:
         output=sink,
         states=tuple(_read_state(node) for node in parts["states"].items(low=1, high=64)),
         model_sha256=parts["model_sha256"].text(),
+        window=read_window(parts["window"]) if windowed else None,
         golden=_read_golden(parts["golden"], precision, source.width, sink.width),
     )
 
@@ -140,6 +146,22 @@ def _read_output(node: Node) -> OutputSpec:
     )
     _check_decimals(parts, "scale", spec.scale)
     return spec
+
+
+def window_record(window: Window) -> dict[str, int]:
+    """What `read_window` reads."""
+    return {"hop": window.hop, "steps": window.steps}
+
+
+def read_window(node: Node) -> Window:
+    """A window's record: the members ``steps`` and ``hop``.
+
+    Raises:
+        FormatError: anything else.
+    """
+    parts = node.members("hop", "steps")
+    steps, hop = (parts[name].integer(1, MAX_WINDOW_STEPS) for name in ("steps", "hop"))
+    return Window(steps=steps, hop=hop)
 
 
 def _read_state(node: Node) -> StateSpec:

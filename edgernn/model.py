@@ -14,6 +14,7 @@ from edgernn.formats import Precision
 from edgernn.interface import InputSpec, Interface, OutputSpec
 from edgernn.layers import LAYERS, Dense, Layer, StateSpec
 from edgernn.storage import Storage
+from edgernn.window import Window
 
 MAX_RECURRENT_LAYERS = 8
 
@@ -48,6 +49,8 @@ class IntegerModel:
         input: input channels with their scales.
         output: output channels with their scales.
         provenance: where the numbers come from.
+        window: what the model answers: its last readings, from the zero state; None for an endless
+            stream (clause 6.5).
 
     Raises:
         ModelError: layers do not chain, precisions mix, or an accumulator could overflow.
@@ -59,6 +62,7 @@ class IntegerModel:
     input: InputSpec
     output: OutputSpec
     provenance: Provenance
+    window: Window | None = None
 
     def __post_init__(self) -> None:
         """Validate the whole model."""
@@ -124,7 +128,7 @@ class IntegerModel:
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates of one step."""
+        """Multiply-accumulates of one step; a window of T readings takes T steps."""
         return sum(layer.macs for layer in self.layers)
 
     @property
@@ -156,6 +160,7 @@ class IntegerModel:
             output=self.output,
             states=self.states,
             model_sha256=self.sha256,
+            window=self.window,
         )
 
     def save(self, path: str | Path) -> Path:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import struct
 from collections.abc import Callable
 from typing import Any
@@ -59,9 +61,22 @@ def edit_tensor(data: bytes, name: str, edit: Callable[[bytearray], object]) -> 
     return join(header, section[:low] + bytes(content) + section[high:])
 
 
+_SEAL = re.compile(rb'(?<="sha256":")[0-9a-f]{64}(?=")')
+
+
+def resealed(data: bytes) -> bytes:
+    """The file with the checksum that belongs into it, where it has a place for one (4.6)."""
+    found = _SEAL.search(data)
+    if found is None:
+        return data
+    head, tail = data[: found.start()], data[found.end() :]
+    return head + hashlib.sha256(head + b"0" * 64 + tail).hexdigest().encode() + tail
+
+
 def refused(data: bytes, defect: FormatDefect, match: str) -> None:
+    """What the reader says of a file whose checksum is right."""
     with pytest.raises(FormatError, match=match) as caught:
-        from_bytes(data)
+        from_bytes(resealed(data))
     assert caught.value.defect == defect
     assert len(str(caught.value)) < 700
 

@@ -11,7 +11,14 @@ from pathlib import Path
 import pytest
 
 from edgernn import container
-from edgernn.container import MAX_FILE_BYTES, MAX_HEADER_BYTES, load, save, to_bytes
+from edgernn.container import (
+    MAX_FILE_BYTES,
+    MAX_HEADER_BYTES,
+    from_bytes,
+    load,
+    save,
+    to_bytes,
+)
 from edgernn.errors import FormatError
 from edgernn.format_defects import FormatDefect as D
 from edgernn.formats import Precision
@@ -120,12 +127,23 @@ def test_wrong_schema(metadata):
     refused(data, D.WRONG_SCHEMA, "^header: expected the key 'edgernn_schema'.*an .edgernn file")
 
 
-@pytest.mark.parametrize("version", ["3", "1.0", "", 1, 2, True, None, ["1"]])
+@pytest.mark.parametrize("version", ["4", "1.0", "", 1, 2, True, None, ["1"]])
 def test_unknown_schema_version(version):
     data = edit_header(DATA, put("__metadata__", "edgernn_schema", version))
     refused(
-        data, D.UNKNOWN_SCHEMA_VERSION, r"schema: expected '1' or '2', got .*the version of edgernn"
+        data,
+        D.UNKNOWN_SCHEMA_VERSION,
+        r"schema: expected '1', '2' or '3', got .*the version of edgernn",
     )
+
+
+@pytest.mark.parametrize("at", [0, -1], ids=["first number", "last weight"])
+def test_bad_checksum(at):
+    changed = bytearray(SECTION)
+    changed[at] ^= 1
+    with pytest.raises(FormatError, match=r"the SHA-256 that the file carries.*Copy") as e:
+        from_bytes(join(HEADER, bytes(changed)))
+    assert e.value.defect == D.BAD_CHECKSUM
 
 
 @pytest.mark.parametrize("dtype", ["BF16", "I64", "i8", "u8", "", "F64 "])

@@ -186,7 +186,6 @@ def reordered(data: bytes) -> bytes:
 @pytest.mark.parametrize(
     "data",
     [
-        pytest.param(frame(json.dumps(HEADER, sort_keys=True).encode(), SECTION), id="spaces"),
         pytest.param(frame(canonical(HEADER).encode() + b" " * 8, SECTION), id="padding"),
         pytest.param(frame(b"\n" + canonical(HEADER).encode(), SECTION), id="newline"),
         pytest.param(
@@ -212,3 +211,8 @@ def reordered(data: bytes) -> bytes:
 def test_not_canonical(data):
     assert data != DATA
     refused(data, D.NOT_CANONICAL, r"first difference at byte \d+\)\. Save the model again")
+
+
+def test_not_canonical_spaces():
+    data = frame(json.dumps(HEADER, sort_keys=True).encode(), SECTION)
+    refused(data, D.NOT_CANONICAL, "^header: expected the checksum after .* Save the model again")

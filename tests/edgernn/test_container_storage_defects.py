@@ -120,11 +120,12 @@ def storages_of_dense(data: bytes) -> bytes:
 
 
 def test_versions_and_storages_go_together():
-    dense = to_bytes(random_model("lstm"))
+    dense = to_bytes(random_model("lstm"), "1")
     second = put("__metadata__", "edgernn_schema", "2")
     first = put("__metadata__", "edgernn_schema", "1")
     refused(edit_header(dense, second), D.BAD_RECORD, "members shift, sources, storages")
-    refused(edit_header(SPARSE_DATA, first), D.BAD_RECORD, "members shift, sources")
+    old = to_bytes(SPARSE, "2")
+    refused(edit_header(old, first), D.BAD_RECORD, "members shift, sources")
     plain = edit_header(storages_of_dense(dense), second)
     refused(plain, D.NOT_CANONICAL, "another spelling")
     for value, match in [

@@ -12,6 +12,7 @@ import pytest
 from edgernn.errors import FormatError
 from edgernn.formats import Precision
 from edgernn.interface import Golden, Interface
+from edgernn.window import Window
 from tests.edgernn.container_mutations import mutate_json
 from tests.edgernn.container_surgery import put
 from tests.integer_models import CELLS, random_codes, random_model
@@ -39,6 +40,23 @@ def test_round_trip(cell, precision, golden):
     assert Interface.from_json(interface.to_json()).to_json() == interface.to_json()
 
 
+def test_round_trip_of_a_window():
+    interface = dataclasses.replace(interface_of(), window=Window(steps=60, hop=5))
+    text = interface.to_json()
+    assert json.loads(text)["edgernn_interface"] == 2
+    assert json.loads(text)["window"] == {"steps": 60, "hop": 5}
+    assert Interface.from_json(text) == interface
+
+
+@pytest.mark.parametrize("steps", [0, -1, 65_537, 1.5, True, "60", None])
+@pytest.mark.parametrize("member", ["steps", "hop"])
+def test_hostile_windows(member, steps):
+    record = json.loads(dataclasses.replace(interface_of(), window=Window(steps=60)).to_json())
+    record["window"][member] = steps
+    with pytest.raises(FormatError, match=f"window.{member}: expected an integer in"):
+        Interface.from_json(json.dumps(record))
+
+
 def test_not_one_bit_of_a_scale_is_lost():
     base = interface_of()
     scale = np.array([1 / 3, 5e-324, 1.7976931348623157e308])
@@ -47,7 +65,9 @@ def test_not_one_bit_of_a_scale_is_lost():
 
 
 HOSTILE_VALUES = {
-    "version": (put("edgernn_interface", 2), "expected version 1, got 2.*Export the model again"),
+    "version": (put("edgernn_interface", 3), "expected version 1 or 2, got 3.*Export the model"),
+    "no window": (put("edgernn_interface", 2), "exactly the members .*window"),
+    "window of version 1": (put("window", {"steps": 2, "hop": 1}), "exactly the members"),
     "precision": (put("precision", "w4a8"), "w4a8"),
     "scale is zero": (
         put("input", "scale", 0, "0x0p+0"),
