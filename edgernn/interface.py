@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from edgernn.affine import frozen_array, records_equal
 from edgernn.errors import ModelError, ReadingError, ShapeError
-from edgernn.formats import FloatArray, Int16Array, OperandArray, Precision
+from edgernn.formats import FloatArray, Int16Array, OperandArray, Precision, QFormat
 from edgernn.layer_record import StateSpec
 from edgernn.window import Window
 
@@ -178,6 +178,27 @@ class Interface:
     def dequantize(self, q_y: Int16Array) -> FloatArray:
         """Real outputs of codes [..., O], without softmax (clause 9.2)."""
         return np.asarray(q_y, dtype=np.float64) * self.output.scale
+
+    @property
+    def carried(self) -> tuple[StateSpec, ...]:
+        """What a stream carries from reading to reading.
+
+        The states of an endless stream; for windows the codes of the last readings, row after row,
+        and the number of readings until the next answer.
+        """
+        if self.window is None:
+            return self.states
+        bits = 8 * self.precision.operand_dtype.itemsize
+        codes = self.window.steps * self.input.width
+        return (
+            StateSpec(name="window.codes", units=codes, format=QFormat(bits=bits, frac_bits=0)),
+            StateSpec(name="window.due", units=1, format=QFormat(bits=16, frac_bits=0)),
+        )
+
+    @property
+    def carried_bytes(self) -> int:
+        """Bytes of what a stream carries."""
+        return sum(spec.format.bits // 8 * spec.units for spec in self.carried)
 
     def initial_state(self) -> tuple[Int16Array, ...]:
         """Zero codes, one vector per state (clause 6.2)."""

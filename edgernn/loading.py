@@ -26,6 +26,7 @@ def load(
     source: str | Path | IntegerModel,
     backend: str = "auto",
     on_bad_reading: str = "raise",
+    warm_up: str = "nothing",
     **backend_options: Any,
 ) -> Session:
     """Open a model for streaming.
@@ -35,6 +36,8 @@ def load(
         backend: "native", "reference", "tflite" or "onnx"; "auto" chooses by the file's suffix,
             and for .edgernn files and models in memory "native" where it is installed.
         on_bad_reading: "raise", "hold" or "skip" (see `edgernn.readings.Policy`).
+        warm_up: what a window model answers before its first window is full: "nothing" (NaN), or
+            "pad", as if the first reading had stood before the stream for ever.
         backend_options: passed to the backend, see its module.
 
     Raises:
@@ -49,8 +52,10 @@ def load(
             raise EdgeRnnError(
                 f"load: expected a path or an IntegerModel, got {type(source).__name__}."
             )
-        return Session(open_backend(source, backend, **backend_options), on_bad_reading)
-    return Session(_model_backend(source, backend, backend_options), on_bad_reading)
+        opened = open_backend(source, backend, **backend_options)
+    else:
+        opened = _model_backend(source, backend, backend_options)
+    return Session(opened, on_bad_reading, warm_up)
 
 
 def _model_backend(model: IntegerModel, name: str, options: dict[str, Any]) -> Backend:

@@ -14,15 +14,17 @@ def real_outputs(interface: Interface, q_y: Int16Array | None, softmax: bool) ->
 
     Args:
         interface: of the model.
-        q_y: codes [..., O]; None where there is no output yet.
+        q_y: codes [..., O]; None, or masked values, where there is no output yet.
         softmax: return probabilities.
 
     Returns:
-        float64 [..., O] in physical units, or probabilities; NaN [O] for None.
+        float64 [..., O] in physical units, or probabilities; NaN where there is none.
     """
     if q_y is None:
         return np.full(interface.output.width, np.nan)
     y = interface.dequantize(q_y)
+    if isinstance(q_y, np.ma.MaskedArray):  # no answer yet
+        y[q_y.mask] = np.nan
     if not softmax:
         return y
     weight = np.exp(y - y.max(axis=-1, keepdims=True))

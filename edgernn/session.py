@@ -23,7 +23,7 @@ from edgernn.formats import FloatArray, Int16Array, OperandArray
 from edgernn.interface import InputCoder, Interface
 from edgernn.outputs import real_outputs, require_softmax
 from edgernn.readings import Policy, advancing_codes, read_codes, read_many, read_one
-from edgernn.stream_state import checked_state
+from edgernn.stream_state import checked_state, is_padded
 
 
 class Session:
@@ -35,14 +35,19 @@ class Session:
     Args:
         backend: executes the model; closed together with the last session that uses it.
         on_bad_reading: "raise", "hold" or "skip" (see `edgernn.readings.Policy`).
+        warm_up: what a window model answers before its first window is full: "nothing" (NaN), or
+            "pad", as if the first reading had stood before the stream for ever.
 
     Attributes:
         bad_readings: bad readings since the session was opened or reset, whatever the policy.
     """
 
-    def __init__(self, backend: Backend, on_bad_reading: str = "raise") -> None:
+    def __init__(
+        self, backend: Backend, on_bad_reading: str = "raise", warm_up: str = "nothing"
+    ) -> None:
         """Begin a stream in the zero state."""
         self._policy = Policy.named(on_bad_reading)
+        self._padded = is_padded(warm_up, backend.interface)
         self._attach(SharedBackend(backend))
 
     def _attach(self, shared: SharedBackend) -> None:
@@ -52,7 +57,7 @@ class Session:
         self._interface = shared.backend.interface
         self._width = self._interface.input.width
         self._coder = InputCoder(self._interface)
-        self._stream: Stream = new_stream(shared.backend)
+        self._stream: Stream = new_stream(shared.backend, self._padded)
         self.bad_readings = 0
 
     def reset(self) -> None:
@@ -223,7 +228,7 @@ class Session:
         the session leaves.
         """
         self._require_open()
-        specs = self._interface.states
+        specs = self._interface.carried
         return {spec.name: q for spec, q in zip(specs, self._stream.state, strict=True)}
 
     @state.setter
@@ -236,6 +241,7 @@ class Session:
         self._require_open()
         session = object.__new__(Session)
         session._policy = self._policy
+        session._padded = self._padded
         session._attach(self._require_open())
         return session
 
@@ -294,6 +300,6 @@ class Session:
         closed = ", closed" if self.closed else ""
         return (
             f"<Session '{i.name}' {i.precision.value} on {self._backend.name}, {widths}, "
-            f"{sum(2 * s.units for s in i.states)} state bytes, "
+            f"{i.carried_bytes} state bytes{'' if i.window is None else f', {i.window}'}, "
             f"bad readings {self._policy.value}{closed}>"
         )

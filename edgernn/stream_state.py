@@ -3,19 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from edgernn.backends.base import State
-from edgernn.errors import StateError
+from edgernn.errors import EdgeRnnError, StateError
 from edgernn.formats import INT16_MAX, INT16_MIN, Int16Array
 from edgernn.interface import Interface
 from edgernn.layers import StateSpec
+from edgernn.window import Window
+
+#: What a window model answers before its first window is full.
+WARM_UPS: Final = ("nothing", "pad")
+
+
+def is_padded(warm_up: str, interface: Interface) -> bool:
+    """Whether the first reading stands for those before it.
+
+    Raises:
+        EdgeRnnError: no such warm-up, or not a window model.
+    """
+    if warm_up not in WARM_UPS:
+        raise EdgeRnnError(
+            f"warm_up: expected {' or '.join(map(repr, WARM_UPS))}, got {warm_up!r:.40}."
+        )
+    if warm_up == "pad" and interface.window is None:
+        raise EdgeRnnError(
+            f"warm_up: expected 'nothing' for an endless model, got 'pad' ('{interface.name}'). "
+            "An endless stream answers from its first reading on."
+        )
+    return warm_up == "pad"
 
 
 def checked_state(interface: Interface, state: Mapping[str, npt.ArrayLike]) -> State:
-    """Int16 copies of the vectors in ``state``, in the order of ``interface.states``.
+    """Int16 copies of the vectors in ``state``, in the order of ``interface.carried``.
 
     Args:
         interface: of the model.
@@ -29,14 +52,28 @@ def checked_state(interface: Interface, state: Mapping[str, npt.ArrayLike]) -> S
             f"state: expected a mapping of names to vectors, got {type(state).__name__}. "
             "Assign what `session.state` returns."
         )
-    wanted = [spec.name for spec in interface.states]
+    wanted = [spec.name for spec in interface.carried]
     if set(state) != set(wanted):
         raise StateError(
             f"state: expected the vectors {', '.join(wanted)}, "
             f"got {', '.join(sorted(map(str, state))) or 'none'}. "
             "Use a state of the same model."
         )
-    return tuple(_checked_vector(spec, state[spec.name]) for spec in interface.states)
+    vectors = tuple(_checked_vector(spec, state[spec.name]) for spec in interface.carried)
+    if interface.window is not None:
+        _check_window(interface, interface.window, *vectors)
+    return vectors
+
+
+def _check_window(interface: Interface, window: Window, codes: Int16Array, due: Int16Array) -> None:
+    p = interface.precision
+    off_grid = (codes < p.input_low) | (codes > p.input_high) | (codes % p.input_step != 0)
+    if off_grid.any() or not 1 <= due[0] <= max(window.steps, window.hop):
+        raise StateError(
+            f"state window: expected input codes (NUMERICS.md clause 2.3) and 1 to "
+            f"{max(window.steps, window.hop)} readings until the answer, got {int(off_grid.sum())} "
+            f"other codes and {int(due[0])} readings. Use a state of the same model."
+        )
 
 
 def _checked_vector(spec: StateSpec, value: npt.ArrayLike) -> Int16Array:

@@ -7,8 +7,8 @@ from typing import Final
 
 from edgernn.errors import ModelError
 
-#: Most readings a window or a hop may have.
-MAX_WINDOW_STEPS: Final = 65_536
+#: Most readings a window or a hop may have; what is left of one is then an int16.
+MAX_WINDOW_STEPS: Final = 32_767
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +20,7 @@ class Window:
         hop: readings between one answer and the next.
 
     Raises:
-        ModelError: not 1..65536 readings.
+        ModelError: not 1..32767 readings.
     """
 
     steps: int

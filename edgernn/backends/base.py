@@ -144,6 +144,22 @@ class StreamingBackend(Backend, Protocol):
         ...
 
 
+@runtime_checkable
+class BatchBackend(Backend, Protocol):
+    """A backend that runs many streams faster at once than one after another."""
+
+    def run_batch(self, q_xs: OperandArray) -> Int16Array:
+        """Run B streams of T readings from the zero state.
+
+        Args:
+            q_xs: operand codes [B, T, I].
+
+        Returns:
+            int16 [B, T, O].
+        """
+        ...
+
+
 def self_test(backend: Backend) -> None:
     """Run the file's golden vector through the runtime.
 

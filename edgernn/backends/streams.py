@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.backends.base import Backend, State, Stream, StreamingBackend
+from edgernn.backends.window_stream import WindowStream
 from edgernn.formats import Int16Array, OperandArray
 
 
@@ -29,8 +30,19 @@ class SharedBackend:
             self.backend.close()
 
 
-def new_stream(backend: Backend) -> Stream:
-    """A stream in the zero state, of the backend's own kind where it has one."""
+def new_stream(backend: Backend, padded: bool = False) -> Stream:
+    """A stream of the kind of the model, at its beginning.
+
+    Args:
+        backend: executes the model.
+        padded: of a window model, see `WindowStream`.
+    """
+    steps, window = step_stream(backend), backend.interface.window
+    return steps if window is None else WindowStream(backend, steps, window, padded)
+
+
+def step_stream(backend: Backend) -> Stream:
+    """A stream of the network's steps, of the backend's own kind where it has one."""
     return backend.new_stream() if isinstance(backend, StreamingBackend) else ValueStream(backend)
 
 

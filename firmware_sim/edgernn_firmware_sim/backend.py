@@ -28,6 +28,11 @@ class ReferenceBackend:
         """Advance one stream by T readings."""
         return self._reference.run(q_xs, state)
 
+    def run_batch(self, q_xs: OperandArray) -> Int16Array:
+        """Run B streams of T readings from the zero state."""
+        q_ys, _ = self._reference.run(q_xs)
+        return q_ys
+
     def close(self) -> None:
         """Nothing to release."""
 

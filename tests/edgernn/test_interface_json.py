@@ -48,7 +48,7 @@ def test_round_trip_of_a_window():
     assert Interface.from_json(text) == interface
 
 
-@pytest.mark.parametrize("steps", [0, -1, 65_537, 1.5, True, "60", None])
+@pytest.mark.parametrize("steps", [0, -1, 32_768, 1.5, True, "60", None])
 @pytest.mark.parametrize("member", ["steps", "hop"])
 def test_hostile_windows(member, steps):
     record = json.loads(dataclasses.replace(interface_of(), window=Window(steps=60)).to_json())

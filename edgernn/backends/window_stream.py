@@ -1,0 +1,172 @@
+"""A stream that answers windows: each from the zero state, on any backend (NUMERICS.md 6.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from edgernn.backends.base import Backend, BatchBackend, State, Stream
+from edgernn.formats import Int16Array, OperandArray
+from edgernn.window import Window
+
+#: Codes that a backend which runs many windows at once is given at a time.
+_BATCH_CODES: Final = 1 << 18
+
+
+class WindowStream:
+    """The last readings of a stream, and the network that answers them (see `Stream`).
+
+    Before the first answer, outputs are masked (`numpy.ma`); between two answers the last one
+    stands.
+
+    Args:
+        backend: executes the network.
+        steps: a stream of the network itself, in the zero state.
+        window: of the model.
+        padded: the first reading stands for those before it, so that there is an answer at once.
+    """
+
+    __slots__ = (
+        "_backend", "_codes", "_due", "_end", "_outputs", "_padded", "_steps", "_to_pad", "_window",
+        "held", "last",
+    )  # fmt: skip
+
+    held: OperandArray | None
+    last: Int16Array | None
+
+    def __init__(self, backend: Backend, steps: Stream, window: Window, padded: bool) -> None:
+        """Begin without readings."""
+        interface = backend.interface
+        self._backend, self._steps, self._window, self._padded = backend, steps, window, padded
+        # The window is the last rows before `_end`; it moves back when it reaches the buffer's end.
+        rows = 2 * window.steps
+        self._codes = np.zeros((rows, interface.input.width), interface.precision.operand_dtype)
+        self._outputs = interface.output.width
+        self.reset()
+
+    def reset(self) -> None:
+        """See `Stream.reset`."""
+        self._codes[:] = 0
+        self._end = self._due = self._window.steps
+        self._to_pad = self._padded
+        self.held = self.last = None
+
+    def _current(self) -> OperandArray:
+        return self._codes[self._end - self._window.steps : self._end]
+
+    @property
+    def state(self) -> State:
+        """See `Stream.state`: the window's codes row after row, and readings until the answer."""
+        return self._current().astype(np.int16).ravel(), np.array([self._due], dtype=np.int16)
+
+    @state.setter
+    def state(self, state: State) -> None:
+        codes, due = state
+        self.reset()
+        self._current()[:] = codes.reshape(self._window.steps, -1)
+        self._due = int(due[0])
+        self._to_pad = False
+
+    def copy(self) -> WindowStream:
+        """See `Stream.copy`."""
+        stream = WindowStream(self._backend, self._steps.copy(), self._window, self._padded)
+        stream.state = self.state
+        stream.held, stream.last, stream._to_pad = self.held, self.last, self._to_pad
+        return stream
+
+    def advance_one(self, q_x: OperandArray) -> Int16Array:
+        """See `Stream.advance_one`."""
+        q_ys: Int16Array = self.advance(q_x[None])[0]
+        return q_ys
+
+    def advance(self, q_xs: OperandArray) -> Int16Array:
+        """See `Stream.advance`."""
+        count, hop = len(q_xs), self._window.hop
+        if not count:
+            return np.empty((0, self._outputs), dtype=np.int16)
+        if self._to_pad:
+            self._current()[:] = q_xs[0]
+            self._due, self._to_pad = 1, False
+        stretch = self._extended(q_xs)
+        # Row n of the chunk ends the window that begins at row n + 1 of the stretch.
+        answered = range(self._due - 1, count, hop)
+        answers = self._answers(stretch[answered.start + 1 :], len(answered))
+        q_ys = self._spread(answers, answered.start, count)
+        if answered:
+            self._due = answered[-1] + hop - (count - 1)
+            self.last = answers[-1]
+        else:
+            self._due -= count
+        self.held = q_xs[-1].copy()
+        return q_ys
+
+    def _extended(self, q_xs: OperandArray) -> OperandArray:
+        """The window before these codes and the codes [T + N, I]; keeps the last T of them."""
+        steps, count = self._window.steps, len(q_xs)
+        stretch: OperandArray
+        if count > steps:
+            stretch = np.concatenate([self._current(), q_xs])
+            self._codes[:steps] = stretch[-steps:]
+            self._end = steps
+            return stretch
+        if self._end + count > len(self._codes):
+            self._codes[:steps] = self._current().copy()
+            self._end = steps
+        begin = self._end - steps
+        self._codes[self._end : self._end + count] = q_xs
+        self._end += count
+        stretch = self._codes[begin : self._end]
+        return stretch
+
+    def _answers(self, stretch: OperandArray, count: int) -> Int16Array:
+        """Outputs [count, O] of windows that begin every hop rows of a stretch of codes."""
+        steps, hop = self._window.steps, self._window.hop
+        answers = np.empty((count, self._outputs), dtype=np.int16)
+        if count > 1 and isinstance(self._backend, BatchBackend):
+            windows = np.lib.stride_tricks.sliding_window_view(stretch, steps, axis=0)[::hop]
+            size = max(1, _BATCH_CODES // self._codes[0].size // steps)
+            for start in range(0, count, size):
+                batch = windows[start : min(start + size, count)].swapaxes(1, 2)
+                answers[start : start + size] = self._backend.run_batch(batch)[:, -1]
+            return answers
+        network = self._steps
+        for k in range(count):
+            network.reset()
+            answers[k] = network.advance(stretch[k * hop : k * hop + steps])[-1]
+        return answers
+
+    def _spread(self, answers: Int16Array, first: int, count: int) -> Int16Array:
+        """One output for each of ``count`` readings; reading ``first`` gets the first answer."""
+        which = np.arange(count) - first
+        q_ys: Int16Array
+        if len(answers):
+            q_ys = answers[np.maximum(which, 0) // self._window.hop]
+        else:
+            q_ys = np.zeros((count, self._outputs), dtype=np.int16)
+        before = which < 0
+        if not before.any():
+            return q_ys
+        if self.last is not None:
+            q_ys[before] = self.last
+            return q_ys
+        mask = np.repeat(before[:, None], self._outputs, axis=1)
+        return np.ma.MaskedArray(q_ys, mask)  # type: ignore[no-untyped-call]
+
+    def step(self, _: object, /) -> None:
+        """Take nothing; see `Stream.step`."""
+
+    run = step_codes = run_codes = step
+
+    def bind(
+        self, x: npt.NDArray[Any], y: npt.NDArray[Any], otherwise: Callable[[], None], /
+    ) -> Callable[[], None]:
+        """See `Stream.bind`."""
+        del x, y  # the other function knows them
+        return otherwise
+
+    def close(self) -> None:
+        """See `Stream.close`."""
+        self._steps.close()
