@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from edgernn.affine import records_equal
 from edgernn.errors import ShapeError, UnsupportedModelError
+from edgernn.window import Window
 from edgernn_export.float_layers import (
     GRU_GATES,
     LSTM_GATES,
@@ -53,6 +54,7 @@ class FloatModel:
         final_activation: "linear", or "softmax": the last layer then gives the logits.
         return_sequences: whether the Keras model gave an output at every step.
         stateful: whether the Keras model kept its state between calls.
+        steps: readings T that the Keras model's input takes; None where it takes any number.
         sha256: hash over structure and weights, names and units excluded: Keras numbers
             layers by the order in which a process makes them.
     """
@@ -66,6 +68,7 @@ class FloatModel:
     final_activation: str = "linear"
     return_sequences: bool = True
     stateful: bool = False
+    steps: int | None = None
     sha256: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -101,6 +104,18 @@ class FloatModel:
                     f"{after.name}: expected {before.units} inputs ({before.name}.units), "
                     f"got {after.inputs}"
                 )
+
+    @property
+    def window(self) -> Window | None:
+        """The window the network was made for; None where it answers an endless stream.
+
+        A network with a fixed number of readings that answers once, from the zero state, answers
+        windows. One that answers at every step, or keeps its state between calls, streams. So does
+        one that takes any number of readings: nothing says how many.
+        """
+        if self.steps is None or self.stateful or self.return_sequences:
+            return None
+        return Window(steps=self.steps)
 
     @property
     def inputs(self) -> int:

@@ -120,6 +120,7 @@ def read_keras(
         final_activation="softmax" if chain.softmax else "linear",
         return_sequences=chain.return_sequences,
         stateful=chain.stateful,
+        steps=layers.steps,
     )
 
 

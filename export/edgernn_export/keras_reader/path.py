@@ -19,10 +19,12 @@ class LayerPath:
     Attributes:
         main: layers from input to output.
         beside: layers off that path; checked, so that all reasons are known, and never used.
+        steps: readings the input takes, None for any number.
     """
 
     main: list[Any] = field(default_factory=list)
     beside: list[Any] = field(default_factory=list)
+    steps: int | None = None
 
 
 def layer_path(model: Any, context: Context) -> LayerPath:
@@ -39,6 +41,7 @@ def layer_path(model: Any, context: Context) -> LayerPath:
     if not _is_graph(model, context.findings):
         return path
     _check_input(model, context.findings)
+    path.steps = _input_steps(model)
     _walk(model, path, context.findings)
     _check_reuse(path, context.findings)
     return path
@@ -85,6 +88,11 @@ def _check_input(model: Any, findings: Findings) -> None:
         if not dtype.startswith("float") or getattr(tensor, "sparse", False):
             kind = f"sparse {dtype}" if getattr(tensor, "sparse", False) else dtype
             findings.add(owner_of(model), "a dense float input", kind, "Feed float32 readings.")
+
+
+def _input_steps(model: Any) -> int | None:
+    shapes = [tuple(tensor.shape) for tensor in model.inputs]
+    return shapes[0][1] if len(shapes) == 1 and len(shapes[0]) == 3 else None
 
 
 def operations_of(model: Any, findings: Findings) -> list[Any]:
