@@ -24,6 +24,7 @@ from edgernn.errors import (
     ReadingError,
     ShapeError,
     StateError,
+    StreamKindWarning,
     UnsupportedModelError,
 )
 from edgernn.loading import load
@@ -49,6 +50,7 @@ __all__ = [
     "Session",
     "ShapeError",
     "StateError",
+    "StreamKindWarning",
     "UnsupportedModelError",
     "__version__",
     "load",

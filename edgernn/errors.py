@@ -18,7 +18,8 @@ EdgeRnnError
 ├── BackendUnavailable       a runtime is not installed, or cannot run this file
 └── BackendMismatch          a runtime does not reproduce the file's golden vector
 
-Everything edgernn warns of is an EdgeRnnWarning (also a UserWarning).
+EdgeRnnWarning (a UserWarning)
+└── StreamKindWarning        nothing says whether a network was made for windows
 
 Messages follow one grammar: "<owner>: expected <wanted>, got <value> (<where>). <cure>."
 """
@@ -118,3 +119,7 @@ class BackendMismatch(EdgeRnnError):
 
 class EdgeRnnWarning(UserWarning):
     """Base class of every warning edgernn gives: the answer may not be what the user thinks."""
+
+
+class StreamKindWarning(EdgeRnnWarning):
+    """A network is streamed endlessly that may have been made for windows."""

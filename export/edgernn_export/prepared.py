@@ -16,13 +16,15 @@ from edgernn.formats import FloatArray
 from edgernn.interface import InputSpec, OutputSpec
 from edgernn.layers import Layer
 from edgernn.model import IntegerModel, Provenance
+from edgernn.window import Window
 from edgernn_export.calibrate import Calibration, calibrate
 from edgernn_export.float_model import FloatDense, FloatModel
 from edgernn_export.float_run import Progress
 from edgernn_export.layer_quantizers import dense_output_scale, layer_names, quantize_layer
 from edgernn_export.layer_task import Feed, Plan, Task
 from edgernn_export.ranges import input_range
-from edgernn_export.streams import as_streams, streams_sha256
+from edgernn_export.stream_kind import EndlessError, endless_error
+from edgernn_export.streams import as_streams, as_windows, streams_sha256
 from edgernn_export.weight_storage import settings
 
 #: Calibrations longer than this show a progress bar.
@@ -37,20 +39,40 @@ class Prepared:
         model: the float model.
         statistics: its tensors in calibration.
         calibration_sha256: hash of the calibration streams (hex).
+        window: what the integer model will answer; None for an endless stream.
+        endless: of a network made for windows, what streaming it endlessly changes.
     """
 
     model: FloatModel
     statistics: Calibration
     calibration_sha256: str
+    window: Window | None = None
+    endless: EndlessError | None = None
 
     @staticmethod
-    def of(model: FloatModel, calibration: Any, progress: bool) -> Prepared:
-        """Run the calibration streams; the arguments are those of `quantize`."""
-        blocks = as_streams(calibration, model.inputs)
+    def of(
+        model: FloatModel, calibration: Any, progress: bool, window: Window | None = None
+    ) -> Prepared:
+        """Run the calibration streams as the model will run.
+
+        Args:
+            model: the float model.
+            calibration: as for `quantize`.
+            progress: as for `quantize`.
+            window: what the integer model will answer; None for an endless stream.
+        """
+        given = as_streams(calibration, model.inputs)
+        blocks = given if window is None else [as_windows(given, window)]
+        made_for = window or model.window
+        endless = None if made_for is None else endless_error(model, given, made_for)
         with _progress_bar(blocks, progress) as bar:
             statistics = calibrate(model, blocks, bar)
         return Prepared(
-            model=model, statistics=statistics, calibration_sha256=streams_sha256(blocks)
+            model=model,
+            statistics=statistics,
+            calibration_sha256=streams_sha256(given),
+            window=window,
+            endless=endless,
         )
 
     def quantize(
@@ -81,13 +103,20 @@ class Prepared:
                 seeds=tuple((purpose, seed) for purpose, seed in seeds),
                 versions=(("edgernn", edgernn.__version__), ("numpy", np.__version__)),
                 settings=(
+                    *self._stream_settings(),
                     ("range_method", plan.method.value),
                     ("operand_scales", plan.operand_scales),
                     ("common_loss_db", repr(plan.common_loss_db)),
                     *settings(bits, plan.sparse),
                 ),
             ),
+            window=self.window,
         )
+
+    def _stream_settings(self) -> tuple[tuple[str, str], ...]:
+        if self.endless is None:
+            return ()
+        return (("endless_error", f"{self.endless.share:.2g}"),)
 
 
 def _input_spec(model: FloatModel, statistics: Calibration, plan: Plan) -> InputSpec:

@@ -17,6 +17,7 @@ from edgernn_export.layer_quantizers import layer_names
 from edgernn_export.layer_task import Plan
 from edgernn_export.prepared import Prepared
 from edgernn_export.ranges import RangeMethod
+from edgernn_export.stream_kind import StreamKind, choose_window, report_endless
 from edgernn_export.weight_storage import bits_by_layer, check_sparse, parse_precision
 
 OPERAND_SCALES: Final = ("auto", "common", "separate")
@@ -32,6 +33,9 @@ def quantize(
     common_loss_db: float = 0.5,
     weight_bits: Mapping[str, int] | None = None,
     sparse: str = "auto",
+    stream: StreamKind = "auto",
+    window: int | None = None,
+    hop: int | None = None,
     input_names: Sequence[str] | None = None,
     input_units: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
@@ -45,7 +49,8 @@ def quantize(
     Args:
         source: a `keras.Model`, a path Keras can load, or a `FloatModel`.
         calibration: representative real streams, [T, I], [B, T, I] or a list of [T_i, I], in
-            physical units. Each stream is run from the zero state, its state carried to its end.
+            physical units. Each stream is run from the zero state, its state carried to its end;
+            for a window model, windows are cut from streams that are longer than one.
         precision: "w8a8", "w8a16", "w4a8" or "w4a16": bits of weights, bits of operands.
         range_method: "minmax", "percentile" or "mse", for inputs, states and outputs.
         operand_scales: "common" gives each gate row one weight scale for input and state (one
@@ -56,6 +61,11 @@ def quantize(
         sparse: "auto" leaves tiles of zeros (4 rows by 4 columns) out of a product where that is
             smaller, "never" and "always" do as they say. Products of 4-bit weights stay dense: half
             the bytes without an index. Storage changes no result.
+        stream: "window": every answer is that of the network to its last T readings, from the zero
+            state, as `keras.Model.predict` gives it; "endless": the state is carried for ever;
+            "auto": what the network was made for (`FloatModel.window`).
+        window: readings T in a window; default those that the network's input takes.
+        hop: readings between one answer and the next, of a window model; default 1.
         input_names: channel names; default those of the model.
         input_units: physical units of the channels.
         output_names: names of the outputs.
@@ -70,12 +80,16 @@ def quantize(
 
     Raises:
         UnsupportedModelError: the network uses something edgernn does not execute.
-        CalibrationError: the streams are empty, not finite or of the wrong width.
+        CalibrationError: the streams are empty, not finite, of the wrong width or shorter than a
+            window.
         QuantizationError: an unknown precision, range method, scale choice, layer or number of
             bits; sparse weights where none have 8 bits; seeds that are not pairs.
         ModelError: "always" for a product of more than 256 tiles of columns.
         ShapeError: the number of names or units does not fit.
         OverflowRefused: an accumulator could overflow.
+
+    Warns:
+        StreamKindWarning: nothing says whether the network was made for windows.
     """
     operands, default_bits = parse_precision(precision)
     plan = make_plan(operands, range_method, operand_scales, common_loss_db, sparse)
@@ -89,7 +103,9 @@ def quantize(
     )
     bits = bits_by_layer(layer_names(model.layers), default_bits, weight_bits)
     check_sparse(sparse, bits)
-    prepared = Prepared.of(model, calibration, progress)
+    chosen = choose_window(model, stream, window, hop)
+    prepared = Prepared.of(model, calibration, progress, chosen)
+    report_endless(model, chosen, prepared.endless, progress)
     return prepared.quantize(plan, bits, name or _default_name(source, model), seeds)
 
 

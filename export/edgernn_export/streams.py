@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from edgernn.errors import CalibrationError
 from edgernn.formats import FloatArray
+from edgernn.window import Window
+
+#: Steps of all windows that are cut out of streams, as far as every reading is in one of them.
+_MOST_WINDOW_STEPS: Final = 1 << 19
 
 
 def as_streams(streams: Any, inputs: int, owner: str = "calibration") -> list[FloatArray]:
@@ -47,6 +51,42 @@ def as_streams(streams: Any, inputs: int, owner: str = "calibration") -> list[Fl
                 f"(first at stream, step, channel {where}). Drop or fill those readings."
             )
     return _merge(blocks)
+
+
+def as_windows(
+    blocks: Sequence[FloatArray], window: Window, owner: str = "calibration"
+) -> FloatArray:
+    """Windows [N, T, I] of streams, each of which has at least one.
+
+    Of long streams not every window is taken, but every reading is in one, and each is one that the
+    model answers.
+
+    Args:
+        blocks: from `as_streams`.
+        window: of the model.
+        owner: what the streams are, for messages.
+
+    Raises:
+        CalibrationError: a stream is shorter than a window.
+    """
+    steps, hop = window.steps, window.hop
+    shortest = min(block.shape[1] for block in blocks)
+    if shortest < steps:
+        raise CalibrationError(
+            f"{owner}: expected streams of at least {steps} readings, a window of the model, got "
+            f"one of {shortest}. Leave it out, or join the streams that follow one another."
+        )
+    possible = sum(block.shape[0] * (block.shape[1] - steps + 1) for block in blocks)
+    thinning = -(-possible * steps // (_MOST_WINDOW_STEPS * hop))
+    stride = max(hop, min(hop * thinning, steps // hop * hop))
+    cut = [
+        np.lib.stride_tricks.sliding_window_view(block, steps, axis=1)[:, ::stride]
+        for block in blocks
+    ]
+    windows: FloatArray = np.concatenate(
+        [views.reshape(-1, *views.shape[2:]).swapaxes(1, 2) for views in cut]
+    )
+    return windows
 
 
 def _real(values: Any) -> FloatArray:
