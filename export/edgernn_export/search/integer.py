@@ -14,6 +14,7 @@ from edgernn_export.pruning.matrices import Matrix
 from edgernn_export.quantize import quantize
 from edgernn_export.search.space import Configuration
 from edgernn_export.search.trainer import Trainer
+from edgernn_export.stream_kind import StreamKind
 from edgernn_export.streams import as_streams
 from edgernn_export.training.compression import PRUNING
 
@@ -36,12 +37,14 @@ def untrained(trainer: Trainer, configuration: Configuration, pattern: str) -> I
         EdgeRnnError: the network cannot become an integer model.
     """
     model = _float_model(trainer.network(configuration))
-    first = as_streams(trainer.calibration(), model.inputs)[0][:1, :_FEW_STEPS]
+    steps = max(_FEW_STEPS, model.steps or 0)
+    first = as_streams(trainer.calibration(), model.inputs)[0][:1, :steps]
     return quantize(
         _pruned(model, configuration.density, pattern),
         first,
         configuration.precision,
         operand_scales="common",
+        stream=_stream(model),
         name="search",
         progress=False,
     )
@@ -58,10 +61,12 @@ def trained(trainer: Trainer, configuration: Configuration, network: Any) -> Int
     Raises:
         EdgeRnnError: the network cannot become an integer model.
     """
+    model = _float_model(network)
     return quantize(
-        network,
+        model,
         trainer.calibration(),
         configuration.precision,
+        stream=_stream(model),
         name=configuration.label.replace(".", "_"),
         progress=False,
         **trainer.labels,
@@ -74,6 +79,11 @@ def _float_model(network: Any) -> FloatModel:
     from edgernn_export.keras_reader import read_keras
 
     return read_keras(network)
+
+
+def _stream(model: FloatModel) -> StreamKind:
+    """Of networks that take any number of readings, an endless stream is what is searched for."""
+    return "endless" if model.steps is None else "auto"
 
 
 def _pruned(model: FloatModel, density: float, pattern: str) -> FloatModel:

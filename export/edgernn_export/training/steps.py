@@ -149,6 +149,7 @@ def _quantize(recipe: Recipe, network: Any, data: Dataset, order: Order) -> Inte
         data.calibration(),
         order.precision,
         **data.labels(),
+        stream="endless",  # recipes are scored so
         name=recipe.name,
         seeds=[("training", order.seed)],
         progress=False,
