@@ -113,10 +113,10 @@ def float_states(model: FloatModel, xs: FloatArray, state: float_run.State) -> t
 
     def observe(index: int, name: str, values: FloatArray) -> None:
         if index == 0 and name in kept:
-            kept[name].append(values[0])
+            kept[name].append(values[:, 0])
 
     _, state = float_run.run(model, xs[None], state, observe=observe)
-    return np.concatenate([np.stack(rows) for rows in kept.values() if rows], axis=1), state
+    return np.concatenate([np.concatenate(rows) for rows in kept.values() if rows], axis=1), state
 
 
 def integer_states(backend: Backend, q_xs: Any, state: Any) -> tuple[FloatArray, Any]:

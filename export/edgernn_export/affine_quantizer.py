@@ -6,7 +6,10 @@ the multiplier itself is exact and the only error is that of the weights of 8 or
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +26,7 @@ from edgernn.affine import (
 from edgernn.formats import WEIGHT_MAX, FloatArray, Int32Array
 from edgernn_export.proof import refuse8, refuse16
 from edgernn_export.rounding import (
-    covariance,
+    Moments,
     expected_error,
     round_to_nearest,
     round_with_feedback,
@@ -38,108 +41,136 @@ _COARSEST_STEP16 = 32767 / 32768 * 2.0**-3
 _STEP_SHARES = {WEIGHT_MAX: np.linspace(0.80, 1.0, 21), 7: np.linspace(0.40, 1.0, 61)}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+#: Gains looked at together; they stay in a cache.
+_BLOCK_VALUES: Final = 1 << 14
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class RealTerm:
     """A matrix product in output codes: ``gain[r, j]`` output codes per code of operand j.
 
     Attributes:
         source: operand source.
         gain: float64 [R, N].
-        sample: float64 [S, N], operand codes seen in calibration; row s of all terms of an affine
-            map is one moment in time.
+        power: float64 [N], mean squared operand code.
         weight_max: largest magnitude of a weight; the same for all terms of a map.
     """
 
     source: Source
     gain: FloatArray
-    sample: FloatArray
+    power: FloatArray
     weight_max: int = WEIGHT_MAX
 
-    @property
-    def mean_square(self) -> FloatArray:
-        """Mean squared operand code [N]."""
-        power: FloatArray = np.mean(np.square(self.sample), axis=0)
-        return power
+    @cached_property
+    def steps(self) -> FloatArray:
+        """Per row, the step (output codes per weight unit) with the least expected output error."""
+        largest = np.max(np.abs(self.gain), axis=1)
+        full: FloatArray = np.maximum(largest / self.weight_max, 1e-300)
+        best: FloatArray = full.copy()
+        best_error = np.full(full.shape, np.inf)
+        block = max(1, _BLOCK_VALUES // self.gain.shape[1])
+        for first in range(0, len(full), block):
+            rows = slice(first, first + block)
+            for share in _STEP_SHARES[self.weight_max]:
+                step = full[rows] * share
+                error = self._mean_square_error(rows, step[:, None])
+                better = error < best_error[rows]
+                best[rows] = np.where(better, step, best[rows])
+                best_error[rows] = np.where(better, error, best_error[rows])
+        return best
+
+    def _mean_square_error(self, rows: slice, step: FloatArray) -> FloatArray:
+        """Of the product, with weights rounded to the nearest step."""
+        gain = self.gain[rows]
+        error = gain / step
+        np.rint(error, out=error)
+        np.minimum(error, self.weight_max, out=error)
+        np.maximum(error, -self.weight_max, out=error)
+        error *= step
+        error -= gain
+        np.square(error, out=error)
+        mean: FloatArray = error @ (self.power + 1e-12)
+        return mean
 
 
-def _weight_steps(term: RealTerm) -> FloatArray:
-    """Per row, the step (output codes per weight unit) with the least expected output error."""
-    full: FloatArray = np.maximum(np.max(np.abs(term.gain), axis=1) / term.weight_max, 1e-300)
-    best: FloatArray = full.copy()
-    best_error = np.full(full.shape, np.inf)
-    power = term.mean_square + 1e-12
-    for share in _STEP_SHARES[term.weight_max]:
-        step = full * share
-        weights = round_to_nearest(term.gain, step[:, None], term.weight_max)
-        error = np.square(weights * step[:, None] - term.gain) @ power
-        better = error < best_error
-        best = np.where(better, step, best)
-        best_error = np.where(better, error, best_error)
-    return best
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RealMap:
+    """A real affine map in output codes.
+
+    Attributes:
+        terms: its products.
+        moments: how the operands of all products vary, in the order of their columns.
+        bias: float64 [R].
+    """
+
+    terms: tuple[RealTerm, ...]
+    moments: Moments
+    bias: FloatArray
 
 
 def _round_terms(
-    terms: list[RealTerm], steps: list[FloatArray], *, feedback: bool
+    real: RealMap, steps: Sequence[FloatArray], *, feedback: bool
 ) -> tuple[list[npt.NDArray[np.int8]], FloatArray]:
     """Weights of all terms for given steps per row, and the mean error they leave [R]."""
+    gain, step = _stacked(real.terms, steps)
+    largest = real.terms[0].weight_max
+    if feedback:
+        weights = round_with_feedback(gain, step, real.moments, largest)
+    else:
+        weights = round_to_nearest(gain, step, largest)
+    mean_error: FloatArray = (weights * step - gain) @ real.moments.mean
+    cuts = np.cumsum([t.gain.shape[1] for t in real.terms])[:-1]
+    return np.split(weights, cuts, axis=1), mean_error
+
+
+def _stacked(
+    terms: Sequence[RealTerm], steps: Sequence[FloatArray]
+) -> tuple[FloatArray, FloatArray]:
+    """Gains and steps of the columns of all terms, [R, N] each."""
     gain = np.concatenate([t.gain for t in terms], axis=1)
-    sample = np.concatenate([t.sample for t in terms], axis=1)
     step = np.concatenate(
         [np.broadcast_to(s[:, None], t.gain.shape) for t, s in zip(terms, steps, strict=True)],
         axis=1,
     )
-    if feedback:
-        weights = round_with_feedback(gain, step, covariance(sample), terms[0].weight_max)
-    else:
-        weights = round_to_nearest(gain, step, terms[0].weight_max)
-    mean_error: FloatArray = (weights * step - gain) @ sample.mean(axis=0)
-    cuts = np.cumsum([t.gain.shape[1] for t in terms])[:-1]
-    return np.split(weights, cuts, axis=1), mean_error
+    return gain, step
 
 
-def _affine8(
-    terms: list[RealTerm], wanted: list[FloatArray], bias: FloatArray, shift: int, *, feedback: bool
-) -> Affine8:
-    """A `w8a8` affine map with a given shift (clause 4.3) and wanted steps per row."""
+def _affine8(real: RealMap, shift: int, *, feedback: bool) -> Affine8:
+    """A `w8a8` affine map with a given shift (clause 4.3)."""
     # At most 2 % below the wanted step: a multiplier of few bits must not clip weights.
     multipliers = [
-        np.clip(np.ceil(0.98 * step * 2.0**shift), 1, 2**28).astype(np.int32) for step in wanted
+        np.clip(np.ceil(0.98 * term.steps * 2.0**shift), 1, 2**28).astype(np.int32)
+        for term in real.terms
     ]
     exact: list[FloatArray] = [m / 2.0**shift for m in multipliers]
-    weights, mean_error = _round_terms(terms, exact, feedback=feedback)
-    scaled = np.clip(np.rint((bias - mean_error) * 2.0**shift), -(2**30), 2**30)
+    weights, mean_error = _round_terms(real, exact, feedback=feedback)
+    scaled = np.clip(np.rint((real.bias - mean_error) * 2.0**shift), -(2**30), 2**30)
     return Affine8(
         terms=tuple(
             Term8(source=t.source, weights=w, multiplier=m)
-            for t, w, m in zip(terms, weights, multipliers, strict=True)
+            for t, w, m in zip(real.terms, weights, multipliers, strict=True)
         ),
         bias=scaled.astype(np.int32),
         shift=shift,
     )
 
 
-def affines8(
-    owner: str, maps: dict[str, tuple[list[RealTerm], FloatArray]], ranges: Ranges
-) -> dict[str, Affine8]:
+def affines8(owner: str, maps: Mapping[str, RealMap], ranges: Ranges) -> dict[str, Affine8]:
     """Quantize the maps of one layer with the largest shared shift that is proven safe.
 
     Args:
         owner: layer name, for messages.
-        maps: per map its real products and its bias, float64 [R] in output codes.
+        maps: the real maps by name.
         ranges: bounds of the operand codes.
 
     Raises:
         OverflowRefused: not even the smallest shift is safe; names a row and an input.
     """
-    steps = {name: [_weight_steps(t) for t in terms] for name, (terms, _) in maps.items()}
     made: dict[str, Affine8] = {}
     for shift in range(_MAX_SHIFT8, 0, -1):
         # Plain rounding finds the shift; feedback, which takes longer, is tried from there on.
         for feedback in (False, True):
-            made = {
-                name: _affine8(terms, steps[name], bias, shift, feedback=feedback)
-                for name, (terms, bias) in maps.items()
-            }
+            made = {name: _affine8(real, shift, feedback=feedback) for name, real in maps.items()}
             if any(affine.unsafe_rows(ranges).size for affine in made.values()):
                 break
         else:
@@ -149,7 +180,7 @@ def affines8(
     raise AssertionError("an unsafe map was refused above")
 
 
-def affine16(owner: str, terms: list[RealTerm], bias: FloatArray, ranges: Ranges) -> Affine16:
+def affine16(owner: str, real: RealMap, ranges: Ranges) -> Affine16:
     """Quantize to a `w8a16` affine map; the bias goes to the first term.
 
     Rows that could overflow get a coarser step until they cannot.
@@ -157,14 +188,15 @@ def affine16(owner: str, terms: list[RealTerm], bias: FloatArray, ranges: Ranges
     Raises:
         OverflowRefused: no allowed step keeps a row's accumulator within 32 bits.
     """
-    offsets = [bias if index == 0 else np.zeros_like(bias) for index in range(len(terms))]
+    terms, rows = real.terms, len(real.bias)
+    offsets = [real.bias if index == 0 else np.zeros(rows) for index in range(len(terms))]
     # A row of tiny weights gets a step that still holds its bias in 28 bits.
     steps: list[FloatArray] = [
-        np.maximum(_weight_steps(t), np.maximum(np.abs(b) * 2.0**-28, 2.0**-30))
+        np.maximum(t.steps, np.maximum(np.abs(b) * 2.0**-28, 2.0**-30))
         for t, b in zip(terms, offsets, strict=True)
     ]
     for feedback in (True,) * 6 + (False,) * 6:
-        made = _affine16(terms, steps, offsets, feedback=feedback)
+        made = _affine16(real, steps, offsets, feedback=feedback)
         unsafe = [t.worst(ranges[t.source]) >= ACCUMULATOR_LIMIT_W8A16 for t in made.terms]
         coarse = [step > _COARSEST_STEP16 for step in steps]
         if not np.any(unsafe) and not np.any(coarse):
@@ -185,14 +217,14 @@ def affine16(owner: str, terms: list[RealTerm], bias: FloatArray, ranges: Ranges
 
 
 def _affine16(
-    terms: list[RealTerm], wanted: list[FloatArray], offsets: list[FloatArray], *, feedback: bool
+    real: RealMap, wanted: list[FloatArray], offsets: list[FloatArray], *, feedback: bool
 ) -> Affine16:
     """A `w8a16` affine map with steps per row as close to the wanted ones as clause 5.2 allows."""
     scales = [_multiplier_and_shift(step) for step in wanted]
     exact: list[FloatArray] = [m * 2.0**-15 * np.exp2(-k.astype(np.float64)) for m, k in scales]
-    weights, mean_error = _round_terms(terms, exact, feedback=feedback)
+    weights, mean_error = _round_terms(real, exact, feedback=feedback)
     made = []
-    for index, (term, (multiplier, shift)) in enumerate(zip(terms, scales, strict=True)):
+    for index, (term, (multiplier, shift)) in enumerate(zip(real.terms, scales, strict=True)):
         offset = offsets[index] - (mean_error if index == 0 else 0.0)
         code = np.clip(offset / exact[index], -(2.0**30), 2.0**30)
         made.append(
@@ -215,27 +247,28 @@ def _multiplier_and_shift(step: FloatArray) -> tuple[Int32Array, Int32Array]:
     return np.clip(multiplier, 1, 32767).astype(np.int32), shift.astype(np.int32)
 
 
-def common_is_harmless(x: RealTerm, h: RealTerm, allowed_db: float, quantum: int) -> bool:
-    """Whether one step per row for [x; h] raises the expected noise by at most ``allowed_db``.
+def common_is_harmless(
+    separate: Sequence[RealTerm],
+    common: RealTerm,
+    moments: Moments,
+    allowed_db: float,
+    quantum: int,
+) -> bool:
+    """Whether one step per row for all terms raises the expected noise by at most ``allowed_db``.
 
     The noise is that of the rounded weights and that of the operands, which are multiples of
     ``quantum`` and so carry quantum**2/12 each.
     """
-    operands = float(np.sum(np.square(x.gain)) + np.sum(np.square(h.gain))) * quantum**2 / 12.0
-    separate = operands + _weight_noise([x, h])
-    common = operands + _weight_noise([join(x, h)])
-    return common <= separate * float(10.0 ** (allowed_db / 10.0))
+    operands = sum(float(np.sum(np.square(t.gain))) for t in separate) * quantum**2 / 12.0
+    allowed = (operands + _weight_noise(separate, moments)) * float(10.0 ** (allowed_db / 10.0))
+    return operands + _weight_noise([common], moments) <= allowed
 
 
-def _weight_noise(terms: list[RealTerm]) -> float:
+def _weight_noise(terms: Sequence[RealTerm], moments: Moments) -> float:
     """Expected variance that rounding the weights causes, summed over all rows."""
-    gain = np.concatenate([t.gain for t in terms], axis=1)
-    cov = covariance(np.concatenate([t.sample for t in terms], axis=1))
-    step = np.concatenate(
-        [np.broadcast_to(_weight_steps(t)[:, None], t.gain.shape) for t in terms], axis=1
-    )
-    weights = round_with_feedback(gain, step, cov, terms[0].weight_max)
-    return float(np.sum(expected_error(weights, gain, step, cov)))
+    gain, step = _stacked(terms, [term.steps for term in terms])
+    weights = round_with_feedback(gain, step, moments, terms[0].weight_max)
+    return float(np.sum(expected_error(weights, gain, step, moments.covariance)))
 
 
 def join(x: RealTerm, h: RealTerm) -> RealTerm:
@@ -243,6 +276,6 @@ def join(x: RealTerm, h: RealTerm) -> RealTerm:
     return RealTerm(
         source=Source.XH,
         gain=np.concatenate((x.gain, h.gain), axis=1),
-        sample=np.concatenate((x.sample, h.sample), axis=1),
+        power=np.concatenate((x.power, h.power)),
         weight_max=x.weight_max,
     )

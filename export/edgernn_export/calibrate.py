@@ -1,10 +1,16 @@
-"""Calibration: what the float model's tensors look like on long, stateful streams."""
+"""Calibration: what the float model's tensors look like on long, stateful streams.
+
+Nothing grows with the length of the streams but a stretch of time: low and high ends are running
+figures, and samples are evenly spaced and bounded.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -12,12 +18,19 @@ import numpy.typing as npt
 from edgernn.errors import CalibrationError
 from edgernn.formats import FloatArray
 from edgernn_export.float_model import FloatModel
-from edgernn_export.float_run import Progress, run
+from edgernn_export.float_run import Progress, initial_state, run, stretch_steps, widest
 
-#: Rows kept per tensor for percentile and MSE ranges; minimum and maximum see every row.
-_KEPT_ROWS = 1 << 17
-#: Tensors whose values the quantizer reads; rows of the others would only fill memory.
-_WANTED = frozenset({"x", "h_in", "rh", "h", "c", "y"})
+#: Rows sampled of an operand, where there are as many: about as many to twice as many.
+_SAMPLE_ROWS: Final = 1 << 14
+#: The same of a tensor whose range depends on how its values are spread, by its width.
+_SPREAD_ROWS: Final = 1 << 17
+_SPREAD_VALUES: Final = 1 << 22
+#: Operands of matrix products; the rounding of weights looks at how they vary together.
+_OPERANDS: Final = frozenset({"x", "h_in", "rh"})
+#: Tensors whose ranges the quantizer chooses.
+_RANGED: Final = frozenset({"x", "h", "c", "y"})
+#: Pre-activations of a step of all streams that run at once; they stay in a cache.
+_BATCH_VALUES: Final = 1 << 16
 
 
 @dataclass(slots=True)
@@ -27,12 +40,14 @@ class TensorStatistics:
     Attributes:
         low: minimum per column.
         high: maximum per column.
-        sample: rows kept, evenly spaced in time; the same steps for all tensors of a run.
+        sample: rows evenly spaced in time, the same steps for all operands; none of the others.
+        spread: more rows, for ranges that depend on how values are spread; none unless asked for.
     """
 
     low: FloatArray
     high: FloatArray
     sample: FloatArray
+    spread: FloatArray
 
     @property
     def limit(self) -> float:
@@ -40,41 +55,68 @@ class TensorStatistics:
         return float(max(np.max(self.high), -np.min(self.low)))
 
 
-@dataclass(slots=True)
-class _Collector:
-    """Accumulates one tensor."""
-
-    stride: int
-    seen: int = 0
-    low: Any = None
-    high: Any = None
-    kept: list[FloatArray] = field(default_factory=list)
-
-    def add(self, tensor: FloatArray) -> None:
-        low, high = tensor.min(axis=0), tensor.max(axis=0)
-        self.low = low if self.low is None else np.minimum(self.low, low)
-        self.high = high if self.high is None else np.maximum(self.high, high)
-        if self.seen % self.stride == 0:
-            self.kept.append(tensor.copy())
-        self.seen += 1
-
-    def finish(self) -> TensorStatistics:
-        return TensorStatistics(low=self.low, high=self.high, sample=np.concatenate(self.kept))
-
-
 #: (layer index, tensor name) -> statistics
 Calibration = dict[tuple[int, str], TensorStatistics]
 
 
+class _Sample:
+    """Rows of one tensor, evenly spaced among all rows."""
+
+    def __init__(self, rows: int, stride: int, width: int) -> None:
+        self._stride = stride
+        self.kept: FloatArray = np.empty((-(-rows // stride), width))
+
+    def add(self, rows: FloatArray, numbers: npt.NDArray[np.int64]) -> None:
+        places, rest = np.divmod(numbers, self._stride)
+        chosen = rest == 0
+        self.kept[places[chosen]] = rows[chosen]
+
+
+class _Collector:
+    """Accumulates one tensor: its ends, and the samples that are asked for.
+
+    Args:
+        first: rows [N, W] of the tensor.
+        samples: where sampled rows go.
+    """
+
+    def __init__(self, first: FloatArray, samples: dict[str, _Sample]) -> None:
+        self.low: FloatArray = first[0].copy()
+        self.high: FloatArray = first[0].copy()
+        self._samples = samples
+
+    def add(self, rows: FloatArray, numbers: npt.NDArray[np.int64]) -> None:
+        """Take rows [N, W]; ``numbers`` are their places among all rows of the calibration."""
+        np.minimum(self.low, rows.min(axis=0), out=self.low)
+        np.maximum(self.high, rows.max(axis=0), out=self.high)
+        for sample in self._samples.values():
+            sample.add(rows, numbers)
+
+    def finish(self) -> TensorStatistics:
+        none = np.empty((0, self.low.size))
+        kept = {name: sample.kept for name, sample in self._samples.items()}
+        return TensorStatistics(
+            low=self.low,
+            high=self.high,
+            sample=kept.get("sample", none),
+            spread=kept.get("spread", none),
+        )
+
+
 def calibrate(
-    model: FloatModel, blocks: Sequence[FloatArray], progress: Progress | None = None
+    model: FloatModel,
+    blocks: Sequence[FloatArray],
+    progress: Progress | None = None,
+    *,
+    spread: bool = False,
 ) -> Calibration:
     """Run the float model over streams from the zero state, carrying its state throughout.
 
     Args:
         model: the float model.
         blocks: float64 [B, T, I], one run each.
-        progress: called with the number of finished steps of the current block.
+        progress: called with the steps that are finished, of one stream after another.
+        spread: also sample the tensors whose ranges are chosen, for ranges other than minmax.
 
     Returns:
         Statistics of the operands, states and dense outputs of every layer.
@@ -82,25 +124,71 @@ def calibrate(
     Raises:
         CalibrationError: the float model leaves the finite numbers; names the layer and tensor.
     """
-    steps = sum(block.shape[0] * block.shape[1] for block in blocks)
-    stride = max(1, steps // _KEPT_ROWS)
+    rows = sum(block.shape[0] * block.shape[1] for block in blocks)
+    lengths = {block.shape[1] for block in blocks if block.shape[0] > 1}
     collectors: dict[tuple[int, str], _Collector] = {}
+    numbers = np.empty(0, dtype=np.int64)
 
-    def observe(layer: int, name: str, tensor: npt.NDArray[Any]) -> None:
-        if name not in _WANTED:
+    def samples(name: str, width: int) -> dict[str, _Sample]:
+        wanted = {}
+        if name in _OPERANDS:
+            wanted["sample"] = _SAMPLE_ROWS
+        if spread and name in _RANGED:
+            wanted["spread"] = max(_SAMPLE_ROWS, min(_SPREAD_ROWS, _SPREAD_VALUES // width))
+        return {
+            kind: _Sample(rows, _stride(rows, least, lengths), width)
+            for kind, least in wanted.items()
+        }
+
+    def observe(layer: int, name: str, tensor: FloatArray) -> None:
+        if name not in _OPERANDS | _RANGED:
             return
-        if not np.isfinite(tensor).all():
+        seen = tensor.reshape(-1, tensor.shape[-1])
+        if (layer, name) not in collectors:
+            collectors[layer, name] = _Collector(seen, samples(name, seen.shape[1]))
+        collector = collectors[layer, name]
+        collector.add(seen, numbers)
+        finite = np.isfinite(collector.low).all() and np.isfinite(collector.high).all()
+        if not finite and name != "h_in":  # which is an earlier h: that one is named
             raise CalibrationError(
                 f"{model.layers[layer].name}.{name}: expected finite values in calibration, got "
                 "NaN or infinite ones. The float model diverges on these streams: check their "
                 "units, or train again."
             )
-        key = (layer, name)
-        if key not in collectors:
-            collectors[key] = _Collector(stride=stride)
-        collectors[key].add(tensor)
 
     with np.errstate(over="ignore", invalid="ignore"):  # `observe` refuses what they leave behind
-        for block in blocks:
-            run(model, block, observe=observe, progress=progress)
+        for streams, first in _batches(model, blocks):
+            batch, steps, _ = streams.shape
+            state, length = initial_state(model, batch), stretch_steps(model, batch)
+            for start in range(0, steps, length):
+                stretch = streams[:, start : start + length]
+                times = np.arange(start, start + stretch.shape[1])
+                numbers = (first + times[:, None] + steps * np.arange(batch)).reshape(-1)
+                _, state = run(model, stretch, state, observe)
+                if progress is not None:
+                    progress(stretch.shape[0] * stretch.shape[1])
     return {key: collector.finish() for key, collector in collectors.items()}
+
+
+def _batches(model: FloatModel, blocks: Sequence[FloatArray]) -> Iterator[tuple[FloatArray, int]]:
+    """As many streams at once as are fast, and the number of their first row among all."""
+    most = max(1, _BATCH_VALUES // widest(model))
+    number = 0
+    for block in blocks:
+        for first in range(0, len(block), most):
+            streams = block[first : first + most]
+            yield streams, number
+            number += streams.shape[0] * streams.shape[1]
+
+
+def _stride(rows: int, wanted: int, lengths: set[int]) -> int:
+    """The distance of sampled rows, without a common divisor with the lengths of many streams.
+
+    With one, only some of the steps of each stream would ever be sampled.
+    """
+    stride = max(1, rows // wanted)
+    for away in itertools.count():
+        for candidate in (stride + away, stride - away):
+            if candidate > 0 and all(math.gcd(candidate, length) == 1 for length in lengths):
+                return candidate
+    raise AssertionError("1 has no common divisor with anything")

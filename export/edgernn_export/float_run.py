@@ -1,73 +1,28 @@
 """Run a float model in float64: the truth the integer model is compared with.
 
-Equations: see the records in `float_model`. A state is a tuple with one tuple of arrays [B, H]
+Equations: see `float_cells`. A state is a tuple with one tuple of arrays [B, H]
 per layer: SimpleRNN and GRU ``(h,)``, LSTM ``(h, c)``, Dense ``()``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 import numpy as np
 
 from edgernn.errors import ShapeError, StateError
 from edgernn.formats import FloatArray
-from edgernn_export.float_model import (
-    RECURRENT,
-    FloatDense,
-    FloatGRU,
-    FloatLayer,
-    FloatLSTM,
-    FloatModel,
-    FloatSimpleRNN,
-)
+from edgernn_export.float_cells import CELLS, LayerState
+from edgernn_export.float_model import RECURRENT, FloatLayer, FloatLSTM, FloatModel
 
-LayerState = tuple[FloatArray, ...]
 State = tuple[LayerState, ...]
-#: Called as observe(layer_index, tensor_name, values [B, ...]) for every tensor of every step.
+#: Called as observe(layer_index, tensor_name, values [T, B, ...]) for every tensor of a stretch.
 Observer = Callable[[int, str, FloatArray], None]
-#: Called as progress(steps_done) after every step of `run`.
+#: Called as progress(steps) after every stretch of `run`, with the steps of it.
 Progress = Callable[[int], None]
-_Note = Callable[[str, FloatArray], None]
-
-
-def sigmoid(x: FloatArray) -> FloatArray:
-    """1 / (1 + exp(-x)), without overflow for any finite x."""
-    tail = np.exp(-np.abs(x))
-    y: FloatArray = np.where(x >= 0, 1.0, tail) / (1.0 + tail)
-    return y
-
-
-def hard_sigmoid(x: FloatArray) -> FloatArray:
-    """clip(x/6 + 0.5, 0, 1), as Keras 3 defines it."""
-    y: FloatArray = np.clip(x / 6.0 + 0.5, 0.0, 1.0)
-    return y
-
-
-def relu(x: FloatArray) -> FloatArray:
-    """max(x, 0)."""
-    y: FloatArray = np.maximum(x, 0.0)
-    return y
-
-
-def linear(x: FloatArray) -> FloatArray:
-    """The identity."""
-    return x
-
-
-def tanh(x: FloatArray) -> FloatArray:
-    """Hyperbolic tangent."""
-    y: FloatArray = np.tanh(x)
-    return y
-
-
-ACTIVATIONS: dict[str, Callable[[FloatArray], FloatArray]] = {
-    "hard_sigmoid": hard_sigmoid,
-    "linear": linear,
-    "relu": relu,
-    "sigmoid": sigmoid,
-    "tanh": tanh,
-}
+#: Pre-activations in a stretch: 4 MiB, which stay in a cache.
+_STRETCH_VALUES: Final = 1 << 19
 
 
 def softmax(logits: FloatArray) -> FloatArray:
@@ -103,7 +58,8 @@ def step(model: FloatModel, x: FloatArray, state: State) -> tuple[FloatArray, St
     if x.ndim != 2 or x.shape[1] != model.inputs:
         raise ShapeError(f"x: expected shape [B, {model.inputs}], got {x.shape}")
     _check_state(model, x.shape[0], state)
-    return _advance(model, x.astype(np.float64), state, None)
+    values, new = _advance(model, x[None].astype(np.float64), state, None)
+    return values[0], new
 
 
 def run(
@@ -113,17 +69,17 @@ def run(
     observe: Observer | None = None,
     progress: Progress | None = None,
 ) -> tuple[FloatArray, State]:
-    """Run B streams of T readings by repeated steps.
+    """Run B streams of T readings, layer by layer over one stretch of time after another.
 
     Args:
         model: the float model.
         xs: [B, T, I], physical units.
         state: state to start from; all zero by default.
-        observe: sees every tensor of every step: "x", "h_in" (the carried h), "z"
+        observe: sees every tensor of every stretch, [T, B, ...]: "x", "h_in" (the carried h), "z"
             (pre-activations of all gates), "h", "c"; GRU "zr", "rh", "n" (reset before) or "zr",
             "n_x", "n_h", "n" (reset after);
             Dense "x", "y" (before the activation) and "a" (after it).
-        progress: called with the number of finished steps.
+        progress: called with the steps of every stretch that is finished.
 
     Returns:
         ys [B, T, O] (logits where the model ends in a softmax) and the state after the last step.
@@ -138,98 +94,40 @@ def run(
     now = initial_state(model, batch) if state is None else state
     _check_state(model, batch, now)
     ys = np.empty((batch, steps, model.outputs))
-    for t in range(steps):
-        ys[:, t], now = _advance(model, xs[:, t].astype(np.float64), now, observe)
+    length = stretch_steps(model, batch)
+    for start in range(0, steps, length):
+        stretch = xs[:, start : start + length].astype(np.float64)
+        values = np.ascontiguousarray(stretch.swapaxes(0, 1))
+        values, now = _advance(model, values, now, observe)
+        ys[:, start : start + length] = values.swapaxes(0, 1)
         if progress is not None:
-            progress(t + 1)
+            progress(len(values))
     return ys, now
 
 
+def stretch_steps(model: FloatModel, batch: int) -> int:
+    """How many steps of ``batch`` streams `run` takes at once."""
+    return max(1, _STRETCH_VALUES // (batch * widest(model)))
+
+
+def widest(model: FloatModel) -> int:
+    """Pre-activations of the layer that has the most."""
+    return max(layer.kernel.shape[0] for layer in model.layers)
+
+
 def _advance(
-    model: FloatModel, x: FloatArray, state: State, observe: Observer | None
+    model: FloatModel, values: FloatArray, state: State, observe: Observer | None
 ) -> tuple[FloatArray, State]:
+    """All layers over a stretch [T, B, I]."""
     after: list[LayerState] = []
     for index, (layer, carried) in enumerate(zip(model.layers, state, strict=True)):
-
-        def note(name: str, values: FloatArray, index: int = index) -> None:
-            if observe is not None:
-                observe(index, name, values)
-
-        note("x", x)
-        if carried:
-            note("h_in", carried[0])
-        x, carried = _step_layer(layer, x, carried, note)
-        after.append(carried)
-    return x, tuple(after)
-
-
-def _step_layer(
-    layer: FloatLayer, x: FloatArray, state: LayerState, note: _Note
-) -> tuple[FloatArray, LayerState]:
-    if isinstance(layer, FloatLSTM):
-        return _lstm(layer, x, state, note)
-    if isinstance(layer, FloatGRU):
-        return _gru(layer, x, state[0], note)
-    if isinstance(layer, FloatSimpleRNN):
-        return _simple_rnn(layer, x, state[0], note)
-    return _dense(layer, x, note), ()
-
-
-def _simple_rnn(
-    layer: FloatSimpleRNN, x: FloatArray, h: FloatArray, note: _Note
-) -> tuple[FloatArray, LayerState]:
-    z = x @ layer.kernel.T + h @ layer.recurrent.T + layer.bias
-    h = ACTIVATIONS[layer.activation](z)
-    note("z", z)
-    note("h", h)
-    return h, (h,)
-
-
-def _lstm(
-    layer: FloatLSTM, x: FloatArray, state: LayerState, note: _Note
-) -> tuple[FloatArray, LayerState]:
-    h, c = state
-    gate = ACTIVATIONS[layer.recurrent_activation]
-    z = x @ layer.kernel.T + h @ layer.recurrent.T + layer.bias
-    z_i, z_f, z_g, z_o = np.split(z, 4, axis=1)
-    c = gate(z_f) * c + gate(z_i) * np.tanh(z_g)
-    h = gate(z_o) * np.tanh(c)
-    note("z", z)
-    note("c", c)
-    note("h", h)
-    return h, (h, c)
-
-
-def _gru(
-    layer: FloatGRU, x: FloatArray, h: FloatArray, note: _Note
-) -> tuple[FloatArray, LayerState]:
-    gate = ACTIVATIONS[layer.recurrent_activation]
-    split = 2 * layer.units
-    of_x = x @ layer.kernel.T + layer.bias
-    zr = of_x[:, :split] + h @ layer.recurrent[:split].T + layer.recurrent_bias[:split]
-    z, r = np.split(gate(zr), 2, axis=1)
-    note("zr", zr)
-    if layer.reset_after:
-        n_h = h @ layer.recurrent[split:].T + layer.recurrent_bias[split:]
-        note("n_x", of_x[:, split:])
-        note("n_h", n_h)
-        pre = of_x[:, split:] + r * n_h
-    else:
-        reset = r * h
-        note("rh", reset)
-        pre = of_x[:, split:] + reset @ layer.recurrent[split:].T
-    note("n", pre)
-    h = z * h + (1.0 - z) * np.tanh(pre)
-    note("h", h)
-    return h, (h,)
-
-
-def _dense(layer: FloatDense, x: FloatArray, note: _Note) -> FloatArray:
-    y = x @ layer.kernel.T + layer.bias
-    a = ACTIVATIONS[layer.activation](y)
-    note("y", y)
-    note("a", a)
-    return a
+        tensors, new = CELLS[type(layer)](layer, values, carried)
+        after.append(new)
+        if observe is not None:
+            for name, tensor in tensors.items():
+                observe(index, name, tensor)
+        values = next(reversed(tensors.values()))
+    return values, tuple(after)
 
 
 def _state_count(layer: FloatLayer) -> int:

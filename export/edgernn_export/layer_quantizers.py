@@ -55,7 +55,7 @@ def _simple_rnn(task: Task, layer: FloatSimpleRNN) -> Layer:
         exponent, out_scale = UNIT.frac_bits, PREACTIVATION.scale
     else:
         stats = task.stats("h")
-        reach = limit(stats.sample, stats.limit, task.plan.method) * STATE_HEADROOM
+        reach = limit(stats.spread, stats.limit, task.plan.method) * STATE_HEADROOM
         exponent = exponent_for(reach, RELU_EXPONENTS, _HIGH_CODE[task.plan.precision])
         out_scale = 2.0**-exponent
     terms = task.xh(
@@ -75,7 +75,7 @@ def _simple_rnn(task: Task, layer: FloatSimpleRNN) -> Layer:
 
 def _lstm(task: Task, layer: FloatLSTM) -> Layer:
     stats = task.stats("c")
-    reach = limit(stats.sample, stats.limit, task.plan.method) * STATE_HEADROOM
+    reach = limit(stats.spread, stats.limit, task.plan.method) * STATE_HEADROOM
     z_scale = PREACTIVATION.scale
     terms = task.xh(
         task.x_term(layer.kernel, z_scale), task.h_term(layer.recurrent, UNIT.scale, z_scale)
@@ -144,7 +144,7 @@ def _dense_reach(task: Task, layer: FloatDense) -> FloatArray:
             f"(unit {int(still[0])}). Calibrate with representative readings."
         )
     columns = [
-        limit(stats.sample[:, r], float(largest[r]), task.plan.method) or float(largest[r])
+        limit(stats.spread[:, r], float(largest[r]), task.plan.method) or float(largest[r])
         for r in range(layer.units)
     ]
     reach: FloatArray = np.maximum(np.array(columns), 1e-9)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from edgernn.affine import Affine, CodeRange, Source
-from edgernn.formats import FloatArray, Precision
+from edgernn.formats import FloatArray, Int16Array, Precision
 from edgernn_export.affine_quantizer import (
+    RealMap,
     RealTerm,
     affine16,
     affines8,
@@ -18,10 +20,8 @@ from edgernn_export.affine_quantizer import (
 )
 from edgernn_export.calibrate import Calibration, TensorStatistics
 from edgernn_export.ranges import RangeMethod
+from edgernn_export.rounding import Moments
 from edgernn_export.weight_storage import DENSE, with_storage
-
-#: Rows of a tensor that the rounding of weights looks at.
-_SAMPLE_ROWS: Final = 1 << 14
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +31,15 @@ class Feed:
     scale: FloatArray
     offset: FloatArray
     code_range: CodeRange
+
+    def codes(self, values: FloatArray) -> Int16Array:
+        """Codes [S, N] of real values [S, N]."""
+        codes = values - self.offset
+        codes /= self.scale
+        np.rint(codes, out=codes)
+        np.minimum(codes, self.code_range.high, out=codes)
+        np.maximum(codes, self.code_range.low, out=codes)
+        return codes.astype(np.int16)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +64,8 @@ class Task:
     feed: Feed
     plan: Plan
     calibration: Calibration
+    _codes: dict[Source, Int16Array] = field(default_factory=dict, init=False)
+    _moments: dict[tuple[Source, ...], Moments] = field(default_factory=dict, init=False)
 
     def stats(self, tensor: str) -> TensorStatistics:
         """Calibration of one of this layer's tensors."""
@@ -68,12 +79,8 @@ class Task:
     def x_term(self, kernel: FloatArray, out_scale: FloatArray | float) -> RealTerm:
         """The product with the layer input, in output codes of ``out_scale``."""
         feed = self.feed
-        return RealTerm(
-            source=Source.X,
-            gain=kernel * feed.scale / np.reshape(out_scale, (-1, 1)),
-            sample=self._codes("x", feed.scale, feed.offset, feed.code_range),
-            weight_max=self.weight_max,
-        )
+        gain = kernel * feed.scale / np.reshape(out_scale, (-1, 1))
+        return self._term(Source.X, "x", gain, feed)
 
     def h_term(
         self, recurrent: FloatArray, h_scale: float, out_scale: float, source: Source = Source.H
@@ -82,22 +89,17 @@ class Task:
         precision = self.plan.precision
         scale = h_scale * precision.operand_ratio
         codes = CodeRange(low=precision.operand_low, high=precision.operand_high)
+        feed = Feed(scale=np.array(scale), offset=np.array(0.0), code_range=codes)
         tensor = "h_in" if source is Source.H else "rh"
-        return RealTerm(
-            source=source,
-            gain=recurrent * scale / out_scale,
-            sample=self._codes(tensor, np.array(scale), np.array(0.0), codes),
-            weight_max=self.weight_max,
-        )
+        return self._term(source, tensor, recurrent * scale / out_scale, feed)
 
-    def _codes(
-        self, tensor: str, scale: FloatArray, offset: FloatArray, codes: CodeRange
-    ) -> FloatArray:
-        """Operand codes of a calibrated tensor, evenly spaced in time."""
-        sample = self.stats(tensor).sample
-        thinned = sample[:: max(1, len(sample) // _SAMPLE_ROWS)]
-        rounded: FloatArray = np.clip(np.rint((thinned - offset) / scale), codes.low, codes.high)
-        return rounded
+    def _term(self, source: Source, tensor: str, gain: FloatArray, feed: Feed) -> RealTerm:
+        """A product with the operand that a calibrated tensor feeds."""
+        if source not in self._codes:
+            self._codes[source] = feed.codes(self.stats(tensor).sample)
+        codes = self._codes[source]
+        power = np.einsum("sn,sn->n", codes, codes, dtype=np.float64) / len(codes)
+        return RealTerm(source=source, gain=gain, power=power, weight_max=self.weight_max)
 
     def bias(self, kernel: FloatArray, bias: FloatArray, out_scale: Any) -> FloatArray:
         """The bias in output codes, input offsets folded in."""
@@ -109,25 +111,48 @@ class Task:
         choice = self.plan.operand_scales
         if choice == "separate":
             return [x, h]
+        common = join(x, h)
         if choice == "common" or common_is_harmless(
-            x, h, self.plan.common_loss_db, self.plan.precision.input_step
+            [x, h],
+            common,
+            self._varying([x, h]),
+            self.plan.common_loss_db,
+            self.plan.precision.input_step,
         ):
-            return [join(x, h)]
+            return [common]
         return [x, h]
 
+    def _varying(self, terms: Sequence[RealTerm]) -> Moments:
+        """How the operands of all terms vary, in the order of their columns."""
+        sources = tuple(
+            part
+            for term in terms
+            for part in ((Source.X, Source.H) if term.source is Source.XH else (term.source,))
+        )
+        if sources not in self._moments:
+            self._moments[sources] = Moments.of([self._codes[source] for source in sources])
+        return self._moments[sources]
+
     def affines(
-        self, units: int, maps: dict[str, tuple[list[RealTerm], FloatArray]]
+        self, units: int, maps: Mapping[str, tuple[Sequence[RealTerm], FloatArray]]
     ) -> dict[str, Affine]:
-        """Quantize all affine maps of the layer, proven free of overflow, and store them."""
+        """Quantize all affine maps of the layer, proven free of overflow, and store them.
+
+        Args:
+            units: width of the hidden state.
+            maps: per map its products and its bias, float64 [R] in output codes.
+        """
         widths = self.feed.scale.size, units
+        real = {
+            name: RealMap(terms=tuple(terms), moments=self._varying(terms), bias=bias)
+            for name, (terms, bias) in maps.items()
+        }
         return {
             name: with_storage(affine, widths, self.weight_bits, self.plan.sparse)
-            for name, affine in self._quantized(units, maps).items()
+            for name, affine in self._quantized(units, real).items()
         }
 
-    def _quantized(
-        self, units: int, maps: dict[str, tuple[list[RealTerm], FloatArray]]
-    ) -> dict[str, Affine]:
+    def _quantized(self, units: int, maps: Mapping[str, RealMap]) -> dict[str, Affine]:
         precision = self.plan.precision
         inner = CodeRange(low=precision.operand_low, high=precision.operand_high)
         x = (self.feed.code_range,) * self.feed.scale.size
@@ -135,7 +160,4 @@ class Task:
         ranges = {Source.X: x, Source.H: h, Source.RH: h, Source.XH: x + h}
         if precision is Precision.W8A8:
             return dict(affines8(self.name, maps, ranges))
-        return {
-            name: affine16(f"{self.name}.{name}", terms, bias, ranges)
-            for name, (terms, bias) in maps.items()
-        }
+        return {name: affine16(f"{self.name}.{name}", m, ranges) for name, m in maps.items()}

@@ -22,7 +22,7 @@ from edgernn_export.float_model import FloatDense, FloatModel
 from edgernn_export.float_run import Progress
 from edgernn_export.layer_quantizers import dense_output_scale, layer_names, quantize_layer
 from edgernn_export.layer_task import Feed, Plan, Task
-from edgernn_export.ranges import input_range
+from edgernn_export.ranges import RangeMethod, input_range
 from edgernn_export.stream_kind import EndlessError, endless_error
 from edgernn_export.streams import as_streams, as_windows, streams_sha256
 from edgernn_export.weight_storage import settings
@@ -51,13 +51,18 @@ class Prepared:
 
     @staticmethod
     def of(
-        model: FloatModel, calibration: Any, progress: bool, window: Window | None = None
+        model: FloatModel,
+        calibration: Any,
+        method: RangeMethod,
+        progress: bool,
+        window: Window | None = None,
     ) -> Prepared:
         """Run the calibration streams as the model will run.
 
         Args:
             model: the float model.
             calibration: as for `quantize`.
+            method: how ranges will be chosen.
             progress: as for `quantize`.
             window: what the integer model will answer; None for an endless stream.
         """
@@ -66,7 +71,7 @@ class Prepared:
         made_for = window or model.window
         endless = None if made_for is None else endless_error(model, given, made_for)
         with _progress_bar(blocks, progress) as bar:
-            statistics = calibrate(model, blocks, bar)
+            statistics = calibrate(model, blocks, bar, spread=method is not RangeMethod.MINMAX)
         return Prepared(
             model=model,
             statistics=statistics,
@@ -177,7 +182,7 @@ def _layers(
 @contextmanager
 def _progress_bar(blocks: Sequence[FloatArray], wanted: bool) -> Iterator[Progress | None]:
     """A tqdm bar over all calibration steps, where there are many."""
-    total = sum(block.shape[1] for block in blocks)
+    total = sum(block.shape[0] * block.shape[1] for block in blocks)
     if not wanted or total < _PROGRESS_STEPS:
         yield None
         return
@@ -185,7 +190,7 @@ def _progress_bar(blocks: Sequence[FloatArray], wanted: bool) -> Iterator[Progre
 
     with tqdm(total=total, desc="calibrating", unit=" steps", file=sys.stderr, leave=False) as bar:
 
-        def advance(_done: int) -> None:
-            bar.update(1)
+        def advance(steps: int) -> None:
+            bar.update(steps)
 
         yield advance

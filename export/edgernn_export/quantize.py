@@ -104,7 +104,7 @@ def quantize(
     bits = bits_by_layer(layer_names(model.layers), default_bits, weight_bits)
     check_sparse(sparse, bits)
     chosen = choose_window(model, stream, window, hop)
-    prepared = Prepared.of(model, calibration, progress, chosen)
+    prepared = Prepared.of(model, calibration, plan.method, progress, chosen)
     report_endless(model, chosen, prepared.endless, progress)
     return prepared.quantize(plan, bits, name or _default_name(source, model), seeds)
 

@@ -31,12 +31,12 @@ def input_range(
     """
     low, high = stats.low.copy(), stats.high.copy()
     if method is RangeMethod.PERCENTILE:
-        low = np.percentile(stats.sample, 100.0 - PERCENTILE, axis=0)
-        high = np.percentile(stats.sample, PERCENTILE, axis=0)
+        low = np.percentile(stats.spread, 100.0 - PERCENTILE, axis=0)
+        high = np.percentile(stats.spread, PERCENTILE, axis=0)
     elif method is RangeMethod.MSE:
         for channel in range(low.size):
             low[channel], high[channel] = _mse_range(
-                stats.sample[:, channel], float(low[channel]), float(high[channel]), levels
+                stats.spread[:, channel], float(low[channel]), float(high[channel]), levels
             )
     flat = high - low <= 1e-12 * np.maximum(np.abs(low), np.abs(high))
     pad = np.where(flat, np.maximum(np.abs(high), 1.0) / 2, 0.0)
@@ -58,14 +58,14 @@ def _mse_range(values: FloatArray, low: float, high: float, levels: int) -> tupl
     return middle - best, middle + best
 
 
-def limit(sample: FloatArray, exact: float, method: RangeMethod) -> float:
+def limit(spread: FloatArray, exact: float, method: RangeMethod) -> float:
     """Symmetric limit of a tensor coded in 16 bits.
 
     MSE equals minmax here: with 16 bits, clipping costs more than it gains unless values are
     far outliers, which `percentile` handles.
     """
     if method is RangeMethod.PERCENTILE:
-        return float(np.percentile(np.abs(sample), PERCENTILE))
+        return float(np.percentile(np.abs(spread), PERCENTILE))
     return exact
 
 

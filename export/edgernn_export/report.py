@@ -130,7 +130,7 @@ def quantization_report(
     def observe(index: int, tensor: str, values: FloatArray) -> None:
         name = sources.get((index, tensor))
         if name is not None:
-            originals[name].append(values)
+            originals[name].append(values.reshape(-1, values.shape[-1]))
 
     for block in blocks:
         run(float_model, block, observe=observe)

@@ -124,8 +124,8 @@ def scan(
             "the layers for 4 bits itself."
         )
     model = read_source(source, **labels)
-    prepared = Prepared.of(model, calibration, progress)
     choices = make_plan(operands, **(plan or {}))
+    prepared = Prepared.of(model, calibration, choices.method, progress)
     compared = calibration if streams is None else streams
     names = layer_names(model.layers)
     made: dict[tuple[int, ...], tuple[Measured, IntegerModel]] = {}

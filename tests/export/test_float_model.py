@@ -7,16 +7,10 @@ import numpy as np
 import pytest
 
 from edgernn.errors import ShapeError, StateError, UnsupportedModelError
+from edgernn_export import float_run
+from edgernn_export.float_cells import ACTIVATIONS, hard_sigmoid, sigmoid
 from edgernn_export.float_model import FloatDense, FloatModel
-from edgernn_export.float_run import (
-    ACTIVATIONS,
-    hard_sigmoid,
-    initial_state,
-    run,
-    sigmoid,
-    softmax,
-    step,
-)
+from edgernn_export.float_run import initial_state, run, softmax, step
 from tests.float_models import FLOAT_CELLS, float_model, stream
 
 GATES = {
@@ -89,23 +83,25 @@ def test_run_follows_the_equations(cell, gate):
 
 
 @pytest.mark.parametrize("cell", FLOAT_CELLS)
-def test_any_chunking_gives_the_same_stream(cell):
+def test_any_chunking_gives_the_same_stream(cell, monkeypatch):
+    """Up to the order in which a matrix product sums; the run takes 5 steps at once."""
     model = float_model(cell, stack=2)
     xs = np.stack([stream(24, 3, seed) for seed in (5, 6)])
+    monkeypatch.setattr(float_run, "_STRETCH_VALUES", 5 * 2 * float_run.widest(model) + 1)
     whole, end = run(model, xs)
     state = initial_state(model, 2)
     parts = []
     for low, high in ((0, 1), (1, 7), (7, 24)):
         ys, state = run(model, xs[:, low:high], state)
         parts.append(ys)
-    np.testing.assert_array_equal(np.concatenate(parts, axis=1), whole)
+    np.testing.assert_allclose(np.concatenate(parts, axis=1), whole, rtol=0, atol=1e-12)
     single = initial_state(model, 2)
     for t in range(24):
         y, single = step(model, xs[:, t], single)
-        np.testing.assert_array_equal(y, whole[:, t])
+        np.testing.assert_allclose(y, whole[:, t], rtol=0, atol=1e-12)
     for a, b, c in zip(end, state, single, strict=True):
-        np.testing.assert_array_equal(a, b)
-        np.testing.assert_array_equal(a, c)
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(a, c, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -117,17 +113,20 @@ def test_any_chunking_gives_the_same_stream(cell):
         ("gru_before", ["x", "h_in", "zr", "rh", "n", "h"]),
     ],
 )
-def test_observer_sees_every_tensor_of_every_step(cell, names):
+def test_observer_sees_every_tensor_of_every_stretch(cell, names, monkeypatch):
     seen, done = [], []
     model = float_model(cell)
+    monkeypatch.setattr(float_run, "_STRETCH_VALUES", 2 * 2 * float_run.widest(model))
     xs = np.stack([stream(3, 3, seed) for seed in (5, 6)])
     ys, _ = run(model, xs, observe=lambda i, n, v: seen.append((i, n, v)), progress=done.append)
-    per_step = [(0, name) for name in names] + [(1, "x"), (1, "y"), (1, "a")]
-    assert [(i, n) for i, n, _ in seen] == per_step * 3
-    assert done == [1, 2, 3]
-    assert all(values.shape[0] == 2 for _, _, values in seen)
-    np.testing.assert_array_equal(seen[0][2], xs[:, 0])
-    np.testing.assert_array_equal(seen[-1][2], ys[:, -1])
+    per_stretch = [(0, name) for name in names] + [(1, "x"), (1, "y"), (1, "a")]
+    assert [(i, n) for i, n, _ in seen] == per_stretch * 2
+    assert done == [2, 1]
+    assert [values.shape[:2] for _, _, values in seen] == [(2, 2)] * len(per_stretch) + [
+        (1, 2)
+    ] * len(per_stretch)
+    np.testing.assert_array_equal(seen[0][2], xs[:, :2].swapaxes(0, 1))
+    np.testing.assert_array_equal(seen[-1][2][0], ys[:, -1])
 
 
 def test_activations_at_their_edges():

@@ -193,7 +193,7 @@ def test_percentile_range_ignores_one_outlier() -> None:
 
 def test_mse_range_codes_with_less_error_than_minmax() -> None:
     xs = stream(4000, 3)
-    stats = calibrate(float_model("gru_after"), [xs[None]])[0, "x"]
+    stats = calibrate(float_model("gru_after"), [xs[None]], spread=True)[0, "x"]
     errors = {}
     for method in (RangeMethod.MINMAX, RangeMethod.MSE):
         low, high = input_range(stats, method, levels=7)

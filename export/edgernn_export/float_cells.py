@@ -1,0 +1,207 @@
+"""The equations of every float layer over a stretch of time, all streams at once, in float64.
+
+What does not depend on the carried state is computed for the whole stretch in one matrix product;
+only the recurrent products go step by step.
+
+Every function takes its layer, the input [T, B, I] and the carried state, a tuple of arrays [B, H].
+It returns every tensor of the stretch, [T, B, ...] by name in the order of computation, and the
+state after its last step. The last tensor is the layer's output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+import numpy as np
+
+from edgernn.formats import FloatArray
+from edgernn_export.float_model import (
+    FloatDense,
+    FloatGRU,
+    FloatLSTM,
+    FloatSimpleRNN,
+)
+
+LayerState = tuple[FloatArray, ...]
+Tensors = dict[str, FloatArray]
+#: exp of more than this overflows.
+_LARGEST_EXPONENT: Final = 709.0
+
+
+class Activation(Protocol):
+    """A function of every element, which may go to ``out``."""
+
+    def __call__(self, x: FloatArray, out: FloatArray | None = None) -> FloatArray:
+        """Apply it."""
+        ...
+
+
+def sigmoid(x: FloatArray, out: FloatArray | None = None) -> FloatArray:
+    """1 / (1 + exp(-x)), without overflow for any finite x."""
+    y: FloatArray = np.negative(x, out=out)
+    np.minimum(y, _LARGEST_EXPONENT, out=y)
+    np.exp(y, out=y)
+    y += 1.0
+    return np.reciprocal(y, out=y)
+
+
+def hard_sigmoid(x: FloatArray, out: FloatArray | None = None) -> FloatArray:
+    """clip(x/6 + 0.5, 0, 1), as Keras 3 defines it."""
+    y: FloatArray = np.divide(x, 6.0, out=out)
+    y += 0.5
+    np.maximum(y, 0.0, out=y)
+    return np.minimum(y, 1.0, out=y)
+
+
+def relu(x: FloatArray, out: FloatArray | None = None) -> FloatArray:
+    """max(x, 0)."""
+    y: FloatArray = np.maximum(x, 0.0, out=out)
+    return y
+
+
+def linear(x: FloatArray, out: FloatArray | None = None) -> FloatArray:
+    """The identity."""
+    y: FloatArray = np.positive(x, out=out)
+    return y
+
+
+def tanh(x: FloatArray, out: FloatArray | None = None) -> FloatArray:
+    """Hyperbolic tangent."""
+    y: FloatArray = np.tanh(x, out=out)
+    return y
+
+
+ACTIVATIONS: Final[dict[str, Activation]] = {
+    "hard_sigmoid": hard_sigmoid,
+    "linear": linear,
+    "relu": relu,
+    "sigmoid": sigmoid,
+    "tanh": tanh,
+}
+
+
+def simple_rnn(
+    layer: FloatSimpleRNN, xs: FloatArray, state: LayerState
+) -> tuple[Tensors, LayerState]:
+    """Elman cell: h' = act(z), z = W x + U h + b."""
+    activation = ACTIVATIONS[layer.activation]
+    zs = _affine(xs, layer.kernel, layer.bias)
+    hs = _carried(xs, state[0])
+    back, fed = layer.recurrent.T, np.empty_like(state[0])
+    for z, h, h_new in zip(zs, hs, hs[1:], strict=False):
+        z += np.matmul(h, back, out=fed)
+        activation(z, h_new)
+    return {"x": xs, "h_in": hs[:-1], "z": zs, "h": hs[1:]}, (hs[-1].copy(),)
+
+
+def lstm(layer: FloatLSTM, xs: FloatArray, state: LayerState) -> tuple[Tensors, LayerState]:
+    """LSTM, gates i f g o: c' = f c + i g, h' = o tanh(c')."""
+    gate, units = ACTIVATIONS[layer.recurrent_activation], layer.units
+    zs = _affine(xs, layer.kernel, layer.bias)
+    hs, cs = (_carried(xs, s) for s in state)
+    back, fed = layer.recurrent.T, np.empty(zs.shape[1:])
+    gates, g = np.empty_like(fed), np.empty_like(state[0])
+    i, f, _, o = (gates[:, k * units : (k + 1) * units] for k in range(4))
+    zs_g = zs[:, :, 2 * units : 3 * units]
+    for z, z_g, h, h_new, c, c_new in zip(zs, zs_g, hs, hs[1:], cs, cs[1:], strict=False):
+        z += np.matmul(h, back, out=fed)
+        gate(z, gates)
+        np.tanh(z_g, out=g)
+        np.multiply(i, g, out=g)
+        np.multiply(f, c, out=c_new)
+        c_new += g
+        np.tanh(c_new, out=g)
+        np.multiply(o, g, out=h_new)
+    return {"x": xs, "h_in": hs[:-1], "z": zs, "c": cs[1:], "h": hs[1:]}, (
+        hs[-1].copy(),
+        cs[-1].copy(),
+    )
+
+
+def gru(layer: FloatGRU, xs: FloatArray, state: LayerState) -> tuple[Tensors, LayerState]:
+    """GRU, gates z r n: h' = z h + (1 - z) tanh(n), the reset gate before or after its product."""
+    split = 2 * layer.units
+    of_x = _affine(xs, layer.kernel, layer.bias)
+    zrs, n_xs = of_x[:, :, :split], of_x[:, :, split:]
+    zrs += layer.recurrent_bias[:split]
+    cell = _gru_after if layer.reset_after else _gru_before
+    return cell(layer, xs, state[0], zrs, n_xs)
+
+
+def _gru_after(
+    layer: FloatGRU, xs: FloatArray, h0: FloatArray, zrs: FloatArray, n_xs: FloatArray
+) -> tuple[Tensors, LayerState]:
+    gate, units = ACTIVATIONS[layer.recurrent_activation], layer.units
+    hs = _carried(xs, h0)
+    n_hs, ns = np.empty_like(hs[1:]), np.empty_like(hs[1:])
+    back, fed = layer.recurrent.T, np.empty((h0.shape[0], 3 * units))
+    fed_zr, fed_n, bias_n = fed[:, : 2 * units], fed[:, 2 * units :], layer.recurrent_bias[-units:]
+    gates, candidate = np.empty(fed_zr.shape), np.empty_like(h0)
+    z, r = gates[:, :units], gates[:, units:]
+    for zr, n_x, n_h, n, h, h_new in zip(zrs, n_xs, n_hs, ns, hs, hs[1:], strict=False):
+        np.matmul(h, back, out=fed)
+        zr += fed_zr
+        gate(zr, gates)
+        np.add(fed_n, bias_n, out=n_h)
+        np.multiply(r, n_h, out=n)
+        n += n_x
+        _update(z, np.tanh(n, out=candidate), h, h_new)
+    tensors = {"x": xs, "h_in": hs[:-1], "zr": zrs, "n_x": n_xs, "n_h": n_hs, "n": ns}
+    return {**tensors, "h": hs[1:]}, (hs[-1].copy(),)
+
+
+def _gru_before(
+    layer: FloatGRU, xs: FloatArray, h0: FloatArray, zrs: FloatArray, n_xs: FloatArray
+) -> tuple[Tensors, LayerState]:
+    gate, units = ACTIVATIONS[layer.recurrent_activation], layer.units
+    hs = _carried(xs, h0)
+    rhs, ns = np.empty_like(hs[1:]), n_xs
+    back_zr, back_n = layer.recurrent[: 2 * units].T, layer.recurrent[2 * units :].T
+    fed_zr, fed_n = np.empty((h0.shape[0], 2 * units)), np.empty_like(h0)
+    gates, candidate = np.empty_like(fed_zr), np.empty_like(h0)
+    z, r = gates[:, :units], gates[:, units:]
+    for zr, n, rh, h, h_new in zip(zrs, ns, rhs, hs, hs[1:], strict=False):
+        zr += np.matmul(h, back_zr, out=fed_zr)
+        gate(zr, gates)
+        np.multiply(r, h, out=rh)
+        n += np.matmul(rh, back_n, out=fed_n)
+        _update(z, np.tanh(n, out=candidate), h, h_new)
+    tensors = {"x": xs, "h_in": hs[:-1], "zr": zrs, "rh": rhs, "n": ns}
+    return {**tensors, "h": hs[1:]}, (hs[-1].copy(),)
+
+
+def dense(layer: FloatDense, xs: FloatArray, state: LayerState) -> tuple[Tensors, LayerState]:
+    """Dense layer: y = W x + b, a = act(y)."""
+    ys = _affine(xs, layer.kernel, layer.bias)
+    return {"x": xs, "y": ys, "a": ACTIVATIONS[layer.activation](ys)}, state
+
+
+def _affine(xs: FloatArray, kernel: FloatArray, bias: FloatArray) -> FloatArray:
+    """W x + b of every step [T, B, I] in one product."""
+    ys: FloatArray = xs.reshape(-1, xs.shape[2]) @ kernel.T
+    ys += bias
+    return ys.reshape(*xs.shape[:2], -1)
+
+
+def _carried(xs: FloatArray, start: FloatArray) -> FloatArray:
+    """Room for a state before and after every step, [T + 1, B, H], and its start."""
+    states = np.empty((len(xs) + 1, *start.shape))
+    states[0] = start
+    return states
+
+
+def _update(z: FloatArray, n: FloatArray, h: FloatArray, h_new: FloatArray) -> None:
+    """New state: h' = z h + (1 - z) n, written as n + z (h - n)."""
+    np.subtract(h, n, out=h_new)
+    h_new *= z
+    h_new += n
+
+
+#: float layer record -> cell
+CELLS: Final[dict[type, Callable[[Any, FloatArray, LayerState], tuple[Tensors, LayerState]]]] = {
+    FloatSimpleRNN: simple_rnn,
+    FloatLSTM: lstm,
+    FloatGRU: gru,
+    FloatDense: dense,
+}
