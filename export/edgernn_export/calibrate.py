@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from edgernn.errors import CalibrationError
 from edgernn.formats import FloatArray
-from edgernn_export.float_model import FloatModel
+from edgernn_export.float_model import RECURRENT, FloatModel
 from edgernn_export.float_run import Progress, initial_state, run, stretch_steps, widest
 
 #: Rows sampled of an operand, where there are as many: about as many to twice as many.
@@ -109,6 +109,7 @@ def calibrate(
     progress: Progress | None = None,
     *,
     spread: bool = False,
+    windows: bool = False,
 ) -> Calibration:
     """Run the float model over streams from the zero state, carrying its state throughout.
 
@@ -117,6 +118,8 @@ def calibrate(
         blocks: float64 [B, T, I], one run each.
         progress: called with the steps that are finished, of one stream after another.
         spread: also sample the tensors whose ranges are chosen, for ranges other than minmax.
+        windows: the blocks are windows: what follows the last recurrent layer is looked at in the
+            last step of each, where the network answers, and nowhere else.
 
     Returns:
         Statistics of the operands, states and dense outputs of every layer.
@@ -125,16 +128,22 @@ def calibrate(
         CalibrationError: the float model leaves the finite numbers; names the layer and tensor.
     """
     rows = sum(block.shape[0] * block.shape[1] for block in blocks)
+    answers = sum(block.shape[0] for block in blocks)
+    head = head_of(model) if windows else len(model.layers)
     lengths = {block.shape[1] for block in blocks if block.shape[0] > 1}
     collectors: dict[tuple[int, str], _Collector] = {}
-    numbers = np.empty(0, dtype=np.int64)
+    numbers = ended = np.empty(0, dtype=np.int64)
+    ends = False
 
-    def samples(name: str, width: int) -> dict[str, _Sample]:
+    def samples(layer: int, name: str, width: int) -> dict[str, _Sample]:
         wanted = {}
         if name in _OPERANDS:
             wanted["sample"] = _SAMPLE_ROWS
         if spread and name in _RANGED:
             wanted["spread"] = max(_SAMPLE_ROWS, min(_SPREAD_ROWS, _SPREAD_VALUES // width))
+        if layer >= head:
+            strides = {kind: max(1, answers // least) for kind, least in wanted.items()}
+            return {kind: _Sample(answers, stride, width) for kind, stride in strides.items()}
         return {
             kind: _Sample(rows, _stride(rows, least, lengths), width)
             for kind, least in wanted.items()
@@ -143,11 +152,15 @@ def calibrate(
     def observe(layer: int, name: str, tensor: FloatArray) -> None:
         if name not in _OPERANDS | _RANGED:
             return
-        seen = tensor.reshape(-1, tensor.shape[-1])
+        seen, places = tensor.reshape(-1, tensor.shape[-1]), numbers
+        if layer >= head:
+            if not ends:
+                return
+            seen, places = tensor[-1], ended
         if (layer, name) not in collectors:
-            collectors[layer, name] = _Collector(seen, samples(name, seen.shape[1]))
+            collectors[layer, name] = _Collector(seen, samples(layer, name, seen.shape[1]))
         collector = collectors[layer, name]
-        collector.add(seen, numbers)
+        collector.add(seen, places)
         finite = np.isfinite(collector.low).all() and np.isfinite(collector.high).all()
         if not finite and name != "h_in":  # which is an earlier h: that one is named
             raise CalibrationError(
@@ -157,17 +170,26 @@ def calibrate(
             )
 
     with np.errstate(over="ignore", invalid="ignore"):  # `observe` refuses what they leave behind
+        done = 0
         for streams, first in _batches(model, blocks):
             batch, steps, _ = streams.shape
+            ended = np.arange(done, done + batch)
+            done += batch
             state, length = initial_state(model, batch), stretch_steps(model, batch)
             for start in range(0, steps, length):
                 stretch = streams[:, start : start + length]
                 times = np.arange(start, start + stretch.shape[1])
+                ends = start + stretch.shape[1] == steps
                 numbers = (first + times[:, None] + steps * np.arange(batch)).reshape(-1)
                 _, state = run(model, stretch, state, observe)
                 if progress is not None:
                     progress(stretch.shape[0] * stretch.shape[1])
     return {key: collector.finish() for key, collector in collectors.items()}
+
+
+def head_of(model: FloatModel) -> int:
+    """Index of the first layer behind the last recurrent one."""
+    return 1 + max(i for i, layer in enumerate(model.layers) if isinstance(layer, RECURRENT))
 
 
 def _batches(model: FloatModel, blocks: Sequence[FloatArray]) -> Iterator[tuple[FloatArray, int]]:

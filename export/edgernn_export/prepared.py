@@ -71,7 +71,13 @@ class Prepared:
         made_for = window or model.window
         endless = None if made_for is None else endless_error(model, given, made_for)
         with _progress_bar(blocks, progress) as bar:
-            statistics = calibrate(model, blocks, bar, spread=method is not RangeMethod.MINMAX)
+            statistics = calibrate(
+                model,
+                blocks,
+                bar,
+                spread=method is not RangeMethod.MINMAX,
+                windows=window is not None,
+            )
         return Prepared(
             model=model,
             statistics=statistics,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -14,11 +15,13 @@ from edgernn.model import IntegerModel
 from edgernn_export.float_model import FloatModel
 from edgernn_export.float_run import run
 from edgernn_export.proof import RowProof, prove
-from edgernn_export.streams import as_streams
+from edgernn_export.streams import as_streams, as_windows
 from edgernn_firmware_sim.arithmetic import Int32
 from edgernn_firmware_sim.events import Recorder
 from edgernn_firmware_sim.reference import Reference
 
+#: Steps of all windows that are compared.
+_MOST_WINDOW_STEPS: Final = 1 << 17
 #: Share of a unit's power below which its float values do not move, rounding apart.
 _STILL = 1e-24
 
@@ -55,6 +58,8 @@ class Report:
         input_clip_rate: share of input values outside the input range, per channel.
         proofs: overflow proof, worst row per affine map.
         steps: steps compared, over all streams.
+        windows: of a window model, windows compared: the last recurrent layer and those behind it
+            are compared in the last step of each, which is what the model answers. Else None.
     """
 
     tensors: tuple[TensorReport, ...]
@@ -62,6 +67,7 @@ class Report:
     input_clip_rate: tuple[float, ...]
     proofs: tuple[RowProof, ...]
     steps: int
+    windows: int | None = None
 
     def to_json(self) -> str:
         """All figures as one JSON object; an infinite ratio is null."""
@@ -71,7 +77,10 @@ class Report:
     def table(self) -> str:
         """Plain text for people."""
         head = f"{'tensor':<24}{'SQNR dB':>9}{'worst unit':>18}{'saturated':>11}{'clipped':>10}"
-        lines = [f"quantization report over {self.steps} steps", head]
+        over = f"{self.steps:,} steps"
+        if self.windows is not None:
+            over = f"the answers to {self.windows:,} windows ({over})"
+        lines = [f"quantization report over {over}", head]
         for t in self.tensors:
             worst = f"#{t.worst_unit} ({t.worst_unit_sqnr_db:.1f} dB)"
             lines.append(
@@ -112,6 +121,8 @@ def quantization_report(
 ) -> Report:
     """Run both models over the same streams, each with its own state, and compare.
 
+    A window model is run over windows of the streams, each from the zero state.
+
     Args:
         float_model: the original.
         integer_model: made from it.
@@ -121,6 +132,8 @@ def quantization_report(
         CalibrationError: the streams are unusable.
     """
     blocks = as_streams(streams, float_model.inputs, "report")
+    if integer_model.window is not None:
+        blocks = [_few(as_windows(blocks, integer_model.window, "report"))]
     tensors = _compared(integer_model)
     tap = _Tap(set(tensors))
     interface = integer_model.interface()
@@ -132,9 +145,13 @@ def quantization_report(
         if name is not None:
             originals[name].append(values.reshape(-1, values.shape[-1]))
 
+    answering = _answering(integer_model, tensors)
     for block in blocks:
         run(float_model, block, observe=observe)
         Reference(integer_model, tap).run(interface.quantize(block))
+        for name in answering:  # one block of windows: the last step of all of them
+            tap.kept[name] = tap.kept[name][-1:]
+            originals[name] = [originals[name][-1][-len(block) :]]
     rows = tuple(
         _tensor_report(name, tensors[name][2], np.concatenate(originals[name]), tap)
         for name in tensors
@@ -148,7 +165,23 @@ def quantization_report(
         input_clip_rate=_input_clip_rate(integer_model, everything),
         proofs=prove(integer_model),
         steps=everything.shape[0],
+        windows=None if integer_model.window is None else len(blocks[0]),
     )
+
+
+def _few(windows: FloatArray) -> FloatArray:
+    """Windows evenly spaced among all, so many that their steps are not too many to compare."""
+    return windows[:: -(-windows.shape[0] * windows.shape[1] // _MOST_WINDOW_STEPS)]
+
+
+def _answering(
+    model: IntegerModel, tensors: Mapping[str, tuple[int, str, FloatArray]]
+) -> list[str]:
+    """Of a window model, the tensors that make the answer in a window's last step."""
+    if model.window is None:
+        return []
+    last = max(i for i, layer in enumerate(model.layers) if layer.states)
+    return [name for name, (index, _, _) in tensors.items() if index >= last]
 
 
 def _compared(model: IntegerModel) -> dict[str, tuple[int, str, FloatArray]]:
