@@ -123,8 +123,9 @@ class IntegerModel:
 
     @property
     def state_bytes(self) -> int:
-        """Bytes of state one stream needs."""
-        return sum(2 * spec.units for spec in self.states)
+        """Bytes of state one stream needs; with those of the readings in a window."""
+        network_bytes = sum(2 * spec.units for spec in self.states)
+        return network_bytes + (0 if self.window is None else self.interface().carried_bytes)
 
     @property
     def macs(self) -> int:

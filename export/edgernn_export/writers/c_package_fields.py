@@ -11,6 +11,7 @@ from edgernn.model import IntegerModel
 from edgernn.weight_memory import weight_memory
 from edgernn_export.writers.c_border import input_channels, output_channels
 from edgernn_export.writers.c_data import comment_text
+from edgernn_export.writers.c_source import carried_bytes
 
 
 def package_fields(
@@ -41,7 +42,8 @@ def package_fields(
         "sources": "\n".join(path for path in library if path.endswith(".c")),
         "inputs": str(model.input.width),
         "outputs": str(model.output.width),
-        "state_bytes": str(model.state_bytes),
+        "state_bytes": str(carried_bytes(model)),
+        **_stream(model, prefix),
         "weights_bytes": str(weight_memory(model.layers).total_bytes),
         "softmax": (
             " The float model ends in a softmax: outputs are its logits, and the largest wins."
@@ -50,6 +52,22 @@ def package_fields(
         ),
         **_channels(model, prefix.upper()),
     }
+
+
+def _stream(model: IntegerModel, prefix: str) -> dict[str, str]:
+    """How a reading is handed over, and what comes before the first."""
+    call = f"{prefix}_step(&state, q_x, q_y)"
+    if model.window is None:
+        return {"step": f"{call};", "pad": "", "kind": ""}
+    kind = (
+        f"`{prefix}_step` returns 1 where it has an answer to the last {model.window.steps} "
+        "readings, which takes as many steps of the network, and 0 where none is due: in the first "
+        f"{model.window.steps - 1} steps after `{prefix}_init`, and in between where the hop "
+        f"({model.window.hop}) is more than 1. After `{prefix}_pad(&state, q_x)` the next step "
+        "answers.\n\n"
+    )
+    step = f"if ({call} == 0) {{\n    return; /* no answer yet */\n}}"
+    return {"step": step, "pad": f"{prefix}_pad(&state, q_x);\n", "kind": kind}
 
 
 def _channels(model: IntegerModel, upper: str) -> dict[str, str]:

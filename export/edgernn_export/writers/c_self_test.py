@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from edgernn.backends.base import State
+from edgernn.backends.streams import new_stream
+from edgernn.formats import Int16Array
 from edgernn.interface import Golden
 from edgernn.model import IntegerModel
 from edgernn_export.writers.c_data import array
 from edgernn_export.writers.c_layers import CLayer
+from edgernn_firmware_sim.backend import ReferenceBackend
 from edgernn_firmware_sim.reference import Reference
 
 
@@ -22,27 +28,30 @@ def self_test_files(
     """
     return {
         f"{prefix}_test_vectors.h": _vectors(model, golden, layers, prefix),
-        f"{prefix}_self_test.c": _self_test(layers, prefix),
+        f"{prefix}_self_test.c": _self_test(model, layers, prefix),
         "main.c": _main(prefix),
         "selftest_host.c": _host(prefix),
     }
 
 
 def _vectors(model: IntegerModel, golden: Golden, layers: list[CLayer], prefix: str) -> str:
-    _, state = Reference(model).run(golden.q_x)
+    q_y, state = _wanted(model, golden)
     names = [vector for cl in layers for vector in cl.vectors]
     blocks = [
         array(f"{prefix}_input_t", "golden_x", golden.q_x),
-        array("int16_t", "golden_y", golden.q_y),
+        array("int16_t", "golden_y", q_y),
         *(array("int16_t", f"golden_{n}", s) for n, s in zip(names, state, strict=True)),
     ]
     upper = prefix.upper()
+    begin = "A stream from the zero state"
+    if model.window is not None:
+        begin = "A stream that begins as if its first reading had come all the time before"
     return f"""#ifndef {upper}_TEST_VECTORS_H
 #define {upper}_TEST_VECTORS_H
 
 #include "{prefix}.h"
 
-/* A stream from the zero state: inputs, outputs, and the state after the last step. */
+/* {begin}: inputs, outputs, and the network's state after the last step. */
 #define {upper}_GOLDEN_STEPS {len(golden.q_x)}
 
 {chr(10).join(blocks)}
@@ -50,7 +59,20 @@ def _vectors(model: IntegerModel, golden: Golden, layers: list[CLayer], prefix: 
 """
 
 
-def _self_test(layers: list[CLayer], prefix: str) -> str:
+def _wanted(model: IntegerModel, golden: Golden) -> tuple[Int16Array, State]:
+    """Outputs of the golden stream, and the network's state after it; of windows, padded."""
+    if model.window is None:
+        return Reference(model).run(golden.q_x)
+    stream = new_stream(ReferenceBackend(model), padded=True)
+    q_ys = stream.advance(golden.q_x)
+    last = (len(golden.q_x) - 1) // model.window.hop * model.window.hop
+    padding = np.repeat(golden.q_x[:1], model.window.steps - 1, axis=0)
+    readings = np.concatenate([padding, golden.q_x])[last : last + model.window.steps]
+    return q_ys, Reference(model).run(readings)[1]
+
+
+def _self_test(model: IntegerModel, layers: list[CLayer], prefix: str) -> str:
+    begin = "" if model.window is None else f"    {prefix}_pad(state, golden_x);\n"
     upper = prefix.upper()
     checks = "\n".join(
         f"    differing += differences(state->{v}, golden_{v}, {cl.layer.units});"
@@ -75,7 +97,7 @@ int32_t {prefix}_self_test({prefix}_state_t *state)
     int32_t differing = 0;
     int32_t t;
     {prefix}_init(state);
-    for (t = 0; t < {upper}_GOLDEN_STEPS; ++t) {{
+{begin}    for (t = 0; t < {upper}_GOLDEN_STEPS; ++t) {{
         {prefix}_step(state, golden_x + t * {upper}_INPUTS, y);
         differing += differences(y, golden_y + t * {upper}_OUTPUTS, {upper}_OUTPUTS);
     }}

@@ -22,6 +22,12 @@ from edgernn_export.writers.c_storage import (
     storage_header,
     storages_of,
 )
+from edgernn_export.writers.c_window import (
+    window_functions,
+    window_header,
+    window_prototypes,
+    window_state,
+)
 
 #: Sources every model needs; their headers are for every core, `edgernn_config.h` chooses.
 _SHARED_SOURCES: Final = ("edgernn_affine.c", "edgernn_border.c", "edgernn_tables.c")
@@ -120,7 +126,8 @@ extern "C" {{
 
 #define {upper}_INPUTS {model.input.width}
 #define {upper}_OUTPUTS {model.output.width}
-#define {upper}_STATE_BYTES {model.state_bytes} /* what {prefix}_step carries over */
+{_window_macros(model, upper)}\
+#define {upper}_STATE_BYTES {carried_bytes(model)} /* what {prefix}_step carries over */
 #define {upper}_RAM_BYTES ((int32_t)sizeof({prefix}_state_t)) /* that and scratch */
 
 {_channel_bits(model, upper)}
@@ -129,14 +136,10 @@ typedef {operand} {prefix}_input_t; /* an input code: NUMERICS.md clause 2.3 */
 /* The caller owns it; one per stream. Its first {upper}_STATE_BYTES bytes are the state: save and
  * restore them to go on with a stream. */
 typedef struct {{
-{_state_members(layers)}
+{_state_members(model, layers, prefix)}
 }} {prefix}_state_t;
 
-/* The zero state, with which every stream begins. */
-void {prefix}_init({prefix}_state_t *state);
-
-/* One reading: x[{upper}_INPUTS] codes in, y[{upper}_OUTPUTS] codes out.{softmax} */
-void {prefix}_step({prefix}_state_t *state, const {prefix}_input_t *x, int16_t *y);
+{_prototypes(model, prefix, softmax)}
 
 /* Codes of readings, x[i] = reading * 2^{upper}_INPUT_<i>_FRAC_BITS rounded to int32_t. */
 void {prefix}_quantize_input(const int32_t *x, {prefix}_input_t *q_x);
@@ -174,10 +177,36 @@ def _channel_bits(model: IntegerModel, upper: str) -> str:
     return "".join(lines)
 
 
-def _state_members(layers: list[CLayer]) -> str:
-    """Members of the state struct: carried vectors, then scratch that layers share."""
-    lines = [f"    int16_t {v}[{cl.layer.units}];" for cl in layers for v in cl.vectors]
-    lines.append("    /* Scratch, worth nothing between steps. */")
+def carried_bytes(model: IntegerModel) -> int:
+    """What a stream carries, as the first bytes of the state struct."""
+    place_bytes = 0 if model.window is None else 2  # of the next reading
+    return model.interface().carried_bytes + place_bytes
+
+
+def _window_macros(model: IntegerModel, upper: str) -> str:
+    return "" if model.window is None else window_header(model.window, upper)
+
+
+def _prototypes(model: IntegerModel, prefix: str, softmax: str) -> str:
+    upper = prefix.upper()
+    if model.window is not None:
+        return window_prototypes(prefix, upper, softmax)
+    return f"""\
+/* The zero state, with which every stream begins. */
+void {prefix}_init({prefix}_state_t *state);
+
+/* One reading: x[{upper}_INPUTS] codes in, y[{upper}_OUTPUTS] codes out.{softmax} */
+void {prefix}_step({prefix}_state_t *state, const {prefix}_input_t *x, int16_t *y);"""
+
+
+def _state_members(model: IntegerModel, layers: list[CLayer], prefix: str) -> str:
+    """Members of the state struct: what is carried, then scratch that layers share."""
+    vectors = [f"    int16_t {v}[{cl.layer.units}];" for cl in layers for v in cl.vectors]
+    scratch_comment = "    /* Scratch, worth nothing between steps. */"
+    if model.window is None:
+        lines = [*vectors, scratch_comment]
+    else:
+        lines = [window_state(prefix, prefix.upper()), scratch_comment, *vectors]
     scratch = max(cl.scratch for cl in layers)
     if scratch:
         lines.append(f"    int16_t z[{scratch}];")
@@ -198,15 +227,7 @@ def _source(model: IntegerModel, layers: list[CLayer], prefix: str) -> str:
 
 {storage_checks(storages_of(model), prefix)}{"".join(cl.definition() + chr(10) for cl in layers)}
 {_channel_records(model)}
-void {prefix}_init({prefix}_state_t *state)
-{{
-{resets}
-}}
-
-void {prefix}_step({prefix}_state_t *state, const {prefix}_input_t *x, int16_t *y)
-{{
-{_step(layers)}
-}}
+{_functions(model, layers, prefix, resets)}
 
 void {prefix}_quantize_input(const int32_t *x, {prefix}_input_t *q_x)
 {{
@@ -220,18 +241,41 @@ void {prefix}_dequantize_output(const int16_t *q_y, int32_t *y)
 """
 
 
-def _step(layers: list[CLayer]) -> str:
+def _functions(model: IntegerModel, layers: list[CLayer], prefix: str, resets: str) -> str:
+    """What begins a stream, and what advances it."""
+    if model.window is None:
+        return f"""\
+void {prefix}_init({prefix}_state_t *state)
+{{
+{resets}
+}}
+
+void {prefix}_step({prefix}_state_t *state, const {prefix}_input_t *x, int16_t *y)
+{{
+{_calls(layers, 0, len(layers))}
+}}"""
+    head = 1 + max(index for index, cl in enumerate(layers) if cl.layer.states)
+    step = _calls(layers, 0, head, indent=8, output=False)
+    return window_functions(prefix, prefix.upper(), resets, step, _calls(layers, head, len(layers)))
+
+
+def _calls(
+    layers: list[CLayer], begin: int, end: int, *, indent: int = 4, output: bool = True
+) -> str:
     """One call per layer, and between layers the conversion of clause 6.1."""
     first, last = layers[0], layers[-1]
-    lines = [f"edgernn_codes{first.width}(x, {first.layer.inputs}, state->operands);"]
-    for before, cl in zip([None, *layers], layers, strict=False):
-        if before is not None:
-            arguments = f"{before.output}, {cl.layer.inputs}, state->operands"
+    lines = []
+    for index in range(begin, end):
+        cl = layers[index]
+        if index == 0:
+            lines.append(f"edgernn_codes{first.width}(x, {first.layer.inputs}, state->operands);")
+        else:
+            arguments = f"{layers[index - 1].output}, {cl.layer.inputs}, state->operands"
             lines.append(f"edgernn_operands{cl.width}({arguments});")
         lines.append(cl.call)
-    if last.layer.states:
+    if output and last.layer.states:
         lines.append(f"edgernn_copy16({last.output}, {last.layer.units}, y);")
-    return "\n".join(f"    {line}" for line in lines)
+    return "\n".join(" " * indent + line for line in lines)
 
 
 def _channel_records(model: IntegerModel) -> str:

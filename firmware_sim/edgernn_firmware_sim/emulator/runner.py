@@ -9,9 +9,11 @@ from typing import Final
 
 import numpy as np
 
+from edgernn.backends.streams import new_stream
 from edgernn.errors import ShapeError
 from edgernn.formats import Int16Array, OperandArray
 from edgernn.model import IntegerModel
+from edgernn_firmware_sim.backend import ReferenceBackend
 from edgernn_firmware_sim.emulator.build import (
     STACK_BYTES,
     build_image,
@@ -49,7 +51,7 @@ class Emulation:
         first_difference: where the first of them is; empty if there is none.
         instructions: executed by each step.
         work: what these instructions were, over all steps.
-        macs: multiply-accumulates of one step.
+        macs: multiply-accumulates of one step, of a window model those of an answer.
         sizes: of the linked model.
         struct_bytes: size of the model's state struct, scratch included.
         stack_bytes: most stack that one step used.
@@ -76,21 +78,37 @@ class Emulation:
 
 
 def reference_trace(model: IntegerModel, q_xs: OperandArray) -> Int16Array:
-    """Outputs and states of the reference after every step.
+    """Outputs of the reference after every step, and what is carried then.
 
     Args:
         model: the integer model.
         q_xs: operand codes [T, I].
 
     Returns:
-        int16 [T, O + S]: outputs, then all state vectors in the order of `IntegerModel.states`.
+        int16 [T, O + S]: outputs, then all state vectors in the order of `IntegerModel.states`;
+        of a window model (padded) what C keeps: readings until the answer, where the next one
+        goes, and the codes.
     """
+    if model.window is not None:
+        return _window_trace(model, model.window.steps, q_xs)
     reference = Reference(model)
     state = reference.initial_state()
     rows = []
     for q_x in q_xs:
         q_y, state = reference.step(q_x, state)
         rows.append(np.concatenate([q_y, *state]))
+    return np.array(rows, dtype=np.int16)
+
+
+def _window_trace(model: IntegerModel, steps: int, q_xs: OperandArray) -> Int16Array:
+    stream = new_stream(ReferenceBackend(model), padded=True)
+    rows = []
+    for t, q_x in enumerate(q_xs):
+        q_y = stream.advance_one(q_x)
+        codes, due = stream.state
+        place = (t + 1) % steps
+        ring = np.roll(codes.reshape(steps, -1), place, axis=0)
+        rows.append(np.concatenate([q_y, due, [place], ring.ravel()]))
     return np.array(rows, dtype=np.int16)
 
 
@@ -133,7 +151,7 @@ def emulate(
     tell("QEMU")
     q_xs.astype(q_xs.dtype.newbyteorder("<")).tofile(folder / "input.bin")
     _run(core, symbols["model_step"], folder)
-    got = _read_trace(core, folder / "output.bin", wanted.shape)
+    got = _read_trace(core, model, folder / "output.bin", wanted.shape)
     tell("comparison")
     listing = read_listing(core, image)
     stack_bytes, struct_bytes = np.fromfile(folder / "facts.bin", dtype="<u4").tolist()
@@ -145,7 +163,7 @@ def emulate(
         first_difference=_first_difference(model, got, wanted),
         instructions=read_calls(folder / "calls.txt", len(q_xs)),
         work=join(len(q_xs), read_addresses(folder / "addresses.txt"), listing),
-        macs=model.macs,
+        macs=model.macs * (1 if model.window is None else model.window.steps),
         sizes=read_sizes(core, image),
         struct_bytes=struct_bytes,
         stack_bytes=stack_bytes,
@@ -162,14 +180,20 @@ def _run(core: Core, entry: int, folder: Path) -> None:
     execute(core.name, command, folder, _EXIT_CODES)
 
 
-def _read_trace(core: Core, path: Path, shape: tuple[int, ...]) -> Int16Array:
-    values = np.fromfile(path, dtype="<i2").astype(np.int16)
-    if values.size != np.prod(shape):
+def _read_trace(core: Core, model: IntegerModel, path: Path, shape: tuple[int, ...]) -> Int16Array:
+    """Rows of int16, of which only the codes in a window may have had 8 bits."""
+    words = shape[1] if model.window is None else model.output.width + 2
+    codes = model.precision.operand_dtype.newbyteorder("<")
+    row = np.dtype([("words", "<i2", (words,)), ("codes", codes, (shape[1] - words,))])
+    content = path.read_bytes()
+    if len(content) != row.itemsize * shape[0]:
         raise EmulationError(
-            f"{core.name}: expected {np.prod(shape)} values in output.bin, got {values.size}. "
-            "The generated code and the model do not belong together."
+            f"{core.name}: expected {row.itemsize * shape[0]} bytes in output.bin, got "
+            f"{len(content)}. The generated code and the model do not belong together."
         )
-    return values.reshape(shape)
+    rows = np.frombuffer(content, row)
+    values: Int16Array = np.concatenate([rows["words"], rows["codes"]], axis=1).astype(np.int16)
+    return values
 
 
 def _first_difference(model: IntegerModel, got: Int16Array, wanted: Int16Array) -> str:
@@ -177,5 +201,9 @@ def _first_difference(model: IntegerModel, got: Int16Array, wanted: Int16Array) 
         return ""
     step, column = (int(i) for i in np.argwhere(got != wanted)[0])
     names = [f"output {i}" for i in range(model.output.width)]
-    names += [f"{spec.name}[{i}]" for spec in model.states for i in range(spec.units)]
+    carried = [(spec.name, spec.units) for spec in model.states]
+    if model.window is not None:
+        codes = model.window.steps * model.input.width
+        carried = [("window.due", 1), ("window.next", 1), ("window.codes", codes)]
+    names += [f"{name}[{i}]" for name, units in carried for i in range(units)]
     return f"step {step}, {names[column]}: expected {wanted[step, column]}, got {got[step, column]}"

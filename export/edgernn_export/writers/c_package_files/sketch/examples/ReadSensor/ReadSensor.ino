@@ -48,7 +48,7 @@ void loop()
         x[i] = reading(SENSORS[i], static_cast<uint32_t>(analogRead(SENSORS[i].pin)), FULL_COUNTS);
     }
     @prefix@_quantize_input(x, q_x);
-    @prefix@_step(&state, q_x, q_y);
+    @step@
     @prefix@_dequantize_output(q_y, y);
     for (int i = 0; i < @PREFIX@_OUTPUTS; ++i) {
         if (i > 0) {

@@ -17,7 +17,7 @@ int main(void)
     uint32_t cycles;
     int32_t t;
     printk("%s: %ld differing values\n", differing == 0 ? "PASS" : "FAIL", (long)differing);
-    start_cycles = k_cycle_get_32();
+    @pad@start_cycles = k_cycle_get_32();
     for (t = 0; t < STEPS; ++t) {
         @prefix@_step(&state, q_x, q_y);
     }
