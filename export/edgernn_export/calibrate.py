@@ -20,13 +20,13 @@ from edgernn.formats import FloatArray
 from edgernn_export.float_model import RECURRENT, FloatModel
 from edgernn_export.float_run import Progress, initial_state, run, stretch_steps, widest
 
-#: Rows sampled of an operand, where there are as many: about as many to twice as many.
-_SAMPLE_ROWS: Final = 1 << 14
+#: Rows sampled of the operands of matrix products, where there are as many: about as many to twice
+#: as many. The rounding of weights looks at how they vary together: they all have the same steps.
+_OPERAND_ROWS: Final = 1 << 14
+_SAMPLED: Final = dict.fromkeys(("x", "h_in", "rh"), _OPERAND_ROWS)
 #: The same of a tensor whose range depends on how its values are spread, by its width.
 _SPREAD_ROWS: Final = 1 << 17
 _SPREAD_VALUES: Final = 1 << 22
-#: Operands of matrix products; the rounding of weights looks at how they vary together.
-_OPERANDS: Final = frozenset({"x", "h_in", "rh"})
 #: Tensors whose ranges the quantizer chooses.
 _RANGED: Final = frozenset({"x", "h", "c", "y"})
 #: Pre-activations of a step of all streams that run at once; they stay in a cache.
@@ -40,12 +40,14 @@ class TensorStatistics:
     Attributes:
         low: minimum per column.
         high: maximum per column.
+        rms: root mean square per column.
         sample: rows evenly spaced in time, the same steps for all operands; none of the others.
         spread: more rows, for ranges that depend on how values are spread; none unless asked for.
     """
 
     low: FloatArray
     high: FloatArray
+    rms: FloatArray
     sample: FloatArray
     spread: FloatArray
 
@@ -73,7 +75,7 @@ class _Sample:
 
 
 class _Collector:
-    """Accumulates one tensor: its ends, and the samples that are asked for.
+    """Accumulates one tensor: its ends and power, and the samples that are asked for.
 
     Args:
         first: rows [N, W] of the tensor.
@@ -83,12 +85,16 @@ class _Collector:
     def __init__(self, first: FloatArray, samples: dict[str, _Sample]) -> None:
         self.low: FloatArray = first[0].copy()
         self.high: FloatArray = first[0].copy()
+        self._squares: FloatArray = np.zeros(first.shape[1])
+        self._rows = 0
         self._samples = samples
 
     def add(self, rows: FloatArray, numbers: npt.NDArray[np.int64]) -> None:
         """Take rows [N, W]; ``numbers`` are their places among all rows of the calibration."""
         np.minimum(self.low, rows.min(axis=0), out=self.low)
         np.maximum(self.high, rows.max(axis=0), out=self.high)
+        self._squares += np.einsum("nw,nw->w", rows, rows)
+        self._rows += len(rows)
         for sample in self._samples.values():
             sample.add(rows, numbers)
 
@@ -98,6 +104,7 @@ class _Collector:
         return TensorStatistics(
             low=self.low,
             high=self.high,
+            rms=np.sqrt(self._squares / self._rows),
             sample=kept.get("sample", none),
             spread=kept.get("spread", none),
         )
@@ -137,10 +144,10 @@ def calibrate(
 
     def samples(layer: int, name: str, width: int) -> dict[str, _Sample]:
         wanted = {}
-        if name in _OPERANDS:
-            wanted["sample"] = _SAMPLE_ROWS
+        if name in _SAMPLED:
+            wanted["sample"] = _SAMPLED[name]
         if spread and name in _RANGED:
-            wanted["spread"] = max(_SAMPLE_ROWS, min(_SPREAD_ROWS, _SPREAD_VALUES // width))
+            wanted["spread"] = max(_OPERAND_ROWS, min(_SPREAD_ROWS, _SPREAD_VALUES // width))
         if layer >= head:
             strides = {kind: max(1, answers // least) for kind, least in wanted.items()}
             return {kind: _Sample(answers, stride, width) for kind, stride in strides.items()}
@@ -150,7 +157,7 @@ def calibrate(
         }
 
     def observe(layer: int, name: str, tensor: FloatArray) -> None:
-        if name not in _OPERANDS | _RANGED:
+        if name not in _SAMPLED.keys() | _RANGED:
             return
         seen, places = tensor.reshape(-1, tensor.shape[-1]), numbers
         if layer >= head:

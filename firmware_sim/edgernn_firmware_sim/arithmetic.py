@@ -26,18 +26,22 @@ def widen(codes: npt.NDArray[Any]) -> Int32:
 
 def sat8(wide: Int32) -> Int32:
     """Clause 1.1: saturate to [-128, 127]."""
-    return np.minimum(np.maximum(wide, _INT8_MIN), _INT8_MAX)
+    narrow: Int32 = np.maximum(wide, _INT8_MIN)
+    return np.minimum(narrow, _INT8_MAX, out=narrow)
 
 
 def sat16(wide: Int32) -> Int32:
     """Clause 1.1: saturate to [-32768, 32767]."""
-    return np.minimum(np.maximum(wide, _INT16_MIN), _INT16_MAX)
+    narrow: Int32 = np.maximum(wide, _INT16_MIN)
+    return np.minimum(narrow, _INT16_MAX, out=narrow)
 
 
 def half_up(p: Int32, k: int | Int32) -> Int32:
     """Clause 1.2: p / 2**k, ties towards +infinity; k a scalar or one value per column, >= 1."""
     shift = np.asarray(k, dtype=np.int32)
-    return (p + (np.int32(1) << (shift - np.int32(1)))) >> shift
+    rounded: Int32 = p + (np.int32(1) << (shift - np.int32(1)))
+    rounded >>= shift
+    return rounded
 
 
 def round_product(p: Int32, k: int) -> Int32:
@@ -47,4 +51,7 @@ def round_product(p: Int32, k: int) -> Int32:
     if k == 1:
         return (p + np.int32(1)) >> np.int32(1)
     nudge = np.int32((1 << (k - 1)) + 1)
-    return (p + nudge - np.int32(2) * (p < np.int32(-1)).astype(np.int32)) >> np.int32(k)
+    rounded: Int32 = p + nudge
+    rounded -= np.int32(2) * (p < np.int32(-1))
+    rounded >>= np.int32(k)
+    return rounded

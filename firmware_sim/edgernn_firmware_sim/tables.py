@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -26,6 +28,29 @@ _STEP: Final = np.diff(_TABLE, append=np.int32(65535)).astype(np.int32)
 
 def sigmoid(z: Int32) -> Int32:
     """Clause 3.2."""
+    return _every(_sigmoid)[z]
+
+
+def tanh(z: Int32) -> Int32:
+    """Clause 3.3."""
+    return _every(_tanh)[z]
+
+
+def hard_sigmoid(z: Int32) -> Int32:
+    """Clause 3.4: clip(z/6 + 1/2, 0, 1)."""
+    return _every(_hard_sigmoid)[z]
+
+
+@functools.cache
+def _every(clause: Callable[[Int32], Int32]) -> Int32:
+    """Results of all int16 z from 0 up, then of the negative ones: [z] finds them, of either sign.
+
+    Looking results up takes a tenth of the time of working them out.
+    """
+    return clause(np.concatenate((np.arange(32768), np.arange(-32768, 0))).astype(np.int32))
+
+
+def _sigmoid(z: Int32) -> Int32:
     d = z * np.int32(12)
     m = np.abs(d)
     u = np.minimum(m >> 9, 255)
@@ -34,8 +59,7 @@ def sigmoid(z: Int32) -> Int32:
     return np.where(d >= 0, r + 512, (1 << 25) - r + 511).astype(np.int32) >> 10
 
 
-def tanh(z: Int32) -> Int32:
-    """Clause 3.3."""
+def _tanh(z: Int32) -> Int32:
     d = z * np.int32(12)
     m = np.abs(d)
     u = np.minimum(m >> 8, 255)
@@ -44,7 +68,6 @@ def tanh(z: Int32) -> Int32:
     return np.where(d >= 0, r - (1 << 23) + 128, (1 << 23) - r + 127).astype(np.int32) >> 8
 
 
-def hard_sigmoid(z: Int32) -> Int32:
-    """Clause 3.4: clip(z/6 + 1/2, 0, 1)."""
+def _hard_sigmoid(z: Int32) -> Int32:
     slope = sat16(round_product(z * np.int32(21845), 12))
     return np.maximum(sat16(slope + np.int32(16384)), np.int32(0))

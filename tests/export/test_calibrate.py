@@ -34,7 +34,7 @@ def numbered(streams: int, steps: int) -> FloatArray:
 
 
 @pytest.mark.parametrize("cell", FLOAT_CELLS)
-def test_low_high_and_sample_are_those_of_every_step(cell: str) -> None:
+def test_statistics_are_those_of_every_step(cell: str) -> None:
     model = float_model(cell, stack=2)
     streams = [stream(40, 3), stream(40, 3, seed=2), stream(25, 3, seed=3)]
     found = calibrate(model, [np.stack(streams[:2]), streams[2][None]])
@@ -43,6 +43,8 @@ def test_low_high_and_sample_are_those_of_every_step(cell: str) -> None:
         rows = np.concatenate([one[key] for one in each])
         assert np.allclose(statistics.low, rows.min(axis=0), rtol=0, atol=1e-12)
         assert np.allclose(statistics.high, rows.max(axis=0), rtol=0, atol=1e-12)
+        rms = np.sqrt(np.square(rows).mean(axis=0))
+        assert np.allclose(statistics.rms, rms, rtol=0, atol=1e-12)
         assert statistics.spread.size == 0
         if key[1] in OPERANDS:
             assert np.allclose(statistics.sample, rows, rtol=0, atol=1e-12)
