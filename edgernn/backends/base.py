@@ -86,7 +86,15 @@ class Stream(Protocol):
         """Another stream that continues from here."""
         ...
 
-    def advance_one(self, q_x: OperandArray) -> Int16Array:
+    def snapshot(self) -> tuple[Any, ...]:
+        """What another stream of the same model needs to continue from here, in NumPy arrays."""
+        ...
+
+    def restore(self, snapshot: tuple[Any, ...], /) -> None:
+        """Continue from a snapshot."""
+        ...
+
+    def advance_one(self, q_x: OperandArray, /) -> Int16Array:
         """Advance by one reading.
 
         Args:
@@ -97,11 +105,11 @@ class Stream(Protocol):
         """
         ...
 
-    def advance(self, q_xs: OperandArray) -> Int16Array:
+    def advance(self, q_xs: OperandArray, /) -> Int16Array:
         """Advance by T readings.
 
         Args:
-            q_xs: operand codes [T, I] within NUMERICS.md clause 2.3.
+            q_xs: contiguous operand codes [T, I] within NUMERICS.md clause 2.3.
 
         Returns:
             int16 [T, O], owned by the caller.

@@ -15,7 +15,7 @@ from edgernn.cli.model_argument import add_model_argument, model_path
 from edgernn.cli.records import FORMATS, CsvRecords, JsonRecords, Number, Records, guess_format
 from edgernn.errors import EdgeRnnError, ReadingError, ShapeError
 from edgernn.loading import load
-from edgernn.readings import Policy
+from edgernn.policies import Policy
 from edgernn.session import Session
 
 HELP: Final = """Stream readings through a model: one line in, one line out, at once.
