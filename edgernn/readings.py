@@ -103,9 +103,8 @@ def require_values(x: FloatArray, bad: Any, names: Names, *, many: bool) -> None
         t, channel = divmod(int(bad.argmax()), len(names))
         where = f"reading {t}, " if many else ""
         raise ReadingError(
-            f"session: expected finite values, got {x[t, channel]} ({where}channel {channel}, "
-            f"'{names[channel]}'). Repair the reading, or open the session with "
-            "on_bad_reading='hold' or 'skip'."
+            f"session: expected finite values, got {x[t, channel]} ({where}channel {channel}). "
+            f"Repair '{names[channel]}', or open the session with on_bad_reading='hold' or 'skip'."
         )
 
 

@@ -50,8 +50,8 @@ class Session:
     """
 
     __slots__ = (
-        "__dict__", "__weakref__", "_closed", "_early", "_encoder", "_policies", "_shared", "_stream",
-        "bad_readings",
+        "__dict__", "__weakref__", "_closed", "_early", "_encoder", "_policies", "_shared",
+        "_stream", "bad_readings",
     )  # fmt: skip
 
     def __init__(
@@ -143,7 +143,8 @@ class Session:
         Under the policy "raise" one bad reading refuses the whole chunk.
 
         Args:
-            xs: reals [T, I] in physical units; [T] where I = 1; or an iterable of what `step` takes.
+            xs: reals [T, I] in physical units; [T] where I = 1; or any iterable of what
+                `step` takes.
             softmax: return probabilities of a model that ends in a softmax.
 
         Returns:

@@ -54,7 +54,7 @@ def open_backend(path: str | Path, backend: str = "auto", **options: object) -> 
             f"Write one with: edgernn {command}"
         )
     if not _is_file(path):
-        raise EdgeRnnError(f"load: expected an existing file, got '{str(path):.200}'.")
+        raise EdgeRnnError(f"load: expected an existing file, got '{path!s:.200}'.")
     make = getattr(importlib.import_module(module), factory)
     check_options(backend, list(inspect.signature(make).parameters)[1:], options)
     try:

@@ -106,11 +106,25 @@ static int view_numbers(native_module *module, PyObject *x, Py_buffer *view, cop
         return 0;
     }
     *copy = copy_of(view);
-    if (*copy == NULL) {
+    if (*copy == NULL || (view->ndim > 0 && view->shape == NULL)) {
         PyBuffer_Release(view);
         return 0;
     }
     return 1;
+}
+
+/* Bytes from one item of a dimension to the next; who gives none has all in one piece. */
+static Py_ssize_t stride_of(const Py_buffer *view, int dimension)
+{
+    Py_ssize_t bytes = view->itemsize;
+    int i;
+    if (view->strides != NULL) {
+        return view->strides[dimension];
+    }
+    for (i = dimension + 1; i < view->ndim; ++i) {
+        bytes *= view->shape[i];
+    }
+    return bytes;
 }
 
 /* Copy one reading from a buffer: [width], or a number where there is one channel. */
@@ -124,7 +138,7 @@ static int row_of_buffer(native_module *module, PyObject *x, Py_ssize_t width, d
     }
     taken = view.ndim == 1 ? view.shape[0] == width : view.ndim == 0 && width == 1;
     if (taken) {
-        const Py_ssize_t strides[2] = {0, view.ndim == 1 ? view.strides[0] : 0};
+        const Py_ssize_t strides[2] = {0, view.ndim == 1 ? stride_of(&view, 0) : 0};
         copy(view.buf, 1, width, strides, to);
     }
     PyBuffer_Release(&view);
@@ -219,7 +233,7 @@ static int rows_of_buffer(native_module *module, PyObject *xs, Py_ssize_t width,
     taken = view.ndim == 2 ? view.shape[1] == width : view.ndim == 1 && width == 1;
     taken = taken && new_reals(reals, view.shape[0], width) != NULL;
     if (taken) {
-        const Py_ssize_t strides[2] = {view.strides[0], view.ndim == 2 ? view.strides[1] : 0};
+        const Py_ssize_t strides[2] = {stride_of(&view, 0), view.ndim == 2 ? stride_of(&view, 1) : 0};
         copy(view.buf, view.shape[0], width, strides, reals->owned);
     }
     PyBuffer_Release(&view);

@@ -53,7 +53,8 @@ def test_load_opens_a_model_in_memory_and_a_file_alike(tmp_path):
 
 def test_load_refuses_an_unknown_policy():
     with pytest.raises(
-        EdgeRnnError, match=r"on_bad_reading: expected one of raise, hold, skip, or a finite number, got 'ig"
+        EdgeRnnError,
+        match=r"on_bad_reading: expected one of raise, hold, skip, or a finite number, got 'ig",
     ):
         edgernn.load(MODEL, on_bad_reading="ignore")
 
