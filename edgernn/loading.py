@@ -147,10 +147,10 @@ def _model_backend(model: IntegerModel, name: str, options: dict[str, Any]) -> B
     """The named backend for a model in memory."""
     if name == "auto":
         name = model_backend()
-    if name not in _MODEL_BACKENDS:
+    if name not in [*_MODEL_BACKENDS]:
         raise BackendUnavailable(
             f"load: expected backend {' or '.join(map(repr, _MODEL_BACKENDS))} for a model in "
-            f"memory, got '{name}'. Write a file for this backend with: edgernn_export.export"
+            f"memory, got '{name!s:.40}'. Write a file for this backend with: edgernn_export.export"
         )
     module, class_name = _MODEL_BACKENDS[name]
     make = getattr(importlib.import_module(module), class_name)

@@ -22,7 +22,7 @@ BACKENDS: Final[dict[str, tuple[str, str, str]]] = {
 }
 
 
-def open_backend(path: str | Path, backend: str = "auto", **options: object) -> Backend:
+def open_backend(path: str | Path, backend: str = "auto", /, **options: object) -> Backend:
     """Open a model file with the named backend.
 
     Args:
@@ -38,9 +38,9 @@ def open_backend(path: str | Path, backend: str = "auto", **options: object) -> 
     path = Path(path)
     if backend == "auto":
         backend = _backend_for(path)
-    if backend not in BACKENDS:
+    if backend not in [*BACKENDS]:
         raise BackendUnavailable(
-            f"load: expected backend 'auto' or one of {', '.join(BACKENDS)}, got '{backend}'."
+            f"load: expected backend 'auto' or one of {', '.join(BACKENDS)}, got '{backend!s:.40}'."
         )
     module, factory, suffix = BACKENDS[backend]
     if path.suffix != suffix:

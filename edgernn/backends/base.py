@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, Final, Protocol, Self, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,8 @@ from edgernn.errors import BackendMismatch
 from edgernn.formats import FloatArray, Int16Array, OperandArray
 from edgernn.interface import Interface
 
+#: Most threads of a runtime that an option may ask for.
+MAX_THREADS: Final = 1024
 #: int16 vectors in the order of `Interface.states`.
 State = tuple[Int16Array, ...]
 

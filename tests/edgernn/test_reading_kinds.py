@@ -78,7 +78,7 @@ def test_integers_beyond_doubles_are_rounded_as_numpy_does(dtype):
     xs = np.array([info.max, info.min, info.max - 511, 2**53 + 1, 2**53 + 3, 1], dtype)[:, None]
     model = MODELS[1]
     scale = np.array([float(info.max) / 4000])
-    spec = dict(scale=scale, offset=np.zeros(1), names=("x",), units=("",))
+    spec = {"scale": scale, "offset": np.zeros(1), "names": ("x",), "units": ("",)}
     model = edgernn.IntegerModel(
         **{f: getattr(model, f) for f in model.__dataclass_fields__}
         | {"input": type(model.input)(**spec)}
