@@ -286,17 +286,31 @@ def save(model: IntegerModel, path: str | Path) -> Path:
 
     Raises:
         FormatError: the model does not fit the format; nothing was written.
-        OSError: the file could not be written; a file of this name is left as it was.
+        EdgeRnnError: the file could not be written; a file of this name is left as it was.
     """
     target = Path(path)
-    if not target.name or not target.parent.is_dir():
-        raise EdgeRnnError(
-            f"save: expected a file name in an existing folder, got '{path}'. "
-            "Create the folder first."
-        )
     data = to_bytes(model)
     from_bytes(data)  # never leave a file behind that `load` would refuse
-    draft = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
+    try:
+        if not target.name or not target.parent.is_dir():
+            raise EdgeRnnError(
+                f"save: expected a file name in an existing folder, got '{path}'. "
+                "Create the folder first."
+            )
+        _replace(target, data)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise EdgeRnnError(
+            f"save: expected a file that can be written, got '{path!s:.200}' ({reason}). "
+            "Nothing was changed; name another file."
+        ) from error
+    return target
+
+
+def _replace(target: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    # Part of the name, so that the draft's is no longer than file systems take.
+    draft = target.with_name(f".{target.name[:40]}.{secrets.token_hex(8)}.part")
     try:
         with draft.open("xb") as file:
             file.write(data)
@@ -305,7 +319,6 @@ def save(model: IntegerModel, path: str | Path) -> Path:
         draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)
-    return target
 
 
 def load(path: str | Path) -> IntegerModel:
@@ -337,7 +350,8 @@ def _read_file(path: Path) -> bytes:
                 return file.read(MAX_FILE_BYTES + 1)
         finally:
             os.close(descriptor)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = error.strerror if isinstance(error, OSError) else str(error)
         raise format_error(
-            FormatDefect.NOT_A_FILE, "file", expected="a readable file", got=f"{error.strerror}"
+            FormatDefect.NOT_A_FILE, "file", expected="a readable file", got=f"{reason}"
         ) from error

@@ -1,4 +1,4 @@
-"""Everything edgernn raises on purpose.
+"""Everything edgernn raises or warns of on purpose.
 
 EdgeRnnError
 ├── FormatError              an .edgernn, .tflite or .onnx file breaks its format
@@ -19,7 +19,8 @@ EdgeRnnError
 └── BackendMismatch          a runtime does not reproduce the file's golden vector
 
 EdgeRnnWarning (a UserWarning)
-└── StreamKindWarning        nothing says whether a network was made for windows
+├── StreamKindWarning        nothing says whether a network was made for windows
+└── ClippedReadingsWarning   a reading lies outside the calibrated range
 
 Messages follow one grammar: "<owner>: expected <wanted>, got <value> (<where>). <cure>."
 """
@@ -123,3 +124,12 @@ class EdgeRnnWarning(UserWarning):
 
 class StreamKindWarning(EdgeRnnWarning):
     """A network is streamed endlessly that may have been made for windows."""
+
+
+class ClippedReadingsWarning(EdgeRnnWarning):
+    """A reading lies outside the range that the model was calibrated for, and was clipped.
+
+    A session gives it once, for the first such reading, and counts them all in
+    `Session.clipped_readings`. Where a filter of the module `warnings` makes it an error, that
+    reading is refused and the stream stays as it was.
+    """

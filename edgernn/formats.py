@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -67,6 +67,10 @@ UNIT: Final = QFormat(bits=16, frac_bits=15)
 #: Allowed exponents of an LSTM cell state and of a relu SimpleRNN state (clause 2.6).
 CELL_EXPONENTS: Final = range(10, 15)
 RELU_EXPONENTS: Final = range(0, 16)
+
+
+#: How a precision is asked for: that of the weights, too.
+PrecisionName = Literal["w8a8", "w8a16", "w4a8", "w4a16"]
 
 
 class Precision(enum.Enum):

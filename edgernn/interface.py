@@ -239,12 +239,26 @@ class InputCoder:
 
     def __call__(self, x: npt.ArrayLike) -> OperandArray:
         """Codes [..., I] of finite readings [..., I], however large (clause 9.1)."""
+        return self.codes_and_clipped(x)[0]
+
+    def codes_and_clipped(self, x: npt.ArrayLike) -> tuple[OperandArray, npt.NDArray[np.bool_]]:
+        """Codes [..., I] of finite readings [..., I], and which of them are clipped."""
         with np.errstate(over="ignore"):
             wide = (np.asarray(x, dtype=np.float64) - self._offset) / self._scale
         # In place and without np.clip: this runs once per reading on small devices.
         np.rint(wide, out=wide)
-        np.maximum(wide, self._low, out=wide)
-        np.minimum(wide, self._high, out=wide)
+        codes = np.maximum(wide, self._low)
+        np.minimum(codes, self._high, out=codes)
+        clipped = codes != wide
         if self._step > 1:
-            wide *= self._step
-        return wide.astype(self._dtype)
+            codes *= self._step
+        return codes.astype(self._dtype), clipped
+
+    def holds(self, x: npt.ArrayLike) -> bool:
+        """Whether none of the finite readings [..., I] is clipped."""
+        return not self.codes_and_clipped(x)[1].any()
+
+    @property
+    def range(self) -> tuple[FloatArray, FloatArray]:
+        """The least and the greatest physical value [I] that have codes of their own."""
+        return self._offset + self._low * self._scale, self._offset + self._high * self._scale

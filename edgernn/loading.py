@@ -5,15 +5,19 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from edgernn.backends import check_options, model_backend, open_backend
+from edgernn.backends import BackendName, check_options, model_backend, open_backend
 from edgernn.backends.base import Backend
 from edgernn.errors import BackendUnavailable, EdgeRnnError
 from edgernn.model import IntegerModel
-from edgernn.readings import Policy
+from edgernn.policies import OnBadReading, check_policy
 from edgernn.session import Session
+from edgernn.stream_state import WarmUp
 
 #: Backends that run an `IntegerModel` without a file -> (module, class).
 _MODEL_BACKENDS: Final = {
@@ -24,9 +28,9 @@ _MODEL_BACKENDS: Final = {
 
 def load(
     source: str | Path | IntegerModel,
-    backend: str = "auto",
-    on_bad_reading: str = "raise",
-    warm_up: str = "nothing",
+    backend: BackendName = "auto",
+    on_bad_reading: OnBadReading = "raise",
+    warm_up: WarmUp = "nothing",
     **backend_options: Any,
 ) -> Session:
     """Open a model for streaming.
@@ -35,37 +39,118 @@ def load(
         source: an .edgernn, .tflite or .onnx file, or an integer model in memory.
         backend: "native", "reference", "tflite" or "onnx"; "auto" chooses by the file's suffix,
             and for .edgernn files and models in memory "native" where it is installed.
-        on_bad_reading: "raise", "hold" or "skip" (see `edgernn.readings.Policy`).
+        on_bad_reading: what a missing value (NaN, infinite, None, masked) does: "raise", "hold",
+            "skip" or a number that takes its place (see `edgernn.policies.Policy`); or one of
+            these by channel name, for example {"temperature": "hold", "pressure": 1013.0}.
+            Channels without one raise.
         warm_up: what a window model answers before its first window is full: "nothing" (NaN), or
             "pad", as if the first reading had stood before the stream for ever.
         backend_options: passed to the backend, see its module.
 
     Raises:
-        EdgeRnnError: no such file, policy or option.
+        EdgeRnnError: no such file, policy, channel or option.
         FormatError: the file breaks its format.
         BackendUnavailable: the runtime is not installed, or cannot run this kind of file.
         BackendMismatch: the runtime does not reproduce the file's golden vector.
     """
-    Policy.named(on_bad_reading)
-    if not isinstance(source, IntegerModel):
-        if not isinstance(source, (str, os.PathLike)):
+    check_policy(on_bad_reading)
+    if not isinstance(source, (str, os.PathLike, IntegerModel)):
+        raise EdgeRnnError(
+            f"load: expected a path or an IntegerModel, got {type(source).__name__}."
+        )
+    origin = _Origin(
+        source if isinstance(source, IntegerModel) else Path(source), backend, backend_options
+    )
+    return Session(origin.open(), on_bad_reading, warm_up, origin=origin)
+
+
+@dataclass(slots=True)
+class _Origin:
+    """What a session was opened from; pickled, it is the content of the file.
+
+    Attributes:
+        source: a file, a model, or the name and content of a file.
+        backend: as given.
+        options: of the backend.
+        sha256: of the model that was opened.
+        stamp: size and time of the file that was opened.
+    """
+
+    source: Path | IntegerModel | tuple[str, bytes]
+    backend: BackendName
+    options: dict[str, Any]
+    sha256: str = ""
+    stamp: tuple[int, int] = field(default=(0, 0))
+
+    def open(self) -> Backend:
+        """Open the backend.
+
+        Raises:
+            EdgeRnnError: what it opens is no longer what it was.
+        """
+        if isinstance(self.source, IntegerModel):
+            backend = _model_backend(self.source, self.backend, self.options)
+        elif isinstance(self.source, Path):
+            backend = open_backend(self.source, self.backend, **self.options)
+            self.stamp = _stamp(self.source)
+            self.source = self.source.absolute()
+        else:
+            name, content = self.source
+            with tempfile.TemporaryDirectory(prefix="edgernn-") as folder:
+                path = Path(folder, name)
+                path.write_bytes(content)
+                backend = open_backend(path, self.backend, **self.options)
+        self.sha256 = self.sha256 or backend.interface.model_sha256
+        if self.sha256 != backend.interface.model_sha256:
+            backend.close()
             raise EdgeRnnError(
-                f"load: expected a path or an IntegerModel, got {type(source).__name__}."
+                "session: expected the model that the pickled session ran, got another one. "
+                "Its file was replaced before it was pickled; load the model anew."
             )
-        opened = open_backend(source, backend, **backend_options)
-    else:
-        opened = _model_backend(source, backend, backend_options)
-    return Session(opened, on_bad_reading, warm_up)
+        return backend
+
+    def __reduce__(self) -> tuple[Callable[..., _Origin], tuple[Any, ...]]:
+        """Pickle the content in place of the path.
+
+        Raises:
+            EdgeRnnError: the file is no longer there, or no longer what was opened.
+        """
+        source = self.source
+        if isinstance(source, IntegerModel):
+            from edgernn.container import to_bytes
+
+            source = "model.edgernn", to_bytes(source)
+        elif isinstance(source, Path):
+            source = source.name, _content(source, self.stamp)
+        return _Origin, (source, self.backend, self.options, self.sha256)
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def _content(path: Path, stamp: tuple[int, int]) -> bytes:
+    try:
+        if _stamp(path) == stamp:
+            return path.read_bytes()
+        found = "another one"
+    except OSError as error:
+        found = f"none ({error.strerror})"
+    raise EdgeRnnError(
+        f"session: expected the file that was opened to pickle it, got {found} ('{path}'). "
+        "Keep the file as it is for as long as sessions over it are pickled."
+    )
 
 
 def _model_backend(model: IntegerModel, name: str, options: dict[str, Any]) -> Backend:
     """The named backend for a model in memory."""
     if name == "auto":
         name = model_backend()
-    if name not in _MODEL_BACKENDS:
+    if name not in [*_MODEL_BACKENDS]:
         raise BackendUnavailable(
             f"load: expected backend {' or '.join(map(repr, _MODEL_BACKENDS))} for a model in "
-            f"memory, got '{name}'. Write a file for this backend with: edgernn_export.export"
+            f"memory, got '{name!s:.40}'. Write a file for this backend with: edgernn_export.export"
         )
     module, class_name = _MODEL_BACKENDS[name]
     make = getattr(importlib.import_module(module), class_name)

@@ -1,70 +1,114 @@
-"""What a session accepts as a reading, and what happens to the rest.
+"""What a session accepts as a reading.
 
-A reading is one finite real number per input channel. Anything else is *bad*: not finite, missing,
-not numeric, or of another shape. The policy says what a bad reading does; none touches the state
-with its value.
+A reading has one real number per input channel, in the order of the channels or by their names.
+NaN, infinity, None and a masked value stand for a value that is missing; `edgernn.policies` says
+what becomes of it. Everything else, such as text, another number of channels or a name that is
+not there, is a mistake of the program and raises under every policy.
 """
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 import numpy as np
-import numpy.typing as npt
 
-from edgernn.errors import EdgeRnnError, ReadingError, ShapeError
+from edgernn.errors import ReadingError, ShapeError
 from edgernn.formats import FloatArray, OperandArray, Precision
 
-BoolArray = npt.NDArray[np.bool_]
+Names = tuple[str, ...]
 
 
-class Policy(enum.Enum):
-    """What a bad reading does.
+def read_one(x: object, names: Names, where: str = "") -> FloatArray:
+    """One reading as float64 [I]; NaN where a value is missing.
 
-    RAISE refuses it with an error and leaves the stream as it was. HOLD advances the stream with
-    the last good reading instead; before the first good reading it does what SKIP does. SKIP
-    leaves the stream as it was and repeats the last output; NaN before the first output.
+    Args:
+        x: array-like [I], a scalar where I = 1, or a mapping that has the names of all channels.
+        names: of the input channels.
+        where: position of the reading, for messages.
+
+    Raises:
+        ShapeError: another shape, not numbers, or a name is missing.
     """
+    width = len(names)
+    place = where and f" ({where})"
+    if isinstance(x, Mapping):
+        missing = [name for name in names if name not in x]
+        if missing:
+            raise ShapeError(
+                f"session: expected a reading with {', '.join(names)}, got one without "
+                f"{', '.join(missing)}{place}. Pass None where a value is missing."
+            )
+        x = [x[name] for name in names]
+    reading = _as_float(x, place)
+    if reading.ndim == 0 and width == 1:
+        reading = reading.reshape(1)
+    if reading.shape != (width,):
+        raise ShapeError(
+            f"session: expected a reading of shape ({width},), got {reading.shape}{place}. "
+            "Pass one number per input channel."
+        )
+    return reading
 
-    RAISE = "raise"
-    HOLD = "hold"
-    SKIP = "skip"
 
-    @staticmethod
-    def named(name: str) -> Policy:
-        """The policy of that name.
+def read_many(xs: object, names: Names) -> FloatArray:
+    """A chunk of readings as float64 [T, I]; NaN where a value is missing.
 
-        Raises:
-            EdgeRnnError: no policy has this name.
-        """
-        try:
-            return Policy(name)
-        except ValueError:
-            wanted = ", ".join(policy.value for policy in Policy)
-            raise EdgeRnnError(
-                f"on_bad_reading: expected one of {wanted}, got {name!r:.40}."
-            ) from None
+    Args:
+        xs: array-like [T, I], [T] where I = 1, or an iterable of readings.
+        names: of the input channels.
 
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Readings:
-    """A chunk of readings, good and bad.
-
-    Attributes:
-        x: float64 [T, I]; rows of bad readings are zero.
-        good: bool [T].
-        problem: the error of the first bad reading, None if all are good.
+    Raises:
+        ShapeError: no sequence of readings; the message names the first that is none.
     """
+    width = len(names)
+    rows = _rows(xs)
+    if rows is None:
+        raise ShapeError(
+            f"session: expected readings [T, {width}], got {type(xs).__name__}. "
+            "Pass a sequence of readings to run, a single one to step."
+        )
+    if isinstance(rows, list) and any(_needs_a_look(row) for row in rows):
+        return _each(rows, names)
+    try:
+        array = _as_float(rows)
+    except ShapeError:
+        return _each(rows, names)
+    if array.ndim == 1 and (width == 1 or array.size == 0):
+        array = array.reshape(-1, width)
+    if array.ndim == 3:
+        raise ShapeError(
+            f"session: expected readings [T, {width}], got {len(array)} sequences "
+            f"{list(array.shape)}. Run each in a stream of its own: "
+            "[session.new_stream().run(xs) for xs in batch]"
+        )
+    if array.shape[1:] != (width,):
+        return _each(array, names)
+    return np.ascontiguousarray(array)
 
-    x: FloatArray
-    good: BoolArray
-    problem: EdgeRnnError | None
+
+def require_values(x: FloatArray, bad: Any, names: Names, *, many: bool) -> None:
+    """Refuse readings of which a value is missing.
+
+    Args:
+        x: float64 [T, I].
+        bad: bool [T, I]: the values that must not be missing, and are.
+        names: of the input channels.
+        many: name the reading, too.
+
+    Raises:
+        ReadingError: one is.
+    """
+    if bad.any():
+        t, channel = divmod(int(bad.argmax()), len(names))
+        where = f"reading {t}, " if many else ""
+        raise ReadingError(
+            f"session: expected finite values, got {x[t, channel]} ({where}channel {channel}). "
+            f"Repair '{names[channel]}', or open the session with on_bad_reading='hold' or 'skip'."
+        )
 
 
-def _as_float(x: object) -> FloatArray:
+def _as_float(x: object, place: str = "") -> FloatArray:
     """A float64 array of numbers; masked and missing values become NaN.
 
     Raises:
@@ -74,100 +118,47 @@ def _as_float(x: object) -> FloatArray:
         if isinstance(x, np.ma.MaskedArray):
             masked: Any = x
             x = masked.astype(np.float64).filled(np.nan)
+        elif isinstance(x, (list, tuple)):
+            x = [np.nan if value is np.ma.masked else value for value in x]
         array = np.asarray(x)
         if array.dtype.kind not in "biufO":
             raise TypeError(f"values of type {array.dtype.name}")
+        if array.dtype.kind == "O":
+            _refuse_text(array)
         return array.astype(np.float64, copy=False)
     except (TypeError, ValueError, OverflowError) as error:
-        raise ShapeError(f"session: expected real numbers, got {error!s:.120}.") from None
+        raise ShapeError(f"session: expected real numbers, got {error!s:.120}{place}.") from None
 
 
-def read_one(x: object, width: int, where: str = "") -> FloatArray:
-    """One reading as float64 [I].
-
-    Args:
-        x: array-like [I], or a scalar where I = 1.
-        width: number of input channels I.
-        where: position of the reading, for messages.
-
-    Raises:
-        ShapeError: another shape, or not numbers.
-        ReadingError: a value is NaN or infinite.
-    """
-    reading = _as_float(x)
-    if reading.ndim == 0 and width == 1:
-        reading = reading.reshape(1)
-    if reading.shape != (width,):
-        raise ShapeError(
-            f"session: expected a reading of shape ({width},), got {reading.shape}"
-            f"{where and f' ({where})'}. Pass one number per input channel."
-        )
-    finite = np.isfinite(reading)
-    if not finite.all():
-        channel = int(np.argmin(finite))
-        raise ReadingError(
-            f"session: expected finite values, got {reading[channel]} "
-            f"({where and f'{where}, '}channel {channel}). "
-            "Repair the reading, or open the session with on_bad_reading='hold' or 'skip'."
-        )
-    return reading
-
-
-def read_many(xs: object, width: int) -> Readings:
-    """A chunk of readings, each judged on its own.
-
-    Args:
-        xs: array-like [T, I], [T] where I = 1, or an iterable of readings.
-        width: number of input channels I.
-
-    Raises:
-        ShapeError: ``xs`` is not a sequence of readings at all.
-    """
-    rows = _rows(xs)
-    if rows is None:
-        raise ShapeError(
-            f"session: expected readings [T, {width}], got {type(xs).__name__}. "
-            "Pass a sequence of readings to run, a single one to step."
-        )
-    try:
-        array = _as_float(rows)
-    except ShapeError:
-        return _read_each(rows, width)
-    if array.ndim == 1 and (width == 1 or array.size == 0):
-        array = array.reshape(-1, width)
-    if array.shape[1:] != (width,):
-        return _read_each(array, width)
-    good = np.isfinite(array).all(axis=1)
-    if good.all():
-        return Readings(x=array, good=good, problem=None)
-    return _read_each(array, width)
+def _refuse_text(array: Any) -> None:
+    """NumPy would read a number from it."""
+    for value in array.flat:
+        if isinstance(value, (str, bytes)):
+            raise TypeError(f"values of type {type(value).__name__}")
 
 
 def _rows(xs: object) -> Iterable[object] | None:
     """What iterates over readings, None where nothing does."""
-    if hasattr(xs, "__array__"):
+    if hasattr(xs, "__array__") or isinstance(xs, memoryview):
         # A table of pandas would iterate over its column names. A masked array keeps its mask.
         array: Any = xs if isinstance(xs, np.ma.MaskedArray) else np.asarray(xs)
         return cast("Iterable[object]", array) if array.ndim else None
-    if isinstance(xs, Iterable) and not isinstance(xs, (str, bytes)):
+    if isinstance(xs, Iterable) and not isinstance(xs, (str, bytes, Mapping)):
         return list(xs)
     return None
 
 
-def _read_each(xs: Iterable[object], width: int) -> Readings:
+def _needs_a_look(row: object) -> bool:
+    """Whether NumPy would not read this row as `read_one` does."""
+    return isinstance(row, Mapping) or (
+        isinstance(row, (list, tuple)) and any(value is np.ma.masked for value in row)
+    )
+
+
+def _each(xs: Iterable[object], names: Names) -> FloatArray:
     """The slow way, which knows the first problem."""
-    rows, good = [], []
-    problem: EdgeRnnError | None = None
-    for t, x in enumerate(xs):
-        try:
-            rows.append(read_one(x, width, f"reading {t}"))
-            good.append(True)
-        except (ShapeError, ReadingError) as error:
-            problem = problem or error
-            rows.append(np.zeros(width))
-            good.append(False)
-    x_all = np.array(rows, dtype=np.float64).reshape(-1, width)
-    return Readings(x=x_all, good=np.array(good, dtype=np.bool_), problem=problem)
+    rows = [read_one(x, names, f"reading {t}") for t, x in enumerate(xs)]
+    return np.array(rows, dtype=np.float64).reshape(-1, len(names))
 
 
 def read_codes(q_x: object, precision: Precision, width: int, *, many: bool) -> OperandArray:
@@ -206,27 +197,3 @@ def read_codes(q_x: object, precision: Precision, width: int, *, many: bool) -> 
             "Make codes with `session.interface.quantize`."
         )
     return codes.astype(p.operand_dtype)
-
-
-def advancing_codes(
-    readings: Readings, q_xs: OperandArray, held: OperandArray | None, policy: Policy
-) -> tuple[OperandArray, BoolArray]:
-    """What a chunk of readings advances a stream by.
-
-    Args:
-        readings: a chunk of T readings.
-        q_xs: their codes [T, I]; those of bad readings mean nothing.
-        held: codes [I] the stream was last advanced by, None if it was not.
-        policy: what bad readings do.
-
-    Returns:
-        Codes [N, I] to advance by, and bool [T]: which readings advance the stream, N of them.
-    """
-    good = readings.good
-    if policy is not Policy.HOLD or good.all():
-        return q_xs[good], good
-    # The row of the last good reading up to and including t; 0 is the one held before.
-    row = np.maximum.accumulate(np.where(good, np.arange(1, len(good) + 1), 0))
-    before = np.zeros_like(q_xs[:1]) if held is None else held[None]
-    advances = (row > 0) | (held is not None)
-    return np.concatenate([before, q_xs])[row[advances]], advances

@@ -10,20 +10,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from edgernn.backends.base import Backend, Stream
-from edgernn.backends.streams import SharedBackend, new_stream
+from edgernn.backends.streams import Origin, SharedBackend
 from edgernn.bound_arrays import are_real
-from edgernn.errors import EdgeRnnError, ReadingError, ShapeError
+from edgernn.clipping import CountingEncoder, Encoder
+from edgernn.errors import EdgeRnnError
 from edgernn.formats import FloatArray, Int16Array, OperandArray
-from edgernn.interface import InputCoder, Interface
+from edgernn.interface import Interface
 from edgernn.outputs import real_outputs, require_softmax
-from edgernn.readings import Policy, advancing_codes, read_codes, read_many, read_one
+from edgernn.policies import BoolArray, OnBadReading, Policies
+from edgernn.readings import read_codes, read_many, read_one, require_values
 from edgernn.stream_state import checked_state, is_padded
+
+#: A reading, or a chunk of them; a dictionary names the channels.
+Reading = npt.ArrayLike | Mapping[str, Any]
 
 
 class Session:
@@ -34,51 +39,85 @@ class Session:
 
     Args:
         backend: executes the model; closed together with the last session that uses it.
-        on_bad_reading: "raise", "hold" or "skip" (see `edgernn.readings.Policy`).
+        on_bad_reading: as in `edgernn.load`.
         warm_up: what a window model answers before its first window is full: "nothing" (NaN), or
             "pad", as if the first reading had stood before the stream for ever.
+        origin: opens the backend anew where the session is unpickled.
 
     Attributes:
-        bad_readings: bad readings since the session was opened or reset, whatever the policy.
+        bad_readings: readings of which a value was missing, NaN or infinite, since the session was
+            opened or reset, whatever the policy.
     """
 
+    __slots__ = (
+        "__dict__", "__weakref__", "_closed", "_early", "_encoder", "_policies", "_shared",
+        "_stream", "bad_readings",
+    )  # fmt: skip
+
     def __init__(
-        self, backend: Backend, on_bad_reading: str = "raise", warm_up: str = "nothing"
+        self,
+        backend: Backend,
+        on_bad_reading: OnBadReading = "raise",
+        warm_up: str = "nothing",
+        *,
+        origin: Origin | None = None,
     ) -> None:
         """Begin a stream in the zero state."""
-        self._policy = Policy.named(on_bad_reading)
-        self._padded = is_padded(warm_up, backend.interface)
-        self._attach(SharedBackend(backend))
+        policies = Policies(on_bad_reading, backend.interface)
+        shared = SharedBackend(backend, is_padded(warm_up, backend.interface), origin)
+        self._attach(shared, policies, shared.new_stream())
 
-    def _attach(self, shared: SharedBackend) -> None:
+    def _attach(self, shared: SharedBackend, policies: Policies, stream: Stream) -> None:
         shared.users += 1
-        self._shared: SharedBackend | None = shared
-        self._backend = shared.backend
-        self._interface = shared.backend.interface
-        self._width = self._interface.input.width
-        self._coder = InputCoder(self._interface)
-        self._stream: Stream = new_stream(shared.backend, self._padded)
+        self._shared = shared
+        self._policies = policies
+        self._stream = stream
+        self._encoder = (
+            cast("Encoder", stream)
+            if hasattr(stream, "encode")
+            else CountingEncoder(shared.interface, shared.coder)
+        )
+        #: Good codes and where there are some, before all channels had one. Afterwards those that
+        #: the stream was last advanced by are the last good ones.
+        self._early: tuple[OperandArray, BoolArray] | None = None
+        self._closed = False
         self.bad_readings = 0
 
     def reset(self) -> None:
-        """Begin a new stream: zero state, no last reading, no last output, no bad readings."""
+        """Begin a new stream: zero state, no last reading, no last output, nothing counted."""
         self._require_open()
         self._stream.reset()
+        self._early = None
+        self._encoder.clipped = (0,) * self.interface.input.width
         self.bad_readings = 0
 
-    def step(self, x: npt.ArrayLike, *, softmax: bool = False) -> FloatArray:
+    @property
+    def clipped_readings(self) -> tuple[int, ...]:
+        """Readings outside the calibrated range, which were clipped; one number per channel.
+
+        Counted since the session was opened or reset, in `step`, `run` and bound steps of physical
+        values. Readings that were refused, or left out by the policy "skip", do not count.
+        """
+        return self._encoder.clipped
+
+    def step(self, x: Reading, *, softmax: bool = False) -> FloatArray:
         """Advance the stream by one reading.
 
         Args:
-            x: finite reals [I] in physical units; a scalar where I = 1.
+            x: reals [I] in physical units; a scalar where I = 1; or a mapping with the names of all
+                channels, of which others are ignored. A missing value is NaN, None or masked.
             softmax: return probabilities of a model that ends in a softmax.
 
         Returns:
-            float64 [O] in physical units.
+            float64 [O] in physical units; NaN where there is no output yet.
 
         Raises:
-            ShapeError, ReadingError: the reading is bad and the policy is "raise".
+            ReadingError: a value is missing and its channel's policy is "raise".
+            ShapeError: not a reading of this model.
             EdgeRnnError: the session is closed, or the model has no softmax.
+
+        Warns:
+            ClippedReadingsWarning: once per session, a value is outside the calibrated range.
         """
         if not softmax:
             y = self._stream.step(x)
@@ -86,40 +125,36 @@ class Session:
                 return y
         return self._step_of_any(x, softmax)
 
-    def _step_of_any(self, x: npt.ArrayLike, softmax: bool) -> FloatArray:
-        """`step` for good and bad readings of every form."""
-        self._require_open()
+    def _step_of_any(self, x: Reading, softmax: bool) -> FloatArray:
+        """`step` for readings of every form, whole or not."""
+        interface = self._require_open().interface
         if softmax:
-            require_softmax(self._interface)
-        stream = self._stream
-        q_x: OperandArray | None
-        try:
-            reading = read_one(x, self._width)
-        except (ShapeError, ReadingError):
-            self.bad_readings += 1
-            if self._policy is Policy.RAISE:
-                raise
-            q_x = stream.held if self._policy is Policy.HOLD else None
-        else:
-            q_x = self._coder(reading)
-        q_y = stream.last if q_x is None else stream.advance_one(q_x)
-        return real_outputs(self._interface, q_y, softmax)
+            require_softmax(interface)
+        reading = read_one(x, interface.input.names)
+        if not np.isfinite(reading).all():
+            y: FloatArray = self._run_with_gaps(reading[None], softmax, many=False)[0]
+            return y
+        q_x: OperandArray = self._encoder.encode(reading[None])[0]
+        return real_outputs(interface, self._stream.advance_one(q_x), softmax)
 
-    def run(self, xs: npt.ArrayLike, *, softmax: bool = False) -> FloatArray:
+    def run(self, xs: npt.ArrayLike | object, *, softmax: bool = False) -> FloatArray:
         """Advance the stream by T readings; the same as T times `step`.
 
         Under the policy "raise" one bad reading refuses the whole chunk.
 
         Args:
-            xs: finite reals [T, I] in physical units; [T] where I = 1.
+            xs: reals [T, I] in physical units; [T] where I = 1; or any iterable of what
+                `step` takes.
             softmax: return probabilities of a model that ends in a softmax.
 
         Returns:
-            float64 [T, O] in physical units.
+            float64 [T, O] in physical units; NaN where there is no output yet.
 
         Raises:
-            ShapeError, ReadingError: a reading is bad and the policy is "raise".
-            EdgeRnnError: the session is closed, or the model has no softmax.
+            ReadingError, ShapeError, EdgeRnnError: as `step`.
+
+        Warns:
+            ClippedReadingsWarning: as `step`.
         """
         if not softmax:
             ys = self._stream.run(xs)
@@ -127,23 +162,48 @@ class Session:
                 return ys
         return self._run_of_any(xs, softmax)
 
-    def _run_of_any(self, xs: npt.ArrayLike, softmax: bool) -> FloatArray:
-        """`run` for good and bad readings of every form."""
-        self._require_open()
+    def _run_of_any(self, xs: object, softmax: bool) -> FloatArray:
+        """`run` for readings of every form, whole or not."""
+        interface = self._require_open().interface
         if softmax:
-            require_softmax(self._interface)
-        readings = read_many(xs, self._width)
-        self.bad_readings += int(np.count_nonzero(~readings.good))
-        if readings.problem is not None and self._policy is Policy.RAISE:
-            raise readings.problem
-        held, last = self._stream.held, self._stream.last
-        q_xs, advances = advancing_codes(readings, self._coder(readings.x), held, self._policy)
-        before = real_outputs(self._interface, last, softmax)
-        after = real_outputs(self._interface, self._stream.advance(q_xs), softmax)
+            require_softmax(interface)
+        x = read_many(xs, interface.input.names)
+        if not np.isfinite(x).all():
+            return self._run_with_gaps(x, softmax, many=True)
+        return real_outputs(interface, self._stream.advance(self._encoder.encode(x)), softmax)
+
+    def _run_with_gaps(self, x: FloatArray, softmax: bool, *, many: bool) -> FloatArray:
+        """`run` for readings [T, I] of which some values are not finite."""
+        interface, stream, policies = self._shared.interface, self._stream, self._policies
+        bad = ~np.isfinite(x)
+        self.bad_readings += int(np.count_nonzero(bad.any(axis=1)))
+        require_values(x, bad & policies.raises, interface.input.names, many=many)
+        came = ~(bad & policies.skips).any(axis=1)
+        x, bad = x[came], bad[came]
+        q_xs = self._encoder.encode(np.where(bad, interface.input.offset, x))
+        held, known = self._last_good()
+        there = policies.fill(q_xs, bad, held, known)
+        whole = there.all(axis=1)
+        before = real_outputs(interface, stream.last, softmax)
+        after = real_outputs(interface, stream.advance(q_xs[whole]), softmax)
+        if len(whole) and not whole.any():
+            self._early = q_xs[-1], there[-1]
+        advances = came
+        advances[came] = whole
         # Row 0 is the output before the chunk, row k the output after the k-th advance.
         rows = np.concatenate([before[None], after])
         chosen: FloatArray = rows[np.cumsum(advances)]
         return chosen
+
+    def _last_good(self) -> tuple[OperandArray, BoolArray]:
+        """The last good code of every channel [I], and where there was one [I]."""
+        held, width = self._stream.held, self.interface.input.width
+        if held is not None:
+            return held, np.ones(width, dtype=np.bool_)
+        if self._early is not None:
+            return self._early
+        nothing = np.zeros(width, self.interface.precision.operand_dtype)
+        return nothing, np.zeros(width, dtype=np.bool_)
 
     def bind(self, x: npt.NDArray[Any], y: npt.NDArray[Any]) -> Callable[[], None]:
         """Make a step without arguments, which reads ``x`` and writes ``y``: the fastest way.
@@ -171,8 +231,8 @@ class Session:
             ShapeError: the arrays are not of this form, or not contiguous.
             EdgeRnnError: the session is closed.
         """
-        self._require_open()
-        step = self.step if are_real(self._interface, x, y) else self.step_codes
+        interface = self._require_open().interface
+        step = self.step if are_real(interface, x, y) else self.step_codes
 
         def step_once() -> None:
             y[...] = step(x)
@@ -197,8 +257,8 @@ class Session:
         q_y = self._stream.step_codes(q_x)
         if q_y is not None:
             return q_y
-        self._require_open()
-        codes = read_codes(q_x, self._interface.precision, self._width, many=False)
+        interface = self._require_open().interface
+        codes = read_codes(q_x, interface.precision, interface.input.width, many=False)
         return self._stream.advance_one(codes).copy()
 
     def run_codes(self, q_xs: npt.ArrayLike) -> Int16Array:
@@ -216,8 +276,8 @@ class Session:
         q_ys = self._stream.run_codes(q_xs)
         if q_ys is not None:
             return q_ys
-        self._require_open()
-        codes = read_codes(q_xs, self._interface.precision, self._width, many=True)
+        interface = self._require_open().interface
+        codes = read_codes(q_xs, interface.precision, interface.input.width, many=True)
         return self._stream.advance(codes)
 
     @property
@@ -227,42 +287,65 @@ class Session:
         Setting a state forgets the last reading and the last output: they belong to the stream
         the session leaves.
         """
-        self._require_open()
-        specs = self._interface.carried
+        specs = self._require_open().interface.carried
         return {spec.name: q for spec, q in zip(specs, self._stream.state, strict=True)}
 
     @state.setter
     def state(self, state: Mapping[str, npt.ArrayLike]) -> None:
-        self._require_open()
-        self._stream.state = checked_state(self._interface, state)
+        self._stream.state = checked_state(self._require_open().interface, state)
+        self._early = None
 
     def new_stream(self) -> Session:
         """Another stream over the same weights, in the zero state, with the same policy."""
-        self._require_open()
+        shared = self._require_open()
         session = object.__new__(Session)
-        session._policy = self._policy
-        session._padded = self._padded
-        session._attach(self._require_open())
+        session._attach(shared, self._policies, shared.new_stream())
         return session
 
     def copy(self) -> Session:
-        """Another stream over the same weights that continues from here independently."""
-        session = self.new_stream()
-        session._stream = self._stream.copy()
-        session.bad_readings = self.bad_readings
+        """Another stream over the same weights that continues from here independently.
+
+        The bits are those of this one, at bad readings too, and so are the counts.
+        """
+        shared = self._require_open()
+        session = object.__new__(Session)
+        session._attach(shared, self._policies, self._stream.copy())
+        session._continue(self._counts())
         return session
 
     __copy__ = copy
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Session:
+        """As `copy`: the weights never change."""
+        return self.copy()
+
+    def __reduce__(self) -> tuple[Callable[..., Session], tuple[Any, ...]]:
+        """Pickle the model's file, once for all sessions over one backend, and the stream.
+
+        Raises:
+            EdgeRnnError: the session is closed, or was not opened by `edgernn.load`.
+        """
+        shared = self._require_open()
+        snapshot = self._stream.snapshot()
+        return _restored, (shared, self._policies.given, snapshot, self._counts())
+
+    def _counts(self) -> tuple[Any, ...]:
+        """What the session itself knows of its stream."""
+        return self.bad_readings, self._early, self._encoder.clipped, self._encoder.told
+
+    def _continue(self, counts: tuple[Any, ...]) -> None:
+        encoder = self._encoder
+        self.bad_readings, self._early, encoder.clipped, encoder.told = counts
+
     @property
     def interface(self) -> Interface:
         """Channels, units, scales and state formats of the model."""
-        return self._interface
+        return self._shared.interface
 
     def _require_open(self) -> SharedBackend:
-        if self._shared is None:
+        if self._closed:
             raise EdgeRnnError(
-                f"session: expected an open session, got a closed one ('{self._interface.name}'). "
+                f"session: expected an open session, got a closed one ('{self.interface.name}'). "
                 "Load the model again."
             )
         return self._shared
@@ -270,14 +353,14 @@ class Session:
     @property
     def closed(self) -> bool:
         """Whether `close` was called."""
-        return self._shared is None
+        return self._closed
 
     def close(self) -> None:
         """End the stream; the last session of a backend releases the runtime. Idempotent."""
-        shared, self._shared = self._shared, None
-        if shared is not None:
+        if not self._closed:
+            self._closed = True
             self._stream.close()
-            shared.release()
+            self._shared.release()
 
     def __enter__(self) -> Self:
         """Return the session itself."""
@@ -295,11 +378,23 @@ class Session:
 
     def __repr__(self) -> str:
         """Model, backend, widths and policy."""
-        i = self._interface
+        i = self.interface
         widths = f"{i.input.width} -> {i.output.width}"
         closed = ", closed" if self.closed else ""
         return (
-            f"<Session '{i.name}' {i.precision.value} on {self._backend.name}, {widths}, "
+            f"<Session '{i.name}' {i.precision.value} on {self._shared.backend.name}, {widths}, "
             f"{i.carried_bytes} state bytes{'' if i.window is None else f', {i.window}'}, "
-            f"bad readings {self._policy.value}{closed}>"
+            f"bad readings {self._policies}{closed}>"
         )
+
+
+def _restored(
+    shared: SharedBackend, given: OnBadReading, snapshot: tuple[Any, ...], counts: tuple[Any, ...]
+) -> Session:
+    """A session that was pickled."""
+    stream = shared.new_stream()
+    stream.restore(snapshot)
+    session = object.__new__(Session)
+    session._attach(shared, Policies(given, shared.interface), stream)
+    session._continue(counts)
+    return session

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,8 @@ from edgernn.layers import StateSpec
 from edgernn.window import Window
 
 #: What a window model answers before its first window is full.
-WARM_UPS: Final = ("nothing", "pad")
+WarmUp = Literal["nothing", "pad"]
+WARM_UPS: Final[tuple[str, ...]] = get_args(WarmUp)
 
 
 def is_padded(warm_up: str, interface: Interface) -> bool:

@@ -118,8 +118,8 @@ def check_native(owner: str, model: IntegerModel, session: edgernn.Session) -> N
 
 def readings(model: IntegerModel, steps: int) -> FloatArray:
     """Real readings [T, I] all over the range that the model takes."""
-    low = model.precision.input_low
-    codes = np.random.default_rng(3).uniform(low, -low, (steps, model.input.width))
+    low, high = model.precision.input_low, model.precision.input_high
+    codes = np.random.default_rng(3).uniform(low, high, (steps, model.input.width))
     xs: FloatArray = model.input.offset + model.input.scale * codes
     return xs
 

@@ -6,12 +6,13 @@ import importlib
 import inspect
 from collections.abc import Collection
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from edgernn.backends.base import Backend
 from edgernn.backends.native import is_available
 from edgernn.errors import BackendUnavailable, EdgeRnnError
 
+BackendName = Literal["auto", "native", "reference", "tflite", "onnx"]
 #: name -> (module, factory, file suffix it opens). A factory takes (path: Path, **options).
 BACKENDS: Final[dict[str, tuple[str, str, str]]] = {
     "native": ("edgernn.backends.native", "open_native", ".edgernn"),
@@ -21,7 +22,7 @@ BACKENDS: Final[dict[str, tuple[str, str, str]]] = {
 }
 
 
-def open_backend(path: str | Path, backend: str = "auto", **options: object) -> Backend:
+def open_backend(path: str | Path, backend: str = "auto", /, **options: object) -> Backend:
     """Open a model file with the named backend.
 
     Args:
@@ -37,9 +38,9 @@ def open_backend(path: str | Path, backend: str = "auto", **options: object) -> 
     path = Path(path)
     if backend == "auto":
         backend = _backend_for(path)
-    if backend not in BACKENDS:
+    if backend not in [*BACKENDS]:
         raise BackendUnavailable(
-            f"load: expected backend 'auto' or one of {', '.join(BACKENDS)}, got '{backend}'."
+            f"load: expected backend 'auto' or one of {', '.join(BACKENDS)}, got '{backend!s:.40}'."
         )
     module, factory, suffix = BACKENDS[backend]
     if path.suffix != suffix:
@@ -52,12 +53,24 @@ def open_backend(path: str | Path, backend: str = "auto", **options: object) -> 
             f"backend '{backend}': expected a {suffix} file, got '{path.name}'. "
             f"Write one with: edgernn {command}"
         )
-    if not path.is_file():
-        raise EdgeRnnError(f"load: expected an existing file, got '{path}'.")
+    if not _is_file(path):
+        raise EdgeRnnError(f"load: expected an existing file, got '{path!s:.200}'.")
     make = getattr(importlib.import_module(module), factory)
     check_options(backend, list(inspect.signature(make).parameters)[1:], options)
-    opened: Backend = make(path, **options)
+    try:
+        opened: Backend = make(path, **options)
+    except OSError as error:
+        raise EdgeRnnError(
+            f"load: expected a readable file, got '{path}' ({error.strerror})."
+        ) from error
     return opened
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name longer than file systems take
+        return False
 
 
 def _backend_for(path: Path) -> str:

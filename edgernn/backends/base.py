@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, Final, Protocol, Self, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,8 @@ from edgernn.errors import BackendMismatch
 from edgernn.formats import FloatArray, Int16Array, OperandArray
 from edgernn.interface import Interface
 
+#: Most threads of a runtime that an option may ask for.
+MAX_THREADS: Final = 1024
 #: int16 vectors in the order of `Interface.states`.
 State = tuple[Int16Array, ...]
 
@@ -86,7 +88,15 @@ class Stream(Protocol):
         """Another stream that continues from here."""
         ...
 
-    def advance_one(self, q_x: OperandArray) -> Int16Array:
+    def snapshot(self) -> tuple[Any, ...]:
+        """What another stream of the same model needs to continue from here, in NumPy arrays."""
+        ...
+
+    def restore(self, snapshot: tuple[Any, ...], /) -> None:
+        """Continue from a snapshot."""
+        ...
+
+    def advance_one(self, q_x: OperandArray, /) -> Int16Array:
         """Advance by one reading.
 
         Args:
@@ -97,11 +107,11 @@ class Stream(Protocol):
         """
         ...
 
-    def advance(self, q_xs: OperandArray) -> Int16Array:
+    def advance(self, q_xs: OperandArray, /) -> Int16Array:
         """Advance by T readings.
 
         Args:
-            q_xs: operand codes [T, I] within NUMERICS.md clause 2.3.
+            q_xs: contiguous operand codes [T, I] within NUMERICS.md clause 2.3.
 
         Returns:
             int16 [T, O], owned by the caller.

@@ -17,11 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.affine import Affine, Affine8, Term8, Term16
-from edgernn.backends.base import State
+from edgernn.backends.base import State, Stream
 from edgernn.backends.native_layout import LAYOUTS, Layout
+from edgernn.clipping import warn_clipped
 from edgernn.errors import BackendUnavailable, EdgeRnnError
-from edgernn.formats import FloatArray, Int16Array, OperandArray
-from edgernn.interface import Interface
+from edgernn.formats import Int16Array, OperandArray
 from edgernn.layers import LSTM, Dense, GRUAfter, GRUBefore, Layer, SimpleRNN
 from edgernn.model import IntegerModel
 from edgernn.storage import Storage
@@ -113,13 +113,15 @@ class NativeBackend:
                 f"backend 'native': expected isa auto, {', '.join(known)}, got {wanted!r:.40}. "
                 f"Name one of these in the option isa or in {ISA_VARIABLE}."
             )
-        self.interface = model.interface()
-        self._program = _program(model, known[0] if wanted == "auto" else wanted, layout)
-        self.isa: str = self._program.isa()
+        self.interface = interface = model.interface()
 
-    def new_stream(self) -> NativeStream:
-        """A stream in the zero state."""
-        return NativeStream(self._program.stream(), self.interface)
+        def report(channel: int, value: float) -> None:
+            warn_clipped(interface, channel, value)
+
+        program = _program(model, known[0] if wanted == "auto" else wanted, layout, report)
+        self.isa: str = program.isa()
+        #: Makes a stream in the zero state, in memory of the extension module.
+        self.new_stream: Callable[[], Stream] = program.stream
 
     def step(self, q_x: OperandArray, state: State) -> tuple[Int16Array, State]:
         """Advance one stream by one reading; see `Backend.step`."""
@@ -129,75 +131,18 @@ class NativeBackend:
     def run(self, q_xs: OperandArray, state: State) -> tuple[Int16Array, State]:
         """Advance one stream by T readings; see `Backend.run`."""
         stream = self.new_stream()
-        stream.state = state
-        return stream.advance(q_xs), stream.state
+        stream.state = tuple([np.ascontiguousarray(q, np.int16) for q in state])
+        codes = np.ascontiguousarray(q_xs, self.interface.precision.operand_dtype)
+        return stream.advance(codes), stream.state
 
     def close(self) -> None:
         """Nothing to release."""
 
 
-class NativeStream:
-    """A stream in memory of the extension module (see `edgernn.backends.base.Stream`)."""
-
-    def __init__(self, stream: Any, interface: Interface) -> None:
-        """Wrap a stream of the extension module."""
-        self._stream = stream
-        self._interface = interface
-        self._dtype = interface.precision.operand_dtype
-        self._ends = np.cumsum([spec.units for spec in interface.states])[:-1]
-        self.step: Callable[[object], FloatArray | None] = stream.step
-        self.run: Callable[[object], FloatArray | None] = stream.run
-        self.step_codes: Callable[[object], Int16Array | None] = stream.step_codes
-        self.run_codes: Callable[[object], Int16Array | None] = stream.run_codes
-        self.reset: Callable[[], None] = stream.reset
-        self.close: Callable[[], None] = stream.close
-
-    def bind(
-        self, x: npt.NDArray[Any], y: npt.NDArray[Any], otherwise: Callable[[], None], /
-    ) -> Callable[[], None]:
-        """See `Stream.bind`."""
-        bound: Callable[[], None] = self._stream.bind(x, y, otherwise)
-        return bound
-
-    @property
-    def held(self) -> OperandArray | None:
-        """See `Stream.held`."""
-        codes: bytes | None = self._stream.held()
-        return None if codes is None else np.frombuffer(codes, self._dtype)
-
-    @property
-    def last(self) -> Int16Array | None:
-        """See `Stream.last`."""
-        codes: bytes | None = self._stream.last()
-        return None if codes is None else np.frombuffer(codes, np.int16)
-
-    @property
-    def state(self) -> State:
-        """See `Stream.state`."""
-        vectors = np.frombuffer(self._stream.state(), np.int16)
-        return tuple(part.copy() for part in np.split(vectors, self._ends))
-
-    @state.setter
-    def state(self, state: State) -> None:
-        self._stream.set_state(np.concatenate(state))
-
-    def copy(self) -> NativeStream:
-        """See `Stream.copy`."""
-        return NativeStream(self._stream.copy(), self._interface)
-
-    def advance_one(self, q_x: OperandArray) -> Int16Array:
-        """See `Stream.advance_one`."""
-        q_y: Int16Array = self.advance(q_x[None])[0]
-        return q_y
-
-    def advance(self, q_xs: OperandArray) -> Int16Array:
-        """See `Stream.advance`."""
-        q_ys: Int16Array = self._stream.run_codes(np.ascontiguousarray(q_xs, self._dtype))
-        return q_ys
-
-
-def _program(model: IntegerModel, isa: str, layout: str) -> Any:
-    """The model in the form of the extension module."""
+def _program(
+    model: IntegerModel, isa: str, layout: str, report: Callable[[int, float], None]
+) -> Any:
+    """The model in the form of the extension module; ``report`` hears of clipped readings."""
     step = model.precision.input_step
     chosen = Layout(model, isa, layout)
     return _module().Program(
@@ -209,6 +154,7 @@ def _program(model: IntegerModel, isa: str, layout: str) -> Any:
         model.input.offset,
         step * model.input.scale,
         model.output.scale,
+        report,
     )
 
 

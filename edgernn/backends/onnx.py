@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from edgernn.backends.base import State, self_test
+from edgernn.backends.base import MAX_THREADS, State, self_test
 from edgernn.backends.onnx_file import METADATA_KEY, read_onnx
 from edgernn.backends.tensors import StepInputs, Tensor, check_tensors
 from edgernn.errors import BackendUnavailable, FormatError
@@ -44,13 +44,15 @@ def open_onnx(path: Path, optimization: str = "all", num_threads: int = 1) -> On
         BackendUnavailable: onnxruntime is not installed, or cannot load the file.
         BackendMismatch: the runtime does not reproduce the golden vector.
     """
-    if optimization not in OPTIMIZATIONS:
+    if optimization not in [*OPTIMIZATIONS]:
         raise BackendUnavailable(
             f"backend 'onnx': expected optimization {', '.join(OPTIMIZATIONS)}, "
             f"got {optimization!r:.40}."
         )
-    if num_threads < 1:
-        raise BackendUnavailable(f"backend 'onnx': expected num_threads >= 1, got {num_threads}.")
+    if type(num_threads) is not int or not 1 <= num_threads <= MAX_THREADS:
+        raise BackendUnavailable(
+            f"backend 'onnx': expected num_threads 1 to {MAX_THREADS}, got {num_threads!r:.40}."
+        )
     path = Path(path)
     content = read_onnx(path)
     ort = _load_runtime()

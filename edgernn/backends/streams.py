@@ -2,26 +2,58 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from edgernn.backends.base import Backend, State, Stream, StreamingBackend
 from edgernn.backends.window_stream import WindowStream
+from edgernn.errors import EdgeRnnError
 from edgernn.formats import Int16Array, OperandArray
+from edgernn.interface import InputCoder
+
+
+class Origin(Protocol):
+    """Where a backend came from; can be pickled."""
+
+    def open(self) -> Backend:
+        """Open the same backend anew."""
+        ...
 
 
 class SharedBackend:
-    """A backend and the number of open sessions that use it."""
+    """A backend, what all streams over it have in common, and the number of open sessions.
 
-    __slots__ = ("backend", "users")
+    Attributes:
+        backend: the backend.
+        interface: of its model.
+        coder: makes codes of readings.
+        new_stream: makes a stream at its beginning.
+        users: open sessions.
+    """
 
-    def __init__(self, backend: Backend) -> None:
-        """Nobody uses it yet."""
+    __slots__ = ("_origin", "_padded", "backend", "coder", "interface", "new_stream", "users")
+
+    def __init__(
+        self, backend: Backend, padded: bool = False, origin: Origin | None = None
+    ) -> None:
+        """Nobody uses it yet.
+
+        Args:
+            backend: the backend.
+            padded: as in `stream_maker`.
+            origin: opens it where it is unpickled; None if it cannot be pickled.
+        """
         self.backend = backend
+        self.interface = backend.interface
+        self.coder = InputCoder(backend.interface)
+        self.new_stream = stream_maker(backend, padded)
         self.users = 0
+        self._padded = padded
+        self._origin = origin
 
     def release(self) -> None:
         """One session less; the last one closes the backend."""
@@ -29,21 +61,48 @@ class SharedBackend:
         if self.users == 0:
             self.backend.close()
 
+    def __reduce__(self) -> tuple[Callable[..., SharedBackend], tuple[Any, ...]]:
+        """Pickle where it came from.
+
+        Raises:
+            EdgeRnnError: that is unknown.
+        """
+        if self._origin is None:
+            raise EdgeRnnError(
+                f"session: expected one from edgernn.load to pickle, got one over "
+                f"{type(self.backend).__name__}. Pickle `session.state` instead."
+            )
+        return _reopened, (self._origin, self._padded)
+
+
+def _reopened(origin: Origin, padded: bool) -> SharedBackend:
+    return SharedBackend(origin.open(), padded, origin)
+
 
 def new_stream(backend: Backend, padded: bool = False) -> Stream:
-    """A stream of the kind of the model, at its beginning.
+    """A stream of the kind of the model, at its beginning (see `stream_maker`)."""
+    return stream_maker(backend, padded)()
+
+
+def stream_maker(backend: Backend, padded: bool = False) -> Callable[[], Stream]:
+    """Makes streams of the kind of the model, at their beginning.
 
     Args:
         backend: executes the model.
         padded: of a window model, see `WindowStream`.
     """
-    steps, window = step_stream(backend), backend.interface.window
-    return steps if window is None else WindowStream(backend, steps, window, padded)
+    window = backend.interface.window
+    make = _step_stream_maker(backend)
+    if window is None:
+        return make
+    return lambda: WindowStream(backend, make(), window, padded)
 
 
-def step_stream(backend: Backend) -> Stream:
-    """A stream of the network's steps, of the backend's own kind where it has one."""
-    return backend.new_stream() if isinstance(backend, StreamingBackend) else ValueStream(backend)
+def _step_stream_maker(backend: Backend) -> Callable[[], Stream]:
+    """Makes streams of the network's steps, of the backend's own kind where it has one."""
+    if isinstance(backend, StreamingBackend):
+        return backend.new_stream
+    return functools.partial(ValueStream, backend)
 
 
 class ValueStream:
@@ -80,13 +139,21 @@ class ValueStream:
         stream.held, stream.last = self.held, self.last
         return stream
 
-    def advance_one(self, q_x: OperandArray) -> Int16Array:
+    def snapshot(self) -> tuple[Any, ...]:
+        """See `Stream.snapshot`."""
+        return self.state, self.held, self.last
+
+    def restore(self, snapshot: tuple[Any, ...], /) -> None:
+        """See `Stream.restore`."""
+        self.state, self.held, self.last = snapshot
+
+    def advance_one(self, q_x: OperandArray, /) -> Int16Array:
         """See `Stream.advance_one`."""
         q_y, self._state = self._backend.step(q_x, self._state)
         self.held, self.last = q_x, q_y
         return q_y
 
-    def advance(self, q_xs: OperandArray) -> Int16Array:
+    def advance(self, q_xs: OperandArray, /) -> Int16Array:
         """See `Stream.advance`."""
         if not len(q_xs):
             return np.empty((0, self._backend.interface.output.width), dtype=np.int16)

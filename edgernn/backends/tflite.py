@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from edgernn.backends.base import State, self_test
+from edgernn.backends.base import MAX_THREADS, State, self_test
 from edgernn.backends.tensors import StepInputs, Tensor, check_tensors
 from edgernn.backends.tflite_file import read_tflite
 from edgernn.errors import BackendUnavailable, FormatError
@@ -49,12 +49,14 @@ def open_tflite(
         BackendUnavailable: no runtime is installed, or it cannot load the file.
         BackendMismatch: the runtime does not reproduce the golden vector.
     """
-    if resolver not in RESOLVERS:
+    if resolver not in [*RESOLVERS]:
         raise BackendUnavailable(
             f"backend 'tflite': expected resolver {', '.join(RESOLVERS)}, got {resolver!r:.40}."
         )
-    if num_threads < 1:
-        raise BackendUnavailable(f"backend 'tflite': expected num_threads >= 1, got {num_threads}.")
+    if type(num_threads) is not int or not 1 <= num_threads <= MAX_THREADS:
+        raise BackendUnavailable(
+            f"backend 'tflite': expected num_threads 1 to {MAX_THREADS}, got {num_threads!r:.40}."
+        )
     content, interface = read_tflite(Path(path))
     name, module = load_runtime(runtime)
     try:
@@ -95,7 +97,7 @@ def load_runtime(runtime: str = "auto") -> tuple[str, Any]:
     loaded = [name for name in reversed(RUNTIMES) if name in sys.modules]
     if runtime == "auto":
         candidates = loaded[:1] or list(RUNTIMES)
-    elif runtime not in RUNTIMES:
+    elif runtime not in [*RUNTIMES]:
         raise BackendUnavailable(
             f"backend 'tflite': expected runtime auto, {', '.join(RUNTIMES)}, got {runtime!r:.40}."
         )

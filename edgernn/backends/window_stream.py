@@ -77,12 +77,20 @@ class WindowStream:
         stream.held, stream.last, stream._to_pad = self.held, self.last, self._to_pad
         return stream
 
-    def advance_one(self, q_x: OperandArray) -> Int16Array:
+    def snapshot(self) -> tuple[Any, ...]:
+        """See `Stream.snapshot`."""
+        return self.state, self.held, self.last, self._to_pad
+
+    def restore(self, snapshot: tuple[Any, ...], /) -> None:
+        """See `Stream.restore`."""
+        self.state, self.held, self.last, self._to_pad = snapshot
+
+    def advance_one(self, q_x: OperandArray, /) -> Int16Array:
         """See `Stream.advance_one`."""
         q_ys: Int16Array = self.advance(q_x[None])[0]
         return q_ys
 
-    def advance(self, q_xs: OperandArray) -> Int16Array:
+    def advance(self, q_xs: OperandArray, /) -> Int16Array:
         """See `Stream.advance`."""
         count, hop = len(q_xs), self._window.hop
         if not count:

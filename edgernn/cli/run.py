@@ -15,7 +15,7 @@ from edgernn.cli.model_argument import add_model_argument, model_path
 from edgernn.cli.records import FORMATS, CsvRecords, JsonRecords, Number, Records, guess_format
 from edgernn.errors import EdgeRnnError, ReadingError, ShapeError
 from edgernn.loading import load
-from edgernn.readings import Policy
+from edgernn.policies import Policy
 from edgernn.session import Session
 
 HELP: Final = """Stream readings through a model: one line in, one line out, at once.
@@ -149,14 +149,15 @@ def _answer(
     """
     try:
         reading = records.parse(line)
+        if reading is None:
+            return None
+        if args.codes:
+            codes: list[Number] = session.step_codes(reading).tolist()
+            return codes
+        y = session.step(reading, softmax=args.softmax)
     except (ReadingError, ShapeError):
         if args.on_bad_reading == Policy.RAISE.value:
             raise
-        reading = [math.nan] * session.interface.input.width
-    if reading is None:
-        return None
-    if args.codes:
-        codes: list[Number] = session.step_codes(reading).tolist()
-        return codes
-    values: list[Number] = session.step(reading, softmax=args.softmax).tolist()
+        y = session.step([math.nan] * session.interface.input.width, softmax=args.softmax)
+    values: list[Number] = y.tolist()
     return values

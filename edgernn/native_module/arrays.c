@@ -1,6 +1,8 @@
 /* NumPy arrays through the buffer protocol: no header of NumPy's, hence no version of it. */
 #include "extension.h"
 
+#include <string.h>
+
 static int has_dtype(native_module *module, PyObject *x, PyObject *dtype)
 {
     PyObject *found = PyObject_GetAttr(x, module->dtype_name);
@@ -35,16 +37,16 @@ int native_view(native_module *module, PyObject *x, PyObject *dtype, int many, P
     return 0;
 }
 
-static PyObject *new_array(stream_object *stream, PyObject *dtype, Py_ssize_t steps)
+static PyObject *new_array(stream_object *stream, PyObject *dtype, Py_ssize_t steps, int32_t width)
 {
-    const Py_ssize_t outputs = stream->program->program.outputs;
+    const program_object *program = stream->program;
     PyObject *array;
     PyObject *arguments;
-    if (steps < 0 && dtype == stream->module->float64) {
-        return PyObject_Call(stream->module->empty, stream->program->step_shape, NULL);
+    if (steps < 0 && dtype == stream->module->float64 && width == program->program.outputs) {
+        return PyObject_Call(stream->module->empty, program->step_shape, NULL);
     }
-    arguments = steps < 0 ? Py_BuildValue("(nO)", outputs, dtype)
-                          : Py_BuildValue("((nn)O)", steps, outputs, dtype);
+    arguments = steps < 0 ? Py_BuildValue("(iO)", (int)width, dtype)
+                          : Py_BuildValue("((ni)O)", steps, (int)width, dtype);
     if (arguments == NULL) {
         return NULL;
     }
@@ -53,9 +55,10 @@ static PyObject *new_array(stream_object *stream, PyObject *dtype, Py_ssize_t st
     return array;
 }
 
-PyObject *native_output(stream_object *stream, PyObject *dtype, Py_ssize_t steps, Py_buffer *view)
+PyObject *native_output(stream_object *stream, PyObject *dtype, Py_ssize_t steps, int32_t width,
+                        Py_buffer *view)
 {
-    PyObject *array = new_array(stream, dtype, steps);
+    PyObject *array = new_array(stream, dtype, steps, width);
     if (array != NULL && PyObject_GetBuffer(array, view, PyBUF_ND | PyBUF_WRITABLE) < 0) {
         Py_DECREF(array);
         return NULL;
@@ -65,6 +68,20 @@ PyObject *native_output(stream_object *stream, PyObject *dtype, Py_ssize_t steps
         PyBuffer_Release(view);
         Py_DECREF(array);
         return NULL;
+    }
+    return array;
+}
+
+PyObject *native_vector(native_module *module, PyObject *dtype, Py_ssize_t width, const void *from)
+{
+    Py_buffer view;
+    PyObject *array = PyObject_CallFunction(module->empty, "nO", width, dtype);
+    if (array != NULL && PyObject_GetBuffer(array, &view, PyBUF_ND | PyBUF_WRITABLE) < 0) {
+        Py_CLEAR(array);
+    }
+    if (array != NULL) {
+        memcpy(view.buf, from, (size_t)view.len);
+        PyBuffer_Release(&view);
     }
     return array;
 }

@@ -16,6 +16,8 @@ static PyObject *bound_call(PyObject *self, PyObject *unused)
     stream_object *stream = bound->stream;
     const native_program *program = &stream->program->program;
     const size_t inputs = (size_t)program->inputs;
+    native_scratch *scratch;
+    int result = 0;
     (void)unused;
     if (native_check_idle(stream) < 0) {
         return NULL;
@@ -24,12 +26,17 @@ static PyObject *bound_call(PyObject *self, PyObject *unused)
                                         : native_all_codes(program, bound->x.buf, inputs))) {
         return PyObject_CallObject(bound->otherwise, NULL);
     }
-    if (bound->real) {
-        native_advance_real(stream, bound->x.buf, 1, bound->y.buf);
-    } else {
-        native_advance_codes(stream, bound->x.buf, 1, bound->y.buf);
+    scratch = native_take_scratch(stream->program);
+    if (scratch == NULL) {
+        return NULL;
     }
-    return native_none();
+    if (bound->real) {
+        result = native_advance_real(stream, scratch, bound->x.buf, 1, bound->y.buf);
+    } else {
+        native_advance_codes(stream, scratch, bound->x.buf, 1, bound->y.buf);
+    }
+    native_return_scratch(stream->program, scratch);
+    return result < 0 ? NULL : native_none();
 }
 
 static PyMethodDef call = {"bound_step", bound_call, METH_NOARGS,

@@ -54,10 +54,15 @@ static int fill_numpy(native_module *state)
     int result = -1;
     if (numpy != NULL && take_numpy(numpy, "ndarray", 0, &state->ndarray) == 0 &&
         take_numpy(numpy, "empty", 0, &state->empty) == 0 &&
+        take_numpy(numpy, "ascontiguousarray", 0, &state->as_contiguous) == 0 &&
         take_numpy(numpy, "float64", 0, &state->float64_type) == 0 &&
         take_numpy(numpy, "float64", 1, &state->float64) == 0 &&
         take_numpy(numpy, "int16", 1, &state->int16) == 0 &&
-        take_numpy(numpy, "int8", 1, &state->int8) == 0) {
+        take_numpy(numpy, "int8", 1, &state->int8) == 0 &&
+        take_numpy(numpy, "integer", 0, &state->integer) == 0 &&
+        take_numpy(numpy, "floating", 0, &state->floating) == 0 &&
+        take_numpy(numpy, "bool_", 0, &state->boolean) == 0 &&
+        take_numpy(numpy, "timedelta64", 0, &state->timedelta) == 0) {
         state->dtype_name = PyUnicode_InternFromString("dtype");
         result = state->dtype_name == NULL ? -1 : 0;
     }
@@ -91,11 +96,16 @@ static int module_exec(PyObject *module)
     statement(state->bound_type);   \
     statement(state->ndarray);      \
     statement(state->empty);        \
+    statement(state->as_contiguous); \
     statement(state->float64_type); \
     statement(state->float64);      \
     statement(state->int16);        \
     statement(state->int8);         \
-    statement(state->dtype_name)
+    statement(state->dtype_name);   \
+    statement(state->integer);      \
+    statement(state->floating);     \
+    statement(state->boolean);      \
+    statement(state->timedelta)
 
 static int module_traverse(PyObject *module, visitproc visit, void *arg)
 {

@@ -21,11 +21,16 @@ typedef struct {
     PyObject *bound_type;
     PyObject *ndarray;      /* numpy.ndarray */
     PyObject *empty;        /* numpy.empty */
+    PyObject *as_contiguous; /* numpy.ascontiguousarray */
     PyObject *float64_type; /* the scalar */
     PyObject *float64;      /* the dtypes */
     PyObject *int16;
     PyObject *int8;
     PyObject *dtype_name; /* "dtype" */
+    PyObject *integer;    /* numpy.integer, .floating and .bool_, the scalars that are numbers */
+    PyObject *floating;
+    PyObject *boolean;
+    PyObject *timedelta; /* numpy.timedelta64, an integer that is none */
 } native_module;
 
 /* Weights and constants of a model; never changes. */
@@ -35,19 +40,31 @@ typedef struct {
     void *block;
     PyObject *code_dtype; /* of input codes; borrowed from the module, which the type keeps */
     PyObject *step_shape; /* arguments of numpy.empty for one output */
+    PyObject *report;     /* called with channel and value when a stream clips for the first time */
+    size_t stream_bytes;  /* of a stream's own memory */
+    native_scratch *idle; /* as many as steps were ever under way at a time; under the lock */
 } program_object;
 
-/* State and scratch of one stream. */
+/* One stream; its own memory lies behind it. */
 typedef struct {
-    PyObject_HEAD
+    PyObject_VAR_HEAD
     program_object *program;
     native_module *module;
     native_memory memory;
-    void *block;
-    int advanced; /* `held` and `last` are this stream's */
-    int busy;     /* runs without the interpreter's lock */
-    int closed;
+    char advanced; /* `held` and `last` are this stream's */
+    char told;     /* has called `report` */
+    char busy;     /* runs without the interpreter's lock, or reports */
+    char closed;
 } stream_object;
+
+/* Readings [steps, inputs] in memory. */
+typedef struct {
+    const double *x;
+    Py_ssize_t steps;
+    Py_buffer view; /* where `x` is the caller's memory */
+    int viewed;
+    double *owned; /* where it was made for the occasion */
+} native_reals;
 
 extern PyType_Spec native_program_spec;
 extern PyType_Spec native_stream_spec;
@@ -58,6 +75,8 @@ PyObject *native_stream_step(PyObject *self, PyObject *x);
 PyObject *native_stream_run(PyObject *self, PyObject *xs);
 PyObject *native_stream_step_codes(PyObject *self, PyObject *codes);
 PyObject *native_stream_run_codes(PyObject *self, PyObject *codes);
+PyObject *native_stream_advance(PyObject *self, PyObject *codes);
+PyObject *native_stream_encode(PyObject *self, PyObject *xs);
 PyObject *native_stream_bind(PyObject *self, PyObject *arguments);
 
 /* The module instance of an object of one of its types. */
@@ -74,15 +93,36 @@ PyObject *native_new_stream(program_object *program, native_module *module);
 int native_view(native_module *module, PyObject *x, PyObject *dtype, int many, Py_ssize_t width,
                 int flags, Py_buffer *view);
 
-/* New numpy.empty([steps,] outputs), and a view of it; steps -1 is one output. NULL with an error
- * set, also where by then another thread runs this stream. */
-PyObject *native_output(stream_object *stream, PyObject *dtype, Py_ssize_t steps, Py_buffer *view);
+/* 1 and the numbers of a reading, or of a chunk with `many`, whatever real type they have, finite or
+ * not; 0 if they are not plain numbers of that shape. No error. One reading may lie in
+ * scratch->reading. */
+int native_read(stream_object *stream, native_scratch *scratch, PyObject *xs, int many,
+                native_reals *reals);
+void native_release(native_reals *reals);
+
+/* New numpy.empty([steps,] width) of that dtype, and a view of it; steps -1 is one row. NULL with an
+ * error set, also where by then another thread runs this stream. */
+PyObject *native_output(stream_object *stream, PyObject *dtype, Py_ssize_t steps, int32_t width,
+                        Py_buffer *view);
+
+/* A new vector of that dtype, copied from memory. */
+PyObject *native_vector(native_module *module, PyObject *dtype, Py_ssize_t width, const void *from);
 
 /* -1, with an error set, where another thread runs this stream. */
 int native_check_idle(stream_object *stream);
 
-/* Advance by real numbers or by codes; long chunks let other threads run. */
-void native_advance_real(stream_object *stream, const double *x, Py_ssize_t steps, double *y);
-void native_advance_codes(stream_object *stream, const void *x, Py_ssize_t steps, int16_t *y);
+/* Scratch for as long as a step takes; NULL with an error set where there is no memory. */
+native_scratch *native_take_scratch(program_object *program);
+void native_return_scratch(program_object *program, native_scratch *scratch);
+
+/* Tell of the first clipped value of a reading. -1 where that raised an error. */
+int native_report(stream_object *stream, const double *x);
+
+/* Advance by real numbers or by codes; long chunks let other threads run. -1 with an error set, and
+ * the stream as it was, where the report of a clipped reading raised one. */
+int native_advance_real(stream_object *stream, native_scratch *scratch, const double *x,
+                        Py_ssize_t steps, double *y);
+void native_advance_codes(stream_object *stream, native_scratch *scratch, const void *x,
+                          Py_ssize_t steps, int16_t *y);
 
 #endif

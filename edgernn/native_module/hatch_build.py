@@ -28,7 +28,8 @@ FILE_NAME: Final = "_native.abi3.so"
 #: Sources without kernels. Every instruction set is a source of its own with flags of its own.
 SOURCES: Final = (
     "arrays.c", "bound_type.c", "build_layers.c", "build_maps.c", "build_weights.c", "extension.c",
-    "isa.c", "isa_portable.c", "program.c", "program_type.c", "stream_memory.c", "stream_steps.c",
+    "isa.c", "isa_portable.c", "program.c", "program_type.c", "readings.c", "stream_memory.c",
+    "stream_steps.c",
 )  # fmt: skip
 #: Processor family -> instruction set -> flags.
 ISAS: Final[dict[str, dict[str, tuple[str, ...]]]] = {

@@ -47,10 +47,11 @@
 
 /* One layer: from the operands, which hold its input, to the vector it returns. */
 #define DEFINE_LAYER(bits)                                                                     \
-    static int16_t *layer##bits(const native_layer *layer, native_memory *memory, int16_t *y)  \
+    static int16_t *layer##bits(const native_layer *layer, native_memory *memory,              \
+                                native_scratch *scratch, int16_t *y)                           \
     {                                                                                          \
-        edgernn_code##bits *operands = memory->operands;                                       \
-        int16_t *z = memory->z;                                                                \
+        edgernn_code##bits *operands = scratch->operands;                                      \
+        int16_t *z = scratch->z;                                                               \
         int16_t *h = memory->state + layer->h;                                                 \
         int16_t *c = memory->state + layer->c;                                                 \
         switch (layer->kind) {                                                                 \
@@ -59,17 +60,17 @@
             return h;                                                                          \
         case NATIVE_LSTM:                                                                      \
             TURNED(turned_lstm##bits(&layer->record.lstm##bits, operands, z, h, c,             \
-                                     memory->backwards))                                       \
+                                     scratch->backwards))                                      \
             edgernn_lstm##bits##_step(&layer->record.lstm##bits, operands, z, h, c);           \
             return h;                                                                          \
         case NATIVE_GRU_BEFORE:                                                                \
             TURNED(turned_gru_before##bits(&layer->record.gru_before##bits, operands, z, h,    \
-                                           memory->backwards))                                 \
+                                           scratch->backwards))                                \
             edgernn_gru_before##bits##_step(&layer->record.gru_before##bits, operands, z, h);  \
             return h;                                                                          \
         case NATIVE_GRU_AFTER:                                                                 \
             TURNED(turned_gru_after##bits(&layer->record.gru_after##bits, operands, z, h,      \
-                                          memory->backwards))                                  \
+                                          scratch->backwards))                                 \
             edgernn_gru_after##bits##_step(&layer->record.gru_after##bits, operands, z, h);    \
             return h;                                                                          \
         case NATIVE_DENSE:                                                                     \
@@ -83,19 +84,19 @@
 /* One step: clause 6.1. */
 #define DEFINE_STEP(bits)                                                                      \
     static void step##bits(const native_program *program, native_memory *memory,               \
-                           const int##bits##_t *x, int16_t *y)                                 \
+                           native_scratch *scratch, const int##bits##_t *x, int16_t *y)        \
     {                                                                                          \
         const int32_t last = program->layer_count - 1;                                         \
         const int16_t *value = NULL;                                                           \
         int32_t i;                                                                             \
-        memory->backwards = !memory->backwards;                                                \
-        edgernn_codes##bits(x, program->inputs, memory->operands);                             \
+        scratch->backwards = !scratch->backwards;                                              \
+        edgernn_codes##bits(x, program->inputs, scratch->operands);                            \
         for (i = 0; i <= last; ++i) {                                                          \
             const native_layer *layer = program->layers + i;                                   \
             if (i > 0) {                                                                       \
-                edgernn_operands##bits(value, layer->inputs, memory->operands);                \
+                edgernn_operands##bits(value, layer->inputs, scratch->operands);               \
             }                                                                                  \
-            value = layer##bits(layer, memory, i == last ? y : memory->value);                 \
+            value = layer##bits(layer, memory, scratch, i == last ? y : scratch->value);       \
         }                                                                                      \
         if (value != y) {                                                                      \
             edgernn_copy16(value, program->outputs, y);                                        \
@@ -109,20 +110,23 @@
 /* Clause 9.1. Rounds by adding what leaves no bit for a fraction: to even, without a library. The
  * bounds are whole, so they may come before the rounding; NaN becomes the lower one. */
 #define DEFINE_CODES_OF(bits, low, high, grid)                                                 \
-    static void codes_of##bits(const native_program *program, const double *restrict x,        \
-                               int##bits##_t *restrict codes)                                  \
+    static int codes_of##bits(const native_program *program, const double *restrict x,         \
+                              int##bits##_t *restrict codes)                                   \
     {                                                                                          \
         const double whole = 6755399441055744.0; /* 1.5 * 2^52 */                              \
         const double *restrict offset = program->input_offset;                                 \
         const double *restrict scale = program->input_scale;                                   \
         const int32_t inputs = program->inputs;                                                \
+        int clipped = 0;                                                                       \
         int32_t i;                                                                             \
         for (i = 0; i < inputs; ++i) {                                                         \
             double v = (x[i] - offset[i]) / scale[i];                                          \
+            clipped |= (v < NATIVE_BELOW##bits) | (v >= NATIVE_ABOVE##bits);                   \
             v = v > (low) ? v : (low);                                                         \
             v = v < (high) ? v : (high);                                                       \
             codes[i] = (int##bits##_t)((int32_t)((v + whole) - whole) * (grid));               \
         }                                                                                      \
+        return clipped;                                                                        \
     }
 
 DEFINE_CODES_OF(8, -128.0, 127.0, 1)
@@ -132,7 +136,8 @@ DEFINE_CODES_OF(16, -8191.0, 8191.0, 4)
 
 #define DEFINE_RUN(bits)                                                                       \
     static void run_codes##bits(const native_program *program, native_memory *memory,          \
-                                const int##bits##_t *x, size_t steps, int16_t *y)              \
+                                native_scratch *scratch, const int##bits##_t *x, size_t steps, \
+                                int16_t *y)                                                    \
     {                                                                                          \
         const size_t inputs = (size_t)program->inputs;                                         \
         const size_t outputs = (size_t)program->outputs;                                       \
@@ -143,25 +148,38 @@ DEFINE_CODES_OF(16, -8191.0, 8191.0, 4)
             held[i] = x[(steps - 1) * inputs + i];                                             \
         }                                                                                      \
         for (t = 0; t < steps; ++t) {                                                          \
-            step##bits(program, memory, x + t * inputs, y + t * outputs);                      \
+            step##bits(program, memory, scratch, x + t * inputs, y + t * outputs);             \
         }                                                                                      \
         if (steps > 0) {                                                                       \
             edgernn_copy16(y + (steps - 1) * outputs, program->outputs, memory->last);         \
         }                                                                                      \
     }                                                                                          \
-    static void run_real##bits(const native_program *program, native_memory *memory,           \
-                               const double *x, size_t steps, double *y)                       \
+    static size_t run_real##bits(const native_program *program, native_memory *memory,         \
+                                 native_scratch *scratch, const double *x, size_t steps,       \
+                                 double *y, int stop)                                          \
     {                                                                                          \
         const size_t outputs = (size_t)program->outputs;                                       \
+        void *codes = memory->spare;                                                           \
         size_t t;                                                                              \
         size_t i;                                                                              \
         for (t = 0; t < steps; ++t) {                                                          \
-            codes_of##bits(program, x + t * (size_t)program->inputs, memory->held);            \
-            step##bits(program, memory, memory->held, memory->last);                           \
+            const double *reading = x + t * (size_t)program->inputs;                           \
+            if (codes_of##bits(program, reading, codes)) {                                     \
+                if (stop) {                                                                    \
+                    return t;                                                                  \
+                }                                                                              \
+                native_count_clipped(program, reading, memory->clipped);                       \
+            }                                                                                  \
+            step##bits(program, memory, scratch, codes, memory->last);                         \
             for (i = 0; i < outputs; ++i) { /* clause 9.2 */                                   \
                 y[t * outputs + i] = memory->last[i] * program->output_scale[i];               \
             }                                                                                  \
         }                                                                                      \
+        if (steps > 0) {                                                                       \
+            memory->spare = memory->held;                                                      \
+            memory->held = codes;                                                              \
+        }                                                                                      \
+        return steps;                                                                          \
     }
 
 DEFINE_PACK(pack8, EDGERNN_TILE8, EDGERNN_TILE_BYTES)
@@ -175,24 +193,26 @@ DEFINE_STEP(16)
 DEFINE_RUN(8)
 DEFINE_RUN(16)
 
-static void run_codes(const native_program *program, native_memory *memory, const void *x,
-                      size_t steps, int16_t *y)
+static void run_codes(const native_program *program, native_memory *memory,
+                      native_scratch *scratch, const void *x, size_t steps, int16_t *y)
 {
     if (program->width == 8) {
-        run_codes8(program, memory, x, steps, y);
+        run_codes8(program, memory, scratch, x, steps, y);
     } else {
-        run_codes16(program, memory, x, steps, y);
+        run_codes16(program, memory, scratch, x, steps, y);
     }
 }
 
-static void run_real(const native_program *program, native_memory *memory, const double *x,
-                     size_t steps, double *y)
+static size_t run_real(const native_program *program, native_memory *memory,
+                       native_scratch *scratch, const double *x, size_t steps, double *y, int stop)
 {
-    if (program->width == 8) {
-        run_real8(program, memory, x, steps, y);
-    } else {
-        run_real16(program, memory, x, steps, y);
-    }
+    return program->width == 8 ? run_real8(program, memory, scratch, x, steps, y, stop)
+                               : run_real16(program, memory, scratch, x, steps, y, stop);
+}
+
+static int code(const native_program *program, const double *x, void *codes)
+{
+    return program->width == 8 ? codes_of8(program, x, codes) : codes_of16(program, x, codes);
 }
 
 #define DEFINE_ISA(identifier)                              \
@@ -201,5 +221,5 @@ static void run_real(const native_program *program, native_memory *memory, const
         #identifier,       supported, EDGERNN_READ_AHEAD,   \
         sizeof(edgernn_code8), pack8, pack16,               \
         pack4_8,           pack4_16,                        \
-        run_codes,         run_real,                        \
+        run_codes,         run_real,            code,       \
     };

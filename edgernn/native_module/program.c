@@ -3,12 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ALIGNMENT 64u
-
 /* Under the address sanitizer every piece ends in memory that nobody may touch. */
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/asan_interface.h>
-#define FENCE ALIGNMENT
+#define FENCE NATIVE_ALIGNMENT
 #else
 #define FENCE 0u
 #define ASAN_POISON_MEMORY_REGION(from, bytes) ((void)0)
@@ -16,8 +14,8 @@
 
 int native_take(native_arena *arena, size_t bytes, void **place)
 {
-    const size_t rest = bytes % ALIGNMENT;
-    const size_t whole = bytes + (rest ? ALIGNMENT - rest : 0) + FENCE;
+    const size_t rest = bytes % arena->alignment;
+    const size_t whole = bytes + (rest ? arena->alignment - rest : 0) + FENCE;
     if (whole < bytes || arena->used > SIZE_MAX - whole) {
         return -1;
     }
@@ -36,14 +34,14 @@ int native_take(native_arena *arena, size_t bytes, void **place)
 int native_allocate(native_arena *arena, void **block)
 {
     const size_t capacity = arena->used;
-    if (capacity > SIZE_MAX - ALIGNMENT) {
+    if (capacity > SIZE_MAX - arena->alignment) {
         return -1;
     }
-    *block = calloc(1, capacity + ALIGNMENT);
+    *block = calloc(1, capacity + arena->alignment);
     if (*block == NULL) {
         return -1;
     }
-    arena->base = (char *)*block + (ALIGNMENT - (uintptr_t)*block % ALIGNMENT);
+    arena->base = (char *)*block + (arena->alignment - (uintptr_t)*block % arena->alignment);
     arena->capacity = capacity;
     arena->used = 0;
     return 0;
@@ -54,34 +52,76 @@ size_t native_code_bytes(const native_program *program)
     return (size_t)program->width / 8;
 }
 
-int native_lay_out(const native_program *program, native_arena *arena, native_memory *memory)
+/* Pieces of those sizes. */
+static int take_all(native_arena *arena, const size_t *bytes, void **places, size_t count)
 {
-    const size_t inputs = (size_t)program->inputs;
-    const size_t operand = program->width == 8 ? program->isa->operand8_bytes : sizeof(int16_t);
-    void *places[7];
-    const size_t bytes[7] = {
-        program->state_count * sizeof(int16_t),
-        inputs * native_code_bytes(program),
-        (size_t)program->outputs * sizeof(int16_t),
-        inputs * sizeof(double),
-        program->operand_count * operand,
-        program->z_count * sizeof(int16_t),
-        program->value_count * sizeof(int16_t),
-    };
     size_t i;
-    for (i = 0; i < 7; ++i) {
+    for (i = 0; i < count; ++i) {
         if (native_take(arena, bytes[i], &places[i]) < 0) {
             return -1;
         }
     }
-    memory->state = places[0];
-    memory->held = places[1];
-    memory->last = places[2];
-    memory->reading = places[3];
-    memory->operands = places[4];
-    memory->z = places[5];
-    memory->value = places[6];
     return 0;
+}
+
+int native_lay_out(const native_program *program, native_arena *arena, native_memory *memory)
+{
+    const size_t inputs = (size_t)program->inputs;
+    void *places[5];
+    const size_t bytes[5] = {
+        inputs * sizeof(uint64_t),
+        program->state_count * sizeof(int16_t),
+        (size_t)program->outputs * sizeof(int16_t),
+        inputs * native_code_bytes(program),
+        inputs * native_code_bytes(program),
+    };
+    if (take_all(arena, bytes, places, 5) < 0) {
+        return -1;
+    }
+    memory->clipped = places[0];
+    memory->state = places[1];
+    memory->last = places[2];
+    memory->held = places[3];
+    memory->spare = places[4];
+    return 0;
+}
+
+int native_lay_out_scratch(const native_program *program, size_t stream_bytes,
+                           native_arena *arena, native_scratch *scratch)
+{
+    const size_t operand = program->width == 8 ? program->isa->operand8_bytes : sizeof(int16_t);
+    void *places[5];
+    const size_t bytes[5] = {
+        (size_t)program->inputs * sizeof(double),
+        program->operand_count * operand,
+        program->z_count * sizeof(int16_t),
+        program->value_count * sizeof(int16_t),
+        stream_bytes,
+    };
+    if (take_all(arena, bytes, places, 5) < 0) {
+        return -1;
+    }
+    scratch->reading = places[0];
+    scratch->operands = places[1];
+    scratch->z = places[2];
+    scratch->value = places[3];
+    scratch->backup = places[4];
+    return 0;
+}
+
+int native_is_clipped(const native_program *program, int32_t channel, double x)
+{
+    const double v = (x - program->input_offset[channel]) / program->input_scale[channel];
+    return program->width == 8 ? v < NATIVE_BELOW8 || v >= NATIVE_ABOVE8
+                               : v < NATIVE_BELOW16 || v >= NATIVE_ABOVE16;
+}
+
+void native_count_clipped(const native_program *program, const double *x, uint64_t *counts)
+{
+    int32_t i;
+    for (i = 0; i < program->inputs; ++i) {
+        counts[i] += (uint64_t)native_is_clipped(program, i, x[i]);
+    }
 }
 
 /* In integers, which compilers do several at once: the largest exponent, that of infinities and NaN,

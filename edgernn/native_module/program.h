@@ -69,15 +69,32 @@ typedef struct {
 
 /* What one stream owns. */
 typedef struct {
+    uint64_t *clipped; /* [inputs], readings beyond the range of the codes */
     int16_t *state;
-    void *held;    /* input codes of the last step */
     int16_t *last; /* output codes of the last step */
-    double *reading;
+    void *held;    /* input codes of the last step */
+    void *spare;   /* as large: codes of a step that may yet be refused */
+} native_memory;
+
+/* What a step needs beside the stream; nothing in it outlasts the step. */
+typedef struct native_scratch native_scratch;
+struct native_scratch {
+    native_scratch *next; /* in the list of those that nobody uses */
+    void *block;
+    double *reading; /* [inputs] */
     void *operands;
     int16_t *z;
     int16_t *value;
+    char *backup;      /* a stream's memory before a chunk */
     int32_t backwards; /* whether the last step took the rows of its maps from their end */
-} native_memory;
+};
+
+/* A reading is clipped where its quotient of clause 9.1 is less than the first or at least the second
+ * of these: halves are rounded to even, hence to -128, -8192, 128 and 8192. */
+#define NATIVE_BELOW8 (-128.5)
+#define NATIVE_ABOVE8 127.5
+#define NATIVE_BELOW16 (-8191.5 + 0x1p-40) /* the least double above -8191.5 */
+#define NATIVE_ABOVE16 8191.5
 
 struct native_isa {
     const char *name;
@@ -89,10 +106,14 @@ struct native_isa {
     void (*pack4_8)(const int8_t *tiles, size_t count, int8_t *packed); /* half a byte a weight */
     void (*pack4_16)(const int8_t *tiles, size_t count, int8_t *packed);
     /* y[steps][outputs] from x[steps][inputs]; the last x stays in `held`, the last y in `last`. */
-    void (*run_codes)(const native_program *program, native_memory *memory, const void *x,
-                      size_t steps, int16_t *y);
-    void (*run_real)(const native_program *program, native_memory *memory, const double *x,
-                     size_t steps, double *y);
+    void (*run_codes)(const native_program *program, native_memory *memory,
+                      native_scratch *scratch, const void *x, size_t steps, int16_t *y);
+    /* Counts what is clipped. With `stop` it ends before the first reading of which something is,
+     * leaves `held` as it was and returns how many steps it took. */
+    size_t (*run_real)(const native_program *program, native_memory *memory,
+                       native_scratch *scratch, const double *x, size_t steps, double *y, int stop);
+    /* Input codes of one reading; whether one of its values is clipped. */
+    int (*code)(const native_program *program, const double *x, void *codes);
 };
 
 /* The instruction sets of this build that this processor has, the fastest first, then NULL. */
@@ -101,12 +122,16 @@ const native_isa *native_isa_at(size_t index);
 /* The one of that name, NULL where there is none; "auto" is the fastest. */
 const native_isa *native_isa_named(const char *name);
 
-/* Memory handed out in pieces aligned to 64 bytes. With base NULL it only counts. */
+/* Memory handed out in pieces of one alignment, a power of two. With base NULL it only counts. */
 typedef struct {
     char *base;
     size_t used;
     size_t capacity;
+    size_t alignment;
 } native_arena;
+
+#define NATIVE_ALIGNMENT 64u       /* of weights and scratch */
+#define NATIVE_STREAM_ALIGNMENT 8u /* of a stream's own memory, which is small */
 
 /* 0, and *place (NULL while counting); -1 where the memory is smaller than what was counted. */
 int native_take(native_arena *arena, size_t bytes, void **place);
@@ -114,8 +139,14 @@ int native_take(native_arena *arena, size_t bytes, void **place);
 /* Zeroed memory of arena->used bytes to hand out anew; *block is what to free. -1: no memory. */
 int native_allocate(native_arena *arena, void **block);
 
-/* The parts of a stream's memory. */
+/* The parts of a stream's memory; those of scratch for streams of that many bytes. */
 int native_lay_out(const native_program *program, native_arena *arena, native_memory *memory);
+int native_lay_out_scratch(const native_program *program, size_t stream_bytes,
+                           native_arena *arena, native_scratch *scratch);
+
+/* Whether a value of a channel is clipped; add those of one reading to counts[inputs]. */
+int native_is_clipped(const native_program *program, int32_t channel, double x);
+void native_count_clipped(const native_program *program, const double *x, uint64_t *counts);
 
 /* Whether all numbers are finite; whether all are input codes of clause 2.3. */
 int native_all_finite(const double *x, size_t count);

@@ -50,6 +50,7 @@ typedef struct {
     PyObject *offset;
     PyObject *scale;
     PyObject *output_scale;
+    PyObject *report;
 } parts;
 
 static int build(native_builder *builder, const parts *from)
@@ -78,7 +79,9 @@ static int build(native_builder *builder, const parts *from)
 
 static int fill(program_object *self, const parts *from)
 {
-    native_builder builder = {{NULL, 0, 0}, &self->program};
+    native_builder builder = {{NULL, 0, 0, NATIVE_ALIGNMENT}, &self->program};
+    native_arena stream = {NULL, 0, 0, NATIVE_STREAM_ALIGNMENT};
+    native_memory memory;
     if (build(&builder, from) < 0) {
         return -1;
     }
@@ -86,6 +89,11 @@ static int fill(program_object *self, const parts *from)
         PyErr_NoMemory();
         return -1;
     }
+    if (native_lay_out(&self->program, &stream, &memory) < 0) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    self->stream_bytes = stream.used;
     return build(&builder, from);
 }
 
@@ -102,9 +110,9 @@ static PyObject *program_new(PyTypeObject *type, PyObject *arguments, PyObject *
         PyErr_SetString(PyExc_TypeError, "Program() takes no keyword arguments");
         return NULL;
     }
-    if (!PyArg_ParseTuple(arguments, "siiiO!OOO:Program", &isa, &width, &inputs, &outputs,
+    if (!PyArg_ParseTuple(arguments, "siiiO!OOOO:Program", &isa, &width, &inputs, &outputs,
                           &PyTuple_Type, &from.layers, &from.offset, &from.scale,
-                          &from.output_scale)) {
+                          &from.output_scale, &from.report)) {
         return NULL;
     }
     if ((width != 8 && width != 16) || inputs < 1 || inputs > NATIVE_MAX_WIDTH || outputs < 1 ||
@@ -115,10 +123,15 @@ static PyObject *program_new(PyTypeObject *type, PyObject *arguments, PyObject *
                      NATIVE_MAX_WIDTH, isa, width, inputs, outputs);
         return NULL;
     }
+    if (!PyCallable_Check(from.report)) {
+        PyErr_SetString(PyExc_TypeError, "report: expected a function");
+        return NULL;
+    }
     self = (program_object *)PyType_GenericAlloc(type, 0);
     if (self == NULL) {
         return NULL;
     }
+    self->report = Py_NewRef(from.report);
     module = native_module_of((PyObject *)self);
     self->code_dtype = width == 8 ? module->int8 : module->int16;
     self->program.isa = native_isa_named(isa);
@@ -136,7 +149,14 @@ static PyObject *program_new(PyTypeObject *type, PyObject *arguments, PyObject *
 static void program_dealloc(PyObject *self)
 {
     program_object *program = (program_object *)self;
+    while (program->idle != NULL) {
+        native_scratch *scratch = program->idle;
+        program->idle = scratch->next;
+        free(scratch->block);
+        PyMem_Free(scratch);
+    }
     Py_XDECREF(program->step_shape);
+    Py_XDECREF(program->report);
     free(program->block);
     native_free(self);
 }
@@ -160,7 +180,7 @@ static PyMethodDef methods[] = {
 };
 
 static PyType_Slot slots[] = {
-    {Py_tp_doc, "Program(isa, bits, inputs, outputs, layers, offset, scale, output_scale)"},
+    {Py_tp_doc, "Program(isa, bits, inputs, outputs, layers, offset, scale, output_scale, report)"},
     {Py_tp_new, program_new},
     {Py_tp_dealloc, program_dealloc},
     {Py_tp_methods, methods},

@@ -1,7 +1,6 @@
 /* edgernn._native.Stream: its life, and what can be read and set of its memory. */
 #include "extension.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 static size_t state_bytes(const stream_object *stream)
@@ -9,31 +8,56 @@ static size_t state_bytes(const stream_object *stream)
     return stream->program->program.state_count * sizeof(int16_t);
 }
 
+native_scratch *native_take_scratch(program_object *program)
+{
+    native_arena arena = {NULL, 0, 0, NATIVE_ALIGNMENT};
+    native_scratch *scratch = program->idle;
+    void *block;
+    if (scratch != NULL) {
+        program->idle = scratch->next;
+        return scratch;
+    }
+    scratch = PyMem_Calloc(1, sizeof *scratch);
+    if (scratch == NULL ||
+        native_lay_out_scratch(&program->program, program->stream_bytes, &arena, scratch) < 0 ||
+        native_allocate(&arena, &block) < 0) {
+        PyMem_Free(scratch);
+        PyErr_NoMemory();
+        return NULL;
+    }
+    scratch->block = block;
+    native_lay_out_scratch(&program->program, program->stream_bytes, &arena, scratch);
+    return scratch;
+}
+
+void native_return_scratch(program_object *program, native_scratch *scratch)
+{
+    scratch->next = program->idle;
+    program->idle = scratch;
+}
+
 PyObject *native_new_stream(program_object *program, native_module *module)
 {
-    native_arena arena = {NULL, 0, 0};
-    stream_object *stream =
-        (stream_object *)PyType_GenericAlloc((PyTypeObject *)module->stream_type, 0);
+    native_arena arena = {NULL, 0, program->stream_bytes, NATIVE_STREAM_ALIGNMENT};
+    stream_object *stream = (stream_object *)PyType_GenericAlloc(
+        (PyTypeObject *)module->stream_type, (Py_ssize_t)program->stream_bytes);
     if (stream == NULL) {
         return NULL;
+    }
+    arena.base = (char *)(stream + 1);
+    if (native_lay_out(&program->program, &arena, &stream->memory) < 0) {
+        Py_DECREF((PyObject *)stream);
+        return PyErr_NoMemory();
     }
     Py_INCREF((PyObject *)program);
     stream->program = program;
     stream->module = module; /* lives as long as the type, hence as this object */
-    if (native_lay_out(&program->program, &arena, &stream->memory) < 0 ||
-        native_allocate(&arena, &stream->block) < 0 ||
-        native_lay_out(&program->program, &arena, &stream->memory) < 0) {
-        Py_DECREF((PyObject *)stream);
-        return PyErr_NoMemory();
-    }
     return (PyObject *)stream;
 }
 
 static void stream_dealloc(PyObject *self)
 {
-    stream_object *stream = (stream_object *)self;
-    free(stream->block);
-    Py_XDECREF((PyObject *)stream->program);
+    Py_XDECREF((PyObject *)((stream_object *)self)->program);
     native_free(self);
 }
 
@@ -56,6 +80,11 @@ static PyObject *stream_close(PyObject *self, PyObject *unused)
     return native_none();
 }
 
+static size_t held_bytes(const native_program *program)
+{
+    return (size_t)program->inputs * native_code_bytes(program);
+}
+
 static PyObject *stream_copy(PyObject *self, PyObject *unused)
 {
     stream_object *from = (stream_object *)self;
@@ -68,98 +97,276 @@ static PyObject *stream_copy(PyObject *self, PyObject *unused)
     to = (stream_object *)native_new_stream(from->program, from->module);
     if (to != NULL) {
         memcpy(to->memory.state, from->memory.state, state_bytes(from));
-        memcpy(to->memory.held, from->memory.held,
-               (size_t)program->inputs * native_code_bytes(program));
+        memcpy(to->memory.held, from->memory.held, held_bytes(program));
         memcpy(to->memory.last, from->memory.last, (size_t)program->outputs * sizeof(int16_t));
         to->advanced = from->advanced;
     }
     return (PyObject *)to;
 }
 
-static PyObject *stream_state(PyObject *self, PyObject *unused)
+/* Length of a vector that the state is made of, from the first layer on; 0 behind the last. */
+static Py_ssize_t vector_units(const native_program *program, size_t index)
+{
+    int32_t i;
+    for (i = 0; i < program->layer_count; ++i) {
+        const native_layer *layer = program->layers + i;
+        const size_t end =
+            i + 1 < program->layer_count ? layer[1].h : program->state_count;
+        const size_t count = (end - layer->h) / (size_t)layer->units;
+        if (index < count) {
+            return layer->units;
+        }
+        index -= count;
+    }
+    return 0;
+}
+
+static Py_ssize_t vector_count(const native_program *program)
+{
+    size_t count = 0;
+    while (vector_units(program, count) > 0) {
+        ++count;
+    }
+    return (Py_ssize_t)count;
+}
+
+static PyObject *get_state(PyObject *self, void *unused)
+{
+    stream_object *stream = (stream_object *)self;
+    const native_program *program = &stream->program->program;
+    const Py_ssize_t count = vector_count(program);
+    const int16_t *from = stream->memory.state;
+    PyObject *state;
+    Py_ssize_t i;
+    (void)unused;
+    state = native_check_idle(stream) < 0 ? NULL : PyTuple_New(count);
+    for (i = 0; state != NULL && i < count; ++i) {
+        const Py_ssize_t units = vector_units(program, (size_t)i);
+        PyObject *vector = native_vector(stream->module, stream->module->int16, units, from);
+        if (vector == NULL || PyTuple_SetItem(state, i, vector) < 0) {
+            Py_CLEAR(state);
+        }
+        from += units;
+    }
+    return state;
+}
+
+/* Copy an object that exports that many bytes; -1 with an error set where it does not. */
+static int copy_bytes(PyObject *from, size_t bytes, const char *what, void *to)
+{
+    Py_buffer view;
+    int result = 0;
+    if (PyObject_GetBuffer(from, &view, PyBUF_SIMPLE) < 0) {
+        return -1;
+    }
+    if ((size_t)view.len == bytes) {
+        memcpy(to, view.buf, bytes);
+    } else {
+        PyErr_Format(PyExc_ValueError, "%s: expected %zu bytes, got %zd", what, bytes, view.len);
+        result = -1;
+    }
+    PyBuffer_Release(&view);
+    return result;
+}
+
+static int set_state(PyObject *self, PyObject *state, void *unused)
+{
+    stream_object *stream = (stream_object *)self;
+    const native_program *program = &stream->program->program;
+    const Py_ssize_t count = vector_count(program);
+    native_scratch *scratch;
+    char *to;
+    Py_ssize_t i;
+    (void)unused;
+    if (native_check_idle(stream) < 0) {
+        return -1;
+    }
+    if (state == NULL || !PyTuple_Check(state) || PyTuple_Size(state) != count) {
+        PyErr_Format(PyExc_TypeError, "state: expected a tuple of %zd vectors", count);
+        return -1;
+    }
+    scratch = native_take_scratch(stream->program);
+    if (scratch == NULL) {
+        return -1;
+    }
+    to = scratch->backup; /* until all of it is known to fit */
+    for (i = 0; i < count; ++i) {
+        const size_t bytes = (size_t)vector_units(program, (size_t)i) * sizeof(int16_t);
+        if (copy_bytes(PyTuple_GetItem(state, i), bytes, "state", to) < 0) {
+            break;
+        }
+        to += bytes;
+    }
+    if (i == count) {
+        memcpy(stream->memory.state, scratch->backup, state_bytes(stream));
+        stream->advanced = 0;
+    }
+    native_return_scratch(stream->program, scratch);
+    return i == count ? 0 : -1;
+}
+
+static PyObject *get_held(PyObject *self, void *unused)
 {
     stream_object *stream = (stream_object *)self;
     (void)unused;
-    if (native_check_idle(stream) < 0) {
-        return NULL;
-    }
-    return PyBytes_FromStringAndSize((const char *)stream->memory.state,
-                                     (Py_ssize_t)state_bytes(stream));
-}
-
-static PyObject *stream_set_state(PyObject *self, PyObject *state)
-{
-    stream_object *stream = (stream_object *)self;
-    Py_buffer view;
-    if (native_check_idle(stream) < 0 || PyObject_GetBuffer(state, &view, PyBUF_SIMPLE) < 0) {
-        return NULL;
-    }
-    if ((size_t)view.len != state_bytes(stream)) {
-        PyErr_Format(PyExc_ValueError, "state: expected %zd bytes, got %zd",
-                     (Py_ssize_t)state_bytes(stream), view.len);
-        PyBuffer_Release(&view);
-        return NULL;
-    }
-    memcpy(stream->memory.state, view.buf, state_bytes(stream));
-    PyBuffer_Release(&view);
-    stream->advanced = 0;
-    return native_none();
-}
-
-static PyObject *bytes_once_advanced(stream_object *stream, const void *from, size_t bytes)
-{
     if (native_check_idle(stream) < 0) {
         return NULL;
     }
     if (!stream->advanced) {
         return native_none();
     }
-    return PyBytes_FromStringAndSize(from, (Py_ssize_t)bytes);
+    return native_vector(stream->module, stream->program->code_dtype,
+                         stream->program->program.inputs, stream->memory.held);
 }
 
-static PyObject *stream_held(PyObject *self, PyObject *unused)
+static PyObject *get_last(PyObject *self, void *unused)
+{
+    stream_object *stream = (stream_object *)self;
+    (void)unused;
+    if (native_check_idle(stream) < 0) {
+        return NULL;
+    }
+    if (!stream->advanced) {
+        return native_none();
+    }
+    return native_vector(stream->module, stream->module->int16, stream->program->program.outputs,
+                         stream->memory.last);
+}
+
+static PyObject *get_clipped(PyObject *self, void *unused)
+{
+    stream_object *stream = (stream_object *)self;
+    const Py_ssize_t inputs = stream->program->program.inputs;
+    PyObject *counts;
+    Py_ssize_t i;
+    (void)unused;
+    counts = native_check_idle(stream) < 0 ? NULL : PyTuple_New(inputs);
+    for (i = 0; counts != NULL && i < inputs; ++i) {
+        PyObject *count = PyLong_FromUnsignedLongLong(stream->memory.clipped[i]);
+        if (count == NULL || PyTuple_SetItem(counts, i, count) < 0) {
+            Py_CLEAR(counts);
+        }
+    }
+    return counts;
+}
+
+static int set_clipped(PyObject *self, PyObject *counts, void *unused)
+{
+    stream_object *stream = (stream_object *)self;
+    const Py_ssize_t inputs = stream->program->program.inputs;
+    Py_ssize_t i;
+    (void)unused;
+    if (native_check_idle(stream) < 0) {
+        return -1;
+    }
+    if (counts == NULL || !PyTuple_Check(counts) || PyTuple_Size(counts) != inputs) {
+        PyErr_Format(PyExc_TypeError, "clipped: expected a tuple of %zd counts", inputs);
+        return -1;
+    }
+    for (i = 0; i < inputs; ++i) {
+        const uint64_t count = PyLong_AsUnsignedLongLong(PyTuple_GetItem(counts, i));
+        if (PyErr_Occurred()) {
+            return -1;
+        }
+        stream->memory.clipped[i] = count;
+    }
+    return 0;
+}
+
+static PyObject *get_told(PyObject *self, void *unused)
+{
+    (void)unused;
+    return PyBool_FromLong(((stream_object *)self)->told);
+}
+
+static int set_told(PyObject *self, PyObject *told, void *unused)
+{
+    const int value = told == NULL ? -1 : PyObject_IsTrue(told);
+    (void)unused;
+    if (value < 0) {
+        return -1;
+    }
+    ((stream_object *)self)->told = (char)value;
+    return 0;
+}
+
+static PyObject *stream_snapshot(PyObject *self, PyObject *unused)
+{
+    PyObject *state = get_state(self, NULL);
+    PyObject *held = state == NULL ? NULL : get_held(self, NULL);
+    PyObject *last = held == NULL ? NULL : get_last(self, NULL);
+    PyObject *all = last == NULL ? NULL : PyTuple_Pack(3, state, held, last);
+    (void)unused;
+    Py_XDECREF(state);
+    Py_XDECREF(held);
+    Py_XDECREF(last);
+    return all;
+}
+
+static PyObject *stream_restore(PyObject *self, PyObject *snapshot)
 {
     stream_object *stream = (stream_object *)self;
     const native_program *program = &stream->program->program;
-    (void)unused;
-    return bytes_once_advanced(stream, stream->memory.held,
-                               (size_t)program->inputs * native_code_bytes(program));
+    PyObject *state;
+    PyObject *held;
+    PyObject *last;
+    if (!PyTuple_Check(snapshot)) {
+        PyErr_SetString(PyExc_TypeError, "restore: expected a tuple");
+        return NULL;
+    }
+    if (!PyArg_ParseTuple(snapshot, "OOO:restore", &state, &held, &last) ||
+        set_state(self, state, NULL) < 0) {
+        return NULL;
+    }
+    if (held != Py_None) {
+        if (copy_bytes(held, held_bytes(program), "held", stream->memory.held) < 0 ||
+            copy_bytes(last, (size_t)program->outputs * sizeof(int16_t), "last",
+                       stream->memory.last) < 0) {
+            return NULL;
+        }
+        stream->advanced = 1;
+    }
+    return native_none();
 }
 
-static PyObject *stream_last(PyObject *self, PyObject *unused)
-{
-    stream_object *stream = (stream_object *)self;
-    (void)unused;
-    return bytes_once_advanced(stream, stream->memory.last,
-                               (size_t)stream->program->program.outputs * sizeof(int16_t));
-}
+static PyGetSetDef attributes[] = {
+    {"state", get_state, set_state, "The carried vectors, a tuple of int16 arrays; copies.", NULL},
+    {"held", get_held, NULL, "Codes [I] of the last step; None before the first.", NULL},
+    {"last", get_last, NULL, "int16 [O] of the last step; None before the first.", NULL},
+    {"clipped", get_clipped, set_clipped, "How many readings were clipped, per channel.", NULL},
+    {"told", get_told, set_told, "Whether the first of them was reported.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
 
 static PyMethodDef methods[] = {
     {"step", native_stream_step, METH_O, "float64 [O] from finite reals [I]; None if not those."},
-    {"run", native_stream_run, METH_O, "float64 [T, O] from finite float64 [T, I]; None if not."},
+    {"run", native_stream_run, METH_O, "float64 [T, O] from finite reals [T, I]; None if not."},
     {"step_codes", native_stream_step_codes, METH_O, "int16 [O] from input codes [I]; or None."},
     {"run_codes", native_stream_run_codes, METH_O, "int16 [T, O] from codes [T, I]; or None."},
+    {"advance_one", native_stream_step_codes, METH_O, "As step_codes."},
+    {"advance", native_stream_advance, METH_O, "As run_codes; an error for what it does not take."},
+    {"encode", native_stream_encode, METH_O, "Codes of finite float64 [T, I]; counts what is clipped."},
     {"bind", native_stream_bind, METH_VARARGS, "bind(x, y, otherwise): a step without arguments."},
     {"reset", stream_reset, METH_NOARGS, "Begin anew in the zero state."},
     {"copy", stream_copy, METH_NOARGS, "Another stream that continues from here."},
     {"close", stream_close, METH_NOARGS, "Refuse every further step with None."},
-    {"state", stream_state, METH_NOARGS, "The carried vectors, bytes of int16."},
-    {"set_state", stream_set_state, METH_O, "Set the carried vectors, bytes of int16."},
-    {"held", stream_held, METH_NOARGS, "Codes of the last step, bytes; None before the first."},
-    {"last", stream_last, METH_NOARGS, "Output of the last step, bytes of int16; or None."},
+    {"snapshot", stream_snapshot, METH_NOARGS, "(state, held, last)"},
+    {"restore", stream_restore, METH_O, "Continue from a snapshot."},
     {NULL, NULL, 0, NULL},
 };
 
 static PyType_Slot slots[] = {
-    {Py_tp_doc, "State and scratch of one stream; made by Program.stream()."},
+    {Py_tp_doc, "One stream, made by Program.stream(); see `edgernn.backends.base.Stream`."},
     {Py_tp_dealloc, stream_dealloc},
     {Py_tp_methods, methods},
+    {Py_tp_getset, attributes},
     {0, NULL},
 };
 
 PyType_Spec native_stream_spec = {
     .name = "edgernn._native.Stream",
     .basicsize = sizeof(stream_object),
+    .itemsize = 1, /* bytes of the stream's own memory */
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .slots = slots,
 };

@@ -1,6 +1,8 @@
 /* edgernn._native.Stream: its steps. */
 #include "extension.h"
 
+#include <string.h>
+
 /* Steps from which on it pays to let other threads run. */
 #define LONG_CHUNK 32
 
@@ -22,138 +24,144 @@ int native_check_idle(stream_object *stream)
     return -1;
 }
 
-#define ADVANCE(stream, run, x, steps, y)                                            \
-    do {                                                                             \
-        const native_program *program = &(stream)->program->program;                 \
-        if ((steps) >= LONG_CHUNK) {                                                 \
-            (stream)->busy = 1;                                                      \
-            Py_BEGIN_ALLOW_THREADS                                                   \
-            program->isa->run(program, &(stream)->memory, x, (size_t)(steps), y);    \
-            Py_END_ALLOW_THREADS                                                     \
-            (stream)->busy = 0;                                                      \
-        } else {                                                                     \
-            program->isa->run(program, &(stream)->memory, x, (size_t)(steps), y);    \
-        }                                                                            \
-        if ((steps) > 0) {                                                           \
-            (stream)->advanced = 1;                                                  \
-        }                                                                            \
+/* Let other threads run meanwhile where it takes long. */
+#define WHILE_BUSY(stream, steps, statement) \
+    do {                                     \
+        if ((steps) >= LONG_CHUNK) {         \
+            (stream)->busy = 1;              \
+            Py_BEGIN_ALLOW_THREADS           \
+            statement;                       \
+            Py_END_ALLOW_THREADS             \
+            (stream)->busy = 0;              \
+        } else {                             \
+            statement;                       \
+        }                                    \
     } while (0)
 
-void native_advance_real(stream_object *stream, const double *x, Py_ssize_t steps, double *y)
+int native_report(stream_object *stream, const double *x)
 {
-    ADVANCE(stream, run_real, x, steps, y);
+    const native_program *program = &stream->program->program;
+    PyObject *done;
+    int32_t i = 0;
+    while (i < program->inputs - 1 && !native_is_clipped(program, i, x[i])) {
+        ++i;
+    }
+    stream->busy = 1; /* whoever hears of it must not step meanwhile */
+    done = PyObject_CallFunction(stream->program->report, "id", (int)i, x[i]);
+    stream->busy = 0;
+    if (done == NULL) {
+        return -1;
+    }
+    Py_DECREF(done);
+    stream->told = 1;
+    return 0;
 }
 
-void native_advance_codes(stream_object *stream, const void *x, Py_ssize_t steps, int16_t *y)
+int native_advance_real(stream_object *stream, native_scratch *scratch, const double *x,
+                        Py_ssize_t steps, double *y)
 {
-    ADVANCE(stream, run_codes, x, steps, y);
-}
-
-/* 1 and the value of a Python or NumPy float, 0 for everything else. */
-static int float_value(native_module *module, PyObject *x, double *value)
-{
-    if (!PyFloat_CheckExact(x) && (PyObject *)Py_TYPE(x) != module->float64_type) {
-        return 0;
+    const program_object *owner = stream->program;
+    const native_program *program = &owner->program;
+    const int copied = !stream->told && steps > 1;
+    Py_ssize_t done = 0;
+    if (copied) {
+        memcpy(scratch->backup, stream + 1, owner->stream_bytes);
     }
-    *value = PyFloat_AsDouble(x);
-    return 1;
-}
-
-/* Copy a number (one channel) or a list of numbers to memory.reading; 0 if it is neither. */
-static int read_floats(stream_object *stream, PyObject *x)
-{
-    const Py_ssize_t width = stream->program->program.inputs;
-    double *reading = stream->memory.reading;
-    const int is_list = PyList_CheckExact(x);
-    Py_ssize_t i;
-    if (width == 1 && float_value(stream->module, x, reading)) {
-        return 1;
-    }
-    if (!is_list && !PyTuple_CheckExact(x)) {
-        return 0;
-    }
-    if ((is_list ? PyList_Size(x) : PyTuple_Size(x)) != width) {
-        return 0;
-    }
-    for (i = 0; i < width; ++i) {
-        PyObject *item = is_list ? PyList_GetItem(x, i) : PyTuple_GetItem(x, i);
-        if (!float_value(stream->module, item, reading + i)) {
-            return 0;
+    while (done < steps) {
+        const Py_ssize_t left = steps - done;
+        const double *from = x + done * program->inputs;
+        double *to = y + done * program->outputs;
+        const int stop = !stream->told;
+        size_t taken = 0;
+        WHILE_BUSY(stream, left,
+                   taken = program->isa->run_real(program, &stream->memory, scratch, from,
+                                                  (size_t)left, to, stop));
+        done += (Py_ssize_t)taken;
+        if (done < steps && native_report(stream, x + done * program->inputs) < 0) {
+            if (copied) {
+                memcpy(stream + 1, scratch->backup, owner->stream_bytes);
+            }
+            return -1;
         }
     }
-    return 1;
+    if (steps > 0) {
+        stream->advanced = 1;
+    }
+    return 0;
 }
 
-/* One output from finite numbers; None where they are not. */
-static PyObject *real_step(stream_object *stream, const double *x)
+void native_advance_codes(stream_object *stream, native_scratch *scratch, const void *x,
+                          Py_ssize_t steps, int16_t *y)
 {
-    Py_buffer out;
+    const native_program *program = &stream->program->program;
+    WHILE_BUSY(stream, steps,
+               program->isa->run_codes(program, &stream->memory, scratch, x, (size_t)steps, y));
+    if (steps > 0) {
+        stream->advanced = 1;
+    }
+}
+
+/* Outputs of finite numbers; None where they are not. */
+static PyObject *real_outputs(stream_object *stream, native_scratch *scratch,
+                              const native_reals *reals, int many)
+{
+    const native_program *program = &stream->program->program;
     PyObject *array;
-    if (!native_all_finite(x, (size_t)stream->program->program.inputs)) {
+    Py_buffer out;
+    if (!native_all_finite(reals->x, (size_t)(reals->steps * program->inputs))) {
         return native_none();
     }
-    array = native_output(stream, stream->module->float64, -1, &out);
+    array = native_output(stream, stream->module->float64, many ? reals->steps : -1,
+                          program->outputs, &out);
     if (array != NULL) {
-        native_advance_real(stream, x, 1, out.buf);
+        if (native_advance_real(stream, scratch, reals->x, reals->steps, out.buf) < 0) {
+            Py_CLEAR(array);
+        }
         PyBuffer_Release(&out);
     }
     return array;
 }
 
-PyObject *native_stream_step(PyObject *self, PyObject *x)
+static PyObject *real_call(stream_object *stream, PyObject *x, int many)
 {
-    stream_object *stream = (stream_object *)self;
-    const Py_ssize_t width = stream->program->program.inputs;
+    native_scratch *scratch;
+    native_reals reals;
     PyObject *array;
-    Py_buffer in;
     if (native_check_idle(stream) < 0) {
         return NULL;
     }
     if (stream->closed) {
         return native_none();
     }
-    if (native_view(stream->module, x, stream->module->float64, 0, width, 0, &in)) {
-        array = real_step(stream, in.buf);
-        PyBuffer_Release(&in);
-        return array;
+    scratch = native_take_scratch(stream->program);
+    if (scratch == NULL) {
+        return NULL;
     }
-    if (read_floats(stream, x)) {
-        return real_step(stream, stream->memory.reading);
+    if (native_read(stream, scratch, x, many, &reals)) {
+        array = real_outputs(stream, scratch, &reals, many);
+        native_release(&reals);
+    } else {
+        array = native_none();
     }
-    return native_none();
+    native_return_scratch(stream->program, scratch);
+    return array;
+}
+
+PyObject *native_stream_step(PyObject *self, PyObject *x)
+{
+    return real_call((stream_object *)self, x, 0);
 }
 
 PyObject *native_stream_run(PyObject *self, PyObject *xs)
 {
-    stream_object *stream = (stream_object *)self;
-    const Py_ssize_t width = stream->program->program.inputs;
-    PyObject *array = NULL;
-    Py_buffer in;
-    Py_buffer out;
-    if (native_check_idle(stream) < 0) {
-        return NULL;
-    }
-    if (stream->closed ||
-        !native_view(stream->module, xs, stream->module->float64, 1, width, 0, &in)) {
-        return native_none();
-    }
-    if (!native_all_finite(in.buf, (size_t)(in.shape[0] * width))) {
-        PyBuffer_Release(&in);
-        return native_none();
-    }
-    array = native_output(stream, stream->module->float64, in.shape[0], &out);
-    if (array != NULL) {
-        native_advance_real(stream, in.buf, in.shape[0], out.buf);
-        PyBuffer_Release(&out);
-    }
-    PyBuffer_Release(&in);
-    return array;
+    return real_call((stream_object *)self, xs, 1);
 }
 
 static PyObject *codes_call(stream_object *stream, PyObject *codes, int many)
 {
     const native_program *program = &stream->program->program;
     PyObject *dtype = stream->program->code_dtype;
+    native_scratch *scratch;
     Py_ssize_t steps;
     PyObject *array = NULL;
     Py_buffer in;
@@ -170,10 +178,15 @@ static PyObject *codes_call(stream_object *stream, PyObject *codes, int many)
         PyBuffer_Release(&in);
         return native_none();
     }
-    array = native_output(stream, stream->module->int16, many ? steps : -1, &out);
-    if (array != NULL) {
-        native_advance_codes(stream, in.buf, steps, out.buf);
-        PyBuffer_Release(&out);
+    scratch = native_take_scratch(stream->program);
+    if (scratch != NULL) {
+        array = native_output(stream, stream->module->int16, many ? steps : -1, program->outputs,
+                              &out);
+        if (array != NULL) {
+            native_advance_codes(stream, scratch, in.buf, steps, out.buf);
+            PyBuffer_Release(&out);
+        }
+        native_return_scratch(stream->program, scratch);
     }
     PyBuffer_Release(&in);
     return array;
@@ -187,4 +200,66 @@ PyObject *native_stream_step_codes(PyObject *self, PyObject *codes)
 PyObject *native_stream_run_codes(PyObject *self, PyObject *codes)
 {
     return codes_call((stream_object *)self, codes, 1);
+}
+
+PyObject *native_stream_advance(PyObject *self, PyObject *codes)
+{
+    stream_object *stream = (stream_object *)self;
+    PyObject *array = codes_call(stream, codes, 1);
+    if (array == Py_None) { /* another order in memory */
+        PyObject *copy = PyObject_CallFunctionObjArgs(stream->module->as_contiguous, codes,
+                                                      stream->program->code_dtype, NULL);
+        Py_DECREF(array);
+        array = copy == NULL ? NULL : codes_call(stream, copy, 1);
+        Py_XDECREF(copy);
+    }
+    if (array == Py_None) {
+        Py_DECREF(array);
+        PyErr_SetString(PyExc_ValueError, "advance: expected input codes [T, I] of an open stream");
+        return NULL;
+    }
+    return array;
+}
+
+/* Codes of readings; counts what is clipped, after it was reported. */
+static int encode_rows(stream_object *stream, const double *x, Py_ssize_t rows, char *codes)
+{
+    const native_program *program = &stream->program->program;
+    const size_t bytes = (size_t)program->inputs * native_code_bytes(program);
+    Py_ssize_t t;
+    for (t = 0; t < rows; ++t) {
+        const double *reading = x + t * program->inputs;
+        if (program->isa->code(program, reading, codes + (size_t)t * bytes)) {
+            if (!stream->told && native_report(stream, reading) < 0) {
+                return -1;
+            }
+            native_count_clipped(program, reading, stream->memory.clipped);
+        }
+    }
+    return 0;
+}
+
+PyObject *native_stream_encode(PyObject *self, PyObject *xs)
+{
+    stream_object *stream = (stream_object *)self;
+    const int32_t inputs = stream->program->program.inputs;
+    native_reals reals;
+    PyObject *array;
+    Py_buffer out;
+    if (native_check_idle(stream) < 0) {
+        return NULL;
+    }
+    if (!native_read(stream, NULL, xs, 1, &reals)) {
+        PyErr_SetString(PyExc_ValueError, "encode: expected real numbers [T, I]");
+        return NULL;
+    }
+    array = native_output(stream, stream->program->code_dtype, reals.steps, inputs, &out);
+    if (array != NULL) {
+        if (encode_rows(stream, reals.x, reals.steps, out.buf) < 0) {
+            Py_CLEAR(array);
+        }
+        PyBuffer_Release(&out);
+    }
+    native_release(&reals);
+    return array;
 }

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from edgernn.errors import QuantizationError
-from edgernn.formats import Precision
+from edgernn.formats import Precision, PrecisionName
 from edgernn.model import IntegerModel
 from edgernn_export.float_model import FloatModel
 from edgernn_export.layer_quantizers import layer_names
 from edgernn_export.layer_task import Plan
 from edgernn_export.prepared import Prepared
-from edgernn_export.ranges import RangeMethod
+from edgernn_export.ranges import RangeMethod, RangeMethodName
 from edgernn_export.stream_kind import StreamKind, choose_window, report_endless
 from edgernn_export.weight_storage import bits_by_layer, check_sparse, parse_precision
 
@@ -26,9 +26,9 @@ OPERAND_SCALES: Final = ("auto", "common", "separate")
 def quantize(
     source: Any,
     calibration: Any,
-    precision: str | Precision = "w8a8",
+    precision: PrecisionName | Precision = "w8a8",
     *,
-    range_method: str | RangeMethod = "minmax",
+    range_method: RangeMethodName | RangeMethod = "minmax",
     operand_scales: str = "auto",
     common_loss_db: float = 0.5,
     weight_bits: Mapping[str, int] | None = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from typing import Literal
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from edgernn_export.calibrate import TensorStatistics
 
 PERCENTILE = 99.99
 _CANDIDATES = np.linspace(0.30, 1.0, 36)
+
+
+RangeMethodName = Literal["minmax", "percentile", "mse"]
 
 
 class RangeMethod(enum.Enum):

@@ -168,6 +168,7 @@ def test_a_differing_float_step_is_refused():
         peers.check_float("me", "GRU-32/8", ys * np.nan)
 
 
+@pytest.mark.filterwarnings("ignore::edgernn.ClippedReadingsWarning")
 @pytest.mark.parametrize("precision", Precision)
 def test_a_session_with_other_weights_is_refused(precision):
     model = contenders.integer_model("GRU-32/8", precision)

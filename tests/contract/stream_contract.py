@@ -4,17 +4,19 @@ Modelled on the `verify_contract` of sequence-layers: a stream is repeated steps
 The oracle is the NumPy reference on codes; every comparison is bit for bit.
 """
 
+import warnings
 from collections.abc import Callable
 
 import numpy as np
 
-from edgernn import IntegerModel, ReadingError, Session, ShapeError
+from edgernn import ClippedReadingsWarning, IntegerModel, ReadingError, Session, ShapeError
+from edgernn.policies import OnBadReading
 from edgernn_firmware_sim.reference import Reference
 
 #: Opens a new backend and a session with the given policy for bad readings.
-OpenSession = Callable[[str], Session]
+OpenSession = Callable[[OnBadReading], Session]
 STEPS = 40
-#: Readings no session may let into its state; wrong for every model width but one.
+#: Values no session may let into its state.
 POISON = (np.nan, np.inf, -np.inf)
 
 
@@ -32,14 +34,21 @@ def verify_stream_contract(open_session: OpenSession, model: IntegerModel, seed:
     rng = np.random.default_rng(seed)
     xs = _readings(model, rng)
     with open_session("raise") as session:
-        _check_chunking(session, model, xs, rng)
-        _check_codes(session, model, xs)
-        _check_state(session, model, xs)
-        _check_streams(session, model, xs, rng)
-        _check_refusal(session, model, xs)
-    for policy in ("hold", "skip"):
-        with open_session(policy) as session:
-            _check_poison(session, model, xs, policy, rng)
+        _check_clipping(session, model, xs, rng)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ClippedReadingsWarning)
+        with open_session("raise") as session:
+            _check_chunking(session, model, xs, rng)
+            _check_codes(session, model, xs)
+            _check_state(session, model, xs)
+            _check_streams(session, model, xs, rng)
+            _check_refusal(session, model, xs)
+        names = model.input.names
+        in_turn = ("hold", float(model.input.offset[-1]), "skip")
+        mixed = {name: in_turn[i % 3] for i, name in enumerate(names)}
+        for policy in ("hold", "skip", float(model.input.offset.max()), mixed):
+            with open_session(policy) as session:
+                _check_gaps(session, model, xs, policy, rng)
 
 
 def _readings(model, rng):
@@ -132,6 +141,45 @@ def _check_streams(session, model, xs, rng):
     _same(session.run(xs), y_wanted, "closing a stream leaves the others open")
 
 
+def _clipped(model, xs):
+    """Readings outside the range per channel, by clause 9.1 in Python's numbers."""
+    spec, p = model.input, model.precision
+    counts = [0] * spec.width
+    for x in xs:
+        for i, value in enumerate(x):
+            scale = p.input_step * float(spec.scale[i])
+            code = p.input_step * round((float(value) - float(spec.offset[i])) / scale)
+            counts[i] += not p.input_low <= code <= p.input_high
+    return tuple(counts)
+
+
+def _check_clipping(session, model, xs, rng):
+    """Clipped readings are counted in every way of asking, and warned of once."""
+    assert any(_clipped(model, xs)), "the readings leave the range"
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for t, x in enumerate(xs):
+            session.step(x)
+            assert session.clipped_readings == _clipped(model, xs[: t + 1]), "step counts"
+        for _ in range(2):
+            session.reset()
+            assert not any(session.clipped_readings), "a reset begins anew"
+            done = 0
+            for cut in _cuts(rng, len(xs)):
+                session.run(xs[cut])
+                done += len(xs[cut])
+                assert session.clipped_readings == _clipped(model, xs[:done]), "run counts"
+        session.reset()
+        x, y = np.empty(model.input.width), np.empty(model.output.width)
+        step = session.bind(x, y)
+        for x[:] in xs:
+            step()
+        assert session.clipped_readings == _clipped(model, xs), "a bound step counts"
+        session.run_codes(session.interface.quantize(xs))
+        assert session.clipped_readings == _clipped(model, xs), "codes are not clipped"
+    assert [w.category for w in caught] == [ClippedReadingsWarning], "there is one warning"
+
+
 def _poisoned(width, value):
     x = np.zeros(width)
     x[-1] = value
@@ -139,42 +187,73 @@ def _poisoned(width, value):
 
 
 def _check_refusal(session, model, xs):
-    """Policy raise: an error, and a stream as if nothing had been asked."""
+    """An error leaves a stream as if nothing had been asked."""
     y_wanted, _, _ = _expected(model, xs)
     width = model.input.width
-    bad = [*(_poisoned(width, value) for value in POISON), np.zeros(width + 1), "x", None]
+    bad = [_poisoned(width, value) for value in POISON]
+    mistakes = [np.zeros(width + 1), "x", [None] * (width + 1)]
     session.reset()
     got = []
     for t, x in enumerate(xs):
         got.append(session.step(x))
         for ask in (session.step, lambda b: session.run([*xs[:2], b])):
-            try:
-                ask(bad[t % len(bad)])
-            except (ReadingError, ShapeError):
-                continue
-            raise AssertionError(f"policy raise refuses {bad[t % len(bad)]!r}")
+            for wrong, error in ((bad, ReadingError), (mistakes, ShapeError)):
+                try:
+                    ask(wrong[t % len(wrong)])
+                except error:
+                    continue
+                raise AssertionError(f"policy raise refuses {wrong[t % len(wrong)]!r}")
     _same(np.array(got), y_wanted, "a refused reading leaves no trace")
-    assert session.bad_readings == 2 * len(xs), "refused readings are counted"
+    assert session.bad_readings == 2 * len(xs), "bad readings are counted, mistakes are not"
+    assert session.clipped_readings == _clipped(model, xs), "refused readings are not clipped"
 
 
-def _check_poison(session, model, xs, policy, rng):
-    """Policies hold and skip: the reference over the stream they define."""
-    width = model.input.width
-    bad = rng.uniform(size=len(xs)) < 0.4
-    bad[0], bad[1], bad[2:4] = True, False, True
-    last_good = np.maximum.accumulate(np.where(bad, -1, np.arange(len(xs))))
-    advances = last_good >= 0 if policy == "hold" else ~bad
-    y_stream = _expected(model, xs[last_good[advances]])[0]
+def _filled(xs, bad, policies):
+    """What a stream advances by at every reading, value by value; None where it stands still."""
+    last, rows = {}, []
+    for x, missing in zip(xs, bad, strict=True):
+        if any(m and p == "skip" for m, p in zip(missing, policies, strict=True)):
+            rows.append(None)
+            continue
+        last.update({i: x[i] for i, m in enumerate(missing) if not m})
+        row = [
+            (last.get(i) if policy == "hold" else policy) if m else x[i]
+            for i, (m, policy) in enumerate(zip(missing, policies, strict=True))
+        ]
+        rows.append(None if None in row else row)
+    return rows
+
+
+def _check_gaps(session, model, xs, policy, rng):
+    """Missing values: the reference over the stream that the policies define."""
+    bad = rng.uniform(size=xs.shape) < 0.25
+    bad[:2] = rng.uniform(size=bad[:2].shape) < 0.6
+    bad[0, 0] = True
+    named = policy.values() if isinstance(policy, dict) else [policy] * model.input.width
+    rows = _filled(xs, bad, [*named])
+    advances = np.array([row is not None for row in rows])
+    y_stream = _expected(model, np.array([row for row in rows if row is not None]))[0]
     nothing_yet = np.full((1, model.output.width), np.nan)
     y_wanted = np.concatenate([nothing_yet, y_stream])[np.cumsum(advances)]
-    poison = [*(_poisoned(width, v) for v in POISON), np.zeros(width + 1), "x"]
-    ragged = [poison[t % len(poison)] if bad[t] else xs[t] for t in range(len(xs))]
-    finite = np.where(bad[:, None], np.nan, xs)
-    for stream, kind in ((ragged, "of every kind"), (finite, "not finite")):
-        session.reset()
-        _same(np.array([session.step(x) for x in stream]), y_wanted, f"{policy}, step, {kind}")
-        assert session.bad_readings == bad.sum(), f"{policy}: bad readings are counted"
-        session.reset()
-        pieces = [session.run(stream[cut]) for cut in _cuts(rng, len(xs))]
-        _same(np.concatenate(pieces), y_wanted, f"{policy}, run in chunks, {kind}")
-        assert session.bad_readings == bad.sum(), f"{policy}: run counts bad readings"
+    left_out = np.zeros(len(xs), bool)
+    for i, p in enumerate(named):
+        left_out |= bad[:, i] & (p == "skip")
+    inside = np.where(bad, model.input.offset, xs)[~left_out]
+    poison = [*POISON, None, np.ma.masked]
+    lists = [[poison[t % 5] if b else v for v, b in zip(x, m, strict=True)]
+             for t, (x, m) in enumerate(zip(xs, bad, strict=True))]  # fmt: skip
+    masked = np.ma.masked_array(xs, bad)
+    for stream, kind in ((lists, "of every kind"), (masked, "masked")):
+        for how in ("step", "run", "mixed"):
+            session.reset()
+            got = []
+            for cut in _cuts(rng, len(xs)):
+                if how == "step" or (how == "mixed" and len(got) % 2):
+                    got.append(np.array([session.step(x) for x in stream[cut]]))
+                    got[-1] = got[-1].reshape(-1, model.output.width)
+                else:
+                    got.append(session.run(stream[cut]))
+            what = f"{policy}, {how}, {kind}"
+            _same(np.concatenate(got), y_wanted, what)
+            assert session.bad_readings == bad.any(axis=1).sum(), f"{what}: counts bad readings"
+            assert session.clipped_readings == _clipped(model, inside), f"{what}: counts clipped"

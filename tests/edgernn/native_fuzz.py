@@ -48,12 +48,16 @@ OTHERS = (None, 1.5, "x", (), [], b"", object())
 REFUSALS = (TypeError, ValueError, OverflowError, BufferError)
 
 
+def ignored(channel: int, value: float) -> None:
+    """Hear of a clipped reading."""
+
+
 def arguments(model: IntegerModel, isa: str, layout: str = "stored") -> tuple[Any, ...]:
     """What `Program` is called with for a model."""
     called: list[tuple[Any, ...]] = []
     stand_in = SimpleNamespace(Program=lambda *given: called.append(given))
     with mock.patch.object(native, "_module", lambda: stand_in):
-        native._program(model, isa, layout)
+        native._program(model, isa, layout, ignored)
     return called[0]
 
 
@@ -84,7 +88,7 @@ def exercise(program: Any, width: int, bits: int) -> None:
     assert stream.run(np.ones((3, width))).shape == outputs.shape
     copy = stream.copy()
     assert copy.step_codes(codes[0]).tolist() == stream.step_codes(codes[0]).tolist()
-    stream.set_state(copy.state())
+    stream.restore(copy.snapshot())
 
 
 def fuzz(module: Any, count: int, seed: int = 0) -> tuple[int, int]:

@@ -171,7 +171,7 @@ def test_codes_go_with_neither_softmax_nor_a_policy(run, other):
 def test_policies_cover_malformed_lines(run, model_file, policy):
     nan = [np.nan] * 3
     session = edgernn.load(model_file, on_bad_reading=policy)
-    answers = session.run([nan, XS[0], nan, nan, XS[1]]).tolist()
+    answers = session.run([nan, XS[0], nan, [np.nan, 0, 0], XS[1]]).tolist()
     code, lines, stderr = run(
         "0,x,0\n1,0.5,-2\n1,2\nnan,0,0\n0.25,-1,3", "--on-bad-reading", policy
     )

@@ -115,14 +115,23 @@ def test_a_closed_stream_takes_nothing(method):
         assert getattr(stream, method)(x) is None
 
 
-@pytest.mark.parametrize("state", [b"", bytes(31), bytes(33), np.zeros(16), 5, None])
+@pytest.mark.parametrize(
+    "state",
+    [
+        (), (bytes(16),), (bytes(16), bytes(15)), (bytes(16), bytes(17)), (bytes(16),) * 3,
+        (bytes(16), np.zeros(8)), (bytes(16), 5), bytes(32), 5, None,
+    ],
+)  # fmt: skip
 def test_a_state_of_another_size_is_refused(state):
     stream = module().Program(*arguments(MODEL, "auto")).stream()
-    before = stream.state()
+    stream.step_codes(np.array([400, 800, -1200], np.int16))
+    before = [q.tolist() for q in stream.state]
     with pytest.raises((TypeError, ValueError)):
-        stream.set_state(state)
-    assert stream.state() == before
-    assert len(before) == 32
+        stream.state = state
+    with pytest.raises((TypeError, ValueError)):
+        stream.restore((state, None, None))
+    assert [q.tolist() for q in stream.state] == before
+    assert [len(q) for q in before] == [8, 8]
 
 
 def test_streams_are_made_by_programs_alone():
@@ -158,7 +167,7 @@ def test_weights_that_no_kernel_could_count_are_refused():
     layer = (1, 65536, 65536, 3, 10, (gates,))
     reals = bytes(8 * 65536)
     with pytest.raises(ValueError, match="weights: expected at most 2147483647 bytes, got 21474"):
-        module().Program("auto", 8, 65536, 65536, (layer,), reals, reals, reals)
+        module().Program("auto", 8, 65536, 65536, (layer,), reals, reals, reals, print)
 
 
 def test_names_of_isas_are_checked():

@@ -139,6 +139,7 @@ def test_the_kernels_get_what_the_layout_says():
     assert kept == arguments(model, "portable", "fast")[4]
 
 
+@pytest.mark.filterwarnings("ignore::edgernn.ClippedReadingsWarning")
 @pytest.mark.parametrize("isa", all_isas())
 @pytest.mark.parametrize("precision", Precision)
 def test_every_way_of_stepping_gives_the_reference_bits_in_either_layout(precision, isa):

@@ -114,7 +114,7 @@ def test_unknown_optimization_is_refused(path):
 
 def test_threads_below_one_are_refused(path):
     with pytest.raises(
-        BackendUnavailable, match=r"^backend 'onnx': expected num_threads >= 1, got 0\.$"
+        BackendUnavailable, match=r"^backend 'onnx': expected num_threads 1 to 1024, got 0\.$"
     ):
         open_onnx(path, num_threads=0)
 

@@ -232,7 +232,7 @@ def test_a_graph_the_runtime_cannot_load_is_refused(monkeypatch):
     [
         ({"runtime": "torch"}, "expected runtime auto, tflite_runtime, .* got 'torch'"),
         ({"resolver": "fast"}, "expected resolver default, no_delegate, reference, got 'fast'"),
-        ({"num_threads": 0}, "expected num_threads >= 1, got 0"),
+        ({"num_threads": 0}, "expected num_threads 1 to 1024, got 0"),
     ],
 )
 def test_unknown_options_are_refused(options, message):

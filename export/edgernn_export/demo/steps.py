@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from edgernn.formats import FloatArray
+from edgernn.formats import FloatArray, PrecisionName
 from edgernn.model import IntegerModel
 from edgernn_export.demo.data import (
     INPUT_NAME,
@@ -26,7 +26,7 @@ from edgernn_export.quantize import quantize
 from edgernn_export.verify import Verification, verify
 
 #: precision -> name of its files; the first is the demo model.
-FILES: Final = {"w8a8": "demo", "w8a16": "demo_w8a16"}
+FILES: Final[dict[PrecisionName, str]] = {"w8a8": "demo", "w8a16": "demo_w8a16"}
 _STEPS: Final = 7
 
 
@@ -65,7 +65,9 @@ def run_demo(out: Path, epochs: int, seed: int) -> Outcome:
     network = train(record, epochs, seed)
     network.save(out / "demo.keras")
     _say(3, "quantize to w8a8 and w8a16")
-    models = {name: _quantize(network, record, name, seed) for name in FILES}
+    models: dict[PrecisionName, IntegerModel] = {
+        name: _quantize(network, record, name, seed) for name in FILES
+    }
     _say(4, "write .edgernn, .tflite and .onnx")
     files = {"float": {"keras": out / "demo.keras"}}
     files |= {name: _write(model, out, FILES[name]) for name, model in models.items()}
@@ -88,7 +90,7 @@ def _say(number: int, what: str) -> None:
     print(f"[{number}/{_STEPS}] {what}", file=sys.stderr, flush=True)
 
 
-def _quantize(network: Any, record: Co2Record, precision: str, seed: int) -> IntegerModel:
+def _quantize(network: Any, record: Co2Record, precision: PrecisionName, seed: int) -> IntegerModel:
     return quantize(
         network,
         calibration=record.readings[: record.train_weeks],
@@ -107,7 +109,9 @@ def _write(model: IntegerModel, out: Path, name: str) -> dict[str, Path]:
     return written | export(model, out, name=name)
 
 
-def _stream(models: Mapping[str, IntegerModel], record: Co2Record) -> dict[str, Verification]:
+def _stream(
+    models: Mapping[PrecisionName, IntegerModel], record: Co2Record
+) -> dict[str, Verification]:
     """Every model in every runtime, under one bar; one that is not installed takes no time."""
     from tqdm import tqdm
 
@@ -124,7 +128,7 @@ def _stream(models: Mapping[str, IntegerModel], record: Co2Record) -> dict[str, 
 
 
 def _forecasts(
-    network: Any, models: Mapping[str, IntegerModel], record: Co2Record
+    network: Any, models: Mapping[PrecisionName, IntegerModel], record: Co2Record
 ) -> dict[str, FloatArray]:
     from edgernn_export.keras_reader import read_keras
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 from os import PathLike
 from typing import Any
 
-from edgernn.formats import Precision
+from edgernn.formats import Precision, PrecisionName
 from edgernn.model import IntegerModel
 from edgernn_export.qat.backend import check_backend
 from edgernn_export.qat.on_recipes import ALPHA, EPOCHS, RATE_SHARE, train_integers
@@ -35,7 +35,7 @@ __all__ = [
 def qat_model(
     source: Any | str | PathLike[str],
     calibration: Any,
-    precision: str | Precision = "w8a8",
+    precision: PrecisionName | Precision = "w8a8",
     **options: Any,
 ) -> Any:
     """A Keras model that computes what the integer model computes, and can be trained.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from edgernn.formats import PrecisionName
 from edgernn.model import IntegerModel
 from edgernn_export.datasets import Dataset
 from edgernn_export.qat.backend import check_backend
@@ -21,7 +22,7 @@ ALPHA: Final = 1.0
 def train_integers(
     recipe: Recipe,
     network: Any,
-    precision: str = "w8a8",
+    precision: PrecisionName = "w8a8",
     *,
     seed: int = 0,
     data: Dataset | None = None,

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from edgernn.errors import TrainingError
-from edgernn.formats import FloatArray, Precision
+from edgernn.formats import FloatArray, Precision, PrecisionName
 from edgernn.layers import Dense
 from edgernn.model import IntegerModel
 from edgernn_export.float_model import RECURRENT as RECURRENT_LAYERS
@@ -27,7 +27,10 @@ SETTING: Final = ("training", "quantization-aware")
 
 
 def make(
-    source: Any | str | PathLike[str], calibration: Any, precision: str | Precision, **options: Any
+    source: Any | str | PathLike[str],
+    calibration: Any,
+    precision: PrecisionName | Precision,
+    **options: Any,
 ) -> Any:
     """See `edgernn_export.qat.qat_model`."""
     from edgernn_export.keras_reader import read_keras

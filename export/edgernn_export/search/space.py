@@ -9,6 +9,7 @@ from math import prod
 from typing import Any, Final
 
 from edgernn.errors import SearchError
+from edgernn.formats import PrecisionName
 from edgernn_export.pruning.patterns import PATTERNS
 
 CELLS: Final = ("SimpleRNN", "LSTM", "GRU")
@@ -33,7 +34,7 @@ class Configuration:
     cell: str
     units: int
     layers: int
-    precision: str
+    precision: PrecisionName
     density: float
     learning_rate: float | None
 

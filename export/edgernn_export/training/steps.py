@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from edgernn.errors import TrainingError
+from edgernn.formats import PrecisionName
 from edgernn.model import IntegerModel
 from edgernn_export.datasets import Dataset
 from edgernn_export.exporting import export
@@ -46,7 +47,7 @@ class Order:
     epochs: int | None
     density: float | None
     pattern: str
-    precision: str
+    precision: PrecisionName
     qat_epochs: int | None
     formats: tuple[str, ...]
     out: Path

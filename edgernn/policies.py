@@ -1,0 +1,149 @@
+"""What a missing value of a reading does to the stream, channel by channel."""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from edgernn.errors import EdgeRnnError
+from edgernn.formats import FloatArray, OperandArray
+from edgernn.interface import InputCoder, Interface
+
+BoolArray = npt.NDArray[np.bool_]
+
+
+class Policy(enum.Enum):
+    """What a bad value of a channel does: one that is missing, NaN or infinite.
+
+    RAISE refuses the reading with an error and leaves the stream as it was. HOLD puts the channel's
+    last good value in its place; the other channels keep what was read. Until every held channel
+    has had a good value the stream stands still and its output is NaN. SKIP leaves the whole
+    reading out, as if it had never come, and repeats the last output; NaN before the first.
+
+    A number instead of a policy takes the place of a bad value.
+    """
+
+    RAISE = "raise"
+    HOLD = "hold"
+    SKIP = "skip"
+
+
+PolicyName = Literal["raise", "hold", "skip"]
+#: One policy for all channels, or by channel name; a channel that is not named raises.
+OnBadReading = PolicyName | float | Mapping[str, PolicyName | float]
+_WANTED: Final = ", ".join(policy.value for policy in Policy)
+
+
+class Policies:
+    """The policy of every channel of a model.
+
+    Attributes:
+        given: what it was made from.
+        raises: bool [I].
+        holds: bool [I].
+        skips: bool [I].
+        values: codes [I] of the numbers that take the place of bad values; 0 elsewhere.
+    """
+
+    __slots__ = ("given", "holds", "raises", "skips", "values")
+
+    def __init__(self, given: OnBadReading, interface: Interface) -> None:
+        """Look every channel up.
+
+        Args:
+            given: as in `edgernn.load`.
+            interface: of the model.
+
+        Raises:
+            EdgeRnnError: no such policy or channel, or a number outside the calibrated range.
+        """
+        self.given = dict(given) if isinstance(given, Mapping) else given
+        names = interface.input.names
+        chosen = [*_by_channel(self.given, names)]
+        self.raises, self.holds, self.skips = (
+            np.array([c is policy for c in chosen])
+            for policy in (Policy.RAISE, Policy.HOLD, Policy.SKIP)
+        )
+        numbers = [0.0 if isinstance(c, Policy) else c for c in chosen]
+        fixed = ~(self.raises | self.holds | self.skips)
+        x: FloatArray = np.where(fixed, numbers, interface.input.offset)
+        coder = InputCoder(interface)
+        self.values, clipped = coder.codes_and_clipped(x)
+        if clipped.any():
+            low, high = (bound[clipped][0] for bound in coder.range)
+            raise EdgeRnnError(
+                f"on_bad_reading: expected values within the calibrated range, [{low:.6g}, "
+                f"{high:.6g}] for '{names[int(clipped.argmax())]}', got {x[clipped][0]:.6g}."
+            )
+
+    def fill(
+        self, q_xs: OperandArray, bad: BoolArray, held: OperandArray, known: BoolArray
+    ) -> BoolArray:
+        """Put codes in the place of bad values.
+
+        Args:
+            q_xs: codes [T, I]; what takes the place of bad ones is written here.
+            bad: bool [T, I]; none of a channel that raises or skips.
+            held: codes [I], the last good ones before the chunk.
+            known: bool [I], whether there were any.
+
+        Returns:
+            bool [T, I]: where there is a code.
+        """
+        there = np.ones_like(bad)
+        for i in np.flatnonzero(bad.any(axis=0)):
+            where = bad[:, i]
+            if not self.holds[i]:
+                q_xs[where, i] = self.values[i]
+                continue
+            # Row of the last good value up to and including t, -1 before the first of the chunk.
+            row = np.maximum.accumulate(np.where(where, -1, np.arange(len(where))))
+            q_xs[:, i] = np.where(row < 0, held[i], q_xs[row, i])
+            there[:, i] = (row >= 0) | known[i]
+        return there
+
+    def __str__(self) -> str:
+        """As it was given."""
+        if isinstance(self.given, dict):
+            return ", ".join(f"{name}: {policy}" for name, policy in self.given.items())
+        return str(self.given)
+
+
+def check_policy(given: object) -> None:
+    """Refuse what cannot be a policy of any model.
+
+    Raises:
+        EdgeRnnError: neither a policy, nor a number, nor a mapping to such.
+    """
+    for value in given.values() if isinstance(given, Mapping) else (given,):
+        _policy(value)
+
+
+def _by_channel(given: OnBadReading, names: tuple[str, ...]) -> list[Policy | float]:
+    if not isinstance(given, Mapping):
+        return [_policy(given)] * len(names)
+    unknown = [name for name in given if name not in names]
+    if unknown:
+        raise EdgeRnnError(
+            f"on_bad_reading: expected channels among {', '.join(names)}, "
+            f"got {', '.join(map(str, unknown))}."
+        )
+    return [_policy(given.get(name, Policy.RAISE.value)) for name in names]
+
+
+def _policy(given: Any) -> Policy | float:
+    number = isinstance(given, (int, float, np.integer, np.floating))
+    if number and not isinstance(given, bool) and math.isfinite(given):
+        return float(given)
+    try:
+        return Policy(given)
+    except ValueError:
+        raise EdgeRnnError(
+            f"on_bad_reading: expected one of {_WANTED}, or a finite number, got {given!r:.40}. "
+            "Give one for all channels, or a dictionary with the names of channels."
+        ) from None
