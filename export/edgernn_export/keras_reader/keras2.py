@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from edgernn_export.keras_reader.config import NEUTRAL_ENDINGS
 from edgernn_export.keras_reader.parts import Context
 
 #: Layers whose weights are looked up in a SavedModel; any other layer is refused later by name.
@@ -142,7 +143,10 @@ def _rebuild(config: dict[str, Any], context: Context) -> Any:
 
 
 def _cleaned(value: Any, context: Context, owner: str = "model") -> Any:
-    """Drop time_major, which Keras 3 does not know; note a reason where it was in use."""
+    """Drop what training alone needs, which may be of any class, and time_major.
+
+    Keras 3 does not know time_major; a reason is noted where it was in use.
+    """
     if isinstance(value, list):
         return [_cleaned(item, context, owner) for item in value]
     if not isinstance(value, dict):
@@ -159,7 +163,11 @@ def _cleaned(value: Any, context: Context, owner: str = "model") -> Any:
             "time_major=True",
             "Build the layer with (batch, time, features) and copy the weights.",
         )
-    cleaned = {k: _cleaned(v, context, owner) for k, v in value.items() if k != "time_major"}
+    cleaned = {
+        key: _cleaned(item, context, owner)
+        for key, item in value.items()
+        if key != "time_major" and not key.endswith(NEUTRAL_ENDINGS)
+    }
     for key in _WRAPPED & cleaned.keys():
         if isinstance(cleaned[key], dict):
             cleaned[key].setdefault("module", "keras.layers")

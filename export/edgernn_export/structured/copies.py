@@ -9,8 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from edgernn.formats import FloatArray
-from edgernn_export.keras_reader.path import operations_of
-from edgernn_export.preflight import Findings
+from edgernn_export.keras_reader.live_graph import operations_of
 from edgernn_export.structured.chain import IntArray, core_of, gates_of, values_of
 
 
@@ -183,7 +182,7 @@ def _rebuild(model: Any, copy: Callable[[Any], Sequence[Copy]], width: int) -> A
     )
     in_order = isinstance(model, keras.Sequential)
     sequence = keras.Sequential([start], name=model.name) if in_order else None
-    for old in operations_of(model, Findings()):
+    for old in operations_of(model):
         if isinstance(old, keras.Model):
             layers = [_rebuild(old, copy, int(tensor.shape[-1]))]
         else:
