@@ -14,6 +14,7 @@ from typing import Any
 from edgernn.errors import ShapeError
 from edgernn_export.float_model import FloatLayer, FloatModel
 from edgernn_export.keras_reader.assemble import Chain
+from edgernn_export.keras_reader.config import is_builtin
 from edgernn_export.keras_reader.dense import (
     read_activation,
     read_dense,
@@ -21,7 +22,6 @@ from edgernn_export.keras_reader.dense import (
     read_softmax,
     read_time_distributed,
 )
-from edgernn_export.keras_reader.config import is_builtin
 from edgernn_export.keras_reader.neutral import (
     read_flatten,
     read_neutral,
@@ -31,14 +31,14 @@ from edgernn_export.keras_reader.neutral import (
     read_reshape,
 )
 from edgernn_export.keras_reader.parts import Context, Part, UnknownPart
-from edgernn_export.keras_reader.path import layer_path
+from edgernn_export.keras_reader.path import LayerPath, layer_path
 from edgernn_export.keras_reader.recurrent import read_cell, read_recurrent, read_rnn
 from edgernn_export.keras_reader.scaling import (
     read_batch_normalization,
     read_normalization,
     read_rescaling,
 )
-from edgernn_export.keras_reader.source import open_model
+from edgernn_export.keras_reader.source import configuration_of, open_model
 from edgernn_export.preflight import Findings, class_of, owner_of
 
 __all__ = ["READERS", "read_keras"]
@@ -119,15 +119,8 @@ def read_keras(
     """
     findings = Findings()
     model, context = open_model(source, Context(findings=findings, keras2=False), weights)
-    layers = layer_path(model, context)
-    chain = Chain(findings=findings, shape=layers.shape)
-    for layer in layers.main:
-        for part in _read_layer(layer, context):
-            chain.add(part)
-    for layer in layers.beside:
-        _read_layer(layer, context)
-    if layers.main:
-        chain.finish(owner_of(model))
+    with configuration_of(getattr(model, "file", None)):
+        layers, chain = _read_layers(model, context)
     findings.refuse()
     named = _with_plain_names(chain.layers)
     inputs, outputs = named[0].inputs, named[-1].units
@@ -143,6 +136,19 @@ def read_keras(
         stateful=chain.stateful or layers.states_given,
         steps=chain.steps,
     )
+
+
+def _read_layers(model: Any, context: Context) -> tuple[LayerPath, Chain]:
+    layers = layer_path(model, context)
+    chain = Chain(findings=context.findings, shape=layers.shape)
+    for layer in layers.main:
+        for part in _read_layer(layer, context):
+            chain.add(part)
+    for layer in layers.beside:
+        _read_layer(layer, context)
+    if layers.main:
+        chain.finish(owner_of(model))
+    return layers, chain
 
 
 def _read_layer(layer: Any, context: Context) -> tuple[Part, ...]:

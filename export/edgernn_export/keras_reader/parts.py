@@ -10,7 +10,6 @@ from edgernn.formats import FloatArray
 from edgernn_export.float_model import FloatDense, FloatRecurrent
 from edgernn_export.preflight import Findings
 
-
 #: Of values without the batch: (T, I) or (I,), None where T is open.
 Shape = tuple[int | None, ...]
 

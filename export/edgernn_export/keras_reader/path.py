@@ -59,35 +59,30 @@ def _network(model: Any, findings: Findings) -> Network | None:
     """The calls of a model, unless it is a class with a call of its own, or has no weights."""
     check_dtype(model, findings)
     if isinstance(model, StoredModel):
-        network = model.network
-        got = model.custom or model.stored_class
-    else:
-        network, got = _live(model, findings)
-        if got is None:
-            return network
-    if network is None:
-        findings.add(
-            owner_of(model),
-            "a Sequential or Functional model",
-            f"the model class {got}",
-            "Rebuild it with keras.Sequential or the functional API and copy the weights.",
-        )
-    return network
-
-
-def _live(model: Any, findings: Findings) -> tuple[Network | None, str | None]:
-    """Calls of a live model; the class in the way where it has none."""
+        if model.network is None:
+            _own_class(model, model.custom or model.stored_class, findings)
+        return model.network
     import keras
 
     from edgernn_export.keras_reader.live_graph import live_network
 
     functional = hasattr(model, "operations") or isinstance(model, keras.Sequential)
     if not functional or not type(model).__module__.startswith("keras."):
-        return None, f"{type(model).__module__}.{type(model).__qualname__}"
+        _own_class(model, f"{type(model).__module__}.{type(model).__qualname__}", findings)
+        return None
     if not model.built or not getattr(model, "inputs", None):
         _no_input(model, findings)
-        return None, None
-    return live_network(model), None
+        return None
+    return live_network(model)
+
+
+def _own_class(model: Any, name: str, findings: Findings) -> None:
+    findings.add(
+        owner_of(model),
+        "a Sequential or Functional model",
+        f"the model class {name}",
+        "Rebuild it with keras.Sequential or the functional API and copy the weights.",
+    )
 
 
 def _no_input(model: Any, findings: Findings) -> None:
@@ -202,4 +197,3 @@ def _check_reuse(path: LayerPath, findings: Findings) -> None:
                 "the same layer used twice",
                 "Use a second layer with a copy of the weights.",
             )
-

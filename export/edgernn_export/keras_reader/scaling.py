@@ -29,7 +29,8 @@ def read_normalization(layer: Any, context: Context) -> tuple[Part, ...]:
     if not good:
         return _unknown(layer)
     mean = weight(layer.mean).reshape(-1)
-    deviation = np.maximum(np.sqrt(weight(layer.variance).reshape(-1)), _epsilon(layer))
+    with np.errstate(invalid="ignore"):  # `finite` refuses a negative variance
+        deviation = np.maximum(np.sqrt(weight(layer.variance).reshape(-1)), _epsilon(layer))
     if layer.invert:
         return _scale(layer, context, deviation, mean)
     return _scale(layer, context, 1.0 / deviation, -mean / deviation)
@@ -72,7 +73,8 @@ def read_batch_normalization(layer: Any, context: Context) -> tuple[Part, ...]:
     if not good:
         return _unknown(layer)
     mean, variance = weight(layer.moving_mean), weight(layer.moving_variance)
-    gain = 1.0 / np.sqrt(variance + float(layer.epsilon))
+    with np.errstate(invalid="ignore", divide="ignore"):  # `finite` refuses what comes of it
+        gain = 1.0 / np.sqrt(variance + float(layer.epsilon))
     if layer.scale:
         gain = gain * weight(layer.gamma)
     offset = -mean * gain

@@ -8,22 +8,24 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from edgernn.errors import BackendUnavailable, UnsupportedModelError
+from edgernn.errors import BackendUnavailable, EdgeRnnError, UnsupportedModelError
 from edgernn_export.keras_reader import keras2
 from edgernn_export.keras_reader.file_kind import FileKind, kind_of, refuse
 from edgernn_export.keras_reader.parts import Context
 from edgernn_export.keras_reader.stored_file import StoredFile, opened_file
-from edgernn_export.keras_reader.stored_network import StoredModel, read_model
+from edgernn_export.keras_reader.stored_network import StoredModel
 from edgernn_export.keras_reader.stored_weights import fill
 from edgernn_export.preflight import Findings
 
-#: What damaged configurations lead to.
-_DAMAGED = (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError)
+#: What values of another type than Keras writes lead to.
+_DAMAGED = (KeyError, TypeError, ValueError, AttributeError, LookupError, RecursionError)
 
 
 def open_model(
@@ -66,35 +68,43 @@ def open_model(
         return _stored(file, context.findings), replace(context, keras2=file.keras2)
 
 
-def open_source(source: Any, context: Context) -> tuple[Any, Context]:
-    """Return a live Keras 3 model, and the context told which Keras wrote it.
+def open_source(source: Any) -> Any:
+    """Return a live Keras 3 model, for those who train or change it.
 
     Args:
         source: a live keras.Model, or a path as `open_model` takes it, an architecture excepted.
-        context: receives reasons.
 
     Raises:
         BackendUnavailable: Keras is not installed.
         FileNotFoundError: there is nothing at the path.
-        UnsupportedModelError: it holds no model that Keras can load.
+        UnsupportedModelError: it holds no model that Keras can load, or one of Keras 2 that Keras 3
+            would compute otherwise.
     """
     _require_keras()
     path = _path(source)
     if path is None:
-        return _live(source), context
+        return _live(source)
     kind = kind_of(path)
-    old = replace(context, keras2=True)
+    old = Context(findings=Findings(), keras2=True)
     if kind is FileKind.SAVED_MODEL:
-        return _guarded(path, lambda: keras2.load_saved_model(path, old)), old
+        return _of_today(path, _guarded(path, lambda: keras2.load_saved_model(path, old)))
     if kind is FileKind.JSON:
         cure = "Load architecture and weights in Python and save the model as one .keras file."
         refuse(path.name, "a whole model", "an architecture alone", cure)
     with opened_file(path) as file:
         written_by_2 = file.keras2
-    if written_by_2 and kind is FileKind.HDF5:
-        return _guarded(path, lambda: keras2.load_h5(path, old)), old
-    model = _guarded(path, lambda: _load_as(path, ".h5" if kind is FileKind.HDF5 else ".keras"))
-    return model, old if written_by_2 else context
+    hdf5 = kind is FileKind.HDF5
+    model = _guarded(path, lambda: _load(path, hdf5, old if written_by_2 else None))
+    return _of_today(path, model) if written_by_2 else model
+
+
+def _of_today(path: Path, model: Any) -> Any:
+    """A model of Keras 2 that Keras 3 computes alike."""
+    if '"hard_sigmoid"' in model.to_json():
+        cure = "Rebuild it in Keras 3 and copy the weights."
+        got = "one by Keras 2, whose hard_sigmoid is another"
+        refuse(path.name, "a model written by Keras 3", got, cure)
+    return model
 
 
 def _path(source: Any) -> Path | None:
@@ -130,28 +140,56 @@ def _stored(file: StoredFile, findings: Findings) -> StoredModel:
     """The model of a file with its weights."""
     from edgernn_export.keras_reader import READERS
 
-    try:
-        model = read_model(file.config, keras2=file.keras2, findings=findings)
+    with configuration_of(file.owner):
+        model = StoredModel(file.config, keras2=file.keras2, findings=findings, file=file.owner)
         unknown = any(layer.stored_class not in READERS for layer in model.all_layers())
-    except _DAMAGED:
-        cure = "Save or copy the file again."
-        refuse(file.owner, "a configuration as Keras writes it", "a damaged one", cure)
     if unknown or model.network is None:  # the reasons of the layers count, not their weights
         return model
     fill(model, file.weights, file.owner)
     return model
 
 
-def _load_as(path: Path, suffix: str) -> Any:
-    """Let Keras load a file under the suffix by which it tells the kind."""
-    import keras
+@contextmanager
+def configuration_of(file: str | None) -> Iterator[None]:
+    """Refuse a stored configuration with values that Keras does not write.
 
+    Args:
+        file: name of the file; None for a live model, whose errors are not ours to explain.
+
+    Raises:
+        UnsupportedModelError: the configuration is damaged.
+    """
+    try:
+        yield
+    except EdgeRnnError:
+        raise
+    except _DAMAGED:
+        if file is None:
+            raise
+        cure = "Save or copy the file again."
+        refuse(file, "a configuration as Keras writes it", "a damaged one", cure)
+
+
+@contextmanager
+def _named(path: Path, suffix: str) -> Iterator[str]:
+    """A file under the suffix by which Keras tells its kind."""
     if path.suffix == suffix or path.is_dir():
-        return keras.saving.load_model(str(path), compile=False)
+        yield str(path)
+        return
     with tempfile.TemporaryDirectory() as folder:
         link = Path(folder) / f"{path.stem}{suffix}"
         link.symlink_to(path.resolve())
-        return keras.saving.load_model(str(link), compile=False)
+        yield str(link)
+
+
+def _load(path: Path, hdf5: bool, old: Context | None) -> Any:
+    """Let Keras load a file; ``old`` for HDF5 files of Keras 2, which it does not understand."""
+    import keras
+
+    with _named(path, ".h5" if hdf5 else ".keras") as name:
+        if hdf5 and old is not None:
+            return keras2.load_h5(Path(name), old)
+        return keras.saving.load_model(name, compile=False)
 
 
 def _guarded(path: Path, load: Any) -> Any:

@@ -155,12 +155,9 @@ def _parsed(raw: str, owner: str) -> dict[str, Any]:
 def _beside(path: Path) -> Path:
     """The weights that lie beside an architecture under its name."""
     names = [pattern.format(path.stem) for pattern in _BESIDE]
-    for name in names:
-        if path.with_name(name).exists():
-            return path.with_name(name)
-    refuse(
-        path.name,
-        "weights beside the architecture",
-        f"none named {', '.join(names)}",
-        "Give their file: --weights FILE, or weights= in Python.",
-    )
+    found = [path.with_name(name) for name in names if path.with_name(name).exists()]
+    if not found:
+        got = f"none named {', '.join(names)}"
+        cure = "Give their file: --weights FILE, or weights= in Python."
+        refuse(path.name, "weights beside the architecture", got, cure)
+    return found[0]

@@ -16,13 +16,17 @@ class StoredModel(StoredLayer):
     """A Sequential or Functional model of a file.
 
     Attributes:
+        file: name of the file.
         layers: layers and nested models in the order of the file, without the inputs of a
             Sequential model.
         network: its calls; None for a model of a class of its own.
     """
 
-    def __init__(self, entry: dict[str, Any], *, keras2: bool, findings: Findings) -> None:
+    def __init__(
+        self, entry: dict[str, Any], *, keras2: bool, findings: Findings, file: str = ""
+    ) -> None:
         """Take over the configuration of a model."""
+        self.file = file
         config = entry["config"]
         if isinstance(config, list):  # until Keras 2.2.2 the list of layers was all there is
             config = {"name": "sequential", "layers": config}
@@ -72,21 +76,6 @@ class StoredModel(StoredLayer):
             )
         self.layers = [layer for layer in layers if layer.stored_class != "InputLayer"]
         self.network = in_a_row(given, self.layers)
-
-
-def read_model(entry: dict[str, Any], *, keras2: bool, findings: Findings) -> StoredModel:
-    """Read the configuration of a model.
-
-    Args:
-        entry: {"class_name": ..., "config": ...}.
-        keras2: Keras 2 wrote it.
-        findings: receives reasons.
-
-    Raises:
-        KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError: the
-            configuration is damaged.
-    """
-    return StoredModel(entry, keras2=keras2, findings=findings)
 
 
 def _shape(config: dict[str, Any]) -> Any:
@@ -165,4 +154,3 @@ def _tensors(value: Any, calls: Calls) -> list[Tensor]:
     if [type(part) for part in value] == [str, int, int] and (value[0], value[1]) in calls:
         return [Tensor(call=calls[value[0], value[1]], index=value[2])]
     return [tensor for item in value for tensor in _tensors(item, calls)]
-

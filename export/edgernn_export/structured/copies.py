@@ -134,6 +134,9 @@ def _shrink_arguments(layer: Any, config: dict[str, Any], inputs: IntArray) -> N
         value = getattr(layer, given.get(name, name), None)
         if name in config and value is not None and np.size(value) > 1:
             config[name] = _kept(np.asarray(value, dtype=np.float64), inputs).tolist()
+    target = config.get("target_shape")
+    if target and target[-1] != -1:
+        config["target_shape"] = (*target[:-1], len(inputs))
     noise = config.get("noise_shape")
     if noise and noise[-1] not in (None, 1):
         config["noise_shape"] = (*noise[:-1], len(inputs))
