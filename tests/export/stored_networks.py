@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from edgernn.formats import FloatArray
@@ -171,6 +170,8 @@ class Writer:
 
     def hdf5(self, path: Path, layers: list[Layer], training: Any = None) -> Path:
         """A whole-model HDF5 file."""
+        import h5py
+
         with h5py.File(path, "w") as file:
             file.attrs["keras_version"] = self.version.encode()
             file.attrs["backend"] = b"tensorflow"
@@ -182,6 +183,8 @@ class Writer:
 
     def weights(self, path: Path, layers: list[Layer]) -> Path:
         """An HDF5 file of weights alone."""
+        import h5py
+
         with h5py.File(path, "w") as file:
             self._groups(file, layers)
         return path
@@ -200,6 +203,8 @@ class Writer:
         self, path: Path, config: dict[str, Any], layers: list[Layer], container: str = "layers"
     ) -> Path:
         """A .keras archive; TensorFlow 2.12 to 2.14 kept _layer_checkpoint_dependencies."""
+        import h5py
+
         packed = io.BytesIO()
         with h5py.File(packed, "w") as file:
             self.paths(file.create_group(container), layers, container != "layers")

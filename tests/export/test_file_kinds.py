@@ -4,13 +4,14 @@ import io
 import json
 import zipfile
 
-import h5py
 import numpy as np
 import pytest
 
 from edgernn.errors import UnsupportedModelError
 from edgernn_export.keras_reader import read_keras
-from tests.export.stored_networks import Layer, Writer, answers, batch_normalization, layer
+from tests.export.stored_networks import Layer, Writer, batch_normalization, layer
+
+h5py = pytest.importorskip("h5py", reason="pip install 'edgernn[export]'")
 
 GRU = {"recurrent_activation": "sigmoid", "reset_after": True}
 LAYERS = [layer("GRU", "gru", 3, 4, 0, **GRU), layer("Dense", "dense", 4, 2, 1)]
@@ -270,37 +271,3 @@ def test_flipped_bytes_are_refused_or_read(tmp_path):
 
 def test_a_stream_of_bytes_is_no_source():
     assert "expected a Keras 3 model or a path, got _io.BytesIO." in refused(io.BytesIO())
-
-
-@pytest.mark.tf
-@pytest.mark.parametrize("name", ["m.keras", "m.h5", "m"])
-def test_a_live_model_of_a_file_under_any_name(name, tmp_path):
-    keras = pytest.importorskip("keras", reason="pip install 'edgernn[export]'")
-    from edgernn_export.keras_reader.source import open_source
-
-    model = keras.Sequential([keras.Input((8, 3)), keras.layers.GRU(4), keras.layers.Dense(2)])
-    for suffix in (".keras", ".h5"):
-        model.save(tmp_path / f"plain{suffix}")
-        (tmp_path / f"plain{suffix}").rename(tmp_path / name)
-        xs = np.ones((2, 8, 3), np.float32)
-        np.testing.assert_array_equal(open_source(tmp_path / name)(xs), model(xs))
-
-
-@pytest.mark.tf
-def test_a_live_model_that_keras_3_would_compute_otherwise(tmp_path):
-    pytest.importorskip("keras", reason="pip install 'edgernn[export]'")
-    from edgernn_export.keras_reader.source import open_source
-
-    gates = {"recurrent_activation": "hard_sigmoid", "reset_after": True}
-    hard = [layer("GRU", "gru", 3, 4, 0, **gates), LAYERS[1]]
-    xs = np.random.default_rng(0).normal(size=(8, 3))
-    for writer in (OLD, Writer("2.1.4", (None, 8, 3), bare_list=True)):
-        live = open_source(writer.hdf5(tmp_path / "plain.H5", LAYERS))
-        ys = np.asarray(live(xs[None].astype(np.float32)))
-        np.testing.assert_allclose(ys[0], answers(LAYERS, xs)[-1], rtol=0, atol=1e-5)
-    with pytest.raises(UnsupportedModelError, match="whose hard_sigmoid is another"):
-        open_source(OLD.hdf5(tmp_path / "hard.h5", hard))
-    config = tmp_path / "net.json"
-    config.write_text(json.dumps(OLD.sequential(LAYERS)))
-    with pytest.raises(UnsupportedModelError, match="got an architecture alone"):
-        open_source(config)

@@ -112,6 +112,8 @@ def _path(source: Any) -> Path | None:
 
 
 def _require_keras() -> Any:
+    if "keras" not in sys.modules and sys.stderr.isatty():
+        print("waiting for Keras and TensorFlow to load ...", file=sys.stderr)
     try:
         import keras
     except ImportError as error:
