@@ -8,9 +8,14 @@ from typing import Any
 from edgernn.errors import UnsupportedModelError
 
 
+def class_of(layer: Any) -> str:
+    """Name of the class of a Keras layer or operation, alive or stored in a file."""
+    return str(getattr(layer, "stored_class", None) or type(layer).__name__)
+
+
 def owner_of(layer: Any) -> str:
     """How a reason names a Keras layer or operation: 'name' (Type)."""
-    return f"{getattr(layer, 'name', '?')!r} ({type(layer).__name__})"
+    return f"{getattr(layer, 'name', '?')!r} ({class_of(layer)})"
 
 
 @dataclass(slots=True, kw_only=True)

@@ -153,7 +153,7 @@ def _check_seeds(seeds: Any) -> None:
             )
 
 
-def read_source(source: Any, **labels: Sequence[str] | None) -> FloatModel:
+def read_source(source: Any, **labels: Any) -> FloatModel:
     """The float model of what `quantize` takes, with the labels that are given."""
     if isinstance(source, FloatModel):
         # A string is one name too few, not a name per letter; `FloatModel` refuses it.

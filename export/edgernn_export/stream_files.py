@@ -26,6 +26,21 @@ _DAMAGED: Final = (
 )
 
 
+def require_streams(path: Path) -> None:
+    """Refuse a path that holds no streams, before anything slow is done.
+
+    Raises:
+        EdgeRnnError: there is nothing at the path, a directory, or another kind of file.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise EdgeRnnError(
+            f"streams: expected a file ending in {', '.join(SUFFIXES)}, got '{path.name}'."
+        )
+    if path.is_dir() or not path.exists():
+        got = "a directory" if path.is_dir() else "nothing at this path"
+        raise EdgeRnnError(f"streams: expected a file, got {got}: '{path}'.")
+
+
 def load_streams(path: Path, input_names: Sequence[str]) -> list[FloatArray]:
     """All streams of a file, each float64 [T, I].
 
@@ -38,10 +53,11 @@ def load_streams(path: Path, input_names: Sequence[str]) -> list[FloatArray]:
         input_names: channel names I.
 
     Raises:
-        EdgeRnnError: another kind of file, or not the expected arrays.
+        EdgeRnnError: nothing there, another kind of file, or not the expected arrays.
         ReadingError: a line is malformed; the message names it.
         OSError: the file cannot be read.
     """
+    require_streams(path)
     suffix = path.suffix.lower()
     if suffix in (".npy", ".npz"):
         streams = [
@@ -54,11 +70,7 @@ def load_streams(path: Path, input_names: Sequence[str]) -> list[FloatArray]:
         return streams
     if suffix == ".csv":
         return [_lines(path, CsvRecords(input_names, (), codes=False), len(input_names))]
-    if suffix == ".jsonl":
-        return [_lines(path, JsonRecords(input_names, ()), len(input_names))]
-    raise EdgeRnnError(
-        f"streams: expected a file ending in {', '.join(SUFFIXES)}, got '{path.name}'."
-    )
+    return [_lines(path, JsonRecords(input_names, ()), len(input_names))]
 
 
 def _arrays(path: Path) -> list[tuple[str, Any]]:

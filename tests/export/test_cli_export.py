@@ -10,6 +10,7 @@ import edgernn
 from edgernn.cli import SUBCOMMANDS, main
 from edgernn.formats import Precision
 from tests.contract.runtimes import require, run_python
+from tests.export.stored_networks import Writer, layer
 from tests.integer_models import random_model
 
 COMMANDS = ("quantize", "sensitivity", "export", "verify")
@@ -247,18 +248,52 @@ def test_quantize_refuses_a_name_it_could_not_load_again(capsys):
     assert wanted in capsys.readouterr().err
 
 
-WITHOUT_KERAS = """
-import sys
-sys.modules["keras"] = sys.modules["tensorflow"] = None
+SCRIPT = """
+import contextlib, io, sys
+for name in {missing}:
+    sys.modules[name] = None
 from edgernn.cli import main
-code = main(["quantize", "m.keras", "--calibration", "x.npy", "-o", "m.edgernn"])
-print(code)
+with contextlib.redirect_stderr(io.StringIO()) as err:
+    print(main(["quantize", *{arguments}, "-o", "m.edgernn"]))
+print(err.getvalue(), "keras" in sys.modules)
 """
 
 
-def test_quantize_without_keras_names_the_command_that_installs_it():
-    script = "import contextlib, io\nerr = io.StringIO()\nwith contextlib.redirect_stderr(err):\n"
-    script += "".join(f"    {line}\n" for line in WITHOUT_KERAS.strip().splitlines())
-    printed = run_python("-c", script + "print(err.getvalue())")
+def test_quantize_without_keras_names_the_command_that_installs_it(tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((9, 3)))
+    (tmp_path / "m.keras").write_bytes(b"\x89HDF\r\n\x1a\n")
+    arguments = [str(tmp_path / "m.keras"), "--calibration", str(tmp_path / "x.npy")]
+    missing = ("keras", "tensorflow", "h5py")
+    printed = run_python("-c", SCRIPT.format(missing=missing, arguments=arguments))
     assert printed.startswith("2\n")
     assert "pip install 'edgernn[export]'" in printed
+
+
+@pytest.mark.parametrize(
+    ("calibration", "wanted"),
+    [
+        ("absent.npy", "streams: expected a file, got nothing at this path: 'absent.npy'."),
+        (".", "streams: expected a file ending in .npy, .npz, .csv, .jsonl, got ''."),
+        ("x.parquet", "streams: expected a file ending in .npy, .npz, .csv, .jsonl, got 'x.p"),
+    ],
+)
+def test_quantize_looks_at_its_arguments_before_anything_slow(calibration, wanted):
+    arguments = ["absent.keras", "--calibration", calibration]
+    printed = run_python("-c", SCRIPT.format(missing=(), arguments=arguments))
+    assert printed.startswith(f"2\nedgernn quantize: {wanted}")
+    assert printed.endswith(" False\n")
+
+
+def test_quantize_reads_an_architecture_with_its_weights(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("h5py", reason="pip install 'edgernn[export]'")
+    monkeypatch.chdir(tmp_path)
+    layers = [layer("GRU", "g", 3, 4, 0, recurrent_activation="hard_sigmoid", stateful=True)]
+    writer = Writer("2.2.4", (1, 1, 3))
+    (tmp_path / "net.json").write_text(json.dumps(writer.sequential(layers)))
+    writer.weights(tmp_path / "trained.hdf5", layers)
+    np.save("x.npy", np.random.default_rng(0).normal(size=(300, 3)))
+    arguments = ["quantize", "net.json", "--calibration", "x.npy", "-o", "m.edgernn"]
+    assert main(arguments) == 2
+    assert "Give their file: --weights FILE" in capsys.readouterr().err
+    assert main([*arguments, "--weights", "trained.hdf5"]) == 0
+    assert edgernn.load("m.edgernn").step([0.0, 0.0, 0.0]).shape == (4,)

@@ -2,7 +2,6 @@
 
 import builtins
 import json
-import re
 import zipfile
 from pathlib import Path
 
@@ -99,7 +98,8 @@ def test_keras_2_with_the_time_axis_first(tmp_path):
 
 
 def test_keras_2_in_keras_format():
-    refused(KERAS2 / "version2.keras", r"written by Keras 3, got one by Keras 2\. Load it with")
+    # The same model as hard.h5, in an archive that TensorFlow 2.15 wrote as well.
+    assert read_keras(KERAS2 / "version2.keras").sha256 == read_keras(KERAS2 / "hard.h5").sha256
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -112,31 +112,31 @@ def test_saved_model_without_layers(tmp_path):
 def test_weights_without_a_model(tmp_path):
     with h5py.File(tmp_path / "m.h5", "w") as file:
         file.attrs["keras_version"] = "2.15.0"
-    refused(tmp_path / "m.h5", r"m\.h5: expected a model .* weights without a model")
+    text = r"m\.h5: expected a whole model, got weights without a model\. Pass the architecture"
+    refused(tmp_path / "m.h5", text)
 
 
-@pytest.mark.parametrize("name", ["m.keras", "m.h5", "m.onnx", "saved"])
-def test_broken_and_foreign_files(tmp_path, name):
-    target = tmp_path / name
-    if name == "saved":
-        target.mkdir()
-        (target / "keras_metadata.pb").write_bytes(b"\xff\x00 not a message")
-    else:
-        target.write_bytes(b"not a model at all")
-    refused(target, rf"{re.escape(name)}: expected a model Keras [\d.]+ can load, got \w+: ")
+def test_saved_model_with_damaged_metadata(tmp_path):
+    (tmp_path / "keras_metadata.pb").write_bytes(b"\xff\x00 not a message")
+    reason = refused(tmp_path, r"expected a model that Keras [\d.]+ can load as it is, got one")[0]
+    assert "Error" not in reason
 
 
 def test_saved_model_with_damaged_variables(tmp_path):
     source = saved_model(tmp_path, "stack")
     index = source / "variables" / "variables.index"
     index.write_bytes(index.read_bytes()[:100])
-    refused(source, r"saved: expected a model .* ValueError: the SavedModel is damaged")
+    refused(source, r"saved: expected a model that Keras .* it is damaged")
 
 
 def test_lambda_in_a_file_is_never_run(tmp_path):
-    model = keras.Sequential([keras.Input((None, 3)), L.Lambda(lambda x: x + 1), L.GRU(2)])
-    model.save(tmp_path / "m.keras")
-    refused(tmp_path / "m.keras", r"m\.keras: expected a model")
+    inner = L.Lambda(lambda x: x + 1, name="plus")
+    model = keras.Sequential([keras.Input((None, 3)), inner, L.GRU(2, go_backwards=True)])
+    for name in ("m.keras", "m.h5"):
+        model.save(tmp_path / name)
+        reasons = refused(tmp_path / name, r"'plus' \(Lambda\): expected one of .*, got Lambda\. ")
+        assert len(reasons) == 2
+        assert "got go_backwards=True" in reasons[1]
 
 
 def test_nothing_at_the_path(tmp_path):
@@ -144,14 +144,17 @@ def test_nothing_at_the_path(tmp_path):
         read_keras(tmp_path / "absent.keras")
 
 
-def test_keras_is_not_installed(monkeypatch):
+@pytest.mark.parametrize("missing", ["h5py", "keras"])
+def test_a_package_is_not_installed(monkeypatch, tmp_path, missing):
     real = builtins.__import__
 
-    def without_keras(name, *args, **kwargs):
-        if name == "keras":
+    def without(name, *args, **kwargs):
+        if name == missing:
             raise ImportError(name)
         return real(name, *args, **kwargs)
 
-    monkeypatch.setattr(builtins, "__import__", without_keras)
-    with pytest.raises(BackendUnavailable, match=r"Run: pip install 'edgernn\[export\]'"):
-        read_keras("m.keras")
+    source = KERAS2 / "hard.h5" if missing == "h5py" else saved_model(tmp_path, "hard")
+    monkeypatch.setattr(builtins, "__import__", without)
+    text = rf"{missing}: expected an installed package, got none\. Run: pip install 'edgernn\[exp"
+    with pytest.raises(BackendUnavailable, match=text):
+        read_keras(source)

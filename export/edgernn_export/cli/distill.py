@@ -129,12 +129,10 @@ def _check(args: argparse.Namespace) -> None:
 
 def _open(args: argparse.Namespace) -> Run:
     from edgernn_export.distillation.array_file import read_recipe
-    from edgernn_export.keras_reader.parts import Context
     from edgernn_export.keras_reader.source import open_source
-    from edgernn_export.preflight import Findings
     from edgernn_export.training import find_recipe
 
-    teacher, _ = open_source(args.teacher, Context(findings=Findings(), keras2=False))
+    teacher = open_source(args.teacher)
     if args.data is None:
         recipe, tested = find_recipe(args.recipe), True
     else:

@@ -95,7 +95,9 @@ def main(args: argparse.Namespace) -> int:
     if args.output.suffix != ".keras":
         raise PruningError(f"--output: expected a name ending in .keras, got '{args.output}'.")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    model = _load(args.model)
+    from edgernn_export.keras_reader.source import open_source
+
+    model = open_source(args.model)
     before = int(model.count_params())
     made = _MODES[mode](model, args)
     args.output.parent.mkdir(parents=True, exist_ok=True)
@@ -141,20 +143,6 @@ def _mode(args: argparse.Namespace) -> str:
             f"--layer: expected one layer beside --{mode}, got {len(args.layer or ())}."
         )
     return mode
-
-
-def _load(path: Path) -> Any:
-    from edgernn_export.keras_reader.parts import Context
-    from edgernn_export.keras_reader.source import open_source
-    from edgernn_export.preflight import Findings
-
-    model, context = open_source(path, Context(findings=Findings(), keras2=False))
-    if context.keras2:
-        raise PruningError(
-            f"{path.name}: expected a model written by Keras 3, got one by Keras 2, whose "
-            "hard_sigmoid is another. Rebuild it in Keras 3 and copy the weights."
-        )
-    return model
 
 
 _TRAIN_ON: Final = "compile it and train on with model.fit: what is left needs it"

@@ -16,7 +16,7 @@ from edgernn.weight_memory import weight_memory
 from edgernn_export.cli.lists import comma_list, layer_bits
 from edgernn_export.quantize import OPERAND_SCALES, quantize
 from edgernn_export.ranges import RangeMethod
-from edgernn_export.stream_files import load_streams
+from edgernn_export.stream_files import load_streams, require_streams
 from edgernn_export.weight_storage import PRECISIONS, SPARSE
 
 HELP: Final = """Quantize a trained Keras network to integers.
@@ -31,12 +31,20 @@ EXAMPLES: Final = """examples:
       --precision w8a16 --report -o model.edgernn
   edgernn quantize model.keras --calibration streams.npz --precision w4a8 \\
       --layer-bits dense=8 -o model.edgernn
+  edgernn quantize architecture.json --weights weights.h5 --calibration streams.npz \\
+      -o model.edgernn
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("model", metavar="MODEL.keras", type=Path, help="what Keras can load")
+    parser.add_argument(
+        "model", metavar="MODEL.keras", type=Path,
+        help="a model of Keras 2 or 3: .keras, HDF5, JSON beside its weights, SavedModel",
+    )  # fmt: skip
+    parser.add_argument(
+        "--weights", type=Path, metavar="FILE.h5", help="weights of an architecture in JSON"
+    )
     parser.add_argument("--calibration", required=True, type=Path, metavar="FILE")
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="OUT.edgernn")
     parser.add_argument(
@@ -71,13 +79,14 @@ def main(args: argparse.Namespace) -> int:
     """Quantize, write, report."""
     if args.output.suffix != ".edgernn":
         raise EdgeRnnError(f"--output: expected a name ending in .edgernn, got '{args.output}'.")
+    require_streams(args.calibration)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from edgernn_export.keras_reader import read_keras
 
     labels = {
         k: getattr(args, k) for k in ("input_names", "input_units", "output_names", "output_units")
     }
-    float_model = read_keras(args.model, **labels)
+    float_model = read_keras(args.model, weights=args.weights, **labels)
     streams = load_streams(args.calibration, float_model.input_names)
     model = quantize(
         float_model,

@@ -16,7 +16,7 @@ from edgernn_export.cli.lists import comma_list
 from edgernn_export.quantize import OPERAND_SCALES
 from edgernn_export.ranges import RangeMethod
 from edgernn_export.sensitivity import WIDE, Measured, Sensitivity, loss_db, scan
-from edgernn_export.stream_files import load_streams
+from edgernn_export.stream_files import load_streams, require_streams
 from edgernn_export.weight_storage import PRECISIONS, SPARSE
 
 HELP: Final = """Set the weights of each layer to 4 bits alone and measure the model's output.
@@ -37,7 +37,13 @@ _FILE_WIDTH: Final = 120
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("model", metavar="MODEL.keras", type=Path, help="what Keras can load")
+    parser.add_argument(
+        "model", metavar="MODEL.keras", type=Path,
+        help="a model of Keras 2 or 3: .keras, HDF5, JSON beside its weights, SavedModel",
+    )  # fmt: skip
+    parser.add_argument(
+        "--weights", type=Path, metavar="FILE.h5", help="weights of an architecture in JSON"
+    )
     parser.add_argument("--calibration", required=True, type=Path, metavar="FILE")
     parser.add_argument(
         "--metric-file", type=Path, metavar="FILE",
@@ -83,7 +89,7 @@ def main(args: argparse.Namespace) -> int:
     labels = {
         k: getattr(args, k) for k in ("input_names", "input_units", "output_names", "output_units")
     }
-    float_model = read_keras(args.model, **labels)
+    float_model = read_keras(args.model, weights=args.weights, **labels)
     names = float_model.input_names
     measured = args.metric_file and load_streams(args.metric_file, names)
     result, model = scan(
@@ -113,6 +119,9 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
+    for path in (args.calibration, args.metric_file):
+        if path is not None:
+            require_streams(path)
     if args.output is None:
         return
     if args.output.suffix != ".edgernn":

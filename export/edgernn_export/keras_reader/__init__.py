@@ -14,6 +14,7 @@ from typing import Any
 from edgernn.errors import ShapeError
 from edgernn_export.float_model import FloatLayer, FloatModel
 from edgernn_export.keras_reader.assemble import Chain
+from edgernn_export.keras_reader.config import is_builtin
 from edgernn_export.keras_reader.dense import (
     read_activation,
     read_dense,
@@ -21,17 +22,24 @@ from edgernn_export.keras_reader.dense import (
     read_softmax,
     read_time_distributed,
 )
-from edgernn_export.keras_reader.neutral import read_neutral
+from edgernn_export.keras_reader.neutral import (
+    read_flatten,
+    read_neutral,
+    read_permute,
+    read_repeat,
+    read_resampling,
+    read_reshape,
+)
 from edgernn_export.keras_reader.parts import Context, Part, UnknownPart
-from edgernn_export.keras_reader.path import layer_path
-from edgernn_export.keras_reader.recurrent import read_recurrent, read_rnn
+from edgernn_export.keras_reader.path import LayerPath, layer_path
+from edgernn_export.keras_reader.recurrent import read_cell, read_recurrent, read_rnn
 from edgernn_export.keras_reader.scaling import (
     read_batch_normalization,
     read_normalization,
     read_rescaling,
 )
-from edgernn_export.keras_reader.source import open_source
-from edgernn_export.preflight import Findings, owner_of
+from edgernn_export.keras_reader.source import configuration_of, open_model
+from edgernn_export.preflight import Findings, class_of, owner_of
 
 __all__ = ["READERS", "read_keras"]
 
@@ -40,36 +48,47 @@ READERS: dict[str, Callable[[Any, Context], tuple[Part, ...]]] = {
     "Activation": read_activation,
     "ActivityRegularization": read_neutral,
     "BatchNormalization": read_batch_normalization,
+    "Cropping1D": read_resampling,
     "Dense": read_dense,
     "Dropout": read_neutral,
+    "Flatten": read_flatten,
     "GRU": read_recurrent,
+    "GRUCell": read_cell,
     "GaussianDropout": read_neutral,
     "GaussianNoise": read_neutral,
     "Identity": read_neutral,
     "LSTM": read_recurrent,
+    "LSTMCell": read_cell,
     "Normalization": read_normalization,
+    "Permute": read_permute,
     "RNN": read_rnn,
     "ReLU": read_relu,
+    "RepeatVector": read_repeat,
     "Rescaling": read_rescaling,
+    "Reshape": read_reshape,
     "SimpleRNN": read_recurrent,
+    "SimpleRNNCell": read_cell,
     "Softmax": read_softmax,
     "SpatialDropout1D": read_neutral,
     "TimeDistributed": read_time_distributed,
+    "UpSampling1D": read_resampling,
+    "ZeroPadding1D": read_resampling,
 }
 _RECURRENT_NAME = re.compile(r"RNN|LSTM|GRU|Bidirectional")
 _CURES = {
     "Bidirectional": "A stream has no future: train a forward layer.",
-    "Masking": "Feed streams without padding and remove the layer.",
-    "Embedding": "Feed numbers; edgernn has no lookup layer.",
-    "LayerNormalization": "Use BatchNormalization, which folds into the weights.",
+    "Masking": "Build the model without it, copy the weights and feed streams without padding.",
+    "Embedding": "Feed one-hot vectors to a Dense without bias whose kernel is its table.",
+    "LayerNormalization": "Train with BatchNormalization, which folds into the weights.",
     "QuantizeInput": "Take the integers with edgernn_export.qat.integer_model.",
-    "Lambda": "Move the computation out of the model.",
+    "Lambda": "Compute outside the model what it does, or train without it.",
 }
 
 
 def read_keras(
     source: Any | str | PathLike[str],
     *,
+    weights: str | PathLike[str] | None = None,
     input_names: Sequence[str] | None = None,
     input_units: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
@@ -78,8 +97,11 @@ def read_keras(
     """Read a Keras model.
 
     Args:
-        source: a live keras.Model, or the path of a .keras file, a whole-model .h5 file (Keras 2
-            or 3), or a SavedModel directory written by Keras 2.
+        source: a live keras.Model, or the path of a .keras file or whole-model HDF5 file (Keras 2
+            or 3), an architecture in JSON, or a SavedModel directory written by Keras 2. The
+            content tells which, not the name; Keras is imported for SavedModels alone.
+        weights: path of an HDF5 file with the weights of an architecture; by default one of its
+            name beside it, NAME.weights.h5, NAME.h5 or NAME_weights.h5.
         input_names: one per feature; x0, x1, ... by default.
         input_units: physical units, one per feature; "" by default.
         output_names: one per output; y0, y1, ... by default.
@@ -89,24 +111,16 @@ def read_keras(
         The float model: scalings folded, activations merged, a final softmax taken off.
 
     Raises:
-        BackendUnavailable: Keras is not installed.
+        BackendUnavailable: Keras or h5py is not installed.
         FileNotFoundError: there is nothing at the path.
         ShapeError: the number of names or units does not fit.
         UnsupportedModelError: the model holds something edgernn does not execute; the error
             lists everything found.
     """
     findings = Findings()
-    path = source if not isinstance(source, PathLike) else str(source)
-    model, context = open_source(path, Context(findings=findings, keras2=False))
-    chain = Chain(findings=findings)
-    layers = layer_path(model, context)
-    for layer in layers.main:
-        for part in _read_layer(layer, context):
-            chain.add(part)
-    for layer in layers.beside:
-        _read_layer(layer, context)
-    if layers.main:
-        chain.finish(owner_of(model))
+    model, context = open_model(source, Context(findings=findings, keras2=False), weights)
+    with configuration_of(getattr(model, "file", None)):
+        layers, chain = _read_layers(model, context)
     findings.refuse()
     named = _with_plain_names(chain.layers)
     inputs, outputs = named[0].inputs, named[-1].units
@@ -119,25 +133,40 @@ def read_keras(
         output_units=_texts("output_units", output_units, [""] * outputs),
         final_activation="softmax" if chain.softmax else "linear",
         return_sequences=chain.return_sequences,
-        stateful=chain.stateful,
-        steps=layers.steps,
+        stateful=chain.stateful or layers.states_given,
+        steps=chain.steps,
     )
+
+
+def _read_layers(model: Any, context: Context) -> tuple[LayerPath, Chain]:
+    layers = layer_path(model, context)
+    chain = Chain(findings=context.findings, shape=layers.shape)
+    for layer in layers.main:
+        for part in _read_layer(layer, context):
+            chain.add(part)
+    for layer in layers.beside:
+        _read_layer(layer, context)
+    if layers.main:
+        chain.finish(owner_of(model))
+    return layers, chain
 
 
 def _read_layer(layer: Any, context: Context) -> tuple[Part, ...]:
     """Read one layer with the reader of exactly its class; subclasses are refused."""
-    import keras
-
-    name = type(layer).__name__
-    if name in READERS and getattr(keras.layers, name) is type(layer):
+    name = class_of(layer)
+    if name in READERS and is_builtin(layer):
         return READERS[name](layer, context)
-    ours = type(layer).__module__.startswith("keras.")
-    got = name if ours else f"the class {type(layer).__module__}.{type(layer).__qualname__}"
+    if hasattr(layer, "stored_class"):
+        stranger = layer.custom
+    else:
+        ours = type(layer).__module__.startswith("keras.")
+        stranger = None if ours else f"{type(layer).__module__}.{type(layer).__qualname__}"
+    got = f"the class {stranger}" if stranger else name
     context.findings.add(
         owner_of(layer),
         f"one of {', '.join(READERS)}",
         got,
-        _CURES.get(name, "Remove it, or use a supported layer in its place."),
+        _CURES.get(name, "Train with a supported layer in its place."),
     )
     recurrent = _RECURRENT_NAME.search(name) is not None
     return (UnknownPart(owner=owner_of(layer), recurrent=recurrent),)

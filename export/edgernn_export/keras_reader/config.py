@@ -13,6 +13,8 @@ from edgernn_export.preflight import Findings, owner_of
 
 #: Keys that never change what inference computes.
 NEUTRAL = frozenset({"name", "trainable", "dtype", "seed", "activity_regularizer", "autocast"})
+#: Keys that change nothing while they are None; others are compared with Keras's own defaults.
+NEUTRAL_IF_NONE = frozenset({"quantization_config"})
 #: Endings of keys that matter in training only.
 NEUTRAL_ENDINGS = ("_initializer", "_regularizer", "_constraint")
 FLOAT_POLICIES = ("float32", "float64")
@@ -46,19 +48,30 @@ def check_config(
     for key, value in config.items():
         if key in NEUTRAL or key in free or key.endswith(NEUTRAL_ENDINGS):
             continue
+        if value is None and key in NEUTRAL_IF_NONE:
+            continue
         if fixed and key in fixed:
             if not any(_same(value, allowed) for allowed in fixed[key]):
                 wanted = " or ".join(f"{key}={allowed!r}" for allowed in fixed[key])
-                cure = (cures or {}).get(key, f"Set {key}={fixed[key][0]!r}.")
+                cure = (cures or {}).get(key, f"Train with {key}={fixed[key][0]!r}.")
                 findings.add(owner_of(layer), wanted, f"{key}={value!r:.80}", cure)
         elif not _same(value, _default(layer, key)):
             findings.add(
                 owner_of(layer),
                 f"only arguments edgernn knows or {key} at its default",
                 f"{key}={value!r:.80}",
-                f"Remove {key}.",
+                f"edgernn does not execute it: train without {key}.",
             )
     return len(findings.reasons) == before
+
+
+def is_builtin(layer: Any) -> bool:
+    """Whether a layer is of exactly a class of keras.layers; subclasses are strangers."""
+    if hasattr(layer, "stored_class"):
+        return layer.custom is None
+    import keras
+
+    return getattr(keras.layers, type(layer).__name__, None) is type(layer)
 
 
 def check_dtype(layer: Any, findings: Findings) -> None:
@@ -70,12 +83,19 @@ def check_dtype(layer: Any, findings: Findings) -> None:
             owner_of(layer),
             "dtype float32 or float64",
             f"dtype policy {name!r}",
-            "Build the model in float32 and copy the weights; edgernn quantizes it itself.",
+            "Build the model in float32 and copy the weights it had before Keras quantized it."
+            if "quant" in name or name.startswith(("int", "float8"))
+            else "Build the model in float32 and copy the weights; edgernn quantizes it itself.",
         )
 
 
 def activation_name(function: Any) -> str:
-    """Name of a Keras activation, known by identity; "custom ..." for everything else."""
+    """Name of a Keras activation, known by identity; "custom ..." for everything else.
+
+    A file stores the name itself.
+    """
+    if isinstance(function, str):
+        return function
     import keras
 
     name = getattr(function, "__name__", type(function).__name__)
@@ -123,7 +143,12 @@ def finite(layer: Any, context: Context, **weights: FloatArray) -> bool:
 
 def _default(layer: Any, key: str) -> Any:
     """Default of a constructor argument, looked up along the class hierarchy."""
-    for cls in type(layer).__mro__:
+    kind = type(layer)
+    if hasattr(layer, "stored_class"):
+        import keras
+
+        kind = getattr(keras.layers, layer.stored_class, kind)
+    for cls in kind.__mro__:
         parameter = inspect.signature(cls).parameters.get(key)
         if parameter is not None and parameter.default is not inspect.Parameter.empty:
             return parameter.default

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,10 @@ from edgernn_export.keras_reader.config import (
     check_activation,
     check_config,
     finite,
+    is_builtin,
     weight,
 )
+from edgernn_export.keras_reader.neutral import read_neutral
 from edgernn_export.keras_reader.parts import (
     ActivationPart,
     Context,
@@ -21,7 +24,7 @@ from edgernn_export.keras_reader.parts import (
     Part,
     UnknownPart,
 )
-from edgernn_export.preflight import owner_of
+from edgernn_export.preflight import class_of, owner_of
 
 _ALLOWED = ("linear", "relu", "tanh", "sigmoid", "softmax")
 
@@ -55,21 +58,20 @@ def read_dense(layer: Any, context: Context) -> tuple[Part, ...]:
 
 
 def read_time_distributed(layer: Any, context: Context) -> tuple[Part, ...]:
-    """Read TimeDistributed(Dense): the same as Dense, which acts on the last axis anyway."""
-    import keras
-
+    """Read TimeDistributed around what acts on each step by itself: the same as without it."""
+    inner = layer.layer
     good = check_config(layer, layer.get_config(), context, free=("layer",))
-    if type(layer.layer) is not keras.layers.Dense:
+    if class_of(inner) not in _EACH_STEP or not is_builtin(inner):
         context.findings.add(
             owner_of(layer),
-            "TimeDistributed(Dense)",
-            f"TimeDistributed around {owner_of(layer.layer)}",
-            "Apply the inner layer without TimeDistributed, or use a Dense layer.",
+            f"TimeDistributed around {', '.join(_EACH_STEP)}",
+            owner_of(inner),
+            "Train with one of these.",
         )
         good = False
     if not good:
         return (UnknownPart(owner=owner_of(layer), recurrent=False),)
-    return read_dense(layer.layer, context)
+    return _EACH_STEP[class_of(inner)](inner, context)
 
 
 def read_activation(layer: Any, context: Context) -> tuple[Part, ...]:
@@ -91,6 +93,20 @@ def read_softmax(layer: Any, context: Context) -> tuple[Part, ...]:
     fixed = {"axis": (-1, 2)}
     good = check_config(layer, layer.get_config(), context, fixed=fixed)
     return _activation(layer, "softmax", good)
+
+
+#: What TimeDistributed may wrap. Flatten finds one axis there and leaves it.
+_EACH_STEP: dict[str, Callable[[Any, Context], tuple[Part, ...]]] = {
+    "Dense": read_dense,
+    "Activation": read_activation,
+    "ReLU": read_relu,
+    "Softmax": read_softmax,
+    "Dropout": read_neutral,
+    "GaussianDropout": read_neutral,
+    "GaussianNoise": read_neutral,
+    "Identity": read_neutral,
+    "Flatten": read_neutral,
+}
 
 
 def _activation(layer: Any, activation: str, good: bool) -> tuple[Part, ...]:

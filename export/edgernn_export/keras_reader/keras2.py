@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from edgernn_export.keras_reader.config import NEUTRAL_ENDINGS
 from edgernn_export.keras_reader.parts import Context
 
 #: Layers whose weights are looked up in a SavedModel; any other layer is refused later by name.
@@ -31,16 +32,6 @@ _WITH_WEIGHTS = frozenset(
 )
 #: Layers inside layers, which Keras 3 looks up by module.
 _WRAPPED = frozenset({"backward_layer", "cell", "layer"})
-
-
-def is_keras2_h5(path: Path) -> bool:
-    """Whether an .h5 file was written by Keras 2 (or 1)."""
-    import h5py
-
-    with h5py.File(path, "r") as file:
-        version = file.attrs.get("keras_version", "")
-    text = version.decode() if isinstance(version, bytes) else str(version)
-    return text.split(".")[0] in {"1", "2"}
 
 
 def load_h5(path: Path, context: Context) -> Any:
@@ -141,8 +132,29 @@ def _rebuild(config: dict[str, Any], context: Context) -> Any:
         return kinds[kind].from_config(cleaned["config"])
 
 
+def _with_input(config: Any) -> dict[str, Any]:
+    """A Sequential configuration of today: named, and with an input of its own.
+
+    Until TensorFlow 2.2 the first layer had the shape of the input, until Keras 2.2.2 the list of
+    layers was all there is.
+    """
+    made: dict[str, Any] = {"name": "sequential"}
+    made |= {"layers": config} if isinstance(config, list) else config
+    shapes = [layer["config"].get("batch_input_shape") for layer in made["layers"]]
+    if shapes and shapes[0] and made["layers"][0]["class_name"] != "InputLayer":
+        given = {"batch_shape": shapes[0], "name": f"{made['name']}_input"}
+        made["layers"] = [{"class_name": "InputLayer", "config": given}, *made["layers"]]
+    for layer in made["layers"]:
+        if layer["class_name"] != "InputLayer":
+            layer["config"].pop("batch_input_shape", None)
+    return made
+
+
 def _cleaned(value: Any, context: Context, owner: str = "model") -> Any:
-    """Drop time_major, which Keras 3 does not know; note a reason where it was in use."""
+    """Drop what training alone needs, which may be of any class, and time_major.
+
+    Keras 3 does not know time_major; a reason is noted where it was in use.
+    """
     if isinstance(value, list):
         return [_cleaned(item, context, owner) for item in value]
     if not isinstance(value, dict):
@@ -159,7 +171,15 @@ def _cleaned(value: Any, context: Context, owner: str = "model") -> Any:
             "time_major=True",
             "Build the layer with (batch, time, features) and copy the weights.",
         )
-    cleaned = {k: _cleaned(v, context, owner) for k, v in value.items() if k != "time_major"}
+    cleaned = {
+        key: _cleaned(item, context, owner)
+        for key, item in value.items()
+        if key != "time_major" and not key.endswith(NEUTRAL_ENDINGS)
+    }
+    if cleaned.get("class_name") == "Sequential":
+        cleaned["config"] = _with_input(cleaned["config"])
+    if cleaned.get("class_name") == "GRU":  # until Keras 2.1.5 there was one GRU
+        cleaned["config"].setdefault("reset_after", False)
     for key in _WRAPPED & cleaned.keys():
         if isinstance(cleaned[key], dict):
             cleaned[key].setdefault("module", "keras.layers")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from edgernn.formats import FloatArray
 from edgernn_export.float_model import FloatDense, FloatRecurrent
 from edgernn_export.preflight import Findings
+
+#: Of values without the batch: (T, I) or (I,), None where T is open.
+Shape = tuple[int | None, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,12 +29,20 @@ class Context:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RecurrentPart:
-    """A recurrent layer and what Keras did with its outputs and its state."""
+    """A recurrent layer and what Keras did with its outputs and its state.
+
+    Attributes:
+        owner: how reasons name the layer.
+        layer: the float layer.
+        return_sequences, stateful: of the Keras layer.
+        one_step: a cell, which takes [B, I] where layers take [B, T, I].
+    """
 
     owner: str
     layer: FloatRecurrent
     return_sequences: bool
     stateful: bool
+    one_step: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -58,6 +70,19 @@ class ActivationPart:
     activation: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ShapePart:
+    """A layer that gives its values another shape.
+
+    Attributes:
+        owner: how reasons name the layer.
+        reshaped: the shape it makes of one, without the batch; None where that cannot be said.
+    """
+
+    owner: str
+    reshaped: Callable[[Shape], Shape | None]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnknownPart:
     """A layer that was refused; nothing can be said about its neighbours."""
@@ -66,5 +91,5 @@ class UnknownPart:
     recurrent: bool
 
 
-Part = RecurrentPart | DensePart | ScalePart | ActivationPart | UnknownPart
+Part = RecurrentPart | DensePart | ScalePart | ActivationPart | ShapePart | UnknownPart
 Layer = Any

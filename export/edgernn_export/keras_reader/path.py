@@ -1,15 +1,19 @@
-"""Find the one path of layers from the input to the output of a Keras model."""
+"""Find the one path of layers from the input to the output of a network."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from edgernn_export.keras_reader.config import check_dtype
+from edgernn_export.keras_reader.graph import Call, Network, Tensor
 from edgernn_export.keras_reader.parts import Context
+from edgernn_export.keras_reader.states import States
+from edgernn_export.keras_reader.stored_network import StoredModel
 from edgernn_export.preflight import Findings, owner_of
 
-_ONE_PATH = "Make a model with one input, one output and one path between them."
+_ONE_PATH: Final = "Train a network with one input, one output and one path between them."
+_NO_EXTRA: Final = "edgernn gives a layer its input alone: train without it."
 
 
 @dataclass(slots=True, kw_only=True)
@@ -19,169 +23,174 @@ class LayerPath:
     Attributes:
         main: layers from input to output.
         beside: layers off that path; checked, so that all reasons are known, and never used.
-        steps: readings the input takes, None for any number.
+        shape: of the input without the batch, (T, I) or (I,), None where T is open; None where
+            the model has no such input.
+        states_given: the model takes the state as inputs and gives the next one as outputs.
     """
 
     main: list[Any] = field(default_factory=list)
     beside: list[Any] = field(default_factory=list)
-    steps: int | None = None
+    shape: tuple[int | None, ...] | None = None
+    states_given: bool = False
 
 
 def layer_path(model: Any, context: Context) -> LayerPath:
     """Walk a Sequential or Functional model; note a reason for every branch.
 
     Args:
-        model: a live keras.Model.
+        model: a live keras.Model, or one that is stored in a file.
         context: receives the reasons.
 
     Returns:
-        The layers in the order they are applied, without InputLayers.
+        The layers in the order they are applied, without inputs.
     """
     path = LayerPath()
-    if not _is_graph(model, context.findings):
+    network = _network(model, context.findings)
+    if network is None:
         return path
-    _check_input(model, context.findings)
-    path.steps = _input_steps(model)
-    _walk(model, path, context.findings)
+    main, states = _walk(model, network, path, context.findings)
+    path.states_given = states.check(main, owner_of(model), context.findings)
+    path.shape = _check_input(model, network, states, context.findings)
     _check_reuse(path, context.findings)
     return path
 
 
-def _is_graph(model: Any, findings: Findings) -> bool:
-    """Sequential or Functional, built, and not a subclass with a call of its own."""
+def _network(model: Any, findings: Findings) -> Network | None:
+    """The calls of a model, unless it is a class with a call of its own, or has no weights."""
+    check_dtype(model, findings)
+    if isinstance(model, StoredModel):
+        if model.network is None:
+            _own_class(model, model.custom or model.stored_class, findings)
+        return model.network
     import keras
 
-    owner = owner_of(model)
-    check_dtype(model, findings)
-    sequential = isinstance(model, keras.Sequential)
-    functional = hasattr(model, "operations") or sequential
+    from edgernn_export.keras_reader.live_graph import live_network
+
+    functional = hasattr(model, "operations") or isinstance(model, keras.Sequential)
     if not functional or not type(model).__module__.startswith("keras."):
-        findings.add(
-            owner,
-            "a Sequential or Functional model",
-            f"the model class {type(model).__module__}.{type(model).__qualname__}",
-            "Rebuild it with keras.Sequential or the functional API and copy the weights.",
-        )
-        return False
+        _own_class(model, f"{type(model).__module__}.{type(model).__qualname__}", findings)
+        return None
     if not model.built or not getattr(model, "inputs", None):
-        findings.add(
-            owner,
-            "a model with weights",
-            "a model without a known input",
-            "Start it with keras.Input((None, features)) and train it.",
-        )
-        return False
-    return True
+        _no_input(model, findings)
+        return None
+    return live_network(model)
 
 
-def _check_input(model: Any, findings: Findings) -> None:
-    for tensor in model.inputs:
-        shape = tuple(tensor.shape)
-        if len(shape) != 3 or shape[2] is None:
+def _own_class(model: Any, name: str, findings: Findings) -> None:
+    findings.add(
+        owner_of(model),
+        "a Sequential or Functional model",
+        f"the model class {name}",
+        "Rebuild it with keras.Sequential or the functional API and copy the weights.",
+    )
+
+
+def _no_input(model: Any, findings: Findings) -> None:
+    findings.add(
+        owner_of(model),
+        "a model with weights",
+        "a model without a known input",
+        "Call model.build((None, None, features)) before it is trained or its weights are set.",
+    )
+
+
+def _check_input(
+    model: Any, network: Network, states: States, findings: Findings
+) -> tuple[int | None, ...] | None:
+    """Shape of the one input that is no state."""
+    mains = [given for given in network.given if not states.is_given(given.tensor)]
+    for given in mains:
+        if given.shape is None:
+            _no_input(model, findings)
+            return None
+        # (features,) may become (1, features) by a Reshape.
+        if len(given.shape) not in (1, 2) or given.shape[-1] is None:
             findings.add(
                 owner_of(model),
                 "an input of shape (batch, time, features) with a fixed number of features",
-                f"{shape}",
-                "Use keras.Input((None, features)).",
+                f"{(None, *given.shape)}",
+                "Rebuild it with keras.Input((None, features)) and copy the weights.",
             )
-        dtype = str(tensor.dtype)
-        if not dtype.startswith("float") or getattr(tensor, "sparse", False):
-            kind = f"sparse {dtype}" if getattr(tensor, "sparse", False) else dtype
-            findings.add(owner_of(model), "a dense float input", kind, "Feed float32 readings.")
+        if not given.dtype.startswith("float"):
+            cure = "Rebuild it with an input of dtype float32 and copy the weights."
+            findings.add(owner_of(model), "a dense float input", given.dtype, cure)
+    return mains[0].shape if len(mains) == 1 else None
 
 
-def _input_steps(model: Any) -> int | None:
-    shapes = [tuple(tensor.shape) for tensor in model.inputs]
-    return shapes[0][1] if len(shapes) == 1 and len(shapes[0]) == 3 else None
-
-
-def operations_of(model: Any, findings: Findings) -> list[Any]:
-    """Layers and nested models of a Sequential or Functional model, in the order of application."""
-    import keras
-
-    if isinstance(model, keras.Sequential):
-        return list(model.layers)
-    return list(reversed(_back_to_input(model.outputs[0], findings)))
-
-
-def _walk(model: Any, path: LayerPath, findings: Findings) -> None:
-    import keras
-
-    if isinstance(model, keras.Sequential):
-        for layer in operations_of(model, findings):
-            _append(layer, path, findings)
-        return
-    for what, tensors in (("input", model.inputs), ("output", model.outputs)):
-        if len(tensors) != 1:
-            findings.add(owner_of(model), f"one {what}", f"{len(tensors)} {what}s", _ONE_PATH)
-    main = operations_of(model, findings)
-    for operation in main:
-        _append(operation, path, findings)
-    path.beside += [
-        operation
-        for operation in model.operations
-        if not isinstance(operation, keras.layers.InputLayer)
-        and not any(operation is other for other in main)
-    ]
+def _walk(
+    model: Any, network: Network, path: LayerPath, findings: Findings
+) -> tuple[list[Call], States]:
+    """Append the layers of a network to the path; its calls, and the states it passes on."""
+    states = States(network)
+    mains = [tensor for tensor in network.outputs if not states.is_returned(tensor)]
+    main = _back_to_input((mains or list(network.outputs))[0], network)
+    states.follow(main)
+    free = [given for given in network.given if not states.is_given(given.tensor)]
+    for what, count in (("input", len(free)), ("output", len(mains))):
+        if count != 1:
+            beside = " beside states" if states.any_given else ""
+            got = f"{count} {what}s{beside}"
+            findings.add(owner_of(model), f"one {what}", got, _ONE_PATH)
+    for call in main:
+        _check_call(call, states, findings)
+        _append(call.layer, path, findings)
+    path.beside += [call.layer for call in network.calls if not any(call is c for c in main)]
+    return main, states
 
 
 def _append(layer: Any, path: LayerPath, findings: Findings) -> None:
-    import keras
-
-    if not isinstance(layer, keras.Model):
+    if not is_model(layer):
         path.main.append(layer)
-    elif _is_graph(layer, findings):
-        _walk(layer, path, findings)
-
-
-def _back_to_input(tensor: Any, findings: Findings) -> list[Any]:
-    """Operations from a tensor back to the input, following first input tensors."""
-    import keras
-
-    operations: list[Any] = []
-    while True:
-        operation, node_index, _ = tensor._keras_history
-        if isinstance(operation, keras.layers.InputLayer):
-            return operations
-        operations.append(operation)
-        node = operation._inbound_nodes[node_index]
-        _check_call(operation, node, findings)
-        if not node.input_tensors:
-            return operations
-        tensor = node.input_tensors[0]
-
-
-def _check_call(operation: Any, node: Any, findings: Findings) -> None:
-    """Note call arguments that change inference: training, mask, initial_state."""
-    import keras
-
-    count = len(node.input_tensors)
-    if count != 1:
-        findings.add(owner_of(operation), "one input tensor", f"{count}", _ONE_PATH)
-    if not isinstance(operation, keras.Layer):
         return
-    extra = {f"argument {i}": value for i, value in enumerate(node.arguments.args[1:], 2)}
-    for name, value in (extra | dict(node.arguments.kwargs)).items():
-        if value is None or value is False or (count != 1 and _has_tensor(value)):
-            continue
-        findings.add(
-            owner_of(operation),
-            "a call with its input alone",
-            f"{name}={value!r:.60}",
-            "Call the layer without it and copy the weights.",
-        )
+    network = _network(layer, findings)
+    if network is not None:
+        main, states = _walk(layer, network, path, findings)
+        if states.any_given:
+            states.refuse(main, owner_of(layer), findings)
 
 
-def _has_tensor(value: Any) -> bool:
+def is_model(layer: Any) -> bool:
+    """Whether a layer is a model, alive or stored."""
+    if isinstance(layer, StoredModel):
+        return True
+    if hasattr(layer, "stored_class"):
+        return False
     import keras
 
-    items = value if isinstance(value, (list, tuple)) else [value]
-    return any(isinstance(item, keras.KerasTensor) for item in items)
+    return isinstance(layer, keras.Model)
+
+
+def _back_to_input(tensor: Tensor, network: Network) -> list[Call]:
+    """Calls from the input to a tensor, following first inputs."""
+    starts = [given.tensor.call for given in network.given]
+    calls: list[Call] = []
+    call = tensor.call
+    while not any(call is start for start in starts) and not any(call is c for c in calls):
+        calls.insert(0, call)
+        if not call.inputs:
+            break
+        call = call.inputs[0].call
+    return calls
+
+
+def _check_call(call: Call, states: States, findings: Findings) -> None:
+    """Note what a call is given beside its input, such as training=True, a mask or a state."""
+    count = len(call.inputs)
+    if count != 1 and not states.takes(call):
+        cure = states.cure(call) or _ONE_PATH
+        findings.add(owner_of(call.layer), "one input tensor", f"{count}", cure)
+    for name, value in (call.arguments or {}).items():
+        if value is None or value is False:
+            continue
+        got = f"{name}={value!r:.60}"
+        findings.add(owner_of(call.layer), "a call with its input alone", got, _NO_EXTRA)
 
 
 def _check_reuse(path: LayerPath, findings: Findings) -> None:
     for index, layer in enumerate(path.main):
-        if getattr(layer, "weights", None) and any(layer is other for other in path.main[:index]):
+        weighted = getattr(layer, "weights", None) or getattr(layer, "variables", list)
+        weighted = weighted() if callable(weighted) else weighted
+        if weighted and any(layer is other for other in path.main[:index]):
             findings.add(
                 owner_of(layer),
                 "a layer used once",

@@ -18,12 +18,14 @@ from edgernn_export.keras_reader.config import (
     check_activation,
     check_config,
     finite,
+    is_builtin,
     weight,
 )
 from edgernn_export.keras_reader.parts import Context, Part, RecurrentPart, UnknownPart
-from edgernn_export.preflight import owner_of
+from edgernn_export.preflight import class_of, owner_of
 
-#: dropout acts in training only; a mask, which zero_output_for_mask needs, is always refused.
+#: dropout acts in training only; a mask, which zero_output_for_mask needs, is always refused; where
+#: a state is returned to is seen by the walk along the path.
 _FREE = (
     "units",
     "activation",
@@ -38,11 +40,11 @@ _FREE = (
     "return_sequences",
     "stateful",
     "zero_output_for_mask",
+    "return_state",
     "cell",
 )
-_FIXED: dict[str, tuple[Any, ...]] = {"return_state": (False,), "go_backwards": (False,)}
+_FIXED: dict[str, tuple[Any, ...]] = {"go_backwards": (False,)}
 _CURES = {
-    "return_state": "The session gives the state; build the layer with return_state=False.",
     "go_backwards": "A stream has no end to start from; train the layer forwards.",
 }
 _GATED = ("sigmoid", "hard_sigmoid")
@@ -61,29 +63,36 @@ _CELLS = {
 
 def read_recurrent(layer: Any, context: Context) -> tuple[Part, ...]:
     """Read SimpleRNN, LSTM or GRU."""
-    return _read(layer, layer.cell, _CELLS[type(layer).__name__], context)
+    return _read(layer, layer.cell, _CELLS[class_of(layer)], context)
 
 
 def read_rnn(layer: Any, context: Context) -> tuple[Part, ...]:
     """Read keras.layers.RNN around a SimpleRNNCell, LSTMCell or GRUCell."""
-    import keras
-
-    name = type(layer.cell).__name__
-    if name not in _CELLS or getattr(keras.layers, name, None) is not type(layer.cell):
+    name = class_of(layer.cell)
+    if name not in _CELLS or not is_builtin(layer.cell):
+        stacked = name == "StackedRNNCells"
         context.findings.add(
             owner_of(layer),
             "a cell of type SimpleRNNCell, LSTMCell or GRUCell",
             f"cell {owner_of(layer.cell)}",
-            "Use one RNN layer per cell, with one of these cells.",
+            "Build one RNN layer per cell, all but the last with return_sequences=True, and copy "
+            "the weights."
+            if stacked
+            else "Train with one of these cells.",
         )
         return (UnknownPart(owner=owner_of(layer), recurrent=True),)
     return _read(layer, layer.cell, _CELLS[name], context)
 
 
+def read_cell(cell: Any, context: Context) -> tuple[Part, ...]:
+    """Read a cell that is itself a layer of a network of one step."""
+    return _read(cell, cell, _CELLS[class_of(cell)], context)
+
+
 def _read(layer: Any, cell: Any, kind: str, context: Context) -> tuple[Part, ...]:
     unknown = (UnknownPart(owner=owner_of(layer), recurrent=True),)
     good = check_config(layer, layer.get_config(), context, free=_FREE, fixed=_FIXED, cures=_CURES)
-    if type(layer).__name__ == "RNN":
+    if class_of(layer) == "RNN":
         good = check_config(cell, cell.get_config(), context, free=_FREE) and good
     allowed = ("tanh", "relu") if kind == "SimpleRNN" else ("tanh",)
     good = check_activation(layer, "activation", cell.activation, allowed, context) and good
@@ -92,13 +101,14 @@ def _read(layer: Any, cell: Any, kind: str, context: Context) -> tuple[Part, ...
         good = check_activation(layer, "recurrent_activation", function, _GATED, context) and good
     if not good or not _weights_finite(layer, cell, context):
         return unknown
-    read = _FLOAT[kind](layer.name, cell, context)
+    one_step = class_of(layer).endswith("Cell")
     return (
         RecurrentPart(
             owner=owner_of(layer),
-            layer=read,
-            return_sequences=bool(layer.return_sequences),
-            stateful=bool(layer.stateful),
+            layer=_FLOAT[kind](layer.name, cell, context),
+            return_sequences=not one_step and bool(layer.return_sequences),
+            stateful=not one_step and bool(layer.stateful),
+            one_step=one_step,
         ),
     )
 

@@ -11,13 +11,13 @@ from edgernn_export.keras_reader.config import check_config, finite, weight
 from edgernn_export.keras_reader.parts import Context, Part, ScalePart, UnknownPart
 from edgernn_export.preflight import owner_of
 
-_LAST_AXIS = "Normalize each feature by itself: the last axis."
+_LAST_AXIS = "Train with axis=-1: each feature normalized by itself."
+#: keras.config.epsilon() where nobody changed it; a file does not say.
+_EPSILON = 1e-7
 
 
 def read_normalization(layer: Any, context: Context) -> tuple[Part, ...]:
     """Read Normalization: (x - mean) / max(sqrt(variance), epsilon), or its inverse."""
-    import keras
-
     good = check_config(
         layer,
         layer.get_config(),
@@ -29,7 +29,8 @@ def read_normalization(layer: Any, context: Context) -> tuple[Part, ...]:
     if not good:
         return _unknown(layer)
     mean = weight(layer.mean).reshape(-1)
-    deviation = np.maximum(np.sqrt(weight(layer.variance).reshape(-1)), keras.config.epsilon())
+    with np.errstate(invalid="ignore"):  # `finite` refuses a negative variance
+        deviation = np.maximum(np.sqrt(weight(layer.variance).reshape(-1)), _epsilon(layer))
     if layer.invert:
         return _scale(layer, context, deviation, mean)
     return _scale(layer, context, 1.0 / deviation, -mean / deviation)
@@ -45,7 +46,7 @@ def read_rescaling(layer: Any, context: Context) -> tuple[Part, ...]:
             owner_of(layer),
             "scale and offset as scalars or one value per feature",
             f"shapes {gain.shape} and {offset.shape}",
-            "Rescale each feature by itself.",
+            "Train with one scale and one offset per feature.",
         )
         return _unknown(layer)
     return _scale(layer, context, gain, offset)
@@ -66,13 +67,14 @@ def read_batch_normalization(layer: Any, context: Context) -> tuple[Part, ...]:
             "renorm_clipping",
             "renorm_momentum",
         ),
-        fixed={"axis": (-1, 2), "renorm": (False,)},
+        fixed={"axis": (-1, 2, (-1,), (2,)), "renorm": (False,)},
         cures={"axis": _LAST_AXIS, "renorm": "Train without batch renormalization."},
     )
     if not good:
         return _unknown(layer)
     mean, variance = weight(layer.moving_mean), weight(layer.moving_variance)
-    gain = 1.0 / np.sqrt(variance + float(layer.epsilon))
+    with np.errstate(invalid="ignore", divide="ignore"):  # `finite` refuses what comes of it
+        gain = 1.0 / np.sqrt(variance + float(layer.epsilon))
     if layer.scale:
         gain = gain * weight(layer.gamma)
     offset = -mean * gain
@@ -85,6 +87,15 @@ def _scale(layer: Any, context: Context, gain: FloatArray, offset: FloatArray) -
     if not finite(layer, context, scale=gain, offset=offset):
         return _unknown(layer)
     return (ScalePart(owner=owner_of(layer), gain=gain, offset=offset),)
+
+
+def _epsilon(layer: Any) -> float:
+    """Smallest standard deviation that Keras divides by."""
+    if hasattr(layer, "stored_class"):
+        return _EPSILON
+    import keras
+
+    return float(keras.config.epsilon())
 
 
 def _unknown(layer: Any) -> tuple[Part, ...]:

@@ -1,63 +1,133 @@
-"""Open what the user gives: a live model, a .keras or .h5 file, or a directory."""
+"""Open what the user gives: a live model, a file or a directory.
+
+`open_model` gives what is to be read, and imports Keras for live models and SavedModels alone;
+`open_source` gives a live Keras model, for those who change it.
+"""
 
 from __future__ import annotations
 
-import json
-import zipfile
-from collections.abc import Callable
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from edgernn.errors import BackendUnavailable, UnsupportedModelError
+from edgernn.errors import BackendUnavailable, EdgeRnnError, UnsupportedModelError
 from edgernn_export.keras_reader import keras2
+from edgernn_export.keras_reader.file_kind import FileKind, kind_of, refuse
 from edgernn_export.keras_reader.parts import Context
+from edgernn_export.keras_reader.stored_file import StoredFile, opened_file
+from edgernn_export.keras_reader.stored_network import StoredModel
+from edgernn_export.keras_reader.stored_weights import fill
+from edgernn_export.preflight import Findings
 
-_H5 = (".h5", ".hdf5")
-#: What Keras, h5py and TensorFlow raise on files they cannot make sense of.
-_LOAD_ERRORS = (
-    ValueError,
-    TypeError,
-    KeyError,
-    OSError,
-    AttributeError,
-    ImportError,
-    IndexError,
-    NotImplementedError,
-    RuntimeError,
-)
+#: What values of another type than Keras writes lead to.
+_DAMAGED = (KeyError, TypeError, ValueError, AttributeError, LookupError, RecursionError)
 
 
-def open_source(source: Any, context: Context) -> tuple[Any, Context]:
-    """Return a live Keras 3 model, and the context told which Keras wrote it.
+def open_model(
+    source: Any, context: Context, weights: str | PathLike[str] | None = None
+) -> tuple[Any, Context]:
+    """Return what is to be read, and the context told which Keras wrote it.
 
     Args:
-        source: a live keras.Model, or the path of a .keras file, a whole-model .h5 file, a
-            directory with the contents of a .keras file, or a Keras 2 SavedModel directory.
+        source: a live keras.Model, or the path of a .keras file, a whole-model HDF5 file, an
+            architecture in JSON, a directory with the contents of a .keras file, or a Keras 2
+            SavedModel directory. The content tells which, not the name.
         context: receives reasons.
+        weights: path of an HDF5 file with the weights, for files that hold none or others.
 
     Returns:
-        The model and the context, with ``keras2`` set for files Keras 2 wrote.
+        A live model, or a StoredModel with its weights; and the context, with ``keras2`` set for
+        files Keras 2 wrote.
+
+    Raises:
+        BackendUnavailable: Keras, or h5py, is not installed.
+        FileNotFoundError: there is nothing at a path.
+        UnsupportedModelError: no layers can be read from it.
+    """
+    path = _path(source)
+    if path is None:
+        if weights is not None:
+            refuse("weights", "none beside a live model", f"{weights}", "Load them into the model.")
+        return _live(source), context
+    if kind_of(path) is FileKind.SAVED_MODEL:
+        _require_keras()
+        old = replace(context, keras2=True)
+        return _guarded(path, lambda: keras2.load_saved_model(path, old)), old
+    try:
+        import h5py  # noqa: F401  # said here, in one sentence
+    except ImportError as error:
+        raise BackendUnavailable(
+            "h5py: expected an installed package, got none. Run: pip install 'edgernn[export]'"
+        ) from error
+    with opened_file(path, None if weights is None else Path(weights)) as file:
+        return _stored(file, context.findings), replace(context, keras2=file.keras2)
+
+
+def open_source(source: Any) -> Any:
+    """Return a live Keras 3 model, for those who train or change it.
+
+    Args:
+        source: a live keras.Model, or a path as `open_model` takes it, an architecture excepted.
 
     Raises:
         BackendUnavailable: Keras is not installed.
         FileNotFoundError: there is nothing at the path.
-        UnsupportedModelError: no layers can be read from it.
+        UnsupportedModelError: it holds no model that Keras can load, or one of Keras 2 that Keras 3
+            would compute otherwise.
     """
+    _require_keras()
+    path = _path(source)
+    if path is None:
+        return _live(source)
+    kind = kind_of(path)
+    old = Context(findings=Findings(), keras2=True)
+    if kind is FileKind.SAVED_MODEL:
+        return _of_today(path, _guarded(path, lambda: keras2.load_saved_model(path, old)))
+    if kind is FileKind.JSON:
+        cure = "Load architecture and weights in Python and save the model as one .keras file."
+        refuse(path.name, "a whole model", "an architecture alone", cure)
+    with opened_file(path) as file:
+        written_by_2 = file.keras2
+    hdf5 = kind is FileKind.HDF5
+    model = _guarded(path, lambda: _load(path, hdf5, old if written_by_2 else None))
+    return _of_today(path, model) if written_by_2 else model
+
+
+def _of_today(path: Path, model: Any) -> Any:
+    """A model of Keras 2 that Keras 3 computes alike."""
+    if '"hard_sigmoid"' in model.to_json():
+        cure = "Rebuild it in Keras 3 and copy the weights."
+        got = "one by Keras 2, whose hard_sigmoid is another"
+        refuse(path.name, "a model written by Keras 3", got, cure)
+    return model
+
+
+def _path(source: Any) -> Path | None:
+    return Path(source) if isinstance(source, (str, PathLike)) else None
+
+
+def _require_keras() -> Any:
+    if "keras" not in sys.modules and sys.stderr.isatty():
+        print("waiting for Keras and TensorFlow to load ...", file=sys.stderr)
     try:
         import keras
     except ImportError as error:
         raise BackendUnavailable(
             "keras: expected an installed package, got none. Run: pip install 'edgernn[export]'"
         ) from error
-    if isinstance(source, keras.Model):
-        return source, context
-    if not isinstance(source, (str, Path)):
+    return keras
+
+
+def _live(source: Any) -> Any:
+    keras = _require_keras() if "keras" in sys.modules else None
+    if keras is None or not isinstance(source, keras.Model):
         raise UnsupportedModelError([_not_a_model(source)])
-    path = Path(source)
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: expected a Keras model, got nothing at this path")
-    return _open_path(path, context)
+    return source
 
 
 def _not_a_model(source: Any) -> str:
@@ -68,56 +138,75 @@ def _not_a_model(source: Any) -> str:
     return f"source: expected a Keras 3 model or a path, got {kind}. {cure}"
 
 
-def _open_path(path: Path, context: Context) -> tuple[Any, Context]:
-    old = replace(context, keras2=True)
-    if path.is_dir():
-        if (path / "keras_metadata.pb").exists():
-            return _load(path, lambda: keras2.load_saved_model(path, old)), old
-        if (path / "saved_model.pb").exists():
-            raise UnsupportedModelError(
-                [
-                    f"{path.name}: expected a SavedModel with Keras layers, got one with a graph "
-                    "alone (written by model.export or tf.saved_model.save). Save the model "
-                    "with model.save('model.keras') and pass that file."
-                ]
-            )
-    elif path.suffix in _H5 and _load(path, lambda: keras2.is_keras2_h5(path)):
-        return _load(path, lambda: keras2.load_h5(path, old)), old
-    elif path.suffix == ".keras" and _load(path, lambda: _keras_version(path)) in {"1", "2"}:
-        raise UnsupportedModelError(
-            [
-                f"{path.name}: expected a .keras file written by Keras 3, got one by Keras 2. "
-                "Load it with Keras 2, save it with model.save('model.h5') and pass that file."
-            ]
-        )
-    return _load(path, lambda: _load_keras3(path)), context
+def _stored(file: StoredFile, findings: Findings) -> StoredModel:
+    """The model of a file with its weights."""
+    from edgernn_export.keras_reader import READERS
+
+    with configuration_of(file.owner):
+        model = StoredModel(file.config, keras2=file.keras2, findings=findings, file=file.owner)
+        unknown = any(layer.stored_class not in READERS for layer in model.all_layers())
+    if unknown or model.network is None:  # the reasons of the layers count, not their weights
+        return model
+    fill(model, file.weights, file.owner)
+    return model
 
 
-def _keras_version(path: Path) -> str:
-    """Major version in the metadata of a .keras file."""
-    with zipfile.ZipFile(path) as archive:
-        version = json.loads(archive.read("metadata.json"))["keras_version"]
-    return str(version).split(".")[0]
+@contextmanager
+def configuration_of(file: str | None) -> Iterator[None]:
+    """Refuse a stored configuration with values that Keras does not write.
+
+    Args:
+        file: name of the file; None for a live model, whose errors are not ours to explain.
+
+    Raises:
+        UnsupportedModelError: the configuration is damaged.
+    """
+    try:
+        yield
+    except EdgeRnnError:
+        raise
+    except _DAMAGED:
+        if file is None:
+            raise
+        cure = "Save or copy the file again."
+        refuse(file, "a configuration as Keras writes it", "a damaged one", cure)
 
 
-def _load_keras3(path: Path) -> Any:
+@contextmanager
+def _named(path: Path, suffix: str) -> Iterator[str]:
+    """A file under the suffix by which Keras tells its kind."""
+    if path.suffix == suffix or path.is_dir():
+        yield str(path)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        link = Path(folder) / f"{path.stem}{suffix}"
+        link.symlink_to(path.resolve())
+        yield str(link)
+
+
+def _load(path: Path, hdf5: bool, old: Context | None) -> Any:
+    """Let Keras load a file; ``old`` for HDF5 files of Keras 2, which it does not understand."""
     import keras
 
-    return keras.saving.load_model(str(path), compile=False)
+    with _named(path, ".h5" if hdf5 else ".keras") as name:
+        if hdf5 and old is not None:
+            return keras2.load_h5(Path(name), old)
+        return keras.saving.load_model(name, compile=False)
 
 
-def _load(path: Path, load: Callable[[], Any]) -> Any:
-    """Run a loader; what it cannot make sense of becomes one reason."""
+def _guarded(path: Path, load: Any) -> Any:
+    """Run a loader of Keras; whatever it raises becomes one reason, in our words."""
     try:
         return load()
-    except (*_LOAD_ERRORS, zipfile.BadZipFile) as error:
+    except UnsupportedModelError:
+        raise
+    except Exception as error:
         import keras
 
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise UnsupportedModelError(
             [
-                f"{path.name}: expected a model Keras {keras.__version__} can load, got "
-                f"{type(error).__name__}: {(lines or ['no details'])[0]:.300}. Pass a .keras or "
-                "whole-model .h5 file, or load the model yourself and pass it live."
+                f"{path.name}: expected a model that Keras {keras.__version__} can load as it is, "
+                "got one that it cannot: it is damaged, or made with classes or functions of its "
+                "author's. Load it in Python, with custom_objects, and pass the live model."
             ]
         ) from error

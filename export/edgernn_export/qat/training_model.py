@@ -86,6 +86,12 @@ def _batch(source: Any, trained: FloatModel) -> int | None:
             "Load it with keras.saving.load_model first."
         )
     batch: int | None = source.inputs[0].shape[0]
+    if batch is None:  # its states are inputs and outputs
+        raise TrainingError(
+            f"{owner_of(source)}: expected a fixed batch size, got none. Build the network with "
+            "stateful=True and a batch size in place of states as inputs and outputs, and copy "
+            "the weights."
+        )
     return batch
 
 

@@ -174,6 +174,12 @@ def read_chain(model: Any) -> Chain:
             "Load it with keras.saving.load_model first."
         )
     read_keras(model)
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise PruningError(
+            f"{owner_of(model)}: expected one input and one output, got {len(model.inputs)} and "
+            f"{len(model.outputs)}. Build the model without its states as inputs and outputs, and "
+            "copy the weights."
+        )
     path = layer_path(model, Context(findings=Findings(), keras2=False))
     blocks: list[Block] = []
     between: list[Any] = []

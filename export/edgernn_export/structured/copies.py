@@ -9,8 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from edgernn.formats import FloatArray
-from edgernn_export.keras_reader.path import operations_of
-from edgernn_export.preflight import Findings
+from edgernn_export.keras_reader.live_graph import operations_of
 from edgernn_export.structured.chain import IntArray, core_of, gates_of, values_of
 
 
@@ -135,6 +134,9 @@ def _shrink_arguments(layer: Any, config: dict[str, Any], inputs: IntArray) -> N
         value = getattr(layer, given.get(name, name), None)
         if name in config and value is not None and np.size(value) > 1:
             config[name] = _kept(np.asarray(value, dtype=np.float64), inputs).tolist()
+    target = config.get("target_shape")
+    if target and target[-1] != -1:
+        config["target_shape"] = (*target[:-1], len(inputs))
     noise = config.get("noise_shape")
     if noise and noise[-1] not in (None, 1):
         config["noise_shape"] = (*noise[:-1], len(inputs))
@@ -183,7 +185,7 @@ def _rebuild(model: Any, copy: Callable[[Any], Sequence[Copy]], width: int) -> A
     )
     in_order = isinstance(model, keras.Sequential)
     sequence = keras.Sequential([start], name=model.name) if in_order else None
-    for old in operations_of(model, Findings()):
+    for old in operations_of(model):
         if isinstance(old, keras.Model):
             layers = [_rebuild(old, copy, int(tensor.shape[-1]))]
         else:

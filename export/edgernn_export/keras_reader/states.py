@@ -1,0 +1,109 @@
+"""Networks that take their state as inputs and give the next one as outputs.
+
+That is how a stateful network is told to TFLite: x, h, c in; y, h', c' out. A session keeps the
+state itself, so that such a network is read as the stateful one it stands for.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from edgernn_export.keras_reader.graph import Call, Network, Tensor
+from edgernn_export.preflight import Findings, class_of
+
+#: Number of states of each recurrent layer and cell.
+_STATES: Final = {"SimpleRNN": 1, "GRU": 1, "LSTM": 2}
+_KEPT: Final = (
+    "A session keeps the state: build the model without its states as inputs and outputs, "
+    "and copy the weights."
+)
+_FROM_ELSEWHERE: Final = (
+    "A session starts from the zero state: train without initial_state, or take the state as an "
+    "input of the model and give the next one as an output."
+)
+
+
+class States:
+    """The states of one network.
+
+    Attributes:
+        any_given: some are inputs or outputs of the network.
+    """
+
+    def __init__(self, network: Network) -> None:
+        """Tell the states among the outputs."""
+        self._inputs = network.given
+        several = len(network.outputs) > 1
+        self._returned = [
+            tensor
+            for tensor in network.outputs
+            if several and tensor.index > 0 and _state_count(tensor.call.layer)
+        ]
+        self._given: list[Tensor] = []
+        self._takers: list[Call] = []
+
+    def follow(self, main: list[Call]) -> None:
+        """Tell the states among the inputs: what only recurrent layers of the path start from."""
+        starts = [entry.tensor.call for entry in self._inputs]
+        for call in main:
+            extra = call.inputs[1:]
+            if not extra or len(extra) != _state_count(call.layer):
+                continue
+            if all(any(tensor.call is start for start in starts) for tensor in extra):
+                self._given += extra
+                self._takers.append(call)
+
+    @property
+    def any_given(self) -> bool:
+        """Whether a state is an input or an output."""
+        return bool(self._given or self._returned)
+
+    def takes(self, call: Call) -> bool:
+        """Whether a call starts from states that are inputs."""
+        return any(call is taker for taker in self._takers)
+
+    def cure(self, call: Call) -> str | None:
+        """What to do about a call that starts from another state; None for other calls."""
+        return _FROM_ELSEWHERE if _state_count(call.layer) else None
+
+    def is_given(self, tensor: Tensor) -> bool:
+        """Whether an input is a state."""
+        return any(tensor.call is state.call for state in self._given)
+
+    def is_returned(self, tensor: Tensor) -> bool:
+        """Whether an output is a state."""
+        return any(tensor is state for state in self._returned)
+
+    def check(self, main: list[Call], owner: str, findings: Findings) -> bool:
+        """Whether the network passes on its whole state; note a reason if only part of it."""
+        if not self.any_given:
+            return False
+        recurrent = [call for call in main if _state_count(call.layer)]
+        whole = len({id(state.call) for state in self._given}) == len(self._given) and all(
+            self.takes(call) and self._gives(call) for call in recurrent
+        )
+        if not whole or len(self._returned) != len(self._given):
+            self.refuse(main, owner, findings)
+        return True
+
+    def refuse(self, main: list[Call], owner: str, findings: Findings) -> None:
+        """Note that part of the state is passed on."""
+        total = sum(_state_count(call.layer) for call in main)
+        findings.add(
+            owner,
+            f"all {total} states of its recurrent layers as inputs and as outputs, or none",
+            f"{len(self._given)} as inputs and {len(self._returned)} as outputs",
+            _KEPT,
+        )
+
+    def _gives(self, call: Call) -> bool:
+        indices = {tensor.index for tensor in self._returned if tensor.call is call}
+        return indices == set(range(1, _state_count(call.layer) + 1))
+
+
+def _state_count(layer: Any) -> int:
+    """Number of states of a recurrent layer or cell; 0 for any other."""
+    name = class_of(layer)
+    if name == "RNN":
+        name = class_of(layer.cell)
+    return _STATES.get(name.removesuffix("Cell"), 0)

@@ -1,0 +1,199 @@
+"""Layers as a file describes them, with the attributes by which the readers know Keras layers."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, Final
+
+import numpy as np
+
+from edgernn.formats import FloatArray
+from edgernn_export.preflight import Findings
+
+#: What Keras of today calls layers of TensorFlow 1.
+_RENAMED: Final = {
+    "BatchNormalizationV1": "BatchNormalization",
+    "BatchNormalizationV2": "BatchNormalization",
+}
+#: Arguments that say nothing about inference, and the wrong thing to a reader of today.
+_DROPPED: Final = frozenset(
+    {"batch_input_shape", "batch_shape", "input_dim", "input_length", "input_dtype", "input_shape"}
+)
+#: Values of arguments that a file may leave out.
+_DEFAULTS: Final[dict[str, dict[str, Any]]] = {
+    "Activation": {"activation": "linear"},
+    "BatchNormalization": {"center": True, "scale": True, "epsilon": 1e-3, "axis": -1},
+    "Dense": {"activation": "linear", "use_bias": True},
+    "Normalization": {"mean": None, "variance": None, "invert": False, "axis": -1},
+    "Rescaling": {"offset": 0.0},
+}
+_SEQUENCE_DEFAULTS: Final = {"return_sequences": False, "stateful": False}
+_CELL_DEFAULTS: Final = {"activation": "tanh", "use_bias": True}
+_GATED: Final = ("GRU", "LSTM")
+_RECURRENT: Final = ("GRU", "LSTM", "SimpleRNN")
+_CELLS: Final = tuple(f"{name}Cell" for name in _RECURRENT)
+_BATCH_NORMALIZATION: Final = (
+    ("gamma", "scale", True),
+    ("beta", "center", True),
+    ("moving_mean", None, False),
+    ("moving_variance", None, False),
+)
+
+
+class StoredLayer:
+    """A layer of a file: what its configuration says, and its weights once they are read.
+
+    Attributes:
+        name: of the layer.
+        stored_class: name of its class.
+        custom: the class as its author calls it, or None for a class of Keras.
+        config: arguments by name, those left out at their defaults.
+        trainable: whether training changed its weights, which orders them in HDF5 files.
+        dtype_policy: its precision, with a name.
+        inner: the cell of a recurrent layer, or what TimeDistributed wraps; None for others.
+        weights: arrays by name, as stored.
+    """
+
+    def __init__(self, entry: dict[str, Any], *, keras2: bool, findings: Findings) -> None:
+        """Take over one entry of a list of layers."""
+        stored = str(entry["class_name"])
+        self.stored_class = _RENAMED.get(stored, stored)
+        self.custom = custom_class(entry)
+        config = {k: v for k, v in dict(entry["config"]).items() if k not in _DROPPED}
+        self.name = str(config.get("name") or entry.get("name") or stored.lower())
+        self.trainable = config.get("trainable") is not False
+        self.dtype_policy = SimpleNamespace(name=_policy_name(config.get("dtype")))
+        self.inner: StoredLayer | None = None
+        self.weights: dict[str, FloatArray] = {}
+        owner = f"{self.name!r} ({self.stored_class})"
+        if config.pop("time_major", False):
+            cure = "Build the layer with (batch, time, features) and copy the weights."
+            findings.add(owner, "time_major=False", "time_major=True", cure)
+        self.config = self._defaults(config, keras2, findings, owner) | config
+        for key in ("activation", "recurrent_activation"):
+            if key in self.config:
+                self.config[key] = _activation(self.config[key])
+        self._set_inner(keras2, findings)
+
+    def _defaults(
+        self, config: dict[str, Any], keras2: bool, findings: Findings, owner: str
+    ) -> dict[str, Any]:
+        kind = self.stored_class.removesuffix("Cell")
+        defaults = dict(_DEFAULTS.get(self.stored_class, {}))
+        if self.stored_class in (*_RECURRENT, "RNN"):
+            defaults |= _SEQUENCE_DEFAULTS
+        if kind not in _RECURRENT:
+            return defaults
+        defaults |= _CELL_DEFAULTS
+        if kind == "GRU":  # Keras knew one GRU until 2.1.5, and kept it the default of old files
+            defaults["reset_after"] = not keras2
+        if kind in _GATED and not keras2:
+            defaults["recurrent_activation"] = "sigmoid"
+        elif kind in _GATED and "recurrent_activation" not in config:
+            got, cure = "none", "Load it with Keras 2 and save it with model.save('model.h5')."
+            findings.add(owner, "a recurrent_activation in the file", got, cure)
+            defaults["recurrent_activation"] = "sigmoid"
+        return defaults
+
+    def _set_inner(self, keras2: bool, findings: Findings) -> None:
+        if self.stored_class in _RECURRENT:  # Keras gives these a cell that owns the weights
+            self.inner = self
+            return
+        entry = self.config.get("cell" if self.stored_class == "RNN" else "layer")
+        if self.stored_class in ("RNN", "TimeDistributed") and isinstance(entry, dict):
+            self.inner = StoredLayer(entry, keras2=keras2, findings=findings)
+
+    @property
+    def cell(self) -> Any:
+        """The cell of a recurrent layer."""
+        return self.inner
+
+    @property
+    def layer(self) -> Any:
+        """What TimeDistributed wraps."""
+        return self.inner
+
+    @property
+    def owner_of_weights(self) -> StoredLayer:
+        """The layer itself, its cell, or what it wraps."""
+        return self.inner or self
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments by name."""
+        return self.config
+
+    def variables(self) -> list[tuple[str, bool]]:
+        """Names of the weights in the order Keras stores them, and whether training changes them.
+
+        Empty where no reader knows the class.
+        """
+        if self.inner is not None and self.inner is not self:
+            return [(name, own and self.trainable) for name, own in self.inner.variables()]
+        kind, names = self.stored_class, []
+        if self.custom is not None:
+            return []
+        if kind in (*_RECURRENT, *_CELLS):
+            names = [("kernel", True), ("recurrent_kernel", True)]
+        elif kind == "Dense":
+            names = [("kernel", True)]
+        elif kind == "Normalization" and self.config["mean"] is None:
+            names = [("mean", False), ("variance", False), ("count", False)]
+        elif kind == "BatchNormalization":
+            given = [(name, own) for name, key, own in _BATCH_NORMALIZATION if self._has(key)]
+            names = given
+        if names and names[0][0] == "kernel" and self.config["use_bias"]:
+            names.append(("bias", True))
+        return [(name, own and self.trainable) for name, own in names]
+
+    def _has(self, key: str | None) -> bool:
+        return key is None or bool(self.config[key])
+
+    def __getattr__(self, name: str) -> Any:
+        """Weights and arguments are attributes, as those of Keras layers are."""
+        parts = self.__dict__
+        if name in parts.get("weights", {}):
+            return parts["weights"][name]
+        config = parts.get("config", {})
+        if name not in config:
+            raise AttributeError(name)
+        if name in ("mean", "variance"):  # Keras keeps them as float32
+            return numbers(config[name]).astype(np.float32)
+        return numbers(config[name]) if name in ("scale", "offset") else config[name]
+
+
+def custom_class(entry: dict[str, Any]) -> str | None:
+    """How the author of a class calls it; None for a class of Keras."""
+    name, module = str(entry["class_name"]), entry.get("module")
+    registered = entry.get("registered_name")
+    if "module" not in entry:  # HDF5: "package>name" where it was registered
+        return name if ">" in name else None
+    if isinstance(module, str) and module.split(".")[0] in ("keras", "tf_keras"):
+        return None
+    return str(registered or f"{module}.{name}")
+
+
+def numbers(value: Any) -> FloatArray:
+    """A number or array of a configuration, as Keras writes it, in float64."""
+    if isinstance(value, dict):
+        value = value["config"]["value"]
+    return np.asarray(value, dtype=np.float64)
+
+
+def _policy_name(dtype: Any) -> str:
+    """Name of a dtype policy, which Keras stores as a string or with its class."""
+    if isinstance(dtype, dict):
+        config = dict(dtype["config"])
+        mode = config.get("mode")
+        return str(f"{mode} quantization" if mode else config.get("name"))
+    return "float32" if dtype is None else str(dtype)
+
+
+def _activation(value: Any) -> str:
+    """Name of an activation; "custom ..." for what is no function of Keras."""
+    if value is None:
+        return "linear"
+    if not isinstance(value, dict):
+        return str(value)
+    name = value["config"] if value["class_name"] == "function" else value["class_name"]
+    known = value["class_name"] == "function" and str(value.get("module")).startswith("keras")
+    return str(name) if known else f"custom {name}"

@@ -1,0 +1,156 @@
+"""The calls of a stored model, from a configuration as Keras 2 or Keras 3 writes it."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from edgernn_export.keras_reader.graph import Call, Given, Network, Tensor, in_a_row
+from edgernn_export.keras_reader.stored_layer import StoredLayer
+from edgernn_export.preflight import Findings
+
+_SEQUENTIAL: Final = "Sequential"
+_FUNCTIONAL: Final = ("Functional", "Model")
+
+
+class StoredModel(StoredLayer):
+    """A Sequential or Functional model of a file.
+
+    Attributes:
+        file: name of the file.
+        layers: layers and nested models in the order of the file, without the inputs of a
+            Sequential model.
+        network: its calls; None for a model of a class of its own.
+    """
+
+    def __init__(
+        self, entry: dict[str, Any], *, keras2: bool, findings: Findings, file: str = ""
+    ) -> None:
+        """Take over the configuration of a model."""
+        self.file = file
+        config = entry["config"]
+        if isinstance(config, list):  # until Keras 2.2.2 the list of layers was all there is
+            config = {"name": "sequential", "layers": config}
+        super().__init__(entry | {"config": config}, keras2=keras2, findings=findings)
+        self.layers: list[StoredLayer] = []
+        self.network: Network | None = None
+        self._input_shape: Any = None
+        if self.custom is not None or not isinstance(config.get("layers"), list):
+            return
+        for item in config["layers"]:
+            self._add(item, keras2, findings)
+        if self.stored_class == _SEQUENTIAL:
+            self._row(config)
+        elif self.stored_class in _FUNCTIONAL:
+            self.network = _network(config, self.layers)
+
+    def all_layers(self) -> list[StoredLayer]:
+        """All layers but inputs, those of nested models among them."""
+        found: list[StoredLayer] = []
+        for layer in self.layers:
+            found += layer.all_layers() if isinstance(layer, StoredModel) else [layer]
+        return [layer for layer in found if layer.stored_class != "InputLayer"]
+
+    def _add(self, item: dict[str, Any], keras2: bool, findings: Findings) -> None:
+        model = item["class_name"] in (_SEQUENTIAL, *_FUNCTIONAL)
+        made = (StoredModel if model else StoredLayer)(item, keras2=keras2, findings=findings)
+        if made.stored_class == "InputLayer":
+            shape = _shape(item["config"])
+            made.config |= {"shape": shape[1:]}
+        elif not self.layers and _shape(item["config"]) is not None:
+            self._input_shape = _shape(item["config"])
+        self.layers.append(made)
+
+    def _row(self, config: dict[str, Any]) -> None:
+        layers = list(self.layers)
+        if layers and layers[0].stored_class == "InputLayer":
+            given = _given(layers[0])
+        else:
+            shape = self._input_shape or config.get("build_input_shape")
+            if shape is None and layers and isinstance(layers[0], StoredModel):
+                inner = layers[0].network
+                shape = (None, *inner.given[0].shape) if inner and inner.given[0].shape else None
+            given = Given(
+                tensor=Tensor(call=Call(layer=None), index=0),
+                shape=tuple(shape[1:]) if isinstance(shape, (list, tuple)) else None,
+                dtype="float32",
+            )
+        self.layers = [layer for layer in layers if layer.stored_class != "InputLayer"]
+        self.network = in_a_row(given, self.layers)
+
+
+def _shape(config: dict[str, Any]) -> Any:
+    return config.get("batch_shape") or config.get("batch_input_shape")
+
+
+def _given(layer: StoredLayer, call: Call | None = None) -> Given:
+    call = call or Call(layer=layer)
+    kind = next((key for key in ("sparse", "ragged") if layer.config.get(key)), None)
+    dtype = layer.dtype_policy.name
+    return Given(
+        tensor=Tensor(call=call, index=0),
+        shape=tuple(layer.config["shape"]),
+        dtype=f"{kind} {dtype}" if kind else dtype,
+    )
+
+
+def _network(config: dict[str, Any], layers: list[StoredLayer]) -> Network:
+    """The calls of a Functional model."""
+    nodes = {
+        (layer.name, index): (Call(layer=layer), node)
+        for layer, item in zip(layers, config["layers"], strict=True)
+        for index, node in enumerate(item["inbound_nodes"] or [[]])
+    }
+    calls = {key: call for key, (call, _) in nodes.items()}
+    for call, node in nodes.values():
+        tensors, call.arguments = _inputs(node, calls)
+        call.inputs = tuple(tensors)
+    given = [
+        _given(tensor.call.layer, tensor.call) for tensor in _tensors(config["input_layers"], calls)
+    ]
+    starts = {id(entry.tensor.call) for entry in given}
+    return Network(
+        given=tuple(given),
+        outputs=tuple(_tensors(config["output_layers"], calls)),
+        calls=tuple(
+            call
+            for call in calls.values()
+            if id(call) not in starts and call.layer.stored_class != "InputLayer"
+        ),
+    )
+
+
+Calls = dict[tuple[str, int], Call]
+
+
+def _inputs(node: Any, calls: Calls) -> tuple[list[Tensor], dict[str, Any]]:
+    """Tensors of a call in order, and the other arguments by name."""
+    arguments: dict[str, Any] = {}
+    if isinstance(node, dict):  # Keras 3
+        given = [*enumerate(node["args"], 1), *node["kwargs"].items()]
+        tensors = [tensor for _, value in given for tensor in _tensors(value, calls)]
+        for key, value in given:
+            if key != 1 and not _tensors(value, calls):
+                arguments[f"argument {key}" if isinstance(key, int) else key] = value
+        return tensors, arguments
+    tensors = []
+    for name, index, result, *more in node:
+        tensors.append(Tensor(call=calls[name, index], index=result))
+        for key, value in (more[0] if more else {}).items():
+            found = _tensors(value, calls)
+            tensors += found
+            if not found:
+                arguments[key] = value
+    return tensors, arguments
+
+
+def _tensors(value: Any, calls: Calls) -> list[Tensor]:
+    """All tensors in a nested value: [layer, call, result], bare or in a __keras_tensor__."""
+    if isinstance(value, dict):
+        if value.get("class_name") == "__keras_tensor__":
+            return _tensors(value["config"]["keras_history"], calls)
+        return [tensor for item in value.values() for tensor in _tensors(item, calls)]
+    if not isinstance(value, (list, tuple)):
+        return []
+    if [type(part) for part in value] == [str, int, int] and (value[0], value[1]) in calls:
+        return [Tensor(call=calls[value[0], value[1]], index=value[2])]
+    return [tensor for item in value for tensor in _tensors(item, calls)]

@@ -1,0 +1,169 @@
+"""Give the layers of a stored model their weights, in any of the layouts Keras has used.
+
+Keras 3 (and Keras 2 in .keras files) stores the weights of a layer under a path of class names,
+``layers/gru_1/cell/vars/0``; HDF5 files of both have one group per layer, by name, with its
+weights in order, those that training changes first.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import numpy as np
+
+from edgernn.formats import FloatArray
+from edgernn_export.keras_reader.file_kind import refuse
+from edgernn_export.keras_reader.hdf5 import array, child, texts
+from edgernn_export.keras_reader.stored_layer import StoredLayer
+from edgernn_export.keras_reader.stored_network import StoredModel
+from edgernn_export.preflight import owner_of
+
+_CONTAINERS: Final = ("layers", "_layer_checkpoint_dependencies")
+_ANOTHER: Final = "Save the model again, or pass the weights that belong to it."
+_GATES: Final = {"SimpleRNN": 1, "LSTM": 4, "GRU": 3}
+
+
+def fill(model: StoredModel, group: Any, owner: str) -> None:
+    """Read the weights of every layer that a reader knows.
+
+    Args:
+        model: the stored model.
+        group: what holds its weights in an HDF5 file.
+        owner: how reasons name the file.
+
+    Raises:
+        UnsupportedModelError: weights are missing, or do not fit their layer.
+    """
+    if "layer_names" in group.attrs or "layer_names0" in group.attrs:
+        _by_layer(model, group, owner)
+    else:
+        _by_path(model, group, owner)
+
+
+def _by_layer(model: StoredModel, group: Any, owner: str) -> None:
+    stored = {name: _in_order(group, name, owner) for name in texts(group.attrs, "layer_names")}
+    layers = [layer for layer in model.layers if _weighted(layer)]
+    if not all(stored.get(layer.name) for layer in layers):
+        # The architecture gave other names: Keras goes by the order.
+        owned = [arrays for arrays in stored.values() if arrays]
+        if len(owned) != len(layers):
+            got = f"{len(owned)}"
+            refuse(owner, f"weights of {len(layers)} layers", got, _ANOTHER)
+        stored = {layer.name: arrays for layer, arrays in zip(layers, owned, strict=True)}
+    for layer in layers:
+        _take(layer, stored[layer.name], owner)
+
+
+def _in_order(group: Any, name: str, owner: str) -> list[FloatArray]:
+    part = child(group, name, owner)
+    if part is None:
+        return []
+    found = [child(part, weight, owner) for weight in texts(part.attrs, "weight_names")]
+    return [array(dataset, owner).astype(np.float64) for dataset in found]
+
+
+def _weighted(layer: StoredLayer) -> bool:
+    if isinstance(layer, StoredModel):
+        return any(_weighted(inner) for inner in layer.layers)
+    return bool(layer.variables())
+
+
+def _slots(layer: StoredLayer, frozen: bool = False) -> list[tuple[StoredLayer, str, bool]]:
+    """Weights of a layer, or of all layers in a nested model, and whether training changes them."""
+    frozen = frozen or not layer.trainable
+    if isinstance(layer, StoredModel):
+        return [slot for inner in layer.layers for slot in _slots(inner, frozen)]
+    return [(layer, name, own and not frozen) for name, own in layer.variables()]
+
+
+def _take(layer: StoredLayer, arrays: list[FloatArray], owner: str) -> None:
+    slots = sorted(_slots(layer), key=lambda slot: not slot[2])  # a stable sort
+    stateful = layer.config.get("stateful") is True  # its states may follow its weights
+    if len(arrays) != len(slots) and not (stateful and len(arrays) > len(slots)):
+        refuse(owner, f"{len(slots)} weights of {owner_of(layer)}", f"{len(arrays)}", _ANOTHER)
+    for (target, name, _), values in zip(slots, arrays, strict=False):
+        _set(target, name, values, owner)
+
+
+def _set(layer: StoredLayer, name: str, values: FloatArray, owner: str) -> None:
+    holder = layer.owner_of_weights
+    wanted = _shape(holder, name)
+    fits = len(wanted) == values.ndim and all(
+        size is None or size == got for size, got in zip(wanted, values.shape, strict=True)
+    )
+    if not fits:
+        text = f"{name} of {owner_of(layer)} with shape ({', '.join(map(_size, wanted))})"
+        refuse(owner, text, f"shape {values.shape}", _ANOTHER)
+    holder.weights[name] = values
+
+
+def _size(size: int | None) -> str:
+    return "any" if size is None else str(size)
+
+
+def _shape(layer: StoredLayer, name: str) -> tuple[int | None, ...]:
+    kind = layer.stored_class.removesuffix("Cell")
+    if name == "count":
+        return ()
+    if name in ("mean", "variance") or kind == "BatchNormalization":
+        return (None,)
+    units = layer.config.get("units")
+    columns = _GATES.get(kind, 1) * (units if isinstance(units, int) else -1)
+    if name == "kernel":
+        return (None, columns)
+    if name == "recurrent_kernel":
+        return (units, columns)
+    return (2, columns) if layer.config.get("reset_after") else (columns,)
+
+
+def _by_path(model: StoredModel, group: Any, owner: str) -> None:
+    container = next((c for c in (child(group, n, owner) for n in _CONTAINERS) if c), None)
+    if container is None:
+        refuse(owner, "weights of Keras 2 or 3", "none in their place", _ANOTHER)
+    for layer, path in _paths(model.layers, container):
+        if isinstance(layer, StoredModel) and _weighted(layer):
+            inner = child(container, path, owner)
+            _by_path(layer, inner if inner is not None else container, owner)
+        elif layer.variables():
+            _take_path(layer, container, path, owner)
+
+
+def _take_path(layer: StoredLayer, container: Any, path: str, owner: str) -> None:
+    inner = layer.owner_of_weights is not layer or layer.cell is layer
+    part = {"TimeDistributed": "layer"}.get(layer.stored_class, "cell") if inner else ""
+    place = "/".join(filter(None, (path, part, "vars")))
+    names = [name for name, _ in layer.variables()]
+    found = [child(container, f"{place}/{index}", owner) for index in range(len(names))]
+    missing = sum(dataset is None for dataset in found)
+    if missing:
+        got = f"{len(names) - missing}"
+        refuse(owner, f"{len(names)} weights of {owner_of(layer)} at {place}", got, _ANOTHER)
+    for name, dataset in zip(names, found, strict=True):
+        _set(layer, name, array(dataset, owner).astype(np.float64), owner)
+
+
+def _paths(layers: list[StoredLayer], container: Any) -> list[tuple[StoredLayer, str]]:
+    """Where each layer is stored: its class in snake case, numbered from the second on.
+
+    TensorFlow 2.12 to 2.14 left out numbers; what is there then counts in its order.
+    """
+    by_class: dict[str, list[StoredLayer]] = {}
+    for layer in layers:
+        by_class.setdefault(_snake_case(layer.stored_class), []).append(layer)
+    places: dict[int, str] = {}
+    for name, members in by_class.items():
+        expected = [name, *(f"{name}_{number}" for number in range(1, len(members)))]
+        stored = [key for key in container if re.fullmatch(rf"{name}(_\d+)?", key)]
+        stored.sort(key=lambda key: (len(key), key))
+        if len(stored) == len(members):
+            expected = stored
+        places |= {id(layer): place for layer, place in zip(members, expected, strict=True)}
+    return [(layer, places[id(layer)]) for layer in layers]
+
+
+def _snake_case(name: str) -> str:
+    """As Keras names the members of a container."""
+    name = re.sub(r"\W+", "", name)
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
