@@ -17,6 +17,7 @@ from edgernn.layers import Dense, Layer, SimpleRNN
 from edgernn.loading import load
 from edgernn.model import IntegerModel
 from edgernn.weight_memory import weight_memory
+from edgernn.window import Window
 
 HELP: Final = """Describe a model: layers, formats, bytes, state size, channels and provenance.
 
@@ -87,8 +88,20 @@ def _interface(interface: Interface) -> Record:
         "states": [
             {"name": s.name, "units": s.units, "format": str(s.format)} for s in interface.states
         ],
-        "state_bytes": sum(2 * s.units for s in interface.states),
+        "stream": _stream(interface.window),
+        "state_bytes": interface.carried_bytes,
         "model_sha256": interface.model_sha256,
+    }
+
+
+def _stream(window: Window | None) -> Record:
+    if window is None:
+        return {"kind": "endless"}
+    return {
+        "kind": "window",
+        "steps": window.steps,
+        "hop": window.hop,
+        "steps_per_reading": window.steps / window.hop,
     }
 
 
@@ -174,11 +187,29 @@ def _text(record: Record) -> str:
     ]
     lines += ["outputs" + (" (logits; softmax on request)" if record["softmax"] else "")]
     lines += [f"  {c['name']}{_unit(c)}  {c['scale']:.6g} per code" for c in record["outputs"]]
-    lines += [f"state  {record['state_bytes']} bytes per stream"]
+    lines += [f"stream  {_stream_text(record['stream'])}"]
+    lines += [_state_text(record)]
     lines += [f"  {s['name']}  int16 [{s['units']}]  {s['format']}" for s in record["states"]]
     if "provenance" in record:
         lines += _provenance_lines(record["provenance"])
     return "\n".join(lines)
+
+
+def _stream_text(stream: Record) -> str:
+    if stream["kind"] == "endless":
+        return "endless: an answer to every reading, the state is carried for ever"
+    window = Window(steps=stream["steps"], hop=stream["hop"])
+    return (
+        f"{window}, each from the zero state: {stream['steps_per_reading']:g} steps of the network "
+        "per reading"
+    )
+
+
+def _state_text(record: Record) -> str:
+    text = f"state  {record['state_bytes']} bytes per stream"
+    if record["stream"]["kind"] == "endless":
+        return text
+    return f"{text}, the readings of a window; in the network, zero before each window:"
 
 
 def _unit(channel: Record) -> str:

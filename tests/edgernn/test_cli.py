@@ -16,6 +16,7 @@ from edgernn.cli import main
 from edgernn.errors import BackendMismatch, EdgeRnnError
 from edgernn.formats import Precision
 from edgernn.storage import Storage
+from edgernn.window import Window
 from tests.integer_models import random_model
 from tests.stored_models import stored
 
@@ -216,6 +217,28 @@ def test_info_as_json_says_everything(model_file, capsys):
     assert set(record["provenance"]) == {
         "float_model_sha256", "calibration_sha256", "seeds", "versions", "settings"
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("window", "wanted"),
+    [
+        (None, "stream  endless: an answer to every reading"),
+        (Window(steps=60, hop=5), "stream  windows of 60 readings, one answer every 5, each from"),
+    ],
+)
+def test_info_says_how_a_model_streams(tmp_path, capsys, window, wanted):
+    model = dataclasses.replace(random_model("lstm", inputs=2), window=window)
+    path = str(model.save(tmp_path / "m.edgernn"))
+    assert main(["info", path]) == 0
+    text = capsys.readouterr().out
+    assert wanted in text
+    assert main(["info", path, "--json"]) == 0
+    stream = json.loads(capsys.readouterr().out)["stream"]
+    if window is None:
+        assert stream == {"kind": "endless"}
+    else:
+        assert stream == {"kind": "window", "steps": 60, "hop": 5, "steps_per_reading": 12.0}
+        assert "state  122 bytes per stream, the readings of a window" in text
 
 
 def test_info_for_people_names_layers_bytes_states_and_origin(model_file, capsys):

@@ -8,6 +8,7 @@ import pytest
 
 from edgernn.cli import main
 from edgernn.formats import Precision
+from edgernn.window import Window
 from edgernn_export.cli import simulate
 from edgernn_firmware_sim.targets import Board, boards, cores
 from tests.emulated.hand_made import core_named
@@ -245,3 +246,20 @@ def test_targets_as_json(capsys):
     assert {b["name"]: b["clock_hz"] for b in record["boards"]} == {
         b.name: b.clock_hz for b in boards().values()
     }
+
+
+def test_windows_are_counted_by_answers(tmp_path, capsys):
+    model = replace(random_model("gru_after", inputs=1, units=4), window=Window(steps=12, hop=4))
+    path = model.save(tmp_path / "window.edgernn")
+    assert main(["simulate", str(path), "--target", "nucleo-f446", "--emulate"]) == 0
+    text = capsys.readouterr().out
+    assert "windows of 12 readings, one answer every 4" in text
+    assert (
+        f"{12 * model.macs:,} multiply-accumulates per answer, {3 * model.macs:,} per rea" in text
+    )
+    assert "without an answer to" in text
+    assert "a reading with an answer takes 4 times that" in text
+    assert main(["simulate", str(path), "--target", "cortex-m4", "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["window"] == {"steps": 12, "hop": 4}
+    assert record["state_bytes"] == model.state_bytes == 12 + 2 + 8

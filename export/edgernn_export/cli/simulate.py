@@ -29,8 +29,10 @@ HELP: Final = """Hold a model against a core or a board.
 Without --emulate: what is known before anything is compiled, beside the board's flash and RAM.
 With --emulate: the generated C is compiled for the core, run by QEMU over a pseudo-random stream,
 and every output and state value of every step is compared with the reference. Instructions are
-counted, by class and by function, and stack is measured. For a model that does not fit, the changes
-that would make it fit are searched with the same measure.
+counted, by class and by function, and stack is measured. A window model takes a step of its
+network for every reading in a window, all at the reading that ends it; its stream begins padded.
+For a model that does not fit, the changes that would make it fit are searched with the same
+measure.
 
 Cycles and milliseconds are estimated from tables of the core, without wait states. The range holds
 the error that these tables are judged to have: about 10 % for Cortex-M4, 15 to 20 % for M0, M0+ and
@@ -46,6 +48,8 @@ EXAMPLES: Final = """examples:
   edgernn simulate model.edgernn --target esp32-c3 --emulate --steps 2000 --json
 """
 _STEPS: Final = 200
+#: Steps of the network that the windows of an emulated stream take.
+_WINDOW_STEPS: Final = 2000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,8 +60,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--emulate", action="store_true", help="build the firmware and run it")
     parser.add_argument(
-        "--steps", type=int, metavar="N", help=f"of the emulated stream (default: {_STEPS})"
-    )
+        "--steps", type=int, metavar="N",
+        help=f"of the emulated stream (default: {_STEPS}, fewer of windows)",
+    )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="of the pseudo-random stream")
     parser.add_argument(
         "--memory-factor", type=float, metavar="F",
@@ -112,7 +117,7 @@ def _emulated_report(
             size = footprint(core, sources, folder)
         return size.flash_bytes, size.ram_bytes
 
-    q_xs = probe_codes(model, args.steps or _STEPS, args.seed)
+    q_xs = probe_codes(model, args.steps or _default_steps(model), args.seed)
     emulation, too_large = None, None
     try:
         with _sources(model) as (sources, folder):
@@ -129,6 +134,14 @@ def _emulated_report(
     costs = core.costs[core.name if board is None else board.core]
     estimate = emulation.work.estimate(costs, args.memory_factor or 1.0)
     return _report(model, core, board, fit, advice, emulation, estimate)
+
+
+def _default_steps(model: IntegerModel) -> int:
+    """Readings to emulate: whole hops, and about as many steps of the network for any window."""
+    if model.window is None:
+        return _STEPS
+    answers = max(2, min(_STEPS, _WINDOW_STEPS // model.window.steps))
+    return answers * model.window.hop
 
 
 def _report(

@@ -8,6 +8,7 @@ from typing import Any
 
 from edgernn.model import IntegerModel
 from edgernn.weight_memory import weight_memory
+from edgernn.window import Window
 from edgernn_firmware_sim.emulator import Emulation
 from edgernn_firmware_sim.targets import Board, Core
 from edgernn_firmware_sim.targets.advice import Advice
@@ -54,11 +55,17 @@ class Report:
             "core": self.core.name,
             "board": None if self.board is None else self.board.name,
             **self.known,
+            "window": None if self.model.window is None else asdict(self.model.window),
             "emulation": None if self.emulation is None else _emulation_record(self.emulation),
             "estimated": None if self.estimate is None else self._estimate_record(self.estimate),
             "fit": [asdict(need) | {"over_bytes": need.over_bytes} for need in self.fit],
             "advice": None if self.advice is None else asdict(self.advice),
         }
+
+    def _stream(self, window: Window) -> str:
+        work = self.known["macs"] * window.steps
+        mean = f", {work / window.hop:,.0f} per reading" if window.hop > 1 else ""
+        return f"{window}: {work:,} multiply-accumulates per answer{mean}"
 
     def _left_out(self) -> str:
         """Which part of the work a sparse model saves."""
@@ -76,6 +83,8 @@ class Report:
             f"{model.name} {model.precision_label} on {place}{stand_in}",
             _row("work", f"{self.known['macs']:,} multiply-accumulates per step{self._left_out()}"),
         ]
+        if model.window is not None:
+            lines.append(_row("stream", self._stream(model.window)))
         if self.emulation is None:
             lines += [
                 _row("weights", f"{self.known['weights_bytes']:,} bytes"),
@@ -84,7 +93,7 @@ class Report:
             if any(need.measured for need in self.fit):
                 lines.append(_row("emulated", f"no: the image is too large for {core.machine}"))
         else:
-            lines += _measured(self.emulation)
+            lines += _measured(self.emulation, model.window)
         if self.estimate is not None:
             lines += self._estimated(self.estimate)
         lines += [_row(f"{need.memory} of board", need.sentence()) for need in self.fit]
@@ -107,12 +116,22 @@ class Report:
         factor = estimate.memory_factor
         memory = "" if factor == 1.0 else f", memory factor {factor:g} applied"
         cycles = _range(estimate.low_cycles, estimate.high_cycles, ",.0f")
-        lines = [_row("cycles", f"estimated {cycles} per step on {estimate.core}{memory}")]
+        unit = _unit(self.model.window)
+        lines = [_row("cycles", f"estimated {cycles} per {unit} on {estimate.core}{memory}")]
         if self.board is not None:
             ms = _range(*estimate.ms(self.board.clock_hz), ".3g")
             clock = f"{self.board.clock_hz / 1e6:g} MHz"
-            lines.append(_row("time", f"estimated {ms} ms per step at {clock}"))
+            lines.append(_row("time", f"estimated {ms} ms per {unit} at {clock}"))
+            window = self.model.window
+            if window is not None and window.hop > 1:
+                times = f"{window.hop} times that, and one without an answer next to nothing"
+                lines.append(_row("", f"a reading with an answer takes {times}"))
         return [*lines, _row("estimate", estimate.accuracy)]
+
+
+def _unit(window: Window | None) -> str:
+    """What one call of the generated step is."""
+    return "step" if window is None else "reading"
 
 
 def _row(label: str, text: str) -> str:
@@ -132,19 +151,16 @@ def _emulation_record(emulation: Emulation) -> dict[str, Any]:
     }
 
 
-def _measured(emulation: Emulation) -> list[str]:
-    count, sizes, work = emulation.instructions, emulation.sizes, emulation.work
-    steps = f"{emulation.compared:,} outputs and state values of {emulation.steps:,} steps"
+def _measured(emulation: Emulation, window: Window | None) -> list[str]:
+    sizes, work = emulation.sizes, emulation.work
+    unit = _unit(window)
+    steps = f"{emulation.compared:,} outputs and state values of {emulation.steps:,} {unit}s"
     lines = [_row("compared", steps), _row("differing", f"{emulation.differing:,}")]
     if emulation.first_difference:
         lines.append(_row("first", emulation.first_difference))
     return [
         *lines,
-        _row(
-            "instructions",
-            f"{count.median:,} per step (median; {count.least:,} to {count.most:,}), "
-            f"{count.per_mac(emulation.macs):.2f} per multiply-accumulate",
-        ),
+        _row("instructions", _instructions(emulation, window)),
         *_split("by class", work.classes, work.steps),
         *_split("by function", work.functions, work.steps),
         _row(
@@ -163,6 +179,20 @@ def _measured(emulation: Emulation) -> list[str]:
             f"{emulation.static_stack_bytes:,} possible at most (call graph)",
         ),
     ]
+
+
+def _instructions(emulation: Emulation, window: Window | None) -> str:
+    count = emulation.instructions
+    if window is None or window.hop == 1:
+        return (
+            f"{count.median:,} per {_unit(window)} (median; {count.least:,} to {count.most:,}), "
+            f"{count.per_mac(emulation.macs):.2f} per multiply-accumulate"
+        )
+    mean = emulation.work.per_step(emulation.work.instructions)
+    return (
+        f"{mean:,.0f} per reading (mean; {count.least:,} without an answer to {count.most:,} "
+        f"with one), {count.most / emulation.macs:.2f} per multiply-accumulate"
+    )
 
 
 def _split(label: str, counts: Mapping[str, int], steps: int) -> list[str]:
