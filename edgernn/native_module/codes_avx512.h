@@ -32,8 +32,8 @@ EDGERNN_INLINE __mmask8 clipped_of(__m512d v, double below, double above)
                       _mm512_cmp_pd_mask(v, _mm512_set1_pd(above), _CMP_GE_OQ));
 }
 
-static int codes_of8(const native_program *program, const double *restrict x,
-                     int8_t *restrict codes)
+EDGERNN_INLINE int codes_of8(const native_program *program, const double *restrict x,
+                             int8_t *restrict codes)
 {
     __mmask8 clipped = 0;
     int32_t i;
@@ -47,8 +47,8 @@ static int codes_of8(const native_program *program, const double *restrict x,
     return clipped != 0;
 }
 
-static int codes_of16(const native_program *program, const double *restrict x,
-                      int16_t *restrict codes)
+EDGERNN_INLINE int codes_of16(const native_program *program, const double *restrict x,
+                              int16_t *restrict codes)
 {
     __mmask8 clipped = 0;
     int32_t i;

@@ -112,8 +112,23 @@ PyObject *native_vector(native_module *module, PyObject *dtype, Py_ssize_t width
 int native_check_idle(stream_object *stream);
 
 /* Scratch for as long as a step takes; NULL with an error set where there is no memory. */
-native_scratch *native_take_scratch(program_object *program);
-void native_return_scratch(program_object *program, native_scratch *scratch);
+native_scratch *native_new_scratch(program_object *program);
+
+static inline native_scratch *native_take_scratch(program_object *program)
+{
+    native_scratch *scratch = program->idle;
+    if (scratch == NULL) {
+        return native_new_scratch(program);
+    }
+    program->idle = scratch->next;
+    return scratch;
+}
+
+static inline void native_return_scratch(program_object *program, native_scratch *scratch)
+{
+    scratch->next = program->idle;
+    program->idle = scratch;
+}
 
 /* Tell of the first clipped value of a reading. -1 where that raised an error. */
 int native_report(stream_object *stream, const double *x);

@@ -8,16 +8,11 @@ static size_t state_bytes(const stream_object *stream)
     return stream->program->program.state_count * sizeof(int16_t);
 }
 
-native_scratch *native_take_scratch(program_object *program)
+native_scratch *native_new_scratch(program_object *program)
 {
     native_arena arena = {NULL, 0, 0, NATIVE_ALIGNMENT};
-    native_scratch *scratch = program->idle;
+    native_scratch *scratch = PyMem_Calloc(1, sizeof *scratch);
     void *block;
-    if (scratch != NULL) {
-        program->idle = scratch->next;
-        return scratch;
-    }
-    scratch = PyMem_Calloc(1, sizeof *scratch);
     if (scratch == NULL ||
         native_lay_out_scratch(&program->program, program->stream_bytes, &arena, scratch) < 0 ||
         native_allocate(&arena, &block) < 0) {
@@ -28,12 +23,6 @@ native_scratch *native_take_scratch(program_object *program)
     scratch->block = block;
     native_lay_out_scratch(&program->program, program->stream_bytes, &arena, scratch);
     return scratch;
-}
-
-void native_return_scratch(program_object *program, native_scratch *scratch)
-{
-    scratch->next = program->idle;
-    program->idle = scratch;
 }
 
 PyObject *native_new_stream(program_object *program, native_module *module)
