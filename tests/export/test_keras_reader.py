@@ -272,3 +272,15 @@ def test_names_and_units_of_channels():
         read_keras(model, input_names=["a"])
     with pytest.raises(ShapeError, match=r"output_units: expected 2 strings, got 'mm'"):
         read_keras(model, output_units="mm")
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        lambda: [L.GRU(4), L.Dense(3), L.BatchNormalization(axis=1), L.Dense(2)],
+        lambda: [L.GRU(4), L.Dense(3), L.Softmax(axis=1)],
+        lambda: [L.BatchNormalization(axis=2), L.GRU(4, return_sequences=True), L.Softmax(axis=2)],
+    ],
+)
+def test_the_last_axis_by_its_number(layers):
+    agree(sequential(*layers()))

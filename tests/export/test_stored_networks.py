@@ -1,5 +1,6 @@
 """Files in the styles of others: read without Keras, exactly, and quantized within 5 %."""
 
+import copy
 import json
 import subprocess
 import sys
@@ -71,8 +72,10 @@ def tensorflow_2_2_stateful(folder: Path):
     sigmoid = {"recurrent_activation": "sigmoid", "time_major": False, "stateful": True}
     layers = [
         layer("LSTM", "lstm", 3, 8, 12, **sigmoid),
+        batch_normalization("batch_normalization", 8, 34),
         layer("Dense", "dense", 8, 3, 13, activation="linear"),
     ]
+    layers[1].options["axis"] = [1]  # Keras 2 counts it from the batch
     writer = Writer("2.3.0-tf", (1, 1, 3))
     return writer.hdf5(folder / "stateful", layers), layers, "sigmoid", None
 
@@ -189,7 +192,30 @@ def keras_2_with_shapes_changed(folder: Path):
     return Writer("2.4.0", (None, 3)).hdf5(folder / "flat.h5", layers), layers, "sigmoid", 1
 
 
+def tensorflow_1_cudnn(folder: Path):
+    # cuDNN keeps each gate transposed, and a bias for each of the two products.
+    gates = {"recurrent_activation": "sigmoid", "return_sequences": True}
+    layers = [
+        layer("LSTM", "cu_dnnlstm", 3, 8, 35, **gates),
+        layer("GRU", "cu_dnngru", 8, 5, 36, **gates, reset_after=True),
+        layer("Dense", "dense", 5, 2, 37, activation="linear"),
+    ]
+    stored = copy.deepcopy(layers)
+    for given, count in zip(stored, (4, 3), strict=False):
+        gates = np.hsplit(given.weights["kernel"], count)
+        given.weights["kernel"] = np.hstack([gate.T.reshape(gate.shape) for gate in gates])
+        gates = np.hsplit(given.weights["recurrent_kernel"], count)
+        given.weights["recurrent_kernel"] = np.hstack([gate.T for gate in gates])
+        kept = ("units", "return_sequences")
+        given.options = {key: given.options[key] for key in kept}
+        given.kind = f"CuDNN{given.kind}"
+    stored[0].weights["bias"] = np.concatenate([layers[0].weights["bias"], np.zeros(32)])
+    stored[1].weights["bias"] = layers[1].weights["bias"].ravel()
+    return Writer("2.2.4-tf", (None, 9, 3)).hdf5(folder / "gpu.h5", stored), layers, "sigmoid", None
+
+
 STYLES = [
+    tensorflow_1_cudnn,
     keras_2_1_bare_list,
     keras_2_2_lstm,
     tensorflow_1_simple_rnn,

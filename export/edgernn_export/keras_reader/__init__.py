@@ -47,6 +47,7 @@ __all__ = ["READERS", "read_keras"]
 READERS: dict[str, Callable[[Any, Context], tuple[Part, ...]]] = {
     "Activation": read_activation,
     "ActivityRegularization": read_neutral,
+    "AlphaDropout": read_neutral,
     "BatchNormalization": read_batch_normalization,
     "Cropping1D": read_resampling,
     "Dense": read_dense,
@@ -142,7 +143,8 @@ def _read_layers(model: Any, context: Context) -> tuple[LayerPath, Chain]:
     layers = layer_path(model, context)
     chain = Chain(findings=context.findings, shape=layers.shape)
     for layer in layers.main:
-        for part in _read_layer(layer, context):
+        rank = None if chain.shape is None else len(chain.shape) + 1
+        for part in _read_layer(layer, replace(context, rank=rank)):
             chain.add(part)
     for layer in layers.beside:
         _read_layer(layer, context)

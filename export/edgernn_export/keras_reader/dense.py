@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -71,7 +72,8 @@ def read_time_distributed(layer: Any, context: Context) -> tuple[Part, ...]:
         good = False
     if not good:
         return (UnknownPart(owner=owner_of(layer), recurrent=False),)
-    return _EACH_STEP[class_of(inner)](inner, context)
+    rank = None if context.rank is None else context.rank - 1
+    return _EACH_STEP[class_of(inner)](inner, replace(context, rank=rank))
 
 
 def read_activation(layer: Any, context: Context) -> tuple[Part, ...]:
@@ -90,7 +92,7 @@ def read_relu(layer: Any, context: Context) -> tuple[Part, ...]:
 
 def read_softmax(layer: Any, context: Context) -> tuple[Part, ...]:
     """Read Softmax over the features."""
-    fixed = {"axis": (-1, 2)}
+    fixed = {"axis": context.last_axis}
     good = check_config(layer, layer.get_config(), context, fixed=fixed)
     return _activation(layer, "softmax", good)
 

@@ -23,7 +23,7 @@ def read_normalization(layer: Any, context: Context) -> tuple[Part, ...]:
         layer.get_config(),
         context,
         free=("invert", "mean", "variance"),
-        fixed={"axis": ((-1,), -1, (2,), 2, None, ())},
+        fixed={"axis": (*context.last_axis, None, ())},
         cures={"axis": _LAST_AXIS},
     )
     if not good:
@@ -67,7 +67,7 @@ def read_batch_normalization(layer: Any, context: Context) -> tuple[Part, ...]:
             "renorm_clipping",
             "renorm_momentum",
         ),
-        fixed={"axis": (-1, 2, (-1,), (2,)), "renorm": (False,)},
+        fixed={"axis": context.last_axis, "renorm": (False,)},
         cures={"axis": _LAST_AXIS, "renorm": "Train without batch renormalization."},
     )
     if not good:

@@ -10,8 +10,10 @@ import numpy as np
 from edgernn.formats import FloatArray
 from edgernn_export.preflight import Findings
 
-#: What Keras of today calls layers of TensorFlow 1.
+#: What Keras of today calls layers of TensorFlow 1, and the layers of cuDNN it computes alike.
 _RENAMED: Final = {
+    "CuDNNGRU": "GRU",
+    "CuDNNLSTM": "LSTM",
     "BatchNormalizationV1": "BatchNormalization",
     "BatchNormalizationV2": "BatchNormalization",
 }
@@ -46,6 +48,7 @@ class StoredLayer:
     Attributes:
         name: of the layer.
         stored_class: name of its class.
+        cudnn: its weights lie as cuDNN wants them.
         custom: the class as its author calls it, or None for a class of Keras.
         config: arguments by name, those left out at their defaults.
         trainable: whether training changed its weights, which orders them in HDF5 files.
@@ -58,6 +61,7 @@ class StoredLayer:
         """Take over one entry of a list of layers."""
         stored = str(entry["class_name"])
         self.stored_class = _RENAMED.get(stored, stored)
+        self.cudnn = stored.startswith("CuDNN")
         self.custom = custom_class(entry)
         config = {k: v for k, v in dict(entry["config"]).items() if k not in _DROPPED}
         self.name = str(config.get("name") or entry.get("name") or stored.lower())
@@ -85,6 +89,8 @@ class StoredLayer:
         if kind not in _RECURRENT:
             return defaults
         defaults |= _CELL_DEFAULTS
+        if self.cudnn:
+            return defaults | {"recurrent_activation": "sigmoid", "reset_after": True}
         if kind == "GRU":  # Keras knew one GRU until 2.1.5, and kept it the default of old files
             defaults["reset_after"] = not keras2
         if kind in _GATED and not keras2:
@@ -167,7 +173,8 @@ def custom_class(entry: dict[str, Any]) -> str | None:
     registered = entry.get("registered_name")
     if "module" not in entry:  # HDF5: "package>name" where it was registered
         return name if ">" in name else None
-    if isinstance(module, str) and module.split(".")[0] in ("keras", "tf_keras"):
+    foreign = ">" in str(registered) and not str(registered).startswith("keras>")
+    if isinstance(module, str) and module.split(".")[0] in ("keras", "tf_keras") and not foreign:
         return None
     return str(registered or f"{module}.{name}")
 

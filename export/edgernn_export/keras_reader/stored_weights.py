@@ -89,13 +89,26 @@ def _take(layer: StoredLayer, arrays: list[FloatArray], owner: str) -> None:
 def _set(layer: StoredLayer, name: str, values: FloatArray, owner: str) -> None:
     holder = layer.owner_of_weights
     wanted = _shape(holder, name)
+    if layer.cudnn and name == "bias":
+        wanted = (2 * _GATES[layer.stored_class] * layer.config["units"],)
     fits = len(wanted) == values.ndim and all(
         size is None or size == got for size, got in zip(wanted, values.shape, strict=True)
     )
     if not fits:
         text = f"{name} of {owner_of(layer)} with shape ({', '.join(map(_size, wanted))})"
         refuse(owner, text, f"shape {values.shape}", _ANOTHER)
-    holder.weights[name] = values
+    holder.weights[name] = _from_cudnn(layer, name, values) if layer.cudnn else values
+
+
+def _from_cudnn(layer: StoredLayer, name: str, values: FloatArray) -> FloatArray:
+    """Weights of CuDNNLSTM and CuDNNGRU: gates transposed, a bias for each product."""
+    if name == "bias":
+        both = values.reshape(2, -1)
+        return both if layer.stored_class == "GRU" else both.sum(axis=0)
+    gates = np.hsplit(values, _GATES[layer.stored_class])
+    if name == "kernel":
+        return np.hstack([gate.reshape(gate.shape[::-1]).T for gate in gates])
+    return np.hstack([gate.T for gate in gates])
 
 
 def _size(size: int | None) -> str:
