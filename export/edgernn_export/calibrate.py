@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,7 +18,7 @@ import numpy.typing as npt
 from edgernn.errors import CalibrationError
 from edgernn.formats import FloatArray
 from edgernn_export.float_model import RECURRENT, FloatModel
-from edgernn_export.float_run import Progress, initial_state, run, stretch_steps, widest
+from edgernn_export.float_run import Progress, batches, initial_state, run, stretch_steps
 
 #: Rows sampled of the operands of matrix products, where there are as many: about as many to twice
 #: as many. The rounding of weights looks at how they vary together: they all have the same steps.
@@ -29,8 +29,6 @@ _SPREAD_ROWS: Final = 1 << 17
 _SPREAD_VALUES: Final = 1 << 22
 #: Tensors whose ranges the quantizer chooses.
 _RANGED: Final = frozenset({"x", "h", "c", "y"})
-#: Pre-activations of a step of all streams that run at once; they stay in a cache.
-_BATCH_VALUES: Final = 1 << 16
 
 
 @dataclass(slots=True)
@@ -178,7 +176,7 @@ def calibrate(
 
     with np.errstate(over="ignore", invalid="ignore"):  # `observe` refuses what they leave behind
         done = 0
-        for streams, first in _batches(model, blocks):
+        for streams, first in batches(model, blocks):
             batch, steps, _ = streams.shape
             ended = np.arange(done, done + batch)
             done += batch
@@ -197,17 +195,6 @@ def calibrate(
 def head_of(model: FloatModel) -> int:
     """Index of the first layer behind the last recurrent one."""
     return 1 + max(i for i, layer in enumerate(model.layers) if isinstance(layer, RECURRENT))
-
-
-def _batches(model: FloatModel, blocks: Sequence[FloatArray]) -> Iterator[tuple[FloatArray, int]]:
-    """As many streams at once as are fast, and the number of their first row among all."""
-    most = max(1, _BATCH_VALUES // widest(model))
-    number = 0
-    for block in blocks:
-        for first in range(0, len(block), most):
-            streams = block[first : first + most]
-            yield streams, number
-            number += streams.shape[0] * streams.shape[1]
 
 
 def _stride(rows: int, wanted: int, lengths: set[int]) -> int:

@@ -6,7 +6,7 @@ per layer: SimpleRNN and GRU ``(h,)``, LSTM ``(h, c)``, Dense ``()``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -23,6 +23,8 @@ Observer = Callable[[int, str, FloatArray], None]
 Progress = Callable[[int], None]
 #: Pre-activations in a stretch: 4 MiB, which stay in a cache.
 _STRETCH_VALUES: Final = 1 << 19
+#: Those of a step of all streams that are taken at once.
+_BATCH_VALUES: Final = 1 << 16
 
 
 def softmax(logits: FloatArray) -> FloatArray:
@@ -108,6 +110,17 @@ def run(
 def stretch_steps(model: FloatModel, batch: int) -> int:
     """How many steps of ``batch`` streams `run` takes at once."""
     return max(1, _STRETCH_VALUES // (batch * widest(model)))
+
+
+def batches(model: FloatModel, blocks: Sequence[FloatArray]) -> Iterator[tuple[FloatArray, int]]:
+    """As many streams at once as are fast, and the number of their first row among all."""
+    most = max(1, _BATCH_VALUES // widest(model))
+    number = 0
+    for block in blocks:
+        for first in range(0, len(block), most):
+            streams = block[first : first + most]
+            yield streams, number
+            number += streams.shape[0] * streams.shape[1]
 
 
 def widest(model: FloatModel) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -13,11 +13,11 @@ from edgernn.formats import FloatArray
 from edgernn.layers import LSTM, Layer
 from edgernn.model import IntegerModel
 from edgernn_export.float_model import FloatModel
-from edgernn_export.float_run import run
+from edgernn_export.float_run import batches, initial_state, run, stretch_steps
 from edgernn_export.proof import RowProof, prove
 from edgernn_export.streams import as_streams, as_windows
 from edgernn_firmware_sim.arithmetic import Int32
-from edgernn_firmware_sim.events import Recorder
+from edgernn_firmware_sim.events import Recorder, TensorEvents
 from edgernn_firmware_sim.reference import Reference
 
 #: Steps of all windows that are compared.
@@ -103,11 +103,17 @@ class Report:
 
 
 class _Tap(Recorder):
-    """A recorder that also keeps the tensors the report compares."""
+    """A recorder that also keeps the tensors the report compares, until they are taken."""
 
-    def __init__(self, wanted: set[str]) -> None:
+    def __init__(self, wanted: Iterable[str]) -> None:
         super().__init__()
         self.kept: dict[str, list[Int32]] = {name: [] for name in wanted}
+
+    def take(self, name: str) -> Int32:
+        """All rows of a tensor since it was taken last."""
+        rows = np.concatenate(self.kept[name])
+        self.kept[name].clear()
+        return rows
 
     def _record(self, name: str, wide: Int32, narrow: Int32) -> Int32:
         super()._record(name, wide, narrow)
@@ -135,30 +141,35 @@ def quantization_report(
     if integer_model.window is not None:
         blocks = [_few(as_windows(blocks, integer_model.window, "report"))]
     tensors = _compared(integer_model)
-    tap = _Tap(set(tensors))
-    interface = integer_model.interface()
-    originals: dict[str, list[FloatArray]] = {name: [] for name in tensors}
+    tap = _Tap(tensors)
+    reference, interface = Reference(integer_model, tap), integer_model.interface()
+    compared = {name: _Compared(scale) for name, (_, _, scale) in tensors.items()}
+    originals: dict[str, FloatArray] = {}
     sources = {(index, tensor): name for name, (index, tensor, _) in tensors.items()}
 
     def observe(index: int, tensor: str, values: FloatArray) -> None:
         name = sources.get((index, tensor))
         if name is not None:
-            originals[name].append(values.reshape(-1, values.shape[-1]))
+            originals[name] = values.reshape(-1, values.shape[-1])
 
     answering = _answering(integer_model, tensors)
-    for block in blocks:
-        run(float_model, block, observe=observe)
-        Reference(integer_model, tap).run(interface.quantize(block))
-        for name in answering:  # one block of windows: the last step of all of them
-            tap.kept[name] = tap.kept[name][-1:]
-            originals[name] = [originals[name][-1][-len(block) :]]
-    rows = tuple(
-        _tensor_report(name, tensors[name][2], np.concatenate(originals[name]), tap)
-        for name in tensors
-    )
+    for streams, _ in batches(float_model, blocks):
+        batch, steps, _ = streams.shape
+        length = stretch_steps(float_model, batch)
+        state, q_state = initial_state(float_model, batch), reference.initial_state(batch)
+        for start in range(0, steps, length):
+            stretch = streams[:, start : start + length]
+            _, state = run(float_model, stretch, state, observe)
+            _, q_state = reference.run(interface.quantize(stretch), q_state)
+            for name, seen in compared.items():
+                original, codes = originals.pop(name), tap.take(name)
+                if name not in answering:
+                    seen.add(original, codes)
+                elif start + length >= steps:
+                    seen.add(original[-batch:], codes[-batch:])
     everything = np.concatenate([b.reshape(-1, b.shape[-1]) for b in blocks])
     return Report(
-        tensors=rows,
+        tensors=tuple(seen.report(name, tap.tensors[name]) for name, seen in compared.items()),
         saturations=tuple(
             (n, e.saturated / e.values) for n, e in sorted(tap.tensors.items()) if e.saturated
         ),
@@ -206,22 +217,46 @@ def _dense_scale(model: IntegerModel, layer: Layer, last: bool) -> FloatArray:
     return np.array(model.output.scale) if last else np.full(layer.units, layer.output_scale)
 
 
-def _tensor_report(name: str, scale: FloatArray, original: FloatArray, tap: _Tap) -> TensorReport:
-    restored = np.concatenate(tap.kept[name]) * scale
-    noise = np.square(restored - original).sum(axis=0)
-    signal = np.square(original - original.mean(axis=0)).sum(axis=0)
-    per_unit = np.array([_decibel(s, n) for s, n in zip(signal, noise, strict=True)])
-    events = tap.tensors[name]
-    moves = signal > _STILL * np.square(original).sum(axis=0)
-    worst = int(np.argmin(np.where(moves | ~moves.any(), per_unit, np.inf)))
-    return TensorReport(
-        name=name,
-        sqnr_db=_decibel(float(signal.sum()), float(noise.sum())),
-        worst_unit=worst,
-        worst_unit_sqnr_db=float(per_unit[worst]),
-        saturation_rate=events.saturated / events.values,
-        clip_rate=float(np.mean(np.abs(original / scale) > 32767.5)),
-    )
+class _Compared:
+    """One tensor of both models, a stretch at a time.
+
+    Args:
+        scale: real value per code and unit [H].
+    """
+
+    def __init__(self, scale: FloatArray) -> None:
+        self._scale = scale
+        self._rows = 0
+        self._mean, self._signal, self._noise, self._power = np.zeros((4, scale.size))
+        self._outside = 0
+
+    def add(self, original: FloatArray, codes: Int32) -> None:
+        """Take rows [N, H] of the float model and those of the integer model."""
+        self._noise += np.square(codes * self._scale - original).sum(axis=0)
+        self._power += np.square(original).sum(axis=0)
+        self._outside += int(np.count_nonzero(np.abs(original / self._scale) > 32767.5))
+        # Squares about the mean of all, from those about the means of parts (Chan et al. 1983).
+        mean, before = original.mean(axis=0), self._rows
+        self._rows += len(original)
+        step = (mean - self._mean) * (len(original) / self._rows)
+        self._signal += np.square(original - mean).sum(axis=0)
+        self._signal += (mean - self._mean) * step * before
+        self._mean += step
+
+    def report(self, name: str, events: TensorEvents) -> TensorReport:
+        """What was seen, and the saturations of the integer tensor."""
+        signal, noise = self._signal, self._noise
+        per_unit = np.array([_decibel(s, n) for s, n in zip(signal, noise, strict=True)])
+        moves = signal > _STILL * self._power
+        worst = int(np.argmin(np.where(moves | ~moves.any(), per_unit, np.inf)))
+        return TensorReport(
+            name=name,
+            sqnr_db=_decibel(float(signal.sum()), float(noise.sum())),
+            worst_unit=worst,
+            worst_unit_sqnr_db=float(per_unit[worst]),
+            saturation_rate=events.saturated / events.values,
+            clip_rate=self._outside / (self._rows * self._scale.size),
+        )
 
 
 def _decibel(signal: float, noise: float) -> float:

@@ -1,0 +1,57 @@
+"""The report over many stretches: the figures of one comparison of all steps, in little memory."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from edgernn_export import float_run
+from edgernn_export.quantize import quantize
+from edgernn_export.report import quantization_report
+from edgernn_firmware_sim.reference import Reference
+from tests.float_models import FLOAT_CELLS, float_model, stream
+
+
+@pytest.mark.parametrize("cell", FLOAT_CELLS)
+def test_noise_and_signal_are_those_of_all_steps(
+    cell: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The output is the state of the one layer; streams of two lengths, two of them at once."""
+    model = float_model(cell, outputs=0, units=5)
+    streams = [stream(200, 3, seed) + 3.0 * (seed - 4) for seed in (3, 4, 5)]
+    streams.append(stream(90, 3, seed=6) - 5.0)
+    integer = quantize(model, streams, progress=False)
+    interface = integer.interface()
+    truth = np.concatenate([float_run.run(model, xs[None])[0][0] for xs in streams])
+    codes = [Reference(integer).run(interface.quantize(xs))[0] for xs in streams]
+    got = interface.dequantize(np.concatenate(codes))
+    signal = np.square(truth - truth.mean(axis=0)).sum(axis=0)
+    noise = np.square(truth - got).sum(axis=0)
+    per_unit = 10.0 * np.log10(signal / noise)
+
+    monkeypatch.setattr(float_run, "_STRETCH_VALUES", 7 * 2 * float_run.widest(model))
+    monkeypatch.setattr(float_run, "_BATCH_VALUES", 2 * float_run.widest(model))
+    report = quantization_report(model, integer, streams)
+    (hidden,) = (t for t in report.tensors if t.name.endswith(".h"))
+    assert hidden.sqnr_db == pytest.approx(10.0 * np.log10(signal.sum() / noise.sum()), abs=1e-6)
+    assert hidden.worst_unit == np.argmin(per_unit)
+    assert hidden.worst_unit_sqnr_db == pytest.approx(per_unit.min(), abs=1e-6)
+    assert report.steps == 690
+
+
+def test_memory_does_not_grow_with_the_length_of_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(float_run, "_STRETCH_VALUES", 1 << 15)
+    model = float_model("gru_after", inputs=2, units=64)
+    integer = quantize(model, stream(200, 2), progress=False)
+    quantization_report(model, integer, stream(20, 2))  # what is made once
+    peaks = []
+    for steps in (60, 240):
+        streams = np.resize([0.0, 1.0, 0.5], (32, steps, 2))
+        tracemalloc.start()
+        quantization_report(model, integer, streams)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    copies = 6 * streams.nbytes
+    assert peaks[1] < 1.1 * peaks[0] + copies
