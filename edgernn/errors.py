@@ -19,7 +19,9 @@ EdgeRnnError
 └── BackendMismatch          a runtime does not reproduce the file's golden vector
 
 EdgeRnnWarning (a UserWarning)
-└── StreamKindWarning        nothing says whether a network was made for windows
+├── StreamKindWarning        nothing says whether a network was made for windows
+├── CalibrationWarning       calibration is too short, or a channel never changes
+└── TableWarning             a table was read in a way that its text does not settle
 
 Messages follow one grammar: "<owner>: expected <wanted>, got <value> (<where>). <cure>."
 """
@@ -123,3 +125,11 @@ class EdgeRnnWarning(UserWarning):
 
 class StreamKindWarning(EdgeRnnWarning):
     """A network is streamed endlessly that may have been made for windows."""
+
+
+class CalibrationWarning(EdgeRnnWarning):
+    """The calibration streams can be used, but they tell too little about the readings to come."""
+
+
+class TableWarning(EdgeRnnWarning):
+    """A table was read in a way that its text does not settle."""
