@@ -8,7 +8,7 @@ from itertools import product
 from typing import Final
 
 from edgernn.records.columns import Picker, listed
-from edgernn.records.dialect import Dialect
+from edgernn.records.dialect import Dialect, told
 from edgernn.records.options import DELIMITERS
 
 _NAMES: Final = {mark: name for name, mark in DELIMITERS.items()}
@@ -26,7 +26,8 @@ def table_advice(
     found = _other_dialect(lines, dialect, picker)
     if found:
         return found
-    if header is None and (columns := _numeric_columns(lines, dialect)):
+    columns, width = _numeric_columns(lines, dialect)
+    if header is None and width != len(picker.inputs):
         wanted = len(picker.inputs)
         if len(columns) == wanted:
             places = ",".join(str(column + 1) for column in columns)
@@ -44,29 +45,42 @@ def table_advice(
 def _other_dialect(lines: Sequence[str], dialect: Dialect, picker: Picker) -> str:
     """Another delimiter or decimal mark by which every line is a reading."""
     wanted = len(picker.inputs)
+    best, best_share = None, 0.0
     for delimiter, decimal in product(DELIMITERS.values(), ".,"):
-        if delimiter == decimal or (delimiter, decimal) == (dialect.delimiter, dialect.decimal):
+        other = Dialect(delimiter=delimiter, decimal=decimal)
+        if delimiter == decimal or other == dialect or delimiter not in "".join(lines):
             continue
-        columns = _numeric_columns(lines, Dialect(delimiter=delimiter, decimal=decimal))
-        if len(columns) == wanted and not (wanted == 1 and delimiter not in "".join(lines)):
-            options = "" if delimiter == dialect.delimiter else f" --delimiter {_NAMES[delimiter]}"
-            if decimal != dialect.decimal:
-                options += f" --decimal {decimal}"
-            return f"The lines are readings if they are read with{options}"
-    if wanted == 1 and _numeric_columns(lines, Dialect(delimiter=";", decimal=",")) == [0]:
-        return "The lines are readings if their commas are decimal marks: --decimal ,"
-    return ""
+        columns, width = _numeric_columns(lines, other)
+        if len(columns) == wanted and wanted / width > best_share:
+            best, best_share = other, wanted / width
+    if best is None:
+        if wanted == 1 and _numeric_columns(lines, Dialect(delimiter=";", decimal=","))[0] == [0]:
+            return "The lines are readings if their commas are decimal marks: --decimal ,"
+        return ""
+    options = ""
+    if best.delimiter != dialect.delimiter:
+        options += f" --delimiter {_NAMES[best.delimiter]}"
+    known = dialect.decimal or told(lines, delimiter=best.delimiter).decimal or "."
+    if best.decimal != known:
+        options += f" --decimal {best.decimal}"
+    return f"The lines are readings if they are read with{options}"
 
 
-def _numeric_columns(lines: Sequence[str], dialect: Dialect) -> list[int]:
-    """The columns that hold numbers in all of these lines, noise among them left aside."""
+def _numeric_columns(lines: Sequence[str], dialect: Dialect) -> tuple[list[int], int]:
+    """The columns that hold numbers in all lines, noise among them left aside; the width."""
     try:
         rows = [dialect.split(line) for line in lines]
     except csv.Error:
-        return []
+        return [], 1
     widths = [len(row) for row in rows]
     width = max(widths, key=widths.count)
     alike = [row for row in rows if len(row) == width]
     if 2 * len(alike) <= len(rows):
-        return []
-    return [index for index in range(width) if all(dialect.is_number(row[index]) for row in alike)]
+        return [], 1
+    return [
+        index for index in range(width) if all(_is_finite(row[index], dialect) for row in alike)
+    ], width
+
+
+def _is_finite(cell: str, dialect: Dialect) -> bool:
+    return dialect.is_number(cell) and any(map(str.isdigit, cell))

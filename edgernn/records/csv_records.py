@@ -17,7 +17,9 @@ from edgernn.records.keys import KeyWatch
 from edgernn.records.record import Form, Number, Record
 
 #: What stands for a missing value, and names no column.
-_NOTHING: Final = frozenset({"", "-", "err", "error", "n/a", "na", "none", "null", "timeout"})
+_NOTHING: Final = frozenset(
+    {"err", "error", "inf", "infinity", "n/a", "na", "nan", "none", "null", "timeout"}
+)
 #: What no name of a column has: control characters, and bytes that were no text.
 _NO_NAME: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f\ufffd]")
 
@@ -89,14 +91,11 @@ class CsvReader:
         """Names that the model knows, or text that may be names."""
         if self._picker.touches(cells):
             return True
-        if not any(cells) or any(map(self._dialect.is_number, cells)):
+        if len(cells) < len(self._picker.inputs) or not any(cells):
             return False
-        # A line of text before the table, or noise on a wire, names no columns.
-        return (
-            len(cells) >= len(self._picker.inputs)
-            and not {cell.casefold() for cell in cells} <= _NOTHING
-            and not any(map(_NO_NAME.search, cells))
-        )
+        if any(map(self._dialect.is_number, cells)):
+            return False
+        return all(_may_be_a_name(cell) for cell in cells if cell)
 
     def _begin(self, header: list[str]) -> None:
         self._columns = self._picker.from_header(header, _note)
@@ -175,6 +174,15 @@ class CsvReader:
     def advice(self, lines: list[str]) -> str:
         """See `Reader.advice`."""
         return table_advice(lines, self._dialect, self._picker, self.header)
+
+
+def _may_be_a_name(cell: str) -> bool:
+    """Whether a cell may name a column, rather than be a value, or noise on a wire."""
+    return (
+        any(map(str.isalpha, cell))
+        and cell.casefold() not in _NOTHING
+        and not _NO_NAME.search(cell)
+    )
 
 
 def _note(text: str) -> None:

@@ -125,7 +125,12 @@ def _score(
     if max(widths, default=0) < 2:
         return False, -1.0
     named = bool(names) and set(names) <= set(rows[0])
-    shares = [sum(map(dialect.is_number, row)) / len(row) if len(row) > 1 else 0.0 for row in rows]
+
+    def is_number(cell: str) -> bool:
+        commas = dialect.decimal is None and _DECIMAL_COMMA.fullmatch(cell)  # or thousands
+        return bool(commas) or dialect.is_number(cell)
+
+    shares = [sum(map(is_number, row)) / len(row) if len(row) > 1 else 0.0 for row in rows]
     evenness = max(map(widths.count, widths)) / len(widths)
     share = round(sum(shares) / len(rows) * evenness, 6)
     if delimiter == " " and not named and not share:

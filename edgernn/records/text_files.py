@@ -140,10 +140,10 @@ def _codec(encoding: str | None, head: bytes) -> str:
     for mark, codec in _MARKS:
         if head.startswith(mark):
             return codec
-    pairs = len(head) // 2
-    if pairs >= 2 and head[1 : 2 * pairs : 2].count(0) == pairs and head[: 2 * pairs : 2].isascii():
+    even, odd = head[: len(head) // 2 * 2 : 2], head[1::2]
+    if len(odd) >= 2 and not any(odd) and all(even):
         return "utf-16-le"
-    if pairs >= 2 and head[: 2 * pairs : 2].count(0) == pairs:
+    if len(odd) >= 2 and not any(even) and all(odd):
         return "utf-16-be"
     return "utf-8"
 
