@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from edgernn.readings import Policy
 from edgernn.records.columns import split_names
 from edgernn.records.options import DELIMITERS, TableOptions
 
@@ -26,6 +27,16 @@ def add_table_arguments(parser: argparse.ArgumentParser) -> None:
     table.add_argument(
         "--one-stream", action="store_true",
         help="a column that seems to tell sensors apart may change: the rows are one stream",
+    )  # fmt: skip
+
+
+def add_policy_argument(parser: argparse.ArgumentParser) -> None:
+    """Declare what bad readings of recorded streams do."""
+    parser.add_argument(
+        "--on-bad-reading", choices=[policy.value for policy in Policy],
+        default=Policy.RAISE.value,
+        help="readings without a number for every channel: stop with an error, hold the channel's "
+        "last value, or leave them out (default: raise)",
     )  # fmt: skip
 
 

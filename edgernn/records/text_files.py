@@ -63,7 +63,7 @@ class TextSource:
         Raises:
             EdgeRnnError: a damaged compressed file.
         """
-        with _damage_named(self.name):
+        with damage_named(self.name):
             binary = decompressed(self._raw)
             codec = _codec(self._encoding, binary.peek(64))
         self._text = io.TextIOWrapper(binary, encoding=codec, errors="replace")
@@ -158,13 +158,13 @@ def _sample(lines: Iterator[str], count: int) -> tuple[str, ...]:
 
 
 def _readable(text: Iterable[str], name: str) -> Generator[str, None, None]:
-    with _damage_named(name):
+    with damage_named(name):
         for line in text:  # noqa: UP028 - "yield from" would close the text with the generator
             yield line
 
 
 @contextlib.contextmanager
-def _damage_named(name: str) -> Iterator[None]:
+def damage_named(name: str) -> Iterator[None]:
     """What goes wrong while a file is read, in one sentence."""
     try:
         yield

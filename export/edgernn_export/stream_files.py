@@ -17,8 +17,14 @@ from edgernn.readings import Policy
 from edgernn.records.opening import open_reader
 from edgernn.records.options import TableOptions
 from edgernn.records.record import Reader
-from edgernn.records.text_files import SAMPLE_LINES, TextSource, decompressed, open_text
-from edgernn_export.missing import missing_policy, without_missing
+from edgernn.records.text_files import (
+    SAMPLE_LINES,
+    TextSource,
+    damage_named,
+    decompressed,
+    open_text,
+)
+from edgernn_export.calibration.missing import missing_policy, without_missing
 
 #: What NumPy raises on files it cannot make sense of; MemoryError where a header promises too much.
 _DAMAGED: Final = (
@@ -97,13 +103,22 @@ def load_streams(
     return [without_missing(stream, policy)]
 
 
+def refuse_unreadable(*paths: Path) -> None:
+    """Find out that a file cannot be opened before a framework has been imported for it.
+
+    Raises:
+        OSError: one of them cannot be.
+    """
+    for path in paths:
+        if not path.is_dir():  # a SavedModel
+            with path.open("rb"):
+                pass
+
+
 def _head(path: Path) -> bytes:
     """The first bytes of a file, decompressed."""
-    with path.open("rb") as file:
-        try:
-            head: bytes = decompressed(file).peek(128)
-        except Exception as error:  # of a compression; what it is named depends on which
-            raise _unreadable(path, error) from error
+    with path.open("rb") as file, damage_named(path.name):
+        head: bytes = decompressed(file).peek(128)
     return head
 
 
@@ -127,9 +142,9 @@ def _refuse_strangers(path: Path, head: bytes) -> None:
 
 
 def _arrays(path: Path) -> list[tuple[str, Any]]:
+    with path.open("rb") as file, damage_named(path.name):
+        content = io.BytesIO(decompressed(file).read())
     try:
-        with path.open("rb") as file:
-            content = io.BytesIO(decompressed(file).read())
         loaded = np.load(content, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
             return [("", loaded)]

@@ -1,6 +1,7 @@
 import argparse
 import json
 import re
+import sys
 from importlib import import_module
 
 import numpy as np
@@ -254,14 +255,33 @@ WITHOUT_KERAS = """
 import sys
 sys.modules["keras"] = sys.modules["tensorflow"] = None
 from edgernn.cli import main
-code = main(["quantize", "m.keras", "--calibration", "x.npy", "-o", "m.edgernn"])
+code = main(["quantize", FILE, "--calibration", FILE, "-o", "m.edgernn"])
 print(code)
 """
 
 
 def test_quantize_without_keras_names_the_command_that_installs_it():
     script = "import contextlib, io\nerr = io.StringIO()\nwith contextlib.redirect_stderr(err):\n"
+    script = f"FILE = {__file__!r}\n{script}"  # any file that is there
     script += "".join(f"    {line}\n" for line in WITHOUT_KERAS.strip().splitlines())
     printed = run_python("-c", script + "print(err.getvalue())")
     assert printed.startswith("2\n")
     assert "pip install 'edgernn[export]'" in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["m.keras", "--calibration", "n" * 300], "got No such file or directory ('m.keras')."),
+        ([__file__, "--calibration", "n" * 300], "got File name too long ('nnnnnnnn"),
+        ([__file__, "--calibration", __file__, "--decimal", "x"], "--decimal: expected '.' or ','"),
+    ],
+)
+@pytest.mark.parametrize("command", ["quantize", "sensitivity"])
+def test_arguments_are_checked_before_keras_is_imported(
+    command, arguments, message, monkeypatch, capsys
+):
+    monkeypatch.setitem(sys.modules, "keras", None)
+    output = [] if command == "sensitivity" else ["-o", "m.edgernn"]
+    assert main([command, *arguments, *output]) == 2
+    assert message in capsys.readouterr().err
