@@ -13,6 +13,7 @@ from edgernn.errors import (
     BackendMismatch,
     BackendUnavailable,
     CalibrationError,
+    CalibrationWarning,
     DistillationError,
     EdgeRnnError,
     EdgeRnnWarning,
@@ -25,6 +26,7 @@ from edgernn.errors import (
     ShapeError,
     StateError,
     StreamKindWarning,
+    TableWarning,
     UnsupportedModelError,
 )
 from edgernn.loading import load
@@ -37,6 +39,7 @@ __all__ = [
     "BackendMismatch",
     "BackendUnavailable",
     "CalibrationError",
+    "CalibrationWarning",
     "DistillationError",
     "EdgeRnnError",
     "EdgeRnnWarning",
@@ -51,6 +54,7 @@ __all__ = [
     "ShapeError",
     "StateError",
     "StreamKindWarning",
+    "TableWarning",
     "UnsupportedModelError",
     "__version__",
     "load",
