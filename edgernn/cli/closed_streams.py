@@ -25,6 +25,10 @@ class _ClosedOutput(io.TextIOBase):
             )
         return 0
 
+    def fileno(self) -> int:
+        """The number, which is taken by then."""
+        return 1
+
     def writable(self) -> bool:
         """As a stream that is written to."""
         return True

@@ -188,7 +188,7 @@ def passed_columns(
         if missing:
             there = f"{width} columns without names" if header is None else listed(header)
             raise EdgeRnnError(
-                f"--pass-through: expected columns of the table ({there}), got {listed(missing)}."
+                f"expected a table with the columns {listed(missing)}, got one with {there}."
             )
         indices = [index for index in found if index is not None]
     if header is None:

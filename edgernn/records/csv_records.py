@@ -6,7 +6,8 @@ import csv
 import math
 import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 from edgernn.errors import ReadingError, TableWarning
@@ -16,6 +17,7 @@ from edgernn.records.dialect import Dialect, said_by_spreadsheet
 from edgernn.records.keys import KeyWatch
 from edgernn.records.record import Form, Number, Record
 
+_NONE: Final[Mapping[str | int, object]] = MappingProxyType({})
 #: What stands for a missing value, and names no column.
 _NOTHING: Final = frozenset(
     {"err", "error", "inf", "infinity", "n/a", "na", "nan", "none", "null", "timeout"}
@@ -139,7 +141,9 @@ class CsvReader:
             x=x,
             problem=ReadingError(problem) if problem else None,
             form=Form.LIST if self.header is None else Form.OBJECT,
-            passed={name: cells[index] for name, index in self._passed.items()},
+            passed={name: cells[index] for name, index in self._passed.items()}
+            if self._passed
+            else _NONE,
         )
 
     def _number(self, cell: str) -> Number | None:

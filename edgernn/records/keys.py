@@ -61,7 +61,8 @@ class KeyWatch:
                 raise EdgeRnnError(
                     f"expected the readings of one sensor, got those of {text!r:.40} after those "
                     f"of {last!r:.40} (column '{name:.40}'). One stream has one state: give each "
-                    "sensor a file and a run of its own, or say that the rows are one stream: --one-stream"
+                    "sensor a file and a run of its own, or say that the rows are one stream: "
+                    "--one-stream"
                 )
             seen[text] = None
             self._last[name] = text

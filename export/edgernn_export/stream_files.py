@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
-from collections.abc import Sequence
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from edgernn.errors import EdgeRnnError, ReadingError
 from edgernn.formats import FloatArray
@@ -87,20 +90,66 @@ def load_streams(
     head = _head(path)
     if head.startswith((_NPY_MAGIC, _ZIP_MAGIC, _EMPTY_ZIP_MAGIC)):
         streams = [
-            without_missing(stream, policy)
-            for name, array in _arrays(path)
+            without_missing(stream, policy)[0]
+            for name, array in load_arrays(path)
             for stream in _split(f"{path.name}{name and f' {name}'}", array, len(input_names))
         ]
         if not streams:
             raise EdgeRnnError(f"streams: expected at least one stream, got none ({path.name}).")
         return streams
-    _refuse_strangers(path, head)
+    return [load_table(path, input_names, (), options, on_missing).x]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Table:
+    """Readings from a table of text, and what stands beside them.
+
+    Attributes:
+        x: float64 [T, I].
+        columns: cells of other columns by name, by position from 1 where they have no names; T of
+            each, as text from CSV, as JSON values from JSON lines.
+        lines: line numbers from 1, int [T].
+    """
+
+    x: FloatArray
+    columns: dict[str | int, list[object]]
+    lines: npt.NDArray[np.int64]
+
+
+def load_table(
+    path: Path,
+    input_names: Sequence[str],
+    columns: Sequence[str] = (),
+    options: TableOptions = _DEFAULT,
+    on_missing: str = "raise",
+) -> Table:
+    """The readings of a table and other columns of it.
+
+    Args:
+        path: CSV or JSON lines, see `load_streams`.
+        input_names: channel names I.
+        columns: other columns, by name, by position from 1, or "all".
+        options: how the table is to be read.
+        on_missing: see `load_streams`.
+
+    Raises:
+        EdgeRnnError, ReadingError, OSError: as `load_streams`; there is no such column.
+    """
+    policy = missing_policy(on_missing)
+    _refuse_strangers(path, _head(path))
     with open_text(str(path), options.encoding) as source:
         source.look()
-        reader = open_reader(source, input_names, options)
-        rows = _lines(path.name, source, reader, policy)
-    stream = np.array(rows, dtype=np.float64).reshape(-1, len(input_names))
-    return [without_missing(stream, policy)]
+        reader = open_reader(source, input_names, options, passed=columns)
+        rows = _rows(path.name, source, reader, policy)
+    stream = np.array(rows.values, dtype=np.float64).reshape(-1, len(input_names))
+    x, kept = without_missing(stream, policy)
+    names = dict.fromkeys(name for cells in rows.passed for name in cells)
+    left = [cells for cells, keep in zip(rows.passed, kept, strict=True) if keep] if names else []
+    return Table(
+        x=x,
+        columns={name: [cells.get(name) for cells in left] for name in names},
+        lines=np.array(rows.lines, dtype=np.int64)[kept],
+    )
 
 
 def refuse_unreadable(*paths: Path) -> None:
@@ -141,7 +190,13 @@ def _refuse_strangers(path: Path, head: bytes) -> None:
         raise _unreadable(path, ValueError("bytes of another kind" if head else "an empty file"))
 
 
-def _arrays(path: Path) -> list[tuple[str, Any]]:
+def load_arrays(path: Path) -> list[tuple[str, Any]]:
+    """The arrays of a file of numpy.save or numpy.savez by name, in the order of their names.
+
+    Raises:
+        EdgeRnnError: the file is damaged, or holds something else than arrays.
+        OSError: the file cannot be read.
+    """
     with path.open("rb") as file, damage_named(path.name):
         content = io.BytesIO(decompressed(file).read())
     try:
@@ -170,11 +225,18 @@ def _split(owner: str, array: Any, width: int) -> list[FloatArray]:
     return [wide] if wide.ndim == 2 else list(wide)
 
 
-def _lines(name: str, source: TextSource, reader: Reader, policy: Policy) -> list[list[float]]:
-    """All readings of a table; NaN where a channel has none."""
-    rows: list[list[float]] = []
-    bad: list[str] = []
-    first = ""
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """All rows of a table, in little memory: values [T * I], NaN where a channel has none."""
+
+    values: array[float] = field(default_factory=lambda: array("d"))
+    lines: array[int] = field(default_factory=lambda: array("q"))
+    passed: list[Mapping[str | int, object]] = field(default_factory=list)
+
+
+def _rows(name: str, source: TextSource, reader: Reader, policy: Policy) -> _Rows:
+    rows = _Rows()
+    bad, first, examples = 0, "", list[str]()
     for number, line in enumerate(source.lines(), start=1):
         if not line.strip():
             continue
@@ -184,15 +246,19 @@ def _lines(name: str, source: TextSource, reader: Reader, policy: Policy) -> lis
             raise type(error)(f"{name}, line {number}: {error}") from error
         if record is None:
             continue
-        rows.append([float(value) for value in record.x])
+        rows.values.extend(record.x)
+        rows.lines.append(number)
+        rows.passed.append(record.passed)
         if record.problem is None:
             continue
+        bad += 1
         first = first or f"{name}, line {number}: {record.problem}"
-        bad.append(line)
+        if bad <= SAMPLE_LINES:
+            examples.append(line)
         if policy is Policy.RAISE:
-            cure = reader.advice(bad) if len(rows) == 1 else ""
+            cure = reader.advice(examples) if len(rows.lines) == 1 else ""
             raise ReadingError(f"{first}. {cure or _CURE}")
-    if rows and len(bad) == len(rows):
-        cure = reader.advice(bad[:SAMPLE_LINES])
+    if bad and bad == len(rows.lines):
+        cure = reader.advice(examples)
         raise ReadingError(f"{first}; no line holds a reading{cure and f'. {cure}'}")
     return rows

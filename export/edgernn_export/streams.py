@@ -61,7 +61,9 @@ def as_streams(
                 f"[T, {inputs}], got shape {list(block.shape)}."
             )
     if policy is not Policy.RAISE:
-        complete = [without_missing(stream, policy)[None] for block in blocks for stream in block]
+        complete = [
+            without_missing(stream, policy)[0][None] for block in blocks for stream in block
+        ]
         blocks = [stream for stream in complete if stream.size]
         if not blocks:
             raise CalibrationError(f"{owner}: expected finite values, got streams without one.")

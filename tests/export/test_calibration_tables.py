@@ -24,7 +24,7 @@ from edgernn_export.calibration.missing import without_missing
 from edgernn_export.calibration.sufficiency import ENOUGH_READINGS
 from edgernn_export.float_run import run
 from edgernn_export.quantize import quantize
-from edgernn_export.stream_files import load_streams
+from edgernn_export.stream_files import load_streams, load_table
 from edgernn_export.streams import as_streams
 from tests.float_models import float_model, stream
 
@@ -118,6 +118,22 @@ def test_sensors_are_not_mixed_in_silence(tmp_path):
     assert load(tmp_path / "s.csv", one_stream=True) == [STREAM.tolist()]
 
 
+@pytest.mark.parametrize(("policy", "rows"), [("hold", [1, 2, 3]), ("skip", [1, 3])])
+def test_other_columns_stand_beside_the_readings(tmp_path, policy, rows):
+    cells = [["x", ""], ["é", "7"], ["", "8"], ["z", "9"]]
+    text = "".join(f"{t};{a};{n}\n" for (t, n), a in zip(cells, ["", "1,5", "", "2"], strict=True))
+    (tmp_path / "s.csv").write_text("t;a;n\n\n" + text, encoding="utf-8")
+    table = load_table(tmp_path / "s.csv", ["a"], ["n", "t"], on_missing=policy)
+    assert table.x.ravel().tolist() == [{1: 1.5, 2: 1.5, 3: 2.0}[row] for row in rows]
+    assert table.columns == {"n": [cells[r][1] for r in rows], "t": [cells[r][0] for r in rows]}
+    assert table.lines.tolist() == [row + 3 for row in rows]
+    with pytest.raises(EdgeRnnError, match=r"columns label, got one with t, a, n\.$"):
+        load_table(tmp_path / "s.csv", ["a"], ["label"])
+    (tmp_path / "s.jsonl").write_text('{"a":1,"t":[1]}\n{"a":2}\n{"a":3,"n":null}\n')
+    table = load_table(tmp_path / "s.jsonl", ["a"], ["t"])
+    assert table.columns == {"t": [[1], None, None]}
+
+
 # ---------------------------------------------------------------- missing values
 
 
@@ -133,9 +149,9 @@ def test_policies_against_a_loop():
                 held.append(list(last))
         skipped = [row for row in xs.tolist() if np.isfinite(row).all()]
         policy = edgernn.readings.Policy
-        assert without_missing(xs, policy.HOLD).tolist() == held
-        assert without_missing(xs, policy.SKIP).tolist() == skipped
-        assert without_missing(xs, policy.RAISE) is xs
+        assert without_missing(xs, policy.HOLD)[0].tolist() == held
+        assert without_missing(xs, policy.SKIP)[0].tolist() == skipped
+        assert without_missing(xs, policy.RAISE)[0] is xs
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import numpy as np
 
 from edgernn.errors import CalibrationError
 from edgernn.formats import FloatArray
-from edgernn.readings import Policy
+from edgernn.readings import BoolArray, Policy
 
 
 def missing_policy(name: str) -> Policy:
@@ -23,7 +23,7 @@ def missing_policy(name: str) -> Policy:
     return Policy(name)
 
 
-def without_missing(stream: FloatArray, policy: Policy) -> FloatArray:
+def without_missing(stream: FloatArray, policy: Policy) -> tuple[FloatArray, BoolArray]:
     """A stream as a session of this policy would have advanced with it.
 
     Args:
@@ -32,16 +32,17 @@ def without_missing(stream: FloatArray, policy: Policy) -> FloatArray:
             has had one; SKIP leaves out readings that are not complete; RAISE leaves all as it is.
 
     Returns:
-        float64 [T', I], T' <= T.
+        float64 [T', I], T' <= T, and which readings are in it, bool [T].
     """
     there = np.isfinite(stream)
+    kept = np.ones(len(stream), dtype=np.bool_)
     if policy is Policy.RAISE or there.all():
-        return stream
+        return stream, kept
     if policy is Policy.SKIP:
-        complete: FloatArray = stream[there.all(axis=1)]
-        return complete
+        kept = there.all(axis=1)
+        return stream[kept], kept
     steps = np.arange(len(stream))[:, None]
     last = np.maximum.accumulate(np.where(there, steps, -1), axis=0)
-    begun = (last >= 0).all(axis=1)
-    held: FloatArray = np.take_along_axis(stream, np.maximum(last, 0), axis=0)[begun]
-    return held
+    kept = (last >= 0).all(axis=1)
+    held: FloatArray = np.take_along_axis(stream, np.maximum(last, 0), axis=0)
+    return held[kept], kept
