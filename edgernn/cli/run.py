@@ -39,6 +39,9 @@ A cell that is no number is a missing value of its channel; a line with another 
 cells is a bad reading as a whole. Where the first lines are all bad, so is the way they are
 read: hold and skip then end with exit code 1 and the likely reason.
 
+One stream has one state: where a column such as sensor_id or device changes and does not feed
+the model, the readings of several sensors would be mixed, and the stream ends (--one-stream).
+
 SIGTERM ends the stream between two readings with exit code 0, SIGINT (Ctrl-C) with 130;
 answers are written out and the summary is printed on stderr either way.
 """
