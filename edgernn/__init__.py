@@ -13,6 +13,7 @@ from edgernn.errors import (
     BackendMismatch,
     BackendUnavailable,
     CalibrationError,
+    CalibrationWarning,
     ClippedReadingsWarning,
     DistillationError,
     EdgeRnnError,
@@ -26,6 +27,7 @@ from edgernn.errors import (
     ShapeError,
     StateError,
     StreamKindWarning,
+    TableWarning,
     UnsupportedModelError,
 )
 from edgernn.loading import load
@@ -38,6 +40,7 @@ __all__ = [
     "BackendMismatch",
     "BackendUnavailable",
     "CalibrationError",
+    "CalibrationWarning",
     "ClippedReadingsWarning",
     "DistillationError",
     "EdgeRnnError",
@@ -53,6 +56,7 @@ __all__ = [
     "ShapeError",
     "StateError",
     "StreamKindWarning",
+    "TableWarning",
     "UnsupportedModelError",
     "__version__",
     "load",

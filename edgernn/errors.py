@@ -20,7 +20,9 @@ EdgeRnnError
 
 EdgeRnnWarning (a UserWarning)
 ├── StreamKindWarning        nothing says whether a network was made for windows
-└── ClippedReadingsWarning   a reading lies outside the calibrated range
+├── ClippedReadingsWarning   a reading lies outside the calibrated range
+├── CalibrationWarning       calibration is too short, or a channel never changes
+└── TableWarning             a table was read in a way that its text does not settle
 
 Messages follow one grammar: "<owner>: expected <wanted>, got <value> (<where>). <cure>."
 """
@@ -133,3 +135,11 @@ class ClippedReadingsWarning(EdgeRnnWarning):
     `Session.clipped_readings`. Where a filter of the module `warnings` makes it an error, that
     reading is refused and the stream stays as it was.
     """
+
+
+class CalibrationWarning(EdgeRnnWarning):
+    """The calibration streams can be used, but they tell too little about the readings to come."""
+
+
+class TableWarning(EdgeRnnWarning):
+    """A table was read in a way that its text does not settle."""

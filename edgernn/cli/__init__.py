@@ -7,14 +7,17 @@ Results go to stdout, talk to stderr. Exit codes: 0 ok, 1 a check failed, 2 usag
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import io
 import os
 import sys
-from collections.abc import Sequence
-from typing import Final
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
-from edgernn.errors import BackendMismatch, EdgeRnnError
+from edgernn.cli.closed_streams import replace_closed_streams
+from edgernn.errors import BackendMismatch, EdgeRnnError, EdgeRnnWarning
 
 #: subcommand -> (module, one line for `edgernn --help`), in the order of a model's life.
 SUBCOMMANDS: Final[dict[str, tuple[str, str]]] = {
@@ -79,6 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 ok, 1 a check failed, 2 usage or refused input, 130 interrupted.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    replace_closed_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names and units on any terminal
     try:
@@ -88,13 +92,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()  # what cannot be written shows here, not after the exit code
     except SystemExit as exit_:  # argparse leaves this way, after --help too
         return exit_.code if isinstance(exit_.code, int) else USAGE
+    except EdgeRnnError as error:  # a closed standard output, under --help too
+        return _fail("", error, USAGE)
     except OSError as error:
         # Keep Python from failing again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):  # the reader has seen enough
             return OK
-        print(f"edgernn: {error}", file=sys.stderr)
-        return USAGE
+        return _fail("", error, USAGE)
     except KeyboardInterrupt:
         return _INTERRUPTED
 
@@ -112,7 +117,8 @@ def _dispatch(arguments: list[str]) -> int:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         module.add_arguments(parser)
-        code: int = module.main(parser.parse_args(arguments[1:]))
+        with _warnings_in_one_line(name):
+            code: int = module.main(parser.parse_args(arguments[1:]))
         return code
     except BackendMismatch as error:
         return _fail(name, error, FAILED)
@@ -128,13 +134,43 @@ def _dispatch(arguments: list[str]) -> int:
         )
     except BrokenPipeError:
         raise
-    except (EdgeRnnError, OSError) as error:
+    except OSError as error:
+        return _fail(name, _file_sentence(error), USAGE)
+    except EdgeRnnError as error:
         return _fail(name, error, USAGE)
 
 
 def _fail(name: str, error: object, code: int) -> int:
-    print(f"edgernn {name}: {error}", file=sys.stderr)
+    print(f"edgernn{name and f' {name}'}: {error}", file=sys.stderr)
     return code
+
+
+def _file_sentence(error: OSError) -> object:
+    """One sentence of ours about a file; what has no file speaks for itself."""
+    if error.filename is None or error.strerror is None:
+        return error
+    name = os.fsdecode(error.filename) if isinstance(error.filename, bytes) else error.filename
+    shown = f"{name!s:.60}{'...' if len(str(name)) > 60 else ''}"
+    return f"expected a file that can be opened, got {error.strerror} ('{shown}')."
+
+
+@contextlib.contextmanager
+def _warnings_in_one_line(name: str) -> Iterator[None]:
+    """Warnings of edgernn are talk like any other, without the source line of Python's."""
+    with warnings.catch_warnings():
+        python_shows = warnings.showwarning
+
+        def show_ours(
+            message: Warning | str, category: type[Warning], *rest: Any, **named: Any
+        ) -> None:
+            if issubclass(category, EdgeRnnWarning):
+                print(f"edgernn {name}: warning: {message}", file=sys.stderr)
+            else:
+                python_shows(message, category, *rest, **named)
+
+        warnings.showwarning = show_ours
+        warnings.simplefilter("always", EdgeRnnWarning)
+        yield
 
 
 def _top_level(arguments: list[str]) -> int:

@@ -3,33 +3,61 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
-import math
+import json
+import signal
 import sys
-from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Final, TextIO
 
 from edgernn.cli.model_argument import add_model_argument, model_path
-from edgernn.cli.records import FORMATS, CsvRecords, JsonRecords, Number, Records, guess_format
-from edgernn.errors import EdgeRnnError, ReadingError, ShapeError
+from edgernn.cli.stop_signals import StopSignals
+from edgernn.cli.streaming import NoReadings, Streaming, summary_line
+from edgernn.cli.table_arguments import add_table_arguments, table_options
+from edgernn.errors import EdgeRnnError
 from edgernn.loading import load
 from edgernn.policies import Policy
+from edgernn.records.columns import split_names
+from edgernn.records.csv_records import CsvReader
+from edgernn.records.dialect import Dialect
+from edgernn.records.json_records import JsonReader
+from edgernn.records.opening import open_reader
+from edgernn.records.options import FORMATS, format_of_suffix
+from edgernn.records.text_files import Sink, TextSource, inner_suffix, open_sink, open_text
+from edgernn.records.writers import CsvWriter, Digits, JsonWriter, Writer
 from edgernn.session import Session
 
 HELP: Final = """Stream readings through a model: one line in, one line out, at once.
 
 CSV: a header is optional; columns are picked by the model's input names where it has them,
-and taken in their order where it has none of them.
+and taken in their order where it has none of them. Delimiter, decimal mark and encoding are
+told by the first lines (of a pipe, by the first). CSV is answered in the dialect it came in.
 JSON lines: a list, an object keyed by the model's input names, or a number.
-Blank lines are ignored.
+Blank lines are ignored. .gz and .xz are read and written.
+
+A cell that is no number is a missing value of its channel; a line with another number of
+cells is a bad reading as a whole. Where the first lines are all bad, so is the way they are
+read: hold and skip then end with exit code 1 and the likely reason.
+
+One stream has one state: where a column such as sensor_id or device changes and does not feed
+the model, the readings of several sensors would be mixed, and the stream ends (--one-stream).
+
+SIGTERM ends the stream between two readings with exit code 0, SIGINT (Ctrl-C) with 130;
+answers are written out and the summary is printed on stderr either way.
 """
 EXAMPLES: Final = """examples:
   edgernn run model.tflite --input readings.csv --output predictions.csv
   edgernn run model.onnx --input readings.jsonl --on-bad-reading hold
   sensor | edgernn run --model demo
+  edgernn run model.edgernn --input export.csv.gz --columns Temperature,Humidity
+  edgernn run model.edgernn --input log.txt --columns 2,3 --delimiter tab --decimal ,
+  edgernn run model.edgernn --input excel.csv --encoding cp1252 --columns temperature=T_in
+  edgernn run model.edgernn --input readings.csv --pass-through timestamp --output out.jsonl.xz
+  edgernn run model.edgernn --input readings.csv --pass-through all --output joined.csv
+  edgernn run model.edgernn --input log.csv --input-format csv --output-format jsonl
+  edgernn run model.edgernn --input two_sites.csv --one-stream --summary summary.json
 """
+_END_OF_INPUT: Final = "end of input"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,9 +67,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--input", default="-", metavar="FILE", help="readings; - is stdin (default)"
     )
     parser.add_argument("--output", default="-", metavar="FILE", help="- is stdout (default)")
+    formats = ("auto", *FORMATS)
+    parser.add_argument("--format", choices=formats, default="auto", help="of both sides")
     parser.add_argument(
-        "--format", choices=("auto", *FORMATS), default="auto", help="of both sides (default: auto)"
-    )
+        "--input-format", choices=formats, default="auto",
+        help="default: --format, else by the file's suffix, else by the first line",
+    )  # fmt: skip
+    parser.add_argument(
+        "--output-format", choices=formats, default="auto",
+        help="default: --format, else by the file's suffix, else as the input",
+    )  # fmt: skip
+    add_table_arguments(parser)
+    parser.add_argument(
+        "--pass-through", metavar="A,B,...",
+        help="columns of the input to write before the outputs, by name or position, or all; an "
+        "output of the same name gets the ending _output",
+    )  # fmt: skip
     parser.add_argument(
         "--backend",
         default="auto",
@@ -54,110 +95,112 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--on-bad-reading",
         choices=[policy.value for policy in Policy],
         default=Policy.RAISE.value,
-        help="stop with an error, repeat the last good reading, or leave it out (default: raise)",
+        help="stop with an error, hold the last good value, or leave it out (default: raise)",
     )
+    parser.add_argument(
+        "--give-up-after", type=int, default=20, metavar="N",
+        help="with hold and skip: end where the first N readings are all bad; 0 goes on "
+        "(default: 20)",
+    )  # fmt: skip
+    parser.add_argument("--summary", metavar="FILE", help="write the summary to FILE, as JSON")
+    parser.add_argument("--json", action="store_true", help="the summary on stderr as JSON")
 
 
 def main(args: argparse.Namespace) -> int:
-    """Stream until the input ends."""
+    """Stream until the input ends, or a signal ends it."""
     if args.codes and (args.softmax or args.on_bad_reading != Policy.RAISE.value):
         raise EdgeRnnError(
             "--codes: expected no --softmax and no --on-bad-reading beside it, got one. "
             "Codes are never bad readings, and probabilities are not codes."
         )
-    _check_distinct(args.input, args.output)
+    if args.give_up_after < 0:
+        raise EdgeRnnError(f"--give-up-after: expected at least 0, got {args.give_up_after}.")
+    for name in (args.output, args.summary):
+        _check_distinct(args.input, name)
+    input_format = _first_of(args.input_format, args.format)
+    options = table_options(args, input_format)
+    passed = () if args.pass_through is None else split_names("--pass-through", args.pass_through)
     with (
         load(model_path(args), args.backend, args.on_bad_reading) as session,
-        _reader(args.input) as source,
-        _writer(args.output) as sink,
+        StopSignals() as signals,
+        open_text(args.input, options.encoding) as source,
+        open_sink(args.output) as sink,
+        _summary_file(args.summary) as summary_file,
     ):
-        count = _stream(session, source, sink, args)
-        print(
-            f"{count} readings, {session.bad_readings} bad ({args.on_bad_reading})",
-            file=sys.stderr,
+        signals.wait(source.look)
+        reader = open_reader(
+            source, session.interface.input.names, options, codes=args.codes, passed=passed
         )
-    return 0
+        streaming = _streaming(session, source, sink, reader, args)
+        code = 0
+        ended_by = "error"
+        try:
+            streaming.stream(signals.lines(source.lines()))
+            ended_by = signals.received.name if signals.received else _END_OF_INPUT
+            code = 128 + signal.SIGINT if signals.received is signal.SIGINT else 0
+        except NoReadings as error:
+            print(f"edgernn run: {error}", file=sys.stderr)
+            code = 1
+        finally:
+            summary = streaming.summary(ended_by)
+            if summary_file is not None:
+                print(json.dumps(summary), file=summary_file)
+        print(json.dumps(summary) if args.json else summary_line(summary), file=sys.stderr)
+    return code
 
 
-def _check_distinct(source: str, sink: str) -> None:
-    if "-" not in (source, sink) and Path(sink).is_file() and Path(sink).samefile(source):
+def _first_of(*choices: str) -> str | None:
+    return next((choice for choice in choices if choice != "auto"), None)
+
+
+def _check_distinct(source: str, sink: str | None) -> None:
+    if sink is None or "-" in (source, sink) or not Path(sink).is_file():
+        return
+    if Path(source).exists() and Path(sink).samefile(source):
         raise EdgeRnnError(
             f"--output: expected another file than --input, got '{sink}' for both. "
             "Writing would erase the readings; name another file."
         )
 
 
-@contextlib.contextmanager
-def _reader(name: str) -> Iterator[TextIO]:
-    if name != "-":
-        with Path(name).open(encoding="utf-8-sig", errors="replace") as file:
-            yield file
-        return
-    if isinstance(sys.stdin, io.TextIOWrapper):
-        sys.stdin.reconfigure(encoding="utf-8-sig", errors="replace")
-    yield sys.stdin
+def _streaming(
+    session: Session,
+    source: TextSource,
+    sink: Sink,
+    reader: CsvReader | JsonReader,
+    args: argparse.Namespace,
+) -> Streaming:
+    interface = session.interface
+    is_table = isinstance(reader, CsvReader)
+    plain = args.codes or args.softmax
+    digits = Digits(None if plain else interface.output.scale.tolist())
+    name = _first_of(args.output_format, args.format) or format_of_suffix(
+        "" if args.output == "-" else inner_suffix(args.output)
+    )
+
+    def make_writer() -> Writer:
+        if name == "jsonl" or (name is None and not is_table):
+            return JsonWriter(interface.output.names, digits, cells=is_table)
+        return CsvWriter(interface.output.names, digits, dialect)
+
+    def dialect() -> Dialect:
+        if isinstance(reader, CsvReader):
+            return reader.dialect
+        return Dialect(delimiter=",", decimal=".")
+
+    return Streaming(
+        session=session,
+        reader=reader,
+        make_writer=make_writer,
+        sink=sink,
+        source=source.name,
+        policy=Policy(args.on_bad_reading),
+        softmax=args.softmax,
+        codes=args.codes,
+        give_up=args.give_up_after,
+    )
 
 
-@contextlib.contextmanager
-def _writer(name: str) -> Iterator[TextIO]:
-    if name == "-":
-        yield sys.stdout
-        return
-    with Path(name).open("w", encoding="utf-8") as file:
-        yield file
-
-
-def _stream(session: Session, source: Iterable[str], sink: TextIO, args: argparse.Namespace) -> int:
-    """Answer every reading; return how many there were."""
-    records: Records | None = None
-    count = 0
-    for number, line in enumerate(source, start=1):
-        if not line.strip():
-            continue
-        records = records or _records(session, line, args)
-        try:
-            answer = _answer(session, records, line, args)
-        except EdgeRnnError as error:
-            where = "stdin" if args.input == "-" else args.input
-            raise type(error)(f"{where}, line {number}: {error}") from error
-        if answer is None:
-            text = records.header()
-        else:
-            text = records.format(answer)
-            count += 1
-        if text is not None:
-            print(text, file=sink, flush=True)
-    return count
-
-
-def _records(session: Session, first_line: str, args: argparse.Namespace) -> Records:
-    suffix = "" if args.input == "-" else Path(args.input).suffix
-    name = guess_format(suffix, first_line) if args.format == "auto" else args.format
-    inputs, outputs = session.interface.input.names, session.interface.output.names
-    if name == "jsonl":
-        return JsonRecords(inputs, outputs)
-    return CsvRecords(inputs, outputs, args.codes)
-
-
-def _answer(
-    session: Session, records: Records, line: str, args: argparse.Namespace
-) -> list[Number] | None:
-    """The output for one line; None for a header.
-
-    Raises:
-        ReadingError, ShapeError: the line is bad and the policy says so.
-    """
-    try:
-        reading = records.parse(line)
-        if reading is None:
-            return None
-        if args.codes:
-            codes: list[Number] = session.step_codes(reading).tolist()
-            return codes
-        y = session.step(reading, softmax=args.softmax)
-    except (ReadingError, ShapeError):
-        if args.on_bad_reading == Policy.RAISE.value:
-            raise
-        y = session.step([math.nan] * session.interface.input.width, softmax=args.softmax)
-    values: list[Number] = y.tolist()
-    return values
+def _summary_file(name: str | None) -> AbstractContextManager[TextIO | None]:
+    """Opened before the stream begins: a name that is no file is no surprise at its end."""
+    return nullcontext() if name is None else Path(name).open("w", encoding="utf-8")

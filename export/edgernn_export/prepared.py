@@ -18,6 +18,7 @@ from edgernn.layers import Layer
 from edgernn.model import IntegerModel, Provenance
 from edgernn.window import Window
 from edgernn_export.calibrate import Calibration, calibrate
+from edgernn_export.calibration.sufficiency import warn_of_little
 from edgernn_export.float_model import FloatDense, FloatModel
 from edgernn_export.float_run import Progress
 from edgernn_export.layer_quantizers import dense_output_scale, layer_names, quantize_layer
@@ -56,6 +57,7 @@ class Prepared:
         method: RangeMethod,
         progress: bool,
         window: Window | None = None,
+        on_missing: str = "raise",
     ) -> Prepared:
         """Run the calibration streams as the model will run.
 
@@ -65,8 +67,12 @@ class Prepared:
             method: how ranges will be chosen.
             progress: as for `quantize`.
             window: what the integer model will answer; None for an endless stream.
+            on_missing: as for `quantize`.
         """
-        given = as_streams(calibration, model.inputs)
+        given = as_streams(
+            calibration, model.inputs, names=model.input_names, on_missing=on_missing
+        )
+        warn_of_little(given, model.input_names)
         blocks = given if window is None else [as_windows(given, window)]
         made_for = window or model.window
         endless = None if made_for is None else endless_error(model, given, made_for)

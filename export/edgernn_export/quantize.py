@@ -12,6 +12,7 @@ from typing import Any, Final
 from edgernn.errors import QuantizationError
 from edgernn.formats import Precision, PrecisionName
 from edgernn.model import IntegerModel
+from edgernn_export.calibration.frames import named_by_frame
 from edgernn_export.float_model import FloatModel
 from edgernn_export.layer_quantizers import layer_names
 from edgernn_export.layer_task import Plan
@@ -36,6 +37,7 @@ def quantize(
     stream: StreamKind = "auto",
     window: int | None = None,
     hop: int | None = None,
+    on_missing: str = "raise",
     input_names: Sequence[str] | None = None,
     input_units: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
@@ -49,8 +51,9 @@ def quantize(
     Args:
         source: a `keras.Model`, a path Keras can load, or a `FloatModel`.
         calibration: representative real streams, [T, I], [B, T, I] or a list of [T_i, I], in
-            physical units. Each stream is run from the zero state, its state carried to its end;
-            for a window model, windows are cut from streams that are longer than one.
+            physical units; data frames are [T, I]. Each stream is run from the zero state, its
+            state carried to its end; for a window model, windows are cut from streams that are
+            longer than one.
         precision: "w8a8", "w8a16", "w4a8" or "w4a16": bits of weights, bits of operands.
         range_method: "minmax", "percentile" or "mse", for inputs, states and outputs.
         operand_scales: "common" gives each gate row one weight scale for input and state (one
@@ -66,7 +69,10 @@ def quantize(
             "auto": what the network was made for (`FloatModel.window`).
         window: readings T in a window; default those that the network's input takes.
         hop: readings between one answer and the next, of a window model; default 1.
-        input_names: channel names; default those of the model.
+        on_missing: what a NaN or infinite value in calibration does: "raise" refuses it, "hold"
+            gives the channel its last value, "skip" leaves the reading out.
+        input_names: channel names; default those of the model, or of the columns of a data frame
+            with one for each channel. The columns of data frames are picked by them.
         input_units: physical units of the channels.
         output_names: names of the outputs.
         output_units: physical units of the outputs.
@@ -90,6 +96,8 @@ def quantize(
 
     Warns:
         StreamKindWarning: nothing says whether the network was made for windows.
+        CalibrationWarning: calibration is short, or a channel never changes in it.
+        TableWarning: a data frame has as many columns as there are channels, of other names.
     """
     operands, default_bits = parse_precision(precision)
     plan = make_plan(operands, range_method, operand_scales, common_loss_db, sparse)
@@ -104,7 +112,8 @@ def quantize(
     bits = bits_by_layer(layer_names(model.layers), default_bits, weight_bits)
     check_sparse(sparse, bits)
     chosen = choose_window(model, stream, window, hop)
-    prepared = Prepared.of(model, calibration, plan.method, progress, chosen)
+    model = named_by_frame(model, calibration)
+    prepared = Prepared.of(model, calibration, plan.method, progress, chosen, on_missing)
     report_endless(model, chosen, prepared.endless, progress)
     return prepared.quantize(plan, bits, name or _default_name(source, model), seeds)
 

@@ -137,7 +137,7 @@ def quantization_report(
     Raises:
         CalibrationError: the streams are unusable.
     """
-    blocks = as_streams(streams, float_model.inputs, "report")
+    blocks = as_streams(streams, float_model.inputs, "report", names=integer_model.input.names)
     if integer_model.window is not None:
         blocks = [_few(as_windows(blocks, integer_model.window, "report"))]
     tensors = _compared(integer_model)

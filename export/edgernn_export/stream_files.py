@@ -1,90 +1,215 @@
-"""Streams of real readings from files: .npy, .npz, .csv, .jsonl."""
+"""Streams of real readings from files: arrays, tables of text, JSON lines, plain or compressed."""
 
 from __future__ import annotations
 
+import io
 import zipfile
 import zlib
-from collections.abc import Sequence
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
-from edgernn.cli.records import CsvRecords, JsonRecords, Records
 from edgernn.errors import EdgeRnnError, ReadingError
 from edgernn.formats import FloatArray
+from edgernn.policies import Policy
+from edgernn.records.opening import open_reader
+from edgernn.records.options import TableOptions
+from edgernn.records.record import Reader
+from edgernn.records.text_files import (
+    SAMPLE_LINES,
+    TextSource,
+    damage_named,
+    decompressed,
+    open_text,
+)
+from edgernn_export.calibration.missing import missing_policy, without_missing
 
-SUFFIXES: Final = (".npy", ".npz", ".csv", ".jsonl")
 #: What NumPy raises on files it cannot make sense of; MemoryError where a header promises too much.
 _DAMAGED: Final = (
     ValueError,
     EOFError,
     AttributeError,
+    KeyError,
     MemoryError,
+    NotImplementedError,
+    RuntimeError,
     zipfile.BadZipFile,
     zlib.error,
 )
+_NPY_MAGIC: Final = b"\x93NUMPY"
+_ZIP_MAGIC: Final = b"PK\x03\x04"
+_EMPTY_ZIP_MAGIC: Final = b"PK\x05\x06"
+#: Files that are neither arrays nor text, and how their content gets into one that is.
+_STRANGERS: Final = (
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file", "Write the array with numpy.save"),
+    (b"PAR1", "a Parquet file", "Write the table as CSV"),
+    (b"ARROW1", "an Arrow file", "Write the table as CSV"),
+    (b"\xd0\xcf\x11\xe0", "an Excel workbook", "Save the sheet as CSV"),
+    (b"SQLite format 3", "an SQLite database", "Write the table as CSV"),
+    (b"\x80\x04", "a pickle", "Write the array with numpy.save"),
+    (b"\x80\x05", "a pickle", "Write the array with numpy.save"),
+    (b"MATLAB 5.0", "a MATLAB file", "Write the array with numpy.save"),
+)
+_CURE: Final = "Repair the file, or go on with --on-bad-reading hold or skip"
+_DEFAULT: Final = TableOptions()
 
 
-def require_streams(path: Path) -> None:
-    """Refuse a path that holds no streams, before anything slow is done.
-
-    Raises:
-        EdgeRnnError: there is nothing at the path, a directory, or another kind of file.
-    """
-    if path.suffix.lower() not in SUFFIXES:
-        raise EdgeRnnError(
-            f"streams: expected a file ending in {', '.join(SUFFIXES)}, got '{path.name}'."
-        )
-    if path.is_dir() or not path.exists():
-        got = "a directory" if path.is_dir() else "nothing at this path"
-        raise EdgeRnnError(f"streams: expected a file, got {got}: '{path}'.")
-
-
-def load_streams(path: Path, input_names: Sequence[str]) -> list[FloatArray]:
+def load_streams(
+    path: Path,
+    input_names: Sequence[str],
+    options: TableOptions = _DEFAULT,
+    on_missing: str = "raise",
+) -> list[FloatArray]:
     """All streams of a file, each float64 [T, I].
 
-    A .npy file holds one array [T, I] or [B, T, I] ([T] where I = 1); a .npz file one or more of
-    them, taken in the order of their names. CSV and JSON lines hold one stream; columns and keys
-    are picked by the channel names.
+    The kind of a file is told by its content, under .gz and .xz as well. Arrays: a file of
+    numpy.save holds one, [T, I] or [B, T, I] ([T] where I = 1), one of numpy.savez one or more,
+    taken in the order of their names. CSV and JSON lines hold one stream; columns and keys are
+    picked by the channel names.
 
     Args:
         path: the file.
         input_names: channel names I.
+        options: how a table is to be read.
+        on_missing: what a reading without a finite number for each channel does: "raise", "hold"
+            (the channel keeps its last value) or "skip" (the reading is left out). In arrays,
+            "raise" leaves NaN where it is.
 
     Raises:
-        EdgeRnnError: nothing there, another kind of file, or not the expected arrays.
-        ReadingError: a line is malformed; the message names it.
+        EdgeRnnError: another kind of file, or not the expected arrays.
+        ReadingError: a line is bad and ``on_missing`` is "raise", or all lines are; the message
+            names it.
         OSError: the file cannot be read.
     """
-    require_streams(path)
-    suffix = path.suffix.lower()
-    if suffix in (".npy", ".npz"):
+    policy = missing_policy(on_missing)
+    head = _head(path)
+    if head.startswith((_NPY_MAGIC, _ZIP_MAGIC, _EMPTY_ZIP_MAGIC)):
         streams = [
-            stream
-            for name, array in _arrays(path)
+            without_missing(stream, policy)[0]
+            for name, array in load_arrays(path)
             for stream in _split(f"{path.name}{name and f' {name}'}", array, len(input_names))
         ]
         if not streams:
             raise EdgeRnnError(f"streams: expected at least one stream, got none ({path.name}).")
         return streams
-    if suffix == ".csv":
-        return [_lines(path, CsvRecords(input_names, (), codes=False), len(input_names))]
-    return [_lines(path, JsonRecords(input_names, ()), len(input_names))]
+    return [load_table(path, input_names, (), options, on_missing).x]
 
 
-def _arrays(path: Path) -> list[tuple[str, Any]]:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Table:
+    """Readings from a table of text, and what stands beside them.
+
+    Attributes:
+        x: float64 [T, I].
+        columns: cells of other columns by name, by position from 1 where they have no names; T of
+            each, as text from CSV, as JSON values from JSON lines.
+        lines: line numbers from 1, int [T].
+    """
+
+    x: FloatArray
+    columns: dict[str | int, list[object]]
+    lines: npt.NDArray[np.int64]
+
+
+def load_table(
+    path: Path,
+    input_names: Sequence[str],
+    columns: Sequence[str] = (),
+    options: TableOptions = _DEFAULT,
+    on_missing: str = "raise",
+) -> Table:
+    """The readings of a table and other columns of it.
+
+    Args:
+        path: CSV or JSON lines, see `load_streams`.
+        input_names: channel names I.
+        columns: other columns, by name, by position from 1, or "all".
+        options: how the table is to be read.
+        on_missing: see `load_streams`.
+
+    Raises:
+        EdgeRnnError, ReadingError, OSError: as `load_streams`; there is no such column.
+    """
+    policy = missing_policy(on_missing)
+    _refuse_strangers(path, _head(path))
+    with open_text(str(path), options.encoding) as source:
+        source.look()
+        reader = open_reader(source, input_names, options, passed=columns)
+        rows = _rows(path.name, source, reader, policy)
+    stream = np.array(rows.values, dtype=np.float64).reshape(-1, len(input_names))
+    x, kept = without_missing(stream, policy)
+    names = dict.fromkeys(name for cells in rows.passed for name in cells)
+    left = [cells for cells, keep in zip(rows.passed, kept, strict=True) if keep] if names else []
+    return Table(
+        x=x,
+        columns={name: [cells.get(name) for cells in left] for name in names},
+        lines=np.array(rows.lines, dtype=np.int64)[kept],
+    )
+
+
+def refuse_unreadable(*paths: Path) -> None:
+    """Find out that a file cannot be opened before a framework has been imported for it.
+
+    Raises:
+        OSError: one of them cannot be.
+    """
+    for path in paths:
+        if not path.is_dir():  # a SavedModel
+            with path.open("rb"):
+                pass
+
+
+def _head(path: Path) -> bytes:
+    """The first bytes of a file, decompressed."""
+    with path.open("rb") as file, damage_named(path.name):
+        head: bytes = decompressed(file).peek(128)
+    return head
+
+
+def _unreadable(path: Path, error: Exception) -> EdgeRnnError:
+    return EdgeRnnError(
+        f"streams: expected arrays of numbers in '{path.name}', got {error!s:.120}. "
+        "Write it with numpy.save or numpy.savez."
+    )
+
+
+def _refuse_strangers(path: Path, head: bytes) -> None:
+    for magic, kind, cure in _STRANGERS:
+        if head.startswith(magic):
+            raise EdgeRnnError(
+                f"streams: expected an array of NumPy, a CSV file or JSON lines, got {kind} "
+                f"('{path.name}'). {cure}."
+            )
+    inner = [suffix.lower() for suffix in path.suffixes]
+    if ".npy" in inner or ".npz" in inner:
+        raise _unreadable(path, ValueError("bytes of another kind" if head else "an empty file"))
+
+
+def load_arrays(path: Path) -> list[tuple[str, Any]]:
+    """The arrays of a file of numpy.save or numpy.savez by name, in the order of their names.
+
+    Raises:
+        EdgeRnnError: the file is damaged, or holds something else than arrays.
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file, damage_named(path.name):
+        content = io.BytesIO(decompressed(file).read())
     try:
-        loaded = np.load(path, allow_pickle=False)
+        loaded = np.load(content, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
             return [("", loaded)]
         with loaded as archive:
+            others = [name for name in archive.zip.namelist() if not name.endswith(".npy")]
+            if others:
+                raise ValueError(f"an archive of other files, such as {others[0]!r:.40}")
             return [(name, archive[name]) for name in sorted(archive.files)]
     except _DAMAGED as error:
-        raise EdgeRnnError(
-            f"streams: expected arrays of numbers in '{path.name}', got {error!s:.120}. "
-            "Write it with numpy.save or numpy.savez."
-        ) from error
+        raise _unreadable(path, error) from error
 
 
 def _split(owner: str, array: Any, width: int) -> list[FloatArray]:
@@ -100,28 +225,40 @@ def _split(owner: str, array: Any, width: int) -> list[FloatArray]:
     return [wide] if wide.ndim == 2 else list(wide)
 
 
-def _lines(path: Path, records: Records, width: int) -> FloatArray:
-    rows: list[Any] = []
-    # A byte that is not UTF-8 becomes U+FFFD, which parsing refuses wherever it matters.
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            try:
-                cells = records.parse(line)
-                row = None if cells is None else [float(cell) for cell in cells]
-            except EdgeRnnError as error:
-                raise type(error)(f"{path.name}, line {number}: {error}") from error
-            except OverflowError as error:
-                raise ReadingError(
-                    f"{path.name}, line {number}: expected numbers, got {error}."
-                ) from error
-            if row is None:
-                continue
-            if len(row) != width:
-                raise ReadingError(
-                    f"{path.name}, line {number}: expected {width} values, got {len(row)}. "
-                    f"Give the columns a header with the names {', '.join(records.inputs)}."
-                )
-            rows.append(row)
-    return np.array(rows, dtype=np.float64).reshape(-1, width)
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """All rows of a table, in little memory: values [T * I], NaN where a channel has none."""
+
+    values: array[float] = field(default_factory=lambda: array("d"))
+    lines: array[int] = field(default_factory=lambda: array("q"))
+    passed: list[Mapping[str | int, object]] = field(default_factory=list)
+
+
+def _rows(name: str, source: TextSource, reader: Reader, policy: Policy) -> _Rows:
+    rows = _Rows()
+    bad, first, examples = 0, "", list[str]()
+    for number, line in enumerate(source.lines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            record = reader.read(line)
+        except EdgeRnnError as error:
+            raise type(error)(f"{name}, line {number}: {error}") from error
+        if record is None:
+            continue
+        rows.values.extend(record.x)
+        rows.lines.append(number)
+        rows.passed.append(record.passed)
+        if record.problem is None:
+            continue
+        bad += 1
+        first = first or f"{name}, line {number}: {record.problem}"
+        if bad <= SAMPLE_LINES:
+            examples.append(line)
+        if policy is Policy.RAISE:
+            cure = reader.advice(examples) if len(rows.lines) == 1 else ""
+            raise ReadingError(f"{first}. {cure or _CURE}")
+    if bad and bad == len(rows.lines):
+        cure = reader.advice(examples)
+        raise ReadingError(f"{first}; no line holds a reading{cure and f'. {cure}'}")
+    return rows

@@ -10,23 +10,40 @@ import numpy as np
 
 from edgernn.errors import CalibrationError
 from edgernn.formats import FloatArray
+from edgernn.policies import Policy
 from edgernn.window import Window
+from edgernn_export.calibration.frames import without_frames
+from edgernn_export.calibration.missing import missing_policy, without_missing
 
 #: Steps of all windows that are cut out of streams, as far as every reading is in one of them.
 _MOST_WINDOW_STEPS: Final = 1 << 19
 
 
-def as_streams(streams: Any, inputs: int, owner: str = "calibration") -> list[FloatArray]:
+def as_streams(
+    streams: Any,
+    inputs: int,
+    owner: str = "calibration",
+    *,
+    names: Sequence[str] | None = None,
+    on_missing: str = "raise",
+) -> list[FloatArray]:
     """Normalise to float64 blocks [B, T, I]; streams of one length share a block.
 
     Args:
-        streams: [T, I], [B, T, I] or a sequence of [T_i, I]; [T] is accepted when I is 1.
+        streams: [T, I], [B, T, I] or a sequence of [T_i, I]; [T] is accepted when I is 1. Data
+            frames are [T, I].
         inputs: number of channels I.
         owner: what the streams are, for messages.
+        names: channel names I, by which the columns of data frames are picked; by default they are
+            taken in their order.
+        on_missing: what NaN and infinite values do, see `calibration.missing.without_missing`.
 
     Raises:
         CalibrationError: empty, not numeric, not finite, or of another width.
     """
+    policy = missing_policy(on_missing)
+    if names is not None:
+        streams = without_frames(streams, names, owner)
     try:
         if isinstance(streams, (list, tuple)) and streams and np.ndim(streams[0]) == 2:
             blocks = [_real(s)[None] for s in streams]
@@ -43,14 +60,30 @@ def as_streams(streams: Any, inputs: int, owner: str = "calibration") -> list[Fl
                 f"{owner}: expected non-empty [T, {inputs}], [B, T, {inputs}] or a list of "
                 f"[T, {inputs}], got shape {list(block.shape)}."
             )
-        bad = int(np.count_nonzero(~np.isfinite(block)))
-        if bad:
-            where = [int(v) for v in np.argwhere(~np.isfinite(block))[0]]
-            raise CalibrationError(
-                f"{owner}: expected finite values, got {bad} NaN or infinite "
-                f"(first at stream, step, channel {where}). Drop or fill those readings."
-            )
+    if policy is not Policy.RAISE:
+        complete = [
+            without_missing(stream, policy)[0][None] for block in blocks for stream in block
+        ]
+        blocks = [stream for stream in complete if stream.size]
+        if not blocks:
+            raise CalibrationError(f"{owner}: expected finite values, got streams without one.")
+    _refuse_missing(blocks, owner)
     return _merge(blocks)
+
+
+def _refuse_missing(blocks: Sequence[FloatArray], owner: str) -> None:
+    bad = sum(int(np.count_nonzero(~np.isfinite(block))) for block in blocks)
+    before = 0
+    for block in blocks:
+        missing = np.argwhere(~np.isfinite(block))
+        if missing.size:
+            stream, step, channel = (int(v) for v in missing[0])
+            raise CalibrationError(
+                f"{owner}: expected finite values, got {bad} NaN or infinite (first at stream, "
+                f"step, channel {[before + stream, step, channel]}). Drop or fill those readings, "
+                "or say what they do: on_missing='hold' or 'skip' (--on-bad-reading)."
+            )
+        before += block.shape[0]
 
 
 def as_windows(

@@ -100,7 +100,7 @@ def test_an_unknown_option_is_a_usage_error(capsys):
         (
             FileNotFoundError(2, "No such file", "x"),
             2,
-            "edgernn demo: [Errno 2] No such file: 'x'\n",
+            "edgernn demo: expected a file that can be opened, got No such file ('x').\n",
         ),
         (BackendMismatch("backend: no."), 1, "edgernn demo: backend: no.\n"),
         (KeyboardInterrupt(), 130, ""),

@@ -44,7 +44,12 @@ def wanted(model_file):
 
 
 def as_csv(rows):
-    return [",".join(map(repr, row)) for row in rows]
+    """Four decimals: the models here have output steps of 2**-10."""
+    return [",".join(f"{value:.4f}" for value in row) for row in rows]
+
+
+def rounded(values):
+    return [round(value, 4) for value in values]
 
 
 def test_csv_without_a_header(run, wanted):
@@ -67,10 +72,10 @@ def test_csv_with_a_header_answers_with_one(run, wanted, text):
 @pytest.mark.parametrize("form", [list, dict])
 def test_json_lines_are_answered_in_their_own_form(run, wanted, form):
     if form is list:
-        text, answers = XS, wanted
+        text, answers = XS, list(map(rounded, wanted))
     else:
         text = [dict(zip(("x2", "x1", "x0", "t"), (*x[::-1], "9:00"), strict=True)) for x in XS]
-        answers = [dict(zip(("y0", "y1"), y, strict=True)) for y in wanted]
+        answers = [dict(zip(("y0", "y1"), rounded(y), strict=True)) for y in wanted]
     code, lines, _ = run("\n".join(map(json.dumps, text)))
     assert (code, [json.loads(line) for line in lines]) == (0, answers)
 
@@ -81,7 +86,7 @@ def test_json_numbers_are_readings_of_one_channel(tmp_path, monkeypatch, capsys)
     monkeypatch.setattr(sys, "stdin", io.StringIO("0.5\n-1\n"))
     assert main(["run", str(path), "--format", "jsonl"]) == 0
     wanted = edgernn.load(model).run([0.5, -1]).ravel().tolist()
-    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == wanted
+    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == rounded(wanted)
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".txt"])
@@ -91,7 +96,9 @@ def test_files_in_and_out(run, wanted, tmp_path, suffix):
     source.write_text("\ufeff" + text, encoding="utf-8")
     assert run("", "--input", str(source), "--output", str(sink))[:2] == (0, [])
     lines = sink.read_text().splitlines()
-    assert lines == ([json.dumps(y) for y in wanted] if suffix == ".jsonl" else as_csv(wanted))
+    assert lines == (
+        [json.dumps(rounded(y)) for y in wanted] if suffix == ".jsonl" else as_csv(wanted)
+    )
 
 
 def test_the_output_must_not_erase_the_input(run, tmp_path):
@@ -109,7 +116,10 @@ def test_codes_in_and_out(run, model_file):
     q_xs = random_codes(edgernn.IntegerModel.load(model_file), 5)
     q_ys = edgernn.load(model_file).run_codes(q_xs).tolist()
     for text, lines in (
-        ("\n".join(",".join(map(str, q)) for q in q_xs.tolist()), as_csv(q_ys)),
+        (
+            "\n".join(",".join(map(str, q)) for q in q_xs.tolist()),
+            [",".join(map(str, q)) for q in q_ys],
+        ),
         ("\n".join(map(json.dumps, q_xs.tolist())), [json.dumps(q) for q in q_ys]),
     ):
         assert run(text, "--codes")[:2] == (0, lines)
@@ -120,20 +130,23 @@ def test_codes_in_and_out(run, model_file):
     [
         ("1,0.5,-2\n1,x,2", "stdin, line 2: expected a number, got 'x' (column 2)"),
         ("1,0.5,-2\n\n1,1_0,2", "stdin, line 3: expected a number, got '1_0' (column 2)"),
-        ("1,0.5\n", "stdin, line 1: session: expected a reading of shape (3,), got (2,)."),
-        ("1,,2\n", "stdin, line 1: session: expected finite values, got nan (channel 1)."),
+        ("1,0.5\n", "stdin, line 1: expected 3 values (x0, x1, x2), got 2"),
+        ("1,,2\n", "stdin, line 1: expected a number, got an empty cell (column 2). Repair the"),
         ("x0,x1,t,x2\n1,2,3\n", "stdin, line 2: expected 4 columns as in the header, got 3"),
         ("a,b,c\n1,2,3,4\n", "stdin, line 2: expected 3 columns as in the header, got 4"),
         ("x0,x1\n1,2\n", "expected a header with the columns x0, x1, x2, got one without x2."),
         ("x1,x0,b\n1,2,3\n", "expected a header with the columns x0, x1, x2, got one without x2."),
         ("x0,x1,x2,x1\n1,2,3,4\n", "expected a header with one column per name, got x1 more than"),
-        (",,\n1,2,3\n", "stdin, line 1: session: expected finite values, got nan (channel 0)."),
+        (",,\n1,2,3\n", "stdin, line 1: expected a number, got an empty cell (column 1)"),
         ("[1,2,3]\n[1,2", "stdin, line 2: expected a JSON value, got '[1,2'"),
         ("[" * 100_000, "stdin, line 1: expected a JSON value, got '[[[["),
-        ('[1,"2",3]', 'stdin, line 1: expected numbers, got "2"'),
-        ("[1,true,3]", "stdin, line 1: expected numbers, got true"),
-        ("[1,null,3]", "stdin, line 1: session: expected finite values, got nan (channel 1)."),
-        ("[1,NaN,3]", "stdin, line 1: session: expected finite values, got nan (channel 1)."),
+        ('[1,"2",3]', 'stdin, line 1: expected a number, got "2"'),
+        ("[1,true,3]", "stdin, line 1: expected a number, got true"),
+        (
+            "[1,null,3]",
+            "stdin, line 1: expected a number, got null (channel 'x1'). Repair the line",
+        ),
+        ("[1,NaN,3]", "stdin, line 1: expected a number, got NaN (channel 'x1')"),
         ('{"x0":1,"x1":2}', "expected the keys x0, x1, x2, got an object without x2"),
         ("1,\x00", "stdin, line 1: expected "),
     ],
@@ -142,14 +155,14 @@ def test_raise_stops_at_a_bad_line_and_names_it(run, text, message):
     code, _, stderr = run(text)
     assert code == 2
     assert message in stderr
-    assert stderr.count("\n") == 1
+    assert len([line for line in stderr.splitlines() if ": warning: " not in line]) == 1
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("1,2.5,3", "stdin, line 1: expected an integer, got '2.5' (column 2)"),
-        ("1,,3", "stdin, line 1: expected an integer, got '' (column 2)"),
+        ("1,,3", "stdin, line 1: expected an integer, got an empty cell (column 2)"),
         ("[1,2.5,3]", "stdin, line 1: session: expected integer codes [3], got float64 [3]."),
         ("1,2,128", "stdin, line 1: session: expected codes in [-128, 127], got 128"),
     ],
@@ -181,7 +194,7 @@ def test_policies_cover_malformed_lines(run, model_file, policy):
     text = "[0,[],0]\n[1,0.5,-2]\n[1,2]\n[null,0,0]\n[0.25,-1,3]"
     code, lines, _ = run(text, "--on-bad-reading", policy)
     assert (code, lines[0]) == (0, "[null, null]")
-    assert [json.loads(line) for line in lines[1:]] == answers[1:]
+    assert [json.loads(line) for line in lines[1:]] == list(map(rounded, answers[1:]))
 
 
 def test_softmax_is_refused_where_the_model_has_none(run):

@@ -106,6 +106,7 @@ def test_per_channel_input_ranges_hold_the_calibration_data() -> None:
     assert np.all(np.abs(restored - xs) <= integer.input.scale * 0.5000001)
 
 
+@pytest.mark.filterwarnings("ignore:calibration. expected every channel to vary")
 def test_a_constant_channel_is_coded_exactly() -> None:
     xs = stream(300, 3)
     xs[:, 1] = 7.25
@@ -115,6 +116,7 @@ def test_a_constant_channel_is_coded_exactly() -> None:
     assert np.allclose(restored[:, 1], 7.25, atol=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore:calibration. expected every channel to vary")
 @pytest.mark.parametrize(("drive", "exponent"), [(0.2, 14), (4.0, 12), (30.0, 10)])
 def test_cell_exponent_follows_the_observed_range(drive: float, exponent: int) -> None:
     """An integrating cell: forget and input gates open, c grows to a known size."""

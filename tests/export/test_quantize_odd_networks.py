@@ -71,6 +71,7 @@ def test_weights_without_effect_are_quantized(size: float, precision: str) -> No
     assert all(proof.headroom_bits > 0 for proof in prove(integer))
 
 
+@pytest.mark.filterwarnings("ignore:calibration. expected every channel to vary")
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_an_output_that_is_always_zero_is_refused(precision: str) -> None:
     model = float_model("simple_rnn")

@@ -51,7 +51,7 @@ def test_text_is_one_stream(tmp_path, name, text):
             ReadingError,
             "s.csv, line 2: expected a number, got 'x' (col",
         ),
-        ("s.csv", "1,2,3\n", ReadingError, "s.csv, line 1: expected 2 values, got 3. Give the"),
+        ("s.csv", "1,2,3\n", ReadingError, "s.csv, line 1: expected 2 values (a, b), got 3. There"),
         (
             "s.csv",
             "a,c,d\n1,2,3\n",
@@ -64,7 +64,12 @@ def test_text_is_one_stream(tmp_path, name, text):
             ReadingError,
             "s.jsonl, line 2: expected a JSON value, got",
         ),
-        ("s.txt", "1,2\n", EdgeRnnError, "expected a file ending in .npy, .npz, .csv, .jsonl, got"),
+        (
+            "s.parquet",
+            "PAR1\x15",
+            EdgeRnnError,
+            "got a Parquet file ('s.parquet'). Write the table",
+        ),
         (
             "s.npy",
             "not an array",
@@ -131,7 +136,7 @@ def test_the_content_decides_between_array_and_archive_and_case_does_not_matter(
     [
         ("s.csv", b"1,2\n3,\xff\n", "s.csv, line 2: expected a number, got"),
         ("s.jsonl", b"\xff\xfe[1,2]\n", "s.jsonl, line 1: expected a JSON value, got"),
-        ("s.jsonl", b"[1,%s]\n" % (b"9" * 400), "s.jsonl, line 1: expected numbers, got"),
+        ("s.jsonl", b"[1,%s]\n" % (b"9" * 400), "s.jsonl, line 1: expected a number, got 999"),
         (
             "s.npy",
             b"\x93NUMPY\x01\x00\x76\x00"

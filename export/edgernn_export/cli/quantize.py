@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+from edgernn.cli.table_arguments import add_policy_argument, add_table_arguments, table_options
 from edgernn.errors import EdgeRnnError
 from edgernn.model import IntegerModel
 from edgernn.storage import Storage
@@ -16,14 +17,15 @@ from edgernn.weight_memory import weight_memory
 from edgernn_export.cli.lists import comma_list, layer_bits
 from edgernn_export.quantize import OPERAND_SCALES, quantize
 from edgernn_export.ranges import RangeMethod
-from edgernn_export.stream_files import load_streams, require_streams
+from edgernn_export.stream_files import load_streams, refuse_unreadable
 from edgernn_export.weight_storage import PRECISIONS, SPARSE
 
 HELP: Final = """Quantize a trained Keras network to integers.
 
 Calibration data are representative streams in physical units: .npy or .npz arrays [T, I] or
-[B, T, I], or a .csv or .jsonl file with one reading per line. Longer streams are better: the
-state is carried from end to end.
+[B, T, I], or CSV or JSON lines with one reading per line, plain, .gz or .xz. Columns are picked
+by the channel names (--input-names, --columns); delimiter, decimal mark and encoding are told by
+the first lines. Longer streams are better: the state is carried from end to end.
 """
 EXAMPLES: Final = """examples:
   edgernn quantize model.keras --calibration streams.npz -o model.edgernn
@@ -33,6 +35,8 @@ EXAMPLES: Final = """examples:
       --layer-bits dense=8 -o model.edgernn
   edgernn quantize architecture.json --weights weights.h5 --calibration streams.npz \\
       -o model.edgernn
+  edgernn quantize model.keras --calibration export.csv.gz --columns T,RH --decimal , \
+      --input-names temperature,humidity --on-bad-reading hold -o model.edgernn
 """
 
 
@@ -73,13 +77,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--report", action="store_true", help="compare with the float model over the same streams"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    add_policy_argument(parser)
+    add_table_arguments(parser)
 
 
 def main(args: argparse.Namespace) -> int:
     """Quantize, write, report."""
     if args.output.suffix != ".edgernn":
         raise EdgeRnnError(f"--output: expected a name ending in .edgernn, got '{args.output}'.")
-    require_streams(args.calibration)
+    options = table_options(args)
+    refuse_unreadable(args.model, args.calibration)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from edgernn_export.keras_reader import read_keras
 
@@ -87,7 +94,7 @@ def main(args: argparse.Namespace) -> int:
         k: getattr(args, k) for k in ("input_names", "input_units", "output_names", "output_units")
     }
     float_model = read_keras(args.model, weights=args.weights, **labels)
-    streams = load_streams(args.calibration, float_model.input_names)
+    streams = load_streams(args.calibration, float_model.input_names, options, args.on_bad_reading)
     model = quantize(
         float_model,
         streams,
@@ -98,6 +105,7 @@ def main(args: argparse.Namespace) -> int:
         sparse=args.sparse,
         name=args.name or args.output.stem,
         progress=sys.stderr.isatty(),
+        on_missing=args.on_bad_reading,
     )
     report = None
     if args.report:

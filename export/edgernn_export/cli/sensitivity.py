@@ -11,12 +11,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
+from edgernn.cli.table_arguments import add_policy_argument, add_table_arguments, table_options
 from edgernn.errors import EdgeRnnError
 from edgernn_export.cli.lists import comma_list
 from edgernn_export.quantize import OPERAND_SCALES
 from edgernn_export.ranges import RangeMethod
 from edgernn_export.sensitivity import WIDE, Measured, Sensitivity, loss_db, scan
-from edgernn_export.stream_files import load_streams, require_streams
+from edgernn_export.stream_files import load_streams, refuse_unreadable
 from edgernn_export.weight_storage import PRECISIONS, SPARSE
 
 HELP: Final = """Set the weights of each layer to 4 bits alone and measure the model's output.
@@ -78,11 +79,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         for what in ("names", "units"):
             parser.add_argument(f"--{side}-{what}", type=comma_list, metavar="A,B,...")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    add_policy_argument(parser)
+    add_table_arguments(parser)
 
 
 def main(args: argparse.Namespace) -> int:
     """Scan, print, write."""
     _check(args)
+    options = table_options(args)
+    files = [args.model, args.calibration, args.metric_file]
+    refuse_unreadable(*(path for path in files if path is not None))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from edgernn_export.keras_reader import read_keras
 
@@ -91,10 +97,11 @@ def main(args: argparse.Namespace) -> int:
     }
     float_model = read_keras(args.model, weights=args.weights, **labels)
     names = float_model.input_names
-    measured = args.metric_file and load_streams(args.metric_file, names)
+    policy = args.on_bad_reading
+    measured = args.metric_file and load_streams(args.metric_file, names, options, policy)
     result, model = scan(
         float_model,
-        load_streams(args.calibration, names),
+        load_streams(args.calibration, names, options, policy),
         args.precision,
         streams=measured,
         max_loss_db=args.max_loss_db,
@@ -119,9 +126,6 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    for path in (args.calibration, args.metric_file):
-        if path is not None:
-            require_streams(path)
     if args.output is None:
         return
     if args.output.suffix != ".edgernn":

@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from edgernn.cli.table_arguments import add_table_arguments, table_options
 from edgernn.errors import EdgeRnnError
 from edgernn.formats import OperandArray
 from edgernn.model import IntegerModel
@@ -48,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"{', '.join(runtimes())} (default: all)",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    add_table_arguments(parser)
 
 
 def main(args: argparse.Namespace) -> int:
@@ -70,7 +72,8 @@ def main(args: argparse.Namespace) -> int:
 def _stream(model: IntegerModel, args: argparse.Namespace) -> OperandArray:
     if args.input is None:
         return probe_codes(model, args.steps or _STEPS, args.seed)
-    readings = np.concatenate(load_streams(args.input, model.input.names))[: args.steps]
+    streams = load_streams(args.input, model.input.names, table_options(args))
+    readings = np.concatenate(streams)[: args.steps]
     if not np.isfinite(readings).all():
         bad = int(np.argmin(np.isfinite(readings).all(axis=1)))
         raise EdgeRnnError(

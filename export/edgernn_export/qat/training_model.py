@@ -37,7 +37,12 @@ def make(
 
     trained = read_keras(source)
     integer = quantize(source, calibration, precision, **options)
-    blocks = as_streams(calibration, trained.inputs)
+    blocks = as_streams(
+        calibration,
+        trained.inputs,
+        names=integer.input.names,
+        on_missing=options.get("on_missing", "raise"),
+    )
     mean = np.concatenate([b.reshape(-1, trained.inputs) for b in blocks]).mean(axis=0)
     given = keras.Input((None, trained.inputs), batch_size=_batch(source, trained))
     outputs = QuantizeInput(integer, name="quantize_input", dtype="float32")(given)

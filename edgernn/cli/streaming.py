@@ -1,0 +1,152 @@
+"""The loop of `edgernn run`: readings in, answers out, and what is said about them at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from edgernn.errors import EdgeRnnError
+from edgernn.policies import Policy
+from edgernn.records.record import Number, Reader, Record
+from edgernn.records.text_files import Sink
+from edgernn.records.writers import Writer
+from edgernn.session import Session
+
+#: Bad lines at the beginning that are kept to find out why they are bad.
+_KEPT: Final = 20
+
+
+class NoReadings(EdgeRnnError):
+    """Every line is bad: a policy for noise does not cover a table that is read wrongly."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Streaming:
+    """One session over the lines of one source.
+
+    Attributes:
+        session: answers readings by its policy.
+        reader: makes readings of lines.
+        make_writer: makes the writer, once the reader has seen a line.
+        sink: takes answers.
+        source: what messages call the lines.
+        policy: of the session.
+        softmax: answer probabilities.
+        codes: readings and answers are codes.
+        give_up: this many bad readings at the beginning end the stream; 0: no number does.
+        readings: lines that should have held a reading.
+        bad: those of them that held none, or not one number for every channel.
+    """
+
+    session: Session
+    reader: Reader
+    make_writer: Callable[[], Writer]
+    sink: Sink
+    source: str
+    policy: Policy
+    softmax: bool
+    codes: bool
+    give_up: int
+    readings: int = 0
+    bad: int = 0
+    _writer: Writer | None = None
+    _headed: bool = False
+    _bad_lines: list[str] = field(default_factory=list)
+    _first_problem: str = ""
+
+    def stream(self, lines: Iterator[str]) -> None:
+        """Answer every line.
+
+        Raises:
+            NoReadings: no line, or none of the first ones, holds a reading.
+            EdgeRnnError: a line is bad and the policy says so, or the table cannot be used.
+        """
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                answers = self._answers(line, number)
+            except NoReadings:
+                raise
+            except EdgeRnnError as error:
+                raise type(error)(f"{self.source}, line {number}: {error}") from error
+            for answer in answers:
+                self.sink.write(answer)
+        if self.readings and self.bad == self.readings:
+            raise self._no_readings()
+
+    def _answers(self, line: str, number: int) -> list[str]:
+        """What a line is answered with: a header, an answer, or both before the first answer."""
+        record = self.reader.read(line)
+        writer = self._writer = self._writer or self.make_writer()
+        answers: list[str] = []
+        if not self._headed and (names := self.reader.header_names(record)) is not None:
+            self._headed = True
+            header = writer.header(names)
+            answers += [] if header is None else [header]
+        if record is None:
+            return answers
+        self.readings += 1
+        if record.problem is not None:
+            self._count_bad(record.problem, line, number)
+        return [*answers, writer.line(record, self._outputs(record))]
+
+    def _outputs(self, record: Record) -> list[Number]:
+        if self.codes:
+            codes: list[Number] = self.session.step_codes(record.x).tolist()
+            return codes
+        values: list[Number] = self.session.step(record.x, softmax=self.softmax).tolist()
+        return values
+
+    def _count_bad(self, problem: EdgeRnnError, line: str, number: int) -> None:
+        if self.policy is Policy.RAISE:
+            cure = self.reader.advice([line]) if self.readings == 1 else ""
+            if not cure and not self.codes:
+                cure = "Repair the line, or go on with --on-bad-reading hold or skip"
+            raise type(problem)(f"{problem}{cure and f'. {cure}'}")
+        self.bad += 1
+        if self.bad == self.readings <= max(_KEPT, self.give_up):
+            self._bad_lines.append(line)
+            self._first_problem = self._first_problem or f"line {number}: {problem}"
+        if self.bad == self.readings == self.give_up:
+            raise self._no_readings()
+
+    def _no_readings(self) -> NoReadings:
+        lines = f"in {self.bad} lines" if self.bad > 1 else "in the only line"
+        cure = self.reader.advice(self._bad_lines) or (
+            "Look at the file and at the model's inputs (edgernn info)"
+        )
+        return NoReadings(
+            f"{self.source}: expected a reading {lines}, got none ({self._first_problem}). {cure}"
+        )
+
+    def summary(self, ended_by: str) -> dict[str, Any]:
+        """What became of the readings, for machines."""
+        return {
+            "readings": self.readings,
+            "bad_readings": self.bad,
+            "on_bad_reading": self.policy.value,
+            "clipped_readings": clipped_readings(self.session),
+            "ended_by": ended_by,
+        }
+
+
+def clipped_readings(session: Session) -> dict[str, int]:
+    """Readings outside the range of their channel, by channel name."""
+    counts = getattr(session, "clipped_readings", ())
+    return dict(zip(session.interface.input.names, map(int, counts), strict=False))
+
+
+def summary_line(summary: dict[str, Any]) -> str:
+    """The same for people."""
+    text = (
+        f"{summary['readings']} readings, {summary['bad_readings']} bad "
+        f"({summary['on_bad_reading']})"
+    )
+    clipped = {name: count for name, count in summary["clipped_readings"].items() if count}
+    if clipped:
+        text += f"; clipped: {', '.join(f'{name} {count}' for name, count in clipped.items())}"
+    if summary["ended_by"] != "end of input":
+        text += f"; ended by {summary['ended_by']}"
+    return text

@@ -1,0 +1,59 @@
+"""Arguments of every command that reads a table of readings."""
+
+from __future__ import annotations
+
+import argparse
+
+from edgernn.policies import Policy
+from edgernn.records.columns import split_names
+from edgernn.records.options import DELIMITERS, TableOptions
+
+
+def add_table_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what can be said about a table."""
+    table = parser.add_argument_group("tables", "what is left out is told by the first lines")
+    table.add_argument(
+        "--columns", metavar="A,B,...",
+        help="columns of the model's channels, in their order, by name or by position from 1; or "
+        "channel=column for those that are called otherwise",
+    )  # fmt: skip
+    table.add_argument(
+        "--delimiter", metavar="C", help=f"between cells: {', '.join(DELIMITERS)}, or a character"
+    )
+    table.add_argument("--decimal", metavar="C", help="decimal mark: '.' or ','")
+    table.add_argument(
+        "--encoding", help="of the text (default: by its byte order mark, else utf-8)"
+    )
+    table.add_argument(
+        "--one-stream", action="store_true",
+        help="a column that seems to tell sensors apart may change: the rows are one stream",
+    )  # fmt: skip
+
+
+def add_policy_argument(parser: argparse.ArgumentParser) -> None:
+    """Declare what bad readings of recorded streams do."""
+    parser.add_argument(
+        "--on-bad-reading", choices=[policy.value for policy in Policy],
+        default=Policy.RAISE.value,
+        help="readings without a number for every channel: stop with an error, hold the channel's "
+        "last value, or leave them out (default: raise)",
+    )  # fmt: skip
+
+
+def table_options(args: argparse.Namespace, format_: str | None = None) -> TableOptions:
+    """What the arguments say.
+
+    Raises:
+        EdgeRnnError: a value that is none.
+    """
+    delimiter: str | None = args.delimiter
+    if delimiter is not None:
+        delimiter = DELIMITERS.get(delimiter, delimiter.replace("\\t", "\t"))
+    return TableOptions(
+        format=format_,
+        delimiter=delimiter,
+        decimal=args.decimal,
+        encoding=args.encoding,
+        columns=None if args.columns is None else split_names("--columns", args.columns),
+        one_stream=args.one_stream,
+    )

@@ -1,0 +1,86 @@
+"""Why no line of a table is a reading: the likely reason, and the option that cures it."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from itertools import product
+from typing import Final
+
+from edgernn.records.columns import Picker, listed
+from edgernn.records.dialect import Dialect, told
+from edgernn.records.options import DELIMITERS
+
+_NAMES: Final = {mark: name for name, mark in DELIMITERS.items()}
+
+
+def table_advice(
+    lines: Sequence[str], dialect: Dialect, picker: Picker, header: Sequence[str] | None
+) -> str:
+    """One sentence about lines that should be rows; "" where nothing explains them."""
+    text = "".join(lines)
+    if "\x00" in text:
+        return "The text has zero bytes: is it UTF-16? Say so with --encoding utf-16"
+    if all(line.lstrip()[:1] in ("[", "{") for line in lines):
+        return "The lines look like JSON: read them with --input-format jsonl"
+    found = _other_dialect(lines, dialect, picker)
+    if found:
+        return found
+    columns, width = _numeric_columns(lines, dialect)
+    if header is None and width != len(picker.inputs):
+        wanted = len(picker.inputs)
+        if len(columns) == wanted:
+            places = ",".join(str(column + 1) for column in columns)
+            return f"The numbers are in other columns: pick them with --columns {places}"
+        if len(columns) > wanted:
+            return (
+                f"There are {len(columns)} columns of numbers; the model reads {wanted} "
+                f"({listed(picker.inputs)}): pick them with --columns"
+            )
+    if "\ufffd" in text:
+        return "The text is not UTF-8: name its encoding, as --encoding cp1252"
+    return ""
+
+
+def _other_dialect(lines: Sequence[str], dialect: Dialect, picker: Picker) -> str:
+    """Another delimiter or decimal mark by which every line is a reading."""
+    wanted = len(picker.inputs)
+    best, best_share = None, 0.0
+    for delimiter, decimal in product(DELIMITERS.values(), ".,"):
+        other = Dialect(delimiter=delimiter, decimal=decimal)
+        if delimiter == decimal or other == dialect or delimiter not in "".join(lines):
+            continue
+        columns, width = _numeric_columns(lines, other)
+        if len(columns) == wanted and wanted / width > best_share:
+            best, best_share = other, wanted / width
+    if best is None:
+        if wanted == 1 and _numeric_columns(lines, Dialect(delimiter=";", decimal=","))[0] == [0]:
+            return "The lines are readings if their commas are decimal marks: --decimal ,"
+        return ""
+    options = ""
+    if best.delimiter != dialect.delimiter:
+        options += f" --delimiter {_NAMES[best.delimiter]}"
+    known = dialect.decimal or told(lines, delimiter=best.delimiter).decimal or "."
+    if best.decimal != known:
+        options += f" --decimal {best.decimal}"
+    return f"The lines are readings if they are read with{options}"
+
+
+def _numeric_columns(lines: Sequence[str], dialect: Dialect) -> tuple[list[int], int]:
+    """The columns that hold numbers in all lines, noise among them left aside; the width."""
+    try:
+        rows = [dialect.split(line) for line in lines]
+    except csv.Error:
+        return [], 1
+    widths = [len(row) for row in rows]
+    width = max(widths, key=widths.count)
+    alike = [row for row in rows if len(row) == width]
+    if 2 * len(alike) <= len(rows):
+        return [], 1
+    return [
+        index for index in range(width) if all(_is_finite(row[index], dialect) for row in alike)
+    ], width
+
+
+def _is_finite(cell: str, dialect: Dialect) -> bool:
+    return dialect.is_number(cell) and any(map(str.isdigit, cell))

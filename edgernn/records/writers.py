@@ -1,0 +1,185 @@
+"""Answers as lines of text, with the digits that their steps bear."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Protocol
+
+from edgernn.errors import EdgeRnnError
+from edgernn.records.columns import listed
+from edgernn.records.dialect import Dialect
+from edgernn.records.record import Form, Number, Record
+
+#: Outside these bounds decimals would be a row of zeros.
+_FINEST, _COARSEST = 1e-12, 1e12
+#: Significant digits that tell any two of 65536 codes of one scale apart.
+_SIGNIFICANT: Final = 6
+
+
+def decimals(step: float) -> int | None:
+    """Decimals that tell values ``step`` apart: rounding to them moves less than half a step.
+
+    None where decimals are no way to write such values; `_SIGNIFICANT` digits are.
+    """
+    if not _FINEST <= step <= _COARSEST:
+        return None
+    return max(0, math.floor(-math.log10(step)) + 1)
+
+
+class Digits:
+    """Texts of answers.
+
+    Args:
+        steps: physical units per code [O]; None for codes and for probabilities.
+    """
+
+    def __init__(self, steps: Sequence[float] | None) -> None:
+        """Work out the decimals."""
+        self._decimals = None if steps is None else [decimals(step) for step in steps]
+
+    def texts(self, y: Sequence[Number]) -> list[str]:
+        """One text per output; integers are codes."""
+        places = self._decimals or [None] * len(y)
+        return [_text(value, count) for value, count in zip(y, places, strict=True)]
+
+
+def _text(value: Number, places: int | None) -> str:
+    if isinstance(value, int):
+        return str(value)
+    if not math.isfinite(value):
+        return "nan"
+    return f"{value:.{_SIGNIFICANT}g}" if places is None else f"{value:.{places}f}"
+
+
+def output_names(outputs: Sequence[str], passed: Sequence[str]) -> list[str]:
+    """Names of the outputs beside columns that go through: none twice."""
+    names: list[str] = []
+    for name in outputs:
+        while name in passed or name in names:
+            name += "_output"
+        names.append(name)
+    return names
+
+
+class Writer(Protocol):
+    """One text format."""
+
+    def header(self, passed: Sequence[str]) -> str | None:
+        """The line before the answers, given the columns that go through; None without one."""
+        ...
+
+    def line(self, record: Record, y: Sequence[Number]) -> str:
+        """The answer to a record.
+
+        Raises:
+            EdgeRnnError: the record has other columns than the header.
+        """
+        ...
+
+
+class CsvWriter:
+    """Cells between delimiters, with a header where the readings have names.
+
+    Args:
+        outputs: output names.
+        digits: texts of outputs.
+        dialect: delimiter and decimal mark as they are known by now; the first reading settles
+            them.
+    """
+
+    def __init__(
+        self, outputs: Sequence[str], digits: Digits, dialect: Callable[[], Dialect]
+    ) -> None:
+        """Begin before the first line."""
+        self._outputs, self._digits, self._dialect = tuple(outputs), digits, dialect
+        self._decimal: str | None = None
+        self._passed: tuple[str, ...] | None = None
+
+    def header(self, passed: Sequence[str]) -> str | None:
+        """See `Writer.header`."""
+        self._passed = tuple(passed)
+        return self._joined([*passed, *output_names(self._outputs, passed)])
+
+    def line(self, record: Record, y: Sequence[Number]) -> str:
+        """See `Writer.line`."""
+        names = tuple(record.passed) if self._passed is None else self._passed
+        strange = [str(name) for name in record.passed if name not in names]
+        if strange:
+            raise EdgeRnnError(
+                f"--pass-through: expected the keys of the first reading, got {listed(strange)}. "
+                "Name the columns, or write JSON lines: --output-format jsonl"
+            )
+        if self._decimal is None and not record.malformed:
+            self._decimal = self._dialect().decimal or "."
+        texts = self._digits.texts(y)
+        if self._decimal == ",":
+            texts = [text.replace(".", ",") for text in texts]
+        return self._joined([*(_cell(record.passed.get(name)) for name in names), *texts])
+
+    def _joined(self, cells: Sequence[str]) -> str:
+        delimiter = self._dialect().delimiter
+        special = {delimiter, '"', "\n", "\r"}
+        quoted = [f'"{c.replace(chr(34), chr(34) * 2)}"' if special & set(c) else c for c in cells]
+        if delimiter == " ":  # an empty cell would be no cell
+            quoted = [cell or '""' for cell in quoted]
+        return delimiter.join(quoted)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    return "" if value is None else json.dumps(value, ensure_ascii=False)
+
+
+class JsonWriter:
+    """JSON values in the form of the readings; a number that is not finite is null.
+
+    Args:
+        outputs: output names.
+        digits: texts of outputs.
+        cells: what goes through are cells of a table: those that are JSON numbers become numbers.
+    """
+
+    def __init__(self, outputs: Sequence[str], digits: Digits, *, cells: bool) -> None:
+        """Begin before the first line."""
+        self._outputs, self._digits, self._cells = tuple(outputs), digits, cells
+
+    def header(self, passed: Sequence[str]) -> str | None:  # noqa: ARG002
+        """JSON lines have no header."""
+        return None
+
+    def line(self, record: Record, y: Sequence[Number]) -> str:
+        """See `Writer.line`."""
+        texts = self._digits.texts(y)
+        values = [None if text == "nan" else json.loads(text) for text in texts]
+        passed = record.passed
+        if self._cells:
+            passed = {name: _json_value(cell) for name, cell in passed.items()}
+        if record.form is Form.OBJECT:
+            return json.dumps(_merged(passed, self._outputs, values), ensure_ascii=False)
+        if record.form is Form.NUMBER and len(values) == 1:
+            return json.dumps(values[0])
+        return json.dumps([*passed.values(), *values], ensure_ascii=False)
+
+
+def _merged(
+    passed: Mapping[str | int, object], outputs: Sequence[str], values: Sequence[object]
+) -> dict[str, object]:
+    names = output_names(outputs, [str(name) for name in passed])
+    return {str(name): value for name, value in passed.items()} | dict(
+        zip(names, values, strict=True)
+    )
+
+
+def _json_value(cell: object) -> object:
+    """A cell as a JSON number where it is written like one, null where it is empty."""
+    if not isinstance(cell, str) or not cell:
+        return None
+    try:
+        value = json.loads(cell)
+    except (ValueError, RecursionError):
+        return cell
+    finite = isinstance(value, float) and math.isfinite(value)
+    return value if finite or type(value) is int else cell
