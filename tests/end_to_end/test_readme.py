@@ -25,6 +25,7 @@ PROGRAMS = {
     "docs/recipes.md": "tests/export/test_recipes_document.py",
     "docs/search.md": "tests/export/test_search_document.py",
     "docs/structured.md": "tests/export/test_structured_document.py",
+    "docs/windows.md": "tests/export/test_windows_document.py",
 }
 #: Run here with less training: a fixture runs the demo once for all documents.
 SHORTENED = {"edgernn demo": "edgernn demo --epochs 1"}
