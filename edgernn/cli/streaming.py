@@ -134,8 +134,7 @@ class Streaming:
 
 def clipped_readings(session: Session) -> dict[str, int]:
     """Readings outside the range of their channel, by channel name."""
-    counts = getattr(session, "clipped_readings", ())
-    return dict(zip(session.interface.input.names, map(int, counts), strict=False))
+    return dict(zip(session.interface.input.names, session.clipped_readings, strict=True))
 
 
 def summary_line(summary: dict[str, Any]) -> str:

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+
 import edgernn
 from edgernn.cli import main
 from tests.integer_models import random_model
@@ -18,12 +20,15 @@ ROOT = Path(__file__).parents[2]
 XS = [[20.5, 48.125], [21.0, 48.0], [20.75, 47.5]]
 
 
-def named_model(folder, **changes):
-    """A model file with the channels temperature and humidity and the output load."""
-    model = random_model("lstm", inputs=2, outputs=1)
+def named_model(folder, names=("temperature", "humidity"), **changes):
+    """A model file with these channels, which take -1 to 61, and the output load."""
+    model = random_model("lstm", inputs=len(names), outputs=1)
+    channels = np.ones(len(names))
     model = dataclasses.replace(
         model,
-        input=dataclasses.replace(model.input, names=("temperature", "humidity")),
+        input=dataclasses.replace(
+            model.input, names=names, scale=channels * 0.25, offset=channels * 30.0
+        ),
         output=dataclasses.replace(model.output, names=("load",), **changes),
     )
     return model.save(folder / "m.edgernn")

@@ -144,9 +144,26 @@ def test_the_summary_for_machines(run, tmp_path):
     assert code == 0
     summary = json.loads(err)
     assert json.loads(path.read_text()) == summary
-    assert {k: v for k, v in summary.items() if k != "clipped_readings"} == {
-        "readings": 3, "bad_readings": 2, "on_bad_reading": "skip", "ended_by": "end of input"
+    assert summary == {
+        "readings": 3, "bad_readings": 2, "on_bad_reading": "skip", "ended_by": "end of input",
+        "clipped_readings": {"temperature": 0, "humidity": 0},
     }  # fmt: skip
+
+
+def test_clipped_readings_are_said_once_and_counted_in_the_summary(run):
+    text = "20,48\n20,4800\n-2e6,48\n20,1e9\n"
+    code, _, err = run(text)
+    warned, summary = err.splitlines()
+    assert code == 0
+    assert warned.startswith(
+        "edgernn run: warning: session: expected 'humidity' within the calibrated range ["
+    )
+    assert summary == "4 readings, 0 bad (raise); clipped: temperature 1, humidity 2"
+    code, _, err = run(text, "--json")
+    assert json.loads(err.splitlines()[-1])["clipped_readings"] == {
+        "temperature": 1,
+        "humidity": 2,
+    }
 
 
 def test_the_summary_is_written_where_the_stream_ends_in_an_error(run, tmp_path):

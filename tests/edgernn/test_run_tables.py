@@ -72,13 +72,11 @@ def test_a_decimal_comma_beside_tabs_may_be_thousands_and_is_not_guessed(run, wa
 
 
 def test_one_channel_with_decimal_commas_takes_an_option(tmp_path, monkeypatch, capsys):
-    from tests.integer_models import random_model
-
-    path = random_model("lstm", inputs=1, outputs=1).save(tmp_path / "one.edgernn")
+    path = named_model(tmp_path, ("level",))
     run = RunCommand(path, tmp_path, monkeypatch, capsys)
     code, _, err = run("20,5\n21,25\n")
     assert code == 2
-    assert "expected 1 value (x0), got 2" in err
+    assert "expected 1 value (level), got 2" in err
     assert "--decimal ," in err
     code, out, _ = run("20,5\n21,25\n", "--decimal", ",")
     assert (code, out) == (0, [t.replace(".", ",") for t in answers(path, [20.5, 21.25])])
@@ -166,9 +164,7 @@ def test_a_line_of_text_that_cannot_be_a_header_is_a_bad_line(run, wanted, piped
 
 @pytest.mark.parametrize("token", ["ERR", "NA", "-", "timeout"])
 def test_a_missing_value_in_the_first_line_is_no_header(tmp_path, monkeypatch, capsys, token):
-    from tests.integer_models import random_model
-
-    path = random_model("lstm", inputs=1, outputs=1).save(tmp_path / "one.edgernn")
+    path = named_model(tmp_path, ("level",))
     run = RunCommand(path, tmp_path, monkeypatch, capsys)
     code, out, _ = run(f"{token}\n0.5\n", "--on-bad-reading", "hold")
     assert (code, out) == (0, ["nan", *answers(path, [0.5])])
@@ -272,3 +268,13 @@ def test_a_cell_without_a_number_is_missing_for_its_channel_alone(run, text, pol
     code, out, err = run(text, "--on-bad-reading", policy, "--output-format", "csv")
     assert (code, out[-6:]) == (0, wanted)
     assert err == f"6 readings, 4 bad ({policy})\n"
+    last = [
+        [20.5, 48.125],
+        [21, 48.125],
+        [21, 48.125],
+        [21, 48.125],
+        [20.75, 48.125],
+        [20.75, 47.5],
+    ]
+    if policy == "hold":
+        assert out[-6:] == answers(run.model_file, last)

@@ -37,7 +37,8 @@ def quantize(tmp_path, monkeypatch):
     model = float_model("gru_after", inputs=3, units=8)
     monkeypatch.setattr(keras_reader, "read_keras", lambda path, **labels: model)
     np.save(tmp_path / "xs.npy", stream(200, 3))
-    return ["quantize", "m.keras", "--calibration", str(tmp_path / "xs.npy")]
+    (tmp_path / "m.keras").touch()
+    return ["quantize", str(tmp_path / "m.keras"), "--calibration", str(tmp_path / "xs.npy")]
 
 
 def test_quantize_with_weights_of_four_bits(quantize, tmp_path, capsys):

@@ -150,7 +150,8 @@ def arguments(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     np.save(tmp_path / "xs.npy", XS)
     np.save(tmp_path / "test.npy", TEST)
     files = ["--calibration", str(tmp_path / "xs.npy"), "--metric-file", str(tmp_path / "test.npy")]
-    return ["sensitivity", "m.keras", *files]
+    (tmp_path / "m.keras").touch()
+    return ["sensitivity", str(tmp_path / "m.keras"), *files]
 
 
 def test_the_command_prints_a_table_and_writes_the_model(
