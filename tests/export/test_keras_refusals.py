@@ -42,7 +42,11 @@ SINGLE = [
     ([L.Masking(name="m"), gru()], "'m' (Masking): ", "without padding"),
     ([L.Conv1D(3, 2, name="c"), gru()], "'c' (Conv1D): ", "Train with a supported layer"),
     ([gru(return_sequences=True), L.LayerNormalization(name="n")], "'n' (Layer", "BatchNorm"),
-    ([gru(), L.RepeatVector(3, name="r")], "'r' (RepeatVector): ", "no steps to join"),
+    (
+        [gru(), L.RepeatVector(3, name="r")],
+        "'r' (RepeatVector): expected n=1, got n=3.",
+        "return_sequ",
+    ),
     ([gru(return_sequences=True), L.Flatten(name="f")], "got shape (12, 3) turned into (36,)", ""),
     ([gru(return_sequences=True), L.Permute((2, 1), name="p")], "turned into another", "no steps"),
     ([L.Reshape((6, 6), name="r"), gru()], "'r' (Reshape): expected a layer that leaves", None),

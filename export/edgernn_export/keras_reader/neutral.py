@@ -6,7 +6,7 @@ import math
 from typing import Any, Final
 
 from edgernn_export.keras_reader.config import check_config
-from edgernn_export.keras_reader.parts import Context, Part, Shape, ShapePart
+from edgernn_export.keras_reader.parts import Context, Part, Shape, ShapePart, UnknownPart
 from edgernn_export.preflight import owner_of
 
 #: Arguments that matter in training only.
@@ -71,6 +71,8 @@ def read_permute(layer: Any, context: Context) -> tuple[Part, ...]:
 
 
 def read_repeat(layer: Any, context: Context) -> tuple[Part, ...]:
-    """Read RepeatVector: (F,) becomes (n, F)."""
-    check_config(layer, layer.get_config(), context, free=("n",))
-    return (ShapePart(owner=owner_of(layer), reshaped=lambda shape: (int(layer.n), *shape)),)
+    """Read RepeatVector: (F,) becomes (1, F); no stream repeats its last step."""
+    cures = {"n": "Train without it, with return_sequences=True before it."}
+    if not check_config(layer, layer.get_config(), context, fixed={"n": (1,)}, cures=cures):
+        return (UnknownPart(owner=owner_of(layer), recurrent=False),)
+    return (ShapePart(owner=owner_of(layer), reshaped=lambda shape: (1, *shape)),)
