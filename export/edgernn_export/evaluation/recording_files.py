@@ -88,7 +88,7 @@ def from_frame(
             f"evaluate data: expected the columns {', '.join(wanted)}, got none called "
             f"{', '.join(missing)}. Rename them in the table."
         )
-    readings = frame[list(inputs)].to_numpy(dtype=np.float64)
+    readings = np.ascontiguousarray(frame[list(inputs)].to_numpy(dtype=np.float64))
     cells = {name: [str(v) for v in frame[name]] for name in (group, time) if name is not None}
     columns: dict[str, Any] = {name: frame[name].to_numpy() for name in target or ()}
     return from_table(
