@@ -28,7 +28,7 @@ from edgernn_export.evaluation.result import Answered
 from edgernn_export.float_model import FloatModel
 
 #: Steps from which a progress bar is worth its line.
-_PROGRESS_STEPS: Final = 20_000
+_PROGRESS_STEPS: Final = 200_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
