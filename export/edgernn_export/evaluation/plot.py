@@ -157,12 +157,13 @@ def _axis(found: Evaluation, row: IntArray) -> tuple[npt.NDArray[Any], str]:
 
 def _format_times(axes: Any, view: _View) -> None:
     """Dates as short as they can be, where the axis has them."""
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+    from matplotlib import dates
 
     if np.issubdtype(view.x.dtype, np.datetime64):
-        locator = AutoDateLocator()
+        locator = dates.AutoDateLocator()  # type: ignore[no-untyped-call]
         axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+        formatter = dates.ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]
+        axes.xaxis.set_major_formatter(formatter)
 
 
 def _lines(axes: Any, view: _View) -> None:
