@@ -31,6 +31,10 @@ SUBCOMMANDS: Final[dict[str, tuple[str, str]]] = {
         "edgernn_export.cli.verify",
         "run every runtime over a stream, count differing values",
     ),
+    "evaluate": (
+        "edgernn_export.cli.evaluate",
+        "float network and .edgernn on test data: what is kept?",
+    ),
     "run": ("edgernn.cli.run", "stream CSV or JSON lines through a model"),
     "info": ("edgernn.cli.info", "layers, formats, bytes, state size and provenance of a model"),
     "targets": ("edgernn_firmware_sim.cli_targets", "cores that can be emulated, and boards"),

@@ -11,9 +11,10 @@ Importing this package loads NumPy only; Keras and the writers' libraries are im
 
 from __future__ import annotations
 
+from edgernn_export.evaluation.evaluator import evaluate
 from edgernn_export.exporting import export
 
 # Bound at once, not lazily: a submodule of the same name would take the function's place.
 from edgernn_export.quantize import quantize
 
-__all__ = ["export", "quantize"]
+__all__ = ["evaluate", "export", "quantize"]

@@ -9,7 +9,13 @@ from benchmarks.demo_accuracy import RESULTS, summary
 from tests.end_to_end.documents import ROOT, blocks, commands, links, run_command, run_python
 
 DOCUMENTS = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
-RUNNABLE = ("README.md", "docs/quickstart.md", "docs/raspberry-pi.md", "docs/bare-tflite.md")
+RUNNABLE = (
+    "README.md",
+    "docs/quickstart.md",
+    "docs/raspberry-pi.md",
+    "docs/bare-tflite.md",
+    "docs/evaluate.md",
+)
 #: Run elsewhere, by what.
 ELSEWHERE = {
     "make demo": "the target's one line, `edgernn demo`, is run by tests/end_to_end/test_demo.py",

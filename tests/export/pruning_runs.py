@@ -29,7 +29,9 @@ def network(kind: str = "LSTM", units: int = 10, graph: bool = False, **options:
 def pruner(final: Any, **options: Any) -> Any:
     from edgernn_export.pruning import MagnitudePruning
 
-    return MagnitudePruning(final, **({"end_step": 8, "frequency": 2} | options))
+    # Gates that compete: each matrix then has the density that was asked for.
+    defaults = {"end_step": 8, "frequency": 2, "allocation": "matrix"}
+    return MagnitudePruning(final, **(defaults | options))
 
 
 def fit(model: Any, *callbacks: Any, epochs: int = 3, initial_epoch: int = 0) -> Any:

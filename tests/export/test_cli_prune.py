@@ -128,6 +128,69 @@ def test_magnitude_and_the_training_it_advises(pruned, capsys):
     assert np.array_equal(after == 0.0, zeros)
 
 
+def test_magnitude_starves_no_gate_unless_asked_to(pruned, model, tmp_path, capsys):
+    small = keras.models.clone_model(model)
+    small.set_weights(model.get_weights())
+    cell = small.get_layer("a").cell
+    for variable in (cell.kernel, cell.recurrent_kernel):
+        values = np.array(variable)
+        values[:, :8] *= 1e-3  # the input gate
+        variable.assign(values)
+    path, out = tmp_path / "small.keras", tmp_path / "out.keras"
+    small.save(path)
+    arguments = ["prune", str(path), "--magnitude", "--density", "0.3", "--pattern", "1x4"]
+    arguments += ["--layer", "a", "-o", str(out), "--json"]
+    assert main(arguments) == 0
+    captured = capsys.readouterr()
+    record = json.loads(captured.out)
+    assert (record["allocation"], record["warnings"]) == ("erdos-renyi", [])
+    assert min(record["densities"]["a/kernel"].values()) > 0.2
+    assert "warning" not in captured.err
+    assert main([*arguments, "--allocation", "matrix"]) == 0
+    captured = capsys.readouterr()
+    record = json.loads(captured.out)
+    assert record["densities"]["a/kernel"]["i"] == 0.0
+    assert "a/kernel: gate i keeps 0.0 % of its weights where 30.0 %" in record["warnings"][0]
+    assert f"warning: {record['warnings'][0]}\n" in captured.err
+    assert "allocation='matrix', layers=['a']" in captured.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--units", "100%"], "Lower --units."),
+        (["--units", "6", "--layer", "b"], "Lower --units."),
+        (
+            ["--threshold", "1e-9", "--layer", "b"],
+            "Raise --threshold: the least norm of a unit is 3.33",
+        ),
+        (["--magnitude", "--density", "0.99"], "At a density of 0.99 all 8x4 groups that are"),
+        (["--magnitude", "--density", "1"], "lower --density, or take a finer --pattern."),
+    ],
+)
+def test_nothing_is_written_where_nothing_goes(model_file, tmp_path, arguments, message, capsys):
+    out = tmp_path / "new" / "out.keras"
+    assert main(["prune", str(model_file), *arguments, "-o", str(out), "--json"]) == 2
+    captured = capsys.readouterr()
+    assert "edgernn prune: model.keras: expected something to remove, got nothing. " in captured.err
+    assert message in captured.err
+    assert not captured.out
+    assert not out.parent.exists()
+
+
+def test_inputs_that_are_all_read_stay(tmp_path, capsys):
+    sequential(L.GRU(4, name="g"), L.Dense(1)).save(tmp_path / "m.keras")
+    out = tmp_path / "out.keras"
+    arguments = ["prune", str(tmp_path / "m.keras"), "--inputs", "-o", str(out)]
+    assert main(arguments) == 2
+    assert "The network reads every channel; give readings" in capsys.readouterr().err
+    (tmp_path / "x.csv").write_text("a,b,c\n1,0.5,3\n2,0.25,4\n")
+    csv = ["--input-names", "a,b,c", "--calibration", str(tmp_path / "x.csv")]
+    assert main([*arguments, *csv]) == 2
+    assert "reads every channel, and every channel changes." in capsys.readouterr().err
+    assert not out.exists()
+
+
 def test_for_people(model_file, tmp_path, capsys):
     out = tmp_path / "out.keras"
     assert main(["prune", str(model_file), "--units", "50%", "-o", str(out)]) == 0

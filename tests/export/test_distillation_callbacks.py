@@ -94,6 +94,7 @@ def test_group_lasso_shrinks_the_student():
     assert 0 < np.count_nonzero(norms) < 10
 
 
+@pytest.mark.filterwarnings("ignore:pruning. .* keeps:edgernn.errors.EdgeRnnWarning")
 def test_pruning_quantization_and_the_teacher_in_one_training():
     from edgernn_export.qat import integer_model, qat_model
     from edgernn_export.training import outputs

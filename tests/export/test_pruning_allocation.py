@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgernn.errors import PruningError
+from edgernn.errors import EdgeRnnWarning, PruningError
 from edgernn_export.pruning.allocation import allocate
 from edgernn_export.pruning.masks import kept_count
 from edgernn_export.pruning.matrices import Matrix
@@ -110,10 +110,39 @@ def test_gates_of_small_weights_keep_theirs(allocation: str, candidate: int) -> 
         variable.assign(values)
     pruning = pruner(0.1, end_step=0, pattern="8x4", allocation=allocation)
     pruning.set_model(model)
-    pruning.on_train_begin()
+    if candidate:
+        pruning.on_train_begin()
+    else:
+        text = (
+            r"rnn/kernel: gate n keeps 0\.0 % of its weights where 10\.0 % were asked for; rnn/rec"
+        )
+        with pytest.warns(EdgeRnnWarning, match=text):
+            pruning.on_train_begin()
     for kind in ("kernel", "recurrent_kernel"):
         blocks = matrix(model, f"rnn/{kind}")[32:].reshape(2, 8, -1).any(axis=(1, 2))
         assert np.count_nonzero(blocks) == candidate
+
+
+@pytest.mark.tf
+def test_without_a_word_no_gate_starves() -> None:
+    """The default: gates of every kind of cell keep what was asked for, however small they are."""
+    from edgernn_export.pruning import MagnitudePruning
+
+    for kind in ("LSTM", "GRU"):
+        model = network(kind, units=16)
+        cell = model.get_layer("rnn").cell
+        for variable in (cell.kernel, cell.recurrent_kernel):
+            values = np.asarray(variable).copy()
+            values[:, :16] *= 1e-3
+            variable.assign(values)
+        pruning = MagnitudePruning(0.2, end_step=0)
+        pruning.set_model(model)
+        pruning.on_train_begin()
+        gates = 4 if kind == "LSTM" else 3
+        kernel, states = (m.reshape(gates, -1) for m in pruning.masks.values())
+        # 3 columns and 16 of 16 units: 61 of 304 weights a gate, 19 : 32 of them.
+        assert kernel.sum(axis=1).tolist() == [23] * gates
+        assert states.sum(axis=1).tolist() == [38] * gates
 
 
 @pytest.mark.tf

@@ -64,6 +64,7 @@ def test_without_the_callback_momentum_revives_pruned_weights() -> None:
     assert np.count_nonzero(matrix(model, "rnn/kernel")) == 120
 
 
+@pytest.mark.filterwarnings("ignore:pruning. .* keeps:edgernn.errors.EdgeRnnWarning")
 def test_masks_of_the_first_step_are_of_the_largest_weights() -> None:
     """Keras's transposed kernel: 8x4 blocks lie in rows of units, gate by gate."""
     model = network(units=10)
@@ -142,6 +143,7 @@ def test_named_layers_and_matrices_alone_are_pruned() -> None:
     assert counts == [10, 12, 400]
 
 
+@pytest.mark.filterwarnings("ignore:pruning. .* keeps:edgernn.errors.EdgeRnnWarning")
 def test_cells_in_rnn_layers_nested_models_and_one_unit() -> None:
     import keras
 

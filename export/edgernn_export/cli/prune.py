@@ -6,20 +6,23 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from edgernn.errors import PruningError
+from edgernn.errors import EdgeRnnWarning, PruningError
 from edgernn_export.cli.lists import comma_list
+from edgernn_export.pruning.allocation import ALLOCATIONS, DEFAULT_ALLOCATION
 from edgernn_export.pruning.patterns import PATTERNS
 
 HELP: Final = """Make a trained Keras model smaller, or its weights sparse.
 
 One thing at a time: hidden units go (--units, --threshold), input channels that do nothing go
 (--inputs), a kernel gets a lower rank (--rank, --energy), or the smallest weights become zero
-(--magnitude). The result is a Keras model without an optimizer: compile it and train on.
+(--magnitude). The result is a Keras model without an optimizer: compile it and train on. Where
+nothing can go, nothing is written.
 """
 EXAMPLES: Final = """examples:
   edgernn prune model.keras --units 50% -o smaller.keras
@@ -40,12 +43,18 @@ class Pruned:
         record: what --json tells beside the file.
         lines: what people read on stdout.
         advice: what to do next.
+        removed: how much went: units, channels or weights.
+        cure: what to do where nothing did.
+        warnings: what went wrong with what went.
     """
 
     model: Any
     record: dict[str, Any]
     lines: list[str]
     advice: str
+    removed: int
+    cure: str
+    warnings: tuple[str, ...] = ()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,6 +90,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--pattern", choices=PATTERNS, help="with --magnitude: what goes together (default: 8x4)"
     )
+    parser.add_argument(
+        "--allocation", choices=ALLOCATIONS,
+        help="with --magnitude: who shares the density: the gates of a matrix compete, each gate "
+        "has it, or each gate has it and its kernel and recurrent kernel share it "
+        f"(default: {DEFAULT_ALLOCATION})",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
 
@@ -100,6 +115,10 @@ def main(args: argparse.Namespace) -> int:
     model = open_source(args.model)
     before = int(model.count_params())
     made = _MODES[mode](model, args)
+    if not made.removed:
+        raise PruningError(
+            f"{args.model.name}: expected something to remove, got nothing. {made.cure}"
+        )
     args.output.parent.mkdir(parents=True, exist_ok=True)
     made.model.save(args.output)
     record = {
@@ -113,6 +132,8 @@ def main(args: argparse.Namespace) -> int:
     else:
         print("\n".join(made.lines))
         print(f"{args.output}  {record['parameters_after']} parameters (before: {before})")
+    for warning in made.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
     print(made.advice, file=sys.stderr)
     return 0
 
@@ -123,6 +144,7 @@ _OWNED: Final = {
     "input_names": "inputs",
     "density": "magnitude",
     "pattern": "magnitude",
+    "allocation": "magnitude",
 }
 
 
@@ -160,7 +182,17 @@ def _remove_units(model: Any, args: argparse.Namespace) -> Pruned:
     lines = [norm_table(norms)]
     lines += [f"{name}: {norms[name].size} units, {count} stay" for name, count in after.items()]
     units = {name: {"before": norms[name].size, "after": count} for name, count in after.items()}
-    return Pruned(model=smaller, record={"units": units}, lines=lines, advice=_TRAIN_ON)
+    return Pruned(
+        model=smaller,
+        record={"units": units},
+        lines=lines,
+        advice=_TRAIN_ON,
+        removed=sum(count["before"] - count["after"] for count in units.values()),
+        cure="Lower --units."
+        if args.units is not None
+        else "Raise --threshold: the least norm of a unit is "
+        f"{min(float(values.min()) for values in norms.values()):.3g}.",
+    )
 
 
 def _remove_inputs(model: Any, args: argparse.Namespace) -> Pruned:
@@ -185,6 +217,13 @@ def _remove_inputs(model: Any, args: argparse.Namespace) -> Pruned:
         record=record,
         lines=[*lines, f"{len(smaller.kept)} of {len(names)} channels stay: {stay}"],
         advice=f"feed it these channels alone; quantize with --input-names {stay}",
+        removed=len(names) - len(smaller.kept),
+        cure="The network reads every channel"
+        + (
+            "; give readings with --calibration to find those that never change."
+            if args.calibration is None
+            else ", and every channel changes."
+        ),
     )
 
 
@@ -199,25 +238,55 @@ def _lower_rank(model: Any, args: argparse.Namespace) -> Pruned:
         f"{made.layer}: rank {made.rank} keeps {made.energy:.2%} of the energy and saves "
         f"{made.parameters_saved} of {made.parameters_before} weights (new layer {made.dense})"
     )
-    return Pruned(model=made.model, record=record, lines=[line], advice=_TRAIN_ON)
+    return Pruned(
+        model=made.model,
+        record=record,
+        lines=[line],
+        advice=_TRAIN_ON,
+        removed=made.parameters_saved,
+        cure="",  # `factorize` refuses a rank that saves nothing
+    )
 
 
 def _magnitude(model: Any, args: argparse.Namespace) -> Pruned:
     from edgernn_export.pruning import MagnitudePruning
 
-    pattern = args.pattern or "8x4"
+    pattern, allocation = args.pattern or "8x4", args.allocation or DEFAULT_ALLOCATION
     # A schedule that ends before the first batch: its beginning is all there is to it.
-    pruning = MagnitudePruning(args.density, end_step=0, pattern=pattern, layers=args.layer)
+    pruning = MagnitudePruning(
+        args.density, end_step=0, pattern=pattern, allocation=allocation, layers=args.layer
+    )
     pruning.set_model(model)  # type: ignore[attr-defined]  # of keras.callbacks.Callback
-    pruning.on_train_begin()
-    layers = f", layers={args.layer}" if args.layer else ""
+    before = _zeros(model, args.layer)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", EdgeRnnWarning)
+        pruning.on_train_begin()
+    others = "" if allocation == DEFAULT_ALLOCATION else f", allocation={allocation!r}"
+    others += f", layers={args.layer}" if args.layer else ""
     return Pruned(
         model=model,
-        record={"pattern": pattern, "density": args.density, "densities": pruning.densities()},
+        record={
+            "pattern": pattern,
+            "allocation": allocation,
+            "density": args.density,
+            "densities": pruning.densities(),
+            "warnings": [str(entry.message) for entry in caught],
+        },
         lines=[pruning.report()],
         advice="compile it and train on with model.fit(callbacks=[MagnitudePruning("
-        f"{args.density}, end_step=0, pattern={pattern!r}{layers})]), which keeps the zeros",
+        f"{args.density}, end_step=0, pattern={pattern!r}{others})]), which keeps the zeros",
+        removed=_zeros(model, args.layer) - before,
+        cure=f"At a density of {args.density} all {pattern} groups that are not zero yet stay: "
+        "lower --density, or take a finer --pattern.",
+        warnings=tuple(str(entry.message) for entry in caught),
     )
+
+
+def _zeros(model: Any, layers: Sequence[str] | None) -> int:
+    """Weights that are 0 in the matrices that are pruned."""
+    from edgernn_export.pruning.matrices import find_matrices
+
+    return sum(int((matrix.read() == 0.0).sum()) for matrix in find_matrices(model, layers))
 
 
 _MODES: Final[dict[str, Callable[[Any, argparse.Namespace], Pruned]]] = {

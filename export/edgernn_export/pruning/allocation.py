@@ -12,6 +12,8 @@ from edgernn_export.pruning.patterns import PATTERNS, Pattern
 #: Who competes for a density: the gates of a matrix; nobody; a gate's kernel and recurrent kernel
 #: share by their sizes.
 ALLOCATIONS: Final = ("matrix", "gate", "erdos-renyi")
+#: No gate starves, and the smaller matrix is the denser one.
+DEFAULT_ALLOCATION: Final = "erdos-renyi"
 
 #: Final densities by matrix, then by gate; the empty name stands for all gates together.
 Shares = dict[str, dict[str, float]]
@@ -37,7 +39,7 @@ def allocate(
     shares = {matrix.name: _gates(matrix, asked, allocation) for matrix in matrices}
     cut = PATTERNS[pattern]
     # Where n of m stay in every group there is nothing to share.
-    if allocation == ALLOCATIONS[2] and cut.at_most is None:
+    if allocation == "erdos-renyi" and cut.at_most is None:
         for pair in _pairs(matrices):
             for gate, density in shares[pair[0].name].items():
                 counts = _erdos_renyi([_groups(m, cut) for m in pair], density, initial)
@@ -47,7 +49,7 @@ def allocate(
 
 
 def _gates(matrix: Matrix, asked: Mapping[str, float], allocation: str) -> dict[str, float]:
-    if "" in asked and allocation != ALLOCATIONS[0]:
+    if "" in asked and allocation != "matrix":
         return dict.fromkeys(matrix.gates, asked[""])
     return dict(asked)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
@@ -11,11 +12,16 @@ from typing import Any, Self
 
 import numpy as np
 
-from edgernn.errors import PruningError
+from edgernn.errors import EdgeRnnWarning, PruningError
 from edgernn_export.preflight import owner_of
 from edgernn_export.pruning.after_batch import AfterBatch, callback_type
-from edgernn_export.pruning.allocation import ALLOCATIONS, Shares, allocate
-from edgernn_export.pruning.density import Densities, densities_of, density_table
+from edgernn_export.pruning.allocation import ALLOCATIONS, DEFAULT_ALLOCATION, Shares, allocate
+from edgernn_export.pruning.density import (
+    Densities,
+    densities_of,
+    density_table,
+    starved_gates,
+)
 from edgernn_export.pruning.masks import BoolArray
 from edgernn_export.pruning.matrices import Matrix, find_matrices
 from edgernn_export.pruning.patterns import PATTERNS
@@ -47,10 +53,10 @@ class Pruner(AfterBatch):
         power: exponent of the schedule.
         initial_density: density at ``begin_step``.
         pattern: a name in `PATTERNS`, rows x columns of the integer model's matrices.
-        allocation: who shares a density. "matrix": the gates of a matrix compete for one number,
-            and those of a dict have each their own. "gate": each gate of each matrix has it.
-            "erdos-renyi": each gate has it, its kernel and its recurrent kernel together, in
-            proportion to the sums of their sides in groups (Mocanu et al. 2018).
+        allocation: who shares a density. "erdos-renyi": each gate has it, its kernel and its
+            recurrent kernel together, in proportion to the sums of their sides in groups (Mocanu
+            et al. 2018). "gate": each gate of each matrix has it. "matrix": the gates of a matrix
+            compete for one number, and those of a dict have each their own.
         norm: size of a block, "l1" (mean absolute value) or "l2" (root mean square).
         keep_diagonal: keep the weights from a unit to itself in recurrent kernels.
         layers: names of layers, Dense allowed; None takes all recurrent layers.
@@ -73,7 +79,7 @@ class Pruner(AfterBatch):
         power: int = 3,
         initial_density: float = 1.0,
         pattern: str = "unstructured",
-        allocation: str = "matrix",
+        allocation: str = DEFAULT_ALLOCATION,
         norm: str = "l1",
         keep_diagonal: bool = False,
         layers: Sequence[str] | None = None,
@@ -238,6 +244,25 @@ class Pruner(AfterBatch):
                     "other weights. Load the model that was saved with it."
                 )
 
+    def _warn_of_starved(self) -> None:
+        """Say which gates have lost nearly all they were to keep, once the masks are final."""
+        kept = {
+            m.name: dict(
+                zip(
+                    m.gates, self._masks[m.name].reshape(len(m.gates), -1).mean(axis=1), strict=True
+                )
+            )
+            for m in self._matrices
+        }
+        starved = starved_gates(kept, self._asked)
+        if starved:
+            warnings.warn(
+                f"pruning: {'; '.join(starved)}. Such a gate no longer answers what it reads: use "
+                f"allocation='{DEFAULT_ALLOCATION}', or a higher density.",
+                EdgeRnnWarning,
+                stacklevel=3,
+            )
+
     def _renew(self) -> None:
         initial = self._settings["initial_density"]
         for matrix in self._matrices:
@@ -252,6 +277,8 @@ class Pruner(AfterBatch):
                 norm=self._settings["norm"],
                 keep_diagonal=self._settings["keep_diagonal"],
             )
+        if self.finished:
+            self._warn_of_starved()
 
     def _apply(self) -> None:
         for matrix in self._matrices:

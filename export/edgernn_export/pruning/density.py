@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from edgernn_export.pruning.matrices import Matrix, find_matrices
 
 Densities = dict[str, dict[str, float]]
+#: A gate starves that keeps less than this share of the density asked for.
+_STARVING: Final = 0.2
 
 
 def densities(model: Any, layers: Sequence[str] | None = None) -> Densities:
@@ -37,6 +39,28 @@ def densities_of(matrices: Iterable[Matrix]) -> Densities:
         row.update((g, float(np.mean(nonzero[i]))) for i, g in enumerate(matrix.gates))
         result[matrix.name] = row
     return result
+
+
+def starved_gates(kept: Mapping[str, Mapping[str, float]], asked: Mapping[str, float]) -> list[str]:
+    """Gates that keep far less than was asked for, in words.
+
+    Args:
+        kept: share of the weights that stay, by matrix and gate.
+        asked: densities by gate, or one of all gates under the empty name.
+
+    >>> starved_gates({"gru/kernel": {"z": 0.9, "r": 0.3, "n": 0.0}}, {"": 0.4})
+    ['gru/kernel: gate n keeps 0.0 % of its weights where 40.0 % were asked for']
+    """
+    found = []
+    for name, gates in kept.items():
+        for gate, share in gates.items():
+            wanted = asked.get(gate, asked.get("", 0.0))
+            if share < _STARVING * wanted:
+                found.append(
+                    f"{name}: gate {gate} keeps {share:.1%} of its weights where "
+                    f"{wanted:.1%} were asked for".replace("%", " %")
+                )
+    return found
 
 
 def density_table(values: Mapping[str, Mapping[str, float]]) -> str:

@@ -1,0 +1,267 @@
+"""What a float network and an integer model answer to streams, many windows or streams at a time.
+
+A window is answered from the zero state; an endless stream keeps its state from its first reading
+to its last. Streams do not see each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from edgernn.backends import model_backend
+from edgernn.backends.base import Stream
+from edgernn.backends.streams import step_stream
+from edgernn.formats import FloatArray
+from edgernn.model import IntegerModel
+from edgernn.outputs import real_outputs
+from edgernn.window import Window
+from edgernn_export import float_run
+from edgernn_export.evaluation.recording import IntArray
+from edgernn_export.float_model import FloatModel
+from edgernn_firmware_sim.reference import Reference
+
+#: Values of windows that are run at a time.
+_BATCH_VALUES: Final = 1 << 18
+#: Most streams or windows that are run at a time.
+_BATCH: Final = 1024
+#: Readings of an endless stream between two calls of the progress bar.
+_CHUNK: Final = 4096
+
+#: Called with a number of network steps that are done.
+Tell = Callable[[int], None]
+Array = npt.NDArray[Any]
+
+
+class Network(Protocol):
+    """A network that runs windows and streams; readings are what `operands` makes of them."""
+
+    @property
+    def outputs(self) -> int:
+        """Width O."""
+        ...
+
+    def operands(self, x: FloatArray) -> Array:
+        """What the network computes on, of readings [T, I]."""
+        ...
+
+    def last(self, windows: Array, tell: Tell) -> FloatArray:
+        """Answers [B, O] to windows [B, T, I], each from the zero state."""
+        ...
+
+    def whole(self, streams: Sequence[Array], tell: Tell) -> list[FloatArray]:
+        """Answers [T, O] to every reading of each stream [T, I]."""
+        ...
+
+
+def answer_rows(readings: int, window: Window | None, only_last: bool) -> IntArray:
+    """Which readings of a stream get an answer of their own.
+
+    Args:
+        readings: length of the stream.
+        window: of the model; None for an endless stream.
+        only_last: the last answer alone.
+    """
+    rows = np.arange(readings)
+    if window is not None:
+        rows = rows[window.steps - 1 :: window.hop]
+    return rows[-1:] if only_last else rows
+
+
+def answers(
+    network: Network,
+    streams: Sequence[FloatArray],
+    rows: Sequence[IntArray],
+    window: Window | None,
+    tell: Tell,
+) -> FloatArray:
+    """Answers [N, O] at the given rows of all streams, one stream after the other.
+
+    Args:
+        network: answers.
+        streams: readings [T, I] each.
+        rows: which readings of each stream.
+        window: None for endless streams.
+        tell: hears of steps.
+
+    Returns:
+        float64; NaN where a window has not enough readings before its end.
+    """
+    if window is None:
+        whole = network.whole([network.operands(x) for x in streams], tell)
+        return np.concatenate([ys[picked] for ys, picked in zip(whole, rows, strict=True)])
+    steps = window.steps
+    found = np.full((sum(map(len, rows)), network.outputs), np.nan)
+    size = max(1, min(_BATCH, _BATCH_VALUES // (steps * streams[0].shape[1])))
+    waiting: list[Array] = []
+    at: list[IntArray] = []
+
+    def run() -> None:
+        if at:
+            found[np.concatenate(at)] = network.last(np.concatenate(waiting), tell)
+            waiting.clear()
+            at.clear()
+
+    position = 0
+    for x, ends in zip(streams, rows, strict=True):
+        index = position + np.arange(len(ends))
+        position += len(ends)
+        full = ends >= steps - 1
+        if not full.any():
+            continue
+        view = np.lib.stride_tricks.sliding_window_view(network.operands(x), steps, axis=0)
+        begins, index = ends[full] - (steps - 1), index[full]
+        for start in range(0, len(begins), size):
+            waiting.append(view[begins[start : start + size]].swapaxes(1, 2))
+            at.append(index[start : start + size])
+            if sum(map(len, at)) >= size:
+                run()
+    run()
+    return found
+
+
+def network_steps(
+    streams: Sequence[FloatArray], rows: Sequence[IntArray], window: Window | None
+) -> int:
+    """Steps that `answers` takes."""
+    if window is None:
+        return sum(map(len, streams))
+    return sum(int(np.count_nonzero(r >= window.steps - 1)) for r in rows) * window.steps
+
+
+class FloatNetwork:
+    """A float model in float64, with the probabilities that Keras gives where it ends in a softmax.
+
+    Args:
+        model: the float model.
+    """
+
+    def __init__(self, model: FloatModel) -> None:
+        """Look at the end of the model."""
+        self._model = model
+        self._softmax = model.final_activation == "softmax"
+
+    @property
+    def outputs(self) -> int:
+        """See `Network.outputs`."""
+        return self._model.outputs
+
+    def operands(self, x: FloatArray) -> Array:
+        """See `Network.operands`."""
+        return x
+
+    def last(self, windows: Array, tell: Tell) -> FloatArray:
+        """See `Network.last`."""
+        state = float_run.initial_state(self._model, len(windows))
+        y = np.empty(0)
+        for t in range(windows.shape[1]):
+            y, state = float_run.step(self._model, windows[:, t], state)
+            tell(len(windows))
+        return float_run.softmax(y) if self._softmax else y
+
+    def whole(self, streams: Sequence[Array], tell: Tell) -> list[FloatArray]:
+        """See `Network.whole`."""
+        found = [np.empty((len(x), self.outputs)) for x in streams]
+        longest_first = sorted(range(len(streams)), key=lambda b: -len(streams[b]))
+        for start in range(0, len(streams), _BATCH):
+            self._together(longest_first[start : start + _BATCH], streams, found, tell)
+        return [float_run.softmax(ys) for ys in found] if self._softmax else found
+
+    def _together(
+        self, which: list[int], streams: Sequence[Array], found: list[FloatArray], tell: Tell
+    ) -> None:
+        """Streams side by side, the longest first: those that have ended are the last ones."""
+        state = float_run.initial_state(self._model, len(which))
+        for t in range(len(streams[which[0]])):
+            going = [b for b in which if len(streams[b]) > t]
+            if len(going) < len(which):
+                which = going
+                state = tuple(tuple(h[: len(which)] for h in layer) for layer in state)
+            x = np.stack([streams[b][t] for b in which])
+            y, state = float_run.step(self._model, x, state)
+            for b, row in zip(which, y, strict=True):
+                found[b][t] = row
+            tell(len(which))
+
+
+class IntegerNetwork:
+    """An integer model on the fastest backend there is, with real outputs or probabilities.
+
+    Args:
+        model: the integer model.
+    """
+
+    def __init__(self, model: IntegerModel) -> None:
+        """Lay out the weights."""
+        self._model = model
+        self._interface = model.interface()
+        self._native = model_backend() == "native"
+
+    @property
+    def outputs(self) -> int:
+        """See `Network.outputs`."""
+        return self._model.output.width
+
+    def operands(self, x: FloatArray) -> Array:
+        """See `Network.operands`."""
+        return self._interface.quantize(x)
+
+    def last(self, windows: Array, tell: Tell) -> FloatArray:
+        """See `Network.last`."""
+        if not self._native:
+            q_ys, _ = Reference(self._model).run(windows)
+            tell(windows.shape[0] * windows.shape[1])
+            return self._real(q_ys[:, -1])
+        stream = steps_of(self._model)
+        codes = np.empty((len(windows), self.outputs), dtype=np.int16)
+        for b, window in enumerate(windows):
+            stream.reset()
+            codes[b] = stream.advance(window)[-1]
+            tell(len(window))
+        return self._real(codes)
+
+    def whole(self, streams: Sequence[Array], tell: Tell) -> list[FloatArray]:
+        """See `Network.whole`."""
+        if not self._native:
+            return self._in_blocks(streams, tell)
+        stream = steps_of(self._model)
+        found = []
+        for q_xs in streams:
+            stream.reset()
+            codes = np.empty((len(q_xs), self.outputs), dtype=np.int16)
+            for start in range(0, len(q_xs), _CHUNK):
+                chunk = q_xs[start : start + _CHUNK]
+                codes[start : start + _CHUNK] = stream.advance(chunk)
+                tell(len(chunk))
+            found.append(self._real(codes))
+        return found
+
+    def _in_blocks(self, streams: Sequence[Array], tell: Tell) -> list[FloatArray]:
+        """Streams of one length side by side, which the reference is fastest at."""
+        found = [np.empty((0, self.outputs))] * len(streams)
+        by_length: dict[int, list[int]] = {}
+        for b, q_xs in enumerate(streams):
+            by_length.setdefault(len(q_xs), []).append(b)
+        for group in by_length.values():
+            q_ys, _ = Reference(self._model).run(np.stack([streams[b] for b in group]))
+            for b, codes in zip(group, q_ys, strict=True):
+                found[b] = self._real(codes)
+                tell(len(codes))
+        return found
+
+    def _real(self, codes: npt.NDArray[np.int16]) -> FloatArray:
+        return real_outputs(self._interface, codes, self._model.output.softmax)
+
+
+def steps_of(model: IntegerModel) -> Stream:
+    """A stream of the model's steps, not of its windows, on the fastest backend there is."""
+    if model_backend() == "native":
+        from edgernn.backends.native import NativeBackend
+
+        return step_stream(NativeBackend(model))
+    from edgernn_firmware_sim.backend import ReferenceBackend
+
+    return step_stream(ReferenceBackend(model))

@@ -1,0 +1,298 @@
+"""Run a float network and an integer model over one recording, and compare."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from edgernn.errors import EdgeRnnError, ShapeError
+from edgernn.model import IntegerModel
+from edgernn_export.evaluation import recording_files
+from edgernn_export.evaluation.answers import network_steps
+from edgernn_export.evaluation.departure import (
+    Departure,
+    Moment,
+    OverTime,
+    departures,
+    over_time,
+    relative_size,
+    worst_answers,
+)
+from edgernn_export.evaluation.judge import TASKS, Judge
+from edgernn_export.evaluation.metrics import CLASSIFICATION, MetricFunction, classes
+from edgernn_export.evaluation.recording import IntArray, Recording, Targets, from_arrays
+from edgernn_export.evaluation.result import Answered, Evaluation, way
+from edgernn_export.evaluation.run import Run
+from edgernn_export.evaluation.saturation import clipped, saturation
+from edgernn_export.float_model import FloatModel
+from edgernn_export.quantize import read_source
+
+ANSWERS: Final = ("auto", "each", "last")
+
+
+def evaluate(
+    model: IntegerModel | str | PathLike[str],
+    data: Any,
+    target: Any = None,
+    *,
+    float_model: Any = None,
+    metric: str | MetricFunction | None = None,
+    higher_is_better: bool = False,
+    task: str = "auto",
+    horizon: int = 0,
+    answers: str = "auto",
+    group: str | None = None,
+    time: str | None = None,
+    worst: int = 5,
+    progress: bool = True,
+) -> Evaluation:
+    """Compare an integer model with its float network, and both with the truth.
+
+    Both run in the way the integer model runs: its windows with their hop, or endless streams that
+    begin in the zero state. A float network that was made for windows is always run on its own.
+
+    Args:
+        model: the integer model, or the path of its .edgernn file.
+        data: readings in physical units: [T, I], [B, T, I], a list of [T_i, I], a pandas DataFrame,
+            or the path of a .csv, .jsonl, .npy or .npz file.
+        target: what the models should answer. Of a table the name of a column, or of several; else
+            an array, one target per reading or one per sequence, or a path object of a .npy or
+            .csv file with it. Numbers, or names or numbers of classes; NaN where unknown. None
+            compares the two models alone. An .npz file with "x" and "y" has its own.
+        float_model: a `keras.Model`, a path Keras can load, or a `FloatModel`; None scores the
+            integer model alone.
+        metric: which metric decides what is kept: "rmse", "mae", "mape" or "r2" of numbers,
+            "accuracy" or "f1" of classes; default the first of them. A function of targets and
+            answers, [N] or [N, O] each, is computed as well and decides; of classes it gets their
+            numbers [N], and the answers [N, O].
+        higher_is_better: what the function gives is a score, not an error.
+        task: "regression", "classification" or "auto": a softmax, names of classes, a column of
+            class numbers for several outputs, and zeros and ones for a sigmoid mean classes.
+        horizon: the target of a reading is that of so many readings later: 1 where a forecaster
+            answers the next value of the column.
+        answers: "each" compares every answer, "last" the last one of every stream; "auto" takes
+            the last one where targets are one per stream, or many sequences meet a network that
+            answers once.
+        group: a column of a table; each of its values is a stream of its own.
+        time: a column of a table, to say when something was.
+        worst: how many of the largest differences to show.
+        progress: show a progress bar on stderr when it takes long.
+
+    Returns:
+        Everything found, with `table`, `to_json` and `plot`.
+
+    Raises:
+        EdgeRnnError: an unknown option, a column that is not there, or nothing to compare.
+        UnsupportedModelError: the float network uses something edgernn does not execute.
+        ShapeError: readings, targets and models do not fit one another.
+        ReadingError: a reading is NaN or infinite.
+    """
+    _check(task=task, answers=answers, horizon=horizon, worst=worst)
+    if not isinstance(model, IntegerModel):
+        model = IntegerModel.load(Path(model))
+    recording = _recording(data, target, model.input.names, group, time)
+    if recording.per_stream and horizon:
+        raise EdgeRnnError(
+            f"evaluate horizon: expected 0 where targets are one per stream, got {horizon}."
+        )
+    network = None if float_model is None else read_source(float_model)
+    if network is not None:
+        _check_widths(model, network)
+    run = Run.of(model, network, recording, _only_last(answers, recording, model, network))
+    answered = run.answered(progress)
+    if not answered.compared.any():
+        raise EdgeRnnError(
+            "evaluate: expected at least one answer of both models, got none. "
+            f"{_too_short(recording, model, network)}"
+        )
+    judge = Judge.of(
+        model, _aligned(recording, run.rows, horizon), answered, task, metric, higher_is_better
+    )
+    return _result(run, answered, judge, worst, progress)
+
+
+def _check(task: str, answers: str, horizon: Any, worst: Any) -> None:
+    for name, value, allowed in (("task", task, TASKS), ("answers", answers, ANSWERS)):
+        if value not in allowed:
+            raise EdgeRnnError(
+                f"evaluate {name}: expected one of {', '.join(allowed)}, got {value!r:.40}."
+            )
+    for name, value in (("horizon", horizon), ("worst", worst)):
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            raise EdgeRnnError(
+                f"evaluate {name}: expected a whole number of at least 0, got {value!r:.40}."
+            )
+
+
+def _recording(
+    data: Any, target: Any, inputs: Sequence[str], group: str | None, time: str | None
+) -> Recording:
+    columns: Sequence[str] | None = None
+    if isinstance(target, str):
+        columns, target = (target,), None
+    elif isinstance(target, (list, tuple)) and target and all(isinstance(t, str) for t in target):
+        if isinstance(data, (str, PathLike)) or hasattr(data, "columns"):
+            columns, target = tuple(target), None
+    elif isinstance(target, PathLike):
+        target = recording_files.labels(Path(target))
+    if isinstance(data, (str, PathLike)):
+        recording = recording_files.from_file(Path(data), inputs, columns, group, time)
+    elif hasattr(data, "columns"):
+        recording = recording_files.from_frame(data, inputs, columns, group, time)
+    elif columns or group or time:
+        raise EdgeRnnError(
+            "evaluate data: expected a table beside the name of a column, got arrays. "
+            "Give targets as an array, and groups as a list of streams."
+        )
+    else:
+        return from_arrays(data, target, len(inputs))
+    return recording if target is None else recording.with_targets(target)
+
+
+def _check_widths(model: IntegerModel, network: FloatModel) -> None:
+    wanted = (model.input.width, model.output.width)
+    if (network.inputs, network.outputs) != wanted:
+        raise ShapeError(
+            f"evaluate: expected a float network of {wanted[0]} inputs and {wanted[1]} outputs as "
+            f"'{model.name}' has, got {network.inputs} and {network.outputs}. "
+            "Give the network it was quantized from."
+        )
+
+
+def _only_last(
+    asked: str, recording: Recording, model: IntegerModel, network: FloatModel | None
+) -> bool:
+    if asked != "auto":
+        return asked == "last"
+    once = network is not None and not network.return_sequences
+    return recording.per_stream or (
+        recording.many and recording.targets is None and model.window is None and once
+    )
+
+
+def _too_short(recording: Recording, model: IntegerModel, network: FloatModel | None) -> str:
+    longest = max(len(x) for x in recording.streams)
+    windows = [w for w in (model.window, network.window if network else None) if w is not None]
+    steps = max((w.steps for w in windows), default=1)
+    return f"Give streams of at least {steps} readings; the longest has {longest}."
+
+
+def _aligned(recording: Recording, rows: Sequence[IntArray], horizon: int) -> Targets | None:
+    """The target of every answer, [N] or [N, K]; NaN or "" where there is none."""
+    if recording.targets is None:
+        return None
+    parts = []
+    for targets, picked in zip(recording.targets, rows, strict=True):
+        if recording.per_stream:
+            parts.append(np.repeat(targets[None], len(picked), axis=0))
+            continue
+        missing = "" if targets.dtype.kind == "U" else np.nan
+        behind = np.full((horizon, *targets.shape[1:]), missing, dtype=targets.dtype)
+        parts.append(np.concatenate([targets, behind])[picked + horizon])
+    every: Targets = np.concatenate(parts)
+    return every
+
+
+def _result(run: Run, answered: Answered, judge: Judge, worst: int, progress: bool) -> Evaluation:
+    model, recording = run.model, run.recording
+    beyond = clipped(model, recording.streams)
+    scores = judge.scores(answered.float_y, answered.integer_y)
+    on_clipped = None
+    if scores and run.network is not None and any(channel.share for channel in beyond):
+        low, high = [c.low for c in beyond], [c.high for c in beyond]
+        inside = [np.clip(x, low, high) for x in recording.streams]
+        on_clipped = judge.kept(judge.scores(answered.float_y, run.float_answers(inside, progress)))
+    steps = network_steps(recording.streams, run.rows, model.window)
+    return Evaluation(
+        model=model.name,
+        model_sha256=model.sha256,
+        precision=model.precision_label,
+        window=model.window,
+        with_float=run.network is not None,
+        float_window=run.float_window,
+        streams=len(recording.streams),
+        readings=recording.readings,
+        answers=int(np.count_nonzero(answered.compared)),
+        left_out=judge.left_out(answered),
+        notes=_notes(run),
+        task=judge.task,
+        metric=judge.metric.name,
+        scores=scores,
+        kept=judge.kept(scores),
+        kept_by_float_on_clipped=on_clipped,
+        agreement=judge.agreement(answered),
+        departures=_departures(model, answered),
+        over_time=_over_time(run, answered),
+        worst=_worst(run, answered, judge, worst),
+        clipped=tuple(beyond),
+        saturation=saturation(model, recording.streams, run.rows, steps),
+        confusion=judge.confusion(answered),
+        output_names=model.output.names,
+        answered=answered,
+        target=judge.target,
+        recording=recording,
+    )
+
+
+def _notes(run: Run) -> tuple[str, ...]:
+    """What the figures cannot say."""
+    notes = []
+    model, network = run.model, run.network
+    if network is not None:
+        if run.float_window != model.window:
+            notes.append(
+                f"The float network runs on {way(run.float_window)}, as it was made; the integer "
+                f"model runs on {way(model.window)}. The difference is part of every figure."
+            )
+        if network.sha256 != model.provenance.float_model_sha256:
+            notes.append("The integer model was not quantized from this float network.")
+    return tuple(notes)
+
+
+def _departures(model: IntegerModel, answered: Answered) -> tuple[Departure, ...]:
+    if answered.float_y is None:
+        return ()
+    there = answered.compared
+    return tuple(departures(model.output.names, answered.float_y[there], answered.integer_y[there]))
+
+
+def _over_time(run: Run, answered: Answered) -> OverTime | None:
+    if answered.float_y is None:
+        return None
+    there = answered.compared
+    sizes = relative_size(answered.float_y[there], answered.integer_y[there])
+    if run.model.window is None and len(np.unique(answered.row)) > 1:
+        return over_time(sizes, answered.row[there], "steps since the zero state")
+    return over_time(sizes, np.arange(len(sizes)), "answers in their order")
+
+
+def _worst(run: Run, answered: Answered, judge: Judge, count: int) -> tuple[Moment, ...]:
+    if answered.float_y is None:
+        return ()
+    recording, there = run.recording, np.flatnonzero(answered.compared)
+    sizes = relative_size(answered.float_y[there], answered.integer_y[there])
+    size = sizes.max(axis=1)
+    if judge.task == CLASSIFICATION:  # another class is worse than any difference
+        of_float, of_integer = answered.float_y[there], answered.integer_y[there]
+        size = size + (size.max() + 1) * (classes(of_float) != classes(of_integer))
+    chosen = worst_answers(size, answered.stream[there], answered.row[there], count)
+    moments = []
+    for n in chosen:
+        at, k = int(there[n]), int(np.argmax(sizes[n]))
+        b, t = int(answered.stream[at]), int(answered.row[at])
+        moments.append(
+            Moment(
+                stream=recording.names[b],
+                place=int(recording.places[b][t]),
+                time="" if recording.times is None else recording.times[b][t],
+                output=run.model.output.names[k],
+                target=judge.target_of(at, k),
+                float_value=float(answered.float_y[at, k]),
+                integer_value=float(answered.integer_y[at, k]),
+            )
+        )
+    return tuple(moments)

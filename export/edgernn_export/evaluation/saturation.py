@@ -1,0 +1,164 @@
+"""What does not fit: readings beyond the input range, and saturation inside the integer model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from edgernn.formats import FloatArray, OperandArray
+from edgernn.model import IntegerModel
+from edgernn_export.evaluation.answers import steps_of
+from edgernn_export.evaluation.recording import IntArray
+from edgernn_firmware_sim.events import Recorder
+from edgernn_firmware_sim.reference import Reference, State
+
+#: Steps that the reference looks at; it is slow.
+_STEPS: Final = 20_000
+#: Readings of an endless stream that are looked at without a gap.
+_STRETCH: Final = 250
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clipped:
+    """Readings of one channel beyond the range of its codes.
+
+    Attributes:
+        channel: its name.
+        share: of the readings that are clipped.
+        low: the smallest reading that has a code of its own.
+        high: the largest one.
+        least: the smallest reading there is.
+        largest: the largest reading there is.
+    """
+
+    channel: str
+    share: float
+    low: float
+    high: float
+    least: float
+    largest: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saturation:
+    """Values inside the integer model that a saturation changed.
+
+    Attributes:
+        shares: of each tensor that saturated at all, by name, the largest first.
+        steps: how many steps were looked at, spread evenly over the recording.
+        of_steps: how many there are.
+    """
+
+    shares: tuple[tuple[str, float], ...]
+    steps: int
+    of_steps: int
+
+
+def clipped(model: IntegerModel, streams: Sequence[FloatArray]) -> list[Clipped]:
+    """Clipped readings of every channel."""
+    precision, source = model.precision, model.input
+    low = source.offset + precision.input_low * source.scale
+    high = source.offset + precision.input_high * source.scale
+    # Up to half a step beyond the last code a reading is rounded, not clipped.
+    half = 0.5 * precision.input_step * source.scale
+    beyond = [np.count_nonzero((x < low - half) | (x > high + half), axis=0) for x in streams]
+    share = np.sum(beyond, axis=0) / sum(map(len, streams))
+    least = np.min([x.min(axis=0) for x in streams], axis=0)
+    largest = np.max([x.max(axis=0) for x in streams], axis=0)
+    return [
+        Clipped(
+            channel=name,
+            share=float(share[i]),
+            low=float(low[i]),
+            high=float(high[i]),
+            least=float(least[i]),
+            largest=float(largest[i]),
+        )
+        for i, name in enumerate(source.names)
+    ]
+
+
+def saturation(
+    model: IntegerModel, streams: Sequence[FloatArray], rows: Sequence[IntArray], of_steps: int
+) -> Saturation:
+    """Run the reference with a recorder over some of the recording.
+
+    Args:
+        model: the integer model.
+        streams: readings [T, I] each.
+        rows: of each stream, the readings that are answered.
+        of_steps: steps of the whole recording.
+    """
+    interface = model.interface()
+    recorder = Recorder()
+    reference = Reference(model, recorder)
+    codes = [interface.quantize(x) for x in streams]
+    steps = 0
+    if model.window is None:
+        batches = _stretches(model, codes)
+    else:
+        batches = _windows(model.window.steps, codes, rows)
+    for q_xs, state in batches:
+        reference.run(q_xs, state)
+        steps += q_xs.shape[0] * q_xs.shape[1]
+    shares = [(name, e.saturated / e.values) for name, e in recorder.tensors.items() if e.saturated]
+    return Saturation(
+        shares=tuple(sorted(shares, key=lambda pair: (-pair[1], pair[0]))),
+        steps=steps,
+        of_steps=of_steps,
+    )
+
+
+Batch = tuple[OperandArray, State | None]
+
+
+def _spread(count: int, most: int) -> IntArray:
+    """Up to ``most`` of ``count`` indices, evenly apart, both ends among them."""
+    return np.unique(np.linspace(0, count - 1, min(count, max(1, most))).round().astype(np.int64))
+
+
+def _windows(steps: int, codes: Sequence[OperandArray], rows: Sequence[IntArray]) -> list[Batch]:
+    """Windows that are answered, as one batch from the zero state."""
+    ends = [(b, int(end)) for b, picked in enumerate(rows) for end in picked]
+    chosen = [ends[n] for n in _spread(len(ends), _STEPS // steps)]
+    return [(np.stack([codes[b][end - steps + 1 : end + 1] for b, end in chosen]), None)]
+
+
+def _stretches(model: IntegerModel, codes: Sequence[OperandArray]) -> list[Batch]:
+    """Stretches of endless streams with the state in which each begins; one batch per length."""
+    begins = [(b, t) for b, q in enumerate(codes) for t in range(0, len(q), _STRETCH)]
+    length = min(_STRETCH, max(map(len, codes)))
+    chosen = [begins[n] for n in _spread(len(begins), _STEPS // length)]
+    states = _states(model, codes, chosen)
+    by_length: dict[int, list[int]] = {}
+    stretches = [codes[b][t : t + _STRETCH] for b, t in chosen]
+    for n, stretch in enumerate(stretches):
+        by_length.setdefault(len(stretch), []).append(n)
+    return [
+        (
+            np.stack([stretches[n] for n in group]),
+            tuple(np.stack(vectors) for vectors in zip(*(states[n] for n in group), strict=True)),
+        )
+        for group in by_length.values()
+    ]
+
+
+def _states(
+    model: IntegerModel, codes: Sequence[OperandArray], begins: Sequence[tuple[int, int]]
+) -> list[State]:
+    """The state before each beginning; beginnings are in the order of streams and readings."""
+    stream = steps_of(model)
+    states: list[State] = []
+    at = (-1, 0)
+    for b, t in begins:
+        if b != at[0]:
+            stream.reset()
+            at = (b, 0)
+        if t > at[1]:
+            stream.advance(codes[b][at[1] : t])
+        at = (b, t)
+        states.append(stream.state)
+    return states
