@@ -6,7 +6,8 @@ EdgeRnnError
 ├── UnsupportedModelError    a Keras model uses something edgernn does not execute
 ├── QuantizationError        a float model cannot become an integer model as asked
 │   ├── CalibrationError     the calibration streams are unusable
-│   └── OverflowRefused      an accumulator could overflow; carries the input that does it
+│   ├── OverflowRefused      an accumulator could overflow; carries the input that does it
+│   └── RangeRefused         values seen in calibration do not fit the formats they must have
 ├── PruningError             a float model cannot be pruned as asked
 ├── DistillationError        a student cannot learn from a teacher as asked
 ├── DataUnavailable          a data set is not where it should be, or is damaged
@@ -20,7 +21,9 @@ EdgeRnnError
 
 EdgeRnnWarning (a UserWarning)
 ├── StreamKindWarning        nothing says whether a network was made for windows
-└── ClippedReadingsWarning   a reading lies outside the calibrated range
+├── ClippedReadingsWarning   a reading lies outside the calibrated range
+├── SaturationWarning        calibration itself saturates a tensor, or leaves a given input range
+└── LongMemoryWarning        units remember for longer than their 16-bit state can
 
 Messages follow one grammar: "<owner>: expected <wanted>, got <value> (<where>). <cure>."
 """
@@ -78,6 +81,19 @@ class OverflowRefused(QuantizationError):
     """An accumulator could overflow; the message names the row and the input that does it."""
 
 
+class RangeRefused(QuantizationError):
+    """Values seen in calibration do not fit the integer formats they must have.
+
+    Attributes:
+        reasons: every layer it is true of, one sentence each, in layer order.
+    """
+
+    def __init__(self, reasons: Sequence[str]) -> None:
+        """Collect all reasons into one message."""
+        self.reasons = tuple(reasons)
+        super().__init__("\n".join(self.reasons))
+
+
 class PruningError(EdgeRnnError):
     """A float model cannot be pruned as asked, or a pruning state does not belong to it."""
 
@@ -133,3 +149,11 @@ class ClippedReadingsWarning(EdgeRnnWarning):
     `Session.clipped_readings`. Where a filter of the module `warnings` makes it an error, that
     reading is refused and the stream stays as it was.
     """
+
+
+class SaturationWarning(EdgeRnnWarning):
+    """Calibration saturates a tensor of the integer model, or leaves a given input range."""
+
+
+class LongMemoryWarning(EdgeRnnWarning):
+    """Units remember for longer than their 16-bit state can."""
