@@ -11,10 +11,12 @@ import importlib
 import io
 import os
 import sys
-from collections.abc import Sequence
-from typing import Final
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
 
-from edgernn.errors import BackendMismatch, EdgeRnnError
+from edgernn.errors import BackendMismatch, EdgeRnnError, EdgeRnnWarning
 
 #: subcommand -> (module, one line for `edgernn --help`), in the order of a model's life.
 SUBCOMMANDS: Final[dict[str, tuple[str, str]]] = {
@@ -112,7 +114,9 @@ def _dispatch(arguments: list[str]) -> int:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         module.add_arguments(parser)
-        code: int = module.main(parser.parse_args(arguments[1:]))
+        parsed = parser.parse_args(arguments[1:])
+        with _warnings_in_lines(name):
+            code: int = module.main(parsed)
         return code
     except BackendMismatch as error:
         return _fail(name, error, FAILED)
@@ -130,6 +134,23 @@ def _dispatch(arguments: list[str]) -> int:
         raise
     except (EdgeRnnError, OSError) as error:
         return _fail(name, error, USAGE)
+
+
+@contextmanager
+def _warnings_in_lines(name: str) -> Iterator[None]:
+    """Every EdgeRnnWarning as one line on stderr, without the line of code it came from."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", EdgeRnnWarning)
+        others = warnings.showwarning
+
+        def show(message: Any, category: Any, *where: Any, **options: Any) -> None:
+            if issubclass(category, EdgeRnnWarning):
+                print(f"edgernn {name}: warning: {message}", file=sys.stderr)
+            else:
+                others(message, category, *where, **options)
+
+        warnings.showwarning = show
+        yield
 
 
 def _fail(name: str, error: object, code: int) -> int:

@@ -6,14 +6,15 @@ import argparse
 import json
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Any, Final
 
-from edgernn.errors import EdgeRnnError
+from edgernn.errors import EdgeRnnError, EdgeRnnWarning
 from edgernn.model import IntegerModel
 from edgernn.storage import Storage
 from edgernn.weight_memory import weight_memory
-from edgernn_export.cli.lists import comma_list, layer_bits
+from edgernn_export.cli.lists import channel_range, comma_list, given_ranges, layer_bits
 from edgernn_export.quantize import OPERAND_SCALES, quantize
 from edgernn_export.ranges import RangeMethod
 from edgernn_export.stream_files import load_streams, require_streams
@@ -29,6 +30,8 @@ EXAMPLES: Final = """examples:
   edgernn quantize model.keras --calibration streams.npz -o model.edgernn
   edgernn quantize model.keras --calibration readings.csv --input-names temperature,humidity \\
       --precision w8a16 --report -o model.edgernn
+  edgernn quantize model.keras --calibration readings.csv --input-names temperature,humidity \\
+      --input-range temperature=-40:85 --report-data later.csv -o model.edgernn
   edgernn quantize model.keras --calibration streams.npz --precision w4a8 \\
       --layer-bits dense=8 -o model.edgernn
   edgernn quantize architecture.json --weights weights.h5 --calibration streams.npz \\
@@ -64,14 +67,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--range", choices=[m.value for m in RangeMethod], default=RangeMethod.MINMAX.value,
         dest="range_method", help="how ranges are chosen (default: minmax)",
     )  # fmt: skip
+    parser.add_argument(
+        "--input-range", type=channel_range, action="append", metavar="CHANNEL=LOW:HIGH",
+        help="range of a channel's readings in physical units, as a data sheet gives it; may be "
+        "repeated (default: what calibration saw, with headroom)",
+    )  # fmt: skip
     parser.add_argument("--operand-scales", choices=OPERAND_SCALES, default="auto")
     parser.add_argument("--name", help="model name (default: stem of OUT)")
     for side in ("input", "output"):
         for what in ("names", "units"):
             parser.add_argument(f"--{side}-{what}", type=comma_list, metavar="A,B,...")
     parser.add_argument(
-        "--report", action="store_true", help="compare with the float model over the same streams"
-    )
+        "--report", action="store_true",
+        help="compare with the float model over the calibration streams",
+    )  # fmt: skip
+    parser.add_argument(
+        "--report-data", type=Path, metavar="FILE",
+        help="compare over these streams instead, which calibration did not see",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
 
@@ -79,7 +92,10 @@ def main(args: argparse.Namespace) -> int:
     """Quantize, write, report."""
     if args.output.suffix != ".edgernn":
         raise EdgeRnnError(f"--output: expected a name ending in .edgernn, got '{args.output}'.")
-    require_streams(args.calibration)
+    ranges = given_ranges(args.input_range)
+    for file in (args.calibration, args.report_data):
+        if file is not None:
+            require_streams(file)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from edgernn_export.keras_reader import read_keras
 
@@ -87,29 +103,40 @@ def main(args: argparse.Namespace) -> int:
         k: getattr(args, k) for k in ("input_names", "input_units", "output_names", "output_units")
     }
     float_model = read_keras(args.model, weights=args.weights, **labels)
-    streams = load_streams(args.calibration, float_model.input_names)
-    model = quantize(
-        float_model,
-        streams,
-        args.precision,
-        range_method=args.range_method,
-        operand_scales=args.operand_scales,
-        weight_bits=args.layer_bits,
-        sparse=args.sparse,
-        name=args.name or args.output.stem,
-        progress=sys.stderr.isatty(),
-    )
+    names = float_model.input_names
+    streams = load_streams(args.calibration, names)
+    compared = load_streams(args.report_data, names) if args.report_data else streams
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", EdgeRnnWarning)
+        model = quantize(
+            float_model,
+            streams,
+            args.precision,
+            range_method=args.range_method,
+            input_range=ranges,
+            operand_scales=args.operand_scales,
+            weight_bits=args.layer_bits,
+            sparse=args.sparse,
+            name=args.name or args.output.stem,
+            progress=sys.stderr.isatty(),
+        )
+    for warning in caught:
+        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    concerns = [str(w.message) for w in caught if issubclass(w.category, EdgeRnnWarning)]
     report = None
-    if args.report:
+    if args.report or args.report_data:
         from edgernn_export.report import quantization_report
 
-        report = quantization_report(float_model, model, streams)
-    record = _written(model, args.output)
+        report = quantization_report(float_model, model, compared)
+    record = _written(model, args.output) | {"warnings": concerns}
     if args.json:
         print(json.dumps(record | {"report": json.loads(report.to_json()) if report else None}))
         return 0
     if report:
+        print(f"over {args.report_data or f'the calibration streams of {args.calibration}'}:")
         print(report.table())
+        for concern in concerns:
+            print(f"warning: {concern}")
     print(f"{record['path']}  {record['precision']}  {record['bytes']} bytes")
     if model.storages != {Storage.DENSE8}:
         now, dense = record["weights_bytes"], record["dense_weights_bytes"]

@@ -1,0 +1,1 @@
+"""What calibration says of ranges: streams in, ranges, refusals and warnings out."""
