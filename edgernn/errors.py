@@ -6,7 +6,8 @@ EdgeRnnError
 ├── UnsupportedModelError    a Keras model uses something edgernn does not execute
 ├── QuantizationError        a float model cannot become an integer model as asked
 │   ├── CalibrationError     the calibration streams are unusable
-│   └── OverflowRefused      an accumulator could overflow; carries the input that does it
+│   ├── OverflowRefused      an accumulator could overflow; carries the input that does it
+│   └── RangeRefused         values seen in calibration do not fit the formats they must have
 ├── PruningError             a float model cannot be pruned as asked
 ├── DistillationError        a student cannot learn from a teacher as asked
 ├── DataUnavailable          a data set is not where it should be, or is damaged
@@ -22,7 +23,9 @@ EdgeRnnWarning (a UserWarning)
 ├── StreamKindWarning        nothing says whether a network was made for windows
 ├── ClippedReadingsWarning   a reading lies outside the calibrated range
 ├── CalibrationWarning       calibration is too short, or a channel never changes
-└── TableWarning             a table was read in a way that its text does not settle
+├── TableWarning             a table was read in a way that its text does not settle
+├── SaturationWarning        calibration itself saturates a tensor, or leaves a given input range
+└── LongMemoryWarning        units remember for longer than their 16-bit state can
 
 Messages follow one grammar: "<owner>: expected <wanted>, got <value> (<where>). <cure>."
 """
@@ -78,6 +81,19 @@ class CalibrationError(QuantizationError):
 
 class OverflowRefused(QuantizationError):
     """An accumulator could overflow; the message names the row and the input that does it."""
+
+
+class RangeRefused(QuantizationError):
+    """Values seen in calibration do not fit the integer formats they must have.
+
+    Attributes:
+        reasons: every layer it is true of, one sentence each, in layer order.
+    """
+
+    def __init__(self, reasons: Sequence[str]) -> None:
+        """Collect all reasons into one message."""
+        self.reasons = tuple(reasons)
+        super().__init__("\n".join(self.reasons))
 
 
 class PruningError(EdgeRnnError):
@@ -143,3 +159,11 @@ class CalibrationWarning(EdgeRnnWarning):
 
 class TableWarning(EdgeRnnWarning):
     """A table was read in a way that its text does not settle."""
+
+
+class SaturationWarning(EdgeRnnWarning):
+    """Calibration saturates a tensor of the integer model, or leaves a given input range."""
+
+
+class LongMemoryWarning(EdgeRnnWarning):
+    """Units remember for longer than their 16-bit state can."""

@@ -84,6 +84,11 @@ def new_stream(backend: Backend, padded: bool = False) -> Stream:
     return stream_maker(backend, padded)()
 
 
+def step_stream(backend: Backend) -> Stream:
+    """A stream of the network's steps, in the zero state, whatever the model answers."""
+    return _step_stream_maker(backend)()
+
+
 def stream_maker(backend: Backend, padded: bool = False) -> Callable[[], Stream]:
     """Makes streams of the kind of the model, at their beginning.
 

@@ -23,7 +23,9 @@ from edgernn_export.float_run import Progress, batches, initial_state, run, stre
 #: Rows sampled of the operands of matrix products, where there are as many: about as many to twice
 #: as many. The rounding of weights looks at how they vary together: they all have the same steps.
 _OPERAND_ROWS: Final = 1 << 14
-_SAMPLED: Final = dict.fromkeys(("x", "h_in", "rh"), _OPERAND_ROWS)
+#: Pre-activation of the gate that keeps a state: its median tells how long a unit remembers.
+KEEP: Final = "keep"
+_SAMPLED: Final = dict.fromkeys(("x", "h_in", "rh"), _OPERAND_ROWS) | {KEEP: 1 << 12}
 #: The same of a tensor whose range depends on how its values are spread, by its width.
 _SPREAD_ROWS: Final = 1 << 17
 _SPREAD_VALUES: Final = 1 << 22
@@ -39,7 +41,8 @@ class TensorStatistics:
         low: minimum per column.
         high: maximum per column.
         rms: root mean square per column.
-        sample: rows evenly spaced in time, the same steps for all operands; none of the others.
+        sample: rows evenly spaced in time, of operands, the same steps for all of them, and of
+            `KEEP`; none of the others.
         spread: more rows, for ranges that depend on how values are spread; none unless asked for.
     """
 
@@ -167,7 +170,8 @@ def calibrate(
         collector = collectors[layer, name]
         collector.add(seen, places)
         finite = np.isfinite(collector.low).all() and np.isfinite(collector.high).all()
-        if not finite and name != "h_in":  # which is an earlier h: that one is named
+        # An earlier h is named as h, and a gate may be infinitely shut.
+        if not finite and name not in ("h_in", KEEP):
             raise CalibrationError(
                 f"{model.layers[layer].name}.{name}: expected finite values in calibration, got "
                 "NaN or infinite ones. The float model diverges on these streams: check their "

@@ -113,10 +113,8 @@ def lstm(layer: FloatLSTM, xs: FloatArray, state: LayerState) -> tuple[Tensors, 
         c_new += g
         np.tanh(c_new, out=g)
         np.multiply(o, g, out=h_new)
-    return {"x": xs, "h_in": hs[:-1], "z": zs, "c": cs[1:], "h": hs[1:]}, (
-        hs[-1].copy(),
-        cs[-1].copy(),
-    )
+    tensors = {"x": xs, "h_in": hs[:-1], "z": zs, "keep": zs[:, :, units : 2 * units]}
+    return {**tensors, "c": cs[1:], "h": hs[1:]}, (hs[-1].copy(), cs[-1].copy())
 
 
 def gru(layer: FloatGRU, xs: FloatArray, state: LayerState) -> tuple[Tensors, LayerState]:
@@ -147,8 +145,8 @@ def _gru_after(
         np.multiply(r, n_h, out=n)
         n += n_x
         _update(z, np.tanh(n, out=candidate), h, h_new)
-    tensors = {"x": xs, "h_in": hs[:-1], "zr": zrs, "n_x": n_xs, "n_h": n_hs, "n": ns}
-    return {**tensors, "h": hs[1:]}, (hs[-1].copy(),)
+    tensors = {"x": xs, "h_in": hs[:-1], "zr": zrs, "keep": zrs[:, :, :units]}
+    return {**tensors, "n_x": n_xs, "n_h": n_hs, "n": ns, "h": hs[1:]}, (hs[-1].copy(),)
 
 
 def _gru_before(
@@ -167,8 +165,8 @@ def _gru_before(
         np.multiply(r, h, out=rh)
         n += np.matmul(rh, back_n, out=fed_n)
         _update(z, np.tanh(n, out=candidate), h, h_new)
-    tensors = {"x": xs, "h_in": hs[:-1], "zr": zrs, "rh": rhs, "n": ns}
-    return {**tensors, "h": hs[1:]}, (hs[-1].copy(),)
+    tensors = {"x": xs, "h_in": hs[:-1], "zr": zrs, "keep": zrs[:, :, :units]}
+    return {**tensors, "rh": rhs, "n": ns, "h": hs[1:]}, (hs[-1].copy(),)
 
 
 def dense(layer: FloatDense, xs: FloatArray, state: LayerState) -> tuple[Tensors, LayerState]:

@@ -78,7 +78,8 @@ def run(
         xs: [B, T, I], physical units.
         state: state to start from; all zero by default.
         observe: sees every tensor of every stretch, [T, B, ...]: "x", "h_in" (the carried h), "z"
-            (pre-activations of all gates), "h", "c"; GRU "zr", "rh", "n" (reset before) or "zr",
+            (pre-activations of all gates), "keep" (that of the gate that keeps the state, LSTM f or
+            GRU z, alone), "h", "c"; GRU "zr", "rh", "n" (reset before) or "zr",
             "n_x", "n_h", "n" (reset after);
             Dense "x", "y" (before the activation) and "a" (after it).
         progress: called with the steps of every stretch that is finished.

@@ -19,6 +19,7 @@ from edgernn_export.affine_quantizer import (
     join,
 )
 from edgernn_export.calibrate import Calibration, TensorStatistics
+from edgernn_export.calibration.input_ranges import GivenRanges
 from edgernn_export.ranges import RangeMethod
 from edgernn_export.rounding import Moments
 from edgernn_export.weight_storage import DENSE, with_storage
@@ -51,6 +52,7 @@ class Plan:
     operand_scales: str
     common_loss_db: float
     sparse: str
+    given_ranges: GivenRanges | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

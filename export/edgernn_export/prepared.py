@@ -12,18 +12,29 @@ import numpy as np
 
 import edgernn
 from edgernn.affine import CodeRange
+from edgernn.errors import EdgeRnnWarning, LongMemoryWarning, SaturationWarning
 from edgernn.formats import FloatArray
 from edgernn.interface import InputSpec, OutputSpec
 from edgernn.layers import Layer
 from edgernn.model import IntegerModel, Provenance
 from edgernn.window import Window
 from edgernn_export.calibrate import Calibration, calibrate
+from edgernn_export.calibration.input_ranges import (
+    Pair,
+    by_channel,
+    clipped,
+    input_ranges,
+    range_settings,
+)
+from edgernn_export.calibration.long_memory import long_memory
+from edgernn_export.calibration.saturation import pieces, saturations
+from edgernn_export.calibration.state_ranges import refuse_unheld
 from edgernn_export.calibration.sufficiency import warn_of_little
 from edgernn_export.float_model import FloatDense, FloatModel
 from edgernn_export.float_run import Progress
 from edgernn_export.layer_quantizers import dense_output_scale, layer_names, quantize_layer
 from edgernn_export.layer_task import Feed, Plan, Task
-from edgernn_export.ranges import RangeMethod, input_range
+from edgernn_export.ranges import RangeMethod
 from edgernn_export.stream_kind import EndlessError, endless_error
 from edgernn_export.streams import as_streams, as_windows, streams_sha256
 from edgernn_export.weight_storage import settings
@@ -42,11 +53,14 @@ class Prepared:
         calibration_sha256: hash of the calibration streams (hex).
         window: what the integer model will answer; None for an endless stream.
         endless: of a network made for windows, what streaming it endlessly changes.
+        checked: the part of the calibration streams that `concerns` runs an integer model over,
+            [B, T, I] each.
     """
 
     model: FloatModel
     statistics: Calibration
     calibration_sha256: str
+    checked: Sequence[FloatArray]
     window: Window | None = None
     endless: EndlessError | None = None
 
@@ -88,6 +102,7 @@ class Prepared:
             model=model,
             statistics=statistics,
             calibration_sha256=streams_sha256(given),
+            checked=pieces(blocks, model.parameters, windows=window is not None),
             window=window,
             endless=endless,
         )
@@ -99,9 +114,12 @@ class Prepared:
 
         Raises:
             OverflowRefused: an accumulator could overflow.
+            RangeRefused: a state left its coarsest format in calibration.
         """
         model = self.model
-        input_spec = _input_spec(model, self.statistics, plan)
+        given = by_channel(plan.given_ranges, model.input_names)
+        refuse_unheld(model, self.statistics, plan.method, plan.precision)
+        input_spec = _input_spec(model, self.statistics, plan, given)
         layers, output_scale = _layers(model, self.statistics, plan, bits, input_spec)
         return IntegerModel(
             name=name,
@@ -124,6 +142,7 @@ class Prepared:
                     ("range_method", plan.method.value),
                     ("operand_scales", plan.operand_scales),
                     ("common_loss_db", repr(plan.common_loss_db)),
+                    *range_settings(model.input_names, given, plan.method, plan.precision),
                     *settings(bits, plan.sparse),
                 ),
             ),
@@ -135,10 +154,32 @@ class Prepared:
             return ()
         return (("endless_error", f"{self.endless.share:.2g}"),)
 
+    def concerns(self, plan: Plan, integer: IntegerModel) -> tuple[EdgeRnnWarning, ...]:
+        """What of the calibration an integer model of this plan does not hold, as warnings.
 
-def _input_spec(model: FloatModel, statistics: Calibration, plan: Plan) -> InputSpec:
+        They come in the order in which a reading meets them: inputs beyond a given range, tensors
+        that saturate so that answers can differ, units whose memory is longer than their state's.
+        """
+        names = self.model.input_names
+        given = by_channel(plan.given_ranges, names)
+        readings = self.statistics[0, "x"]
+        longest = None if self.window is None else self.window.steps
+        ends = input_ranges(readings, plan.method, plan.precision, given)
+        return (
+            *map(SaturationWarning, clipped(names, given, ends, readings)),
+            *(SaturationWarning(str(found)) for found in saturations(integer, self.checked)),
+            *(
+                LongMemoryWarning(str(found))
+                for found in long_memory(self.model, self.statistics, integer.layers, longest)
+            ),
+        )
+
+
+def _input_spec(
+    model: FloatModel, statistics: Calibration, plan: Plan, given: Sequence[Pair | None]
+) -> InputSpec:
     levels = plan.precision.input_high
-    low, high = input_range(statistics[0, "x"], plan.method, levels)
+    low, high = input_ranges(statistics[0, "x"], plan.method, plan.precision, given)
     return InputSpec(
         names=tuple(model.input_names),
         units=tuple(model.input_units),

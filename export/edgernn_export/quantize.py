@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +14,7 @@ from edgernn.errors import QuantizationError
 from edgernn.formats import Precision, PrecisionName
 from edgernn.model import IntegerModel
 from edgernn_export.calibration.frames import named_by_frame
+from edgernn_export.calibration.input_ranges import GivenRanges, by_channel, check_given
 from edgernn_export.float_model import FloatModel
 from edgernn_export.layer_quantizers import layer_names
 from edgernn_export.layer_task import Plan
@@ -30,6 +32,7 @@ def quantize(
     precision: PrecisionName | Precision = "w8a8",
     *,
     range_method: RangeMethodName | RangeMethod = "minmax",
+    input_range: GivenRanges | None = None,
     operand_scales: str = "auto",
     common_loss_db: float = 0.5,
     weight_bits: Mapping[str, int] | None = None,
@@ -56,6 +59,10 @@ def quantize(
             longer than one.
         precision: "w8a8", "w8a16", "w4a8" or "w4a16": bits of weights, bits of operands.
         range_method: "minmax", "percentile" or "mse", for inputs, states and outputs.
+        input_range: range of readings in physical units where it is known, as of a sensor's data
+            sheet: (low, high) by channel name, or one pair (None: from calibration) per channel.
+            Taken as it is. Other channels get what calibration saw and headroom on each side
+            (`calibration.input_ranges`); later readings beyond the range are clipped.
         operand_scales: "common" gives each gate row one weight scale for input and state (one
             matrix product), "separate" one each, "auto" takes the common one where it costs at most
             ``common_loss_db`` of expected noise.
@@ -88,8 +95,10 @@ def quantize(
         UnsupportedModelError: the network uses something edgernn does not execute.
         CalibrationError: the streams are empty, not finite, of the wrong width or shorter than a
             window.
-        QuantizationError: an unknown precision, range method, scale choice, layer or number of
-            bits; sparse weights where none have 8 bits; seeds that are not pairs.
+        QuantizationError: an unknown precision, range method, scale choice, layer, channel or
+            number of bits; sparse weights where none have 8 bits; ranges or seeds that are not
+            pairs.
+        RangeRefused: a state left its coarsest format in calibration.
         ModelError: "always" for a product of more than 256 tiles of columns.
         ShapeError: the number of names or units does not fit.
         OverflowRefused: an accumulator could overflow.
@@ -98,9 +107,12 @@ def quantize(
         StreamKindWarning: nothing says whether the network was made for windows.
         CalibrationWarning: calibration is short, or a channel never changes in it.
         TableWarning: a data frame has as many columns as there are channels, of other names.
+        SaturationWarning: calibration leaves a given input range, or saturates a tensor so that
+            answers can differ.
+        LongMemoryWarning: units remember for longer than their 16-bit state can.
     """
     operands, default_bits = parse_precision(precision)
-    plan = make_plan(operands, range_method, operand_scales, common_loss_db, sparse)
+    plan = make_plan(operands, range_method, operand_scales, common_loss_db, sparse, input_range)
     _check_seeds(seeds)
     model = read_source(
         source,
@@ -109,13 +121,17 @@ def quantize(
         output_names=output_names,
         output_units=output_units,
     )
+    by_channel(plan.given_ranges, model.input_names)
     bits = bits_by_layer(layer_names(model.layers), default_bits, weight_bits)
     check_sparse(sparse, bits)
     chosen = choose_window(model, stream, window, hop)
     model = named_by_frame(model, calibration)
     prepared = Prepared.of(model, calibration, plan.method, progress, chosen, on_missing)
     report_endless(model, chosen, prepared.endless, progress)
-    return prepared.quantize(plan, bits, name or _default_name(source, model), seeds)
+    integer = prepared.quantize(plan, bits, name or _default_name(source, model), seeds)
+    for concern in prepared.concerns(plan, integer):
+        warnings.warn(concern, stacklevel=2)
+    return integer
 
 
 def make_plan(
@@ -124,6 +140,7 @@ def make_plan(
     scales: str = "auto",
     loss_db: float = 0.5,
     sparse: str = "auto",
+    given_ranges: GivenRanges | None = None,
 ) -> Plan:
     """The choices of `quantize` that hold for all layers.
 
@@ -150,6 +167,7 @@ def make_plan(
         operand_scales=scales,
         common_loss_db=loss_db,
         sparse=sparse,
+        given_ranges=check_given(given_ranges),
     )
 
 

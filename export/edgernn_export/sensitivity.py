@@ -7,6 +7,7 @@ takes the layers that save the most bytes for the least error, and measures afte
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -154,7 +155,12 @@ def scan(
         layers=tuple(_cost(layer, measure(frozenset({layer}))[0], wide) for layer in names),
         chosen=None if chosen is None else measure(chosen)[0],
     )
-    return result, None if chosen is None else measure(chosen)[1]
+    if chosen is None:
+        return result, None
+    integer = measure(chosen)[1]
+    for concern in prepared.concerns(choices, integer):
+        warnings.warn(concern, stacklevel=2)
+    return result, integer
 
 
 def _check_limits(max_loss_db: Any, max_bytes: Any) -> None:

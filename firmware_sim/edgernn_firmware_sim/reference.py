@@ -14,7 +14,7 @@ from edgernn.model import IntegerModel
 from edgernn_firmware_sim.arithmetic import Int32, widen
 from edgernn_firmware_sim.cells import STEPS
 from edgernn_firmware_sim.cells.context import CellContext
-from edgernn_firmware_sim.events import Quiet, Recorder
+from edgernn_firmware_sim.events import Quiet
 
 #: int16 arrays [H] (one stream) or [B, H], in the order of `IntegerModel.states`.
 State = tuple[Int16Array, ...]
@@ -25,10 +25,10 @@ class Reference:
 
     Args:
         model: the integer model.
-        recorder: where saturations and ranges go (section 10); None records nothing.
+        recorder: sees saturations and ranges (section 10), as a `Recorder` does; None: nobody.
     """
 
-    def __init__(self, model: IntegerModel, recorder: Recorder | None = None) -> None:
+    def __init__(self, model: IntegerModel, recorder: Quiet | None = None) -> None:
         """Lay out the weights of every layer."""
         self.model = model
         note: Quiet = Quiet() if recorder is None else recorder

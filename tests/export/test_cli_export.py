@@ -225,6 +225,7 @@ def test_quantize_writes_a_model_that_every_other_command_takes(keras_file, cali
         "bytes": out.stat().st_size,
         "name": "small",
         "precision": "w8a16",
+        "warnings": [],
         "weights_bytes": 112,  # 7 tiles of 16 bytes
         "dense_weights_bytes": 112,
         "model_sha256": model.sha256,
@@ -242,7 +243,8 @@ def test_quantize_for_people(keras_file, calibration):
         "-m", "edgernn", "quantize", str(keras_file), "--calibration", str(calibration),
         "-o", str(out), "--report",
     ).splitlines()  # fmt: skip
-    assert printed[0] == "quantization report over 450 steps"
+    assert printed[0] == f"over the calibration streams of {calibration}:"
+    assert printed[1] == "quantization report over 450 steps"
     assert printed[-1] == f"{out}  w8a8  {out.stat().st_size} bytes"
 
 

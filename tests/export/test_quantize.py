@@ -90,18 +90,19 @@ def test_auto_scales_avoid_a_costly_common_scale() -> None:
     model = float_model("lstm")
     layer = model.layers[0]
     assert isinstance(layer, FloatLSTM)
-    loud = dataclasses.replace(layer, kernel=layer.kernel * 40.0)
+    loud = dataclasses.replace(layer, kernel=layer.kernel * 10.0)
     model = dataclasses.replace(model, layers=(loud, *model.layers[1:]))
     gates = quantize(model, stream(500, 3), progress=False).layers[0].affines["gates"]
     assert [term.source for term in gates.terms] == [Source.X, Source.H]
 
 
-def test_per_channel_input_ranges_hold_the_calibration_data() -> None:
+@pytest.mark.filterwarnings("ignore::edgernn.LongMemoryWarning")  # a reading of 350 shuts gates
+def test_per_channel_input_ranges_hold_the_calibration_data_with_headroom() -> None:
     xs = stream(800, 3) * [1.0, 100.0, 0.01] + [0.0, 350.0, -5.0]
     integer = quantize(float_model("gru_after"), xs, progress=False)
     codes = integer.interface().quantize(xs)
-    assert codes.min(axis=0).tolist() == [-127] * 3
-    assert codes.max(axis=0).tolist() == [127] * 3
+    assert np.all(np.isin(codes.min(axis=0), (-63, -64)))
+    assert np.all(np.isin(codes.max(axis=0), (63, 64)))
     restored = codes * integer.input.scale + integer.input.offset
     assert np.all(np.abs(restored - xs) <= integer.input.scale * 0.5000001)
 
@@ -117,6 +118,7 @@ def test_a_constant_channel_is_coded_exactly() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:calibration. expected every channel to vary")
+@pytest.mark.filterwarnings("ignore::edgernn.LongMemoryWarning")  # it never forgets
 @pytest.mark.parametrize(("drive", "exponent"), [(0.2, 14), (4.0, 12), (30.0, 10)])
 def test_cell_exponent_follows_the_observed_range(drive: float, exponent: int) -> None:
     """An integrating cell: forget and input gates open, c grows to a known size."""
@@ -181,6 +183,7 @@ def test_same_input_same_model_and_other_calibration_other_hash() -> None:
     assert a.provenance.float_model_sha256 == model.sha256
 
 
+@pytest.mark.filterwarnings("ignore::edgernn.SaturationWarning")
 def test_percentile_range_ignores_one_outlier() -> None:
     xs = stream(20_000, 3)
     xs[1234, 0] = 500.0
@@ -273,6 +276,8 @@ def test_a_row_that_could_overflow_is_refused_with_its_input(precision: str) -> 
         quantize(model, stream(50, 3), precision, progress=False)
 
 
+# Gates that stand fully open or closed, and sums of large parts that cancel.
+@pytest.mark.filterwarnings("ignore::edgernn.EdgeRnnWarning")
 def test_hostile_weights_pick_a_safe_multiplier() -> None:
     for cell in FLOAT_CELLS:
         for precision in ("w8a8", "w8a16"):

@@ -6,21 +6,27 @@ import argparse
 import json
 import os
 import sys
+import warnings
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from edgernn.cli.table_arguments import add_policy_argument, add_table_arguments, table_options
-from edgernn.errors import EdgeRnnError
+from edgernn.errors import EdgeRnnError, EdgeRnnWarning
 from edgernn.model import IntegerModel
 from edgernn.storage import Storage
 from edgernn.weight_memory import weight_memory
-from edgernn_export.cli.lists import comma_list, layer_bits
+from edgernn_export.cli.lists import channel_range, comma_list, given_ranges, layer_bits
 from edgernn_export.quantize import OPERAND_SCALES, quantize
 from edgernn_export.ranges import RangeMethod
 from edgernn_export.stream_files import load_streams, refuse_unreadable
+from edgernn_export.stream_kind import StreamKind
 from edgernn_export.weight_storage import PRECISIONS, SPARSE
 
 HELP: Final = """Quantize a trained Keras network to integers.
+
+A network that was made for windows (a fixed number of readings in, one answer) becomes a model of
+windows, every other one streams endlessly; --stream, --window and --hop decide otherwise.
 
 Calibration data are representative streams in physical units: .npy or .npz arrays [T, I] or
 [B, T, I], or CSV or JSON lines with one reading per line, plain, .gz or .xz. Columns are picked
@@ -31,6 +37,8 @@ EXAMPLES: Final = """examples:
   edgernn quantize model.keras --calibration streams.npz -o model.edgernn
   edgernn quantize model.keras --calibration readings.csv --input-names temperature,humidity \\
       --precision w8a16 --report -o model.edgernn
+  edgernn quantize model.keras --calibration readings.csv --input-names temperature,humidity \\
+      --input-range temperature=-40:85 --report-data later.csv -o model.edgernn
   edgernn quantize model.keras --calibration streams.npz --precision w4a8 \\
       --layer-bits dense=8 -o model.edgernn
   edgernn quantize architecture.json --weights weights.h5 --calibration streams.npz \\
@@ -68,25 +76,54 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--range", choices=[m.value for m in RangeMethod], default=RangeMethod.MINMAX.value,
         dest="range_method", help="how ranges are chosen (default: minmax)",
     )  # fmt: skip
+    parser.add_argument(
+        "--input-range", type=channel_range, action="append", metavar="CHANNEL=LOW:HIGH",
+        help="range of a channel's readings in physical units, as a data sheet gives it; may be "
+        "repeated (default: what calibration saw, with headroom)",
+    )  # fmt: skip
+    add_stream_arguments(parser)
     parser.add_argument("--operand-scales", choices=OPERAND_SCALES, default="auto")
     parser.add_argument("--name", help="model name (default: stem of OUT)")
     for side in ("input", "output"):
         for what in ("names", "units"):
             parser.add_argument(f"--{side}-{what}", type=comma_list, metavar="A,B,...")
     parser.add_argument(
-        "--report", action="store_true", help="compare with the float model over the same streams"
-    )
+        "--report", action="store_true",
+        help="compare with the float model over the calibration streams",
+    )  # fmt: skip
+    parser.add_argument(
+        "--report-data", type=Path, metavar="FILE",
+        help="compare over these streams instead, which calibration did not see",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     add_policy_argument(parser)
     add_table_arguments(parser)
+
+
+def add_stream_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare how the model is to stream."""
+    parser.add_argument(
+        "--stream", choices=get_args(StreamKind), default="auto",
+        help="windows, each from the zero state as in predict, or one endless stream (default: "
+        "auto, what the network was made for)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--window", type=int, metavar="T",
+        help="readings in a window (default: what the network's input takes)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--hop", type=int, metavar="N",
+        help="readings between one answer of a window model and the next (default: 1)",
+    )  # fmt: skip
 
 
 def main(args: argparse.Namespace) -> int:
     """Quantize, write, report."""
     if args.output.suffix != ".edgernn":
         raise EdgeRnnError(f"--output: expected a name ending in .edgernn, got '{args.output}'.")
-    options = table_options(args)
-    refuse_unreadable(args.model, args.calibration)
+    options, ranges = table_options(args), given_ranges(args.input_range)
+    files = (args.model, args.calibration, args.report_data)
+    refuse_unreadable(*(file for file in files if file is not None))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from edgernn_export.keras_reader import read_keras
 
@@ -94,35 +131,59 @@ def main(args: argparse.Namespace) -> int:
         k: getattr(args, k) for k in ("input_names", "input_units", "output_names", "output_units")
     }
     float_model = read_keras(args.model, weights=args.weights, **labels)
-    streams = load_streams(args.calibration, float_model.input_names, options, args.on_bad_reading)
-    model = quantize(
-        float_model,
-        streams,
-        args.precision,
-        range_method=args.range_method,
-        operand_scales=args.operand_scales,
-        weight_bits=args.layer_bits,
-        sparse=args.sparse,
-        name=args.name or args.output.stem,
-        progress=sys.stderr.isatty(),
-        on_missing=args.on_bad_reading,
-    )
+    names = float_model.input_names
+    policy = args.on_bad_reading
+    streams = load_streams(args.calibration, names, options, policy)
+    compared = streams
+    if args.report_data:
+        compared = load_streams(args.report_data, names, options, policy)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", EdgeRnnWarning)
+        model = quantize(
+            float_model,
+            streams,
+            args.precision,
+            range_method=args.range_method,
+            input_range=ranges,
+            operand_scales=args.operand_scales,
+            weight_bits=args.layer_bits,
+            sparse=args.sparse,
+            stream=args.stream,
+            window=args.window,
+            hop=args.hop,
+            name=args.name or args.output.stem,
+            progress=sys.stderr.isatty(),
+            on_missing=policy,
+        )
+    for warning in caught:
+        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    concerns = [str(w.message) for w in caught if issubclass(w.category, EdgeRnnWarning)]
     report = None
-    if args.report:
+    if args.report or args.report_data:
         from edgernn_export.report import quantization_report
 
-        report = quantization_report(float_model, model, streams)
-    record = _written(model, args.output)
+        report = quantization_report(float_model, model, compared)
+    record = _written(model, args.output) | {"warnings": concerns}
     if args.json:
         print(json.dumps(record | {"report": json.loads(report.to_json()) if report else None}))
         return 0
     if report:
+        print(f"over {args.report_data or f'the calibration streams of {args.calibration}'}:")
         print(report.table())
+        for concern in concerns:
+            print(f"warning: {concern}")
+    print(f"answers  {model.window or 'an endless stream, reading by reading'}")
     print(f"{record['path']}  {record['precision']}  {record['bytes']} bytes")
     if model.storages != {Storage.DENSE8}:
         now, dense = record["weights_bytes"], record["dense_weights_bytes"]
         print(f"weights on a device: {now} bytes, {now / dense:.0%} of the {dense} of dense int8")
     return 0
+
+
+def _endless_error(model: IntegerModel) -> float | None:
+    """Of a network made for windows, what an endless stream would change (`EndlessError.share`)."""
+    share = dict(model.provenance.settings).get("endless_error")
+    return None if share is None else float(share)
 
 
 def _written(model: IntegerModel, output: Path) -> dict[str, Any]:
@@ -134,6 +195,8 @@ def _written(model: IntegerModel, output: Path) -> dict[str, Any]:
         "bytes": path.stat().st_size,
         "name": model.name,
         "precision": model.precision_label,
+        "window": None if model.window is None else asdict(model.window),
+        "endless_error": _endless_error(model),
         "weights_bytes": memory.total_bytes,
         "dense_weights_bytes": memory.dense_bytes,
         "model_sha256": model.sha256,

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from edgernn.cli.table_arguments import add_policy_argument, add_table_arguments, table_options
 from edgernn.errors import EdgeRnnError
-from edgernn_export.cli.lists import comma_list
+from edgernn_export.cli.lists import channel_range, comma_list, given_ranges
 from edgernn_export.quantize import OPERAND_SCALES
 from edgernn_export.ranges import RangeMethod
 from edgernn_export.sensitivity import WIDE, Measured, Sensitivity, loss_db, scan
@@ -69,6 +69,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--range", choices=[m.value for m in RangeMethod], default=RangeMethod.MINMAX.value,
         dest="range_method", help="how ranges are chosen (default: minmax)",
     )  # fmt: skip
+    parser.add_argument(
+        "--input-range", type=channel_range, action="append", metavar="CHANNEL=LOW:HIGH",
+        help="range of a channel's readings in physical units, as a data sheet gives it; may be "
+        "repeated (default: what calibration saw, with headroom)",
+    )  # fmt: skip
     parser.add_argument("--operand-scales", choices=OPERAND_SCALES, default="auto")
     parser.add_argument(
         "--sparse", choices=[c for c in SPARSE if c != "always"], default="auto",
@@ -109,7 +114,8 @@ def main(args: argparse.Namespace) -> int:
         name=args.name or (args.output.stem if args.output else args.model.stem),
         progress=sys.stderr.isatty(),
         plan={
-            "method": args.range_method, "scales": args.operand_scales, "sparse": args.sparse
+            "method": args.range_method, "scales": args.operand_scales, "sparse": args.sparse,
+            "given_ranges": given_ranges(args.input_range),
         },
     )  # fmt: skip
     path = None

@@ -22,7 +22,7 @@ RECURRENT: Final = "recurrent_kernel"
 BIAS: Final = "bias"
 RECURRENT_BIAS: Final = "recurrent_bias"
 
-#: Units from the middle of a channel's range to its end, as three standard deviations.
+#: Units from the middle of what calibration saw to its end, as three standard deviations.
 _UNITS: Final = 3.0
 #: By kind of layer: map -> (its columns of the stacked weights in units of H, its bias).
 _COLUMNS: Final[dict[str, dict[str, tuple[int, int | None, str]]]] = {
@@ -100,7 +100,9 @@ def input_unit(model: IntegerModel) -> FloatArray:
 def _input_codes(model: IntegerModel, index: int) -> float:
     """Operand codes per unit of what a layer reads."""
     if index == 0:
-        return model.precision.input_high / _UNITS
+        # Units are those of what calibration saw; the range has headroom on both sides of it.
+        headroom = float(dict(model.provenance.settings).get("input_headroom", "0"))
+        return model.precision.input_high / (_UNITS * (1.0 + 2.0 * headroom))
     return 1.0 / (model.layers[index - 1].output_scale * model.precision.operand_ratio)
 
 

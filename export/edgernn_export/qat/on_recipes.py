@@ -65,7 +65,9 @@ def train_integers(
 
     data = recipe.load() if data is None else data
     task = "classes" if data.classes else "values"
-    quantizer = data.labels() | {"name": recipe.name, "progress": False} | options
+    quantizer = data.labels() | {
+        "name": recipe.name, "progress": False, "input_range": recipe.input_range
+    } | options  # fmt: skip
 
     def learner(student: Any) -> Any:
         return Distiller(student, network, task=task, alpha=alpha, precompute=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from edgernn.errors import TrainingError
+from edgernn_export.calibration.input_ranges import GivenRanges
 from edgernn_export.datasets import Dataset
 from edgernn_export.training.networks import build_network
 
@@ -101,6 +102,7 @@ class Recipe:
         network: its size, where nothing else is asked.
         training: see `Training`.
         build: makes the untrained Keras model of a recipe, a network size and its data.
+        input_range: known ranges of readings, as for `quantize`; None leaves them to calibration.
     """
 
     name: str
@@ -109,6 +111,7 @@ class Recipe:
     network: Network
     training: Training
     build: Callable[[Recipe, Network, Dataset], Any] = field(default=build_network)
+    input_range: GivenRanges | None = None
 
 
 def check_count(owner: str, value: Any) -> None:

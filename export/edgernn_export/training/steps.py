@@ -149,6 +149,7 @@ def _quantize(recipe: Recipe, network: Any, data: Dataset, order: Order) -> Inte
         network,
         data.calibration(),
         order.precision,
+        input_range=recipe.input_range,
         **data.labels(),
         stream="endless",  # recipes are scored so
         name=recipe.name,

@@ -1,0 +1,149 @@
+"""The range of each input channel: given in physical units, or what calibration saw with headroom.
+
+A channel's codes span its range evenly (clause 9.1); a reading beyond the range is clipped.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from edgernn.errors import QuantizationError
+from edgernn.formats import FloatArray, Precision
+from edgernn_export.calibrate import TensorStatistics
+from edgernn_export.ranges import RangeMethod, input_range
+
+Pair = tuple[float, float]
+#: Ranges by channel name, or one pair (or None: take it from calibration) per channel.
+GivenRanges = Mapping[str, Pair] | Sequence[Pair | None]
+#: Room on each side of what calibration saw, as a share of its span, that later readings may use.
+INPUT_HEADROOM: Final = {Precision.W8A8: 0.5, Precision.W8A16: 1.0}
+_OWNER: Final = "quantize input_range"
+
+
+def check_given(given: Any) -> GivenRanges | None:
+    """Refuse what are no ranges, whatever the channels are called.
+
+    Raises:
+        QuantizationError: neither a mapping nor a sequence, or no pair (low, high) of finite
+            numbers with low < high.
+    """
+    if given is None:
+        return None
+    if isinstance(given, Mapping):
+        return {name: _pair(name, pair) for name, pair in given.items()}
+    if not isinstance(given, (Sequence, np.ndarray)) or isinstance(given, (str, bytes)):
+        raise QuantizationError(
+            f"{_OWNER}: expected ranges by channel name, or one (low, high) per channel, got "
+            f"{given!r:.40}."
+        )
+    return [None if p is None else _pair(f"channel {i}", p) for i, p in enumerate(given)]
+
+
+def _pair(owner: Any, pair: Any) -> Pair:
+    try:
+        low, high = (float(end) for end in pair)
+    except (TypeError, ValueError, OverflowError):
+        low = high = math.nan
+    if not (low < high and math.isfinite(high - low)):
+        raise QuantizationError(
+            f"{_OWNER}: expected finite (low, high) with low < high, got {pair!r:.60} ({owner})."
+        )
+    return low, high
+
+
+def by_channel(given: GivenRanges | None, names: Sequence[str]) -> tuple[Pair | None, ...]:
+    """The given range of every channel; None where calibration decides.
+
+    Raises:
+        QuantizationError: an unknown channel, or another number of ranges than channels.
+    """
+    if given is None:
+        return (None,) * len(names)
+    if isinstance(given, Mapping):
+        unknown = [name for name in given if name not in names]
+        if unknown:
+            raise QuantizationError(
+                f"{_OWNER}: expected channels among {', '.join(names)}, got "
+                f"{', '.join(map(repr, unknown))}. Name channels with input_names."
+            )
+        return tuple(given.get(name) for name in names)
+    if len(given) != len(names):
+        raise QuantizationError(
+            f"{_OWNER}: expected {len(names)} pairs for the channels {', '.join(names)}, got "
+            f"{len(given)}."
+        )
+    return tuple(given)
+
+
+def headroom(method: RangeMethod, precision: Precision) -> float:
+    """Room on each side of the range that calibration decides, as a share of its span."""
+    return INPUT_HEADROOM[precision] if method is RangeMethod.MINMAX else 0.0
+
+
+def input_ranges(
+    stats: TensorStatistics,
+    method: RangeMethod,
+    precision: Precision,
+    given: Sequence[Pair | None],
+) -> tuple[FloatArray, FloatArray]:
+    """Lower and upper end per channel.
+
+    Ranges that calibration decides get `INPUT_HEADROOM` where all readings are to be covered
+    (minmax); percentile and MSE spend all codes on what calibration saw.
+
+    Args:
+        stats: the readings of calibration.
+        method: how ranges are chosen.
+        precision: of the model.
+        given: from `by_channel`; taken as they are.
+
+    Returns:
+        (low, high), float64 [I], low < high.
+    """
+    low, high = input_range(stats, method, precision.input_high)
+    room = headroom(method, precision) * (stats.high - stats.low)
+    low, high = low - room, high + room
+    for channel, pair in enumerate(given):
+        if pair is not None:
+            low[channel], high[channel] = pair
+    return low, high
+
+
+def clipped(
+    names: Sequence[str],
+    given: Sequence[Pair | None],
+    ends: tuple[FloatArray, FloatArray],
+    stats: TensorStatistics,
+) -> tuple[str, ...]:
+    """A sentence on each channel whose range calibration itself leaves.
+
+    Args:
+        names: of the channels.
+        given: from `by_channel`.
+        ends: (low, high) of the ranges, as from `input_ranges`.
+        stats: the readings of calibration.
+    """
+    seen = stats.spread if len(stats.spread) else stats.sample
+    share = np.mean((seen < ends[0]) | (seen > ends[1]), axis=0)
+    return tuple(
+        f"input {names[i]}: expected calibration within {ends[0][i]:.6g} to {ends[1][i]:.6g}, got "
+        f"{stats.low[i]:.6g} to {stats.high[i]:.6g}, {share[i]:.2%} of it beyond. Such readings "
+        f"are clipped: {'take range_method minmax' if given[i] is None else 'give a wider range'}."
+        for i in np.flatnonzero((stats.low < ends[0]) | (stats.high > ends[1]))
+    )
+
+
+def range_settings(
+    names: Sequence[str], given: Sequence[Pair | None], method: RangeMethod, precision: Precision
+) -> tuple[tuple[str, str], ...]:
+    """Provenance of input ranges: what decided them."""
+    made = [("input_headroom", repr(headroom(method, precision)))]
+    told = {name: pair for name, pair in zip(names, given, strict=True) if pair is not None}
+    if told:
+        made.append(("input_range", json.dumps(told)))
+    return tuple(made)

@@ -1,0 +1,119 @@
+"""Units that remember for longer than a 16-bit state can, found in calibration.
+
+A unit keeps the share 1 - w of its state and takes the share w of what is new. Where w is small,
+what is new is less than half a code and is lost: the state stops short of its target by up to
+1 / (2w) codes, the *dead band*. More bits of operands do not help, as the state has 16 in every
+precision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from edgernn.formats import FloatArray
+from edgernn.layers import LSTM, GRUAfter, GRUBefore, Layer
+from edgernn_export.calibrate import KEEP, Calibration
+from edgernn_export.float_cells import ACTIVATIONS
+from edgernn_export.float_model import FloatGRU, FloatLSTM, FloatModel
+
+#: Dead band, as a share of the state's RMS, from which on a unit is reported. Of 77 layers without
+#: long memory none passed 0.0115; layers whose answers suffered began at 0.057.
+_DEAD_BAND: Final = 0.05
+#: Units that hold for fewer steps forget a dead band with the rest.
+_SHORTEST_STEPS: Final = 100.0
+#: Longer memory than this is not told apart from memory without end.
+_LONGEST_STEPS: Final = 1e6
+_NAMED_UNITS: Final = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LongMemory:
+    """The units of one layer whose memory is longer than their state can carry.
+
+    Attributes:
+        layer: its name.
+        units: numbers of the units, longest memory first.
+        steps: how long each of them holds, in steps; at most a million.
+    """
+
+    layer: str
+    units: tuple[int, ...]
+    steps: tuple[float, ...]
+
+    def __str__(self) -> str:
+        """One line for people."""
+        named = ", ".join(
+            f"{unit} ({_steps(steps)})"
+            for unit, steps in zip(self.units[:_NAMED_UNITS], self.steps, strict=False)
+        )
+        more = len(self.units) - _NAMED_UNITS
+        return (
+            f"{self.layer}: expected units that a 16-bit state can follow, got {len(self.units)} "
+            f"with longer memory: {named}{f' and {more} more' if more > 0 else ''}. They freeze or "
+            "drift on long streams, in every precision. Compare with --report on a stream as "
+            "long as in use; shorten their memory by training with a smaller bias of the gate "
+            "that keeps the state, or feed readings less often."
+        )
+
+
+def _steps(steps: float) -> str:
+    return "no end" if steps >= _LONGEST_STEPS else f"{steps:.2g} steps".replace("e+0", "e")
+
+
+def long_memory(
+    model: FloatModel,
+    statistics: Calibration,
+    layers: Sequence[Layer],
+    longest_steps: int | None = None,
+) -> tuple[LongMemory, ...]:
+    """The layers with units of long memory, in layer order.
+
+    Args:
+        model: the float model.
+        statistics: its calibration.
+        layers: the integer layers made of it.
+        longest_steps: steps after which the state is reset in use; None where it never is. A dead
+            band grows by half a code a step, so short windows never meet it.
+    """
+    found = []
+    for index, (original, layer) in enumerate(zip(model.layers, layers, strict=True)):
+        if not isinstance(original, (FloatLSTM, FloatGRU)):
+            continue
+        taken = _taken(original, statistics[index, KEEP].sample)
+        rms = statistics[index, "c" if isinstance(original, FloatLSTM) else "h"].rms
+        steps = 1.0 / np.maximum(taken, 1.0 / _LONGEST_STEPS)
+        code = _code(layer)
+        held = steps if longest_steps is None else np.minimum(steps, longest_steps)
+        moves = rms > code
+        dead_band = np.where(moves, 0.5 * code * held / np.where(moves, rms, 1.0), 0.0)
+        units = np.flatnonzero((dead_band > _DEAD_BAND) & (held >= _SHORTEST_STEPS))
+        if units.size:
+            order = units[np.argsort(-steps[units], kind="stable")]
+            found.append(
+                LongMemory(
+                    layer=layer.name,
+                    units=tuple(int(unit) for unit in order),
+                    steps=tuple(float(s) for s in steps[order]),
+                )
+            )
+    return tuple(found)
+
+
+def _taken(layer: FloatLSTM | FloatGRU, keep: FloatArray) -> FloatArray:
+    """Median share of the new in a step, per unit [H]."""
+    gate = ACTIVATIONS[layer.recurrent_activation]
+    # Of the pre-activation: gates rise with it, and 1 - gate(z) = gate(-z) keeps small shares.
+    taken: FloatArray = gate(-np.median(keep, axis=0))
+    return taken
+
+
+def _code(layer: Layer) -> float:
+    """Real value of one code of the state that is kept."""
+    if isinstance(layer, LSTM):
+        return float(2.0**-layer.cell_exponent)
+    assert isinstance(layer, (GRUBefore, GRUAfter))
+    return layer.output_scale

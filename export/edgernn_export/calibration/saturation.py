@@ -1,0 +1,225 @@
+"""What saturates when the integer model runs over its own calibration, where it changes an answer.
+
+The reference runs over a bounded part of the calibration streams. A saturation counts where it
+moves what follows: that of a gate deep in the flat part of its sigmoid or tanh does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from edgernn.affine import Source
+from edgernn.formats import PREACTIVATION, FloatArray
+from edgernn.layers import (
+    CellActivation,
+    Dense,
+    DenseActivation,
+    GRUAfter,
+    GRUBefore,
+    Layer,
+    SimpleRNN,
+)
+from edgernn.model import IntegerModel
+from edgernn_firmware_sim.arithmetic import Int32, sat16
+from edgernn_firmware_sim.events import Names, Quiet
+from edgernn_firmware_sim.reference import Reference
+
+#: Bounds of the part of calibration that is looked at: steps of one piece of a stream, readings in
+#: all, weights times readings, and lengths of stream, each of which takes a run of its own.
+PIECE_STEPS: Final = 512
+_READINGS: Final = 1 << 13
+_PRODUCTS: Final = 1 << 28
+_LENGTHS: Final = 4
+#: A pre-activation that saturation moves by less than this, seen through tanh(z/2), does no harm.
+_VISIBLE: Final = 2.0**-7
+#: Codes that rounding alone explains.
+_ROUNDED: Final = 4
+_SOURCES: Final = frozenset(source.value for source in Source)
+
+_WIDER: Final = "Take range_method 'minmax' and calibrate on all that streams can be."
+_CANCEL: Final = "Products of input and state cancel each other beyond what their sum can take. "
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saturation:
+    """One tensor of the integer model that saturates in calibration.
+
+    Attributes:
+        tensor: "<layer>.<tensor>".
+        share: of its values that a saturation changed so that answers can differ.
+        cure: what to do.
+    """
+
+    tensor: str
+    share: float
+    cure: str
+
+    def __str__(self) -> str:
+        """One line for people."""
+        return (
+            f"{self.tensor}: expected values within their format in calibration, got "
+            f"{self.share:.2%} saturated. {self.cure}"
+        )
+
+
+def pieces(
+    blocks: Sequence[FloatArray], products: int, *, windows: bool = False
+) -> list[FloatArray]:
+    """The part of calibration streams that is looked at, cut into pieces of at most `PIECE_STEPS`.
+
+    Args:
+        blocks: float64 [B, T, I].
+        products: multiplications of one step of the model.
+        windows: the blocks are windows, which stay whole.
+    """
+    largest = sorted(blocks, key=lambda block: -block.shape[0] * block.shape[1])[:_LENGTHS]
+    readings = max(1, min(_READINGS, _PRODUCTS // products) // len(largest))
+    longest = max(b.shape[1] for b in blocks) if windows else min(PIECE_STEPS, readings)
+    return [_cut(block, readings, longest) for block in largest]
+
+
+def _cut(block: FloatArray, readings: int, longest: int) -> FloatArray:
+    """Pieces of one length, evenly spread over streams and time, [P, L, I]."""
+    streams, length, _ = block.shape
+    steps = min(length, longest)
+    places = [(b, t) for b in range(streams) for t in range(0, length - steps + 1, steps)]
+    wanted = min(len(places), max(1, readings // steps))
+    chosen = np.unique(np.linspace(0, len(places) - 1, wanted).round().astype(int))
+    return np.stack([block[b, t : t + steps] for b, t in (places[i] for i in chosen)])
+
+
+def saturations(model: IntegerModel, streams: Sequence[FloatArray]) -> tuple[Saturation, ...]:
+    """Run the reference over streams [B, T, I], each from the zero state: what saturates there.
+
+    Of a window model, layers behind the state are looked at where they answer, in the last step.
+    """
+    watch = _Watch(model)
+    reference, interface = Reference(model, watch), model.interface()
+    for block in streams:
+        codes, state = interface.quantize(block), None
+        if model.window is not None and codes.shape[1] > 1:
+            _, state = reference.run(codes[:, :-1])
+            watch.forget_head()
+            codes = codes[:, -1:]
+        reference.run(codes, state)
+    return tuple(
+        Saturation(tensor=name, share=moved / seen, cure=watch.cure(name))
+        for name, (seen, moved) in watch.counts.items()
+        if moved
+    )
+
+
+class _Watch(Quiet):
+    """Counts, per tensor, the values that saturation changed so that it shows."""
+
+    def __init__(self, model: IntegerModel) -> None:
+        self._layers = {layer.name: layer for layer in model.layers}
+        #: tensor -> values seen, values moved.
+        self.counts: dict[str, tuple[int, int]] = {}
+        #: What the terms of the map at hand add up to without saturation; None in `w8a8`.
+        self._terms: FloatArray | None = None
+        #: Whether anything of the map at hand saturated.
+        self._acted = False
+        #: The parts of a reset-after GRU's candidate, without and with saturation.
+        self._parts: dict[str, tuple[FloatArray, Int32]] = {}
+
+    def sat16(self, name: str, wide: Int32) -> Int32:
+        narrow = sat16(wide)
+        tensor = name.split(".")[1]
+        if tensor == "c":
+            self._count(name, wide != narrow)
+        elif tensor == "r*d":
+            self._parts[tensor] = (wide.astype(np.float64), narrow)
+        elif tensor == "n":
+            self._count(name, _moved_flat(self._candidate(), narrow))
+        return narrow
+
+    def sat16_each(self, names: Names, wide: Int32) -> Int32:
+        narrow = sat16(wide)
+        self._acted |= bool(np.any(wide != narrow))
+        layer, affine, *rest = names[0].split(".")
+        if rest and rest[-1] in _SOURCES:
+            terms = self._layers[layer].affines[affine].terms
+            (term,) = (t for t in terms if t.source.value == rest[-1])
+            before = 0.0 if self._terms is None else self._terms
+            self._terms = before + wide * (term.multiplier / 2.0**15)
+        else:
+            self._finish(names, wide, narrow)
+        return narrow
+
+    def see_each(self, names: Names, tensors: Int32) -> Int32:
+        self._finish(names, tensors, tensors)
+        return tensors
+
+    def _finish(self, names: Names, wide: Int32, narrow: Int32) -> None:
+        """An affine map is done: compare its rows with what they are without saturation."""
+        true = wide.astype(np.float64) if self._terms is None else self._terms
+        acted, self._terms, self._acted = self._acted, None, False
+        owner, affine, *_ = names[0].split(".")
+        layer = self._layers[owner]
+        if affine in ("n_x", "n_h"):  # what matters is their sum
+            self._parts[affine] = (true, narrow)
+            return
+        moved = _moved(layer, true, narrow) if acted else np.zeros(narrow.shape, dtype=bool)
+        for name, part in zip(names, np.split(moved, len(names), axis=-1), strict=True):
+            self._count(name, part)
+
+    def _candidate(self) -> FloatArray:
+        """The sum a + r*d of clause 7.7 without saturation of a and d."""
+        a, _ = self._parts["n_x"]
+        d, q_d = self._parts["n_h"]
+        _, reset = self._parts["r*d"]
+        grown: FloatArray = np.divide(
+            d, q_d, out=np.ones(d.shape), where=np.abs(d - q_d) > _ROUNDED
+        )
+        return a + reset * grown
+
+    def _count(self, name: str, moved: Any) -> None:
+        seen, before = self.counts.get(name, (0, 0))
+        self.counts[name] = (seen + moved.size, before + int(np.count_nonzero(moved)))
+
+    def forget_head(self) -> None:
+        """Forget what was seen of the layers behind the last state."""
+        names = list(self._layers)
+        last = max(i for i, name in enumerate(names) if self._layers[name].states)
+        for tensor in [t for t in self.counts if names.index(t.split(".")[0]) > last]:
+            del self.counts[tensor]
+
+    def cure(self, name: str) -> str:
+        """What to do about a tensor that saturates."""
+        owner, tensor, *_ = name.split(".")
+        layer = self._layers[owner]
+        if isinstance(layer, GRUAfter) and tensor == "n":
+            return f"{_CANCEL}Train it with reset_after=False."
+        if tensor in ("c", "out") or not _flat(layer):
+            return _WIDER
+        if isinstance(layer, GRUBefore) and tensor == "n":
+            return f"{_CANCEL}Take precision w8a8, which adds them before."
+        return f"{_CANCEL}Take operand_scales 'common' or precision w8a8, which add them before."
+
+
+def _flat(layer: Layer) -> bool:
+    """Whether a layer's affine results go into curves with flat ends."""
+    if isinstance(layer, SimpleRNN):
+        return layer.activation is CellActivation.TANH
+    if isinstance(layer, Dense):
+        return layer.activation in (DenseActivation.TANH, DenseActivation.SIGMOID)
+    return True
+
+
+def _moved(layer: Layer, true: FloatArray, narrow: Int32) -> Any:
+    """Where a layer would go on with another value but for saturation."""
+    if _flat(layer):
+        return _moved_flat(true, narrow)
+    if getattr(layer, "activation") in (CellActivation.RELU, DenseActivation.RELU):  # noqa: B009
+        true, narrow = np.maximum(true, 0.0), np.maximum(narrow, np.int32(0))
+    return np.abs(true - narrow) > _ROUNDED
+
+
+def _moved_flat(true: FloatArray, narrow: Int32) -> Any:
+    half = PREACTIVATION.scale / 2
+    return np.abs(np.tanh(true * half) - np.tanh(narrow * half)) > _VISIBLE

@@ -1,0 +1,63 @@
+"""States that no format holds: refused by layer and value, all at once.
+
+A state beyond its format saturates and stays there: unlike a clipped reading, it does not pass.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from edgernn.errors import RangeRefused
+from edgernn.formats import CELL_EXPONENTS, INT16_MAX, RELU_EXPONENTS, Precision
+from edgernn_export.calibrate import Calibration
+from edgernn_export.float_model import FloatLSTM, FloatModel, FloatSimpleRNN
+from edgernn_export.ranges import RangeMethod, limit
+
+#: Largest code that every row of an affine map can reach (clauses 4.3 and 5.2).
+HIGH_CODE: Final = {Precision.W8A8: INT16_MAX, Precision.W8A16: INT16_MAX // 2}
+
+
+def refuse_unheld(
+    model: FloatModel, statistics: Calibration, method: RangeMethod, precision: Precision
+) -> None:
+    """Refuse states that leave their coarsest format within calibration itself.
+
+    Raises:
+        RangeRefused: names every such layer, the value it reached, and a cure.
+    """
+    reasons = []
+    for index, layer in enumerate(model.layers):
+        if isinstance(layer, FloatSimpleRNN) and layer.activation == "relu":
+            stats = statistics[index, "h"]
+            reached = limit(stats.spread, stats.limit, method)
+            highest = HIGH_CODE[precision] * 2.0 ** -min(RELU_EXPONENTS)
+            if reached > highest:
+                reasons.append(_relu(layer.name, reached, highest, precision))
+        elif isinstance(layer, FloatLSTM):
+            stats = statistics[index, "c"]
+            reached = limit(stats.spread, stats.limit, method)
+            highest = INT16_MAX * 2.0 ** -min(CELL_EXPONENTS)
+            if reached > highest:
+                reasons.append(_cell(layer.name, reached, highest))
+    if reasons:
+        raise RangeRefused(reasons)
+
+
+def _relu(name: str, reached: float, highest: float, precision: Precision) -> str:
+    # One bit more than needed leaves room for values that calibration did not see.
+    factor = 2 ** (math.ceil(math.log2(reached / highest)) + 1)
+    return (
+        f"{name}: expected a relu state of at most {highest:.0f} ({precision.value}), got "
+        f"{reached:.6g} in calibration. Divide its kernel and bias by {factor} and multiply the "
+        f"kernel of the layer that reads it by {factor} (a linear Dense layer of {factor} times "
+        "the identity where it is the last): the answers stay the same."
+    )
+
+
+def _cell(name: str, reached: float, highest: float) -> str:
+    return (
+        f"{name}: expected a cell state within ±{highest:.0f}, got {reached:.6g} in calibration. "
+        "No other scale keeps the function of an LSTM. Where the state is reset in use, calibrate "
+        "on streams of that length; else train a GRU, whose state stays within ±1."
+    )
