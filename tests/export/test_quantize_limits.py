@@ -195,4 +195,4 @@ def test_the_part_looked_at_is_bounded_and_spread() -> None:
 def test_ordinary_networks_saturate_nothing(cell: str, precision: str) -> None:
     for seed in range(3):
         model = float_model(cell, seed=seed, stack=2)
-        assert found(model, stream(300, 3, seed=seed), precision) == []
+        assert found(model, stream(600, 3, seed=seed), precision) == []

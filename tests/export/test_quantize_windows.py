@@ -180,11 +180,11 @@ def test_quantize_says_what_an_endless_stream_would_change(capsys):
 def test_a_network_without_a_number_of_steps_is_asked_about():
     model = dataclasses.replace(float_model("lstm"), return_sequences=False)
     with pytest.warns(StreamKindWarning, match="answers once per sequence .*window=T"):
-        assert quantize(model, stream(100, 3), progress=False).window is None
+        assert quantize(model, stream(600, 3), progress=False).window is None
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert quantize(model, stream(100, 3), stream="endless", progress=False).window is None
-        asked = quantize(model, stream(100, 3), window=7, hop=2, progress=False)
+        assert quantize(model, stream(600, 3), stream="endless", progress=False).window is None
+        asked = quantize(model, stream(600, 3), window=7, hop=2, progress=False)
     assert asked.window == Window(steps=7, hop=2)
 
 
