@@ -20,7 +20,7 @@ EdgeRnnError
 └── BackendMismatch          a runtime does not reproduce the file's golden vector
 
 EdgeRnnWarning (a UserWarning)
-├── StreamKindWarning        nothing says whether a network was made for windows
+├── StreamKindWarning        a network streams otherwise than its author may have run it
 ├── ClippedReadingsWarning   a reading lies outside the calibrated range
 ├── CalibrationWarning       calibration is too short, or a channel never changes
 ├── TableWarning             a table was read in a way that its text does not settle
@@ -141,7 +141,11 @@ class EdgeRnnWarning(UserWarning):
 
 
 class StreamKindWarning(EdgeRnnWarning):
-    """A network is streamed endlessly that may have been made for windows."""
+    """A network is streamed otherwise than its author may have run it.
+
+    It is streamed endlessly and may have been made for windows; or its author handed it its states,
+    which a session keeps.
+    """
 
 
 class ClippedReadingsWarning(EdgeRnnWarning):

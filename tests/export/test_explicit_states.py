@@ -1,16 +1,23 @@
 """Networks that take their state and give the next one are read as the streams they stand for."""
 
+import json
+
 import numpy as np
 import pytest
 
-from edgernn.errors import PruningError, TrainingError, UnsupportedModelError
+import edgernn
+from edgernn.cli import main
+from edgernn.errors import PruningError, StreamKindWarning, TrainingError, UnsupportedModelError
 from edgernn_export.float_run import run
 from edgernn_export.keras_reader import read_keras
 from tests.keras_models import randomised, readings
 
 keras = pytest.importorskip("keras", reason="pip install 'edgernn[export]'")
 L = keras.layers
-pytestmark = pytest.mark.tf
+pytestmark = [
+    pytest.mark.tf,
+    pytest.mark.filterwarnings("ignore:.* takes its states as inputs"),
+]
 
 STATES = {"SimpleRNN": 1, "GRU": 1, "LSTM": 2}
 
@@ -68,7 +75,8 @@ def by_hand(model, xs):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_read_as_a_stream(name, tmp_path):
     model = randomised(NETWORKS[name]())
-    read = read_keras(model)
+    with pytest.warns(StreamKindWarning, match=r"\(Functional\): the network takes its states as"):
+        read = read_keras(model)
     assert read.stateful
     assert read.window is None
     xs = readings(2, 12)
@@ -149,3 +157,16 @@ def test_others_keep_refusing_states_as_inputs():
         remove_inputs(model)
     with pytest.raises(TrainingError, match=r"expected a fixed batch size, got none\. "):
         qat_model(model, readings(1, 50)[0], "w8a8")
+
+
+def test_the_command_line_says_that_the_session_keeps_the_state(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    randomised(one_layer("LSTM")).save("m.keras")
+    np.save("x.npy", readings(1, 300)[0])
+    arguments = ["quantize", "m.keras", "--calibration", "x.npy", "-o", "m.edgernn", "--json"]
+    assert main(arguments) == 0
+    out, err = capsys.readouterr()
+    assert "A session keeps them itself: give it the readings alone" in err
+    said = json.loads(out)["warnings"]
+    assert any("give it the readings alone" in sentence for sentence in said)
+    assert edgernn.load("m.edgernn").run(readings(1, 5)[0]).shape == (5, 2)

@@ -116,6 +116,20 @@ def test_weights_without_a_model(tmp_path):
     refused(tmp_path / "m.h5", text)
 
 
+def test_saved_model_with_a_constraint_of_its_author(tmp_path):
+    from tensorflow.python.keras.protobuf import saved_metadata_pb2
+
+    source = saved_model(tmp_path, "hard")
+    metadata = saved_metadata_pb2.SavedMetadata()
+    metadata.ParseFromString((source / "keras_metadata.pb").read_bytes())
+    own = '"kernel_constraint": {"class_name": "mine>Limit", "config": {}}'
+    for node in metadata.nodes:
+        node.metadata = node.metadata.replace('"kernel_constraint": null', own)
+    assert own in metadata.nodes[0].metadata
+    (source / "keras_metadata.pb").write_bytes(metadata.SerializeToString())
+    assert read_keras(source).sha256 == read_keras(KERAS2 / "hard.h5").sha256
+
+
 def test_saved_model_with_damaged_metadata(tmp_path):
     (tmp_path / "keras_metadata.pb").write_bytes(b"\xff\x00 not a message")
     reason = refused(tmp_path, r"expected a model that Keras [\d.]+ can load as it is, got one")[0]

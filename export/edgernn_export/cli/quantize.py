@@ -130,15 +130,15 @@ def main(args: argparse.Namespace) -> int:
     labels = {
         k: getattr(args, k) for k in ("input_names", "input_units", "output_names", "output_units")
     }
-    float_model = read_keras(args.model, weights=args.weights, **labels)
-    names = float_model.input_names
-    policy = args.on_bad_reading
-    streams = load_streams(args.calibration, names, options, policy)
-    compared = streams
-    if args.report_data:
-        compared = load_streams(args.report_data, names, options, policy)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", EdgeRnnWarning)
+        float_model = read_keras(args.model, weights=args.weights, **labels)
+        names = float_model.input_names
+        policy = args.on_bad_reading
+        streams = load_streams(args.calibration, names, options, policy)
+        compared = streams
+        if args.report_data:
+            compared = load_streams(args.report_data, names, options, policy)
         model = quantize(
             float_model,
             streams,

@@ -6,12 +6,13 @@ Everything that cannot be read is refused by name, all reasons at once.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from os import PathLike
 from typing import Any
 
-from edgernn.errors import ShapeError
+from edgernn.errors import ShapeError, StreamKindWarning
 from edgernn_export.float_model import FloatLayer, FloatModel
 from edgernn_export.keras_reader.assemble import Chain
 from edgernn_export.keras_reader.config import is_builtin
@@ -117,12 +118,23 @@ def read_keras(
         ShapeError: the number of names or units does not fit.
         UnsupportedModelError: the model holds something edgernn does not execute; the error
             lists everything found.
+
+    Warns:
+        StreamKindWarning: the states of the network are its inputs and outputs.
     """
     findings = Findings()
     model, context = open_model(source, Context(findings=findings, keras2=False), weights)
     with configuration_of(getattr(model, "file", None)):
         layers, chain = _read_layers(model, context)
     findings.refuse()
+    if layers.states_given:
+        warnings.warn(
+            f"{owner_of(model)}: the network takes its states as inputs and gives the next ones as "
+            "outputs. A session keeps them itself: give it the readings alone, and it answers "
+            "with the output alone.",
+            StreamKindWarning,
+            stacklevel=2,
+        )
     named = _with_plain_names(chain.layers)
     inputs, outputs = named[0].inputs, named[-1].units
     return FloatModel(
