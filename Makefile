@@ -94,7 +94,7 @@ bench: tools .venv/.dev native ## run every benchmark; those on real data need E
 	.venv/bin/python -m benchmarks.instructions --out docs/instructions.md
 	.venv/bin/python -m benchmarks.sparse --out docs/sparse.md
 	.venv/bin/python -m benchmarks.int4 --out docs/int4.md
-	.venv/bin/python -m benchmarks.native_layout
+	for b in native_layout reference_speed quantize_speed; do .venv/bin/python -m "benchmarks.$$b"; done
 	if [ -z "$${EDGERNN_DATA:-}" ]; then echo 'not run: accuracy and drift (EDGERNN_DATA is not set)'; else \
 		.venv/bin/python -m benchmarks.accuracy.run --out benchmarks/results/accuracy.json; \
 		.venv/bin/python -m benchmarks.accuracy.report; \
