@@ -12,6 +12,7 @@ are medians of the ratios within one round. Bytes are of resident memory, over 2
 from __future__ import annotations
 
 import argparse
+import array
 import json
 import os
 import re
@@ -173,7 +174,7 @@ def all_turns() -> tuple[Any, dict[str, Turn]]:
         "int16 array": x.astype(np.int16),
         "int64 array": x.astype(np.int64),
         "strided float64 array": np.repeat(x, 2)[::2],
-        "array.array of float32": memoryview(x.astype(np.float32)).cast("B").cast("f"),
+        "array.array of float32": array.array("f", x),
         "list of float": x.tolist(),
         "list of int": list_of_ints,
         "list of int and float": [*x[:4].tolist(), *list_of_ints[:4]],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -75,30 +76,31 @@ class ReadingStream:
             if y is not None:
                 return y
         reading = read_one(x, interface.input.names)
-        if not np.isfinite(reading).all():
-            return self._step_with_gaps(reading, softmax)
+        values: list[float] = reading.tolist()
+        gaps = [i for i, value in enumerate(values) if not math.isfinite(value)]
+        if gaps:
+            return self._step_with_gaps(values, gaps, softmax)
         q_x: OperandArray = self._encoder.encode(reading[None])[0]
         return real_outputs(interface, self._stream.advance_one(q_x), softmax)
 
-    def _step_with_gaps(self, x: FloatArray, softmax: bool) -> FloatArray:
-        """`step` for a reading [I] of which some values are not finite."""
+    def _step_with_gaps(self, values: list[float], gaps: list[int], softmax: bool) -> FloatArray:
+        """`step` for a reading of which some values are missing."""
         interface, stream, policies = self._shared.interface, self._stream, self._policies
-        gaps = np.flatnonzero(~np.isfinite(x)).tolist()
         chosen = [policies.chosen[i] for i in gaps]
         held = stream.held
         if held is None and Policy.HOLD in chosen:
-            rows = np.zeros(len(gaps), np.intp)
-            y: FloatArray = self._run_with_gaps(x[None], (rows, np.array(gaps)), softmax)[0]
+            where = np.zeros(len(gaps), np.intp), np.array(gaps)
+            y: FloatArray = self._run_with_gaps(np.array([values]), where, softmax)[0]
             return y
         self.bad_readings += 1
         if Policy.RAISE in chosen:
             i = gaps[chosen.index(Policy.RAISE)]
-            raise missing_value(x[i], i, interface.input.names)
+            raise missing_value(values[i], i, interface.input.names)
         if Policy.SKIP in chosen:
             return real_outputs(interface, stream.last, softmax)
-        x = x.copy()
-        x[gaps] = interface.input.offset[gaps]
-        q_x = self._encoder.encode(x[None])[0]
+        for i in gaps:
+            values[i] = interface.input.offset[i]
+        q_x = self._encoder.encode(np.array([values]))[0]
         for i, choice in zip(gaps, chosen, strict=True):
             q_x[i] = held[i] if held is not None and choice is Policy.HOLD else policies.values[i]
         return real_outputs(interface, stream.advance_one(q_x), softmax)
