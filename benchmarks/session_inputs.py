@@ -99,12 +99,8 @@ class Worker:
 
     def __init__(self, folder: Path) -> None:
         roots = [folder, folder / "export", folder / "firmware_sim"]
-        command = [sys.executable, str(FILE), "--worker"]
-        if hasattr(os, "sched_setaffinity"):
-            core = max(os.sched_getaffinity(0))
-            command = ["taskset", "-c", str(core), *command]
         self._process = subprocess.Popen(
-            command,
+            [sys.executable, str(FILE), "--worker"],
             env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, roots))},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -125,11 +121,15 @@ class Worker:
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
 
 
 def work() -> int:
     """Answer lines: the cases, the microseconds of one, or the bytes of a stream."""
     warnings.simplefilter("ignore")
+    if hasattr(os, "sched_setaffinity"):  # all workers on one core
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     session, turns = all_turns()
     for line in sys.stdin:
         name = line.strip()
