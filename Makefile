@@ -91,6 +91,7 @@ bench: tools .venv/.dev native ## run every benchmark; those on real data need E
 	for b in tflite_step onnx_step demo_accuracy; do .venv/bin/python -m "benchmarks.$$b"; done
 	.venv/bin/python -m benchmarks.native_step --out benchmarks/results/native_step.json
 	.venv/bin/python -m benchmarks.native.report
+	.venv/bin/python -m benchmarks.session_inputs --out docs/speed.md
 	.venv/bin/python -m benchmarks.instructions --out docs/instructions.md
 	.venv/bin/python -m benchmarks.sparse --out docs/sparse.md
 	.venv/bin/python -m benchmarks.int4 --out docs/int4.md

@@ -15,6 +15,8 @@ from edgernn.formats import FloatArray, OperandArray
 from edgernn.interface import InputCoder, Interface
 
 BoolArray = npt.NDArray[np.bool_]
+#: Row and channel of every missing value of a chunk, row after row.
+Gaps = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
 
 
 class Policy(enum.Enum):
@@ -44,13 +46,14 @@ class Policies:
 
     Attributes:
         given: what it was made from.
+        chosen: a policy or a number for each channel.
         raises: bool [I].
         holds: bool [I].
         skips: bool [I].
         values: codes [I] of the numbers that take the place of bad values; 0 elsewhere.
     """
 
-    __slots__ = ("given", "holds", "raises", "skips", "values")
+    __slots__ = ("chosen", "given", "holds", "raises", "skips", "values")
 
     def __init__(self, given: OnBadReading, interface: Interface) -> None:
         """Look every channel up.
@@ -64,7 +67,7 @@ class Policies:
         """
         self.given = dict(given) if isinstance(given, Mapping) else given
         names = interface.input.names
-        chosen = [*_by_channel(self.given, names)]
+        self.chosen = chosen = tuple(_by_channel(self.given, names))
         self.raises, self.holds, self.skips = (
             np.array([c is policy for c in chosen])
             for policy in (Policy.RAISE, Policy.HOLD, Policy.SKIP)
@@ -82,30 +85,35 @@ class Policies:
             )
 
     def fill(
-        self, q_xs: OperandArray, bad: BoolArray, held: OperandArray, known: BoolArray
-    ) -> BoolArray:
-        """Put codes in the place of bad values.
+        self, q_xs: OperandArray, gaps: Gaps, held: OperandArray, known: BoolArray
+    ) -> tuple[int, BoolArray]:
+        """Put codes in the place of missing values.
 
         Args:
-            q_xs: codes [T, I]; what takes the place of bad ones is written here.
-            bad: bool [T, I]; none of a channel that raises or skips.
+            q_xs: codes [T, I], T > 0; what takes the place of missing ones is written here.
+            gaps: where they are; none in a channel that raises or skips.
             held: codes [I], the last good ones before the chunk.
             known: bool [I], whether there were any.
 
         Returns:
-            bool [T, I]: where there is a code.
+            How many readings at the beginning still lack a code; whether there is a last good code
+            after the chunk, bool [I].
         """
-        there = np.ones_like(bad)
-        for i in np.flatnonzero(bad.any(axis=0)):
-            where = bad[:, i]
+        rows, channels = gaps
+        still, seen = 0, np.ones_like(known)
+        for i in sorted(set(channels.tolist())):
+            missing = rows[channels == i]
             if not self.holds[i]:
-                q_xs[where, i] = self.values[i]
+                q_xs[missing, i] = self.values[i]
                 continue
-            # Row of the last good value up to and including t, -1 before the first of the chunk.
-            row = np.maximum.accumulate(np.where(where, -1, np.arange(len(where))))
-            q_xs[:, i] = np.where(row < 0, held[i], q_xs[row, i])
-            there[:, i] = (row >= 0) | known[i]
-        return there
+            # Rows that miss one after the other are all as far ahead of their place in `missing`.
+            ahead = missing - np.arange(len(missing))
+            before = missing[np.searchsorted(ahead, ahead)] - 1
+            q_xs[missing, i] = np.where(before < 0, held[i], q_xs[before, i])
+            if not known[i]:
+                lacking = int(np.count_nonzero(before < 0))
+                still, seen[i] = max(still, lacking), lacking < len(q_xs)
+        return still, seen
 
     def __str__(self) -> str:
         """As it was given."""

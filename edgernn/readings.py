@@ -33,13 +33,7 @@ def read_one(x: object, names: Names, where: str = "") -> FloatArray:
     width = len(names)
     place = where and f" ({where})"
     if isinstance(x, Mapping):
-        missing = [name for name in names if name not in x]
-        if missing:
-            raise ShapeError(
-                f"session: expected a reading with {', '.join(names)}, got one without "
-                f"{', '.join(missing)}{place}. Pass None where a value is missing."
-            )
-        x = [x[name] for name in names]
+        x = named_values(x, names, place)
     reading = _as_float(x, place)
     if reading.ndim == 0 and width == 1:
         reading = reading.reshape(1)
@@ -49,6 +43,26 @@ def read_one(x: object, names: Names, where: str = "") -> FloatArray:
             "Pass one number per input channel."
         )
     return reading
+
+
+def named_values(x: Mapping[str, Any], names: Names, place: str = "") -> list[Any]:
+    """The values of a reading in the order of the channels.
+
+    Args:
+        x: has a value for every name; others are ignored.
+        names: of the input channels.
+        place: of the reading, for messages.
+
+    Raises:
+        ShapeError: a name is missing.
+    """
+    missing = [name for name in names if name not in x]
+    if missing:
+        raise ShapeError(
+            f"session: expected a reading with {', '.join(names)}, got one without "
+            f"{', '.join(missing)}{place}. Pass None where a value is missing."
+        )
+    return [x[name] for name in names]
 
 
 def read_many(xs: object, names: Names) -> FloatArray:
@@ -87,25 +101,19 @@ def read_many(xs: object, names: Names) -> FloatArray:
     return np.ascontiguousarray(array)
 
 
-def require_values(x: FloatArray, bad: Any, names: Names, *, many: bool) -> None:
-    """Refuse readings of which a value is missing.
+def missing_value(x: float, channel: int, names: Names, where: str = "") -> ReadingError:
+    """What is wrong with a reading that lacks a value.
 
     Args:
-        x: float64 [T, I].
-        bad: bool [T, I]: the values that must not be missing, and are.
+        x: what was read instead.
+        channel: its number.
         names: of the input channels.
-        many: name the reading, too.
-
-    Raises:
-        ReadingError: one is.
+        where: position of the reading.
     """
-    if bad.any():
-        t, channel = divmod(int(bad.argmax()), len(names))
-        where = f"reading {t}, " if many else ""
-        raise ReadingError(
-            f"session: expected finite values, got {x[t, channel]} ({where}channel {channel}). "
-            f"Repair '{names[channel]}', or open the session with on_bad_reading='hold' or 'skip'."
-        )
+    return ReadingError(
+        f"session: expected finite values, got {x} ({where and f'{where}, '}channel {channel}). "
+        f"Repair '{names[channel]}', or open the session with on_bad_reading='hold' or 'skip'."
+    )
 
 
 def _as_float(x: object, place: str = "") -> FloatArray:

@@ -10,28 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self
 
-import numpy as np
 import numpy.typing as npt
 
-from edgernn.backends.base import Backend, Stream
+from edgernn.backends.base import Backend
 from edgernn.backends.streams import Origin, SharedBackend
 from edgernn.bound_arrays import are_real
-from edgernn.clipping import CountingEncoder, Encoder
-from edgernn.errors import EdgeRnnError
-from edgernn.formats import FloatArray, Int16Array, OperandArray
-from edgernn.interface import Interface
-from edgernn.outputs import real_outputs, require_softmax
-from edgernn.policies import BoolArray, OnBadReading, Policies
-from edgernn.readings import read_codes, read_many, read_one, require_values
+from edgernn.formats import FloatArray, Int16Array
+from edgernn.policies import OnBadReading, Policies
+from edgernn.reading_stream import Reading, ReadingStream
+from edgernn.readings import read_codes
 from edgernn.stream_state import checked_state, is_padded
 
-#: A reading, or a chunk of them; a dictionary names the channels.
-Reading = npt.ArrayLike | Mapping[str, Any]
 
-
-class Session:
+class Session(ReadingStream):
     """One stream through one model.
 
     `run` is by definition repeated `step`: every way of cutting a stream into chunks gives the
@@ -49,10 +42,7 @@ class Session:
             opened or reset, whatever the policy.
     """
 
-    __slots__ = (
-        "__dict__", "__weakref__", "_closed", "_early", "_encoder", "_policies", "_shared",
-        "_stream", "bad_readings",
-    )  # fmt: skip
+    __slots__ = ("__dict__", "__weakref__")
 
     def __init__(
         self,
@@ -66,22 +56,6 @@ class Session:
         policies = Policies(on_bad_reading, backend.interface)
         shared = SharedBackend(backend, is_padded(warm_up, backend.interface), origin)
         self._attach(shared, policies, shared.new_stream())
-
-    def _attach(self, shared: SharedBackend, policies: Policies, stream: Stream) -> None:
-        shared.users += 1
-        self._shared = shared
-        self._policies = policies
-        self._stream = stream
-        self._encoder = (
-            cast("Encoder", stream)
-            if hasattr(stream, "encode")
-            else CountingEncoder(shared.interface, shared.coder)
-        )
-        #: Good codes and where there are some, before all channels had one. Afterwards those that
-        #: the stream was last advanced by are the last good ones.
-        self._early: tuple[OperandArray, BoolArray] | None = None
-        self._closed = False
-        self.bad_readings = 0
 
     def reset(self) -> None:
         """Begin a new stream: zero state, no last reading, no last output, nothing counted."""
@@ -125,18 +99,6 @@ class Session:
                 return y
         return self._step_of_any(x, softmax)
 
-    def _step_of_any(self, x: Reading, softmax: bool) -> FloatArray:
-        """`step` for readings of every form, whole or not."""
-        interface = self._require_open().interface
-        if softmax:
-            require_softmax(interface)
-        reading = read_one(x, interface.input.names)
-        if not np.isfinite(reading).all():
-            y: FloatArray = self._run_with_gaps(reading[None], softmax, many=False)[0]
-            return y
-        q_x: OperandArray = self._encoder.encode(reading[None])[0]
-        return real_outputs(interface, self._stream.advance_one(q_x), softmax)
-
     def run(self, xs: npt.ArrayLike | object, *, softmax: bool = False) -> FloatArray:
         """Advance the stream by T readings; the same as T times `step`.
 
@@ -161,49 +123,6 @@ class Session:
             if ys is not None:
                 return ys
         return self._run_of_any(xs, softmax)
-
-    def _run_of_any(self, xs: object, softmax: bool) -> FloatArray:
-        """`run` for readings of every form, whole or not."""
-        interface = self._require_open().interface
-        if softmax:
-            require_softmax(interface)
-        x = read_many(xs, interface.input.names)
-        if not np.isfinite(x).all():
-            return self._run_with_gaps(x, softmax, many=True)
-        return real_outputs(interface, self._stream.advance(self._encoder.encode(x)), softmax)
-
-    def _run_with_gaps(self, x: FloatArray, softmax: bool, *, many: bool) -> FloatArray:
-        """`run` for readings [T, I] of which some values are not finite."""
-        interface, stream, policies = self._shared.interface, self._stream, self._policies
-        bad = ~np.isfinite(x)
-        self.bad_readings += int(np.count_nonzero(bad.any(axis=1)))
-        require_values(x, bad & policies.raises, interface.input.names, many=many)
-        came = ~(bad & policies.skips).any(axis=1)
-        x, bad = x[came], bad[came]
-        q_xs = self._encoder.encode(np.where(bad, interface.input.offset, x))
-        held, known = self._last_good()
-        there = policies.fill(q_xs, bad, held, known)
-        whole = there.all(axis=1)
-        before = real_outputs(interface, stream.last, softmax)
-        after = real_outputs(interface, stream.advance(q_xs[whole]), softmax)
-        if len(whole) and not whole.any():
-            self._early = q_xs[-1], there[-1]
-        advances = came
-        advances[came] = whole
-        # Row 0 is the output before the chunk, row k the output after the k-th advance.
-        rows = np.concatenate([before[None], after])
-        chosen: FloatArray = rows[np.cumsum(advances)]
-        return chosen
-
-    def _last_good(self) -> tuple[OperandArray, BoolArray]:
-        """The last good code of every channel [I], and where there was one [I]."""
-        held, width = self._stream.held, self.interface.input.width
-        if held is not None:
-            return held, np.ones(width, dtype=np.bool_)
-        if self._early is not None:
-            return self._early
-        nothing = np.zeros(width, self.interface.precision.operand_dtype)
-        return nothing, np.zeros(width, dtype=np.bool_)
 
     def bind(self, x: npt.NDArray[Any], y: npt.NDArray[Any]) -> Callable[[], None]:
         """Make a step without arguments, which reads ``x`` and writes ``y``: the fastest way.
@@ -336,19 +255,6 @@ class Session:
     def _continue(self, counts: tuple[Any, ...]) -> None:
         encoder = self._encoder
         self.bad_readings, self._early, encoder.clipped, encoder.told = counts
-
-    @property
-    def interface(self) -> Interface:
-        """Channels, units, scales and state formats of the model."""
-        return self._shared.interface
-
-    def _require_open(self) -> SharedBackend:
-        if self._closed:
-            raise EdgeRnnError(
-                f"session: expected an open session, got a closed one ('{self.interface.name}'). "
-                "Load the model again."
-            )
-        return self._shared
 
     @property
     def closed(self) -> bool:

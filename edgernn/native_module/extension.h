@@ -130,6 +130,9 @@ static inline void native_return_scratch(program_object *program, native_scratch
     program->idle = scratch;
 }
 
+/* Room for counts of clipped readings; -1 with an error set where there is no memory. */
+int native_need_counts(stream_object *stream);
+
 /* Tell of the first clipped value of a reading. -1 where that raised an error. */
 int native_report(stream_object *stream, const double *x);
 

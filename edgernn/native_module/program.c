@@ -67,22 +67,20 @@ static int take_all(native_arena *arena, const size_t *bytes, void **places, siz
 int native_lay_out(const native_program *program, native_arena *arena, native_memory *memory)
 {
     const size_t inputs = (size_t)program->inputs;
-    void *places[5];
-    const size_t bytes[5] = {
-        inputs * sizeof(uint64_t),
+    void *places[4];
+    const size_t bytes[4] = {
         program->state_count * sizeof(int16_t),
         (size_t)program->outputs * sizeof(int16_t),
         inputs * native_code_bytes(program),
         inputs * native_code_bytes(program),
     };
-    if (take_all(arena, bytes, places, 5) < 0) {
+    if (take_all(arena, bytes, places, 4) < 0) {
         return -1;
     }
-    memory->clipped = places[0];
-    memory->state = places[1];
-    memory->last = places[2];
-    memory->held = places[3];
-    memory->spare = places[4];
+    memory->state = places[0];
+    memory->last = places[1];
+    memory->held = places[2];
+    memory->spare = places[3];
     return 0;
 }
 

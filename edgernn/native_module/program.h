@@ -69,7 +69,7 @@ typedef struct {
 
 /* What one stream owns. */
 typedef struct {
-    uint64_t *clipped; /* [inputs], readings beyond the range of the codes */
+    uint64_t *clipped; /* [inputs], readings beyond the range of the codes; NULL before the first */
     int16_t *state;
     int16_t *last; /* output codes of the last step */
     void *held;    /* input codes of the last step */
@@ -108,7 +108,7 @@ struct native_isa {
     /* y[steps][outputs] from x[steps][inputs]; the last x stays in `held`, the last y in `last`. */
     void (*run_codes)(const native_program *program, native_memory *memory,
                       native_scratch *scratch, const void *x, size_t steps, int16_t *y);
-    /* Counts what is clipped. With `stop` it ends before the first reading of which something is,
+    /* Counts what is clipped, for which there must be room. With `stop` it ends before the first reading of which something is,
      * leaves `held` as it was and returns how many steps it took. */
     size_t (*run_real)(const native_program *program, native_memory *memory,
                        native_scratch *scratch, const double *x, size_t steps, double *y, int stop);

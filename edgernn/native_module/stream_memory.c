@@ -44,8 +44,22 @@ PyObject *native_new_stream(program_object *program, native_module *module)
     return (PyObject *)stream;
 }
 
+int native_need_counts(stream_object *stream)
+{
+    const size_t inputs = (size_t)stream->program->program.inputs;
+    if (stream->memory.clipped == NULL) {
+        stream->memory.clipped = PyMem_Calloc(inputs, sizeof *stream->memory.clipped);
+    }
+    if (stream->memory.clipped == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    return 0;
+}
+
 static void stream_dealloc(PyObject *self)
 {
+    PyMem_Free(((stream_object *)self)->memory.clipped);
     Py_XDECREF((PyObject *)((stream_object *)self)->program);
     native_free(self);
 }
@@ -231,7 +245,8 @@ static PyObject *get_clipped(PyObject *self, void *unused)
     (void)unused;
     counts = native_check_idle(stream) < 0 ? NULL : PyTuple_New(inputs);
     for (i = 0; counts != NULL && i < inputs; ++i) {
-        PyObject *count = PyLong_FromUnsignedLongLong(stream->memory.clipped[i]);
+        const uint64_t *clipped = stream->memory.clipped;
+        PyObject *count = PyLong_FromUnsignedLongLong(clipped == NULL ? 0 : clipped[i]);
         if (count == NULL || PyTuple_SetItem(counts, i, count) < 0) {
             Py_CLEAR(counts);
         }
@@ -254,10 +269,12 @@ static int set_clipped(PyObject *self, PyObject *counts, void *unused)
     }
     for (i = 0; i < inputs; ++i) {
         const uint64_t count = PyLong_AsUnsignedLongLong(PyTuple_GetItem(counts, i));
-        if (PyErr_Occurred()) {
+        if (PyErr_Occurred() || (count > 0 && native_need_counts(stream) < 0)) {
             return -1;
         }
-        stream->memory.clipped[i] = count;
+        if (stream->memory.clipped != NULL) {
+            stream->memory.clipped[i] = count;
+        }
     }
     return 0;
 }
@@ -272,7 +289,7 @@ static int set_told(PyObject *self, PyObject *told, void *unused)
 {
     const int value = told == NULL ? -1 : PyObject_IsTrue(told);
     (void)unused;
-    if (value < 0) {
+    if (value < 0 || (value && native_need_counts((stream_object *)self) < 0)) {
         return -1;
     }
     ((stream_object *)self)->told = (char)value;

@@ -43,6 +43,9 @@ int native_report(stream_object *stream, const double *x)
     const native_program *program = &stream->program->program;
     PyObject *done;
     int32_t i = 0;
+    if (native_need_counts(stream) < 0) {
+        return -1;
+    }
     while (i < program->inputs - 1 && !native_is_clipped(program, i, x[i])) {
         ++i;
     }
