@@ -33,6 +33,8 @@ class JsonReader:
         """Begin before the first line."""
         self._picker, self._codes = picker, codes
         self._wanted_passed, self._keys = tuple(passed), keys
+        self._names: tuple[str, ...] = ()
+        self._watched: list[str] = []
         names = [*self._wanted_passed, *(picker.wanted if picker.said else ())]
         named = any(name != ALL and not name.isdecimal() for name in names)
         self._form = Form.OBJECT if named else Form.LIST
@@ -56,9 +58,13 @@ class JsonReader:
     def _of_object(self, value: dict[str, object]) -> Record:
         self._form = Form.OBJECT
         if self._keys:
-            fed = set(self._picker.wanted)
-            names = self._keys.candidates([name for name in value if name not in fed])
-            self._keys.check({name: value[name] for name in names})
+            names = tuple(value)
+            if names != self._names:
+                self._names = names
+                fed = set(self._picker.wanted)
+                self._watched = self._keys.candidates([name for name in names if name not in fed])
+            if self._watched:
+                self._keys.check({name: value[name] for name in self._watched})
         wanted = self._picker.wanted
         missing = [name for name in wanted if name not in value]
         if len(missing) == len(wanted):

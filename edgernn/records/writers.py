@@ -100,7 +100,9 @@ class CsvWriter:
     def header(self, passed: Sequence[str]) -> str | None:
         """See `Writer.header`."""
         self._passed = tuple(passed)
-        return self._joined([*passed, *output_names(self._outputs, passed)])
+        delimiter = self._dialect().delimiter
+        names = [*passed, *output_names(self._outputs, passed)]
+        return delimiter.join(_quoted(names, delimiter))
 
     def line(self, record: Record, y: Sequence[Number]) -> str:
         """See `Writer.line`."""
@@ -116,15 +118,20 @@ class CsvWriter:
         texts = self._digits.texts(y)
         if self._decimal == ",":
             texts = [text.replace(".", ",") for text in texts]
-        return self._joined([*(_cell(record.passed.get(name)) for name in names), *texts])
-
-    def _joined(self, cells: Sequence[str]) -> str:
         delimiter = self._dialect().delimiter
-        special = {delimiter, '"', "\n", "\r"}
-        quoted = [f'"{c.replace(chr(34), chr(34) * 2)}"' if special & set(c) else c for c in cells]
-        if delimiter == " ":  # an empty cell would be no cell
-            quoted = [cell or '""' for cell in quoted]
-        return delimiter.join(quoted)
+        if names:  # numbers need no quotes
+            cells = [_cell(record.passed.get(name)) for name in names]
+            texts = [*_quoted(cells, delimiter), *texts]
+        return delimiter.join(texts)
+
+
+def _quoted(cells: Sequence[str], delimiter: str) -> list[str]:
+    """Cells with quotes where they need them."""
+    special = {delimiter, '"', "\n", "\r"}
+    quoted = [f'"{c.replace(chr(34), chr(34) * 2)}"' if special & set(c) else c for c in cells]
+    if delimiter == " ":  # an empty cell would be no cell
+        quoted = [cell or '""' for cell in quoted]
+    return quoted
 
 
 def _cell(value: object) -> str:
