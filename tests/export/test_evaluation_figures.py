@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from edgernn.errors import EdgeRnnError, ShapeError
+import edgernn
+from edgernn.errors import ClippedReadingsWarning, EdgeRnnError, ShapeError
 from edgernn.window import Window
 from edgernn_export import evaluate
 from edgernn_export.evaluation import saturation
@@ -210,6 +211,9 @@ def test_clipped_readings_are_counted_and_what_they_cost():
     target = evaluate(model, stream, float_model=network, progress=False).answered.float_y + 0.01
     found = evaluate(model, stream, target, float_model=network, progress=False)
     assert [c.share for c in found.clipped] == [1 / 400, 100 / 400]
+    with edgernn.load(model) as session, pytest.warns(ClippedReadingsWarning):
+        session.run(stream)
+        assert session.clipped_readings == (1, 100)
     assert found.clipped[1].largest == stream[:, 1].max()
     assert found.clipped[1].high == high[1]
     inside = np.clip(stream, low, high)
