@@ -87,8 +87,7 @@ def load_streams(
         OSError: the file cannot be read.
     """
     policy = missing_policy(on_missing)
-    head = _head(path)
-    if head.startswith((_NPY_MAGIC, _ZIP_MAGIC, _EMPTY_ZIP_MAGIC)):
+    if holds_arrays(path):
         streams = [
             without_missing(stream, policy)[0]
             for name, array in load_arrays(path)
@@ -135,20 +134,37 @@ def load_table(
     Raises:
         EdgeRnnError, ReadingError, OSError: as `load_streams`; there is no such column.
     """
+    table = load_rows(path, input_names, columns, options, on_missing)
+    x, kept = without_missing(table.x, missing_policy(on_missing))
+    return Table(
+        x=x,
+        columns={
+            name: [cell for cell, keep in zip(cells, kept, strict=True) if keep]
+            for name, cells in table.columns.items()
+        },
+        lines=table.lines[kept],
+    )
+
+
+def load_rows(
+    path: Path,
+    input_names: Sequence[str],
+    columns: Sequence[str] = (),
+    options: TableOptions = _DEFAULT,
+    on_missing: str = "raise",
+) -> Table:
+    """All rows of a table, as `load_table` but with NaN where a value is missing."""
     policy = missing_policy(on_missing)
     _refuse_strangers(path, _head(path))
     with open_text(str(path), options.encoding) as source:
         source.look()
         reader = open_reader(source, input_names, options, passed=columns)
         rows = _rows(path.name, source, reader, policy)
-    stream = np.array(rows.values, dtype=np.float64).reshape(-1, len(input_names))
-    x, kept = without_missing(stream, policy)
     names = dict.fromkeys(name for cells in rows.passed for name in cells)
-    left = [cells for cells, keep in zip(rows.passed, kept, strict=True) if keep] if names else []
     return Table(
-        x=x,
-        columns={name: [cells.get(name) for cells in left] for name in names},
-        lines=np.array(rows.lines, dtype=np.int64)[kept],
+        x=np.array(rows.values, dtype=np.float64).reshape(-1, len(input_names)),
+        columns={name: [cells.get(name) for cells in rows.passed] for name in names},
+        lines=np.array(rows.lines, dtype=np.int64),
     )
 
 
@@ -169,6 +185,15 @@ def _head(path: Path) -> bytes:
     with path.open("rb") as file, damage_named(path.name):
         head: bytes = decompressed(file).peek(128)
     return head
+
+
+def holds_arrays(path: Path) -> bool:
+    """Whether a file is one of numpy.save or numpy.savez, by its content.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    return _head(path).startswith((_NPY_MAGIC, _ZIP_MAGIC, _EMPTY_ZIP_MAGIC))
 
 
 def _unreadable(path: Path, error: Exception) -> EdgeRnnError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 
 from edgernn.cli import main
 from edgernn.errors import EdgeRnnError
+from edgernn.records.options import TableOptions
 from edgernn_export import evaluate
 from edgernn_export.evaluation import evaluator
 from tests.export.evaluation_models import classifier, forecaster, readings
@@ -33,7 +35,7 @@ def files(tmp_path, monkeypatch):
         f"2024-01-{1 + t // 10:02d},{x1!r},{target[t]!r},{'ab'[t % 2]},{x0!r}"
         for t, (x0, x1) in enumerate(stream.tolist())
     ]
-    table = "\n".join(["day,x1,truth,sensor,x0", *lines[:5], "", *lines[5:]])
+    table = "\n".join(["day,x1,truth,half,x0", *lines[:5], "", *lines[5:]])
     (tmp_path / "test.csv").write_text(table + "\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     return network, model, stream, target
@@ -97,8 +99,8 @@ def test_a_data_frame_is_a_table(files):
     pandas = pytest.importorskip("pandas")
     network, model, _, _ = files
     frame = pandas.read_csv("test.csv", float_precision="round_trip")
-    of_frame = evaluate(model, frame, "truth", float_model=network, group="sensor")
-    of_file = evaluate(model, "test.csv", "truth", float_model=network, group="sensor")
+    of_frame = evaluate(model, frame, "truth", float_model=network, group="half")
+    of_file = evaluate(model, "test.csv", "truth", float_model=network, group="half")
     assert figures(of_frame) == figures(of_file)
     with pytest.raises(EdgeRnnError, match=r"columns x0, x1, trut, got none called trut"):
         evaluate(model, frame, "trut")
@@ -112,13 +114,13 @@ def test_each_value_of_a_group_is_a_stream_from_the_zero_state(files, capsys):
     assert (
         command(
             "--float", "model.keras", "--data", "test.csv", "--target", "truth", "--group",
-            "sensor", "--json",
+            "half", "--json",
         )
         == 0
     )  # fmt: skip
     printed = json.loads(capsys.readouterr().out)
     assert figures(printed) == figures(expected)
-    assert {m["stream"] for m in printed["worst"]} <= {"sensor a", "sensor b"}
+    assert {m["stream"] for m in printed["worst"]} <= {"half a", "half b"}
 
 
 def test_sequences_of_a_file_have_a_label_each(tmp_path):
@@ -167,16 +169,22 @@ def test_the_table_and_the_picture(files, capsys):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["--data", "none.csv"], "--data: expected an existing file, got 'none.csv'"),
-        (["--data", "test.csv", "--float", "no.keras"], "--float: expected an existing file"),
+        (["--data", "none.csv"], "No such file or directory ('none.csv')"),
+        (["--data", "test.csv", "--float", "no.keras"], "No such file or directory ('no.keras')"),
         (["--data", "test.csv", "--plot", "p.jpg"], "--plot: expected a name ending in .png"),
         (["--data", "test.csv", "--min-kept", "99"], "--min-kept: expected --float and targets"),
         (
             ["--data", "test.csv", "--float", "model.keras", "--min-kept", "99"],
             "got no targets. Name the column with --target",
         ),
-        (["--data", "test.csv", "--target", "price"], "got none called price. It has: day, x1"),
-        (["--data", "test.csv", "--group", "room"], "got none called room"),
+        (
+            ["--data", "test.csv", "--target", "price"],
+            "expected a table with the columns price, got one with",
+        ),
+        (
+            ["--data", "test.csv", "--group", "room"],
+            "expected a table with the columns room, got one with day",
+        ),
         (["--data", "test.npy", "--target", "truth"], "expected a table with the columns truth"),
         (["--data", "test.csv", "--labels", "test.npy"], "one for each output, got 2"),
         (["--data", "test.csv", "--labels", "short.npy"], "one per reading (40 in the first of 1"),
@@ -191,12 +199,63 @@ def test_refusals(files, arguments, text, capsys):
     assert text in capsys.readouterr().err
 
 
-def test_a_missing_reading_is_refused(files, capsys):
+def with_gap(name):
+    """The table without a value of x1 in the fourth line, the third reading."""
     lines = Path("test.csv").read_text(encoding="utf-8").splitlines()
-    lines[3] = "2024-01-01,,0.5,a,0.25"
-    Path("gap.csv").write_text("\n".join(lines), encoding="utf-8")
+    day, _, truth, half, x0 = lines[3].split(",")
+    lines[3] = f"{day},,{truth},{half},{x0}"
+    Path(name).write_text("\n".join(lines), encoding="utf-8")
+
+
+def test_a_missing_reading_is_refused_or_held_or_left_out(files, capsys):
+    network, model, stream, target = files
+    with_gap("gap.csv")
     assert command("--data", "gap.csv", "--target", "truth") == 2
-    assert "got nan (gap.csv, reading 2, channel 1; 1 in all)" in capsys.readouterr().err
+    assert "gap.csv, line 4: expected a number, got an empty cell" in capsys.readouterr().err
+    held = stream.copy()
+    held[2, 1] = stream[0, 1]  # of its own stream, not of the reading before
+    arguments = ("--float", "model.keras", "--data", "gap.csv", "--target", "truth", "--json")
+    pairs = [held[::2], held[1::2]], [target[::2], target[1::2]]
+    expected = evaluate(model, *pairs, float_model=network)
+    assert command(*arguments, "--group", "half", "--on-bad-reading", "hold") == 0
+    assert figures(json.loads(capsys.readouterr().out)) == figures(expected)
+    rest = np.arange(STEPS) != 2
+    expected = evaluate(model, stream[rest], target[rest], float_model=network)
+    assert command(*arguments, "--on-bad-reading", "skip") == 0
+    assert figures(json.loads(capsys.readouterr().out)) == figures(expected)
+    gap = stream.copy()
+    gap[2, 1] = np.nan
+    found = evaluate(model, gap, target, float_model=network, on_missing="skip")
+    assert figures(found) == figures(expected)
+    with pytest.raises(EdgeRnnError, match=r"got none in stream 0\."):
+        evaluate(model, np.full((4, 2), np.nan), on_missing="hold")
+
+
+def test_tables_as_people_have_them(files):
+    network, model, _, _ = files
+    expected = figures(evaluate(model, "test.csv", "truth", float_model=network))
+    text = Path("test.csv").read_text(encoding="utf-8")
+    text = text.replace(",", ";").replace(".", ",").replace("x0", "left").replace("x1", "right")
+    with gzip.open("export.csv.gz", "wt", encoding="utf-16") as file:
+        file.write(text)
+    options = TableOptions(columns=("left", "right"), encoding="utf-16")
+    for wanted in ("truth", "3"):
+        found = evaluate(model, "export.csv.gz", wanted, float_model=network, table=options)
+        assert figures(found) == expected
+
+
+def test_json_lines_without_the_key_are_refused(files):
+    Path("test.jsonl").write_text('{"x0": 1, "x1": 2}\n{"x0": 2, "x1": 0}\n', encoding="utf-8")
+    with pytest.raises(EdgeRnnError, match="expected a column 'truth', got none with a value"):
+        evaluate("model.edgernn", "test.jsonl", "truth")
+
+
+def test_sensors_are_not_mixed_in_silence(files, capsys):
+    text = Path("test.csv").read_text(encoding="utf-8").replace("half", "sensor")
+    Path("sensors.csv").write_text(text, encoding="utf-8")
+    assert command("--data", "sensors.csv", "--target", "truth") == 2
+    assert "expected the readings of one sensor" in capsys.readouterr().err
+    assert command("--data", "sensors.csv", "--target", "truth", "--group", "sensor") == 0
 
 
 def test_arguments_are_checked_before_keras_is_imported(files, capsys):
@@ -207,4 +266,4 @@ def test_arguments_are_checked_before_keras_is_imported(files, capsys):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "edgernn evaluate: --float: expected an existing file" in done.stderr
+    assert "No such file or directory ('x')" in done.stderr

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+from edgernn.cli.table_arguments import add_policy_argument, add_table_arguments, table_options
 from edgernn.errors import EdgeRnnError
 from edgernn.model import IntegerModel
 from edgernn_export.cli.lists import comma_list
@@ -16,14 +17,15 @@ from edgernn_export.evaluation.evaluator import ANSWERS, evaluate
 from edgernn_export.evaluation.judge import TASKS
 from edgernn_export.evaluation.metrics import metric_names
 from edgernn_export.exporting import write_atomically
+from edgernn_export.stream_files import refuse_unreadable
 
 HELP: Final = """Compare an integer model with its float network, and both with the truth.
 
 Both run in the way the model runs: on windows, or on endless streams from the zero state.
-DATA is a .csv or .jsonl table, a .npy array [T, I] or [B, T, I], or an .npz file of such arrays or
-of "x" and "y". It should be data that neither training nor calibration has seen. Prints metrics of
-both and the share kept, their difference over time, clipped readings, saturation inside and the
-largest differences. Exit code 1 if less is kept than --min-kept asks.
+DATA is a table, CSV or JSON lines, plain, .gz or .xz; a .npy array [T, I] or [B, T, I]; or an .npz
+file of such arrays, or of "x" and "y". It should be data that neither training nor calibration has
+seen. Prints metrics of both and the share kept, their difference over time, clipped readings,
+saturation inside and the largest differences. Exit code 1 if less is kept than --min-kept asks.
 """
 EXAMPLES: Final = """examples:
   edgernn evaluate model.edgernn --float model.keras --data test.csv --target demand --horizon 1
@@ -81,6 +83,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plot", type=Path, metavar="OUT.png", help="draw answers and errors")
     parser.add_argument("-o", "--output", type=Path, metavar="OUT.json", help="save all figures")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    add_policy_argument(parser)
+    add_table_arguments(parser)
 
 
 def main(args: argparse.Namespace) -> int:
@@ -99,6 +103,8 @@ def main(args: argparse.Namespace) -> int:
         answers=args.answers,
         group=args.group,
         time=args.time,
+        on_missing=args.on_bad_reading,
+        table=table_options(args),
         worst=args.worst,
         progress=sys.stderr.isatty(),
     )
@@ -141,7 +147,6 @@ def _check(args: argparse.Namespace) -> None:
     for option, path, suffix in (("--plot", args.plot, ".png"), ("--output", args.output, ".json")):
         if path is not None and path.suffix.lower() != suffix:
             raise EdgeRnnError(f"{option}: expected a name ending in {suffix}, got '{path}'.")
-    for option, path in (("MODEL", args.model), ("--float", args.float_model),
-                         ("--data", args.data), ("--labels", args.labels)):  # fmt: skip
-        if path is not None and not path.exists():
-            raise EdgeRnnError(f"{option}: expected an existing file, got '{path}'.")
+    table_options(args)
+    given = (args.model, args.float_model, args.data, args.labels)
+    refuse_unreadable(*(path for path in given if path is not None))

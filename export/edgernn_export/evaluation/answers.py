@@ -7,6 +7,7 @@ to its last. Streams do not see each other.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy.typing as npt
 
 from edgernn.backends import model_backend
 from edgernn.backends.base import Stream
-from edgernn.backends.streams import step_stream
+from edgernn.backends.streams import new_stream
 from edgernn.formats import FloatArray
 from edgernn.model import IntegerModel
 from edgernn.outputs import real_outputs
@@ -258,10 +259,11 @@ class IntegerNetwork:
 
 def steps_of(model: IntegerModel) -> Stream:
     """A stream of the model's steps, not of its windows, on the fastest backend there is."""
+    endless = replace(model, window=None)
     if model_backend() == "native":
         from edgernn.backends.native import NativeBackend
 
-        return step_stream(NativeBackend(model))
+        return new_stream(NativeBackend(endless))
     from edgernn_firmware_sim.backend import ReferenceBackend
 
-    return step_stream(ReferenceBackend(model))
+    return new_stream(ReferenceBackend(endless))

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 
 from edgernn.errors import EdgeRnnError, ShapeError
 from edgernn.model import IntegerModel
+from edgernn.records.options import TableOptions
 from edgernn_export.evaluation import recording_files
 from edgernn_export.evaluation.answers import network_steps
 from edgernn_export.evaluation.departure import (
@@ -31,6 +32,7 @@ from edgernn_export.evaluation.saturation import clipped, saturation
 from edgernn_export.float_model import FloatModel
 from edgernn_export.quantize import read_source
 
+OnMissing = Literal["raise", "hold", "skip"]
 ANSWERS: Final = ("auto", "each", "last")
 
 
@@ -47,6 +49,8 @@ def evaluate(
     answers: str = "auto",
     group: str | None = None,
     time: str | None = None,
+    on_missing: OnMissing = "raise",
+    table: TableOptions | None = None,
     worst: int = 5,
     progress: bool = True,
 ) -> Evaluation:
@@ -79,6 +83,10 @@ def evaluate(
             answers once.
         group: a column of a table; each of its values is a stream of its own.
         time: a column of a table, to say when something was.
+        on_missing: what a reading without a finite number for each channel does: "raise", "hold"
+            (the channel keeps its last value) or "skip" (the reading is left out; a horizon counts
+            those that are not).
+        table: how a table of text is to be read; what is left out is told by its first lines.
         worst: how many of the largest differences to show.
         progress: show a progress bar on stderr when it takes long.
 
@@ -89,12 +97,14 @@ def evaluate(
         EdgeRnnError: an unknown option, a column that is not there, or nothing to compare.
         UnsupportedModelError: the float network uses something edgernn does not execute.
         ShapeError: readings, targets and models do not fit one another.
-        ReadingError: a reading is NaN or infinite.
+        ReadingError: a reading is missing and ``on_missing`` is "raise".
     """
     _check(task=task, answers=answers, horizon=horizon, worst=worst)
     if not isinstance(model, IntegerModel):
         model = IntegerModel.load(Path(model))
-    recording = _recording(data, target, model.input.names, group, time)
+    recording = _recording(
+        data, target, model.input.names, group, time, table or TableOptions(), on_missing
+    ).complete(on_missing)
     if recording.per_stream and horizon:
         raise EdgeRnnError(
             f"evaluate horizon: expected 0 where targets are one per stream, got {horizon}."
@@ -129,7 +139,13 @@ def _check(task: str, answers: str, horizon: Any, worst: Any) -> None:
 
 
 def _recording(
-    data: Any, target: Any, inputs: Sequence[str], group: str | None, time: str | None
+    data: Any,
+    target: Any,
+    inputs: Sequence[str],
+    group: str | None,
+    time: str | None,
+    table: TableOptions,
+    on_missing: str,
 ) -> Recording:
     columns: Sequence[str] | None = None
     if isinstance(target, str):
@@ -140,7 +156,9 @@ def _recording(
     elif isinstance(target, PathLike):
         target = recording_files.labels(Path(target))
     if isinstance(data, (str, PathLike)):
-        recording = recording_files.from_file(Path(data), inputs, columns, group, time)
+        recording = recording_files.from_file(
+            Path(data), inputs, columns, group, time, options=table, on_missing=on_missing
+        )
     elif hasattr(data, "columns"):
         recording = recording_files.from_frame(data, inputs, columns, group, time)
     elif columns or group or time:

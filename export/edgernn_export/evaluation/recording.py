@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgernn.errors import ReadingError, ShapeError
+from edgernn.errors import EdgeRnnError, ReadingError, ShapeError
 from edgernn.formats import FloatArray
+from edgernn.policies import Policy
+from edgernn_export.calibration.missing import missing_policy, without_missing
 
 IntArray = npt.NDArray[np.int64]
 #: float64 where targets are numbers, text where they are names of classes.
@@ -22,7 +24,8 @@ class Recording:
     """Streams of readings with their targets.
 
     Attributes:
-        streams: float64 [T, I] each, finite; every stream begins in the zero state.
+        streams: float64 [T, I] each, NaN where a value is missing; every stream begins in the zero
+            state.
         names: of the streams.
         places: int64 [T] each: the line of a file, or the index of a reading in its stream.
         place: what a place is called.
@@ -52,6 +55,57 @@ class Recording:
         targets, per_stream = _targets(target, [len(stream) for stream in self.streams])
         return replace(self, targets=targets, per_stream=per_stream)
 
+    def complete(self, on_missing: str) -> Recording:
+        """The recording as a session of this policy would advance with it.
+
+        Args:
+            on_missing: "raise", "hold" (a channel keeps its last value) or "skip" (the reading is
+                left out).
+
+        Raises:
+            ReadingError: a reading is NaN or infinite, and the policy is "raise".
+            EdgeRnnError: no such policy, or nothing is left of a stream.
+        """
+        policy = missing_policy(on_missing)
+        if policy is Policy.RAISE:
+            for name, stream in zip(self.names, self.streams, strict=True):
+                _check_finite(stream, name)
+            return self
+        parts = [without_missing(stream, policy) for stream in self.streams]
+        empty = [name for name, (x, _) in zip(self.names, parts, strict=True) if not len(x)]
+        if empty:
+            raise EdgeRnnError(
+                f"evaluate data: expected complete readings, got none in {empty[0]:.60}."
+            )
+        kept = [keep for _, keep in parts]
+        targets, times = self.targets, self.times
+        if targets is not None and not self.per_stream:
+            targets = tuple(t[keep] for t, keep in zip(targets, kept, strict=True))
+        if times is not None:
+            times = tuple(
+                tuple(text for text, there in zip(texts, keep, strict=True) if there)
+                for texts, keep in zip(times, kept, strict=True)
+            )
+        return replace(
+            self,
+            streams=tuple(x for x, _ in parts),
+            places=tuple(place[keep] for place, keep in zip(self.places, kept, strict=True)),
+            targets=targets,
+            times=times,
+        )
+
+
+def _check_finite(stream: FloatArray, where: str) -> None:
+    finite = np.isfinite(stream)
+    if finite.all():
+        return
+    reading, channel = (int(v) for v in np.argwhere(~finite)[0])
+    raise ReadingError(
+        f"evaluate: expected finite readings, got {stream[reading, channel]} ({where}, reading "
+        f"{reading}, channel {channel}; {np.count_nonzero(~finite)} in all). "
+        "Drop or fill them, or go on with on_missing='hold' or 'skip' (--on-bad-reading)."
+    )
+
 
 def from_arrays(data: Any, target: Any, inputs: int) -> Recording:
     """A recording of arrays.
@@ -64,32 +118,12 @@ def from_arrays(data: Any, target: Any, inputs: int) -> Recording:
 
     Raises:
         ShapeError: another form, or not numbers.
-        ReadingError: a reading is NaN or infinite.
     """
     streams, many = _streams(data, inputs)
     names = tuple(f"sequence {b}" if many else f"stream {b}" for b in range(len(streams)))
-    for name, stream in zip(names, streams, strict=True):
-        check_finite(stream, name)
     places = tuple(np.arange(len(stream)) for stream in streams)
     recording = Recording(streams=streams, names=names, places=places, many=many)
     return recording if target is None else recording.with_targets(target)
-
-
-def check_finite(stream: FloatArray, where: str) -> None:
-    """Refuse readings that are NaN or infinite.
-
-    Raises:
-        ReadingError: there is one; the message tells the first.
-    """
-    finite = np.isfinite(stream)
-    if finite.all():
-        return
-    reading, channel = (int(v) for v in np.argwhere(~finite)[0])
-    raise ReadingError(
-        f"evaluate: expected finite readings, got {stream[reading, channel]} ({where}, reading "
-        f"{reading}, channel {channel}; {np.count_nonzero(~finite)} in all). "
-        "Drop or fill those readings."
-    )
 
 
 def _streams(data: Any, inputs: int) -> tuple[tuple[FloatArray, ...], bool]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,19 +10,27 @@ from typing import Any, Final
 
 import numpy as np
 
-from edgernn.errors import EdgeRnnError, ReadingError
+from edgernn.errors import EdgeRnnError
 from edgernn.formats import FloatArray
+from edgernn.records.columns import listed
+from edgernn.records.options import TableOptions
+from edgernn.records.text_files import open_text
 from edgernn_export.evaluation.recording import (
     IntArray,
     Recording,
     Targets,
-    check_finite,
     from_arrays,
     target_array,
 )
-from edgernn_export.stream_files import load_arrays, load_streams
+from edgernn_export.stream_files import (
+    Table,
+    holds_arrays,
+    load_arrays,
+    load_rows,
+    load_streams,
+)
 
-_TABLES: Final = (".csv", ".jsonl")
+_DEFAULT: Final = TableOptions()
 
 
 def from_file(
@@ -32,12 +39,15 @@ def from_file(
     target: Sequence[str] | None = None,
     group: str | None = None,
     time: str | None = None,
+    *,
+    options: TableOptions = _DEFAULT,
+    on_missing: str = "raise",
 ) -> Recording:
-    """A recording from a file.
+    """A recording from a file; missing readings are NaN.
 
-    A .csv or .jsonl file is a table with a column (a key) for each channel and whatever else is
-    named. A .npy file holds readings [T, I] or [B, T, I], an .npz file one or more such arrays, or
-    readings named "x" and targets named "y".
+    CSV and JSON lines are tables with a column (a key) for each channel and whatever else is named.
+    A file of numpy.save holds readings [T, I] or [B, T, I], one of numpy.savez one or more such
+    arrays, or readings named "x" and targets named "y".
 
     Args:
         path: the file.
@@ -45,32 +55,50 @@ def from_file(
         target: columns of the targets.
         group: a column; each of its values is a stream of its own.
         time: a column that says when a reading was taken.
+        options: how a table is to be read.
+        on_missing: "raise" refuses lines with missing readings.
 
     Raises:
         EdgeRnnError: another kind of file, columns that it has not, or no readings.
-        ReadingError: a reading is not a finite number.
+        ReadingError: a line is bad.
         OSError: the file cannot be read.
     """
-    columns = [*(target or ()), *(name for name in (group, time) if name is not None)]
-    if path.suffix.lower() in _TABLES:
-        (readings,) = load_streams(path, inputs)
-        cells, lines = _cells(path, columns)
+    columns = list(dict.fromkeys([*(target or ()), *(n for n in (group, time) if n is not None)]))
+    if not holds_arrays(path):
+        if group is not None:  # it tells sensors apart
+            options = replace(options, one_stream=True)
+        table = load_rows(path, inputs, columns, options, on_missing)
+        cells = {name: _column(table, name, columns, path.name) for name in columns}
         return from_table(
-            readings, cells, target, group, time, places=lines, place="line", name=path.name
+            table.x, cells, target, group, time, places=table.lines, place="line", name=path.name
         )
     if columns:
         raise EdgeRnnError(
-            f"evaluate data: expected a table with the columns {', '.join(columns)}, got "
-            f"'{path.name}'. Give a .csv or .jsonl file, or the targets of arrays with --labels."
+            f"evaluate data: expected a table with the columns {listed(columns)}, got arrays "
+            f"('{path.name}'). Give CSV or JSON lines, or the targets of arrays with --labels."
         )
-    if path.suffix.lower() == ".npz":
-        arrays = dict(load_arrays(path))
-        if set(arrays) == {"x", "y"}:
-            return from_arrays(arrays["x"], arrays["y"], len(inputs))
+    arrays = dict(load_arrays(path))
+    if set(arrays) == {"x", "y"}:
+        return from_arrays(arrays["x"], arrays["y"], len(inputs))
     streams = load_streams(path, inputs)
-    many = path.suffix.lower() == ".npy" and len(streams) > 1
-    data = np.stack(streams) if many else streams
-    return from_arrays(data, None, len(inputs))
+    many = len(arrays) == 1 and len(streams) > 1
+    return from_arrays(np.stack(streams) if many else streams, None, len(inputs))
+
+
+def _column(table: Table, name: str, columns: Sequence[str], file: str) -> list[object]:
+    """The cells of a column that was asked for by name or position."""
+    keys = list(table.columns)
+    if name in table.columns:
+        found = table.columns[name]
+    elif name.isdecimal() and int(name) in table.columns:
+        found = table.columns[int(name)]
+    else:  # by position in a table with names
+        found = table.columns[keys[columns.index(name)]] if len(keys) == len(columns) else []
+    if all(cell is None for cell in found):
+        raise EdgeRnnError(
+            f"{file}: expected a column '{name:.60}', got none with a value. Name another."
+        )
+    return found
 
 
 def from_frame(
@@ -111,7 +139,6 @@ def from_table(
     """A recording from columns of one table."""
     if not len(readings):
         raise EdgeRnnError(f"evaluate data: expected at least one reading, got none ({name}).")
-    check_finite(readings, name)
     keys = [name] * len(readings) if group is None else list(cells[group])
     members: dict[Any, list[int]] = {}
     for row, key in enumerate(keys):
@@ -131,27 +158,23 @@ def from_table(
 
 
 def labels(path: Path) -> Targets:
-    """Targets from a file of their own: .npy, an .npz of one array, or .csv.
+    """Targets from a file of their own: one array of NumPy, or CSV with one target per line.
 
     Raises:
-        EdgeRnnError: another kind of file.
+        EdgeRnnError: several arrays, or rows of several lengths.
         OSError: the file cannot be read.
     """
-    suffix = path.suffix.lower()
-    if suffix in (".npy", ".npz"):
+    if holds_arrays(path):
         arrays = load_arrays(path)
         if len(arrays) != 1:
-            names = ", ".join(name for name, _ in arrays)
             raise EdgeRnnError(
-                f"evaluate labels: expected one array in '{path.name}', got {names or 'none'}."
+                f"evaluate labels: expected one array in '{path.name}', got "
+                f"{listed([name for name, _ in arrays]) or 'none'}."
             )
         return target_array(arrays[0][1])
-    if suffix != ".csv":
-        raise EdgeRnnError(
-            f"evaluate labels: expected a .npy, .npz or .csv file, got '{path.name}'."
-        )
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        rows = [[cell.strip() for cell in row] for row in csv.reader(file) if row]
+    with open_text(str(path)) as source:
+        lines = [line.strip() for line in source.lines() if line.strip()]
+    rows = [[cell.strip() for cell in row] for row in csv.reader(lines)]
     if len(rows) > 1 and not any(map(_is_number, rows[0])) and all(map(_is_number, rows[1])):
         rows = rows[1:]
     if len({len(row) for row in rows}) != 1:
@@ -172,7 +195,10 @@ def _values(cells: Sequence[Any]) -> Targets:
     if isinstance(cells, np.ndarray) and cells.dtype.kind in "biuf":
         return target_array(cells)
     texts = ["" if cell is None else str(cell).strip() for cell in cells]
-    if all(not text or _is_number(text) for text in texts):
+    if not any("." in text for text in texts):  # a decimal comma
+        points = [text.replace(",", ".") for text in texts]
+        texts = points if all(map(_is_number, filter(None, points))) else texts
+    if all(map(_is_number, filter(None, texts))):
         return np.array([float(text) if text else np.nan for text in texts])
     return target_array(texts)
 
@@ -183,45 +209,3 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return "_" not in text
-
-
-def _cells(path: Path, columns: Sequence[str]) -> tuple[dict[str, list[Any]], IntArray]:
-    """Some columns of a table as they are, and the line of each reading."""
-    json_lines = path.suffix.lower() == ".jsonl"
-    found: dict[str, list[Any]] = {name: [] for name in columns}
-    lines: list[int] = []
-    header: list[str] | None = None
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            if json_lines:
-                record = json.loads(line) if columns else {}
-                cells = record if isinstance(record, dict) else {}
-            else:
-                row = [cell.strip() for cell in next(csv.reader([line], skipinitialspace=True))]
-                if header is None:
-                    header = row
-                    _require(columns, header, path)
-                    if not all(map(_is_number, filter(None, row))):
-                        continue
-                cells = dict(zip(header, row, strict=False))
-            missing = [name for name in columns if name not in cells]
-            if missing:
-                raise ReadingError(
-                    f"{path.name}, line {number}: expected the columns {', '.join(columns)}, got "
-                    f"none called {', '.join(missing)}."
-                )
-            for name in columns:
-                found[name].append(cells[name])
-            lines.append(number)
-    return found, np.array(lines, dtype=np.int64)
-
-
-def _require(columns: Sequence[str], header: Sequence[str], path: Path) -> None:
-    missing = [name for name in columns if name not in header]
-    if missing:
-        raise EdgeRnnError(
-            f"{path.name}: expected a header with the columns {', '.join(columns)}, got none "
-            f"called {', '.join(missing)}. It has: {', '.join(header):.200}"
-        )

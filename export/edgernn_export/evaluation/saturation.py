@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from edgernn.formats import FloatArray, OperandArray
+from edgernn.interface import InputCoder
 from edgernn.model import IntegerModel
 from edgernn_export.evaluation.answers import steps_of
 from edgernn_export.evaluation.recording import IntArray
@@ -62,9 +63,8 @@ def clipped(model: IntegerModel, streams: Sequence[FloatArray]) -> list[Clipped]
     precision, source = model.precision, model.input
     low = source.offset + precision.input_low * source.scale
     high = source.offset + precision.input_high * source.scale
-    # Up to half a step beyond the last code a reading is rounded, not clipped.
-    half = 0.5 * precision.input_step * source.scale
-    beyond = [np.count_nonzero((x < low - half) | (x > high + half), axis=0) for x in streams]
+    coder = InputCoder(model.interface())
+    beyond = [np.count_nonzero(coder.codes_and_clipped(x)[1], axis=0) for x in streams]
     share = np.sum(beyond, axis=0) / sum(map(len, streams))
     least = np.min([x.min(axis=0) for x in streams], axis=0)
     largest = np.max([x.max(axis=0) for x in streams], axis=0)
