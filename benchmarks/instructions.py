@@ -96,7 +96,7 @@ def document(tables: dict[Precision, dict[str, list[Emulation]]]) -> str:
         "",
         "A gate is one product of input and state together where both can share the scales of",
         "their weights, or the sum of two products, each with scales of its own; `quantize` takes",
-        "the latter where sharing costs accuracy, as for most large trained networks.",
+        "two where sharing costs accuracy, as it may in trained networks.",
         "",
     ]
     for precision, rows in tables.items():
