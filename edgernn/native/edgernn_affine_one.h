@@ -50,17 +50,6 @@
         KEEP_APART;                          \
     } while (0)
 
-/* Rows whose products are made together. */
-#if EDGERNN_VARIANT == EDGERNN_RISCV
-#define ROWS_AT_ONCE 16
-#define ROWS_IN_LOOP 8 /* rows that a loop finishes before it jumps back */
-#define dot8_of_rows edgernn_dot8_of_16
-#else
-#define ROWS_AT_ONCE 4
-#define ROWS_IN_LOOP 4
-#define dot8_of_rows edgernn_dot8
-#endif
-
 /* Clauses 4.2 and 4.3 of four rows, from their products. */
 EDGERNN_INLINE void finish_rows(const int32_t *acc, const int32_t *bias, int32_t half,
                                 const int32_t *multiplier, int32_t shift, int16_t *z)
@@ -72,8 +61,17 @@ EDGERNN_INLINE void finish_rows(const int32_t *acc, const int32_t *bias, int32_t
     EACH_ROW(STORE_ROW);
 }
 
-/* A map of one term of at most MOST_TILES, but for the last rows if they are fewer than
- * ROWS_AT_ONCE. */
+/* Any map, from a row that is a multiple of 4. */
+EDGERNN_NOT_INLINE void affine8_of_many(const edgernn_map8 *map, const edgernn_code8 *operands,
+                                        int32_t row, int16_t *z); /* edgernn_stored_one.h */
+
+#if EDGERNN_VARIANT == EDGERNN_RISCV
+#include "edgernn_affine_riscv.h"
+#elif EDGERNN_HAS_STORAGES /* beside products stored in other ways, dense ones have no loop */
+#define affine8_of_dense affine8_of_stored
+#else
+
+/* A map of one term of at most MOST_TILES, but for the last rows if they are fewer than 4. */
 EDGERNN_INLINE void affine8_of_one(const edgernn_map8 *map, const edgernn_code8 *x, int16_t *z)
 {
     const int32_t tiles = map->terms->tiles;
@@ -82,38 +80,26 @@ EDGERNN_INLINE void affine8_of_one(const edgernn_map8 *map, const edgernn_code8 
     const int32_t *bias = map->bias;
     const int32_t *multiplier = map->terms->multiplier;
     const int8_t *weights = map->terms->weights;
-    const int32_t *end = bias + map->rows / ROWS_AT_ONCE * ROWS_AT_ONCE;
+    const int32_t *end = bias + map->rows / 4 * 4;
     while (bias != end) {
-        int32_t acc[ROWS_AT_ONCE];
+        int32_t acc[4];
+#if EDGERNN_VARIANT == EDGERNN_THUMB1
         int32_t r;
-        weights = dot8_of_rows(weights, x, tiles, acc);
+#endif
+        weights = edgernn_dot8(weights, x, tiles, acc);
 #if EDGERNN_VARIANT == EDGERNN_THUMB1 /* has few registers and little memory for code */
         for (r = 0; r < 4; ++r) {
             *z++ = (int16_t)edgernn_sat16((acc[r] * *multiplier++ + *bias++ + half) >> shift);
             __asm__("" : "+r"(bias), "+r"(multiplier), "+r"(z)); /* not to be recomputed below */
         }
 #else
-        for (r = 0; r < ROWS_AT_ONCE; r += ROWS_IN_LOOP) {
-            finish_rows(acc + r, bias, half, multiplier, shift, z);
-#if ROWS_IN_LOOP == 8
-            finish_rows(acc + r + 4, bias + 4, half, multiplier + 4, shift, z + 4);
-#endif
-            bias += ROWS_IN_LOOP;
-            multiplier += ROWS_IN_LOOP;
-            z += ROWS_IN_LOOP;
-        }
+        finish_rows(acc, bias, half, multiplier, shift, z);
+        bias += 4;
+        multiplier += 4;
+        z += 4;
 #endif
     }
 }
-
-/* Any map, from a row that is a multiple of 4. */
-EDGERNN_NOT_INLINE void affine8_of_many(const edgernn_map8 *map, const edgernn_code8 *operands,
-                                        int32_t row, int16_t *z); /* edgernn_stored_one.h */
-
-/* Beside products that are stored in other ways, 4 dense rows at once have no loop of their own. */
-#if EDGERNN_HAS_STORAGES && ROWS_AT_ONCE == 4
-#define affine8_of_dense affine8_of_stored
-#else
 
 EDGERNN_INLINE void affine8_of_dense(const edgernn_map8 *map, const edgernn_code8 *operands,
                                      int16_t *z)
@@ -122,7 +108,7 @@ EDGERNN_INLINE void affine8_of_dense(const edgernn_map8 *map, const edgernn_code
     int32_t row = 0;
     if (map->term_count == 1 && term->tiles <= MOST_TILES) {
         affine8_of_one(map, operands + term->first, z);
-        row = map->rows / ROWS_AT_ONCE * ROWS_AT_ONCE;
+        row = map->rows / 4 * 4;
     }
     if (row != map->rows) {
         affine8_of_many(map, operands, row, z);

@@ -25,12 +25,11 @@
     ".endr\n\t"
 #define ADVANCE(pointer, bytes) "addi %[" pointer "], %[" pointer "], " bytes "\n\t"
 
-/* acc[16]; the first byte behind the tiles of these rows. */
+/* acc[16], of rows of which four have that many bytes; the first byte behind their tiles. */
 EDGERNN_INLINE const int8_t *edgernn_dot8_of_16(const int8_t *weights,
-                                                const edgernn_code8 *operands, int32_t tiles,
+                                                const edgernn_code8 *operands, int32_t bytes,
                                                 int32_t *acc)
 {
-    const int32_t bytes = tiles * EDGERNN_TILE_BYTES;
     const int8_t *end = weights + bytes;
     const int8_t *w1 = end;
     const int8_t *w2 = w1 + bytes;

@@ -120,14 +120,15 @@ DEFINE_STORED_ROWS(16)
             stored_rows##bits(term, place, operands + term->first, acc + r);                   \
         }                                                                                      \
     }                                                                                          \
-    /* Where the terms of a map begin. */                                                      \
+    /* Where the rows of a map's terms begin; of dense ones only, if `row` is not 0. */        \
     EDGERNN_INLINE void begin##bits(const edgernn_map##bits *map,                              \
-                                    const edgernn_code##bits *operands, stored_place *places)  \
+                                    const edgernn_code##bits *operands, int32_t row,           \
+                                    stored_place *places)                                      \
     {                                                                                          \
         int32_t i;                                                                             \
         for (i = 0; i < map->term_count; ++i) {                                                \
             const edgernn_term##bits *term = map->terms + i;                                   \
-            places[i].weights = term->weights;                                                 \
+            places[i].weights = term->weights + row * EDGERNN_TILE_COLUMNS * term->tiles;      \
             places[i].index = INDEX_OF(term);                                                  \
             places[i].eight = EIGHT_TIMES(bits, term, operands);                               \
         }                                                                                      \
@@ -163,7 +164,7 @@ EDGERNN_NOT_INLINE void affine8_of_stored(const edgernn_map8 *map, const edgernn
     const int32_t half = (int32_t)1 << (shift - 1);
     stored_place places[2];
     int32_t row;
-    begin8(map, operands, places);
+    begin8(map, operands, 0, places);
     for (row = 0; row < map->rows; row += STORED_ROWS) {
         const int32_t left = map->rows - row;
         edgernn_lanes u[STORED_VECTORS];
@@ -193,7 +194,7 @@ EDGERNN_NOT_INLINE void affine16_of_stored(const edgernn_map16 *map, const edger
 {
     stored_place places[2];
     int32_t row;
-    begin16(map, operands, places);
+    begin16(map, operands, 0, places);
     for (row = 0; row < map->rows; row += STORED_ROWS) {
         const int32_t left = map->rows - row;
         edgernn_lanes u[STORED_VECTORS];

@@ -129,8 +129,12 @@ EDGERNN_NOT_INLINE void affine8_of_many(const edgernn_map8 *map, const edgernn_c
     const int32_t most = map->term_count == 1 ? 2 * PART_ROWS : PART_ROWS;
     int32_t sums[2 * PART_ROWS];
     stored_place places[2];
-    begin8(map, operands, places);
-    places->weights += row * EDGERNN_TILE_COLUMNS * map->terms->tiles; /* dense ones, if row > 0 */
+#if EDGERNN_VARIANT == EDGERNN_RISCV
+    begin8(map, operands, row, places);
+#else /* only maps of one product begin at another row */
+    begin8(map, operands, 0, places);
+    places->weights += row * EDGERNN_TILE_COLUMNS * map->terms->tiles;
+#endif
     for (; row < map->rows; row += most) {
         const int32_t left = map->rows - row;
         const int32_t rows = left < most ? left : most;
@@ -159,7 +163,7 @@ EDGERNN_NOT_INLINE void affine16_of_stored(const edgernn_map16 *map,
     int32_t sums[2 * PART_ROWS];
     stored_place places[2];
     int32_t row;
-    begin16(map, operands, places);
+    begin16(map, operands, 0, places);
     for (row = 0; row < map->rows; row += most) {
         const int32_t left = map->rows - row;
         const int32_t rows = left < most ? left : most;

@@ -67,3 +67,13 @@ def test_two_sparse_products_take_little_more_than_one(precision, core, tmp_path
         medians[common] = result.instructions.median
     # What is made of the sums, four instructions a row and more, is made of two of them.
     assert medians[False] < (1.15 if precision is Precision.W8A8 else 1.25) * medians[True]
+
+
+def test_a_second_dense_product_takes_little_more_than_its_columns(tmp_path):
+    # Sixteen rows of RISC-V stay in registers from one product to the next.
+    medians = {}
+    for common in (True, False):
+        model = random_model("gru_after", inputs=64, units=128, outputs=4, common=common)
+        result = emulated("rv32imc", model, tmp_path / str(common), steps=3)
+        medians[common] = result.instructions.median
+    assert medians[False] < 1.01 * medians[True]

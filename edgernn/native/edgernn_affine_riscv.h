@@ -1,0 +1,156 @@
+/* Dense w8a8 maps for RISC-V, sixteen rows at a time: of one product after the other first the
+ * sums, which stay in registers, then what they add to the rows. A second product takes little more
+ * time than its columns. */
+#ifndef EDGERNN_AFFINE_RISCV_H
+#define EDGERNN_AFFINE_RISCV_H
+
+#include "edgernn_affine.h"
+#include "edgernn_dot_riscv.h"
+
+#define ROWS_AT_ONCE 16
+
+/* Where the next rows of a product begin. */
+typedef struct {
+    const int8_t *weights;
+    const edgernn_code8 *operands;
+    int32_t bytes; /* of four rows */
+    const int32_t *multiplier;
+} product_place;
+
+/* What a map needs beside its products, which take all registers. It is kept in memory, where each
+ * takes one instruction; a compiler would save and restore a register for it. */
+typedef struct {
+    product_place places[2];
+    const product_place *behind; /* the last place */
+    const edgernn_map8 *map;
+    const edgernn_code8 *operands;
+    const int32_t *bias; /* of the next rows */
+    const int32_t *end;  /* of bias */
+    int16_t *z;          /* of the next rows */
+    int32_t shift;
+    int32_t half;
+} map_place;
+
+EDGERNN_INLINE void begin_rows(const edgernn_map8 *map, const edgernn_code8 *operands, int32_t rows,
+                               int16_t *z, map_place *at)
+{
+    const edgernn_term8 *term = map->terms;
+    product_place *place = at->places;
+    at->behind = place + map->term_count;
+    at->map = map;
+    at->operands = operands;
+    at->bias = map->bias;
+    at->end = map->bias + rows;
+    at->z = z;
+    at->shift = map->shift;
+    at->half = (int32_t)1 << (map->shift - 1);
+    do {
+        place->weights = term->weights;
+        place->operands = operands + term->first;
+        place->bytes = term->tiles * EDGERNN_TILE_BYTES;
+        place->multiplier = term->multiplier;
+        ++term;
+        ++place;
+    } while (place != at->behind);
+}
+
+#define SCALE_ROW(r)                             \
+    do {                                         \
+        u[r] = from[r] + acc[r] * multiplier[r]; \
+        KEEP_APART;                              \
+    } while (0)
+
+/* u[16]: what the next rows of a product add to from[16]; the place moves behind them. */
+EDGERNN_INLINE void add_product(product_place *place, const int32_t *from, int32_t *u)
+{
+    int32_t acc[ROWS_AT_ONCE];
+    const int32_t *multiplier;
+    place->weights = edgernn_dot8_of_16(place->weights, place->operands, place->bytes, acc);
+    multiplier = place->multiplier;
+    SCALE_ROW(0);
+    SCALE_ROW(1);
+    SCALE_ROW(2);
+    SCALE_ROW(3);
+    SCALE_ROW(4);
+    SCALE_ROW(5);
+    SCALE_ROW(6);
+    SCALE_ROW(7);
+    SCALE_ROW(8);
+    SCALE_ROW(9);
+    SCALE_ROW(10);
+    SCALE_ROW(11);
+    SCALE_ROW(12);
+    SCALE_ROW(13);
+    SCALE_ROW(14);
+    SCALE_ROW(15);
+    place->multiplier = multiplier + ROWS_AT_ONCE;
+}
+
+/* z of one row. With branches of its own, a compiler copies a limit for each of them. */
+#define SATURATE_ROW(r)                                                \
+    do {                                                               \
+        intptr_t v = (u[r] + half) >> shift; /* fills a register */    \
+        __asm__("ble %[v], %[most], 1f\n\t"                            \
+                "mv %[v], %[most]\n"                                   \
+                "1:\tbge %[v], %[least], 1f\n\t"                       \
+                "mv %[v], %[least]\n"                                  \
+                "1:"                                                   \
+                : [v] "+r"(v) : [most] "r"(most), [least] "r"(least)); \
+        z[r] = (int16_t)v;                                             \
+        KEEP_APART;                                                    \
+    } while (0)
+
+/* Clause 4.3 of the next rows; the place moves behind them. */
+EDGERNN_INLINE void finish_16(map_place *at, const int32_t *u)
+{
+    const int32_t shift = at->shift;
+    const int32_t half = at->half;
+    const int32_t *end = u + ROWS_AT_ONCE;
+    int16_t *z = at->z;
+    intptr_t most = 32767;
+    intptr_t least = -32768;
+    __asm__ __volatile__("" : "+r"(end), "+r"(most), "+r"(least)); /* once, not for every row */
+    do {
+        EACH_ROW(SATURATE_ROW);
+        u += 4;
+        z += 4;
+    } while (u != end);
+    at->z = z;
+    at->bias += ROWS_AT_ONCE;
+}
+
+/* All of a map's rows but the last, if they are fewer than ROWS_AT_ONCE. */
+EDGERNN_INLINE int32_t full_rows(const edgernn_map8 *map)
+{
+    return map->rows & ~(ROWS_AT_ONCE - 1);
+}
+
+EDGERNN_INLINE void affine8_of_dense(const edgernn_map8 *map, const edgernn_code8 *operands,
+                                     int16_t *z)
+{
+    if (full_rows(map)) {
+        map_place all;
+        map_place *at = &all;
+        int32_t u[ROWS_AT_ONCE];
+        begin_rows(map, operands, full_rows(map), z, at);
+        __asm__ __volatile__("" : "+r"(at) : : "memory"); /* keep it there */
+        do {
+            product_place *place = at->places;
+            const int32_t *from = at->bias;
+            do {
+                add_product(place, from, u);
+                from = u;
+                ++place;
+            } while (place != at->behind);
+            finish_16(at, u);
+        } while (at->bias != at->end);
+        map = at->map;
+        operands = at->operands;
+        z = at->z - full_rows(map);
+    }
+    if (full_rows(map) != map->rows) {
+        affine8_of_many(map, operands, full_rows(map), z);
+    }
+}
+
+#endif
