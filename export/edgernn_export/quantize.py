@@ -121,11 +121,11 @@ def quantize(
         output_names=output_names,
         output_units=output_units,
     )
-    by_channel(plan.given_ranges, model.input_names)
     bits = bits_by_layer(layer_names(model.layers), default_bits, weight_bits)
     check_sparse(sparse, bits)
     chosen = choose_window(model, stream, window, hop)
     model = named_by_frame(model, calibration)
+    by_channel(plan.given_ranges, model.input_names)
     prepared = Prepared.of(model, calibration, plan.method, progress, chosen, on_missing)
     report_endless(model, chosen, prepared.endless, progress)
     integer = prepared.quantize(plan, bits, name or _default_name(source, model), seeds)

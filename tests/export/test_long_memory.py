@@ -95,6 +95,7 @@ def test_ordinary_layers_are_no_alarm(cell: str, gate: str) -> None:
         assert found(model, stream(1500, 3, seed=seed)) == ()
 
 
+@pytest.mark.filterwarnings("ignore:calibration. expected every channel to vary")
 def test_a_unit_that_never_moves_is_no_alarm() -> None:
     xs = latch_stream()
     xs[:, 1] = 0.0

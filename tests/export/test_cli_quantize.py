@@ -1,0 +1,120 @@
+"""`edgernn quantize`: given ranges, streams for the report, and warnings in lines."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+import edgernn
+from edgernn.cli import main
+
+pytestmark = pytest.mark.tf
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A network that follows its input at once, one that holds it, and readings for both."""
+    import keras
+
+    folder = tmp_path_factory.mktemp("ranges")
+    keras.utils.set_random_seed(3)
+    quick = keras.Sequential(
+        [keras.Input((None, 2)), keras.layers.GRU(4, return_sequences=True), keras.layers.Dense(1)]
+    )
+    quick.save(folder / "quick.keras")
+    holding = keras.Sequential(
+        [keras.Input((None, 2)), keras.layers.GRU(1, return_sequences=True)], name="holding"
+    )
+    kernel = np.array([[-24.0, 0.0, 0.0], [0.0, 0.0, 4.0]])
+    bias = np.zeros((2, 3))
+    bias[0, 0] = 12.0
+    holding.set_weights([kernel, np.zeros((1, 3)), bias])
+    holding.save(folder / "holding.keras")
+    t = np.arange(300) / 7
+    readings = np.stack([np.sin(t), np.cos(t)], axis=1)
+    np.save(folder / "calibration.npy", readings)
+    np.save(folder / "later.npy", 1.2 * readings[:120])
+    orders = readings.copy()
+    orders[:, 0] = 0.0
+    orders[::50, 0] = 1.0
+    np.save(folder / "orders.npy", orders)
+    return folder
+
+
+def quantize(folder, model, *options):
+    return main(
+        ["quantize", str(folder / model), "--input-names", "temperature,humidity",
+         "-o", str(folder / "out.edgernn"), *options]
+    )  # fmt: skip
+
+
+def test_given_ranges_reach_the_model(folder, capsys):
+    options = ("--calibration", str(folder / "calibration.npy"))
+    ranges = ("--input-range", "temperature=-40:85", "--input-range", "humidity=0:1e2")
+    code = quantize(folder, "quick.keras", *options, *ranges)
+    caught = capsys.readouterr()
+    assert code == 0
+    model = edgernn.IntegerModel.load(folder / "out.edgernn")
+    reach = 127 * model.input.scale
+    assert np.allclose(model.input.offset - reach, [-40.0, 0.0], atol=1e-9)
+    assert np.allclose(model.input.offset + reach, [85.0, 100.0])
+    (line,) = caught.err.splitlines()
+    wanted = "edgernn quantize: warning: input humidity: expected calibration within .* clipped"
+    assert re.match(wanted, line)
+    assert main(["info", str(folder / "out.edgernn")]) == 0
+    assert '"temperature": [-40.0, 85.0]' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("temperature", "expected a channel and its range, as in temperature=-40:85, got"),
+        ("temperature=-40", "expected a channel and its range"),
+        ("temperature=a:b", "expected a channel and its range"),
+        ("=0:1", "expected a channel and its range"),
+        ("pressure=0:1", "expected channels among temperature, humidity, got 'pressure'"),
+        ("temperature=5:1", "low < high"),
+    ],
+)
+def test_ranges_that_are_none_end_with_2(folder, capsys, text, wanted):
+    options = ("--calibration", str(folder / "calibration.npy"), "--input-range", text)
+    assert quantize(folder, "quick.keras", *options) == 2
+    assert wanted in capsys.readouterr().err
+
+
+def test_a_channel_given_twice_ends_with_2(folder, capsys):
+    twice = ("--input-range", "temperature=0:1", "--input-range", "temperature=0:2")
+    options = ("--calibration", str(folder / "calibration.npy"), *twice)
+    assert quantize(folder, "quick.keras", *options) == 2
+    assert "one range per channel, got a channel twice" in capsys.readouterr().err
+
+
+def test_the_report_takes_streams_that_calibration_did_not_see(folder, capsys):
+    options = ("--calibration", str(folder / "calibration.npy"))
+    later = ("--report-data", str(folder / "later.npy"))
+    assert quantize(folder, "quick.keras", *options, *later, "--json") == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["report"]["steps"] == 120
+    assert record["report"]["input_clip_rate"] == [0.0, 0.0]
+    assert record["warnings"] == []
+    assert quantize(folder, "quick.keras", *options, *later) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[0] == f"over {folder / 'later.npy'}:"
+    assert out[1] == "quantization report over 120 steps"
+    missing = ("--report-data", str(folder / "none.npy"))
+    assert quantize(folder, "quick.keras", *options, *missing) == 2
+
+
+def test_long_memory_is_a_line_on_stderr_and_in_every_record(folder, capsys):
+    options = ("--calibration", str(folder / "orders.npy"))
+    assert quantize(folder, "holding.keras", *options, "--json") == 0
+    caught = capsys.readouterr()
+    (line,) = caught.err.splitlines()
+    text = line.removeprefix("edgernn quantize: warning: ")
+    assert re.match(r"gru\w*: expected units that a 16-bit state can follow, got 1 .* 0 \(1", text)
+    assert json.loads(caught.out)["warnings"] == [text]
+    assert quantize(folder, "holding.keras", *options, "--report") == 0
+    assert f"warning: {text}" in capsys.readouterr().out.splitlines()
