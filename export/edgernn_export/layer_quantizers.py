@@ -40,8 +40,11 @@ from edgernn_export.float_model import (
 from edgernn_export.layer_task import Task
 from edgernn_export.ranges import exponent_for, limit
 
-#: Room above the calibrated range of states and outputs, which unseen data may use.
-STATE_HEADROOM = 1.25
+#: Room above the calibrated range of states and hidden outputs, which unseen data may use.
+STATE_HEADROOM = 1.5
+#: The same of the model's output, which no later product reads: its 16 bits have room to spare. A
+#: `w8a16` row has twice that beside (clause 5.2).
+OUTPUT_HEADROOM = {Precision.W8A8: 4.0, Precision.W8A16: 2.0}
 #: A `w8a16` row saturates between half of and the full int16 range (clause 5.2).
 _HIGH_CODE = {Precision.W8A8: 32767, Precision.W8A16: 16383}
 #: Code of the largest value a `w8a8` dense row can reach; within clause 4.4 at a shift of 1.
@@ -124,7 +127,8 @@ def dense_output_scale(task: Task, layer: FloatDense) -> FloatArray:
     """
     if layer.activation in ("tanh", "sigmoid"):
         return np.full(layer.units, UNIT.scale)
-    reach = _dense_reach(task, layer) * STATE_HEADROOM
+    headroom = OUTPUT_HEADROOM[task.plan.precision] if task.last else STATE_HEADROOM
+    reach = _dense_reach(task, layer) * headroom
     scale = np.maximum(reach / _HIGH_CODE[task.plan.precision], _finest_scale(task, layer))
     if not task.per_row_output:
         scale = np.full(layer.units, float(scale.max()))

@@ -57,11 +57,17 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """One layer to quantize."""
+    """One layer to quantize.
+
+    Attributes:
+        last: its output is the model's.
+        per_row_output: each row of its output has a scale of its own.
+    """
 
     name: str
     index: int
     weight_bits: int
+    last: bool
     per_row_output: bool
     feed: Feed
     plan: Plan

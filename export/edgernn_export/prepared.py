@@ -211,6 +211,7 @@ def _layers(
             name=names[index],
             index=index,
             weight_bits=bits[names[index]],
+            last=last,
             per_row_output=last and model.final_activation != "softmax",
             feed=feed,
             plan=plan,
