@@ -19,7 +19,6 @@ from edgernn.errors import (
     ReadingError,
     TableWarning,
 )
-from edgernn.policies import Policy
 from edgernn.records.options import TableOptions
 from edgernn_export.calibration.missing import without_missing
 from edgernn_export.calibration.sufficiency import ENOUGH_READINGS
