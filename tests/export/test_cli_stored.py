@@ -51,6 +51,7 @@ def test_quantize_with_weights_of_four_bits(quantize, tmp_path, capsys):
     memory = weight_memory(model.layers)
     share = f"{memory.total_bytes / memory.dense_bytes:.0%}"
     assert capsys.readouterr().out.splitlines() == [
+        "answers  an endless stream, reading by reading",
         f"{out}  w8/w4a8  {out.stat().st_size} bytes",
         f"weights on a device: {memory.total_bytes} bytes, {share} of the {memory.dense_bytes} "
         "of dense int8",

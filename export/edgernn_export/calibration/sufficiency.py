@@ -13,10 +13,10 @@ from edgernn.formats import FloatArray
 from edgernn.records.columns import listed
 
 #: Readings from which on more of the same kind gain little. On stationary streams of 3 channels,
-#: SimpleRNN, LSTM and GRU layers of 16 units (8 seeds, minmax ranges) lose 24 to 30 dB of output
-#: SQNR in the median with 20 readings against what they have with 5,000; 11 to 14 dB with 100,
-#: 2 to 4 dB with 500 and about 1 dB with 1,000.
-ENOUGH_READINGS: Final = 500
+#: SimpleRNN, LSTM and GRU layers of 16 units (8 seeds, minmax ranges with their headroom) lose 10
+#: to 19 dB of output SQNR in the median with 20 readings against what they have with 5,000, up to
+#: 28 dB in the worst case; with 100 readings up to 6 and 16 dB, with 200 up to 0.5 and 6 dB.
+ENOUGH_READINGS: Final = 200
 
 
 def warn_of_little(blocks: Sequence[FloatArray], names: Sequence[str]) -> None:
