@@ -36,7 +36,7 @@ def test_networks_have_the_products_of_their_names():
 
 
 def test_every_shape_of_two_products_stands_beside_that_of_one():
-    shapes = {values for values in instructions.NETWORKS.values()}
+    shapes = set(instructions.NETWORKS.values())
     assert any(products == 2 for *_, products in shapes)
     for cell, units, inputs, products in shapes:
         assert products == 1 or (cell, units, inputs, 1) in shapes
