@@ -86,35 +86,42 @@ EDGERNN_INLINE void add_product(product_place *place, const int32_t *from, int32
     place->multiplier = multiplier + ROWS_AT_ONCE;
 }
 
-/* z of one row. With branches of its own, a compiler copies a limit for each of them. */
-#define SATURATE_ROW(r)                                                \
-    do {                                                               \
-        intptr_t v = (u[r] + half) >> shift; /* fills a register */    \
-        __asm__("ble %[v], %[most], 1f\n\t"                            \
-                "mv %[v], %[most]\n"                                   \
-                "1:\tbge %[v], %[least], 1f\n\t"                       \
-                "mv %[v], %[least]\n"                                  \
-                "1:"                                                   \
-                : [v] "+r"(v) : [most] "r"(most), [least] "r"(least)); \
-        z[r] = (int16_t)v;                                             \
-        KEEP_APART;                                                    \
-    } while (0)
+/* z of row r from its u; then what a value beyond a limit takes, behind the loop, so that others
+ * leave the straight line nowhere. Labels end in the row. */
+#define SATURATE_ROW(r, u_at, z_at)             \
+    "lw %[v], " u_at "(%[u])\n\t"               \
+    "add %[v], %[v], %[half]\n\t"               \
+    "sra %[v], %[v], %[shift]\n\t"              \
+    "bgt %[v], %[most], 2" r "f\n\t"            \
+    "blt %[v], %[least], 3" r "f\n"             \
+    "1" r ":\tsh %[v], " z_at "(%[z])\n\t"
+#define LIMIT_ROW(r)                            \
+    "2" r ":\tmv %[v], %[most]\n\t"             \
+    "j 1" r "b\n"                               \
+    "3" r ":\tmv %[v], %[least]\n\t"            \
+    "j 1" r "b\n"
 
 /* Clause 4.3 of the next rows; the place moves behind them. */
 EDGERNN_INLINE void finish_16(map_place *at, const int32_t *u)
 {
-    const int32_t shift = at->shift;
-    const int32_t half = at->half;
     const int32_t *end = u + ROWS_AT_ONCE;
     int16_t *z = at->z;
-    intptr_t most = 32767;
-    intptr_t least = -32768;
-    __asm__ __volatile__("" : "+r"(end), "+r"(most), "+r"(least)); /* once, not for every row */
-    do {
-        EACH_ROW(SATURATE_ROW);
-        u += 4;
-        z += 4;
-    } while (u != end);
+    int32_t v;
+    __asm__ __volatile__("4:\n\t"
+                         SATURATE_ROW("0", "0", "0")
+                         SATURATE_ROW("1", "4", "2")
+                         SATURATE_ROW("2", "8", "4")
+                         SATURATE_ROW("3", "12", "6")
+                         ADVANCE("u", "16")
+                         ADVANCE("z", "8")
+                         "bne %[u], %[end], 4b\n\t"
+                         "j 5f\n"
+                         LIMIT_ROW("0") LIMIT_ROW("1") LIMIT_ROW("2") LIMIT_ROW("3")
+                         "5:"
+                         : [u] "+&r"(u), [z] "+&r"(z), [v] "=&r"(v)
+                         : [end] "r"(end), [half] "r"(at->half), [shift] "r"(at->shift),
+                           [most] "r"(32767), [least] "r"(-32768)
+                         : "memory");
     at->z = z;
     at->bias += ROWS_AT_ONCE;
 }
@@ -142,7 +149,7 @@ EDGERNN_INLINE void affine8_of_dense(const edgernn_map8 *map, const edgernn_code
                 from = u;
                 ++place;
             } while (place != at->behind);
-            finish_16(at, u);
+            finish_16(at, from);
         } while (at->bias != at->end);
         map = at->map;
         operands = at->operands;
