@@ -20,8 +20,8 @@ def test_noise_and_signal_are_those_of_all_steps(
 ) -> None:
     """The output is the state of the one layer; streams of two lengths, two of them at once."""
     model = float_model(cell, outputs=0, units=5)
-    streams = [stream(200, 3, seed) + 3.0 * (seed - 4) for seed in (3, 4, 5)]
-    streams.append(stream(90, 3, seed=6) - 5.0)
+    streams = [stream(200, 3, seed) + 0.5 * (seed - 4) for seed in (3, 4, 5)]
+    streams.append(stream(90, 3, seed=6) - 1.0)
     integer = quantize(model, streams, progress=False)
     interface = integer.interface()
     truth = np.concatenate([float_run.run(model, xs[None])[0][0] for xs in streams])
