@@ -84,8 +84,8 @@ int native_lay_out(const native_program *program, native_arena *arena, native_me
     return 0;
 }
 
-int native_lay_out_scratch(const native_program *program, size_t stream_bytes,
-                           native_arena *arena, native_scratch *scratch)
+int native_lay_out_scratch(const native_program *program, native_arena *arena,
+                           native_scratch *scratch)
 {
     const size_t operand = program->width == 8 ? program->isa->operand8_bytes : sizeof(int16_t);
     void *places[5];
@@ -94,7 +94,7 @@ int native_lay_out_scratch(const native_program *program, size_t stream_bytes,
         program->operand_count * operand,
         program->z_count * sizeof(int16_t),
         program->value_count * sizeof(int16_t),
-        stream_bytes,
+        (program->state_count + (size_t)program->outputs) * sizeof(int16_t),
     };
     if (take_all(arena, bytes, places, 5) < 0) {
         return -1;

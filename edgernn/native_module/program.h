@@ -85,7 +85,7 @@ struct native_scratch {
     void *operands;
     int16_t *z;
     int16_t *value;
-    char *backup;      /* a stream's memory before a chunk */
+    int16_t *backup;   /* state and output of a stream before a chunk */
     int32_t backwards; /* whether the last step took the rows of its maps from their end */
 };
 
@@ -139,10 +139,10 @@ int native_take(native_arena *arena, size_t bytes, void **place);
 /* Zeroed memory of arena->used bytes to hand out anew; *block is what to free. -1: no memory. */
 int native_allocate(native_arena *arena, void **block);
 
-/* The parts of a stream's memory; those of scratch for streams of that many bytes. */
+/* The parts of a stream's memory, and of scratch. */
 int native_lay_out(const native_program *program, native_arena *arena, native_memory *memory);
-int native_lay_out_scratch(const native_program *program, size_t stream_bytes,
-                           native_arena *arena, native_scratch *scratch);
+int native_lay_out_scratch(const native_program *program, native_arena *arena,
+                           native_scratch *scratch);
 
 /* Whether a value of a channel is clipped; add those of one reading to counts[inputs]. */
 int native_is_clipped(const native_program *program, int32_t channel, double x);

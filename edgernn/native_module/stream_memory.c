@@ -14,14 +14,14 @@ native_scratch *native_new_scratch(program_object *program)
     native_scratch *scratch = PyMem_Calloc(1, sizeof *scratch);
     void *block;
     if (scratch == NULL ||
-        native_lay_out_scratch(&program->program, program->stream_bytes, &arena, scratch) < 0 ||
+        native_lay_out_scratch(&program->program, &arena, scratch) < 0 ||
         native_allocate(&arena, &block) < 0) {
         PyMem_Free(scratch);
         PyErr_NoMemory();
         return NULL;
     }
     scratch->block = block;
-    native_lay_out_scratch(&program->program, program->stream_bytes, &arena, scratch);
+    native_lay_out_scratch(&program->program, &arena, scratch);
     return scratch;
 }
 
@@ -178,7 +178,7 @@ static int set_state(PyObject *self, PyObject *state, void *unused)
     const native_program *program = &stream->program->program;
     const Py_ssize_t count = vector_count(program);
     native_scratch *scratch;
-    char *to;
+    int16_t *to;
     Py_ssize_t i;
     (void)unused;
     if (native_check_idle(stream) < 0) {
@@ -194,11 +194,11 @@ static int set_state(PyObject *self, PyObject *state, void *unused)
     }
     to = scratch->backup; /* until all of it is known to fit */
     for (i = 0; i < count; ++i) {
-        const size_t bytes = (size_t)vector_units(program, (size_t)i) * sizeof(int16_t);
-        if (copy_bytes(PyTuple_GetItem(state, i), bytes, "state", to) < 0) {
+        const size_t units = (size_t)vector_units(program, (size_t)i);
+        if (copy_bytes(PyTuple_GetItem(state, i), units * sizeof(int16_t), "state", to) < 0) {
             break;
         }
-        to += bytes;
+        to += units;
     }
     if (i == count) {
         memcpy(stream->memory.state, scratch->backup, state_bytes(stream));

@@ -60,15 +60,30 @@ int native_report(stream_object *stream, const double *x)
     return 0;
 }
 
+/* What a chunk changes while it runs, out of the stream or back into it. */
+static void copy_backup(const stream_object *stream, native_scratch *scratch, int back)
+{
+    const native_program *program = &stream->program->program;
+    const native_memory *memory = &stream->memory;
+    const size_t states = program->state_count;
+    int16_t *last = scratch->backup + states;
+    if (back) {
+        memcpy(memory->state, scratch->backup, states * sizeof(int16_t));
+        memcpy(memory->last, last, (size_t)program->outputs * sizeof(int16_t));
+    } else {
+        memcpy(scratch->backup, memory->state, states * sizeof(int16_t));
+        memcpy(last, memory->last, (size_t)program->outputs * sizeof(int16_t));
+    }
+}
+
 int native_advance_real(stream_object *stream, native_scratch *scratch, const double *x,
                         Py_ssize_t steps, double *y)
 {
-    const program_object *owner = stream->program;
-    const native_program *program = &owner->program;
+    const native_program *program = &stream->program->program;
     const int copied = !stream->told && steps > 1;
     Py_ssize_t done = 0;
     if (copied) {
-        memcpy(scratch->backup, stream + 1, owner->stream_bytes);
+        copy_backup(stream, scratch, 0);
     }
     while (done < steps) {
         const Py_ssize_t left = steps - done;
@@ -82,7 +97,7 @@ int native_advance_real(stream_object *stream, native_scratch *scratch, const do
         done += (Py_ssize_t)taken;
         if (done < steps && native_report(stream, x + done * program->inputs) < 0) {
             if (copied) {
-                memcpy(stream + 1, scratch->backup, owner->stream_bytes);
+                copy_backup(stream, scratch, 1);
             }
             return -1;
         }

@@ -89,6 +89,29 @@ def exercise(program: Any, width: int, bits: int) -> None:
     copy = stream.copy()
     assert copy.step_codes(codes[0]).tolist() == stream.step_codes(codes[0]).tolist()
     stream.restore(copy.snapshot())
+    for readings in readings_of_every_kind(width):
+        assert len(stream.run(readings)) == len(readings)
+        assert len(stream.run([*readings])) == len(readings)
+        stream.step(readings[0])
+    assert len(stream.clipped) == width
+
+
+def readings_of_every_kind(width: int) -> list[Any]:
+    """Chunks [T, I] in any type and layout, some of them clipped."""
+    xs = np.arange(3.0 * width).reshape(3, width) % 120
+    far = xs.copy()
+    far[1, -1], far[2, 0] = 1e300, -1e300
+    wide = np.repeat(np.repeat(far, 2, axis=0), 2, axis=1)
+    types = [xs.astype(code) for code in "bhilqBHILQefd"]
+    return [
+        *types,
+        far,
+        np.asfortranarray(far),
+        wide[::2, ::2],
+        far[::-1, ::-1],
+        np.tile(far, (14, 1)),
+        far.tolist(),
+    ]
 
 
 def fuzz(module: Any, count: int, seed: int = 0) -> tuple[int, int]:
