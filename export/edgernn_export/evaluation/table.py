@@ -109,7 +109,8 @@ def _borders(found: Evaluation) -> Iterator[str]:
             f" readings {c.least:.5g} to {c.largest:.5g})"
         )
     if beyond:
-        yield "Quantize with calibration data that cover what the sensor will read."
+        names = ", ".join(f"{c.channel}=LOW:HIGH" for c in beyond)
+        yield f"Quantize with calibration data that cover them, or with --input-range {names}."
     else:
         yield "clipped readings: none"
     s = found.saturation
