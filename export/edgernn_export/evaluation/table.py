@@ -39,7 +39,7 @@ def _scores(found: Evaluation) -> Iterator[str]:
     width = max(map(len, [*labels, "metric"]))
     yield f"{'metric':<{width}}{'float':>12}{'integer':>12}{'kept':>12}"
     for label, s in zip(labels, found.scores, strict=True):
-        mark = "  <" if s.metric == found.metric else ""
+        mark = "  < decides" if s.metric == found.metric else ""
         yield (
             f"{label:<{width}}{_number(s.float_value):>12}{_number(s.integer_value):>12}"
             f"{_percent(s.kept):>12}{mark}"
