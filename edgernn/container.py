@@ -37,6 +37,16 @@ from edgernn.strict_json import Node
 MAX_FILE_BYTES: Final = 64 * 2**20
 MAX_HEADER_BYTES: Final = 2**20
 
+#: Names of files of other formats; what is in a file is what its name says.
+_OTHER_SUFFIXES: Final = {
+    **{
+        f".{kind}": f"Write one with: edgernn_export.export(model, folder, formats=['{kind}'])"
+        for kind in ("tflite", "onnx", "c")
+    },
+    **dict.fromkeys(
+        (".keras", ".h5", ".hdf5"), "An integer model cannot become a Keras model again."
+    ),
+}
 _LENGTH_BYTES: Final = 8
 _ALIGNMENT: Final = 8
 _METADATA: Final = "__metadata__"
@@ -286,9 +296,11 @@ def save(model: IntegerModel, path: str | Path) -> Path:
 
     Raises:
         FormatError: the model does not fit the format; nothing was written.
-        EdgeRnnError: the file could not be written; a file of this name is left as it was.
+        EdgeRnnError: the name is that of another format, or the file could not be written; a file
+            of this name is left as it was.
     """
     target = Path(path)
+    _refuse_other_format(target)
     data = to_bytes(model)
     from_bytes(data)  # never leave a file behind that `load` would refuse
     try:
@@ -305,6 +317,15 @@ def save(model: IntegerModel, path: str | Path) -> Path:
             "Nothing was changed; name another file."
         ) from error
     return target
+
+
+def _refuse_other_format(target: Path) -> None:
+    suffix = target.suffix.lower()
+    if suffix in _OTHER_SUFFIXES:
+        cure = _OTHER_SUFFIXES[suffix]
+        raise EdgeRnnError(
+            f"save: expected a name ending in .edgernn, got '{target.name:.200}'. {cure}"
+        )
 
 
 def _replace(target: Path, data: bytes) -> None:

@@ -147,6 +147,23 @@ class Trace:
     step_us: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class GoldenTrace:
+    """What an executor made of the golden vector in a file.
+
+    Attributes:
+        q_ys: int16 [T, O].
+        wanted: int16 [T, O], the outputs in the file.
+        model_sha256: of the model that the file says it is of.
+        step_us: mean microseconds per step.
+    """
+
+    q_ys: Int16Array
+    wanted: Int16Array
+    model_sha256: str
+    step_us: float
+
+
 def trace(executor: Executor, model_file: Path, codes_file: Path, out_file: Path) -> Trace:
     """Stream codes through a model file in a process of its own.
 
@@ -159,19 +176,49 @@ def trace(executor: Executor, model_file: Path, codes_file: Path, out_file: Path
     Raises:
         EdgeRnnError: the process failed; the message carries its last line.
     """
+    _work(executor, {"model": str(model_file), "codes": str(codes_file)}, out_file)
+    with np.load(out_file, allow_pickle=False) as arrays:
+        return Trace(
+            q_ys=arrays["q_ys"],
+            q_states=arrays["q_states"],
+            step_us=float(arrays["step_us"]),
+        )
+
+
+def golden_trace(executor: Executor, model_file: Path, out_file: Path) -> GoldenTrace:
+    """Run the golden vector of a .tflite or .onnx file in a process of its own.
+
+    Raises:
+        EdgeRnnError: as `trace`.
+    """
+    _work(executor, {"model": str(model_file)}, out_file)
+    with np.load(out_file, allow_pickle=False) as arrays:
+        return GoldenTrace(
+            q_ys=arrays["q_ys"],
+            wanted=arrays["wanted"],
+            model_sha256=str(arrays["model_sha256"]),
+            step_us=float(arrays["step_us"]),
+        )
+
+
+def _work(executor: Executor, job: dict[str, str], out_file: Path) -> None:
+    """Let a process of its own fill the output file.
+
+    Raises:
+        EdgeRnnError: the process failed; the message carries its last line.
+    """
     out_file.unlink(missing_ok=True)  # an earlier executor's values must never pass for this one's
-    job = json.dumps(
-        {
-            "model": str(model_file),
+    order = json.dumps(
+        job
+        | {
             "backend": executor.backend,
             "options": dict(executor.options),
-            "codes": str(codes_file),
             "out": str(out_file),
         }
     )
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "edgernn_export.verify_worker", job],
+            [sys.executable, "-m", "edgernn_export.verify_worker", order],
             capture_output=True,
             text=True,
             errors="replace",
@@ -184,12 +231,6 @@ def trace(executor: Executor, model_file: Path, codes_file: Path, out_file: Path
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise EdgeRnnError(f"expected exit status 0, got {done.returncode}: {last:.300}")
-    with np.load(out_file, allow_pickle=False) as arrays:
-        return Trace(
-            q_ys=arrays["q_ys"],
-            q_states=arrays["q_states"],
-            step_us=float(arrays["step_us"]),
-        )
 
 
 def _environment() -> dict[str, str]:

@@ -85,7 +85,7 @@ class Verification:
             f"{self.model} {self.precision}, {self.steps} steps, every output and state compared",
             f"{'backend':<36}{'version':>10}{'compared':>12}{'differing':>11}{'µs/step':>10}",
         ]
-        lines += [_row(outcome) for outcome in self.outcomes]
+        lines += [outcome_row(outcome) for outcome in self.outcomes]
         if all(outcome.status != RAN for outcome in self.outcomes[1:]):
             lines.append(
                 "No runtime ran. Install one with: pip install 'edgernn[tflite]' or 'edgernn[onnx]'"
@@ -103,12 +103,14 @@ class Verification:
         return json.dumps(record, allow_nan=False)
 
 
-def _row(outcome: Outcome) -> str:
+def outcome_row(outcome: Outcome) -> str:
+    """One line of a table."""
     name = f"{outcome.runtime} ({outcome.variant})"
     head = f"{name:<36}{outcome.version or '':>10}"
-    if outcome.status != RAN or outcome.step_us is None:
+    if outcome.status != RAN:
         return f"{head}  {outcome.status}{outcome.message and f': {outcome.message}'}"
-    return f"{head}{outcome.compared:>12}{outcome.differing:>11}{outcome.step_us:>10.1f}"
+    step_us = "" if outcome.step_us is None else f"{outcome.step_us:.1f}"
+    return f"{head}{outcome.compared:>12}{outcome.differing:>11}{step_us:>10}".rstrip()
 
 
 def verify(
@@ -116,6 +118,7 @@ def verify(
     q_xs: OperandArray,
     runtimes: Sequence[str] | None = None,
     progress: Callable[[str], None] | None = None,
+    files: Mapping[str, Path] | None = None,
 ) -> Verification:
     """Stream codes through the reference and every runtime, bit for bit.
 
@@ -127,6 +130,8 @@ def verify(
         q_xs: operand codes [T, I], T >= 1.
         runtimes: distributions to run, all by default; the reference always runs.
         progress: told the name of what runs next.
+        files: files of the model by backend; those backends run them as they are, and no other
+            runs. By default everything is exported anew.
 
     Raises:
         ShapeError: the stream is empty.
@@ -135,9 +140,14 @@ def verify(
     if len(q_xs) == 0:
         raise ShapeError("verify: expected at least one reading, got none.")
     executors = select(None if runtimes is None else list(runtimes))
+    if files is not None:
+        executors = tuple(e for e in executors if e.backend in files)
     tell = progress or (lambda _: None)
     with tempfile.TemporaryDirectory(prefix="edgernn-verify-") as folder:
-        files = _files(model, Path(folder), executors)
+        if files is None:
+            files = _files(model, Path(folder), executors)
+        else:
+            files = {"reference": model.save(Path(folder) / "reference.edgernn"), **files}
         codes = Path(folder) / "codes.npy"
         np.save(codes, q_xs)
         out = Path(folder) / "trace.npz"
@@ -187,7 +197,9 @@ def _outcome(
 
 
 def _compared(executor: Executor, got: Trace, wanted: Trace) -> Outcome:
-    differing = _differing(got.q_ys, wanted.q_ys) + _differing(got.q_states, wanted.q_states)
+    differing = differing_values(got.q_ys, wanted.q_ys) + differing_values(
+        got.q_states, wanted.q_states
+    )
     return Outcome(
         runtime=executor.runtime,
         variant=executor.variant,
@@ -199,7 +211,7 @@ def _compared(executor: Executor, got: Trace, wanted: Trace) -> Outcome:
     )
 
 
-def _differing(got: Int16Array, wanted: Int16Array) -> int:
+def differing_values(got: Int16Array, wanted: Int16Array) -> int:
     """Values that differ; all of them where even shape or dtype do."""
     if got.shape != wanted.shape or got.dtype != wanted.dtype:
         return int(wanted.size)

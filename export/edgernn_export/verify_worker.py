@@ -10,12 +10,23 @@ from pathlib import Path
 import numpy as np
 
 from edgernn.backends import open_backend
+from edgernn.backends.base import Backend
 from edgernn.backends.streams import new_stream
+from edgernn.errors import EdgeRnnError
 
 
 def main(job: dict[str, str], options: dict[str, str]) -> None:
-    """Run every step on its own and write outputs, states and the median time per step."""
+    """Run codes, or without any the golden vector of the file."""
     backend = open_backend(Path(job["model"]), job["backend"], **options)
+    if "codes" in job:
+        _run_codes(backend, job)
+    else:
+        _run_golden(backend, job)
+    backend.close()
+
+
+def _run_codes(backend: Backend, job: dict[str, str]) -> None:
+    """Run every step on its own and write outputs, states and the median time per step."""
     q_xs = np.load(job["codes"], allow_pickle=False)
     stream = new_stream(backend)
     steps = len(q_xs)
@@ -30,7 +41,24 @@ def main(job: dict[str, str], options: dict[str, str]) -> None:
         q_states[t] = np.concatenate(stream.state)
     step_us = np.float64(np.median(elapsed_ns) / 1000)
     np.savez(job["out"], q_ys=q_ys, q_states=q_states, step_us=step_us)
-    backend.close()
+
+
+def _run_golden(backend: Backend, job: dict[str, str]) -> None:
+    """Write what the network answers to the golden vector, and what it should."""
+    interface = backend.interface
+    golden = interface.golden
+    if golden is None:
+        raise EdgeRnnError("expected a golden vector in the file, got none")
+    start = time.perf_counter_ns()
+    q_ys, _ = backend.run(golden.q_x, interface.initial_state())
+    step_us = np.float64((time.perf_counter_ns() - start) / 1000 / len(q_ys))
+    np.savez(
+        job["out"],
+        q_ys=q_ys,
+        wanted=golden.q_y,
+        model_sha256=np.array(interface.model_sha256),
+        step_us=step_us,
+    )
 
 
 if __name__ == "__main__":

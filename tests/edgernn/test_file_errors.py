@@ -59,6 +59,24 @@ def test_a_name_that_cannot_be_written(tmp_path, name, reason):
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
+@pytest.mark.parametrize(
+    ("name", "cure"),
+    [
+        ("m.tflite", r"export\(model, folder, formats=\['tflite'\]\)"),
+        ("m.ONNX", r"formats=\['onnx'\]"),
+        ("m.c", r"formats=\['c'\]"),
+        ("m.keras", "cannot become a Keras model again"),
+        ("m.h5", "cannot become a Keras model again"),
+    ],
+)
+def test_a_name_of_another_format_is_refused(tmp_path, name, cure):
+    path = tmp_path / name
+    path.write_bytes(b"kept")
+    with pytest.raises(EdgeRnnError, match=rf"name ending in \.edgernn, got '{name}'\. .*{cure}"):
+        MODEL.save(path)
+    assert path.read_bytes() == b"kept"
+
+
 def test_a_model_may_have_the_longest_name_a_file_can_have(tmp_path):
     for name in ("x" * 247 + ".edgernn", "ü" * 123 + ".edgernn"):
         assert edgernn.load(MODEL.save(tmp_path / name)).interface == MODEL.interface()

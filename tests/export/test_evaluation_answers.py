@@ -81,7 +81,7 @@ def test_many_windows_run_in_several_batches(monkeypatch):
 
 
 @pytest.mark.tf
-def test_float_answers_are_those_of_keras():
+def test_float_answers_are_those_of_keras(tmp_path):
     import keras
 
     layers = keras.layers
@@ -103,6 +103,16 @@ def test_float_answers_are_those_of_keras():
     found = evaluate(model, windows, float_model=network, progress=False)
     np.testing.assert_allclose(found.answered.float_y, answer(network, windows), atol=1e-5)
     assert found.answers == 20
+    (tmp_path / "net.json").write_text(network.to_json(), encoding="utf-8")
+    network.save_weights(tmp_path / "other.weights.h5")
+    again = evaluate(
+        model,
+        windows,
+        float_model=tmp_path / "net.json",
+        weights=tmp_path / "other.weights.h5",
+        progress=False,
+    )
+    assert again.to_json() == found.to_json()
 
 
 def test_a_float_network_of_windows_runs_on_them_whatever_the_model_does():

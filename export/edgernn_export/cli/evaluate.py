@@ -44,6 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--float", type=Path, metavar="MODEL.keras", dest="float_model",
         help="the network it was quantized from (default: the integer model is scored alone)",
     )  # fmt: skip
+    parser.add_argument(
+        "--weights", type=Path, metavar="FILE.h5", help="weights of an architecture in JSON"
+    )
     parser.add_argument("--data", required=True, type=Path, metavar="FILE", help="readings")
     truth = parser.add_mutually_exclusive_group()
     truth.add_argument(
@@ -97,6 +100,7 @@ def main(args: argparse.Namespace) -> int:
         args.data,
         target,
         float_model=args.float_model,
+        weights=args.weights,
         metric=args.metric,
         task=args.task,
         horizon=args.horizon,
@@ -148,5 +152,5 @@ def _check(args: argparse.Namespace) -> None:
         if path is not None and path.suffix.lower() != suffix:
             raise EdgeRnnError(f"{option}: expected a name ending in {suffix}, got '{path}'.")
     table_options(args)
-    given = (args.model, args.float_model, args.data, args.labels)
+    given = (args.model, args.float_model, args.weights, args.data, args.labels)
     refuse_unreadable(*(path for path in given if path is not None))

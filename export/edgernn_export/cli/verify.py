@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -15,27 +16,42 @@ from edgernn.formats import OperandArray
 from edgernn.model import IntegerModel
 from edgernn_export.cli.lists import comma_list
 from edgernn_export.executors import runtimes
+from edgernn_export.file_verification import EDGERNN, FileVerification, kind_of, verify_file
 from edgernn_export.probe import probe_codes
 from edgernn_export.stream_files import load_streams
-from edgernn_export.verify import verify
+from edgernn_export.verify import Verification, verify
 
-HELP: Final = """Run a model natively and in every installed runtime; count differing values.
+HELP: Final = """Do all runtimes give the reference's bits?
 
-Outputs and states of every step are compared with the reference bit for bit. The stream is
-pseudo-random, or real readings from a .csv, .jsonl, .npy or .npz file. Exit code 1 if anything
-differs, a runtime fails, or none is installed.
+An .edgernn file runs natively and in every installed runtime; outputs and states of every step are
+compared with the reference bit for bit. The stream is pseudo-random, or real readings from a file.
+
+A .tflite or .onnx file is checked as it is: its SHA-256, and its golden vector in every runtime
+that runs it. A folder of C is built with this computer's compiler, and its self-test run. An
+integer model cannot be read back from either: with --model, they also run a stream against the
+model's reference.
+
+Exit code 1 if anything differs, a runtime fails, none is installed, or the model is another one.
 """
 EXAMPLES: Final = """examples:
   edgernn verify model.edgernn
   edgernn verify model.edgernn --input readings.csv --json
   edgernn verify model.edgernn --backends tflite-runtime,onnxruntime --steps 10000
+  edgernn verify build/model.tflite
+  edgernn verify build/model.onnx --model model.edgernn --input readings.csv
+  edgernn verify build/model_c --model model.edgernn
 """
 _STEPS: Final = 1000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("model", metavar="MODEL.edgernn", type=Path)
+    parser.add_argument(
+        "file", metavar="FILE", type=Path, help=".edgernn, .tflite or .onnx file, or folder of C"
+    )
+    parser.add_argument(
+        "--model", type=Path, metavar="MODEL.edgernn", help="what the file was written from"
+    )
     parser.add_argument(
         "--input", type=Path, metavar="FILE", help="readings; default: pseudo-random"
     )
@@ -58,15 +74,33 @@ def main(args: argparse.Namespace) -> int:
         raise EdgeRnnError(f"--steps: expected at least 1, got {args.steps}.")
     if args.seed < 0:
         raise EdgeRnnError(f"--seed: expected at least 0, got {args.seed}.")
-    model = IntegerModel.load(args.model)
-    result = verify(
-        model,
-        _stream(model, args),
-        args.backends,
-        lambda name: print(f"running {name}", file=sys.stderr),
-    )
+    result = _verified(args, lambda name: print(f"running {name}", file=sys.stderr))
     print(result.to_json() if args.json else result.table())
     return 0 if result.passed else 1
+
+
+def _verified(
+    args: argparse.Namespace, tell: Callable[[str], None]
+) -> Verification | FileVerification:
+    kind = kind_of(args.file)
+    if kind == EDGERNN:
+        if args.model is not None:
+            raise EdgeRnnError(
+                "--model: expected it beside a .tflite or .onnx file or a folder of C, got an "
+                ".edgernn file. Leave it out."
+            )
+        model = IntegerModel.load(args.file)
+        return verify(model, _stream(model, args), args.backends, tell)
+    if args.model is None:
+        if args.input is not None or args.steps is not None:
+            option = "--steps" if args.input is None else "--input"
+            raise EdgeRnnError(
+                f"{option}: expected --model beside it, got none. The reference runs the model "
+                f"that '{args.file.name}' was written from."
+            )
+        return verify_file(args.file, runtimes=args.backends, progress=tell)
+    model = IntegerModel.load(args.model)
+    return verify_file(args.file, model, _stream(model, args), args.backends, tell)
 
 
 def _stream(model: IntegerModel, args: argparse.Namespace) -> OperandArray:

@@ -156,11 +156,8 @@ class FloatNetwork:
 
     def last(self, windows: Array, tell: Tell) -> FloatArray:
         """See `Network.last`."""
-        state = float_run.initial_state(self._model, len(windows))
-        y = np.empty(0)
-        for t in range(windows.shape[1]):
-            y, state = float_run.step(self._model, windows[:, t], state)
-            tell(len(windows))
+        ys, _ = float_run.run(self._model, windows, progress=_each(tell, len(windows)))
+        y = ys[:, -1]
         return float_run.softmax(y) if self._softmax else y
 
     def whole(self, streams: Sequence[Array], tell: Tell) -> list[FloatArray]:
@@ -176,16 +173,20 @@ class FloatNetwork:
     ) -> None:
         """Streams side by side, the longest first: those that have ended are the last ones."""
         state = float_run.initial_state(self._model, len(which))
-        for t in range(len(streams[which[0]])):
-            going = [b for b in which if len(streams[b]) > t]
-            if len(going) < len(which):
-                which = going
-                state = tuple(tuple(h[: len(which)] for h in layer) for layer in state)
-            x = np.stack([streams[b][t] for b in which])
-            y, state = float_run.step(self._model, x, state)
-            for b, row in zip(which, y, strict=True):
-                found[b][t] = row
-            tell(len(which))
+        start = 0
+        for end in sorted({len(streams[b]) for b in which}):
+            which = [b for b in which if len(streams[b]) >= end]
+            state = tuple(tuple(h[: len(which)] for h in layer) for layer in state)
+            xs = np.stack([streams[b][start:end] for b in which])
+            ys, state = float_run.run(self._model, xs, state, progress=_each(tell, len(which)))
+            for b, answered in zip(which, ys, strict=True):
+                found[b][start:end] = answered
+            start = end
+
+
+def _each(tell: Tell, streams: int) -> Tell:
+    """Hears of steps in time, tells those of all streams."""
+    return lambda steps: tell(steps * streams)
 
 
 class IntegerNetwork:

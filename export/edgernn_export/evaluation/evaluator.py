@@ -42,6 +42,7 @@ def evaluate(
     target: Any = None,
     *,
     float_model: Any = None,
+    weights: str | PathLike[str] | None = None,
     metric: str | MetricFunction | None = None,
     higher_is_better: bool = False,
     task: str = "auto",
@@ -69,6 +70,7 @@ def evaluate(
             compares the two models alone. An .npz file with "x" and "y" has its own.
         float_model: a `keras.Model`, a path Keras can load, or a `FloatModel`; None scores the
             integer model alone.
+        weights: path of the weights of an architecture in JSON, see `read_keras`.
         metric: which metric decides what is kept: "rmse", "mae", "mape" or "r2" of numbers,
             "accuracy" or "f1" of classes; default the first of them. A function of targets and
             answers, [N] or [N, O] each, is computed as well and decides; of classes it gets their
@@ -109,7 +111,8 @@ def evaluate(
         raise EdgeRnnError(
             f"evaluate horizon: expected 0 where targets are one per stream, got {horizon}."
         )
-    network = None if float_model is None else read_source(float_model)
+    of_weights = {} if weights is None else {"weights": weights}
+    network = None if float_model is None else read_source(float_model, **of_weights)
     if network is not None:
         _check_widths(model, network)
     run = Run.of(model, network, recording, _only_last(answers, recording, model, network))

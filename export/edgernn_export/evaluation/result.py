@@ -131,11 +131,13 @@ class Evaluation:
     def record(self) -> dict[str, Any]:
         """All figures as JSON values."""
         plain = (
-            "model", "model_sha256", "precision", "streams", "readings",
+            "model", "model_sha256", "precision", "with_float", "streams", "readings",
             "answers", "task", "metric", "kept", "kept_by_float_on_clipped", "agreement",
         )  # fmt: skip
         record: dict[str, Any] = {name: getattr(self, name) for name in plain}
-        record["window"] = None if self.window is None else asdict(self.window)
+        for name in ("window", "float_window"):
+            window = getattr(self, name)
+            record[name] = None if window is None else asdict(window)
         record["left_out"] = dict(self.left_out)
         record["notes"] = list(self.notes)
         for name in ("scores", "departures", "worst", "clipped"):

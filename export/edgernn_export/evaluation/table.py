@@ -39,7 +39,7 @@ def _scores(found: Evaluation) -> Iterator[str]:
     width = max(map(len, [*labels, "metric"]))
     yield f"{'metric':<{width}}{'float':>12}{'integer':>12}{'kept':>12}"
     for label, s in zip(labels, found.scores, strict=True):
-        mark = "  <" if s.metric == found.metric else ""
+        mark = "  < decides" if s.metric == found.metric else ""
         yield (
             f"{label:<{width}}{_number(s.float_value):>12}{_number(s.integer_value):>12}"
             f"{_percent(s.kept):>12}{mark}"
@@ -109,7 +109,8 @@ def _borders(found: Evaluation) -> Iterator[str]:
             f" readings {c.least:.5g} to {c.largest:.5g})"
         )
     if beyond:
-        yield "Quantize with calibration data that cover what the sensor will read."
+        names = ", ".join(f"{c.channel}=LOW:HIGH" for c in beyond)
+        yield f"Quantize with calibration data that cover them, or with --input-range {names}."
     else:
         yield "clipped readings: none"
     s = found.saturation

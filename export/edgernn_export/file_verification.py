@@ -1,0 +1,270 @@
+"""Verify exported files as they are: their integrity, their golden vector, and a model's stream."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from edgernn.backends.onnx_file import read_onnx
+from edgernn.backends.tflite_file import read_tflite
+from edgernn.errors import EdgeRnnError, FormatError
+from edgernn.formats import OperandArray
+from edgernn.model import IntegerModel
+from edgernn_export.c_verification import c_sources, run_self_test, run_stream
+from edgernn_export.executors import Executor, golden_trace, select
+from edgernn_export.verify import (
+    FAILED,
+    NOT_INSTALLED,
+    RAN,
+    Outcome,
+    Verification,
+    differing_values,
+    outcome_row,
+    verify,
+)
+
+EDGERNN: Final = "edgernn"
+TFLITE: Final = "tflite"
+ONNX: Final = "onnx"
+C: Final = "c"
+#: Tells what is going to run.
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileVerification:
+    """What was found about one exported file, or folder of C.
+
+    Attributes:
+        file: its name.
+        kind: "tflite", "onnx" or "c".
+        model_sha256: of the model that it says it was written from.
+        wanted_sha256: of the model it was compared with; None without one.
+        golden: every runtime, or the compiler, on the golden vector in the file.
+        stream: every runtime, or the compiled C, on the model's stream; None without a model, or
+            with another one.
+        verified: what is known now.
+        not_verified: what is not, and how to find out.
+    """
+
+    file: str
+    kind: str
+    model_sha256: str
+    wanted_sha256: str | None
+    golden: tuple[Outcome, ...]
+    stream: Verification | None
+    verified: tuple[str, ...]
+    not_verified: tuple[str, ...]
+
+    @property
+    def differing(self) -> int:
+        """Differing values over everything that ran."""
+        of_golden = sum(outcome.differing for outcome in self.golden)
+        return of_golden + (0 if self.stream is None else self.stream.differing)
+
+    @property
+    def passed(self) -> bool:
+        """Something ran, nothing failed or differs, and the model is the one given."""
+        states = [outcome.status for outcome in self.golden]
+        of_model = self.wanted_sha256 in (None, self.model_sha256)
+        of_stream = self.stream is None or self.stream.passed
+        ran = RAN in states and FAILED not in states
+        return of_model and of_stream and ran and self.differing == 0
+
+    def table(self) -> str:
+        """Plain text for people; the last line counts the differing values."""
+        lines = [f"{self.file}: written from model {self.model_sha256}"]
+        if self.wanted_sha256 not in (None, self.model_sha256):
+            lines.append(f"FAIL: the model given is {self.wanted_sha256}, another one")
+        lines.append(
+            f"{'golden vector':<36}{'version':>10}{'compared':>12}{'differing':>11}{'µs/step':>10}"
+        )
+        lines += [outcome_row(outcome) for outcome in self.golden]
+        if all(outcome.status == NOT_INSTALLED for outcome in self.golden):
+            lines.append(f"No runtime ran. {_INSTALL[self.kind]}")
+        if self.stream is not None:
+            lines += ["", *self.stream.table().splitlines()[:-1], ""]
+        lines += [f"verified: {sentence}" for sentence in self.verified]
+        lines += [f"not verified: {sentence}" for sentence in self.not_verified]
+        lines.append(f"differing values: {self.differing}")
+        return "\n".join(lines)
+
+    def to_json(self) -> str:
+        """All figures as one JSON object."""
+        record: dict[str, Any] = asdict(self) | {
+            "stream": None if self.stream is None else json.loads(self.stream.to_json()),
+            "differing": self.differing,
+            "passed": self.passed,
+        }
+        return json.dumps(record, allow_nan=False)
+
+
+_INSTALL: Final = {
+    TFLITE: "Install one with: pip install 'edgernn[tflite]'",
+    ONNX: "Install it with: pip install 'edgernn[onnx]'",
+    C: "Install a C compiler, on Debian with: sudo apt-get install gcc libc6-dev",
+}
+_NO_MODEL: Final = (
+    "anything but the golden vector: an integer model cannot be read back from this file. "
+    "Name the one it was written from with: --model MODEL.edgernn"
+)
+
+
+def kind_of(path: Path) -> str:
+    """What a path holds, by its content: "edgernn", "tflite", "onnx" or "c".
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    if path.is_dir():
+        return C
+    with path.open("rb") as file:
+        head = file.read(9)
+    if head[4:8] == b"TFL3":
+        return TFLITE
+    if path.suffix == ".tflite":  # damaged; its reader says how
+        return TFLITE
+    # A protocol buffer that begins with ir_version, where an .edgernn file has a length and "{".
+    return (
+        ONNX if head[8:9] != b"{" and (head[:1] == b"\x08" or path.suffix == ".onnx") else EDGERNN
+    )
+
+
+def verify_file(
+    path: Path,
+    model: IntegerModel | None = None,
+    q_xs: OperandArray | None = None,
+    runtimes: Sequence[str] | None = None,
+    progress: Tell | None = None,
+) -> FileVerification:
+    """Verify a .tflite or .onnx file, or a folder of C that `edgernn export` wrote.
+
+    Args:
+        path: the file or folder.
+        model: the integer model that it should be of; None checks the golden vector alone.
+        q_xs: operand codes [T, I] of the stream, with a model.
+        runtimes: distributions to run, all by default.
+        progress: told the name of what runs next.
+
+    Raises:
+        FormatError: the file is damaged, or edgernn did not write it.
+        EdgeRnnError: an unknown runtime.
+        OSError: it cannot be read.
+    """
+    tell = progress or (lambda _: None)
+    kind = kind_of(path)
+    if kind == C:
+        return _verify_c(path, model, q_xs, tell)
+    if kind == TFLITE:
+        read_tflite(path)
+    elif kind == ONNX:
+        read_onnx(path)
+    else:
+        raise FormatError(
+            f"file '{path.name}': expected a .tflite or .onnx file or a folder of C, got another "
+            "kind of file."
+        )
+    executors = [e for e in select(None if runtimes is None else list(runtimes))
+                 if e.backend == kind]  # fmt: skip
+    if not executors:
+        raise EdgeRnnError(
+            f"verify: expected a backend that runs a .{kind} file, got {', '.join(runtimes or ())}."
+        )
+    with tempfile.TemporaryDirectory(prefix="edgernn-verify-") as folder:
+        copy = Path(folder) / f"model.{kind}"
+        shutil.copyfile(path, copy)
+        golden, sha256 = _golden(executors, copy, tell)
+        sha256 = sha256 or (read_tflite(copy)[1].model_sha256 if kind == TFLITE else "unknown")
+        stream = None
+        if model is not None and q_xs is not None and sha256 == model.sha256:
+            names = list(dict.fromkeys(e.runtime for e in executors))
+            stream = verify(model, q_xs, names, tell, files={kind: copy})
+    return FileVerification(
+        file=path.name,
+        kind=kind,
+        model_sha256=sha256,
+        wanted_sha256=None if model is None else model.sha256,
+        golden=golden,
+        stream=stream,
+        verified=("the file is, to the byte, what was written (SHA-256).", *_found(golden, stream)),
+        not_verified=(_NO_MODEL,) if model is None else (),
+    )
+
+
+def _golden(
+    executors: Sequence[Executor], file: Path, tell: Tell
+) -> tuple[tuple[Outcome, ...], str]:
+    """Every runtime on the file's golden vector, and which model the file says it is of."""
+    outcomes, sha256 = [], ""
+    for executor in executors:
+        tell(f"{executor.runtime} ({executor.variant}), golden vector")
+        base = Outcome(
+            runtime=executor.runtime,
+            variant=executor.variant,
+            version=executor.version,
+            status=NOT_INSTALLED if executor.version is None else FAILED,
+        )
+        if executor.version is None:
+            outcomes.append(base)
+            continue
+        try:
+            found = golden_trace(executor, file, file.with_name("golden.npz"))
+        except EdgeRnnError as error:
+            outcomes.append(replace(base, message=str(error)))
+            continue
+        sha256 = found.model_sha256
+        differing = differing_values(found.q_ys, found.wanted)
+        outcomes.append(
+            replace(
+                base,
+                status=RAN,
+                compared=found.wanted.size,
+                differing=differing,
+                step_us=found.step_us,
+            )
+        )
+    return tuple(outcomes), sha256
+
+
+def _found(golden: Sequence[Outcome], stream: Verification | None) -> tuple[str, ...]:
+    """What the runs have shown."""
+    sentences = []
+    ran = [o for o in golden if o.status == RAN]
+    if ran and not any(o.differing for o in ran):
+        sentences.append(
+            f"{len(ran)} of {len(golden)} configurations give the golden vector in the file."
+        )
+    if stream is not None and stream.passed:
+        sentences.append(f"they give the reference's bits over {stream.steps} steps.")
+    return tuple(sentences)
+
+
+def _verify_c(
+    path: Path, model: IntegerModel | None, q_xs: OperandArray | None, tell: Tell
+) -> FileVerification:
+    sources = c_sources(path)
+    tell("C, golden vector")
+    golden = run_self_test(sources)
+    wanted = None if model is None else model.sha256
+    stream = None
+    if model is not None and q_xs is not None and sources.model_sha256 == wanted:
+        tell("C, stream")
+        stream = run_stream(sources, model, q_xs)
+    not_verified = ["other compilers and cores than this computer's: edgernn simulate --emulate."]
+    if model is None:
+        not_verified.insert(0, _NO_MODEL)
+    return FileVerification(
+        file=path.name,
+        kind=C,
+        model_sha256=sources.model_sha256,
+        wanted_sha256=wanted,
+        golden=(golden,),
+        stream=stream,
+        verified=_found((golden,), stream),
+        not_verified=tuple(not_verified),
+    )
