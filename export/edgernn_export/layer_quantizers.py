@@ -40,8 +40,11 @@ from edgernn_export.float_model import (
 from edgernn_export.layer_task import Task
 from edgernn_export.ranges import exponent_for, limit
 
-#: Room above the calibrated range of states and hidden outputs, which unseen data may use.
-STATE_HEADROOM = 1.5
+#: Room above the calibrated range of states, which unseen data may use; their scales are powers of
+#: 2, so that most have more.
+STATE_HEADROOM = 1.25
+#: The same of hidden Dense layers.
+HIDDEN_HEADROOM = 1.5
 #: The same of the model's output, which no later product reads: its 16 bits have room to spare. A
 #: `w8a16` row has twice that beside (clause 5.2).
 OUTPUT_HEADROOM = {Precision.W8A8: 4.0, Precision.W8A16: 2.0}
@@ -127,7 +130,7 @@ def dense_output_scale(task: Task, layer: FloatDense) -> FloatArray:
     """
     if layer.activation in ("tanh", "sigmoid"):
         return np.full(layer.units, UNIT.scale)
-    headroom = OUTPUT_HEADROOM[task.plan.precision] if task.last else STATE_HEADROOM
+    headroom = OUTPUT_HEADROOM[task.plan.precision] if task.last else HIDDEN_HEADROOM
     reach = _dense_reach(task, layer) * headroom
     scale = np.maximum(reach / _HIGH_CODE[task.plan.precision], _finest_scale(task, layer))
     if not task.per_row_output:

@@ -109,7 +109,9 @@ def test_an_output_that_a_percentile_cuts_is_said(precision: str) -> None:
     xs[100, 0] = 500.0  # within the part of the stream that is looked at
     model, wide = network(relu_average(), reader(0.25)), {"input_range": [(-600.0, 600.0)]}
     texts = found(model, xs, precision, range_method="percentile", **wide)
-    assert [t.split(":")[0] for t in texts] == ["average.gates", "reader.out"]
+    # A w8a8 output holds four times what the percentile saw.
+    cut = ["average.gates"] if precision == "w8a8" else ["average.gates", "reader.out"]
+    assert [t.split(":")[0] for t in texts] == cut
     assert all(re.search(r"got 0\.0\d% saturated\. Take range_method 'minmax'", t) for t in texts)
     assert found(model, xs, precision, **wide) == []
 
