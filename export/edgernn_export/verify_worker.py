@@ -11,7 +11,7 @@ import numpy as np
 
 from edgernn.backends import open_backend
 from edgernn.backends.base import Backend
-from edgernn.backends.streams import new_stream
+from edgernn.backends.streams import new_stream, step_stream
 from edgernn.errors import EdgeRnnError
 
 
@@ -26,20 +26,29 @@ def main(job: dict[str, str], options: dict[str, str]) -> None:
 
 
 def _run_codes(backend: Backend, job: dict[str, str]) -> None:
-    """Run every step on its own and write outputs, states and the median time per step."""
+    """Run every step on its own and write outputs, states and the median time per step.
+
+    The network of a window model begins anew with every window; what the model answers to the first
+    readings comes behind the outputs of the steps.
+    """
     q_xs = np.load(job["codes"], allow_pickle=False)
-    stream = new_stream(backend)
+    stream, window = step_stream(backend), backend.interface.window
     steps = len(q_xs)
     q_ys = np.empty((steps, backend.interface.output.width), dtype=np.int16)
     q_states = np.empty((steps, sum(map(len, stream.state))), dtype=np.int16)
     elapsed_ns = np.empty(steps)
     for t in range(steps):
+        if window is not None and t % window.steps == 0:
+            stream.reset()
         start = time.perf_counter_ns()
         q_y = stream.advance_one(q_xs[t])
         elapsed_ns[t] = time.perf_counter_ns() - start
         q_ys[t] = q_y
         q_states[t] = np.concatenate(stream.state)
     step_us = np.float64(np.median(elapsed_ns) / 1000)
+    if window is not None:
+        answered = new_stream(backend, padded=True).advance(q_xs[: 1 + steps // window.steps])
+        q_ys = np.concatenate([q_ys, answered])
     np.savez(job["out"], q_ys=q_ys, q_states=q_states, step_us=step_us)
 
 

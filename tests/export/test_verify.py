@@ -8,13 +8,14 @@ import pytest
 from edgernn.backends import native
 from edgernn.errors import EdgeRnnError, ShapeError
 from edgernn.formats import Precision
+from edgernn.window import Window
 from edgernn_export import executors
 from edgernn_export import verify as verify_module
 from edgernn_export.executors import EXECUTORS, REFERENCE, select, trace
 from edgernn_export.probe import probe_codes
 from edgernn_export.verify import Outcome, Verification, verify
 from tests.contract.runtimes import require
-from tests.integer_models import random_model
+from tests.integer_models import random_codes, random_model
 
 MODEL = random_model("lstm", Precision.W8A16)
 STEPS = 25
@@ -163,3 +164,13 @@ def test_runtimes_are_selected_by_the_name_pip_knows():
 def test_an_empty_stream_is_refused():
     with pytest.raises(ShapeError, match=r"verify: expected at least one reading, got none\."):
         verify(MODEL, codes()[:0])
+
+
+def test_windows_are_compared_step_by_step_and_answer_by_answer():
+    model = dataclasses.replace(random_model("gru_after", stack=2), window=Window(steps=12, hop=2))
+    found = verify(model, random_codes(model, 100), ["native", "onnxruntime"])
+    states = sum(spec.units for spec in model.states)
+    compared = 100 * (model.output.width + states) + (1 + 100 // 12) * model.output.width
+    assert {o.compared for o in found.outcomes if o.status == "ran"} == {compared}
+    assert found.differing == 0
+    assert found.passed
