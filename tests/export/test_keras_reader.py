@@ -1,6 +1,8 @@
 """What is read runs as Keras runs it: every cell, every option, every folding."""
 
 import itertools
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -28,6 +30,10 @@ def agree(model, xs=None, *, atol=ATOL):
     assert wanted.std() > 1e-3
     np.testing.assert_allclose(got, wanted, rtol=0, atol=atol)
     assert read.return_sequences == (wanted.ndim == 3)
+    with TemporaryDirectory() as folder:
+        for suffix in (".keras", ".h5"):
+            model.save(Path(folder) / f"m{suffix}")
+            assert read_keras(Path(folder) / f"m{suffix}") == read
     return read
 
 

@@ -118,6 +118,17 @@ def test_one_reason(layers, text, cure):
     assert ": expected " in reasons[0]
 
 
+@pytest.mark.parametrize(("layers", "text", "cure"), SINGLE, ids=[s[1] for s in SINGLE])
+def test_the_same_reason_from_a_file(layers, text, cure, tmp_path):
+    if any(isinstance(layer, OwnGRU) for layer in layers) or "custom tanh" in text:
+        pytest.skip("a file does not say where a class is from, nor whose function `tanh` is")
+    model = sequential(*layers, steps=12)
+    wanted = refused(model)
+    for suffix in (".keras", ".h5"):
+        model.save(tmp_path / f"m{suffix}")
+        assert refused(tmp_path / f"m{suffix}") == wanted
+
+
 def test_all_reasons_at_once_in_the_order_of_the_layers():
     layers = (
         L.Masking(name="one"),

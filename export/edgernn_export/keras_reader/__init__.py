@@ -42,7 +42,7 @@ from edgernn_export.keras_reader.scaling import (
 from edgernn_export.keras_reader.source import configuration_of, open_model
 from edgernn_export.preflight import Findings, class_of, owner_of
 
-__all__ = ["READERS", "read_keras"]
+__all__ = ["READERS", "read_keras", "refuse_class"]
 
 #: Which reader understands which class of keras.layers.
 READERS: dict[str, Callable[[Any, Context], tuple[Part, ...]]] = {
@@ -170,20 +170,26 @@ def _read_layer(layer: Any, context: Context) -> tuple[Part, ...]:
     name = class_of(layer)
     if name in READERS and is_builtin(layer):
         return READERS[name](layer, context)
+    refuse_class(layer, context.findings)
+    recurrent = _RECURRENT_NAME.search(name) is not None
+    return (UnknownPart(owner=owner_of(layer), recurrent=recurrent),)
+
+
+def refuse_class(layer: Any, findings: Findings) -> None:
+    """Note that no reader knows the class of a layer."""
+    name = class_of(layer)
     if hasattr(layer, "stored_class"):
         stranger = layer.custom
     else:
         ours = type(layer).__module__.startswith("keras.")
         stranger = None if ours else f"{type(layer).__module__}.{type(layer).__qualname__}"
     got = f"the class {stranger}" if stranger else name
-    context.findings.add(
+    findings.add(
         owner_of(layer),
         f"one of {', '.join(READERS)}",
         got,
         _CURES.get(name, "Train with a supported layer in its place."),
     )
-    recurrent = _RECURRENT_NAME.search(name) is not None
-    return (UnknownPart(owner=owner_of(layer), recurrent=recurrent),)
 
 
 def _texts(owner: str, given: Sequence[str] | None, default: list[str]) -> tuple[str, ...]:

@@ -52,8 +52,9 @@ def check_config(
             continue
         if fixed and key in fixed:
             if not any(_same(value, allowed) for allowed in fixed[key]):
-                values = [allowed for allowed in fixed[key] if not isinstance(allowed, tuple)]
-                wanted = " or ".join(f"{key}={allowed!r}" for allowed in values or fixed[key])
+                # (-1,) says what -1 says.
+                values = [v for v in fixed[key] if not (isinstance(v, tuple) and len(v) == 1)]
+                wanted = " or ".join(f"{key}={allowed!r}" for allowed in values)
                 cure = (cures or {}).get(key, f"Train with {key}={fixed[key][0]!r}.")
                 findings.add(owner_of(layer), wanted, f"{key}={value!r:.80}", cure)
         elif not _same(value, _default(layer, key)):

@@ -140,14 +140,20 @@ def _not_a_model(source: Any) -> str:
 
 def _stored(file: StoredFile, findings: Findings) -> StoredModel:
     """The model of a file with its weights."""
-    from edgernn_export.keras_reader import READERS
+    from edgernn_export.keras_reader import READERS, refuse_class
 
     with configuration_of(file.owner):
         model = StoredModel(file.config, keras2=file.keras2, findings=findings, file=file.owner)
-        unknown = any(layer.stored_class not in READERS for layer in model.all_layers())
-    if unknown or model.network is None:  # the reasons of the layers count, not their weights
+        strangers = [x for x in model.all_layers() if x.custom or x.stored_class not in READERS]
+    if model.network is None:
         return model
-    fill(model, file.weights, file.owner)
+    try:
+        fill(model, file.weights, file.owner)
+    except UnsupportedModelError:
+        for layer in strangers:  # which may be why weights do not fit
+            refuse_class(layer, findings)
+        findings.refuse()
+        raise
     return model
 
 

@@ -63,7 +63,11 @@ class StoredLayer:
         self.stored_class = _RENAMED.get(stored, stored)
         self.cudnn = stored.startswith("CuDNN")
         self.custom = custom_class(entry)
-        config = {k: v for k, v in dict(entry["config"]).items() if k not in _DROPPED}
+        config = {
+            key: tuple(value) if isinstance(value, list) and key != "layers" else value
+            for key, value in dict(entry["config"]).items()
+            if key not in _DROPPED
+        }
         self.name = str(config.get("name") or entry.get("name") or stored.lower())
         self.trainable = config.get("trainable") is not False
         self.dtype_policy = SimpleNamespace(name=_policy_name(config.get("dtype")))
@@ -144,7 +148,7 @@ class StoredLayer:
             names = [("kernel", True)]
         elif kind == "Normalization" and self.config["mean"] is None:
             names = [("mean", False), ("variance", False), ("count", False)]
-        elif kind == "BatchNormalization":
+        elif kind == "BatchNormalization" and not self.config.get("renorm"):
             given = [(name, own) for name, key, own in _BATCH_NORMALIZATION if self._has(key)]
             names = given
         if names and names[0][0] == "kernel" and self.config["use_bias"]:

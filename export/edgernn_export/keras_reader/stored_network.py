@@ -95,13 +95,13 @@ def _given(layer: StoredLayer, call: Call | None = None) -> Given:
 
 def _network(config: dict[str, Any], layers: list[StoredLayer]) -> Network:
     """The calls of a Functional model."""
-    nodes = {
-        (layer.name, index): (Call(layer=layer), node)
-        for layer, item in zip(layers, config["layers"], strict=True)
-        for index, node in enumerate(item["inbound_nodes"] or [[]])
-    }
-    calls = {key: call for key, (call, _) in nodes.items()}
-    for call, node in nodes.values():
+    calls: Calls = {}
+    nodes: list[tuple[Call, Any]] = []
+    for layer, item in zip(layers, config["layers"], strict=True):
+        for node in item["inbound_nodes"] or [[]]:
+            nodes.append((Call(layer=layer), node))
+            calls.setdefault(layer.name, []).append(nodes[-1][0])
+    for call, node in nodes:
         tensors, call.arguments = _inputs(node, calls)
         call.inputs = tuple(tensors)
     given = [
@@ -113,13 +113,26 @@ def _network(config: dict[str, Any], layers: list[StoredLayer]) -> Network:
         outputs=tuple(_tensors(config["output_layers"], calls)),
         calls=tuple(
             call
-            for call in calls.values()
+            for call, _ in nodes
             if id(call) not in starts and call.layer.stored_class != "InputLayer"
         ),
     )
 
 
-Calls = dict[tuple[str, int], Call]
+#: Of every layer by its name, in order.
+Calls = dict[str, list[Call]]
+
+
+def _call(calls: Calls, name: str, index: int) -> Call:
+    """A call by the number that a file gives it.
+
+    A Functional model inside another counts from 1: its own making was its first call.
+    """
+    found = calls[name]
+    if isinstance(found[0].layer, StoredModel):
+        made = found[0].layer.stored_class != _SEQUENTIAL
+        return found[0] if len(found) == 1 else found[index - made]
+    return found[index]
 
 
 def _inputs(node: Any, calls: Calls) -> tuple[list[Tensor], dict[str, Any]]:
@@ -134,7 +147,7 @@ def _inputs(node: Any, calls: Calls) -> tuple[list[Tensor], dict[str, Any]]:
         return tensors, arguments
     tensors = []
     for name, index, result, *more in node:
-        tensors.append(Tensor(call=calls[name, index], index=result))
+        tensors.append(Tensor(call=_call(calls, name, index), index=result))
         for key, value in (more[0] if more else {}).items():
             found = _tensors(value, calls)
             tensors += found
@@ -151,6 +164,6 @@ def _tensors(value: Any, calls: Calls) -> list[Tensor]:
         return [tensor for item in value.values() for tensor in _tensors(item, calls)]
     if not isinstance(value, (list, tuple)):
         return []
-    if [type(part) for part in value] == [str, int, int] and (value[0], value[1]) in calls:
-        return [Tensor(call=calls[value[0], value[1]], index=value[2])]
+    if [type(part) for part in value] == [str, int, int] and value[0] in calls:
+        return [Tensor(call=_call(calls, value[0], value[1]), index=value[2])]
     return [tensor for item in value for tensor in _tensors(item, calls)]

@@ -88,7 +88,8 @@ def _take(layer: StoredLayer, arrays: list[FloatArray], owner: str) -> None:
 
 def _set(layer: StoredLayer, name: str, values: FloatArray, owner: str) -> None:
     holder = layer.owner_of_weights
-    wanted = _shape(holder, name)
+    # The axes of a Normalization are the reader's affair.
+    wanted = values.shape if holder.stored_class == "Normalization" else _shape(holder, name)
     if layer.cudnn and name == "bias":
         wanted = (2 * _GATES[layer.stored_class] * layer.config["units"],)
     fits = len(wanted) == values.ndim and all(
@@ -117,9 +118,7 @@ def _size(size: int | None) -> str:
 
 def _shape(layer: StoredLayer, name: str) -> tuple[int | None, ...]:
     kind = layer.stored_class.removesuffix("Cell")
-    if name == "count":
-        return ()
-    if name in ("mean", "variance") or kind == "BatchNormalization":
+    if kind == "BatchNormalization":
         return (None,)
     units = layer.config.get("units")
     columns = _GATES.get(kind, 1) * (units if isinstance(units, int) else -1)
