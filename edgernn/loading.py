@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,6 +94,8 @@ class _Origin:
             self.stamp = _stamp(self.source)
             self.source = self.source.absolute()
         else:
+            import tempfile  # takes a while to import, and hardly anybody needs it
+
             name, content = self.source
             with tempfile.TemporaryDirectory(prefix="edgernn-") as folder:
                 path = Path(folder, name)

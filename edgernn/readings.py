@@ -23,7 +23,8 @@ def read_one(x: object, names: Names, where: str = "") -> FloatArray:
     """One reading as float64 [I]; NaN where a value is missing.
 
     Args:
-        x: array-like [I], a scalar where I = 1, or a mapping that has the names of all channels.
+        x: array-like [I], a scalar where I = 1, or a mapping or a row of a table that has the names
+            of all channels.
         names: of the input channels.
         where: position of the reading, for messages.
 
@@ -34,6 +35,8 @@ def read_one(x: object, names: Names, where: str = "") -> FloatArray:
     place = where and f" ({where})"
     if isinstance(x, Mapping):
         x = named_values(x, names, place)
+    elif hasattr(x, "__array__") and hasattr(x, "keys"):  # a row of a table
+        x = _picked(np.asarray(x), x.keys(), names)
     reading = _as_float(x, place)
     if reading.ndim == 0 and width == 1:
         reading = reading.reshape(1)
@@ -69,7 +72,8 @@ def read_many(xs: object, names: Names) -> FloatArray:
     """A chunk of readings as float64 [T, I]; NaN where a value is missing.
 
     Args:
-        xs: array-like [T, I], [T] where I = 1, or an iterable of readings.
+        xs: array-like [T, I], [T] where I = 1, a table whose columns have the names of all channels
+            or of none, or an iterable of readings.
         names: of the input channels.
 
     Raises:
@@ -77,6 +81,8 @@ def read_many(xs: object, names: Names) -> FloatArray:
     """
     width = len(names)
     rows = _rows(xs)
+    if isinstance(rows, np.ndarray) and hasattr(xs, "columns"):
+        rows = _picked(rows, xs.columns, names)
     if rows is None:
         raise ShapeError(
             f"session: expected readings [T, {width}], got {type(xs).__name__}. "
@@ -154,6 +160,24 @@ def _rows(xs: object) -> Iterable[object] | None:
     if isinstance(xs, Iterable) and not isinstance(xs, (str, bytes, Mapping)):
         return list(xs)
     return None
+
+
+def _picked(array: Any, labels: Iterable[Any], names: Names) -> Any:
+    """The channels of a table by their names, all columns in their order where it has none.
+
+    Raises:
+        ShapeError: it has some of the names.
+    """
+    labels = [*labels]
+    missing = [name for name in names if name not in labels]
+    if len(missing) == len(names):
+        return array
+    if missing:
+        raise ShapeError(
+            f"session: expected the columns {', '.join(names)}, got a table without "
+            f"{', '.join(missing)}. Rename its columns."
+        )
+    return array[..., [labels.index(name) for name in names]]
 
 
 def _needs_a_look(row: object) -> bool:

@@ -78,8 +78,9 @@ class Session(ReadingStream):
         """Advance the stream by one reading.
 
         Args:
-            x: reals [I] in physical units; a scalar where I = 1; or a mapping with the names of all
-                channels, of which others are ignored. A missing value is NaN, None or masked.
+            x: reals [I] in physical units; a scalar where I = 1; or a mapping, or a row of a table,
+                with the names of all channels; others are ignored. A missing value is NaN, None or
+                masked.
             softmax: return probabilities of a model that ends in a softmax.
 
         Returns:

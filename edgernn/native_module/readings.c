@@ -211,7 +211,7 @@ static int row_of_any(native_module *module, PyObject *x, Py_ssize_t width, doub
 
 static double *new_reals(native_reals *reals, Py_ssize_t steps, Py_ssize_t width)
 {
-    if (steps > PY_SSIZE_T_MAX / (Py_ssize_t)sizeof(double) / width) {
+    if ((size_t)steps > PTRDIFF_MAX / sizeof(double) / (size_t)width) {
         return NULL;
     }
     reals->owned = PyMem_Malloc((size_t)(steps * width) * sizeof(double));

@@ -182,6 +182,57 @@ def test_run_refuses_the_whole_chunk(chunk, error, message):
     assert states_of(session) == before
 
 
+class Table:
+    """As pandas has it: iterates over column names, converts to rows."""
+
+    def __init__(self, rows):
+        self._rows = rows
+
+    def __iter__(self):
+        return iter(("a", "b", "c"))
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self._rows, dtype=dtype)
+
+
+class Frame(Table):
+    """Its columns have names, too."""
+
+    def __init__(self, rows, columns):
+        super().__init__(rows)
+        self.columns = columns
+
+
+class Row:
+    """One row of it."""
+
+    def __init__(self, values, names):
+        self._values, self._names = values, names
+
+    def keys(self):
+        return self._names
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self._values, dtype=dtype)
+
+
+def test_columns_are_picked_by_name_where_a_table_has_them():
+    wanted = edgernn.load(MODEL).run([X, X / 2]).tolist()
+    rows = np.stack([X, X / 2])
+    mixed = np.column_stack([rows[:, 2], ["12:00", "12:01"], rows[:, :2]]).astype(object)
+    mixed[:, [0, 2, 3]] = mixed[:, [0, 2, 3]].astype(float)
+    names = ["x2", "time", "x0", "x1"]
+    assert edgernn.load(MODEL).run(Frame(mixed, names)).tolist() == wanted
+    assert edgernn.load(MODEL).run(Frame(rows, [0, 1, 2])).tolist() == wanted
+    session = edgernn.load(MODEL)
+    assert [session.step(Row(row, names)).tolist() for row in mixed] == wanted
+    assert session.step(Row(X, "abc")).shape == (2,)
+    for ask in (lambda: session.run(Frame(rows, ["x2", "x1", "y"])),
+                lambda: session.step(Row(X, ["x2", "x1", "y"]))):  # fmt: skip
+        with pytest.raises(ShapeError, match="expected the columns x0, x1, x2, got a table witho"):
+            ask()
+
+
 def test_channels_may_be_named():
     session, wanted = edgernn.load(MODEL), edgernn.load(MODEL)
     named = [{"x2": x[2], "time": "12:00", "x0": x[0], "x1": x[1]} for x in (X, X / 2, X / 4)]
@@ -194,19 +245,6 @@ def test_a_chunk_may_be_a_buffer_of_two_dimensions(xs):
     wanted = edgernn.load(MODEL).run(xs.astype(float)).tolist()
     for form in (memoryview(xs), memoryview(np.asfortranarray(xs)), np.asfortranarray(xs)):
         assert edgernn.load(MODEL).run(form).tolist() == wanted
-
-
-class Table:
-    """As pandas has it: iterates over column names, converts to rows."""
-
-    def __init__(self, rows):
-        self._rows = rows
-
-    def __iter__(self):
-        return iter(("a", "b", "c"))
-
-    def __array__(self, dtype=None, copy=None):
-        return np.array(self._rows, dtype=dtype)
 
 
 def test_a_table_is_its_rows_and_none_of_them_may_be_text():
