@@ -33,7 +33,7 @@ def folder(tmp_path_factory):
     bias[0, 0] = 12.0
     holding.set_weights([kernel, np.zeros((1, 3)), bias])
     holding.save(folder / "holding.keras")
-    t = np.arange(300) / 7
+    t = np.arange(600) / 7
     readings = np.stack([np.sin(t), np.cos(t)], axis=1)
     np.save(folder / "calibration.npy", readings)
     np.save(folder / "later.npy", 1.2 * readings[:120])

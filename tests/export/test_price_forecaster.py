@@ -1,0 +1,77 @@
+"""The textbook's stacked forecaster, scored where the series has risen beyond its training part."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgernn.formats import FloatArray
+from edgernn_export.float_model import FloatModel
+from edgernn_export.float_run import run
+from edgernn_export.quantize import quantize
+from edgernn_firmware_sim.reference import Reference
+
+pytestmark = [pytest.mark.tf, pytest.mark.slow]
+
+WINDOW, TRAINED = 60, 750
+#: Largest RMSE of the integers over that of the float network.
+ALLOWED = {"w8a8": 1.05, "w8a16": 1.01}
+
+
+@pytest.fixture(scope="module")
+def prices() -> FloatArray:
+    """A rising price with a slow wave and noise, scaled to 0..1; its training part ends at 0.8."""
+    rng, steps = np.random.default_rng(0), 1000
+    price = np.linspace(11000, 22000, steps) + 500 * np.sin(np.linspace(0, 8 * np.pi, steps))
+    price += rng.normal(size=steps) * 200
+    scaled: FloatArray = (price - price.min()) / (price.max() - price.min())
+    return scaled
+
+
+def windows(prices: FloatArray) -> FloatArray:
+    return np.stack([prices[i - WINDOW : i] for i in range(WINDOW, len(prices))])[..., None]
+
+
+@pytest.fixture(scope="module")
+def network(prices: FloatArray) -> FloatModel:
+    import keras
+
+    from edgernn_export.keras_reader import read_keras
+
+    keras.utils.set_random_seed(0)
+    lstm, dropout = keras.layers.LSTM, keras.layers.Dropout
+    model: Any = keras.Sequential(
+        [
+            keras.Input((WINDOW, 1)),
+            *(lstm(64, return_sequences=True), dropout(0.2)),
+            *(lstm(64, return_sequences=True), dropout(0.2)),
+            *(lstm(32), dropout(0.2)),
+            keras.layers.Dense(16, activation="relu"),
+            keras.layers.Dense(1),
+        ]
+    )
+    model.compile("adam", "mse")
+    x, y = windows(prices)[:TRAINED], prices[WINDOW:][:TRAINED]
+    model.fit(x, y, epochs=6, batch_size=32, verbose=0)
+    return read_keras(model)
+
+
+def rmse(answer: FloatArray, prices: FloatArray) -> float:
+    return float(np.sqrt(np.mean(np.square(answer - prices[WINDOW + TRAINED :]))))
+
+
+@pytest.mark.parametrize("precision", ["w8a8", "w8a16"])
+@pytest.mark.parametrize("cut", ["windows", "stream"])
+def test_integers_are_as_good_as_the_network_beyond_its_training_part(
+    network: FloatModel, prices: FloatArray, cut: str, precision: Any
+) -> None:
+    seen = windows(prices)[:TRAINED] if cut == "windows" else prices[: WINDOW + TRAINED, None]
+    later = windows(prices)[TRAINED:]
+    assert later.max() > 1.15 * seen.max()
+    model = quantize(network, seen, precision, progress=False)
+    interface = model.interface()
+    codes = Reference(model).run(interface.quantize(later))[0][:, -1]
+    float_error = rmse(run(network, later)[0][:, -1, 0], prices)
+    assert rmse(interface.dequantize(codes)[:, 0], prices) <= ALLOWED[precision] * float_error
