@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import edgernn
 from edgernn.formats import FloatArray
+from edgernn.window import Window
 from edgernn_export.float_model import FloatModel
 from edgernn_export.float_run import run
+from edgernn_export.probe import golden_vector
 from edgernn_export.quantize import quantize
-from edgernn_firmware_sim.reference import Reference
+from edgernn_export.verify import verify
+from edgernn_export.writers.c_source import write_c
+from edgernn_firmware_sim.emulator import emulate
+from tests.contract.runtimes import require
+from tests.emulated.hand_made import core_named
 
 pytestmark = [pytest.mark.tf, pytest.mark.slow]
 
@@ -63,15 +71,37 @@ def rmse(answer: FloatArray, prices: FloatArray) -> float:
 
 
 @pytest.mark.parametrize("precision", ["w8a8", "w8a16"])
-@pytest.mark.parametrize("cut", ["windows", "stream"])
+@pytest.mark.parametrize("cut", ["windows", "stream", "shorter stream"])
 def test_integers_are_as_good_as_the_network_beyond_its_training_part(
     network: FloatModel, prices: FloatArray, cut: str, precision: Any
 ) -> None:
     seen = windows(prices)[:TRAINED] if cut == "windows" else prices[: WINDOW + TRAINED, None]
+    if cut == "shorter stream":
+        seen = prices[:TRAINED, None]
     later = windows(prices)[TRAINED:]
     assert later.max() > 1.15 * seen.max()
     model = quantize(network, seen, precision, progress=False)
-    interface = model.interface()
-    codes = Reference(model).run(interface.quantize(later))[0][:, -1]
+    assert model.window == Window(steps=WINDOW)
     float_error = rmse(run(network, later)[0][:, -1, 0], prices)
-    assert rmse(interface.dequantize(codes)[:, 0], prices) <= ALLOWED[precision] * float_error
+    for backend in ("reference", "native"):
+        with edgernn.load(model, backend) as session:
+            answers = session.run(prices[TRAINED:-1])[WINDOW - 1 :, 0]
+        assert rmse(answers, prices) <= ALLOWED[precision] * float_error
+
+
+@pytest.mark.parametrize("precision", ["w8a8", "w8a16"])
+def test_every_runtime_and_firmware_gives_the_same_forecasts(
+    network: FloatModel, prices: FloatArray, precision: Any, tmp_path: Path
+) -> None:
+    require("tflite_runtime", "ai_edge_litert", "onnxruntime")
+    model = quantize(network, prices[: WINDOW + TRAINED, None], precision, progress=False)
+    codes = model.interface().quantize(prices[-3 * WINDOW :, None])
+    found = verify(model, codes)
+    assert {outcome.status for outcome in found.outcomes} == {"ran"}
+    assert found.differing == 0
+    sources = write_c(model, golden_vector(model))
+    for name in ("cortex-m0", "cortex-m4"):
+        folder = tmp_path / name
+        folder.mkdir()
+        result = emulate(model, sources, core_named(name), codes[-3:], folder)
+        assert (result.differing, result.first_difference) == (0, "")
