@@ -4,6 +4,8 @@ Modelled on the `verify_contract` of sequence-layers: a stream is repeated steps
 The oracle is the NumPy reference on codes; every comparison is bit for bit.
 """
 
+import copy
+import pickle
 import warnings
 from collections.abc import Callable
 
@@ -49,6 +51,8 @@ def verify_stream_contract(open_session: OpenSession, model: IntegerModel, seed:
         for policy in ("hold", "skip", float(model.input.offset.max()), mixed):
             with open_session(policy) as session:
                 _check_gaps(session, model, xs, policy, rng)
+        with open_session("hold") as session:
+            _check_pickle(session, model, xs)
 
 
 def _readings(model, rng):
@@ -257,3 +261,16 @@ def _check_gaps(session, model, xs, policy, rng):
             _same(np.concatenate(got), y_wanted, what)
             assert session.bad_readings == bad.any(axis=1).sum(), f"{what}: counts bad readings"
             assert session.clipped_readings == _clipped(model, inside), f"{what}: counts clipped"
+
+
+def _check_pickle(session, model, xs):
+    """What was pickled or copied goes on as the session does, at bad readings too."""
+    gap = [np.nan] * model.input.width
+    for take in (lambda s: pickle.loads(pickle.dumps(s)), copy.deepcopy):
+        session.reset()
+        session.run([*xs[:15], gap])
+        with take(session) as other:
+            _same(other.step(gap), session.step(gap), "a pickled session holds the last reading")
+            _same(other.run(xs[15:]), session.run(xs[15:]), "a pickled session goes on")
+            assert other.bad_readings == session.bad_readings == 2, "bad readings are pickled"
+            assert other.clipped_readings == session.clipped_readings, "counts are pickled"
