@@ -101,7 +101,7 @@ def test_pruned_weights_stay_zero_and_are_stored_sparse():
     float_model = network(recurrent("lstm", 16), keras.layers.Dense(2, name="head"))
     xs = streams(8, 10)
     model = compiled(qat_model(float_model, xs), 0.02)
-    pruning = MagnitudePruning(0.3, end_step=2, frequency=1, pattern="4x4")
+    pruning = MagnitudePruning(0.3, end_step=2, frequency=1, pattern="4x4", allocation="gate")
     head = MagnitudePruning(0.5, end_step=2, frequency=1, layers=["head"])
     model.fit(
         xs, np.zeros((8, 10, 2)), epochs=2, batch_size=2, verbose=0, callbacks=[pruning, head]

@@ -232,7 +232,7 @@ def test_a_start_is_judged_with_the_zeros_of_its_pruning(monkeypatch: pytest.Mon
     from edgernn_export.pruning import MagnitudePruning, densities
 
     first, _ = fit(classifier(epochs=2))
-    pruning = MagnitudePruning(0.5, end_step=0)
+    pruning = MagnitudePruning(0.5, end_step=0, allocation="gate")
     monkeypatch.setattr("edgernn_export.training.loop.evaluate", script([0.9, 0.8]))
     model, result = fit(classifier(epochs=1), start=first, callbacks=[pruning])
     assert result.best_epoch == 0
