@@ -26,6 +26,7 @@ from edgernn.records.options import FORMATS, format_of_suffix
 from edgernn.records.text_files import Sink, TextSource, inner_suffix, open_sink, open_text
 from edgernn.records.writers import CsvWriter, Digits, JsonWriter, Writer
 from edgernn.session import Session
+from edgernn.stream_state import WARM_UPS
 
 HELP: Final = """Stream readings through a model: one line in, one line out, at once.
 
@@ -55,6 +56,7 @@ EXAMPLES: Final = """examples:
   edgernn run model.edgernn --input readings.csv --pass-through timestamp --output out.jsonl.xz
   edgernn run model.edgernn --input readings.csv --pass-through all --output joined.csv
   edgernn run model.edgernn --input log.csv --input-format csv --output-format jsonl
+  edgernn run windows.edgernn --input readings.csv --warm-up pad
   edgernn run model.edgernn --input two_sites.csv --one-stream --summary summary.json
 """
 _END_OF_INPUT: Final = "end of input"
@@ -89,6 +91,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="native, reference, tflite or onnx (default: by the file's suffix; .edgernn files run "
         "on native where it is built)",
     )
+    parser.add_argument(
+        "--warm-up", choices=WARM_UPS, default="nothing",
+        help="what a window model answers before its first window is full: nothing (nan, null), or "
+        "pad, as if the first reading had come all the time before (default: nothing)",
+    )  # fmt: skip
     parser.add_argument("--codes", action="store_true", help="raw integer codes in and out")
     parser.add_argument("--softmax", action="store_true", help="probabilities instead of logits")
     parser.add_argument(
@@ -121,7 +128,7 @@ def main(args: argparse.Namespace) -> int:
     options = table_options(args, input_format)
     passed = () if args.pass_through is None else split_names("--pass-through", args.pass_through)
     with (
-        load(model_path(args), args.backend, args.on_bad_reading) as session,
+        load(model_path(args), args.backend, args.on_bad_reading, args.warm_up) as session,
         StopSignals() as signals,
         open_text(args.input, options.encoding) as source,
         open_sink(args.output) as sink,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -37,6 +38,7 @@ class Streaming:
         give_up: this many bad readings at the beginning end the stream; 0: no number does.
         readings: lines that should have held a reading.
         bad: those of them that held none, or not one number for every channel.
+        unanswered: good ones without an answer yet, as before the first window is full.
     """
 
     session: Session
@@ -50,6 +52,7 @@ class Streaming:
     give_up: int
     readings: int = 0
     bad: int = 0
+    unanswered: int = 0
     _writer: Writer | None = None
     _headed: bool = False
     _bad_lines: list[str] = field(default_factory=list)
@@ -93,11 +96,14 @@ class Streaming:
         return [*answers, writer.line(record, self._outputs(record))]
 
     def _outputs(self, record: Record) -> list[Number]:
+        values: list[Number | None]
         if self.codes:
-            codes: list[Number] = self.session.step_codes(record.x).tolist()
-            return codes
-        values: list[Number] = self.session.step(record.x, softmax=self.softmax).tolist()
-        return values
+            values = self.session.step_codes(record.x).tolist()  # None where it is masked
+        else:
+            values = self.session.step(record.x, softmax=self.softmax).tolist()
+        outputs = [math.nan if value is None else value for value in values]
+        self.unanswered += record.problem is None and any(map(math.isnan, outputs))
+        return outputs
 
     def _count_bad(self, problem: EdgeRnnError, line: str, number: int) -> None:
         if self.policy is Policy.RAISE:
@@ -127,6 +133,7 @@ class Streaming:
             "readings": self.readings,
             "bad_readings": self.bad,
             "on_bad_reading": self.policy.value,
+            "unanswered_readings": self.unanswered,
             "clipped_readings": clipped_readings(self.session),
             "ended_by": ended_by,
         }
@@ -143,6 +150,8 @@ def summary_line(summary: dict[str, Any]) -> str:
         f"{summary['readings']} readings, {summary['bad_readings']} bad "
         f"({summary['on_bad_reading']})"
     )
+    if summary["unanswered_readings"]:
+        text += f"; {summary['unanswered_readings']} without an answer yet"
     clipped = {name: count for name, count in summary["clipped_readings"].items() if count}
     if clipped:
         text += f"; clipped: {', '.join(f'{name} {count}' for name, count in clipped.items())}"

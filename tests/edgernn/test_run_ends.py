@@ -146,6 +146,7 @@ def test_the_summary_for_machines(run, tmp_path):
     assert json.loads(path.read_text()) == summary
     assert summary == {
         "readings": 3, "bad_readings": 2, "on_bad_reading": "skip", "ended_by": "end of input",
+        "unanswered_readings": 0,
         "clipped_readings": {"temperature": 0, "humidity": 0},
     }  # fmt: skip
 

@@ -173,6 +173,9 @@ def main(args: argparse.Namespace) -> int:
         for concern in concerns:
             print(f"warning: {concern}")
     print(f"answers  {model.window or 'an endless stream, reading by reading'}")
+    if model.window is not None and record["endless_error"] is not None:
+        share = f"{record['endless_error']:.2g} standard deviations"
+        print(f"         (an endless stream would move the float network's answers by {share})")
     print(f"{record['path']}  {record['precision']}  {record['bytes']} bytes")
     if model.storages != {Storage.DENSE8}:
         now, dense = record["weights_bytes"], record["dense_weights_bytes"]
