@@ -46,6 +46,28 @@ EDGERNN_API void edgernn_quantize16(const edgernn_input_channel *channels, int32
     }
 }
 
+EDGERNN_API void edgernn_count_clipped8(const edgernn_input_channel *channels, int32_t count,
+                                        const int32_t *x, uint32_t *counts)
+{
+    int32_t j;
+    for (j = 0; j < count; ++j) {
+        /* Below code -128 by half a step: reach is 128 steps, and the code stops there. */
+        const int32_t reach = channels[j].reach;
+        const int32_t lowest = channels[j].center - reach - (reach >> 8);
+        counts[j] += x[j] < lowest || nearest(&channels[j], x[j]) > 127 ? 1u : 0u;
+    }
+}
+
+EDGERNN_API void edgernn_count_clipped16(const edgernn_input_channel *channels, int32_t count,
+                                         const int32_t *x, uint32_t *counts)
+{
+    int32_t j;
+    for (j = 0; j < count; ++j) {
+        const int32_t q = nearest(&channels[j], x[j]);
+        counts[j] += q < -8191 || q > 8191 ? 1u : 0u;
+    }
+}
+
 EDGERNN_API void edgernn_dequantize(const edgernn_output_channel *channels, int32_t count,
                                     const int16_t *q_y, int32_t *y)
 {

@@ -37,6 +37,13 @@ EDGERNN_API void edgernn_quantize8(const edgernn_input_channel *channels, int32_
 EDGERNN_API void edgernn_quantize16(const edgernn_input_channel *channels, int32_t count,
                                     const int32_t *x, int16_t *q_x);
 
+/* Adds 1 to counts[j] where the reading x[j] lies beyond the range of its channel, so that its code
+ * saturates. */
+EDGERNN_API void edgernn_count_clipped8(const edgernn_input_channel *channels, int32_t count,
+                                        const int32_t *x, uint32_t *counts);
+EDGERNN_API void edgernn_count_clipped16(const edgernn_input_channel *channels, int32_t count,
+                                         const int32_t *x, uint32_t *counts);
+
 /* Clause 9.2. */
 EDGERNN_API void edgernn_dequantize(const edgernn_output_channel *channels, int32_t count,
                                     const int16_t *q_y, int32_t *y);

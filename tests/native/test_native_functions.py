@@ -166,6 +166,37 @@ def test_input_codes_are_those_of_clause_9_1_but_beside_ties(border):
     assert got[1].tolist() == [p.input_high] * len(channels)
 
 
+def test_clipped_readings_are_counted_as_a_session_counts_them(border):
+    model, library = border
+    p, channels = model.precision, input_channels(model.input, model.precision)
+    low, high = -(-p.input_low // p.input_step), p.input_high // p.input_step
+    rng = np.random.default_rng(6)
+    ends = np.where(rng.random((3000, len(channels))) < 0.5, low - 0.5, high + 0.5)
+    places = np.concatenate([
+        ends + rng.normal(0, 1, ends.shape), ends * rng.uniform(0.9, 30, ends.shape),
+    ])  # fmt: skip
+    x = np.empty(places.shape, np.int32)
+    for j, c in enumerate(channels):
+        per_step = 2.0 ** (32 + c.shift) / c.multiplier
+        x[:, j] = np.clip(np.rint(places[:, j] * per_step) + c.center, -(2.0**31), 2**31 - 1)
+    x[0], x[1] = -(2**31), 2**31 - 1
+    counts = np.zeros(len(channels), np.uint32)
+    differing = np.zeros(len(channels), int)
+    real = x * 2.0 ** -np.array([c.frac_bits for c in channels], dtype=np.float64)
+    position = (real - np.array(OFFSETS)) / (np.array(SCALES) * p.input_step)
+    outside = (np.rint(position) < low) | (np.rint(position) > high)
+    to_end = np.minimum(np.abs(position - low + 0.5), np.abs(position - high - 0.5))
+    near = to_end <= np.array([2.0 ** (1 - c.shift) for c in channels]) + 1e-9
+    for row, wanted, beside in zip(x, outside, near, strict=True):
+        before = counts.copy()
+        library.model_count_clipped(
+            ctypes.c_void_p(row.ctypes.data), ctypes.c_void_p(counts.ctypes.data)
+        )
+        differing += ((counts - before) != wanted) & ~beside
+    assert differing.tolist() == [0] * len(channels)
+    assert counts.min() > 2000
+
+
 def test_ordinary_channels_lose_nothing_that_matters():
     for precision, least in ((Precision.W8A8, 20), (Precision.W8A16, 14)):
         (channel,) = input_channels(

@@ -144,6 +144,10 @@ typedef struct {{
 /* Codes of readings, x[i] = reading * 2^{upper}_INPUT_<i>_FRAC_BITS rounded to int32_t. */
 void {prefix}_quantize_input(const int32_t *x, {prefix}_input_t *q_x);
 
+/* Optional: adds 1 to counts[i] where the reading x[i] lies beyond the calibrated range and was
+ * clipped. A count that grows says that the network answers what it was not made for. */
+void {prefix}_count_clipped(const int32_t *x, uint32_t *counts);
+
 /* Outputs y[i] = output * 2^{upper}_OUTPUT_<i>_FRAC_BITS of output codes, within 0.75. */
 void {prefix}_dequantize_output(const int16_t *q_y, int32_t *y);
 
@@ -232,6 +236,11 @@ def _source(model: IntegerModel, layers: list[CLayer], prefix: str) -> str:
 void {prefix}_quantize_input(const int32_t *x, {prefix}_input_t *q_x)
 {{
     edgernn_quantize{width}(input_channels, {prefix.upper()}_INPUTS, x, q_x);
+}}
+
+void {prefix}_count_clipped(const int32_t *x, uint32_t *counts)
+{{
+    edgernn_count_clipped{width}(input_channels, {prefix.upper()}_INPUTS, x, counts);
 }}
 
 void {prefix}_dequantize_output(const int16_t *q_y, int32_t *y)
