@@ -101,7 +101,7 @@ def test_pruned_weights_stay_zero_and_are_stored_sparse():
     float_model = network(recurrent("lstm", 16), keras.layers.Dense(2, name="head"))
     xs = streams(8, 10)
     model = compiled(qat_model(float_model, xs), 0.02)
-    pruning = MagnitudePruning(0.3, end_step=2, frequency=1, pattern="4x4", allocation="gate")
+    pruning = MagnitudePruning(0.3, end_step=2, frequency=1, pattern="4x4")
     head = MagnitudePruning(0.5, end_step=2, frequency=1, layers=["head"])
     model.fit(
         xs, np.zeros((8, 10, 2)), epochs=2, batch_size=2, verbose=0, callbacks=[pruning, head]
@@ -115,7 +115,10 @@ def test_pruned_weights_stay_zero_and_are_stored_sparse():
     assert np.mean(stored[kept] != 0) > 0.9
     assert {term.storage for term in lstm.gates.terms} == {Storage.SPARSE8}
     assert np.count_nonzero(dense.out.terms[0].weights) <= 16
-    assert np.array_equal(codes(model, xs), reference_codes(integer_model(model), xs))
+    # With headroom the extremes of the calibration lie halfway between two codes: in float32 they
+    # may get the other one.
+    inside = 0.97 * xs
+    assert np.array_equal(codes(model, inside), reference_codes(integer_model(model), inside))
 
 
 def test_weights_are_saved_and_loaded(tmp_path):
