@@ -20,7 +20,7 @@ from tests.float_models import FLOAT_CELLS, float_model, stream
 
 PRECISIONS = ("w8a8", "w8a16")
 #: Room on each side, as a share of the span that calibration saw (docs/precision.md).
-HEADROOM = {"w8a8": 0.5, "w8a16": 1.0}
+HEADROOM = {"w8a8": 63 / 128, "w8a16": 1.0}
 SENSORS = {"input_names": ("temperature", "humidity", "level")}
 
 

@@ -21,7 +21,9 @@ Pair = tuple[float, float]
 #: Ranges by channel name, or one pair (or None: take it from calibration) per channel.
 GivenRanges = Mapping[str, Pair] | Sequence[Pair | None]
 #: Room on each side of what calibration saw, as a share of its span, that later readings may use.
-INPUT_HEADROOM: Final = {Precision.W8A8: 0.5, Precision.W8A16: 1.0}
+#: In `w8a8` the ends of what it saw get the codes -64 and 64; with half of the span they would lie
+#: between two codes, and so would both values of a channel that is on or off.
+INPUT_HEADROOM: Final = {Precision.W8A8: 63 / 128, Precision.W8A16: 1.0}
 _OWNER: Final = "quantize input_range"
 
 
