@@ -109,7 +109,8 @@ int32_t {prefix}_self_test({prefix}_state_t *state)
 
 
 def _main(prefix: str) -> str:
-    return f"""/* For a board: returns 0 where the constants are those that were exported and this build
+    return f"""\
+/* For a board: returns 0 where the constants are those that were exported and this build
  * reproduces the golden stream, else 1. */
 #include "{prefix}.h"
 
