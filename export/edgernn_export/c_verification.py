@@ -71,8 +71,8 @@ int main(int count, char **arguments)
     if (count > 1) {{
         return stream();
     }}
-    printf("%ld %ld\\n", (long){prefix}_self_test(&state),
-           (long){upper}_GOLDEN_STEPS * {upper}_OUTPUTS);
+    printf("%ld %ld %ld\\n", (long){prefix}_self_test(&state),
+           (long){upper}_GOLDEN_STEPS * {upper}_OUTPUTS, (long){check});
     return 0;
 }}
 """
@@ -86,11 +86,13 @@ class CSources:
         folder: with the sources.
         prefix: of files and symbols.
         model_sha256: of the model, as the header says.
+        has_check: they have a check of their constants; the first that were written have none.
     """
 
     folder: Path
     prefix: str
     model_sha256: str
+    has_check: bool
 
 
 def c_sources(path: Path) -> CSources:
@@ -108,7 +110,12 @@ def c_sources(path: Path) -> CSources:
             text = header.read_text(encoding="ascii", errors="replace")
             found = re.search(r"^ \* model sha256 +([0-9a-f]{64})$", text, re.M)
             if found is not None and re.fullmatch(r"[A-Za-z]\w*", prefix):
-                return CSources(folder=folder, prefix=prefix, model_sha256=found[1])
+                return CSources(
+                    folder=folder,
+                    prefix=prefix,
+                    model_sha256=found[1],
+                    has_check=f"{prefix}_check(" in text,
+                )
     raise FormatError(
         f"folder '{path.name}': expected C written by edgernn, with a header and a self-test of "
         "one model, got none. Write it with: edgernn export MODEL.edgernn --to c"
@@ -116,7 +123,7 @@ def c_sources(path: Path) -> CSources:
 
 
 def run_self_test(sources: CSources) -> Outcome:
-    """Build the sources and run their self-test."""
+    """Build the sources, check their constants and run their self-test."""
     compiler = _compiler()
     if compiler is None:
         return _NO_COMPILER
@@ -124,9 +131,12 @@ def run_self_test(sources: CSources) -> Outcome:
     try:
         with tempfile.TemporaryDirectory(prefix="edgernn-verify-") as folder:
             said = _execute([_build(sources, compiler, Path(folder))])
-        differing, compared = map(int, said.split())
+        differing, compared, changed = map(int, said.split())
     except EdgeRnnError as error:
         return replace(base, message=str(error))
+    if changed:
+        message = "expected the constants that were exported, got others. Export the model again."
+        return replace(base, message=message)
     return replace(base, status=RAN, compared=compared, differing=differing)
 
 
@@ -218,7 +228,9 @@ def _version(compiler: Path) -> str:
 
 def _build(sources: CSources, compiler: Path, folder: Path) -> Path:
     main = folder / "edgernn_verify.c"
-    fields = {"prefix": sources.prefix, "upper": sources.prefix.upper()}
+    prefix = sources.prefix
+    check = f"{prefix}_check()" if sources.has_check else "0"
+    fields = {"prefix": prefix, "upper": prefix.upper(), "check": check}
     main.write_text(_PROGRAM.format(**fields), encoding="ascii")
     files = sorted(p for p in sources.folder.glob("*.c") if p.name not in _PROGRAMS)
     program = folder / "program"

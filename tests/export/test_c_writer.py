@@ -16,7 +16,7 @@ from edgernn_export.writers.c_source import write_c
 from tests.integer_models import random_model
 
 MODEL = random_model("lstm", Precision.W8A8)
-SHARED = {"edgernn_affine.c", "edgernn_border.c", "edgernn_tables.c"}
+SHARED = {"edgernn_affine.c", "edgernn_border.c", "edgernn_check.c", "edgernn_tables.c"}
 
 
 def written(model=MODEL, **options):

@@ -14,6 +14,9 @@ from typing import Final
 from edgernn.errors import EdgeRnnError
 from edgernn.formats import Precision
 from edgernn.interface import InputSpec, OutputSpec
+from edgernn.model import IntegerModel
+from edgernn_export.writers.c_check import Check, check_channels
+from edgernn_export.writers.c_data import record
 
 _SPAN_BITS: Final = 30
 #: Fewer bits below one code would make the rounding of clause 9.1 a matter of luck.
@@ -101,6 +104,29 @@ def output_channels(spec: OutputSpec) -> tuple[OutputChannel, ...]:
             OutputChannel(frac_bits=15 - exponent, multiplier=round(Fraction(mantissa) * 2**31))
         )
     return tuple(channels)
+
+
+def channel_records(model: IntegerModel) -> tuple[str, list[Check]]:
+    """The C of all channels' constants, and their checks."""
+    inputs = [
+        (c.center, c.reach, c.multiplier, c.shift)
+        for c in input_channels(model.input, model.precision)
+    ]
+    outputs = [(c.multiplier,) for c in output_channels(model.output)]
+    text = (
+        record(
+            "edgernn_input_channel",
+            f"input_channels[{len(inputs)}]",
+            [f"{{{center}, {reach}, {m}u, {shift}}}" for center, reach, m, shift in inputs],
+        )
+        + "\n"
+        + record(
+            "edgernn_output_channel",
+            f"output_channels[{len(outputs)}]",
+            [f"{{{multiplier}u}}" for (multiplier,) in outputs],
+        )
+    )
+    return text, [check_channels("input", inputs), check_channels("output", outputs)]
 
 
 def _floor_log2(value: Fraction) -> int:

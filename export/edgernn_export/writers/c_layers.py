@@ -8,7 +8,9 @@ from typing import Final
 from edgernn.formats import Precision
 from edgernn.layers import LSTM, Dense, GRUAfter, GRUBefore, Layer, SimpleRNN
 from edgernn.tiles import padded
-from edgernn_export.writers.c_data import affine_map, identifier, record
+from edgernn_export.writers.c_affine import affine_map
+from edgernn_export.writers.c_check import Check, check_member
+from edgernn_export.writers.c_data import identifier, record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,33 +100,32 @@ class CLayer:
         arguments += [f"state->{v}" for v in self.vectors] or [self.output]
         return f"{self.kernel.stem}{self.width}_step({', '.join(arguments)});"
 
-    def definition(self) -> str:
-        """Weights and constants."""
+    def constants(self) -> tuple[str, list[Check]]:
+        """Weights and constants, and the checks of all of them."""
         layer = self.layer
         blocks = [f"/* {layer.kind}: {layer.inputs} inputs, {layer.units} units */\n"]
-        maps = []
+        members, checks = [], []
+        for member, value in self._members():
+            members.append(str(value) if isinstance(value, int) else f"EDGERNN_{value.upper()}")
+            checks.append(check_member(f"{self.name}.{member}", value))
         for name, affine in layer.affines.items():
-            arrays, initializer = affine_map(f"{self.name}_{name}", layer, affine)
-            blocks.append(arrays)
-            maps.append(initializer)
-        members = [*self._constants(), *maps]
+            c_map = affine_map(self.name, name, layer, affine)
+            blocks.append(c_map.arrays)
+            members.append(c_map.initializer)
+            checks += c_map.checks
         blocks.append(record(f"{self.kernel.stem}{self.width}", self.name, members))
-        return "\n".join(blocks)
+        return "\n".join(blocks), checks
 
-    def _constants(self) -> list[str]:
-        """Members of the kernel's struct before its maps."""
+    def _members(self) -> list[tuple[str, int | str]]:
+        """Members of the kernel's struct before its maps: numbers, and activations by name."""
         layer = self.layer
-        units = str(layer.units)
+        units = ("units", layer.units)
         if isinstance(layer, Dense):
-            return [units, _activation(layer.activation.value)]
-        shape = [str(layer.inputs), units]
+            return [units, ("activation", layer.activation.value)]
+        shape = [("inputs", layer.inputs), units]
         if isinstance(layer, SimpleRNN):
-            return [*shape, _activation(layer.activation.value)]
-        gate = _activation(layer.gate_activation.value)
+            return [*shape, ("activation", layer.activation.value)]
+        gate = ("gate", layer.gate_activation.value)
         if isinstance(layer, LSTM):
-            return [*shape, gate, str(layer.cell_exponent)]
+            return [*shape, gate, ("cell_exponent", layer.cell_exponent)]
         return [*shape, gate]
-
-
-def _activation(name: str) -> str:
-    return f"EDGERNN_{name.upper()}"

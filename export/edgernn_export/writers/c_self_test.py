@@ -109,13 +109,18 @@ int32_t {prefix}_self_test({prefix}_state_t *state)
 
 
 def _main(prefix: str) -> str:
-    return f"""/* For a board: returns 0 where this build reproduces the golden stream, else 1. */
+    return f"""\
+/* For a board: returns 0 where the constants are those that were exported and this build
+ * reproduces the golden stream, else 1. */
 #include "{prefix}.h"
 
 static {prefix}_state_t state;
 
 int main(void)
 {{
+    if ({prefix}_check() != 0) {{
+        return 1;
+    }}
     return {prefix}_self_test(&state) == 0 ? 0 : 1;
 }}
 """
@@ -132,6 +137,10 @@ static {prefix}_state_t state;
 int main(void)
 {{
     const int32_t differing = {prefix}_self_test(&state);
+    if ({prefix}_check() != 0) {{
+        printf("FAIL: the constants are not those that were exported\\n");
+        return 1;
+    }}
     printf("%s: %ld differing values\\n", differing == 0 ? "PASS" : "FAIL", (long)differing);
     return differing == 0 ? 0 : 1;
 }}

@@ -12,8 +12,9 @@ from edgernn.errors import EdgeRnnError
 from edgernn.formats import Precision
 from edgernn.interface import Golden
 from edgernn.model import IntegerModel
-from edgernn_export.writers.c_border import input_channels, output_channels
-from edgernn_export.writers.c_data import comment_text, identifier, record
+from edgernn_export.writers.c_border import channel_records, input_channels, output_channels
+from edgernn_export.writers.c_check import check_function
+from edgernn_export.writers.c_data import comment_text, identifier
 from edgernn_export.writers.c_layers import CLayer
 from edgernn_export.writers.c_self_test import self_test_files
 from edgernn_export.writers.c_storage import (
@@ -30,7 +31,9 @@ from edgernn_export.writers.c_window import (
 )
 
 #: Sources every model needs; their headers are for every core, `edgernn_config.h` chooses.
-_SHARED_SOURCES: Final = ("edgernn_affine.c", "edgernn_border.c", "edgernn_tables.c")
+_SHARED_SOURCES: Final = (
+    "edgernn_affine.c", "edgernn_border.c", "edgernn_check.c", "edgernn_tables.c",
+)  # fmt: skip
 
 
 def write_c(model: IntegerModel, golden: Golden, *, prefix: str = "model") -> dict[str, bytes]:
@@ -155,6 +158,9 @@ void {prefix}_dequantize_output(const int16_t *q_y, int32_t *y);
  * differently; 0 is right. Leaves the zero state. */
 int32_t {prefix}_self_test({prefix}_state_t *state);
 
+/* 0: the network's constants in this program are those that were exported. 1: they are not. */
+int32_t {prefix}_check(void);
+
 #ifdef __cplusplus
 }}
 #endif
@@ -227,10 +233,18 @@ def _source(model: IntegerModel, layers: list[CLayer], prefix: str) -> str:
     resets = "\n".join(
         f"    edgernn_zero16(state->{v}, {cl.layer.units});" for cl in layers for v in cl.vectors
     )
+    definitions, checks = [], []
+    for cl in layers:
+        text, of_layer = cl.constants()
+        definitions.append(text + "\n")
+        checks += of_layer
+    channels, of_channels = channel_records(model)
     return f"""#include "{prefix}.h"
 
-{storage_checks(storages_of(model), prefix)}{"".join(cl.definition() + chr(10) for cl in layers)}
-{_channel_records(model)}
+#include "edgernn_check.h"
+
+{storage_checks(storages_of(model), prefix)}{"".join(definitions)}
+{channels}
 {_functions(model, layers, prefix, resets)}
 
 void {prefix}_quantize_input(const int32_t *x, {prefix}_input_t *q_x)
@@ -247,7 +261,8 @@ void {prefix}_dequantize_output(const int16_t *q_y, int32_t *y)
 {{
     edgernn_dequantize(output_channels, {prefix.upper()}_OUTPUTS, q_y, y);
 }}
-"""
+
+{check_function(prefix, [*checks, *of_channels])}"""
 
 
 def _functions(model: IntegerModel, layers: list[CLayer], prefix: str, resets: str) -> str:
@@ -285,16 +300,3 @@ def _calls(
     if output and last.layer.states:
         lines.append(f"edgernn_copy16({last.output}, {last.layer.units}, y);")
     return "\n".join(" " * indent + line for line in lines)
-
-
-def _channel_records(model: IntegerModel) -> str:
-    inputs = [
-        f"{{{c.center}, {c.reach}, {c.multiplier}u, {c.shift}}}"
-        for c in input_channels(model.input, model.precision)
-    ]
-    outputs = [f"{{{c.multiplier}u}}" for c in output_channels(model.output)]
-    return (
-        record("edgernn_input_channel", f"input_channels[{len(inputs)}]", inputs)
-        + "\n"
-        + record("edgernn_output_channel", f"output_channels[{len(outputs)}]", outputs)
-    )

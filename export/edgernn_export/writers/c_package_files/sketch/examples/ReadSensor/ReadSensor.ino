@@ -27,6 +27,10 @@ static uint32_t last_ms;
 void setup()
 {
     Serial.begin(115200);
+    while (@prefix@_check() != 0) {
+        Serial.println("FAIL: the constants in flash are not those that were exported");
+        delay(1000);
+    }
     while (@prefix@_self_test(&state) != 0) {
         Serial.println("FAIL: this build does not compute the network's bits");
         delay(1000);

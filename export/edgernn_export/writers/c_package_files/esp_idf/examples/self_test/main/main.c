@@ -15,6 +15,9 @@ void app_main(void)
     const int32_t differing = @prefix@_self_test(&state);
     int64_t start_us;
     int32_t t;
+    if (@prefix@_check() != 0) {
+        printf("FAIL: the constants in flash are not those that were exported\n");
+    }
     printf("%s: %ld differing values\n", differing == 0 ? "PASS" : "FAIL", (long)differing);
     @pad@start_us = esp_timer_get_time();
     for (t = 0; t < STEPS; ++t) {

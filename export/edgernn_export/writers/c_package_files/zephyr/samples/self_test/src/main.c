@@ -16,6 +16,9 @@ int main(void)
     uint32_t start_cycles;
     uint32_t cycles;
     int32_t t;
+    if (@prefix@_check() != 0) {
+        printk("FAIL: the constants in flash are not those that were exported\n");
+    }
     printk("%s: %ld differing values\n", differing == 0 ? "PASS" : "FAIL", (long)differing);
     @pad@start_cycles = k_cycle_get_32();
     for (t = 0; t < STEPS; ++t) {
