@@ -33,6 +33,7 @@ def test_the_self_test_of_the_document_passes(folder):
     assert f"prints `{done.stdout.strip()}`" in (ROOT / DOCUMENT).read_text(encoding="utf-8")
 
 
+@pytest.mark.filterwarnings("ignore::edgernn.ClippedReadingsWarning")
 def test_the_program_of_the_document_forecasts_what_a_session_does(folder):
     (program,) = [b.text for b in blocks(DOCUMENT) if b.language == "c"]
     source = folder / "board.c"
