@@ -28,8 +28,9 @@ def measure(name: str, seed: int) -> dict[str, Any]:
     recipe = find_recipe(name)
     data = recipe.load()
     network, result = train(recipe, seed, data=data)
+    options = {**data.labels(), "stream": "endless", "progress": False}
     models = {"float": network} | {
-        precision: quantize(network, calibration(data), precision, **data.labels(), progress=False)
+        precision: quantize(network, calibration(data), precision, **options)
         for precision in PRECISIONS
     }
     return {

@@ -61,10 +61,14 @@ def integer_models(recipe: str, folder: Path) -> dict[str, IntegerModel]:
 
     streams = calibration(data_of(recipe))
     dense = Run(recipe=recipe, cell=PRUNED[0], units=PRUNED[1], seed=0)
-    made = {FOUR_BITS: quantize(network_path(folder, dense), streams, FOUR_BITS, progress=False)}
+    made = {
+        FOUR_BITS: quantize(
+            network_path(folder, dense), streams, FOUR_BITS, stream="endless", progress=False
+        )
+    }
     for density in (1.0, *DENSITIES):
         path = network_path(folder, replace(dense, density=density))
-        made[f"{density:.0%}"] = quantize(path, streams, progress=False)
+        made[f"{density:.0%}"] = quantize(path, streams, stream="endless", progress=False)
     return made
 
 

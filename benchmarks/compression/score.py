@@ -81,7 +81,9 @@ def after_training(run: Run, path: Path, precision: str) -> dict[str, Any]:
     from edgernn_export.training import calibration
 
     data = data_of(run.recipe)
-    return scored(run, quantize(path, calibration(data), precision, progress=False))
+    return scored(
+        run, quantize(path, calibration(data), precision, stream="endless", progress=False)
+    )
 
 
 def with_training(run: Run, path: Path, precision: str) -> dict[str, Any]:
