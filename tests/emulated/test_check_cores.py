@@ -5,12 +5,14 @@ import re
 import pytest
 
 from edgernn.formats import Precision
+from edgernn.model import IntegerModel
 from edgernn.storage import Storage
 from edgernn_export.probe import golden_vector, probe_codes
 from edgernn_export.writers.c_source import write_c
 from edgernn_firmware_sim.emulator import emulate, footprint
 from tests.emulated.hand_made import CORES, core_named
 from tests.integer_models import random_model
+from tests.native.compilers import ROOT
 from tests.stored_models import stored
 
 #: One core for each layout of the weights.
@@ -45,6 +47,26 @@ def test_every_layout_of_the_weights_is_known(precision, core, tmp_path):
         q_xs = probe_codes(model, 5, seed=5)
         differing.append(emulate(model, files, core_named(core), q_xs, folder).differing)
     assert differing[0] == 0 < differing[1]
+
+
+@pytest.mark.parametrize("core", LAYOUT_CORES)
+def test_a_call_takes_what_the_document_says(core, tmp_path):
+    model = IntegerModel.load(ROOT / "edgernn" / "data" / "demo.edgernn")
+    sources = written(model)
+    begin = r"\1    if (model_check() != 0) {\n        return;\n    }\n"
+    called = changed(sources, "model.c", r"(void model_step\(.*?\n{\n)", begin)
+    medians = []
+    for index, files in enumerate((sources, called)):
+        folder = tmp_path / str(index)
+        folder.mkdir()
+        result = emulate(model, files, core_named(core), probe_codes(model, 3, seed=5), folder)
+        assert result.differing == 0
+        medians.append(result.instructions.median)
+    text = (ROOT / "docs" / "firmware.md").read_text("utf-8")
+    (sentence,) = re.findall(r"A call reads each constant once: (.*?)\. ", text, re.S)
+    figures = [int(figure.replace(",", "")) for figure in re.findall(r"\d+,000", sentence)]
+    stated = dict(zip(LAYOUT_CORES, figures, strict=True))[core]
+    assert medians[1] - medians[0] == pytest.approx(stated, rel=0.05)
 
 
 @pytest.mark.parametrize("core", CORES)

@@ -199,6 +199,35 @@ def test_c_that_computes_something_else_is_found(files, name):
     assert not found.passed
 
 
+@pytest.mark.parametrize("name", ["endless", "hop"])
+def test_c_whose_constants_have_changed_is_found(files, name, capsys):
+    gcc()
+    folder = export(MODELS[name], files, ("c",), name=name)["c"]
+    source = folder / "model.c"
+    # Of a channel's constants, which no golden stream reads.
+    changed, count = re.subn(r"(input_channels.*\n    {)(-?\d+)", r"\g<1>7", source.read_text())
+    assert count == 1
+    source.write_text(changed)
+    assert main(["verify", str(folder)]) == 1
+    wanted = (
+        "failed: expected the constants that were exported, got others. Export the model again."
+    )
+    assert wanted in capsys.readouterr().out
+
+
+def test_c_from_before_there_was_a_check_is_verified(files, capsys):
+    gcc()
+    for name in ("model.c", "model.h"):
+        file = files / "m_c" / name
+        text, count = re.subn(
+            r"int32_t model_check\(void\)(;|\n{.*?\n})", "", file.read_text(), flags=re.S
+        )
+        assert count == 1
+        file.write_text(text)
+    assert main(["verify", str(files / "m_c")]) == 0
+    assert capsys.readouterr().out.endswith("differing values: 0\n")
+
+
 def test_c_that_does_not_compile_fails_with_the_compiler_s_words(files, capsys):
     gcc()
     with (files / "m_c" / "model.c").open("a", encoding="ascii") as file:

@@ -125,6 +125,19 @@ def test_the_sketch_stops_where_the_self_test_fails(tmp_path):
     assert (done.returncode, done.stdout) == (3, printed)
 
 
+def test_the_sketch_stops_where_a_constant_has_changed(tmp_path):
+    folder = write_package(MODELS["w8a8"], tmp_path, "arduino")
+    source = folder / "src" / "model.c"
+    text, count = re.subn(r"(output_channels\[2\] = {\n    {)\d+", r"\g<1>7", source.read_text())
+    assert count == 1
+    source.write_text(text)
+    done = subprocess.run(
+        [build(folder)], input="1 2 3\n", capture_output=True, text=True, check=False
+    )
+    printed = "FAIL: the constants in flash are not those that were exported\n"
+    assert (done.returncode, done.stdout) == (3, printed)
+
+
 def test_the_library_and_its_sketch_compile_for_a_small_core_without_floating_point(tmp_path):
     require("arm-none-eabi-gcc", "nm")
     folder = write_package(MODELS["demo"], tmp_path, "arduino")
