@@ -66,7 +66,10 @@ def train_integers(
     data = recipe.load() if data is None else data
     task = "classes" if data.classes else "values"
     quantizer = data.labels() | {
-        "name": recipe.name, "progress": False, "input_range": recipe.input_range
+        "name": recipe.name,
+        "progress": False,
+        "input_range": recipe.input_range,
+        "stream": "endless",  # recipes are scored so
     } | options  # fmt: skip
 
     def learner(student: Any) -> Any:
