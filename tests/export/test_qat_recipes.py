@@ -51,8 +51,9 @@ def test_the_rounded_model_is_kept_where_no_epoch_is_better(
     recipe, data = classifier(epochs=2), class_data()
     network = trained(recipe, data)
     rounded = quantize(
-        network, data.calibration(), "w8a8", **data.labels(), name="ramps", progress=False
-    )
+        network, data.calibration(), "w8a8", **data.labels(), stream="endless", name="ramps",
+        progress=False,
+    )  # fmt: skip
     say(monkeypatch, "accuracy", [0.9, 0.9])
     model, result = train_integers(recipe, network, data=data, epochs=1, progress=False)
     assert (result.best_epoch, result.start_validation, result.history) == (0, 0.9, (0.9,))
