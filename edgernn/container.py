@@ -123,8 +123,12 @@ def _check_limit(defect: FormatDefect, owner: str, size: int, limit: int) -> Non
 
 
 def model_sha256(model: IntegerModel) -> str:
-    """SHA-256 of the model's .edgernn file, in hexadecimal."""
-    return hashlib.sha256(to_bytes(model)).hexdigest()
+    """The model's identity: a SHA-256 in hexadecimal (FORMAT.md 1.6).
+
+    That of its file in the first version that holds it, whichever version it was read from.
+    """
+    version = unsealed_version(model) if model.window is None else SCHEMA_VERSION
+    return hashlib.sha256(to_bytes(model, version)).hexdigest()
 
 
 def from_bytes(data: bytes) -> IntegerModel:
@@ -211,8 +215,8 @@ def _check_seal(found: str, data: bytes) -> None:
         raise format_error(
             FormatDefect.BAD_CHECKSUM,
             "file",
-            expected="the SHA-256 that the file carries",
-            got=f"another one than {found!r:.80}: the file is damaged or was changed",
+            expected=f"the content whose SHA-256 the file carries ({found!r:.80})",
+            got="other content: the file is damaged or was changed",
         )
 
 

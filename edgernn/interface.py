@@ -254,10 +254,6 @@ class InputCoder:
             codes *= self._step
         return codes.astype(self._dtype), clipped
 
-    def holds(self, x: npt.ArrayLike) -> bool:
-        """Whether none of the finite readings [..., I] is clipped."""
-        return not self.codes_and_clipped(x)[1].any()
-
     @property
     def range(self) -> tuple[FloatArray, FloatArray]:
         """The least and the greatest physical value [I] that have codes of their own."""

@@ -60,7 +60,12 @@ def load(
     origin = _Origin(
         source if isinstance(source, IntegerModel) else Path(source), backend, backend_options
     )
-    return Session(origin.open(), on_bad_reading, warm_up, origin=origin)
+    opened = origin.open()
+    try:
+        return Session(opened, on_bad_reading, warm_up, origin=origin)
+    except BaseException:
+        opened.close()
+        raise
 
 
 @dataclass(slots=True)

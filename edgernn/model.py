@@ -147,7 +147,7 @@ class IntegerModel:
 
     @property
     def sha256(self) -> str:
-        """Hash of the model's .edgernn file (hex)."""
+        """Hash that identifies the model (hex), the same whichever file version it came from."""
         from edgernn.container import model_sha256
 
         return model_sha256(self)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
 import numpy.typing as npt
 
 from edgernn.backends.base import Backend
@@ -142,7 +143,8 @@ class Session(ReadingStream):
 
         Args:
             x: float64 [I] in physical units, or operand codes [I] in the precision's dtype.
-            y: writable, float64 [O] in physical units, or int16 [O] for codes.
+            y: writable, float64 [O] in physical units, or int16 [O] for codes; codes of a window
+                model stay as they are until its first window is full.
 
         Returns:
             A function of no arguments that returns nothing and raises what `step` raises.
@@ -155,7 +157,9 @@ class Session(ReadingStream):
         step = self.step if are_real(interface, x, y) else self.step_codes
 
         def step_once() -> None:
-            y[...] = step(x)
+            answer = step(x)
+            if not isinstance(answer, np.ma.MaskedArray):  # codes that are not there yet
+                y[...] = answer
 
         return self._stream.bind(x, y, step_once)
 

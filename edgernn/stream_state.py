@@ -69,9 +69,9 @@ def checked_state(interface: Interface, state: Mapping[str, npt.ArrayLike]) -> S
 def _check_window(interface: Interface, window: Window, codes: Int16Array, due: Int16Array) -> None:
     p = interface.precision
     off_grid = (codes < p.input_low) | (codes > p.input_high) | (codes % p.input_step != 0)
-    if off_grid.any() or not 1 <= due[0] <= max(window.steps, window.hop):
+    if off_grid.any() or not 0 <= due[0] <= max(window.steps, window.hop):
         raise StateError(
-            f"state window: expected input codes (NUMERICS.md clause 2.3) and 1 to "
+            f"state window: expected input codes (NUMERICS.md clause 2.3) and 0 to "
             f"{max(window.steps, window.hop)} readings until the answer, got {int(off_grid.sum())} "
             f"other codes and {int(due[0])} readings. Use a state of the same model."
         )

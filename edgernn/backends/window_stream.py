@@ -59,16 +59,20 @@ class WindowStream:
 
     @property
     def state(self) -> State:
-        """See `Stream.state`: the window's codes row after row, and readings until the answer."""
-        return self._current().astype(np.int16).ravel(), np.array([self._due], dtype=np.int16)
+        """See `Stream.state`: the window's codes row after row, and readings until the answer.
+
+        0 readings stand for a padded stream that has not begun.
+        """
+        due = 0 if self._to_pad else self._due
+        return self._current().astype(np.int16).ravel(), np.array([due], dtype=np.int16)
 
     @state.setter
     def state(self, state: State) -> None:
         codes, due = state
         self.reset()
         self._current()[:] = codes.reshape(self._window.steps, -1)
-        self._due = int(due[0])
-        self._to_pad = False
+        self._to_pad = self._padded and int(due[0]) == 0
+        self._due = int(due[0]) or self._window.steps
 
     def copy(self) -> WindowStream:
         """See `Stream.copy`."""
@@ -95,17 +99,23 @@ class WindowStream:
         count, hop = len(q_xs), self._window.hop
         if not count:
             return np.empty((0, self._outputs), dtype=np.int16)
-        if self._to_pad:
-            self._current()[:] = q_xs[0]
-            self._due, self._to_pad = 1, False
-        stretch = self._extended(q_xs)
-        # Row n of the chunk ends the window that begins at row n + 1 of the stretch.
-        answered = range(self._due - 1, count, hop)
-        answers = self._answers(stretch[answered.start + 1 :], len(answered))
+        before = self._due, self._to_pad, self._end, self._current().copy()
+        try:
+            if self._to_pad:
+                self._current()[:] = q_xs[0]
+                self._due, self._to_pad = 1, False
+            stretch = self._extended(q_xs)
+            # Row n of the chunk ends the window that begins at row n + 1 of the stretch.
+            answered = range(self._due - 1, count, hop)
+            answers = self._answers(stretch[answered.start + 1 :], len(answered))
+        except BaseException:  # an interrupt too leaves the stream as it was
+            self._due, self._to_pad, self._end, codes = before
+            self._current()[:] = codes
+            raise
         q_ys = self._spread(answers, answered.start, count)
         if answered:
             self._due = answered[-1] + hop - (count - 1)
-            self.last = answers[-1]
+            self.last = answers[-1].copy()
         else:
             self._due -= count
         self.held = q_xs[-1].copy()

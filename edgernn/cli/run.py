@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import signal
 import sys
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Final, TextIO
+from typing import BinaryIO, Final
 
 from edgernn.cli.model_argument import add_model_argument, model_path
 from edgernn.cli.stop_signals import StopSignals
@@ -23,7 +25,15 @@ from edgernn.records.dialect import Dialect
 from edgernn.records.json_records import JsonReader
 from edgernn.records.opening import open_reader
 from edgernn.records.options import FORMATS, format_of_suffix
-from edgernn.records.text_files import Sink, TextSource, inner_suffix, open_sink, open_text
+from edgernn.records.text_files import (
+    Sink,
+    TextSource,
+    begin_anew,
+    inner_suffix,
+    open_kept,
+    open_sink,
+    open_text,
+)
 from edgernn.records.writers import CsvWriter, Digits, JsonWriter, Writer
 from edgernn.session import Session
 from edgernn.stream_state import WARM_UPS
@@ -122,8 +132,7 @@ def main(args: argparse.Namespace) -> int:
         )
     if args.give_up_after < 0:
         raise EdgeRnnError(f"--give-up-after: expected at least 0, got {args.give_up_after}.")
-    for name in (args.output, args.summary):
-        _check_distinct(args.input, name)
+    _check_distinct({"--input": args.input, "--output": args.output, "--summary": args.summary})
     input_format = _first_of(args.input_format, args.format)
     options = table_options(args, input_format)
     passed = () if args.pass_through is None else split_names("--pass-through", args.pass_through)
@@ -151,7 +160,8 @@ def main(args: argparse.Namespace) -> int:
         finally:
             summary = streaming.summary(ended_by)
             if summary_file is not None:
-                print(json.dumps(summary), file=summary_file)
+                begin_anew(summary_file)
+                summary_file.write(f"{json.dumps(summary)}\n".encode())
         print(json.dumps(summary) if args.json else summary_line(summary), file=sys.stderr)
     return code
 
@@ -160,14 +170,18 @@ def _first_of(*choices: str) -> str | None:
     return next((choice for choice in choices if choice != "auto"), None)
 
 
-def _check_distinct(source: str, sink: str | None) -> None:
-    if sink is None or "-" in (source, sink) or not Path(sink).is_file():
-        return
-    if Path(source).exists() and Path(sink).samefile(source):
-        raise EdgeRnnError(
-            f"--output: expected another file than --input, got '{sink}' for both. "
-            "Writing would erase the readings; name another file."
-        )
+def _check_distinct(names: Mapping[str, str | None]) -> None:
+    files = {
+        option: Path(name).resolve() for option, name in names.items() if name not in (None, "-")
+    }
+    for (first, one), (second, other) in itertools.combinations(files.items(), 2):
+        same = one.samefile(other) if one.exists() and other.exists() else one == other
+        if same:
+            lost = "readings" if first == "--input" else "answers"
+            raise EdgeRnnError(
+                f"{second}: expected another file than {first}, got '{names[second]}' for both. "
+                f"Writing would erase the {lost}; name another file."
+            )
 
 
 def _streaming(
@@ -208,6 +222,6 @@ def _streaming(
     )
 
 
-def _summary_file(name: str | None) -> AbstractContextManager[TextIO | None]:
+def _summary_file(name: str | None) -> AbstractContextManager[BinaryIO | None]:
     """Opened before the stream begins: a name that is no file is no surprise at its end."""
-    return nullcontext() if name is None else Path(name).open("w", encoding="utf-8")
+    return nullcontext() if name is None else open_kept(name)

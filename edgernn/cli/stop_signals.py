@@ -56,12 +56,13 @@ class StopSignals:
     def wait(self, call: Callable[[], T]) -> T | None:
         """What a call returns that may wait for input; None where a signal ends the waiting."""
         try:
-            self._waiting = True
-            return None if self.received else call()
-        except _Stopped:
+            try:
+                self._waiting = True
+                return None if self.received else call()
+            finally:
+                self._waiting = False
+        except _Stopped:  # which may also come while the inner `finally` begins
             return None
-        finally:
-            self._waiting = False
 
     def lines(self, source: Iterator[str]) -> Iterator[str]:
         """The lines of a source until it ends or a signal comes."""

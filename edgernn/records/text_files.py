@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
+import stat
 import sys
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Final, TextIO, cast
 
@@ -183,17 +185,39 @@ class Sink:
     """Lines to a file or to the standard output.
 
     Args:
-        stream: takes the text.
+        begin: gives the stream that takes the text; called once, for the first line.
         live: every line is handed on at once.
     """
 
-    def __init__(self, stream: TextIO, live: bool) -> None:
-        """Write there."""
-        self._stream, self._live = stream, live
+    def __init__(self, begin: Callable[[], TextIO], live: bool) -> None:
+        """Nothing is written yet."""
+        self._begin, self._live = begin, live
+        self._stream: TextIO | None = None
+
+    def stream(self) -> TextIO:
+        """Where lines go; what the file held before is gone."""
+        if self._stream is None:
+            self._stream = self._begin()
+        return self._stream
 
     def write(self, line: str) -> None:
         """One line, without its end."""
-        print(line, file=self._stream, flush=self._live)
+        print(line, file=self.stream(), flush=self._live)
+
+
+def open_kept(name: str) -> BinaryIO:
+    """A file to write that keeps what it holds until `begin_anew`: a refused run erases nothing.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    return open(name, "wb", opener=lambda path, flags: os.open(path, flags & ~os.O_TRUNC, 0o666))
+
+
+def begin_anew(file: BinaryIO) -> None:
+    """Drop what a regular file holds."""
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.truncate(0)
 
 
 @contextlib.contextmanager
@@ -204,20 +228,22 @@ def open_sink(name: str) -> Iterator[Sink]:
         OSError: the file cannot be written.
     """
     if name == "-":
-        yield Sink(sys.stdout, live=True)
+        yield Sink(lambda: sys.stdout, live=True)
         return
     suffix = Path(name).suffix.lower()
-    with Path(name).open("wb") as file:
-        if suffix not in COMPRESSED:
-            with io.TextIOWrapper(file, encoding="utf-8") as text:
-                yield Sink(text, live=True)
-            return
-        # A block per line would be larger than the line: these are complete at the end.
-        with (
-            _compressor(suffix, file) as packed,
-            io.TextIOWrapper(packed, encoding="utf-8") as text,
-        ):
-            yield Sink(text, live=False)
+    with open_kept(name) as file, contextlib.ExitStack() as layers:
+
+        def begin() -> TextIO:
+            begin_anew(file)
+            packed = file
+            if suffix in COMPRESSED:
+                packed = layers.enter_context(_compressor(suffix, file))
+            return layers.enter_context(io.TextIOWrapper(packed, encoding="utf-8"))
+
+        # A block per line would be larger than the line: compressed files are complete at the end.
+        sink = Sink(begin, live=suffix not in COMPRESSED)
+        yield sink
+        sink.stream()  # a stream without a line leaves an empty file
 
 
 def _compressor(suffix: str, file: BinaryIO) -> Any:

@@ -19,6 +19,7 @@ from edgernn_export.layer_quantizers import layer_names
 from edgernn_export.prepared import Prepared
 from edgernn_export.quantize import make_plan, read_source
 from edgernn_export.report import quantization_report
+from edgernn_export.stream_kind import StreamKind, choose_window, report_endless
 from edgernn_export.weight_storage import parse_precision
 
 WIDE: Final = 8
@@ -92,6 +93,10 @@ def scan(
     name: str | None = None,
     progress: bool = True,
     plan: Mapping[str, Any] | None = None,
+    stream: StreamKind = "auto",
+    window: int | None = None,
+    hop: int | None = None,
+    on_missing: str = "raise",
     **labels: Any,
 ) -> tuple[Sensitivity, IntegerModel | None]:
     """Measure every layer at 4 bits, and choose bits under limits.
@@ -108,6 +113,10 @@ def scan(
         name: model name; default that of the float model.
         progress: show a progress bar on stderr when calibration is long.
         plan: further arguments of `quantize.make_plan`.
+        stream: as for `quantize`.
+        window: as for `quantize`.
+        hop: as for `quantize`.
+        on_missing: as for `quantize`.
         **labels: ``input_names`` and so on, as for `quantize`.
 
     Returns:
@@ -126,7 +135,9 @@ def scan(
         )
     model = read_source(source, **labels)
     choices = make_plan(operands, **(plan or {}))
-    prepared = Prepared.of(model, calibration, choices.method, progress)
+    chosen_window = choose_window(model, stream, window, hop)
+    prepared = Prepared.of(model, calibration, choices.method, progress, chosen_window, on_missing)
+    report_endless(model, chosen_window, prepared.endless, progress)
     compared = calibration if streams is None else streams
     names = layer_names(model.layers)
     made: dict[tuple[int, ...], tuple[Measured, IntegerModel]] = {}

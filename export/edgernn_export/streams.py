@@ -91,8 +91,8 @@ def as_windows(
 ) -> FloatArray:
     """Windows [N, T, I] of streams, each of which has at least one.
 
-    Of long streams not every window is taken, but every reading is in one, and each is one that the
-    model answers.
+    Of long streams not every window is taken, but each reading that is in a window which the
+    model answers is in one that is taken.
 
     Args:
         blocks: from `as_streams`.
@@ -112,10 +112,11 @@ def as_windows(
     possible = sum(block.shape[0] * (block.shape[1] - steps + 1) for block in blocks)
     thinning = -(-possible * steps // (_MOST_WINDOW_STEPS * hop))
     stride = max(hop, min(hop * thinning, steps // hop * hop))
-    cut = [
-        np.lib.stride_tricks.sliding_window_view(block, steps, axis=1)[:, ::stride]
-        for block in blocks
-    ]
+    cut = []
+    for block in blocks:
+        views = np.lib.stride_tricks.sliding_window_view(block, steps, axis=1)
+        last = (views.shape[1] - 1) // hop * hop  # the last window that the model answers
+        cut.append(views[:, [*range(0, last, stride), last]])
     windows: FloatArray = np.concatenate(
         [views.reshape(-1, *views.shape[2:]).swapaxes(1, 2) for views in cut]
     )

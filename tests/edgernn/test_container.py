@@ -145,7 +145,15 @@ def test_any_changed_number_changes_the_hash():
     hashes = {model_sha256(random_model("lstm", seed=seed)) for seed in range(5)}
     hashes.add(model_sha256(dataclasses.replace(model, name="other")))
     assert len(hashes) == 6
-    assert model.sha256 == model_sha256(model) == hashlib.sha256(to_bytes(model)).hexdigest()
+    assert model.sha256 == model_sha256(model) == hashlib.sha256(to_bytes(model, "1")).hexdigest()
+
+
+def test_the_identity_does_not_depend_on_the_version_of_the_file():
+    model = random_model("lstm")
+    for version in ("1", "3"):
+        assert from_bytes(to_bytes(model, version)).sha256 == model.sha256
+    windowed = dataclasses.replace(model, window=Window(steps=3))
+    assert windowed.sha256 == hashlib.sha256(to_bytes(windowed)).hexdigest()
 
 
 @pytest.mark.parametrize(("cell", "precision", "common"), VARIANTS)

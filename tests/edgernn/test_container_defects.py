@@ -141,7 +141,7 @@ def test_unknown_schema_version(version):
 def test_bad_checksum(at):
     changed = bytearray(SECTION)
     changed[at] ^= 1
-    with pytest.raises(FormatError, match=r"the SHA-256 that the file carries.*Copy") as e:
+    with pytest.raises(FormatError, match=r"the content whose SHA-256 the file carries.*Copy") as e:
         from_bytes(join(HEADER, bytes(changed)))
     assert e.value.defect == D.BAD_CHECKSUM
 

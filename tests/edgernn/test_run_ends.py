@@ -301,3 +301,34 @@ def test_names_that_are_no_files_end_in_a_sentence(run, arguments, capsys):
 def test_a_model_name_longer_than_a_file_system_takes(capsys):
     assert main(["run", "n" * 300 + ".edgernn"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+# ---------------------------------------------------------------- files that are there already
+
+
+def test_a_refused_run_erases_nothing(run, tmp_path):
+    old = tmp_path / "old.csv"
+    old.write_text("kept\n")
+    arguments = ("--output", str(old), "--pass-through", "nope")
+    code, _, err = run("temperature,humidity\n20,48\n", *arguments)
+    assert code == 2
+    assert "nope" in err
+    assert old.read_text() == "kept\n"
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.csv.gz"])
+def test_an_answered_run_replaces_what_was_there(run, tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(b"longer than what will be written, by far\n" * 20)
+    code, _, _ = run("20,48\n", "--output", str(path))
+    assert code == 0
+    content = path.read_bytes()
+    text = gzip.decompress(content) if name.endswith(".gz") else content
+    assert len(text.splitlines()) == 1
+
+
+def test_the_summary_is_no_output(run, tmp_path):
+    path = str(tmp_path / "both")
+    code, _, err = run("20,48\n", "--output", path, "--summary", path)
+    assert code == 2
+    assert "--summary: expected another file than --output" in err

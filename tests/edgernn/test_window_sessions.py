@@ -117,7 +117,7 @@ def test_a_state_of_something_else_is_refused():
             "window.due": 1,
         }
         for change in (
-            {"window.due": [0]},
+            {"window.due": [-1]},
             {"window.due": [6]},
             {"window.codes": state["window.codes"] + 128},
             {"window.codes": state["window.codes"][:-1]},

@@ -100,9 +100,23 @@ def test_windows_of_long_streams_hold_every_reading(steps, hop, monkeypatch):
     firsts = windows[:, 0, 0]
     np.testing.assert_array_equal(windows[:, :, 0], firsts[:, None] + np.arange(steps))
     assert np.all(firsts % hop == 0)
+    answered = (5000 - steps) // hop * hop + steps
     if hop <= steps:
-        assert len(np.setdiff1d(xs[: 5000 - steps], windows)) == 0
-    assert len(windows) * steps <= max(4000, 2 * 5000) + 2 * steps
+        assert len(np.setdiff1d(xs[:answered], windows)) == 0
+    assert windows.max() == answered - 1
+    assert len(windows) * steps <= max(4000, 2 * 5000) + 3 * steps
+
+
+def test_windows_of_many_short_streams_hold_their_ends(monkeypatch):
+    monkeypatch.setattr("edgernn_export.streams._MOST_WINDOW_STEPS", 4000)
+    streams = np.arange(300 * 119.0).reshape(300, 119, 1)
+    windows = as_windows([streams], Window(steps=60))
+    assert len(np.setdiff1d(streams, windows)) == 0
+    ends = float_model("lstm", inputs=1)
+    late = np.concatenate([np.zeros((9, 60, 1)), np.full((9, 59, 1), 5.0)], axis=1)
+    late[:, ::7] += 0.5
+    model = quantize(windowed(ends, 60), late, progress=False)
+    assert float(model.input.offset[0] + 127 * model.input.scale[0]) > 5.5
 
 
 def test_streams_shorter_than_a_window_are_refused():

@@ -19,6 +19,14 @@ from edgernn.records.columns import listed
 ENOUGH_READINGS: Final = 200
 
 
+def _readings(block: FloatArray) -> int:
+    """Readings in streams [B, T, I]; windows that follow one another share all but one."""
+    count, steps, _ = block.shape
+    if count > 1 and steps > 1 and np.array_equal(block[1:, :-1], block[:-1, 1:]):
+        return steps + count - 1
+    return count * steps
+
+
 def warn_of_little(blocks: Sequence[FloatArray], names: Sequence[str]) -> None:
     """Warn of few readings, and of channels that never change.
 
@@ -29,7 +37,7 @@ def warn_of_little(blocks: Sequence[FloatArray], names: Sequence[str]) -> None:
     Warns:
         CalibrationWarning: one for either.
     """
-    readings = sum(block.shape[0] * block.shape[1] for block in blocks)
+    readings = sum(_readings(block) for block in blocks)
     if readings < ENOUGH_READINGS:
         warnings.warn(
             f"calibration: expected at least {ENOUGH_READINGS} readings, got {readings}. Readings "

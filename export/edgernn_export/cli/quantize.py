@@ -7,9 +7,11 @@ import json
 import os
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 from edgernn.cli.table_arguments import add_policy_argument, add_table_arguments, table_options
 from edgernn.errors import EdgeRnnError, EdgeRnnWarning
@@ -17,10 +19,10 @@ from edgernn.model import IntegerModel
 from edgernn.storage import Storage
 from edgernn.weight_memory import weight_memory
 from edgernn_export.cli.lists import channel_range, comma_list, given_ranges, layer_bits
+from edgernn_export.cli.stream_arguments import add_stream_arguments
 from edgernn_export.quantize import OPERAND_SCALES, quantize
 from edgernn_export.ranges import RangeMethod
 from edgernn_export.stream_files import load_streams, refuse_unreadable
-from edgernn_export.stream_kind import StreamKind
 from edgernn_export.weight_storage import PRECISIONS, SPARSE
 
 HELP: Final = """Quantize a trained Keras network to integers.
@@ -43,7 +45,7 @@ EXAMPLES: Final = """examples:
       --layer-bits dense=8 -o model.edgernn
   edgernn quantize architecture.json --weights weights.h5 --calibration streams.npz \\
       -o model.edgernn
-  edgernn quantize model.keras --calibration export.csv.gz --columns T,RH --decimal , \
+  edgernn quantize model.keras --calibration export.csv.gz --columns T,RH --decimal , \\
       --input-names temperature,humidity --on-bad-reading hold -o model.edgernn
 """
 
@@ -100,23 +102,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_table_arguments(parser)
 
 
-def add_stream_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare how the model is to stream."""
-    parser.add_argument(
-        "--stream", choices=get_args(StreamKind), default="auto",
-        help="windows, each from the zero state as in predict, or one endless stream (default: "
-        "auto, what the network was made for)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--window", type=int, metavar="T",
-        help="readings in a window (default: what the network's input takes)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--hop", type=int, metavar="N",
-        help="readings between one answer of a window model and the next (default: 1)",
-    )  # fmt: skip
-
-
 def main(args: argparse.Namespace) -> int:
     """Quantize, write, report."""
     if args.output.suffix != ".edgernn":
@@ -130,8 +115,7 @@ def main(args: argparse.Namespace) -> int:
     labels = {
         k: getattr(args, k) for k in ("input_names", "input_units", "output_names", "output_units")
     }
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", EdgeRnnWarning)
+    with _kept_warnings() as concerns:
         float_model = read_keras(args.model, weights=args.weights, **labels)
         names = float_model.input_names
         policy = args.on_bad_reading
@@ -155,9 +139,6 @@ def main(args: argparse.Namespace) -> int:
             progress=sys.stderr.isatty(),
             on_missing=policy,
         )
-    for warning in caught:
-        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-    concerns = [str(w.message) for w in caught if issubclass(w.category, EdgeRnnWarning)]
     report = None
     if args.report or args.report_data:
         from edgernn_export.report import quantization_report
@@ -181,6 +162,22 @@ def main(args: argparse.Namespace) -> int:
         now, dense = record["weights_bytes"], record["dense_weights_bytes"]
         print(f"weights on a device: {now} bytes, {now / dense:.0%} of the {dense} of dense int8")
     return 0
+
+
+@contextmanager
+def _kept_warnings() -> Iterator[list[str]]:
+    """Texts of edgernn's warnings, complete at the end; they are given on also after a refusal."""
+    concerns: list[str] = []
+    caught: list[warnings.WarningMessage] = []
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", EdgeRnnWarning)
+            yield concerns
+    finally:
+        for one in caught:
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+            if issubclass(one.category, EdgeRnnWarning):
+                concerns.append(str(one.message))
 
 
 def _endless_error(model: IntegerModel) -> float | None:

@@ -14,6 +14,7 @@ from typing import Any, Final
 from edgernn.cli.table_arguments import add_policy_argument, add_table_arguments, table_options
 from edgernn.errors import EdgeRnnError
 from edgernn_export.cli.lists import channel_range, comma_list, given_ranges
+from edgernn_export.cli.stream_arguments import add_stream_arguments
 from edgernn_export.quantize import OPERAND_SCALES
 from edgernn_export.ranges import RangeMethod
 from edgernn_export.sensitivity import WIDE, Measured, Sensitivity, loss_db, scan
@@ -84,6 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         for what in ("names", "units"):
             parser.add_argument(f"--{side}-{what}", type=comma_list, metavar="A,B,...")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    add_stream_arguments(parser)
     add_policy_argument(parser)
     add_table_arguments(parser)
 
@@ -113,6 +115,10 @@ def main(args: argparse.Namespace) -> int:
         max_bytes=args.max_bytes,
         name=args.name or (args.output.stem if args.output else args.model.stem),
         progress=sys.stderr.isatty(),
+        stream=args.stream,
+        window=args.window,
+        hop=args.hop,
+        on_missing=policy,
         plan={
             "method": args.range_method, "scales": args.operand_scales, "sparse": args.sparse,
             "given_ranges": given_ranges(args.input_range),

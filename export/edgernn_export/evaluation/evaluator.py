@@ -12,6 +12,7 @@ import numpy as np
 from edgernn.errors import EdgeRnnError, ShapeError
 from edgernn.model import IntegerModel
 from edgernn.records.options import TableOptions
+from edgernn.window import Window
 from edgernn_export.evaluation import recording_files
 from edgernn_export.evaluation.answers import network_steps
 from edgernn_export.evaluation.departure import (
@@ -264,7 +265,7 @@ def _notes(run: Run) -> tuple[str, ...]:
     notes = []
     model, network = run.model, run.network
     if network is not None:
-        if run.float_window != model.window:
+        if _steps(run.float_window) != _steps(model.window):
             notes.append(
                 f"The float network runs on {way(run.float_window)}, as it was made; the integer "
                 f"model runs on {way(model.window)}. The difference is part of every figure."
@@ -272,6 +273,11 @@ def _notes(run: Run) -> tuple[str, ...]:
         if network.sha256 != model.provenance.float_model_sha256:
             notes.append("The integer model was not quantized from this float network.")
     return tuple(notes)
+
+
+def _steps(window: Window | None) -> int | None:
+    """Readings in a window; another hop answers the same windows, but fewer."""
+    return None if window is None else window.steps
 
 
 def _departures(model: IntegerModel, answered: Answered) -> tuple[Departure, ...]:

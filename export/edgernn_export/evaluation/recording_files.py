@@ -15,6 +15,7 @@ from edgernn.formats import FloatArray
 from edgernn.records.columns import listed
 from edgernn.records.options import TableOptions
 from edgernn.records.text_files import open_text
+from edgernn_export.calibration.frames import without_frames
 from edgernn_export.evaluation.recording import (
     IntArray,
     Recording,
@@ -116,7 +117,7 @@ def from_frame(
             f"evaluate data: expected the columns {', '.join(wanted)}, got none called "
             f"{', '.join(missing)}. Rename them in the table."
         )
-    readings = np.ascontiguousarray(frame[list(inputs)].to_numpy(dtype=np.float64))
+    readings = np.ascontiguousarray(without_frames(frame, list(inputs), "evaluate data"))
     cells = {name: [str(v) for v in frame[name]] for name in (group, time) if name is not None}
     columns: dict[str, Any] = {name: frame[name].to_numpy() for name in target or ()}
     return from_table(
