@@ -25,6 +25,7 @@ EdgeRnnWarning (a UserWarning)
 ├── CalibrationWarning       calibration is too short, or a channel never changes
 ├── TableWarning             a table was read in a way that its text does not settle
 ├── SaturationWarning        calibration itself saturates a tensor, or leaves a given input range
+├── DepartureWarning         the integer model answers calibration differently from the network
 └── LongMemoryWarning        units remember for longer than their 16-bit state can
 
 Messages follow one grammar: "<owner>: expected <wanted>, got <value> (<where>). <cure>."
@@ -167,6 +168,10 @@ class TableWarning(EdgeRnnWarning):
 
 class SaturationWarning(EdgeRnnWarning):
     """Calibration saturates a tensor of the integer model, or leaves a given input range."""
+
+
+class DepartureWarning(EdgeRnnWarning):
+    """The integer model answers its own calibration differently from the float network."""
 
 
 class LongMemoryWarning(EdgeRnnWarning):

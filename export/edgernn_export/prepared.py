@@ -12,13 +12,19 @@ import numpy as np
 
 import edgernn
 from edgernn.affine import CodeRange
-from edgernn.errors import EdgeRnnWarning, LongMemoryWarning, SaturationWarning
+from edgernn.errors import (
+    DepartureWarning,
+    EdgeRnnWarning,
+    LongMemoryWarning,
+    SaturationWarning,
+)
 from edgernn.formats import FloatArray
 from edgernn.interface import InputSpec, OutputSpec
 from edgernn.layers import Layer
 from edgernn.model import IntegerModel, Provenance
 from edgernn.window import Window
 from edgernn_export.calibrate import Calibration, calibrate
+from edgernn_export.calibration.departure import departure
 from edgernn_export.calibration.input_ranges import (
     Pair,
     by_channel,
@@ -27,7 +33,7 @@ from edgernn_export.calibration.input_ranges import (
     range_settings,
 )
 from edgernn_export.calibration.long_memory import long_memory
-from edgernn_export.calibration.saturation import pieces, saturations
+from edgernn_export.calibration.saturation import pieces, watched_run
 from edgernn_export.calibration.state_ranges import refuse_unheld
 from edgernn_export.calibration.sufficiency import warn_of_little
 from edgernn_export.float_model import FloatDense, FloatModel
@@ -158,16 +164,20 @@ class Prepared:
         """What of the calibration an integer model of this plan does not hold, as warnings.
 
         They come in the order in which a reading meets them: inputs beyond a given range, tensors
-        that saturate so that answers can differ, units whose memory is longer than their state's.
+        that saturate so that answers can differ, answers that do differ, units whose memory is
+        longer than their state's.
         """
         names = self.model.input_names
         given = by_channel(plan.given_ranges, names)
         readings = self.statistics[0, "x"]
         longest = None if self.window is None else self.window.steps
         ends = input_ranges(readings, plan.method, plan.precision, given)
+        saturated, outputs = watched_run(integer, self.checked)
+        strayed = departure(self.model, integer, self.checked, outputs)
         return (
             *map(SaturationWarning, clipped(names, given, ends, readings)),
-            *(SaturationWarning(str(found)) for found in saturations(integer, self.checked)),
+            *(SaturationWarning(str(found)) for found in saturated),
+            *([] if strayed is None else [DepartureWarning(f"{self.model.name}: {strayed}")]),
             *(
                 LongMemoryWarning(str(found))
                 for found in long_memory(self.model, self.statistics, integer.layers, longest)

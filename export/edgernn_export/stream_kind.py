@@ -74,6 +74,14 @@ def choose_window(
                 stacklevel=3,
             )
         return None
+    if window is not None and model.window is not None and window != model.steps:
+        warnings.warn(
+            f"{model.name}: the network was made for windows of {model.steps} readings and is "
+            f"quantized for windows of {window}. It answers them differently, the float network "
+            "too: see by how much with edgernn evaluate, or leave the window out.",
+            StreamKindWarning,
+            stacklevel=3,
+        )
     steps = window if window is not None else model.steps
     if steps is None:
         raise QuantizationError(

@@ -91,8 +91,8 @@ def as_windows(
 ) -> FloatArray:
     """Windows [N, T, I] of streams, each of which has at least one.
 
-    Of long streams not every window is taken, but each reading that is in a window which the
-    model answers is in one that is taken.
+    Of long streams not every window is taken, but every reading is in one that is. The hop makes no
+    difference: where in a stream a device begins to count, nobody knows.
 
     Args:
         blocks: from `as_streams`.
@@ -102,7 +102,7 @@ def as_windows(
     Raises:
         CalibrationError: a stream is shorter than a window.
     """
-    steps, hop = window.steps, window.hop
+    steps = window.steps
     shortest = min(block.shape[1] for block in blocks)
     if shortest < steps:
         raise CalibrationError(
@@ -110,12 +110,11 @@ def as_windows(
             f"one of {shortest}. Leave it out, or join the streams that follow one another."
         )
     possible = sum(block.shape[0] * (block.shape[1] - steps + 1) for block in blocks)
-    thinning = -(-possible * steps // (_MOST_WINDOW_STEPS * hop))
-    stride = max(hop, min(hop * thinning, steps // hop * hop))
+    stride = min(-(-possible * steps // _MOST_WINDOW_STEPS), steps)
     cut = []
     for block in blocks:
         views = np.lib.stride_tricks.sliding_window_view(block, steps, axis=1)
-        last = (views.shape[1] - 1) // hop * hop  # the last window that the model answers
+        last = views.shape[1] - 1
         cut.append(views[:, [*range(0, last, stride), last]])
     windows: FloatArray = np.concatenate(
         [views.reshape(-1, *views.shape[2:]).swapaxes(1, 2) for views in cut]

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from edgernn.affine import Source
-from edgernn.formats import PREACTIVATION, FloatArray
+from edgernn.formats import PREACTIVATION, FloatArray, Int16Array
 from edgernn.layers import (
     CellActivation,
     Dense,
@@ -93,11 +93,22 @@ def _cut(block: FloatArray, readings: int, longest: int) -> FloatArray:
 
 
 def saturations(model: IntegerModel, streams: Sequence[FloatArray]) -> tuple[Saturation, ...]:
-    """Run the reference over streams [B, T, I], each from the zero state: what saturates there.
+    """What saturates over streams [B, T, I], each from the zero state (see `watched_run`)."""
+    return watched_run(model, streams)[0]
+
+
+def watched_run(
+    model: IntegerModel, streams: Sequence[FloatArray]
+) -> tuple[tuple[Saturation, ...], list[Int16Array]]:
+    """Run the reference over streams [B, T, I], each from the zero state.
 
     Of a window model, layers behind the state are looked at where they answer, in the last step.
+
+    Returns:
+        What saturates, and the outputs of each block: int16 [B, T, O], of windows [B, 1, O].
     """
     watch = _Watch(model)
+    outputs = []
     reference, interface = Reference(model, watch), model.interface()
     for block in streams:
         codes, state = interface.quantize(block), None
@@ -105,12 +116,13 @@ def saturations(model: IntegerModel, streams: Sequence[FloatArray]) -> tuple[Sat
             _, state = reference.run(codes[:, :-1])
             watch.forget_head()
             codes = codes[:, -1:]
-        reference.run(codes, state)
-    return tuple(
+        outputs.append(reference.run(codes, state)[0])
+    found = tuple(
         Saturation(tensor=name, share=moved / seen, cure=watch.cure(name))
         for name, (seen, moved) in watch.counts.items()
         if moved
     )
+    return found, outputs
 
 
 class _Watch(Quiet):
