@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgernn.errors import QuantizationError, SaturationWarning
+from edgernn.errors import DepartureWarning, QuantizationError, SaturationWarning
 from edgernn.formats import FloatArray
 from edgernn.model import IntegerModel
 from edgernn_export.float_run import run
@@ -79,6 +79,7 @@ def test_both_ends_of_a_given_range_have_codes_of_clause_2_3() -> None:
     for precision in PRECISIONS:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SaturationWarning)
+            warnings.simplefilter("ignore", DepartureWarning)
             model = quantize(float_model("lstm"), xs, precision, input_range=ranges, progress=False)
         codes = model.interface().quantize(np.array(ranges).T)
         top, step = model.precision.input_high, model.precision.input_step
