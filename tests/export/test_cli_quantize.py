@@ -61,7 +61,7 @@ def test_given_ranges_reach_the_model(folder, capsys):
     reach = 127 * model.input.scale
     assert np.allclose(model.input.offset - reach, [-40.0, 0.0], atol=1e-9)
     assert np.allclose(model.input.offset + reach, [85.0, 100.0])
-    (line,) = caught.err.splitlines()
+    line, *_ = caught.err.splitlines()  # others say what so wide a range of humidity costs
     wanted = "edgernn quantize: warning: input humidity: expected calibration within .* clipped"
     assert re.match(wanted, line)
     assert main(["info", str(folder / "out.edgernn")]) == 0

@@ -225,6 +225,7 @@ def test_clipped_readings_are_counted_and_what_they_cost():
     assert same.kept_by_float_on_clipped is None
 
 
+@pytest.mark.filterwarnings("ignore::edgernn.DepartureWarning")
 @pytest.mark.parametrize("window", [None, Window(steps=8)], ids=str)
 def test_saturated_shares_are_those_of_the_whole_run(window):
     network = float_model("lstm", inputs=2, units=8, gain=12.0, seed=1)

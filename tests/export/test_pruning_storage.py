@@ -15,6 +15,7 @@ from tests.stored_models import densified
 pytestmark = pytest.mark.tf
 
 
+@pytest.mark.filterwarnings("ignore:pruning. rnn/kernel. gate")  # of three inputs
 @pytest.mark.parametrize("pattern", ["4x4", "8x4"])
 def test_a_pruned_network_is_a_smaller_file(pattern):
     model = network(units=16)
