@@ -153,7 +153,7 @@ def test_c_that_does_not_compile_is_refused_with_the_compiler_s_words(tmp_path):
 
 
 def test_sources_of_another_model_are_refused(tmp_path):
-    with pytest.raises(EmulationError, match=r"expected 15 values in output\.bin, got 10"):
+    with pytest.raises(EmulationError, match=r"expected 30 bytes in output\.bin, got 20"):
         run("cortex-m3", c_model(ECHO), tmp_path, wanted=np.zeros((5, 3), np.int16))
 
 

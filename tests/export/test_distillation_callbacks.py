@@ -30,6 +30,7 @@ def on_student(callback: Any) -> Any:
     return OnStudent(callback)
 
 
+@pytest.mark.filterwarnings("ignore:pruning. rnn/kernel. gate")  # of three inputs
 @pytest.mark.parametrize("wrapped", [False, True])
 def test_pruning_prunes_the_student_and_no_more(wrapped):
     student, tutor = network(10), teacher()

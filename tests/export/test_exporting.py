@@ -141,4 +141,4 @@ def test_the_package_exposes_functions_whatever_was_imported_first():
     )
     code += "assert callable(e.quantize) and callable(e.export)"
     run_python("-c", code)
-    assert edgernn_export.__all__ == ["export", "quantize"]
+    assert edgernn_export.__all__ == ["evaluate", "export", "quantize"]

@@ -32,7 +32,10 @@ def network(case: str) -> Any:
 
 def integer(case: str, precision: str = "w8a8") -> Any:
     _, data = CASES[case]
-    return quantize(network(case), calibration(data), precision, **data.labels(), progress=False)
+    labels = data.labels()
+    return quantize(
+        network(case), calibration(data), precision, **labels, stream="endless", progress=False
+    )
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -111,7 +114,7 @@ def test_a_model_of_other_inputs_is_refused(form: str) -> None:
     if form != "keras":
         model = read_keras(model)
     if form == "integer":
-        model = quantize(model, readings(), progress=False)
+        model = quantize(model, readings(), stream="endless", progress=False)
     recipe, data = CASES["classes"]
     with pytest.raises(TrainingError, match=r"expected 2 inputs .* recipe ramps, got 3"):
         evaluate(model, recipe, data=data)
