@@ -2,6 +2,7 @@
 
 import array
 import ctypes
+import warnings
 
 import numpy as np
 import pytest
@@ -134,8 +135,8 @@ def test_what_it_does_not_take_leaves_the_stream(make):
     stream = NativeBackend(MODELS[3]).new_stream()
     stream.step([1, 2, 3])
     before = [q.tolist() for q in (*stream.state, stream.held, stream.last)]
-    with np.testing.suppress_warnings() as quiet:
-        quiet.filter(PendingDeprecationWarning)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PendingDeprecationWarning)
         for ask in (stream.step, lambda x: stream.run([x]), lambda x: stream.run([[0.0] * 3, x])):
             assert ask(make()) is None
     assert [q.tolist() for q in (*stream.state, stream.held, stream.last)] == before
