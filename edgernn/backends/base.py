@@ -145,6 +145,24 @@ class Stream(Protocol):
         ...
 
 
+class NoShortWays:
+    """The short ways of a `Stream` that takes only what a session has judged."""
+
+    __slots__ = ()
+
+    def step(self, _: object, /) -> None:
+        """Take nothing; see `Stream.step`."""
+
+    run = step_codes = run_codes = step
+
+    def bind(
+        self, x: npt.NDArray[Any], y: npt.NDArray[Any], otherwise: Callable[[], None], /
+    ) -> Callable[[], None]:
+        """See `Stream.bind`."""
+        del x, y  # the other function knows them
+        return otherwise
+
+
 @runtime_checkable
 class StreamingBackend(Backend, Protocol):
     """A backend with streams of its own kind."""

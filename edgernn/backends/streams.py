@@ -7,9 +7,8 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
-from edgernn.backends.base import Backend, State, Stream, StreamingBackend
+from edgernn.backends.base import Backend, NoShortWays, State, Stream, StreamingBackend
 from edgernn.backends.window_stream import WindowStream
 from edgernn.errors import EdgeRnnError
 from edgernn.formats import Int16Array, OperandArray
@@ -110,7 +109,7 @@ def _step_stream_maker(backend: Backend) -> Callable[[], Stream]:
     return functools.partial(ValueStream, backend)
 
 
-class ValueStream:
+class ValueStream(NoShortWays):
     """A stream on a backend that takes the state and gives it back (see `Stream`)."""
 
     __slots__ = ("_backend", "_state", "held", "last")
@@ -165,18 +164,6 @@ class ValueStream:
         q_ys, self._state = self._backend.run(q_xs, self._state)
         self.held, self.last = q_xs[-1].copy(), q_ys[-1].copy()
         return q_ys
-
-    def step(self, _: object, /) -> None:
-        """Take nothing; see `Stream.step`."""
-
-    run = step_codes = run_codes = step
-
-    def bind(
-        self, x: npt.NDArray[Any], y: npt.NDArray[Any], otherwise: Callable[[], None], /
-    ) -> Callable[[], None]:
-        """See `Stream.bind`."""
-        del x, y  # the other function knows them
-        return otherwise
 
     def close(self) -> None:
         """See `Stream.close`."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
-from edgernn.backends.base import Backend, BatchBackend, State, Stream
+from edgernn.backends.base import Backend, BatchBackend, NoShortWays, State, Stream
 from edgernn.formats import Int16Array, OperandArray
 from edgernn.window import Window
 
@@ -16,7 +14,7 @@ from edgernn.window import Window
 _BATCH_CODES: Final = 1 << 18
 
 
-class WindowStream:
+class WindowStream(NoShortWays):
     """The last readings of a stream, and the network that answers them (see `Stream`).
 
     Before the first answer, outputs are masked (`numpy.ma`); between two answers the last one
@@ -172,18 +170,6 @@ class WindowStream:
             return q_ys
         mask = np.repeat(before[:, None], self._outputs, axis=1)
         return np.ma.MaskedArray(q_ys, mask)  # type: ignore[no-untyped-call]
-
-    def step(self, _: object, /) -> None:
-        """Take nothing; see `Stream.step`."""
-
-    run = step_codes = run_codes = step
-
-    def bind(
-        self, x: npt.NDArray[Any], y: npt.NDArray[Any], otherwise: Callable[[], None], /
-    ) -> Callable[[], None]:
-        """See `Stream.bind`."""
-        del x, y  # the other function knows them
-        return otherwise
 
     def close(self) -> None:
         """See `Stream.close`."""
