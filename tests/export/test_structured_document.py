@@ -47,6 +47,15 @@ def test_every_program_runs(model, capsys):
 
 def test_every_command_runs(model, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    # What --threshold 0 takes out: a unit whose every weight is zero.
+    lstm, dense = model.layers[-2:]
+    unit = np.arange(4) * 14
+    kernel, recurrent, bias = lstm.get_weights()
+    kernel[:, unit] = recurrent[:, unit] = bias[unit] = recurrent[0] = 0.0
+    lstm.set_weights([kernel, recurrent, bias])
+    readout, offset = dense.get_weights()
+    readout[0] = 0.0
+    dense.set_weights([readout, offset])
     model.save("model.keras")
     np.save("readings.npy", readings())
     text = next(b.text for b in blocks("docs/structured.md") if b.language == "text")
