@@ -32,13 +32,13 @@ from tqdm import tqdm, trange
 from edgernn.backends import open_backend
 from edgernn.backends.base import Backend
 from edgernn.errors import DataUnavailable
-from edgernn.formats import FloatArray
-from edgernn.layers import StateSpec
-from edgernn.model import IntegerModel
-from edgernn_export import float_run
+from edgernn.model.formats import FloatArray
+from edgernn.model.integer_model import IntegerModel
+from edgernn.model.layers import StateSpec
 from edgernn_export.datasets.hapt_windows import load_hapt_stream
-from edgernn_export.float_model import FloatModel
-from edgernn_firmware_sim.reference import Reference
+from edgernn_export.float_model import float_run
+from edgernn_export.float_model.model import FloatModel
+from edgernn_firmware_sim.reference.reference import Reference
 
 CELLS = ("GRU", "LSTM")
 PRECISIONS = ("w8a8", "w8a16")
@@ -67,8 +67,8 @@ class Prepared:
 def prepare(cell: str, xs: FloatArray, folder: Path) -> Prepared:
     """Train, quantize, write; in a process of its own, as TensorFlow excludes TFLite runtimes."""
     from edgernn_export.keras_reader import read_keras
-    from edgernn_export.quantize import quantize
-    from edgernn_export.writers.tflite import write_tflite
+    from edgernn_export.quantizer.api import quantize
+    from edgernn_export.writers.tflite.writer import write_tflite
 
     model = read_keras(train(cell, xs[:HEAD_STEPS]))
     calibration = xs[:HEAD_STEPS].reshape(10, HEAD_STEPS // 10, -1)

@@ -32,14 +32,14 @@ import numpy as np
 from tqdm import tqdm
 
 from edgernn.errors import DataUnavailable
-from edgernn.formats import FloatArray
-from edgernn.model import IntegerModel
-from edgernn_export.datasets.files import Source, find
-from edgernn_export.datasets.tables import load_etth1, load_soil
-from edgernn_export.float_model import FloatModel
-from edgernn_export.float_run import run
-from edgernn_export.quantize import quantize
-from edgernn_firmware_sim.reference import Reference
+from edgernn.model.formats import FloatArray
+from edgernn.model.integer_model import IntegerModel
+from edgernn_export.datasets.csv_series import load_etth1, load_soil
+from edgernn_export.datasets.sources import Source, find
+from edgernn_export.float_model.float_run import run
+from edgernn_export.float_model.model import FloatModel
+from edgernn_export.quantizer.api import quantize
+from edgernn_firmware_sim.reference.reference import Reference
 
 RESULTS = Path(__file__).parent / "results" / "input_headroom.json"
 HEADROOMS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0)

@@ -18,13 +18,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from edgernn.formats import Precision
-from edgernn.model import IntegerModel
-from edgernn_export.probe import golden_vector, probe_codes
-from edgernn_export.writers.c_source import write_c
+from edgernn.model.formats import Precision
+from edgernn.model.integer_model import IntegerModel
+from edgernn_export.writers.c.source import write_c
+from edgernn_export.writers.golden_vectors import golden_vector, probe_codes
 from edgernn_firmware_sim.emulator import Emulation, emulate, reference_trace
 from edgernn_firmware_sim.targets import Core, cores
-from tests.integer_models import random_model
+from tests.support.models.integer import random_model
 
 #: name -> (cell, units, inputs, products of a gate); every network ends in a Dense layer of 4.
 NETWORKS = {

@@ -21,11 +21,11 @@ from benchmarks.stored_weights import (
     ratio,
     write_document,
 )
-from edgernn.formats import Precision
-from edgernn.storage import Storage
-from edgernn.weight_memory import weight_memory
+from edgernn.model.formats import Precision
+from edgernn.model.memory import weight_memory
+from edgernn.model.storage import Storage
 from edgernn_firmware_sim.emulator import Emulation
-from tests.stored_models import stored
+from tests.support.models.stored import stored
 
 STORAGES: Final = (Storage.DENSE8, Storage.DENSE4)
 COMMAND: Final = "python -m benchmarks.int4 --out docs/int4.md"

@@ -22,11 +22,11 @@ from benchmarks.native.contenders import NATIVE, NATIVE_STEPS, NETWORKS, integer
 from benchmarks.stored_weights import interleaved_us, ratio
 from edgernn.backends.native import isas
 from edgernn.backends.native_layout import LAYOUTS, LIMITS, Layout
-from edgernn.formats import Precision
-from edgernn.model import IntegerModel
-from edgernn.storage import Storage
-from tests.integer_models import random_codes, random_model, sparse_model
-from tests.stored_models import stored
+from edgernn.model.formats import Precision
+from edgernn.model.integer_model import IntegerModel
+from edgernn.model.storage import Storage
+from tests.support.models.integer import random_codes, random_model, sparse_model
+from tests.support.models.stored import stored
 
 #: Shares of blocks of 8 rows by 4 columns that are kept.
 DENSITIES: Final = (1.0, 0.5, 0.3, 0.1)

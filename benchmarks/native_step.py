@@ -41,7 +41,7 @@ from benchmarks.native.weight_read import compiler, weight_bytes
 from benchmarks.native.workers import TFLITE, Label, Worker, groups, in_process
 from edgernn.backends.native import isas
 from edgernn.errors import BackendUnavailable
-from edgernn.formats import Precision
+from edgernn.model.formats import Precision
 
 ROUNDS = 200
 

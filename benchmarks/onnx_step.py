@@ -27,13 +27,13 @@ import numpy as np
 import onnxruntime as ort
 
 from edgernn.backends.onnx import OnnxBackend, open_onnx
-from edgernn.formats import Precision
-from edgernn_export.float_run import run as run_float
-from edgernn_export.writers.onnx_exact import write_onnx_exact
-from edgernn_export.writers.onnx_float import write_onnx_float
-from edgernn_firmware_sim.reference import Reference
-from tests.float_models import float_model, stream
-from tests.integer_models import random_codes, random_model
+from edgernn.model.formats import Precision
+from edgernn_export.float_model.float_run import run as run_float
+from edgernn_export.writers.onnx.exact import write_onnx_exact
+from edgernn_export.writers.onnx.float_operators import write_onnx_float
+from edgernn_firmware_sim.reference.reference import Reference
+from tests.support.models.float import float_model, stream
+from tests.support.models.integer import random_codes, random_model
 
 #: name -> (cell, units, inputs); every network ends in a Dense layer of 4.
 NETWORKS = {

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from edgernn_export import quantize
-from edgernn_export.qat import integer_model, qat_model
-from edgernn_firmware_sim.reference import Reference
+from edgernn_export.compress.qat import integer_model, qat_model
+from edgernn_firmware_sim.reference.reference import Reference
 
 SEEDS = range(5)
 EPOCHS, MORE_EPOCHS, BATCH = 300, 50, 16

@@ -26,8 +26,11 @@ CASES: Final = (
 )
 PROGRAM: Final = """
 import hashlib, json, resource, sys, time
-from edgernn_export.quantize import quantize
-from tests.float_models import float_model, stream
+from edgernn_export import quantize
+try:
+    from tests.support.models.float import float_model, stream
+except ModuleNotFoundError:  # A checkout from before there were rooms.
+    from tests.float_models import float_model, stream
 _, cell, inputs, units, layers, streams, steps, precision = sys.argv[1:]
 inputs, streams, steps = int(inputs), int(streams), int(steps)
 model = float_model(cell, inputs=inputs, units=int(units), stack=int(layers), outputs=1)

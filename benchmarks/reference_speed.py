@@ -14,7 +14,7 @@ from itertools import product
 from typing import Final
 
 from benchmarks.checkouts import before_and_after, compare, parser, same, times_faster
-from edgernn.formats import Precision
+from edgernn.model.formats import Precision
 
 #: Cell, inputs, units, streams, steps in a run.
 NETWORKS: Final = (
@@ -33,9 +33,14 @@ CASES: Final = tuple(
 PROGRAM: Final = """
 import hashlib, json, sys, time
 import numpy as np
-from edgernn.formats import Precision
-from edgernn_firmware_sim.reference import Reference
-from tests.integer_models import random_codes, random_model
+try:
+    from edgernn.model.formats import Precision
+    from edgernn_firmware_sim.reference.reference import Reference
+    from tests.support.models.integer import random_codes, random_model
+except ModuleNotFoundError:  # A checkout from before there were rooms.
+    from edgernn.formats import Precision
+    from edgernn_firmware_sim.reference import Reference
+    from tests.integer_models import random_codes, random_model
 cell, precision, (inputs, units, streams, steps) = *sys.argv[2:4], map(int, sys.argv[4:])
 model = random_model(cell, Precision(precision), inputs=inputs, units=units)
 readings = np.stack([random_codes(model, steps, seed=b % 16) for b in range(streams)])

@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"--rounds: expected 1 or more, got {args.rounds}.")
     folders = {"here": FILE.parents[1]}
     if args.against is not None:
-        if not (args.against / "edgernn" / "session.py").is_file():
+        if not (args.against / "edgernn" / "__init__.py").is_file():
             parser.error(f"--against: expected a checkout of edgernn, got '{args.against}'.")
         folders["before"] = args.against.resolve()
     record = measure(folders, args.rounds)
@@ -149,8 +149,13 @@ def work() -> int:
 def all_turns() -> tuple[Any, dict[str, Turn]]:
     """A session, and what takes one turn of each case; the first of a group is its measure."""
     import edgernn
-    from edgernn.formats import Precision
-    from tests.integer_models import random_model
+
+    try:
+        from edgernn.model.formats import Precision
+        from tests.support.models.integer import random_model
+    except ModuleNotFoundError:  # A checkout from before there were rooms.
+        from edgernn.formats import Precision  # type: ignore[no-redef]
+        from tests.integer_models import random_model  # type: ignore[no-redef]
 
     model = random_model("gru_after", Precision.W8A8, inputs=8, units=32, outputs=4)
     session = edgernn.load(model, backend="native")

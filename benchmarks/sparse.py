@@ -23,11 +23,11 @@ from benchmarks.stored_weights import (
     ratio,
     write_document,
 )
-from edgernn.formats import Precision
-from edgernn.model import IntegerModel
-from edgernn.weight_memory import weight_memory
+from edgernn.model.formats import Precision
+from edgernn.model.integer_model import IntegerModel
+from edgernn.model.memory import weight_memory
 from edgernn_firmware_sim.emulator import Emulation
-from tests.integer_models import sparse_model
+from tests.support.models.integer import sparse_model
 
 NETWORKS: Final = ("GRU-32/8", "GRU-128/64")
 #: Shares of blocks that are kept.

@@ -96,10 +96,10 @@ def _child(arguments: list[str]) -> str:
 
 def prepare(folder: Path) -> None:
     """Write integer files with the reference's outputs, and the float files."""
-    from edgernn.formats import Precision
-    from edgernn_export.writers.tflite import write_tflite
-    from edgernn_firmware_sim.reference import Reference
-    from tests.integer_models import random_codes, random_model
+    from edgernn.model.formats import Precision
+    from edgernn_export.writers.tflite.writer import write_tflite
+    from edgernn_firmware_sim.reference.reference import Reference
+    from tests.support.models.integer import random_codes, random_model
 
     for network, (cell, units, inputs) in NETWORKS.items():
         stem = network.replace("/", "_")

@@ -34,9 +34,9 @@ from edgernn.errors import (
     TableWarning,
     UnsupportedModelError,
 )
-from edgernn.loading import load
-from edgernn.model import IntegerModel
-from edgernn.session import Session
+from edgernn.model.integer_model import IntegerModel
+from edgernn.session.loading import load
+from edgernn.session.session import Session
 
 __version__ = "0.1.0"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.native.variants import absent
+from tests.support.native.variants import absent
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

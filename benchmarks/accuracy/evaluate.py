@@ -9,14 +9,14 @@ import numpy as np
 
 from benchmarks.accuracy import metrics
 from benchmarks.accuracy.tasks import Task
-from edgernn.formats import FloatArray
-from edgernn.model import IntegerModel
-from edgernn_export import float_run
-from edgernn_export.datasets.parts import Splits
-from edgernn_export.float_model import FloatModel
-from edgernn_export.quantize import quantize
-from edgernn_export.report import quantization_report
-from edgernn_firmware_sim.reference import Reference
+from edgernn.model.formats import FloatArray
+from edgernn.model.integer_model import IntegerModel
+from edgernn_export.datasets.splits import Splits
+from edgernn_export.float_model import float_run
+from edgernn_export.float_model.model import FloatModel
+from edgernn_export.quantizer.api import quantize
+from edgernn_export.quantizer.report import quantization_report
+from edgernn_firmware_sim.reference.reference import Reference
 
 #: Streams of the test part that the diagnosis looks at.
 _DIAGNOSED_STREAMS = 64

@@ -9,10 +9,11 @@ from typing import Final
 
 import numpy as np
 
-from edgernn.formats import FloatArray
+from edgernn.model.formats import FloatArray
 from edgernn_export.datasets import metrics
+from edgernn_export.datasets.csv_series import load_soil
 from edgernn_export.datasets.dataset import class_part
-from edgernn_export.datasets.etth1_task import DAY_STEPS, etth1_splits
+from edgernn_export.datasets.etth1 import DAY_STEPS, etth1_splits
 from edgernn_export.datasets.hapt_windows import (
     ACTIVITIES,
     CHANNELS,
@@ -20,14 +21,13 @@ from edgernn_export.datasets.hapt_windows import (
     WINDOW_STEPS,
     load_hapt,
 )
-from edgernn_export.datasets.parts import (
+from edgernn_export.datasets.splits import (
     Part,
     Splits,
     forecast_splits,
     level_free,
     side_by_side,
 )
-from edgernn_export.datasets.tables import load_soil
 
 _WEEK_STEPS = 7 * DAY_STEPS
 #: Every how many-th training window calibrates the activity model.

@@ -10,9 +10,9 @@ import numpy as np
 from tqdm import trange
 
 from benchmarks.accuracy.tasks import Task
-from edgernn.formats import FloatArray
-from edgernn_export.datasets.parts import Part, Splits
-from edgernn_export.float_model import FloatModel
+from edgernn.model.formats import FloatArray
+from edgernn_export.datasets.splits import Part, Splits
+from edgernn_export.float_model.model import FloatModel
 
 #: How often the validation part is looked at, in updates.
 _VALIDATE_EVERY = 100

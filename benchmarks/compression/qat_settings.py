@@ -80,8 +80,7 @@ def measure(cache: Path, *, recipe: str, precision: str, seed: int, **setting: A
     """Validation metrics of the float network, and of its integers before and after each epoch."""
     import keras
 
-    from edgernn_export.qat import train_integers
-    from edgernn_export.training import evaluate, find_recipe
+    from edgernn_export.training import evaluate, find_recipe, train_integers
 
     run = Run(recipe=recipe, cell=QUANTIZED[0], units=QUANTIZED[1], seed=seed)
     task, data = find_recipe(recipe), data_of(recipe)

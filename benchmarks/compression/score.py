@@ -19,9 +19,9 @@ from typing import Any
 
 from benchmarks.compression.plan import BINARY, QUANTIZED, RECIPES, SEEDS, Run, runs
 from benchmarks.compression.train import data_of, in_processes, network_path, record_path
-from edgernn.affine import Affine8
-from edgernn.model import IntegerModel
-from edgernn.weight_memory import weight_memory
+from edgernn.model.affine import Affine8
+from edgernn.model.integer_model import IntegerModel
+from edgernn.model.memory import weight_memory
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -90,8 +90,7 @@ def with_training(run: Run, path: Path, precision: str) -> dict[str, Any]:
     """The quantizer, then quantization-aware training as `edgernn train --qat` does it."""
     import keras
 
-    from edgernn_export.qat import train_integers
-    from edgernn_export.training import find_recipe
+    from edgernn_export.training import find_recipe, train_integers
 
     model, result = train_integers(
         find_recipe(run.recipe),

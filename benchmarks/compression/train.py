@@ -81,7 +81,7 @@ def settings(run: Run) -> dict[str, Any]:
 
 def pruning(run: Run) -> dict[str, Any] | None:
     """How the run is pruned; None where it is not."""
-    from edgernn_export.training.compression import PRUNING
+    from edgernn_export.training.recipe_pruning import PRUNING
 
     return asdict(PRUNING) | {"pattern": PATTERN} if run.density < 1.0 else None
 
@@ -143,7 +143,7 @@ def data_of(recipe: str) -> Any:
 def _distiller(run: Run, folder: Path) -> Any:
     import keras
 
-    from edgernn_export.distillation import Distiller
+    from edgernn_export.compress.distillation import Distiller
 
     teacher = keras.saving.load_model(network_path(folder, run.teacher), compile=False)
     task = "classes" if data_of(run.recipe).classes else "values"

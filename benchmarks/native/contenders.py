@@ -12,12 +12,12 @@ import numpy as np
 import edgernn
 from benchmarks.native.weight_read import aligned, load_reader, weight_bytes
 from edgernn.backends.native import isas
-from edgernn.formats import FloatArray, Precision
-from edgernn.model import IntegerModel
-from edgernn_export.float_model import FloatModel
-from edgernn_firmware_sim.reference import Reference
-from tests.float_models import float_model, stream
-from tests.integer_models import random_codes, random_model
+from edgernn.model.formats import FloatArray, Precision
+from edgernn.model.integer_model import IntegerModel
+from edgernn_export.float_model.model import FloatModel
+from edgernn_firmware_sim.reference.reference import Reference
+from tests.support.models.float import float_model, stream
+from tests.support.models.integer import random_codes, random_model
 
 #: name -> (cell, units, inputs); every network ends in a Dense layer of 4.
 NETWORKS: Final = {

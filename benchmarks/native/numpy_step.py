@@ -11,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from edgernn.formats import FloatArray
-from edgernn_export.float_model import FloatDense, FloatGRU, FloatLSTM, FloatModel
+from edgernn.model.formats import FloatArray
+from edgernn_export.float_model.model import FloatDense, FloatGRU, FloatLSTM, FloatModel
 
 Float32 = npt.NDArray[np.float32]
 

@@ -19,11 +19,11 @@ from benchmarks.native.contenders import (
 from benchmarks.native.numpy_step import NumpyGRU, NumpyLSTM
 from benchmarks.native.stock_files import STOCK_FORMS, tflite_path
 from edgernn.backends.base import Backend
-from edgernn.formats import FloatArray, Precision
-from edgernn_export import float_run
-from edgernn_export.float_model import FloatLSTM
-from edgernn_firmware_sim.reference import Reference
-from tests.integer_models import random_codes
+from edgernn.model.formats import FloatArray, Precision
+from edgernn_export.float_model import float_run
+from edgernn_export.float_model.model import FloatLSTM
+from edgernn_firmware_sim.reference.reference import Reference
+from tests.support.models.integer import random_codes
 
 #: The converter's int8 file may differ from the float model by this share of its RMS.
 INT8_TOLERANCE = 0.1

@@ -21,7 +21,7 @@ from benchmarks.native.contenders import (
     network_stream,
     same_float_model,
 )
-from edgernn.formats import Precision
+from edgernn.model.formats import Precision
 
 #: What the converter makes: its float file, and its file with int8 weights, inputs and states.
 STOCK_FORMS = ("float", "int8, converter")
@@ -34,7 +34,7 @@ def tflite_path(folder: Path, network: str, form: str) -> Path:
 
 def write_files(folder: Path) -> None:
     """Write every network in every form."""
-    from edgernn_export.writers.tflite import write_tflite
+    from edgernn_export.writers.tflite.writer import write_tflite
 
     for network in NETWORKS:
         content = write_tflite(integer_model(network, Precision.W8A8))

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.backends.tflite import load_runtime
-from edgernn.formats import FloatArray
+from edgernn.model.formats import FloatArray
 
 Array = npt.NDArray[Any]
 

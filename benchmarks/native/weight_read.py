@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from edgernn.model import IntegerModel
+from edgernn.model.integer_model import IntegerModel
 
 SOURCE: Final = Path(__file__).with_name("weight_read.c")
 FLAGS: Final = ("-std=gnu99", "-O3", "-march=native", "-shared", "-fPIC")

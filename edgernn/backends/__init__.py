@@ -16,7 +16,7 @@ BackendName = Literal["auto", "native", "reference", "tflite", "onnx"]
 #: name -> (module, factory, file suffix it opens). A factory takes (path: Path, **options).
 BACKENDS: Final[dict[str, tuple[str, str, str]]] = {
     "native": ("edgernn.backends.native", "open_native", ".edgernn"),
-    "reference": ("edgernn_firmware_sim.backend", "open_reference", ".edgernn"),
+    "reference": ("edgernn_firmware_sim.reference.backend", "open_reference", ".edgernn"),
     "tflite": ("edgernn.backends.tflite", "open_tflite", ".tflite"),
     "onnx": ("edgernn.backends.onnx", "open_onnx", ".onnx"),
 }

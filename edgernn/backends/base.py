@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.errors import BackendMismatch
-from edgernn.formats import FloatArray, Int16Array, OperandArray
-from edgernn.interface import Interface
+from edgernn.model.formats import FloatArray, Int16Array, OperandArray
+from edgernn.model.interface import Interface
 
 #: Most threads of a runtime that an option may ask for.
 MAX_THREADS: Final = 1024

@@ -16,16 +16,16 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from edgernn.affine import Affine, Affine8, Term8, Term16
 from edgernn.backends.base import State, Stream
 from edgernn.backends.native_layout import LAYOUTS, Layout
-from edgernn.clipping import warn_clipped
 from edgernn.errors import BackendUnavailable, EdgeRnnError
-from edgernn.formats import Int16Array, OperandArray
-from edgernn.layers import LSTM, Dense, GRUAfter, GRUBefore, Layer, SimpleRNN
-from edgernn.model import IntegerModel
-from edgernn.storage import Storage
-from edgernn.tiles import first_operand, kept_tiles, padded, tile_index, tiles
+from edgernn.model.affine import Affine, Affine8, Term8, Term16
+from edgernn.model.clipping import warn_clipped
+from edgernn.model.formats import Int16Array, OperandArray
+from edgernn.model.integer_model import IntegerModel
+from edgernn.model.layers import LSTM, Dense, GRUAfter, GRUBefore, Layer, SimpleRNN
+from edgernn.model.storage import Storage
+from edgernn.model.tiles import first_operand, kept_tiles, padded, tile_index, tiles
 
 #: Environment variable that names the instruction set where the option does not.
 ISA_VARIABLE: Final = "EDGERNN_ISA"

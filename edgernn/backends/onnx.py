@@ -10,10 +10,10 @@ import numpy as np
 
 from edgernn.backends.base import MAX_THREADS, State, self_test
 from edgernn.backends.onnx_file import METADATA_KEY, read_onnx
-from edgernn.backends.tensors import StepInputs, Tensor, check_tensors
+from edgernn.backends.step_graph import StepInputs, Tensor, check_tensors
 from edgernn.errors import BackendUnavailable, FormatError
-from edgernn.formats import Int16Array, OperandArray
-from edgernn.interface import Interface
+from edgernn.model.formats import Int16Array, OperandArray
+from edgernn.model.interface import Interface
 
 #: Graph optimization by name -> member of onnxruntime's GraphOptimizationLevel. The bits are the
 #: same; "disabled" computes the lookup tables anew in every step and is some forty times slower.

@@ -9,8 +9,8 @@ import numpy as np
 
 from edgernn.backends.base import State
 from edgernn.errors import FormatError, ShapeError, StateError
-from edgernn.formats import Int16Array, OperandArray
-from edgernn.interface import Interface
+from edgernn.model.formats import Int16Array, OperandArray
+from edgernn.model.interface import Interface
 
 #: Shape and dtype name of a graph's tensor.
 Tensor = tuple[tuple[int, ...], str]

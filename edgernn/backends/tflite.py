@@ -12,11 +12,11 @@ from typing import Any, Final
 import numpy as np
 
 from edgernn.backends.base import MAX_THREADS, State, self_test
-from edgernn.backends.tensors import StepInputs, Tensor, check_tensors
+from edgernn.backends.step_graph import StepInputs, Tensor, check_tensors
 from edgernn.backends.tflite_file import read_tflite
 from edgernn.errors import BackendUnavailable, FormatError
-from edgernn.formats import Int16Array, OperandArray
-from edgernn.interface import Interface
+from edgernn.model.formats import Int16Array, OperandArray
+from edgernn.model.interface import Interface
 
 #: Runtimes in order of preference: importable package -> module with the Interpreter.
 RUNTIMES: Final = {

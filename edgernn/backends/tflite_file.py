@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from edgernn.errors import FormatError
-from edgernn.interface import Interface
+from edgernn.model.interface import Interface
 
 #: Larger files are not ours: eight layers of a thousand units stay far below.
 MAX_FILE_BYTES: Final = 1 << 28

@@ -11,8 +11,8 @@ import numpy as np
 from edgernn.backends.base import Backend, NoShortWays, State, Stream, StreamingBackend
 from edgernn.backends.window_stream import WindowStream
 from edgernn.errors import EdgeRnnError
-from edgernn.formats import Int16Array, OperandArray
-from edgernn.interface import InputCoder
+from edgernn.model.formats import Int16Array, OperandArray
+from edgernn.model.interface import InputCoder
 
 
 class Origin(Protocol):

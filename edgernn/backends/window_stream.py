@@ -7,8 +7,8 @@ from typing import Any, Final
 import numpy as np
 
 from edgernn.backends.base import Backend, BatchBackend, NoShortWays, State, Stream
-from edgernn.formats import Int16Array, OperandArray
-from edgernn.window import Window
+from edgernn.model.formats import Int16Array, OperandArray
+from edgernn.model.window import Window
 
 #: Codes that a backend which runs many windows at once is given at a time.
 _BATCH_CODES: Final = 1 << 18

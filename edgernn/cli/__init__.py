@@ -37,7 +37,7 @@ SUBCOMMANDS: Final[dict[str, tuple[str, str]]] = {
     ),
     "run": ("edgernn.cli.run", "stream CSV or JSON lines through a model"),
     "info": ("edgernn.cli.info", "layers, formats, bytes, state size and provenance of a model"),
-    "targets": ("edgernn_firmware_sim.cli_targets", "cores that can be emulated, and boards"),
+    "targets": ("edgernn_firmware_sim.cli.targets", "cores that can be emulated, and boards"),
     "simulate": ("edgernn_export.cli.simulate", "firmware for a target: does it fit, same bits?"),
     "search": ("edgernn_export.cli.search", "cells, sizes, precisions within limits of a target"),
     "demo": ("edgernn_export.cli.demo", "train, quantize, export and stream a forecaster"),

@@ -9,15 +9,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from edgernn.affine import Affine, Affine8, Term8, Term16
 from edgernn.cli.model_argument import add_model_argument, model_path
-from edgernn.container_weights import file_bytes
-from edgernn.interface import Interface
-from edgernn.layers import Dense, Layer, SimpleRNN
-from edgernn.loading import load
-from edgernn.model import IntegerModel
-from edgernn.weight_memory import weight_memory
-from edgernn.window import Window
+from edgernn.container.weights import file_bytes
+from edgernn.model.affine import Affine, Affine8, Term8, Term16
+from edgernn.model.integer_model import IntegerModel
+from edgernn.model.interface import Interface
+from edgernn.model.layers import Dense, Layer, SimpleRNN
+from edgernn.model.memory import weight_memory
+from edgernn.model.window import Window
+from edgernn.session.loading import load
 
 HELP: Final = """Describe a model: layers, formats, bytes, state size, channels and provenance.
 

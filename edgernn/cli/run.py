@@ -17,8 +17,6 @@ from edgernn.cli.stop_signals import StopSignals
 from edgernn.cli.streaming import NoReadings, Streaming, summary_line
 from edgernn.cli.table_arguments import add_table_arguments, table_options
 from edgernn.errors import EdgeRnnError
-from edgernn.loading import load
-from edgernn.policies import Policy
 from edgernn.records.columns import split_names
 from edgernn.records.csv_records import CsvReader
 from edgernn.records.dialect import Dialect
@@ -35,8 +33,10 @@ from edgernn.records.text_files import (
     open_text,
 )
 from edgernn.records.writers import CsvWriter, Digits, JsonWriter, Writer
-from edgernn.session import Session
-from edgernn.stream_state import WARM_UPS
+from edgernn.session.checks import WARM_UPS
+from edgernn.session.loading import load
+from edgernn.session.policies import Policy
+from edgernn.session.session import Session
 
 HELP: Final = """Stream readings through a model: one line in, one line out, at once.
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from edgernn.errors import EdgeRnnError
-from edgernn.policies import Policy
 from edgernn.records.record import Number, Reader, Record
 from edgernn.records.text_files import Sink
 from edgernn.records.writers import Writer
-from edgernn.session import Session
+from edgernn.session.policies import Policy
+from edgernn.session.session import Session
 
 #: Bad lines at the beginning that are kept to find out why they are bad.
 _KEPT: Final = 20

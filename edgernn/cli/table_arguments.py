@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from edgernn.policies import Policy
 from edgernn.records.columns import split_names
 from edgernn.records.options import DELIMITERS, TableOptions
+from edgernn.session.policies import Policy
 
 
 def add_table_arguments(parser: argparse.ArgumentParser) -> None:

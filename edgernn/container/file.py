@@ -17,8 +17,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from edgernn import strict_json
-from edgernn.container_schema import (
+from edgernn.container import strict_json
+from edgernn.container.defects import FormatDefect, format_error
+from edgernn.container.record import (
     SCHEMA_VERSION,
     SCHEMA_VERSIONS,
     from_parts,
@@ -26,12 +27,11 @@ from edgernn.container_schema import (
     to_tensors,
     unsealed_version,
 )
-from edgernn.container_tensors import DTYPE_NAMES, DTYPES, Tensors
+from edgernn.container.strict_json import Node
+from edgernn.container.tensors import DTYPE_NAMES, DTYPES, Tensors
 from edgernn.errors import EdgeRnnError, FormatError, ModelError
-from edgernn.format_defects import FormatDefect, format_error
-from edgernn.formats import MAX_WIDTH
-from edgernn.model import IntegerModel
-from edgernn.strict_json import Node
+from edgernn.model.formats import MAX_WIDTH
+from edgernn.model.integer_model import IntegerModel
 
 #: No reader looks at more than this.
 MAX_FILE_BYTES: Final = 64 * 2**20

@@ -12,13 +12,13 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from edgernn import strict_json
+from edgernn.container import strict_json
+from edgernn.container.strict_json import Node
 from edgernn.errors import FormatError, ModelError
-from edgernn.formats import MAX_WIDTH, FloatArray, Precision, QFormat
-from edgernn.interface import Golden, InputSpec, Interface, OutputSpec
-from edgernn.layer_record import StateSpec
-from edgernn.strict_json import Node
-from edgernn.window import MAX_WINDOW_STEPS, Window
+from edgernn.model.formats import MAX_WIDTH, FloatArray, Precision, QFormat
+from edgernn.model.interface import Golden, InputSpec, Interface, OutputSpec
+from edgernn.model.layer_record import StateSpec
+from edgernn.model.window import MAX_WINDOW_STEPS, Window
 
 #: Version 2 is version 1 with a window: a reader of version 1 would stream such a model endlessly.
 INTERFACE_VERSIONS: Final = {False: 1, True: 2}

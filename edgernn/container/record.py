@@ -10,22 +10,22 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from edgernn.affine import Affine, Affine8, Affine16, Source, Term8, Term16
-from edgernn.container_tensors import Tensors, TensorTable
-from edgernn.container_weights import SparseBudget, read_weights, weight_tensors
-from edgernn.formats import MAX_WIDTH, Precision
-from edgernn.interface import InputSpec, OutputSpec
-from edgernn.interface_json import read_window, window_record
-from edgernn.layers import (
+from edgernn.container.interface_json import read_window, window_record
+from edgernn.container.strict_json import Node
+from edgernn.container.tensors import Tensors, TensorTable
+from edgernn.container.weights import SparseBudget, read_weights, weight_tensors
+from edgernn.model.affine import Affine, Affine8, Affine16, Source, Term8, Term16
+from edgernn.model.formats import MAX_WIDTH, Precision
+from edgernn.model.integer_model import IntegerModel, Provenance
+from edgernn.model.interface import InputSpec, OutputSpec
+from edgernn.model.layers import (
     LAYERS,
     CellActivation,
     DenseActivation,
     GateActivation,
     Layer,
 )
-from edgernn.model import IntegerModel, Provenance
-from edgernn.storage import Storage
-from edgernn.strict_json import Node
+from edgernn.model.storage import Storage
 
 #: The version that is written; it holds every model, and a checksum.
 SCHEMA_VERSION: Final = "3"

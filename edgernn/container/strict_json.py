@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from edgernn.format_defects import FormatDefect, format_error
+from edgernn.container.defects import FormatDefect, format_error
 
 #: Deepest nesting of arrays and objects; the format itself needs 4 levels.
 MAX_DEPTH: Final = 8

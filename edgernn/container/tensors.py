@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from edgernn.format_defects import FormatDefect, format_error
+from edgernn.container.defects import FormatDefect, format_error
 
 Tensors = dict[str, npt.NDArray[Any]]
 

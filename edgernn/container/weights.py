@@ -8,13 +8,13 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from edgernn.affine import Term8, Term16
-from edgernn.container_tensors import TensorTable
-from edgernn.format_defects import FormatDefect, format_error
-from edgernn.formats import Int8Array
-from edgernn.layers import Layer
-from edgernn.storage import MAX_SPARSE_TILES, Storage
-from edgernn.tiles import TILE, kept_tiles, matrix, padded, tile_columns, tile_index, tiles
+from edgernn.container.defects import FormatDefect, format_error
+from edgernn.container.tensors import TensorTable
+from edgernn.model.affine import Term8, Term16
+from edgernn.model.formats import Int8Array
+from edgernn.model.layers import Layer
+from edgernn.model.storage import MAX_SPARSE_TILES, Storage
+from edgernn.model.tiles import TILE, kept_tiles, matrix, padded, tile_columns, tile_index, tiles
 
 #: Tiles of all sparse products of a file, kept or not: what a reader allocates for them is 64 MiB.
 MAX_SPARSE_FILE_TILES: Final = 1 << 22

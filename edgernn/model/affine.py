@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.errors import ModelError
-from edgernn.formats import Int8Array, Int32Array
-from edgernn.storage import Storage
+from edgernn.model.formats import Int8Array, Int32Array
+from edgernn.model.storage import Storage
 
 #: Exclusive bounds of clauses 4.4 and 5.5.
 ACCUMULATOR_LIMIT_W8A8 = 1 << 29

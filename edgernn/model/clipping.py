@@ -7,8 +7,8 @@ import warnings
 from typing import Protocol
 
 from edgernn.errors import ClippedReadingsWarning
-from edgernn.formats import FloatArray, OperandArray
-from edgernn.interface import InputCoder, Interface
+from edgernn.model.formats import FloatArray, OperandArray
+from edgernn.model.interface import InputCoder, Interface
 
 
 class Encoder(Protocol):

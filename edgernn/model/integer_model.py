@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgernn.affine import Affine, Affine8, Affine16, CodeRange, Source, records_equal
 from edgernn.errors import ModelError
-from edgernn.formats import Precision
-from edgernn.interface import InputSpec, Interface, OutputSpec
-from edgernn.layers import LAYERS, Dense, Layer, StateSpec
-from edgernn.storage import Storage
-from edgernn.window import Window
+from edgernn.model.affine import Affine, Affine8, Affine16, CodeRange, Source, records_equal
+from edgernn.model.formats import Precision
+from edgernn.model.interface import InputSpec, Interface, OutputSpec
+from edgernn.model.layers import LAYERS, Dense, Layer, StateSpec
+from edgernn.model.storage import Storage
+from edgernn.model.window import Window
 
 MAX_RECURRENT_LAYERS = 8
 
@@ -148,7 +148,7 @@ class IntegerModel:
     @property
     def sha256(self) -> str:
         """Hash that identifies the model (hex), the same whichever file version it came from."""
-        from edgernn.container import model_sha256
+        from edgernn.container.file import model_sha256
 
         return model_sha256(self)
 
@@ -166,7 +166,7 @@ class IntegerModel:
 
     def save(self, path: str | Path) -> Path:
         """Write the model as one .edgernn file (FORMAT.md); same model, same bytes."""
-        from edgernn.container import save
+        from edgernn.container.file import save
 
         return save(self, path)
 
@@ -177,7 +177,7 @@ class IntegerModel:
         Raises:
             FormatError: the file breaks FORMAT.md; the message names the defect.
         """
-        from edgernn.container import load
+        from edgernn.container.file import load
 
         return load(path)
 

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgernn.affine import frozen_array, records_equal
 from edgernn.errors import ModelError, ReadingError, ShapeError
-from edgernn.formats import FloatArray, Int16Array, OperandArray, Precision, QFormat
-from edgernn.layer_record import StateSpec
-from edgernn.window import Window
+from edgernn.model.affine import frozen_array, records_equal
+from edgernn.model.formats import FloatArray, Int16Array, OperandArray, Precision, QFormat
+from edgernn.model.layer_record import StateSpec
+from edgernn.model.window import Window
 
 
 def _texts(owner: str, values: tuple[str, ...], count: int) -> None:
@@ -205,8 +205,8 @@ class Interface:
         return tuple(np.zeros(spec.units, dtype=np.int16) for spec in self.states)
 
     def to_json(self) -> str:
-        """Serialize; see `edgernn.interface_json` for the members."""
-        from edgernn.interface_json import dumps
+        """Serialize; see `edgernn.container.interface_json` for the members."""
+        from edgernn.container.interface_json import dumps
 
         return dumps(self)
 
@@ -217,7 +217,7 @@ class Interface:
         Raises:
             FormatError: not JSON, another version, a missing member, or a value out of range.
         """
-        from edgernn.interface_json import loads
+        from edgernn.container.interface_json import loads
 
         return loads(text)
 

@@ -7,11 +7,11 @@ import re
 from dataclasses import dataclass
 from typing import ClassVar
 
-from edgernn.affine import Affine, Affine8, Affine16, Source
 from edgernn.errors import ModelError
-from edgernn.formats import QFormat
-from edgernn.storage import MAX_SPARSE_TILES, Storage
-from edgernn.tiles import tile_columns
+from edgernn.model.affine import Affine, Affine8, Affine16, Source
+from edgernn.model.formats import QFormat
+from edgernn.model.storage import MAX_SPARSE_TILES, Storage
+from edgernn.model.tiles import tile_columns
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")
 

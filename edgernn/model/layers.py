@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from edgernn.affine import Affine, Affine8, Source, records_equal
 from edgernn.errors import ModelError
-from edgernn.formats import CELL_EXPONENTS, RELU_EXPONENTS, UNIT, QFormat
-from edgernn.layer_record import (
+from edgernn.model.affine import Affine, Affine8, Source, records_equal
+from edgernn.model.formats import CELL_EXPONENTS, RELU_EXPONENTS, UNIT, QFormat
+from edgernn.model.layer_record import (
     X_AND_H,
     CellActivation,
     DenseActivation,

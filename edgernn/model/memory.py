@@ -8,11 +8,11 @@ from typing import Final
 
 import numpy as np
 
-from edgernn.affine import Term8, Term16
-from edgernn.formats import Int8Array
-from edgernn.layers import Layer
-from edgernn.storage import Storage
-from edgernn.tiles import TILE, arranged, kept
+from edgernn.model.affine import Term8, Term16
+from edgernn.model.formats import Int8Array
+from edgernn.model.layers import Layer
+from edgernn.model.storage import Storage
+from edgernn.model.tiles import TILE, arranged, kept
 
 #: Bytes of a tile with a byte for each weight.
 _TILE_BYTES: Final = TILE * TILE

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from edgernn.errors import EdgeRnnError
-from edgernn.formats import FloatArray, Int16Array
-from edgernn.interface import Interface
+from edgernn.model.formats import FloatArray, Int16Array
+from edgernn.model.interface import Interface
 
 
 def real_outputs(interface: Interface, q_y: Int16Array | None, softmax: bool) -> FloatArray:

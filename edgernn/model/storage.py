@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from typing import Final
 
-from edgernn.formats import WEIGHT_MAX
+from edgernn.model.formats import WEIGHT_MAX
 
 #: Tiles of 4 columns that the index of a sparse product can tell apart: it has a byte for each.
 MAX_SPARSE_TILES: Final = 256

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import numpy.typing as npt
 
-from edgernn.affine import Source
-from edgernn.formats import Int8Array
+from edgernn.model.affine import Source
+from edgernn.model.formats import Int8Array
 
 if TYPE_CHECKING:
-    from edgernn.layers import Layer  # which checks its records with this module
+    from edgernn.model.layers import Layer  # which checks its records with this module
 
 TILE: Final = 4
 

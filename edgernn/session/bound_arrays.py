@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.errors import ShapeError
-from edgernn.interface import Interface
+from edgernn.model.interface import Interface
 
 
 def are_real(interface: Interface, x: npt.NDArray[Any], y: npt.NDArray[Any]) -> bool:

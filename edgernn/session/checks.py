@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from edgernn.backends.base import State
 from edgernn.errors import EdgeRnnError, StateError
-from edgernn.formats import INT16_MAX, INT16_MIN, Int16Array
-from edgernn.interface import Interface
-from edgernn.layers import StateSpec
-from edgernn.window import Window
+from edgernn.model.formats import INT16_MAX, INT16_MIN, Int16Array
+from edgernn.model.interface import Interface
+from edgernn.model.layers import StateSpec
+from edgernn.model.window import Window
 
 #: What a window model answers before its first window is full.
 WarmUp = Literal["nothing", "pad"]

@@ -13,15 +13,15 @@ from typing import Any, Final
 from edgernn.backends import BackendName, check_options, model_backend, open_backend
 from edgernn.backends.base import Backend
 from edgernn.errors import BackendUnavailable, EdgeRnnError
-from edgernn.model import IntegerModel
-from edgernn.policies import OnBadReading, check_policy
-from edgernn.session import Session
-from edgernn.stream_state import WarmUp
+from edgernn.model.integer_model import IntegerModel
+from edgernn.session.checks import WarmUp
+from edgernn.session.policies import OnBadReading, check_policy
+from edgernn.session.session import Session
 
 #: Backends that run an `IntegerModel` without a file -> (module, class).
 _MODEL_BACKENDS: Final = {
     "native": ("edgernn.backends.native", "NativeBackend"),
-    "reference": ("edgernn_firmware_sim.backend", "ReferenceBackend"),
+    "reference": ("edgernn_firmware_sim.reference.backend", "ReferenceBackend"),
 }
 
 
@@ -39,7 +39,7 @@ def load(
         backend: "native", "reference", "tflite" or "onnx"; "auto" chooses by the file's suffix,
             and for .edgernn files and models in memory "native" where it is installed.
         on_bad_reading: what a missing value (NaN, infinite, None, masked) does: "raise", "hold",
-            "skip" or a number that takes its place (see `edgernn.policies.Policy`); or one of
+            "skip" or a number that takes its place (see `Policy`); or one of
             these by channel name, for example {"temperature": "hold", "pressure": 1013.0}.
             Channels without one raise.
         warm_up: what a window model answers before its first window is full: "nothing" (NaN), or
@@ -123,7 +123,7 @@ class _Origin:
         """
         source = self.source
         if isinstance(source, IntegerModel):
-            from edgernn.container import to_bytes
+            from edgernn.container.file import to_bytes
 
             source = "model.edgernn", to_bytes(source)
         elif isinstance(source, Path):

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.errors import EdgeRnnError
-from edgernn.formats import FloatArray, OperandArray
-from edgernn.interface import InputCoder, Interface
+from edgernn.model.formats import FloatArray, OperandArray
+from edgernn.model.interface import InputCoder, Interface
 
 BoolArray = npt.NDArray[np.bool_]
 #: Row and channel of every missing value of a chunk, row after row.

@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.backends.base import Stream
-from edgernn.backends.streams import SharedBackend
-from edgernn.clipping import CountingEncoder, Encoder
+from edgernn.backends.value_stream import SharedBackend
 from edgernn.errors import EdgeRnnError
-from edgernn.formats import FloatArray, OperandArray
-from edgernn.interface import Interface
-from edgernn.outputs import real_outputs, require_softmax
-from edgernn.policies import BoolArray, Gaps, Policies, Policy
-from edgernn.readings import missing_value, named_values, read_many, read_one
+from edgernn.model.clipping import CountingEncoder, Encoder
+from edgernn.model.formats import FloatArray, OperandArray
+from edgernn.model.interface import Interface
+from edgernn.model.outputs import real_outputs, require_softmax
+from edgernn.session.policies import BoolArray, Gaps, Policies, Policy
+from edgernn.session.readings import missing_value, named_values, read_many, read_one
 
 #: A reading; a dictionary names the channels.
 Reading = npt.ArrayLike | Mapping[str, Any]

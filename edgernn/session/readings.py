@@ -1,9 +1,9 @@
 """What a session accepts as a reading.
 
 A reading has one real number per input channel, in the order of the channels or by their names.
-NaN, infinity, None and a masked value stand for a value that is missing; `edgernn.policies` says
-what becomes of it. Everything else, such as text, another number of channels or a name that is
-not there, is a mistake of the program and raises under every policy.
+NaN, infinity, None and a masked value stand for a value that is missing;
+`edgernn.session.policies` says what becomes of it. Everything else, such as text, another number
+of channels or a name that is not there, is a mistake of the program and raises under every policy.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, cast
 import numpy as np
 
 from edgernn.errors import ReadingError, ShapeError
-from edgernn.formats import FloatArray, OperandArray, Precision
+from edgernn.model.formats import FloatArray, OperandArray, Precision
 
 Names = tuple[str, ...]
 

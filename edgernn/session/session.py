@@ -16,13 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.backends.base import Backend
-from edgernn.backends.streams import Origin, SharedBackend
-from edgernn.bound_arrays import are_real
-from edgernn.formats import FloatArray, Int16Array
-from edgernn.policies import OnBadReading, Policies
-from edgernn.reading_stream import Reading, ReadingStream
-from edgernn.readings import read_codes
-from edgernn.stream_state import checked_state, is_padded
+from edgernn.backends.value_stream import Origin, SharedBackend
+from edgernn.model.formats import FloatArray, Int16Array
+from edgernn.session.bound_arrays import are_real
+from edgernn.session.checks import checked_state, is_padded
+from edgernn.session.policies import OnBadReading, Policies
+from edgernn.session.reading_stream import Reading, ReadingStream
+from edgernn.session.readings import read_codes
 
 
 class Session(ReadingStream):

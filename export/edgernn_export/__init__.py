@@ -11,10 +11,11 @@ Importing this package loads NumPy only; Keras and the writers' libraries are im
 
 from __future__ import annotations
 
+from edgernn_export import former_names
 from edgernn_export.evaluation.evaluator import evaluate
-from edgernn_export.exporting import export
+from edgernn_export.quantizer.api import quantize
+from edgernn_export.writers.exporter import export
 
-# Bound at once, not lazily: a submodule of the same name would take the function's place.
-from edgernn_export.quantize import quantize
+former_names.install()
 
 __all__ = ["evaluate", "export", "quantize"]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from benchmarks.accuracy.tasks import TASKS
-from tests.export.data_files import write_hapt, write_xz
-from tests.export.forecast_series import series, splits_of
+from tests.support.training.data_files import write_hapt, write_xz
+from tests.support.training.forecast_series import series, splits_of
 
 
 @pytest.fixture

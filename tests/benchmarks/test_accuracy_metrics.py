@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from benchmarks.accuracy.metrics import kept
-from edgernn_export.datasets import metrics, parts
+from edgernn_export.datasets import metrics
+from edgernn_export.datasets import splits as parts
 
 
 def small_part(target, scored_from=1):

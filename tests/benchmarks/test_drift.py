@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from benchmarks import drift
-from edgernn.formats import QFormat
-from edgernn.layers import StateSpec
+from edgernn.model.formats import QFormat
+from edgernn.model.layers import StateSpec
 
 
 def noise(growth, segments=drift.SEGMENTS):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks import input_headroom
-from tests.float_models import float_model
+from tests.support.models.float import float_model
 
 DECISION = Path(__file__).parents[2] / "docs" / "decisions" / "0006-input-headroom.md"
 

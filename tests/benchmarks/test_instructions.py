@@ -3,8 +3,8 @@
 import re
 
 from benchmarks import instructions
-from edgernn.formats import Precision
-from tests.emulated.hand_made import core_named
+from edgernn.model.formats import Precision
+from tests.support.models.hand_made import core_named
 
 SMALL = {
     "GRU-8/3": ("gru_after", 8, 3, 1),

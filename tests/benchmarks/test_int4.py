@@ -3,8 +3,8 @@
 import re
 
 from benchmarks import int4
-from tests.edgernn.native_programs import require_native
-from tests.emulated.hand_made import core_named
+from tests.support.models.hand_made import core_named
+from tests.support.native.programs import require_native
 
 
 def test_the_document_has_both_forms_side_by_side(monkeypatch, tmp_path, capsys):

@@ -7,7 +7,7 @@ import pytest
 from benchmarks import native_layout
 from edgernn.backends.native import isas
 from edgernn.backends.native_layout import LIMITS
-from tests.edgernn.native_programs import require_native
+from tests.support.native.programs import require_native
 
 
 def test_the_tables_have_every_form_and_every_kind_of_map(monkeypatch, capsys):

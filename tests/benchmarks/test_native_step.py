@@ -13,9 +13,9 @@ import pytest
 import edgernn
 from benchmarks import native_step
 from benchmarks.native import contenders, peers, report, weight_read, workers
-from edgernn.formats import Precision
-from tests.integer_models import random_model
-from tests.native.compilers import require
+from edgernn.model.formats import Precision
+from tests.support.models.integer import random_model
+from tests.support.native.compilers import require
 
 ROOT = Path(__file__).resolve().parents[2]
 PEER_TIMES = {

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks import session_inputs
-from tests.edgernn.native_programs import require_native
+from tests.support.native.programs import require_native
 
 RECORD = {
     "rounds": 3,

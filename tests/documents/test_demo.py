@@ -6,8 +6,8 @@ import re
 import numpy as np
 import pytest
 
-from edgernn.model import IntegerModel
-from tests.end_to_end.documents import run_command, run_python
+from edgernn.model.integer_model import IntegerModel
+from tests.support.documents import run_command, run_python
 
 pytestmark = [pytest.mark.slow, pytest.mark.tf]
 

@@ -11,9 +11,9 @@ import pytest
 import edgernn
 from edgernn.cli import main
 from edgernn_export import training
-from tests.end_to_end.documents import blocks
-from tests.export.distillation_runs import LABELS, XS, cross_entropy, network
-from tests.export.training_runs import classifier
+from tests.support.documents import blocks
+from tests.support.training.distillation_runs import LABELS, XS, cross_entropy, network
+from tests.support.training.training_runs import classifier
 
 pytestmark = pytest.mark.tf
 

@@ -9,8 +9,8 @@ import pytest
 
 import edgernn
 from edgernn.cli import main
-from tests.end_to_end.documents import blocks
-from tests.native.compilers import ROOT, compile_c, require
+from tests.support.documents import blocks
+from tests.support.native.compilers import ROOT, compile_c, require
 
 DOCUMENT = "docs/firmware.md"
 DEMO = ROOT / "edgernn" / "data" / "demo.edgernn"

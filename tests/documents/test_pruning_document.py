@@ -2,9 +2,9 @@
 
 import pytest
 
-from edgernn.model import IntegerModel
-from tests.end_to_end.documents import blocks
-from tests.export.pruning_runs import XS, YS, network
+from edgernn.model.integer_model import IntegerModel
+from tests.support.documents import blocks
+from tests.support.training.pruning_runs import XS, YS, network
 
 pytestmark = pytest.mark.tf
 

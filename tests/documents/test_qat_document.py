@@ -4,9 +4,9 @@ from functools import partialmethod
 
 import pytest
 
-from tests.end_to_end.documents import blocks
-from tests.export.pruning_runs import XS, YS, network
-from tests.export.training_runs import classifier
+from tests.support.documents import blocks
+from tests.support.training.pruning_runs import XS, YS, network
+from tests.support.training.training_runs import classifier
 
 pytestmark = pytest.mark.tf
 
@@ -14,11 +14,11 @@ pytestmark = pytest.mark.tf
 def test_every_program_runs(tmp_path, monkeypatch):
     import keras
 
-    from edgernn.model import IntegerModel
-    from edgernn_export.qat import integer_model
+    from edgernn.model.integer_model import IntegerModel
+    from edgernn_export.compress.qat import integer_model
 
     monkeypatch.chdir(tmp_path)
-    # XLA would compile for a minute; tests/export/test_qat_exact.py compares its codes.
+    # XLA would compile for a minute; tests/exactness/test_qat_exact.py compares its codes.
     monkeypatch.setattr(
         keras.Model, "compile", partialmethod(keras.Model.compile, jit_compile=False)
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.demo_accuracy import RESULTS, summary
-from tests.end_to_end.documents import ROOT, blocks, commands, links, run_command, run_python
+from tests.support.documents import ROOT, blocks, commands, links, run_command, run_python
 
 DOCUMENTS = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 RUNNABLE = (
@@ -18,20 +18,20 @@ RUNNABLE = (
 )
 #: Run elsewhere, by what.
 ELSEWHERE = {
-    "make demo": "the target's one line, `edgernn demo`, is run by tests/end_to_end/test_demo.py",
+    "make demo": "the target's one line, `edgernn demo`, is run by tests/documents/test_demo.py",
     "make test": "this is it",
     "make check": ".ci/run",
     "make test-device": "make test",
 }
 #: Documents whose programs need more than a shell: the tests that run them.
 PROGRAMS = {
-    "docs/distillation.md": "tests/export/test_distillation_document.py",
-    "docs/pruning.md": "tests/export/test_pruning_document.py",
-    "docs/qat.md": "tests/export/test_qat_document.py",
-    "docs/recipes.md": "tests/export/test_recipes_document.py",
-    "docs/search.md": "tests/export/test_search_document.py",
-    "docs/structured.md": "tests/export/test_structured_document.py",
-    "docs/windows.md": "tests/export/test_windows_document.py",
+    "docs/distillation.md": "tests/documents/test_distillation_document.py",
+    "docs/pruning.md": "tests/documents/test_pruning_document.py",
+    "docs/qat.md": "tests/documents/test_qat_document.py",
+    "docs/recipes.md": "tests/documents/test_recipes_document.py",
+    "docs/search.md": "tests/documents/test_search_document.py",
+    "docs/structured.md": "tests/documents/test_structured_document.py",
+    "docs/windows.md": "tests/documents/test_windows_document.py",
 }
 #: Run here with less training: a fixture runs the demo once for all documents.
 SHORTENED = {"edgernn demo": "edgernn demo --epochs 1"}

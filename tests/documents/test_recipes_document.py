@@ -11,8 +11,8 @@ import edgernn
 from benchmarks.recipes import RESULTS, table
 from edgernn.cli import main
 from edgernn_export.training import find_recipe, recipe_names
-from tests.end_to_end.documents import ROOT, blocks
-from tests.export.data_files import write_people, write_recordings
+from tests.support.documents import ROOT, blocks
+from tests.support.training.data_files import write_people, write_recordings
 
 pytestmark = pytest.mark.tf
 

@@ -6,10 +6,10 @@ import pytest
 
 from edgernn_export.cli.search import add_arguments
 from edgernn_export.search import Space
-from tests.end_to_end.documents import ROOT, blocks
+from tests.support.documents import ROOT, blocks
 
 RECIPE = """
-from tests.export.training_runs import classifier
+from tests.support.training.training_runs import classifier
 
 RECIPE = classifier(epochs=1)
 """

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from edgernn.cli import main
-from tests.end_to_end.documents import blocks
-from tests.keras_models import readings, sequential
+from tests.support.documents import blocks
+from tests.support.models.keras import readings, sequential
 
 keras = pytest.importorskip("keras", reason="pip install 'edgernn[export]'")
 pytestmark = pytest.mark.tf

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from edgernn.model import IntegerModel
-from edgernn.window import Window
-from tests.end_to_end.documents import blocks
+from edgernn.model.integer_model import IntegerModel
+from edgernn.model.window import Window
+from tests.support.documents import blocks
 
 pytestmark = pytest.mark.tf
 

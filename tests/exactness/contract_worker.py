@@ -1,6 +1,6 @@
 """Runs the streaming contract for one runtime in a process of its own; prints JSON results.
 
-python -m tests.contract.contract_worker tflite ai_edge_litert
+python -m tests.exactness.contract_worker tflite ai_edge_litert
 """
 
 import itertools
@@ -11,9 +11,9 @@ import traceback
 from pathlib import Path
 
 import edgernn
-from edgernn.formats import Precision
-from tests.contract.stream_contract import verify_stream_contract
-from tests.integer_models import CELLS, random_model
+from edgernn.model.formats import Precision
+from tests.exactness.stream_contract import verify_stream_contract
+from tests.support.models.integer import CELLS, random_model
 
 #: Beside one layer: a stack, one channel (a scalar is a reading too), no Dense.
 SHAPES = {

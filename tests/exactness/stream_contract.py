@@ -12,8 +12,8 @@ from collections.abc import Callable
 import numpy as np
 
 from edgernn import ClippedReadingsWarning, IntegerModel, ReadingError, Session, ShapeError
-from edgernn.policies import OnBadReading
-from edgernn_firmware_sim.reference import Reference
+from edgernn.session.policies import OnBadReading
+from edgernn_firmware_sim.reference.reference import Reference
 
 #: Opens a new backend and a session with the given policy for bad readings.
 OpenSession = Callable[[OnBadReading], Session]

@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from edgernn.formats import Precision
-from edgernn.layers import GateActivation
-from edgernn.storage import Storage
-from edgernn.window import Window
-from edgernn_export.writers.c_storage import STORAGE_HEADER
-from tests.contract.grid_models import dense_chain
-from tests.integer_models import CELLS, random_model
-from tests.native.compilers import (
+from edgernn.model.formats import Precision
+from edgernn.model.layers import GateActivation
+from edgernn.model.storage import Storage
+from edgernn.model.window import Window
+from edgernn_export.writers.c.storage import STORAGE_HEADER
+from tests.support.models.grid import dense_chain
+from tests.support.models.integer import CELLS, random_model
+from tests.support.models.stored import stored
+from tests.support.native.compilers import (
     NATIVE,
     SANITIZERS,
     compile_c,
@@ -25,10 +26,9 @@ from tests.native.compilers import (
     require_32_bit,
     write_model,
 )
-from tests.native.variants import PORTABLE, runnable
-from tests.stored_models import stored
+from tests.support.native.variants import PORTABLE, runnable
 
-FLIPS = Path(__file__).with_name("flips.h")
+FLIPS = Path(__file__).parents[1] / "support" / "native" / "flips.h"
 SMALL = {"inputs": 3, "units": 5}
 MODELS = {f"{c}-{p.value}": random_model(c, p, **SMALL) for c, p in product(CELLS, Precision)}
 MODELS |= {f"chain-{p.value}": dense_chain(p) for p in Precision}

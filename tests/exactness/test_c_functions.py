@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from edgernn.errors import EdgeRnnError
-from edgernn.formats import Precision
-from edgernn.interface import InputSpec, OutputSpec
-from edgernn_export.writers.c_border import input_channels, output_channels
-from tests.integer_models import random_model
-from tests.native.compilers import NATIVE, compile_c, require, write_model
-from tests.twin import scalar
+from edgernn.model.formats import Precision
+from edgernn.model.interface import InputSpec, OutputSpec
+from edgernn_export.writers.c.border import input_channels, output_channels
+from tests.exactness.twin import scalar
+from tests.support.models.integer import random_model
+from tests.support.native.compilers import NATIVE, compile_c, require, write_model
 
 ALL_CODES = np.arange(-32768, 32768).astype(np.int16)
 ROUNDING = """

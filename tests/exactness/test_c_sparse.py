@@ -5,15 +5,21 @@ import subprocess
 
 import pytest
 
-from edgernn.formats import Precision
-from edgernn.storage import Storage
-from edgernn.tiles import kept_tiles, tile_index, tiles
-from edgernn_export.probe import golden_vector
-from edgernn_export.writers.c_source import write_c
-from tests.integer_models import random_model, sparse_model
-from tests.native.compilers import SANITIZERS, compile_c, require, require_32_bit, write_model
-from tests.native.test_native_compile import MATRIX
-from tests.stored_models import stored
+from edgernn.model.formats import Precision
+from edgernn.model.storage import Storage
+from edgernn.model.tiles import kept_tiles, tile_index, tiles
+from edgernn_export.writers.c.source import write_c
+from edgernn_export.writers.golden_vectors import golden_vector
+from tests.export.writers.test_c_compiles import MATRIX
+from tests.support.models.integer import random_model, sparse_model
+from tests.support.models.stored import stored
+from tests.support.native.compilers import (
+    SANITIZERS,
+    compile_c,
+    require,
+    require_32_bit,
+    write_model,
+)
 
 PRECISIONS = [pytest.param(p, id=p.value) for p in Precision]
 HEADER = "edgernn_storage.h"

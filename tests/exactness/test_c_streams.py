@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tests.native.compilers import SANITIZERS, require, require_32_bit
-from tests.native.stream_programs import (
+from tests.support.native.compilers import SANITIZERS, require, require_32_bit
+from tests.support.native.stream_programs import (
     build,
     expected,
     run,

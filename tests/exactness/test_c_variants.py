@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgernn.formats import Precision
-from edgernn.storage import Storage
-from tests.integer_models import CELLS, random_model, sparse_model
-from tests.native.compilers import NATIVE, PACKAGES, SANITIZERS, compile_c, require
-from tests.native.stream_programs import (
+from edgernn.model.formats import Precision
+from edgernn.model.storage import Storage
+from tests.exactness.twin import scalar
+from tests.support.models.integer import CELLS, random_model, sparse_model
+from tests.support.models.stored import stored
+from tests.support.native.compilers import NATIVE, PACKAGES, SANITIZERS, compile_c, require
+from tests.support.native.stream_programs import (
     build,
     expected,
     run,
@@ -20,9 +22,7 @@ from tests.native.stream_programs import (
     write_codes,
     write_sources,
 )
-from tests.native.variants import VARIANTS, runnable
-from tests.stored_models import stored
-from tests.twin import scalar
+from tests.support.native.variants import VARIANTS, runnable
 
 #: Vectors that end in the middle of every variant's registers.
 UNEVEN = {
@@ -83,7 +83,8 @@ INT4 |= {
 MODELS = {**stream_models(), **UNEVEN, **MANY, **SPARSE, **INT4}
 STEPS = 120
 LONG_STEPS = 2_000
-EDGES = [Path(__file__).with_name("variant_edges.c"), *sorted(NATIVE.glob("*.c"))]
+SUPPORT = Path(__file__).parents[1] / "support" / "native"
+EDGES = [SUPPORT / "variant_edges.c", *sorted(NATIVE.glob("*.c"))]
 ACTIVATIONS = (
     lambda z: z,
     lambda z: max(z, 0),

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 import edgernn
-from edgernn.formats import Precision
-from edgernn.window import Window
-from edgernn_export.probe import golden_vector
-from edgernn_export.writers.c_source import write_c
-from tests.integer_models import CELLS, random_codes, random_model
-from tests.native.compilers import SANITIZERS, compile_c, require, write_model
+from edgernn.model.formats import Precision
+from edgernn.model.window import Window
+from edgernn_export.writers.c.source import write_c
+from edgernn_export.writers.golden_vectors import golden_vector
+from tests.support.models.integer import CELLS, random_codes, random_model
+from tests.support.native.compilers import SANITIZERS, compile_c, require, write_model
 
 WINDOWS = [Window(steps=1), Window(steps=6), Window(steps=5, hop=3), Window(steps=2, hop=7)]
 READINGS = 40

@@ -8,13 +8,13 @@ import pytest
 
 from edgernn.backends.native import NativeBackend, _module, isas
 from edgernn.backends.native_layout import LAYOUTS
-from edgernn.formats import Precision
-from edgernn.storage import Storage
-from tests.contract.grid_models import reference_stream
-from tests.edgernn.native_fuzz import arguments
-from tests.edgernn.native_programs import require_native
-from tests.integer_models import CELLS, random_codes, random_model
-from tests.stored_models import densified, stored
+from edgernn.model.formats import Precision
+from edgernn.model.storage import Storage
+from tests.support.models.grid import reference_stream
+from tests.support.models.integer import CELLS, random_codes, random_model
+from tests.support.models.stored import densified, stored
+from tests.support.native.fuzz import arguments
+from tests.support.native.programs import require_native
 
 #: Around the edges of tiles, of registers full of them, and of blocks of rows.
 WIDTHS = [(1, 1, 1), (5, 4, 3), (13, 31, 9), (33, 63, 17)]

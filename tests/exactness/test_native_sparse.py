@@ -6,11 +6,11 @@ import pytest
 
 from edgernn.backends.native import NativeBackend, _module, isas
 from edgernn.backends.native_layout import LAYOUTS
-from edgernn.formats import Precision
-from tests.contract.grid_models import reference_stream
-from tests.edgernn.native_fuzz import arguments
-from tests.edgernn.native_programs import require_native
-from tests.integer_models import CELLS, random_codes, random_model, sparse_model
+from edgernn.model.formats import Precision
+from tests.support.models.grid import reference_stream
+from tests.support.models.integer import CELLS, random_codes, random_model, sparse_model
+from tests.support.native.fuzz import arguments
+from tests.support.native.programs import require_native
 
 #: Inputs, units, outputs and density. Around the edges of tiles and blocks of rows; as many tiles
 #: as permutations reach, and more.

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from edgernn_export import quantize
-from edgernn_export.qat import integer_model, qat_model
-from tests.export.qat_runs import (
+from edgernn_export.compress.qat import integer_model, qat_model
+from tests.support.training.qat_runs import (
     CELLS,
     codes,
     moved,

@@ -9,13 +9,13 @@ from typing import Any, Final
 import numpy as np
 import pytest
 
-from edgernn.formats import Precision
-from edgernn.layers import DenseActivation, GateActivation
-from edgernn.model import IntegerModel
-from edgernn_firmware_sim.events import Recorder
-from edgernn_firmware_sim.reference import Reference
-from tests.integer_models import CELLS, REACH, random_codes, random_layer, random_model
-from tests.twin.cells import Twin
+from edgernn.model.formats import Precision
+from edgernn.model.integer_model import IntegerModel
+from edgernn.model.layers import DenseActivation, GateActivation
+from edgernn_firmware_sim.reference.events import Recorder
+from edgernn_firmware_sim.reference.reference import Reference
+from tests.exactness.twin.cells import Twin
+from tests.support.models.integer import CELLS, REACH, random_codes, random_layer, random_model
 
 HARD: Final = GateActivation.HARD_SIGMOID
 

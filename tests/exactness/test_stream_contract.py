@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 import edgernn
-from edgernn.formats import Precision
-from edgernn_firmware_sim.backend import ReferenceBackend
-from tests.contract.contract_worker import CASES, verify_case
-from tests.contract.runtimes import require, run_python
-from tests.contract.stream_contract import verify_stream_contract
-from tests.edgernn.native_programs import all_isas, require_native
-from tests.integer_models import random_model
+from edgernn.model.formats import Precision
+from edgernn_firmware_sim.reference.backend import ReferenceBackend
+from tests.exactness.contract_worker import CASES, verify_case
+from tests.exactness.stream_contract import verify_stream_contract
+from tests.support.models.integer import random_model
+from tests.support.native.programs import all_isas, require_native
+from tests.support.runtimes import require, run_python
 
 #: backend, runtime option, package. TFLite runtimes cannot share a process with each other.
 RUNTIMES = [
@@ -39,7 +39,7 @@ def test_native(isa, case):
 def results(backend, runtime):
     """All cases of one runtime, run once in a process of its own."""
     arguments = [backend] if runtime is None else [backend, runtime]
-    return json.loads(run_python("-m", "tests.contract.contract_worker", *arguments))
+    return json.loads(run_python("-m", "tests.exactness.contract_worker", *arguments))
 
 
 @pytest.mark.parametrize("case", CASES, ids="/".join)

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.twin import scalar
+from tests.exactness.twin import scalar
 
 BUILDER = """
 import sys

@@ -11,10 +11,10 @@ import math
 import numpy as np
 import pytest
 
-from edgernn.formats import FloatArray
-from edgernn_export.float_model import FloatLSTM, FloatModel, FloatSimpleRNN
-from edgernn_export.quantize import quantize
-from edgernn_firmware_sim.reference import Reference
+from edgernn.model.formats import FloatArray
+from edgernn_export.float_model.model import FloatLSTM, FloatModel, FloatSimpleRNN
+from edgernn_export.quantizer.api import quantize
+from edgernn_firmware_sim.reference.reference import Reference
 
 #: Largest |integer - exact| accepted, in LSB of Q0.15 (2**-15).
 BOUND_LSB = {"w8a8": 256, "w8a16": 64}

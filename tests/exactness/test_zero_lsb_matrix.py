@@ -13,16 +13,16 @@ import pytest
 
 from edgernn.backends.native import NativeBackend
 from edgernn.backends.onnx import OPTIMIZATIONS, open_onnx
-from edgernn.model import IntegerModel
-from edgernn_export.probe import probe_codes
-from edgernn_export.writers.onnx_exact import write_onnx_exact
-from edgernn_export.writers.tflite import write_tflite
-from edgernn_firmware_sim.events import Recorder
-from edgernn_firmware_sim.reference import Reference
-from tests.contract.grid_models import reference_stream
-from tests.contract.matrix_models import CELLS, PRECISIONS, matrix
-from tests.contract.runtimes import RESOLVERS, RUNTIMES, Stream, require, run_files
-from tests.edgernn.native_programs import all_isas, require_native
+from edgernn.model.integer_model import IntegerModel
+from edgernn_export.writers.golden_vectors import probe_codes
+from edgernn_export.writers.onnx.exact import write_onnx_exact
+from edgernn_export.writers.tflite.writer import write_tflite
+from edgernn_firmware_sim.reference.events import Recorder
+from edgernn_firmware_sim.reference.reference import Reference
+from tests.support.models.grid import reference_stream
+from tests.support.models.matrix import CELLS, PRECISIONS, matrix
+from tests.support.native.programs import all_isas, require_native
+from tests.support.runtimes import RESOLVERS, RUNTIMES, Stream, require, run_files
 
 STEPS = 10_000
 #: Compared values of one configuration: outputs and states of 28 models.

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgernn.affine import Affine8
 from edgernn.backends.onnx import OPTIMIZATIONS, open_onnx
-from edgernn.formats import Precision
-from edgernn.model import IntegerModel
-from edgernn_export.writers.onnx_exact import write_onnx_exact
-from tests.contract.grid_models import SEED, grid, reference_stream, special
-from tests.contract.runtimes import Stream
-from tests.integer_models import CELLS, random_codes, random_model
+from edgernn.model.affine import Affine8
+from edgernn.model.formats import Precision
+from edgernn.model.integer_model import IntegerModel
+from edgernn_export.writers.onnx.exact import write_onnx_exact
+from tests.support.models.grid import SEED, grid, reference_stream, special
+from tests.support.models.integer import CELLS, random_codes, random_model
+from tests.support.runtimes import Stream
 
 STEPS = 300
 LONG_STEPS = 10_000

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgernn.formats import Precision
-from edgernn.model import IntegerModel
-from edgernn_export.writers.tflite import write_tflite
-from tests.contract.grid_models import SEED, grid, reference_stream, special
-from tests.contract.runtimes import RESOLVERS, RUNTIMES, require, run_files
-from tests.integer_models import CELLS, random_codes, random_model
+from edgernn.model.formats import Precision
+from edgernn.model.integer_model import IntegerModel
+from edgernn_export.writers.tflite.writer import write_tflite
+from tests.support.models.grid import SEED, grid, reference_stream, special
+from tests.support.models.integer import CELLS, random_codes, random_model
+from tests.support.runtimes import RESOLVERS, RUNTIMES, require, run_files
 
 STEPS = 300
 LONG_STEPS = 10_000

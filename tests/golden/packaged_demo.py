@@ -11,8 +11,8 @@ import json
 from pathlib import Path
 
 import edgernn
-from edgernn.model import IntegerModel
-from tests.twin.cells import Twin
+from edgernn.model.integer_model import IntegerModel
+from tests.exactness.twin.cells import Twin
 
 DATA = Path(edgernn.__file__).parent / "data"
 PATH = Path(__file__).with_name("packaged_demo.json")

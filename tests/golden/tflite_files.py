@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from edgernn.formats import Precision
-from edgernn.interface import Golden
-from edgernn_export.writers.tflite import write_tflite
-from edgernn_firmware_sim.reference import Reference
-from tests.integer_models import random_codes, random_model
+from edgernn.model.formats import Precision
+from edgernn.model.interface import Golden
+from edgernn_export.writers.tflite.writer import write_tflite
+from edgernn_firmware_sim.reference.reference import Reference
+from tests.support.models.integer import random_codes, random_model
 
 FOLDER = Path(__file__).parent / "tflite"
 COMMAND = "python -m tests.golden.tflite_files"
@@ -46,7 +46,7 @@ def build() -> dict[str, bytes]:
     record = {
         "provenance": {
             "command": COMMAND,
-            "generator": "edgernn_firmware_sim.reference on tests.integer_models.random_model",
+            "generator": "edgernn_firmware_sim.reference on random_model of tests/support/models",
             "seed": SEED,
             "clauses": "NUMERICS.md sections 4 to 8",
         },

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from edgernn.formats import FloatArray
+from edgernn.model.formats import FloatArray
 
 FOLDER = Path(__file__).parent / "trained"
 SEED = 7
@@ -54,7 +54,7 @@ def main() -> None:
     """Train, quantize in both precisions, save."""
     import keras
 
-    from edgernn_export.quantize import quantize
+    from edgernn_export.quantizer.api import quantize
 
     keras.utils.set_random_seed(SEED)
     xs, ys = readings()

@@ -16,7 +16,7 @@ RUNTIMES = {
 }  # fmt: skip
 
 #: Layers of a TensorFlow graph; the package above them loads them on use.
-GRAPHS = "edgernn_export.qat."
+GRAPHS = "edgernn_export.compress.qat."
 
 IMPORT_EDGERNN = """
 import json, sys, time

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 import edgernn
-from edgernn.model import IntegerModel
-from edgernn_firmware_sim.backend import ReferenceBackend
-from tests.integer_models import random_codes
-from tests.native.compilers import require
-from tests.packaging.arm_roots import MACHINES, run_python
+from edgernn.model.integer_model import IntegerModel
+from edgernn_firmware_sim.reference.backend import ReferenceBackend
+from tests.support.arm.roots import MACHINES, run_python
+from tests.support.models.integer import random_codes
+from tests.support.native.compilers import require
 
 ROOT = Path(__file__).resolve().parents[2]
 TRAINED = ROOT / "tests" / "golden" / "trained"
@@ -257,7 +257,7 @@ PROCESSORS = {
 def test_a_cross_built_wheel_gives_the_reference_bits(machine, arm_wheel, recorded):
     require(machine.qemu, "mmdebstrap")
     for cpu, isas in PROCESSORS[machine.target].items():
-        check = Path(__file__).with_name("arm_check.py")
+        check = ROOT / "tests" / "support" / "arm" / "check.py"
         said = run_python(machine, cpu, arm_wheel, check, recorded).split("\n")
         count, found = said[0].split(" ", 1)
         assert (found, said[1:]) == (isas, [""])

@@ -49,7 +49,7 @@ def test_top_level_names_are_ours(names):
     [
         "edgernn/__init__.py",
         "edgernn/py.typed",
-        "edgernn/FORMAT.md",
+        "edgernn/container/FORMAT.md",
         "edgernn/data/demo.edgernn",
         "edgernn/native/edgernn_kernels.h",
         "edgernn/native/edgernn_lstm.c",

@@ -13,7 +13,7 @@ import numpy as np
 
 import edgernn
 from edgernn.cli import main
-from tests.integer_models import random_model
+from tests.support.models.integer import random_model
 
 ROOT = Path(__file__).parents[2]
 #: Readings of two channels; the output step of the models is 2**-10, which four decimals bear.

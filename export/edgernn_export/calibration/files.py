@@ -15,8 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.errors import EdgeRnnError, ReadingError
-from edgernn.formats import FloatArray
-from edgernn.policies import Policy
+from edgernn.model.formats import FloatArray
 from edgernn.records.opening import open_reader
 from edgernn.records.options import TableOptions
 from edgernn.records.record import Reader
@@ -27,6 +26,7 @@ from edgernn.records.text_files import (
     decompressed,
     open_text,
 )
+from edgernn.session.policies import Policy
 from edgernn_export.calibration.missing import missing_policy, without_missing
 
 #: What NumPy raises on files it cannot make sense of; MemoryError where a header promises too much.

@@ -11,7 +11,7 @@ import numpy as np
 
 from edgernn.errors import CalibrationError, TableWarning
 from edgernn.records.columns import listed
-from edgernn_export.float_model import FloatModel
+from edgernn_export.float_model.model import FloatModel
 
 
 def column_names(streams: Any) -> tuple[str, ...] | None:

@@ -13,9 +13,9 @@ from typing import Any, Final
 import numpy as np
 
 from edgernn.errors import QuantizationError
-from edgernn.formats import FloatArray, Precision
-from edgernn_export.calibrate import TensorStatistics
-from edgernn_export.ranges import RangeMethod, input_range
+from edgernn.model.formats import FloatArray, Precision
+from edgernn_export.calibration.ranges import RangeMethod, input_range
+from edgernn_export.calibration.statistics import TensorStatistics
 
 Pair = tuple[float, float]
 #: Ranges by channel name, or one pair (or None: take it from calibration) per channel.

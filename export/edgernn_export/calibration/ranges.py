@@ -7,8 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from edgernn.formats import FloatArray
-from edgernn_export.calibrate import TensorStatistics
+from edgernn.model.formats import FloatArray
+from edgernn_export.calibration.statistics import TensorStatistics
 
 PERCENTILE = 99.99
 _CANDIDATES = np.linspace(0.30, 1.0, 36)

@@ -16,9 +16,15 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.errors import CalibrationError
-from edgernn.formats import FloatArray
-from edgernn_export.float_model import RECURRENT, FloatModel
-from edgernn_export.float_run import Progress, batches, initial_state, run, stretch_steps
+from edgernn.model.formats import FloatArray
+from edgernn_export.float_model.float_run import (
+    Progress,
+    batches,
+    initial_state,
+    run,
+    stretch_steps,
+)
+from edgernn_export.float_model.model import RECURRENT, FloatModel
 
 #: Rows sampled of the operands of matrix products, where there are as many: about as many to twice
 #: as many. The rounding of weights looks at how they vary together: they all have the same steps.

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.errors import QuantizationError, StreamKindWarning
-from edgernn.formats import FloatArray
-from edgernn.window import MAX_WINDOW_STEPS, Window
-from edgernn_export import float_run
-from edgernn_export.float_model import FloatModel
+from edgernn.model.formats import FloatArray
+from edgernn.model.window import MAX_WINDOW_STEPS, Window
+from edgernn_export.float_model import float_run
+from edgernn_export.float_model.model import FloatModel
 
 StreamKind = Literal["auto", "window", "endless"]
 

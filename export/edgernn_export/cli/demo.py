@@ -54,7 +54,7 @@ def main(args: argparse.Namespace) -> int:
     # choice of kernels by processor would make training depend on the machine more than it must.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-    from edgernn_export.demo.steps import run_demo
+    from edgernn_export.demo.pipeline import run_demo
     from edgernn_export.demo.tables import passed, show, to_json
 
     start = time.perf_counter()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from edgernn.errors import DistillationError
-from edgernn_export.pruning.patterns import PATTERNS
+from edgernn_export.compress.pruning.patterns import PATTERNS
 
 HELP: Final = """Train a small network on the answers of a large one, beside the labels.
 
@@ -96,7 +96,7 @@ def main(args: argparse.Namespace) -> int:
     """Distil, write, report."""
     _check(args)
     from edgernn_export.training import Network
-    from edgernn_export.training.setup import repeatable_keras
+    from edgernn_export.training.keras_setup import repeatable_keras
 
     network = Network(cell=args.cell, units=args.units, layers=args.layers)
     repeatable_keras(args.seed)
@@ -128,9 +128,9 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _open(args: argparse.Namespace) -> Run:
-    from edgernn_export.distillation.array_file import read_recipe
     from edgernn_export.keras_reader.source import open_source
     from edgernn_export.training import find_recipe
+    from edgernn_export.training.array_recipe import read_recipe
 
     teacher = open_source(args.teacher)
     if args.data is None:
@@ -144,8 +144,7 @@ def _train(
     run: Run, args: argparse.Namespace, network: Any, *, taught: bool
 ) -> tuple[Any, dict[str, Any]]:
     """A student with its scores, from the teacher or alone."""
-    from edgernn_export.distillation import distill
-    from edgernn_export.training import pruning_callback, train
+    from edgernn_export.training import distill, pruning_callback, train
 
     callbacks = []
     if args.density is not None:

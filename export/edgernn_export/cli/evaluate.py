@@ -11,13 +11,13 @@ from typing import Any, Final
 
 from edgernn.cli.table_arguments import add_policy_argument, add_table_arguments, table_options
 from edgernn.errors import EdgeRnnError
-from edgernn.model import IntegerModel
-from edgernn_export.cli.lists import comma_list
+from edgernn.model.integer_model import IntegerModel
+from edgernn_export.calibration.files import refuse_unreadable
+from edgernn_export.cli.arguments import comma_list
 from edgernn_export.evaluation.evaluator import ANSWERS, evaluate
 from edgernn_export.evaluation.judge import TASKS
 from edgernn_export.evaluation.metrics import metric_names
-from edgernn_export.exporting import write_atomically
-from edgernn_export.stream_files import refuse_unreadable
+from edgernn_export.writers.exporter import write_atomically
 
 HELP: Final = """Compare an integer model with its float network, and both with the truth.
 

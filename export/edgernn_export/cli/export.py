@@ -7,11 +7,11 @@ import json
 from pathlib import Path
 from typing import Final
 
-from edgernn.model import IntegerModel
-from edgernn_export.cli.lists import comma_list
-from edgernn_export.exporting import Written, export_files
+from edgernn.model.integer_model import IntegerModel
+from edgernn_export.cli.arguments import comma_list
 from edgernn_export.writers import SESSION_FORMATS, WRITERS
-from edgernn_export.writers.c_packages import PACKAGES
+from edgernn_export.writers.c.packages import PACKAGES
+from edgernn_export.writers.exporter import Written, export_files
 
 HELP: Final = """Write an integer model as .tflite and .onnx files, or as a folder of C99 sources.
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from edgernn.errors import EdgeRnnWarning, PruningError
-from edgernn_export.cli.lists import comma_list
-from edgernn_export.pruning.allocation import ALLOCATIONS, DEFAULT_ALLOCATION
-from edgernn_export.pruning.patterns import PATTERNS
+from edgernn_export.cli.arguments import comma_list
+from edgernn_export.compress.pruning.allocation import ALLOCATIONS, DEFAULT_ALLOCATION
+from edgernn_export.compress.pruning.patterns import PATTERNS
 
 HELP: Final = """Make a trained Keras model smaller, or its weights sparse.
 
@@ -171,7 +171,7 @@ _TRAIN_ON: Final = "compile it and train on with model.fit: what is left needs i
 
 
 def _remove_units(model: Any, args: argparse.Namespace) -> Pruned:
-    from edgernn_export.structured import norm_table, remove_units, unit_norms
+    from edgernn_export.compress.structured import norm_table, remove_units, unit_norms
 
     norms = unit_norms(model, args.layer)
     asked: dict[str, Any] = {"threshold": args.threshold}
@@ -196,9 +196,9 @@ def _remove_units(model: Any, args: argparse.Namespace) -> Pruned:
 
 
 def _remove_inputs(model: Any, args: argparse.Namespace) -> Pruned:
+    from edgernn_export.calibration.files import load_streams
+    from edgernn_export.compress.structured import remove_inputs
     from edgernn_export.keras_reader import read_keras
-    from edgernn_export.stream_files import load_streams
-    from edgernn_export.structured import remove_inputs
 
     names = read_keras(model, input_names=args.input_names).input_names
     streams = None if args.calibration is None else load_streams(args.calibration, names)
@@ -228,7 +228,7 @@ def _remove_inputs(model: Any, args: argparse.Namespace) -> Pruned:
 
 
 def _lower_rank(model: Any, args: argparse.Namespace) -> Pruned:
-    from edgernn_export.structured import factorize
+    from edgernn_export.compress.structured import factorize
 
     made = factorize(model, args.layer[0], rank=args.rank, energy=args.energy)
     record = {
@@ -249,7 +249,7 @@ def _lower_rank(model: Any, args: argparse.Namespace) -> Pruned:
 
 
 def _magnitude(model: Any, args: argparse.Namespace) -> Pruned:
-    from edgernn_export.pruning import MagnitudePruning
+    from edgernn_export.compress.pruning import MagnitudePruning
 
     pattern, allocation = args.pattern or "8x4", args.allocation or DEFAULT_ALLOCATION
     # A schedule that ends before the first batch: its beginning is all there is to it.
@@ -284,7 +284,7 @@ def _magnitude(model: Any, args: argparse.Namespace) -> Pruned:
 
 def _zeros(model: Any, layers: Sequence[str] | None) -> int:
     """Weights that are 0 in the matrices that are pruned."""
-    from edgernn_export.pruning.matrices import find_matrices
+    from edgernn_export.compress.pruning.keras_matrices import find_matrices
 
     return sum(int((matrix.read() == 0.0).sum()) for matrix in find_matrices(model, layers))
 

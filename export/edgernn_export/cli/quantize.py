@@ -15,15 +15,15 @@ from typing import Any, Final
 
 from edgernn.cli.table_arguments import add_policy_argument, add_table_arguments, table_options
 from edgernn.errors import EdgeRnnError, EdgeRnnWarning
-from edgernn.model import IntegerModel
-from edgernn.storage import Storage
-from edgernn.weight_memory import weight_memory
-from edgernn_export.cli.lists import channel_range, comma_list, given_ranges, layer_bits
+from edgernn.model.integer_model import IntegerModel
+from edgernn.model.memory import weight_memory
+from edgernn.model.storage import Storage
+from edgernn_export.calibration.files import load_streams, refuse_unreadable
+from edgernn_export.calibration.ranges import RangeMethod
+from edgernn_export.cli.arguments import channel_range, comma_list, given_ranges, layer_bits
 from edgernn_export.cli.stream_arguments import add_stream_arguments
-from edgernn_export.quantize import OPERAND_SCALES, quantize
-from edgernn_export.ranges import RangeMethod
-from edgernn_export.stream_files import load_streams, refuse_unreadable
-from edgernn_export.weight_storage import PRECISIONS, SPARSE
+from edgernn_export.quantizer.api import OPERAND_SCALES, quantize
+from edgernn_export.quantizer.weight_storage import PRECISIONS, SPARSE
 
 HELP: Final = """Quantize a trained Keras network to integers.
 
@@ -141,7 +141,7 @@ def main(args: argparse.Namespace) -> int:
         )
     report = None
     if args.report or args.report_data:
-        from edgernn_export.report import quantization_report
+        from edgernn_export.quantizer.report import quantization_report
 
         report = quantization_report(float_model, model, compared)
     record = _written(model, args.output) | {"warnings": concerns}

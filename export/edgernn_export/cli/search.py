@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from edgernn.errors import EdgeRnnError
-from edgernn_export.cli.lists import comma_list
-from edgernn_export.search.hardware import Hardware, find_hardware
+from edgernn_export.cli.arguments import comma_list
+from edgernn_export.search.hardware_cost import Hardware, find_hardware
 from edgernn_export.search.limits import Limits, parse_bytes
-from edgernn_export.search.settings import OBJECTIVES, SAMPLERS, Settings
+from edgernn_export.search.order import OBJECTIVES, SAMPLERS, Settings
 from edgernn_export.search.space import CELLS, PRECISIONS, Space
 
 HELP: Final = """Search cell, size, precision and pruning of a recipe's network within hard limits.
@@ -106,7 +106,7 @@ def main(args: argparse.Namespace) -> int:
     space, place = _space(args), find_hardware(args.target, args.clock_mhz)
     limits = _limits(args, place)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from edgernn_export.search.recipes import RecipeTrainer
+    from edgernn_export.search.recipe_trainer import RecipeTrainer
     from edgernn_export.search.report import show
     from edgernn_export.search.run import search
 

@@ -13,13 +13,13 @@ from typing import Any, Final
 
 from edgernn.cli.table_arguments import add_policy_argument, add_table_arguments, table_options
 from edgernn.errors import EdgeRnnError
-from edgernn_export.cli.lists import channel_range, comma_list, given_ranges
+from edgernn_export.calibration.files import load_streams, refuse_unreadable
+from edgernn_export.calibration.ranges import RangeMethod
+from edgernn_export.cli.arguments import channel_range, comma_list, given_ranges
 from edgernn_export.cli.stream_arguments import add_stream_arguments
-from edgernn_export.quantize import OPERAND_SCALES
-from edgernn_export.ranges import RangeMethod
-from edgernn_export.sensitivity import WIDE, Measured, Sensitivity, loss_db, scan
-from edgernn_export.stream_files import load_streams, refuse_unreadable
-from edgernn_export.weight_storage import PRECISIONS, SPARSE
+from edgernn_export.quantizer.api import OPERAND_SCALES
+from edgernn_export.quantizer.sensitivity import WIDE, Measured, Sensitivity, loss_db, scan
+from edgernn_export.quantizer.weight_storage import PRECISIONS, SPARSE
 
 HELP: Final = """Set the weights of each layer to 4 bits alone and measure the model's output.
 

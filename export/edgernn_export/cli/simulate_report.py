@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from edgernn.model import IntegerModel
-from edgernn.weight_memory import weight_memory
-from edgernn.window import Window
+from edgernn.model.integer_model import IntegerModel
+from edgernn.model.memory import weight_memory
+from edgernn.model.window import Window
 from edgernn_firmware_sim.emulator import Emulation
 from edgernn_firmware_sim.targets import Board, Core
 from edgernn_firmware_sim.targets.advice import Advice

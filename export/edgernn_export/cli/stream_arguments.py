@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import get_args
 
-from edgernn_export.stream_kind import StreamKind
+from edgernn_export.calibration.stream_kind import StreamKind
 
 
 def add_stream_arguments(parser: argparse.ArgumentParser) -> None:

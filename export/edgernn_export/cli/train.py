@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from edgernn.errors import TrainingError
-from edgernn_export.cli.lists import comma_list
+from edgernn_export.cli.arguments import comma_list
+from edgernn_export.compress.pruning.patterns import PATTERNS
 from edgernn_export.datasets import Dataset
-from edgernn_export.pruning.patterns import PATTERNS
-from edgernn_export.qat import EPOCHS
-from edgernn_export.training.finding import find_recipe, recipe_names
+from edgernn_export.quantizer.weight_storage import PRECISIONS
+from edgernn_export.training.integer_training import EPOCHS
+from edgernn_export.training.pipeline import SCORED, Order, Outcome, produce
 from edgernn_export.training.recipe import CELLS, Network, Recipe
-from edgernn_export.training.steps import SCORED, Order, Outcome, produce
-from edgernn_export.weight_storage import PRECISIONS
+from edgernn_export.training.recipe_files import find_recipe, recipe_names
 from edgernn_export.writers import WRITERS
 
 HELP: Final = """Train a recipe on its real data set, compress the network and write its files.
@@ -157,7 +157,7 @@ def _show(recipe: Recipe, data: Dataset, outcome: Outcome) -> None:
         kept = f"epoch {tuned.best_epoch} of {tuned.epochs}" if tuned.best_epoch else "as rounded"
         print(f"quantization-aware training: {kept}, {tuned.seconds:.0f} s")
     if outcome.densities:
-        from edgernn_export.pruning.density import density_table
+        from edgernn_export.compress.pruning.density import density_table
 
         print(density_table(outcome.densities))
     print(f"{data.metric:<10}" + "".join(f"{part:>12}" for part in SCORED))

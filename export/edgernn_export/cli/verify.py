@@ -12,14 +12,14 @@ import numpy as np
 
 from edgernn.cli.table_arguments import add_table_arguments, table_options
 from edgernn.errors import EdgeRnnError
-from edgernn.formats import OperandArray
-from edgernn.model import IntegerModel
-from edgernn_export.cli.lists import comma_list
-from edgernn_export.executors import runtimes
-from edgernn_export.file_verification import EDGERNN, FileVerification, kind_of, verify_file
-from edgernn_export.probe import probe_codes
-from edgernn_export.stream_files import load_streams
-from edgernn_export.verify import Verification, verify
+from edgernn.model.formats import OperandArray
+from edgernn.model.integer_model import IntegerModel
+from edgernn_export.calibration.files import load_streams
+from edgernn_export.cli.arguments import comma_list
+from edgernn_export.verification.compare import Verification, verify
+from edgernn_export.verification.executors import runtimes
+from edgernn_export.verification.files import EDGERNN, FileVerification, kind_of, verify_file
+from edgernn_export.writers.golden_vectors import probe_codes
 
 HELP: Final = """Do all runtimes give the reference's bits?
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgernn.formats import FloatArray
+from edgernn.model.formats import FloatArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -11,8 +11,8 @@ from typing import Final
 import numpy as np
 
 from edgernn.errors import DataUnavailable
-from edgernn.formats import FloatArray
-from edgernn_export.datasets.files import Source, find
+from edgernn.model.formats import FloatArray
+from edgernn_export.datasets.sources import Source, find
 
 ETT: Final = Source(
     home="github.com/zhouhaoyi/ETDataset, ETT-small/ETTh1.csv",

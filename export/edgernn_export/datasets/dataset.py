@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgernn.formats import FloatArray
+from edgernn.model.formats import FloatArray
 from edgernn_export.datasets import metrics
-from edgernn_export.datasets.files import Source
-from edgernn_export.datasets.parts import Part
+from edgernn_export.datasets.sources import Source
+from edgernn_export.datasets.splits import Part
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from edgernn_export.datasets.csv_series import ETT, load_etth1
 from edgernn_export.datasets.dataset import Dataset
-from edgernn_export.datasets.parts import Splits, forecast_splits, level_free
-from edgernn_export.datasets.tables import ETT, load_etth1
+from edgernn_export.datasets.splits import Splits, forecast_splits, level_free
 
 DAY_STEPS: Final = 24
 _WEEK_STEPS: Final = 7 * DAY_STEPS

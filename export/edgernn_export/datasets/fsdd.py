@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.errors import DataUnavailable
-from edgernn.formats import FloatArray
+from edgernn.model.formats import FloatArray
 from edgernn_export.datasets.dataset import Dataset, class_part
 from edgernn_export.datasets.fsdd_clips import FSDD, RATE_HZ, load_fsdd
 from edgernn_export.datasets.log_mel import LogMel, log_mel
-from edgernn_export.datasets.parts import Part
+from edgernn_export.datasets.splits import Part
 
 FEATURES: Final = LogMel(rate_hz=RATE_HZ, floor_db=-80.0)
 #: 1.04 s of sound: the longest recording has 1.00 s of those read here.

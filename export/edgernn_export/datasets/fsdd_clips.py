@@ -12,9 +12,9 @@ from typing import Final
 import numpy as np
 
 from edgernn.errors import DataUnavailable
-from edgernn.formats import FloatArray, Int16Array
+from edgernn.model.formats import FloatArray, Int16Array
 from edgernn_export.datasets.archives import read_arrays
-from edgernn_export.datasets.files import Source, missing, root
+from edgernn_export.datasets.sources import Source, missing, root
 
 FSDD: Final = Source(
     home="github.com/Jakobovski/free-spoken-digit-dataset, recordings/*.wav",

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.errors import DataUnavailable
-from edgernn.formats import FloatArray
+from edgernn.model.formats import FloatArray
 from edgernn_export.datasets.causal_features import (
     Features,
     block_deviations,
@@ -26,7 +26,7 @@ from edgernn_export.datasets.hapt_windows import (
     WINDOW_STEPS,
     load_hapt,
 )
-from edgernn_export.datasets.parts import Part
+from edgernn_export.datasets.splits import Part
 
 #: Every fifth subject of the train part.
 VALIDATION_SUBJECTS: Final = (7, 16, 23, 29)

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.errors import DataUnavailable
-from edgernn.formats import FloatArray
+from edgernn.model.formats import FloatArray
 from edgernn_export.datasets.archives import read_arrays
-from edgernn_export.datasets.files import Source, find, missing, root
+from edgernn_export.datasets.sources import Source, find, missing, root
 
 HAPT: Final = Source(
     home=(

@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 
-from edgernn.formats import FloatArray
+from edgernn.model.formats import FloatArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

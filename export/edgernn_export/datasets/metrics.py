@@ -6,8 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from edgernn.formats import FloatArray
-from edgernn_export.datasets.parts import Part
+from edgernn.model.formats import FloatArray
+from edgernn_export.datasets.splits import Part
 
 #: Metrics where more is better; of all others less is.
 RISING: Final = frozenset({"accuracy"})

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.errors import CalibrationError
-from edgernn.formats import FloatArray
+from edgernn.model.formats import FloatArray
 
 #: Weeks between a reading and the level it forecasts: long enough for the season to turn.
 HORIZON_WEEKS: Final = 13

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgernn.formats import FloatArray
-from edgernn.model import IntegerModel
+from edgernn.model.formats import FloatArray
+from edgernn.model.integer_model import IntegerModel
 from edgernn_export.demo.data import Co2Record
-from edgernn_export.float_model import FloatModel
-from edgernn_export.float_run import run
-from edgernn_firmware_sim.reference import Reference
+from edgernn_export.float_model.float_run import run
+from edgernn_export.float_model.model import FloatModel
+from edgernn_firmware_sim.reference.reference import Reference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

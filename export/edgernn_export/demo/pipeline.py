@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from edgernn.formats import FloatArray, PrecisionName
-from edgernn.model import IntegerModel
+from edgernn.model.formats import FloatArray, PrecisionName
+from edgernn.model.integer_model import IntegerModel
 from edgernn_export.demo.data import (
     INPUT_NAME,
     OUTPUT_NAME,
@@ -21,9 +21,9 @@ from edgernn_export.demo.data import (
 from edgernn_export.demo.forecasts import Score, float_forecast, integer_forecast, score
 from edgernn_export.demo.plot import write_plot
 from edgernn_export.demo.train import train
-from edgernn_export.exporting import export
-from edgernn_export.quantize import quantize
-from edgernn_export.verify import Verification, verify
+from edgernn_export.quantizer.api import quantize
+from edgernn_export.verification.compare import Verification, verify
+from edgernn_export.writers.exporter import export
 
 #: precision -> name of its files; the first is the demo model.
 FILES: Final[dict[PrecisionName, str]] = {"w8a8": "demo", "w8a16": "demo_w8a16"}

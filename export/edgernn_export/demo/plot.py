@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from edgernn.formats import FloatArray
+from edgernn.model.formats import FloatArray
 from edgernn_export.demo.data import HORIZON_WEEKS, Co2Record
 
 _TRUTH, _FLOAT, _INT8, _NAIVE = "#222222", "#1f77b4", "#e4572e", "#b5b5b5"

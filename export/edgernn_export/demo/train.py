@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from edgernn.formats import FloatArray
+from edgernn.model.formats import FloatArray
 from edgernn_export.demo.data import HORIZON_WEEKS, Co2Record
 
 UNITS: Final = 24

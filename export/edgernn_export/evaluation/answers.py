@@ -15,15 +15,15 @@ import numpy.typing as npt
 
 from edgernn.backends import model_backend
 from edgernn.backends.base import Stream
-from edgernn.backends.streams import new_stream
-from edgernn.formats import FloatArray
-from edgernn.model import IntegerModel
-from edgernn.outputs import real_outputs
-from edgernn.window import Window
-from edgernn_export import float_run
+from edgernn.backends.value_stream import new_stream
+from edgernn.model.formats import FloatArray
+from edgernn.model.integer_model import IntegerModel
+from edgernn.model.outputs import real_outputs
+from edgernn.model.window import Window
 from edgernn_export.evaluation.recording import IntArray
-from edgernn_export.float_model import FloatModel
-from edgernn_firmware_sim.reference import Reference
+from edgernn_export.float_model import float_run
+from edgernn_export.float_model.model import FloatModel
+from edgernn_firmware_sim.reference.reference import Reference
 
 #: Values of windows that are run at a time.
 _BATCH_VALUES: Final = 1 << 18
@@ -265,6 +265,6 @@ def steps_of(model: IntegerModel) -> Stream:
         from edgernn.backends.native import NativeBackend
 
         return new_stream(NativeBackend(endless))
-    from edgernn_firmware_sim.backend import ReferenceBackend
+    from edgernn_firmware_sim.reference.backend import ReferenceBackend
 
     return new_stream(ReferenceBackend(endless))

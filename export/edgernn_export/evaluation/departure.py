@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from edgernn.formats import FloatArray
+from edgernn.model.formats import FloatArray
 from edgernn_export.evaluation.recording import IntArray
 
 #: Parts of a recording, one after the other.

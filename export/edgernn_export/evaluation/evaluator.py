@@ -10,9 +10,9 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from edgernn.errors import EdgeRnnError, ShapeError
-from edgernn.model import IntegerModel
+from edgernn.model.integer_model import IntegerModel
+from edgernn.model.window import Window
 from edgernn.records.options import TableOptions
-from edgernn.window import Window
 from edgernn_export.evaluation import recording_files
 from edgernn_export.evaluation.answers import network_steps
 from edgernn_export.evaluation.departure import (
@@ -30,8 +30,8 @@ from edgernn_export.evaluation.recording import IntArray, Recording, Targets, fr
 from edgernn_export.evaluation.result import Answered, Evaluation, way
 from edgernn_export.evaluation.run import Run
 from edgernn_export.evaluation.saturation import clipped, saturation
-from edgernn_export.float_model import FloatModel
-from edgernn_export.quantize import read_source
+from edgernn_export.float_model.model import FloatModel
+from edgernn_export.quantizer.api import read_source
 
 OnMissing = Literal["raise", "hold", "skip"]
 ANSWERS: Final = ("auto", "each", "last")

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.errors import EdgeRnnError, ShapeError
-from edgernn.formats import FloatArray
-from edgernn.layers import Dense, DenseActivation
-from edgernn.model import IntegerModel
+from edgernn.model.formats import FloatArray
+from edgernn.model.integer_model import IntegerModel
+from edgernn.model.layers import Dense, DenseActivation
 from edgernn_export.evaluation.metrics import (
     CLASSIFICATION,
     METRICS,

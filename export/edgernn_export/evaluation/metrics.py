@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.errors import EdgeRnnError
-from edgernn.formats import FloatArray
+from edgernn.model.formats import FloatArray
 
 IntArray = npt.NDArray[np.int64]
 #: Takes targets and answers, gives one number.

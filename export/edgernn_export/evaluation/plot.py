@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from edgernn.formats import FloatArray
+from edgernn.model.formats import FloatArray
 from edgernn_export.evaluation.metrics import CLASSIFICATION, IntArray, classes
 from edgernn_export.evaluation.result import Confusion, Evaluation
 

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.errors import EdgeRnnError, ReadingError, ShapeError
-from edgernn.formats import FloatArray
-from edgernn.policies import Policy
+from edgernn.model.formats import FloatArray
+from edgernn.session.policies import Policy
 from edgernn_export.calibration.missing import missing_policy, without_missing
 
 IntArray = npt.NDArray[np.int64]

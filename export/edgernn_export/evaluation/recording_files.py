@@ -11,10 +11,17 @@ from typing import Any, Final
 import numpy as np
 
 from edgernn.errors import EdgeRnnError
-from edgernn.formats import FloatArray
+from edgernn.model.formats import FloatArray
 from edgernn.records.columns import listed
 from edgernn.records.options import TableOptions
 from edgernn.records.text_files import open_text
+from edgernn_export.calibration.files import (
+    Table,
+    holds_arrays,
+    load_arrays,
+    load_rows,
+    load_streams,
+)
 from edgernn_export.calibration.frames import without_frames
 from edgernn_export.evaluation.recording import (
     IntArray,
@@ -22,13 +29,6 @@ from edgernn_export.evaluation.recording import (
     Targets,
     from_arrays,
     target_array,
-)
-from edgernn_export.stream_files import (
-    Table,
-    holds_arrays,
-    load_arrays,
-    load_rows,
-    load_streams,
 )
 
 _DEFAULT: Final = TableOptions()

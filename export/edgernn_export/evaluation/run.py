@@ -11,9 +11,9 @@ from typing import Final
 import numpy as np
 
 from edgernn.errors import EdgeRnnError
-from edgernn.formats import FloatArray
-from edgernn.model import IntegerModel
-from edgernn.window import Window
+from edgernn.model.formats import FloatArray
+from edgernn.model.integer_model import IntegerModel
+from edgernn.model.window import Window
 from edgernn_export.evaluation.answers import (
     FloatNetwork,
     IntegerNetwork,
@@ -25,7 +25,7 @@ from edgernn_export.evaluation.answers import (
 )
 from edgernn_export.evaluation.recording import IntArray, Recording
 from edgernn_export.evaluation.result import Answered
-from edgernn_export.float_model import FloatModel
+from edgernn_export.float_model.model import FloatModel
 
 #: Steps from which a progress bar is worth its line.
 _PROGRESS_STEPS: Final = 200_000

@@ -8,13 +8,13 @@ from typing import Final
 
 import numpy as np
 
-from edgernn.formats import FloatArray, OperandArray
-from edgernn.interface import InputCoder
-from edgernn.model import IntegerModel
+from edgernn.model.formats import FloatArray, OperandArray
+from edgernn.model.integer_model import IntegerModel
+from edgernn.model.interface import InputCoder
 from edgernn_export.evaluation.answers import steps_of
 from edgernn_export.evaluation.recording import IntArray
-from edgernn_firmware_sim.events import Recorder
-from edgernn_firmware_sim.reference import Reference, State
+from edgernn_firmware_sim.reference.events import Recorder
+from edgernn_firmware_sim.reference.reference import Reference, State
 
 #: Steps that the reference looks at; it is slow.
 _STEPS: Final = 20_000

@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from edgernn.affine import records_equal
 from edgernn.errors import ShapeError, UnsupportedModelError
-from edgernn.formats import FloatArray
+from edgernn.model.affine import records_equal
+from edgernn.model.formats import FloatArray
 
 LSTM_GATES = ("i", "f", "g", "o")
 GRU_GATES = ("z", "r", "n")

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 import numpy.typing as npt
 
-from edgernn.affine import records_equal
 from edgernn.errors import ShapeError, UnsupportedModelError
-from edgernn.window import Window
-from edgernn_export.float_layers import (
+from edgernn.model.affine import records_equal
+from edgernn.model.window import Window
+from edgernn_export.float_model.layers import (
     GRU_GATES,
     LSTM_GATES,
     RECURRENT,

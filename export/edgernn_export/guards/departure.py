@@ -8,10 +8,10 @@ from typing import Final
 
 import numpy as np
 
-from edgernn.formats import FloatArray, Int16Array, Precision
-from edgernn.model import IntegerModel
-from edgernn_export import float_run
-from edgernn_export.float_model import FloatModel
+from edgernn.model.formats import FloatArray, Int16Array, Precision
+from edgernn.model.integer_model import IntegerModel
+from edgernn_export.float_model import float_run
+from edgernn_export.float_model.model import FloatModel
 
 #: Difference, as a share of the answers' standard deviation (about 10 dB), from which on it is
 #: said. Networks whose weights keep 8 bits have 20 dB and more, unless something is wrong.

@@ -14,11 +14,11 @@ from typing import Final
 
 import numpy as np
 
-from edgernn.formats import FloatArray
-from edgernn.layers import LSTM, GRUAfter, GRUBefore, Layer
-from edgernn_export.calibrate import KEEP, Calibration
-from edgernn_export.float_cells import ACTIVATIONS
-from edgernn_export.float_model import FloatGRU, FloatLSTM, FloatModel
+from edgernn.model.formats import FloatArray
+from edgernn.model.layers import LSTM, GRUAfter, GRUBefore, Layer
+from edgernn_export.calibration.statistics import KEEP, Calibration
+from edgernn_export.float_model.cells import ACTIVATIONS
+from edgernn_export.float_model.model import FloatGRU, FloatLSTM, FloatModel
 
 #: Dead band, as a share of the state's RMS, from which on a unit is reported. Of 77 layers without
 #: long memory none passed 0.0115; layers whose answers suffered began at 0.057.

@@ -12,9 +12,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from edgernn.affine import Source
-from edgernn.formats import PREACTIVATION, FloatArray, Int16Array
-from edgernn.layers import (
+from edgernn.model.affine import Source
+from edgernn.model.formats import PREACTIVATION, FloatArray, Int16Array
+from edgernn.model.integer_model import IntegerModel
+from edgernn.model.layers import (
     CellActivation,
     Dense,
     DenseActivation,
@@ -23,10 +24,9 @@ from edgernn.layers import (
     Layer,
     SimpleRNN,
 )
-from edgernn.model import IntegerModel
-from edgernn_firmware_sim.arithmetic import Int32, sat16
-from edgernn_firmware_sim.events import Names, Quiet
-from edgernn_firmware_sim.reference import Reference
+from edgernn_firmware_sim.reference.arithmetic import Int32, sat16
+from edgernn_firmware_sim.reference.events import Names, Quiet
+from edgernn_firmware_sim.reference.reference import Reference
 
 #: Bounds of the part of calibration that is looked at: steps of one piece of a stream, readings in
 #: all, weights times readings, and lengths of stream, each of which takes a run of its own.

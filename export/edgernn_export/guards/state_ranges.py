@@ -9,10 +9,10 @@ import math
 from typing import Final
 
 from edgernn.errors import RangeRefused
-from edgernn.formats import CELL_EXPONENTS, INT16_MAX, RELU_EXPONENTS, Precision
-from edgernn_export.calibrate import Calibration
-from edgernn_export.float_model import FloatLSTM, FloatModel, FloatSimpleRNN
-from edgernn_export.ranges import RangeMethod, limit
+from edgernn.model.formats import CELL_EXPONENTS, INT16_MAX, RELU_EXPONENTS, Precision
+from edgernn_export.calibration.ranges import RangeMethod, limit
+from edgernn_export.calibration.statistics import Calibration
+from edgernn_export.float_model.model import FloatLSTM, FloatModel, FloatSimpleRNN
 
 #: Largest code that every row of an affine map can reach (clauses 4.3 and 5.2).
 HIGH_CODE: Final = {Precision.W8A8: INT16_MAX, Precision.W8A16: INT16_MAX // 2}

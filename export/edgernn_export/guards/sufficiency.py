@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from edgernn.errors import CalibrationWarning
-from edgernn.formats import FloatArray
+from edgernn.model.formats import FloatArray
 from edgernn.records.columns import listed
 
 #: Readings from which on more of the same kind gain little. On stationary streams of 3 channels,

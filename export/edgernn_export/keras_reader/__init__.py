@@ -13,7 +13,7 @@ from os import PathLike
 from typing import Any
 
 from edgernn.errors import ShapeError, StreamKindWarning
-from edgernn_export.float_model import FloatLayer, FloatModel
+from edgernn_export.float_model.model import FloatLayer, FloatModel
 from edgernn_export.keras_reader.assemble import Chain
 from edgernn_export.keras_reader.config import is_builtin
 from edgernn_export.keras_reader.dense import (
@@ -23,6 +23,7 @@ from edgernn_export.keras_reader.dense import (
     read_softmax,
     read_time_distributed,
 )
+from edgernn_export.keras_reader.findings import Findings, class_of, owner_of
 from edgernn_export.keras_reader.neutral import (
     read_flatten,
     read_neutral,
@@ -40,7 +41,6 @@ from edgernn_export.keras_reader.scaling import (
     read_rescaling,
 )
 from edgernn_export.keras_reader.source import configuration_of, open_model
-from edgernn_export.preflight import Findings, class_of, owner_of
 
 __all__ = ["READERS", "read_keras", "refuse_class"]
 
@@ -82,7 +82,7 @@ _CURES = {
     "Masking": "Build the model without it, copy the weights and feed streams without padding.",
     "Embedding": "Feed one-hot vectors to a Dense without bias whose kernel is its table.",
     "LayerNormalization": "Train with BatchNormalization, which folds into the weights.",
-    "QuantizeInput": "Take the integers with edgernn_export.qat.integer_model.",
+    "QuantizeInput": "Take the integers with edgernn_export.compress.qat.integer_model.",
     "Lambda": "Compute outside the model what it does, or train without it.",
 }
 

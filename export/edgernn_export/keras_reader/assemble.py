@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from edgernn.formats import FloatArray
-from edgernn_export.float_model import MAX_RECURRENT_LAYERS, FloatDense, FloatLayer
+from edgernn.model.formats import FloatArray
+from edgernn_export.float_model.model import MAX_RECURRENT_LAYERS, FloatDense, FloatLayer
+from edgernn_export.keras_reader.findings import Findings
 from edgernn_export.keras_reader.parts import (
     ActivationPart,
     DensePart,
@@ -23,7 +24,6 @@ from edgernn_export.keras_reader.parts import (
     ShapePart,
     UnknownPart,
 )
-from edgernn_export.preflight import Findings
 
 
 @dataclass(slots=True, kw_only=True)

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from edgernn.formats import FloatArray
+from edgernn.model.formats import FloatArray
+from edgernn_export.keras_reader.findings import Findings, owner_of
 from edgernn_export.keras_reader.parts import Context
-from edgernn_export.preflight import Findings, owner_of
 
 #: Keys that never change what inference computes.
 NEUTRAL = frozenset({"name", "trainable", "dtype", "seed", "activity_regularizer", "autocast"})

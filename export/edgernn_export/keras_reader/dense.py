@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from edgernn_export.float_model import FloatDense
+from edgernn_export.float_model.model import FloatDense
 from edgernn_export.keras_reader.config import (
     activation_name,
     check_activation,
@@ -17,6 +17,7 @@ from edgernn_export.keras_reader.config import (
     is_builtin,
     weight,
 )
+from edgernn_export.keras_reader.findings import class_of, owner_of
 from edgernn_export.keras_reader.neutral import read_neutral
 from edgernn_export.keras_reader.parts import (
     ActivationPart,
@@ -25,7 +26,6 @@ from edgernn_export.keras_reader.parts import (
     Part,
     UnknownPart,
 )
-from edgernn_export.preflight import class_of, owner_of
 
 _ALLOWED = ("linear", "relu", "tanh", "sigmoid", "softmax")
 

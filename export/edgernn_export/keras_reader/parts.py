@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from edgernn.formats import FloatArray
-from edgernn_export.float_model import FloatDense, FloatRecurrent
-from edgernn_export.preflight import Findings
+from edgernn.model.formats import FloatArray
+from edgernn_export.float_model.model import FloatDense, FloatRecurrent
+from edgernn_export.keras_reader.findings import Findings
 
 #: Of values without the batch: (T, I) or (I,), None where T is open.
 Shape = tuple[int | None, ...]

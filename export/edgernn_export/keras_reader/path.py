@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from edgernn_export.keras_reader.config import check_dtype
+from edgernn_export.keras_reader.findings import Findings, owner_of
 from edgernn_export.keras_reader.graph import Call, Network, Tensor
 from edgernn_export.keras_reader.parts import Context
 from edgernn_export.keras_reader.states import States
-from edgernn_export.keras_reader.stored_network import StoredModel
-from edgernn_export.preflight import Findings, owner_of
+from edgernn_export.keras_reader.stored.network import StoredModel
 
 _ONE_PATH: Final = "Train a network with one input, one output and one path between them."
 _NO_EXTRA: Final = "edgernn gives a layer its input alone: train without it."

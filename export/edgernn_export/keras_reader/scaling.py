@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from edgernn.formats import FloatArray
+from edgernn.model.formats import FloatArray
 from edgernn_export.keras_reader.config import check_config, finite, weight
+from edgernn_export.keras_reader.findings import owner_of
 from edgernn_export.keras_reader.parts import Context, Part, ScalePart, UnknownPart
-from edgernn_export.preflight import owner_of
 
 _LAST_AXIS = "Train with axis=-1: each feature normalized by itself."
 #: keras.config.epsilon() where nobody changed it; a file does not say.

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from edgernn.errors import BackendUnavailable, EdgeRnnError, UnsupportedModelError
-from edgernn_export.keras_reader import keras2
-from edgernn_export.keras_reader.file_kind import FileKind, kind_of, refuse
+from edgernn_export.keras_reader.findings import Findings
 from edgernn_export.keras_reader.parts import Context
-from edgernn_export.keras_reader.stored_file import StoredFile, opened_file
-from edgernn_export.keras_reader.stored_network import StoredModel
-from edgernn_export.keras_reader.stored_weights import fill
-from edgernn_export.preflight import Findings
+from edgernn_export.keras_reader.stored import keras2
+from edgernn_export.keras_reader.stored.file import StoredFile, opened_file
+from edgernn_export.keras_reader.stored.kind import FileKind, kind_of, refuse
+from edgernn_export.keras_reader.stored.network import StoredModel
+from edgernn_export.keras_reader.stored.weights import fill
 
 #: What values of another type than Keras writes lead to.
 _DAMAGED = (KeyError, TypeError, ValueError, AttributeError, LookupError, RecursionError)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from edgernn_export.keras_reader.findings import Findings, class_of
 from edgernn_export.keras_reader.graph import Call, Network, Tensor
-from edgernn_export.preflight import Findings, class_of
 
 #: Number of states of each recurrent layer and cell.
 _STATES: Final = {"SimpleRNN": 1, "GRU": 1, "LSTM": 2}

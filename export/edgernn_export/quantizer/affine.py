@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from edgernn.affine import (
+from edgernn.model.affine import (
     ACCUMULATOR_LIMIT_W8A16,
     Affine8,
     Affine16,
@@ -23,9 +23,9 @@ from edgernn.affine import (
     Term8,
     Term16,
 )
-from edgernn.formats import WEIGHT_MAX, FloatArray, Int32Array
-from edgernn_export.proof import refuse8, refuse16
-from edgernn_export.rounding import (
+from edgernn.model.formats import WEIGHT_MAX, FloatArray, Int32Array
+from edgernn_export.quantizer.overflow_proof import refuse8, refuse16
+from edgernn_export.quantizer.rounding import (
     Moments,
     expected_error,
     round_to_nearest,

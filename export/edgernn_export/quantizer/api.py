@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from edgernn.errors import QuantizationError
-from edgernn.formats import Precision, PrecisionName
-from edgernn.model import IntegerModel
+from edgernn.model.formats import Precision, PrecisionName
+from edgernn.model.integer_model import IntegerModel
 from edgernn_export.calibration.frames import named_by_frame
 from edgernn_export.calibration.input_ranges import GivenRanges, by_channel, check_given
-from edgernn_export.float_model import FloatModel
-from edgernn_export.layer_quantizers import layer_names
-from edgernn_export.layer_task import Plan
-from edgernn_export.prepared import Prepared
-from edgernn_export.ranges import RangeMethod, RangeMethodName
-from edgernn_export.stream_kind import StreamKind, choose_window, report_endless
-from edgernn_export.weight_storage import bits_by_layer, check_sparse, parse_precision
+from edgernn_export.calibration.ranges import RangeMethod, RangeMethodName
+from edgernn_export.calibration.stream_kind import StreamKind, choose_window, report_endless
+from edgernn_export.float_model.model import FloatModel
+from edgernn_export.quantizer.calibrated_model import Prepared
+from edgernn_export.quantizer.layer_context import Plan
+from edgernn_export.quantizer.layers import layer_names
+from edgernn_export.quantizer.weight_storage import bits_by_layer, check_sparse, parse_precision
 
 OPERAND_SCALES: Final = ("auto", "common", "separate")
 

@@ -11,20 +11,18 @@ from typing import Any, Final
 import numpy as np
 
 import edgernn
-from edgernn.affine import CodeRange
 from edgernn.errors import (
     DepartureWarning,
     EdgeRnnWarning,
     LongMemoryWarning,
     SaturationWarning,
 )
-from edgernn.formats import FloatArray
-from edgernn.interface import InputSpec, OutputSpec
-from edgernn.layers import Layer
-from edgernn.model import IntegerModel, Provenance
-from edgernn.window import Window
-from edgernn_export.calibrate import Calibration, calibrate
-from edgernn_export.calibration.departure import departure
+from edgernn.model.affine import CodeRange
+from edgernn.model.formats import FloatArray
+from edgernn.model.integer_model import IntegerModel, Provenance
+from edgernn.model.interface import InputSpec, OutputSpec
+from edgernn.model.layers import Layer
+from edgernn.model.window import Window
 from edgernn_export.calibration.input_ranges import (
     Pair,
     by_channel,
@@ -32,18 +30,20 @@ from edgernn_export.calibration.input_ranges import (
     input_ranges,
     range_settings,
 )
-from edgernn_export.calibration.long_memory import long_memory
-from edgernn_export.calibration.saturation import pieces, watched_run
-from edgernn_export.calibration.state_ranges import refuse_unheld
-from edgernn_export.calibration.sufficiency import warn_of_little
-from edgernn_export.float_model import FloatDense, FloatModel
-from edgernn_export.float_run import Progress
-from edgernn_export.layer_quantizers import dense_output_scale, layer_names, quantize_layer
-from edgernn_export.layer_task import Feed, Plan, Task
-from edgernn_export.ranges import RangeMethod
-from edgernn_export.stream_kind import EndlessError, endless_error
-from edgernn_export.streams import as_streams, as_windows, streams_sha256
-from edgernn_export.weight_storage import settings
+from edgernn_export.calibration.ranges import RangeMethod
+from edgernn_export.calibration.statistics import Calibration, calibrate
+from edgernn_export.calibration.stream_kind import EndlessError, endless_error
+from edgernn_export.calibration.streams import as_streams, as_windows, streams_sha256
+from edgernn_export.float_model.float_run import Progress
+from edgernn_export.float_model.model import FloatDense, FloatModel
+from edgernn_export.guards.departure import departure
+from edgernn_export.guards.long_memory import long_memory
+from edgernn_export.guards.saturation import pieces, watched_run
+from edgernn_export.guards.state_ranges import refuse_unheld
+from edgernn_export.guards.sufficiency import warn_of_little
+from edgernn_export.quantizer.layer_context import Feed, Plan, Task
+from edgernn_export.quantizer.layers import dense_output_scale, layer_names, quantize_layer
+from edgernn_export.quantizer.weight_storage import settings
 
 #: Calibrations longer than this show a progress bar.
 _PROGRESS_STEPS: Final = 2000

@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from edgernn.affine import Affine, CodeRange, Source
-from edgernn.formats import FloatArray, Int16Array, Precision
-from edgernn_export.affine_quantizer import (
+from edgernn.model.affine import Affine, CodeRange, Source
+from edgernn.model.formats import FloatArray, Int16Array, Precision
+from edgernn_export.calibration.input_ranges import GivenRanges
+from edgernn_export.calibration.ranges import RangeMethod
+from edgernn_export.calibration.statistics import Calibration, TensorStatistics
+from edgernn_export.quantizer.affine import (
     RealMap,
     RealTerm,
     affine16,
@@ -18,11 +21,8 @@ from edgernn_export.affine_quantizer import (
     common_is_harmless,
     join,
 )
-from edgernn_export.calibrate import Calibration, TensorStatistics
-from edgernn_export.calibration.input_ranges import GivenRanges
-from edgernn_export.ranges import RangeMethod
-from edgernn_export.rounding import Moments
-from edgernn_export.weight_storage import DENSE, with_storage
+from edgernn_export.quantizer.rounding import Moments
+from edgernn_export.quantizer.weight_storage import DENSE, with_storage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

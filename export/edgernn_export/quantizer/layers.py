@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from edgernn.affine import Source
 from edgernn.errors import CalibrationError
-from edgernn.formats import (
+from edgernn.model.affine import Source
+from edgernn.model.formats import (
     CELL_EXPONENTS,
     PREACTIVATION,
     RELU_EXPONENTS,
@@ -19,7 +19,7 @@ from edgernn.formats import (
     FloatArray,
     Precision,
 )
-from edgernn.layers import (
+from edgernn.model.layers import (
     LSTM,
     CellActivation,
     Dense,
@@ -30,15 +30,15 @@ from edgernn.layers import (
     Layer,
     SimpleRNN,
 )
-from edgernn_export.float_model import (
+from edgernn_export.calibration.ranges import exponent_for, limit
+from edgernn_export.float_model.model import (
     FloatDense,
     FloatGRU,
     FloatLayer,
     FloatLSTM,
     FloatSimpleRNN,
 )
-from edgernn_export.layer_task import Task
-from edgernn_export.ranges import exponent_for, limit
+from edgernn_export.quantizer.layer_context import Task
 
 #: Room above the calibrated range of states, which unseen data may use; their scales are powers of
 #: 2, so that most have more.

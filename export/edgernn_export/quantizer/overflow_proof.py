@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edgernn.affine import (
+from edgernn.errors import OverflowRefused
+from edgernn.model.affine import (
     ACCUMULATOR_LIMIT_W8A8,
     ACCUMULATOR_LIMIT_W8A16,
     Affine8,
@@ -20,9 +21,8 @@ from edgernn.affine import (
     Source,
     Term16,
 )
-from edgernn.errors import OverflowRefused
-from edgernn.formats import WEIGHT_MAX, FloatArray, Int8Array
-from edgernn.model import IntegerModel
+from edgernn.model.formats import WEIGHT_MAX, FloatArray, Int8Array
+from edgernn.model.integer_model import IntegerModel
 
 _LISTED = 8
 

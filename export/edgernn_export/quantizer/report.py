@@ -9,16 +9,16 @@ from typing import Any, Final
 
 import numpy as np
 
-from edgernn.formats import FloatArray
-from edgernn.layers import LSTM, Layer
-from edgernn.model import IntegerModel
-from edgernn_export.float_model import FloatModel
-from edgernn_export.float_run import batches, initial_state, run, stretch_steps
-from edgernn_export.proof import RowProof, prove
-from edgernn_export.streams import as_streams, as_windows
-from edgernn_firmware_sim.arithmetic import Int32
-from edgernn_firmware_sim.events import Recorder, TensorEvents
-from edgernn_firmware_sim.reference import Reference
+from edgernn.model.formats import FloatArray
+from edgernn.model.integer_model import IntegerModel
+from edgernn.model.layers import LSTM, Layer
+from edgernn_export.calibration.streams import as_streams, as_windows
+from edgernn_export.float_model.float_run import batches, initial_state, run, stretch_steps
+from edgernn_export.float_model.model import FloatModel
+from edgernn_export.quantizer.overflow_proof import RowProof, prove
+from edgernn_firmware_sim.reference.arithmetic import Int32
+from edgernn_firmware_sim.reference.events import Recorder, TensorEvents
+from edgernn_firmware_sim.reference.reference import Reference
 
 #: Steps of all windows that are compared.
 _MOST_WINDOW_STEPS: Final = 1 << 17

@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from edgernn.formats import WEIGHT_MAX, FloatArray, Int8Array
+from edgernn.model.formats import WEIGHT_MAX, FloatArray, Int8Array
 
 #: Share of the mean variance added to the diagonal; operands that never move stay roundable.
 _DAMPING: Final = 0.01

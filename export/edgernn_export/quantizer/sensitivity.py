@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from edgernn.errors import QuantizationError
-from edgernn.model import IntegerModel
-from edgernn.weight_memory import weight_memory
-from edgernn_export.layer_quantizers import layer_names
-from edgernn_export.prepared import Prepared
-from edgernn_export.quantize import make_plan, read_source
-from edgernn_export.report import quantization_report
-from edgernn_export.stream_kind import StreamKind, choose_window, report_endless
-from edgernn_export.weight_storage import parse_precision
+from edgernn.model.integer_model import IntegerModel
+from edgernn.model.memory import weight_memory
+from edgernn_export.calibration.stream_kind import StreamKind, choose_window, report_endless
+from edgernn_export.quantizer.api import make_plan, read_source
+from edgernn_export.quantizer.calibrated_model import Prepared
+from edgernn_export.quantizer.layers import layer_names
+from edgernn_export.quantizer.report import quantization_report
+from edgernn_export.quantizer.weight_storage import parse_precision
 
 WIDE: Final = 8
 NARROW: Final = 4

@@ -1,7 +1,7 @@
 """Search configurations for the best models that keep the limits of a device.
 
     from edgernn_export.search import Limits, Settings, Space, find_hardware, search
-    from edgernn_export.search.recipes import RecipeTrainer
+    from edgernn_export.search.recipe_trainer import RecipeTrainer
 
     settings = Settings(
         trainer=RecipeTrainer(source="hapt"),
@@ -17,11 +17,11 @@ Importing this package loads neither TensorFlow nor Optuna; they are imported on
 
 from __future__ import annotations
 
-from edgernn_export.search.front import Chosen, Least
-from edgernn_export.search.hardware import Cost, Hardware, find_hardware, measure
+from edgernn_export.search.hardware_cost import Cost, Hardware, find_hardware, measure
 from edgernn_export.search.limits import Limits, parse_bytes
+from edgernn_export.search.order import Settings
+from edgernn_export.search.pareto import Chosen, Least
 from edgernn_export.search.run import Outcome, search
-from edgernn_export.search.settings import Settings
 from edgernn_export.search.space import Configuration, Space
 from edgernn_export.search.trainer import Trainer
 from edgernn_export.search.trials import Row

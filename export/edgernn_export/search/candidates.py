@@ -7,16 +7,16 @@ from typing import Any, Final
 
 import numpy as np
 
-from edgernn.model import IntegerModel
-from edgernn_export.float_model import RECURRENT, FloatModel
-from edgernn_export.pruning.allocation import allocate
-from edgernn_export.pruning.matrices import Matrix
-from edgernn_export.quantize import quantize
+from edgernn.model.integer_model import IntegerModel
+from edgernn_export.calibration.stream_kind import StreamKind
+from edgernn_export.calibration.streams import as_streams
+from edgernn_export.compress.pruning.allocation import allocate
+from edgernn_export.compress.pruning.keras_matrices import Matrix
+from edgernn_export.float_model.model import RECURRENT, FloatModel
+from edgernn_export.quantizer.api import quantize
 from edgernn_export.search.space import Configuration
 from edgernn_export.search.trainer import Trainer
-from edgernn_export.stream_kind import StreamKind
-from edgernn_export.streams import as_streams
-from edgernn_export.training.compression import PRUNING
+from edgernn_export.training.recipe_pruning import PRUNING
 
 #: Calibration steps of an untrained model: its cost depends on its shape, not on its numbers.
 _FEW_STEPS: Final = 32

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 from edgernn.errors import SearchError
-from edgernn_export.search.hardware import Cost
+from edgernn_export.search.hardware_cost import Cost
 
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)(|[kM]i?)B?")
 _FACTORS: Final = {"": 1, "k": 1000, "M": 1000**2, "ki": 1024, "Mi": 1024**2}

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 
 import edgernn
 from edgernn.errors import SearchError
-from edgernn_export.search.hardware import Cost, Hardware
+from edgernn_export.search.hardware_cost import Cost, Hardware
 from edgernn_export.search.limits import Limits
 from edgernn_export.search.space import Space
 from edgernn_export.search.trainer import Trainer

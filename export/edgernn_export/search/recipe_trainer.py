@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import Any
 
-from edgernn.model import IntegerModel
+from edgernn.model.integer_model import IntegerModel
 from edgernn_export.datasets import Dataset
 from edgernn_export.search.space import Configuration
 from edgernn_export.training import (
@@ -19,7 +19,7 @@ from edgernn_export.training import (
     pruning_callback,
     train,
 )
-from edgernn_export.training.setup import repeatable_keras
+from edgernn_export.training.keras_setup import repeatable_keras
 
 
 @cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from edgernn.model import IntegerModel
+from edgernn.model.integer_model import IntegerModel
 from edgernn_export.search.space import Configuration
 
 

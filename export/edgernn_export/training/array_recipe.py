@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.errors import DistillationError
-from edgernn.formats import FloatArray
+from edgernn.model.formats import FloatArray
 from edgernn_export.datasets import Dataset, Part, Source, class_part
-from edgernn_export.training import Network, Recipe, Training
+from edgernn_export.training.recipe import Network, Recipe, Training
 
 #: What the arrays of the three parts are called; train has no suffix.
 _SUFFIXES: Final = ("", "_validation", "_test")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from edgernn_export.compress.distillation.distiller import distiller_class
 from edgernn_export.datasets import Dataset
-from edgernn_export.distillation.distiller import distiller_class
-from edgernn_export.training import Network, Recipe, TrainingResult, train
+from edgernn_export.training.loop import TrainingResult, train
+from edgernn_export.training.recipe import Network, Recipe
 
 
 def distill(

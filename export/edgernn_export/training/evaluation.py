@@ -10,11 +10,11 @@ import numpy as np
 
 from edgernn.backends import model_backend
 from edgernn.errors import TrainingError
-from edgernn.formats import FloatArray
-from edgernn.model import IntegerModel
-from edgernn_export import float_run
+from edgernn.model.formats import FloatArray
+from edgernn.model.integer_model import IntegerModel
 from edgernn_export.datasets import Dataset, Part
-from edgernn_export.float_model import FloatModel
+from edgernn_export.float_model import float_run
+from edgernn_export.float_model.model import FloatModel
 from edgernn_export.training.recipe import Recipe
 
 PARTS: Final = ("train", "validation", "test")
@@ -89,7 +89,7 @@ def _integer_outputs(model: IntegerModel, x: FloatArray) -> FloatArray:
         backend = NativeBackend(model)
         q_ys = np.stack([backend.new_stream().advance(stream) for stream in codes])
     else:
-        from edgernn_firmware_sim.reference import Reference
+        from edgernn_firmware_sim.reference.reference import Reference
 
         q_ys, _ = Reference(model).run(codes)
     return interface.dequantize(q_ys)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from edgernn.formats import PrecisionName
-from edgernn.model import IntegerModel
+from edgernn.model.formats import PrecisionName
+from edgernn.model.integer_model import IntegerModel
+from edgernn_export.compress.qat.backend import check_backend
 from edgernn_export.datasets import Dataset
-from edgernn_export.qat.backend import check_backend
-from edgernn_export.training import Recipe, TrainingResult, calibration, train
+from edgernn_export.training.loop import TrainingResult, train
+from edgernn_export.training.recipe import Recipe
+from edgernn_export.training.recipe_pruning import calibration
 
 #: The setting that the validation parts of the recipes chose, for all of them (docs/qat.md).
 EPOCHS: Final = 2
@@ -60,8 +62,8 @@ def train_integers(
         QuantizationError, DistillationError, TrainingError: a setting is refused.
     """
     check_backend()
-    from edgernn_export.distillation import Distiller
-    from edgernn_export.qat.training_model import extract, make
+    from edgernn_export.compress.distillation import Distiller
+    from edgernn_export.compress.qat.convert import extract, make
 
     data = recipe.load() if data is None else data
     task = "classes" if data.classes else "values"

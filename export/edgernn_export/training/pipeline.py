@@ -10,17 +10,18 @@ from pathlib import Path
 from typing import Any, Final
 
 from edgernn.errors import TrainingError
-from edgernn.formats import PrecisionName
-from edgernn.model import IntegerModel
+from edgernn.model.formats import PrecisionName
+from edgernn.model.integer_model import IntegerModel
+from edgernn_export.compress.qat import check_backend
 from edgernn_export.datasets import Dataset
-from edgernn_export.exporting import export
-from edgernn_export.qat import check_backend, train_integers
-from edgernn_export.quantize import quantize
-from edgernn_export.training.compression import pruning_callback
-from edgernn_export.training.evaluating import evaluate
+from edgernn_export.quantizer.api import quantize
+from edgernn_export.training.evaluation import evaluate
+from edgernn_export.training.integer_training import train_integers
+from edgernn_export.training.keras_setup import keras_on_cpu
 from edgernn_export.training.loop import TrainingResult, train
 from edgernn_export.training.recipe import Network, Recipe, check_count
-from edgernn_export.training.setup import keras_on_cpu
+from edgernn_export.training.recipe_pruning import pruning_callback
+from edgernn_export.writers.exporter import export
 
 #: Parts that models are scored on, in this order.
 SCORED: Final = ("validation", "test")
@@ -164,7 +165,7 @@ def _train_integers(
     """The integers of the network, trained on; what was pruned stays so."""
     callbacks = []
     if order.density is not None:
-        from edgernn_export.pruning import MagnitudePruning
+        from edgernn_export.compress.pruning import MagnitudePruning
 
         callbacks = [MagnitudePruning(order.density, end_step=0, pattern=order.pattern)]
     return train_integers(

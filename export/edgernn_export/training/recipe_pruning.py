@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from edgernn.formats import FloatArray
+from edgernn.model.formats import FloatArray
 from edgernn_export.datasets import Dataset
-from edgernn_export.training.examples import updates
+from edgernn_export.training.fit_arrays import updates
+from edgernn_export.training.keras_setup import keras_on_cpu
 from edgernn_export.training.recipe import Recipe
-from edgernn_export.training.setup import keras_on_cpu
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +20,7 @@ class PruningPlan:
         begin_share: of the updates, before which none goes.
         end_share: of the updates, after which none goes; the rest of them mends what is left.
         renewals: of the masks between the two.
-        allocation: who shares the density, one of `edgernn_export.pruning.allocation.ALLOCATIONS`.
+        allocation: who shares the density, one of `compress.pruning.allocation.ALLOCATIONS`.
     """
 
     begin_share: float = 0.1
@@ -51,7 +51,7 @@ def pruning_callback(
         recipe: what is trained.
         data: its data set.
         density: share of the recurrent layers' weights that stay, in (0, 1].
-        pattern: a name in `edgernn_export.pruning.patterns.PATTERNS`.
+        pattern: a name in `edgernn_export.compress.pruning.patterns.PATTERNS`.
         epochs: of the training; default the recipe's.
         plan: when and which.
 
@@ -62,7 +62,7 @@ def pruning_callback(
         PruningError: a setting is refused.
     """
     keras_on_cpu()
-    from edgernn_export.pruning import MagnitudePruning
+    from edgernn_export.compress.pruning import MagnitudePruning
 
     total = updates(recipe, data, epochs)
     begin, end = int(plan.begin_share * total), int(plan.end_share * total)

@@ -12,11 +12,11 @@ from typing import Final
 import numpy as np
 
 from edgernn.errors import EdgeRnnError, ShapeError
-from edgernn.formats import Int16Array, OperandArray
-from edgernn.model import IntegerModel
-from edgernn_export.executors import REFERENCE, Executor, Trace, select, trace
-from edgernn_export.exporting import export
+from edgernn.model.formats import Int16Array, OperandArray
+from edgernn.model.integer_model import IntegerModel
+from edgernn_export.verification.executors import REFERENCE, Executor, Trace, select, trace
 from edgernn_export.writers import SESSION_FORMATS
+from edgernn_export.writers.exporter import export
 
 RAN: Final = "ran"
 NOT_INSTALLED: Final = "not installed"

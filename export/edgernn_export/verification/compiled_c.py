@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 import edgernn
-from edgernn.backends.streams import new_stream
+from edgernn.backends.value_stream import new_stream
 from edgernn.errors import EdgeRnnError, FormatError
-from edgernn.formats import Int16Array, OperandArray
-from edgernn.model import IntegerModel
-from edgernn_export.verify import FAILED, NOT_INSTALLED, RAN, Outcome, Verification
-from edgernn_firmware_sim.backend import ReferenceBackend
+from edgernn.model.formats import Int16Array, OperandArray
+from edgernn.model.integer_model import IntegerModel
+from edgernn_export.verification.compare import FAILED, NOT_INSTALLED, RAN, Outcome, Verification
+from edgernn_firmware_sim.reference.backend import ReferenceBackend
 
 #: In the order in which they are looked for.
 _COMPILERS: Final = ("cc", "gcc", "clang")

@@ -22,7 +22,7 @@ import edgernn_export
 import edgernn_firmware_sim
 from edgernn.backends import native
 from edgernn.errors import EdgeRnnError
-from edgernn.formats import Int16Array
+from edgernn.model.formats import Int16Array
 
 _TIMEOUT_S: Final = 600
 
@@ -218,7 +218,7 @@ def _work(executor: Executor, job: dict[str, str], out_file: Path) -> None:
     )
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "edgernn_export.verify_worker", order],
+            [sys.executable, "-m", "edgernn_export.verification.worker", order],
             capture_output=True,
             text=True,
             errors="replace",

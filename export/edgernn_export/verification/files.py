@@ -13,11 +13,9 @@ from typing import Any, Final
 from edgernn.backends.onnx_file import read_onnx
 from edgernn.backends.tflite_file import read_tflite
 from edgernn.errors import EdgeRnnError, FormatError
-from edgernn.formats import OperandArray
-from edgernn.model import IntegerModel
-from edgernn_export.c_verification import c_sources, run_self_test, run_stream
-from edgernn_export.executors import Executor, golden_trace, select
-from edgernn_export.verify import (
+from edgernn.model.formats import OperandArray
+from edgernn.model.integer_model import IntegerModel
+from edgernn_export.verification.compare import (
     FAILED,
     NOT_INSTALLED,
     RAN,
@@ -27,6 +25,8 @@ from edgernn_export.verify import (
     outcome_row,
     verify,
 )
+from edgernn_export.verification.compiled_c import c_sources, run_self_test, run_stream
+from edgernn_export.verification.executors import Executor, golden_trace, select
 
 EDGERNN: Final = "edgernn"
 TFLITE: Final = "tflite"

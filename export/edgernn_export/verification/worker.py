@@ -11,7 +11,7 @@ import numpy as np
 
 from edgernn.backends import open_backend
 from edgernn.backends.base import Backend
-from edgernn.backends.streams import new_stream, step_stream
+from edgernn.backends.value_stream import new_stream, step_stream
 from edgernn.errors import EdgeRnnError
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Final
 
 from edgernn.errors import EdgeRnnError
-from edgernn.interface import Golden
-from edgernn.model import IntegerModel
+from edgernn.model.integer_model import IntegerModel
+from edgernn.model.interface import Golden
 
 #: One file, or the files of a folder by name.
 Contents = bytes | dict[str, bytes]
@@ -17,9 +17,9 @@ Writer = Callable[[IntegerModel, Golden], Contents]
 
 #: format -> (module, function, suffix of the file or folder).
 WRITERS: Final[dict[str, tuple[str, str, str]]] = {
-    "tflite": ("edgernn_export.writers.tflite", "write_tflite", ".tflite"),
-    "onnx": ("edgernn_export.writers.onnx_exact", "write_onnx_exact", ".onnx"),
-    "c": ("edgernn_export.writers.c_source", "write_c", "_c"),
+    "tflite": ("edgernn_export.writers.tflite.writer", "write_tflite", ".tflite"),
+    "onnx": ("edgernn_export.writers.onnx.exact", "write_onnx_exact", ".onnx"),
+    "c": ("edgernn_export.writers.c.source", "write_c", "_c"),
 }
 #: Formats that sessions open: those written where none is named, and those `verify` compares.
 SESSION_FORMATS: Final = ("tflite", "onnx")

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from edgernn.affine import Term8, Term16
 from edgernn.errors import EdgeRnnError
-from edgernn.model import IntegerModel
-from edgernn.storage import Storage
-from edgernn_export.probe import golden_vector
+from edgernn.model.affine import Term8, Term16
+from edgernn.model.integer_model import IntegerModel
+from edgernn.model.storage import Storage
 from edgernn_export.writers import SESSION_FORMATS, WRITERS, Contents, Writer, open_writer
-from edgernn_export.writers.c_packages import open_c_writer
+from edgernn_export.writers.c.packages import open_c_writer
+from edgernn_export.writers.golden_vectors import golden_vector
 
 _DEFAULT_PREFIX: Final = "model"
 
@@ -57,7 +57,7 @@ def export(
         formats: keys of `edgernn_export.writers.WRITERS`.
         name: file name without suffix; default the model's name.
         package: C as a package of a build system, a key of
-            `edgernn_export.writers.c_packages.PACKAGES`; default plain sources.
+            `edgernn_export.writers.c.packages.PACKAGES`; default plain sources.
         prefix: what the C's file names and symbols begin with; default "model".
 
     Returns:

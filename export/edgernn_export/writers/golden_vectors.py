@@ -6,10 +6,10 @@ from typing import Final
 
 import numpy as np
 
-from edgernn.formats import OperandArray
-from edgernn.interface import Golden
-from edgernn.model import IntegerModel
-from edgernn_firmware_sim.reference import Reference
+from edgernn.model.formats import OperandArray
+from edgernn.model.integer_model import IntegerModel
+from edgernn.model.interface import Golden
+from edgernn_firmware_sim.reference.reference import Reference
 
 GOLDEN_STEPS: Final = 8
 _GOLDEN_SEED: Final = 20_240_229

@@ -9,11 +9,10 @@ from typing import Final
 
 import numpy as np
 
-from edgernn.backends.streams import new_stream
+from edgernn.backends.value_stream import new_stream
 from edgernn.errors import ShapeError
-from edgernn.formats import Int16Array, OperandArray
-from edgernn.model import IntegerModel
-from edgernn_firmware_sim.backend import ReferenceBackend
+from edgernn.model.formats import Int16Array, OperandArray
+from edgernn.model.integer_model import IntegerModel
 from edgernn_firmware_sim.emulator.build import (
     STACK_BYTES,
     build_image,
@@ -24,7 +23,8 @@ from edgernn_firmware_sim.emulator.counts import PLUGIN, StepCounts, build_plugi
 from edgernn_firmware_sim.emulator.image import ImageSizes, check_symbols, read_sizes, read_symbols
 from edgernn_firmware_sim.emulator.tools import EmulationError, execute, require
 from edgernn_firmware_sim.emulator.work import Work, join, read_addresses, read_listing
-from edgernn_firmware_sim.reference import Reference
+from edgernn_firmware_sim.reference.backend import ReferenceBackend
+from edgernn_firmware_sim.reference.reference import Reference
 from edgernn_firmware_sim.targets import Core
 
 _QEMU: Final = (

@@ -7,10 +7,10 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from edgernn.affine import Affine, Affine8, Affine16, Source
-from edgernn.formats import Int8Array, Precision
-from edgernn_firmware_sim.arithmetic import Int32, half_up, round_product
-from edgernn_firmware_sim.events import Names, Quiet
+from edgernn.model.affine import Affine, Affine8, Affine16, Source
+from edgernn.model.formats import Int8Array, Precision
+from edgernn_firmware_sim.reference.arithmetic import Int32, half_up, round_product
+from edgernn_firmware_sim.reference.events import Names, Quiet
 
 #: Operand codes [B, N] by source.
 Operands = dict[Source, Int32]

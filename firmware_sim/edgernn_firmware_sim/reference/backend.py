@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgernn.backends.base import State
-from edgernn.formats import Int16Array, OperandArray
-from edgernn.model import IntegerModel
-from edgernn_firmware_sim.reference import Reference
+from edgernn.model.formats import Int16Array, OperandArray
+from edgernn.model.integer_model import IntegerModel
+from edgernn_firmware_sim.reference.reference import Reference
 
 
 class ReferenceBackend:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgernn_firmware_sim.arithmetic import Int32, sat8, sat16
+from edgernn_firmware_sim.reference.arithmetic import Int32, sat8, sat16
 
 #: Names of tensors stacked in one array, in their order.
 Names = tuple[str, ...]

@@ -8,13 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.errors import ReadingError, ShapeError, StateError
-from edgernn.formats import Int16Array, OperandArray
-from edgernn.layers import StateSpec
-from edgernn.model import IntegerModel
-from edgernn_firmware_sim.arithmetic import Int32, widen
-from edgernn_firmware_sim.cells import STEPS
-from edgernn_firmware_sim.cells.context import CellContext
-from edgernn_firmware_sim.events import Quiet
+from edgernn.model.formats import Int16Array, OperandArray
+from edgernn.model.integer_model import IntegerModel
+from edgernn.model.layers import StateSpec
+from edgernn_firmware_sim.reference.arithmetic import Int32, widen
+from edgernn_firmware_sim.reference.cells import STEPS
+from edgernn_firmware_sim.reference.cells.context import CellContext
+from edgernn_firmware_sim.reference.events import Quiet
 
 #: int16 arrays [H] (one stream) or [B, H], in the order of `IntegerModel.states`.
 State = tuple[Int16Array, ...]

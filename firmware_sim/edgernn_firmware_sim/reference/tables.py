@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from edgernn_firmware_sim.arithmetic import Int32, round_product, sat16
+from edgernn_firmware_sim.reference.arithmetic import Int32, round_product, sat16
 
 
 def sigmoid_table() -> npt.NDArray[np.int32]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from edgernn.formats import Precision
-from edgernn.model import IntegerModel
-from edgernn.storage import Storage
-from edgernn.weight_memory import weight_memory
+from edgernn.model.formats import Precision
+from edgernn.model.integer_model import IntegerModel
+from edgernn.model.memory import weight_memory
+from edgernn.model.storage import Storage
 from edgernn_firmware_sim.targets import Board, boards
 from edgernn_firmware_sim.targets.fit import Need, needs
-from edgernn_firmware_sim.targets.smaller import in_w4, in_w8a8, narrower, widest
+from edgernn_firmware_sim.targets.reduced_models import in_w4, in_w8a8, narrower, widest
 
 #: Bytes of flash and RAM of a model.
 Measure = Callable[[IntegerModel], tuple[int, int]]

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgernn.affine import Affine, Affine8, Source, Term8, Term16
-from edgernn.formats import Precision
-from edgernn.layers import Layer
-from edgernn.model import IntegerModel
-from edgernn.storage import Storage
+from edgernn.model.affine import Affine, Affine8, Source, Term8, Term16
+from edgernn.model.formats import Precision
+from edgernn.model.integer_model import IntegerModel
+from edgernn.model.layers import Layer
+from edgernn.model.storage import Storage
 
 #: Any shift of clause 4.3 will do where only bytes count.
 _SHIFT = 8

@@ -12,12 +12,12 @@ import pytest
 import edgernn
 from edgernn import BackendUnavailable, EdgeRnnError
 from edgernn.backends.native import NativeBackend, isas
-from edgernn.formats import Precision
-from edgernn.interface import InputCoder
-from edgernn_firmware_sim.backend import ReferenceBackend
-from tests.contract.grid_models import grid, reference_stream, special
-from tests.edgernn.native_programs import all_isas, require_native
-from tests.integer_models import CELLS, random_codes, random_model
+from edgernn.model.formats import Precision
+from edgernn.model.interface import InputCoder
+from edgernn_firmware_sim.reference.backend import ReferenceBackend
+from tests.support.models.grid import grid, reference_stream, special
+from tests.support.models.integer import CELLS, random_codes, random_model
+from tests.support.native.programs import all_isas, require_native
 
 MODEL = random_model("lstm", Precision.W8A8)
 

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 
 from edgernn.backends.native import NativeBackend
-from edgernn.formats import Precision
-from edgernn_firmware_sim.backend import ReferenceBackend
-from tests.edgernn.native_fuzz import arguments, fuzz
-from tests.edgernn.native_programs import require_native
-from tests.integer_models import random_codes, random_layer, random_model
-from tests.native.compilers import SANITIZERS, WARNINGS, require
+from edgernn.model.formats import Precision
+from edgernn_firmware_sim.reference.backend import ReferenceBackend
+from tests.support.models.integer import random_codes, random_layer, random_model
+from tests.support.native.compilers import SANITIZERS, WARNINGS, require
+from tests.support.native.fuzz import arguments, fuzz
+from tests.support.native.programs import require_native
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 MODEL = random_model("lstm", Precision.W8A16)
 
 
@@ -60,7 +60,7 @@ def test_no_access_outside_an_array_is_seen_by_the_sanitizers(hook, tmp_path):
         ["gcc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True
     ).stdout.strip()
     done = subprocess.run(
-        [sys.executable, "-m", "tests.edgernn.native_fuzz", tmp_path / "sanitized.so", "200"],
+        [sys.executable, "-m", "tests.support.native.fuzz", tmp_path / "sanitized.so", "200"],
         cwd=ROOT,
         env=os.environ
         | {"LD_PRELOAD": library, "ASAN_OPTIONS": "detect_leaks=0", "PYTHONMALLOC": "malloc"}

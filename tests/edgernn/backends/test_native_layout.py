@@ -11,12 +11,12 @@ import pytest
 import edgernn
 from edgernn import EdgeRnnError
 from edgernn.backends.native_layout import LAYOUTS, LIMITS, Int4Limit, Layout, Limits, SparseLimit
-from edgernn.formats import Precision
-from edgernn.storage import Storage
-from tests.edgernn.native_fuzz import arguments
-from tests.edgernn.native_programs import all_isas, require_native
-from tests.integer_models import CELLS, random_model, sparse_model
-from tests.stored_models import densified, stored
+from edgernn.model.formats import Precision
+from edgernn.model.storage import Storage
+from tests.support.models.integer import CELLS, random_model, sparse_model
+from tests.support.models.stored import densified, stored
+from tests.support.native.fuzz import arguments
+from tests.support.native.programs import all_isas, require_native
 
 DENSE, SPARSE, FOUR = Storage.DENSE8, Storage.SPARSE8, Storage.DENSE4
 #: Instruction sets that no limits are known of.

@@ -20,13 +20,13 @@ from edgernn.errors import (
     ShapeError,
     StateError,
 )
-from edgernn.formats import Precision
-from edgernn.interface import Golden
-from edgernn_export.writers.onnx_exact import write_onnx_exact
-from edgernn_export.writers.onnx_float import write_onnx_float
-from edgernn_firmware_sim.reference import Reference
-from tests.float_models import float_model
-from tests.integer_models import random_codes, random_model
+from edgernn.model.formats import Precision
+from edgernn.model.interface import Golden
+from edgernn_export.writers.onnx.exact import write_onnx_exact
+from edgernn_export.writers.onnx.float_operators import write_onnx_float
+from edgernn_firmware_sim.reference.reference import Reference
+from tests.support.models.float import float_model
+from tests.support.models.integer import random_codes, random_model
 
 
 @pytest.fixture(scope="module")

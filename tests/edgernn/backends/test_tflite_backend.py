@@ -25,7 +25,7 @@ from edgernn.errors import (
     StateError,
 )
 
-FOLDER = Path(__file__).resolve().parents[1] / "golden" / "tflite"
+FOLDER = Path(__file__).resolve().parents[2] / "golden" / "tflite"
 STREAMS = json.loads((FOLDER / "streams.json").read_text())["streams"]
 LSTM = FOLDER / "lstm-w8a8.tflite"
 

@@ -14,15 +14,15 @@ import edgernn
 from edgernn import cli
 from edgernn.cli import main
 from edgernn.errors import BackendMismatch, EdgeRnnError
-from edgernn.formats import Precision
-from edgernn.storage import Storage
-from edgernn.window import Window
-from tests.integer_models import random_model
-from tests.stored_models import stored
+from edgernn.model.formats import Precision
+from edgernn.model.storage import Storage
+from edgernn.model.window import Window
+from tests.support.models.integer import random_model
+from tests.support.models.stored import stored
 
 pytestmark = pytest.mark.device
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DEVICE_COMMANDS = ("run", "info")
 
 

@@ -10,11 +10,11 @@ import pytest
 
 import edgernn
 from edgernn.cli import main
-from tests.integer_models import random_codes, random_model
+from tests.support.models.integer import random_codes, random_model
 
 pytestmark = pytest.mark.device
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 XS = [[1.0, 0.5, -2.0], [0.25, -1.0, 3.0], [2.0, 2.0, 2.0]]
 PLAIN = "1,0.5,-2\n0.25,-1,3\n2,2,2\n"
 

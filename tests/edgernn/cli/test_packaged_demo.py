@@ -15,7 +15,7 @@ pytestmark = pytest.mark.device
 
 DATA = Path(edgernn.__file__).parent / "data"
 GOLDEN = json.loads(
-    (Path(__file__).parents[1] / "golden" / "packaged_demo.json").read_text(encoding="utf-8")
+    (Path(__file__).parents[2] / "golden" / "packaged_demo.json").read_text(encoding="utf-8")
 )
 
 

@@ -11,7 +11,7 @@ import pytest
 from edgernn.cli import main
 from edgernn.errors import EdgeRnnError
 from edgernn.records.keys import KeyWatch
-from tests.edgernn.run_command import RunCommand, answers, named_model, started
+from tests.support.run_command import RunCommand, answers, named_model, started
 
 pytestmark = pytest.mark.device
 

@@ -11,7 +11,7 @@ import pytest
 
 import edgernn
 from edgernn.records.writers import Digits, decimals
-from tests.edgernn.run_command import RunCommand, answers, named_model
+from tests.support.run_command import RunCommand, answers, named_model
 
 pytestmark = pytest.mark.device
 

@@ -6,7 +6,7 @@ import lzma
 
 import pytest
 
-from tests.edgernn.run_command import RunCommand, answers, named_model
+from tests.support.run_command import RunCommand, answers, named_model
 
 pytestmark = pytest.mark.device
 

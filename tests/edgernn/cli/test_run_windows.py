@@ -11,8 +11,8 @@ import pytest
 
 import edgernn
 from edgernn.cli import main
-from edgernn.window import Window
-from tests.integer_models import random_model
+from edgernn.model.window import Window
+from tests.support.models.integer import random_model
 
 pytestmark = pytest.mark.device
 

@@ -14,22 +14,22 @@ import numpy as np
 import pytest
 
 import edgernn
-from edgernn.affine import Affine8, Source, Term8
-from edgernn.container import from_bytes, load, model_sha256, save, to_bytes
-from edgernn.container_schema import OPTIONS
+from edgernn.container.defects import FormatDefect
+from edgernn.container.file import from_bytes, load, model_sha256, save, to_bytes
+from edgernn.container.record import OPTIONS
 from edgernn.errors import EdgeRnnError, FormatError
-from edgernn.format_defects import FormatDefect
-from edgernn.formats import Precision
-from edgernn.interface import InputSpec, OutputSpec
-from edgernn.layers import LAYERS, CellActivation, DenseActivation, GateActivation, SimpleRNN
-from edgernn.model import IntegerModel, Provenance
-from edgernn.window import Window
-from tests.edgernn.container_surgery import resealed, split
-from tests.integer_models import CELLS, random_layer, random_model
+from edgernn.model.affine import Affine8, Source, Term8
+from edgernn.model.formats import Precision
+from edgernn.model.integer_model import IntegerModel, Provenance
+from edgernn.model.interface import InputSpec, OutputSpec
+from edgernn.model.layers import LAYERS, CellActivation, DenseActivation, GateActivation, SimpleRNN
+from edgernn.model.window import Window
+from tests.support.container.surgery import resealed, split
+from tests.support.models.integer import CELLS, random_layer, random_model
 
 pytestmark = pytest.mark.device
 
-FORMAT = (Path(edgernn.__file__).parent / "FORMAT.md").read_text(encoding="utf-8")
+FORMAT = (Path(edgernn.__file__).parent / "container" / "FORMAT.md").read_text(encoding="utf-8")
 
 VARIANTS = [
     pytest.param(

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from edgernn import container
-from edgernn.container import (
+from edgernn.container import file as container
+from edgernn.container.defects import FormatDefect as D
+from edgernn.container.file import (
     MAX_FILE_BYTES,
     MAX_HEADER_BYTES,
     from_bytes,
@@ -20,10 +21,9 @@ from edgernn.container import (
     to_bytes,
 )
 from edgernn.errors import FormatError
-from edgernn.format_defects import FormatDefect as D
-from edgernn.formats import Precision
-from edgernn.model import Provenance
-from tests.edgernn.container_surgery import (
+from edgernn.model.formats import Precision
+from edgernn.model.integer_model import Provenance
+from tests.support.container.surgery import (
     canonical,
     edit_header,
     frame,
@@ -32,7 +32,7 @@ from tests.edgernn.container_surgery import (
     refused,
     split,
 )
-from tests.integer_models import random_model
+from tests.support.models.integer import random_model
 
 pytestmark = pytest.mark.device
 

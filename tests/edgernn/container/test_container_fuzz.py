@@ -9,13 +9,13 @@ from collections import Counter
 
 import pytest
 
-from edgernn.container import MAX_HEADER_BYTES, from_bytes, to_bytes
+from edgernn.container.defects import FormatDefect
+from edgernn.container.file import MAX_HEADER_BYTES, from_bytes, to_bytes
 from edgernn.errors import FormatError
-from edgernn.format_defects import FormatDefect
-from edgernn.formats import Precision
-from tests.edgernn.container_mutations import MUTATIONS
-from tests.edgernn.container_surgery import canonical, edit_header, frame, join, resealed
-from tests.integer_models import CELLS, random_model
+from edgernn.model.formats import Precision
+from tests.support.container.mutations import MUTATIONS
+from tests.support.container.surgery import canonical, edit_header, frame, join, resealed
+from tests.support.models.integer import CELLS, random_model
 
 FILES_PER_MUTATION = 2_000
 FILES = [

@@ -8,10 +8,10 @@ import struct
 import numpy as np
 import pytest
 
-from edgernn.container import to_bytes
-from edgernn.format_defects import FormatDefect as D
-from edgernn.formats import Precision
-from tests.edgernn.container_surgery import (
+from edgernn.container.defects import FormatDefect as D
+from edgernn.container.file import to_bytes
+from edgernn.model.formats import Precision
+from tests.support.container.surgery import (
     canonical,
     drop,
     edit_header,
@@ -23,7 +23,7 @@ from tests.edgernn.container_surgery import (
     refused,
     split,
 )
-from tests.integer_models import random_model
+from tests.support.models.integer import random_model
 
 pytestmark = pytest.mark.device
 

@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 
 import edgernn
-from edgernn.container import from_bytes, to_bytes
-from edgernn.container_weights import packed
-from edgernn.format_defects import FormatDefect as D
-from edgernn.formats import Precision
-from edgernn.storage import Storage
-from edgernn.tiles import tile_index
-from tests.edgernn.container_mutations import MUTATIONS
-from tests.edgernn.container_surgery import resealed, resized, split
-from tests.edgernn.test_container_fuzz import outcome, peak_bytes
-from tests.integer_models import CELLS, random_model
-from tests.stored_models import densified, stored
+from edgernn.container.defects import FormatDefect as D
+from edgernn.container.file import from_bytes, to_bytes
+from edgernn.container.weights import packed
+from edgernn.model.formats import Precision
+from edgernn.model.storage import Storage
+from edgernn.model.tiles import tile_index
+from tests.edgernn.container.test_container_fuzz import outcome, peak_bytes
+from tests.support.container.mutations import MUTATIONS
+from tests.support.container.surgery import resealed, resized, split
+from tests.support.models.integer import CELLS, random_model
+from tests.support.models.stored import densified, stored
 
 pytestmark = pytest.mark.device
 
@@ -109,7 +109,7 @@ def test_safetensors_reads_what_format_md_says(cell, precision):
 
 
 def test_the_examples_of_format_md():
-    text = (Path(edgernn.__file__).parent / "FORMAT.md").read_text(encoding="utf-8")
+    text = (Path(edgernn.__file__).parent / "container" / "FORMAT.md").read_text(encoding="utf-8")
     halves = packed(np.array([[1, -2, 7]], np.int8)).tobytes().hex(" ")
     assert f"1, −2, 7 is the bytes `{halves}`" in text
     blocks = np.zeros((2, 3, 4, 4), np.int8)

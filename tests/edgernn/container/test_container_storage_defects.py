@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from edgernn.container import to_bytes
+from edgernn.container.defects import FormatDefect as D
+from edgernn.container.file import to_bytes
 from edgernn.errors import FormatError
-from edgernn.format_defects import FormatDefect as D
-from edgernn.storage import Storage
-from tests.edgernn.container_surgery import (
+from edgernn.model.storage import Storage
+from tests.edgernn.container.test_container_fuzz import peak_bytes
+from tests.support.container.surgery import (
     edit_header,
     edit_record,
     edit_tensor,
@@ -17,9 +18,8 @@ from tests.edgernn.container_surgery import (
     resized,
     tensor,
 )
-from tests.edgernn.test_container_fuzz import peak_bytes
-from tests.integer_models import random_model
-from tests.stored_models import stored
+from tests.support.models.integer import random_model
+from tests.support.models.stored import stored
 
 pytestmark = pytest.mark.device
 
@@ -161,7 +161,7 @@ def test_a_small_file_cannot_become_a_large_model():
 
 
 def test_a_model_too_sparse_for_a_file_is_not_written(monkeypatch):
-    monkeypatch.setattr("edgernn.container_weights.MAX_SPARSE_FILE_TILES", 50)
+    monkeypatch.setattr("edgernn.container.weights.MAX_SPARSE_FILE_TILES", 50)
     with pytest.raises(
         FormatError, match=r"out/out/0: expected at most 50 tiles.*got 53"
     ) as caught:

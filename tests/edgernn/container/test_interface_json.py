@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from edgernn.errors import FormatError
-from edgernn.formats import Precision
-from edgernn.interface import Golden, Interface
-from edgernn.window import Window
-from tests.edgernn.container_mutations import mutate_json
-from tests.edgernn.container_surgery import put
-from tests.integer_models import CELLS, random_codes, random_model
+from edgernn.model.formats import Precision
+from edgernn.model.interface import Golden, Interface
+from edgernn.model.window import Window
+from tests.support.container.mutations import mutate_json
+from tests.support.container.surgery import put
+from tests.support.models.integer import CELLS, random_codes, random_model
 
 pytestmark = pytest.mark.device
 

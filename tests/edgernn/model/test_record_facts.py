@@ -7,17 +7,17 @@ import dataclasses
 import numpy as np
 import pytest
 
-from edgernn.affine import (
+from edgernn.model.affine import (
     ACCUMULATOR_LIMIT_W8A8,
     ACCUMULATOR_LIMIT_W8A16,
     Affine8,
     Affine16,
     Source,
 )
-from edgernn.formats import Precision, QFormat
-from edgernn.layers import SimpleRNN
-from tests.edgernn.small_records import W8A8, W8A16, affine8, int8, int32, term8, term16
-from tests.integer_models import random_layer, random_model
+from edgernn.model.formats import Precision, QFormat
+from edgernn.model.layers import SimpleRNN
+from tests.support.models.integer import random_layer, random_model
+from tests.support.models.small_records import W8A8, W8A16, affine8, int8, int32, term8, term16
 
 pytestmark = pytest.mark.device
 

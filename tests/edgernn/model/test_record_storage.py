@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgernn.affine import Affine8, Source
 from edgernn.errors import ModelError
-from edgernn.layers import CellActivation, SimpleRNN
-from edgernn.storage import Storage
-from tests.edgernn.small_records import int8, term8, term16
+from edgernn.model.affine import Affine8, Source
+from edgernn.model.layers import CellActivation, SimpleRNN
+from edgernn.model.storage import Storage
+from tests.support.models.small_records import int8, term8, term16
 
 pytestmark = pytest.mark.device
 

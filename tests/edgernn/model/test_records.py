@@ -7,18 +7,18 @@ import dataclasses
 import numpy as np
 import pytest
 
-from edgernn.affine import (
+from edgernn.errors import ModelError
+from edgernn.model.affine import (
     ACCUMULATOR_LIMIT_W8A8,
     Affine8,
     Affine16,
 )
-from edgernn.errors import ModelError
-from edgernn.formats import PREACTIVATION, UNIT, QFormat
-from edgernn.interface import InputSpec, OutputSpec
-from edgernn.layers import CellActivation, Dense, DenseActivation
-from edgernn.model import IntegerModel
-from tests.edgernn.small_records import W8A16, affine8, int8, int32, term8, term16
-from tests.integer_models import random_model
+from edgernn.model.formats import PREACTIVATION, UNIT, QFormat
+from edgernn.model.integer_model import IntegerModel
+from edgernn.model.interface import InputSpec, OutputSpec
+from edgernn.model.layers import CellActivation, Dense, DenseActivation
+from tests.support.models.integer import random_model
+from tests.support.models.small_records import W8A16, affine8, int8, int32, term8, term16
 
 pytestmark = pytest.mark.device
 

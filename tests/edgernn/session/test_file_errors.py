@@ -6,7 +6,7 @@ import pytest
 
 import edgernn
 from edgernn import BackendUnavailable, EdgeRnnError
-from tests.integer_models import random_model
+from tests.support.models.integer import random_model
 
 pytestmark = pytest.mark.device
 

@@ -9,9 +9,9 @@ import pytest
 
 import edgernn
 from edgernn.backends.native import NativeBackend
-from edgernn.formats import Precision
-from tests.edgernn.native_programs import require_native
-from tests.integer_models import random_model
+from edgernn.model.formats import Precision
+from tests.support.models.integer import random_model
+from tests.support.native.programs import require_native
 
 pytestmark = pytest.mark.device
 

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 import edgernn
-from edgernn import BackendUnavailable, EdgeRnnError, StateError, loading
+from edgernn import BackendUnavailable, EdgeRnnError, StateError
 from edgernn.backends.native import is_available
-from edgernn.formats import Precision
-from edgernn_firmware_sim.backend import ReferenceBackend
-from tests.integer_models import random_codes, random_model
+from edgernn.model.formats import Precision
+from edgernn.session import loading
+from edgernn_firmware_sim.reference.backend import ReferenceBackend
+from tests.support.models.integer import random_codes, random_model
 
 pytestmark = pytest.mark.device
 

@@ -10,8 +10,8 @@ import pytest
 import edgernn
 from edgernn import EdgeRnnError, ReadingError, ShapeError
 from edgernn.backends.native import is_available
-from edgernn.formats import Precision
-from tests.integer_models import random_codes, random_model
+from edgernn.model.formats import Precision
+from tests.support.models.integer import random_codes, random_model
 
 pytestmark = pytest.mark.device
 

@@ -10,10 +10,10 @@ import pytest
 import edgernn
 from edgernn import ClippedReadingsWarning, EdgeRnnWarning, Session
 from edgernn.backends.native import NativeBackend, is_available
-from edgernn.formats import Precision
-from edgernn.interface import InputCoder
-from tests.edgernn.native_programs import all_isas, require_native
-from tests.integer_models import random_model
+from edgernn.model.formats import Precision
+from edgernn.model.interface import InputCoder
+from tests.support.models.integer import random_model
+from tests.support.native.programs import all_isas, require_native
 
 pytestmark = pytest.mark.device
 

@@ -8,10 +8,10 @@ import pytest
 
 import edgernn
 from edgernn import EdgeRnnError, ReadingError
-from edgernn.formats import Precision
-from edgernn.window import Window
-from tests.edgernn.native_programs import require_native
-from tests.integer_models import random_model
+from edgernn.model.formats import Precision
+from edgernn.model.window import Window
+from tests.support.models.integer import random_model
+from tests.support.native.programs import require_native
 
 pytestmark = pytest.mark.device
 

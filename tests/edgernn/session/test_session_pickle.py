@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 import edgernn
-from edgernn import EdgeRnnError, loading
-from edgernn.formats import Precision
-from edgernn.window import Window
-from edgernn_firmware_sim.backend import ReferenceBackend
-from tests.edgernn.native_programs import require_native
-from tests.integer_models import random_model
+from edgernn import EdgeRnnError
+from edgernn.model.formats import Precision
+from edgernn.model.window import Window
+from edgernn.session import loading
+from edgernn_firmware_sim.reference.backend import ReferenceBackend
+from tests.support.models.integer import random_model
+from tests.support.native.programs import require_native
 
 pytestmark = pytest.mark.device
 

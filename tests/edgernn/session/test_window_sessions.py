@@ -11,10 +11,10 @@ import pytest
 import edgernn
 from edgernn.backends.native import is_available
 from edgernn.errors import EdgeRnnError, ModelError, StateError
-from edgernn.formats import Precision
-from edgernn.window import Window
-from tests.integer_models import CELLS, random_codes, random_model
-from tests.twin.cells import Twin
+from edgernn.model.formats import Precision
+from edgernn.model.window import Window
+from tests.exactness.twin.cells import Twin
+from tests.support.models.integer import CELLS, random_codes, random_model
 
 pytestmark = pytest.mark.device
 

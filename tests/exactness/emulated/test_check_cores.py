@@ -4,16 +4,16 @@ import re
 
 import pytest
 
-from edgernn.formats import Precision
-from edgernn.model import IntegerModel
-from edgernn.storage import Storage
-from edgernn_export.probe import golden_vector, probe_codes
-from edgernn_export.writers.c_source import write_c
+from edgernn.model.formats import Precision
+from edgernn.model.integer_model import IntegerModel
+from edgernn.model.storage import Storage
+from edgernn_export.writers.c.source import write_c
+from edgernn_export.writers.golden_vectors import golden_vector, probe_codes
 from edgernn_firmware_sim.emulator import emulate, footprint
-from tests.emulated.hand_made import CORES, core_named
-from tests.integer_models import random_model
-from tests.native.compilers import ROOT
-from tests.stored_models import stored
+from tests.support.models.hand_made import CORES, core_named
+from tests.support.models.integer import random_model
+from tests.support.models.stored import stored
+from tests.support.native.compilers import ROOT
 
 #: One core for each layout of the weights.
 LAYOUT_CORES = ("cortex-m0", "cortex-m4", "cortex-m55", "rv32imc")

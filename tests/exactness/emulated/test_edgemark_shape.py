@@ -6,13 +6,13 @@ only shape that gives its three parameter counts (SimpleRNN 8,288, LSTM 26,912, 
 
 import pytest
 
-from edgernn.formats import Precision
-from edgernn_export.probe import golden_vector, probe_codes
-from edgernn_export.writers.c_source import write_c
+from edgernn.model.formats import Precision
+from edgernn_export.writers.c.source import write_c
+from edgernn_export.writers.golden_vectors import golden_vector, probe_codes
 from edgernn_firmware_sim.emulator import emulate
 from edgernn_firmware_sim.emulator.tools import beside, execute
-from tests.emulated.hand_made import CORES, core_named
-from tests.integer_models import random_model
+from tests.support.models.hand_made import CORES, core_named
+from tests.support.models.integer import random_model
 
 SHAPE = {"inputs": 32, "units": 64, "outputs": 32}
 FLASH_BYTES = 40_000

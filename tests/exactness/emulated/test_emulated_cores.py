@@ -4,13 +4,13 @@ from functools import cache
 
 import pytest
 
-from edgernn.formats import Precision
-from edgernn_export.probe import golden_vector, probe_codes
-from edgernn_export.writers.c_source import write_c
+from edgernn.model.formats import Precision
+from edgernn_export.writers.c.source import write_c
+from edgernn_export.writers.golden_vectors import golden_vector, probe_codes
 from edgernn_firmware_sim.emulator import emulate, reference_trace
-from tests.emulated.hand_made import CORES, core_named
-from tests.integer_models import CELLS, random_model, sparse_model
-from tests.native.compilers import NATIVE, compile_c, require
+from tests.support.models.hand_made import CORES, core_named
+from tests.support.models.integer import CELLS, random_model, sparse_model
+from tests.support.native.compilers import NATIVE, compile_c, require
 
 PRECISIONS = [pytest.param(p, id=p.value) for p in Precision]
 

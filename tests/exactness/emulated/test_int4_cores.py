@@ -5,16 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edgernn.affine import Affine16, Source, Term16
-from edgernn.formats import Precision
-from edgernn.storage import Storage
-from edgernn_export.probe import golden_vector, probe_codes
-from edgernn_export.writers.c_source import write_c
+from edgernn.model.affine import Affine16, Source, Term16
+from edgernn.model.formats import Precision
+from edgernn.model.storage import Storage
+from edgernn_export.writers.c.source import write_c
+from edgernn_export.writers.golden_vectors import golden_vector, probe_codes
 from edgernn_firmware_sim.emulator import emulate, reference_trace
-from tests.emulated.hand_made import CORES, core_named
-from tests.emulated.test_wide_maps import ROWS, extreme_model
-from tests.integer_models import random_model
-from tests.stored_models import stored
+from tests.exactness.emulated.test_wide_maps import ROWS, extreme_model
+from tests.support.models.hand_made import CORES, core_named
+from tests.support.models.integer import random_model
+from tests.support.models.stored import stored
 
 PRECISIONS = [pytest.param(p, id=p.value) for p in Precision]
 #: One core for each variant of the kernels.

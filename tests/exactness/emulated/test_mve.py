@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from edgernn.formats import Precision
-from edgernn.layers import GateActivation
-from edgernn_export.probe import golden_vector, probe_codes
-from edgernn_export.writers.c_source import write_c
+from edgernn.model.formats import Precision
+from edgernn.model.layers import GateActivation
+from edgernn_export.writers.c.source import write_c
+from edgernn_export.writers.golden_vectors import golden_vector, probe_codes
 from edgernn_firmware_sim.emulator import build, emulate, reference_trace
 from edgernn_firmware_sim.emulator.tools import execute
-from tests.emulated.hand_made import core_named
-from tests.integer_models import CELLS, random_model
-from tests.native.compilers import NATIVE, compile_c, require
+from tests.support.models.hand_made import core_named
+from tests.support.models.integer import CELLS, random_model
+from tests.support.native.compilers import NATIVE, compile_c, require
 
 PRECISIONS = [pytest.param(p, id=p.value) for p in Precision]
 #: inputs, units, outputs: one tile, parts of a tile, whole blocks of 16 columns, and one over.

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from edgernn_firmware_sim.emulator import EmulationError, emulate
-from tests.emulated.hand_made import core_named
-from tests.integer_models import random_model
-from tests.native.compilers import NATIVE
-from tests.twin import scalar
+from tests.exactness.twin import scalar
+from tests.support.models.hand_made import core_named
+from tests.support.models.integer import random_model
+from tests.support.native.compilers import NATIVE
 
 #: No multiple of any number of lanes; 257 steps of it see every int16 value.
 WIDTH = 255

@@ -2,14 +2,14 @@
 
 import pytest
 
-from edgernn.formats import Precision
-from edgernn.storage import Storage
-from edgernn_export.probe import golden_vector, probe_codes
-from edgernn_export.writers.c_source import write_c
+from edgernn.model.formats import Precision
+from edgernn.model.storage import Storage
+from edgernn_export.writers.c.source import write_c
+from edgernn_export.writers.golden_vectors import golden_vector, probe_codes
 from edgernn_firmware_sim.emulator import emulate, reference_trace
-from tests.emulated.hand_made import core_named
-from tests.integer_models import random_model, sparse_model
-from tests.stored_models import stored
+from tests.support.models.hand_made import core_named
+from tests.support.models.integer import random_model, sparse_model
+from tests.support.models.stored import stored
 
 PRECISIONS = [pytest.param(p, id=p.value) for p in Precision]
 #: One core for each variant of the kernels without vectors.

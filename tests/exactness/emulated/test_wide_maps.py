@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edgernn.affine import Affine8, Source, Term8
-from edgernn_export.probe import golden_vector
-from edgernn_export.writers.c_source import write_c
+from edgernn.model.affine import Affine8, Source, Term8
+from edgernn_export.writers.c.source import write_c
+from edgernn_export.writers.golden_vectors import golden_vector
 from edgernn_firmware_sim.emulator import emulate, reference_trace
-from tests.emulated.hand_made import CORES, core_named
-from tests.integer_models import random_model
+from tests.support.models.hand_made import CORES, core_named
+from tests.support.models.integer import random_model
 
 #: 1, 2 and 3 tiles of 4 columns; 128 tiles, the most that sums of pairs hold; one more; an odd and
 #: an even number of tiles behind them.

@@ -4,13 +4,13 @@ import dataclasses
 
 import pytest
 
-from edgernn.formats import Precision
-from edgernn.window import Window
-from edgernn_export.probe import golden_vector, probe_codes
-from edgernn_export.writers.c_source import write_c
+from edgernn.model.formats import Precision
+from edgernn.model.window import Window
+from edgernn_export.writers.c.source import write_c
+from edgernn_export.writers.golden_vectors import golden_vector, probe_codes
 from edgernn_firmware_sim.emulator import emulate
-from tests.emulated.hand_made import CORES, core_named
-from tests.integer_models import random_model
+from tests.support.models.hand_made import CORES, core_named
+from tests.support.models.integer import random_model
 
 
 def emulated(core, model, folder, readings):

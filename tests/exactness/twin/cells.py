@@ -10,9 +10,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from operator import mul
 
-from edgernn.affine import Affine, Affine8, Affine16
-from edgernn.formats import Precision
-from edgernn.layers import (
+from edgernn.model.affine import Affine, Affine8, Affine16
+from edgernn.model.formats import Precision
+from edgernn.model.integer_model import IntegerModel
+from edgernn.model.layers import (
     LSTM,
     CellActivation,
     Dense,
@@ -23,8 +24,7 @@ from edgernn.layers import (
     Layer,
     SimpleRNN,
 )
-from edgernn.model import IntegerModel
-from tests.twin import scalar
+from tests.exactness.twin import scalar
 
 Vector = list[int]
 State = tuple[Vector, ...]

@@ -20,13 +20,13 @@ from edgernn.errors import (
     TableWarning,
 )
 from edgernn.records.options import TableOptions
+from edgernn_export.calibration.files import load_streams, load_table
 from edgernn_export.calibration.missing import without_missing
-from edgernn_export.calibration.sufficiency import ENOUGH_READINGS
-from edgernn_export.float_run import run
-from edgernn_export.quantize import quantize
-from edgernn_export.stream_files import load_streams, load_table
-from edgernn_export.streams import as_streams
-from tests.float_models import float_model, stream
+from edgernn_export.calibration.streams import as_streams
+from edgernn_export.float_model.float_run import run
+from edgernn_export.guards.sufficiency import ENOUGH_READINGS
+from edgernn_export.quantizer.api import quantize
+from tests.support.models.float import float_model, stream
 
 NAMES = ("a", "b")
 NAN = np.nan
@@ -148,7 +148,7 @@ def test_policies_against_a_loop():
             if None not in last:
                 held.append(list(last))
         skipped = [row for row in xs.tolist() if np.isfinite(row).all()]
-        policy = edgernn.policies.Policy
+        policy = edgernn.session.policies.Policy
         assert without_missing(xs, policy.HOLD)[0].tolist() == held
         assert without_missing(xs, policy.SKIP)[0].tolist() == skipped
         assert without_missing(xs, policy.RAISE)[0] is xs

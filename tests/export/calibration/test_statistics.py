@@ -7,11 +7,11 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from edgernn.formats import FloatArray
-from edgernn_export import float_run
-from edgernn_export.calibrate import KEEP, calibrate
-from edgernn_export.float_model import FloatModel
-from tests.float_models import FLOAT_CELLS, float_model, stream
+from edgernn.model.formats import FloatArray
+from edgernn_export.calibration.statistics import KEEP, calibrate
+from edgernn_export.float_model import float_run
+from edgernn_export.float_model.model import FloatModel
+from tests.support.models.float import FLOAT_CELLS, float_model, stream
 
 OPERANDS = {"x", "h_in", "rh"}
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edgernn.errors import EdgeRnnError, ReadingError
-from edgernn_export.stream_files import load_streams
+from edgernn_export.calibration.files import load_streams
 
 NAMES = ("a", "b")
 STREAM = np.array([[1.0, 2.0], [3.0, 4.5], [-1.0, 0.0]])

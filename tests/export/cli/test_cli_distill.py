@@ -13,7 +13,7 @@ import pytest
 
 from edgernn.cli import main
 from edgernn_export.cli import distill
-from tests.export.training_runs import class_data, classifier, forecast_data, forecaster
+from tests.support.training.training_runs import class_data, classifier, forecast_data, forecaster
 
 pytestmark = pytest.mark.tf
 
@@ -28,7 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         big = recipe.build(recipe, recipe.network, load())
         big.save(path / f"{recipe.name}.keras")
         maker = {"ramps": "classifier", "waves": "forecaster"}[recipe.name]
-        program = f"from tests.export.training_runs import {maker}\nRECIPE = {maker}()\n"
+        program = f"from tests.support.training.training_runs import {maker}\nRECIPE = {maker}()\n"
         (path / f"{recipe.name}.py").write_text(program)
     data = class_data()
     labels = data.train.target[:, -1, 0].astype(int)

@@ -9,10 +9,10 @@ import pytest
 
 import edgernn
 from edgernn.cli import SUBCOMMANDS, main
-from edgernn.formats import Precision
-from tests.contract.runtimes import require, run_python
-from tests.export.stored_networks import Writer, layer
-from tests.integer_models import random_model
+from edgernn.model.formats import Precision
+from tests.support.models.integer import random_model
+from tests.support.models.stored_networks import Writer, layer
+from tests.support.runtimes import require, run_python
 
 COMMANDS = ("quantize", "sensitivity", "export", "verify")
 MODEL = random_model("gru_before", Precision.W8A8)
@@ -148,7 +148,7 @@ def test_verify_streams_real_readings_quantized_once(model_file, tmp_path, capsy
 def test_verify_fails_where_no_runtime_ran(model_file, capsys, monkeypatch):
     import dataclasses
 
-    from edgernn_export import executors
+    from edgernn_export.verification import executors
 
     absent = tuple(dataclasses.replace(e, package="no_such_runtime") for e in executors.EXECUTORS)
     monkeypatch.setattr(executors, "EXECUTORS", absent)

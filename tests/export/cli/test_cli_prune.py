@@ -11,8 +11,8 @@ import pytest
 
 from edgernn.cli import main
 from edgernn_export.cli import prune as command
-from edgernn_export.pruning import MagnitudePruning, densities
-from tests.keras_models import answer, readings, sequential
+from edgernn_export.compress.pruning import MagnitudePruning, densities
+from tests.support.models.keras import answer, readings, sequential
 
 keras = pytest.importorskip("keras", reason="pip install 'edgernn[export]'")
 L = keras.layers
@@ -248,7 +248,7 @@ def test_refuses_files(tmp_path, capsys):
     assert "--output: expected a name ending in .keras, got 'm.h5'." in capsys.readouterr().err
     assert main(["prune", str(tmp_path / "m.keras"), "--inputs", "-o", "n.keras"]) == 2
     assert "expected a Keras model, got nothing at this path" in capsys.readouterr().err
-    old = Path(__file__).with_name("keras2") / "hard.h5"
+    old = Path(__file__).parents[2] / "golden" / "keras2" / "hard.h5"
     assert main(["prune", str(old), "--inputs", "-o", str(tmp_path / "n.keras")]) == 2
     wanted = "hard.h5: expected a model written by Keras 3, got one by Keras 2, whose hard_sigmoid"
     assert wanted in capsys.readouterr().err

@@ -10,11 +10,11 @@ import pytest
 from edgernn.cli import main
 from edgernn_export.cli.search import EXAMPLES, add_arguments
 from edgernn_export.search import Limits, Settings
-from edgernn_export.search.recipes import RecipeTrainer
-from tests.end_to_end.documents import ROOT, run_python
+from edgernn_export.search.recipe_trainer import RecipeTrainer
+from tests.support.documents import ROOT, run_python
 
 RECIPE = """
-from tests.export.training_runs import classifier
+from tests.support.training.training_runs import classifier
 
 RECIPE = classifier(epochs=5)
 """
@@ -44,7 +44,7 @@ def test_examples_parse(capsys):
 
 
 def test_neither_tensorflow_nor_optuna_is_loaded_before_a_search():
-    modules = "edgernn_export.cli.search, edgernn_export.search.recipes"
+    modules = "edgernn_export.cli.search, edgernn_export.search.recipe_trainer"
     program = f"import sys, {modules}; print(*sys.modules)"
     loaded = set(run_python(program, ROOT).stdout.split())
     assert loaded >= {"edgernn_export.search.run", "numpy"}

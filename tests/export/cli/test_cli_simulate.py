@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 
 from edgernn.cli import main
-from edgernn.formats import Precision
-from edgernn.window import Window
+from edgernn.model.formats import Precision
+from edgernn.model.window import Window
 from edgernn_export.cli import simulate
 from edgernn_firmware_sim.targets import Board, boards, cores
-from tests.emulated.hand_made import core_named
-from tests.integer_models import random_model, sparse_model
+from tests.support.models.hand_made import core_named
+from tests.support.models.integer import random_model, sparse_model
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ import pytest
 
 import edgernn
 from edgernn.cli import main
-from edgernn.storage import Storage
-from edgernn.weight_memory import weight_memory
+from edgernn.model.memory import weight_memory
+from edgernn.model.storage import Storage
 from edgernn_export import keras_reader
-from tests.float_models import float_model, stream
-from tests.integer_models import random_model
-from tests.stored_models import stored
+from tests.support.models.float import float_model, stream
+from tests.support.models.integer import random_model
+from tests.support.models.stored import stored
 
 
 def test_export_says_which_weights_become_bytes(tmp_path, capsys):

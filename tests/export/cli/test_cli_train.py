@@ -12,9 +12,9 @@ import pytest
 
 from edgernn import load
 from edgernn.cli import main
-from edgernn.model import IntegerModel
+from edgernn.model.integer_model import IntegerModel
 from edgernn_export.training import evaluate, find_recipe
-from tests.export.data_files import write_hours, write_people, write_recordings
+from tests.support.training.data_files import write_hours, write_people, write_recordings
 
 WRITE = {
     "etth1": lambda folder: write_hours(folder),
@@ -23,7 +23,7 @@ WRITE = {
     "hapt_binary": lambda folder: write_people(folder),
 }
 USERS = """
-from tests.export.training_runs import classifier
+from tests.support.training.training_runs import classifier
 RECIPE = classifier(epochs=6)
 """
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgernn.errors import DistillationError
-from edgernn_export.distillation.array_file import read_recipe
+from edgernn_export.training.array_recipe import read_recipe
 
 RNG = np.random.default_rng(3)
 X = RNG.normal(size=(10, 6, 2))
@@ -90,9 +90,8 @@ def test_other_files_are_refused(content, tmp_path):
 
 @pytest.mark.tf
 def test_a_recipe_without_weight_on_the_teacher_is_trained_as_ever():
-    from edgernn_export.distillation import distill
-    from edgernn_export.training import train
-    from tests.export.training_runs import class_data, classifier
+    from edgernn_export.training import distill, train
+    from tests.support.training.training_runs import class_data, classifier
 
     recipe = classifier(epochs=1)
     teacher = recipe.build(recipe, recipe.network, class_data())

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from edgernn.errors import DistillationError, PruningError
-from tests.export.distillation_runs import (
+from tests.support.models.keras import answer
+from tests.support.training.distillation_runs import (
     LABELS,
     XS,
     compiled,
@@ -18,14 +19,13 @@ from tests.export.distillation_runs import (
     network,
     teacher,
 )
-from tests.export.pruning_runs import matrix, pruner
-from tests.keras_models import answer
+from tests.support.training.pruning_runs import matrix, pruner
 
 pytestmark = pytest.mark.tf
 
 
 def on_student(callback: Any) -> Any:
-    from edgernn_export.distillation import OnStudent
+    from edgernn_export.compress.distillation import OnStudent
 
     return OnStudent(callback)
 
@@ -85,7 +85,7 @@ def test_on_student_passes_on_whether_the_callback_is_finished():
 
 
 def test_group_lasso_shrinks_the_student():
-    from edgernn_export.structured import GroupLasso
+    from edgernn_export.compress.structured import GroupLasso
 
     lasso = GroupLasso(1.0)
     model = compiled(distiller(network(10), teacher(), task="classes"), cross_entropy(), 0.05)
@@ -97,7 +97,7 @@ def test_group_lasso_shrinks_the_student():
 
 @pytest.mark.filterwarnings("ignore:pruning. .* keeps:edgernn.errors.EdgeRnnWarning")
 def test_pruning_quantization_and_the_teacher_in_one_training():
-    from edgernn_export.qat import integer_model, qat_model
+    from edgernn_export.compress.qat import integer_model, qat_model
     from edgernn_export.training import outputs
 
     labels = np.repeat(LABELS[:, None], 5, axis=1)

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.export.distillation_runs import (
+from tests.export.compress.test_distillation_losses import divergence, softmax
+from tests.support.models.keras import answer, randomised
+from tests.support.training.distillation_runs import (
     LABELS,
     VALUES,
     XS,
@@ -19,8 +21,6 @@ from tests.export.distillation_runs import (
     network,
     teacher,
 )
-from tests.export.test_distillation_losses import divergence, softmax
-from tests.keras_models import answer, randomised
 
 pytestmark = pytest.mark.tf
 

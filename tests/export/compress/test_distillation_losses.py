@@ -34,7 +34,7 @@ def divergence(p: np.ndarray, q: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("temperature", [1.0, 3.0, 20.0])
 @pytest.mark.parametrize("weights", [None, WEIGHTS, WEIGHTS[:, :1]])
 def test_soft_targets_are_the_divergence_times_the_squared_temperature(temperature, weights):
-    from edgernn_export.distillation.losses import soft_targets
+    from edgernn_export.compress.distillation.losses import soft_targets
 
     each = divergence(softmax(TEACHER / temperature), softmax(STUDENT / temperature))
     expected = temperature**2 * (each if weights is None else each * weights).mean()
@@ -45,7 +45,7 @@ def test_soft_targets_are_the_divergence_times_the_squared_temperature(temperatu
 
 @pytest.mark.parametrize("temperature", [1.0, 4.0])
 def test_soft_binary_targets_are_the_mean_of_two_way_divergences(temperature):
-    from edgernn_export.distillation.losses import soft_binary_targets
+    from edgernn_export.compress.distillation.losses import soft_binary_targets
 
     p, q = (1.0 / (1.0 + np.exp(-x / temperature)) for x in (TEACHER, STUDENT))
     pairs = [np.stack([x, 1.0 - x], axis=-1) for x in (p, q)]
@@ -58,7 +58,7 @@ def test_gradients_keep_their_size_at_high_temperatures():
     """Hinton et al., equation 4: they tend to the difference of centred logits over K."""
     import tensorflow as tf
 
-    from edgernn_export.distillation.losses import soft_targets
+    from edgernn_export.compress.distillation.losses import soft_targets
 
     student, teacher = tensors(STUDENT[0, :1], TEACHER[0, :1])
     with tf.GradientTape() as tape:
@@ -69,7 +69,7 @@ def test_gradients_keep_their_size_at_high_temperatures():
 
 
 def test_squared_distance_of_hidden_states():
-    from edgernn_export.distillation.losses import squared_distance
+    from edgernn_export.compress.distillation.losses import squared_distance
 
     expected = (((STUDENT - TEACHER) ** 2).mean(axis=-1) * WEIGHTS).mean()
     got = squared_distance(*tensors(STUDENT, TEACHER), WEIGHTS)
@@ -77,7 +77,7 @@ def test_squared_distance_of_hidden_states():
 
 
 def test_weights_per_step_for_answers_per_stream_are_refused():
-    from edgernn_export.distillation.losses import soft_targets
+    from edgernn_export.compress.distillation.losses import soft_targets
 
     with pytest.raises(DistillationError, match=r"sample_weight: .* got the shape \(6, 4\)"):
         soft_targets(*tensors(STUDENT[:, 0], TEACHER[:, 0]), 2.0, WEIGHTS)
@@ -85,7 +85,7 @@ def test_weights_per_step_for_answers_per_stream_are_refused():
 
 @pytest.mark.parametrize("head, logits", [("softmax", TEACHER), ("sigmoid", TEACHER)])
 def test_probabilities_are_turned_back_into_logits(head, logits):
-    from edgernn_export.distillation.heads import logits_of
+    from edgernn_export.compress.distillation.output_heads import logits_of
 
     answers = softmax(logits) if head == "softmax" else 1.0 / (1.0 + np.exp(-logits))
     got = np.asarray(logits_of(*tensors(answers), head), np.float64)
@@ -96,7 +96,7 @@ def test_probabilities_are_turned_back_into_logits(head, logits):
 
 @pytest.mark.parametrize("head", ["softmax", "sigmoid"])
 def test_probabilities_of_0_and_1_give_finite_logits(head):
-    from edgernn_export.distillation.heads import logits_of
+    from edgernn_export.compress.distillation.output_heads import logits_of
 
     got = np.asarray(logits_of(*tensors(np.array([[0.0, 1.0]])), head))
     assert np.all(np.isfinite(got))

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from edgernn.errors import DistillationError
-from tests.export.distillation_runs import (
+from tests.support.models.keras import sequential
+from tests.support.training.distillation_runs import (
     LABELS,
     XS,
     compiled,
@@ -18,7 +19,6 @@ from tests.export.distillation_runs import (
     network,
     teacher,
 )
-from tests.keras_models import sequential
 
 pytestmark = pytest.mark.tf
 
@@ -61,7 +61,7 @@ def test_heads_that_do_not_fit_the_task():
 def test_heads_are_found_behind_wrappers_and_in_nested_models():
     import keras
 
-    from edgernn_export.distillation.heads import head_of
+    from edgernn_export.compress.distillation.output_heads import head_of
 
     layers = keras.layers
     wrapped = sequential(
@@ -77,8 +77,8 @@ def test_heads_are_found_behind_wrappers_and_in_nested_models():
 
 @pytest.mark.parametrize("head", ["linear", "sigmoid", "softmax"])
 def test_heads_are_found_under_quantization_aware_training(head):
-    from edgernn_export.distillation.heads import head_of
-    from edgernn_export.qat import qat_model
+    from edgernn_export.compress.distillation.output_heads import head_of
+    from edgernn_export.compress.qat import qat_model
 
     assert head_of(qat_model(network(4, steps=True, head=head), calibration=XS)) == head
 
@@ -157,7 +157,7 @@ def test_a_teacher_asked_once_needs_arrays(labels, words):
 
 
 def test_importing_loads_no_keras():
-    import edgernn_export.distillation as package
+    import edgernn_export.compress.distillation as package
 
     with pytest.raises(AttributeError, match="no attribute 'Distill'"):
         package.Distill  # noqa: B018

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from edgernn.errors import EdgeRnnWarning, PruningError
-from edgernn_export.pruning.allocation import allocate
-from edgernn_export.pruning.masks import kept_count
-from edgernn_export.pruning.matrices import Matrix
-from tests.export.pruning_runs import fit, matrix, network, pruner
+from edgernn_export.compress.pruning.allocation import allocate
+from edgernn_export.compress.pruning.keras_matrices import Matrix
+from edgernn_export.compress.pruning.masks import kept_count
+from tests.support.training.pruning_runs import fit, matrix, network, pruner
 
 
 def cell(inputs: int, units: int, gates: str = "zrn", layer: str = "gru") -> list[Matrix]:
@@ -126,7 +126,7 @@ def test_gates_of_small_weights_keep_theirs(allocation: str, candidate: int) -> 
 @pytest.mark.tf
 def test_without_a_word_no_gate_starves() -> None:
     """The default: gates of every kind of cell keep what was asked for, however small they are."""
-    from edgernn_export.pruning import MagnitudePruning
+    from edgernn_export.compress.pruning import MagnitudePruning
 
     for kind in ("LSTM", "GRU"):
         model = network(kind, units=16)
@@ -147,7 +147,7 @@ def test_without_a_word_no_gate_starves() -> None:
 
 @pytest.mark.tf
 def test_the_shares_come_back_with_a_saved_state(tmp_path: Path) -> None:
-    from edgernn_export.pruning import MagnitudePruning
+    from edgernn_export.compress.pruning import MagnitudePruning
 
     options = {"end_step": 6, "frequency": 2, "allocation": "erdos-renyi", "initial_density": 0.6}
     whole, pruning = network("GRU"), pruner(0.2, **options)

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from edgernn.errors import PruningError
-from edgernn_export.pruning.matrices import find_matrices
-from tests.export.pruning_runs import fit, matrix, network, pruner
-from tests.keras_models import sequential
+from edgernn_export.compress.pruning.keras_matrices import find_matrices
+from tests.support.models.keras import sequential
+from tests.support.training.pruning_runs import fit, matrix, network, pruner
 
 pytestmark = pytest.mark.tf
 
@@ -111,7 +111,7 @@ def test_density_per_gate(kind, asked) -> None:
 
 def test_gate_names_are_those_of_the_integer_model() -> None:
     """Zeroing a gate's largest rows in Keras's order i f c o moves that gate's density alone."""
-    from edgernn_export.pruning import densities
+    from edgernn_export.compress.pruning import densities
 
     model = network("LSTM")
     kernel = model.get_layer("rnn").cell.kernel
@@ -240,7 +240,7 @@ def test_an_unused_callback_has_nothing_to_tell(tmp_path: Path) -> None:
 
 
 def test_importing_loads_no_keras() -> None:
-    import edgernn_export.pruning as package
+    import edgernn_export.compress.pruning as package
 
     with pytest.raises(AttributeError, match="no attribute 'MagnitudePrune'"):
         package.MagnitudePrune  # noqa: B018

@@ -8,13 +8,13 @@ from typing import cast
 import numpy as np
 import pytest
 
-from edgernn.layers import LSTM
+from edgernn.model.layers import LSTM
 from edgernn_export import quantize
-from edgernn_export.float_model import FloatLSTM, FloatModel
-from edgernn_export.pruning.masks import renew
-from edgernn_export.pruning.patterns import PATTERNS
-from edgernn_export.rounding import round_to_nearest
-from tests.float_models import float_model, stream
+from edgernn_export.compress.pruning.masks import renew
+from edgernn_export.compress.pruning.patterns import PATTERNS
+from edgernn_export.float_model.model import FloatLSTM, FloatModel
+from edgernn_export.quantizer.rounding import round_to_nearest
+from tests.support.models.float import float_model, stream
 
 UNITS, INPUTS = 16, 4
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edgernn.errors import PruningError
-from tests.export.pruning_runs import fit, matrix, network, pruner
+from tests.support.training.pruning_runs import fit, matrix, network, pruner
 
 pytestmark = pytest.mark.tf
 
@@ -27,7 +27,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(pattern, tmp_path: Path) -> N
     interrupted.save(tmp_path / "state.npz")
     del first, interrupted
 
-    from edgernn_export.pruning import MagnitudePruning, densities
+    from edgernn_export.compress.pruning import MagnitudePruning, densities
 
     second = keras.saving.load_model(tmp_path / "model.keras")
     resumed = MagnitudePruning.resume(tmp_path / "state.npz")
@@ -59,7 +59,7 @@ def test_another_model_is_refused() -> None:
 
 
 def test_a_state_of_another_model_is_refused(tmp_path: Path) -> None:
-    from edgernn_export.pruning import MagnitudePruning
+    from edgernn_export.compress.pruning import MagnitudePruning
 
     pruning = pruner(0.5)
     fit(network(), pruning, epochs=1)
@@ -71,7 +71,7 @@ def test_a_state_of_another_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_bad_state_files_are_refused(tmp_path: Path) -> None:
-    from edgernn_export.pruning import MagnitudePruning
+    from edgernn_export.compress.pruning import MagnitudePruning
 
     for content in (b"", b"PK\x03\x04", b"no state"):
         (tmp_path / "bad").write_bytes(content)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgernn.container import to_bytes
-from edgernn.storage import Storage
-from edgernn.weight_memory import weight_memory
+from edgernn.container.file import to_bytes
+from edgernn.model.memory import weight_memory
+from edgernn.model.storage import Storage
 from edgernn_export import quantize
-from tests.export.pruning_runs import XS, fit, network, pruner
-from tests.stored_models import densified
+from tests.support.models.stored import densified
+from tests.support.training.pruning_runs import XS, fit, network, pruner
 
 pytestmark = pytest.mark.tf
 

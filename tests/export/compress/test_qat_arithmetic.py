@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgernn.affine import Affine8, Affine16, Source, Term8, Term16
-from edgernn.formats import Precision
-from edgernn.layers import GateActivation
-from edgernn_firmware_sim import affine_map, arithmetic, tables
-from edgernn_firmware_sim.events import Quiet
-from tests.float_models import float_model, stream
+from edgernn.model.affine import Affine8, Affine16, Source, Term8, Term16
+from edgernn.model.formats import Precision
+from edgernn.model.layers import GateActivation
+from edgernn_firmware_sim.reference import affine as affine_map
+from edgernn_firmware_sim.reference import arithmetic, tables
+from edgernn_firmware_sim.reference.events import Quiet
+from tests.support.models.float import float_model, stream
 
 pytestmark = pytest.mark.tf
 EVERY_CODE = np.arange(-32768, 32768, dtype=np.int32)
@@ -34,28 +35,33 @@ def integers(codes):
 def test_tables_at_every_code(name, jit):
     import tensorflow as tf
 
-    from edgernn_export.qat import straight_through
+    from edgernn_export.compress.qat import straight_through
 
     made = tf.function(getattr(straight_through, name), jit_compile=jit)(tensor(EVERY_CODE))
     assert np.array_equal(integers(made), getattr(tables, name)(EVERY_CODE))
 
 
 def test_gates_are_the_tables():
-    from edgernn_export.qat.straight_through import GATES
+    from edgernn_export.compress.qat.straight_through import GATES
 
     assert set(GATES) == set(GateActivation)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_operand_of_every_value(precision):
-    from edgernn_export.qat.straight_through import operand
+    from edgernn_export.compress.qat.straight_through import operand
 
     wanted = affine_map.operand(precision, EVERY_CODE, Quiet(), "v")
     assert np.array_equal(integers(operand(tensor(EVERY_CODE), precision)), wanted)
 
 
 def test_products_and_sums():
-    from edgernn_export.qat.straight_through import complement, product, rescaled, saturating_sum
+    from edgernn_export.compress.qat.straight_through import (
+        complement,
+        product,
+        rescaled,
+        saturating_sum,
+    )
 
     rng = np.random.default_rng(1)
     a, b = rng.integers(-32768, 32768, (2, 20_000)).astype(np.int32)
@@ -73,7 +79,7 @@ def test_products_and_sums():
 @pytest.mark.parametrize("precision", ["w8a8", "w8a16"])
 def test_input_codes_are_those_of_the_interface(precision):
     from edgernn_export import quantize
-    from edgernn_export.qat.straight_through import input_codes
+    from edgernn_export.compress.qat.straight_through import input_codes
 
     model = quantize(float_model("lstm"), stream(200, 3), precision)
     xs = np.random.default_rng(2).normal(size=(500, 3)).astype(np.float32) * 4
@@ -84,7 +90,7 @@ def test_input_codes_are_those_of_the_interface(precision):
 
 
 def test_affine_map_of_8_bit_operands():
-    from edgernn_export.qat.products import requantized8
+    from edgernn_export.compress.qat.products import requantized8
 
     rng = np.random.default_rng(3)
     rows, shift = 40, 9
@@ -108,8 +114,8 @@ def test_affine_map_of_8_bit_operands():
 def test_affine_map_of_16_bit_operands():
     import tensorflow as tf
 
-    from edgernn_export.qat.products import requantized16
-    from edgernn_export.qat.straight_through import saturating_sum
+    from edgernn_export.compress.qat.products import requantized16
+    from edgernn_export.compress.qat.straight_through import saturating_sum
 
     rng = np.random.default_rng(4)
     rows = 40
@@ -135,7 +141,7 @@ def test_affine_map_of_16_bit_operands():
 
 
 def test_sums_that_float32_cannot_hold():
-    from edgernn_export.qat.products import matrix_product
+    from edgernn_export.compress.qat.products import matrix_product
 
     rng = np.random.default_rng(5)
     codes = 4 * rng.integers(-4096, 4097, (2, 50, 600)) + 0.0
@@ -153,8 +159,8 @@ def test_sums_that_float32_cannot_hold():
 def test_double_precision_begins_where_float32_ends(inputs, wanted):
     """1032 columns of 127 * 128 stay below 2**24, 1033 may not."""
     from edgernn_export import quantize
-    from edgernn_export.qat.map_spec import map_specs
-    from edgernn_export.qat.maps import needs_double
+    from edgernn_export.compress.qat.float_weights import map_specs
+    from edgernn_export.compress.qat.training_maps import needs_double
 
     float_ = float_model("simple_rnn", inputs=inputs, units=2)
     model = quantize(float_, stream(20, inputs), operand_scales="separate")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgernn_export.qat import qat_model
-from tests.export.qat_runs import CELLS, gradients, network, recurrent, streams
-from tests.keras_models import readings
+from edgernn_export.compress.qat import qat_model
+from tests.support.models.keras import readings
+from tests.support.training.qat_runs import CELLS, gradients, network, recurrent, streams
 
 pytestmark = pytest.mark.tf
 
@@ -61,7 +61,7 @@ def matched(cell, wanted):
 def test_weights_beyond_the_largest_code_can_still_move():
     import tensorflow as tf
 
-    from edgernn_export.qat.products import codes_of
+    from edgernn_export.compress.qat.products import codes_of
 
     weights = tf.constant([[2.0, 2.0, -2.0, -2.0, 0.5]])
     with tf.GradientTape() as tape:
@@ -77,8 +77,8 @@ def test_weights_beyond_the_largest_code_can_still_move():
 def test_saturated_codes_pass_no_gradient():
     import tensorflow as tf
 
-    from edgernn.formats import Precision
-    from edgernn_export.qat import straight_through as st
+    from edgernn.model.formats import Precision
+    from edgernn_export.compress.qat import straight_through as st
 
     def slope(clause, *codes):
         values = [tf.constant([float(code)]) for code in codes]

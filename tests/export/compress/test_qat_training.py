@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from edgernn.errors import TrainingError, UnsupportedModelError
-from edgernn.storage import Storage
+from edgernn.model.storage import Storage
 from edgernn_export import quantize
-from edgernn_export.pruning import MagnitudePruning
-from edgernn_export.qat import integer_model, qat_model
-from tests.export.qat_runs import (
+from edgernn_export.compress.pruning import MagnitudePruning
+from edgernn_export.compress.qat import integer_model, qat_model
+from tests.support.models.keras import randomised
+from tests.support.training.qat_runs import (
     codes,
     moved,
     network,
@@ -18,7 +19,6 @@ from tests.export.qat_runs import (
     reference_codes,
     streams,
 )
-from tests.keras_models import randomised
 
 pytestmark = pytest.mark.tf
 SEEDS = range(5)
@@ -240,8 +240,7 @@ def test_names_load_nothing_but_numpy():
     import subprocess
     import sys
 
-    code = (
-        "import sys, edgernn_export.qat; print(sorted({'keras', 'tensorflow'} & set(sys.modules)))"
-    )
+    code = "import sys, edgernn_export.compress.qat; "
+    code += "print(sorted({'keras', 'tensorflow'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from edgernn.errors import CalibrationError, PruningError
-from edgernn_export.structured import remove_inputs
-from tests.keras_models import answer, readings, sequential
+from edgernn_export.compress.structured import remove_inputs
+from tests.support.models.keras import answer, readings, sequential
 
 keras = pytest.importorskip("keras", reason="pip install 'edgernn[export]'")
 L = keras.layers

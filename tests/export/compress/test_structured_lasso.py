@@ -9,11 +9,11 @@ import pytest
 
 from edgernn.errors import PruningError
 from edgernn_export import quantize
+from edgernn_export.compress.structured import GroupLasso, remove_units, unit_norms
 from edgernn_export.keras_reader import read_keras
-from edgernn_export.report import quantization_report
-from edgernn_export.structured import GroupLasso, remove_units, unit_norms
-from tests.export.pruning_runs import XS, YS, fit, network
-from tests.keras_models import answer, sequential
+from edgernn_export.quantizer.report import quantization_report
+from tests.support.models.keras import answer, sequential
+from tests.support.training.pruning_runs import XS, YS, fit, network
 
 keras = pytest.importorskip("keras", reason="pip install 'edgernn[export]'")
 L = keras.layers

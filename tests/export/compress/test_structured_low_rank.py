@@ -9,10 +9,10 @@ import pytest
 
 from edgernn.errors import PruningError
 from edgernn_export import quantize
+from edgernn_export.compress.structured import factorize
 from edgernn_export.keras_reader import read_keras
-from edgernn_export.report import quantization_report
-from edgernn_export.structured import factorize
-from tests.keras_models import answer, readings, sequential
+from edgernn_export.quantizer.report import quantization_report
+from tests.support.models.keras import answer, readings, sequential
 
 keras = pytest.importorskip("keras", reason="pip install 'edgernn[export]'")
 L = keras.layers

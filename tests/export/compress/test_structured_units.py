@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from edgernn.errors import PruningError, UnsupportedModelError
-from edgernn_export.structured import norm_table, remove_units, unit_norms
-from tests.contract.runtimes import run_python
-from tests.keras_models import answer, randomised, readings, sequential
+from edgernn_export.compress.structured import norm_table, remove_units, unit_norms
+from tests.support.models.keras import answer, randomised, readings, sequential
+from tests.support.runtimes import run_python
 
 keras = pytest.importorskip("keras", reason="pip install 'edgernn[export]'")
 L = keras.layers
@@ -205,7 +205,7 @@ def test_names_and_import():
     smaller = remove_units(model, keep=2)
     assert [x.name for x in smaller._layers] == [x.name for x in model._layers]
     assert smaller.input_shape == model.input_shape
-    code = "import sys, edgernn_export.structured; print('keras' in sys.modules)"
+    code = "import sys, edgernn_export.compress.structured; print('keras' in sys.modules)"
     assert run_python("-c", code) == "False\n"
 
 

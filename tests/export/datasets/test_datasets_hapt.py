@@ -14,13 +14,13 @@ from edgernn_export.datasets.causal_features import (
     block_means,
     running_deviations,
 )
-from edgernn_export.datasets.hapt_tasks import (
+from edgernn_export.datasets.hapt import (
     BLOCK_STEPS,
     VALIDATION_SUBJECTS,
     binary_features,
 )
 from edgernn_export.datasets.hapt_windows import TEST_SUBJECTS, load_hapt
-from tests.export.data_files import write_hapt, write_people
+from tests.support.training.data_files import write_hapt, write_people
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from edgernn_export.datasets import parts
-from tests.export.forecast_series import ROWS, series, splits_of
+from edgernn_export.datasets import splits as parts
+from tests.support.training.forecast_series import ROWS, series, splits_of
 
 
 def test_level_free_by_hand():

@@ -9,13 +9,13 @@ import pytest
 
 import edgernn
 from edgernn.errors import EdgeRnnError
-from edgernn.window import Window
+from edgernn.model.window import Window
 from edgernn_export import evaluate
 from edgernn_export.evaluation import answers as answering
-from edgernn_export.float_run import run
-from tests.export.evaluation_models import classifier, forecaster, readings
-from tests.keras_models import answer, randomised
-from tests.keras_models import readings as keras_readings
+from edgernn_export.float_model.float_run import run
+from tests.support.models.evaluation import classifier, forecaster, readings
+from tests.support.models.keras import answer, randomised
+from tests.support.models.keras import readings as keras_readings
 
 WINDOWS = (None, Window(steps=7), Window(steps=7, hop=3), Window(steps=1))
 BACKENDS = ("native", "reference")
@@ -96,7 +96,7 @@ def test_float_answers_are_those_of_keras(tmp_path):
         )
     )
     from edgernn_export.keras_reader import read_keras
-    from tests.export.evaluation_models import integer
+    from tests.support.models.evaluation import integer
 
     model = integer(read_keras(network), Window(steps=9))
     windows = keras_readings(20, 9)

@@ -9,14 +9,14 @@ import pytest
 
 import edgernn
 from edgernn.errors import ClippedReadingsWarning, EdgeRnnError, ShapeError
-from edgernn.window import Window
+from edgernn.model.window import Window
 from edgernn_export import evaluate
 from edgernn_export.evaluation import saturation
 from edgernn_export.evaluation.departure import over_time, worst_answers
-from edgernn_firmware_sim.events import Recorder
-from edgernn_firmware_sim.reference import Reference
-from tests.export.evaluation_models import classifier, detector, forecaster, integer, readings
-from tests.float_models import float_model
+from edgernn_firmware_sim.reference.events import Recorder
+from edgernn_firmware_sim.reference.reference import Reference
+from tests.support.models.evaluation import classifier, detector, forecaster, integer, readings
+from tests.support.models.float import float_model
 
 
 def scores(found):

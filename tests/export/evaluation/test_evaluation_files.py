@@ -16,7 +16,7 @@ from edgernn.errors import EdgeRnnError
 from edgernn.records.options import TableOptions
 from edgernn_export import evaluate
 from edgernn_export.evaluation import evaluator
-from tests.export.evaluation_models import classifier, forecaster, readings
+from tests.support.models.evaluation import classifier, forecaster, readings
 
 STEPS = 40
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from edgernn.errors import ShapeError, StateError, UnsupportedModelError
-from edgernn_export import float_run
-from edgernn_export.float_cells import ACTIVATIONS, hard_sigmoid, sigmoid
-from edgernn_export.float_model import FloatDense, FloatModel
-from edgernn_export.float_run import initial_state, run, softmax, step
-from tests.float_models import FLOAT_CELLS, float_model, stream
+from edgernn_export.float_model import float_run
+from edgernn_export.float_model.cells import ACTIVATIONS, hard_sigmoid, sigmoid
+from edgernn_export.float_model.float_run import initial_state, run, softmax, step
+from edgernn_export.float_model.model import FloatDense, FloatModel
+from tests.support.models.float import FLOAT_CELLS, float_model, stream
 
 GATES = {
     "sigmoid": lambda v: 1 / (1 + math.exp(-v)),

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from edgernn_export.float_model import FloatGRU, FloatLSTM, FloatModel, FloatSimpleRNN
-from edgernn_export.float_run import run
+from edgernn_export.float_model.float_run import run
+from edgernn_export.float_model.model import FloatGRU, FloatLSTM, FloatModel, FloatSimpleRNN
 
 
 def model_of(layer):

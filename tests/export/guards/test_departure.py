@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from edgernn.errors import DepartureWarning
-from edgernn.formats import FloatArray
-from edgernn_export.float_model import FloatModel, FloatSimpleRNN
-from edgernn_export.float_run import run
-from edgernn_export.quantize import quantize
-from edgernn_firmware_sim.reference import Reference
-from tests.float_models import FLOAT_CELLS, float_model, stream
+from edgernn.model.formats import FloatArray
+from edgernn_export.float_model.float_run import run
+from edgernn_export.float_model.model import FloatModel, FloatSimpleRNN
+from edgernn_export.quantizer.api import quantize
+from edgernn_firmware_sim.reference.reference import Reference
+from tests.support.models.float import FLOAT_CELLS, float_model, stream
 
 
 def average(keep: float, activation: str = "relu") -> FloatModel:

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from edgernn.errors import LongMemoryWarning
-from edgernn.formats import FloatArray
-from edgernn_export.calibrate import calibrate
-from edgernn_export.calibration.long_memory import LongMemory, long_memory
-from edgernn_export.float_model import FloatModel
-from edgernn_export.float_run import run
-from edgernn_export.quantize import quantize
-from edgernn_firmware_sim.reference import Reference
-from tests.export.remembering import averages, gru_latch, latch_stream, lstm_latch
-from tests.float_models import float_model, stream
+from edgernn.model.formats import FloatArray
+from edgernn_export.calibration.statistics import calibrate
+from edgernn_export.float_model.float_run import run
+from edgernn_export.float_model.model import FloatModel
+from edgernn_export.guards.long_memory import LongMemory, long_memory
+from edgernn_export.quantizer.api import quantize
+from edgernn_firmware_sim.reference.reference import Reference
+from tests.support.models.float import float_model, stream
+from tests.support.models.remembering import averages, gru_latch, latch_stream, lstm_latch
 
 PRECISIONS = ("w8a8", "w8a16")
 

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from edgernn.errors import QuantizationError, RangeRefused, SaturationWarning
-from edgernn.formats import FloatArray
-from edgernn_export.calibration.saturation import PIECE_STEPS, pieces, saturations
-from edgernn_export.float_model import FloatGRU, FloatLayer, FloatModel
-from edgernn_export.float_run import run
-from edgernn_export.quantize import quantize
-from edgernn_firmware_sim.reference import Reference
-from tests.export.remembering import counter, network, reader, relu_average
-from tests.float_models import FLOAT_CELLS, float_model, stream
+from edgernn.model.formats import FloatArray
+from edgernn_export.float_model.float_run import run
+from edgernn_export.float_model.model import FloatGRU, FloatLayer, FloatModel
+from edgernn_export.guards.saturation import PIECE_STEPS, pieces, saturations
+from edgernn_export.quantizer.api import quantize
+from edgernn_firmware_sim.reference.reference import Reference
+from tests.support.models.float import FLOAT_CELLS, float_model, stream
+from tests.support.models.remembering import counter, network, reader, relu_average
 
 PRECISIONS = ("w8a8", "w8a16")
 COUNT = np.r_[np.ones(400), -np.ones(800), np.ones(400)][:, None]

@@ -8,9 +8,9 @@ import pytest
 import edgernn
 from edgernn.cli import main
 from edgernn.errors import PruningError, StreamKindWarning, TrainingError, UnsupportedModelError
-from edgernn_export.float_run import run
+from edgernn_export.float_model.float_run import run
 from edgernn_export.keras_reader import read_keras
-from tests.keras_models import randomised, readings
+from tests.support.models.keras import randomised, readings
 
 keras = pytest.importorskip("keras", reason="pip install 'edgernn[export]'")
 L = keras.layers
@@ -149,8 +149,8 @@ def test_states_that_nothing_reads_change_nothing():
 
 
 def test_others_keep_refusing_states_as_inputs():
-    from edgernn_export.qat import qat_model
-    from edgernn_export.structured import remove_inputs
+    from edgernn_export.compress.qat import qat_model
+    from edgernn_export.compress.structured import remove_inputs
 
     model = one_layer("GRU")
     with pytest.raises(PruningError, match=r"expected one input and one output, got 2 and 2\. "):

@@ -9,7 +9,7 @@ import pytest
 
 from edgernn.errors import UnsupportedModelError
 from edgernn_export.keras_reader import read_keras
-from tests.export.stored_networks import Layer, Writer, batch_normalization, layer
+from tests.support.models.stored_networks import Layer, Writer, batch_normalization, layer
 
 h5py = pytest.importorskip("h5py", reason="pip install 'edgernn[export]'")
 

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 from edgernn.errors import BackendUnavailable, UnsupportedModelError
-from edgernn_export.float_run import run
+from edgernn_export.float_model.float_run import run
 from edgernn_export.keras_reader import read_keras
-from tests.keras_models import answer, readings, sequential
+from tests.support.models.keras import answer, readings, sequential
 
 keras = pytest.importorskip("keras", reason="pip install 'edgernn[export]'")
 h5py = pytest.importorskip("h5py", reason="pip install 'edgernn[export]'")
 L = keras.layers
 pytestmark = pytest.mark.tf
 
-KERAS2 = Path(__file__).parent / "keras2"
+KERAS2 = Path(__file__).parents[2] / "golden" / "keras2"
 ANSWERS = json.loads((KERAS2 / "answers.json").read_text())
 
 

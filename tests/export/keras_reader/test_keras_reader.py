@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from edgernn.errors import ShapeError
-from edgernn_export.float_run import initial_state, run, softmax
+from edgernn_export.float_model.float_run import initial_state, run, softmax
 from edgernn_export.keras_reader import read_keras
-from tests.keras_models import answer, randomised, readings, sequential
+from tests.support.models.keras import answer, randomised, readings, sequential
 
 keras = pytest.importorskip("keras", reason="pip install 'edgernn[export]'")
 L = keras.layers

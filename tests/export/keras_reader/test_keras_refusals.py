@@ -5,7 +5,7 @@ import pytest
 
 from edgernn.errors import UnsupportedModelError
 from edgernn_export.keras_reader import READERS, read_keras
-from tests.keras_models import sequential
+from tests.support.models.keras import sequential
 
 keras = pytest.importorskip("keras", reason="pip install 'edgernn[export]'")
 L = keras.layers

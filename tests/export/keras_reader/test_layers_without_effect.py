@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from edgernn.errors import UnsupportedModelError
-from edgernn_export.float_run import run
+from edgernn_export.compress.structured import remove_inputs, remove_units
+from edgernn_export.float_model.float_run import run
 from edgernn_export.keras_reader import read_keras
-from edgernn_export.structured import remove_inputs, remove_units
-from tests.keras_models import answer, randomised, readings
+from tests.support.models.keras import answer, randomised, readings
 
 keras = pytest.importorskip("keras", reason="pip install 'edgernn[export]'")
 L = keras.layers

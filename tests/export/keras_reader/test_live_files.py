@@ -12,11 +12,12 @@ import pytest
 from edgernn.errors import UnsupportedModelError
 from edgernn_export.keras_reader import read_keras
 from edgernn_export.keras_reader.source import open_source
-from tests.export.stored_networks import Writer, answers, layer
+from tests.support.models.stored_networks import Writer, answers, layer
 
 keras = pytest.importorskip("keras", reason="pip install 'edgernn[export]'")
 pytestmark = pytest.mark.tf
 
+KERAS2 = Path(__file__).parents[2] / "golden" / "keras2"
 GRU = {"recurrent_activation": "sigmoid", "reset_after": True}
 LAYERS = [layer("GRU", "gru", 3, 4, 0, **GRU), layer("Dense", "dense", 4, 2, 1)]
 LAYERS[1].options["activation"] = "linear"
@@ -56,7 +57,7 @@ class Terminal(io.StringIO):
 
 @pytest.mark.parametrize("stream", [Terminal, io.StringIO])
 def test_a_terminal_is_told_what_is_waited_for(stream, tmp_path, monkeypatch):
-    with zipfile.ZipFile(Path(__file__).parent / "keras2" / "hard_saved_model.zip") as archive:
+    with zipfile.ZipFile(KERAS2 / "hard_saved_model.zip") as archive:
         archive.extractall(tmp_path / "saved")
     monkeypatch.setattr(sys, "stderr", stream())
     monkeypatch.delitem(sys.modules, "keras")

@@ -11,9 +11,9 @@ import pytest
 
 import edgernn
 from edgernn_export import quantize
-from edgernn_export.float_run import run
+from edgernn_export.float_model.float_run import run
 from edgernn_export.keras_reader import read_keras
-from tests.export.stored_networks import Layer, Writer, answers, batch_normalization, layer
+from tests.support.models.stored_networks import Layer, Writer, answers, batch_normalization, layer
 
 pytest.importorskip("h5py", reason="pip install 'edgernn[export]'")
 

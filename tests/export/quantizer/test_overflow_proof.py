@@ -8,7 +8,8 @@ import itertools
 import numpy as np
 import pytest
 
-from edgernn.affine import (
+from edgernn.errors import ModelError, OverflowRefused
+from edgernn.model.affine import (
     ACCUMULATOR_LIMIT_W8A8,
     Affine8,
     CodeRange,
@@ -16,10 +17,9 @@ from edgernn.affine import (
     Term8,
     Term16,
 )
-from edgernn.errors import ModelError, OverflowRefused
-from edgernn.formats import Precision
-from edgernn_export.proof import breaking_codes, prove, refuse8, refuse16
-from tests.integer_models import CELLS, random_model
+from edgernn.model.formats import Precision
+from edgernn_export.quantizer.overflow_proof import breaking_codes, prove, refuse8, refuse16
+from tests.support.models.integer import CELLS, random_model
 
 SMALL = (CodeRange(low=-2, high=1), CodeRange(low=-1, high=2), CodeRange(low=0, high=3))
 

@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 
 import edgernn
-from edgernn.formats import FloatArray
-from edgernn.window import Window
-from edgernn_export.float_model import FloatModel
-from edgernn_export.float_run import run
-from edgernn_export.probe import golden_vector
-from edgernn_export.quantize import quantize
-from edgernn_export.verify import verify
-from edgernn_export.writers.c_source import write_c
+from edgernn.model.formats import FloatArray
+from edgernn.model.window import Window
+from edgernn_export.float_model.float_run import run
+from edgernn_export.float_model.model import FloatModel
+from edgernn_export.quantizer.api import quantize
+from edgernn_export.verification.compare import verify
+from edgernn_export.writers.c.source import write_c
+from edgernn_export.writers.golden_vectors import golden_vector
 from edgernn_firmware_sim.emulator import emulate
-from tests.contract.runtimes import require
-from tests.emulated.hand_made import core_named
+from tests.support.models.hand_made import core_named
+from tests.support.runtimes import require
 
 pytestmark = [pytest.mark.tf, pytest.mark.slow]
 

@@ -7,20 +7,20 @@ import dataclasses
 import numpy as np
 import pytest
 
-from edgernn.affine import Affine8, Affine16, Source
 from edgernn.errors import CalibrationError, OverflowRefused, QuantizationError
-from edgernn.formats import FloatArray
-from edgernn.layers import LSTM, Dense, SimpleRNN
-from edgernn.model import IntegerModel
-from edgernn_export.calibrate import calibrate
-from edgernn_export.float_model import FloatLSTM, FloatModel
-from edgernn_export.float_run import run
-from edgernn_export.layer_quantizers import layer_names
-from edgernn_export.quantize import quantize
-from edgernn_export.ranges import RangeMethod, input_range
-from edgernn_export.report import quantization_report
-from edgernn_firmware_sim.reference import Reference
-from tests.float_models import FLOAT_CELLS, float_model, stream
+from edgernn.model.affine import Affine8, Affine16, Source
+from edgernn.model.formats import FloatArray
+from edgernn.model.integer_model import IntegerModel
+from edgernn.model.layers import LSTM, Dense, SimpleRNN
+from edgernn_export.calibration.ranges import RangeMethod, input_range
+from edgernn_export.calibration.statistics import calibrate
+from edgernn_export.float_model.float_run import run
+from edgernn_export.float_model.model import FloatLSTM, FloatModel
+from edgernn_export.quantizer.api import quantize
+from edgernn_export.quantizer.layers import layer_names
+from edgernn_export.quantizer.report import quantization_report
+from edgernn_firmware_sim.reference.reference import Reference
+from tests.support.models.float import FLOAT_CELLS, float_model, stream
 
 #: Lowest signal-to-quantization-noise ratio accepted per precision, in dB, with 5 dB of room
 #: below what was measured; 8-bit weights bound both.

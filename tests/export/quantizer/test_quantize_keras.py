@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import edgernn
-from tests.float_models import stream
+from tests.support.models.float import stream
 
 pytestmark = pytest.mark.tf
 
@@ -45,7 +45,7 @@ def test_keras_file_to_streaming_sessions(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_long_calibration_shows_a_progress_bar(capsys: pytest.CaptureFixture[str]) -> None:
     from edgernn_export import quantize
-    from tests.float_models import float_model
+    from tests.support.models.float import float_model
 
     quantize(float_model("simple_rnn"), stream(2500, 3))
     assert "calibrating" in capsys.readouterr().err

@@ -16,18 +16,18 @@ import numpy as np
 import pytest
 
 from edgernn.errors import CalibrationError, OverflowRefused, QuantizationError, ShapeError
-from edgernn_export.calibrate import calibrate
-from edgernn_export.float_model import FloatModel
-from edgernn_export.float_run import run
-from edgernn_export.proof import prove
-from edgernn_export.quantize import quantize
-from edgernn_export.report import quantization_report
-from edgernn_firmware_sim.reference import Reference
-from tests.float_models import FLOAT_CELLS, float_model, stream
+from edgernn_export.calibration.statistics import calibrate
+from edgernn_export.float_model.float_run import run
+from edgernn_export.float_model.model import FloatModel
+from edgernn_export.quantizer.api import quantize
+from edgernn_export.quantizer.overflow_proof import prove
+from edgernn_export.quantizer.report import quantization_report
+from edgernn_firmware_sim.reference.reference import Reference
+from tests.support.models.float import FLOAT_CELLS, float_model, stream
 
 PRECISIONS = ("w8a8", "w8a16")
 NARROW_TAIL = ((4, "relu"), (1, "tanh"), (3, "sigmoid"), (2, "relu"))
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 
 
 def last_layer(model: FloatModel, **changes: Any) -> FloatModel:
@@ -103,8 +103,8 @@ def test_same_bytes_in_other_processes_with_other_threads_and_hash_seeds() -> No
     """BLAS sums in another order with another number of threads."""
     program = (
         "import dataclasses, numpy as np\n"
-        "from tests.float_models import float_model, stream\n"
-        "from edgernn_export.quantize import quantize\n"
+        "from tests.support.models.float import float_model, stream\n"
+        "from edgernn_export.quantizer.api import quantize\n"
         "model = float_model('lstm', inputs=64, units=256, dense=((8, 'relu'),), outputs=4)\n"
         # The helper's orthogonal matrices themselves depend on the number of threads.
         "plain = np.random.default_rng(0).normal(size=(1024, 256)) / 16\n"

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from edgernn.errors import DepartureWarning, QuantizationError, SaturationWarning
-from edgernn.formats import FloatArray
-from edgernn.model import IntegerModel
-from edgernn_export.float_run import run
-from edgernn_export.quantize import quantize
-from edgernn_firmware_sim.reference import Reference
-from tests.float_models import FLOAT_CELLS, float_model, stream
+from edgernn.model.formats import FloatArray
+from edgernn.model.integer_model import IntegerModel
+from edgernn_export.float_model.float_run import run
+from edgernn_export.quantizer.api import quantize
+from edgernn_firmware_sim.reference.reference import Reference
+from tests.support.models.float import FLOAT_CELLS, float_model, stream
 
 PRECISIONS = ("w8a8", "w8a16")
 #: Room on each side, as a share of the span that calibration saw (docs/precision.md).

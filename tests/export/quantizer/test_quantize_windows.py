@@ -11,16 +11,16 @@ import pytest
 
 import edgernn
 from edgernn.errors import CalibrationError, QuantizationError, StreamKindWarning
-from edgernn.window import Window
-from edgernn_export import float_run
-from edgernn_export.calibrate import calibrate, head_of
-from edgernn_export.float_model import FloatModel
+from edgernn.model.window import Window
+from edgernn_export.calibration.statistics import calibrate, head_of
+from edgernn_export.calibration.stream_kind import choose_window, endless_error
+from edgernn_export.calibration.streams import as_windows
+from edgernn_export.float_model import float_run
+from edgernn_export.float_model.model import FloatModel
 from edgernn_export.keras_reader import read_keras
-from edgernn_export.quantize import quantize
-from edgernn_export.report import quantization_report
-from edgernn_export.stream_kind import choose_window, endless_error
-from edgernn_export.streams import as_windows
-from tests.float_models import float_model, stream
+from edgernn_export.quantizer.api import quantize
+from edgernn_export.quantizer.report import quantization_report
+from tests.support.models.float import float_model, stream
 
 pytestmark = pytest.mark.tf
 
@@ -94,7 +94,7 @@ def test_streams_and_their_windows_give_the_same_model():
 @pytest.mark.parametrize("hop", [1, 4, 3000])
 @pytest.mark.parametrize("steps", [1, 20, 60])
 def test_windows_of_long_streams_hold_every_reading(steps, hop, monkeypatch):
-    monkeypatch.setattr("edgernn_export.streams._MOST_WINDOW_STEPS", 4000)
+    monkeypatch.setattr("edgernn_export.calibration.streams._MOST_WINDOW_STEPS", 4000)
     xs = np.arange(5000.0)[:, None]
     windows = as_windows([xs[None], xs[None, :steps]], Window(steps=steps, hop=hop))
     firsts = windows[:, 0, 0]
@@ -104,7 +104,7 @@ def test_windows_of_long_streams_hold_every_reading(steps, hop, monkeypatch):
 
 
 def test_windows_of_many_short_streams_hold_their_ends(monkeypatch):
-    monkeypatch.setattr("edgernn_export.streams._MOST_WINDOW_STEPS", 4000)
+    monkeypatch.setattr("edgernn_export.calibration.streams._MOST_WINDOW_STEPS", 4000)
     streams = np.arange(300 * 119.0).reshape(300, 119, 1)
     windows = as_windows([streams], Window(steps=60))
     assert len(np.setdiff1d(streams, windows)) == 0

@@ -7,11 +7,11 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from edgernn_export import float_run
-from edgernn_export.quantize import quantize
-from edgernn_export.report import quantization_report
-from edgernn_firmware_sim.reference import Reference
-from tests.float_models import FLOAT_CELLS, float_model, stream
+from edgernn_export.float_model import float_run
+from edgernn_export.quantizer.api import quantize
+from edgernn_export.quantizer.report import quantization_report
+from edgernn_firmware_sim.reference.reference import Reference
+from tests.support.models.float import FLOAT_CELLS, float_model, stream
 
 
 @pytest.mark.parametrize("cell", FLOAT_CELLS)

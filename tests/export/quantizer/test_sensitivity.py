@@ -12,12 +12,12 @@ import pytest
 import edgernn
 from edgernn.cli import main
 from edgernn.errors import QuantizationError
-from edgernn.weight_memory import weight_memory
+from edgernn.model.memory import weight_memory
 from edgernn_export import keras_reader, quantize
-from edgernn_export.float_model import FloatModel
-from edgernn_export.report import quantization_report
-from edgernn_export.sensitivity import Measured, _choose, loss_db, scan
-from tests.float_models import float_model, stream
+from edgernn_export.float_model.model import FloatModel
+from edgernn_export.quantizer.report import quantization_report
+from edgernn_export.quantizer.sensitivity import Measured, _choose, loss_db, scan
+from tests.support.models.float import float_model, stream
 
 XS, TEST = stream(300, 3), stream(200, 3, seed=5)
 NAMES = ["gru_after_0", "dense_0", "dense_1"]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from edgernn.formats import Precision
-from edgernn.storage import Storage
-from edgernn_export.executors import EXECUTORS
-from edgernn_export.probe import probe_codes
-from edgernn_export.verify import verify
-from tests.contract.runtimes import require
-from tests.integer_models import random_model
-from tests.stored_models import stored
+from edgernn.model.formats import Precision
+from edgernn.model.storage import Storage
+from edgernn_export.verification.compare import verify
+from edgernn_export.verification.executors import EXECUTORS
+from edgernn_export.writers.golden_vectors import probe_codes
+from tests.support.models.integer import random_model
+from tests.support.models.stored import stored
+from tests.support.runtimes import require
 
 RUNTIMES = sorted({entry.runtime for entry in EXECUTORS} - {"native"})
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from edgernn.affine import Source
-from edgernn.tiles import (
+from edgernn.model.affine import Source
+from edgernn.model.tiles import (
     first_operand,
     kept_tiles,
     matrix,
@@ -13,7 +13,7 @@ from edgernn.tiles import (
     tile_index,
     tiles,
 )
-from tests.integer_models import random_model
+from tests.support.models.integer import random_model
 
 
 @pytest.mark.parametrize("inputs", [1, 3, 4, 5])

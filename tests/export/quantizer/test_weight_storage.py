@@ -8,18 +8,18 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from edgernn.affine import Affine
 from edgernn.errors import ModelError, OverflowRefused, QuantizationError
-from edgernn.formats import FloatArray, Precision
-from edgernn.layers import LSTM
-from edgernn.model import IntegerModel
-from edgernn.storage import Storage
-from edgernn.weight_memory import sparse_bytes, weight_memory
+from edgernn.model.affine import Affine
+from edgernn.model.formats import FloatArray, Precision
+from edgernn.model.integer_model import IntegerModel
+from edgernn.model.layers import LSTM
+from edgernn.model.memory import sparse_bytes, weight_memory
+from edgernn.model.storage import Storage
 from edgernn_export import quantize
-from edgernn_export.float_model import FloatLSTM, FloatModel
-from edgernn_export.report import quantization_report
-from tests.float_models import FLOAT_CELLS, float_model, stream
-from tests.stored_models import densified
+from edgernn_export.float_model.model import FloatLSTM, FloatModel
+from edgernn_export.quantizer.report import quantization_report
+from tests.support.models.float import FLOAT_CELLS, float_model, stream
+from tests.support.models.stored import densified
 
 INPUTS, UNITS = 4, 16
 XS = stream(600, INPUTS)

@@ -5,13 +5,13 @@ import dataclasses
 import pytest
 
 from edgernn.errors import BackendMismatch, BackendUnavailable
-from edgernn_export.probe import golden_vector
 from edgernn_export.search import Configuration, find_hardware, measure, search
-from edgernn_export.search import hardware as hardware_module
-from edgernn_export.search.integer import trained, untrained
-from edgernn_export.writers.c_source import write_c
+from edgernn_export.search import hardware_cost as hardware_module
+from edgernn_export.search.candidates import trained, untrained
+from edgernn_export.writers.c.source import write_c
+from edgernn_export.writers.golden_vectors import golden_vector
 from edgernn_firmware_sim.emulator import footprint
-from tests.export.search_trainers import TinyTrainer, tiny_settings
+from tests.support.training.search_trainers import TinyTrainer, tiny_settings
 
 PLACE = find_hardware("cortex-m0")
 

@@ -13,16 +13,16 @@ from edgernn.errors import SearchError
 from edgernn_export.search import search
 from edgernn_export.search.run import rows
 from edgernn_export.search.study import opened
-from tests.export.search_trainers import StuckTrainer, TinyTrainer, priced, tiny_settings
+from tests.support.training.search_trainers import StuckTrainer, TinyTrainer, priced, tiny_settings
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PATIENCE_S = 120
 #: What one killed search was doing; the trainers of both processes have one identity.
 PROGRAM = """
 import sys
 from pathlib import Path
 from edgernn_export.search import front, search, trials
-from tests.export.search_trainers import StuckTrainer, priced, tiny_settings
+from tests.support.training.search_trainers import StuckTrainer, priced, tiny_settings
 
 if __name__ == "__main__":
     folder, after, workers = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
@@ -75,7 +75,7 @@ def killed_search(folder, *, after, workers):
 @pytest.mark.parametrize(("after", "workers"), [(2, 1), (1, 2)])
 def test_killed_in_the_middle_of_a_trial(after, workers, tmp_path, monkeypatch):
     monkeypatch.setattr("edgernn_export.search.trials.measure", priced)
-    monkeypatch.setattr("edgernn_export.search.front.measure", priced)
+    monkeypatch.setattr("edgernn_export.search.pareto.measure", priced)
     stuck = killed_search(tmp_path, after=after, workers=workers)
     assert len(stuck) == workers
     settings = tiny_settings(tmp_path, trials=4)

@@ -7,17 +7,17 @@ from types import SimpleNamespace
 import pytest
 
 from edgernn.errors import SearchError
-from edgernn.model import IntegerModel
+from edgernn.model.integer_model import IntegerModel
 from edgernn_export.search import Limits, Space, find_hardware, search
-from edgernn_export.search.integer import untrained
+from edgernn_export.search.candidates import untrained
 from edgernn_export.search.study import held, opened, trial_files
-from tests.export.search_trainers import SPACE, TinyTrainer, priced, tiny_settings
+from tests.support.training.search_trainers import SPACE, TinyTrainer, priced, tiny_settings
 
 
 @pytest.fixture(autouse=True)
 def _no_compilers(monkeypatch):
     monkeypatch.setattr("edgernn_export.search.trials.measure", priced)
-    monkeypatch.setattr("edgernn_export.search.front.measure", priced)
+    monkeypatch.setattr("edgernn_export.search.pareto.measure", priced)
 
 
 class CountingTrainer(TinyTrainer):
@@ -106,7 +106,7 @@ def test_refused_trials_do_not_count(tmp_path):
 def test_what_exceeds_a_limit_only_once_trained_is_not_chosen(tmp_path, monkeypatch):
     costs = iter([2400, 2400, 2600])  # of the smallest; of one before and after its training
     monkeypatch.setattr(
-        "edgernn_export.search.front.measure", lambda m, p, s=0: priced_at(m, next(costs))
+        "edgernn_export.search.pareto.measure", lambda m, p, s=0: priced_at(m, next(costs))
     )
     monkeypatch.setattr(
         "edgernn_export.search.trials.measure", lambda m, p: priced_at(m, next(costs))

@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 
 from edgernn.errors import TrainingError
-from edgernn.model import IntegerModel
+from edgernn.model.integer_model import IntegerModel
 from edgernn_export import quantize
-from edgernn_export.qat import train_integers
-from edgernn_export.training import evaluate, outputs, train
-from tests.export.training_runs import class_data, classifier, forecast_data, forecaster
+from edgernn_export.training import evaluate, outputs, train, train_integers
+from tests.support.training.training_runs import class_data, classifier, forecast_data, forecaster
 
 pytestmark = pytest.mark.tf
 

@@ -12,9 +12,9 @@ from edgernn.errors import TrainingError
 from edgernn_export import quantize
 from edgernn_export.keras_reader import read_keras
 from edgernn_export.training import build_network, calibration, evaluate, outputs
-from edgernn_firmware_sim.reference import Reference
-from tests.export.training_runs import class_data, classifier, forecast_data, forecaster
-from tests.keras_models import randomised, readings, sequential
+from edgernn_firmware_sim.reference.reference import Reference
+from tests.support.models.keras import randomised, readings, sequential
+from tests.support.training.training_runs import class_data, classifier, forecast_data, forecaster
 
 pytestmark = pytest.mark.tf
 
@@ -71,7 +71,7 @@ def test_integer_models_answer_as_the_reference(
 ) -> None:
     _, data = CASES[case]
     model = integer(case)
-    monkeypatch.setattr("edgernn_export.training.evaluating.model_backend", lambda: backend)
+    monkeypatch.setattr("edgernn_export.training.evaluation.model_backend", lambda: backend)
     interface = model.interface()
     x = data.test.x
     wanted = [interface.dequantize(Reference(model).run(interface.quantize(s))[0]) for s in x]

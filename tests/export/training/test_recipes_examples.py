@@ -15,7 +15,7 @@ from edgernn_export.training import (
     training_data,
     updates,
 )
-from tests.export.training_runs import class_data, classifier, forecast_data, forecaster
+from tests.support.training.training_runs import class_data, classifier, forecast_data, forecaster
 
 pytestmark = pytest.mark.tf
 

@@ -10,12 +10,12 @@ import pytest
 
 from edgernn.errors import DataUnavailable, TrainingError
 from edgernn_export.training import find_recipe, recipe_names
-from edgernn_export.training.finding import recipes_folder
+from edgernn_export.training.recipe_files import recipes_folder
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 NAMES = ("etth1", "fsdd", "hapt", "hapt_binary")
 GOOD = """
-from tests.export.training_runs import classifier
+from tests.support.training.training_runs import classifier
 RECIPE = classifier()
 """
 

@@ -14,7 +14,7 @@ from edgernn_export.training import (
     train,
     updates,
 )
-from tests.export.training_runs import class_data, classifier, forecast_data, forecaster
+from tests.support.training.training_runs import class_data, classifier, forecast_data, forecaster
 
 pytestmark = pytest.mark.tf
 
@@ -139,7 +139,7 @@ def test_seeds_out_of_range_are_refused(seed: int) -> None:
 
 
 def test_a_pruned_network_has_its_final_density() -> None:
-    from edgernn_export.pruning import densities
+    from edgernn_export.compress.pruning import densities
 
     recipe, data = classifier(epochs=5), class_data()
     pruning = pruning_callback(recipe, data, density=0.5, pattern="unstructured")
@@ -229,7 +229,7 @@ def test_a_start_that_callbacks_must_change_first_is_not_kept(
 
 
 def test_a_start_is_judged_with_the_zeros_of_its_pruning(monkeypatch: pytest.MonkeyPatch) -> None:
-    from edgernn_export.pruning import MagnitudePruning, densities
+    from edgernn_export.compress.pruning import MagnitudePruning, densities
 
     first, _ = fit(classifier(epochs=2))
     pruning = MagnitudePruning(0.5, end_step=0, allocation="gate")
@@ -240,7 +240,7 @@ def test_a_start_is_judged_with_the_zeros_of_its_pruning(monkeypatch: pytest.Mon
 
 
 def test_a_start_whose_units_have_yet_to_go_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    from edgernn_export.structured import GroupLasso
+    from edgernn_export.compress.structured import GroupLasso
 
     first, _ = fit(classifier(epochs=2))
     monkeypatch.setattr("edgernn_export.training.loop.evaluate", script([0.9, 0.8, 0.7, 0.6]))

@@ -7,15 +7,15 @@ import pytest
 
 from edgernn.backends import native
 from edgernn.errors import EdgeRnnError, ShapeError
-from edgernn.formats import Precision
-from edgernn.window import Window
-from edgernn_export import executors
-from edgernn_export import verify as verify_module
-from edgernn_export.executors import EXECUTORS, REFERENCE, select, trace
-from edgernn_export.probe import probe_codes
-from edgernn_export.verify import Outcome, Verification, verify
-from tests.contract.runtimes import require
-from tests.integer_models import random_codes, random_model
+from edgernn.model.formats import Precision
+from edgernn.model.window import Window
+from edgernn_export.verification import compare as verify_module
+from edgernn_export.verification import executors
+from edgernn_export.verification.compare import Outcome, Verification, verify
+from edgernn_export.verification.executors import EXECUTORS, REFERENCE, select, trace
+from edgernn_export.writers.golden_vectors import probe_codes
+from tests.support.models.integer import random_codes, random_model
+from tests.support.runtimes import require
 
 MODEL = random_model("lstm", Precision.W8A16)
 STEPS = 25

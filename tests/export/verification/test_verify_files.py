@@ -12,16 +12,18 @@ import pytest
 
 from edgernn.cli import main
 from edgernn.errors import FormatError
-from edgernn.formats import Precision
-from edgernn.interface import Golden
-from edgernn.window import Window
-from edgernn_export import c_verification, executors, export
-from edgernn_export.executors import EXECUTORS
-from edgernn_export.file_verification import kind_of, verify_file
-from edgernn_export.probe import probe_codes
+from edgernn.model.formats import Precision
+from edgernn.model.interface import Golden
+from edgernn.model.window import Window
+from edgernn_export import export
+from edgernn_export.verification import compiled_c as c_verification
+from edgernn_export.verification import executors
+from edgernn_export.verification.executors import EXECUTORS
+from edgernn_export.verification.files import kind_of, verify_file
 from edgernn_export.writers import open_writer
-from tests.contract.runtimes import require
-from tests.integer_models import random_model
+from edgernn_export.writers.golden_vectors import probe_codes
+from tests.support.models.integer import random_model
+from tests.support.runtimes import require
 
 MODEL = random_model("lstm", Precision.W8A16)
 OTHER = random_model("gru_after")

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 import edgernn
-from edgernn.formats import Precision
-from edgernn.interface import InputSpec
-from edgernn.model import IntegerModel
-from edgernn_firmware_sim.reference import Reference
-from tests.integer_models import random_model
-from tests.native.compilers import ROOT, SANITIZERS, WARNINGS, compile_c, require, symbols
-from tests.native.package_folders import (
+from edgernn.model.formats import Precision
+from edgernn.model.integer_model import IntegerModel
+from edgernn.model.interface import InputSpec
+from edgernn_firmware_sim.reference.reference import Reference
+from tests.support.models.integer import random_model
+from tests.support.native.compilers import ROOT, SANITIZERS, WARNINGS, compile_c, require, symbols
+from tests.support.native.package_folders import (
     STAND_INS,
     expect_another_output,
     run,

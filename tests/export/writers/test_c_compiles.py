@@ -5,10 +5,10 @@ import subprocess
 
 import pytest
 
-from edgernn.formats import Precision
-from tests.contract.grid_models import dense_chain
-from tests.integer_models import random_model
-from tests.native.compilers import (
+from edgernn.model.formats import Precision
+from tests.support.models.grid import dense_chain
+from tests.support.models.integer import random_model
+from tests.support.native.compilers import (
     NATIVE,
     SANITIZERS,
     compile_c,

@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 
 import edgernn
-from edgernn.formats import Precision
-from edgernn_export.writers.c_packages import PACKAGES
-from tests.end_to_end.documents import blocks, run_command
-from tests.integer_models import random_model
-from tests.native.compilers import ROOT, WARNINGS, compile_c, require
-from tests.native.package_folders import (
+from edgernn.model.formats import Precision
+from edgernn_export.writers.c.packages import PACKAGES
+from tests.support.documents import blocks, run_command
+from tests.support.models.integer import random_model
+from tests.support.native.compilers import ROOT, WARNINGS, compile_c, require
+from tests.support.native.package_folders import (
     BOTH,
     cmake_build,
     expect_another_output,

@@ -9,11 +9,11 @@ import pytest
 import edgernn
 from edgernn.cli import main
 from edgernn.errors import EdgeRnnError
-from edgernn.formats import Precision
+from edgernn.model.formats import Precision
 from edgernn_export import export
-from edgernn_export.probe import golden_vector
-from edgernn_export.writers.c_source import write_c
-from tests.integer_models import random_model
+from edgernn_export.writers.c.source import write_c
+from edgernn_export.writers.golden_vectors import golden_vector
+from tests.support.models.integer import random_model
 
 MODEL = random_model("lstm", Precision.W8A8)
 SHARED = {"edgernn_affine.c", "edgernn_border.c", "edgernn_check.c", "edgernn_tables.c"}

@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 
 from edgernn.errors import EdgeRnnError
-from edgernn.formats import Precision
-from edgernn.layers import LAYERS
-from edgernn_export.probe import golden_vector
+from edgernn.model.formats import Precision
+from edgernn.model.layers import LAYERS
 from edgernn_export.writers import WRITERS, open_writer
-from edgernn_firmware_sim.cells import STEPS
-from tests.contract.contract_worker import CASES
-from tests.integer_models import CELLS, random_model
+from edgernn_export.writers.golden_vectors import golden_vector
+from edgernn_firmware_sim.reference.cells import STEPS
+from tests.exactness.contract_worker import CASES
+from tests.support.models.integer import CELLS, random_model
 
 #: (layer, precision, format) that no writer supports yet.
 MISSING: set[tuple[str, str, str]] = set()

@@ -5,13 +5,13 @@ import subprocess
 
 import pytest
 
-from edgernn.formats import Precision
-from edgernn.storage import Storage
-from edgernn_export.probe import golden_vector
-from edgernn_export.writers.c_source import write_c
-from tests.integer_models import random_model
-from tests.native.compilers import SANITIZERS, WARNINGS, compile_c, require
-from tests.stored_models import stored
+from edgernn.model.formats import Precision
+from edgernn.model.storage import Storage
+from edgernn_export.writers.c.source import write_c
+from edgernn_export.writers.golden_vectors import golden_vector
+from tests.support.models.integer import random_model
+from tests.support.models.stored import stored
+from tests.support.native.compilers import SANITIZERS, WARNINGS, compile_c, require
 
 PLAIN = {p: random_model("gru_after", p, inputs=5, units=6, stack=2) for p in Precision}
 FOUR = {p: stored(model, Storage.DENSE4) for p, model in PLAIN.items()}

@@ -10,12 +10,12 @@ import onnx
 import onnxruntime as ort
 import pytest
 
-from edgernn_export.float_model import FloatDense
-from edgernn_export.float_run import initial_state, run, softmax
-from edgernn_export.writers.onnx_float import write_onnx_float
-from tests.contract.runtimes import run_python
-from tests.export import keras_answers
-from tests.float_models import FLOAT_CELLS, float_model, stream
+from edgernn_export.float_model.float_run import initial_state, run, softmax
+from edgernn_export.float_model.model import FloatDense
+from edgernn_export.writers.onnx.float_operators import write_onnx_float
+from tests.support.models.float import FLOAT_CELLS, float_model, stream
+from tests.support.runtimes import run_python
+from tests.support.training import keras_answers
 
 TOLERANCE = 1e-5
 BATCH, STEPS = 3, 40

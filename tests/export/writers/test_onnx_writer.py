@@ -9,17 +9,17 @@ import onnx
 import onnxruntime as ort
 import pytest
 
-from edgernn.affine import Affine8, Affine16, Source, Term8, Term16
-from edgernn.formats import Precision
-from edgernn.interface import Golden, Interface
-from edgernn.layers import GateActivation
-from edgernn_export.writers.onnx_exact import write_onnx_exact
-from edgernn_export.writers.onnx_graph import GraphBuilder
-from edgernn_export.writers.onnx_integer import Window, affine, round_product
-from edgernn_export.writers.onnx_tables import REACH, Tables
-from edgernn_firmware_sim.reference import Reference
-from tests.integer_models import CELLS, random_codes, random_model
-from tests.twin import scalar
+from edgernn.model.affine import Affine8, Affine16, Source, Term8, Term16
+from edgernn.model.formats import Precision
+from edgernn.model.interface import Golden, Interface
+from edgernn.model.layers import GateActivation
+from edgernn_export.writers.onnx.exact import write_onnx_exact
+from edgernn_export.writers.onnx.graph import GraphBuilder
+from edgernn_export.writers.onnx.integer import Window, affine, round_product
+from edgernn_export.writers.onnx.tables import REACH, Tables
+from edgernn_firmware_sim.reference.reference import Reference
+from tests.exactness.twin import scalar
+from tests.support.models.integer import CELLS, random_codes, random_model
 
 FLOAT_TYPES = {
     onnx.TensorProto.FLOAT,

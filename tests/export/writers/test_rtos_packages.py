@@ -5,10 +5,17 @@ import re
 import pytest
 
 import edgernn
-from edgernn.formats import Precision
-from tests.integer_models import random_model
-from tests.native.compilers import require
-from tests.native.package_folders import BOTH, STAND_INS, cmake_build, run, write_package, yaml
+from edgernn.model.formats import Precision
+from tests.support.models.integer import random_model
+from tests.support.native.compilers import require
+from tests.support.native.package_folders import (
+    BOTH,
+    STAND_INS,
+    cmake_build,
+    run,
+    write_package,
+    yaml,
+)
 
 GRU = random_model("gru_after", Precision.W8A8)
 LSTM = random_model("lstm", Precision.W8A16)

@@ -1,4 +1,4 @@
-"""What the .tflite writer puts into a file; what the file computes is tested in tests/contract."""
+"""What the .tflite writer puts into a file; what the file computes is tested in tests/exactness."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from importlib import util
 import numpy as np
 import pytest
 
-from edgernn.affine import Affine8, Affine16, Source, Term8, Term16
 from edgernn.backends.tflite_file import parse_interface
 from edgernn.errors import BackendUnavailable
-from edgernn.formats import Precision
-from edgernn.interface import Golden
-from edgernn_export.writers import tflite_graph
-from edgernn_export.writers.tflite import write_tflite
-from edgernn_export.writers.tflite_affine import stacked
-from edgernn_export.writers.tflite_ops import sigmoid
-from edgernn_firmware_sim.reference import Reference
-from tests.contract.runtimes import require, run_python
+from edgernn.model.affine import Affine8, Affine16, Source, Term8, Term16
+from edgernn.model.formats import Precision
+from edgernn.model.interface import Golden
+from edgernn_export.writers.tflite import graph as tflite_graph
+from edgernn_export.writers.tflite.affine import stacked
+from edgernn_export.writers.tflite.ops import sigmoid
+from edgernn_export.writers.tflite.writer import write_tflite
+from edgernn_firmware_sim.reference.reference import Reference
 from tests.golden import tflite_files
-from tests.integer_models import CELLS, random_codes, random_model
+from tests.support.models.integer import CELLS, random_codes, random_model
+from tests.support.runtimes import require, run_python
 
 #: Operators of one recurrent layer with joint operands and a Dense layer.
 OPERATORS = {
@@ -232,8 +232,8 @@ def test_without_a_schema_the_command_is_named(monkeypatch):
 def test_writing_imports_no_runtime():
     printed = run_python(
         "-c",
-        "import sys; from tests.integer_models import random_model\n"
-        "from edgernn_export.writers.tflite import write_tflite\n"
+        "import sys; from tests.support.models.integer import random_model\n"
+        "from edgernn_export.writers.tflite.writer import write_tflite\n"
         "write_tflite(random_model('lstm'))\n"
         "print({'tensorflow', 'ai_edge_litert', 'tflite_runtime'} & set(sys.modules))",
     )

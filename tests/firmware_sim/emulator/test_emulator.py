@@ -8,8 +8,8 @@ from edgernn_firmware_sim.emulator import EmulationError, emulate
 from edgernn_firmware_sim.emulator.image import forbidden_symbols
 from edgernn_firmware_sim.emulator.tools import require
 from edgernn_firmware_sim.targets import cores
-from tests.emulated.hand_made import CORES, assembly_model, c_model, core_named
-from tests.integer_models import random_model
+from tests.support.models.hand_made import CORES, assembly_model, c_model, core_named
+from tests.support.models.integer import random_model
 
 # One input, one output, one state: the shape of the hand-made models.
 MODEL = random_model("simple_rnn", inputs=1, units=1, outputs=0)

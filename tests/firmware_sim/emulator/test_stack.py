@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from edgernn.formats import Precision
-from edgernn_export.probe import golden_vector, probe_codes
-from edgernn_export.writers.c_source import write_c
+from edgernn.model.formats import Precision
+from edgernn_export.writers.c.source import write_c
+from edgernn_export.writers.golden_vectors import golden_vector, probe_codes
 from edgernn_firmware_sim.emulator import EmulationError, emulate
 from edgernn_firmware_sim.emulator.call_graph import static_stack_bytes, tail_calls
 from edgernn_firmware_sim.emulator.instructions import Instruction
-from tests.emulated.hand_made import CORES, HEADER, INIT, STEP, core_named
-from tests.integer_models import CELLS, random_model
+from tests.support.models.hand_made import CORES, HEADER, INIT, STEP, core_named
+from tests.support.models.integer import CELLS, random_model
 
 MODEL = random_model("simple_rnn", inputs=1, units=1, outputs=0)
 Q_XS = np.array([[1], [2]], dtype=np.int8)

@@ -7,9 +7,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from edgernn.formats import Precision
-from edgernn_export.probe import golden_vector, probe_codes
-from edgernn_export.writers.c_source import write_c
+from edgernn.model.formats import Precision
+from edgernn_export.writers.c.source import write_c
+from edgernn_export.writers.golden_vectors import golden_vector, probe_codes
 from edgernn_firmware_sim.emulator import EmulationError, emulate
 from edgernn_firmware_sim.emulator.image import read_symbols
 from edgernn_firmware_sim.emulator.instructions import (
@@ -22,8 +22,8 @@ from edgernn_firmware_sim.emulator.tools import beside
 from edgernn_firmware_sim.emulator.work import join, read_addresses
 from edgernn_firmware_sim.targets import cores
 from edgernn_firmware_sim.targets.costs import KINDS
-from tests.emulated.hand_made import CORES, assembly_model, c_model, core_named
-from tests.integer_models import random_model
+from tests.support.models.hand_made import CORES, assembly_model, c_model, core_named
+from tests.support.models.integer import random_model
 
 MODEL = random_model("simple_rnn", inputs=1, units=1, outputs=0)
 #: Rounds of the loop below, in four calls: 111 in all.

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgernn_firmware_sim import arithmetic
-from tests.twin import scalar
+from edgernn_firmware_sim.reference import arithmetic
+from tests.exactness.twin import scalar
 
 Wide = npt.NDArray[np.int64]
 INT16 = np.arange(-32768, 32768, dtype=np.int64)

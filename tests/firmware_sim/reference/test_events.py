@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgernn.formats import Precision
-from edgernn_firmware_sim.events import Recorder, TensorEvents
-from edgernn_firmware_sim.reference import Reference
-from tests.integer_models import CELLS, random_codes, random_model
+from edgernn.model.formats import Precision
+from edgernn_firmware_sim.reference.events import Recorder, TensorEvents
+from edgernn_firmware_sim.reference.reference import Reference
+from tests.support.models.integer import CELLS, random_codes, random_model
 
 #: Gates whose rows are stacked, by cell.
 GATES = {

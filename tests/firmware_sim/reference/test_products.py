@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgernn.affine import ACCUMULATOR_LIMIT_W8A16, Affine16, CodeRange, Source, Term16
-from edgernn.formats import Int8Array, Int32Array, Precision
-from edgernn_firmware_sim.affine_map import Product, affine_map
-from edgernn_firmware_sim.events import Quiet
+from edgernn.model.affine import ACCUMULATOR_LIMIT_W8A16, Affine16, CodeRange, Source, Term16
+from edgernn.model.formats import Int8Array, Int32Array, Precision
+from edgernn_firmware_sim.reference.affine import Product, affine_map
+from edgernn_firmware_sim.reference.events import Quiet
 
 #: Columns, and the largest code. 1032 is the most that clause 5.5 allows for these codes; 1041 is
 #: the first whose sums of 127 * 127 pass 2**24; 131072 is the most of clause 4.1.

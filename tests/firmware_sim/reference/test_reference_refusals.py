@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from edgernn.errors import ReadingError, ShapeError, StateError
-from edgernn.formats import Precision
-from edgernn_firmware_sim.reference import Reference
-from tests.integer_models import random_model
+from edgernn.model.formats import Precision
+from edgernn_firmware_sim.reference.reference import Reference
+from tests.support.models.integer import random_model
 
 NARROW = Reference(random_model("lstm", Precision.W8A8, inputs=3, units=8))
 WIDE = Reference(random_model("lstm", Precision.W8A16, inputs=3, units=8))

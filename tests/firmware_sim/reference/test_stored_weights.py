@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgernn.formats import Precision
-from edgernn.storage import Storage
-from edgernn_firmware_sim.reference import Reference
-from tests.integer_models import CELLS, random_codes, random_model
-from tests.stored_models import densified, stored
-from tests.twin.cells import Twin
+from edgernn.model.formats import Precision
+from edgernn.model.storage import Storage
+from edgernn_firmware_sim.reference.reference import Reference
+from tests.exactness.twin.cells import Twin
+from tests.support.models.integer import CELLS, random_codes, random_model
+from tests.support.models.stored import densified, stored
 
 STEPS = 12
 

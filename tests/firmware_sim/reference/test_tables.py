@@ -9,8 +9,8 @@ from typing import Any, Final
 import numpy as np
 import pytest
 
-from edgernn_firmware_sim import tables
-from tests.twin import scalar
+from edgernn_firmware_sim.reference import tables
+from tests.exactness.twin import scalar
 
 mpmath = pytest.importorskip("mpmath", reason="needs mpmath: pip install 'edgernn[dev]'")
 mp, mpf = mpmath.mp, mpmath.mpf

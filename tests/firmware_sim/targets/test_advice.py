@@ -5,19 +5,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edgernn.formats import Precision
-from edgernn.storage import Storage
-from edgernn_export.probe import golden_vector, probe_codes
-from edgernn_export.writers.c_source import write_c
+from edgernn.model.formats import Precision
+from edgernn.model.storage import Storage
+from edgernn_export.writers.c.source import write_c
+from edgernn_export.writers.golden_vectors import golden_vector, probe_codes
 from edgernn_firmware_sim.emulator import emulate, footprint
-from edgernn_firmware_sim.reference import Reference
+from edgernn_firmware_sim.reference.reference import Reference
 from edgernn_firmware_sim.targets import boards
 from edgernn_firmware_sim.targets.advice import advise, weights_bytes
 from edgernn_firmware_sim.targets.fit import needs
-from edgernn_firmware_sim.targets.smaller import in_w4, in_w8a8, narrower, widest
-from tests.emulated.hand_made import core_named
-from tests.integer_models import CELLS, random_model
-from tests.stored_models import stored
+from edgernn_firmware_sim.targets.reduced_models import in_w4, in_w8a8, narrower, widest
+from tests.support.models.hand_made import core_named
+from tests.support.models.integer import CELLS, random_model
+from tests.support.models.stored import stored
 
 W8A16 = Precision.W8A16
 CORE = "cortex-m3"

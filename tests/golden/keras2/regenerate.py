@@ -2,7 +2,7 @@
 
 Run from the repository root, in an environment with tensorflow and tf_keras (Keras 2.21):
 
-    python tests/export/keras2/regenerate.py
+    python tests/golden/keras2/regenerate.py
 
 Of each SavedModel only keras_metadata.pb and the variables are kept: the graph is not read.
 """

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from tests.edgernn.container_surgery import canonical, frame, join, split
+from tests.support.container.surgery import canonical, frame, join, split
 
 HOSTILE: tuple[Any, ...] = (
     None, True, False, 0, 1, -1, 2, 3, 7, 64, 65_536, 65_537, 2**26, 2**31, 2**32, -(2**63),

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from edgernn.container import from_bytes
+from edgernn.container.defects import FormatDefect
+from edgernn.container.file import from_bytes
 from edgernn.errors import FormatError
-from edgernn.format_defects import FormatDefect
 
 
 def split(data: bytes) -> tuple[dict[str, Any], bytes]:

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from edgernn.formats import FloatArray
-from edgernn_export.float_model import (
+from edgernn.model.formats import FloatArray
+from edgernn_export.float_model.model import (
     FloatDense,
     FloatGRU,
     FloatLayer,

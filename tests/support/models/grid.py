@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgernn.affine import Affine8, Affine16
-from edgernn.formats import Precision
-from edgernn.layers import LSTM, DenseActivation, GateActivation
-from edgernn.model import IntegerModel
-from edgernn_firmware_sim.reference import Reference
-from tests.contract.runtimes import Stream
-from tests.integer_models import CELLS, random_layer, random_model
+from edgernn.model.affine import Affine8, Affine16
+from edgernn.model.formats import Precision
+from edgernn.model.integer_model import IntegerModel
+from edgernn.model.layers import LSTM, DenseActivation, GateActivation
+from edgernn_firmware_sim.reference.reference import Reference
+from tests.support.models.integer import CELLS, random_layer, random_model
+from tests.support.runtimes import Stream
 
 SEED = 11
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgernn.affine import (
+from edgernn.model.affine import (
     ACCUMULATOR_LIMIT_W8A8,
     Affine,
     Affine8,
@@ -18,9 +18,10 @@ from edgernn.affine import (
     Term8,
     Term16,
 )
-from edgernn.formats import OperandArray, Precision
-from edgernn.interface import InputSpec, OutputSpec
-from edgernn.layers import (
+from edgernn.model.formats import OperandArray, Precision
+from edgernn.model.integer_model import IntegerModel, Provenance
+from edgernn.model.interface import InputSpec, OutputSpec
+from edgernn.model.layers import (
     LSTM,
     CellActivation,
     Dense,
@@ -31,9 +32,8 @@ from edgernn.layers import (
     Layer,
     SimpleRNN,
 )
-from edgernn.model import IntegerModel, Provenance
-from edgernn.storage import Storage
-from edgernn.tiles import TILE, padded
+from edgernn.model.storage import Storage
+from edgernn.model.tiles import TILE, padded
 
 CELLS = ("simple_rnn", "simple_rnn_relu", "lstm", "gru_after", "gru_before")
 #: Reach of the pre-activations in real units: tame stays linear, hostile saturates every gate.

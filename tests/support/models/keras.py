@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from edgernn.formats import FloatArray
+from edgernn.model.formats import FloatArray
 
 
 def randomised(model: Any, seed: int = 0) -> Any:

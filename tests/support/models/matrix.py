@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgernn.model import IntegerModel
-from edgernn_export.quantize import quantize
-from tests.float_models import float_model, stream
+from edgernn.model.integer_model import IntegerModel
+from edgernn_export.quantizer.api import quantize
+from tests.support.models.float import float_model, stream
 
 CELLS = ("simple_rnn", "lstm", "gru_after", "gru_before")
 PRECISIONS = ("w8a8", "w8a16")
-TRAINED = Path(__file__).resolve().parents[1] / "golden" / "trained"
+TRAINED = Path(__file__).resolve().parents[2] / "golden" / "trained"
 #: Weight gain of a hostile network: gates saturate most of the time.
 HOSTILE_GAIN = 8.0
 

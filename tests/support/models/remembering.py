@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgernn.formats import FloatArray
-from edgernn_export.float_model import (
+from edgernn.model.formats import FloatArray
+from edgernn_export.float_model.model import (
     FloatDense,
     FloatGRU,
     FloatLayer,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgernn.affine import Affine8, Source, Term8, Term16
-from edgernn.formats import Precision
+from edgernn.model.affine import Affine8, Source, Term8, Term16
+from edgernn.model.formats import Precision
 
 W8A8, W8A16 = Precision
 

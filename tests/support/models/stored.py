@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from edgernn.layers import Layer
-from edgernn.model import IntegerModel
-from edgernn.storage import Storage
+from edgernn.model.integer_model import IntegerModel
+from edgernn.model.layers import Layer
+from edgernn.model.storage import Storage
 
 
 def stored(

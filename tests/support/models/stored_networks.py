@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from edgernn.formats import FloatArray
+from edgernn.model.formats import FloatArray
 
 GATES = {"SimpleRNN": 1, "LSTM": 4, "GRU": 3, "Dense": 1}
 

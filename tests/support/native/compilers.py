@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from edgernn.model import IntegerModel
-from edgernn_export.probe import golden_vector
-from edgernn_export.writers.c_source import write_c
+from edgernn.model.integer_model import IntegerModel
+from edgernn_export.writers.c.source import write_c
+from edgernn_export.writers.golden_vectors import golden_vector
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 NATIVE = ROOT / "edgernn" / "native"
 #: Debian package of each command.
 PACKAGES = {

@@ -17,11 +17,11 @@ from unittest import mock
 import numpy as np
 
 from edgernn.backends import native
-from edgernn.formats import Precision
-from edgernn.model import IntegerModel
-from edgernn.storage import Storage
-from tests.integer_models import CELLS, random_codes, random_model
-from tests.stored_models import stored
+from edgernn.model.formats import Precision
+from edgernn.model.integer_model import IntegerModel
+from edgernn.model.storage import Storage
+from tests.support.models.integer import CELLS, random_codes, random_model
+from tests.support.models.stored import stored
 
 INTEGERS = (
     -(2**31),

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edgernn.model import IntegerModel
+from edgernn.model.integer_model import IntegerModel
 from edgernn_export import export
-from tests.native.compilers import WARNINGS
+from tests.support.native.compilers import WARNINGS
 
 STAND_INS = Path(__file__).with_name("stand_ins")
 

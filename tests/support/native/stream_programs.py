@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from edgernn.model import IntegerModel
-from edgernn_export.writers.c_storage import STORAGE_HEADER
-from tests.contract.grid_models import grid, reference_stream, special
-from tests.contract.matrix_models import TRAINED
-from tests.integer_models import random_codes
-from tests.native.compilers import NATIVE, compile_c, write_model
+from edgernn.model.integer_model import IntegerModel
+from edgernn_export.writers.c.storage import STORAGE_HEADER
+from tests.support.models.grid import grid, reference_stream, special
+from tests.support.models.integer import random_codes
+from tests.support.models.matrix import TRAINED
+from tests.support.native.compilers import NATIVE, compile_c, write_model
 
 HARNESS = Path(__file__).with_name("stream_main.c")
 ENTRY = """\

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.keras_models import readings, sequential
+from tests.support.models.keras import readings, sequential
 
 #: 16 streams of 5 steps in batches of 8, and one of three classes for each.
 XS = readings(16, 5).astype(np.float32)
@@ -30,7 +30,7 @@ def teacher(**options: Any) -> Any:
 
 
 def distiller(student: Any, teacher: Any, **options: Any) -> Any:
-    from edgernn_export.distillation import Distiller
+    from edgernn_export.compress.distillation import Distiller
 
     return Distiller(student, teacher, **options)
 

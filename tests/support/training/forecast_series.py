@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from edgernn_export.datasets import parts
+from edgernn_export.datasets import splits as parts
 
 ROWS = 400
 

@@ -43,8 +43,8 @@ NAMES = (
 
 def _main(folder: Path) -> None:
     from edgernn_export.keras_reader import read_keras
-    from edgernn_export.writers.onnx_float import write_onnx_float
-    from tests.keras_models import answer, readings, sequential
+    from edgernn_export.writers.onnx.float_operators import write_onnx_float
+    from tests.support.models.keras import answer, readings, sequential
 
     for name in NAMES:
         model = sequential(*layers(name), batch=BATCH)

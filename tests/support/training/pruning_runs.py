@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.keras_models import readings, sequential
+from tests.support.models.keras import readings, sequential
 
 #: 16 streams in batches of 4: four batches an epoch.
 XS, YS = readings(16, 5), readings(16, 5, 2, seed=4)
@@ -27,7 +27,7 @@ def network(kind: str = "LSTM", units: int = 10, graph: bool = False, **options:
 
 
 def pruner(final: Any, **options: Any) -> Any:
-    from edgernn_export.pruning import MagnitudePruning
+    from edgernn_export.compress.pruning import MagnitudePruning
 
     # Gates that compete: each matrix then has the density that was asked for.
     defaults = {"end_step": 8, "frequency": 2, "allocation": "matrix"}

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from edgernn.formats import FloatArray
-from edgernn.model import IntegerModel
-from edgernn_firmware_sim.reference import Reference
-from tests.float_models import stream
-from tests.keras_models import sequential
+from edgernn.model.formats import FloatArray
+from edgernn.model.integer_model import IntegerModel
+from edgernn_firmware_sim.reference.reference import Reference
+from tests.support.models.float import stream
+from tests.support.models.keras import sequential
 
 #: Recurrent layers by name: class of keras.layers, and its arguments.
 CELLS: dict[str, tuple[str, dict[str, Any]]] = {

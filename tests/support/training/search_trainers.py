@@ -8,11 +8,11 @@ import time
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from edgernn.formats import Precision
-from edgernn_export.float_model import FloatModel
+from edgernn.model.formats import Precision
+from edgernn_export.float_model.model import FloatModel
 from edgernn_export.search import Cost, Limits, Settings, Space, find_hardware
 from edgernn_firmware_sim.targets.advice import weights_bytes
-from tests.float_models import float_model, stream
+from tests.support.models.float import float_model, stream
 
 CELLS = {"SimpleRNN": "simple_rnn", "GRU": "gru_after", "LSTM": "lstm"}
 SPACE = Space(

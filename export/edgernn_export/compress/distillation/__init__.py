@@ -1,6 +1,6 @@
 """Knowledge distillation: a small network learns from the answers of a large one.
 
-    from edgernn_export.distillation import Distiller
+    from edgernn_export.compress.distillation import Distiller
 
     distiller = Distiller(student, teacher, task="classes")
     distiller.compile("adam", loss=loss)
@@ -15,16 +15,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from edgernn_export.distillation.distiller import distiller_class
-from edgernn_export.distillation.distilling import distill
-from edgernn_export.distillation.on_student import on_student_class
-from edgernn_export.distillation.settings import TASKS
+from edgernn_export.compress.distillation.distiller import distiller_class
+from edgernn_export.compress.distillation.settings import TASKS
+from edgernn_export.compress.distillation.student_callback import on_student_class
 
 if TYPE_CHECKING:
-    from edgernn_export.distillation.distiller import Distillation as Distiller
-    from edgernn_export.distillation.on_student import Forwarder as OnStudent
+    from edgernn_export.compress.distillation.distiller import Distillation as Distiller
+    from edgernn_export.compress.distillation.student_callback import Forwarder as OnStudent
 
-__all__ = ["TASKS", "Distiller", "OnStudent", "distill"]
+__all__ = ["TASKS", "Distiller", "OnStudent"]
 
 
 def __getattr__(name: str) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from edgernn.errors import DistillationError
-from edgernn_export.preflight import owner_of
+from edgernn_export.keras_reader.findings import owner_of
 
 
 def check_single(model: Any, whose: str) -> None:

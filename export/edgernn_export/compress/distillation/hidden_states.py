@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgernn.errors import DistillationError
-from edgernn.layers import Layer
-from edgernn_export.preflight import owner_of
+from edgernn.model.layers import Layer
+from edgernn_export.keras_reader.findings import owner_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

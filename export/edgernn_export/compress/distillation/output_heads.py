@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from edgernn.errors import DistillationError
-from edgernn.layers import Dense
-from edgernn_export.distillation.settings import TASKS
+from edgernn.model.layers import Dense
+from edgernn_export.compress.distillation.settings import TASKS
 from edgernn_export.keras_reader.config import activation_name
 
 #: Activations of a last layer whose logits are known. Linear outputs are logits themselves.
@@ -45,7 +45,7 @@ def head_of(model: Any) -> str:
 
 
 def _integer_head(dequantize: Any) -> str:
-    """The activation of the integer layer before the end of a `edgernn_export.qat.qat_model`."""
+    """The activation of the integer layer before the end of a `qat_model`."""
     layer = dequantize.input._keras_history.operation
     record = getattr(getattr(layer, "integers", None), "record", None)
     return record.activation.value if isinstance(record, Dense) else "unknown"

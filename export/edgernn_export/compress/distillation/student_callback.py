@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from edgernn.errors import DistillationError
-from edgernn_export.preflight import owner_of
+from edgernn_export.keras_reader.findings import owner_of
 
 
 class Forwarder:

@@ -1,6 +1,6 @@
 """Magnitude pruning of Keras models while they are trained.
 
-    from edgernn_export.pruning import MagnitudePruning
+    from edgernn_export.compress.pruning import MagnitudePruning
 
     pruning = MagnitudePruning(0.3, end_step=2000, pattern="8x4")
     model.fit(x, y, epochs=20, callbacks=[pruning])
@@ -14,11 +14,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from edgernn_export.pruning.callback import callback_class
-from edgernn_export.pruning.density import densities, density_table
+from edgernn_export.compress.pruning.density import densities, density_table
+from edgernn_export.compress.pruning.magnitude import callback_class
 
 if TYPE_CHECKING:
-    from edgernn_export.pruning.callback import Pruner as MagnitudePruning
+    from edgernn_export.compress.pruning.magnitude import Pruner as MagnitudePruning
 
 __all__ = ["MagnitudePruning", "densities", "density_table"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from edgernn_export.pruning.masks import kept_count
-from edgernn_export.pruning.matrices import Matrix
-from edgernn_export.pruning.patterns import PATTERNS, Pattern
+from edgernn_export.compress.pruning.keras_matrices import Matrix
+from edgernn_export.compress.pruning.masks import kept_count
+from edgernn_export.compress.pruning.patterns import PATTERNS, Pattern
 
 #: Who competes for a density: the gates of a matrix; nobody; a gate's kernel and recurrent kernel
 #: share by their sizes.

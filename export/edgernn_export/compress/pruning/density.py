@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from edgernn_export.pruning.matrices import Matrix, find_matrices
+from edgernn_export.compress.pruning.keras_matrices import Matrix, find_matrices
 
 Densities = dict[str, dict[str, float]]
 #: A gate starves that keeps less than this share of the density asked for.

@@ -9,11 +9,11 @@ from typing import Any, Final
 import numpy as np
 
 from edgernn.errors import PruningError
-from edgernn.formats import FloatArray
-from edgernn_export.preflight import owner_of
-from edgernn_export.pruning.masks import BoolArray, renew
-from edgernn_export.pruning.patterns import PATTERNS
-from edgernn_export.pruning.settings import MATRICES
+from edgernn.model.formats import FloatArray
+from edgernn_export.compress.pruning.checks import MATRICES
+from edgernn_export.compress.pruning.masks import BoolArray, renew
+from edgernn_export.compress.pruning.patterns import PATTERNS
+from edgernn_export.keras_reader.findings import owner_of
 
 #: Gates by cell, in the order of the rows. Keras calls the LSTM's g "c" and the GRU's n "h".
 GATES: Final = {

@@ -13,20 +13,14 @@ from typing import Any, Self
 import numpy as np
 
 from edgernn.errors import EdgeRnnWarning, PruningError
-from edgernn_export.preflight import owner_of
-from edgernn_export.pruning.after_batch import AfterBatch, callback_type
-from edgernn_export.pruning.allocation import ALLOCATIONS, DEFAULT_ALLOCATION, Shares, allocate
-from edgernn_export.pruning.density import (
-    Densities,
-    densities_of,
-    density_table,
-    starved_gates,
+from edgernn_export.compress.pruning.allocation import (
+    ALLOCATIONS,
+    DEFAULT_ALLOCATION,
+    Shares,
+    allocate,
 )
-from edgernn_export.pruning.masks import BoolArray
-from edgernn_export.pruning.matrices import Matrix, find_matrices
-from edgernn_export.pruning.patterns import PATTERNS
-from edgernn_export.pruning.schedule import Schedule
-from edgernn_export.pruning.settings import (
+from edgernn_export.compress.pruning.batch_callback import AfterBatch, callback_type
+from edgernn_export.compress.pruning.checks import (
     MATRICES,
     NORMS,
     Density,
@@ -34,7 +28,18 @@ from edgernn_export.pruning.settings import (
     densities_asked,
     matrices_asked,
 )
-from edgernn_export.pruning.state_file import read_state, write_state
+from edgernn_export.compress.pruning.density import (
+    Densities,
+    densities_of,
+    density_table,
+    starved_gates,
+)
+from edgernn_export.compress.pruning.keras_matrices import Matrix, find_matrices
+from edgernn_export.compress.pruning.masks import BoolArray
+from edgernn_export.compress.pruning.patterns import PATTERNS
+from edgernn_export.compress.pruning.schedule import Schedule
+from edgernn_export.compress.pruning.state_file import read_state, write_state
+from edgernn_export.keras_reader.findings import owner_of
 
 
 class Pruner(AfterBatch):

@@ -11,8 +11,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from edgernn.formats import FloatArray
-from edgernn_export.pruning.patterns import Pattern
+from edgernn.model.formats import FloatArray
+from edgernn_export.compress.pruning.patterns import Pattern
 
 BoolArray = npt.NDArray[np.bool_]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgernn_export.pruning.settings import whole_number
+from edgernn_export.compress.pruning.checks import whole_number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,13 +1,14 @@
 """Quantization-aware training: Keras models whose forward pass is the integer model's.
 
-    from edgernn_export.qat import integer_model, qat_model
+    from edgernn_export.compress.qat import integer_model, qat_model
 
     model = qat_model("model.keras", calibration=streams, precision="w8a8")
     model.compile("adam", "mse")
     model.fit(x, y, epochs=5)
     integer_model(model).save("model.edgernn")
 
-`train_integers` does the same for the network of a recipe, with settings that have proven good.
+`edgernn_export.training.train_integers` does the same for the network of a recipe, with settings
+that have proven good.
 Importing this package loads NumPy only; Keras and TensorFlow are loaded with the first call.
 """
 
@@ -16,19 +17,14 @@ from __future__ import annotations
 from os import PathLike
 from typing import Any
 
-from edgernn.formats import Precision, PrecisionName
-from edgernn.model import IntegerModel
-from edgernn_export.qat.backend import check_backend
-from edgernn_export.qat.on_recipes import ALPHA, EPOCHS, RATE_SHARE, train_integers
+from edgernn.model.formats import Precision, PrecisionName
+from edgernn.model.integer_model import IntegerModel
+from edgernn_export.compress.qat.backend import check_backend
 
 __all__ = [
-    "ALPHA",
-    "EPOCHS",
-    "RATE_SHARE",
     "check_backend",
     "integer_model",
     "qat_model",
-    "train_integers",
 ]
 
 
@@ -60,7 +56,7 @@ def qat_model(
             not known.
     """
     check_backend()
-    from edgernn_export.qat.training_model import make
+    from edgernn_export.compress.qat.convert import make
 
     return make(source, calibration, precision, **options)
 
@@ -75,6 +71,6 @@ def integer_model(model: Any) -> IntegerModel:
         TrainingError: the model does not come from `qat_model`, or a weight is not finite.
         OverflowRefused: no allowed step keeps an accumulator within its bound.
     """
-    from edgernn_export.qat.training_model import extract
+    from edgernn_export.compress.qat.convert import extract
 
     return extract(model)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import tensorflow as tf
 
-from edgernn.layers import (
+from edgernn.model.layers import (
     LSTM,
     CellActivation,
     Dense,
@@ -20,9 +20,7 @@ from edgernn.layers import (
     GRUBefore,
     SimpleRNN,
 )
-from edgernn_export.qat.integers import Tensor
-from edgernn_export.qat.maps import ReadyMap
-from edgernn_export.qat.straight_through import (
+from edgernn_export.compress.qat.straight_through import (
     GATES,
     complement,
     product,
@@ -31,6 +29,8 @@ from edgernn_export.qat.straight_through import (
     sigmoid,
     tanh,
 )
+from edgernn_export.compress.qat.tensor_arithmetic import Tensor
+from edgernn_export.compress.qat.training_maps import ReadyMap
 
 Maps = dict[str, ReadyMap]
 #: Products of the operands of one step with the kernels, by map; absent where a map has none.

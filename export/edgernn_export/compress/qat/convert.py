@@ -10,17 +10,23 @@ import keras
 import numpy as np
 
 from edgernn.errors import TrainingError
-from edgernn.formats import FloatArray, Precision, PrecisionName
-from edgernn.layers import Dense
-from edgernn.model import IntegerModel
-from edgernn_export.float_model import RECURRENT as RECURRENT_LAYERS
-from edgernn_export.float_model import FloatModel
-from edgernn_export.preflight import owner_of
-from edgernn_export.qat.layers import DequantizeOutput, QatCell, QatDense, QatRNN, QuantizeInput
-from edgernn_export.qat.map_spec import KERNEL, RECURRENT, input_unit
-from edgernn_export.quantize import quantize
-from edgernn_export.streams import as_streams
-from edgernn_export.weight_storage import SPARSE
+from edgernn.model.formats import FloatArray, Precision, PrecisionName
+from edgernn.model.integer_model import IntegerModel
+from edgernn.model.layers import Dense
+from edgernn_export.calibration.streams import as_streams
+from edgernn_export.compress.qat.float_weights import KERNEL, RECURRENT, input_unit
+from edgernn_export.compress.qat.layers import (
+    DequantizeOutput,
+    QatCell,
+    QatDense,
+    QatRNN,
+    QuantizeInput,
+)
+from edgernn_export.float_model.model import RECURRENT as RECURRENT_LAYERS
+from edgernn_export.float_model.model import FloatModel
+from edgernn_export.keras_reader.findings import owner_of
+from edgernn_export.quantizer.api import quantize
+from edgernn_export.quantizer.weight_storage import SPARSE
 
 #: Setting of the provenance that tells trained integers from rounded ones.
 SETTING: Final = ("training", "quantization-aware")
@@ -32,7 +38,7 @@ def make(
     precision: PrecisionName | Precision,
     **options: Any,
 ) -> Any:
-    """See `edgernn_export.qat.qat_model`."""
+    """See `edgernn_export.compress.qat.qat_model`."""
     from edgernn_export.keras_reader import read_keras
 
     trained = read_keras(source)
@@ -59,7 +65,7 @@ def make(
 
 
 def extract(model: Any) -> IntegerModel:
-    """See `edgernn_export.qat.integer_model`."""
+    """See `edgernn_export.compress.qat.integer_model`."""
     layers = getattr(model, "layers", [])
     start = next((x.model for x in layers if isinstance(x, QuantizeInput)), None)
     holders = [_holder(x) for x in layers if isinstance(x, (QatRNN, QatDense))]

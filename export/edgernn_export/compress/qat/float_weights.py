@@ -12,10 +12,10 @@ from typing import Final
 
 import numpy as np
 
-from edgernn.affine import Affine, Source
-from edgernn.formats import PREACTIVATION, FloatArray
-from edgernn.layers import LSTM, CellActivation, Dense, DenseActivation, Layer, SimpleRNN
-from edgernn.model import IntegerModel
+from edgernn.model.affine import Affine, Source
+from edgernn.model.formats import PREACTIVATION, FloatArray
+from edgernn.model.integer_model import IntegerModel
+from edgernn.model.layers import LSTM, CellActivation, Dense, DenseActivation, Layer, SimpleRNN
 
 KERNEL: Final = "kernel"
 RECURRENT: Final = "recurrent_kernel"

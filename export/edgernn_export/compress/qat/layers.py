@@ -11,22 +11,29 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from edgernn.affine import Affine
 from edgernn.errors import TrainingError
-from edgernn.formats import FloatArray, Precision
-from edgernn.layers import Dense, GRUAfter, Layer
-from edgernn.model import IntegerModel
-from edgernn.storage import Storage
-from edgernn_export.affine_quantizer import Ranges
-from edgernn_export.preflight import owner_of
-from edgernn_export.qat import cells
-from edgernn_export.qat.integers import Tensor
-from edgernn_export.qat.map_spec import BIAS, KERNEL, RECURRENT, RECURRENT_BIAS, gates_of, map_specs
-from edgernn_export.qat.maps import Weights
-from edgernn_export.qat.maps8 import Maps8
-from edgernn_export.qat.maps16 import Maps16
-from edgernn_export.qat.straight_through import input_codes, operand
-from edgernn_export.weight_storage import with_storage
+from edgernn.model.affine import Affine
+from edgernn.model.formats import FloatArray, Precision
+from edgernn.model.integer_model import IntegerModel
+from edgernn.model.layers import Dense, GRUAfter, Layer
+from edgernn.model.storage import Storage
+from edgernn_export.compress.qat import cells
+from edgernn_export.compress.qat.float_weights import (
+    BIAS,
+    KERNEL,
+    RECURRENT,
+    RECURRENT_BIAS,
+    gates_of,
+    map_specs,
+)
+from edgernn_export.compress.qat.maps8 import Maps8
+from edgernn_export.compress.qat.maps16 import Maps16
+from edgernn_export.compress.qat.straight_through import input_codes, operand
+from edgernn_export.compress.qat.tensor_arithmetic import Tensor
+from edgernn_export.compress.qat.training_maps import Weights
+from edgernn_export.keras_reader.findings import owner_of
+from edgernn_export.quantizer.affine import Ranges
+from edgernn_export.quantizer.weight_storage import with_storage
 
 
 class Integers:

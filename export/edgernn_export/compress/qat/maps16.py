@@ -11,13 +11,13 @@ from typing import Final, cast
 import numpy as np
 import tensorflow as tf
 
-from edgernn.affine import ACCUMULATOR_LIMIT_W8A16, Affine16, Term16
-from edgernn.formats import FloatArray, Precision
-from edgernn_export.affine_quantizer import Ranges
-from edgernn_export.proof import refuse16
-from edgernn_export.qat.integers import Tensor, narrow, wide
-from edgernn_export.qat.map_spec import MapSpec
-from edgernn_export.qat.maps import (
+from edgernn.model.affine import ACCUMULATOR_LIMIT_W8A16, Affine16, Term16
+from edgernn.model.formats import FloatArray, Precision
+from edgernn_export.compress.qat.float_weights import MapSpec
+from edgernn_export.compress.qat.products import codes_of, requantized16
+from edgernn_export.compress.qat.straight_through import saturating_sum
+from edgernn_export.compress.qat.tensor_arithmetic import Tensor, narrow, wide
+from edgernn_export.compress.qat.training_maps import (
     Add,
     ReadyMap,
     TermVariables,
@@ -25,8 +25,8 @@ from edgernn_export.qat.maps import (
     needs_double,
     whole_bias,
 )
-from edgernn_export.qat.products import codes_of, requantized16
-from edgernn_export.qat.straight_through import saturating_sum
+from edgernn_export.quantizer.affine import Ranges
+from edgernn_export.quantizer.overflow_proof import refuse16
 
 #: Share of clause 5.5's bound at which a row's step doubles.
 _NEAR: Final = 0.97

@@ -12,13 +12,12 @@ from typing import Any, Final, cast
 import numpy as np
 import tensorflow as tf
 
-from edgernn.affine import ACCUMULATOR_LIMIT_W8A8, Affine8, Term8
-from edgernn.formats import FloatArray, Precision
-from edgernn_export.affine_quantizer import Ranges
-from edgernn_export.proof import refuse8
-from edgernn_export.qat.integers import Tensor, narrow, wide
-from edgernn_export.qat.map_spec import MapSpec
-from edgernn_export.qat.maps import (
+from edgernn.model.affine import ACCUMULATOR_LIMIT_W8A8, Affine8, Term8
+from edgernn.model.formats import FloatArray, Precision
+from edgernn_export.compress.qat.float_weights import MapSpec
+from edgernn_export.compress.qat.products import codes_of, requantized8
+from edgernn_export.compress.qat.tensor_arithmetic import Tensor, narrow, wide
+from edgernn_export.compress.qat.training_maps import (
     Add,
     ReadyMap,
     TermVariables,
@@ -26,7 +25,8 @@ from edgernn_export.qat.maps import (
     needs_double,
     whole_bias,
 )
-from edgernn_export.qat.products import codes_of, requantized8
+from edgernn_export.quantizer.affine import Ranges
+from edgernn_export.quantizer.overflow_proof import refuse8
 
 #: Share of clause 4.4's bound at which the shift falls.
 _NEAR: Final = 0.97

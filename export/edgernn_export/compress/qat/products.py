@@ -10,7 +10,14 @@ from typing import Any
 
 import tensorflow as tf
 
-from edgernn_export.qat.integers import Tensor, half_up, narrow, round_product, sat16, wide
+from edgernn_export.compress.qat.tensor_arithmetic import (
+    Tensor,
+    half_up,
+    narrow,
+    round_product,
+    sat16,
+    wide,
+)
 
 
 def codes_of(weights: Tensor, rate: Tensor, limit: float) -> Tensor:

@@ -14,10 +14,17 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from edgernn.formats import INT16_MAX, INT16_MIN, Precision
-from edgernn.layers import GateActivation
-from edgernn_export.qat.integers import Tensor, floor_shift, narrow, round_product, sat16, wide
-from edgernn_firmware_sim.tables import sigmoid_table
+from edgernn.model.formats import INT16_MAX, INT16_MIN, Precision
+from edgernn.model.layers import GateActivation
+from edgernn_export.compress.qat.tensor_arithmetic import (
+    Tensor,
+    floor_shift,
+    narrow,
+    round_product,
+    sat16,
+    wide,
+)
+from edgernn_firmware_sim.reference.tables import sigmoid_table
 
 #: Bits of a table step; the table entry stands above them, so that one gather reads both.
 _STEP_BITS: Final = 11

@@ -9,7 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from edgernn.formats import INT16_MAX, INT16_MIN
+from edgernn.model.formats import INT16_MAX, INT16_MIN
 
 Tensor = Any
 

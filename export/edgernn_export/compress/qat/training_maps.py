@@ -16,11 +16,11 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from edgernn.affine import Term8, Term16
-from edgernn.formats import FloatArray, Precision
-from edgernn_export.qat.integers import Tensor
-from edgernn_export.qat.map_spec import KERNEL, MATRICES, RECURRENT, MapSpec
-from edgernn_export.qat.products import codes_of, matrix_product
+from edgernn.model.affine import Term8, Term16
+from edgernn.model.formats import FloatArray, Precision
+from edgernn_export.compress.qat.float_weights import KERNEL, MATRICES, RECURRENT, MapSpec
+from edgernn_export.compress.qat.products import codes_of, matrix_product
+from edgernn_export.compress.qat.tensor_arithmetic import Tensor
 
 _TOLERANCE: Final = 0.02
 #: Makes a variable: add(name, initial value, dtype).

@@ -1,6 +1,6 @@
 """Structured pruning of Keras models: fewer hidden units, fewer inputs, lower rank.
 
-    from edgernn_export.structured import GroupLasso, remove_units
+    from edgernn_export.compress.structured import GroupLasso, remove_units
 
     lasso = GroupLasso(0.002)
     model.fit(x, y, epochs=20, callbacks=[lasso])
@@ -15,13 +15,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from edgernn_export.structured.inputs import RemovedInputs, remove_inputs
-from edgernn_export.structured.lasso import lasso_class
-from edgernn_export.structured.low_rank import Factorized, factorize
-from edgernn_export.structured.units import norm_table, remove_units, unit_norms
+from edgernn_export.compress.structured.group_lasso import lasso_class
+from edgernn_export.compress.structured.input_removal import RemovedInputs, remove_inputs
+from edgernn_export.compress.structured.low_rank import Factorized, factorize
+from edgernn_export.compress.structured.unit_removal import norm_table, remove_units, unit_norms
 
 if TYPE_CHECKING:
-    from edgernn_export.structured.lasso import Lasso as GroupLasso
+    from edgernn_export.compress.structured.group_lasso import Lasso as GroupLasso
 
 __all__ = [
     "Factorized",

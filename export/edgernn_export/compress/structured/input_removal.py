@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from edgernn.errors import PruningError
-from edgernn.formats import FloatArray
-from edgernn_export.preflight import owner_of
-from edgernn_export.pruning.masks import BoolArray
-from edgernn_export.streams import as_streams
-from edgernn_export.structured.chain import Block, read_chain
-from edgernn_export.structured.copies import Cut, copy_layer, rebuild
+from edgernn.model.formats import FloatArray
+from edgernn_export.calibration.streams import as_streams
+from edgernn_export.compress.pruning.masks import BoolArray
+from edgernn_export.compress.structured.keras_chain import Block, read_chain
+from edgernn_export.compress.structured.rebuilt_layers import Cut, copy_layer, rebuild
+from edgernn_export.keras_reader.findings import owner_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.errors import PruningError
-from edgernn.formats import FloatArray
+from edgernn.model.formats import FloatArray
+from edgernn_export.compress.pruning.keras_matrices import GATES
 from edgernn_export.keras_reader import READERS, read_keras
+from edgernn_export.keras_reader.findings import Findings, owner_of
 from edgernn_export.keras_reader.parts import Context, ScalePart
 from edgernn_export.keras_reader.path import layer_path
-from edgernn_export.preflight import Findings, owner_of
-from edgernn_export.pruning.matrices import GATES
 
 #: Indices of units or channels.
 IntArray = npt.NDArray[np.intp]

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from edgernn.errors import PruningError
-from edgernn.formats import FloatArray
-from edgernn_export.preflight import owner_of
-from edgernn_export.pruning.settings import MATRICES, choice, whole_number
-from edgernn_export.structured.chain import Block, Chain, read_chain
-from edgernn_export.structured.copies import Copy, copy_layer, rebuild
-from edgernn_export.structured.settings import fraction_asked, one_of
+from edgernn.model.formats import FloatArray
+from edgernn_export.compress.pruning.checks import MATRICES, choice, whole_number
+from edgernn_export.compress.structured.checks import fraction_asked, one_of
+from edgernn_export.compress.structured.keras_chain import Block, Chain, read_chain
+from edgernn_export.compress.structured.rebuilt_layers import Copy, copy_layer, rebuild
+from edgernn_export.keras_reader.findings import owner_of
 
 #: Share of the sum of squared singular values that stays where nothing is asked.
 _ENERGY = 0.95

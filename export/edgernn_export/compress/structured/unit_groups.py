@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.errors import PruningError
-from edgernn.formats import FloatArray
-from edgernn_export.preflight import owner_of
-from edgernn_export.pruning.masks import BoolArray
-from edgernn_export.structured.chain import Chain, gates_of
+from edgernn.model.formats import FloatArray
+from edgernn_export.compress.pruning.masks import BoolArray
+from edgernn_export.compress.structured.keras_chain import Chain, gates_of
+from edgernn_export.keras_reader.findings import owner_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

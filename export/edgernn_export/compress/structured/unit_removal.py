@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 
 from edgernn.errors import PruningError
-from edgernn.formats import FloatArray
-from edgernn_export.preflight import owner_of
-from edgernn_export.pruning.masks import kept_count
-from edgernn_export.structured.chain import Block, Chain, IntArray, read_chain
-from edgernn_export.structured.copies import Cut, copy_layer, rebuild
-from edgernn_export.structured.groups import groups_of
-from edgernn_export.structured.settings import (
+from edgernn.model.formats import FloatArray
+from edgernn_export.compress.pruning.masks import kept_count
+from edgernn_export.compress.structured.checks import (
     fraction_asked,
     nonnegative,
     one_of,
     units_asked,
 )
+from edgernn_export.compress.structured.keras_chain import Block, Chain, IntArray, read_chain
+from edgernn_export.compress.structured.rebuilt_layers import Cut, copy_layer, rebuild
+from edgernn_export.compress.structured.unit_groups import groups_of
+from edgernn_export.keras_reader.findings import owner_of
 
 
 def unit_norms(model: Any, layers: Sequence[str] | None = None) -> dict[str, FloatArray]:

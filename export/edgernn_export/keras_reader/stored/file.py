@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from edgernn.errors import UnsupportedModelError
-from edgernn_export.keras_reader.file_kind import FileKind, kind_of, refuse
-from edgernn_export.keras_reader.hdf5 import opened, text
+from edgernn_export.keras_reader.stored.hdf5 import opened, text
+from edgernn_export.keras_reader.stored.kind import FileKind, kind_of, refuse
 
 _CONFIG: Final = "config.json"
 _METADATA: Final = "metadata.json"

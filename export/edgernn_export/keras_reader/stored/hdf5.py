@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.errors import UnsupportedModelError
-from edgernn_export.keras_reader.file_kind import refuse
+from edgernn_export.keras_reader.stored.kind import refuse
 
 #: Arrays up to this size are read whatever the file stores of them.
 _SMALL_BYTES: Final = 1 << 20

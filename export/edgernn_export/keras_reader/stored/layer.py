@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from edgernn.formats import FloatArray
-from edgernn_export.preflight import Findings
+from edgernn.model.formats import FloatArray
+from edgernn_export.keras_reader.findings import Findings
 
 #: What Keras of today calls layers of TensorFlow 1, and the layers of cuDNN it computes alike.
 _RENAMED: Final = {

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from edgernn_export.keras_reader.findings import Findings
 from edgernn_export.keras_reader.graph import Call, Given, Network, Tensor, in_a_row
-from edgernn_export.keras_reader.stored_layer import StoredLayer
-from edgernn_export.preflight import Findings
+from edgernn_export.keras_reader.stored.layer import StoredLayer
 
 _SEQUENTIAL: Final = "Sequential"
 _FUNCTIONAL: Final = ("Functional", "Model")

@@ -12,12 +12,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from edgernn.formats import FloatArray
-from edgernn_export.keras_reader.file_kind import refuse
-from edgernn_export.keras_reader.hdf5 import array, child, texts
-from edgernn_export.keras_reader.stored_layer import StoredLayer
-from edgernn_export.keras_reader.stored_network import StoredModel
-from edgernn_export.preflight import owner_of
+from edgernn.model.formats import FloatArray
+from edgernn_export.keras_reader.findings import owner_of
+from edgernn_export.keras_reader.stored.hdf5 import array, child, texts
+from edgernn_export.keras_reader.stored.kind import refuse
+from edgernn_export.keras_reader.stored.layer import StoredLayer
+from edgernn_export.keras_reader.stored.network import StoredModel
 
 _CONTAINERS: Final = ("layers", "_layer_checkpoint_dependencies")
 _ANOTHER: Final = "Save the model again, or pass the weights that belong to it."

@@ -10,20 +10,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgernn.affine import Affine, Affine8, Term8, Term16
-from edgernn.formats import Int8Array
-from edgernn.layers import Layer
-from edgernn.storage import Storage
-from edgernn.tiles import TILE, first_operand, kept_tiles, padded, tile_index, tiles
-from edgernn_export.writers.c_check import (
+from edgernn.model.affine import Affine, Affine8, Term8, Term16
+from edgernn.model.formats import Int8Array
+from edgernn.model.layers import Layer
+from edgernn.model.storage import Storage
+from edgernn.model.tiles import TILE, first_operand, kept_tiles, padded, tile_index, tiles
+from edgernn_export.writers.c.check import (
     Check,
     check_array,
     check_map,
     check_term,
     check_weights,
 )
-from edgernn_export.writers.c_data import array, record
-from edgernn_export.writers.tile_layouts import tile_bytes
+from edgernn_export.writers.c.data import array, record
+from edgernn_export.writers.c.tile_layouts import tile_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

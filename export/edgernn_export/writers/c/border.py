@@ -12,11 +12,11 @@ from fractions import Fraction
 from typing import Final
 
 from edgernn.errors import EdgeRnnError
-from edgernn.formats import Precision
-from edgernn.interface import InputSpec, OutputSpec
-from edgernn.model import IntegerModel
-from edgernn_export.writers.c_check import Check, check_channels
-from edgernn_export.writers.c_data import record
+from edgernn.model.formats import Precision
+from edgernn.model.integer_model import IntegerModel
+from edgernn.model.interface import InputSpec, OutputSpec
+from edgernn_export.writers.c.check import Check, check_channels
+from edgernn_export.writers.c.data import record
 
 _SPAN_BITS: Final = 30
 #: Fewer bits below one code would make the rounding of clause 9.1 a matter of luck.

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from edgernn_export.writers.tile_layouts import Layout
+from edgernn_export.writers.c.tile_layouts import Layout
 
 #: C type -> function of edgernn_check.h for arrays of it, and type of what counts.
 _ARRAYS: Final = {

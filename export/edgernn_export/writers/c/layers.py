@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from edgernn.formats import Precision
-from edgernn.layers import LSTM, Dense, GRUAfter, GRUBefore, Layer, SimpleRNN
-from edgernn.tiles import padded
-from edgernn_export.writers.c_affine import affine_map
-from edgernn_export.writers.c_check import Check, check_member
-from edgernn_export.writers.c_data import identifier, record
+from edgernn.model.formats import Precision
+from edgernn.model.layers import LSTM, Dense, GRUAfter, GRUBefore, Layer, SimpleRNN
+from edgernn.model.tiles import padded
+from edgernn_export.writers.c.affine import affine_map
+from edgernn_export.writers.c.check import Check, check_member
+from edgernn_export.writers.c.data import identifier, record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

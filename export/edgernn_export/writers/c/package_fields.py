@@ -7,11 +7,11 @@ import re
 from collections.abc import Sequence
 
 from edgernn import __version__
-from edgernn.model import IntegerModel
-from edgernn.weight_memory import weight_memory
-from edgernn_export.writers.c_border import input_channels, output_channels
-from edgernn_export.writers.c_data import comment_text
-from edgernn_export.writers.c_source import carried_bytes
+from edgernn.model.integer_model import IntegerModel
+from edgernn.model.memory import weight_memory
+from edgernn_export.writers.c.border import input_channels, output_channels
+from edgernn_export.writers.c.data import comment_text
+from edgernn_export.writers.c.source import carried_bytes
 
 
 def package_fields(

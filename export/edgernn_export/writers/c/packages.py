@@ -1,7 +1,7 @@
 """The C of a model as a package of a build system: CMake, Arduino, PlatformIO, ESP-IDF, Zephyr.
 
 A package is the sources in ``src/`` and the files of its folder in ``c_package_files``, where
-``@field@`` stands for a field of `edgernn_export.writers.c_package_fields`.
+``@field@`` stands for a field of `edgernn_export.writers.c.package_fields`.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from importlib.resources.abc import Traversable
 from typing import Final
 
 from edgernn.errors import EdgeRnnError
-from edgernn.interface import Golden
-from edgernn.model import IntegerModel
-from edgernn_export.writers.c_data import identifier
-from edgernn_export.writers.c_package_fields import package_fields
-from edgernn_export.writers.c_source import write_c
+from edgernn.model.integer_model import IntegerModel
+from edgernn.model.interface import Golden
+from edgernn_export.writers.c.data import identifier
+from edgernn_export.writers.c.package_fields import package_fields
+from edgernn_export.writers.c.source import write_c
 
 #: Programs of `write_c`; a package takes those it names, since each defines `main`.
 _PROGRAMS: Final = ("main.c", "selftest_host.c")
@@ -68,7 +68,7 @@ def open_c_writer(package: str | None, prefix: str, stem: str) -> tuple[CWriter,
 
     Args:
         package: key of `PACKAGES`, or None.
-        prefix: see `edgernn_export.writers.c_source.write_c`.
+        prefix: see `edgernn_export.writers.c.source.write_c`.
         stem: file name of the model without suffix.
 
     Returns:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from edgernn.backends.base import State
-from edgernn.backends.streams import new_stream
-from edgernn.formats import Int16Array
-from edgernn.interface import Golden
-from edgernn.model import IntegerModel
-from edgernn_export.writers.c_data import array
-from edgernn_export.writers.c_layers import CLayer
-from edgernn_firmware_sim.backend import ReferenceBackend
-from edgernn_firmware_sim.reference import Reference
+from edgernn.backends.value_stream import new_stream
+from edgernn.model.formats import Int16Array
+from edgernn.model.integer_model import IntegerModel
+from edgernn.model.interface import Golden
+from edgernn_export.writers.c.data import array
+from edgernn_export.writers.c.layers import CLayer
+from edgernn_firmware_sim.reference.backend import ReferenceBackend
+from edgernn_firmware_sim.reference.reference import Reference
 
 
 def self_test_files(

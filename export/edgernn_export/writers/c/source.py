@@ -9,21 +9,21 @@ from typing import Final
 
 from edgernn import __version__
 from edgernn.errors import EdgeRnnError
-from edgernn.formats import Precision
-from edgernn.interface import Golden
-from edgernn.model import IntegerModel
-from edgernn_export.writers.c_border import channel_records, input_channels, output_channels
-from edgernn_export.writers.c_check import check_function
-from edgernn_export.writers.c_data import comment_text, identifier
-from edgernn_export.writers.c_layers import CLayer
-from edgernn_export.writers.c_self_test import self_test_files
-from edgernn_export.writers.c_storage import (
+from edgernn.model.formats import Precision
+from edgernn.model.integer_model import IntegerModel
+from edgernn.model.interface import Golden
+from edgernn_export.writers.c.border import channel_records, input_channels, output_channels
+from edgernn_export.writers.c.check import check_function
+from edgernn_export.writers.c.data import comment_text, identifier
+from edgernn_export.writers.c.layers import CLayer
+from edgernn_export.writers.c.self_test import self_test_files
+from edgernn_export.writers.c.storage import (
     STORAGE_HEADER,
     storage_checks,
     storage_header,
     storages_of,
 )
-from edgernn_export.writers.c_window import (
+from edgernn_export.writers.c.window import (
     window_functions,
     window_header,
     window_prototypes,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from edgernn.model import IntegerModel
-from edgernn.storage import Storage
+from edgernn.model.integer_model import IntegerModel
+from edgernn.model.storage import Storage
 
 STORAGE_HEADER: Final = "edgernn_storage.h"
 #: Storage -> what the kernels' macro for it is called, and what it stands for.

@@ -7,8 +7,8 @@ import enum
 import numpy as np
 import numpy.typing as npt
 
-from edgernn.formats import Int8Array
-from edgernn.tiles import TILE
+from edgernn.model.formats import Int8Array
+from edgernn.model.tiles import TILE
 
 #: Codes of bytes, of which the lowest eight bits count.
 _Codes = npt.NDArray[np.int16]

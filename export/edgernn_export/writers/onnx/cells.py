@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from edgernn.affine import Affine, Source
-from edgernn.formats import INT16_MAX
-from edgernn.layers import (
+from edgernn.model.affine import Affine, Source
+from edgernn.model.formats import INT16_MAX
+from edgernn.model.layers import (
     LSTM,
     CellActivation,
     Dense,
@@ -20,8 +20,8 @@ from edgernn.layers import (
     GRUBefore,
     SimpleRNN,
 )
-from edgernn_export.writers.onnx_graph import GraphBuilder
-from edgernn_export.writers.onnx_integer import (
+from edgernn_export.writers.onnx.graph import GraphBuilder
+from edgernn_export.writers.onnx.integer import (
     Operands,
     Window,
     affine,
@@ -29,7 +29,7 @@ from edgernn_export.writers.onnx_integer import (
     product,
     sat16,
 )
-from edgernn_export.writers.onnx_tables import ENTRIES, REACH, Tables
+from edgernn_export.writers.onnx.tables import ENTRIES, REACH, Tables
 
 #: An affine result as an index into an activation table.
 _INDEX: Final = Window(low=-REACH, high=REACH, bias=REACH)

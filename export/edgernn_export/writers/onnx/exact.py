@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 
 from edgernn.backends.onnx_file import METADATA_KEY, sealed
-from edgernn.interface import Golden
-from edgernn.model import IntegerModel
-from edgernn_export.writers.onnx_cells import Cell, layer_step
-from edgernn_export.writers.onnx_graph import GraphBuilder
-from edgernn_export.writers.onnx_tables import Tables
+from edgernn.model.integer_model import IntegerModel
+from edgernn.model.interface import Golden
+from edgernn_export.writers.onnx.cells import Cell, layer_step
+from edgernn_export.writers.onnx.graph import GraphBuilder
+from edgernn_export.writers.onnx.tables import Tables
 
 
 def write_onnx_exact(model: IntegerModel, golden: Golden | None = None) -> bytes:

@@ -11,8 +11,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from edgernn.formats import FloatArray
-from edgernn_export.float_model import (
+from edgernn.model.formats import FloatArray
+from edgernn_export.float_model.model import (
     FloatDense,
     FloatGRU,
     FloatLSTM,
@@ -20,7 +20,7 @@ from edgernn_export.float_model import (
     FloatRecurrent,
     FloatSimpleRNN,
 )
-from edgernn_export.writers.onnx_graph import GraphBuilder
+from edgernn_export.writers.onnx.graph import GraphBuilder
 
 #: Positions of ONNX's gates i o f c in our i f g o; GRU's z r h are our z r n.
 _LSTM_ORDER: Final = (0, 3, 1, 2)

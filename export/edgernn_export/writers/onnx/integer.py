@@ -19,9 +19,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from edgernn.affine import Affine, Affine8, Source, Term16
-from edgernn.formats import INT16_MAX, INT16_MIN, Int8Array
-from edgernn_export.writers.onnx_graph import GraphBuilder
+from edgernn.model.affine import Affine, Affine8, Source, Term16
+from edgernn.model.formats import INT16_MAX, INT16_MIN, Int8Array
+from edgernn_export.writers.onnx.graph import GraphBuilder
 
 #: Operands and weights are stored with this zero point: MatMulInteger of uint8 by uint8 is exact on
 #: every CPU (uint8 by int8 is not on AVX2 without VNNI) and several times faster than int8 by int8.

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgernn.affine import Affine, Affine8, Affine16, Source, Term8, Term16
-from edgernn.formats import PREACTIVATION, Precision
-from edgernn_export.writers import tflite_ops as ops
-from edgernn_export.writers.tflite_graph import Graph, Tensor, is_power_of_two
+from edgernn.model.affine import Affine, Affine8, Affine16, Source, Term8, Term16
+from edgernn.model.formats import PREACTIVATION, Precision
+from edgernn_export.writers.tflite import ops
+from edgernn_export.writers.tflite.graph import Graph, Tensor, is_power_of_two
 
 Operands = Mapping[Source, Tensor]
 

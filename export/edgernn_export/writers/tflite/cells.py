@@ -13,9 +13,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from edgernn.affine import Affine, Affine8, Affine16, Source
-from edgernn.formats import PREACTIVATION, Precision
-from edgernn.layers import (
+from edgernn.model.affine import Affine, Affine8, Affine16, Source
+from edgernn.model.formats import PREACTIVATION, Precision
+from edgernn.model.layers import (
     LSTM,
     CellActivation,
     Dense,
@@ -26,8 +26,8 @@ from edgernn.layers import (
     Layer,
     SimpleRNN,
 )
-from edgernn_export.writers import tflite_ops as ops
-from edgernn_export.writers.tflite_affine import (
+from edgernn_export.writers.tflite import ops
+from edgernn_export.writers.tflite.affine import (
     Operands,
     add32,
     affine,
@@ -36,7 +36,7 @@ from edgernn_export.writers.tflite_affine import (
     stacked,
     sum8,
 )
-from edgernn_export.writers.tflite_graph import Graph, Tensor
+from edgernn_export.writers.tflite.graph import Graph, Tensor
 
 #: Zero weights up to which one stacked product is faster than three: a multiply-accumulate takes
 #: about 0.08 ns, the operators saved about 0.4 us (tflite-runtime and LiteRT on x86).

@@ -12,8 +12,8 @@ from typing import Final
 
 import numpy as np
 
-from edgernn.formats import PREACTIVATION, UNIT
-from edgernn_export.writers.tflite_graph import Graph, Tensor
+from edgernn.model.formats import PREACTIVATION, UNIT
+from edgernn_export.writers.tflite.graph import Graph, Tensor
 
 #: 1/6 in Q0.17: hard sigmoid multiplies by 21845 and divides by 2^12 (clause 3.4).
 _SIXTH: Final = 21845

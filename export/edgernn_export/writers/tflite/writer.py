@@ -11,13 +11,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgernn.formats import UNIT, FloatArray
-from edgernn.interface import Golden
-from edgernn.layers import Dense, DenseActivation
-from edgernn.model import IntegerModel
-from edgernn_export.writers.tflite_affine import operand, operand_scale
-from edgernn_export.writers.tflite_cells import EMIT, Site
-from edgernn_export.writers.tflite_graph import Graph, Tensor
+from edgernn.model.formats import UNIT, FloatArray
+from edgernn.model.integer_model import IntegerModel
+from edgernn.model.interface import Golden
+from edgernn.model.layers import Dense, DenseActivation
+from edgernn_export.writers.tflite.affine import operand, operand_scale
+from edgernn_export.writers.tflite.cells import EMIT, Site
+from edgernn_export.writers.tflite.graph import Graph, Tensor
 
 #: Output scales outside these bounds stand in the metadata only: float32 products with them
 #: would leave the range in which a power of two changes the exponent alone.

@@ -7,13 +7,13 @@ from typing import Final, Generic, TypeVar
 
 import numpy as np
 
-from edgernn.affine import Source
-from edgernn.formats import Precision
-from edgernn.layers import LSTM, GateActivation, GRUAfter, GRUBefore, Layer
-from edgernn_firmware_sim.affine_map import Operands, affine_map, joined, operand
-from edgernn_firmware_sim.arithmetic import Int32
-from edgernn_firmware_sim.events import Names, Quiet
-from edgernn_firmware_sim.tables import hard_sigmoid, sigmoid
+from edgernn.model.affine import Source
+from edgernn.model.formats import Precision
+from edgernn.model.layers import LSTM, GateActivation, GRUAfter, GRUBefore, Layer
+from edgernn_firmware_sim.reference.affine import Operands, affine_map, joined, operand
+from edgernn_firmware_sim.reference.arithmetic import Int32
+from edgernn_firmware_sim.reference.events import Names, Quiet
+from edgernn_firmware_sim.reference.tables import hard_sigmoid, sigmoid
 
 L = TypeVar("L", bound=Layer)
 #: int32 arrays [B, H] holding int16 codes, in the order of the layer's `states`.

@@ -7,11 +7,11 @@ from typing import Final
 
 import numpy as np
 
-from edgernn.affine import Source
-from edgernn.layers import Dense, DenseActivation
-from edgernn_firmware_sim.arithmetic import Int32
-from edgernn_firmware_sim.cells.context import CellContext, CellState
-from edgernn_firmware_sim.tables import sigmoid, tanh
+from edgernn.model.affine import Source
+from edgernn.model.layers import Dense, DenseActivation
+from edgernn_firmware_sim.reference.arithmetic import Int32
+from edgernn_firmware_sim.reference.cells.context import CellContext, CellState
+from edgernn_firmware_sim.reference.tables import sigmoid, tanh
 
 _ACTIVATIONS: Final[dict[DenseActivation, Callable[[Int32], Int32]]] = {
     DenseActivation.LINEAR: lambda y: y,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgernn.affine import Source
-from edgernn.layers import GRUAfter, GRUBefore
-from edgernn_firmware_sim.arithmetic import Int32, round_product, sat16
-from edgernn_firmware_sim.cells.context import GATES, CellContext, CellState
-from edgernn_firmware_sim.tables import tanh
+from edgernn.model.affine import Source
+from edgernn.model.layers import GRUAfter, GRUBefore
+from edgernn_firmware_sim.reference.arithmetic import Int32, round_product, sat16
+from edgernn_firmware_sim.reference.cells.context import GATES, CellContext, CellState
+from edgernn_firmware_sim.reference.tables import tanh
 
 _Context = CellContext[GRUBefore] | CellContext[GRUAfter]
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from edgernn.layers import LSTM
-from edgernn_firmware_sim.arithmetic import Int32, round_product
-from edgernn_firmware_sim.cells.context import GATES, CellContext, CellState
-from edgernn_firmware_sim.tables import tanh
+from edgernn.model.layers import LSTM
+from edgernn_firmware_sim.reference.arithmetic import Int32, round_product
+from edgernn_firmware_sim.reference.cells.context import GATES, CellContext, CellState
+from edgernn_firmware_sim.reference.tables import tanh
 
 
 def step(ctx: CellContext[LSTM], q_x: Int32, state: CellState) -> tuple[Int32, CellState]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgernn.layers import CellActivation, SimpleRNN
-from edgernn_firmware_sim.arithmetic import Int32
-from edgernn_firmware_sim.cells.context import CellContext, CellState
-from edgernn_firmware_sim.tables import tanh
+from edgernn.model.layers import CellActivation, SimpleRNN
+from edgernn_firmware_sim.reference.arithmetic import Int32
+from edgernn_firmware_sim.reference.cells.context import CellContext, CellState
+from edgernn_firmware_sim.reference.tables import tanh
 
 
 def step(ctx: CellContext[SimpleRNN], q_x: Int32, state: CellState) -> tuple[Int32, CellState]:

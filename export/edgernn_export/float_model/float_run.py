@@ -12,9 +12,9 @@ from typing import Final
 import numpy as np
 
 from edgernn.errors import ShapeError, StateError
-from edgernn.formats import FloatArray
-from edgernn_export.float_cells import CELLS, LayerState
-from edgernn_export.float_model import RECURRENT, FloatLayer, FloatLSTM, FloatModel
+from edgernn.model.formats import FloatArray
+from edgernn_export.float_model.cells import CELLS, LayerState
+from edgernn_export.float_model.model import RECURRENT, FloatLayer, FloatLSTM, FloatModel
 
 State = tuple[LayerState, ...]
 #: Called as observe(layer_index, tensor_name, values [T, B, ...]) for every tensor of a stretch.

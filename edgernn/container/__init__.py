@@ -1,0 +1,1 @@
+"""How a model lies in bytes: the .edgernn file and the metadata of the other formats."""

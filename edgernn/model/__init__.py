@@ -1,0 +1,1 @@
+"""What a quantized network is: frozen records; no file, no arithmetic, no state."""

@@ -1,0 +1,1 @@
+"""One stream of readings through one model."""

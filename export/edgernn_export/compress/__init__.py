@@ -1,0 +1,1 @@
+"""Smaller networks: Keras models in, Keras models out; knows no recipe."""

@@ -1,0 +1,1 @@
+"""The trained network as float records, and its float64 run: the truth."""

@@ -1,0 +1,1 @@
+"""Keras files read without Keras: their kind, their layers, their weights."""

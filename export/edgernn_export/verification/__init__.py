@@ -1,0 +1,1 @@
+"""Every runtime, in a process of its own, against the reference."""

@@ -1,0 +1,1 @@
+"""Integer or float model to one ONNX file."""

@@ -1,0 +1,1 @@
+"""Integer model to one TFLite file."""

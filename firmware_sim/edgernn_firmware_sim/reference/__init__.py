@@ -1,0 +1,1 @@
+"""The NumPy reference of NUMERICS.md: one file per section, one per cell."""
