@@ -1,1 +1,1 @@
-"""The NumPy reference of NUMERICS.md: one file per section, one per cell."""
+"""The NumPy reference of NUMERICS.md: one file per section."""

@@ -104,8 +104,3 @@ class AffineMap16:
 def affine_map(affine: Affine, names: Names) -> AffineMap:
     """The executable form of an affine record; ``names`` are those of its stacked results."""
     return AffineMap8(affine, names) if isinstance(affine, Affine8) else AffineMap16(affine, names)
-
-
-def joined(affines: dict[str, Affine]) -> bool:
-    """Whether any map reads the concatenation `xh`."""
-    return any(t.source is Source.XH for a in affines.values() for t in a.terms)

@@ -11,10 +11,10 @@ from edgernn.errors import ReadingError, ShapeError, StateError
 from edgernn.model.formats import Int16Array, OperandArray
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.layers import StateSpec
-from edgernn_firmware_sim.reference.arithmetic import Int32, widen
-from edgernn_firmware_sim.reference.cells import STEPS
-from edgernn_firmware_sim.reference.cells.context import CellContext
+from edgernn.model.lowering import lowered
+from edgernn_firmware_sim.reference.arithmetic import widen
 from edgernn_firmware_sim.reference.events import Quiet
+from edgernn_firmware_sim.reference.interpreter import Interpreter
 
 #: int16 arrays [H] (one stream) or [B, H], in the order of `IntegerModel.states`.
 State = tuple[Int16Array, ...]
@@ -32,10 +32,7 @@ class Reference:
         """Lay out the weights of every layer."""
         self.model = model
         note: Quiet = Quiet() if recorder is None else recorder
-        self._layers = [
-            (STEPS[type(layer)], CellContext(layer, model.precision, note), len(layer.states))
-            for layer in model.layers
-        ]
+        self._step = Interpreter(lowered(model.precision, model.layers), note)
 
     def initial_state(self, batch: int | None = None) -> State:
         """Zero state for one stream (``batch=None``) or for B streams (clause 6.2)."""
@@ -79,23 +76,9 @@ class Reference:
         steps = streams.shape[1]
         q_ys = np.empty((streams.shape[0], steps, self.model.output.width), dtype=np.int16)
         for t in range(steps):
-            q_ys[:, t] = self._step(widen(streams[:, t]), wide)
+            (q_ys[:, t],) = self._step((widen(streams[:, t]),), wide)
         new = tuple(s.astype(np.int16) for s in wide)
         return (q_ys[0], tuple(s[0] for s in new)) if single else (q_ys, new)
-
-    def _step(self, q_x: Int32, state: list[Int32]) -> Int32:
-        """One step of every layer on [B, I]; replaces the arrays in ``state``."""
-        position = 0
-        value = operand_codes = q_x
-        for index, (cell_step, context, count) in enumerate(self._layers):
-            if index:
-                operand_codes = context.operand(value, "operand_x")
-            value, new = cell_step(
-                context, operand_codes, tuple(state[position : position + count])
-            )
-            state[position : position + count] = new
-            position += count
-        return value
 
 
 def check_codes(model: IntegerModel, q_xs: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -7,9 +7,11 @@ import itertools
 from edgernn.errors import EdgeRnnError
 from edgernn.model.formats import Precision
 from edgernn.model.layers import LAYERS
+from edgernn.model.lowering import LOWERINGS
+from edgernn.model.ops import OPS
 from edgernn_export.writers import WRITERS, open_writer
 from edgernn_export.writers.golden_vectors import golden_vector
-from edgernn_firmware_sim.reference.cells import STEPS
+from edgernn_firmware_sim.reference.interpreter import INTERPRETED
 from tests.exactness.contract_worker import CASES
 from tests.support.models.integer import CELLS, random_model
 
@@ -17,8 +19,9 @@ from tests.support.models.integer import CELLS, random_model
 MISSING: set[tuple[str, str, str]] = set()
 
 
-def test_the_reference_steps_every_layer():
-    assert set(STEPS) == set(LAYERS.values())
+def test_every_layer_has_a_lowering_and_every_operation_an_interpreter():
+    assert set(LOWERINGS) == set(LAYERS.values())
+    assert set(INTERPRETED) == set(OPS)
 
 
 def test_random_models_and_the_contract_cover_every_recurrent_layer():

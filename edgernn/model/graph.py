@@ -1,0 +1,227 @@
+"""A step of a model as a graph of operations, and the builder that layers are lowered with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgernn.errors import ModelError
+from edgernn.model.affine import Affine, Source
+from edgernn.model.formats import PREACTIVATION, UNIT, Precision, QFormat
+from edgernn.model.ops import (
+    Activation,
+    AffineResult,
+    Complement,
+    Concatenation,
+    Function,
+    Op,
+    OperandOf,
+    Product,
+    Rescaling,
+    Slice,
+    Sum,
+    Value,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carried:
+    """A state: the value a step starts from and the one it leaves for the next.
+
+    Attributes:
+        before: read by the step.
+        after: an input, a state or a result of the step, of the same width and format.
+    """
+
+    before: Value
+    after: Value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Graph:
+    """What one step computes.
+
+    Attributes:
+        precision: of its operands.
+        inputs: operand codes from outside.
+        carried: states, zero at the start (clause 6.2).
+        ops: in an order in which every operation reads what is there.
+        outputs: what leaves the step.
+
+    Raises:
+        ModelError: a value is read before it is there or defined twice, or a clause is broken.
+    """
+
+    precision: Precision
+    inputs: tuple[Value, ...]
+    carried: tuple[Carried, ...]
+    ops: tuple[Op, ...]
+    outputs: tuple[Value, ...]
+
+    def __post_init__(self) -> None:
+        """Check names, order, widths and formats."""
+        known: dict[str, Value] = {}
+        for value in (*self.inputs, *(state.before for state in self.carried)):
+            _define(known, value)
+        for op in self.ops:
+            for value in op.reads:
+                _check_there(known, value, f"operation {op.result.name}")
+            defect = op.defect()
+            if defect:
+                raise ModelError(f"operation {op.result.name} ({op.kind}): {defect}.")
+            _define(known, op.result)
+        for value in self.outputs:
+            _check_there(known, value, "output")
+        for state in self.carried:
+            _check_there(known, state.after, f"state {state.before.name}")
+            before, after = state.before, state.after
+            if (before.width, before.format) != (after.width, after.format):
+                raise ModelError(
+                    f"state {before.name}: expected {before.width} codes {before.format}, "
+                    f"got {after.width} codes {after.format}."
+                )
+
+
+def _define(known: dict[str, Value], value: Value) -> None:
+    if value.name in known:
+        raise ModelError(f"graph: expected distinct names of values, got '{value.name}' twice.")
+    known[value.name] = value
+
+
+def _check_there(known: dict[str, Value], value: Value, reader: str) -> None:
+    if known.get(value.name) != value:
+        raise ModelError(f"{reader}: expected a value that is there, got '{value.name}'.")
+
+
+class GraphBuilder:
+    """Collects the operations of a graph, layer by layer.
+
+    A layer's function gets a builder whose `layer` is its name; every method adds one operation
+    and returns the value it defines, named "<layer>.<name>".
+    """
+
+    def __init__(self, precision: Precision) -> None:
+        """Start without operations."""
+        self.precision = precision
+        self.layer = ""
+        self._inputs: list[Value] = []
+        self._carried: list[Carried] = []
+        self._ops: list[Op] = []
+        self._joint: dict[tuple[str, ...], Value] = {}
+
+    def finish(self, outputs: Sequence[Value]) -> Graph:
+        """The graph."""
+        return Graph(
+            precision=self.precision,
+            inputs=tuple(self._inputs),
+            carried=tuple(self._carried),
+            ops=tuple(self._ops),
+            outputs=tuple(outputs),
+        )
+
+    def input(self, name: str, width: int) -> Value:
+        """Operand codes from outside (clause 2.3)."""
+        value = Value(name=name, width=width, format=None, operand=True)
+        self._inputs.append(value)
+        return value
+
+    def carry(self, before: Value, after: Value) -> None:
+        """Leave a value to the next step as its state."""
+        self._carried.append(Carried(before=before, after=after))
+
+    def operand(self, value: Value, name: str) -> Value:
+        """What matrix products read of a value (clause 2.7)."""
+        result = self._named(name, value.width, None, operand=True)
+        return self._add(OperandOf(result=result, value=value))
+
+    def joint(self, x: Value, h: Value) -> Value:
+        """Both operands as one (clause 4.1); asked for again, it is the same one."""
+        known = self._joint.get((x.name, h.name))
+        if known is None:
+            result = self._named("xh", x.width + h.width, None, operand=True)
+            known = self._add(Concatenation(result=result, parts=(x, h)))
+            self._joint[x.name, h.name] = known
+        return known
+
+    def affine(
+        self,
+        name: str,
+        affine: Affine,
+        operands: dict[Source, Value],
+        form: QFormat | None = PREACTIVATION,
+        rows: str = "",
+    ) -> Value:
+        """An affine map over the sources that its terms name.
+
+        Args:
+            name: of the map in its layer.
+            affine: the record.
+            operands: by source; `xh` is put together from `x` and `h` where a term asks for it.
+            form: of the result, which the record's numbers were made for.
+            rows: one letter for each of the results that are stacked.
+        """
+        reads = []
+        for term in affine.terms:
+            if term.source is Source.XH:
+                reads.append(self.joint(operands[Source.X], operands[Source.H]))
+            else:
+                reads.append(operands[term.source])
+        result = self._named(name, affine.rows, form)
+        names = tuple(f"{result.name}.{row}" for row in rows) or (result.name,)
+        return self._add(
+            AffineResult(result=result, affine=affine, operands=tuple(reads), rows=names)
+        )
+
+    def split(self, value: Value, names: str) -> tuple[Value, ...]:
+        """Equal parts of a stack, one for each letter."""
+        width = value.width // len(names)
+        stack = value.name.removeprefix(f"{self.layer}.")
+        return tuple(
+            self._add(
+                Slice(
+                    result=self._named(f"{stack}.{name}", width, value.format),
+                    value=value,
+                    start=k * width,
+                )
+            )
+            for k, name in enumerate(names)
+        )
+
+    def activation(self, function: Function, value: Value, name: str) -> Value:
+        """A function of every code."""
+        form = UNIT if function.bounded else value.format
+        result = self._named(name, value.width, form)
+        return self._add(Activation(result=result, value=value, function=function))
+
+    def tanh(self, value: Value, name: str) -> Value:
+        """Clause 3.3."""
+        return self.activation(Function.TANH, value, name)
+
+    def product(self, a: Value, b: Value, name: str, form: QFormat | None = UNIT) -> Value:
+        """The product of two values, in the format asked for."""
+        return self._add(Product(result=self._named(name, a.width, form), a=a, b=b))
+
+    def sum(self, a: Value, b: Value, name: str) -> Value:
+        """The saturating sum of two values of one format."""
+        return self._add(Sum(result=self._named(name, a.width, a.format), a=a, b=b))
+
+    def rescaled(self, value: Value, form: QFormat, name: str) -> Value:
+        """A value with fewer fraction bits; itself, where it has as many."""
+        if value.format == form:
+            return value
+        return self._add(Rescaling(result=self._named(name, value.width, form), value=value))
+
+    def complement(self, value: Value, name: str) -> Value:
+        """One less the value."""
+        return self._add(
+            Complement(result=self._named(name, value.width, value.format), value=value)
+        )
+
+    def _named(
+        self, name: str, width: int, form: QFormat | None, *, operand: bool = False
+    ) -> Value:
+        return Value(name=f"{self.layer}.{name}", width=width, format=form, operand=operand)
+
+    def _add(self, op: Op) -> Value:
+        self._ops.append(op)
+        return op.result

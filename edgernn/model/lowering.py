@@ -1,0 +1,117 @@
+"""Layers as operations: one function per cell, the clauses of NUMERICS.md sections 6 to 8.
+
+A function gets the builder, its layer, the operand of the layer's input and the layer's states; it
+returns the layer's output and the new states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from edgernn.model.affine import Source
+from edgernn.model.formats import PREACTIVATION, Precision
+from edgernn.model.graph import Graph, GraphBuilder
+from edgernn.model.layers import LSTM, Dense, GRUAfter, GRUBefore, Layer, SimpleRNN
+from edgernn.model.ops import Function, Value
+
+#: The layer's output, and its new states in the order of `Layer.states`.
+Lowered = tuple[Value, tuple[Value, ...]]
+
+
+def simple_rnn(g: GraphBuilder, layer: SimpleRNN, x: Value, states: tuple[Value, ...]) -> Lowered:
+    """Clause 7.1 (Elman 1990)."""
+    (h,) = states
+    function = Function(layer.activation.value)
+    form = PREACTIVATION if function.bounded else h.format
+    z = g.affine("gates", layer.gates, _x_and_h(g, x, h), form)
+    h_new = g.activation(function, z, "h")
+    return h_new, (h_new,)
+
+
+def lstm(g: GraphBuilder, layer: LSTM, x: Value, states: tuple[Value, ...]) -> Lowered:
+    """Clauses 7.2 to 7.4 (Hochreiter & Schmidhuber 1997; Gers et al. 2000)."""
+    h, c = states
+    sigma = Function(layer.gate_activation.value)
+    z = g.split(g.affine("gates", layer.gates, _x_and_h(g, x, h), rows="ifgo"), "ifgo")
+    i, f, o = (g.activation(sigma, z[k], name) for k, name in ((0, "i"), (1, "f"), (3, "o")))
+    added = g.product(i, g.tanh(z[2], "g"), "i*g", c.format)
+    c_new = g.sum(g.product(f, c, "f*c", c.format), added, "c")
+    h_new = g.product(o, g.tanh(g.rescaled(c_new, PREACTIVATION, "z_c"), "tanh_c"), "h")
+    return h_new, (h_new, c_new)
+
+
+def gru_before(g: GraphBuilder, layer: GRUBefore, x: Value, states: tuple[Value, ...]) -> Lowered:
+    """Clauses 7.5 and 7.6: the reset gate multiplies h before the matrix product."""
+    (h,) = states
+    operands = _x_and_h(g, x, h)
+    z, r = _update_and_reset(g, layer, operands)
+    operands[Source.RH] = g.operand(g.product(r, h, "r*h"), "operand_rh")
+    return _mixed(g, z, g.tanh(g.affine("n", layer.n, operands), "candidate"), h)
+
+
+def gru_after(g: GraphBuilder, layer: GRUAfter, x: Value, states: tuple[Value, ...]) -> Lowered:
+    """Clauses 7.5 and 7.7: the reset gate multiplies the recurrent product (Cho et al. 2014)."""
+    (h,) = states
+    operands = _x_and_h(g, x, h)
+    z, r = _update_and_reset(g, layer, operands)
+    a = g.affine("n_x", layer.n_x, operands)
+    reset = g.product(r, g.affine("n_h", layer.n_h, operands), "r*d", PREACTIVATION)
+    return _mixed(g, z, g.tanh(g.sum(a, reset, "n"), "candidate"), h)
+
+
+def dense(g: GraphBuilder, layer: Dense, x: Value, states: tuple[Value, ...]) -> Lowered:
+    """Clause 8.1."""
+    function = Function(layer.activation.value)
+    form = PREACTIVATION if function.bounded else None
+    y = g.affine("out", layer.out, {Source.X: x}, form)
+    return (y if function is Function.LINEAR else g.activation(function, y, "y")), states
+
+
+def _x_and_h(g: GraphBuilder, x: Value, h: Value) -> dict[Source, Value]:
+    """The operands of clause 4.1."""
+    return {Source.X: x, Source.H: g.operand(h, "operand_h")}
+
+
+def _update_and_reset(
+    g: GraphBuilder, layer: GRUBefore | GRUAfter, operands: dict[Source, Value]
+) -> tuple[Value, ...]:
+    """The gates z and r of clause 7.5."""
+    sigma = Function(layer.gate_activation.value)
+    zr = g.affine("zr", layer.zr, operands, rows="zr")
+    return g.split(g.activation(sigma, zr, "gates"), "zr")
+
+
+def _mixed(g: GraphBuilder, z: Value, n: Value, h: Value) -> Lowered:
+    """Clause 7.5: h' = z·h + (1 − z)·n."""
+    kept = g.product(z, h, "z*h")
+    h_new = g.sum(kept, g.product(g.complement(z, "w"), n, "w*n"), "h")
+    return h_new, (h_new,)
+
+
+Lowering = Callable[[GraphBuilder, Any, Value, tuple[Value, ...]], Lowered]
+#: layer record -> its function
+LOWERINGS: Final[dict[type, Lowering]] = {
+    SimpleRNN: simple_rnn,
+    LSTM: lstm,
+    GRUBefore: gru_before,
+    GRUAfter: gru_after,
+    Dense: dense,
+}
+
+
+def lowered(precision: Precision, layers: Sequence[Layer]) -> Graph:
+    """The graph of a chain of layers (section 6): input "x", one output."""
+    g = GraphBuilder(precision)
+    value = g.input("x", layers[0].inputs)
+    for index, layer in enumerate(layers):
+        g.layer = layer.name
+        x = g.operand(value, "operand_x") if index else value
+        states = tuple(
+            Value(name=f"{spec.name}_in", width=spec.units, format=spec.format)
+            for spec in layer.states
+        )
+        value, new = LOWERINGS[type(layer)](g, layer, x, states)
+        for before, after in zip(states, new, strict=True):
+            g.carry(before, after)
+    return g.finish((value,))

@@ -1,0 +1,335 @@
+"""The operations every layer is made of: vectors of codes in, one vector out, one clause each.
+
+A `Value` is a vector with its format, so the constants of a clause need not be written down: the
+shift of a product follows from the formats of its factors and of its result. What a graph of
+operations may look like is checked by each operation for itself (`Op.defect`).
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+from edgernn.model.affine import Affine, Source
+from edgernn.model.formats import PREACTIVATION, UNIT, QFormat
+
+#: Largest shift of clause 1.3 that occurs: the product of two Q0.15 values as Q15.0.
+_LARGEST_SHIFT: Final = 30
+
+
+class Function(enum.Enum):
+    """Functions of one value (section 3, clauses 7.1 and 8.1)."""
+
+    LINEAR = "linear"
+    RELU = "relu"
+    TANH = "tanh"
+    SIGMOID = "sigmoid"
+    HARD_SIGMOID = "hard_sigmoid"
+
+    @property
+    def bounded(self) -> bool:
+        """Reads Q5.10 and gives Q0.15; the others keep the format they read."""
+        return self in (Function.TANH, Function.SIGMOID, Function.HARD_SIGMOID)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Value:
+    """A vector of codes in a graph.
+
+    Attributes:
+        name: unique in the graph; what reports call it.
+        width: number of codes.
+        format: fixed-point format of an int16 value; None where only the border knows the scale
+            (model inputs, outputs of linear and relu Dense layers) and for operands.
+        operand: operand codes of clauses 2.3 and 2.7, which matrix products read, not a value.
+    """
+
+    name: str
+    width: int
+    format: QFormat | None
+    operand: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Op:
+    """One operation; its clause stands in the docstring of its class.
+
+    Attributes:
+        result: the value it defines.
+    """
+
+    kind: ClassVar[str]
+
+    result: Value
+
+    @property
+    def reads(self) -> tuple[Value, ...]:
+        """The values it reads."""
+        raise NotImplementedError
+
+    def defect(self) -> str | None:
+        """What breaks the clause, as "expected …, got …"; None if nothing does."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class OperandOf(Op):
+    """O(v), what a matrix product reads of an int16 value (clause 2.7)."""
+
+    kind: ClassVar[str] = "operand"
+
+    value: Value
+
+    @property
+    def reads(self) -> tuple[Value, ...]:
+        """The int16 value."""
+        return (self.value,)
+
+    def defect(self) -> str | None:
+        """A value in, its operand out."""
+        if self.value.operand or not self.result.operand:
+            return "expected a value to become an operand, got an operand or a value"
+        return _widths(self.result, self.value.width)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Concatenation(Op):
+    """Operands one after another (clause 4.1, source `xh`)."""
+
+    kind: ClassVar[str] = "concat"
+
+    parts: tuple[Value, ...]
+
+    @property
+    def reads(self) -> tuple[Value, ...]:
+        """The parts in their order."""
+        return self.parts
+
+    def defect(self) -> str | None:
+        """Operands alone, or values of one format alone."""
+        kinds = {(part.operand, part.format) for part in (*self.parts, self.result)}
+        if len(kinds) != 1:
+            return f"expected parts of one format, got {len(kinds)}"
+        return _widths(self.result, sum(part.width for part in self.parts))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Slice(Op):
+    """Consecutive codes of a value: one gate of a stack (clauses 7.2 and 7.5).
+
+    Attributes:
+        value: what is cut.
+        start: first code of the result.
+    """
+
+    kind: ClassVar[str] = "slice"
+
+    value: Value
+    start: int
+
+    @property
+    def reads(self) -> tuple[Value, ...]:
+        """What is cut."""
+        return (self.value,)
+
+    def defect(self) -> str | None:
+        """Inside the value, of its format."""
+        stop = self.start + self.result.width
+        if self.start < 0 or stop > self.value.width:
+            return f"expected codes 0 to {self.value.width}, got {self.start} to {stop}"
+        return _formats(self.result, self.value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class AffineResult(Op):
+    """An affine map of operands (sections 4 and 5).
+
+    Attributes:
+        affine: the record.
+        operands: one per term of the record, in order.
+        rows: names of the results that are stacked in equal parts (clause 10.3).
+    """
+
+    kind: ClassVar[str] = "affine"
+
+    affine: Affine
+    operands: tuple[Value, ...]
+    rows: tuple[str, ...]
+
+    @property
+    def reads(self) -> tuple[Value, ...]:
+        """The operands of the terms."""
+        return self.operands
+
+    @property
+    def by_source(self) -> dict[Source, Value]:
+        """The operands by the source of their term."""
+        sources = (term.source for term in self.affine.terms)
+        return dict(zip(sources, self.operands, strict=True))
+
+    def defect(self) -> str | None:
+        """An operand of the right width for every term, rows that can be parted."""
+        columns = [term.weights.shape[1] for term in self.affine.terms]
+        if [value.width for value in self.operands] != columns:
+            return f"expected operands of {columns} codes, got {_said(self.operands)}"
+        if not all(value.operand for value in self.operands) or self.result.operand:
+            return "expected operands to become a value"
+        if not self.rows or self.affine.rows % len(self.rows):
+            return f"expected rows in {len(self.rows)} equal parts, got {self.affine.rows}"
+        return _widths(self.result, self.affine.rows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Activation(Op):
+    """A function of every code (section 3, clauses 7.1 and 8.1)."""
+
+    kind: ClassVar[str] = "activation"
+
+    value: Value
+    function: Function
+
+    @property
+    def reads(self) -> tuple[Value, ...]:
+        """Its argument."""
+        return (self.value,)
+
+    def defect(self) -> str | None:
+        """Q5.10 to Q0.15, or the format that is read."""
+        if self.function.bounded and (self.value.format, self.result.format) != (
+            PREACTIVATION,
+            UNIT,
+        ):
+            return f"expected Q5.10 to Q0.15, got {_said((self.value, self.result))}"
+        if not self.function.bounded and self.value.format != self.result.format:
+            return _formats(self.result, self.value)
+        return _widths(self.result, self.value.width)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Product(Op):
+    """sat16(R(a·b, k)) with k = fraction bits of a, plus those of b, less those of the result."""
+
+    kind: ClassVar[str] = "product"
+
+    a: Value
+    b: Value
+
+    @property
+    def reads(self) -> tuple[Value, ...]:
+        """Its factors."""
+        return self.a, self.b
+
+    @property
+    def shift(self) -> int:
+        """The k of clause 1.3."""
+        return _bits(self.a) + _bits(self.b) - _bits(self.result)
+
+    def defect(self) -> str | None:
+        """Known formats, a shift that clause 1.3 has, equal widths."""
+        if any(value.format is None for value in (self.a, self.b, self.result)):
+            return f"expected fixed-point formats, got {_said((self.a, self.b, self.result))}"
+        if not 0 <= self.shift <= _LARGEST_SHIFT:
+            return f"expected a shift of 0 to {_LARGEST_SHIFT}, got {self.shift}"
+        return _widths(self.result, self.a.width, self.b.width)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Sum(Op):
+    """sat16(a + b) of one format (clauses 7.3, 7.5 and 7.7)."""
+
+    kind: ClassVar[str] = "sum"
+
+    a: Value
+    b: Value
+
+    @property
+    def reads(self) -> tuple[Value, ...]:
+        """What is added."""
+        return self.a, self.b
+
+    def defect(self) -> str | None:
+        """One format, one width."""
+        return _formats(self.result, self.a, self.b) or _widths(
+            self.result, self.a.width, self.b.width
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Rescaling(Op):
+    """R(v, k) to a format with k fraction bits less (clause 7.4)."""
+
+    kind: ClassVar[str] = "rescaling"
+
+    value: Value
+
+    @property
+    def reads(self) -> tuple[Value, ...]:
+        """What is rounded."""
+        return (self.value,)
+
+    @property
+    def shift(self) -> int:
+        """The k of clause 1.3."""
+        return _bits(self.value) - _bits(self.result)
+
+    def defect(self) -> str | None:
+        """Fewer fraction bits, or as many."""
+        if self.value.format is None or self.result.format is None or self.shift < 0:
+            return f"expected no more fraction bits, got {_said((self.value, self.result))}"
+        return _widths(self.result, self.value.width)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Complement(Op):
+    """sat16(32768 − v), one less v in Q0.15 (clause 7.5)."""
+
+    kind: ClassVar[str] = "complement"
+
+    value: Value
+
+    @property
+    def reads(self) -> tuple[Value, ...]:
+        """What is taken from one."""
+        return (self.value,)
+
+    def defect(self) -> str | None:
+        """Q0.15 throughout."""
+        if self.value.format != UNIT:
+            return f"expected Q0.15, got {_said((self.value,))}"
+        return _formats(self.result, self.value) or _widths(self.result, self.value.width)
+
+
+#: Every operation there is; an interpreter has a row for each.
+OPS: Final[tuple[type[Op], ...]] = (
+    OperandOf,
+    Concatenation,
+    Slice,
+    AffineResult,
+    Activation,
+    Product,
+    Sum,
+    Rescaling,
+    Complement,
+)
+
+
+def _bits(value: Value) -> int:
+    assert value.format is not None  # `defect` refuses it
+    return value.format.frac_bits
+
+
+def _said(values: tuple[Value, ...]) -> str:
+    return ", ".join(f"{v.name}[{v.width}] {'operand' if v.operand else v.format}" for v in values)
+
+
+def _widths(result: Value, *widths: int) -> str | None:
+    if {result.width, *widths} != {result.width}:
+        return f"expected a width of {widths[0]}, got {sorted({result.width, *widths})}"
+    return None
+
+
+def _formats(*values: Value) -> str | None:
+    if len({(value.operand, value.format) for value in values}) > 1:
+        return f"expected one format, got {_said(values)}"
+    return None

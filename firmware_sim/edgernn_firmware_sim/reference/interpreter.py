@@ -1,0 +1,149 @@
+"""A graph of operations in NumPy: one small function per operation, over B streams at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from edgernn.model.graph import Graph
+from edgernn.model.ops import (
+    Activation,
+    AffineResult,
+    Complement,
+    Concatenation,
+    Function,
+    Op,
+    OperandOf,
+    Product,
+    Rescaling,
+    Slice,
+    Sum,
+)
+from edgernn_firmware_sim.reference.affine import affine_map, operand
+from edgernn_firmware_sim.reference.arithmetic import Int32, round_product, sat16
+from edgernn_firmware_sim.reference.events import Quiet
+from edgernn_firmware_sim.reference.tables import hard_sigmoid, sigmoid, tanh
+
+#: Arrays [B, N] of one step by the number of their value.
+Slots = list[Int32]
+Run = Callable[[Slots], Int32]
+
+FUNCTIONS: Final[dict[Function, Callable[[Int32], Int32]]] = {
+    Function.LINEAR: lambda v: v,
+    Function.RELU: lambda v: np.maximum(v, np.int32(0)),
+    Function.TANH: tanh,
+    Function.SIGMOID: sigmoid,
+    Function.HARD_SIGMOID: hard_sigmoid,
+}
+
+
+class Interpreter:
+    """Executes a graph, clause by clause.
+
+    Args:
+        graph: of one step.
+        note: where saturations and ranges go (section 10).
+    """
+
+    def __init__(self, graph: Graph, note: Quiet) -> None:
+        """Lay the weights out once; every operation becomes a function of the slots it reads."""
+        site = _Site(graph, note)
+        self._steps = [INTERPRETED[type(op)](op, site) for op in graph.ops]
+        self._outputs = [site.slots[value.name] for value in graph.outputs]
+        self._after = [site.slots[state.after.name] for state in graph.carried]
+
+    def __call__(self, inputs: Sequence[Int32], states: Slots) -> list[Int32]:
+        """One step of int32 arrays [B, N]; replaces the arrays in ``states``.
+
+        Args:
+            inputs: operand codes, in the order of the graph's inputs.
+            states: codes, in the order of the graph's states.
+
+        Returns:
+            The outputs in their order.
+        """
+        slots = [*inputs, *states]
+        for step in self._steps:
+            slots.append(step(slots))
+        states[:] = [slots[number] for number in self._after]
+        return [slots[number] for number in self._outputs]
+
+
+class _Site:
+    """Where operations are made into functions: the slots of their graph, the recorder."""
+
+    def __init__(self, graph: Graph, note: Quiet) -> None:
+        before = [state.before for state in graph.carried]
+        values = [*graph.inputs, *before, *(op.result for op in graph.ops)]
+        self.slots = {value.name: number for number, value in enumerate(values)}
+        self.precision = graph.precision
+        self.note = note
+        self.carried = {state.after.name for state in graph.carried}
+
+    def reads(self, op: Op) -> list[int]:
+        """Numbers of the slots an operation reads."""
+        return [self.slots[value.name] for value in op.reads]
+
+
+def _operand(op: OperandOf, site: _Site) -> Run:
+    (v,), precision, note, name = site.reads(op), site.precision, site.note, op.result.name
+    return lambda slots: operand(precision, slots[v], note, name)
+
+
+def _concatenation(op: Concatenation, site: _Site) -> Run:
+    reads = site.reads(op)
+    return lambda slots: np.concatenate([slots[part] for part in reads], axis=-1)
+
+
+def _slice(op: Slice, site: _Site) -> Run:
+    (v,), part = site.reads(op), slice(op.start, op.start + op.result.width)
+    return lambda slots: slots[v][:, part]
+
+
+def _affine(op: AffineResult, site: _Site) -> Run:
+    run, note = affine_map(op.affine, op.rows), site.note
+    pairs = list(zip([term.source for term in op.affine.terms], site.reads(op), strict=True))
+    return lambda slots: run({source: slots[v] for source, v in pairs}, note)
+
+
+def _activation(op: Activation, site: _Site) -> Run:
+    (v,), function, note, name = site.reads(op), FUNCTIONS[op.function], site.note, op.result.name
+    if name in site.carried:  # a state is seen (clause 10.2); no saturation has shown this one
+        return lambda slots: note.see(name, function(slots[v]))
+    return lambda slots: function(slots[v])
+
+
+def _product(op: Product, site: _Site) -> Run:
+    (a, b), shift, note, name = site.reads(op), op.shift, site.note, op.result.name
+    return lambda slots: note.sat16(name, round_product(slots[a] * slots[b], shift))
+
+
+def _sum(op: Sum, site: _Site) -> Run:
+    (a, b), note, name = site.reads(op), site.note, op.result.name
+    return lambda slots: note.sat16(name, slots[a] + slots[b])
+
+
+def _rescaling(op: Rescaling, site: _Site) -> Run:
+    (v,), shift = site.reads(op), op.shift
+    return lambda slots: round_product(slots[v], shift)
+
+
+def _complement(op: Complement, site: _Site) -> Run:
+    (v,), one = site.reads(op), np.int32(32768)
+    return lambda slots: sat16(one - slots[v])
+
+
+#: operation -> what makes its function
+INTERPRETED: Final[dict[type[Op], Callable[[Any, _Site], Run]]] = {
+    OperandOf: _operand,
+    Concatenation: _concatenation,
+    Slice: _slice,
+    AffineResult: _affine,
+    Activation: _activation,
+    Product: _product,
+    Sum: _sum,
+    Rescaling: _rescaling,
+    Complement: _complement,
+}

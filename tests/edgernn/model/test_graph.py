@@ -1,0 +1,193 @@
+"""Graphs of operations: what a layer becomes, constants that follow from formats, refusals."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from edgernn.errors import ModelError
+from edgernn.model.affine import Source
+from edgernn.model.formats import PREACTIVATION, UNIT, Precision, QFormat
+from edgernn.model.graph import Carried, Graph, GraphBuilder
+from edgernn.model.lowering import lowered
+from edgernn.model.ops import (
+    OPS,
+    Activation,
+    AffineResult,
+    Complement,
+    Concatenation,
+    Function,
+    OperandOf,
+    Product,
+    Rescaling,
+    Slice,
+    Sum,
+    Value,
+)
+from tests.support.models.integer import CELLS, random_model
+
+pytestmark = pytest.mark.device
+
+V = Value(name="v", width=4, format=UNIT)
+W = Value(name="w", width=4, format=UNIT)
+Z = Value(name="z", width=4, format=PREACTIVATION)
+X = Value(name="x", width=4, format=None, operand=True)
+RAW = Value(name="raw", width=4, format=None)
+
+
+def result(width=4, form=UNIT, operand=False):
+    return Value(name="y", width=width, format=form, operand=operand)
+
+
+def graph(*ops, inputs=(X,), carried=(V, W, Z, RAW), outputs=()):
+    states = tuple(Carried(before=value, after=value) for value in carried)
+    return Graph(precision=Precision.W8A8, inputs=inputs, carried=states, ops=ops, outputs=outputs)
+
+
+def shifts(cell, **options):
+    model = random_model(cell, Precision.W8A8, units=4, outputs=0, **options)
+    ops = lowered(model.precision, model.layers).ops
+    wanted = (Product, Rescaling)
+    return {op.result.name.partition(".")[2]: op.shift for op in ops if isinstance(op, wanted)}
+
+
+@pytest.mark.parametrize("exponent", range(10, 15))
+def test_the_constants_of_the_clauses_follow_from_formats(exponent):
+    rescaled = {"z_c": exponent - 10} if exponent > 10 else {}
+    assert shifts("lstm", cell_exponent=exponent) == {
+        "i*g": 30 - exponent, "f*c": 15, **rescaled, "h": 15
+    }  # fmt: skip
+    assert shifts("gru_before") == {"r*h": 15, "z*h": 15, "w*n": 15}
+    assert shifts("gru_after") == {"r*d": 15, "z*h": 15, "w*n": 15}
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("common", [True, False])
+def test_a_chain_is_one_graph(cell, common):
+    model = random_model(cell, Precision.W8A16, common=common, stack=2)
+    made = lowered(model.precision, model.layers)
+    assert [value.width for value in made.inputs] == [model.input.width]
+    assert [value.width for value in made.outputs] == [model.output.width]
+    assert [(s.before.width, s.before.format) for s in made.carried] == [
+        (spec.units, spec.format) for spec in model.states
+    ]
+    maps = [affine for layer in model.layers for affine in layer.affines.values()]
+    assert [op.affine for op in made.ops if isinstance(op, AffineResult)] == maps
+    joint = [op for op in made.ops if isinstance(op, Concatenation)]
+    assert len(joint) == (2 if common else 0)
+
+
+def test_every_operation_occurs_in_the_layers_there_are():
+    kinds = {
+        type(op) for cell in CELLS for op in lowered(Precision.W8A8, random_model(cell).layers).ops
+    }
+    assert kinds == set(OPS)
+    assert len({op.kind for op in OPS}) == len(OPS)
+
+
+def affine_of(units, **fields):
+    layer = random_model("gru_after", Precision.W8A8, inputs=4, units=units, outputs=0).layers[0]
+    made = {"result": result(units, PREACTIVATION), "operands": (X,), "rows": ("a",)}
+    return AffineResult(affine=layer.n_x, **(made | fields))
+
+
+REFUSED = [
+    (OperandOf(result=result(), value=V), "expected a value to become an operand"),
+    (OperandOf(result=result(operand=True), value=X), "expected a value to become an operand"),
+    (OperandOf(result=result(3, None, True), value=V), r"expected a width of 4, got \[3, 4\]"),
+    (Concatenation(result=result(8), parts=(V, X)), "expected parts of one format, got 2"),
+    (Concatenation(result=result(7), parts=(V, W)), r"expected a width of 8, got \[7, 8\]"),
+    (Slice(result=result(3), value=V, start=2), "expected codes 0 to 4, got 2 to 5"),
+    (Slice(result=result(3), value=V, start=-1), "expected codes 0 to 4, got -1 to 2"),
+    (
+        Slice(result=result(2), value=Z, start=0),
+        r"expected one format, got y\[2\] Q0.15, z\[4\] Q5",
+    ),
+    (
+        affine_of(4, operands=(X, X)),
+        r"expected operands of \[4\] codes, got x\[4\] operand, x\[4\]",
+    ),
+    (affine_of(4, operands=(V,)), "expected operands to become a value"),
+    (affine_of(4, rows=()), "expected rows in 0 equal parts, got 4"),
+    (affine_of(4, rows=("a", "b", "c")), "expected rows in 3 equal parts, got 4"),
+    (affine_of(3), None),
+    (affine_of(3, result=result(4)), r"expected a width of 3, got \[3, 4\]"),
+    (
+        Activation(result=result(), value=V, function=Function.TANH),
+        "expected Q5.10 to Q0.15, got v",
+    ),
+    (Activation(result=result(), value=Z, function=Function.RELU), "expected one format"),
+    (Activation(result=result(5), value=Z, function=Function.TANH), "expected a width of 4"),
+    (Product(result=result(), a=V, b=RAW), r"expected fixed-point formats, got .* raw\[4\] None"),
+    (Product(result=result(5), a=V, b=W), "expected a width of 4"),
+    (
+        Product(result=result(form=QFormat(bits=32, frac_bits=31)), a=V, b=W),
+        "expected a shift of 0 to 30, got -1",
+    ),
+    (Sum(result=result(), a=V, b=Z), "expected one format"),
+    (Sum(result=result(5), a=V, b=W), "expected a width of 4"),
+    (Rescaling(result=result(), value=Z), r"no more fraction bits, got z\[4\] Q5.10, y\[4\] Q0.15"),
+    (Rescaling(result=result(form=None), value=Z), "no more fraction bits"),
+    (Complement(result=result(form=PREACTIVATION), value=Z), "expected Q0.15, got z"),
+    (Complement(result=result(3), value=V), "expected a width of 4"),
+]
+
+
+@pytest.mark.parametrize(("op", "message"), REFUSED)
+def test_what_breaks_a_clause_is_refused(op, message):
+    if message is None:
+        assert op.defect() is None
+        return
+    with pytest.raises(ModelError, match=rf"operation y \({op.kind}\): .*{message}"):
+        graph(op)
+
+
+def test_what_a_graph_reads_is_there_and_named_once():
+    total = Sum(result=result(), a=V, b=W)
+    graph(total, outputs=(total.result,))
+    more = Sum(result=replace(V, name="more"), a=V, b=total.result)
+    graph(total, more)
+    with pytest.raises(ModelError, match=r"more: expected a value that is there, got 'y'"):
+        graph(more, total)
+    with pytest.raises(ModelError, match="distinct names of values, got 'y' twice"):
+        graph(total, total)
+    with pytest.raises(ModelError, match=r"output: expected a value that is there, got 'u'"):
+        graph(outputs=(replace(V, name="u"),))
+    with pytest.raises(ModelError, match=r"operation y: expected a value that is there, got 'v'"):
+        graph(Sum(result=result(5), a=replace(V, width=5), b=W))
+    with pytest.raises(ModelError, match=r"state v: expected 4 codes Q0.15, got 4 codes Q5.10"):
+        Graph(
+            precision=Precision.W8A8,
+            inputs=(),
+            carried=(Carried(before=V, after=Z), Carried(before=Z, after=Z)),
+            ops=(),
+            outputs=(),
+        )
+    with pytest.raises(ModelError, match=r"state v: expected a value that is there, got 'u'"):
+        Graph(
+            precision=Precision.W8A8,
+            inputs=(),
+            carried=(Carried(before=V, after=replace(V, name="u")),),
+            ops=(),
+            outputs=(),
+        )
+
+
+def test_the_builder_joins_operands_once_and_rescales_only_where_bits_differ():
+    g = GraphBuilder(Precision.W8A8)
+    g.layer = "one"
+    x, h = g.input("x", 3), g.input("h", 2)
+    assert g.joint(x, h) is g.joint(x, h)
+    state = Value(name="c", width=2, format=PREACTIVATION)
+    g.carry(state, state)
+    assert g.rescaled(state, PREACTIVATION, "same") is state
+    layer = random_model("lstm", Precision.W8A8, inputs=3, units=2, outputs=0).layers[0]
+    z = g.affine("gates", layer.gates, {Source.X: x, Source.H: h}, rows="ifgo")
+    parts = g.split(z, "ifgo")
+    assert [part.name for part in parts] == [f"one.gates.{gate}" for gate in "ifgo"]
+    made = g.finish(parts)
+    assert [op.kind for op in made.ops] == ["concat", "affine", *["slice"] * 4]
+    assert made.ops[1].rows == tuple(part.name for part in parts)
+    np.testing.assert_array_equal([op.start for op in made.ops[2:]], [0, 2, 4, 6])
