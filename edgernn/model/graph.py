@@ -38,7 +38,7 @@ class Carried:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Graph:
+class OpGraph:
     """What one step computes.
 
     Attributes:
@@ -93,7 +93,7 @@ def _check_there(known: dict[str, Value], value: Value, reader: str) -> None:
         raise ModelError(f"{reader}: expected a value that is there, got '{value.name}'.")
 
 
-class GraphBuilder:
+class OpBuilder:
     """Collects the operations of a graph, layer by layer.
 
     A layer's function gets a builder whose `layer` is its name; every method adds one operation
@@ -109,9 +109,9 @@ class GraphBuilder:
         self._ops: list[Op] = []
         self._joint: dict[tuple[str, ...], Value] = {}
 
-    def finish(self, outputs: Sequence[Value]) -> Graph:
+    def finish(self, outputs: Sequence[Value]) -> OpGraph:
         """The graph."""
-        return Graph(
+        return OpGraph(
             precision=self.precision,
             inputs=tuple(self._inputs),
             carried=tuple(self._carried),

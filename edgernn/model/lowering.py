@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from edgernn.model.affine import Source
 from edgernn.model.formats import PREACTIVATION, Precision
-from edgernn.model.graph import Graph, GraphBuilder
+from edgernn.model.graph import OpBuilder, OpGraph
 from edgernn.model.layers import LSTM, Dense, GRUAfter, GRUBefore, Layer, SimpleRNN
 from edgernn.model.ops import Function, Value
 
@@ -19,7 +19,7 @@ from edgernn.model.ops import Function, Value
 Lowered = tuple[Value, tuple[Value, ...]]
 
 
-def simple_rnn(g: GraphBuilder, layer: SimpleRNN, x: Value, states: tuple[Value, ...]) -> Lowered:
+def simple_rnn(g: OpBuilder, layer: SimpleRNN, x: Value, states: tuple[Value, ...]) -> Lowered:
     """Clause 7.1 (Elman 1990)."""
     (h,) = states
     function = Function(layer.activation.value)
@@ -29,7 +29,7 @@ def simple_rnn(g: GraphBuilder, layer: SimpleRNN, x: Value, states: tuple[Value,
     return h_new, (h_new,)
 
 
-def lstm(g: GraphBuilder, layer: LSTM, x: Value, states: tuple[Value, ...]) -> Lowered:
+def lstm(g: OpBuilder, layer: LSTM, x: Value, states: tuple[Value, ...]) -> Lowered:
     """Clauses 7.2 to 7.4 (Hochreiter & Schmidhuber 1997; Gers et al. 2000)."""
     h, c = states
     sigma = Function(layer.gate_activation.value)
@@ -41,7 +41,7 @@ def lstm(g: GraphBuilder, layer: LSTM, x: Value, states: tuple[Value, ...]) -> L
     return h_new, (h_new, c_new)
 
 
-def gru_before(g: GraphBuilder, layer: GRUBefore, x: Value, states: tuple[Value, ...]) -> Lowered:
+def gru_before(g: OpBuilder, layer: GRUBefore, x: Value, states: tuple[Value, ...]) -> Lowered:
     """Clauses 7.5 and 7.6: the reset gate multiplies h before the matrix product."""
     (h,) = states
     operands = _x_and_h(g, x, h)
@@ -50,7 +50,7 @@ def gru_before(g: GraphBuilder, layer: GRUBefore, x: Value, states: tuple[Value,
     return _mixed(g, z, g.tanh(g.affine("n", layer.n, operands), "candidate"), h)
 
 
-def gru_after(g: GraphBuilder, layer: GRUAfter, x: Value, states: tuple[Value, ...]) -> Lowered:
+def gru_after(g: OpBuilder, layer: GRUAfter, x: Value, states: tuple[Value, ...]) -> Lowered:
     """Clauses 7.5 and 7.7: the reset gate multiplies the recurrent product (Cho et al. 2014)."""
     (h,) = states
     operands = _x_and_h(g, x, h)
@@ -60,7 +60,7 @@ def gru_after(g: GraphBuilder, layer: GRUAfter, x: Value, states: tuple[Value, .
     return _mixed(g, z, g.tanh(g.sum(a, reset, "n"), "candidate"), h)
 
 
-def dense(g: GraphBuilder, layer: Dense, x: Value, states: tuple[Value, ...]) -> Lowered:
+def dense(g: OpBuilder, layer: Dense, x: Value, states: tuple[Value, ...]) -> Lowered:
     """Clause 8.1."""
     function = Function(layer.activation.value)
     form = PREACTIVATION if function.bounded else None
@@ -68,13 +68,13 @@ def dense(g: GraphBuilder, layer: Dense, x: Value, states: tuple[Value, ...]) ->
     return (y if function is Function.LINEAR else g.activation(function, y, "y")), states
 
 
-def _x_and_h(g: GraphBuilder, x: Value, h: Value) -> dict[Source, Value]:
+def _x_and_h(g: OpBuilder, x: Value, h: Value) -> dict[Source, Value]:
     """The operands of clause 4.1."""
     return {Source.X: x, Source.H: g.operand(h, "operand_h")}
 
 
 def _update_and_reset(
-    g: GraphBuilder, layer: GRUBefore | GRUAfter, operands: dict[Source, Value]
+    g: OpBuilder, layer: GRUBefore | GRUAfter, operands: dict[Source, Value]
 ) -> tuple[Value, ...]:
     """The gates z and r of clause 7.5."""
     sigma = Function(layer.gate_activation.value)
@@ -82,14 +82,14 @@ def _update_and_reset(
     return g.split(g.activation(sigma, zr, "gates"), "zr")
 
 
-def _mixed(g: GraphBuilder, z: Value, n: Value, h: Value) -> Lowered:
+def _mixed(g: OpBuilder, z: Value, n: Value, h: Value) -> Lowered:
     """Clause 7.5: h' = z·h + (1 − z)·n."""
     kept = g.product(z, h, "z*h")
     h_new = g.sum(kept, g.product(g.complement(z, "w"), n, "w*n"), "h")
     return h_new, (h_new,)
 
 
-Lowering = Callable[[GraphBuilder, Any, Value, tuple[Value, ...]], Lowered]
+Lowering = Callable[[OpBuilder, Any, Value, tuple[Value, ...]], Lowered]
 #: layer record -> its function
 LOWERINGS: Final[dict[type, Lowering]] = {
     SimpleRNN: simple_rnn,
@@ -100,9 +100,9 @@ LOWERINGS: Final[dict[type, Lowering]] = {
 }
 
 
-def lowered(precision: Precision, layers: Sequence[Layer]) -> Graph:
+def lowered(precision: Precision, layers: Sequence[Layer]) -> OpGraph:
     """The graph of a chain of layers (section 6): input "x", one output."""
-    g = GraphBuilder(precision)
+    g = OpBuilder(precision)
     value = g.input("x", layers[0].inputs)
     for index, layer in enumerate(layers):
         g.layer = layer.name

@@ -7,7 +7,7 @@ import pytest
 
 from edgernn.model.affine import Source
 from edgernn.model.formats import PREACTIVATION, UNIT, Precision, QFormat
-from edgernn.model.graph import GraphBuilder
+from edgernn.model.graph import OpBuilder
 from edgernn.model.lowering import LOWERINGS
 from edgernn.model.ops import Function, Value
 from edgernn_firmware_sim.reference.arithmetic import widen
@@ -42,7 +42,7 @@ def test_a_coupled_gate_lstm(precision, kind):
     model = random_model("lstm", precision, units=5, outputs=0, kind=kind)
     layer = model.layers[0]
     form = QFormat(bits=16, frac_bits=layer.cell_exponent)
-    g = GraphBuilder(precision)
+    g = OpBuilder(precision)
     g.layer = layer.name
     x, h, c = g.input("x", layer.inputs), state("h", 5, UNIT), state("c", 5, form)
     operands = {Source.X: x, Source.H: g.operand(h, "operand_h")}
@@ -74,7 +74,7 @@ def test_two_inputs_a_residual_sum_and_a_state_that_is_an_input(precision):
     """y = GRU(a) + LSTM(b), and last step's a beside it: no operation of its own."""
     first = random_model("gru_after", precision, inputs=3, units=4, outputs=0, seed=1)
     second = random_model("lstm", precision, inputs=2, units=4, outputs=0, seed=2)
-    g = GraphBuilder(precision)
+    g = OpBuilder(precision)
     a, b = g.input("a", 3), g.input("b", 2)
     last = Value(name="last", width=3, format=None, operand=True)
     g.carry(last, a)

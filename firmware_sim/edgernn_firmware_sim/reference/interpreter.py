@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from edgernn.model.graph import Graph
+from edgernn.model.graph import OpGraph
 from edgernn.model.ops import (
     Activation,
     AffineResult,
@@ -47,7 +47,7 @@ class Interpreter:
         note: where saturations and ranges go (section 10).
     """
 
-    def __init__(self, graph: Graph, note: Quiet) -> None:
+    def __init__(self, graph: OpGraph, note: Quiet) -> None:
         """Lay the weights out once; every operation becomes a function of the slots it reads."""
         site = _Site(graph, note)
         self._steps = [INTERPRETED[type(op)](op, site) for op in graph.ops]
@@ -74,7 +74,7 @@ class Interpreter:
 class _Site:
     """Where operations are made into functions: the slots of their graph, the recorder."""
 
-    def __init__(self, graph: Graph, note: Quiet) -> None:
+    def __init__(self, graph: OpGraph, note: Quiet) -> None:
         before = [state.before for state in graph.carried]
         values = [*graph.inputs, *before, *(op.result for op in graph.ops)]
         self.slots = {value.name: number for number, value in enumerate(values)}

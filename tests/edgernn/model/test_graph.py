@@ -10,7 +10,7 @@ import pytest
 from edgernn.errors import ModelError
 from edgernn.model.affine import Source
 from edgernn.model.formats import PREACTIVATION, UNIT, Precision, QFormat
-from edgernn.model.graph import Carried, Graph, GraphBuilder
+from edgernn.model.graph import Carried, OpBuilder, OpGraph
 from edgernn.model.lowering import lowered
 from edgernn.model.ops import (
     OPS,
@@ -43,7 +43,9 @@ def result(width=4, form=UNIT, operand=False):
 
 def graph(*ops, inputs=(X,), carried=(V, W, Z, RAW), outputs=()):
     states = tuple(Carried(before=value, after=value) for value in carried)
-    return Graph(precision=Precision.W8A8, inputs=inputs, carried=states, ops=ops, outputs=outputs)
+    return OpGraph(
+        precision=Precision.W8A8, inputs=inputs, carried=states, ops=ops, outputs=outputs
+    )
 
 
 def shifts(cell, **options):
@@ -158,7 +160,7 @@ def test_what_a_graph_reads_is_there_and_named_once():
     with pytest.raises(ModelError, match=r"operation y: expected a value that is there, got 'v'"):
         graph(Sum(result=result(5), a=replace(V, width=5), b=W))
     with pytest.raises(ModelError, match=r"state v: expected 4 codes Q0.15, got 4 codes Q5.10"):
-        Graph(
+        OpGraph(
             precision=Precision.W8A8,
             inputs=(),
             carried=(Carried(before=V, after=Z), Carried(before=Z, after=Z)),
@@ -166,7 +168,7 @@ def test_what_a_graph_reads_is_there_and_named_once():
             outputs=(),
         )
     with pytest.raises(ModelError, match=r"state v: expected a value that is there, got 'u'"):
-        Graph(
+        OpGraph(
             precision=Precision.W8A8,
             inputs=(),
             carried=(Carried(before=V, after=replace(V, name="u")),),
@@ -176,7 +178,7 @@ def test_what_a_graph_reads_is_there_and_named_once():
 
 
 def test_the_builder_joins_operands_once_and_rescales_only_where_bits_differ():
-    g = GraphBuilder(Precision.W8A8)
+    g = OpBuilder(Precision.W8A8)
     g.layer = "one"
     x, h = g.input("x", 3), g.input("h", 2)
     assert g.joint(x, h) is g.joint(x, h)

@@ -20,6 +20,7 @@ from edgernn.model.layers import (
     GRUBefore,
     SimpleRNN,
 )
+from edgernn.model.lowering import lowered
 from edgernn_export.writers.onnx.graph import GraphBuilder
 from edgernn_export.writers.onnx.integer import (
     Operands,
@@ -29,6 +30,7 @@ from edgernn_export.writers.onnx.integer import (
     product,
     sat16,
 )
+from edgernn_export.writers.onnx.interpreter import Interpreter
 from edgernn_export.writers.onnx.tables import ENTRIES, REACH, Tables
 
 #: An affine result as an index into an activation table.
@@ -174,7 +176,12 @@ def layer_step(cell: Cell, x: str, state: CellState) -> tuple[str, CellState]:
     Returns:
         int32 [1, U] layer output, and the new state.
     """
-    if isinstance(cell.layer, Dense):
+    if type(cell.layer) is Dense:
         return _dense(cell, x), state
-    new = _RECURRENT[type(cell.layer)](cell, x, state)
-    return new[0], new
+    own = _RECURRENT.get(type(cell.layer))
+    if own is not None:
+        new = own(cell, x, state)
+        return new[0], new
+    step = lowered(cell.tables.precision, (cell.layer,))
+    (y,), after = Interpreter(cell.g, cell.tables)(step, (x,), state)
+    return y, tuple(after)

@@ -83,6 +83,18 @@ def product(g: GraphBuilder, a: str, b: str, k: int) -> str:
     return round_product(g, g.node("Mul", a, b), k)
 
 
+def wide_product(g: GraphBuilder, a: str, b: str, k: int) -> str:
+    """R(a*b, k) of any two int16 codes: twice or four times 2^30 would pass int32."""
+    if k < 2:
+        return product(g, a, b, k)
+    p = g.node("Mul", a, b)
+    half = 1 << (k - 1)
+    near = clip(g, p, -half, half + 1)
+    steep = g.node("Mul", near, g.constant(4 if k == 2 else 2))
+    nudge = clip(g, steep, -half, half + 1)
+    return g.node("Div", g.node("Add", p, nudge), g.constant(1 << k))
+
+
 def affine(g: GraphBuilder, record: Affine, operands: Operands, window: Window) -> str:
     """An affine map of section 4 or 5 on operand rows (see `onnx_tables.Tables`).
 

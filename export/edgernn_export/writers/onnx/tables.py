@@ -33,7 +33,7 @@ class Tables:
     def __init__(self, g: GraphBuilder, precision: Precision) -> None:
         """Prepare a graph of one precision."""
         self._g = g
-        self._precision = precision
+        self.precision = precision
         self._made: dict[str, str] = {}
 
     def gates(self, activation: GateActivation) -> str:
@@ -59,7 +59,7 @@ class Tables:
 
     def operand(self, value: str) -> str:
         """O(v) of int32 codes [1, H] as operand rows (clause 2.7)."""
-        if self._precision is Precision.W8A8:
+        if self.precision is Precision.W8A8:
             return self._g.node("Gather", self._once("operand", self._operand8), value)
         return self._g.node("Gather", self._once("operand", self._operand16), value, axis=1)
 
@@ -67,7 +67,7 @@ class Tables:
         """Operand rows of the model input (clause 2.3)."""
         g = self._g
         wide = g.cast(q_x, np.int32)
-        if self._precision is Precision.W8A8:
+        if self.precision is Precision.W8A8:
             return g.cast(plus(g, wide, ZERO_POINT), np.uint8)
         table = self._once("input", lambda: self._split(_by_code(g, 1 << 13)))
         return g.node("Gather", table, g.node("Div", wide, g.constant(4)), axis=1)

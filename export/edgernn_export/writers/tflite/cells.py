@@ -1,4 +1,4 @@
-"""The layers of NUMERICS.md sections 7 and 8 as TFLite operators, one function per layer kind.
+"""Layers of NUMERICS.md sections 7 and 8 as TFLite operators, one function per layer kind.
 
 Operators cost more than arithmetic in small networks: affine maps that can run together are
 stacked, so that one matrix product and one requantization serve several gates.
@@ -26,6 +26,7 @@ from edgernn.model.layers import (
     Layer,
     SimpleRNN,
 )
+from edgernn.model.lowering import lowered
 from edgernn_export.writers.tflite import ops
 from edgernn_export.writers.tflite.affine import (
     Operands,
@@ -37,6 +38,7 @@ from edgernn_export.writers.tflite.affine import (
     sum8,
 )
 from edgernn_export.writers.tflite.graph import Graph, Tensor
+from edgernn_export.writers.tflite.interpreter import Interpreter
 
 #: Zero weights up to which one stacked product is faster than three: a multiply-accumulate takes
 #: about 0.08 ns, the operators saved about 0.4 us (tflite-runtime and LiteRT on x86).
@@ -226,7 +228,17 @@ def _halves(record: Affine) -> tuple[Affine, Affine]:
     return Affine16(terms=record.terms[:1]), Affine16(terms=record.terms[1:])
 
 
-#: Builder of every layer class.
+def emit(layer: Layer, site: Site) -> Emitted:
+    """Append a layer: in a form of its own where it has one, else operation by operation."""
+    own = EMIT.get(type(layer))
+    if own is not None:
+        return own(layer, site)
+    step = lowered(site.precision, (layer,))
+    (y,), new = Interpreter(site.graph, site.precision, site.scale)(step, (site.x,), site.states)
+    return y, new
+
+
+#: Layers with a form of their own: operators that stack their affine maps.
 EMIT: Final[dict[type[Layer], Callable[[Any, Site], Emitted]]] = {
     SimpleRNN: simple_rnn,
     LSTM: lstm,

@@ -117,3 +117,19 @@ def split(graph: Graph, names: Sequence[str], v: Tensor, widths: Sequence[int]) 
             "SPLIT_V", 2, [v, sizes, axis], outs, kind="SplitVOptions", numSplits=len(outs)
         )
     return outs
+
+
+def part(graph: Graph, name: str, v: Tensor, start: int, width: int) -> Tensor:
+    """Consecutive elements of int16."""
+    out = graph.tensor(name, width, v.dtype, v.scale)
+    begin = graph.constant(f"{name}.begin", np.array([0, start], np.int32))
+    size = graph.constant(f"{name}.size", np.array([1, width], np.int32))
+    graph.operator("SLICE", 4, [v, begin, size], [out], kind="SliceOptions")
+    return out
+
+
+def relu(graph: Graph, name: str, v: Tensor) -> Tensor:
+    """max(0, v) of int16."""
+    out = graph.tensor(name, v.width, v.dtype, v.scale)
+    graph.operator("RELU", 2, [v], [out])
+    return out

@@ -16,7 +16,7 @@ from edgernn.model.integer_model import IntegerModel
 from edgernn.model.interface import Golden
 from edgernn.model.layers import Dense, DenseActivation
 from edgernn_export.writers.tflite.affine import operand, operand_scale
-from edgernn_export.writers.tflite.cells import EMIT, Site
+from edgernn_export.writers.tflite.cells import Site, emit
 from edgernn_export.writers.tflite.graph import Graph, Tensor
 
 #: Output scales outside these bounds stand in the metadata only: float32 products with them
@@ -57,7 +57,7 @@ def build(model: IntegerModel) -> tuple[Graph, dict[str, Tensor], dict[str, Tens
         states = tuple(inputs[spec.name] for spec in layer.states)
         scale = _output_scale(model, index)
         site = Site(graph=graph, precision=model.precision, x=x, states=states, scale=scale)
-        y, new = EMIT[type(layer)](layer, site)
+        y, new = emit(layer, site)
         for spec, tensor in zip(layer.states, new, strict=True):
             outputs[f"{spec.name}_out"] = tensor
     return graph, inputs, {"y": y, **outputs}

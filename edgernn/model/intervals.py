@@ -1,0 +1,127 @@
+"""How far the values of a graph reach: which saturations can act, and which never do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from edgernn.model.formats import INT16_MAX, INT16_MIN
+from edgernn.model.graph import OpGraph
+from edgernn.model.ops import (
+    Activation,
+    AffineResult,
+    Complement,
+    Concatenation,
+    Function,
+    Op,
+    OperandOf,
+    Product,
+    Rescaling,
+    Slice,
+    Sum,
+    Value,
+)
+
+#: Smallest and largest integer that occurs.
+Interval = tuple[int, int]
+Known = dict[str, Interval]
+
+_INT16: Final[Interval] = (INT16_MIN, INT16_MAX)
+
+
+def intervals(graph: OpGraph) -> Known:
+    """Bounds of every value by name, from those of inputs and states alone.
+
+    Affine maps may give any int16: their records are not looked into.
+    """
+    return _walk(graph)[0]
+
+
+def saturating(graph: OpGraph) -> frozenset[str]:
+    """Names of products and sums whose sat16 can act; for all others it needs no code.
+
+    Clause 7.2 says so of the products of a gate, which is 0 at least.
+    """
+    known, wide = _walk(graph)
+    return frozenset(name for name, interval in wide.items() if interval != known[name])
+
+
+def _walk(graph: OpGraph) -> tuple[Known, Known]:
+    """Bounds of every value, and of products and sums before they saturate."""
+    outside = (graph.precision.input_low, graph.precision.input_high)
+    known = {value.name: outside for value in graph.inputs}
+    for state in graph.carried:
+        known[state.before.name] = outside if state.before.operand else _INT16
+    wide: Known = {}
+    for op in graph.ops:
+        if isinstance(op, OperandOf):
+            found = (graph.precision.operand_low, graph.precision.operand_high)
+        else:
+            found = _BOUNDS[type(op)](op, known)
+        if isinstance(op, (Product, Sum)):
+            wide[op.result.name] = found
+            found = (max(found[0], INT16_MIN), min(found[1], INT16_MAX))
+        known[op.result.name] = found
+    return known, wide
+
+
+def _rounded(v: int, k: int) -> int:
+    """R(v, k) of clause 1.3; it never falls where v rises, so bounds map to bounds."""
+    if k < 2:
+        return (v + k) >> k
+    return (v + (1 << (k - 1)) + 1 - 2 * (v < -1)) >> k
+
+
+def _product(op: Product, known: Known) -> Interval:
+    corners = [a * b for a in known[op.a.name] for b in known[op.b.name]]
+    return _rounded(min(corners), op.shift), _rounded(max(corners), op.shift)
+
+
+def _sum(op: Sum, known: Known) -> Interval:
+    (a_low, a_high), (b_low, b_high) = known[op.a.name], known[op.b.name]
+    return a_low + b_low, a_high + b_high
+
+
+def _activation(op: Activation, known: Known) -> Interval:
+    low, high = known[op.value.name]
+    if op.function is Function.LINEAR:
+        return low, high
+    if op.function is Function.RELU:
+        return max(low, 0), max(high, 0)
+    return _INT16 if op.function is Function.TANH else (0, INT16_MAX)
+
+
+def _rescaling(op: Rescaling, known: Known) -> Interval:
+    low, high = known[op.value.name]
+    return _rounded(low, op.shift), _rounded(high, op.shift)
+
+
+def _complement(op: Complement, known: Known) -> Interval:
+    low, high = known[op.value.name]
+    return min(32768 - high, INT16_MAX), min(32768 - low, INT16_MAX)
+
+
+def _any_int16(*_: object) -> Interval:
+    return _INT16
+
+
+def _same(op: Slice, known: Known) -> Interval:
+    return known[op.value.name]
+
+
+def _any_part(op: Concatenation, known: Known) -> Interval:
+    parts: tuple[Value, ...] = op.parts
+    found = [known[part.name] for part in parts]
+    return min(low for low, _ in found), max(high for _, high in found)
+
+
+_BOUNDS: Final[dict[type[Op], Callable[[Any, Known], Interval]]] = {
+    Concatenation: _any_part,
+    Slice: _same,
+    AffineResult: _any_int16,
+    Activation: _activation,
+    Product: _product,
+    Sum: _sum,
+    Rescaling: _rescaling,
+    Complement: _complement,
+}
