@@ -7,7 +7,7 @@ import pytest
 
 from edgernn.model.affine import Affine8, Affine16, Source, Term8, Term16
 from edgernn.model.formats import Precision
-from edgernn.model.layers import GateActivation
+from edgernn.model.ops import OPS, Function
 from edgernn_firmware_sim.reference import affine as affine_map
 from edgernn_firmware_sim.reference import arithmetic, tables
 from edgernn_firmware_sim.reference.events import Quiet
@@ -41,10 +41,11 @@ def test_tables_at_every_code(name, jit):
     assert np.array_equal(integers(made), getattr(tables, name)(EVERY_CODE))
 
 
-def test_gates_are_the_tables():
-    from edgernn_export.compress.qat.straight_through import GATES
+def test_every_operation_and_function_trains():
+    from edgernn_export.compress.qat.interpreter import FUNCTIONS, RUN
 
-    assert set(GATES) == set(GateActivation)
+    assert set(FUNCTIONS) == set(Function)
+    assert set(RUN) == set(OPS)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)

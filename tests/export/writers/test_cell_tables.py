@@ -11,6 +11,8 @@ from edgernn.model.lowering import LOWERINGS
 from edgernn.model.ops import OPS
 from edgernn_export.writers import WRITERS, open_writer
 from edgernn_export.writers.golden_vectors import golden_vector
+from edgernn_export.writers.onnx.interpreter import APPENDED
+from edgernn_export.writers.tflite.interpreter import EMITTED
 from edgernn_firmware_sim.reference.interpreter import INTERPRETED
 from tests.exactness.contract_worker import CASES
 from tests.support.models.integer import CELLS, random_model
@@ -21,7 +23,7 @@ MISSING: set[tuple[str, str, str]] = set()
 
 def test_every_layer_has_a_lowering_and_every_operation_an_interpreter():
     assert set(LOWERINGS) == set(LAYERS.values())
-    assert set(INTERPRETED) == set(OPS)
+    assert set(INTERPRETED) == set(EMITTED) == set(APPENDED) == set(OPS)
 
 
 def test_random_models_and_the_contract_cover_every_recurrent_layer():

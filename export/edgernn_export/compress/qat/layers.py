@@ -16,8 +16,8 @@ from edgernn.model.affine import Affine
 from edgernn.model.formats import FloatArray, Precision
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.layers import Dense, GRUAfter, Layer
+from edgernn.model.lowering import lowered
 from edgernn.model.storage import Storage
-from edgernn_export.compress.qat import cells
 from edgernn_export.compress.qat.float_weights import (
     BIAS,
     KERNEL,
@@ -26,6 +26,7 @@ from edgernn_export.compress.qat.float_weights import (
     gates_of,
     map_specs,
 )
+from edgernn_export.compress.qat.interpreter import Inputs, Interpreter, Maps
 from edgernn_export.compress.qat.maps8 import Maps8
 from edgernn_export.compress.qat.maps16 import Maps16
 from edgernn_export.compress.qat.straight_through import input_codes, operand
@@ -52,6 +53,7 @@ class Integers:
 
         self.model, self.index = model, index
         self.record: Layer = model.layers[index]
+        self.step = Interpreter(lowered(model.precision, (self.record,)))
         kind = Maps8 if model.precision is Precision.W8A8 else Maps16
         self._specs = map_specs(model, index, mean)
         self.maps: Maps8 | Maps16 = kind(self._specs, add)
@@ -60,14 +62,14 @@ class Integers:
         """Clause 2.7."""
         return operand(value, self.model.precision)
 
-    def ready(self, weights: Mapping[str, Any], *, training: bool | None) -> cells.Maps:
+    def ready(self, weights: Mapping[str, Any], *, training: bool | None) -> Maps:
         """The maps for one pass; in training, their steps follow the weights first."""
         values = {name: variable.value for name, variable in weights.items()}
         if training:
             self.maps.follow(values)
         return self.maps.ready(values)
 
-    def of_input(self, maps: cells.Maps, codes: Tensor) -> cells.Inputs:
+    def of_input(self, maps: Maps, codes: Tensor) -> Inputs:
         """Products of the layer's input, int16 codes [..., I], with the kernels, by map."""
         q_x = codes if self.index == 0 else self.operand(codes)
         products = {name: one.of_input(q_x) for name, one in maps.items()}
@@ -198,14 +200,14 @@ class QatRNN(_Refused, keras.layers.RNN):  # type: ignore[misc]  # as above
                 "Feed streams without padding."
             )
         integers = self.cell.integers
-        step = cells.STEPS[type(integers.record)]
         maps = integers.ready(self.cell.float_weights, training=training)
         in_time = tf.transpose(sequences, (1, 0, 2))
         states = tf.scan(
-            lambda now, inputs: step(integers.record, maps, inputs, integers.operand, now),
+            lambda now, inputs: integers.step(maps, inputs, now)[1],
             integers.of_input(maps, in_time),
             initializer=tuple(tf.convert_to_tensor(state) for state in initial_state),
         )
+        # The output of every recurrent layer is its first state (clause 6.2).
         outputs = tf.transpose(states[0], (1, 0, 2))
         return outputs[:, -1], outputs, [state[-1] for state in states]
 
@@ -238,5 +240,5 @@ class QatDense(_Refused, keras.layers.Dense):  # type: ignore[misc]  # as above
         assert isinstance(record, Dense)
         maps = integers.ready(self.float_weights, training=training)
         flat = tf.reshape(codes, (-1, record.inputs))
-        made = cells.dense(record, maps, integers.of_input(maps, flat))
+        made, _ = integers.step(maps, integers.of_input(maps, flat), ())
         return tf.reshape(made, tf.concat((tf.shape(codes)[:-1], (record.units,)), axis=0))

@@ -7,7 +7,6 @@ al. 2013; Jacob et al. 2018).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -15,7 +14,6 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from edgernn.model.formats import INT16_MAX, INT16_MIN, Precision
-from edgernn.model.layers import GateActivation
 from edgernn_export.compress.qat.tensor_arithmetic import (
     Tensor,
     floor_shift,
@@ -126,12 +124,6 @@ def hard_sigmoid(z: Tensor) -> tuple[Tensor, Any]:
     return narrow(y), lambda upstream: upstream * slope
 
 
-GATES: Final[dict[GateActivation, Callable[[Tensor], Tensor]]] = {
-    GateActivation.SIGMOID: sigmoid,
-    GateActivation.HARD_SIGMOID: hard_sigmoid,
-}
-
-
 def rescaled(value: Tensor, k: int) -> Tensor:
     """R(v, k) of clause 1.3, for int16 values."""
 
@@ -143,7 +135,7 @@ def rescaled(value: Tensor, k: int) -> Tensor:
 
 
 def product(a: Tensor, b: Tensor, k: int) -> Tensor:
-    """R(a * b, k) of clause 1.3, for values whose product fits int16 after it (clause 7.2)."""
+    """R(a * b, k) of clause 1.3; most fit int16 (clause 7.2), see `saturated` for the others."""
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]  # TensorFlow has no types
     def clause(a: Tensor, b: Tensor) -> tuple[Tensor, Any]:
@@ -154,6 +146,14 @@ def product(a: Tensor, b: Tensor, k: int) -> Tensor:
         return narrow(round_product(wide(a) * wide(b), k)), grad
 
     return clause(a, b)
+
+
+@tf.custom_gradient  # type: ignore[untyped-decorator]  # TensorFlow has no types
+def saturated(value: Tensor) -> tuple[Tensor, Any]:
+    """sat16(v)."""
+    codes = tf.clip_by_value(value, float(INT16_MIN), float(INT16_MAX))
+    inside = narrow(value == codes)
+    return codes, lambda upstream: upstream * inside
 
 
 @tf.custom_gradient  # type: ignore[untyped-decorator]  # TensorFlow has no types

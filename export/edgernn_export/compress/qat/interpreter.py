@@ -1,0 +1,170 @@
+"""A graph of operations in training: one step of a layer on codes, forward exact.
+
+What a layer's affine maps make of its input is known before the steps: an affine map gets these
+products and the operand of its state alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import tensorflow as tf
+
+from edgernn.model.affine import Source
+from edgernn.model.formats import Precision
+from edgernn.model.graph import OpGraph
+from edgernn.model.intervals import saturating
+from edgernn.model.ops import (
+    Activation,
+    AffineResult,
+    Complement,
+    Concatenation,
+    Function,
+    Op,
+    OperandOf,
+    Product,
+    Rescaling,
+    Slice,
+    Sum,
+)
+from edgernn_export.compress.qat.straight_through import (
+    complement,
+    hard_sigmoid,
+    operand,
+    product,
+    rescaled,
+    saturated,
+    saturating_sum,
+    sigmoid,
+    tanh,
+)
+from edgernn_export.compress.qat.tensor_arithmetic import Tensor
+from edgernn_export.compress.qat.training_maps import ReadyMap
+
+Maps = dict[str, ReadyMap]
+#: Products of the operands of one step with the kernels, by map; absent where a map has none.
+Inputs = dict[str, Tensor]
+States = tuple[Tensor, ...]
+
+
+class Interpreter:
+    """Runs the step of one layer.
+
+    Args:
+        step: the graph of the layer (`edgernn.model.lowering.lowered` of it alone).
+    """
+
+    def __init__(self, step: OpGraph) -> None:
+        """Find out which saturations can act."""
+        self._step = step
+        self.precision: Precision = step.precision
+        self.saturating = saturating(step)
+
+    def __call__(self, maps: Maps, inputs: Inputs, states: States) -> tuple[Tensor, States]:
+        """Output codes [B, H] and the new states.
+
+        Args:
+            maps: of the layer, by name.
+            inputs: products of the layer's input, [B, R] by map.
+            states: codes [B, H] in their order.
+        """
+        step = self._step
+        # The input itself is in its products already: nothing else of a layer reads it.
+        values: dict[str, Any] = {value.name: None for value in step.inputs}
+        for state, codes in zip(step.carried, states, strict=True):
+            values[state.before.name] = codes
+        run = _Run(self, maps, inputs, values)
+        for op in step.ops:
+            values[op.result.name] = RUN[type(op)](run, op)
+        (output,) = (values[value.name] for value in step.outputs)
+        return output, tuple(values[state.after.name] for state in step.carried)
+
+
+class _Run:
+    """One step: its maps, the products of its input, the values it has so far."""
+
+    def __init__(
+        self, interpreter: Interpreter, maps: Maps, inputs: Inputs, values: dict[str, Any]
+    ) -> None:
+        self.interpreter = interpreter
+        self.maps, self.inputs, self.values = maps, inputs, values
+
+    def reads(self, op: Op) -> list[Any]:
+        return [self.values[value.name] for value in op.reads]
+
+
+def _operand(run: _Run, op: OperandOf) -> Tensor:
+    (v,) = run.reads(op)
+    return operand(v, run.interpreter.precision)
+
+
+def _concatenation(run: _Run, op: Concatenation) -> tuple[Any, ...]:
+    """The parts: those of the input are None, and an affine map takes them apart again."""
+    return tuple(run.reads(op))
+
+
+def _slice(run: _Run, op: Slice) -> Tensor:
+    (v,) = run.reads(op)
+    return v[:, op.start : op.start + op.result.width]
+
+
+def _affine(run: _Run, op: AffineResult) -> Tensor:
+    name = op.result.name.rpartition(".")[2]
+    q_state = None
+    for source, value in op.by_source.items():
+        found = run.values[value.name]
+        if source is Source.XH:
+            found = found[1]
+        if source is not Source.X:
+            q_state = found
+    return run.maps[name](run.inputs.get(name), q_state)
+
+
+FUNCTIONS: Final[dict[Function, Callable[[Tensor], Tensor]]] = {
+    Function.LINEAR: lambda v: v,
+    Function.RELU: tf.nn.relu,
+    Function.TANH: tanh,
+    Function.SIGMOID: sigmoid,
+    Function.HARD_SIGMOID: hard_sigmoid,
+}
+
+
+def _activation(run: _Run, op: Activation) -> Tensor:
+    (v,) = run.reads(op)
+    return FUNCTIONS[op.function](v)
+
+
+def _product(run: _Run, op: Product) -> Tensor:
+    a, b = run.reads(op)
+    rounded = product(a, b, op.shift)
+    return saturated(rounded) if op.result.name in run.interpreter.saturating else rounded
+
+
+def _sum(run: _Run, op: Sum) -> Tensor:
+    a, b = run.reads(op)
+    return saturating_sum(a, b)
+
+
+def _rescaling(run: _Run, op: Rescaling) -> Tensor:
+    (v,) = run.reads(op)
+    return rescaled(v, op.shift)
+
+
+def _complement(run: _Run, op: Complement) -> Tensor:
+    (v,) = run.reads(op)
+    return complement(v)
+
+
+#: operation -> what runs it
+RUN: Final[dict[type[Op], Callable[[_Run, Any], Any]]] = {
+    OperandOf: _operand,
+    Concatenation: _concatenation,
+    Slice: _slice,
+    AffineResult: _affine,
+    Activation: _activation,
+    Product: _product,
+    Sum: _sum,
+    Rescaling: _rescaling,
+    Complement: _complement,
+}
