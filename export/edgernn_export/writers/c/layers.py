@@ -7,10 +7,12 @@ from typing import Final
 
 from edgernn.model.formats import Precision
 from edgernn.model.layers import LSTM, Dense, GRUAfter, GRUBefore, Layer, SimpleRNN
+from edgernn.model.lowering import lowered
 from edgernn.model.tiles import padded
 from edgernn_export.writers.c.affine import affine_map
 from edgernn_export.writers.c.check import Check, check_member
 from edgernn_export.writers.c.data import identifier, record
+from edgernn_export.writers.c.operations import Scheduled, schedule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +30,7 @@ class Kernel:
     scratch: int
 
 
+#: Layers with a kernel of their own.
 KERNELS: Final[dict[type, Kernel]] = {
     SimpleRNN: Kernel(stem="edgernn_simple_rnn", file="edgernn_simple_rnn.c", scratch=0),
     LSTM: Kernel(stem="edgernn_lstm", file="edgernn_lstm.c", scratch=4),
@@ -35,6 +38,9 @@ KERNELS: Final[dict[type, Kernel]] = {
     GRUAfter: Kernel(stem="edgernn_gru_after", file="edgernn_gru.c", scratch=4),
     Dense: Kernel(stem="edgernn_dense", file="edgernn_dense.c", scratch=0),
 }
+
+#: What layers without a kernel call.
+OPERATIONS: Final = "edgernn_ops.c"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,9 +65,24 @@ class CLayer:
         return f"layer{self.index}_{identifier(self.layer.name)}"
 
     @property
-    def kernel(self) -> Kernel:
-        """The C it runs."""
-        return KERNELS[type(self.layer)]
+    def kernel(self) -> Kernel | None:
+        """The C it runs; None: operation by operation."""
+        return KERNELS.get(type(self.layer))
+
+    @property
+    def file(self) -> str:
+        """Source file of what it calls, in ``edgernn/native``."""
+        return OPERATIONS if self.kernel is None else self.kernel.file
+
+    @property
+    def scheduled(self) -> Scheduled:
+        """The step of a layer without a kernel."""
+        return schedule(
+            lowered(self.precision, (self.layer,)),
+            self.vectors,
+            self.width,
+            lambda op: f"{self.name}.{op.result.name.rpartition('.')[2]}",
+        )
 
     @property
     def width(self) -> str:
@@ -77,6 +98,8 @@ class CLayer:
     @property
     def scratch(self) -> int:
         """int16 values of scratch."""
+        if self.kernel is None:
+            return self.scheduled.scratch
         return self.kernel.scratch * self.layer.units
 
     @property
@@ -87,25 +110,36 @@ class CLayer:
     @property
     def output(self) -> str:
         """C expression of the int16 output vector."""
-        if self.layer.states:
+        if self.has_state_output:
             return f"state->{self.vectors[0]}"
         return "y" if self.last else "state->value"
 
     @property
-    def call(self) -> str:
-        """The statement that runs the layer."""
+    def has_state_output(self) -> bool:
+        """Whether the output is the layer's first state; else it has a vector of its own."""
+        if self.kernel is None:
+            return self.scheduled.outputs == tuple(f"state->{v}" for v in self.vectors[:1])
+        return bool(self.vectors)
+
+    @property
+    def calls(self) -> list[str]:
+        """The statements that run the layer."""
+        if self.kernel is None:
+            (made,) = self.scheduled.outputs
+            copied = f"edgernn_copy16({made}, {self.layer.units}, {self.output});"
+            return [*self.scheduled.statements, *([] if self.has_state_output else [copied])]
         arguments = [f"&{self.name}", "state->operands"]
         if self.scratch:
             arguments.append("state->z")
         arguments += [f"state->{v}" for v in self.vectors] or [self.output]
-        return f"{self.kernel.stem}{self.width}_step({', '.join(arguments)});"
+        return [f"{self.kernel.stem}{self.width}_step({', '.join(arguments)});"]
 
     def constants(self) -> tuple[str, list[Check]]:
         """Weights and constants, and the checks of all of them."""
         layer = self.layer
         blocks = [f"/* {layer.kind}: {layer.inputs} inputs, {layer.units} units */\n"]
         members, checks = [], []
-        for member, value in self._members():
+        for member, value in self._members() if self.kernel else ():
             members.append(str(value) if isinstance(value, int) else f"EDGERNN_{value.upper()}")
             checks.append(check_member(f"{self.name}.{member}", value))
         for name, affine in layer.affines.items():
@@ -113,7 +147,12 @@ class CLayer:
             blocks.append(c_map.arrays)
             members.append(c_map.initializer)
             checks += c_map.checks
-        blocks.append(record(f"{self.kernel.stem}{self.width}", self.name, members))
+        if self.kernel is None:
+            fields = "".join(f"    edgernn_map{self.width} {name};\n" for name in layer.affines)
+            kind = f"struct {{\n{fields}}}"
+        else:
+            kind = f"{self.kernel.stem}{self.width}"
+        blocks.append(record(kind, self.name, members))
         return "\n".join(blocks), checks
 
     def _members(self) -> list[tuple[str, int | str]]:

@@ -65,7 +65,7 @@ def write_c(model: IntegerModel, golden: Golden, *, prefix: str = "model") -> di
         f"{prefix}.c": head + _source(model, layers, prefix),
         **{n: head + t for n, t in self_test_files(model, golden, layers, prefix).items()},
     }
-    kernels = _with_headers({*_SHARED_SOURCES, *(layer.kernel.file for layer in layers)})
+    kernels = _with_headers({*_SHARED_SOURCES, *(layer.file for layer in layers)})
     kernels[STORAGE_HEADER] = storage_header(kernels[STORAGE_HEADER], storages_of(model))
     return {**{name: text.encode("ascii") for name, text in texts.items()}, **kernels}
 
@@ -220,7 +220,7 @@ def _state_members(model: IntegerModel, layers: list[CLayer], prefix: str) -> st
     scratch = max(cl.scratch for cl in layers)
     if scratch:
         lines.append(f"    int16_t z[{scratch}];")
-    hidden = [cl.layer.units for cl in layers if not (cl.layer.states or cl.last)]
+    hidden = [cl.layer.units for cl in layers if not (cl.has_state_output or cl.last)]
     if hidden:
         lines.append(f"    int16_t value[{max(hidden)}];")
     code = f"edgernn_code{layers[0].width}"
@@ -239,10 +239,11 @@ def _source(model: IntegerModel, layers: list[CLayer], prefix: str) -> str:
         definitions.append(text + "\n")
         checks += of_layer
     channels, of_channels = channel_records(model)
+    operations = '#include "edgernn_ops.h"\n' if any(cl.kernel is None for cl in layers) else ""
     return f"""#include "{prefix}.h"
 
 #include "edgernn_check.h"
-
+{operations}
 {storage_checks(storages_of(model), prefix)}{"".join(definitions)}
 {channels}
 {_functions(model, layers, prefix, resets)}
@@ -296,7 +297,7 @@ def _calls(
         else:
             arguments = f"{layers[index - 1].output}, {cl.layer.inputs}, state->operands"
             lines.append(f"edgernn_operands{cl.width}({arguments});")
-        lines.append(cl.call)
-    if output and last.layer.states:
+        lines += cl.calls
+    if output and last.has_state_output:
         lines.append(f"edgernn_copy16({last.output}, {last.layer.units}, y);")
     return "\n".join(" " * indent + line for line in lines)
