@@ -8,11 +8,12 @@ from typing import Final
 from edgernn.model.formats import Precision
 from edgernn.model.layers import LSTM, Dense, GRUAfter, GRUBefore, Layer, SimpleRNN
 from edgernn.model.lowering import lowered
+from edgernn.model.schedule import Schedule, schedule
 from edgernn.model.tiles import padded
 from edgernn_export.writers.c.affine import affine_map
 from edgernn_export.writers.c.check import Check, check_member
 from edgernn_export.writers.c.data import identifier, record
-from edgernn_export.writers.c.operations import Scheduled, schedule
+from edgernn_export.writers.c.operations import address, statements
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,14 +76,9 @@ class CLayer:
         return OPERATIONS if self.kernel is None else self.kernel.file
 
     @property
-    def scheduled(self) -> Scheduled:
+    def scheduled(self) -> Schedule:
         """The step of a layer without a kernel."""
-        return schedule(
-            lowered(self.precision, (self.layer,)),
-            self.vectors,
-            self.width,
-            lambda op: f"{self.name}.{op.result.name.rpartition('.')[2]}",
-        )
+        return schedule(lowered(self.precision, (self.layer,)))
 
     @property
     def width(self) -> str:
@@ -118,16 +114,19 @@ class CLayer:
     def has_state_output(self) -> bool:
         """Whether the output is the layer's first state; else it has a vector of its own."""
         if self.kernel is None:
-            return self.scheduled.outputs == tuple(f"state->{v}" for v in self.vectors[:1])
+            (output,) = self.scheduled.outputs
+            return (output.vector, output.start, output.width) == (0, 0, self.layer.units)
         return bool(self.vectors)
 
     @property
     def calls(self) -> list[str]:
         """The statements that run the layer."""
         if self.kernel is None:
-            (made,) = self.scheduled.outputs
+            step, vectors = self.scheduled, self.vectors
+            calls = statements(step, self.name, self.layer.inputs, self.width, vectors)
+            made = address(step.outputs[0], vectors)
             copied = f"edgernn_copy16({made}, {self.layer.units}, {self.output});"
-            return [*self.scheduled.statements, *([] if self.has_state_output else [copied])]
+            return [*calls, *([] if self.has_state_output else [copied])]
         arguments = [f"&{self.name}", "state->operands"]
         if self.scratch:
             arguments.append("state->z")

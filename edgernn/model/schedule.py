@@ -1,0 +1,301 @@
+"""A graph of operations as instructions over memory: where every value of a layer lies.
+
+A value gets a place: a vector of the state, or a part of the scratch that values share which are
+not there at the same time. A result takes the place of what it is made of where nothing else reads
+that any more, and new states are made in the place of the old ones.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from edgernn.model.affine import Source
+from edgernn.model.graph import OpGraph
+from edgernn.model.ops import (
+    Activation,
+    AffineResult,
+    Complement,
+    Concatenation,
+    Function,
+    Op,
+    OperandOf,
+    Product,
+    Rescaling,
+    Slice,
+    Sum,
+    Value,
+)
+
+#: The vector of a place that is scratch; others are states, in the order of the graph's.
+SCRATCH: Final = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a value lies.
+
+    Attributes:
+        vector: `SCRATCH`, or which state.
+        start: first element.
+        width: elements.
+    """
+
+    vector: int
+    start: int
+    width: int
+
+    @property
+    def end(self) -> int:
+        """Behind its last element."""
+        return self.start + self.width
+
+    def meets(self, other: Place) -> bool:
+        """Whether the two share an element."""
+        return self.vector == other.vector and self.start < other.end and other.start < self.end
+
+
+class Call(enum.Enum):
+    """What an instruction does to vectors of int16."""
+
+    OPERANDS = "operands"  # behind the layer's input, from one vector
+    AFFINE = "affine"  # from the operands
+    COPY = "copy"
+    ACTIVATE = "activate"  # in place
+    PRODUCT = "product"
+    SUM = "sum"
+    RESCALE = "rescale"
+    COMPLEMENT = "complement"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instruction:
+    """One call.
+
+    Attributes:
+        call: what it does.
+        reads: the vectors it reads.
+        result: the vector it writes; None: the operands.
+        option: shift of a product or a rescaling, function of an activation, name of an affine
+            map; None for the others.
+    """
+
+    call: Call
+    reads: tuple[Place, ...]
+    result: Place | None
+    option: int | Function | str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """The step of a layer.
+
+    Attributes:
+        instructions: in their order.
+        scratch: int16 values of scratch they need.
+        outputs: where the graph's outputs are afterwards.
+    """
+
+    instructions: tuple[Instruction, ...]
+    scratch: int
+    outputs: tuple[Place, ...]
+
+
+def schedule(graph: OpGraph) -> Schedule:
+    """Give every value a place, and every operation its instructions.
+
+    Args:
+        graph: of one layer, whose one input stands at the start of its operands.
+    """
+    made = _Scheduler(graph)
+    for index, op in enumerate(graph.ops):
+        _SCHEDULED[type(op)](made, index, op)
+    made.leave_states()
+    outputs = tuple(made.place(value) for value in graph.outputs)
+    return Schedule(instructions=tuple(made.instructions), scratch=made.scratch, outputs=outputs)
+
+
+class _Scheduler:
+    """Instructions so far, and where values lie."""
+
+    def __init__(self, graph: OpGraph) -> None:
+        self.instructions: list[Instruction] = []
+        self.scratch = 0
+        self._ops = {op.result.name: op for op in graph.ops}
+        self._vectors = {state.after.name: vector for vector, state in enumerate(graph.carried)}
+        for op in reversed(graph.ops):
+            # What an activation turns into a new state can be made where that state lies.
+            if isinstance(op, Activation) and op.result.name in self._vectors:
+                self._vectors.setdefault(op.value.name, self._vectors[op.result.name])
+        self._carried = graph.carried
+        self._places = {
+            state.before.name: Place(vector, 0, state.before.width)
+            for vector, state in enumerate(graph.carried)
+        }
+        self._last = self._last_reads(graph)
+        self._in_operands = ""
+
+    def _last_reads(self, graph: OpGraph) -> dict[str, int]:
+        """Index of the last operation that reads a value; one behind them all for what stays."""
+        last: dict[str, int] = {}
+        for index, op in enumerate(graph.ops):
+            if isinstance(op, AffineResult):
+                for value in filter(None, map(self._of_state, op.operands)):
+                    last[value.name] = index
+            elif not isinstance(op, (OperandOf, Concatenation)):
+                last.update(dict.fromkeys((value.name for value in op.reads), index))
+        end = len(graph.ops)
+        last.update(dict.fromkeys((value.name for value in graph.outputs), end))
+        last.update(dict.fromkeys((state.after.name for state in graph.carried), end))
+        return last
+
+    def _of_state(self, operand: Value) -> Value | None:
+        """The int16 value behind an operand; None where it is the layer's input alone."""
+        op = self._ops.get(operand.name)
+        if isinstance(op, Concatenation):
+            return self._of_state(op.parts[1])
+        return op.value if isinstance(op, OperandOf) else None
+
+    def place(self, value: Value) -> Place:
+        """Where a value lies."""
+        return self._places[value.name]
+
+    def call(
+        self,
+        call: Call,
+        reads: Sequence[Place],
+        result: Place | None,
+        option: int | Function | str | None = None,
+    ) -> None:
+        """Append an instruction."""
+        self.instructions.append(
+            Instruction(call=call, reads=tuple(reads), result=result, option=option)
+        )
+
+    def put(self, value: Value, place: Place) -> Place:
+        """Let a value lie in a place."""
+        self._places[value.name] = place
+        return place
+
+    def is_free(self, place: Place, index: int) -> bool:
+        """Whether nothing that lies there is read after an operation."""
+        return not any(
+            self._last.get(name, -1) > index and other.meets(place)
+            for name, other in self._places.items()
+        )
+
+    def for_result(self, index: int, op: Op, reused: Sequence[Value] = ()) -> Place:
+        """A place for the result of an operation.
+
+        Args:
+            index: of the operation.
+            op: the operation.
+            reused: values in whose place the result may be made.
+        """
+        result = op.result
+        vector = self._vectors.get(result.name)
+        wanted = [] if vector is None else [Place(vector, 0, result.width)]
+        read = [self.place(value) for value in reused]
+        wanted += [place for place in read if place.vector == SCRATCH]
+        for place in wanted:
+            fits = place.width == result.width and self.is_free(place, index)
+            # Element by element a result may overwrite what it is made of, but not its neighbours.
+            if fits and all(place == other or not place.meets(other) for other in read):
+                return self.put(result, place)
+        return self.put(result, self._room(index, result.width))
+
+    def _room(self, index: int, width: int) -> Place:
+        """Scratch that nothing lies in which this operation or a later one reads."""
+        taken = sorted(
+            (place.start, place.end)
+            for name, place in self._places.items()
+            if place.vector == SCRATCH and self._last.get(name, -1) >= index
+        )
+        start = 0
+        for begin, end in taken:
+            if begin - start >= width:
+                break
+            start = max(start, end)
+        self.scratch = max(self.scratch, start + width)
+        return Place(SCRATCH, start, width)
+
+    def operands(self, op: AffineResult) -> None:
+        """Have behind the input what an affine map reads there."""
+        for source, operand in op.by_source.items():
+            value = self._of_state(operand)
+            if source is Source.X or value is None or value.name == self._in_operands:
+                continue
+            self.call(Call.OPERANDS, [self.place(value)], None)
+            self._in_operands = value.name
+
+    def leave_states(self) -> None:
+        """Copy the new states that were not made in place."""
+        end = len(self._ops)
+        moves = [
+            (self._places[state.before.name], self._places[state.after.name])
+            for state in self._carried
+        ]
+        held = []
+        for to, source in moves:
+            if source == to:
+                continue
+            if source.vector != SCRATCH:  # an old state that another one takes over
+                room = self._room(end, source.width)
+                self._places[f"{source}@"] = room
+                self._last[f"{source}@"] = end
+                self.call(Call.COPY, [source], room)
+                source = room
+            held.append((source, to))
+        for source, to in held:
+            self.call(Call.COPY, [source], to)
+
+
+def _nothing(made: _Scheduler, index: int, op: Op) -> None:
+    """Operands are made where an affine map reads them."""
+
+
+def _slice(made: _Scheduler, index: int, op: Slice) -> None:  # noqa: ARG001 (as the others)
+    whole = made.place(op.value)
+    made.put(op.result, Place(whole.vector, whole.start + op.start, op.result.width))
+
+
+def _affine(made: _Scheduler, index: int, op: AffineResult) -> None:
+    made.operands(op)
+    name = op.result.name.rpartition(".")[2]
+    made.call(Call.AFFINE, [], made.for_result(index, op), name)
+
+
+def _activation(made: _Scheduler, index: int, op: Activation) -> None:
+    source = made.place(op.value)
+    if op.function is Function.LINEAR:
+        made.put(op.result, source)
+        return
+    place = made.for_result(index, op, op.reads)
+    if place != source:
+        made.call(Call.COPY, [source], place)
+    made.call(Call.ACTIVATE, [place], place, op.function)
+
+
+def _element_by_element(call: Call) -> Callable[[_Scheduler, int, Any], None]:
+    def scheduled(made: _Scheduler, index: int, op: Op) -> None:
+        reads = [made.place(value) for value in op.reads]
+        shift = op.shift if isinstance(op, (Product, Rescaling)) else None
+        made.call(call, reads, made.for_result(index, op, op.reads), shift)
+
+    return scheduled
+
+
+#: operation -> what schedules it
+_SCHEDULED: Final[dict[type[Op], Callable[[_Scheduler, int, Any], None]]] = {
+    OperandOf: _nothing,
+    Concatenation: _nothing,
+    Slice: _slice,
+    AffineResult: _affine,
+    Activation: _activation,
+    Product: _element_by_element(Call.PRODUCT),
+    Sum: _element_by_element(Call.SUM),
+    Rescaling: _element_by_element(Call.RESCALE),
+    Complement: _element_by_element(Call.COMPLEMENT),
+}
