@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from edgernn.graph.lowering import LOWERINGS
+from edgernn.graph.op_graph import OpBuilder
+from edgernn.graph.ops import Function, Value
 from edgernn.model.affine import Source
 from edgernn.model.formats import PREACTIVATION, UNIT, Precision, QFormat
-from edgernn.model.graph import OpBuilder
-from edgernn.model.lowering import LOWERINGS
-from edgernn.model.ops import Function, Value
 from edgernn_firmware_sim.reference.arithmetic import widen
 from edgernn_firmware_sim.reference.events import Quiet
 from edgernn_firmware_sim.reference.interpreter import Interpreter

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from edgernn.model.graph import OpGraph
-from edgernn.model.ops import (
+from edgernn.graph.op_graph import OpGraph
+from edgernn.graph.ops import (
     Activation,
     AffineResult,
     Complement,

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.errors import ReadingError, ShapeError, StateError
+from edgernn.graph.lowering import lowered
 from edgernn.model.formats import Int16Array, OperandArray
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.layers import StateSpec
-from edgernn.model.lowering import lowered
 from edgernn_firmware_sim.reference.arithmetic import widen
 from edgernn_firmware_sim.reference.events import Quiet
 from edgernn_firmware_sim.reference.interpreter import Interpreter

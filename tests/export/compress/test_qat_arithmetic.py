@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from edgernn.graph.ops import OPS, Function
 from edgernn.model.affine import Affine8, Affine16, Source, Term8, Term16
 from edgernn.model.formats import Precision
-from edgernn.model.ops import OPS, Function
 from edgernn_firmware_sim.reference import affine as affine_map
 from edgernn_firmware_sim.reference import arithmetic, tables
 from edgernn_firmware_sim.reference.events import Quiet

@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 
 from edgernn.errors import EdgeRnnError
+from edgernn.graph.lowering import LOWERINGS
+from edgernn.graph.ops import OPS
 from edgernn.model.formats import Precision
 from edgernn.model.layers import LAYERS
-from edgernn.model.lowering import LOWERINGS
-from edgernn.model.ops import OPS
 from edgernn_export.writers import WRITERS, open_writer
 from edgernn_export.writers.golden_vectors import golden_vector
 from edgernn_export.writers.onnx.interpreter import APPENDED

@@ -11,11 +11,11 @@ from dataclasses import dataclass, fields, replace
 from typing import ClassVar
 
 from edgernn.container.record import OPTIONS
-from edgernn.model import lowering
+from edgernn.graph import lowering
+from edgernn.graph.ops import Function
 from edgernn.model.formats import PREACTIVATION, UNIT, Precision
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.layers import LAYERS, LSTM
-from edgernn.model.ops import Function
 from tests.exactness.twin.cells import Twin
 from tests.exactness.twin.scalar import R, hard_sigmoid, sat16, sigmoid, tanh
 from tests.support.models.integer import random_model

@@ -11,11 +11,9 @@ from typing import Any, Final
 
 import tensorflow as tf
 
-from edgernn.model.affine import Source
-from edgernn.model.formats import Precision
-from edgernn.model.graph import OpGraph
-from edgernn.model.intervals import saturating
-from edgernn.model.ops import (
+from edgernn.graph.intervals import saturating
+from edgernn.graph.op_graph import OpGraph
+from edgernn.graph.ops import (
     Activation,
     AffineResult,
     Complement,
@@ -28,6 +26,8 @@ from edgernn.model.ops import (
     Slice,
     Sum,
 )
+from edgernn.model.affine import Source
+from edgernn.model.formats import Precision
 from edgernn_export.compress.qat.straight_through import (
     complement,
     hard_sigmoid,
@@ -52,7 +52,7 @@ class Interpreter:
     """Runs the step of one layer.
 
     Args:
-        step: the graph of the layer (`edgernn.model.lowering.lowered` of it alone).
+        step: the graph of the layer (`edgernn.graph.lowering.lowered` of it alone).
     """
 
     def __init__(self, step: OpGraph) -> None:

@@ -12,11 +12,11 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from edgernn.errors import TrainingError
+from edgernn.graph.lowering import lowered
 from edgernn.model.affine import Affine
 from edgernn.model.formats import FloatArray, Precision
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.layers import Dense, GRUAfter, Layer
-from edgernn.model.lowering import lowered
 from edgernn.model.storage import Storage
 from edgernn_export.compress.qat.float_weights import (
     BIAS,

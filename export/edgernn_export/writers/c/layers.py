@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from edgernn.graph.lowering import lowered
+from edgernn.graph.schedule import Schedule, schedule
 from edgernn.model.formats import Precision
 from edgernn.model.layers import LSTM, Dense, GRUAfter, GRUBefore, Layer, SimpleRNN
-from edgernn.model.lowering import lowered
-from edgernn.model.schedule import Schedule, schedule
 from edgernn.model.tiles import padded
 from edgernn_export.writers.c.affine import affine_map
 from edgernn_export.writers.c.check import Check, check_member

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgernn.model.ops import Function
-from edgernn.model.schedule import SCRATCH, Call, Instruction, Place, Schedule
+from edgernn.graph.ops import Function
+from edgernn.graph.schedule import SCRATCH, Call, Instruction, Place, Schedule
 from edgernn.model.tiles import padded
 
 _FUNCTIONS = {

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from edgernn.graph.lowering import lowered
 from edgernn.model.affine import Affine, Source
 from edgernn.model.formats import INT16_MAX
 from edgernn.model.layers import (
@@ -20,7 +21,6 @@ from edgernn.model.layers import (
     GRUBefore,
     SimpleRNN,
 )
-from edgernn.model.lowering import lowered
 from edgernn_export.writers.onnx.graph import GraphBuilder
 from edgernn_export.writers.onnx.integer import (
     Operands,

@@ -10,11 +10,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from edgernn.model.formats import INT16_MAX
-from edgernn.model.graph import OpGraph
-from edgernn.model.intervals import intervals, saturating
-from edgernn.model.layers import GateActivation
-from edgernn.model.ops import (
+from edgernn.graph.intervals import intervals, saturating
+from edgernn.graph.op_graph import OpGraph
+from edgernn.graph.ops import (
     Activation,
     AffineResult,
     Complement,
@@ -27,6 +25,8 @@ from edgernn.model.ops import (
     Slice,
     Sum,
 )
+from edgernn.model.formats import INT16_MAX
+from edgernn.model.layers import GateActivation
 from edgernn_export.writers.onnx.graph import GraphBuilder
 from edgernn_export.writers.onnx.integer import (
     Window,

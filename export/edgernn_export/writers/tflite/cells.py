@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from edgernn.graph.lowering import lowered
 from edgernn.model.affine import Affine, Affine8, Affine16, Source
 from edgernn.model.formats import PREACTIVATION, Precision
 from edgernn.model.layers import (
@@ -26,7 +27,6 @@ from edgernn.model.layers import (
     Layer,
     SimpleRNN,
 )
-from edgernn.model.lowering import lowered
 from edgernn_export.writers.tflite import ops
 from edgernn_export.writers.tflite.affine import (
     Operands,

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from edgernn.model.formats import Precision
-from edgernn.model.graph import OpGraph
-from edgernn.model.ops import (
+from edgernn.graph.op_graph import OpGraph
+from edgernn.graph.ops import (
     Activation,
     AffineResult,
     Complement,
@@ -20,6 +19,7 @@ from edgernn.model.ops import (
     Slice,
     Sum,
 )
+from edgernn.model.formats import Precision
 from edgernn_export.writers.tflite import ops
 from edgernn_export.writers.tflite.affine import affine, operand
 from edgernn_export.writers.tflite.graph import Graph, Tensor

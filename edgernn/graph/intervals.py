@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from edgernn.model.formats import INT16_MAX, INT16_MIN
-from edgernn.model.graph import OpGraph
-from edgernn.model.ops import (
+from edgernn.graph.op_graph import OpGraph
+from edgernn.graph.ops import (
     Activation,
     AffineResult,
     Complement,
@@ -21,6 +20,7 @@ from edgernn.model.ops import (
     Sum,
     Value,
 )
+from edgernn.model.formats import INT16_MAX, INT16_MIN
 
 #: Smallest and largest integer that occurs.
 Interval = tuple[int, int]

@@ -8,11 +8,9 @@ import numpy as np
 import pytest
 
 from edgernn.errors import ModelError
-from edgernn.model.affine import Source
-from edgernn.model.formats import PREACTIVATION, UNIT, Precision, QFormat
-from edgernn.model.graph import Carried, OpBuilder, OpGraph
-from edgernn.model.lowering import lowered
-from edgernn.model.ops import (
+from edgernn.graph.lowering import lowered
+from edgernn.graph.op_graph import Carried, OpBuilder, OpGraph
+from edgernn.graph.ops import (
     OPS,
     Activation,
     AffineResult,
@@ -26,6 +24,8 @@ from edgernn.model.ops import (
     Sum,
     Value,
 )
+from edgernn.model.affine import Source
+from edgernn.model.formats import PREACTIVATION, UNIT, Precision, QFormat
 from tests.support.models.integer import CELLS, random_model
 
 pytestmark = pytest.mark.device

@@ -6,12 +6,12 @@ from itertools import product
 
 import pytest
 
+from edgernn.graph.intervals import intervals, saturating
+from edgernn.graph.lowering import lowered
+from edgernn.graph.op_graph import OpBuilder
+from edgernn.graph.ops import Function, Value
 from edgernn.model.formats import UNIT, Precision, QFormat
-from edgernn.model.graph import OpBuilder
-from edgernn.model.intervals import intervals, saturating
 from edgernn.model.layers import GateActivation
-from edgernn.model.lowering import lowered
-from edgernn.model.ops import Function, Value
 from edgernn_firmware_sim.reference.events import Recorder
 from edgernn_firmware_sim.reference.reference import Reference
 from tests.support.models.integer import CELLS, random_codes, random_model

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from edgernn.graph.op_graph import OpBuilder, OpGraph
+from edgernn.graph.ops import Function, Value
 from edgernn.model.affine import Source
 from edgernn.model.formats import PREACTIVATION, Precision
-from edgernn.model.graph import OpBuilder, OpGraph
 from edgernn.model.layers import LSTM, Dense, GRUAfter, GRUBefore, Layer, SimpleRNN
-from edgernn.model.ops import Function, Value
 
 #: The layer's output, and its new states in the order of `Layer.states`.
 Lowered = tuple[Value, tuple[Value, ...]]

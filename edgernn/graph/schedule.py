@@ -12,9 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from edgernn.model.affine import Source
-from edgernn.model.graph import OpGraph
-from edgernn.model.ops import (
+from edgernn.graph.op_graph import OpGraph
+from edgernn.graph.ops import (
     Activation,
     AffineResult,
     Complement,
@@ -28,6 +27,7 @@ from edgernn.model.ops import (
     Sum,
     Value,
 )
+from edgernn.model.affine import Source
 
 #: The vector of a place that is scratch; others are states, in the order of the graph's.
 SCRATCH: Final = -1

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgernn.errors import ModelError
-from edgernn.model.affine import Affine, Source
-from edgernn.model.formats import PREACTIVATION, UNIT, Precision, QFormat
-from edgernn.model.ops import (
+from edgernn.graph.ops import (
     Activation,
     AffineResult,
     Complement,
@@ -22,6 +20,8 @@ from edgernn.model.ops import (
     Sum,
     Value,
 )
+from edgernn.model.affine import Affine, Source
+from edgernn.model.formats import PREACTIVATION, UNIT, Precision, QFormat
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""A step as operations: which there are, what layers become, where their values lie."""
