@@ -112,8 +112,7 @@ def schedule(graph: OpGraph) -> Schedule:
     made = _Scheduler(graph)
     for index, op in enumerate(graph.ops):
         _SCHEDULED[type(op)](made, index, op)
-    made.leave_states()
-    outputs = tuple(made.place(value) for value in graph.outputs)
+    outputs = made.leave()
     return Schedule(instructions=tuple(made.instructions), scratch=made.scratch, outputs=outputs)
 
 
@@ -129,7 +128,7 @@ class _Scheduler:
             # What an activation turns into a new state can be made where that state lies.
             if isinstance(op, Activation) and op.result.name in self._vectors:
                 self._vectors.setdefault(op.value.name, self._vectors[op.result.name])
-        self._carried = graph.carried
+        self._carried, self._outputs = graph.carried, graph.outputs
         self._places = {
             state.before.name: Place(vector, 0, state.before.width)
             for vector, state in enumerate(graph.carried)
@@ -230,26 +229,35 @@ class _Scheduler:
             self.call(Call.OPERANDS, [self.place(value)], None)
             self._in_operands = value.name
 
-    def leave_states(self) -> None:
-        """Copy the new states that were not made in place."""
+    def leave(self) -> tuple[Place, ...]:
+        """Copy the new states that were not made in place.
+
+        Returns:
+            Where the outputs are then.
+        """
         end = len(self._ops)
-        moves = [
-            (self._places[state.before.name], self._places[state.after.name])
-            for state in self._carried
-        ]
-        held = []
-        for to, source in moves:
-            if source == to:
-                continue
-            if source.vector != SCRATCH:  # an old state that another one takes over
-                room = self._room(end, source.width)
-                self._places[f"{source}@"] = room
-                self._last[f"{source}@"] = end
-                self.call(Call.COPY, [source], room)
-                source = room
-            held.append((source, to))
-        for source, to in held:
+        ends = [(self.place(state.before), self.place(state.after)) for state in self._carried]
+        moves = [(source, to) for to, source in ends if source != to]
+        overwritten = {to.vector for _, to in moves}
+        aside: dict[Place, Place] = {}
+
+        def kept(place: Place) -> Place:
+            """A place that the copies below do not overwrite."""
+            if place.vector not in overwritten:
+                return place
+            if place not in aside:
+                room = self._room(end, place.width)
+                name = f"{place.vector}+{place.start}+{place.width}"
+                self._places[name], self._last[name] = room, end
+                self.call(Call.COPY, [place], room)
+                aside[place] = room
+            return aside[place]
+
+        moves = [(kept(source), to) for source, to in moves]
+        outputs = tuple(kept(self.place(value)) for value in self._outputs)
+        for source, to in moves:
             self.call(Call.COPY, [source], to)
+        return outputs
 
 
 def _nothing(made: _Scheduler, index: int, op: Op) -> None:

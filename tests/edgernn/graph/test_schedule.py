@@ -1,0 +1,165 @@
+"""Schedules over a plain memory compute what their graphs do: nothing is overwritten too early."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edgernn.graph.lowering import lowered
+from edgernn.graph.op_graph import OpBuilder
+from edgernn.graph.ops import Function, Value
+from edgernn.graph.schedule import SCRATCH, Call, schedule
+from edgernn.model.affine import Source
+from edgernn.model.formats import PREACTIVATION, UNIT, Precision
+from edgernn_firmware_sim.reference.affine import affine_map, operand
+from edgernn_firmware_sim.reference.events import Quiet
+from edgernn_firmware_sim.reference.interpreter import FUNCTIONS, Interpreter
+from tests.exactness.twin.scalar import R, sat16
+from tests.support.models.integer import CELLS, random_codes, random_model
+
+WIDTH = 6
+INPUTS = 3
+
+
+class Memory:
+    """Vectors of a stream, scratch and operands; runs instructions element by element."""
+
+    def __init__(self, graph, step, affines):
+        self.graph, self.step, self.affines = graph, step, affines
+        self.states = [np.zeros(state.before.width, np.int32) for state in graph.carried]
+        self.scratch = np.full(step.scratch, 12345, np.int32)
+        self.behind = np.zeros(0, np.int32)
+
+    def at(self, place):
+        vector = self.scratch if place.vector == SCRATCH else self.states[place.vector]
+        assert place.end <= vector.size
+        return vector[place.start : place.end]
+
+    def run(self, x):
+        for one in self.step.instructions:
+            reads = [self.at(place) for place in one.reads]
+            if one.call is Call.OPERANDS:
+                self.behind = operand(self.graph.precision, reads[0][None], Quiet(), "")[0]
+                continue
+            result = self.at(one.result)
+            if one.call is Call.AFFINE:
+                result[:] = self.affine(one.option, x)
+            elif one.call is Call.ACTIVATE:
+                assert one.reads == (one.result,)
+                result[:] = FUNCTIONS[one.option](result)
+            else:
+                self.elementwise(one, reads, result)
+        outputs = [self.at(place).copy() for place in self.step.outputs]
+        self.scratch[:] = -12345  # nothing in it outlives the step
+        return outputs
+
+    def elementwise(self, one, reads, result):
+        for j in range(result.size):  # as C does: a result may overwrite what it is made of
+            a = int(reads[0][j])
+            b = int(reads[1][j]) if len(reads) > 1 else 0
+            result[j] = {
+                Call.COPY: lambda a, b: a,
+                Call.SUM: lambda a, b: sat16(a + b),
+                Call.PRODUCT: lambda a, b: sat16(R(a * b, one.option)),
+                Call.RESCALE: lambda a, b: R(a, one.option),
+                Call.COMPLEMENT: lambda a, b: sat16(32768 - a),
+            }[one.call](a, b)
+
+    def affine(self, name, x):
+        record = self.affines[name]
+        operands = {
+            Source.X: x[None],
+            Source.H: self.behind[None],
+            Source.RH: self.behind[None],
+            Source.XH: np.concatenate([x, self.behind])[None],
+        }
+        return affine_map(record, (name,))(operands, Quiet())[0]
+
+
+def same(graph, affines, codes):
+    """Whether outputs and states agree at every step."""
+    step = schedule(graph)
+    memory, run = Memory(graph, step, affines), Interpreter(graph, Quiet())
+    states = [np.zeros((1, state.before.width), np.int32) for state in graph.carried]
+    for row in codes.astype(np.int32):
+        wanted = run([row[None]], states)
+        got = memory.run(row)
+        assert [g.tolist() for g in got] == [w[0].tolist() for w in wanted]
+        assert [s.tolist() for s in memory.states] == [s[0].tolist() for s in states]
+    return step
+
+
+@pytest.mark.parametrize("precision", Precision)
+@pytest.mark.parametrize("common", [True, False])
+@pytest.mark.parametrize("cell", CELLS)
+def test_every_layer(cell, common, precision):
+    model = random_model(cell, precision, kind="hostile", common=common, outputs=0)
+    layer = model.layers[0]
+    step = same(lowered(precision, (layer,)), layer.affines, random_codes(model, 40))
+    assert [place.vector for place in step.outputs] == [0]
+    assert Call.COPY not in {one.call for one in step.instructions}
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_any_graph(seed):
+    """Values are read late and often, stacks are cut across, old states outlive the new ones."""
+    rng = np.random.default_rng(seed)
+    model = random_model(
+        "gru_before", Precision.W8A8, inputs=INPUTS, units=WIDTH, outputs=0, seed=seed
+    )
+    layer = model.layers[0]
+    g = OpBuilder(Precision.W8A8)
+    g.layer = "l"
+    x = g.input("x", INPUTS)
+    states = [Value(name=f"s{k}", width=WIDTH, format=UNIT) for k in range(3)]
+    values = [*states]
+    for number in range(int(rng.integers(3, 14))):
+        a, b = (values[int(k)] for k in rng.integers(len(values), size=2))
+        kind = int(rng.integers(8))
+        name = f"v{number}"
+        if kind == 0:
+            made = g.product(a, b, name)
+        elif kind == 1:
+            made = g.sum(a, b, name)
+        elif kind == 2:
+            made = g.complement(a, name)
+        elif kind == 3:
+            made = g.activation(Function.RELU, a, name)
+        elif kind == 4:
+            made = g.activation(Function.LINEAR, a, name)
+        elif kind == 5:
+            made = g.tanh(g.rescaled(a, PREACTIVATION, f"{name}_z"), name)
+        else:
+            operands = {Source.X: x, Source.H: g.operand(a, f"{name}_o")}
+            operands[Source.RH] = operands[Source.H]
+            record = layer.zr if kind == 6 else layer.n
+            stack = g.affine("zr" if kind == 6 else "n", record, operands)
+            if kind == 7:
+                made = g.tanh(stack, name)
+            else:
+                parts = g.split(stack, "zr")
+                values.append(g.activation(Function.SIGMOID, parts[0], f"{name}_z"))
+                made = g.activation(Function.HARD_SIGMOID, parts[1], name)
+        values.append(made)
+        if kind > 5:
+            g.layer = f"l{number}"
+    after = [values[int(k)] for k in rng.integers(len(values), size=3)]
+    for before, value in zip(states, after, strict=True):
+        g.carry(before, value)
+    outputs = [values[int(k)] for k in rng.integers(len(values), size=2)]
+    same(g.finish(outputs), layer.affines, random_codes(model, 12))
+
+
+def test_states_that_pass_values_on():
+    """A shift register and a swap: every state takes over what another one held."""
+    g = OpBuilder(Precision.W8A8)
+    g.layer = "l"
+    x = g.input("x", INPUTS)
+    model = random_model("simple_rnn", Precision.W8A8, inputs=INPUTS, units=WIDTH, outputs=0)
+    layer = model.layers[0]
+    a, b, c, d = (Value(name=name, width=WIDTH, format=UNIT) for name in "abcd")
+    z = g.affine("gates", layer.gates, {Source.X: x, Source.H: g.operand(a, "o")})
+    new = g.tanh(z, "new")
+    for before, after in ((a, new), (b, a), (c, d), (d, c)):
+        g.carry(before, after)
+    same(g.finish((b, new)), layer.affines, random_codes(model, 20))
