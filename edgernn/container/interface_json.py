@@ -16,9 +16,15 @@ from edgernn.container import strict_json
 from edgernn.container.strict_json import Node
 from edgernn.errors import FormatError, ModelError
 from edgernn.model.formats import MAX_WIDTH, FloatArray, Precision, QFormat
-from edgernn.model.interface import Golden, InputSpec, Interface, OutputSpec
-from edgernn.model.layer_record import StateSpec
-from edgernn.model.window import MAX_WINDOW_STEPS, Window
+from edgernn.model.interface import (
+    MAX_WINDOW_STEPS,
+    Golden,
+    InputSpec,
+    Interface,
+    OutputSpec,
+    Window,
+)
+from edgernn.model.layers import StateSpec
 
 #: Version 2 is version 1 with a window: a reader of version 1 would stream such a model endlessly.
 INTERFACE_VERSIONS: Final = {False: 1, True: 2}

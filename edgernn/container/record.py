@@ -12,8 +12,13 @@ import numpy.typing as npt
 
 from edgernn.container.interface_json import read_window, window_record
 from edgernn.container.strict_json import Node
-from edgernn.container.tensors import Tensors, TensorTable
-from edgernn.container.weights import SparseBudget, read_weights, weight_tensors
+from edgernn.container.tensors import (
+    NamedTensors,
+    SparseBudget,
+    TensorTable,
+    read_weights,
+    weight_tensors,
+)
 from edgernn.model.affine import Affine, Affine8, Affine16, Source, Term8, Term16
 from edgernn.model.formats import MAX_WIDTH, Precision
 from edgernn.model.integer_model import IntegerModel, Provenance
@@ -69,14 +74,14 @@ def to_record(model: IntegerModel, version: str) -> dict[str, Any]:
     }
 
 
-def to_tensors(model: IntegerModel) -> Tensors:
+def to_tensors(model: IntegerModel) -> NamedTensors:
     """All arrays of a model by tensor name, in no particular order.
 
     Raises:
         FormatError: more sparse tiles than a file may have.
     """
     budget = SparseBudget()
-    tensors: Tensors = {
+    tensors: NamedTensors = {
         # Adding +0.0 turns -0.0 into 0.0: models that compare equal get equal bytes.
         "input/offset": model.input.offset + 0.0,
         "input/scale": model.input.scale,
@@ -132,7 +137,7 @@ class _Parts:
     budget: SparseBudget
 
 
-def from_parts(record: Node, tensors: Tensors, version: str) -> IntegerModel:
+def from_parts(record: Node, tensors: NamedTensors, version: str) -> IntegerModel:
     """Build the model that a record and its tensors describe.
 
     Args:

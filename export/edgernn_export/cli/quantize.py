@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from edgernn.cli.table_arguments import add_policy_argument, add_table_arguments, table_options
+from edgernn.cli.arguments import add_policy_argument, add_table_arguments, table_options
 from edgernn.errors import EdgeRnnError, EdgeRnnWarning
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.memory import weight_memory
