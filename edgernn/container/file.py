@@ -20,7 +20,7 @@ from edgernn.container.disk import read_regular_file, write_atomically
 from edgernn.container.record import (
     SCHEMA_VERSION,
     SCHEMA_VERSIONS,
-    from_parts,
+    from_record,
     to_record,
     to_tensors,
     unsealed_version,
@@ -138,7 +138,7 @@ def from_bytes(data: bytes) -> IntegerModel:
     version, record = _read_metadata(header, data)
     tensors = _read_tensors(header, data, begin)
     try:
-        model = from_parts(record, tensors, version)
+        model = from_record(record, tensors, version)
     except ModelError as error:
         raise format_error(
             FormatDefect.INVALID_MODEL,
