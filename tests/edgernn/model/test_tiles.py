@@ -7,6 +7,8 @@ from edgernn.model.affine import Source
 from edgernn.model.storage import arranged, kept_tiles, matrix, padded, tile_columns, tile_index
 from tests.support.models.integer import random_model
 
+pytestmark = pytest.mark.device
+
 
 @pytest.mark.parametrize("inputs", [1, 3, 4, 5])
 @pytest.mark.parametrize("units", [1, 4, 6, 9])
