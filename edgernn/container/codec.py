@@ -12,25 +12,25 @@ from edgernn.container.strict_json import Node
 from edgernn.model.formats import MAX_WIDTH, FloatArray
 
 #: Reads what a member holds; raises FormatError where it holds something else.
-Reader = Callable[[Node], Any]
+MemberReader = Callable[[Node], Any]
 #: Readers of the members of an object, by name.
-Members = Mapping[str, Reader]
+Members = Mapping[str, MemberReader]
 
 #: Channels of an input or output as all files name them.
 CHANNELS: Final[Members] = {"names": Node.texts, "units": Node.texts}
 
 
-def integer(low: int, high: int) -> Reader:
+def integer(low: int, high: int) -> MemberReader:
     """Reads an integer in [low, high]."""
     return lambda node: node.integer(low, high)
 
 
-def choice(kind: type[enum.Enum]) -> Reader:
+def choice(kind: type[enum.Enum]) -> MemberReader:
     """Reads a member of an enumeration, by value."""
     return lambda node: node.choice(kind)
 
 
-def pairs(second: Reader) -> Reader:
+def pairs(second: MemberReader) -> MemberReader:
     """Reads pairs of a text and something else."""
 
     def read(node: Node) -> tuple[tuple[str, Any], ...]:
