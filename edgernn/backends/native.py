@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.backends.base import State, Stream
+from edgernn.backends.clipping import warn_clipped
 from edgernn.backends.native_layout import LAYOUTS, StorageChoice
 from edgernn.errors import BackendUnavailable, EdgeRnnError
 from edgernn.model.affine import Affine, Affine8, Term8, Term16
-from edgernn.model.clipping import warn_clipped
 from edgernn.model.formats import Int16Array, OperandArray
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.layers import LSTM, Dense, GRUAfter, GRUBefore, Layer, SimpleRNN

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
+from edgernn.container.memory import term_memory, weight_memory
 from edgernn.model.affine import Affine, Term8, Term16
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.layers import Layer
-from edgernn.model.memory import term_memory, weight_memory
 from edgernn.model.storage import MAX_SPARSE_TILES, TILE, Storage, padded
 
 #: Values of the option ``layout``: whatever takes least time, or the storage of the model.

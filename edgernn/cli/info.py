@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from edgernn.cli.arguments import add_model_argument, model_path
+from edgernn.container.memory import weight_memory
 from edgernn.container.tensors import file_bytes
 from edgernn.model.affine import Affine, Affine8, Term8, Term16
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.interface import Interface, Window
 from edgernn.model.layers import Dense, Layer, SimpleRNN
-from edgernn.model.memory import weight_memory
 from edgernn.session.loading import load
 
 HELP: Final = """Describe a model: layers, formats, bytes, state size, channels and provenance.

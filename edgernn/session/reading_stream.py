@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.backends.base import Stream
+from edgernn.backends.clipping import CountingEncoder, Encoder
 from edgernn.backends.value_stream import SharedBackend
 from edgernn.errors import EdgeRnnError
-from edgernn.model.clipping import CountingEncoder, Encoder
 from edgernn.model.formats import BoolArray, FloatArray, OperandArray
 from edgernn.model.interface import Interface
 from edgernn.session.policies import Gaps, Policies, Policy

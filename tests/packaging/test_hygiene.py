@@ -23,7 +23,6 @@ TABLES = {
     "export/recipes": "an example system each",
     "firmware_sim/edgernn_firmware_sim/cli": "a subcommand each",
     "firmware_sim/edgernn_firmware_sim/reference": "a section of NUMERICS.md each",
-    "firmware_sim/edgernn_firmware_sim/reference/cells": "a cell each",
 }
 #: C kernels lie by instruction set, not by number.
 KERNELS = ("edgernn/native", "edgernn/native_module")

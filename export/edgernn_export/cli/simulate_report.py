@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from edgernn.container.memory import weight_memory
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.interface import Window
-from edgernn.model.memory import weight_memory
 from edgernn_firmware_sim.emulator import Emulation
 from edgernn_firmware_sim.targets import Board, Core
 from edgernn_firmware_sim.targets.advice import Advice, Need

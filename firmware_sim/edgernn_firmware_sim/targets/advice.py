@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from edgernn.container.memory import weight_memory
 from edgernn.model.formats import Precision
 from edgernn.model.integer_model import IntegerModel
-from edgernn.model.memory import weight_memory
 from edgernn.model.storage import Storage
 from edgernn_firmware_sim.targets import Board, boards
 from edgernn_firmware_sim.targets.reduced_models import in_w4, in_w8a8, narrower, widest
