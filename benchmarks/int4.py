@@ -21,8 +21,8 @@ from benchmarks.stored_weights import (
     ratio,
     write_document,
 )
+from edgernn.container.memory import weight_memory
 from edgernn.model.formats import Precision
-from edgernn.model.memory import weight_memory
 from edgernn.model.storage import Storage
 from edgernn_firmware_sim.emulator import Emulation
 from tests.support.models.stored import stored

@@ -21,7 +21,7 @@ import edgernn
 from benchmarks.native.contenders import NATIVE, NATIVE_STEPS, NETWORKS, integer_model, readings
 from benchmarks.stored_weights import interleaved_us, ratio
 from edgernn.backends.native import isas
-from edgernn.backends.native_layout import LAYOUTS, LIMITS, Layout
+from edgernn.backends.native_layout import LAYOUTS, LIMITS, StorageChoice
 from edgernn.model.formats import Precision
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.storage import Storage
@@ -155,7 +155,7 @@ def map_times(
         yield MapTime(
             name=f"{4 * units}×{inputs + units}, {form}",
             share=us[form] / us[DENSE],
-            kept=Layout(model, isa, "fast").storages(layer, gates) == own,
+            kept=StorageChoice(model, isa, "fast").storages(layer, gates) == own,
         )
 
 

@@ -23,9 +23,9 @@ from benchmarks.stored_weights import (
     ratio,
     write_document,
 )
+from edgernn.container.memory import weight_memory
 from edgernn.model.formats import Precision
 from edgernn.model.integer_model import IntegerModel
-from edgernn.model.memory import weight_memory
 from edgernn_firmware_sim.emulator import Emulation
 from tests.support.models.integer import sparse_model
 

@@ -145,7 +145,7 @@ def measure(folder: Path, runtime: str, rounds: int) -> dict[str, Any]:
             q_ys, _ = backend.run(checked["q_xs"], state)
             if not np.array_equal(q_ys, checked["q_ys"]):
                 raise SystemExit(f"{network} {name} {runtime}: codes differ from the reference")
-            forms[name] = (backend.step, backend._ports.invoke, checked["q_xs"][0], state)
+            forms[name] = (backend.step, backend._views.invoke, checked["q_xs"][0], state)
         path = folder / f"{stem}.float.tflite"
         forms["float"] = _float_form(path, runtime)
         forms["float, public"] = _public_float_form(path, runtime)

@@ -13,8 +13,12 @@ EdgeRnnError
 ├── DataUnavailable          a data set is not where it should be, or is damaged
 ├── TrainingError            a network cannot be trained or scored as asked
 ├── SearchError              a search cannot begin or go on as asked
+├── TargetError              a target profile is wrong, or there is none of that name
+├── EmulationError           firmware could not be built, or did not run to its end
+│   └── ImageTooLargeError   firmware does not fit a core's flash or RAM
 ├── ShapeError               an array has the wrong shape or dtype (also a ValueError)
 ├── ReadingError             a reading is not finite, or an integer code is out of range
+├── NoReadings               no line of a table is a reading
 ├── StateError               a state does not belong to this model
 ├── BackendUnavailable       a runtime is not installed, or cannot run this file
 └── BackendMismatch          a runtime does not reproduce the file's golden vector
@@ -34,6 +38,39 @@ Messages follow one grammar: "<owner>: expected <wanted>, got <value> (<where>).
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+__all__ = [
+    "BackendMismatch",
+    "BackendUnavailable",
+    "CalibrationError",
+    "CalibrationWarning",
+    "ClippedReadingsWarning",
+    "DataUnavailable",
+    "DepartureWarning",
+    "DistillationError",
+    "EdgeRnnError",
+    "EdgeRnnWarning",
+    "EmulationError",
+    "FormatError",
+    "ImageTooLargeError",
+    "LongMemoryWarning",
+    "ModelError",
+    "NoReadings",
+    "OverflowRefused",
+    "PruningError",
+    "QuantizationError",
+    "RangeRefused",
+    "ReadingError",
+    "SaturationWarning",
+    "SearchError",
+    "ShapeError",
+    "StateError",
+    "StreamKindWarning",
+    "TableWarning",
+    "TargetError",
+    "TrainingError",
+    "UnsupportedModelError",
+]
 
 
 class EdgeRnnError(Exception):
@@ -117,12 +154,28 @@ class SearchError(EdgeRnnError):
     """A search of configurations cannot begin or go on as asked."""
 
 
+class TargetError(EdgeRnnError):
+    """A target profile is wrong, or there is none of that name."""
+
+
+class EmulationError(EdgeRnnError):
+    """Firmware could not be built, or did not run to its end."""
+
+
+class ImageTooLargeError(EmulationError):
+    """The emulated machine has too little memory for an image."""
+
+
 class ShapeError(EdgeRnnError, ValueError):
     """An array has the wrong shape or dtype."""
 
 
 class ReadingError(EdgeRnnError, ValueError):
     """A reading is not finite, or an integer code is outside its format."""
+
+
+class NoReadings(EdgeRnnError):
+    """Every line is bad: a policy for noise does not cover a table that is read wrongly."""
 
 
 class StateError(EdgeRnnError, ValueError):

@@ -22,8 +22,8 @@ from tqdm import tqdm
 from benchmarks.compression.plan import DENSITIES, PRUNED, RECIPES, Run
 from benchmarks.compression.train import data_of, network_path
 from benchmarks.stored_weights import emulated, native_us
+from edgernn.container.memory import weight_memory
 from edgernn.model.integer_model import IntegerModel
-from edgernn.model.memory import weight_memory
 
 CORES: Final = ("cortex-m0", "cortex-m4")
 #: Row of the 4-bit form of the dense network; the others are named after their density.

@@ -19,9 +19,9 @@ from typing import Any
 
 from benchmarks.compression.plan import BINARY, QUANTIZED, RECIPES, SEEDS, Run, runs
 from benchmarks.compression.train import data_of, in_processes, network_path, record_path
+from edgernn.container.memory import weight_memory
 from edgernn.model.affine import Affine8
 from edgernn.model.integer_model import IntegerModel
-from edgernn.model.memory import weight_memory
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -6,19 +6,40 @@ import importlib
 import inspect
 from collections.abc import Collection
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from edgernn.backends.base import Backend
 from edgernn.backends.native import is_available
 from edgernn.errors import BackendUnavailable, EdgeRnnError
+from edgernn.model.integer_model import IntegerModel
 
 BackendName = Literal["auto", "native", "reference", "tflite", "onnx"]
-#: name -> (module, factory, file suffix it opens). A factory takes (path: Path, **options).
-BACKENDS: Final[dict[str, tuple[str, str, str]]] = {
-    "native": ("edgernn.backends.native", "open_native", ".edgernn"),
-    "reference": ("edgernn_firmware_sim.reference.backend", "open_reference", ".edgernn"),
-    "tflite": ("edgernn.backends.tflite", "open_tflite", ".tflite"),
-    "onnx": ("edgernn.backends.onnx", "open_onnx", ".onnx"),
+
+
+class BackendRow(NamedTuple):
+    """One program that executes models.
+
+    Attributes:
+        module: imported when the backend is asked for.
+        suffix: of the files it opens.
+        opens_file: name in the module, a callable that takes (path: Path, **options).
+        takes_model: name in the module, a callable that takes (model: IntegerModel, **options);
+            None where the backend needs a file.
+    """
+
+    module: str
+    suffix: str
+    opens_file: str
+    takes_model: str | None = None
+
+
+BACKENDS: Final = {
+    "native": BackendRow("edgernn.backends.native", ".edgernn", "open_native", "NativeBackend"),
+    "reference": BackendRow(
+        "edgernn_firmware_sim.reference.backend", ".edgernn", "open_reference", "ReferenceBackend"
+    ),
+    "tflite": BackendRow("edgernn.backends.tflite", ".tflite", "open_tflite"),
+    "onnx": BackendRow("edgernn.backends.onnx", ".onnx", "open_onnx"),
 }
 
 
@@ -42,28 +63,60 @@ def open_backend(path: str | Path, backend: str = "auto", /, **options: object) 
         raise BackendUnavailable(
             f"load: expected backend 'auto' or one of {', '.join(BACKENDS)}, got '{backend!s:.40}'."
         )
-    module, factory, suffix = BACKENDS[backend]
-    if path.suffix != suffix:
+    row = BACKENDS[backend]
+    if path.suffix != row.suffix:
         command = (
             "quantize MODEL.keras --calibration STREAMS -o MODEL.edgernn"
-            if suffix == ".edgernn"
+            if row.suffix == ".edgernn"
             else f"export MODEL.edgernn --to {backend}"
         )
         raise BackendUnavailable(
-            f"backend '{backend}': expected a {suffix} file, got '{path.name}'. "
+            f"backend '{backend}': expected a {row.suffix} file, got '{path.name}'. "
             f"Write one with: edgernn {command}"
         )
     if not _is_file(path):
         raise EdgeRnnError(f"load: expected an existing file, got '{path!s:.200}'.")
-    make = getattr(importlib.import_module(module), factory)
-    check_options(backend, list(inspect.signature(make).parameters)[1:], options)
     try:
-        opened: Backend = make(path, **options)
+        return _made(backend, row.opens_file, path, options)
     except OSError as error:
         raise EdgeRnnError(
             f"load: expected a readable file, got '{path}' ({error.strerror})."
         ) from error
-    return opened
+
+
+def open_model(model: IntegerModel, backend: str = "auto", /, **options: object) -> Backend:
+    """The named backend for a model in memory.
+
+    Args:
+        model: what to execute.
+        backend: a key of `BACKENDS` that takes models; "auto" is "native" where it is installed,
+            else "reference".
+        options: passed to the backend (see the backend's module).
+
+    Raises:
+        BackendUnavailable: unknown backend, or one that needs a file or is not installed.
+        EdgeRnnError: no such option.
+    """
+    if backend == "auto":
+        backend = model_backend()
+    makers = {name: row.takes_model for name, row in BACKENDS.items() if row.takes_model}
+    if backend not in [*makers]:
+        raise BackendUnavailable(
+            f"load: expected backend {' or '.join(map(repr, makers))} for a model in "
+            f"memory, got '{backend!s:.40}'. Write a file for this backend with: "
+            "edgernn_export.export"
+        )
+    return _made(backend, makers[backend], model, options)
+
+
+def _made(
+    backend: str, maker: str, source: Path | IntegerModel, options: dict[str, Any]
+) -> Backend:
+    """What the row's callable of this name makes of a file or a model."""
+    make = getattr(importlib.import_module(BACKENDS[backend].module), maker)
+    _check_options(backend, list(inspect.signature(make).parameters)[1:], options)
+    made: Backend = make(source, **options)
+    return made
 
 
 def _is_file(path: Path) -> bool:
@@ -75,7 +128,7 @@ def _is_file(path: Path) -> bool:
 
 def _backend_for(path: Path) -> str:
     """The backend that opens files of this suffix, the fastest of those that are installed."""
-    by_suffix = {suffix: name for name, (_, _, suffix) in BACKENDS.items()}
+    by_suffix = {row.suffix: name for name, row in BACKENDS.items()}
     if path.suffix not in by_suffix:
         raise BackendUnavailable(
             f"load: expected a file ending in {', '.join(sorted(by_suffix))}, got '{path.name}'."
@@ -88,12 +141,8 @@ def model_backend() -> str:
     return "native" if is_available() else "reference"
 
 
-def check_options(backend: str, known: Collection[str], options: Collection[str]) -> None:
-    """Refuse options the backend does not have.
-
-    Raises:
-        EdgeRnnError: an option is unknown.
-    """
+def _check_options(backend: str, known: Collection[str], options: Collection[str]) -> None:
+    """Refuse options the backend does not have."""
     unknown = [name for name in options if name not in known]
     if unknown:
         raise EdgeRnnError(

@@ -17,15 +17,14 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.backends.base import State, Stream
-from edgernn.backends.native_layout import LAYOUTS, Layout
+from edgernn.backends.clipping import warn_clipped
+from edgernn.backends.native_layout import LAYOUTS, StorageChoice
 from edgernn.errors import BackendUnavailable, EdgeRnnError
 from edgernn.model.affine import Affine, Affine8, Term8, Term16
-from edgernn.model.clipping import warn_clipped
 from edgernn.model.formats import Int16Array, OperandArray
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.layers import LSTM, Dense, GRUAfter, GRUBefore, Layer, SimpleRNN
-from edgernn.model.storage import Storage
-from edgernn.model.tiles import first_operand, kept_tiles, padded, tile_index, tiles
+from edgernn.model.storage import Storage, arranged, kept_tiles, padded, tile_index
 
 #: Environment variable that names the instruction set where the option does not.
 ISA_VARIABLE: Final = "EDGERNN_ISA"
@@ -144,7 +143,7 @@ def _program(
 ) -> Any:
     """The model in the form of the extension module; ``report`` hears of clipped readings."""
     step = model.precision.input_step
-    chosen = Layout(model, isa, layout)
+    chosen = StorageChoice(model, isa, layout)
     return _module().Program(
         isa,
         8 * model.precision.operand_dtype.itemsize,
@@ -158,7 +157,7 @@ def _program(
     )
 
 
-def _layer(layer: Layer, layout: Layout) -> tuple[object, ...]:
+def _layer(layer: Layer, layout: StorageChoice) -> tuple[object, ...]:
     """(kind, inputs, units, activation, cell exponent, maps)."""
     activation = (
         layer.activation if isinstance(layer, (SimpleRNN, Dense)) else layer.gate_activation
@@ -170,7 +169,7 @@ def _layer(layer: Layer, layout: Layout) -> tuple[object, ...]:
     return kind, layer.inputs, layer.units, number, exponent, maps
 
 
-def _map(layer: Layer, affine: Affine, layout: Layout) -> tuple[object, ...]:
+def _map(layer: Layer, affine: Affine, layout: StorageChoice) -> tuple[object, ...]:
     """(shift, bias, terms) of `w8a8`, (terms,) of `w8a16`."""
     storages = enumerate(layout.storages(layer, affine))
     terms = tuple(_term(layer, affine.terms[i], storage) for i, storage in storages)
@@ -181,8 +180,8 @@ def _map(layer: Layer, affine: Affine, layout: Layout) -> tuple[object, ...]:
 
 def _term(layer: Layer, term: Term8 | Term16, storage: Storage) -> tuple[object, ...]:
     """(first operand, weights, multiplier), of `w8a16` bias and shift, and how it is stored."""
-    weights, stored = _stored(storage, tiles(layer, term.source, term.weights))
-    head = first_operand(layer, term.source), weights
+    weights, stored = _stored(storage, arranged(term.weights, layer.parts(term.source)))
+    head = layer.first_operand(term.source), weights
     if isinstance(term, Term8):
         return *head, _rows(term.multiplier, np.int32), *stored
     rows = _rows(term.multiplier, np.int16), _rows(term.bias, np.int32)

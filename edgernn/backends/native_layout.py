@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
+from edgernn.container.memory import term_memory, weight_memory
 from edgernn.model.affine import Affine, Term8, Term16
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.layers import Layer
-from edgernn.model.memory import term_memory, weight_memory
-from edgernn.model.storage import MAX_SPARSE_TILES, Storage
-from edgernn.model.tiles import TILE, padded
+from edgernn.model.storage import MAX_SPARSE_TILES, TILE, Storage, padded
 
 #: Values of the option ``layout``: whatever takes least time, or the storage of the model.
 LAYOUTS: Final = ("fast", "stored")
@@ -54,7 +53,7 @@ class Int4Limit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class StorageLimits:
     """Of one instruction set, for operands of one width.
 
     Attributes:
@@ -72,25 +71,25 @@ class Limits:
 
 #: (instruction set, bits of an operand) -> limits.
 LIMITS: Final = {
-    ("avx512", 8): Limits(
+    ("avx512", 8): StorageLimits(
         one_product=SparseLimit(share=0.6, per_group=8, model_bytes=64 * 1024),
         most_columns=64,
         sparse=SparseLimit(share=0.25, per_group=5, model_bytes=64 * 1024),
         int4=Int4Limit(model_bytes=72 * 1024, at_once=1),
     ),
-    ("avx512", 16): Limits(
+    ("avx512", 16): StorageLimits(
         one_product=SparseLimit(share=0.4, per_group=8),
         most_columns=64,
         sparse=SparseLimit(share=0.25, per_group=5),
         int4=None,
     ),
-    ("avx2", 8): Limits(
+    ("avx2", 8): StorageLimits(
         one_product=SparseLimit(share=0.55, per_group=0),
         most_columns=MAX_SPARSE_TILES,
         sparse=SparseLimit(share=0.6, per_group=12),
         int4=Int4Limit(model_bytes=48 * 1024, at_once=4),
     ),
-    ("avx2", 16): Limits(
+    ("avx2", 16): StorageLimits(
         one_product=SparseLimit(share=0.5, per_group=6),
         most_columns=MAX_SPARSE_TILES,
         sparse=SparseLimit(share=0.5, per_group=10),
@@ -99,7 +98,7 @@ LIMITS: Final = {
 }  # fmt: skip
 
 
-class Layout:
+class StorageChoice:
     """The storages in which one model's weights are handed to the kernels."""
 
     def __init__(self, model: IntegerModel, isa: str, layout: str) -> None:
@@ -122,7 +121,7 @@ class Layout:
         return dense
 
     def _keeps(
-        self, limits: Limits, layer: Layer, terms: tuple[Term8, ...] | tuple[Term16, ...]
+        self, limits: StorageLimits, layer: Layer, terms: tuple[Term8, ...] | tuple[Term16, ...]
     ) -> bool:
         """Whether a map is the faster one as it is stored. One of several storages never is."""
         storages = {term.storage for term in terms}

@@ -10,7 +10,8 @@ import numpy as np
 
 from edgernn.backends.base import MAX_THREADS, State, self_test
 from edgernn.backends.onnx_file import METADATA_KEY, read_onnx
-from edgernn.backends.step_graph import StepInputs, Tensor, check_tensors
+from edgernn.backends.step_graph import StepInputs, StepTensor, check_tensors
+from edgernn.container import interface_json
 from edgernn.errors import BackendUnavailable, FormatError
 from edgernn.model.formats import Int16Array, OperandArray
 from edgernn.model.interface import Interface
@@ -63,7 +64,7 @@ def open_onnx(path: Path, optimization: str = "all", num_threads: int = 1) -> On
             f"file '{path.name}': expected metadata '{METADATA_KEY}', got {sorted(metadata)}. "
             "Write one with: edgernn export MODEL.edgernn --to onnx"
         )
-    interface = Interface.from_json(metadata[METADATA_KEY])
+    interface = interface_json.loads(metadata[METADATA_KEY])
     backend = OnnxBackend(ort, session, interface, f"onnx (onnxruntime, {optimization})")
     self_test(backend)
     return backend
@@ -108,38 +109,38 @@ class OnnxBackend:
             "onnx", interface, _described(session.get_inputs()), _described(session.get_outputs())
         )
         self._inputs = StepInputs(name, interface)
-        self._ports = _Ports(ort, session, interface)
+        self._bound = _BoundArrays(ort, session, interface)
 
     def step(self, q_x: OperandArray, state: State) -> tuple[Int16Array, State]:
         """Advance one stream by one reading; see `Backend.step`."""
-        ports = self._ports
+        bound = self._bound
         self._inputs.check_step(q_x)
-        self._inputs.copy_state(state, ports.states[0])
-        ports.x[...] = q_x
-        ports.run(ports.bindings[0])
-        return ports.y.copy(), tuple([v.copy() for v in ports.states[1]])
+        self._inputs.copy_state(state, bound.states[0])
+        bound.x[...] = q_x
+        bound.run(bound.bindings[0])
+        return bound.y.copy(), tuple([v.copy() for v in bound.states[1]])
 
     def run(self, q_xs: OperandArray, state: State) -> tuple[Int16Array, State]:
         """Advance one stream by T readings; see `Backend.run`."""
-        ports = self._ports
+        bound = self._bound
         self._inputs.check_run(q_xs)
-        self._inputs.copy_state(state, ports.states[0])
-        run, copy, x, y = ports.run, np.copyto, ports.x, ports.y
-        binding, following = ports.bindings
+        self._inputs.copy_state(state, bound.states[0])
+        run, copy, x, y = bound.run, np.copyto, bound.x, bound.y
+        binding, following = bound.bindings
         q_ys = np.empty((len(q_xs), self.interface.output.width), dtype=np.int16)
         for q_x, q_y in zip(q_xs, q_ys, strict=True):
             copy(x, q_x)
             run(binding)
             copy(q_y, y)
             binding, following = following, binding
-        return q_ys, tuple([v.copy() for v in ports.states[len(q_xs) % 2]])
+        return q_ys, tuple([v.copy() for v in bound.states[len(q_xs) % 2]])
 
     def close(self) -> None:
         """Release the session; the backend cannot be used afterwards."""
-        del self._ports
+        del self._bound
 
 
-class _Ports:
+class _BoundArrays:
     """Arrays the session reads and writes in place, with two bindings that swap the states.
 
     Binding 0 reads states[0] and writes states[1], binding 1 the other way round: a stream runs
@@ -175,7 +176,7 @@ class _Ports:
         self._values = (x, y, values)
 
 
-def _described(tensors: Any) -> dict[str, Tensor]:
+def _described(tensors: Any) -> dict[str, StepTensor]:
     """Shape and dtype name of a session's tensors; a dimension without a size counts as -1."""
     return {
         t.name: (

@@ -13,7 +13,7 @@ from edgernn.model.formats import Int16Array, OperandArray
 from edgernn.model.interface import Interface
 
 #: Shape and dtype name of a graph's tensor.
-Tensor = tuple[tuple[int, ...], str]
+StepTensor = tuple[tuple[int, ...], str]
 _INT16: Final = np.dtype(np.int16)
 
 
@@ -80,7 +80,10 @@ class StepInputs:
 
 
 def check_tensors(
-    kind: str, interface: Interface, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor]
+    kind: str,
+    interface: Interface,
+    inputs: Mapping[str, StepTensor],
+    outputs: Mapping[str, StepTensor],
 ) -> None:
     """Compare a step graph's tensors with the interface in its metadata.
 
@@ -93,10 +96,10 @@ def check_tensors(
     Raises:
         FormatError: a tensor is missing, unexpected, or of another shape or dtype.
     """
-    states: dict[str, Tensor] = {s.name: ((1, s.units), "int16") for s in interface.states}
+    states: dict[str, StepTensor] = {s.name: ((1, s.units), "int16") for s in interface.states}
     x = ((1, interface.input.width), interface.precision.operand_dtype.name)
-    wanted_in: dict[str, Tensor] = {"x": x, **states}
-    wanted_out: dict[str, Tensor] = {"y": ((1, interface.output.width), "int16")}
+    wanted_in: dict[str, StepTensor] = {"x": x, **states}
+    wanted_out: dict[str, StepTensor] = {"y": ((1, interface.output.width), "int16")}
     wanted_out.update({f"{name}_out": tensor for name, tensor in states.items()})
     for wanted, got in ((wanted_in, inputs), (wanted_out, outputs)):
         for name in sorted(wanted.keys() | got.keys()):
@@ -108,5 +111,5 @@ def check_tensors(
                 )
 
 
-def _describe(tensor: Tensor | None) -> str:
+def _describe(tensor: StepTensor | None) -> str:
     return "absent" if tensor is None else f"{tensor[1]} {list(tensor[0])}"

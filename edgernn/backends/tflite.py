@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from edgernn.backends.base import MAX_THREADS, State, self_test
-from edgernn.backends.step_graph import StepInputs, Tensor, check_tensors
+from edgernn.backends.step_graph import StepInputs, StepTensor, check_tensors
 from edgernn.backends.tflite_file import read_tflite
 from edgernn.errors import BackendUnavailable, FormatError
 from edgernn.model.formats import Int16Array, OperandArray
@@ -132,24 +132,24 @@ class TfliteBackend:
         self._in = [inputs[n]["index"] for n in ("x", *states)]
         self._out = [outputs[n]["index"] for n in ("y", *(f"{n}_out" for n in states))]
         self._inputs = StepInputs(name, interface)
-        self._ports = _Ports(interpreter, self._in, self._out)
+        self._views = _TensorViews(interpreter, self._in, self._out)
 
     def step(self, q_x: OperandArray, state: State) -> tuple[Int16Array, State]:
         """Advance one stream by one reading; see `Backend.step`."""
-        ports = self._ports
+        views = self._views
         self._inputs.check_step(q_x)
-        self._inputs.copy_state(state, ports.states_in)
-        np.copyto(ports.x, q_x)
-        ports.invoke()
-        return ports.y.copy(), tuple([v.copy() for v in ports.states_out])
+        self._inputs.copy_state(state, views.states_in)
+        np.copyto(views.x, q_x)
+        views.invoke()
+        return views.y.copy(), tuple([v.copy() for v in views.states_out])
 
     def run(self, q_xs: OperandArray, state: State) -> tuple[Int16Array, State]:
         """Advance one stream by T readings; see `Backend.run`."""
-        ports = self._ports
+        views = self._views
         self._inputs.check_run(q_xs)
-        self._inputs.copy_state(state, ports.states_in)
-        invoke, copy, x, y = ports.invoke, np.copyto, ports.x, ports.y
-        pairs = list(zip(ports.states_in, ports.states_out, strict=True))
+        self._inputs.copy_state(state, views.states_in)
+        invoke, copy, x, y = views.invoke, np.copyto, views.x, views.y
+        pairs = list(zip(views.states_in, views.states_out, strict=True))
         q_ys = np.empty((len(q_xs), self.interface.output.width), dtype=np.int16)
         for q_x, q_y in zip(q_xs, q_ys, strict=True):
             copy(x, q_x)
@@ -157,14 +157,14 @@ class TfliteBackend:
             copy(q_y, y)
             for old, new in pairs:
                 copy(old, new)
-        return q_ys, tuple([v.copy() for v in ports.states_in])
+        return q_ys, tuple([v.copy() for v in views.states_in])
 
     def close(self) -> None:
         """Release the interpreter; the backend cannot be used afterwards."""
-        del self._ports
+        del self._views
 
 
-class _Ports:
+class _TensorViews:
     """The interpreter's input and output tensors as vectors, and `invoke` between them.
 
     `Interpreter.invoke` refuses to run while views of its memory exist, since it could move
@@ -222,7 +222,7 @@ def _signature(interpreter: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         ) from error
 
 
-def _described(details: dict[str, Any]) -> dict[str, Tensor]:
+def _described(details: dict[str, Any]) -> dict[str, StepTensor]:
     """Shape and dtype name of a signature's tensors."""
     return {
         name: (tuple(int(n) for n in d["shape"]), np.dtype(d["dtype"]).name)

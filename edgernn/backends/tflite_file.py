@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from edgernn.container import interface_json
 from edgernn.errors import FormatError
 from edgernn.model.interface import Interface
 
@@ -74,7 +75,7 @@ def parse_interface(content: bytes, owner: str = "tflite file") -> Interface:
         )
     _check_digest(content, found[b"edgernn.sha256"], owner)
     start, end = found[b"edgernn"]
-    return Interface.from_json(content[start:end])
+    return interface_json.loads(content[start:end])
 
 
 class _Flatbuffer:

@@ -8,7 +8,7 @@ import numpy as np
 
 from edgernn.backends.base import Backend, BatchBackend, NoShortWays, State, Stream
 from edgernn.model.formats import Int16Array, OperandArray
-from edgernn.model.window import Window
+from edgernn.model.interface import Window
 
 #: Codes that a backend which runs many windows at once is given at a time.
 _BATCH_CODES: Final = 1 << 18

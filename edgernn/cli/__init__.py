@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from edgernn.cli.closed_streams import replace_closed_streams
+from edgernn.cli.process import replace_closed_streams
 from edgernn.errors import BackendMismatch, EdgeRnnError, EdgeRnnWarning
 
 #: subcommand -> (module, one line for `edgernn --help`), in the order of a model's life.

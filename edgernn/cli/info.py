@@ -9,14 +9,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from edgernn.cli.model_argument import add_model_argument, model_path
-from edgernn.container.weights import file_bytes
+from edgernn.cli.arguments import add_model_argument, model_path
+from edgernn.container.memory import weight_memory
+from edgernn.container.tensors import file_bytes
 from edgernn.model.affine import Affine, Affine8, Term8, Term16
 from edgernn.model.integer_model import IntegerModel
-from edgernn.model.interface import Interface
+from edgernn.model.interface import Interface, Window
 from edgernn.model.layers import Dense, Layer, SimpleRNN
-from edgernn.model.memory import weight_memory
-from edgernn.model.window import Window
 from edgernn.session.loading import load
 
 HELP: Final = """Describe a model: layers, formats, bytes, state size, channels and provenance.
@@ -30,7 +29,7 @@ EXAMPLES: Final = """examples:
   edgernn info --model demo --json
 """
 
-Record = dict[str, Any]
+Description = dict[str, Any]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,13 +46,13 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def describe_file(path: Path) -> Record:
+def describe_file(path: Path) -> Description:
     """Everything the file says about its model, as JSON values.
 
     Raises:
         EdgeRnnError: the file cannot be opened.
     """
-    base: Record = {"file": path.name, "file_bytes": None}
+    base: Description = {"file": path.name, "file_bytes": None}
     if path.suffix == ".edgernn":
         model = IntegerModel.load(path)
         base |= _interface(model.interface()) | _model(model)
@@ -63,7 +62,7 @@ def describe_file(path: Path) -> Record:
     return base | {"file_bytes": path.stat().st_size}
 
 
-def _interface(interface: Interface) -> Record:
+def _interface(interface: Interface) -> Description:
     precision, source, sink = interface.precision, interface.input, interface.output
     low, high = precision.input_low, precision.input_high
     return {
@@ -94,7 +93,7 @@ def _interface(interface: Interface) -> Record:
     }
 
 
-def _stream(window: Window | None) -> Record:
+def _stream(window: Window | None) -> Description:
     if window is None:
         return {"kind": "endless"}
     return {
@@ -105,7 +104,7 @@ def _stream(window: Window | None) -> Record:
     }
 
 
-def _model(model: IntegerModel) -> Record:
+def _model(model: IntegerModel) -> Description:
     layers = [_layer(layer) for layer in model.layers]
     origin = model.provenance
     return {
@@ -126,7 +125,7 @@ def _model(model: IntegerModel) -> Record:
     }
 
 
-def _layer(layer: Layer) -> Record:
+def _layer(layer: Layer) -> Description:
     affines = layer.affines.values()
     terms: list[Term8 | Term16] = [term for affine in affines for term in affine.terms]
     return {
@@ -146,7 +145,7 @@ def _layer(layer: Layer) -> Record:
     }
 
 
-def _memory(layers: Iterable[Layer]) -> Record:
+def _memory(layers: Iterable[Layer]) -> Description:
     """Bytes of weights in the memory of a device."""
     memory = weight_memory(layers)
     return asdict(memory) | {"total_bytes": memory.total_bytes, "density": memory.density}
@@ -171,7 +170,7 @@ def _constants_bytes(affine: Affine) -> int:
     return sum(t.bias.nbytes + t.shift.nbytes + t.multiplier.nbytes for t in affine.terms)
 
 
-def _text(record: Record) -> str:
+def _text(record: Description) -> str:
     lines = [
         f"{record['name']}  {record['precision']}  {record['file']}, {record['file_bytes']} bytes",
         f"sha256 of the integer model  {record['model_sha256']}",
@@ -195,7 +194,7 @@ def _text(record: Record) -> str:
     return "\n".join(lines)
 
 
-def _stream_text(stream: Record) -> str:
+def _stream_text(stream: Description) -> str:
     if stream["kind"] == "endless":
         return "endless: an answer to every reading, the state is carried for ever"
     window = Window(steps=stream["steps"], hop=stream["hop"])
@@ -205,18 +204,18 @@ def _stream_text(stream: Record) -> str:
     )
 
 
-def _state_text(record: Record) -> str:
+def _state_text(record: Description) -> str:
     text = f"state  {record['state_bytes']} bytes per stream"
     if record["stream"]["kind"] == "endless":
         return text
     return f"{text}, the readings of a window; in the network, zero before each window:"
 
 
-def _unit(channel: Record) -> str:
+def _unit(channel: Description) -> str:
     return f" [{channel['unit']}]" if channel["unit"] else ""
 
 
-def _layer_lines(record: Record) -> list[str]:
+def _layer_lines(record: Description) -> list[str]:
     lines = [
         f"{'layer':<20}{'kind':<12}{'shape':>12}{'parameters':>12}{'bytes':>10}{'MACs':>10}"
         "  activation"
@@ -236,12 +235,12 @@ def _layer_lines(record: Record) -> list[str]:
     return lines
 
 
-def _weight_bits(record: Record) -> str:
+def _weight_bits(record: Description) -> str:
     bits = record["precision"].split("a")[0]  # as in w8/w4a8
     return " and ".join(f"int{part.removeprefix('w')}" for part in bits.split("/"))
 
 
-def _storage_lines(record: Record) -> list[str]:
+def _storage_lines(record: Description) -> list[str]:
     lines = [
         f"{'weights on a device':<20}{'storage':<24}{'dense bytes':>12}{'stored':>10}{'index':>8}"
         f"{'tiles':>9}"
@@ -255,7 +254,7 @@ def _storage_lines(record: Record) -> list[str]:
     return lines
 
 
-def _provenance_lines(provenance: Record) -> list[str]:
+def _provenance_lines(provenance: Description) -> list[str]:
     lines = [
         "provenance",
         f"  float model  {provenance['float_model_sha256']}",

@@ -12,17 +12,15 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from edgernn.cli.model_argument import add_model_argument, model_path
-from edgernn.cli.stop_signals import StopSignals
-from edgernn.cli.streaming import NoReadings, Streaming, summary_line
-from edgernn.cli.table_arguments import add_table_arguments, table_options
-from edgernn.errors import EdgeRnnError
+from edgernn.cli.arguments import add_model_argument, add_table_arguments, model_path, table_options
+from edgernn.cli.process import StopSignals
+from edgernn.cli.streaming import Streaming, summary_line
+from edgernn.errors import EdgeRnnError, NoReadings
 from edgernn.records.columns import split_names
 from edgernn.records.csv_records import CsvReader
 from edgernn.records.dialect import Dialect
 from edgernn.records.json_records import JsonReader
-from edgernn.records.opening import open_reader
-from edgernn.records.options import FORMATS, format_of_suffix
+from edgernn.records.opening import FORMATS, format_of_suffix, open_reader
 from edgernn.records.text_files import (
     Sink,
     TextSource,
@@ -32,7 +30,7 @@ from edgernn.records.text_files import (
     open_sink,
     open_text,
 )
-from edgernn.records.writers import CsvWriter, Digits, JsonWriter, Writer
+from edgernn.records.writers import AnswerWriter, CsvWriter, Digits, JsonWriter
 from edgernn.session.checks import WARM_UPS
 from edgernn.session.loading import load
 from edgernn.session.policies import Policy
@@ -199,7 +197,7 @@ def _streaming(
         "" if args.output == "-" else inner_suffix(args.output)
     )
 
-    def make_writer() -> Writer:
+    def make_writer() -> AnswerWriter:
         if name == "jsonl" or (name is None and not is_table):
             return JsonWriter(interface.output.names, digits, cells=is_table)
         return CsvWriter(interface.output.names, digits, dialect)

@@ -7,19 +7,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from edgernn.errors import EdgeRnnError
+from edgernn.errors import EdgeRnnError, NoReadings
 from edgernn.records.record import Number, Reader, Record
 from edgernn.records.text_files import Sink
-from edgernn.records.writers import Writer
+from edgernn.records.writers import AnswerWriter
 from edgernn.session.policies import Policy
 from edgernn.session.session import Session
 
 #: Bad lines at the beginning that are kept to find out why they are bad.
 _KEPT: Final = 20
-
-
-class NoReadings(EdgeRnnError):
-    """Every line is bad: a policy for noise does not cover a table that is read wrongly."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -43,7 +39,7 @@ class Streaming:
 
     session: Session
     reader: Reader
-    make_writer: Callable[[], Writer]
+    make_writer: Callable[[], AnswerWriter]
     sink: Sink
     source: str
     policy: Policy
@@ -53,7 +49,7 @@ class Streaming:
     readings: int = 0
     bad: int = 0
     unanswered: int = 0
-    _writer: Writer | None = None
+    _writer: AnswerWriter | None = None
     _headed: bool = False
     _bad_lines: list[str] = field(default_factory=list)
     _first_problem: str = ""

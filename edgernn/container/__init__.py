@@ -1,1 +1,1 @@
-"""How a model lies in bytes: the .edgernn file and the metadata of the other formats."""
+"""How a model lies in bytes: its file, the metadata of other formats, the memory of a device."""

@@ -70,3 +70,13 @@ def format_error(
     place = f" ({where})" if where else ""
     cure = CURES.get(defect, _SAVE_AGAIN)
     return FormatError(f"{owner}: expected {expected}, got {got}{place}. {cure}.", defect=defect)
+
+
+def check_limit(defect: FormatDefect, owner: str, size: int, limit: int) -> None:
+    """Refuse more bytes than a part of a file may have.
+
+    Raises:
+        FormatError: the size is above the limit.
+    """
+    if size > limit:
+        raise format_error(defect, owner, expected=f"at most {limit} bytes", got=str(size))

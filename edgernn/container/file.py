@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
-import secrets
-import stat
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,17 +15,18 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.container import strict_json
-from edgernn.container.defects import FormatDefect, format_error
+from edgernn.container.defects import FormatDefect, check_limit, format_error
+from edgernn.container.disk import read_regular_file, write_atomically
 from edgernn.container.record import (
     SCHEMA_VERSION,
     SCHEMA_VERSIONS,
-    from_parts,
+    from_record,
     to_record,
     to_tensors,
     unsealed_version,
 )
 from edgernn.container.strict_json import Node
-from edgernn.container.tensors import DTYPE_NAMES, DTYPES, Tensors
+from edgernn.container.tensors import DTYPE_NAMES, DTYPES, NamedTensors
 from edgernn.errors import EdgeRnnError, FormatError, ModelError
 from edgernn.model.formats import MAX_WIDTH
 from edgernn.model.integer_model import IntegerModel
@@ -90,8 +88,8 @@ def to_bytes(model: IntegerModel, version: str = SCHEMA_VERSION) -> bytes:
     entries[_METADATA] = metadata | ({_SEAL: _BLANK} if version == SCHEMA_VERSION else {})
     header = strict_json.dumps(entries)
     header += b" " * (-len(header) % _ALIGNMENT)
-    _check_limit(FormatDefect.HEADER_TOO_LARGE, "header", len(header), MAX_HEADER_BYTES)
-    _check_limit(FormatDefect.FILE_TOO_LARGE, "file", len(header) + end, MAX_FILE_BYTES - 8)
+    check_limit(FormatDefect.HEADER_TOO_LARGE, "header", len(header), MAX_HEADER_BYTES)
+    check_limit(FormatDefect.FILE_TOO_LARGE, "file", len(header) + end, MAX_FILE_BYTES - 8)
     file = b"".join([len(header).to_bytes(_LENGTH_BYTES, "little"), header, *chunks])
     return sealed(file) if version == SCHEMA_VERSION else file
 
@@ -117,11 +115,6 @@ def _file_order(item: tuple[str, npt.NDArray[Any]]) -> tuple[int, str]:
     return -tensor.itemsize, name
 
 
-def _check_limit(defect: FormatDefect, owner: str, size: int, limit: int) -> None:
-    if size > limit:
-        raise format_error(defect, owner, expected=f"at most {limit} bytes", got=str(size))
-
-
 def model_sha256(model: IntegerModel) -> str:
     """The model's identity: a SHA-256 in hexadecimal (FORMAT.md 1.6).
 
@@ -140,12 +133,12 @@ def from_bytes(data: bytes) -> IntegerModel:
     Raises:
         FormatError: the bytes break FORMAT.md; ``defect`` names the broken rule.
     """
-    _check_limit(FormatDefect.FILE_TOO_LARGE, "file", len(data), MAX_FILE_BYTES)
+    check_limit(FormatDefect.FILE_TOO_LARGE, "file", len(data), MAX_FILE_BYTES)
     header, begin = _read_header(data)
     version, record = _read_metadata(header, data)
     tensors = _read_tensors(header, data, begin)
     try:
-        model = from_parts(record, tensors, version)
+        model = from_record(record, tensors, version)
     except ModelError as error:
         raise format_error(
             FormatDefect.INVALID_MODEL,
@@ -164,7 +157,7 @@ def _read_header(data: bytes) -> tuple[Node, int]:
             FormatDefect.TRUNCATED, "file", expected="at least 8 bytes", got=str(len(data))
         )
     length = int.from_bytes(data[:_LENGTH_BYTES], "little")
-    _check_limit(FormatDefect.HEADER_TOO_LARGE, "header", length, MAX_HEADER_BYTES)
+    check_limit(FormatDefect.HEADER_TOO_LARGE, "header", length, MAX_HEADER_BYTES)
     begin = _LENGTH_BYTES + length
     if begin > len(data):
         raise format_error(
@@ -220,7 +213,7 @@ def _check_seal(found: str, data: bytes) -> None:
         )
 
 
-def _read_tensors(header: Node, data: bytes, begin: int) -> Tensors:
+def _read_tensors(header: Node, data: bytes, begin: int) -> NamedTensors:
     """Check that the tensors tile the data section, then look at its bytes."""
     layouts = {
         name: _read_entry(Node(f"tensor {name!r:.60}", entry))
@@ -313,7 +306,7 @@ def save(model: IntegerModel, path: str | Path) -> Path:
                 f"save: expected a file name in an existing folder, got '{path}'. "
                 "Create the folder first."
             )
-        _replace(target, data)
+        write_atomically(target, data, synced=True)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise EdgeRnnError(
@@ -332,20 +325,6 @@ def _refuse_other_format(target: Path) -> None:
         )
 
 
-def _replace(target: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
-    # Part of the name, so that the draft's is no longer than file systems take.
-    draft = target.with_name(f".{target.name[:40]}.{secrets.token_hex(8)}.part")
-    try:
-        with draft.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(target)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
 def load(path: str | Path) -> IntegerModel:
     """Read an .edgernn file.
 
@@ -353,30 +332,6 @@ def load(path: str | Path) -> IntegerModel:
         FormatError: no readable file is there, or it breaks FORMAT.md; ``defect`` names the rule.
     """
     try:
-        return from_bytes(_read_file(Path(path)))
+        return from_bytes(read_regular_file(Path(path), MAX_FILE_BYTES))
     except FormatError as error:
         raise FormatError(f"{path}: {error}", defect=error.defect) from error
-
-
-def _read_file(path: Path) -> bytes:
-    """All bytes of a regular file, at most one more than a valid file has."""
-    try:
-        # Non-blocking: opening a named pipe would otherwise wait for a writer, perhaps for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-        try:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                kind = stat.filemode(status.st_mode)
-                raise format_error(
-                    FormatDefect.NOT_A_FILE, "file", expected="a regular file", got=f"mode {kind}"
-                )
-            _check_limit(FormatDefect.FILE_TOO_LARGE, "file", status.st_size, MAX_FILE_BYTES)
-            with os.fdopen(descriptor, "rb", closefd=False) as file:
-                return file.read(MAX_FILE_BYTES + 1)
-        finally:
-            os.close(descriptor)
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise format_error(
-            FormatDefect.NOT_A_FILE, "file", expected="a readable file", got=f"{reason}"
-        ) from error

@@ -7,22 +7,51 @@ numbers for programs that read the metadata without edgernn. A file where they d
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from edgernn.container import strict_json
+from edgernn.container.codec import (
+    CHANNELS,
+    Members,
+    from_object,
+    from_parts,
+    integer,
+    plain_reals,
+    reals,
+    to_object,
+)
 from edgernn.container.strict_json import Node
 from edgernn.errors import FormatError, ModelError
-from edgernn.model.formats import MAX_WIDTH, FloatArray, Precision, QFormat
-from edgernn.model.interface import Golden, InputSpec, Interface, OutputSpec
-from edgernn.model.layer_record import StateSpec
-from edgernn.model.window import MAX_WINDOW_STEPS, Window
+from edgernn.model.formats import MAX_WIDTH, Precision, QFormat
+from edgernn.model.interface import (
+    MAX_WINDOW_STEPS,
+    Golden,
+    InputSpec,
+    Interface,
+    OutputSpec,
+    Window,
+)
+from edgernn.model.layers import StateSpec
 
 #: Version 2 is version 1 with a window: a reader of version 1 would stream such a model endlessly.
 INTERFACE_VERSIONS: Final = {False: 1, True: 2}
 _MAX_GOLDEN_STEPS: Final = 4_096
+
+_INPUT: Final[Members] = {**CHANNELS, "scale": reals, "offset": reals}
+_OUTPUT: Final[Members] = {**CHANNELS, "scale": reals, "softmax": Node.flag}
+_STATE: Final[Members] = {
+    "name": Node.text,
+    "units": integer(1, MAX_WIDTH),
+    "frac_bits": integer(0, 15),
+}
+#: A window, in .edgernn files too.
+WINDOW: Final[Members] = {
+    "steps": integer(1, MAX_WINDOW_STEPS),
+    "hop": integer(1, MAX_WINDOW_STEPS),
+}
 
 
 def dumps(interface: Interface) -> str:
@@ -34,20 +63,13 @@ def dumps(interface: Interface) -> str:
         "name": interface.name,
         "precision": precision.value,
         "input": {
-            "names": list(source.names),
-            "units": list(source.units),
-            **_write_reals("scale", source.scale),
-            **_write_reals("offset", source.offset),
+            **to_object(source, _INPUT),
+            **_decimals(source, "scale", "offset"),
             "code_min": precision.input_low,
             "code_max": precision.input_high,
             "code_step": precision.input_step,
         },
-        "output": {
-            "names": list(sink.names),
-            "units": list(sink.units),
-            **_write_reals("scale", sink.scale),
-            "softmax": sink.softmax,
-        },
+        "output": {**to_object(sink, _OUTPUT), **_decimals(sink, "scale")},
         "states": [
             {"name": s.name, "units": s.units, "frac_bits": s.format.frac_bits}
             for s in interface.states
@@ -56,7 +78,7 @@ def dumps(interface: Interface) -> str:
         "golden": golden and {"q_x": golden.q_x.tolist(), "q_y": golden.q_y.tolist()},
     }
     if interface.window is not None:
-        record["window"] = window_record(interface.window)
+        record["window"] = to_object(interface.window, WINDOW)
     return json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
@@ -80,19 +102,14 @@ def loads(text: str | bytes) -> Interface:
         raise FormatError(f"interface: {error} Export the model again.") from error
 
 
-def _write_reals(name: str, values: FloatArray) -> dict[str, Any]:
-    # Adding +0.0 turns -0.0 into 0.0: interfaces that compare equal get equal text.
-    plain = (values + 0.0).tolist()
-    return {name: [v.hex() for v in plain], f"{name}_decimal": plain}
+def _decimals(channels: InputSpec | OutputSpec, *names: str) -> dict[str, list[float]]:
+    return {f"{name}_decimal": plain_reals(getattr(channels, name)) for name in names}
 
 
-def _read_reals(parts: dict[str, Node], name: str) -> FloatArray:
-    return np.array([v.real() for v in parts[name].items(1, MAX_WIDTH)], dtype=np.float64)
-
-
-def _check_decimals(parts: dict[str, Node], name: str, values: FloatArray) -> None:
-    if parts[f"{name}_decimal"].value != values.tolist():
-        raise parts[f"{name}_decimal"].refuse(f"the values of {name}")
+def _check_decimals(parts: dict[str, Node], channels: InputSpec | OutputSpec, *names: str) -> None:
+    for name in names:
+        if parts[f"{name}_decimal"].value != getattr(channels, name).tolist():
+            raise parts[f"{name}_decimal"].refuse(f"the values of {name}")
 
 
 def _read(top: Node, *, windowed: bool) -> Interface:
@@ -109,68 +126,36 @@ def _read(top: Node, *, windowed: bool) -> Interface:
         output=sink,
         states=tuple(_read_state(node) for node in parts["states"].items(low=1, high=64)),
         model_sha256=parts["model_sha256"].text(),
-        window=read_window(parts["window"]) if windowed else None,
+        window=Window(**from_object(parts["window"], WINDOW)) if windowed else None,
         golden=_read_golden(parts["golden"], precision, source.width, sink.width),
     )
 
 
 def _read_input(node: Node, precision: Precision) -> InputSpec:
-    parts = node.members(
-        "names", "units", "scale", "scale_decimal", "offset", "offset_decimal",
-        "code_min", "code_max", "code_step",
-    )  # fmt: skip
-    for name, wanted in (
-        ("code_min", precision.input_low),
-        ("code_max", precision.input_high),
-        ("code_step", precision.input_step),
-    ):
+    codes = {
+        "code_min": precision.input_low,
+        "code_max": precision.input_high,
+        "code_step": precision.input_step,
+    }
+    parts = node.members(*_INPUT, "scale_decimal", "offset_decimal", *codes)
+    for name, wanted in codes.items():
         parts[name].integer(wanted, wanted)
-    spec = InputSpec(
-        names=parts["names"].texts(),
-        units=parts["units"].texts(),
-        scale=_read_reals(parts, "scale"),
-        offset=_read_reals(parts, "offset"),
-    )
-    _check_decimals(parts, "scale", spec.scale)
-    _check_decimals(parts, "offset", spec.offset)
+    spec = InputSpec(**from_parts(parts, _INPUT))
+    _check_decimals(parts, spec, "scale", "offset")
     return spec
 
 
 def _read_output(node: Node) -> OutputSpec:
-    parts = node.members("names", "units", "scale", "scale_decimal", "softmax")
-    spec = OutputSpec(
-        names=parts["names"].texts(),
-        units=parts["units"].texts(),
-        scale=_read_reals(parts, "scale"),
-        softmax=parts["softmax"].flag(),
-    )
-    _check_decimals(parts, "scale", spec.scale)
+    parts = node.members(*_OUTPUT, "scale_decimal")
+    spec = OutputSpec(**from_parts(parts, _OUTPUT))
+    _check_decimals(parts, spec, "scale")
     return spec
 
 
-def window_record(window: Window) -> dict[str, int]:
-    """What `read_window` reads."""
-    return {"hop": window.hop, "steps": window.steps}
-
-
-def read_window(node: Node) -> Window:
-    """A window's record: the members ``steps`` and ``hop``.
-
-    Raises:
-        FormatError: anything else.
-    """
-    parts = node.members("hop", "steps")
-    steps, hop = (parts[name].integer(1, MAX_WINDOW_STEPS) for name in ("steps", "hop"))
-    return Window(steps=steps, hop=hop)
-
-
 def _read_state(node: Node) -> StateSpec:
-    parts = node.members("name", "units", "frac_bits")
-    return StateSpec(
-        name=parts["name"].text(),
-        units=parts["units"].integer(1, MAX_WIDTH),
-        format=QFormat(bits=16, frac_bits=parts["frac_bits"].integer(0, 15)),
-    )
+    fields = from_object(node, _STATE)
+    form = QFormat(bits=16, frac_bits=fields.pop("frac_bits"))
+    return StateSpec(**fields, format=form)
 
 
 def _read_golden(node: Node, precision: Precision, inputs: int, outputs: int) -> Golden | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,14 +9,29 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from edgernn.container.interface_json import read_window, window_record
+from edgernn.container.codec import (
+    CHANNELS,
+    Members,
+    choice,
+    from_object,
+    from_parts,
+    integer,
+    pairs,
+    to_object,
+)
+from edgernn.container.interface_json import WINDOW
 from edgernn.container.strict_json import Node
-from edgernn.container.tensors import Tensors, TensorTable
-from edgernn.container.weights import SparseBudget, read_weights, weight_tensors
+from edgernn.container.tensors import (
+    NamedTensors,
+    SparseBudget,
+    TensorTable,
+    read_weights,
+    weight_tensors,
+)
 from edgernn.model.affine import Affine, Affine8, Affine16, Source, Term8, Term16
 from edgernn.model.formats import MAX_WIDTH, Precision
 from edgernn.model.integer_model import IntegerModel, Provenance
-from edgernn.model.interface import InputSpec, OutputSpec
+from edgernn.model.interface import InputSpec, OutputSpec, Window
 from edgernn.model.layers import (
     LAYERS,
     CellActivation,
@@ -33,12 +47,25 @@ SCHEMA_VERSION: Final = "3"
 SCHEMA_VERSIONS: Final = ("1", "2", SCHEMA_VERSION)
 
 #: What a layer's record holds beside kind, name, inputs, units and affines, by kind.
-OPTIONS: Final[dict[str, dict[str, type[enum.Enum] | type[int] | type[float]]]] = {
-    "simple_rnn": {"activation": CellActivation, "state_exponent": int},
-    "lstm": {"gate_activation": GateActivation, "cell_exponent": int},
-    "gru_before": {"gate_activation": GateActivation},
-    "gru_after": {"gate_activation": GateActivation},
-    "dense": {"activation": DenseActivation, "output_scale": float},
+OPTIONS: Final[dict[str, Members]] = {
+    "simple_rnn": {"activation": choice(CellActivation), "state_exponent": Node.integer},
+    "lstm": {"gate_activation": choice(GateActivation), "cell_exponent": Node.integer},
+    "gru_before": {"gate_activation": choice(GateActivation)},
+    "gru_after": {"gate_activation": choice(GateActivation)},
+    "dense": {"activation": choice(DenseActivation), "output_scale": Node.real},
+}
+_LAYER: Final[Members] = {
+    "name": Node.text,
+    "inputs": integer(1, MAX_WIDTH),
+    "units": integer(1, MAX_WIDTH),
+}
+_OUTPUT: Final[Members] = {**CHANNELS, "softmax": Node.flag}
+_PROVENANCE: Final[Members] = {
+    "float_model_sha256": Node.text,
+    "calibration_sha256": Node.text,
+    "seeds": pairs(Node.integer),
+    "versions": pairs(Node.text),
+    "settings": pairs(Node.text),
 }
 
 
@@ -50,33 +77,26 @@ def unsealed_version(model: IntegerModel) -> str:
 def to_record(model: IntegerModel, version: str) -> dict[str, Any]:
     """Everything of a model that is not an array, as JSON values."""
     stored = version != "1"
-    source, sink, origin = model.input, model.output, model.provenance
-    window = None if model.window is None else window_record(model.window)
+    window = None if model.window is None else to_object(model.window, WINDOW)
     return {
         **({"window": window} if version == SCHEMA_VERSION else {}),
-        "input": {"names": list(source.names), "units": list(source.units)},
+        "input": to_object(model.input, CHANNELS),
         "layers": [_layer_record(layer, stored) for layer in model.layers],
         "name": model.name,
-        "output": {"names": list(sink.names), "softmax": sink.softmax, "units": list(sink.units)},
+        "output": to_object(model.output, _OUTPUT),
         "precision": model.precision.value,
-        "provenance": {
-            "calibration_sha256": origin.calibration_sha256,
-            "float_model_sha256": origin.float_model_sha256,
-            "seeds": [list(pair) for pair in origin.seeds],
-            "settings": [list(pair) for pair in origin.settings],
-            "versions": [list(pair) for pair in origin.versions],
-        },
+        "provenance": to_object(model.provenance, _PROVENANCE),
     }
 
 
-def to_tensors(model: IntegerModel) -> Tensors:
+def to_tensors(model: IntegerModel) -> NamedTensors:
     """All arrays of a model by tensor name, in no particular order.
 
     Raises:
         FormatError: more sparse tiles than a file may have.
     """
     budget = SparseBudget()
-    tensors: Tensors = {
+    tensors: NamedTensors = {
         # Adding +0.0 turns -0.0 into 0.0: models that compare equal get equal bytes.
         "input/offset": model.input.offset + 0.0,
         "input/scale": model.input.scale,
@@ -89,16 +109,9 @@ def to_tensors(model: IntegerModel) -> Tensors:
 
 
 def _layer_record(layer: Layer, stored: bool) -> dict[str, Any]:
-    options = {name: _plain(getattr(layer, name)) for name in OPTIONS[layer.kind]}
     affines = {name: _affine_record(affine, stored) for name, affine in layer.affines.items()}
-    base = {"kind": layer.kind, "name": layer.name, "inputs": layer.inputs, "units": layer.units}
-    return {**base, **options, "affines": affines}
-
-
-def _plain(option: Any) -> Any:
-    if isinstance(option, enum.Enum):
-        return option.value
-    return option.hex() if isinstance(option, float) else option
+    fields = to_object(layer, {**_LAYER, **OPTIONS[layer.kind]})
+    return {"kind": layer.kind, **fields, "affines": affines}
 
 
 def _affine_record(affine: Affine, stored: bool) -> dict[str, Any]:
@@ -132,7 +145,7 @@ class _Parts:
     budget: SparseBudget
 
 
-def from_parts(record: Node, tensors: Tensors, version: str) -> IntegerModel:
+def from_record(record: Node, tensors: NamedTensors, version: str) -> IntegerModel:
     """Build the model that a record and its tensors describe.
 
     Args:
@@ -153,7 +166,7 @@ def from_parts(record: Node, tensors: Tensors, version: str) -> IntegerModel:
     parts = _Parts(precision=precision, stored=version != "1", table=table, budget=SparseBudget())
     layers = tuple(_read_layer(node, parts) for node in top["layers"].items(low=1))
     model_input, model_output = _read_input(top["input"], table), _read_output(top["output"], table)
-    provenance = _read_provenance(top["provenance"])
+    provenance = Provenance(**from_object(top["provenance"], _PROVENANCE))
     table.check_all_used()
     windowed = sealed and top["window"].value is not None
     return IntegerModel(
@@ -163,49 +176,21 @@ def from_parts(record: Node, tensors: Tensors, version: str) -> IntegerModel:
         input=model_input,
         output=model_output,
         provenance=provenance,
-        window=read_window(top["window"]) if windowed else None,
+        window=Window(**from_object(top["window"], WINDOW)) if windowed else None,
     )
 
 
 def _read_input(node: Node, table: TensorTable) -> InputSpec:
-    parts = node.members("names", "units")
-    names = parts["names"].texts()
-    return InputSpec(
-        names=names,
-        units=parts["units"].texts(),
-        scale=table.take("input/scale", np.float64, (len(names),)),
-        offset=table.take("input/offset", np.float64, (len(names),)),
-    )
+    fields = from_object(node, CHANNELS)
+    width = (len(fields["names"]),)
+    scale, offset = (table.take(f"input/{name}", np.float64, width) for name in ("scale", "offset"))
+    return InputSpec(**fields, scale=scale, offset=offset)
 
 
 def _read_output(node: Node, table: TensorTable) -> OutputSpec:
-    parts = node.members("names", "softmax", "units")
-    names = parts["names"].texts()
-    return OutputSpec(
-        names=names,
-        units=parts["units"].texts(),
-        scale=table.take("output/scale", np.float64, (len(names),)),
-        softmax=parts["softmax"].flag(),
-    )
-
-
-def _read_provenance(node: Node) -> Provenance:
-    parts = node.members(
-        "calibration_sha256", "float_model_sha256", "seeds", "settings", "versions"
-    )
-    seeds = (pair.items(2, 2) for pair in parts["seeds"].items())
-    return Provenance(
-        float_model_sha256=parts["float_model_sha256"].text(),
-        calibration_sha256=parts["calibration_sha256"].text(),
-        seeds=tuple((name.text(), seed.integer()) for name, seed in seeds),
-        versions=_read_pairs(parts["versions"]),
-        settings=_read_pairs(parts["settings"]),
-    )
-
-
-def _read_pairs(node: Node) -> tuple[tuple[str, str], ...]:
-    pairs = (pair.items(2, 2) for pair in node.items())
-    return tuple((name.text(), value.text()) for name, value in pairs)
+    fields = from_object(node, _OUTPUT)
+    scale = table.take("output/scale", np.float64, (len(fields["names"]),))
+    return OutputSpec(**fields, scale=scale)
 
 
 def _read_layer(node: Node, file: _Parts) -> Layer:
@@ -213,24 +198,16 @@ def _read_layer(node: Node, file: _Parts) -> Layer:
     if kind not in LAYERS:
         raise node.member("kind").refuse(f"one of {', '.join(LAYERS)}")
     options = OPTIONS[kind]
-    parts = node.members("kind", "name", "inputs", "units", "affines", *options)
-    name = parts["name"].text()
-    inputs = parts["inputs"].integer(1, MAX_WIDTH)
-    units = parts["units"].integer(1, MAX_WIDTH)
+    parts = node.members("kind", "affines", *_LAYER, *options)
+    fields = from_parts(parts, _LAYER)
+    widths = fields["inputs"], fields["units"]
     blocks = {affine: rows for affine, (rows, _) in LAYERS[kind].shape.items()}
-    affines: dict[str, Any] = {
-        affine: _read_affine(part, f"{name}/{affine}", file, blocks[affine], (inputs, units))
+    affines = {
+        affine: _read_affine(part, f"{fields['name']}/{affine}", file, blocks[affine], widths)
         for affine, part in parts["affines"].members(*blocks).items()
     }
-    settings = {option: _read_option(parts[option], form) for option, form in options.items()}
-    fields: dict[str, Any] = {"name": name, "inputs": inputs, "units": units}
-    return LAYERS[kind](**fields, **settings, **affines)
-
-
-def _read_option(node: Node, form: type[Any]) -> Any:
-    if form is int:
-        return node.integer()
-    return node.real() if form is float else node.choice(form)
+    arguments: dict[str, Any] = {**fields, **from_parts(parts, options), **affines}
+    return LAYERS[kind](**arguments)
 
 
 def _read_affine(

@@ -7,13 +7,14 @@ nothing else.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from edgernn.errors import ModelError
+from edgernn.model.array_record import ArrayRecord, check_range, check_rows, frozen_array
 from edgernn.model.formats import Int8Array, Int32Array
 from edgernn.model.storage import Storage
 
@@ -45,50 +46,6 @@ class CodeRange:
     high: int
 
 
-def frozen_array(
-    owner: str, field: str, value: Any, dtype: npt.DTypeLike, ndim: int
-) -> npt.NDArray[Any]:
-    """Return a read-only C-contiguous copy, refusing any dtype or rank but the stated one."""
-    array = np.asarray(value)
-    wanted = np.dtype(dtype)
-    if array.dtype != wanted or array.ndim != ndim:
-        raise ModelError(
-            f"{owner}.{field}: expected {ndim}-d {wanted.name}, "
-            f"got {array.ndim}-d {array.dtype.name}"
-        )
-    copy = np.array(array, dtype=wanted, order="C", copy=True)
-    copy.flags.writeable = False
-    return copy
-
-
-def records_equal(a: object, b: object) -> bool:
-    """Field-wise equality of two records that may hold arrays or tuples of records."""
-    if type(a) is not type(b):
-        return False
-    for field in fields(a):  # type: ignore[arg-type]
-        left, right = getattr(a, field.name), getattr(b, field.name)
-        if isinstance(left, np.ndarray):
-            if left.dtype != right.dtype or not np.array_equal(left, right):
-                return False
-        elif left != right:
-            return False
-    return True
-
-
-def _check_rows(owner: str, rows: int, **per_row: npt.NDArray[Any]) -> None:
-    for name, array in per_row.items():
-        if array.shape != (rows,):
-            raise ModelError(f"{owner}.{name}: expected shape ({rows},), got {array.shape}")
-
-
-def _check_range(owner: str, name: str, array: npt.NDArray[Any], low: int, high: int) -> None:
-    if array.size and (int(array.min()) < low or int(array.max()) > high):
-        raise ModelError(
-            f"{owner}.{name}: expected values in [{low}, {high}], "
-            f"got [{int(array.min())}, {int(array.max())}]"
-        )
-
-
 def _check_weights(owner: str, weights: Int8Array, storage: Storage) -> None:
     if 0 in weights.shape:
         raise ModelError(
@@ -96,7 +53,7 @@ def _check_weights(owner: str, weights: Int8Array, storage: Storage) -> None:
         )
     if not isinstance(storage, Storage):
         raise ModelError(f"{owner}.storage: expected a Storage, got {storage!r:.40}")
-    _check_range(owner, "weights", weights, -storage.weight_max, storage.weight_max)
+    check_range(owner, "weights", weights, -storage.weight_max, storage.weight_max)
 
 
 def dot_interval(
@@ -117,7 +74,7 @@ def dot_interval(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Term8:
+class Term8(ArrayRecord):
     """One matrix product of a `w8a8` affine map: acc * multiplier (clause 4.2).
 
     Attributes:
@@ -139,15 +96,12 @@ class Term8:
         set_(self, "weights", frozen_array(owner, "weights", self.weights, np.int8, 2))
         set_(self, "multiplier", frozen_array(owner, "multiplier", self.multiplier, np.int32, 1))
         _check_weights(owner, self.weights, self.storage)
-        _check_rows(owner, self.weights.shape[0], multiplier=self.multiplier)
-        _check_range(owner, "multiplier", self.multiplier, 0, ACCUMULATOR_LIMIT_W8A8)
-
-    __eq__ = records_equal
-    __hash__ = None  # type: ignore[assignment]
+        check_rows(owner, self.weights.shape[0], multiplier=self.multiplier)
+        check_range(owner, "multiplier", self.multiplier, 0, ACCUMULATOR_LIMIT_W8A8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Affine8:
+class Affine8(ArrayRecord):
     """A `w8a8` affine map: sat16(half_up(sum of acc*m + bias, shift)) (section 4).
 
     Attributes:
@@ -166,9 +120,6 @@ class Affine8:
         _check_terms(self.terms, Term8, self.bias.shape[0])
         if not 1 <= self.shift <= 28:
             raise ModelError(f"affine.shift: expected 1..28, got {self.shift}")
-
-    __eq__ = records_equal
-    __hash__ = None  # type: ignore[assignment]
 
     @property
     def rows(self) -> int:
@@ -189,7 +140,7 @@ class Affine8:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Term16:
+class Term16(ArrayRecord):
     """One matrix product of a `w8a16` affine map (clauses 5.1, 5.2).
 
     Attributes:
@@ -217,14 +168,11 @@ class Term16:
             set_(self, name, frozen_array(owner, name, getattr(self, name), np.int32, 1))
         _check_weights(owner, self.weights, self.storage)
         rows = self.weights.shape[0]
-        _check_rows(owner, rows, bias=self.bias, shift=self.shift, multiplier=self.multiplier)
-        _check_range(owner, "shift", self.shift, 3, 30)
-        _check_range(owner, "multiplier", self.multiplier, 0, 32767)
+        check_rows(owner, rows, bias=self.bias, shift=self.shift, multiplier=self.multiplier)
+        check_range(owner, "shift", self.shift, 3, 30)
+        check_range(owner, "multiplier", self.multiplier, 0, 32767)
         if np.any(self.bias % 4 != 1):
             raise ModelError(f"{owner}.bias: expected bias mod 4 = 1 in every row (clause 5.1)")
-
-    __eq__ = records_equal
-    __hash__ = None  # type: ignore[assignment]
 
     def worst(self, ranges: tuple[CodeRange, ...]) -> npt.NDArray[np.int64]:
         """Largest |acc| + 2**(shift-1) per row in any order of summation (clause 5.5)."""
@@ -237,7 +185,7 @@ class Term16:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Affine16:
+class Affine16(ArrayRecord):
     """A `w8a16` affine map: the saturating sum of its terms (section 5)."""
 
     terms: tuple[Term16, ...]
@@ -247,9 +195,6 @@ class Affine16:
         if not self.terms:
             raise ModelError("affine.terms: expected 1 or 2 terms, got 0")
         _check_terms(self.terms, Term16, int(self.terms[0].weights.shape[0]))
-
-    __eq__ = records_equal
-    __hash__ = None  # type: ignore[assignment]
 
     @property
     def rows(self) -> int:

@@ -13,6 +13,7 @@ Int8Array = npt.NDArray[np.int8]
 Int16Array = npt.NDArray[np.int16]
 Int32Array = npt.NDArray[np.int32]
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 #: Operand codes: int8 in `w8a8`, int16 in `w8a16`.
 OperandArray = npt.NDArray[np.integer[Any]]
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgernn.errors import ModelError
-from edgernn.model.affine import Affine, Affine8, Affine16, CodeRange, Source, records_equal
+from edgernn.model.affine import Affine, Affine8, Affine16, CodeRange, Source
+from edgernn.model.array_record import ArrayRecord
 from edgernn.model.formats import Precision
-from edgernn.model.interface import InputSpec, Interface, OutputSpec
+from edgernn.model.interface import InputSpec, Interface, OutputSpec, Window
 from edgernn.model.layers import LAYERS, Dense, Layer, StateSpec
 from edgernn.model.storage import Storage
-from edgernn.model.window import Window
 
 MAX_RECURRENT_LAYERS = 8
 
@@ -39,7 +39,7 @@ class Provenance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class IntegerModel:
+class IntegerModel(ArrayRecord):
     """A quantized recurrent network (NUMERICS.md section 6).
 
     Attributes:
@@ -70,9 +70,6 @@ class IntegerModel:
         for index, layer in enumerate(self.layers):
             for name, affine in layer.affines.items():
                 self._check_affine(index, name, affine)
-
-    __eq__ = records_equal
-    __hash__ = None  # type: ignore[assignment]
 
     def _check_chain(self) -> None:
         if not self.layers or not all(type(layer) in LAYERS.values() for layer in self.layers):

@@ -7,16 +7,18 @@ nothing else about a model.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from edgernn.errors import ModelError, ReadingError, ShapeError
-from edgernn.model.affine import frozen_array, records_equal
+from edgernn.errors import EdgeRnnError, ModelError, ReadingError, ShapeError
+from edgernn.model.array_record import ArrayRecord, frozen_array
 from edgernn.model.formats import FloatArray, Int16Array, OperandArray, Precision, QFormat
-from edgernn.model.layer_record import StateSpec
-from edgernn.model.window import Window
+from edgernn.model.layers import StateSpec
+
+#: Most readings a window or a hop may have; what is left of one is then an int16.
+MAX_WINDOW_STEPS: Final = 32_767
 
 
 def _texts(owner: str, values: tuple[str, ...], count: int) -> None:
@@ -38,7 +40,7 @@ def _check_scale(owner: str, scale: FloatArray) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class InputSpec:
+class InputSpec(ArrayRecord):
     """The model input: one reading is float [I]; code = (x - offset) / scale (clause 9.1).
 
     Attributes:
@@ -67,9 +69,6 @@ class InputSpec:
         if not np.all(np.isfinite(self.offset)):
             raise ModelError("input.offset: expected finite values")
 
-    __eq__ = records_equal
-    __hash__ = None  # type: ignore[assignment]
-
     @property
     def width(self) -> int:
         """Number of channels I."""
@@ -77,7 +76,7 @@ class InputSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class OutputSpec:
+class OutputSpec(ArrayRecord):
     """The model output: int16 [O]; y = code * scale (clause 9.2).
 
     Attributes:
@@ -100,17 +99,47 @@ class OutputSpec:
         _texts("output.units", self.units, scale.shape[0])
         _check_scale("output", scale)
 
-    __eq__ = records_equal
-    __hash__ = None  # type: ignore[assignment]
-
     @property
     def width(self) -> int:
         """Number of channels O."""
         return int(self.scale.shape[0])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """What a window model answers: its last readings, from the zero state (clause 6.5).
+
+    Attributes:
+        steps: readings T in a window.
+        hop: readings between one answer and the next.
+
+    Raises:
+        ModelError: not 1..32767 readings.
+    """
+
+    steps: int
+    hop: int = 1
+
+    def __post_init__(self) -> None:
+        """Check the bounds."""
+        for name, value in (("steps", self.steps), ("hop", self.hop)):
+            if type(value) is not int or not 1 <= value <= MAX_WINDOW_STEPS:
+                raise ModelError(
+                    f"window.{name}: expected 1..{MAX_WINDOW_STEPS} readings, got {value!r:.40}"
+                )
+
+    def answers(self, readings: int) -> int:
+        """How many answers a stream of that many readings has."""
+        return max(0, (readings - self.steps) // self.hop + 1)
+
+    def __str__(self) -> str:
+        """For people: ``windows of 60 readings, one answer every 5``."""
+        readings = f"{self.steps} reading{'s' * (self.steps != 1)}"
+        return f"windows of {readings}" + (f", one answer every {self.hop}" if self.hop > 1 else "")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Golden:
+class Golden(ArrayRecord):
     """A short stream from the zero state with the outputs every backend must reproduce.
 
     Attributes:
@@ -121,12 +150,9 @@ class Golden:
     q_x: OperandArray
     q_y: Int16Array
 
-    __eq__ = records_equal
-    __hash__ = None  # type: ignore[assignment]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Interface:
+class Interface(ArrayRecord):
     """Everything a session must know about a model.
 
     Attributes:
@@ -148,9 +174,6 @@ class Interface:
     model_sha256: str
     window: Window | None = None
     golden: Golden | None = None
-
-    __eq__ = records_equal
-    __hash__ = None  # type: ignore[assignment]
 
     def quantize(self, x: npt.NDArray[Any]) -> OperandArray:
         """Codes of real readings (clause 9.1).
@@ -204,22 +227,38 @@ class Interface:
         """Zero codes, one vector per state (clause 6.2)."""
         return tuple(np.zeros(spec.units, dtype=np.int16) for spec in self.states)
 
-    def to_json(self) -> str:
-        """Serialize; see `edgernn.container.interface_json` for the members."""
-        from edgernn.container.interface_json import dumps
+    def real_outputs(self, q_y: Int16Array | None, softmax: bool) -> FloatArray:
+        """What codes mean.
 
-        return dumps(self)
+        Args:
+            q_y: codes [..., O]; None, or masked values, where there is no output yet.
+            softmax: return probabilities.
 
-    @staticmethod
-    def from_json(text: str | bytes) -> Interface:
-        """Parse what `to_json` wrote.
+        Returns:
+            float64 [..., O] in physical units, or probabilities; NaN where there is none.
+        """
+        if q_y is None:
+            return np.full(self.output.width, np.nan)
+        y = self.dequantize(q_y)
+        if isinstance(q_y, np.ma.MaskedArray):  # no answer yet
+            y[q_y.mask] = np.nan
+        if not softmax:
+            return y
+        weight = np.exp(y - y.max(axis=-1, keepdims=True))
+        probability: FloatArray = weight / weight.sum(axis=-1, keepdims=True)
+        return probability
+
+    def require_softmax(self) -> None:
+        """Refuse probabilities of a model that has none.
 
         Raises:
-            FormatError: not JSON, another version, a missing member, or a value out of range.
+            EdgeRnnError: the float model does not end in a softmax.
         """
-        from edgernn.container.interface_json import loads
-
-        return loads(text)
+        if not self.output.softmax:
+            raise EdgeRnnError(
+                f"session: expected a model that ends in a softmax, got '{self.name}', "
+                "which does not. Call without softmax=True."
+            )
 
 
 class InputCoder:

@@ -5,35 +5,143 @@ Rows of stacked gates are in the order `i f g o` (LSTM) and `z r n` (GRU).
 
 from __future__ import annotations
 
+import enum
+import re
 from dataclasses import dataclass
 from typing import ClassVar
 
 from edgernn.errors import ModelError
-from edgernn.model.affine import Affine, Affine8, Source, records_equal
+from edgernn.model.affine import Affine, Affine8, Affine16, Source
+from edgernn.model.array_record import ArrayRecord
 from edgernn.model.formats import CELL_EXPONENTS, RELU_EXPONENTS, UNIT, QFormat
-from edgernn.model.layer_record import (
-    X_AND_H,
-    CellActivation,
-    DenseActivation,
-    GateActivation,
-    LayerRecord,
-    Shape,
-    StateSpec,
-)
+from edgernn.model.storage import MAX_SPARSE_TILES, Storage, padded, tile_columns
 
-__all__ = [
-    "LAYERS",
-    "LSTM",
-    "CellActivation",
-    "Dense",
-    "DenseActivation",
-    "GRUAfter",
-    "GRUBefore",
-    "GateActivation",
-    "Layer",
-    "SimpleRNN",
-    "StateSpec",
-]
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")
+
+
+class GateActivation(enum.Enum):
+    """Activation of LSTM and GRU gates."""
+
+    SIGMOID = "sigmoid"
+    HARD_SIGMOID = "hard_sigmoid"
+
+
+class CellActivation(enum.Enum):
+    """Activation of a SimpleRNN."""
+
+    TANH = "tanh"
+    RELU = "relu"
+
+
+class DenseActivation(enum.Enum):
+    """Activation of a Dense layer."""
+
+    LINEAR = "linear"
+    RELU = "relu"
+    TANH = "tanh"
+    SIGMOID = "sigmoid"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateSpec:
+    """One carried state vector: int16 [units], initial value 0.
+
+    Attributes:
+        name: ``<layer>.h`` or ``<layer>.c``.
+        units: length of the vector.
+        format: fixed-point format of the codes.
+    """
+
+    name: str
+    units: int
+    format: QFormat
+
+
+#: A product of clause 4.1: sources it may use, rows per unit.
+AffineShapes = dict[str, tuple[int, frozenset[tuple[Source, ...]]]]
+X_AND_H = frozenset({(Source.XH,), (Source.X, Source.H)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LayerRecord(ArrayRecord):
+    """What all layers share: a name, widths, affine maps by name."""
+
+    kind: ClassVar[str]
+    shape: ClassVar[AffineShapes]
+
+    name: str
+    inputs: int
+    units: int
+
+    def __post_init__(self) -> None:
+        """Check names, widths, sources and rows of all affine maps."""
+        if not _NAME.fullmatch(self.name):
+            raise ModelError(
+                f"layer name: expected 1..64 letters, digits, '_' or '-', got {self.name!r:.80}"
+            )
+        if self.inputs < 1 or self.units < 1:
+            raise ModelError(
+                f"{self.name}: expected inputs >= 1 and units >= 1, "
+                f"got inputs={self.inputs}, units={self.units}"
+            )
+        for name, affine in self.affines.items():
+            self._check_affine(name, affine)
+
+    def _check_affine(self, name: str, affine: Affine) -> None:
+        owner = f"{self.name}.{name}"
+        if not isinstance(affine, (Affine8, Affine16)):
+            raise ModelError(f"{owner}: expected an affine map, got {type(affine).__name__}")
+        blocks, allowed = self.shape[name]
+        sources = tuple(term.source for term in affine.terms)
+        if sources not in allowed:
+            wanted = " or ".join(sorted("+".join(s.value for s in a) for a in allowed))
+            got = "+".join(s.value for s in sources)
+            raise ModelError(f"{owner}: expected sources {wanted}, got {got}")
+        if affine.rows != blocks * self.units:
+            raise ModelError(f"{owner}: expected {blocks * self.units} rows, got {affine.rows}")
+        for term in affine.terms:
+            wanted_columns = self.columns(term.source)
+            if term.weights.shape[1] != wanted_columns:
+                raise ModelError(
+                    f"{owner}: expected {wanted_columns} columns for source "
+                    f"{term.source.value}, got {term.weights.shape[1]}"
+                )
+            self._check_storage(owner, term.source, term.storage)
+
+    def _check_storage(self, owner: str, source: Source, storage: Storage) -> None:
+        count = tile_columns(self.parts(source))
+        if storage is Storage.SPARSE8 and count > MAX_SPARSE_TILES:
+            raise ModelError(
+                f"{owner}: expected at most {MAX_SPARSE_TILES} tiles of 4 columns in a sparse "
+                f"product, got {count} for source {source.value}. Store it dense, in 8 or 4 bits."
+            )
+
+    def parts(self, source: Source) -> tuple[int, ...]:
+        """Lengths of the vectors that a term with this source reads, one behind the other."""
+        return source.parts(self.inputs, self.units)
+
+    def columns(self, source: Source) -> int:
+        """Number of operand codes a term with this source reads."""
+        return sum(self.parts(source))
+
+    def first_operand(self, source: Source) -> int:
+        """Where a source begins in the buffer of operands: the input, then the hidden state."""
+        return padded(self.inputs) if source in (Source.H, Source.RH) else 0
+
+    @property
+    def affines(self) -> dict[str, Affine]:
+        """The affine maps of the layer by name, in the order they are stored."""
+        return {name: getattr(self, name) for name in self.shape}
+
+    @property
+    def states(self) -> tuple[StateSpec, ...]:
+        """The state vectors the layer carries."""
+        return ()
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of the matrix products of one step."""
+        return sum(t.weights.size for a in self.affines.values() for t in a.terms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -47,7 +155,7 @@ class SimpleRNN(LayerRecord):
     """
 
     kind: ClassVar[str] = "simple_rnn"
-    shape: ClassVar[Shape] = {"gates": (1, X_AND_H)}
+    shape: ClassVar[AffineShapes] = {"gates": (1, X_AND_H)}
 
     activation: CellActivation
     state_exponent: int
@@ -62,9 +170,6 @@ class SimpleRNN(LayerRecord):
                 f"{self.name}.state_exponent: expected {min(allowed)}..{max(allowed)} for "
                 f"{self.activation.value}, got {self.state_exponent}"
             )
-
-    __eq__ = records_equal
-    __hash__ = None  # type: ignore[assignment]
 
     @property
     def states(self) -> tuple[StateSpec, ...]:
@@ -89,7 +194,7 @@ class LSTM(LayerRecord):
     """
 
     kind: ClassVar[str] = "lstm"
-    shape: ClassVar[Shape] = {"gates": (4, X_AND_H)}
+    shape: ClassVar[AffineShapes] = {"gates": (4, X_AND_H)}
 
     gate_activation: GateActivation
     cell_exponent: int
@@ -102,9 +207,6 @@ class LSTM(LayerRecord):
             raise ModelError(
                 f"{self.name}.cell_exponent: expected 10..14, got {self.cell_exponent}"
             )
-
-    __eq__ = records_equal
-    __hash__ = None  # type: ignore[assignment]
 
     @property
     def states(self) -> tuple[StateSpec, ...]:
@@ -157,12 +259,12 @@ class GRUBefore(_GRU):
     """
 
     kind: ClassVar[str] = "gru_before"
-    shape: ClassVar[Shape] = {"zr": (2, X_AND_H), "n": (1, frozenset({(Source.X, Source.RH)}))}
+    shape: ClassVar[AffineShapes] = {
+        "zr": (2, X_AND_H),
+        "n": (1, frozenset({(Source.X, Source.RH)})),
+    }
 
     n: Affine
-
-    __eq__ = records_equal
-    __hash__ = None  # type: ignore[assignment]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -177,7 +279,7 @@ class GRUAfter(_GRU):
     """
 
     kind: ClassVar[str] = "gru_after"
-    shape: ClassVar[Shape] = {
+    shape: ClassVar[AffineShapes] = {
         "zr": (2, X_AND_H),
         "n_x": (1, frozenset({(Source.X,)})),
         "n_h": (1, frozenset({(Source.H,)})),
@@ -185,9 +287,6 @@ class GRUAfter(_GRU):
 
     n_x: Affine
     n_h: Affine
-
-    __eq__ = records_equal
-    __hash__ = None  # type: ignore[assignment]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -202,7 +301,7 @@ class Dense(LayerRecord):
     """
 
     kind: ClassVar[str] = "dense"
-    shape: ClassVar[Shape] = {"out": (1, frozenset({(Source.X,)}))}
+    shape: ClassVar[AffineShapes] = {"out": (1, frozenset({(Source.X,)}))}
 
     activation: DenseActivation
     output_scale: float
@@ -221,9 +320,6 @@ class Dense(LayerRecord):
                 f"{self.name}.output_scale: expected 2**-15 for {self.activation.value}, "
                 f"got {self.output_scale}"
             )
-
-    __eq__ = records_equal
-    __hash__ = None  # type: ignore[assignment]
 
 
 Layer = SimpleRNN | LSTM | GRUBefore | GRUAfter | Dense

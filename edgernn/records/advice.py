@@ -8,8 +8,7 @@ from itertools import product
 from typing import Final
 
 from edgernn.records.columns import Picker, listed
-from edgernn.records.dialect import Dialect, told
-from edgernn.records.options import DELIMITERS
+from edgernn.records.dialect import DELIMITERS, Dialect, told
 
 _NAMES: Final = {mark: name for name, mark in DELIMITERS.items()}
 

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+#: Delimiters by the name that a shell leaves alone.
+DELIMITERS: Final = {"comma": ",", "semicolon": ";", "tab": "\t", "space": " ", "pipe": "|"}
 #: Where two split lines equally well the first is taken: none of the first three is in a number.
 _CANDIDATES: Final = (";", "\t", "|", ",", " ")
 _DECIMAL_COMMA: Final = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")

@@ -63,7 +63,7 @@ def output_names(outputs: Sequence[str], passed: Sequence[str]) -> list[str]:
     return names
 
 
-class Writer(Protocol):
+class AnswerWriter(Protocol):
     """One text format."""
 
     def header(self, passed: Sequence[str]) -> str | None:
@@ -98,14 +98,14 @@ class CsvWriter:
         self._passed: tuple[str, ...] | None = None
 
     def header(self, passed: Sequence[str]) -> str | None:
-        """See `Writer.header`."""
+        """See `AnswerWriter.header`."""
         self._passed = tuple(passed)
         delimiter = self._dialect().delimiter
         names = [*passed, *output_names(self._outputs, passed)]
         return delimiter.join(_quoted(names, delimiter))
 
     def line(self, record: Record, y: Sequence[Number]) -> str:
-        """See `Writer.line`."""
+        """See `AnswerWriter.line`."""
         names = tuple(record.passed) if self._passed is None else self._passed
         strange = [str(name) for name in record.passed if name not in names]
         if strange:
@@ -158,7 +158,7 @@ class JsonWriter:
         return None
 
     def line(self, record: Record, y: Sequence[Number]) -> str:
-        """See `Writer.line`."""
+        """See `AnswerWriter.line`."""
         texts = self._digits.texts(y)
         values = [None if text == "nan" else json.loads(text) for text in texts]
         passed = record.passed

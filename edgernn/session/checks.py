@@ -1,19 +1,18 @@
-"""Validation of a stream's state as a user hands it in."""
+"""What a user hands to a session beside readings: warm-up, states, arrays to bind."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from edgernn.backends.base import State
-from edgernn.errors import EdgeRnnError, StateError
+from edgernn.errors import EdgeRnnError, ShapeError, StateError
 from edgernn.model.formats import INT16_MAX, INT16_MIN, Int16Array
-from edgernn.model.interface import Interface
+from edgernn.model.interface import Interface, Window
 from edgernn.model.layers import StateSpec
-from edgernn.model.window import Window
 
 #: What a window model answers before its first window is full.
 WarmUp = Literal["nothing", "pad"]
@@ -94,3 +93,42 @@ def _checked_vector(spec: StateSpec, value: npt.ArrayLike) -> Int16Array:
             f"got [{low}, {high}]. Use a state of the same model."
         )
     return codes.astype(np.int16)
+
+
+def are_real(interface: Interface, x: npt.NDArray[Any], y: npt.NDArray[Any]) -> bool:
+    """Whether the arrays hold physical values; otherwise they hold codes.
+
+    Args:
+        interface: of the model.
+        x: float64 [I] or operand codes [I].
+        y: float64 [O] or int16 [O].
+
+    Raises:
+        ShapeError: another shape or dtype, not contiguous, not writable, or a mixture of the two.
+    """
+    operand = interface.precision.operand_dtype
+    real = getattr(x, "dtype", np.dtype(np.float64)) == np.float64
+    _check_array("x", x, interface.input.width, np.dtype(np.float64) if real else operand)
+    _check_array("y", y, interface.output.width, np.dtype(np.float64 if real else np.int16))
+    if not y.flags.writeable:
+        raise ShapeError("session: expected a writable array y, got a read-only one. Pass a copy.")
+    return real
+
+
+def _check_array(name: str, array: npt.NDArray[Any], width: int, dtype: np.dtype[Any]) -> None:
+    if type(array) is not np.ndarray:
+        raise ShapeError(
+            f"session: expected a NumPy array {name}, got {type(array).__name__}. "
+            f"Make one with: np.empty({width}, np.{dtype.name})"
+        )
+    if array.dtype != dtype or array.shape != (width,):
+        raise ShapeError(
+            f"session: expected {name} of {dtype} [{width}], "
+            f"got {array.dtype} {list(array.shape)}. "
+            "Bind two arrays of float64 (physical values), or of codes (y int16)."
+        )
+    if not (array.flags.c_contiguous and array.flags.aligned):
+        raise ShapeError(
+            f"session: expected a contiguous array {name}, got strides {array.strides}. "
+            "Pass a copy."
+        )

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from edgernn.backends import BackendName, check_options, model_backend, open_backend
+from edgernn.backends import BackendName, open_backend, open_model
 from edgernn.backends.base import Backend
-from edgernn.errors import BackendUnavailable, EdgeRnnError
+from edgernn.errors import EdgeRnnError
 from edgernn.model.integer_model import IntegerModel
 from edgernn.session.checks import WarmUp
 from edgernn.session.policies import OnBadReading, check_policy
 from edgernn.session.session import Session
-
-#: Backends that run an `IntegerModel` without a file -> (module, class).
-_MODEL_BACKENDS: Final = {
-    "native": ("edgernn.backends.native", "NativeBackend"),
-    "reference": ("edgernn_firmware_sim.reference.backend", "ReferenceBackend"),
-}
 
 
 def load(
@@ -93,7 +85,7 @@ class _Origin:
             EdgeRnnError: what it opens is no longer what it was.
         """
         if isinstance(self.source, IntegerModel):
-            backend = _model_backend(self.source, self.backend, self.options)
+            backend = open_model(self.source, self.backend, **self.options)
         elif isinstance(self.source, Path):
             backend = open_backend(self.source, self.backend, **self.options)
             self.stamp = _stamp(self.source)
@@ -147,19 +139,3 @@ def _content(path: Path, stamp: tuple[int, int]) -> bytes:
         f"session: expected the file that was opened to pickle it, got {found} ('{path}'). "
         "Keep the file as it is for as long as sessions over it are pickled."
     )
-
-
-def _model_backend(model: IntegerModel, name: str, options: dict[str, Any]) -> Backend:
-    """The named backend for a model in memory."""
-    if name == "auto":
-        name = model_backend()
-    if name not in [*_MODEL_BACKENDS]:
-        raise BackendUnavailable(
-            f"load: expected backend {' or '.join(map(repr, _MODEL_BACKENDS))} for a model in "
-            f"memory, got '{name!s:.40}'. Write a file for this backend with: edgernn_export.export"
-        )
-    module, class_name = _MODEL_BACKENDS[name]
-    make = getattr(importlib.import_module(module), class_name)
-    check_options(name, list(inspect.signature(make).parameters)[1:], options)
-    backend: Backend = make(model, **options)
-    return backend

@@ -11,10 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.errors import EdgeRnnError
-from edgernn.model.formats import FloatArray, OperandArray
+from edgernn.model.formats import BoolArray, FloatArray, OperandArray
 from edgernn.model.interface import InputCoder, Interface
 
-BoolArray = npt.NDArray[np.bool_]
 #: Row and channel of every missing value of a chunk, row after row.
 Gaps = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
 

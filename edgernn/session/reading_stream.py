@@ -10,13 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.backends.base import Stream
+from edgernn.backends.clipping import CountingEncoder, Encoder
 from edgernn.backends.value_stream import SharedBackend
 from edgernn.errors import EdgeRnnError
-from edgernn.model.clipping import CountingEncoder, Encoder
-from edgernn.model.formats import FloatArray, OperandArray
+from edgernn.model.formats import BoolArray, FloatArray, OperandArray
 from edgernn.model.interface import Interface
-from edgernn.model.outputs import real_outputs, require_softmax
-from edgernn.session.policies import BoolArray, Gaps, Policies, Policy
+from edgernn.session.policies import Gaps, Policies, Policy
 from edgernn.session.readings import missing_value, named_values, read_many, read_one
 
 #: A reading; a dictionary names the channels.
@@ -69,7 +68,7 @@ class ReadingStream:
         """`step` for readings of every form, whole or not."""
         interface = self._require_open().interface
         if softmax:
-            require_softmax(interface)
+            interface.require_softmax()
         if isinstance(x, Mapping):
             x = named_values(x, interface.input.names)
             y = None if softmax else self._stream.step(x)
@@ -81,7 +80,7 @@ class ReadingStream:
         if gaps:
             return self._step_with_gaps(values, gaps, softmax)
         q_x: OperandArray = self._encoder.encode(reading[None])[0]
-        return real_outputs(interface, self._stream.advance_one(q_x), softmax)
+        return interface.real_outputs(self._stream.advance_one(q_x), softmax)
 
     def _step_with_gaps(self, values: list[float], gaps: list[int], softmax: bool) -> FloatArray:
         """`step` for a reading of which some values are missing."""
@@ -97,25 +96,25 @@ class ReadingStream:
             i = gaps[chosen.index(Policy.RAISE)]
             raise missing_value(values[i], i, interface.input.names)
         if Policy.SKIP in chosen:
-            return real_outputs(interface, stream.last, softmax)
+            return interface.real_outputs(stream.last, softmax)
         for i in gaps:
             values[i] = interface.input.offset[i]
         q_x = self._encoder.encode(np.array([values]))[0]
         for i, choice in zip(gaps, chosen, strict=True):
             q_x[i] = held[i] if held is not None and choice is Policy.HOLD else policies.values[i]
-        return real_outputs(interface, stream.advance_one(q_x), softmax)
+        return interface.real_outputs(stream.advance_one(q_x), softmax)
 
     def _run_of_any(self, xs: object, softmax: bool) -> FloatArray:
         """`run` for readings of every form, whole or not."""
         interface = self._require_open().interface
         if softmax:
-            require_softmax(interface)
+            interface.require_softmax()
         x = read_many(xs, interface.input.names)
         good = np.isfinite(x)
         if not good.all():
             rows, channels = np.nonzero(~good)
             return self._run_with_gaps(x, (rows, channels), softmax)
-        return real_outputs(interface, self._stream.advance(self._encoder.encode(x)), softmax)
+        return interface.real_outputs(self._stream.advance(self._encoder.encode(x)), softmax)
 
     def _run_with_gaps(self, x: FloatArray, gaps: Gaps, softmax: bool) -> FloatArray:
         """`run` for readings [T, I] of which some values are missing."""
@@ -135,14 +134,14 @@ class ReadingStream:
         q_xs = self._encoder.encode(x)
         still, known = policies.fill(q_xs, (rows, channels), *self._last_good())
         before = stream.last
-        after = real_outputs(interface, stream.advance(q_xs[still:]), softmax)
+        after = interface.real_outputs(stream.advance(q_xs[still:]), softmax)
         if len(after) == len(came):
             return after
         if still == len(q_xs) > 0:
             self._early = q_xs[-1], known
         came[np.flatnonzero(came)[:still]] = False
         # Row 0 is the output before the chunk, row k the output after the k-th advance.
-        outputs = np.concatenate([real_outputs(interface, before, softmax)[None], after])
+        outputs = np.concatenate([interface.real_outputs(before, softmax)[None], after])
         chosen: FloatArray = outputs[np.cumsum(came)]
         return chosen
 

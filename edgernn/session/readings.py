@@ -16,10 +16,10 @@ import numpy as np
 from edgernn.errors import ReadingError, ShapeError
 from edgernn.model.formats import FloatArray, OperandArray, Precision
 
-Names = tuple[str, ...]
+ChannelNames = tuple[str, ...]
 
 
-def read_one(x: object, names: Names, where: str = "") -> FloatArray:
+def read_one(x: object, names: ChannelNames, where: str = "") -> FloatArray:
     """One reading as float64 [I]; NaN where a value is missing.
 
     Args:
@@ -48,7 +48,7 @@ def read_one(x: object, names: Names, where: str = "") -> FloatArray:
     return reading
 
 
-def named_values(x: Mapping[str, Any], names: Names, place: str = "") -> list[Any]:
+def named_values(x: Mapping[str, Any], names: ChannelNames, place: str = "") -> list[Any]:
     """The values of a reading in the order of the channels.
 
     Args:
@@ -68,7 +68,7 @@ def named_values(x: Mapping[str, Any], names: Names, place: str = "") -> list[An
     return [x[name] for name in names]
 
 
-def read_many(xs: object, names: Names) -> FloatArray:
+def read_many(xs: object, names: ChannelNames) -> FloatArray:
     """A chunk of readings as float64 [T, I]; NaN where a value is missing.
 
     Args:
@@ -107,7 +107,7 @@ def read_many(xs: object, names: Names) -> FloatArray:
     return np.ascontiguousarray(array)
 
 
-def missing_value(x: float, channel: int, names: Names, where: str = "") -> ReadingError:
+def missing_value(x: float, channel: int, names: ChannelNames, where: str = "") -> ReadingError:
     """What is wrong with a reading that lacks a value.
 
     Args:
@@ -162,7 +162,7 @@ def _rows(xs: object) -> Iterable[object] | None:
     return None
 
 
-def _picked(array: Any, labels: Iterable[Any], names: Names) -> Any:
+def _picked(array: Any, labels: Iterable[Any], names: ChannelNames) -> Any:
     """The channels of a table by their names, all columns in their order where it has none.
 
     Raises:
@@ -187,7 +187,7 @@ def _needs_a_look(row: object) -> bool:
     )
 
 
-def _each(xs: Iterable[object], names: Names) -> FloatArray:
+def _each(xs: Iterable[object], names: ChannelNames) -> FloatArray:
     """The slow way, which knows the first problem."""
     rows = [read_one(x, names, f"reading {t}") for t, x in enumerate(xs)]
     return np.array(rows, dtype=np.float64).reshape(-1, len(names))

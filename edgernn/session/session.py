@@ -18,8 +18,7 @@ import numpy.typing as npt
 from edgernn.backends.base import Backend
 from edgernn.backends.value_stream import Origin, SharedBackend
 from edgernn.model.formats import FloatArray, Int16Array
-from edgernn.session.bound_arrays import are_real
-from edgernn.session.checks import checked_state, is_padded
+from edgernn.session.checks import are_real, checked_state, is_padded
 from edgernn.session.policies import OnBadReading, Policies
 from edgernn.session.reading_stream import Reading, ReadingStream
 from edgernn.session.readings import read_codes

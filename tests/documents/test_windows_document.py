@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edgernn.model.integer_model import IntegerModel
-from edgernn.model.window import Window
+from edgernn.model.interface import Window
 from tests.support.documents import blocks
 
 pytestmark = pytest.mark.tf

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from edgernn.model.formats import Precision
+from edgernn.model.interface import Window
 from edgernn.model.layers import GateActivation
 from edgernn.model.storage import Storage
-from edgernn.model.window import Window
 from edgernn_export.writers.c.storage import STORAGE_HEADER
 from tests.support.models.grid import dense_chain
 from tests.support.models.integer import CELLS, random_model

@@ -6,8 +6,7 @@ import subprocess
 import pytest
 
 from edgernn.model.formats import Precision
-from edgernn.model.storage import Storage
-from edgernn.model.tiles import kept_tiles, tile_index, tiles
+from edgernn.model.storage import Storage, arranged, kept_tiles, tile_index
 from edgernn_export.writers.c.source import write_c
 from edgernn_export.writers.golden_vectors import golden_vector
 from tests.export.writers.test_c_compiles import MATRIX
@@ -53,7 +52,7 @@ def test_tiles_of_zeros_are_not_written(precision):
     for index, layer in enumerate(model.layers):
         for name, affine in layer.affines.items():
             for term in affine.terms:
-                filled = tiles(layer, term.source, term.weights)
+                filled = arranged(term.weights, layer.parts(term.source))
                 owner = f"layer{index}_{layer.name}_{name}_{term.source.value}"
                 array = re.search(rf" int8_t {owner}_weights\[(\d+) [^{{]*{{(.*?)}};", text, re.S)
                 rows = re.findall(rf"EDGERNN_TILE{width}\(([^)]*)\)", array[2])

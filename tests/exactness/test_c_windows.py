@@ -11,7 +11,7 @@ import pytest
 
 import edgernn
 from edgernn.model.formats import Precision
-from edgernn.model.window import Window
+from edgernn.model.interface import Window
 from edgernn_export.writers.c.source import write_c
 from edgernn_export.writers.golden_vectors import golden_vector
 from tests.support.models.integer import CELLS, random_codes, random_model

@@ -16,8 +16,7 @@ import numpy.typing as npt
 
 from edgernn.errors import EdgeRnnError, ReadingError
 from edgernn.model.formats import FloatArray
-from edgernn.records.opening import open_reader
-from edgernn.records.options import TableOptions
+from edgernn.records.opening import TableOptions, open_reader
 from edgernn.records.record import Reader
 from edgernn.records.text_files import (
     SAMPLE_LINES,

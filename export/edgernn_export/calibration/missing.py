@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from edgernn.errors import CalibrationError
-from edgernn.model.formats import FloatArray
-from edgernn.session.policies import BoolArray, Policy
+from edgernn.model.formats import BoolArray, FloatArray
+from edgernn.session.policies import Policy
 
 
 def missing_policy(name: str) -> Policy:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from edgernn.errors import QuantizationError, StreamKindWarning
 from edgernn.model.formats import FloatArray
-from edgernn.model.window import MAX_WINDOW_STEPS, Window
+from edgernn.model.interface import MAX_WINDOW_STEPS, Window
 from edgernn_export.float_model import float_run
 from edgernn_export.float_model.model import FloatModel
 

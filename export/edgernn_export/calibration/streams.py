@@ -10,7 +10,7 @@ import numpy as np
 
 from edgernn.errors import CalibrationError
 from edgernn.model.formats import FloatArray
-from edgernn.model.window import Window
+from edgernn.model.interface import Window
 from edgernn.session.policies import Policy
 from edgernn_export.calibration.frames import without_frames
 from edgernn_export.calibration.missing import missing_policy, without_missing

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from edgernn.cli.table_arguments import add_policy_argument, add_table_arguments, table_options
+from edgernn.cli.arguments import add_policy_argument, add_table_arguments, table_options
+from edgernn.container.disk import write_atomically
 from edgernn.errors import EdgeRnnError
 from edgernn.model.integer_model import IntegerModel
 from edgernn_export.calibration.files import refuse_unreadable
@@ -17,7 +18,6 @@ from edgernn_export.cli.arguments import comma_list
 from edgernn_export.evaluation.evaluator import ANSWERS, evaluate
 from edgernn_export.evaluation.judge import TASKS
 from edgernn_export.evaluation.metrics import metric_names
-from edgernn_export.writers.exporter import write_atomically
 
 HELP: Final = """Compare an integer model with its float network, and both with the truth.
 

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from edgernn.cli.table_arguments import add_policy_argument, add_table_arguments, table_options
+from edgernn.cli.arguments import add_policy_argument, add_table_arguments, table_options
 from edgernn.errors import EdgeRnnError
 from edgernn_export.calibration.files import load_streams, refuse_unreadable
 from edgernn_export.calibration.ranges import RangeMethod

@@ -12,16 +12,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from edgernn.errors import EdgeRnnError
+from edgernn.errors import EdgeRnnError, ImageTooLargeError
 from edgernn.model.integer_model import IntegerModel
 from edgernn_export.cli.simulate_report import Report
 from edgernn_export.writers.c.source import write_c
 from edgernn_export.writers.golden_vectors import golden_vector, probe_codes
-from edgernn_firmware_sim.emulator import Emulation, ImageTooLargeError, emulate, footprint
+from edgernn_firmware_sim.emulator import Emulation, emulate, footprint
 from edgernn_firmware_sim.targets import Board, Core, find
-from edgernn_firmware_sim.targets.advice import Advice, Measure, advise, weights_bytes
+from edgernn_firmware_sim.targets.advice import Advice, Measure, Need, advise, needs, weights_bytes
 from edgernn_firmware_sim.targets.costs import Estimate
-from edgernn_firmware_sim.targets.fit import Need, needs
 from edgernn_firmware_sim.targets.reduced_models import widest
 
 HELP: Final = """Hold a model against a core or a board.

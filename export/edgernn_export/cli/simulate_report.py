@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from edgernn.container.memory import weight_memory
 from edgernn.model.integer_model import IntegerModel
-from edgernn.model.memory import weight_memory
-from edgernn.model.window import Window
+from edgernn.model.interface import Window
 from edgernn_firmware_sim.emulator import Emulation
 from edgernn_firmware_sim.targets import Board, Core
-from edgernn_firmware_sim.targets.advice import Advice
+from edgernn_firmware_sim.targets.advice import Advice, Need
 from edgernn_firmware_sim.targets.costs import Estimate
-from edgernn_firmware_sim.targets.fit import Need
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from edgernn.cli.table_arguments import add_table_arguments, table_options
+from edgernn.cli.arguments import add_table_arguments, table_options
 from edgernn.errors import EdgeRnnError
 from edgernn.model.formats import OperandArray
 from edgernn.model.integer_model import IntegerModel

@@ -18,8 +18,7 @@ from edgernn.backends.base import Stream
 from edgernn.backends.value_stream import new_stream
 from edgernn.model.formats import FloatArray
 from edgernn.model.integer_model import IntegerModel
-from edgernn.model.outputs import real_outputs
-from edgernn.model.window import Window
+from edgernn.model.interface import Window
 from edgernn_export.evaluation.recording import IntArray
 from edgernn_export.float_model import float_run
 from edgernn_export.float_model.model import FloatModel
@@ -255,7 +254,7 @@ class IntegerNetwork:
         return found
 
     def _real(self, codes: npt.NDArray[np.int16]) -> FloatArray:
-        return real_outputs(self._interface, codes, self._model.output.softmax)
+        return self._interface.real_outputs(codes, self._model.output.softmax)
 
 
 def steps_of(model: IntegerModel) -> Stream:

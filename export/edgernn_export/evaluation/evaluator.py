@@ -11,8 +11,8 @@ import numpy as np
 
 from edgernn.errors import EdgeRnnError, ShapeError
 from edgernn.model.integer_model import IntegerModel
-from edgernn.model.window import Window
-from edgernn.records.options import TableOptions
+from edgernn.model.interface import Window
+from edgernn.records.opening import TableOptions
 from edgernn_export.evaluation import recording_files
 from edgernn_export.evaluation.answers import network_steps
 from edgernn_export.evaluation.departure import (

@@ -13,7 +13,7 @@ import numpy as np
 from edgernn.errors import EdgeRnnError
 from edgernn.model.formats import FloatArray
 from edgernn.records.columns import listed
-from edgernn.records.options import TableOptions
+from edgernn.records.opening import TableOptions
 from edgernn.records.text_files import open_text
 from edgernn_export.calibration.files import (
     Table,

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.model.formats import FloatArray
-from edgernn.model.window import Window
+from edgernn.model.interface import Window
 from edgernn_export.evaluation.departure import Departure, Moment, OverTime
 from edgernn_export.evaluation.metrics import IntArray, Score
 from edgernn_export.evaluation.recording import Recording

@@ -13,7 +13,7 @@ import numpy as np
 from edgernn.errors import EdgeRnnError
 from edgernn.model.formats import FloatArray
 from edgernn.model.integer_model import IntegerModel
-from edgernn.model.window import Window
+from edgernn.model.interface import Window
 from edgernn_export.evaluation.answers import (
     FloatNetwork,
     IntegerNetwork,

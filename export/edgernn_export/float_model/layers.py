@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from edgernn.errors import ShapeError, UnsupportedModelError
-from edgernn.model.affine import records_equal
+from edgernn.model.array_record import ArrayRecord
 from edgernn.model.formats import FloatArray
 
 LSTM_GATES = ("i", "f", "g", "o")
@@ -49,7 +49,7 @@ def _check_shape(owner: str, array: FloatArray, shape: tuple[int, ...]) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _FloatLayer:
+class _FloatLayer(ArrayRecord):
     """What all layers share.
 
     Attributes:
@@ -94,9 +94,6 @@ class _FloatLayer:
     def parameters(self) -> int:
         """Trainable values, counted as Keras counts them."""
         return int(self.kernel.size) + (int(self.bias.size) if self.use_bias else 0)
-
-    __eq__ = records_equal
-    __hash__ = None  # type: ignore[assignment]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.errors import ShapeError, UnsupportedModelError
-from edgernn.model.affine import records_equal
-from edgernn.model.window import Window
+from edgernn.model.array_record import ArrayRecord
+from edgernn.model.interface import Window
 from edgernn_export.float_model.layers import (
     GRU_GATES,
     LSTM_GATES,
@@ -43,7 +43,7 @@ MAX_RECURRENT_LAYERS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class FloatModel:
+class FloatModel(ArrayRecord):
     """A chain of recurrent and dense layers.
 
     Attributes:
@@ -131,9 +131,6 @@ class FloatModel:
     def parameters(self) -> int:
         """Trainable values of all layers."""
         return sum(layer.parameters for layer in self.layers)
-
-    __eq__ = records_equal
-    __hash__ = None  # type: ignore[assignment]
 
 
 def _digest(model: FloatModel) -> str:

@@ -20,9 +20,8 @@ from edgernn.errors import (
 from edgernn.model.affine import CodeRange
 from edgernn.model.formats import FloatArray
 from edgernn.model.integer_model import IntegerModel, Provenance
-from edgernn.model.interface import InputSpec, OutputSpec
+from edgernn.model.interface import InputSpec, OutputSpec, Window
 from edgernn.model.layers import Layer
-from edgernn.model.window import Window
 from edgernn_export.calibration.input_ranges import (
     Pair,
     by_channel,

@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from edgernn.container.memory import weight_memory
 from edgernn.errors import QuantizationError
 from edgernn.model.integer_model import IntegerModel
-from edgernn.model.memory import weight_memory
 from edgernn_export.calibration.stream_kind import StreamKind, choose_window, report_endless
 from edgernn_export.quantizer.api import make_plan, read_source
 from edgernn_export.quantizer.calibrated_model import Prepared

@@ -6,12 +6,11 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from edgernn.container.memory import sparse_bytes
 from edgernn.errors import QuantizationError
 from edgernn.model.affine import Affine, Term8, Term16
 from edgernn.model.formats import Precision
-from edgernn.model.memory import sparse_bytes
-from edgernn.model.storage import MAX_SPARSE_TILES, Storage
-from edgernn.model.tiles import tile_columns
+from edgernn.model.storage import MAX_SPARSE_TILES, Storage, tile_columns
 
 #: What may be asked for: precision of operands and bits of weights, by name.
 PRECISIONS: Final[Mapping[str, tuple[Precision, int]]] = {

@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from edgernn.errors import BackendMismatch, SearchError
+from edgernn.errors import BackendMismatch, ImageTooLargeError, SearchError
 from edgernn.model.integer_model import IntegerModel
 from edgernn_export.writers.c.source import write_c
 from edgernn_export.writers.golden_vectors import golden_vector, probe_codes
-from edgernn_firmware_sim.emulator import ImageTooLargeError, emulate, footprint
+from edgernn_firmware_sim.emulator import emulate, footprint
 from edgernn_firmware_sim.targets import Board, Core, boards, find
 from edgernn_firmware_sim.targets.costs import Costs
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from edgernn.container.disk import write_atomically
 from edgernn.errors import EdgeRnnError
 from edgernn.model.affine import Term8, Term16
 from edgernn.model.integer_model import IntegerModel
@@ -140,18 +140,3 @@ def _write(path: Path, contents: Contents) -> tuple[Path, ...]:
 def _file_stem(name: str) -> str:
     """A model name as a plain file name."""
     return re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip(".") or "model"
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file that is either complete or not there.
-
-    Raises:
-        OSError: the file could not be written; a file of this name is left as it was.
-    """
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
-    try:
-        with draft.open("xb") as file:
-            file.write(content)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)

@@ -8,9 +8,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Final
 
+from edgernn.errors import EmulationError, ImageTooLargeError
 from edgernn_firmware_sim.emulator.call_graph import static_stack_bytes, tail_calls
 from edgernn_firmware_sim.emulator.instructions import Instruction
-from edgernn_firmware_sim.emulator.tools import EmulationError, execute
+from edgernn_firmware_sim.emulator.tools import execute
 from edgernn_firmware_sim.targets import Core
 
 #: Room for the stack in the image; the harness notices when it is not enough.
@@ -26,10 +27,6 @@ _STACK_USE: Final = ("-fstack-usage", "-fcallgraph-info=su")
 #: Without it the loop inside our memcpy would become a call of memcpy.
 _HARNESS_ONLY: Final = ("-fno-tree-loop-distribute-patterns",)
 _LINK: Final = ("-nostdlib", "-static", "-no-pie", "-Wl,--gc-sections,--build-id=none,--no-relax")
-
-
-class ImageTooLargeError(EmulationError):
-    """The emulated machine has too little memory for an image."""
 
 
 def packaged(*parts: str) -> Path:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NoReturn
 
+from edgernn.errors import EmulationError
 from edgernn_firmware_sim.emulator.instructions import Instruction, plain_name
-from edgernn_firmware_sim.emulator.tools import EmulationError
 
 _NODE: Final = re.compile(r'node: \{ title: "([^"]+)" label: "([^"]*)"')
 _EDGE: Final = re.compile(r'edge: \{ sourcename: "([^"]+)" targetname: "([^"]+)"')

@@ -8,7 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from edgernn_firmware_sim.emulator.tools import HOST_COMPILER, EmulationError, execute
+from edgernn.errors import EmulationError
+from edgernn_firmware_sim.emulator.tools import HOST_COMPILER, execute
 
 #: File name of the compiled plugin.
 PLUGIN: Final = "insn_count.so"

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from edgernn_firmware_sim.emulator.tools import EmulationError, beside, execute
+from edgernn.errors import EmulationError
+from edgernn_firmware_sim.emulator.tools import beside, execute
 from edgernn_firmware_sim.targets import Core
 
 #: Heap, floating-point helpers and 64-bit divisions, by the names that libgcc and C libraries use.

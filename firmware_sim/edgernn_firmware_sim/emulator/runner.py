@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from edgernn.backends.value_stream import new_stream
-from edgernn.errors import ShapeError
+from edgernn.errors import EmulationError, ShapeError
 from edgernn.model.formats import Int16Array, OperandArray
 from edgernn.model.integer_model import IntegerModel
 from edgernn_firmware_sim.emulator.build import (
@@ -21,7 +21,7 @@ from edgernn_firmware_sim.emulator.build import (
 )
 from edgernn_firmware_sim.emulator.counts import PLUGIN, StepCounts, build_plugin, read_calls
 from edgernn_firmware_sim.emulator.image import ImageSizes, check_symbols, read_sizes, read_symbols
-from edgernn_firmware_sim.emulator.tools import EmulationError, execute, require
+from edgernn_firmware_sim.emulator.tools import execute, require
 from edgernn_firmware_sim.emulator.work import Work, join, read_addresses, read_listing
 from edgernn_firmware_sim.reference.backend import ReferenceBackend
 from edgernn_firmware_sim.reference.reference import Reference

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from edgernn.errors import BackendUnavailable, EdgeRnnError
+from edgernn.errors import BackendUnavailable, EmulationError
 from edgernn_firmware_sim.targets import Core
 
 HOST_COMPILER: Final = "gcc"
@@ -22,10 +22,6 @@ PACKAGES: Final[dict[str, str]] = {
     "qemu-system-riscv32": "qemu-system-misc",
 }
 _TIMEOUT_S: Final = 300
-
-
-class EmulationError(EdgeRnnError):
-    """Firmware could not be built, or did not run to its end."""
 
 
 def require(core: Core) -> None:

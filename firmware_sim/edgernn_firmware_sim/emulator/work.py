@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgernn.errors import EmulationError
 from edgernn_firmware_sim.emulator.instructions import (
     CLASSES,
     Instruction,
@@ -14,7 +15,7 @@ from edgernn_firmware_sim.emulator.instructions import (
     classify_riscv,
     parse_listing,
 )
-from edgernn_firmware_sim.emulator.tools import EmulationError, beside, execute
+from edgernn_firmware_sim.emulator.tools import beside, execute
 from edgernn_firmware_sim.targets import Core
 from edgernn_firmware_sim.targets.costs import Costs, Estimate, estimate
 

@@ -9,8 +9,8 @@ import tomllib
 from functools import cache
 from importlib import resources
 
-from edgernn_firmware_sim.targets.errors import TargetError
-from edgernn_firmware_sim.targets.profile import Board, Core, Record, parse
+from edgernn.errors import TargetError
+from edgernn_firmware_sim.targets.profile import Board, Core, Profile, parse
 
 __all__ = ["Board", "Core", "TargetError", "boards", "cores", "find"]
 
@@ -65,7 +65,7 @@ def find(name: str) -> tuple[Core, Board | None]:
     )
 
 
-def _read(folder: str, kind: type[Record]) -> dict[str, Record]:
+def _read(folder: str, kind: type[Profile]) -> dict[str, Profile]:
     files = (f for f in (resources.files(__name__) / folder).iterdir() if f.name.endswith(".toml"))
     texts = {f.name.removesuffix(".toml"): f.read_text(encoding="utf-8") for f in files}
     return {name: parse(kind, name, tomllib.loads(texts[name])) for name in sorted(texts)}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from edgernn_firmware_sim.targets.errors import TargetError
+from edgernn.errors import TargetError
 
 #: What a table may price; every kind is that of `emulator.instructions`, beside three more:
 #: `instruction` prices what is not listed, `taken` comes on top for branches, calls and returns

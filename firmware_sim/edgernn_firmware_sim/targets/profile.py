@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final, TypeVar
 
+from edgernn.errors import TargetError
 from edgernn_firmware_sim.targets.costs import Costs, parse_costs
-from edgernn_firmware_sim.targets.errors import TargetError
 
 _NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _ADDRESS_SPACE: Final = 1 << 32
@@ -109,10 +109,10 @@ _TOML: Final[dict[str, type]] = {
     "Mapping[str, Costs]": dict,
 }
 
-Record = TypeVar("Record", Core, Board)
+Profile = TypeVar("Profile", Core, Board)
 
 
-def parse(kind: type[Record], name: str, table: Mapping[str, Any]) -> Record:
+def parse(kind: type[Profile], name: str, table: Mapping[str, Any]) -> Profile:
     """Make a record of a parsed TOML file.
 
     Args:

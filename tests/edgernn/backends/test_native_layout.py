@@ -10,7 +10,14 @@ import pytest
 
 import edgernn
 from edgernn import EdgeRnnError
-from edgernn.backends.native_layout import LAYOUTS, LIMITS, Int4Limit, Layout, Limits, SparseLimit
+from edgernn.backends.native_layout import (
+    LAYOUTS,
+    LIMITS,
+    Int4Limit,
+    SparseLimit,
+    StorageChoice,
+    StorageLimits,
+)
 from edgernn.model.formats import Precision
 from edgernn.model.storage import Storage
 from tests.support.models.integer import CELLS, random_model, sparse_model
@@ -22,7 +29,7 @@ DENSE, SPARSE, FOUR = Storage.DENSE8, Storage.SPARSE8, Storage.DENSE4
 #: Instruction sets that no limits are known of.
 UNMEASURED = ("portable", "neon", "dot")
 #: Round numbers: of 80 tiles in 4 groups fewer than 0.5 * 80 - 2 * 4 = 32, in a small model too.
-ROUND = Limits(
+ROUND = StorageLimits(
     one_product=SparseLimit(share=0.5, per_group=2),
     most_columns=20,
     sparse=SparseLimit(share=0.25, per_group=1),
@@ -52,7 +59,7 @@ def with_tiles(model, *kept):
 def chosen(model, isa="made", layout="fast"):
     """The storages of the first map."""
     layer = model.layers[0]
-    return Layout(model, isa, layout).storages(layer, next(iter(layer.affines.values())))
+    return StorageChoice(model, isa, layout).storages(layer, next(iter(layer.affines.values())))
 
 
 @pytest.fixture

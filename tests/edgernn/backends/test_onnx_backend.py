@@ -13,6 +13,7 @@ import edgernn.backends.onnx_file as onnx_file
 from edgernn.backends import open_backend
 from edgernn.backends.onnx import OPTIMIZATIONS, open_onnx
 from edgernn.backends.onnx_file import sealed
+from edgernn.container import interface_json
 from edgernn.errors import (
     BackendMismatch,
     BackendUnavailable,
@@ -173,7 +174,7 @@ def test_interface_of_another_model(path):
     other = random_model("lstm", Precision.W8A16, units=9).interface()
 
     def swap(proto):
-        proto.metadata_props[0].value = other.to_json()
+        proto.metadata_props[0].value = interface_json.dumps(other)
 
     with pytest.raises(
         FormatError,

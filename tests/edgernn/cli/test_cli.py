@@ -15,8 +15,8 @@ from edgernn import cli
 from edgernn.cli import main
 from edgernn.errors import BackendMismatch, EdgeRnnError
 from edgernn.model.formats import Precision
+from edgernn.model.interface import Window
 from edgernn.model.storage import Storage
-from edgernn.model.window import Window
 from tests.support.models.integer import random_model
 from tests.support.models.stored import stored
 
@@ -309,9 +309,9 @@ def test_info_refuses_what_it_cannot_open(arguments, message, capsys):
 
 
 def test_a_packaged_model_that_is_not_there_is_named(monkeypatch, capsys):
-    from edgernn.cli import model_argument
+    from edgernn.cli import arguments
 
-    monkeypatch.setitem(model_argument.PACKAGED, "demo", "absent.edgernn")
+    monkeypatch.setitem(arguments.PACKAGED, "demo", "absent.edgernn")
     assert main(["info", "--model", "demo"]) == 2
     wanted = "model: expected the packaged model 'demo', got an installation without it. Install"
     assert wanted in capsys.readouterr().err

@@ -11,7 +11,7 @@ import pytest
 
 import edgernn
 from edgernn.cli import main
-from edgernn.model.window import Window
+from edgernn.model.interface import Window
 from tests.support.models.integer import random_model
 
 pytestmark = pytest.mark.device

@@ -21,9 +21,8 @@ from edgernn.errors import EdgeRnnError, FormatError
 from edgernn.model.affine import Affine8, Source, Term8
 from edgernn.model.formats import Precision
 from edgernn.model.integer_model import IntegerModel, Provenance
-from edgernn.model.interface import InputSpec, OutputSpec
+from edgernn.model.interface import InputSpec, OutputSpec, Window
 from edgernn.model.layers import LAYERS, CellActivation, DenseActivation, GateActivation, SimpleRNN
-from edgernn.model.window import Window
 from tests.support.container.surgery import resealed, split
 from tests.support.models.integer import CELLS, random_layer, random_model
 

@@ -9,10 +9,10 @@ import random
 import numpy as np
 import pytest
 
+from edgernn.container.interface_json import dumps, loads
 from edgernn.errors import FormatError
 from edgernn.model.formats import Precision
-from edgernn.model.interface import Golden, Interface
-from edgernn.model.window import Window
+from edgernn.model.interface import Golden, Interface, Window
 from tests.support.container.mutations import mutate_json
 from tests.support.container.surgery import put
 from tests.support.models.integer import CELLS, random_codes, random_model
@@ -27,7 +27,7 @@ def interface_of(cell="lstm", precision=Precision.W8A8, golden=True) -> Interfac
     return dataclasses.replace(model.interface(), golden=vector if golden else None)
 
 
-TEXT = interface_of().to_json()
+TEXT = dumps(interface_of())
 
 
 @pytest.mark.parametrize("golden", [True, False])
@@ -35,33 +35,33 @@ TEXT = interface_of().to_json()
 @pytest.mark.parametrize("cell", CELLS)
 def test_round_trip(cell, precision, golden):
     interface = interface_of(cell, precision, golden)
-    assert Interface.from_json(interface.to_json()) == interface
-    assert Interface.from_json(interface.to_json().encode()) == interface
-    assert Interface.from_json(interface.to_json()).to_json() == interface.to_json()
+    assert loads(dumps(interface)) == interface
+    assert loads(dumps(interface).encode()) == interface
+    assert dumps(loads(dumps(interface))) == dumps(interface)
 
 
 def test_round_trip_of_a_window():
     interface = dataclasses.replace(interface_of(), window=Window(steps=60, hop=5))
-    text = interface.to_json()
+    text = dumps(interface)
     assert json.loads(text)["edgernn_interface"] == 2
     assert json.loads(text)["window"] == {"steps": 60, "hop": 5}
-    assert Interface.from_json(text) == interface
+    assert loads(text) == interface
 
 
 @pytest.mark.parametrize("steps", [0, -1, 32_768, 1.5, True, "60", None])
 @pytest.mark.parametrize("member", ["steps", "hop"])
 def test_hostile_windows(member, steps):
-    record = json.loads(dataclasses.replace(interface_of(), window=Window(steps=60)).to_json())
+    record = json.loads(dumps(dataclasses.replace(interface_of(), window=Window(steps=60))))
     record["window"][member] = steps
     with pytest.raises(FormatError, match=f"window.{member}: expected an integer in"):
-        Interface.from_json(json.dumps(record))
+        loads(json.dumps(record))
 
 
 def test_not_one_bit_of_a_scale_is_lost():
     base = interface_of()
     scale = np.array([1 / 3, 5e-324, 1.7976931348623157e308])
     changed = dataclasses.replace(base, input=dataclasses.replace(base.input, scale=scale))
-    assert Interface.from_json(changed.to_json()).input.scale.tobytes() == scale.tobytes()
+    assert loads(dumps(changed)).input.scale.tobytes() == scale.tobytes()
 
 
 HOSTILE_VALUES = {
@@ -106,7 +106,7 @@ def test_hostile_value(name):
     record = json.loads(TEXT)
     edit(record)
     with pytest.raises(FormatError, match=f"^interface.*{match}"):
-        Interface.from_json(json.dumps(record))
+        loads(json.dumps(record))
 
 
 @pytest.mark.parametrize("key", json.loads(TEXT))
@@ -114,7 +114,7 @@ def test_missing_member(key):
     record = json.loads(TEXT)
     del record[key]
     with pytest.raises(FormatError, match=f"^interface.*{key}"):
-        Interface.from_json(json.dumps(record))
+        loads(json.dumps(record))
 
 
 HOSTILE_TEXTS = [
@@ -126,7 +126,7 @@ HOSTILE_TEXTS = [
 @pytest.mark.parametrize("text", HOSTILE_TEXTS, ids=lambda text: repr(text[:12]))
 def test_hostile_text(text):
     with pytest.raises(FormatError, match=r"^interface"):
-        Interface.from_json(text)
+        loads(text)
 
 
 def test_mutations_end_in_an_interface_or_a_format_error():
@@ -136,13 +136,13 @@ def test_mutations_end_in_an_interface_or_a_format_error():
         record = json.loads(TEXT)
         mutate_json(rng, record)
         try:
-            interface = Interface.from_json(json.dumps(record))
+            interface = loads(json.dumps(record))
         except FormatError as error:
             refused += 1
             assert len(str(error)) < 500
         else:
             accepted += 1
-            assert Interface.from_json(interface.to_json()) == interface
+            assert loads(dumps(interface)) == interface
             assert sum(spec.units for spec in interface.states) < 10 * 65_536
     assert accepted > 50
     assert refused > 2_000

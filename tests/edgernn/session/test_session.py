@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 import edgernn
-from edgernn import BackendUnavailable, EdgeRnnError, StateError
+from edgernn import BackendUnavailable, EdgeRnnError, StateError, backends
 from edgernn.backends.native import is_available
 from edgernn.model.formats import Precision
-from edgernn.session import loading
 from edgernn_firmware_sim.reference.backend import ReferenceBackend
 from tests.support.models.integer import random_codes, random_model
 
@@ -25,7 +24,7 @@ def backend(request, monkeypatch):
     """What `load` chooses for a model in memory."""
     if request.param == "native" and not is_available():
         pytest.skip("needs edgernn._native: a C compiler, then pip install -e .")
-    monkeypatch.setattr(loading, "model_backend", lambda: request.param)
+    monkeypatch.setattr(backends, "model_backend", lambda: request.param)
     return request.param
 
 

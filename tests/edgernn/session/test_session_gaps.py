@@ -9,7 +9,7 @@ import pytest
 import edgernn
 from edgernn import EdgeRnnError, ReadingError
 from edgernn.model.formats import Precision
-from edgernn.model.window import Window
+from edgernn.model.interface import Window
 from tests.support.models.integer import random_model
 from tests.support.native.programs import require_native
 

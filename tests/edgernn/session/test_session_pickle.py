@@ -12,7 +12,7 @@ import pytest
 import edgernn
 from edgernn import EdgeRnnError
 from edgernn.model.formats import Precision
-from edgernn.model.window import Window
+from edgernn.model.interface import Window
 from edgernn.session import loading
 from edgernn_firmware_sim.reference.backend import ReferenceBackend
 from tests.support.models.integer import random_model

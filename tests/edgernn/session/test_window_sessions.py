@@ -12,7 +12,7 @@ import edgernn
 from edgernn.backends.native import is_available
 from edgernn.errors import EdgeRnnError, ModelError, StateError
 from edgernn.model.formats import Precision
-from edgernn.model.window import Window
+from edgernn.model.interface import Window
 from tests.exactness.twin.cells import Twin
 from tests.support.models.integer import CELLS, random_codes, random_model
 

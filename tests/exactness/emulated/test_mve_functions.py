@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from edgernn_firmware_sim.emulator import EmulationError, emulate
+from edgernn.errors import EmulationError
+from edgernn_firmware_sim.emulator import emulate
 from tests.exactness.twin import scalar
 from tests.support.models.hand_made import core_named
 from tests.support.models.integer import random_model

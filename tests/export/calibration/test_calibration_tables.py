@@ -19,7 +19,7 @@ from edgernn.errors import (
     ReadingError,
     TableWarning,
 )
-from edgernn.records.options import TableOptions
+from edgernn.records.opening import TableOptions
 from edgernn_export.calibration.files import load_streams, load_table
 from edgernn_export.calibration.missing import without_missing
 from edgernn_export.calibration.streams import as_streams

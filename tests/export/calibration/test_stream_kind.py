@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import pytest
 
-from edgernn.model.window import Window
+from edgernn.model.interface import Window
 from edgernn_export.keras_reader import read_keras
 
 pytestmark = pytest.mark.tf

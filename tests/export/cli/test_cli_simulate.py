@@ -8,7 +8,7 @@ import pytest
 
 from edgernn.cli import main
 from edgernn.model.formats import Precision
-from edgernn.model.window import Window
+from edgernn.model.interface import Window
 from edgernn_export.cli import simulate
 from edgernn_firmware_sim.targets import Board, boards, cores
 from tests.support.models.hand_made import core_named

@@ -9,7 +9,7 @@ import pytest
 
 import edgernn
 from edgernn.cli import main
-from edgernn.model.memory import weight_memory
+from edgernn.container.memory import weight_memory
 from edgernn.model.storage import Storage
 from edgernn_export import keras_reader
 from tests.support.models.float import float_model, stream

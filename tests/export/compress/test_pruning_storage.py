@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgernn.container.file import to_bytes
-from edgernn.model.memory import weight_memory
+from edgernn.container.memory import weight_memory
 from edgernn.model.storage import Storage
 from edgernn_export import quantize
 from tests.support.models.stored import densified

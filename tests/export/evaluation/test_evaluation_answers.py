@@ -9,7 +9,7 @@ import pytest
 
 import edgernn
 from edgernn.errors import EdgeRnnError
-from edgernn.model.window import Window
+from edgernn.model.interface import Window
 from edgernn_export import evaluate
 from edgernn_export.evaluation import answers as answering
 from edgernn_export.float_model.float_run import run

@@ -9,7 +9,7 @@ import pytest
 
 import edgernn
 from edgernn.errors import ClippedReadingsWarning, EdgeRnnError, ShapeError
-from edgernn.model.window import Window
+from edgernn.model.interface import Window
 from edgernn_export import evaluate
 from edgernn_export.evaluation import saturation
 from edgernn_export.evaluation.departure import over_time, worst_answers

@@ -13,7 +13,7 @@ import pytest
 
 from edgernn.cli import main
 from edgernn.errors import EdgeRnnError
-from edgernn.records.options import TableOptions
+from edgernn.records.opening import TableOptions
 from edgernn_export import evaluate
 from edgernn_export.evaluation import evaluator
 from tests.support.models.evaluation import classifier, forecaster, readings

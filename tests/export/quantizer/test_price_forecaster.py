@@ -10,7 +10,7 @@ import pytest
 
 import edgernn
 from edgernn.model.formats import FloatArray
-from edgernn.model.window import Window
+from edgernn.model.interface import Window
 from edgernn_export.float_model.float_run import run
 from edgernn_export.float_model.model import FloatModel
 from edgernn_export.quantizer.api import quantize

@@ -11,7 +11,7 @@ import pytest
 
 import edgernn
 from edgernn.errors import CalibrationError, QuantizationError, StreamKindWarning
-from edgernn.model.window import Window
+from edgernn.model.interface import Window
 from edgernn_export.calibration.statistics import calibrate, head_of
 from edgernn_export.calibration.stream_kind import choose_window, endless_error
 from edgernn_export.calibration.streams import as_windows

@@ -11,8 +11,8 @@ import pytest
 
 import edgernn
 from edgernn.cli import main
+from edgernn.container.memory import weight_memory
 from edgernn.errors import QuantizationError
-from edgernn.model.memory import weight_memory
 from edgernn_export import keras_reader, quantize
 from edgernn_export.float_model.model import FloatModel
 from edgernn_export.quantizer.report import quantization_report

@@ -8,12 +8,12 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from edgernn.container.memory import sparse_bytes, weight_memory
 from edgernn.errors import ModelError, OverflowRefused, QuantizationError
 from edgernn.model.affine import Affine
 from edgernn.model.formats import FloatArray, Precision
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.layers import LSTM
-from edgernn.model.memory import sparse_bytes, weight_memory
 from edgernn.model.storage import Storage
 from edgernn_export import quantize
 from edgernn_export.float_model.model import FloatLSTM, FloatModel

@@ -21,13 +21,13 @@ PATIENCE_S = 120
 PROGRAM = """
 import sys
 from pathlib import Path
-from edgernn_export.search import front, search, trials
+from edgernn_export.search import pareto, search, trials
 from tests.support.training.search_trainers import StuckTrainer, priced, tiny_settings
 
 if __name__ == "__main__":
     folder, after, workers = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     if workers == 1:
-        front.measure = trials.measure = priced
+        pareto.measure = trials.measure = priced
     trainer = StuckTrainer(folder=folder, after=after)
     settings = tiny_settings(folder, trainer=trainer, trials=4, workers=workers)
     search(settings, folder / "out", progress=False)

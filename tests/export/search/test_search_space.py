@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from edgernn.errors import SearchError
+from edgernn.errors import SearchError, TargetError
 from edgernn_export.search import Configuration, Cost, Limits, Space, find_hardware, parse_bytes
-from edgernn_firmware_sim.targets import TargetError, boards, cores
+from edgernn_firmware_sim.targets import boards, cores
 from tests.support.training.search_trainers import tiny_settings
 
 COST = Cost(flash_bytes=41_200, ram_bytes=900, instructions=1000, low_ms=3.0, high_ms=5.5)

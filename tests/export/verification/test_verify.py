@@ -8,7 +8,7 @@ import pytest
 from edgernn.backends import native
 from edgernn.errors import EdgeRnnError, ShapeError
 from edgernn.model.formats import Precision
-from edgernn.model.window import Window
+from edgernn.model.interface import Window
 from edgernn_export.verification import compare as verify_module
 from edgernn_export.verification import executors
 from edgernn_export.verification.compare import Outcome, Verification, verify

@@ -13,8 +13,7 @@ import pytest
 from edgernn.cli import main
 from edgernn.errors import FormatError
 from edgernn.model.formats import Precision
-from edgernn.model.interface import Golden
-from edgernn.model.window import Window
+from edgernn.model.interface import Golden, Window
 from edgernn_export import export
 from edgernn_export.verification import compiled_c as c_verification
 from edgernn_export.verification import executors

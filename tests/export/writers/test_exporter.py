@@ -1,5 +1,4 @@
 import re
-import stat
 
 import numpy as np
 import pytest
@@ -10,7 +9,6 @@ from edgernn.model.formats import Precision
 from edgernn_export import export
 from edgernn_export.writers import SESSION_FORMATS, WRITERS
 from edgernn_export.writers.c.packages import PACKAGES
-from edgernn_export.writers.exporter import write_atomically
 from edgernn_export.writers.golden_vectors import golden_vector, probe_codes
 from edgernn_firmware_sim.reference.reference import Reference
 from tests.support.models.integer import random_model
@@ -87,23 +85,6 @@ def test_unknown_formats_are_refused_before_anything_is_written(tmp_path, format
     with pytest.raises(EdgeRnnError, match=re.escape(message)):
         export(MODEL, tmp_path / "out", formats)
     assert not (tmp_path / "out").exists()
-
-
-def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / "m.tflite"
-    path.write_bytes(b"old")
-    monkeypatch.setattr("pathlib.Path.replace", lambda self, target: (_ for _ in ()).throw(OSError))
-    with pytest.raises(OSError):
-        write_atomically(path, b"new")
-    assert [p.name for p in tmp_path.iterdir()] == ["m.tflite"]
-    assert path.read_bytes() == b"old"
-
-
-def test_written_files_have_the_mode_of_any_new_file(tmp_path):
-    (tmp_path / "plain").touch()
-    write_atomically(tmp_path / "m", b"")
-    modes = {stat.S_IMODE((tmp_path / n).stat().st_mode) for n in ("plain", "m")}
-    assert len(modes) == 1
 
 
 @pytest.mark.parametrize("precision", Precision)

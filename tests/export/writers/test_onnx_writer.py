@@ -9,9 +9,10 @@ import onnx
 import onnxruntime as ort
 import pytest
 
+from edgernn.container import interface_json
 from edgernn.model.affine import Affine8, Affine16, Source, Term8, Term16
 from edgernn.model.formats import Precision
-from edgernn.model.interface import Golden, Interface
+from edgernn.model.interface import Golden
 from edgernn.model.layers import GateActivation
 from edgernn_export.writers.onnx.exact import write_onnx_exact
 from edgernn_export.writers.onnx.graph import GraphBuilder
@@ -281,7 +282,7 @@ def test_metadata_hold_the_interface_with_the_golden_vector():
     proto = onnx.load_from_string(write_onnx_exact(model, golden))
     metadata = {entry.key: entry.value for entry in proto.metadata_props}
     assert sorted(metadata) == ["edgernn", "edgernn_sha256"]
-    read = Interface.from_json(metadata["edgernn"])
+    read = interface_json.loads(metadata["edgernn"])
     assert read == replace(model.interface(), golden=golden)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from edgernn.backends.tflite_file import parse_interface
+from edgernn.container import interface_json
 from edgernn.errors import BackendUnavailable
 from edgernn.model.affine import Affine8, Affine16, Source, Term8, Term16
 from edgernn.model.formats import Precision
@@ -111,7 +112,7 @@ def test_metadata_is_the_interface_with_its_golden_vector():
     golden = Golden(q_x=q_xs, q_y=reference.run(q_xs, reference.initial_state())[0])
     content = write_tflite(model, golden)
     text = metadata_of(parsed(content), b"edgernn").decode()
-    assert text == replace(model.interface(), golden=golden).to_json()
+    assert text == interface_json.dumps(replace(model.interface(), golden=golden))
     assert json.loads(text)["model_sha256"] == model.sha256
     assert parse_interface(content) == replace(model.interface(), golden=golden)
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from edgernn.errors import BackendUnavailable, ShapeError
-from edgernn_firmware_sim.emulator import EmulationError, emulate
+from edgernn.errors import BackendUnavailable, EmulationError, ShapeError
+from edgernn_firmware_sim.emulator import emulate
 from edgernn_firmware_sim.emulator.image import forbidden_symbols
 from edgernn_firmware_sim.emulator.tools import require
 from edgernn_firmware_sim.targets import cores

@@ -7,10 +7,11 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from edgernn.errors import EmulationError
 from edgernn.model.formats import Precision
 from edgernn_export.writers.c.source import write_c
 from edgernn_export.writers.golden_vectors import golden_vector, probe_codes
-from edgernn_firmware_sim.emulator import EmulationError, emulate
+from edgernn_firmware_sim.emulator import emulate
 from edgernn_firmware_sim.emulator.image import read_symbols
 from edgernn_firmware_sim.emulator.instructions import (
     CLASSES,

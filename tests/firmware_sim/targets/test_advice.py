@@ -12,8 +12,7 @@ from edgernn_export.writers.golden_vectors import golden_vector, probe_codes
 from edgernn_firmware_sim.emulator import emulate, footprint
 from edgernn_firmware_sim.reference.reference import Reference
 from edgernn_firmware_sim.targets import boards
-from edgernn_firmware_sim.targets.advice import advise, weights_bytes
-from edgernn_firmware_sim.targets.fit import needs
+from edgernn_firmware_sim.targets.advice import advise, needs, weights_bytes
 from edgernn_firmware_sim.targets.reduced_models import in_w4, in_w8a8, narrower, widest
 from tests.support.models.hand_made import core_named
 from tests.support.models.integer import CELLS, random_model

@@ -2,7 +2,8 @@
 
 import pytest
 
-from edgernn_firmware_sim.targets import TargetError, boards, cores
+from edgernn.errors import TargetError
+from edgernn_firmware_sim.targets import boards, cores
 from edgernn_firmware_sim.targets.costs import KINDS, Costs, estimate, parse_costs
 
 TABLE = {"accuracy": "judged", "error_percent": 0, "instruction": [1, 1]}

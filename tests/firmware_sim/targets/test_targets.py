@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from edgernn.cli import main
+from edgernn.errors import TargetError
 from edgernn_firmware_sim import targets
-from edgernn_firmware_sim.targets import TargetError, boards, cores, find
-from edgernn_firmware_sim.targets.fit import needs
+from edgernn_firmware_sim.targets import boards, cores, find
+from edgernn_firmware_sim.targets.advice import needs
 from edgernn_firmware_sim.targets.profile import Board, Core, parse
 
 CORE = {

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 
 from edgernn.model.integer_model import IntegerModel
-from edgernn.model.window import Window
+from edgernn.model.interface import Window
 from edgernn_export import quantize
 from edgernn_export.float_model.model import FloatDense, FloatModel
 from tests.support.models.float import float_model, stream

@@ -32,8 +32,7 @@ from edgernn.model.layers import (
     Layer,
     SimpleRNN,
 )
-from edgernn.model.storage import Storage
-from edgernn.model.tiles import TILE, padded
+from edgernn.model.storage import TILE, Storage, padded
 
 CELLS = ("simple_rnn", "simple_rnn_relu", "lstm", "gru_after", "gru_before")
 #: Reach of the pre-activations in real units: tame stays linear, hostile saturates every gate.

@@ -16,9 +16,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from edgernn.container.disk import write_atomically
 from edgernn.errors import PruningError
 from edgernn_export.compress.pruning.masks import BoolArray
-from edgernn_export.writers.exporter import write_atomically
 
 _VERSION: Final = 1
 _MASK: Final = "mask/"

@@ -13,8 +13,7 @@ import numpy.typing as npt
 from edgernn.model.affine import Affine, Affine8, Term8, Term16
 from edgernn.model.formats import Int8Array
 from edgernn.model.layers import Layer
-from edgernn.model.storage import Storage
-from edgernn.model.tiles import TILE, first_operand, kept_tiles, padded, tile_index, tiles
+from edgernn.model.storage import TILE, Storage, arranged, kept_tiles, padded, tile_index
 from edgernn_export.writers.c.check import (
     Check,
     check_array,
@@ -65,12 +64,12 @@ def affine_map(layer_name: str, name: str, layer: Layer, affine: Affine) -> CMap
     checks: list[Check] = []
     for term in affine.terms:
         prefix, place = f"{owner}_{term.source.value}", f"{owner}_terms[{len(terms)}]"
-        filled = tiles(layer, term.source, term.weights)
+        filled = arranged(term.weights, layer.parts(term.source))
         stored, storage = _stored(width, prefix, place, filled, term.storage)
         fields = _per_row(term)
         blocks += stored
         blocks += [_row_array(c, f"{prefix}_{f}", f"{place}.{f}", v, e) for f, c, v, e in fields]
-        head = [first_operand(layer, term.source), filled.shape[1]]
+        head = [layer.first_operand(term.source), filled.shape[1]]
         names = [f"{prefix}_{field}" for field in ("weights", *(f[0] for f in fields))]
         terms.append("{" + ", ".join([*map(str, head), *names, storage]) + "}")
         sparse = term.storage is Storage.SPARSE8

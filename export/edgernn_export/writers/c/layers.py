@@ -9,7 +9,7 @@ from edgernn.graph.lowering import lowered
 from edgernn.graph.schedule import Schedule, schedule
 from edgernn.model.formats import Precision
 from edgernn.model.layers import LSTM, Dense, GRUAfter, GRUBefore, Layer, SimpleRNN
-from edgernn.model.tiles import padded
+from edgernn.model.storage import padded
 from edgernn_export.writers.c.affine import affine_map
 from edgernn_export.writers.c.check import Check, check_member
 from edgernn_export.writers.c.data import identifier, record

@@ -1,6 +1,6 @@
 """The C of a model as a package of a build system: CMake, Arduino, PlatformIO, ESP-IDF, Zephyr.
 
-A package is the sources in ``src/`` and the files of its folder in ``c_package_files``, where
+A package is the sources in ``src/`` and the files of its folder in ``package_files``, where
 ``@field@`` stands for a field of `edgernn_export.writers.c.package_fields`.
 """
 
@@ -38,7 +38,7 @@ class Package:
 
     Attributes:
         suffix: of the folder's name.
-        folders: of templates, in ``c_package_files``.
+        folders: of templates, in ``package_files``.
         programs: where a program of `write_c` goes, by its name.
     """
 
@@ -101,7 +101,7 @@ def _write_package(
     sources = write_c(model, golden, prefix=prefix)
     library = {f"src/{n}": b for n, b in sources.items() if n not in _PROGRAMS}
     programs = {path: sources[name] for name, path in kind.programs.items()}
-    root = resources.files("edgernn_export") / "writers" / "c_package_files"
+    root = resources.files("edgernn_export") / "writers" / "c" / "package_files"
     fields = package_fields(model, identifier(prefix), folder, sorted(library))
     fields["interface"] = _filled((root / "interface.md").read_text("utf-8"), fields).rstrip()
     texts = {

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.model.formats import Int8Array
-from edgernn.model.tiles import TILE
+from edgernn.model.storage import TILE
 
 #: Codes of bytes, of which the lowest eight bits count.
 _Codes = npt.NDArray[np.int16]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgernn.model.window import Window
+from edgernn.model.interface import Window
 
 
 def window_header(window: Window, upper: str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from edgernn.backends.onnx_file import METADATA_KEY, sealed
+from edgernn.container import interface_json
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.interface import Golden
 from edgernn_export.writers.onnx.cells import Cell, layer_step
@@ -44,4 +45,4 @@ def write_onnx_exact(model: IntegerModel, golden: Golden | None = None) -> bytes
     for spec, tensor in zip(model.states, carried, strict=True):
         g.output(g.cast(tensor, np.int16), f"{spec.name}_out", np.int16, [1, spec.units])
     interface = replace(model.interface(), golden=golden)
-    return sealed(g.to_bytes({METADATA_KEY: interface.to_json()}))
+    return sealed(g.to_bytes({METADATA_KEY: interface_json.dumps(interface)}))

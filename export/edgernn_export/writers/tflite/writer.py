@@ -2,7 +2,7 @@
 
 The file has one signature, "step": inputs "x" and one int16 vector per state (named as in
 `IntegerModel.states`), outputs "y" and the new states under the same names with "_out" appended.
-Everything is integer; the metadata entry "edgernn" holds `Interface.to_json()`.
+Everything is integer; the metadata entry "edgernn" holds the interface as JSON.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from edgernn.container import interface_json
 from edgernn.model.formats import UNIT, FloatArray
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.interface import Golden
@@ -39,7 +40,7 @@ def write_tflite(model: IntegerModel, golden: Golden | None = None) -> bytes:
     """
     graph, inputs, outputs = build(model)
     interface = replace(model.interface(), golden=golden)
-    return graph.finish(inputs, outputs, interface.to_json().encode())
+    return graph.finish(inputs, outputs, interface_json.dumps(interface).encode())
 
 
 def build(model: IntegerModel) -> tuple[Graph, dict[str, Tensor], dict[str, Tensor]]:

@@ -11,8 +11,7 @@ import numpy as np
 from edgernn.model.affine import Term8, Term16
 from edgernn.model.formats import Int8Array
 from edgernn.model.layers import Layer
-from edgernn.model.storage import Storage
-from edgernn.model.tiles import TILE, arranged, kept
+from edgernn.model.storage import TILE, Storage, arranged, kept
 
 #: Bytes of a tile with a byte for each weight.
 _TILE_BYTES: Final = TILE * TILE
@@ -49,7 +48,7 @@ class WeightMemory:
 
 def term_memory(layer: Layer, term: Term8 | Term16) -> WeightMemory:
     """Memory of one product in its own storage."""
-    mask = kept(arranged(term.weights, term.source.parts(layer.inputs, layer.units)))
+    mask = kept(arranged(term.weights, layer.parts(term.source)))
     sparse = term.storage is Storage.SPARSE8
     held = int(np.count_nonzero(mask)) if sparse else mask.size
     return WeightMemory(

@@ -4,16 +4,10 @@ import numpy as np
 import pytest
 
 from edgernn.model.affine import Source
-from edgernn.model.tiles import (
-    first_operand,
-    kept_tiles,
-    matrix,
-    padded,
-    tile_columns,
-    tile_index,
-    tiles,
-)
+from edgernn.model.storage import arranged, kept_tiles, matrix, padded, tile_columns, tile_index
 from tests.support.models.integer import random_model
+
+pytestmark = pytest.mark.device
 
 
 @pytest.mark.parametrize("inputs", [1, 3, 4, 5])
@@ -31,9 +25,9 @@ def test_a_product_of_tiles_is_the_product_of_the_matrix(inputs, units, common):
     terms = [term for affine in layer.affines.values() for term in affine.terms]
     assert {term.source for term in terms} >= {Source.X, Source.H}
     for term in terms:
-        blocks = tiles(layer, term.source, term.weights)
+        blocks = arranged(term.weights, layer.parts(term.source))
         rows, count = len(blocks), blocks.shape[1]
-        first = first_operand(layer, term.source)
+        first = layer.first_operand(term.source)
         columns = operands[first : first + 4 * count].reshape(count, 4)
         products = np.einsum("btrc,tc->br", blocks.astype(int), columns).ravel()
         wanted = term.weights.astype(int) @ vectors[term.source]
@@ -48,7 +42,7 @@ def test_a_product_of_tiles_is_the_product_of_the_matrix(inputs, units, common):
 def test_tiles_hold_the_whole_matrix(inputs, units):
     layer = random_model("lstm", inputs=inputs, units=units).layers[0]
     (term,) = layer.gates.terms
-    blocks = tiles(layer, term.source, term.weights)
+    blocks = arranged(term.weights, layer.parts(term.source))
     parts = term.source.parts(inputs, units)
     assert blocks.shape[1] == tile_columns(parts) == -(-inputs // 4) + -(-units // 4)
     assert matrix(blocks, 4 * units, parts).tolist() == term.weights.tolist()
