@@ -57,7 +57,7 @@ class Place:
         return self.vector == other.vector and self.start < other.end and other.start < self.end
 
 
-class Call(enum.Enum):
+class VectorCall(enum.Enum):
     """What an instruction does to vectors of int16."""
 
     OPERANDS = "operands"  # behind the layer's input, from one vector
@@ -71,7 +71,7 @@ class Call(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Instruction:
+class VectorInstruction:
     """One call.
 
     Attributes:
@@ -82,14 +82,14 @@ class Instruction:
             map; None for the others.
     """
 
-    call: Call
+    call: VectorCall
     reads: tuple[Place, ...]
     result: Place | None
     option: int | Function | str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Schedule:
+class StepSchedule:
     """The step of a layer.
 
     Attributes:
@@ -98,12 +98,12 @@ class Schedule:
         outputs: where the graph's outputs are afterwards.
     """
 
-    instructions: tuple[Instruction, ...]
+    instructions: tuple[VectorInstruction, ...]
     scratch: int
     outputs: tuple[Place, ...]
 
 
-def schedule(graph: OpGraph) -> Schedule:
+def schedule(graph: OpGraph) -> StepSchedule:
     """Give every value a place, and every operation its instructions.
 
     Args:
@@ -113,14 +113,16 @@ def schedule(graph: OpGraph) -> Schedule:
     for index, op in enumerate(graph.ops):
         _SCHEDULED[type(op)](made, index, op)
     outputs = made.leave()
-    return Schedule(instructions=tuple(made.instructions), scratch=made.scratch, outputs=outputs)
+    return StepSchedule(
+        instructions=tuple(made.instructions), scratch=made.scratch, outputs=outputs
+    )
 
 
 class _Scheduler:
     """Instructions so far, and where values lie."""
 
     def __init__(self, graph: OpGraph) -> None:
-        self.instructions: list[Instruction] = []
+        self.instructions: list[VectorInstruction] = []
         self.scratch = 0
         self._ops = {op.result.name: op for op in graph.ops}
         self._vectors = {state.after.name: vector for vector, state in enumerate(graph.carried)}
@@ -163,14 +165,14 @@ class _Scheduler:
 
     def call(
         self,
-        call: Call,
+        call: VectorCall,
         reads: Sequence[Place],
         result: Place | None,
         option: int | Function | str | None = None,
     ) -> None:
         """Append an instruction."""
         self.instructions.append(
-            Instruction(call=call, reads=tuple(reads), result=result, option=option)
+            VectorInstruction(call=call, reads=tuple(reads), result=result, option=option)
         )
 
     def put(self, value: Value, place: Place) -> Place:
@@ -226,7 +228,7 @@ class _Scheduler:
             value = self._of_state(operand)
             if source is Source.X or value is None or value.name == self._in_operands:
                 continue
-            self.call(Call.OPERANDS, [self.place(value)], None)
+            self.call(VectorCall.OPERANDS, [self.place(value)], None)
             self._in_operands = value.name
 
     def leave(self) -> tuple[Place, ...]:
@@ -249,14 +251,14 @@ class _Scheduler:
                 room = self._room(end, place.width)
                 name = f"{place.vector}+{place.start}+{place.width}"
                 self._places[name], self._last[name] = room, end
-                self.call(Call.COPY, [place], room)
+                self.call(VectorCall.COPY, [place], room)
                 aside[place] = room
             return aside[place]
 
         moves = [(kept(source), to) for source, to in moves]
         outputs = tuple(kept(self.place(value)) for value in self._outputs)
         for source, to in moves:
-            self.call(Call.COPY, [source], to)
+            self.call(VectorCall.COPY, [source], to)
         return outputs
 
 
@@ -272,7 +274,7 @@ def _slice(made: _Scheduler, index: int, op: Slice) -> None:  # noqa: ARG001 (as
 def _affine(made: _Scheduler, index: int, op: AffineResult) -> None:
     made.operands(op)
     name = op.result.name.rpartition(".")[2]
-    made.call(Call.AFFINE, [], made.for_result(index, op), name)
+    made.call(VectorCall.AFFINE, [], made.for_result(index, op), name)
 
 
 def _activation(made: _Scheduler, index: int, op: Activation) -> None:
@@ -282,11 +284,11 @@ def _activation(made: _Scheduler, index: int, op: Activation) -> None:
         return
     place = made.for_result(index, op, op.reads)
     if place != source:
-        made.call(Call.COPY, [source], place)
-    made.call(Call.ACTIVATE, [place], place, op.function)
+        made.call(VectorCall.COPY, [source], place)
+    made.call(VectorCall.ACTIVATE, [place], place, op.function)
 
 
-def _element_by_element(call: Call) -> Callable[[_Scheduler, int, Any], None]:
+def _element_by_element(call: VectorCall) -> Callable[[_Scheduler, int, Any], None]:
     def scheduled(made: _Scheduler, index: int, op: Op) -> None:
         reads = [made.place(value) for value in op.reads]
         shift = op.shift if isinstance(op, (Product, Rescaling)) else None
@@ -302,8 +304,8 @@ _SCHEDULED: Final[dict[type[Op], Callable[[_Scheduler, int, Any], None]]] = {
     Slice: _slice,
     AffineResult: _affine,
     Activation: _activation,
-    Product: _element_by_element(Call.PRODUCT),
-    Sum: _element_by_element(Call.SUM),
-    Rescaling: _element_by_element(Call.RESCALE),
-    Complement: _element_by_element(Call.COMPLEMENT),
+    Product: _element_by_element(VectorCall.PRODUCT),
+    Sum: _element_by_element(VectorCall.SUM),
+    Rescaling: _element_by_element(VectorCall.RESCALE),
+    Complement: _element_by_element(VectorCall.COMPLEMENT),
 }

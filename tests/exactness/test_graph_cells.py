@@ -12,7 +12,7 @@ from edgernn.model.affine import Source
 from edgernn.model.formats import PREACTIVATION, UNIT, Precision, QFormat
 from edgernn_firmware_sim.reference.arithmetic import widen
 from edgernn_firmware_sim.reference.events import Quiet
-from edgernn_firmware_sim.reference.interpreter import Interpreter
+from edgernn_firmware_sim.reference.interpreter import StepInterpreter
 from tests.exactness.twin.cells import Twin
 from tests.exactness.twin.scalar import R, hard_sigmoid, sat16, sigmoid, tanh
 from tests.support.models.integer import random_codes, random_model
@@ -26,7 +26,7 @@ def state(name, width, form):
 
 def streams(graph, states, *inputs):
     """Outputs of one stream from the zero state, a row a step."""
-    run = Interpreter(graph, Quiet())
+    run = StepInterpreter(graph, Quiet())
     carried = [np.zeros((1, value.width), np.int32) for value in states]
     answers = []
     for step in zip(*inputs, strict=True):

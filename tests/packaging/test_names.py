@@ -16,8 +16,8 @@ PACKAGES = [
 FILES = [path for package in PACKAGES for path in sorted(package.rglob("*.py"))]
 #: Names of types that are still defined more than once.
 KNOWN_TWICE = {
-    "Activation", "Arrays", "BoolArray", "Chain", "Departure", "IntArray", "Interpreter",
-    "Layer", "Network", "Operands", "Outcome", "Part", "Product", "Report", "Run", "Saturation",
+    "Arrays", "BoolArray", "Chain", "Departure", "IntArray",
+    "Layer", "Network", "Operands", "Outcome", "Part", "Report", "Run", "Saturation",
     "Score", "Settings", "Source", "State", "States", "Table", "Tell", "Tensor", "Window",
 }  # fmt: skip
 #: Modules that are still hidden by a function of their name.

@@ -29,7 +29,7 @@ Tensors = dict[str, FloatArray]
 _LARGEST_EXPONENT: Final = 709.0
 
 
-class Activation(Protocol):
+class FloatFunction(Protocol):
     """A function of every element, which may go to ``out``."""
 
     def __call__(self, x: FloatArray, out: FloatArray | None = None) -> FloatArray:
@@ -72,7 +72,7 @@ def tanh(x: FloatArray, out: FloatArray | None = None) -> FloatArray:
     return y
 
 
-ACTIVATIONS: Final[dict[str, Activation]] = {
+ACTIVATIONS: Final[dict[str, FloatFunction]] = {
     "hard_sigmoid": hard_sigmoid,
     "linear": linear,
     "relu": relu,

@@ -31,7 +31,7 @@ def operand(precision: Precision, value: Int32, note: Quiet, name: str) -> Int32
     return round_product(value, 3) * np.int32(4)
 
 
-class Product:
+class ExactProduct:
     """W.q in the integers, by floating point that rounds nothing (NumPy has no integer BLAS).
 
     A sum of products is exact in any order, fused or not, as long as no partial sum leaves the
@@ -60,7 +60,7 @@ class AffineMap8:
         """Lay the weights out once."""
         self._names = names
         self._terms = [
-            (t.source, Product(t.weights, -Precision.W8A8.input_low), t.multiplier)
+            (t.source, ExactProduct(t.weights, -Precision.W8A8.input_low), t.multiplier)
             for t in affine.terms
         ]
         self._bias = affine.bias
@@ -83,7 +83,7 @@ class AffineMap16:
         self._terms = [
             (
                 t,
-                Product(t.weights, Precision.W8A16.input_high),
+                ExactProduct(t.weights, Precision.W8A16.input_high),
                 tuple(f"{n}.{t.source.value}" for n in names),
             )
             for t in affine.terms

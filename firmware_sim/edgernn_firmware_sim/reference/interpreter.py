@@ -28,7 +28,7 @@ from edgernn_firmware_sim.reference.tables import hard_sigmoid, sigmoid, tanh
 
 #: Arrays [B, N] of one step by the number of their value.
 Slots = list[Int32]
-Run = Callable[[Slots], Int32]
+OpFunction = Callable[[Slots], Int32]
 
 FUNCTIONS: Final[dict[Function, Callable[[Int32], Int32]]] = {
     Function.LINEAR: lambda v: v,
@@ -39,7 +39,7 @@ FUNCTIONS: Final[dict[Function, Callable[[Int32], Int32]]] = {
 }
 
 
-class Interpreter:
+class StepInterpreter:
     """Executes a graph, clause by clause.
 
     Args:
@@ -87,56 +87,56 @@ class _Site:
         return [self.slots[value.name] for value in op.reads]
 
 
-def _operand(op: OperandOf, site: _Site) -> Run:
+def _operand(op: OperandOf, site: _Site) -> OpFunction:
     (v,), precision, note, name = site.reads(op), site.precision, site.note, op.result.name
     return lambda slots: operand(precision, slots[v], note, name)
 
 
-def _concatenation(op: Concatenation, site: _Site) -> Run:
+def _concatenation(op: Concatenation, site: _Site) -> OpFunction:
     reads = site.reads(op)
     return lambda slots: np.concatenate([slots[part] for part in reads], axis=-1)
 
 
-def _slice(op: Slice, site: _Site) -> Run:
+def _slice(op: Slice, site: _Site) -> OpFunction:
     (v,), part = site.reads(op), slice(op.start, op.start + op.result.width)
     return lambda slots: slots[v][:, part]
 
 
-def _affine(op: AffineResult, site: _Site) -> Run:
+def _affine(op: AffineResult, site: _Site) -> OpFunction:
     run, note = affine_map(op.affine, op.rows), site.note
     pairs = list(zip([term.source for term in op.affine.terms], site.reads(op), strict=True))
     return lambda slots: run({source: slots[v] for source, v in pairs}, note)
 
 
-def _activation(op: Activation, site: _Site) -> Run:
+def _activation(op: Activation, site: _Site) -> OpFunction:
     (v,), function, note, name = site.reads(op), FUNCTIONS[op.function], site.note, op.result.name
     if name in site.carried:  # a state is seen (clause 10.2); no saturation has shown this one
         return lambda slots: note.see(name, function(slots[v]))
     return lambda slots: function(slots[v])
 
 
-def _product(op: Product, site: _Site) -> Run:
+def _product(op: Product, site: _Site) -> OpFunction:
     (a, b), shift, note, name = site.reads(op), op.shift, site.note, op.result.name
     return lambda slots: note.sat16(name, round_product(slots[a] * slots[b], shift))
 
 
-def _sum(op: Sum, site: _Site) -> Run:
+def _sum(op: Sum, site: _Site) -> OpFunction:
     (a, b), note, name = site.reads(op), site.note, op.result.name
     return lambda slots: note.sat16(name, slots[a] + slots[b])
 
 
-def _rescaling(op: Rescaling, site: _Site) -> Run:
+def _rescaling(op: Rescaling, site: _Site) -> OpFunction:
     (v,), shift = site.reads(op), op.shift
     return lambda slots: round_product(slots[v], shift)
 
 
-def _complement(op: Complement, site: _Site) -> Run:
+def _complement(op: Complement, site: _Site) -> OpFunction:
     (v,), one = site.reads(op), np.int32(32768)
     return lambda slots: sat16(one - slots[v])
 
 
 #: operation -> what makes its function
-INTERPRETED: Final[dict[type[Op], Callable[[Any, _Site], Run]]] = {
+INTERPRETED: Final[dict[type[Op], Callable[[Any, _Site], OpFunction]]] = {
     OperandOf: _operand,
     Concatenation: _concatenation,
     Slice: _slice,

@@ -14,7 +14,7 @@ from edgernn.model.integer_model import IntegerModel
 from edgernn.model.layers import StateSpec
 from edgernn_firmware_sim.reference.arithmetic import widen
 from edgernn_firmware_sim.reference.events import Quiet
-from edgernn_firmware_sim.reference.interpreter import Interpreter
+from edgernn_firmware_sim.reference.interpreter import StepInterpreter
 
 #: int16 arrays [H] (one stream) or [B, H], in the order of `IntegerModel.states`.
 State = tuple[Int16Array, ...]
@@ -32,7 +32,7 @@ class Reference:
         """Lay out the weights of every layer."""
         self.model = model
         note: Quiet = Quiet() if recorder is None else recorder
-        self._step = Interpreter(lowered(model.precision, model.layers), note)
+        self._step = StepInterpreter(lowered(model.precision, model.layers), note)
 
     def initial_state(self, batch: int | None = None) -> State:
         """Zero state for one stream (``batch=None``) or for B streams (clause 6.2)."""

@@ -8,12 +8,12 @@ import pytest
 from edgernn.graph.lowering import lowered
 from edgernn.graph.op_graph import OpBuilder
 from edgernn.graph.ops import Function, Value
-from edgernn.graph.schedule import SCRATCH, Call, schedule
+from edgernn.graph.schedule import SCRATCH, VectorCall, schedule
 from edgernn.model.affine import Source
 from edgernn.model.formats import PREACTIVATION, UNIT, Precision
 from edgernn_firmware_sim.reference.affine import affine_map, operand
 from edgernn_firmware_sim.reference.events import Quiet
-from edgernn_firmware_sim.reference.interpreter import FUNCTIONS, Interpreter
+from edgernn_firmware_sim.reference.interpreter import FUNCTIONS, StepInterpreter
 from tests.exactness.twin.scalar import R, sat16
 from tests.support.models.integer import CELLS, random_codes, random_model
 
@@ -38,13 +38,13 @@ class Memory:
     def run(self, x):
         for one in self.step.instructions:
             reads = [self.at(place) for place in one.reads]
-            if one.call is Call.OPERANDS:
+            if one.call is VectorCall.OPERANDS:
                 self.behind = operand(self.graph.precision, reads[0][None], Quiet(), "")[0]
                 continue
             result = self.at(one.result)
-            if one.call is Call.AFFINE:
+            if one.call is VectorCall.AFFINE:
                 result[:] = self.affine(one.option, x)
-            elif one.call is Call.ACTIVATE:
+            elif one.call is VectorCall.ACTIVATE:
                 assert one.reads == (one.result,)
                 result[:] = FUNCTIONS[one.option](result)
             else:
@@ -58,11 +58,11 @@ class Memory:
             a = int(reads[0][j])
             b = int(reads[1][j]) if len(reads) > 1 else 0
             result[j] = {
-                Call.COPY: lambda a, b: a,
-                Call.SUM: lambda a, b: sat16(a + b),
-                Call.PRODUCT: lambda a, b: sat16(R(a * b, one.option)),
-                Call.RESCALE: lambda a, b: R(a, one.option),
-                Call.COMPLEMENT: lambda a, b: sat16(32768 - a),
+                VectorCall.COPY: lambda a, b: a,
+                VectorCall.SUM: lambda a, b: sat16(a + b),
+                VectorCall.PRODUCT: lambda a, b: sat16(R(a * b, one.option)),
+                VectorCall.RESCALE: lambda a, b: R(a, one.option),
+                VectorCall.COMPLEMENT: lambda a, b: sat16(32768 - a),
             }[one.call](a, b)
 
     def affine(self, name, x):
@@ -79,7 +79,7 @@ class Memory:
 def same(graph, affines, codes):
     """Whether outputs and states agree at every step."""
     step = schedule(graph)
-    memory, run = Memory(graph, step, affines), Interpreter(graph, Quiet())
+    memory, run = Memory(graph, step, affines), StepInterpreter(graph, Quiet())
     states = [np.zeros((1, state.before.width), np.int32) for state in graph.carried]
     for row in codes.astype(np.int32):
         wanted = run([row[None]], states)
@@ -97,7 +97,7 @@ def test_every_layer(cell, common, precision):
     layer = model.layers[0]
     step = same(lowered(precision, (layer,)), layer.affines, random_codes(model, 40))
     assert [place.vector for place in step.outputs] == [0]
-    assert Call.COPY not in {one.call for one in step.instructions}
+    assert VectorCall.COPY not in {one.call for one in step.instructions}
 
 
 @pytest.mark.parametrize("seed", range(150))

@@ -7,7 +7,7 @@ import pytest
 
 from edgernn.model.affine import ACCUMULATOR_LIMIT_W8A16, Affine16, CodeRange, Source, Term16
 from edgernn.model.formats import Int8Array, Int32Array, Precision
-from edgernn_firmware_sim.reference.affine import Product, affine_map
+from edgernn_firmware_sim.reference.affine import ExactProduct, affine_map
 from edgernn_firmware_sim.reference.events import Quiet
 
 #: Columns, and the largest code. 1032 is the most that clause 5.5 allows for these codes; 1041 is
@@ -47,7 +47,7 @@ def test_extreme_sums_are_exact(columns: int, largest: int, streams: int) -> Non
             rng.choice([-largest, 1 - largest, largest - 1, largest], columns),
         ]
     ).astype(np.int32)
-    product = Product(weights, largest)
+    product = ExactProduct(weights, largest)
     for codes in np.split(every, len(every) // streams):
         got = product(codes)
         assert got.dtype == np.int32
@@ -63,7 +63,7 @@ def test_sums_just_inside_and_outside_of_single_precision() -> None:
         weights = np.append(inside, np.int8(more))[None]
         rng = np.random.default_rng(more)
         codes = np.where(rng.random((50, 1034)) < 0.01, -127, -128).astype(np.int32)
-        assert Product(weights, 128)(codes).tolist() == sums(weights, codes)
+        assert ExactProduct(weights, 128)(codes).tolist() == sums(weights, codes)
 
 
 def test_an_accumulator_at_its_bound_gives_the_result_of_its_clauses() -> None:

@@ -48,7 +48,7 @@ Inputs = dict[str, Tensor]
 States = tuple[Tensor, ...]
 
 
-class Interpreter:
+class TrainingInterpreter:
     """Runs the step of one layer.
 
     Args:
@@ -85,7 +85,7 @@ class _Run:
     """One step: its maps, the products of its input, the values it has so far."""
 
     def __init__(
-        self, interpreter: Interpreter, maps: Maps, inputs: Inputs, values: dict[str, Any]
+        self, interpreter: TrainingInterpreter, maps: Maps, inputs: Inputs, values: dict[str, Any]
     ) -> None:
         self.interpreter = interpreter
         self.maps, self.inputs, self.values = maps, inputs, values

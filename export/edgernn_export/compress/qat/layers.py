@@ -26,7 +26,7 @@ from edgernn_export.compress.qat.float_weights import (
     gates_of,
     map_specs,
 )
-from edgernn_export.compress.qat.interpreter import Inputs, Interpreter, Maps
+from edgernn_export.compress.qat.interpreter import Inputs, Maps, TrainingInterpreter
 from edgernn_export.compress.qat.maps8 import Maps8
 from edgernn_export.compress.qat.maps16 import Maps16
 from edgernn_export.compress.qat.straight_through import input_codes, operand
@@ -53,7 +53,7 @@ class Integers:
 
         self.model, self.index = model, index
         self.record: Layer = model.layers[index]
-        self.step = Interpreter(lowered(model.precision, (self.record,)))
+        self.step = TrainingInterpreter(lowered(model.precision, (self.record,)))
         kind = Maps8 if model.precision is Precision.W8A8 else Maps16
         self._specs = map_specs(model, index, mean)
         self.maps: Maps8 | Maps16 = kind(self._specs, add)

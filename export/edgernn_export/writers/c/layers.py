@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from edgernn.graph.lowering import lowered
-from edgernn.graph.schedule import Schedule, schedule
+from edgernn.graph.schedule import StepSchedule, schedule
 from edgernn.model.formats import Precision
 from edgernn.model.layers import LSTM, Dense, GRUAfter, GRUBefore, Layer, SimpleRNN
 from edgernn.model.storage import padded
+from edgernn_export.writers.c import operations
 from edgernn_export.writers.c.affine import affine_map
 from edgernn_export.writers.c.check import Check, check_member
 from edgernn_export.writers.c.data import identifier, record
@@ -39,9 +40,6 @@ KERNELS: Final[dict[type, Kernel]] = {
     GRUAfter: Kernel(stem="edgernn_gru_after", file="edgernn_gru.c", scratch=4),
     Dense: Kernel(stem="edgernn_dense", file="edgernn_dense.c", scratch=0),
 }
-
-#: What layers without a kernel call.
-OPERATIONS: Final = "edgernn_ops.c"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,10 +71,10 @@ class CLayer:
     @property
     def file(self) -> str:
         """Source file of what it calls, in ``edgernn/native``."""
-        return OPERATIONS if self.kernel is None else self.kernel.file
+        return operations.SOURCE if self.kernel is None else self.kernel.file
 
     @property
-    def scheduled(self) -> Schedule:
+    def scheduled(self) -> StepSchedule:
         """The step of a layer without a kernel."""
         return schedule(lowered(self.precision, (self.layer,)))
 

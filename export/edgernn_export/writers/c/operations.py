@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from edgernn.graph.ops import Function
-from edgernn.graph.schedule import SCRATCH, Call, Instruction, Place, Schedule
-from edgernn.model.tiles import padded
+from edgernn.graph.schedule import SCRATCH, Place, StepSchedule, VectorCall, VectorInstruction
+from edgernn.model.storage import padded
 
-_FUNCTIONS = {
-    Call.PRODUCT: "edgernn_product",
-    Call.SUM: "edgernn_sum",
-    Call.RESCALE: "edgernn_rescale",
-    Call.COMPLEMENT: "edgernn_complement",
+#: Source file of the operations, in ``edgernn/native``, and the header that declares them.
+SOURCE: Final = "edgernn_ops.c"
+HEADER: Final = "edgernn_ops.h"
+#: Operations element by element, all declared alike: vectors read, shift, count, result.
+_FUNCTIONS: Final = {
+    VectorCall.PRODUCT: "edgernn_product",
+    VectorCall.SUM: "edgernn_sum",
+    VectorCall.RESCALE: "edgernn_rescale",
+    VectorCall.COMPLEMENT: "edgernn_complement",
 }
 
 
@@ -28,7 +33,7 @@ def address(place: Place, vectors: Sequence[str]) -> str:
 
 
 def statements(
-    step: Schedule, record: str, inputs: int, width: str, vectors: Sequence[str]
+    step: StepSchedule, record: str, inputs: int, width: str, vectors: Sequence[str]
 ) -> list[str]:
     """The statements of a step.
 
@@ -40,15 +45,15 @@ def statements(
         vectors: members of the state, in the order of the layer's states.
     """
 
-    def arguments(one: Instruction) -> tuple[str, list[object]]:
+    def arguments(one: VectorInstruction) -> tuple[str, list[object]]:
         reads = [address(place, vectors) for place in one.reads]
         if one.result is None:
             behind = f"state->operands + {padded(inputs)}"
             return f"edgernn_operands{width}", [*reads, one.reads[0].width, behind]
         result, count = address(one.result, vectors), one.result.width
-        if one.call is Call.AFFINE:
+        if one.call is VectorCall.AFFINE:
             return f"edgernn_affine{width}", [f"&{record}.{one.option}", "state->operands", result]
-        if one.call is Call.COPY:
+        if one.call is VectorCall.COPY:
             return "edgernn_copy16", [*reads, count, result]
         if isinstance(one.option, Function):
             return "edgernn_activate", [f"EDGERNN_{one.option.name}", result, count]

@@ -16,6 +16,7 @@ from edgernn_export.writers.c.border import channel_records, input_channels, out
 from edgernn_export.writers.c.check import check_function
 from edgernn_export.writers.c.data import comment_text, identifier
 from edgernn_export.writers.c.layers import CLayer
+from edgernn_export.writers.c.operations import HEADER
 from edgernn_export.writers.c.self_test import self_test_files
 from edgernn_export.writers.c.storage import (
     STORAGE_HEADER,
@@ -239,7 +240,7 @@ def _source(model: IntegerModel, layers: list[CLayer], prefix: str) -> str:
         definitions.append(text + "\n")
         checks += of_layer
     channels, of_channels = channel_records(model)
-    operations = '#include "edgernn_ops.h"\n' if any(cl.kernel is None for cl in layers) else ""
+    operations = f'#include "{HEADER}"\n' if any(cl.kernel is None for cl in layers) else ""
     return f"""#include "{prefix}.h"
 
 #include "edgernn_check.h"

@@ -30,7 +30,7 @@ from edgernn_export.writers.onnx.integer import (
     product,
     sat16,
 )
-from edgernn_export.writers.onnx.interpreter import Interpreter
+from edgernn_export.writers.onnx.interpreter import NodeEmitter
 from edgernn_export.writers.onnx.tables import ENTRIES, REACH, Tables
 
 #: An affine result as an index into an activation table.
@@ -183,5 +183,5 @@ def layer_step(cell: Cell, x: str, state: CellState) -> tuple[str, CellState]:
         new = own(cell, x, state)
         return new[0], new
     step = lowered(cell.tables.precision, (cell.layer,))
-    (y,), after = Interpreter(cell.g, cell.tables)(step, (x,), state)
+    (y,), after = NodeEmitter(cell.g, cell.tables)(step, (x,), state)
     return y, tuple(after)

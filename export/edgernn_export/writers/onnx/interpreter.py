@@ -41,7 +41,7 @@ from edgernn_export.writers.onnx.integer import (
 from edgernn_export.writers.onnx.tables import REACH, Tables
 
 
-class Interpreter:
+class NodeEmitter:
     """Appends the nodes of one graph.
 
     Args:
@@ -86,20 +86,20 @@ class Interpreter:
         return [self.names[value.name] for value in op.reads]
 
 
-def _operand(at: Interpreter, op: OperandOf) -> str:
+def _operand(at: NodeEmitter, op: OperandOf) -> str:
     return at.tables.operand(*at.reads(op))
 
 
-def _concatenation(at: Interpreter, op: Concatenation) -> str:
+def _concatenation(at: NodeEmitter, op: Concatenation) -> str:
     return at.g.node("Concat", *at.reads(op), axis=-1)
 
 
-def _slice(at: Interpreter, op: Slice) -> str:
+def _slice(at: NodeEmitter, op: Slice) -> str:
     bounds = [[op.start], [op.start + op.result.width], [1]]
     return at.g.node("Slice", *at.reads(op), *(at.g.constant(b, np.int64) for b in bounds))
 
 
-def _affine(at: Interpreter, op: AffineResult) -> str:
+def _affine(at: NodeEmitter, op: AffineResult) -> str:
     sources = [term.source for term in op.affine.terms]
     operands = dict(zip(sources, at.reads(op), strict=True))
     return affine(at.g, op.affine, operands, Window())
@@ -111,7 +111,7 @@ _GATES: Final = {
 }
 
 
-def _activation(at: Interpreter, op: Activation) -> str:
+def _activation(at: NodeEmitter, op: Activation) -> str:
     (v,) = at.reads(op)
     if op.function is Function.LINEAR:
         return v
@@ -122,7 +122,7 @@ def _activation(at: Interpreter, op: Activation) -> str:
     return at.g.node("Gather", table, plus(at.g, clip(at.g, v, -REACH, REACH), REACH))
 
 
-def _product(at: Interpreter, op: Product) -> str:
+def _product(at: NodeEmitter, op: Product) -> str:
     bounds = [at.intervals[value.name] for value in op.reads]
     largest = max(abs(a * b) for a in bounds[0] for b in bounds[1])
     a, b = at.reads(op)
@@ -130,23 +130,23 @@ def _product(at: Interpreter, op: Product) -> str:
     return sat16(at.g, rounded) if op.result.name in at.saturating else rounded
 
 
-def _sum(at: Interpreter, op: Sum) -> str:
+def _sum(at: NodeEmitter, op: Sum) -> str:
     total = at.g.node("Add", *at.reads(op))
     return sat16(at.g, total) if op.result.name in at.saturating else total
 
 
-def _rescaling(at: Interpreter, op: Rescaling) -> str:
+def _rescaling(at: NodeEmitter, op: Rescaling) -> str:
     (v,) = at.reads(op)
     return round_product(at.g, v, op.shift)
 
 
-def _complement(at: Interpreter, op: Complement) -> str:
+def _complement(at: NodeEmitter, op: Complement) -> str:
     rest = at.g.node("Sub", at.g.constant(1 << 15), *at.reads(op))
     return at.g.node("Min", rest, at.g.constant(INT16_MAX))
 
 
 #: operation -> what appends it
-APPENDED: Final[dict[type[Op], Callable[[Interpreter, Any], str]]] = {
+APPENDED: Final[dict[type[Op], Callable[[NodeEmitter, Any], str]]] = {
     OperandOf: _operand,
     Concatenation: _concatenation,
     Slice: _slice,

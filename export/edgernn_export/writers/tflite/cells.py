@@ -38,7 +38,7 @@ from edgernn_export.writers.tflite.affine import (
     sum8,
 )
 from edgernn_export.writers.tflite.graph import Graph, Tensor
-from edgernn_export.writers.tflite.interpreter import Interpreter
+from edgernn_export.writers.tflite.interpreter import OperatorEmitter
 
 #: Zero weights up to which one stacked product is faster than three: a multiply-accumulate takes
 #: about 0.08 ns, the operators saved about 0.4 us (tflite-runtime and LiteRT on x86).
@@ -234,7 +234,9 @@ def emit(layer: Layer, site: Site) -> Emitted:
     if own is not None:
         return own(layer, site)
     step = lowered(site.precision, (layer,))
-    (y,), new = Interpreter(site.graph, site.precision, site.scale)(step, (site.x,), site.states)
+    (y,), new = OperatorEmitter(site.graph, site.precision, site.scale)(
+        step, (site.x,), site.states
+    )
     return y, new
 
 

@@ -25,7 +25,7 @@ from edgernn_export.writers.tflite.affine import affine, operand
 from edgernn_export.writers.tflite.graph import Graph, Tensor
 
 
-class Interpreter:
+class OperatorEmitter:
     """Emits the operators of one graph.
 
     Args:
@@ -80,21 +80,21 @@ class Interpreter:
         return ops.relabel(self.graph, tensor, tensor.scale) if name in given else tensor
 
 
-def _operand(at: Interpreter, op: OperandOf) -> Tensor:
+def _operand(at: OperatorEmitter, op: OperandOf) -> Tensor:
     (v,) = at.reads(op)
     return operand(at.graph, op.result.name, v, at.precision)
 
 
-def _concatenation(at: Interpreter, op: Concatenation) -> Tensor:
+def _concatenation(at: OperatorEmitter, op: Concatenation) -> Tensor:
     return ops.concatenate(at.graph, op.result.name, at.reads(op))
 
 
-def _slice(at: Interpreter, op: Slice) -> Tensor:
+def _slice(at: OperatorEmitter, op: Slice) -> Tensor:
     (v,) = at.reads(op)
     return ops.part(at.graph, op.result.name, v, op.start, op.result.width)
 
 
-def _affine(at: Interpreter, op: AffineResult) -> Tensor:
+def _affine(at: OperatorEmitter, op: AffineResult) -> Tensor:
     sources = [term.source for term in op.affine.terms]
     operands = dict(zip(sources, at.reads(op), strict=True))
     return affine(at.graph, op.result.name, op.affine, operands, at.scale(op))
@@ -109,31 +109,31 @@ _FUNCTIONS: Final[dict[Function, Callable[[Graph, str, Tensor], Tensor]]] = {
 }
 
 
-def _activation(at: Interpreter, op: Activation) -> Tensor:
+def _activation(at: OperatorEmitter, op: Activation) -> Tensor:
     return _FUNCTIONS[op.function](at.graph, op.result.name, *at.reads(op))
 
 
-def _product(at: Interpreter, op: Product) -> Tensor:
+def _product(at: OperatorEmitter, op: Product) -> Tensor:
     a, b = at.reads(op)
     return ops.product(at.graph, op.result.name, a, b, op.shift)
 
 
-def _sum(at: Interpreter, op: Sum) -> Tensor:
+def _sum(at: OperatorEmitter, op: Sum) -> Tensor:
     a, b = at.reads(op)
     return ops.saturating_sum(at.graph, op.result.name, a, b)
 
 
-def _rescaling(at: Interpreter, op: Rescaling) -> Tensor:
+def _rescaling(at: OperatorEmitter, op: Rescaling) -> Tensor:
     (v,) = at.reads(op)
     return ops.requantize(at.graph, op.result.name, v, op.shift, "int16") if op.shift else v
 
 
-def _complement(at: Interpreter, op: Complement) -> Tensor:
+def _complement(at: OperatorEmitter, op: Complement) -> Tensor:
     return ops.one_minus(at.graph, op.result.name, *at.reads(op))
 
 
 #: operation -> what emits it
-EMITTED: Final[dict[type[Op], Callable[[Interpreter, Any], Tensor]]] = {
+EMITTED: Final[dict[type[Op], Callable[[OperatorEmitter, Any], Tensor]]] = {
     OperandOf: _operand,
     Concatenation: _concatenation,
     Slice: _slice,
