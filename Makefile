@@ -54,8 +54,8 @@ tools: ## C compilers, cross-compilers and QEMU, for the native backend and the 
 
 # What an editable install leaves beside the package is rebuilt when a kernel changes.
 native: edgernn/_native.abi3.so ## the compiled kernels of the native backend
-edgernn/_native.abi3.so: $(wildcard edgernn/native/*.[ch] edgernn/native_module/*.[ch] edgernn/native_module/*.py) | .venv/.dev
-	.venv/bin/python edgernn/native_module/hatch_build.py
+edgernn/_native.abi3.so: $(shell find edgernn/native edgernn/extension -name '*.[ch]' -o -name build_hook.py) | .venv/.dev
+	.venv/bin/python edgernn/extension/build_hook.py
 
 test: tools .venv/.dev native test-device ## all tests, the long ones too, device floor first
 	.venv/bin/python -m pytest -n 2 --dist loadfile $(if $(CI),--fail-on-skip) $(ARGS)

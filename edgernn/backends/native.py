@@ -28,7 +28,7 @@ from edgernn.model.storage import Storage, arranged, kept_tiles, padded, tile_in
 
 #: Environment variable that names the instruction set where the option does not.
 ISA_VARIABLE: Final = "EDGERNN_ISA"
-#: In the order of native_kind in ``native_module/program.h``.
+#: In the order of native_kind in ``extension/program/program.h``.
 _KINDS: Final = (SimpleRNN, LSTM, GRUBefore, GRUAfter, Dense)
 #: In the order of edgernn_activation in ``native/edgernn_tables.h``.
 _ACTIVATIONS: Final = ("linear", "relu", "tanh", "sigmoid", "hard_sigmoid")

@@ -27,9 +27,9 @@ HERE: Final = Path(__file__).resolve().parent
 FILE_NAME: Final = "_native.abi3.so"
 #: Sources without kernels. Every instruction set is a source of its own with flags of its own.
 SOURCES: Final = (
-    "arrays.c", "bound_type.c", "build_layers.c", "build_maps.c", "build_weights.c", "extension.c",
-    "isa.c", "isa_portable.c", "program.c", "program_type.c", "readings.c", "stream_memory.c",
-    "stream_steps.c",
+    "numpy_arrays.c", "bound_type.c", "program/build_layers.c", "program/build_maps.c",
+    "program/build_weights.c", "module.c", "dispatch.c", "isa/scalar.c", "program/program.c",
+    "program_type.c", "readings.c", "stream_memory.c", "stream_steps.c",
 )  # fmt: skip
 #: Processor family -> instruction set -> flags.
 ISAS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
@@ -44,7 +44,7 @@ ISAS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         ),
         "avx2": ("-mavx2",),
     },
-    "aarch64": {"dot": ("-march=armv8.2-a+dotprod",), "neon": ()},
+    "aarch64": {"sdot": ("-march=armv8.2-a+dotprod",), "neon": ()},
     "arm": {"neon": ("-march=armv7-a", "-mfpu=neon", "-mfloat-abi=hard")},
 }
 #: EDGERNN_TARGET -> compiler.
@@ -182,10 +182,10 @@ def compile_extension(toolchain: Toolchain, target: Path) -> None:
             (include / "pyconfig.h").write_text(PYCONFIG, encoding="utf-8")
         flags = [*FLAGS, "-I", str(include), *(f"-DNATIVE_HAS_{isa.upper()}" for isa in isas)]
         no_flags: tuple[str, ...] = ()
-        sources = dict.fromkeys(SOURCES, no_flags) | {f"isa_{k}.c": v for k, v in isas.items()}
-        objects = []
+        sources = dict.fromkeys(SOURCES, no_flags) | {f"isa/{k}.c": v for k, v in isas.items()}
+        objects: list[str] = []
         for source, extra in sources.items():
-            objects.append(str(Path(folder, source).with_suffix(".o")))
+            objects.append(str(Path(folder, f"{len(objects)}.o")))
             _run([*toolchain.command, *flags, *extra, "-c", source, "-o", objects[-1]])
         _run([*toolchain.command, *LINK_FLAGS, *objects, "-o", str(Path(folder, FILE_NAME))])
         # Not into the file itself: a Python that runs may have it in memory.

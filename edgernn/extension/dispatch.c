@@ -1,5 +1,5 @@
 /* Which instruction sets there are. The build names those it has compiled: NATIVE_HAS_*. */
-#include "program.h"
+#include "program/program.h"
 
 #include <string.h>
 
@@ -16,7 +16,7 @@ static const native_isa *const compiled[] = {
 #ifdef NATIVE_HAS_AVX2
     &native_avx2,
 #endif
-#ifdef NATIVE_HAS_DOT
+#ifdef NATIVE_HAS_SDOT
     &native_dot,
 #endif
 #ifdef NATIVE_HAS_NEON

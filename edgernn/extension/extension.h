@@ -1,12 +1,12 @@
 /* The types of the Python module `edgernn._native`. */
-#ifndef EDGERNN_NATIVE_EXTENSION_H
-#define EDGERNN_NATIVE_EXTENSION_H
+#ifndef EDGERNN_EXTENSION_EXTENSION_H
+#define EDGERNN_EXTENSION_EXTENSION_H
 
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030B0000 /* one binary for every Python from 3.11 on */
 #include <Python.h>
 
-#include "program.h"
+#include "program/program.h"
 
 /* A reference to None. Headers of Python 3.12 and later take Py_RETURN_NONE for one without a count,
  * which 3.11, that the binary must run on too, would free in the end. */

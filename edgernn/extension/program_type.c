@@ -1,5 +1,5 @@
 /* edgernn._native.Program: a model, laid out for one instruction set. */
-#include "builder.h"
+#include "program/builder.h"
 
 #include <stdlib.h>
 

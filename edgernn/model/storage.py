@@ -1,7 +1,7 @@
 """How a product's weights lie in files and on devices: dense, sparse, in tiles.
 
 It changes no result. Tiles have 4 rows and 4 columns, as the C kernels read them
-(``edgernn_tile.h``); which of them a sparse product keeps is clause 4.5 of NUMERICS.md.
+(``common/tile.h``); which of them a sparse product keeps is clause 4.5 of NUMERICS.md.
 """
 
 from __future__ import annotations

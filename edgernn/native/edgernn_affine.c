@@ -1,21 +1,21 @@
 #include "edgernn_affine.h"
 
-#include "edgernn_lanes.h"
+#include "common/lanes.h"
 
 #if EDGERNN_VARIANT == EDGERNN_MVE
-#include "edgernn_affine_mve.h"
+#include "isa/mve/affine.h"
 #elif EDGERNN_VARIANT == EDGERNN_AVX2
-#include "edgernn_affine_avx2.h"
+#include "isa/avx2/affine.h"
 #elif EDGERNN_VARIANT == EDGERNN_AVX512
-#include "edgernn_affine_avx512.h"
+#include "isa/avx512/affine.h"
 #elif EDGERNN_VARIANT == EDGERNN_NEON || EDGERNN_VARIANT == EDGERNN_DOT
-#include "edgernn_affine_neon.h"
+#include "isa/neon/affine.h"
 #else
-#include "edgernn_affine_one.h"
+#include "isa/scalar/affine.h"
 #endif
 
 #if EDGERNN_HAS_STORAGES || EDGERNN_LANES == 1
-#include "edgernn_stored.h"
+#include "common/stored.h"
 #endif
 
 EDGERNN_API void edgernn_affine8(const edgernn_map8 *map, const edgernn_code8 *operands, int16_t *z)
@@ -66,7 +66,7 @@ EDGERNN_API void edgernn_affine16(const edgernn_map16 *map, const edgernn_code16
 }
 
 #if EDGERNN_VARIANT == EDGERNN_MVE
-#include "edgernn_operands_mve.h"
+#include "isa/mve/operands.h"
 #else
 
 EDGERNN_API void edgernn_operands8(const int16_t *value, int32_t count, edgernn_code8 *operands)

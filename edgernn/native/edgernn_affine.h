@@ -11,9 +11,9 @@
 
 #include "edgernn_config.h"
 #include "edgernn_storage.h"
-#include "edgernn_tile.h"
+#include "common/tile.h"
 #if EDGERNN_HAS_INT4
-#include "edgernn_tile4.h"
+#include "common/tile4.h"
 #endif
 
 #ifdef __cplusplus
@@ -47,7 +47,7 @@ typedef struct {
     const int8_t *weights;     /* [padded rows / 4][tiles] tiles */
     const int32_t *multiplier; /* [padded rows] */
 #if EDGERNN_HAS_SPARSE
-    const uint8_t *index; /* which tiles are there (edgernn_tile.h); 0: all */
+    const uint8_t *index; /* which tiles are there (common/tile.h); 0: all */
 #endif
 #if EDGERNN_HAS_INT4
     int32_t bits; /* of a weight: 8 or 4 */
@@ -72,7 +72,7 @@ typedef struct {
     const uint8_t *shift;      /* [padded rows] */
     const int16_t *multiplier; /* [padded rows], Q0.15 */
 #if EDGERNN_HAS_SPARSE
-    const uint8_t *index; /* which tiles are there (edgernn_tile.h); 0: all */
+    const uint8_t *index; /* which tiles are there (common/tile.h); 0: all */
 #endif
 #if EDGERNN_HAS_INT4
     int32_t bits; /* of a weight: 8 or 4 */

@@ -20,7 +20,7 @@ extern "C" {
 #define EDGERNN_CHECK_BEGIN 0xFFFFFFFFu
 #define EDGERNN_CHECK_END(crc) ((crc) ^ 0xFFFFFFFFu)
 
-/* One of six, by how the variant lays out tiles of weights (edgernn_tile.h, edgernn_tile4.h). */
+/* One of six, by how the variant lays out tiles of weights (common/tile.h, common/tile4.h). */
 #if EDGERNN_VARIANT == EDGERNN_PORTABLE || EDGERNN_VARIANT == EDGERNN_RISCV
 #define EDGERNN_BY_LAYOUT(one, thumb1, dsp, vectors, avx2, avx512) (one)
 #elif EDGERNN_VARIANT == EDGERNN_THUMB1

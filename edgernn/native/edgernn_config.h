@@ -1,8 +1,8 @@
 /* The one place that chooses how the kernels are built. Every variant gives the same bits.
  *
  * A variant is a row of the tables below and the headers it names: the matrix products
- * (edgernn_affine_*.h, edgernn_dot_*.h), the element-wise arithmetic (edgernn_lanes_*.h) and the
- * order of bytes in a tile of weights (edgernn_tile.h). Cells, tables and the generated model do
+ * (isa/<name>/affine.h, dot.h), the element-wise arithmetic (lanes.h) and the order of bytes in a
+ * tile of weights (common/tile.h). Cells, tables and the generated model do
  * not know which variant is in use.
  */
 #ifndef EDGERNN_CONFIG_H

@@ -1,6 +1,6 @@
 #include "edgernn_kernels.h"
 
-#include "edgernn_lanes.h"
+#include "common/lanes.h"
 
 /* Clause 7.6: the gate r becomes r * h. */
 EDGERNN_INLINE void reset_lanes(int16_t *r, const int16_t *h, int32_t left)
@@ -16,7 +16,7 @@ static void reset_state(int16_t *r, const int16_t *h, int32_t units)
 }
 
 #if EDGERNN_HAS_WIDE_LANES
-#include "edgernn_gru_wide.h"
+#include "common/gru_wide.h"
 #else
 
 /* Clause 7.5, from the gate z and the activated n. */

@@ -1,9 +1,9 @@
 #include "edgernn_kernels.h"
 
-#include "edgernn_lanes.h"
+#include "common/lanes.h"
 
 #if EDGERNN_HAS_WIDE_LANES
-#include "edgernn_lstm_wide.h"
+#include "common/lstm_wide.h"
 #else
 
 /* Clause 7.3; the activated g becomes the input of tanh in clause 7.4. */

@@ -1,6 +1,6 @@
 #include "edgernn_tables.h"
 
-#include "edgernn_curves.h"
+#include "common/curves.h"
 
 #if EDGERNN_VARIANT != EDGERNN_MVE
 #define TANH_EACH REPLACE_EACH(hyperbolic_tangent)

@@ -17,7 +17,7 @@ from tests.support.native.compilers import NATIVE, compile_c, require, write_mod
 
 ALL_CODES = np.arange(-32768, 32768).astype(np.int16)
 ROUNDING = """
-#include "edgernn_lanes.h"
+#include "common/lanes.h"
 
 extern int32_t test_round(int32_t p, int32_t k);
 extern int32_t test_round_any(int32_t p, int32_t k);

@@ -13,7 +13,7 @@ FLOORS = {
     "edgernn_export": ROOT / "export" / "edgernn_export",
 }
 #: Runs when the package is built, and is not in it.
-BUILD_HOOK = ROOT / "edgernn" / "native_module" / "hatch_build.py"
+BUILD_HOOK = ROOT / "edgernn" / "extension" / "build_hook.py"
 # Third parties a floor may name inside functions; at the top of a module only numpy is free.
 INSIDE_FUNCTIONS = {
     "edgernn": {"tflite_runtime", "ai_edge_litert", "onnxruntime"},

@@ -1,12 +1,12 @@
-/* Steps of dense layers that take the rows of their maps in either order, for isa_body.h. Where
+/* Steps of dense layers that take the rows of their maps in either order, for isa/body.h. Where
  * weights are larger than a cache, a step that begins where the one before it ended finds what it
  * reads first there, and only the rest in the next cache.
  *
  * Each is the step of edgernn_kernels.h but for the order; it returns 0, with nothing done, where
  * the layer is not dense.
  */
-#ifndef EDGERNN_NATIVE_TURNED_STEPS_H
-#define EDGERNN_NATIVE_TURNED_STEPS_H
+#ifndef EDGERNN_EXTENSION_ISA_ALTERNATING_STEPS_H
+#define EDGERNN_EXTENSION_ISA_ALTERNATING_STEPS_H
 
 #define IS_DENSE(bits, map) \
     (!is_stored##bits((map)->terms) && !is_stored##bits((map)->terms + (map)->term_count - 1))

@@ -1,5 +1,5 @@
 #define EDGERNN_VARIANT EDGERNN_AVX2
-#include "isa_body.h"
+#include "body.h"
 
 static int supported(void)
 {

@@ -3,21 +3,21 @@
  */
 #define EDGERNN_API static __attribute__((unused))
 
-#include "../native/edgernn_affine.c"
-#include "../native/edgernn_border.c"
-#include "../native/edgernn_dense.c"
-#include "../native/edgernn_gru.c"
-#include "../native/edgernn_lstm.c"
-#include "../native/edgernn_simple_rnn.c"
-#include "../native/edgernn_tables.c"
+#include "../../native/edgernn_affine.c"
+#include "../../native/edgernn_border.c"
+#include "../../native/edgernn_dense.c"
+#include "../../native/edgernn_gru.c"
+#include "../../native/edgernn_lstm.c"
+#include "../../native/edgernn_simple_rnn.c"
+#include "../../native/edgernn_tables.c"
 
-#include "program.h"
+#include "../program/program.h"
 
 #define EACH_OF_TILE(w)                                                                        \
     (w)[0], (w)[1], (w)[2], (w)[3], (w)[4], (w)[5], (w)[6], (w)[7], (w)[8], (w)[9], (w)[10],   \
         (w)[11], (w)[12], (w)[13], (w)[14], (w)[15]
 
-/* The macros of edgernn_tile.h and edgernn_tile4.h, which make the constants of generated C, on
+/* The macros of common/tile.h and common/tile4.h, which make the constants of generated C, on
  * weights at run time. */
 #define APPLIED(macro, arguments) macro(arguments)
 #define DEFINE_PACK(name, macro, bytes)                                                        \
@@ -36,7 +36,7 @@
 
 /* Steps that turn round where the one before them ended, if the variant has them. */
 #if EDGERNN_VARIANT == EDGERNN_AVX512
-#include "turned_steps.h"
+#include "alternating_steps.h"
 #define TURNED(step)                                                                           \
     if (step) {                                                                                \
         return h;                                                                              \

@@ -1,8 +1,8 @@
-/* Clause 9.1 on AVX-512 for isa_body.h, 8 readings at a time: conversions round to even, and the
+/* Clause 9.1 on AVX-512 for isa/body.h, 8 readings at a time: conversions round to even, and the
  * maximum of NaN and the lower bound is that bound.
  */
-#ifndef EDGERNN_NATIVE_CODES_AVX512_H
-#define EDGERNN_NATIVE_CODES_AVX512_H
+#ifndef EDGERNN_EXTENSION_ISA_CODES_AVX512_H
+#define EDGERNN_EXTENSION_ISA_CODES_AVX512_H
 
 EDGERNN_INLINE __mmask8 readings_left(int32_t left)
 {

@@ -1,5 +1,5 @@
 #define EDGERNN_VARIANT EDGERNN_NEON
-#include "isa_body.h"
+#include "body.h"
 
 #ifdef __aarch64__
 static int supported(void)

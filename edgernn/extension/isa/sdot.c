@@ -1,5 +1,5 @@
 #define EDGERNN_VARIANT EDGERNN_DOT
-#include "isa_body.h"
+#include "body.h"
 
 #include <sys/auxv.h>
 

@@ -2,10 +2,10 @@
  * counts memory, the second time fills it. Every size is checked both times, so that whatever the
  * caller hands over, kernels stay within their arrays.
  */
-#ifndef EDGERNN_NATIVE_BUILDER_H
-#define EDGERNN_NATIVE_BUILDER_H
+#ifndef EDGERNN_EXTENSION_PROGRAM_BUILDER_H
+#define EDGERNN_EXTENSION_PROGRAM_BUILDER_H
 
-#include "extension.h"
+#include "../extension.h"
 
 typedef struct {
     native_arena arena;

@@ -3,8 +3,8 @@
  * The types of the kernels are the same for all instruction sets; only the bytes of packed weights
  * and of operands differ, and nobody but the instruction set's own functions looks at those.
  */
-#ifndef EDGERNN_NATIVE_PROGRAM_H
-#define EDGERNN_NATIVE_PROGRAM_H
+#ifndef EDGERNN_EXTENSION_PROGRAM_PROGRAM_H
+#define EDGERNN_EXTENSION_PROGRAM_PROGRAM_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -12,7 +12,7 @@
 #ifndef EDGERNN_VARIANT
 #define EDGERNN_VARIANT EDGERNN_PORTABLE
 #endif
-#include "../native/edgernn_kernels.h"
+#include "../../native/edgernn_kernels.h"
 
 #define NATIVE_MAX_WIDTH 65536 /* inputs or units of a layer */
 #define NATIVE_MAX_LAYERS 65536

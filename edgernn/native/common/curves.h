@@ -1,8 +1,8 @@
 /* The activations in every lane: NUMERICS.md section 3. */
-#ifndef EDGERNN_CURVES_H
-#define EDGERNN_CURVES_H
+#ifndef EDGERNN_COMMON_CURVES_H
+#define EDGERNN_COMMON_CURVES_H
 
-#include "edgernn_lanes.h"
+#include "lanes.h"
 
 /* Clause 3.1: T - 32768, the sigmoid of i/24 less 1/2 as 16-bit fraction, corrected for linear
  * interpolation. */
@@ -32,7 +32,7 @@ static const uint16_t table[256] = {
 };
 
 #if EDGERNN_VARIANT == EDGERNN_MVE
-#include "edgernn_tables_mve.h"
+#include "../isa/mve/tables.h"
 #else
 
 /* q = (T[u] + (t / 2^bits) * (T[u+1] - T[u]) - 32768) * 2^bits for z >= 0, else -q - 1. Here

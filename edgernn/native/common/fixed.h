@@ -1,12 +1,12 @@
 /* Rounding and saturation: NUMERICS.md section 1. Callers keep every value within int32_t; the
  * bounds of clauses 4.4 and 5.5 and the widths of int16_t products guarantee it.
  */
-#ifndef EDGERNN_FIXED_H
-#define EDGERNN_FIXED_H
+#ifndef EDGERNN_COMMON_FIXED_H
+#define EDGERNN_COMMON_FIXED_H
 
 #include <stdint.h>
 
-#include "edgernn_config.h"
+#include "../edgernn_config.h"
 
 /* NUMERICS.md's a >> k is floor division. C leaves it to the compiler; this one must do it. */
 typedef char edgernn_static_assert_arithmetic_shift[((-1 >> 1) == -1) ? 1 : -1];

@@ -1,10 +1,10 @@
 /* The element-wise part of edgernn_gru.c behind its gates, in one loop for each clause: between the
  * pre-activation of n and the new state nothing goes by way of memory.
  */
-#ifndef EDGERNN_GRU_WIDE_H
-#define EDGERNN_GRU_WIDE_H
+#ifndef EDGERNN_COMMON_GRU_WIDE_H
+#define EDGERNN_COMMON_GRU_WIDE_H
 
-#include "edgernn_curves.h"
+#include "curves.h"
 
 /* Clause 7.5, from the gate z and the activated n. */
 EDGERNN_INLINE void store_state(edgernn_lanes z, edgernn_lanes n, int16_t *h, int32_t left)

@@ -1,30 +1,30 @@
-/* 4-bit products of edgernn_stored.h. The variant's edgernn_dot4_*.h gives
+/* 4-bit products of common/stored.h. The variant's dot4.h gives
  *
  *   edgernn_dot4_8(weights, operands, tiles, eight, acc), edgernn_dot4_16(...): acc[4], the sums of
  *   clauses 4.2 and 5.2 (without bias) for the 4 rows whose 1 to MOST_TILES4 tiles begin at
- *   `weights`; `eight` is 8 times the sum of the operands (edgernn_tile4.h).
+ *   `weights`; `eight` is 8 times the sum of the operands (common/tile4.h).
  */
-#ifndef EDGERNN_INT4_H
-#define EDGERNN_INT4_H
+#ifndef EDGERNN_COMMON_INT4_H
+#define EDGERNN_COMMON_INT4_H
 
-#include "edgernn_tile4.h"
+#include "tile4.h"
 
 #if EDGERNN_VARIANT == EDGERNN_MVE
-#include "edgernn_dot4_mve.h"
+#include "../isa/mve/dot4.h"
 #elif EDGERNN_VARIANT == EDGERNN_AVX2
-#include "edgernn_dot4_avx2.h"
+#include "../isa/avx2/dot4.h"
 #elif EDGERNN_VARIANT == EDGERNN_AVX512
-#include "edgernn_dot4_avx512.h"
+#include "../isa/avx512/dot4.h"
 #elif EDGERNN_VARIANT == EDGERNN_NEON
-#include "edgernn_dot4_neon.h"
+#include "../isa/neon/dot4.h"
 #elif EDGERNN_VARIANT == EDGERNN_DOT
-#include "edgernn_dot4_sdot.h"
+#include "../isa/sdot/dot4.h"
 #elif EDGERNN_VARIANT == EDGERNN_DSP
-#include "edgernn_dot4_dsp.h"
+#include "../isa/dsp/dot4.h"
 #elif EDGERNN_VARIANT == EDGERNN_THUMB1
-#include "edgernn_dot4_thumb1.h"
+#include "../isa/thumb1/dot4.h"
 #else
-#include "edgernn_dot4_portable.h"
+#include "../isa/scalar/dot4.h"
 #endif
 
 /* Sums that hold several rows have room for 512 columns. */
@@ -79,9 +79,9 @@ DEFINE_INT4_ROWS(8)
 DEFINE_INT4_ROWS(16)
 
 #if EDGERNN_VARIANT == EDGERNN_MVE
-#include "edgernn_int4_mve.h"
+#include "../isa/mve/int4.h"
 #elif EDGERNN_LANES > 1
-#include "edgernn_int4_lanes.h"
+#include "int4_lanes.h"
 #endif
 
 #endif

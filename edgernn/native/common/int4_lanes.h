@@ -1,7 +1,7 @@
 /* Maps of 4-bit products alone, over edgernn_lanes. Where lanes are 4 rows, the products are those
  * of edgernn_dot4_8 and edgernn_dot4_16; others bring lanes_of_int4_8 and lanes_of_int4_16. */
-#ifndef EDGERNN_INT4_LANES_H
-#define EDGERNN_INT4_LANES_H
+#ifndef EDGERNN_COMMON_INT4_LANES_H
+#define EDGERNN_COMMON_INT4_LANES_H
 
 #define IS_INT4_MAP(map) \
     ((map)->terms->bits == 4 && (map)->terms[(map)->term_count - 1].bits == 4)

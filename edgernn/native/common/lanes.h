@@ -2,7 +2,7 @@
  *
  * edgernn_lanes holds EDGERNN_LANES values of int32_t. Every variant's type takes the operators
  * + - * & ^ ~ and >>, also with an int32_t on one side; what operators cannot say is a function of
- * edgernn_lanes_*.h:
+ * isa/<name>/lanes.h:
  *
  *   load, store        `left` elements, at most EDGERNN_LANES of them, of int16_t
  *   store_code8        the same to w8a8 operands
@@ -15,27 +15,27 @@
  * function with the addresses x + j and with `left`, and never touches an element at `count` or
  * behind it.
  */
-#ifndef EDGERNN_LANES_H
-#define EDGERNN_LANES_H
+#ifndef EDGERNN_COMMON_LANES_H
+#define EDGERNN_COMMON_LANES_H
 
 #include <stdint.h>
 
-#include "edgernn_config.h"
+#include "../edgernn_config.h"
 
 #if EDGERNN_VARIANT == EDGERNN_MVE
-#include "edgernn_lanes_mve.h"
+#include "../isa/mve/lanes.h"
 #elif EDGERNN_VARIANT == EDGERNN_AVX2
-#include "edgernn_lanes_avx2.h"
+#include "../isa/avx2/lanes.h"
 #elif EDGERNN_VARIANT == EDGERNN_AVX512
-#include "edgernn_lanes_avx512.h"
+#include "../isa/avx512/lanes.h"
 #elif EDGERNN_VARIANT == EDGERNN_NEON || EDGERNN_VARIANT == EDGERNN_DOT
-#include "edgernn_lanes_neon.h"
+#include "../isa/neon/lanes.h"
 #else
-#include "edgernn_lanes_one.h"
+#include "../isa/scalar/lanes.h"
 #endif
 
-/* Whether the element-wise part of a cell is one loop (edgernn_*_wide.h), short in latency; on
- * other variants it is several, with fewer registers and less code. */
+/* Whether the element-wise part of a cell is one loop (gru_wide.h, lstm_wide.h), short in latency;
+ * on other variants it is several, with fewer registers and less code. */
 #define EDGERNN_HAS_WIDE_LANES (EDGERNN_VARIANT == EDGERNN_AVX512)
 
 /* The statement at j = 0, EDGERNN_LANES, and so on, where `left` elements follow. It stands here

@@ -1,10 +1,10 @@
 /* The element-wise part of edgernn_lstm.c behind its gates in one loop: between the pre-activation
  * of g and the new state nothing goes by way of memory.
  */
-#ifndef EDGERNN_LSTM_WIDE_H
-#define EDGERNN_LSTM_WIDE_H
+#ifndef EDGERNN_COMMON_LSTM_WIDE_H
+#define EDGERNN_COMMON_LSTM_WIDE_H
 
-#include "edgernn_curves.h"
+#include "curves.h"
 
 /* Clauses 7.3 and 7.4 from the gate i; `units` elements on lies f, then the pre-activation g, then
  * o; e is the cell exponent. */

@@ -1,6 +1,6 @@
 /* Maps with a product whose weights are not stored as a byte each, one behind the other: written
  * once over edgernn_lanes, from sums of 4 rows at a time. For cores without vectors these and most
- * dense maps are in edgernn_stored_one.h. The variant's edgernn_affine_*.h gives
+ * dense maps are in isa/scalar/stored.h. The variant's affine.h gives
  *
  *   dense_group8(weights, operands, tiles, acc), dense_group16(...): acc[4], the sums of clauses
  *   4.2 and 5.2 (without bias) for the 4 rows whose tiles begin at `weights`, of which there are 1
@@ -11,14 +11,14 @@
  *   rows_load(from, left): int32_t values of `left` rows, or of as many as there are lanes
  *   product16(term, row, left, sum): clause 5.2, p from sums without bias of the rows from `row` on
  */
-#ifndef EDGERNN_STORED_H
-#define EDGERNN_STORED_H
+#ifndef EDGERNN_COMMON_STORED_H
+#define EDGERNN_COMMON_STORED_H
 
-#include "edgernn_affine.h"
-#include "edgernn_lanes.h"
+#include "../edgernn_affine.h"
+#include "lanes.h"
 
 #if EDGERNN_VARIANT == EDGERNN_AVX512
-#include "edgernn_group_avx512.h"
+#include "../isa/avx512/group.h"
 #endif
 
 /* Rows at once: all lanes, and full tiles. */
@@ -60,18 +60,18 @@ DEFINE_DENSE_ROWS(8)
 DEFINE_DENSE_ROWS(16)
 
 #if EDGERNN_HAS_SPARSE && EDGERNN_LANES == 1
-#include "edgernn_sparse_one.h"
+#include "../isa/scalar/sparse.h"
 #elif EDGERNN_HAS_SPARSE && EDGERNN_VARIANT == EDGERNN_MVE
-#include "edgernn_sparse_mve.h"
+#include "../isa/mve/sparse.h"
 #elif EDGERNN_HAS_SPARSE && EDGERNN_VARIANT == EDGERNN_AVX2
-#include "edgernn_sparse_avx2.h"
+#include "../isa/avx2/sparse.h"
 #elif EDGERNN_HAS_SPARSE && EDGERNN_VARIANT == EDGERNN_AVX512
-#include "edgernn_sparse_avx512.h"
+#include "../isa/avx512/sparse.h"
 #elif EDGERNN_HAS_SPARSE
-#include "edgernn_sparse_neon.h"
+#include "../isa/neon/sparse.h"
 #endif
 #if EDGERNN_HAS_INT4
-#include "edgernn_int4.h"
+#include "int4.h"
 #endif
 
 /* acc[4], the sums of a term's next 4 rows; the place moves behind them. */
@@ -155,7 +155,7 @@ DEFINE_STORED_SUMS(8)
 DEFINE_STORED_SUMS(16)
 
 #if EDGERNN_LANES == 1
-#include "edgernn_stored_one.h"
+#include "../isa/scalar/stored.h"
 #else
 
 EDGERNN_NOT_INLINE void affine8_of_stored(const edgernn_map8 *map, const edgernn_code8 *operands, int16_t *z)

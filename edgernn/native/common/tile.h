@@ -8,13 +8,13 @@
  * less one and then the place of each among the tiles of 4 columns, rising; no rows are without a
  * tile.
  */
-#ifndef EDGERNN_TILE_H
-#define EDGERNN_TILE_H
+#ifndef EDGERNN_COMMON_TILE_H
+#define EDGERNN_COMMON_TILE_H
 
 #include <stdint.h>
 
-#include "edgernn_config.h"
-#include "edgernn_storage.h"
+#include "../edgernn_config.h"
+#include "../edgernn_storage.h"
 
 #define EDGERNN_TILE_ROWS 4
 #define EDGERNN_TILE_COLUMNS 4
@@ -29,7 +29,7 @@
 #define EDGERNN_READ_AHEAD 0
 #endif
 
-/* Two rows, two columns a word; for w8a8 its halves are 256 * b + a: see edgernn_dot_dsp.h. Weights
+/* Two rows, two columns a word; for w8a8 its halves are 256 * b + a: see isa/dsp/dot.h. Weights
  * are at least -127, so b - 1 is a byte too. */
 #define EDGERNN_HALF8(a, b) (a), ((b) - ((a) < 0))
 

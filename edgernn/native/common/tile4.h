@@ -1,4 +1,4 @@
-/* Weights of 4 bits in tiles of 4 rows by 4 columns: 8 bytes instead of the 16 of edgernn_tile.h.
+/* Weights of 4 bits in tiles of 4 rows by 4 columns: 8 bytes instead of the 16 of common/tile.h.
  *
  * A weight is in [-7, 7]. Most half bytes hold it with 8 added: such a sum of products is too large
  * by 8 times the sum of the operands, which is the same for all rows. Where a half byte has its
@@ -6,10 +6,10 @@
  *
  * EDGERNN_TILE4_8(row 0, row 1, row 2, row 3) is for w8a8 operands, EDGERNN_TILE4_16 for w8a16.
  */
-#ifndef EDGERNN_TILE4_H
-#define EDGERNN_TILE4_H
+#ifndef EDGERNN_COMMON_TILE4_H
+#define EDGERNN_COMMON_TILE4_H
 
-#include "edgernn_tile.h"
+#include "tile.h"
 
 #define EDGERNN_TILE4_BYTES 8
 

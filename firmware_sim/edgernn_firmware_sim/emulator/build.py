@@ -39,7 +39,7 @@ def build_image(core: Core, sources: Mapping[str, bytes], folder: Path) -> Path:
 
     Args:
         core: what to build for.
-        sources: generated C by file name, `model.h` among it; what is in `PROGRAMS` stays out.
+        sources: generated C by path in a folder, `model.h` among it, without what is in `PROGRAMS`.
         folder: where everything is written.
 
     Returns:
@@ -52,7 +52,9 @@ def build_image(core: Core, sources: Mapping[str, bytes], folder: Path) -> Path:
     model = folder / "model"
     model.mkdir()
     for name, content in sources.items():
-        (model / name).write_bytes(content)
+        file = model / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
     (folder / "firmware.ld").write_text(_linker_script(core), encoding="ascii")
 
     compile_ = [core.compiler, *core.flags, *_COMPILE, *_STACK_USE, "-c"]

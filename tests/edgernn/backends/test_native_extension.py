@@ -33,7 +33,7 @@ def _native():
 def hook():
     """The build hook as a module."""
     spec = util.spec_from_file_location(
-        "native_build_hook", ROOT / "edgernn" / "native_module" / "hatch_build.py"
+        "native_build_hook", ROOT / "edgernn" / "extension" / "build_hook.py"
     )
     module = util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -187,5 +187,5 @@ def test_none_is_counted_whatever_headers_the_binary_was_compiled_with():
             refused()
         assert abs(sys.getrefcount(None) - before) < 500
     assert session.step_codes(q_x) is None  # closed
-    sources = (ROOT / "edgernn" / "native_module").glob("*.c")
+    sources = (ROOT / "edgernn" / "extension").rglob("*.[ch]")
     assert [p.name for p in sources if "Py_RETURN_" in p.read_text(encoding="ascii")] == []

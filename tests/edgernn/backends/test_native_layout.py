@@ -185,7 +185,7 @@ def test_the_layout_is_an_option_of_the_native_backend(tmp_path):
 
 
 def test_every_limit_is_of_an_instruction_set_there_is():
-    source = Path(edgernn.__file__).parent / "native_module" / "isa.c"
+    source = Path(edgernn.__file__).parent / "extension" / "dispatch.c"
     known = set(re.findall(r"extern const native_isa native_(\w+);", source.read_text()))
     assert known == {isa for isa, _ in LIMITS} | set(UNMEASURED)
     assert {bits for _, bits in LIMITS} == {8, 16}

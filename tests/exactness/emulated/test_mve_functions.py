@@ -25,7 +25,7 @@ void model_init(model_state_t *state);
 void model_step(model_state_t *state, const model_input_t *x, int16_t *y);
 """
 STEP = """#include "edgernn_affine.h"
-#include "edgernn_lanes.h"
+#include "common/lanes.h"
 #include "edgernn_tables.h"
 #include "model.h"
 void model_init(model_state_t *state) { state->h[0] = 0; }
@@ -39,7 +39,9 @@ void model_step(model_state_t *state, const model_input_t *x, int16_t *y)
 
 def outputs(body, q_xs, folder):
     """What a step with this body, which finds x[1], x[1] + 1, ... in y, leaves there; [T, 256]."""
-    sources = {path.name: path.read_bytes() for path in NATIVE.glob("edgernn_*.[ch]")}
+    sources = {
+        path.relative_to(NATIVE).as_posix(): path.read_bytes() for path in NATIVE.rglob("*.[ch]")
+    }
     kept = ("edgernn_affine.c", "edgernn_tables.c")
     sources = {n: c for n, c in sources.items() if n.endswith(".h") or n in kept}
     sources |= {"model.h": HEADER.encode(), "model.c": (STEP + body + "\n}\n").encode()}
@@ -151,7 +153,7 @@ def sums(bits, tiles, behind, folder):
 @pytest.mark.parametrize("tiles", [1, 2, 3, 4, 5, 7, 8, 9])
 @pytest.mark.parametrize("bits", [8, 16])
 def test_products_read_no_more_than_the_arrays_hold(bits, tiles, tmp_path):
-    # EDGERNN_READ_AHEAD of edgernn_tile.h.
+    # EDGERNN_READ_AHEAD of common/tile.h.
     got = sums(bits, tiles, 48, tmp_path)
     for terms, y in enumerate(got, start=1):
         if bits == 8:

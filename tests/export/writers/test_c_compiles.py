@@ -92,14 +92,14 @@ def test_the_kernels_name_no_library_and_no_wide_or_real_type():
     forbidden = r"\b(?:u?int64_t|long|float|double|malloc|printf|mem(?:cpy|set))\b"
     intrinsics = r"arm_mve\.h>|arm_neon\.h>|immintrin\.h>"
     forbidden += rf"|#include <(?!stdint\.h>|{intrinsics})"
-    code = {path.name: _code(path) for path in NATIVE.iterdir()}
+    code = {path.relative_to(NATIVE).as_posix(): _code(path) for path in NATIVE.rglob("*.[ch]")}
     # Where registers have 512 bits, 64-bit words cost nothing.
-    for name in ("edgernn_affine_avx512.h", "edgernn_rows8_avx512.h"):
+    for name in ("isa/avx512/affine.h", "isa/avx512/rows8.h"):
         code[name] = re.sub(r"\buint64_t\b|#include <stddef\.h>", "", code[name])
     assert {name: re.findall(forbidden, text) for name, text in code.items()} == {
         name: [] for name in code
     }
-    assert "static const uint16_t table" in code["edgernn_curves.h"]
+    assert "static const uint16_t table" in code["common/curves.h"]
 
 
 def _code(path):

@@ -1,6 +1,7 @@
 """The generated C as text: names, files, determinism, hostile labels, refusals."""
 
 import json
+import posixpath
 import re
 from dataclasses import replace
 
@@ -44,12 +45,16 @@ def test_a_model_brings_the_kernels_it_needs(cell, own):
 
 
 def _is_source(name):
-    return not re.fullmatch(r"edgernn_\w+\.h", name)
+    return not re.fullmatch(r"edgernn_\w+\.h|(common|isa)/.*\.h", name)
 
 
 def test_every_variant_finds_its_headers_and_no_header_is_idle():
     files = written()
-    included = {h for text in files.values() for h in re.findall(r'#include "(\S+)"', text)}
+    included = {
+        posixpath.normpath(posixpath.join(posixpath.dirname(name), header))
+        for name, text in files.items()
+        for header in re.findall(r'#include "(\S+)"', text)
+    }
     assert included == {name for name in files if name.endswith(".h")}
 
 
@@ -125,7 +130,8 @@ def test_the_command_writes_a_folder(tmp_path, capsys):
     path = MODEL.save(tmp_path / "air.edgernn")
     assert main(["export", str(path), "--to", "c", "-o", str(tmp_path / "out"), "--json"]) == 0
     folder = tmp_path / "out" / "air_c"
-    assert {p.name: p.read_bytes().decode() for p in folder.iterdir()} == written()
+    files = [p for p in folder.rglob("*") if p.is_file()]
+    assert {p.relative_to(folder).as_posix(): p.read_text() for p in files} == written()
     assert json.loads(capsys.readouterr().out) == {
         "model_sha256": MODEL.sha256,
         "files": {

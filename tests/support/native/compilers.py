@@ -61,6 +61,7 @@ def write_model(model: IntegerModel, folder: Path, prefix: str = "model") -> lis
     folder.mkdir(parents=True, exist_ok=True)
     files = write_c(model, golden_vector(model), prefix=prefix)
     for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
     programs = ("main.c", "selftest_host.c")
     return [folder / n for n in files if n.endswith(".c") and n not in programs]

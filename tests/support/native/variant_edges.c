@@ -77,7 +77,7 @@ static void write_tile(const product *p, int32_t block, int32_t t, int precision
     }
 }
 
-/* Which tiles there are: some of them, of SPARSE8; the index of edgernn_tile.h. */
+/* Which tiles there are: some of them, of SPARSE8; the index of common/tile.h. */
 static void choose_tiles(product *p, int32_t blocks, storage stored)
 {
     uint8_t index[MOST_ROWS / 4 * (1 + MOST_TILES)];

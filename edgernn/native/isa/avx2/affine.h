@@ -6,11 +6,11 @@
  *
  * w8a16: a tile widened to int16_t, the 4 operands of its columns in every row, VPMADDWD.
  */
-#ifndef EDGERNN_AFFINE_AVX2_H
-#define EDGERNN_AFFINE_AVX2_H
+#ifndef EDGERNN_ISA_AVX2_AFFINE_H
+#define EDGERNN_ISA_AVX2_AFFINE_H
 
-#include "edgernn_affine.h"
-#include "edgernn_lanes.h"
+#include "../../edgernn_affine.h"
+#include "../../common/lanes.h"
 
 #define ROWS 16
 

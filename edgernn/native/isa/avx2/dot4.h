@@ -1,14 +1,14 @@
-/* Products of 4-bit weights (edgernn_tile4.h) on AVX2: 8 rows, that is 2 blocks, at a time.
+/* Products of 4-bit weights (common/tile4.h) on AVX2: 8 rows, that is 2 blocks, at a time.
  *
  * w4a8: a register holds 4 tiles of two rows, as bytes without sign, and each word of operands
  * twice; pairs of VPMADDUBSW are at most 2 * 15 * 128. w4a16: 2 tiles, widened to int16_t; an
  * element is 16 * c + a, or d and b, and its upper half c or d. The lower rows are what is left of
  * the sums.
  */
-#ifndef EDGERNN_DOT4_AVX2_H
-#define EDGERNN_DOT4_AVX2_H
+#ifndef EDGERNN_ISA_AVX2_DOT4_H
+#define EDGERNN_ISA_AVX2_DOT4_H
 
-#include "edgernn_tile4.h"
+#include "../../common/tile4.h"
 
 /* Of two blocks: the rows a and b, the rows c and d. */
 typedef struct {

@@ -1,11 +1,11 @@
-/* edgernn_lanes.h on AVX2: 8 lanes. */
-#ifndef EDGERNN_LANES_AVX2_H
-#define EDGERNN_LANES_AVX2_H
+/* common/lanes.h on AVX2: 8 lanes. */
+#ifndef EDGERNN_ISA_AVX2_LANES_H
+#define EDGERNN_ISA_AVX2_LANES_H
 
 #include <immintrin.h>
 #include <stdint.h>
 
-#include "edgernn_tile.h"
+#include "../../common/tile.h"
 
 #define EDGERNN_LANES 8
 typedef int32_t edgernn_lanes __attribute__((vector_size(32)));

@@ -1,7 +1,7 @@
-/* Sparse products and maps of edgernn_stored.h on AVX2: the operands of every tile come from their
+/* Sparse products and maps of common/stored.h on AVX2: the operands of every tile come from their
  * place by a load that repeats them. */
-#ifndef EDGERNN_SPARSE_AVX2_H
-#define EDGERNN_SPARSE_AVX2_H
+#ifndef EDGERNN_ISA_AVX2_SPARSE_H
+#define EDGERNN_ISA_AVX2_SPARSE_H
 
 /* The operands of a tile in every word. */
 EDGERNN_INLINE __m256i repeated8(const edgernn_code8 *operands, int32_t place)

@@ -1,9 +1,9 @@
 /* Affine maps on AVX-512 with VNNI. */
-#ifndef EDGERNN_AFFINE_AVX512_H
-#define EDGERNN_AFFINE_AVX512_H
+#ifndef EDGERNN_ISA_AVX512_AFFINE_H
+#define EDGERNN_ISA_AVX512_AFFINE_H
 
-#include "edgernn_rows16_avx512.h"
-#include "edgernn_rows8_avx512.h"
+#include "rows16.h"
+#include "rows8.h"
 
 EDGERNN_INLINE void affine8_of_dense(const edgernn_map8 *map, const edgernn_code8 *operands,
                                      int16_t *z)

@@ -1,4 +1,4 @@
-/* Products of 4-bit weights (edgernn_tile4.h) on AVX-512 with VNNI, 16 rows at a time. A register
+/* Products of 4-bit weights (common/tile4.h) on AVX-512 with VNNI, 16 rows at a time. A register
  * holds each operand word, or both words of a tile, twice: for the rows a and b, or c and d.
  *
  * w4a8: 8 tiles, as bytes without sign, 16 * c + a, or d and b. VPDPBUSD adds up their products and
@@ -6,10 +6,10 @@
  * most 2^17 columns by 16 * 7 * 128. w4a16: 4 tiles, widened to int16_t; there the lower rows are
  * what the upper ones leave.
  */
-#ifndef EDGERNN_DOT4_AVX512_H
-#define EDGERNN_DOT4_AVX512_H
+#ifndef EDGERNN_ISA_AVX512_DOT4_H
+#define EDGERNN_ISA_AVX512_DOT4_H
 
-#include "edgernn_tile4.h"
+#include "../../common/tile4.h"
 
 EDGERNN_INLINE blocks blocks4_from(const int8_t *weights, int32_t tiles, int32_t row, int32_t left)
 {

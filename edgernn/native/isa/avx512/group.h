@@ -1,6 +1,6 @@
-/* Dense products of edgernn_stored.h on AVX-512, of 4 rows. */
-#ifndef EDGERNN_GROUP_AVX512_H
-#define EDGERNN_GROUP_AVX512_H
+/* Dense products of common/stored.h on AVX-512, of 4 rows. */
+#ifndef EDGERNN_ISA_AVX512_GROUP_H
+#define EDGERNN_ISA_AVX512_GROUP_H
 
 #define GROUP_TILES 32
 

@@ -1,6 +1,6 @@
-/* edgernn_lanes.h on AVX-512: 16 lanes; masks keep the ends of vectors untouched. */
-#ifndef EDGERNN_LANES_AVX512_H
-#define EDGERNN_LANES_AVX512_H
+/* common/lanes.h on AVX-512: 16 lanes; masks keep the ends of vectors untouched. */
+#ifndef EDGERNN_ISA_AVX512_LANES_H
+#define EDGERNN_ISA_AVX512_LANES_H
 
 #include <stdint.h>
 
@@ -14,7 +14,7 @@
 #include <immintrin.h>
 #endif
 
-#include "edgernn_tile.h"
+#include "../../common/tile.h"
 
 #define EDGERNN_LANES 16
 typedef int32_t edgernn_lanes __attribute__((vector_size(64)));

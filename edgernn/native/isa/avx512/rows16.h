@@ -1,10 +1,10 @@
-/* Maps of w8a16 on AVX-512 with VNNI, as edgernn_rows8_avx512.h: a register holds 2 tiles of a
+/* Maps of w8a16 on AVX-512 with VNNI, as isa/avx512/rows8.h: a register holds 2 tiles of a
  * block, widened to int16_t, for VPDPWSSD.
  */
-#ifndef EDGERNN_ROWS16_AVX512_H
-#define EDGERNN_ROWS16_AVX512_H
+#ifndef EDGERNN_ISA_AVX512_ROWS16_H
+#define EDGERNN_ISA_AVX512_ROWS16_H
 
-#include "edgernn_rows8_avx512.h"
+#include "rows8.h"
 
 /* Operands of up to 2 tiles. */
 EDGERNN_INLINE __m512i spread16(const edgernn_code16 *operands, int32_t tiles)

@@ -6,13 +6,13 @@
  * at -128 times the sum of its operands; arithmetic modulo 2^32 brings every sum back into the
  * bounds of clause 4.4.
  */
-#ifndef EDGERNN_ROWS8_AVX512_H
-#define EDGERNN_ROWS8_AVX512_H
+#ifndef EDGERNN_ISA_AVX512_ROWS8_H
+#define EDGERNN_ISA_AVX512_ROWS8_H
 
 #include <stddef.h>
 
-#include "edgernn_affine.h"
-#include "edgernn_lanes.h"
+#include "../../edgernn_affine.h"
+#include "../../common/lanes.h"
 
 #define MOST_TERMS 2 /* clauses 4.1, 5.1 */
 #define TWICE (2 * EDGERNN_LANES)

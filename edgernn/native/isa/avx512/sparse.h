@@ -1,11 +1,11 @@
-/* Sparse products and maps of edgernn_stored.h on AVX-512.
+/* Sparse products and maps of common/stored.h on AVX-512.
  *
  * In maps of one term and at most 256 columns all operands lie in registers, and permutations pick
  * those of a block of tiles. A block reads its weights whole, where it has fewer tiles too
  * (EDGERNN_READ_AHEAD); operands that are not there count as zeros.
  */
-#ifndef EDGERNN_SPARSE_AVX512_H
-#define EDGERNN_SPARSE_AVX512_H
+#ifndef EDGERNN_ISA_AVX512_SPARSE_H
+#define EDGERNN_ISA_AVX512_SPARSE_H
 
 /* The sums of a term's next 4 rows, tile by tile. */
 EDGERNN_INLINE void sparse_rows8(stored_place *place, const edgernn_code8 *operands, int32_t *acc)

@@ -1,6 +1,6 @@
-/* Products of edgernn_affine_one.h in pairs: SMLAD adds two products of 16-bit halves to a sum.
+/* Products of isa/scalar/affine.h in pairs: SMLAD adds two products of 16-bit halves to a sum.
  *
- * w8a8: a word of a tile holds rows a and b of two columns, as halves 256 * b + a (edgernn_tile.h).
+ * w8a8: a word of a tile holds rows a and b of two columns, as halves 256 * b + a (common/tile.h).
  * One SMLAD adds 256 * B + A to a sum modulo 2^32, where A and B are the products of the rows; a
  * second one, after SXTB16 has kept the lower bytes, adds A alone to another sum. The difference of
  * the two sums is 256 * B modulo 2^32, which gives B as long as |B| < 2^23: in 512 columns it is at
@@ -8,12 +8,12 @@
  *
  * w8a16: the same words, with SXTB16 for both rows; sums take all 32 bits (clause 5.5).
  */
-#ifndef EDGERNN_DOT_DSP_H
-#define EDGERNN_DOT_DSP_H
+#ifndef EDGERNN_ISA_DSP_DOT_H
+#define EDGERNN_ISA_DSP_DOT_H
 
 #include <stdint.h>
 
-#include "edgernn_tile.h"
+#include "../../common/tile.h"
 
 /* Where there is an FPU, GCC finds too few registers for the products unless it optimizes. */
 #if defined(__GNUC__) && !defined(__clang__) && !defined(__OPTIMIZE__)

@@ -1,4 +1,4 @@
-/* Products of 4-bit weights (edgernn_tile4.h) in pairs: SMLAD of a word that holds, in either half,
+/* Products of 4-bit weights (common/tile4.h) in pairs: SMLAD of a word that holds, in either half,
  * the four rows of one column.
  *
  * w4a8: a half is 4096 * d + 256 * c + 16 * b + a. Sums of the whole, of a and c, of a and b, and
@@ -7,12 +7,12 @@
  *
  * w4a16: sums take all 32 bits; every row is cut out.
  */
-#ifndef EDGERNN_DOT4_DSP_H
-#define EDGERNN_DOT4_DSP_H
+#ifndef EDGERNN_ISA_DSP_DOT4_H
+#define EDGERNN_ISA_DSP_DOT4_H
 
 #include <stdint.h>
 
-#include "edgernn_tile4.h"
+#include "../../common/tile4.h"
 
 #define OWN_EIGHT_TIMES
 EDGERNN_INLINE int32_t eight_times16(const edgernn_code16 *x, int32_t tiles)

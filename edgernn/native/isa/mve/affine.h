@@ -6,12 +6,12 @@
  * The first block of columns takes what is no multiple of 4 tiles. It reads the weights of 4 tiles
  * nevertheless (EDGERNN_READ_AHEAD); operands that are not there count as zeros.
  */
-#ifndef EDGERNN_AFFINE_MVE_H
-#define EDGERNN_AFFINE_MVE_H
+#ifndef EDGERNN_ISA_MVE_AFFINE_H
+#define EDGERNN_ISA_MVE_AFFINE_H
 
 #include <arm_mve.h>
 
-#include "edgernn_affine.h"
+#include "../../edgernn_affine.h"
 
 #define BLOCK_TILES 4
 

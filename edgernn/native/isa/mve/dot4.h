@@ -1,15 +1,15 @@
-/* Products and maps of 4-bit weights (edgernn_tile4.h) on Armv8.1-M vectors.
+/* Products and maps of 4-bit weights (common/tile4.h) on Armv8.1-M vectors.
  *
  * Four tiles are 32 bytes, and VLD2 sorts their words: one register holds the rows a and c, the
  * other b and d, 16 columns in order, as bytes 16 * c + a and 16 * d + b. Their upper halves are c
- * and d; a and b are what is left of the sums. Else as in edgernn_affine_mve.h.
+ * and d; a and b are what is left of the sums. Else as in isa/mve/affine.h.
  */
-#ifndef EDGERNN_DOT4_MVE_H
-#define EDGERNN_DOT4_MVE_H
+#ifndef EDGERNN_ISA_MVE_DOT4_H
+#define EDGERNN_ISA_MVE_DOT4_H
 
 #include <arm_mve.h>
 
-#include "edgernn_tile4.h"
+#include "../../common/tile4.h"
 
 #define LOAD_BLOCK4                 \
     "vld20.32 {q0, q1}, [%[w]]\n\t" \

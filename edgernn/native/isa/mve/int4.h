@@ -1,6 +1,6 @@
 /* Maps of 4-bit products alone on Armv8.1-M vectors. */
-#ifndef EDGERNN_INT4_MVE_H
-#define EDGERNN_INT4_MVE_H
+#ifndef EDGERNN_ISA_MVE_INT4_H
+#define EDGERNN_ISA_MVE_INT4_H
 
 #define IS_INT4_MAP(map) \
     ((map)->terms->bits == 4 && (map)->terms[(map)->term_count - 1].bits == 4)

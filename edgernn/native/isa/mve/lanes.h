@@ -1,15 +1,15 @@
-/* edgernn_lanes.h on Armv8.1-M vectors: 4 lanes; predicates keep the ends of vectors untouched.
+/* common/lanes.h on Armv8.1-M vectors: 4 lanes; predicates keep the ends of vectors untouched.
  *
- * Operands and tables have 8 lanes of their own, in edgernn_operands_mve.h and
- * edgernn_tables_mve.h; what only they would need is not here.
+ * Operands and tables have 8 lanes of their own, in isa/mve/operands.h and
+ * isa/mve/tables.h; what only they would need is not here.
  */
-#ifndef EDGERNN_LANES_MVE_H
-#define EDGERNN_LANES_MVE_H
+#ifndef EDGERNN_ISA_MVE_LANES_H
+#define EDGERNN_ISA_MVE_LANES_H
 
 #include <arm_mve.h>
 #include <stdint.h>
 
-#include "edgernn_tile.h"
+#include "../../common/tile.h"
 
 #define EDGERNN_LANES 4
 typedef int32x4_t edgernn_lanes;

@@ -1,10 +1,10 @@
 /* Operands of edgernn_affine.h on Armv8.1-M vectors: 8 lanes of 16 bits. */
-#ifndef EDGERNN_OPERANDS_MVE_H
-#define EDGERNN_OPERANDS_MVE_H
+#ifndef EDGERNN_ISA_MVE_OPERANDS_H
+#define EDGERNN_ISA_MVE_OPERANDS_H
 
 #include <arm_mve.h>
 
-#include "edgernn_affine.h"
+#include "../../edgernn_affine.h"
 
 /* R(v, k) for k >= 2 is half_up of v + 1 or, where v < 0, v - 1 (for v = -1 both give 0). What
  * saturates here is rounded up with or without the 1. */

@@ -1,8 +1,8 @@
-/* Sparse products and maps of edgernn_stored.h on Armv8.1-M vectors: like the dense ones of
- * edgernn_affine_mve.h, but the operands of 4 tiles are gathered from their places.
+/* Sparse products and maps of common/stored.h on Armv8.1-M vectors: like the dense ones of
+ * isa/mve/affine.h, but the operands of 4 tiles are gathered from their places.
  */
-#ifndef EDGERNN_SPARSE_MVE_H
-#define EDGERNN_SPARSE_MVE_H
+#ifndef EDGERNN_ISA_MVE_SPARSE_H
+#define EDGERNN_ISA_MVE_SPARSE_H
 
 /* From an index: how many tiles the first block has, and how many blocks follow. */
 #define COUNT_BLOCKS(first, more)               \

@@ -4,8 +4,8 @@
  * becomes when u is shifted out, and rise the upper half of the product is what is needed:
  * t * rise / 2^bits, rounded down or to the nearest.
  */
-#ifndef EDGERNN_TABLES_MVE_H
-#define EDGERNN_TABLES_MVE_H
+#ifndef EDGERNN_ISA_MVE_TABLES_H
+#define EDGERNN_ISA_MVE_TABLES_H
 
 #include <arm_mve.h>
 

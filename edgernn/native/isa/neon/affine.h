@@ -1,18 +1,18 @@
-/* Affine maps on NEON. The products come from edgernn_dot_*.h, ROWS rows at a time:
+/* Affine maps on NEON. The products come from dot.h, ROWS rows at a time:
  *
  *   sums8(w, operands, tiles, acc), sums16(...): acc[ROWS], the sums of clauses 4.2 and 5.2
  *   (without bias) for the blocks of 4 rows whose weights w names.
  */
-#ifndef EDGERNN_AFFINE_NEON_H
-#define EDGERNN_AFFINE_NEON_H
+#ifndef EDGERNN_ISA_NEON_AFFINE_H
+#define EDGERNN_ISA_NEON_AFFINE_H
 
-#include "edgernn_affine.h"
-#include "edgernn_lanes.h"
+#include "../../edgernn_affine.h"
+#include "../../common/lanes.h"
 
 #if EDGERNN_VARIANT == EDGERNN_DOT
-#include "edgernn_dot_sdot.h"
+#include "../sdot/dot.h"
 #else
-#include "edgernn_dot_neon.h"
+#include "dot.h"
 #endif
 
 EDGERNN_INLINE edgernn_lanes rows_load(const int32_t *from, int32_t left)

@@ -1,14 +1,14 @@
-/* Products of edgernn_affine_neon.h without SDOT: two blocks of 4 rows.
+/* Products of isa/neon/affine.h without SDOT: two blocks of 4 rows.
  *
  * w8a8: SMULL and SMLAL add up two products, at most 2 * 127 * 128, which fits int16_t; SADALP adds
  * neighbours to sums of 32 bits. w8a16: weights widened to int16_t, one sum register per row.
  */
-#ifndef EDGERNN_DOT_NEON_H
-#define EDGERNN_DOT_NEON_H
+#ifndef EDGERNN_ISA_NEON_DOT_H
+#define EDGERNN_ISA_NEON_DOT_H
 
 #include <arm_neon.h>
 
-#include "edgernn_tile.h"
+#include "../../common/tile.h"
 
 #define ROWS 8
 

@@ -1,10 +1,10 @@
-/* Products of 4-bit weights (edgernn_tile4.h) on NEON without SDOT: those of edgernn_dot_neon.h
+/* Products of 4-bit weights (common/tile4.h) on NEON without SDOT: those of isa/neon/dot.h
  * with bytes 16 * c + a, or d and b, and with their upper halves, which are c and d. The lower rows
  * are what is left of the sums. */
-#ifndef EDGERNN_DOT4_NEON_H
-#define EDGERNN_DOT4_NEON_H
+#ifndef EDGERNN_ISA_NEON_DOT4_H
+#define EDGERNN_ISA_NEON_DOT4_H
 
-#include "edgernn_tile4.h"
+#include "../../common/tile4.h"
 
 /* acc[4] from the sums with whole bytes (a and b above c and d) and with their upper halves. */
 EDGERNN_INLINE void dot4_rows(int32x2_t whole, int32x2_t upper, int32_t eight, int32_t *acc)

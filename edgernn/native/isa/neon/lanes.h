@@ -1,11 +1,11 @@
-/* edgernn_lanes.h on NEON: 4 lanes. */
-#ifndef EDGERNN_LANES_NEON_H
-#define EDGERNN_LANES_NEON_H
+/* common/lanes.h on NEON: 4 lanes. */
+#ifndef EDGERNN_ISA_NEON_LANES_H
+#define EDGERNN_ISA_NEON_LANES_H
 
 #include <arm_neon.h>
 #include <stdint.h>
 
-#include "edgernn_tile.h"
+#include "../../common/tile.h"
 
 #define EDGERNN_LANES 4
 typedef int32_t edgernn_lanes __attribute__((vector_size(16)));

@@ -1,7 +1,7 @@
-/* Sparse products of edgernn_stored.h on NEON: the operands of every tile come from their place by
+/* Sparse products of common/stored.h on NEON: the operands of every tile come from their place by
  * a load that repeats them. */
-#ifndef EDGERNN_SPARSE_NEON_H
-#define EDGERNN_SPARSE_NEON_H
+#ifndef EDGERNN_ISA_NEON_SPARSE_H
+#define EDGERNN_ISA_NEON_SPARSE_H
 
 #if EDGERNN_VARIANT == EDGERNN_DOT
 

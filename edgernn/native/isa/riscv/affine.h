@@ -1,11 +1,11 @@
 /* Dense w8a8 maps for RISC-V, sixteen rows at a time: of one product after the other first the
  * sums, which stay in registers, then what they add to the rows. A second product takes little more
  * time than its columns. */
-#ifndef EDGERNN_AFFINE_RISCV_H
-#define EDGERNN_AFFINE_RISCV_H
+#ifndef EDGERNN_ISA_RISCV_AFFINE_H
+#define EDGERNN_ISA_RISCV_AFFINE_H
 
-#include "edgernn_affine.h"
-#include "edgernn_dot_riscv.h"
+#include "../../edgernn_affine.h"
+#include "dot.h"
 
 #define ROWS_AT_ONCE 16
 

@@ -1,9 +1,9 @@
-/* Products of edgernn_affine_one.h for RISC-V with its 32 registers: sixteen rows share an operand.
+/* Products of isa/scalar/affine.h for RISC-V with its 32 registers: sixteen rows share an operand.
  * Loading a weight, multiplying and adding are three instructions; all else is a twentieth. */
-#ifndef EDGERNN_DOT_RISCV_H
-#define EDGERNN_DOT_RISCV_H
+#ifndef EDGERNN_ISA_RISCV_DOT_H
+#define EDGERNN_ISA_RISCV_DOT_H
 
-#include "edgernn_dot_portable.h"
+#include "../scalar/dot.h"
 
 /* Weights of column \j, which the assembler counts, of two and of four rows by x. */
 #define ADD_TWO_ROWS(w, first, second, p, q) \

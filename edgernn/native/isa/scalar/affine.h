@@ -1,26 +1,26 @@
-/* Affine maps, four rows at a time in scalar registers. The products come from edgernn_dot_*.h:
+/* Affine maps, four rows at a time in scalar registers. The products come from dot.h:
  *
  *   edgernn_dot8(weights, operands, tiles, acc), edgernn_dot16(...): acc[4], the sums of clauses
  *   4.2 and 5.2 (without bias) for the 4 rows whose tiles begin at `weights`; returned is the
  *   first byte behind these tiles. There is at least one tile.
  */
-#ifndef EDGERNN_AFFINE_ONE_H
-#define EDGERNN_AFFINE_ONE_H
+#ifndef EDGERNN_ISA_SCALAR_AFFINE_H
+#define EDGERNN_ISA_SCALAR_AFFINE_H
 
-#include "edgernn_affine.h"
-#include "edgernn_fixed.h"
+#include "../../edgernn_affine.h"
+#include "../../common/fixed.h"
 
 #if EDGERNN_VARIANT == EDGERNN_DSP
-#include "edgernn_dot_dsp.h"
+#include "../dsp/dot.h"
 #elif EDGERNN_VARIANT == EDGERNN_THUMB1
-#include "edgernn_dot_thumb1.h"
+#include "../thumb1/dot.h"
 #elif EDGERNN_VARIANT == EDGERNN_RISCV
-#include "edgernn_dot_riscv.h"
+#include "../riscv/dot.h"
 #else
-#include "edgernn_dot_portable.h"
+#include "dot.h"
 #endif
 
-/* What edgernn_dot8 takes in one call: sums of pairs (edgernn_dot_dsp.h) hold 512 columns. */
+/* What edgernn_dot8 takes in one call: sums of pairs (isa/dsp/dot.h) hold 512 columns. */
 #if EDGERNN_VARIANT == EDGERNN_DSP || EDGERNN_VARIANT == EDGERNN_THUMB1
 #define MOST_TILES 128
 #else
@@ -63,10 +63,10 @@ EDGERNN_INLINE void finish_rows(const int32_t *acc, const int32_t *bias, int32_t
 
 /* Any map, from a row that is a multiple of 4. */
 EDGERNN_NOT_INLINE void affine8_of_many(const edgernn_map8 *map, const edgernn_code8 *operands,
-                                        int32_t row, int16_t *z); /* edgernn_stored_one.h */
+                                        int32_t row, int16_t *z); /* isa/scalar/stored.h */
 
 #if EDGERNN_VARIANT == EDGERNN_RISCV
-#include "edgernn_affine_riscv.h"
+#include "../riscv/affine.h"
 #elif EDGERNN_HAS_STORAGES /* beside products stored in other ways, dense ones have no loop */
 #define affine8_of_dense affine8_of_stored
 #else

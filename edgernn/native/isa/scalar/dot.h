@@ -1,10 +1,10 @@
-/* Products of edgernn_affine_one.h in plain C. */
-#ifndef EDGERNN_DOT_PORTABLE_H
-#define EDGERNN_DOT_PORTABLE_H
+/* Products of isa/scalar/affine.h in plain C. */
+#ifndef EDGERNN_ISA_SCALAR_DOT_H
+#define EDGERNN_ISA_SCALAR_DOT_H
 
 #include <stdint.h>
 
-#include "edgernn_tile.h"
+#include "../../common/tile.h"
 
 /* A compiler that loads many columns ahead runs out of registers. */
 #ifdef __GNUC__

@@ -1,4 +1,4 @@
-/* Products of 4-bit weights (edgernn_tile4.h) in plain C.
+/* Products of 4-bit weights (common/tile4.h) in plain C.
  *
  * w4a8: two rows share a multiplication. A word's upper half holds the weight of one row, its lower
  * half that of the other; times an operand and summed up, the halves stay apart as long as the
@@ -7,12 +7,12 @@
  * w4a16: a byte is 16 * b + a. Two sums, of whole bytes and of their lower halves, differ by
  * 16 * B, which gives B as long as |B| < 2^27: in 512 columns it is at most 512 * 7 * 32764.
  */
-#ifndef EDGERNN_DOT4_PORTABLE_H
-#define EDGERNN_DOT4_PORTABLE_H
+#ifndef EDGERNN_ISA_SCALAR_DOT4_H
+#define EDGERNN_ISA_SCALAR_DOT4_H
 
 #include <stdint.h>
 
-#include "edgernn_tile4.h"
+#include "../../common/tile4.h"
 
 #define BLOCK_TILES 4
 

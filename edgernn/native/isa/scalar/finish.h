@@ -1,6 +1,6 @@
-/* What maps of edgernn_stored_one.h make of the sums of their products. */
-#ifndef EDGERNN_FINISH_ONE_H
-#define EDGERNN_FINISH_ONE_H
+/* What maps of isa/scalar/stored.h make of the sums of their products. */
+#ifndef EDGERNN_ISA_SCALAR_FINISH_H
+#define EDGERNN_ISA_SCALAR_FINISH_H
 
 /* z of the next row, from u without half. */
 #define STORE_NEXT(u) *z++ = (int16_t)edgernn_sat16(((u) + half) >> shift)

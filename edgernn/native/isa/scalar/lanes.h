@@ -1,11 +1,11 @@
-/* edgernn_lanes.h for cores without vectors: one lane. */
-#ifndef EDGERNN_LANES_ONE_H
-#define EDGERNN_LANES_ONE_H
+/* common/lanes.h for cores without vectors: one lane. */
+#ifndef EDGERNN_ISA_SCALAR_LANES_H
+#define EDGERNN_ISA_SCALAR_LANES_H
 
 #include <stdint.h>
 
-#include "edgernn_fixed.h"
-#include "edgernn_tile.h"
+#include "../../common/fixed.h"
+#include "../../common/tile.h"
 
 #define EDGERNN_LANES 1
 typedef int32_t edgernn_lanes;

@@ -1,11 +1,11 @@
-/* Sparse products of edgernn_stored.h for cores without vectors, from edgernn_dot_*.h:
+/* Sparse products of common/stored.h for cores without vectors, from dot.h:
  *
  *   sparse_dot8(weights, operands, index, tiles, acc), sparse_dot16(...): acc[4], the sums of the 4
  *   rows whose tiles begin at `weights` and have their places at `*index`, which moves behind them;
  *   returned is the first byte behind these tiles, of which there are 1 to MOST_TILES
  */
-#ifndef EDGERNN_SPARSE_ONE_H
-#define EDGERNN_SPARSE_ONE_H
+#ifndef EDGERNN_ISA_SCALAR_SPARSE_H
+#define EDGERNN_ISA_SCALAR_SPARSE_H
 
 #if EDGERNN_VARIANT == EDGERNN_DSP
 

@@ -1,13 +1,13 @@
 /* Maps for cores without vectors, however their weights are stored: of some rows, first all sums of
- * each product, then what is made of them (edgernn_finish_one.h). Either loop has the few registers
+ * each product, then what is made of them (isa/scalar/finish.h). Either loop has the few registers
  * for itself, and the two products of a map may be stored in different ways. */
-#ifndef EDGERNN_STORED_ONE_H
-#define EDGERNN_STORED_ONE_H
+#ifndef EDGERNN_ISA_SCALAR_STORED_H
+#define EDGERNN_ISA_SCALAR_STORED_H
 
 /* Rows at once of a map of two products; of one product twice as many. */
 #define PART_ROWS 16
 
-#include "edgernn_finish_one.h"
+#include "finish.h"
 
 /* Whether a term has more columns than products have room for at once. */
 #if EDGERNN_HAS_INT4

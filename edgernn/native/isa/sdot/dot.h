@@ -1,16 +1,16 @@
-/* Products of edgernn_affine_neon.h with SDOT: four blocks of 4 rows.
+/* Products of isa/neon/affine.h with SDOT: four blocks of 4 rows.
  *
  * w8a8: one SDOT adds a tile's products to the sums of its 4 rows.
  *
  * w8a16: an operand is a multiple of 4 in [-32764, 32764] (clauses 2.3, 2.7), so that it is
  * 4 * (256 * high + low) with two bytes, one SDOT for each.
  */
-#ifndef EDGERNN_DOT_SDOT_H
-#define EDGERNN_DOT_SDOT_H
+#ifndef EDGERNN_ISA_SDOT_DOT_H
+#define EDGERNN_ISA_SDOT_DOT_H
 
 #include <arm_neon.h>
 
-#include "edgernn_tile.h"
+#include "../../common/tile.h"
 
 #define ROWS 16
 

@@ -1,10 +1,10 @@
-/* Products of 4-bit weights (edgernn_tile4.h) with SDOT: those of edgernn_dot_sdot.h with bytes
+/* Products of 4-bit weights (common/tile4.h) with SDOT: those of isa/sdot/dot.h with bytes
  * 16 * c + a, or d and b, and with their upper halves, which are c and d. The lower rows are what
  * is left of the sums. A register holds two tiles, and each operand word twice. */
-#ifndef EDGERNN_DOT4_SDOT_H
-#define EDGERNN_DOT4_SDOT_H
+#ifndef EDGERNN_ISA_SDOT_DOT4_H
+#define EDGERNN_ISA_SDOT_DOT4_H
 
-#include "edgernn_tile4.h"
+#include "../../common/tile4.h"
 
 typedef struct {
     int32x4_t whole; /* rows a and b of one tile, then of the other */

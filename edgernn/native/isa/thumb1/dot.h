@@ -1,13 +1,13 @@
-/* Products of edgernn_affine_one.h for Cortex-M0 and M0+, which multiply 32 x 32 -> 32 bits and can
+/* Products of isa/scalar/affine.h for Cortex-M0 and M0+, which multiply 32 x 32 -> 32 bits and can
  * do little but add with the upper half of their registers: that is where the sums are.
  *
- * w8a8: words, sums and limit are those of edgernn_dot_dsp.h, three instructions a product; only
- * the order of the words differs (edgernn_tile.h). w8a16 is plain C.
+ * w8a8: words, sums and limit are those of isa/dsp/dot.h, three instructions a product; only
+ * the order of the words differs (common/tile.h). w8a16 is plain C.
  */
-#ifndef EDGERNN_DOT_THUMB1_H
-#define EDGERNN_DOT_THUMB1_H
+#ifndef EDGERNN_ISA_THUMB1_DOT_H
+#define EDGERNN_ISA_THUMB1_DOT_H
 
-#include "edgernn_dot_portable.h"
+#include "../scalar/dot.h"
 
 /* The next word of weights by operands x0 and x1: sum += 256 * B + A, low += A. */
 #define ADD_PAIR8(sum, low)      \

@@ -1,11 +1,11 @@
-/* Products of 4-bit weights (edgernn_tile4.h) for Cortex-M0 and M0+: those of
- * edgernn_dot4_portable.h with the sums in the upper half of the registers. */
-#ifndef EDGERNN_DOT4_THUMB1_H
-#define EDGERNN_DOT4_THUMB1_H
+/* Products of 4-bit weights (common/tile4.h) for Cortex-M0 and M0+: those of
+ * isa/scalar/dot4.h with the sums in the upper half of the registers. */
+#ifndef EDGERNN_ISA_THUMB1_DOT4_H
+#define EDGERNN_ISA_THUMB1_DOT4_H
 
 #include <stdint.h>
 
-#include "edgernn_tile4.h"
+#include "../../common/tile4.h"
 
 #define LOAD_OPERAND4(bytes)             \
     "ldrh %[v], [%[x], #" bytes "]\n\t"  \

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterable
 from importlib import resources
@@ -47,7 +48,7 @@ def write_c(model: IntegerModel, golden: Golden, *, prefix: str = "model") -> di
             identifier has become '_'.
 
     Returns:
-        Contents by file name; same model, same bytes.
+        Contents by path in a folder; same model, same bytes.
 
     Raises:
         EdgeRnnError: the prefix is none, or int32 readings cannot resolve an input's codes.
@@ -72,14 +73,17 @@ def write_c(model: IntegerModel, golden: Golden, *, prefix: str = "model") -> di
 
 
 def _with_headers(sources: Iterable[str]) -> dict[str, bytes]:
-    """Kernel sources by name, and all headers that they include for any variant."""
+    """Kernel sources by path, and all headers that they include for any variant."""
     native = resources.files("edgernn") / "native"
     files: dict[str, bytes] = {}
     wanted = {"edgernn_kernels.h", *sources}
     while wanted:
-        files |= {name: (native / name).read_bytes() for name in wanted}
-        included = re.findall(rb'^#include "(\w+\.h)"', b"\n".join(files.values()), re.M)
-        wanted = {name.decode() for name in included} - files.keys()
+        name = wanted.pop()
+        files[name] = (native / name).read_bytes()
+        included = re.findall(r'^#include "([\w/.]+)"', files[name].decode("ascii"), re.M)
+        folder = posixpath.dirname(name)
+        paths = {posixpath.normpath(posixpath.join(folder, path)) for path in included}
+        wanted |= paths - files.keys()
     return dict(sorted(files.items()))
 
 

@@ -1,4 +1,4 @@
-"""The bytes that tiles of weights become in C, by edgernn_tile.h and edgernn_tile4.h."""
+"""The bytes that tiles of weights become in C, by common/tile.h and common/tile4.h."""
 
 from __future__ import annotations
 
