@@ -2,17 +2,7 @@
 
 #include "common/lanes.h"
 
-#if EDGERNN_VARIANT == EDGERNN_MVE
-#include "isa/mve/affine.h"
-#elif EDGERNN_VARIANT == EDGERNN_AVX2
-#include "isa/avx2/affine.h"
-#elif EDGERNN_VARIANT == EDGERNN_AVX512
-#include "isa/avx512/affine.h"
-#elif EDGERNN_VARIANT == EDGERNN_NEON || EDGERNN_VARIANT == EDGERNN_DOT
-#include "isa/neon/affine.h"
-#else
-#include "isa/scalar/affine.h"
-#endif
+#include EDGERNN_AFFINE_HEADER
 
 #if EDGERNN_HAS_STORAGES || EDGERNN_LANES == 1
 #include "common/stored.h"
@@ -65,8 +55,8 @@ EDGERNN_API void edgernn_affine16(const edgernn_map16 *map, const edgernn_code16
     affine16_of_dense(map, operands, z);
 }
 
-#if EDGERNN_VARIANT == EDGERNN_MVE
-#include "isa/mve/operands.h"
+#ifdef EDGERNN_OPERANDS_HEADER
+#include EDGERNN_OPERANDS_HEADER
 #else
 
 EDGERNN_API void edgernn_operands8(const int16_t *value, int32_t count, edgernn_code8 *operands)

@@ -9,9 +9,8 @@
 
 #include <stdint.h>
 
-#include "edgernn_config.h"
-#include "edgernn_storage.h"
 #include "common/tile.h"
+#include "edgernn_variant.h"
 #if EDGERNN_HAS_INT4
 #include "common/tile4.h"
 #endif

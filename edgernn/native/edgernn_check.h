@@ -20,21 +20,6 @@ extern "C" {
 #define EDGERNN_CHECK_BEGIN 0xFFFFFFFFu
 #define EDGERNN_CHECK_END(crc) ((crc) ^ 0xFFFFFFFFu)
 
-/* One of six, by how the variant lays out tiles of weights (common/tile.h, common/tile4.h). */
-#if EDGERNN_VARIANT == EDGERNN_PORTABLE || EDGERNN_VARIANT == EDGERNN_RISCV
-#define EDGERNN_BY_LAYOUT(one, thumb1, dsp, vectors, avx2, avx512) (one)
-#elif EDGERNN_VARIANT == EDGERNN_THUMB1
-#define EDGERNN_BY_LAYOUT(one, thumb1, dsp, vectors, avx2, avx512) (thumb1)
-#elif EDGERNN_VARIANT == EDGERNN_DSP
-#define EDGERNN_BY_LAYOUT(one, thumb1, dsp, vectors, avx2, avx512) (dsp)
-#elif EDGERNN_VARIANT == EDGERNN_AVX2
-#define EDGERNN_BY_LAYOUT(one, thumb1, dsp, vectors, avx2, avx512) (avx2)
-#elif EDGERNN_VARIANT == EDGERNN_AVX512
-#define EDGERNN_BY_LAYOUT(one, thumb1, dsp, vectors, avx2, avx512) (avx512)
-#else
-#define EDGERNN_BY_LAYOUT(one, thumb1, dsp, vectors, avx2, avx512) (vectors)
-#endif
-
 /* An array of constants, and whether the member that names it still does. */
 EDGERNN_API uint32_t edgernn_check_int8s(uint32_t crc, const int8_t *const *member,
                                          const int8_t *array, int32_t count);

@@ -1,9 +1,7 @@
 /* The one place that chooses how the kernels are built. Every variant gives the same bits.
  *
- * A variant is a row of the tables below and the headers it names: the matrix products
- * (isa/<name>/affine.h, dot.h), the element-wise arithmetic (lanes.h) and the order of bytes in a
- * tile of weights (common/tile.h). Cells, tables and the generated model do
- * not know which variant is in use.
+ * A variant is a name below and the folder isa/<name>, whose variant.h says what it brings
+ * (edgernn_variant.h). Cells, tables and the generated model do not know which variant is in use.
  */
 #ifndef EDGERNN_CONFIG_H
 #define EDGERNN_CONFIG_H
@@ -87,14 +85,6 @@ Remove the definition, or give the compiler the processor's options."
 #define EDGERNN_ALIGNED
 #define EDGERNN_INLINE static inline
 #define EDGERNN_NOT_INLINE static
-#endif
-
-/* Weights alone, because a caller's memory need not be aligned like this: loads of 64 bytes that no
- * two cache lines share take half the time. */
-#if EDGERNN_VARIANT == EDGERNN_AVX512
-#define EDGERNN_ALIGNED_WEIGHTS __attribute__((aligned(64)))
-#else
-#define EDGERNN_ALIGNED_WEIGHTS EDGERNN_ALIGNED
 #endif
 
 #endif

@@ -1,6 +1,6 @@
 #include "edgernn_ops.h"
 
-#include "edgernn_lanes.h"
+#include "common/lanes.h"
 
 EDGERNN_INLINE void product_lanes(const int16_t *a, const int16_t *b, int32_t shift, int16_t *out,
                                   int32_t left)

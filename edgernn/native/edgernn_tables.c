@@ -2,7 +2,7 @@
 
 #include "common/curves.h"
 
-#if EDGERNN_VARIANT != EDGERNN_MVE
+#ifndef EDGERNN_TABLES_HEADER
 #define TANH_EACH REPLACE_EACH(hyperbolic_tangent)
 #define SIGMOID_EACH REPLACE_EACH(sigmoid)
 #endif

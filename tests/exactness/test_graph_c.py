@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from edgernn.model.formats import Precision
-from edgernn.model.window import Window
+from edgernn.model.interface import Window
 from edgernn_export.writers.c import layers as c_layers
 from edgernn_export.writers.c.source import write_c
 from edgernn_export.writers.golden_vectors import golden_vector, probe_codes

@@ -1,4 +1,6 @@
 #define EDGERNN_VARIANT EDGERNN_AVX512
+#define STEPS_ALTERNATE
+#define CODES_HEADER "codes_avx512.h"
 #include "body.h"
 
 static int supported(void)

@@ -1,5 +1,7 @@
 /* The kernels of one instruction set, and the functions of its `native_isa`. A source file defines
- * EDGERNN_VARIANT and includes this; the build compiles it with the flags of that set alone.
+ * EDGERNN_VARIANT and includes this; the build compiles it with the flags of that set alone. Where
+ * the set has all_rows8 and all_rows16, it defines STEPS_ALTERNATE; where it has its own form of
+ * clause 9.1, CODES_HEADER.
  */
 #define EDGERNN_API static __attribute__((unused))
 
@@ -35,7 +37,7 @@
     }
 
 /* Steps that turn round where the one before them ended, if the variant has them. */
-#if EDGERNN_VARIANT == EDGERNN_AVX512
+#ifdef STEPS_ALTERNATE
 #include "alternating_steps.h"
 #define TURNED(step)                                                                           \
     if (step) {                                                                                \
@@ -103,8 +105,8 @@
         }                                                                                      \
     }
 
-#if EDGERNN_VARIANT == EDGERNN_AVX512
-#include "codes_avx512.h"
+#ifdef CODES_HEADER
+#include CODES_HEADER
 #else
 
 /* Clause 9.1. Rounds by adding what leaves no bit for a fraction: to even, without a library. The

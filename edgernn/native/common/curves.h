@@ -31,8 +31,8 @@ static const uint16_t table[256] = {
     32766, 32766, 32766, 32767,
 };
 
-#if EDGERNN_VARIANT == EDGERNN_MVE
-#include "../isa/mve/tables.h"
+#ifdef EDGERNN_TABLES_HEADER
+#include EDGERNN_TABLES_HEADER
 #else
 
 /* q = (T[u] + (t / 2^bits) * (T[u+1] - T[u]) - 32768) * 2^bits for z >= 0, else -q - 1. Here
@@ -41,11 +41,7 @@ static const uint16_t table[256] = {
 EDGERNN_INLINE edgernn_lanes interpolated(edgernn_lanes z, int32_t bits)
 {
     const edgernn_lanes sign = z >> 31;
-#if EDGERNN_VARIANT == EDGERNN_RISCV /* by 3 or -3 */
-    const edgernn_lanes m = z * ((sign & -6) + 3);
-#else
-    const edgernn_lanes m = ((z ^ sign) - sign) * 3;
-#endif
+    const edgernn_lanes m = EDGERNN_THRICE(z, sign);
     const edgernn_lanes last = edgernn_lanes_all(((int32_t)255 << bits) - 1);
     const edgernn_lanes inside = edgernn_lanes_min(m, last);
     const edgernn_lanes u = inside >> bits;

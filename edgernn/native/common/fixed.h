@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-#include "../edgernn_config.h"
+#include "../edgernn_variant.h"
 
 /* NUMERICS.md's a >> k is floor division. C leaves it to the compiler; this one must do it. */
 typedef char edgernn_static_assert_arithmetic_shift[((-1 >> 1) == -1) ? 1 : -1];
@@ -37,10 +37,8 @@ EDGERNN_INLINE int32_t edgernn_sat16(int32_t v)
     int32_t nearest;
     __asm__("ssat %0, #16, %1" : "=r"(nearest) : "r"(v));
     return nearest;
-#elif EDGERNN_VARIANT == EDGERNN_THUMB1 /* constants are dear */
-    return (int16_t)v == v ? v : (v >> 31) ^ 32767;
 #else
-    return v < -32768 ? -32768 : v > 32767 ? 32767 : v;
+    return EDGERNN_SAT16(v);
 #endif
 }
 

@@ -9,23 +9,7 @@
 
 #include "tile4.h"
 
-#if EDGERNN_VARIANT == EDGERNN_MVE
-#include "../isa/mve/dot4.h"
-#elif EDGERNN_VARIANT == EDGERNN_AVX2
-#include "../isa/avx2/dot4.h"
-#elif EDGERNN_VARIANT == EDGERNN_AVX512
-#include "../isa/avx512/dot4.h"
-#elif EDGERNN_VARIANT == EDGERNN_NEON
-#include "../isa/neon/dot4.h"
-#elif EDGERNN_VARIANT == EDGERNN_DOT
-#include "../isa/sdot/dot4.h"
-#elif EDGERNN_VARIANT == EDGERNN_DSP
-#include "../isa/dsp/dot4.h"
-#elif EDGERNN_VARIANT == EDGERNN_THUMB1
-#include "../isa/thumb1/dot4.h"
-#else
-#include "../isa/scalar/dot4.h"
-#endif
+#include EDGERNN_DOT4_HEADER
 
 /* Sums that hold several rows have room for 512 columns. */
 #define MOST_TILES4 128
@@ -78,8 +62,8 @@ DEFINE_EIGHT_TIMES(16)
 DEFINE_INT4_ROWS(8)
 DEFINE_INT4_ROWS(16)
 
-#if EDGERNN_VARIANT == EDGERNN_MVE
-#include "../isa/mve/int4.h"
+#ifdef EDGERNN_INT4_HEADER
+#include EDGERNN_INT4_HEADER
 #elif EDGERNN_LANES > 1
 #include "int4_lanes.h"
 #endif

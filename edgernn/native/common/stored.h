@@ -17,10 +17,6 @@
 #include "../edgernn_affine.h"
 #include "lanes.h"
 
-#if EDGERNN_VARIANT == EDGERNN_AVX512
-#include "../isa/avx512/group.h"
-#endif
-
 /* Rows at once: all lanes, and full tiles. */
 #define STORED_ROWS (EDGERNN_LANES > EDGERNN_TILE_ROWS ? EDGERNN_LANES : EDGERNN_TILE_ROWS)
 #define STORED_VECTORS (STORED_ROWS / EDGERNN_LANES)
@@ -59,16 +55,8 @@ EDGERNN_INLINE void add_sums(int32_t *acc, const int32_t *part)
 DEFINE_DENSE_ROWS(8)
 DEFINE_DENSE_ROWS(16)
 
-#if EDGERNN_HAS_SPARSE && EDGERNN_LANES == 1
-#include "../isa/scalar/sparse.h"
-#elif EDGERNN_HAS_SPARSE && EDGERNN_VARIANT == EDGERNN_MVE
-#include "../isa/mve/sparse.h"
-#elif EDGERNN_HAS_SPARSE && EDGERNN_VARIANT == EDGERNN_AVX2
-#include "../isa/avx2/sparse.h"
-#elif EDGERNN_HAS_SPARSE && EDGERNN_VARIANT == EDGERNN_AVX512
-#include "../isa/avx512/sparse.h"
-#elif EDGERNN_HAS_SPARSE
-#include "../isa/neon/sparse.h"
+#if EDGERNN_HAS_SPARSE
+#include EDGERNN_SPARSE_HEADER
 #endif
 #if EDGERNN_HAS_INT4
 #include "int4.h"

@@ -17,49 +17,15 @@
 #define EDGERNN_BOTH4(low, high) ((low) + 8 + 16 * (high) + 128 - 256 * ((high) >= 0))
 #define EDGERNN_LOWER4(low, high) ((low) + 8 + 16 * (high))
 
-#if EDGERNN_VARIANT == EDGERNN_DSP
-
-/* A column of the four rows is a halfword. */
-#define EDGERNN_TILE4_8(a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3) \
-    EDGERNN_BOTH4(a0, b0), EDGERNN_LOWER4(c0, d0), EDGERNN_BOTH4(a1, b1),               \
-        EDGERNN_LOWER4(c1, d1), EDGERNN_BOTH4(a2, b2), EDGERNN_LOWER4(c2, d2),          \
-        EDGERNN_BOTH4(a3, b3), EDGERNN_LOWER4(c3, d3)
-#define EDGERNN_TILE4_16(a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3) \
-    EDGERNN_BOTH4(a0, b0), EDGERNN_BOTH4(c0, d0), EDGERNN_BOTH4(a1, b1),                 \
-        EDGERNN_BOTH4(c1, d1), EDGERNN_BOTH4(a2, b2), EDGERNN_BOTH4(c2, d2),             \
-        EDGERNN_BOTH4(a3, b3), EDGERNN_BOTH4(c3, d3)
-
-#elif EDGERNN_VARIANT == EDGERNN_PORTABLE || EDGERNN_VARIANT == EDGERNN_THUMB1 || \
-    EDGERNN_VARIANT == EDGERNN_RISCV
-
-/* Two columns a byte, two rows a word. */
-#define EDGERNN_TILE4_8(a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3)   \
-    EDGERNN_BOTH4(a0, a1), EDGERNN_BOTH4(a2, a3), EDGERNN_BOTH4(b0, b1),                  \
-        EDGERNN_BOTH4(b2, b3), EDGERNN_BOTH4(c0, c1), EDGERNN_BOTH4(c2, c3),              \
-        EDGERNN_BOTH4(d0, d1), EDGERNN_BOTH4(d2, d3)
-/* Two rows a byte. */
-#define EDGERNN_TILE4_16(a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3)  \
-    EDGERNN_LOWER4(a0, b0), EDGERNN_LOWER4(a1, b1), EDGERNN_LOWER4(a2, b2),               \
-        EDGERNN_LOWER4(a3, b3), EDGERNN_LOWER4(c0, d0), EDGERNN_LOWER4(c1, d1),           \
-        EDGERNN_LOWER4(c2, d2), EDGERNN_LOWER4(c3, d3)
-
-#else
-
+#ifndef EDGERNN_TILE4_16
 /* Vectors: rows a and b in the lower half bytes, c and d in the upper ones. */
 #define EDGERNN_TILE4_16(a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3)  \
     EDGERNN_LOWER4(a0, c0), EDGERNN_LOWER4(a1, c1), EDGERNN_LOWER4(a2, c2),               \
         EDGERNN_LOWER4(a3, c3), EDGERNN_LOWER4(b0, d0), EDGERNN_LOWER4(b1, d1),           \
         EDGERNN_LOWER4(b2, d2), EDGERNN_LOWER4(b3, d3)
-#if EDGERNN_VARIANT == EDGERNN_AVX2 || EDGERNN_VARIANT == EDGERNN_AVX512
-/* Instructions for bytes take one factor without sign. */
-#define EDGERNN_TILE4_8(a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3)   \
-    EDGERNN_BOTH4(a0, c0), EDGERNN_BOTH4(a1, c1), EDGERNN_BOTH4(a2, c2),                  \
-        EDGERNN_BOTH4(a3, c3), EDGERNN_BOTH4(b0, d0), EDGERNN_BOTH4(b1, d1),              \
-        EDGERNN_BOTH4(b2, d2), EDGERNN_BOTH4(b3, d3)
-#else
-#define EDGERNN_TILE4_8 EDGERNN_TILE4_16
 #endif
-
+#ifndef EDGERNN_TILE4_8
+#define EDGERNN_TILE4_8 EDGERNN_TILE4_16
 #endif
 
 #endif

@@ -10,18 +10,22 @@ from typing import Final
 from edgernn.model.integer_model import IntegerModel
 from edgernn_export.cli.arguments import comma_list
 from edgernn_export.writers import SESSION_FORMATS, WRITERS
-from edgernn_export.writers.c.packages import PACKAGES
+from edgernn_export.writers.c.kernels.files import CORES, HOST
+from edgernn_export.writers.c.packages import PACKAGES, COptions
 from edgernn_export.writers.exporter import Written, export_files
 
 HELP: Final = """Write an integer model as .tflite and .onnx files, or as a folder of C99 sources.
 
 Every form gives the bits of the reference and carries a golden vector that proves it.
-C comes as plain sources, or as a package that a build system takes as it is. C stores sparse and
-4-bit weights as the model does; .tflite and .onnx files hold a byte for each weight.
+C comes as plain sources, or as a package that a build system takes as it is, with the kernels of
+every core or of one, in files of their own or in the model's. C stores sparse and 4-bit weights as
+the model does; .tflite and .onnx files hold a byte for each weight.
 """
 EXAMPLES: Final = """examples:
   edgernn export model.edgernn --to tflite,onnx -o build/
   edgernn export model.edgernn --to c
+  edgernn export model.edgernn --to c --core cortex-m4
+  edgernn export model.edgernn --to c --core cortex-m4 --amalgamate
   edgernn export model.edgernn --to c --package arduino
   edgernn export gas.edgernn --to c --package zephyr --prefix gas
 """
@@ -47,6 +51,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what the C's file names and symbols begin with, one per network in a firmware "
         "(default: model)",
     )  # fmt: skip
+    parser.add_argument(
+        "--core", metavar="CORE",
+        help=f"C with the kernels of this core alone: {', '.join(CORES)} (default: {HOST}, "
+        "those of every core)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--amalgamate", action="store_true",
+        help="C as one source and one header, with the kernels in them, and a self-test",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
 
@@ -54,9 +67,10 @@ def main(args: argparse.Namespace) -> int:
     """Write the files and name them."""
     model = IntegerModel.load(args.model)
     folder = args.model.parent if args.output is None else args.output
-    written = export_files(
-        model, folder, args.to, name=args.model.stem, package=args.package, prefix=args.prefix
+    options = COptions(
+        package=args.package, prefix=args.prefix, core=args.core, amalgamate=args.amalgamate
     )
+    written = export_files(model, folder, args.to, name=args.model.stem, options=options)
     if args.json:
         files = {name: _record(entry) for name, entry in written.items()}
         print(json.dumps({"model_sha256": model.sha256, "files": files}))

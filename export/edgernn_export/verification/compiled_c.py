@@ -39,7 +39,7 @@ _PROGRAM: Final = """\
 #include <string.h>
 
 #include "{prefix}.h"
-#include "{prefix}_test_vectors.h"
+#include "{vectors}"
 
 static {prefix}_state_t state;
 
@@ -230,9 +230,13 @@ def _build(sources: CSources, compiler: Path, folder: Path) -> Path:
     main = folder / "edgernn_verify.c"
     prefix = sources.prefix
     check = f"{prefix}_check()" if sources.has_check else "0"
-    fields = {"prefix": prefix, "upper": prefix.upper(), "check": check}
+    # Of one source and one header, the self-test holds the vectors.
+    vectors = f"{prefix}_test_vectors.h"
+    if not (sources.folder / vectors).is_file():
+        vectors = prefix + _SELF_TEST
+    fields = {"prefix": prefix, "upper": prefix.upper(), "check": check, "vectors": vectors}
     main.write_text(_PROGRAM.format(**fields), encoding="ascii")
-    files = sorted(p for p in sources.folder.glob("*.c") if p.name not in _PROGRAMS)
+    files = sorted(p for p in sources.folder.glob("*.c") if p.name not in (*_PROGRAMS, vectors))
     program = folder / "program"
     _execute([compiler, *_FLAGS, "-I", sources.folder.resolve(), "-o", program, main,
               *(p.resolve() for p in files)])  # fmt: skip

@@ -15,10 +15,10 @@ from edgernn.model.affine import Term8, Term16
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.storage import Storage
 from edgernn_export.writers import SESSION_FORMATS, WRITERS, Contents, Writer, open_writer
-from edgernn_export.writers.c.packages import open_c_writer
+from edgernn_export.writers.c.packages import COptions, open_c_writer
 from edgernn_export.writers.golden_vectors import golden_vector
 
-_DEFAULT_PREFIX: Final = "model"
+_NO_OPTIONS: Final = COptions()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +44,8 @@ def export(
     name: str | None = None,
     package: str | None = None,
     prefix: str | None = None,
+    core: str | None = None,
+    amalgamate: bool = False,
 ) -> dict[str, Path]:
     """Write a model in several file formats.
 
@@ -59,14 +61,19 @@ def export(
         package: C as a package of a build system, a key of
             `edgernn_export.writers.c.packages.PACKAGES`; default plain sources.
         prefix: what the C's file names and symbols begin with; default "model".
+        core: of `edgernn targets`, say "cortex-m4": C brings the kernels of this core alone;
+            default, or "host": those of every core.
+        amalgamate: C as one source and one header, and a self-test to add or to leave out.
 
     Returns:
         The path of each format's file or folder.
 
     Raises:
-        EdgeRnnError: an unknown format, or none; a package or prefix that is unknown or without C.
+        EdgeRnnError: an unknown format, or none; a package, prefix or core that is unknown or
+            without C, or amalgamation without C.
     """
-    written = export_files(model, directory, formats, name=name, package=package, prefix=prefix)
+    options = COptions(package=package, prefix=prefix, core=core, amalgamate=amalgamate)
+    written = export_files(model, directory, formats, name=name, options=options)
     return {wanted: entry.path for wanted, entry in written.items()}
 
 
@@ -76,8 +83,7 @@ def export_files(
     formats: Sequence[str],
     *,
     name: str | None = None,
-    package: str | None = None,
-    prefix: str | None = None,
+    options: COptions = _NO_OPTIONS,
 ) -> dict[str, Written]:
     """Do what `export` does, and return every file that was written."""
     if isinstance(formats, str) or not formats:
@@ -85,7 +91,7 @@ def export_files(
             f"export: expected a sequence of formats among {', '.join(WRITERS)}, "
             f"got {formats!r:.40}."
         )
-    writers = _writers(formats, _file_stem(name or model.name), package, prefix)
+    writers = _writers(formats, _file_stem(name or model.name), options)
     golden = golden_vector(model)
     contents = {wanted: writer(model, golden) for wanted, (writer, _) in writers.items()}
     folder = Path(directory)
@@ -107,13 +113,11 @@ def _densified(model: IntegerModel) -> int:
     return sum(term.weights.size for term in terms if term.storage is not Storage.DENSE8)
 
 
-def _writers(
-    formats: Sequence[str], stem: str, package: str | None, prefix: str | None
-) -> dict[str, tuple[Writer, str]]:
+def _writers(formats: Sequence[str], stem: str, options: COptions) -> dict[str, tuple[Writer, str]]:
     """The writer of each format, and the name of the file or folder it fills."""
-    if "c" not in formats and not (package is None and prefix is None):
+    if "c" not in formats and options != _NO_OPTIONS:
         raise EdgeRnnError(
-            "export: expected c among the formats, where a package or a prefix is given, "
+            f"export: expected c among the formats, where {_first_given(options)} is given, "
             f"got {', '.join(formats)!r:.60}. Add c to the formats."
         )
     writers = {}
@@ -121,8 +125,14 @@ def _writers(
         writer, suffix = open_writer(wanted)
         writers[wanted] = (writer, f"{stem}{suffix}")
     if "c" in writers:
-        writers["c"] = open_c_writer(package, _DEFAULT_PREFIX if prefix is None else prefix, stem)
+        writers["c"] = open_c_writer(options, stem)
     return writers
+
+
+def _first_given(options: COptions) -> str:
+    if options.core is not None:
+        return "a core"
+    return "amalgamation" if options.amalgamate else "a package or a prefix"
 
 
 def _write(path: Path, contents: Contents) -> tuple[Path, ...]:

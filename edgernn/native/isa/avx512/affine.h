@@ -38,4 +38,8 @@ EDGERNN_API void edgernn_codes8(const int8_t *codes, int32_t count, edgernn_code
 
 #undef MOST_TERMS
 #undef TWICE
+#if EDGERNN_HAS_STORAGES
+#include "group.h"
+#endif
+
 #endif

@@ -107,4 +107,12 @@ EDGERNN_INLINE edgernn_lanes edgernn_lanes_between(const uint16_t *table, edgern
     return (edgernn_lanes)_mm512_madd_epi16(both, weight);
 }
 
+/* What depends on the sign beside what does not. */
+#define EDGERNN_OWN_LANES_ROUND
+EDGERNN_INLINE edgernn_lanes edgernn_lanes_round(edgernn_lanes p, int32_t k)
+{
+    const edgernn_lanes up = p + edgernn_lanes_all(((int32_t)1 << (k - 1)) + 1);
+    return (up + ((p >> 31) & edgernn_lanes_all(-2))) >> k;
+}
+
 #endif

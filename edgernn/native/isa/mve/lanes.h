@@ -48,4 +48,16 @@ EDGERNN_INLINE edgernn_lanes edgernn_lanes_rounded(edgernn_lanes p_and_1, int32_
     return vrshlq_n_s32(vmlaq_n_s32(p_and_1, vshrq_n_s32(p_and_1, 31), 2), -k);
 }
 
+#define EDGERNN_OWN_LANES_ROUND
+EDGERNN_INLINE edgernn_lanes edgernn_lanes_round(edgernn_lanes p, int32_t k)
+{
+    return edgernn_lanes_rounded(vaddq_n_s32(p, 1), k);
+}
+
+#define EDGERNN_OWN_LANES_SCALED
+EDGERNN_INLINE edgernn_lanes edgernn_lanes_scaled(edgernn_lanes a, edgernn_lanes b)
+{
+    return edgernn_lanes_rounded(vmlasq_n_s32(a, b, 1), 15);
+}
+
 #endif

@@ -9,11 +9,7 @@
 #include "../../edgernn_affine.h"
 #include "../../common/lanes.h"
 
-#if EDGERNN_VARIANT == EDGERNN_DOT
-#include "../sdot/dot.h"
-#else
-#include "dot.h"
-#endif
+#include EDGERNN_DOT_HEADER
 
 EDGERNN_INLINE edgernn_lanes rows_load(const int32_t *from, int32_t left)
 {

@@ -4,8 +4,9 @@
 #ifndef EDGERNN_ISA_RISCV_AFFINE_H
 #define EDGERNN_ISA_RISCV_AFFINE_H
 
-#include "../../edgernn_affine.h"
-#include "dot.h"
+#define EDGERNN_OWN_DENSE8
+
+#include "../scalar/affine.h"
 
 #define ROWS_AT_ONCE 16
 

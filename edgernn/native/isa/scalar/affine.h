@@ -10,21 +10,9 @@
 #include "../../edgernn_affine.h"
 #include "../../common/fixed.h"
 
-#if EDGERNN_VARIANT == EDGERNN_DSP
-#include "../dsp/dot.h"
-#elif EDGERNN_VARIANT == EDGERNN_THUMB1
-#include "../thumb1/dot.h"
-#elif EDGERNN_VARIANT == EDGERNN_RISCV
-#include "../riscv/dot.h"
-#else
-#include "dot.h"
-#endif
-
-/* What edgernn_dot8 takes in one call: sums of pairs (isa/dsp/dot.h) hold 512 columns. */
-#if EDGERNN_VARIANT == EDGERNN_DSP || EDGERNN_VARIANT == EDGERNN_THUMB1
-#define MOST_TILES 128
-#else
-#define MOST_TILES (131072 / EDGERNN_TILE_COLUMNS) /* all that clause 4.1 allows */
+#include EDGERNN_DOT_HEADER
+#ifdef EDGERNN_FINISH_HEADER
+#include EDGERNN_FINISH_HEADER
 #endif
 
 /* Without a loop, what belongs to the rows stays in registers. */
@@ -65,13 +53,23 @@ EDGERNN_INLINE void finish_rows(const int32_t *acc, const int32_t *bias, int32_t
 EDGERNN_NOT_INLINE void affine8_of_many(const edgernn_map8 *map, const edgernn_code8 *operands,
                                         int32_t row, int16_t *z); /* isa/scalar/stored.h */
 
-#if EDGERNN_VARIANT == EDGERNN_RISCV
-#include "../riscv/affine.h"
-#elif EDGERNN_HAS_STORAGES /* beside products stored in other ways, dense ones have no loop */
+#ifndef EDGERNN_OWN_DENSE8
+#if EDGERNN_HAS_STORAGES /* beside products stored in other ways, dense ones have no loop */
 #define affine8_of_dense affine8_of_stored
 #else
 
-/* A map of one term of at most MOST_TILES, but for the last rows if they are fewer than 4. */
+#ifndef FINISH_FOUR
+/* z of the next four rows; what belongs to them moves on. */
+#define FINISH_FOUR(acc)                                     \
+    do {                                                     \
+        finish_rows(acc, bias, half, multiplier, shift, z);  \
+        bias += 4;                                           \
+        multiplier += 4;                                     \
+        z += 4;                                              \
+    } while (0)
+#endif
+
+/* A map of one term of at most EDGERNN_MOST_TILES, but for the last rows if they are fewer than 4. */
 EDGERNN_INLINE void affine8_of_one(const edgernn_map8 *map, const edgernn_code8 *x, int16_t *z)
 {
     const int32_t tiles = map->terms->tiles;
@@ -83,21 +81,8 @@ EDGERNN_INLINE void affine8_of_one(const edgernn_map8 *map, const edgernn_code8 
     const int32_t *end = bias + map->rows / 4 * 4;
     while (bias != end) {
         int32_t acc[4];
-#if EDGERNN_VARIANT == EDGERNN_THUMB1
-        int32_t r;
-#endif
         weights = edgernn_dot8(weights, x, tiles, acc);
-#if EDGERNN_VARIANT == EDGERNN_THUMB1 /* has few registers and little memory for code */
-        for (r = 0; r < 4; ++r) {
-            *z++ = (int16_t)edgernn_sat16((acc[r] * *multiplier++ + *bias++ + half) >> shift);
-            __asm__("" : "+r"(bias), "+r"(multiplier), "+r"(z)); /* not to be recomputed below */
-        }
-#else
-        finish_rows(acc, bias, half, multiplier, shift, z);
-        bias += 4;
-        multiplier += 4;
-        z += 4;
-#endif
+        FINISH_FOUR(acc);
     }
 }
 
@@ -106,7 +91,7 @@ EDGERNN_INLINE void affine8_of_dense(const edgernn_map8 *map, const edgernn_code
 {
     const edgernn_term8 *term = map->terms;
     int32_t row = 0;
-    if (map->term_count == 1 && term->tiles <= MOST_TILES) {
+    if (map->term_count == 1 && term->tiles <= EDGERNN_MOST_TILES) {
         affine8_of_one(map, operands + term->first, z);
         row = map->rows / 4 * 4;
     }
@@ -116,9 +101,10 @@ EDGERNN_INLINE void affine8_of_dense(const edgernn_map8 *map, const edgernn_code
 }
 
 #endif
+#endif
 
 #define affine16_of_dense affine16_of_stored
-#define GROUP_TILES MOST_TILES
+#define GROUP_TILES EDGERNN_MOST_TILES
 #define dense_group8 edgernn_dot8
 #define dense_group16 edgernn_dot16
 

@@ -48,7 +48,7 @@
     }
 
 DEFINE_DOT(edgernn_dot16, edgernn_code16)
-#if EDGERNN_VARIANT == EDGERNN_PORTABLE || EDGERNN_VARIANT == EDGERNN_RISCV
+#ifndef EDGERNN_OWN_DOT8
 DEFINE_DOT(edgernn_dot8, edgernn_code8)
 #endif
 

@@ -5,18 +5,13 @@
 /* z of the next row, from u without half. */
 #define STORE_NEXT(u) *z++ = (int16_t)edgernn_sat16(((u) + half) >> shift)
 
-#if EDGERNN_VARIANT == EDGERNN_DSP
-/* to[2], the next two of some values. */
-#define LOAD_TWO(to, from)                    \
-    __asm__("ldrd %0, %1, [%2], #8"           \
-            : "=&r"((to)[0]), "=&r"((to)[1]), "+&r"(from) : : "memory")
+/* The first of some rows, as many as are a multiple of what the variant finishes at once
+ * (EDGERNN_FINISH_HEADER); the loop behind it takes the others. */
+#ifndef FINISH_MOST_OF_ONE
+#define FINISH_MOST_OF_ONE
 #endif
-
-/* So that a compiler uses instructions that load and advance, instead of adding later. */
-#if EDGERNN_VARIANT == EDGERNN_DSP || EDGERNN_VARIANT == EDGERNN_THUMB1
-#define ADVANCE_NOW(pointer) __asm__("" : "+r"(pointer))
-#else
-#define ADVANCE_NOW(pointer) (void)0
+#ifndef FINISH_MOST_OF_TWO
+#define FINISH_MOST_OF_TWO
 #endif
 
 /* Clauses 4.2 and 4.3 of `rows` rows from `row` on, from the sums of one product. */
@@ -28,33 +23,11 @@ EDGERNN_NOT_INLINE void finish8_of_one(const edgernn_map8 *map, int32_t row, int
     const int32_t *bias = map->bias + row;
     const int32_t *multiplier = map->terms->multiplier + row;
     const int32_t *end = sums + rows;
-#if EDGERNN_VARIANT == EDGERNN_DSP
-    const int32_t *pairs = sums + (rows & ~1);
-    while (sums != pairs) {
-        int32_t b[2];
-        int32_t m[2];
-        int32_t s[2];
-        LOAD_TWO(b, bias);
-        LOAD_TWO(m, multiplier);
-        LOAD_TWO(s, sums);
-        STORE_NEXT(s[0] * m[0] + b[0]);
-        ADVANCE_NOW(z);
-        STORE_NEXT(s[1] * m[1] + b[1]);
-        ADVANCE_NOW(z);
-    }
-#elif EDGERNN_VARIANT == EDGERNN_RISCV /* cannot load and advance */
-    const int32_t *fours = sums + (rows & ~3);
-    for (; sums != fours; sums += 4) {
-        finish_rows(sums, bias, half, multiplier, shift, z);
-        bias += 4;
-        multiplier += 4;
-        z += 4;
-    }
-#endif
+    FINISH_MOST_OF_ONE
     while (sums != end) {
         const int32_t product = *sums++ * *multiplier++;
         STORE_NEXT(product + *bias++);
-        ADVANCE_NOW(multiplier);
+        EDGERNN_ADVANCE_NOW(multiplier);
     }
 }
 
@@ -68,30 +41,13 @@ EDGERNN_NOT_INLINE void finish8_of_two(const edgernn_map8 *map, int32_t row, int
     const int32_t *multiplier = map->terms[0].multiplier + row;
     const int32_t *second = map->terms[1].multiplier + row;
     const int32_t *end = sums + rows;
-#if EDGERNN_VARIANT == EDGERNN_DSP
-    const int32_t *pairs = sums + (rows & ~1);
-    while (sums != pairs) {
-        int32_t u[2];
-        int32_t m[2];
-        int32_t s[2];
-        LOAD_TWO(u, bias);
-        LOAD_TWO(m, second);
-        u[0] += sums[PART_ROWS] * m[0];
-        u[1] += sums[PART_ROWS + 1] * m[1];
-        LOAD_TWO(m, multiplier);
-        LOAD_TWO(s, sums);
-        STORE_NEXT(s[0] * m[0] + u[0]);
-        ADVANCE_NOW(z);
-        STORE_NEXT(s[1] * m[1] + u[1]);
-        ADVANCE_NOW(z);
-    }
-#endif
+    FINISH_MOST_OF_TWO
     for (; sums != end; ++sums) {
         const int32_t first = *sums * *multiplier++ + *bias++;
         STORE_NEXT(sums[PART_ROWS] * *second++ + first);
-        ADVANCE_NOW(multiplier);
-        ADVANCE_NOW(second);
-        ADVANCE_NOW(bias);
+        EDGERNN_ADVANCE_NOW(multiplier);
+        EDGERNN_ADVANCE_NOW(second);
+        EDGERNN_ADVANCE_NOW(bias);
     }
 }
 

@@ -51,13 +51,15 @@ EDGERNN_INLINE edgernn_lanes edgernn_lanes_sat16(edgernn_lanes v)
 EDGERNN_INLINE edgernn_lanes edgernn_lanes_rise(const uint16_t *table, edgernn_lanes u,
                                                edgernn_lanes *low)
 {
-#if EDGERNN_VARIANT == EDGERNN_RISCV
-    table += u;
-    __asm__("" : "+r"(table)); /* one address for both loads */
-    u = 0;
-#endif
+    EDGERNN_TABLE_AT(table, u);
     *low = table[u];
     return table[u + 1] - *low;
+}
+
+#define EDGERNN_OWN_LANES_ROUND
+EDGERNN_INLINE edgernn_lanes edgernn_lanes_round(edgernn_lanes p, int32_t k)
+{
+    return edgernn_round(p, k);
 }
 
 #endif

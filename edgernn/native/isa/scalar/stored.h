@@ -15,8 +15,8 @@
 #else
 #define IS_WIDE4(term) 0
 #endif
-#if EDGERNN_VARIANT == EDGERNN_DSP || EDGERNN_VARIANT == EDGERNN_THUMB1
-#define IS_WIDE8(term) ((term)->tiles > MOST_TILES)
+#if EDGERNN_MOST_TILES < 131072 / EDGERNN_TILE_COLUMNS
+#define IS_WIDE8(term) ((term)->tiles > EDGERNN_MOST_TILES)
 #else
 #define IS_WIDE8 IS_WIDE4
 #endif
@@ -129,7 +129,7 @@ EDGERNN_NOT_INLINE void affine8_of_many(const edgernn_map8 *map, const edgernn_c
     const int32_t most = map->term_count == 1 ? 2 * PART_ROWS : PART_ROWS;
     int32_t sums[2 * PART_ROWS];
     stored_place places[2];
-#if EDGERNN_VARIANT == EDGERNN_RISCV
+#ifdef EDGERNN_OWN_DENSE8
     begin8(map, operands, row, places);
 #else /* only maps of one product begin at another row */
     begin8(map, operands, 0, places);

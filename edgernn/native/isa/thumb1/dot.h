@@ -7,6 +7,7 @@
 #ifndef EDGERNN_ISA_THUMB1_DOT_H
 #define EDGERNN_ISA_THUMB1_DOT_H
 
+#define EDGERNN_OWN_DOT8
 #include "../scalar/dot.h"
 
 /* The next word of weights by operands x0 and x1: sum += 256 * B + A, low += A. */

@@ -18,6 +18,7 @@ from edgernn.errors import EdgeRnnError
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.interface import Golden
 from edgernn_export.writers.c.data import identifier
+from edgernn_export.writers.c.kernels.files import checked_core
 from edgernn_export.writers.c.package_fields import package_fields
 from edgernn_export.writers.c.source import write_c
 
@@ -63,27 +64,51 @@ PACKAGES: Final[dict[str, Package]] = {
 CWriter = Callable[[IntegerModel, Golden], dict[str, bytes]]
 
 
-def open_c_writer(package: str | None, prefix: str, stem: str) -> tuple[CWriter, str]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class COptions:
+    """What a user says about C; of other formats all of it is None or False.
+
+    Attributes:
+        package: key of `PACKAGES`; None for plain sources.
+        prefix: what file names and symbols begin with; None for "model".
+        core: of `edgernn targets`, whose kernels alone are written; None or "host" for all.
+        amalgamate: one source and one header.
+    """
+
+    package: str | None = None
+    prefix: str | None = None
+    core: str | None = None
+    amalgamate: bool = False
+
+
+_DEFAULT_PREFIX: Final = "model"
+
+
+def open_c_writer(options: COptions, stem: str) -> tuple[CWriter, str]:
     """The writer of a package, or of plain sources where the package is None.
 
     Args:
-        package: key of `PACKAGES`, or None.
-        prefix: see `edgernn_export.writers.c.source.write_c`.
+        options: of the user.
         stem: file name of the model without suffix.
 
     Returns:
         The writer, and the name of the folder that its files belong in.
 
     Raises:
-        EdgeRnnError: no package has this name, or the prefix names a file that is not the model's.
+        EdgeRnnError: no package or core has this name, or the prefix names a file that is not the
+            model's.
     """
+    prefix = _DEFAULT_PREFIX if options.prefix is None else options.prefix
+    package = options.package
+    core = checked_core(options.core)
+    write = functools.partial(write_c, prefix=prefix, core=core, amalgamate=options.amalgamate)
     if identifier(prefix).lower() in _TAKEN:
         raise EdgeRnnError(
             "export to c: expected a prefix that is not the name of another header or program, "
             f"got {prefix!r:.60}. Choose a longer one, say '{identifier(prefix)}_model'."
         )
     if package is None:
-        return functools.partial(write_c, prefix=prefix), f"{stem}_c"
+        return (_without_programs(write) if options.amalgamate else write), f"{stem}_c"
     if package not in PACKAGES:
         raise EdgeRnnError(
             f"export to c: expected a package among {', '.join(PACKAGES)}, got {package!r:.40}."
@@ -91,14 +116,28 @@ def open_c_writer(package: str | None, prefix: str, stem: str) -> tuple[CWriter,
     kind = PACKAGES[package]
     # Build systems want names that begin with a letter or digit, Arduino at most 63 characters.
     folder = (stem.lstrip("._-")[:48] or "model") + kind.suffix
-    return functools.partial(_write_package, kind, folder, prefix), folder
+    return functools.partial(_write_package, kind, folder, prefix, write), folder
+
+
+def _without_programs(write: CWriter) -> CWriter:
+    """A writer of what joins a program alone."""
+
+    def written(model: IntegerModel, golden: Golden) -> dict[str, bytes]:
+        return {n: b for n, b in write(model, golden).items() if n not in _PROGRAMS}
+
+    return written
 
 
 def _write_package(
-    kind: Package, folder: str, prefix: str, model: IntegerModel, golden: Golden
+    kind: Package,
+    folder: str,
+    prefix: str,
+    write: CWriter,
+    model: IntegerModel,
+    golden: Golden,
 ) -> dict[str, bytes]:
     """Contents by path in the folder; same model, same bytes."""
-    sources = write_c(model, golden, prefix=prefix)
+    sources = write(model, golden)
     library = {f"src/{n}": b for n, b in sources.items() if n not in _PROGRAMS}
     programs = {path: sources[name] for name, path in kind.programs.items()}
     root = resources.files("edgernn_export") / "writers" / "c" / "package_files"

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
-from collections.abc import Iterable
-from importlib import resources
 from typing import Final
 
 from edgernn import __version__
@@ -16,15 +13,18 @@ from edgernn.model.interface import Golden
 from edgernn_export.writers.c.border import channel_records, input_channels, output_channels
 from edgernn_export.writers.c.check import check_function
 from edgernn_export.writers.c.data import comment_text, identifier
-from edgernn_export.writers.c.layers import CLayer
-from edgernn_export.writers.c.operations import HEADER
-from edgernn_export.writers.c.self_test import self_test_files
-from edgernn_export.writers.c.storage import (
+from edgernn_export.writers.c.kernels.amalgamation import Amalgamation
+from edgernn_export.writers.c.kernels.files import Kernels, checked_core, native_text
+from edgernn_export.writers.c.kernels.storage import (
     STORAGE_HEADER,
     storage_checks,
     storage_header,
+    storage_macros,
     storages_of,
 )
+from edgernn_export.writers.c.layers import CLayer
+from edgernn_export.writers.c.operations import HEADER
+from edgernn_export.writers.c.self_test import self_test_files
 from edgernn_export.writers.c.window import (
     window_functions,
     window_header,
@@ -38,7 +38,14 @@ _SHARED_SOURCES: Final = (
 )  # fmt: skip
 
 
-def write_c(model: IntegerModel, golden: Golden, *, prefix: str = "model") -> dict[str, bytes]:
+def write_c(
+    model: IntegerModel,
+    golden: Golden,
+    *,
+    prefix: str = "model",
+    core: str | None = None,
+    amalgamate: bool = False,
+) -> dict[str, bytes]:
     """Write an integer model as C99 sources with the kernels they need.
 
     Args:
@@ -46,12 +53,17 @@ def write_c(model: IntegerModel, golden: Golden, *, prefix: str = "model") -> di
         golden: the stream of the self-test.
         prefix: what every emitted symbol and file name begins with; characters that no C
             identifier has become '_'.
+        core: of `edgernn targets`, whose kernels alone are written; "host" or None for those of
+            every core.
+        amalgamate: the kernels stand in the model's own source and header. Beside them is its
+            self-test, with the golden stream in it, and the programs that call it.
 
     Returns:
         Contents by path in a folder; same model, same bytes.
 
     Raises:
-        EdgeRnnError: the prefix is none, or int32 readings cannot resolve an input's codes.
+        EdgeRnnError: the prefix or the core is none, or int32 readings cannot resolve the codes
+            of an input.
     """
     prefix = _checked_prefix(prefix)
     layers = [
@@ -67,24 +79,18 @@ def write_c(model: IntegerModel, golden: Golden, *, prefix: str = "model") -> di
         f"{prefix}.c": head + _source(model, layers, prefix),
         **{n: head + t for n, t in self_test_files(model, golden, layers, prefix).items()},
     }
-    kernels = _with_headers({*_SHARED_SOURCES, *(layer.file for layer in layers)})
-    kernels[STORAGE_HEADER] = storage_header(kernels[STORAGE_HEADER], storages_of(model))
-    return {**{name: text.encode("ascii") for name, text in texts.items()}, **kernels}
-
-
-def _with_headers(sources: Iterable[str]) -> dict[str, bytes]:
-    """Kernel sources by path, and all headers that they include for any variant."""
-    native = resources.files("edgernn") / "native"
-    files: dict[str, bytes] = {}
-    wanted = {"edgernn_kernels.h", *sources}
-    while wanted:
-        name = wanted.pop()
-        files[name] = (native / name).read_bytes()
-        included = re.findall(r'^#include "([\w/.]+)"', files[name].decode("ascii"), re.M)
-        folder = posixpath.dirname(name)
-        paths = {posixpath.normpath(posixpath.join(folder, path)) for path in included}
-        wanted |= paths - files.keys()
-    return dict(sorted(files.items()))
+    sources = sorted({*_SHARED_SOURCES, *(layer.file for layer in layers)})
+    kernels = Kernels(checked_core(core))
+    storages = storages_of(model)
+    header = storage_header(native_text(STORAGE_HEADER), storages)
+    if amalgamate:
+        texts[STORAGE_HEADER] = header
+        joined = Amalgamation(kernels, texts, storage_macros(storages))
+        texts = joined.files(prefix, sources)
+        return {name: text.encode("ascii") for name, text in texts.items()}
+    files = kernels.files(["edgernn_kernels.h", *sources])
+    files[STORAGE_HEADER] = header.encode("ascii")
+    return {**{name: text.encode("ascii") for name, text in texts.items()}, **files}
 
 
 def _checked_prefix(prefix: str) -> str:

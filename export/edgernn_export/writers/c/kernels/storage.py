@@ -21,7 +21,12 @@ def storages_of(model: IntegerModel) -> frozenset[Storage]:
     return frozenset(term.storage for affine in affines for term in affine.terms)
 
 
-def storage_header(everything: bytes, storages: frozenset[Storage]) -> bytes:
+def storage_macros(storages: frozenset[Storage]) -> dict[str, int]:
+    """Values of the macros of ``edgernn_storage.h`` for kernels that know these storages alone."""
+    return {macro: int(storage in storages) for storage, (macro, _) in _MACROS.items()}
+
+
+def storage_header(everything: str, storages: frozenset[Storage]) -> str:
     """``edgernn_storage.h``, so that kernels know these storages alone.
 
     Args:
@@ -29,10 +34,8 @@ def storage_header(everything: bytes, storages: frozenset[Storage]) -> bytes:
         storages: those of the model.
     """
     text = everything
-    for storage, (macro, _) in _MACROS.items():
-        known, unknown = (f"#define {macro} {n} ".encode("ascii") for n in (1, 0))
-        if storage not in storages:
-            text = text.replace(known, unknown)
+    for macro, known in storage_macros(storages).items():
+        text = text.replace(f"#define {macro} 1 ", f"#define {macro} {known} ")
     return text
 
 
