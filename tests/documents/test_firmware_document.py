@@ -2,6 +2,7 @@
 
 import ctypes
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -54,8 +55,33 @@ def test_the_program_of_the_document_forecasts_what_a_session_does(folder):
 
 def test_the_files_of_the_document_are_those_written(folder):
     text = Path(ROOT / DOCUMENT).read_text(encoding="utf-8")
-    named = set(re.findall(r"^\| (`.*?`) \|", text, re.M))
+    named = set(re.findall(r"^\| (`[^-].*?`) \|", text, re.M))
     patterns = [p for row in named for p in re.findall(r"`([^`]+)`", row)]
     written = {p.name for p in (folder / "build" / "demo_c").iterdir() if p.name != "selftest"}
     matched = {name for name in written if any(Path(name).match(p) for p in patterns)}
     assert (matched, len(patterns)) == (written, 10)
+
+
+def test_the_forms_of_the_document_are_as_small_as_it_says(folder, monkeypatch):
+    (commands,) = [b.text for b in blocks(DOCUMENT) if "--amalgamate" in b.text]
+    monkeypatch.chdir(folder)
+    shutil.copy(DEMO, folder)
+    for command in commands.splitlines():
+        assert main(command.split()[1:]) == 0
+    one = folder / "build" / "one" / "demo_c"
+    assert {p.name for p in one.iterdir()} == {"model.c", "model.h", "model_self_test.c"}
+    text = (ROOT / DOCUMENT).read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (.*) \| (\d+) \| (\d+) \| (\d+) \| (\d+) \|$", text, re.M)
+    assert len(rows) == 4
+    for options, *sizes in rows:
+        words = re.sub(r"^for every core$|`", "", options).split()
+        measured = [*size_of(folder, words), *size_of(folder, [*words, "--package", "arduino"])]
+        assert measured == pytest.approx([int(size) for size in sizes], rel=0.03)
+
+
+def size_of(folder, options):
+    """Files and kB of the demo exported like this."""
+    target = folder / "sizes" / "_".join(["x", *options])
+    assert main(["export", str(DEMO), "--to", "c", "-o", str(target), *options]) == 0
+    files = [p for p in target.rglob("*") if p.is_file()]
+    return len(files), round(sum(p.stat().st_size for p in files) / 1000)

@@ -12,11 +12,13 @@ from tests.support.models.kernel_cases import MODELS
 CORES = ("cortex-m0", "cortex-m3", "cortex-m4", "cortex-m55", "rv32imc")
 
 
-def emulated(name, core, folder, **form):
+def emulated(name, emulated_core, folder, **form):
     folder.mkdir()
     model = MODELS[name]
     sources = write_c(model, golden_vector(model), **form)
-    result = emulate(model, sources, core_named(core), probe_codes(model, 20, seed=5), folder)
+    result = emulate(
+        model, sources, core_named(emulated_core), probe_codes(model, 20, seed=5), folder
+    )
     assert (result.differing, result.first_difference) == (0, "")
     return result
 

@@ -126,9 +126,8 @@ def test_one_source_is_verified_like_others(name, tmp_path):
     assert found.compared > 200
 
 
-@pytest.mark.parametrize(
-    ("package", "amalgamate"), list(itertools.product(PACKAGES, (False, True)))
-)
+@pytest.mark.parametrize("amalgamate", [False, True])
+@pytest.mark.parametrize("package", PACKAGES)
 def test_packages_take_both(package, amalgamate, tmp_path):
     folder = written(tmp_path, package=package, core="cortex-m4", amalgamate=amalgamate)
     sources = [path for path in paths(folder) if path.startswith("src/")]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from edgernn.model.formats import Precision
-from edgernn.model.storage import Storage
 from edgernn.model.interface import Window
+from edgernn.model.storage import Storage
 from tests.support.models.integer import random_model
 from tests.support.models.stored import stored
 
