@@ -68,3 +68,24 @@ def test_the_compiler_of_a_core_chooses_the_variant_that_is_exported_for_it(core
 
 def test_every_core_of_the_simulator_is_one_to_export_for():
     assert set(CORES) == set(cores())
+
+
+def test_what_users_include_has_a_prefix():
+    wanted, seen = [NATIVE / "edgernn_kernels.h", NATIVE / "edgernn_check.h"], set()
+    names = set()
+    while wanted:
+        path = wanted.pop().resolve()
+        if path in seen:
+            continue
+        seen.add(path)
+        text = re.sub(r"/\*.*?\*/", "", path.read_text("ascii"), flags=re.S)
+        wanted += [path.parent / name for name in re.findall(r'^#include "([^"]+)"', text, re.M)]
+        patterns = (
+            r"^#define (\w+)",
+            r"^} (\w+);",
+            r"^typedef .*?(\w+);",
+            r"^EDGERNN_API [^;]*?(\w+)\(",
+        )
+        names |= {name for pattern in patterns for name in re.findall(pattern, text, re.M)}
+    assert {"EDGERNN_TILE8", "edgernn_map8", "edgernn_lstm8_step", "edgernn_check_map8"} <= names
+    assert [name for name in names if not name.lower().startswith("edgernn_")] == []
