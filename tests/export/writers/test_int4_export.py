@@ -22,6 +22,7 @@ MIXED = {p: stored(model, Storage.DENSE8, Storage.DENSE4) for p, model in PLAIN.
 def exported(model, folder):
     files = write_c(model, golden_vector(model))
     for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
     return [folder / name for name in files if name.endswith(".c") and name != "main.c"]
 
