@@ -1,0 +1,116 @@
+"""The page docs/support.md, made of the tables of the code.
+
+    python -m tests.documents.support_table
+
+writes it anew; a test compares it with what the code says, and with the holes that are declared.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import textwrap
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from edgernn.backends.native import _KINDS
+from edgernn.graph.lowering import LOWERINGS
+from edgernn.graph.ops import OPS
+from edgernn.model.layers import LAYERS, Dense
+from edgernn_export.keras_reader import READERS
+from edgernn_export.writers.c.layers import KERNELS
+from edgernn_export.writers.onnx.cells import _RECURRENT
+from edgernn_export.writers.tflite.cells import EMIT
+
+PAGE: Final = Path(__file__).parents[2] / "docs" / "support.md"
+COMMAND: Final = "python -m tests.documents.support_table"
+
+#: What each program does with a layer it knows by kind, and the module of its operations.
+PROGRAMS: Final = (
+    ("reference", (), "", "edgernn_firmware_sim.reference.interpreter"),
+    ("TFLite", (*EMIT,), "own form", "edgernn_export.writers.tflite.interpreter"),
+    ("ONNX", (*_RECURRENT, Dense), "own form", "edgernn_export.writers.onnx.interpreter"),
+    ("C", (*KERNELS,), "kernel", "edgernn.graph.schedule"),
+    ("native", _KINDS, "kernel", None),
+    ("training", (), "", "edgernn_export.compress.qat.interpreter"),
+)
+#: Class names of Keras layers that a layer is read from.
+KERAS: Final = {
+    "simple_rnn": "SimpleRNN, SimpleRNNCell",
+    "lstm": "LSTM, LSTMCell",
+    "gru_before": "GRU, GRUCell (`reset_after=False`)",
+    "gru_after": "GRU, GRUCell (`reset_after=True`)",
+    "dense": "Dense, TimeDistributed(Dense)",
+}
+#: (layer or operation, program) without support.
+MISSING: Final = {(op.kind, "native") for op in OPS}
+
+
+def runs(program: tuple[str, tuple[type, ...], str, str | None], layer: type) -> str:
+    """How a program runs a layer: in a form of its own, by operations, or not ("–")."""
+    _, own, form, operations = program
+    if layer in own:
+        return form
+    return "operations" if operations and layer in LOWERINGS else "–"
+
+
+def known_operations(module: str | None) -> set[type]:
+    """The operations that the tables of a module have rows for."""
+    if module is None:
+        return set()
+    tables = [t for t in vars(importlib.import_module(module)).values() if isinstance(t, dict)]
+    return {key for table in tables for key in table if key in OPS}
+
+
+def holes() -> set[tuple[str, str]]:
+    """What is not supported, as `MISSING` declares it."""
+    found = set()
+    for program in PROGRAMS:
+        found |= {(kind, program[0]) for kind, la in LAYERS.items() if runs(program, la) == "–"}
+        known = known_operations(program[3])
+        found |= {(op.kind, program[0]) for op in OPS if op not in known}
+    return found
+
+
+def page() -> str:
+    """The text of docs/support.md."""
+    layers = [
+        [f"`{kind}`", KERAS[kind], *(runs(program, layer) for program in PROGRAMS)]
+        for kind, layer in LAYERS.items()
+    ]
+    operations = [
+        [op.kind, *("yes" if op in known_operations(p[3]) else "–" for p in PROGRAMS)] for op in OPS
+    ]
+    programs = [program[0] for program in PROGRAMS]
+    in_table = {"RNN", *re.findall(r"\w+", " ".join(KERAS.values()))}
+    others = textwrap.fill(", ".join(sorted(set(READERS) - in_table)), 100)
+    return f"""# What runs where
+
+This page is made of the tables in the code (`{COMMAND}`); a test compares them.
+
+Every program below computes the same integers, in `w8a8`, `w8a16`, `w4a8` and `w4a16`. *Kernel* and
+*own form*: written by hand for the layer, because that is faster. *Operations*: the layer's graph,
+operation by operation ([decision 7](decisions/0007-graph-of-operations.md)).
+
+{_table(["layer", "read from Keras", *programs], layers)}
+
+A new layer is a function over these operations; where a program has them all, it runs the layer:
+
+{_table(["operation", *programs], operations)}
+
+Keras layers that are read besides, where they change nothing at inference or go into a neighbour's
+weights and scales:
+
+{others}.
+"""
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    lines = [list(head), *(list(row) for row in rows)]
+    lines.insert(1, ["---"] * len(lines[0]))
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
