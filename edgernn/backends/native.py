@@ -20,16 +20,21 @@ from edgernn.backends.base import State, Stream
 from edgernn.backends.clipping import warn_clipped
 from edgernn.backends.native_layout import LAYOUTS, StorageChoice
 from edgernn.errors import BackendUnavailable, EdgeRnnError
+from edgernn.graph.lowering import lowered
+from edgernn.graph.ops import Function
+from edgernn.graph.schedule import SCRATCH, Place, VectorCall, VectorInstruction, schedule
 from edgernn.model.affine import Affine, Affine8, Term8, Term16
-from edgernn.model.formats import Int16Array, OperandArray
+from edgernn.model.formats import Int16Array, OperandArray, Precision
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.layers import LSTM, Dense, GRUAfter, GRUBefore, Layer, SimpleRNN
 from edgernn.model.storage import Storage, arranged, kept_tiles, padded, tile_index
 
 #: Environment variable that names the instruction set where the option does not.
 ISA_VARIABLE: Final = "EDGERNN_ISA"
-#: In the order of native_kind in ``extension/program/program.h``.
+#: In the order of native_kind in ``extension/program/program.h``; any other layer is operations.
 _KINDS: Final = (SimpleRNN, LSTM, GRUBefore, GRUAfter, Dense)
+#: In the order of native_call in the same file.
+_CALLS: Final = tuple(VectorCall)
 #: In the order of edgernn_activation in ``native/edgernn_tables.h``.
 _ACTIVATIONS: Final = ("linear", "relu", "tanh", "sigmoid", "hard_sigmoid")
 #: What the C layer wants to hear of layers that have no cell.
@@ -158,7 +163,9 @@ def _program(
 
 
 def _layer(layer: Layer, layout: StorageChoice) -> tuple[object, ...]:
-    """(kind, inputs, units, activation, cell exponent, maps)."""
+    """(kind, inputs, units, activation, cell exponent, maps), of operations with their step."""
+    if type(layer) not in _KINDS:
+        return _operations(layer, layout)
     activation = (
         layer.activation if isinstance(layer, (SimpleRNN, Dense)) else layer.gate_activation
     )
@@ -167,6 +174,34 @@ def _layer(layer: Layer, layout: StorageChoice) -> tuple[object, ...]:
     kind = _KINDS.index(type(layer))
     number = _ACTIVATIONS.index(activation.value)
     return kind, layer.inputs, layer.units, number, exponent, maps
+
+
+def _operations(layer: Layer, layout: StorageChoice) -> tuple[object, ...]:
+    """A layer without a kernel: maps with their rows, (scratch, widths, output, instructions)."""
+    short = all(isinstance(affine, Affine8) for affine in layer.affines.values())
+    step = schedule(lowered(Precision.W8A8 if short else Precision.W8A16, (layer,)))
+    names, widths = list(layer.affines), [spec.units for spec in layer.states]
+    starts = [sum(widths[:vector]) for vector in range(len(widths))]
+
+    def place(one: Place | None) -> int:
+        if one is None:
+            return 0
+        return -1 - one.start if one.vector == SCRATCH else starts[one.vector] + one.start
+
+    def instruction(one: VectorInstruction) -> tuple[int, ...]:
+        option = one.option
+        if isinstance(option, Function):
+            option = _ACTIVATIONS.index(option.value)
+        elif isinstance(option, str):
+            option = names.index(option)
+        reads = [place(read) for read in one.reads] + [0, 0]
+        count = (one.result or one.reads[0]).width
+        return _CALLS.index(one.call), count, option or 0, *reads[:2], place(one.result)
+
+    maps = tuple((a.rows, _map(layer, a, layout)) for a in layer.affines.values())
+    calls = tuple(map(instruction, step.instructions))
+    own = step.scratch, tuple(widths), place(step.outputs[0]), calls
+    return len(_KINDS), layer.inputs, layer.units, 0, _NO_CELL, maps, own
 
 
 def _map(layer: Layer, affine: Affine, layout: StorageChoice) -> tuple[object, ...]:

@@ -115,9 +115,12 @@ static Py_ssize_t vector_units(const native_program *program, size_t index)
         const native_layer *layer = program->layers + i;
         const size_t end =
             i + 1 < program->layer_count ? layer[1].h : program->state_count;
-        const size_t count = (end - layer->h) / (size_t)layer->units;
+        const native_operations *step =
+            layer->kind == NATIVE_OPERATIONS ? &layer->record.operations : NULL;
+        const size_t count = step != NULL ? (size_t)step->vectors
+                                          : (end - layer->h) / (size_t)layer->units;
         if (index < count) {
-            return layer->units;
+            return step != NULL ? step->widths[index] : layer->units;
         }
         index -= count;
     }

@@ -32,7 +32,7 @@ PROGRAMS: Final = (
     ("TFLite", (*EMIT,), "own form", "edgernn_export.writers.tflite.interpreter"),
     ("ONNX", (*_RECURRENT, Dense), "own form", "edgernn_export.writers.onnx.interpreter"),
     ("C", (*KERNELS,), "kernel", "edgernn.graph.schedule"),
-    ("native", _KINDS, "kernel", None),
+    ("native", _KINDS, "kernel", "edgernn.graph.schedule"),
     ("training", (), "", "edgernn_export.compress.qat.interpreter"),
 )
 #: Class names of Keras layers that a layer is read from.
@@ -44,10 +44,10 @@ KERAS: Final = {
     "dense": "Dense, TimeDistributed(Dense)",
 }
 #: (layer or operation, program) without support.
-MISSING: Final = {(op.kind, "native") for op in OPS}
+MISSING: Final[set[tuple[str, str]]] = set()
 
 
-def runs(program: tuple[str, tuple[type, ...], str, str | None], layer: type) -> str:
+def runs(program: tuple[str, tuple[type, ...], str, str], layer: type) -> str:
     """How a program runs a layer: in a form of its own, by operations, or not ("–")."""
     _, own, form, operations = program
     if layer in own:
@@ -55,10 +55,8 @@ def runs(program: tuple[str, tuple[type, ...], str, str | None], layer: type) ->
     return "operations" if operations and layer in LOWERINGS else "–"
 
 
-def known_operations(module: str | None) -> set[type]:
+def known_operations(module: str) -> set[type]:
     """The operations that the tables of a module have rows for."""
-    if module is None:
-        return set()
     tables = [t for t in vars(importlib.import_module(module)).values() if isinstance(t, dict)]
     return {key for table in tables for key in table if key in OPS}
 

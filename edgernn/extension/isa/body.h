@@ -10,6 +10,7 @@
 #include "../../native/edgernn_dense.c"
 #include "../../native/edgernn_gru.c"
 #include "../../native/edgernn_lstm.c"
+#include "../../native/edgernn_ops.c"
 #include "../../native/edgernn_simple_rnn.c"
 #include "../../native/edgernn_tables.c"
 
@@ -47,6 +48,55 @@
 #define TURNED(step)
 #endif
 
+/* Where a place is (program.h). */
+static int16_t *at_place(int32_t place, int16_t *state, int16_t *z)
+{
+    return place < 0 ? z + (-1 - place) : state + place;
+}
+
+/* A layer of operations, to its output. */
+#define DEFINE_OPERATIONS(bits)                                                                \
+    static int16_t *operations##bits(const native_layer *layer, edgernn_code##bits *operands,  \
+                                     int16_t *state, int16_t *z)                               \
+    {                                                                                          \
+        const native_operations *step = &layer->record.operations;                             \
+        int32_t i;                                                                             \
+        for (i = 0; i < step->count; ++i) {                                                    \
+            const native_instruction *one = step->instructions + i;                            \
+            const int16_t *a = at_place(one->a, state, z);                                     \
+            const int16_t *b = at_place(one->b, state, z);                                     \
+            int16_t *out = at_place(one->out, state, z);                                       \
+            switch ((native_call)one->call) {                                                  \
+            case NATIVE_CALL_OPERANDS:                                                         \
+                edgernn_operands##bits(a, one->count, operands + EDGERNN_PADDED(layer->inputs)); \
+                break;                                                                         \
+            case NATIVE_CALL_AFFINE:                                                           \
+                edgernn_affine##bits(step->maps##bits + one->option, operands, out);           \
+                break;                                                                         \
+            case NATIVE_CALL_COPY:                                                             \
+                edgernn_copy16(a, one->count, out);                                            \
+                break;                                                                         \
+            case NATIVE_CALL_ACTIVATE:                                                         \
+                edgernn_activate((edgernn_activation)one->option, out, one->count);            \
+                break;                                                                         \
+            case NATIVE_CALL_PRODUCT:                                                          \
+                edgernn_product(a, b, one->option, one->count, out);                           \
+                break;                                                                         \
+            case NATIVE_CALL_SUM:                                                              \
+                edgernn_sum(a, b, one->count, out);                                            \
+                break;                                                                         \
+            case NATIVE_CALL_RESCALE:                                                          \
+                edgernn_rescale(a, one->option, one->count, out);                              \
+                break;                                                                         \
+            case NATIVE_CALL_COMPLEMENT:                                                       \
+            case NATIVE_CALLS:                                                                 \
+                edgernn_complement(a, one->count, out);                                        \
+                break;                                                                         \
+            }                                                                                  \
+        }                                                                                      \
+        return at_place(step->output, state, z);                                               \
+    }
+
 /* One layer: from the operands, which hold its input, to the vector it returns. */
 #define DEFINE_LAYER(bits)                                                                     \
     static int16_t *layer##bits(const native_layer *layer, native_memory *memory,              \
@@ -75,6 +125,8 @@
                                           scratch->backwards))                                 \
             edgernn_gru_after##bits##_step(&layer->record.gru_after##bits, operands, z, h);    \
             return h;                                                                          \
+        case NATIVE_OPERATIONS:                                                                \
+            return operations##bits(layer, operands, h, z);                                    \
         case NATIVE_DENSE:                                                                     \
         case NATIVE_KINDS:                                                                     \
             break;                                                                             \
@@ -188,6 +240,8 @@ DEFINE_PACK(pack8, EDGERNN_TILE8, EDGERNN_TILE_BYTES)
 DEFINE_PACK(pack16, EDGERNN_TILE16, EDGERNN_TILE_BYTES)
 DEFINE_PACK(pack4_8, EDGERNN_TILE4_8, EDGERNN_TILE4_BYTES)
 DEFINE_PACK(pack4_16, EDGERNN_TILE4_16, EDGERNN_TILE4_BYTES)
+DEFINE_OPERATIONS(8)
+DEFINE_OPERATIONS(16)
 DEFINE_LAYER(8)
 DEFINE_LAYER(16)
 DEFINE_STEP(8)

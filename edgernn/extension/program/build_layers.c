@@ -14,6 +14,7 @@ static const struct {
     {2, {2, 1, 0}, 3, 1}, /* GRU, reset before: zr, n */
     {3, {2, 1, 1}, 4, 1}, /* GRU, reset after: zr, n_x, n_h */
     {1, {1, 0, 0}, 0, 0}, /* Dense: out */
+    {0, {0, 0, 0}, 0, 0}, /* operations: as they say themselves */
 };
 
 /* Fill in the record of one width from the maps. */
@@ -41,6 +42,7 @@ static const struct {
                 (edgernn_gru_after##width){inputs, units, activation, maps[0], maps[1], maps[2]}; \
             break;                                                                               \
         case NATIVE_DENSE:                                                                       \
+        case NATIVE_OPERATIONS:                                                                  \
         case NATIVE_KINDS:                                                                       \
             layer->record.dense##width = (edgernn_dense##width){units, activation, maps[0]};     \
             break;                                                                               \
@@ -100,14 +102,15 @@ static void grow(size_t *most, size_t count)
 }
 
 /* What the layer adds to a stream's memory. */
-static void add_to_memory(native_program *program, native_layer *layer)
+static void add_to_memory(native_program *program, native_layer *layer, size_t scratch,
+                          size_t states)
 {
     const size_t units = (size_t)layer->units;
     const size_t hidden = layer->kind == NATIVE_DENSE ? 0 : (size_t)EDGERNN_PADDED(layer->units);
     layer->h = program->state_count;
     layer->c = program->state_count + (shapes[layer->kind].states > 1 ? units : 0);
-    program->state_count += (size_t)shapes[layer->kind].states * units;
-    grow(&program->z_count, (size_t)shapes[layer->kind].scratch * units);
+    program->state_count += states;
+    grow(&program->z_count, scratch);
     grow(&program->operand_count, (size_t)EDGERNN_PADDED(layer->inputs) + hidden);
     if (layer->kind == NATIVE_DENSE) {
         grow(&program->value_count, units);
@@ -117,6 +120,9 @@ static void add_to_memory(native_program *program, native_layer *layer)
 int native_build_layer(native_builder *builder, PyObject *from, native_layer *layer)
 {
     PyObject *maps;
+    PyObject *step = NULL;
+    size_t scratch;
+    size_t states;
     int kind;
     int inputs;
     int units;
@@ -126,8 +132,8 @@ int native_build_layer(native_builder *builder, PyObject *from, native_layer *la
         PyErr_SetString(PyExc_TypeError, "layer: expected a tuple");
         return -1;
     }
-    if (!PyArg_ParseTuple(from, "iiiiiO:layer", &kind, &inputs, &units, &activation, &exponent,
-                          &maps)) {
+    if (!PyArg_ParseTuple(from, "iiiiiO|O:layer", &kind, &inputs, &units, &activation, &exponent,
+                          &maps, &step)) {
         return -1;
     }
     if (out_of_range("kind", 0, NATIVE_KINDS - 1, kind) ||
@@ -140,9 +146,13 @@ int native_build_layer(native_builder *builder, PyObject *from, native_layer *la
     layer->kind = (native_kind)kind;
     layer->inputs = inputs;
     layer->units = units;
-    if (build_maps(builder, maps, layer, activation, exponent) < 0) {
+    scratch = (size_t)(shapes[kind].scratch * units);
+    states = (size_t)(shapes[kind].states * units);
+    if (kind == NATIVE_OPERATIONS
+            ? native_build_operations(builder, maps, step, layer, &scratch, &states) < 0
+            : build_maps(builder, maps, layer, activation, exponent) < 0) {
         return -1;
     }
-    add_to_memory(builder->program, layer);
+    add_to_memory(builder->program, layer, scratch, states);
     return 0;
 }

@@ -24,8 +24,44 @@ typedef enum {
     NATIVE_GRU_BEFORE,
     NATIVE_GRU_AFTER,
     NATIVE_DENSE,
+    NATIVE_OPERATIONS, /* any other, operation by operation */
     NATIVE_KINDS
 } native_kind;
+
+/* In the order of `edgernn.graph.schedule.VectorCall`. */
+typedef enum {
+    NATIVE_CALL_OPERANDS,
+    NATIVE_CALL_AFFINE,
+    NATIVE_CALL_COPY,
+    NATIVE_CALL_ACTIVATE,
+    NATIVE_CALL_PRODUCT,
+    NATIVE_CALL_SUM,
+    NATIVE_CALL_RESCALE,
+    NATIVE_CALL_COMPLEMENT,
+    NATIVE_CALLS
+} native_call;
+
+/* A call on vectors. A place is an element of the layer's states, one after another, where it is 0
+ * or more; else that of the scratch which -1 - place counts. */
+typedef struct {
+    int32_t call;
+    int32_t count;  /* elements */
+    int32_t option; /* shift, activation, or which map */
+    int32_t a;
+    int32_t b;
+    int32_t out;
+} native_instruction;
+
+/* The step of a layer that has no kernel of its own. */
+typedef struct {
+    int32_t count;
+    const native_instruction *instructions; /* [count] */
+    const edgernn_map8 *maps8;              /* of w8a8 models */
+    const edgernn_map16 *maps16;            /* of w8a16 models */
+    int32_t vectors;
+    const int32_t *widths; /* [vectors], of the states */
+    int32_t output;        /* place of the layer's output */
+} native_operations;
 
 typedef union {
     edgernn_simple_rnn8 simple_rnn8;
@@ -38,6 +74,7 @@ typedef union {
     edgernn_gru_after16 gru_after16;
     edgernn_dense8 dense8;
     edgernn_dense16 dense16;
+    native_operations operations;
 } native_record;
 
 typedef struct {

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import random
 import sys
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -50,6 +51,12 @@ REFUSALS = (TypeError, ValueError, OverflowError, BufferError)
 
 def ignored(channel: int, value: float) -> None:
     """Hear of a clipped reading."""
+
+
+def by_operations(model: IntegerModel, isa: str) -> tuple[Any, ...]:
+    """The same where no layer has a kernel."""
+    with mock.patch.object(native, "_KINDS", (None,) * len(native._KINDS)):
+        return arguments(model, isa)
 
 
 def arguments(model: IntegerModel, isa: str, layout: str = "stored") -> tuple[Any, ...]:
@@ -122,8 +129,9 @@ def fuzz(module: Any, count: int, seed: int = 0) -> tuple[int, int]:
         for precision in Precision:
             plain = random_model(cell, precision, units=5, stack=2, common=False)
             model = stored(plain, Storage.DENSE4, Storage.DENSE8, Storage.SPARSE8)
-            for isa in module.isas():
-                good = arguments(model, isa)
+            made = (arguments, by_operations) if cell in ("lstm", "gru_before") else (arguments,)
+            for isa, of in product(module.isas(), made):
+                good = of(model, isa)
                 exercise(module.Program(*good), good[2], good[1])
                 for _ in range(count):
                     bad = spoilt(good, rng)
@@ -147,6 +155,7 @@ def run_valid(module: Any) -> None:
                     codes = random_codes(model, 50)
                     for isa in module.isas():
                         module.Program(*arguments(model, isa)).stream().run_codes(codes)
+                        module.Program(*by_operations(model, isa)).stream().run_codes(codes)
 
 
 def _main(file: Path, count: int) -> None:

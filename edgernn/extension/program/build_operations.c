@@ -1,0 +1,224 @@
+#include "builder.h"
+
+#define MAX_MAPS 64
+#define MAX_VECTORS 64
+#define MAX_INSTRUCTIONS 4096
+#define MAX_SCRATCH (1 << 24) /* elements */
+#define MAX_SHIFT 30
+
+/* What places may name. */
+typedef struct {
+    int32_t scratch;
+    int32_t states;
+    int32_t map_count;
+    int32_t rows[MAX_MAPS];
+    int32_t operands; /* behind the layer's input */
+} limits;
+
+static int refuse(const char *what, Py_ssize_t most, Py_ssize_t got)
+{
+    PyErr_Format(PyExc_ValueError, "%s: expected 0 to %zd, got %zd", what, most, got);
+    return -1;
+}
+
+/* The length of a tuple of tuples, or of integers where `inner` is 0. -1 with an error set. */
+static Py_ssize_t length_of(PyObject *from, const char *what, Py_ssize_t most, int inner)
+{
+    Py_ssize_t count;
+    Py_ssize_t i;
+    if (!PyTuple_Check(from)) {
+        PyErr_Format(PyExc_TypeError, "%s: expected a tuple", what);
+        return -1;
+    }
+    count = PyTuple_Size(from);
+    if (count > most) {
+        return refuse(what, most, count);
+    }
+    for (i = 0; inner && i < count; ++i) {
+        if (!PyTuple_Check(PyTuple_GetItem(from, i))) {
+            PyErr_Format(PyExc_TypeError, "%s: expected a tuple of tuples", what);
+            return -1;
+        }
+    }
+    return count;
+}
+
+static int is_within(const limits *within, int32_t place, int32_t count)
+{
+    const int32_t first = place < 0 ? -1 - place : place;
+    const int32_t end = place < 0 ? within->scratch : within->states;
+    return first <= end && count <= end - first;
+}
+
+static int check(const limits *within, const native_instruction *one)
+{
+    const int32_t call = one->call;
+    const int writes = call != NATIVE_CALL_OPERANDS;
+    const int reads_a = call != NATIVE_CALL_AFFINE && call != NATIVE_CALL_ACTIVATE;
+    const int reads_b = call == NATIVE_CALL_PRODUCT || call == NATIVE_CALL_SUM;
+    int32_t most = 0; /* option */
+    if (call < 0 || call >= NATIVE_CALLS) {
+        return refuse("call", NATIVE_CALLS - 1, call);
+    }
+    if (one->count < 1 || one->count > MAX_SCRATCH) {
+        return refuse("elements of a call", MAX_SCRATCH, one->count);
+    }
+    if ((writes && !is_within(within, one->out, one->count)) ||
+        (reads_a && !is_within(within, one->a, one->count)) ||
+        (reads_b && !is_within(within, one->b, one->count))) {
+        PyErr_SetString(PyExc_ValueError, "place: expected one in states and scratch, got another");
+        return -1;
+    }
+    if (call == NATIVE_CALL_OPERANDS && one->count > within->operands) {
+        return refuse("operands of a call", within->operands, one->count);
+    }
+    if (call == NATIVE_CALL_AFFINE) {
+        most = within->map_count - 1;
+    } else if (call == NATIVE_CALL_ACTIVATE) {
+        most = EDGERNN_HARD_SIGMOID;
+    } else if (call == NATIVE_CALL_PRODUCT) {
+        most = MAX_SHIFT;
+    } else if (call == NATIVE_CALL_RESCALE) {
+        most = MAX_SHIFT / 2;
+    }
+    if (one->option < 0 || one->option > most) {
+        return refuse("option of a call", most, one->option);
+    }
+    if (call == NATIVE_CALL_AFFINE && within->rows[one->option] != one->count) {
+        return refuse("rows of a call", within->rows[one->option], one->count);
+    }
+    return 0;
+}
+
+static int build_maps(native_builder *builder, PyObject *from, native_layer *layer, limits *within)
+{
+    const int32_t operands = EDGERNN_PADDED(layer->inputs) + EDGERNN_PADDED(layer->units);
+    const Py_ssize_t count = length_of(from, "maps", MAX_MAPS, 1);
+    const int is8 = builder->program->width == 8;
+    edgernn_map8 maps8[MAX_MAPS];
+    edgernn_map16 maps16[MAX_MAPS];
+    const void *place;
+    Py_ssize_t i;
+    if (count < 0) {
+        return -1;
+    }
+    for (i = 0; i < count; ++i) {
+        PyObject *map;
+        int rows;
+        if (!PyArg_ParseTuple(PyTuple_GetItem(from, i), "iO:map", &rows, &map)) {
+            return -1;
+        }
+        if (rows < 1 || rows > 4 * NATIVE_MAX_WIDTH) {
+            return refuse("rows", 4 * NATIVE_MAX_WIDTH, rows);
+        }
+        if (!PyTuple_Check(map)) {
+            PyErr_SetString(PyExc_TypeError, "map: expected a tuple");
+            return -1;
+        }
+        if ((is8 ? native_build_map8(builder, map, rows, operands, &maps8[i])
+                 : native_build_map16(builder, map, rows, operands, &maps16[i])) < 0) {
+            return -1;
+        }
+        within->rows[i] = rows;
+    }
+    within->map_count = (int32_t)count;
+    if (native_place(builder, is8 ? (void *)maps8 : (void *)maps16,
+                     (size_t)count * (is8 ? sizeof maps8[0] : sizeof maps16[0]), &place) < 0) {
+        return -1;
+    }
+    layer->record.operations.maps8 = is8 ? place : NULL;
+    layer->record.operations.maps16 = is8 ? NULL : place;
+    return 0;
+}
+
+static int build_widths(native_builder *builder, PyObject *from, native_layer *layer,
+                        limits *within)
+{
+    const Py_ssize_t count = length_of(from, "states", MAX_VECTORS, 0);
+    int32_t widths[MAX_VECTORS];
+    const void *place;
+    Py_ssize_t i;
+    within->states = 0;
+    for (i = 0; i < count; ++i) {
+        const long width = PyLong_AsLong(PyTuple_GetItem(from, i));
+        if (width == -1 && PyErr_Occurred()) {
+            return -1;
+        }
+        if (width < 1 || width > NATIVE_MAX_WIDTH) {
+            return refuse("units of a state", NATIVE_MAX_WIDTH, (Py_ssize_t)width);
+        }
+        widths[i] = (int32_t)width;
+        within->states += widths[i];
+    }
+    if (count < 0 ||
+        native_place(builder, widths, (size_t)count * sizeof widths[0], &place) < 0) {
+        return -1;
+    }
+    layer->record.operations.vectors = (int32_t)count;
+    layer->record.operations.widths = place;
+    return 0;
+}
+
+static int build_instructions(native_builder *builder, PyObject *from, native_layer *layer,
+                              const limits *within)
+{
+    const Py_ssize_t count = length_of(from, "instructions", MAX_INSTRUCTIONS, 1);
+    void *place;
+    Py_ssize_t i;
+    if (count < 0) {
+        return -1;
+    }
+    if (native_take(&builder->arena, (size_t)count * sizeof(native_instruction), &place) < 0) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (i = 0; i < count; ++i) {
+        native_instruction one;
+        if (!PyArg_ParseTuple(PyTuple_GetItem(from, i), "iiiiii:instruction", &one.call,
+                              &one.count, &one.option, &one.a, &one.b, &one.out) ||
+            check(within, &one) < 0) {
+            return -1;
+        }
+        if (place != NULL) {
+            ((native_instruction *)place)[i] = one;
+        }
+    }
+    layer->record.operations.count = (int32_t)count;
+    layer->record.operations.instructions = place;
+    return 0;
+}
+
+int native_build_operations(native_builder *builder, PyObject *maps, PyObject *step,
+                            native_layer *layer, size_t *scratch, size_t *states)
+{
+    limits within;
+    PyObject *widths;
+    PyObject *instructions;
+    int room;
+    int output;
+    if (step == NULL || !PyTuple_Check(step)) {
+        PyErr_SetString(PyExc_TypeError, "layer of operations: expected a tuple of its step");
+        return -1;
+    }
+    if (!PyArg_ParseTuple(step, "iOiO:step", &room, &widths, &output, &instructions)) {
+        return -1;
+    }
+    if (room < 0 || room > MAX_SCRATCH) {
+        return refuse("scratch", MAX_SCRATCH, room);
+    }
+    within.scratch = room;
+    within.operands = layer->units;
+    if (build_maps(builder, maps, layer, &within) < 0 ||
+        build_widths(builder, widths, layer, &within) < 0 ||
+        build_instructions(builder, instructions, layer, &within) < 0) {
+        return -1;
+    }
+    if (!is_within(&within, output, layer->units)) {
+        PyErr_SetString(PyExc_ValueError, "output: expected a place in states and scratch");
+        return -1;
+    }
+    layer->record.operations.output = output;
+    *scratch = (size_t)within.scratch;
+    *states = (size_t)within.states;
+    return 0;
+}
