@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from edgernn_export.demo.data import Co2Record, load_record
+from edgernn_export.demo.forecaster import EPOCHS, train
 from edgernn_export.demo.forecasts import Score, float_forecast, integer_forecast, score
-from edgernn_export.demo.train import EPOCHS, train
 from edgernn_export.keras_reader import read_keras
-from edgernn_export.quantizer.api import quantize
+from edgernn_export.quantizer.quantizer import quantize
 
 RESULTS = Path(__file__).parent / "results" / "demo_accuracy.json"
 PRECISIONS = ("w8a8", "w8a16")

@@ -67,7 +67,7 @@ class Prepared:
 def prepare(cell: str, xs: FloatArray, folder: Path) -> Prepared:
     """Train, quantize, write; in a process of its own, as TensorFlow excludes TFLite runtimes."""
     from edgernn_export.keras_reader import read_keras
-    from edgernn_export.quantizer.api import quantize
+    from edgernn_export.quantizer.quantizer import quantize
     from edgernn_export.writers.tflite.writer import write_tflite
 
     model = read_keras(train(cell, xs[:HEAD_STEPS]))

@@ -38,7 +38,7 @@ from edgernn_export.datasets.csv_series import load_etth1, load_soil
 from edgernn_export.datasets.sources import Source, find
 from edgernn_export.float_model.float_run import run
 from edgernn_export.float_model.model import FloatModel
-from edgernn_export.quantizer.api import quantize
+from edgernn_export.quantizer.quantizer import quantize
 from edgernn_firmware_sim.reference.reference import Reference
 
 RESULTS = Path(__file__).parent / "results" / "input_headroom.json"

@@ -13,7 +13,7 @@ from edgernn.model.formats import FloatArray
 from edgernn_export.datasets import metrics
 from edgernn_export.datasets.csv_series import load_soil
 from edgernn_export.datasets.dataset import class_part
-from edgernn_export.datasets.etth1 import DAY_STEPS, etth1_splits
+from edgernn_export.datasets.etth1_forecast import DAY_STEPS, etth1_splits
 from edgernn_export.datasets.hapt_windows import (
     ACTIVITIES,
     CHANNELS,

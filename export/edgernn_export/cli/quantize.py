@@ -22,7 +22,7 @@ from edgernn_export.calibration.files import load_streams, refuse_unreadable
 from edgernn_export.calibration.ranges import RangeMethod
 from edgernn_export.cli.arguments import channel_range, comma_list, given_ranges, layer_bits
 from edgernn_export.cli.stream_arguments import add_stream_arguments
-from edgernn_export.quantizer.api import OPERAND_SCALES, quantize
+from edgernn_export.quantizer.quantizer import OPERAND_SCALES, quantize
 from edgernn_export.quantizer.weight_storage import PRECISIONS, SPARSE
 
 HELP: Final = """Quantize a trained Keras network to integers.

@@ -17,7 +17,7 @@ from edgernn_export.calibration.files import load_streams, refuse_unreadable
 from edgernn_export.calibration.ranges import RangeMethod
 from edgernn_export.cli.arguments import channel_range, comma_list, given_ranges
 from edgernn_export.cli.stream_arguments import add_stream_arguments
-from edgernn_export.quantizer.api import OPERAND_SCALES
+from edgernn_export.quantizer.quantizer import OPERAND_SCALES
 from edgernn_export.quantizer.sensitivity import WIDE, Measured, Sensitivity, loss_db, scan
 from edgernn_export.quantizer.weight_storage import PRECISIONS, SPARSE
 

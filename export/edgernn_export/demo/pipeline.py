@@ -18,11 +18,11 @@ from edgernn_export.demo.data import (
     load_record,
     write_sample,
 )
+from edgernn_export.demo.forecaster import train
 from edgernn_export.demo.forecasts import Score, float_forecast, integer_forecast, score
 from edgernn_export.demo.plot import write_plot
-from edgernn_export.demo.train import train
-from edgernn_export.quantizer.api import quantize
-from edgernn_export.verification.compare import Verification, verify
+from edgernn_export.quantizer.quantizer import quantize
+from edgernn_export.verification.comparison import Verification, verify
 from edgernn_export.writers.exporter import export
 
 #: precision -> name of its files; the first is the demo model.

@@ -9,8 +9,8 @@ from typing import Final
 
 from edgernn_export.demo.data import HORIZON_WEEKS
 from edgernn_export.demo.pipeline import Outcome
-from edgernn_export.verification.compare import NOT_INSTALLED, RAN
-from edgernn_export.verification.compare import Outcome as Stream
+from edgernn_export.verification.comparison import NOT_INSTALLED, RAN
+from edgernn_export.verification.comparison import Outcome as Stream
 
 _TITLES: Final = {
     "float": "GRU, float",

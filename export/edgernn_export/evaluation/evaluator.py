@@ -26,12 +26,12 @@ from edgernn_export.evaluation.departure import (
 )
 from edgernn_export.evaluation.judge import TASKS, Judge
 from edgernn_export.evaluation.metrics import CLASSIFICATION, MetricFunction, classes
+from edgernn_export.evaluation.paired_run import Run
 from edgernn_export.evaluation.recording import IntArray, Recording, Targets, from_arrays
 from edgernn_export.evaluation.result import Answered, Evaluation, way
-from edgernn_export.evaluation.run import Run
 from edgernn_export.evaluation.saturation import clipped, saturation
 from edgernn_export.float_model.model import FloatModel
-from edgernn_export.quantizer.api import read_source
+from edgernn_export.quantizer.quantizer import read_source
 
 OnMissing = Literal["raise", "hold", "skip"]
 ANSWERS: Final = ("auto", "each", "last")

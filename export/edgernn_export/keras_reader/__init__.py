@@ -14,17 +14,19 @@ from typing import Any
 
 from edgernn.errors import ShapeError, StreamKindWarning
 from edgernn_export.float_model.model import FloatLayer, FloatModel
-from edgernn_export.keras_reader.assemble import Chain
-from edgernn_export.keras_reader.config import is_builtin
-from edgernn_export.keras_reader.dense import (
+from edgernn_export.keras_reader.findings import Findings, class_of, owner_of
+from edgernn_export.keras_reader.joined_layers import Chain
+from edgernn_export.keras_reader.layer_path import LayerPath, layer_path
+from edgernn_export.keras_reader.layers.config import is_builtin
+from edgernn_export.keras_reader.layers.dense import (
     read_activation,
     read_dense,
     read_relu,
     read_softmax,
     read_time_distributed,
 )
-from edgernn_export.keras_reader.findings import Findings, class_of, owner_of
-from edgernn_export.keras_reader.neutral import (
+from edgernn_export.keras_reader.layers.layer_parts import Context, Part, UnknownPart
+from edgernn_export.keras_reader.layers.neutral import (
     read_flatten,
     read_neutral,
     read_permute,
@@ -32,10 +34,8 @@ from edgernn_export.keras_reader.neutral import (
     read_resampling,
     read_reshape,
 )
-from edgernn_export.keras_reader.parts import Context, Part, UnknownPart
-from edgernn_export.keras_reader.path import LayerPath, layer_path
-from edgernn_export.keras_reader.recurrent import read_cell, read_recurrent, read_rnn
-from edgernn_export.keras_reader.scaling import (
+from edgernn_export.keras_reader.layers.recurrent import read_cell, read_recurrent, read_rnn
+from edgernn_export.keras_reader.layers.scaling import (
     read_batch_normalization,
     read_normalization,
     read_rescaling,

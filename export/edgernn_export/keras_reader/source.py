@@ -17,7 +17,7 @@ from typing import Any
 
 from edgernn.errors import BackendUnavailable, EdgeRnnError, UnsupportedModelError
 from edgernn_export.keras_reader.findings import Findings
-from edgernn_export.keras_reader.parts import Context
+from edgernn_export.keras_reader.layers.layer_parts import Context
 from edgernn_export.keras_reader.stored import keras2
 from edgernn_export.keras_reader.stored.file import StoredFile, opened_file
 from edgernn_export.keras_reader.stored.kind import FileKind, kind_of, refuse

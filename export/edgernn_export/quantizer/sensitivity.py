@@ -16,9 +16,9 @@ from edgernn.container.memory import weight_memory
 from edgernn.errors import QuantizationError
 from edgernn.model.integer_model import IntegerModel
 from edgernn_export.calibration.stream_kind import StreamKind, choose_window, report_endless
-from edgernn_export.quantizer.api import make_plan, read_source
 from edgernn_export.quantizer.calibrated_model import Prepared
 from edgernn_export.quantizer.layers import layer_names
+from edgernn_export.quantizer.quantizer import make_plan, read_source
 from edgernn_export.quantizer.report import quantization_report
 from edgernn_export.quantizer.weight_storage import parse_precision
 

@@ -13,7 +13,7 @@ import numpy as np
 from edgernn.errors import BackendUnavailable, DataUnavailable, EdgeRnnError, SearchError
 from edgernn_export.search.candidates import trained, untrained
 from edgernn_export.search.hardware_cost import Cost, cost_of, measure
-from edgernn_export.search.order import Settings
+from edgernn_export.search.settings import Settings
 from edgernn_export.search.space import Configuration
 from edgernn_export.search.study import asking, trial_files
 

@@ -13,7 +13,7 @@ from multiprocessing.context import SpawnProcess
 from typing import TYPE_CHECKING, Final
 
 from edgernn.errors import EdgeRnnError, SearchError
-from edgernn_export.search.order import Settings
+from edgernn_export.search.settings import Settings
 from edgernn_export.search.study import opened
 from edgernn_export.search.trials import run_trials
 

@@ -9,9 +9,9 @@ from edgernn.model.formats import PrecisionName
 from edgernn.model.integer_model import IntegerModel
 from edgernn_export.compress.qat.backend import check_backend
 from edgernn_export.datasets import Dataset
+from edgernn_export.training.compression import calibration
 from edgernn_export.training.loop import TrainingResult, train
 from edgernn_export.training.recipe import Recipe
-from edgernn_export.training.recipe_pruning import calibration
 
 #: The setting that the validation parts of the recipes chose, for all of them (docs/qat.md).
 EPOCHS: Final = 2

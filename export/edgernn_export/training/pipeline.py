@@ -14,13 +14,13 @@ from edgernn.model.formats import PrecisionName
 from edgernn.model.integer_model import IntegerModel
 from edgernn_export.compress.qat import check_backend
 from edgernn_export.datasets import Dataset
-from edgernn_export.quantizer.api import quantize
+from edgernn_export.quantizer.quantizer import quantize
+from edgernn_export.training.compression import pruning_callback
 from edgernn_export.training.evaluation import evaluate
 from edgernn_export.training.integer_training import train_integers
 from edgernn_export.training.keras_setup import keras_on_cpu
 from edgernn_export.training.loop import TrainingResult, train
 from edgernn_export.training.recipe import Network, Recipe, check_count
-from edgernn_export.training.recipe_pruning import pruning_callback
 from edgernn_export.writers.exporter import export
 
 #: Parts that models are scored on, in this order.

@@ -19,7 +19,7 @@ from edgernn.backends.value_stream import new_stream
 from edgernn.errors import EdgeRnnError, FormatError
 from edgernn.model.formats import Int16Array, OperandArray
 from edgernn.model.integer_model import IntegerModel
-from edgernn_export.verification.compare import FAILED, NOT_INSTALLED, RAN, Outcome, Verification
+from edgernn_export.verification.comparison import FAILED, NOT_INSTALLED, RAN, Outcome, Verification
 from edgernn_firmware_sim.reference.backend import ReferenceBackend
 
 #: In the order in which they are looked for.

@@ -15,7 +15,7 @@ from edgernn.backends.tflite_file import read_tflite
 from edgernn.errors import EdgeRnnError, FormatError
 from edgernn.model.formats import OperandArray
 from edgernn.model.integer_model import IntegerModel
-from edgernn_export.verification.compare import (
+from edgernn_export.verification.comparison import (
     FAILED,
     NOT_INSTALLED,
     RAN,

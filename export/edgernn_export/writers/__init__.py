@@ -18,7 +18,7 @@ Writer = Callable[[IntegerModel, Golden], Contents]
 #: format -> (module, function, suffix of the file or folder).
 WRITERS: Final[dict[str, tuple[str, str, str]]] = {
     "tflite": ("edgernn_export.writers.tflite.writer", "write_tflite", ".tflite"),
-    "onnx": ("edgernn_export.writers.onnx.exact", "write_onnx_exact", ".onnx"),
+    "onnx": ("edgernn_export.writers.onnx.writer", "write_onnx_exact", ".onnx"),
     "c": ("edgernn_export.writers.c.source", "write_c", "_c"),
 }
 #: Formats that sessions open: those written where none is named, and those `verify` compares.

@@ -14,7 +14,7 @@ from edgernn_export.datasets.causal_features import (
     block_means,
     running_deviations,
 )
-from edgernn_export.datasets.hapt import (
+from edgernn_export.datasets.hapt_activities import (
     BLOCK_STEPS,
     VALIDATION_SUBJECTS,
     binary_features,

@@ -6,7 +6,7 @@ import pytest
 
 from edgernn.model.formats import Precision
 from edgernn.model.storage import Storage
-from edgernn_export.verification.compare import verify
+from edgernn_export.verification.comparison import verify
 from edgernn_export.verification.executors import EXECUTORS
 from edgernn_export.writers.golden_vectors import probe_codes
 from tests.support.models.integer import random_model

@@ -11,7 +11,7 @@ from edgernn.model.formats import Precision
 from edgernn.model.interface import Window
 from edgernn_export.verification import compare as verify_module
 from edgernn_export.verification import executors
-from edgernn_export.verification.compare import Outcome, Verification, verify
+from edgernn_export.verification.comparison import Outcome, Verification, verify
 from edgernn_export.verification.executors import EXECUTORS, REFERENCE, select, trace
 from edgernn_export.writers.golden_vectors import probe_codes
 from tests.support.models.integer import random_codes, random_model

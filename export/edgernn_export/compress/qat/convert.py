@@ -25,7 +25,7 @@ from edgernn_export.compress.qat.layers import (
 from edgernn_export.float_model.model import RECURRENT as RECURRENT_LAYERS
 from edgernn_export.float_model.model import FloatModel
 from edgernn_export.keras_reader.findings import owner_of
-from edgernn_export.quantizer.api import quantize
+from edgernn_export.quantizer.quantizer import quantize
 from edgernn_export.quantizer.weight_storage import SPARSE
 
 #: Setting of the provenance that tells trained integers from rounded ones.

@@ -22,7 +22,7 @@ from edgernn.model.layers import (
     SimpleRNN,
 )
 from edgernn_export.writers.onnx.graph import GraphBuilder
-from edgernn_export.writers.onnx.integer import (
+from edgernn_export.writers.onnx.integer_operators import (
     Operands,
     Window,
     affine,

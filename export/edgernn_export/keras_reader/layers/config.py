@@ -9,7 +9,7 @@ import numpy as np
 
 from edgernn.model.formats import FloatArray
 from edgernn_export.keras_reader.findings import Findings, owner_of
-from edgernn_export.keras_reader.parts import Context
+from edgernn_export.keras_reader.layers.layer_parts import Context
 
 #: Keys that never change what inference computes.
 NEUTRAL = frozenset({"name", "trainable", "dtype", "seed", "activity_regularizer", "autocast"})

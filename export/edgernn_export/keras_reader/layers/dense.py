@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from edgernn_export.float_model.model import FloatDense
-from edgernn_export.keras_reader.config import (
+from edgernn_export.keras_reader.findings import class_of, owner_of
+from edgernn_export.keras_reader.layers.config import (
     activation_name,
     check_activation,
     check_config,
@@ -17,15 +18,14 @@ from edgernn_export.keras_reader.config import (
     is_builtin,
     weight,
 )
-from edgernn_export.keras_reader.findings import class_of, owner_of
-from edgernn_export.keras_reader.neutral import read_neutral
-from edgernn_export.keras_reader.parts import (
+from edgernn_export.keras_reader.layers.layer_parts import (
     ActivationPart,
     Context,
     DensePart,
     Part,
     UnknownPart,
 )
+from edgernn_export.keras_reader.layers.neutral import read_neutral
 
 _ALLOWED = ("linear", "relu", "tanh", "sigmoid", "softmax")
 

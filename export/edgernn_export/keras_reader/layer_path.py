@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from edgernn_export.keras_reader.config import check_dtype
 from edgernn_export.keras_reader.findings import Findings, owner_of
 from edgernn_export.keras_reader.graph import Call, Network, Tensor
-from edgernn_export.keras_reader.parts import Context
+from edgernn_export.keras_reader.layers.config import check_dtype
+from edgernn_export.keras_reader.layers.layer_parts import Context
 from edgernn_export.keras_reader.states import States
 from edgernn_export.keras_reader.stored.network import StoredModel
 

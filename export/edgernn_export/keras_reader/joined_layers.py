@@ -14,7 +14,7 @@ import numpy as np
 from edgernn.model.formats import FloatArray
 from edgernn_export.float_model.model import MAX_RECURRENT_LAYERS, FloatDense, FloatLayer
 from edgernn_export.keras_reader.findings import Findings
-from edgernn_export.keras_reader.parts import (
+from edgernn_export.keras_reader.layers.layer_parts import (
     ActivationPart,
     DensePart,
     Part,
