@@ -20,8 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from edgernn_export.demo.data import Co2Record, load_record
-from edgernn_export.demo.forecaster import EPOCHS, train
-from edgernn_export.demo.forecasts import Score, float_forecast, integer_forecast, score
+from edgernn_export.demo.forecaster import (
+    EPOCHS,
+    Score,
+    float_forecast,
+    integer_forecast,
+    score,
+    train,
+)
 from edgernn_export.keras_reader import read_keras
 from edgernn_export.quantizer.quantizer import quantize
 

@@ -26,7 +26,7 @@ from benchmarks.compression.plan import (
     TEACHER,
     Run,
 )
-from edgernn_export.training.integer_training import EPOCHS, RATE_SHARE
+from edgernn_export.training.compression import EPOCHS, RATE_SHARE
 
 RESULTS: Final = Path("benchmarks/results")
 DOCUMENT: Final = Path("docs/compression.md")

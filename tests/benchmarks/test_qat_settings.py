@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmarks.compression import qat_settings
 from benchmarks.compression.qat_settings import SETTINGS, Setting, jobs, main, table
-from edgernn_export.training.integer_training import ALPHA, EPOCHS, RATE_SHARE
+from edgernn_export.training.compression import ALPHA, EPOCHS, RATE_SHARE
 
 ROOT = Path(__file__).parents[2]
 

@@ -26,7 +26,7 @@ from edgernn.records.text_files import (
     open_text,
 )
 from edgernn.session.policies import Policy
-from edgernn_export.calibration.missing import missing_policy, without_missing
+from edgernn_export.calibration.streams import missing_policy, without_missing
 
 #: What NumPy raises on files it cannot make sense of; MemoryError where a header promises too much.
 _DAMAGED: Final = (

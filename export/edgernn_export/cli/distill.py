@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from edgernn.errors import DistillationError
-from edgernn_export.compress.pruning.patterns import PATTERNS
+from edgernn_export.compress.pruning.masks import PATTERNS
 
 HELP: Final = """Train a small network on the answers of a large one, beside the labels.
 
@@ -96,7 +96,7 @@ def main(args: argparse.Namespace) -> int:
     """Distil, write, report."""
     _check(args)
     from edgernn_export.training import Network
-    from edgernn_export.training.keras_setup import repeatable_keras
+    from edgernn_export.training.networks import repeatable_keras
 
     network = Network(cell=args.cell, units=args.units, layers=args.layers)
     repeatable_keras(args.seed)

@@ -110,7 +110,7 @@ def main(args: argparse.Namespace) -> int:
     files = (args.model, args.calibration, args.report_data)
     refuse_unreadable(*(file for file in files if file is not None))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from edgernn_export.keras_reader import read_keras
+    from edgernn_export.keras_reader.reader import read_keras
 
     labels = {
         k: getattr(args, k) for k in ("input_names", "input_units", "output_names", "output_units")

@@ -12,8 +12,7 @@ from typing import Any, Final, TypeVar
 
 from edgernn.errors import EdgeRnnError
 from edgernn_export.cli.arguments import comma_list
-from edgernn_export.search.hardware_cost import Hardware, find_hardware
-from edgernn_export.search.limits import Limits, parse_bytes
+from edgernn_export.search.hardware_cost import Hardware, Limits, find_hardware, parse_bytes
 from edgernn_export.search.settings import OBJECTIVES, SAMPLERS, Settings
 from edgernn_export.search.space import CELLS, PRECISIONS, Space
 

@@ -10,14 +10,14 @@ from typing import Any, Final
 
 from edgernn.errors import TrainingError
 from edgernn_export.cli.arguments import comma_list
-from edgernn_export.compress.pruning.patterns import PATTERNS
+from edgernn_export.compress.pruning.masks import PATTERNS
 from edgernn_export.datasets import Dataset
 from edgernn_export.quantizer.weight_storage import PRECISIONS
-from edgernn_export.training.integer_training import EPOCHS
+from edgernn_export.training.compression import EPOCHS
 from edgernn_export.training.pipeline import SCORED, Order, Outcome, produce
 from edgernn_export.training.recipe import CELLS, Network, Recipe
 from edgernn_export.training.recipe_files import find_recipe, recipe_names
-from edgernn_export.writers import WRITERS
+from edgernn_export.writers.file_formats import WRITERS
 
 HELP: Final = """Train a recipe on its real data set, compress the network and write its files.
 

@@ -18,8 +18,7 @@ from edgernn_export.demo.data import (
     load_record,
     write_sample,
 )
-from edgernn_export.demo.forecaster import train
-from edgernn_export.demo.forecasts import Score, float_forecast, integer_forecast, score
+from edgernn_export.demo.forecaster import Score, float_forecast, integer_forecast, score, train
 from edgernn_export.demo.plot import write_plot
 from edgernn_export.quantizer.quantizer import quantize
 from edgernn_export.verification.comparison import Verification, verify
@@ -130,7 +129,7 @@ def _stream(
 def _forecasts(
     network: Any, models: Mapping[PrecisionName, IntegerModel], record: Co2Record
 ) -> dict[str, FloatArray]:
-    from edgernn_export.keras_reader import read_keras
+    from edgernn_export.keras_reader.reader import read_keras
 
     forecasts = {"float": float_forecast(read_keras(network), record)}
     forecasts |= {name: integer_forecast(model, record) for name, model in models.items()}

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from edgernn_export.keras_reader.findings import Findings, owner_of
+from edgernn_export.keras_reader.findings import Context, Findings, owner_of
 from edgernn_export.keras_reader.graph import Call, Network, Tensor
 from edgernn_export.keras_reader.layers.config import check_dtype
-from edgernn_export.keras_reader.layers.layer_parts import Context
 from edgernn_export.keras_reader.states import States
 from edgernn_export.keras_reader.stored.network import StoredModel
 
@@ -64,7 +63,7 @@ def _network(model: Any, findings: Findings) -> Network | None:
         return model.network
     import keras
 
-    from edgernn_export.keras_reader.live_graph import live_network
+    from edgernn_export.keras_reader.graph import live_network
 
     functional = hasattr(model, "operations") or isinstance(model, keras.Sequential)
     if not functional or not type(model).__module__.startswith("keras."):

@@ -188,7 +188,7 @@ def read_source(source: Any, **labels: Any) -> FloatModel:
             k: v if isinstance(v, str) else tuple(v) for k, v in labels.items() if v is not None
         }
         return dataclasses.replace(source, **given) if given else source
-    from edgernn_export.keras_reader import read_keras
+    from edgernn_export.keras_reader.reader import read_keras
 
     return read_keras(source, **labels)
 

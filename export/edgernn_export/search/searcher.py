@@ -20,8 +20,7 @@ from edgernn.container.disk import write_atomically
 from edgernn_export.search.pareto import Chosen, Least, choose, front, nothing_fits
 from edgernn_export.search.settings import Settings
 from edgernn_export.search.study import held, opened, reclaim
-from edgernn_export.search.trials import TRAINED, Row, rows
-from edgernn_export.search.workers import run_workers
+from edgernn_export.search.trials import TRAINED, Row, rows, run_workers
 
 if TYPE_CHECKING:
     from optuna import Study

@@ -15,11 +15,10 @@ from edgernn.model.integer_model import IntegerModel
 from edgernn_export.compress.qat import check_backend
 from edgernn_export.datasets import Dataset
 from edgernn_export.quantizer.quantizer import quantize
-from edgernn_export.training.compression import pruning_callback
+from edgernn_export.training.compression import pruning_callback, train_integers
 from edgernn_export.training.evaluation import evaluate
-from edgernn_export.training.integer_training import train_integers
-from edgernn_export.training.keras_setup import keras_on_cpu
 from edgernn_export.training.loop import TrainingResult, train
+from edgernn_export.training.networks import keras_on_cpu
 from edgernn_export.training.recipe import Network, Recipe, check_count
 from edgernn_export.writers.exporter import export
 
@@ -39,7 +38,7 @@ class Order:
         pattern: of the pruning.
         precision: of the integer model.
         qat_epochs: of quantization-aware training after the other; None leaves it out.
-        formats: beside .keras and .edgernn: keys of `edgernn_export.writers.WRITERS`.
+        formats: beside .keras and .edgernn: keys of `edgernn_export.writers.file_formats.WRITERS`.
         out: folder for everything, made if missing.
     """
 
@@ -131,7 +130,7 @@ def _check(order: Order) -> None:
         check_count("--qat-epochs", order.qat_epochs)
         keras_on_cpu()
         check_backend()
-    from edgernn_export.writers import open_writer
+    from edgernn_export.writers.file_formats import open_writer
 
     for wanted in order.formats:
         open_writer(wanted)

@@ -15,8 +15,8 @@ from edgernn.errors import EdgeRnnError, ShapeError
 from edgernn.model.formats import Int16Array, OperandArray
 from edgernn.model.integer_model import IntegerModel
 from edgernn_export.verification.executors import REFERENCE, Executor, Trace, select, trace
-from edgernn_export.writers import SESSION_FORMATS
 from edgernn_export.writers.exporter import export
+from edgernn_export.writers.file_formats import SESSION_FORMATS
 
 RAN: Final = "ran"
 NOT_INSTALLED: Final = "not installed"

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 
 from edgernn.errors import PruningError
+from edgernn_export.compress.pruning.allocation import Schedule
 from edgernn_export.compress.pruning.checks import densities_asked, matrices_asked
-from edgernn_export.compress.pruning.masks import kept_count, renew
-from edgernn_export.compress.pruning.patterns import PATTERNS
-from edgernn_export.compress.pruning.schedule import Schedule
+from edgernn_export.compress.pruning.masks import PATTERNS, kept_count, renew
 
 BLOCKS = {
     "unstructured": (1, 1),

@@ -10,8 +10,7 @@ import pytest
 
 from edgernn.model.layers import LSTM
 from edgernn_export import quantize
-from edgernn_export.compress.pruning.masks import renew
-from edgernn_export.compress.pruning.patterns import PATTERNS
+from edgernn_export.compress.pruning.masks import PATTERNS, renew
 from edgernn_export.float_model.model import FloatLSTM, FloatModel
 from edgernn_export.quantizer.rounding import round_to_nearest
 from tests.support.models.float import float_model, stream

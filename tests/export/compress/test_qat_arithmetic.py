@@ -91,7 +91,7 @@ def test_input_codes_are_those_of_the_interface(precision):
 
 
 def test_affine_map_of_8_bit_operands():
-    from edgernn_export.compress.qat.products import requantized8
+    from edgernn_export.compress.qat.tensor_arithmetic import requantized8
 
     rng = np.random.default_rng(3)
     rows, shift = 40, 9
@@ -115,8 +115,8 @@ def test_affine_map_of_8_bit_operands():
 def test_affine_map_of_16_bit_operands():
     import tensorflow as tf
 
-    from edgernn_export.compress.qat.products import requantized16
     from edgernn_export.compress.qat.straight_through import saturating_sum
+    from edgernn_export.compress.qat.tensor_arithmetic import requantized16
 
     rng = np.random.default_rng(4)
     rows = 40
@@ -142,7 +142,7 @@ def test_affine_map_of_16_bit_operands():
 
 
 def test_sums_that_float32_cannot_hold():
-    from edgernn_export.compress.qat.products import matrix_product
+    from edgernn_export.compress.qat.tensor_arithmetic import matrix_product
 
     rng = np.random.default_rng(5)
     codes = 4 * rng.integers(-4096, 4097, (2, 50, 600)) + 0.0

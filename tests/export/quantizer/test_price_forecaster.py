@@ -16,7 +16,7 @@ from edgernn_export.float_model.model import FloatModel
 from edgernn_export.quantizer.quantizer import quantize
 from edgernn_export.verification.comparison import verify
 from edgernn_export.writers.c.source import write_c
-from edgernn_export.writers.golden_vectors import golden_vector
+from edgernn_export.writers.file_formats import golden_vector
 from edgernn_firmware_sim.emulator import emulate
 from tests.support.models.hand_made import core_named
 from tests.support.runtimes import require

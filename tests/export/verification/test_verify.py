@@ -9,11 +9,11 @@ from edgernn.backends import native
 from edgernn.errors import EdgeRnnError, ShapeError
 from edgernn.model.formats import Precision
 from edgernn.model.interface import Window
-from edgernn_export.verification import compare as verify_module
+from edgernn_export.verification import comparison as verify_module
 from edgernn_export.verification import executors
 from edgernn_export.verification.comparison import Outcome, Verification, verify
 from edgernn_export.verification.executors import EXECUTORS, REFERENCE, select, trace
-from edgernn_export.writers.golden_vectors import probe_codes
+from edgernn_export.writers.file_formats import probe_codes
 from tests.support.models.integer import random_codes, random_model
 from tests.support.runtimes import require
 

@@ -7,9 +7,8 @@ import edgernn_export
 from edgernn.errors import EdgeRnnError
 from edgernn.model.formats import Precision
 from edgernn_export import export
-from edgernn_export.writers import SESSION_FORMATS, WRITERS
 from edgernn_export.writers.c.packages import PACKAGES
-from edgernn_export.writers.golden_vectors import golden_vector, probe_codes
+from edgernn_export.writers.file_formats import SESSION_FORMATS, WRITERS, golden_vector, probe_codes
 from edgernn_firmware_sim.reference.reference import Reference
 from tests.support.models.integer import random_model
 from tests.support.runtimes import run_python

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from edgernn.errors import PruningError
-from edgernn_export.compress.pruning.patterns import PATTERNS
+from edgernn_export.compress.pruning.masks import PATTERNS
 
 #: Size of a block: mean of absolute values, or root of the mean square.
 NORMS: Final = ("l1", "l2")

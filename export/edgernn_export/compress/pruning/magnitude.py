@@ -16,6 +16,7 @@ from edgernn.errors import EdgeRnnWarning, PruningError
 from edgernn_export.compress.pruning.allocation import (
     ALLOCATIONS,
     DEFAULT_ALLOCATION,
+    Schedule,
     Shares,
     allocate,
 )
@@ -35,9 +36,7 @@ from edgernn_export.compress.pruning.density import (
     starved_gates,
 )
 from edgernn_export.compress.pruning.keras_matrices import Matrix, find_matrices
-from edgernn_export.compress.pruning.masks import BoolArray
-from edgernn_export.compress.pruning.patterns import PATTERNS
-from edgernn_export.compress.pruning.schedule import Schedule
+from edgernn_export.compress.pruning.masks import PATTERNS, BoolArray
 from edgernn_export.compress.pruning.state_file import read_state, write_state
 from edgernn_export.keras_reader.findings import owner_of
 

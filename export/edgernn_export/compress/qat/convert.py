@@ -39,7 +39,7 @@ def make(
     **options: Any,
 ) -> Any:
     """See `edgernn_export.compress.qat.qat_model`."""
-    from edgernn_export.keras_reader import read_keras
+    from edgernn_export.keras_reader.reader import read_keras
 
     trained = read_keras(source)
     integer = quantize(source, calibration, precision, **options)

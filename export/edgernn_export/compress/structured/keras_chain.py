@@ -12,10 +12,11 @@ import numpy.typing as npt
 from edgernn.errors import PruningError
 from edgernn.model.formats import FloatArray
 from edgernn_export.compress.pruning.keras_matrices import GATES
-from edgernn_export.keras_reader import READERS, read_keras
-from edgernn_export.keras_reader.findings import Findings, owner_of
+from edgernn_export.keras_reader.findings import Context, Findings, owner_of
 from edgernn_export.keras_reader.layer_path import layer_path
-from edgernn_export.keras_reader.layers.layer_parts import Context, ScalePart
+from edgernn_export.keras_reader.layers.layer_parts import ScalePart
+from edgernn_export.keras_reader.layers.readers import READERS
+from edgernn_export.keras_reader.reader import read_keras
 
 #: Indices of units or channels.
 IntArray = npt.NDArray[np.intp]

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from edgernn.model.formats import FloatArray
-from edgernn_export.keras_reader.findings import Findings, owner_of
-from edgernn_export.keras_reader.layers.layer_parts import Context
+from edgernn_export.keras_reader.findings import Context, Findings, owner_of
 
 #: Keys that never change what inference computes.
 NEUTRAL = frozenset({"name", "trainable", "dtype", "seed", "activity_regularizer", "autocast"})

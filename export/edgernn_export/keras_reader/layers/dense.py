@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from edgernn_export.float_model.model import FloatDense
-from edgernn_export.keras_reader.findings import class_of, owner_of
+from edgernn_export.keras_reader.findings import Context, class_of, owner_of
 from edgernn_export.keras_reader.layers.config import (
     activation_name,
     check_activation,
@@ -20,7 +20,6 @@ from edgernn_export.keras_reader.layers.config import (
 )
 from edgernn_export.keras_reader.layers.layer_parts import (
     ActivationPart,
-    Context,
     DensePart,
     Part,
     UnknownPart,

@@ -5,15 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
-from edgernn_export.keras_reader.findings import owner_of
+from edgernn_export.keras_reader.findings import Context, owner_of
 from edgernn_export.keras_reader.layers.config import check_config
-from edgernn_export.keras_reader.layers.layer_parts import (
-    Context,
-    Part,
-    Shape,
-    ShapePart,
-    UnknownPart,
-)
+from edgernn_export.keras_reader.layers.layer_parts import Part, Shape, ShapePart, UnknownPart
 
 #: Arguments that matter in training only.
 _FREE: Final = ("rate", "stddev", "noise_shape", "l1", "l2", "data_format")

@@ -13,7 +13,7 @@ import numpy as np
 
 from edgernn.model.formats import FloatArray
 from edgernn_export.float_model.model import FloatGRU, FloatLSTM, FloatRecurrent, FloatSimpleRNN
-from edgernn_export.keras_reader.findings import class_of, owner_of
+from edgernn_export.keras_reader.findings import Context, class_of, owner_of
 from edgernn_export.keras_reader.layers.config import (
     activation_name,
     check_activation,
@@ -22,7 +22,7 @@ from edgernn_export.keras_reader.layers.config import (
     is_builtin,
     weight,
 )
-from edgernn_export.keras_reader.layers.layer_parts import Context, Part, RecurrentPart, UnknownPart
+from edgernn_export.keras_reader.layers.layer_parts import Part, RecurrentPart, UnknownPart
 
 #: dropout acts in training only; a mask, which zero_output_for_mask needs, is always refused; where
 #: a state is returned to is seen by the walk along the path.

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from edgernn.model.formats import FloatArray
-from edgernn_export.keras_reader.findings import owner_of
+from edgernn_export.keras_reader.findings import Context, owner_of
 from edgernn_export.keras_reader.layers.config import check_config, finite, weight
-from edgernn_export.keras_reader.layers.layer_parts import Context, Part, ScalePart, UnknownPart
+from edgernn_export.keras_reader.layers.layer_parts import Part, ScalePart, UnknownPart
 
 _LAST_AXIS = "Train with axis=-1: each feature normalized by itself."
 #: keras.config.epsilon() where nobody changed it; a file does not say.

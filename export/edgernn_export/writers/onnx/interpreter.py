@@ -28,7 +28,7 @@ from edgernn.graph.ops import (
 from edgernn.model.formats import INT16_MAX
 from edgernn.model.layers import GateActivation
 from edgernn_export.writers.onnx.graph import GraphBuilder
-from edgernn_export.writers.onnx.integer import (
+from edgernn_export.writers.onnx.integer_operators import (
     Window,
     affine,
     clip,
