@@ -22,7 +22,7 @@ from typing import Any
 from edgernn_export.demo.data import Co2Record, load_record
 from edgernn_export.demo.forecaster import (
     EPOCHS,
-    Score,
+    ForecastErrors,
     float_forecast,
     integer_forecast,
     score,
@@ -35,7 +35,7 @@ RESULTS = Path(__file__).parent / "results" / "demo_accuracy.json"
 PRECISIONS = ("w8a8", "w8a16")
 
 
-def measure(record: Co2Record, seed: int) -> dict[str, Score]:
+def measure(record: Co2Record, seed: int) -> dict[str, ForecastErrors]:
     """Errors over the test part, by model."""
     model = read_keras(train(record, EPOCHS, seed, progress=False))
     scores = {"float": score(record, float_forecast(model, record), record.test)}

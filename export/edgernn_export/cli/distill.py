@@ -29,7 +29,7 @@ _PATTERN: Final = "8x4"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class DistillationTask:
     """What is distilled.
 
     Attributes:
@@ -127,7 +127,7 @@ def _check(args: argparse.Namespace) -> None:
         raise DistillationError("--pattern: expected --density beside it, got none.")
 
 
-def _open(args: argparse.Namespace) -> Run:
+def _open(args: argparse.Namespace) -> DistillationTask:
     from edgernn_export.keras_reader.source import open_source
     from edgernn_export.training import find_recipe
     from edgernn_export.training.array_recipe import read_recipe
@@ -137,11 +137,11 @@ def _open(args: argparse.Namespace) -> Run:
         recipe, tested = find_recipe(args.recipe), True
     else:
         recipe, tested = read_recipe(args.data, int(teacher.output_shape[-1]))
-    return Run(recipe=recipe, data=recipe.load(), tested=tested, teacher=teacher)
+    return DistillationTask(recipe=recipe, data=recipe.load(), tested=tested, teacher=teacher)
 
 
 def _train(
-    run: Run, args: argparse.Namespace, network: Any, *, taught: bool
+    run: DistillationTask, args: argparse.Namespace, network: Any, *, taught: bool
 ) -> tuple[Any, dict[str, Any]]:
     """A student with its scores, from the teacher or alone."""
     from edgernn_export.training import distill, pruning_callback, train

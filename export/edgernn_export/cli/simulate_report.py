@@ -16,7 +16,7 @@ from edgernn_firmware_sim.targets.costs import Estimate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class SimulationReport:
     """Everything one call found out.
 
     Attributes:

@@ -14,7 +14,7 @@ from edgernn_export.compress.pruning.masks import PATTERNS
 from edgernn_export.datasets import Dataset
 from edgernn_export.quantizer.weight_storage import PRECISIONS
 from edgernn_export.training.compression import EPOCHS
-from edgernn_export.training.pipeline import SCORED, Order, Outcome, produce
+from edgernn_export.training.pipeline import SCORED, Order, RecipeResult, produce
 from edgernn_export.training.recipe import CELLS, Network, Recipe
 from edgernn_export.training.recipe_files import find_recipe, recipe_names
 from edgernn_export.writers.file_formats import WRITERS
@@ -127,7 +127,7 @@ def _size(network: Network) -> str:
     return f"{times}{network.cell}-{network.units}"
 
 
-def _record(recipe: Recipe, data: Dataset, order: Order, outcome: Outcome) -> dict[str, Any]:
+def _record(recipe: Recipe, data: Dataset, order: Order, outcome: RecipeResult) -> dict[str, Any]:
     return {
         "recipe": recipe.name,
         "data": asdict(data.source) | {"name": data.name, "protocol": data.protocol},
@@ -145,7 +145,7 @@ def _record(recipe: Recipe, data: Dataset, order: Order, outcome: Outcome) -> di
     }
 
 
-def _show(recipe: Recipe, data: Dataset, outcome: Outcome) -> None:
+def _show(recipe: Recipe, data: Dataset, outcome: RecipeResult) -> None:
     done = outcome.training
     size = "" if done.network is None else f"{_size(done.network)}, "
     print(

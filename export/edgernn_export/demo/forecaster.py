@@ -99,7 +99,7 @@ def train(record: Co2Record, epochs: int, seed: int, progress: bool = True) -> A
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Score:
+class ForecastErrors:
     """Errors of one forecaster over a part of the record.
 
     Attributes:
@@ -111,10 +111,10 @@ class Score:
     mae_ppm: float
 
 
-def score(record: Co2Record, forecast: FloatArray, part: slice) -> Score:
+def score(record: Co2Record, forecast: FloatArray, part: slice) -> ForecastErrors:
     """Score a forecast change [T]; the error of the change is that of the level it leads to."""
     error = forecast[part] - record.target[part]
-    return Score(
+    return ForecastErrors(
         rmse_ppm=float(np.sqrt(np.mean(error**2))),
         mae_ppm=float(np.mean(np.abs(error))),
     )

@@ -15,9 +15,9 @@ from edgernn.model.formats import FloatArray
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.interface import Window
 from edgernn_export.evaluation.answers import (
+    AnsweringNetwork,
     FloatNetwork,
     IntegerNetwork,
-    Network,
     Tell,
     answer_rows,
     answers,
@@ -32,7 +32,7 @@ _PROGRESS_STEPS: Final = 200_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Run:
+class PairedRun:
     """What runs over what.
 
     Attributes:
@@ -52,10 +52,10 @@ class Run:
     @staticmethod
     def of(
         model: IntegerModel, network: FloatModel | None, recording: Recording, only_last: bool
-    ) -> Run:
+    ) -> PairedRun:
         """Find out which readings are answered."""
         own = None if network is None else network.window
-        return Run(
+        return PairedRun(
             model=model,
             network=network,
             recording=recording,
@@ -83,7 +83,7 @@ class Run:
 
     def _answers(
         self,
-        network: Network,
+        network: AnsweringNetwork,
         window: Window | None,
         streams: Sequence[FloatArray],
         progress: bool,

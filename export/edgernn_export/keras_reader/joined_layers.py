@@ -17,7 +17,7 @@ from edgernn_export.keras_reader.findings import Findings
 from edgernn_export.keras_reader.layers.layer_parts import (
     ActivationPart,
     DensePart,
-    Part,
+    LayerPart,
     RecurrentPart,
     ScalePart,
     Shape,
@@ -27,7 +27,7 @@ from edgernn_export.keras_reader.layers.layer_parts import (
 
 
 @dataclass(slots=True, kw_only=True)
-class Chain:
+class JoinedLayers:
     """The layers joined so far.
 
     Attributes:
@@ -49,11 +49,11 @@ class Chain:
     steps: int | None = None
     softmax: bool = False
     _pending: ScalePart | None = None
-    _last: Part | None = None
+    _last: LayerPart | None = None
     _ended: bool = False
     _last_step_alone: bool = False
 
-    def add(self, part: Part) -> None:
+    def add(self, part: LayerPart) -> None:
         """Join the next part."""
         if isinstance(part, ShapePart):
             self._reshape(part)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from edgernn_export.keras_reader.findings import Context, Findings, owner_of
-from edgernn_export.keras_reader.graph import Call, Network, Tensor
+from edgernn_export.keras_reader.graph import Call, CallResult, LayerGraph
 from edgernn_export.keras_reader.layers.config import check_dtype
 from edgernn_export.keras_reader.states import States
 from edgernn_export.keras_reader.stored.network import StoredModel
@@ -54,7 +54,7 @@ def layer_path(model: Any, context: Context) -> LayerPath:
     return path
 
 
-def _network(model: Any, findings: Findings) -> Network | None:
+def _network(model: Any, findings: Findings) -> LayerGraph | None:
     """The calls of a model, unless it is a class with a call of its own, or has no weights."""
     check_dtype(model, findings)
     if isinstance(model, StoredModel):
@@ -94,7 +94,7 @@ def _no_input(model: Any, findings: Findings) -> None:
 
 
 def _check_input(
-    model: Any, network: Network, states: States, findings: Findings
+    model: Any, network: LayerGraph, states: States, findings: Findings
 ) -> tuple[int | None, ...] | None:
     """Shape of the one input that is no state."""
     mains = [given for given in network.given if not states.is_given(given.tensor)]
@@ -117,7 +117,7 @@ def _check_input(
 
 
 def _walk(
-    model: Any, network: Network, path: LayerPath, findings: Findings
+    model: Any, network: LayerGraph, path: LayerPath, findings: Findings
 ) -> tuple[list[Call], States]:
     """Append the layers of a network to the path; its calls, and the states it passes on."""
     states = States(network)
@@ -159,7 +159,7 @@ def is_model(layer: Any) -> bool:
     return isinstance(layer, keras.Model)
 
 
-def _back_to_input(tensor: Tensor, network: Network) -> list[Call]:
+def _back_to_input(tensor: CallResult, network: LayerGraph) -> list[Call]:
     """Calls from the input to a tensor, following first inputs."""
     starts = [given.tensor.call for given in network.given]
     calls: list[Call] = []

@@ -12,7 +12,7 @@ from typing import Any
 from edgernn.errors import ShapeError, StreamKindWarning
 from edgernn_export.float_model.model import FloatLayer, FloatModel
 from edgernn_export.keras_reader.findings import Context, Findings, owner_of
-from edgernn_export.keras_reader.joined_layers import Chain
+from edgernn_export.keras_reader.joined_layers import JoinedLayers
 from edgernn_export.keras_reader.layer_path import LayerPath, layer_path
 from edgernn_export.keras_reader.layers.readers import read_layer
 from edgernn_export.keras_reader.source import configuration_of, open_model
@@ -82,9 +82,9 @@ def read_keras(
     )
 
 
-def _read_layers(model: Any, context: Context) -> tuple[LayerPath, Chain]:
+def _read_layers(model: Any, context: Context) -> tuple[LayerPath, JoinedLayers]:
     layers = layer_path(model, context)
-    chain = Chain(findings=context.findings, shape=layers.shape)
+    chain = JoinedLayers(findings=context.findings, shape=layers.shape)
     for layer in layers.main:
         rank = None if chain.shape is None else len(chain.shape) + 1
         for part in read_layer(layer, replace(context, rank=rank)):

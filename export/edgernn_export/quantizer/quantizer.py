@@ -18,7 +18,7 @@ from edgernn_export.calibration.input_ranges import GivenRanges, by_channel, che
 from edgernn_export.calibration.ranges import RangeMethod, RangeMethodName
 from edgernn_export.calibration.stream_kind import StreamKind, choose_window, report_endless
 from edgernn_export.float_model.model import FloatModel
-from edgernn_export.quantizer.calibrated_model import Prepared
+from edgernn_export.quantizer.calibrated_model import CalibratedModel
 from edgernn_export.quantizer.layer_context import Plan
 from edgernn_export.quantizer.layers import layer_names
 from edgernn_export.quantizer.weight_storage import bits_by_layer, check_sparse, parse_precision
@@ -126,10 +126,10 @@ def quantize(
     chosen = choose_window(model, stream, window, hop)
     model = named_by_frame(model, calibration)
     by_channel(plan.given_ranges, model.input_names)
-    prepared = Prepared.of(model, calibration, plan.method, progress, chosen, on_missing)
-    report_endless(model, chosen, prepared.endless, progress)
-    integer = prepared.quantize(plan, bits, name or _default_name(source, model), seeds)
-    for concern in prepared.concerns(plan, integer):
+    calibrated = CalibratedModel.of(model, calibration, plan.method, progress, chosen, on_missing)
+    report_endless(model, chosen, calibrated.endless, progress)
+    integer = calibrated.quantize(plan, bits, name or _default_name(source, model), seeds)
+    for concern in calibrated.concerns(plan, integer):
         warnings.warn(concern, stacklevel=2)
     return integer
 

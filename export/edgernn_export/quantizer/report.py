@@ -49,7 +49,7 @@ class TensorReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class QuantizationReport:
     """What quantization did to a model, on given streams.
 
     Attributes:
@@ -124,7 +124,7 @@ class _Tap(Recorder):
 
 def quantization_report(
     float_model: FloatModel, integer_model: IntegerModel, streams: Any
-) -> Report:
+) -> QuantizationReport:
     """Run both models over the same streams, each with its own state, and compare.
 
     A window model is run over windows of the streams, each from the zero state.
@@ -168,7 +168,7 @@ def quantization_report(
                 elif start + length >= steps:
                     seen.add(original[-batch:], codes[-batch:])
     everything = np.concatenate([b.reshape(-1, b.shape[-1]) for b in blocks])
-    return Report(
+    return QuantizationReport(
         tensors=tuple(seen.report(name, tap.tensors[name]) for name, seen in compared.items()),
         saturations=tuple(
             (n, e.saturated / e.values) for n, e in sorted(tap.tensors.items()) if e.saturated

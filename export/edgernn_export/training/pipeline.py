@@ -54,7 +54,7 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class RecipeResult:
     """What a recipe gave.
 
     Attributes:
@@ -72,7 +72,7 @@ class Outcome:
     files: Mapping[str, Path]
 
 
-def produce(recipe: Recipe, data: Dataset, order: Order) -> Outcome:
+def produce(recipe: Recipe, data: Dataset, order: Order) -> RecipeResult:
     """Train, compress and export, saying on stderr which step is on.
 
     Files are those of the last model: trained as integers where that is asked for, else rounded.
@@ -113,7 +113,7 @@ def produce(recipe: Recipe, data: Dataset, order: Order) -> Outcome:
     for name, scored in models.items():
         say(f"score the {name} model")
         scores[name] = _scores(scored, recipe, data)
-    return Outcome(
+    return RecipeResult(
         training=training,
         qat=qat,
         densities=pruning[0].densities() if pruning else {},

@@ -24,7 +24,7 @@ FAILED: Final = "failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class RuntimeOutcome:
     """What one executor did.
 
     Attributes:
@@ -65,7 +65,7 @@ class Verification:
     model_sha256: str
     precision: str
     steps: int
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[RuntimeOutcome, ...]
     file_bytes: tuple[tuple[str, int], ...]
 
     @property
@@ -103,7 +103,7 @@ class Verification:
         return json.dumps(record, allow_nan=False)
 
 
-def outcome_row(outcome: Outcome) -> str:
+def outcome_row(outcome: RuntimeOutcome) -> str:
     """One line of a table."""
     name = f"{outcome.runtime} ({outcome.variant})"
     head = f"{name:<36}{outcome.version or '':>10}"
@@ -179,15 +179,15 @@ def _files(model: IntegerModel, folder: Path, executors: Sequence[Executor]) -> 
 
 def _outcome(
     executor: Executor, files: Mapping[str, Path], codes: Path, out: Path, wanted: Trace
-) -> Outcome:
+) -> RuntimeOutcome:
     if executor.version is None:
-        return Outcome(
+        return RuntimeOutcome(
             runtime=executor.runtime, variant=executor.variant, version=None, status=NOT_INSTALLED
         )
     try:
         return _compared(executor, trace(executor, files[executor.backend], codes, out), wanted)
     except EdgeRnnError as error:
-        return Outcome(
+        return RuntimeOutcome(
             runtime=executor.runtime,
             variant=executor.variant,
             version=executor.version,
@@ -196,11 +196,11 @@ def _outcome(
         )
 
 
-def _compared(executor: Executor, got: Trace, wanted: Trace) -> Outcome:
+def _compared(executor: Executor, got: Trace, wanted: Trace) -> RuntimeOutcome:
     differing = differing_values(got.q_ys, wanted.q_ys) + differing_values(
         got.q_states, wanted.q_states
     )
-    return Outcome(
+    return RuntimeOutcome(
         runtime=executor.runtime,
         variant=executor.variant,
         version=executor.version,

@@ -19,7 +19,7 @@ from edgernn_export.verification.comparison import (
     FAILED,
     NOT_INSTALLED,
     RAN,
-    Outcome,
+    RuntimeOutcome,
     Verification,
     differing_values,
     outcome_row,
@@ -56,7 +56,7 @@ class FileVerification:
     kind: str
     model_sha256: str
     wanted_sha256: str | None
-    golden: tuple[Outcome, ...]
+    golden: tuple[RuntimeOutcome, ...]
     stream: Verification | None
     verified: tuple[str, ...]
     not_verified: tuple[str, ...]
@@ -198,12 +198,12 @@ def verify_file(
 
 def _golden(
     executors: Sequence[Executor], file: Path, tell: Tell
-) -> tuple[tuple[Outcome, ...], str]:
+) -> tuple[tuple[RuntimeOutcome, ...], str]:
     """Every runtime on the file's golden vector, and which model the file says it is of."""
     outcomes, sha256 = [], ""
     for executor in executors:
         tell(f"{executor.runtime} ({executor.variant}), golden vector")
-        base = Outcome(
+        base = RuntimeOutcome(
             runtime=executor.runtime,
             variant=executor.variant,
             version=executor.version,
@@ -231,7 +231,7 @@ def _golden(
     return tuple(outcomes), sha256
 
 
-def _found(golden: Sequence[Outcome], stream: Verification | None) -> tuple[str, ...]:
+def _found(golden: Sequence[RuntimeOutcome], stream: Verification | None) -> tuple[str, ...]:
     """What the runs have shown."""
     sentences = []
     ran = [o for o in golden if o.status == RAN]

@@ -12,7 +12,7 @@ from edgernn.errors import DistillationError
 from edgernn_export.compress.distillation.compatibility import check_pair, check_single
 from edgernn_export.compress.distillation.hidden_states import Side, same_steps, with_hidden
 from edgernn_export.compress.distillation.losses import (
-    Settings,
+    LossSettings,
     soft_binary_targets,
     soft_targets,
     squared_distance,
@@ -86,7 +86,9 @@ class Distillation:
         precompute: bool = False,
     ) -> None:
         super().__init__()
-        self.settings = Settings(temperature=temperature, alpha=alpha, hidden_weight=hidden_weight)
+        self.settings = LossSettings(
+            temperature=temperature, alpha=alpha, hidden_weight=hidden_weight
+        )
         for whose, model in (("teacher", teacher), ("student", student)):
             check_single(model, whose)
         check_pair(student, teacher)

@@ -13,7 +13,7 @@ TASKS: Final = ("classes", "binary", "values")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class LossSettings:
     """Weights of the terms of the loss.
 
     Attributes:

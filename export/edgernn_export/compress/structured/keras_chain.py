@@ -89,7 +89,7 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Chain:
+class KerasChain:
     """All blocks of a model from input to output.
 
     Attributes:
@@ -158,7 +158,7 @@ class Chain:
         return sorted({self.block(name) for name in names})
 
 
-def read_chain(model: Any) -> Chain:
+def read_chain(model: Any) -> KerasChain:
     """Read a live model; what the Keras reader refuses is refused here.
 
     Args:
@@ -190,4 +190,4 @@ def read_chain(model: Any) -> Chain:
             between = []
         else:
             between.append(layer)
-    return Chain(model=model, blocks=tuple(blocks), after=tuple(between))
+    return KerasChain(model=model, blocks=tuple(blocks), after=tuple(between))

@@ -16,7 +16,7 @@ from edgernn_export.compress.structured.checks import (
     one_of,
     units_asked,
 )
-from edgernn_export.compress.structured.keras_chain import Block, Chain, IntArray, read_chain
+from edgernn_export.compress.structured.keras_chain import Block, IntArray, KerasChain, read_chain
 from edgernn_export.compress.structured.rebuilt_layers import Cut, copy_layer, rebuild
 from edgernn_export.compress.structured.unit_groups import groups_of
 from edgernn_export.keras_reader.findings import owner_of
@@ -114,7 +114,7 @@ def _names(asked: Mapping[str, Any], layers: Sequence[str] | None) -> list[str]:
     return list(asked)
 
 
-def _scores(chain: Chain, index: int) -> FloatArray:
+def _scores(chain: KerasChain, index: int) -> FloatArray:
     groups = groups_of(chain, index)
     scores: FloatArray = np.where(groups.idle(), 0.0, groups.norms())
     return scores
@@ -161,7 +161,7 @@ def _join(cuts: dict[int, Cut], index: int, cut: Cut) -> None:
     )
 
 
-def _smaller(chain: Chain, cuts: Mapping[int, Cut]) -> Any:
+def _smaller(chain: KerasChain, cuts: Mapping[int, Cut]) -> Any:
     by_layer = {}
     for index, cut in cuts.items():
         block = chain.blocks[index]

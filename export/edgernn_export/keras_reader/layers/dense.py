@@ -21,7 +21,7 @@ from edgernn_export.keras_reader.layers.config import (
 from edgernn_export.keras_reader.layers.layer_parts import (
     ActivationPart,
     DensePart,
-    Part,
+    LayerPart,
     UnknownPart,
 )
 from edgernn_export.keras_reader.layers.neutral import read_neutral
@@ -29,7 +29,7 @@ from edgernn_export.keras_reader.layers.neutral import read_neutral
 _ALLOWED = ("linear", "relu", "tanh", "sigmoid", "softmax")
 
 
-def read_dense(layer: Any, context: Context) -> tuple[Part, ...]:
+def read_dense(layer: Any, context: Context) -> tuple[LayerPart, ...]:
     """Read Dense; a softmax becomes a part of its own."""
     unknown = (UnknownPart(owner=owner_of(layer), recurrent=False),)
     free = ("units", "activation", "use_bias")
@@ -57,7 +57,7 @@ def read_dense(layer: Any, context: Context) -> tuple[Part, ...]:
     return (dense,)
 
 
-def read_time_distributed(layer: Any, context: Context) -> tuple[Part, ...]:
+def read_time_distributed(layer: Any, context: Context) -> tuple[LayerPart, ...]:
     """Read TimeDistributed around what acts on each step by itself: the same as without it."""
     inner = layer.layer
     good = check_config(layer, layer.get_config(), context, free=("layer",))
@@ -75,21 +75,21 @@ def read_time_distributed(layer: Any, context: Context) -> tuple[Part, ...]:
     return _EACH_STEP[class_of(inner)](inner, replace(context, rank=rank))
 
 
-def read_activation(layer: Any, context: Context) -> tuple[Part, ...]:
+def read_activation(layer: Any, context: Context) -> tuple[LayerPart, ...]:
     """Read Activation; linear is nothing at all."""
     good = check_config(layer, layer.get_config(), context, free=("activation",))
     good = check_activation(layer, "activation", layer.activation, _ALLOWED, context) and good
     return _activation(layer, activation_name(layer.activation), good)
 
 
-def read_relu(layer: Any, context: Context) -> tuple[Part, ...]:
+def read_relu(layer: Any, context: Context) -> tuple[LayerPart, ...]:
     """Read ReLU without bends."""
     fixed = {"max_value": (None,), "negative_slope": (0.0,), "threshold": (0.0,)}
     good = check_config(layer, layer.get_config(), context, fixed=fixed)
     return _activation(layer, "relu", good)
 
 
-def read_softmax(layer: Any, context: Context) -> tuple[Part, ...]:
+def read_softmax(layer: Any, context: Context) -> tuple[LayerPart, ...]:
     """Read Softmax over the features."""
     fixed = {"axis": context.last_axis}
     good = check_config(layer, layer.get_config(), context, fixed=fixed)
@@ -97,7 +97,7 @@ def read_softmax(layer: Any, context: Context) -> tuple[Part, ...]:
 
 
 #: What TimeDistributed may wrap. Flatten finds one axis there and leaves it.
-_EACH_STEP: dict[str, Callable[[Any, Context], tuple[Part, ...]]] = {
+_EACH_STEP: dict[str, Callable[[Any, Context], tuple[LayerPart, ...]]] = {
     "Dense": read_dense,
     "Activation": read_activation,
     "ReLU": read_relu,
@@ -110,7 +110,7 @@ _EACH_STEP: dict[str, Callable[[Any, Context], tuple[Part, ...]]] = {
 }
 
 
-def _activation(layer: Any, activation: str, good: bool) -> tuple[Part, ...]:
+def _activation(layer: Any, activation: str, good: bool) -> tuple[LayerPart, ...]:
     if not good:
         return (UnknownPart(owner=owner_of(layer), recurrent=False),)
     if activation == "linear":

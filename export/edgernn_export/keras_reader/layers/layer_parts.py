@@ -77,5 +77,5 @@ class UnknownPart:
     recurrent: bool
 
 
-Part = RecurrentPart | DensePart | ScalePart | ActivationPart | ShapePart | UnknownPart
+LayerPart = RecurrentPart | DensePart | ScalePart | ActivationPart | ShapePart | UnknownPart
 Layer = Any

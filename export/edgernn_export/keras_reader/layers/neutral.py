@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from edgernn_export.keras_reader.findings import Context, owner_of
 from edgernn_export.keras_reader.layers.config import check_config
-from edgernn_export.keras_reader.layers.layer_parts import Part, Shape, ShapePart, UnknownPart
+from edgernn_export.keras_reader.layers.layer_parts import LayerPart, Shape, ShapePart, UnknownPart
 
 #: Arguments that matter in training only.
 _FREE: Final = ("rate", "stddev", "noise_shape", "l1", "l2", "data_format")
@@ -19,19 +19,19 @@ _AS_IT_IS: Final = {
 }
 
 
-def read_neutral(layer: Any, context: Context) -> tuple[Part, ...]:
+def read_neutral(layer: Any, context: Context) -> tuple[LayerPart, ...]:
     """Check a layer that adds nothing to the float model."""
     check_config(layer, layer.get_config(), context, free=_FREE)
     return ()
 
 
-def read_resampling(layer: Any, context: Context) -> tuple[Part, ...]:
+def read_resampling(layer: Any, context: Context) -> tuple[LayerPart, ...]:
     """Check Cropping1D, ZeroPadding1D or UpSampling1D that leaves all steps as they are."""
     check_config(layer, layer.get_config(), context, free=("data_format",), fixed=_AS_IT_IS)
     return ()
 
 
-def read_flatten(layer: Any, context: Context) -> tuple[Part, ...]:
+def read_flatten(layer: Any, context: Context) -> tuple[LayerPart, ...]:
     """Read Flatten: all axes become one."""
     check_config(layer, layer.get_config(), context, free=("data_format",))
 
@@ -42,7 +42,7 @@ def read_flatten(layer: Any, context: Context) -> tuple[Part, ...]:
     return (ShapePart(owner=owner_of(layer), reshaped=reshaped),)
 
 
-def read_reshape(layer: Any, context: Context) -> tuple[Part, ...]:
+def read_reshape(layer: Any, context: Context) -> tuple[LayerPart, ...]:
     """Read Reshape; one size of its target may be -1."""
     check_config(layer, layer.get_config(), context, free=("target_shape",))
     target = tuple(layer.target_shape)
@@ -59,7 +59,7 @@ def read_reshape(layer: Any, context: Context) -> tuple[Part, ...]:
     return (ShapePart(owner=owner_of(layer), reshaped=reshaped),)
 
 
-def read_permute(layer: Any, context: Context) -> tuple[Part, ...]:
+def read_permute(layer: Any, context: Context) -> tuple[LayerPart, ...]:
     """Read Permute; dims count from 1."""
     check_config(layer, layer.get_config(), context, free=("dims",))
     dims = tuple(layer.dims)
@@ -70,7 +70,7 @@ def read_permute(layer: Any, context: Context) -> tuple[Part, ...]:
     return (ShapePart(owner=owner_of(layer), reshaped=reshaped),)
 
 
-def read_repeat(layer: Any, context: Context) -> tuple[Part, ...]:
+def read_repeat(layer: Any, context: Context) -> tuple[LayerPart, ...]:
     """Read RepeatVector: (F,) becomes (1, F); no stream repeats its last step."""
     cures = {"n": "Train without it, with return_sequences=True before it."}
     if not check_config(layer, layer.get_config(), context, fixed={"n": (1,)}, cures=cures):

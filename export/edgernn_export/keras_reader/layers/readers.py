@@ -15,7 +15,7 @@ from edgernn_export.keras_reader.layers.dense import (
     read_softmax,
     read_time_distributed,
 )
-from edgernn_export.keras_reader.layers.layer_parts import Part, UnknownPart
+from edgernn_export.keras_reader.layers.layer_parts import LayerPart, UnknownPart
 from edgernn_export.keras_reader.layers.neutral import (
     read_flatten,
     read_neutral,
@@ -32,7 +32,7 @@ from edgernn_export.keras_reader.layers.scaling import (
 )
 
 #: Which reader understands which class of keras.layers.
-READERS: dict[str, Callable[[Any, Context], tuple[Part, ...]]] = {
+READERS: dict[str, Callable[[Any, Context], tuple[LayerPart, ...]]] = {
     "Activation": read_activation,
     "ActivityRegularization": read_neutral,
     "AlphaDropout": read_neutral,
@@ -74,7 +74,7 @@ _CURES = {
 }
 
 
-def read_layer(layer: Any, context: Context) -> tuple[Part, ...]:
+def read_layer(layer: Any, context: Context) -> tuple[LayerPart, ...]:
     """Read one layer with the reader of exactly its class; subclasses are refused."""
     name = class_of(layer)
     if name in READERS and is_builtin(layer):

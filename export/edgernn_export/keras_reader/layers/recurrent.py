@@ -22,7 +22,7 @@ from edgernn_export.keras_reader.layers.config import (
     is_builtin,
     weight,
 )
-from edgernn_export.keras_reader.layers.layer_parts import Part, RecurrentPart, UnknownPart
+from edgernn_export.keras_reader.layers.layer_parts import LayerPart, RecurrentPart, UnknownPart
 
 #: dropout acts in training only; a mask, which zero_output_for_mask needs, is always refused; where
 #: a state is returned to is seen by the walk along the path.
@@ -61,12 +61,12 @@ _CELLS = {
 }
 
 
-def read_recurrent(layer: Any, context: Context) -> tuple[Part, ...]:
+def read_recurrent(layer: Any, context: Context) -> tuple[LayerPart, ...]:
     """Read SimpleRNN, LSTM or GRU."""
     return _read(layer, layer.cell, _CELLS[class_of(layer)], context)
 
 
-def read_rnn(layer: Any, context: Context) -> tuple[Part, ...]:
+def read_rnn(layer: Any, context: Context) -> tuple[LayerPart, ...]:
     """Read keras.layers.RNN around a SimpleRNNCell, LSTMCell or GRUCell."""
     name = class_of(layer.cell)
     if name not in _CELLS or not is_builtin(layer.cell):
@@ -84,12 +84,12 @@ def read_rnn(layer: Any, context: Context) -> tuple[Part, ...]:
     return _read(layer, layer.cell, _CELLS[name], context)
 
 
-def read_cell(cell: Any, context: Context) -> tuple[Part, ...]:
+def read_cell(cell: Any, context: Context) -> tuple[LayerPart, ...]:
     """Read a cell that is itself a layer of a network of one step."""
     return _read(cell, cell, _CELLS[class_of(cell)], context)
 
 
-def _read(layer: Any, cell: Any, kind: str, context: Context) -> tuple[Part, ...]:
+def _read(layer: Any, cell: Any, kind: str, context: Context) -> tuple[LayerPart, ...]:
     unknown = (UnknownPart(owner=owner_of(layer), recurrent=True),)
     good = check_config(layer, layer.get_config(), context, free=_FREE, fixed=_FIXED, cures=_CURES)
     if class_of(layer) == "RNN":

@@ -9,14 +9,14 @@ import numpy as np
 from edgernn.model.formats import FloatArray
 from edgernn_export.keras_reader.findings import Context, owner_of
 from edgernn_export.keras_reader.layers.config import check_config, finite, weight
-from edgernn_export.keras_reader.layers.layer_parts import Part, ScalePart, UnknownPart
+from edgernn_export.keras_reader.layers.layer_parts import LayerPart, ScalePart, UnknownPart
 
 _LAST_AXIS = "Train with axis=-1: each feature normalized by itself."
 #: keras.config.epsilon() where nobody changed it; a file does not say.
 _EPSILON = 1e-7
 
 
-def read_normalization(layer: Any, context: Context) -> tuple[Part, ...]:
+def read_normalization(layer: Any, context: Context) -> tuple[LayerPart, ...]:
     """Read Normalization: (x - mean) / max(sqrt(variance), epsilon), or its inverse."""
     good = check_config(
         layer,
@@ -36,7 +36,7 @@ def read_normalization(layer: Any, context: Context) -> tuple[Part, ...]:
     return _scale(layer, context, 1.0 / deviation, -mean / deviation)
 
 
-def read_rescaling(layer: Any, context: Context) -> tuple[Part, ...]:
+def read_rescaling(layer: Any, context: Context) -> tuple[LayerPart, ...]:
     """Read Rescaling: scale * x + offset."""
     if not check_config(layer, layer.get_config(), context, free=("scale", "offset")):
         return _unknown(layer)
@@ -52,7 +52,7 @@ def read_rescaling(layer: Any, context: Context) -> tuple[Part, ...]:
     return _scale(layer, context, gain, offset)
 
 
-def read_batch_normalization(layer: Any, context: Context) -> tuple[Part, ...]:
+def read_batch_normalization(layer: Any, context: Context) -> tuple[LayerPart, ...]:
     """Read BatchNormalization with its moving statistics, as inference uses them."""
     good = check_config(
         layer,
@@ -83,7 +83,9 @@ def read_batch_normalization(layer: Any, context: Context) -> tuple[Part, ...]:
     return _scale(layer, context, gain, offset)
 
 
-def _scale(layer: Any, context: Context, gain: FloatArray, offset: FloatArray) -> tuple[Part, ...]:
+def _scale(
+    layer: Any, context: Context, gain: FloatArray, offset: FloatArray
+) -> tuple[LayerPart, ...]:
     if not finite(layer, context, scale=gain, offset=offset):
         return _unknown(layer)
     return (ScalePart(owner=owner_of(layer), gain=gain, offset=offset),)
@@ -98,5 +100,5 @@ def _epsilon(layer: Any) -> float:
     return float(keras.config.epsilon())
 
 
-def _unknown(layer: Any) -> tuple[Part, ...]:
+def _unknown(layer: Any) -> tuple[LayerPart, ...]:
     return (UnknownPart(owner=owner_of(layer), recurrent=False),)

@@ -24,7 +24,7 @@ from edgernn.model.layers import (
 from edgernn_export.writers.onnx.graph import GraphBuilder
 from edgernn_export.writers.onnx.integer_operators import (
     Operands,
-    Window,
+    ResultRange,
     affine,
     clip,
     product,
@@ -34,8 +34,8 @@ from edgernn_export.writers.onnx.interpreter import NodeEmitter
 from edgernn_export.writers.onnx.tables import ENTRIES, REACH, Tables
 
 #: An affine result as an index into an activation table.
-_INDEX: Final = Window(low=-REACH, high=REACH, bias=REACH)
-_RELU: Final = Window(low=0)
+_INDEX: Final = ResultRange(low=-REACH, high=REACH, bias=REACH)
+_RELU: Final = ResultRange(low=0)
 
 #: int32 tensors [1, H] of int16 codes, in the order of the layer's `states`.
 CellState = tuple[str, ...]
@@ -55,7 +55,7 @@ class Cell:
     tables: Tables
     layer: Any
 
-    def affine(self, record: Affine, operands: Operands, window: Window) -> str:
+    def affine(self, record: Affine, operands: Operands, window: ResultRange) -> str:
         """Run an affine map, concatenating [x; h] where it reads both as one."""
         if record.terms[0].source is Source.XH and Source.XH not in operands:
             joint = self.g.node("Concat", operands[Source.X], operands[Source.H], axis=-1)
@@ -89,7 +89,7 @@ def _lstm(cell: Cell, x: str, state: CellState) -> CellState:
     layer: LSTM = cell.layer
     g, (h, c) = cell.g, state
     halves = np.repeat(np.array([0, 0, ENTRIES, 0], dtype=np.int32), layer.units)
-    window = Window(low=-REACH, high=REACH, bias=REACH + halves)
+    window = ResultRange(low=-REACH, high=REACH, bias=REACH + halves)
     index = cell.affine(layer.gates, _operands(cell, x, h), window)
     gates = cell.gather(cell.tables.gates_then_tanh(layer.gate_activation), index)
     i, f, candidate, o = cell.split(gates, 4)
@@ -137,8 +137,8 @@ def _gru_after(cell: Cell, x: str, state: CellState) -> CellState:
     g = cell.g
     operands = _operands(cell, x, state[0])
     z, r = _gru_gates(cell, operands)
-    a = cell.affine(layer.n_x, operands, Window(bias=REACH))
-    d = cell.affine(layer.n_h, operands, Window())
+    a = cell.affine(layer.n_x, operands, ResultRange(bias=REACH))
+    d = cell.affine(layer.n_h, operands, ResultRange())
     index = clip(g, g.node("Add", a, product(g, r, d, 15)), 0, 2 * REACH)
     return _gru_update(cell, z, cell.gather(cell.tables.tanh(), index), state[0])
 
@@ -148,7 +148,7 @@ def _dense(cell: Cell, x: str) -> str:
     layer: Dense = cell.layer
     operands = {Source.X: x}
     if layer.activation is DenseActivation.LINEAR:
-        return cell.affine(layer.out, operands, Window())
+        return cell.affine(layer.out, operands, ResultRange())
     if layer.activation is DenseActivation.RELU:
         return cell.affine(layer.out, operands, _RELU)
     index = cell.affine(layer.out, operands, _INDEX)

@@ -34,7 +34,7 @@ _Int64 = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
+class ResultRange:
     """Where the result of an affine map goes: clip(z, low, high) + bias.
 
     Attributes:
@@ -95,7 +95,7 @@ def wide_product(g: GraphBuilder, a: str, b: str, k: int) -> str:
     return g.node("Div", g.node("Add", p, nudge), g.constant(1 << k))
 
 
-def affine(g: GraphBuilder, record: Affine, operands: Operands, window: Window) -> str:
+def affine(g: GraphBuilder, record: Affine, operands: Operands, window: ResultRange) -> str:
     """An affine map of section 4 or 5 on operand rows (see `onnx_tables.Tables`).
 
     Args:
@@ -135,7 +135,7 @@ def _term16(g: GraphBuilder, term: Term16, operand: str) -> str:
     parts = g.node("Mul", rows, g.constant(np.array([[[1 << LOW_BITS]], [[1]]])))
     acc = g.node("ReduceSum", parts, g.constant([0], np.int64), keepdims=0)
     bias = (term.bias.astype(np.int64) - 1) // 4
-    v = _shifted(g, acc, bias, term.shift.astype(np.int64) - 2, Window())
+    v = _shifted(g, acc, bias, term.shift.astype(np.int64) - 2, ResultRange())
     return product(g, v, g.constant(term.multiplier), 15)
 
 
@@ -146,7 +146,7 @@ def _matmul(g: GraphBuilder, operand: str, weights: Int8Array) -> str:
     return g.node("MatMulInteger", operand, g.constant(stored, np.uint8), zero, zero)
 
 
-def _shifted(g: GraphBuilder, acc: str, bias: _Int64, shift: _Int64, window: Window) -> str:
+def _shifted(g: GraphBuilder, acc: str, bias: _Int64, shift: _Int64, window: ResultRange) -> str:
     """clip(half_up(acc + bias, shift), low, high) + window.bias, for |acc + bias| < 2^29.
 
     Where 2^29 >> shift is less than -low the lower clip never acts, and a smaller offset is enough
