@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from edgernn.errors import PruningError
-from edgernn_export.compress.pruning.allocation import Schedule
-from edgernn_export.compress.pruning.checks import densities_asked, matrices_asked
+from edgernn_export.compress.checks import matrices_asked
+from edgernn_export.compress.pruning.allocation import Schedule, densities_asked
 from edgernn_export.compress.pruning.masks import PATTERNS, kept_count, renew
 
 BLOCKS = {

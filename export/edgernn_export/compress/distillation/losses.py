@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from edgernn.errors import DistillationError
+from edgernn_export.compress.checks import is_real
 
 #: What an output vector says: one class out of K, K independent yes or no, or K values.
 TASKS: Final = ("classes", "binary", "values")
@@ -49,8 +50,7 @@ def number(
     Raises:
         DistillationError: it is not.
     """
-    real = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if real and math.isfinite(value) and least <= value <= most and value > above:
+    if is_real(value) and least <= value <= most and value > above:
         return
     low = f"above {above:g}" if math.isfinite(above) else f"at least {least:g}"
     high = f" and at most {most:g}" if math.isfinite(most) else ""

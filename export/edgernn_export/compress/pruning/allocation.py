@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from edgernn_export.compress.pruning.checks import whole_number
+from edgernn.errors import PruningError
+from edgernn_export.compress.checks import is_real, whole_number
 from edgernn_export.compress.pruning.keras_matrices import Matrix
 from edgernn_export.compress.pruning.masks import PATTERNS, Pattern, kept_count
 
@@ -55,6 +56,8 @@ class Schedule:
         left = 1.0 - (step - self.begin_step) / (self.end_step - self.begin_step)
         return float(final + (initial - final) * left**self.power)
 
+
+Density = float | Mapping[str, float]
 
 #: Who competes for a density: the gates of a matrix; nobody; a gate's kernel and recurrent kernel
 #: share by their sizes.
@@ -131,3 +134,47 @@ def _erdos_renyi(
     least = max(1, total - kept_count(initial, state))
     kept = min(max(wanted, least), kept_count(initial, kernel), total - 1)
     return [(kept, kernel), (total - kept, state)]
+
+
+def densities_asked(initial: Any, final: Density, pattern: str) -> dict[str, float]:
+    """Check initial and final densities.
+
+    Returns:
+        The final densities by gate, or {"": density} where all gates share one.
+
+    Raises:
+        PruningError: a density is outside (0, 1], rises, or is not what the pattern gives.
+    """
+    asked = dict(final) if isinstance(final, Mapping) else {"": final}
+    if not asked:
+        raise PruningError(
+            "final_density: expected a density per gate, got an empty dict. Name at least one gate."
+        )
+    _density("initial_density", initial)
+    for gate, density in asked.items():
+        owner = f"final_density[{gate!r}]" if gate else "final_density"
+        _density(owner, density)
+        if density > initial:
+            raise PruningError(
+                f"{owner}: expected at most the initial density {initial}, got {density}. "
+                "Pruned weights never return; raise initial_density."
+            )
+        if PATTERNS[pattern].at_most is not None and density != 0.5:
+            raise PruningError(
+                f"{owner}: expected 0.5 with the pattern {pattern}, got {density}. "
+                "This pattern keeps half; leave a gate out of the dict to keep it dense."
+            )
+    return asked
+
+
+def _density(owner: str, value: Any) -> None:
+    if is_real(value) and value == 0:
+        raise PruningError(
+            f"{owner}: expected a density above 0 and at most 1, got 0. "
+            "A matrix without weights computes nothing; remove the layer instead."
+        )
+    if not is_real(value) or not 0 < value <= 1:
+        raise PruningError(
+            f"{owner}: expected a density above 0 and at most 1, got {value!r}. "
+            "Density is the share of weights that stay."
+        )

@@ -10,7 +10,7 @@ import numpy as np
 
 from edgernn.errors import PruningError
 from edgernn.model.formats import FloatArray
-from edgernn_export.compress.pruning.checks import MATRICES
+from edgernn_export.compress.checks import MATRICES
 from edgernn_export.compress.pruning.masks import PATTERNS, BoolArray, renew
 from edgernn_export.keras_reader.findings import owner_of
 

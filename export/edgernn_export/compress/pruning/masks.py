@@ -20,6 +20,9 @@ import numpy.typing as npt
 
 from edgernn.model.formats import FloatArray
 
+#: Size of a block: mean of absolute values, or root of the mean square.
+NORMS: Final = ("l1", "l2")
+
 
 @dataclass(frozen=True, slots=True)
 class Pattern:

@@ -14,8 +14,7 @@ import numpy as np
 
 from edgernn.errors import PruningError
 from edgernn.model.formats import FloatArray
-from edgernn_export.compress.pruning.checks import MATRICES, choice, whole_number
-from edgernn_export.compress.structured.checks import fraction_asked, one_of
+from edgernn_export.compress.checks import MATRICES, choice, fraction_asked, one_of, whole_number
 from edgernn_export.compress.structured.keras_chain import Block, KerasChain, read_chain
 from edgernn_export.compress.structured.rebuilt_layers import Copy, copy_layer, rebuild
 from edgernn_export.keras_reader.findings import owner_of
@@ -111,7 +110,7 @@ def factorize(
 def _rank(squares: FloatArray, rank: int | None, energy: float | None) -> int:
     """The rank asked for, or the least with enough of the squared singular values."""
     if rank is not None:
-        whole_number("rank", rank, least=1)
+        whole_number("rank", rank, least=1, cure="A rank counts singular values.")
         return min(rank, squares.size)
     share = fraction_asked("energy", _ENERGY if energy is None else energy)
     # Rounding in the last digits must not ask for one more than all.

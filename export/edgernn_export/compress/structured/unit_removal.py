@@ -9,13 +9,13 @@ import numpy as np
 
 from edgernn.errors import PruningError
 from edgernn.model.formats import FloatArray
-from edgernn_export.compress.pruning.masks import kept_count
-from edgernn_export.compress.structured.checks import (
+from edgernn_export.compress.checks import (
     fraction_asked,
     nonnegative,
     one_of,
     units_asked,
 )
+from edgernn_export.compress.pruning.masks import kept_count
 from edgernn_export.compress.structured.keras_chain import Block, IntArray, KerasChain, read_chain
 from edgernn_export.compress.structured.rebuilt_layers import Cut, copy_layer, rebuild
 from edgernn_export.compress.structured.unit_groups import groups_of
