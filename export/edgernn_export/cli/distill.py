@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from edgernn.cli.text_tables import text_table
 from edgernn.errors import DistillationError
 from edgernn_export.compress.pruning.masks import PATTERNS
 
@@ -175,8 +176,8 @@ def _table(record: dict[str, Any]) -> str:
     rows = {name: record[name] for name in ("teacher", "alone", "student") if name in record}
     parts = [part for part in ("validation", "test") if part in record["student"]]
     metric = record["metric"]
-    lines = [f"{metric:<12}{'parameters':>10}" + "".join(f"{part:>12}" for part in parts)]
+    table = [(metric, "parameters", *parts)]
     for name, row in rows.items():
-        values = "".join(f"{row[part][metric]:>12.4f}" for part in parts)
-        lines.append(f"{name:<12}{row['parameters']:>10}{values}")
+        table.append((name, row["parameters"], *(f"{row[part][metric]:.4f}" for part in parts)))
+    lines = text_table(table, "<12", ">10", *(">12" for _ in parts))
     return "\n".join([*lines, record["path"]])

@@ -14,9 +14,9 @@ from typing import Final
 
 from edgernn.errors import EdgeRnnError, ImageTooLargeError
 from edgernn.model.integer_model import IntegerModel
-from edgernn_export.cli.simulate_report import SimulationReport
 from edgernn_export.writers.c.source import write_c
 from edgernn_export.writers.file_formats import golden_vector, probe_codes
+from edgernn_firmware_sim.cli.simulation_report import SimulationReport
 from edgernn_firmware_sim.emulator import Emulation, emulate, footprint
 from edgernn_firmware_sim.targets import Board, Core, find
 from edgernn_firmware_sim.targets.advice import Advice, Measure, Need, advise, needs, weights_bytes

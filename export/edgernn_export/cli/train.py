@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
+from edgernn.cli.text_tables import text_table
 from edgernn.errors import TrainingError
 from edgernn_export.cli.arguments import comma_list
 from edgernn_export.compress.pruning.masks import PATTERNS
@@ -117,8 +118,8 @@ def _list(as_json: bool) -> int:
         rows = [{"name": r.name, "title": r.title} | asdict(r.network) for r in recipes]
         print(json.dumps({"recipes": rows}))
         return 0
-    for r in recipes:
-        print(f"{r.name:<12} {_size(r.network):<10} {r.title}")
+    table = [(r.name, _size(r.network), r.title) for r in recipes]
+    print("\n".join(text_table(table, "<13", "<11", "<")))
     return 0
 
 
@@ -160,9 +161,10 @@ def _show(recipe: Recipe, data: Dataset, outcome: RecipeResult) -> None:
         from edgernn_export.compress.pruning.density import density_table
 
         print(density_table(outcome.densities))
-    print(f"{data.metric:<10}" + "".join(f"{part:>12}" for part in SCORED))
+    rows: list[tuple[str, ...]] = [(data.metric, *SCORED)]
     for name, parts in outcome.scores.items():
-        print(f"{name:<10}" + "".join(f"{parts[part][data.metric]:>12.4f}" for part in SCORED))
+        rows.append((name, *(f"{parts[part][data.metric]:.4f}" for part in SCORED)))
+    print("\n".join(text_table(rows, "<10", *(">12" for _ in SCORED))))
     for path in outcome.files.values():
         print(f"{path}  {_bytes(path)} bytes")
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgernn.cli.text_tables import text_table
 from edgernn.model.formats import FloatArray
 from edgernn.model.interface import Window
 from edgernn_export.evaluation.departure import Departure, Moment, OverTime
@@ -196,14 +197,12 @@ def _scores(found: Evaluation) -> Iterator[str]:
     if not found.scores:
         return
     labels = [f"{s.metric}{s.output and f' {s.output}'}" for s in found.scores]
-    width = max(map(len, [*labels, "metric"]))
-    yield f"{'metric':<{width}}{'float':>12}{'integer':>12}{'kept':>12}"
+    rows = [("metric", "float", "integer", "kept", "")]
     for label, s in zip(labels, found.scores, strict=True):
-        mark = "  < decides" if s.metric == found.metric else ""
-        yield (
-            f"{label:<{width}}{_number(s.float_value):>12}{_number(s.integer_value):>12}"
-            f"{_percent(s.kept):>12}{mark}"
-        )
+        mark = "< decides" if s.metric == found.metric else ""
+        values = (_number(s.float_value), _number(s.integer_value), _percent(s.kept))
+        rows.append((label, *values, mark))
+    yield from text_table(rows, "<", ">12", ">12", ">12", "")
     if found.kept_by_float_on_clipped is not None:
         yield (
             "The float network itself keeps "
@@ -232,21 +231,18 @@ def _confusion(found: Evaluation) -> Iterator[str]:
 def _matrix(title: str, names: tuple[str, ...], counts: IntArray) -> Iterator[str]:
     width = max(6, *(len(n) + 2 for n in names), len(str(int(counts.max()))) + 2)
     yield title
-    yield " " * width + "".join(f"{name:>{width}}" for name in names)
-    for name, row in zip(names, counts, strict=True):
-        yield f"{name:<{width}}" + "".join(f"{int(v):>{width}}" for v in row)
+    rows = [("", *names), *((name, *row) for name, row in zip(names, counts, strict=True))]
+    yield from text_table(rows, f"<{width}", *(f">{width}" for _ in names))
 
 
 def _difference(found: Evaluation) -> Iterator[str]:
     if not found.departures:
         return
-    width = max(len("integer − float"), *(len(d.output) for d in found.departures))
-    yield f"{'integer − float':<{width}}{'rmse':>12}{'of float σ':>12}{'bias':>12}{'largest':>12}"
+    rows = [("integer − float", "rmse", "of float σ", "bias", "largest")]
     for d in found.departures:
-        yield (
-            f"{d.output:<{width}}{d.rmse:>12.4g}{_percent(d.relative):>12}{d.bias:>12.3g}"
-            f"{d.largest:>12.4g}"
-        )
+        values = (f"{d.rmse:.4g}", _percent(d.relative), f"{d.bias:.3g}", f"{d.largest:.4g}")
+        rows.append((d.output, *values))
+    yield from text_table(rows, "<", ">12", ">12", ">12", ">12")
     if found.agreement is not None:
         yield f"both give the same class: {_percent(found.agreement)}"
     if found.over_time is not None:
@@ -284,10 +280,9 @@ def _worst(found: Evaluation) -> Iterator[str]:
         return
     rows = [("where", "output", "target", "float", "integer")]
     rows += [_moment(found, m) for m in found.worst]
-    widths = [max(len(row[k]) for row in rows) for k in range(5)]
-    for where, output, *numbers in rows:
-        cells = [f"{cell:>{max(11, w + 2)}}" for cell, w in zip(numbers, widths[2:], strict=True)]
-        yield f"{where:<{widths[0]}}  {output:<{widths[1]}}{''.join(cells)}"
+    widths = [max(len(row[k]) for row in rows) + 2 for k in range(5)]
+    numbers = (f">{max(11, width)}" for width in widths[2:])
+    yield from text_table(rows, f"<{widths[0]}", "<", *numbers)
 
 
 def _moment(found: Evaluation, moment: Moment) -> tuple[str, str, str, str, str]:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from edgernn.cli.text_tables import text_table
 from edgernn.model.formats import FloatArray
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.layers import LSTM, Layer
@@ -76,17 +77,16 @@ class QuantizationReport:
 
     def table(self) -> str:
         """Plain text for people."""
-        head = f"{'tensor':<24}{'SQNR dB':>9}{'worst unit':>18}{'saturated':>11}{'clipped':>10}"
         over = f"{self.steps:,} steps"
         if self.windows is not None:
             over = f"the answers to {self.windows:,} windows ({over})"
-        lines = [f"quantization report over {over}", head]
+        rows = [("tensor", "SQNR dB", "worst unit", "saturated", "clipped")]
         for t in self.tensors:
             worst = f"#{t.worst_unit} ({t.worst_unit_sqnr_db:.1f} dB)"
-            lines.append(
-                f"{t.name:<24}{t.sqnr_db:>9.1f}{worst:>18}"
-                f"{t.saturation_rate:>11.4%}{t.clip_rate:>10.4%}"
-            )
+            saturated, outside = f"{t.saturation_rate:.4%}", f"{t.clip_rate:.4%}"
+            rows.append((t.name, f"{t.sqnr_db:.1f}", worst, saturated, outside))
+        lines = [f"quantization report over {over}"]
+        lines += text_table(rows, "<24", ">9", ">18", ">11", ">10")
         if self.saturations:
             lines.append(
                 "saturated tensors: " + ", ".join(f"{n} {r:.3%}" for n, r in self.saturations)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
+from edgernn.cli.text_tables import text_table
 from edgernn.errors import EdgeRnnError, ShapeError
 from edgernn.model.formats import Int16Array, OperandArray
 from edgernn.model.integer_model import IntegerModel
@@ -83,9 +84,8 @@ class Verification:
         """Plain text for people; the last line counts the differing values."""
         lines = [
             f"{self.model} {self.precision}, {self.steps} steps, every output and state compared",
-            f"{'backend':<36}{'version':>10}{'compared':>12}{'differing':>11}{'µs/step':>10}",
+            *outcome_table("backend", self.outcomes),
         ]
-        lines += [outcome_row(outcome) for outcome in self.outcomes]
         if all(outcome.status != RAN for outcome in self.outcomes[1:]):
             lines.append(
                 "No runtime ran. Install one with: pip install 'edgernn[tflite]' or 'edgernn[onnx]'"
@@ -103,14 +103,18 @@ class Verification:
         return json.dumps(record, allow_nan=False)
 
 
-def outcome_row(outcome: RuntimeOutcome) -> str:
-    """One line of a table."""
-    name = f"{outcome.runtime} ({outcome.variant})"
-    head = f"{name:<36}{outcome.version or '':>10}"
+def outcome_table(title: str, outcomes: Iterable[RuntimeOutcome]) -> list[str]:
+    """One line for each runtime below the headings."""
+    rows = [(title, "version", "compared", "differing", "µs/step"), *map(_row, outcomes)]
+    return text_table(rows, "<36", ">10", ">12", ">11", ">10")
+
+
+def _row(outcome: RuntimeOutcome) -> tuple[object, ...]:
+    head = (f"{outcome.runtime} ({outcome.variant})", outcome.version or "")
     if outcome.status != RAN:
-        return f"{head}  {outcome.status}{outcome.message and f': {outcome.message}'}"
+        return (*head, f"{outcome.status}{outcome.message and f': {outcome.message}'}")
     step_us = "" if outcome.step_us is None else f"{outcome.step_us:.1f}"
-    return f"{head}{outcome.compared:>12}{outcome.differing:>11}{step_us:>10}".rstrip()
+    return (*head, outcome.compared, outcome.differing, step_us)
 
 
 def verify(

@@ -22,7 +22,7 @@ from edgernn_export.verification.comparison import (
     RuntimeOutcome,
     Verification,
     differing_values,
-    outcome_row,
+    outcome_table,
     verify,
 )
 from edgernn_export.verification.compiled_c import c_sources, run_self_test, run_stream
@@ -81,10 +81,7 @@ class FileVerification:
         lines = [f"{self.file}: written from model {self.model_sha256}"]
         if self.wanted_sha256 not in (None, self.model_sha256):
             lines.append(f"FAIL: the model given is {self.wanted_sha256}, another one")
-        lines.append(
-            f"{'golden vector':<36}{'version':>10}{'compared':>12}{'differing':>11}{'µs/step':>10}"
-        )
-        lines += [outcome_row(outcome) for outcome in self.golden]
+        lines += outcome_table("golden vector", self.golden)
         if all(outcome.status == NOT_INSTALLED for outcome in self.golden):
             lines.append(f"No runtime ran. {_INSTALL[self.kind]}")
         if self.stream is not None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from edgernn.cli.text_tables import text_table
 from edgernn.errors import PruningError
 from edgernn.model.formats import FloatArray
 from edgernn_export.compress.checks import (
@@ -44,16 +45,12 @@ def norm_table(norms: Mapping[str, FloatArray]) -> str:
     layer  units  zero  least  median  largest
     lstm       3     1      0       2        3
     """
-    width = max(map(len, [*norms, "layer"]))
-    lines = [f"{'layer':<{width}}  units  zero  least  median  largest"]
+    rows: list[tuple[str, ...]] = [("layer", "units", "zero", "least", "median", "largest")]
     for name, values in norms.items():
         spread = (values.min(), float(np.median(values)), values.max())
-        least, median, largest = (f"{value:.3g}" for value in spread)
-        zero = np.count_nonzero(values == 0.0)
-        lines.append(
-            f"{name:<{width}}  {values.size:>5}  {zero:>4}  {least:>5}  {median:>6}  {largest:>7}"
-        )
-    return "\n".join(lines)
+        counts = (str(values.size), str(np.count_nonzero(values == 0.0)))
+        rows.append((name, *counts, *(f"{value:.3g}" for value in spread)))
+    return "\n".join(text_table(rows, "<", ">7", ">6", ">7", ">8", ">9"))
 
 
 def remove_units(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from edgernn.cli.text_tables import text_table
 from edgernn.container.memory import weight_memory
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.interface import Window
@@ -13,6 +14,9 @@ from edgernn_firmware_sim.emulator import Emulation
 from edgernn_firmware_sim.targets import Board, Core
 from edgernn_firmware_sim.targets.advice import Advice, Need
 from edgernn_firmware_sim.targets.costs import Estimate
+
+#: A label and what it says.
+Rows = list[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,26 +82,26 @@ class SimulationReport:
         core, board, model = self.core, self.board, self.model
         place = core.name if board is None else f"{board.board}: {board.core}"
         stand_in = "" if board is None or board.core == core.name else f", emulated as {core.name}"
-        lines = [
-            f"{model.name} {model.precision_label} on {place}{stand_in}",
-            _row("work", f"{self.known['macs']:,} multiply-accumulates per step{self._left_out()}"),
-        ]
+        work = f"{self.known['macs']:,} multiply-accumulates per step{self._left_out()}"
+        rows: Rows = [("work", work)]
         if model.window is not None:
-            lines.append(_row("stream", self._stream(model.window)))
+            rows.append(("stream", self._stream(model.window)))
         if self.emulation is None:
-            lines += [
-                _row("weights", f"{self.known['weights_bytes']:,} bytes"),
-                _row("state", f"{self.known['state_bytes']:,} bytes"),
+            rows += [
+                ("weights", f"{self.known['weights_bytes']:,} bytes"),
+                ("state", f"{self.known['state_bytes']:,} bytes"),
             ]
             if any(need.measured for need in self.fit):
-                lines.append(_row("emulated", f"no: the image is too large for {core.machine}"))
+                rows.append(("emulated", f"no: the image is too large for {core.machine}"))
         else:
-            lines += _measured(self.emulation, model.window)
+            rows += _measured(self.emulation, model.window)
         if self.estimate is not None:
-            lines += self._estimated(self.estimate)
-        lines += [_row(f"{need.memory} of board", need.sentence()) for need in self.fit]
+            rows += self._estimated(self.estimate)
+        rows += [(f"{need.memory} of board", need.sentence()) for need in self.fit]
         if self.advice is not None:
-            lines += [_row("advice", sentence) for sentence in self.advice.sentences()]
+            rows += [("advice", sentence) for sentence in self.advice.sentences()]
+        lines = [f"{model.name} {model.precision_label} on {place}{stand_in}"]
+        lines += text_table(rows, "<16", "<")
         if not (self.emulation or any(need.measured for need in self.fit)):
             lines.append(
                 "Code, constants, scratch and stack come on top. Measure them with: --emulate"
@@ -111,30 +115,26 @@ class SimulationReport:
             record |= {"clock_hz": self.board.clock_hz, "low_ms": low, "high_ms": high}
         return record
 
-    def _estimated(self, estimate: Estimate) -> list[str]:
+    def _estimated(self, estimate: Estimate) -> Rows:
         factor = estimate.memory_factor
         memory = "" if factor == 1.0 else f", memory factor {factor:g} applied"
         cycles = _range(estimate.low_cycles, estimate.high_cycles, ",.0f")
         unit = _unit(self.model.window)
-        lines = [_row("cycles", f"estimated {cycles} per {unit} on {estimate.core}{memory}")]
+        lines = [("cycles", f"estimated {cycles} per {unit} on {estimate.core}{memory}")]
         if self.board is not None:
             ms = _range(*estimate.ms(self.board.clock_hz), ".3g")
             clock = f"{self.board.clock_hz / 1e6:g} MHz"
-            lines.append(_row("time", f"estimated {ms} ms per {unit} at {clock}"))
+            lines.append(("time", f"estimated {ms} ms per {unit} at {clock}"))
             window = self.model.window
             if window is not None and window.hop > 1:
                 times = f"{window.hop} times that, and one without an answer next to nothing"
-                lines.append(_row("", f"a reading with an answer takes {times}"))
-        return [*lines, _row("estimate", estimate.accuracy)]
+                lines.append(("", f"a reading with an answer takes {times}"))
+        return [*lines, ("estimate", estimate.accuracy)]
 
 
 def _unit(window: Window | None) -> str:
     """What one call of the generated step is."""
     return "step" if window is None else "reading"
-
-
-def _row(label: str, text: str) -> str:
-    return f"{label:<16}{text}"
 
 
 def _range(low: float, high: float, form: str) -> str:
@@ -150,29 +150,29 @@ def _emulation_record(emulation: Emulation) -> dict[str, Any]:
     }
 
 
-def _measured(emulation: Emulation, window: Window | None) -> list[str]:
+def _measured(emulation: Emulation, window: Window | None) -> Rows:
     sizes, work = emulation.sizes, emulation.work
     unit = _unit(window)
     steps = f"{emulation.compared:,} outputs and state values of {emulation.steps:,} {unit}s"
-    lines = [_row("compared", steps), _row("differing", f"{emulation.differing:,}")]
+    lines = [("compared", steps), ("differing", f"{emulation.differing:,}")]
     if emulation.first_difference:
-        lines.append(_row("first", emulation.first_difference))
+        lines.append(("first", emulation.first_difference))
     return [
         *lines,
-        _row("instructions", _instructions(emulation, window)),
+        ("instructions", _instructions(emulation, window)),
         *_split("by class", work.classes, work.steps),
         *_split("by function", work.functions, work.steps),
-        _row(
+        (
             "flash",
             f"{sizes.flash_bytes:,} bytes: code {sizes.text_bytes:,}, "
             f"constants {sizes.rodata_bytes:,}",
         ),
-        _row(
+        (
             "RAM",
             f"{emulation.ram_bytes:,} bytes: state and scratch {emulation.struct_bytes:,}, and "
             "the larger stack",
         ),
-        _row(
+        (
             "stack",
             f"{emulation.stack_bytes:,} bytes used at most (painted), "
             f"{emulation.static_stack_bytes:,} possible at most (call graph)",
@@ -194,13 +194,11 @@ def _instructions(emulation: Emulation, window: Window | None) -> str:
     )
 
 
-def _split(label: str, counts: Mapping[str, int], steps: int) -> list[str]:
+def _split(label: str, counts: Mapping[str, int], steps: int) -> Rows:
     """Mean per step and share of the total, one line for each part."""
     total = sum(counts.values())
-    return [
-        _row(
-            label if index == 0 else "",
-            f"{name:<28}{count / steps:>12,.1f}{count / total:>8.1%}",
-        )
-        for index, (name, count) in enumerate(counts.items())
+    shares = [
+        (name, f"{count / steps:,.1f}", f"{count / total:.1%}") for name, count in counts.items()
     ]
+    lines = text_table(shares, "<28", ">12", ">8")
+    return [(label if index == 0 else "", line) for index, line in enumerate(lines)]
