@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from edgernn.model.window import Window
 
 from edgernn.model.formats import Precision
+from edgernn.model.interface import Window
 from edgernn_export.writers.c import layers as c_layers
 from edgernn_export.writers.c.source import write_c
 from edgernn_export.writers.file_formats import golden_vector, probe_codes

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from edgernn.cli.arguments import add_policy_argument, add_table_arguments, table_options
 from edgernn.errors import EdgeRnnError
@@ -23,6 +22,7 @@ from edgernn_export.cli.arguments import (
     given_ranges,
 )
 from edgernn_export.quantizer.quantizer import OPERAND_SCALES
+from edgernn_export.quantizer.report import finite_values
 from edgernn_export.quantizer.sensitivity import WIDE, Measured, Sensitivity, loss_db, scan
 from edgernn_export.quantizer.weight_storage import PRECISIONS, SPARSE
 
@@ -114,7 +114,7 @@ def main(args: argparse.Namespace) -> int:
         args.output.parent.mkdir(parents=True, exist_ok=True)
         path = str(model.save(args.output))
     if args.json:
-        print(json.dumps(_finite(asdict(result)) | {"path": path}, allow_nan=False))
+        print(json.dumps(finite_values(asdict(result)) | {"path": path}, allow_nan=False))
         return 0
     _show(result)
     if path and model is not None:
@@ -171,12 +171,3 @@ def _row(title: str, measured: Measured, wide: Measured) -> tuple[str, ...]:
         str(measured.weights_bytes),
         str(wide.weights_bytes - measured.weights_bytes),
     )
-
-
-def _finite(value: Any) -> Any:
-    """Infinite ratios, which JSON cannot say, become null."""
-    if isinstance(value, dict):
-        return {key: _finite(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

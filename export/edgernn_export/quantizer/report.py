@@ -72,7 +72,7 @@ class QuantizationReport:
 
     def to_json(self) -> str:
         """All figures as one JSON object; an infinite ratio is null."""
-        record = _finite(asdict(self))
+        record = finite_values(asdict(self))
         return json.dumps(record, sort_keys=True, allow_nan=False)
 
     def table(self) -> str:
@@ -275,12 +275,12 @@ def _input_clip_rate(model: IntegerModel, values: FloatArray) -> tuple[float, ..
     return tuple(float(v) for v in outside.mean(axis=0))
 
 
-def _finite(value: Any) -> Any:
-    """Replace infinities by None, which JSON can say."""
+def finite_values(value: Any) -> Any:
+    """JSON values with None, which JSON can say, in the place of what is not finite."""
     if isinstance(value, dict):
-        return {k: _finite(v) for k, v in value.items()}
+        return {k: finite_values(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(v) for v in value]
+        return [finite_values(v) for v in value]
     if isinstance(value, float) and not np.isfinite(value):
         return None
     return value

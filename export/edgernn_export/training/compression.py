@@ -133,7 +133,7 @@ def train_integers(
         QuantizationError, DistillationError, TrainingError: a setting is refused.
     """
     check_backend()
-    from edgernn_export.compress.qat.convert import extract, make
+    from edgernn_export.compress.qat.conversion import extract, make
 
     data = recipe.load() if data is None else data
     task = "classes" if data.classes else "values"

@@ -71,7 +71,7 @@ def qat_model(
             not known.
     """
     check_backend()
-    from edgernn_export.compress.qat.convert import make
+    from edgernn_export.compress.qat.conversion import make
 
     return make(source, calibration, precision, **options)
 
@@ -86,6 +86,6 @@ def integer_model(model: Any) -> IntegerModel:
         TrainingError: the model does not come from `qat_model`, or a weight is not finite.
         OverflowRefused: no allowed step keeps an accumulator within its bound.
     """
-    from edgernn_export.compress.qat.convert import extract
+    from edgernn_export.compress.qat.conversion import extract
 
     return extract(model)

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from edgernn.graph.lowering import lowered
 from edgernn.model.affine import Affine, Source
 from edgernn.model.formats import INT16_MAX
 from edgernn.model.layers import (
@@ -30,7 +29,6 @@ from edgernn_export.writers.onnx.integer_operators import (
     product,
     sat16,
 )
-from edgernn_export.writers.onnx.interpreter import NodeEmitter
 from edgernn_export.writers.onnx.tables import ENTRIES, REACH, Tables
 
 #: An affine result as an index into an activation table.
@@ -143,7 +141,7 @@ def _gru_after(cell: Cell, x: str, state: CellState) -> CellState:
     return _gru_update(cell, z, cell.gather(cell.tables.tanh(), index), state[0])
 
 
-def _dense(cell: Cell, x: str) -> str:
+def dense_step(cell: Cell, x: str) -> str:
     """Clause 8.1."""
     layer: Dense = cell.layer
     operands = {Source.X: x}
@@ -157,31 +155,10 @@ def _dense(cell: Cell, x: str) -> str:
     return cell.gather(cell.tables.gates(GateActivation.SIGMOID), index)
 
 
-_RECURRENT: Final[dict[type, Callable[[Cell, str, CellState], CellState]]] = {
+#: Layers with a form of their own; every other one is written operation by operation.
+RECURRENT: Final[dict[type, Callable[[Cell, str, CellState], CellState]]] = {
     SimpleRNN: _simple_rnn,
     LSTM: _lstm,
     GRUBefore: _gru_before,
     GRUAfter: _gru_after,
 }
-
-
-def layer_step(cell: Cell, x: str, state: CellState) -> tuple[str, CellState]:
-    """Append one step of a layer.
-
-    Args:
-        cell: the layer and its graph.
-        x: operand rows of the layer input.
-        state: int32 codes of the layer's states, empty for Dense.
-
-    Returns:
-        int32 [1, U] layer output, and the new state.
-    """
-    if type(cell.layer) is Dense:
-        return _dense(cell, x), state
-    own = _RECURRENT.get(type(cell.layer))
-    if own is not None:
-        new = own(cell, x, state)
-        return new[0], new
-    step = lowered(cell.tables.precision, (cell.layer,))
-    (y,), after = NodeEmitter(cell.g, cell.tables)(step, (x,), state)
-    return y, tuple(after)
