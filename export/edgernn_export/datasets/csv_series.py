@@ -12,14 +12,14 @@ import numpy as np
 
 from edgernn.errors import DataUnavailable
 from edgernn.model.formats import FloatArray
-from edgernn_export.datasets.sources import Source, find
+from edgernn_export.datasets.sources import DataSource, find
 
-ETT: Final = Source(
+ETT: Final = DataSource(
     home="github.com/zhouhaoyi/ETDataset, ETT-small/ETTh1.csv",
     licence="CC BY-ND 4.0",
     citation="Zhou et al. 2021, Informer: Beyond Efficient Transformer, AAAI",
 )
-SOIL: Final = Source(
+SOIL: Final = DataSource(
     home="github.com/OliverObst/simpact-demo-data, data/sopivot+idx.csv",
     licence="CC BY 4.0",
     citation="SIMPaCT, Sydney Olympic Park, soil-moisture demonstration data",

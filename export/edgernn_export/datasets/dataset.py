@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.model.formats import FloatArray
-from edgernn_export.datasets.sources import Source
+from edgernn_export.datasets.sources import DataSource
 from edgernn_export.datasets.splits import Part
 
 #: Metrics where more is better; of all others less is.
@@ -58,7 +58,7 @@ class Dataset:
     """
 
     name: str
-    source: Source
+    source: DataSource
     protocol: str
     train: Part
     validation: Part

@@ -19,10 +19,10 @@ from edgernn.errors import DataUnavailable
 from edgernn.model.formats import FloatArray, Int16Array
 from edgernn_export.datasets.dataset import Dataset, class_part
 from edgernn_export.datasets.log_mel import LogMel, log_mel
-from edgernn_export.datasets.sources import Source, missing, read_arrays, root
+from edgernn_export.datasets.sources import DataSource, missing, read_arrays, root
 from edgernn_export.datasets.splits import Part
 
-FSDD: Final = Source(
+FSDD: Final = DataSource(
     home="github.com/Jakobovski/free-spoken-digit-dataset, recordings/*.wav",
     licence="CC BY-SA 4.0",
     citation="Jackson et al. 2018, Free Spoken Digit Dataset, v1.0.8",

@@ -21,10 +21,10 @@ from edgernn_export.datasets.causal_features import (
     running_deviations,
 )
 from edgernn_export.datasets.dataset import Dataset, class_part
-from edgernn_export.datasets.sources import Source, find, missing, read_arrays, root
+from edgernn_export.datasets.sources import DataSource, find, missing, read_arrays, root
 from edgernn_export.datasets.splits import Part
 
-HAPT: Final = Source(
+HAPT: Final = DataSource(
     home=(
         "UCI Smartphone-Based Recognition of Human Activities and Postural Transitions, folder "
         "RawData, or packed into one .npz (docs/recipes.md)"

@@ -22,7 +22,7 @@ VARIABLE: Final = "EDGERNN_DATA"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class DataSource:
     """Where a data set comes from.
 
     Attributes:
@@ -51,7 +51,7 @@ def root() -> Path:
     return Path(folder)
 
 
-def find(relative: str, source: Source) -> Path:
+def find(relative: str, source: DataSource) -> Path:
     """A file under EDGERNN_DATA, as such or with .xz appended.
 
     Raises:
@@ -65,7 +65,7 @@ def find(relative: str, source: Source) -> Path:
     raise missing(f"the file {relative} or {relative}.xz, got neither", source)
 
 
-def missing(expected: str, source: Source) -> DataUnavailable:
+def missing(expected: str, source: DataSource) -> DataUnavailable:
     """The error for files that are not there."""
     return DataUnavailable(
         f"{VARIABLE}: expected {expected} (in {root()}). "

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.export.compress.test_distillation_losses import divergence, softmax
+from tests.export.compress.distillation.test_distillation_losses import divergence, softmax
 from tests.support.models.keras import answer, randomised
 from tests.support.training.distillation_runs import (
     LABELS,
