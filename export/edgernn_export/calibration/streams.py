@@ -14,6 +14,9 @@ from edgernn.model.interface import Window
 from edgernn.session.policies import Policy
 from edgernn_export.calibration.frames import without_frames
 
+#: Steps of all windows that are cut out of streams, as far as every reading is in one of them.
+_MOST_WINDOW_STEPS: Final = 1 << 19
+
 
 def missing_policy(name: str) -> Policy:
     """The policy of that name.
@@ -52,10 +55,6 @@ def without_missing(stream: FloatArray, policy: Policy) -> tuple[FloatArray, Boo
     kept = (last >= 0).all(axis=1)
     held: FloatArray = np.take_along_axis(stream, np.maximum(last, 0), axis=0)
     return held[kept], kept
-
-
-#: Steps of all windows that are cut out of streams, as far as every reading is in one of them.
-_MOST_WINDOW_STEPS: Final = 1 << 19
 
 
 def as_streams(

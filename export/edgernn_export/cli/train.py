@@ -14,7 +14,7 @@ from edgernn_export.cli.arguments import comma_list
 from edgernn_export.compress.pruning.masks import PATTERNS
 from edgernn_export.datasets import Dataset
 from edgernn_export.quantizer.weight_storage import PRECISIONS
-from edgernn_export.training.compression import EPOCHS
+from edgernn_export.training.compression import QAT_EPOCHS
 from edgernn_export.training.pipeline import SCORED, Order, RecipeResult, produce
 from edgernn_export.training.recipe import CELLS, Network, Recipe
 from edgernn_export.training.recipe_files import find_recipe, recipe_names
@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--qat-epochs", type=int, metavar="N",
-        help=f"with --qat: passes over the training examples (default: {EPOCHS})",
+        help=f"with --qat: passes over the training examples (default: {QAT_EPOCHS})",
     )  # fmt: skip
     parser.add_argument(
         "--to", type=comma_list, default=(), metavar="FORMATS",
@@ -98,7 +98,7 @@ def _order(args: argparse.Namespace, recipe: Recipe) -> Order:
     sizes = {key: getattr(args, key) for key in ("cell", "units", "layers")}
     if args.qat_epochs is not None and not args.qat:
         raise TrainingError("--qat-epochs: expected --qat with it, got none. Add --qat.")
-    qat_epochs = EPOCHS if args.qat_epochs is None else args.qat_epochs
+    qat_epochs = QAT_EPOCHS if args.qat_epochs is None else args.qat_epochs
     return Order(
         seed=args.seed,
         network=replace(recipe.network, **{k: v for k, v in sizes.items() if v is not None}),

@@ -31,6 +31,17 @@ FOLDER: Final = "fsdd"
 RATE_HZ: Final = 8000
 _FULL_SCALE = 32768.0
 _RECORDING = re.compile(r"(\d)_([a-z]+)_(\d+)\.wav")
+FEATURES: Final = LogMel(rate_hz=RATE_HZ, floor_db=-80.0)
+#: 1.04 s of sound: the longest recording has 1.00 s of those read here.
+STEPS: Final = 64
+#: The official split: recordings 0..4 of every speaker and digit are the test part.
+TEST_INDICES: Final = range(5)
+VALIDATION_INDICES: Final = range(5, 10)
+DIGITS: Final = (
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine",
+)  # fmt: skip
+_SAMPLES: Final = FEATURES.frame + (STEPS - 1) * FEATURES.hop
+_CALIBRATION_STRIDE = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -116,19 +127,6 @@ def _real(pcm: Int16Array, path: Path) -> FloatArray:
     if pcm.size == 0:
         raise DataUnavailable(f"{path.name}: expected samples in every recording, got none.")
     return pcm.astype(np.float64) / _FULL_SCALE
-
-
-FEATURES: Final = LogMel(rate_hz=RATE_HZ, floor_db=-80.0)
-#: 1.04 s of sound: the longest recording has 1.00 s of those read here.
-STEPS: Final = 64
-#: The official split: recordings 0..4 of every speaker and digit are the test part.
-TEST_INDICES: Final = range(5)
-VALIDATION_INDICES: Final = range(5, 10)
-DIGITS: Final = (
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine",
-)  # fmt: skip
-_SAMPLES: Final = FEATURES.frame + (STEPS - 1) * FEATURES.hop
-_CALIBRATION_STRIDE = 4
 
 
 def fsdd() -> Dataset:

@@ -53,6 +53,16 @@ _SHAPES: Final[dict[str, tuple[int | None, ...]]] = {
     "acc_scale": (),
     "gyro_scale": (),
 }
+#: Every fifth subject of the train part.
+VALIDATION_SUBJECTS: Final = (7, 16, 23, 29)
+#: HAR-2 of Kusupati et al. 2018: {sitting, laying, upstairs} against the other three.
+BINARY_CLASSES: Final = ("sitting, laying, upstairs", "standing, walking, downstairs")
+_BINARY_OF: Final = np.array([1, 0, 1, 0, 1, 0])
+#: Readings per step of the binary task.
+BLOCK_STEPS: Final = 16
+#: Below the noise of the sensors, in g and rad/s.
+_DEVIATION_FLOOR: Final = 3e-4
+_CALIBRATION_STRIDE = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -158,18 +168,6 @@ def _numbers(path: Path, columns: int) -> FloatArray:
             f"{path.name}: expected {columns} finite numbers per line, got {numbers.shape[1]}."
         )
     return numbers
-
-
-#: Every fifth subject of the train part.
-VALIDATION_SUBJECTS: Final = (7, 16, 23, 29)
-#: HAR-2 of Kusupati et al. 2018: {sitting, laying, upstairs} against the other three.
-BINARY_CLASSES: Final = ("sitting, laying, upstairs", "standing, walking, downstairs")
-_BINARY_OF: Final = np.array([1, 0, 1, 0, 1, 0])
-#: Readings per step of the binary task.
-BLOCK_STEPS: Final = 16
-#: Below the noise of the sensors, in g and rad/s.
-_DEVIATION_FLOOR: Final = 3e-4
-_CALIBRATION_STRIDE = 12
 
 
 def hapt() -> Dataset:

@@ -25,6 +25,8 @@ from edgernn_firmware_sim.targets.costs import Costs
 #: Length of the emulated stream; the instructions of a step hardly depend on its data.
 STEPS: Final = 24
 _SEED: Final = 0
+_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)(|[kM]i?)B?")
+_FACTORS: Final = {"": 1, "k": 1000, "M": 1000**2, "ki": 1024, "Mi": 1024**2}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,10 +180,6 @@ def cost_of(record: Mapping[str, Any]) -> Cost:
     if values["instructions"] is None:
         values |= {"low_ms": math.inf, "high_ms": math.inf}
     return Cost(**values)
-
-
-_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)(|[kM]i?)B?")
-_FACTORS: Final = {"": 1, "k": 1000, "M": 1000**2, "ki": 1024, "Mi": 1024**2}
 
 
 def parse_bytes(text: str) -> int:

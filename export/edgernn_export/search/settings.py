@@ -13,6 +13,12 @@ from edgernn.model.integer_model import IntegerModel
 from edgernn_export.search.hardware_cost import Cost, Hardware, Limits
 from edgernn_export.search.space import Configuration, Space
 
+#: What is minimised beside the score -> field of `Cost`.
+OBJECTIVES: Final = {"flash": "flash_bytes", "ms": "high_ms"}
+SAMPLERS: Final = ("tpe", "nsga2")
+_VERSION: Final = 1
+Direction = Literal["minimize", "maximize"]
+
 
 class Trainer(Protocol):
     """Builds, trains and scores configurations on one task.
@@ -55,14 +61,6 @@ class Trainer(Protocol):
     def evaluate(self, model: IntegerModel, part: str) -> float:
         """The score of an integer model on the "validation" or "test" part."""
         ...
-
-
-#: What is minimised beside the score -> field of `Cost`.
-OBJECTIVES: Final = {"flash": "flash_bytes", "ms": "high_ms"}
-SAMPLERS: Final = ("tpe", "nsga2")
-_VERSION: Final = 1
-
-Direction = Literal["minimize", "maximize"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,6 +41,10 @@ _WORST: Final = 1e6
 TRAINED: Final = "trained"
 REFUSED: Final = "refused"
 FAILED: Final = "failed"
+#: Seconds between two looks at the workers.
+_LOOK_S: Final = 0.5
+#: Read by the libraries underneath TensorFlow when they are loaded.
+_THREADS: Final = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,12 +215,6 @@ def _check_failures(done: list[Row]) -> None:
             f"search: expected trials that can be trained, got {len(failed)} failures and no "
             f"success. The last: {failed[-1].configuration.label}: {failed[-1].reason}"
         )
-
-
-#: Seconds between two looks at the workers.
-_LOOK_S: Final = 0.5
-#: Read by the libraries underneath TensorFlow when they are loaded.
-_THREADS: Final = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
 
 def run_workers(

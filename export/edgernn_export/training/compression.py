@@ -19,6 +19,13 @@ from edgernn_export.training.loop import TrainingResult, train
 from edgernn_export.training.networks import keras_on_cpu
 from edgernn_export.training.recipe import Network, Recipe
 
+#: The setting that the validation parts of the recipes chose, for all of them (docs/qat.md).
+QAT_EPOCHS: Final = 2
+#: Start of the learning rate, as a share of the recipe's.
+QAT_RATE_SHARE: Final = 0.03
+#: Share of the float network's answers in the loss; the labels have the rest.
+QAT_ALPHA: Final = 1.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PruningPlan:
@@ -84,14 +91,6 @@ def pruning_callback(
     )
 
 
-#: The setting that the validation parts of the recipes chose, for all of them (docs/qat.md).
-EPOCHS: Final = 2
-#: Start of the learning rate, as a share of the recipe's.
-RATE_SHARE: Final = 0.03
-#: Share of the float network's answers in the loss; the labels have the rest.
-ALPHA: Final = 1.0
-
-
 def train_integers(
     recipe: Recipe,
     network: Any,
@@ -99,9 +98,9 @@ def train_integers(
     *,
     seed: int = 0,
     data: Dataset | None = None,
-    epochs: int = EPOCHS,
-    rate_share: float = RATE_SHARE,
-    alpha: float = ALPHA,
+    epochs: int = QAT_EPOCHS,
+    rate_share: float = QAT_RATE_SHARE,
+    alpha: float = QAT_ALPHA,
     callbacks: Sequence[Any] = (),
     progress: bool = True,
     **options: Any,

@@ -11,6 +11,9 @@ from edgernn_export.datasets import Dataset
 if TYPE_CHECKING:
     from edgernn_export.training.recipe import Network, Recipe, Training
 
+#: Errors beyond two standard deviations of the target count linearly.
+_HUBER_DELTA = 2.0
+
 
 def keras_on_cpu() -> Any:
     """Keras, imported with few notes on stderr, no GPU and no oneDNN.
@@ -73,10 +76,6 @@ def build_network(recipe: Recipe, network: Network, data: Dataset) -> Any:
     if not data.classes:
         chain.append(layers.Rescaling(data.target_scale))
     return keras.Sequential(chain, name=recipe.name)
-
-
-#: Errors beyond two standard deviations of the target count linearly.
-_HUBER_DELTA = 2.0
 
 
 def loss_of(data: Dataset, training: Training) -> Any:

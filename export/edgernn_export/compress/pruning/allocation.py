@@ -14,6 +14,15 @@ from edgernn_export.compress.checks import is_real, whole_number
 from edgernn_export.compress.pruning.keras_matrices import Matrix
 from edgernn_export.compress.pruning.masks import PATTERNS, Pattern, kept_count
 
+Density = float | Mapping[str, float]
+#: Who competes for a density: the gates of a matrix; nobody; a gate's kernel and recurrent kernel
+#: share by their sizes.
+ALLOCATIONS: Final = ("matrix", "gate", "erdos-renyi")
+#: No gate starves, and the smaller matrix is the denser one.
+DEFAULT_ALLOCATION: Final = "erdos-renyi"
+#: Final densities by matrix, then by gate; the empty name stands for all gates together.
+Shares = dict[str, dict[str, float]]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
@@ -55,18 +64,6 @@ class Schedule:
             return final
         left = 1.0 - (step - self.begin_step) / (self.end_step - self.begin_step)
         return float(final + (initial - final) * left**self.power)
-
-
-Density = float | Mapping[str, float]
-
-#: Who competes for a density: the gates of a matrix; nobody; a gate's kernel and recurrent kernel
-#: share by their sizes.
-ALLOCATIONS: Final = ("matrix", "gate", "erdos-renyi")
-#: No gate starves, and the smaller matrix is the denser one.
-DEFAULT_ALLOCATION: Final = "erdos-renyi"
-
-#: Final densities by matrix, then by gate; the empty name stands for all gates together.
-Shares = dict[str, dict[str, float]]
 
 
 def allocate(

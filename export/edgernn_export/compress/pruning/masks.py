@@ -16,12 +16,13 @@ from types import MappingProxyType
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from edgernn.model.formats import FloatArray
+from edgernn.model.formats import BoolArray, FloatArray
 
 #: Size of a block: mean of absolute values, or root of the mean square.
 NORMS: Final = ("l1", "l2")
+#: Ranks below every weight: already masked.
+_GONE = -1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +55,6 @@ PATTERNS: Final[Mapping[str, Pattern]] = MappingProxyType(
         "1x16": Pattern(1, 16),
     }
 )
-
-
-BoolArray = npt.NDArray[np.bool_]
-
-#: Ranks below every weight: already masked.
-_GONE = -1.0
 
 
 def kept_count(density: float, count: int) -> int:

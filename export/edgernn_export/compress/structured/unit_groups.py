@@ -15,8 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.errors import PruningError
-from edgernn.model.formats import FloatArray
-from edgernn_export.compress.pruning.masks import BoolArray
+from edgernn.model.formats import BoolArray, FloatArray
 from edgernn_export.compress.structured.keras_chain import KerasChain, gates_of
 from edgernn_export.keras_reader.findings import owner_of
 
