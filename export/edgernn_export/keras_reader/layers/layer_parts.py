@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from edgernn.model.formats import FloatArray
 from edgernn_export.float_model.model import FloatDense, FloatRecurrent
@@ -78,4 +77,3 @@ class UnknownPart:
 
 
 LayerPart = RecurrentPart | DensePart | ScalePart | ActivationPart | ShapePart | UnknownPart
-Layer = Any
