@@ -20,16 +20,22 @@ from pathlib import Path
 from typing import Any
 
 from edgernn_export.demo.data import Co2Record, load_record
-from edgernn_export.demo.forecasts import Score, float_forecast, integer_forecast, score
-from edgernn_export.demo.train import EPOCHS, train
+from edgernn_export.demo.forecaster import (
+    EPOCHS,
+    ForecastErrors,
+    float_forecast,
+    integer_forecast,
+    score,
+    train,
+)
 from edgernn_export.keras_reader import read_keras
-from edgernn_export.quantizer.api import quantize
+from edgernn_export.quantizer.quantizer import quantize
 
 RESULTS = Path(__file__).parent / "results" / "demo_accuracy.json"
 PRECISIONS = ("w8a8", "w8a16")
 
 
-def measure(record: Co2Record, seed: int) -> dict[str, Score]:
+def measure(record: Co2Record, seed: int) -> dict[str, ForecastErrors]:
     """Errors over the test part, by model."""
     model = read_keras(train(record, EPOCHS, seed, progress=False))
     scores = {"float": score(record, float_forecast(model, record), record.test)}

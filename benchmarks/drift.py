@@ -35,7 +35,7 @@ from edgernn.errors import DataUnavailable
 from edgernn.model.formats import FloatArray
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.layers import StateSpec
-from edgernn_export.datasets.hapt_windows import load_hapt_stream
+from edgernn_export.datasets.hapt_activities import load_hapt_stream
 from edgernn_export.float_model import float_run
 from edgernn_export.float_model.model import FloatModel
 from edgernn_firmware_sim.reference.reference import Reference
@@ -56,7 +56,7 @@ _STATE_TENSORS = ("h", "c")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
+class CalibratedModel:
     """A trained network, its integer forms and their files, by precision."""
 
     model: FloatModel
@@ -64,10 +64,10 @@ class Prepared:
     files: dict[str, Path]
 
 
-def prepare(cell: str, xs: FloatArray, folder: Path) -> Prepared:
+def prepare(cell: str, xs: FloatArray, folder: Path) -> CalibratedModel:
     """Train, quantize, write; in a process of its own, as TensorFlow excludes TFLite runtimes."""
     from edgernn_export.keras_reader import read_keras
-    from edgernn_export.quantizer.api import quantize
+    from edgernn_export.quantizer.quantizer import quantize
     from edgernn_export.writers.tflite.writer import write_tflite
 
     model = read_keras(train(cell, xs[:HEAD_STEPS]))
@@ -79,7 +79,7 @@ def prepare(cell: str, xs: FloatArray, folder: Path) -> Prepared:
         path.write_bytes(write_tflite(integer))
         files[precision] = path
         integers[precision] = integer
-    return Prepared(model=model, integers=integers, files=files)
+    return CalibratedModel(model=model, integers=integers, files=files)
 
 
 def train(cell: str, xs: FloatArray) -> Any:
@@ -168,42 +168,44 @@ class Comparison:
         }
 
 
-def measure(cell: str, prepared: Prepared, xs: FloatArray) -> dict[str, Any]:
+def measure(cell: str, calibrated: CalibratedModel, xs: FloatArray) -> dict[str, Any]:
     """RMS state difference per segment, one single stream."""
-    backends = {p: open_backend(path) for p, path in prepared.files.items()}
+    backends = {p: open_backend(path) for p, path in calibrated.files.items()}
     for precision, backend in backends.items():
         q_head = backend.interface.quantize(xs[:CHECKED_STEPS])
         q_ys, _ = backend.run(q_head, backend.interface.initial_state())
-        q_expected, _ = Reference(prepared.integers[precision]).run(q_head)
+        q_expected, _ = Reference(calibrated.integers[precision]).run(q_head)
         differing = int(np.count_nonzero(q_ys != q_expected))
         if differing:
             raise SystemExit(
                 f"{cell} {precision}: expected the reference's codes, {differing} differ"
             )
-    state = float_run.initial_state(prepared.model, 1)
+    state = float_run.initial_state(calibrated.model, 1)
     states: dict[str, Any] = {p: b.interface.initial_state() for p, b in backends.items()}
     runs = {p: Comparison(backend.interface.states) for p, backend in backends.items()}
     for segment in tqdm(np.split(xs, SEGMENTS), desc=cell, unit=f"x{STEPS // SEGMENTS} steps"):
-        original, state = float_states(prepared.model, segment, state)
+        original, state = float_states(calibrated.model, segment, state)
         for precision, backend in backends.items():
             q_xs = backend.interface.quantize(segment)
             got, states[precision] = integer_states(backend, q_xs, states[precision])
             runs[precision].add(got, original)
-    fresh = fresh_squares(prepared, np.stack(np.split(xs, SEGMENTS)), cell)
+    fresh = fresh_squares(calibrated, np.stack(np.split(xs, SEGMENTS)), cell)
     return {precision: run.figures(fresh[precision]) for precision, run in runs.items()}
 
 
-def fresh_squares(prepared: Prepared, segments: FloatArray, cell: str) -> dict[str, FloatArray]:
+def fresh_squares(
+    calibrated: CalibratedModel, segments: FloatArray, cell: str
+) -> dict[str, FloatArray]:
     """Mean squared differences [S, SEGMENTS] per state, every segment from the zero state."""
-    integers = prepared.integers
+    integers = calibrated.integers
     references = {p: Reference(integer) for p, integer in integers.items()}
     q_xs = {p: integer.interface().quantize(segments) for p, integer in integers.items()}
     batch, steps, _ = segments.shape
-    state = float_run.initial_state(prepared.model, batch)
+    state = float_run.initial_state(calibrated.model, batch)
     q_states = {p: reference.initial_state(batch) for p, reference in references.items()}
     totals = {p: np.zeros((len(q_states[p]), batch)) for p in PRECISIONS}
     for t in trange(steps, desc=f"{cell}, {batch} fresh starts", unit="step"):
-        _, state = float_run.step(prepared.model, segments[:, t], state)
+        _, state = float_run.step(calibrated.model, segments[:, t], state)
         for precision, reference in references.items():
             _, q_state = reference.step(q_xs[precision][:, t], q_states[precision])
             q_states[precision] = q_state
@@ -275,8 +277,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         with ProcessPoolExecutor(max_workers=1, mp_context=spawn) as pool:
             jobs = [pool.submit(prepare, cell, xs, Path(folder)) for cell in CELLS]
             ready = {cell: job.result() for cell, job in zip(CELLS, jobs, strict=True)}
-        for cell, prepared in ready.items():
-            results["cells"][cell] = measure(cell, prepared, xs)
+        for cell, calibrated in ready.items():
+            results["cells"][cell] = measure(cell, calibrated, xs)
     found = [
         (f"{cell} {precision} {name}", figures)
         for cell, runs in results["cells"].items()

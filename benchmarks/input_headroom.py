@@ -35,10 +35,10 @@ from edgernn.errors import DataUnavailable
 from edgernn.model.formats import FloatArray
 from edgernn.model.integer_model import IntegerModel
 from edgernn_export.datasets.csv_series import load_etth1, load_soil
-from edgernn_export.datasets.sources import Source, find
+from edgernn_export.datasets.sources import DataSource, find
 from edgernn_export.float_model.float_run import run
 from edgernn_export.float_model.model import FloatModel
-from edgernn_export.quantizer.api import quantize
+from edgernn_export.quantizer.quantizer import quantize
 from edgernn_firmware_sim.reference.reference import Reference
 
 RESULTS = Path(__file__).parent / "results" / "input_headroom.json"
@@ -47,7 +47,7 @@ PRECISIONS = ("w8a8", "w8a16")
 RECENT_STEPS = 24
 UPDATES = 600
 SEED = 0
-NAB = Source(
+NAB = DataSource(
     home="github.com/numenta/NAB, data/realKnownCause/ambient_temperature_system_failure.csv",
     licence="MIT",
     citation="Lavin & Ahmad 2015, Evaluating Real-Time Anomaly Detection Algorithms, ICMLA",

@@ -29,8 +29,8 @@ import onnxruntime as ort
 from edgernn.backends.onnx import OnnxBackend, open_onnx
 from edgernn.model.formats import Precision
 from edgernn_export.float_model.float_run import run as run_float
-from edgernn_export.writers.onnx.exact import write_onnx_exact
 from edgernn_export.writers.onnx.float_operators import write_onnx_float
+from edgernn_export.writers.onnx.writer import write_onnx_exact
 from edgernn_firmware_sim.reference.reference import Reference
 from tests.support.models.float import float_model, stream
 from tests.support.models.integer import random_codes, random_model

@@ -27,7 +27,7 @@ from edgernn.backends.native import isas
 from edgernn.model.formats import Precision
 from edgernn.model.integer_model import IntegerModel
 from edgernn_export.writers.c.source import write_c
-from edgernn_export.writers.golden_vectors import golden_vector, probe_codes
+from edgernn_export.writers.file_formats import golden_vector, probe_codes
 from edgernn_firmware_sim.emulator import Emulation, emulate, reference_trace
 from edgernn_firmware_sim.targets import cores
 

@@ -14,7 +14,7 @@ from edgernn.model.integer_model import IntegerModel
 from edgernn_export.datasets.splits import Splits
 from edgernn_export.float_model import float_run
 from edgernn_export.float_model.model import FloatModel
-from edgernn_export.quantizer.api import quantize
+from edgernn_export.quantizer.quantizer import quantize
 from edgernn_export.quantizer.report import quantization_report
 from edgernn_firmware_sim.reference.reference import Reference
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgernn_export.datasets.metrics import RISING
+from edgernn_export.datasets.dataset import RISING
 
 
 def kept(metric: str, float_value: float, integer_value: float) -> float:

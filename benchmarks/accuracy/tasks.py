@@ -10,11 +10,10 @@ from typing import Final
 import numpy as np
 
 from edgernn.model.formats import FloatArray
-from edgernn_export.datasets import metrics
 from edgernn_export.datasets.csv_series import load_soil
-from edgernn_export.datasets.dataset import class_part
-from edgernn_export.datasets.etth1 import DAY_STEPS, etth1_splits
-from edgernn_export.datasets.hapt_windows import (
+from edgernn_export.datasets.dataset import accuracy, class_part, forecast_errors
+from edgernn_export.datasets.etth1_forecast import DAY_STEPS, etth1_splits
+from edgernn_export.datasets.hapt_activities import (
     ACTIVITIES,
     CHANNELS,
     TEST_SUBJECTS,
@@ -90,14 +89,14 @@ class Task:
     def score(self, output: FloatArray, part: Part, splits: Splits) -> dict[str, float]:
         """Metrics of model outputs [B, T, O] over a part."""
         if self.classes:
-            return metrics.accuracy(output, part)
+            return accuracy(output, part)
         return self.score_prediction(part.base + output, part, splits)
 
     def score_prediction(
         self, prediction: FloatArray, part: Part, splits: Splits
     ) -> dict[str, float]:
         """Metrics of forecasts [B, T, O] in physical units."""
-        return metrics.errors(prediction, part, splits.metric_scale)
+        return forecast_errors(prediction, part, splits.metric_scale)
 
     def calibration(self, splits: Splits) -> FloatArray:
         """Streams for the quantizer, from the train part, started as they are in use."""

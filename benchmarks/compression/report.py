@@ -26,7 +26,7 @@ from benchmarks.compression.plan import (
     TEACHER,
     Run,
 )
-from edgernn_export.training.integer_training import EPOCHS, RATE_SHARE
+from edgernn_export.training.compression import QAT_EPOCHS, QAT_RATE_SHARE
 
 RESULTS: Final = Path("benchmarks/results")
 DOCUMENT: Final = Path("docs/compression.md")
@@ -120,11 +120,12 @@ def quantization(results: Results) -> list[str]:
         cells.append(change(results, recipe, values["qat w8a8"], values["float"]))
         rows.append([recipe, *cells])
     head = ["recipe", *kinds, "qat w8a8 − float"]
+    share = f"{QAT_RATE_SHARE:g}"
     return [
         "## Quantization after training and with it",
         "",
-        f"{named(QUANTIZED)}. *qat*: {EPOCHS} more epochs in integers, from those of the",
-        f"quantizer, with {RATE_SHARE:g} of the recipe's learning rate. They learn to answer as",
+        f"{named(QUANTIZED)}. *qat*: {QAT_EPOCHS} more epochs in integers, from those of the",
+        f"quantizer, with {share} of the recipe's learning rate. They learn to answer as",
         "the float network does; the validation part keeps the best epoch, or the quantizer's",
         "integers where none is better.",
         "",

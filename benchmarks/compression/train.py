@@ -81,7 +81,7 @@ def settings(run: Run) -> dict[str, Any]:
 
 def pruning(run: Run) -> dict[str, Any] | None:
     """How the run is pruned; None where it is not."""
-    from edgernn_export.training.recipe_pruning import PRUNING
+    from edgernn_export.training.compression import PRUNING
 
     return asdict(PRUNING) | {"pattern": PATTERN} if run.density < 1.0 else None
 

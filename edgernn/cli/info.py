@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from edgernn.cli.arguments import add_model_argument, model_path
+from edgernn.cli.text_tables import text_table
 from edgernn.container.memory import weight_memory
 from edgernn.container.tensors import file_bytes
 from edgernn.model.affine import Affine, Affine8, Term8, Term16
@@ -216,23 +217,19 @@ def _unit(channel: Description) -> str:
 
 
 def _layer_lines(record: Description) -> list[str]:
-    lines = [
-        f"{'layer':<20}{'kind':<12}{'shape':>12}{'parameters':>12}{'bytes':>10}{'MACs':>10}"
-        "  activation"
-    ]
+    rows = [("layer", "kind", "shape", "parameters", "bytes", "MACs", "activation")]
     for layer in record["layers"]:
         shape = f"{layer['inputs']} -> {layer['units']}"
-        size = layer["weights_bytes"] + layer["constants_bytes"]
-        lines.append(
-            f"{layer['name']:<20}{layer['kind']:<12}{shape:>12}{layer['parameters']:>12}"
-            f"{size:>10}{layer['macs']:>10}  {layer['activation']}"
-        )
+        rows.append((layer["name"], layer["kind"], shape, *_sizes(layer), layer["activation"]))
+    weights = f"({record['weights_bytes']} bytes of {_weight_bits(record)} weights)"
+    rows.append(("total", "", "", *_sizes(record), weights))
+    return text_table(rows, "<20", "<12", ">12", ">12", ">10", ">10", "")
+
+
+def _sizes(record: Description) -> tuple[str, str, str]:
+    """Parameters, bytes and MACs of a layer, or of all."""
     size = record["weights_bytes"] + record["constants_bytes"]
-    lines.append(
-        f"{'total':<20}{'':<12}{'':>12}{record['parameters']:>12}{size:>10}{record['macs']:>10}"
-        f"  ({record['weights_bytes']} bytes of {_weight_bits(record)} weights)"
-    )
-    return lines
+    return str(record["parameters"]), str(size), str(record["macs"])
 
 
 def _weight_bits(record: Description) -> str:
@@ -241,17 +238,12 @@ def _weight_bits(record: Description) -> str:
 
 
 def _storage_lines(record: Description) -> list[str]:
-    lines = [
-        f"{'weights on a device':<20}{'storage':<24}{'dense bytes':>12}{'stored':>10}{'index':>8}"
-        f"{'tiles':>9}"
-    ]
-    rows = [(layer["name"], layer["storages"], layer["memory"]) for layer in record["layers"]]
-    for name, storages, memory in [*rows, ("total", [], record["memory"])]:
-        lines.append(
-            f"{name:<20}{', '.join(storages):<24}{memory['dense_bytes']:>12}"
-            f"{memory['stored_bytes']:>10}{memory['index_bytes']:>8}{memory['density']:>9.1%}"
-        )
-    return lines
+    rows = [("weights on a device", "storage", "dense bytes", "stored", "index", "tiles")]
+    stored = [(layer["name"], layer["storages"], layer["memory"]) for layer in record["layers"]]
+    for name, storages, memory in [*stored, ("total", [], record["memory"])]:
+        sizes = (str(memory[f"{kind}_bytes"]) for kind in ("dense", "stored", "index"))
+        rows.append((name, ", ".join(storages), *sizes, f"{memory['density']:.1%}"))
+    return text_table(rows, "<20", "<24", ">12", ">10", ">8", ">9")
 
 
 def _provenance_lines(provenance: Description) -> list[str]:

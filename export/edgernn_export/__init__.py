@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from edgernn_export import former_names
 from edgernn_export.evaluation.evaluator import evaluate
-from edgernn_export.quantizer.api import quantize
+from edgernn_export.quantizer.quantizer import quantize
 from edgernn_export.writers.exporter import export
 
 former_names.install()

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from benchmarks.accuracy.metrics import kept
-from edgernn_export.datasets import metrics
 from edgernn_export.datasets import splits as parts
+from edgernn_export.datasets.dataset import accuracy, forecast_errors
 
 
 def small_part(target, scored_from=1):
@@ -23,7 +23,7 @@ def small_part(target, scored_from=1):
 def test_errors_by_hand_without_the_warm_up():
     part = small_part([[[0.0, 0.0], [1.0, 2.0], [3.0, 4.0]]])
     prediction = np.array([[[9.0, 9.0], [2.0, 2.0], [3.0, 0.0]]])
-    scores = metrics.errors(prediction, part, np.array([1.0, 2.0]))
+    scores = forecast_errors(prediction, part, np.array([1.0, 2.0]))
     assert scores == {
         "mse": pytest.approx(5 / 4),
         "rmse": pytest.approx(math.sqrt(5 / 4)),
@@ -36,7 +36,7 @@ def test_accuracy_by_hand():
     logits = np.zeros((4, 2, 3))
     logits[:, 0] = [9.0, 0.0, 0.0]
     logits[:, 1] = [[0, 1, 0], [-1, -2, -3], [0, 0, 5], [1, 0, 0]]
-    assert metrics.accuracy(logits, part) == {"accuracy": 0.75}
+    assert accuracy(logits, part) == {"accuracy": 0.75}
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.compression import plan, report, score, train
 from benchmarks.compression.plan import BINARY, PRUNED, QUANTIZED, RECIPES, STUDENTS, TEACHER, Run
-from edgernn_export.training import recipe_pruning as compression
+from edgernn_export.training import compression
 from tests.support.training import training_runs
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmarks.compression import qat_settings
 from benchmarks.compression.qat_settings import SETTINGS, Setting, jobs, main, table
-from edgernn_export.training.integer_training import ALPHA, EPOCHS, RATE_SHARE
+from edgernn_export.training.compression import QAT_ALPHA, QAT_EPOCHS, QAT_RATE_SHARE
 
 ROOT = Path(__file__).parents[2]
 
@@ -61,7 +61,7 @@ def test_the_document_shows_the_results_and_the_chosen_setting():
     text = (ROOT / "docs/qat.md").read_text(encoding="utf-8")
     rows = table(records)
     assert "\n".join(rows) in text
-    chosen = Setting(alpha=ALPHA, rate_share=RATE_SHARE, epochs=EPOCHS)
+    chosen = Setting(alpha=QAT_ALPHA, rate_share=QAT_RATE_SHARE, epochs=QAT_EPOCHS)
     assert chosen == min(SETTINGS, key=lambda s: distance(rows[3 + SETTINGS.index(s)]))
     compared = [r for r in records if r.items() >= asdict(chosen).items()]
     assert {(r["recipe"], r["precision"], r["seed"]) for r in compared} == {

@@ -18,9 +18,9 @@ from edgernn.backends.native import _KINDS
 from edgernn.graph.lowering import LOWERINGS
 from edgernn.graph.ops import OPS
 from edgernn.model.layers import LAYERS, Dense
-from edgernn_export.keras_reader import READERS
+from edgernn_export.keras_reader.layers.readers import READERS
 from edgernn_export.writers.c.layers import KERNELS
-from edgernn_export.writers.onnx.cells import _RECURRENT
+from edgernn_export.writers.onnx.cells import RECURRENT
 from edgernn_export.writers.tflite.cells import EMIT
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "support.md"
@@ -30,7 +30,7 @@ COMMAND: Final = "python -m tests.documents.support_table"
 PROGRAMS: Final = (
     ("reference", (), "", "edgernn_firmware_sim.reference.interpreter"),
     ("TFLite", (*EMIT,), "own form", "edgernn_export.writers.tflite.interpreter"),
-    ("ONNX", (*_RECURRENT, Dense), "own form", "edgernn_export.writers.onnx.interpreter"),
+    ("ONNX", (*RECURRENT, Dense), "own form", "edgernn_export.writers.onnx.interpreter"),
     ("C", (*KERNELS,), "kernel", "edgernn.graph.schedule"),
     ("native", _KINDS, "kernel", "edgernn.graph.schedule"),
     ("training", (), "", "edgernn_export.compress.qat.interpreter"),

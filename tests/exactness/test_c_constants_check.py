@@ -14,7 +14,7 @@ from edgernn.model.formats import Precision
 from edgernn.model.interface import Window
 from edgernn.model.layers import GateActivation
 from edgernn.model.storage import Storage
-from edgernn_export.writers.c.kernels.storage import STORAGE_HEADER
+from edgernn_export.writers.c.kernels.files import STORAGE_HEADER
 from tests.support.models.grid import dense_chain
 from tests.support.models.integer import CELLS, random_model
 from tests.support.models.stored import stored

@@ -13,7 +13,7 @@ import edgernn
 from edgernn.model.formats import Precision
 from edgernn.model.interface import Window
 from edgernn_export.writers.c.source import write_c
-from edgernn_export.writers.golden_vectors import golden_vector
+from edgernn_export.writers.file_formats import golden_vector
 from tests.support.models.integer import CELLS, random_codes, random_model
 from tests.support.native.compilers import SANITIZERS, compile_c, require, write_model
 

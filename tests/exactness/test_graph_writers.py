@@ -8,7 +8,7 @@ import pytest
 
 from edgernn.backends.onnx import OPTIMIZATIONS
 from edgernn.model.integer_model import IntegerModel
-from edgernn_export.writers.onnx import cells as onnx_cells
+from edgernn_export.writers.onnx import writer as onnx_writer
 from edgernn_export.writers.tflite import cells as tflite_cells
 from edgernn_firmware_sim.reference.events import Recorder
 from edgernn_firmware_sim.reference.reference import Reference
@@ -34,7 +34,7 @@ def test_tflite(models: Models, tmp_path, monkeypatch):
 @WRITTEN
 def test_onnx(models: Models, tmp_path, monkeypatch):
     register(monkeypatch)
-    monkeypatch.setattr(onnx_cells, "_RECURRENT", {})
+    monkeypatch.setattr(onnx_writer, "RECURRENT", {})
     steps = dict.fromkeys(OPTIMIZATIONS, STEPS) | {"disabled": STEPS // 5}
     assert test_zero_lsb_onnx.compare(models(), tmp_path, steps) > 50_000
 

@@ -13,7 +13,7 @@ import pytest
 
 from edgernn.model.formats import FloatArray
 from edgernn_export.float_model.model import FloatLSTM, FloatModel, FloatSimpleRNN
-from edgernn_export.quantizer.api import quantize
+from edgernn_export.quantizer.quantizer import quantize
 from edgernn_firmware_sim.reference.reference import Reference
 
 #: Largest |integer - exact| accepted, in LSB of Q0.15 (2**-15).

@@ -14,8 +14,8 @@ import pytest
 from edgernn.backends.native import NativeBackend
 from edgernn.backends.onnx import OPTIMIZATIONS, open_onnx
 from edgernn.model.integer_model import IntegerModel
-from edgernn_export.writers.golden_vectors import probe_codes
-from edgernn_export.writers.onnx.exact import write_onnx_exact
+from edgernn_export.writers.file_formats import probe_codes
+from edgernn_export.writers.onnx.writer import write_onnx_exact
 from edgernn_export.writers.tflite.writer import write_tflite
 from edgernn_firmware_sim.reference.events import Recorder
 from edgernn_firmware_sim.reference.reference import Reference

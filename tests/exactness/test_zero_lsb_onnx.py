@@ -12,7 +12,7 @@ from edgernn.backends.onnx import OPTIMIZATIONS, open_onnx
 from edgernn.model.affine import Affine8
 from edgernn.model.formats import Precision
 from edgernn.model.integer_model import IntegerModel
-from edgernn_export.writers.onnx.exact import write_onnx_exact
+from edgernn_export.writers.onnx.writer import write_onnx_exact
 from tests.support.models.grid import SEED, grid, reference_stream, special
 from tests.support.models.integer import CELLS, random_codes, random_model
 from tests.support.runtimes import Stream

@@ -39,3 +39,11 @@ def test_the_warning_points_at_who_imports(tmp_path, monkeypatch):
     with pytest.warns(DeprecationWarning) as caught:
         exec(program, {})
     assert caught[0].filename == "user.py"
+
+
+def test_the_former_name_of_a_data_source():
+    datasets = importlib.import_module("edgernn_export.datasets")
+    with pytest.warns(DeprecationWarning, match=r"datasets\.Source is now DataSource"):
+        assert getattr(datasets, "Source") is datasets.DataSource  # noqa: B009
+    with pytest.raises(AttributeError, match="nothing"):
+        getattr(datasets, "nothing")  # noqa: B009 (an attribute alone is no use)

@@ -54,7 +54,7 @@ def main() -> None:
     """Train, quantize in both precisions, save."""
     import keras
 
-    from edgernn_export.quantizer.api import quantize
+    from edgernn_export.quantizer.quantizer import quantize
 
     keras.utils.set_random_seed(SEED)
     xs, ys = readings()

@@ -26,7 +26,7 @@ from edgernn.records.text_files import (
     open_text,
 )
 from edgernn.session.policies import Policy
-from edgernn_export.calibration.missing import missing_policy, without_missing
+from edgernn_export.calibration.streams import missing_policy, without_missing
 
 #: What NumPy raises on files it cannot make sense of; MemoryError where a header promises too much.
 _DAMAGED: Final = (
@@ -99,7 +99,7 @@ def load_streams(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Table:
+class ReadingTable:
     """Readings from a table of text, and what stands beside them.
 
     Attributes:
@@ -120,7 +120,7 @@ def load_table(
     columns: Sequence[str] = (),
     options: TableOptions = _DEFAULT,
     on_missing: str = "raise",
-) -> Table:
+) -> ReadingTable:
     """The readings of a table and other columns of it.
 
     Args:
@@ -135,7 +135,7 @@ def load_table(
     """
     table = load_rows(path, input_names, columns, options, on_missing)
     x, kept = without_missing(table.x, missing_policy(on_missing))
-    return Table(
+    return ReadingTable(
         x=x,
         columns={
             name: [cell for cell, keep in zip(cells, kept, strict=True) if keep]
@@ -151,7 +151,7 @@ def load_rows(
     columns: Sequence[str] = (),
     options: TableOptions = _DEFAULT,
     on_missing: str = "raise",
-) -> Table:
+) -> ReadingTable:
     """All rows of a table, as `load_table` but with NaN where a value is missing."""
     policy = missing_policy(on_missing)
     _refuse_strangers(path, _head(path))
@@ -160,7 +160,7 @@ def load_rows(
         reader = open_reader(source, input_names, options, passed=columns)
         rows = _rows(path.name, source, reader, policy)
     names = dict.fromkeys(name for cells in rows.passed for name in cells)
-    return Table(
+    return ReadingTable(
         x=np.array(rows.values, dtype=np.float64).reshape(-1, len(input_names)),
         columns={name: [cells.get(name) for cells in rows.passed] for name in names},
         lines=np.array(rows.lines, dtype=np.int64),
@@ -250,7 +250,7 @@ def _split(owner: str, array: Any, width: int) -> list[FloatArray]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Rows:
+class _TableRows:
     """All rows of a table, in little memory: values [T * I], NaN where a channel has none."""
 
     values: array[float] = field(default_factory=lambda: array("d"))
@@ -258,8 +258,8 @@ class _Rows:
     passed: list[Mapping[str | int, object]] = field(default_factory=list)
 
 
-def _rows(name: str, source: TextSource, reader: Reader, policy: Policy) -> _Rows:
-    rows = _Rows()
+def _rows(name: str, source: TextSource, reader: Reader, policy: Policy) -> _TableRows:
+    rows = _TableRows()
     bad, first, examples = 0, "", list[str]()
     for number, line in enumerate(source.lines(), start=1):
         if not line.strip():

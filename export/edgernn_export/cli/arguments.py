@@ -1,11 +1,72 @@
-"""Arguments that are lists."""
+"""Arguments that several subcommands have, and arguments that are lists."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, get_args
 
 from edgernn.errors import EdgeRnnError
+from edgernn_export.calibration.ranges import RangeMethod
+from edgernn_export.calibration.stream_kind import StreamKind
+
+_LABELS: Final = ("input_names", "input_units", "output_names", "output_units")
+
+
+def add_source_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the network and its calibration data."""
+    parser.add_argument(
+        "model", metavar="MODEL.keras", type=Path,
+        help="a model of Keras 2 or 3: .keras, HDF5, JSON beside its weights, SavedModel",
+    )  # fmt: skip
+    parser.add_argument(
+        "--weights", type=Path, metavar="FILE.h5", help="weights of an architecture in JSON"
+    )
+    parser.add_argument("--calibration", required=True, type=Path, metavar="FILE")
+
+
+def add_range_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare how ranges are chosen, or given."""
+    parser.add_argument(
+        "--range", choices=[m.value for m in RangeMethod], default=RangeMethod.MINMAX.value,
+        dest="range_method", help="how ranges are chosen (default: minmax)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--input-range", type=channel_range, action="append", metavar="CHANNEL=LOW:HIGH",
+        help="range of a channel's readings in physical units, as a data sheet gives it; may be "
+        "repeated (default: what calibration saw, with headroom)",
+    )  # fmt: skip
+
+
+def add_stream_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare how the model is to stream."""
+    parser.add_argument(
+        "--stream", choices=get_args(StreamKind), default="auto",
+        help="windows, each from the zero state as in predict, or one endless stream (default: "
+        "auto, what the network was made for)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--window", type=int, metavar="T",
+        help="readings in a window (default: what the network's input takes)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--hop", type=int, metavar="N",
+        help="readings between one answer of a window model and the next (default: 1)",
+    )  # fmt: skip
+
+
+def add_label_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the names of the model and of its channels."""
+    parser.add_argument("--name", help="model name (default: stem of OUT)")
+    for side in ("input", "output"):
+        for what in ("names", "units"):
+            parser.add_argument(f"--{side}-{what}", type=comma_list, metavar="A,B,...")
+
+
+def given_labels(args: argparse.Namespace) -> dict[str, Any]:
+    """Names and units of the channels, as `read_keras` takes them."""
+    return {name: getattr(args, name) for name in _LABELS}
 
 
 def comma_list(text: str) -> tuple[str, ...]:

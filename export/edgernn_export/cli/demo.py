@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from edgernn_export.demo.train import EPOCHS
+from edgernn_export.demo.forecaster import EPOCHS
 
 HELP: Final = """Train a GRU on the weekly CO2 record of Mauna Loa and stream it as integers.
 

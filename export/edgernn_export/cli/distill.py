@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from edgernn.cli.text_tables import text_table
 from edgernn.errors import DistillationError
-from edgernn_export.compress.pruning.patterns import PATTERNS
+from edgernn_export.compress.pruning.masks import PATTERNS
 
 HELP: Final = """Train a small network on the answers of a large one, beside the labels.
 
@@ -29,7 +30,7 @@ _PATTERN: Final = "8x4"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class DistillationTask:
     """What is distilled.
 
     Attributes:
@@ -96,7 +97,7 @@ def main(args: argparse.Namespace) -> int:
     """Distil, write, report."""
     _check(args)
     from edgernn_export.training import Network
-    from edgernn_export.training.keras_setup import repeatable_keras
+    from edgernn_export.training.networks import repeatable_keras
 
     network = Network(cell=args.cell, units=args.units, layers=args.layers)
     repeatable_keras(args.seed)
@@ -127,7 +128,7 @@ def _check(args: argparse.Namespace) -> None:
         raise DistillationError("--pattern: expected --density beside it, got none.")
 
 
-def _open(args: argparse.Namespace) -> Run:
+def _open(args: argparse.Namespace) -> DistillationTask:
     from edgernn_export.keras_reader.source import open_source
     from edgernn_export.training import find_recipe
     from edgernn_export.training.array_recipe import read_recipe
@@ -137,11 +138,11 @@ def _open(args: argparse.Namespace) -> Run:
         recipe, tested = find_recipe(args.recipe), True
     else:
         recipe, tested = read_recipe(args.data, int(teacher.output_shape[-1]))
-    return Run(recipe=recipe, data=recipe.load(), tested=tested, teacher=teacher)
+    return DistillationTask(recipe=recipe, data=recipe.load(), tested=tested, teacher=teacher)
 
 
 def _train(
-    run: Run, args: argparse.Namespace, network: Any, *, taught: bool
+    run: DistillationTask, args: argparse.Namespace, network: Any, *, taught: bool
 ) -> tuple[Any, dict[str, Any]]:
     """A student with its scores, from the teacher or alone."""
     from edgernn_export.training import distill, pruning_callback, train
@@ -175,8 +176,8 @@ def _table(record: dict[str, Any]) -> str:
     rows = {name: record[name] for name in ("teacher", "alone", "student") if name in record}
     parts = [part for part in ("validation", "test") if part in record["student"]]
     metric = record["metric"]
-    lines = [f"{metric:<12}{'parameters':>10}" + "".join(f"{part:>12}" for part in parts)]
+    table = [(metric, "parameters", *parts)]
     for name, row in rows.items():
-        values = "".join(f"{row[part][metric]:>12.4f}" for part in parts)
-        lines.append(f"{name:<12}{row['parameters']:>10}{values}")
+        table.append((name, row["parameters"], *(f"{row[part][metric]:.4f}" for part in parts)))
+    lines = text_table(table, "<12", ">10", *(">12" for _ in parts))
     return "\n".join([*lines, record["path"]])

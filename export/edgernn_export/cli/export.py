@@ -9,10 +9,10 @@ from typing import Final
 
 from edgernn.model.integer_model import IntegerModel
 from edgernn_export.cli.arguments import comma_list
-from edgernn_export.writers import SESSION_FORMATS, WRITERS
 from edgernn_export.writers.c.kernels.files import CORES, HOST
 from edgernn_export.writers.c.packages import PACKAGES, COptions
 from edgernn_export.writers.exporter import Written, export_files
+from edgernn_export.writers.file_formats import SESSION_FORMATS, WRITERS
 
 HELP: Final = """Write an integer model as .tflite and .onnx files, or as a folder of C99 sources.
 

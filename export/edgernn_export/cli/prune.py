@@ -15,7 +15,7 @@ from typing import Any, Final
 from edgernn.errors import EdgeRnnWarning, PruningError
 from edgernn_export.cli.arguments import comma_list
 from edgernn_export.compress.pruning.allocation import ALLOCATIONS, DEFAULT_ALLOCATION
-from edgernn_export.compress.pruning.patterns import PATTERNS
+from edgernn_export.compress.pruning.masks import PATTERNS
 
 HELP: Final = """Make a trained Keras model smaller, or its weights sparse.
 
@@ -198,7 +198,7 @@ def _remove_units(model: Any, args: argparse.Namespace) -> Pruned:
 def _remove_inputs(model: Any, args: argparse.Namespace) -> Pruned:
     from edgernn_export.calibration.files import load_streams
     from edgernn_export.compress.structured import remove_inputs
-    from edgernn_export.keras_reader import read_keras
+    from edgernn_export.keras_reader.reader import read_keras
 
     names = read_keras(model, input_names=args.input_names).input_names
     streams = None if args.calibration is None else load_streams(args.calibration, names)

@@ -19,10 +19,16 @@ from edgernn.errors import EdgeRnnError, EdgeRnnWarning
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.storage import Storage
 from edgernn_export.calibration.files import load_streams, refuse_unreadable
-from edgernn_export.calibration.ranges import RangeMethod
-from edgernn_export.cli.arguments import channel_range, comma_list, given_ranges, layer_bits
-from edgernn_export.cli.stream_arguments import add_stream_arguments
-from edgernn_export.quantizer.api import OPERAND_SCALES, quantize
+from edgernn_export.cli.arguments import (
+    add_label_arguments,
+    add_range_arguments,
+    add_source_arguments,
+    add_stream_arguments,
+    given_labels,
+    given_ranges,
+    layer_bits,
+)
+from edgernn_export.quantizer.quantizer import OPERAND_SCALES, quantize
 from edgernn_export.quantizer.weight_storage import PRECISIONS, SPARSE
 
 HELP: Final = """Quantize a trained Keras network to integers.
@@ -52,14 +58,7 @@ EXAMPLES: Final = """examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument(
-        "model", metavar="MODEL.keras", type=Path,
-        help="a model of Keras 2 or 3: .keras, HDF5, JSON beside its weights, SavedModel",
-    )  # fmt: skip
-    parser.add_argument(
-        "--weights", type=Path, metavar="FILE.h5", help="weights of an architecture in JSON"
-    )
-    parser.add_argument("--calibration", required=True, type=Path, metavar="FILE")
+    add_source_arguments(parser)
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="OUT.edgernn")
     parser.add_argument(
         "--precision", choices=list(PRECISIONS), default="w8a8",
@@ -74,21 +73,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="leave out tiles of zeros, 4 by 4 (default: auto, where that is smaller); "
         "4-bit weights stay dense",
     )  # fmt: skip
-    parser.add_argument(
-        "--range", choices=[m.value for m in RangeMethod], default=RangeMethod.MINMAX.value,
-        dest="range_method", help="how ranges are chosen (default: minmax)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--input-range", type=channel_range, action="append", metavar="CHANNEL=LOW:HIGH",
-        help="range of a channel's readings in physical units, as a data sheet gives it; may be "
-        "repeated (default: what calibration saw, with headroom)",
-    )  # fmt: skip
+    add_range_arguments(parser)
     add_stream_arguments(parser)
     parser.add_argument("--operand-scales", choices=OPERAND_SCALES, default="auto")
-    parser.add_argument("--name", help="model name (default: stem of OUT)")
-    for side in ("input", "output"):
-        for what in ("names", "units"):
-            parser.add_argument(f"--{side}-{what}", type=comma_list, metavar="A,B,...")
+    add_label_arguments(parser)
     parser.add_argument(
         "--report", action="store_true",
         help="compare with the float model over the calibration streams",
@@ -110,11 +98,9 @@ def main(args: argparse.Namespace) -> int:
     files = (args.model, args.calibration, args.report_data)
     refuse_unreadable(*(file for file in files if file is not None))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from edgernn_export.keras_reader import read_keras
+    from edgernn_export.keras_reader.reader import read_keras
 
-    labels = {
-        k: getattr(args, k) for k in ("input_names", "input_units", "output_names", "output_units")
-    }
+    labels = given_labels(args)
     with _kept_warnings() as concerns:
         float_model = read_keras(args.model, weights=args.weights, **labels)
         names = float_model.input_names

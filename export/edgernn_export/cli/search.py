@@ -12,9 +12,8 @@ from typing import Any, Final, TypeVar
 
 from edgernn.errors import EdgeRnnError
 from edgernn_export.cli.arguments import comma_list
-from edgernn_export.search.hardware_cost import Hardware, find_hardware
-from edgernn_export.search.limits import Limits, parse_bytes
-from edgernn_export.search.order import OBJECTIVES, SAMPLERS, Settings
+from edgernn_export.search.hardware_cost import Hardware, Limits, find_hardware, parse_bytes
+from edgernn_export.search.settings import OBJECTIVES, SAMPLERS, Settings
 from edgernn_export.search.space import CELLS, PRECISIONS, Space
 
 HELP: Final = """Search cell, size, precision and pruning of a recipe's network within hard limits.
@@ -108,7 +107,7 @@ def main(args: argparse.Namespace) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from edgernn_export.search.recipe_trainer import RecipeTrainer
     from edgernn_export.search.report import show
-    from edgernn_export.search.run import search
+    from edgernn_export.search.searcher import search
 
     settings = Settings(
         trainer=RecipeTrainer(source=args.recipe, seed=args.seed, epochs=args.epochs),

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from edgernn.cli.arguments import add_policy_argument, add_table_arguments, table_options
 from edgernn.errors import EdgeRnnError
 from edgernn_export.calibration.files import load_streams, refuse_unreadable
-from edgernn_export.calibration.ranges import RangeMethod
-from edgernn_export.cli.arguments import channel_range, comma_list, given_ranges
-from edgernn_export.cli.stream_arguments import add_stream_arguments
-from edgernn_export.quantizer.api import OPERAND_SCALES
+from edgernn_export.cli.arguments import (
+    add_label_arguments,
+    add_range_arguments,
+    add_source_arguments,
+    add_stream_arguments,
+    given_labels,
+    given_ranges,
+)
+from edgernn_export.quantizer.quantizer import OPERAND_SCALES
+from edgernn_export.quantizer.report import finite_values
 from edgernn_export.quantizer.sensitivity import WIDE, Measured, Sensitivity, loss_db, scan
 from edgernn_export.quantizer.weight_storage import PRECISIONS, SPARSE
 
@@ -39,14 +44,7 @@ _FILE_WIDTH: Final = 120
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument(
-        "model", metavar="MODEL.keras", type=Path,
-        help="a model of Keras 2 or 3: .keras, HDF5, JSON beside its weights, SavedModel",
-    )  # fmt: skip
-    parser.add_argument(
-        "--weights", type=Path, metavar="FILE.h5", help="weights of an architecture in JSON"
-    )
-    parser.add_argument("--calibration", required=True, type=Path, metavar="FILE")
+    add_source_arguments(parser)
     parser.add_argument(
         "--metric-file", type=Path, metavar="FILE",
         help="streams the error is measured on (default: those of calibration)",
@@ -66,24 +64,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", type=Path, metavar="OUT.edgernn", help="write the chosen model"
     )
-    parser.add_argument(
-        "--range", choices=[m.value for m in RangeMethod], default=RangeMethod.MINMAX.value,
-        dest="range_method", help="how ranges are chosen (default: minmax)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--input-range", type=channel_range, action="append", metavar="CHANNEL=LOW:HIGH",
-        help="range of a channel's readings in physical units, as a data sheet gives it; may be "
-        "repeated (default: what calibration saw, with headroom)",
-    )  # fmt: skip
+    add_range_arguments(parser)
     parser.add_argument("--operand-scales", choices=OPERAND_SCALES, default="auto")
     parser.add_argument(
         "--sparse", choices=[c for c in SPARSE if c != "always"], default="auto",
         help="storage of the layers that keep 8 bits (default: auto)",
     )  # fmt: skip
-    parser.add_argument("--name", help="model name (default: stem of OUT)")
-    for side in ("input", "output"):
-        for what in ("names", "units"):
-            parser.add_argument(f"--{side}-{what}", type=comma_list, metavar="A,B,...")
+    add_label_arguments(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     add_stream_arguments(parser)
     add_policy_argument(parser)
@@ -97,11 +84,9 @@ def main(args: argparse.Namespace) -> int:
     files = [args.model, args.calibration, args.metric_file]
     refuse_unreadable(*(path for path in files if path is not None))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from edgernn_export.keras_reader import read_keras
+    from edgernn_export.keras_reader.reader import read_keras
 
-    labels = {
-        k: getattr(args, k) for k in ("input_names", "input_units", "output_names", "output_units")
-    }
+    labels = given_labels(args)
     float_model = read_keras(args.model, weights=args.weights, **labels)
     names = float_model.input_names
     policy = args.on_bad_reading
@@ -129,7 +114,7 @@ def main(args: argparse.Namespace) -> int:
         args.output.parent.mkdir(parents=True, exist_ok=True)
         path = str(model.save(args.output))
     if args.json:
-        print(json.dumps(_finite(asdict(result)) | {"path": path}, allow_nan=False))
+        print(json.dumps(finite_values(asdict(result)) | {"path": path}, allow_nan=False))
         return 0
     _show(result)
     if path and model is not None:
@@ -186,12 +171,3 @@ def _row(title: str, measured: Measured, wide: Measured) -> tuple[str, ...]:
         str(measured.weights_bytes),
         str(wide.weights_bytes - measured.weights_bytes),
     )
-
-
-def _finite(value: Any) -> Any:
-    """Infinite ratios, which JSON cannot say, become null."""
-    if isinstance(value, dict):
-        return {key: _finite(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

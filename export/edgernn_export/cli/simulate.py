@@ -14,9 +14,9 @@ from typing import Final
 
 from edgernn.errors import EdgeRnnError, ImageTooLargeError
 from edgernn.model.integer_model import IntegerModel
-from edgernn_export.cli.simulate_report import Report
 from edgernn_export.writers.c.source import write_c
-from edgernn_export.writers.golden_vectors import golden_vector, probe_codes
+from edgernn_export.writers.file_formats import golden_vector, probe_codes
+from edgernn_firmware_sim.cli.simulation_report import SimulationReport
 from edgernn_firmware_sim.emulator import Emulation, emulate, footprint
 from edgernn_firmware_sim.targets import Board, Core, find
 from edgernn_firmware_sim.targets.advice import Advice, Measure, Need, advise, needs, weights_bytes
@@ -107,7 +107,7 @@ def _check(args: argparse.Namespace) -> None:
 
 def _emulated_report(
     args: argparse.Namespace, model: IntegerModel, core: Core, board: Board | None, tell: _Tell
-) -> Report:
+) -> SimulationReport:
     """Run it; where the machine is too small for that, say what would fit the board."""
 
     def linked_bytes(other: IntegerModel) -> tuple[int, int]:
@@ -151,9 +151,9 @@ def _report(
     advice: Advice | None,
     emulation: Emulation | None = None,
     estimate: Estimate | None = None,
-) -> Report:
+) -> SimulationReport:
     weights, state = _known_bytes(model)
-    return Report(
+    return SimulationReport(
         model=model,
         core=core,
         board=board,

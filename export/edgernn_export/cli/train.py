@@ -8,16 +8,17 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
+from edgernn.cli.text_tables import text_table
 from edgernn.errors import TrainingError
 from edgernn_export.cli.arguments import comma_list
-from edgernn_export.compress.pruning.patterns import PATTERNS
+from edgernn_export.compress.pruning.masks import PATTERNS
 from edgernn_export.datasets import Dataset
 from edgernn_export.quantizer.weight_storage import PRECISIONS
-from edgernn_export.training.integer_training import EPOCHS
-from edgernn_export.training.pipeline import SCORED, Order, Outcome, produce
+from edgernn_export.training.compression import QAT_EPOCHS
+from edgernn_export.training.pipeline import SCORED, Order, RecipeResult, produce
 from edgernn_export.training.recipe import CELLS, Network, Recipe
 from edgernn_export.training.recipe_files import find_recipe, recipe_names
-from edgernn_export.writers import WRITERS
+from edgernn_export.writers.file_formats import WRITERS
 
 HELP: Final = """Train a recipe on its real data set, compress the network and write its files.
 
@@ -62,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--qat-epochs", type=int, metavar="N",
-        help=f"with --qat: passes over the training examples (default: {EPOCHS})",
+        help=f"with --qat: passes over the training examples (default: {QAT_EPOCHS})",
     )  # fmt: skip
     parser.add_argument(
         "--to", type=comma_list, default=(), metavar="FORMATS",
@@ -97,7 +98,7 @@ def _order(args: argparse.Namespace, recipe: Recipe) -> Order:
     sizes = {key: getattr(args, key) for key in ("cell", "units", "layers")}
     if args.qat_epochs is not None and not args.qat:
         raise TrainingError("--qat-epochs: expected --qat with it, got none. Add --qat.")
-    qat_epochs = EPOCHS if args.qat_epochs is None else args.qat_epochs
+    qat_epochs = QAT_EPOCHS if args.qat_epochs is None else args.qat_epochs
     return Order(
         seed=args.seed,
         network=replace(recipe.network, **{k: v for k, v in sizes.items() if v is not None}),
@@ -117,8 +118,8 @@ def _list(as_json: bool) -> int:
         rows = [{"name": r.name, "title": r.title} | asdict(r.network) for r in recipes]
         print(json.dumps({"recipes": rows}))
         return 0
-    for r in recipes:
-        print(f"{r.name:<12} {_size(r.network):<10} {r.title}")
+    table = [(r.name, _size(r.network), r.title) for r in recipes]
+    print("\n".join(text_table(table, "<13", "<11", "<")))
     return 0
 
 
@@ -127,7 +128,7 @@ def _size(network: Network) -> str:
     return f"{times}{network.cell}-{network.units}"
 
 
-def _record(recipe: Recipe, data: Dataset, order: Order, outcome: Outcome) -> dict[str, Any]:
+def _record(recipe: Recipe, data: Dataset, order: Order, outcome: RecipeResult) -> dict[str, Any]:
     return {
         "recipe": recipe.name,
         "data": asdict(data.source) | {"name": data.name, "protocol": data.protocol},
@@ -145,7 +146,7 @@ def _record(recipe: Recipe, data: Dataset, order: Order, outcome: Outcome) -> di
     }
 
 
-def _show(recipe: Recipe, data: Dataset, outcome: Outcome) -> None:
+def _show(recipe: Recipe, data: Dataset, outcome: RecipeResult) -> None:
     done = outcome.training
     size = "" if done.network is None else f"{_size(done.network)}, "
     print(
@@ -160,9 +161,10 @@ def _show(recipe: Recipe, data: Dataset, outcome: Outcome) -> None:
         from edgernn_export.compress.pruning.density import density_table
 
         print(density_table(outcome.densities))
-    print(f"{data.metric:<10}" + "".join(f"{part:>12}" for part in SCORED))
+    rows: list[tuple[str, ...]] = [(data.metric, *SCORED)]
     for name, parts in outcome.scores.items():
-        print(f"{name:<10}" + "".join(f"{parts[part][data.metric]:>12.4f}" for part in SCORED))
+        rows.append((name, *(f"{parts[part][data.metric]:.4f}" for part in SCORED)))
+    print("\n".join(text_table(rows, "<10", *(">12" for _ in SCORED))))
     for path in outcome.files.values():
         print(f"{path}  {_bytes(path)} bytes")
 

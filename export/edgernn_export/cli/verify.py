@@ -16,10 +16,10 @@ from edgernn.model.formats import OperandArray
 from edgernn.model.integer_model import IntegerModel
 from edgernn_export.calibration.files import load_streams
 from edgernn_export.cli.arguments import comma_list
-from edgernn_export.verification.compare import Verification, verify
+from edgernn_export.verification.comparison import Verification, verify
 from edgernn_export.verification.executors import runtimes
 from edgernn_export.verification.files import EDGERNN, FileVerification, kind_of, verify_file
-from edgernn_export.writers.golden_vectors import probe_codes
+from edgernn_export.writers.file_formats import probe_codes
 
 HELP: Final = """Do all runtimes give the reference's bits?
 

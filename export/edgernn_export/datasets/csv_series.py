@@ -12,14 +12,14 @@ import numpy as np
 
 from edgernn.errors import DataUnavailable
 from edgernn.model.formats import FloatArray
-from edgernn_export.datasets.sources import Source, find
+from edgernn_export.datasets.sources import DataSource, find
 
-ETT: Final = Source(
+ETT: Final = DataSource(
     home="github.com/zhouhaoyi/ETDataset, ETT-small/ETTh1.csv",
     licence="CC BY-ND 4.0",
     citation="Zhou et al. 2021, Informer: Beyond Efficient Transformer, AAAI",
 )
-SOIL: Final = Source(
+SOIL: Final = DataSource(
     home="github.com/OliverObst/simpact-demo-data, data/sopivot+idx.csv",
     licence="CC BY 4.0",
     citation="SIMPaCT, Sydney Olympic Park, soil-moisture demonstration data",
@@ -27,7 +27,7 @@ SOIL: Final = Source(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Table:
+class Series:
     """A regularly sampled multivariate series.
 
     Attributes:
@@ -39,7 +39,7 @@ class Table:
     values: FloatArray
 
 
-def load_etth1() -> Table:
+def load_etth1() -> Series:
     """ETTh1: six loads and the oil temperature OT (degrees Celsius), hourly (Zhou et al. 2021).
 
     Raises:
@@ -48,7 +48,7 @@ def load_etth1() -> Table:
     return _read_csv(find("ett/ETTh1.csv", ETT), skip=("date",))
 
 
-def load_soil() -> Table:
+def load_soil() -> Series:
     """13 soil-moisture probes, volumetric water content in %, hourly (SIMPaCT, Sydney).
 
     Raises:
@@ -57,7 +57,7 @@ def load_soil() -> Table:
     return _read_csv(find("soil_moisture_simpact/sopivot+idx.csv", SOIL), skip=("day", "hour"))
 
 
-def _read_csv(path: Path, skip: tuple[str, ...]) -> Table:
+def _read_csv(path: Path, skip: tuple[str, ...]) -> Series:
     """All columns but ``skip`` as float64; refuses gaps, the sources have none."""
     opener = lzma.open if path.suffix == ".xz" else open
     with opener(path, "rt", encoding="utf-8", newline="") as lines:
@@ -72,4 +72,4 @@ def _read_csv(path: Path, skip: tuple[str, ...]) -> Table:
         raise DataUnavailable(f"{path.name}: expected numbers everywhere, got {error}.") from error
     if not np.isfinite(values).all():
         raise DataUnavailable(f"{path.name}: expected finite numbers, got NaN or infinity.")
-    return Table(names=tuple(head[i] for i in kept), values=values)
+    return Series(names=tuple(head[i] for i in kept), values=values)

@@ -3,15 +3,36 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from edgernn.model.formats import FloatArray
-from edgernn_export.datasets import metrics
-from edgernn_export.datasets.sources import Source
+from edgernn_export.datasets.sources import DataSource
 from edgernn_export.datasets.splits import Part
+
+#: Metrics where more is better; of all others less is.
+RISING: Final = frozenset({"accuracy"})
+
+
+def forecast_errors(prediction: FloatArray, part: Part, scale: FloatArray) -> dict[str, float]:
+    """MSE, RMSE and MAE over the scored steps, errors divided by ``scale``.
+
+    Args:
+        prediction: float64 [B, T, O].
+        part: holds the truth and says which steps are scored.
+        scale: float64 [O] or [1].
+    """
+    difference = part.scored(prediction - part.target) / scale
+    mse = float(np.mean(np.square(difference)))
+    return {"mse": mse, "rmse": mse**0.5, "mae": float(np.mean(np.abs(difference)))}
+
+
+def accuracy(logits: FloatArray, part: Part) -> dict[str, float]:
+    """Share of scored steps whose largest logit is the true class's."""
+    chosen = part.scored(logits).argmax(axis=-1)
+    return {"accuracy": float(np.mean(chosen == part.scored(part.target)[..., 0]))}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -37,7 +58,7 @@ class Dataset:
     """
 
     name: str
-    source: Source
+    source: DataSource
     protocol: str
     train: Part
     validation: Part
@@ -57,7 +78,7 @@ class Dataset:
     @property
     def rising(self) -> bool:
         """Whether more of the primary metric is better."""
-        return self.metric in metrics.RISING
+        return self.metric in RISING
 
     def score(self, output: FloatArray, part: Part) -> dict[str, float]:
         """Metrics of model outputs over a part.
@@ -68,8 +89,8 @@ class Dataset:
             part: `train`, `validation` or `test`.
         """
         if self.classes:
-            return metrics.accuracy(output, part)
-        return metrics.errors(part.base + output, part, self.metric_scale)
+            return accuracy(output, part)
+        return forecast_errors(part.base + output, part, self.metric_scale)
 
     def calibration(self) -> FloatArray:
         """Streams for the quantizer, float64 [B, T, I]: train streams, begun as they are in use."""

@@ -18,11 +18,16 @@ from edgernn_export.demo.data import (
     load_record,
     write_sample,
 )
-from edgernn_export.demo.forecasts import Score, float_forecast, integer_forecast, score
+from edgernn_export.demo.forecaster import (
+    ForecastErrors,
+    float_forecast,
+    integer_forecast,
+    score,
+    train,
+)
 from edgernn_export.demo.plot import write_plot
-from edgernn_export.demo.train import train
-from edgernn_export.quantizer.api import quantize
-from edgernn_export.verification.compare import Verification, verify
+from edgernn_export.quantizer.quantizer import quantize
+from edgernn_export.verification.comparison import Verification, verify
 from edgernn_export.writers.exporter import export
 
 #: precision -> name of its files; the first is the demo model.
@@ -31,7 +36,7 @@ _STEPS: Final = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class DemoResult:
     """What the demo found.
 
     Attributes:
@@ -42,14 +47,14 @@ class Outcome:
         plot: the picture.
     """
 
-    validation: Mapping[str, Score]
-    test: Mapping[str, Score]
+    validation: Mapping[str, ForecastErrors]
+    test: Mapping[str, ForecastErrors]
     files: Mapping[str, Mapping[str, Path]]
     streams: Mapping[str, Verification]
     plot: Path
 
 
-def run_demo(out: Path, epochs: int, seed: int) -> Outcome:
+def run_demo(out: Path, epochs: int, seed: int) -> DemoResult:
     """Run all steps, saying on stderr which one is on.
 
     Args:
@@ -77,7 +82,7 @@ def run_demo(out: Path, epochs: int, seed: int) -> Outcome:
     forecasts = _forecasts(network, models, record)
     _say(7, "draw the picture")
     plot = write_plot(record, forecasts, out / "forecast.png")
-    return Outcome(
+    return DemoResult(
         validation={name: score(record, f, record.validation) for name, f in forecasts.items()},
         test={name: score(record, f, record.test) for name, f in forecasts.items()},
         files=files,
@@ -130,7 +135,7 @@ def _stream(
 def _forecasts(
     network: Any, models: Mapping[PrecisionName, IntegerModel], record: Co2Record
 ) -> dict[str, FloatArray]:
-    from edgernn_export.keras_reader import read_keras
+    from edgernn_export.keras_reader.reader import read_keras
 
     forecasts = {"float": float_forecast(read_keras(network), record)}
     forecasts |= {name: integer_forecast(model, record) for name, model in models.items()}

@@ -8,9 +8,8 @@ from dataclasses import asdict
 from typing import Final
 
 from edgernn_export.demo.data import HORIZON_WEEKS
-from edgernn_export.demo.pipeline import Outcome
-from edgernn_export.verification.compare import NOT_INSTALLED, RAN
-from edgernn_export.verification.compare import Outcome as Stream
+from edgernn_export.demo.pipeline import DemoResult
+from edgernn_export.verification.comparison import NOT_INSTALLED, RAN, RuntimeOutcome
 
 _TITLES: Final = {
     "float": "GRU, float",
@@ -21,7 +20,7 @@ _TITLES: Final = {
 }
 
 
-def to_json(outcome: Outcome) -> str:
+def to_json(outcome: DemoResult) -> str:
     """All figures; bytes and errors repeat on one machine, times do not."""
     record = {
         "horizon_weeks": HORIZON_WEEKS,
@@ -39,22 +38,22 @@ def to_json(outcome: Outcome) -> str:
     return json.dumps(record, indent=2, allow_nan=False) + "\n"
 
 
-def kept(outcome: Outcome, name: str) -> float:
+def kept(outcome: DemoResult, name: str) -> float:
     """Share of the float model's accuracy: float RMSE over this forecaster's, test part."""
     return outcome.test["float"].rmse_ppm / outcome.test[name].rmse_ppm
 
 
-def differing(outcome: Outcome) -> int:
+def differing(outcome: DemoResult) -> int:
     """Differing values over both precisions and all backends."""
     return sum(stream.differing for stream in outcome.streams.values())
 
 
-def passed(outcome: Outcome) -> bool:
+def passed(outcome: DemoResult) -> bool:
     """A runtime ran beside the reference for every precision, none failed, nothing differs."""
     return all(stream.passed for stream in outcome.streams.values())
 
 
-def show(outcome: Outcome) -> None:
+def show(outcome: DemoResult) -> None:
     """Print the tables to stdout, the count of differing values last."""
     from rich.console import Console
 
@@ -65,7 +64,7 @@ def show(outcome: Outcome) -> None:
     console.print(f"differing values: {differing(outcome)}")
 
 
-def _accuracy(outcome: Outcome) -> object:
+def _accuracy(outcome: DemoResult) -> object:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
@@ -87,7 +86,7 @@ def _accuracy(outcome: Outcome) -> object:
     return table
 
 
-def _files(outcome: Outcome) -> object:
+def _files(outcome: DemoResult) -> object:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
@@ -102,7 +101,7 @@ def _files(outcome: Outcome) -> object:
     return table
 
 
-def _backends(outcome: Outcome) -> object:
+def _backends(outcome: DemoResult) -> object:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
@@ -132,11 +131,11 @@ def _backends(outcome: Outcome) -> object:
     return table
 
 
-def _time(row: Stream) -> str:
+def _time(row: RuntimeOutcome) -> str:
     return row.status if row.step_us is None else f"{row.step_us:.1f}"
 
 
-def _difference(rows: Sequence[Stream]) -> str:
+def _difference(rows: Sequence[RuntimeOutcome]) -> str:
     """Differing values of the streams that ran; blank where none did."""
     ran = [row.differing for row in rows if row.status == RAN]
     return f"{sum(ran):,}" if ran else ""

@@ -36,7 +36,7 @@ Tell = Callable[[int], None]
 Array = npt.NDArray[Any]
 
 
-class Network(Protocol):
+class AnsweringNetwork(Protocol):
     """A network that runs windows and streams; readings are what `operands` makes of them."""
 
     @property
@@ -72,7 +72,7 @@ def answer_rows(readings: int, window: Window | None, only_last: bool) -> IntArr
 
 
 def answers(
-    network: Network,
+    network: AnsweringNetwork,
     streams: Sequence[FloatArray],
     rows: Sequence[IntArray],
     window: Window | None,
@@ -146,21 +146,21 @@ class FloatNetwork:
 
     @property
     def outputs(self) -> int:
-        """See `Network.outputs`."""
+        """See `AnsweringNetwork.outputs`."""
         return self._model.outputs
 
     def operands(self, x: FloatArray) -> Array:
-        """See `Network.operands`."""
+        """See `AnsweringNetwork.operands`."""
         return x
 
     def last(self, windows: Array, tell: Tell) -> FloatArray:
-        """See `Network.last`."""
+        """See `AnsweringNetwork.last`."""
         ys, _ = float_run.run(self._model, windows, progress=_each(tell, len(windows)))
         y = ys[:, -1]
         return float_run.softmax(y) if self._softmax else y
 
     def whole(self, streams: Sequence[Array], tell: Tell) -> list[FloatArray]:
-        """See `Network.whole`."""
+        """See `AnsweringNetwork.whole`."""
         found = [np.empty((len(x), self.outputs)) for x in streams]
         longest_first = sorted(range(len(streams)), key=lambda b: -len(streams[b]))
         for start in range(0, len(streams), _BATCH):
@@ -203,15 +203,15 @@ class IntegerNetwork:
 
     @property
     def outputs(self) -> int:
-        """See `Network.outputs`."""
+        """See `AnsweringNetwork.outputs`."""
         return self._model.output.width
 
     def operands(self, x: FloatArray) -> Array:
-        """See `Network.operands`."""
+        """See `AnsweringNetwork.operands`."""
         return self._interface.quantize(x)
 
     def last(self, windows: Array, tell: Tell) -> FloatArray:
-        """See `Network.last`."""
+        """See `AnsweringNetwork.last`."""
         if not self._native:
             q_ys, _ = Reference(self._model).run(windows)
             tell(windows.shape[0] * windows.shape[1])
@@ -225,7 +225,7 @@ class IntegerNetwork:
         return self._real(codes)
 
     def whole(self, streams: Sequence[Array], tell: Tell) -> list[FloatArray]:
-        """See `Network.whole`."""
+        """See `AnsweringNetwork.whole`."""
         if not self._native:
             return self._in_blocks(streams, tell)
         stream = steps_of(self._model)

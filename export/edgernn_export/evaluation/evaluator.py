@@ -26,12 +26,12 @@ from edgernn_export.evaluation.departure import (
 )
 from edgernn_export.evaluation.judge import TASKS, Judge
 from edgernn_export.evaluation.metrics import CLASSIFICATION, MetricFunction, classes
+from edgernn_export.evaluation.paired_run import PairedRun
 from edgernn_export.evaluation.recording import IntArray, Recording, Targets, from_arrays
 from edgernn_export.evaluation.result import Answered, Evaluation, way
-from edgernn_export.evaluation.run import Run
 from edgernn_export.evaluation.saturation import clipped, saturation
 from edgernn_export.float_model.model import FloatModel
-from edgernn_export.quantizer.api import read_source
+from edgernn_export.quantizer.quantizer import read_source
 
 OnMissing = Literal["raise", "hold", "skip"]
 ANSWERS: Final = ("auto", "each", "last")
@@ -116,7 +116,7 @@ def evaluate(
     network = None if float_model is None else read_source(float_model, **of_weights)
     if network is not None:
         _check_widths(model, network)
-    run = Run.of(model, network, recording, _only_last(answers, recording, model, network))
+    run = PairedRun.of(model, network, recording, _only_last(answers, recording, model, network))
     answered = run.answered(progress)
     if not answered.compared.any():
         raise EdgeRnnError(
@@ -219,7 +219,9 @@ def _aligned(recording: Recording, rows: Sequence[IntArray], horizon: int) -> Ta
     return every
 
 
-def _result(run: Run, answered: Answered, judge: Judge, worst: int, progress: bool) -> Evaluation:
+def _result(
+    run: PairedRun, answered: Answered, judge: Judge, worst: int, progress: bool
+) -> Evaluation:
     model, recording = run.model, run.recording
     beyond = clipped(model, recording.streams)
     scores = judge.scores(answered.float_y, answered.integer_y)
@@ -260,7 +262,7 @@ def _result(run: Run, answered: Answered, judge: Judge, worst: int, progress: bo
     )
 
 
-def _notes(run: Run) -> tuple[str, ...]:
+def _notes(run: PairedRun) -> tuple[str, ...]:
     """What the figures cannot say."""
     notes = []
     model, network = run.model, run.network
@@ -287,7 +289,7 @@ def _departures(model: IntegerModel, answered: Answered) -> tuple[Departure, ...
     return tuple(departures(model.output.names, answered.float_y[there], answered.integer_y[there]))
 
 
-def _over_time(run: Run, answered: Answered) -> OverTime | None:
+def _over_time(run: PairedRun, answered: Answered) -> OverTime | None:
     if answered.float_y is None:
         return None
     there = answered.compared
@@ -297,7 +299,7 @@ def _over_time(run: Run, answered: Answered) -> OverTime | None:
     return over_time(sizes, np.arange(len(sizes)), "answers in their order")
 
 
-def _worst(run: Run, answered: Answered, judge: Judge, count: int) -> tuple[Moment, ...]:
+def _worst(run: PairedRun, answered: Answered, judge: Judge, count: int) -> tuple[Moment, ...]:
     if answered.float_y is None:
         return ()
     recording, there = run.recording, np.flatnonzero(answered.compared)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from edgernn.model.formats import FloatArray
 from edgernn_export.evaluation.metrics import CLASSIFICATION, IntArray, classes
-from edgernn_export.evaluation.result import Confusion, Evaluation
+
+if TYPE_CHECKING:
+    from edgernn_export.evaluation.result import Confusion, Evaluation
 
 _TARGET, _FLOAT, _INTEGER, _GREY = "#222222", "#1f77b4", "#e4572e", "#9a9a9a"
 #: Points of a line; of more, each stretch is drawn from its smallest to its largest value.

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from edgernn.errors import EdgeRnnError, ReadingError, ShapeError
 from edgernn.model.formats import FloatArray
 from edgernn.session.policies import Policy
-from edgernn_export.calibration.missing import missing_policy, without_missing
+from edgernn_export.calibration.streams import missing_policy, without_missing
 
 IntArray = npt.NDArray[np.int64]
 #: float64 where targets are numbers, text where they are names of classes.

@@ -16,7 +16,7 @@ from edgernn.records.columns import listed
 from edgernn.records.opening import TableOptions
 from edgernn.records.text_files import open_text
 from edgernn_export.calibration.files import (
-    Table,
+    ReadingTable,
     holds_arrays,
     load_arrays,
     load_rows,
@@ -86,7 +86,7 @@ def from_file(
     return from_arrays(np.stack(streams) if many else streams, None, len(inputs))
 
 
-def _column(table: Table, name: str, columns: Sequence[str], file: str) -> list[object]:
+def _column(table: ReadingTable, name: str, columns: Sequence[str], file: str) -> list[object]:
     """The cells of a column that was asked for by name or position."""
     keys = list(table.columns)
     if name in table.columns:

@@ -21,7 +21,7 @@ _FEW_CODES: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Departure:
+class CalibrationDeparture:
     """Answers of the integer model beside those of the float network.
 
     Attributes:
@@ -51,7 +51,7 @@ def departure(
     integer: IntegerModel,
     streams: Sequence[FloatArray],
     outputs: Sequence[Int16Array],
-) -> Departure | None:
+) -> CalibrationDeparture | None:
     """Compare the two on streams that both began in the zero state.
 
     Args:
@@ -76,4 +76,4 @@ def departure(
     share = float(np.sqrt(np.mean(np.square(got - wanted)) / spread))
     if share <= _SAID:
         return None
-    return Departure(share=share, answers=len(wanted), precision=integer.precision)
+    return CalibrationDeparture(share=share, answers=len(wanted), precision=integer.precision)

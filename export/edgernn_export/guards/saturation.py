@@ -45,7 +45,7 @@ _CANCEL: Final = "Products of input and state cancel each other beyond what thei
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Saturation:
+class SaturatedTensor:
     """One tensor of the integer model that saturates in calibration.
 
     Attributes:
@@ -92,14 +92,14 @@ def _cut(block: FloatArray, readings: int, longest: int) -> FloatArray:
     return np.stack([block[b, t : t + steps] for b, t in (places[i] for i in chosen)])
 
 
-def saturations(model: IntegerModel, streams: Sequence[FloatArray]) -> tuple[Saturation, ...]:
+def saturations(model: IntegerModel, streams: Sequence[FloatArray]) -> tuple[SaturatedTensor, ...]:
     """What saturates over streams [B, T, I], each from the zero state (see `watched_run`)."""
     return watched_run(model, streams)[0]
 
 
 def watched_run(
     model: IntegerModel, streams: Sequence[FloatArray]
-) -> tuple[tuple[Saturation, ...], list[Int16Array]]:
+) -> tuple[tuple[SaturatedTensor, ...], list[Int16Array]]:
     """Run the reference over streams [B, T, I], each from the zero state.
 
     Of a window model, layers behind the state are looked at where they answer, in the last step.
@@ -118,7 +118,7 @@ def watched_run(
             codes = codes[:, -1:]
         outputs.append(reference.run(codes, state)[0])
     found = tuple(
-        Saturation(tensor=name, share=moved / seen, cure=watch.cure(name))
+        SaturatedTensor(tensor=name, share=moved / seen, cure=watch.cure(name))
         for name, (seen, moved) in watch.counts.items()
         if moved
     )

@@ -1,4 +1,4 @@
-"""Collect every reason why a model cannot be read, then refuse once."""
+"""Collect every reason why a model cannot be read, then refuse once; and what readers share."""
 
 from __future__ import annotations
 
@@ -42,3 +42,24 @@ class Findings:
         """
         if self.reasons:
             raise UnsupportedModelError(self.reasons)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What the layer readers share.
+
+    Attributes:
+        findings: where reasons are noted.
+        keras2: the file was written by Keras 2, whose hard_sigmoid is clip(0.2 x + 0.5, 0, 1).
+        rank: axes of what the layer is given, the batch among them; None where it is unknown.
+    """
+
+    findings: Findings
+    keras2: bool
+    rank: int | None = None
+
+    @property
+    def last_axis(self) -> tuple[Any, ...]:
+        """How a configuration names the last axis; Keras 2 counts it from the batch, in a list."""
+        axes = (-1, 1, 2) if self.rank is None else (-1, self.rank - 1)
+        return (*axes, *((axis,) for axis in axes))

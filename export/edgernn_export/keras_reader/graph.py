@@ -1,4 +1,4 @@
-"""A network as calls of layers, whether it is alive or stored."""
+"""A network as calls of layers, whether it is alive or stored, and the calls of a live one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Tensor:
+class CallResult:
     """One of the results of a call."""
 
     call: Call
@@ -25,7 +25,7 @@ class Call:
     """
 
     layer: Any
-    inputs: tuple[Tensor, ...] = ()
+    inputs: tuple[CallResult, ...] = ()
     arguments: dict[str, Any] | None = None
 
 
@@ -39,13 +39,13 @@ class Given:
         dtype: name of a type, "sparse float32" and the like for what is not dense.
     """
 
-    tensor: Tensor
+    tensor: CallResult
     shape: tuple[int | None, ...] | None
     dtype: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Network:
+class LayerGraph:
     """A model of calls.
 
     Attributes:
@@ -55,15 +55,84 @@ class Network:
     """
 
     given: tuple[Given, ...]
-    outputs: tuple[Tensor, ...]
+    outputs: tuple[CallResult, ...]
     calls: tuple[Call, ...]
 
 
-def in_a_row(given: Given, layers: list[Any]) -> Network:
+def in_a_row(given: Given, layers: list[Any]) -> LayerGraph:
     """The network of layers that each take the result of the one before."""
     tensor = given.tensor
     calls: list[Call] = []
     for layer in layers:
         calls.append(Call(layer=layer, inputs=(tensor,)))
-        tensor = Tensor(call=calls[-1], index=0)
-    return Network(given=(given,), outputs=(tensor,), calls=tuple(calls))
+        tensor = CallResult(call=calls[-1], index=0)
+    return LayerGraph(given=(given,), outputs=(tensor,), calls=tuple(calls))
+
+
+def live_network(model: Any) -> LayerGraph:
+    """The calls of a built Sequential or Functional keras.Model."""
+    import keras
+
+    calls: dict[tuple[int, int], Call] = {}
+    if isinstance(model, keras.Sequential):
+        given = _given(model.inputs[0], Call(layer=None))
+        return in_a_row(given, list(model.layers))
+    outputs = tuple(_tensor(tensor, calls) for tensor in model.outputs)
+    inputs = tuple(_given(tensor, _tensor(tensor, calls).call) for tensor in model.inputs)
+    return LayerGraph(
+        given=inputs,
+        outputs=outputs,
+        calls=tuple(c for c in calls.values() if not isinstance(c.layer, keras.layers.InputLayer)),
+    )
+
+
+def operations_of(model: Any) -> list[Any]:
+    """Layers and nested models of a model with one path, in the order of application."""
+    import keras
+
+    if isinstance(model, keras.Sequential):
+        return list(model.layers)
+    call = live_network(model).outputs[0].call
+    found: list[Any] = []
+    while call.inputs:
+        found.insert(0, call.layer)
+        call = call.inputs[0].call
+    return found
+
+
+def _given(tensor: Any, call: Call) -> Given:
+    dtype = str(tensor.dtype)
+    return Given(
+        tensor=CallResult(call=call, index=0),
+        shape=tuple(tensor.shape)[1:],
+        dtype=f"sparse {dtype}" if getattr(tensor, "sparse", False) else dtype,
+    )
+
+
+def _tensor(tensor: Any, calls: dict[tuple[int, int], Call]) -> CallResult:
+    """The call that gives a tensor, and all calls before it."""
+    operation, node_index, index = tensor._keras_history
+    key = (id(operation), node_index)
+    if key not in calls:
+        node = operation._inbound_nodes[node_index]
+        calls[key] = Call(layer=operation, arguments=_arguments(operation, node))
+        calls[key].inputs = tuple(_tensor(given, calls) for given in node.input_tensors)
+    return CallResult(call=calls[key], index=index)
+
+
+def _arguments(operation: Any, node: Any) -> dict[str, Any]:
+    """What a layer is given beside tensors."""
+    import keras
+
+    if not isinstance(operation, keras.Layer):
+        return {}
+    given = {f"argument {i}": value for i, value in enumerate(node.arguments.args[1:], 2)}
+    given |= dict(node.arguments.kwargs)
+    return {name: value for name, value in given.items() if not _has_tensor(value)}
+
+
+def _has_tensor(value: Any) -> bool:
+    import keras
+
+    items = value if isinstance(value, (list, tuple)) else [value]
+    return any(isinstance(item, keras.KerasTensor) for item in items)

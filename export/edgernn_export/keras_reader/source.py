@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from edgernn.errors import BackendUnavailable, EdgeRnnError, UnsupportedModelError
-from edgernn_export.keras_reader.findings import Findings
-from edgernn_export.keras_reader.parts import Context
+from edgernn_export.keras_reader.findings import Context, Findings
+from edgernn_export.keras_reader.layers.readers import READERS, refuse_class
 from edgernn_export.keras_reader.stored import keras2
 from edgernn_export.keras_reader.stored.file import StoredFile, opened_file
 from edgernn_export.keras_reader.stored.kind import FileKind, kind_of, refuse
@@ -140,8 +140,6 @@ def _not_a_model(source: Any) -> str:
 
 def _stored(file: StoredFile, findings: Findings) -> StoredModel:
     """The model of a file with its weights."""
-    from edgernn_export.keras_reader import READERS, refuse_class
-
     with configuration_of(file.owner):
         model = StoredModel(file.config, keras2=file.keras2, findings=findings, file=file.owner)
         strangers = [x for x in model.all_layers() if x.custom or x.stored_class not in READERS]

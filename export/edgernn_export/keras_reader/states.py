@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from edgernn_export.keras_reader.findings import Findings, class_of
-from edgernn_export.keras_reader.graph import Call, Network, Tensor
+from edgernn_export.keras_reader.graph import Call, CallResult, LayerGraph
 
 #: Number of states of each recurrent layer and cell.
 _STATES: Final = {"SimpleRNN": 1, "GRU": 1, "LSTM": 2}
@@ -30,7 +30,7 @@ class States:
         any_given: some are inputs or outputs of the network.
     """
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: LayerGraph) -> None:
         """Tell the states among the outputs."""
         self._inputs = network.given
         several = len(network.outputs) > 1
@@ -39,7 +39,7 @@ class States:
             for tensor in network.outputs
             if several and tensor.index > 0 and _state_count(tensor.call.layer)
         ]
-        self._given: list[Tensor] = []
+        self._given: list[CallResult] = []
         self._takers: list[Call] = []
 
     def follow(self, main: list[Call]) -> None:
@@ -66,11 +66,11 @@ class States:
         """What to do about a call that starts from another state; None for other calls."""
         return _FROM_ELSEWHERE if _state_count(call.layer) else None
 
-    def is_given(self, tensor: Tensor) -> bool:
+    def is_given(self, tensor: CallResult) -> bool:
         """Whether an input is a state."""
         return any(tensor.call is state.call for state in self._given)
 
-    def is_returned(self, tensor: Tensor) -> bool:
+    def is_returned(self, tensor: CallResult) -> bool:
         """Whether an output is a state."""
         return any(tensor is state for state in self._returned)
 

@@ -40,7 +40,7 @@ from edgernn_export.guards.long_memory import long_memory
 from edgernn_export.guards.saturation import pieces, watched_run
 from edgernn_export.guards.state_ranges import refuse_unheld
 from edgernn_export.guards.sufficiency import warn_of_little
-from edgernn_export.quantizer.layer_context import Feed, Plan, Task
+from edgernn_export.quantizer.layer_context import Feed, LayerContext, Plan
 from edgernn_export.quantizer.layers import dense_output_scale, layer_names, quantize_layer
 from edgernn_export.quantizer.weight_storage import settings
 
@@ -49,7 +49,7 @@ _PROGRESS_STEPS: Final = 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
+class CalibratedModel:
     """A calibrated float model, to be quantized once or in several ways.
 
     Attributes:
@@ -77,7 +77,7 @@ class Prepared:
         progress: bool,
         window: Window | None = None,
         on_missing: str = "raise",
-    ) -> Prepared:
+    ) -> CalibratedModel:
         """Run the calibration streams as the model will run.
 
         Args:
@@ -103,7 +103,7 @@ class Prepared:
                 spread=method is not RangeMethod.MINMAX,
                 windows=window is not None,
             )
-        return Prepared(
+        return CalibratedModel(
             model=model,
             statistics=statistics,
             calibration_sha256=streams_sha256(given),
@@ -216,7 +216,7 @@ def _layers(
     names = layer_names(model.layers)
     for index, layer in enumerate(model.layers):
         last = index == len(model.layers) - 1
-        task = Task(
+        context = LayerContext(
             name=names[index],
             index=index,
             weight_bits=bits[names[index]],
@@ -226,11 +226,11 @@ def _layers(
             plan=plan,
             calibration=statistics,
         )
-        integer = quantize_layer(task, layer)
+        integer = quantize_layer(context, layer)
         made.append(integer)
         if last:
             output_scale = (
-                dense_output_scale(task, layer)
+                dense_output_scale(context, layer)
                 if isinstance(layer, FloatDense)
                 else np.full(layer.units, integer.output_scale)
             )

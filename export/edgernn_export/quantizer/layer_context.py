@@ -56,7 +56,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
+class LayerContext:
     """One layer to quantize.
 
     Attributes:

@@ -38,7 +38,7 @@ from edgernn_export.float_model.model import (
     FloatLSTM,
     FloatSimpleRNN,
 )
-from edgernn_export.quantizer.layer_context import Task
+from edgernn_export.quantizer.layer_context import LayerContext
 
 #: Room above the calibrated range of states, which unseen data may use; their scales are powers of
 #: 2, so that most have more.
@@ -56,73 +56,73 @@ _FARTHEST_CODE8 = 1 << 26
 _STEEPEST_GAIN16 = 15.8
 
 
-def _simple_rnn(task: Task, layer: FloatSimpleRNN) -> Layer:
+def _simple_rnn(context: LayerContext, layer: FloatSimpleRNN) -> Layer:
     if layer.activation == "tanh":
         exponent, out_scale = UNIT.frac_bits, PREACTIVATION.scale
     else:
-        stats = task.stats("h")
-        reach = limit(stats.spread, stats.limit, task.plan.method) * STATE_HEADROOM
-        exponent = exponent_for(reach, RELU_EXPONENTS, _HIGH_CODE[task.plan.precision])
+        stats = context.stats("h")
+        reach = limit(stats.spread, stats.limit, context.plan.method) * STATE_HEADROOM
+        exponent = exponent_for(reach, RELU_EXPONENTS, _HIGH_CODE[context.plan.precision])
         out_scale = 2.0**-exponent
-    terms = task.xh(
-        task.x_term(layer.kernel, out_scale),
-        task.h_term(layer.recurrent, 2.0**-exponent, out_scale),
+    terms = context.xh(
+        context.x_term(layer.kernel, out_scale),
+        context.h_term(layer.recurrent, 2.0**-exponent, out_scale),
     )
-    bias = task.bias(layer.kernel, layer.bias, out_scale)
+    bias = context.bias(layer.kernel, layer.bias, out_scale)
     return SimpleRNN(
-        name=task.name,
+        name=context.name,
         inputs=layer.inputs,
         units=layer.units,
         activation=CellActivation(layer.activation),
         state_exponent=exponent,
-        gates=task.affines(layer.units, {"gates": (terms, bias)})["gates"],
+        gates=context.affines(layer.units, {"gates": (terms, bias)})["gates"],
     )
 
 
-def _lstm(task: Task, layer: FloatLSTM) -> Layer:
-    stats = task.stats("c")
-    reach = limit(stats.spread, stats.limit, task.plan.method) * STATE_HEADROOM
+def _lstm(context: LayerContext, layer: FloatLSTM) -> Layer:
+    stats = context.stats("c")
+    reach = limit(stats.spread, stats.limit, context.plan.method) * STATE_HEADROOM
     z_scale = PREACTIVATION.scale
-    terms = task.xh(
-        task.x_term(layer.kernel, z_scale), task.h_term(layer.recurrent, UNIT.scale, z_scale)
+    terms = context.xh(
+        context.x_term(layer.kernel, z_scale), context.h_term(layer.recurrent, UNIT.scale, z_scale)
     )
-    bias = task.bias(layer.kernel, layer.bias, z_scale)
+    bias = context.bias(layer.kernel, layer.bias, z_scale)
     return LSTM(
-        name=task.name,
+        name=context.name,
         inputs=layer.inputs,
         units=layer.units,
         gate_activation=GateActivation(layer.recurrent_activation),
         cell_exponent=exponent_for(reach, CELL_EXPONENTS),
-        gates=task.affines(layer.units, {"gates": (terms, bias)})["gates"],
+        gates=context.affines(layer.units, {"gates": (terms, bias)})["gates"],
     )
 
 
-def _gru(task: Task, layer: FloatGRU) -> Layer:
+def _gru(context: LayerContext, layer: FloatGRU) -> Layer:
     split, z_scale = 2 * layer.units, PREACTIVATION.scale
     k_zr, k_n = layer.kernel[:split], layer.kernel[split:]
     u_zr, u_n = layer.recurrent[:split], layer.recurrent[split:]
     b_zr = layer.bias[:split] + layer.recurrent_bias[:split]
-    zr_terms = task.xh(task.x_term(k_zr, z_scale), task.h_term(u_zr, UNIT.scale, z_scale))
-    zr = (zr_terms, task.bias(k_zr, b_zr, z_scale))
-    n_x = task.x_term(k_n, z_scale)
-    n_bias = task.bias(k_n, layer.bias[split:], z_scale)
+    zr_terms = context.xh(context.x_term(k_zr, z_scale), context.h_term(u_zr, UNIT.scale, z_scale))
+    zr = (zr_terms, context.bias(k_zr, b_zr, z_scale))
+    n_x = context.x_term(k_n, z_scale)
+    n_bias = context.bias(k_n, layer.bias[split:], z_scale)
     base: dict[str, Any] = {
-        "name": task.name,
+        "name": context.name,
         "inputs": layer.inputs,
         "units": layer.units,
         "gate_activation": GateActivation(layer.recurrent_activation),
     }
     if layer.reset_after:
-        n_h = task.h_term(u_n, UNIT.scale, z_scale)
+        n_h = context.h_term(u_n, UNIT.scale, z_scale)
         h_bias = layer.recurrent_bias[split:] / z_scale
         maps = {"zr": zr, "n_x": ([n_x], n_bias), "n_h": ([n_h], h_bias)}
-        return GRUAfter(**base, **dict[str, Any](task.affines(layer.units, maps)))
-    n_rh = task.h_term(u_n, UNIT.scale, z_scale, Source.RH)
+        return GRUAfter(**base, **dict[str, Any](context.affines(layer.units, maps)))
+    n_rh = context.h_term(u_n, UNIT.scale, z_scale, Source.RH)
     maps = {"zr": zr, "n": ([n_x, n_rh], n_bias)}
-    return GRUBefore(**base, **dict[str, Any](task.affines(layer.units, maps)))
+    return GRUBefore(**base, **dict[str, Any](context.affines(layer.units, maps)))
 
 
-def dense_output_scale(task: Task, layer: FloatDense) -> FloatArray:
+def dense_output_scale(context: LayerContext, layer: FloatDense) -> FloatArray:
     """Real value of one output code per row (clause 8.2).
 
     Raises:
@@ -130,19 +130,19 @@ def dense_output_scale(task: Task, layer: FloatDense) -> FloatArray:
     """
     if layer.activation in ("tanh", "sigmoid"):
         return np.full(layer.units, UNIT.scale)
-    headroom = OUTPUT_HEADROOM[task.plan.precision] if task.last else HIDDEN_HEADROOM
-    reach = _dense_reach(task, layer) * headroom
-    scale = np.maximum(reach / _HIGH_CODE[task.plan.precision], _finest_scale(task, layer))
-    if not task.per_row_output:
+    headroom = OUTPUT_HEADROOM[context.plan.precision] if context.last else HIDDEN_HEADROOM
+    reach = _dense_reach(context, layer) * headroom
+    scale = np.maximum(reach / _HIGH_CODE[context.plan.precision], _finest_scale(context, layer))
+    if not context.per_row_output:
         scale = np.full(layer.units, float(scale.max()))
     # Single precision: the last bits of the float run depend on the number of BLAS threads.
     rounded: FloatArray = scale.astype(np.float32).astype(np.float64)
     return rounded
 
 
-def _dense_reach(task: Task, layer: FloatDense) -> FloatArray:
+def _dense_reach(context: LayerContext, layer: FloatDense) -> FloatArray:
     """Largest output to code, per row."""
-    stats = task.stats("y")
+    stats = context.stats("y")
     largest = np.maximum(stats.high, -stats.low)
     still = np.flatnonzero((largest == 0.0) & np.any(layer.kernel, axis=1))
     if still.size:
@@ -151,47 +151,49 @@ def _dense_reach(task: Task, layer: FloatDense) -> FloatArray:
             f"(unit {int(still[0])}). Calibrate with representative readings."
         )
     columns = [
-        limit(stats.spread[:, r], float(largest[r]), task.plan.method) or float(largest[r])
+        limit(stats.spread[:, r], float(largest[r]), context.plan.method) or float(largest[r])
         for r in range(layer.units)
     ]
     reach: FloatArray = np.maximum(np.array(columns), 1e-9)
     return reach
 
 
-def _finest_scale(task: Task, layer: FloatDense) -> FloatArray:
+def _finest_scale(context: LayerContext, layer: FloatDense) -> FloatArray:
     """The finest output scale per row that safe integers exist for (clauses 4.4 and 5.2).
 
     An output that hardly moves in calibration would ask for more: weights that turn one operand
     code into thousands of output codes.
     """
-    gain = np.abs(layer.kernel) * task.feed.scale
-    if task.plan.precision is Precision.W8A16:
-        share = task.weight_max / WEIGHT_MAX
+    gain = np.abs(layer.kernel) * context.feed.scale
+    if context.plan.precision is Precision.W8A16:
+        share = context.weight_max / WEIGHT_MAX
         steepest: FloatArray = gain.max(axis=1) / (_STEEPEST_GAIN16 * share)
         return steepest
-    offset = np.abs(layer.bias + layer.kernel @ task.feed.offset)
-    farthest: FloatArray = gain.sum(axis=1) * -task.feed.code_range.low + offset
+    offset = np.abs(layer.bias + layer.kernel @ context.feed.offset)
+    farthest: FloatArray = gain.sum(axis=1) * -context.feed.code_range.low + offset
     return farthest / _FARTHEST_CODE8
 
 
-def _dense(task: Task, layer: FloatDense) -> Layer:
+def _dense(context: LayerContext, layer: FloatDense) -> Layer:
     bounded = layer.activation in ("tanh", "sigmoid")
-    scale = dense_output_scale(task, layer)
+    scale = dense_output_scale(context, layer)
     row_scale: FloatArray = np.full(layer.units, PREACTIVATION.scale) if bounded else scale
-    terms = [task.x_term(layer.kernel, row_scale)]
-    bias = task.bias(layer.kernel, layer.bias, row_scale)
+    terms = [context.x_term(layer.kernel, row_scale)]
+    bias = context.bias(layer.kernel, layer.bias, row_scale)
     return Dense(
-        name=task.name,
+        name=context.name,
         inputs=layer.inputs,
         units=layer.units,
         activation=DenseActivation(layer.activation),
-        output_scale=float(scale[0]) if not task.per_row_output or bounded else float(scale.max()),
-        out=task.affines(layer.units, {"out": (terms, bias)})["out"],
+        output_scale=float(scale[0])
+        if not context.per_row_output or bounded
+        else float(scale.max()),
+        out=context.affines(layer.units, {"out": (terms, bias)})["out"],
     )
 
 
 #: float layer record -> quantizer
-QUANTIZERS: Final[dict[type, Callable[[Task, Any], Layer]]] = {
+QUANTIZERS: Final[dict[type, Callable[[LayerContext, Any], Layer]]] = {
     FloatSimpleRNN: _simple_rnn,
     FloatLSTM: _lstm,
     FloatGRU: _gru,
@@ -199,9 +201,9 @@ QUANTIZERS: Final[dict[type, Callable[[Task, Any], Layer]]] = {
 }
 
 
-def quantize_layer(task: Task, layer: FloatLayer) -> Layer:
+def quantize_layer(context: LayerContext, layer: FloatLayer) -> Layer:
     """Quantize one layer by its kind."""
-    return QUANTIZERS[type(layer)](task, layer)
+    return QUANTIZERS[type(layer)](context, layer)
 
 
 def layer_names(layers: tuple[FloatLayer, ...]) -> list[str]:

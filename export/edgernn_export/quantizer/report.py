@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from edgernn.cli.text_tables import text_table
 from edgernn.model.formats import FloatArray
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.layers import LSTM, Layer
@@ -49,7 +50,7 @@ class TensorReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class QuantizationReport:
     """What quantization did to a model, on given streams.
 
     Attributes:
@@ -71,22 +72,21 @@ class Report:
 
     def to_json(self) -> str:
         """All figures as one JSON object; an infinite ratio is null."""
-        record = _finite(asdict(self))
+        record = finite_values(asdict(self))
         return json.dumps(record, sort_keys=True, allow_nan=False)
 
     def table(self) -> str:
         """Plain text for people."""
-        head = f"{'tensor':<24}{'SQNR dB':>9}{'worst unit':>18}{'saturated':>11}{'clipped':>10}"
         over = f"{self.steps:,} steps"
         if self.windows is not None:
             over = f"the answers to {self.windows:,} windows ({over})"
-        lines = [f"quantization report over {over}", head]
+        rows = [("tensor", "SQNR dB", "worst unit", "saturated", "clipped")]
         for t in self.tensors:
             worst = f"#{t.worst_unit} ({t.worst_unit_sqnr_db:.1f} dB)"
-            lines.append(
-                f"{t.name:<24}{t.sqnr_db:>9.1f}{worst:>18}"
-                f"{t.saturation_rate:>11.4%}{t.clip_rate:>10.4%}"
-            )
+            saturated, outside = f"{t.saturation_rate:.4%}", f"{t.clip_rate:.4%}"
+            rows.append((t.name, f"{t.sqnr_db:.1f}", worst, saturated, outside))
+        lines = [f"quantization report over {over}"]
+        lines += text_table(rows, "<24", ">9", ">18", ">11", ">10")
         if self.saturations:
             lines.append(
                 "saturated tensors: " + ", ".join(f"{n} {r:.3%}" for n, r in self.saturations)
@@ -124,7 +124,7 @@ class _Tap(Recorder):
 
 def quantization_report(
     float_model: FloatModel, integer_model: IntegerModel, streams: Any
-) -> Report:
+) -> QuantizationReport:
     """Run both models over the same streams, each with its own state, and compare.
 
     A window model is run over windows of the streams, each from the zero state.
@@ -168,7 +168,7 @@ def quantization_report(
                 elif start + length >= steps:
                     seen.add(original[-batch:], codes[-batch:])
     everything = np.concatenate([b.reshape(-1, b.shape[-1]) for b in blocks])
-    return Report(
+    return QuantizationReport(
         tensors=tuple(seen.report(name, tap.tensors[name]) for name, seen in compared.items()),
         saturations=tuple(
             (n, e.saturated / e.values) for n, e in sorted(tap.tensors.items()) if e.saturated
@@ -275,12 +275,12 @@ def _input_clip_rate(model: IntegerModel, values: FloatArray) -> tuple[float, ..
     return tuple(float(v) for v in outside.mean(axis=0))
 
 
-def _finite(value: Any) -> Any:
-    """Replace infinities by None, which JSON can say."""
+def finite_values(value: Any) -> Any:
+    """JSON values with None, which JSON can say, in the place of what is not finite."""
     if isinstance(value, dict):
-        return {k: _finite(v) for k, v in value.items()}
+        return {k: finite_values(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(v) for v in value]
+        return [finite_values(v) for v in value]
     if isinstance(value, float) and not np.isfinite(value):
         return None
     return value

@@ -16,9 +16,9 @@ from edgernn.container.memory import weight_memory
 from edgernn.errors import QuantizationError
 from edgernn.model.integer_model import IntegerModel
 from edgernn_export.calibration.stream_kind import StreamKind, choose_window, report_endless
-from edgernn_export.quantizer.api import make_plan, read_source
-from edgernn_export.quantizer.calibrated_model import Prepared
+from edgernn_export.quantizer.calibrated_model import CalibratedModel
 from edgernn_export.quantizer.layers import layer_names
+from edgernn_export.quantizer.quantizer import make_plan, read_source
 from edgernn_export.quantizer.report import quantization_report
 from edgernn_export.quantizer.weight_storage import parse_precision
 
@@ -136,8 +136,10 @@ def scan(
     model = read_source(source, **labels)
     choices = make_plan(operands, **(plan or {}))
     chosen_window = choose_window(model, stream, window, hop)
-    prepared = Prepared.of(model, calibration, choices.method, progress, chosen_window, on_missing)
-    report_endless(model, chosen_window, prepared.endless, progress)
+    calibrated = CalibratedModel.of(
+        model, calibration, choices.method, progress, chosen_window, on_missing
+    )
+    report_endless(model, chosen_window, calibrated.endless, progress)
     compared = calibration if streams is None else streams
     names = layer_names(model.layers)
     made: dict[tuple[int, ...], tuple[Measured, IntegerModel]] = {}
@@ -146,7 +148,7 @@ def scan(
         bits = {layer: NARROW if layer in narrow else WIDE for layer in names}
         key = tuple(bits.values())
         if key not in made:
-            integer = prepared.quantize(choices, bits, name or model.name)
+            integer = calibrated.quantize(choices, bits, name or model.name)
             tensors = quantization_report(model, integer, compared).tensors
             size = weight_memory(integer.layers).total_bytes
             made[key] = (
@@ -169,7 +171,7 @@ def scan(
     if chosen is None:
         return result, None
     integer = measure(chosen)[1]
-    for concern in prepared.concerns(choices, integer):
+    for concern in calibrated.concerns(choices, integer):
         warnings.warn(concern, stacklevel=2)
     return result, integer
 

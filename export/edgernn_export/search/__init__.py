@@ -17,13 +17,18 @@ Importing this package loads neither TensorFlow nor Optuna; they are imported on
 
 from __future__ import annotations
 
-from edgernn_export.search.hardware_cost import Cost, Hardware, find_hardware, measure
-from edgernn_export.search.limits import Limits, parse_bytes
-from edgernn_export.search.order import Settings
+from edgernn_export.search.hardware_cost import (
+    Cost,
+    Hardware,
+    Limits,
+    find_hardware,
+    measure,
+    parse_bytes,
+)
 from edgernn_export.search.pareto import Chosen, Least
-from edgernn_export.search.run import Outcome, search
+from edgernn_export.search.searcher import Outcome, search
+from edgernn_export.search.settings import Settings, Trainer
 from edgernn_export.search.space import Configuration, Space
-from edgernn_export.search.trainer import Trainer
 from edgernn_export.search.trials import Row
 
 __all__ = [

@@ -13,10 +13,10 @@ from edgernn_export.calibration.streams import as_streams
 from edgernn_export.compress.pruning.allocation import allocate
 from edgernn_export.compress.pruning.keras_matrices import Matrix
 from edgernn_export.float_model.model import RECURRENT, FloatModel
-from edgernn_export.quantizer.api import quantize
+from edgernn_export.quantizer.quantizer import quantize
+from edgernn_export.search.settings import Trainer
 from edgernn_export.search.space import Configuration
-from edgernn_export.search.trainer import Trainer
-from edgernn_export.training.recipe_pruning import PRUNING
+from edgernn_export.training.compression import PRUNING
 
 #: Calibration steps of an untrained model: its cost depends on its shape, not on its numbers.
 _FEW_STEPS: Final = 32
@@ -76,7 +76,7 @@ def trained(trainer: Trainer, configuration: Configuration, network: Any) -> Int
 def _float_model(network: Any) -> FloatModel:
     if isinstance(network, FloatModel):
         return network
-    from edgernn_export.keras_reader import read_keras
+    from edgernn_export.keras_reader.reader import read_keras
 
     return read_keras(network)
 

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from edgernn.errors import SearchError
 from edgernn.model.integer_model import IntegerModel
 from edgernn_export.search.candidates import untrained
-from edgernn_export.search.hardware_cost import Cost, measure
-from edgernn_export.search.limits import Over
-from edgernn_export.search.order import Settings
+from edgernn_export.search.hardware_cost import Cost, Over, measure
+from edgernn_export.search.settings import Settings
 from edgernn_export.search.space import Configuration
 from edgernn_export.search.study import trial_files
 from edgernn_export.search.trials import TRAINED, Row

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from edgernn_export.search.order import Settings
 from edgernn_export.search.pareto import Chosen
+from edgernn_export.search.settings import Settings
 from edgernn_export.search.trials import TRAINED, Row
 
 _AXES: Final = {"flash": "flash of the model [bytes]", "ms": "estimated time of a step [ms]"}

@@ -19,7 +19,7 @@ from edgernn_export.training import (
     pruning_callback,
     train,
 )
-from edgernn_export.training.keras_setup import repeatable_keras
+from edgernn_export.training.networks import repeatable_keras
 
 
 @cache

@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from edgernn_export.search.run import PICTURE, SUMMARY, Outcome
+from edgernn_export.search.searcher import PICTURE, SUMMARY, Outcome
 from edgernn_export.search.trials import FAILED, REFUSED, TRAINED
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from edgernn.errors import SearchError
 from edgernn.model.formats import PrecisionName
-from edgernn_export.compress.pruning.patterns import PATTERNS
+from edgernn_export.compress.pruning.masks import PATTERNS
 
 CELLS: Final = ("SimpleRNN", "LSTM", "GRU")
 PRECISIONS: Final = ("w8a8", "w8a16", "w4a8", "w4a16")
@@ -57,7 +57,7 @@ class Space:
         layers: numbers of recurrent layers, each 1 or 2.
         precisions: among `PRECISIONS`.
         densities: in (0, 1]; below 1 weights are pruned in blocks while the network trains.
-        pattern: of the blocks, a key of `edgernn_export.compress.pruning.patterns.PATTERNS`.
+        pattern: of the blocks, a key of `edgernn_export.compress.pruning.masks.PATTERNS`.
         learning_rates: above 0; none takes the recipe's.
     """
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from edgernn.errors import SearchError
-from edgernn_export.search.order import Settings
+from edgernn_export.search.settings import Settings
 
 if TYPE_CHECKING:
     from optuna import Study

@@ -11,15 +11,18 @@ Importing this package loads NumPy only; Keras is imported on use.
 
 from __future__ import annotations
 
-from edgernn_export.training.distillation import distill
+from edgernn_export.training.compression import (
+    calibration,
+    distill,
+    pruning_callback,
+    train_integers,
+)
 from edgernn_export.training.evaluation import evaluate, outputs
 from edgernn_export.training.fit_arrays import training_data, updates
-from edgernn_export.training.integer_training import train_integers
 from edgernn_export.training.loop import TrainingResult, train
 from edgernn_export.training.networks import build_network
 from edgernn_export.training.recipe import Network, Recipe, Training
 from edgernn_export.training.recipe_files import find_recipe, recipe_names
-from edgernn_export.training.recipe_pruning import calibration, pruning_callback
 
 __all__ = [
     "Network",

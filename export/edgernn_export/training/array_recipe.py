@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from edgernn.errors import DistillationError
 from edgernn.model.formats import FloatArray
-from edgernn_export.datasets import Dataset, Part, Source, class_part
+from edgernn_export.datasets import Dataset, DataSource, Part, class_part
 from edgernn_export.training.recipe import Network, Recipe, Training
 
 #: What the arrays of the three parts are called; train has no suffix.
@@ -148,7 +148,7 @@ def _dataset(
     outputs = classes or tuple(f"output_{i}" for i in range(train.target.shape[2]))
     return Dataset(
         name=name,
-        source=Source(home=name, licence="the user's", citation=name),
+        source=DataSource(home=name, licence="the user's", citation=name),
         protocol="As the file divides it; else every fifth stream of x validates.",
         train=train,
         validation=validation,

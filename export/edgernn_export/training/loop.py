@@ -10,11 +10,10 @@ from typing import Any
 
 from edgernn.errors import TrainingError
 from edgernn_export.datasets import Dataset
+from edgernn_export.training.best_weights import Keeper, keep_best_class
 from edgernn_export.training.evaluation import evaluate
 from edgernn_export.training.fit_arrays import training_data, updates
-from edgernn_export.training.keep_best import Keeper, keep_best_class
-from edgernn_export.training.keras_setup import repeatable_keras
-from edgernn_export.training.losses import loss_of
+from edgernn_export.training.networks import loss_of, repeatable_keras
 from edgernn_export.training.recipe import Network, Recipe, Training
 
 _CLIP_NORM = 1.0

@@ -14,13 +14,12 @@ from edgernn.model.formats import PrecisionName
 from edgernn.model.integer_model import IntegerModel
 from edgernn_export.compress.qat import check_backend
 from edgernn_export.datasets import Dataset
-from edgernn_export.quantizer.api import quantize
+from edgernn_export.quantizer.quantizer import quantize
+from edgernn_export.training.compression import pruning_callback, train_integers
 from edgernn_export.training.evaluation import evaluate
-from edgernn_export.training.integer_training import train_integers
-from edgernn_export.training.keras_setup import keras_on_cpu
 from edgernn_export.training.loop import TrainingResult, train
+from edgernn_export.training.networks import keras_on_cpu
 from edgernn_export.training.recipe import Network, Recipe, check_count
-from edgernn_export.training.recipe_pruning import pruning_callback
 from edgernn_export.writers.exporter import export
 
 #: Parts that models are scored on, in this order.
@@ -39,7 +38,7 @@ class Order:
         pattern: of the pruning.
         precision: of the integer model.
         qat_epochs: of quantization-aware training after the other; None leaves it out.
-        formats: beside .keras and .edgernn: keys of `edgernn_export.writers.WRITERS`.
+        formats: beside .keras and .edgernn: keys of `edgernn_export.writers.file_formats.WRITERS`.
         out: folder for everything, made if missing.
     """
 
@@ -55,7 +54,7 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class RecipeResult:
     """What a recipe gave.
 
     Attributes:
@@ -73,7 +72,7 @@ class Outcome:
     files: Mapping[str, Path]
 
 
-def produce(recipe: Recipe, data: Dataset, order: Order) -> Outcome:
+def produce(recipe: Recipe, data: Dataset, order: Order) -> RecipeResult:
     """Train, compress and export, saying on stderr which step is on.
 
     Files are those of the last model: trained as integers where that is asked for, else rounded.
@@ -114,7 +113,7 @@ def produce(recipe: Recipe, data: Dataset, order: Order) -> Outcome:
     for name, scored in models.items():
         say(f"score the {name} model")
         scores[name] = _scores(scored, recipe, data)
-    return Outcome(
+    return RecipeResult(
         training=training,
         qat=qat,
         densities=pruning[0].densities() if pruning else {},
@@ -131,7 +130,7 @@ def _check(order: Order) -> None:
         check_count("--qat-epochs", order.qat_epochs)
         keras_on_cpu()
         check_backend()
-    from edgernn_export.writers import open_writer
+    from edgernn_export.writers.file_formats import open_writer
 
     for wanted in order.formats:
         open_writer(wanted)

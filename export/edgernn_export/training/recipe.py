@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from edgernn.errors import TrainingError
 from edgernn_export.calibration.input_ranges import GivenRanges
+from edgernn_export.compress.checks import is_whole
 from edgernn_export.datasets import Dataset
 from edgernn_export.training.networks import build_network
 
@@ -120,7 +121,7 @@ def check_count(owner: str, value: Any) -> None:
     Raises:
         TrainingError: the value is refused.
     """
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+    if not is_whole(value) or value < 1:
         raise TrainingError(f"{owner}: expected a whole number >= 1, got {value!r:.40}.")
 
 

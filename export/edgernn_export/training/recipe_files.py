@@ -7,7 +7,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
-import edgernn_export
 from edgernn.errors import EdgeRnnError, TrainingError
 from edgernn_export.training.recipe import Recipe
 
@@ -17,7 +16,7 @@ RECIPE: Final = "RECIPE"
 
 def recipes_folder() -> Path:
     """The folder of the recipes: inside an installed package, beside it in a checkout."""
-    package = Path(edgernn_export.__file__).parent
+    package = Path(__file__).parents[1]
     installed = package / "recipes"
     return installed if installed.is_dir() else package.parent / "recipes"
 

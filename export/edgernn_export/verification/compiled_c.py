@@ -19,7 +19,13 @@ from edgernn.backends.value_stream import new_stream
 from edgernn.errors import EdgeRnnError, FormatError
 from edgernn.model.formats import Int16Array, OperandArray
 from edgernn.model.integer_model import IntegerModel
-from edgernn_export.verification.compare import FAILED, NOT_INSTALLED, RAN, Outcome, Verification
+from edgernn_export.verification.comparison import (
+    FAILED,
+    NOT_INSTALLED,
+    RAN,
+    RuntimeOutcome,
+    Verification,
+)
 from edgernn_firmware_sim.reference.backend import ReferenceBackend
 
 #: In the order in which they are looked for.
@@ -29,7 +35,7 @@ _FLAGS: Final = ("-std=c99", "-O2", "-w")
 _PROGRAMS: Final = ("main.c", "selftest_host.c")
 _SELF_TEST: Final = "_self_test.c"
 _TIMEOUT_S: Final = 600
-_NO_COMPILER: Final = Outcome(
+_NO_COMPILER: Final = RuntimeOutcome(
     runtime="C", variant="no compiler", version=None, status=NOT_INSTALLED
 )
 
@@ -122,7 +128,7 @@ def c_sources(path: Path) -> CSources:
     )
 
 
-def run_self_test(sources: CSources) -> Outcome:
+def run_self_test(sources: CSources) -> RuntimeOutcome:
     """Build the sources, check their constants and run their self-test."""
     compiler = _compiler()
     if compiler is None:
@@ -147,7 +153,7 @@ def run_stream(sources: CSources, model: IntegerModel, q_xs: OperandArray) -> Ve
     """
     compiler = _compiler()
     of_c = _NO_COMPILER if compiler is None else _streamed(sources, compiler, model, q_xs)
-    reference = Outcome(
+    reference = RuntimeOutcome(
         runtime="reference",
         variant="NumPy",
         version=edgernn.__version__,
@@ -164,9 +170,9 @@ def run_stream(sources: CSources, model: IntegerModel, q_xs: OperandArray) -> Ve
     )
 
 
-def _outcome(compiler: Path, variant: str) -> Outcome:
+def _outcome(compiler: Path, variant: str) -> RuntimeOutcome:
     """What there is to say before anything ran."""
-    return Outcome(
+    return RuntimeOutcome(
         runtime="C",
         variant=f"{variant}, {compiler.name}",
         version=_version(compiler),
@@ -176,7 +182,7 @@ def _outcome(compiler: Path, variant: str) -> Outcome:
 
 def _streamed(
     sources: CSources, compiler: Path, model: IntegerModel, q_xs: OperandArray
-) -> Outcome:
+) -> RuntimeOutcome:
     base = _outcome(compiler, "stream")
     due, wanted = _wanted(model, q_xs)
     size = wanted.nbytes + len(wanted)

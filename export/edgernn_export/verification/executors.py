@@ -18,7 +18,6 @@ from typing import Final
 import numpy as np
 
 import edgernn
-import edgernn_export
 import edgernn_firmware_sim
 from edgernn.backends import native
 from edgernn.errors import EdgeRnnError
@@ -235,10 +234,8 @@ def _work(executor: Executor, job: dict[str, str], out_file: Path) -> None:
 
 def _environment() -> dict[str, str]:
     """The environment, with this process's three packages first on the path."""
-    roots = [
-        str(Path(package.__path__[0]).parent)
-        for package in (edgernn, edgernn_firmware_sim, edgernn_export)
-    ]
+    packages = [Path(package.__path__[0]) for package in (edgernn, edgernn_firmware_sim)]
+    roots = [str(package.parent) for package in (*packages, Path(__file__).parents[1])]
     inherited = os.environ.get("PYTHONPATH")
     path = os.pathsep.join(dict.fromkeys([*roots, *([inherited] if inherited else [])]))
     return os.environ | {"PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"}

@@ -15,14 +15,14 @@ from edgernn.backends.tflite_file import read_tflite
 from edgernn.errors import EdgeRnnError, FormatError
 from edgernn.model.formats import OperandArray
 from edgernn.model.integer_model import IntegerModel
-from edgernn_export.verification.compare import (
+from edgernn_export.verification.comparison import (
     FAILED,
     NOT_INSTALLED,
     RAN,
-    Outcome,
+    RuntimeOutcome,
     Verification,
     differing_values,
-    outcome_row,
+    outcome_table,
     verify,
 )
 from edgernn_export.verification.compiled_c import c_sources, run_self_test, run_stream
@@ -56,7 +56,7 @@ class FileVerification:
     kind: str
     model_sha256: str
     wanted_sha256: str | None
-    golden: tuple[Outcome, ...]
+    golden: tuple[RuntimeOutcome, ...]
     stream: Verification | None
     verified: tuple[str, ...]
     not_verified: tuple[str, ...]
@@ -81,10 +81,7 @@ class FileVerification:
         lines = [f"{self.file}: written from model {self.model_sha256}"]
         if self.wanted_sha256 not in (None, self.model_sha256):
             lines.append(f"FAIL: the model given is {self.wanted_sha256}, another one")
-        lines.append(
-            f"{'golden vector':<36}{'version':>10}{'compared':>12}{'differing':>11}{'µs/step':>10}"
-        )
-        lines += [outcome_row(outcome) for outcome in self.golden]
+        lines += outcome_table("golden vector", self.golden)
         if all(outcome.status == NOT_INSTALLED for outcome in self.golden):
             lines.append(f"No runtime ran. {_INSTALL[self.kind]}")
         if self.stream is not None:
@@ -198,12 +195,12 @@ def verify_file(
 
 def _golden(
     executors: Sequence[Executor], file: Path, tell: Tell
-) -> tuple[tuple[Outcome, ...], str]:
+) -> tuple[tuple[RuntimeOutcome, ...], str]:
     """Every runtime on the file's golden vector, and which model the file says it is of."""
     outcomes, sha256 = [], ""
     for executor in executors:
         tell(f"{executor.runtime} ({executor.variant}), golden vector")
-        base = Outcome(
+        base = RuntimeOutcome(
             runtime=executor.runtime,
             variant=executor.variant,
             version=executor.version,
@@ -231,7 +228,7 @@ def _golden(
     return tuple(outcomes), sha256
 
 
-def _found(golden: Sequence[Outcome], stream: Verification | None) -> tuple[str, ...]:
+def _found(golden: Sequence[RuntimeOutcome], stream: Verification | None) -> tuple[str, ...]:
     """What the runs have shown."""
     sentences = []
     ran = [o for o in golden if o.status == RAN]

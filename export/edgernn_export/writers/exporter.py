@@ -14,9 +14,15 @@ from edgernn.errors import EdgeRnnError
 from edgernn.model.affine import Term8, Term16
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.storage import Storage
-from edgernn_export.writers import SESSION_FORMATS, WRITERS, Contents, Writer, open_writer
 from edgernn_export.writers.c.packages import COptions, open_c_writer
-from edgernn_export.writers.golden_vectors import golden_vector
+from edgernn_export.writers.file_formats import (
+    SESSION_FORMATS,
+    WRITERS,
+    Contents,
+    Writer,
+    golden_vector,
+    open_writer,
+)
 
 _NO_OPTIONS: Final = COptions()
 
@@ -56,7 +62,7 @@ def export(
     Args:
         model: the integer model.
         directory: where to write; made if it does not exist.
-        formats: keys of `edgernn_export.writers.WRITERS`.
+        formats: keys of `edgernn_export.writers.file_formats.WRITERS`.
         name: file name without suffix; default the model's name.
         package: C as a package of a build system, a key of
             `edgernn_export.writers.c.packages.PACKAGES`; default plain sources.

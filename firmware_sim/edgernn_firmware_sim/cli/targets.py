@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict
 from typing import Final
 
+from edgernn.cli.text_tables import text_table
 from edgernn_firmware_sim.targets import Board, boards, cores
 
 HELP: Final = """List the target profiles.
@@ -36,19 +37,21 @@ def main(args: argparse.Namespace) -> int:
             )
         )
         return 0
-    print(f"{'core':<14}{'machine':<14}{'compiler':<24}flags")
-    for core in cores().values():
-        print(f"{core.name:<14}{core.machine:<14}{core.compiler:<24}{' '.join(core.flags)}")
-    print(f"\n{'board':<14}{'':<28}{'core':<30}{'clock':>9}{'flash':>12}{'RAM':>10}")
-    for board in boards().values():
-        print(_row(board))
+    rows = [("core", "machine", "compiler", "flags")]
+    rows += [(c.name, c.machine, c.compiler, " ".join(c.flags)) for c in cores().values()]
+    print("\n".join(text_table(rows, "<14", "<14", "<24", "<")))
+    places = [("board", "", "core", "clock", "flash", "RAM"), *map(_row, boards().values())]
+    print("\n".join(["", *text_table(places, "<14", "<28", "<30", ">9", ">12", ">10")]))
     return 0
 
 
-def _row(board: Board) -> str:
+def _row(board: Board) -> tuple[str, ...]:
     stand_in = "" if board.core == board.emulated_as else f" (as {board.emulated_as})"
     return (
-        f"{board.name:<14}{board.board:<28}{board.core + stand_in:<30}"
-        f"{board.clock_hz / 1e6:>5.0f} MHz{board.flash_bytes // 1024:>8} KiB"
-        f"{board.ram_bytes // 1024:>6} KiB"
+        board.name,
+        board.board,
+        board.core + stand_in,
+        f"{board.clock_hz / 1e6:.0f} MHz",
+        f"{board.flash_bytes // 1024} KiB",
+        f"{board.ram_bytes // 1024} KiB",
     )

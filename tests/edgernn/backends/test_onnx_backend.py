@@ -23,8 +23,8 @@ from edgernn.errors import (
 )
 from edgernn.model.formats import Precision
 from edgernn.model.interface import Golden
-from edgernn_export.writers.onnx.exact import write_onnx_exact
 from edgernn_export.writers.onnx.float_operators import write_onnx_float
+from edgernn_export.writers.onnx.writer import write_onnx_exact
 from edgernn_firmware_sim.reference.reference import Reference
 from tests.support.models.float import float_model
 from tests.support.models.integer import random_codes, random_model

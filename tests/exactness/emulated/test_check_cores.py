@@ -8,7 +8,7 @@ from edgernn.model.formats import Precision
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.storage import Storage
 from edgernn_export.writers.c.source import write_c
-from edgernn_export.writers.golden_vectors import golden_vector, probe_codes
+from edgernn_export.writers.file_formats import golden_vector, probe_codes
 from edgernn_firmware_sim.emulator import emulate, footprint
 from tests.support.models.hand_made import CORES, core_named
 from tests.support.models.integer import random_model

@@ -9,7 +9,7 @@ from edgernn.model.affine import Affine16, Source, Term16
 from edgernn.model.formats import Precision
 from edgernn.model.storage import Storage
 from edgernn_export.writers.c.source import write_c
-from edgernn_export.writers.golden_vectors import golden_vector, probe_codes
+from edgernn_export.writers.file_formats import golden_vector, probe_codes
 from edgernn_firmware_sim.emulator import emulate, reference_trace
 from tests.exactness.emulated.test_wide_maps import ROWS, extreme_model
 from tests.support.models.hand_made import CORES, core_named

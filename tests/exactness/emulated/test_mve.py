@@ -9,7 +9,7 @@ import pytest
 from edgernn.model.formats import Precision
 from edgernn.model.layers import GateActivation
 from edgernn_export.writers.c.source import write_c
-from edgernn_export.writers.golden_vectors import golden_vector, probe_codes
+from edgernn_export.writers.file_formats import golden_vector, probe_codes
 from edgernn_firmware_sim.emulator import build, emulate, reference_trace
 from edgernn_firmware_sim.emulator.tools import execute
 from tests.support.models.hand_made import core_named

@@ -7,7 +7,7 @@ import pytest
 
 from edgernn.model.affine import Affine8, Source, Term8
 from edgernn_export.writers.c.source import write_c
-from edgernn_export.writers.golden_vectors import golden_vector
+from edgernn_export.writers.file_formats import golden_vector
 from edgernn_firmware_sim.emulator import emulate, reference_trace
 from tests.support.models.hand_made import CORES, core_named
 from tests.support.models.integer import random_model

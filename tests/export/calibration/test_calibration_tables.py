@@ -21,11 +21,10 @@ from edgernn.errors import (
 )
 from edgernn.records.opening import TableOptions
 from edgernn_export.calibration.files import load_streams, load_table
-from edgernn_export.calibration.missing import without_missing
-from edgernn_export.calibration.streams import as_streams
+from edgernn_export.calibration.streams import as_streams, without_missing
 from edgernn_export.float_model.float_run import run
 from edgernn_export.guards.sufficiency import ENOUGH_READINGS
-from edgernn_export.quantizer.api import quantize
+from edgernn_export.quantizer.quantizer import quantize
 from tests.support.models.float import float_model, stream
 
 NAMES = ("a", "b")

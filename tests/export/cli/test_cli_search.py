@@ -47,7 +47,7 @@ def test_neither_tensorflow_nor_optuna_is_loaded_before_a_search():
     modules = "edgernn_export.cli.search, edgernn_export.search.recipe_trainer"
     program = f"import sys, {modules}; print(*sys.modules)"
     loaded = set(run_python(program, ROOT).stdout.split())
-    assert loaded >= {"edgernn_export.search.run", "numpy"}
+    assert loaded >= {"edgernn_export.search.searcher", "numpy"}
     assert not loaded & {"keras", "matplotlib", "optuna", "rich", "sqlalchemy", "tensorflow"}
 
 
@@ -93,7 +93,7 @@ def test_limits_are_those_asked_or_the_boards(arguments, limits, folder, monkeyp
         asked.append(settings)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("edgernn_export.search.run.search", stop)
+    monkeypatch.setattr("edgernn_export.search.searcher.search", stop)
     assert run(f"hapt {arguments} --workers 3 --cost ms -o out") == 130
     (settings,) = asked
     assert isinstance(settings, Settings)

@@ -5,8 +5,7 @@ import pytest
 
 from edgernn.errors import DataUnavailable
 from edgernn_export.datasets import fsdd
-from edgernn_export.datasets.fsdd import FEATURES, STEPS, features
-from edgernn_export.datasets.fsdd_clips import load_fsdd
+from edgernn_export.datasets.fsdd_digits import FEATURES, STEPS, features, load_fsdd
 from edgernn_export.datasets.log_mel import LogMel, log_mel, mel_bands
 from tests.support.training.data_files import tone, write_recordings, write_wav
 

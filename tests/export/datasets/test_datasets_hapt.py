@@ -14,12 +14,13 @@ from edgernn_export.datasets.causal_features import (
     block_means,
     running_deviations,
 )
-from edgernn_export.datasets.hapt import (
+from edgernn_export.datasets.hapt_activities import (
     BLOCK_STEPS,
+    TEST_SUBJECTS,
     VALIDATION_SUBJECTS,
     binary_features,
+    load_hapt,
 )
-from edgernn_export.datasets.hapt_windows import TEST_SUBJECTS, load_hapt
 from tests.support.training.data_files import write_hapt, write_people
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from edgernn.errors import DataUnavailable
 from edgernn_export.datasets.csv_series import load_etth1, load_soil
-from edgernn_export.datasets.hapt_windows import load_hapt, load_hapt_stream
+from edgernn_export.datasets.hapt_activities import load_hapt, load_hapt_stream
 from tests.support.training.data_files import write_hapt, write_xz
 
 

@@ -7,8 +7,7 @@ import pytest
 
 from edgernn.errors import CalibrationError
 from edgernn_export.demo.data import HORIZON_WEEKS, from_levels, write_sample
-from edgernn_export.demo.forecasts import score
-from edgernn_export.demo.train import windows
+from edgernn_export.demo.forecaster import score, windows
 
 
 def record_of(level):

@@ -11,7 +11,7 @@ from edgernn.errors import DepartureWarning
 from edgernn.model.formats import FloatArray
 from edgernn_export.float_model.float_run import run
 from edgernn_export.float_model.model import FloatModel, FloatSimpleRNN
-from edgernn_export.quantizer.api import quantize
+from edgernn_export.quantizer.quantizer import quantize
 from edgernn_firmware_sim.reference.reference import Reference
 from tests.support.models.float import FLOAT_CELLS, float_model, stream
 

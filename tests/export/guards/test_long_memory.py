@@ -13,7 +13,7 @@ from edgernn_export.calibration.statistics import calibrate
 from edgernn_export.float_model.float_run import run
 from edgernn_export.float_model.model import FloatModel
 from edgernn_export.guards.long_memory import LongMemory, long_memory
-from edgernn_export.quantizer.api import quantize
+from edgernn_export.quantizer.quantizer import quantize
 from edgernn_firmware_sim.reference.reference import Reference
 from tests.support.models.float import float_model, stream
 from tests.support.models.remembering import averages, gru_latch, latch_stream, lstm_latch

@@ -15,7 +15,7 @@ from edgernn.model.formats import FloatArray
 from edgernn_export.float_model.float_run import run
 from edgernn_export.float_model.model import FloatGRU, FloatLayer, FloatModel
 from edgernn_export.guards.saturation import PIECE_STEPS, pieces, saturations
-from edgernn_export.quantizer.api import quantize
+from edgernn_export.quantizer.quantizer import quantize
 from edgernn_firmware_sim.reference.reference import Reference
 from tests.support.models.float import FLOAT_CELLS, float_model, stream
 from tests.support.models.remembering import counter, network, reader, relu_average

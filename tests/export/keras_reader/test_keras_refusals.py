@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from edgernn.errors import UnsupportedModelError
-from edgernn_export.keras_reader import READERS, read_keras
+from edgernn_export.keras_reader import read_keras
+from edgernn_export.keras_reader.layers.readers import READERS
 from tests.support.models.keras import sequential
 
 keras = pytest.importorskip("keras", reason="pip install 'edgernn[export]'")

@@ -13,10 +13,10 @@ from edgernn.model.formats import FloatArray
 from edgernn.model.interface import Window
 from edgernn_export.float_model.float_run import run
 from edgernn_export.float_model.model import FloatModel
-from edgernn_export.quantizer.api import quantize
-from edgernn_export.verification.compare import verify
+from edgernn_export.quantizer.quantizer import quantize
+from edgernn_export.verification.comparison import verify
 from edgernn_export.writers.c.source import write_c
-from edgernn_export.writers.golden_vectors import golden_vector
+from edgernn_export.writers.file_formats import golden_vector
 from edgernn_firmware_sim.emulator import emulate
 from tests.support.models.hand_made import core_named
 from tests.support.runtimes import require

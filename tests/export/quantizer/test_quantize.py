@@ -16,8 +16,8 @@ from edgernn_export.calibration.ranges import RangeMethod, input_range
 from edgernn_export.calibration.statistics import calibrate
 from edgernn_export.float_model.float_run import run
 from edgernn_export.float_model.model import FloatLSTM, FloatModel
-from edgernn_export.quantizer.api import quantize
 from edgernn_export.quantizer.layers import layer_names
+from edgernn_export.quantizer.quantizer import quantize
 from edgernn_export.quantizer.report import quantization_report
 from edgernn_firmware_sim.reference.reference import Reference
 from tests.support.models.float import FLOAT_CELLS, float_model, stream

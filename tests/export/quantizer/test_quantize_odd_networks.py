@@ -19,8 +19,8 @@ from edgernn.errors import CalibrationError, OverflowRefused, QuantizationError,
 from edgernn_export.calibration.statistics import calibrate
 from edgernn_export.float_model.float_run import run
 from edgernn_export.float_model.model import FloatModel
-from edgernn_export.quantizer.api import quantize
 from edgernn_export.quantizer.overflow_proof import prove
+from edgernn_export.quantizer.quantizer import quantize
 from edgernn_export.quantizer.report import quantization_report
 from edgernn_firmware_sim.reference.reference import Reference
 from tests.support.models.float import FLOAT_CELLS, float_model, stream
@@ -104,7 +104,7 @@ def test_same_bytes_in_other_processes_with_other_threads_and_hash_seeds() -> No
     program = (
         "import dataclasses, numpy as np\n"
         "from tests.support.models.float import float_model, stream\n"
-        "from edgernn_export.quantizer.api import quantize\n"
+        "from edgernn_export.quantizer.quantizer import quantize\n"
         "model = float_model('lstm', inputs=64, units=256, dense=((8, 'relu'),), outputs=4)\n"
         # The helper's orthogonal matrices themselves depend on the number of threads.
         "plain = np.random.default_rng(0).normal(size=(1024, 256)) / 16\n"

@@ -14,7 +14,7 @@ from edgernn.errors import DepartureWarning, QuantizationError, SaturationWarnin
 from edgernn.model.formats import FloatArray
 from edgernn.model.integer_model import IntegerModel
 from edgernn_export.float_model.float_run import run
-from edgernn_export.quantizer.api import quantize
+from edgernn_export.quantizer.quantizer import quantize
 from edgernn_firmware_sim.reference.reference import Reference
 from tests.support.models.float import FLOAT_CELLS, float_model, stream
 

@@ -18,7 +18,7 @@ from edgernn_export.calibration.streams import as_windows
 from edgernn_export.float_model import float_run
 from edgernn_export.float_model.model import FloatModel
 from edgernn_export.keras_reader import read_keras
-from edgernn_export.quantizer.api import quantize
+from edgernn_export.quantizer.quantizer import quantize
 from edgernn_export.quantizer.report import quantization_report
 from tests.support.models.float import float_model, stream
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edgernn_export.float_model import float_run
-from edgernn_export.quantizer.api import quantize
+from edgernn_export.quantizer.quantizer import quantize
 from edgernn_export.quantizer.report import quantization_report
 from edgernn_firmware_sim.reference.reference import Reference
 from tests.support.models.float import FLOAT_CELLS, float_model, stream

@@ -6,9 +6,9 @@ import pytest
 
 from edgernn.model.formats import Precision
 from edgernn.model.storage import Storage
-from edgernn_export.verification.compare import verify
+from edgernn_export.verification.comparison import verify
 from edgernn_export.verification.executors import EXECUTORS
-from edgernn_export.writers.golden_vectors import probe_codes
+from edgernn_export.writers.file_formats import probe_codes
 from tests.support.models.integer import random_model
 from tests.support.models.stored import stored
 from tests.support.runtimes import require

@@ -9,7 +9,7 @@ from edgernn_export.search import Configuration, find_hardware, measure, search
 from edgernn_export.search import hardware_cost as hardware_module
 from edgernn_export.search.candidates import trained, untrained
 from edgernn_export.writers.c.source import write_c
-from edgernn_export.writers.golden_vectors import golden_vector
+from edgernn_export.writers.file_formats import golden_vector
 from edgernn_firmware_sim.emulator import footprint
 from tests.support.training.search_trainers import TinyTrainer, tiny_settings
 

@@ -11,7 +11,7 @@ import pytest
 
 from edgernn.errors import SearchError
 from edgernn_export.search import search
-from edgernn_export.search.run import rows
+from edgernn_export.search.searcher import rows
 from edgernn_export.search.study import opened
 from tests.support.training.search_trainers import StuckTrainer, TinyTrainer, priced, tiny_settings
 

@@ -283,7 +283,7 @@ def test_models_that_were_removed_are_named(tmp_path):
 
 def test_no_trial_begins_after_the_last_minute(tmp_path, monkeypatch):
     clock = SimpleNamespace(time=iter([0.0, 59.0, 61.0]).__next__)
-    monkeypatch.setattr("edgernn_export.search.run.time", clock)
+    monkeypatch.setattr("edgernn_export.search.searcher.time", clock)
     monkeypatch.setattr("edgernn_export.search.trials.time", clock)
     outcome = run(tmp_path, minutes=1.0)
     assert len(outcome.rows) == 1

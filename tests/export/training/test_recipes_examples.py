@@ -68,7 +68,7 @@ def test_a_forecaster_keeps_its_best_epoch() -> None:
 def test_the_forecast_loss_is_hubers_from_a_step_on() -> None:
     import keras
 
-    from edgernn_export.training.losses import loss_of
+    from edgernn_export.training.networks import loss_of
 
     data = forecast_data()
     recipe = forecaster(loss_from=2, window_steps=4)

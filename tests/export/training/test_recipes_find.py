@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edgernn.errors import DataUnavailable, TrainingError
-from edgernn_export.training import find_recipe, recipe_names
+from edgernn_export.training import find_recipe, recipe_files, recipe_names
 from edgernn_export.training.recipe_files import recipes_folder
 
 ROOT = Path(__file__).parents[3]
@@ -51,7 +51,7 @@ def test_the_wheel_carries_the_recipes_where_they_are_looked_for(
 ) -> None:
     (tmp_path / "edgernn_export/recipes").mkdir(parents=True)
     (tmp_path / "edgernn_export/recipes/mine.py").touch()
-    monkeypatch.setattr("edgernn_export.__file__", str(tmp_path / "edgernn_export/__init__.py"))
+    monkeypatch.setattr(recipe_files, "__file__", str(tmp_path / "edgernn_export/training/x.py"))
     assert recipe_names() == ("mine",)
 
 

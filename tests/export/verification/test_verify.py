@@ -9,11 +9,11 @@ from edgernn.backends import native
 from edgernn.errors import EdgeRnnError, ShapeError
 from edgernn.model.formats import Precision
 from edgernn.model.interface import Window
-from edgernn_export.verification import compare as verify_module
+from edgernn_export.verification import comparison as verify_module
 from edgernn_export.verification import executors
-from edgernn_export.verification.compare import Outcome, Verification, verify
+from edgernn_export.verification.comparison import RuntimeOutcome, Verification, verify
 from edgernn_export.verification.executors import EXECUTORS, REFERENCE, select, trace
-from edgernn_export.writers.golden_vectors import probe_codes
+from edgernn_export.writers.file_formats import probe_codes
 from tests.support.models.integer import random_codes, random_model
 from tests.support.runtimes import require
 
@@ -126,7 +126,7 @@ def test_a_runtime_that_fails_is_reported_with_its_last_words(one_runtime):
 
 def test_one_failure_beside_a_success_still_fails():
     def outcome(status):
-        return Outcome(runtime="r", variant="v", version="1", status=status)
+        return RuntimeOutcome(runtime="r", variant="v", version="1", status=status)
 
     def passed(*statuses):
         result = Verification(

@@ -19,8 +19,7 @@ from edgernn_export.verification import compiled_c as c_verification
 from edgernn_export.verification import executors
 from edgernn_export.verification.executors import EXECUTORS
 from edgernn_export.verification.files import kind_of, verify_file
-from edgernn_export.writers import open_writer
-from edgernn_export.writers.golden_vectors import probe_codes
+from edgernn_export.writers.file_formats import open_writer, probe_codes
 from tests.support.models.integer import random_model
 from tests.support.runtimes import require
 

@@ -13,7 +13,7 @@ from edgernn.model.formats import Precision
 from edgernn_export import export
 from edgernn_export.writers.c.kernels.files import Kernels
 from edgernn_export.writers.c.source import write_c
-from edgernn_export.writers.golden_vectors import golden_vector
+from edgernn_export.writers.file_formats import golden_vector
 from tests.support.models.integer import random_model
 
 MODEL = random_model("lstm", Precision.W8A8)

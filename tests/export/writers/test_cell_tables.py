@@ -9,8 +9,7 @@ from edgernn.graph.lowering import LOWERINGS
 from edgernn.graph.ops import OPS
 from edgernn.model.formats import Precision
 from edgernn.model.layers import LAYERS
-from edgernn_export.writers import WRITERS, open_writer
-from edgernn_export.writers.golden_vectors import golden_vector
+from edgernn_export.writers.file_formats import WRITERS, golden_vector, open_writer
 from edgernn_export.writers.onnx.interpreter import APPENDED
 from edgernn_export.writers.tflite.interpreter import EMITTED
 from edgernn_firmware_sim.reference.interpreter import INTERPRETED

@@ -7,9 +7,8 @@ import edgernn_export
 from edgernn.errors import EdgeRnnError
 from edgernn.model.formats import Precision
 from edgernn_export import export
-from edgernn_export.writers import SESSION_FORMATS, WRITERS
 from edgernn_export.writers.c.packages import PACKAGES
-from edgernn_export.writers.golden_vectors import golden_vector, probe_codes
+from edgernn_export.writers.file_formats import SESSION_FORMATS, WRITERS, golden_vector, probe_codes
 from edgernn_firmware_sim.reference.reference import Reference
 from tests.support.models.integer import random_model
 from tests.support.runtimes import run_python
@@ -117,7 +116,7 @@ def test_the_golden_vector_is_the_reference_from_the_zero_state():
 
 
 def test_the_package_exposes_functions_whatever_was_imported_first():
-    code = "import edgernn_export.writers.exporter, edgernn_export.quantizer.api; "
+    code = "import edgernn_export.writers.exporter, edgernn_export.quantizer.quantizer; "
     code += "import edgernn_export as e; assert callable(e.quantize) and callable(e.export)"
     run_python("-c", code)
     assert edgernn_export.__all__ == ["evaluate", "export", "quantize"]

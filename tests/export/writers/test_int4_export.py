@@ -8,7 +8,7 @@ import pytest
 from edgernn.model.formats import Precision
 from edgernn.model.storage import Storage
 from edgernn_export.writers.c.source import write_c
-from edgernn_export.writers.golden_vectors import golden_vector
+from edgernn_export.writers.file_formats import golden_vector
 from tests.support.models.integer import random_model
 from tests.support.models.stored import stored
 from tests.support.native.compilers import SANITIZERS, WARNINGS, compile_c, require

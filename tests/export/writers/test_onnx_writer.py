@@ -14,10 +14,10 @@ from edgernn.model.affine import Affine8, Affine16, Source, Term8, Term16
 from edgernn.model.formats import Precision
 from edgernn.model.interface import Golden
 from edgernn.model.layers import GateActivation
-from edgernn_export.writers.onnx.exact import write_onnx_exact
 from edgernn_export.writers.onnx.graph import GraphBuilder
-from edgernn_export.writers.onnx.integer import Window, affine, round_product
+from edgernn_export.writers.onnx.integer_operators import ResultRange, affine, round_product
 from edgernn_export.writers.onnx.tables import REACH, Tables
+from edgernn_export.writers.onnx.writer import write_onnx_exact
 from edgernn_firmware_sim.reference.reference import Reference
 from tests.exactness.twin import scalar
 from tests.support.models.integer import CELLS, random_codes, random_model
@@ -132,7 +132,7 @@ def window_result(z, window):
     return min(max(z, window.low), window.high) + window.bias
 
 
-WINDOWS = [Window(), Window(low=0), Window(low=-REACH, high=REACH, bias=REACH)]
+WINDOWS = [ResultRange(), ResultRange(low=0), ResultRange(low=-REACH, high=REACH, bias=REACH)]
 
 
 @pytest.mark.parametrize("window", WINDOWS, ids=["int16", "relu", "index"])

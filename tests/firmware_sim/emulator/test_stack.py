@@ -6,7 +6,7 @@ import pytest
 from edgernn.errors import EmulationError
 from edgernn.model.formats import Precision
 from edgernn_export.writers.c.source import write_c
-from edgernn_export.writers.golden_vectors import golden_vector, probe_codes
+from edgernn_export.writers.file_formats import golden_vector, probe_codes
 from edgernn_firmware_sim.emulator import emulate
 from edgernn_firmware_sim.emulator.call_graph import static_stack_bytes, tail_calls
 from edgernn_firmware_sim.emulator.instructions import Instruction

@@ -10,7 +10,7 @@ import pytest
 from edgernn.errors import EmulationError
 from edgernn.model.formats import Precision
 from edgernn_export.writers.c.source import write_c
-from edgernn_export.writers.golden_vectors import golden_vector, probe_codes
+from edgernn_export.writers.file_formats import golden_vector, probe_codes
 from edgernn_firmware_sim.emulator import emulate
 from edgernn_firmware_sim.emulator.image import read_symbols
 from edgernn_firmware_sim.emulator.instructions import (

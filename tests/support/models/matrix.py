@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgernn.model.integer_model import IntegerModel
-from edgernn_export.quantizer.api import quantize
+from edgernn_export.quantizer.quantizer import quantize
 from tests.support.models.float import float_model, stream
 
 CELLS = ("simple_rnn", "lstm", "gru_after", "gru_before")

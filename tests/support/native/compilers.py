@@ -12,7 +12,7 @@ import pytest
 
 from edgernn.model.integer_model import IntegerModel
 from edgernn_export.writers.c.source import write_c
-from edgernn_export.writers.golden_vectors import golden_vector
+from edgernn_export.writers.file_formats import golden_vector
 
 ROOT = Path(__file__).resolve().parents[3]
 NATIVE = ROOT / "edgernn" / "native"

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.model.integer_model import IntegerModel
-from edgernn_export.writers.c.kernels.storage import STORAGE_HEADER
+from edgernn_export.writers.c.kernels.files import STORAGE_HEADER
 from tests.support.models.grid import grid, reference_stream, special
 from tests.support.models.integer import random_codes
 from tests.support.models.matrix import TRAINED

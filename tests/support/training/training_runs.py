@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from edgernn_export.datasets import Dataset, Part, Source, class_part
+from edgernn_export.datasets import Dataset, DataSource, Part, class_part
 from edgernn_export.training import Network, Recipe, Training
 
-SOURCE = Source(home="made up", licence="none", citation="nobody")
+SOURCE = DataSource(home="made up", licence="none", citation="nobody")
 CLASSES = ("falling", "rising")
 STEPS = 6
 

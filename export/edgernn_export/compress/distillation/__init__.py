@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from edgernn_export.compress.distillation.distiller import distiller_class
-from edgernn_export.compress.distillation.settings import TASKS
+from edgernn_export.compress.distillation.losses import TASKS
 from edgernn_export.compress.distillation.student_callback import on_student_class
 
 if TYPE_CHECKING:

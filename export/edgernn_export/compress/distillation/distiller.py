@@ -12,12 +12,12 @@ from edgernn.errors import DistillationError
 from edgernn_export.compress.distillation.compatibility import check_pair, check_single
 from edgernn_export.compress.distillation.hidden_states import Side, same_steps, with_hidden
 from edgernn_export.compress.distillation.losses import (
+    LossSettings,
     soft_binary_targets,
     soft_targets,
     squared_distance,
 )
 from edgernn_export.compress.distillation.output_heads import head_of, logits_of, task_of
-from edgernn_export.compress.distillation.settings import Settings
 
 _LOSSES: Final = {"classes": soft_targets, "binary": soft_binary_targets}
 #: Reductions of a compiled loss that the teacher's terms can stand beside.
@@ -86,7 +86,9 @@ class Distillation:
         precompute: bool = False,
     ) -> None:
         super().__init__()
-        self.settings = Settings(temperature=temperature, alpha=alpha, hidden_weight=hidden_weight)
+        self.settings = LossSettings(
+            temperature=temperature, alpha=alpha, hidden_weight=hidden_weight
+        )
         for whose, model in (("teacher", teacher), ("student", student)):
             check_single(model, whose)
         check_pair(student, teacher)

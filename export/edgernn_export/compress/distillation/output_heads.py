@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from edgernn.errors import DistillationError
 from edgernn.model.layers import Dense
-from edgernn_export.compress.distillation.settings import TASKS
-from edgernn_export.keras_reader.config import activation_name
+from edgernn_export.compress.distillation.losses import TASKS
+from edgernn_export.keras_reader.layers.config import activation_name
 
 #: Activations of a last layer whose logits are known. Linear outputs are logits themselves.
 HEADS: Final = ("linear", "softmax", "sigmoid")

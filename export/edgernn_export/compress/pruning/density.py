@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from edgernn.cli.text_tables import text_table
 from edgernn_export.compress.pruning.keras_matrices import Matrix, find_matrices
 
 Densities = dict[str, dict[str, float]]
@@ -70,9 +71,8 @@ def density_table(values: Mapping[str, Mapping[str, float]]) -> str:
     matrix       all   gates
     gru/kernel  50.0%  z 25.0%  r 75.0%  n 50.0%
     """
-    width = max(map(len, [*values, "matrix"]))
-    lines = [f"{'matrix':<{width}}   all   gates"]
+    rows = [("matrix", "all ", "gates")]
     for name, row in values.items():
         gates = "  ".join(f"{g} {d:.1%}" for g, d in row.items() if g != "all")
-        lines.append(f"{name:<{width}}  {row['all']:>5.1%}  {gates}")
-    return "\n".join(lines)
+        rows.append((name, f"{row['all']:.1%}", gates))
+    return "\n".join(text_table(rows, "<", ">7", ""))

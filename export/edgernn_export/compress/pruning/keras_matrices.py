@@ -9,10 +9,9 @@ from typing import Any, Final
 import numpy as np
 
 from edgernn.errors import PruningError
-from edgernn.model.formats import FloatArray
-from edgernn_export.compress.pruning.checks import MATRICES
-from edgernn_export.compress.pruning.masks import BoolArray, renew
-from edgernn_export.compress.pruning.patterns import PATTERNS
+from edgernn.model.formats import BoolArray, FloatArray
+from edgernn_export.compress.checks import MATRICES
+from edgernn_export.compress.pruning.masks import PATTERNS, renew
 from edgernn_export.keras_reader.findings import owner_of
 
 #: Gates by cell, in the order of the rows. Keras calls the LSTM's g "c" and the GRU's n "h".

@@ -13,21 +13,18 @@ from typing import Any, Self
 import numpy as np
 
 from edgernn.errors import EdgeRnnWarning, PruningError
+from edgernn.model.formats import BoolArray
+from edgernn_export.compress.checks import MATRICES, choice, matrices_asked
 from edgernn_export.compress.pruning.allocation import (
     ALLOCATIONS,
     DEFAULT_ALLOCATION,
+    Density,
+    Schedule,
     Shares,
     allocate,
+    densities_asked,
 )
 from edgernn_export.compress.pruning.batch_callback import AfterBatch, callback_type
-from edgernn_export.compress.pruning.checks import (
-    MATRICES,
-    NORMS,
-    Density,
-    choice,
-    densities_asked,
-    matrices_asked,
-)
 from edgernn_export.compress.pruning.density import (
     Densities,
     densities_of,
@@ -35,9 +32,7 @@ from edgernn_export.compress.pruning.density import (
     starved_gates,
 )
 from edgernn_export.compress.pruning.keras_matrices import Matrix, find_matrices
-from edgernn_export.compress.pruning.masks import BoolArray
-from edgernn_export.compress.pruning.patterns import PATTERNS
-from edgernn_export.compress.pruning.schedule import Schedule
+from edgernn_export.compress.pruning.masks import NORMS, PATTERNS
 from edgernn_export.compress.pruning.state_file import read_state, write_state
 from edgernn_export.keras_reader.findings import owner_of
 

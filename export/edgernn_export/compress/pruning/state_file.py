@@ -18,7 +18,7 @@ import numpy as np
 
 from edgernn.container.disk import write_atomically
 from edgernn.errors import PruningError
-from edgernn_export.compress.pruning.masks import BoolArray
+from edgernn.model.formats import BoolArray
 
 _VERSION: Final = 1
 _MASK: Final = "mask/"

@@ -17,15 +17,30 @@ from __future__ import annotations
 from os import PathLike
 from typing import Any
 
+from edgernn.errors import TrainingError
 from edgernn.model.formats import Precision, PrecisionName
 from edgernn.model.integer_model import IntegerModel
-from edgernn_export.compress.qat.backend import check_backend
 
 __all__ = [
     "check_backend",
     "integer_model",
     "qat_model",
 ]
+
+
+def check_backend() -> None:
+    """Refuse a Keras that does not run on TensorFlow, whose integer operations are used.
+
+    Raises:
+        TrainingError: it runs on something else.
+    """
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        raise TrainingError(
+            f"quantization-aware training: expected Keras on TensorFlow, got "
+            f"{keras.backend.backend()!r}. Set KERAS_BACKEND=tensorflow before Keras is imported."
+        )
 
 
 def qat_model(
@@ -56,7 +71,7 @@ def qat_model(
             not known.
     """
     check_backend()
-    from edgernn_export.compress.qat.convert import make
+    from edgernn_export.compress.qat.conversion import make
 
     return make(source, calibration, precision, **options)
 
@@ -71,6 +86,6 @@ def integer_model(model: Any) -> IntegerModel:
         TrainingError: the model does not come from `qat_model`, or a weight is not finite.
         OverflowRefused: no allowed step keeps an accumulator within its bound.
     """
-    from edgernn_export.compress.qat.convert import extract
+    from edgernn_export.compress.qat.conversion import extract
 
     return extract(model)

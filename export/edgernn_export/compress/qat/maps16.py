@@ -14,9 +14,14 @@ import tensorflow as tf
 from edgernn.model.affine import ACCUMULATOR_LIMIT_W8A16, Affine16, Term16
 from edgernn.model.formats import FloatArray, Precision
 from edgernn_export.compress.qat.float_weights import MapSpec
-from edgernn_export.compress.qat.products import codes_of, requantized16
 from edgernn_export.compress.qat.straight_through import saturating_sum
-from edgernn_export.compress.qat.tensor_arithmetic import Tensor, narrow, wide
+from edgernn_export.compress.qat.tensor_arithmetic import (
+    Tensor,
+    codes_of,
+    narrow,
+    requantized16,
+    wide,
+)
 from edgernn_export.compress.qat.training_maps import (
     Add,
     ReadyMap,

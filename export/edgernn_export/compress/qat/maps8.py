@@ -15,8 +15,13 @@ import tensorflow as tf
 from edgernn.model.affine import ACCUMULATOR_LIMIT_W8A8, Affine8, Term8
 from edgernn.model.formats import FloatArray, Precision
 from edgernn_export.compress.qat.float_weights import MapSpec
-from edgernn_export.compress.qat.products import codes_of, requantized8
-from edgernn_export.compress.qat.tensor_arithmetic import Tensor, narrow, wide
+from edgernn_export.compress.qat.tensor_arithmetic import (
+    Tensor,
+    codes_of,
+    narrow,
+    requantized8,
+    wide,
+)
 from edgernn_export.compress.qat.training_maps import (
     Add,
     ReadyMap,

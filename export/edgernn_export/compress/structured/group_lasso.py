@@ -9,11 +9,9 @@ from typing import Any
 import numpy as np
 
 from edgernn.errors import PruningError
-from edgernn.model.formats import FloatArray
+from edgernn.model.formats import BoolArray, FloatArray
+from edgernn_export.compress.checks import nonnegative, whole_number
 from edgernn_export.compress.pruning.batch_callback import AfterBatch, callback_type
-from edgernn_export.compress.pruning.checks import whole_number
-from edgernn_export.compress.pruning.masks import BoolArray
-from edgernn_export.compress.structured.checks import nonnegative
 from edgernn_export.compress.structured.keras_chain import read_chain
 from edgernn_export.compress.structured.unit_groups import UnitGroups, groups_of
 from edgernn_export.compress.structured.unit_removal import norm_table

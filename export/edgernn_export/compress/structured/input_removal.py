@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from edgernn.errors import PruningError
-from edgernn.model.formats import FloatArray
+from edgernn.model.formats import BoolArray, FloatArray
 from edgernn_export.calibration.streams import as_streams
-from edgernn_export.compress.pruning.masks import BoolArray
 from edgernn_export.compress.structured.keras_chain import Block, read_chain
 from edgernn_export.compress.structured.rebuilt_layers import Cut, copy_layer, rebuild
 from edgernn_export.keras_reader.findings import owner_of

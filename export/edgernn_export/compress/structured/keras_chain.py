@@ -12,10 +12,11 @@ import numpy.typing as npt
 from edgernn.errors import PruningError
 from edgernn.model.formats import FloatArray
 from edgernn_export.compress.pruning.keras_matrices import GATES
-from edgernn_export.keras_reader import READERS, read_keras
-from edgernn_export.keras_reader.findings import Findings, owner_of
-from edgernn_export.keras_reader.parts import Context, ScalePart
-from edgernn_export.keras_reader.path import layer_path
+from edgernn_export.keras_reader.findings import Context, Findings, owner_of
+from edgernn_export.keras_reader.layer_path import layer_path
+from edgernn_export.keras_reader.layers.layer_parts import ScalePart
+from edgernn_export.keras_reader.layers.readers import READERS
+from edgernn_export.keras_reader.reader import read_keras
 
 #: Indices of units or channels.
 IntArray = npt.NDArray[np.intp]
@@ -88,7 +89,7 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Chain:
+class KerasChain:
     """All blocks of a model from input to output.
 
     Attributes:
@@ -157,7 +158,7 @@ class Chain:
         return sorted({self.block(name) for name in names})
 
 
-def read_chain(model: Any) -> Chain:
+def read_chain(model: Any) -> KerasChain:
     """Read a live model; what the Keras reader refuses is refused here.
 
     Args:
@@ -189,4 +190,4 @@ def read_chain(model: Any) -> Chain:
             between = []
         else:
             between.append(layer)
-    return Chain(model=model, blocks=tuple(blocks), after=tuple(between))
+    return KerasChain(model=model, blocks=tuple(blocks), after=tuple(between))

@@ -14,9 +14,8 @@ import numpy as np
 
 from edgernn.errors import PruningError
 from edgernn.model.formats import FloatArray
-from edgernn_export.compress.pruning.checks import MATRICES, choice, whole_number
-from edgernn_export.compress.structured.checks import fraction_asked, one_of
-from edgernn_export.compress.structured.keras_chain import Block, Chain, read_chain
+from edgernn_export.compress.checks import MATRICES, choice, fraction_asked, one_of, whole_number
+from edgernn_export.compress.structured.keras_chain import Block, KerasChain, read_chain
 from edgernn_export.compress.structured.rebuilt_layers import Copy, copy_layer, rebuild
 from edgernn_export.keras_reader.findings import owner_of
 
@@ -111,7 +110,7 @@ def factorize(
 def _rank(squares: FloatArray, rank: int | None, energy: float | None) -> int:
     """The rank asked for, or the least with enough of the squared singular values."""
     if rank is not None:
-        whole_number("rank", rank, least=1)
+        whole_number("rank", rank, least=1, cure="A rank counts singular values.")
         return min(rank, squares.size)
     share = fraction_asked("energy", _ENERGY if energy is None else energy)
     # Rounding in the last digits must not ask for one more than all.
@@ -131,7 +130,7 @@ def _check_saving(block: Block, shape: tuple[int, ...], rank: int, after: int) -
     )
 
 
-def _free_name(chain: Chain, wanted: str) -> str:
+def _free_name(chain: KerasChain, wanted: str) -> str:
     names = {layer.name for layer in chain.model._flatten_layers()}
     name, count = wanted, 1
     while name in names:
@@ -140,7 +139,9 @@ def _free_name(chain: Chain, wanted: str) -> str:
     return name
 
 
-def _in_two(chain: Chain, block: Block, name: str, factors: tuple[FloatArray, FloatArray]) -> Any:
+def _in_two(
+    chain: KerasChain, block: Block, name: str, factors: tuple[FloatArray, FloatArray]
+) -> Any:
     """The model with a linear Dense of the first factor before the layer of the second."""
     import keras
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from edgernn.model.formats import FloatArray
 from edgernn_export.compress.structured.keras_chain import IntArray, core_of, gates_of, values_of
-from edgernn_export.keras_reader.live_graph import operations_of
+from edgernn_export.keras_reader.graph import operations_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -15,9 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.errors import PruningError
-from edgernn.model.formats import FloatArray
-from edgernn_export.compress.pruning.masks import BoolArray
-from edgernn_export.compress.structured.keras_chain import Chain, gates_of
+from edgernn.model.formats import BoolArray, FloatArray
+from edgernn_export.compress.structured.keras_chain import KerasChain, gates_of
 from edgernn_export.keras_reader.findings import owner_of
 
 
@@ -118,7 +117,7 @@ def _multiply(variable: Any, factors: npt.NDArray[Any]) -> None:
     variable.assign(np.where(factors == 0.0, np.zeros((), weights.dtype), scaled))
 
 
-def groups_of(chain: Chain, index: int) -> UnitGroups:
+def groups_of(chain: KerasChain, index: int) -> UnitGroups:
     """The groups of a recurrent block that another block reads."""
     block, reader = chain.blocks[index], chain.blocks[index + 1]
     return UnitGroups(layer=block.layer, cell=block.core, reader=reader.core)

@@ -7,16 +7,17 @@ from typing import Any
 
 import numpy as np
 
+from edgernn.cli.text_tables import text_table
 from edgernn.errors import PruningError
 from edgernn.model.formats import FloatArray
-from edgernn_export.compress.pruning.masks import kept_count
-from edgernn_export.compress.structured.checks import (
+from edgernn_export.compress.checks import (
     fraction_asked,
     nonnegative,
     one_of,
     units_asked,
 )
-from edgernn_export.compress.structured.keras_chain import Block, Chain, IntArray, read_chain
+from edgernn_export.compress.pruning.masks import kept_count
+from edgernn_export.compress.structured.keras_chain import Block, IntArray, KerasChain, read_chain
 from edgernn_export.compress.structured.rebuilt_layers import Cut, copy_layer, rebuild
 from edgernn_export.compress.structured.unit_groups import groups_of
 from edgernn_export.keras_reader.findings import owner_of
@@ -44,16 +45,12 @@ def norm_table(norms: Mapping[str, FloatArray]) -> str:
     layer  units  zero  least  median  largest
     lstm       3     1      0       2        3
     """
-    width = max(map(len, [*norms, "layer"]))
-    lines = [f"{'layer':<{width}}  units  zero  least  median  largest"]
+    rows: list[tuple[str, ...]] = [("layer", "units", "zero", "least", "median", "largest")]
     for name, values in norms.items():
         spread = (values.min(), float(np.median(values)), values.max())
-        least, median, largest = (f"{value:.3g}" for value in spread)
-        zero = np.count_nonzero(values == 0.0)
-        lines.append(
-            f"{name:<{width}}  {values.size:>5}  {zero:>4}  {least:>5}  {median:>6}  {largest:>7}"
-        )
-    return "\n".join(lines)
+        counts = (str(values.size), str(np.count_nonzero(values == 0.0)))
+        rows.append((name, *counts, *(f"{value:.3g}" for value in spread)))
+    return "\n".join(text_table(rows, "<", ">7", ">6", ">7", ">8", ">9"))
 
 
 def remove_units(
@@ -114,7 +111,7 @@ def _names(asked: Mapping[str, Any], layers: Sequence[str] | None) -> list[str]:
     return list(asked)
 
 
-def _scores(chain: Chain, index: int) -> FloatArray:
+def _scores(chain: KerasChain, index: int) -> FloatArray:
     groups = groups_of(chain, index)
     scores: FloatArray = np.where(groups.idle(), 0.0, groups.norms())
     return scores
@@ -161,7 +158,7 @@ def _join(cuts: dict[int, Cut], index: int, cut: Cut) -> None:
     )
 
 
-def _smaller(chain: Chain, cuts: Mapping[int, Cut]) -> Any:
+def _smaller(chain: KerasChain, cuts: Mapping[int, Cut]) -> Any:
     by_layer = {}
     for index, cut in cuts.items():
         block = chain.blocks[index]

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from edgernn_export.keras_reader.config import NEUTRAL_ENDINGS
-from edgernn_export.keras_reader.parts import Context
+from edgernn_export.keras_reader.findings import Context
+from edgernn_export.keras_reader.layers.config import NEUTRAL_ENDINGS
 
 #: Layers whose weights are looked up in a SavedModel; any other layer is refused later by name.
 _WITH_WEIGHTS = frozenset(

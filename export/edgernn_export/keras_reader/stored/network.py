@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from edgernn_export.keras_reader.findings import Findings
-from edgernn_export.keras_reader.graph import Call, Given, Network, Tensor, in_a_row
+from edgernn_export.keras_reader.graph import Call, CallResult, Given, LayerGraph, in_a_row
 from edgernn_export.keras_reader.stored.layer import StoredLayer
 
 _SEQUENTIAL: Final = "Sequential"
@@ -32,7 +32,7 @@ class StoredModel(StoredLayer):
             config = {"name": "sequential", "layers": config}
         super().__init__(entry | {"config": config}, keras2=keras2, findings=findings)
         self.layers: list[StoredLayer] = []
-        self.network: Network | None = None
+        self.network: LayerGraph | None = None
         self._input_shape: Any = None
         if self.custom is not None or not isinstance(config.get("layers"), list):
             return
@@ -70,7 +70,7 @@ class StoredModel(StoredLayer):
                 inner = layers[0].network
                 shape = (None, *inner.given[0].shape) if inner and inner.given[0].shape else None
             given = Given(
-                tensor=Tensor(call=Call(layer=None), index=0),
+                tensor=CallResult(call=Call(layer=None), index=0),
                 shape=tuple(shape[1:]) if isinstance(shape, (list, tuple)) else None,
                 dtype="float32",
             )
@@ -87,13 +87,13 @@ def _given(layer: StoredLayer, call: Call | None = None) -> Given:
     kind = next((key for key in ("sparse", "ragged") if layer.config.get(key)), None)
     dtype = layer.dtype_policy.name
     return Given(
-        tensor=Tensor(call=call, index=0),
+        tensor=CallResult(call=call, index=0),
         shape=tuple(layer.config["shape"]),
         dtype=f"{kind} {dtype}" if kind else dtype,
     )
 
 
-def _network(config: dict[str, Any], layers: list[StoredLayer]) -> Network:
+def _network(config: dict[str, Any], layers: list[StoredLayer]) -> LayerGraph:
     """The calls of a Functional model."""
     calls: Calls = {}
     nodes: list[tuple[Call, Any]] = []
@@ -108,7 +108,7 @@ def _network(config: dict[str, Any], layers: list[StoredLayer]) -> Network:
         _given(tensor.call.layer, tensor.call) for tensor in _tensors(config["input_layers"], calls)
     ]
     starts = {id(entry.tensor.call) for entry in given}
-    return Network(
+    return LayerGraph(
         given=tuple(given),
         outputs=tuple(_tensors(config["output_layers"], calls)),
         calls=tuple(
@@ -135,7 +135,7 @@ def _call(calls: Calls, name: str, index: int) -> Call:
     return found[index]
 
 
-def _inputs(node: Any, calls: Calls) -> tuple[list[Tensor], dict[str, Any]]:
+def _inputs(node: Any, calls: Calls) -> tuple[list[CallResult], dict[str, Any]]:
     """Tensors of a call in order, and the other arguments by name."""
     arguments: dict[str, Any] = {}
     if isinstance(node, dict):  # Keras 3
@@ -147,7 +147,7 @@ def _inputs(node: Any, calls: Calls) -> tuple[list[Tensor], dict[str, Any]]:
         return tensors, arguments
     tensors = []
     for name, index, result, *more in node:
-        tensors.append(Tensor(call=_call(calls, name, index), index=result))
+        tensors.append(CallResult(call=_call(calls, name, index), index=result))
         for key, value in (more[0] if more else {}).items():
             found = _tensors(value, calls)
             tensors += found
@@ -156,7 +156,7 @@ def _inputs(node: Any, calls: Calls) -> tuple[list[Tensor], dict[str, Any]]:
     return tensors, arguments
 
 
-def _tensors(value: Any, calls: Calls) -> list[Tensor]:
+def _tensors(value: Any, calls: Calls) -> list[CallResult]:
     """All tensors in a nested value: [layer, call, result], bare or in a __keras_tensor__."""
     if isinstance(value, dict):
         if value.get("class_name") == "__keras_tensor__":
@@ -165,5 +165,5 @@ def _tensors(value: Any, calls: Calls) -> list[Tensor]:
     if not isinstance(value, (list, tuple)):
         return []
     if [type(part) for part in value] == [str, int, int] and value[0] in calls:
-        return [Tensor(call=_call(calls, value[0], value[1]), index=value[2])]
+        return [CallResult(call=_call(calls, value[0], value[1]), index=value[2])]
     return [tensor for item in value for tensor in _tensors(item, calls)]

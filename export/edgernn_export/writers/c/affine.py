@@ -14,15 +14,16 @@ from edgernn.model.affine import Affine, Affine8, Term8, Term16
 from edgernn.model.formats import Int8Array
 from edgernn.model.layers import Layer
 from edgernn.model.storage import TILE, Storage, arranged, kept_tiles, padded, tile_index
-from edgernn_export.writers.c.check import (
+from edgernn_export.writers.c.constants import (
     Check,
+    array,
     check_array,
     check_map,
     check_term,
     check_weights,
+    record,
 )
-from edgernn_export.writers.c.data import array, record
-from edgernn_export.writers.c.tile_layouts import tile_bytes
+from edgernn_export.writers.c.kernels.tile_layouts import tile_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

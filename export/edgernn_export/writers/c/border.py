@@ -15,8 +15,7 @@ from edgernn.errors import EdgeRnnError
 from edgernn.model.formats import Precision
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.interface import InputSpec, OutputSpec
-from edgernn_export.writers.c.check import Check, check_channels
-from edgernn_export.writers.c.data import record
+from edgernn_export.writers.c.constants import Check, check_channels, record
 
 _SPAN_BITS: Final = 30
 #: Fewer bits below one code would make the rounding of clause 9.1 a matter of luck.

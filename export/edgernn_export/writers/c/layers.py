@@ -12,8 +12,7 @@ from edgernn.model.layers import LSTM, Dense, GRUAfter, GRUBefore, Layer, Simple
 from edgernn.model.storage import padded
 from edgernn_export.writers.c import operations
 from edgernn_export.writers.c.affine import affine_map
-from edgernn_export.writers.c.check import Check, check_member
-from edgernn_export.writers.c.data import identifier, record
+from edgernn_export.writers.c.constants import Check, check_member, identifier, record
 from edgernn_export.writers.c.operations import address, statements
 
 

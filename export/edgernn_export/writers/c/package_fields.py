@@ -10,7 +10,7 @@ from edgernn import __version__
 from edgernn.container.memory import weight_memory
 from edgernn.model.integer_model import IntegerModel
 from edgernn_export.writers.c.border import input_channels, output_channels
-from edgernn_export.writers.c.data import comment_text
+from edgernn_export.writers.c.constants import comment_text
 from edgernn_export.writers.c.source import carried_bytes
 
 

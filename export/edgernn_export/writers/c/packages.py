@@ -17,7 +17,7 @@ from typing import Final
 from edgernn.errors import EdgeRnnError
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.interface import Golden
-from edgernn_export.writers.c.data import identifier
+from edgernn_export.writers.c.constants import identifier
 from edgernn_export.writers.c.kernels.files import checked_core
 from edgernn_export.writers.c.package_fields import package_fields
 from edgernn_export.writers.c.source import write_c

@@ -9,7 +9,7 @@ from edgernn.backends.value_stream import new_stream
 from edgernn.model.formats import Int16Array
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.interface import Golden
-from edgernn_export.writers.c.data import array
+from edgernn_export.writers.c.constants import array
 from edgernn_export.writers.c.layers import CLayer
 from edgernn_firmware_sim.reference.backend import ReferenceBackend
 from edgernn_firmware_sim.reference.reference import Reference

@@ -11,16 +11,16 @@ from edgernn.model.formats import Precision
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.interface import Golden
 from edgernn_export.writers.c.border import channel_records, input_channels, output_channels
-from edgernn_export.writers.c.check import check_function
-from edgernn_export.writers.c.data import comment_text, identifier
+from edgernn_export.writers.c.constants import check_function, comment_text, identifier
 from edgernn_export.writers.c.kernels.amalgamation import Amalgamation
-from edgernn_export.writers.c.kernels.files import Kernels, checked_core, native_text
-from edgernn_export.writers.c.kernels.storage import (
+from edgernn_export.writers.c.kernels.files import (
     STORAGE_HEADER,
+    Kernels,
+    checked_core,
+    native_text,
     storage_checks,
     storage_header,
     storage_macros,
-    storages_of,
 )
 from edgernn_export.writers.c.layers import CLayer
 from edgernn_export.writers.c.operations import HEADER
@@ -81,7 +81,7 @@ def write_c(
     }
     sources = sorted({*_SHARED_SOURCES, *(layer.file for layer in layers)})
     kernels = Kernels(checked_core(core))
-    storages = storages_of(model)
+    storages = model.storages
     header = storage_header(native_text(STORAGE_HEADER), storages)
     if amalgamate:
         texts[STORAGE_HEADER] = header
@@ -255,7 +255,7 @@ def _source(model: IntegerModel, layers: list[CLayer], prefix: str) -> str:
 
 #include "edgernn_check.h"
 {operations}
-{storage_checks(storages_of(model), prefix)}{"".join(definitions)}
+{storage_checks(model.storages, prefix)}{"".join(definitions)}
 {channels}
 {_functions(model, layers, prefix, resets)}
 

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from edgernn.graph.lowering import lowered
 from edgernn.model.affine import Affine, Source
 from edgernn.model.formats import INT16_MAX
 from edgernn.model.layers import (
@@ -22,20 +21,19 @@ from edgernn.model.layers import (
     SimpleRNN,
 )
 from edgernn_export.writers.onnx.graph import GraphBuilder
-from edgernn_export.writers.onnx.integer import (
+from edgernn_export.writers.onnx.integer_operators import (
     Operands,
-    Window,
+    ResultRange,
     affine,
     clip,
     product,
     sat16,
 )
-from edgernn_export.writers.onnx.interpreter import NodeEmitter
 from edgernn_export.writers.onnx.tables import ENTRIES, REACH, Tables
 
 #: An affine result as an index into an activation table.
-_INDEX: Final = Window(low=-REACH, high=REACH, bias=REACH)
-_RELU: Final = Window(low=0)
+_INDEX: Final = ResultRange(low=-REACH, high=REACH, bias=REACH)
+_RELU: Final = ResultRange(low=0)
 
 #: int32 tensors [1, H] of int16 codes, in the order of the layer's `states`.
 CellState = tuple[str, ...]
@@ -55,7 +53,7 @@ class Cell:
     tables: Tables
     layer: Any
 
-    def affine(self, record: Affine, operands: Operands, window: Window) -> str:
+    def affine(self, record: Affine, operands: Operands, window: ResultRange) -> str:
         """Run an affine map, concatenating [x; h] where it reads both as one."""
         if record.terms[0].source is Source.XH and Source.XH not in operands:
             joint = self.g.node("Concat", operands[Source.X], operands[Source.H], axis=-1)
@@ -89,7 +87,7 @@ def _lstm(cell: Cell, x: str, state: CellState) -> CellState:
     layer: LSTM = cell.layer
     g, (h, c) = cell.g, state
     halves = np.repeat(np.array([0, 0, ENTRIES, 0], dtype=np.int32), layer.units)
-    window = Window(low=-REACH, high=REACH, bias=REACH + halves)
+    window = ResultRange(low=-REACH, high=REACH, bias=REACH + halves)
     index = cell.affine(layer.gates, _operands(cell, x, h), window)
     gates = cell.gather(cell.tables.gates_then_tanh(layer.gate_activation), index)
     i, f, candidate, o = cell.split(gates, 4)
@@ -137,18 +135,18 @@ def _gru_after(cell: Cell, x: str, state: CellState) -> CellState:
     g = cell.g
     operands = _operands(cell, x, state[0])
     z, r = _gru_gates(cell, operands)
-    a = cell.affine(layer.n_x, operands, Window(bias=REACH))
-    d = cell.affine(layer.n_h, operands, Window())
+    a = cell.affine(layer.n_x, operands, ResultRange(bias=REACH))
+    d = cell.affine(layer.n_h, operands, ResultRange())
     index = clip(g, g.node("Add", a, product(g, r, d, 15)), 0, 2 * REACH)
     return _gru_update(cell, z, cell.gather(cell.tables.tanh(), index), state[0])
 
 
-def _dense(cell: Cell, x: str) -> str:
+def dense_step(cell: Cell, x: str) -> str:
     """Clause 8.1."""
     layer: Dense = cell.layer
     operands = {Source.X: x}
     if layer.activation is DenseActivation.LINEAR:
-        return cell.affine(layer.out, operands, Window())
+        return cell.affine(layer.out, operands, ResultRange())
     if layer.activation is DenseActivation.RELU:
         return cell.affine(layer.out, operands, _RELU)
     index = cell.affine(layer.out, operands, _INDEX)
@@ -157,31 +155,10 @@ def _dense(cell: Cell, x: str) -> str:
     return cell.gather(cell.tables.gates(GateActivation.SIGMOID), index)
 
 
-_RECURRENT: Final[dict[type, Callable[[Cell, str, CellState], CellState]]] = {
+#: Layers with a form of their own; every other one is written operation by operation.
+RECURRENT: Final[dict[type, Callable[[Cell, str, CellState], CellState]]] = {
     SimpleRNN: _simple_rnn,
     LSTM: _lstm,
     GRUBefore: _gru_before,
     GRUAfter: _gru_after,
 }
-
-
-def layer_step(cell: Cell, x: str, state: CellState) -> tuple[str, CellState]:
-    """Append one step of a layer.
-
-    Args:
-        cell: the layer and its graph.
-        x: operand rows of the layer input.
-        state: int32 codes of the layer's states, empty for Dense.
-
-    Returns:
-        int32 [1, U] layer output, and the new state.
-    """
-    if type(cell.layer) is Dense:
-        return _dense(cell, x), state
-    own = _RECURRENT.get(type(cell.layer))
-    if own is not None:
-        new = own(cell, x, state)
-        return new[0], new
-    step = lowered(cell.tables.precision, (cell.layer,))
-    (y,), after = NodeEmitter(cell.g, cell.tables)(step, (x,), state)
-    return y, tuple(after)

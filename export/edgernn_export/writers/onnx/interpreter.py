@@ -28,8 +28,8 @@ from edgernn.graph.ops import (
 from edgernn.model.formats import INT16_MAX
 from edgernn.model.layers import GateActivation
 from edgernn_export.writers.onnx.graph import GraphBuilder
-from edgernn_export.writers.onnx.integer import (
-    Window,
+from edgernn_export.writers.onnx.integer_operators import (
+    ResultRange,
     affine,
     clip,
     plus,
@@ -102,7 +102,7 @@ def _slice(at: NodeEmitter, op: Slice) -> str:
 def _affine(at: NodeEmitter, op: AffineResult) -> str:
     sources = [term.source for term in op.affine.terms]
     operands = dict(zip(sources, at.reads(op), strict=True))
-    return affine(at.g, op.affine, operands, Window())
+    return affine(at.g, op.affine, operands, ResultRange())
 
 
 _GATES: Final = {

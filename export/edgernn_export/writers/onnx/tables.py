@@ -14,7 +14,13 @@ import numpy as np
 from edgernn.model.formats import INT16_MAX, Precision
 from edgernn.model.layers import GateActivation
 from edgernn_export.writers.onnx.graph import GraphBuilder
-from edgernn_export.writers.onnx.integer import LOW_BITS, ZERO_POINT, clip, plus, round_product
+from edgernn_export.writers.onnx.integer_operators import (
+    LOW_BITS,
+    ZERO_POINT,
+    clip,
+    plus,
+    round_product,
+)
 from edgernn_firmware_sim.reference.tables import sigmoid_table
 
 #: Sigmoid, tanh and hard sigmoid are constant beyond this pre-activation (clauses 3.2 to 3.4).

@@ -42,7 +42,7 @@ def stacked(maps: Sequence[Affine]) -> Affine:
     joint = Source.XH in widths
     targets = (Source.XH,) if joint else tuple(s for s in Source if s in widths)
     rows = sum(m.rows for m in maps)
-    filled = {s: _Rows(rows, widths[s]) for s in targets}
+    filled = {s: _StackedRows(rows, widths[s]) for s in targets}
     top = 0
     for part in maps:
         for term in part.terms:
@@ -58,7 +58,7 @@ def stacked(maps: Sequence[Affine]) -> Affine:
     return Affine16(terms=tuple(filled[s].term16(s) for s in targets))
 
 
-class _Rows:
+class _StackedRows:
     """The rows of one term of a stacked map, filled map by map; TFLite stores a byte a weight."""
 
     def __init__(self, rows: int, columns: int) -> None:

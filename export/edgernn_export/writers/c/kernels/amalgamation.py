@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from edgernn_export.writers.c.kernels.conditions import Condition, Items, parse, settled
-from edgernn_export.writers.c.kernels.files import VARIANT_HEADER, Kernels
-from edgernn_export.writers.c.kernels.storage import STORAGE_HEADER
+from edgernn_export.writers.c.kernels.files import STORAGE_HEADER, VARIANT_HEADER, Kernels
 
 #: What a user of the header needs of the kernels: the types in a state.
 _TYPES: Final = "common/tile.h"

@@ -1,4 +1,7 @@
-"""Which files of ``edgernn/native`` a model brings: those of every core, or of one."""
+"""Which files of ``edgernn/native`` a model brings: those of every core, or of one.
+
+Its copy of ``edgernn_storage.h`` tells the kernels which storages the model has.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,17 @@ from importlib import resources
 from typing import Final
 
 from edgernn.errors import EdgeRnnError
+from edgernn.model.storage import Storage
 from edgernn_export.writers.c.kernels.conditions import Items, parse, settled
 
 #: The header that chooses what a variant brings.
 VARIANT_HEADER: Final = "edgernn_variant.h"
+STORAGE_HEADER: Final = "edgernn_storage.h"
+#: Storage -> what the kernels' macro for it is called, and what it stands for.
+_MACROS: Final = {
+    Storage.SPARSE8: ("EDGERNN_HAS_SPARSE", "block-sparse weights"),
+    Storage.DENSE4: ("EDGERNN_HAS_INT4", "weights of 4 bits"),
+}
 #: Name for every core, as without a name.
 HOST: Final = "host"
 #: Core of `edgernn targets` -> the variant that its compiler's options choose in edgernn_config.h.
@@ -149,3 +159,33 @@ def _lines(items: Items) -> Iterator[str]:
 def native_text(path: str) -> str:
     """A file of ``edgernn/native``."""
     return (resources.files("edgernn") / "native" / path).read_text("ascii")
+
+
+def storage_macros(storages: frozenset[Storage]) -> dict[str, int]:
+    """Values of the macros of ``edgernn_storage.h`` for kernels that know these storages alone."""
+    return {macro: int(storage in storages) for storage, (macro, _) in _MACROS.items()}
+
+
+def storage_header(everything: str, storages: frozenset[Storage]) -> str:
+    """``edgernn_storage.h``, so that kernels know these storages alone.
+
+    Args:
+        everything: the header of kernels that know all of them.
+        storages: those of the model.
+    """
+    text = everything
+    for macro, known in storage_macros(storages).items():
+        text = text.replace(f"#define {macro} 1 ", f"#define {macro} {known} ")
+    return text
+
+
+def storage_checks(storages: frozenset[Storage], prefix: str) -> str:
+    """C that ends compilation in a sentence where the kernels lack a storage of the model."""
+    return "".join(
+        f"#if !{macro}\n"
+        f'#error "{prefix}.c: expected kernels for {what}, got none. Set {macro} to 1 in \\\n'
+        f'{STORAGE_HEADER}, for all files of the program."\n'
+        "#endif\n\n"
+        for storage, (macro, what) in _MACROS.items()
+        if storage in storages
+    )

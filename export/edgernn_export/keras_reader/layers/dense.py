@@ -1,0 +1,118 @@
+"""Dense, TimeDistributed(Dense), and activations as layers of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from edgernn_export.float_model.model import FloatDense
+from edgernn_export.keras_reader.findings import Context, class_of, owner_of
+from edgernn_export.keras_reader.layers.config import (
+    activation_name,
+    check_activation,
+    check_config,
+    finite,
+    is_builtin,
+    weight,
+)
+from edgernn_export.keras_reader.layers.layer_parts import (
+    ActivationPart,
+    DensePart,
+    LayerPart,
+    UnknownPart,
+)
+from edgernn_export.keras_reader.layers.neutral import read_neutral
+
+_ALLOWED = ("linear", "relu", "tanh", "sigmoid", "softmax")
+
+
+def read_dense(layer: Any, context: Context) -> tuple[LayerPart, ...]:
+    """Read Dense; a softmax becomes a part of its own."""
+    unknown = (UnknownPart(owner=owner_of(layer), recurrent=False),)
+    free = ("units", "activation", "use_bias")
+    good = check_config(layer, layer.get_config(), context, free=free)
+    good = check_activation(layer, "activation", layer.activation, _ALLOWED, context) and good
+    if not good:
+        return unknown
+    kernel = weight(layer.kernel)
+    bias = weight(layer.bias) if layer.use_bias else np.zeros(kernel.shape[1])
+    if not finite(layer, context, kernel=kernel, bias=bias):
+        return unknown
+    activation = activation_name(layer.activation)
+    dense = DensePart(
+        owner=owner_of(layer),
+        layer=FloatDense(
+            name=layer.name,
+            kernel=kernel.T,
+            bias=bias,
+            use_bias=bool(layer.use_bias),
+            activation="linear" if activation == "softmax" else activation,
+        ),
+    )
+    if activation == "softmax":
+        return dense, ActivationPart(owner=owner_of(layer), activation="softmax")
+    return (dense,)
+
+
+def read_time_distributed(layer: Any, context: Context) -> tuple[LayerPart, ...]:
+    """Read TimeDistributed around what acts on each step by itself: the same as without it."""
+    inner = layer.layer
+    good = check_config(layer, layer.get_config(), context, free=("layer",))
+    if class_of(inner) not in _EACH_STEP or not is_builtin(inner):
+        context.findings.add(
+            owner_of(layer),
+            f"TimeDistributed around {', '.join(_EACH_STEP)}",
+            owner_of(inner),
+            "Train with one of these.",
+        )
+        good = False
+    if not good:
+        return (UnknownPart(owner=owner_of(layer), recurrent=False),)
+    rank = None if context.rank is None else context.rank - 1
+    return _EACH_STEP[class_of(inner)](inner, replace(context, rank=rank))
+
+
+def read_activation(layer: Any, context: Context) -> tuple[LayerPart, ...]:
+    """Read Activation; linear is nothing at all."""
+    good = check_config(layer, layer.get_config(), context, free=("activation",))
+    good = check_activation(layer, "activation", layer.activation, _ALLOWED, context) and good
+    return _activation(layer, activation_name(layer.activation), good)
+
+
+def read_relu(layer: Any, context: Context) -> tuple[LayerPart, ...]:
+    """Read ReLU without bends."""
+    fixed = {"max_value": (None,), "negative_slope": (0.0,), "threshold": (0.0,)}
+    good = check_config(layer, layer.get_config(), context, fixed=fixed)
+    return _activation(layer, "relu", good)
+
+
+def read_softmax(layer: Any, context: Context) -> tuple[LayerPart, ...]:
+    """Read Softmax over the features."""
+    fixed = {"axis": context.last_axis}
+    good = check_config(layer, layer.get_config(), context, fixed=fixed)
+    return _activation(layer, "softmax", good)
+
+
+#: What TimeDistributed may wrap. Flatten finds one axis there and leaves it.
+_EACH_STEP: dict[str, Callable[[Any, Context], tuple[LayerPart, ...]]] = {
+    "Dense": read_dense,
+    "Activation": read_activation,
+    "ReLU": read_relu,
+    "Softmax": read_softmax,
+    "Dropout": read_neutral,
+    "GaussianDropout": read_neutral,
+    "GaussianNoise": read_neutral,
+    "Identity": read_neutral,
+    "Flatten": read_neutral,
+}
+
+
+def _activation(layer: Any, activation: str, good: bool) -> tuple[LayerPart, ...]:
+    if not good:
+        return (UnknownPart(owner=owner_of(layer), recurrent=False),)
+    if activation == "linear":
+        return ()
+    return (ActivationPart(owner=owner_of(layer), activation=activation),)

@@ -1,0 +1,79 @@
+"""What a Keras layer contributes to the float model, before folding and merging."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from edgernn.model.formats import FloatArray
+from edgernn_export.float_model.model import FloatDense, FloatRecurrent
+
+#: Of values without the batch: (T, I) or (I,), None where T is open.
+Shape = tuple[int | None, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RecurrentPart:
+    """A recurrent layer and what Keras did with its outputs and its state.
+
+    Attributes:
+        owner: how reasons name the layer.
+        layer: the float layer.
+        return_sequences, stateful: of the Keras layer.
+        one_step: a cell, which takes [B, I] where layers take [B, T, I].
+    """
+
+    owner: str
+    layer: FloatRecurrent
+    return_sequences: bool
+    stateful: bool
+    one_step: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DensePart:
+    """A dense layer; an activation that follows may still merge into it while linear."""
+
+    owner: str
+    layer: FloatDense
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ScalePart:
+    """y = gain * x + offset per feature; scalars or [F]."""
+
+    owner: str
+    gain: FloatArray
+    offset: FloatArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActivationPart:
+    """An activation of its own: "relu", "tanh", "sigmoid" or "softmax"."""
+
+    owner: str
+    activation: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ShapePart:
+    """A layer that gives its values another shape.
+
+    Attributes:
+        owner: how reasons name the layer.
+        reshaped: the shape it makes of one, without the batch; None where that cannot be said.
+    """
+
+    owner: str
+    reshaped: Callable[[Shape], Shape | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnknownPart:
+    """A layer that was refused; nothing can be said about its neighbours."""
+
+    owner: str
+    recurrent: bool
+
+
+LayerPart = RecurrentPart | DensePart | ScalePart | ActivationPart | ShapePart | UnknownPart

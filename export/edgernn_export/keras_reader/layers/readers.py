@@ -1,0 +1,101 @@
+"""Which reader understands which class of Keras layer; every other class is refused by name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from edgernn_export.keras_reader.findings import Context, Findings, class_of, owner_of
+from edgernn_export.keras_reader.layers.config import is_builtin
+from edgernn_export.keras_reader.layers.dense import (
+    read_activation,
+    read_dense,
+    read_relu,
+    read_softmax,
+    read_time_distributed,
+)
+from edgernn_export.keras_reader.layers.layer_parts import LayerPart, UnknownPart
+from edgernn_export.keras_reader.layers.neutral import (
+    read_flatten,
+    read_neutral,
+    read_permute,
+    read_repeat,
+    read_resampling,
+    read_reshape,
+)
+from edgernn_export.keras_reader.layers.recurrent import read_cell, read_recurrent, read_rnn
+from edgernn_export.keras_reader.layers.scaling import (
+    read_batch_normalization,
+    read_normalization,
+    read_rescaling,
+)
+
+#: Which reader understands which class of keras.layers.
+READERS: dict[str, Callable[[Any, Context], tuple[LayerPart, ...]]] = {
+    "Activation": read_activation,
+    "ActivityRegularization": read_neutral,
+    "AlphaDropout": read_neutral,
+    "BatchNormalization": read_batch_normalization,
+    "Cropping1D": read_resampling,
+    "Dense": read_dense,
+    "Dropout": read_neutral,
+    "Flatten": read_flatten,
+    "GRU": read_recurrent,
+    "GRUCell": read_cell,
+    "GaussianDropout": read_neutral,
+    "GaussianNoise": read_neutral,
+    "Identity": read_neutral,
+    "LSTM": read_recurrent,
+    "LSTMCell": read_cell,
+    "Normalization": read_normalization,
+    "Permute": read_permute,
+    "RNN": read_rnn,
+    "ReLU": read_relu,
+    "RepeatVector": read_repeat,
+    "Rescaling": read_rescaling,
+    "Reshape": read_reshape,
+    "SimpleRNN": read_recurrent,
+    "SimpleRNNCell": read_cell,
+    "Softmax": read_softmax,
+    "SpatialDropout1D": read_neutral,
+    "TimeDistributed": read_time_distributed,
+    "UpSampling1D": read_resampling,
+    "ZeroPadding1D": read_resampling,
+}
+_RECURRENT_NAME = re.compile(r"RNN|LSTM|GRU|Bidirectional")
+_CURES = {
+    "Bidirectional": "A stream has no future: train a forward layer.",
+    "Masking": "Build the model without it, copy the weights and feed streams without padding.",
+    "Embedding": "Feed one-hot vectors to a Dense without bias whose kernel is its table.",
+    "LayerNormalization": "Train with BatchNormalization, which folds into the weights.",
+    "QuantizeInput": "Take the integers with edgernn_export.compress.qat.integer_model.",
+    "Lambda": "Compute outside the model what it does, or train without it.",
+}
+
+
+def read_layer(layer: Any, context: Context) -> tuple[LayerPart, ...]:
+    """Read one layer with the reader of exactly its class; subclasses are refused."""
+    name = class_of(layer)
+    if name in READERS and is_builtin(layer):
+        return READERS[name](layer, context)
+    refuse_class(layer, context.findings)
+    recurrent = _RECURRENT_NAME.search(name) is not None
+    return (UnknownPart(owner=owner_of(layer), recurrent=recurrent),)
+
+
+def refuse_class(layer: Any, findings: Findings) -> None:
+    """Note that no reader knows the class of a layer."""
+    name = class_of(layer)
+    if hasattr(layer, "stored_class"):
+        stranger = layer.custom
+    else:
+        ours = type(layer).__module__.startswith("keras.")
+        stranger = None if ours else f"{type(layer).__module__}.{type(layer).__qualname__}"
+    got = f"the class {stranger}" if stranger else name
+    findings.add(
+        owner_of(layer),
+        f"one of {', '.join(READERS)}",
+        got,
+        _CURES.get(name, "Train with a supported layer in its place."),
+    )
