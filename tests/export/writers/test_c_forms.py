@@ -9,6 +9,7 @@ from edgernn.errors import EdgeRnnError
 from edgernn.model.formats import Precision
 from edgernn_export import export
 from edgernn_export.verification.compiled_c import c_sources, run_self_test, run_stream
+from edgernn_export.writers.c import layers
 from edgernn_export.writers.c.kernels.conditions import parse, settled
 from edgernn_export.writers.c.kernels.files import CORES, Kernels, native_text
 from edgernn_export.writers.c.packages import PACKAGES
@@ -219,3 +220,14 @@ def as_text(items):
 @pytest.mark.parametrize("path", ["edgernn_affine.c", "common/lanes.h", "edgernn_config.h"])
 def test_what_is_parsed_is_the_text(path):
     assert "".join(as_text(parse(native_text(path)))) == native_text(path)
+
+
+def test_layers_operation_by_operation_are_in_the_one_source_too(monkeypatch, tmp_path):
+    require("gcc", "clang")
+    monkeypatch.setattr(layers, "KERNELS", {})
+    for index, model in enumerate(list(MODELS.values())[:2]):
+        folder = written(tmp_path / str(index), model, amalgamate=True)
+        assert "edgernn_product(" in (folder / "model.c").read_text()
+        for compiler in ("gcc", "clang"):
+            compile_c([compiler, "-std=c99", "-O2", "-c"], own_sources(folder), tmp_path)
+        assert run_self_test(c_sources(folder)).differing == 0
