@@ -22,7 +22,7 @@ int native_place(native_builder *builder, const void *from, size_t bytes, const 
 /* How the weights of a term are stored: what the builder hands over, and what kernels read. */
 typedef struct {
     int first;         /* operand */
-    PyObject *weights; /* tiles in the form of `edgernn.tiles` */
+    PyObject *weights; /* tiles in the form of `edgernn.model.storage` */
     PyObject *index;   /* of a sparse term; NULL, or None: all tiles are there */
     int bits;          /* of a weight when packed: 8, or 4 without an index */
     int32_t tiles; /* of columns */
