@@ -19,8 +19,10 @@ from tests.support.runtimes import Stream
 
 STEPS = 300
 LONG_STEPS = 10_000
-#: Without optimization every step computes the lookup tables anew.
+#: Without optimization every step computes the lookup tables anew, in 30 times the time;
+#: test_zero_lsb_matrix.py has long streams of that level too.
 UNOPTIMIZED_STEPS = 60
+LONG_UNOPTIMIZED_STEPS = 1_000
 
 
 def shifts() -> dict[str, IntegerModel]:
@@ -119,5 +121,5 @@ def test_zero_lsb_over_long_streams(cell, tmp_path):
     for p in Precision:
         models[f"{cell}-{p.value}-stack3"] = random_model(cell, p, stack=3, units=16, seed=SEED)
     assert len(models) == 10
-    steps = dict.fromkeys(OPTIMIZATIONS, LONG_STEPS)
-    assert compare(models, tmp_path, steps) > 8_000_000
+    steps = dict.fromkeys(OPTIMIZATIONS, LONG_STEPS) | {"disabled": LONG_UNOPTIMIZED_STEPS}
+    assert compare(models, tmp_path, steps) > 6_000_000
