@@ -177,7 +177,10 @@ def _layer(layer: Layer, layout: StorageChoice) -> tuple[object, ...]:
 
 
 def _operations(layer: Layer, layout: StorageChoice) -> tuple[object, ...]:
-    """A layer without a kernel: maps with their rows, (scratch, widths, output, instructions)."""
+    """A layer without a kernel: maps with their rows, and its step.
+
+    The step is (scratch, operands behind the input, widths of the states, output, instructions).
+    """
     short = all(isinstance(affine, Affine8) for affine in layer.affines.values())
     step = schedule(lowered(Precision.W8A8 if short else Precision.W8A16, (layer,)))
     names, widths = list(layer.affines), [spec.units for spec in layer.states]
@@ -200,7 +203,7 @@ def _operations(layer: Layer, layout: StorageChoice) -> tuple[object, ...]:
 
     maps = tuple((a.rows, _map(layer, a, layout)) for a in layer.affines.values())
     calls = tuple(map(instruction, step.instructions))
-    own = step.scratch, tuple(widths), place(step.outputs[0]), calls
+    own = step.scratch, step.operands, tuple(widths), place(step.outputs[0]), calls
     return len(_KINDS), layer.inputs, layer.units, 0, _NO_CELL, maps, own
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from edgernn.errors import ModelError
 from edgernn.graph.op_graph import OpBuilder, OpGraph
-from edgernn.graph.ops import Function, Value
+from edgernn.graph.ops import AffineResult, Function, Value
 from edgernn.model.affine import Source
 from edgernn.model.formats import PREACTIVATION, Precision
 from edgernn.model.layers import LSTM, Dense, GRUAfter, GRUBefore, Layer, SimpleRNN
@@ -89,6 +90,17 @@ def _mixed(g: OpBuilder, z: Value, n: Value, h: Value) -> Lowered:
     return h_new, (h_new,)
 
 
+def _check_maps(g: OpBuilder, layer: Layer) -> None:
+    """Programs find a map by its name in the layer."""
+    for op in g.ops:
+        if not isinstance(op, AffineResult) or not op.result.name.startswith(f"{layer.name}."):
+            continue
+        if layer.affines.get(op.name) is not op.affine:
+            raise ModelError(
+                f"{op.result.name}: expected a map of the layer by its name, got '{op.name}'."
+            )
+
+
 Lowering = Callable[[OpBuilder, Any, Value, tuple[Value, ...]], Lowered]
 #: layer record -> its function
 LOWERINGS: Final[dict[type, Lowering]] = {
@@ -112,6 +124,7 @@ def lowered(precision: Precision, layers: Sequence[Layer]) -> OpGraph:
             for spec in layer.states
         )
         value, new = LOWERINGS[type(layer)](g, layer, x, states)
+        _check_maps(g, layer)
         for before, after in zip(states, new, strict=True):
             g.carry(before, after)
     return g.finish((value,))

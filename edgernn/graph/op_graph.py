@@ -49,7 +49,8 @@ class OpGraph:
         outputs: what leaves the step.
 
     Raises:
-        ModelError: a value is read before it is there or defined twice, or a clause is broken.
+        ModelError: a value is read before it is there or defined twice, a clause is broken, or
+            what is carried or put out is no int16 value.
     """
 
     precision: Precision
@@ -72,9 +73,11 @@ class OpGraph:
             _define(known, op.result)
         for value in self.outputs:
             _check_there(known, value, "output")
+            _check_value(value, "output")
         for state in self.carried:
             _check_there(known, state.after, f"state {state.before.name}")
             before, after = state.before, state.after
+            _check_value(before, "state")
             if (before.width, before.format) != (after.width, after.format):
                 raise ModelError(
                     f"state {before.name}: expected {before.width} codes {before.format}, "
@@ -82,7 +85,16 @@ class OpGraph:
                 )
 
 
+def _check_value(value: Value, what: str) -> None:
+    if value.operand:
+        raise ModelError(f"{what} {value.name}: expected an int16 value, got operand codes.")
+
+
 def _define(known: dict[str, Value], value: Value) -> None:
+    if value.width < 1:
+        raise ModelError(f"{value.name}: expected a width of 1 or more, got {value.width}.")
+    if value.format is not None and value.format.bits != 16:
+        raise ModelError(f"{value.name}: expected a format of 16 bits, got {value.format.bits}.")
     if value.name in known:
         raise ModelError(f"graph: expected distinct names of values, got '{value.name}' twice.")
     known[value.name] = value
@@ -106,7 +118,7 @@ class OpBuilder:
         self.layer = ""
         self._inputs: list[Value] = []
         self._carried: list[Carried] = []
-        self._ops: list[Op] = []
+        self.ops: list[Op] = []
         self._joint: dict[tuple[str, ...], Value] = {}
 
     def finish(self, outputs: Sequence[Value]) -> OpGraph:
@@ -115,7 +127,7 @@ class OpBuilder:
             precision=self.precision,
             inputs=tuple(self._inputs),
             carried=tuple(self._carried),
-            ops=tuple(self._ops),
+            ops=tuple(self.ops),
             outputs=tuple(outputs),
         )
 
@@ -169,7 +181,7 @@ class OpBuilder:
         result = self._named(name, affine.rows, form)
         names = tuple(f"{result.name}.{row}" for row in rows) or (result.name,)
         return self._add(
-            AffineResult(result=result, affine=affine, operands=tuple(reads), rows=names)
+            AffineResult(result=result, name=name, affine=affine, operands=tuple(reads), rows=names)
         )
 
     def split(self, value: Value, names: str) -> tuple[Value, ...]:
@@ -223,5 +235,5 @@ class OpBuilder:
         return Value(name=f"{self.layer}.{name}", width=width, format=form, operand=operand)
 
     def _add(self, op: Op) -> Value:
-        self._ops.append(op)
+        self.ops.append(op)
         return op.result

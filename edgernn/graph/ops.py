@@ -14,8 +14,11 @@ from typing import ClassVar, Final
 from edgernn.model.affine import Affine, Source
 from edgernn.model.formats import PREACTIVATION, UNIT, QFormat
 
-#: Largest shift of clause 1.3 that occurs: the product of two Q0.15 values as Q15.0.
-_LARGEST_SHIFT: Final = 30
+#: Shifts of clause 1.3 that occur: up to the product of two Q0.15 values as Q15.0. Without one,
+#: the product of two codes of −32768 is beyond what TFLite's kernels hold.
+_SHIFTS: Final = range(1, 31)
+#: A value loses no more bits than it has.
+_LARGEST_RESCALING: Final = 15
 
 
 class Function(enum.Enum):
@@ -107,10 +110,9 @@ class Concatenation(Op):
         return self.parts
 
     def defect(self) -> str | None:
-        """Operands alone, or values of one format alone."""
-        kinds = {(part.operand, part.format) for part in (*self.parts, self.result)}
-        if len(kinds) != 1:
-            return f"expected parts of one format, got {len(kinds)}"
+        """Operands alone."""
+        if not all(part.operand for part in (*self.parts, self.result)):
+            return f"expected operands, got {_said(self.parts)}"
         return _widths(self.result, sum(part.width for part in self.parts))
 
 
@@ -138,7 +140,7 @@ class Slice(Op):
         stop = self.start + self.result.width
         if self.start < 0 or stop > self.value.width:
             return f"expected codes 0 to {self.value.width}, got {self.start} to {stop}"
-        return _formats(self.result, self.value)
+        return _no_operands(self) or _formats(self.result, self.value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -146,6 +148,7 @@ class AffineResult(Op):
     """An affine map of operands (sections 4 and 5).
 
     Attributes:
+        name: of the map in its layer.
         affine: the record.
         operands: one per term of the record, in order.
         rows: names of the results that are stacked in equal parts (clause 10.3).
@@ -153,6 +156,7 @@ class AffineResult(Op):
 
     kind: ClassVar[str] = "affine"
 
+    name: str
     affine: Affine
     operands: tuple[Value, ...]
     rows: tuple[str, ...]
@@ -173,6 +177,8 @@ class AffineResult(Op):
         columns = [term.weights.shape[1] for term in self.affine.terms]
         if [value.width for value in self.operands] != columns:
             return f"expected operands of {columns} codes, got {_said(self.operands)}"
+        if len({term.source for term in self.affine.terms}) < len(self.affine.terms):
+            return "expected terms of different sources, got two of one"
         if not all(value.operand for value in self.operands) or self.result.operand:
             return "expected operands to become a value"
         if not self.rows or self.affine.rows % len(self.rows):
@@ -196,6 +202,8 @@ class Activation(Op):
 
     def defect(self) -> str | None:
         """Q5.10 to Q0.15, or the format that is read."""
+        if self.value.operand or self.result.operand:
+            return _no_operands(self)
         if self.function.bounded and (self.value.format, self.result.format) != (
             PREACTIVATION,
             UNIT,
@@ -229,8 +237,8 @@ class Product(Op):
         """Known formats, a shift that clause 1.3 has, equal widths."""
         if any(value.format is None for value in (self.a, self.b, self.result)):
             return f"expected fixed-point formats, got {_said((self.a, self.b, self.result))}"
-        if not 0 <= self.shift <= _LARGEST_SHIFT:
-            return f"expected a shift of 0 to {_LARGEST_SHIFT}, got {self.shift}"
+        if self.shift not in _SHIFTS:
+            return f"expected a shift of 1 to {_SHIFTS[-1]}, got {self.shift}"
         return _widths(self.result, self.a.width, self.b.width)
 
 
@@ -250,8 +258,10 @@ class Sum(Op):
 
     def defect(self) -> str | None:
         """One format, one width."""
-        return _formats(self.result, self.a, self.b) or _widths(
-            self.result, self.a.width, self.b.width
+        return (
+            _no_operands(self)
+            or _formats(self.result, self.a, self.b)
+            or _widths(self.result, self.a.width, self.b.width)
         )
 
 
@@ -277,6 +287,8 @@ class Rescaling(Op):
         """Fewer fraction bits, or as many."""
         if self.value.format is None or self.result.format is None or self.shift < 0:
             return f"expected no more fraction bits, got {_said((self.value, self.result))}"
+        if self.shift > _LARGEST_RESCALING:
+            return f"expected a shift of 0 to {_LARGEST_RESCALING}, got {self.shift}"
         return _widths(self.result, self.value.width)
 
 
@@ -321,6 +333,12 @@ def _bits(value: Value) -> int:
 
 def _said(values: tuple[Value, ...]) -> str:
     return ", ".join(f"{v.name}[{v.width}] {'operand' if v.operand else v.format}" for v in values)
+
+
+def _no_operands(op: Op) -> str | None:
+    if any(value.operand for value in (op.result, *op.reads)):
+        return f"expected values, got {_said((op.result, *op.reads))}"
+    return None
 
 
 def _widths(result: Value, *widths: int) -> str | None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from edgernn.errors import ModelError
 from edgernn.graph.op_graph import OpGraph
 from edgernn.graph.ops import (
     Activation,
@@ -95,11 +96,13 @@ class StepSchedule:
     Attributes:
         instructions: in their order.
         scratch: int16 values of scratch they need.
+        operands: most operand codes that stand behind the layer's input.
         outputs: where the graph's outputs are afterwards.
     """
 
     instructions: tuple[VectorInstruction, ...]
     scratch: int
+    operands: int
     outputs: tuple[Place, ...]
 
 
@@ -108,13 +111,20 @@ def schedule(graph: OpGraph) -> StepSchedule:
 
     Args:
         graph: of one layer, whose one input stands at the start of its operands.
+
+    Raises:
+        ModelError: an affine map reads what has no place among the operands, which are those of
+            the input and behind them of one value.
     """
     made = _Scheduler(graph)
     for index, op in enumerate(graph.ops):
         _SCHEDULED[type(op)](made, index, op)
     outputs = made.leave()
     return StepSchedule(
-        instructions=tuple(made.instructions), scratch=made.scratch, outputs=outputs
+        instructions=tuple(made.instructions),
+        scratch=made.scratch,
+        operands=made.most_operands,
+        outputs=outputs,
     )
 
 
@@ -123,7 +133,8 @@ class _Scheduler:
 
     def __init__(self, graph: OpGraph) -> None:
         self.instructions: list[VectorInstruction] = []
-        self.scratch = 0
+        self.scratch = self.most_operands = 0
+        self._input = graph.inputs[0]
         self._ops = {op.result.name: op for op in graph.ops}
         self._vectors = {state.after.name: vector for vector, state in enumerate(graph.carried)}
         for op in reversed(graph.ops):
@@ -143,7 +154,8 @@ class _Scheduler:
         last: dict[str, int] = {}
         for index, op in enumerate(graph.ops):
             if isinstance(op, AffineResult):
-                for value in filter(None, map(self._of_state, op.operands)):
+                value = self._behind_input(op)
+                if value is not None:
                     last[value.name] = index
             elif not isinstance(op, (OperandOf, Concatenation)):
                 last.update(dict.fromkeys((value.name for value in op.reads), index))
@@ -152,12 +164,29 @@ class _Scheduler:
         last.update(dict.fromkeys((state.after.name for state in graph.carried), end))
         return last
 
-    def _of_state(self, operand: Value) -> Value | None:
-        """The int16 value behind an operand; None where it is the layer's input alone."""
-        op = self._ops.get(operand.name)
-        if isinstance(op, Concatenation):
-            return self._of_state(op.parts[1])
-        return op.value if isinstance(op, OperandOf) else None
+    def _behind_input(self, op: AffineResult) -> Value | None:
+        """The value whose operands a map reads behind the input; None where it reads none."""
+        found: dict[str, Value] = {}
+        for source, operand in op.by_source.items():
+            if source is Source.X and operand == self._input:
+                continue
+            made = self._ops.get(operand.name)
+            if source is Source.XH:
+                parts = made.parts if isinstance(made, Concatenation) else ()
+                joined = len(parts) == 2 and parts[0] == self._input
+                made = self._ops.get(parts[1].name) if joined else None
+            if source is Source.X or not isinstance(made, OperandOf):
+                raise ModelError(
+                    f"{op.result.name}: expected operands of the layer's input as x, and behind "
+                    f"them those of a value, got {operand.name} as {source.value}."
+                )
+            found[made.value.name] = made.value
+        if len(found) > 1:
+            raise ModelError(
+                f"{op.result.name}: expected operands of one value behind the layer's input, got "
+                f"those of {' and '.join(found)}."
+            )
+        return next(iter(found.values()), None)
 
     def place(self, value: Value) -> Place:
         """Where a value lies."""
@@ -224,12 +253,11 @@ class _Scheduler:
 
     def operands(self, op: AffineResult) -> None:
         """Have behind the input what an affine map reads there."""
-        for source, operand in op.by_source.items():
-            value = self._of_state(operand)
-            if source is Source.X or value is None or value.name == self._in_operands:
-                continue
+        value = self._behind_input(op)
+        if value is not None and value.name != self._in_operands:
             self.call(VectorCall.OPERANDS, [self.place(value)], None)
             self._in_operands = value.name
+            self.most_operands = max(self.most_operands, value.width)
 
     def leave(self) -> tuple[Place, ...]:
         """Copy the new states that were not made in place.
@@ -273,8 +301,7 @@ def _slice(made: _Scheduler, index: int, op: Slice) -> None:  # noqa: ARG001 (as
 
 def _affine(made: _Scheduler, index: int, op: AffineResult) -> None:
     made.operands(op)
-    name = op.result.name.rpartition(".")[2]
-    made.call(VectorCall.AFFINE, [], made.for_result(index, op), name)
+    made.call(VectorCall.AFFINE, [], made.for_result(index, op), op.name)
 
 
 def _activation(made: _Scheduler, index: int, op: Activation) -> None:

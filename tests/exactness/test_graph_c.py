@@ -15,7 +15,7 @@ from edgernn_firmware_sim.emulator import emulate
 from tests.support.models.grid import special
 from tests.support.models.hand_made import CORES, core_named
 from tests.support.models.integer import CELLS, random_model
-from tests.support.models.own_cell import own_models, register
+from tests.support.models.own_cell import own_models, register, wide_models
 from tests.support.native.compilers import SANITIZERS, require
 from tests.support.native.stream_programs import (
     build,
@@ -40,7 +40,7 @@ def patched():
 
 @pytest.fixture(scope="module")
 def models(patched):
-    return {**own_models(), **special()}
+    return {**own_models(), **wide_models(), **special()}
 
 
 @pytest.fixture(scope="module")

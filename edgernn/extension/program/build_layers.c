@@ -103,10 +103,9 @@ static void grow(size_t *most, size_t count)
 
 /* What the layer adds to a stream's memory. */
 static void add_to_memory(native_program *program, native_layer *layer, size_t scratch,
-                          size_t states)
+                          size_t hidden, size_t states)
 {
     const size_t units = (size_t)layer->units;
-    const size_t hidden = layer->kind == NATIVE_DENSE ? 0 : (size_t)EDGERNN_PADDED(layer->units);
     layer->h = program->state_count;
     layer->c = program->state_count + (shapes[layer->kind].states > 1 ? units : 0);
     program->state_count += states;
@@ -122,6 +121,7 @@ int native_build_layer(native_builder *builder, PyObject *from, native_layer *la
     PyObject *maps;
     PyObject *step = NULL;
     size_t scratch;
+    size_t hidden;
     size_t states;
     int kind;
     int inputs;
@@ -147,12 +147,13 @@ int native_build_layer(native_builder *builder, PyObject *from, native_layer *la
     layer->inputs = inputs;
     layer->units = units;
     scratch = (size_t)(shapes[kind].scratch * units);
+    hidden = kind == NATIVE_DENSE ? 0 : (size_t)EDGERNN_PADDED(units);
     states = (size_t)(shapes[kind].states * units);
     if (kind == NATIVE_OPERATIONS
-            ? native_build_operations(builder, maps, step, layer, &scratch, &states) < 0
+            ? native_build_operations(builder, maps, step, layer, &scratch, &hidden, &states) < 0
             : build_maps(builder, maps, layer, activation, exponent) < 0) {
         return -1;
     }
-    add_to_memory(builder->program, layer, scratch, states);
+    add_to_memory(builder->program, layer, scratch, hidden, states);
     return 0;
 }

@@ -54,7 +54,7 @@ static int check(const limits *within, const native_instruction *one)
 {
     const int32_t call = one->call;
     const int writes = call != NATIVE_CALL_OPERANDS;
-    const int reads_a = call != NATIVE_CALL_AFFINE && call != NATIVE_CALL_ACTIVATE;
+    const int reads_a = call != NATIVE_CALL_AFFINE;
     const int reads_b = call == NATIVE_CALL_PRODUCT || call == NATIVE_CALL_SUM;
     int32_t most = 0; /* option */
     if (call < 0 || call >= NATIVE_CALLS) {
@@ -65,7 +65,8 @@ static int check(const limits *within, const native_instruction *one)
     }
     if ((writes && !is_within(within, one->out, one->count)) ||
         (reads_a && !is_within(within, one->a, one->count)) ||
-        (reads_b && !is_within(within, one->b, one->count))) {
+        (reads_b && !is_within(within, one->b, one->count)) || (!writes && one->out != 0) ||
+        (!reads_a && one->a != 0) || (!reads_b && one->b != 0)) {
         PyErr_SetString(PyExc_ValueError, "place: expected one in states and scratch, got another");
         return -1;
     }
@@ -92,7 +93,7 @@ static int check(const limits *within, const native_instruction *one)
 
 static int build_maps(native_builder *builder, PyObject *from, native_layer *layer, limits *within)
 {
-    const int32_t operands = EDGERNN_PADDED(layer->inputs) + EDGERNN_PADDED(layer->units);
+    const int32_t operands = EDGERNN_PADDED(layer->inputs) + EDGERNN_PADDED(within->operands);
     const Py_ssize_t count = length_of(from, "maps", MAX_MAPS, 1);
     const int is8 = builder->program->width == 8;
     edgernn_map8 maps8[MAX_MAPS];
@@ -189,25 +190,29 @@ static int build_instructions(native_builder *builder, PyObject *from, native_la
 }
 
 int native_build_operations(native_builder *builder, PyObject *maps, PyObject *step,
-                            native_layer *layer, size_t *scratch, size_t *states)
+                            native_layer *layer, size_t *scratch, size_t *hidden, size_t *states)
 {
     limits within;
     PyObject *widths;
     PyObject *instructions;
     int room;
+    int behind;
     int output;
     if (step == NULL || !PyTuple_Check(step)) {
         PyErr_SetString(PyExc_TypeError, "layer of operations: expected a tuple of its step");
         return -1;
     }
-    if (!PyArg_ParseTuple(step, "iOiO:step", &room, &widths, &output, &instructions)) {
+    if (!PyArg_ParseTuple(step, "iiOiO:step", &room, &behind, &widths, &output, &instructions)) {
         return -1;
     }
     if (room < 0 || room > MAX_SCRATCH) {
         return refuse("scratch", MAX_SCRATCH, room);
     }
+    if (behind < 0 || behind > NATIVE_MAX_WIDTH) {
+        return refuse("operands", NATIVE_MAX_WIDTH, behind);
+    }
     within.scratch = room;
-    within.operands = layer->units;
+    within.operands = behind;
     if (build_maps(builder, maps, layer, &within) < 0 ||
         build_widths(builder, widths, layer, &within) < 0 ||
         build_instructions(builder, instructions, layer, &within) < 0) {
@@ -219,6 +224,7 @@ int native_build_operations(native_builder *builder, PyObject *maps, PyObject *s
     }
     layer->record.operations.output = output;
     *scratch = (size_t)within.scratch;
+    *hidden = (size_t)EDGERNN_PADDED(within.operands);
     *states = (size_t)within.states;
     return 0;
 }

@@ -40,13 +40,14 @@ int native_build_map8(native_builder *builder, PyObject *from, int32_t rows, int
 int native_build_map16(native_builder *builder, PyObject *from, int32_t rows, int32_t operands,
                        edgernn_map16 *map);
 
-/* What a layer of operations is made of: maps of (rows, map), and (scratch, widths of the states,
- * place of the output, instructions). The scratch and the states it needs go to the last two. */
+/* What a layer of operations is made of: maps of (rows, map), and (scratch, operands behind
+ * the input, widths of the states, place of the output, instructions). What it needs of scratch,
+ * operands and states goes to the last three. */
 int native_build_operations(native_builder *builder, PyObject *maps, PyObject *step,
-                            native_layer *layer, size_t *scratch, size_t *states);
+                            native_layer *layer, size_t *scratch, size_t *hidden, size_t *states);
 
 /* One layer of (kind, inputs, units, activation, cell exponent, maps), of operations with
- * (scratch, widths, output, instructions) behind it. */
+ * their step behind it. */
 int native_build_layer(native_builder *builder, PyObject *from, native_layer *layer);
 
 #endif

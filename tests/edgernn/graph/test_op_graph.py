@@ -35,13 +35,14 @@ W = Value(name="w", width=4, format=UNIT)
 Z = Value(name="z", width=4, format=PREACTIVATION)
 X = Value(name="x", width=4, format=None, operand=True)
 RAW = Value(name="raw", width=4, format=None)
+WHOLE = Value(name="whole", width=4, format=QFormat(bits=16, frac_bits=0))
 
 
 def result(width=4, form=UNIT, operand=False):
     return Value(name="y", width=width, format=form, operand=operand)
 
 
-def graph(*ops, inputs=(X,), carried=(V, W, Z, RAW), outputs=()):
+def graph(*ops, inputs=(X,), carried=(V, W, Z, RAW, WHOLE), outputs=()):
     states = tuple(Carried(before=value, after=value) for value in carried)
     return OpGraph(
         precision=Precision.W8A8, inputs=inputs, carried=states, ops=ops, outputs=outputs
@@ -92,6 +93,7 @@ def test_every_operation_occurs_in_the_layers_there_are():
 def affine_of(units, **fields):
     layer = random_model("gru_after", Precision.W8A8, inputs=4, units=units, outputs=0).layers[0]
     made = {"result": result(units, PREACTIVATION), "operands": (X,), "rows": ("a",)}
+    made["name"] = "n_x"
     return AffineResult(affine=layer.n_x, **(made | fields))
 
 
@@ -99,8 +101,8 @@ REFUSED = [
     (OperandOf(result=result(), value=V), "expected a value to become an operand"),
     (OperandOf(result=result(operand=True), value=X), "expected a value to become an operand"),
     (OperandOf(result=result(3, None, True), value=V), r"expected a width of 4, got \[3, 4\]"),
-    (Concatenation(result=result(8), parts=(V, X)), "expected parts of one format, got 2"),
-    (Concatenation(result=result(7), parts=(V, W)), r"expected a width of 8, got \[7, 8\]"),
+    (Concatenation(result=result(8), parts=(V, X)), "expected operands, got v"),
+    (Concatenation(result=result(7, None, True), parts=(X, X)), r"a width of 8, got \[7, 8\]"),
     (Slice(result=result(3), value=V, start=2), "expected codes 0 to 4, got 2 to 5"),
     (Slice(result=result(3), value=V, start=-1), "expected codes 0 to 4, got -1 to 2"),
     (
@@ -125,10 +127,13 @@ REFUSED = [
     (Product(result=result(), a=V, b=RAW), r"expected fixed-point formats, got .* raw\[4\] None"),
     (Product(result=result(5), a=V, b=W), "expected a width of 4"),
     (
-        Product(result=result(form=QFormat(bits=32, frac_bits=31)), a=V, b=W),
-        "expected a shift of 0 to 30, got -1",
+        Product(result=result(), a=V, b=WHOLE),
+        "expected a shift of 1 to 30, got 0",
     ),
     (Sum(result=result(), a=V, b=Z), "expected one format"),
+    (Sum(result=result(form=None), a=RAW, b=X), "expected values, got .* x.4. operand"),
+    (Activation(result=result(form=None), value=X, function=Function.RELU), "expected values, got"),
+    (Slice(result=result(2, None), value=X, start=0), "expected values, got"),
     (Sum(result=result(5), a=V, b=W), "expected a width of 4"),
     (Rescaling(result=result(), value=Z), r"no more fraction bits, got z\[4\] Q5.10, y\[4\] Q0.15"),
     (Rescaling(result=result(form=None), value=Z), "no more fraction bits"),
@@ -167,6 +172,13 @@ def test_what_a_graph_reads_is_there_and_named_once():
             ops=(),
             outputs=(),
         )
+    for value in (replace(V, width=0), replace(V, format=QFormat(bits=32, frac_bits=31))):
+        with pytest.raises(ModelError, match=r"v: expected a (width of 1|format of 16 bits)"):
+            graph(carried=(value,))
+    with pytest.raises(ModelError, match="output x: expected an int16 value, got operand codes"):
+        graph(outputs=(X,))
+    with pytest.raises(ModelError, match="state k: expected an int16 value, got operand codes"):
+        graph(carried=(replace(X, name="k"),))
     with pytest.raises(ModelError, match=r"state v: expected a value that is there, got 'u'"):
         OpGraph(
             precision=Precision.W8A8,

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from edgernn.graph.lowering import lowered
+from edgernn.errors import ModelError
+from edgernn.graph.lowering import LOWERINGS, lowered
 from edgernn.graph.op_graph import OpBuilder
 from edgernn.graph.ops import Function, Value
 from edgernn.graph.schedule import SCRATCH, VectorCall, schedule
 from edgernn.model.affine import Source
 from edgernn.model.formats import PREACTIVATION, UNIT, Precision
+from edgernn.model.layers import SimpleRNN
 from edgernn_firmware_sim.reference.affine import affine_map, operand
 from edgernn_firmware_sim.reference.events import Quiet
 from edgernn_firmware_sim.reference.interpreter import FUNCTIONS, StepInterpreter
@@ -163,3 +167,51 @@ def test_states_that_pass_values_on():
     for before, after in ((a, new), (b, a), (c, d), (d, c)):
         g.carry(before, after)
     same(g.finish((b, new)), layer.affines, random_codes(model, 20))
+
+
+def test_operands_that_have_no_place_are_refused():
+    """Behind the layer's input there is room for the operands of one value."""
+    layer = random_model(
+        "gru_before", Precision.W8A8, inputs=WIDTH, units=WIDTH, outputs=0, common=False
+    ).layers[0]
+    h, other = (Value(name=name, width=WIDTH, format=UNIT) for name in ("h", "other"))
+
+    def refused(make, message):
+        g = OpBuilder(Precision.W8A8)
+        g.layer = "l"
+        x = g.input("x", WIDTH)
+        g.carry(h, h)
+        g.carry(other, other)
+        graph = g.finish((make(g, x),))
+        with pytest.raises(ModelError, match=message):
+            schedule(graph)
+
+    def inner(g, x):
+        o = g.operand(h, "o")
+        return g.affine("n", layer.n, {Source.X: o, Source.RH: o})
+
+    def input_as_state(g, x):
+        return g.affine("n", layer.n, {Source.X: x, Source.RH: x})
+
+    def two_values(g, x):
+        joint = replace(layer.n.terms[1], source=Source.H)
+        record = replace(layer.n, terms=(joint, layer.n.terms[1]))
+        operands = {Source.H: g.operand(h, "o"), Source.RH: g.operand(other, "p")}
+        return g.affine("n", record, operands)
+
+    refused(inner, "n: expected operands of the layer's input as x, and behind .* got l.o as x")
+    refused(input_as_state, "behind them those of a value, got x as rh")
+    refused(two_values, "operands of one value behind the layer's input, got those of h and other")
+
+
+def test_maps_are_named_as_the_layer_names_them(monkeypatch):
+    layer = random_model("simple_rnn", Precision.W8A8, outputs=0).layers[0]
+
+    def misnamed(g, layer, x, states):
+        operands = {Source.X: x, Source.H: g.operand(states[0], "o")}
+        h = g.tanh(g.affine("other", layer.gates, operands), "h")
+        return h, (h,)
+
+    monkeypatch.setitem(LOWERINGS, SimpleRNN, misnamed)
+    with pytest.raises(ModelError, match="expected a map of the layer by its name, got 'other'"):
+        lowered(Precision.W8A8, (layer,))

@@ -1,8 +1,8 @@
-"""A cell that the product does not know, and its step in plain Python integers.
+"""Cells that the product does not know; of the first its step in plain Python integers.
 
-An LSTM whose gates see its state: products of two states, of a state with itself, a relu. Every
-operation occurs where no layer of the product has it: products of two values of any sign, one that
-saturates, sums and slices of values that are no pre-activations.
+It is an LSTM whose gates see its state: products of two states, of a state with itself, a relu.
+Every operation occurs where no layer of the product has it: products of two values of any sign,
+one that saturates, sums and slices of values that are no pre-activations.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from edgernn.graph import lowering
 from edgernn.graph.ops import Function
 from edgernn.model.formats import PREACTIVATION, UNIT, Precision
 from edgernn.model.integer_model import IntegerModel
-from edgernn.model.layers import LAYERS, LSTM
+from edgernn.model.layers import LAYERS, LSTM, StateSpec
 from tests.exactness.twin.cells import Twin
 from tests.exactness.twin.scalar import R, hard_sigmoid, sat16, sigmoid, tanh
 from tests.support.models.integer import random_model
@@ -26,6 +26,27 @@ class StateGated(LSTM):
     """LSTM with gates that see products of its states."""
 
     kind: ClassVar[str] = "state_gated"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class WideState(LSTM):
+    """A cell that carries its pre-activations: a state four times as wide as its output."""
+
+    kind: ClassVar[str] = "wide_state"
+
+    @property
+    def states(self):
+        wide = StateSpec(name=f"{self.name}.z", units=4 * self.units, format=PREACTIVATION)
+        return (StateSpec(name=f"{self.name}.h", units=self.units, format=UNIT), wide)
+
+
+def lower_wide(g, layer, x, states):
+    h, before = states
+    operands = {lowering.Source.X: x, lowering.Source.H: g.operand(h, "operand_h")}
+    z = g.sum(g.affine("gates", layer.gates, operands, rows="ifgo"), before, "z")
+    i, _, bent, _ = g.split(z, "ifgo")
+    h_new = g.product(g.activation(Function.SIGMOID, i, "i"), g.tanh(bent, "g"), "h")
+    return h_new, (h_new, z)
 
 
 def lower(g, layer, x, states):
@@ -46,10 +67,11 @@ def lower(g, layer, x, states):
 
 
 def register(monkeypatch):
-    """Let models have the cell, for one test."""
-    monkeypatch.setitem(LAYERS, StateGated.kind, StateGated)
-    monkeypatch.setitem(OPTIONS, StateGated.kind, OPTIONS[LSTM.kind])
-    monkeypatch.setitem(lowering.LOWERINGS, StateGated, lower)
+    """Let models have the cells, for one test."""
+    for kind, function in ((StateGated, lower), (WideState, lower_wide)):
+        monkeypatch.setitem(LAYERS, kind.kind, kind)
+        monkeypatch.setitem(OPTIONS, kind.kind, OPTIONS[LSTM.kind])
+        monkeypatch.setitem(lowering.LOWERINGS, kind, function)
 
 
 def own_models() -> dict[str, IntegerModel]:
@@ -66,6 +88,18 @@ def own_models() -> dict[str, IntegerModel]:
             ]
             name = f"own-{precision.value}-{kind}-{exponent}"
             models[name] = replace(base, layers=tuple(layers))
+    return models
+
+
+def wide_models() -> dict[str, IntegerModel]:
+    """Models of `WideState`, once it is registered."""
+    models = {}
+    for precision in Precision:
+        base = random_model("lstm", precision, units=7)
+        layers = [
+            as_kind(WideState, layer) if isinstance(layer, LSTM) else layer for layer in base.layers
+        ]
+        models[f"wide-{precision.value}"] = replace(base, layers=tuple(layers))
     return models
 
 

@@ -110,7 +110,6 @@ def _slice(run: _Run, op: Slice) -> Tensor:
 
 
 def _affine(run: _Run, op: AffineResult) -> Tensor:
-    name = op.result.name.rpartition(".")[2]
     q_state = None
     for source, value in op.by_source.items():
         found = run.values[value.name]
@@ -118,7 +117,7 @@ def _affine(run: _Run, op: AffineResult) -> Tensor:
             found = found[1]
         if source is not Source.X:
             q_state = found
-    return run.maps[name](run.inputs.get(name), q_state)
+    return run.maps[op.name](run.inputs.get(op.name), q_state)
 
 
 FUNCTIONS: Final[dict[Function, Callable[[Tensor], Tensor]]] = {

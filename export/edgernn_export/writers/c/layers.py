@@ -86,6 +86,8 @@ class CLayer:
     def operands(self) -> int:
         """Operand codes in the layer's buffer, padding included."""
         hidden = padded(self.layer.units) if self.layer.states else 0
+        if self.kernel is None:
+            hidden = padded(self.scheduled.operands)
         return padded(self.layer.inputs) + hidden
 
     @property
@@ -99,6 +101,11 @@ class CLayer:
     def vectors(self) -> list[str]:
         """Members of the state for the carried vectors: h, or h and c."""
         return [f"{self.name}_{spec.name.rpartition('.')[2]}" for spec in self.layer.states]
+
+    @property
+    def vector_widths(self) -> dict[str, int]:
+        """Length of each of them."""
+        return dict(zip(self.vectors, (spec.units for spec in self.layer.states), strict=True))
 
     @property
     def output(self) -> str:

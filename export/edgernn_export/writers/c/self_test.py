@@ -75,9 +75,9 @@ def _self_test(model: IntegerModel, layers: list[CLayer], prefix: str) -> str:
     begin = "" if model.window is None else f"    {prefix}_pad(state, golden_x);\n"
     upper = prefix.upper()
     checks = "\n".join(
-        f"    differing += differences(state->{v}, golden_{v}, {cl.layer.units});"
+        f"    differing += differences(state->{v}, golden_{v}, {n});"
         for cl in layers
-        for v in cl.vectors
+        for v, n in cl.vector_widths.items()
     )
     return f"""#include "{prefix}_test_vectors.h"
 

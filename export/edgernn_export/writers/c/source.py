@@ -222,7 +222,7 @@ void {prefix}_step({prefix}_state_t *state, const {prefix}_input_t *x, int16_t *
 
 def _state_members(model: IntegerModel, layers: list[CLayer], prefix: str) -> str:
     """Members of the state struct: what is carried, then scratch that layers share."""
-    vectors = [f"    int16_t {v}[{cl.layer.units}];" for cl in layers for v in cl.vectors]
+    vectors = [f"    int16_t {v}[{n}];" for cl in layers for v, n in cl.vector_widths.items()]
     scratch_comment = "    /* Scratch, worth nothing between steps. */"
     if model.window is None:
         lines = [*vectors, scratch_comment]
@@ -242,7 +242,9 @@ def _state_members(model: IntegerModel, layers: list[CLayer], prefix: str) -> st
 def _source(model: IntegerModel, layers: list[CLayer], prefix: str) -> str:
     width = layers[0].width
     resets = "\n".join(
-        f"    edgernn_zero16(state->{v}, {cl.layer.units});" for cl in layers for v in cl.vectors
+        f"    edgernn_zero16(state->{v}, {n});"
+        for cl in layers
+        for v, n in cl.vector_widths.items()
     )
     definitions, checks = [], []
     for cl in layers:

@@ -59,7 +59,7 @@ class OperatorEmitter:
             value.name: tensor
             for value, tensor in zip([*step.inputs, *before], [*inputs, *states], strict=True)
         }
-        given = set(self.tensors)
+        given = {tensor.index for tensor in self.tensors.values()}
         for op in step.ops:
             self.tensors[op.result.name] = EMITTED[type(op)](self, op)
         outputs = tuple(self._made(value.name, given) for value in step.outputs)
@@ -74,10 +74,10 @@ class OperatorEmitter:
         form = op.result.format
         return self.free_scale if form is None else form.scale
 
-    def _made(self, name: str, given: set[str]) -> Tensor:
+    def _made(self, name: str, given: set[int]) -> Tensor:
         """A tensor that an operator makes: a runtime's inputs are not its outputs."""
         tensor = self.tensors[name]
-        return ops.relabel(self.graph, tensor, tensor.scale) if name in given else tensor
+        return ops.relabel(self.graph, tensor, tensor.scale) if tensor.index in given else tensor
 
 
 def _operand(at: OperatorEmitter, op: OperandOf) -> Tensor:
