@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo tools test test-device check golden bench native wheel wheels clean
+.PHONY: help venv demo tools test test-fast test-device check golden bench native wheel wheels clean
 
 # The first interpreter of version $(1) that really runs; a pyenv shim may exist and not run.
 find_python = $(shell for p in python$(1) ~/.pyenv/versions/$(1).*/bin/python$(1); do \
@@ -59,6 +59,14 @@ edgernn/_native.abi3.so: $(shell find edgernn/native edgernn/extension -name '*.
 
 test: tools .venv/.dev native test-device ## all tests, the long ones too, device floor first
 	.venv/bin/python -m pytest -n 2 --dist loadfile $(if $(CI),--fail-on-skip) $(ARGS)
+
+# What one part of the house tests of itself: no training, no compiled firmware, no wheel.
+FAST := tests/edgernn tests/firmware_sim/reference tests/export/float_model tests/export/calibration \
+	tests/exactness/test_graph_cells.py $(wildcard tests/packaging/test_[hi]*.py) \
+	tests/packaging/test_names.py --ignore tests/edgernn/backends/test_native_extension.py
+
+test-fast: .venv/.dev native ## the quick tests, under two minutes on two cores
+	.venv/bin/python -m pytest -q -n 2 --dist loadfile -m 'not slow and not tf' $(FAST) $(ARGS)
 
 check: .venv/.dev ## format, lint, types, import rules
 	.venv/bin/ruff format --check . && .venv/bin/ruff check .

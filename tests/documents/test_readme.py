@@ -21,6 +21,7 @@ ELSEWHERE = {
     "make demo": "the target's one line, `edgernn demo`, is run by tests/documents/test_demo.py",
     "make test": "this is it",
     "make check": ".ci/run",
+    "make test-fast": "make test runs the same tests",
     "make test-device": "make test",
 }
 #: Documents whose programs need more than a shell: the tests that run them.
