@@ -8,6 +8,7 @@ operations may look like is checked by each operation for itself (`Op.defect`).
 from __future__ import annotations
 
 import enum
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
@@ -55,7 +56,7 @@ class Value:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Op:
+class Op(ABC):
     """One operation; its clause stands in the docstring of its class.
 
     Attributes:
@@ -67,13 +68,13 @@ class Op:
     result: Value
 
     @property
+    @abstractmethod
     def reads(self) -> tuple[Value, ...]:
         """The values it reads."""
-        raise NotImplementedError
 
+    @abstractmethod
     def defect(self) -> str | None:
         """What breaks the clause, as "expected …, got …"; None if nothing does."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

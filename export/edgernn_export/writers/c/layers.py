@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from edgernn.graph.lowering import lowered
@@ -41,7 +42,7 @@ KERNELS: Final[dict[type, Kernel]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class CLayer:
     """A layer record with its place in the model.
 
@@ -72,7 +73,7 @@ class CLayer:
         """Source file of what it calls, in ``edgernn/native``."""
         return operations.SOURCE if self.kernel is None else self.kernel.file
 
-    @property
+    @cached_property
     def scheduled(self) -> StepSchedule:
         """The step of a layer without a kernel."""
         return schedule(lowered(self.precision, (self.layer,)))
