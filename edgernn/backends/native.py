@@ -164,7 +164,7 @@ def _program(
 
 def _layer(layer: Layer, layout: StorageChoice) -> tuple[object, ...]:
     """(kind, inputs, units, activation, cell exponent, maps), of operations with their step."""
-    if type(layer) not in _KINDS:
+    if not isinstance(layer, _KINDS) or type(layer) not in _KINDS:
         return _operations(layer, layout)
     activation = (
         layer.activation if isinstance(layer, (SimpleRNN, Dense)) else layer.gate_activation

@@ -17,6 +17,7 @@ from edgernn.model.affine import Affine, Affine8, Term8, Term16
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.interface import Interface, Window
 from edgernn.model.layers import Dense, Layer, SimpleRNN
+from edgernn.model.merges import Merge
 from edgernn.session.loading import load
 
 HELP: Final = """Describe a model: layers, formats, bytes, state size, channels and provenance.
@@ -155,6 +156,8 @@ def _memory(layers: Iterable[Layer]) -> Description:
 def _activation(layer: Layer) -> str:
     if isinstance(layer, (Dense, SimpleRNN)):
         return str(layer.activation.value)
+    if isinstance(layer, Merge):
+        return str(layer.operation.value)
     return f"tanh, gates {layer.gate_activation.value}"
 
 

@@ -34,7 +34,7 @@ from edgernn.model.interface import (
     OutputSpec,
     Window,
 )
-from edgernn.model.layers import StateSpec
+from edgernn.model.layer_record import StateSpec
 
 #: Version 2 is version 1 with a window: a reader of version 1 would stream such a model endlessly.
 INTERFACE_VERSIONS: Final = {False: 1, True: 2}

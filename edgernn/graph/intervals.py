@@ -9,13 +9,16 @@ from edgernn.graph.op_graph import OpGraph
 from edgernn.graph.ops import (
     Activation,
     AffineResult,
+    CodesOf,
     Complement,
     Concatenation,
+    Extremum,
     Function,
     Op,
     OperandOf,
     Product,
     Rescaling,
+    Scaling,
     Slice,
     Sum,
     Value,
@@ -49,7 +52,7 @@ def saturating(graph: OpGraph) -> frozenset[str]:
 def _walk(graph: OpGraph) -> tuple[Known, Known]:
     """Bounds of every value, and of products and sums before they saturate."""
     outside = (graph.precision.input_low, graph.precision.input_high)
-    known = {value.name: outside for value in graph.inputs}
+    known = {value.name: outside if value.operand else _INT16 for value in graph.inputs}
     for state in graph.carried:
         known[state.before.name] = outside if state.before.operand else _INT16
     wide: Known = {}
@@ -101,6 +104,17 @@ def _complement(op: Complement, known: Known) -> Interval:
     return min(32768 - high, INT16_MAX), min(32768 - low, INT16_MAX)
 
 
+def _codes(op: CodesOf, known: Known) -> Interval:
+    return known[op.operand.name]
+
+
+def _extremum(op: Extremum, known: Known) -> Interval:
+    (a_low, a_high), (b_low, b_high) = known[op.a.name], known[op.b.name]
+    if op.largest:
+        return max(a_low, b_low), max(a_high, b_high)
+    return min(a_low, b_low), min(a_high, b_high)
+
+
 def _any_int16(*_: object) -> Interval:
     return _INT16
 
@@ -124,4 +138,7 @@ _BOUNDS: Final[dict[type[Op], Callable[[Any, Known], Interval]]] = {
     Sum: _sum,
     Rescaling: _rescaling,
     Complement: _complement,
+    CodesOf: _codes,
+    Scaling: _any_int16,
+    Extremum: _extremum,
 }

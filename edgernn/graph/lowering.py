@@ -14,7 +14,10 @@ from edgernn.graph.op_graph import OpBuilder, OpGraph
 from edgernn.graph.ops import AffineResult, Function, Value
 from edgernn.model.affine import Source
 from edgernn.model.formats import PREACTIVATION, Precision
+from edgernn.model.integer_model import IntegerModel
 from edgernn.model.layers import LSTM, Dense, GRUAfter, GRUBefore, Layer, SimpleRNN
+from edgernn.model.merges import Merge, MergeOperation
+from edgernn.model.routes import MODEL_INPUT, Route, chain
 
 #: The layer's output, and its new states in the order of `Layer.states`.
 Lowered = tuple[Value, tuple[Value, ...]]
@@ -69,6 +72,24 @@ def dense(g: OpBuilder, layer: Dense, x: Value, states: tuple[Value, ...]) -> Lo
     return (y if function is Function.LINEAR else g.activation(function, y, "y")), states
 
 
+def merge(g: OpBuilder, layer: Merge, x: Value, states: tuple[Value, ...]) -> Lowered:
+    """Clause 7.10."""
+    scaled = []
+    for index, (name, scale) in enumerate(layer.scales.items()):
+        value = g.part(x, index * layer.units, layer.units, f"x{index}")
+        scaled.append(g.scaled(value, name, scale, f"{name}*x{index}", None))
+    y, *others = scaled
+    for index, other in enumerate(others, 1):
+        if layer.operation is MergeOperation.SUM:
+            y = g.sum(y, other, f"sum{index}")
+        elif layer.operation is MergeOperation.PRODUCT:
+            y = g.plain_product(y, other, layer.shift, "product")
+        else:
+            largest = layer.operation is MergeOperation.MAXIMUM
+            y = g.extremum(y, other, f"extremum{index}", largest=largest)
+    return y, states
+
+
 def _x_and_h(g: OpBuilder, x: Value, h: Value) -> dict[Source, Value]:
     """The operands of clause 4.1."""
     return {Source.X: x, Source.H: g.operand(h, "operand_h")}
@@ -109,22 +130,72 @@ LOWERINGS: Final[dict[type, Lowering]] = {
     GRUBefore: gru_before,
     GRUAfter: gru_after,
     Dense: dense,
+    Merge: merge,
 }
 
 
-def lowered(precision: Precision, layers: Sequence[Layer]) -> OpGraph:
-    """The graph of a chain of layers (section 6): input "x", one output."""
+def lowered(
+    precision: Precision, layers: Sequence[Layer], routes: Sequence[Route] = (), width: int = 0
+) -> OpGraph:
+    """The graph of layers (section 6): input "x", one output.
+
+    Args:
+        precision: of their operands.
+        layers: in the order in which they run.
+        routes: what they read, then what is put out; layers without them are a chain, whose input
+            is of the form that the first one reads.
+        width: of the input of a network with routes.
+    """
     g = OpBuilder(precision)
-    value = g.input("x", layers[0].inputs)
-    for index, layer in enumerate(layers):
+    if routes:
+        x = g.input("x", width)
+    else:
+        width, reads_values = layers[0].inputs, layers[0].reads_values
+        x = g.input("x", width, operand=not reads_values)
+        routes = chain(width, [layer.units for layer in layers])
+    made: list[Value] = []
+    for layer, route in zip(layers, routes, strict=False):
         g.layer = layer.name
-        x = g.operand(value, "operand_x") if index else value
+        fed = _values(g, x, made, route) if layer.reads_values else _operands(g, x, made, route)
         states = tuple(
             Value(name=f"{spec.name}_in", width=spec.units, format=spec.format)
             for spec in layer.states
         )
-        value, new = LOWERINGS[type(layer)](g, layer, x, states)
+        value, new = LOWERINGS[type(layer)](g, layer, fed, states)
         _check_maps(g, layer)
         for before, after in zip(states, new, strict=True):
             g.carry(before, after)
-    return g.finish((value,))
+        made.append(value)
+    g.layer = "output"
+    return g.finish((_values(g, x, made, routes[-1]),))
+
+
+def lowered_model(model: IntegerModel) -> OpGraph:
+    """The graph of a model's step."""
+    return lowered(model.precision, model.layers, model.routes, model.input.width)
+
+
+def _operands(g: OpBuilder, x: Value, made: Sequence[Value], route: Route) -> Value:
+    """What an affine map reads of a route (clause 6.6)."""
+    sources = sorted({part.source for part in route} - {MODEL_INPUT})
+    of = {MODEL_INPUT: x}
+    for source in sources:
+        name = "operand_x" if len(sources) == 1 else f"operand_x.{source}"
+        of[source] = g.operand(made[source], name)
+    return _joined(g, of, route)
+
+
+def _values(g: OpBuilder, x: Value, made: Sequence[Value], route: Route) -> Value:
+    """The values of a route (clause 6.7)."""
+    of = dict(enumerate(made))
+    if any(part.source == MODEL_INPUT for part in route):
+        of[MODEL_INPUT] = g.codes(x, "codes_x") if x.operand else x
+    return _joined(g, of, route)
+
+
+def _joined(g: OpBuilder, of: dict[int, Value], route: Route) -> Value:
+    parts = [
+        g.part(of[part.source], part.start, part.width, f"part{index}")
+        for index, part in enumerate(route)
+    ]
+    return g.concatenated(parts, "x")

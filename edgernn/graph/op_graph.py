@@ -9,19 +9,23 @@ from edgernn.errors import ModelError
 from edgernn.graph.ops import (
     Activation,
     AffineResult,
+    CodesOf,
     Complement,
     Concatenation,
+    Extremum,
     Function,
     Op,
     OperandOf,
     Product,
     Rescaling,
+    Scaling,
     Slice,
     Sum,
     Value,
 )
 from edgernn.model.affine import Affine, Source
 from edgernn.model.formats import PREACTIVATION, UNIT, Precision, QFormat
+from edgernn.model.scales import ScaleVector
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +47,7 @@ class OpGraph:
 
     Attributes:
         precision: of its operands.
-        inputs: operand codes from outside.
+        inputs: operand codes from outside; of a layer that reads values, these.
         carried: states, zero at the start (clause 6.2).
         ops: in an order in which every operation reads what is there.
         outputs: what leaves the step.
@@ -131,9 +135,9 @@ class OpBuilder:
             outputs=tuple(outputs),
         )
 
-    def input(self, name: str, width: int) -> Value:
-        """Operand codes from outside (clause 2.3)."""
-        value = Value(name=name, width=width, format=None, operand=True)
+    def input(self, name: str, width: int, *, operand: bool = True) -> Value:
+        """Operand codes from outside (clause 2.3), or an int16 value."""
+        value = Value(name=name, width=width, format=None, operand=operand)
         self._inputs.append(value)
         return value
 
@@ -145,6 +149,28 @@ class OpBuilder:
         """What matrix products read of a value (clause 2.7)."""
         result = self._named(name, value.width, None, operand=True)
         return self._add(OperandOf(result=result, value=value))
+
+    def codes(self, operand: Value, name: str) -> Value:
+        """Codes of the model's input as a value."""
+        result = self._named(name, operand.width, None)
+        return self._add(CodesOf(result=result, operand=operand))
+
+    def part(self, value: Value, start: int, width: int, name: str) -> Value:
+        """Consecutive elements; the value itself, where these are all."""
+        if (start, width) == (0, value.width):
+            return value
+        result = self._named(name, width, value.format, operand=value.operand)
+        return self._add(Slice(result=result, value=value, start=start))
+
+    def concatenated(self, parts: Sequence[Value], name: str) -> Value:
+        """Operands or values one behind another; a single one is itself."""
+        if len(parts) == 1:
+            return parts[0]
+        forms = {part.format for part in parts}
+        form = forms.pop() if len(forms) == 1 else None
+        width = sum(part.width for part in parts)
+        result = self._named(name, width, form, operand=parts[0].operand)
+        return self._add(Concatenation(result=result, parts=tuple(parts)))
 
     def joint(self, x: Value, h: Value) -> Value:
         """Both operands as one (clause 4.1); asked for again, it is the same one."""
@@ -212,6 +238,31 @@ class OpBuilder:
     def product(self, a: Value, b: Value, name: str, form: QFormat | None = UNIT) -> Value:
         """The product of two values, in the format asked for."""
         return self._add(Product(result=self._named(name, a.width, form), a=a, b=b))
+
+    def plain_product(self, a: Value, b: Value, shift: int, name: str) -> Value:
+        """The product of two values without formats, by a shift."""
+        result = self._named(name, a.width, None)
+        return self._add(Product(result=result, a=a, b=b, given_shift=shift))
+
+    def scaled(
+        self, value: Value, constants: str, scale: ScaleVector, name: str, form: QFormat | None
+    ) -> Value:
+        """A value times constants, in a format that these were made for.
+
+        Args:
+            value: what is scaled.
+            constants: their name in the layer.
+            scale: the record.
+            name: of the result.
+            form: of the result.
+        """
+        result = self._named(name, value.width, form)
+        return self._add(Scaling(result=result, value=value, name=constants, scale=scale))
+
+    def extremum(self, a: Value, b: Value, name: str, *, largest: bool) -> Value:
+        """The larger or smaller of two values of one format."""
+        result = self._named(name, a.width, a.format)
+        return self._add(Extremum(result=result, a=a, b=b, largest=largest))
 
     def sum(self, a: Value, b: Value, name: str) -> Value:
         """The saturating sum of two values of one format."""

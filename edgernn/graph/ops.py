@@ -14,6 +14,7 @@ from typing import ClassVar, Final
 
 from edgernn.model.affine import Affine, Source
 from edgernn.model.formats import PREACTIVATION, UNIT, QFormat
+from edgernn.model.scales import ScaleVector
 
 #: Shifts of clause 1.3 that occur: up to the product of two Q0.15 values as Q15.0. Without one,
 #: the product of two codes of −32768 is beyond what TFLite's kernels hold.
@@ -98,8 +99,28 @@ class OperandOf(Op):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CodesOf(Op):
+    """The codes of the model's input as an int16 value (clause 6.7)."""
+
+    kind: ClassVar[str] = "codes"
+
+    operand: Value
+
+    @property
+    def reads(self) -> tuple[Value, ...]:
+        """The operand."""
+        return (self.operand,)
+
+    def defect(self) -> str | None:
+        """An operand in, a value of no format out."""
+        if not self.operand.operand or self.result.operand or self.result.format is not None:
+            return f"expected an operand to become a value, got {_said(self.reads)}"
+        return _widths(self.result, self.operand.width)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Concatenation(Op):
-    """Operands one after another (clause 4.1, source `xh`)."""
+    """Operands one after another (clauses 4.1, source `xh`, and 6.6), or values (clause 6.7)."""
 
     kind: ClassVar[str] = "concat"
 
@@ -111,15 +132,15 @@ class Concatenation(Op):
         return self.parts
 
     def defect(self) -> str | None:
-        """Operands alone."""
-        if not all(part.operand for part in (*self.parts, self.result)):
-            return f"expected operands, got {_said(self.parts)}"
+        """Operands alone, or values alone."""
+        if len({part.operand for part in (*self.parts, self.result)}) > 1:
+            return f"expected operands or values alone, got {_said(self.parts)}"
         return _widths(self.result, sum(part.width for part in self.parts))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Slice(Op):
-    """Consecutive codes of a value: one gate of a stack (clauses 7.2 and 7.5).
+    """Consecutive codes: one gate of a stack (clauses 7.2 and 7.5), a part of a route (6.6).
 
     Attributes:
         value: what is cut.
@@ -141,7 +162,7 @@ class Slice(Op):
         stop = self.start + self.result.width
         if self.start < 0 or stop > self.value.width:
             return f"expected codes 0 to {self.value.width}, got {self.start} to {stop}"
-        return _no_operands(self) or _formats(self.result, self.value)
+        return _formats(self.result, self.value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -217,12 +238,19 @@ class Activation(Op):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Product(Op):
-    """sat16(R(a·b, k)) with k = fraction bits of a, plus those of b, less those of the result."""
+    """sat16(R(a·b, k)) with k = fraction bits of a, plus those of b, less those of the result.
+
+    Attributes:
+        a: a factor.
+        b: the other factor.
+        given_shift: the k of values without formats (clause 7.10); else None.
+    """
 
     kind: ClassVar[str] = "product"
 
     a: Value
     b: Value
+    given_shift: int | None = None
 
     @property
     def reads(self) -> tuple[Value, ...]:
@@ -232,12 +260,17 @@ class Product(Op):
     @property
     def shift(self) -> int:
         """The k of clause 1.3."""
+        if self.given_shift is not None:
+            return self.given_shift
         return _bits(self.a) + _bits(self.b) - _bits(self.result)
 
     def defect(self) -> str | None:
-        """Known formats, a shift that clause 1.3 has, equal widths."""
-        if any(value.format is None for value in (self.a, self.b, self.result)):
-            return f"expected fixed-point formats, got {_said((self.a, self.b, self.result))}"
+        """Known formats or a shift, which clause 1.3 has, equal widths."""
+        values = (self.a, self.b, self.result)
+        if any(value.operand for value in values):
+            return _no_operands(self)
+        if {value.format is None for value in values} != {self.given_shift is not None}:
+            return f"expected fixed-point formats, or a shift without any, got {_said(values)}"
         if self.shift not in _SHIFTS:
             return f"expected a shift of 1 to {_SHIFTS[-1]}, got {self.shift}"
         return _widths(self.result, self.a.width, self.b.width)
@@ -313,9 +346,66 @@ class Complement(Op):
         return _formats(self.result, self.value) or _widths(self.result, self.value.width)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Scaling(Op):
+    """sat16(sat16(R(v·m, k)) + b) with constants m and b for every element (clause 7.9).
+
+    Attributes:
+        value: what is scaled.
+        name: of the constants in their layer.
+        scale: the constants.
+    """
+
+    kind: ClassVar[str] = "scaling"
+
+    value: Value
+    name: str
+    scale: ScaleVector
+
+    @property
+    def reads(self) -> tuple[Value, ...]:
+        """What is scaled."""
+        return (self.value,)
+
+    def defect(self) -> str | None:
+        """A value, as wide as the constants."""
+        return _no_operands(self) or _widths(self.result, self.value.width, self.scale.width)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Extremum(Op):
+    """The larger or the smaller of two values of one format (clause 7.10).
+
+    Attributes:
+        a: a value.
+        b: the other one.
+        largest: whether the larger one is taken.
+    """
+
+    kind: ClassVar[str] = "extremum"
+
+    a: Value
+    b: Value
+    largest: bool
+
+    @property
+    def reads(self) -> tuple[Value, ...]:
+        """What is compared."""
+        return self.a, self.b
+
+    def defect(self) -> str | None:
+        """One format, one width."""
+        return (
+            _no_operands(self)
+            or _formats(self.result, self.a, self.b)
+            or _widths(self.result, self.a.width, self.b.width)
+        )
+
+
 #: Every operation there is; an interpreter has a row for each.
 OPS: Final[tuple[type[Op], ...]] = (
     OperandOf,
+    CodesOf,
     Concatenation,
     Slice,
     AffineResult,
@@ -324,6 +414,8 @@ OPS: Final[tuple[type[Op], ...]] = (
     Sum,
     Rescaling,
     Complement,
+    Scaling,
+    Extremum,
 )
 
 

@@ -13,7 +13,9 @@ from edgernn.model.affine import Affine, Affine8, Affine16, CodeRange, Source
 from edgernn.model.array_record import ArrayRecord
 from edgernn.model.formats import Precision
 from edgernn.model.interface import InputSpec, Interface, OutputSpec, Window
-from edgernn.model.layers import LAYERS, Dense, Layer, StateSpec
+from edgernn.model.layer_record import StateSpec
+from edgernn.model.layers import LAYERS, Layer
+from edgernn.model.routes import MODEL_INPUT, Route, chain, check_routes
 from edgernn.model.storage import Storage
 
 MAX_RECURRENT_LAYERS = 8
@@ -51,9 +53,11 @@ class IntegerModel(ArrayRecord):
         provenance: where the numbers come from.
         window: what the model answers: its last readings, from the zero state; None for an endless
             stream (clause 6.5).
+        routes: what every layer reads, then what the model puts out (clause 6.6); none where every
+            layer reads the one before it.
 
     Raises:
-        ModelError: layers do not chain, precisions mix, or an accumulator could overflow.
+        ModelError: layers do not fit together, precisions mix, or an accumulator could overflow.
     """
 
     name: str
@@ -63,15 +67,22 @@ class IntegerModel(ArrayRecord):
     output: OutputSpec
     provenance: Provenance
     window: Window | None = None
+    routes: tuple[Route, ...] = ()
 
     def __post_init__(self) -> None:
         """Validate the whole model."""
-        self._check_chain()
+        self._check_layers()
+        if self.routes == self._chain():
+            object.__setattr__(self, "routes", ())
+        if self.routes:
+            names, widths = zip(*((layer.name, layer.units) for layer in self.layers), strict=True)
+            check_routes(self.routes, names, self.input.width, widths)
+        self._check_widths()
         for index, layer in enumerate(self.layers):
             for name, affine in layer.affines.items():
                 self._check_affine(index, name, affine)
 
-    def _check_chain(self) -> None:
+    def _check_layers(self) -> None:
         if not self.layers or not all(type(layer) in LAYERS.values() for layer in self.layers):
             raise ModelError("model.layers: expected a tuple of layer records")
         names = [layer.name for layer in self.layers]
@@ -83,14 +94,16 @@ class IntegerModel(ArrayRecord):
                 f"model.layers: expected 1..{MAX_RECURRENT_LAYERS} recurrent layers, "
                 f"got {recurrent}"
             )
-        width = self.input.width
-        for layer in self.layers:
+
+    def _check_widths(self) -> None:
+        for layer, route in zip(self.layers, self.wiring, strict=False):
+            width = sum(part.width for part in route)
             if layer.inputs != width:
                 raise ModelError(
                     f"{layer.name}.inputs: expected {width} (width of what feeds it), "
                     f"got {layer.inputs}"
                 )
-            width = layer.units
+        width = sum(part.width for part in self.wiring[-1])
         if self.output.width != width:
             raise ModelError(f"model.output: expected {width} channels, got {self.output.width}")
 
@@ -111,7 +124,15 @@ class IntegerModel(ArrayRecord):
 
     def operand_ranges(self, index: int) -> dict[Source, tuple[CodeRange, ...]]:
         """Bounds of the operand codes each source can carry into layer ``index``."""
-        return operand_ranges(self.precision, index == 0, self.layers[index])
+        return operand_ranges(self.precision, self.wiring[index], self.layers[index])
+
+    @property
+    def wiring(self) -> tuple[Route, ...]:
+        """What every layer reads, then what the model puts out, of chains too (clause 6.6)."""
+        return self.routes or self._chain()
+
+    def _chain(self) -> tuple[Route, ...]:
+        return chain(self.input.width, [layer.units for layer in self.layers])
 
     @property
     def states(self) -> tuple[StateSpec, ...]:
@@ -180,19 +201,21 @@ class IntegerModel(ArrayRecord):
 
 
 def operand_ranges(
-    precision: Precision, first: bool, layer: Layer
+    precision: Precision, route: Route, layer: Layer
 ) -> dict[Source, tuple[CodeRange, ...]]:
     """Bounds of every operand column of a layer (clauses 2.3, 2.7).
 
     Args:
         precision: of the model.
-        first: the layer reads the model input.
+        route: what the layer reads.
         layer: the layer.
     """
     inner = CodeRange(low=precision.operand_low, high=precision.operand_high)
     outer = CodeRange(low=precision.input_low, high=precision.input_high)
-    x = ((outer if first else inner),) * layer.inputs
-    if isinstance(layer, Dense):
+    x: tuple[CodeRange, ...] = ()
+    for part in route:
+        x += ((outer if part.source == MODEL_INPUT else inner),) * part.width
+    if not layer.states:
         return {Source.X: x}
     h = (inner,) * layer.units
     return {Source.X: x, Source.H: h, Source.RH: h, Source.XH: x + h}

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from edgernn.errors import EdgeRnnError, ModelError, ReadingError, ShapeError
 from edgernn.model.array_record import ArrayRecord, frozen_array
 from edgernn.model.formats import FloatArray, Int16Array, OperandArray, Precision, QFormat
-from edgernn.model.layers import StateSpec
+from edgernn.model.layer_record import StateSpec
 
 #: Most readings a window or a hop may have; what is left of one is then an int16.
 MAX_WINDOW_STEPS: Final = 32_767
@@ -39,6 +39,30 @@ def _check_scale(owner: str, scale: FloatArray) -> None:
         raise ModelError(f"{owner}.scale: expected finite values > 0")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Port:
+    """Consecutive channels with a name of their own: one of several inputs or outputs.
+
+    Attributes:
+        name: unique among the inputs, or the outputs.
+        width: number of channels.
+        softmax: of an output: the float model ends in a softmax here; codes are its logits.
+    """
+
+    name: str
+    width: int
+    softmax: bool = False
+
+
+def _check_ports(owner: str, ports: tuple[Port, ...], width: int) -> tuple[Port, ...]:
+    """Ports that cover all channels; none where one would say nothing."""
+    _names(f"{owner}.ports", tuple(port.name for port in ports), len(ports))
+    widths = [port.width for port in ports]
+    if ports and (min(widths) < 1 or sum(widths) != width):
+        raise ModelError(f"{owner}.ports: expected widths that add up to {width}, got {widths}")
+    return ports if len(ports) > 1 else ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class InputSpec(ArrayRecord):
     """The model input: one reading is float [I]; code = (x - offset) / scale (clause 9.1).
@@ -48,12 +72,14 @@ class InputSpec(ArrayRecord):
         units: physical units, "" where unknown.
         scale: float64 [I], physical units per code.
         offset: float64 [I], physical value of code 0.
+        ports: which channels are whose, one behind another, where there are several inputs.
     """
 
     names: tuple[str, ...]
     units: tuple[str, ...]
     scale: FloatArray
     offset: FloatArray
+    ports: tuple[Port, ...] = ()
 
     def __post_init__(self) -> None:
         """Freeze and check."""
@@ -68,6 +94,7 @@ class InputSpec(ArrayRecord):
         _check_scale("input", self.scale)
         if not np.all(np.isfinite(self.offset)):
             raise ModelError("input.offset: expected finite values")
+        set_(self, "ports", _check_ports("input", self.ports, count))
 
     @property
     def width(self) -> int:
@@ -83,13 +110,16 @@ class OutputSpec(ArrayRecord):
         names: channel names.
         units: physical units, "" where unknown.
         scale: float64 [O], physical units per code.
-        softmax: the float model ends in a softmax; codes are its logits.
+        softmax: the float model ends in a softmax; codes are its logits. Of several outputs, one
+            does.
+        ports: which channels are whose, one behind another, where there are several outputs.
     """
 
     names: tuple[str, ...]
     units: tuple[str, ...]
     scale: FloatArray
     softmax: bool
+    ports: tuple[Port, ...] = ()
 
     def __post_init__(self) -> None:
         """Freeze and check."""
@@ -98,6 +128,10 @@ class OutputSpec(ArrayRecord):
         _names("output.names", self.names, scale.shape[0])
         _texts("output.units", self.units, scale.shape[0])
         _check_scale("output", scale)
+        ports = _check_ports("output", self.ports, self.width)
+        object.__setattr__(self, "ports", ports)
+        if ports and self.softmax != any(port.softmax for port in ports):
+            raise ModelError(f"output.softmax: expected that of its ports, got {self.softmax}")
 
     @property
     def width(self) -> int:

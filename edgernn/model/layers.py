@@ -6,17 +6,14 @@ Rows of stacked gates are in the order `i f g o` (LSTM) and `z r n` (GRU).
 from __future__ import annotations
 
 import enum
-import re
 from dataclasses import dataclass
 from typing import ClassVar
 
 from edgernn.errors import ModelError
-from edgernn.model.affine import Affine, Affine8, Affine16, Source
-from edgernn.model.array_record import ArrayRecord
+from edgernn.model.affine import Affine, Affine8, Source
 from edgernn.model.formats import CELL_EXPONENTS, RELU_EXPONENTS, UNIT, QFormat
-from edgernn.model.storage import MAX_SPARSE_TILES, Storage, padded, tile_columns
-
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")
+from edgernn.model.layer_record import X_AND_H, AffineShapes, LayerRecord, StateSpec
+from edgernn.model.merges import Merge
 
 
 class GateActivation(enum.Enum):
@@ -40,108 +37,6 @@ class DenseActivation(enum.Enum):
     RELU = "relu"
     TANH = "tanh"
     SIGMOID = "sigmoid"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StateSpec:
-    """One carried state vector: int16 [units], initial value 0.
-
-    Attributes:
-        name: ``<layer>.h`` or ``<layer>.c``.
-        units: length of the vector.
-        format: fixed-point format of the codes.
-    """
-
-    name: str
-    units: int
-    format: QFormat
-
-
-#: A product of clause 4.1: sources it may use, rows per unit.
-AffineShapes = dict[str, tuple[int, frozenset[tuple[Source, ...]]]]
-X_AND_H = frozenset({(Source.XH,), (Source.X, Source.H)})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class LayerRecord(ArrayRecord):
-    """What all layers share: a name, widths, affine maps by name."""
-
-    kind: ClassVar[str]
-    shape: ClassVar[AffineShapes]
-
-    name: str
-    inputs: int
-    units: int
-
-    def __post_init__(self) -> None:
-        """Check names, widths, sources and rows of all affine maps."""
-        if not _NAME.fullmatch(self.name):
-            raise ModelError(
-                f"layer name: expected 1..64 letters, digits, '_' or '-', got {self.name!r:.80}"
-            )
-        if self.inputs < 1 or self.units < 1:
-            raise ModelError(
-                f"{self.name}: expected inputs >= 1 and units >= 1, "
-                f"got inputs={self.inputs}, units={self.units}"
-            )
-        for name, affine in self.affines.items():
-            self._check_affine(name, affine)
-
-    def _check_affine(self, name: str, affine: Affine) -> None:
-        owner = f"{self.name}.{name}"
-        if not isinstance(affine, (Affine8, Affine16)):
-            raise ModelError(f"{owner}: expected an affine map, got {type(affine).__name__}")
-        blocks, allowed = self.shape[name]
-        sources = tuple(term.source for term in affine.terms)
-        if sources not in allowed:
-            wanted = " or ".join(sorted("+".join(s.value for s in a) for a in allowed))
-            got = "+".join(s.value for s in sources)
-            raise ModelError(f"{owner}: expected sources {wanted}, got {got}")
-        if affine.rows != blocks * self.units:
-            raise ModelError(f"{owner}: expected {blocks * self.units} rows, got {affine.rows}")
-        for term in affine.terms:
-            wanted_columns = self.columns(term.source)
-            if term.weights.shape[1] != wanted_columns:
-                raise ModelError(
-                    f"{owner}: expected {wanted_columns} columns for source "
-                    f"{term.source.value}, got {term.weights.shape[1]}"
-                )
-            self._check_storage(owner, term.source, term.storage)
-
-    def _check_storage(self, owner: str, source: Source, storage: Storage) -> None:
-        count = tile_columns(self.parts(source))
-        if storage is Storage.SPARSE8 and count > MAX_SPARSE_TILES:
-            raise ModelError(
-                f"{owner}: expected at most {MAX_SPARSE_TILES} tiles of 4 columns in a sparse "
-                f"product, got {count} for source {source.value}. Store it dense, in 8 or 4 bits."
-            )
-
-    def parts(self, source: Source) -> tuple[int, ...]:
-        """Lengths of the vectors that a term with this source reads, one behind the other."""
-        return source.parts(self.inputs, self.units)
-
-    def columns(self, source: Source) -> int:
-        """Number of operand codes a term with this source reads."""
-        return sum(self.parts(source))
-
-    def first_operand(self, source: Source) -> int:
-        """Where a source begins in the buffer of operands: the input, then the hidden state."""
-        return padded(self.inputs) if source in (Source.H, Source.RH) else 0
-
-    @property
-    def affines(self) -> dict[str, Affine]:
-        """The affine maps of the layer by name, in the order they are stored."""
-        return {name: getattr(self, name) for name in self.shape}
-
-    @property
-    def states(self) -> tuple[StateSpec, ...]:
-        """The state vectors the layer carries."""
-        return ()
-
-    @property
-    def macs(self) -> int:
-        """Multiply-accumulates of the matrix products of one step."""
-        return sum(t.weights.size for a in self.affines.values() for t in a.terms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -322,8 +217,8 @@ class Dense(LayerRecord):
             )
 
 
-Layer = SimpleRNN | LSTM | GRUBefore | GRUAfter | Dense
+Layer = SimpleRNN | LSTM | GRUBefore | GRUAfter | Dense | Merge
 #: Layer classes by the name they carry in files.
-LAYERS: dict[str, type[SimpleRNN | LSTM | GRUBefore | GRUAfter | Dense]] = {
-    cls.kind: cls for cls in (SimpleRNN, LSTM, GRUBefore, GRUAfter, Dense)
+LAYERS: dict[str, type[SimpleRNN | LSTM | GRUBefore | GRUAfter | Dense | Merge]] = {
+    cls.kind: cls for cls in (SimpleRNN, LSTM, GRUBefore, GRUAfter, Dense, Merge)
 }

@@ -12,7 +12,7 @@ from edgernn.backends.base import State
 from edgernn.errors import EdgeRnnError, ShapeError, StateError
 from edgernn.model.formats import INT16_MAX, INT16_MIN, Int16Array
 from edgernn.model.interface import Interface, Window
-from edgernn.model.layers import StateSpec
+from edgernn.model.layer_record import StateSpec
 
 #: What a window model answers before its first window is full.
 WarmUp = Literal["nothing", "pad"]

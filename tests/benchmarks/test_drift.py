@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks import drift
 from edgernn.model.formats import QFormat
-from edgernn.model.layers import StateSpec
+from edgernn.model.layer_record import StateSpec
 
 
 def noise(growth, segments=drift.SEGMENTS):

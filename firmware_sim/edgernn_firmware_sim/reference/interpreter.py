@@ -11,13 +11,16 @@ from edgernn.graph.op_graph import OpGraph
 from edgernn.graph.ops import (
     Activation,
     AffineResult,
+    CodesOf,
     Complement,
     Concatenation,
+    Extremum,
     Function,
     Op,
     OperandOf,
     Product,
     Rescaling,
+    Scaling,
     Slice,
     Sum,
 )
@@ -135,6 +138,29 @@ def _complement(op: Complement, site: _Site) -> OpFunction:
     return lambda slots: sat16(one - slots[v])
 
 
+def _codes(op: CodesOf, site: _Site) -> OpFunction:
+    (v,) = site.reads(op)
+    return lambda slots: slots[v]
+
+
+def _scaling(op: Scaling, site: _Site) -> OpFunction:
+    (v,), note, name, shift = site.reads(op), site.note, op.result.name, op.scale.shift
+    multiplier, bias = op.scale.multiplier.astype(np.int32), op.scale.bias.astype(np.int32)
+
+    def plain(slots: Slots) -> Int32:
+        return note.sat16(f"{name}.product", round_product(slots[v] * multiplier, shift))
+
+    if not op.scale.has_bias:
+        return lambda slots: note.sat16(name, round_product(slots[v] * multiplier, shift))
+    return lambda slots: note.sat16(name, plain(slots) + bias)
+
+
+def _extremum(op: Extremum, site: _Site) -> OpFunction:
+    a, b = site.reads(op)
+    chosen = np.maximum if op.largest else np.minimum
+    return lambda slots: chosen(slots[a], slots[b])
+
+
 #: operation -> what makes its function
 INTERPRETED: Final[dict[type[Op], Callable[[Any, _Site], OpFunction]]] = {
     OperandOf: _operand,
@@ -146,4 +172,7 @@ INTERPRETED: Final[dict[type[Op], Callable[[Any, _Site], OpFunction]]] = {
     Sum: _sum,
     Rescaling: _rescaling,
     Complement: _complement,
+    CodesOf: _codes,
+    Scaling: _scaling,
+    Extremum: _extremum,
 }

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.errors import ReadingError, ShapeError, StateError
-from edgernn.graph.lowering import lowered
+from edgernn.graph.lowering import lowered_model
 from edgernn.model.formats import Int16Array, OperandArray
 from edgernn.model.integer_model import IntegerModel
-from edgernn.model.layers import StateSpec
+from edgernn.model.layer_record import StateSpec
 from edgernn_firmware_sim.reference.arithmetic import widen
 from edgernn_firmware_sim.reference.events import Quiet
 from edgernn_firmware_sim.reference.interpreter import StepInterpreter
@@ -32,7 +32,7 @@ class Reference:
         """Lay out the weights of every layer."""
         self.model = model
         note: Quiet = Quiet() if recorder is None else recorder
-        self._step = StepInterpreter(lowered(model.precision, model.layers), note)
+        self._step = StepInterpreter(lowered_model(model), note)
 
     def initial_state(self, batch: int | None = None) -> State:
         """Zero state for one stream (``batch=None``) or for B streams (clause 6.2)."""

@@ -15,7 +15,8 @@ from edgernn.graph import lowering
 from edgernn.graph.ops import Function
 from edgernn.model.formats import PREACTIVATION, UNIT, Precision
 from edgernn.model.integer_model import IntegerModel
-from edgernn.model.layers import LAYERS, LSTM, StateSpec
+from edgernn.model.layer_record import StateSpec
+from edgernn.model.layers import LAYERS, LSTM
 from tests.exactness.twin.cells import Twin
 from tests.exactness.twin.scalar import R, hard_sigmoid, sat16, sigmoid, tanh
 from tests.support.models.integer import random_model

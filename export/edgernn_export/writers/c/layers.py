@@ -168,6 +168,7 @@ class CLayer:
         shape = [("inputs", layer.inputs), units]
         if isinstance(layer, SimpleRNN):
             return [*shape, ("activation", layer.activation.value)]
+        assert isinstance(layer, (LSTM, GRUBefore, GRUAfter))  # the other kinds with a kernel
         gate = ("gate", layer.gate_activation.value)
         if isinstance(layer, LSTM):
             return [*shape, gate, ("cell_exponent", layer.cell_exponent)]

@@ -1,0 +1,78 @@
+"""The layer that joins vectors element by element (NUMERICS.md clause 7.10)."""
+
+from __future__ import annotations
+
+import enum
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+from edgernn.errors import ModelError
+from edgernn.model.layer_record import AffineShapes, LayerRecord
+from edgernn.model.scales import SCALE_SHIFTS, ScaleVector
+
+
+class MergeOperation(enum.Enum):
+    """What is made of the elements at one place."""
+
+    SUM = "sum"
+    PRODUCT = "product"
+    MAXIMUM = "maximum"
+    MINIMUM = "minimum"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Merge(LayerRecord):
+    """y = sum, product, maximum or minimum of vectors that are brought to one scale (clause 7.10).
+
+    It reads the int16 values of what feeds it, vectors of U elements one behind another. Of the
+    model's input it reads the codes.
+
+    Attributes:
+        operation: what joins the elements; a product has two factors.
+        terms: what scales each of the vectors, in their order.
+        shift: of the product, 1..30; 0 for the others.
+        output_scale: real value of one output code.
+    """
+
+    kind: ClassVar[str] = "merge"
+    shape: ClassVar[AffineShapes] = {}
+    reads_values: ClassVar[bool] = True
+
+    operation: MergeOperation
+    terms: tuple[ScaleVector, ...]
+    shift: int
+    output_scale: float
+
+    def __post_init__(self) -> None:
+        """Check counts, widths and the shift."""
+        LayerRecord.__post_init__(self)
+        count = len(self.terms)
+        product = self.operation is MergeOperation.PRODUCT
+        if count < 2 or (product and count > 2):
+            raise ModelError(
+                f"{self.name}.terms: expected {'2' if product else '2 or more'} vectors, "
+                f"got {count}"
+            )
+        if [term.width for term in self.terms] != [self.units] * count:
+            raise ModelError(
+                f"{self.name}.terms: expected {self.units} elements each, "
+                f"got {[term.width for term in self.terms]}"
+            )
+        if self.inputs != count * self.units:
+            raise ModelError(
+                f"{self.name}.inputs: expected {count} x {self.units}, got {self.inputs}"
+            )
+        if self.shift not in (SCALE_SHIFTS if product else (0,)):
+            raise ModelError(
+                f"{self.name}.shift: expected {'1..30' if product else '0'}, got {self.shift}"
+            )
+        if not 0.0 < self.output_scale < math.inf:
+            raise ModelError(
+                f"{self.name}.output_scale: expected a finite value > 0, got {self.output_scale}"
+            )
+
+    @property
+    def scales(self) -> dict[str, ScaleVector]:
+        """What scales the vectors, by name: term0, term1 and so on."""
+        return {f"term{index}": term for index, term in enumerate(self.terms)}

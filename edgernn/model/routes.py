@@ -1,0 +1,85 @@
+"""How a network is wired: where every layer, and the output, takes its vector from (clause 6.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from edgernn.errors import ModelError
+
+#: The source of a part that is the model's input; others are layers, by position.
+MODEL_INPUT: Final = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Consecutive elements of the model's input or of a layer's output.
+
+    Attributes:
+        source: `MODEL_INPUT`, or the position of a layer.
+        start: first element.
+        width: elements.
+    """
+
+    source: int
+    start: int
+    width: int
+
+
+#: Parts one behind another: what a layer reads, or what the model puts out.
+Route = tuple[Part, ...]
+
+
+def chain(input_width: int, widths: Sequence[int]) -> tuple[Route, ...]:
+    """The routes of a chain: every layer reads the one before it, the output the last one.
+
+    Args:
+        input_width: of the model's input.
+        widths: of the layers' outputs.
+    """
+    fed = enumerate((input_width, *widths), MODEL_INPUT)
+    return tuple((Part(source=source, start=0, width=width),) for source, width in fed)
+
+
+def check_routes(
+    routes: Sequence[Route], names: Sequence[str], input_width: int, widths: Sequence[int]
+) -> None:
+    """Refuse routes that read what is not there.
+
+    Args:
+        routes: of the layers, then that of the output.
+        names: of the layers, for messages.
+        input_width: of the model's input.
+        widths: of the layers' outputs.
+
+    Raises:
+        ModelError: a route is empty, a part lies outside of its source or reads a later layer, or
+            nothing reads a layer.
+    """
+    if len(routes) != len(names) + 1:
+        raise ModelError(
+            f"model.routes: expected {len(names) + 1} (one per layer, one of the output), "
+            f"got {len(routes)}"
+        )
+    read: set[int] = set()
+    for index, (reader, route) in enumerate(zip((*names, "output"), routes, strict=True)):
+        lowest = 0 if index == len(names) else MODEL_INPUT
+        if not route:
+            raise ModelError(f"model.routes: expected something that {reader} reads, got nothing")
+        for part in route:
+            if not lowest <= part.source < index:
+                raise ModelError(
+                    f"model.routes: expected {reader} to read a layer before it"
+                    f"{'' if lowest == 0 else ' or the input'}, got source {part.source}"
+                )
+            whole = input_width if part.source == MODEL_INPUT else widths[part.source]
+            if part.start < 0 or part.width < 1 or part.start + part.width > whole:
+                raise ModelError(
+                    f"model.routes: expected {reader} to read elements 0 to {whole} of its "
+                    f"source, got {part.start} to {part.start + part.width}"
+                )
+            read.add(part.source)
+    unread = [name for index, name in enumerate(names) if index not in read]
+    if unread:
+        raise ModelError(f"model.routes: expected that every layer is read, got {unread} unread")
