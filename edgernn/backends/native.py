@@ -27,6 +27,7 @@ from edgernn.model.affine import Affine, Affine8, Term8, Term16
 from edgernn.model.formats import Int16Array, OperandArray, Precision
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.layers import LSTM, Dense, GRUAfter, GRUBefore, Layer, SimpleRNN
+from edgernn.model.merges import Merge
 from edgernn.model.storage import Storage, arranged, kept_tiles, padded, tile_index
 
 #: Environment variable that names the instruction set where the option does not.
@@ -164,8 +165,9 @@ def _program(
 
 def _layer(layer: Layer, layout: StorageChoice) -> tuple[object, ...]:
     """(kind, inputs, units, activation, cell exponent, maps), of operations with their step."""
-    if not isinstance(layer, _KINDS) or type(layer) not in _KINDS:
+    if type(layer) not in _KINDS:
         return _operations(layer, layout)
+    assert not isinstance(layer, Merge)  # it has no kernel
     activation = (
         layer.activation if isinstance(layer, (SimpleRNN, Dense)) else layer.gate_activation
     )
