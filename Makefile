@@ -58,7 +58,7 @@ edgernn/_native.abi3.so: $(shell find edgernn/native edgernn/extension -name '*.
 	.venv/bin/python edgernn/extension/build_hook.py
 
 test: tools .venv/.dev native test-device ## all tests, the long ones too, device floor first
-	.venv/bin/python -m pytest -n 2 --dist loadfile $(if $(CI),--fail-on-skip) $(ARGS)
+	.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(if $(CI),--fail-on-skip) $(ARGS)
 
 # What one part of the house tests of itself: no training, no compiled firmware, no wheel.
 FAST := tests/edgernn tests/firmware_sim/reference tests/export/float_model tests/export/calibration \
@@ -66,7 +66,7 @@ FAST := tests/edgernn tests/firmware_sim/reference tests/export/float_model test
 	tests/packaging/test_names.py --ignore tests/edgernn/backends/test_native_extension.py
 
 test-fast: .venv/.dev native ## the quick tests, under two minutes on two cores
-	.venv/bin/python -m pytest -q -n 2 --dist loadfile -m 'not slow and not tf' $(FAST) $(ARGS)
+	.venv/bin/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m 'not slow and not tf' $(FAST) $(ARGS)
 
 check: .venv/.dev ## format, lint, types, import rules
 	.venv/bin/ruff format --check . && .venv/bin/ruff check .

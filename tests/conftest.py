@@ -1,6 +1,8 @@
-"""In CI nothing may be skipped: `make test` then passes --fail-on-skip."""
+"""In CI nothing may be skipped: `make test` then passes --fail-on-skip. Long files come first."""
 
 from __future__ import annotations
+
+from collections import Counter
 
 import pytest
 
@@ -12,6 +14,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--fail-on-skip", action="store_true", help="a skipped test or file fails the run"
     )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests first, then those with many tests.
+
+    Workers take whole files: a long one at the end would leave all workers but one idle.
+    """
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    count = Counter(item.path for item in items)
+    items.sort(key=lambda item: (item.path not in slow, -count[item.path], str(item.path)))
 
 
 def pytest_report_header() -> str | None:
