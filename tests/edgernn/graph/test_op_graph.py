@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edgernn.errors import ModelError
-from edgernn.graph.lowering import lowered
+from edgernn.graph.lowering import lowered, lowered_model
 from edgernn.graph.op_graph import Carried, OpBuilder, OpGraph
 from edgernn.graph.ops import (
     OPS,
@@ -27,6 +27,7 @@ from edgernn.graph.ops import (
 from edgernn.model.affine import Source
 from edgernn.model.formats import PREACTIVATION, UNIT, Precision, QFormat
 from tests.support.models.integer import CELLS, random_model
+from tests.support.models.networks import networks
 
 pytestmark = pytest.mark.device
 
@@ -83,9 +84,8 @@ def test_a_chain_is_one_graph(cell, common):
 
 
 def test_every_operation_occurs_in_the_layers_there_are():
-    kinds = {
-        type(op) for cell in CELLS for op in lowered(Precision.W8A8, random_model(cell).layers).ops
-    }
+    models = [*(random_model(cell) for cell in CELLS), *networks().values()]
+    kinds = {type(op) for model in models for op in lowered_model(model).ops}
     assert kinds == set(OPS)
     assert len({op.kind for op in OPS}) == len(OPS)
 
@@ -101,7 +101,7 @@ REFUSED = [
     (OperandOf(result=result(), value=V), "expected a value to become an operand"),
     (OperandOf(result=result(operand=True), value=X), "expected a value to become an operand"),
     (OperandOf(result=result(3, None, True), value=V), r"expected a width of 4, got \[3, 4\]"),
-    (Concatenation(result=result(8), parts=(V, X)), "expected operands, got v"),
+    (Concatenation(result=result(8), parts=(V, X)), "expected operands or values alone, got v"),
     (Concatenation(result=result(7, None, True), parts=(X, X)), r"a width of 8, got \[7, 8\]"),
     (Slice(result=result(3), value=V, start=2), "expected codes 0 to 4, got 2 to 5"),
     (Slice(result=result(3), value=V, start=-1), "expected codes 0 to 4, got -1 to 2"),
@@ -124,7 +124,10 @@ REFUSED = [
     ),
     (Activation(result=result(), value=Z, function=Function.RELU), "expected one format"),
     (Activation(result=result(5), value=Z, function=Function.TANH), "expected a width of 4"),
-    (Product(result=result(), a=V, b=RAW), r"expected fixed-point formats, got .* raw\[4\] None"),
+    (
+        Product(result=result(), a=V, b=RAW),
+        r"expected fixed-point formats, or a shift without any, got .* raw\[4\] None",
+    ),
     (Product(result=result(5), a=V, b=W), "expected a width of 4"),
     (
         Product(result=result(), a=V, b=WHOLE),
@@ -133,7 +136,7 @@ REFUSED = [
     (Sum(result=result(), a=V, b=Z), "expected one format"),
     (Sum(result=result(form=None), a=RAW, b=X), "expected values, got .* x.4. operand"),
     (Activation(result=result(form=None), value=X, function=Function.RELU), "expected values, got"),
-    (Slice(result=result(2, None), value=X, start=0), "expected values, got"),
+    (Slice(result=result(2, None), value=X, start=0), "expected one format, got"),
     (Sum(result=result(5), a=V, b=W), "expected a width of 4"),
     (Rescaling(result=result(), value=Z), r"no more fraction bits, got z\[4\] Q5.10, y\[4\] Q0.15"),
     (Rescaling(result=result(form=None), value=Z), "no more fraction bits"),
