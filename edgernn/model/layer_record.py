@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from edgernn.errors import ModelError
 from edgernn.model.affine import Affine, Affine8, Affine16, Source
@@ -44,13 +44,15 @@ class LayerRecord(ArrayRecord):
     shape: ClassVar[AffineShapes]
     #: Whether the layer reads the int16 values of what feeds it; others read operands.
     reads_values: ClassVar[bool] = False
+    #: Fields that are vectors of constants: elements per unit.
+    scale_shape: ClassVar[dict[str, int]] = {}
 
     name: str
     inputs: int
     units: int
 
     def __post_init__(self) -> None:
-        """Check names, widths, sources and rows of all affine maps."""
+        """Check names and widths, sources and rows of all affine maps, widths of constants."""
         if not _NAME.fullmatch(self.name):
             raise ModelError(
                 f"layer name: expected 1..64 letters, digits, '_' or '-', got {self.name!r:.80}"
@@ -62,6 +64,12 @@ class LayerRecord(ArrayRecord):
             )
         for name, affine in self.affines.items():
             self._check_affine(name, affine)
+        for name, count in self.scale_shape.items():
+            width = getattr(self, name).width
+            if width != count * self.units:
+                raise ModelError(
+                    f"{self.name}.{name}: expected {count * self.units} elements, got {width}"
+                )
 
     def _check_affine(self, name: str, affine: Affine) -> None:
         owner = f"{self.name}.{name}"
@@ -112,7 +120,26 @@ class LayerRecord(ArrayRecord):
     @property
     def scales(self) -> dict[str, ScaleVector]:
         """The vectors of constants that the layer multiplies values with, by name."""
-        return {}
+        return {name: getattr(self, name) for name in self.scale_shape}
+
+    @classmethod
+    def scale_widths(cls, inputs: int, units: int) -> dict[str, int]:  # noqa: ARG003
+        """Elements of each of `scales`, for a layer that is still to be made.
+
+        Args:
+            inputs: of the layer.
+            units: of the layer.
+        """
+        return {name: count * units for name, count in cls.scale_shape.items()}
+
+    @classmethod
+    def scale_arguments(cls, scales: dict[str, ScaleVector]) -> dict[str, Any]:
+        """The arguments by which a layer that is made gets its `scales`.
+
+        Args:
+            scales: as `scale_widths` names them.
+        """
+        return dict(scales)
 
     @property
     def states(self) -> tuple[StateSpec, ...]:

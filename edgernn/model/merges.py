@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from edgernn.errors import ModelError
 from edgernn.model.layer_record import AffineShapes, LayerRecord
@@ -76,3 +76,13 @@ class Merge(LayerRecord):
     def scales(self) -> dict[str, ScaleVector]:
         """What scales the vectors, by name: term0, term1 and so on."""
         return {f"term{index}": term for index, term in enumerate(self.terms)}
+
+    @classmethod
+    def scale_widths(cls, inputs: int, units: int) -> dict[str, int]:
+        """As many terms as vectors of U elements fit into the input."""
+        return {f"term{index}": units for index in range(inputs // units)}
+
+    @classmethod
+    def scale_arguments(cls, scales: dict[str, ScaleVector]) -> dict[str, Any]:
+        """They are the terms."""
+        return {"terms": tuple(scales.values())}

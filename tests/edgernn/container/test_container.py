@@ -9,6 +9,7 @@ import os
 import re
 import stat
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -16,13 +17,20 @@ import pytest
 import edgernn
 from edgernn.container.defects import FormatDefect
 from edgernn.container.file import from_bytes, load, model_sha256, save, to_bytes
-from edgernn.container.record import OPTIONS
-from edgernn.errors import EdgeRnnError, FormatError
+from edgernn.container.stored_layers import options
+from edgernn.errors import EdgeRnnError, FormatError, ModelError
 from edgernn.model.affine import Affine8, Source, Term8
 from edgernn.model.formats import Precision
 from edgernn.model.integer_model import IntegerModel, Provenance
 from edgernn.model.interface import InputSpec, OutputSpec, Window
-from edgernn.model.layers import LAYERS, CellActivation, DenseActivation, GateActivation, SimpleRNN
+from edgernn.model.layers import (
+    LAYERS,
+    LSTM,
+    CellActivation,
+    DenseActivation,
+    GateActivation,
+    SimpleRNN,
+)
 from tests.support.container.surgery import resealed, split
 from tests.support.models.integer import CELLS, random_layer, random_model
 
@@ -260,7 +268,8 @@ def test_format_md_lists_every_defect_and_no_other():
 def test_every_field_of_every_layer_is_stored():
     for kind, layer in LAYERS.items():
         fields = {field.name for field in dataclasses.fields(layer)}
-        assert fields == {"name", "inputs", "units", *layer.shape, *OPTIONS[kind]}, kind
+        scales = {*layer.scale_shape, *(["terms"] if kind == "merge" else [])}
+        assert fields == {"name", "inputs", "units", *layer.shape, *scales, *options(layer)}, kind
 
 
 def test_save_and_load(tmp_path):
@@ -305,3 +314,16 @@ def test_a_saved_file_follows_the_umask(tmp_path):
     other = tmp_path / "other"
     other.touch()
     assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(other.stat().st_mode)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class OddLayer(LSTM):
+    """A record with an option no file can hold."""
+
+    kind: ClassVar[str] = "odd"
+    rates: tuple[float, ...]
+
+
+def test_an_option_of_another_type_is_refused_by_name():
+    with pytest.raises(ModelError, match=r"^odd\.rates: expected an option of type int, .*tuple"):
+        options(OddLayer)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import ClassVar
 
-from edgernn.container.record import OPTIONS
 from edgernn.graph import lowering
 from edgernn.graph.ops import Function
 from edgernn.model.formats import PREACTIVATION, UNIT, Precision
@@ -71,7 +70,6 @@ def register(monkeypatch):
     """Let models have the cells, for one test."""
     for kind, function in ((StateGated, lower), (WideState, lower_wide)):
         monkeypatch.setitem(LAYERS, kind.kind, kind)
-        monkeypatch.setitem(OPTIONS, kind.kind, OPTIONS[LSTM.kind])
         monkeypatch.setitem(lowering.LOWERINGS, kind, function)
 
 

@@ -1,0 +1,190 @@
+"""Layer <-> record and tensors (FORMAT.md 4.4, 4.5 and section 5)."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import Any, Final, get_type_hints
+
+import numpy as np
+import numpy.typing as npt
+
+from edgernn.container.codec import MemberReader, Members, choice, from_parts, integer, to_object
+from edgernn.container.strict_json import Node
+from edgernn.container.tensors import SparseBudget, TensorTable, read_weights, weight_tensors
+from edgernn.errors import ModelError
+from edgernn.model.affine import Affine, Affine8, Affine16, Source, Term8, Term16
+from edgernn.model.formats import MAX_WIDTH, Precision
+from edgernn.model.layer_record import LayerRecord
+from edgernn.model.layers import LAYERS, Layer
+from edgernn.model.scales import ScaleVector
+from edgernn.model.storage import Storage
+
+_LAYER: Final[Members] = {
+    "name": Node.text,
+    "inputs": integer(1, MAX_WIDTH),
+    "units": integer(1, MAX_WIDTH),
+}
+_READERS: Final[dict[Any, MemberReader]] = {
+    int: Node.integer, float: Node.real, bool: Node.flag, str: Node.text
+}  # fmt: skip
+_SCALES: Final = (ScaleVector, tuple[ScaleVector, ...])
+
+
+#: Options by class: type hints are slow to look up, and a class never changes.
+_known: dict[type[LayerRecord], Members] = {}
+
+
+def options(layer: type[LayerRecord]) -> Members:
+    """What the record of a layer holds beside kind, name, inputs, units, maps and constants.
+
+    They are the other fields of its class; the type of a field says how it is read.
+
+    Raises:
+        ModelError: a field of another type than an enumeration, int, float, bool or str.
+    """
+    if layer not in _known:
+        types = get_type_hints(layer)
+        _known[layer] = {
+            field.name: _reader(layer.kind, field.name, types[field.name])
+            for field in fields(layer)
+            if field.name not in _LAYER
+            and field.name not in layer.shape
+            and types[field.name] not in _SCALES
+        }
+    return _known[layer]
+
+
+def _reader(kind: str, name: str, form: Any) -> MemberReader:
+    if isinstance(form, type) and issubclass(form, enum.Enum):
+        return choice(form)
+    if form not in _READERS:
+        raise ModelError(
+            f"{kind}.{name}: expected an option of type int, float, bool, str or an enumeration, "
+            f"got {form}. Declare maps in `shape` and constants as ScaleVector."
+        )
+    return _READERS[form]
+
+
+def layer_record(layer: Layer, stored: bool) -> dict[str, Any]:
+    """Everything of a layer that is not an array, as JSON values.
+
+    Args:
+        layer: the layer.
+        stored: write how weights are stored (from version 2 on).
+    """
+    affines = {name: _affine_record(affine, stored) for name, affine in layer.affines.items()}
+    fields = to_object(layer, {**_LAYER, **options(type(layer))})
+    return {"kind": layer.kind, **fields, "affines": affines}
+
+
+def _affine_record(affine: Affine, stored: bool) -> dict[str, Any]:
+    record: dict[str, Any] = {"sources": [term.source.value for term in affine.terms]}
+    if stored:
+        record["storages"] = [term.storage.value for term in affine.terms]
+    return {**record, "shift": affine.shift} if isinstance(affine, Affine8) else record
+
+
+def layer_tensors(layer: Layer, budget: SparseBudget) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+    """The tensors of a layer by name.
+
+    Args:
+        layer: the layer.
+        budget: of the file.
+
+    Raises:
+        FormatError: more sparse tiles than a file may have.
+    """
+    for name, affine in layer.affines.items():
+        yield from _affine_tensors(layer, f"{layer.name}/{name}", affine, budget)
+
+
+def _affine_tensors(
+    layer: Layer, prefix: str, affine: Affine, budget: SparseBudget
+) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+    if isinstance(affine, Affine8):
+        yield f"{prefix}/bias", affine.bias
+    terms: tuple[Term8 | Term16, ...] = affine.terms
+    for index, term in enumerate(terms):
+        yield from weight_tensors(layer, f"{prefix}/{index}", term, budget)
+        yield f"{prefix}/{index}/multiplier", term.multiplier
+        if isinstance(term, Term16):
+            yield f"{prefix}/{index}/bias", term.bias
+            yield f"{prefix}/{index}/shift", term.shift
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredTensors:
+    """What every layer is read with: the file's tensors, and how they are to be understood.
+
+    Attributes:
+        precision: of the model.
+        stored: records say how weights are stored (from version 2 on).
+        table: tensors of the file.
+        budget: of the file.
+    """
+
+    precision: Precision
+    stored: bool
+    table: TensorTable
+    budget: SparseBudget
+
+
+def read_layer(node: Node, file: StoredTensors) -> Layer:
+    """The layer that a record and tensors describe.
+
+    Raises:
+        FormatError: record or tensors are not as FORMAT.md says.
+        ModelError: they are, but contradict each other.
+    """
+    kind = node.member("kind").text()
+    if kind not in LAYERS:
+        raise node.member("kind").refuse(f"one of {', '.join(LAYERS)}")
+    layer = LAYERS[kind]
+    wanted = options(layer)
+    parts = node.members("kind", "affines", *_LAYER, *wanted)
+    fields = from_parts(parts, _LAYER)
+    widths = fields["inputs"], fields["units"]
+    blocks = {affine: rows for affine, (rows, _) in layer.shape.items()}
+    affines = {
+        affine: _read_affine(part, f"{fields['name']}/{affine}", file, blocks[affine], widths)
+        for affine, part in parts["affines"].members(*blocks).items()
+    }
+    arguments: dict[str, Any] = {**fields, **from_parts(parts, wanted), **affines}
+    return layer(**arguments)
+
+
+def _read_affine(
+    node: Node, prefix: str, file: StoredTensors, blocks: int, widths: tuple[int, int]
+) -> Affine:
+    narrow = file.precision is Precision.W8A8
+    parts = node.members("sources", *["shift"] * narrow, *["storages"] * file.stored)
+    sources = [source.choice(Source) for source in parts["sources"].items(1, 2)]
+    storages = [Storage.DENSE8] * len(sources)
+    if file.stored:
+        listed = parts["storages"].items(len(sources), len(sources))
+        storages = [storage.choice(Storage) for storage in listed]
+    rows = blocks * widths[1]
+
+    def per_row(field: str) -> npt.NDArray[Any]:
+        return file.table.take(f"{prefix}/{field}", np.int32, (rows,))
+
+    def shared(index: int) -> dict[str, Any]:
+        source, storage = sources[index], storages[index]
+        weights = read_weights(
+            file.table, f"{prefix}/{index}", storage, rows, source.parts(*widths), file.budget
+        )
+        multiplier = per_row(f"{index}/multiplier")
+        return {
+            "source": source, "storage": storage, "weights": weights, "multiplier": multiplier
+        }  # fmt: skip
+
+    count = range(len(sources))
+    if narrow:
+        terms8 = tuple(Term8(**shared(i)) for i in count)
+        return Affine8(terms=terms8, bias=per_row("bias"), shift=parts["shift"].integer())
+    terms16 = tuple(
+        Term16(**shared(i), bias=per_row(f"{i}/bias"), shift=per_row(f"{i}/shift")) for i in count
+    )
+    return Affine16(terms=terms16)
