@@ -7,7 +7,7 @@ numbers for programs that read the metadata without edgernn. A file where they d
 from __future__ import annotations
 
 import json
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -27,21 +27,28 @@ from edgernn.container.strict_json import Node
 from edgernn.errors import FormatError, ModelError
 from edgernn.model.formats import MAX_WIDTH, Precision, QFormat
 from edgernn.model.interface import (
+    MAX_PORTS,
     MAX_WINDOW_STEPS,
     Golden,
     InputSpec,
     Interface,
     OutputSpec,
+    Port,
     Window,
 )
 from edgernn.model.layer_record import StateSpec
 
 #: Version 2 is version 1 with a window: a reader of version 1 would stream such a model endlessly.
-INTERFACE_VERSIONS: Final = {False: 1, True: 2}
+#: Version 3 is version 2 with ports, and the window of an endless stream is null. The first version
+#: that holds an interface is written.
+INTERFACE_VERSIONS: Final = (1, 2, 3)
 _MAX_GOLDEN_STEPS: Final = 4_096
 
 _INPUT: Final[Members] = {**CHANNELS, "scale": reals, "offset": reals}
 _OUTPUT: Final[Members] = {**CHANNELS, "scale": reals, "softmax": Node.flag}
+#: Ports of an input and of an output, in .edgernn files too.
+INPUT_PORT: Final[Members] = {"name": Node.text, "width": integer(1, MAX_WIDTH)}
+OUTPUT_PORT: Final[Members] = {**INPUT_PORT, "softmax": Node.flag}
 _STATE: Final[Members] = {
     "name": Node.text,
     "units": integer(1, MAX_WIDTH),
@@ -57,9 +64,10 @@ WINDOW: Final[Members] = {
 def dumps(interface: Interface) -> str:
     """Canonical JSON of an interface: same interface, same text."""
     precision, golden = interface.precision, interface.golden
-    source, sink = interface.input, interface.output
-    record = {
-        "edgernn_interface": INTERFACE_VERSIONS[interface.window is not None],
+    source, sink, window = interface.input, interface.output, interface.window
+    ported = bool(source.ports or sink.ports)
+    record: dict[str, Any] = {
+        "edgernn_interface": 3 if ported else 1 if window is None else 2,
         "name": interface.name,
         "precision": precision.value,
         "input": {
@@ -77,8 +85,11 @@ def dumps(interface: Interface) -> str:
         "model_sha256": interface.model_sha256,
         "golden": golden and {"q_x": golden.q_x.tolist(), "q_y": golden.q_y.tolist()},
     }
-    if interface.window is not None:
-        record["window"] = to_object(interface.window, WINDOW)
+    if ported or window is not None:
+        record["window"] = window and to_object(window, WINDOW)
+    if ported:
+        record["input"]["ports"] = [to_object(port, INPUT_PORT) for port in source.ports]
+        record["output"]["ports"] = [to_object(port, OUTPUT_PORT) for port in sink.ports]
     return json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
@@ -90,16 +101,20 @@ def loads(text: str | bytes) -> Interface:
     """
     top = strict_json.loads(text, "interface", reals=True)
     version = top.member("edgernn_interface").integer()
-    if version not in INTERFACE_VERSIONS.values():
-        wanted = " or ".join(map(str, INTERFACE_VERSIONS.values()))
+    if version not in INTERFACE_VERSIONS:
+        *others, last = map(str, INTERFACE_VERSIONS)
+        wanted = f"{', '.join(others)} or {last}"
         raise FormatError(
             f"interface: expected version {wanted}, got {version}. "
             "Export the model again with this version of edgernn."
         )
     try:
-        return _read(top, windowed=version == INTERFACE_VERSIONS[True])
+        interface = _read(top, version)
     except ModelError as error:
         raise FormatError(f"interface: {error} Export the model again.") from error
+    if version > 2 and not (interface.input.ports or interface.output.ports):
+        raise top.member("input").refuse("several ports here or of the output in version 3")
+    return interface
 
 
 def _decimals(channels: InputSpec | OutputSpec, *names: str) -> dict[str, list[float]]:
@@ -112,13 +127,16 @@ def _check_decimals(parts: dict[str, Node], channels: InputSpec | OutputSpec, *n
             raise parts[f"{name}_decimal"].refuse(f"the values of {name}")
 
 
-def _read(top: Node, *, windowed: bool) -> Interface:
+def _read(top: Node, version: int) -> Interface:
     parts = top.members(
         "edgernn_interface", "name", "precision", "input", "output", "states", "model_sha256",
-        "golden", *["window"] * windowed,
+        "golden", *["window"] * (version > 1),
     )  # fmt: skip
     precision = parts["precision"].choice(Precision)
-    source, sink = _read_input(parts["input"], precision), _read_output(parts["output"])
+    ported = version > 2
+    source = _read_input(parts["input"], precision, ported)
+    sink = _read_output(parts["output"], ported)
+    windowed = version > 1 and not (ported and parts["window"].value is None)
     return Interface(
         name=parts["name"].text(),
         precision=precision,
@@ -131,25 +149,43 @@ def _read(top: Node, *, windowed: bool) -> Interface:
     )
 
 
-def _read_input(node: Node, precision: Precision) -> InputSpec:
+def _read_input(node: Node, precision: Precision, ported: bool) -> InputSpec:
     codes = {
         "code_min": precision.input_low,
         "code_max": precision.input_high,
         "code_step": precision.input_step,
     }
-    parts = node.members(*_INPUT, "scale_decimal", "offset_decimal", *codes)
+    parts = node.members(*_INPUT, "scale_decimal", "offset_decimal", *codes, *["ports"] * ported)
     for name, wanted in codes.items():
         parts[name].integer(wanted, wanted)
-    spec = InputSpec(**from_parts(parts, _INPUT))
+    ports = read_ports(parts["ports"], INPUT_PORT) if ported else ()
+    spec = InputSpec(**from_parts(parts, _INPUT), ports=ports)
     _check_decimals(parts, spec, "scale", "offset")
     return spec
 
 
-def _read_output(node: Node) -> OutputSpec:
-    parts = node.members(*_OUTPUT, "scale_decimal")
-    spec = OutputSpec(**from_parts(parts, _OUTPUT))
+def _read_output(node: Node, ported: bool) -> OutputSpec:
+    parts = node.members(*_OUTPUT, "scale_decimal", *["ports"] * ported)
+    ports = read_ports(parts["ports"], OUTPUT_PORT) if ported else ()
+    spec = OutputSpec(**from_parts(parts, _OUTPUT), ports=ports)
     _check_decimals(parts, spec, "scale")
     return spec
+
+
+def read_ports(node: Node, members: Members) -> tuple[Port, ...]:
+    """The ports of an input or an output: none, or several.
+
+    Args:
+        node: an array of ports.
+        members: `INPUT_PORT` or `OUTPUT_PORT`.
+
+    Raises:
+        FormatError: it is not.
+    """
+    items = node.items(0, MAX_PORTS)
+    if len(items) == 1:
+        raise node.refuse("no port, or at least two")
+    return tuple(Port(**from_object(item, members)) for item in items)
 
 
 def _read_state(node: Node) -> StateSpec:

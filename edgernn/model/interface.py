@@ -6,6 +6,7 @@ nothing else about a model.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,6 +20,8 @@ from edgernn.model.layer_record import StateSpec
 
 #: Most readings a window or a hop may have; what is left of one is then an int16.
 MAX_WINDOW_STEPS: Final = 32_767
+#: Most inputs, and most outputs, a model may have.
+MAX_PORTS: Final = 256
 
 
 def _texts(owner: str, values: tuple[str, ...], count: int) -> None:
@@ -53,14 +56,42 @@ class Port:
     width: int
     softmax: bool = False
 
+    def __str__(self) -> str:
+        """For people: name and width."""
+        return f"{self.name} {self.width}"
 
-def _check_ports(owner: str, ports: tuple[Port, ...], width: int) -> tuple[Port, ...]:
+
+def _check_ports(
+    owner: str, ports: tuple[Port, ...], channels: tuple[str, ...]
+) -> tuple[Port, ...]:
     """Ports that cover all channels; none where one would say nothing."""
     _names(f"{owner}.ports", tuple(port.name for port in ports), len(ports))
     widths = [port.width for port in ports]
-    if ports and (min(widths) < 1 or sum(widths) != width):
-        raise ModelError(f"{owner}.ports: expected widths that add up to {width}, got {widths}")
+    if len(ports) > MAX_PORTS or not all(port.name for port in ports):
+        raise ModelError(
+            f"{owner}.ports: expected at most {MAX_PORTS} with names, got {len(ports)}"
+        )
+    if ports and (min(widths) < 1 or sum(widths) != len(channels)):
+        raise ModelError(
+            f"{owner}.ports: expected widths that add up to {len(channels)}, got {widths}"
+        )
+    for port, own in zip(ports, port_slices(ports).values(), strict=True):
+        if port.name in channels and channels[own] != (port.name,):
+            raise ModelError(
+                f"{owner}.ports: expected a port called as none but its only channel, "
+                f"got '{port.name}', which is a channel too"
+            )
     return ports if len(ports) > 1 else ()
+
+
+def port_slices(ports: tuple[Port, ...]) -> dict[str, slice]:
+    """Where each port has its channels, by name.
+
+    Args:
+        ports: of an input or output, one behind another.
+    """
+    ends = itertools.accumulate(port.width for port in ports)
+    return {port.name: slice(end - port.width, end) for port, end in zip(ports, ends, strict=True)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -94,7 +125,9 @@ class InputSpec(ArrayRecord):
         _check_scale("input", self.scale)
         if not np.all(np.isfinite(self.offset)):
             raise ModelError("input.offset: expected finite values")
-        set_(self, "ports", _check_ports("input", self.ports, count))
+        set_(self, "ports", _check_ports("input", self.ports, self.names))
+        if any(port.softmax for port in self.ports):
+            raise ModelError("input.ports: expected inputs without softmax, got one with it")
 
     @property
     def width(self) -> int:
@@ -128,7 +161,7 @@ class OutputSpec(ArrayRecord):
         _names("output.names", self.names, scale.shape[0])
         _texts("output.units", self.units, scale.shape[0])
         _check_scale("output", scale)
-        ports = _check_ports("output", self.ports, self.width)
+        ports = _check_ports("output", self.ports, self.names)
         object.__setattr__(self, "ports", ports)
         if ports and self.softmax != any(port.softmax for port in ports):
             raise ModelError(f"output.softmax: expected that of its ports, got {self.softmax}")

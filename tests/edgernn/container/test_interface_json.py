@@ -12,7 +12,7 @@ import pytest
 from edgernn.container.interface_json import dumps, loads
 from edgernn.errors import FormatError
 from edgernn.model.formats import Precision
-from edgernn.model.interface import Golden, Interface, Window
+from edgernn.model.interface import Golden, Interface, Port, Window
 from tests.support.container.mutations import mutate_json
 from tests.support.container.surgery import put
 from tests.support.models.integer import CELLS, random_codes, random_model
@@ -48,6 +48,79 @@ def test_round_trip_of_a_window():
     assert loads(text) == interface
 
 
+def ported(window=None) -> Interface:
+    """Inputs of 2 and 1 channels; one output."""
+    base = interface_of()
+    ports = (Port(name="wind", width=2), Port(name="x2", width=1))
+    return dataclasses.replace(
+        base, input=dataclasses.replace(base.input, ports=ports), window=window
+    )
+
+
+@pytest.mark.parametrize("window", [None, Window(steps=60, hop=5)])
+def test_round_trip_of_ports(window):
+    interface = ported(window)
+    record = json.loads(dumps(interface))
+    assert record["edgernn_interface"] == 3
+    assert record["window"] == (window and {"steps": 60, "hop": 5})
+    assert record["input"]["ports"] == [{"name": "wind", "width": 2}, {"name": "x2", "width": 1}]
+    assert record["output"]["ports"] == []
+    assert loads(dumps(interface)) == interface
+
+
+def test_round_trip_of_output_ports():
+    base = interface_of()
+    ports = (Port(name="class", width=1, softmax=True), Port(name="level", width=1))
+    output = dataclasses.replace(base.output, ports=ports, softmax=True)
+    interface = dataclasses.replace(base, output=output)
+    record = json.loads(dumps(interface))
+    assert record["output"]["ports"][0] == {"name": "class", "width": 1, "softmax": True}
+    assert loads(dumps(interface)) == interface
+    record["output"]["ports"][0]["softmax"] = False
+    with pytest.raises(FormatError, match=r"^interface: output\.softmax: expected that of its"):
+        loads(json.dumps(record))
+
+
+def test_members_without_ports_are_those_of_versions_1_and_2():
+    members = {
+        "edgernn_interface", "name", "precision", "input", "output", "states", "model_sha256",
+        "golden",
+    }  # fmt: skip
+    record = json.loads(TEXT)
+    assert record.keys() == members
+    assert record["edgernn_interface"] == 1
+    channels = {"names", "units", "scale", "scale_decimal"}
+    assert record["output"].keys() == {*channels, "softmax"}
+    codes = {"code_min", "code_max", "code_step"}
+    assert record["input"].keys() == {*channels, *codes, "offset", "offset_decimal"}
+    windowed = json.loads(dumps(dataclasses.replace(interface_of(), window=Window(steps=2))))
+    assert windowed.keys() == {*members, "window"}
+
+
+HOSTILE_PORTS = {
+    "none": (put("input", "ports", []), "several ports here or of the output"),
+    "one": (put("input", "ports", [{"name": "a", "width": 3}]), "no port, or at least two"),
+    "twice": (put("input", "ports", 0, "name", "x2"), "distinct names"),
+    "nameless": (put("input", "ports", 0, "name", ""), "at most 256 with names"),
+    "of a channel": (put("input", "ports", 0, "name", "x1"), "only channel, got 'x1'"),
+    "width": (put("input", "ports", 0, "width", 0), r"width: expected an integer in \[1, 65536"),
+    "sum": (put("input", "ports", 0, "width", 3), "widths that add up to 3"),
+    "softmax": (put("input", "ports", 0, "softmax", True), "exactly the members name, width"),
+    "many": (put("input", "ports", [{"name": "a", "width": 1}] * 257), "at most 256 elements"),
+    "window": (put("window", 0), "window: expected an object"),
+    "version": (put("edgernn_interface", 2), "exactly the members"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_PORTS)
+def test_hostile_ports(name):
+    edit, match = HOSTILE_PORTS[name]
+    record = json.loads(dumps(ported()))
+    edit(record)
+    with pytest.raises(FormatError, match=f"^interface.*{match}"):
+        loads(json.dumps(record))
+
+
 @pytest.mark.parametrize("steps", [0, -1, 32_768, 1.5, True, "60", None])
 @pytest.mark.parametrize("member", ["steps", "hop"])
 def test_hostile_windows(member, steps):
@@ -65,7 +138,7 @@ def test_not_one_bit_of_a_scale_is_lost():
 
 
 HOSTILE_VALUES = {
-    "version": (put("edgernn_interface", 3), "expected version 1 or 2, got 3.*Export the model"),
+    "version": (put("edgernn_interface", 4), "expected version 1, 2 or 3, got 4.*Export the model"),
     "no window": (put("edgernn_interface", 2), "exactly the members .*window"),
     "window of version 1": (put("window", {"steps": 2, "hop": 1}), "exactly the members"),
     "precision": (put("precision", "w4a8"), "w4a8"),
@@ -129,11 +202,12 @@ def test_hostile_text(text):
         loads(text)
 
 
-def test_mutations_end_in_an_interface_or_a_format_error():
+@pytest.mark.parametrize("text", [TEXT, dumps(ported(Window(steps=3)))], ids=["plain", "ports"])
+def test_mutations_end_in_an_interface_or_a_format_error(text):
     rng = random.Random(3)
     accepted = refused = 0
     for _ in range(5_000):
-        record = json.loads(TEXT)
+        record = json.loads(text)
         mutate_json(rng, record)
         try:
             interface = loads(json.dumps(record))
