@@ -18,13 +18,16 @@ from edgernn.container import strict_json
 from edgernn.container.defects import FormatDefect, check_limit, format_error
 from edgernn.container.disk import read_regular_file, write_atomically
 from edgernn.container.record import (
-    SCHEMA_VERSION,
     SCHEMA_VERSIONS,
+    SEALED_VERSIONS,
+    check_network_inputs,
     from_record,
+    sealed_version,
     to_record,
     to_tensors,
     unsealed_version,
 )
+from edgernn.container.stored_layers import NETWORK_VERSION
 from edgernn.container.strict_json import Node
 from edgernn.container.tensors import DTYPE_NAMES, DTYPES, NamedTensors
 from edgernn.errors import EdgeRnnError, FormatError, ModelError
@@ -53,16 +56,28 @@ _SEAL: Final = "sha256"
 _BLANK: Final = "0" * 64
 
 
-def to_bytes(model: IntegerModel, version: str = SCHEMA_VERSION) -> bytes:
+def to_bytes(model: IntegerModel, version: str | None = None) -> bytes:
     """The bytes of the model's .edgernn file; equal models give equal bytes.
 
     Args:
         model: what to write.
-        version: of the format; one that can hold the model.
+        version: of the format; one that can hold the model. None: the one that `save` writes.
 
     Raises:
-        FormatError: the model is larger than a file may be, or holds text that is none.
+        FormatError: the model is larger than a file may be, holds text that is none, or is one
+            that the version cannot hold.
     """
+    lowest = sealed_version(model)
+    version = lowest if version is None else version
+    if lowest == NETWORK_VERSION:
+        if version != NETWORK_VERSION:
+            raise format_error(
+                FormatDefect.BAD_RECORD,
+                "model",
+                expected=f"a chain for version {version!r}",
+                got=f"a network, which needs version {NETWORK_VERSION!r}",
+            )
+        check_network_inputs(model.layers)
     for layer in model.layers:
         if max(layer.inputs, layer.units) > MAX_WIDTH:
             raise format_error(
@@ -85,17 +100,17 @@ def to_bytes(model: IntegerModel, version: str = SCHEMA_VERSION) -> bytes:
         chunks.append(little.tobytes())
     record = strict_json.dumps(to_record(model, version)).decode("utf-8")
     metadata = {"edgernn_schema": version, "model": record}
-    entries[_METADATA] = metadata | ({_SEAL: _BLANK} if version == SCHEMA_VERSION else {})
+    entries[_METADATA] = metadata | ({_SEAL: _BLANK} if version in SEALED_VERSIONS else {})
     header = strict_json.dumps(entries)
     header += b" " * (-len(header) % _ALIGNMENT)
     check_limit(FormatDefect.HEADER_TOO_LARGE, "header", len(header), MAX_HEADER_BYTES)
     check_limit(FormatDefect.FILE_TOO_LARGE, "file", len(header) + end, MAX_FILE_BYTES - 8)
     file = b"".join([len(header).to_bytes(_LENGTH_BYTES, "little"), header, *chunks])
-    return sealed(file) if version == SCHEMA_VERSION else file
+    return sealed(file) if version in SEALED_VERSIONS else file
 
 
 def sealed(file: bytes) -> bytes:
-    """The bytes of a version 3 file with the checksum that belongs into them (FORMAT.md 4.6)."""
+    """The bytes of a file with the checksum that belongs into them (FORMAT.md 4.6)."""
     start = _seal_start(file)
     blank = file[:start] + _BLANK.encode() + file[start + len(_BLANK) :]
     digest = hashlib.sha256(blank).hexdigest()
@@ -120,7 +135,9 @@ def model_sha256(model: IntegerModel) -> str:
 
     That of its file in the first version that holds it, whichever version it was read from.
     """
-    version = unsealed_version(model) if model.window is None else SCHEMA_VERSION
+    version = sealed_version(model)
+    if version != NETWORK_VERSION and model.window is None:
+        version = unsealed_version(model)
     return hashlib.sha256(to_bytes(model, version)).hexdigest()
 
 
@@ -146,7 +163,8 @@ def from_bytes(data: bytes) -> IntegerModel:
             expected="an integer model that proves its own bounds",
             got=f"{error!s:.300}",
         ) from error
-    written = version if version == SCHEMA_VERSION else unsealed_version(model)
+    sealed_file = version in SEALED_VERSIONS
+    written = sealed_version(model) if sealed_file else unsealed_version(model)
     _check_canonical(data, to_bytes(model, written))
     return model
 
@@ -184,10 +202,10 @@ def _read_metadata(header: Node, data: bytes) -> tuple[str, Node]:
         raise format_error(
             FormatDefect.UNKNOWN_SCHEMA_VERSION,
             "header.edgernn_schema",
-            expected=f"{', '.join(map(repr, SCHEMA_VERSIONS[:-1]))} or {SCHEMA_VERSION!r}",
+            expected=f"{', '.join(map(repr, SCHEMA_VERSIONS[:-1]))} or {SCHEMA_VERSIONS[-1]!r}",
             got=f"{version!r:.40}",
         )
-    seal = [_SEAL] * (version == SCHEMA_VERSION)
+    seal = [_SEAL] * (version in SEALED_VERSIONS)
     parts = header.member(_METADATA).members("edgernn_schema", "model", *seal)
     if seal:
         _check_seal(parts[_SEAL].text(), data)

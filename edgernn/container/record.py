@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 
-from edgernn.container.codec import CHANNELS, Members, from_object, pairs, to_object
-from edgernn.container.interface_json import WINDOW
+from edgernn.container.codec import (
+    CHANNELS,
+    Members,
+    from_object,
+    from_parts,
+    pairs,
+    to_object,
+)
+from edgernn.container.defects import FormatDefect, format_error
+from edgernn.container.interface_json import INPUT_PORT, OUTPUT_PORT, WINDOW, read_ports
 from edgernn.container.stored_layers import (
+    CHAIN_KINDS,
+    NETWORK_VERSION,
     StoredTensors,
     layer_record,
     layer_tensors,
@@ -16,15 +27,19 @@ from edgernn.container.stored_layers import (
 )
 from edgernn.container.strict_json import Node
 from edgernn.container.tensors import NamedTensors, SparseBudget, TensorTable
-from edgernn.model.formats import Precision
+from edgernn.model.formats import MAX_WIDTH, Precision
 from edgernn.model.integer_model import IntegerModel, Provenance
 from edgernn.model.interface import InputSpec, OutputSpec, Window
+from edgernn.model.layers import Layer
+from edgernn.model.routes import MAX_PARTS, MODEL_INPUT, Part, Route
 from edgernn.model.storage import Storage
 
-#: The version that is written; it holds every model, and a checksum.
-SCHEMA_VERSION: Final = "3"
-#: Versions that are read: 1 holds models of `dense8` products alone, 2 all other endless models.
-SCHEMA_VERSIONS: Final = ("1", "2", SCHEMA_VERSION)
+#: Versions that are written: 4 for networks, 3 for chains. Both have a checksum.
+SEALED_VERSIONS: Final = ("3", NETWORK_VERSION)
+#: Versions that are read: 1 holds models of `dense8` products alone, 2 all other endless chains.
+SCHEMA_VERSIONS: Final = ("1", "2", *SEALED_VERSIONS)
+#: Inputs of all layers of a network together: what a reader looks at, whatever a file repeats.
+MAX_NETWORK_INPUTS: Final = 1 << 20
 
 _OUTPUT: Final[Members] = {**CHANNELS, "softmax": Node.flag}
 _PROVENANCE: Final[Members] = {
@@ -36,24 +51,37 @@ _PROVENANCE: Final[Members] = {
 }
 
 
+def sealed_version(model: IntegerModel) -> str:
+    """The version that is written: 4 where 3 cannot hold the model."""
+    network = model.routes or model.input.ports or model.output.ports
+    if network or any(layer.kind not in CHAIN_KINDS for layer in model.layers):
+        return NETWORK_VERSION
+    return SEALED_VERSIONS[0]
+
+
 def unsealed_version(model: IntegerModel) -> str:
-    """The version without a checksum that could hold an endless model."""
+    """The version without a checksum that could hold an endless chain."""
     return "1" if model.storages <= {Storage.DENSE8} else "2"
 
 
 def to_record(model: IntegerModel, version: str) -> dict[str, Any]:
     """Everything of a model that is not an array, as JSON values."""
-    stored = version != "1"
     window = None if model.window is None else to_object(model.window, WINDOW)
-    return {
-        **({"window": window} if version == SCHEMA_VERSION else {}),
+    record: dict[str, Any] = {
+        **({"window": window} if version in SEALED_VERSIONS else {}),
         "input": to_object(model.input, CHANNELS),
-        "layers": [layer_record(layer, stored) for layer in model.layers],
+        "layers": [layer_record(layer, version) for layer in model.layers],
         "name": model.name,
         "output": to_object(model.output, _OUTPUT),
         "precision": model.precision.value,
         "provenance": to_object(model.provenance, _PROVENANCE),
     }
+    if version == NETWORK_VERSION:
+        for reader, route in zip((*record["layers"], record["output"]), model.wiring, strict=True):
+            reader["reads"] = [[part.source, part.start, part.width] for part in route]
+        record["input"]["ports"] = [to_object(port, INPUT_PORT) for port in model.input.ports]
+        record["output"]["ports"] = [to_object(port, OUTPUT_PORT) for port in model.output.ports]
+    return record
 
 
 def to_tensors(model: IntegerModel) -> NamedTensors:
@@ -86,20 +114,22 @@ def from_record(record: Node, tensors: NamedTensors, version: str) -> IntegerMod
         FormatError: the record, a tensor's name, dtype or shape is not as FORMAT.md says.
         ModelError: the parts are well formed, but the model contradicts itself.
     """
-    sealed = version == SCHEMA_VERSION
+    sealed, network = version in SEALED_VERSIONS, version == NETWORK_VERSION
     top = record.members(
         "input", "layers", "name", "output", "precision", "provenance", *["window"] * sealed
     )
     precision = top["precision"].choice(Precision)
     table = TensorTable(tensors)
-    file = StoredTensors(
-        precision=precision, stored=version != "1", table=table, budget=SparseBudget()
-    )
-    layers = tuple(read_layer(node, file) for node in top["layers"].items(low=1))
-    model_input, model_output = _read_input(top["input"], table), _read_output(top["output"], table)
+    file = StoredTensors(precision=precision, version=version, table=table, budget=SparseBudget())
+    nodes = top["layers"].items(low=1)
+    layers = tuple(read_layer(node, file) for node in nodes)
+    model_input = _read_input(top["input"], table, network)
+    model_output = _read_output(top["output"], table, network)
     provenance = Provenance(**from_object(top["provenance"], _PROVENANCE))
     table.check_all_used()
     windowed = sealed and top["window"].value is not None
+    if network:
+        check_network_inputs(layers)
     return IntegerModel(
         name=top["name"].text(),
         precision=precision,
@@ -108,17 +138,50 @@ def from_record(record: Node, tensors: NamedTensors, version: str) -> IntegerMod
         output=model_output,
         provenance=provenance,
         window=Window(**from_object(top["window"], WINDOW)) if windowed else None,
+        routes=tuple(map(_read_route, (*nodes, top["output"]))) if network else (),
     )
 
 
-def _read_input(node: Node, table: TensorTable) -> InputSpec:
-    fields = from_object(node, CHANNELS)
+def check_network_inputs(layers: Sequence[Layer]) -> None:
+    """Refuse networks whose layers read more than a reader looks at.
+
+    Raises:
+        FormatError: BAD_RECORD.
+    """
+    total = sum(layer.inputs for layer in layers)
+    if total > MAX_NETWORK_INPUTS:
+        raise format_error(
+            FormatDefect.BAD_RECORD,
+            "model.layers",
+            expected=f"at most {MAX_NETWORK_INPUTS} inputs of all layers of a network together",
+            got=str(total),
+        )
+
+
+def _read_route(reader: Node) -> Route:
+    parts = [part.items(3, 3) for part in reader.member("reads").items(1, MAX_PARTS)]
+    return tuple(
+        Part(
+            source=source.integer(MODEL_INPUT, MAX_WIDTH),
+            start=start.integer(0, MAX_WIDTH),
+            width=width.integer(1, MAX_WIDTH),
+        )
+        for source, start, width in parts
+    )
+
+
+def _read_input(node: Node, table: TensorTable, network: bool) -> InputSpec:
+    parts = node.members(*CHANNELS, *["ports"] * network)
+    fields = from_parts(parts, CHANNELS)
+    ports = read_ports(parts["ports"], INPUT_PORT) if network else ()
     width = (len(fields["names"]),)
     scale, offset = (table.take(f"input/{name}", np.float64, width) for name in ("scale", "offset"))
-    return InputSpec(**fields, scale=scale, offset=offset)
+    return InputSpec(**fields, scale=scale, offset=offset, ports=ports)
 
 
-def _read_output(node: Node, table: TensorTable) -> OutputSpec:
-    fields = from_object(node, _OUTPUT)
+def _read_output(node: Node, table: TensorTable, network: bool) -> OutputSpec:
+    parts = node.members(*_OUTPUT, *["ports", "reads"] * network)
+    fields = from_parts(parts, _OUTPUT)
+    ports = read_ports(parts["ports"], OUTPUT_PORT) if network else ()
     scale = table.take("output/scale", np.float64, (len(fields["names"]),))
-    return OutputSpec(**fields, scale=scale)
+    return OutputSpec(**fields, scale=scale, ports=ports)

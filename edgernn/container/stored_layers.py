@@ -21,6 +21,10 @@ from edgernn.model.layers import LAYERS, Layer
 from edgernn.model.scales import ScaleVector
 from edgernn.model.storage import Storage
 
+#: The version that holds networks.
+NETWORK_VERSION: Final = "4"
+#: Layers of versions 1 to 3; version 4 holds all others too.
+CHAIN_KINDS: Final = ("simple_rnn", "lstm", "gru_before", "gru_after", "dense")
 _LAYER: Final[Members] = {
     "name": Node.text,
     "inputs": integer(1, MAX_WIDTH),
@@ -67,16 +71,24 @@ def _reader(kind: str, name: str, form: Any) -> MemberReader:
     return _READERS[form]
 
 
-def layer_record(layer: Layer, stored: bool) -> dict[str, Any]:
-    """Everything of a layer that is not an array, as JSON values.
+def layer_record(layer: Layer, version: str) -> dict[str, Any]:
+    """Everything of a layer that is not an array, as JSON values, but for what it reads.
 
     Args:
         layer: the layer.
-        stored: write how weights are stored (from version 2 on).
+        version: of the file.
     """
-    affines = {name: _affine_record(affine, stored) for name, affine in layer.affines.items()}
+    affines = {
+        name: _affine_record(affine, version != "1") for name, affine in layer.affines.items()
+    }
+    scales = {name: {"shift": scale.shift} for name, scale in layer.scales.items()}
     fields = to_object(layer, {**_LAYER, **options(type(layer))})
-    return {"kind": layer.kind, **fields, "affines": affines}
+    return {
+        "kind": layer.kind,
+        **fields,
+        "affines": affines,
+        **({"scales": scales} if version == NETWORK_VERSION else {}),
+    }
 
 
 def _affine_record(affine: Affine, stored: bool) -> dict[str, Any]:
@@ -98,6 +110,9 @@ def layer_tensors(layer: Layer, budget: SparseBudget) -> Iterator[tuple[str, npt
     """
     for name, affine in layer.affines.items():
         yield from _affine_tensors(layer, f"{layer.name}/{name}", affine, budget)
+    for name, scale in layer.scales.items():
+        yield f"{layer.name}/{name}/multiplier", scale.multiplier
+        yield f"{layer.name}/{name}/bias", scale.bias
 
 
 def _affine_tensors(
@@ -120,13 +135,13 @@ class StoredTensors:
 
     Attributes:
         precision: of the model.
-        stored: records say how weights are stored (from version 2 on).
+        version: of the file.
         table: tensors of the file.
         budget: of the file.
     """
 
     precision: Precision
-    stored: bool
+    version: str
     table: TensorTable
     budget: SparseBudget
 
@@ -138,12 +153,13 @@ def read_layer(node: Node, file: StoredTensors) -> Layer:
         FormatError: record or tensors are not as FORMAT.md says.
         ModelError: they are, but contradict each other.
     """
-    kind = node.member("kind").text()
-    if kind not in LAYERS:
-        raise node.member("kind").refuse(f"one of {', '.join(LAYERS)}")
+    kind, network = node.member("kind").text(), file.version == NETWORK_VERSION
+    kinds = tuple(LAYERS) if network else CHAIN_KINDS
+    if kind not in kinds:
+        raise node.member("kind").refuse(f"one of {', '.join(kinds)}")
     layer = LAYERS[kind]
     wanted = options(layer)
-    parts = node.members("kind", "affines", *_LAYER, *wanted)
+    parts = node.members("kind", "affines", *["reads", "scales"] * network, *_LAYER, *wanted)
     fields = from_parts(parts, _LAYER)
     widths = fields["inputs"], fields["units"]
     blocks = {affine: rows for affine, (rows, _) in layer.shape.items()}
@@ -152,17 +168,36 @@ def read_layer(node: Node, file: StoredTensors) -> Layer:
         for affine, part in parts["affines"].members(*blocks).items()
     }
     arguments: dict[str, Any] = {**fields, **from_parts(parts, wanted), **affines}
+    if network:
+        scales = _read_scales(parts["scales"], fields["name"], file, layer.scale_widths(*widths))
+        arguments |= layer.scale_arguments(scales)
     return layer(**arguments)
+
+
+def _read_scales(
+    node: Node, layer: str, file: StoredTensors, widths: dict[str, int]
+) -> dict[str, ScaleVector]:
+    if len(node.keys()) != len(widths):  # as many as a file says: they are not listed
+        raise node.refuse(f"an object with {len(widths)} members")
+    scales = {}
+    for name, width in widths.items():
+        shift = node.member(name).members("shift")["shift"].integer()
+        multiplier, bias = (
+            file.table.take(f"{layer}/{name}/{field}", np.int16, (width,))
+            for field in ("multiplier", "bias")
+        )
+        scales[name] = ScaleVector(multiplier=multiplier, shift=shift, bias=bias)
+    return scales
 
 
 def _read_affine(
     node: Node, prefix: str, file: StoredTensors, blocks: int, widths: tuple[int, int]
 ) -> Affine:
-    narrow = file.precision is Precision.W8A8
-    parts = node.members("sources", *["shift"] * narrow, *["storages"] * file.stored)
+    narrow, stored = file.precision is Precision.W8A8, file.version != "1"
+    parts = node.members("sources", *["shift"] * narrow, *["storages"] * stored)
     sources = [source.choice(Source) for source in parts["sources"].items(1, 2)]
     storages = [Storage.DENSE8] * len(sources)
-    if file.stored:
+    if stored:
         listed = parts["storages"].items(len(sources), len(sources))
         storages = [storage.choice(Storage) for storage in listed]
     rows = blocks * widths[1]

@@ -30,6 +30,7 @@ NamedTensors = dict[str, npt.NDArray[Any]]
 DTYPES: Final[dict[str, np.dtype[Any]]] = {
     "F64": np.dtype("<f8"),
     "I32": np.dtype("<i4"),
+    "I16": np.dtype("<i2"),
     "I8": np.dtype("i1"),
     "U8": np.dtype("u1"),
 }

@@ -212,9 +212,10 @@ def operand_ranges(
     """
     inner = CodeRange(low=precision.operand_low, high=precision.operand_high)
     outer = CodeRange(low=precision.input_low, high=precision.input_high)
-    x: tuple[CodeRange, ...] = ()
+    columns: list[CodeRange] = []
     for part in route:
-        x += ((outer if part.source == MODEL_INPUT else inner),) * part.width
+        columns += [outer if part.source == MODEL_INPUT else inner] * part.width
+    x = tuple(columns)
     if not layer.states:
         return {Source.X: x}
     h = (inner,) * layer.units

@@ -10,6 +10,8 @@ from edgernn.errors import ModelError
 
 #: The source of a part that is the model's input; others are layers, by position.
 MODEL_INPUT: Final = -1
+#: Most parts a route may have.
+MAX_PARTS: Final = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +56,8 @@ def check_routes(
         widths: of the layers' outputs.
 
     Raises:
-        ModelError: a route is empty, a part lies outside of its source or reads a later layer, or
-            nothing reads a layer.
+        ModelError: a route is empty or has too many parts, a part lies outside of its source or
+            reads a later layer, or nothing reads a layer.
     """
     if len(routes) != len(names) + 1:
         raise ModelError(
@@ -65,8 +67,10 @@ def check_routes(
     read: set[int] = set()
     for index, (reader, route) in enumerate(zip((*names, "output"), routes, strict=True)):
         lowest = 0 if index == len(names) else MODEL_INPUT
-        if not route:
-            raise ModelError(f"model.routes: expected something that {reader} reads, got nothing")
+        if not 1 <= len(route) <= MAX_PARTS:
+            raise ModelError(
+                f"model.routes: expected {reader} to read 1 to {MAX_PARTS} parts, got {len(route)}"
+            )
         for part in route:
             if not lowest <= part.source < index:
                 raise ModelError(

@@ -15,7 +15,7 @@ HOSTILE: tuple[Any, ...] = (
     None, True, False, 0, 1, -1, 2, 3, 7, 64, 65_536, 65_537, 2**26, 2**31, 2**32, -(2**63),
     2**63 - 1, 2**64, 10**40, 1.5, -0.0, 1e308, float("nan"), float("inf"), "", "x", "xh", "w8a16",
     "F64", "I8", "0x1p-1074", "nan", "0x1p99999", "\u2028", "\x00", "a" * 300, "../../etc", "out",
-    "U8", "sparse8", "dense4",
+    "U8", "sparse8", "dense4", "I16", "product", "merge", [-1, 0, 1], [[0, 0, 65_536]] * 3,
     [], {}, [[]], [1, 2], ["x", "h"], [0, 8], [1], {"": 0}, [None] * 50, ["a"] * 2000,
 )  # fmt: skip
 
@@ -24,6 +24,8 @@ TOKENS = (
     "{", "}", "[", "]", ",", ":", '"', "\\", " ", "\n", "0", "-", "1e9", "NaN", "\\ud800", "é",
     "[" * 3000, '{"a":' * 3000, "9" * 6000, '"shape":[1],', '\\"' * 50_000,
 )  # fmt: skip
+
+ELEMENT_BYTES = {"F64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1}
 
 Json = Any
 Spot = tuple[Any, Any]
@@ -131,7 +133,7 @@ def edit_tensor_values(rng: random.Random, data: bytes) -> bytes:
     """Overwrite elements of one tensor with extremes."""
     header, section = split(data)
     entry = rng.choice([v for k, v in header.items() if k != "__metadata__"])
-    size, low = {"F64": 8, "I32": 4, "I8": 1, "U8": 1}[entry["dtype"]], entry["data_offsets"][0]
+    size, low = ELEMENT_BYTES[entry["dtype"]], entry["data_offsets"][0]
     changed = bytearray(section)
     elements = (entry["data_offsets"][1] - low) // size
     for _ in range(rng.choice((1, 1, 4))):

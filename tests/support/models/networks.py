@@ -66,7 +66,7 @@ class Wiring:
         return index
 
 
-def _model(
+def wired_model(
     wiring: Wiring, precision: Precision, output: Route, name: str, inputs: Any, outputs: Any
 ) -> IntegerModel:
     width, put_out = wiring.widths[MODEL_INPUT], sum(part.width for part in output)
@@ -104,7 +104,7 @@ def residual_network(
     merge = random_merge(rng, "add", MergeOperation.SUM, 2, units)
     added = w.add(merge, w.part(a), w.part(b))
     y = w.add(random_layer(rng, "dense", "out", units, 2, precision, first=False), w.part(added))
-    return _model(w, precision, (w.part(y),), "residual", (), ())
+    return wired_model(w, precision, (w.part(y),), "residual", (), ())
 
 
 def two_input_network(
@@ -120,7 +120,7 @@ def two_input_network(
     head = random_layer(rng, "dense", "head", 2 * units + 1, 2, precision, first=False)
     y = w.add(head, w.part(a), w.part(b))
     output = (w.part(y), w.part(b, slice(1, 4)))
-    return _model(
+    return wired_model(
         w, precision, output, "two-inputs", (("a", 3), ("b", 2)), (("head", 2), ("hidden", 3))
     )
 
@@ -162,7 +162,7 @@ def random_network(
     read = {part.source for route in w.routes for part in route}
     output = tuple(w.part(source) for source in range(len(w.layers)) if source not in read)
     output = (*output, w.part(0, slice(2, 5)))
-    return _model(w, precision, output, f"network-{seed}-{kind}", (), ())
+    return wired_model(w, precision, output, f"network-{seed}-{kind}", (), ())
 
 
 def networks() -> dict[str, IntegerModel]:
