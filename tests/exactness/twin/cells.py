@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import reduce
 from operator import mul
 
 from edgernn.model.affine import Affine, Affine8, Affine16
@@ -24,6 +25,9 @@ from edgernn.model.layers import (
     Layer,
     SimpleRNN,
 )
+from edgernn.model.merges import Merge, MergeOperation
+from edgernn.model.routes import MODEL_INPUT
+from edgernn.model.scales import ScaleVector
 from tests.exactness.twin import scalar
 
 Vector = list[int]
@@ -44,6 +48,11 @@ class Twin:
         self._meter = scalar.Metered()
         self._wide = model.precision is Precision.W8A16
         self._layers = [_LayerTwin(layer, self._meter, self._operand) for layer in model.layers]
+        # Source, first and last element of every part; of a chain, all that the layer before made.
+        self._routes = [
+            [(part.source, part.start, part.start + part.width) for part in route]
+            for route in model.routes
+        ] or [[(source, 0, None)] for source in range(-1, len(self._layers))]
 
     @property
     def events(self) -> Counter[str]:
@@ -60,18 +69,30 @@ class Twin:
         return tuple([0] * n for layer in self._layers for n in layer.state_widths)
 
     def step(self, q_x: Sequence[int], state: State) -> tuple[Vector, State]:
-        """Clauses 6.1, 6.2 and 6.4: operand codes [I] -> int16 output [O] and the new state."""
+        """Section 6: operand codes [I] -> int16 output [O] and the new state."""
         left = list(state)
         new: list[Vector] = []
-        x = list(q_x)
-        y: Vector = []
+        made: dict[int, Vector] = {}
         for index, layer in enumerate(self._layers):
-            if index > 0:
-                x = self._operand(y)
+            x = self._routed(index, list(q_x), made, operands=not layer.reads_values)
             mine = [left.pop(0) for _ in layer.state_widths]
-            y, updated = layer.step(x, mine)
+            made[index], updated = layer.step(x, mine)
             new.extend(updated)
+        y = self._routed(len(self._layers), list(q_x), made, operands=False)
         return y, tuple(new)
+
+    def _routed(
+        self, reader: int, q_x: Vector, made: dict[int, Vector], *, operands: bool
+    ) -> Vector:
+        """Clauses 6.1 and 6.6 (operands), or 6.4 and 6.7 (values)."""
+        vector: Vector = []
+        for source, start, stop in self._routes[reader]:
+            if source == MODEL_INPUT:
+                vector += q_x[start:stop]
+            else:
+                part = made[source][start:stop]
+                vector += self._operand(part) if operands else part
+        return vector
 
     def run(
         self, q_xs: Iterable[Sequence[int]], state: State | None = None
@@ -103,13 +124,15 @@ class _LayerTwin:
         self._meter = meter
         self._operand = operand
         self._maps = {name: _affine(a, meter) for name, a in layer.affines.items()}
-        self.state_widths = [layer.units] * {LSTM: 2, Dense: 0}.get(type(layer), 1)
+        self.reads_values = isinstance(layer, Merge)
+        self.state_widths = [layer.units] * {LSTM: 2, Dense: 0, Merge: 0}.get(type(layer), 1)
         self.step: Callable[[Vector, list[Vector]], tuple[Vector, list[Vector]]] = {
             SimpleRNN: self._simple_rnn,
             LSTM: self._lstm,
             GRUAfter: self._gru,
             GRUBefore: self._gru,
             Dense: self._dense,
+            Merge: self._merge,
         }[type(layer)]
 
     def _over_x_and_h(self, name: str, x: Vector, h: Vector) -> tuple[Vector, Vector]:
@@ -186,6 +209,26 @@ class _LayerTwin:
             DenseActivation.TANH: scalar.tanh,
         }[self._layer.activation]
         return [activation(v) for v in self._maps["out"]({"x": x})], []
+
+    def _merge(self, x: Vector, state: list[Vector]) -> tuple[Vector, list[Vector]]:
+        """Clause 7.10."""
+        units, layer = self._layer.units, self._layer
+        a = [
+            self._scaled(x[n * units : (n + 1) * units], term) for n, term in enumerate(layer.terms)
+        ]
+        joined: Callable[[Sequence[int]], int] = {
+            MergeOperation.SUM: lambda v: reduce(lambda b, c: self._meter.sat16(b + c), v),
+            MergeOperation.PRODUCT: lambda v: self._product(*v, layer.shift),
+            MergeOperation.MAXIMUM: max,
+            MergeOperation.MINIMUM: min,
+        }[layer.operation]
+        return [joined(elements) for elements in zip(*a, strict=True)], []
+
+    def _scaled(self, v: Vector, scale: ScaleVector) -> Vector:
+        """Clause 7.9."""
+        constants = zip(v, scale.multiplier.tolist(), scale.bias.tolist(), strict=True)
+        sat16 = self._meter.sat16
+        return [sat16(self._product(value, m, scale.shift) + b) for value, m, b in constants]
 
 
 def _dot(weights: Sequence[int], q: Sequence[int]) -> int:

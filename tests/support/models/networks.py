@@ -145,7 +145,7 @@ def random_network(
         return w.part(source, slice(start, start + count))
 
     for number in range(1, layers):
-        operation = list(MergeOperation)[number % 4]
+        operation = list(MergeOperation)[(number // 2 + seed) % 4]
         if number % 2:
             count = 2 if operation is MergeOperation.PRODUCT else int(rng.integers(2, 4))
             width = int(rng.integers(1, 6))
