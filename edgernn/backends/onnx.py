@@ -10,7 +10,13 @@ import numpy as np
 
 from edgernn.backends.base import MAX_THREADS, State, self_test
 from edgernn.backends.onnx_file import METADATA_KEY, read_onnx
-from edgernn.backends.step_graph import StepInputs, StepTensor, check_tensors
+from edgernn.backends.step_graph import (
+    PortTensor,
+    StepInputs,
+    StepTensor,
+    check_tensors,
+    step_ports,
+)
 from edgernn.container import interface_json
 from edgernn.errors import BackendUnavailable, FormatError
 from edgernn.model.formats import Int16Array, OperandArray
@@ -144,36 +150,43 @@ class _BoundArrays:
     """Arrays the session reads and writes in place, with two bindings that swap the states.
 
     Binding 0 reads states[0] and writes states[1], binding 1 the other way round: a stream runs
-    without copying its state.
+    without copying its state. Ports are parts of one array, bound one by one.
     """
 
     def __init__(self, ort: Any, session: Any, interface: Interface) -> None:
         self.run = session.run_with_iobinding
 
-        def tensor(width: int, dtype: np.dtype[Any]) -> Any:
+        def bound(array: np.ndarray[Any, Any]) -> Any:
             # On the CPU an OrtValue made from an array keeps and uses the array's memory.
-            return ort.OrtValue.ortvalue_from_numpy(array := np.zeros((1, width), dtype)), array[0]
+            return ort.OrtValue.ortvalue_from_numpy(array[None])
 
-        x, self.x = tensor(interface.input.width, interface.precision.operand_dtype)
-        y, self.y = tensor(interface.output.width, _INT16)
+        def ports(array: np.ndarray[Any, Any], tensors: tuple[PortTensor, ...]) -> dict[str, Any]:
+            return {tensor.name: bound(array[tensor.channels]) for tensor in tensors}
+
+        step = step_ports(interface)
+        self.x = np.zeros(interface.input.width, interface.precision.operand_dtype)
+        self.y = np.zeros(interface.output.width, _INT16)
+        xs, ys = ports(self.x, step.inputs), ports(self.y, step.outputs)
         values: list[list[Any]] = [[], []]
         self.states: list[list[Int16Array]] = [[], []]
         for side in range(2):
             for spec in interface.states:
-                value, array = tensor(spec.units, _INT16)
-                values[side].append(value)
+                array = np.zeros(spec.units, _INT16)
+                values[side].append(bound(array))
                 self.states[side].append(array)
         self.bindings = []
         for old, new in (values, values[::-1]):
             binding = session.io_binding()
-            binding.bind_ortvalue_input("x", x)
-            binding.bind_ortvalue_output("y", y)
+            for name, value in xs.items():
+                binding.bind_ortvalue_input(name, value)
+            for name, value in ys.items():
+                binding.bind_ortvalue_output(name, value)
             for spec, before, after in zip(interface.states, old, new, strict=True):
                 binding.bind_ortvalue_input(spec.name, before)
                 binding.bind_ortvalue_output(f"{spec.name}_out", after)
             self.bindings.append(binding)
         # The arrays are views of memory that only the OrtValues are sure to keep.
-        self._values = (x, y, values)
+        self._values = (xs, ys, values)
 
 
 def _described(tensors: Any) -> dict[str, StepTensor]:

@@ -1,20 +1,93 @@
-"""Checks that backends of exported files share: codes and states going in, tensors of the graph."""
+"""What exported files and the backends that run them agree on: the tensors of a step, by name."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
 from edgernn.backends.base import State
-from edgernn.errors import FormatError, ShapeError, StateError
+from edgernn.errors import FormatError, ModelError, ShapeError, StateError
 from edgernn.model.formats import Int16Array, OperandArray
-from edgernn.model.interface import Interface
+from edgernn.model.integer_model import IntegerModel
+from edgernn.model.interface import Interface, Port
 
 #: Shape and dtype name of a graph's tensor.
 StepTensor = tuple[tuple[int, ...], str]
 _INT16: Final = np.dtype(np.int16)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortTensor:
+    """The tensor that holds one input or output of a step.
+
+    Attributes:
+        name: in the file.
+        start: its first channel in the model's vector.
+        width: number of channels.
+    """
+
+    name: str
+    start: int
+    width: int
+
+    @property
+    def channels(self) -> slice:
+        """Where they are in the model's vector."""
+        return slice(self.start, self.start + self.width)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepPorts:
+    """The tensors of a step beside its states: one for each port, "x" and "y" where there is one.
+
+    An output that has the name of an input is called "<name>_out", as states are.
+
+    Attributes:
+        inputs: in the order of their channels.
+        outputs: in the order of their channels.
+    """
+
+    inputs: tuple[PortTensor, ...]
+    outputs: tuple[PortTensor, ...]
+
+
+def step_ports(about: Interface | IntegerModel) -> StepPorts:
+    """The tensors of a step beside its states.
+
+    Args:
+        about: a model, or what a file says of it.
+
+    Raises:
+        ModelError: two tensors of the step would have one name, or one has a name that a file
+            cannot hold.
+    """
+    states = [spec.name for spec in about.states]
+    inputs = _tensors("x", about.input.width, about.input.ports)
+    before = [tensor.name for tensor in inputs] + states
+    outputs = tuple(
+        replace(tensor, name=f"{tensor.name}_out") if tensor.name in before else tensor
+        for tensor in _tensors("y", about.output.width, about.output.ports)
+    )
+    names = before + [tensor.name for tensor in outputs] + [f"{name}_out" for name in states]
+    for name in names:
+        if not name or name.startswith("/") or names.count(name) > 1:
+            raise ModelError(
+                f"tensors of a step: expected distinct names that do not begin with '/', got "
+                f"'{name}'. Rename that input or output in the float model and quantize again."
+            )
+    return StepPorts(inputs=inputs, outputs=outputs)
+
+
+def _tensors(alone: str, width: int, ports: tuple[Port, ...]) -> tuple[PortTensor, ...]:
+    """One tensor per port, or one of that name."""
+    found, start = [], 0
+    for port in ports or (Port(name=alone, width=width),):
+        found.append(PortTensor(name=port.name, start=start, width=port.width))
+        start += port.width
+    return tuple(found)
 
 
 class StepInputs:
@@ -96,10 +169,11 @@ def check_tensors(
     Raises:
         FormatError: a tensor is missing, unexpected, or of another shape or dtype.
     """
+    ports, dtype = step_ports(interface), interface.precision.operand_dtype.name
     states: dict[str, StepTensor] = {s.name: ((1, s.units), "int16") for s in interface.states}
-    x = ((1, interface.input.width), interface.precision.operand_dtype.name)
-    wanted_in: dict[str, StepTensor] = {"x": x, **states}
-    wanted_out: dict[str, StepTensor] = {"y": ((1, interface.output.width), "int16")}
+    wanted_in: dict[str, StepTensor] = {t.name: ((1, t.width), dtype) for t in ports.inputs}
+    wanted_in.update(states)
+    wanted_out: dict[str, StepTensor] = {t.name: ((1, t.width), "int16") for t in ports.outputs}
     wanted_out.update({f"{name}_out": tensor for name, tensor in states.items()})
     for wanted, got in ((wanted_in, inputs), (wanted_out, outputs)):
         for name in sorted(wanted.keys() | got.keys()):

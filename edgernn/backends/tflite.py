@@ -12,7 +12,14 @@ from typing import Any, Final
 import numpy as np
 
 from edgernn.backends.base import MAX_THREADS, State, self_test
-from edgernn.backends.step_graph import StepInputs, StepTensor, check_tensors
+from edgernn.backends.step_graph import (
+    PortTensor,
+    StepInputs,
+    StepPorts,
+    StepTensor,
+    check_tensors,
+    step_ports,
+)
 from edgernn.backends.tflite_file import read_tflite
 from edgernn.errors import BackendUnavailable, FormatError
 from edgernn.model.formats import Int16Array, OperandArray
@@ -129,19 +136,20 @@ class TfliteBackend:
         inputs, outputs = _signature(interpreter)
         states = tuple(spec.name for spec in interface.states)
         check_tensors("tflite", interface, _described(inputs), _described(outputs))
-        self._in = [inputs[n]["index"] for n in ("x", *states)]
-        self._out = [outputs[n]["index"] for n in ("y", *(f"{n}_out" for n in states))]
+        ports = step_ports(interface)
+        into = [inputs[n]["index"] for n in (*(t.name for t in ports.inputs), *states)]
+        names = (*(t.name for t in ports.outputs), *(f"{n}_out" for n in states))
         self._inputs = StepInputs(name, interface)
-        self._views = _TensorViews(interpreter, self._in, self._out)
+        self._views = _TensorViews(interpreter, ports, into, [outputs[n]["index"] for n in names])
 
     def step(self, q_x: OperandArray, state: State) -> tuple[Int16Array, State]:
         """Advance one stream by one reading; see `Backend.step`."""
         views = self._views
         self._inputs.check_step(q_x)
         self._inputs.copy_state(state, views.states_in)
-        np.copyto(views.x, q_x)
+        views.put(views.x, q_x)
         views.invoke()
-        return views.y.copy(), tuple([v.copy() for v in views.states_out])
+        return views.taken(views.y), tuple([v.copy() for v in views.states_out])
 
     def run(self, q_xs: OperandArray, state: State) -> tuple[Int16Array, State]:
         """Advance one stream by T readings; see `Backend.run`."""
@@ -149,12 +157,13 @@ class TfliteBackend:
         self._inputs.check_run(q_xs)
         self._inputs.copy_state(state, views.states_in)
         invoke, copy, x, y = views.invoke, np.copyto, views.x, views.y
+        put, take = views.put, views.take
         pairs = list(zip(views.states_in, views.states_out, strict=True))
         q_ys = np.empty((len(q_xs), self.interface.output.width), dtype=np.int16)
         for q_x, q_y in zip(q_xs, q_ys, strict=True):
-            copy(x, q_x)
+            put(x, q_x)
             invoke()
-            copy(q_y, y)
+            take(q_y, y)
             for old, new in pairs:
                 copy(old, new)
         return q_ys, tuple([v.copy() for v in views.states_in])
@@ -170,9 +179,14 @@ class _TensorViews:
     `Interpreter.invoke` refuses to run while views of its memory exist, since it could move
     tensors. A graph of fixed shapes never moves them, and views cost a tenth of set_tensor and
     get_tensor, so the wrapped native call is preferred where the runtime has it.
+
+    `put(x, codes)`, `take(codes, y)` and `taken(y)` move the model's input and output: one tensor
+    each, or, where the model has ports, one for each port.
     """
 
-    def __init__(self, interpreter: Any, inputs: list[int], outputs: list[int]) -> None:
+    def __init__(
+        self, interpreter: Any, ports: StepPorts, inputs: list[int], outputs: list[int]
+    ) -> None:
         # The native interpreter and the views read the file's bytes, which only this object holds.
         self._owner = interpreter
         native = getattr(getattr(interpreter, "_interpreter", None), "Invoke", None)
@@ -190,8 +204,43 @@ class _TensorViews:
             native()  # whatever allocates on first use has done so before the views are taken
             ins = [interpreter.tensor(i)() for i in inputs]
             outs = [interpreter.tensor(i)() for i in outputs]
-        self.x, *self.states_in = [v[0] for v in ins]
-        self.y, *self.states_out = [v[0] for v in outs]
+        xs, self.states_in = _parted([v[0] for v in ins], ports.inputs)
+        ys, self.states_out = _parted([v[0] for v in outs], ports.outputs)
+        self.put: Callable[[Any, OperandArray], None] = np.copyto
+        self.take: Callable[[Int16Array, Any], None] = np.copyto
+        self.taken: Callable[[Any], Int16Array] = np.ndarray.copy
+        self.x: Any = xs[0][0]
+        self.y: Any = ys[0][0]
+        if len(xs) > 1:
+            self.put, self.x = _put_parts, xs
+        if len(ys) > 1:
+            self.take, self.taken, self.y = _take_parts, _taken_parts, ys
+
+
+#: Views of a vector's tensors, each with its place in the vector.
+_Parts = list[tuple[np.ndarray[Any, Any], slice]]
+
+
+def _parted(
+    views: list[np.ndarray[Any, Any]], tensors: tuple[PortTensor, ...]
+) -> tuple[_Parts, list[np.ndarray[Any, Any]]]:
+    """The views of ports with their places, and those of the states behind them."""
+    places = [tensor.channels for tensor in tensors]
+    return list(zip(views, places, strict=False)), views[len(places) :]
+
+
+def _put_parts(parts: _Parts, codes: OperandArray) -> None:
+    for view, place in parts:
+        view[:] = codes[place]
+
+
+def _take_parts(codes: Int16Array, parts: _Parts) -> None:
+    for view, place in parts:
+        codes[place] = view
+
+
+def _taken_parts(parts: _Parts) -> Int16Array:
+    return np.concatenate([view for view, _ in parts])
 
 
 def _copying_invoke(

@@ -44,6 +44,27 @@ def chain(input_width: int, widths: Sequence[int]) -> tuple[Route, ...]:
     return tuple((Part(source=source, start=0, width=width),) for source, width in fed)
 
 
+def within(widths: Sequence[int], start: int, width: int) -> Route:
+    """Consecutive elements of vectors that stand one behind another, as parts of each.
+
+    Args:
+        widths: of the vectors.
+        start: first element, counted from the first vector on.
+        width: elements.
+
+    Returns:
+        Parts whose source is the position of their vector.
+    """
+    found, before = [], 0
+    for source, whole in enumerate(widths):
+        first = max(start - before, 0)
+        count = min(start + width - before, whole) - first
+        if count > 0:
+            found.append(Part(source=source, start=first, width=count))
+        before += whole
+    return tuple(found)
+
+
 def check_routes(
     routes: Sequence[Route], names: Sequence[str], input_width: int, widths: Sequence[int]
 ) -> None:

@@ -6,7 +6,7 @@ Values are int32 [1, N] codes; operands are the rows that `Tables` makes of them
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -15,17 +15,21 @@ from edgernn.graph.op_graph import OpGraph
 from edgernn.graph.ops import (
     Activation,
     AffineResult,
+    CodesOf,
     Complement,
     Concatenation,
+    Extremum,
     Function,
     Op,
     OperandOf,
     Product,
     Rescaling,
+    Scaling,
     Slice,
     Sum,
+    Value,
 )
-from edgernn.model.formats import INT16_MAX
+from edgernn.model.formats import INT16_MAX, INT16_MIN
 from edgernn.model.layers import GateActivation
 from edgernn_export.writers.onnx.graph import GraphBuilder
 from edgernn_export.writers.onnx.integer_operators import (
@@ -39,6 +43,19 @@ from edgernn_export.writers.onnx.integer_operators import (
     wide_product,
 )
 from edgernn_export.writers.onnx.tables import REACH, Tables
+from edgernn_export.writers.routed import cut
+
+
+class Rows(NamedTuple):
+    """A tensor of codes or of operand rows.
+
+    Attributes:
+        name: its name.
+        width: elements along its last axis.
+    """
+
+    name: str
+    width: int
 
 
 class NodeEmitter:
@@ -54,36 +71,57 @@ class NodeEmitter:
         self.g = g
         self.tables = tables
         self.names: dict[str, str] = {}
+        self.parts: dict[str, Sequence[Rows]] = {}
         self.intervals: dict[str, tuple[int, int]] = {}
         self.saturating: frozenset[str] = frozenset()
 
     def __call__(
-        self, step: OpGraph, inputs: Sequence[str], states: Sequence[str]
+        self, step: OpGraph, inputs: Sequence[Sequence[Rows]], states: Sequence[str]
     ) -> tuple[list[str], list[str]]:
         """Append a step.
 
         Args:
             step: what to compute.
-            inputs: operand rows, in the order of the graph's inputs.
+            inputs: operand rows or int32 codes, in the order of the graph's inputs, each as parts
+                one behind another: what reads a part needs no node to join them.
             states: int32 codes, in the order of the graph's states.
 
         Returns:
             int32 codes of the outputs and of the new states.
         """
-        before = [state.before for state in step.carried]
         self.intervals, self.saturating = intervals(step), saturating(step)
+        self.parts = {v.name: parts for v, parts in zip(step.inputs, inputs, strict=True)}
         self.names = {
-            value.name: name
-            for value, name in zip([*step.inputs, *before], [*inputs, *states], strict=True)
+            state.before.name: name for state, name in zip(step.carried, states, strict=True)
         }
         for op in step.ops:
             self.names[op.result.name] = APPENDED[type(op)](self, op)
-        outputs = [self.names[value.name] for value in step.outputs]
-        return outputs, [self.names[state.after.name] for state in step.carried]
+        outputs = [self.name(value) for value in step.outputs]
+        return outputs, [self.name(state.after) for state in step.carried]
 
     def reads(self, op: Op) -> list[str]:
         """The tensors an operation reads."""
-        return [self.names[value.name] for value in op.reads]
+        return [self.name(value) for value in op.reads]
+
+    def name(self, value: Value) -> str:
+        """The tensor of a value; the parts of an input are joined once, if anything asks."""
+        found = self.names.get(value.name)
+        if found is None:
+            found = self.names[value.name] = joined(self.g, self.parts[value.name])
+        return found
+
+
+def joined(g: GraphBuilder, parts: Sequence[Rows]) -> str:
+    """[a, b, ...] along the last axis; a single part is itself."""
+    names = [part.name for part in parts]
+    return names[0] if len(names) == 1 else g.node("Concat", *names, axis=-1)
+
+
+def sliced(g: GraphBuilder, rows: Rows, start: int, width: int, axis: int = -1) -> Rows:
+    """Consecutive elements."""
+    bounds = [[start], [start + width], [axis]]
+    made = g.node("Slice", rows.name, *(g.constant(b, np.int64) for b in bounds))
+    return Rows(made, width)
 
 
 def _operand(at: NodeEmitter, op: OperandOf) -> str:
@@ -95,8 +133,13 @@ def _concatenation(at: NodeEmitter, op: Concatenation) -> str:
 
 
 def _slice(at: NodeEmitter, op: Slice) -> str:
-    bounds = [[op.start], [op.start + op.result.width], [1]]
-    return at.g.node("Slice", *at.reads(op), *(at.g.constant(b, np.int64) for b in bounds))
+    parts = at.parts.get(op.value.name) or [Rows(at.name(op.value), op.value.width)]
+    axis = -1 if op.value.operand else 1
+    found = cut(
+        parts, [part.width for part in parts], op.start, op.result.width,
+        lambda number, part, start, count: sliced(at.g, part, start, count, axis),  # noqa: ARG005
+    )  # fmt: skip
+    return joined(at.g, found)
 
 
 def _affine(at: NodeEmitter, op: AffineResult) -> str:
@@ -126,8 +169,13 @@ def _product(at: NodeEmitter, op: Product) -> str:
     bounds = [at.intervals[value.name] for value in op.reads]
     largest = max(abs(a * b) for a in bounds[0] for b in bounds[1])
     a, b = at.reads(op)
-    rounded = (product if largest < 1 << 30 else wide_product)(at.g, a, b, op.shift)
+    rounded = _rounded_product(op.shift, largest)(at.g, a, b, op.shift)
     return sat16(at.g, rounded) if op.result.name in at.saturating else rounded
+
+
+def _rounded_product(shift: int, largest: int) -> Callable[[GraphBuilder, str, str, int], str]:
+    """What rounds products of that magnitude inside of int32."""
+    return product if largest < 1 << (29 if shift == 2 else 30) else wide_product
 
 
 def _sum(at: NodeEmitter, op: Sum) -> str:
@@ -145,6 +193,28 @@ def _complement(at: NodeEmitter, op: Complement) -> str:
     return at.g.node("Min", rest, at.g.constant(INT16_MAX))
 
 
+def _codes(at: NodeEmitter, op: CodesOf) -> str:
+    (codes,) = at.reads(op)
+    return at.g.cast(codes, np.int32)
+
+
+def _scaling(at: NodeEmitter, op: Scaling) -> str:
+    """Clause 7.9; where a sat16 cannot act, it needs no node."""
+    (v,) = at.reads(op)
+    k, multiplier = op.scale.shift, op.scale.multiplier.astype(np.int64)
+    largest = -INT16_MIN * int(np.abs(multiplier).max())
+    if np.any(multiplier != 1 << k):
+        v = _rounded_product(k, largest)(at.g, v, at.g.constant(multiplier), k)
+        v = v if largest >> k < INT16_MAX else sat16(at.g, v)
+    if not op.scale.has_bias:
+        return v
+    return sat16(at.g, plus(at.g, v, op.scale.bias.astype(np.int32)))
+
+
+def _extremum(at: NodeEmitter, op: Extremum) -> str:
+    return at.g.node("Max" if op.largest else "Min", *at.reads(op))
+
+
 #: operation -> what appends it
 APPENDED: Final[dict[type[Op], Callable[[NodeEmitter, Any], str]]] = {
     OperandOf: _operand,
@@ -156,4 +226,7 @@ APPENDED: Final[dict[type[Op], Callable[[NodeEmitter, Any], str]]] = {
     Sum: _sum,
     Rescaling: _rescaling,
     Complement: _complement,
+    CodesOf: _codes,
+    Scaling: _scaling,
+    Extremum: _extremum,
 }

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from edgernn.backends.onnx_file import METADATA_KEY, sealed
+from edgernn.backends.step_graph import step_ports
 from edgernn.container import interface_json
 from edgernn.graph.lowering import lowered
 from edgernn.model.integer_model import IntegerModel
@@ -14,15 +16,17 @@ from edgernn.model.interface import Golden
 from edgernn.model.layers import Dense
 from edgernn_export.writers.onnx.cells import RECURRENT, Cell, CellState, dense_step
 from edgernn_export.writers.onnx.graph import GraphBuilder
-from edgernn_export.writers.onnx.interpreter import NodeEmitter
+from edgernn_export.writers.onnx.interpreter import NodeEmitter, Rows, joined, sliced
 from edgernn_export.writers.onnx.tables import Tables
+from edgernn_export.writers.routed import RoutedVectors
 
 
 def write_onnx_exact(model: IntegerModel, golden: Golden | None = None) -> bytes:
     """Write an integer model as an ONNX step graph without a single float tensor.
 
     Inputs: ``x`` [1, I] (int8 in `w8a8`, int16 in `w8a16`) and every state by its name, int16
-    [1, H]. Outputs: ``y`` int16 [1, O] and every new state as ``<name>_out``.
+    [1, H]. Outputs: ``y`` int16 [1, O] and every new state as ``<name>_out``. Of a model with
+    several inputs or outputs, these stand in place of ``x`` or ``y`` by their own names.
 
     Args:
         model: the integer model.
@@ -31,43 +35,87 @@ def write_onnx_exact(model: IntegerModel, golden: Golden | None = None) -> bytes
     Returns:
         The file's bytes; same model, same bytes.
     """
-    g = GraphBuilder(model.name or "edgernn")
+    g, ports = GraphBuilder(model.name or "edgernn"), step_ports(model)
     tables = Tables(g, model.precision)
-    q_x = g.input("x", model.precision.operand_dtype, [1, model.input.width])
+    dtype = model.precision.operand_dtype
+    read = [Rows(g.input(p.name, dtype, [1, p.width]), p.width) for p in ports.inputs]
     for spec in model.states:
         g.input(spec.name, np.int16, [1, spec.units])
-    value, operand = "", tables.model_input(q_x)
+    vectors = NodeVectors(g, tables, [Rows(joined(g, read), model.input.width)])
     carried: list[str] = []
-    for index, layer in enumerate(model.layers):
-        if index:
-            operand = tables.operand(value)
+    for layer, route in zip(model.layers, model.wiring, strict=False):
+        fed = vectors.fed(layer, route)
         state = tuple(g.cast(spec.name, np.int32) for spec in layer.states)
-        value, new = _layer_step(Cell(g=g, tables=tables, layer=layer), operand, state)
+        value, new = _layer_step(Cell(g=g, tables=tables, layer=layer), fed, state)
+        vectors.add(Rows(value, layer.units))
         carried.extend(new)
-    g.output(g.cast(value, np.int16), "y", np.int16, [1, model.output.width])
+    values = vectors.values("output", model.wiring[-1])
+    for port in ports.outputs:
+        y = joined(g, vectors.cut(port.name, values, port.start, port.width))
+        g.output(g.cast(y, np.int16), port.name, np.int16, [1, port.width])
     for spec, tensor in zip(model.states, carried, strict=True):
         g.output(g.cast(tensor, np.int16), f"{spec.name}_out", np.int16, [1, spec.units])
     interface = replace(model.interface(), golden=golden)
     return sealed(g.to_bytes({METADATA_KEY: interface_json.dumps(interface)}))
 
 
-def _layer_step(cell: Cell, x: str, state: CellState) -> tuple[str, CellState]:
+class NodeVectors(RoutedVectors[Rows]):
+    """The vectors of a model as tensors that nodes make; nodes are numbered, not named.
+
+    Args:
+        g: receives the nodes.
+        tables: its lookup tables.
+        inputs: codes of the model's input.
+    """
+
+    def __init__(self, g: GraphBuilder, tables: Tables, inputs: Sequence[Rows]) -> None:
+        """Start with no layers."""
+        super().__init__(inputs)
+        self.g = g
+        self.tables = tables
+
+    def width(self, tensor: Rows) -> int:
+        """Number of elements."""
+        return tensor.width
+
+    def part(self, name: str, tensor: Rows, start: int, width: int) -> Rows:
+        """Consecutive elements of a tensor."""
+        del name
+        return sliced(self.g, tensor, start, width)
+
+    def operand(self, name: str, value: Rows) -> Rows:
+        """O(v) of clause 2.7, as operand rows."""
+        del name
+        return Rows(self.tables.operand(value.name), value.width)
+
+    def input_operand(self, name: str, codes: Rows) -> Rows:
+        """Operand rows of the codes."""
+        del name
+        return Rows(self.tables.model_input(codes.name), codes.width)
+
+    def input_value(self, name: str, codes: Rows) -> Rows:
+        """The codes as int32."""
+        del name
+        return Rows(self.g.cast(codes.name, np.int32), codes.width)
+
+
+def _layer_step(cell: Cell, fed: Sequence[Rows], state: CellState) -> tuple[str, CellState]:
     """Append one step of a layer.
 
     Args:
         cell: the layer and its graph.
-        x: operand rows of the layer input.
+        fed: operand rows of the layer input, or int32 codes where it reads values.
         state: int32 codes of the layer's states, empty for Dense.
 
     Returns:
         int32 [1, U] layer output, and the new state.
     """
     if type(cell.layer) is Dense:
-        return dense_step(cell, x), state
+        return dense_step(cell, joined(cell.g, fed)), state
     own = RECURRENT.get(type(cell.layer))
     if own is not None:
-        new = own(cell, x, state)
+        new = own(cell, joined(cell.g, fed), state)
         return new[0], new
     step = lowered(cell.tables.precision, (cell.layer,))
-    (y,), after = NodeEmitter(cell.g, cell.tables)(step, (x,), state)
+    (y,), after = NodeEmitter(cell.g, cell.tables)(step, (fed,), state)
     return y, tuple(after)

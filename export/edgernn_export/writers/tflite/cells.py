@@ -52,14 +52,14 @@ class Site:
     Attributes:
         graph: receives the operators.
         precision: of the model.
-        x: operand codes of the layer input.
+        fed: operand codes of the layer input, or values where it reads these, one behind another.
         states: int16 state inputs of the layer.
         scale: written on a Dense layer's output.
     """
 
     graph: Graph
     precision: Precision
-    x: Tensor
+    fed: tuple[Tensor, ...]
     states: tuple[Tensor, ...]
     scale: float
 
@@ -152,7 +152,7 @@ def gru_before(layer: GRUBefore, site: Site) -> Emitted:
 def dense(layer: Dense, site: Site) -> Emitted:
     """Clause 8.1."""
     graph, name = site.graph, layer.name
-    at = {Source.X: site.x}
+    at = {Source.X: ops.joined(graph, f"{name}.x", site.fed)}
     if layer.activation in (DenseActivation.LINEAR, DenseActivation.RELU):
         relu = layer.activation is DenseActivation.RELU
         return affine(graph, name, layer.out, at, site.scale, relu), ()
@@ -189,9 +189,10 @@ def _gru_output(layer: GRUAfter | GRUBefore, site: Site, z: Tensor, z_n: Tensor)
 def _operands(site: Site, name: str, record: Affine) -> Operands:
     """Operand codes of the sources ``record`` reads."""
     o_h = operand(site.graph, f"{name}.o_h", site.states[0], site.precision)
-    at = {Source.X: site.x, Source.H: o_h}
+    x = ops.joined(site.graph, f"{name}.x", site.fed)
+    at = {Source.X: x, Source.H: o_h}
     if record.terms[0].source is Source.XH:
-        at[Source.XH] = ops.concatenate(site.graph, f"{name}.xh", (site.x, o_h))
+        at[Source.XH] = ops.concatenate(site.graph, f"{name}.xh", (x, o_h))
     return at
 
 
@@ -235,7 +236,7 @@ def emit(layer: Layer, site: Site) -> Emitted:
         return own(layer, site)
     step = lowered(site.precision, (layer,))
     (y,), new = OperatorEmitter(site.graph, site.precision, site.scale)(
-        step, (site.x,), site.states
+        step, (site.fed,), site.states
     )
     return y, new
 

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from edgernn.graph.op_graph import OpGraph
 from edgernn.graph.ops import (
     Activation,
     AffineResult,
+    CodesOf,
     Complement,
     Concatenation,
+    Extremum,
     Function,
     Op,
     OperandOf,
     Product,
     Rescaling,
+    Scaling,
     Slice,
     Sum,
+    Value,
 )
 from edgernn.model.formats import Precision
+from edgernn_export.writers.routed import cut
 from edgernn_export.writers.tflite import ops
 from edgernn_export.writers.tflite.affine import affine, operand
 from edgernn_export.writers.tflite.graph import Graph, Tensor
@@ -40,43 +45,52 @@ class OperatorEmitter:
         self.precision = precision
         self.free_scale = free_scale
         self.tensors: dict[str, Tensor] = {}
+        self.parts: dict[str, Sequence[Tensor]] = {}
 
     def __call__(
-        self, step: OpGraph, inputs: tuple[Tensor, ...], states: tuple[Tensor, ...]
+        self, step: OpGraph, inputs: Sequence[Sequence[Tensor]], states: Sequence[Tensor]
     ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """Emit a step.
 
         Args:
             step: what to compute.
-            inputs: operand codes, in the order of the graph's inputs.
+            inputs: operand codes or values, in the order of the graph's inputs, each as parts one
+                behind another: what reads a part needs no operator to join them.
             states: in the order of the graph's states.
 
         Returns:
             The outputs and the new states.
         """
-        before = [state.before for state in step.carried]
+        self.parts = {v.name: parts for v, parts in zip(step.inputs, inputs, strict=True)}
         self.tensors = {
-            value.name: tensor
-            for value, tensor in zip([*step.inputs, *before], [*inputs, *states], strict=True)
+            state.before.name: tensor for state, tensor in zip(step.carried, states, strict=True)
         }
-        given = {tensor.index for tensor in self.tensors.values()}
+        given = {t.index for t in (*states, *(part for parts in inputs for part in parts))}
         for op in step.ops:
             self.tensors[op.result.name] = EMITTED[type(op)](self, op)
-        outputs = tuple(self._made(value.name, given) for value in step.outputs)
-        return outputs, tuple(self._made(state.after.name, given) for state in step.carried)
+        outputs = tuple(self._made(value, given) for value in step.outputs)
+        return outputs, tuple(self._made(state.after, given) for state in step.carried)
 
     def reads(self, op: Op) -> list[Tensor]:
         """The tensors an operation reads."""
-        return [self.tensors[value.name] for value in op.reads]
+        return [self.tensor(value) for value in op.reads]
+
+    def tensor(self, value: Value) -> Tensor:
+        """The tensor of a value; the parts of an input are joined once, if anything asks."""
+        found = self.tensors.get(value.name)
+        if found is None:
+            found = ops.joined(self.graph, value.name, self.parts[value.name])
+            self.tensors[value.name] = found
+        return found
 
     def scale(self, op: Op) -> float:
         """What is written on the result of an operation."""
         form = op.result.format
         return self.free_scale if form is None else form.scale
 
-    def _made(self, name: str, given: set[int]) -> Tensor:
+    def _made(self, value: Value, given: set[int]) -> Tensor:
         """A tensor that an operator makes: a runtime's inputs are not its outputs."""
-        tensor = self.tensors[name]
+        tensor = self.tensor(value)
         return ops.relabel(self.graph, tensor, tensor.scale) if tensor.index in given else tensor
 
 
@@ -90,8 +104,15 @@ def _concatenation(at: OperatorEmitter, op: Concatenation) -> Tensor:
 
 
 def _slice(at: OperatorEmitter, op: Slice) -> Tensor:
-    (v,) = at.reads(op)
-    return ops.part(at.graph, op.result.name, v, op.start, op.result.width)
+    name, width = op.result.name, op.result.width
+    parts = at.parts.get(op.value.name) or at.reads(op)
+    found = cut(
+        parts, [part.width for part in parts], op.start, width,
+        lambda number, part, start, count: ops.part(
+            at.graph, name if count == width else f"{name}.{number}", part, start, count
+        ),
+    )  # fmt: skip
+    return ops.joined(at.graph, name, found)
 
 
 def _affine(at: OperatorEmitter, op: AffineResult) -> Tensor:
@@ -132,6 +153,20 @@ def _complement(at: OperatorEmitter, op: Complement) -> Tensor:
     return ops.one_minus(at.graph, op.result.name, *at.reads(op))
 
 
+def _codes(at: OperatorEmitter, op: CodesOf) -> Tensor:
+    return ops.codes(at.graph, op.result.name, *at.reads(op))
+
+
+def _scaling(at: OperatorEmitter, op: Scaling) -> Tensor:
+    (v,) = at.reads(op)
+    return ops.scaled(at.graph, op.result.name, v, op.scale, at.scale(op))
+
+
+def _extremum(at: OperatorEmitter, op: Extremum) -> Tensor:
+    a, b = at.reads(op)
+    return ops.extremum(at.graph, op.result.name, a, b, op.largest)
+
+
 #: operation -> what emits it
 EMITTED: Final[dict[type[Op], Callable[[OperatorEmitter, Any], Tensor]]] = {
     OperandOf: _operand,
@@ -143,4 +178,7 @@ EMITTED: Final[dict[type[Op], Callable[[OperatorEmitter, Any], Tensor]]] = {
     Sum: _sum,
     Rescaling: _rescaling,
     Complement: _complement,
+    CodesOf: _codes,
+    Scaling: _scaling,
+    Extremum: _extremum,
 }

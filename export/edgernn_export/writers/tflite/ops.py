@@ -13,7 +13,8 @@ from typing import Final
 import numpy as np
 
 from edgernn.model.formats import PREACTIVATION, UNIT
-from edgernn_export.writers.tflite.graph import Graph, Tensor
+from edgernn.model.scales import ScaleVector
+from edgernn_export.writers.tflite.graph import Graph, Tensor, is_power_of_two
 
 #: 1/6 in Q0.17: hard sigmoid multiplies by 21845 and divides by 2^12 (clause 3.4).
 _SIXTH: Final = 21845
@@ -60,6 +61,49 @@ def one_minus(graph: Graph, name: str, z: Tensor) -> Tensor:
     return saturating_sum(graph, name, rest, one)
 
 
+def codes(graph: Graph, name: str, operand: Tensor) -> Tensor:
+    """Operand codes as int16 values of a scale that products can rescale (clause 6.7)."""
+    if operand.dtype == "int16":
+        return operand if is_power_of_two(operand.scale) else relabel(graph, operand, UNIT.scale)
+    out = graph.tensor(name, operand.width, "int16", UNIT.scale)
+    kinds = graph.schema.TensorType
+    graph.operator(
+        "CAST", 1, [operand], [out],
+        kind="CastOptions", inDataType=kinds.INT8, outDataType=kinds.INT16,
+    )  # fmt: skip
+    return out
+
+
+def scaled(graph: Graph, name: str, v: Tensor, constants: ScaleVector, scale: float) -> Tensor:
+    """sat16(sat16(R(v*m, k)) + b) by element (clause 7.9).
+
+    Args:
+        graph: receives the operators.
+        name: of the result, prefix of the constants' names.
+        v: int16, its scale a power of two.
+        constants: multipliers, shift and offsets.
+        scale: of the result, a power of two.
+    """
+    k = constants.shift
+    y = v
+    if np.any(constants.multiplier != 1 << k) or v.scale != scale:
+        factor = scale / v.scale * 2.0**-k
+        m = graph.constant(f"{name}.multiplier", constants.multiplier[None], factor)
+        y = product(graph, f"{name}.p" if constants.has_bias else name, v, m, k)
+    if not constants.has_bias:
+        return y
+    bias = graph.constant(f"{name}.bias", constants.bias[None], scale)
+    return saturating_sum(graph, name, y, bias)
+
+
+def extremum(graph: Graph, name: str, a: Tensor, b: Tensor, largest: bool) -> Tensor:
+    """The larger or the smaller of int16 values of equal scales."""
+    out = graph.tensor(name, a.width, "int16", a.scale)
+    builtin = "MAXIMUM" if largest else "MINIMUM"
+    graph.operator(builtin, 4, [a, b], [out], kind="MaximumMinimumOptions")
+    return out
+
+
 def sigmoid(graph: Graph, name: str, z: Tensor) -> Tensor:
     """Clause 3.2: at scale 2^-10 every LOGISTIC kernel interpolates the table."""
     return _tabulated(graph, "LOGISTIC", name, z)
@@ -97,6 +141,11 @@ def concatenate(graph: Graph, name: str, parts: Sequence[Tensor]) -> Tensor:
     return out
 
 
+def joined(graph: Graph, name: str, parts: Sequence[Tensor]) -> Tensor:
+    """[a, b, ...] along the last axis; a single part is itself."""
+    return parts[0] if len(parts) == 1 else concatenate(graph, name, parts)
+
+
 def relabel(graph: Graph, v: Tensor, scale: float) -> Tensor:
     """The same codes under another scale; RESHAPE copies and looks at no scale."""
     out = graph.tensor(f"relabelled.{v.index}", v.width, v.dtype, scale)
@@ -120,11 +169,12 @@ def split(graph: Graph, names: Sequence[str], v: Tensor, widths: Sequence[int]) 
 
 
 def part(graph: Graph, name: str, v: Tensor, start: int, width: int) -> Tensor:
-    """Consecutive elements of int16."""
+    """Consecutive elements."""
     out = graph.tensor(name, width, v.dtype, v.scale)
     begin = graph.constant(f"{name}.begin", np.array([0, start], np.int32))
     size = graph.constant(f"{name}.size", np.array([1, width], np.int32))
-    graph.operator("SLICE", 4, [v, begin, size], [out], kind="SliceOptions")
+    version = 2 if v.dtype == "int8" else 4
+    graph.operator("SLICE", version, [v, begin, size], [out], kind="SliceOptions")
     return out
 
 

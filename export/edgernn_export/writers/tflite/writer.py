@@ -2,23 +2,29 @@
 
 The file has one signature, "step": inputs "x" and one int16 vector per state (named as in
 `IntegerModel.states`), outputs "y" and the new states under the same names with "_out" appended.
+Of a model with several inputs or outputs, these stand in place of "x" or "y" by their own names.
 Everything is integer; the metadata entry "edgernn" holds the interface as JSON.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from edgernn.backends.step_graph import PortTensor, step_ports
 from edgernn.container import interface_json
 from edgernn.model.formats import UNIT, FloatArray
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.interface import Golden
 from edgernn.model.layers import Dense, DenseActivation
+from edgernn.model.routes import MODEL_INPUT
+from edgernn_export.writers.routed import RoutedVectors
+from edgernn_export.writers.tflite import ops
 from edgernn_export.writers.tflite.affine import operand, operand_scale
 from edgernn_export.writers.tflite.cells import Site, emit
-from edgernn_export.writers.tflite.graph import Graph, Tensor
+from edgernn_export.writers.tflite.graph import Graph, Tensor, is_power_of_two
 
 #: Output scales outside these bounds stand in the metadata only: float32 products with them
 #: would leave the range in which a power of two changes the exponent alone.
@@ -45,47 +51,108 @@ def write_tflite(model: IntegerModel, golden: Golden | None = None) -> bytes:
 
 def build(model: IntegerModel) -> tuple[Graph, dict[str, Tensor], dict[str, Tensor]]:
     """The graph of one step with its inputs and outputs by signature name."""
-    graph = Graph(model.name)
-    x = _input(graph, model)
-    inputs = {"x": x}
+    graph, ports = Graph(model.name), step_ports(model)
+    inputs = {port.name: _input(graph, model, port) for port in ports.inputs}
+    vectors = TensorVectors(graph, model, list(inputs.values()))
     for spec in model.states:
         inputs[spec.name] = graph.tensor(spec.name, spec.units, "int16", spec.format.scale)
-    outputs: dict[str, Tensor] = {}
-    y = x
-    for index, layer in enumerate(model.layers):
-        if index:
-            x = operand(graph, f"{layer.name}.o_x", y, model.precision)
-        states = tuple(inputs[spec.name] for spec in layer.states)
-        scale = _output_scale(model, index)
-        site = Site(graph=graph, precision=model.precision, x=x, states=states, scale=scale)
+    carried: dict[str, Tensor] = {}
+    for index, (layer, route) in enumerate(zip(model.layers, model.wiring, strict=False)):
+        site = Site(
+            graph=graph,
+            precision=model.precision,
+            fed=vectors.fed(layer, route),
+            states=tuple(inputs[spec.name] for spec in layer.states),
+            scale=_output_scale(model, index),
+        )
         y, new = emit(layer, site)
+        vectors.add(y)
         for spec, tensor in zip(layer.states, new, strict=True):
-            outputs[f"{spec.name}_out"] = tensor
-    return graph, inputs, {"y": y, **outputs}
+            carried[f"{spec.name}_out"] = tensor
+    values = vectors.values("output", model.wiring[-1])
+    outputs: dict[str, Tensor] = {}
+    for port in ports.outputs:
+        parts = vectors.cut(port.name, values, port.start, port.width)
+        outputs[port.name] = _put_out(graph, model, port, parts)
+    return graph, inputs, outputs | carried
 
 
-def _input(graph: Graph, model: IntegerModel) -> Tensor:
-    """The tensor "x", labelled with the real scale where one number can say it.
+class TensorVectors(RoutedVectors[Tensor]):
+    """The vectors of a model as tensors.
+
+    Args:
+        graph: receives what makes them.
+        model: the model.
+        inputs: codes of the model's input.
+    """
+
+    def __init__(self, graph: Graph, model: IntegerModel, inputs: Sequence[Tensor]) -> None:
+        """Start with no layers."""
+        super().__init__(inputs)
+        self.graph = graph
+        self.precision = model.precision
+        routes = ({part.source for part in route} for route in model.wiring)
+        self._readers = sum(MODEL_INPUT in sources for sources in routes)
+
+    def width(self, tensor: Tensor) -> int:
+        """Number of elements."""
+        return tensor.width
+
+    def part(self, name: str, tensor: Tensor, start: int, width: int) -> Tensor:
+        """Consecutive elements of a tensor."""
+        return ops.part(self.graph, name, tensor, start, width)
+
+    def operand(self, name: str, value: Tensor) -> Tensor:
+        """O(v) of clause 2.7."""
+        return operand(self.graph, name, value, self.precision)
+
+    def input_operand(self, name: str, codes: Tensor) -> Tensor:
+        """The codes; read by several layers, under a scale that none of them has to change."""
+        del name
+        if self._readers < 2 or is_power_of_two(codes.scale):
+            return codes
+        return ops.relabel(self.graph, codes, operand_scale(UNIT.scale, self.precision))
+
+    def input_value(self, name: str, codes: Tensor) -> Tensor:
+        """The codes as int16."""
+        return ops.codes(self.graph, name, codes)
+
+
+def _input(graph: Graph, model: IntegerModel, port: PortTensor) -> Tensor:
+    """The tensor of an input, labelled with the real scale where one number can say it.
 
     Otherwise the tensor's name says where to look, and it carries the scale under which it joins
     the hidden state's operand.
     """
-    scale = _common_scale(model.input.scale)
+    scale = _common_scale(model.input.scale[port.channels])
     dtype = model.precision.operand_dtype.name
-    if scale is not None and not np.any(model.input.offset):
-        return graph.tensor("x", model.input.width, dtype, scale)
+    if scale is not None and not np.any(model.input.offset[port.channels]):
+        return graph.tensor(port.name, port.width, dtype, scale)
     states = model.layers[0].states
     nominal = operand_scale(states[0].format.scale if states else UNIT.scale, model.precision)
-    return graph.tensor("x.scales_in_metadata", model.input.width, dtype, nominal)
+    return graph.tensor(f"{port.name}.scales_in_metadata", port.width, dtype, nominal)
 
 
 def _output_scale(model: IntegerModel, index: int) -> float:
     """Scale written on the output of a Dense layer that has no table."""
     layer = model.layers[index]
-    last = index == len(model.layers) - 1
-    if last and isinstance(layer, Dense) and layer.activation in _FREE:
-        return _common_scale(model.output.scale) or UNIT.scale
-    return UNIT.scale
+    inner = any(part.source == index for route in model.wiring[:-1] for part in route)
+    if inner or not isinstance(layer, Dense) or layer.activation not in _FREE:
+        return UNIT.scale
+    sources = np.repeat(*np.transpose([(part.source, part.width) for part in model.wiring[-1]]))
+    port = next(port for port in step_ports(model).outputs if index in sources[port.channels])
+    return _common_scale(model.output.scale[port.channels]) or UNIT.scale
+
+
+def _put_out(
+    graph: Graph, model: IntegerModel, port: PortTensor, parts: Sequence[Tensor]
+) -> Tensor:
+    """The tensor of an output; that of a network is labelled as `_input` labels."""
+    y = ops.joined(graph, f"{port.name}.y", parts)
+    scale = _common_scale(model.output.scale[port.channels])
+    if scale is None or scale == y.scale or not (model.routes or model.output.ports):
+        return y
+    return ops.relabel(graph, y, scale)
 
 
 _FREE = (DenseActivation.LINEAR, DenseActivation.RELU)
