@@ -1,8 +1,9 @@
 """A graph of operations as instructions over memory: where every value of a layer lies.
 
-A value gets a place: a vector of the state, or a part of the scratch that values share which are
-not there at the same time. A result takes the place of what it is made of where nothing else reads
-that any more, and new states are made in the place of the old ones.
+A value gets a place: a vector of the state, the layer's input where it reads values, or a part of
+the scratch that values share which are not there at the same time. A result takes the place of what
+it is made of where nothing else reads that any more, and new states are made in the place of the
+old ones.
 """
 
 from __future__ import annotations
@@ -17,21 +18,26 @@ from edgernn.graph.op_graph import OpGraph
 from edgernn.graph.ops import (
     Activation,
     AffineResult,
+    CodesOf,
     Complement,
     Concatenation,
+    Extremum,
     Function,
     Op,
     OperandOf,
     Product,
     Rescaling,
+    Scaling,
     Slice,
     Sum,
     Value,
 )
 from edgernn.model.affine import Source
 
-#: The vector of a place that is scratch; others are states, in the order of the graph's.
+#: Vectors of places that are scratch, and the values that the layer reads; others are states, in
+#: the order of the graph's.
 SCRATCH: Final = -1
+INPUT: Final = -2
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,7 @@ class Place:
     """Where a value lies.
 
     Attributes:
-        vector: `SCRATCH`, or which state.
+        vector: `SCRATCH`, `INPUT`, or which state.
         start: first element.
         width: elements.
     """
@@ -69,6 +75,9 @@ class VectorCall(enum.Enum):
     SUM = "sum"
     RESCALE = "rescale"
     COMPLEMENT = "complement"
+    SCALE = "scale"
+    MAXIMUM = "maximum"
+    MINIMUM = "minimum"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +89,7 @@ class VectorInstruction:
         reads: the vectors it reads.
         result: the vector it writes; None: the operands.
         option: shift of a product or a rescaling, function of an activation, name of an affine
-            map; None for the others.
+            map or of the constants that scale; None for the others.
     """
 
     call: VectorCall
@@ -110,11 +119,12 @@ def schedule(graph: OpGraph) -> StepSchedule:
     """Give every value a place, and every operation its instructions.
 
     Args:
-        graph: of one layer, whose one input stands at the start of its operands.
+        graph: of one layer, whose one input stands at the start of its operands, or has a place
+            of its own where it is values.
 
     Raises:
         ModelError: an affine map reads what has no place among the operands, which are those of
-            the input and behind them of one value.
+            the input and behind them of one value; or the layer reads its operands as values.
     """
     made = _Scheduler(graph)
     for index, op in enumerate(graph.ops):
@@ -146,6 +156,8 @@ class _Scheduler:
             state.before.name: Place(vector, 0, state.before.width)
             for vector, state in enumerate(graph.carried)
         }
+        if not self._input.operand:
+            self._places[self._input.name] = Place(INPUT, 0, self._input.width)
         self._last = self._last_reads(graph)
         self._in_operands = ""
 
@@ -157,7 +169,7 @@ class _Scheduler:
                 value = self._behind_input(op)
                 if value is not None:
                     last[value.name] = index
-            elif not isinstance(op, (OperandOf, Concatenation)):
+            elif not op.result.operand:
                 last.update(dict.fromkeys((value.name for value in op.reads), index))
         end = len(graph.ops)
         last.update(dict.fromkeys((value.name for value in graph.outputs), end))
@@ -294,9 +306,26 @@ def _nothing(made: _Scheduler, index: int, op: Op) -> None:
     """Operands are made where an affine map reads them."""
 
 
+def _codes(made: _Scheduler, index: int, op: CodesOf) -> None:  # noqa: ARG001 (as the others)
+    raise ModelError(
+        f"{op.result.name}: expected values as the input of a layer that reads some, got operands."
+    )
+
+
+def _concatenation(made: _Scheduler, index: int, op: Concatenation) -> None:
+    if op.result.operand:
+        return
+    whole = made.for_result(index, op, op.reads)
+    start = whole.start
+    for part in map(made.place, op.parts):
+        made.call(VectorCall.COPY, [part], Place(whole.vector, start, part.width))
+        start += part.width
+
+
 def _slice(made: _Scheduler, index: int, op: Slice) -> None:  # noqa: ARG001 (as the others)
-    whole = made.place(op.value)
-    made.put(op.result, Place(whole.vector, whole.start + op.start, op.result.width))
+    if not op.result.operand:
+        whole = made.place(op.value)
+        made.put(op.result, Place(whole.vector, whole.start + op.start, op.result.width))
 
 
 def _affine(made: _Scheduler, index: int, op: AffineResult) -> None:
@@ -324,10 +353,21 @@ def _element_by_element(call: VectorCall) -> Callable[[_Scheduler, int, Any], No
     return scheduled
 
 
+def _scaling(made: _Scheduler, index: int, op: Scaling) -> None:
+    reads = [made.place(op.value)]
+    made.call(VectorCall.SCALE, reads, made.for_result(index, op, op.reads), op.name)
+
+
+def _extremum(made: _Scheduler, index: int, op: Extremum) -> None:
+    call = VectorCall.MAXIMUM if op.largest else VectorCall.MINIMUM
+    _element_by_element(call)(made, index, op)
+
+
 #: operation -> what schedules it
 _SCHEDULED: Final[dict[type[Op], Callable[[_Scheduler, int, Any], None]]] = {
     OperandOf: _nothing,
-    Concatenation: _nothing,
+    CodesOf: _codes,
+    Concatenation: _concatenation,
     Slice: _slice,
     AffineResult: _affine,
     Activation: _activation,
@@ -335,4 +375,6 @@ _SCHEDULED: Final[dict[type[Op], Callable[[_Scheduler, int, Any], None]]] = {
     Sum: _element_by_element(VectorCall.SUM),
     Rescaling: _element_by_element(VectorCall.RESCALE),
     Complement: _element_by_element(VectorCall.COMPLEMENT),
+    Scaling: _scaling,
+    Extremum: _extremum,
 }

@@ -45,3 +45,58 @@ EDGERNN_API void edgernn_complement(const int16_t *v, int32_t count, int16_t *ou
 {
     EDGERNN_EACH_LANES(count, complement_lanes(v + j, out + j, left));
 }
+
+EDGERNN_INLINE void scale_lanes(const edgernn_scales *by, const int16_t *v, int32_t j, int16_t *out,
+                                int32_t left)
+{
+    const edgernn_lanes p =
+        edgernn_lanes_load(v + j, left) * edgernn_lanes_load(by->multiplier + j, left);
+    edgernn_lanes y = edgernn_lanes_sat16(edgernn_lanes_round_any(p, by->shift));
+    if (by->bias != 0) {
+        y = edgernn_lanes_sat16(y + edgernn_lanes_load(by->bias + j, left));
+    }
+    edgernn_lanes_store(out + j, y, left);
+}
+
+EDGERNN_API void edgernn_scale(const edgernn_scales *by, const int16_t *v, int32_t count,
+                               int16_t *out)
+{
+    EDGERNN_EACH_LANES(count, scale_lanes(by, v, j, out, left));
+}
+
+/* What is to be added to b for the smaller of a and b: |a - b| < 2^16, so nothing overflows. */
+EDGERNN_INLINE edgernn_lanes less_than(edgernn_lanes a, edgernn_lanes b)
+{
+    const edgernn_lanes above = a - b;
+    return above & (above >> 31);
+}
+
+EDGERNN_INLINE void maximum_lanes(const int16_t *a, const int16_t *b, int16_t *out, int32_t left)
+{
+    const edgernn_lanes v = edgernn_lanes_load(a, left);
+    edgernn_lanes_store(out, v - less_than(v, edgernn_lanes_load(b, left)), left);
+}
+
+EDGERNN_API void edgernn_maximum(const int16_t *a, const int16_t *b, int32_t count, int16_t *out)
+{
+    EDGERNN_EACH_LANES(count, maximum_lanes(a + j, b + j, out + j, left));
+}
+
+EDGERNN_INLINE void minimum_lanes(const int16_t *a, const int16_t *b, int16_t *out, int32_t left)
+{
+    const edgernn_lanes w = edgernn_lanes_load(b, left);
+    edgernn_lanes_store(out, w + less_than(edgernn_lanes_load(a, left), w), left);
+}
+
+EDGERNN_API void edgernn_minimum(const int16_t *a, const int16_t *b, int32_t count, int16_t *out)
+{
+    EDGERNN_EACH_LANES(count, minimum_lanes(a + j, b + j, out + j, left));
+}
+
+EDGERNN_API void edgernn_values8(const int8_t *codes, int32_t count, int16_t *out)
+{
+    int32_t j;
+    for (j = 0; j < count; ++j) {
+        out[j] = codes[j];
+    }
+}

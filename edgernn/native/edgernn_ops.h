@@ -25,6 +25,25 @@ EDGERNN_API void edgernn_rescale(const int16_t *v, int32_t shift, int32_t count,
 /* out = sat16(32768 - v). */
 EDGERNN_API void edgernn_complement(const int16_t *v, int32_t count, int16_t *out);
 
+/* Constants of clause 7.9, one multiplier and one offset for each element. */
+typedef struct {
+    int32_t shift;             /* 1 to 30 */
+    const int16_t *multiplier; /* [count] */
+    const int16_t *bias;       /* [count]; 0: no offsets */
+} edgernn_scales;
+
+/* Clause 7.9: out = sat16(sat16(R(v * multiplier, shift)) + bias), without the sum where there are
+ * no offsets. */
+EDGERNN_API void edgernn_scale(const edgernn_scales *by, const int16_t *v, int32_t count,
+                               int16_t *out);
+
+/* The larger and the smaller of a and b. */
+EDGERNN_API void edgernn_maximum(const int16_t *a, const int16_t *b, int32_t count, int16_t *out);
+EDGERNN_API void edgernn_minimum(const int16_t *a, const int16_t *b, int32_t count, int16_t *out);
+
+/* Clause 6.7: input codes of a w8a8 model as values. */
+EDGERNN_API void edgernn_values8(const int8_t *codes, int32_t count, int16_t *out);
+
 #ifdef __cplusplus
 }
 #endif

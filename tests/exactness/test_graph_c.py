@@ -102,7 +102,7 @@ def test_results_take_the_place_of_what_they_are_made_of(patched):
     by_hand = {"simple_rnn": 0, "simple_rnn_relu": 0, "lstm": 4, "gru_before": 3, "gru_after": 4}
     for cell, vectors in by_hand.items():
         layer = random_model(cell, units=8, outputs=0).layers[0]
-        made = c_layers.CLayer(index=0, layer=layer, precision=Precision.W8A8, last=True)
+        made = c_layers.CLayer(index=0, layer=layer, precision=Precision.W8A8, made="y")
         copies = [call for call in made.calls if "copy16" in call]
         assert made.kernel is None
         assert (made.scratch, copies) == (vectors * 8, []), (cell, made.calls)

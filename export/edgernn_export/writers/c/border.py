@@ -7,6 +7,7 @@ channel, as the largest with which every value that does not saturate stays belo
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
@@ -14,8 +15,8 @@ from typing import Final
 from edgernn.errors import EdgeRnnError
 from edgernn.model.formats import Precision
 from edgernn.model.integer_model import IntegerModel
-from edgernn.model.interface import InputSpec, OutputSpec
-from edgernn_export.writers.c.constants import Check, check_channels, record
+from edgernn.model.interface import InputSpec, OutputSpec, Port
+from edgernn_export.writers.c.constants import Check, check_channels, identifier, record
 
 _SPAN_BITS: Final = 30
 #: Fewer bits below one code would make the rounding of clause 9.1 a matter of luck.
@@ -103,6 +104,27 @@ def output_channels(spec: OutputSpec) -> tuple[OutputChannel, ...]:
             OutputChannel(frac_bits=15 - exponent, multiplier=round(Fraction(mantissa) * 2**31))
         )
     return tuple(channels)
+
+
+def port_names(ports: Sequence[Port]) -> list[str]:
+    """Names of ports as parts of macros: each another one."""
+    plain = [identifier(port.name).upper() for port in ports]
+    names: list[str] = []
+    for index, name in enumerate(plain):
+        unique = name
+        while unique in names or (unique != name and unique in plain):
+            unique += f"_{index}"
+        names.append(unique)
+    return names
+
+
+def softmax_sentence(spec: OutputSpec, outputs: str) -> str:
+    """What a user must know of outputs that the float model puts through a softmax."""
+    named = zip(port_names(spec.ports), spec.ports, strict=True)
+    names = [name for name, port in named if port.softmax]
+    if not names:
+        return f"The float model ends in a softmax: {outputs} are its logits, and the largest wins."
+    return f"Of {', '.join(names)}, {outputs} are logits of a softmax: of each, the largest wins."
 
 
 def channel_records(model: IntegerModel) -> tuple[str, list[Check]]:

@@ -86,6 +86,11 @@ def check_array(ctype: str, member: str, name: str, values: npt.NDArray[Any]) ->
     return _check(function, f"&{member}, {name}, {values.size}", content)
 
 
+def check_no_array(ctype: str, member: str) -> Check:
+    """Of a member of a record that names no array."""
+    return _check(_ARRAYS[ctype][0], f"&{member}, 0, 0", b"\0")
+
+
 def check_weights(member: str, name: str, size: str, content: Callable[[Layout], bytes]) -> Check:
     """Of an array of weights, of which so many bytes count."""
     return Check(

@@ -7,14 +7,14 @@ from functools import cached_property
 from typing import Final
 
 from edgernn.graph.lowering import lowered
-from edgernn.graph.schedule import StepSchedule, schedule
+from edgernn.graph.schedule import INPUT, Place, StepSchedule, schedule
 from edgernn.model.formats import Precision
 from edgernn.model.layers import LSTM, Dense, GRUAfter, GRUBefore, Layer, SimpleRNN
 from edgernn.model.storage import padded
 from edgernn_export.writers.c import operations
 from edgernn_export.writers.c.affine import affine_map
 from edgernn_export.writers.c.constants import Check, check_member, identifier, record
-from edgernn_export.writers.c.operations import address, statements
+from edgernn_export.writers.c.operations import Span, Vectors, scale_records, statements
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,13 +50,15 @@ class CLayer:
         index: position in the model.
         layer: the record.
         precision: of the model.
-        last: the layer's output is the model's.
+        made: C expression of where its output is made; states lie where they are.
+        inputs: where the values lie that it reads; none where it reads operands.
     """
 
     index: int
     layer: Layer
     precision: Precision
-    last: bool
+    made: str = "y"
+    inputs: tuple[Span, ...] = ()
 
     @property
     def name(self) -> str:
@@ -86,6 +88,8 @@ class CLayer:
     @property
     def operands(self) -> int:
         """Operand codes in the layer's buffer, padding included."""
+        if self.layer.reads_values and not self.layer.affines:
+            return 0
         hidden = padded(self.layer.units) if self.layer.states else 0
         if self.kernel is None:
             hidden = padded(self.scheduled.operands)
@@ -109,11 +113,13 @@ class CLayer:
         return dict(zip(self.vectors, (spec.units for spec in self.layer.states), strict=True))
 
     @property
-    def output(self) -> str:
-        """C expression of the int16 output vector."""
-        if self.has_state_output:
-            return f"state->{self.vectors[0]}"
-        return "y" if self.last else "state->value"
+    def input_places(self) -> tuple[Place, ...]:
+        """The parts of its input that it reads as values."""
+        if self.kernel is not None:
+            return ()
+        step = self.scheduled
+        places = (*(place for one in step.instructions for place in one.reads), *step.outputs)
+        return tuple(place for place in places if place.vector == INPUT)
 
     @property
     def has_state_output(self) -> bool:
@@ -127,15 +133,16 @@ class CLayer:
     def calls(self) -> list[str]:
         """The statements that run the layer."""
         if self.kernel is None:
-            step, vectors = self.scheduled, self.vectors
-            calls = statements(step, self.name, self.layer.inputs, self.width, vectors)
-            made = address(step.outputs[0], vectors)
-            copied = f"edgernn_copy16({made}, {self.layer.units}, {self.output});"
+            step, layer = self.scheduled, self.layer
+            vectors = Vectors(states=self.vectors, inputs=self.inputs)
+            calls = statements(step, self.name, layer.inputs, self.width, vectors, [*layer.scales])
+            of = vectors.address(step.outputs[0])
+            copied = f"edgernn_copy16({of}, {layer.units}, {self.made});"
             return [*calls, *([] if self.has_state_output else [copied])]
         arguments = [f"&{self.name}", "state->operands"]
         if self.scratch:
             arguments.append("state->z")
-        arguments += [f"state->{v}" for v in self.vectors] or [self.output]
+        arguments += [f"state->{v}" for v in self.vectors] or [self.made]
         return [f"{self.kernel.stem}{self.width}_step({', '.join(arguments)});"]
 
     def constants(self) -> tuple[str, list[Check]]:
@@ -151,12 +158,15 @@ class CLayer:
             blocks.append(c_map.arrays)
             members.append(c_map.initializer)
             checks += c_map.checks
-        if self.kernel is None:
+        if self.kernel is not None:
+            blocks.append(record(f"{self.kernel.stem}{self.width}", self.name, members))
+        elif members:
             fields = "".join(f"    edgernn_map{self.width} {name};\n" for name in layer.affines)
-            kind = f"struct {{\n{fields}}}"
-        else:
-            kind = f"{self.kernel.stem}{self.width}"
-        blocks.append(record(kind, self.name, members))
+            blocks.append(record(f"struct {{\n{fields}}}", self.name, members))
+        if layer.scales:
+            text, of_scales = scale_records(self.name, layer.scales)
+            blocks.append(text)
+            checks += of_scales
         return "\n".join(blocks), checks
 
     def _members(self) -> list[tuple[str, int | str]]:

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from edgernn.graph.ops import Function
-from edgernn.graph.schedule import SCRATCH, Place, StepSchedule, VectorCall, VectorInstruction
+from edgernn.graph.schedule import (
+    INPUT,
+    SCRATCH,
+    Place,
+    StepSchedule,
+    VectorCall,
+    VectorInstruction,
+)
+from edgernn.model.scales import ScaleVector
 from edgernn.model.storage import padded
+from edgernn_export.writers.c.constants import (
+    Check,
+    array,
+    check_array,
+    check_member,
+    check_no_array,
+    record,
+)
 
 #: Source file of the operations, in ``edgernn/native``, and the header that declares them.
 SOURCE: Final = "edgernn_ops.c"
@@ -18,39 +35,83 @@ _FUNCTIONS: Final = {
     VectorCall.SUM: "edgernn_sum",
     VectorCall.RESCALE: "edgernn_rescale",
     VectorCall.COMPLEMENT: "edgernn_complement",
+    VectorCall.MAXIMUM: "edgernn_maximum",
+    VectorCall.MINIMUM: "edgernn_minimum",
 }
 
 
-def address(place: Place, vectors: Sequence[str]) -> str:
-    """C expression of where a place begins.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """Where some of the values lie that a layer reads.
 
-    Args:
-        place: the place.
-        vectors: members of the state, in the order of the layer's states.
+    Attributes:
+        start: the first of them in the layer's input.
+        width: their number.
+        base: C expression of a vector.
+        first: its element that is the first of them.
     """
-    vector = "z" if place.vector == SCRATCH else vectors[place.vector]
-    return f"state->{vector}" + (f" + {place.start}" if place.start else "")
+
+    start: int
+    width: int
+    base: str
+    first: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vectors:
+    """Where a layer's values lie.
+
+    Attributes:
+        states: members of the state struct, in the order of the layer's states.
+        inputs: the values that it reads; none where it reads operands.
+    """
+
+    states: Sequence[str]
+    inputs: Sequence[Span]
+
+    def address(self, place: Place) -> str:
+        """C expression of where a place begins."""
+        if place.vector != INPUT:
+            vector = "z" if place.vector == SCRATCH else self.states[place.vector]
+            return plus(f"state->{vector}", place.start)
+        span = next(s for s in self.inputs if s.start <= place.start < s.start + s.width)
+        return plus(span.base, span.first + place.start - span.start)
+
+
+def plus(vector: str, start: int) -> str:
+    """C expression of an element's address."""
+    return f"{vector} + {start}" if start else vector
 
 
 def statements(
-    step: StepSchedule, record: str, inputs: int, width: str, vectors: Sequence[str]
+    step: StepSchedule,
+    record: str,
+    inputs: int,
+    width: str,
+    vectors: Vectors,
+    scales: Sequence[str],
 ) -> list[str]:
     """The statements of a step.
 
     Args:
         step: the layer's schedule.
-        record: C identifier of the struct with the layer's affine maps.
+        record: C identifier of the struct with the layer's affine maps; that of its constants that
+            scale has "_scales" behind it.
         inputs: of the layer, whose operands stand first.
         width: of operands in bits, as it ends names of functions.
-        vectors: members of the state, in the order of the layer's states.
+        vectors: where the layer's values lie.
+        scales: names of the constants that scale, in their order.
     """
 
     def arguments(one: VectorInstruction) -> tuple[str, list[object]]:
-        reads = [address(place, vectors) for place in one.reads]
+        reads = [vectors.address(place) for place in one.reads]
         if one.result is None:
             behind = f"state->operands + {padded(inputs)}"
             return f"edgernn_operands{width}", [*reads, one.reads[0].width, behind]
-        result, count = address(one.result, vectors), one.result.width
+        result, count = vectors.address(one.result), one.result.width
+        if one.call is VectorCall.SCALE:
+            of = plus(f"{record}_scales", scales.index(str(one.option)))
+            return "edgernn_scale", [of, *reads, count, result]
         if one.call is VectorCall.AFFINE:
             return f"edgernn_affine{width}", [f"&{record}.{one.option}", "state->operands", result]
         if one.call is VectorCall.COPY:
@@ -62,3 +123,29 @@ def statements(
 
     calls = map(arguments, step.instructions)
     return [f"{function}({', '.join(map(str, given))});" for function, given in calls]
+
+
+def scale_records(record_name: str, scales: Mapping[str, ScaleVector]) -> tuple[str, list[Check]]:
+    """The constants that scale, in one array, and the checks of all of them.
+
+    Args:
+        record_name: C identifier of the layer.
+        scales: by their names in the layer (clause 7.9).
+    """
+    blocks, checks, members = [], [], []
+    for index, (name, scale) in enumerate(scales.items()):
+        place = f"{record_name}_scales[{index}]"
+        named = {"multiplier": scale.multiplier, "bias": scale.bias}
+        pointers = []
+        for field, values in named.items():
+            if field == "bias" and not scale.has_bias:
+                pointers.append("0")
+                checks.append(check_no_array("int16_t", f"{place}.{field}"))
+                continue
+            pointers.append(f"{record_name}_{name}_{field}")
+            blocks.append(array("int16_t", pointers[-1], values))
+            checks.append(check_array("int16_t", f"{place}.{field}", pointers[-1], values))
+        members.append(f"{{{scale.shift}, {', '.join(pointers)}}}")
+        checks.append(check_member(f"{place}.shift", scale.shift))
+    blocks.append(record("edgernn_scales", f"{record_name}_scales[{len(members)}]", members))
+    return "\n".join(blocks), checks

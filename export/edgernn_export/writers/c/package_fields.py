@@ -9,7 +9,12 @@ from collections.abc import Sequence
 from edgernn import __version__
 from edgernn.container.memory import weight_memory
 from edgernn.model.integer_model import IntegerModel
-from edgernn_export.writers.c.border import input_channels, output_channels
+from edgernn_export.writers.c.border import (
+    input_channels,
+    output_channels,
+    port_names,
+    softmax_sentence,
+)
 from edgernn_export.writers.c.constants import comment_text
 from edgernn_export.writers.c.source import carried_bytes
 
@@ -46,10 +51,9 @@ def package_fields(
         **_stream(model, prefix),
         "weights_bytes": str(weight_memory(model.layers).total_bytes),
         "softmax": (
-            " The float model ends in a softmax: outputs are its logits, and the largest wins."
-            if model.output.softmax
-            else ""
+            f" {softmax_sentence(model.output, 'outputs')}" if model.output.softmax else ""
         ),
+        "ports": _ports(model, prefix),
         **_channels(model, prefix.upper()),
     }
 
@@ -68,6 +72,21 @@ def _stream(model: IntegerModel, prefix: str) -> dict[str, str]:
     )
     step = f"if ({call} == 0) {{\n    return; /* no answer yet */\n}}"
     return {"step": step, "pad": f"{prefix}_pad(&state, q_x);\n", "kind": kind}
+
+
+def _ports(model: IntegerModel, prefix: str) -> str:
+    """Which channels are whose, where there are several inputs or outputs."""
+    macros = [
+        f"`{prefix.upper()}_{side}_{name}_FIRST`"
+        for side, ports in (("INPUT", model.input.ports), ("OUTPUT", model.output.ports))
+        for name in port_names(ports)
+    ]
+    if not macros:
+        return ""
+    return (
+        f" The first channels of inputs and outputs with a name: {', '.join(macros)}; `_WIDTH` in "
+        "place of `_FIRST` is how many they have."
+    )
 
 
 def _channels(model: IntegerModel, upper: str) -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from edgernn.backends.base import State
@@ -16,7 +18,7 @@ from edgernn_firmware_sim.reference.reference import Reference
 
 
 def self_test_files(
-    model: IntegerModel, golden: Golden, layers: list[CLayer], prefix: str
+    model: IntegerModel, golden: Golden, layers: Sequence[CLayer], prefix: str
 ) -> dict[str, str]:
     """Contents by file name.
 
@@ -34,7 +36,7 @@ def self_test_files(
     }
 
 
-def _vectors(model: IntegerModel, golden: Golden, layers: list[CLayer], prefix: str) -> str:
+def _vectors(model: IntegerModel, golden: Golden, layers: Sequence[CLayer], prefix: str) -> str:
     q_y, state = _wanted(model, golden)
     names = [vector for cl in layers for vector in cl.vectors]
     blocks = [
@@ -71,7 +73,7 @@ def _wanted(model: IntegerModel, golden: Golden) -> tuple[Int16Array, State]:
     return q_ys, Reference(model).run(readings)[1]
 
 
-def _self_test(model: IntegerModel, layers: list[CLayer], prefix: str) -> str:
+def _self_test(model: IntegerModel, layers: Sequence[CLayer], prefix: str) -> str:
     begin = "" if model.window is None else f"    {prefix}_pad(state, golden_x);\n"
     upper = prefix.upper()
     checks = "\n".join(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from edgernn import __version__
@@ -10,7 +11,13 @@ from edgernn.errors import EdgeRnnError
 from edgernn.model.formats import Precision
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.interface import Golden
-from edgernn_export.writers.c.border import channel_records, input_channels, output_channels
+from edgernn_export.writers.c.border import (
+    channel_records,
+    input_channels,
+    output_channels,
+    port_names,
+    softmax_sentence,
+)
 from edgernn_export.writers.c.constants import check_function, comment_text, identifier
 from edgernn_export.writers.c.kernels.amalgamation import Amalgamation
 from edgernn_export.writers.c.kernels.files import (
@@ -22,10 +29,11 @@ from edgernn_export.writers.c.kernels.files import (
     storage_header,
     storage_macros,
 )
-from edgernn_export.writers.c.layers import CLayer
 from edgernn_export.writers.c.operations import HEADER
 from edgernn_export.writers.c.self_test import self_test_files
+from edgernn_export.writers.c.step import CStep, c_step
 from edgernn_export.writers.c.window import (
+    last_reading,
     window_functions,
     window_header,
     window_prototypes,
@@ -66,20 +74,14 @@ def write_c(
             of an input.
     """
     prefix = _checked_prefix(prefix)
-    layers = [
-        CLayer(
-            index=index, layer=layer, precision=model.precision,
-            last=index == len(model.layers) - 1,
-        )
-        for index, layer in enumerate(model.layers)
-    ]  # fmt: skip
+    step = c_step(model)
     head = _provenance(model)
     texts: dict[str, str] = {
-        f"{prefix}.h": head + _header(model, layers, prefix),
-        f"{prefix}.c": head + _source(model, layers, prefix),
-        **{n: head + t for n, t in self_test_files(model, golden, layers, prefix).items()},
+        f"{prefix}.h": head + _header(model, step, prefix),
+        f"{prefix}.c": head + _source(model, step, prefix),
+        **{n: head + t for n, t in self_test_files(model, golden, step.layers, prefix).items()},
     }
-    sources = sorted({*_SHARED_SOURCES, *(layer.file for layer in layers)})
+    sources = sorted({*_SHARED_SOURCES, *(layer.file for layer in step.layers)})
     kernels = Kernels(checked_core(core))
     storages = model.storages
     header = storage_header(native_text(STORAGE_HEADER), storages)
@@ -119,14 +121,10 @@ def _provenance(model: IntegerModel) -> str:
     )
 
 
-def _header(model: IntegerModel, layers: list[CLayer], prefix: str) -> str:
+def _header(model: IntegerModel, step: CStep, prefix: str) -> str:
     upper = prefix.upper()
     operand = "int8_t" if model.precision is Precision.W8A8 else "int16_t"
-    softmax = (
-        "\n * The float model ends in a softmax: y are its logits, and the largest wins."
-        if model.output.softmax
-        else ""
-    )
+    softmax = f"\n * {softmax_sentence(model.output, 'y')}" if model.output.softmax else ""
     return f"""#ifndef {upper}_H
 #define {upper}_H
 
@@ -140,6 +138,7 @@ extern "C" {{
 
 #define {upper}_INPUTS {model.input.width}
 #define {upper}_OUTPUTS {model.output.width}
+{_port_macros(model, upper)}\
 {_window_macros(model, upper)}\
 #define {upper}_STATE_BYTES {carried_bytes(model)} /* what {prefix}_step carries over */
 #define {upper}_RAM_BYTES ((int32_t)sizeof({prefix}_state_t)) /* that and scratch */
@@ -150,7 +149,7 @@ typedef {operand} {prefix}_input_t; /* an input code: NUMERICS.md clause 2.3 */
 /* The caller owns it; one per stream. Its first {upper}_STATE_BYTES bytes are the state: save and
  * restore them to go on with a stream. */
 typedef struct {{
-{_state_members(model, layers, prefix)}
+{_state_members(model, step, prefix)}
 }} {prefix}_state_t;
 
 {_prototypes(model, prefix, softmax)}
@@ -178,6 +177,20 @@ int32_t {prefix}_check(void);
 
 #endif
 """
+
+
+def _port_macros(model: IntegerModel, upper: str) -> str:
+    """First channel and width of every input and output, where there are several."""
+    lines = []
+    for side, ports in (("INPUT", model.input.ports), ("OUTPUT", model.output.ports)):
+        first = 0
+        for name, port in zip(port_names(ports), ports, strict=True):
+            lines.append(
+                f"#define {upper}_{side}_{name}_FIRST {first} /* {comment_text(port.name)} */\n"
+                f"#define {upper}_{side}_{name}_WIDTH {port.width}\n"
+            )
+            first += port.width
+    return "".join(lines)
 
 
 def _channel_bits(model: IntegerModel, upper: str) -> str:
@@ -220,26 +233,26 @@ void {prefix}_init({prefix}_state_t *state);
 void {prefix}_step({prefix}_state_t *state, const {prefix}_input_t *x, int16_t *y);"""
 
 
-def _state_members(model: IntegerModel, layers: list[CLayer], prefix: str) -> str:
+def _state_members(model: IntegerModel, step: CStep, prefix: str) -> str:
     """Members of the state struct: what is carried, then scratch that layers share."""
-    vectors = [f"    int16_t {v}[{n}];" for cl in layers for v, n in cl.vector_widths.items()]
+    vectors = [f"    int16_t {v}[{n}];" for cl in step.layers for v, n in cl.vector_widths.items()]
     scratch_comment = "    /* Scratch, worth nothing between steps. */"
     if model.window is None:
         lines = [*vectors, scratch_comment]
     else:
         lines = [window_state(prefix, prefix.upper()), scratch_comment, *vectors]
-    scratch = max(cl.scratch for cl in layers)
+    scratch = max(cl.scratch for cl in step.layers)
     if scratch:
         lines.append(f"    int16_t z[{scratch}];")
-    hidden = [cl.layer.units for cl in layers if not (cl.has_state_output or cl.last)]
-    if hidden:
-        lines.append(f"    int16_t value[{max(hidden)}];")
-    code = f"edgernn_code{layers[0].width}"
-    lines.append(f"    {code} operands[{max(cl.operands for cl in layers)}] EDGERNN_ALIGNED;")
+    if step.values:
+        lines.append(f"    int16_t value[{step.values}];")
+    code = f"edgernn_code{step.layers[0].width}"
+    lines.append(f"    {code} operands[{step.operands}] EDGERNN_ALIGNED;")
     return "\n".join(lines)
 
 
-def _source(model: IntegerModel, layers: list[CLayer], prefix: str) -> str:
+def _source(model: IntegerModel, step: CStep, prefix: str) -> str:
+    layers = step.layers
     width = layers[0].width
     resets = "\n".join(
         f"    edgernn_zero16(state->{v}, {n});"
@@ -259,7 +272,7 @@ def _source(model: IntegerModel, layers: list[CLayer], prefix: str) -> str:
 {operations}
 {storage_checks(model.storages, prefix)}{"".join(definitions)}
 {channels}
-{_functions(model, layers, prefix, resets)}
+{_functions(model, step, prefix, resets)}
 
 void {prefix}_quantize_input(const int32_t *x, {prefix}_input_t *q_x)
 {{
@@ -279,7 +292,7 @@ void {prefix}_dequantize_output(const int16_t *q_y, int32_t *y)
 {check_function(prefix, [*checks, *of_channels])}"""
 
 
-def _functions(model: IntegerModel, layers: list[CLayer], prefix: str, resets: str) -> str:
+def _functions(model: IntegerModel, step: CStep, prefix: str, resets: str) -> str:
     """What begins a stream, and what advances it."""
     if model.window is None:
         return f"""\
@@ -290,27 +303,13 @@ void {prefix}_init({prefix}_state_t *state)
 
 void {prefix}_step({prefix}_state_t *state, const {prefix}_input_t *x, int16_t *y)
 {{
-{_calls(layers, 0, len(layers))}
+{_indented([*step.before_head, *step.behind_head])}
 }}"""
-    head = 1 + max(index for index, cl in enumerate(layers) if cl.layer.states)
-    step = _calls(layers, 0, head, indent=8, output=False)
-    return window_functions(prefix, prefix.upper(), resets, step, _calls(layers, head, len(layers)))
+    calls = _indented(step.before_head, 8)
+    last = last_reading(prefix, prefix.upper()) if step.head_reads_input else ""
+    head = last + _indented(step.behind_head)
+    return window_functions(prefix, prefix.upper(), resets, calls, head)
 
 
-def _calls(
-    layers: list[CLayer], begin: int, end: int, *, indent: int = 4, output: bool = True
-) -> str:
-    """One call per layer, and between layers the conversion of clause 6.1."""
-    first, last = layers[0], layers[-1]
-    lines = []
-    for index in range(begin, end):
-        cl = layers[index]
-        if index == 0:
-            lines.append(f"edgernn_codes{first.width}(x, {first.layer.inputs}, state->operands);")
-        else:
-            arguments = f"{layers[index - 1].output}, {cl.layer.inputs}, state->operands"
-            lines.append(f"edgernn_operands{cl.width}({arguments});")
-        lines += cl.calls
-    if output and last.has_state_output:
-        lines.append(f"edgernn_copy16({last.output}, {last.layer.units}, y);")
+def _indented(lines: Sequence[str], indent: int = 4) -> str:
     return "\n".join(" " * indent + line for line in lines)

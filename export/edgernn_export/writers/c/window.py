@@ -36,6 +36,14 @@ void {prefix}_pad({prefix}_state_t *state, const {prefix}_input_t *x);
 int32_t {prefix}_step({prefix}_state_t *state, const {prefix}_input_t *x, int16_t *y);"""
 
 
+def last_reading(prefix: str, upper: str) -> str:
+    """A statement that finds the last reading, for a head that reads the model's input."""
+    return f"""\
+    const int32_t behind = state->next == 0 ? {upper}_WINDOW_STEPS : state->next;
+    const {prefix}_input_t *x = state->window + (behind - 1) * {upper}_INPUTS;
+"""
+
+
 def window_functions(prefix: str, upper: str, resets: str, step: str, head: str) -> str:
     """Definitions in place of those of an endless model.
 
