@@ -22,12 +22,13 @@ from edgernn.backends.native_layout import LAYOUTS, StorageChoice
 from edgernn.errors import BackendUnavailable, EdgeRnnError
 from edgernn.graph.lowering import lowered
 from edgernn.graph.ops import Function
-from edgernn.graph.schedule import SCRATCH, Place, VectorCall, VectorInstruction, schedule
+from edgernn.graph.schedule import INPUT, SCRATCH, Place, VectorCall, VectorInstruction, schedule
 from edgernn.model.affine import Affine, Affine8, Term8, Term16
 from edgernn.model.formats import Int16Array, OperandArray, Precision
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.layers import LSTM, Dense, GRUAfter, GRUBefore, Layer, SimpleRNN
 from edgernn.model.merges import Merge
+from edgernn.model.scales import ScaleVector
 from edgernn.model.storage import Storage, arranged, kept_tiles, padded, tile_index
 
 #: Environment variable that names the instruction set where the option does not.
@@ -160,6 +161,16 @@ def _program(
         step * model.input.scale,
         model.output.scale,
         report,
+        _routes(model),
+    )
+
+
+def _routes(model: IntegerModel) -> tuple[tuple[tuple[int, int, int], ...], ...]:
+    """What the layers and the output read; none where each reads the operands of the one before."""
+    if not model.routes and not any(layer.reads_values for layer in model.layers):
+        return ()
+    return tuple(
+        tuple((part.source, part.start, part.width) for part in route) for route in model.wiring
     )
 
 
@@ -181,32 +192,47 @@ def _layer(layer: Layer, layout: StorageChoice) -> tuple[object, ...]:
 def _operations(layer: Layer, layout: StorageChoice) -> tuple[object, ...]:
     """A layer without a kernel: maps with their rows, and its step.
 
-    The step is (scratch, operands behind the input, widths of the states, output, instructions).
+    The step is (scratch, operands behind the input, widths of the states, output, instructions,
+    values of the input that the scratch begins with, constants that scale).
     """
     short = all(isinstance(affine, Affine8) for affine in layer.affines.values())
     step = schedule(lowered(Precision.W8A8 if short else Precision.W8A16, (layer,)))
     names, widths = list(layer.affines), [spec.units for spec in layer.states]
     starts = [sum(widths[:vector]) for vector in range(len(widths))]
+    values = layer.inputs if layer.reads_values else 0
+    scales = list(layer.scales)
 
     def place(one: Place | None) -> int:
         if one is None:
             return 0
-        return -1 - one.start if one.vector == SCRATCH else starts[one.vector] + one.start
+        if one.vector == INPUT:
+            return -1 - one.start
+        return -1 - values - one.start if one.vector == SCRATCH else starts[one.vector] + one.start
 
     def instruction(one: VectorInstruction) -> tuple[int, ...]:
         option = one.option
         if isinstance(option, Function):
             option = _ACTIVATIONS.index(option.value)
         elif isinstance(option, str):
-            option = names.index(option)
+            named = scales if one.call is VectorCall.SCALE else names
+            option = named.index(option)
         reads = [place(read) for read in one.reads] + [0, 0]
         count = (one.result or one.reads[0]).width
         return _CALLS.index(one.call), count, option or 0, *reads[:2], place(one.result)
 
     maps = tuple((a.rows, _map(layer, a, layout)) for a in layer.affines.values())
     calls = tuple(map(instruction, step.instructions))
-    own = step.scratch, step.operands, tuple(widths), place(step.outputs[0]), calls
+    constants = tuple(map(_scale, layer.scales.values()))
+    output = place(step.outputs[0])
+    room = values + step.scratch
+    own = room, step.operands, tuple(widths), output, calls, values, constants
     return len(_KINDS), layer.inputs, layer.units, 0, _NO_CELL, maps, own
+
+
+def _scale(scale: ScaleVector) -> tuple[object, ...]:
+    """(elements, shift, multipliers, offsets or None)."""
+    bias = scale.bias.astype(np.int16).tobytes() if scale.has_bias else None
+    return scale.width, scale.shift, scale.multiplier.astype(np.int16).tobytes(), bias
 
 
 def _map(layer: Layer, affine: Affine, layout: StorageChoice) -> tuple[object, ...]:

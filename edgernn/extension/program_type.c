@@ -2,46 +2,41 @@
 #include "program/builder.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-/* The layers, each as wide as what the one before it puts out. */
-static int build_layers(native_builder *builder, PyObject *from)
+/* The layers, and what they read. */
+static int build_layers(native_builder *builder, PyObject *from, PyObject *routes)
 {
     native_program *program = builder->program;
-    native_layer counted; /* where there is no memory yet */
-    native_layer *layers;
+    native_layer *layers; /* also where there is no memory for them yet */
     const Py_ssize_t count = PyTuple_Size(from);
-    int32_t width = program->inputs;
     void *place;
+    int result = 0;
     Py_ssize_t i;
     if (count < 1 || count > NATIVE_MAX_LAYERS) {
         PyErr_Format(PyExc_ValueError, "layers: expected 1..%d, got %zd", NATIVE_MAX_LAYERS, count);
         return -1;
     }
-    if (native_take(&builder->arena, (size_t)count * sizeof *layers, &place) < 0) {
+    layers = PyMem_Calloc((size_t)count, sizeof *layers);
+    if (layers == NULL ||
+        native_take(&builder->arena, (size_t)count * sizeof *layers, &place) < 0) {
+        PyMem_Free(layers);
         PyErr_NoMemory();
         return -1;
     }
-    layers = place;
-    for (i = 0; i < count; ++i) {
-        native_layer *layer = layers == NULL ? &counted : &layers[i];
-        if (native_build_layer(builder, PyTuple_GetItem(from, i), layer) < 0) {
-            return -1;
-        }
-        if (layer->inputs != width) {
-            PyErr_Format(PyExc_ValueError, "layer %zd: expected %d inputs, got %d", i, (int)width,
-                         (int)layer->inputs);
-            return -1;
-        }
-        width = layer->units;
-    }
-    if (width != program->outputs) {
-        PyErr_Format(PyExc_ValueError, "layers: expected %d outputs, got %d",
-                     (int)program->outputs, (int)width);
-        return -1;
+    for (i = 0; i < count && result == 0; ++i) {
+        result = native_build_layer(builder, PyTuple_GetItem(from, i), &layers[i]);
     }
     program->layer_count = (int32_t)count;
-    program->layers = layers;
-    return 0;
+    program->layers = place;
+    if (result == 0) {
+        result = native_build_routes(builder, routes, layers);
+    }
+    if (result == 0 && place != NULL) {
+        memcpy(place, layers, (size_t)count * sizeof *layers);
+    }
+    PyMem_Free(layers);
+    return result;
 }
 
 /* What Program() was called with. */
@@ -51,6 +46,7 @@ typedef struct {
     PyObject *scale;
     PyObject *output_scale;
     PyObject *report;
+    PyObject *routes;
 } parts;
 
 static int build(native_builder *builder, const parts *from)
@@ -64,7 +60,7 @@ static int build(native_builder *builder, const parts *from)
     program->z_count = 0;
     program->value_count = 0;
     program->operand_count = 0;
-    if (build_layers(builder, from->layers) < 0 ||
+    if (build_layers(builder, from->layers, from->routes) < 0 ||
         native_copy_in(builder, from->offset, 8 * inputs, "offset", &offset) < 0 ||
         native_copy_in(builder, from->scale, 8 * inputs, "scale", &scale) < 0 ||
         native_copy_in(builder, from->output_scale, 8 * (size_t)program->outputs, "output scale",
@@ -110,9 +106,9 @@ static PyObject *program_new(PyTypeObject *type, PyObject *arguments, PyObject *
         PyErr_SetString(PyExc_TypeError, "Program() takes no keyword arguments");
         return NULL;
     }
-    if (!PyArg_ParseTuple(arguments, "siiiO!OOOO:Program", &isa, &width, &inputs, &outputs,
+    if (!PyArg_ParseTuple(arguments, "siiiO!OOOOO!:Program", &isa, &width, &inputs, &outputs,
                           &PyTuple_Type, &from.layers, &from.offset, &from.scale,
-                          &from.output_scale, &from.report)) {
+                          &from.output_scale, &from.report, &PyTuple_Type, &from.routes)) {
         return NULL;
     }
     if ((width != 8 && width != 16) || inputs < 1 || inputs > NATIVE_MAX_WIDTH || outputs < 1 ||
@@ -180,7 +176,8 @@ static PyMethodDef methods[] = {
 };
 
 static PyType_Slot slots[] = {
-    {Py_tp_doc, "Program(isa, bits, inputs, outputs, layers, offset, scale, output_scale, report)"},
+    {Py_tp_doc, "Program(isa, bits, inputs, outputs, layers, offset, scale, output_scale, report, "
+                "routes)"},
     {Py_tp_new, program_new},
     {Py_tp_dealloc, program_dealloc},
     {Py_tp_methods, methods},

@@ -88,6 +88,15 @@ static int16_t *at_place(int32_t place, int16_t *state, int16_t *z)
             case NATIVE_CALL_RESCALE:                                                          \
                 edgernn_rescale(a, one->option, one->count, out);                              \
                 break;                                                                         \
+            case NATIVE_CALL_SCALE:                                                            \
+                edgernn_scale(step->scales + one->option, a, one->count, out);                 \
+                break;                                                                         \
+            case NATIVE_CALL_MAXIMUM:                                                          \
+                edgernn_maximum(a, b, one->count, out);                                        \
+                break;                                                                         \
+            case NATIVE_CALL_MINIMUM:                                                          \
+                edgernn_minimum(a, b, one->count, out);                                        \
+                break;                                                                         \
             case NATIVE_CALL_COMPLEMENT:                                                       \
             case NATIVE_CALLS:                                                                 \
                 edgernn_complement(a, one->count, out);                                        \
@@ -135,24 +144,37 @@ static int16_t *at_place(int32_t place, int16_t *state, int16_t *z)
         return y;                                                                              \
     }
 
-/* One step: clause 6.1. */
+#include "routes.h"
+
+/* One step: clause 6.1, of networks 6.6. */
 #define DEFINE_STEP(bits)                                                                      \
     static void step##bits(const native_program *program, native_memory *memory,               \
                            native_scratch *scratch, const int##bits##_t *x, int16_t *y)        \
     {                                                                                          \
+        const int routed = program->routes != NULL;                                            \
         const int32_t last = program->layer_count - 1;                                         \
         const int16_t *value = NULL;                                                           \
         int32_t i;                                                                             \
         scratch->backwards = !scratch->backwards;                                              \
-        edgernn_codes##bits(x, program->inputs, scratch->operands);                            \
+        if (!routed) {                                                                         \
+            edgernn_codes##bits(x, program->inputs, scratch->operands);                        \
+        }                                                                                      \
         for (i = 0; i <= last; ++i) {                                                          \
             const native_layer *layer = program->layers + i;                                   \
-            if (i > 0) {                                                                       \
+            int16_t *made = i == last ? y : scratch->value;                                    \
+            if (routed) {                                                                      \
+                made = feed##bits(program, memory, scratch, i, x);                             \
+            } else if (i > 0) {                                                                \
                 edgernn_operands##bits(value, layer->inputs, scratch->operands);               \
             }                                                                                  \
-            value = layer##bits(layer, memory, scratch, i == last ? y : scratch->value);       \
+            value = layer##bits(layer, memory, scratch, made);                                 \
+            if (routed && !layer->is_state && value != made) {                                 \
+                edgernn_copy16(value, layer->units, made);                                     \
+            }                                                                                  \
         }                                                                                      \
-        if (value != y) {                                                                      \
+        if (routed) {                                                                          \
+            gather_values##bits(program, memory, scratch, program->routes + i, x, y);          \
+        } else if (value != y) {                                                               \
             edgernn_copy16(value, program->outputs, y);                                        \
         }                                                                                      \
     }
@@ -244,6 +266,8 @@ DEFINE_OPERATIONS(8)
 DEFINE_OPERATIONS(16)
 DEFINE_LAYER(8)
 DEFINE_LAYER(16)
+DEFINE_FEED(8, edgernn_values8)
+DEFINE_FEED(16, edgernn_copy16)
 DEFINE_STEP(8)
 DEFINE_STEP(16)
 DEFINE_RUN(8)

@@ -107,6 +107,12 @@ static void add_to_memory(native_program *program, native_layer *layer, size_t s
 {
     const size_t units = (size_t)layer->units;
     layer->h = program->state_count;
+    layer->is_state = layer->kind != NATIVE_DENSE;
+    layer->output = layer->h;
+    if (layer->kind == NATIVE_OPERATIONS) {
+        layer->is_state = layer->record.operations.output >= 0;
+        layer->output += layer->is_state ? (size_t)layer->record.operations.output : 0;
+    }
     layer->c = program->state_count + (shapes[layer->kind].states > 1 ? units : 0);
     program->state_count += states;
     grow(&program->z_count, scratch);

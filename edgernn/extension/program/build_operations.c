@@ -2,6 +2,7 @@
 
 #define MAX_MAPS 64
 #define MAX_VECTORS 64
+#define MAX_SCALES 1024
 #define MAX_INSTRUCTIONS 4096
 #define MAX_SCRATCH (1 << 24) /* elements */
 #define MAX_SHIFT 30
@@ -13,6 +14,8 @@ typedef struct {
     int32_t map_count;
     int32_t rows[MAX_MAPS];
     int32_t operands; /* behind the layer's input */
+    int32_t scale_count;
+    int32_t scale_widths[MAX_SCALES];
 } limits;
 
 static int refuse(const char *what, Py_ssize_t most, Py_ssize_t got)
@@ -55,7 +58,8 @@ static int check(const limits *within, const native_instruction *one)
     const int32_t call = one->call;
     const int writes = call != NATIVE_CALL_OPERANDS;
     const int reads_a = call != NATIVE_CALL_AFFINE;
-    const int reads_b = call == NATIVE_CALL_PRODUCT || call == NATIVE_CALL_SUM;
+    const int reads_b = call == NATIVE_CALL_PRODUCT || call == NATIVE_CALL_SUM ||
+                        call == NATIVE_CALL_MAXIMUM || call == NATIVE_CALL_MINIMUM;
     int32_t most = 0; /* option */
     if (call < 0 || call >= NATIVE_CALLS) {
         return refuse("call", NATIVE_CALLS - 1, call);
@@ -81,12 +85,17 @@ static int check(const limits *within, const native_instruction *one)
         most = MAX_SHIFT;
     } else if (call == NATIVE_CALL_RESCALE) {
         most = MAX_SHIFT / 2;
+    } else if (call == NATIVE_CALL_SCALE) {
+        most = within->scale_count - 1;
     }
     if (one->option < 0 || one->option > most) {
         return refuse("option of a call", most, one->option);
     }
     if (call == NATIVE_CALL_AFFINE && within->rows[one->option] != one->count) {
         return refuse("rows of a call", within->rows[one->option], one->count);
+    }
+    if (call == NATIVE_CALL_SCALE && within->scale_widths[one->option] != one->count) {
+        return refuse("constants of a call", within->scale_widths[one->option], one->count);
     }
     return 0;
 }
@@ -189,20 +198,79 @@ static int build_instructions(native_builder *builder, PyObject *from, native_la
     return 0;
 }
 
+/* Constants of (elements, shift, multipliers, offsets or None). */
+static int build_scale(native_builder *builder, PyObject *from, int *count, edgernn_scales *scales)
+{
+    PyObject *multipliers;
+    PyObject *offsets;
+    const void *multiplier;
+    const void *bias = NULL;
+    int shift;
+    if (!PyArg_ParseTuple(from, "iiOO:scale", count, &shift, &multipliers, &offsets)) {
+        return -1;
+    }
+    if (*count < 1 || *count > NATIVE_MAX_WIDTH) {
+        return refuse("elements of constants", NATIVE_MAX_WIDTH, *count);
+    }
+    if (shift < 1 || shift > MAX_SHIFT) {
+        PyErr_Format(PyExc_ValueError, "shift: expected 1..%d, got %d", MAX_SHIFT, shift);
+        return -1;
+    }
+    if (native_copy_in(builder, multipliers, 2 * (size_t)*count, "multiplier", &multiplier) < 0 ||
+        (offsets != Py_None &&
+         native_copy_in(builder, offsets, 2 * (size_t)*count, "bias", &bias) < 0)) {
+        return -1;
+    }
+    *scales = (edgernn_scales){shift, multiplier, bias};
+    return 0;
+}
+
+static int build_scales(native_builder *builder, PyObject *from, native_layer *layer,
+                        limits *within)
+{
+    const Py_ssize_t count = length_of(from, "scales", MAX_SCALES, 1);
+    edgernn_scales one;
+    void *place;
+    Py_ssize_t i;
+    if (count < 0) {
+        return -1;
+    }
+    if (native_take(&builder->arena, (size_t)count * sizeof one, &place) < 0) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (i = 0; i < count; ++i) {
+        int width;
+        if (build_scale(builder, PyTuple_GetItem(from, i), &width, &one) < 0) {
+            return -1;
+        }
+        within->scale_widths[i] = width;
+        if (place != NULL) {
+            ((edgernn_scales *)place)[i] = one;
+        }
+    }
+    within->scale_count = (int32_t)count;
+    layer->record.operations.scales = place;
+    return 0;
+}
+
 int native_build_operations(native_builder *builder, PyObject *maps, PyObject *step,
                             native_layer *layer, size_t *scratch, size_t *hidden, size_t *states)
 {
     limits within;
     PyObject *widths;
     PyObject *instructions;
+    PyObject *scales;
     int room;
     int behind;
     int output;
+    int values;
     if (step == NULL || !PyTuple_Check(step)) {
         PyErr_SetString(PyExc_TypeError, "layer of operations: expected a tuple of its step");
         return -1;
     }
-    if (!PyArg_ParseTuple(step, "iiOiO:step", &room, &behind, &widths, &output, &instructions)) {
+    if (!PyArg_ParseTuple(step, "iiOiOiO:step", &room, &behind, &widths, &output, &instructions,
+                          &values, &scales)) {
         return -1;
     }
     if (room < 0 || room > MAX_SCRATCH) {
@@ -211,9 +279,15 @@ int native_build_operations(native_builder *builder, PyObject *maps, PyObject *s
     if (behind < 0 || behind > NATIVE_MAX_WIDTH) {
         return refuse("operands", NATIVE_MAX_WIDTH, behind);
     }
+    if (values != 0 && (values != layer->inputs || values > room)) {
+        PyErr_Format(PyExc_ValueError, "values of the input: expected 0, or %d within %d of scratch, "
+                                       "got %d", (int)layer->inputs, room, values);
+        return -1;
+    }
     within.scratch = room;
     within.operands = behind;
     if (build_maps(builder, maps, layer, &within) < 0 ||
+        build_scales(builder, scales, layer, &within) < 0 ||
         build_widths(builder, widths, layer, &within) < 0 ||
         build_instructions(builder, instructions, layer, &within) < 0) {
         return -1;
@@ -223,6 +297,7 @@ int native_build_operations(native_builder *builder, PyObject *maps, PyObject *s
         return -1;
     }
     layer->record.operations.output = output;
+    layer->record.operations.reads_values = values != 0;
     *scratch = (size_t)within.scratch;
     *hidden = (size_t)EDGERNN_PADDED(within.operands);
     *states = (size_t)within.states;

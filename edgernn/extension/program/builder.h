@@ -41,13 +41,18 @@ int native_build_map16(native_builder *builder, PyObject *from, int32_t rows, in
                        edgernn_map16 *map);
 
 /* What a layer of operations is made of: maps of (rows, map), and (scratch, operands behind
- * the input, widths of the states, place of the output, instructions). What it needs of scratch,
- * operands and states goes to the last three. */
+ * the input, widths of the states, place of the output, instructions, values of its input that the
+ * scratch begins with: all or none, constants that scale). What it needs of scratch, operands and
+ * states goes to the last three. */
 int native_build_operations(native_builder *builder, PyObject *maps, PyObject *step,
                             native_layer *layer, size_t *scratch, size_t *hidden, size_t *states);
 
 /* One layer of (kind, inputs, units, activation, cell exponent, maps), of operations with
  * their step behind it. */
 int native_build_layer(native_builder *builder, PyObject *from, native_layer *layer);
+
+/* What each of the layers and then the output reads: nothing for a chain, or tuples of parts of
+ * (source, start, width). Gives outputs that are no state a place. */
+int native_build_routes(native_builder *builder, PyObject *from, native_layer *layers);
 
 #endif

@@ -13,6 +13,7 @@
 #define EDGERNN_VARIANT EDGERNN_PORTABLE
 #endif
 #include "../../native/edgernn_kernels.h"
+#include "../../native/edgernn_ops.h"
 
 #define NATIVE_MAX_WIDTH 65536 /* inputs or units of a layer */
 #define NATIVE_MAX_LAYERS 65536
@@ -38,6 +39,9 @@ typedef enum {
     NATIVE_CALL_SUM,
     NATIVE_CALL_RESCALE,
     NATIVE_CALL_COMPLEMENT,
+    NATIVE_CALL_SCALE,
+    NATIVE_CALL_MAXIMUM,
+    NATIVE_CALL_MINIMUM,
     NATIVE_CALLS
 } native_call;
 
@@ -46,7 +50,7 @@ typedef enum {
 typedef struct {
     int32_t call;
     int32_t count;  /* elements */
-    int32_t option; /* shift, activation, or which map */
+    int32_t option; /* shift, activation, or which map or constants that scale */
     int32_t a;
     int32_t b;
     int32_t out;
@@ -58,9 +62,11 @@ typedef struct {
     const native_instruction *instructions; /* [count] */
     const edgernn_map8 *maps8;              /* of w8a8 models */
     const edgernn_map16 *maps16;            /* of w8a16 models */
+    const edgernn_scales *scales;
     int32_t vectors;
     const int32_t *widths; /* [vectors], of the states */
     int32_t output;        /* place of the layer's output */
+    int32_t reads_values;  /* 1: the scratch begins with the int16 values of the layer's input */
 } native_operations;
 
 typedef union {
@@ -84,7 +90,23 @@ typedef struct {
     size_t h; /* first element of the vectors it carries in the state */
     size_t c;
     native_record record;
+    size_t output;    /* its first element; in a chain only where it is part of the state */
+    int32_t is_state; /* 1: the output is part of the state; 0: a vector of its own */
 } native_layer;
+
+#define NATIVE_INPUT (-1)
+
+/* Consecutive elements of the model's input or of a layer's output (clause 6.6). */
+typedef struct {
+    int32_t source; /* NATIVE_INPUT, or a layer before the one that reads them */
+    int32_t start;
+    int32_t width;
+} native_part;
+
+typedef struct {
+    int32_t count;
+    const native_part *parts; /* [count], one behind another */
+} native_route;
 
 typedef struct native_isa native_isa;
 
@@ -100,8 +122,9 @@ typedef struct {
     const double *output_scale; /* [outputs] */
     size_t state_count;         /* int16_t of all carried vectors */
     size_t z_count;             /* int16_t of the largest layer's scratch */
-    size_t value_count;         /* int16_t of the largest Dense layer */
+    size_t value_count;         /* int16_t of outputs that are no state; in a chain, the largest */
     size_t operand_count;       /* of the layer with most operands */
+    const native_route *routes; /* of the layers, then of the output; NULL: a chain */
 } native_program;
 
 /* What one stream owns. */
