@@ -171,6 +171,14 @@ class OutputSpec(ArrayRecord):
         """Number of channels O."""
         return int(self.scale.shape[0])
 
+    @property
+    def softmax_slices(self) -> tuple[slice, ...]:
+        """Where the channels of each softmax are."""
+        if not self.ports:
+            return (slice(None),) * self.softmax
+        slices = port_slices(self.ports)
+        return tuple(slices[port.name] for port in self.ports if port.softmax)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
@@ -299,7 +307,7 @@ class Interface(ArrayRecord):
 
         Args:
             q_y: codes [..., O]; None, or masked values, where there is no output yet.
-            softmax: return probabilities.
+            softmax: return probabilities of the outputs that end in a softmax.
 
         Returns:
             float64 [..., O] in physical units, or probabilities; NaN where there is none.
@@ -311,9 +319,11 @@ class Interface(ArrayRecord):
             y[q_y.mask] = np.nan
         if not softmax:
             return y
-        weight = np.exp(y - y.max(axis=-1, keepdims=True))
-        probability: FloatArray = weight / weight.sum(axis=-1, keepdims=True)
-        return probability
+        for own in self.output.softmax_slices:
+            logits = y[..., own]
+            weight = np.exp(logits - logits.max(axis=-1, keepdims=True))
+            y[..., own] = weight / weight.sum(axis=-1, keepdims=True)
+        return y
 
     def require_softmax(self) -> None:
         """Refuse probabilities of a model that has none.

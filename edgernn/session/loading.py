@@ -32,8 +32,9 @@ def load(
             and for .edgernn files and models in memory "native" where it is installed.
         on_bad_reading: what a missing value (NaN, infinite, None, masked) does: "raise", "hold",
             "skip" or a number that takes its place (see `Policy`); or one of
-            these by channel name, for example {"temperature": "hold", "pressure": 1013.0}.
-            Channels without one raise.
+            these by channel name, for example {"temperature": "hold", "pressure": 1013.0}, or by
+            the name of an input, for all its channels that have none of their own. Channels
+            without one raise.
         warm_up: what a window model answers before its first window is full: "nothing" (NaN), or
             "pad", as if the first reading had stood before the stream for ever.
         backend_options: passed to the backend, see its module.

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from edgernn.errors import EdgeRnnError
 from edgernn.model.formats import BoolArray, FloatArray, OperandArray
-from edgernn.model.interface import InputCoder, Interface
+from edgernn.model.interface import InputCoder, InputSpec, Interface, port_slices
 
 #: Row and channel of every missing value of a chunk, row after row.
 Gaps = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
@@ -35,7 +35,7 @@ class Policy(enum.Enum):
 
 
 PolicyName = Literal["raise", "hold", "skip"]
-#: One policy for all channels, or by channel name; a channel that is not named raises.
+#: One policy for all channels, or by name of a channel or an input; a channel without one raises.
 OnBadReading = PolicyName | float | Mapping[str, PolicyName | float]
 _WANTED: Final = ", ".join(policy.value for policy in Policy)
 
@@ -66,7 +66,7 @@ class Policies:
         """
         self.given = dict(given) if isinstance(given, Mapping) else given
         names = interface.input.names
-        self.chosen = chosen = tuple(_by_channel(self.given, names))
+        self.chosen = chosen = tuple(_by_channel(self.given, interface.input))
         self.raises, self.holds, self.skips = (
             np.array([c is policy for c in chosen])
             for policy in (Policy.RAISE, Policy.HOLD, Policy.SKIP)
@@ -131,16 +131,21 @@ def check_policy(given: object) -> None:
         _policy(value)
 
 
-def _by_channel(given: OnBadReading, names: tuple[str, ...]) -> list[Policy | float]:
+def _by_channel(given: OnBadReading, spec: InputSpec) -> list[Policy | float]:
+    names, ports = spec.names, port_slices(spec.ports)
     if not isinstance(given, Mapping):
         return [_policy(given)] * len(names)
-    unknown = [name for name in given if name not in names]
+    unknown = [name for name in given if name not in names and name not in ports]
     if unknown:
+        inputs = f" or inputs among {', '.join(ports)}" if ports else ""
         raise EdgeRnnError(
-            f"on_bad_reading: expected channels among {', '.join(names)}, "
+            f"on_bad_reading: expected channels among {', '.join(names)}{inputs}, "
             f"got {', '.join(map(str, unknown))}."
         )
-    return [_policy(given.get(name, Policy.RAISE.value)) for name in names]
+    of_inputs = {
+        name: given[port] for port, own in ports.items() if port in given for name in names[own]
+    }
+    return [_policy(given.get(name, of_inputs.get(name, Policy.RAISE.value))) for name in names]
 
 
 def _policy(given: Any) -> Policy | float:

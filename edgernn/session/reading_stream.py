@@ -18,7 +18,7 @@ from edgernn.model.interface import Interface
 from edgernn.session.policies import Gaps, Policies, Policy
 from edgernn.session.readings import missing_value, named_values, read_many, read_one
 
-#: A reading; a dictionary names the channels.
+#: A reading; a dictionary names the channels, or the inputs where there are several.
 Reading = npt.ArrayLike | Mapping[str, Any]
 
 
@@ -67,14 +67,15 @@ class ReadingStream:
     def _step_of_any(self, x: Reading, softmax: bool) -> FloatArray:
         """`step` for readings of every form, whole or not."""
         interface = self._require_open().interface
+        names, ports = interface.input.names, interface.input.ports
         if softmax:
             interface.require_softmax()
         if isinstance(x, Mapping):
-            x = named_values(x, interface.input.names)
+            x = named_values(x, names, ports)
             y = None if softmax else self._stream.step(x)
             if y is not None:
                 return y
-        reading = read_one(x, interface.input.names)
+        reading = read_one(x, names, ports)
         values: list[float] = reading.tolist()
         gaps = [i for i, value in enumerate(values) if not math.isfinite(value)]
         if gaps:
@@ -109,7 +110,7 @@ class ReadingStream:
         interface = self._require_open().interface
         if softmax:
             interface.require_softmax()
-        x = read_many(xs, interface.input.names)
+        x = read_many(xs, interface.input.names, interface.input.ports)
         good = np.isfinite(x)
         if not good.all():
             rows, channels = np.nonzero(~good)

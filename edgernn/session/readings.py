@@ -1,6 +1,7 @@
 """What a session accepts as a reading.
 
 A reading has one real number per input channel, in the order of the channels or by their names.
+Where the model has several inputs, their names stand for their channels.
 NaN, infinity, None and a masked value stand for a value that is missing;
 `edgernn.session.policies` says what becomes of it. Everything else, such as text, another number
 of channels or a name that is not there, is a mistake of the program and raises under every policy.
@@ -8,24 +9,28 @@ of channels or a name that is not there, is a mistake of the program and raises 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
 import numpy as np
 
 from edgernn.errors import ReadingError, ShapeError
 from edgernn.model.formats import FloatArray, OperandArray, Precision
+from edgernn.model.interface import Port, port_slices
 
 ChannelNames = tuple[str, ...]
+#: Several inputs of a model; none where there is one.
+Ports = tuple[Port, ...]
 
 
-def read_one(x: object, names: ChannelNames, where: str = "") -> FloatArray:
+def read_one(x: object, names: ChannelNames, ports: Ports = (), where: str = "") -> FloatArray:
     """One reading as float64 [I]; NaN where a value is missing.
 
     Args:
-        x: array-like [I], a scalar where I = 1, or a mapping or a row of a table that has the names
-            of all channels.
+        x: array-like [I], a scalar where I = 1, a mapping as in `named_values`, or a row of a table
+            that has the names of all channels.
         names: of the input channels.
+        ports: the inputs.
         where: position of the reading, for messages.
 
     Raises:
@@ -34,7 +39,7 @@ def read_one(x: object, names: ChannelNames, where: str = "") -> FloatArray:
     width = len(names)
     place = where and f" ({where})"
     if isinstance(x, Mapping):
-        x = named_values(x, names, place)
+        x = named_values(x, names, ports, where)
     elif hasattr(x, "__array__") and hasattr(x, "keys"):  # a row of a table
         x = _picked(np.asarray(x), x.keys(), names)
     reading = _as_float(x, place)
@@ -48,62 +53,143 @@ def read_one(x: object, names: ChannelNames, where: str = "") -> FloatArray:
     return reading
 
 
-def named_values(x: Mapping[str, Any], names: ChannelNames, place: str = "") -> list[Any]:
+def named_values(
+    x: Mapping[str, Any], names: ChannelNames, ports: Ports = (), where: str = ""
+) -> list[Any]:
     """The values of a reading in the order of the channels.
 
     Args:
-        x: has a value for every name; others are ignored.
+        x: has a value for every channel, by name; others are ignored. Or, where there are several
+            inputs, an entry for each of them, which is a reading of its channels, or for all the
+            channels of one; and no others.
         names: of the input channels.
-        place: of the reading, for messages.
+        ports: the inputs.
+        where: position of the reading, for messages.
 
     Raises:
-        ShapeError: a name is missing.
+        ShapeError: a name is missing, or an entry is no reading of its input.
     """
     missing = [name for name in names if name not in x]
-    if missing:
+    if not missing:
+        return [x[name] for name in names]
+    place = where and f" ({where})"
+    if not any(port.name in x for port in ports):
+        wanted = ", ".join(port.name for port in ports) + " or " if ports else ""
         raise ShapeError(
-            f"session: expected a reading with {', '.join(names)}, got one without "
+            f"session: expected a reading with {wanted}{', '.join(names)}, got one without "
             f"{', '.join(missing)}{place}. Pass None where a value is missing."
         )
-    return [x[name] for name in names]
+    values: list[Any] = []
+    for port, own, value in _by_port(x, names, ports, place):
+        if value is None:
+            values += [None] * port.width
+        else:
+            input_ = f"{where}{where and ', '}input '{port.name}'"
+            values += read_one(value, own, where=input_).tolist()
+    return values
 
 
-def read_many(xs: object, names: ChannelNames) -> FloatArray:
+def _by_port(
+    x: Mapping[str, Any], names: ChannelNames, ports: Ports, place: str
+) -> Iterator[tuple[Port, ChannelNames, Any]]:
+    """Every input with the names of its channels and what a mapping has for it.
+
+    Raises:
+        ShapeError: an input is missing, or a name is unknown.
+    """
+    parts: list[tuple[Port, ChannelNames, Any]] = []
+    missing, used = [], set[str]()
+    for port, own in zip(ports, port_slices(ports).values(), strict=True):
+        channels = names[own]
+        if port.name in x:
+            used.add(port.name)
+            parts.append((port, channels, x[port.name]))
+        elif all(name in x for name in channels):
+            used.update(channels)
+            parts.append((port, channels, {name: x[name] for name in channels}))
+        else:
+            missing.append(port.name)
+    wanted = f"the inputs {', '.join(port.name for port in ports)}"
+    if missing:
+        raise ShapeError(
+            f"session: expected {wanted}, got no {', '.join(missing)}{place}. "
+            "Pass None where a whole input is missing."
+        )
+    unknown = [str(name) for name in x if name not in used]
+    if unknown:
+        raise ShapeError(
+            f"session: expected {wanted}, got {', '.join(unknown)} beside them{place}. "
+            "Leave out what is no input."
+        )
+    yield from parts
+
+
+def _columns(xs: Mapping[str, Any], names: ChannelNames, ports: Ports) -> FloatArray:
+    """`read_many` of a mapping: readings of each input, or of each channel, by name.
+
+    Raises:
+        ShapeError: a name is missing or unknown, or an entry is no sequence of readings of its
+            input, or of another length.
+    """
+    if all(name in xs for name in names):
+        pieces = {name: read_many(xs[name], (name,), where=f"channel '{name}'") for name in names}
+    else:
+        pieces = {
+            port.name: read_many(value, own, where=f"input '{port.name}'")
+            for port, own, value in _by_port(xs, names, ports, "")
+        }
+    lengths = {name: len(piece) for name, piece in pieces.items()}
+    if len(set(lengths.values())) > 1:
+        listed = ", ".join(f"{count} of {name}" for name, count in lengths.items())
+        raise ShapeError(
+            f"session: expected as many readings of every input, got {listed}. "
+            "Pass NaN where a value is missing."
+        )
+    return np.concatenate(list(pieces.values()), axis=1)
+
+
+def read_many(xs: object, names: ChannelNames, ports: Ports = (), where: str = "") -> FloatArray:
     """A chunk of readings as float64 [T, I]; NaN where a value is missing.
 
     Args:
         xs: array-like [T, I], [T] where I = 1, a table whose columns have the names of all channels
-            or of none, or an iterable of readings.
+            or of none, an iterable of readings, or a mapping of the names of all channels, or of
+            several inputs, to such.
         names: of the input channels.
+        ports: the inputs.
+        where: whose readings they are, for messages.
 
     Raises:
         ShapeError: no sequence of readings; the message names the first that is none.
     """
     width = len(names)
+    place = where and f" ({where})"
+    if isinstance(xs, Mapping) and (ports or all(name in xs for name in names)):
+        return _columns(xs, names, ports)
     rows = _rows(xs)
     if isinstance(rows, np.ndarray) and hasattr(xs, "columns"):
         rows = _picked(rows, xs.columns, names)
     if rows is None:
         raise ShapeError(
-            f"session: expected readings [T, {width}], got {type(xs).__name__}. "
+            f"session: expected readings [T, {width}], got {type(xs).__name__}{place}. "
             "Pass a sequence of readings to run, a single one to step."
         )
     if isinstance(rows, list) and any(_needs_a_look(row) for row in rows):
-        return _each(rows, names)
+        return _each(rows, names, ports, where)
     try:
         array = _as_float(rows)
     except ShapeError:
-        return _each(rows, names)
+        return _each(rows, names, ports, where)
     if array.ndim == 1 and (width == 1 or array.size == 0):
         array = array.reshape(-1, width)
     if array.ndim == 3:
         raise ShapeError(
             f"session: expected readings [T, {width}], got {len(array)} sequences "
-            f"{list(array.shape)}. Run each in a stream of its own: "
+            f"{list(array.shape)}{place}. Run each in a stream of its own: "
             "[session.new_stream().run(xs) for xs in batch]"
         )
     if array.shape[1:] != (width,):
-        return _each(array, names)
+        return _each(array, names, ports, where)
     return np.ascontiguousarray(array)
 
 
@@ -187,9 +273,10 @@ def _needs_a_look(row: object) -> bool:
     )
 
 
-def _each(xs: Iterable[object], names: ChannelNames) -> FloatArray:
+def _each(xs: Iterable[object], names: ChannelNames, ports: Ports, where: str) -> FloatArray:
     """The slow way, which knows the first problem."""
-    rows = [read_one(x, names, f"reading {t}") for t, x in enumerate(xs)]
+    before = f"{where}, " if where else ""
+    rows = [read_one(x, names, ports, f"{before}reading {t}") for t, x in enumerate(xs)]
     return np.array(rows, dtype=np.float64).reshape(-1, len(names))
 
 

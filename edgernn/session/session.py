@@ -10,18 +10,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from edgernn.backends.base import Backend
 from edgernn.backends.value_stream import Origin, SharedBackend
+from edgernn.errors import ShapeError
 from edgernn.model.formats import FloatArray, Int16Array
+from edgernn.model.interface import InputSpec, OutputSpec, port_slices
 from edgernn.session.checks import are_real, checked_state, is_padded
 from edgernn.session.policies import OnBadReading, Policies
 from edgernn.session.reading_stream import Reading, ReadingStream
 from edgernn.session.readings import read_codes
+
+Scalar = TypeVar("Scalar", bound=np.generic)
+#: What `Session.outputs` calls the only output of a model.
+MODEL_OUTPUT: Final = "output"
 
 
 class Session(ReadingStream):
@@ -80,11 +86,14 @@ class Session(ReadingStream):
         Args:
             x: reals [I] in physical units; a scalar where I = 1; or a mapping, or a row of a table,
                 with the names of all channels; others are ignored. A missing value is NaN, None or
-                masked.
-            softmax: return probabilities of a model that ends in a softmax.
+                masked. Where the model has several inputs, a mapping of their names to such
+                readings, with no other names.
+            softmax: return probabilities of a model that ends in a softmax; of several outputs, of
+                those that do.
 
         Returns:
-            float64 [O] in physical units; NaN where there is no output yet.
+            float64 [O] in physical units; NaN where there is no output yet. `outputs` tells several
+            apart.
 
         Raises:
             ReadingError: a value is missing and its channel's policy is "raise".
@@ -107,8 +116,9 @@ class Session(ReadingStream):
 
         Args:
             xs: reals [T, I] in physical units; [T] where I = 1; or any iterable of what
-                `step` takes.
-            softmax: return probabilities of a model that ends in a softmax.
+                `step` takes; or a mapping of the names of all channels, or of several inputs, to
+                the readings of each.
+            softmax: as in `step`.
 
         Returns:
             float64 [T, O] in physical units; NaN where there is no output yet.
@@ -124,6 +134,33 @@ class Session(ReadingStream):
             if ys is not None:
                 return ys
         return self._run_of_any(xs, softmax)
+
+    def outputs(self, y: npt.NDArray[Scalar]) -> dict[str, npt.NDArray[Scalar]]:
+        """Tell the outputs of a model apart.
+
+            y = session.outputs(session.step({"wind": (3.1, 0.4), "load": 512}))
+            print(y["power"], y["state"])
+
+        Args:
+            y: [O] or [T, O], as `step`, `run`, `step_codes` and `run_codes` return them, or the
+                array of a bound step.
+
+        Returns:
+            A view [..., width] for every output, by name; of a model with one output the whole, as
+            "output".
+
+        Raises:
+            ShapeError: another number of channels.
+        """
+        output = self.interface.output
+        if np.shape(y)[-1:] != (output.width,):
+            raise ShapeError(
+                f"session: expected outputs [..., {output.width}] of '{self.interface.name}', "
+                f"got {list(np.shape(y))}. Pass what `step` or `run` returns."
+            )
+        if not output.ports:
+            return {MODEL_OUTPUT: y}
+        return {name: y[..., own] for name, own in port_slices(output.ports).items()}
 
     def bind(self, x: npt.NDArray[Any], y: npt.NDArray[Any]) -> Callable[[], None]:
         """Make a step without arguments, which reads ``x`` and writes ``y``: the fastest way.
@@ -289,13 +326,18 @@ class Session(ReadingStream):
     def __repr__(self) -> str:
         """Model, backend, widths and policy."""
         i = self.interface
-        widths = f"{i.input.width} -> {i.output.width}"
+        widths = f"{_widths(i.input)} -> {_widths(i.output)}"
         closed = ", closed" if self.closed else ""
         return (
             f"<Session '{i.name}' {i.precision.value} on {self._shared.backend.name}, {widths}, "
             f"{i.carried_bytes} state bytes{'' if i.window is None else f', {i.window}'}, "
             f"bad readings {self._policies}{closed}>"
         )
+
+
+def _widths(spec: InputSpec | OutputSpec) -> str:
+    """The width, or those of the ports with their names."""
+    return " + ".join(map(str, spec.ports)) or str(spec.width)
 
 
 def _restored(

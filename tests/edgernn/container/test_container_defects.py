@@ -127,13 +127,13 @@ def test_wrong_schema(metadata):
     refused(data, D.WRONG_SCHEMA, "^header: expected the key 'edgernn_schema'.*an .edgernn file")
 
 
-@pytest.mark.parametrize("version", ["4", "1.0", "", 1, 2, True, None, ["1"]])
+@pytest.mark.parametrize("version", ["5", "1.0", "", 1, 2, True, None, ["1"]])
 def test_unknown_schema_version(version):
     data = edit_header(DATA, put("__metadata__", "edgernn_schema", version))
     refused(
         data,
         D.UNKNOWN_SCHEMA_VERSION,
-        r"schema: expected '1', '2' or '3', got .*the version of edgernn",
+        r"schema: expected '1', '2', '3' or '4', got .*the version of edgernn",
     )
 
 
@@ -149,7 +149,9 @@ def test_bad_checksum(at):
 @pytest.mark.parametrize("dtype", ["BF16", "I64", "i8", "u8", "", "F64 "])
 def test_unknown_dtype(dtype):
     data = edit_header(DATA, put(WEIGHTS, "dtype", dtype))
-    refused(data, D.UNKNOWN_DTYPE, f"^tensor '{WEIGHTS}': expected F64, I32, I8, U8, got '{dtype}'")
+    refused(
+        data, D.UNKNOWN_DTYPE, f"^tensor '{WEIGHTS}': expected F64, I32, I16, I8, U8, got '{dtype}'"
+    )
 
 
 def shifted(name: str, low: int, high: int):
