@@ -16,11 +16,13 @@ from edgernn.cli.arguments import add_model_argument, add_table_arguments, model
 from edgernn.cli.process import StopSignals
 from edgernn.cli.streaming import Streaming, summary_line
 from edgernn.errors import EdgeRnnError, NoReadings
+from edgernn.model.interface import OutputSpec
 from edgernn.records.columns import split_names
 from edgernn.records.csv_records import CsvReader
 from edgernn.records.dialect import Dialect
 from edgernn.records.json_records import JsonReader
 from edgernn.records.opening import FORMATS, format_of_suffix, open_reader
+from edgernn.records.port_names import column_names
 from edgernn.records.text_files import (
     Sink,
     TextSource,
@@ -42,6 +44,9 @@ CSV: a header is optional; columns are picked by the model's input names where i
 and taken in their order where it has none of them. Delimiter, decimal mark and encoding are
 told by the first lines (of a pipe, by the first). CSV is answered in the dialect it came in.
 JSON lines: a list, an object keyed by the model's input names, or a number.
+Where the model has several inputs, a column is called as its channel or input.channel, or as the
+input that has no other channel; a key of a JSON object may name an input, with a list. Answers have
+columns output.channel, or output where it has one channel; objects have a list for each output.
 Blank lines are ignored. .gz and .xz are read and written.
 
 A cell that is no number is a missing value of its channel; a line with another number of
@@ -143,7 +148,12 @@ def main(args: argparse.Namespace) -> int:
     ):
         signals.wait(source.look)
         reader = open_reader(
-            source, session.interface.input.names, options, codes=args.codes, passed=passed
+            source,
+            session.interface.input.names,
+            options,
+            ports=session.interface.input.ports,
+            codes=args.codes,
+            passed=passed,
         )
         streaming = _streaming(session, source, sink, reader, args)
         code = 0
@@ -191,16 +201,16 @@ def _streaming(
 ) -> Streaming:
     interface = session.interface
     is_table = isinstance(reader, CsvReader)
-    plain = args.codes or args.softmax
-    digits = Digits(None if plain else interface.output.scale.tolist())
+    outputs = interface.output
+    digits = Digits(None if args.codes else _steps(outputs, args.softmax))
     name = _first_of(args.output_format, args.format) or format_of_suffix(
         "" if args.output == "-" else inner_suffix(args.output)
     )
 
     def make_writer() -> AnswerWriter:
         if name == "jsonl" or (name is None and not is_table):
-            return JsonWriter(interface.output.names, digits, cells=is_table)
-        return CsvWriter(interface.output.names, digits, dialect)
+            return JsonWriter(outputs.names, digits, cells=is_table, ports=outputs.ports)
+        return CsvWriter(column_names(outputs.names, outputs.ports), digits, dialect)
 
     def dialect() -> Dialect:
         if isinstance(reader, CsvReader):
@@ -218,6 +228,14 @@ def _streaming(
         codes=args.codes,
         give_up=args.give_up_after,
     )
+
+
+def _steps(outputs: OutputSpec, softmax: bool) -> list[float | None]:
+    """Physical units per code [O]; None of probabilities."""
+    steps: list[float | None] = outputs.scale.tolist()
+    for own in outputs.softmax_slices if softmax else ():
+        steps[own] = [None] * len(steps[own])
+    return steps
 
 
 def _summary_file(name: str | None) -> AbstractContextManager[BinaryIO | None]:

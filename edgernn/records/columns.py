@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from edgernn.errors import EdgeRnnError
+from edgernn.records.port_names import InputNames
 
 ALL: Final = "all"
 _SHOWN: Final = 12
@@ -37,10 +38,12 @@ class Picker:
     """Columns of one table for the channels of a model.
 
     Args:
-        inputs: channel names I.
+        names: of the channels I.
         columns: what the user says, see `TableOptions.columns`.
 
     Attributes:
+        known: names of the channels.
+        inputs: channel names I.
         wanted: one column per channel [I]: a name, or a position from 1.
         said: whether the user said it.
 
@@ -48,23 +51,27 @@ class Picker:
         EdgeRnnError: another number of columns, or a channel that the model has not.
     """
 
-    def __init__(self, inputs: Sequence[str], columns: Sequence[str] | None) -> None:
+    def __init__(self, names: InputNames, columns: Sequence[str] | None) -> None:
         """Check what can be checked without the table."""
-        self.inputs = tuple(inputs)
+        self.known = names
+        self.inputs = names.channels
         self.said = columns is not None
         self.wanted = self.inputs if columns is None else self._from_list(tuple(columns))
 
     def _from_list(self, columns: tuple[str, ...]) -> tuple[str, ...]:
-        pairs = [column.partition("=") for column in columns]
-        known = [channel.strip() in self.inputs for channel, equals, _ in pairs if equals]
+        pairs = [
+            (self.known.channel(name.strip()), equals, column)
+            for name, equals, column in (column.partition("=") for column in columns)
+        ]
+        known = [channel in self.inputs for channel, equals, _ in pairs if equals]
         if len(known) == len(columns) and any(known):
-            unknown = [name for name, _, _ in pairs if name.strip() not in self.inputs]
+            unknown = [name for name, _, _ in pairs if name not in self.inputs]
             if unknown:
                 raise EdgeRnnError(
                     f"--columns: expected channels among {listed(self.inputs)}, "
                     f"got {listed(unknown)}."
                 )
-            renamed = {channel.strip(): column.strip() for channel, _, column in pairs}
+            renamed = {channel: column.strip() for channel, _, column in pairs}
             return tuple(renamed.get(name, name) for name in self.inputs)
         if len(columns) != len(self.inputs):
             raise EdgeRnnError(
@@ -76,10 +83,16 @@ class Picker:
 
     def fits(self, header: Sequence[str]) -> bool:
         """Whether a header names every wanted column."""
+        header = self._by_channel(header)
         return all(_position(name, header) is not None for name in self.wanted)
+
+    def _by_channel(self, header: Sequence[str]) -> list[str]:
+        """A header with the channels' own names."""
+        return [cell if cell in self.wanted else self.known.channel(cell) for cell in header]
 
     def touches(self, header: Sequence[str]) -> bool:
         """Whether a header names a wanted column at all; a position is no name."""
+        header = self._by_channel(header)
         return any(name in header for name in self.names)
 
     @property
@@ -99,15 +112,16 @@ class Picker:
         Raises:
             EdgeRnnError: columns are missing, or there are two of a name.
         """
-        repeated = [name for name in self.wanted if header.count(name) > 1]
+        found = self._by_channel(header)
+        repeated = [name for name in self.wanted if found.count(name) > 1]
         if repeated:
             raise EdgeRnnError(
                 f"expected a header with one column per name, got {listed(repeated)} more than "
                 "once. Say which one by its position, from 1: --columns"
             )
         if self.fits(header):
-            return tuple(_position(name, header) or 0 for name in self.wanted)
-        missing = [name for name in self.wanted if _position(name, header) is None]
+            return tuple(_position(name, found) or 0 for name in self.wanted)
+        missing = [name for name in self.wanted if _position(name, found) is None]
         # Only names of which none is the model's say nothing about the order of the columns.
         if not self.said and len(missing) == len(self.inputs) == len(header):
             pairs = [f"{c:.40} -> {i}" for c, i in zip(header, self.inputs, strict=True)]

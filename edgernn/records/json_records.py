@@ -61,19 +61,23 @@ class JsonReader:
             names = tuple(value)
             if names != self._names:
                 self._names = names
-                fed = set(self._picker.wanted)
-                self._watched = self._keys.candidates([name for name in names if name not in fed])
+                fed, known = set(self._picker.wanted), self._picker.known
+                others = [name for name in names if name not in fed and not known.is_fed(name)]
+                self._watched = self._keys.candidates(others)
             if self._watched:
                 self._keys.check({name: value[name] for name in self._watched})
-        wanted = self._picker.wanted
-        missing = [name for name in wanted if name not in value]
+        wanted, passed = self._picker.wanted, self._passed_keys(value)
+        try:
+            found = self._picker.known.by_channel(value)
+        except ReadingError as error:
+            return self._malformed(str(error), passed)
+        missing = [name for name in wanted if name not in found]
         if len(missing) == len(wanted):
             return self._malformed(
                 f"expected the keys {listed(wanted)}, got an object without {listed(missing)}",
-                self._passed_keys(value),
+                passed,
             )
-        cells = [value.get(name) for name in wanted]
-        record = self._record(cells, self._passed_keys(value))
+        record = self._record([found.get(name) for name in wanted], passed)
         if not missing:
             return record
         problem = f"expected the keys {listed(wanted)}, got an object without {listed(missing)}"

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from edgernn.errors import EdgeRnnError
+from edgernn.model.interface import Port
 from edgernn.records.columns import Picker
 from edgernn.records.csv_records import CsvReader
 from edgernn.records.dialect import DELIMITERS, Dialect, said_by_spreadsheet, told
 from edgernn.records.json_records import JsonReader
 from edgernn.records.keys import KeyWatch
+from edgernn.records.port_names import InputNames
 from edgernn.records.text_files import TextSource
 
 FORMATS: Final = ("csv", "jsonl")
@@ -95,6 +97,7 @@ def open_reader(
     inputs: Sequence[str],
     options: TableOptions,
     *,
+    ports: Sequence[Port] = (),
     codes: bool = False,
     passed: Sequence[str] = (),
 ) -> CsvReader | JsonReader:
@@ -104,13 +107,14 @@ def open_reader(
         source: the lines; its first ones are looked at.
         inputs: channel names I.
         options: what is said about the table.
+        ports: the inputs of the model, where there are several.
         codes: numbers are integer codes.
         passed: columns that go through, by name, by position from 1, or "all".
 
     Raises:
         EdgeRnnError: columns that cannot be those of the channels.
     """
-    picker = Picker(inputs, options.columns)
+    picker = Picker(InputNames(inputs, ports), options.columns)
     keys = None if options.one_stream else KeyWatch()
     lines = [line for line in source.sample if line.strip()]
     name = options.format or guess_format(source.suffix, lines[0] if lines else "")

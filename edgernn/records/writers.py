@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 from edgernn.errors import EdgeRnnError
+from edgernn.model.interface import Port, port_slices
 from edgernn.records.columns import listed
 from edgernn.records.dialect import Dialect
 from edgernn.records.record import Form, Number, Record
@@ -32,12 +33,14 @@ class Digits:
     """Texts of answers.
 
     Args:
-        steps: physical units per code [O]; None for codes and for probabilities.
+        steps: physical units per code [O], None of a probability; None for codes.
     """
 
-    def __init__(self, steps: Sequence[float] | None) -> None:
+    def __init__(self, steps: Sequence[float | None] | None) -> None:
         """Work out the decimals."""
-        self._decimals = None if steps is None else [decimals(step) for step in steps]
+        self._decimals: list[int | None] | None = None
+        if steps is not None:
+            self._decimals = [None if step is None else decimals(step) for step in steps]
 
     def texts(self, y: Sequence[Number]) -> list[str]:
         """One text per output; integers are codes."""
@@ -147,11 +150,16 @@ class JsonWriter:
         outputs: output names.
         digits: texts of outputs.
         cells: what goes through are cells of a table: those that are JSON numbers become numbers.
+        ports: the outputs, where there are several; in objects, each is a list of its channels, or
+            the value of its only one.
     """
 
-    def __init__(self, outputs: Sequence[str], digits: Digits, *, cells: bool) -> None:
+    def __init__(
+        self, outputs: Sequence[str], digits: Digits, *, cells: bool, ports: Sequence[Port] = ()
+    ) -> None:
         """Begin before the first line."""
         self._outputs, self._digits, self._cells = tuple(outputs), digits, cells
+        self._ports = port_slices(tuple(ports))
 
     def header(self, passed: Sequence[str]) -> str | None:  # noqa: ARG002
         """JSON lines have no header."""
@@ -165,10 +173,19 @@ class JsonWriter:
         if self._cells:
             passed = {name: _json_value(cell) for name, cell in passed.items()}
         if record.form is Form.OBJECT:
-            return json.dumps(_merged(passed, self._outputs, values), ensure_ascii=False)
+            return json.dumps(self._object(passed, values), ensure_ascii=False)
         if record.form is Form.NUMBER and len(values) == 1:
             return json.dumps(values[0])
         return json.dumps([*passed.values(), *values], ensure_ascii=False)
+
+    def _object(
+        self, passed: Mapping[str | int, object], values: list[object]
+    ) -> dict[str, object]:
+        if not self._ports:
+            return _merged(passed, self._outputs, values)
+        parts = [values[own] for own in self._ports.values()]
+        members = [part[0] if len(part) == 1 else part for part in parts]
+        return _merged(passed, tuple(self._ports), members)
 
 
 def _merged(
