@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from edgernn.cli.arguments import add_model_argument, model_path
 from edgernn.cli.text_tables import text_table
+from edgernn.cli.wiring import described_routes, is_chain, wiring_lines
 from edgernn.container.memory import weight_memory
 from edgernn.container.tensors import file_bytes
 from edgernn.model.affine import Affine, Affine8, Term8, Term16
@@ -22,6 +23,9 @@ from edgernn.session.loading import load
 
 HELP: Final = """Describe a model: layers, formats, bytes, state size, channels and provenance.
 
+Of a network it also says what every layer and every output reads: a layer, some of its elements
+such as gru[0:8], or an input.
+
 An .edgernn file says everything. A .tflite or .onnx file carries the model's interface only;
 it is opened with its runtime, which checks the golden vector stored in it.
 """
@@ -32,6 +36,7 @@ EXAMPLES: Final = """examples:
 """
 
 Description = dict[str, Any]
+_LOGITS: Final = " (logits; softmax on request)"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -85,6 +90,8 @@ def _interface(interface: Interface) -> Description:
             {"name": sink.names[i], "unit": sink.units[i], "scale": float(sink.scale[i])}
             for i in range(sink.width)
         ],
+        "input_ports": [{"name": port.name, "width": port.width} for port in source.ports],
+        "output_ports": [asdict(port) for port in sink.ports],
         "softmax": sink.softmax,
         "states": [
             {"name": s.name, "units": s.units, "format": str(s.format)} for s in interface.states
@@ -107,11 +114,16 @@ def _stream(window: Window | None) -> Description:
 
 
 def _model(model: IntegerModel) -> Description:
-    layers = [_layer(layer) for layer in model.layers]
+    *reads, put_out = described_routes(model)
+    layers = [
+        _layer(layer) | {"reads": route} for layer, route in zip(model.layers, reads, strict=True)
+    ]
     origin = model.provenance
     return {
         "precision": model.precision_label,
         "layers": layers,
+        "chain": is_chain(model),
+        "output_reads": put_out,
         "weights_bytes": sum(layer["weights_bytes"] for layer in layers),
         "constants_bytes": sum(layer["constants_bytes"] for layer in layers),
         "memory": _memory(model.layers),
@@ -130,6 +142,7 @@ def _model(model: IntegerModel) -> Description:
 def _layer(layer: Layer) -> Description:
     affines = layer.affines.values()
     terms: list[Term8 | Term16] = [term for affine in affines for term in affine.terms]
+    scales = layer.scales.values()
     return {
         "name": layer.name,
         "kind": layer.kind,
@@ -140,7 +153,8 @@ def _layer(layer: Layer) -> Description:
         "states": [{"name": s.name, "format": str(s.format)} for s in layer.states],
         "storages": sorted({term.storage.value for term in terms}),
         "weights_bytes": sum(file_bytes(layer, term) for term in terms),
-        "constants_bytes": sum(_constants_bytes(a) for a in affines),
+        "constants_bytes": sum(_constants_bytes(a) for a in affines)
+        + sum(scale.multiplier.nbytes + scale.bias.nbytes for scale in scales),
         "memory": _memory([layer]),
         "parameters": sum(t.weights.size for t in terms) + sum(_biases(a) for a in affines),
         "macs": layer.macs,
@@ -181,21 +195,42 @@ def _text(record: Description) -> str:
     ]
     if "layers" in record:
         lines += ["", *_layer_lines(record)]
-        if any(layer["storages"] != ["dense8"] for layer in record["layers"]):
+        if any(layer["storages"] not in ([], ["dense8"]) for layer in record["layers"]):
             lines += ["", *_storage_lines(record)]
+        if not record["chain"]:
+            lines += ["", *wiring_lines(record)]
     lines += ["", "inputs"]
-    lines += [
-        f"  {c['name']}{_unit(c)}  {c['low']:.6g} to {c['high']:.6g}, {c['scale']:.6g} per code"
-        for c in record["inputs"]
-    ]
-    lines += ["outputs" + (" (logits; softmax on request)" if record["softmax"] else "")]
-    lines += [f"  {c['name']}{_unit(c)}  {c['scale']:.6g} per code" for c in record["outputs"]]
+    lines += _by_port(
+        [
+            f"  {c['name']}{_unit(c)}  {c['low']:.6g} to {c['high']:.6g}, {c['scale']:.6g} per code"
+            for c in record["inputs"]
+        ],
+        record["input_ports"],
+    )
+    several = bool(record["output_ports"])
+    lines += ["outputs" + _LOGITS * (record["softmax"] and not several)]
+    lines += _by_port(
+        [f"  {c['name']}{_unit(c)}  {c['scale']:.6g} per code" for c in record["outputs"]],
+        record["output_ports"],
+    )
     lines += [f"stream  {_stream_text(record['stream'])}"]
     lines += [_state_text(record)]
     lines += [f"  {s['name']}  int16 [{s['units']}]  {s['format']}" for s in record["states"]]
     if "provenance" in record:
         lines += _provenance_lines(record["provenance"])
     return "\n".join(lines)
+
+
+def _by_port(channels: list[str], ports: list[Description]) -> list[str]:
+    """Lines of channels, under those of the ports they belong to."""
+    if not ports:
+        return channels
+    lines, first = [], 0
+    for port in ports:
+        lines.append(f"  {port['name']}{_LOGITS * port.get('softmax', False)}")
+        lines += [f"  {line}" for line in channels[first : first + port["width"]]]
+        first += port["width"]
+    return lines
 
 
 def _stream_text(stream: Description) -> str:
@@ -245,7 +280,8 @@ def _storage_lines(record: Description) -> list[str]:
     stored = [(layer["name"], layer["storages"], layer["memory"]) for layer in record["layers"]]
     for name, storages, memory in [*stored, ("total", [], record["memory"])]:
         sizes = (str(memory[f"{kind}_bytes"]) for kind in ("dense", "stored", "index"))
-        rows.append((name, ", ".join(storages), *sizes, f"{memory['density']:.1%}"))
+        share = f"{memory['density']:.1%}" if memory["tiles"] else "-"
+        rows.append((name, ", ".join(storages), *sizes, share))
     return text_table(rows, "<20", "<24", ">12", ">10", ">8", ">9")
 
 

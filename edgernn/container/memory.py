@@ -42,8 +42,8 @@ class WeightMemory:
 
     @property
     def density(self) -> float:
-        """Share of the tiles that is stored."""
-        return self.kept_tiles / self.tiles
+        """Share of the tiles that is stored; 1 where there are none."""
+        return self.kept_tiles / self.tiles if self.tiles else 1.0
 
 
 def term_memory(layer: Layer, term: Term8 | Term16) -> WeightMemory:

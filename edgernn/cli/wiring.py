@@ -1,0 +1,96 @@
+"""How a network is wired, for people and for machines: what every layer and output reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from edgernn.cli.text_tables import text_table
+from edgernn.model.integer_model import IntegerModel
+from edgernn.model.routes import MODEL_INPUT
+
+Description = dict[str, Any]
+
+
+def described_routes(model: IntegerModel) -> Iterator[list[Description]]:
+    """What each layer reads, then what the model puts out, as JSON values.
+
+    The source of a part is the name of a layer; null is the model's input.
+    """
+    for route in model.wiring:
+        yield [
+            {"source": _source(model, part.source), "start": part.start, "width": part.width}
+            for part in route
+        ]
+
+
+def _source(model: IntegerModel, index: int) -> str | None:
+    return None if index == MODEL_INPUT else model.layers[index].name
+
+
+def is_chain(model: IntegerModel) -> bool:
+    """Whether there is nothing to say about the wiring."""
+    return not (model.routes or model.input.ports or model.output.ports)
+
+
+def wiring_lines(record: Description) -> list[str]:
+    """A line for every layer and every output: its name, its kind, what it reads.
+
+    Args:
+        record: what `edgernn info` says of a model.
+    """
+    widths = {layer["name"]: layer["units"] for layer in record["layers"]}
+    ports, outputs = (
+        record[f"{side}_ports"] or [{"name": "", "width": len(record[f"{side}s"])}]
+        for side in ("input", "output")
+    )
+    rows = [("wiring", "", "reads")]
+    for layer in record["layers"]:
+        kind = layer["activation"] if layer["kind"] == "merge" else layer["kind"]
+        rows.append((f"  {layer['name']}", kind, _reads(layer["reads"], widths, ports)))
+    cut = _cut(record["output_reads"], (port["width"] for port in outputs))
+    for port, parts in zip(outputs, cut, strict=True):
+        rows.append((f"  output {port['name']}".rstrip(), "", _reads(parts, widths, ports)))
+    return text_table(rows, "<20", "<12", "")
+
+
+def _reads(parts: list[Description], widths: dict[str, int], ports: list[Description]) -> str:
+    """Sources with the elements that are read, where these are not all."""
+    return ", ".join(
+        _of_input(part["start"], part["width"], ports)
+        if part["source"] is None
+        else part["source"] + _elements(part["start"], part["width"], widths[part["source"]])
+        for part in parts
+    )
+
+
+def _of_input(start: int, width: int, ports: list[Description]) -> str:
+    """Elements of the input, by the ports that they are in."""
+    found, first = [], 0
+    for port in ports:
+        low, high = max(start - first, 0), min(start + width - first, port["width"])
+        if low < high:
+            name = f"input {port['name']}".rstrip()
+            found.append(name + _elements(low, high - low, port["width"]))
+        first += port["width"]
+    return ", ".join(found)
+
+
+def _elements(start: int, width: int, whole: int) -> str:
+    return "" if (start, width) == (0, whole) else f"[{start}:{start + width}]"
+
+
+def _cut(parts: list[Description], widths: Iterable[int]) -> Iterator[list[Description]]:
+    """Parts one behind another, cut into pieces of these widths."""
+    rest = [dict(part) for part in parts]
+    for width in widths:
+        piece: list[Description] = []
+        while width:
+            taken = min(width, rest[0]["width"])
+            piece.append({**rest[0], "width": taken})
+            rest[0]["start"] += taken
+            rest[0]["width"] -= taken
+            width -= taken
+            if not rest[0]["width"]:
+                rest.pop(0)
+        yield piece
