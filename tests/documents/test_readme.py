@@ -23,10 +23,18 @@ ELSEWHERE = {
     "make check": ".ci/run",
     "make test-fast": "make test runs the same tests",
     "make test-device": "make test",
+    "edgernn info turbine.edgernn": "tests/documents/test_networks_document.py",
+    **{
+        f"edgernn run turbine.edgernn --input readings.{kind} --output answers.{kind}": (
+            "tests/documents/test_networks_document.py"
+        )
+        for kind in ("csv", "jsonl")
+    },
 }
 #: Documents whose programs need more than a shell: the tests that run them.
 PROGRAMS = {
     "docs/distillation.md": "tests/documents/test_distillation_document.py",
+    "docs/networks.md": "tests/documents/test_networks_document.py",
     "docs/pruning.md": "tests/documents/test_pruning_document.py",
     "docs/qat.md": "tests/documents/test_qat_document.py",
     "docs/recipes.md": "tests/documents/test_recipes_document.py",
