@@ -12,7 +12,7 @@ from edgernn.backends.base import State
 from edgernn.errors import FormatError, ModelError, ShapeError, StateError
 from edgernn.model.formats import Int16Array, OperandArray
 from edgernn.model.integer_model import IntegerModel
-from edgernn.model.interface import Interface, Port
+from edgernn.model.interface import Interface, Port, port_slices
 
 #: Shape and dtype name of a graph's tensor.
 StepTensor = tuple[tuple[int, ...], str]
@@ -25,18 +25,16 @@ class PortTensor:
 
     Attributes:
         name: in the file.
-        start: its first channel in the model's vector.
-        width: number of channels.
+        channels: where its channels are in the model's vector.
     """
 
     name: str
-    start: int
-    width: int
+    channels: slice
 
     @property
-    def channels(self) -> slice:
-        """Where they are in the model's vector."""
-        return slice(self.start, self.start + self.width)
+    def width(self) -> int:
+        """Number of channels."""
+        return int(self.channels.stop - self.channels.start)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +71,7 @@ def step_ports(about: Interface | IntegerModel) -> StepPorts:
     )
     names = before + [tensor.name for tensor in outputs] + [f"{name}_out" for name in states]
     for name in names:
-        if not name or name.startswith("/") or names.count(name) > 1:
+        if name.startswith("/") or names.count(name) > 1:
             raise ModelError(
                 f"tensors of a step: expected distinct names that do not begin with '/', got "
                 f"'{name}'. Rename that input or output in the float model and quantize again."
@@ -83,11 +81,8 @@ def step_ports(about: Interface | IntegerModel) -> StepPorts:
 
 def _tensors(alone: str, width: int, ports: tuple[Port, ...]) -> tuple[PortTensor, ...]:
     """One tensor per port, or one of that name."""
-    found, start = [], 0
-    for port in ports or (Port(name=alone, width=width),):
-        found.append(PortTensor(name=port.name, start=start, width=port.width))
-        start += port.width
-    return tuple(found)
+    places = port_slices(ports or (Port(name=alone, width=width),))
+    return tuple(PortTensor(name=name, channels=place) for name, place in places.items())
 
 
 class StepInputs:

@@ -15,12 +15,23 @@ from edgernn_firmware_sim.reference.reference import Reference
 from tests.exactness import test_zero_lsb_onnx, test_zero_lsb_tflite
 from tests.support.models.grid import reference_stream, special
 from tests.support.models.integer import random_codes
+from tests.support.models.networks import networks
 from tests.support.models.own_cell import own_models, register, twin_stream, wide_models
 from tests.support.runtimes import RUNTIMES, require
 
 Models = Callable[[], dict[str, IntegerModel]]
+
+
+def some_networks() -> dict[str, IntegerModel]:
+    """Cells that read several parts, with a joint operand and with separate ones."""
+    chosen = ("two-inputs", "network-1", "network-2")
+    return {name: model for name, model in networks().items() if name.startswith(chosen)}
+
+
 WRITTEN = pytest.mark.parametrize(
-    "models", [special, own_models, wide_models], ids=["special", "own", "wide"]
+    "models",
+    [special, own_models, wide_models, some_networks],
+    ids=["special", "own", "wide", "networks"],
 )
 STEPS = 100
 

@@ -15,6 +15,7 @@ from edgernn_export.verification.comparison import RuntimeOutcome, Verification,
 from edgernn_export.verification.executors import EXECUTORS, REFERENCE, select, trace
 from edgernn_export.writers.file_formats import probe_codes
 from tests.support.models.integer import random_codes, random_model
+from tests.support.models.networks import networks
 from tests.support.runtimes import require
 
 MODEL = random_model("lstm", Precision.W8A16)
@@ -49,6 +50,16 @@ def test_every_runtime_gives_the_reference_bits():
         *(("onnxruntime", f"optimization {v}") for v in ("all", "extended", "basic", "disabled")),
     }  # fmt: skip
     assert all(o["step_us"] > 0 for o in record["outcomes"])
+
+
+@pytest.mark.parametrize("network", ["two-inputs-w8a16", "network-1-hostile-w8a8"])
+def test_networks_are_verified_as_chains_are(network):
+    require("tflite_runtime")
+    model = networks()[network]
+    result = verify(model, random_codes(model, STEPS), ["tflite-runtime"])
+    values = STEPS * (model.output.width + sum(spec.units for spec in model.states))
+    assert [o.compared for o in result.outcomes] == [values] * 4
+    assert (result.differing, result.passed) == (0, True)
 
 
 def test_files_are_written_for_runtimes_that_run_and_no_others():

@@ -194,8 +194,7 @@ def _complement(at: NodeEmitter, op: Complement) -> str:
 
 
 def _codes(at: NodeEmitter, op: CodesOf) -> str:
-    (codes,) = at.reads(op)
-    return at.g.cast(codes, np.int32)
+    return at.tables.codes(*at.reads(op))
 
 
 def _scaling(at: NodeEmitter, op: Scaling) -> str:

@@ -78,6 +78,15 @@ class Tables:
         table = self._once("input", lambda: self._split(_by_code(g, 1 << 13)))
         return g.node("Gather", table, g.node("Div", wide, g.constant(4)), axis=1)
 
+    def codes(self, operand: str) -> str:
+        """int32 codes [1, N] of the model input, back from its operand rows (clause 6.7)."""
+        g = self._g
+        wide = plus(g, g.cast(operand, np.int32), -ZERO_POINT)
+        if self.precision is Precision.W8A8:
+            return wide
+        parts = g.node("Mul", wide, g.constant(np.array([[[4 << LOW_BITS]], [[4]]])))
+        return g.node("ReduceSum", parts, g.constant([0], np.int64), keepdims=0)
+
     def _once(self, key: str, make: Callable[[], str]) -> str:
         if key not in self._made:
             self._made[key] = make()

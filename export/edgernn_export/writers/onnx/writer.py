@@ -51,7 +51,7 @@ def write_onnx_exact(model: IntegerModel, golden: Golden | None = None) -> bytes
         carried.extend(new)
     values = vectors.values("output", model.wiring[-1])
     for port in ports.outputs:
-        y = joined(g, vectors.cut(port.name, values, port.start, port.width))
+        y = joined(g, vectors.cut(port.name, values, port.channels.start, port.width))
         g.output(g.cast(y, np.int16), port.name, np.int16, [1, port.width])
     for spec, tensor in zip(model.states, carried, strict=True):
         g.output(g.cast(tensor, np.int16), f"{spec.name}_out", np.int16, [1, spec.units])

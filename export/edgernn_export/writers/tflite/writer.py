@@ -72,7 +72,7 @@ def build(model: IntegerModel) -> tuple[Graph, dict[str, Tensor], dict[str, Tens
     values = vectors.values("output", model.wiring[-1])
     outputs: dict[str, Tensor] = {}
     for port in ports.outputs:
-        parts = vectors.cut(port.name, values, port.start, port.width)
+        parts = vectors.cut(port.name, values, port.channels.start, port.width)
         outputs[port.name] = _put_out(graph, model, port, parts)
     return graph, inputs, outputs | carried
 
