@@ -1,4 +1,7 @@
-"""What a model's weights take in the memory of a device: tiles of 4 by 4, and their index."""
+"""What a model's weights take in the memory of a device: tiles of 4 by 4, and their index.
+
+Constants that scale vectors (clause 7.9) are weights, too.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import numpy as np
 from edgernn.model.affine import Term8, Term16
 from edgernn.model.formats import Int8Array
 from edgernn.model.layers import Layer
+from edgernn.model.scales import ScaleVector
 from edgernn.model.storage import TILE, Storage, arranged, kept
 
 #: Bytes of a tile with a byte for each weight.
@@ -27,6 +31,7 @@ class WeightMemory:
         index_bytes: beside them, for the places of sparse tiles.
         tiles: in all products.
         kept_tiles: those that are stored.
+        scale_bytes: of multipliers and offsets that scale vectors.
     """
 
     dense_bytes: int
@@ -34,11 +39,12 @@ class WeightMemory:
     index_bytes: int
     tiles: int
     kept_tiles: int
+    scale_bytes: int = 0
 
     @property
     def total_bytes(self) -> int:
-        """Weights and index."""
-        return self.stored_bytes + self.index_bytes
+        """Weights, index and constants that scale."""
+        return self.stored_bytes + self.index_bytes + self.scale_bytes
 
     @property
     def density(self) -> float:
@@ -67,8 +73,14 @@ def sparse_bytes(weights: Int8Array, parts: tuple[int, ...]) -> tuple[int, int]:
     return held * (_TILE_BYTES + 1) + mask.shape[0], mask.size * _TILE_BYTES
 
 
+def scale_bytes(scale: ScaleVector) -> int:
+    """Bytes of multipliers, and of offsets where there are any."""
+    return scale.multiplier.nbytes + (scale.bias.nbytes if scale.has_bias else 0)
+
+
 def weight_memory(layers: Iterable[Layer]) -> WeightMemory:
-    """Memory of all products of some layers."""
+    """Memory of all products of some layers, and of what scales their vectors."""
+    layers = tuple(layers)
     parts = [
         term_memory(layer, term)
         for layer in layers
@@ -81,4 +93,5 @@ def weight_memory(layers: Iterable[Layer]) -> WeightMemory:
         index_bytes=sum(p.index_bytes for p in parts),
         tiles=sum(p.tiles for p in parts),
         kept_tiles=sum(p.kept_tiles for p in parts),
+        scale_bytes=sum(scale_bytes(s) for layer in layers for s in layer.scales.values()),
     )

@@ -74,12 +74,15 @@ def dense(g: OpBuilder, layer: Dense, x: Value, states: tuple[Value, ...]) -> Lo
 
 def merge(g: OpBuilder, layer: Merge, x: Value, states: tuple[Value, ...]) -> Lowered:
     """Clause 7.10."""
-    scaled = []
-    for index, (name, scale) in enumerate(layer.scales.items()):
+
+    def term(index: int, name: str) -> Value:
         value = g.part(x, index * layer.units, layer.units, f"x{index}")
-        scaled.append(g.scaled(value, name, scale, f"{name}*x{index}", None))
-    y, *others = scaled
-    for index, other in enumerate(others, 1):
+        return g.scaled(value, name, layer.scales[name], f"{name}*x{index}", None)
+
+    first, *others = layer.scales
+    y = term(0, first)
+    for index, name in enumerate(others, 1):
+        other = term(index, name)
         if layer.operation is MergeOperation.SUM:
             y = g.sum(y, other, f"sum{index}")
         elif layer.operation is MergeOperation.PRODUCT:

@@ -13,7 +13,13 @@ from edgernn.model.formats import Precision
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.storage import Storage
 from edgernn_firmware_sim.targets import Board, boards
-from edgernn_firmware_sim.targets.reduced_models import in_w4, in_w8a8, narrower, widest
+from edgernn_firmware_sim.targets.reduced_models import (
+    has_narrower,
+    in_w4,
+    in_w8a8,
+    narrower,
+    widest,
+)
 
 #: Bytes of flash and RAM of a model.
 Measure = Callable[[IntegerModel], tuple[int, int]]
@@ -80,7 +86,7 @@ class Advice:
         measured: by linked firmware; otherwise by the known part of it, so that each change is
             necessary and may not suffice.
         units: recurrent layers with their units now and scaled by the largest common factor that
-            fits; empty where nothing does.
+            fits; empty where nothing does; None of a network, of which none was tried.
         narrower: sizes of that network; None where there is none.
         precision: of the model, by `IntegerModel.precision_label`.
         w8a8: sizes with 8-bit operands; None for a model that has them.
@@ -91,7 +97,7 @@ class Advice:
     """
 
     measured: bool
-    units: tuple[tuple[str, int, int], ...]
+    units: tuple[tuple[str, int, int], ...] | None
     narrower: Size | None
     precision: str
     w8a8: Size | None
@@ -122,6 +128,8 @@ class Advice:
         return lines
 
     def _units_sentence(self, would: str) -> str:
+        if self.units is None:
+            return "fewer units were not tried: widths of a network depend on one another"
         if self.narrower is None:
             return "no smaller number of units would fit"
         changes = ", ".join(f"{name} {now} -> {then}" for name, now, then in self.units)
@@ -156,10 +164,12 @@ def advise(
     if not flash.over_bytes and not ram.over_bytes:
         return None
     sized = _sizer(board, measure)
-    best = _largest_that_fits(model, sized)
+    tried = has_narrower(model)
+    best = _largest_that_fits(model, sized) if tried else None
+    changes = () if best is None else _unit_changes(model, best[0])
     return Advice(
         measured=flash.measured,
-        units=() if best is None else _unit_changes(model, best[0]),
+        units=changes if tried else None,
         narrower=None if best is None else best[1],
         precision=model.precision_label,
         w8a8=None if model.precision is Precision.W8A8 else sized(in_w8a8(model)),

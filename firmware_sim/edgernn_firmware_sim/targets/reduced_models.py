@@ -23,13 +23,19 @@ def widest(model: IntegerModel) -> int:
     return max(layer.units for layer in model.layers if layer.states)
 
 
+def has_narrower(model: IntegerModel) -> bool:
+    """Whether `narrower` can make one: a chain, whose output is of one piece."""
+    merges = any(layer.reads_values for layer in model.layers)
+    return not (model.routes or model.output.ports or merges)
+
+
 def narrower(model: IntegerModel, units: int) -> IntegerModel:
     """The network with all recurrent layers scaled by one factor, from its first units.
 
     It has the right sizes and no training; Dense layers keep their units.
 
     Args:
-        model: what to shrink.
+        model: what to shrink; one that `has_narrower`.
         units: of the widest recurrent layer, at most its own.
     """
     before = widest(model)

@@ -167,7 +167,7 @@ def test_weights_that_no_kernel_could_count_are_refused():
     layer = (1, 65536, 65536, 3, 10, (gates,))
     reals = bytes(8 * 65536)
     with pytest.raises(ValueError, match="weights: expected at most 2147483647 bytes, got 21474"):
-        module().Program("auto", 8, 65536, 65536, (layer,), reals, reals, reals, print)
+        module().Program("auto", 8, 65536, 65536, (layer,), reals, reals, reals, print, ())
 
 
 def test_names_of_isas_are_checked():

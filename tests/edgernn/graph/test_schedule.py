@@ -11,15 +11,17 @@ from edgernn.errors import ModelError
 from edgernn.graph.lowering import LOWERINGS, lowered
 from edgernn.graph.op_graph import OpBuilder
 from edgernn.graph.ops import Function, Value
-from edgernn.graph.schedule import SCRATCH, VectorCall, schedule
+from edgernn.graph.schedule import INPUT, SCRATCH, VectorCall, schedule
 from edgernn.model.affine import Source
 from edgernn.model.formats import PREACTIVATION, UNIT, Precision
 from edgernn.model.layers import SimpleRNN
+from edgernn.model.merges import MergeOperation
 from edgernn_firmware_sim.reference.affine import affine_map, operand
 from edgernn_firmware_sim.reference.events import Quiet
 from edgernn_firmware_sim.reference.interpreter import FUNCTIONS, StepInterpreter
 from tests.exactness.twin.scalar import R, sat16
 from tests.support.models.integer import CELLS, random_codes, random_model
+from tests.support.models.networks import random_merge, random_scale
 
 WIDTH = 6
 INPUTS = 3
@@ -28,18 +30,21 @@ INPUTS = 3
 class Memory:
     """Vectors of a stream, scratch and operands; runs instructions element by element."""
 
-    def __init__(self, graph, step, affines):
-        self.graph, self.step, self.affines = graph, step, affines
+    def __init__(self, graph, step, affines, scales=()):
+        self.graph, self.step, self.affines, self.scales = graph, step, affines, scales
+        self.input = np.zeros(0, np.int32)
         self.states = [np.zeros(state.before.width, np.int32) for state in graph.carried]
         self.scratch = np.full(step.scratch, 12345, np.int32)
         self.behind = np.zeros(0, np.int32)
 
     def at(self, place):
-        vector = self.scratch if place.vector == SCRATCH else self.states[place.vector]
+        named = {SCRATCH: self.scratch, INPUT: self.input}
+        vector = named[place.vector] if place.vector in named else self.states[place.vector]
         assert place.end <= vector.size
         return vector[place.start : place.end]
 
     def run(self, x):
+        self.input = x.copy()
         for one in self.step.instructions:
             reads = [self.at(place) for place in one.reads]
             if one.call is VectorCall.OPERANDS:
@@ -54,6 +59,7 @@ class Memory:
             else:
                 self.elementwise(one, reads, result)
         outputs = [self.at(place).copy() for place in self.step.outputs]
+        assert self.input.tolist() == x.tolist()
         self.scratch[:] = -12345  # nothing in it outlives the step
         return outputs
 
@@ -61,7 +67,14 @@ class Memory:
         for j in range(result.size):  # as C does: a result may overwrite what it is made of
             a = int(reads[0][j])
             b = int(reads[1][j]) if len(reads) > 1 else 0
+            if one.call is VectorCall.SCALE:
+                by = self.scales[one.option]
+                scaled = sat16(R(a * int(by.multiplier[j]), by.shift))
+                result[j] = sat16(scaled + int(by.bias[j]))
+                continue
             result[j] = {
+                VectorCall.MAXIMUM: max,
+                VectorCall.MINIMUM: min,
                 VectorCall.COPY: lambda a, b: a,
                 VectorCall.SUM: lambda a, b: sat16(a + b),
                 VectorCall.PRODUCT: lambda a, b: sat16(R(a * b, one.option)),
@@ -80,10 +93,10 @@ class Memory:
         return affine_map(record, (name,))(operands, Quiet())[0]
 
 
-def same(graph, affines, codes):
+def same(graph, affines, codes, scales=()):
     """Whether outputs and states agree at every step."""
     step = schedule(graph)
-    memory, run = Memory(graph, step, affines), StepInterpreter(graph, Quiet())
+    memory, run = Memory(graph, step, affines, scales), StepInterpreter(graph, Quiet())
     states = [np.zeros((1, state.before.width), np.int32) for state in graph.carried]
     for row in codes.astype(np.int32):
         wanted = run([row[None]], states)
@@ -167,6 +180,58 @@ def test_states_that_pass_values_on():
     for before, after in ((a, new), (b, a), (c, d), (d, c)):
         g.carry(before, after)
     same(g.finish((b, new)), layer.affines, random_codes(model, 20))
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_any_graph_of_values(seed):
+    """A layer that reads values: parts of them, several behind one another, and its states."""
+    rng = np.random.default_rng(seed)
+    g = OpBuilder(Precision.W8A8)
+    g.layer = "l"
+    x = g.input("x", 4 * WIDTH, operand=False)
+    states = [Value(name=f"s{k}", width=WIDTH, format=None) for k in range(2)]
+    values = [*states, *(g.part(x, k, WIDTH, f"x{k}") for k in rng.permutation(3 * WIDTH)[:3])]
+    scales = {}
+    for number in range(int(rng.integers(3, 14))):
+        a, b = (values[int(k)] for k in rng.integers(len(values), size=2))
+        kind = int(rng.integers(6))
+        name = f"v{number}"
+        if kind == 0:
+            scales[name] = random_scale(rng, WIDTH, bias=bool(rng.integers(2)))
+            made = g.scaled(a, name, scales[name], name, None)
+        elif kind == 1:
+            made = g.plain_product(a, b, int(rng.integers(1, 31)), name)
+        elif kind in (2, 3):
+            made = g.extremum(a, b, name, largest=kind == 2)
+        elif kind == 4:
+            made = g.part(
+                g.concatenated((a, b), f"{name}_ab"), int(rng.integers(WIDTH)), WIDTH, name
+            )
+        else:
+            made = g.sum(a, b, name)
+        values.append(made)
+    for before in states:
+        g.carry(before, values[int(rng.integers(len(values)))])
+    outputs = [values[int(k)] for k in rng.integers(len(values), size=2)]
+    rows = rng.integers(-32768, 32768, (12, 4 * WIDTH))
+    same(g.finish(outputs), {}, rows, scales)
+
+
+def test_a_merge_reads_its_input_where_it_lies():
+    layer = random_merge(np.random.default_rng(0), "sum", MergeOperation.SUM, 3, WIDTH)
+    graph = lowered(Precision.W8A8, (layer,))
+    rows = np.random.default_rng(1).integers(-32768, 32768, (20, 3 * WIDTH))
+    step = same(graph, {}, rows, layer.scales)
+    assert step.scratch == 2 * WIDTH
+    assert VectorCall.COPY not in {one.call for one in step.instructions}
+
+
+def test_a_layer_that_reads_operands_cannot_read_their_codes_as_values():
+    g = OpBuilder(Precision.W8A8)
+    g.layer = "l"
+    graph = g.finish((g.codes(g.input("x", WIDTH), "codes"),))
+    with pytest.raises(ModelError, match=r"l\.codes: expected values as the input of a layer that"):
+        schedule(graph)
 
 
 def test_operands_that_have_no_place_are_refused():

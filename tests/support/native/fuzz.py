@@ -22,6 +22,7 @@ from edgernn.model.formats import Precision
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.storage import Storage
 from tests.support.models.integer import CELLS, random_codes, random_model
+from tests.support.models.networks import networks, random_network
 from tests.support.models.stored import stored
 
 INTEGERS = (
@@ -122,26 +123,30 @@ def readings_of_every_kind(width: int) -> list[Any]:
 
 
 def fuzz(module: Any, count: int, seed: int = 0) -> tuple[int, int]:
-    """Try that many spoilt programs of every cell and precision; (accepted, refused)."""
+    """Try that many spoilt programs of every cell, of networks; (accepted, refused)."""
     rng = random.Random(seed)
     accepted = refused = 0
+    goods: list[tuple[Any, ...]] = []
     for cell in CELLS:
         for precision in Precision:
             plain = random_model(cell, precision, units=5, stack=2, common=False)
             model = stored(plain, Storage.DENSE4, Storage.DENSE8, Storage.SPARSE8)
             made = (arguments, by_operations) if cell in ("lstm", "gru_before") else (arguments,)
-            for isa, of in product(module.isas(), made):
-                good = of(model, isa)
-                exercise(module.Program(*good), good[2], good[1])
-                for _ in range(count):
-                    bad = spoilt(good, rng)
-                    try:
-                        program = module.Program(*bad)
-                    except REFUSALS:
-                        refused += 1
-                    else:
-                        accepted += 1
-                        exercise(program, bad[2], bad[1])
+            goods += [of(model, isa) for isa, of in product(module.isas(), made)]
+    for seed, precision in enumerate(Precision):
+        network = random_network(precision, seed=seed)
+        goods += [arguments(network, isa) for isa in module.isas()]
+    for good in goods:
+        exercise(module.Program(*good), good[2], good[1])
+        for _ in range(count):
+            bad = spoilt(good, rng)
+            try:
+                program = module.Program(*bad)
+            except REFUSALS:
+                refused += 1
+            else:
+                accepted += 1
+                exercise(program, bad[2], bad[1])
     return accepted, refused
 
 
@@ -156,6 +161,10 @@ def run_valid(module: Any) -> None:
                     for isa in module.isas():
                         module.Program(*arguments(model, isa)).stream().run_codes(codes)
                         module.Program(*by_operations(model, isa)).stream().run_codes(codes)
+
+    for network, isa in product(networks().values(), module.isas()):
+        codes = random_codes(network, 50)
+        module.Program(*arguments(network, isa)).stream().run_codes(codes)
 
 
 def _main(file: Path, count: int) -> None:
