@@ -17,6 +17,7 @@ from edgernn.model.storage import Storage
 from edgernn_export.writers.c.kernels.files import STORAGE_HEADER
 from tests.support.models.grid import dense_chain
 from tests.support.models.integer import CELLS, random_model
+from tests.support.models.networks import head_network
 from tests.support.models.stored import stored
 from tests.support.native.compilers import (
     NATIVE,
@@ -43,12 +44,13 @@ MODELS |= {
     )
     for p in Precision
 }
+MODELS |= {f"network-{p.value}": head_network(p) for p in Precision}
 MODELS["hard"] = random_model("lstm", **SMALL, gate_activation=GateActivation.HARD_SIGMOID)
 MODELS["window"] = dataclasses.replace(random_model("lstm", **SMALL), window=Window(steps=6, hop=2))
 #: Bodies of the kernels' records by name.
 STRUCTS = {
     name: body
-    for header in ("edgernn_affine.h", "edgernn_border.h", "edgernn_kernels.h")
+    for header in ("edgernn_affine.h", "edgernn_border.h", "edgernn_kernels.h", "edgernn_ops.h")
     for body, name in re.findall(
         r"typedef struct \{\n(.*?)\} (\w+);", (NATIVE / header).read_text(), re.S
     )

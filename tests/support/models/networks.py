@@ -175,3 +175,29 @@ def networks() -> dict[str, IntegerModel]:
             model = random_network(precision, seed=seed, kind=kind)
             made[f"{model.name}-{precision.value}"] = replace(model, name=model.name)
     return made
+
+
+def head_network(precision: Precision = Precision.W8A8, *, seed: int = 0) -> IntegerModel:
+    """Behind the last state, a merge reads the input, and what a layer made before the state."""
+    rng = np.random.default_rng(seed)
+    w = Wiring(5)
+    early = w.add(random_layer(rng, "dense", "early", 5, 3, precision), w.part(MODEL_INPUT))
+    gru = random_layer(rng, "gru_before", "gru", 3, 3, precision, first=False)
+    state = w.add(gru, w.part(early))
+    merge = random_merge(rng, "late", MergeOperation.SUM, 3, 3)
+    late = w.add(merge, w.part(MODEL_INPUT, slice(1, 4)), w.part(early), w.part(state))
+    return wired_model(w, precision, (w.part(late), w.part(early)), "head", (), ())
+
+
+def merge_chain(precision: Precision = Precision.W8A8, *, seed: int = 0) -> IntegerModel:
+    """A chain, in which merges put halves of the input and of a state together."""
+    rng = np.random.default_rng(seed)
+    w = Wiring(6)
+    halves = random_merge(rng, "halves", MergeOperation.PRODUCT, 2, 3)
+    first = w.add(halves, w.part(MODEL_INPUT))
+    gru = random_layer(rng, "gru_after", "gru", 3, 8, precision, first=False)
+    state = w.add(gru, w.part(first))
+    last = w.add(random_merge(rng, "pairs", MergeOperation.MINIMUM, 4, 2), w.part(state))
+    model = wired_model(w, precision, (w.part(last),), "merges", (), ())
+    assert model.routes == ()
+    return model
