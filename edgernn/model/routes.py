@@ -108,3 +108,26 @@ def check_routes(
     unread = [name for index, name in enumerate(names) if index not in read]
     if unread:
         raise ModelError(f"model.routes: expected that every layer is read, got {unread} unread")
+
+
+def readers(routes: Sequence[Route], source: int) -> frozenset[int]:
+    """Positions of the layers that read a source; the output's is the number of layers."""
+    return frozenset(
+        index for index, route in enumerate(routes) if any(part.source == source for part in route)
+    )
+
+
+def before_states(routes: Sequence[Route], recurrent: Sequence[bool]) -> frozenset[int]:
+    """The layers that a recurrent layer reads, itself or through others.
+
+    What they compute is carried on; what all others compute is done with once the step is.
+
+    Args:
+        routes: of the layers, then that of the output.
+        recurrent: which of the layers carry a state.
+    """
+    found: set[int] = set()
+    for index in reversed(range(len(recurrent))):
+        if recurrent[index] or index in found:
+            found.update(part.source for part in routes[index])
+    return frozenset(found - {MODEL_INPUT})

@@ -1,17 +1,18 @@
-"""Data frames as streams: columns by their names, without importing a library of frames."""
+"""Streams by name: data frames, without importing a library of frames, and mappings of arrays."""
 
 from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from edgernn.errors import CalibrationError, TableWarning
+from edgernn.model.interface import Port
 from edgernn.records.columns import listed
-from edgernn_export.float_model.model import FloatModel
+from edgernn_export.float_model.model import FloatModel, channel_names
 
 
 def column_names(streams: Any) -> tuple[str, ...] | None:
@@ -30,7 +31,7 @@ def named_by_frame(model: FloatModel, streams: Any) -> FloatModel:
     of as many columns as the model has channels names them.
     """
     names = column_names(streams)
-    unnamed = model.input_names == tuple(f"x{channel}" for channel in range(model.inputs))
+    unnamed = model.input_names == channel_names("x", model.inputs, model.input_ports)
     if names is None or not unnamed or set(model.input_names) <= set(names):
         return model
     if len(names) != model.inputs:
@@ -85,3 +86,55 @@ def _values(frame: Any, names: Sequence[str], owner: str) -> Any:
         raise CalibrationError(
             f"{owner}: expected columns of numbers, got {error!s:.120}."
         ) from error
+
+
+def by_name(streams: Any, names: Sequence[str], ports: Sequence[Port], owner: str) -> Any:
+    """Arrays of all channels in the place of mappings.
+
+    Args:
+        streams: what users pass; what is no mapping, nor a list of them, stays as it is.
+        names: channel names I; an array of one of them is [T] or [B, T].
+        ports: of several inputs; an array of one is [T, W] or [B, T, W].
+        owner: what the streams are, for messages.
+
+    Raises:
+        CalibrationError: a name is missing or unknown, or the arrays do not stand side by side.
+    """
+    if isinstance(streams, Mapping):
+        return _side_by_side(streams, names, ports, owner)
+    mappings = isinstance(streams, (list, tuple)) and [isinstance(s, Mapping) for s in streams]
+    if not mappings or not all(mappings):
+        return streams
+    return [_side_by_side(stream, names, ports, owner) for stream in streams]
+
+
+def _side_by_side(
+    stream: Mapping[Any, Any], names: Sequence[str], ports: Sequence[Port], owner: str
+) -> Any:
+    by_port = {port.name: port.width for port in ports}
+    ports_named = bool(by_port) and set(stream) == set(by_port)
+    wanted = by_port if ports_named else dict.fromkeys(names, 1)
+    if set(stream) != set(wanted):
+        either = f" or inputs {listed(list(by_port))}" if by_port else ""
+        raise CalibrationError(
+            f"{owner}: expected an array for each of the channels {listed(list(names))}{either}, "
+            f"got {listed([str(name) for name in stream])}. Give all of them and no other."
+        )
+    arrays = {}
+    for name, width in wanted.items():
+        array = np.asarray(stream[name])
+        if width == 1 and (array.ndim == 1 or (array.ndim == 2 and not ports_named)):
+            array = array[..., None]
+        if array.ndim not in (2, 3) or array.shape[-1] != width:
+            raise CalibrationError(
+                f"{owner}: expected [T, {width}] or [B, T, {width}] for {name!r}, got shape "
+                f"{list(array.shape)}."
+            )
+        arrays[name] = array
+    lengths = {name: list(array.shape[:-1]) for name, array in arrays.items()}
+    if len({tuple(length) for length in lengths.values()}) > 1:
+        raise CalibrationError(
+            f"{owner}: expected as many readings for every name, got {lengths}. All inputs come "
+            "at the same steps."
+        )
+    return np.concatenate(list(arrays.values()), axis=-1)

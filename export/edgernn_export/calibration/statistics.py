@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from edgernn.errors import CalibrationError
 from edgernn.model.formats import FloatArray
+from edgernn.model.routes import MODEL_INPUT, before_states
 from edgernn_export.float_model.float_run import (
     Progress,
     batches,
@@ -132,8 +133,8 @@ def calibrate(
         blocks: float64 [B, T, I], one run each.
         progress: called with the steps that are finished, of one stream after another.
         spread: also sample the tensors whose ranges are chosen, for ranges other than minmax.
-        windows: the blocks are windows: what follows the last recurrent layer is looked at in the
-            last step of each, where the network answers, and nowhere else.
+        windows: the blocks are windows: layers behind all states are looked at in the last step of
+            each, where the network answers, and nowhere else.
 
     Returns:
         Statistics of the operands, states and dense outputs of every layer.
@@ -143,7 +144,7 @@ def calibrate(
     """
     rows = sum(block.shape[0] * block.shape[1] for block in blocks)
     answers = sum(block.shape[0] for block in blocks)
-    head = head_of(model) if windows else len(model.layers)
+    head = head_of(model) if windows else frozenset()
     lengths = {block.shape[1] for block in blocks if block.shape[0] > 1}
     collectors: dict[tuple[int, str], _Collector] = {}
     numbers = ended = np.empty(0, dtype=np.int64)
@@ -155,7 +156,7 @@ def calibrate(
             wanted["sample"] = _SAMPLED[name]
         if spread and name in _RANGED:
             wanted["spread"] = max(_OPERAND_ROWS, min(_SPREAD_ROWS, _SPREAD_VALUES // width))
-        if layer >= head:
+        if layer in head:
             strides = {kind: max(1, answers // least) for kind, least in wanted.items()}
             return {kind: _Sample(answers, stride, width) for kind, stride in strides.items()}
         return {
@@ -167,7 +168,7 @@ def calibrate(
         if name not in _SAMPLED.keys() | _RANGED:
             return
         seen, places = tensor.reshape(-1, tensor.shape[-1]), numbers
-        if layer >= head:
+        if layer in head:
             if not ends:
                 return
             seen, places = tensor[-1], ended
@@ -178,8 +179,9 @@ def calibrate(
         finite = np.isfinite(collector.low).all() and np.isfinite(collector.high).all()
         # An earlier h is named as h, and a gate may be infinitely shut.
         if not finite and name not in ("h_in", KEEP):
+            owner = "input" if layer == MODEL_INPUT else model.layers[layer].name
             raise CalibrationError(
-                f"{model.layers[layer].name}.{name}: expected finite values in calibration, got "
+                f"{owner}.{name}: expected finite values in calibration, got "
                 "NaN or infinite ones. The float model diverges on these streams: check their "
                 "units, or train again."
             )
@@ -202,9 +204,16 @@ def calibrate(
     return {key: collector.finish() for key, collector in collectors.items()}
 
 
-def head_of(model: FloatModel) -> int:
-    """Index of the first layer behind the last recurrent one."""
-    return 1 + max(i for i, layer in enumerate(model.layers) if isinstance(layer, RECURRENT))
+def head_of(model: FloatModel) -> frozenset[int]:
+    """The layers behind all states: those without one that no recurrent layer reads."""
+    recurrent = [isinstance(layer, RECURRENT) for layer in model.layers]
+    carried = before_states(model.wiring, recurrent)
+    return frozenset(i for i, state in enumerate(recurrent) if not state and i not in carried)
+
+
+def readings_of(model: FloatModel, statistics: Calibration) -> TensorStatistics:
+    """What calibration saw of the model's input."""
+    return statistics[MODEL_INPUT if model.routes else 0, "x"]
 
 
 def _stride(rows: int, wanted: int, lengths: set[int]) -> int:

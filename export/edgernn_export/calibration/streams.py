@@ -10,9 +10,9 @@ import numpy as np
 
 from edgernn.errors import CalibrationError
 from edgernn.model.formats import BoolArray, FloatArray
-from edgernn.model.interface import Window
+from edgernn.model.interface import Port, Window
 from edgernn.session.policies import Policy
-from edgernn_export.calibration.frames import without_frames
+from edgernn_export.calibration.frames import by_name, without_frames
 
 #: Steps of all windows that are cut out of streams, as far as every reading is in one of them.
 _MOST_WINDOW_STEPS: Final = 1 << 19
@@ -63,17 +63,20 @@ def as_streams(
     owner: str = "calibration",
     *,
     names: Sequence[str] | None = None,
+    ports: Sequence[Port] = (),
     on_missing: str = "raise",
 ) -> list[FloatArray]:
     """Normalise to float64 blocks [B, T, I]; streams of one length share a block.
 
     Args:
         streams: [T, I], [B, T, I] or a sequence of [T_i, I]; [T] is accepted when I is 1. Data
-            frames are [T, I].
+            frames are [T, I]. Mappings of arrays by the names of inputs or channels stand for any
+            of these, see `by_name`.
         inputs: number of channels I.
         owner: what the streams are, for messages.
         names: channel names I, by which the columns of data frames are picked; by default they are
             taken in their order.
+        ports: of several inputs, their names and widths.
         on_missing: what NaN and infinite values do, see `calibration.missing.without_missing`.
 
     Raises:
@@ -81,7 +84,7 @@ def as_streams(
     """
     policy = missing_policy(on_missing)
     if names is not None:
-        streams = without_frames(streams, names, owner)
+        streams = without_frames(by_name(streams, names, ports, owner), names, owner)
     try:
         if isinstance(streams, (list, tuple)) and streams and np.ndim(streams[0]) == 2:
             blocks = [_real(s)[None] for s in streams]

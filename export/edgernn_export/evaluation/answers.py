@@ -140,9 +140,8 @@ class FloatNetwork:
     """
 
     def __init__(self, model: FloatModel) -> None:
-        """Look at the end of the model."""
+        """Take the model."""
         self._model = model
-        self._softmax = model.final_activation == "softmax"
 
     @property
     def outputs(self) -> int:
@@ -156,8 +155,7 @@ class FloatNetwork:
     def last(self, windows: Array, tell: Tell) -> FloatArray:
         """See `AnsweringNetwork.last`."""
         ys, _ = float_run.run(self._model, windows, progress=_each(tell, len(windows)))
-        y = ys[:, -1]
-        return float_run.softmax(y) if self._softmax else y
+        return float_run.with_softmax(self._model, ys[:, -1])
 
     def whole(self, streams: Sequence[Array], tell: Tell) -> list[FloatArray]:
         """See `AnsweringNetwork.whole`."""
@@ -165,7 +163,7 @@ class FloatNetwork:
         longest_first = sorted(range(len(streams)), key=lambda b: -len(streams[b]))
         for start in range(0, len(streams), _BATCH):
             self._together(longest_first[start : start + _BATCH], streams, found, tell)
-        return [float_run.softmax(ys) for ys in found] if self._softmax else found
+        return [float_run.with_softmax(self._model, ys) for ys in found]
 
     def _together(
         self, which: list[int], streams: Sequence[Array], found: list[FloatArray], tell: Tell

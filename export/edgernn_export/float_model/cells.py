@@ -16,10 +16,12 @@ from typing import Any, Final, Protocol
 import numpy as np
 
 from edgernn.model.formats import FloatArray
+from edgernn.model.merges import MergeOperation
 from edgernn_export.float_model.model import (
     FloatDense,
     FloatGRU,
     FloatLSTM,
+    FloatMerge,
     FloatSimpleRNN,
 )
 
@@ -175,6 +177,24 @@ def dense(layer: FloatDense, xs: FloatArray, state: LayerState) -> tuple[Tensors
     return {"x": xs, "y": ys, "a": ACTIVATIONS[layer.activation](ys)}, state
 
 
+#: What joins two vectors of a merge.
+JOINS: Final[dict[MergeOperation, np.ufunc]] = {
+    MergeOperation.SUM: np.add,
+    MergeOperation.PRODUCT: np.multiply,
+    MergeOperation.MAXIMUM: np.maximum,
+    MergeOperation.MINIMUM: np.minimum,
+}
+
+
+def merge(layer: FloatMerge, xs: FloatArray, state: LayerState) -> tuple[Tensors, LayerState]:
+    """Merge: y = join of all gain_j x_j + offset_j, from the left."""
+    vectors = xs.reshape(*xs.shape[:2], layer.count, layer.units) * layer.gain + layer.offset
+    join, ys = JOINS[layer.operation], vectors[:, :, 0]
+    for index in range(1, layer.count):
+        ys = join(ys, vectors[:, :, index])
+    return {"x": xs, "y": ys}, state
+
+
 def _affine(xs: FloatArray, kernel: FloatArray, bias: FloatArray) -> FloatArray:
     """W x + b of every step [T, B, I] in one product."""
     ys: FloatArray = xs.reshape(-1, xs.shape[2]) @ kernel.T
@@ -202,4 +222,5 @@ CELLS: Final[dict[type, Callable[[Any, FloatArray, LayerState], tuple[Tensors, L
     FloatLSTM: lstm,
     FloatGRU: gru,
     FloatDense: dense,
+    FloatMerge: merge,
 }

@@ -13,6 +13,7 @@ import numpy as np
 
 from edgernn.errors import ShapeError, StateError
 from edgernn.model.formats import FloatArray
+from edgernn.model.routes import MODEL_INPUT, Route
 from edgernn_export.float_model.cells import CELLS, LayerState
 from edgernn_export.float_model.model import RECURRENT, FloatLayer, FloatLSTM, FloatModel
 
@@ -32,6 +33,21 @@ def softmax(logits: FloatArray) -> FloatArray:
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
     y: FloatArray = powers / powers.sum(axis=-1, keepdims=True)
     return y
+
+
+def with_softmax(model: FloatModel, ys: FloatArray) -> FloatArray:
+    """Outputs [..., O] of `run` with probabilities in the place of logits."""
+    if model.final_activation != "softmax":
+        return ys
+    if not model.output_ports:
+        return softmax(ys)
+    cuts = np.cumsum([port.width for port in model.output_ports])[:-1]
+    parts = np.split(ys, cuts, axis=-1)
+    done = [
+        softmax(part) if port.softmax else part
+        for port, part in zip(model.output_ports, parts, strict=True)
+    ]
+    return np.concatenate(done, axis=-1)
 
 
 def initial_state(model: FloatModel, batch: int) -> State:
@@ -81,7 +97,8 @@ def run(
             (pre-activations of all gates), "keep" (that of the gate that keeps the state, LSTM f or
             GRU z, alone), "h", "c"; GRU "zr", "rh", "n" (reset before) or "zr",
             "n_x", "n_h", "n" (reset after);
-            Dense "x", "y" (before the activation) and "a" (after it).
+            Dense "x", "y" (before the activation) and "a" (after it); merges "x" and "y". The
+            input of a network that is no chain is the "x" of layer `MODEL_INPUT`.
         progress: called with the steps of every stretch that is finished.
 
     Returns:
@@ -126,7 +143,7 @@ def batches(model: FloatModel, blocks: Sequence[FloatArray]) -> Iterator[tuple[F
 
 def widest(model: FloatModel) -> int:
     """Pre-activations of the layer that has the most."""
-    return max(layer.kernel.shape[0] for layer in model.layers)
+    return max(layer.rows for layer in model.layers)
 
 
 def _advance(
@@ -134,14 +151,27 @@ def _advance(
 ) -> tuple[FloatArray, State]:
     """All layers over a stretch [T, B, I]."""
     after: list[LayerState] = []
+    made = {MODEL_INPUT: values}
+    if model.routes and observe is not None:
+        observe(MODEL_INPUT, "x", values)
     for index, (layer, carried) in enumerate(zip(model.layers, state, strict=True)):
+        if model.routes:
+            values = _fed(made, model.routes[index])
         tensors, new = CELLS[type(layer)](layer, values, carried)
         after.append(new)
         if observe is not None:
             for name, tensor in tensors.items():
                 observe(index, name, tensor)
         values = next(reversed(tensors.values()))
-    return values, tuple(after)
+        if model.routes:
+            made[index] = values
+    return _fed(made, model.routes[-1]) if model.routes else values, tuple(after)
+
+
+def _fed(made: dict[int, FloatArray], route: Route) -> FloatArray:
+    """What a route reads of the model's input and the layers' outputs, [T, B, ...] each."""
+    parts = [made[part.source][:, :, part.start : part.start + part.width] for part in route]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
 
 
 def _state_count(layer: FloatLayer) -> int:

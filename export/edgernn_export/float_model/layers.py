@@ -22,8 +22,8 @@ GATE_ACTIVATIONS = ("sigmoid", "hard_sigmoid")
 DENSE_ACTIVATIONS = ("linear", "relu", "tanh", "sigmoid")
 
 
-def _freeze(record: Any, name: str, ndim: int) -> None:
-    """Replace a weight by a checked, read-only float64 copy."""
+def freeze(record: Any, name: str, ndim: int) -> None:
+    """Replace a weight of a layer by a checked, read-only float64 copy."""
     array = np.array(getattr(record, name), dtype=np.float64, order="C", copy=True)
     owner = f"{record.name}.{name}"
     if array.ndim != ndim or array.size == 0:
@@ -69,8 +69,8 @@ class _FloatLayer(ArrayRecord):
 
     def __post_init__(self) -> None:
         """Freeze and check the weights."""
-        _freeze(self, "kernel", 2)
-        _freeze(self, "bias", 1)
+        freeze(self, "kernel", 2)
+        freeze(self, "bias", 1)
         if self.kernel.shape[0] % len(self.gates):
             raise ShapeError(
                 f"{self.name}.kernel: expected a multiple of {len(self.gates)} rows, "
@@ -91,6 +91,11 @@ class _FloatLayer(ArrayRecord):
         return int(self.kernel.shape[1])
 
     @property
+    def rows(self) -> int:
+        """Pre-activations G*H of a step."""
+        return int(self.kernel.shape[0])
+
+    @property
     def parameters(self) -> int:
         """Trainable values, counted as Keras counts them."""
         return int(self.kernel.size) + (int(self.bias.size) if self.use_bias else 0)
@@ -109,7 +114,7 @@ class _FloatRecurrent(_FloatLayer):
     def __post_init__(self) -> None:
         """Freeze and check the recurrent weights."""
         _FloatLayer.__post_init__(self)
-        _freeze(self, "recurrent", 2)
+        freeze(self, "recurrent", 2)
         wanted = (self.kernel.shape[0], self.units)
         _check_shape(f"{self.name}.recurrent", self.recurrent, wanted)
 
@@ -180,7 +185,7 @@ class FloatGRU(_FloatRecurrent):
     def __post_init__(self) -> None:
         """Check the second bias and the gate activation."""
         _FloatRecurrent.__post_init__(self)
-        _freeze(self, "recurrent_bias", 1)
+        freeze(self, "recurrent_bias", 1)
         _check_shape(f"{self.name}.recurrent_bias", self.recurrent_bias, self.bias.shape)
         if not (self.reset_after and self.use_bias) and np.any(self.recurrent_bias):
             raise ShapeError(
@@ -216,5 +221,4 @@ class FloatDense(_FloatLayer):
 
 
 FloatRecurrent = FloatSimpleRNN | FloatLSTM | FloatGRU
-FloatLayer = FloatRecurrent | FloatDense
 RECURRENT = (FloatSimpleRNN, FloatLSTM, FloatGRU)

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 
 import numpy as np
 import numpy.typing as npt
 
-from edgernn.errors import ShapeError, UnsupportedModelError
+from edgernn.errors import ModelError, ShapeError, UnsupportedModelError
 from edgernn.model.array_record import ArrayRecord
-from edgernn.model.interface import Window
+from edgernn.model.interface import Port, Window
+from edgernn.model.routes import Route, chain, check_routes
 from edgernn_export.float_model.layers import (
     GRU_GATES,
     LSTM_GATES,
     RECURRENT,
     FloatDense,
     FloatGRU,
-    FloatLayer,
     FloatLSTM,
     FloatRecurrent,
     FloatSimpleRNN,
     check_choice,
 )
+from edgernn_export.float_model.merges import FloatMerge
 
 __all__ = [
     "GRU_GATES",
@@ -33,28 +35,35 @@ __all__ = [
     "FloatGRU",
     "FloatLSTM",
     "FloatLayer",
+    "FloatMerge",
     "FloatModel",
     "FloatRecurrent",
     "FloatSimpleRNN",
 ]
 
+FloatLayer = FloatRecurrent | FloatDense | FloatMerge
 FINAL_ACTIVATIONS = ("linear", "softmax")
 MAX_RECURRENT_LAYERS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FloatModel(ArrayRecord):
-    """A chain of recurrent and dense layers.
+    """A network of recurrent, dense and merging layers, a chain for the most part.
 
     Attributes:
         name: model name.
-        layers: in the order they are applied.
+        layers: in an order in which they can be applied.
         input_names, output_names: channel names.
         input_units, output_units: physical units, "" where unknown.
-        final_activation: "linear", or "softmax": the last layer then gives the logits.
+        final_activation: "linear", or "softmax": the outputs then are logits; of several outputs,
+            those whose port says so.
         return_sequences: whether the Keras model gave an output at every step.
         stateful: whether the Keras model kept its state between calls.
         steps: readings T that the Keras model's input takes; None where it takes any number.
+        routes: what every layer reads, then what the model puts out; none where every layer reads
+            the one before it.
+        input_ports, output_ports: which channels are whose, where there are several inputs or
+            outputs.
         sha256: hash over structure and weights, names and units excluded: Keras numbers
             layers by the order in which a process makes them.
     """
@@ -69,11 +78,15 @@ class FloatModel(ArrayRecord):
     return_sequences: bool = True
     stateful: bool = False
     steps: int | None = None
+    routes: tuple[Route, ...] = ()
+    input_ports: tuple[Port, ...] = ()
+    output_ports: tuple[Port, ...] = ()
     sha256: str = field(init=False)
 
     def __post_init__(self) -> None:
-        """Check that the layers form a chain edgernn executes."""
+        """Check that edgernn executes the layers, and that they fit together."""
         self._check_layers()
+        self._check_routes()
         for owner, texts, width in (
             ("input_names", self.input_names, self.inputs),
             ("input_units", self.input_units, self.inputs),
@@ -84,6 +97,7 @@ class FloatModel(ArrayRecord):
             if not plain or len(texts) != width:
                 raise ShapeError(f"{owner}: expected {width} strings, got {texts!r:.80}")
         check_choice("final_activation", self.final_activation, FINAL_ACTIVATIONS)
+        self._check_ports()
         object.__setattr__(self, "sha256", _digest(self))
 
     def _check_layers(self) -> None:
@@ -98,12 +112,56 @@ class FloatModel(ArrayRecord):
         names = [layer.name for layer in self.layers]
         if len(set(names)) != len(names):
             raise ShapeError(f"{self.name}.layers: expected distinct names, got {names!r:.120}")
-        for before, after in zip(self.layers, self.layers[1:], strict=False):
-            if after.inputs != before.units:
+
+    def _check_routes(self) -> None:
+        if not self.routes or self.routes == self._chain():
+            object.__setattr__(self, "routes", ())
+            for before, after in zip(self.layers, self.layers[1:], strict=False):
+                if after.inputs != before.units:
+                    raise ShapeError(
+                        f"{after.name}: expected {before.units} inputs ({before.name}.units), "
+                        f"got {after.inputs}"
+                    )
+            return
+        names, widths = zip(*((layer.name, layer.units) for layer in self.layers), strict=True)
+        try:
+            check_routes(self.routes, names, self.inputs, widths)
+        except ModelError as error:
+            raise ShapeError(f"{self.name}: {error}") from error
+        for layer, route in zip(self.layers, self.routes, strict=False):
+            width = sum(part.width for part in route)
+            if layer.inputs != width:
                 raise ShapeError(
-                    f"{after.name}: expected {before.units} inputs ({before.name}.units), "
-                    f"got {after.inputs}"
+                    f"{layer.name}: expected {width} inputs (width of what feeds it), "
+                    f"got {layer.inputs}"
                 )
+
+    def _check_ports(self) -> None:
+        for owner, width in (("input", self.inputs), ("output", self.outputs)):
+            ports: tuple[Port, ...] = getattr(self, f"{owner}_ports")
+            if len(ports) == 1:
+                object.__setattr__(self, f"{owner}_ports", ())
+            widths = [port.width for port in ports]
+            if len({port.name for port in ports}) != len(ports) or sum(widths) != width * bool(
+                ports
+            ):
+                raise ShapeError(
+                    f"{owner}_ports: expected distinct names and widths that add up to {width}, "
+                    f"got {[(port.name, port.width) for port in ports]}"
+                )
+        softmax = any(port.softmax for port in self.output_ports)
+        if self.output_ports and softmax != (self.final_activation == "softmax"):
+            raise ShapeError(
+                f"final_activation: expected that of the output ports, got {self.final_activation}"
+            )
+
+    @property
+    def wiring(self) -> tuple[Route, ...]:
+        """What every layer reads, then what the model puts out, of chains too."""
+        return self.routes or self._chain()
+
+    def _chain(self) -> tuple[Route, ...]:
+        return chain(self.layers[0].inputs, [layer.units for layer in self.layers])
 
     @property
     def window(self) -> Window | None:
@@ -120,12 +178,14 @@ class FloatModel(ArrayRecord):
     @property
     def inputs(self) -> int:
         """Input width I."""
-        return self.layers[0].inputs
+        return len(self.input_names) if self.routes else self.layers[0].inputs
 
     @property
     def outputs(self) -> int:
         """Output width O."""
-        return self.layers[-1].units
+        if not self.routes:
+            return self.layers[-1].units
+        return sum(part.width for part in self.routes[-1])
 
     @property
     def parameters(self) -> int:
@@ -148,4 +208,31 @@ def _digest(model: FloatModel) -> str:
                 digest.update((value + 0.0).astype("<f8").tobytes())
             elif entry.name != "name":
                 digest.update(f"\n{entry.name}={value}".encode())
+    if model.routes:
+        digest.update(f"\nroutes={_numbers(model.routes)}".encode())
+    for owner, ports in (("inputs", model.input_ports), ("outputs", model.output_ports)):
+        if ports:
+            told = [(port.width, port.softmax) for port in ports]
+            digest.update(f"\n{owner}={told}".encode())
     return digest.hexdigest()
+
+
+def _numbers(routes: tuple[Route, ...]) -> list[list[tuple[int, int, int]]]:
+    return [[(part.source, part.start, part.width) for part in route] for route in routes]
+
+
+def channel_names(letter: str, width: int, ports: Sequence[Port] = ()) -> tuple[str, ...]:
+    """Names of channels that nobody has named.
+
+    Args:
+        letter: what one vector of them is called: x0, x1 and so on.
+        width: number of channels.
+        ports: of several inputs or outputs; a channel is then called after its own.
+    """
+    numbered = tuple(f"{letter}{index}" for index in range(width))
+    named = tuple(
+        port.name if port.width == 1 else f"{port.name}_{index}"
+        for port in ports
+        for index in range(port.width)
+    )
+    return named if named and len(set(named)) == width else numbered

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -25,7 +26,8 @@ class CalibrationDeparture:
     """Answers of the integer model beside those of the float network.
 
     Attributes:
-        share: root mean square of the difference, over the standard deviation of the answers.
+        share: root mean square of the difference, over the standard deviation of the answers; of
+            several outputs, that of the worst.
         answers: how many were compared.
         precision: of the integer model.
     """
@@ -70,10 +72,21 @@ def departure(
     ]
     wanted = np.concatenate([ys for ys, _ in pairs])
     got = np.concatenate([q_ys.reshape(-1, len(scale)) * scale for _, q_ys in pairs])
-    spread = float(np.mean(np.var(wanted, axis=0)))
-    if spread <= float(np.mean(np.square(_FEW_CODES * scale))):
-        return None
-    share = float(np.sqrt(np.mean(np.square(got - wanted)) / spread))
+    # Outputs of several ports are of several kinds: each is judged by itself.
+    widths = [port.width for port in integer.output.ports]
+    cuts = np.cumsum([0, *(widths or [len(scale)])])
+    share = max(
+        _share(wanted[:, low:high], got[:, low:high], scale[low:high])
+        for low, high in pairwise(cuts)
+    )
     if share <= _SAID:
         return None
     return CalibrationDeparture(share=share, answers=len(wanted), precision=integer.precision)
+
+
+def _share(wanted: FloatArray, got: FloatArray, scale: FloatArray) -> float:
+    """Difference over the standard deviation of the answers; 0 where these hardly vary."""
+    spread = float(np.mean(np.var(wanted, axis=0)))
+    if spread <= float(np.mean(np.square(_FEW_CODES * scale))):
+        return 0.0
+    return float(np.sqrt(np.mean(np.square(got - wanted)) / spread))

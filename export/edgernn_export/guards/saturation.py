@@ -24,6 +24,8 @@ from edgernn.model.layers import (
     Layer,
     SimpleRNN,
 )
+from edgernn.model.merges import Merge
+from edgernn.model.routes import before_states
 from edgernn_firmware_sim.reference.arithmetic import Int32, sat16
 from edgernn_firmware_sim.reference.events import Names, Quiet
 from edgernn_firmware_sim.reference.reference import Reference
@@ -102,7 +104,7 @@ def watched_run(
 ) -> tuple[tuple[SaturatedTensor, ...], list[Int16Array]]:
     """Run the reference over streams [B, T, I], each from the zero state.
 
-    Of a window model, layers behind the state are looked at where they answer, in the last step.
+    Of a window model, layers behind all states are looked at where they answer, in the last step.
 
     Returns:
         What saturates, and the outputs of each block: int16 [B, T, O], of windows [B, 1, O].
@@ -130,6 +132,14 @@ class _Watch(Quiet):
 
     def __init__(self, model: IntegerModel) -> None:
         self._layers = {layer.name: layer for layer in model.layers}
+        recurrent = [bool(layer.states) for layer in model.layers]
+        carried = before_states(model.wiring, recurrent)
+        #: Layers behind all states.
+        self._head = {
+            layer.name
+            for index, layer in enumerate(model.layers)
+            if not recurrent[index] and index not in carried
+        }
         #: tensor -> values seen, values moved.
         self.counts: dict[str, tuple[int, int]] = {}
         #: What the terms of the map at hand add up to without saturation; None in `w8a8`.
@@ -141,8 +151,10 @@ class _Watch(Quiet):
 
     def sat16(self, name: str, wide: Int32) -> Int32:
         narrow = sat16(wide)
-        tensor = name.split(".")[1]
-        if tensor == "c":
+        owner, tensor, *_ = name.split(".")
+        if isinstance(self._layers[owner], Merge):
+            self._count(name, np.abs(wide - narrow) > _ROUNDED)
+        elif tensor == "c":
             self._count(name, wide != narrow)
         elif tensor == "r*d":
             self._parts[tensor] = (wide.astype(np.float64), narrow)
@@ -195,16 +207,16 @@ class _Watch(Quiet):
         self.counts[name] = (seen + moved.size, before + int(np.count_nonzero(moved)))
 
     def forget_head(self) -> None:
-        """Forget what was seen of the layers behind the last state."""
-        names = list(self._layers)
-        last = max(i for i, name in enumerate(names) if self._layers[name].states)
-        for tensor in [t for t in self.counts if names.index(t.split(".")[0]) > last]:
+        """Forget what was seen of the layers behind all states."""
+        for tensor in [t for t in self.counts if t.split(".")[0] in self._head]:
             del self.counts[tensor]
 
     def cure(self, name: str) -> str:
         """What to do about a tensor that saturates."""
         owner, tensor, *_ = name.split(".")
         layer = self._layers[owner]
+        if isinstance(layer, Merge):
+            return _WIDER
         if isinstance(layer, GRUAfter) and tensor == "n":
             return f"{_CANCEL}Train it with reset_after=False."
         if tensor in ("c", "out") or not _flat(layer):

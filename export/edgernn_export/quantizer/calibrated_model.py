@@ -17,11 +17,11 @@ from edgernn.errors import (
     LongMemoryWarning,
     SaturationWarning,
 )
-from edgernn.model.affine import CodeRange
 from edgernn.model.formats import FloatArray
 from edgernn.model.integer_model import IntegerModel, Provenance
-from edgernn.model.interface import InputSpec, OutputSpec, Window
+from edgernn.model.interface import InputSpec, OutputSpec, Port, Window
 from edgernn.model.layers import Layer
+from edgernn.model.routes import MODEL_INPUT, readers
 from edgernn_export.calibration.input_ranges import (
     Pair,
     by_channel,
@@ -30,18 +30,18 @@ from edgernn_export.calibration.input_ranges import (
     range_settings,
 )
 from edgernn_export.calibration.ranges import RangeMethod
-from edgernn_export.calibration.statistics import Calibration, calibrate
+from edgernn_export.calibration.statistics import Calibration, calibrate, readings_of
 from edgernn_export.calibration.stream_kind import EndlessError, endless_error
 from edgernn_export.calibration.streams import as_streams, as_windows, streams_sha256
 from edgernn_export.float_model.float_run import Progress
-from edgernn_export.float_model.model import FloatDense, FloatModel
+from edgernn_export.float_model.model import FloatModel
 from edgernn_export.guards.departure import departure
 from edgernn_export.guards.long_memory import long_memory
 from edgernn_export.guards.saturation import pieces, watched_run
 from edgernn_export.guards.state_ranges import refuse_unheld
 from edgernn_export.guards.sufficiency import warn_of_little
 from edgernn_export.quantizer.layer_context import Feed, LayerContext, Plan
-from edgernn_export.quantizer.layers import dense_output_scale, layer_names, quantize_layer
+from edgernn_export.quantizer.layers import layer_names, output_scale, quantize_layer
 from edgernn_export.quantizer.weight_storage import settings
 
 #: Calibrations longer than this show a progress bar.
@@ -89,7 +89,11 @@ class CalibratedModel:
             on_missing: as for `quantize`.
         """
         given = as_streams(
-            calibration, model.inputs, names=model.input_names, on_missing=on_missing
+            calibration,
+            model.inputs,
+            names=model.input_names,
+            ports=model.input_ports,
+            on_missing=on_missing,
         )
         warn_of_little(given, model.input_names)
         blocks = given if window is None else [as_windows(given, window)]
@@ -125,7 +129,7 @@ class CalibratedModel:
         given = by_channel(plan.given_ranges, model.input_names)
         refuse_unheld(model, self.statistics, plan.method, plan.precision)
         input_spec = _input_spec(model, self.statistics, plan, given)
-        layers, output_scale = _layers(model, self.statistics, plan, bits, input_spec)
+        layers, scale = _layers(model, self.statistics, plan, bits, input_spec)
         return IntegerModel(
             name=name,
             precision=plan.precision,
@@ -134,8 +138,9 @@ class CalibratedModel:
             output=OutputSpec(
                 names=tuple(model.output_names),
                 units=tuple(model.output_units),
-                scale=output_scale,
+                scale=scale,
                 softmax=model.final_activation == "softmax",
+                ports=model.output_ports,
             ),
             provenance=Provenance(
                 float_model_sha256=model.sha256,
@@ -152,6 +157,7 @@ class CalibratedModel:
                 ),
             ),
             window=self.window,
+            routes=model.routes,
         )
 
     def _stream_settings(self) -> tuple[tuple[str, str], ...]:
@@ -168,7 +174,7 @@ class CalibratedModel:
         """
         names = self.model.input_names
         given = by_channel(plan.given_ranges, names)
-        readings = self.statistics[0, "x"]
+        readings = readings_of(self.model, self.statistics)
         longest = None if self.window is None else self.window.steps
         ends = input_ranges(readings, plan.method, plan.precision, given)
         saturated, outputs = watched_run(integer, self.checked)
@@ -188,12 +194,14 @@ def _input_spec(
     model: FloatModel, statistics: Calibration, plan: Plan, given: Sequence[Pair | None]
 ) -> InputSpec:
     levels = plan.precision.input_high
-    low, high = input_ranges(statistics[0, "x"], plan.method, plan.precision, given)
+    readings = readings_of(model, statistics)
+    low, high = input_ranges(readings, plan.method, plan.precision, given)
     return InputSpec(
         names=tuple(model.input_names),
         units=tuple(model.input_units),
         scale=(high - low) / 2 / levels,
         offset=(low + high) / 2,
+        ports=model.input_ports,
     )
 
 
@@ -205,41 +213,44 @@ def _layers(
     input_spec: InputSpec,
 ) -> tuple[tuple[Layer, ...], FloatArray]:
     """All integer layers and the real scale per output channel."""
-    precision = plan.precision
-    feed = Feed(
-        scale=np.array(input_spec.scale),
-        offset=np.array(input_spec.offset),
-        code_range=CodeRange(low=precision.input_low, high=precision.input_high),
-    )
+    precision, wiring = plan.precision, model.wiring
+    feeds = {MODEL_INPUT: Feed.of_input(precision, input_spec)}
+    logits = _logits(model)
     made: list[Layer] = []
-    output_scale: FloatArray = np.empty(0)
+    scales: list[FloatArray] = []
     names = layer_names(model.layers)
     for index, layer in enumerate(model.layers):
-        last = index == len(model.layers) - 1
+        last = readers(wiring, index) == {len(model.layers)}
         context = LayerContext(
             name=names[index],
             index=index,
-            weight_bits=bits[names[index]],
+            weight_bits=bits.get(names[index], 8),
             last=last,
-            per_row_output=last and model.final_activation != "softmax",
-            feed=feed,
+            per_row_output=last and index not in logits,
+            feed=Feed.of_route(feeds, wiring[index]),
             plan=plan,
             calibration=statistics,
         )
         integer = quantize_layer(context, layer)
         made.append(integer)
-        if last:
-            output_scale = (
-                dense_output_scale(context, layer)
-                if isinstance(layer, FloatDense)
-                else np.full(layer.units, integer.output_scale)
-            )
-        feed = Feed(
-            scale=np.full(layer.units, integer.output_scale * precision.operand_ratio),
-            offset=np.zeros(layer.units),
-            code_range=CodeRange(low=precision.operand_low, high=precision.operand_high),
-        )
-    return tuple(made), output_scale
+        scales.append(output_scale(context, layer, integer))
+        feeds[index] = Feed.of_layer(precision, integer.output_scale, layer.units)
+    put_out = [scales[part.source][part.start : part.start + part.width] for part in wiring[-1]]
+    return tuple(made), np.concatenate(put_out)
+
+
+def _logits(model: FloatModel) -> frozenset[int]:
+    """The layers whose outputs a softmax compares, on one scale for that."""
+    ports = model.output_ports
+    if not ports:
+        ports = (Port(name="", width=model.outputs, softmax=model.final_activation == "softmax"),)
+    compared = [port.softmax for port in ports for _ in range(port.width)]
+    found, at = set(), 0
+    for part in model.wiring[-1]:
+        if any(compared[at : at + part.width]):
+            found.add(part.source)
+        at += part.width
+    return frozenset(found)
 
 
 @contextmanager

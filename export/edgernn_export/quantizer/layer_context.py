@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from edgernn.model.affine import Affine, CodeRange, Source
 from edgernn.model.formats import FloatArray, Int16Array, Precision
+from edgernn.model.interface import InputSpec
+from edgernn.model.routes import Route
 from edgernn_export.calibration.input_ranges import GivenRanges
 from edgernn_export.calibration.ranges import RangeMethod
 from edgernn_export.calibration.statistics import Calibration, TensorStatistics
@@ -24,22 +26,79 @@ from edgernn_export.quantizer.affine import (
 from edgernn_export.quantizer.rounding import Moments
 from edgernn_export.quantizer.weight_storage import DENSE, with_storage
 
+#: Room above the calibrated range of states, which unseen data may use; their scales are powers of
+#: 2, so that most have more.
+STATE_HEADROOM: Final = 1.25
+#: The same of hidden Dense layers and merges.
+HIDDEN_HEADROOM: Final = 1.5
+#: The same of the model's output, which no later product reads: its 16 bits have room to spare. A
+#: `w8a16` row has twice that beside (clause 5.2).
+OUTPUT_HEADROOM: Final = {Precision.W8A8: 4.0, Precision.W8A16: 2.0}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feed:
-    """What feeds a layer: real value = code * scale + offset, per column."""
+    """What feeds a layer: real value = operand code * scale + offset, per column.
+
+    Attributes:
+        scale: float64 [N], real value of an operand code.
+        offset: float64 [N], real value of code 0.
+        code_ranges: of the operand codes, N of them.
+        value_scale: float64 [N], real value of a code of what the operand is made of (clause 6.7).
+    """
 
     scale: FloatArray
     offset: FloatArray
-    code_range: CodeRange
+    code_ranges: tuple[CodeRange, ...]
+    value_scale: FloatArray
+
+    @staticmethod
+    def of_layer(precision: Precision, scale: float, width: int) -> Feed:
+        """The feed of a layer's output, or of a hidden state, with one scale."""
+        return Feed(
+            scale=np.full(width, scale * precision.operand_ratio),
+            offset=np.zeros(width),
+            code_ranges=(CodeRange(low=precision.operand_low, high=precision.operand_high),)
+            * width,
+            value_scale=np.full(width, scale),
+        )
+
+    @staticmethod
+    def of_input(precision: Precision, spec: InputSpec) -> Feed:
+        """The feed of the model's input."""
+        return Feed(
+            scale=np.array(spec.scale),
+            offset=np.array(spec.offset),
+            code_ranges=(CodeRange(low=precision.input_low, high=precision.input_high),)
+            * spec.width,
+            value_scale=np.array(spec.scale),
+        )
+
+    @staticmethod
+    def of_route(feeds: Mapping[int, Feed], route: Route) -> Feed:
+        """What a route reads of the feeds of its sources, one behind another (clause 6.6)."""
+        parts = [(feeds[p.source], slice(p.start, p.start + p.width)) for p in route]
+        return Feed(
+            scale=np.concatenate([feed.scale[part] for feed, part in parts]),
+            offset=np.concatenate([feed.offset[part] for feed, part in parts]),
+            code_ranges=tuple(r for feed, part in parts for r in feed.code_ranges[part]),
+            value_scale=np.concatenate([feed.value_scale[part] for feed, part in parts]),
+        )
+
+    @property
+    def ends(self) -> FloatArray:
+        """The least and the greatest operand code per column, [2, N]."""
+        codes = [(r.low, r.high) for r in self.code_ranges]
+        return np.array(codes, dtype=np.float64).T
 
     def codes(self, values: FloatArray) -> Int16Array:
         """Codes [S, N] of real values [S, N]."""
+        low, high = self.ends
         codes = values - self.offset
         codes /= self.scale
         np.rint(codes, out=codes)
-        np.minimum(codes, self.code_range.high, out=codes)
-        np.maximum(codes, self.code_range.low, out=codes)
+        np.minimum(codes, high, out=codes)
+        np.maximum(codes, low, out=codes)
         return codes.astype(np.int16)
 
 
@@ -60,7 +119,7 @@ class LayerContext:
     """One layer to quantize.
 
     Attributes:
-        last: its output is the model's.
+        last: nothing but the model's output reads it.
         per_row_output: each row of its output has a scale of its own.
     """
 
@@ -96,8 +155,7 @@ class LayerContext:
         """The product with the operand of the hidden state, or of the reset hidden state."""
         precision = self.plan.precision
         scale = h_scale * precision.operand_ratio
-        codes = CodeRange(low=precision.operand_low, high=precision.operand_high)
-        feed = Feed(scale=np.array(scale), offset=np.array(0.0), code_range=codes)
+        feed = Feed.of_layer(precision, h_scale, recurrent.shape[1])
         tensor = "h_in" if source is Source.H else "rh"
         return self._term(source, tensor, recurrent * scale / out_scale, feed)
 
@@ -163,7 +221,7 @@ class LayerContext:
     def _quantized(self, units: int, maps: Mapping[str, RealMap]) -> dict[str, Affine]:
         precision = self.plan.precision
         inner = CodeRange(low=precision.operand_low, high=precision.operand_high)
-        x = (self.feed.code_range,) * self.feed.scale.size
+        x = self.feed.code_ranges
         h = (inner,) * units
         ranges = {Source.X: x, Source.H: h, Source.RH: h, Source.XH: x + h}
         if precision is Precision.W8A8:

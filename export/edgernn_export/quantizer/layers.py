@@ -36,18 +36,17 @@ from edgernn_export.float_model.model import (
     FloatGRU,
     FloatLayer,
     FloatLSTM,
+    FloatMerge,
     FloatSimpleRNN,
 )
-from edgernn_export.quantizer.layer_context import LayerContext
+from edgernn_export.quantizer.layer_context import (
+    HIDDEN_HEADROOM,
+    OUTPUT_HEADROOM,
+    STATE_HEADROOM,
+    LayerContext,
+)
+from edgernn_export.quantizer.merges import merge_output_scale, quantize_merge
 
-#: Room above the calibrated range of states, which unseen data may use; their scales are powers of
-#: 2, so that most have more.
-STATE_HEADROOM = 1.25
-#: The same of hidden Dense layers.
-HIDDEN_HEADROOM = 1.5
-#: The same of the model's output, which no later product reads: its 16 bits have room to spare. A
-#: `w8a16` row has twice that beside (clause 5.2).
-OUTPUT_HEADROOM = {Precision.W8A8: 4.0, Precision.W8A16: 2.0}
 #: A `w8a16` row saturates between half of and the full int16 range (clause 5.2).
 _HIGH_CODE = {Precision.W8A8: 32767, Precision.W8A16: 16383}
 #: Code of the largest value a `w8a8` dense row can reach; within clause 4.4 at a shift of 1.
@@ -170,7 +169,7 @@ def _finest_scale(context: LayerContext, layer: FloatDense) -> FloatArray:
         steepest: FloatArray = gain.max(axis=1) / (_STEEPEST_GAIN16 * share)
         return steepest
     offset = np.abs(layer.bias + layer.kernel @ context.feed.offset)
-    farthest: FloatArray = gain.sum(axis=1) * -context.feed.code_range.low + offset
+    farthest: FloatArray = (gain * -context.feed.ends[0]).sum(axis=1) + offset
     return farthest / _FARTHEST_CODE8
 
 
@@ -198,12 +197,34 @@ QUANTIZERS: Final[dict[type, Callable[[LayerContext, Any], Layer]]] = {
     FloatLSTM: _lstm,
     FloatGRU: _gru,
     FloatDense: _dense,
+    FloatMerge: quantize_merge,
 }
 
 
 def quantize_layer(context: LayerContext, layer: FloatLayer) -> Layer:
     """Quantize one layer by its kind."""
     return QUANTIZERS[type(layer)](context, layer)
+
+
+def output_scale(context: LayerContext, layer: FloatLayer, made: Layer) -> FloatArray:
+    """Real value of one output code per row of a layer.
+
+    Args:
+        context: of the layer.
+        layer: the float layer.
+        made: the integer layer made of it.
+    """
+    if isinstance(layer, FloatDense):
+        return dense_output_scale(context, layer)
+    if isinstance(layer, FloatMerge):
+        return merge_output_scale(context, layer)
+    return np.full(layer.units, made.output_scale)
+
+
+def weighted_names(layers: tuple[FloatLayer, ...]) -> list[str]:
+    """Names, as `layer_names` gives them, of the layers with matrices."""
+    named = zip(layer_names(layers), layers, strict=True)
+    return [name for name, layer in named if not isinstance(layer, FloatMerge)]
 
 
 def layer_names(layers: tuple[FloatLayer, ...]) -> list[str]:

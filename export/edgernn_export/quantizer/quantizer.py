@@ -20,7 +20,7 @@ from edgernn_export.calibration.stream_kind import StreamKind, choose_window, re
 from edgernn_export.float_model.model import FloatModel
 from edgernn_export.quantizer.calibrated_model import CalibratedModel
 from edgernn_export.quantizer.layer_context import Plan
-from edgernn_export.quantizer.layers import layer_names
+from edgernn_export.quantizer.layers import weighted_names
 from edgernn_export.quantizer.weight_storage import bits_by_layer, check_sparse, parse_precision
 
 OPERAND_SCALES: Final = ("auto", "common", "separate")
@@ -54,9 +54,10 @@ def quantize(
     Args:
         source: a `keras.Model`, a path Keras can load, or a `FloatModel`.
         calibration: representative real streams, [T, I], [B, T, I] or a list of [T_i, I], in
-            physical units; data frames are [T, I]. Each stream is run from the zero state, its
-            state carried to its end; for a window model, windows are cut from streams that are
-            longer than one.
+            physical units; data frames are [T, I]. Instead of one array, a mapping of them by the
+            names of the channels, or of the inputs where there are several. Each stream is run from
+            the zero state, its state carried to its end; for a window model, windows are cut from
+            streams that are longer than one.
         precision: "w8a8", "w8a16", "w4a8" or "w4a16": bits of weights, bits of operands.
         range_method: "minmax", "percentile" or "mse", for inputs, states and outputs.
         input_range: range of readings in physical units where it is known, as of a sensor's data
@@ -121,7 +122,7 @@ def quantize(
         output_names=output_names,
         output_units=output_units,
     )
-    bits = bits_by_layer(layer_names(model.layers), default_bits, weight_bits)
+    bits = bits_by_layer(weighted_names(model.layers), default_bits, weight_bits)
     check_sparse(sparse, bits)
     chosen = choose_window(model, stream, window, hop)
     model = named_by_frame(model, calibration)

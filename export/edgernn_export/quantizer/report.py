@@ -12,7 +12,9 @@ import numpy as np
 from edgernn.cli.text_tables import text_table
 from edgernn.model.formats import FloatArray
 from edgernn.model.integer_model import IntegerModel
-from edgernn.model.layers import LSTM, Layer
+from edgernn.model.layers import LSTM
+from edgernn.model.merges import Merge, MergeOperation
+from edgernn.model.routes import before_states, readers
 from edgernn_export.calibration.streams import as_streams, as_windows
 from edgernn_export.float_model.float_run import batches, initial_state, run, stretch_steps
 from edgernn_export.float_model.model import FloatModel
@@ -32,7 +34,8 @@ class TensorReport:
     """One tensor of the integer model beside its float original.
 
     Attributes:
-        name: ``<layer>.h``, ``<layer>.c`` or ``<layer>.out``.
+        name: ``<layer>.h``, ``<layer>.c`` or ``<layer>.out``; of a network that is no chain also
+            that of a sum or product, and ``output``, or ``output[<port>]`` where there are several.
         sqnr_db: signal-to-quantization-noise ratio over all units; infinite without noise,
             minus infinite where noise is all there is.
         worst_unit: the unit with the lowest ratio among those whose float value moves.
@@ -54,13 +57,14 @@ class QuantizationReport:
     """What quantization did to a model, on given streams.
 
     Attributes:
-        tensors: hidden states, cell states and dense outputs in layer order.
+        tensors: hidden states, cell states, dense outputs, sums and products in layer order; of a
+            network that is no chain, what it puts out behind them.
         saturations: share of saturated values per named integer tensor, where not zero.
         input_clip_rate: share of input values outside the input range, per channel.
         proofs: overflow proof, worst row per affine map.
         steps: steps compared, over all streams.
-        windows: of a window model, windows compared: the last recurrent layer and those behind it
-            are compared in the last step of each, which is what the model answers. Else None.
+        windows: of a window model, windows compared: layers that no recurrent layer reads are
+            compared in the last step of each, which is what the model answers. Else None.
     """
 
     tensors: tuple[TensorReport, ...]
@@ -137,7 +141,13 @@ def quantization_report(
     Raises:
         CalibrationError: the streams are unusable.
     """
-    blocks = as_streams(streams, float_model.inputs, "report", names=integer_model.input.names)
+    blocks = as_streams(
+        streams,
+        float_model.inputs,
+        "report",
+        names=integer_model.input.names,
+        ports=integer_model.input.ports,
+    )
     if integer_model.window is not None:
         blocks = [_few(as_windows(blocks, integer_model.window, "report"))]
     tensors = _compared(integer_model)
@@ -152,6 +162,8 @@ def quantization_report(
         if name is not None:
             originals[name] = values.reshape(-1, values.shape[-1])
 
+    ports = _ports(integer_model)
+    put_out = {name: _Compared(integer_model.output.scale[part]) for name, part in ports.items()}
     answering = _answering(integer_model, tensors)
     for streams, _ in batches(float_model, blocks):
         batch, steps, _ = streams.shape
@@ -159,8 +171,15 @@ def quantization_report(
         state, q_state = initial_state(float_model, batch), reference.initial_state(batch)
         for start in range(0, steps, length):
             stretch = streams[:, start : start + length]
-            _, state = run(float_model, stretch, state, observe)
-            _, q_state = reference.run(interface.quantize(stretch), q_state)
+            ys, state = run(float_model, stretch, state, observe)
+            q_ys, q_state = reference.run(interface.quantize(stretch), q_state)
+            if integer_model.window is not None:
+                ys, q_ys = ys[:, -1:], q_ys[:, -1:]
+            if integer_model.window is None or start + length >= steps:
+                for name, part in ports.items():
+                    width = part.stop - part.start
+                    original, codes = (y[..., part].reshape(-1, width) for y in (ys, q_ys))
+                    put_out[name].add(original, codes.astype(np.int32))
             for name, seen in compared.items():
                 original, codes = originals.pop(name), tap.take(name)
                 if name not in answering:
@@ -169,7 +188,10 @@ def quantization_report(
                     seen.add(original[-batch:], codes[-batch:])
     everything = np.concatenate([b.reshape(-1, b.shape[-1]) for b in blocks])
     return QuantizationReport(
-        tensors=tuple(seen.report(name, tap.tensors[name]) for name, seen in compared.items()),
+        tensors=(
+            *(seen.report(name, tap.tensors[name]) for name, seen in compared.items()),
+            *(seen.report(name, TensorEvents(values=1)) for name, seen in put_out.items()),
+        ),
         saturations=tuple(
             (n, e.saturated / e.values) for n, e in sorted(tap.tensors.items()) if e.saturated
         ),
@@ -191,30 +213,63 @@ def _answering(
     """Of a window model, the tensors that make the answer in a window's last step."""
     if model.window is None:
         return []
-    last = max(i for i, layer in enumerate(model.layers) if layer.states)
-    return [name for name, (index, _, _) in tensors.items() if index >= last]
+    carried = before_states(model.wiring, [bool(layer.states) for layer in model.layers])
+    return [name for name, (index, _, _) in tensors.items() if index not in carried]
+
+
+def _ports(model: IntegerModel) -> dict[str, slice]:
+    """What a network that is no chain puts out: channels by name."""
+    if not model.routes:
+        return {}
+    if not model.output.ports:
+        return {"output": slice(0, model.output.width)}
+    ends = np.cumsum([port.width for port in model.output.ports])
+    return {
+        f"output[{port.name}]": slice(int(end) - port.width, int(end))
+        for port, end in zip(model.output.ports, ends, strict=True)
+    }
 
 
 def _compared(model: IntegerModel) -> dict[str, tuple[int, str, FloatArray]]:
     """Integer tensor name -> (layer index, float tensor, real value per code and unit)."""
     tensors: dict[str, tuple[int, str, FloatArray]] = {}
     for index, layer in enumerate(model.layers):
-        last = index == len(model.layers) - 1
         if layer.states:
             tensors[f"{layer.name}.h"] = (index, "h", np.full(layer.units, layer.output_scale))
             if isinstance(layer, LSTM):
                 cell = np.full(layer.units, 2.0**-layer.cell_exponent)
                 tensors[f"{layer.name}.c"] = (index, "c", cell)
+        elif isinstance(layer, Merge):
+            scale = _output_scale(model, index)
+            if layer.operation is MergeOperation.SUM:
+                tensors[f"{layer.name}.sum{len(layer.terms) - 1}"] = (index, "y", scale)
+            elif layer.operation is MergeOperation.PRODUCT:
+                tensors[f"{layer.name}.product"] = (index, "y", scale)
         else:
-            tensors[f"{layer.name}.out"] = (index, "y", _dense_scale(model, layer, last))
+            tensors[f"{layer.name}.out"] = (index, "y", _dense_scale(model, index))
     return tensors
 
 
-def _dense_scale(model: IntegerModel, layer: Layer, last: bool) -> FloatArray:
+def _dense_scale(model: IntegerModel, index: int) -> FloatArray:
     """Real value of a dense layer's affine result, before its activation."""
+    layer = model.layers[index]
     if getattr(layer, "activation").value in ("tanh", "sigmoid"):  # noqa: B009
         return np.full(layer.units, 2.0**-10)
-    return np.array(model.output.scale) if last else np.full(layer.units, layer.output_scale)
+    return _output_scale(model, index)
+
+
+def _output_scale(model: IntegerModel, index: int) -> FloatArray:
+    """Real value of a layer's output per unit; where only the output reads it, by its channels."""
+    layer = model.layers[index]
+    scale: FloatArray = np.full(layer.units, layer.output_scale)
+    if readers(model.wiring, index) == {len(model.layers)}:
+        at = 0
+        for part in model.wiring[-1]:
+            if part.source == index:
+                channels = model.output.scale[at : at + part.width]
+                scale[part.start : part.start + part.width] = channels
+            at += part.width
+    return scale
 
 
 class _Compared:

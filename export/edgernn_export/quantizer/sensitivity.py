@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,9 +17,9 @@ from edgernn.errors import QuantizationError
 from edgernn.model.integer_model import IntegerModel
 from edgernn_export.calibration.stream_kind import StreamKind, choose_window, report_endless
 from edgernn_export.quantizer.calibrated_model import CalibratedModel
-from edgernn_export.quantizer.layers import layer_names
+from edgernn_export.quantizer.layers import weighted_names
 from edgernn_export.quantizer.quantizer import make_plan, read_source
-from edgernn_export.quantizer.report import quantization_report
+from edgernn_export.quantizer.report import TensorReport, quantization_report
 from edgernn_export.quantizer.weight_storage import parse_precision
 
 WIDE: Final = 8
@@ -35,7 +35,8 @@ class Measured:
 
     Attributes:
         bits: of the weights of every layer.
-        sqnr_db: signal-to-quantization-noise ratio of the last layer, against the float model.
+        sqnr_db: signal-to-quantization-noise ratio of the last layer, or of the worst of several
+            outputs, against the float model.
         weights_bytes: weights on a device, index of sparse tiles included.
     """
 
@@ -141,7 +142,7 @@ def scan(
     )
     report_endless(model, chosen_window, calibrated.endless, progress)
     compared = calibration if streams is None else streams
-    names = layer_names(model.layers)
+    names = weighted_names(model.layers)
     made: dict[tuple[int, ...], tuple[Measured, IntegerModel]] = {}
 
     def measure(narrow: frozenset[str]) -> tuple[Measured, IntegerModel]:
@@ -152,7 +153,7 @@ def scan(
             tensors = quantization_report(model, integer, compared).tensors
             size = weight_memory(integer.layers).total_bytes
             made[key] = (
-                Measured(bits=bits, sqnr_db=tensors[-1].sqnr_db, weights_bytes=size),
+                Measured(bits=bits, sqnr_db=_output_sqnr(tensors), weights_bytes=size),
                 integer,
             )
         return made[key]
@@ -174,6 +175,12 @@ def scan(
     for concern in calibrated.concerns(choices, integer):
         warnings.warn(concern, stacklevel=2)
     return result, integer
+
+
+def _output_sqnr(tensors: Sequence[TensorReport]) -> float:
+    """Of the last layer of a chain, or of the worst output of a network."""
+    put_out = [t.sqnr_db for t in tensors if "." not in t.name.split("[")[0]]
+    return min(put_out, default=tensors[-1].sqnr_db)
 
 
 def _check_limits(max_loss_db: Any, max_bytes: Any) -> None:

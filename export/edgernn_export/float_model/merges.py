@@ -1,0 +1,71 @@
+"""The float layer that joins vectors element by element."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from edgernn.errors import ShapeError
+from edgernn.model.array_record import ArrayRecord
+from edgernn.model.formats import FloatArray
+from edgernn.model.merges import MergeOperation
+from edgernn_export.float_model.layers import freeze
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FloatMerge(ArrayRecord):
+    """y = sum, product, maximum or minimum of the vectors gain_j * x_j + offset_j.
+
+    It reads vectors of U elements one behind another, a product two of them.
+
+    Attributes:
+        name: layer name.
+        operation: what joins the elements.
+        gain: [n, U], a factor for every element of every vector.
+        offset: [n, U], what is added to it.
+    """
+
+    kind: ClassVar[str] = "merge"
+
+    name: str
+    operation: MergeOperation
+    gain: FloatArray
+    offset: FloatArray
+
+    def __post_init__(self) -> None:
+        """Freeze and check."""
+        freeze(self, "gain", 2)
+        freeze(self, "offset", 2)
+        if self.offset.shape != self.gain.shape:
+            raise ShapeError(
+                f"{self.name}.offset: expected shape {self.gain.shape}, got {self.offset.shape}"
+            )
+        product = self.operation is MergeOperation.PRODUCT
+        if self.count < 2 or (product and self.count > 2):
+            wanted = "2" if product else "2 or more"
+            raise ShapeError(f"{self.name}.gain: expected {wanted} vectors, got {self.count}")
+
+    @property
+    def count(self) -> int:
+        """Number of vectors n."""
+        return int(self.gain.shape[0])
+
+    @property
+    def units(self) -> int:
+        """Output width U."""
+        return int(self.gain.shape[1])
+
+    @property
+    def inputs(self) -> int:
+        """Input width n*U."""
+        return int(self.gain.size)
+
+    @property
+    def rows(self) -> int:
+        """Values of a step before they are joined."""
+        return self.inputs
+
+    @property
+    def parameters(self) -> int:
+        """Trainable values: none."""
+        return 0

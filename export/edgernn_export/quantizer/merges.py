@@ -1,0 +1,179 @@
+"""Merges: the constants that bring vectors to one scale (NUMERICS.md clauses 7.9 and 7.10).
+
+A multiplier has the most bits that int16 holds, and a vector that is on the wanted scale already
+gets 2^k, which changes no bit. Of one vector in codes of its new scale, the error is at most
+
+    e = |v| * 2^-(k + 1) + 1/2, and 1/2 more where offsets are added,
+
+v the code that is read, k the shift. A sum is off by at most the sum of its e; its offsets together
+are off by 1/2. A maximum or minimum is off by at most the largest e. A product of vectors with codes
+a_1 and a_2 is off by at most (|a_2| e_1 + |a_1| e_2 + e_1 e_2) / 2^shift + 1/2; one of its factors
+keeps the scale it has, so that its e is 0, where it is neither shifted nor multiplied by 0. All of
+this holds where nothing saturates, which calibration and the headroom of hidden layers rule out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from edgernn.errors import CalibrationError
+from edgernn.model.formats import INT16_MAX, FloatArray, Int16Array, Precision
+from edgernn.model.merges import Merge, MergeOperation
+from edgernn.model.scales import SCALE_SHIFTS, ScaleVector
+from edgernn_export.calibration.ranges import PERCENTILE, RangeMethod
+from edgernn_export.calibration.statistics import TensorStatistics
+from edgernn_export.float_model.model import FloatMerge
+from edgernn_export.quantizer.layer_context import (
+    HIDDEN_HEADROOM,
+    OUTPUT_HEADROOM,
+    LayerContext,
+)
+
+#: Output codes per code that is read: a multiplier of int16 at the smallest shift.
+_STEEPEST: Final = INT16_MAX / 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Vectors:
+    """The vectors of a merge as their codes have them: real value = gain * code + constant.
+
+    Attributes:
+        gain: [n, U].
+        constant: [n, U].
+        reach: [n, U], the largest magnitude of a value, of its parts, in calibration.
+        lows, highs: [n, U], ends of the values in calibration.
+    """
+
+    gain: FloatArray
+    constant: FloatArray
+    reach: FloatArray
+    lows: FloatArray
+    highs: FloatArray
+
+    @staticmethod
+    def of(context: LayerContext, layer: FloatMerge) -> _Vectors:
+        feed, shape = context.feed, layer.gain.shape
+        offset = feed.offset.reshape(shape)
+        constant = layer.gain * offset + layer.offset
+        ends = [
+            end.reshape(shape) * layer.gain + layer.offset
+            for end in _ends(context.stats("x"), context.plan.method)
+        ]
+        values = np.abs([*ends, *(end - constant for end in ends), constant])
+        return _Vectors(
+            gain=layer.gain * feed.value_scale.reshape(shape),
+            constant=constant,
+            reach=values.max(axis=0),
+            lows=np.minimum(*ends),
+            highs=np.maximum(*ends),
+        )
+
+    def scaled(self, index: int, scale: FloatArray, bias: FloatArray) -> ScaleVector:
+        """What brings one of the vectors to codes of this scale [U]; the bias is in codes."""
+        ratio = self.gain[index] / scale
+        largest = float(np.max(np.abs(ratio)))
+        shift = next(k for k in reversed(SCALE_SHIFTS) if np.rint(largest * 2.0**k) <= INT16_MAX)
+        return ScaleVector(multiplier=_codes(ratio * 2.0**shift), shift=shift, bias=_codes(bias))
+
+    def finest(self, index: int) -> FloatArray:
+        """The finest scale [U] that a vector with room beyond calibration has codes of."""
+        held = self.reach[index] * HIDDEN_HEADROOM / INT16_MAX
+        finest: FloatArray = np.maximum(held, np.abs(self.gain[index]) / _STEEPEST)
+        return np.maximum(finest, finest.max() * 2.0**-15)
+
+    @property
+    def kept(self) -> int | None:
+        """The first vector whose codes can stay what they are."""
+        stay = ~self.constant.any(axis=1) & self.gain.all(axis=1)
+        return int(np.argmax(stay)) if stay.any() else None
+
+
+def merge_output_scale(context: LayerContext, layer: FloatMerge) -> FloatArray:
+    """Real value of one output code per element [U], all alike where another layer reads them.
+
+    Raises:
+        CalibrationError: all values were zero at every step, so nothing is known of their range.
+    """
+    vectors = _Vectors.of(context, layer)
+    reach = np.max(np.abs(_ends(context.stats("y"), context.plan.method)), axis=0)
+    if not reach.any():
+        raise CalibrationError(
+            f"{layer.name}: expected values that move in calibration, got zero at every step. "
+            "Calibrate with representative readings."
+        )
+    product = layer.operation is MergeOperation.PRODUCT
+    if not product:
+        reach = np.maximum(reach, vectors.reach.max(axis=0))
+    if layer.operation is MergeOperation.SUM:
+        partial = [np.cumsum(ends, axis=0) for ends in (vectors.lows, vectors.highs)]
+        reach = np.maximum(reach, np.abs(partial)[:, :-1].max(axis=(0, 1)))
+    headroom = OUTPUT_HEADROOM[Precision.W8A8] if context.last else HIDDEN_HEADROOM
+    scale = np.where(reach > 0.0, reach, reach.max()) * headroom / INT16_MAX
+    if product:
+        first, other = _factors(vectors)
+        scale = np.maximum(scale, 2.0 * first * vectors.finest(other))
+    else:
+        scale = np.maximum(scale, np.abs(vectors.gain).max(axis=0) / _STEEPEST)
+    if not context.per_row_output:
+        scale = np.full(layer.units, float(scale.max()))
+    # Single precision: the last bits of the float run depend on the number of BLAS threads.
+    rounded: FloatArray = scale.astype(np.float32).astype(np.float64)
+    return rounded
+
+
+def quantize_merge(context: LayerContext, layer: FloatMerge) -> Merge:
+    """Quantize a merge."""
+    vectors, scale = _Vectors.of(context, layer), merge_output_scale(context, layer)
+    if layer.operation is MergeOperation.PRODUCT:
+        terms, shift = _product(vectors, scale)
+    else:
+        biases = np.rint(vectors.constant / scale)
+        if layer.operation is MergeOperation.SUM:
+            # Roundings of offsets do not add up: one of those that are there takes the rest.
+            rest = np.rint(vectors.constant.sum(axis=0) / scale) - biases.sum(axis=0)
+            biases[int(np.argmax(vectors.constant.any(axis=1)))] += rest
+        terms = [vectors.scaled(j, scale, bias) for j, bias in enumerate(biases)]
+        shift = 0
+    return Merge(
+        name=context.name,
+        inputs=layer.inputs,
+        units=layer.units,
+        operation=layer.operation,
+        terms=tuple(terms),
+        shift=shift,
+        output_scale=float(scale.max()),
+    )
+
+
+def _factors(vectors: _Vectors) -> tuple[FloatArray, int]:
+    """The scale [U] of the factor that is chosen first, and which is the other one."""
+    kept = vectors.kept
+    if kept is not None:
+        return np.abs(vectors.gain[kept]), 1 - kept
+    return vectors.finest(0), 1
+
+
+def _product(vectors: _Vectors, scale: FloatArray) -> tuple[list[ScaleVector], int]:
+    """Scales of both factors, whose product shifted is on the wanted scale."""
+    first, other = _factors(vectors)
+    room = float(np.min(scale / (first * vectors.finest(other))))
+    # A scale in single precision may be a hair below the one that leaves room for a shift of 1.
+    shift = int(np.clip(np.floor(np.log2(room)), SCALE_SHIFTS[0], SCALE_SHIFTS[-1]))
+    scales = {1 - other: first, other: scale / (first * 2.0**shift)}
+    terms = [vectors.scaled(j, scales[j], vectors.constant[j] / scales[j]) for j in (0, 1)]
+    return terms, shift
+
+
+def _codes(values: FloatArray) -> Int16Array:
+    return np.clip(np.rint(values), -INT16_MAX, INT16_MAX).astype(np.int16)
+
+
+def _ends(stats: TensorStatistics, method: RangeMethod) -> tuple[FloatArray, FloatArray]:
+    """Lower and upper end per column."""
+    if method is RangeMethod.PERCENTILE:
+        low, high = np.percentile(stats.spread, [100.0 - PERCENTILE, PERCENTILE], axis=0)
+        return low, high
+    return stats.low, stats.high
