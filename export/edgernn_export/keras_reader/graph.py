@@ -37,11 +37,13 @@ class Given:
         tensor: the result of an input.
         shape: without the batch, None where open; None where nothing is known.
         dtype: name of a type, "sparse float32" and the like for what is not dense.
+        name: of the input; "" where it has none.
     """
 
     tensor: CallResult
     shape: tuple[int | None, ...] | None
     dtype: str
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -52,11 +54,13 @@ class LayerGraph:
         given: its inputs.
         outputs: its results.
         calls: all calls of layers, inputs left out.
+        output_names: what the results are called; none where there is one without a name.
     """
 
     given: tuple[Given, ...]
     outputs: tuple[CallResult, ...]
     calls: tuple[Call, ...]
+    output_names: tuple[str, ...] = ()
 
 
 def in_a_row(given: Given, layers: list[Any]) -> LayerGraph:
@@ -78,8 +82,10 @@ def live_network(model: Any) -> LayerGraph:
         given = _given(model.inputs[0], Call(layer=None))
         return in_a_row(given, list(model.layers))
     outputs = tuple(_tensor(tensor, calls) for tensor in model.outputs)
-    inputs = tuple(_given(tensor, _tensor(tensor, calls).call) for tensor in model.inputs)
+    named = zip(_names(model, "inputs", model.inputs), model.inputs, strict=True)
+    inputs = tuple(_given(tensor, _tensor(tensor, calls).call, name) for name, tensor in named)
     return LayerGraph(
+        output_names=_names(model, "outputs", model.outputs),
         given=inputs,
         outputs=outputs,
         calls=tuple(c for c in calls.values() if not isinstance(c.layer, keras.layers.InputLayer)),
@@ -100,12 +106,21 @@ def operations_of(model: Any) -> list[Any]:
     return found
 
 
-def _given(tensor: Any, call: Call) -> Given:
+def _names(model: Any, side: str, tensors: Any) -> tuple[str, ...]:
+    """The keys of a dictionary of tensors, which Keras sorts, or the names of what gives them."""
+    struct = getattr(model, f"_{side}_struct", None)
+    if isinstance(struct, dict) and len(struct) == len(tensors):
+        return tuple(sorted(map(str, struct)))
+    return tuple(str(tensor._keras_history[0].name) for tensor in tensors)
+
+
+def _given(tensor: Any, call: Call, name: str = "") -> Given:
     dtype = str(tensor.dtype)
     return Given(
         tensor=CallResult(call=call, index=0),
         shape=tuple(tensor.shape)[1:],
         dtype=f"sparse {dtype}" if getattr(tensor, "sparse", False) else dtype,
+        name=name,
     )
 
 
@@ -121,12 +136,8 @@ def _tensor(tensor: Any, calls: dict[tuple[int, int], Call]) -> CallResult:
 
 
 def _arguments(operation: Any, node: Any) -> dict[str, Any]:
-    """What a layer is given beside tensors."""
-    import keras
-
-    if not isinstance(operation, keras.Layer):
-        return {}
-    given = {f"argument {i}": value for i, value in enumerate(node.arguments.args[1:], 2)}
+    """What a layer or an operation is given beside tensors."""
+    given = {f"argument {i}": value for i, value in enumerate(node.arguments.args, 1)}
     given |= dict(node.arguments.kwargs)
     return {name: value for name, value in given.items() if not _has_tensor(value)}
 
@@ -134,5 +145,4 @@ def _arguments(operation: Any, node: Any) -> dict[str, Any]:
 def _has_tensor(value: Any) -> bool:
     import keras
 
-    items = value if isinstance(value, (list, tuple)) else [value]
-    return any(isinstance(item, keras.KerasTensor) for item in items)
+    return any(isinstance(item, keras.KerasTensor) for item in keras.tree.flatten(value))

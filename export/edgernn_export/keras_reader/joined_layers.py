@@ -1,26 +1,42 @@
-"""Join the parts into layers: fold scalings into weights, merge activations.
+"""Join the parts into layers: fold scalings into weights, merge activations, note the routes.
 
 A scaling y = gain * x + offset after a linear Dense becomes part of that Dense
 (W' = gain W, b' = gain b + offset); anywhere else it becomes part of the next layer
-(W' = W gain, b' = b + W offset). Both are exact in real numbers; all of it is float64.
+(W' = W gain, b' = b + W offset), or of the merge that reads it. All are exact in real numbers; all
+of it is float64.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from edgernn.model.formats import FloatArray
-from edgernn_export.float_model.model import MAX_RECURRENT_LAYERS, FloatDense, FloatLayer
+from edgernn.model.merges import MergeOperation
+from edgernn.model.routes import MODEL_INPUT, Part, Route
+from edgernn_export.float_model.model import (
+    MAX_RECURRENT_LAYERS,
+    FloatDense,
+    FloatLayer,
+    FloatMerge,
+)
 from edgernn_export.keras_reader.findings import Findings
+from edgernn_export.keras_reader.flows import (
+    Flow,
+    Weighted,
+    fold_back,
+    fold_into,
+    same_steps,
+    unknown,
+)
 from edgernn_export.keras_reader.layers.layer_parts import (
     ActivationPart,
     DensePart,
     LayerPart,
+    MergePart,
     RecurrentPart,
     ScalePart,
-    Shape,
     ShapePart,
     UnknownPart,
 )
@@ -32,54 +48,95 @@ class JoinedLayers:
 
     Attributes:
         findings: receives what cannot be folded or merged.
-        shape: of the values so far, without the batch; None where it is unknown.
-        layers: finished layers.
+        layers: finished layers, those that another one replaces among them.
+        routes: what each of them reads.
         recurrent: number of recurrent layers, refused ones included.
-        return_sequences, stateful: of the Keras model.
+        stateful: of the Keras model.
         steps: readings the first recurrent layer takes, None for any number.
-        softmax: the model ends in a softmax.
     """
 
     findings: Findings
-    shape: Shape | None
     layers: list[FloatLayer] = field(default_factory=list)
+    routes: list[Route] = field(default_factory=list)
     recurrent: int = 0
-    return_sequences: bool = True
     stateful: bool = False
     steps: int | None = None
-    softmax: bool = False
-    _pending: ScalePart | None = None
-    _last: LayerPart | None = None
-    _ended: bool = False
-    _last_step_alone: bool = False
+    _behind_softmax: bool = False
 
-    def add(self, part: LayerPart) -> None:
-        """Join the next part."""
+    def added(self, flow: Flow, part: LayerPart) -> Flow:
+        """What a part makes of a flow."""
         if isinstance(part, ShapePart):
-            self._reshape(part)
-            return
-        if self.softmax and not self._ended:
-            self._ended = True
-            self.findings.add(
-                part.owner,
-                "softmax as the last layer",
-                "a layer after the softmax",
-                "Build the model up to the softmax, and compute outside it what follows.",
-            )
+            return self._reshaped(flow, part)
+        self.refuse_softmax(part.owner, [flow])
         if isinstance(part, ScalePart):
-            self._scale(part)
-        elif isinstance(part, ActivationPart):
-            self._activate(part)
-        elif isinstance(part, UnknownPart):
+            return self._scaled(flow, part)
+        if isinstance(part, ActivationPart):
+            return self._activated(flow, part)
+        if isinstance(part, UnknownPart):
             self.recurrent += part.recurrent
-            self._pending, self._last, self.shape = None, part, None
-        else:
-            self._layer(part)
+            return Flow(route=(), shape=None, last=part, softmax=flow.softmax)
+        assert isinstance(part, (RecurrentPart, DensePart))
+        return self._layer(flow, part)
 
-    def finish(self, owner: str) -> None:
+    def merged(
+        self,
+        owner: str,
+        name: str,
+        flows: Sequence[Flow],
+        operation: MergeOperation,
+        gains: Sequence[float],
+    ) -> Flow:
+        """The sum, product, maximum or minimum of flows of one width, each times its gain."""
+        self.refuse_softmax(owner, flows)
+        if any(flow.shape is None for flow in flows):
+            return unknown(owner)
+        width = max(flow.width for flow in flows)
+        if not self._side_by_side(owner, flows, {1, width}):
+            return unknown(owner)
+        rows = [
+            [gain * np.broadcast_to(values, (width,)) for values in flow.scaling]
+            for flow, gain in zip(flows, gains, strict=True)
+        ]
+        gain, offset = np.array(rows).swapaxes(0, 1)
+        layer = FloatMerge(name=name, operation=operation, gain=gain, offset=offset)
+        # A single element stands beside each of many, as Keras broadcasts it.
+        route = tuple(p for flow in flows for p in flow.route * (width // flow.width))
+        return self._beside(flows, width, self._put(layer, route), MergePart(owner=owner))
+
+    def concatenated(self, owner: str, flows: Sequence[Flow]) -> Flow:
+        """Flows one behind another."""
+        self.refuse_softmax(owner, flows)
+        widths = {flow.width for flow in flows if flow.shape is not None}
+        if any(flow.shape is None for flow in flows) or not self._side_by_side(
+            owner, flows, widths
+        ):
+            return unknown(owner)
+        route = tuple(part for flow in flows for part in flow.route)
+        made = self._beside(flows, sum(flow.width for flow in flows), route, None)
+        scalings = [flow.pending for flow in flows if flow.pending is not None]
+        if not scalings:
+            return made
+        gain, offset = np.concatenate([flow.scaling for flow in flows], axis=1)
+        pending = ScalePart(owner=scalings[0].owner, gain=gain, offset=offset)
+        return replace(made, pending=pending)
+
+    def refuse_softmax(self, owner: str, flows: Sequence[Flow]) -> None:
+        """Note once that something reads a softmax."""
+        if self._behind_softmax or not any(flow.softmax for flow in flows):
+            return
+        self._behind_softmax = True
+        self.findings.add(
+            owner,
+            "softmax as the last layer",
+            "a layer after the softmax",
+            "Build the model up to the softmax, and compute outside it what follows.",
+        )
+
+    def finish(self, owner: str, outputs: Sequence[Flow]) -> None:
         """Note what only the whole model shows."""
-        if self._pending is not None:
-            self._refuse_scale(self._pending)
+        for flow in outputs:
+            if flow.pending is not None:
+                self._refuse_scale(flow, flow.pending)
         if not 1 <= self.recurrent <= MAX_RECURRENT_LAYERS:
             self.findings.add(
                 owner,
@@ -90,55 +147,114 @@ class JoinedLayers:
                 else "A network without a state needs no session: convert it with TFLite.",
             )
 
-    def _layer(self, part: RecurrentPart | DensePart) -> None:
-        layer: FloatLayer = part.layer
-        self._check_width(part.owner, layer.inputs)
-        if self._pending is not None:
-            layer = _fold_into(layer, self._pending)
-            self._pending = None
-        if isinstance(part, RecurrentPart):
-            self._after_recurrent(part)
-        elif self.shape is not None:
-            self.shape = (*self.shape[:-1], layer.units)
-        self.layers.append(layer)
-        self._last = part
+    def network(self, output: Route) -> tuple[list[FloatLayer], list[Route]]:
+        """The layers that lead to an output, their routes, and that of the output."""
+        needed: set[int] = {part.source for part in output}
+        for index in reversed(range(len(self.layers))):
+            if index in needed:
+                needed |= {part.source for part in self.routes[index]}
+        kept = sorted(index for index in needed if index != MODEL_INPUT)
+        place = {MODEL_INPUT: MODEL_INPUT} | {index: number for number, index in enumerate(kept)}
+        routes = [
+            _in_one(tuple(replace(part, source=place[part.source]) for part in route))
+            for route in (*(self.routes[index] for index in kept), output)
+        ]
+        return [self.layers[index] for index in kept], routes
 
-    def _after_recurrent(self, part: RecurrentPart) -> None:
-        steps = self.shape[0] if self.shape is not None and len(self.shape) == 2 else None
-        if self._last_step_alone or (self.shape and len(self.shape) != 2 - part.one_step):
+    def _put(self, layer: FloatLayer, route: Route) -> Route:
+        """Add a layer; what it puts out."""
+        self.layers.append(layer)
+        self.routes.append(route)
+        return (Part(source=len(self.layers) - 1, start=0, width=layer.units),)
+
+    def _layer(self, flow: Flow, part: RecurrentPart | DensePart) -> Flow:
+        layer: Weighted = part.layer
+        self._check_width(part.owner, flow, layer.inputs)
+        if flow.pending is not None:
+            layer = fold_into(layer, flow.pending)
+        route = self._put(layer, flow.route)
+        made = Flow(
+            route=route,
+            shape=None if flow.shape is None else (*flow.shape[:-1], layer.units),
+            last=part,
+            softmax=flow.softmax,
+            last_step_alone=flow.last_step_alone,
+            return_sequences=flow.return_sequences,
+        )
+        return self._after_recurrent(flow, made, part) if isinstance(part, RecurrentPart) else made
+
+    def _after_recurrent(self, flow: Flow, made: Flow, part: RecurrentPart) -> Flow:
+        shape = flow.shape
+        steps = shape[0] if shape is not None and len(shape) == 2 else None
+        if flow.last_step_alone or (shape and len(shape) != 2 - part.one_step):
             self.findings.add(
                 part.owner,
                 "every step of the layer before",
-                "its last step alone" if self._last_step_alone else f"shape {self.shape}",
+                "its last step alone" if flow.last_step_alone else f"shape {shape}",
                 "Train with return_sequences=True in every recurrent layer but the last.",
             )
         if self.recurrent == 0:
             self.steps = 1 if part.one_step else steps
         self.recurrent += 1
-        self.return_sequences = part.return_sequences
         self.stateful = self.stateful or part.stateful
-        if part.return_sequences:
-            self.shape = (steps, part.layer.units)
-            return
-        self._last_step_alone = steps != 1 and not part.one_step
-        self.shape = (part.layer.units,)
+        sequences = part.return_sequences
+        return replace(
+            made,
+            shape=(steps, part.layer.units) if sequences else (part.layer.units,),
+            return_sequences=sequences,
+            last_step_alone=made.last_step_alone if sequences else steps != 1 and not part.one_step,
+        )
 
-    def _check_width(self, owner: str, width: int) -> None:
-        if self.shape is not None and self.shape[-1] != width:
+    def _check_width(self, owner: str, flow: Flow, width: int) -> None:
+        if flow.shape is not None and flow.shape[-1] != width:
             self.findings.add(
                 owner,
-                f"weights for the {self.shape[-1]} features it is given",
+                f"weights for the {flow.shape[-1]} features it is given",
                 f"weights for {width}",
                 "Pass the weights that belong to the model.",
             )
 
-    def _reshape(self, part: ShapePart) -> None:
+    def _side_by_side(self, owner: str, flows: Sequence[Flow], widths: set[int]) -> bool:
+        """Whether vectors of these widths come at the same steps."""
+        shapes = [flow.shape for flow in flows if flow.shape is not None]
+        steps = {shape[0] if len(shape) == 2 else 0 for shape in shapes} - {None}
+        if len({len(shape) for shape in shapes}) > 1 or len(steps) > 1:
+            got = f"shapes {', '.join(str((None, *shape)) for shape in shapes)}"
+            cure = (
+                "Train with return_sequences=True in both branches, or in neither: a stream has no "
+                "steps to repeat."
+            )
+            self.findings.add(owner, "vectors that come at the same steps", got, cure)
+            return False
+        if not {flow.width for flow in flows} <= widths:
+            got = f"{', '.join(str(flow.width) for flow in flows)} features"
+            self.findings.add(owner, "vectors of one width", got, "Save the model again.")
+            return False
+        return True
+
+    def _beside(
+        self, flows: Sequence[Flow], width: int, route: Route, last: LayerPart | None
+    ) -> Flow:
+        """The flow of a route that several flows lead to."""
+        shapes = [flow.shape for flow in flows if flow.shape is not None]
+        known = [shape[0] for shape in shapes if len(shape) == 2 and shape[0] is not None]
+        steps = known[0] if known else None
+        return Flow(
+            route=route,
+            shape=(steps, width) if len(shapes[0]) == 2 else (width,),
+            last=last,
+            softmax=any(flow.softmax for flow in flows),
+            last_step_alone=any(flow.last_step_alone for flow in flows),
+            return_sequences=all(flow.return_sequences for flow in flows),
+        )
+
+    def _reshaped(self, flow: Flow, part: ShapePart) -> Flow:
         """Take note of another shape; it must leave every step, and its features, as they are."""
-        before = self.shape
+        before = flow.shape
         if before is None:
-            return
+            return flow
         after = part.reshaped(before)
-        if after is None or not _same_steps(before, after) or before[-1] != after[-1]:
+        if after is None or not same_steps(before, after) or before[-1] != after[-1]:
             self.findings.add(
                 part.owner,
                 "a layer that leaves every step as it is",
@@ -146,88 +262,77 @@ class JoinedLayers:
                 "A stream has no steps to join or to swap: train without it, for the last step "
                 "alone with return_sequences=False.",
             )
-            self.shape = None
-            return
-        if len(before) == 2 and len(after) == 1:
-            self.return_sequences = False
-        self.shape = after
+            return replace(flow, shape=None)
+        squeezed = len(before) == 2 and len(after) == 1
+        return replace(flow, shape=after, return_sequences=flow.return_sequences and not squeezed)
 
-    def _linear_dense(self) -> FloatDense | None:
-        """The layer just before, if it is a Dense that is still linear."""
-        if self._pending is not None or not isinstance(self._last, DensePart):
+    def _linear_dense(self, flow: Flow) -> tuple[FloatDense, Route] | None:
+        """The layer just before and what it reads, if it is a Dense that is still linear."""
+        if flow.pending is not None or not isinstance(flow.last, DensePart):
             return None
-        layer = self.layers[-1]
-        linear = isinstance(layer, FloatDense) and layer.activation == "linear"
-        return layer if linear and isinstance(layer, FloatDense) else None
+        layer = self.layers[flow.route[0].source]
+        if not isinstance(layer, FloatDense) or layer.activation != "linear":
+            return None
+        return layer, self.routes[flow.route[0].source]
 
-    def _scale(self, part: ScalePart) -> None:
-        dense = self._linear_dense()
+    def _scaled(self, flow: Flow, part: ScalePart) -> Flow:
         for values in (part.gain, part.offset):
             if values.size > 1:
-                self._check_width(part.owner, values.size)
-                if self.shape is not None and values.size != self.shape[-1]:
-                    return
-        if self.softmax:
-            return
+                self._check_width(part.owner, flow, values.size)
+                if flow.shape is not None and values.size != flow.shape[-1]:
+                    return flow
+        if flow.softmax:
+            return flow
+        dense = self._linear_dense(flow)
         if dense is not None:
-            self.layers[-1] = _fold_back(dense, part)
-        elif self._pending is None:
-            self._pending = part
-        else:
-            first = self._pending
-            gain = first.gain * part.gain
-            offset = first.offset * part.gain + part.offset
-            self._pending = ScalePart(owner=part.owner, gain=gain, offset=offset)
+            return replace(flow, route=self._put(fold_back(dense[0], part), dense[1]))
+        if flow.pending is None:
+            return replace(flow, pending=part)
+        first = flow.pending
+        gain = first.gain * part.gain
+        offset = first.offset * part.gain + part.offset
+        return replace(flow, pending=ScalePart(owner=part.owner, gain=gain, offset=offset))
 
-    def _activate(self, part: ActivationPart) -> None:
-        if self._pending is not None:
-            self._refuse_scale(self._pending)
-            self._pending = None
-        elif part.activation == "softmax":
-            self.softmax = True
-        elif (dense := self._linear_dense()) is not None:
-            self.layers[-1] = replace(dense, activation=part.activation)
-        elif not isinstance(self._last, UnknownPart):
+    def _activated(self, flow: Flow, part: ActivationPart) -> Flow:
+        side_by_side = flow.last is None and not flow.given
+        if part.activation == "relu" and (side_by_side or isinstance(flow.last, MergePart)):
+            # The maximum of the values and of nothing at all.
+            name = part.owner.split("'")[1]
+            maximum = MergeOperation.MAXIMUM
+            return self.merged(part.owner, name, [flow, flow], maximum, (1.0, 0.0))
+        if flow.pending is not None:
+            self._refuse_scale(flow, flow.pending)
+            return replace(flow, pending=None)
+        if part.activation == "softmax":
+            return replace(flow, softmax=True)
+        if (dense := self._linear_dense(flow)) is not None:
+            active = replace(dense[0], activation=part.activation)
+            return replace(flow, route=self._put(active, dense[1]))
+        if not isinstance(flow.last, UnknownPart):
             self.findings.add(
                 part.owner,
                 f"{part.activation} directly after a linear Dense",
-                f"it after {self._last.owner if self._last else 'the input'}",
+                f"it after {flow.owner}",
                 "Put a linear Dense before it whose kernel is the identity: the answers stay.",
             )
+        return flow
 
-    def _refuse_scale(self, part: ScalePart) -> None:
+    def _refuse_scale(self, flow: Flow, part: ScalePart) -> None:
         self.findings.add(
             part.owner,
             "a scaling next to a linear layer that can take it up",
-            f"one after {self._last.owner if self._last else 'the input'} without such a layer",
+            f"one after {flow.owner} without such a layer",
             "Put a linear Dense behind it whose kernel is the identity: the answers stay.",
         )
 
 
-def _same_steps(before: Shape, after: Shape) -> bool:
-    """Whether two shapes have as many steps; one step needs no axis."""
-    if len(before) > 2 or len(after) > 2:
-        return False
-    was, now = (shape[0] if len(shape) == 2 else 1 for shape in (before, after))
-    return was == now or (len(before) == len(after) == 2 and None in (was, now))
-
-
-def _fold_into(layer: FloatLayer, scale: ScalePart) -> FloatLayer:
-    """Let a layer take up the scaling of its input."""
-    gain = _per_feature(scale.gain, layer.inputs)
-    offset = _per_feature(scale.offset, layer.inputs)
-    bias = layer.bias + layer.kernel @ offset
-    use_bias = layer.use_bias or bool(np.any(bias))
-    return replace(layer, kernel=layer.kernel * gain, bias=bias, use_bias=use_bias)
-
-
-def _fold_back(dense: FloatDense, scale: ScalePart) -> FloatDense:
-    """Let a linear Dense take up the scaling of its output."""
-    gain = _per_feature(scale.gain, dense.units)
-    bias = dense.bias * gain + _per_feature(scale.offset, dense.units)
-    use_bias = dense.use_bias or bool(np.any(bias))
-    return replace(dense, kernel=dense.kernel * gain[:, None], bias=bias, use_bias=use_bias)
-
-
-def _per_feature(values: FloatArray, width: int) -> FloatArray:
-    return np.broadcast_to(values, (width,))
+def _in_one(route: Route) -> Route:
+    """The same route with neighbours of one source as one part."""
+    made: list[Part] = []
+    for part in route:
+        before = made[-1] if made else None
+        if before and (before.source, before.start + before.width) == (part.source, part.start):
+            made[-1] = replace(before, width=before.width + part.width)
+        else:
+            made.append(part)
+    return tuple(made)

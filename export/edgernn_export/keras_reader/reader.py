@@ -1,4 +1,4 @@
-"""Read a Keras model: open it, walk its layers, join what they contribute, name the channels."""
+"""Read a Keras model: open it, walk its calls, join what they contribute, name the channels."""
 
 from __future__ import annotations
 
@@ -10,11 +10,21 @@ from os import PathLike
 from typing import Any
 
 from edgernn.errors import ShapeError, StreamKindWarning
-from edgernn_export.float_model.model import FloatLayer, FloatModel
-from edgernn_export.keras_reader.findings import Context, Findings, owner_of
+from edgernn.model.interface import Port
+from edgernn.model.routes import MODEL_INPUT, Part
+from edgernn_export.float_model.model import FloatLayer, FloatModel, channel_names
+from edgernn_export.keras_reader.findings import Context, Findings, class_of, owner_of
+from edgernn_export.keras_reader.flat_network import (
+    FlatNetwork,
+    check_arguments,
+    flat_network,
+    is_model,
+)
+from edgernn_export.keras_reader.flows import Flow, unknown
+from edgernn_export.keras_reader.graph import Call, CallResult
 from edgernn_export.keras_reader.joined_layers import JoinedLayers
-from edgernn_export.keras_reader.layer_path import LayerPath, layer_path
-from edgernn_export.keras_reader.layers.readers import read_layer
+from edgernn_export.keras_reader.layers.merging import is_joining, is_operation, joined
+from edgernn_export.keras_reader.layers.readers import JOINING, READERS, read_layer
 from edgernn_export.keras_reader.source import configuration_of, open_model
 
 
@@ -35,9 +45,10 @@ def read_keras(
             content tells which, not the name; Keras is imported for SavedModels alone.
         weights: path of an HDF5 file with the weights of an architecture; by default one of its
             name beside it, NAME.weights.h5, NAME.h5 or NAME_weights.h5.
-        input_names: one per feature; x0, x1, ... by default.
+        input_names: one per feature; x0, x1, ... by default, of several inputs their names,
+            numbered where they have more than one feature.
         input_units: physical units, one per feature; "" by default.
-        output_names: one per output; y0, y1, ... by default.
+        output_names: one per output; y0, y1, ... by default, or as those of inputs.
         output_units: physical units, one per output; "" by default.
 
     Returns:
@@ -56,9 +67,9 @@ def read_keras(
     findings = Findings()
     model, context = open_model(source, Context(findings=findings, keras2=False), weights)
     with configuration_of(getattr(model, "file", None)):
-        layers, chain = _read_layers(model, context)
+        network, made, outputs = _read_network(model, context)
     findings.refuse()
-    if layers.states_given:
+    if network.states_given:
         warnings.warn(
             f"{owner_of(model)}: the network takes its states as inputs and gives the next ones as "
             "outputs. A session keeps them itself: give it the readings alone, and it answers "
@@ -66,37 +77,175 @@ def read_keras(
             StreamKindWarning,
             stacklevel=2,
         )
-    named = _with_plain_names(chain.layers)
-    inputs, outputs = named[0].inputs, named[-1].units
+    layers, routes = made.network(tuple(part for flow in outputs for part in flow.route))
+    given = [(given.name, (given.shape or (0,))[-1] or 0, False) for given in network.given]
+    put_out = [
+        (name, flow.width, flow.softmax) for name, flow in zip(network.names, outputs, strict=True)
+    ]
+    input_ports, output_ports = _ports(given), _ports(put_out)
+    inputs, width = sum(given[1] for given in given), sum(flow.width for flow in outputs)
+    named = channel_names("x", inputs, input_ports), channel_names("y", width, output_ports)
     return FloatModel(
         name=_plain(model.name),
-        layers=named,
-        input_names=_texts("input_names", input_names, [f"x{i}" for i in range(inputs)]),
+        layers=_with_plain_names(layers),
+        routes=tuple(routes),
+        input_names=_texts("input_names", input_names, named[0]),
         input_units=_texts("input_units", input_units, [""] * inputs),
-        output_names=_texts("output_names", output_names, [f"y{i}" for i in range(outputs)]),
-        output_units=_texts("output_units", output_units, [""] * outputs),
-        final_activation="softmax" if chain.softmax else "linear",
-        return_sequences=chain.return_sequences,
-        stateful=chain.stateful or layers.states_given,
-        steps=chain.steps,
+        output_names=_texts("output_names", output_names, named[1]),
+        output_units=_texts("output_units", output_units, [""] * width),
+        input_ports=input_ports,
+        output_ports=output_ports,
+        final_activation="softmax" if any(flow.softmax for flow in outputs) else "linear",
+        return_sequences=all(flow.return_sequences for flow in outputs),
+        stateful=made.stateful or network.states_given,
+        steps=made.steps,
     )
 
 
-def _read_layers(model: Any, context: Context) -> tuple[LayerPath, JoinedLayers]:
-    layers = layer_path(model, context)
-    chain = JoinedLayers(findings=context.findings, shape=layers.shape)
-    for layer in layers.main:
-        rank = None if chain.shape is None else len(chain.shape) + 1
-        for part in read_layer(layer, replace(context, rank=rank)):
-            chain.add(part)
-    for layer in layers.beside:
-        read_layer(layer, context)
-    if layers.main:
-        chain.finish(owner_of(model))
-    return layers, chain
+def _read_network(model: Any, context: Context) -> tuple[FlatNetwork, JoinedLayers, list[Flow]]:
+    """The calls of a network, the layers they make, and what they put out."""
+    findings = context.findings
+    network = flat_network(model, findings)
+    made = JoinedLayers(findings=findings)
+    flows = _inputs(network)
+    keepers: set[int] = set()
+    for call in network.calls:
+        given = [_result(tensor, flows, findings) for tensor in call.inputs]
+        if not is_operation(call.layer):
+            check_arguments(call, findings)
+        flows[id(call)] = _called(call, given, made, network, context)
+        if getattr(call.layer, "stateful", False):
+            _refuse_shared_state(call, keepers, findings)
+    for layer in network.beside:
+        if class_of(layer) not in JOINING and not is_model(layer):
+            read_layer(layer, context)
+    outputs = [_result(tensor, flows, findings) for tensor in network.outputs]
+    if network.outputs:
+        made.finish(owner_of(model), outputs)
+        _check_outputs(model, network, outputs, findings)
+    return network, made, outputs
 
 
-def _texts(owner: str, given: Sequence[str] | None, default: list[str]) -> tuple[str, ...]:
+def _inputs(network: FlatNetwork) -> dict[int, Flow]:
+    """What flows from the inputs, one behind another in the model's input."""
+    flows: dict[int, Flow] = {}
+    shapes = [given.shape for given in network.given]
+    steps = {shape[0] for shape in shapes if shape is not None and len(shape) == 2} - {None}
+    start = 0
+    for given, shape in zip(network.given, shapes, strict=True):
+        width = (shape[-1] if shape else None) or 0
+        if shape is not None and len(shape) == 2 and len(steps) == 1:
+            shape = (next(iter(steps)), width)
+        route = (Part(source=MODEL_INPUT, start=start, width=width),)
+        flows[id(given.tensor.call)] = Flow(route=route, shape=shape)
+        start += width
+    return flows
+
+
+def _called(
+    call: Call, given: list[Flow], made: JoinedLayers, network: FlatNetwork, context: Context
+) -> Flow:
+    """What a call makes of what it is given."""
+    layer, findings = call.layer, context.findings
+    if is_model(layer):  # refused already
+        return unknown(owner_of(layer))
+    flow = given[0] if given else unknown(owner_of(layer))
+    context = replace(context, rank=None if flow.shape is None else len(flow.shape) + 1)
+    if is_joining(call):
+        return joined(call, given, made, context)
+    states = network.states
+    known = not given or class_of(layer) in READERS
+    if known and len(given) != 1 and not (states and states.takes(call)):
+        cure = (states and states.cure(call)) or "edgernn gives a layer its input alone."
+        findings.add(owner_of(layer), "one input tensor", f"{len(given)}", cure)
+    for part in read_layer(layer, context):
+        flow = made.added(flow, part)
+    return flow
+
+
+def _result(tensor: CallResult, flows: dict[int, Flow], findings: Findings) -> Flow:
+    """One of the results of a call: of a recurrent layer, the first of its states is one."""
+    flow = flows.get(id(tensor.call), unknown("the input"))
+    if tensor.index == 0 or flow.shape is None:
+        return flow
+    if tensor.index == 1:
+        return flow.last_step()
+    findings.add(
+        owner_of(tensor.call.layer),
+        "a network that reads the output of its layers",
+        "one that reads the cell state of an LSTM",
+        "Train with the hidden state, or the output, in its place.",
+    )
+    return unknown(owner_of(tensor.call.layer))
+
+
+def _refuse_shared_state(call: Call, keepers: set[int], findings: Findings) -> None:
+    """Note a layer that keeps one state for two calls."""
+    if id(call.layer) in keepers:
+        findings.add(
+            owner_of(call.layer),
+            "a layer with stateful=True used once",
+            "the same layer used twice",
+            "Use a second layer with a copy of the weights, or train with stateful=False.",
+        )
+    keepers.add(id(call.layer))
+
+
+def _check_outputs(
+    model: Any, network: FlatNetwork, outputs: list[Flow], findings: Findings
+) -> None:
+    """Note what several outputs cannot be."""
+    ranks = {len(flow.shape) for flow in outputs if flow.shape is not None}
+    if len(ranks) > 1:
+        named = zip(network.names, outputs, strict=True)
+        got = ", ".join(f"{name} {(None, *(flow.shape or ()))}" for name, flow in named)
+        findings.add(
+            owner_of(model),
+            "outputs that all come at every step, or all at the last one",
+            f"outputs of shapes {got}",
+            "Train with return_sequences=True before all of them, or before none.",
+        )
+    for name, flow in zip(network.names, outputs, strict=True):
+        if flow.shape is None:
+            continue
+        what = f"output {name!r}" if len(outputs) > 1 else "the output"
+        if any(part.source == MODEL_INPUT for part in flow.route):
+            findings.add(
+                owner_of(model),
+                "outputs that a layer computes",
+                f"{what} with readings as they are",
+                "Leave them out: the program that feeds the readings has them.",
+            )
+        if flow.softmax and len({part.source for part in flow.route}) > 1:
+            findings.add(
+                owner_of(model),
+                "a softmax over what one layer computes",
+                f"{what} over what several do",
+                "Put a linear Dense before it whose kernel is the identity: the answers stay.",
+            )
+
+
+def _ports(told: list[tuple[str, int, bool]]) -> tuple[Port, ...]:
+    """Ports of these names, widths and kinds; names that come twice are numbered."""
+    if len(told) < 2:
+        return ()
+    ports: list[Port] = []
+    for name, width, softmax in told:
+        taken = {port.name for port in ports}
+        ports.append(Port(name=_distinct(name[:200], taken), width=width, softmax=softmax))
+    return tuple(ports)
+
+
+def _distinct(base: str, taken: set[str]) -> str:
+    """The name itself, or with _2, _3 and so on where it is taken."""
+    name, count = base, 1
+    while name in taken:
+        count += 1
+        name = f"{base}_{count}"
+    return name
+
+
+def _texts(owner: str, given: Sequence[str] | None, default: Sequence[str]) -> tuple[str, ...]:
     if given is None:
         return tuple(default)
     if isinstance(given, str) or len(given) != len(default):
@@ -113,10 +262,6 @@ def _with_plain_names(layers: list[FloatLayer]) -> tuple[FloatLayer, ...]:
     """Plain names; a second layer of the same name (nested models) gets _2, then _3."""
     named: list[FloatLayer] = []
     for layer in layers:
-        base = name = _plain(layer.name)
-        count = 1
-        while name in {other.name for other in named}:
-            count += 1
-            name = f"{base}_{count}"
-        named.append(replace(layer, name=name))
+        taken = {other.name for other in named}
+        named.append(replace(layer, name=_distinct(_plain(layer.name), taken)))
     return tuple(named)

@@ -17,7 +17,7 @@ from typing import Any
 
 from edgernn.errors import BackendUnavailable, EdgeRnnError, UnsupportedModelError
 from edgernn_export.keras_reader.findings import Context, Findings
-from edgernn_export.keras_reader.layers.readers import READERS, refuse_class
+from edgernn_export.keras_reader.layers.readers import SUPPORTED, refuse_class
 from edgernn_export.keras_reader.stored import keras2
 from edgernn_export.keras_reader.stored.file import StoredFile, opened_file
 from edgernn_export.keras_reader.stored.kind import FileKind, kind_of, refuse
@@ -142,7 +142,7 @@ def _stored(file: StoredFile, findings: Findings) -> StoredModel:
     """The model of a file with its weights."""
     with configuration_of(file.owner):
         model = StoredModel(file.config, keras2=file.keras2, findings=findings, file=file.owner)
-        strangers = [x for x in model.all_layers() if x.custom or x.stored_class not in READERS]
+        strangers = [x for x in model.all_layers() if x.custom or x.stored_class not in SUPPORTED]
     if model.network is None:
         return model
     try:

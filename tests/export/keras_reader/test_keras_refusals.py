@@ -181,22 +181,14 @@ def test_quantized_layers():
     assert any("'d' (Dense): expected dtype float32 or float64, got" in r for r in refused(model))
 
 
-def test_two_inputs_and_a_merge():
-    first, second = keras.Input((None, 3)), keras.Input((None, 3))
-    model = keras.Model([first, second], L.GRU(2)(L.Add(name="a")([first, second])))
-    reasons = refused(model)
-    assert any("expected one input, got 2 inputs. Train a network with one" in r for r in reasons)
-    assert any("'a' (Add): expected one input tensor, got 2." in r for r in reasons)
-
-
-def test_two_outputs():
+def test_every_output_is_checked():
     given = keras.Input((None, 3))
     hidden = L.GRU(2)(given)
     off = L.Dense(2, activation="gelu", name="off")(hidden)
     reasons = refused(keras.Model(given, [L.Dense(1)(hidden), off]))
-    assert any("expected one output, got 2 outputs." in r for r in reasons)
-    # Layers beside the path are checked as well.
-    assert any("'off' (Dense): " in r and "got activation='gelu'" in r for r in reasons)
+    assert len(reasons) == 1
+    assert "'off' (Dense): " in reasons[0]
+    assert "got activation='gelu'" in reasons[0]
 
 
 def test_returned_and_given_states():
@@ -225,13 +217,6 @@ def test_bare_operations():
     reasons = refused(keras.Model(given, L.GRU(2)(given * 2.0)))
     assert len(reasons) == 1
     assert "(Multiply): expected one of" in reasons[0]
-
-
-def test_a_layer_used_twice():
-    given = keras.Input((None, 3))
-    layer = L.Dense(3, name="d")
-    reasons = refused(keras.Model(given, L.GRU(2)(layer(layer(given)))))
-    assert reasons[0].startswith("'d' (Dense): expected a layer used once, got the same layer")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from edgernn.errors import PruningError
 from edgernn.model.formats import FloatArray
 from edgernn_export.compress.pruning.keras_matrices import GATES
 from edgernn_export.keras_reader.findings import Context, Findings, owner_of
-from edgernn_export.keras_reader.layer_path import layer_path
+from edgernn_export.keras_reader.flat_network import flat_network
 from edgernn_export.keras_reader.layers.layer_parts import ScalePart
 from edgernn_export.keras_reader.layers.readers import READERS
 from edgernn_export.keras_reader.reader import read_keras
@@ -181,13 +181,37 @@ def read_chain(model: Any) -> KerasChain:
             f"{len(model.outputs)}. Build the model without its states as inputs and outputs, and "
             "copy the weights."
         )
-    path = layer_path(model, Context(findings=Findings(), keras2=False))
     blocks: list[Block] = []
     between: list[Any] = []
-    for layer in path.main:
+    for layer in _one_path(model):
         if hasattr(core_of(layer), "kernel"):
             blocks.append(Block(layer=layer, before=tuple(between)))
             between = []
         else:
             between.append(layer)
     return KerasChain(model=model, blocks=tuple(blocks), after=tuple(between))
+
+
+def _one_path(model: Any) -> list[Any]:
+    """The layers of a model whose calls follow one another, in their order.
+
+    Raises:
+        UnsupportedModelError: there are branches, or a layer with weights is used twice.
+    """
+    findings = Findings()
+    layers: list[Any] = []
+    before = None
+    for call in flat_network(model, findings).calls:
+        count = len(call.inputs)
+        if count != 1 or (before is not None and call.inputs[0].call is not before):
+            got = f"{count}" if count != 1 else "one that other layers read, too"
+            cure = "Structured pruning takes chains: prune magnitudes instead, or train a chain."
+            findings.add(owner_of(call.layer), "one input tensor", got, cure)
+        if call.layer.weights and any(call.layer is layer for layer in layers):
+            cure = "Use a second layer with a copy of the weights."
+            got = "the same layer used twice"
+            findings.add(owner_of(call.layer), "a layer used once", got, cure)
+        layers.append(call.layer)
+        before = call
+    findings.refuse()
+    return layers

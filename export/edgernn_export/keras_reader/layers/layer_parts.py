@@ -76,4 +76,11 @@ class UnknownPart:
     recurrent: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergePart:
+    """A layer that joined vectors: nothing behind it is taken up by it."""
+
+    owner: str
+
+
 LayerPart = RecurrentPart | DensePart | ScalePart | ActivationPart | ShapePart | UnknownPart

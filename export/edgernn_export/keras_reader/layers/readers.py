@@ -63,6 +63,10 @@ READERS: dict[str, Callable[[Any, Context], tuple[LayerPart, ...]]] = {
     "UpSampling1D": read_resampling,
     "ZeroPadding1D": read_resampling,
 }
+#: Layers that take several tensors, which `layers.merging` reads.
+JOINING = ("Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract")
+#: All that are read.
+SUPPORTED = tuple(sorted((*READERS, *JOINING)))
 _RECURRENT_NAME = re.compile(r"RNN|LSTM|GRU|Bidirectional")
 _CURES = {
     "Bidirectional": "A stream has no future: train a forward layer.",
@@ -95,7 +99,7 @@ def refuse_class(layer: Any, findings: Findings) -> None:
     got = f"the class {stranger}" if stranger else name
     findings.add(
         owner_of(layer),
-        f"one of {', '.join(READERS)}",
+        f"one of {', '.join(SUPPORTED)}",
         got,
         _CURES.get(name, "Train with a supported layer in its place."),
     )

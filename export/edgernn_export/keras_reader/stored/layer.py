@@ -50,6 +50,7 @@ class StoredLayer:
         stored_class: name of its class.
         cudnn: its weights lie as cuDNN wants them.
         custom: the class as its author calls it, or None for a class of Keras.
+        stored_module: where Keras has the class; None in files that do not say so.
         config: arguments by name, those left out at their defaults.
         trainable: whether training changed its weights, which orders them in HDF5 files.
         dtype_policy: its precision, with a name.
@@ -63,6 +64,7 @@ class StoredLayer:
         self.stored_class = _RENAMED.get(stored, stored)
         self.cudnn = stored.startswith("CuDNN")
         self.custom = custom_class(entry)
+        self.stored_module = entry.get("module")
         config = {
             key: tuple(value) if isinstance(value, list) and key != "layers" else value
             for key, value in dict(entry["config"]).items()

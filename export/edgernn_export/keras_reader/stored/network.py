@@ -82,7 +82,7 @@ def _shape(config: dict[str, Any]) -> Any:
     return config.get("batch_shape") or config.get("batch_input_shape")
 
 
-def _given(layer: StoredLayer, call: Call | None = None) -> Given:
+def _given(layer: StoredLayer, call: Call | None = None, name: str = "") -> Given:
     call = call or Call(layer=layer)
     kind = next((key for key in ("sparse", "ragged") if layer.config.get(key)), None)
     dtype = layer.dtype_policy.name
@@ -90,27 +90,39 @@ def _given(layer: StoredLayer, call: Call | None = None) -> Given:
         tensor=CallResult(call=call, index=0),
         shape=tuple(layer.config["shape"]),
         dtype=f"{kind} {dtype}" if kind else dtype,
+        name=name,
     )
+
+
+def _names(value: Any, calls: Calls) -> tuple[str, ...]:
+    """The keys of a dictionary of tensors, or the names of what gives them."""
+    tensors = _tensors(value, calls)
+    if isinstance(value, dict) and len(value) == len(tensors):
+        return tuple(sorted(value))
+    return tuple(tensor.call.layer.name for tensor in tensors)
 
 
 def _network(config: dict[str, Any], layers: list[StoredLayer]) -> LayerGraph:
     """The calls of a Functional model."""
-    calls: Calls = {}
+    calls = Calls()
     nodes: list[tuple[Call, Any]] = []
     for layer, item in zip(layers, config["layers"], strict=True):
         for node in item["inbound_nodes"] or [[]]:
             nodes.append((Call(layer=layer), node))
             calls.setdefault(layer.name, []).append(nodes[-1][0])
+    calls.number([[node for _, node in nodes], config["output_layers"]])
     for call, node in nodes:
         tensors, call.arguments = _inputs(node, calls)
         call.inputs = tuple(tensors)
-    given = [
-        _given(tensor.call.layer, tensor.call) for tensor in _tensors(config["input_layers"], calls)
-    ]
+    named = zip(
+        _names(config["input_layers"], calls), _tensors(config["input_layers"], calls), strict=True
+    )
+    given = [_given(tensor.call.layer, tensor.call, name) for name, tensor in named]
     starts = {id(entry.tensor.call) for entry in given}
     return LayerGraph(
         given=tuple(given),
         outputs=tuple(_tensors(config["output_layers"], calls)),
+        output_names=_names(config["output_layers"], calls),
         calls=tuple(
             call
             for call, _ in nodes
@@ -119,20 +131,37 @@ def _network(config: dict[str, Any], layers: list[StoredLayer]) -> LayerGraph:
     )
 
 
-#: Of every layer by its name, in order.
-Calls = dict[str, list[Call]]
+class Calls(dict[str, list[Call]]):
+    """The calls of every layer by its name, in order."""
+
+    def __init__(self) -> None:
+        """Begin without calls."""
+        super().__init__()
+        #: The largest number that a file gives a call, by layer.
+        self.highest: dict[str, int] = {}
+
+    def number(self, value: Any) -> None:
+        """Take note of the numbers of all calls in a nested value."""
+        if isinstance(value, dict):
+            value = list(value.values())
+        if not isinstance(value, (list, tuple)):
+            return
+        if [type(part) for part in value[:3]] == [str, int, int] and value[0] in self:
+            self.highest[value[0]] = max(value[1], self.highest.get(value[0], 0))
+        for item in value:
+            self.number(item)
 
 
 def _call(calls: Calls, name: str, index: int) -> Call:
     """A call by the number that a file gives it.
 
-    A Functional model inside another counts from 1: its own making was its first call.
+    A Functional model inside another counts from 1 in some files: its making was its first call.
     """
     found = calls[name]
-    if isinstance(found[0].layer, StoredModel):
-        made = found[0].layer.stored_class != _SEQUENTIAL
-        return found[0] if len(found) == 1 else found[index - made]
-    return found[index]
+    if not isinstance(found[0].layer, StoredModel):
+        return found[index]
+    from_one = calls.highest.get(name, 0) >= len(found)
+    return found[0] if len(found) == 1 else found[index - from_one]
 
 
 def _inputs(node: Any, calls: Calls) -> tuple[list[CallResult], dict[str, Any]]:
@@ -142,7 +171,7 @@ def _inputs(node: Any, calls: Calls) -> tuple[list[CallResult], dict[str, Any]]:
         given = [*enumerate(node["args"], 1), *node["kwargs"].items()]
         tensors = [tensor for _, value in given for tensor in _tensors(value, calls)]
         for key, value in given:
-            if key != 1 and not _tensors(value, calls):
+            if not _tensors(value, calls):
                 arguments[f"argument {key}" if isinstance(key, int) else key] = value
         return tensors, arguments
     tensors = []
@@ -161,7 +190,8 @@ def _tensors(value: Any, calls: Calls) -> list[CallResult]:
     if isinstance(value, dict):
         if value.get("class_name") == "__keras_tensor__":
             return _tensors(value["config"]["keras_history"], calls)
-        return [tensor for item in value.values() for tensor in _tensors(item, calls)]
+        # Keras takes the tensors of a dictionary in the order of their names.
+        return [tensor for _, item in sorted(value.items()) for tensor in _tensors(item, calls)]
     if not isinstance(value, (list, tuple)):
         return []
     if [type(part) for part in value] == [str, int, int] and value[0] in calls:

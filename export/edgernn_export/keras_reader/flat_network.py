@@ -1,0 +1,192 @@
+"""A network with its nested models put in their places: calls of layers, in a possible order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from edgernn_export.keras_reader.findings import Findings, owner_of
+from edgernn_export.keras_reader.graph import Call, CallResult, Given, LayerGraph
+from edgernn_export.keras_reader.layers.config import check_dtype
+from edgernn_export.keras_reader.states import States
+from edgernn_export.keras_reader.stored.network import StoredModel
+
+
+@dataclass(slots=True, kw_only=True)
+class FlatNetwork:
+    """The calls of a model, those of nested models among them.
+
+    Attributes:
+        given: its inputs, states left out.
+        outputs: its results, states left out.
+        names: of the outputs.
+        calls: what the outputs are made of; every call comes after those it needs.
+        beside: layers off that way; checked, so that all reasons are known, and never used.
+        states: the states that are inputs or outputs of the model.
+        states_given: the model takes its states as inputs and gives the next ones as outputs.
+    """
+
+    given: tuple[Given, ...] = ()
+    outputs: tuple[CallResult, ...] = ()
+    names: tuple[str, ...] = ()
+    calls: list[Call] = field(default_factory=list)
+    beside: list[Any] = field(default_factory=list)
+    states: States | None = None
+    states_given: bool = False
+
+
+def flat_network(model: Any, findings: Findings) -> FlatNetwork:
+    """Walk a Sequential or Functional model.
+
+    Args:
+        model: a live keras.Model, or one that is stored in a file.
+        findings: receives reasons.
+    """
+    flat = FlatNetwork()
+    network = _network(model, findings)
+    if network is None:
+        return flat
+    walk = _Walk(flat, findings)
+    outputs = walk.results(network, [given.tensor for given in network.given])
+    whole = LayerGraph(given=network.given, outputs=tuple(outputs), calls=tuple(flat.calls))
+    states = flat.states = States(whole)
+    named = zip(outputs, network.output_names or ("",) * len(outputs), strict=True)
+    mains = [(tensor, name) for tensor, name in named if not states.is_returned(tensor)]
+    if not mains:
+        mains = [(outputs[0], "")]
+    flat.outputs, flat.names = zip(*mains, strict=True)
+    states.follow(flat.calls)
+    flat.states_given = states.check(flat.calls, owner_of(model), findings)
+    flat.given = tuple(given for given in network.given if not states.is_given(given.tensor))
+    _check_inputs(model, flat, findings)
+    return flat
+
+
+class _Walk:
+    """Collects calls, one network inside the other."""
+
+    def __init__(self, flat: FlatNetwork, findings: Findings) -> None:
+        self._flat = flat
+        self._findings = findings
+
+    def results(self, network: LayerGraph, given: list[CallResult]) -> list[CallResult]:
+        """What a network makes of tensors: its results, their calls collected."""
+        known = {
+            id(entry.tensor.call): [tensor]
+            for entry, tensor in zip(network.given, given, strict=True)
+        }
+        found = [self._result(tensor, known) for tensor in network.outputs]
+        for call in network.calls:
+            if id(call) not in known:
+                self._flat.beside.append(call.layer)
+        return found
+
+    def _result(self, tensor: CallResult, known: dict[int, list[CallResult] | Call]) -> CallResult:
+        call = tensor.call
+        if id(call) not in known:
+            inputs = tuple(self._result(entry, known) for entry in call.inputs)
+            known[id(call)] = self._made(call, inputs)
+        made = known[id(call)]
+        return (
+            CallResult(call=made, index=tensor.index)
+            if isinstance(made, Call)
+            else made[tensor.index]
+        )
+
+    def _made(self, call: Call, inputs: tuple[CallResult, ...]) -> list[CallResult] | Call:
+        made = Call(layer=call.layer, inputs=inputs, arguments=call.arguments)
+        inner = _network(call.layer, self._findings) if is_model(call.layer) else None
+        if inner is None or len(inner.given) != len(inputs):
+            self._flat.calls.append(made)
+            return made
+        check_arguments(call, self._findings)
+        return self.results(inner, list(inputs))
+
+
+def check_arguments(call: Call, findings: Findings) -> None:
+    """Note what a layer is given beside its inputs, such as training=True or a mask."""
+    for name, value in (call.arguments or {}).items():
+        if value is None or value is False:
+            continue
+        got = f"{name}={value!r:.60}"
+        cure = "edgernn gives a layer its input alone: train without it."
+        findings.add(owner_of(call.layer), "a call with its input alone", got, cure)
+
+
+def _network(model: Any, findings: Findings) -> LayerGraph | None:
+    """The calls of a model, unless it is a class with a call of its own, or has no weights."""
+    check_dtype(model, findings)
+    if isinstance(model, StoredModel):
+        if model.network is None:
+            _own_class(model, model.custom or model.stored_class, findings)
+        return model.network
+    import keras
+
+    from edgernn_export.keras_reader.graph import live_network
+
+    functional = hasattr(model, "operations") or isinstance(model, keras.Sequential)
+    if not functional or not type(model).__module__.startswith("keras."):
+        _own_class(model, f"{type(model).__module__}.{type(model).__qualname__}", findings)
+        return None
+    if not model.built or not getattr(model, "inputs", None):
+        _no_input(model, findings)
+        return None
+    return live_network(model)
+
+
+def _own_class(model: Any, name: str, findings: Findings) -> None:
+    findings.add(
+        owner_of(model),
+        "a Sequential or Functional model",
+        f"the model class {name}",
+        "Rebuild it with keras.Sequential or the functional API and copy the weights.",
+    )
+
+
+def _no_input(model: Any, findings: Findings) -> None:
+    findings.add(
+        owner_of(model),
+        "a model with weights",
+        "a model without a known input",
+        "Call model.build((None, None, features)) before it is trained or its weights are set.",
+    )
+
+
+def _check_inputs(model: Any, flat: FlatNetwork, findings: Findings) -> None:
+    """Note what is wrong with the inputs that are no states."""
+    for given in flat.given:
+        if given.shape is None:
+            _no_input(model, findings)
+            return
+        # (features,) may become (1, features) by a Reshape.
+        if len(given.shape) not in (1, 2) or given.shape[-1] is None:
+            findings.add(
+                owner_of(model),
+                "an input of shape (batch, time, features) with a fixed number of features",
+                f"{(None, *given.shape)}",
+                "Rebuild it with keras.Input((None, features)) and copy the weights.",
+            )
+        if not given.dtype.startswith("float"):
+            cure = "Rebuild it with an input of dtype float32 and copy the weights."
+            findings.add(owner_of(model), "a dense float input", given.dtype, cure)
+    shapes = [given.shape for given in flat.given if given.shape is not None]
+    steps = {shape[0] if len(shape) == 2 else 0 for shape in shapes} - {None}
+    if len(steps) > 1 or len({len(shape) for shape in shapes}) > 1:
+        findings.add(
+            owner_of(model),
+            "inputs that all come at every step",
+            f"inputs of shapes {', '.join(str((None, *shape)) for shape in shapes)}",
+            "Train with inputs of as many steps; one that stays the same is repeated at every "
+            "step: keras.Input((None, features)).",
+        )
+
+
+def is_model(layer: Any) -> bool:
+    """Whether a layer is a model, alive or stored."""
+    if isinstance(layer, StoredModel):
+        return True
+    if hasattr(layer, "stored_class"):
+        return False
+    import keras
+
+    return isinstance(layer, keras.Model)

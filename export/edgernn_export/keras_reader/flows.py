@@ -1,0 +1,131 @@
+"""What flows from call to call of a network, and what folds into the layers that read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from edgernn.model.formats import FloatArray
+from edgernn.model.routes import MODEL_INPUT, Part, Route
+from edgernn_export.float_model.model import FloatDense, FloatRecurrent
+from edgernn_export.keras_reader.layers.layer_parts import (
+    LayerPart,
+    ScalePart,
+    Shape,
+    UnknownPart,
+)
+
+Weighted = FloatRecurrent | FloatDense
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Flow:
+    """What a call of the network gives: where its values come from, and what is still to be done.
+
+    Attributes:
+        route: elements of the input and of layers; empty behind a layer that was refused.
+        shape: without the batch; None where it is unknown.
+        last: what it came through last; None for an input, or for several values side by side.
+        pending: a scaling that the next layer takes up.
+        softmax: it ends in a softmax.
+        last_step_alone: of the last step, where there are others.
+        return_sequences: every step gives one.
+    """
+
+    route: Route
+    shape: Shape | None
+    last: LayerPart | None = None
+    pending: ScalePart | None = None
+    softmax: bool = False
+    last_step_alone: bool = False
+    return_sequences: bool = True
+
+    @property
+    def width(self) -> int:
+        """Number of features."""
+        return sum(part.width for part in self.route)
+
+    @property
+    def owner(self) -> str:
+        """How reasons name what it came through last."""
+        if self.last is not None:
+            return self.last.owner
+        return "the input" if self.given else "a slice or concatenation"
+
+    @property
+    def given(self) -> bool:
+        """Whether all of it is the model's input."""
+        return all(part.source == MODEL_INPUT for part in self.route)
+
+    @property
+    def scaling(self) -> tuple[FloatArray, FloatArray]:
+        """Gain and offset of every feature."""
+        if self.pending is None:
+            return np.ones(self.width), np.zeros(self.width)
+        return (
+            per_feature(self.pending.gain, self.width),
+            per_feature(self.pending.offset, self.width),
+        )
+
+    def sliced(self, start: int, stop: int) -> Flow:
+        """Consecutive features."""
+        if self.shape is None:
+            return self
+        route, at = [], 0
+        for part in self.route:
+            low, high = max(start - at, 0), min(stop - at, part.width)
+            if low < high:
+                route.append(Part(source=part.source, start=part.start + low, width=high - low))
+            at += part.width
+        pending = self.pending
+        if pending is not None:
+            gain, offset = (values[start:stop] for values in self.scaling)
+            pending = ScalePart(owner=pending.owner, gain=gain, offset=offset)
+        shape = (*self.shape[:-1], stop - start)
+        return replace(self, route=tuple(route), shape=shape, pending=pending, last=None)
+
+    def last_step(self) -> Flow:
+        """The last step alone."""
+        if self.shape is None or len(self.shape) == 1:
+            return self
+        return replace(
+            self,
+            shape=self.shape[-1:],
+            last_step_alone=self.last_step_alone or self.shape[0] != 1,
+            return_sequences=False,
+        )
+
+
+def unknown(owner: str, recurrent: bool = False) -> Flow:
+    """What a layer gives that was refused."""
+    return Flow(route=(), shape=None, last=UnknownPart(owner=owner, recurrent=recurrent))
+
+
+def same_steps(before: Shape, after: Shape) -> bool:
+    """Whether two shapes have as many steps; one step needs no axis."""
+    if len(before) > 2 or len(after) > 2:
+        return False
+    was, now = (shape[0] if len(shape) == 2 else 1 for shape in (before, after))
+    return was == now or (len(before) == len(after) == 2 and None in (was, now))
+
+
+def fold_into(layer: Weighted, scale: ScalePart) -> Weighted:
+    """Let a layer take up the scaling of its input."""
+    gain = per_feature(scale.gain, layer.inputs)
+    offset = per_feature(scale.offset, layer.inputs)
+    bias = layer.bias + layer.kernel @ offset
+    use_bias = layer.use_bias or bool(np.any(bias))
+    return replace(layer, kernel=layer.kernel * gain, bias=bias, use_bias=use_bias)
+
+
+def fold_back(dense: FloatDense, scale: ScalePart) -> FloatDense:
+    """Let a linear Dense take up the scaling of its output."""
+    gain = per_feature(scale.gain, dense.units)
+    bias = dense.bias * gain + per_feature(scale.offset, dense.units)
+    use_bias = dense.use_bias or bool(np.any(bias))
+    return replace(dense, kernel=dense.kernel * gain[:, None], bias=bias, use_bias=use_bias)
+
+
+def per_feature(values: FloatArray, width: int) -> FloatArray:
+    return np.broadcast_to(values, (width,))
