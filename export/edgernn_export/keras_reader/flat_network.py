@@ -71,7 +71,7 @@ class _Walk:
 
     def results(self, network: LayerGraph, given: list[CallResult]) -> list[CallResult]:
         """What a network makes of tensors: its results, their calls collected."""
-        known = {
+        known: dict[int, list[CallResult] | Call] = {
             id(entry.tensor.call): [tensor]
             for entry, tensor in zip(network.given, given, strict=True)
         }

@@ -128,4 +128,5 @@ def fold_back(dense: FloatDense, scale: ScalePart) -> FloatDense:
 
 
 def per_feature(values: FloatArray, width: int) -> FloatArray:
+    """One value for every feature of what may be a scalar."""
     return np.broadcast_to(values, (width,))

@@ -130,12 +130,12 @@ def _tensor(tensor: Any, calls: dict[tuple[int, int], Call]) -> CallResult:
     key = (id(operation), node_index)
     if key not in calls:
         node = operation._inbound_nodes[node_index]
-        calls[key] = Call(layer=operation, arguments=_arguments(operation, node))
+        calls[key] = Call(layer=operation, arguments=_arguments(node))
         calls[key].inputs = tuple(_tensor(given, calls) for given in node.input_tensors)
     return CallResult(call=calls[key], index=index)
 
 
-def _arguments(operation: Any, node: Any) -> dict[str, Any]:
+def _arguments(node: Any) -> dict[str, Any]:
     """What a layer or an operation is given beside tensors."""
     given = {f"argument {i}": value for i, value in enumerate(node.arguments.args, 1)}
     given |= dict(node.arguments.kwargs)

@@ -173,13 +173,12 @@ def quantization_report(
             stretch = streams[:, start : start + length]
             ys, state = run(float_model, stretch, state, observe)
             q_ys, q_state = reference.run(interface.quantize(stretch), q_state)
-            if integer_model.window is not None:
-                ys, q_ys = ys[:, -1:], q_ys[:, -1:]
             if integer_model.window is None or start + length >= steps:
+                answered = slice(0 if integer_model.window is None else -1, None)
                 for name, part in ports.items():
                     width = part.stop - part.start
-                    original, codes = (y[..., part].reshape(-1, width) for y in (ys, q_ys))
-                    put_out[name].add(original, codes.astype(np.int32))
+                    codes = q_ys[:, answered, part].reshape(-1, width).astype(np.int32)
+                    put_out[name].add(ys[:, answered, part].reshape(-1, width), codes)
             for name, seen in compared.items():
                 original, codes = originals.pop(name), tap.take(name)
                 if name not in answering:

@@ -23,7 +23,7 @@ from edgernn_export.compress.qat.layers import (
     QuantizeInput,
 )
 from edgernn_export.float_model.model import RECURRENT as RECURRENT_LAYERS
-from edgernn_export.float_model.model import FloatModel
+from edgernn_export.float_model.model import FloatMerge, FloatModel
 from edgernn_export.keras_reader.findings import owner_of
 from edgernn_export.quantizer.quantizer import quantize
 from edgernn_export.quantizer.weight_storage import SPARSE
@@ -42,6 +42,12 @@ def make(
     from edgernn_export.keras_reader.reader import read_keras
 
     trained = read_keras(source)
+    if trained.routes or trained.input_ports or trained.output_ports:
+        raise TrainingError(
+            f"{trained.name}: expected a chain of layers with one input and one output, got "
+            "branches. Quantize the network as it is with edgernn_export.quantize, where "
+            "precision 'w8a16' loses least, or train a chain."
+        )
     integer = quantize(source, calibration, precision, **options)
     blocks = as_streams(
         calibration,
@@ -129,6 +135,7 @@ def _holder(layer: Any) -> Any:
 def _start(layer: Any, trained: FloatModel, integer: IntegerModel, index: int) -> None:
     """Set the weights of a layer to those of the trained network, next to the integers'."""
     source = trained.layers[index]
+    assert not isinstance(source, FloatMerge)  # no chain has one
     unit = input_unit(integer) if index == 0 else 1.0
     weights: dict[str, FloatArray] = {KERNEL: (source.kernel * unit).T}
     if isinstance(source, RECURRENT_LAYERS):

@@ -83,4 +83,6 @@ class MergePart:
     owner: str
 
 
-LayerPart = RecurrentPart | DensePart | ScalePart | ActivationPart | ShapePart | UnknownPart
+LayerPart = (
+    RecurrentPart | DensePart | ScalePart | ActivationPart | ShapePart | MergePart | UnknownPart
+)

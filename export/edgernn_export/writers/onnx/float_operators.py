@@ -11,11 +11,13 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from edgernn.errors import UnsupportedModelError
 from edgernn.model.formats import FloatArray
 from edgernn_export.float_model.model import (
     FloatDense,
     FloatGRU,
     FloatLSTM,
+    FloatMerge,
     FloatModel,
     FloatRecurrent,
     FloatSimpleRNN,
@@ -39,7 +41,17 @@ def write_onnx_float(model: FloatModel) -> bytes:
 
     Returns:
         The file's bytes; same model, same bytes.
+
+    Raises:
+        UnsupportedModelError: the model is no chain, or has several outputs.
     """
+    if model.routes or model.output_ports:
+        raise UnsupportedModelError(
+            [
+                f"{model.name}: expected a chain of layers with one output for the float form, got "
+                "branches. Quantize the model and export that to ONNX."
+            ]
+        )
     g = GraphBuilder(model.name or "edgernn")
     value = g.input("x", np.float32, ["T", "B", model.inputs])
     final: list[tuple[str, str, int]] = []
@@ -47,6 +59,7 @@ def write_onnx_float(model: FloatModel) -> bytes:
         if isinstance(layer, FloatDense):
             value = _dense(g, layer, value)
             continue
+        assert not isinstance(layer, FloatMerge)  # no chain has one
         names = [f"{layer.name}.{s}" for s in ("h", "c")[: 1 + isinstance(layer, FloatLSTM)]]
         for name in names:
             g.input(name, np.float32, [1, "B", layer.units])
