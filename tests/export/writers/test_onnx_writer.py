@@ -10,12 +10,16 @@ import onnxruntime as ort
 import pytest
 
 from edgernn.container import interface_json
+from edgernn.graph.op_graph import OpBuilder
+from edgernn.graph.ops import Function
 from edgernn.model.affine import Affine8, Affine16, Source, Term8, Term16
 from edgernn.model.formats import Precision
 from edgernn.model.interface import Golden
 from edgernn.model.layers import GateActivation
+from edgernn.model.scales import ScaleVector
 from edgernn_export.writers.onnx.graph import GraphBuilder
 from edgernn_export.writers.onnx.integer_operators import ResultRange, affine, round_product
+from edgernn_export.writers.onnx.interpreter import NodeEmitter, Rows
 from edgernn_export.writers.onnx.tables import REACH, Tables
 from edgernn_export.writers.onnx.writer import write_onnx_exact
 from edgernn_firmware_sim.reference.reference import Reference
@@ -60,6 +64,43 @@ def test_round_product_follows_clause_1_3(k):
     p = np.concatenate([near, [-largest, largest], wide])
     got = evaluate(lambda g, x: round_product(g, x, k), p)
     assert got[0].tolist() == [scalar.R(int(v), k) for v in p]
+
+
+def interpreted(make):
+    """What the operations that ``make(builder, x)`` adds compute for every int16 value x."""
+    builder = OpBuilder(Precision.W8A8)
+    builder.layer = "layer"
+    x = builder.input("x", ALL_CODES.size, operand=False)
+    step = builder.finish((make(builder, x),))
+
+    def nodes(g, name):
+        emitter = NodeEmitter(g, Tables(g, Precision.W8A8))
+        return emitter(step, ((Rows(name, ALL_CODES.size),),), ())[0][0]
+
+    return evaluate(nodes, ALL_CODES)[0].tolist()
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 14, 15, 29, 30])
+def test_scaling_follows_clause_7_9_for_all_inputs(k):
+    rng = np.random.default_rng(k)
+    m = rng.choice([32767, -32767, 16384, -3, 0, 1], ALL_CODES.size)
+    b = rng.choice([32767, -32768, 0, 1000], ALL_CODES.size)
+    for bias in (b, 0 * b):
+        scale = ScaleVector(multiplier=m.astype(np.int16), shift=k, bias=bias.astype(np.int16))
+        got = interpreted(lambda g, x: g.scaled(x, "m", scale, "y", None))  # noqa: B023
+        assert got == [
+            scalar.sat16(scalar.sat16(scalar.R(int(v) * int(n), k)) + int(o))
+            for v, n, o in zip(ALL_CODES, m, bias, strict=True)
+        ]
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 30])
+def test_products_with_a_factor_that_is_not_negative_stay_in_32_bits(k):
+    def make(g, x):
+        return g.plain_product(g.activation(Function.RELU, x, "relu"), x, k, "y")
+
+    wanted = [scalar.sat16(scalar.R(max(int(v), 0) * int(v), k)) for v in ALL_CODES]
+    assert interpreted(make) == wanted
 
 
 @pytest.mark.parametrize(

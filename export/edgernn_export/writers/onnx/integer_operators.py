@@ -79,7 +79,7 @@ def round_product(g: GraphBuilder, p: str, k: int) -> str:
 
 
 def product(g: GraphBuilder, a: str, b: str, k: int) -> str:
-    """R(a*b, k) of int16 codes, one of which is in [0, 32767]."""
+    """R(a*b, k) of int16 codes, one of which is not -32768."""
     return round_product(g, g.node("Mul", a, b), k)
 
 

@@ -169,13 +169,8 @@ def _product(at: NodeEmitter, op: Product) -> str:
     bounds = [at.intervals[value.name] for value in op.reads]
     largest = max(abs(a * b) for a in bounds[0] for b in bounds[1])
     a, b = at.reads(op)
-    rounded = _rounded_product(op.shift, largest)(at.g, a, b, op.shift)
+    rounded = (product if largest < 1 << 30 else wide_product)(at.g, a, b, op.shift)
     return sat16(at.g, rounded) if op.result.name in at.saturating else rounded
-
-
-def _rounded_product(shift: int, largest: int) -> Callable[[GraphBuilder, str, str, int], str]:
-    """What rounds products of that magnitude inside of int32."""
-    return product if largest < 1 << (29 if shift == 2 else 30) else wide_product
 
 
 def _sum(at: NodeEmitter, op: Sum) -> str:
@@ -203,7 +198,8 @@ def _scaling(at: NodeEmitter, op: Scaling) -> str:
     k, multiplier = op.scale.shift, op.scale.multiplier.astype(np.int64)
     largest = -INT16_MIN * int(np.abs(multiplier).max())
     if np.any(multiplier != 1 << k):
-        v = _rounded_product(k, largest)(at.g, v, at.g.constant(multiplier), k)
+        # Where k = 2 and |v*m| >= 2^29, only the sign is right; sat16 leaves nothing else.
+        v = product(at.g, v, at.g.constant(multiplier), k)
         v = v if largest >> k < INT16_MAX else sat16(at.g, v)
     if not op.scale.has_bias:
         return v
