@@ -59,15 +59,33 @@ def step_ports(about: Interface | IntegerModel) -> StepPorts:
         about: a model, or what a file says of it.
 
     Raises:
-        ModelError: two tensors of the step would have one name, or one has a name that a file
-            cannot hold.
+        ModelError: see `named_ports`.
     """
-    states = [spec.name for spec in about.states]
-    inputs = _tensors("x", about.input.width, about.input.ports)
-    before = [tensor.name for tensor in inputs] + states
+    return named_ports(
+        about.input.ports or (Port(name="x", width=about.input.width),),
+        about.output.ports or (Port(name="y", width=about.output.width),),
+        [spec.name for spec in about.states],
+    )
+
+
+def named_ports(
+    sources: tuple[Port, ...], sinks: tuple[Port, ...], states: Sequence[str]
+) -> StepPorts:
+    """The tensors of inputs, outputs and states.
+
+    Args:
+        sources: the inputs.
+        sinks: the outputs.
+        states: names of the states.
+
+    Raises:
+        ModelError: two tensors would have one name, or one has a name that a file cannot hold.
+    """
+    inputs = _tensors(sources)
+    before = [*(tensor.name for tensor in inputs), *states]
     outputs = tuple(
         replace(tensor, name=f"{tensor.name}_out") if tensor.name in before else tensor
-        for tensor in _tensors("y", about.output.width, about.output.ports)
+        for tensor in _tensors(sinks)
     )
     names = before + [tensor.name for tensor in outputs] + [f"{name}_out" for name in states]
     for name in names:
@@ -79,9 +97,8 @@ def step_ports(about: Interface | IntegerModel) -> StepPorts:
     return StepPorts(inputs=inputs, outputs=outputs)
 
 
-def _tensors(alone: str, width: int, ports: tuple[Port, ...]) -> tuple[PortTensor, ...]:
-    """One tensor per port, or one of that name."""
-    places = port_slices(ports or (Port(name=alone, width=width),))
+def _tensors(ports: tuple[Port, ...]) -> tuple[PortTensor, ...]:
+    places = port_slices(ports)
     return tuple(PortTensor(name=name, channels=place) for name, place in places.items())
 
 

@@ -10,10 +10,13 @@ import onnx
 import onnxruntime as ort
 import pytest
 
-from edgernn_export.float_model.float_run import initial_state, run, softmax
+from edgernn.model.interface import Port, port_slices
+from edgernn.model.merges import MergeOperation
+from edgernn_export.float_model.float_run import initial_state, run, softmax, with_softmax
 from edgernn_export.float_model.model import FloatDense
 from edgernn_export.writers.onnx.float_operators import write_onnx_float
 from tests.support.models.float import FLOAT_CELLS, float_model, stream
+from tests.support.models.float_networks import merging_network, two_port_network
 from tests.support.runtimes import run_python
 from tests.support.training import keras_answers
 
@@ -65,6 +68,64 @@ def test_outputs_and_states_equal_the_float_model(model):
     assert len(final) == len(expected)
     for vector, (name, values) in zip(expected, final.items(), strict=True):
         np.testing.assert_allclose(values[0], vector, rtol=0, atol=TOLERANCE, err_msg=name)
+
+
+def ported():
+    """Its ports cut a layer in two, and one layer is put out twice."""
+    model = merging_network(MergeOperation.SUM, units=4)
+    route = (*model.routes[-1], *model.routes[-1])
+    return replace(
+        model,
+        routes=(*model.routes[:-1], route),
+        input_ports=(Port(name="u", width=2), Port(name="v", width=3)),
+        output_ports=(
+            Port(name="v", width=3, softmax=True), Port(name="rest", width=1),
+            Port(name="again", width=4),
+        ),
+        output_names=tuple(f"y{i}" for i in range(8)),
+        output_units=("",) * 8,
+        final_activation="softmax",
+    )  # fmt: skip
+
+
+NETWORKS = {
+    **{
+        f"{o.value}-{p}": merging_network(o, plain=p) for o in MergeOperation for p in (True, False)
+    },
+    "two ports": two_port_network(),
+    "ported": ported(),
+}
+
+
+@pytest.mark.parametrize("model", NETWORKS.values(), ids=NETWORKS.keys())
+def test_networks_equal_the_float_model(model):
+    xs = streams(model)
+    ys, state = run(model, xs)
+    wanted = with_softmax(model, ys).transpose(1, 0, 2)
+    session = ort.InferenceSession(write_onnx_float(model), providers=["CPUExecutionProvider"])
+    sources = port_slices(model.input_ports or (Port(name="x", width=model.inputs),))
+    feed = {
+        name: np.ascontiguousarray(xs[..., place].transpose(1, 0, 2)).astype(np.float32)
+        for name, place in sources.items()
+    }
+    for value in session.get_inputs()[len(feed) :]:
+        feed[value.name] = np.zeros((1, BATCH, value.shape[2]), np.float32)
+    names = [value.name for value in session.get_outputs()]
+    found = dict(zip(names, session.run(None, feed), strict=True))
+    sinks = port_slices(model.output_ports or (Port(name="y", width=model.outputs),))
+    for name, place in sinks.items():
+        got = found.pop(f"{name}_out" if name in sources else name)
+        np.testing.assert_allclose(got, wanted[..., place], rtol=0, atol=TOLERANCE, err_msg=name)
+    carried = [vector for layer in state for vector in layer]
+    for vector, (name, values) in zip(carried, found.items(), strict=True):
+        np.testing.assert_allclose(values[0], vector, rtol=0, atol=TOLERANCE, err_msg=name)
+
+
+def test_a_merge_that_scales_nothing_is_one_node():
+    for plain, count in ((True, 0), (False, 3)):
+        model = merging_network(MergeOperation.SUM, plain=plain)
+        kinds = [n.op_type for n in onnx.load_from_string(write_onnx_float(model)).graph.node]
+        assert [kinds.count(kind) for kind in ("Sum", "Mul", "Add")] == [1, count, count]
 
 
 @pytest.mark.parametrize("cell", FLOAT_CELLS)

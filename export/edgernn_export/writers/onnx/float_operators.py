@@ -6,16 +6,22 @@ execute it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from edgernn.errors import UnsupportedModelError
+from edgernn.backends.step_graph import StepPorts, named_ports
 from edgernn.model.formats import FloatArray
+from edgernn.model.interface import Port
+from edgernn.model.merges import MergeOperation
+from edgernn.model.routes import MODEL_INPUT, Route
 from edgernn_export.float_model.model import (
+    RECURRENT,
     FloatDense,
     FloatGRU,
+    FloatLayer,
     FloatLSTM,
     FloatMerge,
     FloatModel,
@@ -23,10 +29,18 @@ from edgernn_export.float_model.model import (
     FloatSimpleRNN,
 )
 from edgernn_export.writers.onnx.graph import GraphBuilder
+from edgernn_export.writers.onnx.interpreter import Rows, joined, sliced
+from edgernn_export.writers.routed import cut
 
 #: Positions of ONNX's gates i o f c in our i f g o; GRU's z r h are our z r n.
 _LSTM_ORDER: Final = (0, 3, 1, 2)
 _DENSE_OPERATORS: Final = {"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid"}
+_MERGE_OPERATORS: Final = {
+    MergeOperation.SUM: "Sum",
+    MergeOperation.PRODUCT: "Mul",
+    MergeOperation.MAXIMUM: "Max",
+    MergeOperation.MINIMUM: "Min",
+}
 
 
 def write_onnx_float(model: FloatModel) -> bytes:
@@ -36,6 +50,9 @@ def write_onnx_float(model: FloatModel) -> bytes:
     T and B are free. Outputs: ``y`` [T, B, O] (probabilities where the model ends in a softmax) and
     every final state as ``<name>_out``. A stream cut into chunks is continued through the states.
 
+    Of a model with several inputs or outputs, these stand in place of ``x`` or ``y`` by their own
+    names.
+
     Args:
         model: the float model.
 
@@ -43,34 +60,87 @@ def write_onnx_float(model: FloatModel) -> bytes:
         The file's bytes; same model, same bytes.
 
     Raises:
-        UnsupportedModelError: the model is no chain, or has several outputs.
+        ModelError: names of inputs, outputs and states collide.
     """
-    if model.routes or model.output_ports:
-        raise UnsupportedModelError(
-            [
-                f"{model.name}: expected a chain of layers with one output for the float form, got "
-                "branches. Quantize the model and export that to ONNX."
-            ]
-        )
-    g = GraphBuilder(model.name or "edgernn")
-    value = g.input("x", np.float32, ["T", "B", model.inputs])
+    g, ports = GraphBuilder(model.name or "edgernn"), _ports(model)
+    made: dict[int, Sequence[Rows]] = {
+        MODEL_INPUT: [
+            Rows(g.input(port.name, np.float32, ["T", "B", port.width]), port.width)
+            for port in ports.inputs
+        ]
+    }
     final: list[tuple[str, str, int]] = []
-    for layer in model.layers:
-        if isinstance(layer, FloatDense):
-            value = _dense(g, layer, value)
-            continue
-        assert not isinstance(layer, FloatMerge)  # no chain has one
-        names = [f"{layer.name}.{s}" for s in ("h", "c")[: 1 + isinstance(layer, FloatLSTM)]]
-        for name in names:
-            g.input(name, np.float32, [1, "B", layer.units])
-        value, carried = _recurrent(g, layer, value, names)
-        final.extend((f"{n}_out", t, layer.units) for n, t in zip(names, carried, strict=True))
-    if model.final_activation == "softmax":
-        value = g.node("Softmax", value, axis=-1)
-    g.output(value, "y", np.float32, ["T", "B", model.outputs])
+    for index, (layer, route) in enumerate(zip(model.layers, model.wiring, strict=False)):
+        fed = _along(g, made, route)
+        if isinstance(layer, FloatMerge):
+            value = _merge(g, layer, fed)
+        elif isinstance(layer, FloatDense):
+            value = _dense(g, layer, joined(g, fed))
+        else:
+            names = _states(layer)
+            for name in names:
+                g.input(name, np.float32, [1, "B", layer.units])
+            value, carried = _recurrent(g, layer, joined(g, fed), names)
+            final.extend((f"{n}_out", t, layer.units) for n, t in zip(names, carried, strict=True))
+        made[index] = [Rows(value, layer.units)]
+    for name, value, width in _outputs(g, model, ports, _along(g, made, model.wiring[-1])):
+        g.output(value, name, np.float32, ["T", "B", width])
     for name, tensor, units in final:
         g.output(tensor, name, np.float32, [1, "B", units])
     return g.to_bytes({"edgernn_float_model_sha256": model.sha256})
+
+
+def _states(layer: FloatLayer) -> list[str]:
+    kinds = ("h", "c")[: isinstance(layer, RECURRENT) + isinstance(layer, FloatLSTM)]
+    return [f"{layer.name}.{kind}" for kind in kinds]
+
+
+def _ports(model: FloatModel) -> StepPorts:
+    return named_ports(
+        model.input_ports or (Port(name="x", width=model.inputs),),
+        model.output_ports or (Port(name="y", width=model.outputs),),
+        [name for layer in model.layers for name in _states(layer)],
+    )
+
+
+def _outputs(
+    g: GraphBuilder, model: FloatModel, ports: StepPorts, values: Sequence[Rows]
+) -> Iterator[tuple[str, str, int]]:
+    """Name, tensor and width of every output."""
+    softmax = [port.softmax for port in model.output_ports]
+    given: set[str] = set()
+    for number, port in enumerate(ports.outputs):
+        value = joined(g, _cut(g, values, port.channels.start, port.width))
+        if softmax[number] if softmax else model.final_activation == "softmax":
+            value = g.node("Softmax", value, axis=-1)
+        elif value in given:  # a tensor is one output
+            value = g.node("Identity", value)
+        given.add(value)
+        yield port.name, value, port.width
+
+
+def _along(g: GraphBuilder, made: Mapping[int, Sequence[Rows]], route: Route) -> list[Rows]:
+    """What a route leads to, one tensor behind another."""
+    parts = (_cut(g, made[part.source], part.start, part.width) for part in route)
+    return [rows for part in parts for rows in part]
+
+
+def _cut(g: GraphBuilder, tensors: Sequence[Rows], start: int, width: int) -> Sequence[Rows]:
+    widths = [rows.width for rows in tensors]
+    return cut(tensors, widths, start, width, lambda _, *part: sliced(g, *part))
+
+
+def _merge(g: GraphBuilder, layer: FloatMerge, fed: Sequence[Rows]) -> str:
+    """One operator for all vectors, before it what scales them, if anything does."""
+    vectors = []
+    for number, (gain, offset) in enumerate(zip(layer.gain, layer.offset, strict=True)):
+        value = joined(g, _cut(g, fed, number * layer.units, layer.units))
+        if np.any(gain != 1.0):
+            value = g.node("Mul", value, g.constant(gain, np.float32))
+        if np.any(offset):
+            value = g.node("Add", value, g.constant(offset, np.float32))
+        vectors.append(value)
+    return g.node(_MERGE_OPERATORS[layer.operation], *vectors)
 
 
 def _recurrent(
