@@ -21,7 +21,7 @@ from edgernn.model.merges import Merge, MergeOperation
 from edgernn.model.routes import MODEL_INPUT
 from edgernn.model.scales import ScaleVector
 from edgernn_export.writers.onnx.graph import GraphBuilder
-from edgernn_export.writers.onnx.interpreter import NodeEmitter, Rows
+from edgernn_export.writers.onnx.interpreter import NodeEmitter, NodeRows
 from edgernn_export.writers.onnx.tables import Tables
 from edgernn_export.writers.onnx.writer import write_onnx_exact
 from edgernn_export.writers.tflite.graph import Graph
@@ -139,7 +139,7 @@ def whole_onnx(model: IntegerModel) -> bytes:
     states = [g.input(s.name, np.int16, [1, s.units]) for s in model.states]
     wide = [g.cast(state, np.int32) for state in states]
     emitter = NodeEmitter(g, tables)
-    operand = Rows(tables.model_input(x), model.input.width)
+    operand = NodeRows(tables.model_input(x), model.input.width)
     (y,), after = emitter(lowered_model(model), ((operand,),), wide)
     g.output(g.cast(y, np.int16), "y", np.int16, [1, model.output.width])
     for spec, tensor in zip(model.states, after, strict=True):

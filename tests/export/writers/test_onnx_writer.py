@@ -19,7 +19,7 @@ from edgernn.model.layers import GateActivation
 from edgernn.model.scales import ScaleVector
 from edgernn_export.writers.onnx.graph import GraphBuilder
 from edgernn_export.writers.onnx.integer_operators import ResultRange, affine, round_product
-from edgernn_export.writers.onnx.interpreter import NodeEmitter, Rows
+from edgernn_export.writers.onnx.interpreter import NodeEmitter, NodeRows
 from edgernn_export.writers.onnx.tables import REACH, Tables
 from edgernn_export.writers.onnx.writer import write_onnx_exact
 from edgernn_firmware_sim.reference.reference import Reference
@@ -75,7 +75,7 @@ def interpreted(make):
 
     def nodes(g, name):
         emitter = NodeEmitter(g, Tables(g, Precision.W8A8))
-        return emitter(step, ((Rows(name, ALL_CODES.size),),), ())[0][0]
+        return emitter(step, ((NodeRows(name, ALL_CODES.size),),), ())[0][0]
 
     return evaluate(nodes, ALL_CODES)[0].tolist()
 

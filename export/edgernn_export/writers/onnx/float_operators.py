@@ -29,7 +29,7 @@ from edgernn_export.float_model.model import (
     FloatSimpleRNN,
 )
 from edgernn_export.writers.onnx.graph import GraphBuilder
-from edgernn_export.writers.onnx.interpreter import Rows, joined, sliced
+from edgernn_export.writers.onnx.interpreter import NodeRows, joined, sliced
 from edgernn_export.writers.routed import cut
 
 #: Positions of ONNX's gates i o f c in our i f g o; GRU's z r h are our z r n.
@@ -63,9 +63,9 @@ def write_onnx_float(model: FloatModel) -> bytes:
         ModelError: names of inputs, outputs and states collide.
     """
     g, ports = GraphBuilder(model.name or "edgernn"), _ports(model)
-    made: dict[int, Sequence[Rows]] = {
+    made: dict[int, Sequence[NodeRows]] = {
         MODEL_INPUT: [
-            Rows(g.input(port.name, np.float32, ["T", "B", port.width]), port.width)
+            NodeRows(g.input(port.name, np.float32, ["T", "B", port.width]), port.width)
             for port in ports.inputs
         ]
     }
@@ -82,7 +82,7 @@ def write_onnx_float(model: FloatModel) -> bytes:
                 g.input(name, np.float32, [1, "B", layer.units])
             value, carried = _recurrent(g, layer, joined(g, fed), names)
             final.extend((f"{n}_out", t, layer.units) for n, t in zip(names, carried, strict=True))
-        made[index] = [Rows(value, layer.units)]
+        made[index] = [NodeRows(value, layer.units)]
     for name, value, width in _outputs(g, model, ports, _along(g, made, model.wiring[-1])):
         g.output(value, name, np.float32, ["T", "B", width])
     for name, tensor, units in final:
@@ -104,7 +104,7 @@ def _ports(model: FloatModel) -> StepPorts:
 
 
 def _outputs(
-    g: GraphBuilder, model: FloatModel, ports: StepPorts, values: Sequence[Rows]
+    g: GraphBuilder, model: FloatModel, ports: StepPorts, values: Sequence[NodeRows]
 ) -> Iterator[tuple[str, str, int]]:
     """Name, tensor and width of every output."""
     softmax = [port.softmax for port in model.output_ports]
@@ -119,18 +119,20 @@ def _outputs(
         yield port.name, value, port.width
 
 
-def _along(g: GraphBuilder, made: Mapping[int, Sequence[Rows]], route: Route) -> list[Rows]:
+def _along(g: GraphBuilder, made: Mapping[int, Sequence[NodeRows]], route: Route) -> list[NodeRows]:
     """What a route leads to, one tensor behind another."""
     parts = (_cut(g, made[part.source], part.start, part.width) for part in route)
     return [rows for part in parts for rows in part]
 
 
-def _cut(g: GraphBuilder, tensors: Sequence[Rows], start: int, width: int) -> Sequence[Rows]:
+def _cut(
+    g: GraphBuilder, tensors: Sequence[NodeRows], start: int, width: int
+) -> Sequence[NodeRows]:
     widths = [rows.width for rows in tensors]
     return cut(tensors, widths, start, width, lambda _, *part: sliced(g, *part))
 
 
-def _merge(g: GraphBuilder, layer: FloatMerge, fed: Sequence[Rows]) -> str:
+def _merge(g: GraphBuilder, layer: FloatMerge, fed: Sequence[NodeRows]) -> str:
     """One operator for all vectors, before it what scales them, if anything does."""
     vectors = []
     for number, (gain, offset) in enumerate(zip(layer.gain, layer.offset, strict=True)):
@@ -187,7 +189,7 @@ def _activations(gate: str, tanhs: int) -> dict[str, Any]:
 
 
 def _ordered(layer: FloatRecurrent, rows: FloatArray) -> FloatArray:
-    """Rows of all gates in ONNX's gate order."""
+    """NodeRows of all gates in ONNX's gate order."""
     if not isinstance(layer, FloatLSTM):
         return rows
     blocks = np.split(rows, 4)

@@ -46,7 +46,7 @@ from edgernn_export.writers.onnx.tables import REACH, Tables
 from edgernn_export.writers.routed import cut
 
 
-class Rows(NamedTuple):
+class NodeRows(NamedTuple):
     """A tensor of codes or of operand rows.
 
     Attributes:
@@ -71,12 +71,12 @@ class NodeEmitter:
         self.g = g
         self.tables = tables
         self.names: dict[str, str] = {}
-        self.parts: dict[str, Sequence[Rows]] = {}
+        self.parts: dict[str, Sequence[NodeRows]] = {}
         self.intervals: dict[str, tuple[int, int]] = {}
         self.saturating: frozenset[str] = frozenset()
 
     def __call__(
-        self, step: OpGraph, inputs: Sequence[Sequence[Rows]], states: Sequence[str]
+        self, step: OpGraph, inputs: Sequence[Sequence[NodeRows]], states: Sequence[str]
     ) -> tuple[list[str], list[str]]:
         """Append a step.
 
@@ -111,17 +111,17 @@ class NodeEmitter:
         return found
 
 
-def joined(g: GraphBuilder, parts: Sequence[Rows]) -> str:
+def joined(g: GraphBuilder, parts: Sequence[NodeRows]) -> str:
     """[a, b, ...] along the last axis; a single part is itself."""
     names = [part.name for part in parts]
     return names[0] if len(names) == 1 else g.node("Concat", *names, axis=-1)
 
 
-def sliced(g: GraphBuilder, rows: Rows, start: int, width: int, axis: int = -1) -> Rows:
+def sliced(g: GraphBuilder, rows: NodeRows, start: int, width: int, axis: int = -1) -> NodeRows:
     """Consecutive elements."""
     bounds = [[start], [start + width], [axis]]
     made = g.node("Slice", rows.name, *(g.constant(b, np.int64) for b in bounds))
-    return Rows(made, width)
+    return NodeRows(made, width)
 
 
 def _operand(at: NodeEmitter, op: OperandOf) -> str:
@@ -133,7 +133,7 @@ def _concatenation(at: NodeEmitter, op: Concatenation) -> str:
 
 
 def _slice(at: NodeEmitter, op: Slice) -> str:
-    parts = at.parts.get(op.value.name) or [Rows(at.name(op.value), op.value.width)]
+    parts = at.parts.get(op.value.name) or [NodeRows(at.name(op.value), op.value.width)]
     axis = -1 if op.value.operand else 1
     found = cut(
         parts, [part.width for part in parts], op.start, op.result.width,

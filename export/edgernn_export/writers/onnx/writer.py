@@ -16,7 +16,7 @@ from edgernn.model.interface import Golden
 from edgernn.model.layers import Dense
 from edgernn_export.writers.onnx.cells import RECURRENT, Cell, CellState, dense_step
 from edgernn_export.writers.onnx.graph import GraphBuilder
-from edgernn_export.writers.onnx.interpreter import NodeEmitter, Rows, joined, sliced
+from edgernn_export.writers.onnx.interpreter import NodeEmitter, NodeRows, joined, sliced
 from edgernn_export.writers.onnx.tables import Tables
 from edgernn_export.writers.routed import RoutedVectors
 
@@ -38,16 +38,16 @@ def write_onnx_exact(model: IntegerModel, golden: Golden | None = None) -> bytes
     g, ports = GraphBuilder(model.name or "edgernn"), step_ports(model)
     tables = Tables(g, model.precision)
     dtype = model.precision.operand_dtype
-    read = [Rows(g.input(p.name, dtype, [1, p.width]), p.width) for p in ports.inputs]
+    read = [NodeRows(g.input(p.name, dtype, [1, p.width]), p.width) for p in ports.inputs]
     for spec in model.states:
         g.input(spec.name, np.int16, [1, spec.units])
-    vectors = NodeVectors(g, tables, [Rows(joined(g, read), model.input.width)])
+    vectors = NodeVectors(g, tables, [NodeRows(joined(g, read), model.input.width)])
     carried: list[str] = []
     for layer, route in zip(model.layers, model.wiring, strict=False):
         fed = vectors.fed(layer, route)
         state = tuple(g.cast(spec.name, np.int32) for spec in layer.states)
         value, new = _layer_step(Cell(g=g, tables=tables, layer=layer), fed, state)
-        vectors.add(Rows(value, layer.units))
+        vectors.add(NodeRows(value, layer.units))
         carried.extend(new)
     values = vectors.values("output", model.wiring[-1])
     for port in ports.outputs:
@@ -59,7 +59,7 @@ def write_onnx_exact(model: IntegerModel, golden: Golden | None = None) -> bytes
     return sealed(g.to_bytes({METADATA_KEY: interface_json.dumps(interface)}))
 
 
-class NodeVectors(RoutedVectors[Rows]):
+class NodeVectors(RoutedVectors[NodeRows]):
     """The vectors of a model as tensors that nodes make; nodes are numbered, not named.
 
     Args:
@@ -68,38 +68,38 @@ class NodeVectors(RoutedVectors[Rows]):
         inputs: codes of the model's input.
     """
 
-    def __init__(self, g: GraphBuilder, tables: Tables, inputs: Sequence[Rows]) -> None:
+    def __init__(self, g: GraphBuilder, tables: Tables, inputs: Sequence[NodeRows]) -> None:
         """Start with no layers."""
         super().__init__(inputs)
         self.g = g
         self.tables = tables
 
-    def width(self, tensor: Rows) -> int:
+    def width(self, tensor: NodeRows) -> int:
         """Number of elements."""
         return tensor.width
 
-    def part(self, name: str, tensor: Rows, start: int, width: int) -> Rows:
+    def part(self, name: str, tensor: NodeRows, start: int, width: int) -> NodeRows:
         """Consecutive elements of a tensor."""
         del name
         return sliced(self.g, tensor, start, width)
 
-    def operand(self, name: str, value: Rows) -> Rows:
+    def operand(self, name: str, value: NodeRows) -> NodeRows:
         """O(v) of clause 2.7, as operand rows."""
         del name
-        return Rows(self.tables.operand(value.name), value.width)
+        return NodeRows(self.tables.operand(value.name), value.width)
 
-    def input_operand(self, name: str, codes: Rows) -> Rows:
+    def input_operand(self, name: str, codes: NodeRows) -> NodeRows:
         """Operand rows of the codes."""
         del name
-        return Rows(self.tables.model_input(codes.name), codes.width)
+        return NodeRows(self.tables.model_input(codes.name), codes.width)
 
-    def input_value(self, name: str, codes: Rows) -> Rows:
+    def input_value(self, name: str, codes: NodeRows) -> NodeRows:
         """The codes as int32."""
         del name
-        return Rows(self.g.cast(codes.name, np.int32), codes.width)
+        return NodeRows(self.g.cast(codes.name, np.int32), codes.width)
 
 
-def _layer_step(cell: Cell, fed: Sequence[Rows], state: CellState) -> tuple[str, CellState]:
+def _layer_step(cell: Cell, fed: Sequence[NodeRows], state: CellState) -> tuple[str, CellState]:
     """Append one step of a layer.
 
     Args:
