@@ -17,13 +17,16 @@ from edgernn.errors import BackendUnavailable
 from edgernn.model.affine import Affine8, Affine16, Source, Term8, Term16
 from edgernn.model.formats import Precision
 from edgernn.model.interface import Golden
+from edgernn.model.routes import Part
 from edgernn_export.writers.tflite import graph as tflite_graph
 from edgernn_export.writers.tflite.affine import stacked
 from edgernn_export.writers.tflite.ops import sigmoid
 from edgernn_export.writers.tflite.writer import write_tflite
 from edgernn_firmware_sim.reference.reference import Reference
 from tests.golden import tflite_files
+from tests.support.models.grid import labelled
 from tests.support.models.integer import CELLS, random_codes, random_model
+from tests.support.models.networks import residual_network, two_input_network
 from tests.support.runtimes import require, run_python
 
 #: Operators of one recurrent layer with joint operands and a Dense layer.
@@ -281,3 +284,56 @@ def test_golden_files_are_what_the_writer_gives_today():
     for name, content in tflite_files.build().items():
         committed = (tflite_files.FOLDER / name).read_bytes()
         assert committed == content, f"{name} differs: {tflite_files.COMMAND}"
+
+
+def operators(model):
+    """Names and results' types of a file's operators."""
+    file, schema = parsed(write_tflite(model)), tflite_graph.load_schema()
+    names = {code: name for name, code in vars(schema.BuiltinOperator).items()}
+    main = file.subgraphs[0]
+    return Counter(
+        (names[file.operatorCodes[op.opcodeIndex].builtinCode], main.tensors[op.outputs[0]].type)
+        for op in main.operators
+    )
+
+
+def test_wiring_alone_needs_no_operators():
+    found, types = operators(residual_network()), tflite_graph.load_schema().TensorType
+    alike = [kind for kind, _ in found if kind in ("SLICE", "RESHAPE", "CAST")]
+    assert alike == []
+    assert found["CONCATENATION", types.INT8] == 2  # the joint operands of both cells
+    assert found["CONCATENATION", types.INT16] == 0  # a merge reads its vectors where they are
+
+
+def test_an_operand_is_made_once_for_all_that_read_it():
+    base = random_model("gru_after", outputs=2)
+    gru, dense = base.layers
+    again = replace(dense, name="again")
+    whole = Part(source=0, start=0, width=gru.units)
+    ends = tuple(Part(source=index, start=0, width=2) for index in (1, 2))
+    four = {"names": ("p", "q", "r", "s"), "units": ("",) * 4, "scale": np.ones(4)}
+    model = replace(
+        base,
+        layers=(gru, dense, again),
+        routes=((Part(source=-1, start=0, width=gru.inputs),), (whole,), (whole,), ends),
+        output=replace(base.output, **four),
+    )
+    made = "QUANTIZE", tflite_graph.load_schema().TensorType.INT8
+    assert operators(model)[made] == operators(base)[made] == 2
+
+
+def test_ports_are_labelled_as_inputs_and_outputs_are():
+    def labels(model):
+        file = parsed(write_tflite(model))
+        (signature,), tensors = file.signatureDefs, file.subgraphs[0].tensors
+        return {
+            entry.name.decode(): (tensors[entry.tensorIndex].name.decode(),
+                                  float(tensors[entry.tensorIndex].quantization.scale[0]))
+            for entry in (*signature.inputs, *signature.outputs)
+        }  # fmt: skip
+
+    plain = labels(labelled(two_input_network()))
+    assert (plain["a"], plain["b"]) == (("a", np.float32(0.1)), ("b", np.float32(0.1)))
+    assert plain["head"][1] == plain["hidden"][1] == np.float32(0.3)
+    assert plain["of_b.h_out"][1] == 2.0**-15  # of which "hidden" is a part
+    assert labels(two_input_network())["a"] == ("a.scales_in_metadata", 2.0**-7)
