@@ -78,9 +78,10 @@ class IntegerModel(ArrayRecord):
             names, widths = zip(*((layer.name, layer.units) for layer in self.layers), strict=True)
             check_routes(self.routes, names, self.input.width, widths)
         self._check_widths()
-        for index, layer in enumerate(self.layers):
+        for layer, route in zip(self.layers, self.wiring, strict=False):
+            ranges = operand_ranges(self.precision, route, layer)
             for name, affine in layer.affines.items():
-                self._check_affine(index, name, affine)
+                self._check_affine(f"{layer.name}.{name}", affine, ranges)
 
     def _check_layers(self) -> None:
         if not self.layers or not all(type(layer) in LAYERS.values() for layer in self.layers):
@@ -107,15 +108,16 @@ class IntegerModel(ArrayRecord):
         if self.output.width != width:
             raise ModelError(f"model.output: expected {width} channels, got {self.output.width}")
 
-    def _check_affine(self, index: int, name: str, affine: Affine) -> None:
-        owner = f"{self.layers[index].name}.{name}"
+    def _check_affine(
+        self, owner: str, affine: Affine, ranges: dict[Source, tuple[CodeRange, ...]]
+    ) -> None:
         wanted = Affine8 if self.precision is Precision.W8A8 else Affine16
         if not isinstance(affine, wanted):
             raise ModelError(
                 f"{owner}: expected {wanted.__name__} in {self.precision.value}, "
                 f"got {type(affine).__name__}"
             )
-        unsafe = affine.unsafe_rows(self.operand_ranges(index))
+        unsafe = affine.unsafe_rows(ranges)
         if unsafe.size:
             raise ModelError(
                 f"{owner}: expected accumulators within clause 4.4 or 5.5, "

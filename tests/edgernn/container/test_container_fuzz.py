@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import time
 import tracemalloc
 from collections import Counter
 
+import numpy as np
 import pytest
 
 from edgernn.container.defects import FormatDefect
@@ -15,7 +17,7 @@ from edgernn.errors import FormatError
 from edgernn.model.formats import Precision
 from tests.support.container.mutations import MUTATIONS
 from tests.support.container.surgery import canonical, edit_header, frame, join, resealed
-from tests.support.models.integer import CELLS, random_model
+from tests.support.models.integer import CELLS, random_layer, random_model
 from tests.support.models.networks import random_network, residual_network, two_input_network
 
 FILES_PER_MUTATION = 2_000
@@ -155,6 +157,19 @@ def test_many_tensors_take_linear_time():
     assert len(canonical(header)) > 0.8 * MAX_HEADER_BYTES
     start = time.process_time()
     assert outcome(data) == FormatDefect.BAD_RECORD
+    assert time.process_time() - start < LONGEST_S
+
+
+def test_many_layers_take_linear_time():
+    model = random_model("lstm", units=4, outputs=2)
+    head = random_layer(
+        np.random.default_rng(0), "dense", "head", 2, 2, Precision.W8A8, first=False
+    )
+    layers = [dataclasses.replace(head, name=f"head{index}") for index in range(1_300)]
+    data = to_bytes(dataclasses.replace(model, layers=(*model.layers, *layers)))
+    assert len(data) > 0.5 * MAX_HEADER_BYTES
+    start = time.process_time()
+    assert outcome(data) == "valid"
     assert time.process_time() - start < LONGEST_S
 
 
