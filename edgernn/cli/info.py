@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from edgernn.cli.arguments import add_model_argument, model_path
 from edgernn.cli.text_tables import text_table
-from edgernn.cli.wiring import described_routes, is_chain, wiring_lines
+from edgernn.cli.wiring import Description, described_routes, is_chain, wiring_lines
 from edgernn.container.memory import weight_memory
 from edgernn.container.tensors import file_bytes
 from edgernn.model.affine import Affine, Affine8, Term8, Term16
@@ -35,7 +35,6 @@ EXAMPLES: Final = """examples:
   edgernn info --model demo --json
 """
 
-Description = dict[str, Any]
 _LOGITS: Final = " (logits; softmax on request)"
 
 
