@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from edgernn.cli.arguments import add_model_argument, model_path
 from edgernn.cli.text_tables import text_table

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 import hashlib
 import json
 import time
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -16,8 +18,10 @@ from edgernn.errors import FormatError, ModelError
 from edgernn.model.formats import Precision
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.interface import Port, Window
+from edgernn.model.layers import LAYERS, LSTM
 from edgernn.model.merges import MergeOperation
 from edgernn.model.routes import MAX_PARTS, MODEL_INPUT, Part
+from edgernn.model.scales import ScaleVector
 from tests.support.container.surgery import (
     canonical,
     drop,
@@ -34,6 +38,7 @@ from tests.support.models.networks import (
     Wiring,
     networks,
     random_merge,
+    random_scale,
     residual_network,
     two_input_network,
     wired_model,
@@ -284,3 +289,56 @@ def test_a_changed_constant_is_named_damage():
         from_bytes(changed)
     assert caught.value.defect == D.BAD_CHECKSUM
     assert from_bytes(resealed(changed)) != RESIDUAL
+
+
+class Tempo(enum.Enum):
+    SLOW = "slow"
+    FAST = "fast"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Geared(LSTM):
+    """A layer the product does not know, with an option of every type and with constants."""
+
+    kind: ClassVar[str] = "geared"
+    scale_shape: ClassVar[dict[str, int]] = {"gear": 1, "clutch": 4}
+
+    tempo: Tempo
+    teeth: int
+    slip: float
+    locked: bool
+    maker: str
+    gear: ScaleVector
+    clutch: ScaleVector
+
+
+def geared_model(monkeypatch, **changes) -> IntegerModel:
+    monkeypatch.setitem(LAYERS, Geared.kind, Geared)
+    rng = np.random.default_rng(6)
+    base = random_model("lstm", units=8)
+    first = base.layers[0]
+    own = {field.name: getattr(first, field.name) for field in dataclasses.fields(first)}
+    options = {"tempo": Tempo.FAST, "teeth": -3, "slip": 1 / 3, "locked": True, "maker": "é\n"}
+    scales = {"gear": random_scale(rng, 8), "clutch": random_scale(rng, 32)}
+    layer = Geared(**{**own, **options, **scales, **changes})
+    return dataclasses.replace(base, layers=(layer, *base.layers[1:]))
+
+
+def test_a_layer_with_options_and_constants_of_its_own_needs_nothing_here(monkeypatch):
+    model = geared_model(monkeypatch)
+    data = to_bytes(model)
+    assert from_bytes(data) == model
+    header, _ = split(data)
+    record = record_of(data)["layers"][0]
+    assert (record["tempo"], record["teeth"], record["locked"]) == ("fast", -3, True)
+    assert record["slip"] == (1 / 3).hex()
+    assert record["scales"].keys() == {"gear", "clutch"}
+    assert header["lstm_0/clutch/bias"]["shape"] == [32]
+    refused(edit_record(data, put("layers", 0, "locked", 1)), D.BAD_RECORD, "true or false, got 1")
+    refused(edit_record(data, put("layers", 0, "tempo", "x")), D.BAD_RECORD, "one of slow, fast")
+
+
+def test_constants_have_the_declared_width(monkeypatch):
+    short = random_scale(np.random.default_rng(1), 8)
+    with pytest.raises(ModelError, match=r"lstm_0\.clutch: expected 32 elements, got 8"):
+        geared_model(monkeypatch, clutch=short)
