@@ -24,8 +24,9 @@ MODEL = two_input_network()
 XS = RNG.uniform(-2, 2, (6, 5))
 
 
-def opened(model=MODEL, **options):
-    return edgernn.load(model, backend="reference", **options)
+def opened(model=MODEL, backend="auto", **options):
+    """On the native backend where it is built: with its own ways for readings."""
+    return edgernn.load(model, backend, **options)
 
 
 def scalar_model():
@@ -35,7 +36,7 @@ def scalar_model():
     return dataclasses.replace(base, input=dataclasses.replace(base.input, ports=ports))
 
 
-WANTED = opened().run(XS)
+WANTED = opened(backend="reference").run(XS)
 STEPS = {
     "inputs": lambda x: {"b": x[3:], "a": x[:3]},
     "lists": lambda x: {"a": x[:3].tolist(), "b": tuple(x[3:])},
@@ -231,7 +232,7 @@ def test_pickles_and_copies_go_on():
 
 @pytest.mark.parametrize("precision", Precision)
 def test_repr_names_inputs_and_outputs(precision):
-    text = repr(opened(two_input_network(precision)))
+    text = repr(opened(two_input_network(precision), "reference"))
     assert "on reference, a 3 + b 2 -> head 2 + hidden 3, " in text
     assert "3 -> 2," in repr(opened(random_model("lstm")))
 
