@@ -22,7 +22,7 @@ from edgernn.errors import EdgeRnnError, FormatError, ModelError
 from edgernn.model.affine import Affine8, Source, Term8
 from edgernn.model.formats import Precision
 from edgernn.model.integer_model import IntegerModel, Provenance
-from edgernn.model.interface import InputSpec, OutputSpec, Window
+from edgernn.model.interface import InputSpec, OutputSpec, Port, Window
 from edgernn.model.layers import (
     LAYERS,
     LSTM,
@@ -31,6 +31,9 @@ from edgernn.model.layers import (
     GateActivation,
     SimpleRNN,
 )
+from edgernn.model.merges import Merge, MergeOperation
+from edgernn.model.routes import MODEL_INPUT, Part
+from edgernn.model.scales import ScaleVector
 from tests.support.container.surgery import resealed, split
 from tests.support.models.integer import CELLS, random_layer, random_model
 
@@ -245,17 +248,53 @@ def example_model() -> IntegerModel:
     )
 
 
-def test_the_example_in_format_md_is_what_is_written():
-    blocks = re.findall(r"```(hex|json)\n(.*?)\n```", FORMAT, re.DOTALL)
-    assert [kind for kind, _ in blocks] == ["hex", "json", "hex"]
-    length, header, section = (
-        bytes.fromhex(text) if kind == "hex" else text.encode() for kind, text in blocks
+def example_network() -> IntegerModel:
+    """The example's cell, and the sum of its output and of a second input."""
+    base = example_model()
+    terms = tuple(
+        ScaleVector(
+            multiplier=np.array([gain], np.int16), shift=shift, bias=np.array([bias], np.int16)
+        )
+        for gain, shift, bias in ((16384, 15, 0), (16384, 7, -50))
     )
-    data = length + header + b" " * 3 + section
-    assert data == to_bytes(example_model())
-    assert from_bytes(data) == example_model()
-    assert f"{len(data):,} bytes" in FORMAT
-    assert hashlib.sha256(data).hexdigest() in FORMAT
+    merge = Merge(
+        name="sum", inputs=2, units=1, operation=MergeOperation.SUM, terms=terms, shift=0,
+        output_scale=2.0**-14,
+    )  # fmt: skip
+    return dataclasses.replace(
+        base,
+        layers=(*base.layers, merge),
+        routes=(
+            (Part(source=MODEL_INPUT, start=0, width=1),),
+            (Part(source=0, start=0, width=1), Part(source=MODEL_INPUT, start=1, width=1)),
+            (Part(source=1, start=0, width=1),),
+        ),
+        input=InputSpec(
+            names=("temperature", "correction"),
+            units=("degC", "K"),
+            scale=np.array([0.25, 2.0**-7]),
+            offset=np.array([20.0, 0.0]),
+            ports=(Port(name="sensor", width=1), Port(name="correction", width=1)),
+        ),
+        output=dataclasses.replace(base.output, scale=np.array([2.0**-14])),
+    )
+
+
+@pytest.mark.parametrize(
+    ("section", "model"), [("## 7 ", example_model()), ("## 8 ", example_network())]
+)
+def test_the_examples_in_format_md_are_what_is_written(section, model):
+    text = FORMAT.split(section)[1].split("\n## ")[0]
+    blocks = re.findall(r"```(hex|json)\n(.*?)\n```", text, re.DOTALL)
+    assert [kind for kind, _ in blocks] == ["hex", "json", "hex"]
+    length, header, data_section = (
+        bytes.fromhex(block) if kind == "hex" else block.encode() for kind, block in blocks
+    )
+    data = length + header + b" " * (-len(header) % 8) + data_section
+    assert data == to_bytes(model)
+    assert from_bytes(data) == model
+    assert f"{len(data):,} bytes" in text
+    assert hashlib.sha256(data).hexdigest() in text
 
 
 def test_format_md_lists_every_defect_and_no_other():
