@@ -14,6 +14,7 @@ from edgernn.graph.ops import (
     Concatenation,
     Extremum,
     Function,
+    Normalization,
     Op,
     OperandOf,
     Product,
@@ -141,4 +142,5 @@ _BOUNDS: Final[dict[type[Op], Callable[[Any, Known], Interval]]] = {
     CodesOf: _codes,
     Scaling: _any_int16,
     Extremum: _extremum,
+    Normalization: _any_int16,
 }

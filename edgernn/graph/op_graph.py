@@ -14,6 +14,7 @@ from edgernn.graph.ops import (
     Concatenation,
     Extremum,
     Function,
+    Normalization,
     Op,
     OperandOf,
     Product,
@@ -24,8 +25,8 @@ from edgernn.graph.ops import (
     Value,
 )
 from edgernn.model.affine import Affine, Source
-from edgernn.model.formats import PREACTIVATION, UNIT, Precision, QFormat
-from edgernn.model.scales import ScaleVector
+from edgernn.model.formats import NORMALIZED, PREACTIVATION, UNIT, Precision, QFormat
+from edgernn.model.scales import NormalizationConstants, ScaleVector
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,6 +259,20 @@ class OpBuilder:
         """
         result = self._named(name, value.width, form)
         return self._add(Scaling(result=result, value=value, name=constants, scale=scale))
+
+    def normalized(
+        self, value: Value, name: str, constants: NormalizationConstants, result: str
+    ) -> Value:
+        """A value with mean 0 and variance 1.
+
+        Args:
+            value: what is normalised.
+            name: of the constants in the layer.
+            constants: the record.
+            result: name of the result.
+        """
+        made = self._named(result, value.width, NORMALIZED)
+        return self._add(Normalization(result=made, value=value, name=name, constants=constants))
 
     def extremum(self, a: Value, b: Value, name: str, *, largest: bool) -> Value:
         """The larger or smaller of two values of one format."""

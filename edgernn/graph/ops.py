@@ -7,75 +7,23 @@ operations may look like is checked by each operation for itself (`Op.defect`).
 
 from __future__ import annotations
 
-import enum
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
+from edgernn.graph.constant_ops import Normalization as Normalization
+from edgernn.graph.constant_ops import Scaling as Scaling
+from edgernn.graph.op import Function as Function
+from edgernn.graph.op import Op as Op
+from edgernn.graph.op import Value as Value
+from edgernn.graph.op import equal_formats, equal_widths, no_operands, said
 from edgernn.model.affine import Affine, Source
-from edgernn.model.formats import PREACTIVATION, UNIT, QFormat
-from edgernn.model.scales import ScaleVector
+from edgernn.model.formats import PREACTIVATION, UNIT
 
 #: Shifts of clause 1.3 that occur: up to the product of two Q0.15 values as Q15.0. Without one,
 #: the product of two codes of −32768 is beyond what TFLite's kernels hold.
 _SHIFTS: Final = range(1, 31)
 #: A value loses no more bits than it has.
 _LARGEST_RESCALING: Final = 15
-
-
-class Function(enum.Enum):
-    """Functions of one value (section 3, clauses 7.1 and 8.1)."""
-
-    LINEAR = "linear"
-    RELU = "relu"
-    TANH = "tanh"
-    SIGMOID = "sigmoid"
-    HARD_SIGMOID = "hard_sigmoid"
-
-    @property
-    def bounded(self) -> bool:
-        """Reads Q5.10 and gives Q0.15; the others keep the format they read."""
-        return self in (Function.TANH, Function.SIGMOID, Function.HARD_SIGMOID)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Value:
-    """A vector of codes in a graph.
-
-    Attributes:
-        name: unique in the graph; what reports call it.
-        width: number of codes.
-        format: fixed-point format of an int16 value; None where only the border knows the scale
-            (model inputs, outputs of linear and relu Dense layers) and for operands.
-        operand: operand codes of clauses 2.3 and 2.7, which matrix products read, not a value.
-    """
-
-    name: str
-    width: int
-    format: QFormat | None
-    operand: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Op(ABC):
-    """One operation; its clause stands in the docstring of its class.
-
-    Attributes:
-        result: the value it defines.
-    """
-
-    kind: ClassVar[str]
-
-    result: Value
-
-    @property
-    @abstractmethod
-    def reads(self) -> tuple[Value, ...]:
-        """The values it reads."""
-
-    @abstractmethod
-    def defect(self) -> str | None:
-        """What breaks the clause, as "expected …, got …"; None if nothing does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -95,7 +43,7 @@ class OperandOf(Op):
         """A value in, its operand out."""
         if self.value.operand or not self.result.operand:
             return "expected a value to become an operand, got an operand or a value"
-        return _widths(self.result, self.value.width)
+        return equal_widths(self.result, self.value.width)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -114,8 +62,8 @@ class CodesOf(Op):
     def defect(self) -> str | None:
         """An operand in, a value of no format out."""
         if not self.operand.operand or self.result.operand or self.result.format is not None:
-            return f"expected an operand to become a value, got {_said(self.reads)}"
-        return _widths(self.result, self.operand.width)
+            return f"expected an operand to become a value, got {said(self.reads)}"
+        return equal_widths(self.result, self.operand.width)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -134,8 +82,8 @@ class Concatenation(Op):
     def defect(self) -> str | None:
         """Operands alone, or values alone."""
         if len({part.operand for part in (*self.parts, self.result)}) > 1:
-            return f"expected operands or values alone, got {_said(self.parts)}"
-        return _widths(self.result, sum(part.width for part in self.parts))
+            return f"expected operands or values alone, got {said(self.parts)}"
+        return equal_widths(self.result, sum(part.width for part in self.parts))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -162,7 +110,7 @@ class Slice(Op):
         stop = self.start + self.result.width
         if self.start < 0 or stop > self.value.width:
             return f"expected codes 0 to {self.value.width}, got {self.start} to {stop}"
-        return _formats(self.result, self.value)
+        return equal_formats(self.result, self.value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -198,14 +146,14 @@ class AffineResult(Op):
         """An operand of the right width for every term, rows that can be parted."""
         columns = [term.weights.shape[1] for term in self.affine.terms]
         if [value.width for value in self.operands] != columns:
-            return f"expected operands of {columns} codes, got {_said(self.operands)}"
+            return f"expected operands of {columns} codes, got {said(self.operands)}"
         if len({term.source for term in self.affine.terms}) < len(self.affine.terms):
             return "expected terms of different sources, got two of one"
         if not all(value.operand for value in self.operands) or self.result.operand:
             return "expected operands to become a value"
         if not self.rows or self.affine.rows % len(self.rows):
             return f"expected rows in {len(self.rows)} equal parts, got {self.affine.rows}"
-        return _widths(self.result, self.affine.rows)
+        return equal_widths(self.result, self.affine.rows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -225,15 +173,15 @@ class Activation(Op):
     def defect(self) -> str | None:
         """Q5.10 to Q0.15, or the format that is read."""
         if self.value.operand or self.result.operand:
-            return _no_operands(self)
+            return no_operands(self)
         if self.function.bounded and (self.value.format, self.result.format) != (
             PREACTIVATION,
             UNIT,
         ):
-            return f"expected Q5.10 to Q0.15, got {_said((self.value, self.result))}"
+            return f"expected Q5.10 to Q0.15, got {said((self.value, self.result))}"
         if not self.function.bounded and self.value.format != self.result.format:
-            return _formats(self.result, self.value)
-        return _widths(self.result, self.value.width)
+            return equal_formats(self.result, self.value)
+        return equal_widths(self.result, self.value.width)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -268,12 +216,12 @@ class Product(Op):
         """Known formats or a shift, which clause 1.3 has, equal widths."""
         values = (self.a, self.b, self.result)
         if any(value.operand for value in values):
-            return _no_operands(self)
+            return no_operands(self)
         if {value.format is None for value in values} != {self.given_shift is not None}:
-            return f"expected fixed-point formats, or a shift without any, got {_said(values)}"
+            return f"expected fixed-point formats, or a shift without any, got {said(values)}"
         if self.shift not in _SHIFTS:
             return f"expected a shift of 1 to {_SHIFTS[-1]}, got {self.shift}"
-        return _widths(self.result, self.a.width, self.b.width)
+        return equal_widths(self.result, self.a.width, self.b.width)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -293,9 +241,9 @@ class Sum(Op):
     def defect(self) -> str | None:
         """One format, one width."""
         return (
-            _no_operands(self)
-            or _formats(self.result, self.a, self.b)
-            or _widths(self.result, self.a.width, self.b.width)
+            no_operands(self)
+            or equal_formats(self.result, self.a, self.b)
+            or equal_widths(self.result, self.a.width, self.b.width)
         )
 
 
@@ -320,10 +268,10 @@ class Rescaling(Op):
     def defect(self) -> str | None:
         """Fewer fraction bits, or as many."""
         if self.value.format is None or self.result.format is None or self.shift < 0:
-            return f"expected no more fraction bits, got {_said((self.value, self.result))}"
+            return f"expected no more fraction bits, got {said((self.value, self.result))}"
         if self.shift > _LARGEST_RESCALING:
             return f"expected a shift of 0 to {_LARGEST_RESCALING}, got {self.shift}"
-        return _widths(self.result, self.value.width)
+        return equal_widths(self.result, self.value.width)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -342,34 +290,8 @@ class Complement(Op):
     def defect(self) -> str | None:
         """Q0.15 throughout."""
         if self.value.format != UNIT:
-            return f"expected Q0.15, got {_said((self.value,))}"
-        return _formats(self.result, self.value) or _widths(self.result, self.value.width)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Scaling(Op):
-    """sat16(sat16(R(v·m, k)) + b) with constants m and b for every element (clause 7.9).
-
-    Attributes:
-        value: what is scaled.
-        name: of the constants in their layer.
-        scale: the constants.
-    """
-
-    kind: ClassVar[str] = "scaling"
-
-    value: Value
-    name: str
-    scale: ScaleVector
-
-    @property
-    def reads(self) -> tuple[Value, ...]:
-        """What is scaled."""
-        return (self.value,)
-
-    def defect(self) -> str | None:
-        """A value, as wide as the constants."""
-        return _no_operands(self) or _widths(self.result, self.value.width, self.scale.width)
+            return f"expected Q0.15, got {said((self.value,))}"
+        return equal_formats(self.result, self.value) or equal_widths(self.result, self.value.width)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -396,9 +318,9 @@ class Extremum(Op):
     def defect(self) -> str | None:
         """One format, one width."""
         return (
-            _no_operands(self)
-            or _formats(self.result, self.a, self.b)
-            or _widths(self.result, self.a.width, self.b.width)
+            no_operands(self)
+            or equal_formats(self.result, self.a, self.b)
+            or equal_widths(self.result, self.a.width, self.b.width)
         )
 
 
@@ -416,31 +338,10 @@ OPS: Final[tuple[type[Op], ...]] = (
     Complement,
     Scaling,
     Extremum,
+    Normalization,
 )
 
 
 def _bits(value: Value) -> int:
     assert value.format is not None  # `defect` refuses it
     return value.format.frac_bits
-
-
-def _said(values: tuple[Value, ...]) -> str:
-    return ", ".join(f"{v.name}[{v.width}] {'operand' if v.operand else v.format}" for v in values)
-
-
-def _no_operands(op: Op) -> str | None:
-    if any(value.operand for value in (op.result, *op.reads)):
-        return f"expected values, got {_said((op.result, *op.reads))}"
-    return None
-
-
-def _widths(result: Value, *widths: int) -> str | None:
-    if {result.width, *widths} != {result.width}:
-        return f"expected a width of {widths[0]}, got {sorted({result.width, *widths})}"
-    return None
-
-
-def _formats(*values: Value) -> str | None:
-    if len({(value.operand, value.format) for value in values}) > 1:
-        return f"expected one format, got {_said(values)}"
-    return None

@@ -64,6 +64,8 @@ class QFormat:
 PREACTIVATION: Final = QFormat(bits=16, frac_bits=10)
 #: Gate outputs and hidden states in [-1, 1) (clauses 2.5, 2.6).
 UNIT: Final = QFormat(bits=16, frac_bits=15)
+#: Result of a normalization (clause 7.11).
+NORMALIZED: Final = QFormat(bits=16, frac_bits=11)
 
 #: Allowed exponents of an LSTM cell state and of a relu SimpleRNN state (clause 2.6).
 CELL_EXPONENTS: Final = range(10, 15)

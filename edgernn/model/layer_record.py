@@ -10,7 +10,7 @@ from edgernn.errors import ModelError
 from edgernn.model.affine import Affine, Affine8, Affine16, Source
 from edgernn.model.array_record import ArrayRecord
 from edgernn.model.formats import QFormat
-from edgernn.model.scales import ScaleVector
+from edgernn.model.scales import NormalizationConstants, ScaleVector
 from edgernn.model.storage import MAX_SPARSE_TILES, Storage, padded, tile_columns
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")
@@ -140,6 +140,11 @@ class LayerRecord(ArrayRecord):
             scales: as `scale_widths` names them.
         """
         return dict(scales)
+
+    @property
+    def normalizations(self) -> dict[str, NormalizationConstants]:
+        """The constants of the layer's normalizations, by name."""
+        return {}
 
     @property
     def states(self) -> tuple[StateSpec, ...]:

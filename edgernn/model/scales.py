@@ -1,17 +1,22 @@
-"""Multiplication by constants: one multiplier and one offset per element (clause 7.9)."""
+"""Constants of operations on values: of scaling (clause 7.9) and of normalization (7.11)."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from edgernn.errors import ModelError
 from edgernn.model.array_record import ArrayRecord, check_range, check_rows, frozen_array
-from edgernn.model.formats import INT16_MAX, Int16Array
+from edgernn.model.formats import INT16_MAX, Int16Array, Int32Array
 
 #: Shifts of clause 7.9.
 SCALE_SHIFTS = range(1, 31)
+#: Elements that clause 7.11 normalises: with more, products would pass 32 bits.
+MAX_NORMALIZED = 256
+#: Largest epsilon of clause 7.11, in units of the sum of squares.
+MAX_EPSILON = 1 << 29
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -50,3 +55,64 @@ class ScaleVector(ArrayRecord):
     def has_bias(self) -> bool:
         """Whether the second sum is there."""
         return bool(self.bias.any())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class NormalizationConstants(ArrayRecord):
+    """What clause 7.11 needs to know of N elements of one scale: the table E, and what N gives.
+
+    Attributes:
+        width: number of elements N, 1..256.
+        epsilon: int32, E[b] for the bit lengths b from the least one to the largest, 1..2^29 and
+            never rising.
+    """
+
+    width: int
+    epsilon: Int32Array
+
+    def __post_init__(self) -> None:
+        """Freeze and check."""
+        array = frozen_array("normalization", "epsilon", self.epsilon, np.int32, 1)
+        object.__setattr__(self, "epsilon", array)
+        if not 1 <= self.width <= MAX_NORMALIZED:
+            raise ModelError(
+                f"normalization.width: expected 1..{MAX_NORMALIZED} elements, got {self.width}"
+            )
+        if not 1 <= array.size <= self.most_bits + 1:
+            raise ModelError(
+                f"normalization.epsilon: expected 1..{self.most_bits + 1} numbers for "
+                f"{self.width} elements, got {array.size}"
+            )
+        check_range("normalization", "epsilon", array, 1, MAX_EPSILON)
+        if np.any(np.diff(array) > 0):
+            raise ModelError("normalization.epsilon: expected numbers that never rise")
+
+    @property
+    def most_bits(self) -> int:
+        """The t of clause 7.11: bits that N times a difference from the mean has at most."""
+        return 16 + (self.width - 1).bit_length()
+
+    @property
+    def least_bits(self) -> int:
+        """The bit length that smaller ones are taken for."""
+        return self.most_bits + 1 - int(self.epsilon.size)
+
+    @property
+    def square_bits(self) -> int:
+        """The w: bits of what is squared."""
+        return (29 - (self.width - 1).bit_length()) // 2
+
+    @property
+    def root_bits(self) -> int:
+        """The a: the root of N is less than 2^a, and 2^(a-1) at least."""
+        return math.isqrt(self.width).bit_length()
+
+    @property
+    def gain(self) -> int:
+        """The G: the root of N as a part of 2^a, in Q0.15."""
+        return (math.isqrt(self.width << (32 - 2 * self.root_bits)) + 1) >> 1
+
+    @property
+    def shift(self) -> int:
+        """The last shift where j is 0."""
+        return 19 - self.square_bits - self.root_bits

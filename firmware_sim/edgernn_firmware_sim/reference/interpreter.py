@@ -16,6 +16,7 @@ from edgernn.graph.ops import (
     Concatenation,
     Extremum,
     Function,
+    Normalization,
     Op,
     OperandOf,
     Product,
@@ -27,6 +28,7 @@ from edgernn.graph.ops import (
 from edgernn_firmware_sim.reference.affine import affine_map, operand
 from edgernn_firmware_sim.reference.arithmetic import Int32, round_product, sat16
 from edgernn_firmware_sim.reference.events import Quiet
+from edgernn_firmware_sim.reference.normalization import normalization
 from edgernn_firmware_sim.reference.tables import hard_sigmoid, sigmoid, tanh
 
 #: Arrays [B, N] of one step by the number of their value.
@@ -161,6 +163,11 @@ def _extremum(op: Extremum, site: _Site) -> OpFunction:
     return lambda slots: chosen(slots[a], slots[b])
 
 
+def _normalization(op: Normalization, site: _Site) -> OpFunction:
+    (v,), run, note, name = site.reads(op), normalization(op.constants), site.note, op.result.name
+    return lambda slots: note.sat16(name, run(slots[v]))
+
+
 #: operation -> what makes its function
 INTERPRETED: Final[dict[type[Op], Callable[[Any, _Site], OpFunction]]] = {
     OperandOf: _operand,
@@ -175,4 +182,5 @@ INTERPRETED: Final[dict[type[Op], Callable[[Any, _Site], OpFunction]]] = {
     CodesOf: _codes,
     Scaling: _scaling,
     Extremum: _extremum,
+    Normalization: _normalization,
 }

@@ -19,6 +19,7 @@ from edgernn.graph.ops import (
     Complement,
     Concatenation,
     Function,
+    Normalization,
     Op,
     OperandOf,
     Product,
@@ -28,6 +29,7 @@ from edgernn.graph.ops import (
 )
 from edgernn.model.affine import Source
 from edgernn.model.formats import Precision
+from edgernn_export.compress.qat.normalization import normalized
 from edgernn_export.compress.qat.straight_through import (
     complement,
     hard_sigmoid,
@@ -155,6 +157,11 @@ def _complement(run: _Run, op: Complement) -> Tensor:
     return complement(v)
 
 
+def _normalization(run: _Run, op: Normalization) -> Tensor:
+    (v,) = run.reads(op)
+    return normalized(v, op.constants)
+
+
 #: operation -> what runs it
 RUN: Final[dict[type[Op], Callable[[_Run, Any], Any]]] = {
     OperandOf: _operand,
@@ -166,4 +173,5 @@ RUN: Final[dict[type[Op], Callable[[_Run, Any], Any]]] = {
     Sum: _sum,
     Rescaling: _rescaling,
     Complement: _complement,
+    Normalization: _normalization,
 }

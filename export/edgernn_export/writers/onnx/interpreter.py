@@ -20,6 +20,7 @@ from edgernn.graph.ops import (
     Concatenation,
     Extremum,
     Function,
+    Normalization,
     Op,
     OperandOf,
     Product,
@@ -42,6 +43,7 @@ from edgernn_export.writers.onnx.integer_operators import (
     sat16,
     wide_product,
 )
+from edgernn_export.writers.onnx.normalization import normalized
 from edgernn_export.writers.onnx.tables import REACH, Tables
 from edgernn_export.writers.routed import cut
 
@@ -210,6 +212,11 @@ def _extremum(at: NodeEmitter, op: Extremum) -> str:
     return at.g.node("Max" if op.largest else "Min", *at.reads(op))
 
 
+def _normalization(at: NodeEmitter, op: Normalization) -> str:
+    (v,) = at.reads(op)
+    return normalized(at.g, v, op.constants)
+
+
 #: operation -> what appends it
 APPENDED: Final[dict[type[Op], Callable[[NodeEmitter, Any], str]]] = {
     OperandOf: _operand,
@@ -224,4 +231,5 @@ APPENDED: Final[dict[type[Op], Callable[[NodeEmitter, Any], str]]] = {
     CodesOf: _codes,
     Scaling: _scaling,
     Extremum: _extremum,
+    Normalization: _normalization,
 }

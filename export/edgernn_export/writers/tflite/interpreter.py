@@ -14,6 +14,7 @@ from edgernn.graph.ops import (
     Concatenation,
     Extremum,
     Function,
+    Normalization,
     Op,
     OperandOf,
     Product,
@@ -28,6 +29,7 @@ from edgernn_export.writers.routed import cut
 from edgernn_export.writers.tflite import ops
 from edgernn_export.writers.tflite.affine import affine, operand
 from edgernn_export.writers.tflite.graph import Graph, Tensor
+from edgernn_export.writers.tflite.normalization import normalized
 
 
 class OperatorEmitter:
@@ -167,6 +169,11 @@ def _extremum(at: OperatorEmitter, op: Extremum) -> Tensor:
     return ops.extremum(at.graph, op.result.name, a, b, op.largest)
 
 
+def _normalization(at: OperatorEmitter, op: Normalization) -> Tensor:
+    (v,) = at.reads(op)
+    return normalized(at.graph, op.result.name, v, op.constants)
+
+
 #: operation -> what emits it
 EMITTED: Final[dict[type[Op], Callable[[OperatorEmitter, Any], Tensor]]] = {
     OperandOf: _operand,
@@ -181,4 +188,5 @@ EMITTED: Final[dict[type[Op], Callable[[OperatorEmitter, Any], Tensor]]] = {
     CodesOf: _codes,
     Scaling: _scaling,
     Extremum: _extremum,
+    Normalization: _normalization,
 }

@@ -1,0 +1,66 @@
+"""The operations that have constants of their own, which their layer holds by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from edgernn.graph.op import Op, Value, equal_widths, no_operands, said
+from edgernn.model.formats import NORMALIZED
+from edgernn.model.scales import NormalizationConstants, ScaleVector
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Scaling(Op):
+    """sat16(sat16(R(v·m, k)) + b) with constants m and b for every element (clause 7.9).
+
+    Attributes:
+        value: what is scaled.
+        name: of the constants in their layer.
+        scale: the constants.
+    """
+
+    kind: ClassVar[str] = "scaling"
+
+    value: Value
+    name: str
+    scale: ScaleVector
+
+    @property
+    def reads(self) -> tuple[Value, ...]:
+        """What is scaled."""
+        return (self.value,)
+
+    def defect(self) -> str | None:
+        """A value, as wide as the constants."""
+        return no_operands(self) or equal_widths(self.result, self.value.width, self.scale.width)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Normalization(Op):
+    """Mean 0 and variance 1, as Q4.11 (clause 7.11).
+
+    Attributes:
+        value: what is normalised.
+        name: of the constants in their layer.
+        constants: made for the width and the scale of the value.
+    """
+
+    kind: ClassVar[str] = "normalization"
+
+    value: Value
+    name: str
+    constants: NormalizationConstants
+
+    @property
+    def reads(self) -> tuple[Value, ...]:
+        """What is normalised."""
+        return (self.value,)
+
+    def defect(self) -> str | None:
+        """A value, as wide as the constants say, to Q4.11."""
+        if self.result.format != NORMALIZED:
+            return f"expected Q4.11, got {said((self.result,))}"
+        return no_operands(self) or equal_widths(
+            self.result, self.value.width, self.constants.width
+        )
