@@ -28,7 +28,7 @@ from edgernn.model.formats import Int16Array, OperandArray, Precision
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.layers import LSTM, Dense, GRUAfter, GRUBefore, Layer, SimpleRNN
 from edgernn.model.merges import Merge
-from edgernn.model.scales import ScaleVector
+from edgernn.model.scales import NormalizationConstants, ScaleVector
 from edgernn.model.storage import Storage, arranged, kept_tiles, padded, tile_index
 
 #: Environment variable that names the instruction set where the option does not.
@@ -193,14 +193,18 @@ def _operations(layer: Layer, layout: StorageChoice) -> tuple[object, ...]:
     """A layer without a kernel: maps with their rows, and its step.
 
     The step is (scratch, operands behind the input, widths of the states, output, instructions,
-    values of the input that the scratch begins with, constants that scale).
+    values of the input that the scratch begins with, constants that scale, and that normalise).
     """
     short = all(isinstance(affine, Affine8) for affine in layer.affines.values())
     step = schedule(lowered(Precision.W8A8 if short else Precision.W8A16, (layer,)))
-    names, widths = list(layer.affines), [spec.units for spec in layer.states]
+    widths = [spec.units for spec in layer.states]
     starts = [sum(widths[:vector]) for vector in range(len(widths))]
     values = layer.inputs if layer.reads_values else 0
-    scales = list(layer.scales)
+    of_maps = list(layer.affines)
+    named = {
+        VectorCall.SCALE: list(layer.scales),
+        VectorCall.NORMALIZE: list(layer.normalizations),
+    }
 
     def place(one: Place | None) -> int:
         if one is None:
@@ -214,18 +218,18 @@ def _operations(layer: Layer, layout: StorageChoice) -> tuple[object, ...]:
         if isinstance(option, Function):
             option = _ACTIVATIONS.index(option.value)
         elif isinstance(option, str):
-            named = scales if one.call is VectorCall.SCALE else names
-            option = named.index(option)
+            option = named.get(one.call, of_maps).index(option)
         reads = [place(read) for read in one.reads] + [0, 0]
         count = (one.result or one.reads[0]).width
         return _CALLS.index(one.call), count, option or 0, *reads[:2], place(one.result)
 
     maps = tuple((a.rows, _map(layer, a, layout)) for a in layer.affines.values())
     calls = tuple(map(instruction, step.instructions))
-    constants = tuple(map(_scale, layer.scales.values()))
+    scales = tuple(map(_scale, layer.scales.values()))
+    norms = tuple(map(_normalization, layer.normalizations.values()))
     output = place(step.outputs[0])
     room = values + step.scratch
-    own = room, step.operands, tuple(widths), output, calls, values, constants
+    own = room, step.operands, tuple(widths), output, calls, values, scales, norms
     return len(_KINDS), layer.inputs, layer.units, 0, _NO_CELL, maps, own
 
 
@@ -233,6 +237,12 @@ def _scale(scale: ScaleVector) -> tuple[object, ...]:
     """(elements, shift, multipliers, offsets or None)."""
     bias = scale.bias.astype(np.int16).tobytes() if scale.has_bias else None
     return scale.width, scale.shift, scale.multiplier.astype(np.int16).tobytes(), bias
+
+
+def _normalization(made: NormalizationConstants) -> tuple[object, ...]:
+    """(elements, least, most and square bits, gain, shift, epsilon)."""
+    numbers = made.least_bits, made.most_bits, made.square_bits, made.gain, made.shift
+    return made.width, *numbers, made.epsilon.astype(np.int32).tobytes()
 
 
 def _map(layer: Layer, affine: Affine, layout: StorageChoice) -> tuple[object, ...]:

@@ -18,7 +18,7 @@ from edgernn.model.affine import Affine, Affine8, Affine16, Source, Term8, Term1
 from edgernn.model.formats import MAX_WIDTH, Precision
 from edgernn.model.layer_record import LayerRecord
 from edgernn.model.layers import LAYERS, Layer
-from edgernn.model.scales import ScaleVector
+from edgernn.model.scales import NormalizationConstants, ScaleVector
 from edgernn.model.storage import Storage
 
 #: The version that holds networks.
@@ -33,7 +33,7 @@ _LAYER: Final[Members] = {
 _READERS: Final[dict[Any, MemberReader]] = {
     int: Node.integer, float: Node.real, bool: Node.flag, str: Node.text
 }  # fmt: skip
-_SCALES: Final = (ScaleVector, tuple[ScaleVector, ...])
+_CONSTANTS: Final = (ScaleVector, tuple[ScaleVector, ...], NormalizationConstants)
 
 
 #: Options by class: type hints are slow to look up, and a class never changes.
@@ -55,7 +55,7 @@ def options(layer: type[LayerRecord]) -> Members:
             for field in fields(layer)
             if field.name not in _LAYER
             and field.name not in layer.shape
-            and types[field.name] not in _SCALES
+            and types[field.name] not in _CONSTANTS
         }
     return _known[layer]
 
@@ -66,7 +66,7 @@ def _reader(kind: str, name: str, form: Any) -> MemberReader:
     if form not in _READERS:
         raise ModelError(
             f"{kind}.{name}: expected an option of type int, float, bool, str or an enumeration, "
-            f"got {form}. Declare maps in `shape` and constants as ScaleVector."
+            f"got {form}. Declare maps in `shape`, constants in `scale_shape` or `norm_shape`."
         )
     return _READERS[form]
 
@@ -113,6 +113,8 @@ def layer_tensors(layer: Layer, budget: SparseBudget) -> Iterator[tuple[str, npt
     for name, scale in layer.scales.items():
         yield f"{layer.name}/{name}/multiplier", scale.multiplier
         yield f"{layer.name}/{name}/bias", scale.bias
+    for name, norm in layer.normalizations.items():
+        yield f"{layer.name}/{name}/epsilon", norm.epsilon
 
 
 def _affine_tensors(
@@ -171,6 +173,13 @@ def read_layer(node: Node, file: StoredTensors) -> Layer:
     if network:
         scales = _read_scales(parts["scales"], fields["name"], file, layer.scale_widths(*widths))
         arguments |= layer.scale_arguments(scales)
+        arguments |= {
+            name: NormalizationConstants(
+                width=count * fields["units"],
+                epsilon=file.table.take(f"{fields['name']}/{name}/epsilon", np.int32, (None,)),
+            )
+            for name, count in layer.norm_shape.items()
+        }
     return layer(**arguments)
 
 

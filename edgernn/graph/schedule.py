@@ -23,6 +23,7 @@ from edgernn.graph.ops import (
     Concatenation,
     Extremum,
     Function,
+    Normalization,
     Op,
     OperandOf,
     Product,
@@ -78,6 +79,7 @@ class VectorCall(enum.Enum):
     SCALE = "scale"
     MAXIMUM = "maximum"
     MINIMUM = "minimum"
+    NORMALIZE = "normalize"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +91,7 @@ class VectorInstruction:
         reads: the vectors it reads.
         result: the vector it writes; None: the operands.
         option: shift of a product or a rescaling, function of an activation, name of an affine
-            map or of the constants that scale; None for the others.
+            map or of the constants that scale or normalise; None for the others.
     """
 
     call: VectorCall
@@ -358,6 +360,11 @@ def _scaling(made: _Scheduler, index: int, op: Scaling) -> None:
     made.call(VectorCall.SCALE, reads, made.for_result(index, op, op.reads), op.name)
 
 
+def _normalization(made: _Scheduler, index: int, op: Normalization) -> None:
+    reads = [made.place(op.value)]
+    made.call(VectorCall.NORMALIZE, reads, made.for_result(index, op, op.reads), op.name)
+
+
 def _extremum(made: _Scheduler, index: int, op: Extremum) -> None:
     call = VectorCall.MAXIMUM if op.largest else VectorCall.MINIMUM
     _element_by_element(call)(made, index, op)
@@ -377,4 +384,5 @@ _SCHEDULED: Final[dict[type[Op], Callable[[_Scheduler, int, Any], None]]] = {
     Complement: _element_by_element(VectorCall.COMPLEMENT),
     Scaling: _scaling,
     Extremum: _extremum,
+    Normalization: _normalization,
 }

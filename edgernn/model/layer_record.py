@@ -46,6 +46,8 @@ class LayerRecord(ArrayRecord):
     reads_values: ClassVar[bool] = False
     #: Fields that are vectors of constants: elements per unit.
     scale_shape: ClassVar[dict[str, int]] = {}
+    #: Fields that are constants of a normalization: elements per unit.
+    norm_shape: ClassVar[dict[str, int]] = {}
 
     name: str
     inputs: int
@@ -64,7 +66,7 @@ class LayerRecord(ArrayRecord):
             )
         for name, affine in self.affines.items():
             self._check_affine(name, affine)
-        for name, count in self.scale_shape.items():
+        for name, count in (self.scale_shape | self.norm_shape).items():
             width = getattr(self, name).width
             if width != count * self.units:
                 raise ModelError(
@@ -144,7 +146,7 @@ class LayerRecord(ArrayRecord):
     @property
     def normalizations(self) -> dict[str, NormalizationConstants]:
         """The constants of the layer's normalizations, by name."""
-        return {}
+        return {name: getattr(self, name) for name in self.norm_shape}
 
     @property
     def states(self) -> tuple[StateSpec, ...]:

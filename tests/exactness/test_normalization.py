@@ -14,7 +14,7 @@ from edgernn.graph.intervals import intervals
 from edgernn.model.scales import MAX_NORMALIZED, NormalizationConstants
 from edgernn_export.quantizer.normalization import gain_and_offset, normalization_constants
 from edgernn_export.writers.onnx.graph import GraphBuilder
-from edgernn_export.writers.onnx.interpreter import NodeEmitter
+from edgernn_export.writers.onnx.interpreter import NodeEmitter, Rows
 from edgernn_export.writers.onnx.tables import Tables
 from edgernn_export.writers.tflite.graph import Graph
 from edgernn_export.writers.tflite.interpreter import OperatorEmitter
@@ -97,7 +97,7 @@ def test_tflite(tmp_path):
         name = f"norm-{width}"
         file = Graph(name)
         q_x = file.tensor("x", width, "int16", 2.0**-10)
-        (y,), _ = OperatorEmitter(file, graph(made).precision, 1.0)(graph(made), (q_x,), ())
+        (y,), _ = OperatorEmitter(file, graph(made).precision, 1.0)(graph(made), [(q_x,)], ())
         (tmp_path / f"{name}.tflite").write_bytes(file.finish({"x": q_x}, {"y": y}, b"{}"))
         np.save(tmp_path / f"{name}.npy", x)
         wanted[name] = normalized(made, x)
@@ -118,7 +118,9 @@ def test_onnx(width):
     made, x = constants(width, 1), rows(width, COUNTS[width])
     g = GraphBuilder("norm")
     codes = g.cast(g.input("x", np.int16, [1, width]), np.int32)
-    (y,), _ = NodeEmitter(g, Tables(g, graph(made).precision))(graph(made), [codes], [])
+    (y,), _ = NodeEmitter(g, Tables(g, graph(made).precision))(
+        graph(made), [[Rows(codes, width)]], []
+    )
     g.output(g.cast(y, np.int16), "y", np.int16, [1, width])
     content = g.to_bytes({})
     wanted = normalized(made, x)

@@ -10,6 +10,7 @@
 #include "../../native/edgernn_dense.c"
 #include "../../native/edgernn_gru.c"
 #include "../../native/edgernn_lstm.c"
+#include "../../native/edgernn_norm.c"
 #include "../../native/edgernn_ops.c"
 #include "../../native/edgernn_simple_rnn.c"
 #include "../../native/edgernn_tables.c"
@@ -96,6 +97,9 @@ static int16_t *at_place(int32_t place, int16_t *state, int16_t *z)
                 break;                                                                         \
             case NATIVE_CALL_MINIMUM:                                                          \
                 edgernn_minimum(a, b, one->count, out);                                        \
+                break;                                                                         \
+            case NATIVE_CALL_NORMALIZE:                                                        \
+                edgernn_normalize(step->norms + one->option, a, one->count, out);              \
                 break;                                                                         \
             case NATIVE_CALL_COMPLEMENT:                                                       \
             case NATIVE_CALLS:                                                                 \

@@ -16,6 +16,8 @@ typedef struct {
     int32_t operands; /* behind the layer's input */
     int32_t scale_count;
     int32_t scale_widths[MAX_SCALES];
+    int32_t norm_count;
+    int32_t norm_widths[NATIVE_MAX_NORMS];
 } limits;
 
 static int refuse(const char *what, Py_ssize_t most, Py_ssize_t got)
@@ -87,6 +89,8 @@ static int check(const limits *within, const native_instruction *one)
         most = MAX_SHIFT / 2;
     } else if (call == NATIVE_CALL_SCALE) {
         most = within->scale_count - 1;
+    } else if (call == NATIVE_CALL_NORMALIZE) {
+        most = within->norm_count - 1;
     }
     if (one->option < 0 || one->option > most) {
         return refuse("option of a call", most, one->option);
@@ -96,6 +100,9 @@ static int check(const limits *within, const native_instruction *one)
     }
     if (call == NATIVE_CALL_SCALE && within->scale_widths[one->option] != one->count) {
         return refuse("constants of a call", within->scale_widths[one->option], one->count);
+    }
+    if (call == NATIVE_CALL_NORMALIZE && within->norm_widths[one->option] != one->count) {
+        return refuse("elements of a normalization", within->norm_widths[one->option], one->count);
     }
     return 0;
 }
@@ -261,6 +268,7 @@ int native_build_operations(native_builder *builder, PyObject *maps, PyObject *s
     PyObject *widths;
     PyObject *instructions;
     PyObject *scales;
+    PyObject *norms;
     int room;
     int behind;
     int output;
@@ -269,8 +277,8 @@ int native_build_operations(native_builder *builder, PyObject *maps, PyObject *s
         PyErr_SetString(PyExc_TypeError, "layer of operations: expected a tuple of its step");
         return -1;
     }
-    if (!PyArg_ParseTuple(step, "iiOiOiO:step", &room, &behind, &widths, &output, &instructions,
-                          &values, &scales)) {
+    if (!PyArg_ParseTuple(step, "iiOiOiOO:step", &room, &behind, &widths, &output, &instructions,
+                          &values, &scales, &norms)) {
         return -1;
     }
     if (room < 0 || room > MAX_SCRATCH) {
@@ -286,7 +294,8 @@ int native_build_operations(native_builder *builder, PyObject *maps, PyObject *s
     }
     within.scratch = room;
     within.operands = behind;
-    if (build_maps(builder, maps, layer, &within) < 0 ||
+    within.norm_count = native_build_norms(builder, norms, layer, within.norm_widths);
+    if (within.norm_count < 0 || build_maps(builder, maps, layer, &within) < 0 ||
         build_scales(builder, scales, layer, &within) < 0 ||
         build_widths(builder, widths, layer, &within) < 0 ||
         build_instructions(builder, instructions, layer, &within) < 0) {

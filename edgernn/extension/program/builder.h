@@ -40,6 +40,14 @@ int native_build_map8(native_builder *builder, PyObject *from, int32_t rows, int
 int native_build_map16(native_builder *builder, PyObject *from, int32_t rows, int32_t operands,
                        edgernn_map16 *map);
 
+#define NATIVE_MAX_NORMS 64
+
+/* Constants that normalise, of a tuple of (elements, least, most and square bits, gain, shift,
+ * epsilon). How many elements each is for goes to widths[NATIVE_MAX_NORMS]; returns how many there
+ * are, -1 with an error set. */
+int native_build_norms(native_builder *builder, PyObject *from, native_layer *layer,
+                       int32_t *widths);
+
 /* What a layer of operations is made of: maps of (rows, map), and (scratch, operands behind
  * the input, widths of the states, place of the output, instructions, values of its input that the
  * scratch begins with: all or none, constants that scale). What it needs of scratch, operands and

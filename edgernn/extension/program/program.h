@@ -13,6 +13,7 @@
 #define EDGERNN_VARIANT EDGERNN_PORTABLE
 #endif
 #include "../../native/edgernn_kernels.h"
+#include "../../native/edgernn_norm.h"
 #include "../../native/edgernn_ops.h"
 
 #define NATIVE_MAX_WIDTH 65536 /* inputs or units of a layer */
@@ -42,6 +43,7 @@ typedef enum {
     NATIVE_CALL_SCALE,
     NATIVE_CALL_MAXIMUM,
     NATIVE_CALL_MINIMUM,
+    NATIVE_CALL_NORMALIZE,
     NATIVE_CALLS
 } native_call;
 
@@ -50,7 +52,7 @@ typedef enum {
 typedef struct {
     int32_t call;
     int32_t count;  /* elements */
-    int32_t option; /* shift, activation, or which map or constants that scale */
+    int32_t option; /* shift, activation, or which map or constants */
     int32_t a;
     int32_t b;
     int32_t out;
@@ -63,6 +65,7 @@ typedef struct {
     const edgernn_map8 *maps8;              /* of w8a8 models */
     const edgernn_map16 *maps16;            /* of w8a16 models */
     const edgernn_scales *scales;
+    const edgernn_norm *norms;
     int32_t vectors;
     const int32_t *widths; /* [vectors], of the states */
     int32_t output;        /* place of the layer's output */

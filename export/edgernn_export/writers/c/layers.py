@@ -14,7 +14,13 @@ from edgernn.model.storage import padded
 from edgernn_export.writers.c import operations
 from edgernn_export.writers.c.affine import affine_map
 from edgernn_export.writers.c.constants import Check, check_member, identifier, record
-from edgernn_export.writers.c.operations import Span, Vectors, scale_records, statements
+from edgernn_export.writers.c.operations import (
+    Span,
+    Vectors,
+    norm_records,
+    scale_records,
+    statements,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,9 +77,18 @@ class CLayer:
         return KERNELS.get(type(self.layer))
 
     @property
-    def file(self) -> str:
-        """Source file of what it calls, in ``edgernn/native``."""
-        return operations.SOURCE if self.kernel is None else self.kernel.file
+    def files(self) -> tuple[str, ...]:
+        """Source files of what it calls, in ``edgernn/native``."""
+        if self.kernel is not None:
+            return (self.kernel.file,)
+        return (operations.SOURCE, *[operations.NORM_SOURCE] * bool(self.layer.normalizations))
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """Headers that declare it, beside those of every kernel."""
+        if self.kernel is not None:
+            return ()
+        return (operations.HEADER, *[operations.NORM_HEADER] * bool(self.layer.normalizations))
 
     @cached_property
     def scheduled(self) -> StepSchedule:
@@ -135,7 +150,8 @@ class CLayer:
         if self.kernel is None:
             step, layer = self.scheduled, self.layer
             vectors = Vectors(states=self.vectors, inputs=self.inputs)
-            calls = statements(step, self.name, layer.inputs, self.width, vectors, [*layer.scales])
+            names = [*layer.scales], [*layer.normalizations]
+            calls = statements(step, self.name, layer.inputs, self.width, vectors, *names)
             of = vectors.address(step.outputs[0])
             copied = f"edgernn_copy16({of}, {layer.units}, {self.made});"
             return [*calls, *([] if self.has_state_output else [copied])]
@@ -167,6 +183,10 @@ class CLayer:
             text, of_scales = scale_records(self.name, layer.scales)
             blocks.append(text)
             checks += of_scales
+        if layer.normalizations:
+            text, of_norms = norm_records(self.name, layer.normalizations)
+            blocks.append(text)
+            checks += of_norms
         return "\n".join(blocks), checks
 
     def _members(self) -> list[tuple[str, int | str]]:

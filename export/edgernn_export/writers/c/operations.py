@@ -15,7 +15,7 @@ from edgernn.graph.schedule import (
     VectorCall,
     VectorInstruction,
 )
-from edgernn.model.scales import ScaleVector
+from edgernn.model.scales import NormalizationConstants, ScaleVector
 from edgernn.model.storage import padded
 from edgernn_export.writers.c.constants import (
     Check,
@@ -29,6 +29,9 @@ from edgernn_export.writers.c.constants import (
 #: Source file of the operations, in ``edgernn/native``, and the header that declares them.
 SOURCE: Final = "edgernn_ops.c"
 HEADER: Final = "edgernn_ops.h"
+#: Those of normalizations.
+NORM_SOURCE: Final = "edgernn_norm.c"
+NORM_HEADER: Final = "edgernn_norm.h"
 #: Operations element by element, all declared alike: vectors read, shift, count, result.
 _FUNCTIONS: Final = {
     VectorCall.PRODUCT: "edgernn_product",
@@ -90,17 +93,19 @@ def statements(
     width: str,
     vectors: Vectors,
     scales: Sequence[str],
+    norms: Sequence[str],
 ) -> list[str]:
     """The statements of a step.
 
     Args:
         step: the layer's schedule.
         record: C identifier of the struct with the layer's affine maps; that of its constants that
-            scale has "_scales" behind it.
+            scale has "_scales" behind it, that of those that normalise "_norms".
         inputs: of the layer, whose operands stand first.
         width: of operands in bits, as it ends names of functions.
         vectors: where the layer's values lie.
         scales: names of the constants that scale, in their order.
+        norms: names of the constants that normalise, in their order.
     """
 
     def arguments(one: VectorInstruction) -> tuple[str, list[object]]:
@@ -112,6 +117,9 @@ def statements(
         if one.call is VectorCall.SCALE:
             of = plus(f"{record}_scales", scales.index(str(one.option)))
             return "edgernn_scale", [of, *reads, count, result]
+        if one.call is VectorCall.NORMALIZE:
+            of = plus(f"{record}_norms", norms.index(str(one.option)))
+            return "edgernn_normalize", [of, *reads, count, result]
         if one.call is VectorCall.AFFINE:
             return f"edgernn_affine{width}", [f"&{record}.{one.option}", "state->operands", result]
         if one.call is VectorCall.COPY:
@@ -148,4 +156,28 @@ def scale_records(record_name: str, scales: Mapping[str, ScaleVector]) -> tuple[
         members.append(f"{{{scale.shift}, {', '.join(pointers)}}}")
         checks.append(check_member(f"{place}.shift", scale.shift))
     blocks.append(record("edgernn_scales", f"{record_name}_scales[{len(members)}]", members))
+    return "\n".join(blocks), checks
+
+
+def norm_records(
+    record_name: str, norms: Mapping[str, NormalizationConstants]
+) -> tuple[str, list[Check]]:
+    """The constants that normalise, in one array, and the checks of all of them.
+
+    Args:
+        record_name: C identifier of the layer.
+        norms: by their names in the layer (clause 7.11).
+    """
+    blocks, checks, members = [], [], []
+    for index, (name, norm) in enumerate(norms.items()):
+        place, table = f"{record_name}_norms[{index}]", f"{record_name}_{name}_epsilon"
+        numbers = {
+            "least_bits": norm.least_bits, "most_bits": norm.most_bits,
+            "square_bits": norm.square_bits, "gain": norm.gain, "shift": norm.shift,
+        }  # fmt: skip
+        blocks.append(array("int32_t", table, norm.epsilon))
+        members.append(f"{{{', '.join(map(str, numbers.values()))}, {table}}}")
+        checks += [check_member(f"{place}.{field}", number) for field, number in numbers.items()]
+        checks.append(check_array("int32_t", f"{place}.epsilon", table, norm.epsilon))
+    blocks.append(record("edgernn_norm", f"{record_name}_norms[{len(members)}]", members))
     return "\n".join(blocks), checks

@@ -29,7 +29,6 @@ from edgernn_export.writers.c.kernels.files import (
     storage_header,
     storage_macros,
 )
-from edgernn_export.writers.c.operations import HEADER
 from edgernn_export.writers.c.self_test import self_test_files
 from edgernn_export.writers.c.step import CStep, c_step
 from edgernn_export.writers.c.window import (
@@ -81,7 +80,7 @@ def write_c(
         f"{prefix}.c": head + _source(model, step, prefix),
         **{n: head + t for n, t in self_test_files(model, golden, step.layers, prefix).items()},
     }
-    sources = sorted({*_SHARED_SOURCES, *(layer.file for layer in step.layers)})
+    sources = sorted({*_SHARED_SOURCES, *(file for layer in step.layers for file in layer.files)})
     kernels = Kernels(checked_core(core))
     storages = model.storages
     header = storage_header(native_text(STORAGE_HEADER), storages)
@@ -265,7 +264,8 @@ def _source(model: IntegerModel, step: CStep, prefix: str) -> str:
         definitions.append(text + "\n")
         checks += of_layer
     channels, of_channels = channel_records(model)
-    operations = f'#include "{HEADER}"\n' if any(cl.kernel is None for cl in layers) else ""
+    headers = sorted({header for cl in layers for header in cl.headers})
+    operations = "".join(f'#include "{header}"\n' for header in headers)
     return f"""#include "{prefix}.h"
 
 #include "edgernn_check.h"
