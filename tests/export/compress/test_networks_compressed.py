@@ -1,0 +1,58 @@
+"""What compression does with networks that are no chains: it works, or says what works."""
+
+import numpy as np
+import pytest
+
+from edgernn.errors import DistillationError, TrainingError, UnsupportedModelError
+from edgernn_export.keras_reader import read_keras
+from edgernn_export.quantizer.quantizer import quantize
+from tests.support.models.float import stream
+from tests.support.models.keras_networks import network
+
+keras = pytest.importorskip("keras", reason="pip install 'edgernn[export]'")
+pytestmark = pytest.mark.tf
+
+
+def test_magnitude_pruning_prunes_every_layer():
+    from edgernn_export.compress.pruning import MagnitudePruning
+
+    model = network("two inputs")
+    model.compile("sgd", ["mse", "mse"])
+    xs = stream(320, 5).reshape(8, 40, 5).astype(np.float32)
+    ys = [np.zeros((8, 40, 2)), np.full((8, 40, 3), 1 / 3)]
+    pruning = MagnitudePruning(0.5, end_step=1, frequency=1)
+    model.fit([xs[..., :3], xs[..., 3:]], ys, epochs=2, verbose=0, callbacks=[pruning])
+    gru = next(layer for layer in read_keras(model).layers if layer.kind == "gru")
+    share = np.mean([np.mean(m != 0) for m in (gru.kernel, gru.recurrent)])
+    assert 0.4 < share < 0.6
+    integer = quantize(model, xs.astype(np.float64), progress=False)
+    (zero,) = (layer for layer in integer.layers if layer.kind == "gru_after")
+    assert np.mean([np.mean(t.weights == 0) for a in zero.affines.values() for t in a.terms]) > 0.35
+
+
+@pytest.mark.parametrize("name", ["Add-2", "two inputs"])
+def test_quantization_aware_training_says_what_to_do(name):
+    from edgernn_export.compress.qat import qat_model
+
+    model = network(name)
+    xs = stream(300, read_keras(model).inputs)
+    with pytest.raises(TrainingError, match=r"expected a chain .* Quantize the network as it is"):
+        qat_model(model, xs, "w8a8")
+
+
+@pytest.mark.parametrize("name", ["Add-2", "shared"])
+def test_structured_pruning_says_what_to_do(name):
+    from edgernn_export.compress.structured import remove_units
+
+    with pytest.raises(
+        UnsupportedModelError, match=r"expected (one input tensor|a layer used once)"
+    ):
+        remove_units(network(name), fraction=0.5)
+
+
+def test_distillation_takes_one_input():
+    from edgernn_export.compress.distillation import Distiller
+
+    model = network("two inputs")
+    with pytest.raises(DistillationError, match="expected one of inputs, got 2"):
+        Distiller(student=network("Add-2"), teacher=model)
