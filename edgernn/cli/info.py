@@ -153,7 +153,8 @@ def _layer(layer: Layer) -> Description:
         "storages": sorted({term.storage.value for term in terms}),
         "weights_bytes": sum(file_bytes(layer, term) for term in terms),
         "constants_bytes": sum(_constants_bytes(a) for a in affines)
-        + sum(scale.multiplier.nbytes + scale.bias.nbytes for scale in scales),
+        + sum(scale.multiplier.nbytes + scale.bias.nbytes for scale in scales)
+        + sum(norm.epsilon.nbytes for norm in layer.normalizations.values()),
         "memory": _memory([layer]),
         "parameters": sum(t.weights.size for t in terms) + sum(_biases(a) for a in affines),
         "macs": layer.macs,

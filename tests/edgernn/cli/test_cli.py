@@ -273,6 +273,7 @@ def test_info_says_how_weights_are_stored(tmp_path, capsys):
     assert record["memory"] == record["layers"][0]["memory"] == {
         "dense_bytes": 32 * 16, "stored_bytes": kept * 16, "index_bytes": 8 + kept, "tiles": 32,
         "kept_tiles": kept, "total_bytes": kept * 17 + 8, "density": kept / 32,
+        "scale_bytes": 0,
     }  # fmt: skip
     assert (record["precision"], record["layers"][0]["storages"]) == ("w8a8", ["sparse8"])
     assert record["weights_bytes"] == kept * 17 + 8

@@ -103,11 +103,15 @@ def test_json_says_what_is_read(described):
 
 
 def test_constants_of_a_merge_are_counted(described):
-    record = json.loads(described(residual_network(units=8), "--json"))
+    model = residual_network(units=8)
+    record = json.loads(described(model, "--json"))
     merge = record["layers"][2]
     # Two vectors of 8 multipliers and 8 offsets, 2 bytes each.
     assert (merge["constants_bytes"], merge["weights_bytes"]) == (64, 0)
     assert (merge["macs"], merge["storages"]) == (0, [])
+    # A device keeps offsets only where there are some.
+    held = 32 + 16 * sum(term.has_bias for term in model.layers[2].terms)
+    assert merge["memory"]["scale_bytes"] == merge["memory"]["total_bytes"] == held
     assert record["constants_bytes"] == sum(x["constants_bytes"] for x in record["layers"])
 
 
