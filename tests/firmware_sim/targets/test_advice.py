@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from edgernn.container.memory import weight_memory
 from edgernn.model.formats import Precision
 from edgernn.model.storage import Storage
 from edgernn_export.writers.c.source import write_c
@@ -16,6 +17,7 @@ from edgernn_firmware_sim.targets.advice import advise, needs, weights_bytes
 from edgernn_firmware_sim.targets.reduced_models import in_w4, in_w8a8, narrower, widest
 from tests.support.models.hand_made import core_named
 from tests.support.models.integer import CELLS, random_model
+from tests.support.models.networks import random_network, residual_network
 from tests.support.models.stored import stored
 
 W8A16 = Precision.W8A16
@@ -106,6 +108,28 @@ def test_the_advised_units_fit_and_one_more_does_not(cell):
     assert size == (advice.narrower.flash_bytes, advice.narrower.ram_bytes)
     assert fits(place, size)
     assert not fits(place, known(random_model(cell, W8A16, units=after + 1, **shape)))
+
+
+@pytest.mark.parametrize("precision", Precision)
+def test_narrower_networks_are_not_tried_and_other_changes_are(precision):
+    model = random_network(precision, seed=1)
+    flash, ram = known(model)
+    advice = advice_for(model, board(flash - 1, ram), known, measured=False)
+    assert (advice.units, advice.narrower) == (None, None)
+    said = advice.sentences()
+    assert said[0] == "fewer units were not tried: widths of a network depend on one another"
+    weights = weight_memory(model.layers)
+    assert advice.w4.flash_bytes == weights.stored_bytes // 2 + weights.scale_bytes
+    assert (advice.w8a8 is None) == (precision is Precision.W8A8)
+    Reference(in_w8a8(in_w4(model))).run(probe_codes(in_w8a8(model), 5, 1))
+
+
+def test_weights_include_what_scales_vectors():
+    model = residual_network(units=8)
+    (merge,) = (layer for layer in model.layers if layer.kind == "merge")
+    vectors = sum(1 + scale.has_bias for scale in merge.terms)
+    assert weights_bytes(model) - 2 * 8 * vectors == weight_memory(model.layers).stored_bytes
+    assert weight_memory(model.layers).scale_bytes == 2 * 8 * vectors > 0
 
 
 def test_no_number_of_units_is_missed():
