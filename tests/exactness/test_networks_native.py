@@ -178,6 +178,7 @@ def test_merges_that_would_leave_their_memory_are_refused(change, message):
     given = arguments(residual_network(), isas()[0])
     layers = given[4]
     merge = layers[2]
-    spoilt = (*merge[:-1], change(merge[-1]))
+    step = merge[-1]
+    spoilt = (*merge[:-1], (*change(step[:7]), *step[7:]))
     with pytest.raises(REFUSALS, match=message):
         native._module().Program(*given[:4], (*layers[:2], spoilt, layers[3]), *given[5:])
