@@ -54,8 +54,8 @@ def test_sensitivity_and_magnitude_pruning(folder, monkeypatch, capsys):
     assert [layer["layer"] for layer in layers] == [
         layer.name for layer in read_keras("m.keras").layers
     ]
-    arguments = ["m.keras", "--magnitude", "--density", "0.5", "-o", "sparse.keras"]
-    assert main(["prune", *arguments]) == 0
+    arguments = ["m.keras", "--magnitude", "--density", "0.5", "--pattern", "unstructured"]
+    assert main(["prune", *arguments, "-o", "sparse.keras"]) == 0
     gru = next(layer for layer in read_keras("sparse.keras").layers if layer.kind == "gru")
     assert 0.2 < np.mean(gru.recurrent == 0) < 0.8
 
