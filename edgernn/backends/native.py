@@ -193,7 +193,8 @@ def _operations(layer: Layer, layout: StorageChoice) -> tuple[object, ...]:
     """A layer without a kernel: maps with their rows, and its step.
 
     The step is (scratch, operands behind the input, widths of the states, output, instructions,
-    values of the input that the scratch begins with, constants that scale, and that normalise).
+    values of the input that the scratch begins with, constants that scale, and, if there are any,
+    those that normalise).
     """
     short = all(isinstance(affine, Affine8) for affine in layer.affines.values())
     step = schedule(lowered(Precision.W8A8 if short else Precision.W8A16, (layer,)))
@@ -229,7 +230,7 @@ def _operations(layer: Layer, layout: StorageChoice) -> tuple[object, ...]:
     norms = tuple(map(_normalization, layer.normalizations.values()))
     output = place(step.outputs[0])
     room = values + step.scratch
-    own = room, step.operands, tuple(widths), output, calls, values, scales, norms
+    own = room, step.operands, tuple(widths), output, calls, values, scales, *[norms] * bool(norms)
     return len(_KINDS), layer.inputs, layer.units, 0, _NO_CELL, maps, own
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
@@ -86,6 +87,31 @@ class NormalizationConstants(ArrayRecord):
         check_range("normalization", "epsilon", array, 1, MAX_EPSILON)
         if np.any(np.diff(array) > 0):
             raise ModelError("normalization.epsilon: expected numbers that never rise")
+
+    @staticmethod
+    def of(width: int, scale: float, epsilon: float) -> NormalizationConstants:
+        """The constants for elements of one real scale.
+
+        Args:
+            width: number of elements N.
+            scale: real value of one code, finite and above 0.
+            epsilon: added to the variance, in real units squared; 0 at least.
+
+        Raises:
+            ModelError: too many elements, or an epsilon beside which no code of that scale counts.
+        """
+        frame = NormalizationConstants(width=width, epsilon=np.ones(1, np.int32))
+        # Of the floats' exact values: the same constants on every machine.
+        ratio = Fraction(epsilon) * width**3 / Fraction(scale) ** 2
+        bits = range(frame.most_bits + 1)
+        exact = [ratio * Fraction(4) ** (frame.square_bits - b) for b in bits]
+        kept = [max(1, round(number)) for number in exact if number <= MAX_EPSILON]
+        if not kept:
+            raise ModelError(
+                f"normalization: expected an epsilon that codes of scale {scale:g} can outweigh, "
+                f"got {epsilon:g}. Take a smaller epsilon, or calibrate with larger values."
+            )
+        return NormalizationConstants(width=width, epsilon=np.array(kept, np.int32))
 
     @property
     def most_bits(self) -> int:

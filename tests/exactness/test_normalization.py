@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 
 from edgernn.backends.onnx import OPTIMIZATIONS
-from edgernn.errors import EdgeRnnError, ModelError
+from edgernn.errors import ModelError
 from edgernn.graph.intervals import intervals
 from edgernn.model.scales import MAX_NORMALIZED, NormalizationConstants
-from edgernn_export.quantizer.normalization import gain_and_offset, normalization_constants
 from edgernn_export.writers.onnx.graph import GraphBuilder
 from edgernn_export.writers.onnx.interpreter import NodeEmitter, Rows
 from edgernn_export.writers.onnx.tables import Tables
@@ -154,24 +153,7 @@ def test_constants_that_break_the_clause_are_refused(fields, message):
 
 
 def test_layers_without_an_integer_form_are_refused():
-    with pytest.raises(EdgeRnnError, match="expected 1 to 256 units, got 300"):
-        normalization_constants(300, 1e-3, 1e-3)
-    with pytest.raises(EdgeRnnError, match="codes of scale 1e-12 can outweigh, got 1000"):
-        normalization_constants(16, 1e-12, 1e3)
-
-
-def test_gain_and_offset_follow_the_real_ones():
-    rng = np.random.default_rng(3)
-    x, made = rows(64, 200), constants(64, 0)
-    gain, offset = rng.normal(1, 0.5, 64), rng.normal(0, 1, 64)
-    y = normalized(made, x)
-    for size in (1e-3, 1.0, 300.0):
-        scale = gain_and_offset(size * gain, size * offset, size * 2.0**-10)
-        got = [
-            [scalar.sat16(scalar.sat16(scalar.R(v * m, scale.shift)) + b)
-             for v, m, b in zip(row, scale.multiplier.tolist(), scale.bias.tolist(), strict=True)]
-            for row in y.tolist()
-        ]  # fmt: skip
-        real = (gain * y / 2 + offset * 1024).clip(-32768, 32767)
-        assert np.abs(got - real).max() <= 2
-    assert not gain_and_offset(np.zeros(4), np.zeros(4), 1.0).multiplier.any()
+    with pytest.raises(ModelError, match=r"expected 1\.\.256 elements, got 300"):
+        NormalizationConstants.of(300, 1e-3, 1e-3)
+    with pytest.raises(ModelError, match="codes of scale 1e-12 can outweigh, got 1000"):
+        NormalizationConstants.of(16, 1e-12, 1e3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import itertools
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -124,6 +125,12 @@ def test_c_on_the_host(tmp_path):
     files = write_sources(models, tmp_path)
     program = build(["gcc", "-std=c99", "-O2", *SANITIZERS], files, tmp_path, "normalized")
     write_codes(models, tmp_path / "codes", STEPS)
+    model = models["normalized-w8a16-7"]
+    alone = write_c(model, golden_vector(model), amalgamate=True)
+    (tmp_path / "alone").mkdir()
+    for name in ("model.c", "model.h"):
+        (tmp_path / "alone" / name).write_bytes(alone[name])
+    compile_c(["gcc", "-std=c99", "-O2", "-c"], [Path("model.c")], tmp_path / "alone")
     got = run(program, tmp_path / "codes")
     assert got == [expected(model, STEPS).tobytes() for model in models.values()]
 

@@ -268,7 +268,7 @@ int native_build_operations(native_builder *builder, PyObject *maps, PyObject *s
     PyObject *widths;
     PyObject *instructions;
     PyObject *scales;
-    PyObject *norms;
+    PyObject *norms = NULL;
     int room;
     int behind;
     int output;
@@ -277,7 +277,7 @@ int native_build_operations(native_builder *builder, PyObject *maps, PyObject *s
         PyErr_SetString(PyExc_TypeError, "layer of operations: expected a tuple of its step");
         return -1;
     }
-    if (!PyArg_ParseTuple(step, "iiOiOiOO:step", &room, &behind, &widths, &output, &instructions,
+    if (!PyArg_ParseTuple(step, "iiOiOiO|O:step", &room, &behind, &widths, &output, &instructions,
                           &values, &scales, &norms)) {
         return -1;
     }
@@ -294,7 +294,9 @@ int native_build_operations(native_builder *builder, PyObject *maps, PyObject *s
     }
     within.scratch = room;
     within.operands = behind;
-    within.norm_count = native_build_norms(builder, norms, layer, within.norm_widths);
+    layer->record.operations.norms = NULL;
+    within.norm_count =
+        norms == NULL ? 0 : native_build_norms(builder, norms, layer, within.norm_widths);
     if (within.norm_count < 0 || build_maps(builder, maps, layer, &within) < 0 ||
         build_scales(builder, scales, layer, &within) < 0 ||
         build_widths(builder, widths, layer, &within) < 0 ||

@@ -17,6 +17,7 @@ from edgernn.graph.ops import (
     Complement,
     Concatenation,
     Function,
+    Normalization,
     OperandOf,
     Product,
     Rescaling,
@@ -25,9 +26,11 @@ from edgernn.graph.ops import (
     Value,
 )
 from edgernn.model.affine import Source
-from edgernn.model.formats import PREACTIVATION, UNIT, Precision, QFormat
+from edgernn.model.formats import NORMALIZED, PREACTIVATION, UNIT, Precision, QFormat
+from edgernn.model.scales import NormalizationConstants
 from tests.support.models.integer import CELLS, random_model
 from tests.support.models.networks import networks
+from tests.support.models.normalized_cell import normalized_models, register
 
 pytestmark = pytest.mark.device
 
@@ -83,8 +86,10 @@ def test_a_chain_is_one_graph(cell, common):
     assert len(joint) == (2 if common else 0)
 
 
-def test_every_operation_occurs_in_the_layers_there_are():
+def test_every_operation_occurs_in_some_layer(monkeypatch):
+    register(monkeypatch)
     models = [*(random_model(cell) for cell in CELLS), *networks().values()]
+    models += normalized_models((4,)).values()
     kinds = {type(op) for model in models for op in lowered_model(model).ops}
     assert kinds == set(OPS)
     assert len({op.kind for op in OPS}) == len(OPS)
@@ -97,7 +102,17 @@ def affine_of(units, **fields):
     return AffineResult(affine=layer.n_x, **(made | fields))
 
 
+def normalization_of(width, **fields):
+    made = NormalizationConstants(width=width, epsilon=np.ones(1, np.int32))
+    given = {"result": result(width, NORMALIZED), "value": V, "name": "n", "constants": made}
+    return Normalization(**(given | fields))
+
+
 REFUSED = [
+    (normalization_of(4), None),
+    (normalization_of(4, result=result(4, UNIT)), r"expected Q4.11, got y\[4\] Q0.15"),
+    (normalization_of(3), r"expected a width of 4, got \[3, 4\]"),
+    (normalization_of(4, value=X), "expected values, got"),
     (OperandOf(result=result(), value=V), "expected a value to become an operand"),
     (OperandOf(result=result(operand=True), value=X), "expected a value to become an operand"),
     (OperandOf(result=result(3, None, True), value=V), r"expected a width of 4, got \[3, 4\]"),

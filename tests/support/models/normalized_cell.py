@@ -17,7 +17,6 @@ from edgernn.model.formats import PREACTIVATION, Precision
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.layers import LAYERS, LSTM
 from edgernn.model.scales import NormalizationConstants, ScaleVector
-from edgernn_export.quantizer.normalization import gain_and_offset, normalization_constants
 from tests.exactness.twin.cells import Twin
 from tests.exactness.twin.normalization import normalized
 from tests.exactness.twin.scalar import Metered, R, sat16, sigmoid, tanh
@@ -77,14 +76,15 @@ def _with_norms(layer: LSTM) -> NormalizedLSTM:
     rng = np.random.default_rng(units)
 
     def gain() -> ScaleVector:
-        return gain_and_offset(
-            rng.normal(1, 0.4, units), rng.normal(0, 0.5, units), PREACTIVATION.scale
-        )
+        """Gains of about 1 of Q4.11 codes, as Q5.10 ones; offsets of 1/2 and less."""
+        multiplier = (rng.normal(1, 0.4, units) * 2**13).round().astype(np.int16)
+        bias = rng.integers(-512, 512, units).astype(np.int16)
+        return ScaleVector(multiplier=multiplier, shift=14, bias=bias)
 
     return NormalizedLSTM(
         **{field.name: getattr(layer, field.name) for field in fields(layer)},
-        gate_norm=normalization_constants(units, PREACTIVATION.scale, 1e-3),
-        cell_norm=normalization_constants(units, 2.0**-layer.cell_exponent, 1e-3),
+        gate_norm=NormalizationConstants.of(units, PREACTIVATION.scale, 1e-3),
+        cell_norm=NormalizationConstants.of(units, 2.0**-layer.cell_exponent, 1e-3),
         gate_gain=gain(),
         cell_gain=gain(),
     )

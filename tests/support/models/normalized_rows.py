@@ -11,7 +11,6 @@ import numpy.typing as npt
 from edgernn.graph.op_graph import OpBuilder, OpGraph
 from edgernn.model.formats import Precision
 from edgernn.model.scales import NormalizationConstants
-from edgernn_export.quantizer.normalization import normalization_constants
 from edgernn_firmware_sim.reference.events import Quiet
 from edgernn_firmware_sim.reference.interpreter import StepInterpreter
 
@@ -47,7 +46,7 @@ def rows(width: int, count: int, seed: int = 0) -> npt.NDArray[np.int16]:
 @functools.cache
 def constants(width: int, kind: int) -> NormalizationConstants:
     """Constants for one of `KINDS`."""
-    return normalization_constants(width, *KINDS[kind])
+    return NormalizationConstants.of(width, *KINDS[kind])
 
 
 def graph(made: NormalizationConstants) -> OpGraph:
