@@ -13,7 +13,7 @@ from edgernn.errors import ModelError
 from edgernn.graph.intervals import intervals
 from edgernn.model.scales import MAX_NORMALIZED, NormalizationConstants
 from edgernn_export.writers.onnx.graph import GraphBuilder
-from edgernn_export.writers.onnx.interpreter import NodeEmitter, Rows
+from edgernn_export.writers.onnx.interpreter import NodeEmitter, NodeRows
 from edgernn_export.writers.onnx.tables import Tables
 from edgernn_export.writers.tflite.graph import Graph
 from edgernn_export.writers.tflite.interpreter import OperatorEmitter
@@ -23,7 +23,7 @@ from tests.exactness.twin import scalar
 from tests.support.models.normalized_rows import KINDS, WIDTHS, constants, graph, normalized, rows
 from tests.support.runtimes import RESOLVERS, RUNTIMES, require, run_python
 
-#: Rows of each sort by width: about as many values everywhere, and enough where rows are short.
+#: NodeRows of each sort by width: about as many values everywhere, and enough where rows are short.
 COUNTS: Final = {1: 20, 2: 200, 24: 400, 64: 250, 128: 130, 256: 70}
 EVERY: Final = pytest.mark.parametrize("width", WIDTHS)
 
@@ -118,7 +118,7 @@ def test_onnx(width):
     g = GraphBuilder("norm")
     codes = g.cast(g.input("x", np.int16, [1, width]), np.int32)
     (y,), _ = NodeEmitter(g, Tables(g, graph(made).precision))(
-        graph(made), [[Rows(codes, width)]], []
+        graph(made), [[NodeRows(codes, width)]], []
     )
     g.output(g.cast(y, np.int16), "y", np.int16, [1, width])
     content = g.to_bytes({})
