@@ -41,6 +41,7 @@ from edgernn.errors import (
     TrainingError,
     UnsupportedModelError,
 )
+from edgernn.graph.lowering import register_cell
 from edgernn.model.integer_model import IntegerModel
 from edgernn.session.loading import load
 from edgernn.session.session import Session
@@ -82,4 +83,5 @@ __all__ = [
     "UnsupportedModelError",
     "__version__",
     "load",
+    "register_cell",
 ]

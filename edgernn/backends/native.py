@@ -7,6 +7,7 @@ processor it runs on; all give the same bits.
 
 from __future__ import annotations
 
+import enum
 import importlib
 import os
 from collections.abc import Callable
@@ -27,7 +28,6 @@ from edgernn.model.affine import Affine, Affine8, Term8, Term16
 from edgernn.model.formats import Int16Array, OperandArray, Precision
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.layers import LSTM, Dense, GRUAfter, GRUBefore, Layer, SimpleRNN
-from edgernn.model.merges import Merge
 from edgernn.model.scales import NormalizationConstants, ScaleVector
 from edgernn.model.storage import Storage, arranged, kept_tiles, padded, tile_index
 
@@ -178,10 +178,11 @@ def _layer(layer: Layer, layout: StorageChoice) -> tuple[object, ...]:
     """(kind, inputs, units, activation, cell exponent, maps), of operations with their step."""
     if type(layer) not in _KINDS:
         return _operations(layer, layout)
-    assert not isinstance(layer, Merge)  # it has no kernel
-    activation = (
-        layer.activation if isinstance(layer, (SimpleRNN, Dense)) else layer.gate_activation
-    )
+    if isinstance(layer, (SimpleRNN, Dense)):
+        activation: enum.Enum = layer.activation
+    else:
+        assert isinstance(layer, (LSTM, GRUBefore, GRUAfter))  # the other kinds with a kernel
+        activation = layer.gate_activation
     exponent = layer.cell_exponent if isinstance(layer, LSTM) else _NO_CELL
     maps = tuple(_map(layer, affine, layout) for affine in layer.affines.values())
     kind = _KINDS.index(type(layer))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, fields
+from enum import Enum
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +18,7 @@ from edgernn.container.tensors import file_bytes
 from edgernn.model.affine import Affine, Affine8, Term8, Term16
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.interface import Interface, Window
-from edgernn.model.layers import Dense, Layer, SimpleRNN
+from edgernn.model.layers import LSTM, Dense, GRUAfter, GRUBefore, Layer, SimpleRNN
 from edgernn.model.merges import Merge
 from edgernn.session.loading import load
 
@@ -172,7 +173,11 @@ def _activation(layer: Layer) -> str:
         return str(layer.activation.value)
     if isinstance(layer, Merge):
         return str(layer.operation.value)
-    return f"tanh, gates {layer.gate_activation.value}"
+    if isinstance(layer, (LSTM, GRUBefore, GRUAfter)):
+        return f"tanh, gates {layer.gate_activation.value}"
+    chosen = ((field.name, getattr(layer, field.name)) for field in fields(layer))
+    named = [(name, value.value) for name, value in chosen if isinstance(value, Enum)]
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in named) or "none"
 
 
 def _biases(affine: Affine) -> int:

@@ -17,7 +17,7 @@ from edgernn.errors import ModelError
 from edgernn.model.affine import Affine, Affine8, Affine16, Source, Term8, Term16
 from edgernn.model.formats import MAX_WIDTH, Precision
 from edgernn.model.layer_record import LayerRecord
-from edgernn.model.layers import LAYERS, Layer
+from edgernn.model.layers import ENTRY_POINTS, LAYERS, Layer, layer_class
 from edgernn.model.scales import NormalizationConstants, ScaleVector
 from edgernn.model.storage import Storage
 
@@ -156,10 +156,14 @@ def read_layer(node: Node, file: StoredTensors) -> Layer:
         ModelError: they are, but contradict each other.
     """
     kind, network = node.member("kind").text(), file.version == NETWORK_VERSION
-    kinds = tuple(LAYERS) if network else CHAIN_KINDS
-    if kind not in kinds:
-        raise node.member("kind").refuse(f"one of {', '.join(kinds)}")
-    layer = LAYERS[kind]
+    layer = layer_class(kind) if network or kind in CHAIN_KINDS else None
+    if layer is None:
+        kinds = tuple(LAYERS) if network else CHAIN_KINDS
+        raise node.member("kind").refuse(
+            f"one of {', '.join(kinds)}"
+            + " or a cell that a package registers: import it, or install it with an entry point "
+            f"of this name in the group {ENTRY_POINTS!r}" * network
+        )
     wanted = options(layer)
     parts = node.members("kind", "affines", *["reads", "scales"] * network, *_LAYER, *wanted)
     fields = from_parts(parts, _LAYER)

@@ -6,6 +6,7 @@ returns the layer's output and the new states.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -15,7 +16,8 @@ from edgernn.graph.ops import AffineResult, Function, Value
 from edgernn.model.affine import Source
 from edgernn.model.formats import PREACTIVATION, Precision
 from edgernn.model.integer_model import IntegerModel
-from edgernn.model.layers import LSTM, Dense, GRUAfter, GRUBefore, Layer, SimpleRNN
+from edgernn.model.layer_record import LayerRecord
+from edgernn.model.layers import LAYERS, LSTM, Dense, GRUAfter, GRUBefore, Layer, SimpleRNN
 from edgernn.model.merges import Merge, MergeOperation
 from edgernn.model.routes import MODEL_INPUT, Route, chain
 
@@ -28,7 +30,7 @@ def simple_rnn(g: OpBuilder, layer: SimpleRNN, x: Value, states: tuple[Value, ..
     (h,) = states
     function = Function(layer.activation.value)
     form = PREACTIVATION if function.bounded else h.format
-    z = g.affine("gates", layer.gates, _x_and_h(g, x, h), form)
+    z = g.affine("gates", layer.gates, x_and_h(g, x, h), form)
     h_new = g.activation(function, z, "h")
     return h_new, (h_new,)
 
@@ -37,7 +39,7 @@ def lstm(g: OpBuilder, layer: LSTM, x: Value, states: tuple[Value, ...]) -> Lowe
     """Clauses 7.2 to 7.4 (Hochreiter & Schmidhuber 1997; Gers et al. 2000)."""
     h, c = states
     sigma = Function(layer.gate_activation.value)
-    z = g.split(g.affine("gates", layer.gates, _x_and_h(g, x, h), rows="ifgo"), "ifgo")
+    z = g.split(g.affine("gates", layer.gates, x_and_h(g, x, h), rows="ifgo"), "ifgo")
     i, f, o = (g.activation(sigma, z[k], name) for k, name in ((0, "i"), (1, "f"), (3, "o")))
     added = g.product(i, g.tanh(z[2], "g"), "i*g", c.format)
     c_new = g.sum(g.product(f, c, "f*c", c.format), added, "c")
@@ -48,7 +50,7 @@ def lstm(g: OpBuilder, layer: LSTM, x: Value, states: tuple[Value, ...]) -> Lowe
 def gru_before(g: OpBuilder, layer: GRUBefore, x: Value, states: tuple[Value, ...]) -> Lowered:
     """Clauses 7.5 and 7.6: the reset gate multiplies h before the matrix product."""
     (h,) = states
-    operands = _x_and_h(g, x, h)
+    operands = x_and_h(g, x, h)
     z, r = _update_and_reset(g, layer, operands)
     operands[Source.RH] = g.operand(g.product(r, h, "r*h"), "operand_rh")
     return _mixed(g, z, g.tanh(g.affine("n", layer.n, operands), "candidate"), h)
@@ -57,7 +59,7 @@ def gru_before(g: OpBuilder, layer: GRUBefore, x: Value, states: tuple[Value, ..
 def gru_after(g: OpBuilder, layer: GRUAfter, x: Value, states: tuple[Value, ...]) -> Lowered:
     """Clauses 7.5 and 7.7: the reset gate multiplies the recurrent product (Cho et al. 2014)."""
     (h,) = states
-    operands = _x_and_h(g, x, h)
+    operands = x_and_h(g, x, h)
     z, r = _update_and_reset(g, layer, operands)
     a = g.affine("n_x", layer.n_x, operands)
     reset = g.product(r, g.affine("n_h", layer.n_h, operands), "r*d", PREACTIVATION)
@@ -93,7 +95,7 @@ def merge(g: OpBuilder, layer: Merge, x: Value, states: tuple[Value, ...]) -> Lo
     return y, states
 
 
-def _x_and_h(g: OpBuilder, x: Value, h: Value) -> dict[Source, Value]:
+def x_and_h(g: OpBuilder, x: Value, h: Value) -> dict[Source, Value]:
     """The operands of clause 4.1."""
     return {Source.X: x, Source.H: g.operand(h, "operand_h")}
 
@@ -135,6 +137,34 @@ LOWERINGS: Final[dict[type, Lowering]] = {
     Dense: dense,
     Merge: merge,
 }
+
+
+def register_cell(record: type[LayerRecord], function: Lowering) -> None:
+    """Let models have a kind of layer.
+
+    Args:
+        record: its class, with a `kind` of its own.
+        function: its step, as those in this module.
+
+    Raises:
+        ModelError: another layer has the kind, or a name that is none.
+    """
+    kind = record.kind
+    known = LAYERS.get(kind)
+    if known is not None and (known.__module__, known.__qualname__) != (
+        record.__module__,
+        record.__qualname__,
+    ):
+        raise ModelError(
+            f"{record.__qualname__}.kind: expected a name that no other layer has, got '{kind}' of "
+            f"{known.__module__}.{known.__qualname__}"
+        )
+    if not re.fullmatch("[a-z][a-z0-9_]{0,63}", kind):
+        raise ModelError(
+            f"{record.__qualname__}.kind: expected small letters, digits and '_', got {kind!r:.80}"
+        )
+    LAYERS[kind] = record
+    LOWERINGS[record] = function
 
 
 def lowered(

@@ -31,6 +31,20 @@ class StateSpec:
     format: QFormat
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exponent:
+    """An option that says how many fraction bits values of a cell have.
+
+    Attributes:
+        values: what has them, by the names that the cell's function gives; quantizing finds the
+            most fraction bits with which they hold what they reach in calibration.
+        allowed: the exponents there are.
+    """
+
+    values: tuple[str, ...]
+    allowed: range
+
+
 #: A product of clause 4.1: sources it may use, rows per unit.
 AffineShapes = dict[str, tuple[int, frozenset[tuple[Source, ...]]]]
 X_AND_H = frozenset({(Source.XH,), (Source.X, Source.H)})
@@ -38,7 +52,7 @@ X_AND_H = frozenset({(Source.XH,), (Source.X, Source.H)})
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LayerRecord(ArrayRecord):
-    """What all layers share: a name, widths, affine maps by name."""
+    """What all layers share: a name, widths, maps, constants and states by name."""
 
     kind: ClassVar[str]
     shape: ClassVar[AffineShapes]
@@ -48,6 +62,12 @@ class LayerRecord(ArrayRecord):
     scale_shape: ClassVar[dict[str, int]] = {}
     #: Fields that are constants of a normalization: elements per unit.
     norm_shape: ClassVar[dict[str, int]] = {}
+    #: Fields that are exponents of a cell's values; calibration chooses them.
+    exponents: ClassVar[dict[str, Exponent]] = {}
+    #: Smallest and largest real value of constants that cannot be any number.
+    bounds: ClassVar[dict[str, tuple[float, float]]] = {}
+    #: What a bias begins training with, one number for each block of a map's rows; else 0.
+    first_bias: ClassVar[dict[str, tuple[float, ...]]] = {}
 
     name: str
     inputs: int
@@ -64,6 +84,12 @@ class LayerRecord(ArrayRecord):
                 f"{self.name}: expected inputs >= 1 and units >= 1, "
                 f"got inputs={self.inputs}, units={self.units}"
             )
+        for name, exponent in self.exponents.items():
+            low, high = min(exponent.allowed), max(exponent.allowed)
+            if getattr(self, name) not in exponent.allowed:
+                raise ModelError(
+                    f"{self.name}.{name}: expected {low}..{high}, got {getattr(self, name)}"
+                )
         for name, affine in self.affines.items():
             self._check_affine(name, affine)
         for name, count in (self.scale_shape | self.norm_shape).items():
@@ -152,6 +178,11 @@ class LayerRecord(ArrayRecord):
     def states(self) -> tuple[StateSpec, ...]:
         """The state vectors the layer carries."""
         return ()
+
+    @property
+    def output_scale(self) -> float:
+        """Real value of one output code; of a cell, that of its first state."""
+        return self.states[0].format.scale
 
     @property
     def macs(self) -> int:

@@ -6,8 +6,11 @@ Rows of stacked gates are in the order `i f g o` (LSTM) and `z r n` (GRU).
 from __future__ import annotations
 
 import enum
+import importlib.metadata
+import importlib.util
+import re
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from edgernn.errors import ModelError
 from edgernn.model.affine import Affine, Affine8, Source
@@ -217,8 +220,31 @@ class Dense(LayerRecord):
             )
 
 
-Layer = SimpleRNN | LSTM | GRUBefore | GRUAfter | Dense | Merge
-#: Layer classes by the name they carry in files.
-LAYERS: dict[str, type[SimpleRNN | LSTM | GRUBefore | GRUAfter | Dense | Merge]] = {
+#: Any layer: cells of other packages are layers too.
+Layer = LayerRecord
+#: Layer classes by the name they carry in files; `register_cell` adds to them.
+LAYERS: dict[str, type[LayerRecord]] = {
     cls.kind: cls for cls in (SimpleRNN, LSTM, GRUBefore, GRUAfter, Dense, Merge)
 }
+#: Cells of this package, a module each, named after the kind.
+_OWN_CELLS: Final = "edgernn.cells"
+#: Entry points by which packages name the modules of their cells, each after its kind.
+ENTRY_POINTS: Final = "edgernn.cells"
+
+
+def layer_class(kind: str) -> type[LayerRecord] | None:
+    """The record of a kind of layer, from the module that registers it where it must.
+
+    Args:
+        kind: as a file names it.
+
+    Returns:
+        None where no layer has this name, in any package that is installed.
+    """
+    if kind not in LAYERS and re.fullmatch("[a-z][a-z0-9_]*", kind):
+        module = f"{_OWN_CELLS}.{kind}"
+        if importlib.util.find_spec(module) is not None:
+            importlib.import_module(module)
+        for entry in importlib.metadata.entry_points(group=ENTRY_POINTS, name=kind):
+            importlib.import_module(entry.module)
+    return LAYERS.get(kind)

@@ -25,14 +25,16 @@ from edgernn_export.float_model.float_run import (
     run,
     stretch_steps,
 )
-from edgernn_export.float_model.model import RECURRENT, FloatModel
+from edgernn_export.float_model.model import RECURRENT, FloatCell, FloatLayer, FloatModel
 
 #: Rows sampled of the operands of matrix products, where there are as many: about as many to twice
 #: as many. The rounding of weights looks at how they vary together: they all have the same steps.
 _OPERAND_ROWS: Final = 1 << 14
+#: Rows sampled of what says how long a state is kept.
+_KEEP_ROWS: Final = 1 << 12
 #: Pre-activation of the gate that keeps a state: its median tells how long a unit remembers.
 KEEP: Final = "keep"
-_SAMPLED: Final = dict.fromkeys(("x", "h_in", "rh"), _OPERAND_ROWS) | {KEEP: 1 << 12}
+_SAMPLED: Final = dict.fromkeys(("x", "h_in", "rh"), _OPERAND_ROWS) | {KEEP: _KEEP_ROWS}
 #: The same of a tensor whose range depends on how its values are spread, by its width.
 _SPREAD_ROWS: Final = 1 << 17
 _SPREAD_VALUES: Final = 1 << 22
@@ -145,6 +147,8 @@ def calibrate(
     rows = sum(block.shape[0] * block.shape[1] for block in blocks)
     answers = sum(block.shape[0] for block in blocks)
     head = head_of(model) if windows else frozenset()
+    watched = {index: _watched(layer) for index, layer in enumerate(model.layers)}
+    watched[MODEL_INPUT] = (_SAMPLED, _RANGED)
     lengths = {block.shape[1] for block in blocks if block.shape[0] > 1}
     collectors: dict[tuple[int, str], _Collector] = {}
     numbers = ended = np.empty(0, dtype=np.int64)
@@ -152,9 +156,10 @@ def calibrate(
 
     def samples(layer: int, name: str, width: int) -> dict[str, _Sample]:
         wanted = {}
-        if name in _SAMPLED:
-            wanted["sample"] = _SAMPLED[name]
-        if spread and name in _RANGED:
+        sampled, ranged = watched[layer]
+        if name in sampled:
+            wanted["sample"] = sampled[name]
+        if spread and name in ranged:
             wanted["spread"] = max(_OPERAND_ROWS, min(_SPREAD_ROWS, _SPREAD_VALUES // width))
         if layer in head:
             strides = {kind: max(1, answers // least) for kind, least in wanted.items()}
@@ -165,7 +170,8 @@ def calibrate(
         }
 
     def observe(layer: int, name: str, tensor: FloatArray) -> None:
-        if name not in _SAMPLED.keys() | _RANGED:
+        sampled, ranged = watched[layer]
+        if name not in sampled.keys() | ranged:
             return
         seen, places = tensor.reshape(-1, tensor.shape[-1]), numbers
         if layer in head:
@@ -202,6 +208,17 @@ def calibrate(
                 if progress is not None:
                     progress(stretch.shape[0] * stretch.shape[1])
     return {key: collector.finish() for key, collector in collectors.items()}
+
+
+def _watched(layer: FloatLayer) -> tuple[dict[str, int], frozenset[str]]:
+    """Rows sampled of a layer's tensors by name, and those whose ranges are chosen."""
+    if not isinstance(layer, FloatCell):
+        return _SAMPLED, _RANGED
+    plan = layer.plan
+    kept = [found.value for found in plan.kept if found.value]
+    sampled = dict.fromkeys(kept, _KEEP_ROWS)
+    sampled |= dict.fromkeys(("x", *plan.operands.values()), _OPERAND_ROWS)
+    return sampled, frozenset({"x", *plan.ranged})
 
 
 def head_of(model: FloatModel) -> frozenset[int]:

@@ -15,15 +15,19 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 
+from edgernn.graph.ops import Function
 from edgernn.model.formats import FloatArray
 from edgernn.model.merges import MergeOperation
+from edgernn_export.float_model.graph_run import Arithmetic, FloatStep
 from edgernn_export.float_model.model import (
+    FloatCell,
     FloatDense,
     FloatGRU,
     FloatLSTM,
     FloatMerge,
     FloatSimpleRNN,
 )
+from edgernn_export.float_model.own_cells import full_name
 
 LayerState = tuple[FloatArray, ...]
 Tensors = dict[str, FloatArray]
@@ -216,6 +220,31 @@ def _update(z: FloatArray, n: FloatArray, h: FloatArray, h_new: FloatArray) -> N
     h_new += n
 
 
+#: How NumPy computes the step of a registered cell.
+NUMPY: Final = Arithmetic(
+    matmul=np.matmul,
+    concatenate=np.concatenate,
+    maximum=np.maximum,
+    minimum=np.minimum,
+    functions={function: ACTIVATIONS[function.value] for function in Function},
+)
+
+
+def registered(layer: FloatCell, xs: FloatArray, state: LayerState) -> tuple[Tensors, LayerState]:
+    """A registered cell: its lowering in real numbers."""
+    plan, carried = layer.plan, layer.plan.graph.carried
+    step = FloatStep(plan.graph, plan.terms, NUMPY)
+    weights = {name: values.T for name, values in layer.by_name.items()}
+    of_xs = step.of_input(weights, xs)
+    seen: dict[str, list[FloatArray]] = {name: [] for name in plan.observed}
+    for t in range(len(xs)):
+        values = step(weights, {name: of_x[t] for name, of_x in of_xs.items()}, state)
+        state = tuple(values[one.after.name] for one in carried)
+        for name, arrays in seen.items():
+            arrays.append(values[full_name(name)])
+    return {"x": xs, **{name: np.stack(arrays) for name, arrays in seen.items()}}, state
+
+
 #: float layer record -> cell
 CELLS: Final[dict[type, Callable[[Any, FloatArray, LayerState], tuple[Tensors, LayerState]]]] = {
     FloatSimpleRNN: simple_rnn,
@@ -223,4 +252,5 @@ CELLS: Final[dict[type, Callable[[Any, FloatArray, LayerState], tuple[Tensors, L
     FloatGRU: gru,
     FloatDense: dense,
     FloatMerge: merge,
+    FloatCell: registered,
 }

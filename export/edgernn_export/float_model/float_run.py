@@ -15,7 +15,7 @@ from edgernn.errors import ShapeError, StateError
 from edgernn.model.formats import FloatArray
 from edgernn.model.routes import MODEL_INPUT, Route
 from edgernn_export.float_model.cells import CELLS, LayerState
-from edgernn_export.float_model.model import RECURRENT, FloatLayer, FloatLSTM, FloatModel
+from edgernn_export.float_model.model import RECURRENT, FloatCell, FloatLayer, FloatLSTM, FloatModel
 
 State = tuple[LayerState, ...]
 #: Called as observe(layer_index, tensor_name, values [T, B, ...]) for every tensor of a stretch.
@@ -53,8 +53,7 @@ def with_softmax(model: FloatModel, ys: FloatArray) -> FloatArray:
 def initial_state(model: FloatModel, batch: int) -> State:
     """All zero state of ``batch`` streams."""
     return tuple(
-        tuple(np.zeros((batch, layer.units)) for _ in range(_state_count(layer)))
-        for layer in model.layers
+        tuple(np.zeros((batch, width)) for width in state_widths(layer)) for layer in model.layers
     )
 
 
@@ -97,6 +96,7 @@ def run(
             (pre-activations of all gates), "keep" (that of the gate that keeps the state, LSTM f or
             GRU z, alone), "h", "c"; GRU "zr", "rh", "n" (reset before) or "zr",
             "n_x", "n_h", "n" (reset after);
+            a registered cell "x" and what its plan observes;
             Dense "x", "y" (before the activation) and "a" (after it); merges "x" and "y". The
             input of a network that is no chain is the "x" of layer `MODEL_INPUT`.
         progress: called with the steps of every stretch that is finished.
@@ -174,14 +174,16 @@ def _fed(made: dict[int, FloatArray], route: Route) -> FloatArray:
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
 
 
-def _state_count(layer: FloatLayer) -> int:
-    if isinstance(layer, FloatLSTM):
-        return 2
-    return 1 if isinstance(layer, RECURRENT) else 0
+def state_widths(layer: FloatLayer) -> tuple[int, ...]:
+    """Widths of a layer's states, in their order."""
+    if isinstance(layer, FloatCell):
+        return layer.state_widths
+    count = 2 if isinstance(layer, FloatLSTM) else int(isinstance(layer, RECURRENT))
+    return (layer.units,) * count
 
 
 def _check_state(model: FloatModel, batch: int, state: State) -> None:
-    wanted = [[(batch, layer.units)] * _state_count(layer) for layer in model.layers]
+    wanted = [[(batch, width) for width in state_widths(layer)] for layer in model.layers]
     got = [[array.shape for array in carried] for carried in state]
     if got != wanted:
         raise StateError(f"{model.name}.state: expected shapes {wanted}, got {got}")

@@ -218,7 +218,3 @@ class FloatDense(_FloatLayer):
         """Check the activation."""
         _FloatLayer.__post_init__(self)
         check_choice(f"{self.name}.activation", self.activation, DENSE_ACTIVATIONS)
-
-
-FloatRecurrent = FloatSimpleRNN | FloatLSTM | FloatGRU
-RECURRENT = (FloatSimpleRNN, FloatLSTM, FloatGRU)

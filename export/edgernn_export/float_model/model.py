@@ -16,21 +16,21 @@ from edgernn.model.routes import Route, chain, check_routes
 from edgernn_export.float_model.layers import (
     GRU_GATES,
     LSTM_GATES,
-    RECURRENT,
     FloatDense,
     FloatGRU,
     FloatLSTM,
-    FloatRecurrent,
     FloatSimpleRNN,
     check_choice,
 )
 from edgernn_export.float_model.merges import FloatMerge
+from edgernn_export.float_model.own_cells import FloatCell
 
 __all__ = [
     "GRU_GATES",
     "LSTM_GATES",
     "MAX_RECURRENT_LAYERS",
     "RECURRENT",
+    "FloatCell",
     "FloatDense",
     "FloatGRU",
     "FloatLSTM",
@@ -41,6 +41,8 @@ __all__ = [
     "FloatSimpleRNN",
 ]
 
+FloatRecurrent = FloatSimpleRNN | FloatLSTM | FloatGRU | FloatCell
+RECURRENT = (FloatSimpleRNN, FloatLSTM, FloatGRU, FloatCell)
 FloatLayer = FloatRecurrent | FloatDense | FloatMerge
 FINAL_ACTIVATIONS = ("linear", "softmax")
 MAX_RECURRENT_LAYERS = 8
@@ -200,14 +202,18 @@ def _digest(model: FloatModel) -> str:
     digest.update(head.encode())
     for layer in model.layers:
         digest.update(f"\n{layer.kind}".encode())
-        for entry in sorted(fields(layer), key=lambda f: f.name):
-            value: npt.NDArray[np.float64] | str | bool = getattr(layer, entry.name)
+        values: dict[str, npt.NDArray[np.float64] | str | bool]
+        values = {entry.name: getattr(layer, entry.name) for entry in fields(layer)}
+        if isinstance(layer, FloatCell):
+            del values["weights"]
+            values.update(layer.by_name)
+        for name, value in sorted(values.items()):
             if isinstance(value, np.ndarray):
-                digest.update(f"\n{entry.name} {value.shape}\n".encode())
+                digest.update(f"\n{name} {value.shape}\n".encode())
                 # + 0.0 makes -0.0 and 0.0, equal numbers, hash alike.
                 digest.update((value + 0.0).astype("<f8").tobytes())
-            elif entry.name != "name":
-                digest.update(f"\n{entry.name}={value}".encode())
+            elif name != "name":
+                digest.update(f"\n{name}={value}".encode())
     if model.routes:
         digest.update(f"\nroutes={_numbers(model.routes)}".encode())
     for owner, ports in (("inputs", model.input_ports), ("outputs", model.output_ports)):

@@ -8,7 +8,7 @@ precision.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,7 +18,7 @@ from edgernn.model.formats import FloatArray
 from edgernn.model.layers import LSTM, GRUAfter, GRUBefore, Layer
 from edgernn_export.calibration.statistics import KEEP, Calibration
 from edgernn_export.float_model.cells import ACTIVATIONS
-from edgernn_export.float_model.model import FloatGRU, FloatLSTM, FloatModel
+from edgernn_export.float_model.model import FloatCell, FloatGRU, FloatLayer, FloatLSTM, FloatModel
 
 #: Dead band, as a share of the state's RMS, from which on a unit is reported. Of 77 layers without
 #: long memory none passed 0.0115; layers whose answers suffered began at 0.057.
@@ -81,26 +81,48 @@ def long_memory(
     """
     found = []
     for index, (original, layer) in enumerate(zip(model.layers, layers, strict=True)):
-        if not isinstance(original, (FloatLSTM, FloatGRU)):
-            continue
-        taken = _taken(original, statistics[index, KEEP].sample)
-        rms = statistics[index, "c" if isinstance(original, FloatLSTM) else "h"].rms
-        steps = 1.0 / np.maximum(taken, 1.0 / _LONGEST_STEPS)
-        code = _code(layer)
-        held = steps if longest_steps is None else np.minimum(steps, longest_steps)
-        moves = rms > code
-        dead_band = np.where(moves, 0.5 * code * held / np.where(moves, rms, 1.0), 0.0)
-        units = np.flatnonzero((dead_band > _DEAD_BAND) & (held >= _SHORTEST_STEPS))
-        if units.size:
-            order = units[np.argsort(-steps[units], kind="stable")]
-            found.append(
-                LongMemory(
-                    layer=layer.name,
-                    units=tuple(int(unit) for unit in order),
-                    steps=tuple(float(s) for s in steps[order]),
-                )
-            )
+        for taken, rms, code in _states(original, layer, index, statistics):
+            one = _held_too_long(layer.name, taken, rms, code, longest_steps)
+            if one is not None:
+                found.append(one)
     return tuple(found)
+
+
+def _held_too_long(
+    name: str, taken: FloatArray, rms: FloatArray, code: float, longest_steps: int | None
+) -> LongMemory | None:
+    """The units of a state whose dead band is wide."""
+    steps = 1.0 / np.maximum(taken, 1.0 / _LONGEST_STEPS)
+    held = steps if longest_steps is None else np.minimum(steps, longest_steps)
+    moves = rms > code
+    dead_band = np.where(moves, 0.5 * code * held / np.where(moves, rms, 1.0), 0.0)
+    units = np.flatnonzero((dead_band > _DEAD_BAND) & (held >= _SHORTEST_STEPS))
+    if not units.size:
+        return None
+    order = units[np.argsort(-steps[units], kind="stable")]
+    return LongMemory(
+        layer=name,
+        units=tuple(int(unit) for unit in order),
+        steps=tuple(float(s) for s in steps[order]),
+    )
+
+
+def _states(
+    original: FloatLayer, layer: Layer, index: int, statistics: Calibration
+) -> Iterator[tuple[FloatArray, FloatArray, float]]:
+    """Per state that gates or constants keep: share of the new, RMS, real value of a code."""
+    if isinstance(original, (FloatLSTM, FloatGRU)):
+        rms = statistics[index, "c" if isinstance(original, FloatLSTM) else "h"].rms
+        yield _taken(original, statistics[index, KEEP].sample), rms, _code(layer)
+    elif isinstance(original, FloatCell):
+        for kept in original.plan.kept:
+            rms = statistics[index, original.plan.states[kept.state]].rms
+            code = layer.states[kept.state].format.scale
+            if kept.constants:
+                share = np.abs(original.by_name[kept.constants])
+            else:
+                share = np.median(statistics[index, kept.value].sample, axis=0)
+            yield (share if kept.complement else 1.0 - share), rms, code
 
 
 def _taken(layer: FloatLSTM | FloatGRU, keep: FloatArray) -> FloatArray:

@@ -12,10 +12,14 @@ from typing import Any, Final
 
 import numpy as np
 
+from edgernn.graph.lowering import lowered
+from edgernn.graph.op_graph import OpGraph
+from edgernn.graph.ops import Activation, Rescaling, Slice, Sum
 from edgernn.model.affine import Source
 from edgernn.model.formats import PREACTIVATION, FloatArray, Int16Array
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.layers import (
+    LSTM,
     CellActivation,
     Dense,
     DenseActivation,
@@ -40,6 +44,8 @@ _LENGTHS: Final = 4
 _VISIBLE: Final = 2.0**-7
 #: Codes that rounding alone explains.
 _ROUNDED: Final = 4
+#: Layers whose tensors are known by name.
+_KNOWN: Final = (SimpleRNN, LSTM, GRUBefore, GRUAfter, Dense, Merge)
 _SOURCES: Final = frozenset(source.value for source in Source)
 
 _WIDER: Final = "Take range_method 'minmax' and calibrate on all that streams can be."
@@ -132,6 +138,11 @@ class _Watch(Quiet):
 
     def __init__(self, model: IntegerModel) -> None:
         self._layers = {layer.name: layer for layer in model.layers}
+        self._cells = {
+            layer.name: _flat_values(lowered(model.precision, (layer,)))
+            for layer in model.layers
+            if not isinstance(layer, _KNOWN)
+        }
         recurrent = [bool(layer.states) for layer in model.layers]
         carried = before_states(model.wiring, recurrent)
         #: Layers behind all states.
@@ -152,7 +163,9 @@ class _Watch(Quiet):
     def sat16(self, name: str, wide: Int32) -> Int32:
         narrow = sat16(wide)
         owner, tensor, *_ = name.split(".")
-        if isinstance(self._layers[owner], Merge):
+        if owner in self._cells:
+            self._count(name, self._moved_in_cell(name, wide.astype(np.float64), narrow))
+        elif isinstance(self._layers[owner], Merge):
             self._count(name, np.abs(wide - narrow) > _ROUNDED)
         elif tensor == "c":
             self._count(name, wide != narrow)
@@ -185,12 +198,23 @@ class _Watch(Quiet):
         acted, self._terms, self._acted = self._acted, None, False
         owner, affine, *_ = names[0].split(".")
         layer = self._layers[owner]
-        if affine in ("n_x", "n_h"):  # what matters is their sum
+        if isinstance(layer, GRUAfter) and affine in ("n_x", "n_h"):  # what matters is their sum
             self._parts[affine] = (true, narrow)
             return
-        moved = _moved(layer, true, narrow) if acted else np.zeros(narrow.shape, dtype=bool)
+        if not acted:
+            moved = np.zeros(narrow.shape, dtype=bool)
+        elif owner in self._cells:
+            moved = self._moved_in_cell(f"{owner}.{affine}", true, narrow)
+        else:
+            moved = _moved(layer, true, narrow)
         for name, part in zip(names, np.split(moved, len(names), axis=-1), strict=True):
             self._count(name, part)
+
+    def _moved_in_cell(self, name: str, true: FloatArray, narrow: Int32) -> Any:
+        """Where a value of a registered cell shows its saturation."""
+        if name in self._cells[name.partition(".")[0]]:
+            return _moved_flat(true, narrow)
+        return np.abs(true - narrow) > _ROUNDED
 
     def _candidate(self) -> FloatArray:
         """The sum a + r*d of clause 7.7 without saturation of a and d."""
@@ -217,6 +241,10 @@ class _Watch(Quiet):
         layer = self._layers[owner]
         if isinstance(layer, Merge):
             return _WIDER
+        if owner in self._cells:
+            whole = layer.affines.get(tensor)
+            several = whole is not None and len(whole.terms) > 1
+            return f"{_CANCEL}Take precision w8a8, which adds them before." if several else _WIDER
         if isinstance(layer, GRUAfter) and tensor == "n":
             return f"{_CANCEL}Train it with reset_after=False."
         if tensor in ("c", "out") or not _flat(layer):
@@ -224,6 +252,22 @@ class _Watch(Quiet):
         if isinstance(layer, GRUBefore) and tensor == "n":
             return f"{_CANCEL}Take precision w8a8, which adds them before."
         return f"{_CANCEL}Take operand_scales 'common' or precision w8a8, which add them before."
+
+
+def _flat_values(graph: OpGraph) -> frozenset[str]:
+    """Values of a cell that go, alone or in sums, into curves with flat ends and nowhere else."""
+    carried = {state.after.name for state in graph.carried}
+    shown = carried | {value.name for value in graph.outputs}
+    flat: set[str] = set()
+    for op in reversed(graph.ops):
+        for value in op.reads:
+            into = isinstance(op, Activation) and op.function.bounded
+            passed = isinstance(op, (Slice, Sum, Rescaling)) and op.result.name in flat - shown
+            if value.format == PREACTIVATION and (into or passed):
+                flat.add(value.name)
+            else:
+                shown.add(value.name)
+    return frozenset(flat - shown)
 
 
 def _flat(layer: Layer) -> bool:

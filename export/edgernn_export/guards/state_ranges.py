@@ -12,7 +12,8 @@ from edgernn.errors import RangeRefused
 from edgernn.model.formats import CELL_EXPONENTS, INT16_MAX, RELU_EXPONENTS, Precision
 from edgernn_export.calibration.ranges import RangeMethod, limit
 from edgernn_export.calibration.statistics import Calibration
-from edgernn_export.float_model.model import FloatLSTM, FloatModel, FloatSimpleRNN
+from edgernn_export.float_model.model import FloatCell, FloatLSTM, FloatModel, FloatSimpleRNN
+from edgernn_export.float_model.own_cells import record_of
 
 #: Largest code that every row of an affine map can reach (clauses 4.3 and 5.2).
 HIGH_CODE: Final = {Precision.W8A8: INT16_MAX, Precision.W8A16: INT16_MAX // 2}
@@ -40,8 +41,34 @@ def refuse_unheld(
             highest = INT16_MAX * 2.0 ** -min(CELL_EXPONENTS)
             if reached > highest:
                 reasons.append(_cell(layer.name, reached, highest))
+        elif isinstance(layer, FloatCell):
+            reasons += _unheld_values(layer, index, statistics, method, precision)
     if reasons:
         raise RangeRefused(reasons)
+
+
+def _unheld_values(
+    layer: FloatCell,
+    index: int,
+    statistics: Calibration,
+    method: RangeMethod,
+    precision: Precision,
+) -> list[str]:
+    """The values of a registered cell that its coarsest exponents do not hold."""
+    reasons = []
+    for option, exponent in record_of(layer.kind).exponents.items():
+        highest = HIGH_CODE[precision] * 2.0 ** -min(exponent.allowed)
+        for value in exponent.values:
+            stats = statistics[index, value]
+            reached = limit(stats.spread, stats.limit, method)
+            if reached > highest:
+                reasons.append(
+                    f"{layer.name}.{value}: expected values within ±{highest:.0f} ({option} "
+                    f"{min(exponent.allowed)}), got {reached:.6g} in calibration. Train with "
+                    "smaller weights or readings, or reset the state in use and calibrate on "
+                    "streams of that length."
+                )
+    return reasons
 
 
 def _relu(name: str, reached: float, highest: float, precision: Precision) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from edgernn.model.formats import FloatArray
 from edgernn.model.routes import MODEL_INPUT, Part, Route
-from edgernn_export.float_model.model import FloatDense, FloatRecurrent
+from edgernn_export.float_model.model import FloatCell, FloatDense, FloatRecurrent
 from edgernn_export.keras_reader.layers.layer_parts import (
     LayerPart,
     ScalePart,
@@ -114,6 +114,8 @@ def fold_into(layer: Weighted, scale: ScalePart) -> Weighted:
     """Let a layer take up the scaling of its input."""
     gain = per_feature(scale.gain, layer.inputs)
     offset = per_feature(scale.offset, layer.inputs)
+    if isinstance(layer, FloatCell):
+        return layer.scaled(gain, offset)
     bias = layer.bias + layer.kernel @ offset
     use_bias = layer.use_bias or bool(np.any(bias))
     return replace(layer, kernel=layer.kernel * gain, bias=bias, use_bias=use_bias)

@@ -150,13 +150,26 @@ class LayerContext:
         return self._term(Source.X, "x", gain, feed)
 
     def h_term(
-        self, recurrent: FloatArray, h_scale: float, out_scale: float, source: Source = Source.H
+        self,
+        recurrent: FloatArray,
+        h_scale: float,
+        out_scale: float,
+        source: Source = Source.H,
+        tensor: str = "",
     ) -> RealTerm:
-        """The product with the operand of the hidden state, or of the reset hidden state."""
+        """The product with the operand of the hidden state, or of another value of the layer.
+
+        Args:
+            recurrent: the matrix.
+            h_scale: real value of one code of the value.
+            out_scale: the same of the result.
+            source: what stands for the value.
+            tensor: its name in calibration; that of the state or of a reset state by default.
+        """
         precision = self.plan.precision
         scale = h_scale * precision.operand_ratio
         feed = Feed.of_layer(precision, h_scale, recurrent.shape[1])
-        tensor = "h_in" if source is Source.H else "rh"
+        tensor = tensor or ("h_in" if source is Source.H else "rh")
         return self._term(source, tensor, recurrent * scale / out_scale, feed)
 
     def _term(self, source: Source, tensor: str, gain: FloatArray, feed: Feed) -> RealTerm:

@@ -32,6 +32,7 @@ from edgernn.model.layers import (
 )
 from edgernn_export.calibration.ranges import exponent_for, limit
 from edgernn_export.float_model.model import (
+    FloatCell,
     FloatDense,
     FloatGRU,
     FloatLayer,
@@ -46,6 +47,7 @@ from edgernn_export.quantizer.layer_context import (
     LayerContext,
 )
 from edgernn_export.quantizer.merges import merge_output_scale, quantize_merge
+from edgernn_export.quantizer.own_cells import quantize_cell
 
 #: A `w8a16` row saturates between half of and the full int16 range (clause 5.2).
 _HIGH_CODE = {Precision.W8A8: 32767, Precision.W8A16: 16383}
@@ -198,6 +200,7 @@ QUANTIZERS: Final[dict[type, Callable[[LayerContext, Any], Layer]]] = {
     FloatGRU: _gru,
     FloatDense: _dense,
     FloatMerge: quantize_merge,
+    FloatCell: quantize_cell,
 }
 
 

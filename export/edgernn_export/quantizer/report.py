@@ -10,9 +10,11 @@ from typing import Any, Final
 import numpy as np
 
 from edgernn.cli.text_tables import text_table
+from edgernn.graph.lowering import lowered
+from edgernn.graph.ops import Product, Sum
 from edgernn.model.formats import FloatArray
 from edgernn.model.integer_model import IntegerModel
-from edgernn.model.layers import LSTM
+from edgernn.model.layers import LSTM, GRUAfter, GRUBefore, SimpleRNN
 from edgernn.model.merges import Merge, MergeOperation
 from edgernn.model.routes import before_states, readers
 from edgernn_export.calibration.streams import as_streams, as_windows
@@ -233,7 +235,15 @@ def _compared(model: IntegerModel) -> dict[str, tuple[int, str, FloatArray]]:
     """Integer tensor name -> (layer index, float tensor, real value per code and unit)."""
     tensors: dict[str, tuple[int, str, FloatArray]] = {}
     for index, layer in enumerate(model.layers):
-        if layer.states:
+        if layer.states and not isinstance(layer, (SimpleRNN, LSTM, GRUBefore, GRUAfter)):
+            graph = lowered(model.precision, (layer,))
+            made = {op.result.name for op in graph.ops if isinstance(op, (Product, Sum))}
+            for state in graph.carried:
+                name, form = state.after.name, state.after.format
+                if name in made and form is not None:
+                    scale = np.full(state.after.width, form.scale)
+                    tensors[name] = (index, name.partition(".")[2], scale)
+        elif layer.states:
             tensors[f"{layer.name}.h"] = (index, "h", np.full(layer.units, layer.output_scale))
             if isinstance(layer, LSTM):
                 cell = np.full(layer.units, 2.0**-layer.cell_exponent)

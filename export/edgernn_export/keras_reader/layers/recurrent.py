@@ -11,13 +11,16 @@ from typing import Any
 
 import numpy as np
 
+from edgernn.errors import UnsupportedModelError
 from edgernn.model.formats import FloatArray
+from edgernn_export.cells.cell_readers import CellReader, cell_reader
 from edgernn_export.float_model.model import FloatGRU, FloatLSTM, FloatRecurrent, FloatSimpleRNN
 from edgernn_export.keras_reader.findings import Context, class_of, owner_of
 from edgernn_export.keras_reader.layers.config import (
     activation_name,
     check_activation,
     check_config,
+    check_dtype,
     finite,
     is_builtin,
     weight,
@@ -67,21 +70,57 @@ def read_recurrent(layer: Any, context: Context) -> tuple[LayerPart, ...]:
 
 
 def read_rnn(layer: Any, context: Context) -> tuple[LayerPart, ...]:
-    """Read keras.layers.RNN around a SimpleRNNCell, LSTMCell or GRUCell."""
+    """Read keras.layers.RNN around a SimpleRNNCell, LSTMCell, GRUCell or a registered cell."""
     name = class_of(layer.cell)
+    own = _own_reader(layer.cell)
+    if own is not None:
+        return _read_own(layer, own, context)
     if name not in _CELLS or not is_builtin(layer.cell):
         stacked = name == "StackedRNNCells"
         context.findings.add(
             owner_of(layer),
-            "a cell of type SimpleRNNCell, LSTMCell or GRUCell",
+            "a cell of type SimpleRNNCell, LSTMCell or GRUCell, or one that is registered",
             f"cell {owner_of(layer.cell)}",
             "Build one RNN layer per cell, all but the last with return_sequences=True, and copy "
             "the weights."
             if stacked
-            else "Train with one of these cells.",
+            else "Train with one of these cells, or register it: docs/add-a-cell.md.",
         )
         return (UnknownPart(owner=owner_of(layer), recurrent=True),)
     return _read(layer, layer.cell, _CELLS[name], context)
+
+
+def _own_reader(cell: Any) -> CellReader | None:
+    """Who reads a cell that is no class of Keras."""
+    if is_builtin(cell):
+        return None
+    if hasattr(cell, "stored_class"):
+        return cell_reader(str(cell.custom))
+    import keras
+
+    return cell_reader(keras.saving.get_registered_name(type(cell)))
+
+
+def _read_own(layer: Any, own: CellReader, context: Context) -> tuple[LayerPart, ...]:
+    """Read keras.layers.RNN around a registered cell."""
+    unknown = (UnknownPart(owner=owner_of(layer), recurrent=True),)
+    good = check_config(layer, layer.get_config(), context, free=_FREE, fixed=_FIXED, cures=_CURES)
+    check_dtype(layer.cell, context.findings)
+    try:
+        made = own.read(layer.name, layer.cell)
+    except UnsupportedModelError as error:
+        context.findings.reasons.extend(error.reasons)
+        return unknown
+    if not good:
+        return unknown
+    return (
+        RecurrentPart(
+            owner=owner_of(layer),
+            layer=made,
+            return_sequences=bool(layer.return_sequences),
+            stateful=bool(layer.stateful),
+        ),
+    )
 
 
 def read_cell(cell: Any, context: Context) -> tuple[LayerPart, ...]:

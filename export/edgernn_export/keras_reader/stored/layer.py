@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from edgernn.model.formats import FloatArray
+from edgernn_export.cells.cell_readers import cell_reader
 from edgernn_export.keras_reader.findings import Findings
 
 #: What Keras of today calls layers of TensorFlow 1, and the layers of cuDNN it computes alike.
@@ -143,7 +144,8 @@ class StoredLayer:
             return [(name, own and self.trainable) for name, own in self.inner.variables()]
         kind, names = self.stored_class, []
         if self.custom is not None:
-            return []
+            own = cell_reader(self.custom)
+            return [] if own is None else [(n, self.trainable) for n in own.variables(self.config)]
         if kind in (*_RECURRENT, *_CELLS):
             names = [("kernel", True), ("recurrent_kernel", True)]
         elif kind == "Dense":

@@ -88,8 +88,9 @@ def _take(layer: StoredLayer, arrays: list[FloatArray], owner: str) -> None:
 
 def _set(layer: StoredLayer, name: str, values: FloatArray, owner: str) -> None:
     holder = layer.owner_of_weights
-    # The axes of a Normalization are the reader's affair.
-    wanted = values.shape if holder.stored_class == "Normalization" else _shape(holder, name)
+    # The axes of a Normalization, and the weights of a registered cell, are their reader's affair.
+    free = holder.stored_class == "Normalization" or holder.custom is not None
+    wanted = values.shape if free else _shape(holder, name)
     if layer.cudnn and name == "bias":
         wanted = (2 * _GATES[layer.stored_class] * layer.config["units"],)
     fits = len(wanted) == values.ndim and all(

@@ -13,12 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.backends.step_graph import StepPorts, named_ports
+from edgernn.errors import UnsupportedModelError
 from edgernn.model.formats import FloatArray
 from edgernn.model.interface import Port
 from edgernn.model.merges import MergeOperation
 from edgernn.model.routes import MODEL_INPUT, Route
 from edgernn_export.float_model.model import (
     RECURRENT,
+    FloatCell,
     FloatDense,
     FloatGRU,
     FloatLayer,
@@ -148,7 +150,18 @@ def _merge(g: GraphBuilder, layer: FloatMerge, fed: Sequence[NodeRows]) -> str:
 def _recurrent(
     g: GraphBuilder, layer: FloatRecurrent, x: str, states: list[str]
 ) -> tuple[str, tuple[str, ...]]:
-    """Append one recurrent operator; returns its outputs [T, B, H] and final states [1, B, H]."""
+    """Append one recurrent operator; returns its outputs [T, B, H] and final states [1, B, H].
+
+    Raises:
+        UnsupportedModelError: ONNX has no operator for the layer.
+    """
+    if isinstance(layer, FloatCell):
+        raise UnsupportedModelError(
+            [
+                f"{layer.name}: expected SimpleRNN, LSTM or GRU in the float form of ONNX, got "
+                f"the cell {layer.kind!r}. Write the exact integer form instead."
+            ]
+        )
     operator, attributes, recurrent_bias = _operator(layer)
     biases = [_ordered(layer, layer.bias), _ordered(layer, recurrent_bias)]
     weights = [
@@ -164,7 +177,9 @@ def _recurrent(
     return g.node("Squeeze", sequence, g.constant([1], np.int64)), tuple(final)
 
 
-def _operator(layer: FloatRecurrent) -> tuple[str, dict[str, Any], FloatArray]:
+def _operator(
+    layer: FloatSimpleRNN | FloatLSTM | FloatGRU,
+) -> tuple[str, dict[str, Any], FloatArray]:
     """ONNX operator of a layer, its attributes, and the bias added to the recurrent product."""
     if isinstance(layer, FloatSimpleRNN):
         name = {"tanh": "Tanh", "relu": "Relu"}[layer.activation]

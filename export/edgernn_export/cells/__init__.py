@@ -1,0 +1,19 @@
+"""Registered cells in Keras: a layer for all of them, and who reads which class of cells."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgernn_export.cells.cell_readers import CellReader, register_keras_cell
+from edgernn_export.float_model.own_cells import FloatCell
+
+__all__ = ["Cell", "CellReader", "FloatCell", "register_keras_cell"]
+
+
+def __getattr__(name: str) -> Any:
+    """`Cell`, which takes Keras, when it is asked for."""
+    if name != "Cell":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from edgernn_export.cells.keras_cell import Cell
+
+    return Cell

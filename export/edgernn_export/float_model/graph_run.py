@@ -1,0 +1,183 @@
+"""One step of a graph of operations in real numbers, in NumPy or in any library like it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from edgernn.graph.op_graph import OpGraph
+from edgernn.graph.ops import (
+    Activation,
+    AffineResult,
+    Complement,
+    Concatenation,
+    Extremum,
+    Function,
+    Op,
+    OperandOf,
+    Product,
+    Rescaling,
+    Scaling,
+    Slice,
+    Sum,
+)
+from edgernn.model.affine import Source
+
+#: An array [B, N] of the library at hand.
+Array = Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arithmetic:
+    """What a library calls the functions of a step.
+
+    Attributes:
+        matmul: of [B, N] and [N, R].
+        concatenate: of a list, along an axis.
+        maximum, minimum: of two arrays.
+        functions: of every element.
+    """
+
+    matmul: Callable[[Array, Array], Array]
+    concatenate: Callable[..., Array]
+    maximum: Callable[[Array, Array], Array]
+    minimum: Callable[[Array, Array], Array]
+    functions: Mapping[Function, Callable[[Array], Array]]
+
+
+class FloatStep:
+    """Runs the step of one layer: formats, roundings and saturations are those of no number.
+
+    Args:
+        graph: of the layer.
+        terms: per map what its matrices multiply.
+        arithmetic: of the arrays.
+    """
+
+    def __init__(
+        self, graph: OpGraph, terms: Mapping[str, Sequence[Source]], arithmetic: Arithmetic
+    ) -> None:
+        """Take the graph."""
+        self.graph, self.terms, self.arithmetic = graph, terms, arithmetic
+
+    def of_input(self, weights: Mapping[str, Array], xs: Array) -> dict[str, Array]:
+        """What maps make of the input [..., I] and their bias, [..., R] by map."""
+        return {
+            name: self.arithmetic.matmul(xs, weights[f"{name}.x"]) + weights[f"{name}.bias"]
+            for name, sources in self.terms.items()
+            if Source.X in sources
+        }
+
+    def __call__(
+        self,
+        weights: Mapping[str, Array],
+        of_input: Mapping[str, Array],
+        states: Sequence[Array],
+    ) -> dict[str, Array]:
+        """All values of a step, by their names in the graph.
+
+        Args:
+            weights: by name, matrices [N, R].
+            of_input: from the method of this name, one step.
+            states: [B, H] in their order.
+        """
+        values: dict[str, Any] = {value.name: None for value in self.graph.inputs}
+        for state, array in zip(self.graph.carried, states, strict=True):
+            values[state.before.name] = array
+        run = _FloatRun(self.arithmetic, weights, of_input, values)
+        for op in self.graph.ops:
+            values[op.result.name] = _ROWS[type(op)](run, op)
+        return values
+
+
+class _FloatRun:
+    """One step: its weights, what it makes of its input, the values it has so far."""
+
+    def __init__(
+        self,
+        arithmetic: Arithmetic,
+        weights: Mapping[str, Array],
+        of_input: Mapping[str, Array],
+        values: dict[str, Any],
+    ) -> None:
+        self.arithmetic, self.weights = arithmetic, weights
+        self.of_input, self.values = of_input, values
+
+    def reads(self, op: Op) -> list[Any]:
+        return [self.values[value.name] for value in op.reads]
+
+
+def _same(run: _FloatRun, op: OperandOf | Rescaling) -> Array:
+    (v,) = run.reads(op)
+    return v
+
+
+def _concatenation(run: _FloatRun, op: Concatenation) -> Any:
+    """Values one behind another; of operands the parts, which an affine map takes apart again."""
+    parts = run.reads(op)
+    return tuple(parts) if op.result.operand else run.arithmetic.concatenate(parts, axis=-1)
+
+
+def _slice(run: _FloatRun, op: Slice) -> Array:
+    (v,) = run.reads(op)
+    return v[..., op.start : op.start + op.result.width]
+
+
+def _affine(run: _FloatRun, op: AffineResult) -> Array:
+    total = run.of_input.get(op.name)
+    for source, value in op.by_source.items():
+        if source is Source.X:
+            continue
+        array, name = run.values[value.name], source.value
+        if source is Source.XH:
+            array, name = array[1], Source.H.value
+        product = run.arithmetic.matmul(array, run.weights[f"{op.name}.{name}"])
+        total = product + (run.weights[f"{op.name}.bias"] if total is None else total)
+    return total
+
+
+def _activation(run: _FloatRun, op: Activation) -> Array:
+    (v,) = run.reads(op)
+    return run.arithmetic.functions[op.function](v)
+
+
+def _product(run: _FloatRun, op: Product) -> Array:
+    a, b = run.reads(op)
+    return a * b
+
+
+def _sum(run: _FloatRun, op: Sum) -> Array:
+    a, b = run.reads(op)
+    return a + b
+
+
+def _complement(run: _FloatRun, op: Complement) -> Array:
+    (v,) = run.reads(op)
+    return 1.0 - v
+
+
+def _scaling(run: _FloatRun, op: Scaling) -> Array:
+    (v,) = run.reads(op)
+    return v * run.weights[op.name]
+
+
+def _extremum(run: _FloatRun, op: Extremum) -> Array:
+    a, b = run.reads(op)
+    return (run.arithmetic.maximum if op.largest else run.arithmetic.minimum)(a, b)
+
+
+#: operation -> what runs it; a cell reads operands, so that codes of the input do not occur.
+_ROWS: Final[dict[type[Op], Callable[[_FloatRun, Any], Any]]] = {
+    OperandOf: _same,
+    Rescaling: _same,
+    Concatenation: _concatenation,
+    Slice: _slice,
+    AffineResult: _affine,
+    Activation: _activation,
+    Product: _product,
+    Sum: _sum,
+    Complement: _complement,
+    Scaling: _scaling,
+    Extremum: _extremum,
+}

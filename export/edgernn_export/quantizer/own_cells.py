@@ -1,0 +1,112 @@
+"""Registered cells: exponents, maps and constants, all of them read off the graph of the cell."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from edgernn.errors import RangeRefused
+from edgernn.graph.lowering import lowered
+from edgernn.graph.op_graph import OpGraph
+from edgernn.graph.ops import AffineResult, OperandOf, Scaling, Value
+from edgernn.model.affine import Source
+from edgernn.model.formats import INT16_MAX, FloatArray, QFormat
+from edgernn.model.layer_record import LayerRecord
+from edgernn.model.scales import SCALE_SHIFTS, ScaleVector
+from edgernn_export.calibration.ranges import exponent_for, limit
+from edgernn_export.float_model.own_cells import FloatCell, full_name, record_of, template
+from edgernn_export.guards.state_ranges import HIGH_CODE
+from edgernn_export.quantizer.affine import RealTerm, join
+from edgernn_export.quantizer.layer_context import STATE_HEADROOM, LayerContext
+
+
+def quantize_cell(context: LayerContext, layer: FloatCell) -> LayerRecord:
+    """Quantize a layer of a registered cell.
+
+    Raises:
+        OverflowRefused: an accumulator could overflow.
+        RangeRefused: a constant is larger than clause 7.9 holds.
+    """
+    exponents = _exponents(context, layer)
+    record = template(layer.kind, layer.inputs, layer.units, layer.options, exponents)
+    graph = lowered(context.plan.precision, (record,))
+    maps = {
+        op.name: _map(context, layer, graph, op) for op in graph.ops if isinstance(op, AffineResult)
+    }
+    scales = {op.name: _scale(context, layer, op) for op in graph.ops if isinstance(op, Scaling)}
+    ordered = {name: maps[name] for name in record.shape}
+    changed: dict[str, Any] = {
+        **context.affines(layer.units, ordered),
+        **type(record).scale_arguments({name: scales[name] for name in record.scales}),
+    }
+    return replace(record, name=context.name, **changed)
+
+
+def _exponents(context: LayerContext, layer: FloatCell) -> dict[str, int]:
+    """The most fraction bits with which values hold what they reach in calibration."""
+    results = {op.result.name for op in layer.plan.graph.ops if isinstance(op, AffineResult)}
+    found = {}
+    for option, exponent in record_of(layer.kind).exponents.items():
+        reach = 0.0
+        for value in exponent.values:
+            stats = context.stats(value)
+            reach = max(reach, limit(stats.spread, stats.limit, context.plan.method))
+        of_map = any(full_name(value) in results for value in exponent.values)
+        high = HIGH_CODE[context.plan.precision] if of_map else INT16_MAX
+        found[option] = exponent_for(reach * STATE_HEADROOM, exponent.allowed, high)
+    return found
+
+
+def _map(
+    context: LayerContext, layer: FloatCell, graph: OpGraph, op: AffineResult
+) -> tuple[list[RealTerm], FloatArray]:
+    """The products of a map and its bias, in codes of the format that it goes to."""
+    weights, out_scale = layer.by_name, _scale_of(op.result)
+    terms = []
+    bias = weights[f"{op.name}.bias"] / out_scale
+    made = {one.result.name: one for one in graph.ops}
+    for source in layer.plan.terms[op.name]:
+        matrix = weights[f"{op.name}.{source.value}"]
+        if source is Source.X:
+            terms.append(context.x_term(matrix, out_scale))
+            bias = context.bias(matrix, weights[f"{op.name}.bias"], out_scale)
+            continue
+        operand = op.by_source.get(source)
+        if operand is None:
+            operand = made[op.by_source[Source.XH].name].reads[1]
+        read = made[operand.name]
+        assert isinstance(read, OperandOf)
+        tensor = layer.plan.operands[source]
+        terms.append(context.h_term(matrix, _scale_of(read.value), out_scale, source, tensor))
+    _, allowed = record_of(layer.kind).shape[op.name]
+    joint = (Source.XH,) in allowed
+    if joint and (Source.X, Source.H) not in allowed:
+        return [join(*terms)], bias
+    return (context.xh(*terms) if joint else terms), bias
+
+
+def _scale(context: LayerContext, layer: FloatCell, op: Scaling) -> ScaleVector:
+    """Constants of clause 7.9 with as many bits as int16 holds."""
+    ratio = layer.by_name[op.name] * _scale_of(op.value) / _scale_of(op.result)
+    largest = float(np.max(np.abs(ratio)))
+    shifts = [k for k in SCALE_SHIFTS if np.rint(largest * 2.0**k) <= INT16_MAX]
+    if not shifts:
+        highest = INT16_MAX / 2.0 ** SCALE_SHIFTS[0] * _scale_of(op.result) / _scale_of(op.value)
+        raise RangeRefused(
+            [
+                f"{context.name}.{op.name}: expected constants within ±{highest:.6g}, got "
+                f"{float(np.max(np.abs(layer.by_name[op.name]))):.6g}. Train with smaller ones."
+            ]
+        )
+    multiplier = np.rint(ratio * 2.0 ** shifts[-1]).astype(np.int16)
+    return ScaleVector(
+        multiplier=multiplier, shift=shifts[-1], bias=np.zeros(len(multiplier), np.int16)
+    )
+
+
+def _scale_of(value: Value) -> float:
+    form: QFormat | None = value.format
+    assert form is not None  # values of cells have formats: only merges and outputs have none
+    return form.scale
