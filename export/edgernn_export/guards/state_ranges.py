@@ -9,11 +9,13 @@ import math
 from typing import Final
 
 from edgernn.errors import RangeRefused
+from edgernn.graph.ops import AffineResult
 from edgernn.model.formats import CELL_EXPONENTS, INT16_MAX, RELU_EXPONENTS, Precision
+from edgernn.model.layer_record import Exponent
 from edgernn_export.calibration.ranges import RangeMethod, limit
 from edgernn_export.calibration.statistics import Calibration
 from edgernn_export.float_model.model import FloatCell, FloatLSTM, FloatModel, FloatSimpleRNN
-from edgernn_export.float_model.own_cells import record_of
+from edgernn_export.float_model.own_cells import full_name, record_of
 
 #: Largest code that every row of an affine map can reach (clauses 4.3 and 5.2).
 HIGH_CODE: Final = {Precision.W8A8: INT16_MAX, Precision.W8A16: INT16_MAX // 2}
@@ -47,6 +49,13 @@ def refuse_unheld(
         raise RangeRefused(reasons)
 
 
+def high_code(layer: FloatCell, exponent: Exponent, precision: Precision) -> int:
+    """Largest code that all values of an exponent can reach."""
+    maps = {op.result.name for op in layer.plan.graph.ops if isinstance(op, AffineResult)}
+    of_map = any(full_name(value) in maps for value in exponent.values)
+    return HIGH_CODE[precision] if of_map else INT16_MAX
+
+
 def _unheld_values(
     layer: FloatCell,
     index: int,
@@ -57,7 +66,7 @@ def _unheld_values(
     """The values of a registered cell that its coarsest exponents do not hold."""
     reasons = []
     for option, exponent in record_of(layer.kind).exponents.items():
-        highest = HIGH_CODE[precision] * 2.0 ** -min(exponent.allowed)
+        highest = high_code(layer, exponent, precision) * 2.0 ** -min(exponent.allowed)
         for value in exponent.values:
             stats = statistics[index, value]
             reached = limit(stats.spread, stats.limit, method)

@@ -16,8 +16,8 @@ from edgernn.model.formats import INT16_MAX, FloatArray, QFormat
 from edgernn.model.layer_record import LayerRecord
 from edgernn.model.scales import SCALE_SHIFTS, ScaleVector
 from edgernn_export.calibration.ranges import exponent_for, limit
-from edgernn_export.float_model.own_cells import FloatCell, full_name, record_of, template
-from edgernn_export.guards.state_ranges import HIGH_CODE
+from edgernn_export.float_model.own_cells import FloatCell, record_of, template
+from edgernn_export.guards.state_ranges import high_code
 from edgernn_export.quantizer.affine import RealTerm, join
 from edgernn_export.quantizer.layer_context import STATE_HEADROOM, LayerContext
 
@@ -46,15 +46,13 @@ def quantize_cell(context: LayerContext, layer: FloatCell) -> LayerRecord:
 
 def _exponents(context: LayerContext, layer: FloatCell) -> dict[str, int]:
     """The most fraction bits with which values hold what they reach in calibration."""
-    results = {op.result.name for op in layer.plan.graph.ops if isinstance(op, AffineResult)}
     found = {}
     for option, exponent in record_of(layer.kind).exponents.items():
         reach = 0.0
         for value in exponent.values:
             stats = context.stats(value)
             reach = max(reach, limit(stats.spread, stats.limit, context.plan.method))
-        of_map = any(full_name(value) in results for value in exponent.values)
-        high = HIGH_CODE[context.plan.precision] if of_map else INT16_MAX
+        high = high_code(layer, exponent, context.plan.precision)
         found[option] = exponent_for(reach * STATE_HEADROOM, exponent.allowed, high)
     return found
 

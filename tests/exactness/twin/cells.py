@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from functools import reduce
+from functools import partial, reduce
 from operator import mul
 
 from edgernn.model.affine import Affine, Affine8, Affine16
@@ -29,6 +29,7 @@ from edgernn.model.merges import Merge, MergeOperation
 from edgernn.model.routes import MODEL_INPUT
 from edgernn.model.scales import ScaleVector
 from tests.exactness.twin import scalar
+from tests.exactness.twin.own_cells import STEPS
 
 Vector = list[int]
 State = tuple[Vector, ...]
@@ -120,13 +121,18 @@ class _LayerTwin:
     def __init__(
         self, layer: Layer, meter: scalar.Metered, operand: Callable[[Vector], Vector]
     ) -> None:
-        self._layer = layer
-        self._meter = meter
-        self._operand = operand
-        self._maps = {name: _affine(a, meter) for name, a in layer.affines.items()}
+        self.layer = layer
+        self.meter = meter
+        self.operand = operand
+        self.maps = {name: _affine(a, meter) for name, a in layer.affines.items()}
         self.reads_values = isinstance(layer, Merge)
+        self.step: Callable[[Vector, list[Vector]], tuple[Vector, list[Vector]]]
+        if layer.kind in STEPS:
+            step, states = STEPS[layer.kind]
+            self.state_widths, self.step = [layer.units] * states, partial(step, self)
+            return
         self.state_widths = [layer.units] * {LSTM: 2, Dense: 0, Merge: 0}.get(type(layer), 1)
-        self.step: Callable[[Vector, list[Vector]], tuple[Vector, list[Vector]]] = {
+        self.step = {
             SimpleRNN: self._simple_rnn,
             LSTM: self._lstm,
             GRUAfter: self._gru,
@@ -135,23 +141,23 @@ class _LayerTwin:
             Merge: self._merge,
         }[type(layer)]
 
-    def _over_x_and_h(self, name: str, x: Vector, h: Vector) -> tuple[Vector, Vector]:
-        o_h = self._operand(h)
-        return self._maps[name]({"x": x, "h": o_h, "xh": x + o_h}), o_h
+    def over_x_and_h(self, name: str, x: Vector, h: Vector) -> tuple[Vector, Vector]:
+        o_h = self.operand(h)
+        return self.maps[name]({"x": x, "h": o_h, "xh": x + o_h}), o_h
 
-    def _gate(self, z: int) -> int:
+    def gate(self, z: int) -> int:
         """Sigma of clause 7.2."""
-        if self._layer.gate_activation is GateActivation.HARD_SIGMOID:
+        if self.layer.gate_activation is GateActivation.HARD_SIGMOID:
             return scalar.hard_sigmoid(z)
         return scalar.sigmoid(z)
 
-    def _product(self, a: int, b: int, k: int) -> int:
-        return self._meter.sat16(self._meter.R(a * b, k))
+    def product(self, a: int, b: int, k: int) -> int:
+        return self.meter.sat16(self.meter.R(a * b, k))
 
     def _simple_rnn(self, x: Vector, state: list[Vector]) -> tuple[Vector, list[Vector]]:
         """Clause 7.1."""
-        z, _ = self._over_x_and_h("gates", x, state[0])
-        if self._layer.activation is CellActivation.TANH:
+        z, _ = self.over_x_and_h("gates", x, state[0])
+        if self.layer.activation is CellActivation.TANH:
             h = [scalar.tanh(v) for v in z]
         else:
             h = [max(0, v) for v in z]
@@ -160,44 +166,44 @@ class _LayerTwin:
     def _lstm(self, x: Vector, state: list[Vector]) -> tuple[Vector, list[Vector]]:
         """Clauses 7.2 to 7.4."""
         h, c = state
-        z, _ = self._over_x_and_h("gates", x, h)
-        units, e = self._layer.units, self._layer.cell_exponent
+        z, _ = self.over_x_and_h("gates", x, h)
+        units, e = self.layer.units, self.layer.cell_exponent
         new_h, new_c = [], []
         for j in range(units):
-            i, f = self._gate(z[j]), self._gate(z[units + j])
-            g, o = scalar.tanh(z[2 * units + j]), self._gate(z[3 * units + j])
-            kept, added = self._product(f, c[j], 15), self._product(i, g, 30 - e)
-            new_c.append(self._meter.sat16(kept + added))
-            rescaled = self._meter.R(new_c[j], e - 10)
-            new_h.append(self._product(o, scalar.tanh(rescaled), 15))
+            i, f = self.gate(z[j]), self.gate(z[units + j])
+            g, o = scalar.tanh(z[2 * units + j]), self.gate(z[3 * units + j])
+            kept, added = self.product(f, c[j], 15), self.product(i, g, 30 - e)
+            new_c.append(self.meter.sat16(kept + added))
+            rescaled = self.meter.R(new_c[j], e - 10)
+            new_h.append(self.product(o, scalar.tanh(rescaled), 15))
         return new_h, [new_h, new_c]
 
     def _gru(self, x: Vector, state: list[Vector]) -> tuple[Vector, list[Vector]]:
         """Clauses 7.5 to 7.7."""
-        h, units = state[0], self._layer.units
-        zr, o_h = self._over_x_and_h("zr", x, h)
-        z = [self._gate(v) for v in zr[:units]]
-        r = [self._gate(v) for v in zr[units:]]
-        before = isinstance(self._layer, GRUBefore)
+        h, units = state[0], self.layer.units
+        zr, o_h = self.over_x_and_h("zr", x, h)
+        z = [self.gate(v) for v in zr[:units]]
+        r = [self.gate(v) for v in zr[units:]]
+        before = isinstance(self.layer, GRUBefore)
         n = self._reset_before(x, h, r) if before else self._reset_after(x, o_h, r)
         new_h = []
         for j in range(units):
             w = scalar.sat16(32768 - z[j])  # not an event (clause 10.1)
-            kept, added = self._product(z[j], h[j], 15), self._product(w, n[j], 15)
-            new_h.append(self._meter.sat16(kept + added))
+            kept, added = self.product(z[j], h[j], 15), self.product(w, n[j], 15)
+            new_h.append(self.meter.sat16(kept + added))
         return new_h, [new_h]
 
     def _reset_before(self, x: Vector, h: Vector, r: Vector) -> Vector:
         """Clause 7.6."""
-        rh = [self._product(a, b, 15) for a, b in zip(r, h, strict=True)]
-        return [scalar.tanh(v) for v in self._maps["n"]({"x": x, "rh": self._operand(rh)})]
+        rh = [self.product(a, b, 15) for a, b in zip(r, h, strict=True)]
+        return [scalar.tanh(v) for v in self.maps["n"]({"x": x, "rh": self.operand(rh)})]
 
     def _reset_after(self, x: Vector, o_h: Vector, r: Vector) -> Vector:
         """Clause 7.7."""
-        a, d = self._maps["n_x"]({"x": x}), self._maps["n_h"]({"h": o_h})
+        a, d = self.maps["n_x"]({"x": x}), self.maps["n_h"]({"h": o_h})
         return [
-            scalar.tanh(self._meter.sat16(a[j] + self._product(r[j], d[j], 15)))
-            for j in range(self._layer.units)
+            scalar.tanh(self.meter.sat16(a[j] + self.product(r[j], d[j], 15)))
+            for j in range(self.layer.units)
         ]
 
     def _dense(self, x: Vector, state: list[Vector]) -> tuple[Vector, list[Vector]]:
@@ -207,28 +213,28 @@ class _LayerTwin:
             DenseActivation.RELU: lambda v: max(0, v),
             DenseActivation.SIGMOID: scalar.sigmoid,
             DenseActivation.TANH: scalar.tanh,
-        }[self._layer.activation]
-        return [activation(v) for v in self._maps["out"]({"x": x})], []
+        }[self.layer.activation]
+        return [activation(v) for v in self.maps["out"]({"x": x})], []
 
     def _merge(self, x: Vector, state: list[Vector]) -> tuple[Vector, list[Vector]]:
         """Clause 7.10."""
-        units, layer = self._layer.units, self._layer
+        units, layer = self.layer.units, self.layer
         a = [
-            self._scaled(x[n * units : (n + 1) * units], term) for n, term in enumerate(layer.terms)
+            self.scaled(x[n * units : (n + 1) * units], term) for n, term in enumerate(layer.terms)
         ]
         joined: Callable[[Sequence[int]], int] = {
-            MergeOperation.SUM: lambda v: reduce(lambda b, c: self._meter.sat16(b + c), v),
-            MergeOperation.PRODUCT: lambda v: self._product(*v, layer.shift),
+            MergeOperation.SUM: lambda v: reduce(lambda b, c: self.meter.sat16(b + c), v),
+            MergeOperation.PRODUCT: lambda v: self.product(*v, layer.shift),
             MergeOperation.MAXIMUM: max,
             MergeOperation.MINIMUM: min,
         }[layer.operation]
         return [joined(elements) for elements in zip(*a, strict=True)], []
 
-    def _scaled(self, v: Vector, scale: ScaleVector) -> Vector:
+    def scaled(self, v: Vector, scale: ScaleVector) -> Vector:
         """Clause 7.9."""
         constants = zip(v, scale.multiplier.tolist(), scale.bias.tolist(), strict=True)
-        sat16 = self._meter.sat16
-        return [sat16(self._product(value, m, scale.shift) + b) for value, m, b in constants]
+        sat16 = self.meter.sat16
+        return [sat16(self.product(value, m, scale.shift) + b) for value, m, b in constants]
 
 
 def _dot(weights: Sequence[int], q: Sequence[int]) -> int:

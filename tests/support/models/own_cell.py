@@ -113,7 +113,7 @@ def twin_stream(model: IntegerModel, q_xs):
     hs, cs = [0] * units, [0] * units
     stream = []
     for row in q_xs.tolist():
-        z, _ = twin._over_x_and_h("gates", row, hs)
+        z, _ = twin.over_x_and_h("gates", row, hs)
         for u in range(units):
             h, c = hs[u], cs[u]
             both = sat16(R(c * h, e + 15 - 10))

@@ -1,0 +1,92 @@
+"""Registered cells, one of a package outside among them: one answer everywhere, 0 LSB."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from edgernn.backends.native import NativeBackend, isas
+from edgernn.backends.onnx import OPTIMIZATIONS
+from edgernn.model.integer_model import IntegerModel
+from edgernn_firmware_sim.reference.events import Recorder
+from edgernn_firmware_sim.reference.reference import Reference
+from tests.exactness import test_zero_lsb_onnx, test_zero_lsb_tflite
+from tests.exactness.twin_comparison import compare
+from tests.support.models.grid import reference_stream
+from tests.support.models.integer import random_codes
+from tests.support.models.registered import ALL_CELLS, registered_models
+from tests.support.native.compilers import SANITIZERS, require
+from tests.support.native.stream_programs import build, expected, run, write_codes, write_sources
+from tests.support.runtimes import RUNTIMES
+from tests.support.runtimes import require as require_runtimes
+
+STEPS = 300
+
+
+def test_the_twin():
+    compared = sum(
+        compare(model, streams=3, steps=100, seed=index)[0]
+        for index, model in enumerate(registered_models().values())
+    )
+    assert compared > 100_000
+
+
+@pytest.mark.parametrize("kind", ALL_CELLS)
+def test_streams_reach_both_signs_and_saturate(kind):
+    for name in (name for name in registered_models() if name.startswith(f"{kind}-")):
+        model = registered_models()[name]
+        recorder = Recorder()
+        ys, _ = Reference(model, recorder).run(random_codes(model, STEPS))
+        assert ys.min() < 0 < ys.max(), name
+        if name.endswith("w8a8-hostile"):
+            assert any(e.saturated for e in recorder.tensors.values()), name
+
+
+def test_tflite(tmp_path):
+    require_runtimes(*RUNTIMES)
+    assert test_zero_lsb_tflite.compare(registered_models(), tmp_path, STEPS) > 500_000
+
+
+def test_onnx(tmp_path):
+    steps = dict.fromkeys(OPTIMIZATIONS, STEPS // 2) | {"disabled": 10}
+    assert test_zero_lsb_onnx.compare(registered_models(), tmp_path, steps) > 150_000
+
+
+def test_native():
+    pytest.importorskip("edgernn._native", reason="needs the compiled extension")
+    compared, differing = 0, []
+    for (name, model), isa in itertools.product(registered_models().items(), isas()):
+        codes = random_codes(model, STEPS)
+        wanted = reference_stream(model, codes)
+        stream = NativeBackend(model, isa=isa).new_stream()
+        for t, row in enumerate(codes):
+            got = [stream.advance(row[None])[0], *stream.state]
+            compared += sum(array.size for array in got)
+            if any(not np.array_equal(g, w[t]) for g, w in zip(got, wanted.values(), strict=True)):
+                differing.append((name, isa, t))
+    assert differing == []
+    assert compared > 150_000
+
+
+def test_c_on_the_host(tmp_path):
+    require("gcc")
+    models = registered_models()
+    files = write_sources(models, tmp_path)
+    program = build(["gcc", "-std=c99", "-O2", *SANITIZERS], files, tmp_path, "registered")
+    write_codes(models, tmp_path / "codes", STEPS)
+    got = run(program, tmp_path / "codes")
+    wanted = [expected(model, STEPS).tobytes() for model in models.values()]
+    assert [name for name, g, w in zip(models, got, wanted, strict=True) if g != w] == []
+    assert sum(map(len, got)) > 200_000
+
+
+def test_files_hold_them(tmp_path):
+    for name, model in registered_models().items():
+        path = tmp_path / f"{name}.edgernn"
+        model.save(path)
+        assert IntegerModel.load(path) == model
+        before = path.read_bytes()
+        IntegerModel.load(path).save(path)
+        assert path.read_bytes() == before

@@ -1,0 +1,69 @@
+"""Models of registered cells: random float weights through calibration and quantizer."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import warnings
+
+import numpy as np
+
+from edgernn.errors import EdgeRnnWarning
+from edgernn.model.integer_model import IntegerModel
+from edgernn_export.float_model.model import FloatCell, FloatDense, FloatModel
+from edgernn_export.float_model.own_cells import option_types, record_of, weight_shapes
+from edgernn_export.quantizer.quantizer import quantize
+from tests.support.models import coupled_lstm
+
+#: The cells of the product that are registered, and one of a package outside of it.
+CELLS = ("minimal_gru", "min_gru", "linear_recurrence", "peephole_lstm")
+ALL_CELLS = (*CELLS, coupled_lstm.CoupledLSTM.kind)
+#: Gain of the weights: with that of hostile networks, gates and states saturate.
+GAINS = {"tame": 1.0, "hostile": 8.0}
+
+
+def float_cell(kind: str, name: str, inputs: int, units: int, *, gain=1.0, seed=0, hard=False):
+    """A layer of a cell with random weights that make every term count."""
+    rng = np.random.default_rng(seed)
+    weights = {}
+    for weight, shape in weight_shapes(kind, inputs, units).items():
+        low, high = record_of(kind).bounds.get(weight, (-0.8 * gain, 0.8 * gain))
+        scale = 1.0 if len(shape) < 2 else shape[1] ** -0.5
+        weights[weight] = rng.uniform(low, high, shape) * scale
+    options = dict.fromkeys(option_types(kind), "hard_sigmoid" if hard else "sigmoid")
+    return FloatCell.of(kind, name, options, weights)
+
+
+def float_network(kind: str, *, units=7, **options) -> FloatModel:
+    """Two layers of a cell and a linear Dense, 3 channels in, 2 out."""
+    first = float_cell(kind, "first", 3, units, **options)
+    second = float_cell(kind, "second", units, units - 2, **options)
+    rng = np.random.default_rng(1)
+    dense = FloatDense(name="out", kernel=rng.normal(size=(2, units - 2)), bias=np.zeros(2))
+    return FloatModel(
+        name=kind,
+        layers=(first, second, dense),
+        input_names=("x0", "x1", "x2"),
+        input_units=("",) * 3,
+        output_names=("y0", "y1"),
+        output_units=("",) * 2,
+    )
+
+
+@functools.cache
+def registered_models() -> dict[str, IntegerModel]:
+    """By name: every cell and precision, tame and hostile."""
+    rng = np.random.default_rng(5)
+    # States of hostile networks leave their formats on streams longer than those of calibration.
+    streams = {"tame": rng.normal(size=(2, 300, 3)), "hostile": rng.normal(size=(60, 8, 3))}
+    models = {}
+    for kind in ALL_CELLS:
+        for precision, gain in itertools.product(("w8a8", "w8a16"), GAINS):
+            network = float_network(kind, gain=GAINS[gain], hard=gain == "hostile")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", EdgeRnnWarning)  # hostile ones saturate
+                made = quantize(network, streams[gain], precision, progress=False)
+            models[f"{kind}-{precision}-{gain}"] = made
+    network = float_network("peephole_lstm")
+    models["peephole_lstm-w4a8"] = quantize(network, streams["tame"], "w4a8", progress=False)
+    return models
