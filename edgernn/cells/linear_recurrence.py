@@ -24,7 +24,7 @@ from edgernn.cells import (
 
 @cell_record
 class LinearRecurrence(LayerRecord):
-    """h' = a*h + W x + b with a decay a of its own for every unit (clause 7.13).
+    """h' = a*h + W x + b with a decay a of its own for every unit (clause 7.14).
 
     Attributes:
         state_exponent: fractional bits of h, 0..15.
@@ -54,7 +54,7 @@ class LinearRecurrence(LayerRecord):
 def linear_recurrence(
     g: OpBuilder, layer: LinearRecurrence, x: Value, states: tuple[Value, ...]
 ) -> Lowered:
-    """Clause 7.13."""
+    """Clause 7.14."""
     (h,) = states
     kept = g.scaled(h, "decay", layer.decay, "a*h", h.format)
     h_new = g.sum(kept, g.affine("entry", layer.entry, {Source.X: x}, h.format), "h")

@@ -27,7 +27,7 @@ _OVER_X = frozenset({(Source.X,)})
 
 @cell_record
 class MinGRU(LayerRecord):
-    """h' = (1 - z)*h + z*n, z a gate of x, n an affine map of x (clause 7.12).
+    """h' = (1 - z)*h + z*n, z a gate of x, n an affine map of x (clause 7.13).
 
     Attributes:
         gate_activation: of z.
@@ -55,7 +55,7 @@ class MinGRU(LayerRecord):
 
 
 def min_gru(g: OpBuilder, layer: MinGRU, x: Value, states: tuple[Value, ...]) -> Lowered:
-    """Clause 7.12."""
+    """Clause 7.13."""
     (h,) = states
     sigma = Function(layer.gate_activation.value)
     z = g.activation(sigma, g.affine("z", layer.z, {Source.X: x}), "gate")

@@ -25,7 +25,7 @@ from edgernn.cells import (
 
 @cell_record
 class MinimalGRU(LayerRecord):
-    """h' = (1 - f)*h + f*n, n = tanh(W x + U (f*h) + b) (clause 7.11).
+    """h' = (1 - f)*h + f*n, n = tanh(W x + U (f*h) + b) (clause 7.12).
 
     Attributes:
         gate_activation: of f.
@@ -50,7 +50,7 @@ class MinimalGRU(LayerRecord):
 
 
 def minimal_gru(g: OpBuilder, layer: MinimalGRU, x: Value, states: tuple[Value, ...]) -> Lowered:
-    """Clause 7.11."""
+    """Clause 7.12."""
     (h,) = states
     operands = x_and_h(g, x, h)
     sigma = Function(layer.gate_activation.value)

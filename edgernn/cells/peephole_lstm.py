@@ -29,7 +29,7 @@ from edgernn.cells import (
 
 @cell_record
 class PeepholeLSTM(LayerRecord):
-    """LSTM whose gates i and f see c, and whose gate o sees the new c (clause 7.14).
+    """LSTM whose gates i and f see c, and whose gate o sees the new c (clause 7.15).
 
     Attributes:
         gate_activation: of i, f, o.
@@ -66,7 +66,7 @@ class PeepholeLSTM(LayerRecord):
 def peephole_lstm(
     g: OpBuilder, layer: PeepholeLSTM, x: Value, states: tuple[Value, ...]
 ) -> Lowered:
-    """Clause 7.14."""
+    """Clause 7.15."""
     h, c = states
     z = g.split(g.affine("gates", layer.gates, x_and_h(g, x, h), rows="ifgo"), "ifgo")
 

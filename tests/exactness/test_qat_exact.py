@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 
 from edgernn_export import quantize
+from edgernn_export.cells import Cell
 from edgernn_export.compress.qat import integer_model, qat_model
+from tests.support.models.registered import ALL_CELLS
 from tests.support.training.qat_runs import (
     CELLS,
     codes,
+    gradients,
     moved,
     network,
     recurrent,
@@ -93,3 +96,47 @@ def test_training_starts_at_the_post_training_model(cell, precision):
                 # A float32 bias has 24 bits: 2**-5 of a unit at most, and a unit is 2**shift parts.
                 assert a.shift == b.shift
                 assert np.abs(a.bias - b.bias).max() <= 32
+
+
+@pytest.mark.parametrize(
+    ("kind", "precision"), [*((kind, "w8a8") for kind in ALL_CELLS), ("peephole_lstm", "w8a16")]
+)
+def test_registered_cells(kind, precision):
+    import keras
+
+    made = Cell(kind, 6)
+    float_model = network(
+        keras.layers.RNN(made, return_sequences=True), keras.layers.Dense(2), share=0.8
+    )
+    for variable in float_model.weights:
+        if variable.name == "decay":
+            variable.assign(np.linspace(0.0, 0.9, 6))
+    xs = streams(2, STEPS)
+    model = qat_model(float_model, streams(4, 100, seed=2), precision)
+    before = integer_model(model)
+    rounded = quantize(float_model, streams(4, 100, seed=2), precision)
+    for name, affine in before.layers[0].affines.items():
+        for one, other in zip(affine.terms, rounded.layers[0].affines[name].terms, strict=True):
+            assert np.array_equal(one.weights, other.weights)
+            assert np.array_equal(one.multiplier, other.multiplier)
+    assert before.layers[0].scales == rounded.layers[0].scales
+    assert differing(model, xs) == 0
+    assert differing(moved(model, xs), xs) == 0
+    after = integer_model(model).layers[0]
+    for name in (*after.shape, *after.scale_shape):
+        assert getattr(after, name) != getattr(before.layers[0], name), name
+
+
+@pytest.mark.parametrize("kind", ["linear_recurrence", "peephole_lstm"])
+def test_constants_are_trained(kind):
+    import keras
+
+    float_model = network(
+        keras.layers.RNN(Cell(kind, 6), return_sequences=True), keras.layers.Dense(2), share=0.8
+    )
+    xs = streams(2, 40)
+    model = qat_model(float_model, streams(4, 100, seed=2))
+    for variable, gradient in zip(
+        model.trainable_variables, gradients(model, xs, np.ones((2, 40, 2))), strict=True
+    ):
+        assert np.abs(gradient).max() > 0, variable.path

@@ -36,13 +36,14 @@ _KERAS = Arithmetic(
 _BEGINNING = (0.8, 0.999)
 
 
-class _Between(keras.constraints.Constraint):  # type: ignore[misc]  # Keras has no types
+class Between(keras.constraints.Constraint):  # type: ignore[misc]  # Keras has no types
     """Keeps constants between two numbers."""
 
     def __init__(self, low: float, high: float) -> None:
         self._low, self._high = low, high
 
     def __call__(self, w: Any) -> Any:
+        """The constants, those beyond an end at this end."""
         return keras.ops.clip(w, self._low, self._high)
 
 
@@ -99,7 +100,7 @@ class Cell(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
                 low, high = record.bounds[name]
                 ends = (low + share * (high - low) for share in _BEGINNING)
                 options["initializer"] = keras.initializers.RandomUniform(*ends)
-                options["constraint"] = _Between(low, high)
+                options["constraint"] = Between(low, high)
             made = self.add_weight(name=attribute(name), shape=shape[::-1], **options)
             self._by_name[name] = made
             setattr(self, attribute(name), made)

@@ -1,4 +1,4 @@
-"""Scalar steps of registered cells: NUMERICS.md clauses 7.11 to 7.14, and cells of the tests."""
+"""Scalar steps of registered cells: NUMERICS.md clauses 7.12 to 7.15, and cells of the tests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Step = Callable[[Any, Vector, list[Vector]], tuple[Vector, list[Vector]]]
 
 
 def minimal_gru(twin: Any, x: Vector, state: list[Vector]) -> tuple[Vector, list[Vector]]:
-    """Clause 7.11."""
+    """Clause 7.12."""
     (h,) = state
     f = [twin.gate(v) for v in twin.over_x_and_h("f", x, h)[0]]
     fh = [twin.product(a, b, 15) for a, b in zip(f, h, strict=True)]
@@ -27,7 +27,7 @@ def minimal_gru(twin: Any, x: Vector, state: list[Vector]) -> tuple[Vector, list
 
 
 def min_gru(twin: Any, x: Vector, state: list[Vector]) -> tuple[Vector, list[Vector]]:
-    """Clause 7.12."""
+    """Clause 7.13."""
     (h,) = state
     z = [twin.gate(v) for v in twin.maps["z"]({"x": x})]
     n = twin.maps["n"]({"x": x})
@@ -39,7 +39,7 @@ def min_gru(twin: Any, x: Vector, state: list[Vector]) -> tuple[Vector, list[Vec
 
 
 def linear_recurrence(twin: Any, x: Vector, state: list[Vector]) -> tuple[Vector, list[Vector]]:
-    """Clause 7.13."""
+    """Clause 7.14."""
     kept = _scaled(twin, state[0], twin.layer.decay)
     entry = twin.maps["entry"]({"x": x})
     new = [twin.meter.sat16(a + b) for a, b in zip(kept, entry, strict=True)]
@@ -47,7 +47,7 @@ def linear_recurrence(twin: Any, x: Vector, state: list[Vector]) -> tuple[Vector
 
 
 def peephole_lstm(twin: Any, x: Vector, state: list[Vector]) -> tuple[Vector, list[Vector]]:
-    """Clause 7.14."""
+    """Clause 7.15."""
     h, c = state
     z, _ = twin.over_x_and_h("gates", x, h)
     layer, units, e = twin.layer, twin.layer.units, twin.layer.cell_exponent

@@ -12,10 +12,22 @@ from typing import Final
 
 import numpy as np
 
+from edgernn.errors import TrainingError
+from edgernn.graph.lowering import lowered
+from edgernn.graph.ops import AffineResult, Scaling, Value
 from edgernn.model.affine import Affine, Source
-from edgernn.model.formats import PREACTIVATION, FloatArray
+from edgernn.model.formats import PREACTIVATION, FloatArray, Precision
 from edgernn.model.integer_model import IntegerModel
-from edgernn.model.layers import LSTM, CellActivation, Dense, DenseActivation, Layer, SimpleRNN
+from edgernn.model.layers import (
+    LSTM,
+    CellActivation,
+    Dense,
+    DenseActivation,
+    GRUAfter,
+    GRUBefore,
+    Layer,
+    SimpleRNN,
+)
 
 KERNEL: Final = "kernel"
 RECURRENT: Final = "recurrent_kernel"
@@ -70,6 +82,8 @@ def map_specs(model: IntegerModel, index: int, mean: FloatArray) -> tuple[MapSpe
     """The affine maps of layer ``index``; ``mean`` of the readings, physical units, [I]."""
     layer = model.layers[index]
     center = (model.input.offset - mean) / input_unit(model)
+    if layer.kind not in _COLUMNS:
+        return _cell_specs(model, index, center if index == 0 else None)
     codes = {KERNEL: _input_codes(model, index), RECURRENT: _state_codes(model, layer)}
     specs = []
     for name, affine in layer.affines.items():
@@ -89,6 +103,89 @@ def map_specs(model: IntegerModel, index: int, mean: FloatArray) -> tuple[MapSpe
             )
         )
     return tuple(specs)
+
+
+def _cell_specs(model: IntegerModel, index: int, center: FloatArray | None) -> tuple[MapSpec, ...]:
+    """The maps of a registered cell, side by side in the order of its record.
+
+    Raises:
+        TrainingError: a map reads two values besides the input.
+    """
+    layer, precision = model.layers[index], model.precision
+    graph = lowered(precision, (layer,))
+    made = {op.result.name: op for op in graph.ops}
+    found = {}
+    for op in graph.ops:
+        if not isinstance(op, AffineResult):
+            continue
+        gain = np.full(op.affine.rows, 1.0 / _scale_of(op.result))
+        gains = {KERNEL: gain / _input_codes(model, index)}
+        for source, operand in op.by_source.items():
+            if source is Source.X:
+                continue
+            name = operand.name if source is not Source.XH else made[operand.name].reads[1].name
+            (value,) = made[name].reads
+            if RECURRENT in gains:
+                raise TrainingError(
+                    f"{op.result.name}: expected a map of the input and one other value, got one "
+                    "of two others. Train the float network, and quantize it after training."
+                )
+            gains[RECURRENT] = gain * _scale_of(value) * precision.operand_ratio
+        of_input = {Source.X, Source.XH} & set(op.by_source)
+        found[op.name] = (op.affine, gain, gains, center if of_input else None)
+    specs, first = [], 0
+    for name in layer.affines:
+        affine, gain, gains, middle = found[name]
+        columns = slice(first, first + affine.rows)
+        first += affine.rows
+        specs.append(
+            MapSpec(
+                name=name,
+                affine=affine,
+                columns=columns,
+                bias=BIAS,
+                bias_columns=columns,
+                bias_gain=gain,
+                gains=gains,
+                center=middle,
+            )
+        )
+    return tuple(specs)
+
+
+def _scale_of(value: Value) -> float:
+    assert value.format is not None  # values of cells have formats
+    return value.format.scale
+
+
+def scale_rates(layer: Layer) -> dict[str, FloatArray]:
+    """Multiplier codes per unit of constant, by the name of the constants (clause 7.9)."""
+    rates = {}
+    for op in lowered(Precision.W8A8, (layer,)).ops:
+        if isinstance(op, Scaling):
+            per_unit = _scale_of(op.value) / _scale_of(op.result) * 2.0**op.scale.shift
+            rates[op.name] = np.full(op.scale.width, per_unit)
+    return rates
+
+
+def recurrent_width(layer: Layer) -> int | None:
+    """Rows of the recurrent kernel; None where no map reads a value of the layer.
+
+    Raises:
+        TrainingError: maps read values of several widths.
+    """
+    widths = {
+        layer.parts(source)[-1]
+        for affine in layer.affines.values()
+        for source in (term.source for term in affine.terms)
+        if source is not Source.X
+    }
+    if len(widths) > 1:
+        raise TrainingError(
+            f"{layer.name}: expected maps of values of one width, got {sorted(widths)}. Train the "
+            "float network, and quantize it after training."
+        )
+    return next(iter(widths), None)
 
 
 def input_unit(model: IntegerModel) -> FloatArray:
@@ -130,4 +227,11 @@ def gates_of(layer: Layer) -> tuple[str, ...]:
         return ("y",)
     if isinstance(layer, SimpleRNN):
         return ("h",)
-    return ("i", "f", "g", "o") if isinstance(layer, LSTM) else ("z", "r", "n")
+    if isinstance(layer, LSTM):
+        return ("i", "f", "g", "o")
+    if isinstance(layer, (GRUBefore, GRUAfter)):
+        return ("z", "r", "n")
+    blocks = ((name, count) for name, (count, _) in layer.shape.items())
+    return tuple(
+        name if count == 1 else f"{name}{k}" for name, count in blocks for k in range(count)
+    )

@@ -6,7 +6,7 @@ products and the operand of its state alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import tensorflow as tf
@@ -16,14 +16,17 @@ from edgernn.graph.op_graph import OpGraph
 from edgernn.graph.ops import (
     Activation,
     AffineResult,
+    CodesOf,
     Complement,
     Concatenation,
+    Extremum,
     Function,
     Normalization,
     Op,
     OperandOf,
     Product,
     Rescaling,
+    Scaling,
     Slice,
     Sum,
 )
@@ -63,20 +66,27 @@ class TrainingInterpreter:
         self.precision: Precision = step.precision
         self.saturating = saturating(step)
 
-    def __call__(self, maps: Maps, inputs: Inputs, states: States) -> tuple[Tensor, States]:
+    def __call__(
+        self,
+        maps: Maps,
+        inputs: Inputs,
+        states: States,
+        constants: Mapping[str, Tensor] | None = None,
+    ) -> tuple[Tensor, States]:
         """Output codes [B, H] and the new states.
 
         Args:
             maps: of the layer, by name.
             inputs: products of the layer's input, [B, R] by map.
             states: codes [B, H] in their order.
+            constants: multipliers of clause 7.9 [N], by the name of the constants.
         """
         step = self._step
         # The input itself is in its products already: nothing else of a layer reads it.
         values: dict[str, Any] = {value.name: None for value in step.inputs}
         for state, codes in zip(step.carried, states, strict=True):
             values[state.before.name] = codes
-        run = _Run(self, maps, inputs, values)
+        run = _Run(self, maps, inputs, values, constants or {})
         for op in step.ops:
             values[op.result.name] = RUN[type(op)](run, op)
         (output,) = (values[value.name] for value in step.outputs)
@@ -87,10 +97,16 @@ class _Run:
     """One step: its maps, the products of its input, the values it has so far."""
 
     def __init__(
-        self, interpreter: TrainingInterpreter, maps: Maps, inputs: Inputs, values: dict[str, Any]
+        self,
+        interpreter: TrainingInterpreter,
+        maps: Maps,
+        inputs: Inputs,
+        values: dict[str, Any],
+        constants: Mapping[str, Tensor],
     ) -> None:
         self.interpreter = interpreter
         self.maps, self.inputs, self.values = maps, inputs, values
+        self.constants = constants
 
     def reads(self, op: Op) -> list[Any]:
         return [self.values[value.name] for value in op.reads]
@@ -162,6 +178,25 @@ def _normalization(run: _Run, op: Normalization) -> Tensor:
     return normalized(v, op.constants)
 
 
+def _codes(run: _Run, op: CodesOf) -> Tensor:
+    (v,) = run.reads(op)
+    return v
+
+
+def _scaling(run: _Run, op: Scaling) -> Tensor:
+    (v,) = run.reads(op)
+    multiplier = run.constants[op.name] + tf.zeros_like(v)  # its gradient is summed over the batch
+    scaled = saturated(product(v, multiplier, op.scale.shift))
+    if not op.scale.has_bias:
+        return scaled
+    return saturating_sum(scaled, op.scale.bias.astype("float32") + tf.zeros_like(v))
+
+
+def _extremum(run: _Run, op: Extremum) -> Tensor:
+    a, b = run.reads(op)
+    return tf.maximum(a, b) if op.largest else tf.minimum(a, b)
+
+
 #: operation -> what runs it
 RUN: Final[dict[type[Op], Callable[[_Run, Any], Any]]] = {
     OperandOf: _operand,
@@ -174,4 +209,7 @@ RUN: Final[dict[type[Op], Callable[[_Run, Any], Any]]] = {
     Rescaling: _rescaling,
     Complement: _complement,
     Normalization: _normalization,
+    CodesOf: _codes,
+    Scaling: _scaling,
+    Extremum: _extremum,
 }

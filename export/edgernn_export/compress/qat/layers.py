@@ -14,10 +14,11 @@ import tensorflow as tf
 from edgernn.errors import TrainingError
 from edgernn.graph.lowering import lowered
 from edgernn.model.affine import Affine
-from edgernn.model.formats import FloatArray, Precision
+from edgernn.model.formats import INT16_MAX, FloatArray, Precision
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.layers import Dense, GRUAfter, Layer
 from edgernn.model.storage import Storage
+from edgernn_export.cells.keras_cell import Between
 from edgernn_export.compress.qat.float_weights import (
     BIAS,
     KERNEL,
@@ -25,12 +26,14 @@ from edgernn_export.compress.qat.float_weights import (
     RECURRENT_BIAS,
     gates_of,
     map_specs,
+    recurrent_width,
+    scale_rates,
 )
 from edgernn_export.compress.qat.interpreter import Inputs, Maps, TrainingInterpreter
 from edgernn_export.compress.qat.maps8 import Maps8
 from edgernn_export.compress.qat.maps16 import Maps16
 from edgernn_export.compress.qat.straight_through import input_codes, operand
-from edgernn_export.compress.qat.tensor_arithmetic import Tensor
+from edgernn_export.compress.qat.tensor_arithmetic import Tensor, codes_of
 from edgernn_export.compress.qat.training_maps import Weights
 from edgernn_export.keras_reader.findings import owner_of
 from edgernn_export.quantizer.affine import Ranges
@@ -54,6 +57,7 @@ class Integers:
         self.model, self.index = model, index
         self.record: Layer = model.layers[index]
         self.step = TrainingInterpreter(lowered(model.precision, (self.record,)))
+        self._rates = scale_rates(self.record)
         kind = Maps8 if model.precision is Precision.W8A8 else Maps16
         self._specs = map_specs(model, index, mean)
         self.maps: Maps8 | Maps16 = kind(self._specs, add)
@@ -61,6 +65,13 @@ class Integers:
     def operand(self, value: Tensor) -> Tensor:
         """Clause 2.7."""
         return operand(value, self.model.precision)
+
+    def constants(self, weights: Mapping[str, Any]) -> dict[str, Tensor]:
+        """Multipliers of clause 7.9 by the name of the constants."""
+        return {
+            name: codes_of(weights[name].value, rate.astype(np.float32), float(INT16_MAX))
+            for name, rate in self._rates.items()
+        }
 
     def ready(self, weights: Mapping[str, Any], *, training: bool | None) -> Maps:
         """The maps for one pass; in training, their steps follow the weights first."""
@@ -86,6 +97,9 @@ class Integers:
             if spec.center is not None:
                 bias = bias - spec.center @ values[KERNEL][:, spec.columns]
             values[spec.bias][spec.bias_columns] = bias
+        for name, rate in self._rates.items():
+            codes = self.record.scales[name].multiplier
+            values[name] = np.clip(trained[name], (codes - 0.49) / rate, (codes + 0.49) / rate)
         for name, variable in weights.items():
             variable.assign(values[name])
 
@@ -99,7 +113,14 @@ class Integers:
             name: with_storage(affine, widths, weight_bits(affine), sparse)
             for name, affine in made.items()
         }
-        return dataclasses.replace(self.record, **dict[str, Any](stored))
+        constants = {
+            name: dataclasses.replace(
+                self.record.scales[name], multiplier=np.asarray(codes).astype(np.int16)
+            )
+            for name, codes in self.constants(weights).items()
+        }
+        changed: dict[str, Any] = {**stored, **type(self.record).scale_arguments(constants)}
+        return dataclasses.replace(self.record, **changed)
 
 
 def weight_bits(affine: Affine) -> int:
@@ -163,20 +184,26 @@ class QatCell(_Refused, keras.layers.Layer):  # type: ignore[misc]  # as above
         self._model, self._index, self._mean = model, index, mean
         self.record = model.layers[index]
         self.units = self.record.units
-        self.state_size = [self.units] * len(self.record.states)
+        self.state_size = [spec.units for spec in self.record.states]
         self.gates = gates_of(self.record)
 
     def build(self, input_shape: Any) -> None:
-        """Make the weights: kernel [I, G*H], recurrent_kernel [H, G*H], bias [G*H]."""
+        """Make the weights: kernel [I, G*H], recurrent_kernel [H, G*H], bias [G*H], constants."""
         columns = len(self.gates) * self.units
         self.kernel = self.add_weight(name=KERNEL, shape=(input_shape[-1], columns))
-        self.recurrent_kernel = self.add_weight(name=RECURRENT, shape=(self.units, columns))
+        self.float_weights = {KERNEL: self.kernel}
+        rows = recurrent_width(self.record)
+        if rows is not None:
+            self.recurrent_kernel = self.add_weight(name=RECURRENT, shape=(rows, columns))
+            self.float_weights[RECURRENT] = self.recurrent_kernel
         self.bias = self.add_weight(name=BIAS, shape=(columns,))
-        self.float_weights = {
-            KERNEL: self.kernel,
-            RECURRENT: self.recurrent_kernel,
-            BIAS: self.bias,
-        }
+        self.float_weights[BIAS] = self.bias
+        for name, scale in self.record.scales.items():
+            bounds = self.record.bounds.get(name)
+            constraint = None if bounds is None else Between(*bounds)
+            self.float_weights[name] = self.add_weight(
+                name=name, shape=(scale.width,), constraint=constraint
+            )
         if isinstance(self.record, GRUAfter):
             self.recurrent_bias = self.add_weight(name=RECURRENT_BIAS, shape=(self.units,))
             self.float_weights[RECURRENT_BIAS] = self.recurrent_bias
@@ -201,9 +228,10 @@ class QatRNN(_Refused, keras.layers.RNN):  # type: ignore[misc]  # as above
             )
         integers = self.cell.integers
         maps = integers.ready(self.cell.float_weights, training=training)
+        constants = integers.constants(self.cell.float_weights)
         in_time = tf.transpose(sequences, (1, 0, 2))
         states = tf.scan(
-            lambda now, inputs: integers.step(maps, inputs, now)[1],
+            lambda now, inputs: integers.step(maps, inputs, now, constants)[1],
             integers.of_input(maps, in_time),
             initializer=tuple(tf.convert_to_tensor(state) for state in initial_state),
         )
