@@ -15,6 +15,7 @@ from edgernn_export.writers.tflite.interpreter import EMITTED
 from edgernn_firmware_sim.reference.interpreter import INTERPRETED
 from tests.exactness.contract_worker import CASES
 from tests.support.models.integer import CELLS, random_model
+from tests.support.models.networks import residual_network
 
 #: (layer, precision, format) that no writer supports yet.
 MISSING: set[tuple[str, str, str]] = set()
@@ -26,7 +27,8 @@ def test_every_layer_has_a_lowering_and_every_operation_an_interpreter():
 
 
 def test_random_models_and_the_contract_cover_every_recurrent_layer():
-    covered = {layer.kind for cell in CELLS for layer in random_model(cell).layers}
+    models = [random_model(cell) for cell in CELLS] + [residual_network()]
+    covered = {layer.kind for model in models for layer in model.layers}
     assert covered == set(LAYERS)
     checked = {(cell, precision) for cell, precision, *_ in CASES}
     assert checked == set(itertools.product(CELLS, (p.value for p in Precision)))
@@ -34,8 +36,9 @@ def test_random_models_and_the_contract_cover_every_recurrent_layer():
 
 def test_every_format_holds_every_layer_in_every_precision():
     holes = set()
-    for cell, precision, name in itertools.product(CELLS, Precision, WRITERS):
-        model = random_model(cell, precision, units=4)
+    for cell, precision, name in itertools.product((*CELLS, "merge"), Precision, WRITERS):
+        merges = cell == "merge"
+        model = residual_network(precision) if merges else random_model(cell, precision, units=4)
         try:
             content = open_writer(name)[0](model, golden_vector(model))
         except (EdgeRnnError, KeyError):
