@@ -74,6 +74,13 @@ class Judge:
         names = model.output.names
         if task == "auto":
             task = _task(model, truth)
+        elif task == CLASSIFICATION and model.output.ports:
+            ports = ", ".join(port.name for port in model.output.ports)
+            raise EdgeRnnError(
+                f"evaluate task: expected 'auto' or 'regression' of a model with several outputs "
+                f"({ports}), got 'classification'. Give probabilities as targets, or build the "
+                "model with the one output that tells classes apart."
+            )
         target: npt.NDArray[Any] | None = None
         scored = np.zeros_like(answered.compared)
         if truth is not None:
@@ -188,8 +195,10 @@ class Judge:
 
 
 def _task(model: IntegerModel, truth: Targets | None) -> str:
-    """What the targets seem to be."""
+    """What the targets seem to be; of several outputs, numbers for each of them."""
     outputs = model.output.width
+    if model.output.ports:
+        return REGRESSION
     if truth is None:
         return CLASSIFICATION if model.output.softmax else REGRESSION
     if truth.dtype.kind == "U":
@@ -199,7 +208,7 @@ def _task(model: IntegerModel, truth: Targets | None) -> str:
     if model.output.softmax:
         return CLASSIFICATION if one_column or _one_hot(truth) else REGRESSION
     if outputs == 1:
-        last = model.layers[-1]
+        last = model.layers[model.wiring[-1][0].source]
         sigmoid = isinstance(last, Dense) and last.activation is DenseActivation.SIGMOID
         return CLASSIFICATION if sigmoid and np.isin(known, (0, 1)).all() else REGRESSION
     numbers = one_column and known.size and np.isin(known, np.arange(outputs)).all()

@@ -15,7 +15,8 @@ from edgernn.model.routes import Route
 from edgernn_export.calibration.input_ranges import GivenRanges
 from edgernn_export.calibration.ranges import RangeMethod
 from edgernn_export.calibration.statistics import Calibration, TensorStatistics
-from edgernn_export.quantizer.affine import (
+from edgernn_export.quantizer.weight_storage import DENSE, with_storage
+from edgernn_export.quantizer.weights.affine import (
     RealMap,
     RealTerm,
     affine16,
@@ -23,8 +24,7 @@ from edgernn_export.quantizer.affine import (
     common_is_harmless,
     join,
 )
-from edgernn_export.quantizer.rounding import Moments
-from edgernn_export.quantizer.weight_storage import DENSE, with_storage
+from edgernn_export.quantizer.weights.rounding import Moments
 
 #: Room above the calibrated range of states, which unseen data may use; their scales are powers of
 #: 2, so that most have more.

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from edgernn_export.quantizer.rounding import (
+from edgernn_export.quantizer.weights.rounding import (
     Moments,
     expected_error,
     round_to_nearest,

@@ -36,8 +36,8 @@ from edgernn_export.compress.qat.straight_through import input_codes, operand
 from edgernn_export.compress.qat.tensor_arithmetic import Tensor, codes_of
 from edgernn_export.compress.qat.training_maps import Weights
 from edgernn_export.keras_reader.findings import owner_of
-from edgernn_export.quantizer.affine import Ranges
 from edgernn_export.quantizer.weight_storage import with_storage
+from edgernn_export.quantizer.weights.affine import Ranges
 
 
 class Integers:

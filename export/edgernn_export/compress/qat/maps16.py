@@ -30,8 +30,8 @@ from edgernn_export.compress.qat.training_maps import (
     needs_double,
     whole_bias,
 )
-from edgernn_export.quantizer.affine import Ranges
 from edgernn_export.quantizer.overflow_proof import refuse16
+from edgernn_export.quantizer.weights.affine import Ranges
 
 #: Share of clause 5.5's bound at which a row's step doubles.
 _NEAR: Final = 0.97

@@ -30,8 +30,8 @@ from edgernn_export.compress.qat.training_maps import (
     needs_double,
     whole_bias,
 )
-from edgernn_export.quantizer.affine import Ranges
 from edgernn_export.quantizer.overflow_proof import refuse8
+from edgernn_export.quantizer.weights.affine import Ranges
 
 #: Share of clause 4.4's bound at which the shift falls.
 _NEAR: Final = 0.97

@@ -12,7 +12,7 @@ from edgernn.model.layers import LSTM
 from edgernn_export import quantize
 from edgernn_export.compress.pruning.masks import PATTERNS, renew
 from edgernn_export.float_model.model import FloatLSTM, FloatModel
-from edgernn_export.quantizer.rounding import round_to_nearest
+from edgernn_export.quantizer.weights.rounding import round_to_nearest
 from tests.support.models.float import float_model, stream
 
 UNITS, INPUTS = 16, 4

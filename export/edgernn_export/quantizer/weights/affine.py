@@ -25,7 +25,7 @@ from edgernn.model.affine import (
 )
 from edgernn.model.formats import WEIGHT_MAX, FloatArray, Int32Array
 from edgernn_export.quantizer.overflow_proof import refuse8, refuse16
-from edgernn_export.quantizer.rounding import (
+from edgernn_export.quantizer.weights.rounding import (
     Moments,
     expected_error,
     round_to_nearest,
