@@ -156,7 +156,7 @@ def _called(
     states = network.states
     known = not given or class_of(layer) in READERS
     if known and len(given) != 1 and not (states and states.takes(call)):
-        cure = (states and states.cure(call)) or "Train it with one input; Concatenate joins several."
+        cure = (states and states.cure(call)) or "Concatenate its inputs."
         findings.add(owner_of(layer), "one input tensor", f"{len(given)}", cure)
     for part in read_layer(layer, context):
         flow = made.added(flow, part)

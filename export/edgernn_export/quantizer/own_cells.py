@@ -18,8 +18,8 @@ from edgernn.model.scales import SCALE_SHIFTS, ScaleVector
 from edgernn_export.calibration.ranges import exponent_for, limit
 from edgernn_export.float_model.own_cells import FloatCell, record_of, template
 from edgernn_export.guards.state_ranges import high_code
-from edgernn_export.quantizer.affine import RealTerm, join
 from edgernn_export.quantizer.layer_context import STATE_HEADROOM, LayerContext
+from edgernn_export.quantizer.weights.affine import RealTerm, join
 
 
 def quantize_cell(context: LayerContext, layer: FloatCell) -> LayerRecord:
