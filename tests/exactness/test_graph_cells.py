@@ -60,7 +60,7 @@ def test_a_coupled_gate_lstm(precision, kind):
     twin, e = Twin(model)._layers[0], layer.cell_exponent
     hs, cs = [0] * 5, [0] * 5
     for row, (outputs, cells) in zip(codes.tolist(), got, strict=True):
-        z, _ = twin._over_x_and_h("gates", row, hs)
+        z, _ = twin.over_x_and_h("gates", row, hs)
         for u in range(5):
             f_u, g_u, o_u = hard_sigmoid(z[5 + u]), tanh(z[10 + u]), sigmoid(z[15 + u])
             kept = sat16(R(f_u * cs[u], 15))

@@ -105,7 +105,7 @@ def twin_stream(model: IntegerModel, q_xs, meter: Metered):
     h, c = [0] * units, [0] * units
     stream = []
     for row in q_xs.tolist():
-        stack, _ = twin._over_x_and_h("gates", row, h)
+        stack, _ = twin.over_x_and_h("gates", row, h)
         z_i, z_f, z_g, z_o = (
             even(stack[k * units : (k + 1) * units], layer.gate_norm, layer.gate_gain)
             for k in range(4)
