@@ -8,21 +8,29 @@ writes it anew; a test compares it with what the code says, and with the holes t
 from __future__ import annotations
 
 import importlib
+import pkgutil
 import re
 import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from edgernn import cells
 from edgernn.backends.native import _KINDS
 from edgernn.graph.lowering import LOWERINGS
 from edgernn.graph.ops import OPS
-from edgernn.model.layers import LAYERS, Dense
+from edgernn.model.layer_record import LayerRecord
+from edgernn.model.layers import LAYERS as REGISTERED
+from edgernn.model.layers import Dense, layer_class
 from edgernn_export.keras_reader.layers.readers import READERS
 from edgernn_export.writers.c.layers import KERNELS
 from edgernn_export.writers.onnx.cells import RECURRENT
 from edgernn_export.writers.tflite.cells import EMIT
 
+#: Cells of the product, by module; those that tests register are not its own.
+CELLS: Final = tuple(module.name for module in pkgutil.iter_modules(cells.__path__))
+_FOUND: Final = [layer_class(kind) for kind in CELLS]
+LAYERS: Final = {k: c for k, c in REGISTERED.items() if c.__module__.startswith("edgernn.")}
 PAGE: Final = Path(__file__).parents[2] / "docs" / "support.md"
 COMMAND: Final = "python -m tests.documents.support_table"
 
@@ -42,16 +50,20 @@ KERAS: Final = {
     "gru_before": "GRU, GRUCell (`reset_after=False`)",
     "gru_after": "GRU, GRUCell (`reset_after=True`)",
     "dense": "Dense, TimeDistributed(Dense)",
+    "merge": "Add, Subtract, Multiply, Average, Maximum, Minimum",
+    **{kind: f'RNN(edgernn_export.cells.RegisteredCell("{kind}", …))' for kind in CELLS},
 }
 #: (layer or operation, program) without support.
-MISSING: Final[set[tuple[str, str]]] = set()
+MISSING: Final[set[tuple[str, str]]] = {("merge", "training")}
 
 
-def runs(program: tuple[str, tuple[type, ...], str, str], layer: type) -> str:
+def runs(program: tuple[str, tuple[type, ...], str, str], layer: type[LayerRecord]) -> str:
     """How a program runs a layer: in a form of its own, by operations, or not ("–")."""
     _, own, form, operations = program
     if layer in own:
         return form
+    if program[0] == "training" and layer.reads_values:
+        return "–"  # it trains chains, which have no layer of this kind
     return "operations" if operations and layer in LOWERINGS else "–"
 
 

@@ -2,8 +2,7 @@
 
 import pytest
 
-from edgernn.model.layers import LAYERS
-from tests.documents.support_table import COMMAND, KERAS, MISSING, PAGE, holes, page
+from tests.documents.support_table import COMMAND, KERAS, LAYERS, MISSING, PAGE, holes, page
 
 pytestmark = pytest.mark.tf
 

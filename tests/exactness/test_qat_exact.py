@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgernn_export import quantize
-from edgernn_export.cells import Cell
+from edgernn_export.cells import RegisteredCell
 from edgernn_export.compress.qat import integer_model, qat_model
 from tests.support.models.registered import ALL_CELLS
 from tests.support.training.qat_runs import (
@@ -104,7 +104,7 @@ def test_training_starts_at_the_post_training_model(cell, precision):
 def test_registered_cells(kind, precision):
     import keras
 
-    made = Cell(kind, 6)
+    made = RegisteredCell(kind, 6)
     float_model = network(
         keras.layers.RNN(made, return_sequences=True), keras.layers.Dense(2), share=0.8
     )
@@ -132,7 +132,9 @@ def test_constants_are_trained(kind):
     import keras
 
     float_model = network(
-        keras.layers.RNN(Cell(kind, 6), return_sequences=True), keras.layers.Dense(2), share=0.8
+        keras.layers.RNN(RegisteredCell(kind, 6), return_sequences=True),
+        keras.layers.Dense(2),
+        share=0.8,
     )
     xs = streams(2, 40)
     model = qat_model(float_model, streams(4, 100, seed=2))

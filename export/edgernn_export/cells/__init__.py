@@ -7,13 +7,13 @@ from typing import Any
 from edgernn_export.cells.cell_readers import CellReader, register_keras_cell
 from edgernn_export.float_model.own_cells import FloatCell
 
-__all__ = ["Cell", "CellReader", "FloatCell", "register_keras_cell"]
+__all__ = ["CellReader", "FloatCell", "RegisteredCell", "register_keras_cell"]
 
 
 def __getattr__(name: str) -> Any:
-    """`Cell`, which takes Keras, when it is asked for."""
-    if name != "Cell":
+    """`RegisteredCell`, which takes Keras, when it is asked for."""
+    if name != "RegisteredCell":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from edgernn_export.cells.keras_cell import Cell
+    from edgernn_export.cells.keras_cell import RegisteredCell
 
-    return Cell
+    return RegisteredCell

@@ -18,8 +18,8 @@ from edgernn_export.float_model.own_cells import FloatCell, weight_shapes
 
 #: Entry points by which packages name modules that call `register_keras_cell`.
 ENTRY_POINTS: Final = "edgernn.keras_cells"
-#: How Keras names the class `edgernn_export.cells.Cell`.
-OWN: Final = "edgernn>Cell"
+#: How Keras names the class `edgernn_export.cells.RegisteredCell`.
+OWN: Final = "edgernn>RegisteredCell"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

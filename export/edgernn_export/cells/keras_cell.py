@@ -48,7 +48,7 @@ class Between(keras.constraints.Constraint):  # type: ignore[misc]  # Keras has 
 
 
 @keras.saving.register_keras_serializable("edgernn")
-class Cell(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
+class RegisteredCell(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
     """A registered cell, for `keras.layers.RNN`.
 
     Args:

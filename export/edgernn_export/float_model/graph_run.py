@@ -25,7 +25,7 @@ from edgernn.graph.ops import (
 from edgernn.model.affine import Source
 
 #: An array [B, N] of the library at hand.
-Array = Any
+StepArray = Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,11 +39,11 @@ class Arithmetic:
         functions: of every element.
     """
 
-    matmul: Callable[[Array, Array], Array]
-    concatenate: Callable[..., Array]
-    maximum: Callable[[Array, Array], Array]
-    minimum: Callable[[Array, Array], Array]
-    functions: Mapping[Function, Callable[[Array], Array]]
+    matmul: Callable[[StepArray, StepArray], StepArray]
+    concatenate: Callable[..., StepArray]
+    maximum: Callable[[StepArray, StepArray], StepArray]
+    minimum: Callable[[StepArray, StepArray], StepArray]
+    functions: Mapping[Function, Callable[[StepArray], StepArray]]
 
 
 class FloatStep:
@@ -61,7 +61,7 @@ class FloatStep:
         """Take the graph."""
         self.graph, self.terms, self.arithmetic = graph, terms, arithmetic
 
-    def of_input(self, weights: Mapping[str, Array], xs: Array) -> dict[str, Array]:
+    def of_input(self, weights: Mapping[str, StepArray], xs: StepArray) -> dict[str, StepArray]:
         """What maps make of the input [..., I] and their bias, [..., R] by map."""
         return {
             name: self.arithmetic.matmul(xs, weights[f"{name}.x"]) + weights[f"{name}.bias"]
@@ -71,10 +71,10 @@ class FloatStep:
 
     def __call__(
         self,
-        weights: Mapping[str, Array],
-        of_input: Mapping[str, Array],
-        states: Sequence[Array],
-    ) -> dict[str, Array]:
+        weights: Mapping[str, StepArray],
+        of_input: Mapping[str, StepArray],
+        states: Sequence[StepArray],
+    ) -> dict[str, StepArray]:
         """All values of a step, by their names in the graph.
 
         Args:
@@ -97,8 +97,8 @@ class _FloatRun:
     def __init__(
         self,
         arithmetic: Arithmetic,
-        weights: Mapping[str, Array],
-        of_input: Mapping[str, Array],
+        weights: Mapping[str, StepArray],
+        of_input: Mapping[str, StepArray],
         values: dict[str, Any],
     ) -> None:
         self.arithmetic, self.weights = arithmetic, weights
@@ -108,7 +108,7 @@ class _FloatRun:
         return [self.values[value.name] for value in op.reads]
 
 
-def _same(run: _FloatRun, op: OperandOf | Rescaling) -> Array:
+def _same(run: _FloatRun, op: OperandOf | Rescaling) -> StepArray:
     (v,) = run.reads(op)
     return v
 
@@ -119,12 +119,12 @@ def _concatenation(run: _FloatRun, op: Concatenation) -> Any:
     return tuple(parts) if op.result.operand else run.arithmetic.concatenate(parts, axis=-1)
 
 
-def _slice(run: _FloatRun, op: Slice) -> Array:
+def _slice(run: _FloatRun, op: Slice) -> StepArray:
     (v,) = run.reads(op)
     return v[..., op.start : op.start + op.result.width]
 
 
-def _affine(run: _FloatRun, op: AffineResult) -> Array:
+def _affine(run: _FloatRun, op: AffineResult) -> StepArray:
     total = run.of_input.get(op.name)
     for source, value in op.by_source.items():
         if source is Source.X:
@@ -137,32 +137,32 @@ def _affine(run: _FloatRun, op: AffineResult) -> Array:
     return total
 
 
-def _activation(run: _FloatRun, op: Activation) -> Array:
+def _activation(run: _FloatRun, op: Activation) -> StepArray:
     (v,) = run.reads(op)
     return run.arithmetic.functions[op.function](v)
 
 
-def _product(run: _FloatRun, op: Product) -> Array:
+def _product(run: _FloatRun, op: Product) -> StepArray:
     a, b = run.reads(op)
     return a * b
 
 
-def _sum(run: _FloatRun, op: Sum) -> Array:
+def _sum(run: _FloatRun, op: Sum) -> StepArray:
     a, b = run.reads(op)
     return a + b
 
 
-def _complement(run: _FloatRun, op: Complement) -> Array:
+def _complement(run: _FloatRun, op: Complement) -> StepArray:
     (v,) = run.reads(op)
     return 1.0 - v
 
 
-def _scaling(run: _FloatRun, op: Scaling) -> Array:
+def _scaling(run: _FloatRun, op: Scaling) -> StepArray:
     (v,) = run.reads(op)
     return v * run.weights[op.name]
 
 
-def _extremum(run: _FloatRun, op: Extremum) -> Array:
+def _extremum(run: _FloatRun, op: Extremum) -> StepArray:
     a, b = run.reads(op)
     return (run.arithmetic.maximum if op.largest else run.arithmetic.minimum)(a, b)
 

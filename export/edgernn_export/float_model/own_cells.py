@@ -276,6 +276,13 @@ def template(
         UnsupportedModelError: the options are not those of the cell.
     """
     record, types = record_of(kind), option_types(kind)
+    if record.norm_shape:
+        raise UnsupportedModelError(
+            [
+                f"{kind}: expected maps and constants, got normalizations "
+                f"{sorted(record.norm_shape)}. Integer records hold them; float layers do not yet."
+            ]
+        )
     given = dict(options)
     if set(given) != set(types):
         raise UnsupportedModelError(

@@ -10,7 +10,7 @@ import pytest
 from edgernn.errors import LongMemoryWarning, ModelError, RangeRefused, UnsupportedModelError
 from edgernn.graph.lowering import register_cell
 from edgernn.model.layers import LSTM
-from edgernn_export.cells import Cell, FloatCell
+from edgernn_export.cells import FloatCell, RegisteredCell
 from edgernn_export.float_model import float_run
 from edgernn_export.float_model.cells import CELLS, sigmoid
 from edgernn_export.float_model.model import FloatGRU, FloatLSTM, FloatSimpleRNN
@@ -134,7 +134,7 @@ def test_the_equations(kind):
 def test_keras_and_its_files(kind, tmp_path):
     import keras
 
-    made = keras_cell(UNITS) if kind == "hand-written" else Cell(kind, UNITS)
+    made = keras_cell(UNITS) if kind == "hand-written" else RegisteredCell(kind, UNITS)
     model = sequential(
         keras.layers.Rescaling(0.5, offset=0.2),
         keras.layers.RNN(made, return_sequences=True, name="own"),
@@ -165,7 +165,7 @@ def test_a_cell_learns():
     model = keras.Sequential(
         [
             keras.Input((None, 1)),
-            keras.layers.RNN(Cell("linear_recurrence", 4)),
+            keras.layers.RNN(RegisteredCell("linear_recurrence", 4)),
             keras.layers.Dense(1),
         ]
     )
@@ -189,7 +189,7 @@ def test_what_nobody_registered_is_refused_with_a_cure():
     with pytest.raises(UnsupportedModelError, match=r"or register it: docs/add-a-cell\.md"):
         read_keras(model)
     with pytest.raises(UnsupportedModelError, match=r"got none of this name.*register_cell"):
-        Cell("nobody", 3)
+        RegisteredCell("nobody", 3)
     with pytest.raises(UnsupportedModelError, match=r"gate_activation='sigmoid' or 'hard_sigmoid'"):
         float_cell_with(gate_activation="softmax")
     with pytest.raises(UnsupportedModelError, match=r"expected options \['gate_activation'\]"):
