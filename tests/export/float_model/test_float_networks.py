@@ -5,14 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edgernn.errors import ShapeError, UnsupportedModelError
+from edgernn.errors import ShapeError
 from edgernn.model.interface import Port
 from edgernn.model.merges import MergeOperation
 from edgernn.model.routes import MODEL_INPUT
 from edgernn_export.float_model import float_run
 from edgernn_export.float_model.float_run import initial_state, run, step, with_softmax
 from edgernn_export.float_model.model import FloatMerge, channel_names
-from edgernn_export.writers.onnx.float_operators import write_onnx_float
 from tests.support.models.float import float_model, stream
 from tests.support.models.float_networks import merging_network, part, two_port_network, whole
 
@@ -128,8 +127,3 @@ def test_channels_are_called_after_their_ports():
     assert channel_names("x", 3) == ("x0", "x1", "x2")
     twice = (Port(name="a", width=2), Port(name="a_0", width=1))
     assert channel_names("x", 3, twice) == ("x0", "x1", "x2")
-
-
-def test_the_float_onnx_form_takes_chains_alone():
-    with pytest.raises(UnsupportedModelError, match="expected a chain of layers with one output"):
-        write_onnx_float(two_port_network())
