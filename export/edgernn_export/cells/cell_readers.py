@@ -14,7 +14,8 @@ from typing import Any, Final
 import numpy as np
 
 from edgernn.model.formats import FloatArray
-from edgernn_export.float_model.own_cells import FloatCell, weight_shapes
+from edgernn_export.float_model.cell_plans import weight_shapes
+from edgernn_export.float_model.own_cells import FloatCell
 
 #: Entry points by which packages name modules that call `register_keras_cell`.
 ENTRY_POINTS: Final = "edgernn.keras_cells"

@@ -11,13 +11,8 @@ import numpy as np
 
 from edgernn.graph.ops import Function
 from edgernn_export.cells.cell_readers import attribute
+from edgernn_export.float_model.cell_plans import option_types, plan_of, record_of, weight_shapes
 from edgernn_export.float_model.graph_run import Arithmetic, FloatStep
-from edgernn_export.float_model.own_cells import (
-    option_types,
-    plan_of,
-    record_of,
-    weight_shapes,
-)
 
 _KERAS = Arithmetic(
     matmul=keras.ops.matmul,

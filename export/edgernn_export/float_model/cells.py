@@ -18,6 +18,7 @@ import numpy as np
 from edgernn.graph.ops import Function
 from edgernn.model.formats import FloatArray
 from edgernn.model.merges import MergeOperation
+from edgernn_export.float_model.cell_plans import full_name
 from edgernn_export.float_model.graph_run import Arithmetic, FloatStep
 from edgernn_export.float_model.model import (
     FloatCell,
@@ -27,7 +28,6 @@ from edgernn_export.float_model.model import (
     FloatMerge,
     FloatSimpleRNN,
 )
-from edgernn_export.float_model.own_cells import full_name
 
 LayerState = tuple[FloatArray, ...]
 Tensors = dict[str, FloatArray]

@@ -1,4 +1,4 @@
-"""Float layers of registered cells: their weights, and what calibration looks at in them.
+"""Float layers of registered cells: their weights.
 
 Nothing here is written for one cell. What a cell computes is read off the graph of its lowering
 (`edgernn.graph.lowering`), which stands the same for integers and for real numbers.
@@ -6,39 +6,24 @@ Nothing here is written for one cell. What a cell computes is read off the graph
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from functools import lru_cache
-from typing import Any, Final, get_type_hints
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from edgernn.errors import ShapeError, UnsupportedModelError
-from edgernn.graph.lowering import lowered
-from edgernn.graph.op_graph import OpGraph
-from edgernn.graph.ops import (
-    Activation,
-    AffineResult,
-    Complement,
-    Op,
-    OperandOf,
-    Product,
-    Scaling,
-    Sum,
-    Value,
-)
-from edgernn.model.affine import Affine8, Source, Term8
+from edgernn.errors import ShapeError
 from edgernn.model.array_record import ArrayRecord
-from edgernn.model.formats import FloatArray, Precision
-from edgernn.model.layer_record import LayerRecord
-from edgernn.model.layers import ENTRY_POINTS, layer_class
-from edgernn.model.scales import ScaleVector
+from edgernn.model.formats import FloatArray
+from edgernn_export.float_model.cell_plans import (
+    CellPlan,
+    Options,
+    plan_of,
+    record_of,
+    template,
+    weight_shapes,
+)
 from edgernn_export.float_model.layers import freeze
-
-Options = tuple[tuple[str, Any], ...]
-#: The name of a layer whose graph is looked at, in front of all its values.
-_LAYER: Final = "cell"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -47,54 +32,6 @@ class FloatWeight(ArrayRecord):
 
     name: str
     values: FloatArray
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
-    """What a new state keeps of the one before it, as a factor.
-
-    Attributes:
-        state: position of the state.
-        value: name of the factor, where it is a value of the step.
-        constants: name of the factor, where it is a vector of constants.
-        complement: the state keeps one less the factor.
-    """
-
-    state: int
-    value: str = ""
-    constants: str = ""
-    complement: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CellPlan:
-    """What the graph of a cell tells about its float run. Values go by their names in the cell.
-
-    Attributes:
-        graph: of the step.
-        terms: per map what its float matrices multiply.
-        operands: per source, but x, the value whose operand it is.
-        states: per state its new value.
-        ranged: values whose ranges are looked for: of states, and of what has their exponents.
-        kept: what states keep of themselves.
-        output: the output of the step.
-    """
-
-    graph: OpGraph
-    terms: dict[str, tuple[Source, ...]]
-    operands: dict[Source, str]
-    states: tuple[str, ...]
-    ranged: tuple[str, ...]
-    kept: tuple[Kept, ...]
-    output: str
-
-    @property
-    def observed(self) -> tuple[str, ...]:
-        """All values that calibration sees, the output behind the others."""
-        kept = [found.value for found in self.kept if found.value]
-        names = dict.fromkeys((*self.operands.values(), *self.ranged, *self.states, *kept))
-        names.pop(self.output, None)
-        return (*names, self.output)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -203,206 +140,3 @@ class _Named:
 
     def __setattr__(self, name: str, value: Any) -> None:
         object.__setattr__(self._weight, name, value)
-
-
-def record_of(kind: str) -> type[LayerRecord]:
-    """The record of a registered cell.
-
-    Raises:
-        UnsupportedModelError: no cell has this name.
-    """
-    record = layer_class(kind)
-    if record is None:
-        raise UnsupportedModelError(
-            [
-                f"{kind!r:.80}: expected a cell that is registered, got none of this name. Import "
-                "the module that calls edgernn.register_cell for it, or install it with an entry "
-                f"point of this name in the group {ENTRY_POINTS!r}."
-            ]
-        )
-    return record
-
-
-def option_types(kind: str) -> dict[str, Any]:
-    """The options of a cell that a network chooses, and their types."""
-    record = record_of(kind)
-    own = {"name", "inputs", "units", *record.shape, *record.scale_shape, *record.exponents}
-    types = get_type_hints(record)
-    return {field.name: types[field.name] for field in fields(record) if field.name not in own}
-
-
-def float_sources(kind: str, name: str) -> tuple[Source, ...]:
-    """What the float matrices of a map multiply, one each."""
-    found = _record_sources(record_of(kind), name)
-    return (Source.X, Source.H) if found == (Source.XH,) else found
-
-
-def weight_shapes(kind: str, inputs: int, units: int) -> dict[str, tuple[int, ...]]:
-    """The float weights of a cell by name: "<map>.<source>", "<map>.bias", and constants.
-
-    Args:
-        kind: of the cell's record.
-        inputs: of the layer.
-        units: of the layer.
-    """
-    record = record_of(kind)
-    shapes: dict[str, tuple[int, ...]] = {}
-    for name, (blocks, _) in record.shape.items():
-        rows = blocks * units
-        for source in float_sources(kind, name):
-            shapes[f"{name}.{source.value}"] = (rows, sum(source.parts(inputs, units)))
-        shapes[f"{name}.bias"] = (rows,)
-    shapes.update((name, (n,)) for name, n in record.scale_widths(inputs, units).items())
-    return shapes
-
-
-def template(
-    kind: str,
-    inputs: int,
-    units: int,
-    options: Options,
-    exponents: Mapping[str, int] | None = None,
-) -> LayerRecord:
-    """A layer of a cell whose weights are all zero.
-
-    Args:
-        kind: of the cell's record.
-        inputs: of the layer.
-        units: of the layer.
-        options: as of a `FloatCell`.
-        exponents: by option; the coarsest by default.
-
-    Raises:
-        UnsupportedModelError: the options are not those of the cell.
-    """
-    record, types = record_of(kind), option_types(kind)
-    if record.norm_shape:
-        raise UnsupportedModelError(
-            [
-                f"{kind}: expected maps and constants, got normalizations "
-                f"{sorted(record.norm_shape)}. Integer records hold them; float layers do not yet."
-            ]
-        )
-    given = dict(options)
-    if set(given) != set(types):
-        raise UnsupportedModelError(
-            [f"{kind}: expected options {sorted(types)}, got {sorted(given)}. Pass exactly these."]
-        )
-    arguments: dict[str, Any] = {"name": _LAYER, "inputs": inputs, "units": units}
-    for name, form in types.items():
-        is_enum = isinstance(form, type) and issubclass(form, enum.Enum)
-        try:
-            arguments[name] = form(given[name]) if is_enum else given[name]
-        except ValueError as error:
-            allowed = " or ".join(repr(choice.value) for choice in form)
-            raise UnsupportedModelError(
-                [f"{kind}: expected {name}={allowed}, got {given[name]!r:.80}. Train with these."]
-            ) from error
-    for name, exponent in record.exponents.items():
-        arguments[name] = (exponents or {}).get(name, min(exponent.allowed))
-    for name, (blocks, _) in record.shape.items():
-        arguments[name] = _zero_map(record, name, blocks * units, inputs, units)
-    nothing = {
-        name: ScaleVector(multiplier=np.zeros(n, np.int16), shift=1, bias=np.zeros(n, np.int16))
-        for name, n in record.scale_widths(inputs, units).items()
-    }
-    return record(**arguments, **record.scale_arguments(nothing))
-
-
-def _record_sources(record: type[LayerRecord], name: str) -> tuple[Source, ...]:
-    """The sources of a map that has a matrix for each of them where it may."""
-    _, allowed = record.shape[name]
-    return max(allowed, key=lambda sources: (len(sources), str(sources)))
-
-
-def _zero_map(record: type[LayerRecord], name: str, rows: int, inputs: int, units: int) -> Affine8:
-    return Affine8(
-        terms=tuple(
-            Term8(
-                source=source,
-                weights=np.zeros((rows, sum(source.parts(inputs, units))), np.int8),
-                multiplier=np.ones(rows, np.int32),
-            )
-            for source in _record_sources(record, name)
-        ),
-        bias=np.zeros(rows, np.int32),
-        shift=1,
-    )
-
-
-def local_name(value: Value) -> str:
-    """The name of a value in its layer."""
-    return value.name.partition(".")[2]
-
-
-def full_name(name: str) -> str:
-    """The name of a value in the graph of a plan."""
-    return f"{_LAYER}.{name}"
-
-
-@lru_cache(maxsize=256)
-def plan_of(kind: str, inputs: int, units: int, options: Options) -> CellPlan:
-    """What the graph of a cell tells about its float run."""
-    layer = template(kind, inputs, units, options)
-    graph = lowered(Precision.W8A8, (layer,))
-    made = {op.result.name: op for op in graph.ops}
-    operands: dict[Source, str] = {}
-    for op in graph.ops:
-        if not isinstance(op, AffineResult):
-            continue
-        for source, operand in op.by_source.items():
-            values = [made[v.name] for v in (operand,) if v.name in made]
-            if source is Source.XH:
-                source, values = Source.H, [made[made[operand.name].reads[1].name]]
-            for read in values:
-                assert isinstance(read, OperandOf)
-                name = local_name(read.value)
-                if operands.setdefault(source, name) != name:
-                    raise UnsupportedModelError(
-                        [
-                            f"{kind}: expected one value as {source.value}, got "
-                            f"{operands[source]} and {name}. Let another source stand for one."
-                        ]
-                    )
-    states = tuple(local_name(state.after) for state in graph.carried)
-    ranged = dict.fromkeys(states)
-    for exponent in layer.exponents.values():
-        ranged.update(dict.fromkeys(exponent.values))
-    return CellPlan(
-        graph=graph,
-        terms={name: float_sources(kind, name) for name in layer.shape},
-        operands=operands,
-        states=states,
-        ranged=tuple(ranged),
-        kept=tuple(_kept(graph, made)),
-        output=local_name(graph.outputs[0]),
-    )
-
-
-def _kept(graph: OpGraph, made: dict[str, Op]) -> list[Kept]:
-    """The factors of states whose product is a part of the sum that is the new state."""
-    found = []
-    for position, state in enumerate(graph.carried):
-        parts = [state.after]
-        while parts:
-            op = made.get(parts.pop().name)
-            if isinstance(op, Sum):
-                parts += [op.a, op.b]
-            elif isinstance(op, Scaling) and op.value == state.before:
-                found.append(Kept(state=position, constants=op.name))
-            elif isinstance(op, Product) and state.before in op.reads:
-                (factor,) = [v for v in op.reads if v != state.before] or [op.a]
-                other = made.get(factor.name)
-                complement = isinstance(other, Complement)
-                if isinstance(other, Complement):
-                    factor, other = other.value, made.get(other.value.name)
-                if isinstance(other, Activation) or _gate_of_stack(other, made):
-                    found.append(
-                        Kept(state=position, value=local_name(factor), complement=complement)
-                    )
-    return found
-
-
-def _gate_of_stack(op: Op | None, made: dict[str, Op]) -> bool:
-    """Whether a value is a part of a stack of gates."""
-    return op is not None and any(isinstance(made.get(v.name), Activation) for v in op.reads)

@@ -14,8 +14,8 @@ from edgernn.model.formats import CELL_EXPONENTS, INT16_MAX, RELU_EXPONENTS, Pre
 from edgernn.model.layer_record import Exponent
 from edgernn_export.calibration.ranges import RangeMethod, limit
 from edgernn_export.calibration.statistics import Calibration
+from edgernn_export.float_model.cell_plans import full_name, record_of
 from edgernn_export.float_model.model import FloatCell, FloatLSTM, FloatModel, FloatSimpleRNN
-from edgernn_export.float_model.own_cells import full_name, record_of
 
 #: Largest code that every row of an affine map can reach (clauses 4.3 and 5.2).
 HIGH_CODE: Final = {Precision.W8A8: INT16_MAX, Precision.W8A16: INT16_MAX // 2}

@@ -16,7 +16,8 @@ from edgernn.model.formats import INT16_MAX, FloatArray, QFormat
 from edgernn.model.layer_record import LayerRecord
 from edgernn.model.scales import SCALE_SHIFTS, ScaleVector
 from edgernn_export.calibration.ranges import exponent_for, limit
-from edgernn_export.float_model.own_cells import FloatCell, record_of, template
+from edgernn_export.float_model.cell_plans import record_of, template
+from edgernn_export.float_model.own_cells import FloatCell
 from edgernn_export.guards.state_ranges import high_code
 from edgernn_export.quantizer.layer_context import STATE_HEADROOM, LayerContext
 from edgernn_export.quantizer.weights.affine import RealTerm, join

@@ -10,8 +10,8 @@ import numpy as np
 
 from edgernn.errors import EdgeRnnWarning
 from edgernn.model.integer_model import IntegerModel
+from edgernn_export.float_model.cell_plans import option_types, record_of, weight_shapes
 from edgernn_export.float_model.model import FloatCell, FloatDense, FloatModel
-from edgernn_export.float_model.own_cells import option_types, record_of, weight_shapes
 from edgernn_export.quantizer.quantizer import quantize
 from tests.support.models import coupled_lstm
 

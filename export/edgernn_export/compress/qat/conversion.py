@@ -23,9 +23,9 @@ from edgernn_export.compress.qat.layers import (
     QatRNN,
     QuantizeInput,
 )
+from edgernn_export.float_model.cell_plans import record_of
 from edgernn_export.float_model.model import RECURRENT as RECURRENT_LAYERS
 from edgernn_export.float_model.model import FloatCell, FloatDense, FloatMerge, FloatModel
-from edgernn_export.float_model.own_cells import record_of
 from edgernn_export.keras_reader.findings import owner_of
 from edgernn_export.quantizer.quantizer import quantize
 from edgernn_export.quantizer.weight_storage import SPARSE
