@@ -9,7 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from edgernn.graph.ops import Function
+from edgernn.graph.ops import AffineResult, Function
+from edgernn.model.affine import Source
 from edgernn_export.cells.cell_readers import attribute
 from edgernn_export.float_model.cell_plans import option_types, plan_of, record_of, weight_shapes
 from edgernn_export.float_model.graph_run import Arithmetic, FloatStep
@@ -107,6 +108,19 @@ class RegisteredCell(keras.layers.Layer):  # type: ignore[misc]  # Keras has no 
         values = step(self._by_name, step.of_input(self._by_name, inputs), states)
         new = [values[state.after.name] for state in plan.graph.carried]
         return values[plan.graph.outputs[0].name], new
+
+    def matrices(self) -> list[tuple[str, Any, tuple[str, ...], bool]]:
+        """Per matrix: name, variable [N, R], names of parts of R, whether it reads no input."""
+        plan = self._plan(self._inputs)
+        found = []
+        for op in plan.graph.ops:
+            if isinstance(op, AffineResult):
+                parts = tuple(row.rpartition(".")[2] for row in op.rows)
+                for source in plan.terms[op.name]:
+                    variable = self._by_name[f"{op.name}.{source.value}"]
+                    name = attribute(f"{op.name}.{source.value}")
+                    found.append((name, variable, parts, source is not Source.X))
+        return found
 
     def get_config(self) -> dict[str, Any]:
         """Arguments of a cell like this one."""

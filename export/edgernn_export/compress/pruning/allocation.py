@@ -102,11 +102,11 @@ def _gates(matrix: Matrix, asked: Mapping[str, float], allocation: str) -> dict[
 
 
 def _pairs(matrices: Iterable[Matrix]) -> list[list[Matrix]]:
-    """Kernel and recurrent kernel of each cell where both are pruned."""
-    cells: dict[str, list[Matrix]] = {}
+    """Kernel and recurrent kernel of the same gates of each cell where both are pruned."""
+    maps: dict[tuple[str, tuple[str, ...]], list[Matrix]] = {}
     for matrix in matrices:
-        cells.setdefault(matrix.name.rpartition("/")[0], []).append(matrix)
-    return [pair for pair in cells.values() if len(pair) == 2]
+        maps.setdefault((matrix.name.rpartition("/")[0], matrix.gates), []).append(matrix)
+    return [pair for pair in maps.values() if len(pair) == 2]
 
 
 def _groups(matrix: Matrix, pattern: Pattern) -> tuple[int, int]:

@@ -168,6 +168,10 @@ def _of_layer(layer: Any, matrices: Sequence[str]) -> Iterator[Matrix]:
         return
     stacked = isinstance(layer.cell, keras.layers.StackedRNNCells)
     for cell in layer.cell.cells if stacked else [layer.cell]:
+        place = [layer.name, *([cell.name] if stacked else [])]
+        if type(cell).__name__ == "RegisteredCell":
+            yield from _of_registered(cell, place, matrices)
+            continue
         trains_integers = type(cell).__name__ == "QatCell"
         gates = cell.gates if trains_integers else GATES.get(type(cell).__name__)
         if gates is None:
@@ -176,9 +180,20 @@ def _of_layer(layer: Any, matrices: Sequence[str]) -> Iterator[Matrix]:
                 f"{owner_of(cell)}. Name the layers to prune in layers=[...]."
             )
         for kind in matrices:
+            if trains_integers and not hasattr(cell, kind):
+                continue  # a registered cell whose maps read the input alone
             yield Matrix(
-                name="/".join([layer.name, *([cell.name] if stacked else []), kind]),
+                name="/".join([*place, kind]),
                 variable=getattr(cell, kind),
                 gates=gates,
                 recurrent=kind == MATRICES[1],
+            )
+
+
+def _of_registered(cell: Any, place: Sequence[str], matrices: Sequence[str]) -> Iterator[Matrix]:
+    """The matrices of an `edgernn_export.cells.RegisteredCell`: one for each term of its maps."""
+    for name, variable, gates, recurrent in cell.matrices():
+        if MATRICES[recurrent] in matrices:
+            yield Matrix(
+                name="/".join([*place, name]), variable=variable, gates=gates, recurrent=recurrent
             )

@@ -245,3 +245,33 @@ def test_importing_loads_no_keras() -> None:
     with pytest.raises(AttributeError, match="no attribute 'MagnitudePrune'"):
         package.MagnitudePrune  # noqa: B018
     assert package.MagnitudePruning is package.MagnitudePruning
+
+
+def test_registered_cells_have_a_matrix_for_each_term() -> None:
+    import keras
+
+    from edgernn_export import quantize
+    from edgernn_export.cells import RegisteredCell
+    from edgernn_export.compress.pruning import MagnitudePruning
+
+    xs = np.random.default_rng(0).normal(size=(32, 12, 3))
+    ys = xs.sum(axis=(1, 2))[:, None]
+    for kind, names in (
+        ("peephole_lstm", {"own/gates_x": "ifgo", "own/gates_h": "ifgo"}),
+        ("minimal_gru", {"own/f_x": "f", "own/f_h": "f", "own/n_x": "n", "own/n_rh": "n"}),
+        ("min_gru", {"own/z_x": "z", "own/n_x": "n"}),
+    ):
+        cell = RegisteredCell(kind, 8)
+        model = keras.Sequential(
+            [keras.Input((12, 3)), keras.layers.RNN(cell, name="own"), keras.layers.Dense(1)]
+        )
+        found = find_matrices(model)
+        assert {m.name: "".join(m.gates) for m in found} == names
+        model.compile("adam", "mse")
+        pruning = MagnitudePruning(0.25, end_step=4, frequency=1)
+        model.fit(xs, ys, epochs=4, batch_size=16, verbose=0, callbacks=[pruning])
+        left = sum(np.count_nonzero(m.read()) for m in found)
+        assert left <= np.ceil(0.25 * sum(m.read().size for m in found)) + len(found)
+        layer = quantize(model, xs, stream="window", progress=False).layers[0]
+        terms = [term for affine in layer.affines.values() for term in affine.terms]
+        assert sum(np.count_nonzero(term.weights) for term in terms) <= left
