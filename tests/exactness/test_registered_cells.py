@@ -10,11 +10,15 @@ import pytest
 from edgernn.backends.native import NativeBackend, isas
 from edgernn.backends.onnx import OPTIMIZATIONS
 from edgernn.model.integer_model import IntegerModel
+from edgernn_export.writers.c.source import write_c
+from edgernn_export.writers.file_formats import golden_vector, probe_codes
+from edgernn_firmware_sim.emulator import emulate
 from edgernn_firmware_sim.reference.events import Recorder
 from edgernn_firmware_sim.reference.reference import Reference
 from tests.exactness import test_zero_lsb_onnx, test_zero_lsb_tflite
 from tests.exactness.twin_comparison import compare
 from tests.support.models.grid import reference_stream
+from tests.support.models.hand_made import CORES, core_named
 from tests.support.models.integer import random_codes
 from tests.support.models.registered import ALL_CELLS, registered_models
 from tests.support.native.compilers import SANITIZERS, require
@@ -80,6 +84,16 @@ def test_c_on_the_host(tmp_path):
     wanted = [expected(model, STEPS).tobytes() for model in models.values()]
     assert [name for name, g, w in zip(models, got, wanted, strict=True) if g != w] == []
     assert sum(map(len, got)) > 200_000
+
+
+@pytest.mark.parametrize(("kind", "core"), [*zip(ALL_CELLS, CORES, strict=False)])
+def test_c_on_a_core(kind, core, tmp_path):
+    model = registered_models()[f"{kind}-w8a8-hostile"]
+    codes = probe_codes(model, 40, seed=5)
+    files = write_c(model, golden_vector(model))
+    result = emulate(model, files, core_named(core), codes, tmp_path)
+    assert (result.differing, result.first_difference) == (0, "")
+    assert result.compared > 200
 
 
 def test_files_hold_them(tmp_path):
