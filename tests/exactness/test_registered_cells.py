@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +14,7 @@ import pytest
 from edgernn.backends.native import NativeBackend, isas
 from edgernn.backends.onnx import OPTIMIZATIONS
 from edgernn.model.integer_model import IntegerModel
+from edgernn.model.layers import ENTRY_POINTS
 from edgernn_export.writers.c.source import write_c
 from edgernn_export.writers.file_formats import golden_vector, probe_codes
 from edgernn_firmware_sim.emulator import emulate
@@ -17,6 +22,7 @@ from edgernn_firmware_sim.reference.events import Recorder
 from edgernn_firmware_sim.reference.reference import Reference
 from tests.exactness import test_zero_lsb_onnx, test_zero_lsb_tflite
 from tests.exactness.twin_comparison import compare
+from tests.support.models import coupled_lstm
 from tests.support.models.grid import reference_stream
 from tests.support.models.hand_made import CORES, core_named
 from tests.support.models.integer import random_codes
@@ -104,3 +110,27 @@ def test_files_hold_them(tmp_path):
         before = path.read_bytes()
         IntegerModel.load(path).save(path)
         assert path.read_bytes() == before
+
+
+def test_a_file_finds_the_package_of_its_cell(tmp_path):
+    path = registered_models()["coupled_lstm-w8a8-tame"].save(tmp_path / "a.edgernn")
+    program = f"import edgernn; print(edgernn.IntegerModel.load({str(path)!r}).layers[0].kind)"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    command = [sys.executable, "-c", program]
+
+    def loaded():
+        return subprocess.run(
+            command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+
+    strange = loaded()
+    assert "edgernn.errors.FormatError" in strange.stderr
+    assert "a cell that a package registers: import it, or install it" in strange.stderr
+    assert "got 'coupled_lstm'" in strange.stderr
+    (tmp_path / "their_cells.py").write_text(Path(coupled_lstm.__file__).read_text())
+    installed = tmp_path / "their_cells-1.0.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: their-cells\nVersion: 1.0\n")
+    entry = f"[{ENTRY_POINTS}]\ncoupled_lstm = their_cells\n"
+    (installed / "entry_points.txt").write_text(entry)
+    assert loaded().stdout == "coupled_lstm\n", loaded().stderr
