@@ -15,8 +15,8 @@ RUNTIMES = {
     "pandas", "rich", "statsmodels", "tensorflow", "tflite_runtime", "tqdm",
 }  # fmt: skip
 
-#: Layers of a TensorFlow graph; the package above them loads them on use.
-GRAPHS = "edgernn_export.compress.qat."
+#: Layers of Keras and of a TensorFlow graph; the packages above them load them on use.
+GRAPHS = "edgernn_export.compress.qat.,edgernn_export.cells.keras_cell"
 
 IMPORT_EDGERNN = """
 import json, sys, time
@@ -36,7 +36,7 @@ sys.path[:0] = ["", "export", "firmware_sim"]
 package = importlib.import_module(sys.argv[1])
 names = [m.name for m in pkgutil.walk_packages(package.__path__, sys.argv[1] + ".")]
 for name in names:
-    if not name.endswith("__main__") and not name.startswith(sys.argv[2]):
+    if not name.endswith("__main__") and not name.startswith(tuple(sys.argv[2].split(","))):
         importlib.import_module(name)
 loaded = {m.partition(".")[0] for m in set(sys.modules) - before}
 print(json.dumps([len(names), sorted(loaded)]))
