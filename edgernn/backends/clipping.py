@@ -7,8 +7,9 @@ import warnings
 from typing import Protocol
 
 from edgernn.errors import ClippedReadingsWarning
+from edgernn.model.border.coder import InputCoder
 from edgernn.model.formats import FloatArray, OperandArray
-from edgernn.model.interface import InputCoder, Interface
+from edgernn.model.interface import Interface
 
 
 class Encoder(Protocol):
@@ -77,7 +78,7 @@ def warn_clipped(interface: Interface, channel: int, value: float) -> None:
         ClippedReadingsWarning: a filter of the module `warnings` makes an error of it.
     """
     spec = interface.input
-    low, high = (float(bound[channel]) for bound in InputCoder(interface).range)
+    low, high = (float(bound[channel]) for bound in interface.coder().range)
     unit = spec.units[channel] and f" {spec.units[channel]}"
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and _is_ours(frame.f_globals.get("__name__", "")):

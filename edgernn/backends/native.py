@@ -138,7 +138,7 @@ class NativeBackend:
         """Advance one stream by T readings; see `Backend.run`."""
         stream = self.new_stream()
         stream.state = tuple([np.ascontiguousarray(q, np.int16) for q in state])
-        codes = np.ascontiguousarray(q_xs, self.interface.precision.operand_dtype)
+        codes = np.ascontiguousarray(q_xs, self.interface.code_dtype)
         return stream.advance(codes), stream.state
 
     def close(self) -> None:
@@ -148,12 +148,21 @@ class NativeBackend:
 def _program(
     model: IntegerModel, isa: str, layout: str, report: Callable[[int, float], None]
 ) -> Any:
-    """The model in the form of the extension module; ``report`` hears of clipped readings."""
+    """The model in the form of the extension module; ``report`` hears of clipped readings.
+
+    Raises:
+        BackendUnavailable: the model reads tokens.
+    """
+    if model.input.vocabulary:
+        raise BackendUnavailable(
+            f"backend 'native': expected a model of real inputs, got '{model.name}', which reads "
+            "tokens. Use backend='reference', or export it and use 'tflite' or 'onnx'."
+        )
     step = model.precision.input_step
     chosen = StorageChoice(model, isa, layout)
     return _module().Program(
         isa,
-        8 * model.precision.operand_dtype.itemsize,
+        8 * model.code_dtype.itemsize,
         model.input.width,
         model.output.width,
         tuple(_layer(layer, chosen) for layer in model.layers),

@@ -164,7 +164,7 @@ class _BoundArrays:
             return {tensor.name: bound(array[tensor.channels]) for tensor in tensors}
 
         step = step_ports(interface)
-        self.x = np.zeros(interface.input.width, interface.precision.operand_dtype)
+        self.x = np.zeros(interface.input.width, interface.code_dtype)
         self.y = np.zeros(interface.output.width, _INT16)
         xs, ys = ports(self.x, step.inputs), ports(self.y, step.outputs)
         values: list[list[Any]] = [[], []]

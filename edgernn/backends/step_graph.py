@@ -116,7 +116,7 @@ class StepInputs:
         """Take widths and dtypes from the interface."""
         self._owner = owner
         self._shape = (interface.input.width,)
-        self._dtype = interface.precision.operand_dtype
+        self._dtype = interface.code_dtype
         self._widths = [spec.units for spec in interface.states]
 
     def check_step(self, q_x: OperandArray) -> None:
@@ -181,7 +181,7 @@ def check_tensors(
     Raises:
         FormatError: a tensor is missing, unexpected, or of another shape or dtype.
     """
-    ports, dtype = step_ports(interface), interface.precision.operand_dtype.name
+    ports, dtype = step_ports(interface), interface.code_dtype.name
     states: dict[str, StepTensor] = {s.name: ((1, s.units), "int16") for s in interface.states}
     wanted_in: dict[str, StepTensor] = {t.name: ((1, t.width), dtype) for t in ports.inputs}
     wanted_in.update(states)

@@ -201,6 +201,9 @@ class _TensorViews:
             )
         else:
             self.invoke = native
+            # Inputs hold anything yet, and anything may be no token.
+            for index in inputs:
+                interpreter.set_tensor(index, np.zeros_like(interpreter.get_tensor(index)))
             native()  # whatever allocates on first use has done so before the views are taken
             ins = [interpreter.tensor(i)() for i in inputs]
             outs = [interpreter.tensor(i)() for i in outputs]

@@ -12,7 +12,6 @@ from edgernn.backends.base import Backend, NoShortWays, State, Stream, Streaming
 from edgernn.backends.window_stream import WindowStream
 from edgernn.errors import EdgeRnnError
 from edgernn.model.formats import Int16Array, OperandArray
-from edgernn.model.interface import InputCoder
 
 
 class Origin(Protocol):
@@ -48,7 +47,7 @@ class SharedBackend:
         """
         self.backend = backend
         self.interface = backend.interface
-        self.coder = InputCoder(backend.interface)
+        self.coder = backend.interface.coder()
         self.new_stream = stream_maker(backend, padded)
         self.users = 0
         self._padded = padded

@@ -41,7 +41,7 @@ class WindowStream(NoShortWays):
         self._backend, self._steps, self._window, self._padded = backend, steps, window, padded
         # The window is the last rows before `_end`; it moves back when it reaches the buffer's end.
         rows = 2 * window.steps
-        self._codes = np.zeros((rows, interface.input.width), interface.precision.operand_dtype)
+        self._codes = np.zeros((rows, interface.input.width), interface.code_dtype)
         self._outputs = interface.output.width
         self.reset()
 

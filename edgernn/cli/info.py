@@ -13,12 +13,12 @@ from typing import Final
 from edgernn.cli.arguments import add_model_argument, model_path
 from edgernn.cli.text_tables import text_table
 from edgernn.cli.wiring import Description, described_routes, is_chain, wiring_lines
-from edgernn.container.memory import weight_memory
+from edgernn.container.memory import table_bytes, weight_memory
 from edgernn.container.tensors import file_bytes
 from edgernn.model.affine import Affine, Affine8, Term8, Term16
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.interface import Interface, Window
-from edgernn.model.layers import LSTM, Dense, GRUAfter, GRUBefore, Layer, SimpleRNN
+from edgernn.model.layers import LSTM, Dense, Embedding, GRUAfter, GRUBefore, Layer, SimpleRNN
 from edgernn.model.merges import Merge
 from edgernn.session.loading import load
 
@@ -72,6 +72,7 @@ def describe_file(path: Path) -> Description:
 def _interface(interface: Interface) -> Description:
     precision, source, sink = interface.precision, interface.input, interface.output
     low, high = precision.input_low, precision.input_high
+    sizes = source.vocabulary or (0,) * source.width
     return {
         "name": interface.name,
         "precision": precision.value,
@@ -81,8 +82,11 @@ def _interface(interface: Interface) -> Description:
                 "unit": source.units[i],
                 "scale": float(source.scale[i]),
                 "offset": float(source.offset[i]),
-                "low": float(source.offset[i] + low * source.scale[i]),
-                "high": float(source.offset[i] + high * source.scale[i]),
+                "low": 0.0 if sizes[i] else float(source.offset[i] + low * source.scale[i]),
+                "high": sizes[i] - 1.0
+                if sizes[i]
+                else float(source.offset[i] + high * source.scale[i]),
+                **({"tokens": sizes[i]} if sizes[i] else {}),
             }
             for i in range(source.width)
         ],
@@ -152,12 +156,14 @@ def _layer(layer: Layer) -> Description:
         "output_scale": float(layer.output_scale),
         "states": [{"name": s.name, "format": str(s.format)} for s in layer.states],
         "storages": sorted({term.storage.value for term in terms}),
-        "weights_bytes": sum(file_bytes(layer, term) for term in terms),
+        "weights_bytes": sum(file_bytes(layer, term) for term in terms) + table_bytes(layer),
         "constants_bytes": sum(_constants_bytes(a) for a in affines)
         + sum(scale.multiplier.nbytes + scale.bias.nbytes for scale in scales)
         + sum(norm.epsilon.nbytes for norm in layer.normalizations.values()),
         "memory": _memory([layer]),
-        "parameters": sum(t.weights.size for t in terms) + sum(_biases(a) for a in affines),
+        "parameters": sum(t.weights.size for t in terms)
+        + sum(_biases(a) for a in affines)
+        + table_bytes(layer),
         "macs": layer.macs,
     }
 
@@ -171,6 +177,8 @@ def _memory(layers: Iterable[Layer]) -> Description:
 def _activation(layer: Layer) -> str:
     if isinstance(layer, (Dense, SimpleRNN)):
         return str(layer.activation.value)
+    if isinstance(layer, Embedding):
+        return f"{layer.table.shape[0]} tokens"
     if isinstance(layer, Merge):
         return str(layer.operation.value)
     if isinstance(layer, (LSTM, GRUBefore, GRUAfter)):
@@ -207,7 +215,8 @@ def _text(record: Description) -> str:
     lines += ["", "inputs"]
     lines += _by_port(
         [
-            f"  {c['name']}{_unit(c)}  {c['low']:.6g} to {c['high']:.6g}, {c['scale']:.6g} per code"
+            f"  {c['name']}{_unit(c)}  {c['low']:.6g} to {c['high']:.6g}, "
+            + (f"{c['tokens']} tokens" if "tokens" in c else f"{c['scale']:.6g} per code")
             for c in record["inputs"]
         ],
         record["input_ports"],

@@ -25,7 +25,7 @@ from edgernn.container.codec import (
 )
 from edgernn.container.strict_json import Node
 from edgernn.errors import FormatError, ModelError
-from edgernn.model.formats import MAX_WIDTH, Precision, QFormat
+from edgernn.model.formats import MAX_VOCABULARY, MAX_WIDTH, Precision, QFormat
 from edgernn.model.interface import (
     MAX_PORTS,
     MAX_WINDOW_STEPS,
@@ -40,8 +40,8 @@ from edgernn.model.layer_record import StateSpec
 
 #: Version 2 is version 1 with a window: a reader of version 1 would stream such a model endlessly.
 #: Version 3 is version 2 with ports, and the window of an endless stream is null. The first version
-#: that holds an interface is written.
-INTERFACE_VERSIONS: Final = (1, 2, 3)
+#: that holds an interface is written. Version 4 is version 3 with tokens.
+INTERFACE_VERSIONS: Final = (1, 2, 3, 4)
 _MAX_GOLDEN_STEPS: Final = 4_096
 
 _INPUT: Final[Members] = {**CHANNELS, "scale": reals, "offset": reals}
@@ -65,9 +65,10 @@ def dumps(interface: Interface) -> str:
     """Canonical JSON of an interface: same interface, same text."""
     precision, golden = interface.precision, interface.golden
     source, sink, window = interface.input, interface.output, interface.window
-    ported = bool(source.ports or sink.ports)
+    tokens = bool(source.vocabulary)
+    ported = tokens or bool(source.ports or sink.ports)
     record: dict[str, Any] = {
-        "edgernn_interface": 3 if ported else 1 if window is None else 2,
+        "edgernn_interface": 4 if tokens else 3 if ported else 1 if window is None else 2,
         "name": interface.name,
         "precision": precision.value,
         "input": {
@@ -90,6 +91,8 @@ def dumps(interface: Interface) -> str:
     if ported:
         record["input"]["ports"] = [to_object(port, INPUT_PORT) for port in source.ports]
         record["output"]["ports"] = [to_object(port, OUTPUT_PORT) for port in sink.ports]
+    if tokens:
+        record["input"]["vocabulary"] = list(source.vocabulary)
     return json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
@@ -112,8 +115,10 @@ def loads(text: str | bytes) -> Interface:
         interface = _read(top, version)
     except ModelError as error:
         raise FormatError(f"interface: {error} Export the model again.") from error
-    if version > 2 and not (interface.input.ports or interface.output.ports):
+    if version == 3 and not (interface.input.ports or interface.output.ports):
         raise top.member("input").refuse("several ports here or of the output in version 3")
+    if version > 3 and not interface.input.vocabulary:
+        raise top.member("input").refuse("tokens in version 4")
     return interface
 
 
@@ -134,7 +139,7 @@ def _read(top: Node, version: int) -> Interface:
     )  # fmt: skip
     precision = parts["precision"].choice(Precision)
     ported = version > 2
-    source = _read_input(parts["input"], precision, ported)
+    source = _read_input(parts["input"], precision, ported, tokens=version > 3)
     sink = _read_output(parts["output"], ported)
     windowed = version > 1 and not (ported and parts["window"].value is None)
     return Interface(
@@ -145,21 +150,25 @@ def _read(top: Node, version: int) -> Interface:
         states=tuple(_read_state(node) for node in parts["states"].items(low=1, high=64)),
         model_sha256=parts["model_sha256"].text(),
         window=Window(**from_object(parts["window"], WINDOW)) if windowed else None,
-        golden=_read_golden(parts["golden"], precision, source.width, sink.width),
+        golden=_read_golden(parts["golden"], precision, source, sink.width),
     )
 
 
-def _read_input(node: Node, precision: Precision, ported: bool) -> InputSpec:
+def _read_input(node: Node, precision: Precision, ported: bool, *, tokens: bool) -> InputSpec:
     codes = {
         "code_min": precision.input_low,
         "code_max": precision.input_high,
         "code_step": precision.input_step,
     }
-    parts = node.members(*_INPUT, "scale_decimal", "offset_decimal", *codes, *["ports"] * ported)
+    parts = node.members(
+        *_INPUT, "scale_decimal", "offset_decimal", *codes, *["ports"] * ported,
+        *["vocabulary"] * tokens,
+    )  # fmt: skip
     for name, wanted in codes.items():
         parts[name].integer(wanted, wanted)
     ports = read_ports(parts["ports"], INPUT_PORT) if ported else ()
-    spec = InputSpec(**from_parts(parts, _INPUT), ports=ports)
+    vocabulary = read_vocabulary(parts["vocabulary"]) if tokens else ()
+    spec = InputSpec(**from_parts(parts, _INPUT), ports=ports, vocabulary=vocabulary)
     _check_decimals(parts, spec, "scale", "offset")
     return spec
 
@@ -188,21 +197,34 @@ def read_ports(node: Node, members: Members) -> tuple[Port, ...]:
     return tuple(Port(**from_object(item, members)) for item in items)
 
 
+def read_vocabulary(node: Node) -> tuple[int, ...]:
+    """How many tokens each input channel tells apart, 0 of real ones.
+
+    Raises:
+        FormatError: it is no array of such numbers.
+    """
+    return tuple(size.integer(0, MAX_VOCABULARY) for size in node.items(1, MAX_WIDTH))
+
+
 def _read_state(node: Node) -> StateSpec:
     fields = from_object(node, _STATE)
     form = QFormat(bits=16, frac_bits=fields.pop("frac_bits"))
     return StateSpec(**fields, format=form)
 
 
-def _read_golden(node: Node, precision: Precision, inputs: int, outputs: int) -> Golden | None:
+def _read_golden(
+    node: Node, precision: Precision, source: InputSpec, outputs: int
+) -> Golden | None:
     if node.value is None:
         return None
     parts = node.members("q_x", "q_y")
-    q_x = _read_codes(parts["q_x"], inputs, precision.input_low, precision.input_high)
+    bounds = source.code_bounds(precision)
+    low, high = int(np.min(bounds.low)), int(np.max(bounds.high))
+    q_x = _read_codes(parts["q_x"], source.width, low, high)
     q_y = _read_codes(parts["q_y"], outputs, -32768, 32767)
-    if len(q_x) != len(q_y) or np.any(q_x % precision.input_step):
+    if len(q_x) != len(q_y) or bounds.broken(q_x).any():
         raise node.refuse("as many outputs as inputs, and inputs that are codes of the precision")
-    return Golden(q_x=q_x.astype(precision.operand_dtype), q_y=q_y.astype(np.int16))
+    return Golden(q_x=q_x.astype(source.code_dtype(precision)), q_y=q_y.astype(np.int16))
 
 
 def _read_codes(node: Node, width: int, low: int, high: int) -> npt.NDArray[np.int64]:

@@ -29,7 +29,7 @@ class WeightMemory:
         dense_bytes: were all weights stored in a byte each.
         stored_bytes: of the weights as they are stored.
         index_bytes: beside them, for the places of sparse tiles.
-        tiles: in all products.
+        tiles: in all products; tables of embeddings have none.
         kept_tiles: those that are stored.
         scale_bytes: of multipliers and offsets that scale vectors.
     """
@@ -78,8 +78,13 @@ def scale_bytes(scale: ScaleVector) -> int:
     return scale.multiplier.nbytes + (scale.bias.nbytes if scale.has_bias else 0)
 
 
+def table_bytes(layer: Layer) -> int:
+    """Bytes of the tables of a layer, in files and on devices."""
+    return sum(int(getattr(layer, name).nbytes) for name in layer.tables)
+
+
 def weight_memory(layers: Iterable[Layer]) -> WeightMemory:
-    """Memory of all products of some layers, and of what scales their vectors."""
+    """Memory of all products and tables of some layers, and of what scales their vectors."""
     layers = tuple(layers)
     parts = [
         term_memory(layer, term)
@@ -87,9 +92,10 @@ def weight_memory(layers: Iterable[Layer]) -> WeightMemory:
         for affine in layer.affines.values()
         for term in affine.terms
     ]
+    tables = sum(table_bytes(layer) for layer in layers)
     return WeightMemory(
-        dense_bytes=sum(p.dense_bytes for p in parts),
-        stored_bytes=sum(p.stored_bytes for p in parts),
+        dense_bytes=tables + sum(p.dense_bytes for p in parts),
+        stored_bytes=tables + sum(p.stored_bytes for p in parts),
         index_bytes=sum(p.index_bytes for p in parts),
         tiles=sum(p.tiles for p in parts),
         kept_tiles=sum(p.kept_tiles for p in parts),

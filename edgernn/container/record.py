@@ -16,7 +16,13 @@ from edgernn.container.codec import (
     to_object,
 )
 from edgernn.container.defects import FormatDefect, format_error
-from edgernn.container.interface_json import INPUT_PORT, OUTPUT_PORT, WINDOW, read_ports
+from edgernn.container.interface_json import (
+    INPUT_PORT,
+    OUTPUT_PORT,
+    WINDOW,
+    read_ports,
+    read_vocabulary,
+)
 from edgernn.container.stored_layers import (
     CHAIN_KINDS,
     NETWORK_VERSION,
@@ -79,6 +85,8 @@ def to_record(model: IntegerModel, version: str) -> dict[str, Any]:
     if version == NETWORK_VERSION:
         for reader, route in zip((*record["layers"], record["output"]), model.wiring, strict=True):
             reader["reads"] = [[part.source, part.start, part.width] for part in route]
+        if model.input.vocabulary:
+            record["input"]["vocabulary"] = list(model.input.vocabulary)
         record["input"]["ports"] = [to_object(port, INPUT_PORT) for port in model.input.ports]
         record["output"]["ports"] = [to_object(port, OUTPUT_PORT) for port in model.output.ports]
     return record
@@ -171,9 +179,13 @@ def _read_route(reader: Node) -> Route:
 
 
 def _read_input(node: Node, table: TensorTable, network: bool) -> InputSpec:
-    parts = node.members(*CHANNELS, *["ports"] * network)
+    members = node.keys()
+    tokens = network and "vocabulary" in members
+    parts = node.members(*CHANNELS, *["ports"] * network, *["vocabulary"] * tokens)
     fields = from_parts(parts, CHANNELS)
     ports = read_ports(parts["ports"], INPUT_PORT) if network else ()
+    if tokens:
+        fields["vocabulary"] = read_vocabulary(parts["vocabulary"])
     width = (len(fields["names"]),)
     scale, offset = (table.take(f"input/{name}", np.float64, width) for name in ("scale", "offset"))
     return InputSpec(**fields, scale=scale, offset=offset, ports=ports)

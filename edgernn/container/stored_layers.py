@@ -56,6 +56,7 @@ def options(layer: type[LayerRecord]) -> Members:
             if field.name not in _LAYER
             and field.name not in layer.shape
             and types[field.name] not in _CONSTANTS
+            and field.name not in layer.tables
         }
     return _known[layer]
 
@@ -115,6 +116,8 @@ def layer_tensors(layer: Layer, budget: SparseBudget) -> Iterator[tuple[str, npt
         yield f"{layer.name}/{name}/bias", scale.bias
     for name, norm in layer.normalizations.items():
         yield f"{layer.name}/{name}/epsilon", norm.epsilon
+    for name in layer.tables:
+        yield f"{layer.name}/{name}", getattr(layer, name)
 
 
 def _affine_tensors(
@@ -174,6 +177,8 @@ def read_layer(node: Node, file: StoredTensors) -> Layer:
         for affine, part in parts["affines"].members(*blocks).items()
     }
     arguments: dict[str, Any] = {**fields, **from_parts(parts, wanted), **affines}
+    for table in layer.tables:
+        arguments[table] = file.table.take(f"{fields['name']}/{table}", np.int8, (None, None))
     if network:
         scales = _read_scales(parts["scales"], fields["name"], file, layer.scale_widths(*widths))
         arguments |= layer.scale_arguments(scales)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from edgernn.graph.op import Op, Value, equal_widths, no_operands, said
-from edgernn.model.formats import NORMALIZED
+from edgernn.model.formats import NORMALIZED, Int8Array
 from edgernn.model.scales import NormalizationConstants, ScaleVector
 
 
@@ -64,3 +64,32 @@ class Normalization(Op):
         return no_operands(self) or equal_widths(
             self.result, self.value.width, self.constants.width
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Gather(Op):
+    """256 times the rows of a table that tokens number, one behind another (clause 8.3).
+
+    Attributes:
+        tokens: numbers of rows.
+        name: of the table in its layer.
+        table: int8 [V, D].
+    """
+
+    kind: ClassVar[str] = "gather"
+
+    tokens: Value
+    name: str
+    table: Int8Array
+
+    @property
+    def reads(self) -> tuple[Value, ...]:
+        """The tokens."""
+        return (self.tokens,)
+
+    def defect(self) -> str | None:
+        """Values of no format, a row for each token."""
+        if self.tokens.format is not None or self.result.format is not None:
+            return f"expected values of no format, got {said((self.tokens, self.result))}"
+        width = self.tokens.width * self.table.shape[1]
+        return no_operands(self) or equal_widths(self.result, width)

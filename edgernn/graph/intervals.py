@@ -14,6 +14,8 @@ from edgernn.graph.ops import (
     Concatenation,
     Extremum,
     Function,
+    Gather,
+    InputOperand,
     Normalization,
     Op,
     OperandOf,
@@ -58,7 +60,9 @@ def _walk(graph: OpGraph) -> tuple[Known, Known]:
         known[state.before.name] = outside if state.before.operand else _INT16
     wide: Known = {}
     for op in graph.ops:
-        if isinstance(op, OperandOf):
+        if isinstance(op, InputOperand):
+            found = outside
+        elif isinstance(op, OperandOf):
             found = (graph.precision.operand_low, graph.precision.operand_high)
         else:
             found = _BOUNDS[type(op)](op, known)
@@ -116,6 +120,10 @@ def _extremum(op: Extremum, known: Known) -> Interval:
     return min(a_low, b_low), min(a_high, b_high)
 
 
+def _gather(op: Gather, known: Known) -> Interval:  # noqa: ARG001 (as the others)
+    return 256 * int(op.table.min()), 256 * int(op.table.max())
+
+
 def _any_int16(*_: object) -> Interval:
     return _INT16
 
@@ -143,4 +151,5 @@ _BOUNDS: Final[dict[type[Op], Callable[[Any, Known], Interval]]] = {
     Scaling: _any_int16,
     Extremum: _extremum,
     Normalization: _any_int16,
+    Gather: _gather,
 }

@@ -17,7 +17,16 @@ from edgernn.model.affine import Source
 from edgernn.model.formats import PREACTIVATION, Precision
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.layer_record import LayerRecord
-from edgernn.model.layers import LAYERS, LSTM, Dense, GRUAfter, GRUBefore, Layer, SimpleRNN
+from edgernn.model.layers import (
+    LAYERS,
+    LSTM,
+    Dense,
+    Embedding,
+    GRUAfter,
+    GRUBefore,
+    Layer,
+    SimpleRNN,
+)
 from edgernn.model.merges import Merge, MergeOperation
 from edgernn.model.routes import MODEL_INPUT, Route, chain
 
@@ -95,6 +104,11 @@ def merge(g: OpBuilder, layer: Merge, x: Value, states: tuple[Value, ...]) -> Lo
     return y, states
 
 
+def embedding(g: OpBuilder, layer: Embedding, x: Value, states: tuple[Value, ...]) -> Lowered:
+    """Clause 8.3."""
+    return g.gathered(x, "table", layer.table), states
+
+
 def x_and_h(g: OpBuilder, x: Value, h: Value) -> dict[Source, Value]:
     """The operands of clause 4.1."""
     return {Source.X: x, Source.H: g.operand(h, "operand_h")}
@@ -136,6 +150,7 @@ LOWERINGS: Final[dict[type, Lowering]] = {
     GRUAfter: gru_after,
     Dense: dense,
     Merge: merge,
+    Embedding: embedding,
 }
 
 
@@ -168,7 +183,12 @@ def register_cell(record: type[LayerRecord], function: Lowering) -> None:
 
 
 def lowered(
-    precision: Precision, layers: Sequence[Layer], routes: Sequence[Route] = (), width: int = 0
+    precision: Precision,
+    layers: Sequence[Layer],
+    routes: Sequence[Route] = (),
+    width: int = 0,
+    *,
+    tokens: bool = False,
 ) -> OpGraph:
     """The graph of layers (section 6): input "x", one output.
 
@@ -178,10 +198,11 @@ def lowered(
         routes: what they read, then what is put out; layers without them are a chain, whose input
             is of the form that the first one reads.
         width: of the input of a network with routes.
+        tokens: the input of a network with routes is int16 codes: some of them are tokens.
     """
     g = OpBuilder(precision)
     if routes:
-        x = g.input("x", width)
+        x = g.input("x", width, operand=not tokens)
     else:
         width, reads_values = layers[0].inputs, layers[0].reads_values
         x = g.input("x", width, operand=not reads_values)
@@ -205,7 +226,9 @@ def lowered(
 
 def lowered_model(model: IntegerModel) -> OpGraph:
     """The graph of a model's step."""
-    return lowered(model.precision, model.layers, model.routes, model.input.width)
+    tokens = bool(model.input.vocabulary)
+    routes = model.wiring if tokens else model.routes
+    return lowered(model.precision, model.layers, routes, model.input.width, tokens=tokens)
 
 
 def _operands(g: OpBuilder, x: Value, made: Sequence[Value], route: Route) -> Value:
@@ -215,7 +238,13 @@ def _operands(g: OpBuilder, x: Value, made: Sequence[Value], route: Route) -> Va
     for source in sources:
         name = "operand_x" if len(sources) == 1 else f"operand_x.{source}"
         of[source] = g.operand(made[source], name)
-    return _joined(g, of, route)
+    return g.concatenated(
+        [
+            part if part.operand else g.input_operand(part, f"codes{index}")
+            for index, part in enumerate(_parts(g, of, route))
+        ],
+        "x",
+    )
 
 
 def _values(g: OpBuilder, x: Value, made: Sequence[Value], route: Route) -> Value:
@@ -223,12 +252,11 @@ def _values(g: OpBuilder, x: Value, made: Sequence[Value], route: Route) -> Valu
     of = dict(enumerate(made))
     if any(part.source == MODEL_INPUT for part in route):
         of[MODEL_INPUT] = g.codes(x, "codes_x") if x.operand else x
-    return _joined(g, of, route)
+    return g.concatenated(_parts(g, of, route), "x")
 
 
-def _joined(g: OpBuilder, of: dict[int, Value], route: Route) -> Value:
-    parts = [
+def _parts(g: OpBuilder, of: dict[int, Value], route: Route) -> list[Value]:
+    return [
         g.part(of[part.source], part.start, part.width, f"part{index}")
         for index, part in enumerate(route)
     ]
-    return g.concatenated(parts, "x")

@@ -14,6 +14,8 @@ from edgernn.graph.ops import (
     Concatenation,
     Extremum,
     Function,
+    Gather,
+    InputOperand,
     Normalization,
     Op,
     OperandOf,
@@ -25,7 +27,14 @@ from edgernn.graph.ops import (
     Value,
 )
 from edgernn.model.affine import Affine, Source
-from edgernn.model.formats import NORMALIZED, PREACTIVATION, UNIT, Precision, QFormat
+from edgernn.model.formats import (
+    NORMALIZED,
+    PREACTIVATION,
+    UNIT,
+    Int8Array,
+    Precision,
+    QFormat,
+)
 from edgernn.model.scales import NormalizationConstants, ScaleVector
 
 
@@ -48,7 +57,8 @@ class OpGraph:
 
     Attributes:
         precision: of its operands.
-        inputs: operand codes from outside; of a layer that reads values, these.
+        inputs: operand codes from outside; of a layer that reads values, and of a model that reads
+            tokens, values.
         carried: states, zero at the start (clause 6.2).
         ops: in an order in which every operation reads what is there.
         outputs: what leaves the step.
@@ -155,6 +165,16 @@ class OpBuilder:
         """Codes of the model's input as a value."""
         result = self._named(name, operand.width, None)
         return self._add(CodesOf(result=result, operand=operand))
+
+    def input_operand(self, codes: Value, name: str) -> Value:
+        """What matrix products read of the int16 codes of real channels."""
+        result = self._named(name, codes.width, None, operand=True)
+        return self._add(InputOperand(result=result, codes=codes))
+
+    def gathered(self, tokens: Value, name: str, table: Int8Array) -> Value:
+        """The rows that tokens number, one behind another."""
+        result = self._named("y", tokens.width * table.shape[1], None)
+        return self._add(Gather(result=result, tokens=tokens, name=name, table=table))
 
     def part(self, value: Value, start: int, width: int, name: str) -> Value:
         """Consecutive elements; the value itself, where these are all."""

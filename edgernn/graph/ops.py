@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
+from edgernn.graph.constant_ops import Gather as Gather
 from edgernn.graph.constant_ops import Normalization as Normalization
 from edgernn.graph.constant_ops import Scaling as Scaling
 from edgernn.graph.op import Function as Function
@@ -64,6 +65,26 @@ class CodesOf(Op):
         if not self.operand.operand or self.result.operand or self.result.format is not None:
             return f"expected an operand to become a value, got {said(self.reads)}"
         return equal_widths(self.result, self.operand.width)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class InputOperand(Op):
+    """Codes of real channels as an operand, of an input that is int16 for its tokens (6.8)."""
+
+    kind: ClassVar[str] = "input_operand"
+
+    codes: Value
+
+    @property
+    def reads(self) -> tuple[Value, ...]:
+        """The codes."""
+        return (self.codes,)
+
+    def defect(self) -> str | None:
+        """A value of no format in, an operand out."""
+        if self.codes.operand or self.codes.format is not None or not self.result.operand:
+            return f"expected codes to become an operand, got {said((self.codes, self.result))}"
+        return equal_widths(self.result, self.codes.width)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -339,6 +360,8 @@ OPS: Final[tuple[type[Op], ...]] = (
     Scaling,
     Extremum,
     Normalization,
+    InputOperand,
+    Gather,
 )
 
 

@@ -23,6 +23,8 @@ from edgernn.graph.ops import (
     Concatenation,
     Extremum,
     Function,
+    Gather,
+    InputOperand,
     Normalization,
     Op,
     OperandOf,
@@ -80,6 +82,7 @@ class VectorCall(enum.Enum):
     MAXIMUM = "maximum"
     MINIMUM = "minimum"
     NORMALIZE = "normalize"
+    EMBED = "embed"  # the rows that tokens number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +94,7 @@ class VectorInstruction:
         reads: the vectors it reads.
         result: the vector it writes; None: the operands.
         option: shift of a product or a rescaling, function of an activation, name of an affine
-            map or of the constants that scale or normalise; None for the others.
+            map, of a table or of the constants that scale or normalise; None for the others.
     """
 
     call: VectorCall
@@ -308,10 +311,15 @@ def _nothing(made: _Scheduler, index: int, op: Op) -> None:
     """Operands are made where an affine map reads them."""
 
 
-def _codes(made: _Scheduler, index: int, op: CodesOf) -> None:  # noqa: ARG001 (as the others)
+def _other_input(made: _Scheduler, index: int, op: Op) -> None:  # noqa: ARG001 (as the others)
+    wanted, got = ("values", "operands") if isinstance(op, CodesOf) else ("operands", "values")
     raise ModelError(
-        f"{op.result.name}: expected values as the input of a layer that reads some, got operands."
+        f"{op.result.name}: expected {wanted} as the input of a layer that reads some, got {got}."
     )
+
+
+def _gather(made: _Scheduler, index: int, op: Gather) -> None:
+    made.call(VectorCall.EMBED, [made.place(op.tokens)], made.for_result(index, op), op.name)
 
 
 def _concatenation(made: _Scheduler, index: int, op: Concatenation) -> None:
@@ -373,7 +381,7 @@ def _extremum(made: _Scheduler, index: int, op: Extremum) -> None:
 #: operation -> what schedules it
 _SCHEDULED: Final[dict[type[Op], Callable[[_Scheduler, int, Any], None]]] = {
     OperandOf: _nothing,
-    CodesOf: _codes,
+    CodesOf: _other_input,
     Concatenation: _concatenation,
     Slice: _slice,
     AffineResult: _affine,
@@ -385,4 +393,6 @@ _SCHEDULED: Final[dict[type[Op], Callable[[_Scheduler, int, Any], None]]] = {
     Scaling: _scaling,
     Extremum: _extremum,
     Normalization: _normalization,
+    InputOperand: _other_input,
+    Gather: _gather,
 }

@@ -23,6 +23,8 @@ WEIGHT_MAX: Final = 127
 #: Largest `inputs` or `units` of a layer in a file. The overflow proof adds products of 2**44 per
 #: column in int64; with this limit the proof itself cannot overflow.
 MAX_WIDTH: Final = 65_536
+#: Most tokens that a channel may tell apart: each is an int16.
+MAX_VOCABULARY: Final = 32_768
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

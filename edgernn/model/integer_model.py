@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from edgernn.errors import ModelError
 from edgernn.model.affine import Affine, Affine8, Affine16, CodeRange, Source
@@ -14,7 +17,7 @@ from edgernn.model.array_record import ArrayRecord
 from edgernn.model.formats import Precision
 from edgernn.model.interface import InputSpec, Interface, OutputSpec, Window
 from edgernn.model.layer_record import StateSpec
-from edgernn.model.layers import LAYERS, Layer
+from edgernn.model.layers import LAYERS, Embedding, Layer
 from edgernn.model.routes import MODEL_INPUT, Route, chain, check_routes
 from edgernn.model.storage import Storage
 
@@ -78,6 +81,7 @@ class IntegerModel(ArrayRecord):
             names, widths = zip(*((layer.name, layer.units) for layer in self.layers), strict=True)
             check_routes(self.routes, names, self.input.width, widths)
         self._check_widths()
+        self._check_tokens()
         for layer, route in zip(self.layers, self.wiring, strict=False):
             ranges = operand_ranges(self.precision, route, layer)
             for name, affine in layer.affines.items():
@@ -107,6 +111,25 @@ class IntegerModel(ArrayRecord):
         width = sum(part.width for part in self.wiring[-1])
         if self.output.width != width:
             raise ModelError(f"model.output: expected {width} channels, got {self.output.width}")
+
+    def _check_tokens(self) -> None:
+        """Embeddings read tokens they have rows for, and no other layer reads any."""
+        sizes = self.input.vocabulary or (0,) * self.input.width
+        for layer, route in zip(self.layers, self.wiring, strict=False):
+            rows = layer.table.shape[0] if isinstance(layer, Embedding) else 0
+            for part in route:
+                read: tuple[int, ...] = (0,)
+                if part.source == MODEL_INPUT:
+                    read = sizes[part.start : part.start + part.width]
+                if rows and not 1 <= min(read) <= max(read) <= rows:
+                    raise ModelError(
+                        f"{layer.name}: expected to read input channels of 1 to {rows} tokens "
+                        f"(rows of its table), got {read}"
+                    )
+                if not rows and any(read):
+                    raise ModelError(
+                        f"{layer.name}: expected that embeddings alone read tokens, got {read}"
+                    )
 
     def _check_affine(
         self, owner: str, affine: Affine, ranges: dict[Source, tuple[CodeRange, ...]]
@@ -146,6 +169,11 @@ class IntegerModel(ArrayRecord):
         """Bytes of state one stream needs; with those of the readings in a window."""
         network_bytes = sum(2 * spec.units for spec in self.states)
         return network_bytes + (0 if self.window is None else self.interface().carried_bytes)
+
+    @property
+    def code_dtype(self) -> np.dtype[np.integer[Any]]:
+        """NumPy dtype of input codes."""
+        return self.input.code_dtype(self.precision)
 
     @property
     def macs(self) -> int:

@@ -68,6 +68,8 @@ class LayerRecord(ArrayRecord):
     bounds: ClassVar[dict[str, tuple[float, float]]] = {}
     #: What a bias begins training with, one number for each block of a map's rows; else 0.
     first_bias: ClassVar[dict[str, tuple[float, ...]]] = {}
+    #: Fields that are int8 matrices of which rows are looked up.
+    tables: ClassVar[tuple[str, ...]] = ()
 
     name: str
     inputs: int

@@ -12,9 +12,20 @@ import re
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
+import numpy as np
+
 from edgernn.errors import ModelError
 from edgernn.model.affine import Affine, Affine8, Source
-from edgernn.model.formats import CELL_EXPONENTS, RELU_EXPONENTS, UNIT, QFormat
+from edgernn.model.array_record import check_range, frozen_array
+from edgernn.model.formats import (
+    CELL_EXPONENTS,
+    MAX_VOCABULARY,
+    RELU_EXPONENTS,
+    UNIT,
+    WEIGHT_MAX,
+    Int8Array,
+    QFormat,
+)
 from edgernn.model.layer_record import X_AND_H, AffineShapes, LayerRecord, StateSpec
 from edgernn.model.merges import Merge
 
@@ -220,11 +231,47 @@ class Dense(LayerRecord):
             )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Embedding(LayerRecord):
+    """y = the rows of a table that tokens number, one behind another (clause 8.3).
+
+    It reads n token channels of the model's input and puts out n rows of D values.
+
+    Attributes:
+        output_scale: real value of one output code, of which a code of the table is worth 256.
+        table: int8 [V, D] in [-127, 127].
+    """
+
+    kind: ClassVar[str] = "embedding"
+    shape: ClassVar[AffineShapes] = {}
+    reads_values: ClassVar[bool] = True
+    tables: ClassVar[tuple[str, ...]] = ("table",)
+
+    output_scale: float
+    table: Int8Array
+
+    def __post_init__(self) -> None:
+        """Freeze and check the table."""
+        LayerRecord.__post_init__(self)
+        object.__setattr__(self, "table", frozen_array(self.name, "table", self.table, np.int8, 2))
+        check_range(self.name, "table", self.table, -WEIGHT_MAX, WEIGHT_MAX)
+        rows, columns = self.table.shape
+        if not 1 <= rows <= MAX_VOCABULARY or self.units != self.inputs * columns:
+            raise ModelError(
+                f"{self.name}.table: expected 1 to {MAX_VOCABULARY} rows of "
+                f"{self.units} / {self.inputs} columns, got {list(self.table.shape)}"
+            )
+        if not 0.0 < self.output_scale < float("inf"):
+            raise ModelError(
+                f"{self.name}.output_scale: expected a finite value > 0, got {self.output_scale}"
+            )
+
+
 #: Any layer: cells of other packages are layers too.
 Layer = LayerRecord
 #: Layer classes by the name they carry in files; `register_cell` adds to them.
 LAYERS: dict[str, type[LayerRecord]] = {
-    cls.kind: cls for cls in (SimpleRNN, LSTM, GRUBefore, GRUAfter, Dense, Merge)
+    cls.kind: cls for cls in (SimpleRNN, LSTM, GRUBefore, GRUAfter, Dense, Merge, Embedding)
 }
 #: Cells of this package, a module each, named after the kind.
 _OWN_CELLS: Final = "edgernn.cells"

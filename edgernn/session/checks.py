@@ -66,8 +66,8 @@ def checked_state(interface: Interface, state: Mapping[str, npt.ArrayLike]) -> S
 
 
 def _check_window(interface: Interface, window: Window, codes: Int16Array, due: Int16Array) -> None:
-    p = interface.precision
-    off_grid = (codes < p.input_low) | (codes > p.input_high) | (codes % p.input_step != 0)
+    bounds = interface.input.code_bounds(interface.precision)
+    off_grid = bounds.broken(codes.reshape(window.steps, -1))
     if off_grid.any() or not 0 <= due[0] <= max(window.steps, window.hop):
         raise StateError(
             f"state window: expected input codes (NUMERICS.md clause 2.3) and 0 to "
@@ -106,7 +106,7 @@ def are_real(interface: Interface, x: npt.NDArray[Any], y: npt.NDArray[Any]) -> 
     Raises:
         ShapeError: another shape or dtype, not contiguous, not writable, or a mixture of the two.
     """
-    operand = interface.precision.operand_dtype
+    operand = interface.code_dtype
     real = getattr(x, "dtype", np.dtype(np.float64)) == np.float64
     _check_array("x", x, interface.input.width, np.dtype(np.float64) if real else operand)
     _check_array("y", y, interface.output.width, np.dtype(np.float64 if real else np.int16))

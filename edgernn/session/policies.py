@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from edgernn.errors import EdgeRnnError
 from edgernn.model.formats import BoolArray, FloatArray, OperandArray
-from edgernn.model.interface import InputCoder, InputSpec, Interface, port_slices
+from edgernn.model.interface import InputSpec, Interface, port_slices
 
 #: Row and channel of every missing value of a chunk, row after row.
 Gaps = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
@@ -74,7 +74,7 @@ class Policies:
         numbers = [0.0 if isinstance(c, Policy) else c for c in chosen]
         fixed = ~(self.raises | self.holds | self.skips)
         x: FloatArray = np.where(fixed, numbers, interface.input.offset)
-        coder = InputCoder(interface)
+        coder = interface.coder()
         self.values, clipped = coder.codes_and_clipped(x)
         if clipped.any():
             low, high = (bound[clipped][0] for bound in coder.range)

@@ -153,5 +153,5 @@ class ReadingStream:
             return held, np.ones(width, dtype=np.bool_)
         if self._early is not None:
             return self._early
-        nothing = np.zeros(width, self.interface.precision.operand_dtype)
+        nothing = np.zeros(width, self.interface.code_dtype)
         return nothing, np.zeros(width, dtype=np.bool_)

@@ -15,8 +15,8 @@ from typing import Any, cast
 import numpy as np
 
 from edgernn.errors import ReadingError, ShapeError
-from edgernn.model.formats import FloatArray, OperandArray, Precision
-from edgernn.model.interface import Port, port_slices
+from edgernn.model.formats import FloatArray, OperandArray
+from edgernn.model.interface import Interface, Port, port_slices
 
 ChannelNames = tuple[str, ...]
 #: Several inputs of a model; none where there is one.
@@ -280,22 +280,22 @@ def _each(xs: Iterable[object], names: ChannelNames, ports: Ports, where: str) -
     return np.array(rows, dtype=np.float64).reshape(-1, len(names))
 
 
-def read_codes(q_x: object, precision: Precision, width: int, *, many: bool) -> OperandArray:
-    """Operand codes, checked against NUMERICS.md clause 2.3.
+def read_codes(q_x: object, interface: Interface, *, many: bool) -> OperandArray:
+    """Input codes, checked against NUMERICS.md clauses 2.3 and 6.8.
 
     Args:
         q_x: integer array-like [I], or [T, I] with ``many``.
-        precision: of the model.
-        width: number of input channels I.
+        interface: of the model.
         many: expect a chunk.
 
     Returns:
-        A copy in the precision's operand dtype.
+        A copy in the dtype of the model's input codes.
 
     Raises:
         ShapeError: another shape, or not integers.
-        ReadingError: a code outside the precision's range or grid.
+        ReadingError: a code outside the range or grid of its channel.
     """
+    width = interface.input.width
     wanted = f"[T, {width}]" if many else f"[{width}]"
     try:
         codes = np.asarray(q_x)
@@ -306,13 +306,14 @@ def read_codes(q_x: object, precision: Precision, width: int, *, many: bool) -> 
             f"session: expected integer codes {wanted}, "
             f"got {codes.dtype.name} {list(codes.shape)}. Use `step` and `run` for real numbers."
         )
-    p = precision
-    bad = (codes < p.input_low) | (codes > p.input_high) | (codes % p.input_step != 0)
+    bounds = interface.input.code_bounds(interface.precision)
+    bad = bounds.broken(codes)
     if bad.any():
-        grid = f"multiples of {p.input_step}" if p.input_step > 1 else "codes"
+        place = tuple(np.argwhere(bad)[0])
+        tokens = interface.input.vocabulary and f" of '{interface.input.names[place[-1]]}'"
         raise ReadingError(
-            f"session: expected {grid} in [{p.input_low}, {p.input_high}], "
-            f"got {int(codes[bad][0])} (NUMERICS.md clause 2.3). "
+            f"session: expected {bounds.said(int(place[-1]))}{tokens or ''}, "
+            f"got {int(codes[place])} (NUMERICS.md clause 2.3). "
             "Make codes with `session.interface.quantize`."
         )
-    return codes.astype(p.operand_dtype)
+    return codes.astype(interface.code_dtype)

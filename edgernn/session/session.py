@@ -178,7 +178,7 @@ class Session(ReadingStream):
                 show(y)
 
         Args:
-            x: float64 [I] in physical units, or operand codes [I] in the precision's dtype.
+            x: float64 [I] in physical units, or input codes [I] of `interface.code_dtype`.
             y: writable, float64 [O] in physical units, or int16 [O] for codes; codes of a window
                 model stay as they are until its first window is full.
 
@@ -218,7 +218,7 @@ class Session(ReadingStream):
         if q_y is not None:
             return q_y
         interface = self._require_open().interface
-        codes = read_codes(q_x, interface.precision, interface.input.width, many=False)
+        codes = read_codes(q_x, interface, many=False)
         return self._stream.advance_one(codes).copy()
 
     def run_codes(self, q_xs: npt.ArrayLike) -> Int16Array:
@@ -237,7 +237,7 @@ class Session(ReadingStream):
         if q_ys is not None:
             return q_ys
         interface = self._require_open().interface
-        codes = read_codes(q_xs, interface.precision, interface.input.width, many=True)
+        codes = read_codes(q_xs, interface, many=True)
         return self._stream.advance(codes)
 
     @property

@@ -18,10 +18,10 @@ from typing import Final
 from edgernn import cells
 from edgernn.backends.native import _KINDS
 from edgernn.graph.lowering import LOWERINGS
-from edgernn.graph.ops import OPS
+from edgernn.graph.ops import OPS, Gather, InputOperand
 from edgernn.model.layer_record import LayerRecord
 from edgernn.model.layers import LAYERS as REGISTERED
-from edgernn.model.layers import Dense, layer_class
+from edgernn.model.layers import Dense, Embedding, layer_class
 from edgernn_export.keras_reader.layers.readers import READERS
 from edgernn_export.writers.c.layers import KERNELS
 from edgernn_export.writers.onnx.cells import RECURRENT
@@ -51,10 +51,18 @@ KERAS: Final = {
     "gru_after": "GRU, GRUCell (`reset_after=True`)",
     "dense": "Dense, TimeDistributed(Dense)",
     "merge": "Add, Subtract, Multiply, Average, Maximum, Minimum",
+    "embedding": "Embedding",
     **{kind: f'RNN(edgernn_export.cells.RegisteredCell("{kind}", …))' for kind in CELLS},
 }
 #: (layer or operation, program) without support.
-MISSING: Final[set[tuple[str, str]]] = {("merge", "training")}
+MISSING: Final[set[tuple[str, str]]] = {
+    ("merge", "training"),
+    ("embedding", "native"), ("embedding", "training"),
+    ("input_operand", "native"), ("input_operand", "training"),
+    ("gather", "native"), ("gather", "training"),
+}  # fmt: skip
+#: What the native backend refuses: it reads no tokens, although a schedule has them.
+_OF_TOKENS: Final = (Embedding, InputOperand, Gather)
 
 
 def runs(program: tuple[str, tuple[type, ...], str, str], layer: type[LayerRecord]) -> str:
@@ -64,13 +72,17 @@ def runs(program: tuple[str, tuple[type, ...], str, str], layer: type[LayerRecor
         return form
     if program[0] == "training" and layer.reads_values:
         return "–"  # it trains chains, which have no layer of this kind
+    if program[0] == "native" and layer in _OF_TOKENS:
+        return "–"
     return "operations" if operations and layer in LOWERINGS else "–"
 
 
-def known_operations(module: str) -> set[type]:
-    """The operations that the tables of a module have rows for."""
-    tables = [t for t in vars(importlib.import_module(module)).values() if isinstance(t, dict)]
-    return {key for table in tables for key in table if key in OPS}
+def known_operations(program: tuple[str, tuple[type, ...], str, str]) -> set[type]:
+    """The operations that the tables of a program's module have rows for."""
+    module = importlib.import_module(program[3])
+    tables = [table for table in vars(module).values() if isinstance(table, dict)]
+    known = {key for table in tables for key in table if key in OPS}
+    return known - {*_OF_TOKENS} if program[0] == "native" else known
 
 
 def holes() -> set[tuple[str, str]]:
@@ -78,7 +90,7 @@ def holes() -> set[tuple[str, str]]:
     found = set()
     for program in PROGRAMS:
         found |= {(kind, program[0]) for kind, la in LAYERS.items() if runs(program, la) == "–"}
-        known = known_operations(program[3])
+        known = known_operations(program)
         found |= {(op.kind, program[0]) for op in OPS if op not in known}
     return found
 
@@ -90,7 +102,7 @@ def page() -> str:
         for kind, layer in LAYERS.items()
     ]
     operations = [
-        [op.kind, *("yes" if op in known_operations(p[3]) else "–" for p in PROGRAMS)] for op in OPS
+        [op.kind, *("yes" if op in known_operations(p) else "–" for p in PROGRAMS)] for op in OPS
     ]
     programs = [program[0] for program in PROGRAMS]
     in_table = {"RNN", *re.findall(r"\w+", " ".join(KERAS.values()))}

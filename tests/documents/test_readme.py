@@ -46,6 +46,7 @@ PROGRAMS = {
     "docs/recipes.md": "tests/documents/test_recipes_document.py",
     "docs/search.md": "tests/documents/test_search_document.py",
     "docs/structured.md": "tests/documents/test_structured_document.py",
+    "docs/tokens.md": "tests/documents/test_tokens_document.py",
     "docs/windows.md": "tests/documents/test_windows_document.py",
 }
 #: Run here with less training: a fixture runs the demo once for all documents.

@@ -58,12 +58,31 @@ def _pair(owner: Any, pair: Any) -> Pair:
     return low, high
 
 
-def by_channel(given: GivenRanges | None, names: Sequence[str]) -> tuple[Pair | None, ...]:
+def by_channel(
+    given: GivenRanges | None, names: Sequence[str], vocabulary: Sequence[int] = ()
+) -> tuple[Pair | None, ...]:
     """The given range of every channel; None where calibration decides.
 
+    Args:
+        given: as `check_given` returns it.
+        names: of the channels.
+        vocabulary: tokens of each channel, 0 of a real one; none where all are real.
+
     Raises:
-        QuantizationError: an unknown channel, or another number of ranges than channels.
+        QuantizationError: an unknown channel, another number of ranges than channels, or a range of
+            tokens.
     """
+    ranges = _by_channel(given, names)
+    for name, pair, size in zip(names, ranges, vocabulary, strict=False):
+        if size and pair is not None:
+            raise QuantizationError(
+                f"{_OWNER}: expected no range of '{name}', whose {size} tokens are its codes, got "
+                f"{pair}. Leave it out."
+            )
+    return ranges
+
+
+def _by_channel(given: GivenRanges | None, names: Sequence[str]) -> tuple[Pair | None, ...]:
     if given is None:
         return (None,) * len(names)
     if isinstance(given, Mapping):

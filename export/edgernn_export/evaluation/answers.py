@@ -197,7 +197,7 @@ class IntegerNetwork:
         """Lay out the weights."""
         self._model = model
         self._interface = model.interface()
-        self._native = model_backend() == "native"
+        self._native = model_backend() == "native" and not model.input.vocabulary
 
     @property
     def outputs(self) -> int:
@@ -258,7 +258,7 @@ class IntegerNetwork:
 def steps_of(model: IntegerModel) -> Stream:
     """A stream of the model's steps, not of its windows, on the fastest backend there is."""
     endless = replace(model, window=None)
-    if model_backend() == "native":
+    if model_backend() == "native" and not model.input.vocabulary:
         from edgernn.backends.native import NativeBackend
 
         return new_stream(NativeBackend(endless))

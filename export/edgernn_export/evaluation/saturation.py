@@ -10,7 +10,6 @@ import numpy as np
 
 from edgernn.model.formats import FloatArray, OperandArray
 from edgernn.model.integer_model import IntegerModel
-from edgernn.model.interface import InputCoder
 from edgernn_export.evaluation.answers import steps_of
 from edgernn_export.evaluation.recording import IntArray
 from edgernn_firmware_sim.reference.events import Recorder
@@ -60,10 +59,13 @@ class Saturation:
 
 def clipped(model: IntegerModel, streams: Sequence[FloatArray]) -> list[Clipped]:
     """Clipped readings of every channel."""
-    precision, source = model.precision, model.input
-    low = source.offset + precision.input_low * source.scale
-    high = source.offset + precision.input_high * source.scale
-    coder = InputCoder(model.interface())
+    source = model.input
+    bounds = source.code_bounds(model.precision)
+    low, high = (
+        source.offset + bounds.low * source.scale,
+        source.offset + bounds.high * source.scale,
+    )
+    coder = model.interface().coder()
     beyond = [np.count_nonzero(coder.codes_and_clipped(x)[1], axis=0) for x in streams]
     share = np.sum(beyond, axis=0) / sum(map(len, streams))
     least = np.min([x.min(axis=0) for x in streams], axis=0)

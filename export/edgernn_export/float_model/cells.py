@@ -23,6 +23,7 @@ from edgernn_export.float_model.graph_run import Arithmetic, FloatStep
 from edgernn_export.float_model.model import (
     FloatCell,
     FloatDense,
+    FloatEmbedding,
     FloatGRU,
     FloatLSTM,
     FloatMerge,
@@ -199,6 +200,14 @@ def merge(layer: FloatMerge, xs: FloatArray, state: LayerState) -> tuple[Tensors
     return {"x": xs, "y": ys}, state
 
 
+def embedding(
+    layer: FloatEmbedding, xs: FloatArray, state: LayerState
+) -> tuple[Tensors, LayerState]:
+    """Embedding: y = the rows that tokens number."""
+    rows = layer.table[xs.astype(np.int64)]
+    return {"x": xs, "y": rows.reshape(*xs.shape[:2], -1)}, state
+
+
 def _affine(xs: FloatArray, kernel: FloatArray, bias: FloatArray) -> FloatArray:
     """W x + b of every step [T, B, I] in one product."""
     ys: FloatArray = xs.reshape(-1, xs.shape[2]) @ kernel.T
@@ -253,4 +262,5 @@ CELLS: Final[dict[type, Callable[[Any, FloatArray, LayerState], tuple[Tensors, L
     FloatDense: dense,
     FloatMerge: merge,
     FloatCell: registered,
+    FloatEmbedding: embedding,
 }

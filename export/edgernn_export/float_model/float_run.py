@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 
 from edgernn.errors import ShapeError, StateError
+from edgernn.model.border.coder import check_tokens
 from edgernn.model.formats import FloatArray
 from edgernn.model.routes import MODEL_INPUT, Route
 from edgernn_export.float_model.cells import CELLS, LayerState
@@ -70,11 +71,13 @@ def step(model: FloatModel, x: FloatArray, state: State) -> tuple[FloatArray, St
 
     Raises:
         ShapeError: ``x`` is not [B, I].
+        ReadingError: what should be a token is none.
         StateError: ``state`` does not belong to this model and batch.
     """
     if x.ndim != 2 or x.shape[1] != model.inputs:
         raise ShapeError(f"x: expected shape [B, {model.inputs}], got {x.shape}")
     _check_state(model, x.shape[0], state)
+    check_tokens(model.input_names, model.vocabulary, x)
     values, new = _advance(model, x[None].astype(np.float64), state, None)
     return values[0], new
 
@@ -97,7 +100,8 @@ def run(
             GRU z, alone), "h", "c"; GRU "zr", "rh", "n" (reset before) or "zr",
             "n_x", "n_h", "n" (reset after);
             a registered cell "x" and what its plan observes;
-            Dense "x", "y" (before the activation) and "a" (after it); merges "x" and "y". The
+            Dense "x", "y" (before the activation) and "a" (after it); merges and embeddings "x"
+            and "y". The
             input of a network that is no chain is the "x" of layer `MODEL_INPUT`.
         progress: called with the steps of every stretch that is finished.
 
@@ -106,6 +110,7 @@ def run(
 
     Raises:
         ShapeError: ``xs`` is not [B, T, I].
+        ReadingError: what should be a token is none.
         StateError: ``state`` does not belong to this model and batch.
     """
     if xs.ndim != 3 or xs.shape[2] != model.inputs:
@@ -113,6 +118,7 @@ def run(
     batch, steps, _ = xs.shape
     now = initial_state(model, batch) if state is None else state
     _check_state(model, batch, now)
+    check_tokens(model.input_names, model.vocabulary, xs)
     ys = np.empty((batch, steps, model.outputs))
     length = stretch_steps(model, batch)
     for start in range(0, steps, length):

@@ -13,6 +13,7 @@ from edgernn.errors import ModelError, ShapeError, UnsupportedModelError
 from edgernn.model.array_record import ArrayRecord
 from edgernn.model.interface import Port, Window
 from edgernn.model.routes import Route, chain, check_routes
+from edgernn_export.float_model.embeddings import FloatEmbedding, vocabulary
 from edgernn_export.float_model.layers import (
     GRU_GATES,
     LSTM_GATES,
@@ -32,6 +33,7 @@ __all__ = [
     "RECURRENT",
     "FloatCell",
     "FloatDense",
+    "FloatEmbedding",
     "FloatGRU",
     "FloatLSTM",
     "FloatLayer",
@@ -43,7 +45,7 @@ __all__ = [
 
 FloatRecurrent = FloatSimpleRNN | FloatLSTM | FloatGRU | FloatCell
 RECURRENT = (FloatSimpleRNN, FloatLSTM, FloatGRU, FloatCell)
-FloatLayer = FloatRecurrent | FloatDense | FloatMerge
+FloatLayer = FloatRecurrent | FloatDense | FloatMerge | FloatEmbedding
 FINAL_ACTIVATIONS = ("linear", "softmax")
 MAX_RECURRENT_LAYERS = 8
 
@@ -66,6 +68,8 @@ class FloatModel(ArrayRecord):
             the one before it.
         input_ports, output_ports: which channels are whose, where there are several inputs or
             outputs.
+        vocabulary: how many tokens each input channel tells apart, 0 of real ones; none where all
+            are real.
         sha256: hash over structure and weights, names and units excluded: Keras numbers
             layers by the order in which a process makes them.
     """
@@ -83,6 +87,7 @@ class FloatModel(ArrayRecord):
     routes: tuple[Route, ...] = ()
     input_ports: tuple[Port, ...] = ()
     output_ports: tuple[Port, ...] = ()
+    vocabulary: tuple[int, ...] = field(init=False)
     sha256: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -100,6 +105,8 @@ class FloatModel(ArrayRecord):
                 raise ShapeError(f"{owner}: expected {width} strings, got {texts!r:.80}")
         check_choice("final_activation", self.final_activation, FINAL_ACTIVATIONS)
         self._check_ports()
+        sizes = vocabulary(self.layers, self.wiring, self.inputs, self.name)
+        object.__setattr__(self, "vocabulary", sizes)
         object.__setattr__(self, "sha256", _digest(self))
 
     def _check_layers(self) -> None:
@@ -202,7 +209,7 @@ def _digest(model: FloatModel) -> str:
     digest.update(head.encode())
     for layer in model.layers:
         digest.update(f"\n{layer.kind}".encode())
-        values: dict[str, npt.NDArray[np.float64] | str | bool]
+        values: dict[str, npt.NDArray[np.float64] | str | bool | int]
         values = {entry.name: getattr(layer, entry.name) for entry in fields(layer)}
         if isinstance(layer, FloatCell):
             del values["weights"]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from edgernn_export.keras_reader.findings import Findings, owner_of
+from edgernn_export.keras_reader.findings import Findings, class_of, owner_of
 from edgernn_export.keras_reader.graph import Call, CallResult, Given, LayerGraph
-from edgernn_export.keras_reader.layers.config import check_dtype
+from edgernn_export.keras_reader.layers.config import check_dtype, is_builtin
 from edgernn_export.keras_reader.states import States
 from edgernn_export.keras_reader.stored.network import StoredModel
 
@@ -57,7 +57,14 @@ def flat_network(model: Any, findings: Findings) -> FlatNetwork:
     flat.outputs, flat.names = zip(*mains, strict=True)
     states.follow(flat.calls)
     flat.states_given = states.check(flat.calls, owner_of(model), findings)
-    flat.given = tuple(given for given in network.given if not states.is_given(given.tensor))
+    looked_up = {
+        id(tensor.call) for call in flat.calls if is_embedding(call.layer) for tensor in call.inputs
+    }
+    flat.given = tuple(
+        replace(given, tokens=id(given.tensor.call) in looked_up)
+        for given in network.given
+        if not states.is_given(given.tensor)
+    )
     _check_inputs(model, flat, findings)
     return flat
 
@@ -158,6 +165,9 @@ def _check_inputs(model: Any, flat: FlatNetwork, findings: Findings) -> None:
         if given.shape is None:
             _no_input(model, findings)
             return
+        if given.tokens:
+            _check_tokens(model, given, findings)
+            continue
         # (features,) may become (1, features) by a Reshape.
         if len(given.shape) not in (1, 2) or given.shape[-1] is None:
             findings.add(
@@ -169,7 +179,7 @@ def _check_inputs(model: Any, flat: FlatNetwork, findings: Findings) -> None:
         if not given.dtype.startswith("float"):
             cure = "Rebuild it with an input of dtype float32 and copy the weights."
             findings.add(owner_of(model), "a dense float input", given.dtype, cure)
-    shapes = [given.shape for given in flat.given if given.shape is not None]
+    shapes = [steps_and_features(given) for given in flat.given if given.shape is not None]
     steps = {shape[0] if len(shape) == 2 else 0 for shape in shapes} - {None}
     if len(steps) > 1 or len({len(shape) for shape in shapes}) > 1:
         findings.add(
@@ -179,6 +189,32 @@ def _check_inputs(model: Any, flat: FlatNetwork, findings: Findings) -> None:
             "Train with inputs of as many steps; one that stays the same is repeated at every "
             "step: keras.Input((None, features)).",
         )
+
+
+def _check_tokens(model: Any, given: Given, findings: Findings) -> None:
+    """Note what is wrong with an input that embeddings read."""
+    shape = given.shape or ()
+    if len(shape) not in (1, 2) or (len(shape) == 2 and shape[1] is None):
+        findings.add(
+            owner_of(model),
+            "tokens of shape (batch, time), or (batch, time, count) with a fixed count",
+            f"{(None, *shape)}",
+            "Rebuild it with keras.Input((None,), dtype='int32') and copy the weights.",
+        )
+    if not given.dtype.startswith(("int", "uint", "float")):
+        cure = "Rebuild it with an input of dtype int32 and copy the weights."
+        findings.add(owner_of(model), "dense integers as tokens", given.dtype, cure)
+
+
+def steps_and_features(given: Given) -> tuple[int | None, ...]:
+    """The shape of an input without the batch, in which a token without an axis is one feature."""
+    shape = given.shape or ()
+    return (*shape, 1) if given.tokens and len(shape) == 1 else shape
+
+
+def is_embedding(layer: Any) -> bool:
+    """Whether a layer is an Embedding of Keras, alive or stored."""
+    return class_of(layer) == "Embedding" and is_builtin(layer)
 
 
 def is_model(layer: Any) -> bool:

@@ -31,6 +31,7 @@ class Flow:
         softmax: it ends in a softmax.
         last_step_alone: of the last step, where there are others.
         return_sequences: every step gives one.
+        tokens: what embeddings alone read. The shape is that of Keras: a token may have no axis.
     """
 
     route: Route
@@ -40,6 +41,7 @@ class Flow:
     softmax: bool = False
     last_step_alone: bool = False
     return_sequences: bool = True
+    tokens: bool = False
 
     @property
     def width(self) -> int:

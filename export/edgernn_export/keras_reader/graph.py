@@ -38,12 +38,14 @@ class Given:
         shape: without the batch, None where open; None where nothing is known.
         dtype: name of a type, "sparse float32" and the like for what is not dense.
         name: of the input; "" where it has none.
+        tokens: embeddings read it.
     """
 
     tensor: CallResult
     shape: tuple[int | None, ...] | None
     dtype: str
     name: str = ""
+    tokens: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

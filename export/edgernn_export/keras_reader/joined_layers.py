@@ -18,6 +18,7 @@ from edgernn.model.routes import MODEL_INPUT, Part, Route
 from edgernn_export.float_model.model import (
     MAX_RECURRENT_LAYERS,
     FloatDense,
+    FloatEmbedding,
     FloatLayer,
     FloatMerge,
 )
@@ -33,6 +34,7 @@ from edgernn_export.keras_reader.flows import (
 from edgernn_export.keras_reader.layers.layer_parts import (
     ActivationPart,
     DensePart,
+    EmbeddingPart,
     LayerPart,
     MergePart,
     RecurrentPart,
@@ -75,8 +77,56 @@ class JoinedLayers:
         if isinstance(part, UnknownPart):
             self.recurrent += part.recurrent
             return Flow(route=(), shape=None, last=part, softmax=flow.softmax)
+        if isinstance(part, EmbeddingPart):
+            return self._looked_up(flow, part)
         assert isinstance(part, (RecurrentPart, DensePart))
         return self._layer(flow, part)
+
+    def check_tokens(
+        self, owner: str, flows: Sequence[Flow], embedding: bool, reshapes: bool
+    ) -> bool:
+        """Note what reads tokens and is no embedding, or what embeddings cannot read.
+
+        Args:
+            owner: how reasons name the layer.
+            flows: what it reads.
+            embedding: it is an embedding.
+            reshapes: it gives its values another shape, at most.
+        """
+        known = [flow for flow in flows if flow.shape is not None]
+        if embedding and not all(flow.tokens for flow in known):
+            self.findings.add(
+                owner,
+                "an embedding of an input of integers",
+                "one of what a layer computes",
+                "Compute the tokens outside of the model, and feed them.",
+            )
+            return False
+        if not embedding and any(flow.tokens for flow in known):
+            self.findings.add(
+                owner,
+                "embeddings alone behind an input that one of them reads",
+                "another layer",
+                "Feed it an input of its own.",
+            )
+            return False
+        if not reshapes and any(len(flow.shape or ()) == 3 for flow in known):
+            self.findings.add(
+                owner,
+                "the rows of several tokens one behind another",
+                "them in an axis of their own",
+                "Put a Reshape((-1, count * columns)) behind the embedding: the answers stay.",
+            )
+            return False
+        return True
+
+    def _looked_up(self, flow: Flow, part: EmbeddingPart) -> Flow:
+        """The rows of a table; several tokens at a step have an axis of their own."""
+        if flow.shape is None:
+            return unknown(part.owner)
+        layer = FloatEmbedding(name=part.name, table=part.table, tokens=flow.width)
+        shape = (*flow.shape, part.table.shape[1])
+        return Flow(route=self._put(layer, flow.route), shape=shape, last=part)
 
     def merged(
         self,
@@ -254,6 +304,8 @@ class JoinedLayers:
         if before is None:
             return flow
         after = part.reshaped(before)
+        if len(before) == 3 and after == (before[0], flow.width):
+            return replace(flow, shape=after)
         if after is None or not same_steps(before, after) or before[-1] != after[-1]:
             self.findings.add(
                 part.owner,

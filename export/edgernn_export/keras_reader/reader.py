@@ -18,13 +18,20 @@ from edgernn_export.keras_reader.flat_network import (
     FlatNetwork,
     check_arguments,
     flat_network,
+    is_embedding,
     is_model,
+    steps_and_features,
 )
 from edgernn_export.keras_reader.flows import Flow, unknown
 from edgernn_export.keras_reader.graph import Call, CallResult
 from edgernn_export.keras_reader.joined_layers import JoinedLayers
 from edgernn_export.keras_reader.layers.merging import is_joining, is_operation, joined
-from edgernn_export.keras_reader.layers.readers import JOINING, READERS, read_layer
+from edgernn_export.keras_reader.layers.readers import (
+    JOINING,
+    READERS,
+    is_shape_only,
+    read_layer,
+)
 from edgernn_export.keras_reader.source import configuration_of, open_model
 
 
@@ -78,7 +85,9 @@ def read_keras(
             stacklevel=2,
         )
     layers, routes = made.network(tuple(part for flow in outputs for part in flow.route))
-    given = [(given.name, (given.shape or (0,))[-1] or 0, False) for given in network.given]
+    given = [
+        (given.name, (steps_and_features(given) or (0,))[-1] or 0, False) for given in network.given
+    ]
     put_out = [
         (name, flow.width, flow.softmax) for name, flow in zip(network.names, outputs, strict=True)
     ]
@@ -129,15 +138,17 @@ def _read_network(model: Any, context: Context) -> tuple[FlatNetwork, JoinedLaye
 def _inputs(network: FlatNetwork) -> dict[int, Flow]:
     """What flows from the inputs, one behind another in the model's input."""
     flows: dict[int, Flow] = {}
-    shapes = [given.shape for given in network.given]
+    shapes = [None if given.shape is None else steps_and_features(given) for given in network.given]
     steps = {shape[0] for shape in shapes if shape is not None and len(shape) == 2} - {None}
     start = 0
     for given, shape in zip(network.given, shapes, strict=True):
         width = (shape[-1] if shape else None) or 0
         if shape is not None and len(shape) == 2 and len(steps) == 1:
             shape = (next(iter(steps)), width)
+        if shape is not None and given.tokens and len(given.shape or ()) == 1:
+            shape = shape[:1]
         route = (Part(source=MODEL_INPUT, start=start, width=width),)
-        flows[id(given.tensor.call)] = Flow(route=route, shape=shape)
+        flows[id(given.tensor.call)] = Flow(route=route, shape=shape, tokens=given.tokens)
         start += width
     return flows
 
@@ -151,6 +162,8 @@ def _called(
         return unknown(owner_of(layer))
     flow = given[0] if given else unknown(owner_of(layer))
     context = replace(context, rank=None if flow.shape is None else len(flow.shape) + 1)
+    if not made.check_tokens(owner_of(layer), given, is_embedding(layer), is_shape_only(layer)):
+        return unknown(owner_of(layer))
     if is_joining(call):
         return joined(call, given, made, context)
     states = network.states

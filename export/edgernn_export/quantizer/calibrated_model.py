@@ -126,7 +126,7 @@ class CalibratedModel:
             RangeRefused: a state left its coarsest format in calibration.
         """
         model = self.model
-        given = by_channel(plan.given_ranges, model.input_names)
+        given = by_channel(plan.given_ranges, model.input_names, model.vocabulary)
         refuse_unheld(model, self.statistics, plan.method, plan.precision)
         input_spec = _input_spec(model, self.statistics, plan, given)
         layers, scale = _layers(model, self.statistics, plan, bits, input_spec)
@@ -177,6 +177,9 @@ class CalibratedModel:
         readings = readings_of(self.model, self.statistics)
         longest = None if self.window is None else self.window.steps
         ends = input_ranges(readings, plan.method, plan.precision, given)
+        for channel, size in enumerate(self.model.vocabulary):
+            if size:  # tokens are never clipped
+                ends[0][channel], ends[1][channel] = 0.0, size - 1.0
         saturated, outputs = watched_run(integer, self.checked)
         strayed = departure(self.model, integer, self.checked, outputs)
         return (
@@ -196,12 +199,17 @@ def _input_spec(
     levels = plan.precision.input_high
     readings = readings_of(model, statistics)
     low, high = input_ranges(readings, plan.method, plan.precision, given)
+    scale, offset = (high - low) / 2 / levels, (low + high) / 2
+    if model.vocabulary:  # a token is its own code
+        is_token = np.array(model.vocabulary) > 0
+        scale, offset = np.where(is_token, 1.0, scale), np.where(is_token, 0.0, offset)
     return InputSpec(
         names=tuple(model.input_names),
         units=tuple(model.input_units),
-        scale=(high - low) / 2 / levels,
-        offset=(low + high) / 2,
+        scale=scale,
+        offset=offset,
         ports=model.input_ports,
+        vocabulary=model.vocabulary,
     )
 
 

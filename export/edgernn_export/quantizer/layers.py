@@ -24,6 +24,7 @@ from edgernn.model.layers import (
     CellActivation,
     Dense,
     DenseActivation,
+    Embedding,
     GateActivation,
     GRUAfter,
     GRUBefore,
@@ -34,6 +35,7 @@ from edgernn_export.calibration.ranges import exponent_for, limit
 from edgernn_export.float_model.model import (
     FloatCell,
     FloatDense,
+    FloatEmbedding,
     FloatGRU,
     FloatLayer,
     FloatLSTM,
@@ -193,6 +195,20 @@ def _dense(context: LayerContext, layer: FloatDense) -> Layer:
     )
 
 
+def _embedding(context: LayerContext, layer: FloatEmbedding) -> Layer:
+    """The largest magnitude of the table gets the code 127; a code of it is 256 of the output."""
+    largest = float(np.abs(layer.table).max()) or 1.0
+    scale = float(np.float32(largest / WEIGHT_MAX))
+    codes = np.clip(np.rint(layer.table / scale), -WEIGHT_MAX, WEIGHT_MAX)
+    return Embedding(
+        name=context.name,
+        inputs=layer.inputs,
+        units=layer.units,
+        output_scale=scale / 256,
+        table=codes.astype(np.int8),
+    )
+
+
 #: float layer record -> quantizer
 QUANTIZERS: Final[dict[type, Callable[[LayerContext, Any], Layer]]] = {
     FloatSimpleRNN: _simple_rnn,
@@ -201,6 +217,7 @@ QUANTIZERS: Final[dict[type, Callable[[LayerContext, Any], Layer]]] = {
     FloatDense: _dense,
     FloatMerge: quantize_merge,
     FloatCell: quantize_cell,
+    FloatEmbedding: _embedding,
 }
 
 
@@ -227,7 +244,7 @@ def output_scale(context: LayerContext, layer: FloatLayer, made: Layer) -> Float
 def weighted_names(layers: tuple[FloatLayer, ...]) -> list[str]:
     """Names, as `layer_names` gives them, of the layers with matrices."""
     named = zip(layer_names(layers), layers, strict=True)
-    return [name for name, layer in named if not isinstance(layer, FloatMerge)]
+    return [name for name, layer in named if not isinstance(layer, (FloatMerge, FloatEmbedding))]
 
 
 def layer_names(layers: tuple[FloatLayer, ...]) -> list[str]:

@@ -102,6 +102,7 @@ def quantize(
         RangeRefused: a state left its coarsest format in calibration.
         ModelError: "always" for a product of more than 256 tiles of columns.
         ShapeError: the number of names or units does not fit.
+        ReadingError: calibration has a value that is not a token of its channel.
         OverflowRefused: an accumulator could overflow.
 
     Warns:
@@ -126,7 +127,7 @@ def quantize(
     check_sparse(sparse, bits)
     chosen = choose_window(model, stream, window, hop)
     model = named_by_frame(model, calibration)
-    by_channel(plan.given_ranges, model.input_names)
+    by_channel(plan.given_ranges, model.input_names, model.vocabulary)
     calibrated = CalibratedModel.of(model, calibration, plan.method, progress, chosen, on_missing)
     report_endless(model, chosen, calibrated.endless, progress)
     integer = calibrated.quantize(plan, bits, name or _default_name(source, model), seeds)

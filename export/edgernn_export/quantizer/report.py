@@ -14,7 +14,7 @@ from edgernn.graph.lowering import lowered
 from edgernn.graph.ops import Product, Sum
 from edgernn.model.formats import FloatArray
 from edgernn.model.integer_model import IntegerModel
-from edgernn.model.layers import LSTM, GRUAfter, GRUBefore, SimpleRNN
+from edgernn.model.layers import LSTM, Embedding, GRUAfter, GRUBefore, SimpleRNN
 from edgernn.model.merges import Merge, MergeOperation
 from edgernn.model.routes import before_states, readers
 from edgernn_export.calibration.streams import as_streams, as_windows
@@ -248,6 +248,8 @@ def _compared(model: IntegerModel) -> dict[str, tuple[int, str, FloatArray]]:
             if isinstance(layer, LSTM):
                 cell = np.full(layer.units, 2.0**-layer.cell_exponent)
                 tensors[f"{layer.name}.c"] = (index, "c", cell)
+        elif isinstance(layer, Embedding):
+            continue  # its codes are rounded weights: what reads them shows it
         elif isinstance(layer, Merge):
             scale = _output_scale(model, index)
             if layer.operation is MergeOperation.SUM:
@@ -335,7 +337,8 @@ def _input_clip_rate(model: IntegerModel, values: FloatArray) -> tuple[float, ..
     precision = model.precision
     codes = (values - model.input.offset) / model.input.scale
     half = 0.5 * precision.input_step
-    outside = (codes < precision.input_low - half) | (codes > precision.input_high + half)
+    bounds = model.input.code_bounds(precision)
+    outside = (codes < bounds.low - half) | (codes > bounds.high + half)
     return tuple(float(v) for v in outside.mean(axis=0))
 
 

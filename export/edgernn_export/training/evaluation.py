@@ -83,7 +83,7 @@ def outputs(model: Any, x: FloatArray) -> FloatArray:
 def _integer_outputs(model: IntegerModel, x: FloatArray) -> FloatArray:
     interface = model.interface()
     codes = interface.quantize(x)
-    if model_backend() == "native":
+    if model_backend() == "native" and not model.input.vocabulary:
         from edgernn.backends.native import NativeBackend
 
         backend = NativeBackend(model)

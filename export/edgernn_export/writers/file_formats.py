@@ -50,7 +50,7 @@ def open_writer(name: str) -> tuple[Writer, str]:
 
 
 def probe_codes(model: IntegerModel, steps: int, seed: int) -> OperandArray:
-    """Pseudo-random operand codes [T, I] over the whole range of the model input.
+    """Pseudo-random codes [T, I] over the whole range of the model input, tokens of all kinds.
 
     Amplitudes alternate between full, a quarter and a sixteenth of the range, so that a stream
     both saturates gates and moves through their slopes.
@@ -66,7 +66,11 @@ def probe_codes(model: IntegerModel, steps: int, seed: int) -> OperandArray:
     words = np.random.PCG64(seed).random_raw(steps * model.input.width)
     codes = (words % np.uint64(high - low + 1)).astype(np.int64).reshape(steps, -1) + low
     reduction = np.array([0, 0, 0, 2, 2, 4])[np.arange(steps) % 6]
-    probe: OperandArray = ((codes >> reduction[:, None]) * p.input_step).astype(p.operand_dtype)
+    codes = (codes >> reduction[:, None]) * p.input_step
+    for channel, size in enumerate(model.input.vocabulary):
+        if size:
+            codes[:, channel] = words.reshape(steps, -1)[:, channel] % np.uint64(size)
+    probe: OperandArray = codes.astype(model.code_dtype)
     return probe
 
 

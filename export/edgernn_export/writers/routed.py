@@ -48,11 +48,14 @@ class RoutedVectors(ABC, Generic[T]):
 
     Args:
         inputs: codes of the model's input, one tensor behind another.
+        tokens: some of them are tokens, which are no operands: parts are cut first.
     """
 
-    def __init__(self, inputs: Sequence[T]) -> None:
+    def __init__(self, inputs: Sequence[T], *, tokens: bool) -> None:
         """Start with no layers."""
         self._inputs = tuple(inputs)
+        self._tokens = tokens
+        self._of_codes: dict[T, T] = {}
         self._put_out: list[T] = []
         self._operands: dict[int, tuple[T, ...]] = {}
         self._values: dict[int, tuple[T, ...]] = {}
@@ -92,12 +95,16 @@ class RoutedVectors(ABC, Generic[T]):
         for source in sources:
             if source in self._operands:
                 continue
-            if source == MODEL_INPUT:
+            if source == MODEL_INPUT and self._tokens:
+                made = [*self._inputs]
+            elif source == MODEL_INPUT:
                 made = [self.input_operand(f"{layer.name}.o_x", codes) for codes in self._inputs]
             else:
                 name = f"{layer.name}.o_x{f'.{source}' if len(layers) > 1 else ''}"
                 made = [self.operand(name, self._put_out[source])]
             self._operands[source] = tuple(made)
+        if self._tokens:
+            return self._along_tokens(layer.name, route)
         return self._along(layer.name, self._operands, route)
 
     def values(self, name: str, route: Route) -> tuple[T, ...]:
@@ -122,6 +129,20 @@ class RoutedVectors(ABC, Generic[T]):
             return self._parts[key]
 
         return cut(tensors, [self.width(tensor) for tensor in tensors], start, width, part)
+
+    def _along_tokens(self, name: str, route: Route) -> tuple[T, ...]:
+        """Operands of a route, those of the model's input made part by part, each once."""
+        found: list[T] = []
+        for part in route:
+            tensors = self._along(f"{name}.{len(found)}", self._operands, (part,))
+            if part.source == MODEL_INPUT:
+                for tensor in tensors:
+                    if tensor not in self._of_codes:
+                        made = self.input_operand(f"{name}.o_x.{len(found)}", tensor)
+                        self._of_codes[tensor] = made
+                tensors = tuple(self._of_codes[tensor] for tensor in tensors)
+            found += tensors
+        return tuple(found)
 
     def _along(self, name: str, made: dict[int, tuple[T, ...]], route: Route) -> tuple[T, ...]:
         return tuple(

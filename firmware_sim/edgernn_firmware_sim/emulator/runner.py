@@ -183,7 +183,7 @@ def _run(core: Core, entry: int, folder: Path) -> None:
 def _read_trace(core: Core, model: IntegerModel, path: Path, shape: tuple[int, ...]) -> Int16Array:
     """Rows of int16, of which only the codes in a window may have had 8 bits."""
     words = shape[1] if model.window is None else model.output.width + 2
-    codes = model.precision.operand_dtype.newbyteorder("<")
+    codes = model.code_dtype.newbyteorder("<")
     row = np.dtype([("words", "<i2", (words,)), ("codes", codes, (shape[1] - words,))])
     content = path.read_bytes()
     if len(content) != row.itemsize * shape[0]:

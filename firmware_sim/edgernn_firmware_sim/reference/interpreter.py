@@ -16,6 +16,8 @@ from edgernn.graph.ops import (
     Concatenation,
     Extremum,
     Function,
+    Gather,
+    InputOperand,
     Normalization,
     Op,
     OperandOf,
@@ -140,7 +142,7 @@ def _complement(op: Complement, site: _Site) -> OpFunction:
     return lambda slots: sat16(one - slots[v])
 
 
-def _codes(op: CodesOf, site: _Site) -> OpFunction:
+def _codes(op: CodesOf | InputOperand, site: _Site) -> OpFunction:
     (v,) = site.reads(op)
     return lambda slots: slots[v]
 
@@ -168,6 +170,11 @@ def _normalization(op: Normalization, site: _Site) -> OpFunction:
     return lambda slots: note.sat16(name, run(slots[v]))
 
 
+def _gather(op: Gather, site: _Site) -> OpFunction:
+    (v,), table, width = site.reads(op), 256 * op.table.astype(np.int32), op.result.width
+    return lambda slots: table[slots[v]].reshape(-1, width)
+
+
 #: operation -> what makes its function
 INTERPRETED: Final[dict[type[Op], Callable[[Any, _Site], OpFunction]]] = {
     OperandOf: _operand,
@@ -183,4 +190,6 @@ INTERPRETED: Final[dict[type[Op], Callable[[Any, _Site], OpFunction]]] = {
     Scaling: _scaling,
     Extremum: _extremum,
     Normalization: _normalization,
+    InputOperand: _codes,
+    Gather: _gather,
 }

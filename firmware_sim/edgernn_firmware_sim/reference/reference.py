@@ -82,20 +82,23 @@ class Reference:
 
 
 def check_codes(model: IntegerModel, q_xs: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Refuse anything but operand codes [T, I] or [B, T, I] of the model's precision."""
+    """Refuse anything but input codes [T, I] or [B, T, I] of the model."""
     q_xs = np.asarray(q_xs)
-    p = model.precision
+    dtype, bounds = model.code_dtype, model.input.code_bounds(model.precision)
     width_fits = q_xs.ndim in (2, 3) and q_xs.shape[-1] == model.input.width
-    if not width_fits or q_xs.dtype != p.operand_dtype:
+    if not width_fits or q_xs.dtype != dtype:
         raise ShapeError(
-            f"reference: expected {p.operand_dtype.name} codes [T, {model.input.width}] or "
+            f"reference: expected {dtype.name} codes [T, {model.input.width}] or "
             f"[B, T, {model.input.width}], got {q_xs.dtype.name} {list(q_xs.shape)}."
         )
-    if p.input_step > 1 and (np.any(q_xs % p.input_step) or np.any(q_xs < p.input_low)):
-        raise ReadingError(
-            f"reference: expected codes that are multiples of {p.input_step} in "
-            f"[{p.input_low}, {p.input_high}] (clause 2.3). Use Interface.quantize to make them."
-        )
+    if dtype.itemsize > 1:  # every int8 is a code
+        broken = bounds.broken(q_xs)
+        if broken.any():
+            channel = int(np.argwhere(broken)[0][-1])
+            raise ReadingError(
+                f"reference: expected {bounds.said(channel)} (clause 2.3), got "
+                f"{int(q_xs[broken][0])}. Use Interface.quantize to make them."
+            )
     return q_xs
 
 

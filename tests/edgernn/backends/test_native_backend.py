@@ -13,7 +13,6 @@ import edgernn
 from edgernn import BackendUnavailable, EdgeRnnError
 from edgernn.backends.native import NativeBackend, isas
 from edgernn.model.formats import Precision
-from edgernn.model.interface import InputCoder
 from edgernn_firmware_sim.reference.backend import ReferenceBackend
 from tests.support.models.grid import grid, reference_stream, special
 from tests.support.models.integer import CELLS, random_codes, random_model
@@ -99,7 +98,7 @@ def awkward_readings(model, rng, count):
 @pytest.mark.parametrize("precision", Precision)
 def test_real_readings_become_the_codes_of_clause_9_1(precision, isa):
     model = random_model("gru_after", precision, inputs=11, units=5)
-    coder, stream = InputCoder(model.interface()), NativeBackend(model, isa).new_stream()
+    coder, stream = model.interface().coder(), NativeBackend(model, isa).new_stream()
     for x in awkward_readings(model, np.random.default_rng(1), 4000):
         y = stream.step(x)
         assert stream.held.tolist() == coder(x).tolist(), x.tolist()

@@ -236,7 +236,9 @@ def test_every_field_of_every_layer_is_stored():
     for kind, layer in LAYERS.items():
         fields = {field.name for field in dataclasses.fields(layer)}
         scales = {*layer.scale_shape, *(["terms"] if kind == "merge" else [])}
-        assert fields == {"name", "inputs", "units", *layer.shape, *scales, *options(layer)}, kind
+        assert fields == {
+            "name", "inputs", "units", *layer.shape, *layer.tables, *scales, *options(layer)
+        }, kind  # fmt: skip
 
 
 def test_save_and_load(tmp_path):

@@ -17,6 +17,8 @@ from edgernn.graph.ops import (
     Complement,
     Concatenation,
     Function,
+    Gather,
+    InputOperand,
     Normalization,
     OperandOf,
     Product,
@@ -31,6 +33,7 @@ from edgernn.model.scales import NormalizationConstants
 from tests.support.models.integer import CELLS, random_model
 from tests.support.models.networks import networks
 from tests.support.models.normalized_cell import normalized_models, register
+from tests.support.models.tokens import token_models
 
 pytestmark = pytest.mark.device
 
@@ -39,6 +42,7 @@ W = Value(name="w", width=4, format=UNIT)
 Z = Value(name="z", width=4, format=PREACTIVATION)
 X = Value(name="x", width=4, format=None, operand=True)
 RAW = Value(name="raw", width=4, format=None)
+TABLE = np.ones((9, 3), np.int8)
 WHOLE = Value(name="whole", width=4, format=QFormat(bits=16, frac_bits=0))
 
 
@@ -90,6 +94,7 @@ def test_every_operation_occurs_in_some_layer(monkeypatch):
     register(monkeypatch)
     models = [*(random_model(cell) for cell in CELLS), *networks().values()]
     models += normalized_models((4,)).values()
+    models += token_models().values()
     kinds = {type(op) for model in models for op in lowered_model(model).ops}
     assert kinds == set(OPS)
     assert len({op.kind for op in OPS}) == len(OPS)
@@ -131,6 +136,15 @@ REFUSED = [
     (affine_of(4, operands=(V,)), "expected operands to become a value"),
     (affine_of(4, rows=()), "expected rows in 0 equal parts, got 4"),
     (affine_of(4, rows=("a", "b", "c")), "expected rows in 3 equal parts, got 4"),
+    (InputOperand(result=result(operand=True), codes=V), "expected codes to become an operand"),
+    (InputOperand(result=result(form=None), codes=RAW), "expected codes to become an operand"),
+    (
+        InputOperand(result=result(3, None, True), codes=RAW),
+        r"expected a width of 4, got \[3, 4\]",
+    ),
+    (Gather(result=result(12, None), tokens=V, name="t", table=TABLE), "values of no format"),
+    (Gather(result=result(8, None), tokens=RAW, name="t", table=TABLE), "a width of 12, got"),
+    (Gather(result=result(12, None), tokens=X, name="t", table=TABLE), "expected values, got"),
     (affine_of(3), None),
     (affine_of(3, result=result(4)), r"expected a width of 3, got \[3, 4\]"),
     (

@@ -11,7 +11,6 @@ import edgernn
 from edgernn import ClippedReadingsWarning, EdgeRnnWarning, Session
 from edgernn.backends.native import NativeBackend, is_available
 from edgernn.model.formats import Precision
-from edgernn.model.interface import InputCoder
 from tests.support.models.integer import random_model
 from tests.support.native.programs import all_isas, require_native
 
@@ -81,7 +80,7 @@ def test_what_is_clipped_is_what_rounds_to_a_code_outside_the_range(precision, i
 
 
 def test_the_warning_says_what_where_and_the_cure(backend):
-    low, high = (bound.tolist() for bound in InputCoder(MODEL.interface()).range)
+    low, high = (bound.tolist() for bound in MODEL.interface().coder().range)
     session = edgernn.load(MODEL, backend)
     with pytest.warns(ClippedReadingsWarning) as caught:
         session.step(OUTSIDE)

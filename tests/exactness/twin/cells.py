@@ -19,6 +19,7 @@ from edgernn.model.layers import (
     CellActivation,
     Dense,
     DenseActivation,
+    Embedding,
     GateActivation,
     GRUAfter,
     GRUBefore,
@@ -125,13 +126,15 @@ class _LayerTwin:
         self.meter = meter
         self.operand = operand
         self.maps = {name: _affine(a, meter) for name, a in layer.affines.items()}
-        self.reads_values = isinstance(layer, Merge)
+        self.reads_values = isinstance(layer, (Merge, Embedding))
         self.step: Callable[[Vector, list[Vector]], tuple[Vector, list[Vector]]]
         if layer.kind in STEPS:
             step, states = STEPS[layer.kind]
             self.state_widths, self.step = [layer.units] * states, partial(step, self)
             return
-        self.state_widths = [layer.units] * {LSTM: 2, Dense: 0, Merge: 0}.get(type(layer), 1)
+        self.state_widths = [layer.units] * {LSTM: 2, Dense: 0, Merge: 0, Embedding: 0}.get(
+            type(layer), 1
+        )
         self.step = {
             SimpleRNN: self._simple_rnn,
             LSTM: self._lstm,
@@ -139,6 +142,7 @@ class _LayerTwin:
             GRUBefore: self._gru,
             Dense: self._dense,
             Merge: self._merge,
+            Embedding: self._embedding,
         }[type(layer)]
 
     def over_x_and_h(self, name: str, x: Vector, h: Vector) -> tuple[Vector, Vector]:
@@ -229,6 +233,13 @@ class _LayerTwin:
             MergeOperation.MINIMUM: min,
         }[layer.operation]
         return [joined(elements) for elements in zip(*a, strict=True)], []
+
+    def _embedding(self, x: Vector, state: list[Vector]) -> tuple[Vector, list[Vector]]:
+        """Clause 8.3."""
+        table = self.layer.table.tolist()
+        if not all(0 <= token < len(table) for token in x):
+            raise ValueError(f"twin: expected tokens of {len(table)}, got {x}")
+        return [256 * entry for token in x for entry in table[token]], []
 
     def scaled(self, v: Vector, scale: ScaleVector) -> Vector:
         """Clause 7.9."""

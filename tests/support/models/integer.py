@@ -219,7 +219,11 @@ def random_codes(
     codes = rng.normal(0, high / 3, shape).round().clip(low, high).astype(np.int64)
     pick = rng.uniform(size=shape)
     codes = np.where(pick < extremes / 2, low, np.where(pick > 1 - extremes / 2, high, codes))
-    result: npt.NDArray[Any] = (codes * p.input_step).astype(p.operand_dtype)
+    codes *= p.input_step
+    for channel, size in enumerate(model.input.vocabulary):
+        if size:
+            codes[:, channel] = rng.integers(0, size, steps)
+    result: npt.NDArray[Any] = codes.astype(model.code_dtype)
     return result
 
 

@@ -25,7 +25,13 @@ from edgernn_export.compress.qat.layers import (
 )
 from edgernn_export.float_model.cell_plans import record_of
 from edgernn_export.float_model.model import RECURRENT as RECURRENT_LAYERS
-from edgernn_export.float_model.model import FloatCell, FloatDense, FloatMerge, FloatModel
+from edgernn_export.float_model.model import (
+    FloatCell,
+    FloatDense,
+    FloatEmbedding,
+    FloatMerge,
+    FloatModel,
+)
 from edgernn_export.keras_reader.findings import owner_of
 from edgernn_export.quantizer.quantizer import quantize
 from edgernn_export.quantizer.weight_storage import SPARSE
@@ -44,6 +50,11 @@ def make(
     from edgernn_export.keras_reader.reader import read_keras
 
     trained = read_keras(source)
+    if trained.vocabulary:
+        raise TrainingError(
+            f"{trained.name}: expected a chain of layers over readings, got an embedding. Quantize "
+            "it after training: its table is rounded once, and precision 'w8a16' loses least."
+        )
     if trained.routes or trained.input_ports or trained.output_ports:
         raise TrainingError(
             f"{trained.name}: expected a chain of layers with one input and one output, got "
@@ -137,7 +148,7 @@ def _holder(layer: Any) -> Any:
 def _start(layer: Any, trained: FloatModel, integer: IntegerModel, index: int) -> None:
     """Set the weights of a layer to those of the trained network, next to the integers'."""
     source = trained.layers[index]
-    assert not isinstance(source, FloatMerge)  # no chain has one
+    assert not isinstance(source, (FloatMerge, FloatEmbedding))  # refused
     unit = input_unit(integer) if index == 0 else 1.0
     if isinstance(source, FloatCell):
         weights = _side_by_side(source, unit)

@@ -167,14 +167,18 @@ def read_chain(model: Any) -> KerasChain:
     Raises:
         BackendUnavailable: Keras is not installed.
         UnsupportedModelError: it holds something edgernn does not execute; all reasons at once.
-        PruningError: it is not a live model.
+        PruningError: it is not a live model, or reads tokens.
     """
     if isinstance(model, (str, bytes)) or not hasattr(model, "weights"):
         raise PruningError(
             f"model: expected a live keras.Model, got {type(model).__name__}. "
             "Load it with keras.saving.load_model first."
         )
-    read_keras(model)
+    if read_keras(model).vocabulary:
+        raise PruningError(
+            f"{owner_of(model)}: expected a network over readings, got an embedding. Train it with "
+            "fewer units, or prune single weights with MagnitudePruning."
+        )
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise PruningError(
             f"{owner_of(model)}: expected one input and one output, got {len(model.inputs)} and "

@@ -1,13 +1,14 @@
-"""Dense, TimeDistributed(Dense), and activations as layers of their own."""
+"""Dense, TimeDistributed(Dense), Embedding, and activations as layers of their own."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
+from edgernn.model.formats import MAX_VOCABULARY
 from edgernn_export.float_model.model import FloatDense
 from edgernn_export.keras_reader.findings import Context, class_of, owner_of
 from edgernn_export.keras_reader.layers.config import (
@@ -21,12 +22,19 @@ from edgernn_export.keras_reader.layers.config import (
 from edgernn_export.keras_reader.layers.layer_parts import (
     ActivationPart,
     DensePart,
+    EmbeddingPart,
     LayerPart,
     UnknownPart,
 )
 from edgernn_export.keras_reader.layers.neutral import read_neutral
 
 _ALLOWED = ("linear", "relu", "tanh", "sigmoid", "softmax")
+#: Arguments that the table itself shows, or that matter in training only.
+_TABLE_FREE: Final = ("input_dim", "output_dim", "input_length", "weights")
+_TABLE_CURES: Final = {
+    "mask_zero": "A stream has no padding: build it with mask_zero=False, copy the weights and "
+    "feed the tokens alone.",
+}
 
 
 def read_dense(layer: Any, context: Context) -> tuple[LayerPart, ...]:
@@ -116,3 +124,25 @@ def _activation(layer: Any, activation: str, good: bool) -> tuple[LayerPart, ...
     if activation == "linear":
         return ()
     return (ActivationPart(owner=owner_of(layer), activation=activation),)
+
+
+def read_embedding(layer: Any, context: Context) -> tuple[LayerPart, ...]:
+    """Read Embedding; one with a mask is refused."""
+    unknown = (UnknownPart(owner=owner_of(layer), recurrent=False),)
+    options: dict[str, Any] = {"free": _TABLE_FREE, "cures": _TABLE_CURES}
+    if not check_config(
+        layer, layer.get_config(), context, fixed={"mask_zero": (False,)}, **options
+    ):
+        return unknown
+    table = weight(layer.embeddings)
+    if not finite(layer, context, embeddings=table):
+        return unknown
+    if len(table) > MAX_VOCABULARY:
+        context.findings.add(
+            owner_of(layer),
+            f"a table of at most {MAX_VOCABULARY} tokens",
+            f"{len(table)}",
+            "Train with the most frequent tokens, and one for all others.",
+        )
+        return unknown
+    return (EmbeddingPart(owner=owner_of(layer), name=layer.name, table=table),)

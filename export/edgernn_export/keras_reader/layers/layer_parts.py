@@ -39,6 +39,15 @@ class DensePart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class EmbeddingPart:
+    """A table of which tokens number the rows."""
+
+    owner: str
+    name: str
+    table: FloatArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ScalePart:
     """y = gain * x + offset per feature; scalars or [F]."""
 
@@ -84,5 +93,12 @@ class MergePart:
 
 
 LayerPart = (
-    RecurrentPart | DensePart | ScalePart | ActivationPart | ShapePart | MergePart | UnknownPart
+    RecurrentPart
+    | DensePart
+    | EmbeddingPart
+    | ScalePart
+    | ActivationPart
+    | ShapePart
+    | MergePart
+    | UnknownPart
 )

@@ -11,6 +11,7 @@ from edgernn_export.keras_reader.layers.config import is_builtin
 from edgernn_export.keras_reader.layers.dense import (
     read_activation,
     read_dense,
+    read_embedding,
     read_relu,
     read_softmax,
     read_time_distributed,
@@ -40,6 +41,7 @@ READERS: dict[str, Callable[[Any, Context], tuple[LayerPart, ...]]] = {
     "Cropping1D": read_resampling,
     "Dense": read_dense,
     "Dropout": read_neutral,
+    "Embedding": read_embedding,
     "Flatten": read_flatten,
     "GRU": read_recurrent,
     "GRUCell": read_cell,
@@ -63,6 +65,8 @@ READERS: dict[str, Callable[[Any, Context], tuple[LayerPart, ...]]] = {
     "UpSampling1D": read_resampling,
     "ZeroPadding1D": read_resampling,
 }
+#: Layers that may give their values another shape, and do nothing else.
+_SHAPES = (read_flatten, read_neutral, read_permute, read_reshape)
 #: Layers that take several tensors, which `layers.merging` reads.
 JOINING = ("Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract")
 #: All that are read.
@@ -71,7 +75,6 @@ _RECURRENT_NAME = re.compile(r"RNN|LSTM|GRU|Bidirectional")
 _CURES = {
     "Bidirectional": "A stream has no future: train a forward layer.",
     "Masking": "Build the model without it, copy the weights and feed streams without padding.",
-    "Embedding": "Feed one-hot vectors to a Dense without bias whose kernel is its table.",
     "LayerNormalization": "Train with BatchNormalization, which folds into the weights.",
     "QuantizeInput": "Take the integers with edgernn_export.compress.qat.integer_model.",
     "Lambda": "Compute outside the model what it does, or train without it.",
@@ -86,6 +89,11 @@ def read_layer(layer: Any, context: Context) -> tuple[LayerPart, ...]:
     refuse_class(layer, context.findings)
     recurrent = _RECURRENT_NAME.search(name) is not None
     return (UnknownPart(owner=owner_of(layer), recurrent=recurrent),)
+
+
+def is_shape_only(layer: Any) -> bool:
+    """Whether a layer does nothing to values but give them another shape."""
+    return is_builtin(layer) and READERS.get(class_of(layer)) in _SHAPES
 
 
 def refuse_class(layer: Any, findings: Findings) -> None:

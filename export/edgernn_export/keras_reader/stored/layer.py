@@ -27,6 +27,7 @@ _DEFAULTS: Final[dict[str, dict[str, Any]]] = {
     "Activation": {"activation": "linear"},
     "BatchNormalization": {"center": True, "scale": True, "epsilon": 1e-3, "axis": -1},
     "Dense": {"activation": "linear", "use_bias": True},
+    "Embedding": {"mask_zero": False},
     "Normalization": {"mean": None, "variance": None, "invert": False, "axis": -1},
     "Rescaling": {"offset": 0.0},
 }
@@ -150,6 +151,8 @@ class StoredLayer:
             names = [("kernel", True), ("recurrent_kernel", True)]
         elif kind == "Dense":
             names = [("kernel", True)]
+        elif kind == "Embedding":
+            names = [("embeddings", True)]
         elif kind == "Normalization" and self.config["mean"] is None:
             names = [("mean", False), ("variance", False), ("count", False)]
         elif kind == "BatchNormalization" and not self.config.get("renorm"):

@@ -123,6 +123,8 @@ def _shape(layer: StoredLayer, name: str) -> tuple[int | None, ...]:
         return (None,)
     units = layer.config.get("units")
     columns = _GATES.get(kind, 1) * (units if isinstance(units, int) else -1)
+    if name == "embeddings":
+        return (None, layer.config.get("output_dim"))
     if name == "kernel":
         return (None, columns)
     if name == "recurrent_kernel":

@@ -34,7 +34,7 @@ class InputChannel:
         frac_bits: fractional bits of the int32 reading x; may be negative.
         center: x of code 0.
         reach: beyond center -+ reach every reading saturates.
-        multiplier: uint32, 2^31 .. 2^32 - 1.
+        multiplier: uint32, 2^31 .. 2^32 - 1; of a channel of tokens 0, and reach is the last one.
         shift: >= 4.
     """
 
@@ -64,9 +64,14 @@ def input_channels(spec: InputSpec, precision: Precision) -> tuple[InputChannel,
     Raises:
         EdgeRnnError: an offset is so much larger than its scale that int32 cannot resolve codes.
     """
+    sizes = spec.vocabulary or (0,) * spec.width
     return tuple(
         _input_channel(name, Fraction(float(scale)), Fraction(float(offset)), precision)
-        for name, scale, offset in zip(spec.names, spec.scale, spec.offset, strict=True)
+        if size == 0
+        else InputChannel(frac_bits=0, center=0, reach=size - 1, multiplier=0, shift=_LEAST_SHIFT)
+        for name, scale, offset, size in zip(
+            spec.names, spec.scale, spec.offset, sizes, strict=True
+        )
     )
 
 
@@ -125,6 +130,13 @@ def softmax_sentence(spec: OutputSpec, outputs: str) -> str:
     if not names:
         return f"The float model ends in a softmax: {outputs} are its logits, and the largest wins."
     return f"Of {', '.join(names)}, {outputs} are logits of a softmax: of each, the largest wins."
+
+
+def quantize_sentence(spec: InputSpec) -> str:
+    """What a user must know of readings that are tokens."""
+    if not spec.vocabulary:
+        return ""
+    return " A token is its own\n * code; the nearest one is taken for what is none of its channel."
 
 
 def channel_records(model: IntegerModel) -> tuple[str, list[Check]]:

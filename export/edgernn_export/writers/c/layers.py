@@ -9,7 +9,15 @@ from typing import Final
 from edgernn.graph.lowering import lowered
 from edgernn.graph.schedule import INPUT, Place, StepSchedule, schedule
 from edgernn.model.formats import Precision
-from edgernn.model.layers import LSTM, Dense, GRUAfter, GRUBefore, Layer, SimpleRNN
+from edgernn.model.layers import (
+    LSTM,
+    Dense,
+    Embedding,
+    GRUAfter,
+    GRUBefore,
+    Layer,
+    SimpleRNN,
+)
 from edgernn.model.storage import padded
 from edgernn_export.writers.c import operations
 from edgernn_export.writers.c.affine import affine_map
@@ -81,6 +89,8 @@ class CLayer:
         """Source files of what it calls, in ``edgernn/native``."""
         if self.kernel is not None:
             return (self.kernel.file,)
+        if isinstance(self.layer, Embedding):
+            return (operations.TOKENS_SOURCE,)
         return (operations.SOURCE, *[operations.NORM_SOURCE] * bool(self.layer.normalizations))
 
     @property
@@ -88,6 +98,8 @@ class CLayer:
         """Headers that declare it, beside those of every kernel."""
         if self.kernel is not None:
             return ()
+        if isinstance(self.layer, Embedding):
+            return (operations.TOKENS_HEADER,)
         return (operations.HEADER, *[operations.NORM_HEADER] * bool(self.layer.normalizations))
 
     @cached_property
@@ -113,6 +125,8 @@ class CLayer:
     @property
     def scratch(self) -> int:
         """int16 values of scratch."""
+        if isinstance(self.layer, Embedding):
+            return 0
         if self.kernel is None:
             return self.scheduled.scratch
         return self.kernel.scratch * self.layer.units
@@ -150,6 +164,11 @@ class CLayer:
         if self.kernel is None:
             step, layer = self.scheduled, self.layer
             vectors = Vectors(states=self.vectors, inputs=self.inputs)
+            if isinstance(layer, Embedding):
+                ((place,),) = [one.reads for one in step.instructions]
+                return [
+                    operations.embed(self.name, vectors.address(place), layer.inputs, self.made)
+                ]
             names = [*layer.scales], [*layer.normalizations]
             calls = statements(step, self.name, layer.inputs, self.width, vectors, *names)
             of = vectors.address(step.outputs[0])
@@ -179,6 +198,10 @@ class CLayer:
         elif members:
             fields = "".join(f"    edgernn_map{self.width} {name};\n" for name in layer.affines)
             blocks.append(record(f"struct {{\n{fields}}}", self.name, members))
+        if isinstance(layer, Embedding):
+            text, of_table = operations.embedding_record(self.name, layer)
+            blocks.append(text)
+            checks += of_table
         if layer.scales:
             text, of_scales = scale_records(self.name, layer.scales)
             blocks.append(text)

@@ -15,6 +15,7 @@ from edgernn.graph.schedule import (
     VectorCall,
     VectorInstruction,
 )
+from edgernn.model.layers import Embedding
 from edgernn.model.scales import NormalizationConstants, ScaleVector
 from edgernn.model.storage import padded
 from edgernn_export.writers.c.constants import (
@@ -23,6 +24,7 @@ from edgernn_export.writers.c.constants import (
     check_array,
     check_member,
     check_no_array,
+    check_weights,
     record,
 )
 
@@ -32,6 +34,9 @@ HEADER: Final = "edgernn_ops.h"
 #: Those of normalizations.
 NORM_SOURCE: Final = "edgernn_norm.c"
 NORM_HEADER: Final = "edgernn_norm.h"
+#: The same of embeddings.
+TOKENS_SOURCE: Final = "edgernn_tokens.c"
+TOKENS_HEADER: Final = "edgernn_tokens.h"
 #: Operations element by element, all declared alike: vectors read, shift, count, result.
 _FUNCTIONS: Final = {
     VectorCall.PRODUCT: "edgernn_product",
@@ -180,4 +185,38 @@ def norm_records(
         checks += [check_member(f"{place}.{field}", number) for field, number in numbers.items()]
         checks.append(check_array("int32_t", f"{place}.epsilon", table, norm.epsilon))
     blocks.append(record("edgernn_norm", f"{record_name}_norms[{len(members)}]", members))
+    return "\n".join(blocks), checks
+
+
+def embed(name: str, tokens: str, count: int, made: str) -> str:
+    """The statement that looks rows up.
+
+    Args:
+        name: C identifier of the layer.
+        tokens: C expression of where they lie.
+        count: of tokens.
+        made: C expression of where the rows go.
+    """
+    return f"edgernn_embed(&{name}, {tokens}, {count}, {made});"
+
+
+def embedding_record(name: str, layer: Embedding) -> tuple[str, list[Check]]:
+    """The table of an embedding, and its checks.
+
+    Args:
+        name: C identifier of the layer.
+        layer: the embedding.
+    """
+    rows, columns = layer.table.shape
+    table = f"{name}_table"
+    content = layer.table.tobytes()
+    blocks = [
+        array("int8_t", table, layer.table),
+        record("edgernn_embedding", name, [str(rows), str(columns), table]),
+    ]
+    checks = [
+        check_member(f"{name}.rows", rows),
+        check_member(f"{name}.columns", columns),
+        check_weights(f"{name}.table", table, str(layer.table.size), lambda _: content),
+    ]
     return "\n".join(blocks), checks

@@ -93,9 +93,11 @@ def _channels(model: IntegerModel, upper: str) -> dict[str, str]:
     """The channels as rows of README tables, and as entries of the sketch's arrays."""
     source, sink, precision = model.input, model.output, model.precision
     sensors, input_rows, output_bits, output_rows = [], [], [], []
+    sizes = source.vocabulary or (0,) * source.width
     for i, channel in enumerate(input_channels(source, precision)):
         scale, offset = float(source.scale[i]), float(source.offset[i])
-        low, high = (offset + q * scale for q in (precision.input_low, precision.input_high))
+        ends = (0, sizes[i] - 1) if sizes[i] else (precision.input_low, precision.input_high)
+        low, high = (offset + q * scale for q in ends)
         what = f"{comment_text(source.names[i])} [{comment_text(source.units[i])}]"
         sensors.append(
             f"sensor(A{i}, {_double(low)}, {_double(high)}, {upper}_INPUT_{i}_FRAC_BITS), "

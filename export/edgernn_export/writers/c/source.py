@@ -16,6 +16,7 @@ from edgernn_export.writers.c.border import (
     input_channels,
     output_channels,
     port_names,
+    quantize_sentence,
     softmax_sentence,
 )
 from edgernn_export.writers.c.constants import check_function, comment_text, identifier
@@ -122,7 +123,7 @@ def _provenance(model: IntegerModel) -> str:
 
 def _header(model: IntegerModel, step: CStep, prefix: str) -> str:
     upper = prefix.upper()
-    operand = "int8_t" if model.precision is Precision.W8A8 else "int16_t"
+    code = f"{model.code_dtype.name}_t"
     softmax = f"\n * {softmax_sentence(model.output, 'y')}" if model.output.softmax else ""
     return f"""#ifndef {upper}_H
 #define {upper}_H
@@ -143,7 +144,7 @@ extern "C" {{
 #define {upper}_RAM_BYTES ((int32_t)sizeof({prefix}_state_t)) /* that and scratch */
 
 {_channel_bits(model, upper)}
-typedef {operand} {prefix}_input_t; /* an input code: NUMERICS.md clause 2.3 */
+typedef {code} {prefix}_input_t; /* an input code: NUMERICS.md clause 2.3 */
 
 /* The caller owns it; one per stream. Its first {upper}_STATE_BYTES bytes are the state: save and
  * restore them to go on with a stream. */
@@ -153,7 +154,8 @@ typedef struct {{
 
 {_prototypes(model, prefix, softmax)}
 
-/* Codes of readings, x[i] = reading * 2^{upper}_INPUT_<i>_FRAC_BITS rounded to int32_t. */
+/* Codes of readings, x[i] = reading * 2^{upper}_INPUT_<i>_FRAC_BITS rounded to int32_t.\
+{quantize_sentence(model.input)} */
 void {prefix}_quantize_input(const int32_t *x, {prefix}_input_t *q_x);
 
 /* Optional: adds 1 to counts[i] where the reading x[i] lies beyond the calibrated range and was
@@ -198,6 +200,12 @@ def _channel_bits(model: IntegerModel, upper: str) -> str:
     lines = []
     for i, channel in enumerate(input_channels(source, model.precision)):
         what = f"{comment_text(source.names[i])} [{comment_text(source.units[i])}]"
+        if source.vocabulary and source.vocabulary[i]:
+            lines.append(
+                f"/* {what}: a token, 0 to {source.vocabulary[i] - 1}, which is its own code. */\n"
+                f"#define {upper}_INPUT_{i}_FRAC_BITS (0)\n"
+            )
+            continue
         doubt = 1 - channel.shift + (2 if model.precision is Precision.W8A16 else 0)
         lines.append(
             f"/* {what}: the code is that of NUMERICS.md clause 9.1, or one beside it for\n"
@@ -266,6 +274,7 @@ def _source(model: IntegerModel, step: CStep, prefix: str) -> str:
     channels, of_channels = channel_records(model)
     headers = sorted({header for cl in layers for header in cl.headers})
     operations = "".join(f'#include "{header}"\n' for header in headers)
+    border = "_tokens" * bool(model.input.vocabulary) + width
     return f"""#include "{prefix}.h"
 
 #include "edgernn_check.h"
@@ -276,12 +285,12 @@ def _source(model: IntegerModel, step: CStep, prefix: str) -> str:
 
 void {prefix}_quantize_input(const int32_t *x, {prefix}_input_t *q_x)
 {{
-    edgernn_quantize{width}(input_channels, {prefix.upper()}_INPUTS, x, q_x);
+    edgernn_quantize{border}(input_channels, {prefix.upper()}_INPUTS, x, q_x);
 }}
 
 void {prefix}_count_clipped(const int32_t *x, uint32_t *counts)
 {{
-    edgernn_count_clipped{width}(input_channels, {prefix.upper()}_INPUTS, x, counts);
+    edgernn_count_clipped{border}(input_channels, {prefix.upper()}_INPUTS, x, counts);
 }}
 
 void {prefix}_dequantize_output(const int16_t *q_y, int32_t *y)

@@ -95,7 +95,8 @@ class _Layout:
             for index, layer in enumerate(model.layers)
         ]
         self._wiring = model.wiring
-        self._precision = model.precision
+        self._narrow = model.precision is Precision.W8A8
+        self._tokens = bool(model.input.vocabulary)
         self._head = 1 + max(i for i, layer in enumerate(model.layers) if layer.states)
         self._reads_input = [
             any(part.source == MODEL_INPUT for part in route) for route in model.wiring
@@ -180,6 +181,11 @@ class _Layout:
             name = "codes" if part.source == MODEL_INPUT else "operands"
             to = plus("state->operands", first)
             of = self._address(part.source, part.start)
+            if name == "codes" and self._tokens and self._narrow:
+                time = 2 * made.index
+                between = plus(VALUES, self._room.take(part.width, time, time))
+                lines.append(f"edgernn_code_values8({of}, {part.width}, {between});")
+                name, of = "operands", between
             lines.append(f"edgernn_{name}{made.width}({of}, {part.width}, {to});")
             end = first + padded(part.width)
             first += part.width
@@ -187,8 +193,8 @@ class _Layout:
         return lines, max(end, made.operands)
 
     def _has_address(self, part: Part) -> bool:
-        """Whether the values of a part lie in memory; codes of `w8a8` are no int16."""
-        return part.source != MODEL_INPUT or self._precision is Precision.W8A16
+        """Whether the values of a part lie in memory; codes may be int8."""
+        return part.source != MODEL_INPUT or self._tokens or not self._narrow
 
     def _is_direct(self, reader: int) -> bool:
         """Whether a layer reads every vector where it lies."""

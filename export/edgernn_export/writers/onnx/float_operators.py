@@ -22,6 +22,7 @@ from edgernn_export.float_model.model import (
     RECURRENT,
     FloatCell,
     FloatDense,
+    FloatEmbedding,
     FloatGRU,
     FloatLayer,
     FloatLSTM,
@@ -76,6 +77,8 @@ def write_onnx_float(model: FloatModel) -> bytes:
         fed = _along(g, made, route)
         if isinstance(layer, FloatMerge):
             value = _merge(g, layer, fed)
+        elif isinstance(layer, FloatEmbedding):
+            value = _embedding(g, layer, joined(g, fed))
         elif isinstance(layer, FloatDense):
             value = _dense(g, layer, joined(g, fed))
         else:
@@ -145,6 +148,13 @@ def _merge(g: GraphBuilder, layer: FloatMerge, fed: Sequence[NodeRows]) -> str:
             value = g.node("Add", value, g.constant(offset, np.float32))
         vectors.append(value)
     return g.node(_MERGE_OPERATORS[layer.operation], *vectors)
+
+
+def _embedding(g: GraphBuilder, layer: FloatEmbedding, tokens: str) -> str:
+    """The rows that tokens number: float32 [T, B, U]."""
+    index = g.cast(tokens, np.int64)
+    rows = g.node("Gather", g.constant(layer.table, np.float32), index, axis=0)
+    return g.node("Reshape", rows, g.constant([0, 0, layer.units], np.int64))
 
 
 def _recurrent(

@@ -20,6 +20,8 @@ from edgernn.graph.ops import (
     Concatenation,
     Extremum,
     Function,
+    Gather,
+    InputOperand,
     Normalization,
     Op,
     OperandOf,
@@ -217,6 +219,17 @@ def _normalization(at: NodeEmitter, op: Normalization) -> str:
     return normalized(at.g, v, op.constants)
 
 
+def _input_operand(at: NodeEmitter, op: InputOperand) -> str:
+    return at.tables.model_input(*at.reads(op))
+
+
+def _gather(at: NodeEmitter, op: Gather) -> str:
+    (tokens,) = at.reads(op)
+    rows = at.g.node("Gather", at.g.constant(op.table, np.int8), tokens, axis=0)
+    flat = at.g.node("Reshape", rows, at.g.constant([1, op.result.width], np.int64))
+    return at.g.node("Mul", at.g.cast(flat, np.int32), at.g.constant(256))
+
+
 #: operation -> what appends it
 APPENDED: Final[dict[type[Op], Callable[[NodeEmitter, Any], str]]] = {
     OperandOf: _operand,
@@ -232,4 +245,6 @@ APPENDED: Final[dict[type[Op], Callable[[NodeEmitter, Any], str]]] = {
     Scaling: _scaling,
     Extremum: _extremum,
     Normalization: _normalization,
+    InputOperand: _input_operand,
+    Gather: _gather,
 }

@@ -24,9 +24,10 @@ from edgernn_export.writers.routed import RoutedVectors
 def write_onnx_exact(model: IntegerModel, golden: Golden | None = None) -> bytes:
     """Write an integer model as an ONNX step graph without a single float tensor.
 
-    Inputs: ``x`` [1, I] (int8 in `w8a8`, int16 in `w8a16`) and every state by its name, int16
-    [1, H]. Outputs: ``y`` int16 [1, O] and every new state as ``<name>_out``. Of a model with
-    several inputs or outputs, these stand in place of ``x`` or ``y`` by their own names.
+    Inputs: ``x`` [1, I] (int8 in `w8a8`, int16 in `w8a16` and where there are tokens) and every
+    state by its name, int16 [1, H]. Outputs: ``y`` int16 [1, O] and every new state as
+    ``<name>_out``. Of a model with several inputs or outputs, these stand in place of ``x`` or
+    ``y`` by their own names.
 
     Args:
         model: the integer model.
@@ -37,11 +38,12 @@ def write_onnx_exact(model: IntegerModel, golden: Golden | None = None) -> bytes
     """
     g, ports = GraphBuilder(model.name or "edgernn"), step_ports(model)
     tables = Tables(g, model.precision)
-    dtype = model.precision.operand_dtype
+    dtype = model.code_dtype
     read = [NodeRows(g.input(p.name, dtype, [1, p.width]), p.width) for p in ports.inputs]
     for spec in model.states:
         g.input(spec.name, np.int16, [1, spec.units])
-    vectors = NodeVectors(g, tables, [NodeRows(joined(g, read), model.input.width)])
+    whole = NodeRows(joined(g, read), model.input.width)
+    vectors = NodeVectors(g, tables, [whole], tokens=bool(model.input.vocabulary))
     carried: list[str] = []
     for layer, route in zip(model.layers, model.wiring, strict=False):
         fed = vectors.fed(layer, route)
@@ -66,11 +68,14 @@ class NodeVectors(RoutedVectors[NodeRows]):
         g: receives the nodes.
         tables: its lookup tables.
         inputs: codes of the model's input.
+        tokens: some of them are tokens.
     """
 
-    def __init__(self, g: GraphBuilder, tables: Tables, inputs: Sequence[NodeRows]) -> None:
+    def __init__(
+        self, g: GraphBuilder, tables: Tables, inputs: Sequence[NodeRows], *, tokens: bool
+    ) -> None:
         """Start with no layers."""
-        super().__init__(inputs)
+        super().__init__(inputs, tokens=tokens)
         self.g = g
         self.tables = tables
 

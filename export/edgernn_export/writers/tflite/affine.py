@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.model.affine import Affine, Affine8, Affine16, Source, Term8, Term16
-from edgernn.model.formats import PREACTIVATION, Precision
+from edgernn.model.formats import PREACTIVATION, UNIT, Precision
 from edgernn_export.writers.tflite import ops
 from edgernn_export.writers.tflite.graph import Graph, Tensor, is_power_of_two
 
@@ -25,6 +25,11 @@ def operand(graph: Graph, name: str, v: Tensor, precision: Precision) -> Tensor:
         return ops.requantize(graph, name, v, 8, "int8")
     eighths = ops.requantize(graph, f"{name}.eighths", v, 3, "int16")
     return ops.requantize(graph, name, eighths, -2, "int16")
+
+
+def narrowed(graph: Graph, name: str, codes: Tensor) -> Tensor:
+    """Input codes that are int16 for the sake of tokens as `w8a8` operands (clause 6.8)."""
+    return ops.narrow(graph, name, codes, operand_scale(UNIT.scale, Precision.W8A8))
 
 
 def operand_scale(v_scale: float, precision: Precision) -> float:

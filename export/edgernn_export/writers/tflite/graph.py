@@ -84,9 +84,11 @@ class Graph:
         self._main.tensors, self._main.operators = [], []
         self._model.subgraphs = [self._main]
 
-    def tensor(self, name: str, width: int, dtype: str, scale: float) -> Tensor:
+    def tensor(
+        self, name: str, width: int, dtype: str, scale: float, shape: Sequence[int] = ()
+    ) -> Tensor:
         """Declare a tensor that an input or an operator fills."""
-        index = self._add_tensor(name, (1, width), dtype, [scale], buffer=0)
+        index = self._add_tensor(name, shape or (1, width), dtype, [scale], buffer=0)
         return Tensor(index=index, width=width, dtype=dtype, scale=scale)
 
     def constant(

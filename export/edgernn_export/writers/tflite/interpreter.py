@@ -14,6 +14,8 @@ from edgernn.graph.ops import (
     Concatenation,
     Extremum,
     Function,
+    Gather,
+    InputOperand,
     Normalization,
     Op,
     OperandOf,
@@ -27,7 +29,7 @@ from edgernn.graph.ops import (
 from edgernn.model.formats import Precision
 from edgernn_export.writers.routed import cut
 from edgernn_export.writers.tflite import ops
-from edgernn_export.writers.tflite.affine import affine, operand
+from edgernn_export.writers.tflite.affine import affine, narrowed, operand
 from edgernn_export.writers.tflite.graph import Graph, Tensor
 from edgernn_export.writers.tflite.normalization import normalized
 
@@ -174,6 +176,16 @@ def _normalization(at: OperatorEmitter, op: Normalization) -> Tensor:
     return normalized(at.graph, op.result.name, v, op.constants)
 
 
+def _input_operand(at: OperatorEmitter, op: InputOperand) -> Tensor:
+    (codes,) = at.reads(op)
+    return narrowed(at.graph, op.result.name, codes) if at.precision is Precision.W8A8 else codes
+
+
+def _gather(at: OperatorEmitter, op: Gather) -> Tensor:
+    (tokens,) = at.reads(op)
+    return ops.gathered(at.graph, op.result.name, tokens, op.table, at.scale(op))
+
+
 #: operation -> what emits it
 EMITTED: Final[dict[type[Op], Callable[[OperatorEmitter, Any], Tensor]]] = {
     OperandOf: _operand,
@@ -189,4 +201,6 @@ EMITTED: Final[dict[type[Op], Callable[[OperatorEmitter, Any], Tensor]]] = {
     Scaling: _scaling,
     Extremum: _extremum,
     Normalization: _normalization,
+    InputOperand: _input_operand,
+    Gather: _gather,
 }

@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from edgernn.model.formats import PREACTIVATION, UNIT
+from edgernn.model.formats import PREACTIVATION, UNIT, Int8Array
 from edgernn.model.scales import ScaleVector
 from edgernn_export.writers.tflite.graph import Graph, Tensor, is_power_of_two
 
@@ -65,11 +65,42 @@ def codes(graph: Graph, name: str, operand: Tensor) -> Tensor:
     """Operand codes as int16 values of a scale that products can rescale (clause 6.7)."""
     if operand.dtype == "int16":
         return operand if is_power_of_two(operand.scale) else relabel(graph, operand, UNIT.scale)
-    out = graph.tensor(name, operand.width, "int16", UNIT.scale)
+    return _cast(graph, name, operand, "int16", UNIT.scale)
+
+
+def narrow(graph: Graph, name: str, codes: Tensor, scale: float) -> Tensor:
+    """Input codes that lie in int16 for the sake of tokens as int8 operands (clause 6.8)."""
+    return _cast(graph, name, codes, "int8", scale)
+
+
+def gathered(graph: Graph, name: str, tokens: Tensor, table: Int8Array, scale: float) -> Tensor:
+    """256 times the rows that tokens number, one behind another (clause 8.3).
+
+    Args:
+        graph: receives the operators.
+        name: of the result, prefix of what leads to it.
+        tokens: int16.
+        table: int8 [V, D].
+        scale: of the result, a power of two.
+    """
+    index = _cast(graph, f"{name}.index", tokens, "int32", 1.0)
+    shape = (1, tokens.width, table.shape[1])
+    rows = graph.tensor(f"{name}.rows", table[0].size * tokens.width, "int8", 1.0, shape=shape)
+    stored = graph.constant(f"{name}.table", table, 1.0)
+    graph.operator("GATHER", 1, [stored, index], [rows], kind="GatherOptions", axis=0)
+    wide = _cast(graph, f"{name}.wide", relabel(graph, rows, 1.0), "int16", UNIT.scale)
+    # R(e * 512, 1) is 256 e: a product of int16 has a shift of at least 1.
+    factor = np.full((1, wide.width), 512, np.int16)
+    constant = graph.constant(f"{name}.256", factor, scale / UNIT.scale / 2)
+    return product(graph, name, wide, constant, 1)
+
+
+def _cast(graph: Graph, name: str, v: Tensor, dtype: str, scale: float) -> Tensor:
+    out = graph.tensor(name, v.width, dtype, scale)
     kinds = graph.schema.TensorType
     graph.operator(
-        "CAST", 1, [operand], [out],
-        kind="CastOptions", inDataType=kinds.INT8, outDataType=kinds.INT16,
+        "CAST", 1, [v], [out], kind="CastOptions",
+        inDataType=getattr(kinds, v.dtype.upper()), outDataType=getattr(kinds, dtype.upper()),
     )  # fmt: skip
     return out
 

@@ -22,7 +22,7 @@ from edgernn.model.layers import Dense, DenseActivation
 from edgernn.model.routes import MODEL_INPUT
 from edgernn_export.writers.routed import RoutedVectors
 from edgernn_export.writers.tflite import ops
-from edgernn_export.writers.tflite.affine import operand, operand_scale
+from edgernn_export.writers.tflite.affine import narrowed, operand, operand_scale
 from edgernn_export.writers.tflite.cells import Site, emit
 from edgernn_export.writers.tflite.graph import Graph, Tensor, is_power_of_two
 
@@ -88,7 +88,7 @@ class TensorVectors(RoutedVectors[Tensor]):
 
     def __init__(self, graph: Graph, model: IntegerModel, inputs: Sequence[Tensor]) -> None:
         """Start with no layers."""
-        super().__init__(inputs)
+        super().__init__(inputs, tokens=bool(model.input.vocabulary))
         self.graph = graph
         self.precision = model.precision
         routes = ({part.source for part in route} for route in model.wiring)
@@ -108,7 +108,8 @@ class TensorVectors(RoutedVectors[Tensor]):
 
     def input_operand(self, name: str, codes: Tensor) -> Tensor:
         """The codes; read by several layers, under a scale that none of them has to change."""
-        del name
+        if codes.dtype != self.precision.operand_dtype.name:
+            return narrowed(self.graph, name, codes)
         if self._readers < 2 or is_power_of_two(codes.scale):
             return codes
         return ops.relabel(self.graph, codes, operand_scale(UNIT.scale, self.precision))
@@ -125,7 +126,7 @@ def _input(graph: Graph, model: IntegerModel, port: PortTensor) -> Tensor:
     the hidden state's operand.
     """
     scale = _common_scale(model.input.scale[port.channels])
-    dtype = model.precision.operand_dtype.name
+    dtype = model.code_dtype.name
     if scale is not None and not np.any(model.input.offset[port.channels]):
         return graph.tensor(port.name, port.width, dtype, scale)
     states = model.layers[0].states
