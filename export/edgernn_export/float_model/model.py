@@ -170,7 +170,7 @@ class FloatModel(ArrayRecord):
         return self.routes or self._chain()
 
     def _chain(self) -> tuple[Route, ...]:
-        return chain(self.layers[0].inputs, [layer.units for layer in self.layers])
+        return chain(len(self.input_names), [layer.units for layer in self.layers])
 
     @property
     def window(self) -> Window | None:
@@ -240,12 +240,19 @@ def channel_names(letter: str, width: int, ports: Sequence[Port] = ()) -> tuple[
     Args:
         letter: what one vector of them is called: x0, x1 and so on.
         width: number of channels.
-        ports: of several inputs or outputs; a channel is then called after its own.
+        ports: of several inputs or outputs; a channel is then called after its own: power_0,
+            power_1 and so on, with more of _ between where a name would come twice.
     """
-    numbered = tuple(f"{letter}{index}" for index in range(width))
-    named = tuple(
-        port.name if port.width == 1 else f"{port.name}_{index}"
-        for port in ports
-        for index in range(port.width)
-    )
-    return named if named and len(set(named)) == width else numbered
+    if not ports:
+        return tuple(f"{letter}{index}" for index in range(width))
+    wide = {port.name for port in ports if port.width > 1}
+    joint = "_"
+    while True:
+        named = tuple(
+            port.name if port.width == 1 else f"{port.name}{joint}{index}"
+            for port in ports
+            for index in range(port.width)
+        )
+        if len(set(named)) == width and wide.isdisjoint(named):
+            return named
+        joint += "_"  # the second channel of gru must not be called as the port gru_1

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgernn.errors import ShapeError
-from edgernn.model.interface import Port
+from edgernn.model.interface import OutputSpec, Port
 from edgernn.model.merges import MergeOperation
 from edgernn.model.routes import MODEL_INPUT
 from edgernn_export.float_model import float_run
@@ -126,4 +126,31 @@ def test_channels_are_called_after_their_ports():
     assert channel_names("x", 3, ports) == ("a_0", "a_1", "b")
     assert channel_names("x", 3) == ("x0", "x1", "x2")
     twice = (Port(name="a", width=2), Port(name="a_0", width=1))
-    assert channel_names("x", 3, twice) == ("x0", "x1", "x2")
+    assert channel_names("x", 3, twice) == ("a__0", "a__1", "a_0")
+
+
+def test_no_channel_is_called_as_a_port_of_several():
+    """Keras calls two GRUs gru and gru_1, and the second channel of gru would be gru_1 too."""
+    ports = (Port(name="gru", width=2), Port(name="gru_1", width=2), Port(name="gru__1", width=1))
+    names = ("gru___0", "gru___1", "gru_1___0", "gru_1___1", "gru__1")
+    assert channel_names("y", 5, ports) == names
+    units, scale = ("",) * 5, np.ones(5)
+    assert OutputSpec(names=names, units=units, scale=scale, softmax=False, ports=ports).width == 5
+
+
+def test_inputs_that_no_layer_reads_are_inputs():
+    """What is left of the wiring looks like a chain, of another input."""
+    model = two_port_network()
+    gru = model.layers[0]
+    read = replace(
+        model, layers=(gru,), routes=(whole(-1, gru.inputs), whole(0, gru.units)),
+        output_names=tuple("abcdefgh"), output_units=("",) * gru.units,
+        final_activation="linear", output_ports=(),
+    )  # fmt: skip
+    assert gru.inputs < read.inputs == model.inputs
+    xs = stream(50, model.inputs)
+    alone = replace(
+        read, routes=(), input_ports=(), input_names=model.input_names[: gru.inputs],
+        input_units=("",) * gru.inputs,
+    )  # fmt: skip
+    np.testing.assert_array_equal(run(read, xs[None])[0], run(alone, xs[None, :, : gru.inputs])[0])
