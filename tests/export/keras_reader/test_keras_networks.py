@@ -87,6 +87,26 @@ def refused(model):
     return caught.value.reasons
 
 
+@pytest.mark.parametrize(
+    ("make", "got", "cure"),
+    [
+        (lambda x: 1.0 - x, "Subtract with a constant", "Rescaling(scale, offset)"),
+        (
+            lambda x: x * np.ones(3, np.float32),
+            "Multiply with a constant",
+            "Rescaling(scale, offset)",
+        ),
+        (lambda x: keras.ops.maximum(x, 0.1), "Maximum with a constant", "a supported layer"),
+        (keras.activations.softmax, "Softmax", "the layer keras.layers.Softmax"),
+    ],
+)
+def test_operations_that_are_no_merges_are_called_so(make, got, cure):
+    given = keras.Input((None, 3))
+    (reason,) = refused(keras.Model(given, make(L.GRU(3, return_sequences=True)(given))))
+    assert f"got the operation {got}. " in reason
+    assert cure in reason
+
+
 def branches(last_a, last_b, steps=(None, None)):
     a, b = keras.Input((steps[0], 3)), keras.Input((steps[1], 3))
     return [a, b], [L.GRU(2, return_sequences=not last)(x) for x, last in

@@ -79,6 +79,8 @@ _CURES = {
     "QuantizeInput": "Take the integers with edgernn_export.compress.qat.integer_model.",
     "Lambda": "Compute outside the model what it does, or train without it.",
 }
+#: Operations with a constant that a layer does as well: 1 - x is Rescaling(-1.0, offset=1.0).
+_SCALING = ("Add", "Multiply", "Subtract")
 
 
 def read_layer(layer: Any, context: Context) -> tuple[LayerPart, ...]:
@@ -105,9 +107,11 @@ def refuse_class(layer: Any, findings: Findings) -> None:
         ours = type(layer).__module__.startswith("keras.")
         stranger = None if ours else f"{type(layer).__module__}.{type(layer).__qualname__}"
     got = f"the class {stranger}" if stranger else name
-    findings.add(
-        owner_of(layer),
-        f"one of {', '.join(SUPPORTED)}",
-        got,
-        _CURES.get(name, "Train with a supported layer in its place."),
-    )
+    cure = _CURES.get(name, "Train with a supported layer in its place.")
+    if not stranger and name in SUPPORTED:  # an operation on tensors that is called as a layer
+        got = f"the operation {name}{' with a constant' * (name in JOINING)}"
+        if name in _SCALING:
+            cure = "Use the layer keras.layers.Rescaling(scale, offset) in its place."
+        elif name in READERS:
+            cure = f"Use the layer keras.layers.{name} in its place."
+    findings.add(owner_of(layer), f"one of {', '.join(SUPPORTED)}", got, cure)
