@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edgernn.errors import DistillationError, TrainingError, UnsupportedModelError
+from edgernn.errors import DistillationError, PruningError, TrainingError, UnsupportedModelError
 from edgernn_export.keras_reader import read_keras
 from edgernn_export.quantizer.quantizer import quantize
 from tests.support.models.float import stream
@@ -48,6 +48,36 @@ def test_structured_pruning_says_what_to_do(name):
         UnsupportedModelError, match=r"expected (one input tensor|a layer used once)"
     ):
         remove_units(network(name), fraction=0.5)
+
+
+@pytest.mark.parametrize(
+    ("make", "got"),
+    [
+        (
+            lambda x, gru: gru(x[..., :2]),
+            r"expected a layer, got the operation GetItem\. Structured",
+        ),
+        (
+            lambda x, gru: gru(x)[..., 1:3],
+            r"expected a layer, got the operation GetItem\. Structur",
+        ),
+        (lambda x, gru: gru(x) + x, r"expected one input tensor, got 2\. Structured pruning takes"),
+    ],
+)
+def test_structured_pruning_refuses_operations(make, got):
+    from edgernn_export.compress.structured import remove_units
+
+    given = keras.Input((None, 3))
+    hidden = make(given, keras.layers.GRU(3, return_sequences=True))
+    with pytest.raises(UnsupportedModelError, match=got):
+        remove_units(keras.Model(given, keras.layers.Dense(2)(hidden)), fraction=0.5)
+
+
+def test_structured_pruning_takes_one_input():
+    from edgernn_export.compress.structured import remove_units
+
+    with pytest.raises(PruningError, match=r"got 2 and 2\. Structured pruning takes chains"):
+        remove_units(network("two inputs"), fraction=0.5)
 
 
 def test_distillation_takes_one_input():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -12,14 +12,18 @@ import numpy.typing as npt
 from edgernn.errors import PruningError
 from edgernn.model.formats import FloatArray
 from edgernn_export.compress.pruning.keras_matrices import GATES
-from edgernn_export.keras_reader.findings import Context, Findings, owner_of
+from edgernn_export.keras_reader.findings import Context, Findings, class_of, owner_of
 from edgernn_export.keras_reader.flat_network import flat_network
 from edgernn_export.keras_reader.layers.layer_parts import ScalePart
+from edgernn_export.keras_reader.layers.merging import is_operation
 from edgernn_export.keras_reader.layers.readers import READERS
 from edgernn_export.keras_reader.reader import read_keras
 
 #: Indices of units or channels.
 IntArray = npt.NDArray[np.intp]
+_CHAINS_ALONE: Final = (
+    "Structured pruning takes chains: prune magnitudes instead, or train a chain."
+)
 
 
 def core_of(layer: Any) -> Any:
@@ -182,8 +186,8 @@ def read_chain(model: Any) -> KerasChain:
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise PruningError(
             f"{owner_of(model)}: expected one input and one output, got {len(model.inputs)} and "
-            f"{len(model.outputs)}. Build the model without its states as inputs and outputs, and "
-            "copy the weights."
+            f"{len(model.outputs)}. {_CHAINS_ALONE} Where they are its states: build the model "
+            "without them and copy the weights."
         )
     blocks: list[Block] = []
     between: list[Any] = []
@@ -209,9 +213,11 @@ def _one_path(model: Any) -> list[Any]:
         count = len(call.inputs)
         if count != 1 or (before is not None and call.inputs[0].call is not before):
             got = f"{count}" if count != 1 else "one that other layers read, too"
-            cure = "Structured pruning takes chains: prune magnitudes instead, or train a chain."
-            findings.add(owner_of(call.layer), "one input tensor", got, cure)
-        if call.layer.weights and any(call.layer is layer for layer in layers):
+            findings.add(owner_of(call.layer), "one input tensor", got, _CHAINS_ALONE)
+        elif is_operation(call.layer):
+            got = f"the operation {class_of(call.layer)}"
+            findings.add(owner_of(call.layer), "a layer", got, _CHAINS_ALONE)
+        if getattr(call.layer, "weights", ()) and any(call.layer is layer for layer in layers):
             cure = "Use a second layer with a copy of the weights."
             got = "the same layer used twice"
             findings.add(owner_of(call.layer), "a layer used once", got, cure)
