@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from edgernn.errors import CalibrationError, TableWarning
-from edgernn.model.interface import Port
+from edgernn.model.interface import Port, port_slices
 from edgernn.records.columns import listed
 from edgernn_export.float_model.model import FloatModel, channel_names
 
@@ -94,7 +94,7 @@ def by_name(streams: Any, names: Sequence[str], ports: Sequence[Port], owner: st
     Args:
         streams: what users pass; what is no mapping, nor a list of them, stays as it is.
         names: channel names I; an array of one of them is [T] or [B, T].
-        ports: of several inputs; an array of one is [T, W] or [B, T, W].
+        ports: of several inputs; an array of one is [T, W] or [B, T, W], a frame has its channels.
         owner: what the streams are, for messages.
 
     Raises:
@@ -111,9 +111,9 @@ def by_name(streams: Any, names: Sequence[str], ports: Sequence[Port], owner: st
 def _side_by_side(
     stream: Mapping[Any, Any], names: Sequence[str], ports: Sequence[Port], owner: str
 ) -> Any:
-    by_port = {port.name: port.width for port in ports}
+    by_port = {name: tuple(names[own]) for name, own in port_slices(tuple(ports)).items()}
     ports_named = bool(by_port) and set(stream) == set(by_port)
-    wanted = by_port if ports_named else dict.fromkeys(names, 1)
+    wanted = by_port if ports_named else {name: (name,) for name in names}
     if set(stream) != set(wanted):
         either = f" or inputs {listed(list(by_port))}" if by_port else ""
         raise CalibrationError(
@@ -121,8 +121,9 @@ def _side_by_side(
             f"got {listed([str(name) for name in stream])}. Give all of them and no other."
         )
     arrays = {}
-    for name, width in wanted.items():
-        array = np.asarray(stream[name])
+    for name, channels in wanted.items():
+        width = len(channels)
+        array = np.asarray(without_frames(stream[name], channels, owner))
         if width == 1 and (array.ndim == 1 or (array.ndim == 2 and not ports_named)):
             array = array[..., None]
         if array.ndim not in (2, 3) or array.shape[-1] != width:

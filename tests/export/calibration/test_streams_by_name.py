@@ -32,6 +32,16 @@ def test_they_stand_side_by_side_in_the_order_of_the_channels(given):
     np.testing.assert_array_equal(block, XS[None])
 
 
+def test_a_frame_of_an_input_is_read_by_the_names_of_its_channels():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"a_1": XS[:, 1], "a_0": XS[:, 0], "b": XS[:, 2]})
+    for given in ({"a": frame[["a_1", "a_0"]], "b": frame[["b"]]}, {"a": frame, "b": XS[:, 2]}):
+        (block,) = streams(given)
+        np.testing.assert_array_equal(block, XS[None])
+    with pytest.raises(CalibrationError, match="expected one column for each of a_0, a_1"):
+        streams({"a": frame[["a_1", "b"]], "b": XS[:, 2]})
+
+
 def test_batches_of_streams():
     both = np.stack([XS, XS[::-1]])
     (block,) = streams({"a": both[..., :2], "b": both[..., 2:]})
