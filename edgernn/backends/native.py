@@ -27,7 +27,15 @@ from edgernn.graph.schedule import INPUT, SCRATCH, Place, VectorCall, VectorInst
 from edgernn.model.affine import Affine, Affine8, Term8, Term16
 from edgernn.model.formats import Int16Array, OperandArray, Precision
 from edgernn.model.integer_model import IntegerModel
-from edgernn.model.layers import LSTM, Dense, GRUAfter, GRUBefore, Layer, SimpleRNN
+from edgernn.model.layers import (
+    LSTM,
+    Dense,
+    GRUAfter,
+    GRUBefore,
+    Layer,
+    SimpleRNN,
+    held_codes,
+)
 from edgernn.model.scales import NormalizationConstants, ScaleVector
 from edgernn.model.storage import Storage, arranged, kept_tiles, padded, tile_index
 
@@ -171,7 +179,15 @@ def _program(
         model.output.scale,
         report,
         _routes(model),
+        _start(model),
     )
+
+
+def _start(model: IntegerModel) -> bytes | None:
+    """What streams begin with, all states one behind another; None: zeros."""
+    if not any(spec.start for spec in model.states):
+        return None
+    return b"".join(spec.initial().tobytes() for spec in model.states)
 
 
 def _routes(model: IntegerModel) -> tuple[tuple[tuple[int, int, int], ...], ...]:
@@ -204,7 +220,7 @@ def _operations(layer: Layer, layout: StorageChoice) -> tuple[object, ...]:
 
     The step is (scratch, operands behind the input, widths of the states, output, instructions,
     values of the input that the scratch begins with, constants that scale, and, if there are any,
-    those that normalise).
+    those that normalise and whether the output is input codes).
     """
     short = all(isinstance(affine, Affine8) for affine in layer.affines.values())
     step = schedule(lowered(Precision.W8A8 if short else Precision.W8A16, (layer,)))
@@ -232,6 +248,8 @@ def _operations(layer: Layer, layout: StorageChoice) -> tuple[object, ...]:
             option = named.get(one.call, of_maps).index(option)
         reads = [place(read) for read in one.reads] + [0, 0]
         count = (one.result or one.reads[0]).width
+        if one.call is VectorCall.PUSH:
+            option = one.reads[0].width
         return _CALLS.index(one.call), count, option or 0, *reads[:2], place(one.result)
 
     maps = tuple((a.rows, _map(layer, a, layout)) for a in layer.affines.values())
@@ -240,7 +258,9 @@ def _operations(layer: Layer, layout: StorageChoice) -> tuple[object, ...]:
     norms = tuple(map(_normalization, layer.normalizations.values()))
     output = place(step.outputs[0])
     room = values + step.scratch
-    own = room, step.operands, tuple(widths), output, calls, values, scales, *[norms] * bool(norms)
+    held = bool(held_codes((layer,)))
+    more = (norms, held) if norms or held else ()
+    own = room, step.operands, tuple(widths), output, calls, values, scales, *more
     return len(_KINDS), layer.inputs, layer.units, 0, _NO_CELL, maps, own
 
 

@@ -18,7 +18,16 @@ from edgernn.container.tensors import file_bytes
 from edgernn.model.affine import Affine, Affine8, Term8, Term16
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.interface import Interface, Window
-from edgernn.model.layers import LSTM, Dense, Embedding, GRUAfter, GRUBefore, Layer, SimpleRNN
+from edgernn.model.layers import (
+    LSTM,
+    Delay,
+    Dense,
+    Embedding,
+    GRUAfter,
+    GRUBefore,
+    Layer,
+    SimpleRNN,
+)
 from edgernn.model.merges import Merge
 from edgernn.session.loading import load
 
@@ -181,6 +190,8 @@ def _activation(layer: Layer) -> str:
         return f"{layer.table.shape[0]} tokens"
     if isinstance(layer, Merge):
         return str(layer.operation.value)
+    if isinstance(layer, Delay):
+        return f"{layer.rows} rows"
     if isinstance(layer, (LSTM, GRUBefore, GRUAfter)):
         return f"tanh, gates {layer.gate_activation.value}"
     chosen = ((field.name, getattr(layer, field.name)) for field in fields(layer))

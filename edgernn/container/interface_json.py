@@ -25,7 +25,14 @@ from edgernn.container.codec import (
 )
 from edgernn.container.strict_json import Node
 from edgernn.errors import FormatError, ModelError
-from edgernn.model.formats import MAX_VOCABULARY, MAX_WIDTH, Precision, QFormat
+from edgernn.model.formats import (
+    INT16_MAX,
+    INT16_MIN,
+    MAX_VOCABULARY,
+    MAX_WIDTH,
+    Precision,
+    QFormat,
+)
 from edgernn.model.interface import (
     MAX_PORTS,
     MAX_WINDOW_STEPS,
@@ -39,8 +46,9 @@ from edgernn.model.interface import (
 from edgernn.model.layer_record import StateSpec
 
 #: Version 2 is version 1 with a window: a reader of version 1 would stream such a model endlessly.
-#: Version 3 is version 2 with ports, and the window of an endless stream is null. The first version
-#: that holds an interface is written. Version 4 is version 3 with tokens.
+#: Version 3 is version 2 with ports and with states that do not begin with zeros or that are input
+#: codes, and the window of an endless stream is null. The first version that holds an interface is
+#: written. Version 4 is version 3 with tokens.
 INTERFACE_VERSIONS: Final = (1, 2, 3, 4)
 _MAX_GOLDEN_STEPS: Final = 4_096
 
@@ -54,6 +62,8 @@ _STATE: Final[Members] = {
     "units": integer(1, MAX_WIDTH),
     "frac_bits": integer(0, 15),
 }
+#: What a state has beside, where it is input codes or does not begin with zeros.
+_ROWS: Final = ("codes", "start")
 #: A window, in .edgernn files too.
 WINDOW: Final[Members] = {
     "steps": integer(1, MAX_WINDOW_STEPS),
@@ -66,7 +76,7 @@ def dumps(interface: Interface) -> str:
     precision, golden = interface.precision, interface.golden
     source, sink, window = interface.input, interface.output, interface.window
     tokens = bool(source.vocabulary)
-    ported = tokens or bool(source.ports or sink.ports)
+    ported = tokens or _needs_version_3(interface)
     record: dict[str, Any] = {
         "edgernn_interface": 4 if tokens else 3 if ported else 1 if window is None else 2,
         "name": interface.name,
@@ -79,10 +89,7 @@ def dumps(interface: Interface) -> str:
             "code_step": precision.input_step,
         },
         "output": {**to_object(sink, _OUTPUT), **_decimals(sink, "scale")},
-        "states": [
-            {"name": s.name, "units": s.units, "frac_bits": s.format.frac_bits}
-            for s in interface.states
-        ],
+        "states": [_state(spec) for spec in interface.states],
         "model_sha256": interface.model_sha256,
         "golden": golden and {"q_x": golden.q_x.tolist(), "q_y": golden.q_y.tolist()},
     }
@@ -115,11 +122,25 @@ def loads(text: str | bytes) -> Interface:
         interface = _read(top, version)
     except ModelError as error:
         raise FormatError(f"interface: {error} Export the model again.") from error
-    if version == 3 and not (interface.input.ports or interface.output.ports):
-        raise top.member("input").refuse("several ports here or of the output in version 3")
+    if version == 3 and not _needs_version_3(interface):
+        raise top.member("input").refuse(
+            "several ports here or of the output, or rows as states, in version 3"
+        )
     if version > 3 and not interface.input.vocabulary:
         raise top.member("input").refuse("tokens in version 4")
     return interface
+
+
+def _needs_version_3(interface: Interface) -> bool:
+    rows = any(spec.codes or spec.start for spec in interface.states)
+    return bool(interface.input.ports or interface.output.ports or rows)
+
+
+def _state(spec: StateSpec) -> dict[str, Any]:
+    plain = {"name": spec.name, "units": spec.units, "frac_bits": spec.format.frac_bits}
+    if not (spec.codes or spec.start):
+        return plain
+    return {**plain, "codes": spec.codes, "start": list(spec.start)}
 
 
 def _decimals(channels: InputSpec | OutputSpec, *names: str) -> dict[str, list[float]]:
@@ -147,7 +168,7 @@ def _read(top: Node, version: int) -> Interface:
         precision=precision,
         input=source,
         output=sink,
-        states=tuple(_read_state(node) for node in parts["states"].items(low=1, high=64)),
+        states=tuple(_read_state(node, ported) for node in parts["states"].items(1, 64)),
         model_sha256=parts["model_sha256"].text(),
         window=Window(**from_object(parts["window"], WINDOW)) if windowed else None,
         golden=_read_golden(parts["golden"], precision, source, sink.width),
@@ -206,10 +227,19 @@ def read_vocabulary(node: Node) -> tuple[int, ...]:
     return tuple(size.integer(0, MAX_VOCABULARY) for size in node.items(1, MAX_WIDTH))
 
 
-def _read_state(node: Node) -> StateSpec:
-    fields = from_object(node, _STATE)
+def _read_state(node: Node, ported: bool) -> StateSpec:
+    rows = ported and len(node.keys()) > len(_STATE)
+    parts = node.members(*_STATE, *_ROWS * rows)
+    fields = from_parts(parts, _STATE)
     form = QFormat(bits=16, frac_bits=fields.pop("frac_bits"))
-    return StateSpec(**fields, format=form)
+    if not rows:
+        return StateSpec(**fields, format=form)
+    codes = parts["start"].items(0, fields["units"])
+    start = tuple(code.integer(INT16_MIN, INT16_MAX) for code in codes)
+    spec = StateSpec(**fields, format=form, codes=parts["codes"].flag(), start=start)
+    if spec.start != start or not (spec.codes or start):
+        raise parts["start"].refuse("codes that are not all 0, or none of a state of input codes")
+    return spec
 
 
 def _read_golden(

@@ -55,6 +55,7 @@ def options(layer: type[LayerRecord]) -> Members:
             for field in fields(layer)
             if field.name not in _LAYER
             and field.name not in layer.shape
+            and field.name not in layer.input_vectors
             and types[field.name] not in _CONSTANTS
             and field.name not in layer.tables
         }
@@ -111,6 +112,8 @@ def layer_tensors(layer: Layer, budget: SparseBudget) -> Iterator[tuple[str, npt
     """
     for name, affine in layer.affines.items():
         yield from _affine_tensors(layer, f"{layer.name}/{name}", affine, budget)
+    for name in layer.input_vectors:
+        yield f"{layer.name}/{name}", getattr(layer, name)
     for name, scale in layer.scales.items():
         yield f"{layer.name}/{name}/multiplier", scale.multiplier
         yield f"{layer.name}/{name}/bias", scale.bias
@@ -176,7 +179,11 @@ def read_layer(node: Node, file: StoredTensors) -> Layer:
         affine: _read_affine(part, f"{fields['name']}/{affine}", file, blocks[affine], widths)
         for affine, part in parts["affines"].members(*blocks).items()
     }
-    arguments: dict[str, Any] = {**fields, **from_parts(parts, wanted), **affines}
+    vectors = {
+        name: file.table.take(f"{fields['name']}/{name}", np.int16, (fields["inputs"],))
+        for name in layer.input_vectors
+    }
+    arguments: dict[str, Any] = {**fields, **from_parts(parts, wanted), **affines, **vectors}
     for table in layer.tables:
         arguments[table] = file.table.take(f"{fields['name']}/{table}", np.int8, (None, None))
     if network:

@@ -47,6 +47,7 @@ typedef struct {
     PyObject *output_scale;
     PyObject *report;
     PyObject *routes;
+    PyObject *start;
 } parts;
 
 static int build(native_builder *builder, const parts *from)
@@ -56,6 +57,7 @@ static int build(native_builder *builder, const parts *from)
     const void *offset;
     const void *scale;
     const void *output_scale;
+    const void *start = NULL;
     program->state_count = 0;
     program->z_count = 0;
     program->value_count = 0;
@@ -64,12 +66,16 @@ static int build(native_builder *builder, const parts *from)
         native_copy_in(builder, from->offset, 8 * inputs, "offset", &offset) < 0 ||
         native_copy_in(builder, from->scale, 8 * inputs, "scale", &scale) < 0 ||
         native_copy_in(builder, from->output_scale, 8 * (size_t)program->outputs, "output scale",
-                       &output_scale) < 0) {
+                       &output_scale) < 0 ||
+        (from->start != Py_None &&
+         native_copy_in(builder, from->start, program->state_count * sizeof(int16_t), "start",
+                        &start) < 0)) {
         return -1;
     }
     program->input_offset = offset;
     program->input_scale = scale;
     program->output_scale = output_scale;
+    program->start = start;
     return 0;
 }
 
@@ -95,7 +101,7 @@ static int fill(program_object *self, const parts *from)
 
 static PyObject *program_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
 {
-    parts from;
+    parts from = {.start = Py_None};
     const char *isa;
     int width;
     int inputs;
@@ -106,9 +112,10 @@ static PyObject *program_new(PyTypeObject *type, PyObject *arguments, PyObject *
         PyErr_SetString(PyExc_TypeError, "Program() takes no keyword arguments");
         return NULL;
     }
-    if (!PyArg_ParseTuple(arguments, "siiiO!OOOOO!:Program", &isa, &width, &inputs, &outputs,
+    if (!PyArg_ParseTuple(arguments, "siiiO!OOOOO!|O:Program", &isa, &width, &inputs, &outputs,
                           &PyTuple_Type, &from.layers, &from.offset, &from.scale,
-                          &from.output_scale, &from.report, &PyTuple_Type, &from.routes)) {
+                          &from.output_scale, &from.report, &PyTuple_Type, &from.routes,
+                          &from.start)) {
         return NULL;
     }
     if ((width != 8 && width != 16) || inputs < 1 || inputs > NATIVE_MAX_WIDTH || outputs < 1 ||
@@ -177,7 +184,7 @@ static PyMethodDef methods[] = {
 
 static PyType_Slot slots[] = {
     {Py_tp_doc, "Program(isa, bits, inputs, outputs, layers, offset, scale, output_scale, report, "
-                "routes)"},
+                "routes, start)"},
     {Py_tp_new, program_new},
     {Py_tp_dealloc, program_dealloc},
     {Py_tp_methods, methods},

@@ -8,6 +8,17 @@ static size_t state_bytes(const stream_object *stream)
     return stream->program->program.state_count * sizeof(int16_t);
 }
 
+/* What every stream begins with. */
+static void begin(stream_object *stream)
+{
+    const int16_t *start = stream->program->program.start;
+    if (start != NULL) {
+        memcpy(stream->memory.state, start, state_bytes(stream));
+    } else {
+        memset(stream->memory.state, 0, state_bytes(stream));
+    }
+}
+
 native_scratch *native_new_scratch(program_object *program)
 {
     native_arena arena = {NULL, 0, 0, NATIVE_ALIGNMENT};
@@ -40,6 +51,9 @@ PyObject *native_new_stream(program_object *program, native_module *module)
     }
     Py_INCREF((PyObject *)program);
     stream->program = program;
+    if (program->program.start != NULL) { /* the memory is zeroed */
+        begin(stream);
+    }
     stream->module = module; /* lives as long as the type, hence as this object */
     return (PyObject *)stream;
 }
@@ -71,7 +85,7 @@ static PyObject *stream_reset(PyObject *self, PyObject *unused)
     if (native_check_idle(stream) < 0) {
         return NULL;
     }
-    memset(stream->memory.state, 0, state_bytes(stream));
+    begin(stream);
     stream->advanced = 0;
     return native_none();
 }

@@ -20,12 +20,14 @@ from edgernn.model.layer_record import LayerRecord
 from edgernn.model.layers import (
     LAYERS,
     LSTM,
+    Delay,
     Dense,
     Embedding,
     GRUAfter,
     GRUBefore,
     Layer,
     SimpleRNN,
+    held_codes,
 )
 from edgernn.model.merges import Merge, MergeOperation
 from edgernn.model.routes import MODEL_INPUT, Route, chain
@@ -109,6 +111,14 @@ def embedding(g: OpBuilder, layer: Embedding, x: Value, states: tuple[Value, ...
     return g.gathered(x, "table", layer.table), states
 
 
+def delay(g: OpBuilder, layer: Delay, x: Value, states: tuple[Value, ...]) -> Lowered:
+    """Clause 8.4."""
+    (rows,) = states
+    kept = g.part(rows, 0, layer.units - layer.inputs, "kept")
+    h = g.concatenated((x, kept), "h", rows.format)
+    return h, (h,)
+
+
 def x_and_h(g: OpBuilder, x: Value, h: Value) -> dict[Source, Value]:
     """The operands of clause 4.1."""
     return {Source.X: x, Source.H: g.operand(h, "operand_h")}
@@ -151,6 +161,7 @@ LOWERINGS: Final[dict[type, Lowering]] = {
     Dense: dense,
     Merge: merge,
     Embedding: embedding,
+    Delay: delay,
 }
 
 
@@ -207,10 +218,14 @@ def lowered(
         width, reads_values = layers[0].inputs, layers[0].reads_values
         x = g.input("x", width, operand=not reads_values)
         routes = chain(width, [layer.units for layer in layers])
+    held = held_codes(layers)
     made: list[Value] = []
     for layer, route in zip(layers, routes, strict=False):
         g.layer = layer.name
-        fed = _values(g, x, made, route) if layer.reads_values else _operands(g, x, made, route)
+        if layer.reads_values:
+            fed = _values(g, x, made, route)
+        else:
+            fed = _operands(g, x, made, route, held)
         states = tuple(
             Value(name=f"{spec.name}_in", width=spec.units, format=spec.format)
             for spec in layer.states
@@ -231,13 +246,16 @@ def lowered_model(model: IntegerModel) -> OpGraph:
     return lowered(model.precision, model.layers, routes, model.input.width, tokens=tokens)
 
 
-def _operands(g: OpBuilder, x: Value, made: Sequence[Value], route: Route) -> Value:
+def _operands(
+    g: OpBuilder, x: Value, made: Sequence[Value], route: Route, held: frozenset[int]
+) -> Value:
     """What an affine map reads of a route (clause 6.6)."""
     sources = sorted({part.source for part in route} - {MODEL_INPUT})
     of = {MODEL_INPUT: x}
     for source in sources:
         name = "operand_x" if len(sources) == 1 else f"operand_x.{source}"
-        of[source] = g.operand(made[source], name)
+        make = g.input_operand if source in held else g.operand
+        of[source] = make(made[source], name)
     return g.concatenated(
         [
             part if part.operand else g.input_operand(part, f"codes{index}")

@@ -183,12 +183,19 @@ class OpBuilder:
         result = self._named(name, width, value.format, operand=value.operand)
         return self._add(Slice(result=result, value=value, start=start))
 
-    def concatenated(self, parts: Sequence[Value], name: str) -> Value:
-        """Operands or values one behind another; a single one is itself."""
+    def concatenated(self, parts: Sequence[Value], name: str, form: QFormat | None = None) -> Value:
+        """Operands or values one behind another; a single one is itself.
+
+        Args:
+            parts: what is joined.
+            name: of the result.
+            form: of the result; None: that of the parts, where they have one in common.
+        """
         if len(parts) == 1:
             return parts[0]
         forms = {part.format for part in parts}
-        form = forms.pop() if len(forms) == 1 else None
+        if form is None and len(forms) == 1:
+            form = forms.pop()
         width = sum(part.width for part in parts)
         result = self._named(name, width, form, operand=parts[0].operand)
         return self._add(Concatenation(result=result, parts=tuple(parts)))

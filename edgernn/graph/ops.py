@@ -18,7 +18,7 @@ from edgernn.graph.op import Op as Op
 from edgernn.graph.op import Value as Value
 from edgernn.graph.op import equal_formats, equal_widths, no_operands, said
 from edgernn.model.affine import Affine, Source
-from edgernn.model.formats import PREACTIVATION, UNIT
+from edgernn.model.formats import PLAIN_CODES, PREACTIVATION, UNIT
 
 #: Shifts of clause 1.3 that occur: up to the product of two Q0.15 values as Q15.0. Without one,
 #: the product of two codes of −32768 is beyond what TFLite's kernels hold.
@@ -69,7 +69,7 @@ class CodesOf(Op):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class InputOperand(Op):
-    """Codes of real channels as an operand, of an input that is int16 for its tokens (6.8)."""
+    """Input codes as an operand: of a delay (6.6), or of an input with tokens, an int16 (6.8)."""
 
     kind: ClassVar[str] = "input_operand"
 
@@ -81,8 +81,9 @@ class InputOperand(Op):
         return (self.codes,)
 
     def defect(self) -> str | None:
-        """A value of no format in, an operand out."""
-        if self.codes.operand or self.codes.format is not None or not self.result.operand:
+        """Codes in, an operand out."""
+        has_codes = self.codes.format in (None, PLAIN_CODES) and not self.codes.operand
+        if not has_codes or not self.result.operand:
             return f"expected codes to become an operand, got {said((self.codes, self.result))}"
         return equal_widths(self.result, self.codes.width)
 

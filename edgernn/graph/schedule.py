@@ -82,6 +82,7 @@ class VectorCall(enum.Enum):
     MAXIMUM = "maximum"
     MINIMUM = "minimum"
     NORMALIZE = "normalize"
+    PUSH = "push"  # in front of a vector, whose last elements go
     EMBED = "embed"  # the rows that tokens number
 
 
@@ -268,6 +269,15 @@ class _Scheduler:
         self.scratch = max(self.scratch, start + width)
         return Place(SCRATCH, start, width)
 
+    def pushed_on(self, index: int, op: Concatenation) -> Place | None:
+        """The state that is made in place of a new part and of its own first elements, if any."""
+        vector = self._vectors.get(op.result.name)
+        if vector is None or len(op.parts) != 2:
+            return None
+        rows, (new, kept) = Place(vector, 0, op.result.width), map(self.place, op.parts)
+        is_shift = kept == Place(vector, 0, op.parts[1].width) and not new.meets(rows)
+        return rows if is_shift and self.is_free(rows, index) else None
+
     def operands(self, op: AffineResult) -> None:
         """Have behind the input what an affine map reads there."""
         value = self._behind_input(op)
@@ -277,11 +287,7 @@ class _Scheduler:
             self.most_operands = max(self.most_operands, value.width)
 
     def leave(self) -> tuple[Place, ...]:
-        """Copy the new states that were not made in place.
-
-        Returns:
-            Where the outputs are then.
-        """
+        """Copy the new states that were not made in place; where the outputs are then."""
         end = len(self._ops)
         ends = [(self.place(state.before), self.place(state.after)) for state in self._carried]
         moves = [(source, to) for to, source in ends if source != to]
@@ -324,6 +330,9 @@ def _gather(made: _Scheduler, index: int, op: Gather) -> None:
 
 def _concatenation(made: _Scheduler, index: int, op: Concatenation) -> None:
     if op.result.operand:
+        return
+    if rows := made.pushed_on(index, op):
+        made.call(VectorCall.PUSH, [made.place(op.parts[0])], made.put(op.result, rows))
         return
     whole = made.for_result(index, op, op.reads)
     start = whole.start
@@ -381,6 +390,7 @@ def _extremum(made: _Scheduler, index: int, op: Extremum) -> None:
 #: operation -> what schedules it
 _SCHEDULED: Final[dict[type[Op], Callable[[_Scheduler, int, Any], None]]] = {
     OperandOf: _nothing,
+    InputOperand: _nothing,
     CodesOf: _other_input,
     Concatenation: _concatenation,
     Slice: _slice,
@@ -393,6 +403,5 @@ _SCHEDULED: Final[dict[type[Op], Callable[[_Scheduler, int, Any], None]]] = {
     Scaling: _scaling,
     Extremum: _extremum,
     Normalization: _normalization,
-    InputOperand: _other_input,
     Gather: _gather,
 }

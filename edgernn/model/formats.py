@@ -68,6 +68,8 @@ PREACTIVATION: Final = QFormat(bits=16, frac_bits=10)
 UNIT: Final = QFormat(bits=16, frac_bits=15)
 #: Result of a normalization (clause 7.11).
 NORMALIZED: Final = QFormat(bits=16, frac_bits=11)
+#: Codes whose scale is that of what they were copied from.
+PLAIN_CODES: Final = QFormat(bits=16, frac_bits=0)
 
 #: Allowed exponents of an LSTM cell state and of a relu SimpleRNN state (clause 2.6).
 CELL_EXPONENTS: Final = range(10, 15)

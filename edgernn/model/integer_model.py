@@ -5,6 +5,7 @@ The quantizer decides every number in it; writers and backends only carry it ove
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,12 @@ from edgernn.model.array_record import ArrayRecord
 from edgernn.model.formats import Precision
 from edgernn.model.interface import InputSpec, Interface, OutputSpec, Window
 from edgernn.model.layer_record import StateSpec
-from edgernn.model.layers import LAYERS, Embedding, Layer
+from edgernn.model.layers import LAYERS, Delay, Embedding, Layer, held_codes
 from edgernn.model.routes import MODEL_INPUT, Route, chain, check_routes
 from edgernn.model.storage import Storage
 
 MAX_RECURRENT_LAYERS = 8
+MAX_DELAYS = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +52,7 @@ class IntegerModel(ArrayRecord):
     Attributes:
         name: model name.
         precision: `w8a8` or `w8a16`.
-        layers: at least one of them recurrent.
+        layers: at least one of them carries a state.
         input: input channels with their scales.
         output: output channels with their scales.
         provenance: where the numbers come from.
@@ -82,8 +84,10 @@ class IntegerModel(ArrayRecord):
             check_routes(self.routes, names, self.input.width, widths)
         self._check_widths()
         self._check_tokens()
+        self._check_delays()
+        held = held_codes(self.layers)
         for layer, route in zip(self.layers, self.wiring, strict=False):
-            ranges = operand_ranges(self.precision, route, layer)
+            ranges = operand_ranges(self.precision, route, layer, held)
             for name, affine in layer.affines.items():
                 self._check_affine(f"{layer.name}.{name}", affine, ranges)
 
@@ -93,12 +97,15 @@ class IntegerModel(ArrayRecord):
         names = [layer.name for layer in self.layers]
         if len(set(names)) != len(names):
             raise ModelError(f"model.layers: expected distinct names, got {names}")
-        recurrent = sum(1 for layer in self.layers if layer.states)
-        if not 1 <= recurrent <= MAX_RECURRENT_LAYERS:
+        delays = sum(isinstance(layer, Delay) for layer in self.layers)
+        recurrent = sum(1 for layer in self.layers if layer.states) - delays
+        if not min(delays, 1) + recurrent or recurrent > MAX_RECURRENT_LAYERS:
             raise ModelError(
                 f"model.layers: expected 1..{MAX_RECURRENT_LAYERS} recurrent layers, "
                 f"got {recurrent}"
             )
+        if delays > MAX_DELAYS:
+            raise ModelError(f"model.layers: expected at most {MAX_DELAYS} delays, got {delays}")
 
     def _check_widths(self) -> None:
         for layer, route in zip(self.layers, self.wiring, strict=False):
@@ -131,6 +138,26 @@ class IntegerModel(ArrayRecord):
                         f"{layer.name}: expected that embeddings alone read tokens, got {read}"
                     )
 
+    def _check_delays(self) -> None:
+        """Delays hold the codes of the input, or values of layers that are no delays."""
+        p = self.precision
+        for layer, route in zip(self.layers, self.wiring, strict=False):
+            if not isinstance(layer, Delay):
+                continue
+            sources = {part.source for part in route}
+            of_input = MODEL_INPUT in sources
+            of_delay = any(isinstance(self.layers[source], Delay) for source in sources - {-1})
+            if of_delay or of_input != layer.codes or (of_input and len(sources) > 1):
+                wanted = "the input alone" if layer.codes else "layers that are no delays"
+                raise ModelError(
+                    f"{layer.name}: expected to read {wanted}, got sources {sorted(sources)}"
+                )
+            off = (layer.start < p.input_low) | (layer.start > p.input_high)
+            if layer.codes and np.any(off | (layer.start % p.input_step != 0)):
+                raise ModelError(
+                    f"{layer.name}.start: expected input codes (clause 2.3), got others"
+                )
+
     def _check_affine(
         self, owner: str, affine: Affine, ranges: dict[Source, tuple[CodeRange, ...]]
     ) -> None:
@@ -149,7 +176,8 @@ class IntegerModel(ArrayRecord):
 
     def operand_ranges(self, index: int) -> dict[Source, tuple[CodeRange, ...]]:
         """Bounds of the operand codes each source can carry into layer ``index``."""
-        return operand_ranges(self.precision, self.wiring[index], self.layers[index])
+        held = held_codes(self.layers)
+        return operand_ranges(self.precision, self.wiring[index], self.layers[index], held)
 
     @property
     def wiring(self) -> tuple[Route, ...]:
@@ -231,7 +259,7 @@ class IntegerModel(ArrayRecord):
 
 
 def operand_ranges(
-    precision: Precision, route: Route, layer: Layer
+    precision: Precision, route: Route, layer: Layer, held: Collection[int] = ()
 ) -> dict[Source, tuple[CodeRange, ...]]:
     """Bounds of every operand column of a layer (clauses 2.3, 2.7).
 
@@ -239,12 +267,14 @@ def operand_ranges(
         precision: of the model.
         route: what the layer reads.
         layer: the layer.
+        held: delays of the input, whose output is input codes.
     """
     inner = CodeRange(low=precision.operand_low, high=precision.operand_high)
     outer = CodeRange(low=precision.input_low, high=precision.input_high)
     columns: list[CodeRange] = []
     for part in route:
-        columns += [outer if part.source == MODEL_INPUT else inner] * part.width
+        codes = part.source == MODEL_INPUT or part.source in held
+        columns += [outer if codes else inner] * part.width
     x = tuple(columns)
     if not layer.states:
         return {Source.X: x}

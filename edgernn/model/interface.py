@@ -156,8 +156,8 @@ class Interface(ArrayRecord):
         return sum(spec.format.bits // 8 * spec.units for spec in self.carried)
 
     def initial_state(self) -> tuple[Int16Array, ...]:
-        """Zero codes, one vector per state (clause 6.2)."""
-        return tuple(np.zeros(spec.units, dtype=np.int16) for spec in self.states)
+        """What every stream begins with, one vector per state (clause 6.2)."""
+        return tuple(spec.initial() for spec in self.states)
 
     def real_outputs(self, q_y: Int16Array | None, softmax: bool) -> FloatArray:
         """What codes mean.

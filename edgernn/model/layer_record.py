@@ -6,10 +6,12 @@ import re
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from edgernn.errors import ModelError
 from edgernn.model.affine import Affine, Affine8, Affine16, Source
 from edgernn.model.array_record import ArrayRecord
-from edgernn.model.formats import QFormat
+from edgernn.model.formats import INT16_MAX, INT16_MIN, Int16Array, QFormat
 from edgernn.model.scales import NormalizationConstants, ScaleVector
 from edgernn.model.storage import MAX_SPARSE_TILES, Storage, padded, tile_columns
 
@@ -18,17 +20,41 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateSpec:
-    """One carried state vector: int16 [units], initial value 0.
+    """One carried state vector: int16 [units].
 
     Attributes:
         name: ``<layer>.h`` or ``<layer>.c``.
         units: length of the vector.
         format: fixed-point format of the codes.
+        codes: it holds input codes (clause 2.3), not any int16.
+        start: what every stream begins with, repeated along the vector; none where that is 0.
     """
 
     name: str
     units: int
     format: QFormat
+    codes: bool = False
+    start: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check that the start fits; zeros say nothing."""
+        if self.start and (self.units % len(self.start) or not _are_int16(self.start)):
+            raise ModelError(
+                f"state {self.name}: expected a start of int16 codes that fill {self.units} "
+                f"by being repeated, got {self.start!r:.60}"
+            )
+        if not any(self.start):
+            object.__setattr__(self, "start", ())
+
+    def initial(self) -> Int16Array:
+        """The state before the first step, int16 [units]."""
+        if not self.start:
+            return np.zeros(self.units, np.int16)
+        return np.tile(np.array(self.start, np.int16), self.units // len(self.start))
+
+
+def _are_int16(values: tuple[int, ...]) -> bool:
+    return all(type(v) is int and INT16_MIN <= v <= INT16_MAX for v in values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +84,8 @@ class LayerRecord(ArrayRecord):
     shape: ClassVar[AffineShapes]
     #: Whether the layer reads the int16 values of what feeds it; others read operands.
     reads_values: ClassVar[bool] = False
+    #: Fields that are int16 vectors, an element for each of the inputs.
+    input_vectors: ClassVar[tuple[str, ...]] = ()
     #: Fields that are vectors of constants: elements per unit.
     scale_shape: ClassVar[dict[str, int]] = {}
     #: Fields that are constants of a normalization: elements per unit.

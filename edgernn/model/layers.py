@@ -9,6 +9,7 @@ import enum
 import importlib.metadata
 import importlib.util
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
@@ -20,10 +21,12 @@ from edgernn.model.array_record import check_range, frozen_array
 from edgernn.model.formats import (
     CELL_EXPONENTS,
     MAX_VOCABULARY,
+    PLAIN_CODES,
     RELU_EXPONENTS,
     UNIT,
     WEIGHT_MAX,
     Int8Array,
+    Int16Array,
     QFormat,
 )
 from edgernn.model.layer_record import X_AND_H, AffineShapes, LayerRecord, StateSpec
@@ -267,11 +270,77 @@ class Embedding(LayerRecord):
             )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Delay(LayerRecord):
+    """The last rows of what it reads, the newest first (clause 8.4).
+
+    A causal convolution is a matrix over some of these rows, a depthwise one a sum of them, each
+    times constants of its own.
+
+    Attributes:
+        codes: it reads input codes, and its output is codes; else layers, and their values.
+        start: int16 [inputs], the row that stands for those before the stream.
+    """
+
+    kind: ClassVar[str] = "delay"
+    shape: ClassVar[AffineShapes] = {}
+    reads_values: ClassVar[bool] = True
+    input_vectors: ClassVar[tuple[str, ...]] = ("start",)
+
+    codes: bool
+    start: Int16Array
+
+    def __post_init__(self) -> None:
+        """Freeze and check."""
+        LayerRecord.__post_init__(self)
+        start = frozen_array(self.name, "start", self.start, np.int16, 1)
+        object.__setattr__(self, "start", start)
+        if self.start.shape != (self.inputs,):
+            raise ModelError(
+                f"{self.name}.start: expected shape ({self.inputs},), got {self.start.shape}"
+            )
+        if self.units % self.inputs or self.rows < 2:
+            raise ModelError(
+                f"{self.name}.units: expected 2 or more rows of {self.inputs}, got {self.units}"
+            )
+
+    @property
+    def rows(self) -> int:
+        """Rows it puts out, that of the step included."""
+        return self.units // self.inputs
+
+    @property
+    def states(self) -> tuple[StateSpec, ...]:
+        """The rows."""
+        start = tuple(int(code) for code in self.start)
+        return (
+            StateSpec(
+                name=f"{self.name}.h",
+                units=self.units,
+                format=PLAIN_CODES,
+                codes=self.codes,
+                start=start,
+            ),
+        )
+
+    @property
+    def output_scale(self) -> float:
+        """Of codes that keep the scales of what is read."""
+        return PLAIN_CODES.scale
+
+
+def held_codes(layers: Sequence[LayerRecord]) -> frozenset[int]:
+    """Positions of the layers whose output is input codes: affine maps read it as it is."""
+    return frozenset(
+        index for index, layer in enumerate(layers) if isinstance(layer, Delay) and layer.codes
+    )
+
+
 #: Any layer: cells of other packages are layers too.
 Layer = LayerRecord
 #: Layer classes by the name they carry in files; `register_cell` adds to them.
 LAYERS: dict[str, type[LayerRecord]] = {
-    cls.kind: cls for cls in (SimpleRNN, LSTM, GRUBefore, GRUAfter, Dense, Merge, Embedding)
+    cls.kind: cls for cls in (SimpleRNN, LSTM, GRUBefore, GRUAfter, Dense, Merge, Embedding, Delay)
 }
 #: Cells of this package, a module each, named after the kind.
 _OWN_CELLS: Final = "edgernn.cells"

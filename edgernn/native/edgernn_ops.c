@@ -100,3 +100,41 @@ EDGERNN_API void edgernn_values8(const int8_t *codes, int32_t count, int16_t *ou
         out[j] = codes[j];
     }
 }
+
+#define HELD_AT_ONCE 32 /* a multiple of what EDGERNN_PADDED fills up to */
+
+EDGERNN_API void edgernn_held8(const int16_t *codes, int32_t count, edgernn_code8 *operands)
+{
+    int8_t narrow[HELD_AT_ONCE];
+    int32_t done;
+    int32_t j;
+    for (done = 0; done < count; done += HELD_AT_ONCE) {
+        const int32_t left = count - done < HELD_AT_ONCE ? count - done : HELD_AT_ONCE;
+        for (j = 0; j < left; ++j) {
+            narrow[j] = (int8_t)codes[done + j];
+        }
+        edgernn_codes8(narrow, left, operands + done);
+    }
+}
+
+EDGERNN_API void edgernn_held16(const int16_t *codes, int32_t count, edgernn_code16 *operands)
+{
+    edgernn_codes16(codes, count, operands);
+}
+
+EDGERNN_API void edgernn_push(const int16_t *row, int32_t width, int32_t count, int16_t *rows)
+{
+    int32_t j;
+    for (j = count - 1; j >= width; --j) {
+        rows[j] = rows[j - width];
+    }
+    edgernn_copy16(row, width, rows);
+}
+
+EDGERNN_API void edgernn_repeat(const edgernn_rows *of, int32_t count, int16_t *rows)
+{
+    int32_t done;
+    for (done = 0; done < count; done += of->width) {
+        edgernn_copy16(of->start, of->width, rows + done);
+    }
+}

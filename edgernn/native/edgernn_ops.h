@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 
+#include "edgernn_affine.h"
 #include "edgernn_config.h"
 
 #ifdef __cplusplus
@@ -43,6 +44,21 @@ EDGERNN_API void edgernn_minimum(const int16_t *a, const int16_t *b, int32_t cou
 
 /* Clause 6.7: input codes of a w8a8 model as values. */
 EDGERNN_API void edgernn_values8(const int8_t *codes, int32_t count, int16_t *out);
+
+/* Clause 6.6: operands of input codes that a layer holds, filled up with zeros. */
+EDGERNN_API void edgernn_held8(const int16_t *codes, int32_t count, edgernn_code8 *operands);
+EDGERNN_API void edgernn_held16(const int16_t *codes, int32_t count, edgernn_code16 *operands);
+
+/* Clause 8.4: a row in front of rows of count elements in all, whose last one goes. */
+EDGERNN_API void edgernn_push(const int16_t *row, int32_t width, int32_t count, int16_t *rows);
+
+/* The row that stands for those before the stream, and rows of count elements that begin so. */
+typedef struct {
+    int32_t width;
+    const int16_t *start; /* [width] */
+} edgernn_rows;
+
+EDGERNN_API void edgernn_repeat(const edgernn_rows *of, int32_t count, int16_t *rows);
 
 #ifdef __cplusplus
 }

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from edgernn.backends.base import State
 from edgernn.errors import EdgeRnnError, ShapeError, StateError
-from edgernn.model.formats import INT16_MAX, INT16_MIN, Int16Array
+from edgernn.model.formats import INT16_MAX, INT16_MIN, Int16Array, Precision
 from edgernn.model.interface import Interface, Window
 from edgernn.model.layer_record import StateSpec
 
@@ -59,7 +59,9 @@ def checked_state(interface: Interface, state: Mapping[str, npt.ArrayLike]) -> S
             f"got {', '.join(sorted(map(str, state))) or 'none'}. "
             "Use a state of the same model."
         )
-    vectors = tuple(_checked_vector(spec, state[spec.name]) for spec in interface.carried)
+    vectors = tuple(
+        _checked_vector(spec, state[spec.name], interface.precision) for spec in interface.carried
+    )
     if interface.window is not None:
         _check_window(interface, interface.window, *vectors)
     return vectors
@@ -76,7 +78,14 @@ def _check_window(interface: Interface, window: Window, codes: Int16Array, due: 
         )
 
 
-def _checked_vector(spec: StateSpec, value: npt.ArrayLike) -> Int16Array:
+def _are_codes(p: Precision, codes: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    are: npt.NDArray[np.bool_] = (
+        (codes >= p.input_low) & (codes <= p.input_high) & (codes % p.input_step == 0)
+    )
+    return are
+
+
+def _checked_vector(spec: StateSpec, value: npt.ArrayLike, precision: Precision) -> Int16Array:
     try:
         codes = np.asarray(value)
     except ValueError as error:
@@ -85,6 +94,11 @@ def _checked_vector(spec: StateSpec, value: npt.ArrayLike) -> Int16Array:
         raise StateError(
             f"state {spec.name}: expected int16 codes of shape ({spec.units},), "
             f"got {codes.dtype.name} {codes.shape}. Use a state of the same model."
+        )
+    if spec.codes and (~_are_codes(precision, codes)).any():
+        raise StateError(
+            f"state {spec.name}: expected input codes (NUMERICS.md clause 2.3), got others. "
+            "Use a state of the same model."
         )
     low, high = int(codes.min()), int(codes.max())
     if low < INT16_MIN or high > INT16_MAX:

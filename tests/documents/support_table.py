@@ -18,7 +18,7 @@ from typing import Final
 from edgernn import cells
 from edgernn.backends.native import _KINDS
 from edgernn.graph.lowering import LOWERINGS
-from edgernn.graph.ops import OPS, Gather, InputOperand
+from edgernn.graph.ops import OPS, Gather
 from edgernn.model.layer_record import LayerRecord
 from edgernn.model.layers import LAYERS as REGISTERED
 from edgernn.model.layers import Dense, Embedding, layer_class
@@ -50,6 +50,7 @@ KERAS: Final = {
     "gru_before": "GRU, GRUCell (`reset_after=False`)",
     "gru_after": "GRU, GRUCell (`reset_after=True`)",
     "dense": "Dense, TimeDistributed(Dense)",
+    "delay": "Conv1D, DepthwiseConv1D, SeparableConv1D, with `dense` and `merge`",
     "merge": "Add, Subtract, Multiply, Average, Maximum, Minimum",
     "embedding": "Embedding",
     **{kind: f'RNN(edgernn_export.cells.RegisteredCell("{kind}", …))' for kind in CELLS},
@@ -57,12 +58,13 @@ KERAS: Final = {
 #: (layer or operation, program) without support.
 MISSING: Final[set[tuple[str, str]]] = {
     ("merge", "training"),
+    ("delay", "training"),
     ("embedding", "native"), ("embedding", "training"),
-    ("input_operand", "native"), ("input_operand", "training"),
+    ("input_operand", "training"),
     ("gather", "native"), ("gather", "training"),
 }  # fmt: skip
 #: What the native backend refuses: it reads no tokens, although a schedule has them.
-_OF_TOKENS: Final = (Embedding, InputOperand, Gather)
+_OF_TOKENS: Final = (Embedding, Gather)
 
 
 def runs(program: tuple[str, tuple[type, ...], str, str], layer: type[LayerRecord]) -> str:

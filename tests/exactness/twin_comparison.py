@@ -13,13 +13,20 @@ from tests.support.models.integer import random_codes
 
 
 def any_state(model: IntegerModel, batch: int, seed: int) -> tuple[np.ndarray, ...]:
-    """States anywhere in int16: the first stream starts from zero, the second from the ends."""
+    """States anywhere in int16: the first stream starts from zero, the second from the ends.
+
+    Those that hold input codes are anywhere in clause 2.3.
+    """
+    p = model.precision
     rng = np.random.default_rng(seed)
     states = []
     for spec in model.states:
         codes = rng.integers(-32768, 32768, (batch, spec.units))
         codes[0] = 0
         codes[1] = rng.choice([-32768, 32767], spec.units)
+        if spec.codes:
+            step = p.input_step
+            codes = codes // step % ((p.input_high - p.input_low) // step + 1) * step + p.input_low
         states.append(codes.astype(np.int16))
     return tuple(states)
 

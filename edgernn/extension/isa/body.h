@@ -101,6 +101,9 @@ static int16_t *at_place(int32_t place, int16_t *state, int16_t *z)
             case NATIVE_CALL_NORMALIZE:                                                        \
                 edgernn_normalize(step->norms + one->option, a, one->count, out);              \
                 break;                                                                         \
+            case NATIVE_CALL_PUSH:                                                             \
+                edgernn_push(a, one->option, one->count, out);                                 \
+                break;                                                                         \
             case NATIVE_CALL_COMPLEMENT:                                                       \
             case NATIVE_CALLS:                                                                 \
                 edgernn_complement(a, one->count, out);                                        \

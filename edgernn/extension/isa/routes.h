@@ -12,6 +12,11 @@ static const int16_t *part_of(const native_program *program, const native_memory
     return (layer->is_state ? memory->state : scratch->value) + layer->output + part->start;
 }
 
+static int holds_codes(const native_layer *layer)
+{
+    return layer->kind == NATIVE_OPERATIONS && layer->record.operations.holds_codes;
+}
+
 /* `values_of` makes values of input codes. The model's output, which may lie where its input does, is
  * gathered when all of that has been read. Nothing here is part of the steps of chains. */
 #define DEFINE_FEED(bits, values_of)                                                           \
@@ -27,6 +32,9 @@ static const int16_t *part_of(const native_program *program, const native_memory
             const native_part *part = route->parts + i;                                        \
             if (part->source == NATIVE_INPUT) {                                                \
                 edgernn_codes##bits(x + part->start, part->width, operands + first);           \
+            } else if (holds_codes(program->layers + part->source)) {                          \
+                edgernn_held##bits(part_of(program, memory, scratch, part), part->width,       \
+                                   operands + first);                                          \
             } else {                                                                           \
                 edgernn_operands##bits(part_of(program, memory, scratch, part), part->width,   \
                                        operands + first);                                      \

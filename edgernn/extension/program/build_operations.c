@@ -52,7 +52,7 @@ static int is_within(const limits *within, int32_t place, int32_t count)
 {
     const int32_t first = place < 0 ? -1 - place : place;
     const int32_t end = place < 0 ? within->scratch : within->states;
-    return first <= end && count <= end - first;
+    return count >= 0 && first <= end && count <= end - first;
 }
 
 static int check(const limits *within, const native_instruction *one)
@@ -62,6 +62,7 @@ static int check(const limits *within, const native_instruction *one)
     const int reads_a = call != NATIVE_CALL_AFFINE;
     const int reads_b = call == NATIVE_CALL_PRODUCT || call == NATIVE_CALL_SUM ||
                         call == NATIVE_CALL_MAXIMUM || call == NATIVE_CALL_MINIMUM;
+    const int32_t read = call == NATIVE_CALL_PUSH ? one->option : one->count;
     int32_t most = 0; /* option */
     if (call < 0 || call >= NATIVE_CALLS) {
         return refuse("call", NATIVE_CALLS - 1, call);
@@ -70,7 +71,7 @@ static int check(const limits *within, const native_instruction *one)
         return refuse("elements of a call", MAX_SCRATCH, one->count);
     }
     if ((writes && !is_within(within, one->out, one->count)) ||
-        (reads_a && !is_within(within, one->a, one->count)) ||
+        (reads_a && !is_within(within, one->a, read)) ||
         (reads_b && !is_within(within, one->b, one->count)) || (!writes && one->out != 0) ||
         (!reads_a && one->a != 0) || (!reads_b && one->b != 0)) {
         PyErr_SetString(PyExc_ValueError, "place: expected one in states and scratch, got another");
@@ -91,6 +92,8 @@ static int check(const limits *within, const native_instruction *one)
         most = within->scale_count - 1;
     } else if (call == NATIVE_CALL_NORMALIZE) {
         most = within->norm_count - 1;
+    } else if (call == NATIVE_CALL_PUSH) {
+        most = one->count;
     }
     if (one->option < 0 || one->option > most) {
         return refuse("option of a call", most, one->option);
@@ -273,12 +276,13 @@ int native_build_operations(native_builder *builder, PyObject *maps, PyObject *s
     int behind;
     int output;
     int values;
+    int holds_codes = 0;
     if (step == NULL || !PyTuple_Check(step)) {
         PyErr_SetString(PyExc_TypeError, "layer of operations: expected a tuple of its step");
         return -1;
     }
-    if (!PyArg_ParseTuple(step, "iiOiOiO|O:step", &room, &behind, &widths, &output, &instructions,
-                          &values, &scales, &norms)) {
+    if (!PyArg_ParseTuple(step, "iiOiOiO|Op:step", &room, &behind, &widths, &output, &instructions,
+                          &values, &scales, &norms, &holds_codes)) {
         return -1;
     }
     if (room < 0 || room > MAX_SCRATCH) {
@@ -309,6 +313,7 @@ int native_build_operations(native_builder *builder, PyObject *maps, PyObject *s
     }
     layer->record.operations.output = output;
     layer->record.operations.reads_values = values != 0;
+    layer->record.operations.holds_codes = holds_codes;
     *scratch = (size_t)within.scratch;
     *hidden = (size_t)EDGERNN_PADDED(within.operands);
     *states = (size_t)within.states;

@@ -44,6 +44,7 @@ typedef enum {
     NATIVE_CALL_MAXIMUM,
     NATIVE_CALL_MINIMUM,
     NATIVE_CALL_NORMALIZE,
+    NATIVE_CALL_PUSH,
     NATIVE_CALLS
 } native_call;
 
@@ -52,7 +53,7 @@ typedef enum {
 typedef struct {
     int32_t call;
     int32_t count;  /* elements */
-    int32_t option; /* shift, activation, or which map or constants */
+    int32_t option; /* shift, activation, which map or constants, or elements of a row */
     int32_t a;
     int32_t b;
     int32_t out;
@@ -70,6 +71,7 @@ typedef struct {
     const int32_t *widths; /* [vectors], of the states */
     int32_t output;        /* place of the layer's output */
     int32_t reads_values;  /* 1: the scratch begins with the int16 values of the layer's input */
+    int32_t holds_codes;   /* 1: its output is input codes, which affine maps read as they are */
 } native_operations;
 
 typedef union {
@@ -124,6 +126,7 @@ typedef struct {
     const double *input_scale;  /* [inputs], of a step between two input codes */
     const double *output_scale; /* [outputs] */
     size_t state_count;         /* int16_t of all carried vectors */
+    const int16_t *start;       /* [state_count], what streams begin with; NULL: zeros */
     size_t z_count;             /* int16_t of the largest layer's scratch */
     size_t value_count;         /* int16_t of outputs that are no state; in a chain, the largest */
     size_t operand_count;       /* of the layer with most operands */

@@ -25,7 +25,13 @@ from edgernn_export.float_model.float_run import (
     run,
     stretch_steps,
 )
-from edgernn_export.float_model.model import RECURRENT, FloatCell, FloatLayer, FloatModel
+from edgernn_export.float_model.model import (
+    RECURRENT,
+    FloatCell,
+    FloatDelay,
+    FloatLayer,
+    FloatModel,
+)
 
 #: Rows sampled of the operands of matrix products, where there are as many: about as many to twice
 #: as many. The rounding of weights looks at how they vary together: they all have the same steps.
@@ -223,7 +229,7 @@ def _watched(layer: FloatLayer) -> tuple[dict[str, int], frozenset[str]]:
 
 def head_of(model: FloatModel) -> frozenset[int]:
     """The layers behind all states: those without one that no recurrent layer reads."""
-    recurrent = [isinstance(layer, RECURRENT) for layer in model.layers]
+    recurrent = [isinstance(layer, (*RECURRENT, FloatDelay)) for layer in model.layers]
     carried = before_states(model.wiring, recurrent)
     return frozenset(i for i, state in enumerate(recurrent) if not state and i not in carried)
 

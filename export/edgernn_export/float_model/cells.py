@@ -20,6 +20,7 @@ from edgernn.model.formats import FloatArray
 from edgernn.model.merges import MergeOperation
 from edgernn_export.float_model.cell_plans import full_name
 from edgernn_export.float_model.graph_run import Arithmetic, FloatStep
+from edgernn_export.float_model.merges import FloatDelay
 from edgernn_export.float_model.model import (
     FloatCell,
     FloatDense,
@@ -208,6 +209,15 @@ def embedding(
     return {"x": xs, "y": rows.reshape(*xs.shape[:2], -1)}, state
 
 
+def delay(layer: FloatDelay, xs: FloatArray, state: LayerState) -> tuple[Tensors, LayerState]:
+    """Delay: the last rows, the newest first."""
+    steps, batch, width = xs.shape
+    past = state[0].reshape(batch, layer.depth, width)[:, ::-1].swapaxes(0, 1)
+    seen = np.concatenate([past, xs])
+    ys = np.concatenate([seen[layer.depth - back :][:steps] for back in range(layer.depth)], axis=2)
+    return {"x": xs, "rows": ys}, (ys[-1].copy() if steps else state[0],)
+
+
 def _affine(xs: FloatArray, kernel: FloatArray, bias: FloatArray) -> FloatArray:
     """W x + b of every step [T, B, I] in one product."""
     ys: FloatArray = xs.reshape(-1, xs.shape[2]) @ kernel.T
@@ -263,4 +273,5 @@ CELLS: Final[dict[type, Callable[[Any, FloatArray, LayerState], tuple[Tensors, L
     FloatMerge: merge,
     FloatCell: registered,
     FloatEmbedding: embedding,
+    FloatDelay: delay,
 }

@@ -16,7 +16,14 @@ from edgernn.model.border.coder import check_tokens
 from edgernn.model.formats import FloatArray
 from edgernn.model.routes import MODEL_INPUT, Route
 from edgernn_export.float_model.cells import CELLS, LayerState
-from edgernn_export.float_model.model import RECURRENT, FloatCell, FloatLayer, FloatLSTM, FloatModel
+from edgernn_export.float_model.model import (
+    RECURRENT,
+    FloatCell,
+    FloatDelay,
+    FloatLayer,
+    FloatLSTM,
+    FloatModel,
+)
 
 State = tuple[LayerState, ...]
 #: Called as observe(layer_index, tensor_name, values [T, B, ...]) for every tensor of a stretch.
@@ -52,9 +59,12 @@ def with_softmax(model: FloatModel, ys: FloatArray) -> FloatArray:
 
 
 def initial_state(model: FloatModel, batch: int) -> State:
-    """All zero state of ``batch`` streams."""
+    """What ``batch`` streams begin with: zeros, but for the rows of delays."""
     return tuple(
-        tuple(np.zeros((batch, width)) for width in state_widths(layer)) for layer in model.layers
+        (np.tile(layer.start, (batch, layer.depth)),)
+        if isinstance(layer, FloatDelay)
+        else tuple(np.zeros((batch, width)) for width in state_widths(layer))
+        for layer in model.layers
     )
 
 
@@ -101,7 +111,7 @@ def run(
             "n_x", "n_h", "n" (reset after);
             a registered cell "x" and what its plan observes;
             Dense "x", "y" (before the activation) and "a" (after it); merges and embeddings "x"
-            and "y". The
+            and "y"; delays "x" and "rows". The
             input of a network that is no chain is the "x" of layer `MODEL_INPUT`.
         progress: called with the steps of every stretch that is finished.
 
@@ -184,7 +194,7 @@ def state_widths(layer: FloatLayer) -> tuple[int, ...]:
     """Widths of a layer's states, in their order."""
     if isinstance(layer, FloatCell):
         return layer.state_widths
-    count = 2 if isinstance(layer, FloatLSTM) else int(isinstance(layer, RECURRENT))
+    count = 2 if isinstance(layer, FloatLSTM) else int(isinstance(layer, (*RECURRENT, FloatDelay)))
     return (layer.units,) * count
 
 

@@ -1,4 +1,4 @@
-"""The float layer that joins vectors element by element."""
+"""The float layers without weights: what joins vectors, and what holds those read before."""
 
 from __future__ import annotations
 
@@ -64,6 +64,50 @@ class FloatMerge(ArrayRecord):
     def rows(self) -> int:
         """Values of a step before they are joined."""
         return self.inputs
+
+    @property
+    def parameters(self) -> int:
+        """Trainable values: none."""
+        return 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FloatDelay(ArrayRecord):
+    """The last rows of what it reads, the newest first: what a causal convolution is made over.
+
+    Attributes:
+        name: layer name.
+        depth: number of rows, that of the step included.
+        start: [I], the row that stands for those before the stream. What Keras pads with 0 behind
+            a Normalization is another number before it.
+    """
+
+    kind: ClassVar[str] = "delay"
+
+    name: str
+    depth: int
+    start: FloatArray
+
+    def __post_init__(self) -> None:
+        """Freeze and check."""
+        freeze(self, "start", 1)
+        if self.depth < 2:
+            raise ShapeError(f"{self.name}.depth: expected 2 or more rows, got {self.depth}")
+
+    @property
+    def inputs(self) -> int:
+        """Input width I."""
+        return int(self.start.size)
+
+    @property
+    def units(self) -> int:
+        """Output width."""
+        return self.depth * self.inputs
+
+    @property
+    def rows(self) -> int:
+        """Values of a step."""
+        return self.units
 
     @property
     def parameters(self) -> int:

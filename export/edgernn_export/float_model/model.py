@@ -23,7 +23,7 @@ from edgernn_export.float_model.layers import (
     FloatSimpleRNN,
     check_choice,
 )
-from edgernn_export.float_model.merges import FloatMerge
+from edgernn_export.float_model.merges import FloatDelay, FloatMerge
 from edgernn_export.float_model.own_cells import FloatCell
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "MAX_RECURRENT_LAYERS",
     "RECURRENT",
     "FloatCell",
+    "FloatDelay",
     "FloatDense",
     "FloatEmbedding",
     "FloatGRU",
@@ -45,7 +46,7 @@ __all__ = [
 
 FloatRecurrent = FloatSimpleRNN | FloatLSTM | FloatGRU | FloatCell
 RECURRENT = (FloatSimpleRNN, FloatLSTM, FloatGRU, FloatCell)
-FloatLayer = FloatRecurrent | FloatDense | FloatMerge | FloatEmbedding
+FloatLayer = FloatRecurrent | FloatDense | FloatMerge | FloatDelay | FloatEmbedding
 FINAL_ACTIVATIONS = ("linear", "softmax")
 MAX_RECURRENT_LAYERS = 8
 
@@ -111,11 +112,12 @@ class FloatModel(ArrayRecord):
 
     def _check_layers(self) -> None:
         recurrent = sum(isinstance(layer, RECURRENT) for layer in self.layers)
-        if not 1 <= recurrent <= MAX_RECURRENT_LAYERS:
+        delayed = any(isinstance(layer, FloatDelay) for layer in self.layers)
+        if not (recurrent or delayed) or recurrent > MAX_RECURRENT_LAYERS:
             raise UnsupportedModelError(
                 [
                     f"{self.name}: expected 1..{MAX_RECURRENT_LAYERS} recurrent layers, "
-                    f"got {recurrent}. Use SimpleRNN, LSTM or GRU layers."
+                    f"got {recurrent}. Use SimpleRNN, LSTM or GRU layers, or causal Conv1D."
                 ]
             )
         names = [layer.name for layer in self.layers]

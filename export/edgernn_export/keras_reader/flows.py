@@ -11,6 +11,7 @@ from edgernn.model.routes import MODEL_INPUT, Part, Route
 from edgernn_export.float_model.model import FloatCell, FloatDense, FloatRecurrent
 from edgernn_export.keras_reader.layers.layer_parts import (
     LayerPart,
+    PaddingPart,
     ScalePart,
     Shape,
     UnknownPart,
@@ -32,6 +33,7 @@ class Flow:
         last_step_alone: of the last step, where there are others.
         return_sequences: every step gives one.
         tokens: what embeddings alone read. The shape is that of Keras: a token may have no axis.
+        padded: rows of zeros stand before its first, which a convolution is to take up.
     """
 
     route: Route
@@ -42,6 +44,7 @@ class Flow:
     last_step_alone: bool = False
     return_sequences: bool = True
     tokens: bool = False
+    padded: PaddingPart | None = None
 
     @property
     def width(self) -> int:

@@ -31,13 +31,17 @@ from edgernn_export.keras_reader.flows import (
     same_steps,
     unknown,
 )
+from edgernn_export.keras_reader.held_rows import check_padding, held_rows, summed_rows
 from edgernn_export.keras_reader.layers.layer_parts import (
     ActivationPart,
     DensePart,
+    DepthwisePart,
     EmbeddingPart,
     LayerPart,
     MergePart,
+    PaddingPart,
     RecurrentPart,
+    RowsPart,
     ScalePart,
     ShapePart,
     UnknownPart,
@@ -53,20 +57,26 @@ class JoinedLayers:
         layers: finished layers, those that another one replaces among them.
         routes: what each of them reads.
         recurrent: number of recurrent layers, refused ones included.
+        delays: number of layers that hold rows for convolutions.
         stateful: of the Keras model.
-        steps: readings the first recurrent layer takes, None for any number.
+        steps: readings the first layer with a state takes, None for any number.
     """
 
     findings: Findings
     layers: list[FloatLayer] = field(default_factory=list)
     routes: list[Route] = field(default_factory=list)
     recurrent: int = 0
+    delays: int = 0
     stateful: bool = False
     steps: int | None = None
     _behind_softmax: bool = False
 
     def added(self, flow: Flow, part: LayerPart) -> Flow:
         """What a part makes of a flow."""
+        if isinstance(part, RowsPart):
+            self.refuse_softmax(part.owner, [flow])
+            return self._rows(flow, part)
+        flow = self._unpadded(flow)
         if isinstance(part, ShapePart):
             return self._reshaped(flow, part)
         self.refuse_softmax(part.owner, [flow])
@@ -74,6 +84,10 @@ class JoinedLayers:
             return self._scaled(flow, part)
         if isinstance(part, ActivationPart):
             return self._activated(flow, part)
+        if isinstance(part, PaddingPart):
+            return replace(flow, padded=part)
+        if isinstance(part, DepthwisePart):
+            return self._depthwise(flow, part)
         if isinstance(part, UnknownPart):
             self.recurrent += part.recurrent
             return Flow(route=(), shape=None, last=part, softmax=flow.softmax)
@@ -137,6 +151,7 @@ class JoinedLayers:
         gains: Sequence[float],
     ) -> Flow:
         """The sum, product, maximum or minimum of flows of one width, each times its gain."""
+        flows = [self._unpadded(flow) for flow in flows]
         self.refuse_softmax(owner, flows)
         if any(flow.shape is None for flow in flows):
             return unknown(owner)
@@ -155,6 +170,7 @@ class JoinedLayers:
 
     def concatenated(self, owner: str, flows: Sequence[Flow]) -> Flow:
         """Flows one behind another."""
+        flows = [self._unpadded(flow) for flow in flows]
         self.refuse_softmax(owner, flows)
         widths = {flow.width for flow in flows if flow.shape is not None}
         if any(flow.shape is None for flow in flows) or not self._side_by_side(
@@ -185,9 +201,10 @@ class JoinedLayers:
     def finish(self, owner: str, outputs: Sequence[Flow]) -> None:
         """Note what only the whole model shows."""
         for flow in outputs:
+            self._unpadded(flow)
             if flow.pending is not None:
                 self._refuse_scale(flow, flow.pending)
-        if not 1 <= self.recurrent <= MAX_RECURRENT_LAYERS:
+        if not self.recurrent + self.delays or self.recurrent > MAX_RECURRENT_LAYERS:
             self.findings.add(
                 owner,
                 f"1 to {MAX_RECURRENT_LAYERS} recurrent layers",
@@ -236,14 +253,8 @@ class JoinedLayers:
     def _after_recurrent(self, flow: Flow, made: Flow, part: RecurrentPart) -> Flow:
         shape = flow.shape
         steps = shape[0] if shape is not None and len(shape) == 2 else None
-        if flow.last_step_alone or (shape and len(shape) != 2 - part.one_step):
-            self.findings.add(
-                part.owner,
-                "every step of the layer before",
-                "its last step alone" if flow.last_step_alone else f"shape {shape}",
-                "Train with return_sequences=True in every recurrent layer but the last.",
-            )
-        if self.recurrent == 0:
+        self._check_every_step(part.owner, flow, 2 - part.one_step)
+        if self.recurrent + self.delays == 0:
             self.steps = 1 if part.one_step else steps
         self.recurrent += 1
         self.stateful = self.stateful or part.stateful
@@ -254,6 +265,45 @@ class JoinedLayers:
             return_sequences=sequences,
             last_step_alone=made.last_step_alone if sequences else steps != 1 and not part.one_step,
         )
+
+    def _check_every_step(self, owner: str, flow: Flow, axes: int) -> None:
+        shape = flow.shape
+        if flow.last_step_alone or (shape and len(shape) != axes):
+            self.findings.add(
+                owner,
+                "every step of the layer before",
+                "its last step alone" if flow.last_step_alone else f"shape {shape}",
+                "Train with return_sequences=True in every recurrent layer but the last.",
+            )
+
+    def _rows(self, flow: Flow, part: RowsPart) -> Flow:
+        """The rows that a convolution looks at."""
+        self._check_every_step(part.owner, flow, 2)
+        check_padding(flow, part, self.findings)
+        if flow.shape is None:
+            return replace(flow, padded=None)
+        if self.recurrent + self.delays == 0:
+            self.steps = flow.shape[0]
+        self.delays += 1
+        return held_rows(flow, part, self._put, self.findings)
+
+    def _depthwise(self, flow: Flow, part: DepthwisePart) -> Flow:
+        """The sum of rows, each times constants of its own."""
+        self._check_width(part.owner, flow, part.gain.size)
+        if flow.shape is None or flow.width != part.gain.size:
+            return unknown(part.owner)
+        return summed_rows(flow, part, self._put)
+
+    def _unpadded(self, flow: Flow) -> Flow:
+        """Note rows of zeros that no convolution takes up."""
+        if flow.padded is not None:
+            self.findings.add(
+                flow.padded.owner,
+                "a convolution with padding='valid' behind it",
+                "another layer",
+                "Put it directly before the convolution.",
+            )
+        return replace(flow, padded=None)
 
     def _check_width(self, owner: str, flow: Flow, width: int) -> None:
         if flow.shape is not None and flow.shape[-1] != width:

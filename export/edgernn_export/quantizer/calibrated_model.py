@@ -34,12 +34,13 @@ from edgernn_export.calibration.statistics import Calibration, calibrate, readin
 from edgernn_export.calibration.stream_kind import EndlessError, endless_error
 from edgernn_export.calibration.streams import as_streams, as_windows, streams_sha256
 from edgernn_export.float_model.float_run import Progress
-from edgernn_export.float_model.model import FloatModel
+from edgernn_export.float_model.model import FloatDelay, FloatModel
 from edgernn_export.guards.departure import departure
 from edgernn_export.guards.long_memory import long_memory
 from edgernn_export.guards.saturation import pieces, watched_run
 from edgernn_export.guards.state_ranges import refuse_unheld
 from edgernn_export.guards.sufficiency import warn_of_little
+from edgernn_export.quantizer.delays import delayed, reads_input, with_starts
 from edgernn_export.quantizer.layer_context import Feed, LayerContext, Plan
 from edgernn_export.quantizer.layers import layer_names, output_scale, quantize_layer
 from edgernn_export.quantizer.weight_storage import settings
@@ -177,6 +178,7 @@ class CalibratedModel:
         readings = readings_of(self.model, self.statistics)
         longest = None if self.window is None else self.window.steps
         ends = input_ranges(readings, plan.method, plan.precision, given)
+        ends = with_starts(self.model, *ends, given)
         for channel, size in enumerate(self.model.vocabulary):
             if size:  # tokens are never clipped
                 ends[0][channel], ends[1][channel] = 0.0, size - 1.0
@@ -194,11 +196,12 @@ class CalibratedModel:
 
 
 def _input_spec(
-    model: FloatModel, statistics: Calibration, plan: Plan, given: Sequence[Pair | None]
+    model: FloatModel, statistics: Calibration, plan: Plan, given: tuple[Pair | None, ...]
 ) -> InputSpec:
     levels = plan.precision.input_high
     readings = readings_of(model, statistics)
     low, high = input_ranges(readings, plan.method, plan.precision, given)
+    low, high = with_starts(model, low, high, given)
     scale, offset = (high - low) / 2 / levels, (low + high) / 2
     if model.vocabulary:  # a token is its own code
         is_token = np.array(model.vocabulary) > 0
@@ -235,6 +238,7 @@ def _layers(
             weight_bits=bits.get(names[index], 8),
             last=last,
             per_row_output=last and index not in logits,
+            reads_input=reads_input(wiring[index]),
             feed=Feed.of_route(feeds, wiring[index]),
             plan=plan,
             calibration=statistics,
@@ -242,7 +246,10 @@ def _layers(
         integer = quantize_layer(context, layer)
         made.append(integer)
         scales.append(output_scale(context, layer, integer))
-        feeds[index] = Feed.of_layer(precision, integer.output_scale, layer.units)
+        if isinstance(layer, FloatDelay):
+            feeds[index] = delayed(context.feed, layer.depth)
+        else:
+            feeds[index] = Feed.of_layer(precision, integer.output_scale, layer.units)
     put_out = [scales[part.source][part.start : part.start + part.width] for part in wiring[-1]]
     return tuple(made), np.concatenate(put_out)
 

@@ -121,6 +121,7 @@ class LayerContext:
     Attributes:
         last: nothing but the model's output reads it.
         per_row_output: each row of its output has a scale of its own.
+        reads_input: it reads the model's input and nothing else.
     """
 
     name: str
@@ -128,6 +129,7 @@ class LayerContext:
     weight_bits: int
     last: bool
     per_row_output: bool
+    reads_input: bool
     feed: Feed
     plan: Plan
     calibration: Calibration

@@ -34,6 +34,7 @@ from edgernn.model.layers import (
 from edgernn_export.calibration.ranges import exponent_for, limit
 from edgernn_export.float_model.model import (
     FloatCell,
+    FloatDelay,
     FloatDense,
     FloatEmbedding,
     FloatGRU,
@@ -42,6 +43,7 @@ from edgernn_export.float_model.model import (
     FloatMerge,
     FloatSimpleRNN,
 )
+from edgernn_export.quantizer.delays import quantize_delay
 from edgernn_export.quantizer.layer_context import (
     HIDDEN_HEADROOM,
     OUTPUT_HEADROOM,
@@ -218,6 +220,7 @@ QUANTIZERS: Final[dict[type, Callable[[LayerContext, Any], Layer]]] = {
     FloatMerge: quantize_merge,
     FloatCell: quantize_cell,
     FloatEmbedding: _embedding,
+    FloatDelay: quantize_delay,
 }
 
 
@@ -238,13 +241,16 @@ def output_scale(context: LayerContext, layer: FloatLayer, made: Layer) -> Float
         return dense_output_scale(context, layer)
     if isinstance(layer, FloatMerge):
         return merge_output_scale(context, layer)
+    if isinstance(layer, FloatDelay):
+        return np.tile(context.feed.value_scale, layer.depth)
     return np.full(layer.units, made.output_scale)
 
 
 def weighted_names(layers: tuple[FloatLayer, ...]) -> list[str]:
     """Names, as `layer_names` gives them, of the layers with matrices."""
     named = zip(layer_names(layers), layers, strict=True)
-    return [name for name, layer in named if not isinstance(layer, (FloatMerge, FloatEmbedding))]
+    beside = (FloatMerge, FloatDelay, FloatEmbedding)
+    return [name for name, layer in named if not isinstance(layer, beside)]
 
 
 def layer_names(layers: tuple[FloatLayer, ...]) -> list[str]:

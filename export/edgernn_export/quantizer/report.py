@@ -14,7 +14,7 @@ from edgernn.graph.lowering import lowered
 from edgernn.graph.ops import Product, Sum
 from edgernn.model.formats import FloatArray
 from edgernn.model.integer_model import IntegerModel
-from edgernn.model.layers import LSTM, Embedding, GRUAfter, GRUBefore, SimpleRNN
+from edgernn.model.layers import LSTM, Delay, Embedding, GRUAfter, GRUBefore, SimpleRNN
 from edgernn.model.merges import Merge, MergeOperation
 from edgernn.model.routes import before_states, readers
 from edgernn_export.calibration.streams import as_streams, as_windows
@@ -235,6 +235,8 @@ def _compared(model: IntegerModel) -> dict[str, tuple[int, str, FloatArray]]:
     """Integer tensor name -> (layer index, float tensor, real value per code and unit)."""
     tensors: dict[str, tuple[int, str, FloatArray]] = {}
     for index, layer in enumerate(model.layers):
+        if isinstance(layer, Delay):
+            continue
         if layer.states and not isinstance(layer, (SimpleRNN, LSTM, GRUBefore, GRUAfter)):
             graph = lowered(model.precision, (layer,))
             made = {op.result.name for op in graph.ops if isinstance(op, (Product, Sum))}

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
 from typing import Generic, TypeVar
 
-from edgernn.model.layers import Layer
+from edgernn.model.layers import Layer, held_codes
 from edgernn.model.routes import MODEL_INPUT, Route, within
 
 T = TypeVar("T", bound=Hashable)
@@ -57,6 +57,7 @@ class RoutedVectors(ABC, Generic[T]):
         self._tokens = tokens
         self._of_codes: dict[T, T] = {}
         self._put_out: list[T] = []
+        self._codes: set[int] = set()
         self._operands: dict[int, tuple[T, ...]] = {}
         self._values: dict[int, tuple[T, ...]] = {}
         self._parts: dict[tuple[T, int, int], T] = {}
@@ -78,11 +79,17 @@ class RoutedVectors(ABC, Generic[T]):
         """What affine maps read of the model's input."""
 
     @abstractmethod
+    def held_operand(self, name: str, codes: T) -> T:
+        """What affine maps read of input codes that a layer puts out as values."""
+
+    @abstractmethod
     def input_value(self, name: str, codes: T) -> T:
         """The codes of the model's input as values."""
 
-    def add(self, y: T) -> None:
+    def add(self, layer: Layer, y: T) -> None:
         """What the next layer puts out."""
+        if held_codes((layer,)):
+            self._codes.add(len(self._put_out))
         self._values[len(self._put_out)] = (y,)
         self._put_out.append(y)
 
@@ -101,7 +108,8 @@ class RoutedVectors(ABC, Generic[T]):
                 made = [self.input_operand(f"{layer.name}.o_x", codes) for codes in self._inputs]
             else:
                 name = f"{layer.name}.o_x{f'.{source}' if len(layers) > 1 else ''}"
-                made = [self.operand(name, self._put_out[source])]
+                make = self.held_operand if source in self._codes else self.operand
+                made = [make(name, self._put_out[source])]
             self._operands[source] = tuple(made)
         if self._tokens:
             return self._along_tokens(layer.name, route)

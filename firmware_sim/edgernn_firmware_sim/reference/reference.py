@@ -35,9 +35,10 @@ class Reference:
         self._step = StepInterpreter(lowered_model(model), note)
 
     def initial_state(self, batch: int | None = None) -> State:
-        """Zero state for one stream (``batch=None``) or for B streams (clause 6.2)."""
-        lead = () if batch is None else (batch,)
-        return tuple(np.zeros((*lead, spec.units), dtype=np.int16) for spec in self.model.states)
+        """Initial state of one stream (``batch=None``) or of B streams (clause 6.2)."""
+        if batch is None:
+            return tuple(spec.initial() for spec in self.model.states)
+        return tuple(np.tile(spec.initial(), (batch, 1)) for spec in self.model.states)
 
     def step(self, q_x: OperandArray, state: State) -> tuple[Int16Array, State]:
         """Advance one stream, q_x [I], or B streams, q_x [B, I], by one reading.

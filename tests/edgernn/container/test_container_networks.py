@@ -12,6 +12,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
+from edgernn.container import interface_json
 from edgernn.container.defects import FormatDefect as D
 from edgernn.container.file import from_bytes, to_bytes
 from edgernn.errors import FormatError, ModelError
@@ -33,6 +34,7 @@ from tests.support.container.surgery import (
     resealed,
     split,
 )
+from tests.support.models.convolutions import convolution_chain, convolutions
 from tests.support.models.integer import random_layer, random_model
 from tests.support.models.networks import (
     Wiring,
@@ -46,7 +48,7 @@ from tests.support.models.networks import (
 
 pytestmark = pytest.mark.device
 
-NETWORKS = networks()
+NETWORKS = {**networks(), **convolutions()}
 RESIDUAL = residual_network()
 TWO = two_input_network()
 DATA, TWO_DATA = to_bytes(RESIDUAL), to_bytes(TWO)
@@ -342,3 +344,51 @@ def test_constants_have_the_declared_width(monkeypatch):
     short = random_scale(np.random.default_rng(1), 8)
     with pytest.raises(ModelError, match=r"lstm_0\.clutch: expected 32 elements, got 8"):
         geared_model(monkeypatch, clutch=short)
+
+
+def test_interfaces_of_states_that_begin_with_codes():
+    """What a session needs of a delay is in the metadata of .tflite and .onnx files."""
+    for model in convolutions().values():
+        interface = model.interface()
+        text = interface_json.dumps(interface)
+        assert interface_json.loads(text) == interface
+        assert json.loads(text)["edgernn_interface"] == 3
+    plain = json.loads(interface_json.dumps(RESIDUAL.interface()))["states"]
+    assert all(state.keys() == {"name", "units", "frac_bits"} for state in plain)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"codes": False, "start": []}, "expected codes that are not all 0"),
+        ({"start": [0, 0]}, "expected codes that are not all 0"),
+        ({"start": [1, 2, 3]}, "expected a start of int16 codes"),
+        ({"start": [40_000, 1]}, "expected an integer"),
+    ],
+)
+def test_states_of_an_interface_that_contradict_themselves(change, message):
+    record = json.loads(interface_json.dumps(convolution_chain(Precision.W8A8).interface()))
+    record["states"][0] |= change
+    with pytest.raises(FormatError, match=message):
+        interface_json.loads(json.dumps(record))
+
+
+def delay_refused(change, message):
+    model = convolution_chain(Precision.W8A16)
+    delay, *others = model.layers
+    with pytest.raises(ModelError, match=message):
+        dataclasses.replace(model, layers=(change(delay), *others))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"codes": False}, "expected to read layers that are no delays, got sources"),
+        ({"start": np.array([1, 4], np.int16)}, "expected input codes"),
+        ({"start": np.zeros(3, np.int16)}, r"start: expected shape \(2,\)"),
+        ({"units": 2}, "expected 2 or more rows"),
+        ({"units": 5}, "expected 2 or more rows"),
+    ],
+)
+def test_delays_that_contradict_themselves(change, message):
+    delay_refused(lambda delay: dataclasses.replace(delay, **change), message)

@@ -30,6 +30,7 @@ from edgernn.graph.ops import (
 from edgernn.model.affine import Source
 from edgernn.model.formats import NORMALIZED, PREACTIVATION, UNIT, Precision, QFormat
 from edgernn.model.scales import NormalizationConstants
+from tests.support.models.convolutions import convolutions
 from tests.support.models.integer import CELLS, random_model
 from tests.support.models.networks import networks
 from tests.support.models.normalized_cell import normalized_models, register
@@ -95,6 +96,7 @@ def test_every_operation_occurs_in_some_layer(monkeypatch):
     models = [*(random_model(cell) for cell in CELLS), *networks().values()]
     models += normalized_models((4,)).values()
     models += token_models().values()
+    models += convolutions().values()
     kinds = {type(op) for model in models for op in lowered_model(model).ops}
     assert kinds == set(OPS)
     assert len({op.kind for op in OPS}) == len(OPS)

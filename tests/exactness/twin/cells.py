@@ -17,6 +17,7 @@ from edgernn.model.integer_model import IntegerModel
 from edgernn.model.layers import (
     LSTM,
     CellActivation,
+    Delay,
     Dense,
     DenseActivation,
     Embedding,
@@ -67,8 +68,8 @@ class Twin:
         return self._meter.widest
 
     def initial_state(self) -> State:
-        """Clause 6.2."""
-        return tuple([0] * n for layer in self._layers for n in layer.state_widths)
+        """Clauses 6.2 and 8.4."""
+        return tuple(rows for layer in self._layers for rows in layer.initial_state())
 
     def step(self, q_x: Sequence[int], state: State) -> tuple[Vector, State]:
         """Section 6: operand codes [I] -> int16 output [O] and the new state."""
@@ -93,7 +94,8 @@ class Twin:
                 vector += q_x[start:stop]
             else:
                 part = made[source][start:stop]
-                vector += self._operand(part) if operands else part
+                is_value = operands and not self._layers[source].puts_out_codes
+                vector += self._operand(part) if is_value else part
         return vector
 
     def run(
@@ -126,7 +128,8 @@ class _LayerTwin:
         self.meter = meter
         self.operand = operand
         self.maps = {name: _affine(a, meter) for name, a in layer.affines.items()}
-        self.reads_values = isinstance(layer, (Merge, Embedding))
+        self.reads_values = isinstance(layer, (Merge, Delay, Embedding))
+        self.puts_out_codes = isinstance(layer, Delay) and layer.codes
         self.step: Callable[[Vector, list[Vector]], tuple[Vector, list[Vector]]]
         if layer.kind in STEPS:
             step, states = STEPS[layer.kind]
@@ -143,7 +146,15 @@ class _LayerTwin:
             Dense: self._dense,
             Merge: self._merge,
             Embedding: self._embedding,
+            Delay: self._delay,
         }[type(layer)]
+
+    def initial_state(self) -> list[Vector]:
+        """Clauses 6.2 and 8.4."""
+        layer = self.layer
+        if isinstance(layer, Delay):
+            return [layer.start.tolist() * (layer.units // layer.inputs)]
+        return [[0] * width for width in self.state_widths]
 
     def over_x_and_h(self, name: str, x: Vector, h: Vector) -> tuple[Vector, Vector]:
         o_h = self.operand(h)
@@ -240,6 +251,11 @@ class _LayerTwin:
         if not all(0 <= token < len(table) for token in x):
             raise ValueError(f"twin: expected tokens of {len(table)}, got {x}")
         return [256 * entry for token in x for entry in table[token]], []
+
+    def _delay(self, x: Vector, state: list[Vector]) -> tuple[Vector, list[Vector]]:
+        """Clause 8.4: the newest row comes first, the oldest one goes."""
+        rows = (x + state[0])[: self.layer.units]
+        return rows, [rows]
 
     def scaled(self, v: Vector, scale: ScaleVector) -> Vector:
         """Clause 7.9."""

@@ -274,9 +274,13 @@ def test_a_stream_of_bytes_is_no_source():
 
 
 def test_layers_that_nobody_knows_come_before_weights_that_do_not_fit(tmp_path):
-    odd = Layer("Conv1D", "conv", {"filters": 3}, {"kernel": np.ones((1, 3, 3))})
+    odd = Layer("Conv1DTranspose", "conv", {"filters": 3}, {"kernel": np.ones((1, 3, 3))})
     config = tmp_path / "net.json"
     config.write_text(json.dumps(OLD.sequential([odd, *LAYERS])))
-    renamed = [Layer("Conv1D", "c", {}, odd.weights), layer("GRU", "g", 3, 4, 0, **GRU), LAYERS[1]]
+    renamed = [
+        Layer("Conv1DTranspose", "c", {}, odd.weights),
+        layer("GRU", "g", 3, 4, 0, **GRU),
+        LAYERS[1],
+    ]
     OLD.weights(tmp_path / "net.h5", renamed)
-    assert "'conv' (Conv1D): expected one of " in refused(config)
+    assert "'conv' (Conv1DTranspose): expected one of " in refused(config)

@@ -41,7 +41,7 @@ def gru(**options):
 SINGLE = [
     ([L.Bidirectional(L.GRU(3, name="i"), name="b")], "'b' (Bidirectional): ", "forward layer"),
     ([L.Masking(name="m"), gru()], "'m' (Masking): ", "without padding"),
-    ([L.Conv1D(3, 2, name="c"), gru()], "'c' (Conv1D): ", "Train with a supported layer"),
+    ([L.Conv1DTranspose(3, 2, name="c"), gru()], "'c' (Conv1DT", "Train with a supported layer"),
     ([gru(return_sequences=True), L.LayerNormalization(name="n")], "'n' (Layer", "BatchNorm"),
     (
         [gru(), L.RepeatVector(3, name="r")],
@@ -147,7 +147,7 @@ def test_all_reasons_at_once_in_the_order_of_the_layers():
 
 
 def test_supported_layers_are_listed():
-    reason = refused(sequential(L.Conv1D(2, 1, name="c"), L.GRU(2)))[0]
+    reason = refused(sequential(L.Conv1DTranspose(2, 1, name="c"), L.GRU(2)))[0]
     assert all(name in reason for name in READERS)
 
 

@@ -27,6 +27,7 @@ from edgernn_export.float_model.cell_plans import record_of
 from edgernn_export.float_model.model import RECURRENT as RECURRENT_LAYERS
 from edgernn_export.float_model.model import (
     FloatCell,
+    FloatDelay,
     FloatDense,
     FloatEmbedding,
     FloatMerge,
@@ -55,11 +56,12 @@ def make(
             f"{trained.name}: expected a chain of layers over readings, got an embedding. Quantize "
             "it after training: its table is rounded once, and precision 'w8a16' loses least."
         )
-    if trained.routes or trained.input_ports or trained.output_ports:
+    convolved = any(isinstance(layer, FloatDelay) for layer in trained.layers)
+    if convolved or trained.routes or trained.input_ports or trained.output_ports:
         raise TrainingError(
             f"{trained.name}: expected a chain of layers with one input and one output, got "
-            "branches. Quantize the network as it is with edgernn_export.quantize, where "
-            "precision 'w8a16' loses least, or train a chain."
+            f"{'convolutions' if convolved else 'branches'}. Quantize the network as it is with "
+            "edgernn_export.quantize, where precision 'w8a16' loses least, or train a chain."
         )
     integer = quantize(source, calibration, precision, **options)
     blocks = as_streams(
@@ -148,7 +150,7 @@ def _holder(layer: Any) -> Any:
 def _start(layer: Any, trained: FloatModel, integer: IntegerModel, index: int) -> None:
     """Set the weights of a layer to those of the trained network, next to the integers'."""
     source = trained.layers[index]
-    assert not isinstance(source, (FloatMerge, FloatEmbedding))  # refused
+    assert not isinstance(source, (FloatMerge, FloatDelay, FloatEmbedding))  # refused
     unit = input_unit(integer) if index == 0 else 1.0
     if isinstance(source, FloatCell):
         weights = _side_by_side(source, unit)

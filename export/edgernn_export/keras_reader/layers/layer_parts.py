@@ -78,6 +78,50 @@ class ShapePart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RowsPart:
+    """The rows that a convolution looks at, as one vector with the newest first.
+
+    Attributes:
+        owner: how reasons name the layer.
+        name: of what holds them.
+        count: of rows.
+        dilation: steps from one to the next.
+        padded: rows of zeros stand for those before the stream; else a layer before it adds them.
+    """
+
+    owner: str
+    name: str
+    count: int
+    dilation: int
+    padded: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DepthwisePart:
+    """The sum of rows that stand one behind another, each times constants of its own.
+
+    Attributes:
+        owner: how reasons name the layer.
+        name: of the layer.
+        gain: [K, C], of the newest row first.
+        bias: [C].
+    """
+
+    owner: str
+    name: str
+    gain: FloatArray
+    bias: FloatArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaddingPart:
+    """Rows of zeros before the stream."""
+
+    owner: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UnknownPart:
     """A layer that was refused; nothing can be said about its neighbours."""
 
@@ -99,6 +143,9 @@ LayerPart = (
     | ScalePart
     | ActivationPart
     | ShapePart
-    | MergePart
+    | RowsPart
+    | DepthwisePart
+    | PaddingPart
     | UnknownPart
+    | MergePart
 )

@@ -14,7 +14,6 @@ _FREE: Final = ("rate", "stddev", "noise_shape", "l1", "l2", "data_format")
 #: Arguments with which a layer leaves every step as it is.
 _AS_IT_IS: Final = {
     "cropping": ((0, 0), 0),
-    "padding": ((0, 0), 0),
     "size": (1,),
 }
 
@@ -26,7 +25,7 @@ def read_neutral(layer: Any, context: Context) -> tuple[LayerPart, ...]:
 
 
 def read_resampling(layer: Any, context: Context) -> tuple[LayerPart, ...]:
-    """Check Cropping1D, ZeroPadding1D or UpSampling1D that leaves all steps as they are."""
+    """Check Cropping1D or UpSampling1D that leaves all steps as they are."""
     check_config(layer, layer.get_config(), context, free=("data_format",), fixed=_AS_IT_IS)
     return ()
 

@@ -8,6 +8,12 @@ from typing import Any
 
 from edgernn_export.keras_reader.findings import Context, Findings, class_of, owner_of
 from edgernn_export.keras_reader.layers.config import is_builtin
+from edgernn_export.keras_reader.layers.convolution import (
+    read_conv1d,
+    read_depthwise,
+    read_separable,
+    read_zero_padding,
+)
 from edgernn_export.keras_reader.layers.dense import (
     read_activation,
     read_dense,
@@ -38,8 +44,10 @@ READERS: dict[str, Callable[[Any, Context], tuple[LayerPart, ...]]] = {
     "ActivityRegularization": read_neutral,
     "AlphaDropout": read_neutral,
     "BatchNormalization": read_batch_normalization,
+    "Conv1D": read_conv1d,
     "Cropping1D": read_resampling,
     "Dense": read_dense,
+    "DepthwiseConv1D": read_depthwise,
     "Dropout": read_neutral,
     "Embedding": read_embedding,
     "Flatten": read_flatten,
@@ -57,13 +65,14 @@ READERS: dict[str, Callable[[Any, Context], tuple[LayerPart, ...]]] = {
     "RepeatVector": read_repeat,
     "Rescaling": read_rescaling,
     "Reshape": read_reshape,
+    "SeparableConv1D": read_separable,
     "SimpleRNN": read_recurrent,
     "SimpleRNNCell": read_cell,
     "Softmax": read_softmax,
     "SpatialDropout1D": read_neutral,
     "TimeDistributed": read_time_distributed,
     "UpSampling1D": read_resampling,
-    "ZeroPadding1D": read_resampling,
+    "ZeroPadding1D": read_zero_padding,
 }
 #: Layers that may give their values another shape, and do nothing else.
 _SHAPES = (read_flatten, read_neutral, read_permute, read_reshape)
@@ -74,6 +83,8 @@ SUPPORTED = tuple(sorted((*READERS, *JOINING)))
 _RECURRENT_NAME = re.compile(r"RNN|LSTM|GRU|Bidirectional")
 _CURES = {
     "Bidirectional": "A stream has no future: train a forward layer.",
+    "AveragePooling1D": "A stream answers every reading: train without pooling.",
+    "MaxPooling1D": "A stream answers every reading: train without pooling.",
     "Masking": "Build the model without it, copy the weights and feed streams without padding.",
     "LayerNormalization": "Train with BatchNormalization, which folds into the weights.",
     "QuantizeInput": "Take the integers with edgernn_export.compress.qat.integer_model.",

@@ -22,14 +22,20 @@ _RENAMED: Final = {
 _DROPPED: Final = frozenset(
     {"batch_input_shape", "batch_shape", "input_dim", "input_length", "input_dtype", "input_shape"}
 )
+_CONVOLUTION: Final = {
+    "activation": "linear", "use_bias": True, "padding": "valid", "dilation_rate": (1,)
+}  # fmt: skip
 #: Values of arguments that a file may leave out.
 _DEFAULTS: Final[dict[str, dict[str, Any]]] = {
     "Activation": {"activation": "linear"},
     "BatchNormalization": {"center": True, "scale": True, "epsilon": 1e-3, "axis": -1},
+    "Conv1D": _CONVOLUTION,
     "Dense": {"activation": "linear", "use_bias": True},
+    "DepthwiseConv1D": _CONVOLUTION,
     "Embedding": {"mask_zero": False},
     "Normalization": {"mean": None, "variance": None, "invert": False, "axis": -1},
     "Rescaling": {"offset": 0.0},
+    "SeparableConv1D": _CONVOLUTION,
 }
 _SEQUENCE_DEFAULTS: Final = {"return_sequences": False, "stateful": False}
 _CELL_DEFAULTS: Final = {"activation": "tanh", "use_bias": True}
@@ -149,16 +155,18 @@ class StoredLayer:
             return [] if own is None else [(n, self.trainable) for n in own.variables(self.config)]
         if kind in (*_RECURRENT, *_CELLS):
             names = [("kernel", True), ("recurrent_kernel", True)]
-        elif kind == "Dense":
+        elif kind in ("Dense", "Conv1D", "DepthwiseConv1D"):
             names = [("kernel", True)]
         elif kind == "Embedding":
             names = [("embeddings", True)]
+        elif kind == "SeparableConv1D":
+            names = [("depthwise_kernel", True), ("pointwise_kernel", True)]
         elif kind == "Normalization" and self.config["mean"] is None:
             names = [("mean", False), ("variance", False), ("count", False)]
         elif kind == "BatchNormalization" and not self.config.get("renorm"):
             given = [(name, own) for name, key, own in _BATCH_NORMALIZATION if self._has(key)]
             names = given
-        if names and names[0][0] == "kernel" and self.config["use_bias"]:
+        if names and names[0][0].endswith("kernel") and self.config["use_bias"]:
             names.append(("bias", True))
         return [(name, own and self.trainable) for name, own in names]
 

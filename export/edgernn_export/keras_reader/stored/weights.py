@@ -121,6 +121,8 @@ def _shape(layer: StoredLayer, name: str) -> tuple[int | None, ...]:
     kind = layer.stored_class.removesuffix("Cell")
     if kind == "BatchNormalization":
         return (None,)
+    if kind.endswith("Conv1D"):
+        return _convolution_shape(layer, name)
     units = layer.config.get("units")
     columns = _GATES.get(kind, 1) * (units if isinstance(units, int) else -1)
     if name == "embeddings":
@@ -130,6 +132,19 @@ def _shape(layer: StoredLayer, name: str) -> tuple[int | None, ...]:
     if name == "recurrent_kernel":
         return (units, columns)
     return (2, columns) if layer.config.get("reset_after") else (columns,)
+
+
+def _convolution_shape(layer: StoredLayer, name: str) -> tuple[int | None, ...]:
+    config = layer.config
+    filters = config.get("filters", None if name == "bias" else config.get("depth_multiplier"))
+    if name == "bias":
+        return (filters,)
+    if name == "pointwise_kernel":
+        return (1, None, filters)
+    if name == "depthwise_kernel":
+        filters = config.get("depth_multiplier")
+    size = config["kernel_size"]
+    return (size[0] if isinstance(size, tuple) else size, None, filters)
 
 
 def _by_path(model: StoredModel, group: Any, owner: str) -> None:

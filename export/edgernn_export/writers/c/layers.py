@@ -27,6 +27,7 @@ from edgernn_export.writers.c.operations import (
     Vectors,
     norm_records,
     scale_records,
+    start_record,
     statements,
 )
 
@@ -142,6 +143,16 @@ class CLayer:
         return dict(zip(self.vectors, (spec.units for spec in self.layer.states), strict=True))
 
     @property
+    def resets(self) -> list[str]:
+        """The statements with which a stream begins."""
+        return [
+            f"edgernn_repeat(&{self.name}_rows, {spec.units}, state->{vector});"
+            if spec.start
+            else f"edgernn_zero16(state->{vector}, {spec.units});"
+            for vector, spec in zip(self.vectors, self.layer.states, strict=True)
+        ]
+
+    @property
     def input_places(self) -> tuple[Place, ...]:
         """The parts of its input that it reads as values."""
         if self.kernel is not None:
@@ -202,6 +213,11 @@ class CLayer:
             text, of_table = operations.embedding_record(self.name, layer)
             blocks.append(text)
             checks += of_table
+        for spec in layer.states:
+            if spec.start:
+                text, of_start = start_record(self.name, spec.start)
+                blocks.append(text)
+                checks += of_start
         if layer.scales:
             text, of_scales = scale_records(self.name, layer.scales)
             blocks.append(text)

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+
 from edgernn.graph.ops import Function
 from edgernn.graph.schedule import (
     INPUT,
@@ -127,6 +129,8 @@ def statements(
             return "edgernn_normalize", [of, *reads, count, result]
         if one.call is VectorCall.AFFINE:
             return f"edgernn_affine{width}", [f"&{record}.{one.option}", "state->operands", result]
+        if one.call is VectorCall.PUSH:
+            return "edgernn_push", [*reads, one.reads[0].width, count, result]
         if one.call is VectorCall.COPY:
             return "edgernn_copy16", [*reads, count, result]
         if isinstance(one.option, Function):
@@ -136,6 +140,21 @@ def statements(
 
     calls = map(arguments, step.instructions)
     return [f"{function}({', '.join(map(str, given))});" for function, given in calls]
+
+
+def start_record(record_name: str, start: Sequence[int]) -> tuple[str, list[Check]]:
+    """The row that a state begins with, and its checks.
+
+    Args:
+        record_name: C identifier of the layer.
+        start: of the state (clause 8.4).
+    """
+    name, place = f"{record_name}_start", f"{record_name}_rows"
+    row = np.array(start, np.int16)
+    text = array("int16_t", name, row)
+    text += f"\nstatic const edgernn_rows {place} = {{{len(row)}, {name}}};\n"
+    checks = [check_array("int16_t", f"{place}.start", name, row)]
+    return text, [*checks, check_member(f"{place}.width", len(row))]
 
 
 def scale_records(record_name: str, scales: Mapping[str, ScaleVector]) -> tuple[str, list[Check]]:

@@ -261,11 +261,7 @@ def _state_members(model: IntegerModel, step: CStep, prefix: str) -> str:
 def _source(model: IntegerModel, step: CStep, prefix: str) -> str:
     layers = step.layers
     width = layers[0].width
-    resets = "\n".join(
-        f"    edgernn_zero16(state->{v}, {n});"
-        for cl in layers
-        for v, n in cl.vector_widths.items()
-    )
+    resets = _indented([line for cl in layers for line in cl.resets])
     definitions, checks = [], []
     for cl in layers:
         text, of_layer = cl.constants()

@@ -13,6 +13,7 @@ from typing import Final
 
 from edgernn.model.formats import Precision
 from edgernn.model.integer_model import IntegerModel
+from edgernn.model.layers import held_codes
 from edgernn.model.routes import MODEL_INPUT, Part, Route
 from edgernn.model.storage import padded
 from edgernn_export.writers.c.layers import CLayer
@@ -97,6 +98,7 @@ class _Layout:
         self._wiring = model.wiring
         self._narrow = model.precision is Precision.W8A8
         self._tokens = bool(model.input.vocabulary)
+        self._held = held_codes(model.layers)
         self._head = 1 + max(i for i, layer in enumerate(model.layers) if layer.states)
         self._reads_input = [
             any(part.source == MODEL_INPUT for part in route) for route in model.wiring
@@ -179,6 +181,8 @@ class _Layout:
         first = end = 0
         for part in route:
             name = "codes" if part.source == MODEL_INPUT else "operands"
+            if part.source in self._held:
+                name = "held"
             to = plus("state->operands", first)
             of = self._address(part.source, part.start)
             if name == "codes" and self._tokens and self._narrow:

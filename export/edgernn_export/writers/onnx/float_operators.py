@@ -21,6 +21,7 @@ from edgernn.model.routes import MODEL_INPUT, Route
 from edgernn_export.float_model.model import (
     RECURRENT,
     FloatCell,
+    FloatDelay,
     FloatDense,
     FloatEmbedding,
     FloatGRU,
@@ -64,7 +65,15 @@ def write_onnx_float(model: FloatModel) -> bytes:
 
     Raises:
         ModelError: names of inputs, outputs and states collide.
+        UnsupportedModelError: the network has convolutions.
     """
+    if any(isinstance(layer, FloatDelay) for layer in model.layers):
+        raise UnsupportedModelError(
+            [
+                f"{model.name}: expected a network without convolutions for the float form, got "
+                "some. Convert the Keras model with tf2onnx, or export the integer model."
+            ]
+        )
     g, ports = GraphBuilder(model.name or "edgernn"), _ports(model)
     made: dict[int, Sequence[NodeRows]] = {
         MODEL_INPUT: [
@@ -75,6 +84,7 @@ def write_onnx_float(model: FloatModel) -> bytes:
     final: list[tuple[str, str, int]] = []
     for index, (layer, route) in enumerate(zip(model.layers, model.wiring, strict=False)):
         fed = _along(g, made, route)
+        assert not isinstance(layer, FloatDelay)  # refused
         if isinstance(layer, FloatMerge):
             value = _merge(g, layer, fed)
         elif isinstance(layer, FloatEmbedding):

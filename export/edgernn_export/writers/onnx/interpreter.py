@@ -132,6 +132,10 @@ def _operand(at: NodeEmitter, op: OperandOf) -> str:
     return at.tables.operand(*at.reads(op))
 
 
+def _input_operand(at: NodeEmitter, op: InputOperand) -> str:
+    return at.tables.input_operand(*at.reads(op))
+
+
 def _concatenation(at: NodeEmitter, op: Concatenation) -> str:
     return at.g.node("Concat", *at.reads(op), axis=-1)
 
@@ -217,10 +221,6 @@ def _extremum(at: NodeEmitter, op: Extremum) -> str:
 def _normalization(at: NodeEmitter, op: Normalization) -> str:
     (v,) = at.reads(op)
     return normalized(at.g, v, op.constants)
-
-
-def _input_operand(at: NodeEmitter, op: InputOperand) -> str:
-    return at.tables.model_input(*at.reads(op))
 
 
 def _gather(at: NodeEmitter, op: Gather) -> str:

@@ -71,8 +71,11 @@ class Tables:
 
     def model_input(self, q_x: str) -> str:
         """Operand rows of the model input (clause 2.3)."""
+        return self.input_operand(self._g.cast(q_x, np.int32))
+
+    def input_operand(self, wide: str) -> str:
+        """Operand rows of int32 input codes."""
         g = self._g
-        wide = g.cast(q_x, np.int32)
         if self.precision is Precision.W8A8:
             return g.cast(plus(g, wide, ZERO_POINT), np.uint8)
         table = self._once("input", lambda: self._split(_by_code(g, 1 << 13)))

@@ -49,7 +49,7 @@ def write_onnx_exact(model: IntegerModel, golden: Golden | None = None) -> bytes
         fed = vectors.fed(layer, route)
         state = tuple(g.cast(spec.name, np.int32) for spec in layer.states)
         value, new = _layer_step(Cell(g=g, tables=tables, layer=layer), fed, state)
-        vectors.add(NodeRows(value, layer.units))
+        vectors.add(layer, NodeRows(value, layer.units))
         carried.extend(new)
     values = vectors.values("output", model.wiring[-1])
     for port in ports.outputs:
@@ -97,6 +97,11 @@ class NodeVectors(RoutedVectors[NodeRows]):
         """Operand rows of the codes."""
         del name
         return NodeRows(self.tables.model_input(codes.name), codes.width)
+
+    def held_operand(self, name: str, codes: NodeRows) -> NodeRows:
+        """Operand rows of int32 codes."""
+        del name
+        return NodeRows(self.tables.input_operand(codes.name), codes.width)
 
     def input_value(self, name: str, codes: NodeRows) -> NodeRows:
         """The codes as int32."""

@@ -29,7 +29,7 @@ from edgernn.graph.ops import (
 from edgernn.model.formats import Precision
 from edgernn_export.writers.routed import cut
 from edgernn_export.writers.tflite import ops
-from edgernn_export.writers.tflite.affine import affine, narrowed, operand
+from edgernn_export.writers.tflite.affine import affine, operand
 from edgernn_export.writers.tflite.graph import Graph, Tensor
 from edgernn_export.writers.tflite.normalization import normalized
 
@@ -103,6 +103,11 @@ def _operand(at: OperatorEmitter, op: OperandOf) -> Tensor:
     return operand(at.graph, op.result.name, v, at.precision)
 
 
+def _input_operand(at: OperatorEmitter, op: InputOperand) -> Tensor:
+    (codes,) = at.reads(op)
+    return ops.input_operand(at.graph, op.result.name, codes, at.precision)
+
+
 def _concatenation(at: OperatorEmitter, op: Concatenation) -> Tensor:
     return ops.concatenate(at.graph, op.result.name, at.reads(op))
 
@@ -174,11 +179,6 @@ def _extremum(at: OperatorEmitter, op: Extremum) -> Tensor:
 def _normalization(at: OperatorEmitter, op: Normalization) -> Tensor:
     (v,) = at.reads(op)
     return normalized(at.graph, op.result.name, v, op.constants)
-
-
-def _input_operand(at: OperatorEmitter, op: InputOperand) -> Tensor:
-    (codes,) = at.reads(op)
-    return narrowed(at.graph, op.result.name, codes) if at.precision is Precision.W8A8 else codes
 
 
 def _gather(at: OperatorEmitter, op: Gather) -> Tensor:

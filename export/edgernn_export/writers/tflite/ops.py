@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from edgernn.model.formats import PREACTIVATION, UNIT, Int8Array
+from edgernn.model.formats import PREACTIVATION, UNIT, Int8Array, Precision
 from edgernn.model.scales import ScaleVector
 from edgernn_export.writers.tflite.graph import Graph, Tensor, is_power_of_two
 
@@ -101,6 +101,20 @@ def _cast(graph: Graph, name: str, v: Tensor, dtype: str, scale: float) -> Tenso
     graph.operator(
         "CAST", 1, [v], [out], kind="CastOptions",
         inDataType=getattr(kinds, v.dtype.upper()), outDataType=getattr(kinds, dtype.upper()),
+    )  # fmt: skip
+    return out
+
+
+def input_operand(graph: Graph, name: str, codes: Tensor, precision: Precision) -> Tensor:
+    """Input codes that are held as int16 values, as an operand (clause 6.6)."""
+    scale = UNIT.scale * precision.operand_ratio
+    if precision is Precision.W8A16:
+        return codes if codes.scale == scale else relabel(graph, codes, scale)
+    out = graph.tensor(name, codes.width, "int8", scale)
+    kinds = graph.schema.TensorType
+    graph.operator(
+        "CAST", 1, [codes], [out],
+        kind="CastOptions", inDataType=kinds.INT16, outDataType=kinds.INT8,
     )  # fmt: skip
     return out
 

@@ -66,7 +66,7 @@ def build(model: IntegerModel) -> tuple[Graph, dict[str, Tensor], dict[str, Tens
             scale=_output_scale(model, index),
         )
         y, new = emit(layer, site)
-        vectors.add(y)
+        vectors.add(layer, y)
         for spec, tensor in zip(layer.states, new, strict=True):
             carried[f"{spec.name}_out"] = tensor
     values = vectors.values("output", model.wiring[-1])
@@ -113,6 +113,10 @@ class TensorVectors(RoutedVectors[Tensor]):
         if self._readers < 2 or is_power_of_two(codes.scale):
             return codes
         return ops.relabel(self.graph, codes, operand_scale(UNIT.scale, self.precision))
+
+    def held_operand(self, name: str, codes: Tensor) -> Tensor:
+        """The codes under the scale of operands."""
+        return ops.input_operand(self.graph, name, codes, self.precision)
 
     def input_value(self, name: str, codes: Tensor) -> Tensor:
         """The codes as int16."""

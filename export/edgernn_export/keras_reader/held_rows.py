@@ -1,0 +1,105 @@
+"""What convolutions read: rows that delays hold, of the model's input and of layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from edgernn.model.formats import FloatArray
+from edgernn.model.merges import MergeOperation
+from edgernn.model.routes import MODEL_INPUT, Part, Route
+from edgernn_export.float_model.model import FloatDelay, FloatLayer, FloatMerge
+from edgernn_export.keras_reader.findings import Findings
+from edgernn_export.keras_reader.flows import Flow
+from edgernn_export.keras_reader.layers.layer_parts import DepthwisePart, MergePart, RowsPart
+
+#: Adds a layer that reads a route; what it puts out.
+Put = Callable[[FloatLayer, Route], Route]
+
+
+def check_padding(flow: Flow, part: RowsPart, findings: Findings) -> None:
+    """Note a convolution before which there are not as many rows of zeros as it reads."""
+    reach = (part.count - 1) * part.dilation
+    given = 0 if flow.padded is None else flow.padded.rows
+    if given == (0 if part.padded else reach):
+        return
+    findings.add(
+        part.owner,
+        f"{reach} rows of zeros before the stream",
+        f"{given} before padding='{'causal' if part.padded else 'valid'}'",
+        f"Put ZeroPadding1D(({reach}, 0)) before padding='valid', none before 'causal'.",
+    )
+
+
+def held_rows(flow: Flow, part: RowsPart, put: Put, findings: Findings) -> Flow:
+    """The rows that a convolution looks at, the newest first.
+
+    Args:
+        flow: what it reads, of a known shape.
+        part: which rows.
+        put: takes the delays.
+        findings: receives reasons.
+    """
+    start = _start(flow, part.owner, findings)
+    sides = [piece.source == MODEL_INPUT for piece in flow.route]
+    held = {side: _delay(flow, part, start, side, put) for side in sorted(set(sides))}
+    route: list[Part] = []
+    for back in range(part.count):
+        used = dict.fromkeys(held, 0)
+        for piece, side in zip(flow.route, sides, strict=True):
+            source, width = held[side]
+            first = back * part.dilation * width + used[side]
+            route.append(Part(source=source, start=first, width=piece.width))
+            used[side] += piece.width
+    pending = flow.pending
+    if pending is not None:
+        gain, offset = (np.tile(values, part.count) for values in flow.scaling)
+        pending = replace(pending, gain=gain, offset=offset)
+    shape = (*(flow.shape or ())[:-1], part.count * flow.width)
+    return replace(flow, route=tuple(route), shape=shape, pending=pending, last=part, padded=None)
+
+
+def summed_rows(flow: Flow, part: DepthwisePart, put: Put) -> Flow:
+    """The sum of rows that stand one behind another, each times constants of its own."""
+    count, width = part.gain.shape
+    gain, offset = (values.reshape(count, width) for values in flow.scaling)
+    offset = offset * part.gain
+    offset[0] += part.bias
+    layer = FloatMerge(
+        name=part.name, operation=MergeOperation.SUM, gain=gain * part.gain, offset=offset
+    )
+    return replace(
+        flow,
+        route=put(layer, flow.route),
+        shape=(*(flow.shape or ())[:-1], width),
+        pending=None,
+        last=MergePart(owner=part.owner),
+    )
+
+
+def _start(flow: Flow, owner: str, findings: Findings) -> FloatArray:
+    """What a scaling makes 0 of, per feature: Keras pads behind the scaling."""
+    gain, offset = flow.scaling
+    if np.any((gain == 0.0) & (offset != 0.0)):
+        cure = "Train without the features that a scaling makes constant."
+        findings.add(owner, "a scaling that something makes 0", "a gain of 0", cure)
+    start: FloatArray = -offset / np.where(gain == 0.0, 1.0, gain) + 0.0
+    return start
+
+
+def _delay(
+    flow: Flow, part: RowsPart, start: FloatArray, of_input: bool, put: Put
+) -> tuple[int, int]:
+    """Hold rows of the model's input, or of layers; the delay's place and its width."""
+    pieces, starts, at = [], [], 0
+    for piece in flow.route:
+        if (piece.source == MODEL_INPUT) == of_input:
+            pieces.append(piece)
+            starts.append(start[at : at + piece.width])
+        at += piece.width
+    row = np.concatenate(starts)
+    depth = (part.count - 1) * part.dilation + 1
+    (made,) = put(FloatDelay(name=part.name, depth=depth, start=row), tuple(pieces))
+    return made.source, row.size

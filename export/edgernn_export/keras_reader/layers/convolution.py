@@ -1,0 +1,160 @@
+"""Conv1D, DepthwiseConv1D and SeparableConv1D, over readings that were and none that will be."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from edgernn.model.formats import FloatArray
+from edgernn_export.float_model.model import FloatDense
+from edgernn_export.keras_reader.findings import Context, owner_of
+from edgernn_export.keras_reader.layers.config import (
+    activation_name,
+    check_activation,
+    check_config,
+    finite,
+    weight,
+)
+from edgernn_export.keras_reader.layers.layer_parts import (
+    ActivationPart,
+    DensePart,
+    DepthwisePart,
+    LayerPart,
+    PaddingPart,
+    RowsPart,
+    ScalePart,
+    UnknownPart,
+)
+
+_ALLOWED: Final = ("linear", "relu", "tanh", "sigmoid", "softmax")
+_FIXED: Final[dict[str, tuple[Any, ...]]] = {
+    "strides": ((1,), 1),
+    "data_format": ("channels_last", None),
+    "groups": (1,),
+    "depth_multiplier": (1,),
+}
+_CURES: Final = {
+    "strides": "A stream answers every reading: train with strides=1.",
+    "groups": "Train with groups=1, or slice the features and concatenate what is made of them.",
+    "depth_multiplier": "Train with depth_multiplier=1, or with Conv1D.",
+}
+_FREE: Final = (
+    "filters", "kernel_size", "padding", "dilation_rate", "activation", "use_bias"
+)  # fmt: skip
+
+
+def read_conv1d(layer: Any, context: Context) -> tuple[LayerPart, ...]:
+    """Read Conv1D: a Dense over the last rows; a softmax becomes a part of its own."""
+    if not _is_good(layer, context):
+        return _unknown(layer)
+    kernel = weight(layer.kernel)
+    bias = weight(layer.bias) if layer.use_bias else np.zeros(kernel.shape[2])
+    if not finite(layer, context, kernel=kernel, bias=bias):
+        return _unknown(layer)
+    matrix = kernel[::-1].reshape(-1, kernel.shape[2]).T  # the newest row first
+    return *_rows(layer), *_dense(layer, layer.name, matrix, bias)
+
+
+def read_depthwise(layer: Any, context: Context) -> tuple[LayerPart, ...]:
+    """Read DepthwiseConv1D: sums of the last rows, each times constants of its own."""
+    if not _is_good(layer, context):
+        return _unknown(layer)
+    kernel = weight(layer.kernel)[:, :, 0]
+    bias = weight(layer.bias) if layer.use_bias else np.zeros(kernel.shape[1])
+    if not finite(layer, context, kernel=kernel, bias=bias):
+        return _unknown(layer)
+    activation = activation_name(layer.activation)
+    after = () if activation == "linear" else _activation(layer, activation)
+    return *_rows(layer), *_depthwise(layer, layer.name, kernel, bias), *after
+
+
+def read_separable(layer: Any, context: Context) -> tuple[LayerPart, ...]:
+    """Read SeparableConv1D: a depthwise one, then a Dense."""
+    if not _is_good(layer, context):
+        return _unknown(layer)
+    depthwise = weight(layer.depthwise_kernel)[:, :, 0]
+    pointwise = weight(layer.pointwise_kernel)[0]
+    bias = weight(layer.bias) if layer.use_bias else np.zeros(pointwise.shape[1])
+    if not finite(layer, context, depthwise=depthwise, pointwise=pointwise, bias=bias):
+        return _unknown(layer)
+    name = f"{layer.name}_depthwise"
+    sums = _depthwise(layer, name, depthwise, np.zeros(depthwise.shape[1]))
+    return *_rows(layer), *sums, *_dense(layer, layer.name, pointwise.T, bias)
+
+
+def read_zero_padding(layer: Any, context: Context) -> tuple[LayerPart, ...]:
+    """Read ZeroPadding1D at the beginning, which the convolution behind it takes up."""
+    padding = layer.get_config().get("padding")
+    before, after = padding if isinstance(padding, (tuple, list)) else (padding, padding)
+    cures = {"padding": "A stream has no end: pad its beginning alone, ZeroPadding1D((n, 0))."}
+    free, fixed = ("data_format",), {"padding": ((before, 0), 0)}
+    if not check_config(
+        layer, layer.get_config(), context, free=free, fixed=fixed, cures=cures
+    ) or not (before or after):
+        return ()
+    return (PaddingPart(owner=owner_of(layer), rows=int(before)),)
+
+
+def _unknown(layer: Any) -> tuple[LayerPart, ...]:
+    return (UnknownPart(owner=owner_of(layer), recurrent=True),)
+
+
+def _one(value: Any) -> int:
+    return int(value[0] if isinstance(value, (tuple, list)) else value)
+
+
+def _is_good(layer: Any, context: Context) -> bool:
+    config = layer.get_config()
+    free = _FREE if _one(config["kernel_size"]) == 1 else tuple(k for k in _FREE if k != "padding")
+    reach = (_one(config["kernel_size"]) - 1) * _one(config["dilation_rate"])
+    cures = {
+        **_CURES,
+        "padding": "A stream has no future: train with padding='causal', or with "
+        f"ZeroPadding1D(({reach}, 0)) before it and padding='valid'.",
+    }
+    fixed = {**_FIXED, "padding": ("causal", "valid")}
+    good = check_config(layer, config, context, free=free, fixed=fixed, cures=cures)
+    return check_activation(layer, "activation", layer.activation, _ALLOWED, context) and good
+
+
+def _rows(layer: Any) -> tuple[LayerPart, ...]:
+    """The rows that a kernel of more than one looks at."""
+    count = _one(layer.kernel_size)
+    if count == 1:
+        return ()
+    part = RowsPart(
+        owner=owner_of(layer),
+        name=f"{layer.name}_rows",
+        count=count,
+        dilation=_one(layer.dilation_rate),
+        padded=layer.padding == "causal",
+    )
+    return (part,)
+
+
+def _dense(layer: Any, name: str, kernel: FloatArray, bias: FloatArray) -> tuple[LayerPart, ...]:
+    activation = activation_name(layer.activation)
+    softmax = activation == "softmax"
+    dense = FloatDense(
+        name=name,
+        kernel=kernel,
+        bias=bias,
+        use_bias=bool(layer.use_bias),
+        activation="linear" if softmax else activation,
+    )
+    part = DensePart(owner=owner_of(layer), layer=dense)
+    return (part, *_activation(layer, activation)) if softmax else (part,)
+
+
+def _activation(layer: Any, activation: str) -> tuple[LayerPart, ...]:
+    return (ActivationPart(owner=owner_of(layer), activation=activation),)
+
+
+def _depthwise(
+    layer: Any, name: str, kernel: FloatArray, bias: FloatArray
+) -> tuple[LayerPart, ...]:
+    owner = owner_of(layer)
+    if len(kernel) == 1:
+        return (ScalePart(owner=owner, gain=kernel[0], offset=bias),)
+    return (DepthwisePart(owner=owner, name=name, gain=kernel[::-1], bias=bias),)
