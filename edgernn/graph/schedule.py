@@ -2,8 +2,7 @@
 
 A value gets a place: a vector of the state, the layer's input where it reads values, or a part of
 the scratch that values share which are not there at the same time. A result takes the place of what
-it is made of where nothing else reads that any more, and new states are made in the place of the
-old ones.
+it is made of where nothing else reads that any more, new states that of the old ones.
 """
 
 from __future__ import annotations
@@ -235,13 +234,7 @@ class _Scheduler:
         )
 
     def for_result(self, index: int, op: Op, reused: Sequence[Value] = ()) -> Place:
-        """A place for the result of an operation.
-
-        Args:
-            index: of the operation.
-            op: the operation.
-            reused: values in whose place the result may be made.
-        """
+        """A place for the result of an operation; it may be that of a value in ``reused``."""
         result = op.result
         vector = self._vectors.get(result.name)
         wanted = [] if vector is None else [Place(vector, 0, result.width)]
@@ -275,8 +268,8 @@ class _Scheduler:
         if vector is None or len(op.parts) != 2:
             return None
         rows, (new, kept) = Place(vector, 0, op.result.width), map(self.place, op.parts)
-        is_shift = kept == Place(vector, 0, op.parts[1].width) and not new.meets(rows)
-        return rows if is_shift and self.is_free(rows, index) else None
+        fits = not new.meets(rows) and self.is_free(rows, index)
+        return rows if fits and kept == Place(vector, 0, kept.width) else None
 
     def operands(self, op: AffineResult) -> None:
         """Have behind the input what an affine map reads there."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from edgernn.model.formats import FloatArray
 from edgernn.model.routes import MODEL_INPUT, Part, Route
 from edgernn_export.float_model.model import FloatCell, FloatDense, FloatRecurrent
+from edgernn_export.keras_reader.findings import Findings
 from edgernn_export.keras_reader.layers.layer_parts import (
     LayerPart,
     PaddingPart,
@@ -137,3 +139,34 @@ def fold_back(dense: FloatDense, scale: ScalePart) -> FloatDense:
 def per_feature(values: FloatArray, width: int) -> FloatArray:
     """One value for every feature of what may be a scalar."""
     return np.broadcast_to(values, (width,))
+
+
+def in_one(route: Route) -> Route:
+    """The same route with neighbours of one source as one part."""
+    made: list[Part] = []
+    for part in route:
+        before = made[-1] if made else None
+        if before and (before.source, before.start + before.width) == (part.source, part.start):
+            made[-1] = replace(before, width=before.width + part.width)
+        else:
+            made.append(part)
+    return tuple(made)
+
+
+def side_by_side(findings: Findings, owner: str, flows: Sequence[Flow], widths: set[int]) -> bool:
+    """Whether vectors of these widths come at the same steps."""
+    shapes = [flow.shape for flow in flows if flow.shape is not None]
+    steps = {shape[0] if len(shape) == 2 else 0 for shape in shapes} - {None}
+    if len({len(shape) for shape in shapes}) > 1 or len(steps) > 1:
+        got = f"shapes {', '.join(str((None, *shape)) for shape in shapes)}"
+        cure = (
+            "Train with return_sequences=True in both branches, or in neither: a stream has no "
+            "steps to repeat."
+        )
+        findings.add(owner, "vectors that come at the same steps", got, cure)
+        return False
+    if not {flow.width for flow in flows} <= widths:
+        got = f"{', '.join(str(flow.width) for flow in flows)} features"
+        findings.add(owner, "vectors of one width", got, "Save the model again.")
+        return False
+    return True

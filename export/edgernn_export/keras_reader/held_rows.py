@@ -103,3 +103,27 @@ def _delay(
     depth = (part.count - 1) * part.dilation + 1
     (made,) = put(FloatDelay(name=part.name, depth=depth, start=row), tuple(pieces))
     return made.source, row.size
+
+
+def check_every_step(findings: Findings, owner: str, flow: Flow, axes: int) -> None:
+    """Note a layer that is given the last step alone."""
+    shape = flow.shape
+    if flow.last_step_alone or (shape and len(shape) != axes):
+        findings.add(
+            owner,
+            "every step of the layer before",
+            "its last step alone" if flow.last_step_alone else f"shape {shape}",
+            "Train with return_sequences=True in every recurrent layer but the last.",
+        )
+
+
+def unpadded(flow: Flow, findings: Findings) -> Flow:
+    """Note rows of zeros that no convolution takes up."""
+    if flow.padded is not None:
+        findings.add(
+            flow.padded.owner,
+            "a convolution with padding='valid' behind it",
+            "another layer",
+            "Put it directly before the convolution.",
+        )
+    return replace(flow, padded=None)

@@ -28,10 +28,18 @@ from edgernn_export.keras_reader.flows import (
     Weighted,
     fold_back,
     fold_into,
+    in_one,
     same_steps,
+    side_by_side,
     unknown,
 )
-from edgernn_export.keras_reader.held_rows import check_padding, held_rows, summed_rows
+from edgernn_export.keras_reader.held_rows import (
+    check_every_step,
+    check_padding,
+    held_rows,
+    summed_rows,
+    unpadded,
+)
 from edgernn_export.keras_reader.layers.layer_parts import (
     ActivationPart,
     DensePart,
@@ -76,7 +84,7 @@ class JoinedLayers:
         if isinstance(part, RowsPart):
             self.refuse_softmax(part.owner, [flow])
             return self._rows(flow, part)
-        flow = self._unpadded(flow)
+        flow = unpadded(flow, self.findings)
         if isinstance(part, ShapePart):
             return self._reshaped(flow, part)
         self.refuse_softmax(part.owner, [flow])
@@ -151,12 +159,12 @@ class JoinedLayers:
         gains: Sequence[float],
     ) -> Flow:
         """The sum, product, maximum or minimum of flows of one width, each times its gain."""
-        flows = [self._unpadded(flow) for flow in flows]
+        flows = [unpadded(flow, self.findings) for flow in flows]
         self.refuse_softmax(owner, flows)
         if any(flow.shape is None for flow in flows):
             return unknown(owner)
         width = max(flow.width for flow in flows)
-        if not self._side_by_side(owner, flows, {1, width}):
+        if not side_by_side(self.findings, owner, flows, {1, width}):
             return unknown(owner)
         rows = [
             [gain * np.broadcast_to(values, (width,)) for values in flow.scaling]
@@ -170,11 +178,11 @@ class JoinedLayers:
 
     def concatenated(self, owner: str, flows: Sequence[Flow]) -> Flow:
         """Flows one behind another."""
-        flows = [self._unpadded(flow) for flow in flows]
+        flows = [unpadded(flow, self.findings) for flow in flows]
         self.refuse_softmax(owner, flows)
         widths = {flow.width for flow in flows if flow.shape is not None}
-        if any(flow.shape is None for flow in flows) or not self._side_by_side(
-            owner, flows, widths
+        if any(flow.shape is None for flow in flows) or not side_by_side(
+            self.findings, owner, flows, widths
         ):
             return unknown(owner)
         route = tuple(part for flow in flows for part in flow.route)
@@ -201,7 +209,7 @@ class JoinedLayers:
     def finish(self, owner: str, outputs: Sequence[Flow]) -> None:
         """Note what only the whole model shows."""
         for flow in outputs:
-            self._unpadded(flow)
+            unpadded(flow, self.findings)
             if flow.pending is not None:
                 self._refuse_scale(flow, flow.pending)
         if not self.recurrent + self.delays or self.recurrent > MAX_RECURRENT_LAYERS:
@@ -223,7 +231,7 @@ class JoinedLayers:
         kept = sorted(index for index in needed if index != MODEL_INPUT)
         place = {MODEL_INPUT: MODEL_INPUT} | {index: number for number, index in enumerate(kept)}
         routes = [
-            _in_one(tuple(replace(part, source=place[part.source]) for part in route))
+            in_one(tuple(replace(part, source=place[part.source]) for part in route))
             for route in (*(self.routes[index] for index in kept), output)
         ]
         return [self.layers[index] for index in kept], routes
@@ -253,7 +261,7 @@ class JoinedLayers:
     def _after_recurrent(self, flow: Flow, made: Flow, part: RecurrentPart) -> Flow:
         shape = flow.shape
         steps = shape[0] if shape is not None and len(shape) == 2 else None
-        self._check_every_step(part.owner, flow, 2 - part.one_step)
+        check_every_step(self.findings, part.owner, flow, 2 - part.one_step)
         if self.recurrent + self.delays == 0:
             self.steps = 1 if part.one_step else steps
         self.recurrent += 1
@@ -266,19 +274,9 @@ class JoinedLayers:
             last_step_alone=made.last_step_alone if sequences else steps != 1 and not part.one_step,
         )
 
-    def _check_every_step(self, owner: str, flow: Flow, axes: int) -> None:
-        shape = flow.shape
-        if flow.last_step_alone or (shape and len(shape) != axes):
-            self.findings.add(
-                owner,
-                "every step of the layer before",
-                "its last step alone" if flow.last_step_alone else f"shape {shape}",
-                "Train with return_sequences=True in every recurrent layer but the last.",
-            )
-
     def _rows(self, flow: Flow, part: RowsPart) -> Flow:
         """The rows that a convolution looks at."""
-        self._check_every_step(part.owner, flow, 2)
+        check_every_step(self.findings, part.owner, flow, 2)
         check_padding(flow, part, self.findings)
         if flow.shape is None:
             return replace(flow, padded=None)
@@ -294,17 +292,6 @@ class JoinedLayers:
             return unknown(part.owner)
         return summed_rows(flow, part, self._put)
 
-    def _unpadded(self, flow: Flow) -> Flow:
-        """Note rows of zeros that no convolution takes up."""
-        if flow.padded is not None:
-            self.findings.add(
-                flow.padded.owner,
-                "a convolution with padding='valid' behind it",
-                "another layer",
-                "Put it directly before the convolution.",
-            )
-        return replace(flow, padded=None)
-
     def _check_width(self, owner: str, flow: Flow, width: int) -> None:
         if flow.shape is not None and flow.shape[-1] != width:
             self.findings.add(
@@ -313,24 +300,6 @@ class JoinedLayers:
                 f"weights for {width}",
                 "Pass the weights that belong to the model.",
             )
-
-    def _side_by_side(self, owner: str, flows: Sequence[Flow], widths: set[int]) -> bool:
-        """Whether vectors of these widths come at the same steps."""
-        shapes = [flow.shape for flow in flows if flow.shape is not None]
-        steps = {shape[0] if len(shape) == 2 else 0 for shape in shapes} - {None}
-        if len({len(shape) for shape in shapes}) > 1 or len(steps) > 1:
-            got = f"shapes {', '.join(str((None, *shape)) for shape in shapes)}"
-            cure = (
-                "Train with return_sequences=True in both branches, or in neither: a stream has no "
-                "steps to repeat."
-            )
-            self.findings.add(owner, "vectors that come at the same steps", got, cure)
-            return False
-        if not {flow.width for flow in flows} <= widths:
-            got = f"{', '.join(str(flow.width) for flow in flows)} features"
-            self.findings.add(owner, "vectors of one width", got, "Save the model again.")
-            return False
-        return True
 
     def _beside(
         self, flows: Sequence[Flow], width: int, route: Route, last: LayerPart | None
@@ -426,15 +395,3 @@ class JoinedLayers:
             f"one after {flow.owner} without such a layer",
             "Put a linear Dense behind it whose kernel is the identity: the answers stay.",
         )
-
-
-def _in_one(route: Route) -> Route:
-    """The same route with neighbours of one source as one part."""
-    made: list[Part] = []
-    for part in route:
-        before = made[-1] if made else None
-        if before and (before.source, before.start + before.width) == (part.source, part.start):
-            made[-1] = replace(before, width=before.width + part.width)
-        else:
-            made.append(part)
-    return tuple(made)
