@@ -12,7 +12,7 @@ from edgernn.model.affine import Affine, Source
 from edgernn.model.formats import CELL_EXPONENTS, PREACTIVATION, RELU_EXPONENTS, UNIT, QFormat
 from edgernn.model.layer_record import X_AND_H, AffineShapes, Exponent, LayerRecord, StateSpec
 from edgernn.model.layers import GateActivation
-from edgernn.model.scales import ScaleVector
+from edgernn.model.scales import NormalizationConstants, ScaleVector
 
 __all__ = [
     "CELL_EXPONENTS",
@@ -27,6 +27,7 @@ __all__ = [
     "GateActivation",
     "LayerRecord",
     "Lowered",
+    "NormalizationConstants",
     "OpBuilder",
     "QFormat",
     "ScaleVector",

@@ -88,13 +88,17 @@ class LayerRecord(ArrayRecord):
     input_vectors: ClassVar[tuple[str, ...]] = ()
     #: Fields that are vectors of constants: elements per unit.
     scale_shape: ClassVar[dict[str, int]] = {}
+    #: Those of `scale_shape` that have offsets; without them a scaling has none.
+    offsets: ClassVar[frozenset[str]] = frozenset()
     #: Fields that are constants of a normalization: elements per unit.
     norm_shape: ClassVar[dict[str, int]] = {}
     #: Fields that are exponents of a cell's values; calibration chooses them.
     exponents: ClassVar[dict[str, Exponent]] = {}
     #: Smallest and largest real value of constants that cannot be any number.
     bounds: ClassVar[dict[str, tuple[float, float]]] = {}
-    #: What a bias begins training with, one number for each block of a map's rows; else 0.
+    #: What constants begin training with; else 0, or near the end of their bounds.
+    first_scale: ClassVar[dict[str, float]] = {}
+    #: What a bias, or an offset, begins training with, one number for each block of rows; else 0.
     first_bias: ClassVar[dict[str, tuple[float, ...]]] = {}
     #: Fields that are int8 matrices of which rows are looked up.
     tables: ClassVar[tuple[str, ...]] = ()

@@ -99,7 +99,12 @@ def test_training_starts_at_the_post_training_model(cell, precision):
 
 
 @pytest.mark.parametrize(
-    ("kind", "precision"), [*((kind, "w8a8") for kind in ALL_CELLS), ("peephole_lstm", "w8a16")]
+    ("kind", "precision"),
+    [
+        *((kind, "w8a8") for kind in ALL_CELLS),
+        ("peephole_lstm", "w8a16"),
+        ("layer_norm_lstm", "w8a16"),
+    ],
 )
 def test_registered_cells(kind, precision):
     import keras
@@ -127,7 +132,7 @@ def test_registered_cells(kind, precision):
         assert getattr(after, name) != getattr(before.layers[0], name), name
 
 
-@pytest.mark.parametrize("kind", ["linear_recurrence", "peephole_lstm"])
+@pytest.mark.parametrize("kind", ["linear_recurrence", "peephole_lstm", "layer_norm_gru"])
 def test_constants_are_trained(kind):
     import keras
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import keras
 import numpy as np
@@ -12,7 +12,13 @@ import numpy as np
 from edgernn.graph.ops import AffineResult, Function
 from edgernn.model.affine import Source
 from edgernn_export.cells.cell_readers import attribute
-from edgernn_export.float_model.cell_plans import option_types, plan_of, record_of, weight_shapes
+from edgernn_export.float_model.cell_plans import (
+    EPSILON,
+    option_types,
+    plan_of,
+    record_of,
+    weight_shapes,
+)
 from edgernn_export.float_model.graph_run import Arithmetic, FloatStep
 
 _KERAS = Arithmetic(
@@ -20,6 +26,8 @@ _KERAS = Arithmetic(
     concatenate=keras.ops.concatenate,
     maximum=keras.ops.maximum,
     minimum=keras.ops.minimum,
+    mean=lambda v: keras.ops.mean(v, axis=-1, keepdims=True),
+    sqrt=keras.ops.sqrt,
     functions={
         Function.LINEAR: lambda v: v,
         Function.RELU: keras.ops.relu,
@@ -28,6 +36,7 @@ _KERAS = Arithmetic(
         Function.HARD_SIGMOID: keras.ops.hard_sigmoid,
     },
 )
+_EPSILON: Final = 1e-3
 #: Of the room that constants have, the part in which they begin: long memories train best.
 _BEGINNING = (0.8, 0.999)
 
@@ -50,7 +59,8 @@ class RegisteredCell(keras.layers.Layer):  # type: ignore[misc]  # Keras has no 
     Args:
         kind: of the cell, such as "minimal_gru".
         units: output width.
-        options: of its record by name, enumerations by value; the first value where left out.
+        options: of its record by name, enumerations by value; the first value where left out. Of
+            a cell that normalises, "epsilon" too, else that of Keras's LayerNormalization, 0.001.
         **layer: arguments of `keras.layers.Layer`.
 
     Raises:
@@ -66,11 +76,13 @@ class RegisteredCell(keras.layers.Layer):  # type: ignore[misc]  # Keras has no 
     ) -> None:
         """Look up the cell."""
         super().__init__(**layer)
-        first = {
+        first: dict[str, Any] = {
             name: next(iter(form)).value
             for name, form in option_types(kind).items()
             if isinstance(form, type) and issubclass(form, enum.Enum)
         }
+        if EPSILON in option_types(kind):
+            first[EPSILON] = _EPSILON
         self.kind, self.units = kind, units
         self.options = {**first, **(options or {})}
         carried = self._plan(1).graph.carried
@@ -88,10 +100,12 @@ class RegisteredCell(keras.layers.Layer):  # type: ignore[misc]  # Keras has no 
                 options["initializer"] = "glorot_uniform"
             elif len(shape) == 2:
                 options["initializer"] = "orthogonal"
-            elif name.endswith(".bias"):
-                blocks = record.first_bias.get(name.removesuffix(".bias"), (0.0,))
+            elif name.endswith((".bias", ".offset")):
+                blocks = record.first_bias.get(name.rpartition(".")[0], (0.0,))
                 start = np.repeat(blocks, shape[0] // len(blocks))
                 options["initializer"] = keras.initializers.Constant(start)
+            elif name in record.first_scale:
+                options["initializer"] = keras.initializers.Constant(record.first_scale[name])
             elif name in record.bounds:
                 low, high = record.bounds[name]
                 ends = (low + share * (high - low) for share in _BEGINNING)
@@ -104,7 +118,7 @@ class RegisteredCell(keras.layers.Layer):  # type: ignore[misc]  # Keras has no 
     def call(self, inputs: Any, states: Sequence[Any]) -> Any:
         """One step, [B, I] and states to [B, H] and new states."""
         plan = self._plan(self._inputs)
-        step = FloatStep(plan.graph, plan.terms, _KERAS)
+        step = FloatStep(plan.graph, plan.terms, _KERAS, plan.epsilon)
         values = step(self._by_name, step.of_input(self._by_name, inputs), states)
         new = [values[state.after.name] for state in plan.graph.carried]
         return values[plan.graph.outputs[0].name], new

@@ -28,8 +28,11 @@ from edgernn.model.affine import Affine8, Source, Term8
 from edgernn.model.formats import Precision
 from edgernn.model.layer_record import LayerRecord
 from edgernn.model.layers import ENTRY_POINTS, layer_class
-from edgernn.model.scales import ScaleVector
+from edgernn.model.scales import MAX_NORMALIZED, NormalizationConstants, ScaleVector
+from edgernn_export.float_model.graph_run import offset_of
 
+#: The option of the float layers of cells that normalise: what is added to variances.
+EPSILON: Final = "epsilon"
 Options = tuple[tuple[str, Any], ...]
 #: The name of a layer whose graph is looked at, in front of all its values.
 _LAYER: Final = "cell"
@@ -64,6 +67,7 @@ class CellPlan:
         ranged: values whose ranges are looked for: of states, and of what has their exponents.
         kept: what states keep of themselves.
         output: the output of the step.
+        epsilon: what normalizations add to variances; 0 where there are none.
     """
 
     graph: OpGraph
@@ -73,6 +77,7 @@ class CellPlan:
     ranged: tuple[str, ...]
     kept: tuple[Kept, ...]
     output: str
+    epsilon: float
 
     @property
     def observed(self) -> tuple[str, ...]:
@@ -102,11 +107,16 @@ def record_of(kind: str) -> type[LayerRecord]:
 
 
 def option_types(kind: str) -> dict[str, Any]:
-    """The options of a cell that a network chooses, and their types."""
+    """The options of a cell that a network chooses, and their types.
+
+    Where a cell normalises, one of them is the `EPSILON` of its float layer.
+    """
     record = record_of(kind)
-    own = {"name", "inputs", "units", *record.shape, *record.scale_shape, *record.exponents}
+    constants = {*record.scale_shape, *record.norm_shape}
+    own = {"name", "inputs", "units", *record.shape, *constants, *record.exponents}
     types = get_type_hints(record)
-    return {field.name: types[field.name] for field in fields(record) if field.name not in own}
+    found = {field.name: types[field.name] for field in fields(record) if field.name not in own}
+    return {**found, EPSILON: float} if record.norm_shape else found
 
 
 def float_sources(kind: str, name: str) -> tuple[Source, ...]:
@@ -116,7 +126,9 @@ def float_sources(kind: str, name: str) -> tuple[Source, ...]:
 
 
 def weight_shapes(kind: str, inputs: int, units: int) -> dict[str, tuple[int, ...]]:
-    """The float weights of a cell by name: "<map>.<source>", "<map>.bias", and constants.
+    """The float weights of a cell by name.
+
+    They are "<map>.<source>", "<map>.bias", constants, and "<constants>.offset".
 
     Args:
         kind: of the cell's record.
@@ -130,7 +142,9 @@ def weight_shapes(kind: str, inputs: int, units: int) -> dict[str, tuple[int, ..
         for source in float_sources(kind, name):
             shapes[f"{name}.{source.value}"] = (rows, sum(source.parts(inputs, units)))
         shapes[f"{name}.bias"] = (rows,)
-    shapes.update((name, (n,)) for name, n in record.scale_widths(inputs, units).items())
+    widths = record.scale_widths(inputs, units)
+    shapes.update((name, (n,)) for name, n in widths.items())
+    shapes.update((offset_of(name), (n,)) for name, n in widths.items() if name in record.offsets)
     return shapes
 
 
@@ -151,21 +165,18 @@ def template(
         exponents: by option; the coarsest by default.
 
     Raises:
-        UnsupportedModelError: the options are not those of the cell.
+        UnsupportedModelError: the options are not those of the cell, or it is too wide to be
+            normalised.
     """
     record, types = record_of(kind), option_types(kind)
-    if record.norm_shape:
-        raise UnsupportedModelError(
-            [
-                f"{kind}: expected maps and constants, got normalizations "
-                f"{sorted(record.norm_shape)}. Integer records hold them; float layers do not yet."
-            ]
-        )
     given = dict(options)
     if set(given) != set(types):
         raise UnsupportedModelError(
             [f"{kind}: expected options {sorted(types)}, got {sorted(given)}. Pass exactly these."]
         )
+    if record.norm_shape:
+        _check_normalized(kind, units, given.pop(EPSILON))
+        del types[EPSILON]
     arguments: dict[str, Any] = {"name": _LAYER, "inputs": inputs, "units": units}
     for name, form in types.items():
         is_enum = isinstance(form, type) and issubclass(form, enum.Enum)
@@ -180,11 +191,31 @@ def template(
         arguments[name] = (exponents or {}).get(name, min(exponent.allowed))
     for name, (blocks, _) in record.shape.items():
         arguments[name] = _zero_map(record, name, blocks * units, inputs, units)
+    for name, count in record.norm_shape.items():
+        arguments[name] = NormalizationConstants(
+            width=count * units, epsilon=np.ones(1, dtype=np.int32)
+        )
     nothing = {
         name: ScaleVector(multiplier=np.zeros(n, np.int16), shift=1, bias=np.zeros(n, np.int16))
         for name, n in record.scale_widths(inputs, units).items()
     }
     return record(**arguments, **record.scale_arguments(nothing))
+
+
+def _check_normalized(kind: str, units: int, epsilon: Any) -> None:
+    """Refuse widths that clause 7.11 does not reach, and what is no epsilon."""
+    most = MAX_NORMALIZED // max(record_of(kind).norm_shape.values())
+    if units > most:
+        raise UnsupportedModelError(
+            [
+                f"{kind}: expected at most {most} units, whose rows are normalised "
+                f"{MAX_NORMALIZED} at a time at most, got {units}. Stack layers of {most} units."
+            ]
+        )
+    if not isinstance(epsilon, (int, float)) or not 0 < epsilon < np.inf:
+        raise UnsupportedModelError(
+            [f"{kind}: expected {EPSILON} to be a number above 0, got {epsilon!r:.80}."]
+        )
 
 
 def _record_sources(record: type[LayerRecord], name: str) -> tuple[Source, ...]:
@@ -254,6 +285,7 @@ def plan_of(kind: str, inputs: int, units: int, options: Options) -> CellPlan:
         ranged=tuple(ranged),
         kept=tuple(_kept(graph, made)),
         output=local_name(graph.outputs[0]),
+        epsilon=dict(options).get(EPSILON, 0.0),
     )
 
 

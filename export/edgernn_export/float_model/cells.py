@@ -245,6 +245,8 @@ NUMPY: Final = Arithmetic(
     concatenate=np.concatenate,
     maximum=np.maximum,
     minimum=np.minimum,
+    mean=lambda v: np.mean(v, axis=-1, keepdims=True),
+    sqrt=np.sqrt,
     functions={function: ACTIVATIONS[function.value] for function in Function},
 )
 
@@ -252,7 +254,7 @@ NUMPY: Final = Arithmetic(
 def registered(layer: FloatCell, xs: FloatArray, state: LayerState) -> tuple[Tensors, LayerState]:
     """A registered cell: its lowering in real numbers."""
     plan, carried = layer.plan, layer.plan.graph.carried
-    step = FloatStep(plan.graph, plan.terms, NUMPY)
+    step = FloatStep(plan.graph, plan.terms, NUMPY, plan.epsilon)
     weights = {name: values.T for name, values in layer.by_name.items()}
     of_xs = step.of_input(weights, xs)
     seen: dict[str, list[FloatArray]] = {name: [] for name in plan.observed}

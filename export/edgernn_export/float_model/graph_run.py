@@ -14,6 +14,7 @@ from edgernn.graph.ops import (
     Concatenation,
     Extremum,
     Function,
+    Normalization,
     Op,
     OperandOf,
     Product,
@@ -28,6 +29,11 @@ from edgernn.model.affine import Source
 StepArray = Any
 
 
+def offset_of(name: str) -> str:
+    """What the weights are called that are offsets beside constants of this name."""
+    return f"{name}.offset"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arithmetic:
     """What a library calls the functions of a step.
@@ -36,6 +42,8 @@ class Arithmetic:
         matmul: of [B, N] and [N, R].
         concatenate: of a list, along an axis.
         maximum, minimum: of two arrays.
+        mean: of the last axis, which stays with one element.
+        sqrt: of every element.
         functions: of every element.
     """
 
@@ -43,6 +51,8 @@ class Arithmetic:
     concatenate: Callable[..., StepArray]
     maximum: Callable[[StepArray, StepArray], StepArray]
     minimum: Callable[[StepArray, StepArray], StepArray]
+    mean: Callable[[StepArray], StepArray]
+    sqrt: Callable[[StepArray], StepArray]
     functions: Mapping[Function, Callable[[StepArray], StepArray]]
 
 
@@ -53,13 +63,19 @@ class FloatStep:
         graph: of the layer.
         terms: per map what its matrices multiply.
         arithmetic: of the arrays.
+        epsilon: what normalizations add to variances.
     """
 
     def __init__(
-        self, graph: OpGraph, terms: Mapping[str, Sequence[Source]], arithmetic: Arithmetic
+        self,
+        graph: OpGraph,
+        terms: Mapping[str, Sequence[Source]],
+        arithmetic: Arithmetic,
+        epsilon: float,
     ) -> None:
         """Take the graph."""
-        self.graph, self.terms, self.arithmetic = graph, terms, arithmetic
+        self.graph, self.terms = graph, terms
+        self.arithmetic, self.epsilon = arithmetic, epsilon
 
     def of_input(self, weights: Mapping[str, StepArray], xs: StepArray) -> dict[str, StepArray]:
         """What maps make of the input [..., I] and their bias, [..., R] by map."""
@@ -85,7 +101,7 @@ class FloatStep:
         values: dict[str, Any] = {value.name: None for value in self.graph.inputs}
         for state, array in zip(self.graph.carried, states, strict=True):
             values[state.before.name] = array
-        run = _FloatRun(self.arithmetic, weights, of_input, values)
+        run = _FloatRun(self, weights, of_input, values)
         for op in self.graph.ops:
             values[op.result.name] = _ROWS[type(op)](run, op)
         return values
@@ -96,12 +112,12 @@ class _FloatRun:
 
     def __init__(
         self,
-        arithmetic: Arithmetic,
+        step: FloatStep,
         weights: Mapping[str, StepArray],
         of_input: Mapping[str, StepArray],
         values: dict[str, Any],
     ) -> None:
-        self.arithmetic, self.weights = arithmetic, weights
+        self.arithmetic, self.epsilon, self.weights = step.arithmetic, step.epsilon, weights
         self.of_input, self.values = of_input, values
 
     def reads(self, op: Op) -> list[Any]:
@@ -159,7 +175,15 @@ def _complement(run: _FloatRun, op: Complement) -> StepArray:
 
 def _scaling(run: _FloatRun, op: Scaling) -> StepArray:
     (v,) = run.reads(op)
-    return v * run.weights[op.name]
+    scaled, offset = v * run.weights[op.name], run.weights.get(offset_of(op.name))
+    return scaled if offset is None else scaled + offset
+
+
+def _normalization(run: _FloatRun, op: Normalization) -> StepArray:
+    (v,) = run.reads(op)
+    centred = v - run.arithmetic.mean(v)
+    variance = run.arithmetic.mean(centred * centred)
+    return centred / run.arithmetic.sqrt(variance + run.epsilon)
 
 
 def _extremum(run: _FloatRun, op: Extremum) -> StepArray:
@@ -179,5 +203,6 @@ _ROWS: Final[dict[type[Op], Callable[[_FloatRun, Any], Any]]] = {
     Sum: _sum,
     Complement: _complement,
     Scaling: _scaling,
+    Normalization: _normalization,
     Extremum: _extremum,
 }

@@ -7,16 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from edgernn.errors import RangeRefused
+from edgernn.errors import ModelError, RangeRefused
 from edgernn.graph.lowering import lowered
 from edgernn.graph.op_graph import OpGraph
-from edgernn.graph.ops import AffineResult, OperandOf, Scaling, Value
+from edgernn.graph.ops import AffineResult, Normalization, OperandOf, Scaling, Value
 from edgernn.model.affine import Source
-from edgernn.model.formats import INT16_MAX, FloatArray, QFormat
+from edgernn.model.formats import INT16_MAX, FloatArray, Int16Array, QFormat
 from edgernn.model.layer_record import LayerRecord
-from edgernn.model.scales import SCALE_SHIFTS, ScaleVector
+from edgernn.model.scales import SCALE_SHIFTS, NormalizationConstants, ScaleVector
 from edgernn_export.calibration.ranges import exponent_for, limit
 from edgernn_export.float_model.cell_plans import record_of, template
+from edgernn_export.float_model.graph_run import offset_of
 from edgernn_export.float_model.own_cells import FloatCell
 from edgernn_export.guards.state_ranges import high_code
 from edgernn_export.quantizer.layer_context import STATE_HEADROOM, LayerContext
@@ -28,7 +29,7 @@ def quantize_cell(context: LayerContext, layer: FloatCell) -> LayerRecord:
 
     Raises:
         OverflowRefused: an accumulator could overflow.
-        RangeRefused: a constant is larger than clause 7.9 holds.
+        RangeRefused: a constant is larger than clause 7.9 holds, or an epsilon than 7.11 does.
     """
     exponents = _exponents(context, layer)
     record = template(layer.kind, layer.inputs, layer.units, layer.options, exponents)
@@ -37,10 +38,14 @@ def quantize_cell(context: LayerContext, layer: FloatCell) -> LayerRecord:
         op.name: _map(context, layer, graph, op) for op in graph.ops if isinstance(op, AffineResult)
     }
     scales = {op.name: _scale(context, layer, op) for op in graph.ops if isinstance(op, Scaling)}
+    norms = {
+        op.name: _norm(context, layer, op) for op in graph.ops if isinstance(op, Normalization)
+    }
     ordered = {name: maps[name] for name in record.shape}
     changed: dict[str, Any] = {
         **context.affines(layer.units, ordered),
         **type(record).scale_arguments({name: scales[name] for name in record.scales}),
+        **norms,
     }
     return replace(record, name=context.name, **changed)
 
@@ -100,9 +105,32 @@ def _scale(context: LayerContext, layer: FloatCell, op: Scaling) -> ScaleVector:
             ]
         )
     multiplier = np.rint(ratio * 2.0 ** shifts[-1]).astype(np.int16)
-    return ScaleVector(
-        multiplier=multiplier, shift=shifts[-1], bias=np.zeros(len(multiplier), np.int16)
-    )
+    return ScaleVector(multiplier=multiplier, shift=shifts[-1], bias=_offsets(context, layer, op))
+
+
+def _offsets(context: LayerContext, layer: FloatCell, op: Scaling) -> Int16Array:
+    """Offsets of clause 7.9 in codes of the result."""
+    unit = _scale_of(op.result)
+    real = layer.by_name.get(offset_of(op.name), np.zeros(op.scale.width))
+    codes: FloatArray = np.rint(real / unit)
+    if np.max(np.abs(codes)) > INT16_MAX:
+        raise RangeRefused(
+            [
+                f"{context.name}.{offset_of(op.name)}: expected offsets within "
+                f"±{INT16_MAX * unit:.6g}, got {float(np.max(np.abs(real))):.6g}. Train with "
+                "smaller ones."
+            ]
+        )
+    narrow: Int16Array = codes.astype(np.int16)
+    return narrow
+
+
+def _norm(context: LayerContext, layer: FloatCell, op: Normalization) -> NormalizationConstants:
+    """Constants of clause 7.11 for the scale of what is normalised."""
+    try:
+        return NormalizationConstants.of(op.value.width, _scale_of(op.value), layer.plan.epsilon)
+    except ModelError as error:
+        raise RangeRefused([f"{context.name}.{op.name}: {error}"]) from error
 
 
 def _scale_of(value: Value) -> float:

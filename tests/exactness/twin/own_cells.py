@@ -1,12 +1,13 @@
-"""Scalar steps of registered cells: NUMERICS.md clauses 7.12 to 7.15, and cells of the tests."""
+"""Scalar steps of registered cells: NUMERICS.md clauses 7.12 to 7.18, and cells of the tests."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from edgernn.model.scales import ScaleVector
+from edgernn.model.scales import NormalizationConstants, ScaleVector
 from tests.exactness.twin import scalar
+from tests.exactness.twin.normalization import normalized
 
 Vector = list[int]
 #: Twin of a layer, operand codes of x, states -> output, new states.
@@ -81,6 +82,48 @@ def coupled_lstm(twin: Any, x: Vector, state: list[Vector]) -> tuple[Vector, lis
     return new_h, [new_h, new_c]
 
 
+def layer_norm_lstm(twin: Any, x: Vector, state: list[Vector]) -> tuple[Vector, list[Vector]]:
+    """Clause 7.17."""
+    h, c = state
+    layer, units, e = twin.layer, twin.layer.units, twin.layer.cell_exponent
+    z_x = _even(twin, twin.maps["gates_x"]({"x": x}), layer.norm_x, layer.gain_x)
+    z_h = _even(twin, twin.maps["gates_h"]({"h": twin.operand(h)}), layer.norm_h, layer.gain_h)
+    z = [twin.meter.sat16(a + b) for a, b in zip(z_x, z_h, strict=True)]
+    i, f, o = ([twin.gate(v) for v in z[k * units : (k + 1) * units]] for k in (0, 1, 3))
+    g = [scalar.tanh(v) for v in z[2 * units : 3 * units]]
+    new_c = [
+        twin.meter.sat16(twin.product(f[j], c[j], 15) + twin.product(i[j], g[j], 30 - e))
+        for j in range(units)
+    ]
+    z_c = _even(twin, new_c, layer.norm_c, layer.gain_c)
+    new_h = [twin.product(o[j], scalar.tanh(z_c[j]), 15) for j in range(units)]
+    return new_h, [new_h, new_c]
+
+
+def layer_norm_gru(twin: Any, x: Vector, state: list[Vector]) -> tuple[Vector, list[Vector]]:
+    """Clause 7.18."""
+    (h,) = state
+    layer, units, o_h = twin.layer, twin.layer.units, twin.operand(h)
+    zr_x = _even(twin, twin.maps["zr_x"]({"x": x}), layer.norm_zr_x, layer.gain_zr_x)
+    zr_h = _even(twin, twin.maps["zr_h"]({"h": o_h}), layer.norm_zr_h, layer.gain_zr_h)
+    zr = [twin.gate(twin.meter.sat16(a + b)) for a, b in zip(zr_x, zr_h, strict=True)]
+    d = _even(twin, twin.maps["n_h"]({"h": o_h}), layer.norm_n_h, layer.gain_n_h)
+    a = _even(twin, twin.maps["n_x"]({"x": x}), layer.norm_n_x, layer.gain_n_x)
+    new = []
+    for j in range(units):
+        z, r = zr[j], zr[units + j]
+        n = scalar.tanh(twin.meter.sat16(a[j] + twin.product(r, d[j], 15)))
+        w = scalar.sat16(32768 - z)  # not an event (clause 10.1)
+        new.append(twin.meter.sat16(twin.product(w, h[j], 15) + twin.product(z, n, 15)))
+    return new, [new]
+
+
+def _even(twin: Any, v: Vector, constants: NormalizationConstants, scale: ScaleVector) -> Vector:
+    """Clauses 7.11 and 7.9."""
+    epsilon = constants.epsilon.tolist()
+    return _scaled(twin, normalized(v, constants.least_bits, epsilon, twin.meter), scale)
+
+
 def _scaled(twin: Any, v: Vector, scale: ScaleVector) -> Vector:
     """Clause 7.9."""
     return list(twin.scaled(v, scale))
@@ -93,4 +136,6 @@ STEPS: dict[str, tuple[Step, int]] = {
     "linear_recurrence": (linear_recurrence, 1),
     "peephole_lstm": (peephole_lstm, 2),
     "coupled_lstm": (coupled_lstm, 2),
+    "layer_norm_lstm": (layer_norm_lstm, 2),
+    "layer_norm_gru": (layer_norm_gru, 1),
 }

@@ -16,6 +16,7 @@ from edgernn_export.float_model.cells import CELLS, sigmoid
 from edgernn_export.float_model.model import FloatGRU, FloatLSTM, FloatSimpleRNN
 from edgernn_export.keras_reader.reader import read_keras
 from edgernn_export.quantizer.quantizer import quantize
+from edgernn_firmware_sim.reference.reference import Reference
 from tests.support.models.coupled_lstm import keras_cell
 from tests.support.models.keras import answer, randomised, readings, sequential
 from tests.support.models.registered import ALL_CELLS, float_cell, float_network
@@ -88,6 +89,14 @@ def test_cells_written_by_hand_do_what_their_lowering_does(kind):
     assert all(np.abs(a - b).max() < 1e-12 for a, b in zip(end, last, strict=True))
 
 
+def even(z, w, name, gain=None):
+    """Layer normalization, its gain and its offset, where there is one."""
+    v, gain = z[name], f"gain_{gain or name}"
+    centred = v - v.mean(axis=-1, keepdims=True)
+    deviation = np.sqrt(v.var(axis=-1, keepdims=True) + 1e-3)
+    return w[gain] * centred / deviation + w.get(f"{gain}.offset", 0)
+
+
 def by_formula(kind, w, xs):
     """The equations of the papers; xs [T, B, I]."""
     h = c = np.zeros((xs.shape[1], UNITS))
@@ -112,6 +121,14 @@ def by_formula(kind, w, xs):
             i, f = sigmoid(i + w["peephole_i"] * c), sigmoid(f + w["peephole_f"] * c)
             c = f * c + i * np.tanh(g)
             h = sigmoid(o + w["peephole_o"] * c) * np.tanh(c)
+        elif kind == "layer_norm_lstm":
+            i, f, g, o = np.split(even(z, w, "gates_x", "x") + even(z, w, "gates_h", "h"), 4, -1)
+            c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+            h = sigmoid(o) * np.tanh(even({"c": c}, w, "c", "c"))
+        elif kind == "layer_norm_gru":
+            update, r = np.split(sigmoid(even(z, w, "zr_x") + even(z, w, "zr_h")), 2, -1)
+            n = np.tanh(even(z, w, "n_x") + r * even(z, w, "n_h"))
+            h = (1 - update) * h + update * n
         else:
             f, g, o = np.split(z["gates"], 3, axis=-1)
             c = sigmoid(f) * c + (1 - sigmoid(f)) * np.tanh(g)
@@ -214,6 +231,65 @@ def test_states_that_no_exponent_holds_are_refused():
     xs = 1e4 * np.random.default_rng(0).normal(size=(1, 400, 3))
     with pytest.raises(RangeRefused, match=r"first\.h: expected values within ±32767"):
         quantize(network, xs, progress=False)
+
+
+@pytest.mark.parametrize(("kind", "most"), [("layer_norm_lstm", 64), ("layer_norm_gru", 128)])
+def test_what_is_normalised_at_once_has_256_elements(kind, most):
+    assert float_cell(kind, "a", 1, most).units == most
+    message = rf"{kind}: expected at most {most} units, .* got {most + 1}\. Stack layers"
+    with pytest.raises(UnsupportedModelError, match=message):
+        RegisteredCell(kind, most + 1)
+    cell = float_cell(kind, "a", INPUTS, UNITS)
+    for wrong in (0.0, -1e-3, float("nan"), "small"):
+        with pytest.raises(UnsupportedModelError, match="expected epsilon to be a number above 0"):
+            replace(cell, options=tuple((dict(cell.options) | {"epsilon": wrong}).items()))
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (
+            {"gain_c.offset": 40.0},
+            r"first\.gain_c\.offset: expected offsets within ±31\.999, got 40",
+        ),
+        ({"gain_c": 4e4}, r"first\.gain_c: expected constants within ±32767, got 40000"),
+        ({"epsilon": 1e6}, r"first\.norm_h: normalization: expected an epsilon .* got 1e\+06"),
+    ],
+)
+def test_normalizations_beyond_their_integers_are_refused(changed, message):
+    network = float_network("layer_norm_lstm")
+    cell = network.layers[0]
+    weights = {
+        name: np.full(w.shape, changed.get(name, 0)) if name in changed else w
+        for name, w in cell.by_name.items()
+    }
+    options = {name: changed.get(name, option) for name, option in cell.options}
+    cell = FloatCell.of(cell.kind, cell.name, options, weights)
+    network = replace(network, layers=(cell, *network.layers[1:]))
+    with pytest.raises(RangeRefused, match=message):
+        quantize(network, np.random.default_rng(0).normal(size=(1, 50, 3)), progress=False)
+
+
+def test_normalised_cells_keep_their_states_by_gates():
+    (lstm,) = float_cell("layer_norm_lstm", "a", INPUTS, UNITS).plan.kept
+    assert (lstm.state, lstm.value, lstm.complement) == (1, "f", False)
+    (gru,) = float_cell("layer_norm_gru", "a", INPUTS, UNITS).plan.kept
+    assert (gru.state, gru.value, gru.complement) == (0, "gates.z", True)
+
+
+@pytest.mark.parametrize(("kind", "units"), [("layer_norm_lstm", 64), ("layer_norm_gru", 128)])
+def test_normalised_integers_follow_the_real_numbers(kind, units):
+    cell = float_cell(kind, "first", 3, units)
+    network = float_network(kind)
+    names = tuple(f"h{k}" for k in range(units))
+    network = replace(network, layers=(cell,), output_names=names, output_units=("",) * units)
+    xs = np.random.default_rng(0).normal(size=(2, 120, 3))
+    wanted, _ = float_run.run(network, xs)
+    for precision, error in (("w8a8", 0.05), ("w8a16", 0.004)):
+        model = quantize(network, xs, precision, progress=False)
+        codes, _ = Reference(model).run(model.interface().quantize(xs))
+        got = model.interface().dequantize(codes)
+        assert np.sqrt(np.mean((got - wanted) ** 2)) < error * wanted.std(), precision
 
 
 @pytest.mark.parametrize("kind", ["linear_recurrence", "min_gru"])

@@ -10,13 +10,16 @@ import numpy as np
 
 from edgernn.errors import EdgeRnnWarning
 from edgernn.model.integer_model import IntegerModel
-from edgernn_export.float_model.cell_plans import option_types, record_of, weight_shapes
+from edgernn_export.float_model.cell_plans import EPSILON, option_types, record_of, weight_shapes
 from edgernn_export.float_model.model import FloatCell, FloatDense, FloatModel
 from edgernn_export.quantizer.quantizer import quantize
 from tests.support.models import coupled_lstm
 
 #: The cells of the product that are registered, and one of a package outside of it.
-CELLS = ("minimal_gru", "min_gru", "linear_recurrence", "peephole_lstm")
+CELLS = (
+    "minimal_gru", "min_gru", "linear_recurrence", "peephole_lstm", "layer_norm_lstm",
+    "layer_norm_gru",
+)  # fmt: skip
 ALL_CELLS = (*CELLS, coupled_lstm.CoupledLSTM.kind)
 #: Gain of the weights: with that of hostile networks, gates and states saturate.
 GAINS = {"tame": 1.0, "hostile": 8.0}
@@ -27,10 +30,14 @@ def float_cell(kind: str, name: str, inputs: int, units: int, *, gain=1.0, seed=
     rng = np.random.default_rng(seed)
     weights = {}
     for weight, shape in weight_shapes(kind, inputs, units).items():
-        low, high = record_of(kind).bounds.get(weight, (-0.8 * gain, 0.8 * gain))
+        # Large offsets would hold gates where they are, for good.
+        most = 0.8 if weight.endswith(".offset") else 0.8 * gain
+        low, high = record_of(kind).bounds.get(weight, (-most, most))
         scale = 1.0 if len(shape) < 2 else shape[1] ** -0.5
         weights[weight] = rng.uniform(low, high, shape) * scale
     options = dict.fromkeys(option_types(kind), "hard_sigmoid" if hard else "sigmoid")
+    if EPSILON in options:
+        options[EPSILON] = 1e-3
     return FloatCell.of(kind, name, options, weights)
 
 

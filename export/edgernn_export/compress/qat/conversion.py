@@ -24,6 +24,7 @@ from edgernn_export.compress.qat.layers import (
     QuantizeInput,
 )
 from edgernn_export.float_model.cell_plans import record_of
+from edgernn_export.float_model.graph_run import offset_of
 from edgernn_export.float_model.model import RECURRENT as RECURRENT_LAYERS
 from edgernn_export.float_model.model import (
     FloatCell,
@@ -183,8 +184,10 @@ def _side_by_side(source: FloatCell, unit: FloatArray | float) -> dict[str, Floa
         for matrix in parts[RECURRENT]
     ]
     weights = {name: np.concatenate(found, axis=1) for name, found in parts.items()}
-    scales = record_of(source.kind).scale_widths(source.inputs, source.units)
-    return weights | {name: given[name] for name in scales}
+    record = record_of(source.kind)
+    scales = record.scale_widths(source.inputs, source.units)
+    constants = (*scales, *(offset_of(name) for name in scales if name in record.offsets))
+    return weights | {name: given[name] for name in constants}
 
 
 def _check_finite(holder: Any) -> None:

@@ -28,6 +28,7 @@ from edgernn.model.layers import (
     Layer,
     SimpleRNN,
 )
+from edgernn_export.float_model.graph_run import offset_of
 
 KERNEL: Final = "kernel"
 RECURRENT: Final = "recurrent_kernel"
@@ -159,12 +160,15 @@ def _scale_of(value: Value) -> float:
 
 
 def scale_rates(layer: Layer) -> dict[str, FloatArray]:
-    """Multiplier codes per unit of constant, by the name of the constants (clause 7.9)."""
+    """Codes per unit of constants and of offsets, by their names (clause 7.9)."""
     rates = {}
     for op in lowered(Precision.W8A8, (layer,)).ops:
         if isinstance(op, Scaling):
             per_unit = _scale_of(op.value) / _scale_of(op.result) * 2.0**op.scale.shift
             rates[op.name] = np.full(op.scale.width, per_unit)
+            if op.name in layer.offsets:
+                per_unit = 1.0 / _scale_of(op.result)
+                rates[offset_of(op.name)] = np.full(op.scale.width, per_unit)
     return rates
 
 

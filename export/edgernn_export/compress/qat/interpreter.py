@@ -46,6 +46,7 @@ from edgernn_export.compress.qat.straight_through import (
 )
 from edgernn_export.compress.qat.tensor_arithmetic import Tensor
 from edgernn_export.compress.qat.training_maps import ReadyMap
+from edgernn_export.float_model.graph_run import offset_of
 
 Maps = dict[str, ReadyMap]
 #: Products of the operands of one step with the kernels, by map; absent where a map has none.
@@ -79,7 +80,8 @@ class TrainingInterpreter:
             maps: of the layer, by name.
             inputs: products of the layer's input, [B, R] by map.
             states: codes [B, H] in their order.
-            constants: multipliers of clause 7.9 [N], by the name of the constants.
+            constants: multipliers of clause 7.9 [N] by the name of the constants, and offsets
+                that are trained.
         """
         step = self._step
         # The input itself is in its products already: nothing else of a layer reads it.
@@ -187,9 +189,12 @@ def _scaling(run: _Run, op: Scaling) -> Tensor:
     (v,) = run.reads(op)
     multiplier = run.constants[op.name] + tf.zeros_like(v)  # its gradient is summed over the batch
     scaled = saturated(product(v, multiplier, op.scale.shift))
-    if not op.scale.has_bias:
-        return scaled
-    return saturating_sum(scaled, op.scale.bias.astype("float32") + tf.zeros_like(v))
+    offset = run.constants.get(offset_of(op.name))
+    if offset is None:
+        if not op.scale.has_bias:
+            return scaled
+        offset = op.scale.bias.astype("float32")
+    return saturating_sum(scaled, offset + tf.zeros_like(v))
 
 
 def _extremum(run: _Run, op: Extremum) -> Tensor:

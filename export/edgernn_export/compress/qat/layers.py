@@ -18,6 +18,7 @@ from edgernn.model.formats import INT16_MAX, FloatArray, Precision
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.layers import Dense, GRUAfter, Layer
 from edgernn.model.storage import Storage
+from edgernn_export.cells.cell_readers import attribute
 from edgernn_export.cells.keras_cell import Between
 from edgernn_export.compress.qat.float_weights import (
     BIAS,
@@ -35,6 +36,7 @@ from edgernn_export.compress.qat.maps16 import Maps16
 from edgernn_export.compress.qat.straight_through import input_codes, operand
 from edgernn_export.compress.qat.tensor_arithmetic import Tensor, codes_of
 from edgernn_export.compress.qat.training_maps import Weights
+from edgernn_export.float_model.graph_run import offset_of
 from edgernn_export.keras_reader.findings import owner_of
 from edgernn_export.quantizer.weight_storage import with_storage
 from edgernn_export.quantizer.weights.affine import Ranges
@@ -67,7 +69,7 @@ class Integers:
         return operand(value, self.model.precision)
 
     def constants(self, weights: Mapping[str, Any]) -> dict[str, Tensor]:
-        """Multipliers of clause 7.9 by the name of the constants."""
+        """Multipliers and offsets of clause 7.9 by the names of their weights."""
         return {
             name: codes_of(weights[name].value, rate.astype(np.float32), float(INT16_MAX))
             for name, rate in self._rates.items()
@@ -98,7 +100,8 @@ class Integers:
                 bias = bias - spec.center @ values[KERNEL][:, spec.columns]
             values[spec.bias][spec.bias_columns] = bias
         for name, rate in self._rates.items():
-            codes = self.record.scales[name].multiplier
+            scale = self.record.scales[name.partition(".")[0]]
+            codes = scale.multiplier if name in self.record.scales else scale.bias
             values[name] = np.clip(trained[name], (codes - 0.49) / rate, (codes + 0.49) / rate)
         for name, variable in weights.items():
             variable.assign(values[name])
@@ -113,11 +116,15 @@ class Integers:
             name: with_storage(affine, widths, weight_bits(affine), sparse)
             for name, affine in made.items()
         }
+        codes = {
+            name: np.asarray(found).astype(np.int16)
+            for name, found in self.constants(weights).items()
+        }
         constants = {
             name: dataclasses.replace(
-                self.record.scales[name], multiplier=np.asarray(codes).astype(np.int16)
+                scale, multiplier=codes[name], bias=codes.get(offset_of(name), scale.bias)
             )
-            for name, codes in self.constants(weights).items()
+            for name, scale in self.record.scales.items()
         }
         changed: dict[str, Any] = {**stored, **type(self.record).scale_arguments(constants)}
         return dataclasses.replace(self.record, **changed)
@@ -204,6 +211,9 @@ class QatCell(_Refused, keras.layers.Layer):  # type: ignore[misc]  # as above
             self.float_weights[name] = self.add_weight(
                 name=name, shape=(scale.width,), constraint=constraint
             )
+            if name in self.record.offsets:
+                made = self.add_weight(name=attribute(offset_of(name)), shape=(scale.width,))
+                self.float_weights[offset_of(name)] = made
         if isinstance(self.record, GRUAfter):
             self.recurrent_bias = self.add_weight(name=RECURRENT_BIAS, shape=(self.units,))
             self.float_weights[RECURRENT_BIAS] = self.recurrent_bias

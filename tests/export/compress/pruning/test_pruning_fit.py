@@ -259,6 +259,7 @@ def test_registered_cells_have_a_matrix_for_each_term() -> None:
     for kind, names in (
         ("peephole_lstm", {"own/gates_x": "ifgo", "own/gates_h": "ifgo"}),
         ("minimal_gru", {"own/f_x": "f", "own/f_h": "f", "own/n_x": "n", "own/n_rh": "n"}),
+        ("layer_norm_lstm", {"own/gates_x_x": "ifgo", "own/gates_h_h": "ifgo"}),
         ("min_gru", {"own/z_x": "z", "own/n_x": "n"}),
     ):
         cell = RegisteredCell(kind, 8)
