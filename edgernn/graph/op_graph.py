@@ -111,7 +111,10 @@ def _define(known: dict[str, Value], value: Value) -> None:
     if value.format is not None and value.format.bits != 16:
         raise ModelError(f"{value.name}: expected a format of 16 bits, got {value.format.bits}.")
     if value.name in known:
-        raise ModelError(f"graph: expected distinct names of values, got '{value.name}' twice.")
+        raise ModelError(
+            f"graph: expected distinct names of values, got '{value.name}' twice. "
+            "Call one of them otherwise; the result of an affine map has the name of the map."
+        )
     known[value.name] = value
 
 
@@ -225,13 +228,22 @@ class OpBuilder:
             operands: by source; `xh` is put together from `x` and `h` where a term asks for it.
             form: of the result, which the record's numbers were made for.
             rows: one letter for each of the results that are stacked.
+
+        Raises:
+            ModelError: a term asks for a source that is not there.
         """
         reads = []
         for term in affine.terms:
             if term.source is Source.XH:
                 reads.append(self.joint(operands[Source.X], operands[Source.H]))
-            else:
+            elif term.source in operands:
                 reads.append(operands[term.source])
+            else:
+                raise ModelError(
+                    f"graph: expected an operand for {term.source.value} of the map "
+                    f"'{self.layer}.{name}', got {', '.join(source.value for source in operands)}. Give it beside the "
+                    f'others: operands[Source.{term.source.name}] = g.operand(value, "operand").'
+                )
         result = self._named(name, affine.rows, form)
         names = tuple(f"{result.name}.{row}" for row in rows) or (result.name,)
         return self._add(

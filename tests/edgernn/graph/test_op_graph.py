@@ -192,7 +192,7 @@ def test_what_a_graph_reads_is_there_and_named_once():
     graph(total, more)
     with pytest.raises(ModelError, match=r"more: expected a value that is there, got 'y'"):
         graph(more, total)
-    with pytest.raises(ModelError, match="distinct names of values, got 'y' twice"):
+    with pytest.raises(ModelError, match="distinct names of values, got 'y' twice. Call one of"):
         graph(total, total)
     with pytest.raises(ModelError, match=r"output: expected a value that is there, got 'u'"):
         graph(outputs=(replace(V, name="u"),))
@@ -239,3 +239,12 @@ def test_the_builder_joins_operands_once_and_rescales_only_where_bits_differ():
     assert [op.kind for op in made.ops] == ["concat", "affine", *["slice"] * 4]
     assert made.ops[1].rows == tuple(part.name for part in parts)
     np.testing.assert_array_equal([op.start for op in made.ops[2:]], [0, 2, 4, 6])
+
+
+def test_a_map_without_one_of_its_operands_is_refused_with_a_cure():
+    g = OpBuilder(Precision.W8A8)
+    g.layer = "one"
+    x, h = g.input("x", 3), g.input("h", 2)
+    n = random_model("gru_before", Precision.W8A8, inputs=3, units=2, outputs=0).layers[0].n
+    with pytest.raises(ModelError, match=r"for rh of the map 'one.n', got x, h. .*\[Source.RH\]"):
+        g.affine("n", n, {Source.X: x, Source.H: h})
