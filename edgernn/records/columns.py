@@ -64,7 +64,7 @@ class Picker:
             for name, equals, column in (column.partition("=") for column in columns)
         ]
         known = [channel in self.inputs for channel, equals, _ in pairs if equals]
-        if len(known) == len(columns) and any(known):
+        if len(known) == len(columns) and (any(known) or len(columns) != len(self.inputs)):
             unknown = [name for name, _, _ in pairs if name not in self.inputs]
             if unknown:
                 raise EdgeRnnError(

@@ -163,9 +163,19 @@ class JsonReader:
             values = [json.loads(line) for line in lines[:1]]
         except (ValueError, RecursionError):
             return ""
-        if isinstance(values[0], dict):
+        return self._renaming(values[0]) if values and isinstance(values[0], dict) else ""
+
+    def _renaming(self, value: dict[str, object]) -> str:
+        known = self._picker.known
+        try:
+            known.by_channel(value)
+        except ReadingError:  # its keys are right, and what they hold is not
+            return ""
+        keys = f"The objects have the keys {listed(list(value))}; the model"
+        channels = listed(self._picker.inputs)
+        if known.ports:
             return (
-                f"The objects have the keys {listed(list(values[0]))}; the model reads "
-                f"{listed(self._picker.inputs)}: name the keys with --columns"
+                f"{keys} has the inputs {listed(known.ports)} with the channels {channels}: call "
+                "the keys so, or name those of channels with --columns"
             )
-        return ""
+        return f"{keys} reads {channels}: name the keys with --columns"

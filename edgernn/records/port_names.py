@@ -53,6 +53,11 @@ class InputNames:
         short = dict(zip(column_names(channels, ports), channels, strict=True))
         self._others |= {name: channel for name, channel in short.items() if name != channel}
 
+    @property
+    def ports(self) -> tuple[str, ...]:
+        """Names of the inputs; none where there is one."""
+        return tuple(self._ports)
+
     def channel(self, name: str) -> str:
         """The channel that is also called so; a name that is no other name stays as it is."""
         return name if name in self.channels else self._others.get(name, name)

@@ -111,9 +111,16 @@ def _by_port(
             missing.append(port.name)
     wanted = f"the inputs {', '.join(port.name for port in ports)}"
     if missing:
+        known = {*names, *(port.name for port in ports)}
+        strangers = [str(name) for name in x if name not in known]
+        instead = f", but {', '.join(strangers)}" if strangers else ""
+        cure = (
+            "Call the inputs as the model does"
+            if strangers
+            else "Pass None where a whole input is missing"
+        )
         raise ShapeError(
-            f"session: expected {wanted}, got no {', '.join(missing)}{place}. "
-            "Pass None where a whole input is missing."
+            f"session: expected {wanted}, got no {', '.join(missing)}{instead}{place}. {cure}."
         )
     unknown = [str(name) for name in x if name not in used]
     if unknown:

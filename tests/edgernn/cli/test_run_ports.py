@@ -157,3 +157,28 @@ def test_names_of_a_model_with_one_input_are_those_of_its_channels():
     assert names.channel("input.a") == "input.a"
     assert names.by_channel({"a": [1], "c": 2}) == {"a": [1], "c": 2}
     assert [names.is_fed(key) for key in ("a", "c")] == [True, False]
+
+
+@pytest.mark.parametrize("name", ["wind.x9", "wind"])
+def test_columns_of_unknown_channels_are_named(run, name):
+    code, _, err = run(table(*HEADERS["mixed"]), "--columns", f"{name}=u")
+    assert code == 2
+    assert f"--columns: expected channels among x0, x1, x2, x3, x4, got {name}." in err
+
+
+@pytest.mark.parametrize(
+    ("line", "cure"),
+    [
+        (
+            {"wind": [1, 2, 3], "B": 1, "c": 2},
+            "The objects have the keys wind, B, c; the model has the inputs wind, b, c with the "
+            "channels x0, x1, x2, x3, x4: call the keys so, or name those of channels with "
+            "--columns",
+        ),
+        ({"wind": [1, 2], "b": 1, "c": 2}, "Repair the line, or go on with --on-bad-reading"),
+    ],
+)
+def test_the_cure_of_a_first_object(run, line, cure):
+    code, _, err = run(json.dumps(line) + "\n")
+    assert code == 2
+    assert cure in err

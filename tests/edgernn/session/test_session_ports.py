@@ -93,6 +93,10 @@ def test_no_readings():
 BAD_STEPS = {
     "missing": ({"a": [0.0] * 3}, "expected the inputs a, b, got no b.*Pass None where a whole"),
     "half of it": ({"a": [0.0] * 3, "x3": 1.0}, "expected the inputs a, b, got no b"),
+    "another name": (
+        {"a": [0.0] * 3, "B": [0.0] * 2},
+        "expected the inputs a, b, got no b, but B.*Call the inputs as the model does",
+    ),
     "unknown": (
         {"a": [0.0] * 3, "b": [0.0] * 2, "c": 1.0},
         "expected the inputs a, b, got c beside them.*Leave out",
