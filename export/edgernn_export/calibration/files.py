@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from edgernn.errors import EdgeRnnError, ReadingError
 from edgernn.model.formats import FloatArray
+from edgernn.model.interface import Port
 from edgernn.records.opening import TableOptions, open_reader
 from edgernn.records.record import Reader
 from edgernn.records.text_files import (
@@ -26,6 +27,7 @@ from edgernn.records.text_files import (
     open_text,
 )
 from edgernn.session.policies import Policy
+from edgernn_export.calibration.frames import by_name
 from edgernn_export.calibration.streams import missing_policy, without_missing
 
 #: What NumPy raises on files it cannot make sense of; MemoryError where a header promises too much.
@@ -63,13 +65,14 @@ def load_streams(
     input_names: Sequence[str],
     options: TableOptions = _DEFAULT,
     on_missing: str = "raise",
+    ports: Sequence[Port] = (),
 ) -> list[FloatArray]:
     """All streams of a file, each float64 [T, I].
 
     The kind of a file is told by its content, under .gz and .xz as well. Arrays: a file of
     numpy.save holds one, [T, I] or [B, T, I] ([T] where I = 1), one of numpy.savez one or more,
-    taken in the order of their names. CSV and JSON lines hold one stream; columns and keys are
-    picked by the channel names.
+    taken in the order of their names, or one for each of several inputs, by name. CSV and JSON
+    lines hold one stream; columns and keys are picked by the channel names.
 
     Args:
         path: the file.
@@ -78,6 +81,7 @@ def load_streams(
         on_missing: what a reading without a finite number for each channel does: "raise", "hold"
             (the channel keeps its last value) or "skip" (the reading is left out). In arrays,
             "raise" leaves NaN where it is.
+        ports: of several inputs, their names and widths.
 
     Raises:
         EdgeRnnError: another kind of file, or not the expected arrays.
@@ -89,7 +93,7 @@ def load_streams(
     if holds_arrays(path):
         streams = [
             without_missing(stream, policy)[0]
-            for name, array in load_arrays(path)
+            for name, array in _joined(load_arrays(path), ports, path.name)
             for stream in _split(f"{path.name}{name and f' {name}'}", array, len(input_names))
         ]
         if not streams:
@@ -234,6 +238,15 @@ def load_arrays(path: Path) -> list[tuple[str, Any]]:
             return [(name, archive[name]) for name in sorted(archive.files)]
     except _DAMAGED as error:
         raise _unreadable(path, error) from error
+
+
+def _joined(
+    arrays: list[tuple[str, Any]], ports: Sequence[Port], owner: str
+) -> list[tuple[str, Any]]:
+    """Arrays of the inputs of a model as one of all channels; others as they are."""
+    if not ports or {name for name, _ in arrays} != {port.name for port in ports}:
+        return arrays
+    return [("", by_name(dict(arrays), (), ports, owner))]
 
 
 def _split(owner: str, array: Any, width: int) -> list[FloatArray]:

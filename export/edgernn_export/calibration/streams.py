@@ -95,11 +95,13 @@ def as_streams(
             blocks = [whole[None] if whole.ndim == 2 else whole]
     except (TypeError, ValueError) as error:
         raise CalibrationError(f"{owner}: expected numbers, got {error}.") from error
+    named = ", ".join(f"{port.name!r}: [T, {port.width}]" for port in ports)
     for block in blocks:
         if block.ndim != 3 or block.shape[-1] != inputs or block.size == 0:
+            cure = f" Of several inputs, pass a mapping: {{{named}}}." if ports else ""
             raise CalibrationError(
                 f"{owner}: expected non-empty [T, {inputs}], [B, T, {inputs}] or a list of "
-                f"[T, {inputs}], got shape {list(block.shape)}."
+                f"[T, {inputs}], got shape {list(block.shape)}.{cure}"
             )
     if policy is not Policy.RAISE:
         complete = [

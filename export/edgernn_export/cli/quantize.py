@@ -37,9 +37,10 @@ A network that was made for windows (a fixed number of readings in, one answer) 
 windows, every other one streams endlessly; --stream, --window and --hop decide otherwise.
 
 Calibration data are representative streams in physical units: .npy or .npz arrays [T, I] or
-[B, T, I], or CSV or JSON lines with one reading per line, plain, .gz or .xz. Columns are picked
-by the channel names (--input-names, --columns); delimiter, decimal mark and encoding are told by
-the first lines. Longer streams are better: the state is carried from end to end.
+[B, T, I], of several inputs an .npz file with an array for each by its name, or CSV or JSON lines
+with one reading per line, plain, .gz or .xz. Columns are picked by the channel names
+(--input-names, --columns); delimiter, decimal mark and encoding are told by the first lines.
+Longer streams are better: the state is carried from end to end.
 """
 EXAMPLES: Final = """examples:
   edgernn quantize model.keras --calibration streams.npz -o model.edgernn
@@ -103,12 +104,12 @@ def main(args: argparse.Namespace) -> int:
     labels = given_labels(args)
     with _kept_warnings() as concerns:
         float_model = read_keras(args.model, weights=args.weights, **labels)
-        names = float_model.input_names
+        names, ports = float_model.input_names, float_model.input_ports
         policy = args.on_bad_reading
-        streams = load_streams(args.calibration, names, options, policy)
+        streams = load_streams(args.calibration, names, options, policy, ports)
         compared = streams
         if args.report_data:
-            compared = load_streams(args.report_data, names, options, policy)
+            compared = load_streams(args.report_data, names, options, policy, ports)
         model = quantize(
             float_model,
             streams,

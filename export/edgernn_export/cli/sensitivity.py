@@ -88,12 +88,12 @@ def main(args: argparse.Namespace) -> int:
 
     labels = given_labels(args)
     float_model = read_keras(args.model, weights=args.weights, **labels)
-    names = float_model.input_names
+    names, ports = float_model.input_names, float_model.input_ports
     policy = args.on_bad_reading
-    measured = args.metric_file and load_streams(args.metric_file, names, options, policy)
+    measured = args.metric_file and load_streams(args.metric_file, names, options, policy, ports)
     result, model = scan(
         float_model,
-        load_streams(args.calibration, names, options, policy),
+        load_streams(args.calibration, names, options, policy, ports),
         args.precision,
         streams=measured,
         max_loss_db=args.max_loss_db,

@@ -106,7 +106,8 @@ def _verified(
 def _stream(model: IntegerModel, args: argparse.Namespace) -> OperandArray:
     if args.input is None:
         return probe_codes(model, args.steps or _STEPS, args.seed)
-    streams = load_streams(args.input, model.input.names, table_options(args))
+    names, ports = model.input.names, model.input.ports
+    streams = load_streams(args.input, names, table_options(args), ports=ports)
     readings = np.concatenate(streams)[: args.steps]
     if not np.isfinite(readings).all():
         bad = int(np.argmin(np.isfinite(readings).all(axis=1)))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from edgernn.errors import EdgeRnnError, ReadingError
+from edgernn.model.interface import Port
 from edgernn_export.calibration.files import load_streams
 
 NAMES = ("a", "b")
@@ -27,6 +28,14 @@ def test_an_archive_holds_streams_of_any_length_in_the_order_of_their_names(tmp_
     np.savez(tmp_path / "s.npz", z=STREAM, c=STREAM[:1], m=np.stack([STREAM[1:], STREAM[:2]]))
     wanted = [STREAM[:1], STREAM[1:], STREAM[:2], STREAM]
     assert load(tmp_path / "s.npz") == [stream.tolist() for stream in wanted]
+
+
+def test_an_archive_of_the_inputs_of_a_model_is_joined(tmp_path):
+    ports = (Port(name="x", width=2), Port(name="y", width=1))
+    whole = np.stack([np.hstack([STREAM, -STREAM[:, :1]])] * 2)
+    np.savez(tmp_path / "s.npz", y=whole[..., 2:], x=whole[..., :2])
+    loaded = load_streams(tmp_path / "s.npz", ("x_0", "x_1", "y"), ports=ports)
+    np.testing.assert_array_equal(loaded, whole)
 
 
 @pytest.mark.parametrize(

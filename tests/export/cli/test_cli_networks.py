@@ -31,12 +31,14 @@ def folder(tmp_path_factory):
     rows += [",".join(repr(float(table[name][t])) for name in COLUMNS) for t in range(len(xs))]
     (folder / "x.csv").write_text("\n".join(rows) + "\n")
     np.save(folder / "x.npy", xs)
+    np.savez(folder / "ports.npz", b=xs[None, :, 3:], a=xs[None, :, :3])
     return folder
 
 
-def test_quantize_finds_columns_by_channel(folder, monkeypatch, capsys):
+@pytest.mark.parametrize("data", ["x.csv", "ports.npz"])
+def test_quantize_finds_columns_and_arrays_by_name(folder, monkeypatch, capsys, data):
     monkeypatch.chdir(folder)
-    arguments = ["m.keras", "--calibration", "x.csv", "-o", "m.edgernn", "--report", "--json"]
+    arguments = ["m.keras", "--calibration", data, "-o", "m.edgernn", "--report", "--json"]
     assert main(["quantize", *arguments]) == 0
     said = json.loads(capsys.readouterr().out)
     assert [t["name"] for t in said["report"]["tensors"]][-2:] == ["output[level]", "output[kind]"]
