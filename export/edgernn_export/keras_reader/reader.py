@@ -12,6 +12,7 @@ from typing import Any
 from edgernn.errors import ShapeError, StreamKindWarning
 from edgernn.model.interface import Port
 from edgernn.model.routes import MODEL_INPUT, Part
+from edgernn.records.columns import listed
 from edgernn_export.float_model.model import FloatLayer, FloatModel, channel_names
 from edgernn_export.keras_reader.findings import Context, Findings, class_of, owner_of
 from edgernn_export.keras_reader.flat_network import (
@@ -25,7 +26,7 @@ from edgernn_export.keras_reader.flat_network import (
 from edgernn_export.keras_reader.flows import Flow, unknown
 from edgernn_export.keras_reader.graph import Call, CallResult
 from edgernn_export.keras_reader.joined_layers import JoinedLayers
-from edgernn_export.keras_reader.layers.merging import is_joining, is_operation, joined
+from edgernn_export.keras_reader.layers.merging import NUMERIC, is_joining, is_operation, joined
 from edgernn_export.keras_reader.layers.readers import (
     JOINING,
     READERS,
@@ -166,6 +167,14 @@ def _called(
         return unknown(owner_of(layer))
     if is_joining(call):
         return joined(call, given, made, context)
+    if is_operation(layer) and class_of(layer) in NUMERIC:
+        findings.add(
+            owner_of(layer),
+            "two tensors",
+            "a tensor and a constant",
+            "Use a Rescaling layer in its place, for 1 - x Rescaling(-1.0, offset=1.0)(x).",
+        )
+        return unknown(owner_of(layer))
     states = network.states
     known = not given or class_of(layer) in READERS
     if known and len(given) != 1 and not (states and states.takes(call)):
@@ -262,7 +271,8 @@ def _texts(owner: str, given: Sequence[str] | None, default: Sequence[str]) -> t
     if given is None:
         return tuple(default)
     if isinstance(given, str) or len(given) != len(default):
-        raise ShapeError(f"{owner}: expected {len(default)} strings, got {given!r:.80}")
+        named = f", one for each of {listed(default)}" if all(default) else ""
+        raise ShapeError(f"{owner}: expected {len(default)} strings{named}, got {given!r:.80}")
     return tuple(given)
 
 

@@ -185,7 +185,13 @@ def a_state_for_two():
     return keras.Model(a, gru(gru(a)))
 
 
+def one_less():
+    a = keras.Input((None, 3))
+    return keras.Model(a, L.Dense(1)((1.0 - L.GRU(2)(a)) * L.LSTM(2)(a)))
+
+
 REFUSED = {
+    one_less: ("(Subtract): expected two tensors, got a tensor and a constant", "Rescaling(-1.0"),
     two_lengths: ("inputs that all come at every step, got inputs of shapes (None, 5, 3), (None, 7",
                   "inputs of as many steps"),
     a_static_input: ("got inputs of shapes (None, None, 3), (None, 3)", "repeated at every step"),
@@ -224,3 +230,25 @@ def test_the_cure_of_a_tanh_can_be_followed():
     xs = readings(2, 8)
     wanted = np.tanh(predicted(keras.Model(a, total), xs))
     np.testing.assert_allclose(run(read_keras(model), xs)[0], wanted, rtol=0, atol=1e-6)
+
+
+def test_the_cure_of_a_constant_can_be_followed():
+    a = keras.Input((None, 3))
+    gate, value = (L.GRU(2, return_sequences=True)(a) for _ in range(2))
+    ours = keras.Model(a, L.Dense(1)(L.Rescaling(-1.0, offset=1.0)(gate) * value))
+    theirs = keras.Model(a, L.Dense(1)((1.0 - gate) * value))
+    theirs.set_weights(randomised(ours).get_weights())
+    xs = readings(2, 8)
+    np.testing.assert_allclose(
+        run(read_keras(ours), xs)[0], predicted(theirs, xs), rtol=0, atol=1e-6
+    )
+
+
+def test_features_and_inputs_that_nobody_reads():
+    """The first channels alone are no chain of a network whose input is wider."""
+    a, b = keras.Input((None, 4), name="a"), keras.Input((None, 2), name="b")
+    model = randomised(keras.Model([a, b], L.Dense(1)(L.GRU(3, return_sequences=True)(a[..., :3]))))
+    read = read_keras(model)
+    assert [(port.name, port.width) for port in read.input_ports] == [("a", 4), ("b", 2)]
+    xs = readings(2, 8, 6)
+    np.testing.assert_allclose(run(read, xs)[0], predicted(model, xs), rtol=0, atol=1e-6)
