@@ -239,10 +239,11 @@ class OpBuilder:
             elif term.source in operands:
                 reads.append(operands[term.source])
             else:
+                given = ", ".join(source.value for source in operands)
                 raise ModelError(
                     f"graph: expected an operand for {term.source.value} of the map "
-                    f"'{self.layer}.{name}', got {', '.join(source.value for source in operands)}. Give it beside the "
-                    f'others: operands[Source.{term.source.name}] = g.operand(value, "operand").'
+                    f"'{self.layer}.{name}', got {given}. Give it beside the others: "
+                    f'operands[Source.{term.source.name}] = g.operand(value, "operand").'
                 )
         result = self._named(name, affine.rows, form)
         names = tuple(f"{result.name}.{row}" for row in rows) or (result.name,)

@@ -192,7 +192,7 @@ def test_what_a_graph_reads_is_there_and_named_once():
     graph(total, more)
     with pytest.raises(ModelError, match=r"more: expected a value that is there, got 'y'"):
         graph(more, total)
-    with pytest.raises(ModelError, match="distinct names of values, got 'y' twice. Call one of"):
+    with pytest.raises(ModelError, match=r"distinct names of values, got 'y' twice\. Call one of"):
         graph(total, total)
     with pytest.raises(ModelError, match=r"output: expected a value that is there, got 'u'"):
         graph(outputs=(replace(V, name="u"),))
