@@ -192,6 +192,8 @@ def _load(path: Path, hdf5: bool, old: Context | None) -> Any:
     """Let Keras load a file; ``old`` for HDF5 files of Keras 2, which it does not understand."""
     import keras
 
+    import edgernn_export.cells.keras_cell  # noqa: F401  # Keras looks its class up by name
+
     with _named(path, ".h5" if hdf5 else ".keras") as name:
         if hdf5 and old is not None:
             return keras2.load_h5(Path(name), old)

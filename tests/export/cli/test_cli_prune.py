@@ -3,6 +3,8 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -252,3 +254,16 @@ def test_refuses_files(tmp_path, capsys):
     assert main(["prune", str(old), "--inputs", "-o", str(tmp_path / "n.keras")]) == 2
     wanted = "hard.h5: expected a model written by Keras 3, got one by Keras 2, whose hard_sigmoid"
     assert wanted in capsys.readouterr().err
+
+
+def test_a_stored_registered_cell_is_loaded_by_a_process_that_imported_no_cell(tmp_path):
+    from edgernn_export.cells import RegisteredCell
+
+    made = sequential(L.RNN(RegisteredCell("minimal_gru", 4), name="r"), L.Dense(1))
+    made.save(tmp_path / "m.keras")
+    out = tmp_path / "out.keras"
+    arguments = ["--magnitude", "--density", "0.5", "--pattern", "unstructured", "-o", str(out)]
+    command = [sys.executable, "-m", "edgernn", "prune", str(tmp_path / "m.keras"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert min(density["all"] for density in densities(keras.saving.load_model(out)).values()) < 1
