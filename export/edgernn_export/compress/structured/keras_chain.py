@@ -172,6 +172,8 @@ def read_chain(model: Any) -> KerasChain:
         BackendUnavailable: Keras is not installed.
         UnsupportedModelError: it holds something edgernn does not execute; all reasons at once.
         PruningError: it is not a live model, or reads tokens.
+    import keras
+
     """
     if isinstance(model, (str, bytes)) or not hasattr(model, "weights"):
         raise PruningError(
@@ -183,6 +185,8 @@ def read_chain(model: Any) -> KerasChain:
             f"{owner_of(model)}: expected a network over readings, got an embedding. Train it with "
             "fewer units, or prune single weights with MagnitudePruning."
         )
+    import keras
+
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise PruningError(
             f"{owner_of(model)}: expected one input and one output, got {len(model.inputs)} and "
@@ -195,6 +199,12 @@ def read_chain(model: Any) -> KerasChain:
         if hasattr(core_of(layer), "kernel"):
             blocks.append(Block(layer=layer, before=tuple(between)))
             between = []
+        elif isinstance(layer, keras.layers.RNN):
+            raise PruningError(
+                f"{owner_of(layer)}: expected SimpleRNN, LSTM or GRU, got a cell of "
+                f"{type(layer.cell).__name__}. Structured pruning does not know which rows and "
+                "columns of it belong together: prune magnitudes instead."
+            )
         else:
             between.append(layer)
     return KerasChain(model=model, blocks=tuple(blocks), after=tuple(between))

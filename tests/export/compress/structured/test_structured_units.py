@@ -290,3 +290,17 @@ def test_refuses_weights_that_are_not_finite_and_what_is_no_model():
         remove_units(model, keep=1)
     with pytest.raises(PruningError, match=r"model: expected a live keras.Model, got str."):
         unit_norms("model.keras")
+
+
+def test_a_registered_cell_is_no_scaling_between_layers():
+    from edgernn_export.cells import RegisteredCell
+    from edgernn_export.compress.structured import remove_inputs
+
+    cell = L.RNN(RegisteredCell("minimal_gru", 4), return_sequences=True, name="r")
+    model = sequential(L.GRU(4, return_sequences=True), cell, L.Dense(1))
+    wanted = (
+        r"'r' \(RNN\): expected SimpleRNN, LSTM or GRU, got a cell of RegisteredCell.*magnitudes"
+    )
+    for prune in (lambda: remove_units(model, fraction=0.5), lambda: remove_inputs(model)):
+        with pytest.raises(PruningError, match=wanted):
+            prune()
