@@ -27,12 +27,15 @@ def _readings(block: FloatArray) -> int:
     return count * steps
 
 
-def warn_of_little(blocks: Sequence[FloatArray], names: Sequence[str]) -> None:
+def warn_of_little(
+    blocks: Sequence[FloatArray], names: Sequence[str], *, chain: bool = True
+) -> None:
     """Warn of few readings, and of channels that never change.
 
     Args:
         blocks: calibration streams, [B, T, I] each.
         names: channel names I.
+        chain: whether the network is one, so that structured pruning takes it.
 
     Warns:
         CalibrationWarning: one for either.
@@ -53,10 +56,15 @@ def warn_of_little(blocks: Sequence[FloatArray], names: Sequence[str]) -> None:
         if same
     ]
     if constant and readings > 1:
+        cure = "Calibrate with streams in which they vary"
+        if chain:
+            cure += "; channels that never will go with: edgernn prune --inputs"
+        else:
+            cure += ", or train without those that never will."
         warnings.warn(
             f"calibration: expected every channel to vary, got {listed(constant)}. Nothing says "
-            "what else they will be, and readings far from it will be clipped. Calibrate with "
-            "streams in which they vary; channels that never will go with: edgernn prune --inputs",
+            "what else they will be, and readings far from it will be clipped. "
+            f"{cure}",
             CalibrationWarning,
             stacklevel=3,
         )

@@ -96,7 +96,7 @@ class CalibratedModel:
             ports=model.input_ports,
             on_missing=on_missing,
         )
-        warn_of_little(given, model.input_names)
+        warn_of_little(given, model.input_names, chain=not model.routes)
         blocks = given if window is None else [as_windows(given, window)]
         made_for = window or model.window
         endless = None if made_for is None else endless_error(model, given, made_for)

@@ -26,6 +26,7 @@ from edgernn_export.float_model.float_run import run
 from edgernn_export.guards.sufficiency import ENOUGH_READINGS
 from edgernn_export.quantizer.quantizer import quantize
 from tests.support.models.float import float_model, stream
+from tests.support.models.float_networks import two_port_network
 
 NAMES = ("a", "b")
 NAN = np.nan
@@ -316,6 +317,13 @@ def test_constant_channels_are_said():
     wanted = r"expected every channel to vary, got x1 always 0\.5\. Nothing says .* prune --inputs$"
     with pytest.warns(CalibrationWarning, match=wanted):
         quantize(float_model("lstm"), xs, progress=False)
+    xs = stream(600, 5)
+    xs[:, 1] = 0.5
+    wanted = (
+        r"got x1 always 0\.5\. .* in which they vary, or train without those that never will\.$"
+    )
+    with pytest.warns(CalibrationWarning, match=wanted):
+        quantize(two_port_network(), xs, progress=False)
 
 
 @pytest.mark.filterwarnings("ignore::edgernn.ClippedReadingsWarning")
