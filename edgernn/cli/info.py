@@ -172,7 +172,8 @@ def _layer(layer: Layer) -> Description:
         "memory": _memory([layer]),
         "parameters": sum(t.weights.size for t in terms)
         + sum(_biases(a) for a in affines)
-        + table_bytes(layer),
+        + table_bytes(layer)
+        + sum(layer.scales[name].multiplier.size for name in layer.scale_shape),
         "macs": layer.macs,
     }
 

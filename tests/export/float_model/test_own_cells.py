@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from edgernn.cli import main
 from edgernn.errors import LongMemoryWarning, ModelError, RangeRefused, UnsupportedModelError
 from edgernn.graph.lowering import register_cell
 from edgernn.model.layers import LSTM
@@ -18,6 +20,7 @@ from edgernn_export.keras_reader.reader import read_keras
 from edgernn_export.quantizer.quantizer import quantize
 from edgernn_firmware_sim.reference.reference import Reference
 from tests.support.models.coupled_lstm import keras_cell
+from tests.support.models.float import stream
 from tests.support.models.keras import answer, randomised, readings, sequential
 from tests.support.models.registered import ALL_CELLS, float_cell, float_network
 
@@ -311,3 +314,10 @@ def test_long_memory_is_said(kind):
     xs = np.random.default_rng(0).normal(size=(1, 3000, 3))
     with pytest.warns(LongMemoryWarning, match=r"a: expected units .* 1 with longer memory: 1 \("):
         quantize(network, xs, "w8a16", progress=False)
+
+
+def test_constants_are_parameters(tmp_path, capsys):
+    network = float_network("peephole_lstm")
+    quantize(network, stream(300, network.inputs), progress=False).save(tmp_path / "m.edgernn")
+    assert main(["info", str(tmp_path / "m.edgernn"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["parameters"] == network.parameters
