@@ -37,7 +37,7 @@ from edgernn.model.formats import MAX_WIDTH, Precision
 from edgernn.model.integer_model import IntegerModel, Provenance
 from edgernn.model.interface import InputSpec, OutputSpec, Window
 from edgernn.model.layers import Layer
-from edgernn.model.routes import MAX_PARTS, MODEL_INPUT, Part, Route
+from edgernn.model.routes import MAX_PARTS, MODEL_INPUT, Route, RoutePart
 from edgernn.model.storage import Storage
 
 #: Versions that are written: 4 for networks, 3 for chains. Both have a checksum.
@@ -169,7 +169,7 @@ def check_network_inputs(layers: Sequence[Layer]) -> None:
 def _read_route(reader: Node) -> Route:
     parts = [part.items(3, 3) for part in reader.member("reads").items(1, MAX_PARTS)]
     return tuple(
-        Part(
+        RoutePart(
             source=source.integer(MODEL_INPUT, MAX_WIDTH),
             start=start.integer(0, MAX_WIDTH),
             width=width.integer(1, MAX_WIDTH),

@@ -15,7 +15,7 @@ MAX_PARTS: Final = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class RoutePart:
     """Consecutive elements of the model's input or of a layer's output.
 
     Attributes:
@@ -30,7 +30,7 @@ class Part:
 
 
 #: Parts one behind another: what a layer reads, or what the model puts out.
-Route = tuple[Part, ...]
+Route = tuple[RoutePart, ...]
 
 
 def chain(input_width: int, widths: Sequence[int]) -> tuple[Route, ...]:
@@ -41,7 +41,7 @@ def chain(input_width: int, widths: Sequence[int]) -> tuple[Route, ...]:
         widths: of the layers' outputs.
     """
     fed = enumerate((input_width, *widths), MODEL_INPUT)
-    return tuple((Part(source=source, start=0, width=width),) for source, width in fed)
+    return tuple((RoutePart(source=source, start=0, width=width),) for source, width in fed)
 
 
 def within(widths: Sequence[int], start: int, width: int) -> Route:
@@ -60,7 +60,7 @@ def within(widths: Sequence[int], start: int, width: int) -> Route:
         first = max(start - before, 0)
         count = min(start + width - before, whole) - first
         if count > 0:
-            found.append(Part(source=source, start=first, width=count))
+            found.append(RoutePart(source=source, start=first, width=count))
         before += whole
     return tuple(found)
 

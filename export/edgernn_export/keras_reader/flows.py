@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from edgernn.model.formats import FloatArray
-from edgernn.model.routes import MODEL_INPUT, Part, Route
+from edgernn.model.routes import MODEL_INPUT, Route, RoutePart
 from edgernn_export.float_model.model import FloatCell, FloatDense, FloatRecurrent
 from edgernn_export.keras_reader.findings import Findings
 from edgernn_export.keras_reader.layers.layer_parts import (
@@ -83,7 +83,9 @@ class Flow:
         for part in self.route:
             low, high = max(start - at, 0), min(stop - at, part.width)
             if low < high:
-                route.append(Part(source=part.source, start=part.start + low, width=high - low))
+                route.append(
+                    RoutePart(source=part.source, start=part.start + low, width=high - low)
+                )
             at += part.width
         pending = self.pending
         if pending is not None:
@@ -143,7 +145,7 @@ def per_feature(values: FloatArray, width: int) -> FloatArray:
 
 def in_one(route: Route) -> Route:
     """The same route with neighbours of one source as one part."""
-    made: list[Part] = []
+    made: list[RoutePart] = []
     for part in route:
         before = made[-1] if made else None
         if before and (before.source, before.start + before.width) == (part.source, part.start):

@@ -9,7 +9,7 @@ import numpy as np
 
 from edgernn.model.formats import FloatArray
 from edgernn.model.merges import MergeOperation
-from edgernn.model.routes import MODEL_INPUT, Part, Route
+from edgernn.model.routes import MODEL_INPUT, Route, RoutePart
 from edgernn_export.float_model.model import FloatDelay, FloatLayer, FloatMerge
 from edgernn_export.keras_reader.findings import Findings
 from edgernn_export.keras_reader.flows import Flow
@@ -45,13 +45,13 @@ def held_rows(flow: Flow, part: RowsPart, put: Put, findings: Findings) -> Flow:
     start = _start(flow, part.owner, findings)
     sides = [piece.source == MODEL_INPUT for piece in flow.route]
     held = {side: _delay(flow, part, start, side, put) for side in sorted(set(sides))}
-    route: list[Part] = []
+    route: list[RoutePart] = []
     for back in range(part.count):
         used = dict.fromkeys(held, 0)
         for piece, side in zip(flow.route, sides, strict=True):
             source, width = held[side]
             first = back * part.dilation * width + used[side]
-            route.append(Part(source=source, start=first, width=piece.width))
+            route.append(RoutePart(source=source, start=first, width=piece.width))
             used[side] += piece.width
     pending = flow.pending
     if pending is not None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from edgernn.model.merges import MergeOperation
-from edgernn.model.routes import MODEL_INPUT, Part, Route
+from edgernn.model.routes import MODEL_INPUT, Route, RoutePart
 from edgernn_export.float_model.model import (
     MAX_RECURRENT_LAYERS,
     FloatDense,
@@ -240,7 +240,7 @@ class JoinedLayers:
         """Add a layer; what it puts out."""
         self.layers.append(layer)
         self.routes.append(route)
-        return (Part(source=len(self.layers) - 1, start=0, width=layer.units),)
+        return (RoutePart(source=len(self.layers) - 1, start=0, width=layer.units),)
 
     def _layer(self, flow: Flow, part: RecurrentPart | DensePart) -> Flow:
         layer: Weighted = part.layer

@@ -11,7 +11,7 @@ from typing import Any
 
 from edgernn.errors import ShapeError, StreamKindWarning
 from edgernn.model.interface import Port
-from edgernn.model.routes import MODEL_INPUT, Part
+from edgernn.model.routes import MODEL_INPUT, RoutePart
 from edgernn.records.columns import listed
 from edgernn_export.float_model.model import FloatLayer, FloatModel, channel_names
 from edgernn_export.keras_reader.findings import Context, Findings, class_of, owner_of
@@ -148,7 +148,7 @@ def _inputs(network: FlatNetwork) -> dict[int, Flow]:
             shape = (next(iter(steps)), width)
         if shape is not None and given.tokens and len(given.shape or ()) == 1:
             shape = shape[:1]
-        route = (Part(source=MODEL_INPUT, start=start, width=width),)
+        route = (RoutePart(source=MODEL_INPUT, start=start, width=width),)
         flows[id(given.tensor.call)] = Flow(route=route, shape=shape, tokens=given.tokens)
         start += width
     return flows

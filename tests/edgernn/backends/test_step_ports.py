@@ -12,7 +12,7 @@ from edgernn.backends.step_graph import PortTensor, StepTensor, check_tensors, s
 from edgernn.errors import FormatError, ModelError, ShapeError
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.interface import Port
-from edgernn.model.routes import Part, within
+from edgernn.model.routes import RoutePart, within
 from edgernn_export.writers.file_formats import golden_vector
 from edgernn_export.writers.onnx.writer import write_onnx_exact
 from edgernn_export.writers.tflite.graph import load_schema
@@ -138,8 +138,8 @@ def test_ports_that_are_not_those_of_the_file(swapped):
 
 
 def test_elements_of_vectors_one_behind_another():
-    def parts(*numbers: tuple[int, int, int]) -> tuple[Part, ...]:
-        return tuple(Part(source=s, start=a, width=w) for s, a, w in numbers)
+    def parts(*numbers: tuple[int, int, int]) -> tuple[RoutePart, ...]:
+        return tuple(RoutePart(source=s, start=a, width=w) for s, a, w in numbers)
 
     assert within([3, 2, 4], 0, 9) == parts((0, 0, 3), (1, 0, 2), (2, 0, 4))
     assert within([3, 2, 4], 2, 4) == parts((0, 2, 1), (1, 0, 2), (2, 0, 1))

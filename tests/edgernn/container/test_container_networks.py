@@ -21,7 +21,7 @@ from edgernn.model.integer_model import IntegerModel
 from edgernn.model.interface import Port, Window
 from edgernn.model.layers import LAYERS, LSTM
 from edgernn.model.merges import MergeOperation
-from edgernn.model.routes import MAX_PARTS, MODEL_INPUT, Part
+from edgernn.model.routes import MAX_PARTS, MODEL_INPUT, RoutePart
 from edgernn.model.scales import ScaleVector
 from tests.support.container.surgery import (
     canonical,
@@ -272,7 +272,7 @@ def test_a_reader_refuses_more_inputs_than_a_network_may_have(monkeypatch):
 
 
 def test_a_route_has_a_bounded_number_of_parts():
-    part = Part(source=0, start=0, width=1)
+    part = RoutePart(source=0, start=0, width=1)
     with pytest.raises(ModelError, match=f"output to read 1 to {MAX_PARTS} parts, got 1025"):
         dataclasses.replace(RESIDUAL, routes=(*RESIDUAL.routes[:-1], (part,) * (MAX_PARTS + 1)))
 

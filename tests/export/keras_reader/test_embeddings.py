@@ -15,7 +15,7 @@ from edgernn.errors import (
 )
 from edgernn.model.formats import Precision
 from edgernn.model.layers import Embedding
-from edgernn.model.routes import MODEL_INPUT, Part
+from edgernn.model.routes import MODEL_INPUT, RoutePart
 from edgernn_export import quantize
 from edgernn_export.compress.structured import remove_units
 from edgernn_export.float_model.embeddings import FloatEmbedding
@@ -101,7 +101,7 @@ def test_what_is_read():
     embedding = model.layers[0]
     assert isinstance(embedding, FloatEmbedding)
     assert (embedding.inputs, embedding.units, embedding.table.shape) == (1, 4, (20, 4))
-    assert model.routes[0] == (Part(source=MODEL_INPUT, start=0, width=1),)
+    assert model.routes[0] == (RoutePart(source=MODEL_INPUT, start=0, width=1),)
     assert [port.name for port in model.input_ports] == ["token", "wind"]
     assert read_keras(words(steps=7)).steps == 7
 

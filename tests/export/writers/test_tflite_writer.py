@@ -17,7 +17,7 @@ from edgernn.errors import BackendUnavailable
 from edgernn.model.affine import Affine8, Affine16, Source, Term8, Term16
 from edgernn.model.formats import Precision
 from edgernn.model.interface import Golden
-from edgernn.model.routes import Part
+from edgernn.model.routes import RoutePart
 from edgernn_export.writers.tflite import graph as tflite_graph
 from edgernn_export.writers.tflite.affine import stacked
 from edgernn_export.writers.tflite.ops import sigmoid
@@ -309,13 +309,13 @@ def test_an_operand_is_made_once_for_all_that_read_it():
     base = random_model("gru_after", outputs=2)
     gru, dense = base.layers
     again = replace(dense, name="again")
-    whole = Part(source=0, start=0, width=gru.units)
-    ends = tuple(Part(source=index, start=0, width=2) for index in (1, 2))
+    whole = RoutePart(source=0, start=0, width=gru.units)
+    ends = tuple(RoutePart(source=index, start=0, width=2) for index in (1, 2))
     four = {"names": ("p", "q", "r", "s"), "units": ("",) * 4, "scale": np.ones(4)}
     model = replace(
         base,
         layers=(gru, dense, again),
-        routes=((Part(source=-1, start=0, width=gru.inputs),), (whole,), (whole,), ends),
+        routes=((RoutePart(source=-1, start=0, width=gru.inputs),), (whole,), (whole,), ends),
         output=replace(base.output, **four),
     )
     made = "QUANTIZE", tflite_graph.load_schema().TensorType.INT8

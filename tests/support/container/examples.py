@@ -12,7 +12,7 @@ from edgernn.model.integer_model import IntegerModel, Provenance
 from edgernn.model.interface import InputSpec, OutputSpec, Port
 from edgernn.model.layers import CellActivation, SimpleRNN
 from edgernn.model.merges import Merge, MergeOperation
-from edgernn.model.routes import MODEL_INPUT, Part
+from edgernn.model.routes import MODEL_INPUT, RoutePart
 from edgernn.model.scales import ScaleVector
 
 
@@ -69,9 +69,12 @@ def example_network() -> IntegerModel:
         base,
         layers=(*base.layers, merge),
         routes=(
-            (Part(source=MODEL_INPUT, start=0, width=1),),
-            (Part(source=0, start=0, width=1), Part(source=MODEL_INPUT, start=1, width=1)),
-            (Part(source=1, start=0, width=1),),
+            (RoutePart(source=MODEL_INPUT, start=0, width=1),),
+            (
+                RoutePart(source=0, start=0, width=1),
+                RoutePart(source=MODEL_INPUT, start=1, width=1),
+            ),
+            (RoutePart(source=1, start=0, width=1),),
         ),
         input=InputSpec(
             names=("temperature", "correction"),

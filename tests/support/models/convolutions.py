@@ -11,12 +11,12 @@ from edgernn.model.formats import Precision
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.layers import Delay, DenseActivation
 from edgernn.model.merges import MergeOperation
-from edgernn.model.routes import MODEL_INPUT, Part
+from edgernn.model.routes import MODEL_INPUT, RoutePart
 from tests.support.models.integer import REACH, random_layer
 from tests.support.models.networks import Wiring, random_merge, wired_model
 
 
-def add_delay(w: Wiring, name: str, rows: int, start: Any, *parts: Part) -> int:
+def add_delay(w: Wiring, name: str, rows: int, start: Any, *parts: RoutePart) -> int:
     """A delay of parts of the input, or of layers; ``start`` is one row or the same number."""
     width = sum(part.width for part in parts)
     delay = Delay(
@@ -27,7 +27,7 @@ def add_delay(w: Wiring, name: str, rows: int, start: Any, *parts: Part) -> int:
     return w.add(delay, *parts)
 
 
-def taps(w: Wiring, delay: int, count: int, dilation: int) -> tuple[Part, ...]:
+def taps(w: Wiring, delay: int, count: int, dilation: int) -> tuple[RoutePart, ...]:
     """Every so many rows of a delay, the newest first; without gaps they are one part."""
     width = w.layers[delay].inputs
     if dilation == 1:

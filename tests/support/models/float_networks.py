@@ -8,16 +8,16 @@ import numpy as np
 
 from edgernn.model.interface import Port
 from edgernn.model.merges import MergeOperation
-from edgernn.model.routes import MODEL_INPUT, Part
+from edgernn.model.routes import MODEL_INPUT, RoutePart
 from edgernn_export.float_model.model import FloatDense, FloatMerge, FloatModel
 from tests.support.models.float import float_layer
 
 
-def part(source: int, start: int, width: int) -> Part:
-    return Part(source=source, start=start, width=width)
+def part(source: int, start: int, width: int) -> RoutePart:
+    return RoutePart(source=source, start=start, width=width)
 
 
-def whole(source: int, width: int) -> tuple[Part, ...]:
+def whole(source: int, width: int) -> tuple[RoutePart, ...]:
     return (part(source, 0, width),)
 
 

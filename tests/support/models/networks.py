@@ -12,7 +12,7 @@ from edgernn.model.integer_model import IntegerModel, Provenance
 from edgernn.model.interface import InputSpec, OutputSpec, Port
 from edgernn.model.layers import Layer
 from edgernn.model.merges import Merge, MergeOperation
-from edgernn.model.routes import MODEL_INPUT, Part, Route
+from edgernn.model.routes import MODEL_INPUT, Route, RoutePart
 from edgernn.model.scales import ScaleVector
 from tests.support.models.integer import CELLS, REACH, random_layer
 
@@ -54,11 +54,11 @@ class Wiring:
         self.layers: list[Layer] = []
         self.routes: list[Route] = []
 
-    def part(self, source: int, part: slice = WHOLE) -> Part:
+    def part(self, source: int, part: slice = WHOLE) -> RoutePart:
         start, stop, _ = part.indices(self.widths[source])
-        return Part(source=source, start=start, width=stop - start)
+        return RoutePart(source=source, start=start, width=stop - start)
 
-    def add(self, layer: Layer, *parts: Part) -> int:
+    def add(self, layer: Layer, *parts: RoutePart) -> int:
         self.layers.append(layer)
         self.routes.append(tuple(parts))
         index = len(self.layers) - 1
@@ -136,7 +136,7 @@ def random_network(
         w.part(MODEL_INPUT),
     )
 
-    def some_part(width: int | None = None) -> Part:
+    def some_part(width: int | None = None) -> RoutePart:
         wide_enough = [s for s, n in w.widths.items() if n >= (width or 1)]
         source = int(rng.choice(wide_enough))
         whole = w.widths[source]

@@ -12,7 +12,7 @@ from edgernn.model.integer_model import IntegerModel
 from edgernn.model.interface import InputSpec, Port, Window
 from edgernn.model.layers import Embedding
 from edgernn.model.merges import MergeOperation
-from edgernn.model.routes import MODEL_INPUT, Part
+from edgernn.model.routes import MODEL_INPUT, RoutePart
 from tests.support.models.integer import CELLS, random_layer, random_model
 from tests.support.models.networks import random_merge
 
@@ -72,8 +72,8 @@ def token_and_real_network(precision: Precision = Precision.W8A8, *, seed: int =
     """Inputs "a" of two reals and a token, "b" of a real and two tokens; embeddings of both."""
     rng = np.random.default_rng(seed)
 
-    def part(source: int, start: int, width: int) -> Part:
-        return Part(source=source, start=start, width=width)
+    def part(source: int, start: int, width: int) -> RoutePart:
+        return RoutePart(source=source, start=start, width=width)
 
     layers = (
         random_embedding(rng, "words", 300, 5),

@@ -14,7 +14,7 @@ from typing import Final
 from edgernn.model.formats import Precision
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.layers import held_codes
-from edgernn.model.routes import MODEL_INPUT, Part, Route
+from edgernn.model.routes import MODEL_INPUT, Route, RoutePart
 from edgernn.model.storage import padded
 from edgernn_export.writers.c.layers import CLayer
 from edgernn_export.writers.c.operations import Span, plus
@@ -164,7 +164,7 @@ class _Layout:
 
         The output may lie where the input does, so nothing is written there before that is read.
         """
-        whole = Part(source=index, start=0, width=units)
+        whole = RoutePart(source=index, start=0, width=units)
         output = self._wiring[-1]
         of_layer = [part for part in output if part.source == index]
         alone = [*self._readers(index)] == [len(self._layers)] and of_layer == [whole]
@@ -196,7 +196,7 @@ class _Layout:
         lines += [f"state->operands[{place}] = 0;" for place in range(end, padded(first))]
         return lines, max(end, made.operands)
 
-    def _has_address(self, part: Part) -> bool:
+    def _has_address(self, part: RoutePart) -> bool:
         """Whether the values of a part lie in memory; codes may be int8."""
         return part.source != MODEL_INPUT or self._tokens or not self._narrow
 
