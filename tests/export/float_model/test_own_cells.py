@@ -256,7 +256,7 @@ def test_what_is_normalised_at_once_has_256_elements(kind, most):
             r"first\.gain_c\.offset: expected offsets within ±31\.999, got 40",
         ),
         ({"gain_c": 4e4}, r"first\.gain_c: expected constants within ±32767, got 40000"),
-        ({"epsilon": 1e6}, r"first\.norm_h: normalization: expected an epsilon .* got 1e\+06"),
+        ({"epsilon": 1e6}, r"first\.norm_x: normalization: expected an epsilon .* got 1e\+06"),
     ],
 )
 def test_normalizations_beyond_their_integers_are_refused(changed, message):
