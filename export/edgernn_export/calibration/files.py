@@ -93,7 +93,7 @@ def load_streams(
     if holds_arrays(path):
         streams = [
             without_missing(stream, policy)[0]
-            for name, array in _joined(load_arrays(path), ports, path.name)
+            for name, array in _joined(load_arrays(path), input_names, ports, path.name)
             for stream in _split(f"{path.name}{name and f' {name}'}", array, len(input_names))
         ]
         if not streams:
@@ -241,12 +241,12 @@ def load_arrays(path: Path) -> list[tuple[str, Any]]:
 
 
 def _joined(
-    arrays: list[tuple[str, Any]], ports: Sequence[Port], owner: str
+    arrays: list[tuple[str, Any]], names: Sequence[str], ports: Sequence[Port], owner: str
 ) -> list[tuple[str, Any]]:
     """Arrays of the inputs of a model as one of all channels; others as they are."""
     if not ports or {name for name, _ in arrays} != {port.name for port in ports}:
         return arrays
-    return [("", by_name(dict(arrays), (), ports, owner))]
+    return [("", by_name(dict(arrays), names, ports, owner))]
 
 
 def _split(owner: str, array: Any, width: int) -> list[FloatArray]:

@@ -26,7 +26,7 @@ from edgernn_export.keras_reader.flat_network import (
 from edgernn_export.keras_reader.flows import Flow, unknown
 from edgernn_export.keras_reader.graph import Call, CallResult
 from edgernn_export.keras_reader.joined_layers import JoinedLayers
-from edgernn_export.keras_reader.layers.merging import NUMERIC, is_joining, is_operation, joined
+from edgernn_export.keras_reader.layers.merging import is_joining, is_operation, joined
 from edgernn_export.keras_reader.layers.readers import (
     JOINING,
     READERS,
@@ -167,14 +167,6 @@ def _called(
         return unknown(owner_of(layer))
     if is_joining(call):
         return joined(call, given, made, context)
-    if is_operation(layer) and class_of(layer) in NUMERIC:
-        findings.add(
-            owner_of(layer),
-            "two tensors",
-            "a tensor and a constant",
-            "Use a Rescaling layer in its place, for 1 - x Rescaling(-1.0, offset=1.0)(x).",
-        )
-        return unknown(owner_of(layer))
     states = network.states
     known = not given or class_of(layer) in READERS
     if known and len(given) != 1 and not (states and states.takes(call)):

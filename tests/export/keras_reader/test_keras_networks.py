@@ -185,13 +185,7 @@ def a_state_for_two():
     return keras.Model(a, gru(gru(a)))
 
 
-def one_less():
-    a = keras.Input((None, 3))
-    return keras.Model(a, L.Dense(1)((1.0 - L.GRU(2)(a)) * L.LSTM(2)(a)))
-
-
 REFUSED = {
-    one_less: ("(Subtract): expected two tensors, got a tensor and a constant", "Rescaling(-1.0"),
     two_lengths: ("inputs that all come at every step, got inputs of shapes (None, 5, 3), (None, 7",
                   "inputs of as many steps"),
     a_static_input: ("got inputs of shapes (None, None, 3), (None, 3)", "repeated at every step"),

@@ -25,8 +25,6 @@ _MERGES: Final = {
     "Multiply": MergeOperation.PRODUCT,
     "Subtract": MergeOperation.SUM,
 }
-#: Those that users write with numbers as well.
-NUMERIC: Final = frozenset(_MERGES)
 _OPERATIONS: Final = ("Add", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract")
 _OPERATIONS_MODULE: Final = "keras.src.ops"
 
