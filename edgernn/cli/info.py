@@ -173,7 +173,8 @@ def _layer(layer: Layer) -> Description:
         "parameters": sum(t.weights.size for t in terms)
         + sum(_biases(a) for a in affines)
         + table_bytes(layer)
-        + sum(layer.scales[name].multiplier.size for name in layer.scale_shape),
+        + sum(layer.scales[name].multiplier.size for name in layer.scale_shape)
+        + sum(layer.scales[name].bias.size for name in layer.offsets),
         "macs": layer.macs,
     }
 

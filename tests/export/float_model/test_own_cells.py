@@ -316,8 +316,9 @@ def test_long_memory_is_said(kind):
         quantize(network, xs, "w8a16", progress=False)
 
 
-def test_constants_are_parameters(tmp_path, capsys):
-    network = float_network("peephole_lstm")
+@pytest.mark.parametrize("kind", ["peephole_lstm", "layer_norm_gru"])
+def test_constants_are_parameters(kind, tmp_path, capsys):
+    network = float_network(kind)
     quantize(network, stream(300, network.inputs), progress=False).save(tmp_path / "m.edgernn")
     assert main(["info", str(tmp_path / "m.edgernn"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["parameters"] == network.parameters
