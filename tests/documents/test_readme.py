@@ -40,6 +40,7 @@ ELSEWHERE = {
 #: Documents whose programs need more than a shell: the tests that run them.
 PROGRAMS = {
     "docs/add-a-cell.md": "tests/documents/test_add_a_cell_document.py",
+    "docs/convolutions.md": "tests/documents/test_convolutions_document.py",
     "docs/distillation.md": "tests/documents/test_distillation_document.py",
     "docs/networks.md": "tests/documents/test_networks_document.py",
     "docs/pruning.md": "tests/documents/test_pruning_document.py",
