@@ -236,8 +236,8 @@ def test_every_field_of_every_layer_is_stored():
     for kind, layer in LAYERS.items():
         fields = {field.name for field in dataclasses.fields(layer)}
         scales = {*layer.scale_shape, *(["terms"] if kind == "merge" else [])}
-        own = {*layer.shape, *layer.tables, *layer.input_vectors, *scales, *options(layer)}
-        assert fields == {"name", "inputs", "units", *own}, kind
+        own = {*layer.shape, *layer.norm_shape, *layer.tables, *layer.input_vectors, *scales}
+        assert fields == {"name", "inputs", "units", *own, *options(layer)}, kind
 
 
 def test_save_and_load(tmp_path):
