@@ -57,8 +57,7 @@ def open_backend(path: str | Path, backend: str = "auto", /, **options: object) 
         EdgeRnnError: no such file or option.
     """
     path = Path(path)
-    chosen = backend == "auto"
-    if chosen:
+    if backend == "auto":
         backend = _backend_for(path)
     if backend not in [*BACKENDS]:
         raise BackendUnavailable(
@@ -78,8 +77,6 @@ def open_backend(path: str | Path, backend: str = "auto", /, **options: object) 
     if not _is_file(path):
         raise EdgeRnnError(f"load: expected an existing file, got '{path!s:.200}'.")
     try:
-        if chosen and row.takes_model:
-            return open_model(_loaded(path), **options)
         return _made(backend, row.opens_file, path, options)
     except OSError as error:
         raise EdgeRnnError(
@@ -92,8 +89,8 @@ def open_model(model: IntegerModel, backend: str = "auto", /, **options: object)
 
     Args:
         model: what to execute.
-        backend: a key of `BACKENDS` that takes models; "auto" is "native" where it is installed
-            and the model reads no tokens, else "reference".
+        backend: a key of `BACKENDS` that takes models; "auto" is "native" where it is installed,
+            else "reference".
         options: passed to the backend (see the backend's module).
 
     Raises:
@@ -101,7 +98,7 @@ def open_model(model: IntegerModel, backend: str = "auto", /, **options: object)
         EdgeRnnError: no such option.
     """
     if backend == "auto":
-        backend = "reference" if model.input.vocabulary else model_backend()
+        backend = model_backend()
     makers = {name: row.takes_model for name, row in BACKENDS.items() if row.takes_model}
     if backend not in [*makers]:
         raise BackendUnavailable(
@@ -120,12 +117,6 @@ def _made(
     _check_options(backend, list(inspect.signature(make).parameters)[1:], options)
     made: Backend = make(source, **options)
     return made
-
-
-def _loaded(path: Path) -> IntegerModel:
-    from edgernn.model.integer_model import IntegerModel
-
-    return IntegerModel.load(path)
 
 
 def _is_file(path: Path) -> bool:

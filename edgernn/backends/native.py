@@ -156,21 +156,12 @@ class NativeBackend:
 def _program(
     model: IntegerModel, isa: str, layout: str, report: Callable[[int, float], None]
 ) -> Any:
-    """The model in the form of the extension module; ``report`` hears of clipped readings.
-
-    Raises:
-        BackendUnavailable: the model reads tokens.
-    """
-    if model.input.vocabulary:
-        raise BackendUnavailable(
-            f"backend 'native': expected a model of real inputs, got '{model.name}', which reads "
-            "tokens. Use backend='reference', or export it and use 'tflite' or 'onnx'."
-        )
+    """The model in the form of the extension module; ``report`` hears of clipped readings."""
     step = model.precision.input_step
     chosen = StorageChoice(model, isa, layout)
     return _module().Program(
         isa,
-        8 * model.code_dtype.itemsize,
+        8 * model.precision.operand_dtype.itemsize,
         model.input.width,
         model.output.width,
         tuple(_layer(layer, chosen) for layer in model.layers),
@@ -180,6 +171,7 @@ def _program(
         report,
         _routes(model),
         _start(model),
+        _vocabulary(model),
     )
 
 
@@ -188,6 +180,12 @@ def _start(model: IntegerModel) -> bytes | None:
     if not any(spec.start for spec in model.states):
         return None
     return b"".join(spec.initial().tobytes() for spec in model.states)
+
+
+def _vocabulary(model: IntegerModel) -> bytes | None:
+    """How many tokens each input channel has, 0 of a real one; None where none is a token."""
+    sizes = model.input.vocabulary
+    return np.array(sizes, dtype=np.int32).tobytes() if sizes else None
 
 
 def _routes(model: IntegerModel) -> tuple[tuple[tuple[int, int, int], ...], ...]:
@@ -220,7 +218,7 @@ def _operations(layer: Layer, layout: StorageChoice) -> tuple[object, ...]:
 
     The step is (scratch, operands behind the input, widths of the states, output, instructions,
     values of the input that the scratch begins with, constants that scale, and, if there are any,
-    those that normalise and whether the output is input codes).
+    those that normalise, whether the output is input codes, and tables).
     """
     short = all(isinstance(affine, Affine8) for affine in layer.affines.values())
     step = schedule(lowered(Precision.W8A8 if short else Precision.W8A16, (layer,)))
@@ -231,6 +229,7 @@ def _operations(layer: Layer, layout: StorageChoice) -> tuple[object, ...]:
     named = {
         VectorCall.SCALE: list(layer.scales),
         VectorCall.NORMALIZE: list(layer.normalizations),
+        VectorCall.EMBED: list(layer.tables),
     }
 
     def place(one: Place | None) -> int:
@@ -259,7 +258,8 @@ def _operations(layer: Layer, layout: StorageChoice) -> tuple[object, ...]:
     output = place(step.outputs[0])
     room = values + step.scratch
     held = bool(held_codes((layer,)))
-    more = (norms, held) if norms or held else ()
+    tables = tuple(_table(getattr(layer, name)) for name in layer.tables)
+    more = (norms, held, tables) if tables else (norms, held) if norms or held else ()
     own = room, step.operands, tuple(widths), output, calls, values, scales, *more
     return len(_KINDS), layer.inputs, layer.units, 0, _NO_CELL, maps, own
 
@@ -268,6 +268,11 @@ def _scale(scale: ScaleVector) -> tuple[object, ...]:
     """(elements, shift, multipliers, offsets or None)."""
     bias = scale.bias.astype(np.int16).tobytes() if scale.has_bias else None
     return scale.width, scale.shift, scale.multiplier.astype(np.int16).tobytes(), bias
+
+
+def _table(table: npt.NDArray[np.int8]) -> tuple[object, ...]:
+    """(rows, columns, entries)."""
+    return *table.shape, table.tobytes()
 
 
 def _normalization(made: NormalizationConstants) -> tuple[object, ...]:

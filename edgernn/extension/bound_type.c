@@ -22,8 +22,9 @@ static PyObject *bound_call(PyObject *self, PyObject *unused)
     if (native_check_idle(stream) < 0) {
         return NULL;
     }
-    if (stream->closed || !(bound->real ? native_all_finite(bound->x.buf, inputs)
-                                        : native_all_codes(program, bound->x.buf, inputs))) {
+    if (stream->closed || (bound->real && program->reads_tokens) ||
+        !(bound->real ? native_all_finite(bound->x.buf, inputs)
+                      : native_all_codes(program, bound->x.buf, inputs))) {
         return PyObject_CallObject(bound->otherwise, NULL);
     }
     scratch = native_take_scratch(stream->program);

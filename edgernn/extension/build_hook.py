@@ -29,8 +29,8 @@ FILE_NAME: Final = "_native.abi3.so"
 SOURCES: Final = (
     "numpy_arrays.c", "bound_type.c", "program/build_layers.c", "program/build_maps.c",
     "program/build_norms.c", "program/build_operations.c", "program/build_routes.c",
-    "program/build_weights.c", "module.c", "dispatch.c", "isa/scalar.c", "program/program.c",
-    "program_type.c", "readings.c", "stream_memory.c", "stream_steps.c",
+    "program/build_tables.c", "program/build_weights.c", "module.c", "dispatch.c", "isa/scalar.c",
+    "program/program.c", "program_type.c", "readings.c", "stream_memory.c", "stream_steps.c",
 )  # fmt: skip
 #: Processor family -> instruction set -> flags.
 ISAS: Final[dict[str, dict[str, tuple[str, ...]]]] = {

@@ -48,6 +48,7 @@ typedef struct {
     PyObject *report;
     PyObject *routes;
     PyObject *start;
+    PyObject *vocabulary;
 } parts;
 
 static int build(native_builder *builder, const parts *from)
@@ -62,7 +63,8 @@ static int build(native_builder *builder, const parts *from)
     program->z_count = 0;
     program->value_count = 0;
     program->operand_count = 0;
-    if (build_layers(builder, from->layers, from->routes) < 0 ||
+    if ((program->reads_tokens && native_build_vocabulary(builder, from->vocabulary) < 0) ||
+        build_layers(builder, from->layers, from->routes) < 0 ||
         native_copy_in(builder, from->offset, 8 * inputs, "offset", &offset) < 0 ||
         native_copy_in(builder, from->scale, 8 * inputs, "scale", &scale) < 0 ||
         native_copy_in(builder, from->output_scale, 8 * (size_t)program->outputs, "output scale",
@@ -101,7 +103,7 @@ static int fill(program_object *self, const parts *from)
 
 static PyObject *program_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
 {
-    parts from = {.start = Py_None};
+    parts from = {.start = Py_None, .vocabulary = Py_None};
     const char *isa;
     int width;
     int inputs;
@@ -112,10 +114,10 @@ static PyObject *program_new(PyTypeObject *type, PyObject *arguments, PyObject *
         PyErr_SetString(PyExc_TypeError, "Program() takes no keyword arguments");
         return NULL;
     }
-    if (!PyArg_ParseTuple(arguments, "siiiO!OOOOO!|O:Program", &isa, &width, &inputs, &outputs,
+    if (!PyArg_ParseTuple(arguments, "siiiO!OOOOO!|OO:Program", &isa, &width, &inputs, &outputs,
                           &PyTuple_Type, &from.layers, &from.offset, &from.scale,
                           &from.output_scale, &from.report, &PyTuple_Type, &from.routes,
-                          &from.start)) {
+                          &from.start, &from.vocabulary)) {
         return NULL;
     }
     if ((width != 8 && width != 16) || inputs < 1 || inputs > NATIVE_MAX_WIDTH || outputs < 1 ||
@@ -136,7 +138,8 @@ static PyObject *program_new(PyTypeObject *type, PyObject *arguments, PyObject *
     }
     self->report = Py_NewRef(from.report);
     module = native_module_of((PyObject *)self);
-    self->code_dtype = width == 8 ? module->int8 : module->int16;
+    self->program.reads_tokens = from.vocabulary != Py_None;
+    self->code_dtype = width == 8 && !self->program.reads_tokens ? module->int8 : module->int16;
     self->program.isa = native_isa_named(isa);
     self->program.width = width;
     self->program.inputs = inputs;
@@ -184,7 +187,7 @@ static PyMethodDef methods[] = {
 
 static PyType_Slot slots[] = {
     {Py_tp_doc, "Program(isa, bits, inputs, outputs, layers, offset, scale, output_scale, report, "
-                "routes, start)"},
+                "routes, start, vocabulary)"},
     {Py_tp_new, program_new},
     {Py_tp_dealloc, program_dealloc},
     {Py_tp_methods, methods},

@@ -148,7 +148,7 @@ static PyObject *real_call(stream_object *stream, PyObject *x, int many)
     if (native_check_idle(stream) < 0) {
         return NULL;
     }
-    if (stream->closed) {
+    if (stream->closed || stream->program->program.reads_tokens) { /* what is no token is an error */
         return native_none();
     }
     scratch = native_take_scratch(stream->program);
@@ -265,6 +265,11 @@ PyObject *native_stream_encode(PyObject *self, PyObject *xs)
     PyObject *array;
     Py_buffer out;
     if (native_check_idle(stream) < 0) {
+        return NULL;
+    }
+    if (stream->program->program.reads_tokens) {
+        PyErr_SetString(PyExc_ValueError, "encode: expected a model without tokens, got one that "
+                                          "reads them");
         return NULL;
     }
     if (!native_read(stream, NULL, xs, 1, &reals)) {

@@ -42,7 +42,7 @@ class ReadingStream:
         self._stream = stream
         self._encoder = (
             cast("Encoder", stream)
-            if hasattr(stream, "encode")
+            if hasattr(stream, "encode") and not shared.interface.input.vocabulary
             else CountingEncoder(shared.interface, shared.coder)
         )
         #: Good codes and where there are some, before all channels had one. Afterwards those that

@@ -18,10 +18,10 @@ from typing import Final
 from edgernn import cells
 from edgernn.backends.native import _KINDS
 from edgernn.graph.lowering import LOWERINGS
-from edgernn.graph.ops import OPS, Gather
+from edgernn.graph.ops import OPS
 from edgernn.model.layer_record import LayerRecord
 from edgernn.model.layers import LAYERS as REGISTERED
-from edgernn.model.layers import Dense, Embedding, layer_class
+from edgernn.model.layers import Dense, layer_class
 from edgernn_export.keras_reader.layers.readers import READERS
 from edgernn_export.writers.c.layers import KERNELS
 from edgernn_export.writers.onnx.cells import RECURRENT
@@ -59,12 +59,10 @@ KERAS: Final = {
 MISSING: Final[set[tuple[str, str]]] = {
     ("merge", "training"),
     ("delay", "training"),
-    ("embedding", "native"), ("embedding", "training"),
+    ("embedding", "training"),
     ("input_operand", "training"),
-    ("gather", "native"), ("gather", "training"),
+    ("gather", "training"),
 }  # fmt: skip
-#: What the native backend refuses: it reads no tokens, although a schedule has them.
-_OF_TOKENS: Final = (Embedding, Gather)
 
 
 def runs(program: tuple[str, tuple[type, ...], str, str], layer: type[LayerRecord]) -> str:
@@ -74,8 +72,6 @@ def runs(program: tuple[str, tuple[type, ...], str, str], layer: type[LayerRecor
         return form
     if program[0] == "training" and layer.reads_values:
         return "–"  # it trains chains, which have no layer of this kind
-    if program[0] == "native" and layer in _OF_TOKENS:
-        return "–"
     return "operations" if operations and layer in LOWERINGS else "–"
 
 
@@ -83,8 +79,7 @@ def known_operations(program: tuple[str, tuple[type, ...], str, str]) -> set[typ
     """The operations that the tables of a program's module have rows for."""
     module = importlib.import_module(program[3])
     tables = [table for table in vars(module).values() if isinstance(table, dict)]
-    known = {key for table in tables for key in table if key in OPS}
-    return known - {*_OF_TOKENS} if program[0] == "native" else known
+    return {key for table in tables for key in table if key in OPS}
 
 
 def holes() -> set[tuple[str, str]]:

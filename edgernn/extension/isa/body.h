@@ -14,6 +14,7 @@
 #include "../../native/edgernn_ops.c"
 #include "../../native/edgernn_simple_rnn.c"
 #include "../../native/edgernn_tables.c"
+#include "../../native/edgernn_tokens.c"
 
 #include "../program/program.h"
 
@@ -53,6 +54,13 @@
 static int16_t *at_place(int32_t place, int16_t *state, int16_t *z)
 {
     return place < 0 ? z + (-1 - place) : state + place;
+}
+
+/* Clause 8.3, out[count]. A function of its own: the steps of other models stay as they are. */
+EDGERNN_NOT_INLINE void look_up(const edgernn_embedding *embedding, const int16_t *tokens,
+                                int32_t count, int16_t *out)
+{
+    edgernn_embed(embedding, tokens, count / embedding->columns, out);
 }
 
 /* A layer of operations, to its output. */
@@ -103,6 +111,9 @@ static int16_t *at_place(int32_t place, int16_t *state, int16_t *z)
                 break;                                                                         \
             case NATIVE_CALL_PUSH:                                                             \
                 edgernn_push(a, one->option, one->count, out);                                 \
+                break;                                                                         \
+            case NATIVE_CALL_EMBED:                                                            \
+                look_up(step->tables + one->option, a, one->count, out);                       \
                 break;                                                                         \
             case NATIVE_CALL_COMPLEMENT:                                                       \
             case NATIVE_CALLS:                                                                 \
@@ -280,10 +291,32 @@ DEFINE_STEP(16)
 DEFINE_RUN(8)
 DEFINE_RUN(16)
 
+/* The codes of a w8a8 model that reads tokens are int16, and parts of its routes say so. */
+EDGERNN_NOT_INLINE void run_wide_codes8(const native_program *program, native_memory *memory,
+                                        native_scratch *scratch, const int16_t *x, size_t steps,
+                                        int16_t *y)
+{
+    const size_t inputs = (size_t)program->inputs;
+    const size_t outputs = (size_t)program->outputs;
+    size_t t;
+    if (steps > 0) { /* y may take the place of x */
+        edgernn_copy16(x + (steps - 1) * inputs, program->inputs, memory->held);
+    }
+    for (t = 0; t < steps; ++t) {
+        const void *codes = x + t * inputs;
+        step8(program, memory, scratch, codes, y + t * outputs);
+    }
+    if (steps > 0) {
+        edgernn_copy16(y + (steps - 1) * outputs, program->outputs, memory->last);
+    }
+}
+
 static void run_codes(const native_program *program, native_memory *memory,
                       native_scratch *scratch, const void *x, size_t steps, int16_t *y)
 {
-    if (program->width == 8) {
+    if (program->width == 8 && program->reads_tokens) {
+        run_wide_codes8(program, memory, scratch, x, steps, y);
+    } else if (program->width == 8) {
         run_codes8(program, memory, scratch, x, steps, y);
     } else {
         run_codes16(program, memory, scratch, x, steps, y);

@@ -12,6 +12,12 @@ static const int16_t *part_of(const native_program *program, const native_memory
     return (layer->is_state ? memory->state : scratch->value) + layer->output + part->start;
 }
 
+/* Input codes that are int16, whatever step they are handed to. */
+static const int16_t *wide_codes(const void *x)
+{
+    return x;
+}
+
 static int holds_codes(const native_layer *layer)
 {
     return layer->kind == NATIVE_OPERATIONS && layer->record.operations.holds_codes;
@@ -32,6 +38,8 @@ static int holds_codes(const native_layer *layer)
             const native_part *part = route->parts + i;                                        \
             if (part->source == NATIVE_INPUT) {                                                \
                 edgernn_codes##bits(x + part->start, part->width, operands + first);           \
+            } else if (part->source == NATIVE_WIDE_INPUT) {                                    \
+                edgernn_held##bits(wide_codes(x) + part->start, part->width, operands + first);\
             } else if (holds_codes(program->layers + part->source)) {                          \
                 edgernn_held##bits(part_of(program, memory, scratch, part), part->width,       \
                                    operands + first);                                          \
@@ -56,6 +64,8 @@ static int holds_codes(const native_layer *layer)
             const native_part *part = route->parts + i;                                        \
             if (part->source == NATIVE_INPUT) {                                                \
                 values_of(x + part->start, part->width, to);                                   \
+            } else if (part->source == NATIVE_WIDE_INPUT) {                                    \
+                edgernn_copy16(wide_codes(x) + part->start, part->width, to);                  \
             } else {                                                                           \
                 edgernn_copy16(part_of(program, memory, scratch, part), part->width, to);      \
             }                                                                                  \

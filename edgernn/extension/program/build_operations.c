@@ -18,6 +18,8 @@ typedef struct {
     int32_t scale_widths[MAX_SCALES];
     int32_t norm_count;
     int32_t norm_widths[NATIVE_MAX_NORMS];
+    int32_t table_count;
+    int32_t table_columns[NATIVE_MAX_TABLES];
 } limits;
 
 static int refuse(const char *what, Py_ssize_t most, Py_ssize_t got)
@@ -62,13 +64,25 @@ static int check(const limits *within, const native_instruction *one)
     const int reads_a = call != NATIVE_CALL_AFFINE;
     const int reads_b = call == NATIVE_CALL_PRODUCT || call == NATIVE_CALL_SUM ||
                         call == NATIVE_CALL_MAXIMUM || call == NATIVE_CALL_MINIMUM;
-    const int32_t read = call == NATIVE_CALL_PUSH ? one->option : one->count;
+    int32_t read = call == NATIVE_CALL_PUSH ? one->option : one->count;
     int32_t most = 0; /* option */
     if (call < 0 || call >= NATIVE_CALLS) {
         return refuse("call", NATIVE_CALLS - 1, call);
     }
     if (one->count < 1 || one->count > MAX_SCRATCH) {
         return refuse("elements of a call", MAX_SCRATCH, one->count);
+    }
+    if (call == NATIVE_CALL_EMBED) {
+        if (one->option < 0 || one->option >= within->table_count) {
+            return refuse("option of a call", within->table_count - 1, one->option);
+        }
+        if (one->count % within->table_columns[one->option] != 0) {
+            PyErr_Format(PyExc_ValueError, "elements of a look-up: expected rows of %d, got %d",
+                         (int)within->table_columns[one->option], (int)one->count);
+            return -1;
+        }
+        read = one->count / within->table_columns[one->option];
+        most = one->option;
     }
     if ((writes && !is_within(within, one->out, one->count)) ||
         (reads_a && !is_within(within, one->a, read)) ||
@@ -272,6 +286,7 @@ int native_build_operations(native_builder *builder, PyObject *maps, PyObject *s
     PyObject *instructions;
     PyObject *scales;
     PyObject *norms = NULL;
+    PyObject *tables = NULL;
     int room;
     int behind;
     int output;
@@ -281,8 +296,8 @@ int native_build_operations(native_builder *builder, PyObject *maps, PyObject *s
         PyErr_SetString(PyExc_TypeError, "layer of operations: expected a tuple of its step");
         return -1;
     }
-    if (!PyArg_ParseTuple(step, "iiOiOiO|Op:step", &room, &behind, &widths, &output, &instructions,
-                          &values, &scales, &norms, &holds_codes)) {
+    if (!PyArg_ParseTuple(step, "iiOiOiO|OpO:step", &room, &behind, &widths, &output, &instructions,
+                          &values, &scales, &norms, &holds_codes, &tables)) {
         return -1;
     }
     if (room < 0 || room > MAX_SCRATCH) {
@@ -301,7 +316,11 @@ int native_build_operations(native_builder *builder, PyObject *maps, PyObject *s
     layer->record.operations.norms = NULL;
     within.norm_count =
         norms == NULL ? 0 : native_build_norms(builder, norms, layer, within.norm_widths);
-    if (within.norm_count < 0 || build_maps(builder, maps, layer, &within) < 0 ||
+    layer->record.operations.tables = NULL;
+    within.table_count =
+        within.norm_count < 0 || tables == NULL ? 0 : native_build_tables(builder, tables, layer, within.table_columns);
+    if (within.norm_count < 0 || within.table_count < 0 ||
+        build_maps(builder, maps, layer, &within) < 0 ||
         build_scales(builder, scales, layer, &within) < 0 ||
         build_widths(builder, widths, layer, &within) < 0 ||
         build_instructions(builder, instructions, layer, &within) < 0) {

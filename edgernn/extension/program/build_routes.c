@@ -18,7 +18,7 @@ static int check_chain(const native_program *program, const native_layer *layers
     int32_t width = program->inputs;
     int32_t i;
     for (i = 0; i < program->layer_count; ++i) {
-        if (reads_values(layers + i)) {
+        if (program->reads_tokens || reads_values(layers + i)) {
             PyErr_Format(PyExc_ValueError, "layer %d: expected routes to what it reads, got none",
                          (int)i);
             return -1;
@@ -107,6 +107,9 @@ static int build_route(native_builder *builder, PyObject *from, const native_lay
             program->operand_count = end > program->operand_count ? end : program->operand_count;
         }
         width += part.width;
+        if (part.source == NATIVE_INPUT && program->width == 8 && program->reads_tokens) {
+            part.source = NATIVE_WIDE_INPUT;
+        }
         if (place != NULL) {
             ((native_part *)place)[i] = part;
         }

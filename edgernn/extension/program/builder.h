@@ -48,9 +48,20 @@ int native_build_map16(native_builder *builder, PyObject *from, int32_t rows, in
 int native_build_norms(native_builder *builder, PyObject *from, native_layer *layer,
                        int32_t *widths);
 
+#define NATIVE_MAX_TABLES 64
+
+/* Tables of an embedding, of a tuple of (rows, columns, entries). How many columns each has goes to
+ * columns[NATIVE_MAX_TABLES]; returns how many tables there are, -1 with an error set. */
+int native_build_tables(native_builder *builder, PyObject *from, native_layer *layer,
+                        int32_t *columns);
+
+/* How many tokens each channel of the model's input has: int32 [inputs], 0 of a real one. */
+int native_build_vocabulary(native_builder *builder, PyObject *from);
+
 /* What a layer of operations is made of: maps of (rows, map), and (scratch, operands behind
  * the input, widths of the states, place of the output, instructions, values of its input that the
- * scratch begins with: all or none, constants that scale). What it needs of scratch, operands and
+ * scratch begins with: all or none, constants that scale, then, if there are any, those that
+ * normalise, whether the output is input codes, and tables). What it needs of scratch, operands and
  * states goes to the last three. */
 int native_build_operations(native_builder *builder, PyObject *maps, PyObject *step,
                             native_layer *layer, size_t *scratch, size_t *hidden, size_t *states);

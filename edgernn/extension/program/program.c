@@ -49,7 +49,7 @@ int native_allocate(native_arena *arena, void **block)
 
 size_t native_code_bytes(const native_program *program)
 {
-    return (size_t)program->width / 8;
+    return program->reads_tokens ? sizeof(int16_t) : (size_t)program->width / 8;
 }
 
 /* Pieces of those sizes. */
@@ -137,11 +137,33 @@ int native_all_finite(const double *x, size_t count)
     return carries >> 63 == 0;
 }
 
+/* The same of a model that reads tokens. */
+static int all_tokens_and_codes(const native_program *program, const int16_t *codes, size_t count)
+{
+    int32_t channel = 0;
+    size_t i;
+    for (i = 0; i < count; ++i) {
+        const int32_t tokens = program->vocabulary[channel];
+        const int32_t code = codes[i];
+        const int good = tokens > 0            ? code >= 0 && code < tokens
+                         : program->width == 8 ? code >= -128 && code <= 127
+                                               : (code & 3) == 0 && code >= -32764;
+        if (!good) {
+            return 0;
+        }
+        channel = channel + 1 < program->inputs ? channel + 1 : 0;
+    }
+    return 1;
+}
+
 int native_all_codes(const native_program *program, const void *codes, size_t count)
 {
     const int16_t *wide = codes;
     int good = 1;
     size_t i;
+    if (program->reads_tokens) {
+        return all_tokens_and_codes(program, codes, count);
+    }
     if (program->width == 8) {
         return 1;
     }

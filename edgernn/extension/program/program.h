@@ -15,6 +15,7 @@
 #include "../../native/edgernn_kernels.h"
 #include "../../native/edgernn_norm.h"
 #include "../../native/edgernn_ops.h"
+#include "../../native/edgernn_tokens.h"
 
 #define NATIVE_MAX_WIDTH 65536 /* inputs or units of a layer */
 #define NATIVE_MAX_LAYERS 65536
@@ -45,6 +46,7 @@ typedef enum {
     NATIVE_CALL_MINIMUM,
     NATIVE_CALL_NORMALIZE,
     NATIVE_CALL_PUSH,
+    NATIVE_CALL_EMBED,
     NATIVE_CALLS
 } native_call;
 
@@ -53,7 +55,7 @@ typedef enum {
 typedef struct {
     int32_t call;
     int32_t count;  /* elements */
-    int32_t option; /* shift, activation, which map or constants, or elements of a row */
+    int32_t option; /* shift, activation, which map, table or constants, or elements of a row */
     int32_t a;
     int32_t b;
     int32_t out;
@@ -67,6 +69,7 @@ typedef struct {
     const edgernn_map16 *maps16;            /* of w8a16 models */
     const edgernn_scales *scales;
     const edgernn_norm *norms;
+    const edgernn_embedding *tables;
     int32_t vectors;
     const int32_t *widths; /* [vectors], of the states */
     int32_t output;        /* place of the layer's output */
@@ -100,10 +103,11 @@ typedef struct {
 } native_layer;
 
 #define NATIVE_INPUT (-1)
+#define NATIVE_WIDE_INPUT (-2) /* int16 codes of a w8a8 model that reads tokens */
 
 /* Consecutive elements of the model's input or of a layer's output (clause 6.6). */
 typedef struct {
-    int32_t source; /* NATIVE_INPUT, or a layer before the one that reads them */
+    int32_t source; /* one of these, or a layer before the one that reads them */
     int32_t start;
     int32_t width;
 } native_part;
@@ -131,6 +135,9 @@ typedef struct {
     size_t value_count;         /* int16_t of outputs that are no state; in a chain, the largest */
     size_t operand_count;       /* of the layer with most operands */
     const native_route *routes; /* of the layers, then of the output; NULL: a chain */
+    int32_t reads_tokens;       /* 1: some channels are tokens, and all input codes are int16 */
+    const int32_t *vocabulary;  /* [inputs], how many tokens each channel has, 0 of a real one; NULL
+                                 * where the model reads none */
 } native_program;
 
 /* What one stream owns. */

@@ -24,6 +24,7 @@ from edgernn.model.storage import Storage
 from tests.support.models.integer import CELLS, random_codes, random_model
 from tests.support.models.networks import networks, random_network
 from tests.support.models.stored import stored
+from tests.support.models.tokens import token_and_real_network, token_chain, token_models
 
 INTEGERS = (
     -(2**31),
@@ -46,6 +47,8 @@ INTEGERS = (
     2**31 - 1,
     2**31,
 )
+#: Which argument of `Program` says how many tokens channels have.
+VOCABULARY = 11
 OTHERS = (None, 1.5, "x", (), [], b"", object())
 REFUSALS = (TypeError, ValueError, OverflowError, BufferError)
 
@@ -104,6 +107,25 @@ def exercise(program: Any, width: int, bits: int) -> None:
     assert len(stream.clipped) == width
 
 
+def exercise_tokens(program: Any, width: int) -> None:
+    """The same of one that reads tokens, which takes codes alone, and only those there are."""
+    stream = program.stream()
+    codes = np.zeros((3, width), np.int16)
+    outputs = stream.run_codes(codes)
+    assert len(outputs) == 3
+    rng = np.random.default_rng(0)
+    for high in (2, 7, 50, 1 << 15):
+        for row in rng.integers(-1 if high > 2 else 0, high, (20, width), np.int16):
+            stream.step_codes(row)
+    assert stream.run(np.zeros((3, width))) is None
+    assert stream.step(np.zeros(width)) is None
+    copy = stream.copy()
+    # A look-up of scratch that nothing was written to may give other rows, all of its table.
+    assert len(copy.step_codes(codes[0])) == len(stream.step_codes(codes[0]))
+    stream.restore(copy.snapshot())
+    assert stream.held.tolist() == codes[0].tolist()
+
+
 def readings_of_every_kind(width: int) -> list[Any]:
     """Chunks [T, I] in any type and layout, some of them clipped."""
     xs = np.arange(3.0 * width).reshape(3, width) % 120
@@ -135,9 +157,11 @@ def fuzz(module: Any, count: int, seed: int = 0) -> tuple[int, int]:
             goods += [of(model, isa) for isa, of in product(module.isas(), made)]
     for seed, precision in enumerate(Precision):
         network = random_network(precision, seed=seed)
-        goods += [arguments(network, isa) for isa in module.isas()]
+        beside = token_and_real_network(precision, seed=seed)
+        made_of = (network, beside, token_chain(precision, tokens=2, columns=3))
+        goods += [arguments(model, isa) for model, isa in product(made_of, module.isas())]
     for good in goods:
-        exercise(module.Program(*good), good[2], good[1])
+        _exercised(module.Program(*good), good)
         for _ in range(count):
             bad = spoilt(good, rng)
             try:
@@ -146,8 +170,16 @@ def fuzz(module: Any, count: int, seed: int = 0) -> tuple[int, int]:
                 refused += 1
             else:
                 accepted += 1
-                exercise(program, bad[2], bad[1])
+                _exercised(program, bad)
     return accepted, refused
+
+
+def _exercised(program: Any, given: tuple[Any, ...]) -> None:
+    """Steps over a program that was accepted, made of these arguments."""
+    if len(given) > VOCABULARY and given[VOCABULARY] is not None:
+        exercise_tokens(program, given[2])
+    else:
+        exercise(program, given[2], given[1])
 
 
 def run_valid(module: Any) -> None:
@@ -162,7 +194,7 @@ def run_valid(module: Any) -> None:
                         module.Program(*arguments(model, isa)).stream().run_codes(codes)
                         module.Program(*by_operations(model, isa)).stream().run_codes(codes)
 
-    for network, isa in product(networks().values(), module.isas()):
+    for network, isa in product([*networks().values(), *token_models().values()], module.isas()):
         codes = random_codes(network, 50)
         module.Program(*arguments(network, isa)).stream().run_codes(codes)
 
