@@ -86,6 +86,8 @@ def test_native_on_every_instruction_set():
     assert compared > 1_000
 
 
+#: Where the extension takes the normalizations of a layer's step.
+NORMS = 7
 #: What is changed in the constants of a normalization, and what the extension says of it.
 SPOILT = [
     (0, 257, "elements that are normalised: expected 1..256, got 257"),
@@ -109,11 +111,12 @@ def test_native_refuses_constants_that_would_pass_its_bounds(place, value, messa
     model = normalized_models()["normalized-w8a8-7"]
     given = arguments(model, isas()[0])
     layers = given[4]
-    *step, (first, second) = layers[0][-1]
+    step = layers[0][-1]
+    first, second = step[NORMS]
     first = (*first[:place], value, *first[place + 1 :])
     if isinstance(value, bytes):
         first = (*first[:6], value + first[6][4:])
-    spoilt = (*layers[0][:-1], (*step, (first, second)))
+    spoilt = (*layers[0][:-1], (*step[:NORMS], (first, second), *step[NORMS + 1 :]))
     with pytest.raises(REFUSALS, match=message):
         native._module().Program(*given[:4], (spoilt, *layers[1:]), *given[5:])
     exercise(native._module().Program(*given), given[2], given[1])
