@@ -25,6 +25,9 @@ from tests.support.native.programs import all_isas, require_native
 from tests.support.runtimes import RESOLVERS, RUNTIMES, Stream, require, run_files
 
 STEPS = 10_000
+#: Without optimization ONNX Runtime computes the tables anew in every step, which takes 30 times as
+#: long: it gets the first part of the streams.
+UNOPTIMIZED_STEPS = 2_000
 #: Compared values of one configuration: outputs and states of 28 models.
 SHARE = 6_000_000
 
@@ -91,26 +94,27 @@ def test_onnxruntime_gives_the_reference_bits(
     expected: dict[str, Stream],
     tmp_path: Path,
 ) -> None:
+    steps = UNOPTIMIZED_STEPS if optimization == "disabled" else STEPS
     total, wrong = 0, {}
     for name, model in models.items():
         path = tmp_path / f"{name}.onnx"
         path.write_bytes(write_onnx_exact(model))
         backend = open_onnx(path, optimization)
-        q_xs = probe_codes(model, STEPS, seed=5)
-        stream: Stream = {s.name: np.empty((STEPS, s.units), np.int16) for s in model.states}
-        stream["y"] = np.empty((STEPS, model.output.width), np.int16)
+        q_xs = probe_codes(model, STEPS, seed=5)[:steps]
+        stream: Stream = {s.name: np.empty((steps, s.units), np.int16) for s in model.states}
+        stream["y"] = np.empty((steps, model.output.width), np.int16)
         state = model.interface().initial_state()
         for t, q_x in enumerate(q_xs):
             stream["y"][t], state = backend.step(q_x, state)
             for spec, vector in zip(model.states, state, strict=True):
                 stream[spec.name][t] = vector
         backend.close()
-        compared, bad = differing(stream, expected[name])
+        compared, bad = differing(stream, {n: q[:steps] for n, q in expected[name].items()})
         total += compared
         if bad:
             wrong[name] = bad
     assert wrong == {}
-    assert total >= SHARE
+    assert total * STEPS >= SHARE * steps
 
 
 @pytest.mark.slow
