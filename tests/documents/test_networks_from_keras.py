@@ -15,7 +15,7 @@ from edgernn_export.keras_reader import read_keras
 from edgernn_export.quantizer.report import quantization_report
 from tests.support.documents import blocks, commands
 
-pytestmark = [pytest.mark.tf, pytest.mark.device]
+pytestmark = pytest.mark.tf
 
 DOCUMENT = "docs/networks.md"
 

@@ -235,7 +235,10 @@ def test_for_people(model_file, tmp_path, capsys):
         (["--energy", "1", "--layer", "a", "--layer", "b"], "one layer beside --energy, got 2."),
         (["--magnitude"], "--density: expected a share of weights beside --magnitude, got none."),
         (["--magnitude", "--density", "2"], "final_density: expected a density above 0 and at"),
-        (["--inputs", "--input-names", "a,b"], "input_names: expected 3 strings, got ('a', 'b')"),
+        (
+            ["--inputs", "--input-names", "a,b"],
+            "input_names: expected 3 strings, one for each of x0, x1, x2, got ('a', 'b')",
+        ),
     ],
 )
 def test_refuses(model_file, tmp_path, arguments, message, capsys):
