@@ -82,11 +82,12 @@ class IntegerModel(ArrayRecord):
         if self.routes:
             names, widths = zip(*((layer.name, layer.units) for layer in self.layers), strict=True)
             check_routes(self.routes, names, self.input.width, widths)
-        self._check_widths()
-        self._check_tokens()
-        self._check_delays()
+        wiring = self.wiring
+        self._check_widths(wiring)
+        self._check_tokens(wiring)
+        self._check_delays(wiring)
         held = held_codes(self.layers)
-        for layer, route in zip(self.layers, self.wiring, strict=False):
+        for layer, route in zip(self.layers, wiring, strict=False):
             ranges = operand_ranges(self.precision, route, layer, held)
             for name, affine in layer.affines.items():
                 self._check_affine(f"{layer.name}.{name}", affine, ranges)
@@ -107,22 +108,22 @@ class IntegerModel(ArrayRecord):
         if delays > MAX_DELAYS:
             raise ModelError(f"model.layers: expected at most {MAX_DELAYS} delays, got {delays}")
 
-    def _check_widths(self) -> None:
-        for layer, route in zip(self.layers, self.wiring, strict=False):
+    def _check_widths(self, wiring: tuple[Route, ...]) -> None:
+        for layer, route in zip(self.layers, wiring, strict=False):
             width = sum(part.width for part in route)
             if layer.inputs != width:
                 raise ModelError(
                     f"{layer.name}.inputs: expected {width} (width of what feeds it), "
                     f"got {layer.inputs}"
                 )
-        width = sum(part.width for part in self.wiring[-1])
+        width = sum(part.width for part in wiring[-1])
         if self.output.width != width:
             raise ModelError(f"model.output: expected {width} channels, got {self.output.width}")
 
-    def _check_tokens(self) -> None:
+    def _check_tokens(self, wiring: tuple[Route, ...]) -> None:
         """Embeddings read tokens they have rows for, and no other layer reads any."""
         sizes = self.input.vocabulary or (0,) * self.input.width
-        for layer, route in zip(self.layers, self.wiring, strict=False):
+        for layer, route in zip(self.layers, wiring, strict=False):
             rows = layer.table.shape[0] if isinstance(layer, Embedding) else 0
             for part in route:
                 read: tuple[int, ...] = (0,)
@@ -138,15 +139,17 @@ class IntegerModel(ArrayRecord):
                         f"{layer.name}: expected that embeddings alone read tokens, got {read}"
                     )
 
-    def _check_delays(self) -> None:
+    def _check_delays(self, wiring: tuple[Route, ...]) -> None:
         """Delays hold the codes of the input, or values of layers that are no delays."""
         p = self.precision
-        for layer, route in zip(self.layers, self.wiring, strict=False):
+        for layer, route in zip(self.layers, wiring, strict=False):
             if not isinstance(layer, Delay):
                 continue
             sources = {part.source for part in route}
             of_input = MODEL_INPUT in sources
-            of_delay = any(isinstance(self.layers[source], Delay) for source in sources - {-1})
+            of_delay = any(
+                isinstance(self.layers[source], Delay) for source in sources - {MODEL_INPUT}
+            )
             if of_delay or of_input != layer.codes or (of_input and len(sources) > 1):
                 wanted = "the input alone" if layer.codes else "layers that are no delays"
                 raise ModelError(
