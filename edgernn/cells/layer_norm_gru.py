@@ -94,7 +94,7 @@ class LayerNormGRU(LayerRecord):
     @property
     def states(self) -> tuple[StateSpec, ...]:
         """One hidden state."""
-        return (StateSpec(name=f"{self.name}.h", units=self.units, format=UNIT),)
+        return (self.state("h", UNIT),)
 
 
 def layer_norm_gru(

@@ -80,10 +80,7 @@ class LayerNormLSTM(LayerRecord):
     def states(self) -> tuple[StateSpec, ...]:
         """Hidden state, then cell state, which is carried as it is."""
         cell = QFormat(bits=16, frac_bits=self.cell_exponent)
-        return (
-            StateSpec(name=f"{self.name}.h", units=self.units, format=UNIT),
-            StateSpec(name=f"{self.name}.c", units=self.units, format=cell),
-        )
+        return self.state("h", UNIT), self.state("c", cell)
 
 
 def layer_norm_lstm(

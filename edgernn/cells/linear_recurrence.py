@@ -48,7 +48,7 @@ class LinearRecurrence(LayerRecord):
     def states(self) -> tuple[StateSpec, ...]:
         """One hidden state."""
         form = QFormat(bits=16, frac_bits=self.state_exponent)
-        return (StateSpec(name=f"{self.name}.h", units=self.units, format=form),)
+        return (self.state("h", form),)
 
 
 def linear_recurrence(

@@ -51,7 +51,7 @@ class MinGRU(LayerRecord):
     def states(self) -> tuple[StateSpec, ...]:
         """One hidden state."""
         form = QFormat(bits=16, frac_bits=self.state_exponent)
-        return (StateSpec(name=f"{self.name}.h", units=self.units, format=form),)
+        return (self.state("h", form),)
 
 
 def min_gru(g: OpBuilder, layer: MinGRU, x: Value, states: tuple[Value, ...]) -> Lowered:

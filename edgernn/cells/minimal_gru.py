@@ -46,7 +46,7 @@ class MinimalGRU(LayerRecord):
     @property
     def states(self) -> tuple[StateSpec, ...]:
         """One hidden state."""
-        return (StateSpec(name=f"{self.name}.h", units=self.units, format=UNIT),)
+        return (self.state("h", UNIT),)
 
 
 def minimal_gru(g: OpBuilder, layer: MinimalGRU, x: Value, states: tuple[Value, ...]) -> Lowered:

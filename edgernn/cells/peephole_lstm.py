@@ -57,10 +57,7 @@ class PeepholeLSTM(LayerRecord):
     def states(self) -> tuple[StateSpec, ...]:
         """Hidden state, then cell state."""
         cell = QFormat(bits=16, frac_bits=self.cell_exponent)
-        return (
-            StateSpec(name=f"{self.name}.h", units=self.units, format=UNIT),
-            StateSpec(name=f"{self.name}.c", units=self.units, format=cell),
-        )
+        return self.state("h", UNIT), self.state("c", cell)
 
 
 def peephole_lstm(

@@ -208,6 +208,10 @@ class LayerRecord(ArrayRecord):
         """The constants of the layer's normalizations, by name."""
         return {name: getattr(self, name) for name in self.norm_shape}
 
+    def state(self, name: str, form: QFormat) -> StateSpec:
+        """A carried vector of one element per unit, zero at the start."""
+        return StateSpec(name=f"{self.name}.{name}", units=self.units, format=form)
+
     @property
     def states(self) -> tuple[StateSpec, ...]:
         """The state vectors the layer carries."""

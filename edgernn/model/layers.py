@@ -87,7 +87,7 @@ class SimpleRNN(LayerRecord):
     def states(self) -> tuple[StateSpec, ...]:
         """One hidden state."""
         form = QFormat(bits=16, frac_bits=self.state_exponent)
-        return (StateSpec(name=f"{self.name}.h", units=self.units, format=form),)
+        return (self.state("h", form),)
 
     @property
     def output_scale(self) -> float:
@@ -124,10 +124,7 @@ class LSTM(LayerRecord):
     def states(self) -> tuple[StateSpec, ...]:
         """Hidden state, then cell state."""
         cell = QFormat(bits=16, frac_bits=self.cell_exponent)
-        return (
-            StateSpec(name=f"{self.name}.h", units=self.units, format=UNIT),
-            StateSpec(name=f"{self.name}.c", units=self.units, format=cell),
-        )
+        return self.state("h", UNIT), self.state("c", cell)
 
     @property
     def output_scale(self) -> float:
@@ -152,7 +149,7 @@ class _GRU(LayerRecord):
     @property
     def states(self) -> tuple[StateSpec, ...]:
         """One hidden state."""
-        return (StateSpec(name=f"{self.name}.h", units=self.units, format=UNIT),)
+        return (self.state("h", UNIT),)
 
     @property
     def output_scale(self) -> float:
