@@ -243,7 +243,7 @@ def lowered_model(model: IntegerModel) -> OpGraph:
     """The graph of a model's step."""
     tokens = bool(model.input.vocabulary)
     routes = model.wiring if tokens else model.routes
-    return lowered(model.precision, model.layers, routes, model.input.width, tokens=tokens)
+    return lowered(model.precision, model.layers, routes, model.step_width, tokens=tokens)
 
 
 def _operands(

@@ -19,6 +19,7 @@ from edgernn.model.formats import Precision
 from edgernn.model.interface import InputSpec, Interface, OutputSpec, Window
 from edgernn.model.layer_record import StateSpec
 from edgernn.model.layers import LAYERS, Delay, Embedding, Layer, held_codes
+from edgernn.model.rates import Rate
 from edgernn.model.routes import MODEL_INPUT, Route, chain, check_routes
 from edgernn.model.storage import Storage
 
@@ -60,6 +61,7 @@ class IntegerModel(ArrayRecord):
             stream (clause 6.5).
         routes: what every layer reads, then what the model puts out (clause 6.6); none where every
             layer reads the one before it.
+        rate: how often it answers; None for every reading (clause 6.9).
 
     Raises:
         ModelError: layers do not fit together, precisions mix, or an accumulator could overflow.
@@ -73,6 +75,7 @@ class IntegerModel(ArrayRecord):
     provenance: Provenance
     window: Window | None = None
     routes: tuple[Route, ...] = ()
+    rate: Rate | None = None
 
     def __post_init__(self) -> None:
         """Validate the whole model."""
@@ -81,11 +84,12 @@ class IntegerModel(ArrayRecord):
             object.__setattr__(self, "routes", ())
         if self.routes:
             names, widths = zip(*((layer.name, layer.units) for layer in self.layers), strict=True)
-            check_routes(self.routes, names, self.input.width, widths)
+            check_routes(self.routes, names, self.step_width, widths)
         wiring = self.wiring
         self._check_widths(wiring)
         self._check_tokens(wiring)
         self._check_delays(wiring)
+        self._check_rate()
         held = held_codes(self.layers)
         for layer, route in zip(self.layers, wiring, strict=False):
             ranges = operand_ranges(self.precision, route, layer, held)
@@ -122,7 +126,7 @@ class IntegerModel(ArrayRecord):
 
     def _check_tokens(self, wiring: tuple[Route, ...]) -> None:
         """Embeddings read tokens they have rows for, and no other layer reads any."""
-        sizes = self.input.vocabulary or (0,) * self.input.width
+        sizes = (self.input.vocabulary or (0,) * self.input.width) * self.step_readings
         for layer, route in zip(self.layers, wiring, strict=False):
             rows = layer.table.shape[0] if isinstance(layer, Embedding) else 0
             for part in route:
@@ -161,6 +165,18 @@ class IntegerModel(ArrayRecord):
                     f"{layer.name}.start: expected input codes (clause 2.3), got others"
                 )
 
+    def _check_rate(self) -> None:
+        """Codes stand for the readings before the stream."""
+        if self.rate is None or not self.rate.start:
+            return
+        start = np.array(self.rate.start)
+        bounds = self.input.code_bounds(self.precision)
+        if start.shape != (self.input.width,) or bounds.broken(start).any():
+            raise ModelError(
+                f"model.rate.start: expected {self.input.width} input codes (clauses 2.3 and 6.8), "
+                f"got {self.rate.start!r:.60}"
+            )
+
     def _check_affine(
         self, owner: str, affine: Affine, ranges: dict[Source, tuple[CodeRange, ...]]
     ) -> None:
@@ -188,7 +204,17 @@ class IntegerModel(ArrayRecord):
         return self.routes or self._chain()
 
     def _chain(self) -> tuple[Route, ...]:
-        return chain(self.input.width, [layer.units for layer in self.layers])
+        return chain(self.step_width, [layer.units for layer in self.layers])
+
+    @property
+    def step_readings(self) -> int:
+        """Readings that one step of the network takes."""
+        return 1 if self.rate is None else self.rate.readings
+
+    @property
+    def step_width(self) -> int:
+        """Input codes of one step of the network: those of all its readings."""
+        return self.step_readings * self.input.width
 
     @property
     def states(self) -> tuple[StateSpec, ...]:
@@ -197,9 +223,10 @@ class IntegerModel(ArrayRecord):
 
     @property
     def state_bytes(self) -> int:
-        """Bytes of state one stream needs; with those of the readings in a window."""
+        """Bytes of state one stream needs; with those of the readings it keeps."""
+        interface = self.interface()
         network_bytes = sum(2 * spec.units for spec in self.states)
-        return network_bytes + (0 if self.window is None else self.interface().carried_bytes)
+        return network_bytes + interface.held_bytes
 
     @property
     def code_dtype(self) -> np.dtype[np.integer[Any]]:
@@ -241,7 +268,16 @@ class IntegerModel(ArrayRecord):
             states=self.states,
             model_sha256=self.sha256,
             window=self.window,
+            rate=self.rate,
+            kept=self._kept(),
         )
+
+    def _kept(self) -> tuple[str, ...]:
+        """States that steps before the first answer leave as they are (clause 6.9)."""
+        if self.rate is None or not self.rate.has_warm_up:
+            return ()
+        delays = (layer for layer in self.layers if isinstance(layer, Delay))
+        return tuple(spec.name for layer in delays for spec in layer.states)
 
     def save(self, path: str | Path) -> Path:
         """Write the model as one .edgernn file (FORMAT.md); same model, same bytes."""

@@ -18,10 +18,11 @@ from edgernn.model.border.channels import MAX_PORTS, InputSpec, OutputSpec, Port
 from edgernn.model.border.coder import InputCoder
 from edgernn.model.formats import FloatArray, Int16Array, OperandArray, Precision, QFormat
 from edgernn.model.layer_record import StateSpec
+from edgernn.model.rates import Rate
 
 __all__ = [
     "MAX_PORTS", "MAX_WINDOW_STEPS", "Golden", "InputSpec", "Interface", "OutputSpec", "Port",
-    "Window", "port_slices",
+    "Rate", "Window", "port_slices",
 ]  # fmt: skip
 
 #: Most readings a window or a hop may have; what is left of one is then an int16.
@@ -86,7 +87,9 @@ class Interface(ArrayRecord):
         states: carried vectors in the order of clause 6.2.
         window: what the model answers; None for an endless stream (clause 6.5).
         model_sha256: hash of the integer model (hex).
-        golden: self-test vector, None in .edgernn files.
+        golden: self-test vector of the network's steps, None in .edgernn files.
+        rate: how often it answers; None for every reading (clause 6.9).
+        kept: names of the states that steps before the first answer leave as they are.
     """
 
     name: str
@@ -97,6 +100,13 @@ class Interface(ArrayRecord):
     model_sha256: str
     window: Window | None = None
     golden: Golden | None = None
+    rate: Rate | None = None
+    kept: tuple[str, ...] = ()
+
+    @property
+    def step_width(self) -> int:
+        """Input codes of one step of the network: those of all its readings."""
+        return self.input.width * (1 if self.rate is None else self.rate.readings)
 
     @property
     def code_dtype(self) -> np.dtype[np.integer[Any]]:
@@ -138,17 +148,33 @@ class Interface(ArrayRecord):
     def carried(self) -> tuple[StateSpec, ...]:
         """What a stream carries from reading to reading.
 
-        The states of an endless stream; for windows the codes of the last readings, row after row,
-        and the number of readings until the next answer.
+        The states of an endless stream; before them, where a step takes several readings or the
+        first ones have no answer, the codes of the last R readings, row after row, and the number
+        of readings until the next answer. For windows that of the readings in the window alone.
         """
-        if self.window is None:
-            return self.states
+        if self.window is not None:
+            return self._readings("window", self.window.steps, ())
+        if self.rate is not None:
+            return self._readings("rate", self.rate.readings, self.rate.start) + self.states
+        return self.states
+
+    def _readings(self, name: str, count: int, start: tuple[int, ...]) -> tuple[StateSpec, ...]:
         bits = 8 * self.code_dtype.itemsize
-        codes = self.window.steps * self.input.width
         return (
-            StateSpec(name="window.codes", units=codes, format=QFormat(bits=bits, frac_bits=0)),
-            StateSpec(name="window.due", units=1, format=QFormat(bits=16, frac_bits=0)),
+            StateSpec(
+                name=f"{name}.codes",
+                units=count * self.input.width,
+                format=QFormat(bits=bits, frac_bits=0),
+                start=start,
+            ),
+            StateSpec(name=f"{name}.due", units=1, format=QFormat(bits=16, frac_bits=0)),
         )
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of the readings that a stream keeps beside the states of the network."""
+        held = self.carried if self.window is not None else self.carried[: -len(self.states)]
+        return sum(spec.format.bits // 8 * spec.units for spec in held)
 
     @property
     def carried_bytes(self) -> int:
