@@ -1,0 +1,195 @@
+"""Several integer models that work on one stream: encode and decode, warm up and forecast."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from edgernn.errors import ModelError
+from edgernn.model.array_record import ArrayRecord
+from edgernn.model.formats import Precision
+from edgernn.model.integer_model import IntegerModel
+from edgernn.model.interface import port_slices
+from edgernn.model.layer_record import StateSpec
+
+#: Most programs of a set.
+MAX_PROGRAMS: Final = 16
+#: Fraction bits that a handed-over output may have: its scale is 2 to the minus that.
+OUTPUT_BITS: Final = range(-15, 31)
+#: A handover's shift, in both directions.
+_SHIFTS: Final = range(-30, 31)
+_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handover:
+    """A state of a program that begins with what another program left (clause 6.10).
+
+    Attributes:
+        program: whose state it is.
+        state: its name, as `StateSpec.name`.
+        source: the program that left it.
+        value: a state of that program, or one of its outputs: a port, or "output" where there is
+            one.
+    """
+
+    program: str
+    state: str
+    source: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ProgramSet(ArrayRecord):
+    """Named programs over one stream (clause 6.10).
+
+    Each is an integer model, whose name is the program's, with inputs and outputs of its own.
+    States of the same name in several programs are one vector of the stream: what one program
+    leaves, the next one finds. Other states are a program's own. `begin` gives those of a program
+    their initial values, or what its handovers say.
+
+    Attributes:
+        name: of the whole.
+        programs: the models, in the order in which they are told.
+        handovers: states that begin with what other programs left.
+
+    Raises:
+        ModelError: names clash, shared states differ, or a handover names what is not there or
+            what does not fit.
+    """
+
+    name: str
+    programs: tuple[IntegerModel, ...]
+    handovers: tuple[Handover, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check that the programs fit together."""
+        names = self.names
+        if not 2 <= len(names) <= MAX_PROGRAMS or len(set(names)) != len(names):
+            raise ModelError(
+                f"programs: expected 2 to {MAX_PROGRAMS} of distinct names, got {list(names)}"
+            )
+        for model in self.programs:
+            if not _NAME.fullmatch(model.name):
+                raise ModelError(
+                    "programs: expected names of letters, digits and '_' that begin with a letter, "
+                    f"got {model.name!r:.60}"
+                )
+            if model.window is not None or model.rate is not None:
+                raise ModelError(
+                    f"programs: expected '{model.name}' to answer every reading of an endless "
+                    "stream, got windows or a rate"
+                )
+        self._check_shared()
+        for handover in self.handovers:
+            self.shift(handover)
+        begun = Counter((handover.program, handover.state) for handover in self.handovers)
+        twice = [state for state, count in begun.items() if count > 1]
+        if twice:
+            raise ModelError(f"handovers: expected one per state, got several of {twice}")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the programs."""
+        return tuple(model.name for model in self.programs)
+
+    @property
+    def precision(self) -> Precision:
+        """Of the first program; others may have another."""
+        return self.programs[0].precision
+
+    @property
+    def shared(self) -> dict[str, tuple[str, ...]]:
+        """States that several programs have: their programs by the state's name."""
+        owners: dict[str, tuple[str, ...]] = {}
+        for model in self.programs:
+            for spec in model.states:
+                owners[spec.name] = (*owners.get(spec.name, ()), model.name)
+        return {state: programs for state, programs in owners.items() if len(programs) > 1}
+
+    def _check_shared(self) -> None:
+        for state, owners in self.shared.items():
+            first, *others = (self._state(self[program], state) for program in owners)
+            if any(other != first for other in others):
+                raise ModelError(
+                    f"state {state}: expected one width, format and start in {', '.join(owners)}, "
+                    "which share it, got several. Rename the layer in one of them."
+                )
+
+    def __getitem__(self, program: str) -> IntegerModel:
+        """A program by its name.
+
+        Raises:
+            ModelError: there is none of this name.
+        """
+        for model in self.programs:
+            if model.name == program:
+                return model
+        raise ModelError(f"program: expected one of {', '.join(self.names)}, got {program!r:.60}")
+
+    def handovers_to(self, program: str) -> tuple[Handover, ...]:
+        """Those by which a program begins."""
+        return tuple(handover for handover in self.handovers if handover.program == program)
+
+    def output_slice(self, handover: Handover) -> slice | None:
+        """Which outputs of the source program are handed over; None where it is a state."""
+        source = self[handover.source]
+        if handover.value in {spec.name for spec in source.states}:
+            return None
+        ports = {"output": slice(0, source.output.width)}
+        return (port_slices(source.output.ports) or ports).get(handover.value)
+
+    def shift(self, handover: Handover) -> int:
+        """Fraction bits that what is handed over has more than the state that takes it.
+
+        Raises:
+            ModelError: the handover names what is not there, or what does not fit.
+        """
+        target = self._state(self[handover.program], handover.state)
+        source = self[handover.source]
+        own = self.output_slice(handover)
+        if own is None:
+            left = self._state(source, handover.value)
+            width, bits = left.units, left.format.frac_bits
+        else:
+            width = own.stop - own.start
+            bits = _output_bits(source, own, handover.value)
+        if handover.program == handover.source or width != target.units or target.codes:
+            raise ModelError(
+                f"handover to {handover.program}.{handover.state}: expected {target.units} values "
+                f"of another program, got {width} of {handover.source}.{handover.value}"
+            )
+        shift = bits - target.format.frac_bits
+        if shift not in _SHIFTS:
+            raise ModelError(
+                f"handover to {handover.program}.{handover.state}: expected a shift of "
+                f"{_SHIFTS[0]} to {_SHIFTS[-1]}, got {shift}"
+            )
+        return shift
+
+    @staticmethod
+    def _state(model: IntegerModel, name: str) -> StateSpec:
+        for spec in model.states:
+            if spec.name == name:
+                return spec
+        ports = [port.name for port in model.output.ports] or ["output"]
+        raise ModelError(
+            f"{model.name}: expected a state ({', '.join(s.name for s in model.states)}) or an "
+            f"output ({', '.join(ports)}), got {name!r:.80}"
+        )
+
+
+def _output_bits(model: IntegerModel, own: slice, name: str) -> int:
+    """Fraction bits of outputs that are handed over."""
+    scales = set(model.output.scale[own].tolist())
+    bits = [bits for bits in OUTPUT_BITS if scales == {2.0**-bits}]
+    if not bits:
+        raise ModelError(
+            f"{model.name}.{name}: expected one scale for what is handed over, a power of 2, "
+            f"got {np.sort(list(scales))[:3]}"
+        )
+    return bits[0]
