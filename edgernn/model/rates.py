@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
 
 from edgernn.errors import ModelError
 
@@ -52,6 +55,36 @@ class Rate:
     def has_warm_up(self) -> bool:
         """Whether the network takes steps before the first one that is answered."""
         return self.first > self.readings
+
+    def steps(self, readings: int) -> int:
+        """How many steps the network takes over a stream of that many readings."""
+        return len(self._ends(readings))
+
+    def _ends(self, readings: int) -> range:
+        """Readings, from 1, at which the steps of a stream end."""
+        return range((self.first - 1) % self.readings + 1, readings + 1, self.readings)
+
+    @property
+    def unanswered(self) -> int:
+        """Steps before the first one that is answered."""
+        return (self.first - 1) // self.readings
+
+    def blocks(self, readings: npt.NDArray[Any], start: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """What the steps of a whole stream read.
+
+        Args:
+            readings: values or codes [..., T, I].
+            start: [I], what stands for the readings before the stream.
+
+        Returns:
+            [..., N, R*I], the readings of each step one behind another, the oldest first.
+        """
+        *batch, count, width = readings.shape
+        ends = self._ends(count)
+        before = np.broadcast_to(start, (*batch, self.readings - ends.start, width))
+        whole = np.concatenate([before.astype(readings.dtype), readings], axis=-2)
+        whole = whole[..., : len(ends) * self.readings, :]
+        return whole.reshape(*batch, len(ends), self.readings * width)
 
     def answers(self, readings: int) -> int:
         """How many answers a stream of that many readings has."""
