@@ -79,12 +79,12 @@ def to_bytes(model: IntegerModel, version: str | None = None) -> bytes:
             )
         check_network_inputs(model.layers)
     for layer in model.layers:
-        if max(layer.inputs, layer.units) > MAX_WIDTH:
+        if max(layer.widths.values()) > MAX_WIDTH:
             raise format_error(
                 FormatDefect.BAD_RECORD,
                 layer.name,
-                expected=f"inputs and units <= {MAX_WIDTH}",
-                got=f"inputs={layer.inputs}, units={layer.units}",
+                expected=f"{' and '.join(layer.widths)} <= {MAX_WIDTH}",
+                got=", ".join(f"{name}={width}" for name, width in layer.widths.items()),
             )
     entries: dict[str, Any] = {}
     chunks: list[bytes] = []

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any, Final, get_type_hints
 
 import numpy as np
@@ -51,7 +52,11 @@ def options(layer: type[LayerRecord]) -> Members:
     if layer not in _known:
         types = get_type_hints(layer)
         _known[layer] = {
-            field.name: _reader(layer.kind, field.name, types[field.name])
+            field.name: (
+                _LAYER["units"]
+                if field.name in layer.inner
+                else _reader(layer.kind, field.name, types[field.name])
+            )
             for field in fields(layer)
             if field.name not in _LAYER
             and field.name not in layer.shape
@@ -172,26 +177,26 @@ def read_layer(node: Node, file: StoredTensors) -> Layer:
         )
     wanted = options(layer)
     parts = node.members("kind", "affines", *["reads", "scales"] * network, *_LAYER, *wanted)
-    fields = from_parts(parts, _LAYER)
-    widths = fields["inputs"], fields["units"]
-    blocks = {affine: rows for affine, (rows, _) in layer.shape.items()}
+    fields = from_parts(parts, {**_LAYER, **wanted})
+    parts_of = partial(layer.parts_of, widths=fields)
+    rows = {name: count * layer.width_of(name, fields) for name, (count, _) in layer.shape.items()}
     affines = {
-        affine: _read_affine(part, f"{fields['name']}/{affine}", file, blocks[affine], widths)
-        for affine, part in parts["affines"].members(*blocks).items()
+        affine: _read_affine(part, f"{fields['name']}/{affine}", file, rows[affine], parts_of)
+        for affine, part in parts["affines"].members(*rows).items()
     }
     vectors = {
         name: file.table.take(f"{fields['name']}/{name}", np.int16, (fields["inputs"],))
         for name in layer.input_vectors
     }
-    arguments: dict[str, Any] = {**fields, **from_parts(parts, wanted), **affines, **vectors}
+    arguments: dict[str, Any] = {**fields, **affines, **vectors}
     for table in layer.tables:
         arguments[table] = file.table.take(f"{fields['name']}/{table}", np.int8, (None, None))
     if network:
-        scales = _read_scales(parts["scales"], fields["name"], file, layer.scale_widths(*widths))
+        scales = _read_scales(parts["scales"], fields["name"], file, layer.scale_widths(fields))
         arguments |= layer.scale_arguments(scales)
         arguments |= {
             name: NormalizationConstants(
-                width=count * fields["units"],
+                width=count * layer.width_of(name, fields),
                 epsilon=file.table.take(f"{fields['name']}/{name}/epsilon", np.int32, (None,)),
             )
             for name, count in layer.norm_shape.items()
@@ -216,7 +221,11 @@ def _read_scales(
 
 
 def _read_affine(
-    node: Node, prefix: str, file: StoredTensors, blocks: int, widths: tuple[int, int]
+    node: Node,
+    prefix: str,
+    file: StoredTensors,
+    rows: int,
+    parts_of: Callable[[Source], tuple[int, ...]],
 ) -> Affine:
     narrow, stored = file.precision is Precision.W8A8, file.version != "1"
     parts = node.members("sources", *["shift"] * narrow, *["storages"] * stored)
@@ -225,7 +234,6 @@ def _read_affine(
     if stored:
         listed = parts["storages"].items(len(sources), len(sources))
         storages = [storage.choice(Storage) for storage in listed]
-    rows = blocks * widths[1]
 
     def per_row(field: str) -> npt.NDArray[Any]:
         return file.table.take(f"{prefix}/{field}", np.int32, (rows,))
@@ -233,7 +241,7 @@ def _read_affine(
     def shared(index: int) -> dict[str, Any]:
         source, storage = sources[index], storages[index]
         weights = read_weights(
-            file.table, f"{prefix}/{index}", storage, rows, source.parts(*widths), file.budget
+            file.table, f"{prefix}/{index}", storage, rows, parts_of(source), file.budget
         )
         multiplier = per_row(f"{index}/multiplier")
         return {

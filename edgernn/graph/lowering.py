@@ -189,8 +189,25 @@ def register_cell(record: type[LayerRecord], function: Lowering) -> None:
         raise ModelError(
             f"{record.__qualname__}.kind: expected small letters, digits and '_', got {kind!r:.80}"
         )
+    _check_inner(record)
     LAYERS[kind] = record
     LOWERINGS[record] = function
+
+
+def _check_inner(record: type[LayerRecord]) -> None:
+    """Inner widths are those of something, and the output has units of its own."""
+    counted = {*record.shape, *record.scale_shape, *record.norm_shape, Source.H, Source.RH}
+    for option, fields in record.inner.items():
+        strange = [field for field in fields if field not in counted]
+        if strange or not fields:
+            raise ModelError(
+                f"{record.__qualname__}.inner: expected maps, constants, Source.H and Source.RH "
+                f"that have the width {option}, got {', '.join(map(str, strange)) or 'none'}"
+            )
+    if record.inner and all(record.counted_in(name) != "units" for name in record.shape):
+        raise ModelError(
+            f"{record.__qualname__}.inner: expected a map whose rows are counted in units, got none"
+        )
 
 
 def lowered(

@@ -317,5 +317,5 @@ def operand_ranges(
     x = tuple(columns)
     if not layer.states:
         return {Source.X: x}
-    h = (inner,) * layer.units
-    return {Source.X: x, Source.H: h, Source.RH: h, Source.XH: x + h}
+    h, rh = ((inner,) * layer.columns(source) for source in (Source.H, Source.RH))
+    return {Source.X: x, Source.H: h, Source.RH: rh, Source.XH: x + h}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -71,7 +72,7 @@ class Exponent:
     allowed: range
 
 
-#: A product of clause 4.1: sources it may use, rows per unit.
+#: A product of clause 4.1: sources it may use, rows per unit, or per element of an inner width.
 AffineShapes = dict[str, tuple[int, frozenset[tuple[Source, ...]]]]
 X_AND_H = frozenset({(Source.XH,), (Source.X, Source.H)})
 
@@ -82,6 +83,9 @@ class LayerRecord(ArrayRecord):
 
     kind: ClassVar[str]
     shape: ClassVar[AffineShapes]
+    #: Options that are widths beside inputs and units: the fields that are counted in them, and
+    #: the sources that have them. All others are counted in units.
+    inner: ClassVar[dict[str, tuple[str | Source, ...]]] = {}
     #: Whether the layer reads the int16 values of what feeds it; others read operands.
     reads_values: ClassVar[bool] = False
     #: Fields that are int16 vectors, an element for each of the inputs.
@@ -113,10 +117,10 @@ class LayerRecord(ArrayRecord):
             raise ModelError(
                 f"layer name: expected 1..64 letters, digits, '_' or '-', got {self.name!r:.80}"
             )
-        if self.inputs < 1 or self.units < 1:
+        if min(self.widths.values()) < 1:
             raise ModelError(
-                f"{self.name}: expected inputs >= 1 and units >= 1, "
-                f"got inputs={self.inputs}, units={self.units}"
+                f"{self.name}: expected {' and '.join(f'{name} >= 1' for name in self.widths)}, "
+                f"got {', '.join(f'{name}={width}' for name, width in self.widths.items())}"
             )
         for name, exponent in self.exponents.items():
             low, high = min(exponent.allowed), max(exponent.allowed)
@@ -127,11 +131,9 @@ class LayerRecord(ArrayRecord):
         for name, affine in self.affines.items():
             self._check_affine(name, affine)
         for name, count in (self.scale_shape | self.norm_shape).items():
-            width = getattr(self, name).width
-            if width != count * self.units:
-                raise ModelError(
-                    f"{self.name}.{name}: expected {count * self.units} elements, got {width}"
-                )
+            width, wanted = getattr(self, name).width, count * self.width_of(name, self.widths)
+            if width != wanted:
+                raise ModelError(f"{self.name}.{name}: expected {wanted} elements, got {width}")
 
     def _check_affine(self, name: str, affine: Affine) -> None:
         owner = f"{self.name}.{name}"
@@ -143,8 +145,9 @@ class LayerRecord(ArrayRecord):
             wanted = " or ".join(sorted("+".join(s.value for s in a) for a in allowed))
             got = "+".join(s.value for s in sources)
             raise ModelError(f"{owner}: expected sources {wanted}, got {got}")
-        if affine.rows != blocks * self.units:
-            raise ModelError(f"{owner}: expected {blocks * self.units} rows, got {affine.rows}")
+        wanted_rows = blocks * self.width_of(name, self.widths)
+        if affine.rows != wanted_rows:
+            raise ModelError(f"{owner}: expected {wanted_rows} rows, got {affine.rows}")
         for term in affine.terms:
             wanted_columns = self.columns(term.source)
             if term.weights.shape[1] != wanted_columns:
@@ -162,16 +165,46 @@ class LayerRecord(ArrayRecord):
                 f"product, got {count} for source {source.value}. Store it dense, in 8 or 4 bits."
             )
 
+    @property
+    def widths(self) -> dict[str, int]:
+        """Inputs, units and the inner widths of the layer, by the names of their fields."""
+        return {name: getattr(self, name) for name in ("inputs", "units", *self.inner)}
+
+    @classmethod
+    def counted_in(cls, what: str | Source) -> str:
+        """The field that is the width of a source, or of a map or constants for each of its rows.
+
+        Args:
+            what: a source other than x and xh, or the name of a map or of constants.
+        """
+        return next((name for name, fields in cls.inner.items() if what in fields), "units")
+
+    @classmethod
+    def width_of(cls, what: str | Source, widths: Mapping[str, int]) -> int:
+        """The width that `counted_in` names, among those of a layer that may be still to be made.
+
+        Args:
+            what: as there.
+            widths: as `widths` of a layer.
+        """
+        return widths[cls.counted_in(what)]
+
+    @classmethod
+    def parts_of(cls, source: Source, widths: Mapping[str, int]) -> tuple[int, ...]:
+        """What `parts` is of a layer of these widths."""
+        carried = Source.H if source is Source.XH else source
+        return source.parts(widths["inputs"], cls.width_of(carried, widths))
+
     def parts(self, source: Source) -> tuple[int, ...]:
         """Lengths of the vectors that a term with this source reads, one behind the other."""
-        return source.parts(self.inputs, self.units)
+        return self.parts_of(source, self.widths)
 
     def columns(self, source: Source) -> int:
         """Number of operand codes a term with this source reads."""
         return sum(self.parts(source))
 
     def first_operand(self, source: Source) -> int:
-        """Where a source begins in the buffer of operands: the input, then the hidden state."""
+        """Where a source begins in the buffer of operands: the input, then any other vector."""
         return padded(self.inputs) if source in (Source.H, Source.RH) else 0
 
     @property
@@ -185,14 +218,9 @@ class LayerRecord(ArrayRecord):
         return {name: getattr(self, name) for name in self.scale_shape}
 
     @classmethod
-    def scale_widths(cls, inputs: int, units: int) -> dict[str, int]:  # noqa: ARG003
-        """Elements of each of `scales`, for a layer that is still to be made.
-
-        Args:
-            inputs: of the layer.
-            units: of the layer.
-        """
-        return {name: count * units for name, count in cls.scale_shape.items()}
+    def scale_widths(cls, widths: Mapping[str, int]) -> dict[str, int]:
+        """Elements of each of `scales`, for a layer of these `widths` that is still to be made."""
+        return {name: n * cls.width_of(name, widths) for name, n in cls.scale_shape.items()}
 
     @classmethod
     def scale_arguments(cls, scales: dict[str, ScaleVector]) -> dict[str, Any]:
@@ -208,9 +236,9 @@ class LayerRecord(ArrayRecord):
         """The constants of the layer's normalizations, by name."""
         return {name: getattr(self, name) for name in self.norm_shape}
 
-    def state(self, name: str, form: QFormat) -> StateSpec:
-        """A carried vector of one element per unit, zero at the start."""
-        return StateSpec(name=f"{self.name}.{name}", units=self.units, format=form)
+    def state(self, name: str, form: QFormat, width: int | None = None) -> StateSpec:
+        """A carried vector, zero at the start; of one element per unit, where no width is given."""
+        return StateSpec(name=f"{self.name}.{name}", units=width or self.units, format=form)
 
     @property
     def states(self) -> tuple[StateSpec, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -78,9 +79,10 @@ class Merge(LayerRecord):
         return {f"term{index}": term for index, term in enumerate(self.terms)}
 
     @classmethod
-    def scale_widths(cls, inputs: int, units: int) -> dict[str, int]:
+    def scale_widths(cls, widths: Mapping[str, int]) -> dict[str, int]:
         """As many terms as vectors of U elements fit into the input."""
-        return {f"term{index}": units for index in range(inputs // units)}
+        units = widths["units"]
+        return {f"term{index}": units for index in range(widths["inputs"] // units)}
 
     @classmethod
     def scale_arguments(cls, scales: dict[str, ScaleVector]) -> dict[str, Any]:

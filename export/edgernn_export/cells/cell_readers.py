@@ -43,13 +43,14 @@ def attribute(name: str) -> str:
 
 
 def _own_variables(config: Mapping[str, Any]) -> list[str]:
-    return [attribute(name) for name in weight_shapes(config["kind"], 1, config["units"])]
+    shapes = weight_shapes(config["kind"], 1, config["units"], config["options"])
+    return [attribute(name) for name in shapes]
 
 
 def _read_own(name: str, cell: Any) -> FloatCell:
     weights: dict[str, FloatArray] = {
         weight: np.asarray(getattr(cell, attribute(weight)), dtype=np.float64).T
-        for weight in weight_shapes(cell.kind, 1, cell.units)
+        for weight in weight_shapes(cell.kind, 1, cell.units, cell.options)
     }
     return FloatCell.of(cell.kind, name, cell.options, weights)
 

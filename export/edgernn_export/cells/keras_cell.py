@@ -94,7 +94,8 @@ class RegisteredCell(keras.layers.Layer):  # type: ignore[misc]  # Keras has no 
         self._inputs = int(input_shape[-1])
         record = record_of(self.kind)
         self._by_name: dict[str, Any] = {}
-        for name, shape in weight_shapes(self.kind, self._inputs, self.units).items():
+        shapes = weight_shapes(self.kind, self._inputs, self.units, self.options)
+        for name, shape in shapes.items():
             options: dict[str, Any] = {"initializer": "zeros"}
             if name.endswith(".x"):
                 options["initializer"] = "glorot_uniform"

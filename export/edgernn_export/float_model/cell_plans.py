@@ -125,7 +125,9 @@ def float_sources(kind: str, name: str) -> tuple[Source, ...]:
     return (Source.X, Source.H) if found == (Source.XH,) else found
 
 
-def weight_shapes(kind: str, inputs: int, units: int) -> dict[str, tuple[int, ...]]:
+def weight_shapes(
+    kind: str, inputs: int, units: int, options: Mapping[str, Any]
+) -> dict[str, tuple[int, ...]]:
     """The float weights of a cell by name.
 
     They are "<map>.<source>", "<map>.bias", constants, and "<constants>.offset".
@@ -134,18 +136,37 @@ def weight_shapes(kind: str, inputs: int, units: int) -> dict[str, tuple[int, ..
         kind: of the cell's record.
         inputs: of the layer.
         units: of the layer.
+        options: of the layer.
+
+    Raises:
+        UnsupportedModelError: an inner width is missing, or none.
     """
     record = record_of(kind)
+    widths = _widths(kind, inputs, units, options)
     shapes: dict[str, tuple[int, ...]] = {}
     for name, (blocks, _) in record.shape.items():
-        rows = blocks * units
+        rows = blocks * record.width_of(name, widths)
         for source in float_sources(kind, name):
-            shapes[f"{name}.{source.value}"] = (rows, sum(source.parts(inputs, units)))
+            shapes[f"{name}.{source.value}"] = (rows, sum(record.parts_of(source, widths)))
         shapes[f"{name}.bias"] = (rows,)
-    widths = record.scale_widths(inputs, units)
-    shapes.update((name, (n,)) for name, n in widths.items())
-    shapes.update((offset_of(name), (n,)) for name, n in widths.items() if name in record.offsets)
+    counts = record.scale_widths(widths)
+    shapes.update((name, (n,)) for name, n in counts.items())
+    shapes.update((offset_of(name), (n,)) for name, n in counts.items() if name in record.offsets)
     return shapes
+
+
+def _widths(kind: str, inputs: int, units: int, options: Mapping[str, Any]) -> dict[str, int]:
+    """The widths of a layer by the names of their fields."""
+    inner = {name: options.get(name) for name in record_of(kind).inner}
+    for name, width in inner.items():
+        if type(width) is not int or width < 1:
+            raise UnsupportedModelError(
+                [
+                    f"{kind}: expected the option {name} to be a width, an integer of 1 or more, "
+                    f'got {width!r:.80}. Pass options={{"{name}": …}}.'
+                ]
+            )
+    return {"inputs": inputs, "units": units, **inner}
 
 
 def template(
@@ -174,8 +195,9 @@ def template(
         raise UnsupportedModelError(
             [f"{kind}: expected options {sorted(types)}, got {sorted(given)}. Pass exactly these."]
         )
+    widths = _widths(kind, inputs, units, given)
     if record.norm_shape:
-        _check_normalized(kind, units, given.pop(EPSILON))
+        _check_normalized(kind, widths, given.pop(EPSILON))
         del types[EPSILON]
     arguments: dict[str, Any] = {"name": _LAYER, "inputs": inputs, "units": units}
     for name, form in types.items():
@@ -189,29 +211,33 @@ def template(
             ) from error
     for name, exponent in record.exponents.items():
         arguments[name] = (exponents or {}).get(name, min(exponent.allowed))
-    for name, (blocks, _) in record.shape.items():
-        arguments[name] = _zero_map(record, name, blocks * units, inputs, units)
+    for name in record.shape:
+        arguments[name] = _zero_map(record, name, widths)
     for name, count in record.norm_shape.items():
         arguments[name] = NormalizationConstants(
-            width=count * units, epsilon=np.ones(1, dtype=np.int32)
+            width=count * record.width_of(name, widths), epsilon=np.ones(1, dtype=np.int32)
         )
     nothing = {
         name: ScaleVector(multiplier=np.zeros(n, np.int16), shift=1, bias=np.zeros(n, np.int16))
-        for name, n in record.scale_widths(inputs, units).items()
+        for name, n in record.scale_widths(widths).items()
     }
     return record(**arguments, **record.scale_arguments(nothing))
 
 
-def _check_normalized(kind: str, units: int, epsilon: Any) -> None:
+def _check_normalized(kind: str, widths: dict[str, int], epsilon: Any) -> None:
     """Refuse widths that clause 7.11 does not reach, and what is no epsilon."""
-    most = MAX_NORMALIZED // max(record_of(kind).norm_shape.values())
-    if units > most:
-        raise UnsupportedModelError(
-            [
-                f"{kind}: expected at most {most} units, whose rows are normalised "
-                f"{MAX_NORMALIZED} at a time at most, got {units}. Stack layers of {most} units."
-            ]
-        )
+    record = record_of(kind)
+    for option in ("units", *record.inner):
+        counts = [n for name, n in record.norm_shape.items() if record.counted_in(name) == option]
+        most = MAX_NORMALIZED // max(counts, default=1)
+        if counts and widths[option] > most:
+            raise UnsupportedModelError(
+                [
+                    f"{kind}: expected at most {most} {option}, whose rows are normalised "
+                    f"{MAX_NORMALIZED} at a time at most, got {widths[option]}. Stack layers of "
+                    f"{most} {option}."
+                ]
+            )
     if not isinstance(epsilon, (int, float)) or not 0 < epsilon < np.inf:
         raise UnsupportedModelError(
             [f"{kind}: expected {EPSILON} to be a number above 0, got {epsilon!r:.80}."]
@@ -224,12 +250,13 @@ def _record_sources(record: type[LayerRecord], name: str) -> tuple[Source, ...]:
     return max(allowed, key=lambda sources: (len(sources), str(sources)))
 
 
-def _zero_map(record: type[LayerRecord], name: str, rows: int, inputs: int, units: int) -> Affine8:
+def _zero_map(record: type[LayerRecord], name: str, widths: dict[str, int]) -> Affine8:
+    rows = record.shape[name][0] * record.width_of(name, widths)
     return Affine8(
         terms=tuple(
             Term8(
                 source=source,
-                weights=np.zeros((rows, sum(source.parts(inputs, units))), np.int8),
+                weights=np.zeros((rows, sum(record.parts_of(source, widths))), np.int8),
                 multiplier=np.ones(rows, np.int32),
             )
             for source in _record_sources(record, name)

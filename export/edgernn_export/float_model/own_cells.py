@@ -57,7 +57,7 @@ class FloatCell(ArrayRecord):
     def __post_init__(self) -> None:
         """Freeze and check the weights."""
         record_of(self.kind)
-        shapes = weight_shapes(self.kind, self.inputs, self.units)
+        shapes = weight_shapes(self.kind, self.inputs, self.units, dict(self.options))
         got = {weight.name: weight.values.shape for weight in self.weights}
         if got != shapes:
             raise ShapeError(f"{self.name}: expected weights {shapes}, got {got}")
@@ -79,8 +79,11 @@ class FloatCell(ArrayRecord):
         """
         record = record_of(kind)
         inputs = next((w.shape[1] for n, w in weights.items() if n.endswith(".x")), 0)
-        first = next(iter(record.shape))
-        units = weights[f"{first}.bias"].shape[0] // record.shape[first][0]
+        units = next(
+            weights[f"{name}.bias"].shape[0] // blocks
+            for name, (blocks, _) in record.shape.items()
+            if record.counted_in(name) == "units"
+        )
         return FloatCell(
             kind=kind,
             name=name,
@@ -89,7 +92,7 @@ class FloatCell(ArrayRecord):
             options=tuple(sorted(options.items())),
             weights=tuple(
                 FloatWeight(name=key, values=np.array(weights[key], dtype=np.float64))
-                for key in weight_shapes(kind, inputs, units)
+                for key in weight_shapes(kind, inputs, units, options)
             ),
         )
 

@@ -215,30 +215,30 @@ class LayerContext:
         return self._moments[sources]
 
     def affines(
-        self, units: int, maps: Mapping[str, tuple[Sequence[RealTerm], FloatArray]]
+        self, maps: Mapping[str, tuple[Sequence[RealTerm], FloatArray]]
     ) -> dict[str, Affine]:
         """Quantize all affine maps of the layer, proven free of overflow, and store them.
 
         Args:
-            units: width of the hidden state.
             maps: per map its products and its bias, float64 [R] in output codes.
         """
-        widths = self.feed.scale.size, units
+        inputs = self.feed.scale.size
         real = {
             name: RealMap(terms=tuple(terms), moments=self._varying(terms), bias=bias)
             for name, (terms, bias) in maps.items()
         }
         return {
-            name: with_storage(affine, widths, self.weight_bits, self.plan.sparse)
-            for name, affine in self._quantized(units, real).items()
+            name: with_storage(affine, inputs, self.weight_bits, self.plan.sparse)
+            for name, affine in self._quantized(real).items()
         }
 
-    def _quantized(self, units: int, maps: Mapping[str, RealMap]) -> dict[str, Affine]:
+    def _quantized(self, maps: Mapping[str, RealMap]) -> dict[str, Affine]:
         precision = self.plan.precision
         inner = CodeRange(low=precision.operand_low, high=precision.operand_high)
-        x = self.feed.code_ranges
-        h = (inner,) * units
-        ranges = {Source.X: x, Source.H: h, Source.RH: h, Source.XH: x + h}
+        ranges: dict[Source, tuple[CodeRange, ...]] = {}
+        for term in (term for one in maps.values() for term in one.terms):
+            x = self.feed.code_ranges if term.source in (Source.X, Source.XH) else ()
+            ranges[term.source] = x + (inner,) * (term.gain.shape[1] - len(x))
         if precision is Precision.W8A8:
             return dict(affines8(self.name, maps, ranges))
         return {name: affine16(f"{self.name}.{name}", m, ranges) for name, m in maps.items()}

@@ -80,7 +80,7 @@ def _simple_rnn(context: LayerContext, layer: FloatSimpleRNN) -> Layer:
         units=layer.units,
         activation=CellActivation(layer.activation),
         state_exponent=exponent,
-        gates=context.affines(layer.units, {"gates": (terms, bias)})["gates"],
+        gates=context.affines({"gates": (terms, bias)})["gates"],
     )
 
 
@@ -98,7 +98,7 @@ def _lstm(context: LayerContext, layer: FloatLSTM) -> Layer:
         units=layer.units,
         gate_activation=GateActivation(layer.recurrent_activation),
         cell_exponent=exponent_for(reach, CELL_EXPONENTS),
-        gates=context.affines(layer.units, {"gates": (terms, bias)})["gates"],
+        gates=context.affines({"gates": (terms, bias)})["gates"],
     )
 
 
@@ -121,10 +121,10 @@ def _gru(context: LayerContext, layer: FloatGRU) -> Layer:
         n_h = context.h_term(u_n, UNIT.scale, z_scale)
         h_bias = layer.recurrent_bias[split:] / z_scale
         maps = {"zr": zr, "n_x": ([n_x], n_bias), "n_h": ([n_h], h_bias)}
-        return GRUAfter(**base, **dict[str, Any](context.affines(layer.units, maps)))
+        return GRUAfter(**base, **dict[str, Any](context.affines(maps)))
     n_rh = context.h_term(u_n, UNIT.scale, z_scale, Source.RH)
     maps = {"zr": zr, "n": ([n_x, n_rh], n_bias)}
-    return GRUBefore(**base, **dict[str, Any](context.affines(layer.units, maps)))
+    return GRUBefore(**base, **dict[str, Any](context.affines(maps)))
 
 
 def dense_output_scale(context: LayerContext, layer: FloatDense) -> FloatArray:
@@ -193,7 +193,7 @@ def _dense(context: LayerContext, layer: FloatDense) -> Layer:
         output_scale=float(scale[0])
         if not context.per_row_output or bounded
         else float(scale.max()),
-        out=context.affines(layer.units, {"out": (terms, bias)})["out"],
+        out=context.affines({"out": (terms, bias)})["out"],
     )
 
 

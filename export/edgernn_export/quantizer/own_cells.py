@@ -43,7 +43,7 @@ def quantize_cell(context: LayerContext, layer: FloatCell) -> LayerRecord:
     }
     ordered = {name: maps[name] for name in record.shape}
     changed: dict[str, Any] = {
-        **context.affines(layer.units, ordered),
+        **context.affines(ordered),
         **type(record).scale_arguments({name: scales[name] for name in record.scales}),
         **norms,
     }

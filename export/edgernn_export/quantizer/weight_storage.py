@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from edgernn.container.memory import sparse_bytes
 from edgernn.errors import QuantizationError
-from edgernn.model.affine import Affine, Term8, Term16
+from edgernn.model.affine import Affine, Source, Term8, Term16
 from edgernn.model.formats import Precision
 from edgernn.model.storage import MAX_SPARSE_TILES, Storage, tile_columns
 
@@ -94,28 +94,29 @@ def settings(bits: Mapping[str, int], sparse: str) -> tuple[tuple[str, str], ...
     return tuple(made)
 
 
-def with_storage(affine: Affine, widths: tuple[int, int], bits: int, sparse: str) -> Affine:
+def with_storage(affine: Affine, inputs: int, bits: int, sparse: str) -> Affine:
     """The map with the storage of each of its products.
 
     Args:
         affine: quantized to these bits.
-        widths: inputs and units of its layer.
+        inputs: of its layer.
         bits: of its weights; products of 4 bits are never sparse.
         sparse: one of `SPARSE`; "auto" takes the smaller storage, index included.
     """
     terms = tuple(
-        dataclasses.replace(term, storage=_storage(term, widths, bits, sparse))
+        dataclasses.replace(term, storage=_storage(term, inputs, bits, sparse))
         for term in affine.terms
     )
     made: Affine = dataclasses.replace(affine, **dict[str, Any](terms=terms))
     return made
 
 
-def _storage(term: Term8 | Term16, widths: tuple[int, int], bits: int, sparse: str) -> Storage:
+def _storage(term: Term8 | Term16, inputs: int, bits: int, sparse: str) -> Storage:
     dense = DENSE[bits]
     if dense is not Storage.DENSE8 or sparse == "never":
         return dense
-    parts = term.source.parts(*widths)
+    columns = term.weights.shape[1]
+    parts = term.source.parts(inputs, columns - inputs if term.source is Source.XH else columns)
     if sparse == "always":
         return Storage.SPARSE8
     if tile_columns(parts) > MAX_SPARSE_TILES:

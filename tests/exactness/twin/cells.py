@@ -132,8 +132,9 @@ class _LayerTwin:
         self.puts_out_codes = isinstance(layer, Delay) and layer.codes
         self.step: Callable[[Vector, list[Vector]], tuple[Vector, list[Vector]]]
         if layer.kind in STEPS:
-            step, states = STEPS[layer.kind]
-            self.state_widths, self.step = [layer.units] * states, partial(step, self)
+            step, widths = STEPS[layer.kind]
+            self.state_widths = [getattr(layer, name) for name in widths]
+            self.step = partial(step, self)
             return
         self.state_widths = [layer.units] * {LSTM: 2, Dense: 0, Merge: 0, Embedding: 0}.get(
             type(layer), 1

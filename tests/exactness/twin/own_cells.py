@@ -1,4 +1,4 @@
-"""Scalar steps of registered cells: NUMERICS.md clauses 7.12 to 7.18, and cells of the tests."""
+"""Scalar steps of registered cells: NUMERICS.md clauses 7.12 to 7.19, and cells of the tests."""
 
 from __future__ import annotations
 
@@ -118,6 +118,21 @@ def layer_norm_gru(twin: Any, x: Vector, state: list[Vector]) -> tuple[Vector, l
     return new, [new]
 
 
+def projected_lstm(twin: Any, x: Vector, state: list[Vector]) -> tuple[Vector, list[Vector]]:
+    """Clause 7.19."""
+    h, c = state
+    z, _ = twin.over_x_and_h("gates", x, h)
+    cells, e = twin.layer.cells, twin.layer.cell_exponent
+    new_c, m = [], []
+    for j in range(cells):
+        i, f, o = (twin.gate(z[k * cells + j]) for k in (0, 1, 3))
+        added = twin.product(i, scalar.tanh(z[2 * cells + j]), 30 - e)
+        new_c.append(twin.meter.sat16(twin.product(f, c[j], 15) + added))
+        m.append(twin.product(o, scalar.tanh(twin.meter.R(new_c[j], e - 10)), 15))
+    new_h = twin.maps["projection"]({"rh": twin.operand(m)})
+    return new_h, [new_h, new_c]
+
+
 def _even(twin: Any, v: Vector, constants: NormalizationConstants, scale: ScaleVector) -> Vector:
     """Clauses 7.11 and 7.9."""
     epsilon = constants.epsilon.tolist()
@@ -129,13 +144,14 @@ def _scaled(twin: Any, v: Vector, scale: ScaleVector) -> Vector:
     return list(twin.scaled(v, scale))
 
 
-#: By kind of the record: the step, and the number of states.
-STEPS: dict[str, tuple[Step, int]] = {
-    "minimal_gru": (minimal_gru, 1),
-    "min_gru": (min_gru, 1),
-    "linear_recurrence": (linear_recurrence, 1),
-    "peephole_lstm": (peephole_lstm, 2),
-    "coupled_lstm": (coupled_lstm, 2),
-    "layer_norm_lstm": (layer_norm_lstm, 2),
-    "layer_norm_gru": (layer_norm_gru, 1),
+#: By kind of the record: the step, and the fields that are the widths of the states.
+STEPS: dict[str, tuple[Step, tuple[str, ...]]] = {
+    "minimal_gru": (minimal_gru, ("units",)),
+    "min_gru": (min_gru, ("units",)),
+    "linear_recurrence": (linear_recurrence, ("units",)),
+    "peephole_lstm": (peephole_lstm, ("units", "units")),
+    "coupled_lstm": (coupled_lstm, ("units", "units")),
+    "layer_norm_lstm": (layer_norm_lstm, ("units", "units")),
+    "layer_norm_gru": (layer_norm_gru, ("units",)),
+    "projected_lstm": (projected_lstm, ("units", "cells")),
 }

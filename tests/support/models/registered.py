@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import warnings
+from typing import Any
 
 import numpy as np
 
@@ -18,26 +19,31 @@ from tests.support.models import coupled_lstm
 #: The cells of the product that are registered, and one of a package outside of it.
 CELLS = (
     "minimal_gru", "min_gru", "linear_recurrence", "peephole_lstm", "layer_norm_lstm",
-    "layer_norm_gru",
+    "layer_norm_gru", "projected_lstm",
 )  # fmt: skip
 ALL_CELLS = (*CELLS, coupled_lstm.CoupledLSTM.kind)
 #: Gain of the weights: with that of hostile networks, gates and states saturate.
 GAINS = {"tame": 1.0, "hostile": 8.0}
 
 
+def options_of(kind: str, units: int, *, hard=False) -> dict[str, Any]:
+    """Options of a cell; inner widths are no multiples of 4, and wider than the units."""
+    options = dict.fromkeys(option_types(kind), "hard_sigmoid" if hard else "sigmoid")
+    if EPSILON in options:
+        options[EPSILON] = 1e-3
+    return options | dict.fromkeys(record_of(kind).inner, units + 6)
+
+
 def float_cell(kind: str, name: str, inputs: int, units: int, *, gain=1.0, seed=0, hard=False):
     """A layer of a cell with random weights that make every term count."""
     rng = np.random.default_rng(seed)
-    weights = {}
-    for weight, shape in weight_shapes(kind, inputs, units).items():
+    weights, options = {}, options_of(kind, units, hard=hard)
+    for weight, shape in weight_shapes(kind, inputs, units, options).items():
         # Large offsets would hold gates where they are, for good.
         most = 0.8 if weight.endswith(".offset") else 0.8 * gain
         low, high = record_of(kind).bounds.get(weight, (-most, most))
         scale = 1.0 if len(shape) < 2 else shape[1] ** -0.5
         weights[weight] = rng.uniform(low, high, shape) * scale
-    options = dict.fromkeys(option_types(kind), "hard_sigmoid" if hard else "sigmoid")
-    if EPSILON in options:
-        options[EPSILON] = 1e-3
     return FloatCell.of(kind, name, options, weights)
 
 
