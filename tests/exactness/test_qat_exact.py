@@ -8,7 +8,7 @@ import pytest
 from edgernn_export import quantize
 from edgernn_export.cells import RegisteredCell
 from edgernn_export.compress.qat import integer_model, qat_model
-from tests.support.models.registered import ALL_CELLS
+from tests.support.models.registered import ALL_CELLS, inner_widths
 from tests.support.training.qat_runs import (
     CELLS,
     codes,
@@ -104,12 +104,13 @@ def test_training_starts_at_the_post_training_model(cell, precision):
         *((kind, "w8a8") for kind in ALL_CELLS),
         ("peephole_lstm", "w8a16"),
         ("layer_norm_lstm", "w8a16"),
+        ("projected_lstm", "w8a16"),
     ],
 )
 def test_registered_cells(kind, precision):
     import keras
 
-    made = RegisteredCell(kind, 6)
+    made = RegisteredCell(kind, 6, inner_widths(kind, 6))
     float_model = network(
         keras.layers.RNN(made, return_sequences=True), keras.layers.Dense(2), share=0.8
     )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import keras
 import numpy as np
 
+from edgernn.graph.op_graph import OpGraph
 from edgernn.graph.ops import AffineResult, Function
 from edgernn.model.affine import Source
 from edgernn_export.cells.cell_readers import attribute
@@ -39,6 +41,44 @@ _KERAS = Arithmetic(
 _EPSILON: Final = 1e-3
 #: Of the room that constants have, the part in which they begin: long memories train best.
 _BEGINNING = (0.8, 0.999)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellMatrix:
+    """A matrix of a cell.
+
+    Attributes:
+        name: of the variable.
+        variable: [N, R].
+        parts: names of what stands side by side in R.
+        recurrent: it reads values of the cell.
+    """
+
+    name: str
+    variable: Any
+    parts: tuple[str, ...]
+    recurrent: bool
+
+
+def matrices_of(graph: OpGraph, weights: Mapping[str, Any]) -> list[CellMatrix]:
+    """The matrices of a registered cell, in the order in which its step reads them.
+
+    Args:
+        graph: of the cell.
+        weights: variables by the names that `weight_shapes` gives them.
+    """
+    return [
+        CellMatrix(
+            name=attribute(name),
+            variable=weights[name],
+            parts=tuple(row.rpartition(".")[2] for row in op.rows),
+            recurrent=source is not Source.X,
+        )
+        for op in graph.ops
+        if isinstance(op, AffineResult)
+        for source in Source
+        if (name := f"{op.name}.{source.value}") in weights
+    ]
 
 
 class Between(keras.constraints.Constraint):  # type: ignore[misc]  # Keras has no types
@@ -124,18 +164,9 @@ class RegisteredCell(keras.layers.Layer):  # type: ignore[misc]  # Keras has no 
         new = [values[state.after.name] for state in plan.graph.carried]
         return values[plan.graph.outputs[0].name], new
 
-    def matrices(self) -> list[tuple[str, Any, tuple[str, ...], bool]]:
-        """Per matrix: name, variable [N, R], names of parts of R, whether it reads no input."""
-        plan = self._plan(self._inputs)
-        found = []
-        for op in plan.graph.ops:
-            if isinstance(op, AffineResult):
-                parts = tuple(row.rpartition(".")[2] for row in op.rows)
-                for source in plan.terms[op.name]:
-                    variable = self._by_name[f"{op.name}.{source.value}"]
-                    name = attribute(f"{op.name}.{source.value}")
-                    found.append((name, variable, parts, source is not Source.X))
-        return found
+    def matrices(self) -> list[CellMatrix]:
+        """All matrices of its maps."""
+        return matrices_of(self._plan(self._inputs).graph, self._by_name)
 
     def get_config(self) -> dict[str, Any]:
         """Arguments of a cell like this one."""

@@ -157,16 +157,18 @@ def weight_shapes(
 
 def _widths(kind: str, inputs: int, units: int, options: Mapping[str, Any]) -> dict[str, int]:
     """The widths of a layer by the names of their fields."""
-    inner = {name: options.get(name) for name in record_of(kind).inner}
-    for name, width in inner.items():
+    widths = {"inputs": inputs, "units": units}
+    for name in record_of(kind).inner:
+        width = options.get(name)
         if type(width) is not int or width < 1:
             raise UnsupportedModelError(
                 [
                     f"{kind}: expected the option {name} to be a width, an integer of 1 or more, "
-                    f'got {width!r:.80}. Pass options={{"{name}": …}}.'
+                    f'got {width!r:.80}. Pass options={{"{name}": 32}}, or what it is to be.'
                 ]
             )
-    return {"inputs": inputs, "units": units, **inner}
+        widths[name] = width
+    return widths
 
 
 def template(
@@ -191,11 +193,11 @@ def template(
     """
     record, types = record_of(kind), option_types(kind)
     given = dict(options)
+    widths = _widths(kind, inputs, units, given)
     if set(given) != set(types):
         raise UnsupportedModelError(
             [f"{kind}: expected options {sorted(types)}, got {sorted(given)}. Pass exactly these."]
         )
-    widths = _widths(kind, inputs, units, given)
     if record.norm_shape:
         _check_normalized(kind, widths, given.pop(EPSILON))
         del types[EPSILON]

@@ -26,12 +26,17 @@ ALL_CELLS = (*CELLS, coupled_lstm.CoupledLSTM.kind)
 GAINS = {"tame": 1.0, "hostile": 8.0}
 
 
+def inner_widths(kind: str, units: int) -> dict[str, int]:
+    """Inner widths of a cell by option, wider than its units; no multiples of 4."""
+    return dict.fromkeys(record_of(kind).inner, units + 6)
+
+
 def options_of(kind: str, units: int, *, hard=False) -> dict[str, Any]:
-    """Options of a cell; inner widths are no multiples of 4, and wider than the units."""
+    """Options of a cell."""
     options = dict.fromkeys(option_types(kind), "hard_sigmoid" if hard else "sigmoid")
     if EPSILON in options:
         options[EPSILON] = 1e-3
-    return options | dict.fromkeys(record_of(kind).inner, units + 6)
+    return options | inner_widths(kind, units)
 
 
 def float_cell(kind: str, name: str, inputs: int, units: int, *, gain=1.0, seed=0, hard=False):
@@ -79,4 +84,10 @@ def registered_models() -> dict[str, IntegerModel]:
             models[f"{kind}-{precision}-{gain}"] = made
     network = float_network("peephole_lstm")
     models["peephole_lstm-w4a8"] = quantize(network, streams["tame"], "w4a8", progress=False)
+    network = float_network("projected_lstm", gain=2.0)
+    for precision, storage in (("w8a8", "always"), ("w8a16", "always"), ("w4a16", "auto")):
+        models[f"projected_lstm-{precision}-common"] = quantize(
+            network, streams["tame"], precision, operand_scales="common", sparse=storage,
+            progress=False,
+        )  # fmt: skip
     return models

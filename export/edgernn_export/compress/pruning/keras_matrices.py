@@ -83,13 +83,14 @@ class Matrix:
             densities: by gate, or one of all gates under the empty name.
             pattern: a name in `PATTERNS`.
             norm: as for `renew`.
-            keep_diagonal: whether a recurrent kernel's diagonals stay.
+            keep_diagonal: whether a recurrent kernel's diagonals stay, where it has H columns.
 
         Raises:
             PruningError: a weight is NaN or infinite.
         """
         weights = self.read()
         kept = mask.reshape(weights.shape).copy()
+        square = weights.shape[1] == weights.shape[2]  # not that of a narrower state, nor to one
         for gate, density in densities.items():
             part = self.part(gate)
             kept[part] = renew(
@@ -98,7 +99,7 @@ class Matrix:
                 density=density,
                 pattern=PATTERNS[pattern],
                 norm=norm,
-                keep_diagonal=keep_diagonal and self.recurrent,
+                keep_diagonal=keep_diagonal and self.recurrent and square,
             )
         return kept.reshape(self.shape)
 
@@ -169,19 +170,16 @@ def _of_layer(layer: Any, matrices: Sequence[str]) -> Iterator[Matrix]:
     stacked = isinstance(layer.cell, keras.layers.StackedRNNCells)
     for cell in layer.cell.cells if stacked else [layer.cell]:
         place = [layer.name, *([cell.name] if stacked else [])]
-        if type(cell).__name__ == "RegisteredCell":
-            yield from _of_registered(cell, place, matrices)
+        if type(cell).__name__ in ("RegisteredCell", "QatCell"):
+            yield from _of_record(cell, place, matrices)
             continue
-        trains_integers = type(cell).__name__ == "QatCell"
-        gates = cell.gates if trains_integers else GATES.get(type(cell).__name__)
+        gates = GATES.get(type(cell).__name__)
         if gates is None:
             raise PruningError(
                 f"{owner_of(layer)}: expected a cell of type {', '.join(GATES)}, got "
                 f"{owner_of(cell)}. Name the layers to prune in layers=[...]."
             )
         for kind in matrices:
-            if trains_integers and not hasattr(cell, kind):
-                continue  # a registered cell whose maps read the input alone
             yield Matrix(
                 name="/".join([*place, kind]),
                 variable=getattr(cell, kind),
@@ -190,10 +188,13 @@ def _of_layer(layer: Any, matrices: Sequence[str]) -> Iterator[Matrix]:
             )
 
 
-def _of_registered(cell: Any, place: Sequence[str], matrices: Sequence[str]) -> Iterator[Matrix]:
-    """The matrices of an `edgernn_export.cells.RegisteredCell`: one for each term of its maps."""
-    for name, variable, gates, recurrent in cell.matrices():
-        if MATRICES[recurrent] in matrices:
+def _of_record(cell: Any, place: Sequence[str], matrices: Sequence[str]) -> Iterator[Matrix]:
+    """The matrices of a cell that is made of a record: of a registered one, or of integers."""
+    for found in cell.matrices():
+        if MATRICES[found.recurrent] in matrices:
             yield Matrix(
-                name="/".join([*place, name]), variable=variable, gates=gates, recurrent=recurrent
+                name="/".join([*place, found.name]),
+                variable=found.variable,
+                gates=found.parts,
+                recurrent=found.recurrent,
             )

@@ -10,7 +10,6 @@ import keras
 import numpy as np
 
 from edgernn.errors import TrainingError
-from edgernn.model.affine import Source
 from edgernn.model.formats import FloatArray, Precision, PrecisionName
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.layers import Dense
@@ -23,8 +22,6 @@ from edgernn_export.compress.qat.layers import (
     QatRNN,
     QuantizeInput,
 )
-from edgernn_export.float_model.cell_plans import record_of
-from edgernn_export.float_model.graph_run import offset_of
 from edgernn_export.float_model.model import RECURRENT as RECURRENT_LAYERS
 from edgernn_export.float_model.model import (
     FloatCell,
@@ -154,40 +151,16 @@ def _start(layer: Any, trained: FloatModel, integer: IntegerModel, index: int) -
     assert not isinstance(source, (FloatMerge, FloatDelay, FloatEmbedding))  # refused
     unit = input_unit(integer) if index == 0 else 1.0
     if isinstance(source, FloatCell):
-        weights = _side_by_side(source, unit)
+        weights = {
+            name: values.T * np.reshape(unit, (-1, 1)) if name.endswith(".x") else values.T
+            for name, values in source.by_name.items()
+        }
     else:
         weights = {KERNEL: (source.kernel * unit).T}
         if not isinstance(source, FloatDense):
             weights[RECURRENT] = source.recurrent.T
     holder = _holder(layer)
     holder.integers.start(holder.float_weights, weights)
-
-
-def _side_by_side(source: FloatCell, unit: FloatArray | float) -> dict[str, FloatArray]:
-    """The matrices of a registered cell in the columns of its maps, and its constants."""
-    parts: dict[str, list[FloatArray]] = {KERNEL: [], RECURRENT: []}
-    given = source.by_name
-    for name, sources in source.plan.terms.items():
-        rows = given[f"{name}.bias"].shape[0]
-        matrices = {KERNEL: np.zeros((source.inputs, rows)), RECURRENT: np.zeros((0, rows))}
-        for one in sources:
-            matrix = given[f"{name}.{one.value}"].T
-            if one is Source.X:
-                matrices[KERNEL] = matrix * np.reshape(unit, (-1, 1))
-            else:
-                matrices[RECURRENT] = matrix
-        for matrix_name, matrix in matrices.items():
-            parts[matrix_name].append(matrix)
-    tallest = max(len(matrix) for matrix in parts[RECURRENT])
-    parts[RECURRENT] = [
-        matrix if len(matrix) else np.zeros((tallest, matrix.shape[1]))
-        for matrix in parts[RECURRENT]
-    ]
-    weights = {name: np.concatenate(found, axis=1) for name, found in parts.items()}
-    record = record_of(source.kind)
-    scales = record.scale_widths(source.inputs, source.units)
-    constants = (*scales, *(offset_of(name) for name in scales if name in record.offsets))
-    return weights | {name: given[name] for name in constants}
 
 
 def _check_finite(holder: Any) -> None:

@@ -1,8 +1,9 @@
 """Which float weights an integer affine map is made of, and in which units.
 
-Weights stand as in Keras, [N, R] and gates side by side. A kernel of 1 turns a reading one
-`input_unit` above its channel's mean, or a hidden state of 1, into a pre-activation of 1: training
-takes the path it would take in a network that reads normalized data.
+Weights stand as in Keras, [N, R] and gates side by side; those of a registered cell are as many as
+its float weights, and have their names. A kernel of 1 turns a reading one `input_unit` above its
+channel's mean, or a hidden state of 1, into a pre-activation of 1: training takes the path it would
+take in a network that reads normalized data.
 """
 
 from __future__ import annotations
@@ -61,9 +62,10 @@ class MapSpec:
     Attributes:
         name: of the map, as in the layer record.
         affine: the integer map training starts from.
-        columns: its columns of the stacked weights.
-        bias: "bias" or "recurrent_bias".
-        bias_columns: its part of that bias.
+        matrices: the weights that hold its kernel and its recurrent kernel.
+        columns: its columns of them.
+        bias: the weights that hold its bias.
+        bias_columns: its part of them.
         bias_gain: output codes per unit of bias, float64 [R].
         gains: per matrix, output codes per operand code for a weight of 1, float64 [R].
         center: value of operand code 0 in the kernel's units, float64 [I]; None where it is 0.
@@ -71,6 +73,7 @@ class MapSpec:
 
     name: str
     affine: Affine
+    matrices: dict[str, str]
     columns: slice
     bias: str
     bias_columns: slice
@@ -79,11 +82,16 @@ class MapSpec:
     center: FloatArray | None
 
 
+def is_registered(layer: Layer) -> bool:
+    """Whether a layer's weights are those that the record of a registered cell says."""
+    return layer.kind not in _COLUMNS
+
+
 def map_specs(model: IntegerModel, index: int, mean: FloatArray) -> tuple[MapSpec, ...]:
     """The affine maps of layer ``index``; ``mean`` of the readings, physical units, [I]."""
     layer = model.layers[index]
     center = (model.input.offset - mean) / input_unit(model)
-    if layer.kind not in _COLUMNS:
+    if is_registered(layer):
         return _cell_specs(model, index, center if index == 0 else None)
     codes = {KERNEL: _input_codes(model, index), RECURRENT: _state_codes(model, layer)}
     specs = []
@@ -95,6 +103,7 @@ def map_specs(model: IntegerModel, index: int, mean: FloatArray) -> tuple[MapSpe
             MapSpec(
                 name=name,
                 affine=affine,
+                matrices={KERNEL: KERNEL, RECURRENT: RECURRENT},
                 columns=columns,
                 bias=bias,
                 bias_columns=columns if bias == BIAS else slice(None),
@@ -107,7 +116,7 @@ def map_specs(model: IntegerModel, index: int, mean: FloatArray) -> tuple[MapSpe
 
 
 def _cell_specs(model: IntegerModel, index: int, center: FloatArray | None) -> tuple[MapSpec, ...]:
-    """The maps of a registered cell, side by side in the order of its record.
+    """The maps of a registered cell, in the order of its record, each with weights of its own.
 
     Raises:
         TrainingError: a map reads two values besides the input.
@@ -120,7 +129,7 @@ def _cell_specs(model: IntegerModel, index: int, center: FloatArray | None) -> t
         if not isinstance(op, AffineResult):
             continue
         gain = np.full(op.affine.rows, 1.0 / _scale_of(op.result))
-        gains = {KERNEL: gain / _input_codes(model, index)}
+        gains, matrices = {KERNEL: gain / _input_codes(model, index)}, {KERNEL: f"{op.name}.x"}
         for source, operand in op.by_source.items():
             if source is Source.X:
                 continue
@@ -132,26 +141,21 @@ def _cell_specs(model: IntegerModel, index: int, center: FloatArray | None) -> t
                     "of two others. Train the float network, and quantize it after training."
                 )
             gains[RECURRENT] = gain * _scale_of(value) * precision.operand_ratio
+            read = Source.H if source is Source.XH else source
+            matrices[RECURRENT] = f"{op.name}.{read.value}"
         of_input = {Source.X, Source.XH} & set(op.by_source)
-        found[op.name] = (op.affine, gain, gains, center if of_input else None)
-    specs, first = [], 0
-    for name in layer.affines:
-        affine, gain, gains, middle = found[name]
-        columns = slice(first, first + affine.rows)
-        first += affine.rows
-        specs.append(
-            MapSpec(
-                name=name,
-                affine=affine,
-                columns=columns,
-                bias=BIAS,
-                bias_columns=columns,
-                bias_gain=gain,
-                gains=gains,
-                center=middle,
-            )
+        found[op.name] = MapSpec(
+            name=op.name,
+            affine=op.affine,
+            matrices=matrices,
+            columns=slice(None),
+            bias=f"{op.name}.bias",
+            bias_columns=slice(None),
+            bias_gain=gain,
+            gains=gains,
+            center=center if of_input else None,
         )
-    return tuple(specs)
+    return tuple(found[name] for name in layer.affines)
 
 
 def _scale_of(value: Value) -> float:
@@ -170,26 +174,6 @@ def scale_rates(layer: Layer) -> dict[str, FloatArray]:
                 per_unit = 1.0 / _scale_of(op.result)
                 rates[offset_of(op.name)] = np.full(op.scale.width, per_unit)
     return rates
-
-
-def recurrent_width(layer: Layer) -> int | None:
-    """Rows of the recurrent kernel; None where no map reads a value of the layer.
-
-    Raises:
-        TrainingError: maps read values of several widths.
-    """
-    widths = {
-        layer.parts(source)[-1]
-        for affine in layer.affines.values()
-        for source in (term.source for term in affine.terms)
-        if source is not Source.X
-    }
-    if len(widths) > 1:
-        raise TrainingError(
-            f"{layer.name}: expected maps of values of one width, got {sorted(widths)}. Train the "
-            "float network, and quantize it after training."
-        )
-    return next(iter(widths), None)
 
 
 def input_unit(model: IntegerModel) -> FloatArray:
@@ -226,16 +210,12 @@ def _output_scale(model: IntegerModel, index: int) -> FloatArray | float:
 
 
 def gates_of(layer: Layer) -> tuple[str, ...]:
-    """Names of the gates, in the order of the columns."""
+    """Names of the gates side by side in the kernels of a layer that is no registered cell."""
     if isinstance(layer, Dense):
         return ("y",)
     if isinstance(layer, SimpleRNN):
         return ("h",)
     if isinstance(layer, LSTM):
         return ("i", "f", "g", "o")
-    if isinstance(layer, (GRUBefore, GRUAfter)):
-        return ("z", "r", "n")
-    blocks = ((name, count) for name, (count, _) in layer.shape.items())
-    return tuple(
-        name if count == 1 else f"{name}{k}" for name, count in blocks for k in range(count)
-    )
+    assert isinstance(layer, (GRUBefore, GRUAfter))  # the others of `_COLUMNS`
+    return ("z", "r", "n")

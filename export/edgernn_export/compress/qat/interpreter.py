@@ -55,7 +55,7 @@ States = tuple[Tensor, ...]
 
 
 class TrainingInterpreter:
-    """Runs the step of one layer.
+    """Runs the step of one layer, its `graph`.
 
     Args:
         step: the graph of the layer (`edgernn.graph.lowering.lowered` of it alone).
@@ -63,7 +63,7 @@ class TrainingInterpreter:
 
     def __init__(self, step: OpGraph) -> None:
         """Find out which saturations can act."""
-        self._step = step
+        self.graph = step
         self.precision: Precision = step.precision
         self.saturating = saturating(step)
 
@@ -83,7 +83,7 @@ class TrainingInterpreter:
             constants: multipliers of clause 7.9 [N] by the name of the constants, and offsets
                 that are trained.
         """
-        step = self._step
+        step = self.graph
         # The input itself is in its products already: nothing else of a layer reads it.
         values: dict[str, Any] = {value.name: None for value in step.inputs}
         for state, codes in zip(step.carried, states, strict=True):

@@ -19,15 +19,15 @@ from edgernn.model.integer_model import IntegerModel
 from edgernn.model.layers import Dense, GRUAfter, Layer
 from edgernn.model.storage import Storage
 from edgernn_export.cells.cell_readers import attribute
-from edgernn_export.cells.keras_cell import Between
+from edgernn_export.cells.keras_cell import Between, CellMatrix, matrices_of
 from edgernn_export.compress.qat.float_weights import (
     BIAS,
     KERNEL,
     RECURRENT,
     RECURRENT_BIAS,
     gates_of,
+    is_registered,
     map_specs,
-    recurrent_width,
     scale_rates,
 )
 from edgernn_export.compress.qat.interpreter import Inputs, Maps, TrainingInterpreter
@@ -36,6 +36,7 @@ from edgernn_export.compress.qat.maps16 import Maps16
 from edgernn_export.compress.qat.straight_through import input_codes, operand
 from edgernn_export.compress.qat.tensor_arithmetic import Tensor, codes_of
 from edgernn_export.compress.qat.training_maps import Weights
+from edgernn_export.float_model.cell_plans import weight_shapes
 from edgernn_export.float_model.graph_run import offset_of
 from edgernn_export.keras_reader.findings import owner_of
 from edgernn_export.quantizer.weight_storage import with_storage
@@ -95,9 +96,9 @@ class Integers:
         for spec in self._specs:
             starts, bias = begun[spec.name]
             for name, start in starts.items():
-                values[name][:, spec.columns] = start
+                values[spec.matrices[name]][:, spec.columns] = start
             if spec.center is not None:
-                bias = bias - spec.center @ values[KERNEL][:, spec.columns]
+                bias = bias - spec.center @ values[spec.matrices[KERNEL]][:, spec.columns]
             values[spec.bias][spec.bias_columns] = bias
         for name, rate in self._rates.items():
             scale = self.record.scales[name.partition(".")[0]]
@@ -111,9 +112,8 @@ class Integers:
         ranges: Ranges = self.model.operand_ranges(self.index)
         values = {name: np.asarray(variable) for name, variable in weights.items()}
         made = self.maps.records(self.record.name, values, ranges)
-        widths = (self.record.inputs, self.record.units)
         stored = {
-            name: with_storage(affine, widths, weight_bits(affine), sparse)
+            name: with_storage(affine, self.record.inputs, weight_bits(affine), sparse)
             for name, affine in made.items()
         }
         codes = {
@@ -180,11 +180,7 @@ class DequantizeOutput(_Refused, keras.layers.Layer):  # type: ignore[misc]  # a
 
 
 class QatCell(_Refused, keras.layers.Layer):  # type: ignore[misc]  # as above
-    """Weights of one recurrent layer.
-
-    Attributes:
-        gates: names of the gates side by side in the kernels.
-    """
+    """Weights of one recurrent layer."""
 
     def __init__(self, model: IntegerModel, index: int, mean: FloatArray, **options: Any) -> None:
         super().__init__(**options)
@@ -192,32 +188,39 @@ class QatCell(_Refused, keras.layers.Layer):  # type: ignore[misc]  # as above
         self.record = model.layers[index]
         self.units = self.record.units
         self.state_size = [spec.units for spec in self.record.states]
-        self.gates = gates_of(self.record)
 
     def build(self, input_shape: Any) -> None:
-        """Make the weights: kernel [I, G*H], recurrent_kernel [H, G*H], bias [G*H], constants."""
-        columns = len(self.gates) * self.units
-        self.kernel = self.add_weight(name=KERNEL, shape=(input_shape[-1], columns))
-        self.float_weights = {KERNEL: self.kernel}
-        rows = recurrent_width(self.record)
-        if rows is not None:
-            self.recurrent_kernel = self.add_weight(name=RECURRENT, shape=(rows, columns))
-            self.float_weights[RECURRENT] = self.recurrent_kernel
-        self.bias = self.add_weight(name=BIAS, shape=(columns,))
-        self.float_weights[BIAS] = self.bias
-        for name, scale in self.record.scales.items():
-            bounds = self.record.bounds.get(name)
+        """Make the weights: kernel [I, G*H], recurrent_kernel [H, G*H], bias [G*H].
+
+        Those of a registered cell are as its record says, matrices [N, R].
+        """
+        record, units = self.record, self.units
+        if is_registered(record):
+            shapes = weight_shapes(record.kind, record.inputs, units, record.widths)
+        else:
+            columns = len(gates_of(record)) * units
+            shapes = {KERNEL: (columns, input_shape[-1]), RECURRENT: (columns, units)}
+            shapes[BIAS] = (columns,)
+            if isinstance(record, GRUAfter):
+                shapes[RECURRENT_BIAS] = (units,)
+        self.float_weights = {}
+        for name, shape in shapes.items():
+            bounds = record.bounds.get(name)
             constraint = None if bounds is None else Between(*bounds)
-            self.float_weights[name] = self.add_weight(
-                name=name, shape=(scale.width,), constraint=constraint
-            )
-            if name in self.record.offsets:
-                made = self.add_weight(name=attribute(offset_of(name)), shape=(scale.width,))
-                self.float_weights[offset_of(name)] = made
-        if isinstance(self.record, GRUAfter):
-            self.recurrent_bias = self.add_weight(name=RECURRENT_BIAS, shape=(self.units,))
-            self.float_weights[RECURRENT_BIAS] = self.recurrent_bias
+            made = self.add_weight(name=attribute(name), shape=shape[::-1], constraint=constraint)
+            self.float_weights[name] = made
+            setattr(self, attribute(name), made)
         self.integers = Integers(self, self._model, self._index, self._mean)
+
+    def matrices(self) -> list[CellMatrix]:
+        """Kernel and recurrent kernel; of a registered cell, all matrices of its maps."""
+        if is_registered(self.record):
+            return matrices_of(self.integers.step.graph, self.float_weights)
+        gates = gates_of(self.record)
+        return [
+            CellMatrix(name=name, variable=self.float_weights[name], parts=gates, recurrent=inner)
+            for name, inner in ((KERNEL, False), (RECURRENT, True))
+        ]
 
 
 class QatRNN(_Refused, keras.layers.RNN):  # type: ignore[misc]  # as above

@@ -67,7 +67,7 @@ def whole_bias(spec: MapSpec, weights: Weights) -> Tensor:
     own = tf.convert_to_tensor(weights[spec.bias][spec.bias_columns])
     if spec.center is None:
         return own
-    kernel = tf.cast(weights[KERNEL][:, spec.columns], tf.float64)
+    kernel = tf.cast(weights[spec.matrices[KERNEL]][:, spec.columns], tf.float64)
     return own + tf.cast(tf.linalg.matvec(kernel, spec.center, transpose_a=True), tf.float32)
 
 
@@ -80,23 +80,27 @@ class TermVariables:
         self.term = term
         self.limit = float(term.storage.weight_max)
         self.tolerance = max(_TOLERANCE, 0.5 / self.limit)
-        self.columns = spec.columns
+        self._columns, self._matrices = spec.columns, spec.matrices
         self.gains = {m: spec.gains[m].astype(np.float32) for m in MATRICES[term.source]}
         self.multiplier = add(f"{prefix}_multiplier", term.multiplier)
         self.share = add(f"{prefix}_share", np.ones(rows, np.float32))
         self.rates = {m: add(f"{prefix}_{m}_rate", gain) for m, gain in self.gains.items()}
 
+    def _of(self, weights: Weights, matrix: str) -> Any:
+        """The columns [N, R] of the term in the weights that hold a matrix."""
+        return weights[self._matrices[matrix]][:, self._columns]
+
     def integers(self, weights: Weights) -> dict[str, Tensor]:
         """Integer weights [N, R] by matrix, float32."""
         return {
-            m: codes_of(weights[m][:, self.columns], rate.value, self.limit)
+            m: codes_of(self._of(weights, m), rate.value, self.limit)
             for m, rate in self.rates.items()
         }
 
     def wanted_step(self, weights: Weights) -> Tensor:
         """Step per row that the weights ask for, 0 where they are all zero."""
         peaks = [
-            tf.reduce_max(tf.abs(weights[m][:, self.columns]), axis=0) * gain
+            tf.reduce_max(tf.abs(self._of(weights, m)), axis=0) * gain
             for m, gain in self.gains.items()
         ]
         peak = tf.stop_gradient(tf.reduce_max(tf.stack(peaks), axis=0))
@@ -111,17 +115,17 @@ class TermVariables:
         """Take over a term of the integer model.
 
         Args:
-            weights: trained float weights [N, R] by matrix.
+            weights: trained float weights [N, R] by name.
             step: step per row of the integer model.
 
         Returns:
-            The weights closest to ``weights`` that round to the term's integers.
+            By matrix, the weights closest to ``weights`` that round to the term's integers.
         """
         self.step_is(step.astype(np.float32))
         starts = {}
         at = 0
         for m, rate in self.rates.items():
-            wanted = weights[m][:, self.columns]
+            wanted = self._of(weights, m)
             codes = self.term.weights[:, at : at + len(wanted)].T
             at += len(wanted)
             per_code = 1.0 / np.asarray(rate, dtype=np.float64)
@@ -135,7 +139,7 @@ class TermVariables:
     def stored(self, weights: Weights) -> npt.NDArray[np.int8]:
         """Integer weights [R, N] as the integer model stores them."""
         parts = [
-            np.rint(np.asarray(weights[m])[:, self.columns] * np.asarray(rate))
+            np.rint(np.asarray(self._of(weights, m)) * np.asarray(rate))
             for m, rate in self.rates.items()
         ]
         clipped = np.clip(np.concatenate(parts), -self.limit, self.limit)

@@ -11,6 +11,7 @@ import pytest
 from edgernn.errors import PruningError
 from edgernn_export.compress.pruning.keras_matrices import find_matrices
 from tests.support.models.keras import sequential
+from tests.support.models.registered import inner_widths
 from tests.support.training.pruning_runs import fit, matrix, network, pruner
 
 pytestmark = pytest.mark.tf
@@ -261,8 +262,12 @@ def test_registered_cells_have_a_matrix_for_each_term() -> None:
         ("minimal_gru", {"own/f_x": "f", "own/f_h": "f", "own/n_x": "n", "own/n_rh": "n"}),
         ("layer_norm_lstm", {"own/gates_x_x": "ifgo", "own/gates_h_h": "ifgo"}),
         ("min_gru", {"own/z_x": "z", "own/n_x": "n"}),
+        (
+            "projected_lstm",
+            {"own/gates_x": "ifgo", "own/gates_h": "ifgo", "own/projection_rh": "projection"},
+        ),
     ):
-        cell = RegisteredCell(kind, 8)
+        cell = RegisteredCell(kind, 8, inner_widths(kind, 8))
         model = keras.Sequential(
             [keras.Input((12, 3)), keras.layers.RNN(cell, name="own"), keras.layers.Dense(1)]
         )
