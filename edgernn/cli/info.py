@@ -198,6 +198,7 @@ def _activation(layer: Layer) -> str:
         return f"tanh, gates {layer.gate_activation.value}"
     chosen = ((field.name, getattr(layer, field.name)) for field in fields(layer))
     named = [(name, value.value) for name, value in chosen if isinstance(value, Enum)]
+    named += [(name, getattr(layer, name)) for name in layer.inner]
     return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in named) or "none"
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from edgernn.cli.text_tables import text_table
 from edgernn.graph.lowering import lowered
-from edgernn.graph.ops import Product, Sum
+from edgernn.graph.ops import AffineResult, Product, Sum
 from edgernn.model.formats import FloatArray
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.layers import LSTM, Delay, Embedding, GRUAfter, GRUBefore, SimpleRNN
@@ -239,7 +239,8 @@ def _compared(model: IntegerModel) -> dict[str, tuple[int, str, FloatArray]]:
             continue
         if layer.states and not isinstance(layer, (SimpleRNN, LSTM, GRUBefore, GRUAfter)):
             graph = lowered(model.precision, (layer,))
-            made = {op.result.name for op in graph.ops if isinstance(op, (Product, Sum))}
+            recorded = (AffineResult, Product, Sum)
+            made = {op.result.name for op in graph.ops if isinstance(op, recorded)}
             for state in graph.carried:
                 name, form = state.after.name, state.after.format
                 if name in made and form is not None:

@@ -89,17 +89,34 @@ def _affine8(affine: Affine) -> Affine8:
 
 
 def _narrower_layer(layer: Layer, inputs: int, units: int) -> Layer:
-    x, h = np.arange(inputs), np.arange(units)
+    inner = {name: getattr(layer, name) for name in layer.inner}
+    widths = {name: max(1, width * units // layer.units) for name, width in inner.items()}
+    widths |= {"inputs": inputs, "units": units}
+
+    def first_of_each(name: str, blocks: int) -> npt.NDArray[np.int_]:
+        kept = np.arange(layer.width_of(name, widths))
+        return np.concatenate(
+            [block * layer.width_of(name, layer.widths) + kept for block in range(blocks)]
+        )
+
+    x, h, rh = (np.arange(sum(layer.parts_of(s, widths))) for s in (Source.X, Source.H, Source.RH))
     columns = {
         Source.X: x,
         Source.H: h,
-        Source.RH: h,
+        Source.RH: rh,
         Source.XH: np.concatenate([x, layer.inputs + h]),
     }
-    changes: dict[str, Any] = {"inputs": inputs, "units": units}
+    changes: dict[str, Any] = dict(widths)
+    for name, count in layer.scale_shape.items():
+        scale, rows = layer.scales[name], first_of_each(name, count)
+        changes[name] = replace(scale, multiplier=scale.multiplier[rows], bias=scale.bias[rows])
+    for name, count in layer.norm_shape.items():
+        frame = replace(layer.normalizations[name], epsilon=np.ones(1, np.int32))
+        frame = replace(frame, width=count * layer.width_of(name, widths))
+        epsilon = layer.normalizations[name].epsilon[: frame.most_bits + 1]
+        changes[name] = replace(frame, epsilon=epsilon)
     for name, affine in layer.affines.items():
-        gates = layer.shape[name][0]
-        rows = np.concatenate([gate * layer.units + h for gate in range(gates)])
+        rows = first_of_each(name, layer.shape[name][0])
         parts: dict[str, Any] = {
             "terms": tuple(_part(t, rows, columns[t.source]) for t in affine.terms)
         }
