@@ -92,7 +92,13 @@ def test_c_on_the_host(tmp_path):
     assert sum(map(len, got)) > 200_000
 
 
-@pytest.mark.parametrize(("kind", "core"), [*zip(ALL_CELLS, CORES, strict=False)])
+@pytest.mark.parametrize(
+    ("kind", "core"),
+    sorted(
+        {*zip(ALL_CELLS, itertools.cycle(CORES), strict=False)}
+        | {("projected_lstm", core) for core in ("cortex-m4", "cortex-m55", "rv32imc")}
+    ),
+)
 def test_c_on_a_core(kind, core, tmp_path):
     model = registered_models()[f"{kind}-w8a8-hostile"]
     codes = probe_codes(model, 40, seed=5)

@@ -37,6 +37,7 @@ from edgernn_export.float_model.own_cells import FloatCell
 from edgernn_export.quantizer.quantizer import quantize
 from edgernn_export.quantizer.report import quantization_report
 from edgernn_export.writers.onnx.writer import write_onnx_exact
+from edgernn_firmware_sim.reference.events import Quiet
 from edgernn_firmware_sim.reference.reference import Reference
 from edgernn_firmware_sim.targets.reduced_models import narrower
 from tests.support.container.surgery import drop, edit_record, put, refused
@@ -229,6 +230,52 @@ def test_narrower_models_have_fewer_of_everything(model):
         cut = narrower(quantized(kind), 4)
         assert [layer.units for layer in cut.layers] == [4, 2, 2]
         Reference(cut).run(random_codes(cut, 5))
+
+
+class Tap(Quiet):
+    """Keeps the values of some tensors, stacked in time."""
+
+    def __init__(self, *names):
+        self.seen = {name: [] for name in names}
+
+    def sat16(self, name, wide):
+        return self._take(name, super().sat16(name, wide))
+
+    def sat16_each(self, names, wide):
+        return self._take(names[0], super().sat16_each(names, wide))
+
+    def see(self, name, tensor):
+        return self._take(name, tensor)
+
+    def see_each(self, names, tensors):
+        return self._take(names[0], tensors)
+
+    def _take(self, name, narrow):
+        if name in self.seen:
+            self.seen[name].append(narrow.copy())
+        return narrow
+
+
+@pytest.mark.parametrize(
+    ("precision", "of_operand", "of_map"), [("w8a8", 256, 0.5), ("w8a16", 4, 1)]
+)
+def test_the_bound_of_clause_7_19(precision, of_operand, of_map):
+    integers = quantize(float_network(KIND), stream(300, 3), precision, progress=False)
+    layer = integers.layers[0]
+    tap = Tap("first.m", "first.projection")
+    Reference(integers, tap).run(random_codes(integers, 400))
+    m, h = (np.array(values).reshape(400, -1) for values in tap.seen.values())
+    affine, (term,) = layer.projection, layer.projection.terms
+    if precision == "w8a8":
+        step, bias = term.multiplier * 2.0**-affine.shift, affine.bias * 2.0**-affine.shift
+    else:
+        step = term.multiplier * np.exp2(-15.0 - term.shift)
+        bias = term.bias * step
+    w = term.weights * step[:, None] / (256 if precision == "w8a8" else 2)
+    off = np.abs(h - (m @ w.T + bias))
+    bound = of_operand * np.abs(w).sum(axis=1) + of_map
+    assert np.abs(h).max() < 32767
+    assert 0.1 < (off / bound).max() <= 1
 
 
 def test_guards_and_reports_see_both_states(model):
