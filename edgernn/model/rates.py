@@ -84,7 +84,8 @@ class Rate:
         before = np.broadcast_to(start, (*batch, self.readings - ends.start, width))
         whole = np.concatenate([before.astype(readings.dtype), readings], axis=-2)
         whole = whole[..., : len(ends) * self.readings, :]
-        return whole.reshape(*batch, len(ends), self.readings * width)
+        steps: npt.NDArray[Any] = whole.reshape(*batch, len(ends), self.readings * width)
+        return steps
 
     def answers(self, readings: int) -> int:
         """How many answers a stream of that many readings has."""

@@ -24,6 +24,7 @@ from edgernn_export.float_model.merges import FloatDelay
 from edgernn_export.float_model.model import (
     FloatCell,
     FloatDense,
+    FloatDenseRows,
     FloatEmbedding,
     FloatGRU,
     FloatLSTM,
@@ -183,6 +184,16 @@ def dense(layer: FloatDense, xs: FloatArray, state: LayerState) -> tuple[Tensors
     return {"x": xs, "y": ys, "a": ACTIVATIONS[layer.activation](ys)}, state
 
 
+def dense_rows(
+    layer: FloatDenseRows, xs: FloatArray, state: LayerState
+) -> tuple[Tensors, LayerState]:
+    """The same Dense of every row."""
+    steps, batch, _ = xs.shape
+    rows = xs.reshape(steps, batch * layer.count, layer.dense.inputs)
+    made, _ = dense(layer.dense, rows, state)
+    return {name: tensor.reshape(steps, batch, -1) for name, tensor in made.items()}, state
+
+
 #: What joins two vectors of a merge.
 JOINS: Final[dict[MergeOperation, np.ufunc]] = {
     MergeOperation.SUM: np.add,
@@ -272,6 +283,7 @@ CELLS: Final[dict[type, Callable[[Any, FloatArray, LayerState], tuple[Tensors, L
     FloatLSTM: lstm,
     FloatGRU: gru,
     FloatDense: dense,
+    FloatDenseRows: dense_rows,
     FloatMerge: merge,
     FloatCell: registered,
     FloatEmbedding: embedding,

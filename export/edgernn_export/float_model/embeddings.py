@@ -77,7 +77,7 @@ def vocabulary(
     others: set[int] = set()
     for layer, route in zip(layers, wiring, strict=False):
         for part in route:
-            channels = range(part.start, part.start + part.width)
+            channels = {i % inputs for i in range(part.start, part.start + part.width)}
             if not isinstance(layer, FloatEmbedding):
                 others.update(channels if part.source == MODEL_INPUT else ())
                 continue

@@ -73,7 +73,7 @@ def step(model: FloatModel, x: FloatArray, state: State) -> tuple[FloatArray, St
 
     Args:
         model: the float model.
-        x: [B, I], physical units.
+        x: [B, I], physical units; [B, R*I] where a step takes R readings.
         state: from `initial_state` or a previous step; not modified.
 
     Returns:
@@ -84,10 +84,10 @@ def step(model: FloatModel, x: FloatArray, state: State) -> tuple[FloatArray, St
         ReadingError: what should be a token is none.
         StateError: ``state`` does not belong to this model and batch.
     """
-    if x.ndim != 2 or x.shape[1] != model.inputs:
-        raise ShapeError(f"x: expected shape [B, {model.inputs}], got {x.shape}")
+    if x.ndim != 2 or x.shape[1] != model.step_inputs:
+        raise ShapeError(f"x: expected shape [B, {model.step_inputs}], got {x.shape}")
     _check_state(model, x.shape[0], state)
-    check_tokens(model.input_names, model.vocabulary, x)
+    _check_tokens(model, x)
     values, new = _advance(model, x[None].astype(np.float64), state, None)
     return values[0], new
 
@@ -103,7 +103,7 @@ def run(
 
     Args:
         model: the float model.
-        xs: [B, T, I], physical units.
+        xs: [B, T, I], physical units; [B, T, R*I] where a step takes R readings.
         state: state to start from; all zero by default.
         observe: sees every tensor of every stretch, [T, B, ...]: "x", "h_in" (the carried h), "z"
             (pre-activations of all gates), "keep" (that of the gate that keeps the state, LSTM f or
@@ -123,12 +123,12 @@ def run(
         ReadingError: what should be a token is none.
         StateError: ``state`` does not belong to this model and batch.
     """
-    if xs.ndim != 3 or xs.shape[2] != model.inputs:
-        raise ShapeError(f"xs: expected shape [B, T, {model.inputs}], got {xs.shape}")
+    if xs.ndim != 3 or xs.shape[2] != model.step_inputs:
+        raise ShapeError(f"xs: expected shape [B, T, {model.step_inputs}], got {xs.shape}")
     batch, steps, _ = xs.shape
     now = initial_state(model, batch) if state is None else state
     _check_state(model, batch, now)
-    check_tokens(model.input_names, model.vocabulary, xs)
+    _check_tokens(model, xs)
     ys = np.empty((batch, steps, model.outputs))
     length = stretch_steps(model, batch)
     for start in range(0, steps, length):
@@ -196,6 +196,11 @@ def state_widths(layer: FloatLayer) -> tuple[int, ...]:
         return layer.state_widths
     count = 2 if isinstance(layer, FloatLSTM) else int(isinstance(layer, (*RECURRENT, FloatDelay)))
     return (layer.units,) * count
+
+
+def _check_tokens(model: FloatModel, xs: FloatArray) -> None:
+    readings = xs.reshape(*xs.shape[:-1], -1, model.inputs)
+    check_tokens(model.input_names, model.vocabulary, readings)
 
 
 def _check_state(model: FloatModel, batch: int, state: State) -> None:

@@ -218,3 +218,45 @@ class FloatDense(_FloatLayer):
         """Check the activation."""
         _FloatLayer.__post_init__(self)
         check_choice(f"{self.name}.activation", self.activation, DENSE_ACTIVATIONS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FloatDenseRows(ArrayRecord):
+    """The same Dense of each of several rows that stand one behind another.
+
+    Attributes:
+        name: layer name.
+        dense: what is made of each row.
+        count: of rows.
+    """
+
+    kind: ClassVar[str] = "dense_rows"
+
+    name: str
+    dense: FloatDense
+    count: int
+
+    def __post_init__(self) -> None:
+        """Check the count."""
+        if self.count < 2:
+            raise ShapeError(f"{self.name}.count: expected 2 or more rows, got {self.count}")
+
+    @property
+    def units(self) -> int:
+        """Output width."""
+        return self.count * self.dense.units
+
+    @property
+    def inputs(self) -> int:
+        """Input width."""
+        return self.count * self.dense.inputs
+
+    @property
+    def rows(self) -> int:
+        """Values of a step."""
+        return self.units
+
+    @property
+    def parameters(self) -> int:
+        """Trainable values."""
+        return self.dense.parameters

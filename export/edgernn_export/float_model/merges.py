@@ -80,6 +80,8 @@ class FloatDelay(ArrayRecord):
         depth: number of rows, that of the step included.
         start: [I], the row that stands for those before the stream. What Keras pads with 0 behind
             a Normalization is another number before it.
+        padded: rows before the stream are read; else no answer has anything of them, and what
+            stands for them says nothing.
     """
 
     kind: ClassVar[str] = "delay"
@@ -87,6 +89,7 @@ class FloatDelay(ArrayRecord):
     name: str
     depth: int
     start: FloatArray
+    padded: bool = True
 
     def __post_init__(self) -> None:
         """Freeze and check."""

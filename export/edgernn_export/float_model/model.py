@@ -11,17 +11,21 @@ import numpy.typing as npt
 
 from edgernn.errors import ModelError, ShapeError, UnsupportedModelError
 from edgernn.model.array_record import ArrayRecord
+from edgernn.model.formats import FloatArray
 from edgernn.model.interface import Port, Window
+from edgernn.model.rates import Rate
 from edgernn.model.routes import Route, chain, check_routes
 from edgernn_export.float_model.embeddings import FloatEmbedding, vocabulary
 from edgernn_export.float_model.layers import (
     GRU_GATES,
     LSTM_GATES,
     FloatDense,
+    FloatDenseRows,
     FloatGRU,
     FloatLSTM,
     FloatSimpleRNN,
     check_choice,
+    freeze,
 )
 from edgernn_export.float_model.merges import FloatDelay, FloatMerge
 from edgernn_export.float_model.own_cells import FloatCell
@@ -34,6 +38,7 @@ __all__ = [
     "FloatCell",
     "FloatDelay",
     "FloatDense",
+    "FloatDenseRows",
     "FloatEmbedding",
     "FloatGRU",
     "FloatLSTM",
@@ -46,7 +51,7 @@ __all__ = [
 
 FloatRecurrent = FloatSimpleRNN | FloatLSTM | FloatGRU | FloatCell
 RECURRENT = (FloatSimpleRNN, FloatLSTM, FloatGRU, FloatCell)
-FloatLayer = FloatRecurrent | FloatDense | FloatMerge | FloatDelay | FloatEmbedding
+FloatLayer = FloatRecurrent | FloatDense | FloatDenseRows | FloatMerge | FloatDelay | FloatEmbedding
 FINAL_ACTIVATIONS = ("linear", "softmax")
 MAX_RECURRENT_LAYERS = 8
 
@@ -69,6 +74,10 @@ class FloatModel(ArrayRecord):
             the one before it.
         input_ports, output_ports: which channels are whose, where there are several inputs or
             outputs.
+        rate: how often it answers; None for every reading. Its layers then run over what
+            `Rate.blocks` makes of readings.
+        before: [I], what stands for the readings before the stream where a step of the network has
+            some; zeros where None.
         vocabulary: how many tokens each input channel tells apart, 0 of real ones; none where all
             are real.
         sha256: hash over structure and weights, names and units excluded: Keras numbers
@@ -88,6 +97,8 @@ class FloatModel(ArrayRecord):
     routes: tuple[Route, ...] = ()
     input_ports: tuple[Port, ...] = ()
     output_ports: tuple[Port, ...] = ()
+    rate: Rate | None = None
+    before: FloatArray | None = None
     vocabulary: tuple[int, ...] = field(init=False)
     sha256: str = field(init=False)
 
@@ -106,6 +117,12 @@ class FloatModel(ArrayRecord):
                 raise ShapeError(f"{owner}: expected {width} strings, got {texts!r:.80}")
         check_choice("final_activation", self.final_activation, FINAL_ACTIVATIONS)
         self._check_ports()
+        if self.before is not None:
+            freeze(self, "before", 1)
+            if self.before.shape != (self.inputs,):
+                raise ShapeError(
+                    f"before: expected shape ({self.inputs},), got {self.before.shape}"
+                )
         sizes = vocabulary(self.layers, self.wiring, self.inputs, self.name)
         object.__setattr__(self, "vocabulary", sizes)
         object.__setattr__(self, "sha256", _digest(self))
@@ -136,7 +153,7 @@ class FloatModel(ArrayRecord):
             return
         names, widths = zip(*((layer.name, layer.units) for layer in self.layers), strict=True)
         try:
-            check_routes(self.routes, names, self.inputs, widths)
+            check_routes(self.routes, names, self.step_inputs, widths)
         except ModelError as error:
             raise ShapeError(f"{self.name}: {error}") from error
         for layer, route in zip(self.layers, self.routes, strict=False):
@@ -172,7 +189,7 @@ class FloatModel(ArrayRecord):
         return self.routes or self._chain()
 
     def _chain(self) -> tuple[Route, ...]:
-        return chain(len(self.input_names), [layer.units for layer in self.layers])
+        return chain(self.step_inputs, [layer.units for layer in self.layers])
 
     @property
     def window(self) -> Window | None:
@@ -189,7 +206,14 @@ class FloatModel(ArrayRecord):
     @property
     def inputs(self) -> int:
         """Input width I."""
-        return len(self.input_names) if self.routes else self.layers[0].inputs
+        if self.routes:
+            return len(self.input_names)
+        return self.layers[0].inputs // (1 if self.rate is None else self.rate.readings)
+
+    @property
+    def step_inputs(self) -> int:
+        """Width of what a step of the network reads: all its readings."""
+        return self.inputs * (1 if self.rate is None else self.rate.readings)
 
     @property
     def outputs(self) -> int:
@@ -216,6 +240,11 @@ def _digest(model: FloatModel) -> str:
         if isinstance(layer, FloatCell):
             del values["weights"]
             values.update(layer.by_name)
+        if isinstance(layer, FloatDelay) and layer.padded:
+            del values["padded"]  # the hash is older than the field
+        if isinstance(layer, FloatDenseRows):
+            del values["dense"]
+            values.update({f.name: getattr(layer.dense, f.name) for f in fields(layer.dense)})
         for name, value in sorted(values.items()):
             if isinstance(value, np.ndarray):
                 digest.update(f"\n{name} {value.shape}\n".encode())
@@ -223,6 +252,9 @@ def _digest(model: FloatModel) -> str:
                 digest.update((value + 0.0).astype("<f8").tobytes())
             elif name != "name":
                 digest.update(f"\n{name}={value}".encode())
+    if model.rate is not None:
+        start = np.zeros(model.inputs) if model.before is None else model.before
+        digest.update(f"\nrate={model.rate}\n".encode() + start.astype("<f8").tobytes())
     if model.routes:
         digest.update(f"\nroutes={_numbers(model.routes)}".encode())
     for owner, ports in (("inputs", model.input_ports), ("outputs", model.output_ports)):

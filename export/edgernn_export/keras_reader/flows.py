@@ -22,6 +22,28 @@ from edgernn_export.keras_reader.layers.layer_parts import (
 Weighted = FloatRecurrent | FloatDense
 
 
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """At which readings something has a value: offset, offset + stride, offset + 2 stride, ….
+
+    Attributes:
+        stride: readings from one value to the next.
+        offset: the reading of the first one, from 0.
+    """
+
+    stride: int = 1
+    offset: int = 0
+
+    def coarser(self, stride: int, reach: int) -> Grid:
+        """That of every stride-th value from the one on that has reach values before it."""
+        return Grid(self.stride * stride, self.offset + self.stride * reach)
+
+    def __str__(self) -> str:
+        """For people."""
+        every = "every reading" if self.stride == 1 else f"one in {self.stride} readings"
+        return f"{every}, from number {self.offset + 1} on"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Flow:
     """What a call of the network gives: where its values come from, and what is still to be done.
@@ -36,6 +58,7 @@ class Flow:
         return_sequences: every step gives one.
         tokens: what embeddings alone read. The shape is that of Keras: a token may have no axis.
         padded: rows of zeros stand before its first, which a convolution is to take up.
+        grid: at which readings it has a value.
     """
 
     route: Route
@@ -47,6 +70,7 @@ class Flow:
     return_sequences: bool = True
     tokens: bool = False
     padded: PaddingPart | None = None
+    grid: Grid = Grid()
 
     @property
     def width(self) -> int:
@@ -167,8 +191,55 @@ def side_by_side(findings: Findings, owner: str, flows: Sequence[Flow], widths: 
         )
         findings.add(owner, "vectors that come at the same steps", got, cure)
         return False
+    grids = sorted({str(flow.grid) for flow in flows if flow.shape is not None})
+    if len(grids) > 1:
+        cure = (
+            "Give both branches the same strides, kernel sizes and padding, or pad with 'causal'."
+        )
+        findings.add(owner, "vectors that come at the same readings", "; ".join(grids), cure)
+        return False
     if not {flow.width for flow in flows} <= widths:
         got = f"{', '.join(str(flow.width) for flow in flows)} features"
         findings.add(owner, "vectors of one width", got, "Save the model again.")
+        return False
+    return True
+
+
+def check_tokens(
+    findings: Findings, owner: str, flows: Sequence[Flow], embedding: bool, reshapes: bool
+) -> bool:
+    """Note what reads tokens and is no embedding, or what embeddings cannot read.
+
+    Args:
+        findings: receives reasons.
+        owner: how reasons name the layer.
+        flows: what it reads.
+        embedding: it is an embedding.
+        reshapes: it gives its values another shape, at most.
+    """
+    known = [flow for flow in flows if flow.shape is not None]
+    if embedding and not all(flow.tokens for flow in known):
+        findings.add(
+            owner,
+            "an embedding of an input of integers",
+            "one of what a layer computes",
+            "Compute the tokens outside of the model, and feed them.",
+        )
+        return False
+    if not embedding and any(flow.tokens for flow in known):
+        findings.add(
+            owner,
+            "embeddings alone behind an input that one of them reads",
+            "another layer",
+            "Feed it an input of its own.",
+        )
+        return False
+    if not reshapes and any(len(flow.shape or ()) == 3 for flow in known):
+        findings.add(
+            owner,
+            "the rows of several tokens one behind another",
+            "them in an axis of their own",
+            "Put a Reshape((-1, count * columns)) behind the embedding: the answers stay.",
+        )
         return False
     return True

@@ -13,7 +13,12 @@ from edgernn.model.routes import MODEL_INPUT, Route, RoutePart
 from edgernn_export.float_model.model import FloatDelay, FloatLayer, FloatMerge
 from edgernn_export.keras_reader.findings import Findings
 from edgernn_export.keras_reader.flows import Flow
-from edgernn_export.keras_reader.layers.layer_parts import DepthwisePart, MergePart, RowsPart
+from edgernn_export.keras_reader.layers.layer_parts import (
+    DepthwisePart,
+    MergePart,
+    PoolPart,
+    RowsPart,
+)
 
 #: Adds a layer that reads a route; what it puts out.
 Put = Callable[[FloatLayer, Route], Route]
@@ -23,13 +28,13 @@ def check_padding(flow: Flow, part: RowsPart, findings: Findings) -> None:
     """Note a convolution before which there are not as many rows of zeros as it reads."""
     reach = (part.count - 1) * part.dilation
     given = 0 if flow.padded is None else flow.padded.rows
-    if given == (0 if part.padded else reach):
+    if given in ((0,) if part.padded else (0, reach)):
         return
     findings.add(
         part.owner,
-        f"{reach} rows of zeros before the stream",
+        f"{reach} rows of zeros before the stream, or none",
         f"{given} before padding='{'causal' if part.padded else 'valid'}'",
-        f"Put ZeroPadding1D(({reach}, 0)) before padding='valid', none before 'causal'.",
+        f"Put ZeroPadding1D(({reach}, 0)) before padding='valid', or none.",
     )
 
 
@@ -42,9 +47,18 @@ def held_rows(flow: Flow, part: RowsPart, put: Put, findings: Findings) -> Flow:
         put: takes the delays.
         findings: receives reasons.
     """
-    start = _start(flow, part.owner, findings)
+    reach = (part.count - 1) * part.dilation
+    padded = part.padded or flow.padded is not None
+    flow = replace(flow, padded=None)
+    grid = flow.grid.coarser(part.stride, 0 if padded else reach)
+    steps = flow.shape[0] if flow.shape else None
+    if steps is not None:
+        steps = -(-(steps - (0 if padded else reach)) // part.stride)
+    if part.count == 1:
+        return replace(flow, shape=(steps, flow.width), grid=grid, last=part)
+    start = _start(flow, part.owner, findings) if padded else np.zeros(flow.width)
     sides = [piece.source == MODEL_INPUT for piece in flow.route]
-    held = {side: _delay(flow, part, start, side, put) for side in sorted(set(sides))}
+    held = {side: _delay(flow, part, start, side, put, padded) for side in sorted(set(sides))}
     route: list[RoutePart] = []
     for back in range(part.count):
         used = dict.fromkeys(held, 0)
@@ -57,8 +71,8 @@ def held_rows(flow: Flow, part: RowsPart, put: Put, findings: Findings) -> Flow:
     if pending is not None:
         gain, offset = (np.tile(values, part.count) for values in flow.scaling)
         pending = replace(pending, gain=gain, offset=offset)
-    shape = (*(flow.shape or ())[:-1], part.count * flow.width)
-    return replace(flow, route=tuple(route), shape=shape, pending=pending, last=part, padded=None)
+    shape = (steps, part.count * flow.width)
+    return replace(flow, route=tuple(route), shape=shape, pending=pending, last=part, grid=grid)
 
 
 def summed_rows(flow: Flow, part: DepthwisePart, put: Put) -> Flow:
@@ -79,6 +93,25 @@ def summed_rows(flow: Flow, part: DepthwisePart, put: Put) -> Flow:
     )
 
 
+def pooled_rows(flow: Flow, part: PoolPart, put: Put) -> Flow:
+    """The largest, or the mean, of rows that stand one behind another."""
+    gain, offset = (values.reshape(part.count, -1) for values in flow.scaling)
+    share = 1.0 if part.largest else 1.0 / part.count
+    layer = FloatMerge(
+        name=part.name,
+        operation=MergeOperation.MAXIMUM if part.largest else MergeOperation.SUM,
+        gain=gain * share,
+        offset=offset * share,
+    )
+    return replace(
+        flow,
+        route=put(layer, flow.route),
+        shape=(*(flow.shape or ())[:-1], layer.units),
+        pending=None,
+        last=MergePart(owner=part.owner),
+    )
+
+
 def _start(flow: Flow, owner: str, findings: Findings) -> FloatArray:
     """What a scaling makes 0 of, per feature: Keras pads behind the scaling."""
     gain, offset = flow.scaling
@@ -90,7 +123,7 @@ def _start(flow: Flow, owner: str, findings: Findings) -> FloatArray:
 
 
 def _delay(
-    flow: Flow, part: RowsPart, start: FloatArray, of_input: bool, put: Put
+    flow: Flow, part: RowsPart, start: FloatArray, of_input: bool, put: Put, padded: bool
 ) -> tuple[int, int]:
     """Hold rows of the model's input, or of layers; the delay's place and its width."""
     pieces, starts, at = [], [], 0
@@ -101,7 +134,8 @@ def _delay(
         at += piece.width
     row = np.concatenate(starts)
     depth = (part.count - 1) * part.dilation + 1
-    (made,) = put(FloatDelay(name=part.name, depth=depth, start=row), tuple(pieces))
+    layer = FloatDelay(name=part.name, depth=depth, start=row, padded=padded)
+    (made,) = put(layer, tuple(pieces))
     return made.source, row.size
 
 

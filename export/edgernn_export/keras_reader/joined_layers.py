@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from edgernn_export.float_model.model import (
 from edgernn_export.keras_reader.findings import Findings
 from edgernn_export.keras_reader.flows import (
     Flow,
+    Grid,
     Weighted,
     fold_back,
     fold_into,
@@ -34,9 +36,11 @@ from edgernn_export.keras_reader.flows import (
     unknown,
 )
 from edgernn_export.keras_reader.held_rows import (
+    Put,
     check_every_step,
     check_padding,
     held_rows,
+    pooled_rows,
     summed_rows,
     unpadded,
 )
@@ -48,6 +52,7 @@ from edgernn_export.keras_reader.layers.layer_parts import (
     LayerPart,
     MergePart,
     PaddingPart,
+    PoolPart,
     RecurrentPart,
     RowsPart,
     ScalePart,
@@ -64,19 +69,23 @@ class JoinedLayers:
         findings: receives what cannot be folded or merged.
         layers: finished layers, those that another one replaces among them.
         routes: what each of them reads.
+        grids: at which readings each of them has a value.
         recurrent: number of recurrent layers, refused ones included.
         delays: number of layers that hold rows for convolutions.
         stateful: of the Keras model.
         steps: readings the first layer with a state takes, None for any number.
+        given_steps: readings the inputs have, None for any number.
     """
 
     findings: Findings
     layers: list[FloatLayer] = field(default_factory=list)
     routes: list[Route] = field(default_factory=list)
+    grids: list[Grid] = field(default_factory=list)
     recurrent: int = 0
     delays: int = 0
     stateful: bool = False
     steps: int | None = None
+    given_steps: int | None = None
     _behind_softmax: bool = False
 
     def added(self, flow: Flow, part: LayerPart) -> Flow:
@@ -96,6 +105,8 @@ class JoinedLayers:
             return replace(flow, padded=part)
         if isinstance(part, DepthwisePart):
             return self._depthwise(flow, part)
+        if isinstance(part, PoolPart):
+            return flow if flow.shape is None else pooled_rows(flow, part, self._put_at(flow.grid))
         if isinstance(part, UnknownPart):
             self.recurrent += part.recurrent
             return Flow(route=(), shape=None, last=part, softmax=flow.softmax)
@@ -104,51 +115,14 @@ class JoinedLayers:
         assert isinstance(part, (RecurrentPart, DensePart))
         return self._layer(flow, part)
 
-    def check_tokens(
-        self, owner: str, flows: Sequence[Flow], embedding: bool, reshapes: bool
-    ) -> bool:
-        """Note what reads tokens and is no embedding, or what embeddings cannot read.
-
-        Args:
-            owner: how reasons name the layer.
-            flows: what it reads.
-            embedding: it is an embedding.
-            reshapes: it gives its values another shape, at most.
-        """
-        known = [flow for flow in flows if flow.shape is not None]
-        if embedding and not all(flow.tokens for flow in known):
-            self.findings.add(
-                owner,
-                "an embedding of an input of integers",
-                "one of what a layer computes",
-                "Compute the tokens outside of the model, and feed them.",
-            )
-            return False
-        if not embedding and any(flow.tokens for flow in known):
-            self.findings.add(
-                owner,
-                "embeddings alone behind an input that one of them reads",
-                "another layer",
-                "Feed it an input of its own.",
-            )
-            return False
-        if not reshapes and any(len(flow.shape or ()) == 3 for flow in known):
-            self.findings.add(
-                owner,
-                "the rows of several tokens one behind another",
-                "them in an axis of their own",
-                "Put a Reshape((-1, count * columns)) behind the embedding: the answers stay.",
-            )
-            return False
-        return True
-
     def _looked_up(self, flow: Flow, part: EmbeddingPart) -> Flow:
         """The rows of a table; several tokens at a step have an axis of their own."""
         if flow.shape is None:
             return unknown(part.owner)
         layer = FloatEmbedding(name=part.name, table=part.table, tokens=flow.width)
         shape = (*flow.shape, part.table.shape[1])
-        return Flow(route=self._put(layer, flow.route), shape=shape, last=part)
+        route = self._put(layer, flow.route, flow.grid)
+        return Flow(route=route, shape=shape, last=part, grid=flow.grid)
 
     def merged(
         self,
@@ -174,7 +148,9 @@ class JoinedLayers:
         layer = FloatMerge(name=name, operation=operation, gain=gain, offset=offset)
         # A single element stands beside each of many, as Keras broadcasts it.
         route = tuple(p for flow in flows for p in flow.route * (width // flow.width))
-        return self._beside(flows, width, self._put(layer, route), MergePart(owner=owner))
+        return self._beside(
+            flows, width, self._put(layer, route, flows[0].grid), MergePart(owner=owner)
+        )
 
     def concatenated(self, owner: str, flows: Sequence[Flow]) -> Flow:
         """Flows one behind another."""
@@ -222,8 +198,8 @@ class JoinedLayers:
                 else "A network without a state needs no session: convert it with TFLite.",
             )
 
-    def network(self, output: Route) -> tuple[list[FloatLayer], list[Route]]:
-        """The layers that lead to an output, their routes, and that of the output."""
+    def network(self, output: Route) -> tuple[list[FloatLayer], list[Route], list[Grid]]:
+        """The layers that lead to an output, their routes with that of the output, their grids."""
         needed: set[int] = {part.source for part in output}
         for index in reversed(range(len(self.layers))):
             if index in needed:
@@ -234,12 +210,17 @@ class JoinedLayers:
             in_one(tuple(replace(part, source=place[part.source]) for part in route))
             for route in (*(self.routes[index] for index in kept), output)
         ]
-        return [self.layers[index] for index in kept], routes
+        return [self.layers[index] for index in kept], routes, [self.grids[i] for i in kept]
 
-    def _put(self, layer: FloatLayer, route: Route) -> Route:
+    def _put_at(self, grid: Grid) -> Put:
+        """Adds layers that have values at these readings."""
+        return partial(self._put, grid=grid)
+
+    def _put(self, layer: FloatLayer, route: Route, grid: Grid) -> Route:
         """Add a layer; what it puts out."""
         self.layers.append(layer)
         self.routes.append(route)
+        self.grids.append(grid)
         return (RoutePart(source=len(self.layers) - 1, start=0, width=layer.units),)
 
     def _layer(self, flow: Flow, part: RecurrentPart | DensePart) -> Flow:
@@ -247,9 +228,10 @@ class JoinedLayers:
         self._check_width(part.owner, flow, layer.inputs)
         if flow.pending is not None:
             layer = fold_into(layer, flow.pending)
-        route = self._put(layer, flow.route)
+        route = self._put(layer, flow.route, flow.grid)
         made = Flow(
             route=route,
+            grid=flow.grid,
             shape=None if flow.shape is None else (*flow.shape[:-1], layer.units),
             last=part,
             softmax=flow.softmax,
@@ -263,7 +245,7 @@ class JoinedLayers:
         steps = shape[0] if shape is not None and len(shape) == 2 else None
         check_every_step(self.findings, part.owner, flow, 2 - part.one_step)
         if self.recurrent + self.delays == 0:
-            self.steps = 1 if part.one_step else steps
+            self.steps = 1 if part.one_step else steps if flow.grid == Grid() else self.given_steps
         self.recurrent += 1
         self.stateful = self.stateful or part.stateful
         sequences = part.return_sequences
@@ -281,16 +263,16 @@ class JoinedLayers:
         if flow.shape is None:
             return replace(flow, padded=None)
         if self.recurrent + self.delays == 0:
-            self.steps = flow.shape[0]
-        self.delays += 1
-        return held_rows(flow, part, self._put, self.findings)
+            self.steps = flow.shape[0] if flow.grid == Grid() else self.given_steps
+        self.delays += part.count > 1
+        return held_rows(flow, part, self._put_at(flow.grid), self.findings)
 
     def _depthwise(self, flow: Flow, part: DepthwisePart) -> Flow:
         """The sum of rows, each times constants of its own."""
         self._check_width(part.owner, flow, part.gain.size)
         if flow.shape is None or flow.width != part.gain.size:
             return unknown(part.owner)
-        return summed_rows(flow, part, self._put)
+        return summed_rows(flow, part, self._put_at(flow.grid))
 
     def _check_width(self, owner: str, flow: Flow, width: int) -> None:
         if flow.shape is not None and flow.shape[-1] != width:
@@ -315,6 +297,7 @@ class JoinedLayers:
             softmax=any(flow.softmax for flow in flows),
             last_step_alone=any(flow.last_step_alone for flow in flows),
             return_sequences=all(flow.return_sequences for flow in flows),
+            grid=flows[0].grid,
         )
 
     def _reshaped(self, flow: Flow, part: ShapePart) -> Flow:
@@ -356,7 +339,7 @@ class JoinedLayers:
             return flow
         dense = self._linear_dense(flow)
         if dense is not None:
-            return replace(flow, route=self._put(fold_back(dense[0], part), dense[1]))
+            return replace(flow, route=self._put(fold_back(dense[0], part), dense[1], flow.grid))
         if flow.pending is None:
             return replace(flow, pending=part)
         first = flow.pending
@@ -378,7 +361,7 @@ class JoinedLayers:
             return replace(flow, softmax=True)
         if (dense := self._linear_dense(flow)) is not None:
             active = replace(dense[0], activation=part.activation)
-            return replace(flow, route=self._put(active, dense[1]))
+            return replace(flow, route=self._put(active, dense[1], flow.grid))
         if not isinstance(flow.last, UnknownPart):
             self.findings.add(
                 part.owner,

@@ -11,6 +11,7 @@ from typing import Any
 
 from edgernn.errors import ShapeError, StreamKindWarning
 from edgernn.model.interface import Port
+from edgernn.model.rates import Rate
 from edgernn.model.routes import MODEL_INPUT, RoutePart
 from edgernn.records.columns import listed
 from edgernn_export.float_model.model import FloatLayer, FloatModel, channel_names
@@ -23,7 +24,7 @@ from edgernn_export.keras_reader.flat_network import (
     is_model,
     steps_and_features,
 )
-from edgernn_export.keras_reader.flows import Flow, unknown
+from edgernn_export.keras_reader.flows import Flow, check_tokens, unknown
 from edgernn_export.keras_reader.graph import Call, CallResult
 from edgernn_export.keras_reader.joined_layers import JoinedLayers
 from edgernn_export.keras_reader.layers.merging import is_joining, is_operation, joined
@@ -34,6 +35,7 @@ from edgernn_export.keras_reader.layers.readers import (
     read_layer,
 )
 from edgernn_export.keras_reader.source import configuration_of, open_model
+from edgernn_export.keras_reader.unrolled import late_windows, unrolled
 
 
 def read_keras(
@@ -85,7 +87,11 @@ def read_keras(
             StreamKindWarning,
             stacklevel=2,
         )
-    layers, routes = made.network(tuple(part for flow in outputs for part in flow.route))
+    layers, routes, grids = made.network(tuple(part for flow in outputs for part in flow.route))
+    inputs = sum((steps_and_features(given) or (0,))[-1] or 0 for given in network.given)
+    found = unrolled(layers, routes, grids, outputs[0].grid, inputs, owner_of(model), findings)
+    _check_window(model, outputs, made.steps, found.rate, findings)
+    findings.refuse()
     given = [
         (given.name, (steps_and_features(given) or (0,))[-1] or 0, False) for given in network.given
     ]
@@ -93,12 +99,14 @@ def read_keras(
         (name, flow.width, flow.softmax) for name, flow in zip(network.names, outputs, strict=True)
     ]
     input_ports, output_ports = _ports(given), _ports(put_out)
-    inputs, width = sum(given[1] for given in given), sum(flow.width for flow in outputs)
+    width = sum(flow.width for flow in outputs)
     named = channel_names("x", inputs, input_ports), channel_names("y", width, output_ports)
     return FloatModel(
         name=_plain(model.name),
-        layers=_with_plain_names(layers),
-        routes=tuple(routes),
+        layers=_with_plain_names(found.layers),
+        routes=tuple(found.routes),
+        rate=found.rate,
+        before=found.before,
         input_names=_texts("input_names", input_names, named[0]),
         input_units=_texts("input_units", input_units, [""] * inputs),
         output_names=_texts("output_names", output_names, named[1]),
@@ -116,8 +124,10 @@ def _read_network(model: Any, context: Context) -> tuple[FlatNetwork, JoinedLaye
     """The calls of a network, the layers they make, and what they put out."""
     findings = context.findings
     network = flat_network(model, findings)
-    made = JoinedLayers(findings=findings)
     flows = _inputs(network)
+    shapes = [flow.shape for flow in flows.values() if flow.shape is not None]
+    steps = [shape[0] for shape in shapes if len(shape) == 2]
+    made = JoinedLayers(findings=findings, given_steps=steps[0] if steps else None)
     keepers: set[int] = set()
     for call in network.calls:
         given = [_result(tensor, flows, findings) for tensor in call.inputs]
@@ -163,7 +173,9 @@ def _called(
         return unknown(owner_of(layer))
     flow = given[0] if given else unknown(owner_of(layer))
     context = replace(context, rank=None if flow.shape is None else len(flow.shape) + 1)
-    if not made.check_tokens(owner_of(layer), given, is_embedding(layer), is_shape_only(layer)):
+    if not check_tokens(
+        findings, owner_of(layer), given, is_embedding(layer), is_shape_only(layer)
+    ):
         return unknown(owner_of(layer))
     if is_joining(call):
         return joined(call, given, made, context)
@@ -209,6 +221,14 @@ def _check_outputs(
     model: Any, network: FlatNetwork, outputs: list[Flow], findings: Findings
 ) -> None:
     """Note what several outputs cannot be."""
+    grids = sorted({str(flow.grid) for flow in outputs if flow.shape is not None})
+    if len(grids) > 1:
+        findings.add(
+            owner_of(model),
+            "outputs that all come at the same readings",
+            "; ".join(grids),
+            "Give all branches the same strides, kernel sizes and padding.",
+        )
     ranks = {len(flow.shape) for flow in outputs if flow.shape is not None}
     if len(ranks) > 1:
         named = zip(network.names, outputs, strict=True)
@@ -237,6 +257,21 @@ def _check_outputs(
                 f"{what} over what several do",
                 "Put a linear Dense before it whose kernel is the identity: the answers stay.",
             )
+
+
+def _check_window(
+    model: Any, outputs: list[Flow], steps: int | None, rate: Rate | None, findings: Findings
+) -> None:
+    """Note windows whose last answer comes behind their end."""
+    missing = late_windows(steps, rate)
+    if missing and not all(flow.return_sequences for flow in outputs):
+        findings.add(
+            owner_of(model),
+            f"windows of {(steps or 0) + missing} readings, {missing} more than its strides leave",
+            f"windows of {steps}",
+            f"Rebuild it with keras.Input(({(steps or 0) + missing}, features)), copy the weights, "
+            "and feed longer windows: the answers belong to the same readings.",
+        )
 
 
 def _ports(told: list[tuple[str, int, bool]]) -> tuple[Port, ...]:

@@ -29,18 +29,16 @@ from edgernn_export.keras_reader.layers.layer_parts import (
 
 _ALLOWED: Final = ("linear", "relu", "tanh", "sigmoid", "softmax")
 _FIXED: Final[dict[str, tuple[Any, ...]]] = {
-    "strides": ((1,), 1),
     "data_format": ("channels_last", None),
     "groups": (1,),
     "depth_multiplier": (1,),
 }
 _CURES: Final = {
-    "strides": "A stream answers every reading: train with strides=1.",
     "groups": "Train with groups=1, or slice the features and concatenate what is made of them.",
     "depth_multiplier": "Train with depth_multiplier=1, or with Conv1D.",
 }
 _FREE: Final = (
-    "filters", "kernel_size", "padding", "dilation_rate", "activation", "use_bias"
+    "filters", "kernel_size", "padding", "strides", "dilation_rate", "activation", "use_bias"
 )  # fmt: skip
 
 
@@ -110,7 +108,7 @@ def _is_good(layer: Any, context: Context) -> bool:
     reach = (_one(config["kernel_size"]) - 1) * _one(config["dilation_rate"])
     cures = {
         **_CURES,
-        "padding": "A stream has no future: train with padding='causal', or with "
+        "padding": "A stream has no future: train with padding='causal' or 'valid', or with "
         f"ZeroPadding1D(({reach}, 0)) before it and padding='valid'.",
     }
     fixed = {**_FIXED, "padding": ("causal", "valid")}
@@ -120,8 +118,8 @@ def _is_good(layer: Any, context: Context) -> bool:
 
 def _rows(layer: Any) -> tuple[LayerPart, ...]:
     """The rows that a kernel of more than one looks at."""
-    count = _one(layer.kernel_size)
-    if count == 1:
+    count, stride = _one(layer.kernel_size), _one(layer.strides)
+    if count == stride == 1:
         return ()
     part = RowsPart(
         owner=owner_of(layer),
@@ -129,6 +127,7 @@ def _rows(layer: Any) -> tuple[LayerPart, ...]:
         count=count,
         dilation=_one(layer.dilation_rate),
         padded=layer.padding == "causal",
+        stride=stride,
     )
     return (part,)
 

@@ -86,7 +86,9 @@ class RowsPart:
         name: of what holds them.
         count: of rows.
         dilation: steps from one to the next.
-        padded: rows of zeros stand for those before the stream; else a layer before it adds them.
+        padded: rows of zeros stand for those before the stream; else a layer before it adds them,
+            or the first steps have no answer.
+        stride: steps from one answer to the next.
     """
 
     owner: str
@@ -94,6 +96,7 @@ class RowsPart:
     count: int
     dilation: int
     padded: bool
+    stride: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -111,6 +114,23 @@ class DepthwisePart:
     name: str
     gain: FloatArray
     bias: FloatArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolPart:
+    """The largest, or the mean, of rows that stand one behind another.
+
+    Attributes:
+        owner: how reasons name the layer.
+        name: of the layer.
+        count: of rows.
+        largest: else the mean.
+    """
+
+    owner: str
+    name: str
+    count: int
+    largest: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +165,7 @@ LayerPart = (
     | ShapePart
     | RowsPart
     | DepthwisePart
+    | PoolPart
     | PaddingPart
     | UnknownPart
     | MergePart

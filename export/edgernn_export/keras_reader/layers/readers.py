@@ -31,6 +31,7 @@ from edgernn_export.keras_reader.layers.neutral import (
     read_resampling,
     read_reshape,
 )
+from edgernn_export.keras_reader.layers.pooling import read_pooling
 from edgernn_export.keras_reader.layers.recurrent import read_cell, read_recurrent, read_rnn
 from edgernn_export.keras_reader.layers.scaling import (
     read_batch_normalization,
@@ -43,6 +44,7 @@ READERS: dict[str, Callable[[Any, Context], tuple[LayerPart, ...]]] = {
     "Activation": read_activation,
     "ActivityRegularization": read_neutral,
     "AlphaDropout": read_neutral,
+    "AveragePooling1D": read_pooling,
     "BatchNormalization": read_batch_normalization,
     "Conv1D": read_conv1d,
     "Cropping1D": read_resampling,
@@ -58,6 +60,7 @@ READERS: dict[str, Callable[[Any, Context], tuple[LayerPart, ...]]] = {
     "Identity": read_neutral,
     "LSTM": read_recurrent,
     "LSTMCell": read_cell,
+    "MaxPooling1D": read_pooling,
     "Normalization": read_normalization,
     "Permute": read_permute,
     "RNN": read_rnn,
@@ -83,8 +86,10 @@ SUPPORTED = tuple(sorted((*READERS, *JOINING)))
 _RECURRENT_NAME = re.compile(r"RNN|LSTM|GRU|Bidirectional")
 _CURES = {
     "Bidirectional": "A stream has no future: train a forward layer.",
-    "AveragePooling1D": "A stream answers every reading: train without pooling.",
-    "MaxPooling1D": "A stream answers every reading: train without pooling.",
+    "GlobalAveragePooling1D": "Train with a recurrent layer in its place, which answers with all "
+    "it has read.",
+    "GlobalMaxPooling1D": "Train with a recurrent layer in its place, which answers with all it "
+    "has read.",
     "Masking": "Build the model without it, copy the weights and feed streams without padding.",
     "LayerNormalization": "Train with BatchNormalization, which folds into the weights.",
     "QuantizeInput": "Take the integers with edgernn_export.compress.qat.integer_model.",
