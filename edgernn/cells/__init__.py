@@ -1,4 +1,4 @@
-"""Recurrent cells, one file each, named after its kind; and what a cell is written with."""
+"""Layers, most of them recurrent cells, one file each; and what they are written with."""
 
 from __future__ import annotations
 

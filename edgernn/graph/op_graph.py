@@ -219,6 +219,7 @@ class OpBuilder:
         operands: dict[Source, Value],
         form: QFormat | None = PREACTIVATION,
         rows: str = "",
+        called: str = "",
     ) -> Value:
         """An affine map over the sources that its terms name.
 
@@ -228,6 +229,7 @@ class OpBuilder:
             operands: by source; `xh` is put together from `x` and `h` where a term asks for it.
             form: of the result, which the record's numbers were made for.
             rows: one letter for each of the results that are stacked.
+            called: what the result is called, where a map is applied several times.
 
         Raises:
             ModelError: a term asks for a source that is not there.
@@ -245,7 +247,7 @@ class OpBuilder:
                     f"'{self.layer}.{name}', got {given}. Give it beside the others: "
                     f'operands[Source.{term.source.name}] = g.operand(value, "operand").'
                 )
-        result = self._named(name, affine.rows, form)
+        result = self._named(called or name, affine.rows, form)
         names = tuple(f"{result.name}.{row}" for row in rows) or (result.name,)
         return self._add(
             AffineResult(result=result, name=name, affine=affine, operands=tuple(reads), rows=names)

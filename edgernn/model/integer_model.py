@@ -314,7 +314,7 @@ def operand_ranges(
     for part in route:
         codes = part.source == MODEL_INPUT or part.source in held
         columns += [outer if codes else inner] * part.width
-    x = tuple(columns)
+    x = layer.shared_columns(tuple(columns))
     if not layer.states:
         return {Source.X: x}
     h, rh = ((inner,) * layer.columns(source) for source in (Source.H, Source.RH))

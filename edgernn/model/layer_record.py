@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from edgernn.errors import ModelError
-from edgernn.model.affine import Affine, Affine8, Affine16, Source
+from edgernn.model.affine import Affine, Affine8, Affine16, CodeRange, Source
 from edgernn.model.array_record import ArrayRecord
 from edgernn.model.formats import INT16_MAX, INT16_MIN, Int16Array, QFormat
 from edgernn.model.scales import NormalizationConstants, ScaleVector
@@ -202,6 +202,22 @@ class LayerRecord(ArrayRecord):
     def columns(self, source: Source) -> int:
         """Number of operand codes a term with this source reads."""
         return sum(self.parts(source))
+
+    def shared_columns(self, ranges: tuple[CodeRange, ...]) -> tuple[CodeRange, ...]:
+        """Ranges of the columns of a map over x, of those of the inputs [I].
+
+        A layer that applies a map several times has one that holds what all of them read.
+        """
+        columns = self.columns(Source.X)
+        if len(ranges) in (0, columns):
+            return ranges
+        return tuple(
+            CodeRange(
+                low=min(r.low for r in ranges[column::columns]),
+                high=max(r.high for r in ranges[column::columns]),
+            )
+            for column in range(columns)
+        )
 
     def first_operand(self, source: Source) -> int:
         """Where a source begins in the buffer of operands: the input, then any other vector."""

@@ -18,13 +18,7 @@ import numpy.typing as npt
 from edgernn.errors import CalibrationError
 from edgernn.model.formats import FloatArray
 from edgernn.model.routes import MODEL_INPUT, before_states
-from edgernn_export.float_model.float_run import (
-    Progress,
-    batches,
-    initial_state,
-    run,
-    stretch_steps,
-)
+from edgernn_export.float_model.float_run import Progress, batches, run, stretch_steps
 from edgernn_export.float_model.model import (
     RECURRENT,
     FloatCell,
@@ -32,6 +26,7 @@ from edgernn_export.float_model.model import (
     FloatLayer,
     FloatModel,
 )
+from edgernn_export.float_model.rated_run import begun
 
 #: Rows sampled of the operands of matrix products, where there are as many: about as many to twice
 #: as many. The rounding of weights looks at how they vary together: they all have the same steps.
@@ -66,6 +61,18 @@ class TensorStatistics:
     rms: FloatArray
     sample: FloatArray
     spread: FloatArray
+
+    def of_rows(self, count: int) -> TensorStatistics:
+        """The same of what stands in the tensor as rows one behind another."""
+        low, high, square = (v.reshape(count, -1) for v in (self.low, self.high, self.rms**2))
+        width = low.shape[1]
+        return TensorStatistics(
+            low=low.min(axis=0),
+            high=high.max(axis=0),
+            rms=np.sqrt(square.mean(axis=0)),
+            sample=self.sample.reshape(-1, width),
+            spread=self.spread.reshape(-1, width),
+        )
 
     @property
     def limit(self) -> float:
@@ -150,12 +157,23 @@ def calibrate(
     Raises:
         CalibrationError: the float model leaves the finite numbers; names the layer and tensor.
     """
-    rows = sum(block.shape[0] * block.shape[1] for block in blocks)
+    # Of a network with a rate, a step for every answer; those before the first are not looked at.
+    steps_in = {
+        t: t if model.rate is None else model.rate.answers(t)
+        for t in {block.shape[1] for block in blocks}
+    }
+    rows = sum(block.shape[0] * steps_in[block.shape[1]] for block in blocks)
+    if not rows and model.rate is not None:
+        raise CalibrationError(
+            f"calibration: expected streams of at least {model.rate.first} readings, after which "
+            f"{model.name} gives its first answer, got at most {max(steps_in)}. "
+            "Calibrate with longer streams."
+        )
     answers = sum(block.shape[0] for block in blocks)
     head = head_of(model) if windows else frozenset()
     watched = {index: _watched(layer) for index, layer in enumerate(model.layers)}
     watched[MODEL_INPUT] = (_SAMPLED, _RANGED)
-    lengths = {block.shape[1] for block in blocks if block.shape[0] > 1}
+    lengths = {steps_in[block.shape[1]] for block in blocks if block.shape[0] > 1} - {0}
     collectors: dict[tuple[int, str], _Collector] = {}
     numbers = ended = np.empty(0, dtype=np.int64)
     ends = False
@@ -199,12 +217,13 @@ def calibrate(
             )
 
     with np.errstate(over="ignore", invalid="ignore"):  # `observe` refuses what they leave behind
-        done = 0
-        for streams, first in batches(model, blocks):
+        done = first = 0
+        for readings, _ in batches(model, blocks):
+            streams, state = begun(model, readings)
             batch, steps, _ = streams.shape
             ended = np.arange(done, done + batch)
             done += batch
-            state, length = initial_state(model, batch), stretch_steps(model, batch)
+            length = stretch_steps(model, batch)
             for start in range(0, steps, length):
                 stretch = streams[:, start : start + length]
                 times = np.arange(start, start + stretch.shape[1])
@@ -212,7 +231,8 @@ def calibrate(
                 numbers = (first + times[:, None] + steps * np.arange(batch)).reshape(-1)
                 _, state = run(model, stretch, state, observe)
                 if progress is not None:
-                    progress(stretch.shape[0] * stretch.shape[1])
+                    progress(stretch.shape[0] * stretch.shape[1] * readings.shape[1] // steps)
+            first += batch * steps
     return {key: collector.finish() for key, collector in collectors.items()}
 
 
@@ -235,8 +255,9 @@ def head_of(model: FloatModel) -> frozenset[int]:
 
 
 def readings_of(model: FloatModel, statistics: Calibration) -> TensorStatistics:
-    """What calibration saw of the model's input."""
-    return statistics[MODEL_INPUT if model.routes else 0, "x"]
+    """What calibration saw of the model's input, per channel, whatever steps read of it."""
+    seen = statistics[MODEL_INPUT if model.routes else 0, "x"]
+    return seen if model.rate is None else seen.of_rows(model.rate.readings)
 
 
 def _stride(rows: int, wanted: int, lengths: set[int]) -> int:

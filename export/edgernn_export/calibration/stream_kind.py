@@ -14,7 +14,8 @@ import numpy.typing as npt
 from edgernn.errors import QuantizationError, StreamKindWarning
 from edgernn.model.formats import FloatArray
 from edgernn.model.interface import MAX_WINDOW_STEPS, Window
-from edgernn_export.float_model import float_run
+from edgernn.model.rates import Rate
+from edgernn_export.float_model import rated_run
 from edgernn_export.float_model.model import FloatModel
 
 StreamKind = Literal["auto", "window", "endless"]
@@ -88,6 +89,11 @@ def choose_window(
             f"quantize window: expected the number of readings in a window, got none: the input of "
             f"{model.name} takes any number. Name it with window=T (--window T)."
         )
+    if model.rate is not None and steps < model.rate.first:
+        raise QuantizationError(
+            f"quantize window: expected at least {model.rate.first} readings, after which "
+            f"{model.name} gives its first answer, got {steps}."
+        )
     return Window(steps=steps, hop=1 if hop is None else hop)
 
 
@@ -159,14 +165,17 @@ def endless_error(
     """
     stream, ends = _one_stream(blocks, window)
     stream = stream[: max(_MEASURED_STEPS, window.steps)]
-    ends = ends[ends < len(stream)]
+    rate = model.rate or Rate(readings=1, first=1, latency=1)
+    # A window begins with a step's first reading: the endless stream answers what it answers.
+    ends = ends[(ends < len(stream)) & ((ends + 1 - window.steps) % rate.readings == 0)]
     ends = ends[:: -(-len(ends) * window.steps // _MEASURED_STEPS) or 1]
-    if len(ends) < 2:
+    if len(ends) < 2 or window.steps < rate.first:
         return None
     reach = np.arange(1 - window.steps, 1)
-    windows, _ = float_run.run(model, stream[ends[:, None] + reach])
-    endless, _ = float_run.run(model, stream[None])
-    wanted, got = windows[:, -1], endless[0, ends]
+    windows = rated_run.answers(model, stream[ends[:, None] + reach])
+    endless = rated_run.answers(model, stream[None])
+    begins = (ends + 1 - window.steps) // rate.readings
+    wanted, got = windows[:, -1], endless[0, begins + windows.shape[1] - 1]
     spread = float(np.sqrt(np.mean(np.square(wanted - wanted.mean(axis=0)))))
     if spread == 0.0:
         return None

@@ -19,9 +19,11 @@ from edgernn.backends.value_stream import new_stream
 from edgernn.model.formats import FloatArray
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.interface import Window
+from edgernn.model.rates import Rate
 from edgernn_export.evaluation.recording import IntArray
 from edgernn_export.float_model import float_run
 from edgernn_export.float_model.model import FloatModel
+from edgernn_export.float_model.rated_run import begun
 from edgernn_firmware_sim.reference.reference import Reference
 
 #: Values of windows that are run at a time.
@@ -57,15 +59,20 @@ class AnsweringNetwork(Protocol):
         ...
 
 
-def answer_rows(readings: int, window: Window | None, only_last: bool) -> IntArray:
+def answer_rows(
+    readings: int, window: Window | None, only_last: bool, rate: Rate | None = None
+) -> IntArray:
     """Which readings of a stream get an answer of their own.
 
     Args:
         readings: length of the stream.
         window: of the model; None for an endless stream.
         only_last: the last answer alone.
+        rate: of the model; None where every reading is answered.
     """
     rows = np.arange(readings)
+    if window is None and rate is not None:
+        rows = np.array(rate.answered(readings), dtype=np.int64)
     if window is not None:
         rows = rows[window.steps - 1 :: window.hop]
     return rows[-1:] if only_last else rows
@@ -154,16 +161,29 @@ class FloatNetwork:
 
     def last(self, windows: Array, tell: Tell) -> FloatArray:
         """See `AnsweringNetwork.last`."""
-        ys, _ = float_run.run(self._model, windows, progress=_each(tell, len(windows)))
+        steps, state = begun(self._model, windows)
+        each = _each(tell, len(windows) * windows.shape[1] // steps.shape[1])
+        ys, _ = float_run.run(self._model, steps, state, progress=each)
         return float_run.with_softmax(self._model, ys[:, -1])
 
     def whole(self, streams: Sequence[Array], tell: Tell) -> list[FloatArray]:
         """See `AnsweringNetwork.whole`."""
+        if self._model.rate is not None:
+            return [self._answered(self._model.rate, x, tell) for x in streams]
         found = [np.empty((len(x), self.outputs)) for x in streams]
         longest_first = sorted(range(len(streams)), key=lambda b: -len(streams[b]))
         for start in range(0, len(streams), _BATCH):
             self._together(longest_first[start : start + _BATCH], streams, found, tell)
         return [float_run.with_softmax(self._model, ys) for ys in found]
+
+    def _answered(self, rate: Rate, x: Array, tell: Tell) -> FloatArray:
+        """One stream of a network with a rate; NaN at readings without an answer of their own."""
+        found = np.full((len(x), self.outputs), np.nan)
+        steps, state = begun(self._model, x[None])
+        ys, _ = float_run.run(self._model, steps, state)
+        found[rate.answered(len(x))] = ys[0]
+        tell(len(x))
+        return float_run.with_softmax(self._model, found)
 
     def _together(
         self, which: list[int], streams: Sequence[Array], found: list[FloatArray], tell: Tell
@@ -198,6 +218,7 @@ class IntegerNetwork:
         self._model = model
         self._interface = model.interface()
         self._native = model_backend() == "native" and not model.input.vocabulary
+        self._rate = model.rate
 
     @property
     def outputs(self) -> int:
@@ -211,7 +232,8 @@ class IntegerNetwork:
     def last(self, windows: Array, tell: Tell) -> FloatArray:
         """See `AnsweringNetwork.last`."""
         if not self._native:
-            q_ys, _ = Reference(self._model).run(windows)
+            reference = Reference(self._model)
+            q_ys, _ = reference.run(*reference.begun(windows))
             tell(windows.shape[0] * windows.shape[1])
             return self._real(q_ys[:, -1])
         stream = steps_of(self._model)
@@ -224,7 +246,7 @@ class IntegerNetwork:
 
     def whole(self, streams: Sequence[Array], tell: Tell) -> list[FloatArray]:
         """See `AnsweringNetwork.whole`."""
-        if not self._native:
+        if not self._native and self._rate is None:
             return self._in_blocks(streams, tell)
         stream = steps_of(self._model)
         found = []

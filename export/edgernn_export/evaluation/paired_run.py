@@ -60,7 +60,9 @@ class PairedRun:
             network=network,
             recording=recording,
             float_window=model.window if own is None else own,
-            rows=tuple(answer_rows(len(x), model.window, only_last) for x in recording.streams),
+            rows=tuple(
+                answer_rows(len(x), model.window, only_last, model.rate) for x in recording.streams
+            ),
         )
 
     def answered(self, progress: bool) -> Answered:

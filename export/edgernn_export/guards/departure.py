@@ -11,7 +11,7 @@ import numpy as np
 
 from edgernn.model.formats import FloatArray, Int16Array, Precision
 from edgernn.model.integer_model import IntegerModel
-from edgernn_export.float_model import float_run
+from edgernn_export.float_model import rated_run
 from edgernn_export.float_model.model import FloatModel
 
 #: Difference, as a share of the answers' standard deviation (about 10 dB), from which on it is
@@ -67,7 +67,7 @@ def departure(
     """
     scale = integer.output.scale
     pairs = [
-        (float_run.run(model, xs)[0][:, -q_ys.shape[1] :].reshape(-1, len(scale)), q_ys)
+        (rated_run.answers(model, xs)[:, -q_ys.shape[1] :].reshape(-1, len(scale)), q_ys)
         for xs, q_ys in zip(streams, outputs, strict=True)
     ]
     wanted = np.concatenate([ys for ys, _ in pairs])

@@ -108,20 +108,22 @@ def saturations(model: IntegerModel, streams: Sequence[FloatArray]) -> tuple[Sat
 def watched_run(
     model: IntegerModel, streams: Sequence[FloatArray]
 ) -> tuple[tuple[SaturatedTensor, ...], list[Int16Array]]:
-    """Run the reference over streams [B, T, I], each from the zero state.
+    """Run the reference over streams [B, T, I], each from its beginning.
 
     Of a window model, layers behind all states are looked at where they answer, in the last step.
 
     Returns:
-        What saturates, and the outputs of each block: int16 [B, T, O], of windows [B, 1, O].
+        What saturates, and the outputs of each block: int16 [B, T, O], of windows [B, 1, O], of
+        models with a rate their answers.
     """
     watch = _Watch(model)
     outputs = []
     reference, interface = Reference(model, watch), model.interface()
+    unwatched = Reference(model)
     for block in streams:
-        codes, state = interface.quantize(block), None
+        codes, state = unwatched.begun(interface.quantize(block))
         if model.window is not None and codes.shape[1] > 1:
-            _, state = reference.run(codes[:, :-1])
+            _, state = reference.run(codes[:, :-1], state)
             watch.forget_head()
             codes = codes[:, -1:]
         outputs.append(reference.run(codes, state)[0])

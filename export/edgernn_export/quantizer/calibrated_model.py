@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -21,6 +21,7 @@ from edgernn.model.formats import FloatArray
 from edgernn.model.integer_model import IntegerModel, Provenance
 from edgernn.model.interface import InputSpec, OutputSpec, Port, Window
 from edgernn.model.layers import Layer
+from edgernn.model.rates import Rate
 from edgernn.model.routes import MODEL_INPUT, readers
 from edgernn_export.calibration.input_ranges import (
     Pair,
@@ -40,7 +41,12 @@ from edgernn_export.guards.long_memory import long_memory
 from edgernn_export.guards.saturation import pieces, watched_run
 from edgernn_export.guards.state_ranges import refuse_unheld
 from edgernn_export.guards.sufficiency import warn_of_little
-from edgernn_export.quantizer.delays import delayed, reads_input, with_starts
+from edgernn_export.quantizer.delays import (
+    delayed,
+    input_codes,
+    reads_input,
+    with_starts,
+)
 from edgernn_export.quantizer.layer_context import Feed, LayerContext, Plan
 from edgernn_export.quantizer.layers import layer_names, output_scale, quantize_layer
 from edgernn_export.quantizer.weight_storage import settings
@@ -159,6 +165,7 @@ class CalibratedModel:
             ),
             window=self.window,
             routes=model.routes,
+            rate=_rate(model, plan, input_spec),
         )
 
     def _stream_settings(self) -> tuple[tuple[str, str], ...]:
@@ -216,6 +223,15 @@ def _input_spec(
     )
 
 
+def _rate(model: FloatModel, plan: Plan, input_spec: InputSpec) -> Rate | None:
+    """The rate, with the codes that stand for the readings before the stream."""
+    if model.rate is None or model.before is None:
+        return model.rate
+    feed = Feed.of_input(plan.precision, input_spec)
+    start = input_codes(model.before, feed, plan.precision.input_step)
+    return replace(model.rate, start=tuple(int(code) for code in start))
+
+
 def _layers(
     model: FloatModel,
     statistics: Calibration,
@@ -225,7 +241,8 @@ def _layers(
 ) -> tuple[tuple[Layer, ...], FloatArray]:
     """All integer layers and the real scale per output channel."""
     precision, wiring = plan.precision, model.wiring
-    feeds = {MODEL_INPUT: Feed.of_input(precision, input_spec)}
+    readings = 1 if model.rate is None else model.rate.readings
+    feeds = {MODEL_INPUT: Feed.of_input(precision, input_spec, readings)}
     logits = _logits(model)
     made: list[Layer] = []
     scales: list[FloatArray] = []

@@ -22,10 +22,10 @@ def quantize_delay(context: LayerContext, layer: FloatDelay) -> Delay:
             layer.
     """
     feed, step = context.feed, context.plan.precision.input_step
-    if context.reads_input:
-        low, high = feed.ends
-        codes = step * np.rint((layer.start - feed.offset) / (step * feed.scale))
-        codes = np.minimum(np.maximum(codes, step * np.ceil(low / step)), high)
+    if not layer.padded:
+        codes = np.zeros(layer.inputs)  # no answer reads them
+    elif context.reads_input:
+        codes = input_codes(layer.start, feed, step)
     else:
         codes = np.rint(layer.start / feed.value_scale)
         if codes.min() < INT16_MIN or codes.max() > INT16_MAX:
@@ -43,6 +43,20 @@ def quantize_delay(context: LayerContext, layer: FloatDelay) -> Delay:
         codes=context.reads_input,
         start=codes.astype(np.int16),
     )
+
+
+def input_codes(values: FloatArray, feed: Feed, step: int) -> FloatArray:
+    """Codes [N] of input values that no program computes.
+
+    Args:
+        values: [N], in physical units.
+        feed: of the model's input, or of as much of it as the values are.
+        step: what input codes are multiples of.
+    """
+    low, high = feed.ends
+    codes = step * np.rint((values - feed.offset) / (step * feed.scale))
+    codes = np.minimum(np.maximum(codes, step * np.ceil(low / step)), high)
+    return codes
 
 
 def delayed(feed: Feed, depth: int) -> Feed:
@@ -78,7 +92,9 @@ def with_starts(
     for layer, route in zip(model.layers, model.wiring, strict=False):
         if not isinstance(layer, FloatDelay) or not reads_input(route):
             continue
-        channels = [part.start + i for part in route for i in range(part.width)]
+        if not layer.padded:
+            continue
+        channels = [(part.start + i) % model.inputs for part in route for i in range(part.width)]
         for channel, start in zip(channels, layer.start, strict=True):
             pair = given[channel]
             if pair is not None and not pair[0] <= start <= pair[1]:

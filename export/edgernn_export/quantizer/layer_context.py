@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -64,14 +64,14 @@ class Feed:
         )
 
     @staticmethod
-    def of_input(precision: Precision, spec: InputSpec) -> Feed:
-        """The feed of the model's input."""
+    def of_input(precision: Precision, spec: InputSpec, readings: int = 1) -> Feed:
+        """The feed of the model's input, of several readings in a step."""
         return Feed(
-            scale=np.array(spec.scale),
-            offset=np.array(spec.offset),
+            scale=np.tile(spec.scale, readings),
+            offset=np.tile(spec.offset, readings),
             code_ranges=(CodeRange(low=precision.input_low, high=precision.input_high),)
-            * spec.width,
-            value_scale=np.array(spec.scale),
+            * (spec.width * readings),
+            value_scale=np.tile(spec.scale, readings),
         )
 
     @staticmethod
@@ -83,6 +83,25 @@ class Feed:
             offset=np.concatenate([feed.offset[part] for feed, part in parts]),
             code_ranges=tuple(r for feed, part in parts for r in feed.code_ranges[part]),
             value_scale=np.concatenate([feed.value_scale[part] for feed, part in parts]),
+        )
+
+    def of_rows(self, count: int) -> Feed:
+        """The feed of each of several rows that stand one behind another and are alike."""
+        scale, offset, value_scale = (
+            values.reshape(count, -1) for values in (self.scale, self.offset, self.value_scale)
+        )
+        for values in (scale, offset, value_scale):
+            assert (values == values[0]).all()  # the same channels at several readings
+        width = scale.shape[1]
+        ranges = [self.code_ranges[column::width] for column in range(width)]
+        return Feed(
+            scale=scale[0],
+            offset=offset[0],
+            code_ranges=tuple(
+                CodeRange(low=min(r.low for r in rows), high=max(r.high for r in rows))
+                for rows in ranges
+            ),
+            value_scale=value_scale[0],
         )
 
     @property
@@ -122,6 +141,7 @@ class LayerContext:
         last: nothing but the model's output reads it.
         per_row_output: each row of its output has a scale of its own.
         reads_input: it reads the model's input and nothing else.
+        rows: how many rows stand one behind another in its tensors.
     """
 
     name: str
@@ -133,12 +153,18 @@ class LayerContext:
     feed: Feed
     plan: Plan
     calibration: Calibration
+    rows: int = 1
     _codes: dict[Source, Int16Array] = field(default_factory=dict, init=False)
     _moments: dict[tuple[Source, ...], Moments] = field(default_factory=dict, init=False)
 
     def stats(self, tensor: str) -> TensorStatistics:
         """Calibration of one of this layer's tensors."""
-        return self.calibration[self.index, tensor]
+        seen = self.calibration[self.index, tensor]
+        return seen if self.rows == 1 else seen.of_rows(self.rows)
+
+    def of_rows(self, count: int) -> LayerContext:
+        """The place of a layer that makes the same of each of several rows it reads."""
+        return replace(self, feed=self.feed.of_rows(count), rows=count, per_row_output=False)
 
     @property
     def weight_max(self) -> int:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from edgernn.cells.dense_rows import DenseRows
 from edgernn.errors import CalibrationError
 from edgernn.model.affine import Source
 from edgernn.model.formats import (
@@ -36,6 +37,7 @@ from edgernn_export.float_model.model import (
     FloatCell,
     FloatDelay,
     FloatDense,
+    FloatDenseRows,
     FloatEmbedding,
     FloatGRU,
     FloatLayer,
@@ -197,6 +199,21 @@ def _dense(context: LayerContext, layer: FloatDense) -> Layer:
     )
 
 
+def _dense_rows(context: LayerContext, layer: FloatDenseRows) -> Layer:
+    """One Dense of all rows: its ranges hold what each of them reads and puts out."""
+    made = _dense(context.of_rows(layer.count), layer.dense)
+    assert isinstance(made, Dense)
+    return DenseRows(
+        name=made.name,
+        inputs=layer.inputs,
+        units=layer.units,
+        rows=layer.count,
+        activation=made.activation,
+        output_scale=made.output_scale,
+        out=made.out,
+    )
+
+
 def _embedding(context: LayerContext, layer: FloatEmbedding) -> Layer:
     """The largest magnitude of the table gets the code 127; a code of it is 256 of the output."""
     largest = float(np.abs(layer.table).max()) or 1.0
@@ -217,6 +234,7 @@ QUANTIZERS: Final[dict[type, Callable[[LayerContext, Any], Layer]]] = {
     FloatLSTM: _lstm,
     FloatGRU: _gru,
     FloatDense: _dense,
+    FloatDenseRows: _dense_rows,
     FloatMerge: quantize_merge,
     FloatCell: quantize_cell,
     FloatEmbedding: _embedding,
@@ -239,6 +257,9 @@ def output_scale(context: LayerContext, layer: FloatLayer, made: Layer) -> Float
     """
     if isinstance(layer, FloatDense):
         return dense_output_scale(context, layer)
+    if isinstance(layer, FloatDenseRows):
+        scale = dense_output_scale(context.of_rows(layer.count), layer.dense)
+        return np.tile(scale, layer.count)
     if isinstance(layer, FloatMerge):
         return merge_output_scale(context, layer)
     if isinstance(layer, FloatDelay):

@@ -18,8 +18,9 @@ from edgernn.model.layers import LSTM, Delay, Embedding, GRUAfter, GRUBefore, Si
 from edgernn.model.merges import Merge, MergeOperation
 from edgernn.model.routes import before_states, readers
 from edgernn_export.calibration.streams import as_streams, as_windows
-from edgernn_export.float_model.float_run import batches, initial_state, run, stretch_steps
+from edgernn_export.float_model.float_run import batches, run, stretch_steps
 from edgernn_export.float_model.model import FloatModel
+from edgernn_export.float_model.rated_run import begun
 from edgernn_export.quantizer.overflow_proof import RowProof, prove
 from edgernn_firmware_sim.reference.arithmetic import Int32
 from edgernn_firmware_sim.reference.events import Recorder, TensorEvents
@@ -167,26 +168,27 @@ def quantization_report(
     ports = _ports(integer_model)
     put_out = {name: _Compared(integer_model.output.scale[part]) for name, part in ports.items()}
     answering = _answering(integer_model, tensors)
-    for streams, _ in batches(float_model, blocks):
+    for readings, _ in batches(float_model, blocks):
+        streams, state = begun(float_model, readings)
+        codes, q_state = Reference(integer_model).begun(interface.quantize(readings))
         batch, steps, _ = streams.shape
         length = stretch_steps(float_model, batch)
-        state, q_state = initial_state(float_model, batch), reference.initial_state(batch)
         for start in range(0, steps, length):
-            stretch = streams[:, start : start + length]
-            ys, state = run(float_model, stretch, state, observe)
-            q_ys, q_state = reference.run(interface.quantize(stretch), q_state)
+            stretch = slice(start, start + length)
+            ys, state = run(float_model, streams[:, stretch], state, observe)
+            q_ys, q_state = reference.run(codes[:, stretch], q_state)
             if integer_model.window is None or start + length >= steps:
                 answered = slice(0 if integer_model.window is None else -1, None)
                 for name, part in ports.items():
                     width = part.stop - part.start
-                    codes = q_ys[:, answered, part].reshape(-1, width).astype(np.int32)
-                    put_out[name].add(ys[:, answered, part].reshape(-1, width), codes)
+                    wide = q_ys[:, answered, part].reshape(-1, width).astype(np.int32)
+                    put_out[name].add(ys[:, answered, part].reshape(-1, width), wide)
             for name, seen in compared.items():
-                original, codes = originals.pop(name), tap.take(name)
+                original, taken = originals.pop(name), tap.take(name)
                 if name not in answering:
-                    seen.add(original, codes)
+                    seen.add(original, taken)
                 elif start + length >= steps:
-                    seen.add(original[-batch:], codes[-batch:])
+                    seen.add(original[-batch:], taken[-batch:])
     everything = np.concatenate([b.reshape(-1, b.shape[-1]) for b in blocks])
     return QuantizationReport(
         tensors=(

@@ -81,24 +81,49 @@ class Reference:
         new = tuple(s.astype(np.int16) for s in wide)
         return (q_ys[0], tuple(s[0] for s in new)) if single else (q_ys, new)
 
+    def begun(self, q_xs: OperandArray) -> tuple[OperandArray, State]:
+        """What the answered steps of whole streams read, and the state before the first of them.
+
+        Args:
+            q_xs: codes of readings [B, T, I], from the beginning of each stream.
+
+        Returns:
+            [B, N, R*I], N answers, and the state (clause 6.9).
+        """
+        state = self.initial_state(len(q_xs))
+        rate = self.model.rate
+        if rate is None:
+            return q_xs, state
+        start = np.array(rate.start or (0,) * self.model.input.width)
+        steps = rate.blocks(q_xs, start)
+        early = min(rate.unanswered, steps.shape[1])
+        if early:
+            _, warm = self.run(steps[:, :early])
+            kept = self.model.interface().kept
+            state = tuple(
+                carried if spec.name in kept else first
+                for spec, carried, first in zip(self.model.states, warm, state, strict=True)
+            )
+        return steps[:, early:], state
+
 
 def check_codes(model: IntegerModel, q_xs: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Refuse anything but input codes [T, I] or [B, T, I] of the model."""
     q_xs = np.asarray(q_xs)
     dtype, bounds = model.code_dtype, model.input.code_bounds(model.precision)
-    width_fits = q_xs.ndim in (2, 3) and q_xs.shape[-1] == model.input.width
+    width_fits = q_xs.ndim in (2, 3) and q_xs.shape[-1] == model.step_width
     if not width_fits or q_xs.dtype != dtype:
         raise ShapeError(
-            f"reference: expected {dtype.name} codes [T, {model.input.width}] or "
-            f"[B, T, {model.input.width}], got {q_xs.dtype.name} {list(q_xs.shape)}."
+            f"reference: expected {dtype.name} codes [T, {model.step_width}] or "
+            f"[B, T, {model.step_width}], got {q_xs.dtype.name} {list(q_xs.shape)}."
         )
     if dtype.itemsize > 1:  # every int8 is a code
-        broken = bounds.broken(q_xs)
+        broken = bounds.broken(q_xs.reshape(*q_xs.shape[:-1], -1, model.input.width))
         if broken.any():
             channel = int(np.argwhere(broken)[0][-1])
             raise ReadingError(
                 f"reference: expected {bounds.said(channel)} (clause 2.3), got "
-                f"{int(q_xs[broken][0])}. Use Interface.quantize to make them."
+                f"{int(q_xs[broken.reshape(q_xs.shape)][0])}. Use Interface.quantize to make them."
             )
     return q_xs
 
