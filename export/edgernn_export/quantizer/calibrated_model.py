@@ -225,10 +225,11 @@ def _input_spec(
 
 def _rate(model: FloatModel, plan: Plan, input_spec: InputSpec) -> Rate | None:
     """The rate, with the codes that stand for the readings before the stream."""
-    if model.rate is None or model.before is None:
+    if model.rate is None or model.rate.first >= model.rate.readings:
         return model.rate
+    before = np.zeros(model.inputs) if model.before is None else model.before
     feed = Feed.of_input(plan.precision, input_spec)
-    start = input_codes(model.before, feed, plan.precision.input_step)
+    start = input_codes(before, feed, plan.precision.input_step)
     return replace(model.rate, start=tuple(int(code) for code in start))
 
 

@@ -54,8 +54,8 @@ def input_codes(values: FloatArray, feed: Feed, step: int) -> FloatArray:
         step: what input codes are multiples of.
     """
     low, high = feed.ends
-    codes = step * np.rint((values - feed.offset) / (step * feed.scale))
-    codes = np.minimum(np.maximum(codes, step * np.ceil(low / step)), high)
+    nearest = step * np.rint((values - feed.offset) / (step * feed.scale))
+    codes: FloatArray = np.minimum(np.maximum(nearest, step * np.ceil(low / step)), high)
     return codes
 
 
