@@ -56,7 +56,7 @@ CURES: Final[dict[FormatDefect, str]] = {
 
 
 def format_error(
-    defect: FormatDefect, owner: str, *, expected: str, got: str, where: str = ""
+    defect: FormatDefect, owner: str, *, expected: str, got: str, where: str = "", cure: str = ""
 ) -> FormatError:
     """The error of one defect, in the sentence grammar of `edgernn.errors`.
 
@@ -66,9 +66,10 @@ def format_error(
         expected: what FORMAT.md asks for.
         got: what the file holds, already shortened.
         where: position in the file, if that says more than the owner.
+        cure: what helps, without a full stop; by default what helps with this defect.
     """
     place = f" ({where})" if where else ""
-    cure = CURES.get(defect, _SAVE_AGAIN)
+    cure = cure or CURES.get(defect, _SAVE_AGAIN)
     return FormatError(f"{owner}: expected {expected}, got {got}{place}. {cure}.", defect=defect)
 
 

@@ -169,11 +169,12 @@ def read_layer(node: Node, file: StoredTensors) -> Layer:
     kind, network = node.member("kind").text(), file.version == NETWORK_VERSION
     layer = layer_class(kind) if network or kind in CHAIN_KINDS else None
     if layer is None:
-        kinds = tuple(LAYERS) if network else CHAIN_KINDS
+        if not network:
+            raise node.member("kind").refuse(f"one of {', '.join(CHAIN_KINDS)}")
         raise node.member("kind").refuse(
-            f"one of {', '.join(kinds)}"
-            + " or a cell that a package registers: import it, or install it with an entry point "
-            f"of this name in the group {ENTRY_POINTS!r}" * network
+            f"one of {', '.join(LAYERS)} or a cell that a package registers",
+            "Import the package with this cell, or install one that has an entry point of its "
+            f"name in the group {ENTRY_POINTS!r}",
         )
     wanted = options(layer)
     parts = node.members("kind", "affines", *["reads", "scales"] * network, *_LAYER, *wanted)

@@ -135,10 +135,11 @@ class Node:
     owner: str
     value: Any
 
-    def refuse(self, expected: str) -> Exception:
-        """The error that says what should stand here."""
+    def refuse(self, expected: str, cure: str = "") -> Exception:
+        """The error that says what should stand here, and what helps."""
+        got = f"{self.value!r:.60}"
         return format_error(
-            FormatDefect.BAD_RECORD, self.owner, expected=expected, got=f"{self.value!r:.60}"
+            FormatDefect.BAD_RECORD, self.owner, expected=expected, got=got, cure=cure
         )
 
     def keys(self) -> list[str]:

@@ -14,11 +14,13 @@ import numpy as np
 
 from edgernn.errors import QuantizationError
 from edgernn.model.formats import FloatArray, Precision
+from edgernn.model.interface import port_slices
 from edgernn_export.calibration.ranges import RangeMethod, input_range
 from edgernn_export.calibration.statistics import TensorStatistics
+from edgernn_export.float_model.model import FloatModel
 
 Pair = tuple[float, float]
-#: Ranges by channel name, or one pair (or None: take it from calibration) per channel.
+#: Ranges by name of a channel or an input, or one pair (or None: from calibration) per channel.
 GivenRanges = Mapping[str, Pair] | Sequence[Pair | None]
 #: Room on each side of what calibration saw, as a share of its span, that later readings may use.
 #: In `w8a8` the ends of what it saw get the codes -64 and 64; with half of the span they would lie
@@ -40,7 +42,7 @@ def check_given(given: Any) -> GivenRanges | None:
         return {name: _pair(name, pair) for name, pair in given.items()}
     if not isinstance(given, (Sequence, np.ndarray)) or isinstance(given, (str, bytes)):
         raise QuantizationError(
-            f"{_OWNER}: expected ranges by channel name, or one (low, high) per channel, got "
+            f"{_OWNER}: expected ranges by name, or one (low, high) per channel, got "
             f"{given!r:.40}."
         )
     return [None if p is None else _pair(f"channel {i}", p) for i, p in enumerate(given)]
@@ -58,22 +60,21 @@ def _pair(owner: Any, pair: Any) -> Pair:
     return low, high
 
 
-def by_channel(
-    given: GivenRanges | None, names: Sequence[str], vocabulary: Sequence[int] = ()
-) -> tuple[Pair | None, ...]:
+def by_channel(given: GivenRanges | None, model: FloatModel) -> tuple[Pair | None, ...]:
     """The given range of every channel; None where calibration decides.
 
     Args:
-        given: as `check_given` returns it.
-        names: of the channels.
-        vocabulary: tokens of each channel, 0 of a real one; none where all are real.
+        given: as `check_given` returns it; of an input, for all its channels that have none of
+            their own.
+        model: has the channels and inputs.
 
     Raises:
         QuantizationError: an unknown channel, another number of ranges than channels, or a range of
             tokens.
     """
-    ranges = _by_channel(given, names)
-    for name, pair, size in zip(names, ranges, vocabulary, strict=False):
+    names = model.input_names
+    ranges = _by_channel(given, names, port_slices(model.input_ports))
+    for name, pair, size in zip(names, ranges, model.vocabulary, strict=False):
         if size and pair is not None:
             raise QuantizationError(
                 f"{_OWNER}: expected no range of '{name}', whose {size} tokens are its codes, got "
@@ -82,17 +83,23 @@ def by_channel(
     return ranges
 
 
-def _by_channel(given: GivenRanges | None, names: Sequence[str]) -> tuple[Pair | None, ...]:
+def _by_channel(
+    given: GivenRanges | None, names: Sequence[str], ports: Mapping[str, slice]
+) -> tuple[Pair | None, ...]:
     if given is None:
         return (None,) * len(names)
     if isinstance(given, Mapping):
-        unknown = [name for name in given if name not in names]
+        unknown = [name for name in given if name not in names and name not in ports]
         if unknown:
+            inputs = f" or inputs among {', '.join(ports)}" if ports else ""
             raise QuantizationError(
-                f"{_OWNER}: expected channels among {', '.join(names)}, got "
+                f"{_OWNER}: expected channels among {', '.join(names)}{inputs}, got "
                 f"{', '.join(map(repr, unknown))}. Name channels with input_names."
             )
-        return tuple(given.get(name) for name in names)
+        of_inputs = {
+            name: given[port] for port, own in ports.items() if port in given for name in names[own]
+        }
+        return tuple(given.get(name, of_inputs.get(name)) for name in names)
     if len(given) != len(names):
         raise QuantizationError(
             f"{_OWNER}: expected {len(names)} pairs for the channels {', '.join(names)}, got "

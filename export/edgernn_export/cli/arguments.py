@@ -33,9 +33,10 @@ def add_range_arguments(parser: argparse.ArgumentParser) -> None:
         dest="range_method", help="how ranges are chosen (default: minmax)",
     )  # fmt: skip
     parser.add_argument(
-        "--input-range", type=channel_range, action="append", metavar="CHANNEL=LOW:HIGH",
-        help="range of a channel's readings in physical units, as a data sheet gives it; may be "
-        "repeated (default: what calibration saw, with headroom)",
+        "--input-range", type=channel_range, action="append", metavar="NAME=LOW:HIGH",
+        help="range of the readings of a channel, or of all channels of an input, in physical "
+        "units, as a data sheet gives it; may be repeated (default: what calibration saw, with "
+        "headroom)",
     )  # fmt: skip
 
 
@@ -75,7 +76,7 @@ def comma_list(text: str) -> tuple[str, ...]:
 
 
 def channel_range(text: str) -> tuple[str, tuple[float, float]]:
-    """A channel and the range of its readings, as in ``temperature=-40:85``.
+    """A channel or an input and the range of its readings, as in ``temperature=-40:85``.
 
     Raises:
         argparse.ArgumentTypeError: another form.
@@ -88,21 +89,21 @@ def channel_range(text: str) -> tuple[str, tuple[float, float]]:
     except ValueError:
         pass
     raise argparse.ArgumentTypeError(
-        f"expected a channel and its range, as in temperature=-40:85, got {text!r:.80}"
+        f"expected a name and its range, as in temperature=-40:85, got {text!r:.80}"
     )
 
 
 def given_ranges(
     pairs: Sequence[tuple[str, tuple[float, float]]] | None,
 ) -> dict[str, tuple[float, float]] | None:
-    """The ranges of repeated arguments, by channel.
+    """The ranges of repeated arguments, by name.
 
     Raises:
-        EdgeRnnError: a channel is named twice.
+        EdgeRnnError: a name is there twice.
     """
     ranges = dict(pairs or ())
     if len(ranges) < len(pairs or ()):
-        raise EdgeRnnError("--input-range: expected one range per channel, got a channel twice.")
+        raise EdgeRnnError("--input-range: expected one range for each name, got a name twice.")
     return ranges or None
 
 

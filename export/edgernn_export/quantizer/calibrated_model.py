@@ -133,7 +133,7 @@ class CalibratedModel:
             RangeRefused: a state left its coarsest format in calibration.
         """
         model = self.model
-        given = by_channel(plan.given_ranges, model.input_names, model.vocabulary)
+        given = by_channel(plan.given_ranges, model)
         refuse_unheld(model, self.statistics, plan.method, plan.precision)
         input_spec = _input_spec(model, self.statistics, plan, given)
         layers, scale = _layers(model, self.statistics, plan, bits, input_spec)
@@ -181,7 +181,7 @@ class CalibratedModel:
         longer than their state's.
         """
         names = self.model.input_names
-        given = by_channel(plan.given_ranges, names)
+        given = by_channel(plan.given_ranges, self.model)
         readings = readings_of(self.model, self.statistics)
         longest = None if self.window is None else self.window.steps
         ends = input_ranges(readings, plan.method, plan.precision, given)

@@ -61,8 +61,8 @@ def quantize(
         precision: "w8a8", "w8a16", "w4a8" or "w4a16": bits of weights, bits of operands.
         range_method: "minmax", "percentile" or "mse", for inputs, states and outputs.
         input_range: range of readings in physical units where it is known, as of a sensor's data
-            sheet: (low, high) by channel name, or one pair (None: from calibration) per channel.
-            Taken as it is. Other channels get what calibration saw and headroom on each side
+            sheet: (low, high) by name of a channel, or of an input for all its channels that have
+            none of their own; or one pair (None: from calibration) per channel. Taken as it is. Other channels get what calibration saw and headroom on each side
             (`calibration.input_ranges`); later readings beyond the range are clipped.
         operand_scales: "common" gives each gate row one weight scale for input and state (one
             matrix product), "separate" one each, "auto" takes the common one where it costs at most
@@ -127,7 +127,7 @@ def quantize(
     check_sparse(sparse, bits)
     chosen = choose_window(model, stream, window, hop)
     model = named_by_frame(model, calibration)
-    by_channel(plan.given_ranges, model.input_names, model.vocabulary)
+    by_channel(plan.given_ranges, model)
     calibrated = CalibratedModel.of(model, calibration, plan.method, progress, chosen, on_missing)
     report_endless(model, chosen, calibrated.endless, progress)
     integer = calibrated.quantize(plan, bits, name or _default_name(source, model), seeds)

@@ -49,6 +49,16 @@ def test_quantize_finds_columns_and_arrays_by_name(folder, monkeypatch, capsys, 
     assert [port.name for port in integer.output.ports] == ["level", "kind"]
 
 
+def test_ranges_are_given_by_input(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    ranges = ["--input-range", "a=-8:8", "--input-range", "a_1=-9:9"]
+    arguments = ["m.keras", "--calibration", "x.csv", *ranges, "-o", "r.edgernn", "--json"]
+    assert main(["quantize", *arguments]) == 0
+    capsys.readouterr()
+    given = dict(edgernn.IntegerModel.load(folder / "r.edgernn").provenance.settings)["input_range"]
+    assert json.loads(given) == {"a_0": [-8.0, 8.0], "a_1": [-9.0, 9.0], "a_2": [-8.0, 8.0]}
+
+
 def test_sensitivity_and_magnitude_pruning(folder, monkeypatch, capsys):
     monkeypatch.chdir(folder)
     assert main(["sensitivity", "m.keras", "--calibration", "x.csv", "--json"]) == 0

@@ -71,10 +71,10 @@ def test_given_ranges_reach_the_model(folder, capsys):
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
-        ("temperature", "expected a channel and its range, as in temperature=-40:85, got"),
-        ("temperature=-40", "expected a channel and its range"),
-        ("temperature=a:b", "expected a channel and its range"),
-        ("=0:1", "expected a channel and its range"),
+        ("temperature", "expected a name and its range, as in temperature=-40:85, got"),
+        ("temperature=-40", "expected a name and its range"),
+        ("temperature=a:b", "expected a name and its range"),
+        ("=0:1", "expected a name and its range"),
         ("pressure=0:1", "expected channels among temperature, humidity, got 'pressure'"),
         ("temperature=5:1", "low < high"),
     ],
@@ -89,7 +89,7 @@ def test_a_channel_given_twice_ends_with_2(folder, capsys):
     twice = ("--input-range", "temperature=0:1", "--input-range", "temperature=0:2")
     options = ("--calibration", str(folder / "calibration.npy"), *twice)
     assert quantize(folder, "quick.keras", *options) == 2
-    assert "one range per channel, got a channel twice" in capsys.readouterr().err
+    assert "one range for each name, got a name twice" in capsys.readouterr().err
 
 
 def test_the_report_takes_streams_that_calibration_did_not_see(folder, capsys):

@@ -193,6 +193,15 @@ def test_a_sum_that_saturates_is_said():
     assert all("range_method" in f.cure for f in found)
 
 
+def test_the_range_of_an_input_is_that_of_its_channels_without_one():
+    model, xs = two_port_network(), stream(300, 5)
+    own, wide = model.input_names[1], (-40, 85)
+    integer = made(model, xs, input_range={"a": wide, own: (-9, 9)})
+    assert integer == made(model, xs, input_range=[wide, (-9, 9), wide, None, None])
+    with pytest.raises(QuantizationError, match=r"among .* or inputs among a, b, got 'c'\."):
+        made(model, xs, input_range={"a": wide, "c": wide})
+
+
 def test_a_merge_that_never_moves_is_refused():
     model, xs = merging_network(MergeOperation.PRODUCT, plain=True), stream(300, 7)
     still = replace(model.layers[2], gain=np.zeros((2, 6)))

@@ -106,8 +106,8 @@ def test_a_given_range_that_calibration_leaves_is_said() -> None:
         ({"level": 3}, r"finite \(low, high\) with low < high, got 3"),
         ({"level": ("a", "b")}, r".* got \('a', 'b'\)"),
         ([(0, 1)], "3 pairs for the channels temperature, humidity, level, got 1"),
-        ("level", "ranges by channel name, or one .* got 'level'"),
-        (7, "ranges by channel name, or one .* got 7"),
+        ("level", "ranges by name, or one .* got 'level'"),
+        (7, "ranges by name, or one .* got 7"),
     ],
 )
 def test_what_are_no_ranges_is_refused(given: Any, text: str) -> None:
