@@ -22,7 +22,7 @@ from edgernn.graph.ops import OPS
 from edgernn.model.layer_record import LayerRecord
 from edgernn.model.layers import LAYERS as REGISTERED
 from edgernn.model.layers import Dense, layer_class
-from edgernn_export.keras_reader.layers.readers import READERS
+from edgernn_export.keras_reader.layers.readers import SUPPORTED
 from edgernn_export.writers.c.layers import KERNELS
 from edgernn_export.writers.onnx.cells import RECURRENT
 from edgernn_export.writers.tflite.cells import EMIT
@@ -103,7 +103,7 @@ def page() -> str:
     ]
     programs = [program[0] for program in PROGRAMS]
     in_table = {"RNN", *re.findall(r"\w+", " ".join(KERAS.values()))}
-    others = textwrap.fill(", ".join(sorted(set(READERS) - in_table)), 100)
+    others = textwrap.fill(", ".join(sorted(set(SUPPORTED) - in_table)), 100)
     return f"""# What runs where
 
 This page is made of the tables in the code (`{COMMAND}`); a test compares them.

@@ -42,8 +42,7 @@ def check_given(given: Any) -> GivenRanges | None:
         return {name: _pair(name, pair) for name, pair in given.items()}
     if not isinstance(given, (Sequence, np.ndarray)) or isinstance(given, (str, bytes)):
         raise QuantizationError(
-            f"{_OWNER}: expected ranges by name, or one (low, high) per channel, got "
-            f"{given!r:.40}."
+            f"{_OWNER}: expected ranges by name, or one (low, high) per channel, got {given!r:.40}."
         )
     return [None if p is None else _pair(f"channel {i}", p) for i, p in enumerate(given)]
 

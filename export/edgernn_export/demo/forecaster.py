@@ -58,7 +58,7 @@ def _prepare(seed: int) -> None:
     tf.config.experimental.enable_op_determinism()
 
 
-def train(record: Co2Record, epochs: int, seed: int, progress: bool = True) -> Any:
+def train(record: Co2Record, epochs: int, seed: int, progress: bool | None = None) -> Any:
     """Train a forecaster of the change over the next `HORIZON_WEEKS`.
 
     Runs repeat bit for bit on one machine; another processor or TensorFlow build may differ in
@@ -68,7 +68,7 @@ def train(record: Co2Record, epochs: int, seed: int, progress: bool = True) -> A
         record: only its training part is seen.
         epochs: passes over the training windows.
         seed: of initial weights, batch order and noise.
-        progress: show a bar on stderr.
+        progress: show a bar on stderr; None where it is a terminal.
 
     Returns:
         A `keras.Model` without optimizer state.
@@ -86,7 +86,7 @@ def train(record: Co2Record, epochs: int, seed: int, progress: bool = True) -> A
     model.compile(keras.optimizers.Adam(schedule, clipnorm=1.0), loss="mse")
     rng = np.random.default_rng(seed)
     with tqdm(range(epochs), desc="training", unit=" epochs", file=sys.stderr,
-              disable=not progress, leave=False) as bar:  # fmt: skip
+              disable=None if progress is None else not progress, leave=False) as bar:  # fmt: skip
         for _ in bar:
             order = rng.permutation(len(x))[: batches * _BATCH]
             for chosen in order.reshape(batches, _BATCH):

@@ -120,7 +120,9 @@ def _stream(
     """Every model in every runtime, under one bar; one that is not installed takes no time."""
     from tqdm import tqdm
 
-    with tqdm(desc="streaming", unit=" streams", file=sys.stderr, leave=False) as bar:
+    with tqdm(
+        desc="streaming", unit=" streams", file=sys.stderr, leave=False, disable=None
+    ) as bar:
 
         def tell(backend: str) -> None:
             bar.update()

@@ -54,7 +54,7 @@ def evaluate(
     on_missing: OnMissing = "raise",
     table: TableOptions | None = None,
     worst: int = 5,
-    progress: bool = True,
+    progress: bool | None = None,
 ) -> Evaluation:
     """Compare an integer model with its float network, and both with the truth.
 
@@ -91,7 +91,7 @@ def evaluate(
             those that are not).
         table: how a table of text is to be read; what is left out is told by its first lines.
         worst: how many of the largest differences to show.
-        progress: show a progress bar on stderr when it takes long.
+        progress: show a progress bar on stderr when it takes long; None where stderr is a terminal.
 
     Returns:
         Everything found, with `table`, `to_json` and `plot`.
@@ -220,7 +220,7 @@ def _aligned(recording: Recording, rows: Sequence[IntArray], horizon: int) -> Ta
 
 
 def _result(
-    run: PairedRun, answered: Answered, judge: Judge, worst: int, progress: bool
+    run: PairedRun, answered: Answered, judge: Judge, worst: int, progress: bool | None
 ) -> Evaluation:
     model, recording = run.model, run.recording
     beyond = clipped(model, recording.streams)

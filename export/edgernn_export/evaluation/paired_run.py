@@ -65,7 +65,7 @@ class PairedRun:
             ),
         )
 
-    def answered(self, progress: bool) -> Answered:
+    def answered(self, progress: bool | None) -> Answered:
         """Both models' answers."""
         streams, rows = self.recording.streams, self.rows
         integer_y = self._answers(IntegerNetwork(self.model), self.model.window, streams, progress)
@@ -77,7 +77,7 @@ class PairedRun:
             integer_y=integer_y,
         )
 
-    def float_answers(self, streams: Sequence[FloatArray], progress: bool) -> FloatArray:
+    def float_answers(self, streams: Sequence[FloatArray], progress: bool | None) -> FloatArray:
         """Answers of the float network, which must be there."""
         if self.network is None:
             raise EdgeRnnError("evaluate: expected a float network, got none.")
@@ -88,7 +88,7 @@ class PairedRun:
         network: AnsweringNetwork,
         window: Window | None,
         streams: Sequence[FloatArray],
-        progress: bool,
+        progress: bool | None,
     ) -> FloatArray:
         steps = network_steps(streams, self.rows, window)
         name = "float" if isinstance(network, FloatNetwork) else self.model.precision_label
@@ -97,12 +97,15 @@ class PairedRun:
 
 
 @contextmanager
-def _progress_bar(name: str, steps: int, wanted: bool) -> Iterator[Tell]:
+def _progress_bar(name: str, steps: int, progress: bool | None) -> Iterator[Tell]:
     """A bar on stderr where there is much to do and somebody to see it."""
-    if not wanted or steps < _PROGRESS_STEPS:
+    if progress is False or steps < _PROGRESS_STEPS:
         yield lambda _: None
         return
     from tqdm import tqdm
 
-    with tqdm(total=steps, desc=name, unit="step", unit_scale=True, file=sys.stderr) as bar:
+    with tqdm(
+        total=steps, desc=name, unit="step", unit_scale=True, file=sys.stderr,
+        disable=None if progress is None else not progress,
+    ) as bar:  # fmt: skip
         yield bar.update

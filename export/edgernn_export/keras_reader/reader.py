@@ -27,7 +27,8 @@ from edgernn_export.keras_reader.flat_network import (
 from edgernn_export.keras_reader.flows import Flow, check_tokens, unknown
 from edgernn_export.keras_reader.graph import Call, CallResult
 from edgernn_export.keras_reader.joined_layers import JoinedLayers
-from edgernn_export.keras_reader.layers.merging import is_joining, is_operation, joined
+from edgernn_export.keras_reader.layers.merging import is_joining, joined
+from edgernn_export.keras_reader.layers.operations import is_operation, read_operation
 from edgernn_export.keras_reader.layers.readers import (
     JOINING,
     READERS,
@@ -137,7 +138,7 @@ def _read_network(model: Any, context: Context) -> tuple[FlatNetwork, JoinedLaye
         if getattr(call.layer, "stateful", False):
             _refuse_shared_state(call, keepers, findings)
     for layer in network.beside:
-        if class_of(layer) not in JOINING and not is_model(layer):
+        if class_of(layer) not in JOINING and not is_model(layer) and not is_operation(layer):
             read_layer(layer, context)
     outputs = [_result(tensor, flows, findings) for tensor in network.outputs]
     if network.outputs:
@@ -184,7 +185,8 @@ def _called(
     if known and len(given) != 1 and not (states and states.takes(call)):
         cure = (states and states.cure(call)) or "Concatenate its inputs."
         findings.add(owner_of(layer), "one input tensor", f"{len(given)}", cure)
-    for part in read_layer(layer, context):
+    operation = is_operation(layer) and len(given) == 1
+    for part in read_operation(call, flow, context) if operation else read_layer(layer, context):
         flow = made.added(flow, part)
     return flow
 

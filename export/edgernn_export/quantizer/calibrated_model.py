@@ -81,7 +81,7 @@ class CalibratedModel:
         model: FloatModel,
         calibration: Any,
         method: RangeMethod,
-        progress: bool,
+        progress: bool | None,
         window: Window | None = None,
         on_missing: str = "raise",
     ) -> CalibratedModel:
@@ -287,15 +287,18 @@ def _logits(model: FloatModel) -> frozenset[int]:
 
 
 @contextmanager
-def _progress_bar(blocks: Sequence[FloatArray], wanted: bool) -> Iterator[Progress | None]:
+def _progress_bar(blocks: Sequence[FloatArray], progress: bool | None) -> Iterator[Progress | None]:
     """A tqdm bar over all calibration steps, where there are many."""
     total = sum(block.shape[0] * block.shape[1] for block in blocks)
-    if not wanted or total < _PROGRESS_STEPS:
+    if progress is False or total < _PROGRESS_STEPS:
         yield None
         return
     from tqdm import tqdm
 
-    with tqdm(total=total, desc="calibrating", unit=" steps", file=sys.stderr, leave=False) as bar:
+    with tqdm(
+        total=total, desc="calibrating", unit=" steps", file=sys.stderr, leave=False,
+        disable=None if progress is None else not progress,
+    ) as bar:  # fmt: skip
 
         def advance(steps: int) -> None:
             bar.update(steps)

@@ -47,7 +47,7 @@ def quantize(
     output_units: Sequence[str] | None = None,
     name: str | None = None,
     seeds: Sequence[tuple[str, int]] = (),
-    progress: bool = True,
+    progress: bool | None = None,
 ) -> IntegerModel:
     """Quantize a trained network to integers.
 
@@ -62,7 +62,8 @@ def quantize(
         range_method: "minmax", "percentile" or "mse", for inputs, states and outputs.
         input_range: range of readings in physical units where it is known, as of a sensor's data
             sheet: (low, high) by name of a channel, or of an input for all its channels that have
-            none of their own; or one pair (None: from calibration) per channel. Taken as it is. Other channels get what calibration saw and headroom on each side
+            none of their own; or one pair (None: from calibration) per channel. Taken as it is.
+            Other channels get what calibration saw and headroom on each side
             (`calibration.input_ranges`); later readings beyond the range are clipped.
         operand_scales: "common" gives each gate row one weight scale for input and state (one
             matrix product), "separate" one each, "auto" takes the common one where it costs at most
@@ -87,7 +88,8 @@ def quantize(
         name: model name and stem of exported files; default the stem of ``source`` where that is a
             path, else the float model's name.
         seeds: (purpose, seed) pairs for the provenance.
-        progress: show a progress bar on stderr when calibration is long.
+        progress: show a progress bar on stderr when calibration is long; None where stderr is a
+            terminal.
 
     Returns:
         The integer model, proven free of overflow.
@@ -129,7 +131,7 @@ def quantize(
     model = named_by_frame(model, calibration)
     by_channel(plan.given_ranges, model)
     calibrated = CalibratedModel.of(model, calibration, plan.method, progress, chosen, on_missing)
-    report_endless(model, chosen, calibrated.endless, progress)
+    report_endless(model, chosen, calibrated.endless, progress is not False)
     integer = calibrated.quantize(plan, bits, name or _default_name(source, model), seeds)
     for concern in calibrated.concerns(plan, integer):
         warnings.warn(concern, stacklevel=2)

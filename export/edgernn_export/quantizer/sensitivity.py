@@ -92,7 +92,7 @@ def scan(
     max_loss_db: float | None = None,
     max_bytes: int | None = None,
     name: str | None = None,
-    progress: bool = True,
+    progress: bool | None = None,
     plan: Mapping[str, Any] | None = None,
     stream: StreamKind = "auto",
     window: int | None = None,
@@ -112,7 +112,8 @@ def scan(
         max_bytes: the chosen model's weights may take this many bytes on a device; as little SQNR
             as possible is lost. With both limits, no more layers than the bytes ask for.
         name: model name; default that of the float model.
-        progress: show a progress bar on stderr when calibration is long.
+        progress: show a progress bar on stderr when calibration is long; None where stderr is a
+            terminal.
         plan: further arguments of `quantize.make_plan`.
         stream: as for `quantize`.
         window: as for `quantize`.
@@ -140,7 +141,7 @@ def scan(
     calibrated = CalibratedModel.of(
         model, calibration, choices.method, progress, chosen_window, on_missing
     )
-    report_endless(model, chosen_window, calibrated.endless, progress)
+    report_endless(model, chosen_window, calibrated.endless, progress is not False)
     compared = calibration if streams is None else streams
     names = weighted_names(model.layers)
     made: dict[tuple[int, ...], tuple[Measured, IntegerModel]] = {}

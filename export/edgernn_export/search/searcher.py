@@ -75,14 +75,14 @@ def _row_record(row: Row) -> dict[str, Any]:
     }
 
 
-def search(settings: Settings, out: Path, *, progress: bool = True) -> Outcome:
+def search(settings: Settings, out: Path, *, progress: bool | None = None) -> Outcome:
     """Search, or go on with a search, and write what was found.
 
     Args:
         settings: of the search.
         out: folder for the models of the Pareto front (.keras and .edgernn), `search.json` and
             `front.png`; made if it does not exist.
-        progress: show a bar on stderr.
+        progress: show a bar on stderr; None where it is a terminal.
 
     Returns:
         The outcome; without models where no configuration can meet the limits.
@@ -135,14 +135,14 @@ def _write(outcome: Outcome, out: Path) -> None:
 
 @contextmanager
 def _bar(
-    settings: Settings, study: Study, wanted: bool
+    settings: Settings, study: Study, progress: bool | None
 ) -> Iterator[tuple[Callable[[], None], Callable[[str], None]]]:
     """A bar over the trained configurations, with what was refused beside it."""
     from tqdm import tqdm
 
     with tqdm(
         total=settings.trials, desc="search", unit=" trials", file=sys.stderr, leave=False,
-        disable=not wanted,
+        disable=None if progress is None else not progress,
     ) as bar:  # fmt: skip
 
         def advance() -> None:

@@ -23,7 +23,7 @@ class Keeper:
         last: keep the last candidate, not the best.
         epochs: of the fit, for the bar.
         title: of the bar.
-        progress: show a bar on stderr.
+        progress: show a bar on stderr; None where it is a terminal.
 
     Attributes:
         start: the metric before the first epoch; None of a network that was not given.
@@ -43,7 +43,7 @@ class Keeper:
         last: bool,
         epochs: int,
         title: str,
-        progress: bool,
+        progress: bool | None,
     ) -> None:
         from tqdm import tqdm
 
@@ -53,8 +53,8 @@ class Keeper:
         self._others, self._given, self._last = others, given, last
         self._kept: list[Any] = []
         self._bar = tqdm(
-            total=epochs, desc=title, unit=" epochs", file=sys.stderr, disable=not progress,
-            leave=False,
+            total=epochs, desc=title, unit=" epochs", file=sys.stderr, leave=False,
+            disable=None if progress is None else not progress,
         )  # fmt: skip
         self.start: float | None = None
         self.history: list[float] = []

@@ -102,7 +102,7 @@ def train_integers(
     rate_share: float = QAT_RATE_SHARE,
     alpha: float = QAT_ALPHA,
     callbacks: Sequence[Any] = (),
-    progress: bool = True,
+    progress: bool | None = None,
     **options: Any,
 ) -> tuple[IntegerModel, TrainingResult]:
     """Round a recipe's trained network and train the integers on.
@@ -120,7 +120,7 @@ def train_integers(
         rate_share: start of the learning rate, as a share of the recipe's.
         alpha: share of the network's answers in the loss, 0 to 1; the labels have the rest.
         callbacks: Keras callbacks that change weights, as `MagnitudePruning`.
-        progress: show a bar on stderr.
+        progress: show a bar on stderr; None where it is a terminal.
         options: further arguments of `quantize`.
 
     Returns:
@@ -170,7 +170,7 @@ def distill(
     epochs: int | None = None,
     learning_rate: float | None = None,
     callbacks: Sequence[Any] = (),
-    progress: bool = True,
+    progress: bool | None = None,
     **options: Any,
 ) -> tuple[Any, TrainingResult]:
     """Train a recipe's network as `train` does, with a teacher beside the labels.
@@ -186,7 +186,7 @@ def distill(
         epochs: passes over the examples; default the recipe's.
         learning_rate: its start; default the recipe's.
         callbacks: Keras callbacks that change weights.
-        progress: show a bar on stderr.
+        progress: show a bar on stderr; None where it is a terminal.
         options: further arguments of `Distiller`, as ``temperature``.
 
     Returns:

@@ -64,7 +64,7 @@ def train(
     callbacks: Sequence[Any] = (),
     start: Any = None,
     learner: Callable[[Any], Any] | None = None,
-    progress: bool = True,
+    progress: bool | None = None,
 ) -> tuple[Any, TrainingResult]:
     """Train a recipe's network and keep the epoch that is best by the validation part, or the last.
 
@@ -82,7 +82,7 @@ def train(
             better, whatever the recipe keeps.
         learner: makes of the network the Keras model that is compiled and fitted in its place, as
             a distiller does; the network itself is validated, kept and returned.
-        progress: show a bar on stderr.
+        progress: show a bar on stderr; None where it is a terminal.
 
     Returns:
         The `keras.Model` with the weights of its best epoch, the first among equals, or of the last

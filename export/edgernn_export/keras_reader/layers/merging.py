@@ -14,6 +14,7 @@ from edgernn_export.keras_reader.flows import Flow, unknown
 from edgernn_export.keras_reader.graph import Call
 from edgernn_export.keras_reader.joined_layers import JoinedLayers
 from edgernn_export.keras_reader.layers.config import check_config, is_builtin
+from edgernn_export.keras_reader.layers.operations import is_operation
 from edgernn_export.keras_reader.layers.readers import JOINING
 
 #: Classes of layers, and of operations of the same name, by what joins the elements.
@@ -26,7 +27,6 @@ _MERGES: Final = {
     "Subtract": MergeOperation.SUM,
 }
 _OPERATIONS: Final = ("Add", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract")
-_OPERATIONS_MODULE: Final = "keras.src.ops"
 
 
 def is_joining(call: Call) -> bool:
@@ -71,15 +71,6 @@ def joined(call: Call, flows: list[Flow], made: JoinedLayers, context: Context) 
     for other in flows[1:]:
         flow = made.merged(owner, key, [flow, other], operation, (1.0, 1.0))
     return flow
-
-
-def is_operation(layer: Any) -> bool:
-    """Whether it is an operation of Keras on tensors, and no layer."""
-    if not hasattr(layer, "stored_class"):
-        return type(layer).__module__.startswith(_OPERATIONS_MODULE)
-    if layer.stored_module is None:  # in HDF5: all layers say whether they are trained
-        return "trainable" not in layer.config
-    return str(layer.stored_module).startswith(_OPERATIONS_MODULE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable
 from typing import Any
@@ -95,8 +96,6 @@ _CURES = {
     "QuantizeInput": "Take the integers with edgernn_export.compress.qat.integer_model.",
     "Lambda": "Compute outside the model what it does, or train without it.",
 }
-#: Operations with a constant that a layer does as well: 1 - x is Rescaling(-1.0, offset=1.0).
-_SCALING = ("Add", "Multiply", "Subtract")
 
 
 def read_layer(layer: Any, context: Context) -> tuple[LayerPart, ...]:
@@ -126,8 +125,8 @@ def refuse_class(layer: Any, findings: Findings) -> None:
     cure = _CURES.get(name, "Train with a supported layer in its place.")
     if not stranger and name in SUPPORTED:  # an operation on tensors that is called as a layer
         got = f"the operation {name}{' with a constant' * (name in JOINING)}"
-        if name in _SCALING:
-            cure = "Use the layer keras.layers.Rescaling(scale, offset) in its place."
-        elif name in READERS:
+        if name in READERS:
             cure = f"Use the layer keras.layers.{name} in its place."
-    findings.add(owner_of(layer), f"one of {', '.join(SUPPORTED)}", got, cure)
+    near = [] if name in SUPPORTED else difflib.get_close_matches(name, SUPPORTED, cutoff=0.55)
+    such = f", such as {', '.join(near)}" if near else ""
+    findings.add(owner_of(layer), f"a layer that edgernn reads (docs/support.md){such}", got, cure)

@@ -1,0 +1,126 @@
+"""Operations on one tensor: what users of Keras write with +, -, * and / and a constant, as in
+``1 - x``, and activations that are called as functions, as in ``keras.activations.relu(x)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+
+from edgernn.model.formats import FloatArray
+from edgernn_export.keras_reader.findings import Context, class_of, owner_of
+from edgernn_export.keras_reader.flows import Flow
+from edgernn_export.keras_reader.graph import Call
+from edgernn_export.keras_reader.layers.config import check_config
+from edgernn_export.keras_reader.layers.dense import read_relu, read_softmax
+from edgernn_export.keras_reader.layers.layer_parts import (
+    ActivationPart,
+    LayerPart,
+    ScalePart,
+    UnknownPart,
+)
+from edgernn_export.keras_reader.layers.readers import refuse_class
+
+#: Where Keras has the classes of its operations.
+_MODULES: Final = ("keras.src.ops", "keras.src.activations")
+_ONE, _NONE = np.float64(1.0), np.float64(0.0)
+#: Gain and offset of x by class, of what stands beside x and whether it stands before it.
+_SCALINGS: Final[dict[str, Callable[[FloatArray, bool], tuple[Any, Any]]]] = {
+    "Add": lambda c, before: (_ONE, c),
+    "Divide": lambda c, before: (1.0 / c, _NONE),
+    "Multiply": lambda c, before: (c, _NONE),
+    "Subtract": lambda c, before: (-_ONE, c) if before else (_ONE, -c),
+    "TrueDivide": lambda c, before: (1.0 / c, _NONE),
+}
+_QUOTIENTS: Final = ("Divide", "TrueDivide")
+_ACTIVATIONS: Final = {"Relu": "relu", "Sigmoid": "sigmoid", "Tanh": "tanh"}
+_CONFIGURED: Final = {"ReLU": read_relu, "Softmax": read_softmax}
+#: Names under which a call has what stands before the tensor, and behind it.
+_BESIDE: Final = ("argument 1", "argument 2")
+
+
+def is_operation(layer: Any) -> bool:
+    """Whether it is an operation of Keras on tensors, and no layer."""
+    if not hasattr(layer, "stored_class"):
+        return type(layer).__module__.startswith(_MODULES)
+    if layer.stored_module is None:  # in HDF5: all layers say whether they are trained
+        return "trainable" not in layer.config
+    return str(layer.stored_module).startswith(_MODULES)
+
+
+def read_operation(call: Call, flow: Flow, context: Context) -> tuple[LayerPart, ...]:
+    """Read an operation on one tensor; one that is not known is refused by name.
+
+    Args:
+        call: of an operation.
+        flow: what it is given.
+        context: receives reasons.
+    """
+    layer, name = call.layer, class_of(call.layer)
+    owner = owner_of(layer)
+    if name in _CONFIGURED:
+        return _CONFIGURED[name](layer, context)
+    beside = [key for key in _BESIDE if key in (call.arguments or {})]
+    if name not in (*_ACTIVATIONS, "Negative") and not (name in _SCALINGS and beside):
+        refuse_class(layer, context.findings)
+        return (UnknownPart(owner=owner, recurrent=False),)
+    if not check_config(layer, layer.get_config(), context):
+        return (UnknownPart(owner=owner, recurrent=False),)
+    if name == "Negative":
+        return (ScalePart(owner=owner, gain=-_ONE, offset=_NONE),)
+    if name in _ACTIVATIONS:
+        return (ActivationPart(owner=owner, activation=_ACTIVATIONS[name]),)
+    return _scaled(call, beside[0], flow, context)
+
+
+def _scaled(call: Call, key: str, flow: Flow, context: Context) -> tuple[LayerPart, ...]:
+    """A tensor with a constant beside it."""
+    owner, name = owner_of(call.layer), class_of(call.layer)
+    given, before = (call.arguments or {})[key], key == _BESIDE[0]
+    width = 1 if flow.shape is None else flow.width
+    reason: tuple[str, str, str] | None = None
+    try:
+        constant = _constant(given, context)
+        with np.errstate(divide="ignore"):
+            gain, offset = _SCALINGS[name](constant, before)
+    except (TypeError, ValueError, KeyError):
+        constant = gain = offset = np.empty(0)
+    if name in _QUOTIENTS and before:
+        reason = (
+            "a tensor divided by a constant", "a constant divided by a tensor",
+            "A stream in integers has no quotients: train without it.",
+        )  # fmt: skip
+    elif constant.size not in {1, width}:
+        reason = (
+            "one number, or one for each feature, beside a tensor", f"{given!r:.60}",
+            "Train with one constant per feature.",
+        )  # fmt: skip
+    elif not (np.isfinite(gain).all() and np.isfinite(offset).all()):
+        divided = name in _QUOTIENTS
+        reason = (
+            f"a finite constant{' other than 0' * divided} beside a tensor", f"{given!r:.60}",
+            "Train with another one.",
+        )  # fmt: skip
+    if reason is not None:
+        context.findings.add(owner, *reason)
+        return (UnknownPart(owner=owner, recurrent=False),)
+    return (ScalePart(owner=owner, gain=gain, offset=offset),)
+
+
+def _constant(value: Any, context: Context) -> FloatArray:
+    """A number, or one per feature, alive or as Keras stores it; empty for other shapes.
+
+    Raises:
+        TypeError, ValueError, KeyError: no numbers.
+    """
+    if isinstance(value, dict):
+        value = value["config"]["value"]
+    array = np.asarray(value)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(array.dtype.name)
+    array = array.astype(np.float64)
+    if array.ndim and (array.shape[-1] != array.size or array.ndim > (context.rank or array.ndim)):
+        return np.empty(0)
+    return array.reshape(-1) if array.size > 1 else array.reshape(())
