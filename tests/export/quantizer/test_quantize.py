@@ -300,3 +300,13 @@ def test_last_dense_with_bounded_activation_has_unit_scale() -> None:
     integer = quantize(model, stream(300, 3), progress=False)
     assert isinstance(integer.layers[-1], Dense)
     assert integer.output.scale.tolist() == [2.0**-15] * 2
+
+
+@pytest.mark.parametrize(
+    ("progress", "terminal", "drawn"),
+    [(None, False, False), (None, True, True), (True, False, True), (False, True, False)],
+)
+def test_a_bar_is_drawn_for_somebody_who_sees_it(progress, terminal, drawn, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: terminal, raising=False)
+    quantize(float_model("simple_rnn"), stream(2500, 3), progress=progress)
+    assert ("calibrating" in capsys.readouterr().err) == drawn
