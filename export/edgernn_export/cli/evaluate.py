@@ -16,8 +16,8 @@ from edgernn.model.integer_model import IntegerModel
 from edgernn_export.calibration.files import refuse_unreadable
 from edgernn_export.cli.arguments import comma_list
 from edgernn_export.evaluation.evaluator import ANSWERS, evaluate
-from edgernn_export.evaluation.judge import TASKS
 from edgernn_export.evaluation.metrics import metric_names
+from edgernn_export.evaluation.output_targets import TASKS
 
 HELP: Final = """Compare an integer model with its float network, and both with the truth.
 
@@ -51,7 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     truth = parser.add_mutually_exclusive_group()
     truth.add_argument(
         "--target", type=comma_list, metavar="A,B,...",
-        help="columns of the table: what the outputs should be, or the class",
+        help="columns of the table: what the outputs should be, or the class; of several outputs "
+        "in their order, one per channel, or one with the class of a softmax",
     )  # fmt: skip
     truth.add_argument(
         "--labels", type=Path, metavar="FILE",

@@ -120,9 +120,7 @@ def _stream(
     """Every model in every runtime, under one bar; one that is not installed takes no time."""
     from tqdm import tqdm
 
-    with tqdm(
-        desc="streaming", unit=" streams", file=sys.stderr, leave=False, disable=None
-    ) as bar:
+    with tqdm(desc="streaming", unit=" streams", file=sys.stderr, leave=False, disable=None) as bar:
 
         def tell(backend: str) -> None:
             bar.update()

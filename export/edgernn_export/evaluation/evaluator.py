@@ -24,8 +24,9 @@ from edgernn_export.evaluation.departure import (
     relative_size,
     worst_answers,
 )
-from edgernn_export.evaluation.judge import TASKS, Judge
+from edgernn_export.evaluation.judge import Judge
 from edgernn_export.evaluation.metrics import CLASSIFICATION, MetricFunction, classes
+from edgernn_export.evaluation.output_targets import TASKS
 from edgernn_export.evaluation.paired_run import PairedRun
 from edgernn_export.evaluation.recording import IntArray, Recording, Targets, from_arrays
 from edgernn_export.evaluation.result import Answered, Evaluation, way
@@ -65,20 +66,23 @@ def evaluate(
         model: the integer model, or the path of its .edgernn file.
         data: readings in physical units: [T, I], [B, T, I], a list of [T_i, I], a pandas DataFrame,
             or the path of a .csv, .jsonl, .npy or .npz file.
-        target: what the models should answer. Of a table the name of a column, or of several; else
-            an array, one target per reading or one per sequence, or a path object of a .npy or
-            .csv file with it. Numbers, or names or numbers of classes; NaN where unknown. None
-            compares the two models alone. An .npz file with "x" and "y" has its own.
+        target: what the models should answer. Of several outputs, in their order: a column for each
+            channel, or one with the class of a softmax. Of a table the name of a column, or of
+            several; else an array, one target per reading or one per sequence, or a path object of
+            a .npy or .csv file with it. Numbers, or names or numbers of classes; NaN where unknown.
+            None compares the two models alone. An .npz file with "x" and "y" has its own.
         float_model: a `keras.Model`, a path Keras can load, or a `FloatModel`; None scores the
             integer model alone.
         weights: path of the weights of an architecture in JSON, see `read_keras`.
         metric: which metric decides what is kept: "rmse", "mae", "mape" or "r2" of numbers,
-            "accuracy" or "f1" of classes; default the first of them. A function of targets and
-            answers, [N] or [N, O] each, is computed as well and decides; of classes it gets their
-            numbers [N], and the answers [N, O].
+            "accuracy" or "f1" of classes; default the first of them, of several outputs that of
+            each task. A function of targets and answers, [N] or [N, O] each, is computed for every
+            output as well and decides; of classes it gets their numbers [N], and the answers
+            [N, O].
         higher_is_better: what the function gives is a score, not an error.
         task: "regression", "classification" or "auto": a softmax, names of classes, a column of
-            class numbers for several outputs, and zeros and ones for a sigmoid mean classes.
+            class numbers for several outputs, and zeros and ones for a sigmoid mean classes. Of
+            several outputs, each has its own.
         horizon: the target of a reading is that of so many readings later: 1 where a forecaster
             answers the next value of the column.
         answers: "each" compares every answer, "last" the last one of every stream; "auto" takes
@@ -225,11 +229,15 @@ def _result(
     model, recording = run.model, run.recording
     beyond = clipped(model, recording.streams)
     scores = judge.scores(answered.float_y, answered.integer_y)
+    decides = judge.decides(scores)
+    kept = None if decides is None else decides.kept
     on_clipped = None
     if scores and run.network is not None and any(channel.share for channel in beyond):
         low, high = [c.low for c in beyond], [c.high for c in beyond]
         inside = [np.clip(x, low, high) for x in recording.streams]
-        on_clipped = judge.kept(judge.scores(answered.float_y, run.float_answers(inside, progress)))
+        found = judge.scores(answered.float_y, run.float_answers(inside, progress))
+        least = judge.decides(found)
+        on_clipped = None if least is None else least.kept
     steps = network_steps(recording.streams, run.rows, model.window)
     return Evaluation(
         model=model.name,
@@ -243,21 +251,19 @@ def _result(
         answers=int(np.count_nonzero(answered.compared)),
         left_out=judge.left_out(answered),
         notes=_notes(run),
-        task=judge.task,
-        metric=judge.metric.name,
+        outputs=tuple(output.found(answered) for output in judge.outputs),
+        metric=", ".join(judge.metrics) if decides is None else decides.metric,
         scores=scores,
-        kept=judge.kept(scores),
+        decides=decides,
+        kept=kept,
         kept_by_float_on_clipped=on_clipped,
-        agreement=judge.agreement(answered),
         departures=_departures(model, answered),
         over_time=_over_time(run, answered),
         worst=_worst(run, answered, judge, worst),
         clipped=tuple(beyond),
         saturation=saturation(model, recording.streams, run.rows, steps),
-        confusion=judge.confusion(answered),
         output_names=model.output.names,
         answered=answered,
-        target=judge.target,
         recording=recording,
     )
 
@@ -304,10 +310,13 @@ def _worst(run: PairedRun, answered: Answered, judge: Judge, count: int) -> tupl
         return ()
     recording, there = run.recording, np.flatnonzero(answered.compared)
     sizes = relative_size(answered.float_y[there], answered.integer_y[there])
+    largest = sizes.max() + 1
+    for target in (output.target for output in judge.outputs):
+        if target.task == CLASSIFICATION:  # another class is worse than any difference
+            of_float = classes(answered.float_y[there, target.channels])
+            other = of_float != classes(answered.integer_y[there, target.channels])
+            sizes[:, target.channels] += largest * other[:, None]
     size = sizes.max(axis=1)
-    if judge.task == CLASSIFICATION:  # another class is worse than any difference
-        of_float, of_integer = answered.float_y[there], answered.integer_y[there]
-        size = size + (size.max() + 1) * (classes(of_float) != classes(of_integer))
     chosen = worst_answers(size, answered.stream[there], answered.row[there], count)
     moments = []
     for n in chosen:

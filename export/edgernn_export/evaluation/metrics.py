@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
@@ -128,18 +128,19 @@ def own_metric(function: MetricFunction, higher_is_better: bool) -> Metric:
     return Metric(name=name, function=function, higher_is_better=higher_is_better)
 
 
-def chosen_metric(name: str | None, task: str) -> Metric:
-    """The metric that decides.
+def deciding_metrics(name: Any, tasks: Sequence[str]) -> tuple[str, ...]:
+    """Names of the metrics that decide: the one asked for, or the first of each task.
 
     Raises:
-        EdgeRnnError: the task has no such metric.
+        EdgeRnnError: no task has such a metric.
     """
-    known = METRICS[task]
-    for metric in known:
-        if name in (None, metric.name):
-            return metric
+    if name is None:
+        return tuple(METRICS[task][0].name for task in tasks)
+    known = [metric.name for task in tasks for metric in METRICS[task]]
+    if name in known:
+        return (name,)
     raise EdgeRnnError(
-        f"evaluate metric: expected one of {', '.join(m.name for m in known)} for {task}, got "
+        f"evaluate metric: expected one of {', '.join(known)} for {' and '.join(tasks)}, got "
         f"{name!r:.40}. Choose one of these, or a task with: task= (--task)."
     )
 

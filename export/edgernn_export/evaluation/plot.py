@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -13,37 +14,44 @@ from edgernn.model.formats import FloatArray
 from edgernn_export.evaluation.metrics import CLASSIFICATION, IntArray, classes
 
 if TYPE_CHECKING:
-    from edgernn_export.evaluation.result import Confusion, Evaluation
+    from edgernn_export.evaluation.result import Evaluation, OutputFound
 
 _TARGET, _FLOAT, _INTEGER, _GREY = "#222222", "#1f77b4", "#e4572e", "#9a9a9a"
 #: Points of a line; of more, each stretch is drawn from its smallest to its largest value.
 _POINTS: Final = 1500
 #: Answers around the largest difference that get a close view.
 _CLOSE: Final = 120
+#: Outputs that get a row of their own; of more, those that depart most.
+_OUTPUTS: Final = 4
 
 
 def draw(found: Evaluation, path: Path) -> Path:
     """Write the picture.
 
     Args:
-        found: the evaluation; of several outputs, the one that departs most is drawn.
+        found: the evaluation; of several channels, the one that departs most is drawn, above the
+            errors or the confusion of each output.
         path: of the .png file.
     """
     from matplotlib.figure import Figure
 
-    view = _View.of(found)
-    figure = Figure(figsize=(12, 9), layout="constrained")
-    grid = figure.add_gridspec(3, 2, height_ratios=[1.25, 0.8, 1.15])
+    outputs = _drawn(found)
+    view = _View.of(found, _channel(found, range(len(found.output_names))))
+    figure = Figure(figsize=(12, 6 + 3 * len(outputs)), layout="constrained")
+    heights = [1.25, 0.8, *[1.15] * len(outputs)]
+    grid = figure.add_gridspec(len(heights), 2, height_ratios=heights)
     answers, difference = figure.add_subplot(grid[0, :]), None
     _draw_answers(answers, view)
     if view.float_y is not None:
         difference = figure.add_subplot(grid[1, :], sharex=answers)
         _draw_difference(difference, view)
-    if found.confusion is not None:
-        _draw_confusion(figure, grid, found.confusion)
-    else:
-        _draw_errors(figure.add_subplot(grid[2, 0]), view)
-        _draw_close(figure.add_subplot(grid[2, 1]), view)
+    for row, output in enumerate(outputs, start=2):
+        if output.confusion is not None:
+            _draw_confusion(figure, grid, row, output)
+            continue
+        own = _View.of(found, _channel(found, range(len(found.output_names))[output.channels]))
+        _draw_errors(figure.add_subplot(grid[row, 0]), own, found)
+        _draw_close(figure.add_subplot(grid[row, 1]), own, found)
     (difference or answers).set_xlabel(view.axis)
     _format_times(answers, view)
     figure.suptitle(_title(found), x=0.01, ha="left", fontweight="bold")
@@ -63,10 +71,10 @@ def _title(found: Evaluation) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _View:
-    """One output of the answers that are compared.
+    """One output channel of the answers that are compared.
 
     Attributes:
-        name: of the output.
+        name: of the channel.
         x: where each answer stands on the axis [N].
         axis: what the axis counts.
         float_y: float64 [N], None without a float network.
@@ -86,16 +94,17 @@ class _View:
     breaks: IntArray
 
     @staticmethod
-    def of(found: Evaluation) -> _View:
+    def of(found: Evaluation, k: int) -> _View:
         answered, there = found.answered, found.answered.compared
-        k = _output(found)
+        output = next(o for o in found.outputs if k < o.channels.stop)
+        own = output.channels
         other_class = np.empty(0, dtype=np.int64)
         target = None
-        if found.target is not None and found.task != CLASSIFICATION:
-            target = found.target[there, k]
-        if found.task == CLASSIFICATION and answered.float_y is not None:
-            of_float, of_integer = answered.float_y[there], answered.integer_y[there]
-            other_class = np.flatnonzero(classes(of_float) != classes(of_integer))
+        if output.target is not None and output.task != CLASSIFICATION:
+            target = output.target[there, k - own.start]
+        if output.task == CLASSIFICATION and answered.float_y is not None:
+            of_float = classes(answered.float_y[there, own])
+            other_class = np.flatnonzero(of_float != classes(answered.integer_y[there, own]))
         x, axis = _axis(found, answered.row[there])
         breaks = np.flatnonzero(np.diff(answered.stream[there])) + 1
         return _View(
@@ -138,10 +147,24 @@ class _View:
         return _thinned(x, np.insert(values, self.breaks, np.nan))
 
 
-def _output(found: Evaluation) -> int:
-    """The output that departs most from the float network."""
-    sizes = [d.relative if d.relative is not None else 0.0 for d in found.departures]
-    return int(np.argmax(sizes)) if sizes else 0
+def _sizes(found: Evaluation) -> list[float]:
+    """How far each channel departs from the float network."""
+    if not found.departures:
+        return [0.0] * len(found.output_names)
+    return [d.relative if d.relative is not None else 0.0 for d in found.departures]
+
+
+def _channel(found: Evaluation, channels: Sequence[int]) -> int:
+    """The channel that departs most."""
+    sizes = _sizes(found)
+    return max(channels, key=lambda k: sizes[k])
+
+
+def _drawn(found: Evaluation) -> list[OutputFound]:
+    """Outputs that get a row, in their order."""
+    sizes = _sizes(found)
+    order = sorted(found.outputs, key=lambda output: -max(sizes[output.channels]))
+    return [output for output in found.outputs if output in order[:_OUTPUTS]]
 
 
 def _axis(found: Evaluation, row: IntArray) -> tuple[npt.NDArray[Any], str]:
@@ -208,7 +231,7 @@ def _draw_difference(axes: Any, view: _View) -> None:
     axes.set_ylim(top=axes.get_ylim()[1] + 0.15 * np.ptp(axes.get_ylim()))
 
 
-def _draw_errors(axes: Any, view: _View) -> None:
+def _draw_errors(axes: Any, view: _View, found: Evaluation) -> None:
     """Histogram of errors against the target, or of the difference where there is none."""
     answers: list[tuple[str, FloatArray | None, str, dict[str, Any]]] = [
         ("float", view.float_y, _FLOAT, {"histtype": "step", "lw": 2.0}),
@@ -222,7 +245,7 @@ def _draw_errors(axes: Any, view: _View) -> None:
         for name, y, colour, look in answers
         if y is not None and y is not beside
     ]
-    axes.set_xlabel(f"answer − {what}")
+    axes.set_xlabel(f"{_of(found, view.name)}answer − {what}")
     known = np.concatenate([e[np.isfinite(e)] for _, e, _, _ in errors])
     edges = np.histogram_bin_edges(known, bins=int(np.clip(2 * np.sqrt(len(known)), 10, 60)))
     for name, error, colour, look in errors:
@@ -232,21 +255,31 @@ def _draw_errors(axes: Any, view: _View) -> None:
     axes.legend(frameon=False)
 
 
-def _draw_close(axes: Any, view: _View) -> None:
+def _of(found: Evaluation, name: str) -> str:
+    """Whose picture it is, where there are several outputs."""
+    return f"{name}: " if len(found.outputs) > 1 else ""
+
+
+def _draw_close(axes: Any, view: _View, found: Evaluation) -> None:
     """The answers around the largest difference."""
     _lines(axes, view.near(view.worst, _CLOSE))
     axes.axvline(view.x[view.worst], color=_GREY, lw=0.8, ls="--")
-    axes.set_title("around the largest difference", fontsize="medium", loc="left")
+    title = f"{_of(found, view.name)}around the largest difference"
+    axes.set_title(title, fontsize="medium", loc="left")
     axes.set_xlabel(view.axis)
     _format_times(axes, view)
 
 
-def _draw_confusion(figure: Any, grid: Any, confusion: Confusion) -> None:
+def _draw_confusion(figure: Any, grid: Any, row: int, output: OutputFound) -> None:
+    confusion = output.confusion
+    if confusion is None:
+        return
+    whose = f"{output.name}: " if output.name else ""
     tables = [("float", confusion.of_float), ("integer", confusion.of_integer)]
     for column, (name, counts) in enumerate(tables):
         if counts is None:
             continue
-        axes = figure.add_subplot(grid[2, column])
+        axes = figure.add_subplot(grid[row, column])
         rows = np.maximum(counts.sum(axis=1, keepdims=True), 1)
         axes.imshow(counts / rows, cmap="Blues", vmin=0, vmax=1, aspect="auto")
         count = len(confusion.names)
@@ -259,7 +292,7 @@ def _draw_confusion(figure: Any, grid: Any, confusion: Confusion) -> None:
                         rotation=30 if count > 4 else 0)  # fmt: skip
         axes.set_yticks(range(count), [n[:14] for n in confusion.names])
         axes.set_ylabel("target")
-        axes.set_title(f"answer of the {name} model", fontsize="medium", loc="left")
+        axes.set_title(f"{whose}answer of the {name} model", fontsize="medium", loc="left")
 
 
 def _thinned(x: npt.NDArray[Any], y: FloatArray) -> tuple[npt.NDArray[Any], FloatArray]:

@@ -16,7 +16,7 @@ from edgernn.cli.text_tables import text_table
 from edgernn.model.formats import FloatArray
 from edgernn.model.interface import Window
 from edgernn_export.evaluation.departure import Departure, Moment, OverTime
-from edgernn_export.evaluation.metrics import CLASSIFICATION, IntArray, Score
+from edgernn_export.evaluation.metrics import IntArray, Score
 from edgernn_export.evaluation.recording import Recording
 from edgernn_export.evaluation.saturation import Clipped, Saturation
 
@@ -60,6 +60,46 @@ class Confusion:
     of_float: IntArray | None
     of_integer: IntArray
 
+    def record(self) -> dict[str, Any]:
+        """What JSON has of it."""
+        return {
+            "classes": list(self.names),
+            "float": None if self.of_float is None else self.of_float.tolist(),
+            "integer": self.of_integer.tolist(),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class OutputFound:
+    """What is said about one output beside its scores.
+
+    Attributes:
+        name: of the output; "" where the model has one.
+        channels: which output channels are its own.
+        names: of these channels.
+        task: "regression" or "classification".
+        agreement: share of answers of one class by both models; None unless there are classes.
+        confusion: classes taken for one another; None without targets that are classes.
+        target: of every answer, see `OutputTarget.values`.
+    """
+
+    name: str
+    channels: slice
+    names: tuple[str, ...]
+    task: str
+    agreement: float | None
+    confusion: Confusion | None
+    target: npt.NDArray[Any] | None
+
+    def record(self) -> dict[str, Any]:
+        """What JSON has of it."""
+        return {
+            "name": self.name,
+            "task": self.task,
+            "agreement": self.agreement,
+            "confusion": None if self.confusion is None else self.confusion.record(),
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Evaluation:
@@ -77,23 +117,22 @@ class Evaluation:
         answers: answers that are compared.
         left_out: answers that are not compared or not scored, by reason.
         notes: what the figures cannot say.
-        task: "regression" or "classification".
-        metric: which metric decides.
+        outputs: what there is to say about each output; of a model with one, that one.
+        metric: which metric decides; of several with other tasks, that of the deciding score.
         scores: metrics against the target; none without targets.
+        decides: the score that does; of several channels and outputs that which keeps the least.
+            None where that cannot be told.
         kept: share of the float network's quality that the integer model keeps by the deciding
-            metric, 1.0 for all; of several outputs the least. None where there is none.
+            score, 1.0 for all. None where there is none.
         kept_by_float_on_clipped: the same for the float network when its readings are clipped to
             the integer model's input range; None where nothing is clipped.
-        agreement: share of answers of one class by both models; None unless there are classes.
-        departures: integer minus float, per output.
+        departures: integer minus float, per output channel.
         over_time: how the difference develops.
         worst: where it is largest.
         clipped: readings beyond the input range, per channel.
         saturation: values that saturate inside the integer model.
-        confusion: classes taken for one another.
-        output_names: of the outputs.
+        output_names: of the output channels.
         answered: the answers themselves.
-        target: of every answer, see `Judge`.
         recording: what was run.
     """
 
@@ -108,22 +147,36 @@ class Evaluation:
     answers: int
     left_out: Mapping[str, int]
     notes: tuple[str, ...]
-    task: str
+    outputs: tuple[OutputFound, ...]
     metric: str
     scores: tuple[Score, ...]
+    decides: Score | None
     kept: float | None
     kept_by_float_on_clipped: float | None
-    agreement: float | None
     departures: tuple[Departure, ...]
     over_time: OverTime | None
     worst: tuple[Moment, ...]
     clipped: tuple[Clipped, ...]
     saturation: Saturation
-    confusion: Confusion | None
     output_names: tuple[str, ...]
     answered: Answered
-    target: npt.NDArray[Any] | None
     recording: Recording
+
+    @property
+    def task(self) -> str:
+        """The task: "regression", "classification", or "mixed" where that of outputs differs."""
+        tasks = {output.task for output in self.outputs}
+        return tasks.pop() if len(tasks) == 1 else "mixed"
+
+    @property
+    def agreement(self) -> float | None:
+        """Share of answers of one class by both models; None of several outputs."""
+        return self.outputs[0].agreement if len(self.outputs) == 1 else None
+
+    @property
+    def confusion(self) -> Confusion | None:
+        """Classes taken for one another; None of several outputs."""
+        return self.outputs[0].confusion if len(self.outputs) == 1 else None
 
     def to_json(self) -> str:
         """All figures as one JSON object; what is undefined is null."""
@@ -145,14 +198,10 @@ class Evaluation:
             record[name] = [asdict(entry) for entry in getattr(self, name)]
         record["over_time"] = None if self.over_time is None else asdict(self.over_time)
         record["saturation"] = asdict(self.saturation) | {"shares": dict(self.saturation.shares)}
-        record["confusion"] = None
-        if self.confusion is not None:
-            of_float = self.confusion.of_float
-            record["confusion"] = {
-                "classes": list(self.confusion.names),
-                "float": None if of_float is None else of_float.tolist(),
-                "integer": self.confusion.of_integer.tolist(),
-            }
+        record["confusion"] = None if self.confusion is None else self.confusion.record()
+        record["outputs"] = [output.record() for output in self.outputs]
+        decides = self.decides
+        record["decides"] = decides and {"metric": decides.metric, "output": decides.output}
         return record
 
     def table(self) -> str:
@@ -199,7 +248,7 @@ def _scores(found: Evaluation) -> Iterator[str]:
     labels = [f"{s.metric}{s.output and f' {s.output}'}" for s in found.scores]
     rows = [("metric", "float", "integer", "kept", "")]
     for label, s in zip(labels, found.scores, strict=True):
-        mark = "< decides" if s.metric == found.metric else ""
+        mark = "< decides" if s == found.decides else ""
         values = (_number(s.float_value), _number(s.integer_value), _percent(s.kept))
         rows.append((label, *values, mark))
     yield from text_table(rows, "<", ">12", ">12", ">12", "")
@@ -219,13 +268,18 @@ def _percent(share: float | None, digits: int = 2) -> str:
 
 
 def _confusion(found: Evaluation) -> Iterator[str]:
-    confusion = found.confusion
-    if confusion is None or len(confusion.names) > 12:
-        return
-    if confusion.of_float is not None:
-        yield from _matrix("float: target below, answer right", confusion.names, confusion.of_float)
-        yield ""
-    yield from _matrix("integer: target below, answer right", confusion.names, confusion.of_integer)
+    blocks = []
+    for output in found.outputs:
+        confusion = output.confusion
+        if confusion is None or len(confusion.names) > 12:
+            continue
+        whose = output.name and f"{output.name}, "
+        for model, counts in (("float", confusion.of_float), ("integer", confusion.of_integer)):
+            if counts is not None:
+                title = f"{whose}{model}: target below, answer right"
+                blocks.append("\n".join(_matrix(title, confusion.names, counts)))
+    if blocks:
+        yield "\n\n".join(blocks)
 
 
 def _matrix(title: str, names: tuple[str, ...], counts: IntArray) -> Iterator[str]:
@@ -243,8 +297,10 @@ def _difference(found: Evaluation) -> Iterator[str]:
         values = (f"{d.rmse:.4g}", _percent(d.relative), f"{d.bias:.3g}", f"{d.largest:.4g}")
         rows.append((d.output, *values))
     yield from text_table(rows, "<", ">12", ">12", ">12", ">12")
-    if found.agreement is not None:
-        yield f"both give the same class: {_percent(found.agreement)}"
+    for output in found.outputs:
+        if output.agreement is not None:
+            of = output.name and f" of {output.name}"
+            yield f"both give the same class{of}: {_percent(output.agreement)}"
     if found.over_time is not None:
         tenths = "  ".join(map(_tenth, found.over_time.tenths))
         grows = "it grows" if found.over_time.grows else "it does not grow"
@@ -292,6 +348,7 @@ def _moment(found: Evaluation, moment: Moment) -> tuple[str, str, str, str, str]
     if moment.time:
         where += f", {moment.time}"
     target = _number(moment.target)
-    if found.task == CLASSIFICATION and moment.target is not None and found.confusion is not None:
-        target = found.confusion.names[int(moment.target)]
+    confusion = next(o.confusion for o in found.outputs if moment.output in o.names)
+    if confusion is not None and moment.target is not None:
+        target = confusion.names[int(moment.target)]
     return where, moment.output, target, _number(moment.float_value), _number(moment.integer_value)

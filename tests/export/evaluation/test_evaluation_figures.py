@@ -158,7 +158,7 @@ def test_the_horizon_takes_later_targets_of_the_same_stream():
     targets = [np.arange(20.0), 100 + np.arange(15.0)]
     found = evaluate(model, streams, targets, float_model=network, horizon=3, progress=False)
     expected = np.concatenate([np.arange(3.0, 20), 103 + np.arange(12.0)])
-    there = np.isfinite(found.target[:, 0])
+    there = np.isfinite(found.outputs[0].target[:, 0])
     assert found.target[there, 0].tolist() == expected.tolist()
     assert found.left_out == {"without a target": 6}
     error = found.answered.integer_y[there, 0] - expected

@@ -8,7 +8,7 @@ import pytest
 
 from edgernn.errors import UnsupportedModelError
 from edgernn_export.keras_reader import read_keras
-from edgernn_export.keras_reader.layers.readers import READERS, SUPPORTED
+from edgernn_export.keras_reader.layers.readers import SUPPORTED
 from tests.support.models.keras import sequential
 
 keras = pytest.importorskip("keras", reason="pip install 'edgernn[export]'")

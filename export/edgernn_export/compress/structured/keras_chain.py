@@ -15,7 +15,7 @@ from edgernn_export.compress.pruning.keras_matrices import GATES
 from edgernn_export.keras_reader.findings import Context, Findings, class_of, owner_of
 from edgernn_export.keras_reader.flat_network import flat_network
 from edgernn_export.keras_reader.layers.layer_parts import ScalePart
-from edgernn_export.keras_reader.layers.merging import is_operation
+from edgernn_export.keras_reader.layers.operations import is_operation
 from edgernn_export.keras_reader.layers.readers import READERS
 from edgernn_export.keras_reader.reader import read_keras
 

@@ -1,10 +1,11 @@
-"""Operations on one tensor: what users of Keras write with +, -, * and / and a constant, as in
-``1 - x``, and activations that are called as functions, as in ``keras.activations.relu(x)``.
+"""Operations on one tensor: a constant beside it, and activations.
+
+Users of Keras write the first as ``1 - x`` or ``x / 3``, and the second as
+``keras.activations.relu(x)``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -25,16 +26,8 @@ from edgernn_export.keras_reader.layers.readers import refuse_class
 
 #: Where Keras has the classes of its operations.
 _MODULES: Final = ("keras.src.ops", "keras.src.activations")
-_ONE, _NONE = np.float64(1.0), np.float64(0.0)
-#: Gain and offset of x by class, of what stands beside x and whether it stands before it.
-_SCALINGS: Final[dict[str, Callable[[FloatArray, bool], tuple[Any, Any]]]] = {
-    "Add": lambda c, before: (_ONE, c),
-    "Divide": lambda c, before: (1.0 / c, _NONE),
-    "Multiply": lambda c, before: (c, _NONE),
-    "Subtract": lambda c, before: (-_ONE, c) if before else (_ONE, -c),
-    "TrueDivide": lambda c, before: (1.0 / c, _NONE),
-}
 _QUOTIENTS: Final = ("Divide", "TrueDivide")
+_SCALINGS: Final = ("Add", "Multiply", "Subtract", *_QUOTIENTS)
 _ACTIVATIONS: Final = {"Relu": "relu", "Sigmoid": "sigmoid", "Tanh": "tanh"}
 _CONFIGURED: Final = {"ReLU": read_relu, "Softmax": read_softmax}
 #: Names under which a call has what stands before the tensor, and behind it.
@@ -69,7 +62,7 @@ def read_operation(call: Call, flow: Flow, context: Context) -> tuple[LayerPart,
     if not check_config(layer, layer.get_config(), context):
         return (UnknownPart(owner=owner, recurrent=False),)
     if name == "Negative":
-        return (ScalePart(owner=owner, gain=-_ONE, offset=_NONE),)
+        return (ScalePart(owner=owner, gain=np.array(-1.0), offset=np.array(0.0)),)
     if name in _ACTIVATIONS:
         return (ActivationPart(owner=owner, activation=_ACTIVATIONS[name]),)
     return _scaled(call, beside[0], flow, context)
@@ -84,7 +77,7 @@ def _scaled(call: Call, key: str, flow: Flow, context: Context) -> tuple[LayerPa
     try:
         constant = _constant(given, context)
         with np.errstate(divide="ignore"):
-            gain, offset = _SCALINGS[name](constant, before)
+            gain, offset = _affine(name, constant, before)
     except (TypeError, ValueError, KeyError):
         constant = gain = offset = np.empty(0)
     if name in _QUOTIENTS and before:
@@ -107,6 +100,18 @@ def _scaled(call: Call, key: str, flow: Flow, context: Context) -> tuple[LayerPa
         context.findings.add(owner, *reason)
         return (UnknownPart(owner=owner, recurrent=False),)
     return (ScalePart(owner=owner, gain=gain, offset=offset),)
+
+
+def _affine(name: str, constant: FloatArray, before: bool) -> tuple[FloatArray, FloatArray]:
+    """Gain and offset of what stands beside a constant, or behind it."""
+    one, nothing = np.array(1.0), np.array(0.0)
+    if name == "Multiply":
+        return constant, nothing
+    if name in _QUOTIENTS:
+        return np.divide(one, constant), nothing
+    if name == "Add":
+        return one, constant
+    return (np.negative(one), constant) if before else (one, np.negative(constant))
 
 
 def _constant(value: Any, context: Context) -> FloatArray:
