@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 from importlib import resources
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from edgernn.errors import EdgeRnnError
 from edgernn.records.columns import split_names
 from edgernn.records.dialect import DELIMITERS
 from edgernn.records.opening import TableOptions
-from edgernn.session.policies import Policy
+from edgernn.session.policies import OnBadReading, Policy, check_policy
 
 #: Models shipped inside the package, by name.
 PACKAGED: Final = {"demo": "demo.edgernn"}
@@ -76,6 +76,38 @@ def add_policy_argument(parser: argparse.ArgumentParser) -> None:
         help="readings without a number for every channel: stop with an error, hold the channel's "
         "last value, or leave them out (default: raise)",
     )  # fmt: skip
+
+
+def on_bad_reading(text: str) -> OnBadReading:
+    """A policy or a number for all channels, or by name, as in ``wind=hold,pressure=1013.0``.
+
+    Raises:
+        argparse.ArgumentTypeError: neither, or a name twice.
+    """
+    try:
+        parts = split_names("", text)
+        if len(parts) == 1 and "=" not in text:
+            given: OnBadReading = _policy(parts[0])
+        else:
+            pairs = [part.rpartition("=") for part in parts]
+            given = {name.strip(): _policy(policy) for name, _, policy in pairs}
+            if len(given) < len(parts) or "" in given:
+                raise EdgeRnnError("distinct names")
+        check_policy(given)
+    except EdgeRnnError:
+        raise argparse.ArgumentTypeError(
+            f"expected {', '.join(policy.value for policy in Policy)} or a number, or such by name "
+            f"as in wind=hold,pressure=1013.0, each name once, got {text!r:.80}"
+        ) from None
+    return given
+
+
+def _policy(text: str) -> Any:
+    """A number, or what may be a policy."""
+    try:
+        return float(text)
+    except ValueError:
+        return text.strip()
 
 
 def table_options(args: argparse.Namespace, format_: str | None = None) -> TableOptions:

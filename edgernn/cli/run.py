@@ -12,7 +12,13 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from edgernn.cli.arguments import add_model_argument, add_table_arguments, model_path, table_options
+from edgernn.cli.arguments import (
+    add_model_argument,
+    add_table_arguments,
+    model_path,
+    on_bad_reading,
+    table_options,
+)
 from edgernn.cli.process import StopSignals
 from edgernn.cli.streaming import Streaming, summary_line
 from edgernn.errors import EdgeRnnError, NoReadings
@@ -35,7 +41,7 @@ from edgernn.records.text_files import (
 from edgernn.records.writers import AnswerWriter, CsvWriter, Digits, JsonWriter
 from edgernn.session.checks import WARM_UPS
 from edgernn.session.loading import load
-from edgernn.session.policies import Policy
+from edgernn.session.policies import Policies, Policy
 from edgernn.session.session import Session
 
 HELP: Final = """Stream readings through a model: one line in, one line out, at once.
@@ -46,7 +52,8 @@ told by the first lines (of a pipe, by the first). CSV is answered in the dialec
 JSON lines: a list, an object keyed by the model's input names, or a number.
 Where the model has several inputs, a column is called as its channel or input.channel, or as the
 input that has no other channel; a key of a JSON object may name an input, with a list. Answers have
-columns output.channel, or output where it has one channel; objects have a list for each output.
+columns output.channel, or output where it has one channel; a channel called as its output and a
+number, as activity_0, keeps that name. Objects have a list for each output.
 Blank lines are ignored. .gz and .xz are read and written.
 
 A cell that is no number is a missing value of its channel; a line with another number of
@@ -62,6 +69,7 @@ answers are written out and the summary is printed on stderr either way.
 EXAMPLES: Final = """examples:
   edgernn run model.tflite --input readings.csv --output predictions.csv
   edgernn run model.onnx --input readings.jsonl --on-bad-reading hold
+  edgernn run model.edgernn --input readings.csv --on-bad-reading wind=hold,pressure=1013.0
   sensor | edgernn run --model demo
   edgernn run model.edgernn --input export.csv.gz --columns Temperature,Humidity
   edgernn run model.edgernn --input log.txt --columns 2,3 --delimiter tab --decimal ,
@@ -112,11 +120,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--codes", action="store_true", help="raw integer codes in and out")
     parser.add_argument("--softmax", action="store_true", help="probabilities instead of logits")
     parser.add_argument(
-        "--on-bad-reading",
-        choices=[policy.value for policy in Policy],
-        default=Policy.RAISE.value,
-        help="stop with an error, hold the last good value, or leave it out (default: raise)",
-    )
+        "--on-bad-reading", type=on_bad_reading, default=Policy.RAISE.value, metavar="POLICY",
+        help="raise: stop with an error; hold: the last good value; skip: leave the reading out; a "
+        "number takes its place; or by name of a channel or an input, as in "
+        "wind=hold,pressure=1013.0: channels without one raise (default: raise)",
+    )  # fmt: skip
     parser.add_argument(
         "--give-up-after", type=int, default=20, metavar="N",
         help="with hold and skip: end where the first N readings are all bad; 0 goes on "
@@ -223,7 +231,7 @@ def _streaming(
         make_writer=make_writer,
         sink=sink,
         source=source.name,
-        policy=Policy(args.on_bad_reading),
+        policies=Policies(args.on_bad_reading, interface),
         softmax=args.softmax,
         codes=args.codes,
         give_up=args.give_up_after,

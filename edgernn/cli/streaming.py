@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from edgernn.errors import EdgeRnnError, NoReadings
 from edgernn.records.record import Number, Reader, Record
 from edgernn.records.text_files import Sink
 from edgernn.records.writers import AnswerWriter
-from edgernn.session.policies import Policy
+from edgernn.session.policies import Policies, Policy
 from edgernn.session.session import Session
 
 #: Bad lines at the beginning that are kept to find out why they are bad.
@@ -28,7 +29,7 @@ class Streaming:
         make_writer: makes the writer, once the reader has seen a line.
         sink: takes answers.
         source: what messages call the lines.
-        policy: of the session.
+        policies: of the session.
         softmax: answer probabilities.
         codes: readings and answers are codes.
         give_up: this many bad readings at the beginning end the stream; 0: no number does.
@@ -42,13 +43,15 @@ class Streaming:
     make_writer: Callable[[], AnswerWriter]
     sink: Sink
     source: str
-    policy: Policy
+    policies: Policies
     softmax: bool
     codes: bool
     give_up: int
     readings: int = 0
     bad: int = 0
     unanswered: int = 0
+    #: Bad ones in which more is missing than numbers take the place of.
+    _unread: int = 0
     _writer: AnswerWriter | None = None
     _headed: bool = False
     _bad_lines: list[str] = field(default_factory=list)
@@ -72,7 +75,7 @@ class Streaming:
                 raise type(error)(f"{self.source}, line {number}: {error}") from error
             for answer in answers:
                 self.sink.write(answer)
-        if self.readings and self.bad == self.readings:
+        if self.readings and self._unread == self.readings:
             raise self._no_readings()
 
     def _answers(self, line: str, number: int) -> list[str]:
@@ -88,7 +91,7 @@ class Streaming:
             return answers
         self.readings += 1
         if record.problem is not None:
-            self._count_bad(record.problem, line, number)
+            self._count_bad(record, record.problem, line, number)
         return [*answers, writer.line(record, self._outputs(record))]
 
     def _outputs(self, record: Record) -> list[Number]:
@@ -101,17 +104,22 @@ class Streaming:
         self.unanswered += record.problem is None and any(map(math.isnan, outputs))
         return outputs
 
-    def _count_bad(self, problem: EdgeRnnError, line: str, number: int) -> None:
-        if self.policy is Policy.RAISE:
+    def _count_bad(self, record: Record, problem: EdgeRnnError, line: str, number: int) -> None:
+        missing = [not math.isfinite(x) for x in record.x]
+        if any(itertools.compress(self.policies.raises, missing)):
             cure = self.reader.advice([line]) if self.readings == 1 else ""
             if not cure and not self.codes:
                 cure = "Repair the line, or go on with --on-bad-reading hold or skip"
             raise type(problem)(f"{problem}{cure and f'. {cure}'}")
         self.bad += 1
-        if self.bad == self.readings <= max(_KEPT, self.give_up):
+        numbers = (not isinstance(chosen, Policy) for chosen in self.policies.chosen)
+        if not record.malformed and all(itertools.compress(numbers, missing)):
+            return
+        self._unread += 1
+        if self._unread == self.readings <= max(_KEPT, self.give_up):
             self._bad_lines.append(line)
             self._first_problem = self._first_problem or f"line {number}: {problem}"
-        if self.bad == self.readings == self.give_up:
+        if self._unread == self.readings == self.give_up:
             raise self._no_readings()
 
     def _no_readings(self) -> NoReadings:
@@ -128,7 +136,7 @@ class Streaming:
         return {
             "readings": self.readings,
             "bad_readings": self.bad,
-            "on_bad_reading": self.policy.value,
+            "on_bad_reading": self.policies.given,
             "unanswered_readings": self.unanswered,
             "clipped_readings": clipped_readings(self.session),
             "ended_by": ended_by,
@@ -142,10 +150,10 @@ def clipped_readings(session: Session) -> dict[str, int]:
 
 def summary_line(summary: dict[str, Any]) -> str:
     """The same for people."""
-    text = (
-        f"{summary['readings']} readings, {summary['bad_readings']} bad "
-        f"({summary['on_bad_reading']})"
-    )
+    policies = summary["on_bad_reading"]
+    if isinstance(policies, dict):
+        policies = ", ".join(f"{name} {policy}" for name, policy in policies.items())
+    text = f"{summary['readings']} readings, {summary['bad_readings']} bad ({policies})"
     if summary["unanswered_readings"]:
         text += f"; {summary['unanswered_readings']} without an answer yet"
     clipped = {name: count for name, count in summary["clipped_readings"].items() if count}

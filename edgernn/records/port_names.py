@@ -11,20 +11,26 @@ from edgernn.model.interface import Port, port_slices
 def column_names(channels: Sequence[str], ports: Sequence[Port]) -> tuple[str, ...]:
     """Names of the columns of all channels.
 
-    They are those of the channels where there are no ports, else ``port.channel``, or ``port``
-    alone where it has one channel.
+    They are those of the channels where there are no ports, else ``port`` alone where it has one
+    channel, the channel's own name where that begins with the port's, or ``port.channel``.
 
-    >>> ports = (Port(name="wind", width=2), Port(name="load", width=1))
-    >>> column_names(("speed", "angle", "kW"), ports)
-    ('wind.speed', 'wind.angle', 'load')
+    >>> ports = (Port(name="wind", width=2), Port(name="load", width=1), Port(name="u", width=2))
+    >>> column_names(("speed", "angle", "kW", "u_0", "u_1"), ports)
+    ('wind.speed', 'wind.angle', 'load', 'u_0', 'u_1')
     """
     if not ports:
         return tuple(channels)
     return tuple(
-        port.name if port.width == 1 else f"{port.name}.{channel}"
+        _column_name(port, channel)
         for port, own in zip(ports, port_slices(tuple(ports)).values(), strict=True)
         for channel in channels[own]
     )
+
+
+def _column_name(port: Port, channel: str) -> str:
+    if port.width == 1:
+        return port.name
+    return channel if channel.startswith(f"{port.name}_") else f"{port.name}.{channel}"
 
 
 class InputNames:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import math
 import signal
 import subprocess
 import time
@@ -332,3 +333,49 @@ def test_the_summary_is_no_output(run, tmp_path):
     code, _, err = run("20,48\n", "--output", path, "--summary", path)
     assert code == 2
     assert "--summary: expected another file than --output" in err
+
+
+# ---------------------------------------------------------------- policies by name
+
+
+def test_every_channel_has_its_own_policy(run, tmp_path):
+    text = "20,48\n,48\n21,\n22,50\n"
+    given = "temperature=hold,humidity=40.5"
+    code, out, err = run(text, "--on-bad-reading", given)
+    policies = {"temperature": "hold", "humidity": 40.5}
+    xs = [[20, 48], [math.nan, 48], [21, math.nan], [22, 50]]
+    assert (code, out) == (0, answers(tmp_path / "m.edgernn", xs, policies))
+    assert err == "4 readings, 2 bad (temperature hold, humidity 40.5)\n"
+    code, out, err = run(text, "--on-bad-reading", "temperature=skip", "--json")
+    assert (code, len(out)) == (2, 2)
+    assert "line 3: expected a number, got an empty cell (column 2). Repair the line" in err
+    assert json.loads(run(text, "--on-bad-reading", "30", "--json")[2])["on_bad_reading"] == 30.0
+
+
+def test_a_channel_may_be_missing_for_ever_where_a_number_takes_its_place(run):
+    text = "20,\n" * 25
+    code, out, _ = run(text, "--on-bad-reading", "humidity=48", "--give-up-after", "20")
+    assert (code, len(out)) == (0, 25)
+    assert run(text, "--on-bad-reading", "humidity=hold,temperature=skip")[0] == 1
+    assert run("x\n" * 25, "--on-bad-reading", "48")[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ("drop", "expected raise, hold, skip or a number, or such by name as in wind=hold,"),
+        ("humidity=drop", "each name once, got 'humidity=drop'"),
+        ("humidity=hold,humidity=skip", "each name once, got "),
+        ("hold,humidity=skip", "each name once, got 'hold,humidity=skip'"),
+        ("humidity=nan", "each name once, got 'humidity=nan'"),
+        ("wind=hold", "expected channels among temperature, humidity, got wind."),
+        ("humidity=4800", "expected values within the calibrated range"),
+    ],
+)
+def test_policies_that_are_none_are_refused(run, capsys, given, text):
+    try:
+        code, _, err = run("20,48\n", "--on-bad-reading", given)
+    except SystemExit as stopped:
+        code, err = stopped.code, capsys.readouterr().err
+    assert code == 2
+    assert text in err

@@ -182,3 +182,20 @@ def test_the_cure_of_a_first_object(run, line, cure):
     code, _, err = run(json.dumps(line) + "\n")
     assert code == 2
     assert cure in err
+
+
+def test_channels_without_names_of_their_own_are_not_doubled(run, model, tmp_path):
+    names = ("class_0", "class_1", "class_2", "class_3", "level_0")
+    renamed = dataclasses.replace(model, output=dataclasses.replace(model.output, names=names))
+    renamed.save(tmp_path / "m.edgernn")
+    code, out, _ = run(table(*HEADERS["channels"]))
+    assert (code, out[0]) == (0, "class_0,class_1,class_2,class_3,level")
+
+
+def test_the_policy_of_an_input_is_that_of_its_channels(run, model):
+    text = "wind.x0,wind.x1,wind.x2,b,c\n1,2,3,4,2\n,,1,2,3\n"
+    code, out, err = run(text, "--on-bad-reading", "wind=hold,x1=0.5")
+    with edgernn.load(model, on_bad_reading={"wind": "hold", "x1": 0.5}) as session:
+        ys = session.run([[1, 2, 3, 4, 2], [np.nan, np.nan, 1, 2, 3]])
+    assert (code, err) == (0, "2 readings, 1 bad (wind hold, x1 0.5)\n")
+    assert out[1:] == [",".join(f"{value:.4f}" for value in y) for y in ys]
