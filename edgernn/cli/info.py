@@ -110,7 +110,8 @@ def _interface(interface: Interface) -> Description:
             {"name": s.name, "units": s.units, "format": str(s.format)} for s in interface.states
         ],
         "stream": _stream(interface.window),
-        "state_bytes": interface.carried_bytes,
+        "state_bytes": interface.state_bytes,
+        "carried_bytes": interface.carried_bytes,
         "model_sha256": interface.model_sha256,
     }
 
@@ -275,7 +276,11 @@ def _state_text(record: Description) -> str:
     text = f"state  {record['state_bytes']} bytes per stream"
     if record["stream"]["kind"] == "endless":
         return text
-    return f"{text}, the readings of a window; in the network, zero before each window:"
+    carried = record["carried_bytes"]
+    return (
+        f"{text}: {carried} of the readings of a window, which it carries, and "
+        f"{record['state_bytes'] - carried} in the network, zero before each window:"
+    )
 
 
 def _unit(channel: Description) -> str:

@@ -223,10 +223,8 @@ class IntegerModel(ArrayRecord):
 
     @property
     def state_bytes(self) -> int:
-        """Bytes of state one stream needs; with those of the readings it keeps."""
-        interface = self.interface()
-        network_bytes = sum(2 * spec.units for spec in self.states)
-        return network_bytes + interface.held_bytes
+        """See `Interface.state_bytes`."""
+        return self.interface().state_bytes
 
     @property
     def code_dtype(self) -> np.dtype[np.integer[Any]]:

@@ -174,12 +174,21 @@ class Interface(ArrayRecord):
     def held_bytes(self) -> int:
         """Bytes of the readings that a stream keeps beside the states of the network."""
         held = self.carried if self.window is not None else self.carried[: -len(self.states)]
-        return sum(spec.format.bits // 8 * spec.units for spec in held)
+        return _bytes(held)
 
     @property
     def carried_bytes(self) -> int:
         """Bytes of what a stream carries."""
-        return sum(spec.format.bits // 8 * spec.units for spec in self.carried)
+        return _bytes(self.carried)
+
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of memory a stream needs for its state.
+
+        Of windows, those of the readings that are carried, and of the network's states, which begin
+        anew with every window.
+        """
+        return _bytes(self.states) + self.held_bytes
 
     def initial_state(self) -> tuple[Int16Array, ...]:
         """What every stream begins with, one vector per state (clause 6.2)."""
@@ -219,3 +228,7 @@ class Interface(ArrayRecord):
                 f"session: expected a model that ends in a softmax, got '{self.name}', "
                 "which does not. Call without softmax=True."
             )
+
+
+def _bytes(specs: tuple[StateSpec, ...]) -> int:
+    return sum(spec.format.bits // 8 * spec.units for spec in specs)

@@ -330,7 +330,7 @@ class Session(ReadingStream):
         closed = ", closed" if self.closed else ""
         return (
             f"<Session '{i.name}' {i.precision.value} on {self._shared.backend.name}, {widths}, "
-            f"{i.carried_bytes} state bytes{'' if i.window is None else f', {i.window}'}, "
+            f"{i.state_bytes} state bytes{'' if i.window is None else f', {i.window}'}, "
             f"bad readings {self._policies}{closed}>"
         )
 

@@ -157,7 +157,12 @@ def _report(
         model=model,
         core=core,
         board=board,
-        known={"weights_bytes": weights, "state_bytes": state, "macs": model.macs},
+        known={
+            "weights_bytes": weights,
+            "state_bytes": state,
+            "carried_bytes": model.interface().carried_bytes,
+            "macs": model.macs,
+        },
         emulation=emulation,
         estimate=estimate,
         fit=fit,

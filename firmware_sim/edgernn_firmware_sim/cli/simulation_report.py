@@ -70,6 +70,13 @@ class SimulationReport:
         mean = f", {work / window.hop:,.0f} per reading" if window.hop > 1 else ""
         return f"{window}: {work:,} multiply-accumulates per answer{mean}"
 
+    def _of_window(self) -> str:
+        """What the state of a window model is made of."""
+        if self.model.window is None:
+            return ""
+        carried = self.model.interface().carried_bytes
+        return f", {carried:,} of them the readings of a window"
+
     def _left_out(self) -> str:
         """Which part of the work a sparse model saves."""
         memory = weight_memory(self.model.layers)
@@ -89,7 +96,7 @@ class SimulationReport:
         if self.emulation is None:
             rows += [
                 ("weights", f"{self.known['weights_bytes']:,} bytes"),
-                ("state", f"{self.known['state_bytes']:,} bytes"),
+                ("state", f"{self.known['state_bytes']:,} bytes{self._of_window()}"),
             ]
             if any(need.measured for need in self.fit):
                 rows.append(("emulated", f"no: the image is too large for {core.machine}"))

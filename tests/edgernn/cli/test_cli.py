@@ -238,7 +238,8 @@ def test_info_says_how_a_model_streams(tmp_path, capsys, window, wanted):
         assert stream == {"kind": "endless"}
     else:
         assert stream == {"kind": "window", "steps": 60, "hop": 5, "steps_per_reading": 12.0}
-        assert "state  122 bytes per stream, the readings of a window" in text
+        assert "state  154 bytes per stream: 122 of the readings of a window, which it" in text
+        assert "carries, and 32 in the network, zero before each window:" in text
 
 
 def test_info_for_people_names_layers_bytes_states_and_origin(model_file, capsys):

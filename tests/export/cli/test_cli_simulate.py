@@ -263,3 +263,9 @@ def test_windows_are_counted_by_answers(tmp_path, capsys):
     record = json.loads(capsys.readouterr().out)
     assert record["window"] == {"steps": 12, "hop": 4}
     assert record["state_bytes"] == model.state_bytes == 12 + 2 + 8
+    assert main(["simulate", str(path), "--target", "cortex-m4"]) == 0
+    assert "22 bytes, 14 of them the readings of a window" in capsys.readouterr().out
+    assert main(["info", str(path), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [told[name] for name in ("state_bytes", "carried_bytes")] == [22, 14]
+    assert [record[name] for name in ("state_bytes", "carried_bytes")] == [22, 14]
