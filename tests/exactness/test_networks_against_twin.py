@@ -15,8 +15,11 @@ from edgernn.model.layers import Layer
 from edgernn.model.merges import Merge, MergeOperation
 from edgernn.model.routes import MODEL_INPUT
 from edgernn.model.scales import ScaleVector
+from edgernn_firmware_sim.reference.events import Recorder
+from edgernn_firmware_sim.reference.reference import Reference
+from tests.exactness.twin.cells import Twin
 from tests.exactness.twin_comparison import compare
-from tests.support.models.integer import random_layer, random_model
+from tests.support.models.integer import random_codes, random_layer, random_model
 from tests.support.models.networks import networks, random_network, random_scale
 
 SEEDS: Final = range(10, 40)
@@ -54,6 +57,17 @@ def test_reference_equals_twin_on_many_networks(random_networks):
             assert events[precision][event] >= 300, (precision, event, events)
     # Clause 5.4 holds for columns of the model's input and of layers alike.
     assert events[Precision.W8A16]["tie_half_up"] == 0
+
+
+def test_recorded_saturations_are_the_twins(random_networks):
+    """Clause 10.1 counts the same events in both, part by part of a source and reader by reader."""
+    for model in random_networks:
+        q_xs = random_codes(model, 15)
+        recorder, twin = Recorder(), Twin(model)
+        Reference(model, recorder).run(q_xs)
+        twin.run(q_xs.tolist())
+        saturated = sum(tensor.saturated for tensor in recorder.tensors.values())
+        assert saturated == twin.events["sat16"] + twin.events["sat8"]
 
 
 def test_networks_cover_what_the_clauses_say(random_networks):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,6 +17,7 @@ from edgernn.model.formats import MAX_VOCABULARY, FloatArray, Precision
 
 #: Most inputs, and most outputs, a model may have.
 MAX_PORTS: Final = 256
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def _texts(owner: str, values: tuple[str, ...], count: int) -> None:
@@ -24,8 +27,20 @@ def _texts(owner: str, values: tuple[str, ...], count: int) -> None:
         )
 
 
+def controls(names: Iterable[str]) -> tuple[str, ...]:
+    """Names with characters that end lines or texts: control characters, halves of characters.
+
+    A header of a table, a terminal and a C string could not hold them.
+    """
+    return tuple(name for name in names if _CONTROL.search(name))
+
+
 def _names(owner: str, values: tuple[str, ...], count: int) -> None:
     _texts(owner, values, count)
+    if controls(values):
+        raise ModelError(
+            f"{owner}: expected names without control characters, got {controls(values)!r:.80}"
+        )
     if len(set(values)) != count:
         raise ModelError(f"{owner}: expected distinct names, got {values!r:.80}")
 

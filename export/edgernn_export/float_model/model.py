@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from edgernn.errors import ModelError, ShapeError, UnsupportedModelError
 from edgernn.model.array_record import ArrayRecord
+from edgernn.model.border.channels import controls
 from edgernn.model.formats import FloatArray
 from edgernn.model.interface import Port, Window
 from edgernn.model.rates import Rate
@@ -115,6 +116,7 @@ class FloatModel(ArrayRecord):
             plain = isinstance(texts, tuple) and all(isinstance(t, str) for t in texts)
             if not plain or len(texts) != width:
                 raise ShapeError(f"{owner}: expected {width} strings, got {texts!r:.80}")
+        self._check_names()
         check_choice("final_activation", self.final_activation, FINAL_ACTIVATIONS)
         self._check_ports()
         if self.before is not None:
@@ -162,6 +164,18 @@ class FloatModel(ArrayRecord):
                 raise ShapeError(
                     f"{layer.name}: expected {width} inputs (width of what feeds it), "
                     f"got {layer.inputs}"
+                )
+
+    def _check_names(self) -> None:
+        for side in ("input", "output"):
+            channels: tuple[str, ...] = getattr(self, f"{side}_names")
+            ports: tuple[Port, ...] = getattr(self, f"{side}_ports")
+            wrong = controls([*(port.name for port in ports), *channels])
+            if wrong:
+                raise ShapeError(
+                    f"{side}_names: expected names without control characters, got "
+                    f"{', '.join(map(repr, wrong)):.80}. Pass others as {side}_names, or call the "
+                    f"{side} otherwise in Keras."
                 )
 
     def _check_ports(self) -> None:

@@ -101,6 +101,7 @@ HOSTILE_PORTS = {
     "none": (put("input", "ports", []), "several ports here or of the output"),
     "one": (put("input", "ports", [{"name": "a", "width": 3}]), "no port, or at least two"),
     "twice": (put("input", "ports", 0, "name", "x2"), "distinct names"),
+    "two lines": (put("input", "ports", 0, "name", "a\nb"), "names without control characters"),
     "nameless": (put("input", "ports", 0, "name", ""), "at most 256 with names"),
     "of a channel": (put("input", "ports", 0, "name", "x1"), "only channel, got 'x1'"),
     "width": (put("input", "ports", 0, "width", 0), r"width: expected an integer in \[1, 65536"),

@@ -15,7 +15,7 @@ from edgernn.model.affine import (
 )
 from edgernn.model.formats import PREACTIVATION, UNIT, QFormat
 from edgernn.model.integer_model import IntegerModel
-from edgernn.model.interface import InputSpec, OutputSpec
+from edgernn.model.interface import InputSpec, OutputSpec, Port
 from edgernn.model.layers import CellActivation, Dense, DenseActivation
 from tests.support.models.integer import random_model
 from tests.support.models.small_records import W8A16, affine8, int8, int32, term8, term16
@@ -227,6 +227,24 @@ REFUSALS = {
     "input names twice": (
         lambda: input_spec(names=("a", "a"), units=("", ""), scale=np.ones(2), offset=np.zeros(2)),
         r"input.names: expected distinct names, got \('a', 'a'\)",
+    ),
+    "input names in two lines": (
+        lambda: input_spec(names=("a\nb",)),
+        r"input.names: expected names without control characters, got \('a\\nb',\)",
+    ),
+    "output names with NUL": (
+        lambda: output_spec(names=("a\0",)),
+        "output.names: expected names without control characters, got",
+    ),
+    "port with an escape": (
+        lambda: input_spec(
+            names=("a", "b"),
+            units=("", ""),
+            scale=np.ones(2),
+            offset=np.zeros(2),
+            ports=(Port(name="p", width=1), Port(name="\x1b[2J", width=1)),
+        ),
+        "input.ports: expected names without control characters, got",
     ),
     "output names twice": (
         lambda: output_spec(names=("a", "a"), units=("", ""), scale=np.ones(2)),

@@ -88,15 +88,13 @@ class Twin:
         self, reader: int, q_x: Vector, made: dict[int, Vector], *, operands: bool
     ) -> Vector:
         """Clauses 6.1 and 6.6 (operands), or 6.4 and 6.7 (values)."""
-        vector: Vector = []
-        for source, start, stop in self._routes[reader]:
-            if source == MODEL_INPUT:
-                vector += q_x[start:stop]
-            else:
-                part = made[source][start:stop]
-                is_value = operands and not self._layers[source].puts_out_codes
-                vector += self._operand(part) if is_value else part
-        return vector
+        route = self._routes[reader]
+        given = {MODEL_INPUT: q_x}
+        for source in {source for source, _, _ in route} - {MODEL_INPUT}:
+            # Of all of v, whatever is read of it: clause 10.1 counts so.
+            is_value = operands and not self._layers[source].puts_out_codes
+            given[source] = self._operand(made[source]) if is_value else made[source]
+        return [v for source, start, stop in route for v in given[source][start:stop]]
 
     def run(
         self, q_xs: Iterable[Sequence[int]], state: State | None = None

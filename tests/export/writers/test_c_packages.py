@@ -178,8 +178,9 @@ def test_the_platformio_library_names_files_that_are_there(tmp_path):
 
 
 def hostile_model():
-    labels = ('"\n#error {', "µ*/ ]]", "a|b\\")
-    return replace(GRU, name='*/ "x\\', input=replace(GRU.input, names=labels, units=labels))
+    units = ('"\n#error {', "µ*/ ]]", "a|b\\")
+    names = tuple(text.replace("\n", " ") for text in units)
+    return replace(GRU, name='*/ "x\\', input=replace(GRU.input, names=names, units=units))
 
 
 def test_hostile_labels_leave_data_files_readable(tmp_path):

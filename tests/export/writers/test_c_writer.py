@@ -93,8 +93,9 @@ def test_same_model_same_text():
 
 
 def test_hostile_labels_stay_inside_their_comments():
-    labels = ("*/ int x; /*", 'µ"\n#error\\', "??/")
-    hostile = replace(MODEL, name="a*/b", input=replace(MODEL.input, names=labels, units=labels))
+    units = ("*/ int x; /*", 'µ"\n#error\\', "??/")
+    names = tuple(text.replace("\n", " ") for text in units)
+    hostile = replace(MODEL, name="a*/b", input=replace(MODEL.input, names=names, units=units))
     header = written(hostile)["model.h"]
     code = re.sub(r"/\*.*?\*/", "", header, flags=re.S)
     assert "int x" not in code and "#error" not in code
