@@ -26,6 +26,7 @@ from edgernn_export.verification.comparison import (
     RuntimeOutcome,
     Verification,
 )
+from edgernn_firmware_sim.emulator.runner import window_place
 from edgernn_firmware_sim.reference.backend import ReferenceBackend
 
 #: In the order in which they are looked for.
@@ -64,9 +65,7 @@ static int stream(void)
 #endif
         fwrite(&answered, 1, 1, stdout);
         fwrite(y, sizeof y[0], {upper}_OUTPUTS, stdout);
-#ifndef {upper}_WINDOW_STEPS
         fwrite(&state, 1, {upper}_STATE_BYTES, stdout);
-#endif
     }}
     return fflush(stdout);
 }}
@@ -149,7 +148,8 @@ def run_self_test(sources: CSources) -> RuntimeOutcome:
 def run_stream(sources: CSources, model: IntegerModel, q_xs: OperandArray) -> Verification:
     """Stream codes [T, I] through the built sources and through the reference.
 
-    Outputs and states of every step are compared; of windows, which steps answer, and the answers.
+    Outputs and states of every step are compared; of windows, which steps answer, the answers, and
+    what is carried: readings until the answer, where the next one goes, and the codes.
     """
     compiler = _compiler()
     of_c = _NO_COMPILER if compiler is None else _streamed(sources, compiler, model, q_xs)
@@ -185,7 +185,13 @@ def _streamed(
 ) -> RuntimeOutcome:
     base = _outcome(compiler, "stream")
     due, wanted = _wanted(model, q_xs)
-    size = wanted.nbytes + len(wanted)
+    outputs = model.output.width
+    words, codes = wanted.shape[1], 0
+    if model.window is not None:
+        words, codes = outputs + 2, model.window.steps * model.input.width
+    carried = model.code_dtype.newbyteorder("<")
+    row = np.dtype([("due", "u1"), ("words", "<i2", (words,)), ("codes", carried, (codes,))])
+    size = row.itemsize * len(wanted)
     try:
         with tempfile.TemporaryDirectory(prefix="edgernn-verify-") as folder:
             program = _build(sources, compiler, Path(folder))
@@ -194,30 +200,35 @@ def _streamed(
             raise EdgeRnnError(f"expected {size} bytes from the program, got {len(got)}")
     except EdgeRnnError as error:
         return replace(base, message=str(error))
-    rows = np.frombuffer(got, dtype=np.uint8).reshape(len(wanted), -1)
-    values = np.ascontiguousarray(rows[:, 1:]).view("<i2")
-    differing = np.count_nonzero((rows[:, 0] != 0) != due)
-    differing += np.count_nonzero(values[due] != wanted[due])
+    rows = np.frombuffer(got, dtype=row)
+    values = np.concatenate([rows["words"], rows["codes"]], axis=1)
+    other = values != wanted
+    other[~due, :outputs] = False  # there is no answer yet
+    unanswered = int(np.count_nonzero(~due)) * outputs
     return replace(
         base,
         status=RAN,
-        compared=len(wanted) + int(np.count_nonzero(due)) * wanted.shape[1],
-        differing=int(differing),
+        compared=len(wanted) + wanted.size - unanswered,
+        differing=int(np.count_nonzero((rows["due"] != 0) != due) + np.count_nonzero(other)),
     )
 
 
 def _wanted(model: IntegerModel, q_xs: OperandArray) -> tuple[npt.NDArray[np.bool_], Int16Array]:
-    """Which steps are answered [T]; outputs and states [T, O + S], of windows outputs alone."""
+    """Which steps are answered [T]; outputs and what C carries [T, O + S]."""
     stream = new_stream(ReferenceBackend(model))
     due = np.ones(len(q_xs), dtype=np.bool_)
     rows = []
-    for q_x in q_xs:
-        q_y = stream.advance_one(q_x)
-        rows.append(q_y if model.window is not None else np.concatenate([q_y, *stream.state]))
+    for t, q_x in enumerate(q_xs):
+        q_y = np.asarray(stream.advance_one(q_x))
+        window = model.window
+        state = stream.state if window is None else window_place(window, t, stream.state)
+            stream.state if model.window is None else window_place(model.window, t, stream.state)
+        )
+        rows.append(np.concatenate([q_y, *state]))
     if model.window is not None:
         due[:] = False
         due[model.window.steps - 1 :: model.window.hop] = True
-    return due, np.array([np.asarray(row) for row in rows], dtype=np.int16)
+    return due, np.array(rows, dtype=np.int16)
 
 
 def _compiler() -> Path | None:

@@ -9,10 +9,12 @@ from typing import Final
 
 import numpy as np
 
+from edgernn.backends.base import State
 from edgernn.backends.value_stream import new_stream
 from edgernn.errors import EmulationError, ShapeError
 from edgernn.model.formats import Int16Array, OperandArray
 from edgernn.model.integer_model import IntegerModel
+from edgernn.model.interface import Window
 from edgernn_firmware_sim.emulator.build import (
     STACK_BYTES,
     build_image,
@@ -90,7 +92,7 @@ def reference_trace(model: IntegerModel, q_xs: OperandArray) -> Int16Array:
         goes, and the codes.
     """
     if model.window is not None:
-        return _window_trace(model, model.window.steps, q_xs)
+        return _window_trace(model, model.window, q_xs)
     reference = Reference(model)
     state = reference.initial_state()
     rows = []
@@ -100,16 +102,27 @@ def reference_trace(model: IntegerModel, q_xs: OperandArray) -> Int16Array:
     return np.array(rows, dtype=np.int16)
 
 
-def _window_trace(model: IntegerModel, steps: int, q_xs: OperandArray) -> Int16Array:
+def _window_trace(model: IntegerModel, window: Window, q_xs: OperandArray) -> Int16Array:
     stream = new_stream(ReferenceBackend(model), padded=True)
     rows = []
     for t, q_x in enumerate(q_xs):
         q_y = stream.advance_one(q_x)
-        codes, due = stream.state
-        place = (t + 1) % steps
-        ring = np.roll(codes.reshape(steps, -1), place, axis=0)
-        rows.append(np.concatenate([q_y, due, [place], ring.ravel()]))
+        rows.append(np.concatenate([q_y, *window_place(window, t, stream.state)]))
     return np.array(rows, dtype=np.int16)
+
+
+def window_place(window: Window, step: int, state: State) -> State:
+    """What C keeps of a window model: readings until the answer, where the next goes, the codes.
+
+    Args:
+        window: of the model.
+        step: the number of this step, from 0.
+        state: of a stream after it.
+    """
+    codes, due = state
+    place = (step + 1) % window.steps
+    ring = np.roll(codes.reshape(window.steps, -1), place, axis=0)
+    return due, np.array([place], dtype=np.int16), ring.ravel()
 
 
 def emulate(

@@ -178,8 +178,24 @@ def test_c_runs_the_model_s_stream(files, name):
     assert found.passed
     outcome = found.stream.outcomes[1]
     answers = STEPS if model.window is None else model.window.answers(STEPS)
-    values = 2 + 8 + 8 if model.window is None else 2
-    assert (outcome.compared, outcome.differing) == (STEPS + answers * values, 0)
+    window = model.window
+    carried = 8 + 8 if window is None else 2 + window.steps * model.input.width
+    assert (outcome.compared, outcome.differing) == (STEPS * (1 + carried) + answers * 2, 0)
+
+
+def test_c_that_carries_something_else_is_found(files):
+    """A window that does not begin empty: no answer shows it."""
+    gcc()
+    model = MODELS["hop"]
+    folder = export(model, files, ("c",), name="hop")["c"]
+    source = folder / "model.c"
+    text = source.read_text(encoding="ascii")
+    assert text.count("state->window[i] = 0;") == 1
+    source.write_text(text.replace("state->window[i] = 0;", "state->window[i] = 1;"))
+    found = verify_file(folder, model, probe_codes(model, STEPS, 5))
+    steps = model.window.steps
+    # Rows that no reading has been written over yet.
+    assert found.stream.differing == model.input.width * sum(steps - 1 - t for t in range(steps))
 
 
 @pytest.mark.parametrize("name", ["endless", "hop"])
