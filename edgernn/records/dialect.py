@@ -33,12 +33,16 @@ class Dialect:
         """The cells of a line.
 
         Raises:
-            csv.Error: the line breaks the rules of quoting.
+            csv.Error: the line breaks the rules of quoting, or a quoted cell goes on in the next.
         """
         text = line.rstrip("\r\n")
         if self.delimiter == " ":
             text = text.strip()
-        cells = next(csv.reader([text], delimiter=self.delimiter, skipinitialspace=True), [])
+        # A second line is looked at where a quote of the first is open.
+        rows = csv.reader([f"{text}\n", ""], delimiter=self.delimiter, skipinitialspace=True)
+        cells = next(rows, [])
+        if rows.line_num > 1:
+            raise csv.Error("a quote that is open at the end of the line")
         return [cell.strip() for cell in cells]
 
     def number(self, cell: str) -> float:

@@ -125,6 +125,8 @@ class CsvWriter:
         if names:  # numbers need no quotes
             cells = [_cell(record.passed.get(name)) for name in names]
             texts = [*_quoted(cells, delimiter), *texts]
+        elif len(texts) == 1:  # but where nothing shows that a comma is no delimiter
+            texts = _quoted(texts, ",")
         return delimiter.join(texts)
 
 

@@ -222,8 +222,6 @@ def _wanted(model: IntegerModel, q_xs: OperandArray) -> tuple[npt.NDArray[np.boo
         q_y = np.asarray(stream.advance_one(q_x))
         window = model.window
         state = stream.state if window is None else window_place(window, t, stream.state)
-            stream.state if model.window is None else window_place(model.window, t, stream.state)
-        )
         rows.append(np.concatenate([q_y, *state]))
     if model.window is not None:
         due[:] = False

@@ -19,6 +19,11 @@ def with_commas(line):
     return line.replace(",", ";").replace(".", ",")
 
 
+def alone(text):
+    """An answer with a decimal comma in the only column: quoted, for it is no delimiter."""
+    return f'"{text.replace(".", ",")}"'
+
+
 @pytest.fixture
 def run(tmp_path, monkeypatch, capsys):
     return RunCommand(named_model(tmp_path), tmp_path, monkeypatch, capsys)
@@ -54,21 +59,21 @@ def test_a_decimal_comma_beside_semicolons_needs_no_option(run, wanted, header, 
     code, out, _ = run(header + "\n".join(map(with_commas, WRITTEN)), piped=piped)
     assert code == 0
     # The answers come in the dialect of the readings.
-    assert out[-3:] == [text.replace(".", ",") for text in wanted]
+    assert out[-3:] == [alone(text) for text in wanted]
     assert out[:-3] == (["load"] if header else [])
 
 
 @PIPED
 def test_a_decimal_comma_beside_tabs_may_be_thousands_and_is_not_guessed(run, wanted, piped):
     lines = "\n".join(line.replace(",", "\t").replace(".", ",") for line in WRITTEN)
-    assert run(lines, piped=piped)[:2] == (0, [text.replace(".", ",") for text in wanted])
+    assert run(lines, piped=piped)[:2] == (0, [alone(text) for text in wanted])
     thousands = "20,500\t48,125\n"
     code, _, err = run(thousands, piped=piped)
     assert code == 2
     assert (
         "got '20,500\\t48,125'. The lines are readings if they are read with --decimal ,\n" in err
     )
-    assert run(thousands, "--decimal", ",", piped=piped)[:2] == (0, [wanted[0].replace(".", ",")])
+    assert run(thousands, "--decimal", ",", piped=piped)[:2] == (0, [alone(wanted[0])])
 
 
 def test_one_channel_with_decimal_commas_takes_an_option(tmp_path, monkeypatch, capsys):
@@ -79,7 +84,17 @@ def test_one_channel_with_decimal_commas_takes_an_option(tmp_path, monkeypatch, 
     assert "expected 1 value (level), got 2" in err
     assert "--decimal ," in err
     code, out, _ = run("20,5\n21,25\n", "--decimal", ",")
-    assert (code, out) == (0, [t.replace(".", ",") for t in answers(path, [20.5, 21.25])])
+    quoted = [alone(text) for text in answers(path, [20.5, 21.25])]
+    assert (code, out) == (0, quoted)
+    assert run("\n".join(quoted), "--decimal", ",")[0] == 0
+
+
+def test_a_line_break_in_a_cell_is_a_bad_line(run):
+    text = 'temperature,humidity,note\n20,48,fine\n21,48,"two\nlines"\n22,48,\'"\'\n'
+    code, out, err = run(text)
+    assert (code, len(out)) == (2, 2)
+    assert "line 3: expected cells between delimiters, got a quote that is open at the end" in err
+    assert run(text, "--on-bad-reading", "skip")[2] == "4 readings, 2 bad (skip)\n"
 
 
 @PIPED
@@ -159,7 +174,7 @@ def test_a_line_of_text_that_cannot_be_a_header_is_a_bad_line(run, wanted, piped
     assert "line 1: expected a header or 2 values (temperature, humidity), got 'logger" in err
     code, out, err = run(text, "--on-bad-reading", "skip", piped=piped)
     assert (code, err) == (0, "5 readings, 2 bad (skip)\n")
-    assert out == ["nan", "nan", *(text.replace(".", ",") for text in wanted)]
+    assert out == ["nan", "nan", *map(alone, wanted)]
 
 
 @pytest.mark.parametrize("token", ["ERR", "NA", "-", "timeout"])

@@ -205,6 +205,7 @@ INVALID = {
     "unread": (put("output", "reads", [[1, 0, 5]]), r"got \['head'\] unread"),
     "ports": (put("input", "ports", 0, "width", 2), "input.ports: expected widths that add up"),
     "port names": (put("input", "ports", 0, "name", "b"), "input.ports: expected distinct"),
+    "two lines": (put("input", "names", 0, "x\n0"), "input.names: expected names without control"),
     "port of a channel": (put("output", "ports", 0, "name", "y4"), "which is a channel too"),
     "softmax": (put("output", "ports", 0, "softmax", True), "output.softmax: expected that of"),
 }
