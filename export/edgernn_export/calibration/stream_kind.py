@@ -75,14 +75,6 @@ def choose_window(
                 stacklevel=3,
             )
         return None
-    if window is not None and model.window is not None and window != model.steps:
-        warnings.warn(
-            f"{model.name}: the network was made for windows of {model.steps} readings and is "
-            f"quantized for windows of {window}. It answers them differently, the float network "
-            "too: see by how much with edgernn evaluate, or leave the window out.",
-            StreamKindWarning,
-            stacklevel=3,
-        )
     steps = window if window is not None else model.steps
     if steps is None:
         raise QuantizationError(
@@ -102,56 +94,75 @@ def _could_be_windows(model: FloatModel) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EndlessError:
-    """How far a window network strays when its state is never reset.
+class StreamError:
+    """How far a window network strays when it is run in another way than it was made for.
 
     Attributes:
+        way: "streamed endlessly instead of in windows", say.
         share: root mean square of the difference, over the standard deviation of the answers.
         answers: how many were compared.
     """
 
+    way: str
     share: float
     answers: int
 
     def sentence(self) -> str:
         """For people."""
         return (
-            f"streamed endlessly instead of in windows, the float network itself answers "
-            f"differently by {self.share:.2%} of the standard deviation of its answers (root mean "
-            f"square over {self.answers:,} answers in the calibration data)"
+            f"{self.way}, the float network itself answers differently by {self.share:.2%} of the "
+            f"standard deviation of its answers (root mean square over {self.answers:,} answers in "
+            "the calibration data)"
         )
 
 
-def report_endless(
-    model: FloatModel, window: Window | None, error: EndlessError | None, talk: bool
+def report_stream(
+    model: FloatModel,
+    window: Window | None,
+    endless: StreamError | None,
+    rewindowed: StreamError | None,
+    talk: bool,
 ) -> None:
-    """Say what streaming a window network endlessly changes.
+    """Say what running a window network in another way changes.
 
     Args:
         model: the network.
         window: what the integer model answers; None for an endless stream.
-        error: measured; None for a network that was not made for windows.
+        endless: what `endless_error` measured; None for a network that was not made for windows.
+        rewindowed: what `window_error` measured.
         talk: write it to stderr where the model keeps to its windows.
 
     Warns:
-        StreamKindWarning: the model leaves the windows its network was made for, and it shows.
+        StreamKindWarning: the windows are not those that the network was made for, or the model
+            leaves these, and it shows.
     """
-    if error is None:
-        return
-    if window is None and error.share > _HARMLESS_SHARE:
+    made_for = model.window
+    if window is not None and made_for is not None and made_for.steps != window.steps:
+        found = "by how much cannot be told: calibration has no two windows that long to compare"
         warnings.warn(
-            f"{model.name}: {error.sentence()}. Quantize it with stream='window' "
+            f"{model.name}: the network was made for windows of {made_for.steps} readings and "
+            f"is quantized for windows of {window.steps}; "
+            f"{found if rewindowed is None else rewindowed.sentence()}. Leave the window out, or "
+            f"train the network on windows of {window.steps} readings.",
+            StreamKindWarning,
+            stacklevel=3,
+        )
+    if endless is None:
+        return
+    if window is None and endless.share > _HARMLESS_SHARE:
+        warnings.warn(
+            f"{model.name}: {endless.sentence()}. Quantize it with stream='window' "
             "(--stream window), or train it for endless streams.",
             StreamKindWarning,
             stacklevel=3,
         )
     elif window is not None and talk:
-        print(f"{model.name}: {error.sentence()}", file=sys.stderr)
+        print(f"{model.name}: {endless.sentence()}", file=sys.stderr)
 
 
 def endless_error(
     model: FloatModel, blocks: Sequence[FloatArray], window: Window
-) -> EndlessError | None:
+) -> StreamError | None:
     """Compare the float network's windows with one stream that is never reset.
 
     Args:
@@ -163,24 +174,71 @@ def endless_error(
     Returns:
         None where there are fewer than two answers or these are all the same.
     """
+    stream, ends = _measured(model, blocks, window)
+    if len(ends) < 2 or (model.rate is not None and window.steps < model.rate.first):
+        return None
+    wanted = _answers(model, stream, ends, window.steps)
+    endless = rated_run.answers(model, stream[None])[0]
+    if model.rate is not None:  # a window's last answer, where the stream has it
+        ends = (ends + 1 - window.steps) // model.rate.readings
+        ends += model.rate.answers(window.steps) - 1
+    return _stream_error("streamed endlessly instead of in windows", wanted, endless[ends])
+
+
+def window_error(
+    model: FloatModel, blocks: Sequence[FloatArray], window: Window
+) -> StreamError | None:
+    """Compare the float network's windows with windows of another length that end with them.
+
+    Args:
+        model: the network, made for windows.
+        blocks: as for `endless_error`.
+        window: what the integer model will answer.
+
+    Returns:
+        None where there are fewer than two answers, these are all the same, or no stream has as
+        many readings as the longer window.
+    """
+    if model.window is None or model.window.steps == window.steps:
+        return None
+    own = model.window.steps
+    longer = Window(steps=max(own, window.steps))
+    stream, ends = _measured(model, blocks, longer)
+    if len(ends) < 2 or max(block.shape[1] for block in blocks) < longer.steps:
+        return None
+    wanted, got = (_answers(model, stream, ends, steps) for steps in (own, window.steps))
+    return _stream_error(
+        f"over windows of {window.steps} readings instead of its {own}", wanted, got
+    )
+
+
+def _measured(
+    model: FloatModel, blocks: Sequence[FloatArray], window: Window
+) -> tuple[FloatArray, npt.NDArray[np.intp]]:
+    """The part of one stream [T, I] that is compared, and the places where its windows end."""
     stream, ends = _one_stream(blocks, window)
     stream = stream[: max(_MEASURED_STEPS, window.steps)]
     rate = model.rate or Rate(readings=1, first=1, latency=1)
     # A window begins with a step's first reading: the endless stream answers what it answers.
     ends = ends[(ends < len(stream)) & ((ends + 1 - window.steps) % rate.readings == 0)]
-    ends = ends[:: -(-len(ends) * window.steps // _MEASURED_STEPS) or 1]
-    if len(ends) < 2 or window.steps < rate.first:
-        return None
-    reach = np.arange(1 - window.steps, 1)
-    windows = rated_run.answers(model, stream[ends[:, None] + reach])
-    endless = rated_run.answers(model, stream[None])
-    begins = (ends + 1 - window.steps) // rate.readings
-    wanted, got = windows[:, -1], endless[0, begins + windows.shape[1] - 1]
+    return stream, ends[:: -(-len(ends) * window.steps // _MEASURED_STEPS) or 1]
+
+
+def _answers(
+    model: FloatModel, stream: FloatArray, ends: npt.NDArray[np.intp], steps: int
+) -> FloatArray:
+    """Answers [N, O] of the float network to windows of so many steps."""
+    windows = rated_run.answers(model, stream[ends[:, None] + np.arange(1 - steps, 1)])
+    last: FloatArray = windows[:, -1]
+    return last
+
+
+def _stream_error(way: str, wanted: FloatArray, got: FloatArray) -> StreamError | None:
     spread = float(np.sqrt(np.mean(np.square(wanted - wanted.mean(axis=0)))))
     if spread == 0.0:
         return None
     share = float(np.sqrt(np.mean(np.square(got - wanted)))) / spread
-    return EndlessError(share=share, answers=len(ends))
+    return StreamError(way=way, share=share, answers=len(wanted))
 
 
 def _one_stream(

@@ -168,7 +168,7 @@ def _kept_warnings() -> Iterator[list[str]]:
 
 
 def _endless_error(model: IntegerModel) -> float | None:
-    """Of a network made for windows, what an endless stream would change (`EndlessError.share`)."""
+    """Of a network made for windows, what an endless stream would change (`StreamError.share`)."""
     share = dict(model.provenance.settings).get("endless_error")
     return None if share is None else float(share)
 

@@ -32,7 +32,7 @@ from edgernn_export.calibration.input_ranges import (
 )
 from edgernn_export.calibration.ranges import RangeMethod
 from edgernn_export.calibration.statistics import Calibration, calibrate, readings_of
-from edgernn_export.calibration.stream_kind import EndlessError, endless_error
+from edgernn_export.calibration.stream_kind import StreamError, endless_error, window_error
 from edgernn_export.calibration.streams import as_streams, as_windows, streams_sha256
 from edgernn_export.float_model.float_run import Progress
 from edgernn_export.float_model.model import FloatDelay, FloatModel
@@ -65,6 +65,7 @@ class CalibratedModel:
         calibration_sha256: hash of the calibration streams (hex).
         window: what the integer model will answer; None for an endless stream.
         endless: of a network made for windows, what streaming it endlessly changes.
+        rewindowed: of one that gets windows of another length, what these change.
         checked: the part of the calibration streams that `concerns` runs an integer model over,
             [B, T, I] each.
     """
@@ -74,7 +75,8 @@ class CalibratedModel:
     calibration_sha256: str
     checked: Sequence[FloatArray]
     window: Window | None = None
-    endless: EndlessError | None = None
+    endless: StreamError | None = None
+    rewindowed: StreamError | None = None
 
     @staticmethod
     def of(
@@ -121,6 +123,7 @@ class CalibratedModel:
             checked=pieces(blocks, model.parameters, windows=window is not None),
             window=window,
             endless=endless,
+            rewindowed=None if window is None else window_error(model, given, window),
         )
 
     def quantize(

@@ -16,7 +16,7 @@ from edgernn.model.integer_model import IntegerModel
 from edgernn_export.calibration.frames import named_by_frame
 from edgernn_export.calibration.input_ranges import GivenRanges, by_channel, check_given
 from edgernn_export.calibration.ranges import RangeMethod, RangeMethodName
-from edgernn_export.calibration.stream_kind import StreamKind, choose_window, report_endless
+from edgernn_export.calibration.stream_kind import StreamKind, choose_window, report_stream
 from edgernn_export.float_model.model import FloatModel
 from edgernn_export.quantizer.calibrated_model import CalibratedModel
 from edgernn_export.quantizer.layer_context import Plan
@@ -108,11 +108,14 @@ def quantize(
         OverflowRefused: an accumulator could overflow.
 
     Warns:
-        StreamKindWarning: nothing says whether the network was made for windows.
+        StreamKindWarning: nothing says whether the network was made for windows, or it is run in
+            another way than it was made for; with what that changes.
         CalibrationWarning: calibration is short, or a channel never changes in it.
         TableWarning: a data frame has as many columns as there are channels, of other names.
         SaturationWarning: calibration leaves a given input range, or saturates a tensor so that
             answers can differ.
+        DepartureWarning: an output strays from the float network's on calibration, by a third of
+            its standard deviation or more.
         LongMemoryWarning: units remember for longer than their 16-bit state can.
     """
     operands, default_bits = parse_precision(precision)
@@ -131,7 +134,7 @@ def quantize(
     model = named_by_frame(model, calibration)
     by_channel(plan.given_ranges, model)
     calibrated = CalibratedModel.of(model, calibration, plan.method, progress, chosen, on_missing)
-    report_endless(model, chosen, calibrated.endless, progress is not False)
+    report_stream(model, chosen, calibrated.endless, calibrated.rewindowed, progress is not False)
     integer = calibrated.quantize(plan, bits, name or _default_name(source, model), seeds)
     for concern in calibrated.concerns(plan, integer):
         warnings.warn(concern, stacklevel=2)

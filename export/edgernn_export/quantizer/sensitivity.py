@@ -15,7 +15,7 @@ from typing import Any, Final
 from edgernn.container.memory import weight_memory
 from edgernn.errors import QuantizationError
 from edgernn.model.integer_model import IntegerModel
-from edgernn_export.calibration.stream_kind import StreamKind, choose_window, report_endless
+from edgernn_export.calibration.stream_kind import StreamKind, choose_window, report_stream
 from edgernn_export.quantizer.calibrated_model import CalibratedModel
 from edgernn_export.quantizer.layers import weighted_names
 from edgernn_export.quantizer.quantizer import make_plan, read_source
@@ -141,7 +141,9 @@ def scan(
     calibrated = CalibratedModel.of(
         model, calibration, choices.method, progress, chosen_window, on_missing
     )
-    report_endless(model, chosen_window, calibrated.endless, progress is not False)
+    report_stream(
+        model, chosen_window, calibrated.endless, calibrated.rewindowed, progress is not False
+    )
     compared = calibration if streams is None else streams
     names = weighted_names(model.layers)
     made: dict[tuple[int, ...], tuple[Measured, IntegerModel]] = {}

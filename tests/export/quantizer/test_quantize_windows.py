@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import warnings
 
 import keras
@@ -207,13 +208,31 @@ CHOICES = {
 }
 
 
-def test_another_window_than_the_networks_is_said():
+@pytest.mark.parametrize(("own", "steps"), [(24, 4), (4, 24)])
+def test_another_window_than_the_networks_is_said_with_its_size(own, steps):
+    model, xs = windowed(float_model("gru_after", gain=0.5), own), stream(600, 3)
+    said = r"windows of (\d+) readings and is quantized for windows of (\d+); .* by ([\d.]+)% of"
+    with pytest.warns(StreamKindWarning, match=said) as caught:
+        assert quantize(model, xs, window=steps, progress=False).window == Window(steps=steps)
+    (warned,) = (str(w.message) for w in caught if w.category is StreamKindWarning)
+    found = re.search(said, warned)
+    assert (int(found[1]), int(found[2])) == (own, steps)
+    ends = np.arange(24, 601)
+    wanted, got = (
+        float_run.run(model, np.stack([xs[end - t : end] for end in ends]))[0][:, -1]
+        for t in (own, steps)
+    )
+    share = np.sqrt(np.mean(np.square(got - wanted)) / np.mean(wanted.var(axis=0)))
+    assert share > 0.005
+    assert float(found[3]) / 100 == pytest.approx(share, rel=0.1)
+
+
+def test_another_window_that_no_stream_can_measure_is_said_to():
     model = windowed(float_model("gru_after"), 24)
-    with pytest.warns(StreamKindWarning, match="made for windows of 24 readings .* of 12"):
-        assert choose_window(model, window=12) == Window(steps=12)
+    with pytest.warns(StreamKindWarning, match="12; by how much cannot be told"):
+        quantize(model, stream(240, 3).reshape(12, 20, 3), window=12, progress=False)
 
 
-@pytest.mark.filterwarnings("ignore::edgernn.StreamKindWarning")
 @pytest.mark.parametrize("name", CHOICES)
 def test_choices_for_a_network_of_windows(name):
     options, window = CHOICES[name]
