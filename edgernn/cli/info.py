@@ -14,6 +14,7 @@ from edgernn.cli.arguments import add_model_argument, model_path
 from edgernn.cli.text_tables import text_table
 from edgernn.cli.wiring import Description, described_routes, is_chain, wiring_lines
 from edgernn.container.memory import table_bytes, weight_memory
+from edgernn.container.stored_layers import has_unit_scales
 from edgernn.container.tensors import file_bytes
 from edgernn.model.affine import Affine, Affine8, Term8, Term16
 from edgernn.model.integer_model import IntegerModel
@@ -164,6 +165,7 @@ def _layer(layer: Layer) -> Description:
         "units": layer.units,
         "activation": _activation(layer),
         "output_scale": float(layer.output_scale),
+        **({"unit_scales": layer.output_scales.tolist()} if has_unit_scales(layer) else {}),
         "states": [{"name": s.name, "format": str(s.format)} for s in layer.states],
         "storages": sorted({term.storage.value for term in terms}),
         "weights_bytes": sum(file_bytes(layer, term) for term in terms) + table_bytes(layer),

@@ -27,6 +27,7 @@ from edgernn.container.stored_layers import (
     CHAIN_KINDS,
     NETWORK_VERSION,
     StoredTensors,
+    has_unit_scales,
     layer_record,
     layer_tensors,
     read_layer,
@@ -60,7 +61,8 @@ _PROVENANCE: Final[Members] = {
 def sealed_version(model: IntegerModel) -> str:
     """The version that is written: 4 where 3 cannot hold the model."""
     network = model.routes or model.input.ports or model.output.ports
-    if network or any(layer.kind not in CHAIN_KINDS for layer in model.layers):
+    layers = model.layers
+    if network or any(la.kind not in CHAIN_KINDS or has_unit_scales(la) for la in layers):
         return NETWORK_VERSION
     return SEALED_VERSIONS[0]
 

@@ -17,7 +17,7 @@ from edgernn.container.tensors import SparseBudget, TensorTable, read_weights, w
 from edgernn.errors import ModelError
 from edgernn.model.affine import Affine, Affine8, Affine16, Source, Term8, Term16
 from edgernn.model.formats import MAX_WIDTH, Precision
-from edgernn.model.layer_record import LayerRecord
+from edgernn.model.layer_record import LayerRecord, ScaledRecord
 from edgernn.model.layers import ENTRY_POINTS, LAYERS, Layer, layer_class
 from edgernn.model.scales import NormalizationConstants, ScaleVector
 from edgernn.model.storage import Storage
@@ -35,7 +35,8 @@ _READERS: Final[dict[Any, MemberReader]] = {
     int: Node.integer, float: Node.real, bool: Node.flag, str: Node.text
 }  # fmt: skip
 _CONSTANTS: Final = (ScaleVector, tuple[ScaleVector, ...], NormalizationConstants)
-
+#: The member that is null where units have scales of their own, and the name of their tensor.
+_SCALE: Final = "output_scale"
 
 #: Options by class: type hints are slow to look up, and a class never changes.
 _known: dict[type[LayerRecord], Members] = {}
@@ -62,7 +63,7 @@ def options(layer: type[LayerRecord]) -> Members:
             and field.name not in layer.shape
             and field.name not in layer.input_vectors
             and types[field.name] not in _CONSTANTS
-            and field.name not in layer.tables
+            and field.name not in (*layer.tables, "unit_scales")
         }
     return _known[layer]
 
@@ -90,12 +91,19 @@ def layer_record(layer: Layer, version: str) -> dict[str, Any]:
     }
     scales = {name: {"shift": scale.shift} for name, scale in layer.scales.items()}
     fields = to_object(layer, {**_LAYER, **options(type(layer))})
+    if has_unit_scales(layer):
+        fields[_SCALE] = None
     return {
         "kind": layer.kind,
         **fields,
         "affines": affines,
         **({"scales": scales} if version == NETWORK_VERSION else {}),
     }
+
+
+def has_unit_scales(layer: Layer) -> bool:
+    """Whether the units of a layer have output scales of their own."""
+    return isinstance(layer, ScaledRecord) and layer.unit_scales is not None
 
 
 def _affine_record(affine: Affine, stored: bool) -> dict[str, Any]:
@@ -126,6 +134,8 @@ def layer_tensors(layer: Layer, budget: SparseBudget) -> Iterator[tuple[str, npt
         yield f"{layer.name}/{name}/epsilon", norm.epsilon
     for name in layer.tables:
         yield f"{layer.name}/{name}", getattr(layer, name)
+    if has_unit_scales(layer):
+        yield f"{layer.name}/{_SCALE}", layer.output_scales
 
 
 def _affine_tensors(
@@ -178,7 +188,12 @@ def read_layer(node: Node, file: StoredTensors) -> Layer:
         )
     wanted = options(layer)
     parts = node.members("kind", "affines", *["reads", "scales"] * network, *_LAYER, *wanted)
-    fields = from_parts(parts, {**_LAYER, **wanted})
+    fields = from_parts(parts, _LAYER)
+    if network and issubclass(layer, ScaledRecord) and parts[_SCALE].value is None:
+        each = file.table.take(f"{fields['name']}/{_SCALE}", np.float64, (fields["units"],))
+        fields |= {_SCALE: float(each.max()), "unit_scales": each}
+        wanted = {name: read for name, read in wanted.items() if name != _SCALE}
+    fields |= from_parts(parts, wanted)
     parts_of = partial(layer.parts_of, widths=fields)
     rows = {name: count * layer.width_of(name, fields) for name, (count, _) in layer.shape.items()}
     affines = {

@@ -25,6 +25,8 @@ class ArrayRecord:
             return False
         for field in fields(self):
             left, right = getattr(self, field.name), getattr(other, field.name)
+            if isinstance(left, np.ndarray) is not isinstance(right, np.ndarray):
+                return False  # one of them is None
             if isinstance(left, np.ndarray):
                 if left.dtype != right.dtype or not np.array_equal(left, right):
                     return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,8 +12,8 @@ import numpy as np
 
 from edgernn.errors import ModelError
 from edgernn.model.affine import Affine, Affine8, Affine16, CodeRange, Source
-from edgernn.model.array_record import ArrayRecord
-from edgernn.model.formats import INT16_MAX, INT16_MIN, Int16Array, QFormat
+from edgernn.model.array_record import ArrayRecord, check_rows, frozen_array
+from edgernn.model.formats import INT16_MAX, INT16_MIN, FloatArray, Int16Array, QFormat
 from edgernn.model.scales import NormalizationConstants, ScaleVector
 from edgernn.model.storage import MAX_SPARSE_TILES, Storage, padded, tile_columns
 
@@ -267,6 +268,51 @@ class LayerRecord(ArrayRecord):
         return self.states[0].format.scale
 
     @property
+    def output_scales(self) -> FloatArray:
+        """Real value of one output code of each unit, float64 [units]."""
+        return np.full(self.units, self.output_scale)
+
+    @property
     def macs(self) -> int:
         """Multiply-accumulates of the matrix products of one step."""
         return sum(t.weights.size for a in self.affines.values() for t in a.terms)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ScaledRecord(LayerRecord):
+    """A layer whose output has real scales that calibration chooses; no integer depends on them.
+
+    Attributes:
+        output_scale: real value of one output code; the largest of those that differ.
+        unit_scales: the same of each unit where they differ, float64 [units]. What reads them takes
+            every element by itself (clause 7.9). None where all units have one.
+    """
+
+    output_scale: float
+    unit_scales: FloatArray | None = None
+
+    def __post_init__(self) -> None:
+        """Freeze and check the scales."""
+        LayerRecord.__post_init__(self)
+        if not 0.0 < self.output_scale < math.inf:
+            raise ModelError(
+                f"{self.name}.output_scale: expected a finite value > 0, got {self.output_scale}"
+            )
+        if self.unit_scales is None:
+            return
+        scales = frozen_array(self.name, "unit_scales", self.unit_scales, np.float64, 1)
+        object.__setattr__(self, "unit_scales", scales)
+        check_rows(self.name, self.units, unit_scales=scales)
+        low, high = float(scales.min()), float(scales.max())
+        if not 0.0 < low < high < math.inf or high != self.output_scale:
+            raise ModelError(
+                f"{self.name}.unit_scales: expected finite values > 0 that differ, the largest of "
+                f"them {self.output_scale}, got {low} to {high}"
+            )
+
+    @property
+    def output_scales(self) -> FloatArray:
+        """Real value of one output code of each unit, float64 [units]."""
+        if self.unit_scales is not None:
+            return self.unit_scales
+        return np.full(self.units, self.output_scale)

@@ -29,7 +29,13 @@ from edgernn.model.formats import (
     Int16Array,
     QFormat,
 )
-from edgernn.model.layer_record import X_AND_H, AffineShapes, LayerRecord, StateSpec
+from edgernn.model.layer_record import (
+    X_AND_H,
+    AffineShapes,
+    LayerRecord,
+    ScaledRecord,
+    StateSpec,
+)
 from edgernn.model.merges import Merge
 
 
@@ -199,13 +205,14 @@ class GRUAfter(_GRU):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Dense(LayerRecord):
+class Dense(ScaledRecord):
     """y = activation of one affine map (section 8).
 
     Attributes:
         activation: linear, relu, tanh or sigmoid.
         output_scale: real value of one output code (relu and linear layers that feed another
             layer; 2**-15 for tanh and sigmoid; the last layer's scales stand in `OutputSpec`).
+        unit_scales: of relu and linear layers that merges alone read, where units differ much.
         out: affine map, U rows.
     """
 
@@ -213,18 +220,13 @@ class Dense(LayerRecord):
     shape: ClassVar[AffineShapes] = {"out": (1, frozenset({(Source.X,)}))}
 
     activation: DenseActivation
-    output_scale: float
     out: Affine
 
     def __post_init__(self) -> None:
         """Check the output scale."""
-        LayerRecord.__post_init__(self)
-        if not 0.0 < self.output_scale < float("inf"):
-            raise ModelError(
-                f"{self.name}.output_scale: expected a finite value > 0, got {self.output_scale}"
-            )
+        ScaledRecord.__post_init__(self)
         bounded = (DenseActivation.TANH, DenseActivation.SIGMOID)
-        if self.activation in bounded and self.output_scale != UNIT.scale:
+        if self.activation in bounded and (self.output_scales != UNIT.scale).any():
             raise ModelError(
                 f"{self.name}.output_scale: expected 2**-15 for {self.activation.value}, "
                 f"got {self.output_scale}"

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import enum
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from edgernn.errors import ModelError
-from edgernn.model.layer_record import AffineShapes, LayerRecord
+from edgernn.model.layer_record import AffineShapes, ScaledRecord
 from edgernn.model.scales import SCALE_SHIFTS, ScaleVector
 
 
@@ -23,7 +22,7 @@ class MergeOperation(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Merge(LayerRecord):
+class Merge(ScaledRecord):
     """y = sum, product, maximum or minimum of vectors that are brought to one scale (clause 7.10).
 
     It reads the int16 values of what feeds it, vectors of U elements one behind another. Of the
@@ -34,6 +33,7 @@ class Merge(LayerRecord):
         terms: what scales each of the vectors, in their order.
         shift: of the product, 1..30; 0 for the others.
         output_scale: real value of one output code.
+        unit_scales: those of the elements, where merges alone read them and they differ much.
     """
 
     kind: ClassVar[str] = "merge"
@@ -43,11 +43,10 @@ class Merge(LayerRecord):
     operation: MergeOperation
     terms: tuple[ScaleVector, ...]
     shift: int
-    output_scale: float
 
     def __post_init__(self) -> None:
         """Check counts, widths and the shift."""
-        LayerRecord.__post_init__(self)
+        ScaledRecord.__post_init__(self)
         count = len(self.terms)
         product = self.operation is MergeOperation.PRODUCT
         if count < 2 or (product and count > 2):
@@ -67,10 +66,6 @@ class Merge(LayerRecord):
         if self.shift not in (SCALE_SHIFTS if product else (0,)):
             raise ModelError(
                 f"{self.name}.shift: expected {'1..30' if product else '0'}, got {self.shift}"
-            )
-        if not 0.0 < self.output_scale < math.inf:
-            raise ModelError(
-                f"{self.name}.output_scale: expected a finite value > 0, got {self.output_scale}"
             )
 
     @property

@@ -14,7 +14,7 @@ import numpy as np
 
 from edgernn.model.formats import FloatArray, Int16Array, Precision
 from edgernn.model.integer_model import IntegerModel
-from edgernn_export.float_model import rated_run
+from edgernn_export.float_model import float_run, rated_run
 from edgernn_export.float_model.model import FloatDense, FloatModel
 
 #: Difference, as a share of the answers' standard deviation (about 10 dB), from which on it is

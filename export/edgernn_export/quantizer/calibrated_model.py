@@ -35,7 +35,7 @@ from edgernn_export.calibration.statistics import Calibration, calibrate, readin
 from edgernn_export.calibration.stream_kind import StreamError, endless_error, window_error
 from edgernn_export.calibration.streams import as_streams, as_windows, streams_sha256
 from edgernn_export.float_model.float_run import Progress
-from edgernn_export.float_model.model import FloatDelay, FloatModel
+from edgernn_export.float_model.model import FloatDelay, FloatMerge, FloatModel
 from edgernn_export.guards.departure import departure
 from edgernn_export.guards.long_memory import long_memory
 from edgernn_export.guards.saturation import pieces, watched_run
@@ -247,7 +247,7 @@ def _layers(
     precision, wiring = plan.precision, model.wiring
     readings = 1 if model.rate is None else model.rate.readings
     feeds = {MODEL_INPUT: Feed.of_input(precision, input_spec, readings)}
-    logits = _logits(model)
+    apart = _row_by_row(model)
     made: list[Layer] = []
     scales: list[FloatArray] = []
     names = layer_names(model.layers)
@@ -258,7 +258,7 @@ def _layers(
             index=index,
             weight_bits=bits.get(names[index], 8),
             last=last,
-            per_row_output=last and index not in logits,
+            per_row_output=index in apart,
             reads_input=reads_input(wiring[index]),
             feed=Feed.of_route(feeds, wiring[index]),
             plan=plan,
@@ -270,9 +270,25 @@ def _layers(
         if isinstance(layer, FloatDelay):
             feeds[index] = delayed(context.feed, layer.depth)
         else:
-            feeds[index] = Feed.of_layer(precision, integer.output_scale, layer.units)
+            feeds[index] = Feed.of_layer(precision, scales[index], layer.units)
     put_out = [scales[part.source][part.start : part.start + part.width] for part in wiring[-1]]
     return tuple(made), np.concatenate(put_out)
+
+
+def _row_by_row(model: FloatModel) -> frozenset[int]:
+    """The layers whose rows may have scales of their own, as what reads them takes each by itself.
+
+    A merge does, and the output unless a softmax compares; a delay where all do that read it.
+    """
+    layers, logits = model.layers, _logits(model)
+    taking = {len(layers), *(i for i, layer in enumerate(layers) if isinstance(layer, FloatMerge))}
+    found = set()
+    for index in reversed(range(len(layers))):
+        if index not in logits and readers(model.wiring, index) <= taking:
+            found.add(index)
+            if isinstance(layers[index], FloatDelay):
+                taking.add(index)
+    return frozenset(found)
 
 
 def _logits(model: FloatModel) -> frozenset[int]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from edgernn.model.affine import Affine, CodeRange, Source
 from edgernn.model.formats import FloatArray, Int16Array, Precision
@@ -34,6 +35,9 @@ HIDDEN_HEADROOM: Final = 1.5
 #: The same of the model's output, which no later product reads: its 16 bits have room to spare. A
 #: `w8a16` row has twice that beside (clause 5.2).
 OUTPUT_HEADROOM: Final = {Precision.W8A8: 4.0, Precision.W8A16: 2.0}
+#: Units of a hidden layer get scales of their own where one that serves all would be coarser than
+#: some need by more than this. With less, every unit keeps 7 bits, as weights have.
+_APART: Final = 2.0**8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +57,8 @@ class Feed:
     value_scale: FloatArray
 
     @staticmethod
-    def of_layer(precision: Precision, scale: float, width: int) -> Feed:
-        """The feed of a layer's output, or of a hidden state, with one scale."""
+    def of_layer(precision: Precision, scale: FloatArray | float, width: int) -> Feed:
+        """The feed of a layer's output, or of a hidden state, with one scale or one per column."""
         return Feed(
             scale=np.full(width, scale * precision.operand_ratio),
             offset=np.zeros(width),
@@ -139,7 +143,7 @@ class LayerContext:
 
     Attributes:
         last: nothing but the model's output reads it.
-        per_row_output: each row of its output has a scale of its own.
+        per_row_output: what reads it lets each row of its output have a scale of its own.
         reads_input: it reads the model's input and nothing else.
         rows: how many rows stand one behind another in its tensors.
     """
@@ -156,6 +160,29 @@ class LayerContext:
     rows: int = 1
     _codes: dict[Source, Int16Array] = field(default_factory=dict, init=False)
     _moments: dict[tuple[Source, ...], Moments] = field(default_factory=dict, init=False)
+
+    def row_scales(self, scale: FloatArray, needed: npt.NDArray[np.bool_]) -> FloatArray:
+        """The scales [U] that the rows of the output get.
+
+        Args:
+            scale: [U], what each row asks for.
+            needed: [U], rows that are not 0 throughout.
+
+        Returns:
+            Scales of their own where nothing but the output reads them, or where they are far
+            apart and what reads them takes that; else the largest for all.
+        """
+        if self.per_row_output and self.last:
+            return scale
+        largest = np.full(len(scale), float(scale.max()))
+        if not self.per_row_output or largest[0] <= _APART * scale[needed].min():
+            return largest
+        own: FloatArray = np.where(needed, scale, largest)
+        return own
+
+    def unit_scales(self, scale: FloatArray) -> FloatArray | None:
+        """What the record of a layer says of scales [U]; those of the output stand there."""
+        return None if self.last or (scale == scale[0]).all() else scale
 
     def stats(self, tensor: str) -> TensorStatistics:
         """Calibration of one of this layer's tensors."""

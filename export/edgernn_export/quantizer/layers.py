@@ -140,8 +140,8 @@ def dense_output_scale(context: LayerContext, layer: FloatDense) -> FloatArray:
     headroom = OUTPUT_HEADROOM[context.plan.precision] if context.last else HIDDEN_HEADROOM
     reach = _dense_reach(context, layer) * headroom
     scale = np.maximum(reach / _HIGH_CODE[context.plan.precision], _finest_scale(context, layer))
-    if not context.per_row_output:
-        scale = np.full(layer.units, float(scale.max()))
+    stats = context.stats("y")
+    scale = context.row_scales(scale, (stats.high != 0.0) | (stats.low != 0.0))
     # Single precision: the last bits of the float run depend on the number of BLAS threads.
     rounded: FloatArray = scale.astype(np.float32).astype(np.float64)
     return rounded
@@ -192,9 +192,8 @@ def _dense(context: LayerContext, layer: FloatDense) -> Layer:
         inputs=layer.inputs,
         units=layer.units,
         activation=DenseActivation(layer.activation),
-        output_scale=float(scale[0])
-        if not context.per_row_output or bounded
-        else float(scale.max()),
+        output_scale=float(scale.max()),
+        unit_scales=context.unit_scales(scale),
         out=context.affines({"out": (terms, bias)})["out"],
     )
 

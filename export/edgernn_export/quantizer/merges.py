@@ -33,8 +33,12 @@ from edgernn_export.quantizer.layer_context import (
     LayerContext,
 )
 
-#: Output codes per code that is read: a multiplier of int16 at the smallest shift.
-_STEEPEST: Final = INT16_MAX / 2.0
+#: Codes that the largest code of an element may be scaled to, were there more bits. All elements of
+#: a vector share a shift: the steepest leaves a multiplier of 0.37 elsewhere 7 bits (clause 7.9).
+_FARTHEST_CODE: Final = float(1 << 20)
+#: A factor has a scale this much coarser than it could, at most, for the shift of its product: 8
+#: bits are left to it.
+_MOST_SPARED: Final = 2.0**6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +50,7 @@ class _Vectors:
         constant: [n, U].
         reach: [n, U], the largest magnitude of a value, of its parts, in calibration.
         lows, highs: [n, U], ends of the values in calibration.
+        steepest: [n, U], output codes per code that is read, at most: none needs more codes.
     """
 
     gain: FloatArray
@@ -53,6 +58,7 @@ class _Vectors:
     reach: FloatArray
     lows: FloatArray
     highs: FloatArray
+    steepest: FloatArray
 
     @staticmethod
     def of(context: LayerContext, layer: FloatMerge) -> _Vectors:
@@ -64,12 +70,14 @@ class _Vectors:
             for end in _ends(context.stats("x"), context.plan.method)
         ]
         values = np.abs([*ends, *(end - constant for end in ends), constant])
+        largest = np.max(np.abs(feed.ends), axis=0) * feed.scale / feed.value_scale
         return _Vectors(
             gain=layer.gain * feed.value_scale.reshape(shape),
             constant=constant,
             reach=values.max(axis=0),
             lows=np.minimum(*ends),
             highs=np.maximum(*ends),
+            steepest=_FARTHEST_CODE / largest.reshape(shape),
         )
 
     def scaled(self, index: int, scale: FloatArray, bias: FloatArray) -> ScaleVector:
@@ -82,8 +90,8 @@ class _Vectors:
     def finest(self, index: int) -> FloatArray:
         """The finest scale [U] that a vector with room beyond calibration has codes of."""
         held = self.reach[index] * HIDDEN_HEADROOM / INT16_MAX
-        finest: FloatArray = np.maximum(held, np.abs(self.gain[index]) / _STEEPEST)
-        return np.maximum(finest, finest.max() * 2.0**-15)
+        finest: FloatArray = np.maximum(held, np.abs(self.gain[index]) / self.steepest[index])
+        return finest
 
     @property
     def kept(self) -> int | None:
@@ -93,7 +101,7 @@ class _Vectors:
 
 
 def merge_output_scale(context: LayerContext, layer: FloatMerge) -> FloatArray:
-    """Real value of one output code per element [U], all alike where another layer reads them.
+    """Real value of one output code per element [U], all alike where a matrix reads them.
 
     Raises:
         CalibrationError: all values were zero at every step, so nothing is known of their range.
@@ -114,12 +122,12 @@ def merge_output_scale(context: LayerContext, layer: FloatMerge) -> FloatArray:
     headroom = OUTPUT_HEADROOM[Precision.W8A8] if context.last else HIDDEN_HEADROOM
     scale = np.where(reach > 0.0, reach, reach.max()) * headroom / INT16_MAX
     if product:
-        first, other = _factors(vectors)
-        scale = np.maximum(scale, 2.0 * first * vectors.finest(other))
+        scale = np.maximum(scale, 2.0 * _finest_product(vectors))
     else:
-        scale = np.maximum(scale, np.abs(vectors.gain).max(axis=0) / _STEEPEST)
-    if not context.per_row_output:
-        scale = np.full(layer.units, float(scale.max()))
+        scale = np.maximum(scale, (np.abs(vectors.gain) / vectors.steepest).max(axis=0))
+    scale = context.row_scales(scale, np.ones(layer.units, bool))
+    if product and np.ptp(scale) > 0.0:
+        scale = _with_room(scale, _finest_product(vectors))
     # Single precision: the last bits of the float run depend on the number of BLAS threads.
     rounded: FloatArray = scale.astype(np.float32).astype(np.float64)
     return rounded
@@ -146,6 +154,7 @@ def quantize_merge(context: LayerContext, layer: FloatMerge) -> Merge:
         terms=tuple(terms),
         shift=shift,
         output_scale=float(scale.max()),
+        unit_scales=context.unit_scales(scale),
     )
 
 
@@ -157,10 +166,23 @@ def _factors(vectors: _Vectors) -> tuple[FloatArray, int]:
     return vectors.finest(0), 1
 
 
+def _finest_product(vectors: _Vectors) -> FloatArray:
+    """The scale [U] of the product of both factors, unshifted."""
+    first, other = _factors(vectors)
+    return first * vectors.finest(other)
+
+
+def _with_room(scale: FloatArray, finest: FloatArray) -> FloatArray:
+    """Scales [U] of a product that one shift serves: where there is little room, coarser ones."""
+    least = float(np.max(scale / finest)) / _MOST_SPARED
+    served: FloatArray = np.maximum(scale, 2.0 ** np.floor(np.log2(least)) * finest)
+    return served
+
+
 def _product(vectors: _Vectors, scale: FloatArray) -> tuple[list[ScaleVector], int]:
     """Scales of both factors, whose product shifted is on the wanted scale."""
     first, other = _factors(vectors)
-    room = float(np.min(scale / (first * vectors.finest(other))))
+    room = float(np.min(scale / _finest_product(vectors)))
     # A scale in single precision may be a hair below the one that leaves room for a shift of 1.
     shift = int(np.clip(np.floor(np.log2(room)), SCALE_SHIFTS[0], SCALE_SHIFTS[-1]))
     scales = {1 - other: first, other: scale / (first * 2.0**shift)}

@@ -277,7 +277,7 @@ def _dense_scale(model: IntegerModel, index: int) -> FloatArray:
 def _output_scale(model: IntegerModel, index: int) -> FloatArray:
     """Real value of a layer's output per unit; where only the output reads it, by its channels."""
     layer = model.layers[index]
-    scale: FloatArray = np.full(layer.units, layer.output_scale)
+    scale = layer.output_scales.copy()
     if readers(model.wiring, index) == {len(model.layers)}:
         at = 0
         for part in model.wiring[-1]:

@@ -23,6 +23,7 @@ from edgernn.model.affine import Affine8
 from edgernn.model.formats import Precision
 from edgernn.model.integer_model import IntegerModel, Provenance
 from edgernn.model.interface import InputSpec, Window
+from edgernn.model.layer_record import ScaledRecord
 from edgernn.model.layers import (
     LAYERS,
     LSTM,
@@ -237,6 +238,7 @@ def test_every_field_of_every_layer_is_stored():
         fields = {field.name for field in dataclasses.fields(layer)}
         scales = {*layer.scale_shape, *(["terms"] if kind == "merge" else [])}
         own = {*layer.shape, *layer.norm_shape, *layer.tables, *layer.input_vectors, *scales}
+        own |= {"unit_scales"} if issubclass(layer, ScaledRecord) else set()
         assert fields == {"name", "inputs", "units", *own, *options(layer)}, kind
 
 
