@@ -12,7 +12,12 @@ from edgernn.model.formats import FloatArray, OperandArray
 from edgernn.model.integer_model import IntegerModel
 from edgernn_export.evaluation.answers import steps_of
 from edgernn_export.evaluation.recording import IntArray
-from edgernn_firmware_sim.reference.events import Recorder
+from edgernn_export.guards.recorded_run import (
+    AnswerRecorder,
+    clipped_shares,
+    recorded_run,
+    saturated_shares,
+)
 from edgernn_firmware_sim.reference.reference import Reference, State
 
 #: Steps that the reference looks at; it is slow.
@@ -65,9 +70,7 @@ def clipped(model: IntegerModel, streams: Sequence[FloatArray]) -> list[Clipped]
         source.offset + bounds.low * source.scale,
         source.offset + bounds.high * source.scale,
     )
-    coder = model.interface().coder()
-    beyond = [np.count_nonzero(coder.codes_and_clipped(x)[1], axis=0) for x in streams]
-    share = np.sum(beyond, axis=0) / sum(map(len, streams))
+    share = clipped_shares(model, streams)
     least = np.min([x.min(axis=0) for x in streams], axis=0)
     largest = np.max([x.max(axis=0) for x in streams], axis=0)
     return [
@@ -95,20 +98,21 @@ def saturation(
         of_steps: steps of the whole recording.
     """
     interface = model.interface()
-    recorder = Recorder()
+    recorder = AnswerRecorder()
     reference = Reference(model, recorder)
     codes = [interface.quantize(x) for x in streams]
     steps = 0
-    if model.window is None:
-        batches = _stretches(model, codes)
+    if model.window is not None:
+        batches = _windows(model, model.window.steps, codes, rows)
+    elif model.rate is not None:
+        batches = _begun(model, codes)
     else:
-        batches = _windows(model.window.steps, codes, rows)
+        batches = _stretches(model, codes)
     for q_xs, state in batches:
-        reference.run(q_xs, state)
+        recorded_run(model, reference, recorder, q_xs, state)
         steps += q_xs.shape[0] * q_xs.shape[1]
-    shares = [(name, e.saturated / e.values) for name, e in recorder.tensors.items() if e.saturated]
     return Saturation(
-        shares=tuple(sorted(shares, key=lambda pair: (-pair[1], pair[0]))),
+        shares=saturated_shares(recorder.tensors),
         steps=steps,
         of_steps=of_steps,
     )
@@ -122,11 +126,25 @@ def _spread(count: int, most: int) -> IntArray:
     return np.unique(np.linspace(0, count - 1, min(count, max(1, most))).round().astype(np.int64))
 
 
-def _windows(steps: int, codes: Sequence[OperandArray], rows: Sequence[IntArray]) -> list[Batch]:
-    """Windows that are answered, as one batch from the zero state."""
+def _windows(
+    model: IntegerModel, steps: int, codes: Sequence[OperandArray], rows: Sequence[IntArray]
+) -> list[Batch]:
+    """Windows that are answered, as one batch from their beginning."""
     ends = [(b, int(end)) for b, picked in enumerate(rows) for end in picked]
     chosen = [ends[n] for n in _spread(len(ends), _STEPS // steps)]
-    return [(np.stack([codes[b][end - steps + 1 : end + 1] for b, end in chosen]), None)]
+    windows = np.stack([codes[b][end - steps + 1 : end + 1] for b, end in chosen])
+    return [Reference(model).begun(windows)]
+
+
+def _begun(model: IntegerModel, codes: Sequence[OperandArray]) -> list[Batch]:
+    """What the steps of streams with a rate read, as far as it is looked at."""
+    batches: list[Batch] = []
+    room = _STEPS
+    for q_xs in codes:
+        steps, state = Reference(model).begun(q_xs[None])
+        batches.append((steps[:, :room], state))
+        room -= min(room, steps.shape[1])
+    return [batch for batch in batches if batch[0].shape[1]]
 
 
 def _stretches(model: IntegerModel, codes: Sequence[OperandArray]) -> list[Batch]:

@@ -29,7 +29,7 @@ from edgernn.model.layers import (
     SimpleRNN,
 )
 from edgernn.model.merges import Merge
-from edgernn.model.routes import before_states
+from edgernn_export.guards.recorded_run import recorded_run
 from edgernn_firmware_sim.reference.arithmetic import Int32, sat16
 from edgernn_firmware_sim.reference.events import Names, Quiet
 from edgernn_firmware_sim.reference.reference import Reference
@@ -110,8 +110,6 @@ def watched_run(
 ) -> tuple[tuple[SaturatedTensor, ...], list[Int16Array]]:
     """Run the reference over streams [B, T, I], each from its beginning.
 
-    Of a window model, layers behind all states are looked at where they answer, in the last step.
-
     Returns:
         What saturates, and the outputs of each block: int16 [B, T, O], of windows [B, 1, O], of
         models with a rate their answers.
@@ -122,11 +120,8 @@ def watched_run(
     unwatched = Reference(model)
     for block in streams:
         codes, state = unwatched.begun(interface.quantize(block))
-        if model.window is not None and codes.shape[1] > 1:
-            _, state = reference.run(codes[:, :-1], state)
-            watch.forget_head()
-            codes = codes[:, -1:]
-        outputs.append(reference.run(codes, state)[0])
+        answers, _ = recorded_run(model, reference, watch, codes, state)
+        outputs.append(answers if model.window is None else answers[:, -1:])
     found = tuple(
         SaturatedTensor(tensor=name, share=moved / seen, cure=watch.cure(name))
         for name, (seen, moved) in watch.counts.items()
@@ -145,14 +140,8 @@ class _Watch(Quiet):
             for layer in model.layers
             if not isinstance(layer, _KNOWN)
         }
-        recurrent = [bool(layer.states) for layer in model.layers]
-        carried = before_states(model.wiring, recurrent)
-        #: Layers behind all states.
-        self._head = {
-            layer.name
-            for index, layer in enumerate(model.layers)
-            if not recurrent[index] and index not in carried
-        }
+        #: Layers whose tensors do not count in the steps at hand.
+        self.unheard: frozenset[str] = frozenset()
         #: tensor -> values seen, values moved.
         self.counts: dict[str, tuple[int, int]] = {}
         #: What the terms of the map at hand add up to without saturation; None in `w8a8`.
@@ -229,13 +218,10 @@ class _Watch(Quiet):
         return a + reset * grown
 
     def _count(self, name: str, moved: Any) -> None:
+        if name.partition(".")[0] in self.unheard:
+            return
         seen, before = self.counts.get(name, (0, 0))
         self.counts[name] = (seen + moved.size, before + int(np.count_nonzero(moved)))
-
-    def forget_head(self) -> None:
-        """Forget what was seen of the layers behind all states."""
-        for tensor in [t for t in self.counts if t.split(".")[0] in self._head]:
-            del self.counts[tensor]
 
     def cure(self, name: str) -> str:
         """What to do about a tensor that saturates."""

@@ -21,9 +21,15 @@ from edgernn_export.calibration.streams import as_streams, as_windows
 from edgernn_export.float_model.float_run import batches, run, stretch_steps
 from edgernn_export.float_model.model import FloatModel
 from edgernn_export.float_model.rated_run import begun
+from edgernn_export.guards.recorded_run import (
+    AnswerRecorder,
+    clipped_shares,
+    recorded_run,
+    saturated_shares,
+)
 from edgernn_export.quantizer.overflow_proof import RowProof, prove
 from edgernn_firmware_sim.reference.arithmetic import Int32
-from edgernn_firmware_sim.reference.events import Recorder, TensorEvents
+from edgernn_firmware_sim.reference.events import TensorEvents
 from edgernn_firmware_sim.reference.reference import Reference
 
 #: Steps of all windows that are compared.
@@ -43,7 +49,8 @@ class TensorReport:
             minus infinite where noise is all there is.
         worst_unit: the unit with the lowest ratio among those whose float value moves.
         worst_unit_sqnr_db: its ratio.
-        saturation_rate: share of values a saturation changed in the integer run.
+        saturation_rate: share of values a saturation changed in the integer run; of an output,
+            those of the layers it puts out.
         clip_rate: share of float values outside the tensor's integer format.
     """
 
@@ -62,8 +69,9 @@ class QuantizationReport:
     Attributes:
         tensors: hidden states, cell states, dense outputs, sums and products in layer order; of a
             network that is no chain, what it puts out behind them.
-        saturations: share of saturated values per named integer tensor, where not zero.
-        input_clip_rate: share of input values outside the input range, per channel.
+        saturations: share of saturated values per named integer tensor, where not zero, the largest
+            first; of a window model, of layers behind all states where it answers.
+        input_clip_rate: share of readings that are clipped, per channel.
         proofs: overflow proof, worst row per affine map.
         steps: steps compared, over all streams.
         windows: of a window model, windows compared: layers that no recurrent layer reads are
@@ -109,7 +117,7 @@ class QuantizationReport:
         return "\n".join(lines)
 
 
-class _Tap(Recorder):
+class _Tap(AnswerRecorder):
     """A recorder that also keeps the tensors the report compares, until they are taken."""
 
     def __init__(self, wanted: Iterable[str]) -> None:
@@ -151,6 +159,7 @@ def quantization_report(
         names=integer_model.input.names,
         ports=integer_model.input.ports,
     )
+    given = blocks
     if integer_model.window is not None:
         blocks = [_few(as_windows(blocks, integer_model.window, "report"))]
     tensors = _compared(integer_model)
@@ -176,32 +185,51 @@ def quantization_report(
         for start in range(0, steps, length):
             stretch = slice(start, start + length)
             ys, state = run(float_model, streams[:, stretch], state, observe)
-            q_ys, q_state = reference.run(codes[:, stretch], q_state)
-            if integer_model.window is None or start + length >= steps:
+            ends = start + length >= steps
+            q_ys, q_state = recorded_run(
+                integer_model, reference, tap, codes[:, stretch], q_state, ends=ends
+            )
+            if integer_model.window is None or ends:
                 answered = slice(0 if integer_model.window is None else -1, None)
                 for name, part in ports.items():
                     width = part.stop - part.start
-                    wide = q_ys[:, answered, part].reshape(-1, width).astype(np.int32)
-                    put_out[name].add(ys[:, answered, part].reshape(-1, width), wide)
+                    answers = q_ys[:, answered, part].reshape(-1, width).astype(np.int32)
+                    put_out[name].add(ys[:, answered, part].reshape(-1, width), answers)
             for name, seen in compared.items():
-                original, taken = originals.pop(name), tap.take(name)
+                original, tensor = originals.pop(name), tap.take(name)
                 if name not in answering:
-                    seen.add(original, taken)
-                elif start + length >= steps:
-                    seen.add(original[-batch:], taken[-batch:])
-    everything = np.concatenate([b.reshape(-1, b.shape[-1]) for b in blocks])
+                    seen.add(original, tensor)
+                elif ends:
+                    seen.add(original[-batch:], tensor[-batch:])
     return QuantizationReport(
         tensors=(
             *(seen.report(name, tap.tensors[name]) for name, seen in compared.items()),
-            *(seen.report(name, TensorEvents(values=1)) for name, seen in put_out.items()),
+            *(
+                seen.report(name, _of_sources(integer_model, ports[name], tensors, tap))
+                for name, seen in put_out.items()
+            ),
         ),
-        saturations=tuple(
-            (n, e.saturated / e.values) for n, e in sorted(tap.tensors.items()) if e.saturated
-        ),
-        input_clip_rate=_input_clip_rate(integer_model, everything),
+        saturations=saturated_shares(tap.tensors),
+        input_clip_rate=tuple(clipped_shares(integer_model, given).tolist()),
         proofs=prove(integer_model),
-        steps=everything.shape[0],
+        steps=sum(block.shape[0] * block.shape[1] for block in blocks),
         windows=None if integer_model.window is None else len(blocks[0]),
+    )
+
+
+def _of_sources(
+    model: IntegerModel,
+    channels: slice,
+    tensors: Mapping[str, tuple[int, str, FloatArray]],
+    tap: _Tap,
+) -> TensorEvents:
+    """What was seen of the layers that these channels put out."""
+    sources = np.repeat(*np.transpose([(part.source, part.width) for part in model.wiring[-1]]))
+    read = set(sources[channels].tolist())
+    seen = [tap.tensors[name] for name, (index, _, _) in tensors.items() if index in read]
+    return TensorEvents(
+        values=max(1, sum(events.values for events in seen)),
+        saturated=sum(events.saturated for events in seen),
     )
 
 
@@ -336,15 +364,6 @@ def _decibel(signal: float, noise: float) -> float:
     if signal <= 0.0:
         return float("-inf")
     return float(10.0 * np.log10(signal / noise))
-
-
-def _input_clip_rate(model: IntegerModel, values: FloatArray) -> tuple[float, ...]:
-    precision = model.precision
-    codes = (values - model.input.offset) / model.input.scale
-    half = 0.5 * precision.input_step
-    bounds = model.input.code_bounds(precision)
-    outside = (codes < bounds.low - half) | (codes > bounds.high + half)
-    return tuple(float(v) for v in outside.mean(axis=0))
 
 
 def finite_values(value: Any) -> Any:

@@ -13,7 +13,8 @@ from edgernn.model.interface import Window
 from edgernn_export import evaluate
 from edgernn_export.evaluation import saturation
 from edgernn_export.evaluation.departure import over_time, worst_answers
-from edgernn_firmware_sim.reference.events import Recorder
+from edgernn_export.quantizer.report import quantization_report
+from edgernn_firmware_sim.reference.events import Recorder, TensorEvents
 from edgernn_firmware_sim.reference.reference import Reference
 from tests.support.models.evaluation import classifier, detector, forecaster, integer, readings
 from tests.support.models.float import float_model
@@ -228,23 +229,47 @@ def test_clipped_readings_are_counted_and_what_they_cost():
 @pytest.mark.filterwarnings("ignore::edgernn.DepartureWarning")
 @pytest.mark.parametrize("window", [None, Window(steps=8)], ids=str)
 def test_saturated_shares_are_those_of_the_whole_run(window):
-    network = float_model("lstm", inputs=2, units=8, gain=12.0, seed=1)
+    network = float_model("lstm", inputs=2, units=8, gain=12.0, seed=1, dense=((5, "relu"),))
     model = integer(network, window)
-    streams = [2 * readings(600, seed=1), 2 * readings(90, seed=2)]
-    recorder = Recorder()
+    streams = [4 * readings(600, seed=1), 4 * readings(90, seed=2)]
+    recorder, answering = Recorder(), Recorder()
     codes = [model.interface().quantize(x) for x in streams]
     if window is None:
         for q_xs in codes:
             Reference(model, recorder).run(q_xs)
+        events = recorder.tensors
     else:
         for q_xs in codes:
             for end in range(8, len(q_xs) + 1):
-                Reference(model, recorder).run(q_xs[end - 8 : end])
+                _, state = Reference(model, recorder).run(q_xs[None, end - 8 : end - 1])
+                Reference(model, answering).run(q_xs[None, end - 1 : end], state)
+        lstm = {n: e for n, e in recorder.tensors.items() if n.startswith("lstm")}
+        events = dict(answering.tensors)  # the Dense layer answers in the last step alone
+        for name, before in lstm.items():
+            last = events[name]
+            events[name] = TensorEvents(
+                values=before.values + last.values, saturated=before.saturated + last.saturated
+            )
     found = evaluate(model, streams, progress=False).saturation
     assert found.steps == found.of_steps
-    expected = {n: e.saturated / e.values for n, e in recorder.tensors.items() if e.saturated}
-    assert expected
+    expected = {n: e.saturated / e.values for n, e in events.items() if e.saturated}
+    assert any(name.startswith("dense") for name in expected)
     assert dict(found.shares) == pytest.approx(expected)
+
+
+@pytest.mark.filterwarnings("ignore::edgernn.DepartureWarning")
+@pytest.mark.parametrize("window", [None, Window(steps=8)], ids=str)
+def test_the_report_counts_as_evaluate_does(window):
+    """Saturated values and clipped readings of the same recording are the same shares."""
+    network = float_model("lstm", inputs=2, units=8, gain=12.0, seed=1)
+    model = integer(network, window)
+    streams = [4 * readings(600, seed=1), 4 * readings(90, seed=2)]
+    found = evaluate(model, streams, progress=False)
+    report = quantization_report(network, model, streams)
+    assert report.saturations == found.saturation.shares
+    assert report.input_clip_rate == tuple(channel.share for channel in found.clipped)
+    assert any(report.input_clip_rate)
+    assert len(report.saturations) > 4
 
 
 def test_a_long_recording_is_looked_at_in_part(monkeypatch):
