@@ -224,7 +224,7 @@ class SaturationWarning(EdgeRnnWarning):
 
 
 class DepartureWarning(EdgeRnnWarning):
-    """The integer model answers its own calibration differently from the float network."""
+    """An output of the integer model strays from the float network's on its own calibration."""
 
 
 class LongMemoryWarning(EdgeRnnWarning):
