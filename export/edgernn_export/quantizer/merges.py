@@ -5,12 +5,12 @@ gets 2^k, which changes no bit. Of one vector in codes of its new scale, the err
 
     e = |v| * 2^-(k + 1) + 1/2, and 1/2 more where offsets are added,
 
-v the code that is read, k the shift; k is 9 at least, but of the model's int8 input. A sum is off by at most the sum of its e; its offsets
-together are off by 1/2. A maximum or minimum is off by at most the largest e. A product of vectors
-with codes a_1 and a_2 is off by at most (|a_2| e_1 + |a_1| e_2 + e_1 e_2) / 2^shift + 1/2; one of
-its factors keeps the scale it has, so that its e is 0, where it is neither shifted nor multiplied
-by 0. All of this holds where nothing saturates, which calibration and the headroom of hidden layers
-rule out.
+v the code that is read, k the shift; k is 9 at least, but of the model's int8 input. A sum is off
+by at most the sum of its e; its offsets together are off by 1/2. A maximum or minimum is off by at
+most the largest e. A product of vectors with codes a_1 and a_2 is off by at most
+(|a_2| e_1 + |a_1| e_2 + e_1 e_2) / 2^shift + 1/2; one of its factors keeps the scale it has, so
+that its e is 0, where it is neither shifted nor multiplied by 0. All of this holds where nothing
+saturates, which calibration and the headroom of hidden layers rule out.
 """
 
 from __future__ import annotations
