@@ -18,6 +18,7 @@ from edgernn.model.formats import FloatArray
 from edgernn_export.float_model.cell_plans import (
     CellPlan,
     Options,
+    local_name,
     plan_of,
     record_of,
     template,
@@ -110,6 +111,12 @@ class FloatCell(ArrayRecord):
     def state_widths(self) -> tuple[int, ...]:
         """Widths of the states, in their order."""
         return tuple(state.before.width for state in self.plan.graph.carried)
+
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        """Names of the states in the cell, in their order."""
+        names = (local_name(state.before) for state in self.plan.graph.carried)
+        return tuple(name.removesuffix("_in") for name in names)
 
     @property
     def rows(self) -> int:

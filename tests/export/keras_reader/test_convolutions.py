@@ -151,10 +151,24 @@ def test_padding_that_a_convolution_does_not_need_is_refused():
         read_keras(tanh)
 
 
-def test_forms_that_hold_no_convolutions_say_so():
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_float_onnx_form_answers_as_predict_from_the_first_reading_on(name):
+    ort = pytest.importorskip("onnxruntime")
+    model, xs = NETWORKS[name](), readings(name)
+    wanted, content = model.predict(xs, verbose=0), write_onnx_float(read_keras(model))
+    session = ort.InferenceSession(content, providers=["CPUExecutionProvider"])
+    states = {v.name: np.zeros((1, 2, v.shape[2]), np.float32) for v in session.get_inputs()[1:]}
+    got = []
+    for chunk in np.split(xs.swapaxes(0, 1), [1, 3, 20]):
+        y, *after = session.run(None, {"x": chunk, **states})
+        states = dict(zip(states, after, strict=True))
+        got.append(y)
+    tolerance = 1e-5 * max(1.0, np.abs(wanted).max())
+    assert np.abs(np.concatenate(got).swapaxes(0, 1) - wanted).max() < tolerance
+
+
+def test_training_for_quantization_says_that_it_takes_no_convolutions():
     model = NETWORKS["before a GRU"]()
-    with pytest.raises(UnsupportedModelError, match="without convolutions for the float form"):
-        write_onnx_float(read_keras(model))
     with pytest.raises(TrainingError, match="got convolutions"):
         qat_model(model, readings(), "w8a8")
 

@@ -7,10 +7,13 @@ from functools import partial
 
 from edgernn.errors import EdgeRnnError
 from edgernn.graph.lowering import LOWERINGS
-from edgernn.graph.ops import OPS
+from edgernn.graph.ops import OPS, Function
 from edgernn.model.formats import Precision
 from edgernn.model.layers import LAYERS
+from edgernn_export.float_model.cells import CELLS as FLOAT_CELLS
 from edgernn_export.writers.file_formats import WRITERS, golden_vector, open_writer
+from edgernn_export.writers.onnx.float_operators import WRITTEN
+from edgernn_export.writers.onnx.float_steps import NODES
 from edgernn_export.writers.onnx.interpreter import APPENDED
 from edgernn_export.writers.tflite.interpreter import EMITTED
 from edgernn_firmware_sim.reference.interpreter import INTERPRETED
@@ -35,6 +38,11 @@ MISSING: set[tuple[str, str, str]] = set()
 def test_every_layer_has_a_lowering_and_every_operation_an_interpreter():
     assert set(LAYERS.values()) <= set(LOWERINGS)
     assert set(INTERPRETED) == set(EMITTED) == set(APPENDED) == set(OPS)
+
+
+def test_the_float_form_of_onnx_has_every_layer_and_every_function():
+    assert set(WRITTEN) == set(FLOAT_CELLS)
+    assert set(NODES.functions) == set(Function)
 
 
 def test_random_models_and_the_contract_cover_every_layer():

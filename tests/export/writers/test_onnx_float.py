@@ -16,7 +16,12 @@ from edgernn_export.float_model.float_run import initial_state, run, softmax, wi
 from edgernn_export.float_model.model import FloatDense
 from edgernn_export.writers.onnx.float_operators import write_onnx_float
 from tests.support.models.float import FLOAT_CELLS, float_model, stream
-from tests.support.models.float_networks import merging_network, two_port_network
+from tests.support.models.float_networks import (
+    delaying_network,
+    merging_network,
+    two_port_network,
+)
+from tests.support.models.registered import ALL_CELLS, float_network
 from tests.support.runtimes import run_python
 from tests.support.training import keras_answers
 
@@ -51,9 +56,31 @@ def cases():
     yield "dense", float_model("lstm", dense=dense)
     yield "softmax", float_model("gru_after", outputs=5, final_activation="softmax")
     yield "one channel", float_model("gru_before", inputs=1, units=1, outputs=1)
+    yield from ((f"{cell}-soft", float_network(cell)) for cell in ALL_CELLS)
+    yield from ((f"{cell}-hard", float_network(cell, hard=True, gain=2.0)) for cell in ALL_CELLS)
+    yield "delays", delaying_network(0.0)
+    yield "delays that begin with numbers", delaying_network(-3.0)
 
 
 CASES = dict(cases())
+#: Small models by name: every layer with states.
+STATEFUL = {
+    **{cell: float_model(cell, stack=2) for cell in FLOAT_CELLS},
+    **{cell: float_network(cell) for cell in ALL_CELLS},
+    "delays": delaying_network(0.0),
+    "delays that begin with numbers": delaying_network(-3.0),
+}
+
+
+def states_in(model, state):
+    """States in the file by name: those of delays are zero where a stream begins."""
+    names = [value.name for value in onnx.load_from_string(write_onnx_float(model)).graph.input[1:]]
+    begin = [vector for layer in initial_state(model, BATCH) for vector in layer]
+    vectors = [vector for layer in state for vector in layer]
+    return {
+        name: (vector - zero)[None].astype(np.float32)
+        for name, vector, zero in zip(names, vectors, begin, strict=True)
+    }
 
 
 @pytest.mark.parametrize("model", CASES.values(), ids=CASES.keys())
@@ -64,10 +91,10 @@ def test_outputs_and_states_equal_the_float_model(model):
         ys = softmax(ys)
     got, final = run_onnx(write_onnx_float(model), xs)
     np.testing.assert_allclose(got, ys, rtol=0, atol=TOLERANCE)
-    expected = [vector for layer in state for vector in layer]
-    assert len(final) == len(expected)
-    for vector, (name, values) in zip(expected, final.items(), strict=True):
-        np.testing.assert_allclose(values[0], vector, rtol=0, atol=TOLERANCE, err_msg=name)
+    expected = states_in(model, state)
+    assert list(final) == list(expected)
+    for name, values in final.items():
+        np.testing.assert_allclose(values, expected[name], rtol=0, atol=TOLERANCE, err_msg=name)
 
 
 def ported():
@@ -128,9 +155,8 @@ def test_a_merge_that_scales_nothing_is_one_node():
         assert [kinds.count(kind) for kind in ("Sum", "Mul", "Add")] == [1, count, count]
 
 
-@pytest.mark.parametrize("cell", FLOAT_CELLS)
-def test_chunks_continue_through_the_states(cell):
-    model = float_model(cell, stack=2)
+@pytest.mark.parametrize("model", STATEFUL.values(), ids=STATEFUL.keys())
+def test_chunks_continue_through_the_states(model):
     content = write_onnx_float(model)
     xs = streams(model)
     whole, _ = run(model, xs)
@@ -141,16 +167,15 @@ def test_chunks_continue_through_the_states(cell):
     np.testing.assert_allclose(np.concatenate(parts, axis=1), whole, rtol=0, atol=TOLERANCE)
 
 
-@pytest.mark.parametrize("cell", FLOAT_CELLS)
-def test_a_state_that_is_not_zero_enters(cell):
-    model = float_model(cell)
+@pytest.mark.parametrize("model", STATEFUL.values(), ids=STATEFUL.keys())
+def test_a_state_that_is_not_zero_enters(model):
     rng = np.random.default_rng(2)
-    state = initial_state(model, BATCH)
-    names = [f"{cell}_0.{part}" for part in ("h", "c")[: len(state[0])]]
-    values = [rng.normal(size=s.shape) * 0.5 for s in state[0]]
-    ys, _ = run(model, streams(model), (tuple(values), *state[1:]))
-    feed = {n: v[None].astype(np.float32) for n, v in zip(names, values, strict=True)}
-    got, _ = run_onnx(write_onnx_float(model), streams(model), feed)
+    state = tuple(
+        tuple(vector + rng.normal(size=vector.shape) * 0.5 for vector in layer)
+        for layer in initial_state(model, BATCH)
+    )
+    ys, _ = run(model, streams(model), state)
+    got, _ = run_onnx(write_onnx_float(model), streams(model), states_in(model, state))
     np.testing.assert_allclose(got, ys, rtol=0, atol=TOLERANCE)
     assert np.abs(run(model, streams(model))[0] - ys).max() > 100 * TOLERANCE
 

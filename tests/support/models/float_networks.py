@@ -9,7 +9,7 @@ import numpy as np
 from edgernn.model.interface import Port
 from edgernn.model.merges import MergeOperation
 from edgernn.model.routes import MODEL_INPUT, RoutePart
-from edgernn_export.float_model.model import FloatDense, FloatMerge, FloatModel
+from edgernn_export.float_model.model import FloatDelay, FloatDense, FloatMerge, FloatModel
 from tests.support.models.float import float_layer
 
 
@@ -83,4 +83,21 @@ def two_port_network(*, seed: int = 0, units: int = 8) -> FloatModel:
         input_ports=(Port(name="a", width=3), Port(name="b", width=2)),
         output_ports=(Port(name="level", width=2), Port(name="kind", width=3, softmax=True)),
         **named(5, 5),
+    )
+
+
+def delaying_network(start: float, *, seed: int = 0) -> FloatModel:
+    """A delay of the input, which begins with a number, a GRU and a delay of what it puts out."""
+    rng = np.random.default_rng(seed)
+    rows = np.linspace(1.0, 2.0, 3) * start
+    return FloatModel(
+        name="delaying",
+        layers=(
+            FloatDelay(name="d", depth=4, start=rows),
+            dense(rng, "c", 12, 5, activation="relu"),
+            float_layer(rng, "gru_after", 5, 4, name="g"),
+            FloatDelay(name="e", depth=2, start=np.zeros(4)),
+            dense(rng, "out", 8, 2),
+        ),
+        **named(3, 2),
     )

@@ -13,12 +13,16 @@ from typing import Any
 
 import numpy as np
 
+from tests.support.models.registered import CELLS
+
 BATCH, CHUNK = 2, 9
 
 
 def layers(name: str) -> list[Any]:
     """Keras layers of a named model; all return sequences and are stateful."""
-    from keras.layers import GRU, LSTM, Dense, SimpleRNN
+    from keras.layers import GRU, LSTM, RNN, Dense, SimpleRNN
+
+    from edgernn_export.cells import RegisteredCell
 
     kept = {"return_sequences": True, "stateful": True}
     table = {
@@ -32,12 +36,14 @@ def layers(name: str) -> list[Any]:
         "gru_hard": lambda: [GRU(6, recurrent_activation="hard_sigmoid", **kept), Dense(2)],
         "stack": lambda: [LSTM(5, **kept), GRU(4, reset_after=False, **kept), GRU(3, **kept)],
     }
+    if name in CELLS:
+        return [RNN(RegisteredCell(name, 5), **kept), Dense(2)]
     return table[name]()
 
 
 NAMES = (
     "simple_rnn", "relu", "lstm", "lstm_hard", "lstm_no_bias", "gru_after", "gru_before",
-    "gru_hard", "stack",
+    "gru_hard", "stack", *CELLS,
 )  # fmt: skip
 
 

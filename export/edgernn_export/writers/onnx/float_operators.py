@@ -1,4 +1,4 @@
-"""The float ONNX form: a float model in ONNX's own LSTM, GRU and RNN operators.
+"""The float ONNX form: a float model in ONNX's own LSTM, GRU and RNN operators, cells as Scans.
 
 It is a stand-alone model for programs that quantize or run elsewhere; edgernn itself does not
 execute it.
@@ -6,20 +6,19 @@ execute it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from edgernn.backends.step_graph import StepPorts, named_ports
-from edgernn.errors import UnsupportedModelError
 from edgernn.model.formats import FloatArray
 from edgernn.model.interface import Port
 from edgernn.model.merges import MergeOperation
 from edgernn.model.routes import MODEL_INPUT, Route
+from edgernn_export.float_model.float_run import state_widths
 from edgernn_export.float_model.model import (
-    RECURRENT,
     FloatCell,
     FloatDelay,
     FloatDense,
@@ -29,9 +28,9 @@ from edgernn_export.float_model.model import (
     FloatLSTM,
     FloatMerge,
     FloatModel,
-    FloatRecurrent,
     FloatSimpleRNN,
 )
+from edgernn_export.writers.onnx.float_steps import Fed, Put, append_cell, append_delay
 from edgernn_export.writers.onnx.graph import GraphBuilder
 from edgernn_export.writers.onnx.interpreter import NodeRows, joined, sliced
 from edgernn_export.writers.routed import cut
@@ -51,8 +50,11 @@ def write_onnx_float(model: FloatModel) -> bytes:
     """Write a float model as an ONNX graph over whole sequences, in float32.
 
     Inputs: ``x`` [T, B, I] and every state, ``<layer>.h`` and for an LSTM ``<layer>.c``, [1, B, H];
-    T and B are free. Outputs: ``y`` [T, B, O] (probabilities where the model ends in a softmax) and
-    every final state as ``<name>_out``. A stream cut into chunks is continued through the states.
+    T and B are free. Registered cells have the states of their record, delays of convolutions
+    ``<layer>.h``, the rows they hold. All states of a stream begin with zeros: where what stands
+    for the rows before it is another number, a delay's state is the rows less that. Outputs: ``y``
+    [T, B, O] (probabilities where the model ends in a softmax) and every final state as
+    ``<name>_out``. A stream cut into chunks is continued through the states.
 
     Of a model with several inputs or outputs, these stand in place of ``x`` or ``y`` by their own
     names.
@@ -65,15 +67,7 @@ def write_onnx_float(model: FloatModel) -> bytes:
 
     Raises:
         ModelError: names of inputs, outputs and states collide.
-        UnsupportedModelError: the network has convolutions.
     """
-    if any(isinstance(layer, FloatDelay) for layer in model.layers):
-        raise UnsupportedModelError(
-            [
-                f"{model.name}: expected a network without convolutions for the float form, got "
-                "some. Convert the Keras model with tf2onnx, or export the integer model."
-            ]
-        )
     g, ports = GraphBuilder(model.name or "edgernn"), _ports(model)
     made: dict[int, Sequence[NodeRows]] = {
         MODEL_INPUT: [
@@ -83,20 +77,12 @@ def write_onnx_float(model: FloatModel) -> bytes:
     }
     final: list[tuple[str, str, int]] = []
     for index, (layer, route) in enumerate(zip(model.layers, model.wiring, strict=False)):
-        fed = _along(g, made, route)
-        assert not isinstance(layer, FloatDelay)  # refused
-        if isinstance(layer, FloatMerge):
-            value = _merge(g, layer, fed)
-        elif isinstance(layer, FloatEmbedding):
-            value = _embedding(g, layer, joined(g, fed))
-        elif isinstance(layer, FloatDense):
-            value = _dense(g, layer, joined(g, fed))
-        else:
-            names = _states(layer)
-            for name in names:
-                g.input(name, np.float32, [1, "B", layer.units])
-            value, carried = _recurrent(g, layer, joined(g, fed), names)
-            final.extend((f"{n}_out", t, layer.units) for n, t in zip(names, carried, strict=True))
+        names, widths = _states(layer), state_widths(layer)
+        for name, width in zip(names, widths, strict=True):
+            g.input(name, np.float32, [1, "B", width])
+        value, carried = WRITTEN[type(layer)](g, layer, _along(g, made, route), names)
+        out = [f"{name}_out" for name in names]
+        final.extend(zip(out, carried, widths, strict=True))
         made[index] = [NodeRows(value, layer.units)]
     for name, value, width in _outputs(g, model, ports, _along(g, made, model.wiring[-1])):
         g.output(value, name, np.float32, ["T", "B", width])
@@ -106,8 +92,9 @@ def write_onnx_float(model: FloatModel) -> bytes:
 
 
 def _states(layer: FloatLayer) -> list[str]:
-    kinds = ("h", "c")[: isinstance(layer, RECURRENT) + isinstance(layer, FloatLSTM)]
-    return [f"{layer.name}.{kind}" for kind in kinds]
+    """Names of a layer's states, in their order."""
+    kinds = layer.state_names if isinstance(layer, FloatCell) else ("h", "c")
+    return [f"{layer.name}.{kind}" for kind, _ in zip(kinds, state_widths(layer), strict=False)]
 
 
 def _ports(model: FloatModel) -> StepPorts:
@@ -147,7 +134,7 @@ def _cut(
     return cut(tensors, widths, start, width, lambda _, *part: sliced(g, *part))
 
 
-def _merge(g: GraphBuilder, layer: FloatMerge, fed: Sequence[NodeRows]) -> str:
+def _merge(g: GraphBuilder, layer: FloatMerge, fed: Fed, _: list[str]) -> Put:
     """One operator for all vectors, before it what scales them, if anything does."""
     vectors = []
     for number, (gain, offset) in enumerate(zip(layer.gain, layer.offset, strict=True)):
@@ -157,31 +144,20 @@ def _merge(g: GraphBuilder, layer: FloatMerge, fed: Sequence[NodeRows]) -> str:
         if np.any(offset):
             value = g.node("Add", value, g.constant(offset, np.float32))
         vectors.append(value)
-    return g.node(_MERGE_OPERATORS[layer.operation], *vectors)
+    return g.node(_MERGE_OPERATORS[layer.operation], *vectors), ()
 
 
-def _embedding(g: GraphBuilder, layer: FloatEmbedding, tokens: str) -> str:
+def _embedding(g: GraphBuilder, layer: FloatEmbedding, fed: Fed, _: list[str]) -> Put:
     """The rows that tokens number: float32 [T, B, U]."""
-    index = g.cast(tokens, np.int64)
+    index = g.cast(joined(g, fed), np.int64)
     rows = g.node("Gather", g.constant(layer.table, np.float32), index, axis=0)
-    return g.node("Reshape", rows, g.constant([0, 0, layer.units], np.int64))
+    return g.node("Reshape", rows, g.constant([0, 0, layer.units], np.int64)), ()
 
 
 def _recurrent(
-    g: GraphBuilder, layer: FloatRecurrent, x: str, states: list[str]
-) -> tuple[str, tuple[str, ...]]:
-    """Append one recurrent operator; returns its outputs [T, B, H] and final states [1, B, H].
-
-    Raises:
-        UnsupportedModelError: ONNX has no operator for the layer.
-    """
-    if isinstance(layer, FloatCell):
-        raise UnsupportedModelError(
-            [
-                f"{layer.name}: expected SimpleRNN, LSTM or GRU in the float form of ONNX, got "
-                f"the cell {layer.kind!r}. Write the exact integer form instead."
-            ]
-        )
+    g: GraphBuilder, layer: FloatSimpleRNN | FloatLSTM | FloatGRU, fed: Fed, states: list[str]
+) -> Put:
+    """Append one recurrent operator."""
     operator, attributes, recurrent_bias = _operator(layer)
     biases = [_ordered(layer, layer.bias), _ordered(layer, recurrent_bias)]
     weights = [
@@ -190,7 +166,7 @@ def _recurrent(
         g.constant(np.concatenate(biases)[None], np.float32),
     ]
     no_lengths = ""
-    inputs = [x, *weights, no_lengths, *states]
+    inputs = [joined(g, fed), *weights, no_lengths, *states]
     sequence, *final = g.nodes(
         operator, inputs, 1 + len(states), hidden_size=layer.units, **attributes
     )
@@ -223,7 +199,7 @@ def _activations(gate: str, tanhs: int) -> dict[str, Any]:
     }
 
 
-def _ordered(layer: FloatRecurrent, rows: FloatArray) -> FloatArray:
+def _ordered(layer: FloatSimpleRNN | FloatLSTM | FloatGRU, rows: FloatArray) -> FloatArray:
     """NodeRows of all gates in ONNX's gate order."""
     if not isinstance(layer, FloatLSTM):
         return rows
@@ -231,11 +207,24 @@ def _ordered(layer: FloatRecurrent, rows: FloatArray) -> FloatArray:
     return np.concatenate([blocks[i] for i in _LSTM_ORDER])
 
 
-def _dense(g: GraphBuilder, layer: FloatDense, x: str) -> str:
+def _dense(g: GraphBuilder, layer: FloatDense, fed: Fed, _: list[str]) -> Put:
     weights: npt.NDArray[np.float64] = np.ascontiguousarray(layer.kernel.T)
-    value = g.node("MatMul", x, g.constant(weights, np.float32))
+    value = g.node("MatMul", joined(g, fed), g.constant(weights, np.float32))
     if layer.use_bias:
         value = g.node("Add", value, g.constant(layer.bias, np.float32))
-    if layer.activation == "linear":
-        return value
-    return g.node(_DENSE_OPERATORS[layer.activation], value)
+    if layer.activation != "linear":
+        value = g.node(_DENSE_OPERATORS[layer.activation], value)
+    return value, ()
+
+
+#: float layer -> what appends it
+WRITTEN: Final[dict[type, Callable[[GraphBuilder, Any, Fed, list[str]], Put]]] = {
+    FloatSimpleRNN: _recurrent,
+    FloatLSTM: _recurrent,
+    FloatGRU: _recurrent,
+    FloatCell: append_cell,
+    FloatDense: _dense,
+    FloatMerge: _merge,
+    FloatEmbedding: _embedding,
+    FloatDelay: append_delay,
+}

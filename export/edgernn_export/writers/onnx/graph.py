@@ -19,13 +19,16 @@ class GraphBuilder:
 
     Args:
         name: graph name.
+        around: the graph that has this one in a node; they share their constants.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, around: GraphBuilder | None = None) -> None:
         """Start an empty graph."""
         self.name = name
+        self._around = around
         self._nodes: list[Any] = []
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+        self._stem: str = "" if around is None else f"{around._stem}/body_{len(around._nodes)}"
         self._initializers: list[Any] = []
         self._inputs: list[Any] = []
         self._outputs: list[Any] = []
@@ -35,6 +38,8 @@ class GraphBuilder:
         """Name of an initializer holding ``value``; equal constants share one."""
         from onnx import numpy_helper
 
+        if self._around is not None:
+            return self._around.constant(value, dtype)
         array = np.array(value, dtype=dtype, order="C")
         key = (array.dtype.name, array.shape, array.tobytes())
         if key not in self._constants:
@@ -47,7 +52,7 @@ class GraphBuilder:
         """Append a node with ``count`` outputs and return their names."""
         from onnx import helper
 
-        stem = f"/{op.lower()}_{len(self._nodes)}"
+        stem = f"{self._stem}/{op.lower()}_{len(self._nodes)}"
         outputs = (stem,) if count == 1 else tuple(f"{stem}_{i}" for i in range(count))
         self._nodes.append(helper.make_node(op, inputs, list(outputs), stem, **attributes))
         return outputs
@@ -61,6 +66,22 @@ class GraphBuilder:
         from onnx import helper
 
         return self.node("Cast", tensor, to=helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+
+    def scan(self, body: GraphBuilder, states: list[str], rows: list[str]) -> tuple[str, ...]:
+        """Run a graph once for each row of tensors.
+
+        Args:
+            body: made with this graph around it. Its inputs are states, then one row [...] of each
+                tensor; its outputs new states, then a row of each result.
+            states: first states.
+            rows: tensors [T, ...].
+
+        Returns:
+            Last states, then results [T, ...].
+        """
+        count = len(body._outputs)
+        graph = body._graph()
+        return self.nodes("Scan", [*states, *rows], count, body=graph, num_scan_inputs=len(rows))
 
     def input(self, name: str, dtype: npt.DTypeLike, shape: list[int | str]) -> str:
         """Declare a graph input."""
@@ -81,14 +102,8 @@ class GraphBuilder:
         import onnx
         from onnx import helper
 
-        for node in self._nodes:
-            node.input[:] = [self._renamed.get(tensor, tensor) for tensor in node.input]
-            node.output[:] = [self._renamed.get(tensor, tensor) for tensor in node.output]
-        graph = helper.make_graph(
-            self._nodes, self.name, self._inputs, self._outputs, self._initializers
-        )
         model = helper.make_model(
-            graph,
+            self._graph(),
             opset_imports=[helper.make_opsetid("", OPSET)],
             ir_version=IR_VERSION,
             producer_name="edgernn",
@@ -98,6 +113,16 @@ class GraphBuilder:
         onnx.checker.check_model(model, full_check=True)
         data: bytes = model.SerializeToString(deterministic=True)
         return data
+
+    def _graph(self) -> Any:
+        from onnx import helper
+
+        for node in self._nodes:
+            node.input[:] = [self._renamed.get(tensor, tensor) for tensor in node.input]
+            node.output[:] = [self._renamed.get(tensor, tensor) for tensor in node.output]
+        return helper.make_graph(
+            self._nodes, self.name, self._inputs, self._outputs, self._initializers
+        )
 
     @staticmethod
     def _value(name: str, dtype: npt.DTypeLike, shape: list[int | str]) -> Any:
