@@ -22,6 +22,7 @@ from tests.support.models.convolutions import (
     convolution_chain,
     convolutions,
     random_convolutions,
+    sparse_convolutions,
 )
 from tests.support.models.grid import reference_stream
 from tests.support.models.hand_made import core_named
@@ -96,9 +97,12 @@ def test_c_on_every_variant_of_the_host(variant, tmp_path):
 
 
 @pytest.mark.parametrize("core", CORES)
-@pytest.mark.parametrize("precision", Precision, ids=lambda p: p.value)
-def test_c_on_every_core(core, precision, tmp_path):
-    model = random_convolutions(precision, seed=3, kind="hostile", dilation=3)
+@pytest.mark.parametrize("name", ["w8a8", "w8a16", "sparse"])
+def test_c_on_every_core(core, name, tmp_path):
+    if name == "sparse":
+        model = sparse_convolutions(Precision.W8A8)
+    else:
+        model = random_convolutions(Precision(name), seed=3, kind="hostile", dilation=3)
     result = emulated(model, core, tmp_path)
     assert (result.differing, result.first_difference) == (0, "")
     assert result.compared > 200

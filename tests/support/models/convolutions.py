@@ -12,7 +12,7 @@ from edgernn.model.integer_model import IntegerModel
 from edgernn.model.layers import Delay, DenseActivation
 from edgernn.model.merges import MergeOperation
 from edgernn.model.routes import MODEL_INPUT, RoutePart
-from tests.support.models.integer import REACH, random_layer
+from tests.support.models.integer import REACH, random_layer, sparse_model
 from tests.support.models.networks import Wiring, random_merge, wired_model
 
 
@@ -107,7 +107,7 @@ def convolution_chain(
 
 def convolutions() -> dict[str, IntegerModel]:
     """A grid of networks with convolutions: both precisions, dilations of 1 to 3, with a cell and
-    without one, tame and hostile.
+    without one, tame and hostile, dense and sparse.
     """
     made: dict[str, IntegerModel] = {}
     for precision in Precision:
@@ -120,4 +120,10 @@ def convolutions() -> dict[str, IntegerModel]:
                 precision, seed=dilation, kind=kind, dilation=dilation, cell=cell
             )
             made[f"{model.name}-{precision.value}"] = replace(model, name=model.name)
+        made[f"sparse-{precision.value}"] = sparse_convolutions(precision)
     return made
+
+
+def sparse_convolutions(precision: Precision) -> IntegerModel:
+    """Convolutions with whole tiles of zeros in all matrices, which are stored so."""
+    return sparse_model(random_convolutions(precision, seed=4, filters=9), 0.5)

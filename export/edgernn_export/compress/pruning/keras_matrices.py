@@ -21,6 +21,13 @@ GATES: Final = {
     "GRUCell": ("z", "r", "n"),
 }
 DENSE_GATES: Final = ("y",)
+#: Layers beside recurrent ones that have a matrix, by class, and what Keras calls it there.
+KERNELS: Final = {"Dense": "kernel", "Conv1D": "kernel", "SeparableConv1D": "pointwise_kernel"}
+#: Why zeros in other layers save nothing.
+_WHY_NOT: Final = {
+    "DepthwiseConv1D": "Its kernel is no matrix: every weight is a constant that is always there. ",
+    "Embedding": "Tables lie whole, so that a row is found by its number (NUMERICS.md 8.3). ",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +36,8 @@ class Matrix:
 
     Attributes:
         name: "layer/kernel" or "layer/recurrent_kernel"; the cell stands between in a stack.
-        variable: the Keras variable [N, G*H].
+        variable: the Keras variable [N, G*H]; of a convolution [K, C, H], whose N columns here are
+            those of the taps, the newest first.
         gates: names of its G gates.
         recurrent: its columns are the layer's own state.
     """
@@ -42,8 +50,8 @@ class Matrix:
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns [R, N] in the integer model's orientation."""
-        columns, rows = self.variable.shape
-        return int(rows), int(columns)
+        *columns, rows = self.variable.shape
+        return int(rows), int(np.prod(columns))
 
     def part(self, gate: str) -> slice:
         """Where a gate stands among G gates; all of them for the empty name."""
@@ -58,7 +66,8 @@ class Matrix:
         Raises:
             PruningError: a weight is NaN or infinite.
         """
-        turned = np.asarray(self.variable, dtype=np.float64).T
+        weights = np.asarray(self.variable, dtype=np.float64)
+        turned = (weights[::-1] if weights.ndim == 3 else weights).reshape(-1, weights.shape[-1]).T
         bad = np.count_nonzero(~np.isfinite(turned))
         if bad:
             raise PruningError(
@@ -106,7 +115,9 @@ class Matrix:
     def apply(self, mask: BoolArray) -> None:
         """Set weights to +0 where the mask [R, N] is False."""
         weights = np.asarray(self.variable)
-        self.variable.assign(np.where(mask.T, weights, np.zeros((), weights.dtype)))
+        stays = mask.T.reshape(weights.shape)
+        stays = stays[::-1] if weights.ndim == 3 else stays
+        self.variable.assign(np.where(stays, weights, np.zeros((), weights.dtype)))
 
 
 def find_matrices(
@@ -116,7 +127,8 @@ def find_matrices(
 
     Args:
         model: a built keras.Model.
-        layers: names of SimpleRNN, LSTM, GRU, RNN or Dense layers; None takes all recurrent ones.
+        layers: names of SimpleRNN, LSTM, GRU, RNN, Dense, Conv1D or SeparableConv1D layers; None
+            takes all recurrent ones.
         matrices: "kernel", "recurrent_kernel" or both.
 
     Raises:
@@ -140,7 +152,7 @@ def find_matrices(
     if not result:
         raise PruningError(
             f"{owner_of(model)}: expected {' or '.join(matrices)} to prune, got none. "
-            "Name Dense layers in layers=[...]; they have a kernel alone."
+            "Name Dense layers and convolutions in layers=[...]; they have a kernel alone."
         )
     return result
 
@@ -148,25 +160,28 @@ def find_matrices(
 def _by_name(found: Sequence[Any], name: str) -> list[Any]:
     import keras
 
-    prunable = [x for x in found if isinstance(x, (keras.layers.RNN, keras.layers.Dense))]
+    kinds = (keras.layers.RNN, *(getattr(keras.layers, kind) for kind in KERNELS))
+    prunable = [layer for layer in found if isinstance(layer, kinds)]
     named = [layer for layer in prunable if layer.name == name]
     if named:
         return named
-    got = next((owner_of(layer) for layer in found if layer.name == name), repr(name))
+    other = next((layer for layer in found if layer.name == name), None)
+    got = repr(name) if other is None else owner_of(other)
     raise PruningError(
-        f"layers: expected names of recurrent or Dense layers, got {got}. "
-        f"This model has {', '.join(repr(layer.name) for layer in prunable) or 'none'}."
+        f"layers: expected names of recurrent or Dense layers or convolutions, got {got}. "
+        f"{_WHY_NOT.get(type(other).__name__, '')}This model has {', '.join(repr(layer.name) for layer in prunable) or 'none'}."
     )
 
 
 def _of_layer(layer: Any, matrices: Sequence[str]) -> Iterator[Matrix]:
     import keras
 
-    if isinstance(layer, keras.layers.Dense):
-        if MATRICES[0] in matrices:
-            name = f"{layer.name}/{MATRICES[0]}"
-            yield Matrix(name=name, variable=layer.kernel, gates=DENSE_GATES, recurrent=False)
-        return
+    for kind, kernel in KERNELS.items():
+        if isinstance(layer, getattr(keras.layers, kind)):
+            if MATRICES[0] in matrices:
+                name, variable = f"{layer.name}/{kernel}", getattr(layer, kernel)
+                yield Matrix(name=name, variable=variable, gates=DENSE_GATES, recurrent=False)
+            return
     stacked = isinstance(layer.cell, keras.layers.StackedRNNCells)
     for cell in layer.cell.cells if stacked else [layer.cell]:
         place = [layer.name, *([cell.name] if stacked else [])]

@@ -46,7 +46,7 @@ class Pruner(AfterBatch):
 
     Args:
         final_density: share of weights that stay, in (0, 1]: one number, or a dict of gates (LSTM
-            i f g o, GRU z r n, SimpleRNN h, Dense y); gates left out stay dense.
+            i f g o, GRU z r n, SimpleRNN h, Dense and convolutions y); gates left out stay dense.
         end_step: batches done when the final density is reached.
         begin_step: batches done when pruning begins.
         frequency: batches between two renewals of the masks.
@@ -59,7 +59,8 @@ class Pruner(AfterBatch):
             compete for one number, and those of a dict have each their own.
         norm: size of a block, "l1" (mean absolute value) or "l2" (root mean square).
         keep_diagonal: keep the weights from a unit to itself in recurrent kernels.
-        layers: names of layers, Dense allowed; None takes all recurrent layers.
+        layers: names of recurrent, Dense, Conv1D and SeparableConv1D layers, the last with their
+            pointwise kernels; None takes all recurrent layers.
         matrices: "kernel", "recurrent_kernel" or both.
 
     Attributes:
