@@ -128,11 +128,14 @@ def extreme(model: IntegerModel) -> IntegerModel:
 
 
 def reference_stream(model: IntegerModel, q_xs: np.ndarray) -> Stream:
-    """Output and state of the reference at every step."""
+    """Output and state of the reference at every step [T, ...], of streams [T, B, I] too."""
     reference = Reference(model)
-    state = reference.initial_state()
-    stream: Stream = {s.name: np.empty((len(q_xs), s.units), np.int16) for s in model.states}
-    q_ys = np.empty((len(q_xs), model.output.width), np.int16)
+    streams = q_xs.shape[1:-1]
+    state = reference.initial_state(*streams)
+    stream: Stream = {
+        s.name: np.empty((len(q_xs), *streams, s.units), np.int16) for s in model.states
+    }
+    q_ys = np.empty((len(q_xs), *streams, model.output.width), np.int16)
     for t, q_x in enumerate(q_xs):
         q_ys[t], state = reference.step(q_x, state)
         for spec, vector in zip(model.states, state, strict=True):

@@ -91,3 +91,35 @@ def registered_models() -> dict[str, IntegerModel]:
             progress=False,
         )  # fmt: skip
     return models
+
+
+@functools.cache
+def stacked_cells(precision: str) -> IntegerModel:
+    """All cells one behind another: firmware that has them all, for one build per core.
+
+    Their weights are large, so that they saturate; the gates of every other one are hard. Those of
+    the linear recurrence are small: its state has no bound, and the matrices behind it would fail
+    their overflow proof.
+    """
+    layers: list[FloatCell | FloatDense] = []
+    width = 3
+    for index, kind in enumerate(ALL_CELLS):
+        gain = GAINS["tame" if kind == "linear_recurrence" else "hostile"]
+        hard = bool(index % 2)
+        cell = float_cell(kind, kind, width, 4 + index % 3, gain=gain, seed=index, hard=hard)
+        layers.append(cell)
+        width = cell.units
+    kernel = np.random.default_rng(1).normal(size=(2, width))
+    layers.append(FloatDense(name="out", kernel=kernel, bias=np.zeros(2)))
+    network = FloatModel(
+        name="stacked",
+        layers=tuple(layers),
+        input_names=("x0", "x1", "x2"),
+        input_units=("",) * 3,
+        output_names=("y0", "y1"),
+        output_units=("",) * 2,
+    )
+    streams = np.random.default_rng(5).normal(size=(60, 8, 3))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", EdgeRnnWarning)
+        return quantize(network, streams, precision, progress=False)

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from edgernn.model.formats import Int16Array
 from edgernn.model.integer_model import IntegerModel
 from edgernn_export.writers.c.kernels.files import STORAGE_HEADER
 from tests.support.models.grid import grid, reference_stream, special
@@ -86,16 +86,34 @@ def write_codes(models: dict[str, IntegerModel], folder: Path, steps: int) -> No
         (folder / f"{index}.in").write_bytes(random_codes(model, steps).tobytes())
 
 
-def run(program: Path, folder: Path, runner: Sequence[str] = ()) -> list[bytes]:
-    """Run all models, by way of a runner; return output and state of every step by model."""
-    command = [*runner, str(program)]
+def run(
+    program: Path, folder: Path, runner: Sequence[str] = (), *, every: int | None = None
+) -> list[bytes]:
+    """Run all models, by way of a runner; return output and state of every step by model.
+
+    Args:
+        program: from `build`.
+        folder: with the codes.
+        runner: what runs the program.
+        every: steps of a stream; all of them by default.
+    """
+    command = [*runner, str(program), *([] if every is None else [str(every)])]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     return [(folder / f"{i}.out").read_bytes() for i in range(len(list(folder.glob("*.in"))))]
 
 
-def expected(model: IntegerModel, steps: int) -> npt.NDArray[np.int16]:
-    """Output and state of every step by the reference, int16 [steps, O + state]."""
-    stream = reference_stream(model, random_codes(model, steps))
-    names = ["y", *(spec.name for spec in model.states)]
-    return np.concatenate([stream[name] for name in names], axis=1)
+def expected(model: IntegerModel, steps: int, *, every: int | None = None) -> Int16Array:
+    """Output and state of every step by the reference, int16 [steps, O + state].
+
+    Args:
+        model: the model.
+        steps: how many.
+        every: steps of a stream, a divisor of all: the reference takes all streams at once.
+    """
+    codes = random_codes(model, steps)
+    if every is not None:
+        codes = codes.reshape(-1, every, codes.shape[1]).swapaxes(0, 1)
+    stream = reference_stream(model, codes)
+    rows = np.concatenate([stream[n] for n in ["y", *(s.name for s in model.states)]], axis=-1)
+    return rows if every is None else rows.swapaxes(0, 1).reshape(steps, -1)

@@ -169,7 +169,8 @@ def _by_name(found: Sequence[Any], name: str) -> list[Any]:
     got = repr(name) if other is None else owner_of(other)
     raise PruningError(
         f"layers: expected names of recurrent or Dense layers or convolutions, got {got}. "
-        f"{_WHY_NOT.get(type(other).__name__, '')}This model has {', '.join(repr(layer.name) for layer in prunable) or 'none'}."
+        f"{_WHY_NOT.get(type(other).__name__, '')}This model has "
+        f"{', '.join(repr(layer.name) for layer in prunable) or 'none'}."
     )
 
 
