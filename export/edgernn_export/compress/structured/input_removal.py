@@ -11,7 +11,7 @@ import numpy as np
 from edgernn.errors import PruningError
 from edgernn.model.formats import BoolArray, FloatArray
 from edgernn_export.calibration.streams import as_streams
-from edgernn_export.compress.structured.keras_chain import Block, read_chain
+from edgernn_export.compress.structured.keras_chain import Block, read_chain, read_kernel
 from edgernn_export.compress.structured.rebuilt_layers import Cut, copy_layer, rebuild
 from edgernn_export.keras_reader.findings import owner_of
 
@@ -42,8 +42,10 @@ def remove_inputs(
 
     A channel that no weight of the first layer reads, or that a scaling multiplies by 0, goes as it
     is. One that has the same value at every reading of the streams goes as well: what it
-    contributes becomes part of the first layer's bias. Scalings before that layer keep the values
-    of the channels that stay. Where nothing can go, the new model is a copy.
+    contributes becomes part of the first layer's bias. In front of a convolution of several taps,
+    which reads zeros before the stream, channels that contribute something stay. Scalings before
+    that layer keep the values of the channels that stay. Where nothing can go, the new model is a
+    copy.
 
     Args:
         model: a built Sequential or Functional keras.Model; it is not changed.
@@ -64,6 +66,9 @@ def remove_inputs(
     # that leaves out.
     values = values.astype(str(model.inputs[0].dtype)).astype(np.float64)
     unread, contribution = _contributions(first, values)
+    if first.pads:
+        silent = ~contribution.any(axis=1)
+        unread, constant = unread & silent, constant & silent
     stays = ~(constant | unread)
     if not stays.any():
         raise PruningError(
@@ -110,6 +115,6 @@ def _constants(streams: Any, inputs: int) -> tuple[BoolArray, FloatArray]:
 def _contributions(first: Block, values: FloatArray) -> tuple[BoolArray, FloatArray]:
     """Channels that nothing reads [I], and what each adds to the bias at its value [I, G*H]."""
     gain, offset = first.scaling()
-    kernel = np.asarray(first.core.kernel, dtype=np.float64)
+    kernel = read_kernel(first.core)
     unread = np.asarray((gain == 0.0) | ~np.any(kernel != 0.0, axis=1), dtype=np.bool_)
     return unread, (values * gain + offset)[:, None] * kernel

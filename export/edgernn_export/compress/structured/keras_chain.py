@@ -21,6 +21,9 @@ from edgernn_export.keras_reader.reader import read_keras
 
 #: Indices of units or channels.
 IntArray = npt.NDArray[np.intp]
+#: Names of kernels, by attribute of who owns them.
+KERNELS: Final = ("kernel", "recurrent_kernel", "depthwise_kernel", "pointwise_kernel")
+_DEPTHWISE: Final = ("DepthwiseConv1D", "SeparableConv1D")
 _CHAINS_ALONE: Final = (
     "Structured pruning takes chains: prune magnitudes instead, or train a chain."
 )
@@ -49,12 +52,28 @@ def values_of(variable: Any) -> FloatArray:
     return np.asarray(variable, dtype=np.float64)
 
 
+def read_kernel(core: Any) -> FloatArray:
+    """What every input is multiplied by, [I, N]; those of all taps of a Conv1D stand side by side.
+
+    Raises:
+        PruningError: it is a depthwise kernel, whose rows go nowhere but to their own channel.
+    """
+    if type(core).__name__ in _DEPTHWISE:
+        raise PruningError(
+            f"{owner_of(core)}: expected a recurrent layer, Dense or Conv1D behind what is removed, "
+            f"got {type(core).__name__}. Name layers that others read, or prune magnitudes instead."
+        )
+    kernel = values_of(core.kernel)
+    turned: FloatArray = np.moveaxis(kernel, -2, 0)
+    return turned.reshape(kernel.shape[-2], -1)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Block:
     """One layer with matrices, and what its input passes through.
 
     Attributes:
-        layer: SimpleRNN, LSTM, GRU, RNN, Dense or TimeDistributed(Dense).
+        layer: SimpleRNN, LSTM, GRU, RNN, Dense, TimeDistributed(Dense) or a convolution.
         before: layers without matrices since the block before: scalings, dropout and the like.
     """
 
@@ -73,13 +92,19 @@ class Block:
 
     @property
     def units(self) -> int:
-        """Width of the output H."""
+        """Width of the output H of a recurrent or Dense layer."""
         return int(self.core.units)
 
     @property
     def inputs(self) -> int:
         """Width of the input I."""
-        return int(self.core.kernel.shape[0])
+        kernels = [name for name in KERNELS if hasattr(self.core, name)]
+        return int(getattr(self.core, kernels[0]).shape[-2])
+
+    @property
+    def pads(self) -> bool:
+        """Whether it reads zeros before the stream: a constant input has no place in its bias."""
+        return int(np.prod(getattr(self.core, "kernel_size", 1))) > 1
 
     def scaling(self) -> tuple[FloatArray, FloatArray]:
         """Gain [I] and offset [I] between the block before and this one's kernel."""
@@ -196,7 +221,7 @@ def read_chain(model: Any) -> KerasChain:
     blocks: list[Block] = []
     between: list[Any] = []
     for layer in _one_path(model):
-        if hasattr(core_of(layer), "kernel"):
+        if any(hasattr(core_of(layer), name) for name in KERNELS):
             blocks.append(Block(layer=layer, before=tuple(between)))
             between = []
         elif isinstance(layer, keras.layers.RNN):

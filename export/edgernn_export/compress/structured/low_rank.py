@@ -86,6 +86,11 @@ def factorize(
             "No cell of the integer model holds a recurrent kernel in two factors; remove units "
             "instead."
         )
+    if hasattr(block.core, "kernel_size"):
+        raise PruningError(
+            f"{owner_of(block.layer)}: expected a recurrent or Dense layer, got "
+            f"{type(block.core).__name__}. Train a SeparableConv1D, or prune magnitudes instead."
+        )
     kernel = np.asarray(block.core.kernel, dtype=np.float64)
     left, values, right = np.linalg.svd(kernel, full_matrices=False)
     squares = np.square(values)

@@ -9,7 +9,13 @@ from typing import Any, Final
 import numpy as np
 
 from edgernn.model.formats import FloatArray
-from edgernn_export.compress.structured.keras_chain import IntArray, core_of, gates_of, values_of
+from edgernn_export.compress.structured.keras_chain import (
+    KERNELS,
+    IntArray,
+    core_of,
+    gates_of,
+    values_of,
+)
 from edgernn_export.keras_reader.graph import operations_of
 
 
@@ -55,7 +61,7 @@ def copy_layer(layer: Any, cut: Cut = Cut()) -> Copy:
     The state of a stateful layer is not copied.
     """
     core = core_of(layer)
-    if hasattr(core, "kernel"):
+    if any(hasattr(core, name) for name in KERNELS):
         return _matrix_layer(layer, core, cut)
     return _plain_layer(layer, cut.inputs)
 
@@ -74,16 +80,15 @@ def _matrix_layer(layer: Any, core: Any, cut: Cut) -> Copy:
             config[key] = dict(config[key], config=dict(config[key]["config"]))
             config[key].pop("build_config", None)  # the shapes of before
             inner = config[key]["config"]
-    values = {"kernel": values_of(core.kernel)}
+    kernels = [name for name in KERNELS if hasattr(core, name)]
+    values = {name: values_of(getattr(core, name)) for name in kernels}
     if core.use_bias:
         values["bias"] = values_of(core.bias)
     if cut.added is not None and cut.added.any():
         values["bias"] = _with_bias(core, values.get("bias"), cut.added)
         inner["use_bias"] = True
     if cut.inputs is not None:
-        values["kernel"] = values["kernel"][cut.inputs]
-    if hasattr(core, "recurrent_kernel"):
-        values["recurrent_kernel"] = values_of(core.recurrent_kernel)
+        values["kernel"] = np.take(values["kernel"], cut.inputs, axis=-2)
     if cut.units is not None:
         inner["units"] = len(cut.units)
         columns = columns_of(cut.units, core)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from edgernn.errors import PruningError
 from edgernn.model.formats import BoolArray, FloatArray
-from edgernn_export.compress.structured.keras_chain import KerasChain, gates_of
+from edgernn_export.compress.structured.keras_chain import KerasChain, gates_of, read_kernel
 from edgernn_export.keras_reader.findings import owner_of
 
 
@@ -27,7 +27,7 @@ class UnitGroups:
     Attributes:
         layer: the Keras layer.
         cell: owner of its weights.
-        reader: owner of the kernel that reads its output: a cell or a Dense layer.
+        reader: owner of the kernel that reads its output: a cell, a Dense layer or a Conv1D.
     """
 
     layer: Any
@@ -44,7 +44,7 @@ class UnitGroups:
         """Weights of one group."""
         gates, inputs = gates_of(self.cell), int(self.cell.kernel.shape[0])
         rows = int(np.prod(self.cell.bias.shape)) // self.units if self.cell.use_bias else 0
-        return gates * (inputs + 2 * self.units - 1) + rows + int(self.reader.kernel.shape[1])
+        return gates * (inputs + 2 * self.units - 1) + rows + read_kernel(self.reader).shape[1]
 
     def norms(self) -> FloatArray:
         """Euclidean norm of every group [H].
@@ -97,7 +97,12 @@ class UnitGroups:
             ("bias", self.cell.bias if self.cell.use_bias else np.zeros(shape[1:])),
         )
         kernel, recurrent, bias = (self._finite(n, v).reshape(shape) for n, v in variables)
-        return kernel, recurrent, bias, self._finite("kernel that reads it", self.reader.kernel)
+        return (
+            kernel,
+            recurrent,
+            bias,
+            self._finite("kernel that reads it", read_kernel(self.reader)),
+        )
 
     def _finite(self, name: str, variable: Any) -> FloatArray:
         values = np.asarray(variable, dtype=np.float64)

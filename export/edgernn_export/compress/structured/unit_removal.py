@@ -17,7 +17,13 @@ from edgernn_export.compress.checks import (
     units_asked,
 )
 from edgernn_export.compress.pruning.masks import kept_count
-from edgernn_export.compress.structured.keras_chain import Block, IntArray, KerasChain, read_chain
+from edgernn_export.compress.structured.keras_chain import (
+    Block,
+    IntArray,
+    KerasChain,
+    read_chain,
+    read_kernel,
+)
 from edgernn_export.compress.structured.rebuilt_layers import Cut, copy_layer, rebuild
 from edgernn_export.compress.structured.unit_groups import groups_of
 from edgernn_export.keras_reader.findings import owner_of
@@ -141,11 +147,24 @@ def _above(block: Block, scores: FloatArray, threshold: float) -> IntArray:
 
 
 def _reader_cut(reader: Block, kept: IntArray, units: int) -> Cut:
-    """The rows that stay, and what the others give where their units are 0."""
+    """The rows that stay, and what the others give where their units are 0.
+
+    Raises:
+        PruningError: a convolution would read a constant, but not before the stream.
+    """
     gone = np.setdiff1d(np.arange(units), kept)
     _, offset = reader.scaling()
-    kernel = np.asarray(reader.core.kernel, dtype=np.float64)
-    return Cut(inputs=kept, added=offset[gone] @ kernel[gone])
+    added = offset[gone] @ read_kernel(reader.core)[gone]
+    if not reader.pads:
+        return Cut(inputs=kept, added=added)
+    if added.any():
+        raise PruningError(
+            f"{owner_of(reader.layer)}: expected no offset before a convolution that reads what is "
+            f"removed, got one of {owner_of(reader.before[0])}. Keras pads with 0 behind it, so "
+            "that no bias takes its place: train with the scaling in front of the layer that loses "
+            "units, or prune magnitudes instead."
+        )
+    return Cut(inputs=kept)
 
 
 def _join(cuts: dict[int, Cut], index: int, cut: Cut) -> None:
