@@ -60,8 +60,9 @@ def read_kernel(core: Any) -> FloatArray:
     """
     if type(core).__name__ in _DEPTHWISE:
         raise PruningError(
-            f"{owner_of(core)}: expected a recurrent layer, Dense or Conv1D behind what is removed, "
-            f"got {type(core).__name__}. Name layers that others read, or prune magnitudes instead."
+            f"{owner_of(core)}: expected a recurrent layer, Dense or Conv1D behind what is "
+            f"removed, got {type(core).__name__}. Name layers that others read, or prune "
+            "magnitudes instead."
         )
     kernel = values_of(core.kernel)
     turned: FloatArray = np.moveaxis(kernel, -2, 0)

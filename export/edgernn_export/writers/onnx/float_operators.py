@@ -30,7 +30,7 @@ from edgernn_export.float_model.model import (
     FloatModel,
     FloatSimpleRNN,
 )
-from edgernn_export.writers.onnx.float_steps import Fed, Put, append_cell, append_delay
+from edgernn_export.writers.onnx.float_steps import Fed, LayerNodes, append_cell, append_delay
 from edgernn_export.writers.onnx.graph import GraphBuilder
 from edgernn_export.writers.onnx.interpreter import NodeRows, joined, sliced
 from edgernn_export.writers.routed import cut
@@ -134,7 +134,7 @@ def _cut(
     return cut(tensors, widths, start, width, lambda _, *part: sliced(g, *part))
 
 
-def _merge(g: GraphBuilder, layer: FloatMerge, fed: Fed, _: list[str]) -> Put:
+def _merge(g: GraphBuilder, layer: FloatMerge, fed: Fed, _: list[str]) -> LayerNodes:
     """One operator for all vectors, before it what scales them, if anything does."""
     vectors = []
     for number, (gain, offset) in enumerate(zip(layer.gain, layer.offset, strict=True)):
@@ -147,7 +147,7 @@ def _merge(g: GraphBuilder, layer: FloatMerge, fed: Fed, _: list[str]) -> Put:
     return g.node(_MERGE_OPERATORS[layer.operation], *vectors), ()
 
 
-def _embedding(g: GraphBuilder, layer: FloatEmbedding, fed: Fed, _: list[str]) -> Put:
+def _embedding(g: GraphBuilder, layer: FloatEmbedding, fed: Fed, _: list[str]) -> LayerNodes:
     """The rows that tokens number: float32 [T, B, U]."""
     index = g.cast(joined(g, fed), np.int64)
     rows = g.node("Gather", g.constant(layer.table, np.float32), index, axis=0)
@@ -156,7 +156,7 @@ def _embedding(g: GraphBuilder, layer: FloatEmbedding, fed: Fed, _: list[str]) -
 
 def _recurrent(
     g: GraphBuilder, layer: FloatSimpleRNN | FloatLSTM | FloatGRU, fed: Fed, states: list[str]
-) -> Put:
+) -> LayerNodes:
     """Append one recurrent operator."""
     operator, attributes, recurrent_bias = _operator(layer)
     biases = [_ordered(layer, layer.bias), _ordered(layer, recurrent_bias)]
@@ -207,7 +207,7 @@ def _ordered(layer: FloatSimpleRNN | FloatLSTM | FloatGRU, rows: FloatArray) -> 
     return np.concatenate([blocks[i] for i in _LSTM_ORDER])
 
 
-def _dense(g: GraphBuilder, layer: FloatDense, fed: Fed, _: list[str]) -> Put:
+def _dense(g: GraphBuilder, layer: FloatDense, fed: Fed, _: list[str]) -> LayerNodes:
     weights: npt.NDArray[np.float64] = np.ascontiguousarray(layer.kernel.T)
     value = g.node("MatMul", joined(g, fed), g.constant(weights, np.float32))
     if layer.use_bias:
@@ -218,7 +218,7 @@ def _dense(g: GraphBuilder, layer: FloatDense, fed: Fed, _: list[str]) -> Put:
 
 
 #: float layer -> what appends it
-WRITTEN: Final[dict[type, Callable[[GraphBuilder, Any, Fed, list[str]], Put]]] = {
+WRITTEN: Final[dict[type, Callable[[GraphBuilder, Any, Fed, list[str]], LayerNodes]]] = {
     FloatSimpleRNN: _recurrent,
     FloatLSTM: _recurrent,
     FloatGRU: _recurrent,

@@ -22,7 +22,7 @@ from edgernn_export.writers.onnx.interpreter import NodeRows, joined, sliced
 #: What a layer reads: tensors [T, B, ...] one behind another.
 Fed = Sequence[NodeRows]
 #: Outputs [T, B, H] and final states [1, B, N] of a layer.
-Put = tuple[str, tuple[str, ...]]
+LayerNodes = tuple[str, tuple[str, ...]]
 #: Beyond every axis.
 _END: Final = 2**31 - 1
 
@@ -93,7 +93,7 @@ NODES: Final = Arithmetic(
 )
 
 
-def append_cell(g: GraphBuilder, layer: FloatCell, fed: Fed, states: list[str]) -> Put:
+def append_cell(g: GraphBuilder, layer: FloatCell, fed: Fed, states: list[str]) -> LayerNodes:
     """Append a registered cell.
 
     Args:
@@ -123,7 +123,7 @@ def append_cell(g: GraphBuilder, layer: FloatCell, fed: Fed, states: list[str]) 
     return y, tuple(g.node("Unsqueeze", state, no_steps) for state in last)
 
 
-def append_delay(g: GraphBuilder, layer: FloatDelay, fed: Fed, states: list[str]) -> Put:
+def append_delay(g: GraphBuilder, layer: FloatDelay, fed: Fed, states: list[str]) -> LayerNodes:
     """Append a delay: the last rows, the newest first.
 
     Its state in the file is zero where a stream begins, as all states are: the rows less those that
