@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.backends.step_graph import StepPorts, named_ports
+from edgernn.errors import UnsupportedModelError
 from edgernn.model.formats import FloatArray
 from edgernn.model.interface import Port
 from edgernn.model.merges import MergeOperation
@@ -67,7 +68,16 @@ def write_onnx_float(model: FloatModel) -> bytes:
 
     Raises:
         ModelError: names of inputs, outputs and states collide.
+        UnsupportedModelError: the network answers some readings alone.
     """
+    if model.rate is not None:
+        raise UnsupportedModelError(
+            [
+                f"{model.name}: expected a network that answers every reading for the float form, "
+                f"got {model.rate}. Convert the Keras model with tf2onnx, or export the integer "
+                "model."
+            ]
+        )
     g, ports = GraphBuilder(model.name or "edgernn"), _ports(model)
     made: dict[int, Sequence[NodeRows]] = {
         MODEL_INPUT: [
