@@ -160,7 +160,7 @@ def test_the_horizon_takes_later_targets_of_the_same_stream():
     found = evaluate(model, streams, targets, float_model=network, horizon=3, progress=False)
     expected = np.concatenate([np.arange(3.0, 20), 103 + np.arange(12.0)])
     there = np.isfinite(found.outputs[0].target[:, 0])
-    assert found.target[there, 0].tolist() == expected.tolist()
+    assert found.outputs[0].target[there, 0].tolist() == expected.tolist()
     assert found.left_out == {"without a target": 6}
     error = found.answered.integer_y[there, 0] - expected
     assert scores(found)["rmse", ""].integer_value == pytest.approx(np.sqrt(np.mean(error**2)))

@@ -64,7 +64,7 @@ SINGLE = [
     (
         [gru(return_sequences=True), L.GlobalAveragePooling1D(name="p")],
         "'p' (GlobalAv",
-        "Train with a supp",
+        "recurrent layer in its place",
     ),
     ([gru(go_backwards=True)], "expected go_backwards=False, got go_backwards=True.", "forwards"),
     ([gru(activation="relu")], "expected activation='tanh', got activation='relu'.", None),
