@@ -13,7 +13,9 @@ from edgernn.model.rates import Rate
 from edgernn_export import quantize
 from edgernn_export.float_model import rated_run
 from edgernn_export.float_model.float_run import with_softmax
+from edgernn_export.float_model.model import FloatDelay
 from edgernn_export.keras_reader.reader import read_keras
+from edgernn_export.writers.onnx.float_operators import write_onnx_float
 from edgernn_firmware_sim.reference.reference import Reference
 
 L = keras.layers
@@ -96,6 +98,32 @@ def test_the_float_run_is_predict(name, suffix, tmp_path):
     # The last answer of an exact number of readings may come behind them, where it is late.
     assert 0 <= wanted.shape[1] - got.shape[1] <= (late > 0)
     assert np.abs(got - wanted[:, : got.shape[1]]).max() < 1e-6
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_float_onnx_form_takes_steps_and_begins_anew_before_the_first_answer(name):
+    ort = pytest.importorskip("onnxruntime")
+    model, xs = NETWORKS[name][0](), readings()
+    read, wanted = read_keras(model), model.predict(xs, verbose=0)
+    session = ort.InferenceSession(write_onnx_float(read), providers=["CPUExecutionProvider"])
+    first = {v.name: np.zeros((1, 2, v.shape[2]), np.float32) for v in session.get_inputs()[1:]}
+    steps = rated_run.blocks_of(read, read.rate, xs).swapaxes(0, 1).astype(np.float32)
+    states, early = first, read.rate.unanswered
+    if early:
+        _, *after = session.run(None, {"x": steps[:early], **first})
+        held = {f"{x.name}.h" for x in read.layers if isinstance(x, FloatDelay)}
+        went = dict(zip(first, after, strict=True))
+        states = {name: went[name] if name in held else zero for name, zero in first.items()}
+    got = session.run(["y"], {"x": steps[early:], **states})[0].swapaxes(0, 1)
+    assert np.abs(got - wanted[:, : got.shape[1]]).max() < 1e-5
+
+
+def test_the_float_onnx_form_of_strides_takes_one_input():
+    a, b = keras.Input((None, 2), name="a"), keras.Input((None, 1), name="b")
+    pooled = L.Conv1D(4, 2, strides=2, padding="causal")(L.Concatenate()([a, b]))
+    model = keras.Model([a, b], L.Dense(2)(L.GRU(3, return_sequences=True)(pooled)))
+    with pytest.raises(UnsupportedModelError, match="expected one input for the float form"):
+        write_onnx_float(read_keras(model))
 
 
 def drawn(rng):

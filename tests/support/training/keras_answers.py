@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.support.models.registered import CELLS
+from tests.support.models.registered import CELLS, inner_widths
 
 BATCH, CHUNK = 2, 9
 
@@ -37,7 +37,7 @@ def layers(name: str) -> list[Any]:
         "stack": lambda: [LSTM(5, **kept), GRU(4, reset_after=False, **kept), GRU(3, **kept)],
     }
     if name in CELLS:
-        return [RNN(RegisteredCell(name, 5), **kept), Dense(2)]
+        return [RNN(RegisteredCell(name, 5, inner_widths(name, 5)), **kept), Dense(2)]
     return table[name]()
 
 

@@ -42,10 +42,9 @@ def remove_inputs(
 
     A channel that no weight of the first layer reads, or that a scaling multiplies by 0, goes as it
     is. One that has the same value at every reading of the streams goes as well: what it
-    contributes becomes part of the first layer's bias. In front of a convolution of several taps,
-    which reads zeros before the stream, channels that contribute something stay. Scalings before
-    that layer keep the values of the channels that stay. Where nothing can go, the new model is a
-    copy.
+    contributes becomes part of the first layer's bias. In front of a convolution that reads zeros
+    before the stream, channels that contribute something stay. Scalings before that layer keep the
+    values of the channels that stay. Where nothing can go, the new model is a copy.
 
     Args:
         model: a built Sequential or Functional keras.Model; it is not changed.
@@ -79,7 +78,7 @@ def remove_inputs(
         )
     kept = np.flatnonzero(stays)
     cuts = {id(layer): Cut(inputs=kept) for layer in first.before}
-    cuts[id(first.layer)] = Cut(inputs=kept, added=contribution[~stays].sum(axis=0))
+    cuts[id(first.layer)] = Cut(inputs=kept, added=first.added(contribution[~stays]))
     smaller = rebuild(
         model, lambda layer: [copy_layer(layer, cuts.get(id(layer), Cut()))], len(kept)
     )

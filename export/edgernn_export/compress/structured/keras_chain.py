@@ -103,9 +103,20 @@ class Block:
         return int(getattr(self.core, kernels[0]).shape[-2])
 
     @property
+    def taps(self) -> int:
+        """Rows that a convolution reads; else 1."""
+        return int(np.prod(getattr(self.core, "kernel_size", 1)))
+
+    @property
     def pads(self) -> bool:
         """Whether it reads zeros before the stream: a constant input has no place in its bias."""
-        return int(np.prod(getattr(self.core, "kernel_size", 1))) > 1
+        before = any(type(layer).__name__ == "ZeroPadding1D" for layer in self.before)
+        return self.taps > 1 and (self.core.padding == "causal" or before)
+
+    def added(self, values: FloatArray) -> FloatArray:
+        """What products of inputs that never change, [I, K*N], add to the bias [N] in all."""
+        total: FloatArray = values.sum(axis=0).reshape(self.taps, -1).sum(axis=0)
+        return total
 
     def scaling(self) -> tuple[FloatArray, FloatArray]:
         """Gain [I] and offset [I] between the block before and this one's kernel."""

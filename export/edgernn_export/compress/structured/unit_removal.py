@@ -154,17 +154,15 @@ def _reader_cut(reader: Block, kept: IntArray, units: int) -> Cut:
     """
     gone = np.setdiff1d(np.arange(units), kept)
     _, offset = reader.scaling()
-    added = offset[gone] @ read_kernel(reader.core)[gone]
-    if not reader.pads:
-        return Cut(inputs=kept, added=added)
-    if added.any():
+    added = reader.added(offset[gone, None] * read_kernel(reader.core)[gone])
+    if reader.pads and offset[gone].any():
         raise PruningError(
             f"{owner_of(reader.layer)}: expected no offset before a convolution that reads what is "
             f"removed, got one of {owner_of(reader.before[0])}. Keras pads with 0 behind it, so "
             "that no bias takes its place: train with the scaling in front of the layer that loses "
             "units, or prune magnitudes instead."
         )
-    return Cut(inputs=kept)
+    return Cut(inputs=kept, added=added)
 
 
 def _join(cuts: dict[int, Cut], index: int, cut: Cut) -> None:

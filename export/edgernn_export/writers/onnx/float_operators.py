@@ -23,6 +23,7 @@ from edgernn_export.float_model.model import (
     FloatCell,
     FloatDelay,
     FloatDense,
+    FloatDenseRows,
     FloatEmbedding,
     FloatGRU,
     FloatLayer,
@@ -58,7 +59,9 @@ def write_onnx_float(model: FloatModel) -> bytes:
     ``<name>_out``. A stream cut into chunks is continued through the states.
 
     Of a model with several inputs or outputs, these stand in place of ``x`` or ``y`` by their own
-    names.
+    names. Of a model that answers every R readings, a step is one of T, and reads [R*I] as
+    `edgernn.model.rates.Rate.blocks` cuts a stream. Steps before the first answer
+    (`Rate.unanswered`) are run like others; then all states begin anew but those of delays.
 
     Args:
         model: the float model.
@@ -68,16 +71,8 @@ def write_onnx_float(model: FloatModel) -> bytes:
 
     Raises:
         ModelError: names of inputs, outputs and states collide.
-        UnsupportedModelError: the network answers some readings alone.
+        UnsupportedModelError: several inputs, and a step that reads several readings.
     """
-    if model.rate is not None:
-        raise UnsupportedModelError(
-            [
-                f"{model.name}: expected a network that answers every reading for the float form, "
-                f"got {model.rate}. Convert the Keras model with tf2onnx, or export the integer "
-                "model."
-            ]
-        )
     g, ports = GraphBuilder(model.name or "edgernn"), _ports(model)
     made: dict[int, Sequence[NodeRows]] = {
         MODEL_INPUT: [
@@ -108,8 +103,16 @@ def _states(layer: FloatLayer) -> list[str]:
 
 
 def _ports(model: FloatModel) -> StepPorts:
+    if model.input_ports and model.step_inputs != model.inputs:
+        raise UnsupportedModelError(
+            [
+                f"{model.name}: expected one input for the float form of ONNX where a step takes "
+                f"several readings, got {len(model.input_ports)}. Train with one input and slice "
+                "it, or export the integer model."
+            ]
+        )
     return named_ports(
-        model.input_ports or (Port(name="x", width=model.inputs),),
+        model.input_ports or (Port(name="x", width=model.step_inputs),),
         model.output_ports or (Port(name="y", width=model.outputs),),
         [name for layer in model.layers for name in _states(layer)],
     )
@@ -227,6 +230,15 @@ def _dense(g: GraphBuilder, layer: FloatDense, fed: Fed, _: list[str]) -> LayerN
     return value, ()
 
 
+def _dense_rows(g: GraphBuilder, layer: FloatDenseRows, fed: Fed, states: list[str]) -> LayerNodes:
+    """The same Dense of every row."""
+    width = layer.dense.inputs
+    shape = g.constant([0, 0, layer.count, width], np.int64)
+    rows = NodeRows(g.node("Reshape", joined(g, fed), shape), width)
+    value, _ = _dense(g, layer.dense, [rows], states)
+    return g.node("Reshape", value, g.constant([0, 0, layer.units], np.int64)), ()
+
+
 #: float layer -> what appends it
 WRITTEN: Final[dict[type, Callable[[GraphBuilder, Any, Fed, list[str]], LayerNodes]]] = {
     FloatSimpleRNN: _recurrent,
@@ -234,6 +246,7 @@ WRITTEN: Final[dict[type, Callable[[GraphBuilder, Any, Fed, list[str]], LayerNod
     FloatGRU: _recurrent,
     FloatCell: append_cell,
     FloatDense: _dense,
+    FloatDenseRows: _dense_rows,
     FloatMerge: _merge,
     FloatEmbedding: _embedding,
     FloatDelay: append_delay,

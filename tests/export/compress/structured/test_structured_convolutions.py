@@ -144,8 +144,10 @@ def test_channels_that_no_tap_reads_go_and_constants_stay_where_zeros_are_padded
     assert remove_inputs(model, constant).constant == {"x2": -0.25}
 
 
-def test_a_constant_goes_into_the_bias_of_a_convolution_of_one_tap():
-    model = sequential(L.Conv1D(4, 1, use_bias=False), gru(), L.Dense(2))
+@pytest.mark.parametrize("options", [{"kernel_size": 1}, {"kernel_size": 3, "strides": 2}])
+def test_a_constant_goes_into_the_bias_of_a_convolution_that_pads_nothing(options):
+    convolution = L.Conv1D(4, use_bias=False, **options)
+    model = sequential(L.Rescaling(2.0, 0.5), convolution, gru(), L.Dense(2))
     constant = XS.copy()
     constant[..., 1] = 0.75
     made = remove_inputs(model, constant)
