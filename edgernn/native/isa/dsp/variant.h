@@ -26,7 +26,7 @@
 #define EDGERNN_MOST_TILES 128
 
 #define EDGERNN_LANES_HEADER "../isa/scalar/lanes.h"
-#define EDGERNN_AFFINE_HEADER "isa/scalar/affine.h"
+#define EDGERNN_AFFINE_HEADER "isa/dsp/affine.h"
 #define EDGERNN_DOT_HEADER "../dsp/dot.h"
 #define EDGERNN_SPARSE_HEADER "../isa/dsp/sparse.h"
 #define EDGERNN_DOT4_HEADER "../isa/dsp/dot4.h"

@@ -53,10 +53,7 @@ EDGERNN_INLINE void finish_rows(const int32_t *acc, const int32_t *bias, int32_t
 EDGERNN_NOT_INLINE void affine8_of_many(const edgernn_map8 *map, const edgernn_code8 *operands,
                                         int32_t row, int16_t *z); /* isa/scalar/stored.h */
 
-#ifndef EDGERNN_OWN_DENSE8
-#if EDGERNN_HAS_STORAGES /* beside products stored in other ways, dense ones have no loop */
-#define affine8_of_dense affine8_of_stored
-#else
+#if !EDGERNN_HAS_STORAGES
 
 #ifndef FINISH_FOUR
 /* z of the next four rows; what belongs to them moves on. */
@@ -85,6 +82,13 @@ EDGERNN_INLINE void affine8_of_one(const edgernn_map8 *map, const edgernn_code8 
         FINISH_FOUR(acc);
     }
 }
+
+#endif
+
+#ifndef EDGERNN_OWN_DENSE8
+#if EDGERNN_HAS_STORAGES /* beside products stored in other ways, dense ones have no loop */
+#define affine8_of_dense affine8_of_stored
+#else
 
 EDGERNN_INLINE void affine8_of_dense(const edgernn_map8 *map, const edgernn_code8 *operands,
                                      int16_t *z)
