@@ -48,36 +48,36 @@ EDGERNN_INLINE void begin_product(product_place *place, const edgernn_term8 *ter
     place->sums[0] = place->sums[1] = place->sums[2] = place->sums[3] = 0;
 }
 
-/* The sums a, b (in the place of ab), c and d of the product at `at`, which moves behind it, and the
- * multipliers of its rows in m0 to m3. Labels end in its number. */
-#define NEXT_PRODUCT(n)                                                  \
-    "ldmia %[at]!, {%[w], %[w0], %[x], %[end], %[x0], %[a], %[ab], "     \
-    "%[c], %[cd]}\n\t"                                                   \
-    "cbnz %[x0], 3" n "f\n" /* an odd number of tiles */                 \
-    "2" n ":\n\t" ADD_TILE8 "3" n ":\n\t" ADD_TILE8                      \
-    "cmp %[x], %[end]\n\t"                                               \
-    "bne 2" n "b\n\t"                                                    \
-    "ldr %[x], [%[at], #-32]\n\t"                                        \
-    "subs %[ab], %[ab], %[a]\n\t"                                        \
-    "subs %[cd], %[cd], %[c]\n\t"                                        \
-    "asrs %[ab], %[ab], #8\n\t"                                          \
-    "asrs %[cd], %[cd], #8\n\t"                                          \
-    "ldmia %[x]!, {%[end], %[x0], %[x1], %[w1]}\n\t"                     \
+/* The sums of the product at `at`, which moves behind it, in a, ab, c and cd; the multipliers of
+ * their rows in end, x0, x1 and w1. Labels end in its number. */
+#define NEXT_PRODUCT(n)                                              \
+    "ldmia %[at]!, {%[w], %[w0], %[x], %[end], %[x0], %[a], %[ab], " \
+    "%[c], %[cd]}\n\t"                                               \
+    "cbnz %[x0], 3" n "f\n" /* an odd number of tiles */             \
+    "2" n ":\n\t" ADD_TILE8 "3" n ":\n\t" ADD_TILE8                  \
+    "cmp %[x], %[end]\n\t"                                           \
+    "bne 2" n "b\n\t"                                                \
+    "ldr %[x], [%[at], #-32]\n\t"                                    \
+    "subs %[ab], %[ab], %[a]\n\t"                                    \
+    "subs %[cd], %[cd], %[c]\n\t"                                    \
+    "asrs %[ab], %[ab], #8\n\t"                                      \
+    "asrs %[cd], %[cd], #8\n\t"                                      \
+    "ldmia %[x]!, {%[end], %[x0], %[x1], %[w1]}\n\t"                 \
     "strd %[w], %[x], [%[at], #-36]\n\t"
 
-/* Two rows, scaled and added to the words at `from`, which are loaded as said there. */
-#define SCALE_TWO(from, first, second, m_first, m_second)                         \
-    "ldrd %[w], %[x], " from "\n\t"                                               \
-    "mla %[" first "], %[" first "], %[" m_first "], %[w]\n\t"                    \
+/* Two rows, scaled and added to the words that `from` says how to load. */
+#define SCALE_TWO(from, first, second, m_first, m_second)      \
+    "ldrd %[w], %[x], " from "\n\t"                            \
+    "mla %[" first "], %[" first "], %[" m_first "], %[w]\n\t" \
     "mla %[" second "], %[" second "], %[" m_second "], %[x]\n\t"
 #define SCALE_FOUR(from, from_third) \
     SCALE_TWO(from, "a", "ab", "end", "x0") SCALE_TWO(from_third, "c", "cd", "x1", "w1")
 
 /* Clause 4.3 of a row; w is the shift and x half of what it takes away. */
-#define STORE_ROW_OF(u)                      \
-    "adds %[" u "], %[" u "], %[x]\n\t"      \
-    "asrs %[" u "], %[" u "], %[w]\n\t"      \
-    "ssat %[" u "], #16, %[" u "]\n\t"       \
+#define STORE_ROW_OF(u)                 \
+    "adds %[" u "], %[" u "], %[x]\n\t" \
+    "asrs %[" u "], %[" u "], %[w]\n\t" \
+    "ssat %[" u "], #16, %[" u "]\n\t"  \
     "strh %[" u "], [%[x1]], #2\n\t"
 
 /* A map of two products of at most EDGERNN_MOST_TILES. There are at least 4 rows. */
@@ -87,8 +87,8 @@ EDGERNN_INLINE void affine8_of_two(const edgernn_map8 *map, const edgernn_code8 
     const int32_t left = map->rows % 4;
     int16_t rest[4]; /* z of the last rows, if they are fewer */
     map_place all;
-    register map_place *at __asm__("lr") = &all;
     /* Named ones, because LDM takes them in their order; not r7 or r9, which may be taken. */
+    register map_place *at __asm__("lr");
     register uint32_t w __asm__("r0");
     register uint32_t w0 __asm__("r1");
     register uint32_t x __asm__("r2");
@@ -108,27 +108,29 @@ EDGERNN_INLINE void affine8_of_two(const edgernn_map8 *map, const edgernn_code8 
     all.z = z;
     all.end = z + map->rows - left;
     for (;;) {
-        __asm__ __volatile__("1:\n\t"
-                             NEXT_PRODUCT("0")
-                             "ldr %[w0], [%[at], #36]\n\t"
-                             SCALE_FOUR("[%[w0]], #8", "[%[w0]], #8")
-                             "str %[w0], [%[at], #36]\n\t"
-                             "strd %[a], %[ab], [%[at], #56]\n\t"
-                             "strd %[c], %[cd], [%[at], #64]\n\t"
-                             NEXT_PRODUCT("1")
-                             SCALE_FOUR("[%[at], #20]", "[%[at], #28]")
-                             "ldrd %[w], %[x], [%[at], #4]\n\t"
-                             "ldrd %[x1], %[w1], [%[at], #12]\n\t"
-                             STORE_ROW_OF("a") STORE_ROW_OF("ab") STORE_ROW_OF("c") STORE_ROW_OF("cd")
-                             "str %[x1], [%[at], #12]\n\t"
-                             "subs %[at], %[at], #72\n\t"
-                             "cmp %[x1], %[w1]\n\t"
-                             "bne 1b"
-                             : [at] "+&r"(at), [w] "=&r"(w), [w0] "=&r"(w0), [x] "=&r"(x),
-                               [end] "=&r"(end), [x0] "=&r"(x0), [a] "=&r"(a), [ab] "=&r"(ab),
-                               [c] "=&r"(c), [cd] "=&r"(cd), [x1] "=&r"(x1), [w1] "=&r"(w1)
-                             :
-                             : "cc", "memory");
+        at = &all; /* not earlier: what a compiler calls may change it */
+        __asm__ __volatile__(
+            "1:\n\t"
+            NEXT_PRODUCT("0")
+            "ldr %[w0], [%[at], #36]\n\t"
+            SCALE_FOUR("[%[w0]], #8", "[%[w0]], #8")
+            "str %[w0], [%[at], #36]\n\t"
+            "strd %[a], %[ab], [%[at], #56]\n\t"
+            "strd %[c], %[cd], [%[at], #64]\n\t"
+            NEXT_PRODUCT("1")
+            SCALE_FOUR("[%[at], #20]", "[%[at], #28]")
+            "ldrd %[w], %[x], [%[at], #4]\n\t"
+            "ldrd %[x1], %[w1], [%[at], #12]\n\t"
+            STORE_ROW_OF("a") STORE_ROW_OF("ab") STORE_ROW_OF("c") STORE_ROW_OF("cd")
+            "str %[x1], [%[at], #12]\n\t"
+            "subs %[at], %[at], #72\n\t"
+            "cmp %[x1], %[w1]\n\t"
+            "bne 1b"
+            : [at] "+&r"(at), [w] "=&r"(w), [w0] "=&r"(w0), [x] "=&r"(x),
+              [end] "=&r"(end), [x0] "=&r"(x0), [a] "=&r"(a), [ab] "=&r"(ab),
+              [c] "=&r"(c), [cd] "=&r"(cd), [x1] "=&r"(x1), [w1] "=&r"(w1)
+            :
+            : "cc", "memory");
         if (left == 0) {
             break;
         }

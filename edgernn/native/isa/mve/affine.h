@@ -21,6 +21,9 @@
 #define PREDICATE "p0",
 #endif
 
+/* So that a compiler counts rows in one register. */
+#define COUNT_NOW(left) __asm__("" : "+r"(left))
+
 #define LOAD_BLOCK                                                                                 \
     "vld40.32 {q0, q1, q2, q3}, [%[w]]\n\t"                                                        \
     "vld41.32 {q0, q1, q2, q3}, [%[w]]\n\t"                                                        \
@@ -30,22 +33,23 @@
 /* The columns of a product. */
 typedef struct {
     const void *operands;
-    int32_t more;  /* blocks behind the first */
     int32_t first; /* columns of the first block */
+    int32_t more;  /* blocks behind the first */
 } product_columns;
 
 EDGERNN_INLINE product_columns columns_of(const void *operands, int32_t tiles)
 {
     const uint32_t before = (uint32_t)tiles - 1U;
-    const product_columns columns = {operands, (int32_t)(before / BLOCK_TILES),
-                                     (int32_t)(before % BLOCK_TILES + 1) * EDGERNN_TILE_COLUMNS};
+    const product_columns columns = {operands,
+                                     (int32_t)(before % BLOCK_TILES + 1) * EDGERNN_TILE_COLUMNS,
+                                     (int32_t)(before / BLOCK_TILES)};
     return columns;
 }
 
 /* u and the sums of clause 4.2, times their multipliers, for the next 4 rows. The compiler's own
  * code for the same needs half as many instructions again, most of them for predicates and for
  * registers that it runs out of. */
-EDGERNN_INLINE int32x4_t add_product8(int32x4_t u, const product_columns *columns, int32_t first,
+EDGERNN_INLINE int32x4_t add_product8(int32x4_t u, const product_columns *columns,
                                       const int8_t **weights, const int32_t **multiplier)
 {
     int32_t a;
@@ -53,12 +57,12 @@ EDGERNN_INLINE int32x4_t add_product8(int32x4_t u, const product_columns *column
     int32_t c;
     int32_t d;
     const int8_t *x;
-    __asm__("ldr %[x], %[operands]\n\t"
-            "vctp.8 %[first]\n\t"
+    __asm__("ldrd %[x], lr, %[operands_and_first]\n\t"
+            "vctp.8 lr\n\t"
             "vpst\n\t"
             "vldrbt.8 q4, [%[x]]\n\t" LOAD_BLOCK "\n\t"
-            "add %[x], %[x], %[first]\n\t"
-            "add %[w], %[w], %[first], lsl #2\n\t"
+            "add %[x], %[x], lr\n\t"
+            "add %[w], %[w], lr, lsl #2\n\t"
             "vmladav.s8 %[a], q0, q4\n\t"
             "vmladav.s8 %[b], q1, q4\n\t"
             "ldr lr, %[more]\n\t"
@@ -80,21 +84,20 @@ EDGERNN_INLINE int32x4_t add_product8(int32x4_t u, const product_columns *column
             "vadd.i32 %q[u], %q[u], q0"
             : [u] "+w"(u), [w] "+&r"(*weights), [m] "+&r"(*multiplier), [x] "=&r"(x), [a] "=&Te"(a),
               [b] "=&Te"(b), [c] "=&Te"(c), [d] "=&Te"(d)
-            : [first] "r"(first), [operands] "m"(columns->operands), [more] "m"(columns->more)
+            : [operands_and_first] "m"(columns->operands), [more] "m"(columns->more)
             : PREDICATE "q0", "q1", "q2", "q3", "q4", "lr", "cc", "memory");
     return u;
 }
 
-/* z[0] to z[3], but no more than `left` of them: half_up(u, -shift), saturated. z moves on. */
-EDGERNN_INLINE void store_rows(int32x4_t u, int32_t shift, int16_t **z, int32_t left)
+/* z[0] to z[3], but no more than `left` of them: u, saturated. z moves on. */
+EDGERNN_INLINE void store_rows(int32x4_t u, int16_t **z, int32_t left)
 {
-    __asm__ __volatile__("vrshl.s32 %q[u], %[shift]\n\t"
-                         "vqmovnb.s32 %q[u], %q[u]\n\t"
+    __asm__ __volatile__("vqmovnb.s32 %q[u], %q[u]\n\t"
                          "vctp.32 %[left]\n\t"
                          "vpst\n\t"
                          "vstrht.32 %q[u], [%[z]], #8"
                          : [u] "+w"(u), [z] "+&l"(*z)
-                         : [shift] "r"(shift), [left] "r"(left)
+                         : [left] "r"(left)
                          : PREDICATE "memory");
 }
 
@@ -103,7 +106,6 @@ EDGERNN_INLINE void affine8_of_dense(const edgernn_map8 *map, const edgernn_code
 {
     const edgernn_term8 *term = map->terms;
     const product_columns columns = columns_of(operands + term->first, term->tiles);
-    const int32_t first = columns.first;
     const int8_t *weights = term->weights;
     const int32_t *multiplier = term->multiplier;
     const int32_t *bias = map->bias;
@@ -113,19 +115,22 @@ EDGERNN_INLINE void affine8_of_dense(const edgernn_map8 *map, const edgernn_code
     if (map->term_count == 1) {
         for (left = map->rows; left > 0; left -= 4) {
             int32x4_t u = vldrwq_s32(bias);
-            u = add_product8(u, &columns, first, &weights, &multiplier);
-            store_rows(u, shift, &z, left);
+            COUNT_NOW(left);
+            u = add_product8(u, &columns, &weights, &multiplier);
+            store_rows(vrshlq_n_s32(u, shift), &z, left);
             bias += 4;
         }
     } else {
         const product_columns columns2 = columns_of(operands + term[1].first, term[1].tiles);
         const int8_t *weights2 = term[1].weights;
         const int32_t *multiplier2 = term[1].multiplier;
+        const int32x4_t shifts = vdupq_n_s32(shift);
         for (left = map->rows; left > 0; left -= 4) {
             int32x4_t u = vldrwq_s32(bias);
-            u = add_product8(u, &columns, first, &weights, &multiplier);
-            u = add_product8(u, &columns2, columns2.first, &weights2, &multiplier2);
-            store_rows(u, shift, &z, left);
+            COUNT_NOW(left);
+            u = add_product8(u, &columns, &weights, &multiplier);
+            u = add_product8(u, &columns2, &weights2, &multiplier2);
+            store_rows(vrshlq_s32(u, shifts), &z, left);
             bias += 4;
         }
     }
@@ -152,7 +157,7 @@ EDGERNN_INLINE int32x4_t dot16(const int8_t *weights, const product_columns *col
     int32_t n;
     const int8_t *x;
     __asm__("ldr %[x], [%[columns]]\n\t"
-            "ldr %[n], [%[columns], #8]\n\t"
+            "ldr %[n], [%[columns], #4]\n\t"
             "vctp.8 %[n]\n\t"
             "vpst\n\t"
             "vldrbt.u8 q4, [%[x], %q[even]]\n\t"
@@ -162,7 +167,7 @@ EDGERNN_INLINE int32x4_t dot16(const int8_t *weights, const product_columns *col
             "sub %[x], %[x], #1\n\t"
             "add %[x], %[x], %[n], lsl #1\n\t"
             "add %[w], %[w], %[n], lsl #2\n\t"
-            "ldr %[n], [%[columns], #4]\n\t"
+            "ldr %[n], [%[columns], #8]\n\t"
             "vmladav.s8 %[a], q0, q4\n\t"
             "vmladav.s8 %[b], q1, q4\n\t"
             "vmladav.s8 %[c], q2, q4\n\t"
@@ -237,14 +242,14 @@ EDGERNN_INLINE void affine16_of_dense(const edgernn_map16 *map, const edgernn_co
     int32_t row;
     if (map->term_count == 1) {
         for (row = 0; row < map->rows; row += 4) {
-            store_rows(term16(term, &columns, row, even), 0, &z, map->rows - row);
+            store_rows(term16(term, &columns, row, even), &z, map->rows - row);
         }
     } else {
         const product_columns columns2 = columns_of(operands + term[1].first, term[1].tiles);
         for (row = 0; row < map->rows; row += 4) {
             const int32x4_t u = term16(term, &columns, row, even);
             const int32x4_t v = term16(term + 1, &columns2, row, even);
-            store_rows(vaddq_s32(u, v), 0, &z, map->rows - row);
+            store_rows(vaddq_s32(u, v), &z, map->rows - row);
         }
     }
 }
@@ -265,7 +270,7 @@ EDGERNN_INLINE const int8_t *dense_group8(const int8_t *weights, const edgernn_c
     const product_columns columns = columns_of(operands, tiles);
     const int32_t ones[4] = {1, 1, 1, 1};
     const int32_t *one = ones;
-    vstrwq_s32(acc, add_product8(vdupq_n_s32(0), &columns, columns.first, &weights, &one));
+    vstrwq_s32(acc, add_product8(vdupq_n_s32(0), &columns, &weights, &one));
     return weights;
 }
 

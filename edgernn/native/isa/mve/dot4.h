@@ -111,7 +111,7 @@ EDGERNN_INLINE int32x4_t sums4_16(const product_columns *columns, int32x4_t eigh
     int32_t n;
     const int8_t *x;
     __asm__("ldr %[x], [%[columns]]\n\t"
-            "ldr %[n], [%[columns], #8]\n\t"
+            "ldr %[n], [%[columns], #4]\n\t"
             "vctp.8 %[n]\n\t"
             "vpst\n\t"
             "vldrbt.u8 q4, [%[x], %q[even]]\n\t"
@@ -121,7 +121,7 @@ EDGERNN_INLINE int32x4_t sums4_16(const product_columns *columns, int32x4_t eigh
             "sub %[x], %[x], #1\n\t"
             "add %[x], %[x], %[n], lsl #1\n\t"
             "add %[w], %[w], %[n], lsl #1\n\t"
-            "ldr %[n], [%[columns], #4]\n\t" UPPER4
+            "ldr %[n], [%[columns], #8]\n\t" UPPER4
             "vmladav.s8 %[a], q0, q4\n\t"
             "vmladav.s8 %[b], q1, q4\n\t"
             "vmladav.s8 %[c], q2, q4\n\t"

@@ -25,7 +25,7 @@ EDGERNN_NOT_INLINE void affine8_of_two_int4(const edgernn_map8 *map, const edger
         int32x4_t u = vldrwq_s32(bias);
         u = add_product4_8(u, &columns, eights, &weights, &multiplier);
         u = add_product4_8(u, &columns2, eights2, &weights2, &multiplier2);
-        store_rows(u, -map->shift, &z, left);
+        store_rows(vrshlq_n_s32(u, -map->shift), &z, left);
         bias += 4;
     }
 }
@@ -49,7 +49,7 @@ EDGERNN_NOT_INLINE void affine8_of_int4(const edgernn_map8 *map, const edgernn_c
     for (left = map->rows; left > 0; left -= 4) {
         int32x4_t u = vldrwq_s32(bias);
         u = add_product4_8(u, &columns, eights, &weights, &multiplier);
-        store_rows(u, shift, &z, left);
+        store_rows(vrshlq_n_s32(u, shift), &z, left);
         bias += 4;
     }
 }
@@ -73,7 +73,7 @@ EDGERNN_NOT_INLINE void affine16_of_two_int4(const edgernn_map16 *map,
         const int32x4_t sums = sums4_16(&columns, eights, &weights, even);
         const int32x4_t sums2 = sums4_16(&columns2, eights2, &weights2, even);
         const int32x4_t u = product16(term, row, left, sums);
-        store_rows(vaddq_s32(u, product16(term + 1, row, left, sums2)), 0, &z, left);
+        store_rows(vaddq_s32(u, product16(term + 1, row, left, sums2)), &z, left);
     }
 }
 
@@ -94,7 +94,7 @@ EDGERNN_NOT_INLINE void affine16_of_int4(const edgernn_map16 *map, const edgernn
     for (row = 0; row < map->rows; row += 4) {
         const int32_t left = map->rows - row;
         const int32x4_t sums = sums4_16(&columns, eights, &weights, even);
-        store_rows(product16(term, row, left, sums), 0, &z, left);
+        store_rows(product16(term, row, left, sums), &z, left);
     }
 }
 

@@ -167,7 +167,7 @@ static void affine8_of_sparse(const edgernn_map8 *map, const edgernn_code8 *oper
     for (left = map->rows; left > 0; left -= 4) {
         const int32x4_t sums = sparse_sums8(&place, operands);
         const int32x4_t u = vaddq_s32(vldrwq_s32(bias), vmulq_s32(sums, vldrwq_s32(multiplier)));
-        store_rows(u, shift, &z, left);
+        store_rows(vrshlq_n_s32(u, shift), &z, left);
         bias += 4;
         multiplier += 4;
     }
@@ -184,7 +184,7 @@ static void affine16_of_sparse(const edgernn_map16 *map, const edgernn_code16 *o
     operands += term->first;
     for (row = 0; row < map->rows; row += 4) {
         const int32_t left = map->rows - row;
-        store_rows(product16(term, row, left, sparse_sums16(&place, operands)), 0, &z, left);
+        store_rows(product16(term, row, left, sparse_sums16(&place, operands)), &z, left);
     }
 }
 
