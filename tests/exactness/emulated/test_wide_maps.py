@@ -7,7 +7,7 @@ import pytest
 
 from edgernn.model.affine import Affine8, Source, Term8
 from edgernn_export.writers.c.source import write_c
-from edgernn_export.writers.file_formats import golden_vector
+from edgernn_export.writers.file_formats import golden_vector, probe_codes
 from edgernn_firmware_sim.emulator import emulate, reference_trace
 from tests.support.models.hand_made import CORES, core_named
 from tests.support.models.integer import random_model
@@ -61,6 +61,16 @@ def test_products_of_the_largest_numbers_are_exact(core, columns, tmp_path):
     wanted = reference_trace(model, q_xs)
     aimed_at = np.abs(np.diagonal(wanted[:, -ROWS:]))
     assert aimed_at.max() < 99 * 32 + 16  # tanh of codes below 100: nothing is saturated
+    sources = write_c(model, golden_vector(model))
+    result = emulate(model, sources, core_named(core), q_xs, tmp_path, wanted)
+    assert (result.differing, result.first_difference) == (0, "")
+
+
+@pytest.mark.parametrize("core", ["cortex-m0", "cortex-m4", "rv32imc"])
+def test_one_of_two_products_is_wider_than_sums_hold(core, tmp_path):
+    model = random_model("simple_rnn", inputs=520, units=6, common=False, kind="hostile")
+    q_xs = probe_codes(model, 40, seed=5)
+    wanted = reference_trace(model, q_xs)
     sources = write_c(model, golden_vector(model))
     result = emulate(model, sources, core_named(core), q_xs, tmp_path, wanted)
     assert (result.differing, result.first_difference) == (0, "")
