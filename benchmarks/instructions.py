@@ -14,12 +14,16 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 from tqdm import tqdm
 
+from benchmarks import layer_networks
 from edgernn.model.formats import Precision
 from edgernn.model.integer_model import IntegerModel
+from edgernn_export.writers.c import layers as c_layers
 from edgernn_export.writers.c.source import write_c
 from edgernn_export.writers.file_formats import golden_vector, probe_codes
 from edgernn_firmware_sim.emulator import Emulation, emulate, reference_trace
@@ -33,9 +37,37 @@ NETWORKS = {
     "GRU-128/64 of two products": ("gru_after", 128, 64, 2),
     "LSTM-64/8": ("lstm", 64, 8, 1),
 }
+#: The same of networks that run by kernels and operation by operation.
+KERNEL_NETWORKS = {
+    "SimpleRNN-32/8": ("simple_rnn", 32, 8, 1),
+    "LSTM-64/8": ("lstm", 64, 8, 1),
+    "GRU-32/8": ("gru_after", 32, 8, 1),
+    "GRU-32/8, reset before": ("gru_before", 32, 8, 1),
+}
 OUTPUTS = 4
 STEPS = 25
 COMMAND = "python -m benchmarks.instructions --out docs/instructions.md"
+
+
+#: Core -> what was measured there, one for each network.
+Rows = dict[str, list[Emulation]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """All that the document shows.
+
+    Attributes:
+        networks: precision -> rows of `NETWORKS`.
+        kernels: `KERNEL_NETWORKS` in `w8a8`, by kernels.
+        operations: the same, operation by operation.
+        others: precision -> rows of `layer_networks.NETWORKS`.
+    """
+
+    networks: dict[Precision, Rows]
+    kernels: Rows
+    operations: Rows
+    others: dict[Precision, Rows]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -43,35 +75,63 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="also write the document here")
     parser.add_argument("--cores", nargs="+", choices=sorted(cores()), help="all by default")
     args = parser.parse_args(argv)
-    chosen = [cores()[name] for name in args.cores or cores()]
-    tables = {
-        precision: {
-            core.name: [measure(name, precision, core) for name in NETWORKS]
-            for core in tqdm(chosen, desc=precision.value, leave=False, disable=None)
-        }
-        for precision in Precision
-    }
-    text = document(tables)
+    text = document(measured([cores()[name] for name in args.cores or cores()]))
     print(text, end="")
     if args.out:
         args.out.write_text(text, encoding="utf-8")
     return 0
 
 
-def network(name: str, precision: Precision) -> IntegerModel:
+def measured(chosen: list[Core]) -> Measured:
+    """Run every network on these cores."""
+
+    def rows(what: str, models: dict[str, IntegerModel], *, fused: bool = True) -> Rows:
+        return {
+            core.name: [measure(name, model, core, fused=fused) for name, model in models.items()]
+            for core in tqdm(chosen, desc=what, leave=False, disable=None)
+        }
+
+    fused = {name: network(shape, Precision.W8A8) for name, shape in KERNEL_NETWORKS.items()}
+    return Measured(
+        networks={
+            precision: rows(
+                precision.value, {n: network(shape, precision) for n, shape in NETWORKS.items()}
+            )
+            for precision in Precision
+        },
+        kernels=rows("kernels", fused),
+        operations=rows("operations", fused, fused=False),
+        others={
+            precision: rows(
+                f"others, {precision.value}",
+                {name: make(precision) for name, make in layer_networks.NETWORKS.items()},
+            )
+            for precision in Precision
+        },
+    )
+
+
+def network(shape: tuple[str, int, int, int], precision: Precision) -> IntegerModel:
     """A random model of that shape."""
-    cell, units, inputs, products = NETWORKS[name]
+    cell, units, inputs, products = shape
     return random_model(
         cell, precision, inputs=inputs, units=units, outputs=OUTPUTS, common=products == 1
     )
 
 
-def measure(name: str, precision: Precision, core: Core) -> Emulation:
-    """Run one network on one core; refuse to count a step with other bits."""
-    model = network(name, precision)
+def measure(name: str, model: IntegerModel, core: Core, *, fused: bool = True) -> Emulation:
+    """Run one network on one core; refuse to count a step with other bits.
+
+    Args:
+        name: of the network.
+        model: the network.
+        core: where it runs.
+        fused: layers that have a kernel run by it, not operation by operation.
+    """
     q_xs = probe_codes(model, STEPS, seed=5)
     wanted = reference_trace(model, q_xs)
-    with tempfile.TemporaryDirectory() as folder:
+    kernels = c_layers.KERNELS if fused else {}
+    with tempfile.TemporaryDirectory() as folder, mock.patch.object(c_layers, "KERNELS", kernels):
         sources = write_c(model, golden_vector(model))
         result = emulate(model, sources, core, q_xs, Path(folder), wanted)
     if result.differing:
@@ -79,9 +139,10 @@ def measure(name: str, precision: Precision, core: Core) -> Emulation:
     return result
 
 
-def document(tables: dict[Precision, dict[str, list[Emulation]]]) -> str:
+def document(figures: Measured) -> str:
     """The Markdown of docs/instructions.md."""
-    chosen = [cores()[name] for name in next(iter(tables.values()))]
+    tables = figures.networks
+    chosen = [cores()[name] for name in figures.kernels]
     programs = [core.compiler for core in chosen] + [core.emulator for core in chosen]
     lines = [
         "# Instructions per step",
@@ -108,6 +169,8 @@ def document(tables: dict[Precision, dict[str, list[Emulation]]]) -> str:
         "",
         *table(tables[Precision.W8A8], cycles, "stack bytes", stack_bytes),
         "",
+        *against_operations(figures),
+        *of_others(figures.others),
         *(f"- {version(program)}" for program in dict.fromkeys(programs)),
         "",
     ]
@@ -129,6 +192,57 @@ def table(
         cells = " | ".join(cell(result) for result in results)
         lines.append(f"| {core} | {cells} | {last_cell(results[-1]):,} |")
     return lines
+
+
+def against_operations(figures: Measured) -> list[str]:
+    """The same networks by kernels and operation by operation."""
+
+    def pairs(of: Callable[[Emulation], int]) -> list[str]:
+        lines = [
+            f"| core | {' | '.join(KERNEL_NETWORKS)} |", "|---" * (len(KERNEL_NETWORKS) + 1) + "|"
+        ]  # fmt: skip
+        for core, fused in figures.kernels.items():
+            both = zip(map(of, fused), map(of, figures.operations[core]), strict=True)
+            cells = (f"{one:,} → {other:,} ({other / one:.2f}×)" for one, other in both)
+            lines.append(f"| {core} | {' | '.join(cells)} |")
+        return lines
+
+    return [
+        "## Kernels and operations",
+        "",
+        "SimpleRNN, LSTM, GRU and Dense have C of their own; any other layer runs operation by",
+        "operation. The same networks either way, `w8a8`: instructions per step by kernels, then",
+        "operation by operation, and how many times as many.",
+        "",
+        *pairs(lambda result: result.instructions.median),
+        "",
+        "Bytes of flash, weights and tables included:",
+        "",
+        *pairs(lambda result: result.sizes.flash_bytes),
+        "",
+    ]
+
+
+def of_others(tables: dict[Precision, Rows]) -> list[str]:
+    """One row a network and a core: what each takes in either precision."""
+    kinds = " | ".join(f"`{p.value}`: instructions | flash | RAM" for p in tables)
+    lines = [
+        "## Own cells, convolutions, embeddings, networks",
+        "",
+        "Instructions per step, in brackets per MAC; bytes of flash, weights and tables included,",
+        "and of RAM: state, scratch and the most stack that a step can need. The own cell is an",
+        "LSTM with coupled gates ([add-a-cell.md](add-a-cell.md) has another one), the network of",
+        "two inputs that of [networks.md](networks.md).",
+        "",
+        f"| network | core | {kinds} |",
+        "|---" * (2 + 3 * len(tables)) + "|",
+    ]
+    for index, name in enumerate(layer_networks.NETWORKS):
+        for core in next(iter(tables.values())):
+            results = [rows[core][index] for rows in tables.values()]
+            cells = [f"{counts(r)} | {r.sizes.flash_bytes:,} | {r.ram_bytes:,}" for r in results]
+            lines.append(f"| {name} | {core} | {' | '.join(cells)} |")
+    return [*lines, ""]
 
 
 def counts(result: Emulation) -> str:

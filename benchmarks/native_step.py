@@ -8,10 +8,11 @@
 Contenders per network: `bind()`, `step`, `run` and `run_codes` of the native backend in both
 precisions, `run` on every instruction set of this processor; the same integer model in TFLite and
 ONNX Runtime; float (TFLite: also int8 by its converter) in TFLite, ONNX Runtime and NumPy; and a C
-loop that only reads as many bytes as the network has weights. Each is compared first: integer ones
-with the reference in every code, float ones with the float64 model. Then all take turns, one round
-after the other, on one core with one thread, so that what disturbs the machine disturbs all alike.
-TFLite runtimes that are not installed are left out.
+loop that only reads as many bytes as the network has weights. Networks of other layers, an own cell
+and convolutions among them, are run by the native backend alone. Each is compared first: integer
+ones with the reference in every code, float ones with the float64 model. Then all take turns, one
+round after the other, on one core with one thread, so that what disturbs the machine disturbs all
+alike. TFLite runtimes that are not installed are left out.
 """
 
 from __future__ import annotations
@@ -108,9 +109,10 @@ def measure(rounds: int) -> dict[str, Any]:
 
 def take_turns(workers: Sequence[Worker], rounds: int) -> dict[tuple[str, Label], list[float]]:
     """Nanoseconds per step of every contender of every network, one value per round."""
+    networks = dict.fromkeys(network for worker in workers for network in worker.labels)
     turns = [
         (worker, network, index, label)
-        for network in NETWORKS
+        for network in networks
         for worker in workers
         for index, label in enumerate(worker.labels[network])
     ]

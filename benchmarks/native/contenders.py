@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 import edgernn
+from benchmarks import layer_networks
 from benchmarks.native.weight_read import aligned, load_reader, weight_bytes
 from edgernn.backends.native import isas
 from edgernn.model.formats import FloatArray, Precision
@@ -24,6 +25,10 @@ NETWORKS: Final = {
     "GRU-32/8": ("gru_after", 32, 8),
     "LSTM-64/8": ("lstm", 64, 8),
     "GRU-128/64": ("gru_after", 128, 64),
+}
+#: Networks of other layers, which the native backend alone runs here: name -> model.
+OTHERS: Final = {
+    name: make for name, make in layer_networks.NETWORKS.items() if "Embedding" not in name
 }
 OUTPUTS: Final = 4
 CHECKED_STEPS: Final = 200
@@ -63,6 +68,8 @@ class Contender:
 
 def integer_model(network: str, precision: Precision) -> IntegerModel:
     """The integer form of a network, the same in every process."""
+    if network in OTHERS:
+        return OTHERS[network](precision)
     cell, units, inputs = NETWORKS[network]
     return random_model(cell, precision, inputs=inputs, units=units, outputs=OUTPUTS)
 
@@ -79,12 +86,14 @@ def network_stream(network: str, steps: int) -> FloatArray:
 
 
 def native_contenders(network: str) -> list[Contender]:
-    """The native backend in both precisions, and the time to read the weights alone."""
+    """The native backend in both precisions; beside peers, the time to read the weights alone."""
     contenders = []
     for precision in Precision:
         model = integer_model(network, precision)
         for isa in isas():
             contenders += _native(network, model, isa, every_way=isa == isas()[0])
+    if network in OTHERS:
+        return contenders
     return [*contenders, weight_read(integer_model(network, Precision.W8A8))]
 
 

@@ -35,6 +35,10 @@ _WAYS_TEXT: Final = (
     "these functions on 1,000 readings. The first three take and give float64 in physical units, "
     "`run_codes` integer codes: it is the C loop alone."
 )
+_OTHERS_TEXT: Final = (
+    "The same of networks with other layers, which run operation by operation, and of one that is "
+    "no chain ([instructions.md](instructions.md) has their sizes):"
+)
 _COMPARISON_TEXT: Final = (
     "How many times longer the fastest other program takes, in whatever numbers it computes. The "
     "first row of a network allows TFLite a private call on views of the runtime's memory, which "
@@ -56,11 +60,13 @@ Figure = dict[str, Any]
 
 def section(record: dict[str, Any]) -> str:
     """The section as Markdown."""
+    others = _others(record)
     blocks: list[Iterable[str]] = [
         [_HEADING],
         _wrapped(_setting(record)),
         _wrapped(_WAYS_TEXT),
-        _times(record),
+        _times(record, _networks(record)),
+        *([_wrapped(_OTHERS_TEXT), _times(record, others)] if others else []),
         _wrapped(_COMPARISON_TEXT.format(aims=_aims("at least", SPEED_AIMS))),
         _comparison(record),
         _wrapped(_PEERS_TEXT),
@@ -120,10 +126,10 @@ def _setting(record: dict[str, Any]) -> str:
     )
 
 
-def _times(record: dict[str, Any]) -> Iterator[str]:
+def _times(record: dict[str, Any], networks: Iterable[str]) -> Iterator[str]:
     yield _row(["network", "precision", *WAYS.values()])
     yield "|---" * (len(WAYS) + 2) + "|"
-    for network in _networks(record):
+    for network in networks:
         for form in _native_forms(record):
             times = (native_figure(record, network, form, way)["median"] for way in WAYS)
             yield _row([network, f"`{form}`", *map(_us, times)])
@@ -188,6 +194,12 @@ def _instruction_sets(record: dict[str, Any]) -> Iterator[str]:
 
 def _networks(record: dict[str, Any]) -> list[str]:
     return list(record["weight_bytes"])
+
+
+def _others(record: dict[str, Any]) -> list[str]:
+    """Networks that the native backend alone runs."""
+    named = dict.fromkeys(figure["network"] for figure in record["nanoseconds"])
+    return [network for network in named if network not in record["weight_bytes"]]
 
 
 def _native_forms(record: dict[str, Any]) -> list[str]:

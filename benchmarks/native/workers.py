@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final, Self
 
-from benchmarks.native.contenders import NETWORKS, Contender, native_contenders
+from benchmarks.native.contenders import NETWORKS, OTHERS, Contender, native_contenders
 
 #: Process, named like the module it loads -> name of the program.
 TFLITE: Final = {
@@ -47,6 +47,8 @@ def open_contenders(group: str, network: str, folder: Path) -> list[Contender]:
     """Checked contenders of one process."""
     from benchmarks.native.peers import numpy_contenders, onnx_contenders, tflite_contenders
 
+    if network in OTHERS:
+        return native_contenders(network) if group == ARRAYS else []
     if group in TFLITE:
         return tflite_contenders(network, folder, group, TFLITE[group])
     return [
@@ -109,7 +111,9 @@ def serve(connection: Connection, group: str, folder: Path, core: int | None) ->
     """The process's end: open, check, then one turn per message until the parent hangs up."""
     if core is not None:
         os.sched_setaffinity(0, {core})
-    contenders = {network: open_contenders(group, network, folder) for network in NETWORKS}
+    contenders = {
+        network: open_contenders(group, network, folder) for network in (*NETWORKS, *OTHERS)
+    }
     connection.send({network: [label(c) for c in found] for network, found in contenders.items()})
     gc.freeze()
     gc.disable()

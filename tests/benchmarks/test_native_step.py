@@ -144,6 +144,27 @@ def test_read_limit_by_hand_and_missed_aim(record):
     assert "aim" not in rows(text, "LSTM-64/8 | 1,234")[0]
 
 
+def test_networks_of_other_layers_have_a_table_of_their_own(record):
+    assert "operation by operation" not in report.section(record)
+    for form, ns in (("w8a8", 300), ("w8a16", 400)):
+        for way in NATIVE_TIMES:
+            record["nanoseconds"].append(figure("Conv1D", "native", form, way, ns, "fast"))
+    text = report.section(record)
+    assert "operation by operation" in text
+    times = " | ".join(["0.300"] * len(NATIVE_TIMES))
+    assert rows(text, "Conv1D")[0] == f"| Conv1D | `w8a8` | {times} |"
+    assert len(rows(text, "Conv1D")) == len(Precision)
+
+
+@pytest.mark.parametrize("network", contenders.OTHERS)
+def test_other_networks_take_their_steps_natively_and_nowhere_else(network, tmp_path):
+    found = workers.open_contenders(workers.ARRAYS, network, tmp_path)
+    ways = {(c.program, c.form, c.way) for c in found}
+    assert ways == {("native", p.value, way) for p in Precision for way in NATIVE_TIMES}
+    for group in workers.TFLITE:
+        assert workers.open_contenders(group, network, tmp_path) == []
+
+
 def test_instruction_sets_and_bold_peer(record):
     text = report.section(record)
     assert rows(text, "`fast`")[0] == "| `fast` | `w8a8` | 0.080 | 0.080 | 0.080 |"
@@ -251,4 +272,8 @@ def test_the_whole_benchmark_runs(tmp_path):
     assert done.returncode == 0, done.stderr
     record = json.loads(out.read_text(encoding="utf-8"))
     assert_complete(record)
+    assert {f["network"] for f in record["nanoseconds"]} == {
+        *contenders.NETWORKS,
+        *contenders.OTHERS,
+    }
     assert done.stdout == report.section(record)
