@@ -23,7 +23,7 @@ from edgernn.model.rates import Rate
 from edgernn_export.evaluation.recording import IntArray
 from edgernn_export.float_model import float_run
 from edgernn_export.float_model.model import FloatModel
-from edgernn_export.float_model.rated_run import begun
+from edgernn_export.float_model.rated_run import at_readings, begun
 from edgernn_firmware_sim.reference.reference import Reference
 
 #: Values of windows that are run at a time.
@@ -178,10 +178,7 @@ class FloatNetwork:
 
     def _answered(self, rate: Rate, x: Array, tell: Tell) -> FloatArray:
         """One stream of a network with a rate; NaN at readings without an answer of their own."""
-        found = np.full((len(x), self.outputs), np.nan)
-        steps, state = begun(self._model, x[None])
-        ys, _ = float_run.run(self._model, steps, state)
-        found[rate.answered(len(x))] = ys[0]
+        (found,) = at_readings(self._model, rate, x[None])
         tell(len(x))
         return float_run.with_softmax(self._model, found)
 

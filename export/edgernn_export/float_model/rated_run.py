@@ -51,3 +51,13 @@ def answers(model: FloatModel, xs: FloatArray) -> FloatArray:
     """
     steps, state = begun(model, xs)
     return float_run.run(model, steps, state)[0]
+
+
+def at_readings(model: FloatModel, rate: Rate, xs: FloatArray) -> FloatArray:
+    """Answers [B, T, O] to whole streams [B, T, I] at the readings they belong to (logits).
+
+    Other readings have NaN.
+    """
+    found = np.full((*xs.shape[:2], model.outputs), np.nan)
+    found[:, rate.answered(xs.shape[1])] = answers(model, xs)
+    return found

@@ -21,7 +21,6 @@ from edgernn_export.keras_reader.layers.layer_parts import (
     DensePart,
     DepthwisePart,
     LayerPart,
-    PaddingPart,
     RowsPart,
     ScalePart,
     UnknownPart,
@@ -79,19 +78,6 @@ def read_separable(layer: Any, context: Context) -> tuple[LayerPart, ...]:
     name = f"{layer.name}_depthwise"
     sums = _depthwise(layer, name, depthwise, np.zeros(depthwise.shape[1]))
     return *_rows(layer), *sums, *_dense(layer, layer.name, pointwise.T, bias)
-
-
-def read_zero_padding(layer: Any, context: Context) -> tuple[LayerPart, ...]:
-    """Read ZeroPadding1D at the beginning, which the convolution behind it takes up."""
-    padding = layer.get_config().get("padding")
-    before, after = padding if isinstance(padding, (tuple, list)) else (padding, padding)
-    cures = {"padding": "A stream has no end: pad its beginning alone, ZeroPadding1D((n, 0))."}
-    free, fixed = ("data_format",), {"padding": ((before, 0), 0)}
-    if not check_config(
-        layer, layer.get_config(), context, free=free, fixed=fixed, cures=cures
-    ) or not (before or after):
-        return ()
-    return (PaddingPart(owner=owner_of(layer), rows=int(before)),)
 
 
 def _unknown(layer: Any) -> tuple[LayerPart, ...]:

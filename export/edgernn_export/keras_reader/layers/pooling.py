@@ -1,4 +1,4 @@
-"""MaxPooling1D and AveragePooling1D, over readings that were."""
+"""MaxPooling1D, AveragePooling1D and ZeroPadding1D, over readings that were."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from edgernn_export.keras_reader.findings import Context, class_of, owner_of
 from edgernn_export.keras_reader.layers.config import check_config
 from edgernn_export.keras_reader.layers.layer_parts import (
     LayerPart,
+    PaddingPart,
     PoolPart,
     RowsPart,
     UnknownPart,
@@ -38,6 +39,19 @@ def read_pooling(layer: Any, context: Context) -> tuple[LayerPart, ...]:
         return () if stride == 1 else (rows,)
     largest = class_of(layer) == "MaxPooling1D"
     return rows, PoolPart(owner=owner, name=name, count=count, largest=largest)
+
+
+def read_zero_padding(layer: Any, context: Context) -> tuple[LayerPart, ...]:
+    """Read ZeroPadding1D at the beginning, which the convolution behind it takes up."""
+    padding = layer.get_config().get("padding")
+    before, after = padding if isinstance(padding, (tuple, list)) else (padding, padding)
+    cures = {"padding": "A stream has no end: pad its beginning alone, ZeroPadding1D((n, 0))."}
+    free, fixed = ("data_format",), {"padding": ((before, 0), 0)}
+    if not check_config(
+        layer, layer.get_config(), context, free=free, fixed=fixed, cures=cures
+    ) or not (before or after):
+        return ()
+    return (PaddingPart(owner=owner_of(layer), rows=int(before)),)
 
 
 def _one(value: Any) -> int:

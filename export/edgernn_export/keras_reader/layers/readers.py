@@ -13,7 +13,6 @@ from edgernn_export.keras_reader.layers.convolution import (
     read_conv1d,
     read_depthwise,
     read_separable,
-    read_zero_padding,
 )
 from edgernn_export.keras_reader.layers.dense import (
     read_activation,
@@ -32,7 +31,7 @@ from edgernn_export.keras_reader.layers.neutral import (
     read_resampling,
     read_reshape,
 )
-from edgernn_export.keras_reader.layers.pooling import read_pooling
+from edgernn_export.keras_reader.layers.pooling import read_pooling, read_zero_padding
 from edgernn_export.keras_reader.layers.recurrent import read_cell, read_recurrent, read_rnn
 from edgernn_export.keras_reader.layers.scaling import (
     read_batch_normalization,
