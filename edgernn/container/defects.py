@@ -23,6 +23,7 @@ class FormatDefect(enum.StrEnum):
     WRONG_SCHEMA = "wrong_schema"
     UNKNOWN_SCHEMA_VERSION = "unknown_schema_version"
     BAD_CHECKSUM = "bad_checksum"
+    WRONG_KIND = "wrong_kind"
     UNKNOWN_DTYPE = "unknown_dtype"
     BAD_OFFSETS = "bad_offsets"
     BAD_RECORD = "bad_record"
@@ -51,6 +52,8 @@ CURES: Final[dict[FormatDefect, str]] = {
     FormatDefect.NOT_JSON: _OTHER_FILE,
     FormatDefect.JSON_TOO_DEEP: _OTHER_FILE,
     FormatDefect.WRONG_SCHEMA: _OTHER_FILE,
+    FormatDefect.WRONG_KIND: "Load a model with IntegerModel.load, programs with ProgramSet.load, "
+    "and either with edgernn.load",
     FormatDefect.UNKNOWN_SCHEMA_VERSION: "Install the version of edgernn that wrote this file",
 }
 

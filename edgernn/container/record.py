@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -16,6 +16,7 @@ from edgernn.container.codec import (
     to_object,
 )
 from edgernn.container.defects import FormatDefect, format_error
+from edgernn.container.frame import SEALED_VERSIONS
 from edgernn.container.interface_json import (
     INPUT_PORT,
     OUTPUT_PORT,
@@ -41,10 +42,8 @@ from edgernn.model.layers import Layer
 from edgernn.model.routes import MAX_PARTS, MODEL_INPUT, Route, RoutePart
 from edgernn.model.storage import Storage
 
-#: Versions that are written: 4 for networks, 3 for chains. Both have a checksum.
-SEALED_VERSIONS: Final = ("3", NETWORK_VERSION)
-#: Versions that are read: 1 holds models of `dense8` products alone, 2 all other endless chains.
-SCHEMA_VERSIONS: Final = ("1", "2", *SEALED_VERSIONS)
+#: Makes a layer of its record and the tensors of its model.
+LayerReader = Callable[[Node, StoredTensors], Layer]
 #: Inputs of all layers of a network together: what a reader looks at, whatever a file repeats.
 MAX_NETWORK_INPUTS: Final = 1 << 20
 
@@ -94,20 +93,27 @@ def to_record(model: IntegerModel, version: str) -> dict[str, Any]:
     return record
 
 
-def to_tensors(model: IntegerModel) -> NamedTensors:
+def to_tensors(
+    model: IntegerModel, layers: Iterable[Layer] | None = None, budget: SparseBudget | None = None
+) -> NamedTensors:
     """All arrays of a model by tensor name, in no particular order.
+
+    Args:
+        model: the model.
+        layers: those of it whose arrays are stored; all by default.
+        budget: of the file; its own by default.
 
     Raises:
         FormatError: more sparse tiles than a file may have.
     """
-    budget = SparseBudget()
+    budget = budget or SparseBudget()
     tensors: NamedTensors = {
         # Adding +0.0 turns -0.0 into 0.0: models that compare equal get equal bytes.
         "input/offset": model.input.offset + 0.0,
         "input/scale": model.input.scale,
         "output/scale": model.output.scale,
     }
-    for layer in model.layers:
+    for layer in model.layers if layers is None else layers:
         tensors.update(layer_tensors(layer, budget))
     return tensors
 
@@ -118,38 +124,58 @@ def from_record(record: Node, tensors: NamedTensors, version: str) -> IntegerMod
     Args:
         record: parsed model record.
         tensors: arrays in native byte order.
-        version: of the file, one of `SCHEMA_VERSIONS`.
+        version: of the file.
 
     Raises:
         FormatError: the record, a tensor's name, dtype or shape is not as FORMAT.md says.
         ModelError: the parts are well formed, but the model contradicts itself.
+    """
+    table = TensorTable(tensors)
+    fields = model_fields(record, table, SparseBudget(), version)
+    table.check_all_used()
+    if version == NETWORK_VERSION:
+        check_network_inputs(fields["layers"])
+    return IntegerModel(**fields)
+
+
+def model_fields(
+    record: Node,
+    table: TensorTable,
+    budget: SparseBudget,
+    version: str,
+    read: LayerReader = read_layer,
+) -> dict[str, Any]:
+    """The fields of the model that a record and its tensors describe.
+
+    Args:
+        record: parsed model record.
+        table: tensors of the model.
+        budget: of the file.
+        version: of the record.
+        read: reads a layer.
+
+    Raises:
+        FormatError: the record, a tensor's name, dtype or shape is not as FORMAT.md says.
+        ModelError: the parts are well formed, but contradict themselves.
     """
     sealed, network = version in SEALED_VERSIONS, version == NETWORK_VERSION
     top = record.members(
         "input", "layers", "name", "output", "precision", "provenance", *["window"] * sealed
     )
     precision = top["precision"].choice(Precision)
-    table = TensorTable(tensors)
-    file = StoredTensors(precision=precision, version=version, table=table, budget=SparseBudget())
+    file = StoredTensors(precision=precision, version=version, table=table, budget=budget)
     nodes = top["layers"].items(low=1)
-    layers = tuple(read_layer(node, file) for node in nodes)
-    model_input = _read_input(top["input"], table, network)
-    model_output = _read_output(top["output"], table, network)
-    provenance = Provenance(**from_object(top["provenance"], _PROVENANCE))
-    table.check_all_used()
     windowed = sealed and top["window"].value is not None
-    if network:
-        check_network_inputs(layers)
-    return IntegerModel(
-        name=top["name"].text(),
-        precision=precision,
-        layers=layers,
-        input=model_input,
-        output=model_output,
-        provenance=provenance,
-        window=Window(**from_object(top["window"], WINDOW)) if windowed else None,
-        routes=tuple(map(_read_route, (*nodes, top["output"]))) if network else (),
-    )
+    return {
+        "layers": tuple(read(node, file) for node in nodes),
+        "input": _read_input(top["input"], table, network),
+        "output": _read_output(top["output"], table, network),
+        "provenance": Provenance(**from_object(top["provenance"], _PROVENANCE)),
+        "name": top["name"].text(),
+        "precision": precision,
+        "window": Window(**from_object(top["window"], WINDOW)) if windowed else None,
+        "routes": tuple(map(_read_route, (*nodes, top["output"]))) if network else (),
+    }
 
 
 def check_network_inputs(layers: Sequence[Layer]) -> None:

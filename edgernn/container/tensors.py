@@ -41,6 +41,11 @@ MAX_SPARSE_FILE_TILES: Final = 1 << 22
 _TILE_BYTES: Final = TILE * TILE
 
 
+def program_prefix(name: str) -> str:
+    """What the names of a program's tensors begin with (FORMAT.md 4.14)."""
+    return f"{name}/"
+
+
 class TensorTable:
     """Hands out tensors by name and remembers which were asked for."""
 
@@ -48,6 +53,13 @@ class TensorTable:
         """Start with nothing handed out."""
         self._tensors = tensors
         self._used: set[str] = set()
+        self._prefix = ""
+
+    def of_program(self, name: str) -> TensorTable:
+        """The tensors of one program, by the names they have in a model of its own."""
+        table = TensorTable(self._tensors)
+        table._used, table._prefix = self._used, program_prefix(name)
+        return table
 
     def take(
         self, name: str, dtype: npt.DTypeLike, shape: tuple[int | None, ...]
@@ -57,6 +69,7 @@ class TensorTable:
         Raises:
             FormatError: MISSING_TENSOR, WRONG_DTYPE or SHAPE_MISMATCH.
         """
+        name = f"{self._prefix}{name}"
         self._used.add(name)
         if name not in self._tensors:
             raise format_error(

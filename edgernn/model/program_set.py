@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
-from typing import Final
+from pathlib import Path
+from typing import Final, Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -13,8 +14,9 @@ from edgernn.errors import ModelError
 from edgernn.model.array_record import ArrayRecord
 from edgernn.model.formats import Precision
 from edgernn.model.integer_model import IntegerModel
-from edgernn.model.interface import port_slices
+from edgernn.model.interface import Interface, OutputSpec, Window, port_slices
 from edgernn.model.layer_record import StateSpec
+from edgernn.model.rates import Rate
 
 #: Most programs of a set.
 MAX_PROGRAMS: Final = 16
@@ -43,18 +45,54 @@ class Handover:
     value: str
 
 
+class Program(Protocol):
+    """What programs are linked by: an integer model has it, and so has its interface."""
+
+    @property
+    def name(self) -> str:
+        """Of the program."""
+        ...
+
+    @property
+    def precision(self) -> Precision:
+        """Of the program."""
+        ...
+
+    @property
+    def states(self) -> tuple[StateSpec, ...]:
+        """Vectors it carries."""
+        ...
+
+    @property
+    def output(self) -> OutputSpec:
+        """What it puts out."""
+        ...
+
+    @property
+    def window(self) -> Window | None:
+        """None of a program that fits into a set."""
+        ...
+
+    @property
+    def rate(self) -> Rate | None:
+        """None of a program that fits into a set."""
+        ...
+
+
+_Program = TypeVar("_Program", bound=Program)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ProgramSet(ArrayRecord):
+class LinkedPrograms(ArrayRecord, Generic[_Program]):
     """Named programs over one stream (clause 6.10).
 
-    Each is an integer model, whose name is the program's, with inputs and outputs of its own.
     States of the same name in several programs are one vector of the stream: what one program
     leaves, the next one finds. Other states are a program's own. `begin` gives those of a program
     their initial values, or what its handovers say.
 
     Attributes:
         name: of the whole.
-        programs: the models, in the order in which they are told.
+        programs: in the order in which they are told; each has inputs and outputs of its own.
         handovers: states that begin with what other programs left.
 
     Raises:
@@ -63,7 +101,7 @@ class ProgramSet(ArrayRecord):
     """
 
     name: str
-    programs: tuple[IntegerModel, ...]
+    programs: tuple[_Program, ...]
     handovers: tuple[Handover, ...] = ()
 
     def __post_init__(self) -> None:
@@ -85,22 +123,19 @@ class ProgramSet(ArrayRecord):
                     "stream, got windows or a rate"
                 )
         self._check_shared()
+        begun = Counter((handover.program, handover.state) for handover in self.handovers)
+        twice = [f"{program}.{state}" for (program, state), count in begun.items() if count > 1]
+        if twice:
+            raise ModelError(
+                f"handovers: expected one per state, got several of {', '.join(twice)}"
+            )
         for handover in self.handovers:
             self.shift(handover)
-        begun = Counter((handover.program, handover.state) for handover in self.handovers)
-        twice = [state for state, count in begun.items() if count > 1]
-        if twice:
-            raise ModelError(f"handovers: expected one per state, got several of {twice}")
 
     @property
     def names(self) -> tuple[str, ...]:
         """Of the programs."""
         return tuple(model.name for model in self.programs)
-
-    @property
-    def precision(self) -> Precision:
-        """Of the first program; others may have another."""
-        return self.programs[0].precision
 
     @property
     def shared(self) -> dict[str, tuple[str, ...]]:
@@ -114,13 +149,14 @@ class ProgramSet(ArrayRecord):
     def _check_shared(self) -> None:
         for state, owners in self.shared.items():
             first, *others = (self._state(self[program], state) for program in owners)
-            if any(other != first for other in others):
+            precisions = {self[program].precision for program in owners}
+            if any(other != first for other in others) or (first.codes and len(precisions) > 1):
                 raise ModelError(
                     f"state {state}: expected one width, format and start in {', '.join(owners)}, "
                     "which share it, got several. Rename the layer in one of them."
                 )
 
-    def __getitem__(self, program: str) -> IntegerModel:
+    def __getitem__(self, program: str) -> _Program:
         """A program by its name.
 
         Raises:
@@ -152,16 +188,25 @@ class ProgramSet(ArrayRecord):
         target = self._state(self[handover.program], handover.state)
         source = self[handover.source]
         own = self.output_slice(handover)
+        codes = target.codes
         if own is None:
             left = self._state(source, handover.value)
             width, bits = left.units, left.format.frac_bits
+            codes = codes or left.codes
+            if left.name in {spec.name for spec in self[handover.program].states}:
+                raise ModelError(
+                    f"handover to {handover.program}.{handover.state}: expected what "
+                    f"{handover.program} has not itself, got {left.name}, which it shares with "
+                    f"{handover.source}"
+                )
         else:
             width = own.stop - own.start
             bits = _output_bits(source, own, handover.value)
-        if handover.program == handover.source or width != target.units or target.codes:
+        if handover.program == handover.source or width != target.units or codes:
             raise ModelError(
                 f"handover to {handover.program}.{handover.state}: expected {target.units} values "
-                f"of another program, got {width} of {handover.source}.{handover.value}"
+                f"of another program, none of them input codes, got {width} of "
+                f"{handover.source}.{handover.value}"
             )
         shift = bits - target.format.frac_bits
         if shift not in _SHIFTS:
@@ -172,7 +217,7 @@ class ProgramSet(ArrayRecord):
         return shift
 
     @staticmethod
-    def _state(model: IntegerModel, name: str) -> StateSpec:
+    def _state(model: _Program, name: str) -> StateSpec:
         for spec in model.states:
             if spec.name == name:
                 return spec
@@ -183,7 +228,62 @@ class ProgramSet(ArrayRecord):
         )
 
 
-def _output_bits(model: IntegerModel, own: slice, name: str) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ProgramInterfaces(LinkedPrograms[Interface]):
+    """What a session must know about a set of programs.
+
+    Attributes:
+        sha256: of the set of integer models (hex).
+    """
+
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ProgramSet(LinkedPrograms[IntegerModel]):
+    """Integer models over one stream (see `LinkedPrograms`); a program's name is its model's."""
+
+    @property
+    def precision(self) -> Precision:
+        """Of the first program; others may have another."""
+        return self.programs[0].precision
+
+    @property
+    def sha256(self) -> str:
+        """Hash that identifies the set (hex)."""
+        from edgernn.container.file import model_sha256
+
+        return model_sha256(self)
+
+    def interfaces(self) -> ProgramInterfaces:
+        """What a session must know about the programs."""
+        return ProgramInterfaces(
+            name=self.name,
+            programs=tuple(model.interface() for model in self.programs),
+            handovers=self.handovers,
+            sha256=self.sha256,
+        )
+
+    def save(self, path: str | Path) -> Path:
+        """Write the set as one .edgernn file (FORMAT.md); same set, same bytes."""
+        from edgernn.container.file import save
+
+        return save(self, path)
+
+    @staticmethod
+    def load(path: str | Path) -> ProgramSet:
+        """Read an .edgernn file of a set.
+
+        Raises:
+            FormatError: the file breaks FORMAT.md, or holds one model; the message names the
+                defect.
+        """
+        from edgernn.container.file import load_programs
+
+        return load_programs(path)
+
+
+def _output_bits(model: Program, own: slice, name: str) -> int:
     """Fraction bits of outputs that are handed over."""
     scales = set(model.output.scale[own].tolist())
     bits = [bits for bits in OUTPUT_BITS if scales == {2.0**-bits}]

@@ -8,8 +8,11 @@ import pytest
 ROOT = Path(__file__).parents[2]
 #: Package -> the folder that holds it.
 BASES = {"edgernn": "", "edgernn_firmware_sim": "firmware_sim", "edgernn_export": "export"}
-#: The one look upwards: a record that saves itself imports its container when it is asked to.
-UPWARDS = ("edgernn.model.integer_model", "edgernn.container.file")
+#: The one look upwards: records that save themselves import their container when they are asked to.
+UPWARDS = {
+    ("edgernn.model.integer_model", "edgernn.container.file"),
+    ("edgernn.model.program_set", "edgernn.container.file"),
+}
 
 
 def modules_of(package):
@@ -87,8 +90,8 @@ def circles(graph):
 def test_no_files_import_each_other(package):
     graph = imports_within(modules_of(package))
     assert len(graph) > 5
-    if UPWARDS[0] in graph:
-        graph[UPWARDS[0]].remove(UPWARDS[1])  # which fails where the exception is no more needed
+    for low, high in UPWARDS if package == "edgernn" else ():
+        graph[low].remove(high)  # which fails where the exception is no more needed
     assert circles(graph) == []
 
 

@@ -16,7 +16,7 @@ import pytest
 
 import edgernn
 from edgernn.container.defects import FormatDefect
-from edgernn.container.file import from_bytes, load, model_sha256, save, to_bytes
+from edgernn.container.file import from_bytes, load, model_sha256, parsed, save, to_bytes
 from edgernn.container.stored_layers import options
 from edgernn.errors import EdgeRnnError, FormatError, ModelError
 from edgernn.model.affine import Affine8
@@ -30,7 +30,7 @@ from edgernn.model.layers import (
     DenseActivation,
     GateActivation,
 )
-from tests.support.container.examples import example_model, example_network
+from tests.support.container.examples import example_model, example_network, example_programs
 from tests.support.container.surgery import resealed, split
 from tests.support.models.integer import CELLS, random_layer, random_model
 
@@ -210,7 +210,8 @@ def test_tensors_are_aligned_to_their_element_size():
 
 
 @pytest.mark.parametrize(
-    ("section", "model"), [("## 7 ", example_model()), ("## 8 ", example_network())]
+    ("section", "model"),
+    [("## 7 ", example_model()), ("## 8 ", example_network()), ("## 9 ", example_programs())],
 )
 def test_the_examples_in_format_md_are_what_is_written(section, model):
     text = FORMAT.split(section)[1].split("\n## ")[0]
@@ -221,7 +222,7 @@ def test_the_examples_in_format_md_are_what_is_written(section, model):
     )
     data = length + header + b" " * (-len(header) % 8) + data_section
     assert data == to_bytes(model)
-    assert from_bytes(data) == model
+    assert parsed(data) == model
     assert f"{len(data):,} bytes" in text
     assert hashlib.sha256(data).hexdigest() in text
 

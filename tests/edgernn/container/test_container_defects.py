@@ -11,18 +11,14 @@ from pathlib import Path
 import pytest
 
 from edgernn.container import file as container
+from edgernn.container import frame as container_frame
 from edgernn.container.defects import FormatDefect as D
-from edgernn.container.file import (
-    MAX_FILE_BYTES,
-    MAX_HEADER_BYTES,
-    from_bytes,
-    load,
-    save,
-    to_bytes,
-)
+from edgernn.container.file import from_bytes, load, save, to_bytes
+from edgernn.container.frame import MAX_FILE_BYTES, MAX_HEADER_BYTES
 from edgernn.errors import FormatError
 from edgernn.model.formats import Precision
 from edgernn.model.integer_model import Provenance
+from edgernn.model.program_set import ProgramSet
 from tests.support.container.surgery import (
     canonical,
     edit_header,
@@ -33,6 +29,7 @@ from tests.support.container.surgery import (
     split,
 )
 from tests.support.models.integer import random_model
+from tests.support.models.programs import pair
 
 pytestmark = pytest.mark.device
 
@@ -127,14 +124,30 @@ def test_wrong_schema(metadata):
     refused(data, D.WRONG_SCHEMA, "^header: expected the key 'edgernn_schema'.*an .edgernn file")
 
 
-@pytest.mark.parametrize("version", ["5", "1.0", "", 1, 2, True, None, ["1"]])
+@pytest.mark.parametrize("version", ["6", "1.0", "", 1, 2, True, None, ["1"]])
 def test_unknown_schema_version(version):
     data = edit_header(DATA, put("__metadata__", "edgernn_schema", version))
     refused(
         data,
         D.UNKNOWN_SCHEMA_VERSION,
-        r"schema: expected '1', '2', '3' or '4', got .*the version of edgernn",
+        r"schema: expected '1', '2', '3', '4' or '5', got .*the version of edgernn",
     )
+
+
+def test_wrong_kind(tmp_path):
+    programs = pair()
+    path = programs.save(tmp_path / "pair.edgernn")
+    for read in (lambda: load(path), lambda: from_bytes(path.read_bytes())):
+        with pytest.raises(
+            FormatError, match="one integer model, got the programs encode, decode"
+        ) as e:
+            read()
+        assert e.value.defect == D.WRONG_KIND
+    with pytest.raises(
+        FormatError, match=r"m\.edgernn: file: expected programs .*edgernn.load"
+    ) as e:
+        ProgramSet.load(MODEL.save(tmp_path / "m.edgernn"))
+    assert e.value.defect == D.WRONG_KIND
 
 
 @pytest.mark.parametrize("at", [0, -1], ids=["first number", "last weight"])
@@ -194,15 +207,15 @@ def test_save_refuses_what_load_would_refuse(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("limit", "value", "defect"),
+    ("module", "limit", "value", "defect"),
     [
-        ("MAX_WIDTH", 7, D.BAD_RECORD),
-        ("MAX_HEADER_BYTES", 1000, D.HEADER_TOO_LARGE),
-        ("MAX_FILE_BYTES", 2000, D.FILE_TOO_LARGE),
+        (container, "MAX_WIDTH", 7, D.BAD_RECORD),
+        (container_frame, "MAX_HEADER_BYTES", 1000, D.HEADER_TOO_LARGE),
+        (container_frame, "MAX_FILE_BYTES", 2000, D.FILE_TOO_LARGE),
     ],
 )
-def test_to_bytes_keeps_the_limits_of_the_reader(limit, value, defect, monkeypatch):
-    monkeypatch.setattr(container, limit, value)
+def test_to_bytes_keeps_the_limits_of_the_reader(module, limit, value, defect, monkeypatch):
+    monkeypatch.setattr(module, limit, value)
     with pytest.raises(FormatError, match=r"expected .*<= 7|at most") as caught:
         to_bytes(MODEL)
     assert caught.value.defect == defect

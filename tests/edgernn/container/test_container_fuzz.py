@@ -12,14 +12,16 @@ import numpy as np
 import pytest
 
 from edgernn.container.defects import FormatDefect
-from edgernn.container.file import MAX_HEADER_BYTES, from_bytes, to_bytes
+from edgernn.container.file import parsed, to_bytes
+from edgernn.container.frame import MAX_HEADER_BYTES
 from edgernn.errors import FormatError
 from edgernn.model.formats import Precision
-from tests.support.container.examples import example_model, example_network
+from tests.support.container.examples import example_model, example_network, example_programs
 from tests.support.container.mutations import MUTATIONS
 from tests.support.container.surgery import canonical, edit_header, frame, join, resealed
 from tests.support.models.integer import CELLS, random_layer, random_model
 from tests.support.models.networks import random_network, residual_network, two_input_network
+from tests.support.models.programs import pair, shared
 
 FILES_PER_MUTATION = 2_000
 FILES = [
@@ -39,6 +41,8 @@ NETWORKS = [
     )
 ]
 FILES += 2 * NETWORKS
+PROGRAMS = [to_bytes(programs(precision)) for precision in Precision for programs in (pair, shared)]
+FILES += 2 * PROGRAMS
 #: Generous for a loaded two-core machine; a file takes about a millisecond.
 LONGEST_S = 2.0
 
@@ -46,7 +50,7 @@ LONGEST_S = 2.0
 def outcome(data: bytes) -> str:
     """The defect, or `valid` for a file that is read and written back unchanged."""
     try:
-        model = from_bytes(data)
+        model = parsed(data)
     except FormatError as error:
         assert len(str(error)) < 1000
         return FormatDefect(error.defect).value
@@ -84,7 +88,9 @@ def test_the_fuzz_is_long_enough_and_reaches_most_defects():
     assert len(reached - {"valid"}) >= len(FormatDefect) - 6
 
 
-@pytest.mark.parametrize("model", [example_model(), example_network()], ids=["3", "4"])
+@pytest.mark.parametrize(
+    "model", [example_model(), example_network(), example_programs()], ids="345"
+)
 def test_no_single_flipped_bit_is_accepted(model):
     data = to_bytes(model)
     accepted = []

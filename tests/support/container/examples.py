@@ -12,6 +12,7 @@ from edgernn.model.integer_model import IntegerModel, Provenance
 from edgernn.model.interface import InputSpec, OutputSpec, Port
 from edgernn.model.layers import CellActivation, SimpleRNN
 from edgernn.model.merges import Merge, MergeOperation
+from edgernn.model.program_set import Handover, ProgramSet
 from edgernn.model.routes import MODEL_INPUT, RoutePart
 from edgernn.model.scales import ScaleVector
 
@@ -84,4 +85,18 @@ def example_network() -> IntegerModel:
             ports=(Port(name="sensor", width=1), Port(name="correction", width=1)),
         ),
         output=dataclasses.replace(base.output, scale=np.array([2.0**-14])),
+    )
+
+
+def example_programs() -> ProgramSet:
+    """The cell of the first example in two programs, and a third that begins with its state."""
+    change = dataclasses.replace(example_model(), name="change")
+    doubled = OutputSpec(names=("twice",), units=("K",), scale=np.array([2.0**-14]), softmax=False)
+    twice = dataclasses.replace(change, name="twice", output=doubled)
+    own = dataclasses.replace(change.layers[0], name="own")
+    then = dataclasses.replace(change, name="then", layers=(own,))
+    return ProgramSet(
+        name="smallest",
+        programs=(change, twice, then),
+        handovers=(Handover(program="then", state="own.h", source="twice", value="output"),),
     )

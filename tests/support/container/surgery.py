@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from edgernn.container.defects import FormatDefect
-from edgernn.container.file import from_bytes
+from edgernn.container.file import parsed
 from edgernn.errors import FormatError
 
 
@@ -76,7 +76,7 @@ def resealed(data: bytes) -> bytes:
 def refused(data: bytes, defect: FormatDefect, match: str) -> None:
     """What the reader says of a file whose checksum is right."""
     with pytest.raises(FormatError, match=match) as caught:
-        from_bytes(resealed(data))
+        parsed(resealed(data))
     assert caught.value.defect == defect
     assert len(str(caught.value)) < 700
 
