@@ -43,7 +43,9 @@ from edgernn.errors import (
 )
 from edgernn.graph.lowering import register_cell
 from edgernn.model.integer_model import IntegerModel
+from edgernn.model.program_set import Handover, ProgramSet
 from edgernn.session.loading import load
+from edgernn.session.program_session import ProgramSession
 from edgernn.session.session import Session
 
 __version__ = "0.1.0"
@@ -61,12 +63,15 @@ __all__ = [
     "EdgeRnnWarning",
     "EmulationError",
     "FormatError",
+    "Handover",
     "ImageTooLargeError",
     "IntegerModel",
     "LongMemoryWarning",
     "ModelError",
     "NoReadings",
     "OverflowRefused",
+    "ProgramSession",
+    "ProgramSet",
     "PruningError",
     "QuantizationError",
     "RangeRefused",

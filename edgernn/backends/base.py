@@ -89,7 +89,10 @@ class Stream(Protocol):
         ...
 
     def snapshot(self) -> tuple[Any, ...]:
-        """What another stream of the same model needs to continue from here, in NumPy arrays."""
+        """What another stream of the same model needs to continue from here, in NumPy arrays.
+
+        The state, then what the stream was last advanced by and what its kind knows beside it.
+        """
         ...
 
     def restore(self, snapshot: tuple[Any, ...], /) -> None:

@@ -3,38 +3,65 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, overload
 
 from edgernn.backends import BackendName, open_backend, open_model
 from edgernn.backends.base import Backend
-from edgernn.errors import EdgeRnnError
+from edgernn.container.defects import FormatDefect
+from edgernn.errors import EdgeRnnError, FormatError
 from edgernn.model.integer_model import IntegerModel
-from edgernn.session.checks import WarmUp
+from edgernn.model.program_set import ProgramSet
+from edgernn.session.checks import WarmUp, is_padded
 from edgernn.session.policies import OnBadReading, check_policy
+from edgernn.session.program_session import OnBadReadings, ProgramSession
 from edgernn.session.session import Session
 
 
+@overload
 def load(
     source: str | Path | IntegerModel,
     backend: BackendName = "auto",
     on_bad_reading: OnBadReading = "raise",
     warm_up: WarmUp = "nothing",
     **backend_options: Any,
-) -> Session:
-    """Open a model for streaming.
+) -> Session: ...
+
+
+@overload
+def load(
+    source: ProgramSet,
+    backend: BackendName = "auto",
+    on_bad_reading: OnBadReadings = "raise",
+    warm_up: WarmUp = "nothing",
+    **backend_options: Any,
+) -> ProgramSession: ...
+
+
+def load(
+    source: str | Path | IntegerModel | ProgramSet,
+    backend: BackendName = "auto",
+    on_bad_reading: OnBadReadings = "raise",
+    warm_up: WarmUp = "nothing",
+    **backend_options: Any,
+) -> Session | ProgramSession:
+    """Open a model, or programs that share states, for streaming.
+
+    A file of programs gives a `ProgramSession`, which static types cannot know of a path: for them,
+    load ``ProgramSet.load(path)``.
 
     Args:
-        source: an .edgernn, .tflite or .onnx file, or an integer model in memory.
+        source: an .edgernn, .tflite or .onnx file, or an integer model or a set of programs in
+            memory.
         backend: "native", "reference", "tflite" or "onnx"; "auto" chooses by the file's suffix,
             and for .edgernn files and models in memory "native" where it is installed.
         on_bad_reading: what a missing value (NaN, infinite, None, masked) does: "raise", "hold",
             "skip" or a number that takes its place (see `Policy`); or one of
             these by channel name, for example {"temperature": "hold", "pressure": 1013.0}, or by
             the name of an input, for all its channels that have none of their own. Channels
-            without one raise.
+            without one raise. Of programs, one for all, or a mapping of their names to such.
         warm_up: what a window model answers before its first window is full: "nothing" (NaN), or
             "pad", as if the first reading had stood before the stream for ever.
         backend_options: passed to the backend, see its module.
@@ -45,19 +72,52 @@ def load(
         BackendUnavailable: the runtime is not installed, or cannot run this kind of file.
         BackendMismatch: the runtime does not reproduce the file's golden vector.
     """
-    check_policy(on_bad_reading)
+    named = on_bad_reading if isinstance(on_bad_reading, Mapping) else {"": on_bad_reading}
+    for given in named.values():
+        check_policy(given)
+    if isinstance(source, ProgramSet):
+        return _load_programs(source, backend, on_bad_reading, warm_up, backend_options)
     if not isinstance(source, (str, os.PathLike, IntegerModel)):
         raise EdgeRnnError(
-            f"load: expected a path or an IntegerModel, got {type(source).__name__}."
+            f"load: expected a path, an IntegerModel or a ProgramSet, got {type(source).__name__}."
         )
     origin = _Origin(
         source if isinstance(source, IntegerModel) else Path(source), backend, backend_options
     )
-    opened = origin.open()
     try:
-        return Session(opened, on_bad_reading, warm_up, origin=origin)
+        opened = origin.open()
+    except FormatError as error:
+        if error.defect != FormatDefect.WRONG_KIND or isinstance(source, IntegerModel):
+            raise
+        programs = ProgramSet.load(source)
+        return _load_programs(programs, backend, on_bad_reading, warm_up, backend_options)
+    try:
+        # What belongs to programs has mappings inside, which the session refuses.
+        policy = cast("OnBadReading", on_bad_reading)
+        return Session(opened, policy, warm_up, origin=origin)
     except BaseException:
         opened.close()
+        raise
+
+
+def _load_programs(
+    programs: ProgramSet,
+    backend: BackendName,
+    on_bad_reading: OnBadReadings,
+    warm_up: str,
+    options: dict[str, Any],
+) -> ProgramSession:
+    interfaces = programs.interfaces()
+    is_padded(warm_up, interfaces.programs[0])  # which no program can be
+    opened: dict[str, Backend] = {}
+    origins = {model.name: _Origin(model, backend, options) for model in programs.programs}
+    try:
+        for name, origin in origins.items():
+            opened[name] = origin.open()
+        return ProgramSession(interfaces, opened, on_bad_reading, origins=origins)
+    except BaseException:
+        for one in opened.values():
+            one.close()
         raise
 
 

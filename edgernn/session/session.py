@@ -255,27 +255,27 @@ class Session(ReadingStream):
         self._stream.state = checked_state(self._require_open().interface, state)
         self._early = None
 
-    def new_stream(self) -> Session:
+    def new_stream(self) -> Self:
         """Another stream over the same weights, in the zero state, with the same policy."""
         shared = self._require_open()
-        session = object.__new__(Session)
+        session = object.__new__(type(self))
         session._attach(shared, self._policies, shared.new_stream())
         return session
 
-    def copy(self) -> Session:
+    def copy(self) -> Self:
         """Another stream over the same weights that continues from here independently.
 
         The bits are those of this one, at bad readings too, and so are the counts.
         """
         shared = self._require_open()
-        session = object.__new__(Session)
+        session = object.__new__(type(self))
         session._attach(shared, self._policies, self._stream.copy())
         session._continue(self._counts())
         return session
 
     __copy__ = copy
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Session:
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """As `copy`: the weights never change."""
         return self.copy()
 
@@ -287,7 +287,8 @@ class Session(ReadingStream):
         """
         shared = self._require_open()
         snapshot = self._stream.snapshot()
-        return _restored, (shared, self._policies.given, snapshot, self._counts())
+        counts = self._counts()
+        return _restored, (type(self), shared, self._policies.given, snapshot, counts)
 
     def _counts(self) -> tuple[Any, ...]:
         """What the session itself knows of its stream."""
@@ -341,12 +342,16 @@ def _widths(spec: InputSpec | OutputSpec) -> str:
 
 
 def _restored(
-    shared: SharedBackend, given: OnBadReading, snapshot: tuple[Any, ...], counts: tuple[Any, ...]
+    kind: type[Session],
+    shared: SharedBackend,
+    given: OnBadReading,
+    snapshot: tuple[Any, ...],
+    counts: tuple[Any, ...],
 ) -> Session:
     """A session that was pickled."""
     stream = shared.new_stream()
     stream.restore(snapshot)
-    session = object.__new__(Session)
+    session = object.__new__(kind)
     session._attach(shared, Policies(given, shared.interface), stream)
     session._continue(counts)
     return session
