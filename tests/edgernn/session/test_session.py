@@ -88,7 +88,7 @@ def test_load_refuses_what_no_backend_opens(tmp_path, name, backend, message):
 
 @pytest.mark.parametrize("source", [None, 3, b"m.edgernn"])
 def test_load_takes_a_path_or_a_model(source):
-    wanted = f"load: expected a path or an IntegerModel, got {type(source).__name__}."
+    wanted = f"load: expected a path, an IntegerModel or a ProgramSet, got {type(source).__name__}."
     with pytest.raises(EdgeRnnError, match=re.escape(wanted)):
         edgernn.load(source)
 
