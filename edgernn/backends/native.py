@@ -20,6 +20,7 @@ import numpy.typing as npt
 from edgernn.backends.base import State, Stream
 from edgernn.backends.clipping import warn_clipped
 from edgernn.backends.native_layout import LAYOUTS, StorageChoice
+from edgernn.container.file import load_program
 from edgernn.errors import BackendUnavailable, EdgeRnnError
 from edgernn.graph.lowering import lowered
 from edgernn.graph.ops import Function
@@ -86,7 +87,9 @@ def isas() -> list[str]:
     return names
 
 
-def open_native(path: Path, isa: str = "auto", layout: str = "fast") -> NativeBackend:
+def open_native(
+    path: Path, isa: str = "auto", layout: str = "fast", program: str = ""
+) -> NativeBackend:
     """Open an .edgernn file.
 
     Args:
@@ -94,13 +97,14 @@ def open_native(path: Path, isa: str = "auto", layout: str = "fast") -> NativeBa
         isa: one of `isas`; "auto" takes the environment variable EDGERNN_ISA, or the fastest.
         layout: "fast" holds sparse and 4-bit weights in a byte each where steps are faster so;
             "stored" takes less memory, all weights stay as the file stores them. Same results.
+        program: which program of a file of several.
 
     Raises:
         FormatError: the file breaks FORMAT.md.
         EdgeRnnError: no such layout.
         BackendUnavailable: the extension module is missing, or has no such instruction set.
     """
-    return NativeBackend(IntegerModel.load(path), isa, layout)
+    return NativeBackend(load_program(path, program), isa, layout)
 
 
 class NativeBackend:

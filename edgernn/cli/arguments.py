@@ -23,6 +23,11 @@ def add_model_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="MODEL", help="the same; 'demo' is the packaged model")
 
 
+def add_program_argument(parser: argparse.ArgumentParser, purpose: str) -> None:
+    """Declare which program of a file of several is meant."""
+    parser.add_argument("--program", metavar="NAME", default="", help=purpose)
+
+
 def model_path(args: argparse.Namespace) -> Path:
     """The file the arguments name.
 

@@ -10,9 +10,11 @@ from enum import Enum
 from pathlib import Path
 from typing import Final
 
-from edgernn.cli.arguments import add_model_argument, model_path
+from edgernn.cli.arguments import add_model_argument, add_program_argument, model_path
+from edgernn.cli.program_text import programs_text
 from edgernn.cli.text_tables import text_table
 from edgernn.cli.wiring import Description, described_routes, is_chain, wiring_lines
+from edgernn.container.file import load_either, load_program
 from edgernn.container.memory import table_bytes, weight_memory
 from edgernn.container.stored_layers import has_unit_scales
 from edgernn.container.tensors import file_bytes
@@ -30,12 +32,16 @@ from edgernn.model.layers import (
     SimpleRNN,
 )
 from edgernn.model.merges import Merge
+from edgernn.model.program_set import ProgramSet
 from edgernn.session.loading import load
 
 HELP: Final = """Describe a model: layers, formats, bytes, state size, channels and provenance.
 
 Of a network it also says what every layer and every output reads: a layer, some of its elements
 such as gru[0:8], or an input.
+
+Of programs that share states it says what they have in common, and what each begins with; with
+--program, everything about one of them.
 
 An .edgernn file says everything. A .tflite or .onnx file carries the model's interface only;
 it is opened with its runtime, which checks the golden vector stored in it.
@@ -44,6 +50,7 @@ EXAMPLES: Final = """examples:
   edgernn info model.edgernn
   edgernn info model.tflite
   edgernn info --model demo --json
+  edgernn info pair.edgernn --program decode
 """
 
 _LOGITS: Final = " (logits; softmax on request)"
@@ -52,31 +59,72 @@ _LOGITS: Final = " (logits; softmax on request)"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_model_argument(parser)
+    add_program_argument(parser, "one program of a file of several")
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
 
 def main(args: argparse.Namespace) -> int:
     """Print the description."""
     path = model_path(args)
-    record = describe_file(path)
-    print(json.dumps(record, allow_nan=False) if args.json else _text(record))
+    record = describe_file(path, args.program)
+    text = programs_text if "programs" in record else _text
+    print(json.dumps(record, allow_nan=False) if args.json else text(record))
     return 0
 
 
-def describe_file(path: Path) -> Description:
-    """Everything the file says about its model, as JSON values.
+def describe_file(path: Path, program: str = "") -> Description:
+    """Everything the file says about its model, or its programs, as JSON values.
+
+    Args:
+        path: the file.
+        program: which one of several programs; "" for all.
 
     Raises:
         EdgeRnnError: the file cannot be opened.
     """
     base: Description = {"file": path.name, "file_bytes": None}
     if path.suffix == ".edgernn":
-        model = IntegerModel.load(path)
-        base |= _interface(model.interface()) | _model(model)
+        model = load_program(path, program) if program else load_either(path)
+        base |= describe_programs(model) if isinstance(model, ProgramSet) else describe_model(model)
     else:
-        with load(path) as session:
+        options: Description = {"program": program} if program else {}
+        with load(path, **options) as session:
             base |= _interface(session.interface)
     return base | {"file_bytes": path.stat().st_size}
+
+
+def describe_model(model: IntegerModel) -> Description:
+    """Everything about a model, as JSON values."""
+    return _interface(model.interface()) | _model(model)
+
+
+def describe_programs(programs: ProgramSet) -> Description:
+    """Everything about a set of programs, as JSON values; layers and states in common count once.
+
+    Bytes are those of the whole: what all programs need together.
+    """
+    layers = [_layer(layer) for layer in programs.layers]
+    owners, states = programs.owners, programs.shared
+    return {
+        "name": programs.name,
+        "programs": [describe_model(model) for model in programs.programs],
+        "shared_layers": [
+            {"name": layer, "program": program, "owner": owner}
+            for (program, layer), owner in owners.items()
+            if owner != program
+        ],
+        "shared_states": [{"name": name, "programs": list(of)} for name, of in states.items()],
+        "handovers": [
+            asdict(handover) | {"shift": programs.shift(handover)}
+            for handover in programs.handovers
+        ],
+        "weights_bytes": sum(layer["weights_bytes"] for layer in layers),
+        "constants_bytes": sum(layer["constants_bytes"] for layer in layers),
+        "memory": _memory(programs.layers),
+        "parameters": sum(layer["parameters"] for layer in layers),
+        "state_bytes": programs.state_bytes,
+        "sha256": programs.sha256,
+    }
 
 
 def _interface(interface: Interface) -> Description:

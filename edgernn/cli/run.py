@@ -10,10 +10,11 @@ import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final, cast
 
 from edgernn.cli.arguments import (
     add_model_argument,
+    add_program_argument,
     add_table_arguments,
     model_path,
     on_bad_reading,
@@ -42,6 +43,7 @@ from edgernn.records.writers import AnswerWriter, CsvWriter, Digits, JsonWriter
 from edgernn.session.checks import WARM_UPS
 from edgernn.session.loading import load
 from edgernn.session.policies import Policies, Policy
+from edgernn.session.program_session import ProgramSession
 from edgernn.session.session import Session
 
 HELP: Final = """Stream readings through a model: one line in, one line out, at once.
@@ -78,6 +80,7 @@ EXAMPLES: Final = """examples:
   edgernn run model.edgernn --input readings.csv --pass-through all --output joined.csv
   edgernn run model.edgernn --input log.csv --input-format csv --output-format jsonl
   edgernn run windows.edgernn --input readings.csv --warm-up pad
+  edgernn run pair.edgernn --program encode --input readings.csv
   edgernn run model.edgernn --input two_sites.csv --one-stream --summary summary.json
 """
 _END_OF_INPUT: Final = "end of input"
@@ -86,6 +89,9 @@ _END_OF_INPUT: Final = "end of input"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_model_argument(parser)
+    add_program_argument(
+        parser, "of a file of several programs: this one alone, from its initial states"
+    )
     parser.add_argument(
         "--input", default="-", metavar="FILE", help="readings; - is stdin (default)"
     )
@@ -148,7 +154,7 @@ def main(args: argparse.Namespace) -> int:
     options = table_options(args, input_format)
     passed = () if args.pass_through is None else split_names("--pass-through", args.pass_through)
     with (
-        load(model_path(args), args.backend, args.on_bad_reading, args.warm_up) as session,
+        _opened(args) as session,
         StopSignals() as signals,
         open_text(args.input, options.encoding) as source,
         open_sink(args.output) as sink,
@@ -180,6 +186,22 @@ def main(args: argparse.Namespace) -> int:
                 summary_file.write(f"{json.dumps(summary)}\n".encode())
         print(json.dumps(summary) if args.json else summary_line(summary), file=sys.stderr)
     return code
+
+
+def _opened(args: argparse.Namespace) -> Session:
+    """The session of the model, or of the one program that is asked for."""
+    options: dict[str, Any] = {"program": args.program} if args.program else {}
+    opened = cast(
+        "Session | ProgramSession",
+        load(model_path(args), args.backend, args.on_bad_reading, args.warm_up, **options),
+    )
+    if isinstance(opened, Session):
+        return opened
+    opened.close()
+    raise EdgeRnnError(
+        f"--program: expected one of {', '.join(opened.programs)}, got none. A file of several "
+        "programs runs one of them, alone; edgernn.load in Python runs them in turns."
+    )
 
 
 def _first_of(*choices: str) -> str | None:

@@ -237,6 +237,20 @@ def load_programs(path: str | Path) -> ProgramSet:
     return _read(path, _programs)
 
 
+def load_program(path: str | Path, program: str = "") -> IntegerModel:
+    """Read one model of an .edgernn file.
+
+    Args:
+        path: the file.
+        program: which one of a set; "" for the only one of a file that holds no set.
+
+    Raises:
+        FormatError: as `load` and `load_programs`.
+        ModelError: there is no program of this name.
+    """
+    return load_programs(path)[program] if program else load(path)
+
+
 def load_either(path: str | Path) -> IntegerModel | ProgramSet:
     """Read an .edgernn file, whichever of the two it holds.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 from edgernn.container.codec import Members, from_object, to_object
@@ -26,12 +25,12 @@ _SHARED: Final = "shared"
 
 def programs_record(programs: ProgramSet) -> dict[str, Any]:
     """Everything of a set that is not an array, as JSON values."""
-    records = []
-    for position, model in enumerate(programs.programs):
+    records, owners = [], programs.owners
+    for model in programs.programs:
         record = to_record(model, NETWORK_VERSION)
         for index, layer in enumerate(model.layers):
-            owner = _owner(layer, programs.programs[:position])
-            if owner is not None:
+            owner = owners[model.name, layer.name]
+            if owner != model.name:
                 reads = record["layers"][index]["reads"]
                 record["layers"][index] = {"name": layer.name, "reads": reads, _SHARED: owner}
         records.append(record)
@@ -42,24 +41,15 @@ def programs_record(programs: ProgramSet) -> dict[str, Any]:
     }
 
 
-def _owner(layer: Layer, earlier: Sequence[IntegerModel]) -> str | None:
-    """The first of some programs that has this very layer."""
-    for model in earlier:
-        if any(other.name == layer.name and other == layer for other in model.layers):
-            return model.name
-    return None
-
-
 def programs_tensors(programs: ProgramSet) -> NamedTensors:
     """All arrays of a set by tensor name, in no particular order; those of equal layers once.
 
     Raises:
         FormatError: more sparse tiles than a file may have.
     """
-    budget, tensors = SparseBudget(), NamedTensors()
-    for position, model in enumerate(programs.programs):
-        earlier = programs.programs[:position]
-        own = [layer for layer in model.layers if _owner(layer, earlier) is None]
+    budget, tensors, owners = SparseBudget(), NamedTensors(), programs.owners
+    for model in programs.programs:
+        own = [layer for layer in model.layers if owners[model.name, layer.name] == model.name]
         for name, tensor in to_tensors(model, own, budget).items():
             tensors[f"{program_prefix(model.name)}{name}"] = tensor
     return tensors

@@ -12,10 +12,11 @@ import numpy as np
 
 from edgernn.errors import ModelError
 from edgernn.model.array_record import ArrayRecord
-from edgernn.model.formats import Precision
+from edgernn.model.formats import INT16_MAX, INT16_MIN, Int16Array, Precision
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.interface import Interface, OutputSpec, Window, port_slices
 from edgernn.model.layer_record import StateSpec
+from edgernn.model.layers import Layer
 from edgernn.model.rates import Rate
 
 #: Most programs of a set.
@@ -167,6 +168,10 @@ class LinkedPrograms(ArrayRecord, Generic[_Program]):
                 return model
         raise ModelError(f"program: expected one of {', '.join(self.names)}, got {program!r:.60}")
 
+    def state_name(self, program: str, state: str) -> str:
+        """What a state of a program is called in the stream: its name, or ``program.state``."""
+        return state if state in self.shared else f"{program}.{state}"
+
     def handovers_to(self, program: str) -> tuple[Handover, ...]:
         """Those by which a program begins."""
         return tuple(handover for handover in self.handovers if handover.program == program)
@@ -255,6 +260,40 @@ class ProgramSet(LinkedPrograms[IntegerModel]):
 
         return model_sha256(self)
 
+    @property
+    def owners(self) -> dict[tuple[str, str], str]:
+        """Who has each layer: the first program with an equal one of the same name.
+
+        By program and name of the layer. A layer whose owner is another program is stored once.
+        """
+        found: dict[str, list[tuple[str, Layer]]] = {}
+        owners = {}
+        for model in self.programs:
+            for layer in model.layers:
+                known = found.setdefault(layer.name, [])
+                owner = next((name for name, other in known if other == layer), model.name)
+                if owner == model.name:
+                    known.append((owner, layer))
+                owners[model.name, layer.name] = owner
+        return owners
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """Those of all programs, each that several have once."""
+        owners = self.owners
+        return tuple(
+            layer
+            for model in self.programs
+            for layer in model.layers
+            if owners[model.name, layer.name] == model.name
+        )
+
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of state that one stream needs."""
+        units = {self.state_name(m.name, s.name): s.units for m in self.programs for s in m.states}
+        return 2 * sum(units.values())
+
     def interfaces(self) -> ProgramInterfaces:
         """What a session must know about the programs."""
         return ProgramInterfaces(
@@ -281,6 +320,26 @@ class ProgramSet(LinkedPrograms[IntegerModel]):
         from edgernn.container.file import load_programs
 
         return load_programs(path)
+
+
+def handed_over(codes: Int16Array, shift: int) -> Int16Array:
+    """What a state takes over (clause 6.10).
+
+    Args:
+        codes: int16 [N] of a state or an output.
+        shift: fraction bits that they have more than the state that takes them.
+
+    Returns:
+        int16 [N]: sat16(R(codes, shift)), and of a negative shift sat16(codes · 2^−shift).
+    """
+    wide = codes.astype(np.int64)
+    if shift <= 0:
+        wide <<= -shift
+    elif shift == 1:
+        wide = (wide + 1) >> 1
+    else:
+        wide = (wide + (1 << (shift - 1)) + 1 - 2 * (wide < -1)) >> shift
+    return wide.clip(INT16_MIN, INT16_MAX).astype(np.int16)
 
 
 def _output_bits(model: Program, own: slice, name: str) -> int:

@@ -12,10 +12,10 @@ import numpy.typing as npt
 from edgernn.backends.base import Backend
 from edgernn.backends.value_stream import Origin
 from edgernn.errors import EdgeRnnError, StateError
-from edgernn.model.formats import INT16_MAX, INT16_MIN, FloatArray, Int16Array
+from edgernn.model.formats import FloatArray, Int16Array
 from edgernn.model.interface import Interface
 from edgernn.model.layer_record import StateSpec
-from edgernn.model.program_set import Handover, ProgramInterfaces
+from edgernn.model.program_set import Handover, ProgramInterfaces, handed_over
 from edgernn.session.checks import checked_state
 from edgernn.session.policies import OnBadReading
 from edgernn.session.reading_stream import Reading
@@ -285,20 +285,17 @@ class ProgramSession:
         vectors: dict[str, dict[str, Int16Array]] = {}
         for interface in self._interfaces.programs:
             names = [spec.name for spec in interface.states]
-            own = {name: state[self._name(interface.name, name)] for name in names}
+            own = {name: state[self._interfaces.state_name(interface.name, name)] for name in names}
             checked = checked_state(interface, own)
             vectors[interface.name] = dict(zip(names, checked, strict=True))
         for program, own_vectors in vectors.items():
             self._sessions[program].begin(own_vectors)
             self._begun.add(program)
 
-    def _name(self, program: str, state: str) -> str:
-        return state if state in self._holders else f"{program}.{state}"
-
     def _named(self) -> list[tuple[str, str, StateSpec]]:
         """Name, a program that has it, and form of every state of the stream."""
         named = {
-            self._name(interface.name, spec.name): (interface.name, spec)
+            self._interfaces.state_name(interface.name, spec.name): (interface.name, spec)
             for interface in reversed(self._interfaces.programs)
             for spec in reversed(interface.states)
         }
@@ -387,26 +384,6 @@ def _attached(
         session._holders.update(holders)
         session._begun.update(begun)
     return session
-
-
-def handed_over(codes: Int16Array, shift: int) -> Int16Array:
-    """What a state takes over (clause 6.10).
-
-    Args:
-        codes: int16 [N] of a state or an output.
-        shift: fraction bits that they have more than the state that takes them.
-
-    Returns:
-        int16 [N]: sat16(R(codes, shift)), and of a negative shift sat16(codes · 2^−shift).
-    """
-    wide = codes.astype(np.int64)
-    if shift <= 0:
-        wide <<= -shift
-    elif shift == 1:
-        wide = (wide + 1) >> 1
-    else:
-        wide = (wide + (1 << (shift - 1)) + 1 - 2 * (wide < -1)) >> shift
-    return wide.clip(INT16_MIN, INT16_MAX).astype(np.int16)
 
 
 def _policies(interfaces: ProgramInterfaces, given: OnBadReadings) -> dict[str, OnBadReading]:

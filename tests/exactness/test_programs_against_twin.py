@@ -10,8 +10,7 @@ import pytest
 import edgernn
 from edgernn.model.formats import Precision
 from edgernn.model.interface import Port
-from edgernn.model.program_set import Handover, ProgramSet
-from edgernn.session.program_session import handed_over
+from edgernn.model.program_set import Handover, ProgramSet, handed_over
 from tests.exactness.twin.programs import TwinPrograms
 from tests.exactness.twin.scalar import R, sat16
 from tests.support.models.integer import CELLS, random_codes

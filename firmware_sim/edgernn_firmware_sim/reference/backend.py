@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgernn.backends.base import State
+from edgernn.container.file import load_program
 from edgernn.model.formats import Int16Array, OperandArray
 from edgernn.model.integer_model import IntegerModel
 from edgernn_firmware_sim.reference.reference import Reference
@@ -37,10 +38,14 @@ class ReferenceBackend:
         """Nothing to release."""
 
 
-def open_reference(path: Path) -> ReferenceBackend:
+def open_reference(path: Path, program: str = "") -> ReferenceBackend:
     """Open an .edgernn file.
+
+    Args:
+        path: the file.
+        program: which program of a file of several.
 
     Raises:
         FormatError: the file breaks FORMAT.md.
     """
-    return ReferenceBackend(IntegerModel.load(path))
+    return ReferenceBackend(load_program(path, program))
