@@ -132,6 +132,7 @@ class LinkedPrograms(ArrayRecord, Generic[_Program]):
             )
         for handover in self.handovers:
             self.shift(handover)
+        self._check_beginnings()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -156,6 +157,21 @@ class LinkedPrograms(ArrayRecord, Generic[_Program]):
                     f"state {state}: expected one width, format and start in {', '.join(owners)}, "
                     "which share it, got several. Rename the layer in one of them."
                 )
+
+    def _check_beginnings(self) -> None:
+        """No programs wait for each other's first output."""
+        waiting = {
+            name: {h.source for h in self.handovers_to(name) if self.output_slice(h) is not None}
+            for name in self.names
+        }
+        while ready := [name for name, sources in waiting.items() if not sources & waiting.keys()]:
+            for name in ready:
+                del waiting[name]
+        if waiting:
+            raise ModelError(
+                f"handovers: expected that every program can begin, got {', '.join(waiting)}, "
+                "each of which begins with an output of another one of them"
+            )
 
     def __getitem__(self, program: str) -> _Program:
         """A program by its name.

@@ -10,21 +10,28 @@ from typing import Final
 
 import numpy as np
 
-from edgernn.cli.arguments import add_table_arguments, table_options
+from edgernn.cli.arguments import add_program_argument, add_table_arguments, table_options
+from edgernn.container.file import load_either, load_program
 from edgernn.errors import EdgeRnnError
 from edgernn.model.formats import OperandArray
 from edgernn.model.integer_model import IntegerModel
+from edgernn.model.program_set import ProgramSet
 from edgernn_export.calibration.files import load_streams
 from edgernn_export.cli.arguments import comma_list
 from edgernn_export.verification.comparison import Verification, verify
 from edgernn_export.verification.executors import runtimes
 from edgernn_export.verification.files import EDGERNN, FileVerification, kind_of, verify_file
+from edgernn_export.verification.program_comparison import ProgramVerification, verify_programs
+from edgernn_export.verification.program_walk import random_walk
 from edgernn_export.writers.file_formats import probe_codes
 
 HELP: Final = """Do all runtimes give the reference's bits?
 
 An .edgernn file runs natively and in every installed runtime; outputs and states of every step are
 compared with the reference bit for bit. The stream is pseudo-random, or real readings from a file.
+
+Programs that share states take a pseudo-random walk: each begins, with what others have left, and
+steps, in any order. With --program, one of them runs as a model of its own.
 
 A .tflite or .onnx file is checked as it is: its SHA-256, and its golden vector in every runtime
 that runs it. A folder of C is built with this computer's compiler, and its self-test run. An
@@ -37,6 +44,7 @@ EXAMPLES: Final = """examples:
   edgernn verify model.edgernn
   edgernn verify model.edgernn --input readings.csv --json
   edgernn verify model.edgernn --backends tflite-runtime,onnxruntime --steps 10000
+  edgernn verify pair.edgernn
   edgernn verify build/model.tflite
   edgernn verify build/model.onnx --model model.edgernn --input readings.csv
   edgernn verify build/model_c --model model.edgernn
@@ -52,6 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", type=Path, metavar="MODEL.edgernn", help="what the file was written from"
     )
+    add_program_argument(parser, "one program of a file of several")
     parser.add_argument(
         "--input", type=Path, metavar="FILE", help="readings; default: pseudo-random"
     )
@@ -89,7 +98,9 @@ def _verified(
                 "--model: expected it beside a .tflite or .onnx file or a folder of C, got an "
                 ".edgernn file. Leave it out."
             )
-        model = IntegerModel.load(args.file)
+        model = load_program(args.file, args.program) if args.program else load_either(args.file)
+        if isinstance(model, ProgramSet):
+            return _verified_programs(model, args, tell)
         return verify(model, _stream(model, args), args.backends, tell)
     if args.model is None:
         if args.input is not None or args.steps is not None:
@@ -99,8 +110,20 @@ def _verified(
                 f"that '{args.file.name}' was written from."
             )
         return verify_file(args.file, runtimes=args.backends, progress=tell)
-    model = IntegerModel.load(args.model)
+    model = load_program(args.model, args.program)
     return verify_file(args.file, model, _stream(model, args), args.backends, tell)
+
+
+def _verified_programs(
+    programs: ProgramSet, args: argparse.Namespace, tell: Callable[[str], None]
+) -> ProgramVerification:
+    if args.input is not None:
+        raise EdgeRnnError(
+            f"--input: expected --program beside it, one of {', '.join(programs.names)}, got none. "
+            "Readings are of one program; all of them take a pseudo-random walk."
+        )
+    walk = random_walk(programs, args.steps or _STEPS, args.seed)
+    return verify_programs(programs, walk, args.backends, tell)
 
 
 def _stream(model: IntegerModel, args: argparse.Namespace) -> OperandArray:

@@ -80,12 +80,13 @@ class Verification:
         others = [o.status for o in self.outcomes[1:]]
         return RAN in others and FAILED not in others and self.differing == 0
 
+    def heading(self) -> str:
+        """What was compared, for people."""
+        return f"{self.model} {self.precision}, {self.steps} steps, every output and state compared"
+
     def table(self) -> str:
         """Plain text for people; the last line counts the differing values."""
-        lines = [
-            f"{self.model} {self.precision}, {self.steps} steps, every output and state compared",
-            *outcome_table("backend", self.outcomes),
-        ]
+        lines = [self.heading(), *outcome_table("backend", self.outcomes)]
         if all(outcome.status != RAN for outcome in self.outcomes[1:]):
             lines.append(
                 "No runtime ran. Install one with: pip install 'edgernn[tflite]' or 'edgernn[onnx]'"
@@ -155,12 +156,17 @@ def verify(
         codes = Path(folder) / "codes.npy"
         np.save(codes, q_xs)
         out = Path(folder) / "trace.npz"
+        written = files
+
+        def run(executor: Executor) -> Trace:
+            return trace(executor, written[executor.backend], codes, out)
+
         tell(REFERENCE.runtime)
-        wanted = trace(REFERENCE, files["reference"], codes, out)
-        outcomes = [_compared(REFERENCE, wanted, wanted)]
+        wanted = run(REFERENCE)
+        outcomes = [compared(REFERENCE, wanted, wanted)]
         for executor in executors:
             tell(f"{executor.runtime} ({executor.variant})")
-            outcomes.append(_outcome(executor, files, codes, out, wanted))
+            outcomes.append(outcome_of(executor, run, wanted))
         sizes = tuple((f, path.stat().st_size) for f, path in files.items() if f != "native")
     return Verification(
         model=model.name,
@@ -181,15 +187,22 @@ def _files(model: IntegerModel, folder: Path, executors: Sequence[Executor]) -> 
     return {"reference": original, "native": original, **exported}
 
 
-def _outcome(
-    executor: Executor, files: Mapping[str, Path], codes: Path, out: Path, wanted: Trace
+def outcome_of(
+    executor: Executor, run: Callable[[Executor], Trace], wanted: Trace
 ) -> RuntimeOutcome:
+    """What an executor does, where it is installed.
+
+    Args:
+        executor: runtime and configuration.
+        run: runs it; an `EdgeRnnError` of it is an outcome.
+        wanted: what the reference computed.
+    """
     if executor.version is None:
         return RuntimeOutcome(
             runtime=executor.runtime, variant=executor.variant, version=None, status=NOT_INSTALLED
         )
     try:
-        return _compared(executor, trace(executor, files[executor.backend], codes, out), wanted)
+        return compared(executor, run(executor), wanted)
     except EdgeRnnError as error:
         return RuntimeOutcome(
             runtime=executor.runtime,
@@ -200,7 +213,8 @@ def _outcome(
         )
 
 
-def _compared(executor: Executor, got: Trace, wanted: Trace) -> RuntimeOutcome:
+def compared(executor: Executor, got: Trace, wanted: Trace) -> RuntimeOutcome:
+    """The values of an executor beside those of the reference."""
     differing = differing_values(got.q_ys, wanted.q_ys) + differing_values(
         got.q_states, wanted.q_states
     )

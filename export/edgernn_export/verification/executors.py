@@ -11,9 +11,10 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -176,6 +177,33 @@ def trace(executor: Executor, model_file: Path, codes_file: Path, out_file: Path
         EdgeRnnError: the process failed; the message carries its last line.
     """
     _work(executor, {"model": str(model_file), "codes": str(codes_file)}, out_file)
+    return _read_trace(out_file)
+
+
+def walk_trace(
+    executor: Executor, programs: Path, files: Mapping[str, Path], walk_file: Path, out_file: Path
+) -> Trace:
+    """Take a walk over programs that share states, in a process of its own.
+
+    Args:
+        executor: runtime and configuration.
+        programs: .edgernn file of the set.
+        files: of the kind the executor's backend opens, by program; one may hold all of them.
+        walk_file: .npz file of a `program_walk.Walk`.
+        out_file: .npz file to write.
+
+    Returns:
+        Outputs and states one behind another, int16 [M] and [S].
+
+    Raises:
+        EdgeRnnError: as `trace`.
+    """
+    paths = {name: str(path) for name, path in files.items()}
+    _work(executor, {"set": str(programs), "files": paths, "walk": str(walk_file)}, out_file)
+    return _read_trace(out_file)
+
+
+def _read_trace(out_file: Path) -> Trace:
     with np.load(out_file, allow_pickle=False) as arrays:
         return Trace(
             q_ys=arrays["q_ys"],
@@ -200,7 +228,7 @@ def golden_trace(executor: Executor, model_file: Path, out_file: Path) -> Golden
         )
 
 
-def _work(executor: Executor, job: dict[str, str], out_file: Path) -> None:
+def _work(executor: Executor, job: dict[str, Any], out_file: Path) -> None:
     """Let a process of its own fill the output file.
 
     Raises:

@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,10 +14,16 @@ from edgernn.backends import open_backend
 from edgernn.backends.base import Backend
 from edgernn.backends.value_stream import new_stream, step_stream
 from edgernn.errors import EdgeRnnError
+from edgernn.model.program_set import ProgramSet
+from edgernn.session.program_session import ProgramSession
+from edgernn_export.verification.program_walk import Walk, walked
 
 
-def main(job: dict[str, str], options: dict[str, str]) -> None:
-    """Run codes, or without any the golden vector of the file."""
+def main(job: dict[str, Any], options: dict[str, str]) -> None:
+    """Run codes, a walk over programs, or without either the golden vector of the file."""
+    if "walk" in job:
+        _take_walk(job, options)
+        return
     backend = open_backend(Path(job["model"]), job["backend"], **options)
     if "codes" in job:
         _run_codes(backend, job)
@@ -25,7 +32,7 @@ def main(job: dict[str, str], options: dict[str, str]) -> None:
     backend.close()
 
 
-def _run_codes(backend: Backend, job: dict[str, str]) -> None:
+def _run_codes(backend: Backend, job: dict[str, Any]) -> None:
     """Run every step on its own and write outputs, states and the median time per step.
 
     The network of a window model begins anew with every window; what the model answers to the first
@@ -52,7 +59,23 @@ def _run_codes(backend: Backend, job: dict[str, str]) -> None:
     np.savez(job["out"], q_ys=q_ys, q_states=q_states, step_us=step_us)
 
 
-def _run_golden(backend: Backend, job: dict[str, str]) -> None:
+def _take_walk(job: dict[str, Any], options: dict[str, str]) -> None:
+    """Write the outputs and states of a walk over programs that share states."""
+    files: dict[str, str] = job["files"]
+    several = len(set(files.values())) < len(files)
+    backends = {
+        name: open_backend(
+            path, job["backend"], **options, **({"program": name} if several else {})
+        )
+        for name, path in files.items()
+    }
+    interfaces = ProgramSet.load(job["set"]).interfaces()
+    with ProgramSession(interfaces, backends) as session:
+        q_ys, q_states, step_us = walked(session, Walk.load(Path(job["walk"])))
+    np.savez(job["out"], q_ys=q_ys, q_states=q_states, step_us=np.float64(step_us))
+
+
+def _run_golden(backend: Backend, job: dict[str, Any]) -> None:
     """Write what the network answers to the golden vector, and what it should."""
     interface = backend.interface
     golden = interface.golden

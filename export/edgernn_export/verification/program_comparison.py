@@ -1,0 +1,109 @@
+"""Run programs that share states through every runtime, and count the values that differ."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgernn.model.program_set import ProgramSet
+from edgernn_export.verification.comparison import Verification, compared, outcome_of
+from edgernn_export.verification.executors import (
+    REFERENCE,
+    Executor,
+    Trace,
+    select,
+    walk_trace,
+)
+from edgernn_export.verification.program_walk import Walk
+from edgernn_export.writers.exporter import export
+from edgernn_export.writers.file_formats import SESSION_FORMATS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramVerification(Verification):
+    """All outcomes over one walk.
+
+    Attributes:
+        program_steps: steps of each program, by name.
+        beginnings: how often a program began, with what others had left.
+    """
+
+    program_steps: tuple[tuple[str, int], ...]
+    beginnings: int
+
+    def heading(self) -> str:
+        """What was compared, for people."""
+        steps = ", ".join(f"{name} {count}" for name, count in self.program_steps)
+        return (
+            f"{self.model} {self.precision}, {self.steps} steps ({steps}) and {self.beginnings} "
+            "beginnings, every output and state compared"
+        )
+
+
+def verify_programs(
+    programs: ProgramSet,
+    walk: Walk,
+    runtimes: Sequence[str] | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> ProgramVerification:
+    """Take a walk over the programs with the reference and with every runtime, bit for bit.
+
+    Args:
+        programs: the set.
+        walk: beginnings and steps.
+        runtimes: distributions to run, all by default; the reference always runs.
+        progress: told the name of what runs next.
+
+    Raises:
+        EdgeRnnError: an unknown runtime, or the reference itself failed.
+    """
+    executors = select(None if runtimes is None else list(runtimes))
+    tell = progress or (lambda _: None)
+    with tempfile.TemporaryDirectory(prefix="edgernn-verify-") as folder:
+        original = programs.save(Path(folder) / "programs.edgernn")
+        files = _files(programs, original, executors)
+        walk_file, out = Path(folder) / "walk.npz", Path(folder) / "trace.npz"
+        walk.save(walk_file)
+
+        def run(executor: Executor) -> Trace:
+            return walk_trace(executor, original, files[executor.backend], walk_file, out)
+
+        tell(REFERENCE.runtime)
+        wanted = run(REFERENCE)
+        outcomes = [compared(REFERENCE, wanted, wanted)]
+        for executor in executors:
+            tell(f"{executor.runtime} ({executor.variant})")
+            outcomes.append(outcome_of(executor, run, wanted))
+        sizes = {
+            "edgernn": original.stat().st_size,
+            **{
+                form: sum(path.stat().st_size for path in set(of_programs.values()))
+                for form, of_programs in files.items()
+                if form in SESSION_FORMATS
+            },
+        }
+    return ProgramVerification(
+        model=programs.name,
+        model_sha256=programs.sha256,
+        precision="/".join(dict.fromkeys(model.precision_label for model in programs.programs)),
+        steps=sum(walk.steps.values()),
+        outcomes=tuple(outcomes),
+        file_bytes=tuple(sizes.items()),
+        program_steps=tuple(walk.steps.items()),
+        beginnings=walk.beginnings,
+    )
+
+
+def _files(
+    programs: ProgramSet, original: Path, executors: Sequence[Executor]
+) -> Mapping[str, dict[str, Path]]:
+    """The file of every program by backend: the set's own, or one that is exported for it."""
+    run = {executor.backend for executor in executors if executor.version is not None}
+    formats = [name for name in SESSION_FORMATS if name in run]
+    files = {name: dict.fromkeys(programs.names, original) for name in ("reference", "native")}
+    for model in programs.programs if formats else ():
+        for form, path in export(model, original.parent, formats, name=model.name).items():
+            files.setdefault(form, {})[model.name] = path
+    return files
