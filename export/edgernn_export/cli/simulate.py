@@ -8,15 +8,19 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from edgernn.cli.arguments import add_program_argument
+from edgernn.container.file import load_either, load_program
 from edgernn.errors import EdgeRnnError, ImageTooLargeError
 from edgernn.model.integer_model import IntegerModel
+from edgernn.model.program_set import ProgramSet
 from edgernn_export.writers.c.source import write_c
 from edgernn_export.writers.file_formats import golden_vector, probe_codes
-from edgernn_firmware_sim.cli.simulation_report import SimulationReport
+from edgernn_firmware_sim.cli.simulation_report import ProgramsReport, SimulationReport
 from edgernn_firmware_sim.emulator import Emulation, emulate, footprint
 from edgernn_firmware_sim.targets import Board, Core, find
 from edgernn_firmware_sim.targets.advice import Advice, Measure, Need, advise, needs, weights_bytes
@@ -38,12 +42,16 @@ the error that these tables are judged to have: about 10 % for Cortex-M4, 15 to 
 M3, 20 to 25 % for M33 and M55. M7 and rv32imc are calibrated on one benchmark each and have no
 range. Nothing here replaces a board.
 
+Of programs that share states each is held against the target by itself, and what is known of all
+together against the board's memory; with --program, one of them is a model of its own.
+
 Exit code 1 if a value differs or the model does not fit.
 """
 EXAMPLES: Final = """examples:
   edgernn simulate model.edgernn --target nucleo-f446
   edgernn simulate model.edgernn --target cortex-m4 --emulate
   edgernn simulate model.edgernn --target pico --emulate --memory-factor 1.5
+  edgernn simulate pair.edgernn --target nucleo-f446
   edgernn simulate model.edgernn --target esp32-c3 --emulate --steps 2000 --json
 """
 _STEPS: Final = 200
@@ -57,6 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--target", required=True, metavar="NAME", help="core or board; see edgernn targets"
     )
+    add_program_argument(parser, "one program of a file of several")
     parser.add_argument("--emulate", action="store_true", help="build the firmware and run it")
     parser.add_argument(
         "--steps", type=int, metavar="N",
@@ -78,16 +87,44 @@ def main(args: argparse.Namespace) -> int:
     """Report; 1 if a value differs or something does not fit."""
     _check(args)
     core, board = find(args.target)
-    model = IntegerModel.load(args.model)
+    model = load_program(args.model, args.program) if args.program else load_either(args.model)
+    if isinstance(model, ProgramSet):
+        report: SimulationReport | ProgramsReport = _programs_report(args, model, core, board)
+    else:
+        report = _one_report(args, model, core, board)
+    print(json.dumps(report.record()) if args.json else report.text())
+    return 0 if report.passed else 1
+
+
+def _one_report(
+    args: argparse.Namespace, model: IntegerModel, core: Core, board: Board | None
+) -> SimulationReport:
     if args.emulate:
         print(f"building and running {core.name} ({core.machine})", file=sys.stderr)
         with _progress(core) as tell:
-            report = _emulated_report(args, model, core, board, tell)
-    else:
-        fit, advice = _fit(model, board, _known_bytes(model), _known_bytes, measured=False)
-        report = _report(model, core, board, fit, advice)
-    print(json.dumps(report.record()) if args.json else report.text())
-    return 0 if report.passed else 1
+            return _emulated_report(args, model, core, board, tell)
+    fit, advice = _fit(model, board, _known_bytes(model), _known_bytes, measured=False)
+    return _report(model, core, board, fit, advice)
+
+
+def _programs_report(
+    args: argparse.Namespace, programs: ProgramSet, core: Core, board: Board | None
+) -> ProgramsReport:
+    """Each program by itself; of the board's memory, what is known of all together."""
+    reports = tuple(
+        replace(_one_report(args, model, core, board), advice=None) for model in programs.programs
+    )
+    report = ProgramsReport(programs=programs, reports=reports, fit=())
+    if board is None:
+        return report
+    known = report.known
+    fit = needs(
+        board,
+        flash_bytes=known["weights_bytes"],
+        ram_bytes=known["state_bytes"],
+        measured=False,
+    )
+    return replace(report, fit=fit)
 
 
 def _check(args: argparse.Namespace) -> None:

@@ -10,6 +10,7 @@ from edgernn.cli.text_tables import text_table
 from edgernn.container.memory import weight_memory
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.interface import Window
+from edgernn.model.program_set import ProgramSet
 from edgernn_firmware_sim.emulator import Emulation
 from edgernn_firmware_sim.targets import Board, Core
 from edgernn_firmware_sim.targets.advice import Advice, Need
@@ -137,6 +138,57 @@ class SimulationReport:
                 times = f"{window.hop} times that, and one without an answer next to nothing"
                 lines.append(("", f"a reading with an answer takes {times}"))
         return [*lines, ("estimate", estimate.accuracy)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramsReport:
+    """What one call found out about programs that share states.
+
+    Attributes:
+        programs: the set.
+        reports: of each program as a model of its own, without advice.
+        fit: flash and RAM of all together beside the board's; empty for a core.
+    """
+
+    programs: ProgramSet
+    reports: tuple[SimulationReport, ...]
+    fit: tuple[Need, ...]
+
+    @property
+    def known(self) -> dict[str, int]:
+        """Bytes that all programs need together; what they have in common counts once."""
+        weights = weight_memory(self.programs.layers).total_bytes
+        return {"weights_bytes": weights, "state_bytes": self.programs.state_bytes}
+
+    @property
+    def passed(self) -> bool:
+        """No value of any program differs and nothing is over."""
+        return all(report.passed for report in self.reports) and not any(
+            need.over_bytes for need in self.fit
+        )
+
+    def record(self) -> dict[str, Any]:
+        """As a JSON value."""
+        return {
+            "set": self.programs.name,
+            "sha256": self.programs.sha256,
+            "programs": [report.record() for report in self.reports],
+            **self.known,
+            "fit": [asdict(need) | {"over_bytes": need.over_bytes} for need in self.fit],
+        }
+
+    def text(self) -> str:
+        """For people."""
+        rows = [
+            ("weights", f"{self.known['weights_bytes']:,} bytes"),
+            ("state", f"{self.known['state_bytes']:,} bytes"),
+            *((f"{need.memory} of board", need.sentence()) for need in self.fit),
+        ]
+        together = [
+            f"{self.programs.name}: {len(self.reports)} programs together, what they share once",
+            *text_table(rows, "<16", "<"),
+        ]
+        return "\n\n".join([*(report.text() for report in self.reports), "\n".join(together)])
 
 
 def _unit(window: Window | None) -> str:

@@ -9,10 +9,13 @@ import pytest
 from edgernn.cli import main
 from edgernn.model.formats import Precision
 from edgernn.model.interface import Window
+from edgernn.model.program_set import ProgramSet
 from edgernn_export.cli import simulate
 from edgernn_firmware_sim.targets import Board, boards, cores
+from edgernn_firmware_sim.targets.advice import weights_bytes
 from tests.support.models.hand_made import core_named
 from tests.support.models.integer import random_model, sparse_model
+from tests.support.models.programs import shared
 
 
 @pytest.fixture
@@ -269,3 +272,40 @@ def test_windows_are_counted_by_answers(tmp_path, capsys):
     told = json.loads(capsys.readouterr().out)
     assert [told[name] for name in ("state_bytes", "carried_bytes")] == [22, 14]
     assert [record[name] for name in ("state_bytes", "carried_bytes")] == [22, 14]
+
+
+def test_programs_are_held_against_a_board_one_by_one_and_together(tmp_path, capsys):
+    path = str(shared().save(tmp_path / "shared.edgernn"))
+    code, printed = run(capsys, path, "--target", "nucleo-f446")
+    assert code == 0
+    blocks = printed.out.split("\n\n")
+    assert [block.split(" on ")[0] for block in blocks[:-1]] == ["warm w8a8", "forecast w8a8"]
+    assert blocks[-1].splitlines() == [
+        "shared: 2 programs together, what they share once",
+        # In tiles of 4 by 4: 12 rows over 4 + 8 columns, 8 over 4, 8 over 8; two heads of 4 over 8.
+        "weights         304 bytes",
+        "state           12 bytes",
+        "flash of board  at least 304 of 524,288 bytes (0.1%)",
+        "RAM of board    at least 12 of 131,072 bytes (0.0%)",
+    ]
+    _, printed = run(capsys, path, "--target", "cortex-m4", "--json")
+    record = json.loads(printed.out)
+    assert (record["set"], record["weights_bytes"], record["state_bytes"]) == ("shared", 304, 12)
+    assert [program["model"] for program in record["programs"]] == ["warm", "forecast"]
+    assert record["fit"] == []
+    _, printed = run(capsys, path, "--target", "cortex-m4", "--program", "forecast")
+    assert printed.out.startswith("forecast w8a8 on cortex-m4")
+
+
+def test_programs_that_fit_alone_may_not_fit_together(tmp_path, capsys, tiny_board):
+    models = [replace(random_model("gru_after", units=1, seed=i), name=f"p{i}") for i in range(3)]
+    single = weights_bytes(models[0])
+    programs = ProgramSet(name="three", programs=tuple(
+        replace(m, layers=tuple(replace(y, name=f"{y.name}{m.name}") for y in m.layers))
+        for m in models
+    ))  # fmt: skip
+    assert single <= 100 < 3 * single
+    code, printed = run(capsys, str(programs.save(tmp_path / "m.edgernn")), "--target", "tiny")
+    assert code == 1
+    assert f"flash of board  at least {single} of 100 bytes" in printed.out
+    assert f"{3 * single} of 100 bytes: does not fit" in printed.out
