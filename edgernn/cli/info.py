@@ -16,8 +16,8 @@ from edgernn.cli.text_tables import text_table
 from edgernn.cli.wiring import Description, described_routes, is_chain, wiring_lines
 from edgernn.container.file import load_either, load_program
 from edgernn.container.memory import table_bytes, weight_memory
-from edgernn.container.stored_layers import has_unit_scales
-from edgernn.container.tensors import file_bytes
+from edgernn.container.stored.stored_layers import has_unit_scales
+from edgernn.container.stored.tensors import file_bytes
 from edgernn.model.affine import Affine, Affine8, Term8, Term16
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.interface import Interface, Window

@@ -20,13 +20,13 @@ from edgernn.container.frame import (
     framed,
     read_frame,
 )
-from edgernn.container.program_record import (
+from edgernn.container.stored.program_record import (
     PROGRAMS_VERSION,
     programs_from_record,
     programs_record,
     programs_tensors,
 )
-from edgernn.container.record import (
+from edgernn.container.stored.record import (
     check_network_inputs,
     from_record,
     sealed_version,
@@ -34,7 +34,7 @@ from edgernn.container.record import (
     to_tensors,
     unsealed_version,
 )
-from edgernn.container.stored_layers import NETWORK_VERSION
+from edgernn.container.stored.stored_layers import NETWORK_VERSION
 from edgernn.errors import EdgeRnnError, FormatError, ModelError
 from edgernn.model.formats import MAX_WIDTH
 from edgernn.model.integer_model import IntegerModel

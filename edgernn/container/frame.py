@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from edgernn.container import strict_json
 from edgernn.container.defects import FormatDefect, check_limit, format_error
+from edgernn.container.stored.tensors import DTYPE_NAMES, DTYPES, NamedTensors
 from edgernn.container.strict_json import Node
-from edgernn.container.tensors import DTYPE_NAMES, DTYPES, NamedTensors
 
 #: Versions that are read: 1 holds models of `dense8` products alone, 2 all other endless chains.
 UNSEALED_VERSIONS: Final = ("1", "2")

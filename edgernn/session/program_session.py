@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
-import numpy as np
 import numpy.typing as npt
 
 from edgernn.backends.base import Backend
@@ -19,9 +18,8 @@ from edgernn.model.program_set import Handover, ProgramInterfaces, handed_over
 from edgernn.session.checks import checked_state
 from edgernn.session.policies import OnBadReading
 from edgernn.session.reading_stream import Reading
-from edgernn.session.session import Session
+from edgernn.session.session import Scalar, Session
 
-Scalar = TypeVar("Scalar", bound=np.generic)
 #: One policy for the channels of all programs, or by name of a program; one without it raises.
 OnBadReadings = OnBadReading | Mapping[str, OnBadReading]
 

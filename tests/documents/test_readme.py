@@ -30,6 +30,16 @@ ELSEWHERE = {
         )
         for kind in ("csv", "jsonl")
     },
+    **{
+        f"edgernn {command}": "tests/documents/test_programs_document.py"
+        for command in (
+            "info pair.edgernn",
+            "info pair.edgernn --program decode",
+            "verify pair.edgernn",
+            "run pair.edgernn --program encode --input readings.csv",
+            "simulate pair.edgernn --target nucleo-f446",
+        )
+    },
     "edgernn export mill.edgernn --to c --core cortex-m4 -o build/": (
         "tests/documents/test_networks_from_keras.py"
     ),
@@ -43,6 +53,7 @@ PROGRAMS = {
     "docs/convolutions.md": "tests/documents/test_convolutions_document.py",
     "docs/distillation.md": "tests/documents/test_distillation_document.py",
     "docs/networks.md": "tests/documents/test_networks_document.py",
+    "docs/programs.md": "tests/documents/test_programs_document.py",
     "docs/pruning.md": "tests/documents/test_pruning_document.py",
     "docs/qat.md": "tests/documents/test_qat_document.py",
     "docs/recipes.md": "tests/documents/test_recipes_document.py",

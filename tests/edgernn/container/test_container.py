@@ -17,7 +17,7 @@ import pytest
 import edgernn
 from edgernn.container.defects import FormatDefect
 from edgernn.container.file import from_bytes, load, model_sha256, parsed, save, to_bytes
-from edgernn.container.stored_layers import options
+from edgernn.container.stored.stored_layers import options
 from edgernn.errors import EdgeRnnError, FormatError, ModelError
 from edgernn.model.affine import Affine8
 from edgernn.model.formats import Precision

@@ -268,7 +268,7 @@ def test_the_work_of_a_reader_is_bounded():
 
 
 def test_a_reader_refuses_more_inputs_than_a_network_may_have(monkeypatch):
-    monkeypatch.setattr("edgernn.container.record.MAX_NETWORK_INPUTS", 17)
+    monkeypatch.setattr("edgernn.container.stored.record.MAX_NETWORK_INPUTS", 17)
     refused(TWO_DATA, D.BAD_RECORD, "at most 17 inputs of all layers .*got 18")
 
 

@@ -196,9 +196,9 @@ def test_shared_states_must_have_one_form():
 
 def test_the_work_of_a_reader_is_bounded(monkeypatch):
     total = sum(layer.inputs for model in SHARED.programs for layer in model.layers)
-    monkeypatch.setattr("edgernn.container.record.MAX_NETWORK_INPUTS", total)
+    monkeypatch.setattr("edgernn.container.stored.record.MAX_NETWORK_INPUTS", total)
     assert parsed(SHARED_DATA) == SHARED
-    monkeypatch.setattr("edgernn.container.record.MAX_NETWORK_INPUTS", total - 1)
+    monkeypatch.setattr("edgernn.container.stored.record.MAX_NETWORK_INPUTS", total - 1)
     refused(SHARED_DATA, D.BAD_RECORD, f"at most {total - 1} inputs of all layers .*got {total}")
     with pytest.raises(FormatError, match=f"at most {total - 1} inputs"):
         to_bytes(SHARED)
@@ -215,7 +215,7 @@ def test_all_programs_have_one_budget_of_sparse_tiles(monkeypatch):
     single = len(models[0].layers)
     assert single
     tiles = 16 * 5 + 4
-    monkeypatch.setattr("edgernn.container.tensors.MAX_SPARSE_FILE_TILES", 2 * tiles - 1)
+    monkeypatch.setattr("edgernn.container.stored.tensors.MAX_SPARSE_FILE_TILES", 2 * tiles - 1)
     refused(data, D.FILE_TOO_LARGE, f"at most {2 * tiles - 1} tiles")
     with pytest.raises(FormatError, match=f"at most {2 * tiles - 1} tiles"):
         to_bytes(programs)

@@ -12,7 +12,7 @@ import pytest
 import edgernn
 from edgernn.container.defects import FormatDefect as D
 from edgernn.container.file import from_bytes, to_bytes
-from edgernn.container.tensors import packed
+from edgernn.container.stored.tensors import packed
 from edgernn.model.formats import Precision
 from edgernn.model.storage import Storage, tile_index
 from tests.edgernn.container.test_container_fuzz import outcome, peak_bytes

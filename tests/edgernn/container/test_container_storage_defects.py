@@ -161,7 +161,7 @@ def test_a_small_file_cannot_become_a_large_model():
 
 
 def test_a_model_too_sparse_for_a_file_is_not_written(monkeypatch):
-    monkeypatch.setattr("edgernn.container.tensors.MAX_SPARSE_FILE_TILES", 50)
+    monkeypatch.setattr("edgernn.container.stored.tensors.MAX_SPARSE_FILE_TILES", 50)
     with pytest.raises(
         FormatError, match=r"out/out/0: expected at most 50 tiles.*got 53"
     ) as caught:

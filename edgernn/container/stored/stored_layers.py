@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.container.codec import MemberReader, Members, choice, from_parts, integer, to_object
+from edgernn.container.stored.tensors import SparseBudget, TensorTable, read_weights, weight_tensors
 from edgernn.container.strict_json import Node
-from edgernn.container.tensors import SparseBudget, TensorTable, read_weights, weight_tensors
 from edgernn.errors import ModelError
 from edgernn.model.affine import Affine, Affine8, Affine16, Source, Term8, Term16
 from edgernn.model.formats import MAX_WIDTH, Precision

@@ -6,10 +6,15 @@ from typing import Any, Final
 
 from edgernn.container.codec import Members, from_object, to_object
 from edgernn.container.frame import SEALED_VERSIONS
-from edgernn.container.record import check_network_inputs, model_fields, to_record, to_tensors
-from edgernn.container.stored_layers import NETWORK_VERSION, StoredTensors, read_layer
+from edgernn.container.stored.record import (
+    check_network_inputs,
+    model_fields,
+    to_record,
+    to_tensors,
+)
+from edgernn.container.stored.stored_layers import NETWORK_VERSION, StoredTensors, read_layer
+from edgernn.container.stored.tensors import NamedTensors, SparseBudget, TensorTable, program_prefix
 from edgernn.container.strict_json import Node
-from edgernn.container.tensors import NamedTensors, SparseBudget, TensorTable, program_prefix
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.layers import Layer
 from edgernn.model.program_set import MAX_PROGRAMS, Handover, ProgramSet

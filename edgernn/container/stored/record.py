@@ -24,7 +24,7 @@ from edgernn.container.interface_json import (
     read_ports,
     read_vocabulary,
 )
-from edgernn.container.stored_layers import (
+from edgernn.container.stored.stored_layers import (
     CHAIN_KINDS,
     NETWORK_VERSION,
     StoredTensors,
@@ -33,8 +33,8 @@ from edgernn.container.stored_layers import (
     layer_tensors,
     read_layer,
 )
+from edgernn.container.stored.tensors import NamedTensors, SparseBudget, TensorTable
 from edgernn.container.strict_json import Node
-from edgernn.container.tensors import NamedTensors, SparseBudget, TensorTable
 from edgernn.model.formats import MAX_WIDTH, Precision
 from edgernn.model.integer_model import IntegerModel, Provenance
 from edgernn.model.interface import InputSpec, OutputSpec, Window

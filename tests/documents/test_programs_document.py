@@ -1,0 +1,46 @@
+"""The programs and the commands of docs/programs.md run as the page says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edgernn.cli import main
+from edgernn.model.program_set import ProgramSet
+from edgernn_export.verification.executors import runtimes
+from tests.support.documents import blocks, commands
+from tests.support.models.programs import pair
+
+DOCUMENT = "docs/programs.md"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Where the models of the page lie, and the set that it makes of them."""
+    monkeypatch.chdir(tmp_path)
+    for model in pair().programs:
+        model.save(tmp_path / f"{model.name}.edgernn")
+    _, making = (block for block in blocks(DOCUMENT) if block.language == "python")
+    exec(compile(making.text, DOCUMENT, "exec"), {})
+    return tmp_path
+
+
+@pytest.mark.device
+def test_the_session_runs(folder, capsys):
+    assert ProgramSet.load(folder / "pair.edgernn") == pair()
+    session, _ = (block for block in blocks(DOCUMENT) if block.language == "python")
+    names: dict[str, object] = {}
+    exec(compile(session.text, DOCUMENT, "exec"), names)
+    said = [line.split("  # ")[1] for line in session.text.splitlines() if "print(" in line]
+    assert capsys.readouterr().out.splitlines() == said
+    assert np.isfinite(names["y"]).all()  # type: ignore[call-overload]
+
+
+def test_the_commands_run(folder, capsys):
+    (folder / "readings.csv").write_text("0.5,1,-0.25\n1.5,0,0.25\n")
+    for command in commands(DOCUMENT):
+        # What every runtime answers is compared in tests/export/verification.
+        assert runtimes()[0] == "native"
+        few = ["--backends", "native", "--steps", "9"] if " verify " in command else []
+        assert main([*command.split()[1:], *few]) == 0, command
+    assert "differing values: 0" in capsys.readouterr().out
