@@ -38,6 +38,7 @@ ELSEWHERE = {
             "verify pair.edgernn",
             "run pair.edgernn --program encode --input readings.csv",
             "simulate pair.edgernn --target nucleo-f446",
+            "export pair.edgernn --program decode --to onnx",
         )
     },
     "edgernn export mill.edgernn --to c --core cortex-m4 -o build/": (

@@ -7,7 +7,10 @@ import json
 from pathlib import Path
 from typing import Final
 
-from edgernn.model.integer_model import IntegerModel
+from edgernn.cli.arguments import add_program_argument
+from edgernn.container.file import load_either, load_program
+from edgernn.errors import EdgeRnnError
+from edgernn.model.program_set import ProgramSet
 from edgernn_export.cli.arguments import comma_list
 from edgernn_export.writers.c.kernels.files import CORES, HOST
 from edgernn_export.writers.c.packages import PACKAGES, COptions
@@ -28,6 +31,7 @@ EXAMPLES: Final = """examples:
   edgernn export model.edgernn --to c --core cortex-m4 --amalgamate
   edgernn export model.edgernn --to c --package arduino
   edgernn export gas.edgernn --to c --package zephyr --prefix gas
+  edgernn export pair.edgernn --program decode --to c --prefix decode
 """
 
 
@@ -39,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"comma-separated, among {', '.join(WRITERS)} "
         f"(default: {','.join(SESSION_FORMATS)})",
     )  # fmt: skip
+    add_program_argument(parser, "one program of a file of several, written as MODEL.NAME")
     parser.add_argument(
         "-o", "--output", type=Path, metavar="DIR", help="default: the model's own folder"
     )
@@ -65,12 +70,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Write the files and name them."""
-    model = IntegerModel.load(args.model)
+    model = load_program(args.model, args.program) if args.program else load_either(args.model)
+    if isinstance(model, ProgramSet):
+        raise EdgeRnnError(
+            f"--program: expected one of {', '.join(model.names)}, got none. Each program is "
+            "written as a model of its own."
+        )
+    name = f"{args.model.stem}.{args.program}" if args.program else args.model.stem
     folder = args.model.parent if args.output is None else args.output
     options = COptions(
         package=args.package, prefix=args.prefix, core=args.core, amalgamate=args.amalgamate
     )
-    written = export_files(model, folder, args.to, name=args.model.stem, options=options)
+    written = export_files(model, folder, args.to, name=name, options=options)
     if args.json:
         files = {name: _record(entry) for name, entry in written.items()}
         print(json.dumps({"model_sha256": model.sha256, "files": files}))

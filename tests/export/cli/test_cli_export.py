@@ -11,6 +11,7 @@ import edgernn
 from edgernn.cli import SUBCOMMANDS, main
 from edgernn.model.formats import Precision
 from tests.support.models.integer import random_model
+from tests.support.models.programs import pair
 from tests.support.models.stored_networks import Writer, layer
 from tests.support.runtimes import require, run_python
 
@@ -308,3 +309,19 @@ def test_arguments_are_checked_before_keras_is_imported(
     output = [] if command == "sensitivity" else ["-o", "m.edgernn"]
     assert main([command, *arguments, *output]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_one_program_of_several_is_written_as_a_model(tmp_path, capsys):
+    path = str(pair().save(tmp_path / "pair.edgernn"))
+    assert main(["export", path]) == 2
+    assert "--program: expected one of encode, decode, got none." in capsys.readouterr().err
+    assert main(["export", path, "--program", "decode", "--to", "onnx,c"]) == 0
+    assert (tmp_path / "pair.decode_c" / "model.h").is_file()
+    alone = pair()["decode"].save(tmp_path / "alone.edgernn")
+    assert main(["export", str(alone), "--to", "onnx"]) == 0
+    written = (tmp_path / "pair.decode.onnx").read_bytes()
+    assert written == (tmp_path / "alone.onnx").read_bytes()
+    onnx = str(tmp_path / "pair.decode.onnx")
+    check = ["verify", onnx, "--model", path, "--program", "decode", "--steps", "5"]
+    assert main(check) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "differing values: 0"
