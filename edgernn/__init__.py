@@ -44,7 +44,7 @@ from edgernn.errors import (
 from edgernn.graph.lowering import register_cell
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.program_set import Handover, ProgramSet
-from edgernn.session.loading import load
+from edgernn.session.loading import load, load_programs
 from edgernn.session.program_session import ProgramSession
 from edgernn.session.session import Session
 
@@ -88,5 +88,6 @@ __all__ = [
     "UnsupportedModelError",
     "__version__",
     "load",
+    "load_programs",
     "register_cell",
 ]

@@ -20,7 +20,6 @@ import numpy.typing as npt
 from edgernn.backends.base import State, Stream
 from edgernn.backends.clipping import warn_clipped
 from edgernn.backends.native_layout import LAYOUTS, StorageChoice
-from edgernn.container.file import load_program
 from edgernn.errors import BackendUnavailable, EdgeRnnError
 from edgernn.graph.lowering import lowered
 from edgernn.graph.ops import Function
@@ -37,6 +36,7 @@ from edgernn.model.layers import (
     SimpleRNN,
     held_codes,
 )
+from edgernn.model.program_set import ProgramSet
 from edgernn.model.scales import NormalizationConstants, ScaleVector
 from edgernn.model.storage import Storage, arranged, kept_tiles, padded, tile_index
 
@@ -104,7 +104,8 @@ def open_native(
         EdgeRnnError: no such layout.
         BackendUnavailable: the extension module is missing, or has no such instruction set.
     """
-    return NativeBackend(load_program(path, program), isa, layout)
+    model = ProgramSet.load(path)[program] if program else IntegerModel.load(path)
+    return NativeBackend(model, isa, layout)
 
 
 class NativeBackend:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast, overload
+from typing import Any, cast
 
 from edgernn.backends import BackendName, open_backend, open_model
 from edgernn.backends.base import Backend
@@ -20,48 +20,27 @@ from edgernn.session.program_session import OnBadReadings, ProgramSession
 from edgernn.session.session import Session
 
 
-@overload
 def load(
     source: str | Path | IntegerModel,
     backend: BackendName = "auto",
     on_bad_reading: OnBadReading = "raise",
     warm_up: WarmUp = "nothing",
     **backend_options: Any,
-) -> Session: ...
+) -> Session:
+    """Open a model for streaming.
 
-
-@overload
-def load(
-    source: ProgramSet,
-    backend: BackendName = "auto",
-    on_bad_reading: OnBadReadings = "raise",
-    warm_up: WarmUp = "nothing",
-    **backend_options: Any,
-) -> ProgramSession: ...
-
-
-def load(
-    source: str | Path | IntegerModel | ProgramSet,
-    backend: BackendName = "auto",
-    on_bad_reading: OnBadReadings = "raise",
-    warm_up: WarmUp = "nothing",
-    **backend_options: Any,
-) -> Session | ProgramSession:
-    """Open a model, or programs that share states, for streaming.
-
-    A file of programs gives a `ProgramSession`, which static types cannot know of a path: for them,
-    load ``ProgramSet.load(path)``.
+    A file of programs that share states, and a `ProgramSet`, give the `ProgramSession` that
+    `load_programs` makes of them; static types, which cannot know what a file holds, want that one.
 
     Args:
-        source: an .edgernn, .tflite or .onnx file, or an integer model or a set of programs in
-            memory.
+        source: an .edgernn, .tflite or .onnx file, or an integer model in memory.
         backend: "native", "reference", "tflite" or "onnx"; "auto" chooses by the file's suffix,
             and for .edgernn files and models in memory "native" where it is installed.
         on_bad_reading: what a missing value (NaN, infinite, None, masked) does: "raise", "hold",
             "skip" or a number that takes its place (see `Policy`); or one of
             these by channel name, for example {"temperature": "hold", "pressure": 1013.0}, or by
             the name of an input, for all its channels that have none of their own. Channels
-            without one raise. Of programs, one for all, or a mapping of their names to such.
+            without one raise.
         warm_up: what a window model answers before its first window is full: "nothing" (NaN), or
             "pad", as if the first reading had stood before the stream for ever.
         backend_options: passed to the backend, see its module.
@@ -72,45 +51,57 @@ def load(
         BackendUnavailable: the runtime is not installed, or cannot run this kind of file.
         BackendMismatch: the runtime does not reproduce the file's golden vector.
     """
-    named = on_bad_reading if isinstance(on_bad_reading, Mapping) else {"": on_bad_reading}
-    for given in named.values():
-        check_policy(given)
-    if isinstance(source, ProgramSet):
-        return _load_programs(source, backend, on_bad_reading, warm_up, backend_options)
+    given: object = source
+    if isinstance(given, ProgramSet):
+        opened = load_programs(given, backend, on_bad_reading, warm_up, **backend_options)
+        return cast("Session", opened)
     if not isinstance(source, (str, os.PathLike, IntegerModel)):
         raise EdgeRnnError(
             f"load: expected a path, an IntegerModel or a ProgramSet, got {type(source).__name__}."
         )
+    _check_policies(on_bad_reading)
     origin = _Origin(
         source if isinstance(source, IntegerModel) else Path(source), backend, backend_options
     )
     try:
-        opened = origin.open()
+        executed = origin.open()
     except FormatError as error:
         if error.defect != FormatDefect.WRONG_KIND or isinstance(source, IntegerModel):
             raise
-        programs = ProgramSet.load(source)
-        return _load_programs(programs, backend, on_bad_reading, warm_up, backend_options)
+        opened = load_programs(source, backend, on_bad_reading, warm_up, **backend_options)
+        return cast("Session", opened)
     try:
-        # What belongs to programs has mappings inside, which the session refuses.
-        policy = cast("OnBadReading", on_bad_reading)
-        return Session(opened, policy, warm_up, origin=origin)
+        return Session(executed, on_bad_reading, warm_up, origin=origin)
     except BaseException:
-        opened.close()
+        executed.close()
         raise
 
 
-def _load_programs(
-    programs: ProgramSet,
-    backend: BackendName,
-    on_bad_reading: OnBadReadings,
-    warm_up: str,
-    options: dict[str, Any],
+def load_programs(
+    source: str | Path | ProgramSet,
+    backend: BackendName = "auto",
+    on_bad_reading: OnBadReadings = "raise",
+    warm_up: WarmUp = "nothing",
+    **backend_options: Any,
 ) -> ProgramSession:
+    """Open programs that share states for streaming.
+
+    Args:
+        source: an .edgernn file of programs, or a set in memory.
+        backend: "native", "reference" or "auto", as in `load`.
+        on_bad_reading: as in `load`, for all programs, or a mapping of their names to such.
+        warm_up: "nothing": no program waits for a window.
+        backend_options: passed to the backend, see its module.
+
+    Raises:
+        EdgeRnnError, FormatError, BackendUnavailable: as `load`.
+    """
+    _check_policies(on_bad_reading)
+    programs = source if isinstance(source, ProgramSet) else ProgramSet.load(source)
     interfaces = programs.interfaces()
     is_padded(warm_up, interfaces.programs[0])  # which no program can be
     opened: dict[str, Backend] = {}
-    origins = {model.name: _Origin(model, backend, options) for model in programs.programs}
+    origins = {model.name: _Origin(model, backend, backend_options) for model in programs.programs}
     try:
         for name, origin in origins.items():
             opened[name] = origin.open()
@@ -119,6 +110,12 @@ def _load_programs(
         for one in opened.values():
             one.close()
         raise
+
+
+def _check_policies(given: OnBadReadings) -> None:
+    """Refuse what can be no policy, neither of a model nor of programs."""
+    for policy in given.values() if isinstance(given, Mapping) else (given,):
+        check_policy(policy)
 
 
 @dataclass(slots=True)

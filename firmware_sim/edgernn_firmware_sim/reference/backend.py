@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgernn.backends.base import State
-from edgernn.container.file import load_program
 from edgernn.model.formats import Int16Array, OperandArray
 from edgernn.model.integer_model import IntegerModel
+from edgernn.model.program_set import ProgramSet
 from edgernn_firmware_sim.reference.reference import Reference
 
 
@@ -48,4 +48,4 @@ def open_reference(path: Path, program: str = "") -> ReferenceBackend:
     Raises:
         FormatError: the file breaks FORMAT.md.
     """
-    return ReferenceBackend(load_program(path, program))
+    return ReferenceBackend(ProgramSet.load(path)[program] if program else IntegerModel.load(path))

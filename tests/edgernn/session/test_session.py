@@ -94,9 +94,10 @@ def test_load_takes_a_path_or_a_model(source):
 
 
 def test_load_refuses_an_option_the_backend_does_not_have(tmp_path):
-    for source in (MODEL, MODEL.save(tmp_path / "m.edgernn")):
+    file = MODEL.save(tmp_path / "m.edgernn")
+    for source, options in ((MODEL, r"\(none\)"), (file, "program")):
         with pytest.raises(
-            EdgeRnnError, match=r"'reference': expected options among \(none\), got"
+            EdgeRnnError, match=f"'reference': expected options among {options}, got"
         ):
             edgernn.load(source, "reference", num_threads=2)
     (tmp_path / "m.tflite").touch()
