@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -18,7 +18,7 @@ import numpy.typing as npt
 from edgernn.errors import CalibrationError
 from edgernn.model.formats import FloatArray
 from edgernn.model.routes import MODEL_INPUT, before_states
-from edgernn_export.float_model.float_run import Progress, batches, run, stretch_steps
+from edgernn_export.float_model.float_run import Progress, State, batches, run, stretch_steps
 from edgernn_export.float_model.model import (
     RECURRENT,
     FloatCell,
@@ -140,6 +140,7 @@ def calibrate(
     *,
     spread: bool = False,
     windows: bool = False,
+    starts: Sequence[State] | None = None,
 ) -> Calibration:
     """Run the float model over streams from the zero state, carrying its state throughout.
 
@@ -150,6 +151,7 @@ def calibrate(
         spread: also sample the tensors whose ranges are chosen, for ranges other than minmax.
         windows: the blocks are windows: layers behind all states are looked at in the last step of
             each, where the network answers, and nowhere else.
+        starts: what each block begins with, [B, H] each; from the zero state where None.
 
     Returns:
         Statistics of the operands, states and dense outputs of every layer.
@@ -218,8 +220,7 @@ def calibrate(
 
     with np.errstate(over="ignore", invalid="ignore"):  # `observe` refuses what they leave behind
         done = first = 0
-        for readings, _ in batches(model, blocks):
-            streams, state = begun(model, readings)
+        for readings, streams, state in _beginnings(model, blocks, starts):
             batch, steps, _ = streams.shape
             ended = np.arange(done, done + batch)
             done += batch
@@ -233,7 +234,42 @@ def calibrate(
                 if progress is not None:
                     progress(stretch.shape[0] * stretch.shape[1] * readings.shape[1] // steps)
             first += batch * steps
-    return {key: collector.finish() for key, collector in collectors.items()}
+    found = {key: collector.finish() for key, collector in collectors.items()}
+    for state in starts or ():
+        _hold(model, found, state)
+    return found
+
+
+def _beginnings(
+    model: FloatModel, blocks: Sequence[FloatArray], starts: Sequence[State] | None
+) -> Iterator[tuple[FloatArray, FloatArray, State]]:
+    """Readings of as many streams as are run at once, what their steps read, and their state."""
+    for number, block in enumerate(blocks):
+        row = 0
+        for readings, _ in batches(model, [block]):
+            if starts is None:
+                yield (readings, *begun(model, readings))
+            else:
+                stop = row + len(readings)
+                state = tuple(tuple(h[row:stop] for h in layer) for layer in starts[number])
+                yield readings, readings, state
+                row = stop
+
+
+def _hold(model: FloatModel, found: Calibration, state: State) -> None:
+    """Let the ranges of states hold what streams begin with."""
+    for index, (layer, carried) in enumerate(zip(model.layers, state, strict=True)):
+        names: tuple[str, ...] = ("h", "c")
+        if isinstance(layer, FloatCell):
+            names = layer.plan.states
+        for name, values in zip(names, carried, strict=False):
+            if (index, name) in found:
+                seen = found[index, name]
+                found[index, name] = replace(
+                    seen,
+                    low=np.minimum(seen.low, values.min(axis=0)),
+                    high=np.maximum(seen.high, values.max(axis=0)),
+                )
 
 
 def _watched(layer: FloatLayer) -> tuple[dict[str, int], frozenset[str]]:

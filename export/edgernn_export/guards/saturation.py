@@ -32,7 +32,7 @@ from edgernn.model.merges import Merge
 from edgernn_export.guards.recorded_run import recorded_run
 from edgernn_firmware_sim.reference.arithmetic import Int32, sat16
 from edgernn_firmware_sim.reference.events import Names, Quiet
-from edgernn_firmware_sim.reference.reference import Reference
+from edgernn_firmware_sim.reference.reference import Reference, State
 
 #: Bounds of the part of calibration that is looked at: steps of one piece of a stream, readings in
 #: all, weights times readings, and lengths of stream, each of which takes a run of its own.
@@ -106,9 +106,16 @@ def saturations(model: IntegerModel, streams: Sequence[FloatArray]) -> tuple[Sat
 
 
 def watched_run(
-    model: IntegerModel, streams: Sequence[FloatArray]
+    model: IntegerModel,
+    streams: Sequence[FloatArray],
+    starts: Sequence[State] | None = None,
 ) -> tuple[tuple[SaturatedTensor, ...], list[Int16Array]]:
     """Run the reference over streams [B, T, I], each from its beginning.
+
+    Args:
+        model: the integer model.
+        streams: float64 [B, T, I].
+        starts: what each block begins with, int16 [B, H] each; its beginning where None.
 
     Returns:
         What saturates, and the outputs of each block: int16 [B, T, O], of windows [B, 1, O], of
@@ -118,8 +125,10 @@ def watched_run(
     outputs = []
     reference, interface = Reference(model, watch), model.interface()
     unwatched = Reference(model)
-    for block in streams:
+    for number, block in enumerate(streams):
         codes, state = unwatched.begun(interface.quantize(block))
+        if starts is not None:
+            state = starts[number]
         answers, _ = recorded_run(model, reference, watch, codes, state)
         outputs.append(answers if model.window is None else answers[:, -1:])
     found = tuple(

@@ -8,7 +8,7 @@ from typing import Any
 from edgernn_export.keras_reader.findings import Findings, class_of, owner_of
 from edgernn_export.keras_reader.graph import Call, CallResult, Given, LayerGraph
 from edgernn_export.keras_reader.layers.config import check_dtype, is_builtin
-from edgernn_export.keras_reader.states import States
+from edgernn_export.keras_reader.states import States, starts_of
 from edgernn_export.keras_reader.stored.network import StoredModel
 
 
@@ -35,8 +35,8 @@ class FlatNetwork:
     states_given: bool = False
 
 
-def flat_network(model: Any, findings: Findings) -> FlatNetwork:
-    """Walk a Sequential or Functional model.
+def walked(model: Any, findings: Findings) -> tuple[FlatNetwork, LayerGraph | None]:
+    """Walk a Sequential or Functional model: its calls, and its graph as the user wrote it.
 
     Args:
         model: a live keras.Model, or one that is stored in a file.
@@ -45,27 +45,45 @@ def flat_network(model: Any, findings: Findings) -> FlatNetwork:
     flat = FlatNetwork()
     network = _network(model, findings)
     if network is None:
-        return flat
+        return flat, None
     walk = _Walk(flat, findings)
     outputs = walk.results(network, [given.tensor for given in network.given])
-    whole = LayerGraph(given=network.given, outputs=tuple(outputs), calls=tuple(flat.calls))
+    flat.outputs, flat.given = tuple(outputs), network.given
+    flat.names = network.output_names or ("",) * len(outputs)
+    return flat, network
+
+
+def flat_network(model: Any, findings: Findings) -> FlatNetwork:
+    """The calls of a Sequential or Functional model whose inputs all come at every step.
+
+    Args:
+        model: a live keras.Model, or one that is stored in a file.
+        findings: receives reasons.
+    """
+    flat, network = walked(model, findings)
+    if network is None:
+        return flat
+    if starts_of(flat.calls, flat.given):
+        findings.add(
+            owner_of(model),
+            "one stream of readings",
+            "a network in which recurrent layers begin with what others compute (initial_state)",
+            "Quantize it as programs, an encoder and a decoder for the most part: "
+            "edgernn_export.quantize_programs, or edgernn quantize.",
+        )
+        return FlatNetwork()
+    outputs = flat.outputs
+    whole = LayerGraph(given=network.given, outputs=outputs, calls=tuple(flat.calls))
     states = flat.states = States(whole)
-    named = zip(outputs, network.output_names or ("",) * len(outputs), strict=True)
+    named = zip(outputs, flat.names, strict=True)
     mains = [(tensor, name) for tensor, name in named if not states.is_returned(tensor)]
     if not mains:
         mains = [(outputs[0], "")]
     flat.outputs, flat.names = zip(*mains, strict=True)
     states.follow(flat.calls)
     flat.states_given = states.check(flat.calls, owner_of(model), findings)
-    looked_up = {
-        id(tensor.call) for call in flat.calls if is_embedding(call.layer) for tensor in call.inputs
-    }
-    flat.given = tuple(
-        replace(given, tokens=id(given.tensor.call) in looked_up)
-        for given in network.given
-        if not states.is_given(given.tensor)
-    )
-    _check_inputs(model, flat, findings)
+    flat.given = tuple(given for given in network.given if not states.is_given(given.tensor))
+    check_inputs(model, flat, findings)
     return flat
 
 
@@ -159,8 +177,14 @@ def _no_input(model: Any, findings: Findings) -> None:
     )
 
 
-def _check_inputs(model: Any, flat: FlatNetwork, findings: Findings) -> None:
-    """Note what is wrong with the inputs that are no states."""
+def check_inputs(model: Any, flat: FlatNetwork, findings: Findings) -> None:
+    """Tell which inputs are tokens; note what is wrong with those that are no states."""
+    looked_up = {
+        id(tensor.call) for call in flat.calls if is_embedding(call.layer) for tensor in call.inputs
+    }
+    flat.given = tuple(
+        replace(given, tokens=id(given.tensor.call) in looked_up) for given in flat.given
+    )
     for given in flat.given:
         if given.shape is None:
             _no_input(model, findings)

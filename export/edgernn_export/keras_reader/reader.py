@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
 from typing import Any
@@ -78,7 +78,8 @@ def read_keras(
     findings = Findings()
     model, context = open_model(source, Context(findings=findings, keras2=False), weights)
     with configuration_of(getattr(model, "file", None)):
-        network, made, outputs = _read_network(model, context)
+        network = flat_network(model, findings)
+        made, outputs, _ = read_calls(model, network, context)
     findings.refuse()
     if network.states_given:
         warnings.warn(
@@ -88,6 +89,37 @@ def read_keras(
             StreamKindWarning,
             stacklevel=2,
         )
+    labels = {
+        "input_names": input_names,
+        "input_units": input_units,
+        "output_names": output_names,
+        "output_units": output_units,
+    }
+    return float_model(model, network, made, outputs, labels, findings)
+
+
+def float_model(
+    model: Any,
+    network: FlatNetwork,
+    made: JoinedLayers,
+    outputs: list[Flow],
+    labels: Mapping[str, Sequence[str] | None],
+    findings: Findings,
+) -> FloatModel:
+    """The float model of calls that were read.
+
+    Args:
+        model: the Keras model, for its name.
+        network: its calls.
+        made: their layers.
+        outputs: what they put out.
+        labels: names and units of channels, by the names of the arguments of `read_keras`.
+        findings: receives reasons.
+
+    Raises:
+        ShapeError: the number of names or units does not fit.
+        UnsupportedModelError: there is a reason.
+    """
     layers, routes, grids = made.network(tuple(part for flow in outputs for part in flow.route))
     inputs = sum((steps_and_features(given) or (0,))[-1] or 0 for given in network.given)
     found = unrolled(layers, routes, grids, outputs[0].grid, inputs, owner_of(model), findings)
@@ -108,10 +140,10 @@ def read_keras(
         routes=tuple(found.routes),
         rate=found.rate,
         before=found.before,
-        input_names=_texts("input_names", input_names, named[0]),
-        input_units=_texts("input_units", input_units, [""] * inputs),
-        output_names=_texts("output_names", output_names, named[1]),
-        output_units=_texts("output_units", output_units, [""] * width),
+        input_names=_texts("input_names", labels.get("input_names"), named[0]),
+        input_units=_texts("input_units", labels.get("input_units"), [""] * inputs),
+        output_names=_texts("output_names", labels.get("output_names"), named[1]),
+        output_units=_texts("output_units", labels.get("output_units"), [""] * width),
         input_ports=input_ports,
         output_ports=output_ports,
         final_activation="softmax" if any(flow.softmax for flow in outputs) else "linear",
@@ -121,10 +153,17 @@ def read_keras(
     )
 
 
-def _read_network(model: Any, context: Context) -> tuple[FlatNetwork, JoinedLayers, list[Flow]]:
-    """The calls of a network, the layers they make, and what they put out."""
+def read_calls(
+    model: Any, network: FlatNetwork, context: Context
+) -> tuple[JoinedLayers, list[Flow], dict[int, Flow]]:
+    """The layers that the calls of a network make, what they put out, what every call gives.
+
+    Args:
+        model: the Keras model, for messages.
+        network: its calls.
+        context: receives reasons.
+    """
     findings = context.findings
-    network = flat_network(model, findings)
     flows = _inputs(network)
     shapes = [flow.shape for flow in flows.values() if flow.shape is not None]
     steps = [shape[0] for shape in shapes if len(shape) == 2]
@@ -144,7 +183,7 @@ def _read_network(model: Any, context: Context) -> tuple[FlatNetwork, JoinedLaye
     if network.outputs:
         made.finish(owner_of(model), outputs)
         _check_outputs(model, network, outputs, findings)
-    return network, made, outputs
+    return made, outputs, flows
 
 
 def _inputs(network: FlatNetwork) -> dict[int, Flow]:

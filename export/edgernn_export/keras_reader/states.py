@@ -6,10 +6,12 @@ state itself, so that such a network is read as the stateful one it stands for.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from edgernn_export.keras_reader.findings import Findings, class_of
-from edgernn_export.keras_reader.graph import Call, CallResult, LayerGraph
+from edgernn_export.keras_reader.graph import Call, CallResult, Given, LayerGraph
 
 #: Number of states of each recurrent layer and cell.
 _STATES: Final = {"SimpleRNN": 1, "GRU": 1, "LSTM": 2}
@@ -18,9 +20,36 @@ _KEPT: Final = (
     "and copy the weights."
 )
 _FROM_ELSEWHERE: Final = (
-    "A session starts from the zero state: train without initial_state, or take the state as an "
-    "input of the model and give the next one as an output."
+    "A session of one program starts from the zero state. Where another stream makes the state, as "
+    "an encoder does for a decoder, read both as programs: edgernn_export.quantize_programs."
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Start:
+    """A state that a call begins with, and the tensor that is it."""
+
+    call: Call
+    state: int
+    tensor: CallResult
+
+
+def starts_of(calls: Sequence[Call], given: Sequence[Given]) -> list[Start]:
+    """The states that recurrent layers begin with, but for those that are inputs of the network.
+
+    Args:
+        calls: of the network.
+        given: its inputs.
+    """
+    inputs = {id(entry.tensor.call) for entry in given}
+    found = []
+    for call in calls:
+        extra = call.inputs[1:]
+        if len(extra) == state_count(call.layer) and not all(
+            id(tensor.call) in inputs for tensor in extra
+        ):
+            found += [Start(call=call, state=k, tensor=tensor) for k, tensor in enumerate(extra)]
+    return found
 
 
 class States:
@@ -37,7 +66,7 @@ class States:
         self._returned = [
             tensor
             for tensor in network.outputs
-            if several and tensor.index > 0 and _state_count(tensor.call.layer)
+            if several and tensor.index > 0 and state_count(tensor.call.layer)
         ]
         self._given: list[CallResult] = []
         self._takers: list[Call] = []
@@ -47,7 +76,7 @@ class States:
         starts = [entry.tensor.call for entry in self._inputs]
         for call in main:
             extra = call.inputs[1:]
-            if not extra or len(extra) != _state_count(call.layer):
+            if not extra or len(extra) != state_count(call.layer):
                 continue
             if all(any(tensor.call is start for start in starts) for tensor in extra):
                 self._given += extra
@@ -64,7 +93,7 @@ class States:
 
     def cure(self, call: Call) -> str | None:
         """What to do about a call that starts from another state; None for other calls."""
-        return _FROM_ELSEWHERE if _state_count(call.layer) else None
+        return _FROM_ELSEWHERE if state_count(call.layer) else None
 
     def is_given(self, tensor: CallResult) -> bool:
         """Whether an input is a state."""
@@ -78,7 +107,7 @@ class States:
         """Whether the network passes on its whole state; note a reason if only part of it."""
         if not self.any_given:
             return False
-        recurrent = [call for call in main if _state_count(call.layer)]
+        recurrent = [call for call in main if state_count(call.layer)]
         whole = len({id(state.call) for state in self._given}) == len(self._given) and all(
             self.takes(call) and self._gives(call) for call in recurrent
         )
@@ -88,7 +117,7 @@ class States:
 
     def refuse(self, main: list[Call], owner: str, findings: Findings) -> None:
         """Note that part of the state is passed on."""
-        total = sum(_state_count(call.layer) for call in main)
+        total = sum(state_count(call.layer) for call in main)
         findings.add(
             owner,
             f"all {total} states of its recurrent layers as inputs and as outputs, or none",
@@ -98,10 +127,10 @@ class States:
 
     def _gives(self, call: Call) -> bool:
         indices = {tensor.index for tensor in self._returned if tensor.call is call}
-        return indices == set(range(1, _state_count(call.layer) + 1))
+        return indices == set(range(1, state_count(call.layer) + 1))
 
 
-def _state_count(layer: Any) -> int:
+def state_count(layer: Any) -> int:
     """Number of states of a recurrent layer or cell; 0 for any other."""
     name = class_of(layer)
     if name == "RNN":

@@ -66,6 +66,7 @@ class CalibratedModel:
         window: what the integer model will answer; None for an endless stream.
         endless: of a network made for windows, what streaming it endlessly changes.
         rewindowed: of one that gets windows of another length, what these change.
+        handed: positions of the layers with whose outputs states of other programs begin.
         checked: the part of the calibration streams that `concerns` runs an integer model over,
             [B, T, I] each.
     """
@@ -77,6 +78,7 @@ class CalibratedModel:
     window: Window | None = None
     endless: StreamError | None = None
     rewindowed: StreamError | None = None
+    handed: frozenset[int] = frozenset()
 
     @staticmethod
     def of(
@@ -139,7 +141,7 @@ class CalibratedModel:
         given = by_channel(plan.given_ranges, model)
         refuse_unheld(model, self.statistics, plan.method, plan.precision)
         input_spec = _input_spec(model, self.statistics, plan, given)
-        layers, scale = _layers(model, self.statistics, plan, bits, input_spec)
+        layers, scale = _layers(model, self.statistics, plan, bits, input_spec, self.handed)
         return IntegerModel(
             name=name,
             precision=plan.precision,
@@ -242,6 +244,7 @@ def _layers(
     plan: Plan,
     bits: Mapping[str, int],
     input_spec: InputSpec,
+    handed: frozenset[int],
 ) -> tuple[tuple[Layer, ...], FloatArray]:
     """All integer layers and the real scale per output channel."""
     precision, wiring = plan.precision, model.wiring
@@ -260,6 +263,7 @@ def _layers(
             last=last,
             per_row_output=index in apart,
             reads_input=reads_input(wiring[index]),
+            handed=index in handed,
             feed=Feed.of_route(feeds, wiring[index]),
             plan=plan,
             calibration=statistics,

@@ -146,6 +146,7 @@ class LayerContext:
         per_row_output: what reads it lets each row of its output have a scale of its own.
         reads_input: it reads the model's input and nothing else.
         rows: how many rows stand one behind another in its tensors.
+        handed: a state begins with its output, whose scale is therefore a power of two.
     """
 
     name: str
@@ -158,6 +159,7 @@ class LayerContext:
     plan: Plan
     calibration: Calibration
     rows: int = 1
+    handed: bool = False
     _codes: dict[Source, Int16Array] = field(default_factory=dict, init=False)
     _moments: dict[tuple[Source, ...], Moments] = field(default_factory=dict, init=False)
 
@@ -170,8 +172,11 @@ class LayerContext:
 
         Returns:
             Scales of their own where nothing but the output reads them, or where they are far
-            apart and what reads them takes that; else the largest for all.
+            apart and what reads them takes that; else the largest for all. Of what is handed over,
+            a power of two for all.
         """
+        if self.handed:
+            return np.full(len(scale), 2.0 ** np.ceil(np.log2(float(scale.max()))))
         if self.per_row_output and self.last:
             return scale
         largest = np.full(len(scale), float(scale.max()))

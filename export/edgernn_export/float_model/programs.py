@@ -1,0 +1,153 @@
+"""Float networks that work on one stream, one after another: encoder and decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from edgernn.errors import ShapeError
+from edgernn.model.array_record import ArrayRecord
+from edgernn.model.formats import FloatArray
+from edgernn.model.interface import port_slices
+from edgernn_export.float_model import float_run
+from edgernn_export.float_model.float_run import State, state_widths
+from edgernn_export.float_model.model import FloatLSTM, FloatModel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FloatHandover:
+    """A state of a program that begins with what another one left.
+
+    Attributes:
+        program: whose state it is.
+        layer: position of the layer in that program.
+        state: which of the layer's states: h, or c of an LSTM behind it.
+        source: the program that left it.
+        source_layer: the layer whose state is handed over; None where it is an output.
+        source_state: which of that layer's states.
+        port: of the output that is handed over, "" where the program has one.
+    """
+
+    program: str
+    layer: int
+    state: int
+    source: str
+    source_layer: int | None = None
+    source_state: int = 0
+    port: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FloatPrograms(ArrayRecord):
+    """Several float models over one stream.
+
+    Attributes:
+        name: of the whole.
+        programs: the models by the names of the programs, in an order in which they can be run.
+        handovers: states that begin with what earlier programs left.
+
+    Raises:
+        ShapeError: a handover names what is not there, or widths differ.
+    """
+
+    name: str
+    programs: tuple[FloatModel, ...]
+    handovers: tuple[FloatHandover, ...]
+
+    def __post_init__(self) -> None:
+        """Check the widths of what is handed over."""
+        order = [model.name for model in self.programs]
+        for handover in self.handovers:
+            wanted = state_widths(self[handover.program].layers[handover.layer])[handover.state]
+            got = self._width(handover)
+            if got != wanted or order.index(handover.source) >= order.index(handover.program):
+                raise ShapeError(
+                    f"{self.name}: expected {wanted} values of a program before "
+                    f"{handover.program} for {self.state_name(handover)}, got {got} of "
+                    f"{handover.source}"
+                )
+
+    def __getitem__(self, program: str) -> FloatModel:
+        """A program by its name."""
+        return next(model for model in self.programs if model.name == program)
+
+    def _width(self, handover: FloatHandover) -> int:
+        source = self[handover.source]
+        if handover.source_layer is None:
+            own = self.outputs_of(handover)
+            return own.stop - own.start
+        return state_widths(source.layers[handover.source_layer])[handover.source_state]
+
+    def outputs_of(self, handover: FloatHandover) -> slice:
+        """Which outputs of the source program are handed over."""
+        source = self[handover.source]
+        whole = {"": slice(0, source.outputs)}
+        return (port_slices(source.output_ports) or whole)[handover.port]
+
+    def state_name(self, handover: FloatHandover) -> str:
+        """What the integer model calls the state, but for its layer's distinct name."""
+        layer = self[handover.program].layers[handover.layer]
+        return f"{layer.name}.{'hc'[handover.state]}"
+
+    def handed(self, program: str) -> frozenset[int]:
+        """Positions of the layers of a program whose outputs are handed over, not their states."""
+        model, found = self[program], set()
+        for handover in self.handovers:
+            if handover.source != program or handover.source_layer is not None:
+                continue
+            own, at = self.outputs_of(handover), 0
+            for part in model.wiring[-1]:
+                if at < own.stop and own.start < at + part.width:
+                    found.add(part.source)
+                at += part.width
+        return frozenset(found)
+
+    def begun(
+        self, program: str, batch: int, left: Mapping[str, tuple[State, FloatArray]]
+    ) -> State:
+        """What streams of a program begin with.
+
+        Args:
+            program: its name.
+            batch: streams B.
+            left: of every program that was run, its state and its last outputs [B, O] (logits).
+        """
+        state = [list(carried) for carried in float_run.initial_state(self[program], batch)]
+        for handover in self.handovers:
+            if handover.program != program:
+                continue
+            states, last = left[handover.source]
+            if handover.source_layer is None:
+                value = last[:, self.outputs_of(handover)]
+            else:
+                value = states[handover.source_layer][handover.source_state]
+            state[handover.layer][handover.state] = value
+        return tuple(tuple(carried) for carried in state)
+
+    def run(self, readings: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+        """Answers [B, T, O] of all programs to streams [B, T, I] of each, one after the other.
+
+        Args:
+            readings: by program.
+        """
+        left: dict[str, tuple[State, FloatArray]] = {}
+        answers: dict[str, FloatArray] = {}
+        for model in self.programs:
+            xs = readings[model.name]
+            ys, state = float_run.run(model, xs, self.begun(model.name, len(xs), left))
+            left[model.name] = state, ys[:, -1] if ys.shape[1] else np.zeros((len(xs), ys.shape[2]))
+            answers[model.name] = ys
+        return answers
+
+
+def named(model: FloatModel, program: str) -> FloatModel:
+    """A float model as a program of this name."""
+    return replace(model, name=program)
+
+
+def state_letter(model: FloatModel, layer: int, state: int) -> str:
+    """What calibration calls a state of a layer."""
+    lstm = isinstance(model.layers[layer], FloatLSTM)
+    return "hc"[state] if lstm else "h"

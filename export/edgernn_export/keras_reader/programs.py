@@ -1,0 +1,294 @@
+"""Networks of several streams from Keras: each stream is a program, and states are handed over.
+
+An encoder's states, or what layers make of them, are the `initial_state` of a decoder. Such a
+network falls into parts that nothing else connects: each has inputs, and steps, of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from os import PathLike
+from typing import Any
+
+from edgernn_export.float_model.programs import FloatHandover, FloatPrograms, named
+from edgernn_export.keras_reader.findings import Context, Findings, owner_of
+from edgernn_export.keras_reader.flat_network import FlatNetwork, check_inputs, walked
+from edgernn_export.keras_reader.flows import Flow
+from edgernn_export.keras_reader.graph import Call, CallResult
+from edgernn_export.keras_reader.joined_layers import JoinedLayers
+from edgernn_export.keras_reader.reader import float_model, read_calls
+from edgernn_export.keras_reader.source import configuration_of, open_model
+from edgernn_export.keras_reader.states import Start, starts_of, state_count
+
+#: What a pair of programs is called of which one hands over to the other.
+PAIR = ("encode", "decode")
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Part:
+    """Calls that are connected, and what they hand over.
+
+    Attributes:
+        network: the calls.
+        name: of the program.
+        given: for each tensor that is handed over, the call and state, or the output's name.
+    """
+
+    network: FlatNetwork
+    name: str = ""
+    given: dict[tuple[int, int], tuple[Call, int] | str] = field(default_factory=dict)
+
+
+def has_programs(source: Any | str | PathLike[str]) -> bool:
+    """Whether recurrent layers of a network begin with what others compute.
+
+    Args:
+        source: as for `read_keras`.
+    """
+    findings = Findings()
+    model, _ = open_model(source, Context(findings=findings, keras2=False), None)
+    with configuration_of(getattr(model, "file", None)):
+        flat, _ = walked(model, findings)
+    return bool(starts_of(flat.calls, flat.given))
+
+
+def read_programs(
+    source: Any | str | PathLike[str], *, weights: str | PathLike[str] | None = None
+) -> FloatPrograms:
+    """Read a Keras model of several streams, as an encoder and a decoder.
+
+    Two programs of which one hands over to the other are called encode and decode, others after
+    their inputs.
+
+    Args:
+        source: as for `read_keras`: a model with recurrent layers whose `initial_state` others
+            compute.
+        weights: as there.
+
+    Returns:
+        The programs, in the order in which they are run.
+
+    Raises:
+        UnsupportedModelError: the model holds something edgernn does not execute; the error
+            lists everything found.
+    """
+    findings = Findings()
+    model, context = open_model(source, Context(findings=findings, keras2=False), weights)
+    with configuration_of(getattr(model, "file", None)):
+        flat, _ = walked(model, findings)
+        starts = starts_of(flat.calls, flat.given)
+        parts = _parts(flat, starts)
+        _check(model, starts, parts, findings)
+        findings.refuse()
+        parts = _named(_in_order(model, parts, starts, findings))
+        findings.refuse()
+        read = [_read(model, part, context) for part in parts]
+    findings.refuse()
+    programs, places = [], {}
+    for part, (made, outputs, flows) in zip(parts, read, strict=True):
+        program = float_model(model, part.network, made, outputs, {}, findings)
+        programs.append(named(program, part.name))
+        kept, _, _ = made.network(tuple(p for flow in outputs for p in flow.route))
+        for key, flow in flows.items():
+            for place, layer in enumerate(kept):
+                if flow.route and layer is made.layers[flow.route[0].source]:
+                    places[key] = place
+    _check_rates(model, programs, findings)
+    findings.refuse()
+    return FloatPrograms(
+        name=re.sub(r"[^A-Za-z0-9_-]", "_", model.name)[:56].lstrip("-") or "programs",
+        programs=tuple(programs),
+        handovers=tuple(_handovers(parts, starts, places)),
+    )
+
+
+def _parts(flat: FlatNetwork, starts: Sequence[Start]) -> list[_Part]:
+    """Calls that are connected otherwise than by what they begin with."""
+    for start in starts:
+        start.call.inputs = start.call.inputs[:1]
+    root: dict[int, int] = {}
+
+    def find(key: int) -> int:
+        while root.setdefault(key, key) != key:
+            key = root[key]
+        return key
+
+    for call in flat.calls:
+        for tensor in call.inputs:
+            root[find(id(tensor.call))] = find(id(call))
+    parts: dict[int, _Part] = {}
+    for call in flat.calls:
+        parts.setdefault(find(id(call)), _Part(network=FlatNetwork())).network.calls.append(call)
+    for key, part in parts.items():
+        network = part.network
+        network.given = tuple(g for g in flat.given if find(id(g.tensor.call)) == key)
+        mains = [
+            (tensor, name)
+            for tensor, name in zip(flat.outputs, flat.names, strict=True)
+            if find(id(tensor.call)) == key
+        ]
+        network.outputs = tuple(tensor for tensor, _ in mains)
+        network.names = tuple(name for _, name in mains)
+        for start in starts:
+            if find(id(start.tensor.call)) == key:
+                _give(part, start.tensor)
+        _put_out_states(part)
+    return list(parts.values())
+
+
+def _give(part: _Part, tensor: CallResult) -> None:
+    """Let a part hand a tensor over: a state as it is, anything else as an output."""
+    key = id(tensor.call), tensor.index
+    if key in part.given:
+        return
+    states = state_count(tensor.call.layer)
+    if states and (tensor.index or not getattr(tensor.call.layer, "return_sequences", False)):
+        part.given[key] = tensor.call, max(tensor.index - 1, 0)
+        return
+    network = part.network
+    for output, name in zip(network.outputs, network.names, strict=True):
+        if output.call is tensor.call and output.index == tensor.index:
+            part.given[key] = name
+            return
+    name = str(getattr(tensor.call.layer, "name", "")) or "state"
+    while name in network.names:
+        name += "_"
+    part.given[key] = name
+    network.outputs = (*network.outputs, tensor)
+    network.names = (*network.names, name)
+
+
+def _put_out_states(part: _Part) -> None:
+    """Layers that hand over a state and lead to no output are outputs themselves."""
+    network = part.network
+    needed: set[int] = set()
+
+    def need(call: Call) -> None:
+        if id(call) not in needed:
+            needed.add(id(call))
+            for tensor in call.inputs:
+                need(tensor.call)
+
+    for tensor in network.outputs:
+        need(tensor.call)
+    handing = {id(value[0]) for value in part.given.values() if not isinstance(value, str)}
+    for call in reversed(network.calls):
+        if id(call) in handing and id(call) not in needed:
+            index = int(bool(getattr(call.layer, "return_state", False)))
+            network.outputs = (CallResult(call=call, index=index), *network.outputs)
+            network.names = (str(call.layer.name), *network.names)
+            need(call)
+
+
+def _check(model: Any, starts: Sequence[Start], parts: Sequence[_Part], findings: Findings) -> None:
+    """Note what no programs are."""
+    if not starts:
+        findings.add(
+            owner_of(model),
+            "recurrent layers whose initial_state other layers compute",
+            "none",
+            "Read it as one network: edgernn_export.quantize.",
+        )
+    for start in starts:
+        if _of(parts, start.call) is _of(parts, start.tensor.call):
+            findings.add(
+                owner_of(start.call.layer),
+                "an initial state that another stream makes",
+                "one of the stream that it reads",
+                "Give the decoder an input of its own, and of the encoder nothing but the "
+                "initial_state: a stream has no end to look back from.",
+            )
+    for part in parts:
+        if not part.network.given:
+            findings.add(
+                owner_of(model),
+                "an input for every stream",
+                f"none for {owner_of(part.network.calls[0].layer)}",
+                "Give it a keras.Input of its own.",
+            )
+
+
+def _of(parts: Sequence[_Part], call: Call) -> _Part | None:
+    return next((p for p in parts if any(call is one for one in p.network.calls)), None)
+
+
+def _in_order(
+    model: Any, parts: Sequence[_Part], starts: Sequence[Start], findings: Findings
+) -> list[_Part]:
+    """Parts behind all that hand something over to them; parts that lead nowhere are left out."""
+    needs: dict[int, set[int]] = {id(part): set() for part in parts}
+    for start in starts:
+        taker, giver = _of(parts, start.call), _of(parts, start.tensor.call)
+        if taker is not None and giver is not None:
+            needs[id(taker)].add(id(giver))
+    waiting, done, ordered = list(parts), set(), []
+    while waiting:
+        ready = [part for part in waiting if needs[id(part)] <= done]
+        if not ready:
+            findings.add(
+                owner_of(model),
+                "streams of which each begins with what earlier ones left",
+                "some that begin with each other's",
+                "Train with an encoder and a decoder that hand over in one direction.",
+            )
+            return list(parts)
+        ordered += ready
+        done |= {id(part) for part in ready}
+        waiting = [part for part in waiting if id(part) not in done]
+    return [part for part in ordered if part.network.outputs]
+
+
+def _named(parts: list[_Part]) -> list[_Part]:
+    """Names of programs: encode and decode, or those of the first input of each."""
+    pair = len(parts) == len(PAIR)
+    for number, part in enumerate(parts):
+        plain = re.sub(r"[^A-Za-z0-9_]", "_", part.network.given[0].name)[:24]
+        name = PAIR[number] if pair else plain
+        if not re.match("[A-Za-z]", name):
+            name = f"program_{name or number}"
+        taken = {other.name for other in parts[:number]}
+        while name in taken:
+            name += "_"
+        part.name = name
+    return parts
+
+
+def _read(
+    model: Any, part: _Part, context: Context
+) -> tuple[JoinedLayers, list[Flow], dict[int, Flow]]:
+    check_inputs(model, part.network, context.findings)
+    return read_calls(model, part.network, context)
+
+
+def _check_rates(model: Any, programs: Sequence[Any], findings: Findings) -> None:
+    for program in programs:
+        if program.rate is not None:
+            findings.add(
+                owner_of(model),
+                "programs that answer every reading",
+                f"{program.name}, which gives {program.rate}",
+                "Train with strides=1 and padding='causal'.",
+            )
+
+
+def _handovers(
+    parts: Sequence[_Part], starts: Sequence[Start], places: dict[int, int]
+) -> Iterator[FloatHandover]:
+    for start in starts:
+        taker, giver = _of(parts, start.call), _of(parts, start.tensor.call)
+        if taker is None or giver is None or id(start.call) not in places:
+            continue  # it leads to no output
+        handed = FloatHandover(
+            program=taker.name,
+            layer=places[id(start.call)],
+            state=start.state,
+            source=giver.name,
+        )
+        given = giver.given[id(start.tensor.call), start.tensor.index]
+        if isinstance(given, str):
+            yield replace(handed, port=given if len(giver.network.outputs) > 1 else "")
+        else:
+            call, state = given
+            yield replace(handed, source_layer=places[id(call)], source_state=state)
