@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-
-import numpy as np
+from dataclasses import dataclass
 
 from edgernn.errors import ShapeError
 from edgernn.model.array_record import ArrayRecord
@@ -13,7 +11,7 @@ from edgernn.model.formats import FloatArray
 from edgernn.model.interface import port_slices
 from edgernn_export.float_model import float_run
 from edgernn_export.float_model.float_run import State, state_widths
-from edgernn_export.float_model.model import FloatLSTM, FloatModel
+from edgernn_export.float_model.model import FloatModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +45,7 @@ class FloatPrograms(ArrayRecord):
         name: of the whole.
         programs: the models by the names of the programs, in an order in which they can be run.
         handovers: states that begin with what earlier programs left.
+        inputs: names of the inputs of each program.
 
     Raises:
         ShapeError: a handover names what is not there, or widths differ.
@@ -55,6 +54,7 @@ class FloatPrograms(ArrayRecord):
     name: str
     programs: tuple[FloatModel, ...]
     handovers: tuple[FloatHandover, ...]
+    inputs: tuple[tuple[str, ...], ...]
 
     def __post_init__(self) -> None:
         """Check the widths of what is handed over."""
@@ -65,7 +65,7 @@ class FloatPrograms(ArrayRecord):
             if got != wanted or order.index(handover.source) >= order.index(handover.program):
                 raise ShapeError(
                     f"{self.name}: expected {wanted} values of a program before "
-                    f"{handover.program} for {self.state_name(handover)}, got {got} of "
+                    f"{handover.program} for a state of it, got {got} of "
                     f"{handover.source}"
                 )
 
@@ -77,7 +77,7 @@ class FloatPrograms(ArrayRecord):
         source = self[handover.source]
         if handover.source_layer is None:
             own = self.outputs_of(handover)
-            return own.stop - own.start
+            return int(own.stop - own.start)
         return state_widths(source.layers[handover.source_layer])[handover.source_state]
 
     def outputs_of(self, handover: FloatHandover) -> slice:
@@ -85,11 +85,6 @@ class FloatPrograms(ArrayRecord):
         source = self[handover.source]
         whole = {"": slice(0, source.outputs)}
         return (port_slices(source.output_ports) or whole)[handover.port]
-
-    def state_name(self, handover: FloatHandover) -> str:
-        """What the integer model calls the state, but for its layer's distinct name."""
-        layer = self[handover.program].layers[handover.layer]
-        return f"{layer.name}.{'hc'[handover.state]}"
 
     def handed(self, program: str) -> frozenset[int]:
         """Positions of the layers of a program whose outputs are handed over, not their states."""
@@ -130,24 +125,18 @@ class FloatPrograms(ArrayRecord):
         """Answers [B, T, O] of all programs to streams [B, T, I] of each, one after the other.
 
         Args:
-            readings: by program.
+            readings: by program, of one step at least.
         """
+        return {program: ys for program, (_, ys) in self.run_from(readings).items()}
+
+    def run_from(self, readings: Mapping[str, FloatArray]) -> dict[str, tuple[State, FloatArray]]:
+        """As `run`, with what each program began with."""
         left: dict[str, tuple[State, FloatArray]] = {}
-        answers: dict[str, FloatArray] = {}
+        found: dict[str, tuple[State, FloatArray]] = {}
         for model in self.programs:
             xs = readings[model.name]
-            ys, state = float_run.run(model, xs, self.begun(model.name, len(xs), left))
-            left[model.name] = state, ys[:, -1] if ys.shape[1] else np.zeros((len(xs), ys.shape[2]))
-            answers[model.name] = ys
-        return answers
-
-
-def named(model: FloatModel, program: str) -> FloatModel:
-    """A float model as a program of this name."""
-    return replace(model, name=program)
-
-
-def state_letter(model: FloatModel, layer: int, state: int) -> str:
-    """What calibration calls a state of a layer."""
-    lstm = isinstance(model.layers[layer], FloatLSTM)
-    return "hc"[state] if lstm else "h"
+            start = self.begun(model.name, len(xs), left)
+            ys, state = float_run.run(model, xs, start)
+            left[model.name] = state, ys[:, -1]
+            found[model.name] = start, ys
+        return found

@@ -12,9 +12,16 @@ from dataclasses import dataclass, field, replace
 from os import PathLike
 from typing import Any
 
-from edgernn_export.float_model.programs import FloatHandover, FloatPrograms, named
+from edgernn.model.interface import Port
+from edgernn_export.float_model.model import channel_names
+from edgernn_export.float_model.programs import FloatHandover, FloatPrograms
 from edgernn_export.keras_reader.findings import Context, Findings, owner_of
-from edgernn_export.keras_reader.flat_network import FlatNetwork, check_inputs, walked
+from edgernn_export.keras_reader.flat_network import (
+    FlatNetwork,
+    check_inputs,
+    steps_and_features,
+    walked,
+)
 from edgernn_export.keras_reader.flows import Flow
 from edgernn_export.keras_reader.graph import Call, CallResult
 from edgernn_export.keras_reader.joined_layers import JoinedLayers
@@ -88,8 +95,9 @@ def read_programs(
     findings.refuse()
     programs, places = [], {}
     for part, (made, outputs, flows) in zip(parts, read, strict=True):
-        program = float_model(model, part.network, made, outputs, {}, findings)
-        programs.append(named(program, part.name))
+        labels = {"input_names": _channels(part)}
+        program = float_model(model, part.network, made, outputs, labels, findings)
+        programs.append(replace(program, name=part.name))
         kept, _, _ = made.network(tuple(p for flow in outputs for p in flow.route))
         for key, flow in flows.items():
             for place, layer in enumerate(kept):
@@ -101,6 +109,7 @@ def read_programs(
         name=re.sub(r"[^A-Za-z0-9_-]", "_", model.name)[:56].lstrip("-") or "programs",
         programs=tuple(programs),
         handovers=tuple(_handovers(parts, starts, places)),
+        inputs=tuple(tuple(given.name for given in part.network.given) for part in parts),
     )
 
 
@@ -223,7 +232,8 @@ def _in_order(
         taker, giver = _of(parts, start.call), _of(parts, start.tensor.call)
         if taker is not None and giver is not None:
             needs[id(taker)].add(id(giver))
-    waiting, done, ordered = list(parts), set(), []
+    waiting, ordered = list(parts), list[_Part]()
+    done: set[int] = set()
     while waiting:
         ready = [part for part in waiting if needs[id(part)] <= done]
         if not ready:
@@ -260,6 +270,14 @@ def _read(
 ) -> tuple[JoinedLayers, list[Flow], dict[int, Flow]]:
     check_inputs(model, part.network, context.findings)
     return read_calls(model, part.network, context)
+
+
+def _channels(part: _Part) -> tuple[str, ...] | None:
+    """Names of channels after their input, which tells those of several programs apart."""
+    widths = [(steps_and_features(given) or (0,))[-1] or 0 for given in part.network.given]
+    named = zip(part.network.given, widths, strict=True)
+    ports = [Port(name=given.name or part.name, width=width) for given, width in named]
+    return channel_names("x", sum(widths), ports) if len(ports) == 1 else None
 
 
 def _check_rates(model: Any, programs: Sequence[Any], findings: Findings) -> None:
