@@ -13,9 +13,10 @@ from __future__ import annotations
 
 from edgernn_export import former_names
 from edgernn_export.evaluation.evaluator import evaluate
+from edgernn_export.quantizer.programs import quantize_programs
 from edgernn_export.quantizer.quantizer import quantize
 from edgernn_export.writers.exporter import export
 
 former_names.install()
 
-__all__ = ["evaluate", "export", "quantize"]
+__all__ = ["evaluate", "export", "quantize", "quantize_programs"]

@@ -28,13 +28,15 @@ from edgernn_export.cli.arguments import (
     given_ranges,
     layer_bits,
 )
+from edgernn_export.cli.program_quantize import quantized_programs, write_programs
 from edgernn_export.quantizer.quantizer import OPERAND_SCALES, quantize
 from edgernn_export.quantizer.weight_storage import PRECISIONS, SPARSE
 
 HELP: Final = """Quantize a trained Keras network to integers.
 
 A network that was made for windows (a fixed number of readings in, one answer) becomes a model of
-windows, every other one streams endlessly; --stream, --window and --hop decide otherwise.
+windows, every other one streams endlessly; --stream, --window and --hop decide otherwise. An
+encoder that hands its states to a decoder (initial_state) becomes programs in one file.
 
 Calibration data are representative streams in physical units: .npy or .npz arrays [T, I] or
 [B, T, I], of several inputs an .npz file with an array for each by its name, or CSV or JSON lines
@@ -50,6 +52,7 @@ EXAMPLES: Final = """examples:
       --input-range temperature=-40:85 --report-data later.csv -o model.edgernn
   edgernn quantize model.keras --calibration streams.npz --precision w4a8 \\
       --layer-bits dense=8 -o model.edgernn
+  edgernn quantize translator.keras --calibration sequences.npz -o translator.edgernn
   edgernn quantize architecture.json --weights weights.h5 --calibration streams.npz \\
       -o model.edgernn
   edgernn quantize model.keras --calibration export.csv.gz --columns T,RH --decimal , \\
@@ -99,8 +102,13 @@ def main(args: argparse.Namespace) -> int:
     files = (args.model, args.calibration, args.report_data)
     refuse_unreadable(*(file for file in files if file is not None))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from edgernn_export.keras_reader.programs import has_programs
     from edgernn_export.keras_reader.reader import read_keras
 
+    if has_programs(args.model, weights=args.weights):
+        with _kept_warnings() as concerns:
+            programs = quantized_programs(args)
+        return write_programs(args, programs, concerns)
     labels = given_labels(args)
     with _kept_warnings() as concerns:
         float_model = read_keras(args.model, weights=args.weights, **labels)

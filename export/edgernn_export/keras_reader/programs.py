@@ -48,14 +48,17 @@ class _Part:
     given: dict[tuple[int, int], tuple[Call, int] | str] = field(default_factory=dict)
 
 
-def has_programs(source: Any | str | PathLike[str]) -> bool:
+def has_programs(
+    source: Any | str | PathLike[str], *, weights: str | PathLike[str] | None = None
+) -> bool:
     """Whether recurrent layers of a network begin with what others compute.
 
     Args:
         source: as for `read_keras`.
+        weights: as there.
     """
     findings = Findings()
-    model, _ = open_model(source, Context(findings=findings, keras2=False), None)
+    model, _ = open_model(source, Context(findings=findings, keras2=False), weights)
     with configuration_of(getattr(model, "file", None)):
         flat, _ = walked(model, findings)
     return bool(starts_of(flat.calls, flat.given))

@@ -251,7 +251,7 @@ def _sequences(given: Any, model: FloatModel) -> list[FloatArray]:
                 f"{sorted(counts)}."
             )
         pieces = [{name: values[i] for name, values in given.items()} for i in range(counts.pop())]
-    elif np.ndim(given) == 2 and model.inputs > 1:
+    elif not isinstance(given, (list, tuple)) and np.ndim(given) == 2 and model.inputs > 1:
         pieces = [given]
     else:
         pieces = list(given)

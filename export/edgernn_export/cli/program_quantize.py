@@ -1,0 +1,90 @@
+"""`edgernn quantize` of a network of several streams: an encoder and a decoder become programs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from edgernn.container.memory import weight_memory
+from edgernn.errors import EdgeRnnError
+from edgernn.model.program_set import ProgramSet
+from edgernn_export.calibration.files import holds_arrays, load_arrays
+from edgernn_export.cli.arguments import given_ranges
+from edgernn_export.keras_reader.programs import read_programs
+from edgernn_export.quantizer.programs import quantize_programs
+
+#: Options that say what one stream alone has, and what they are by default.
+_OF_ONE_STREAM = {
+    "stream": "auto", "window": None, "hop": None, "report": False, "report_data": None,
+    "on_bad_reading": "raise", "input_names": None, "input_units": None, "output_names": None,
+    "output_units": None,
+}  # fmt: skip
+
+
+def quantized_programs(args: argparse.Namespace) -> ProgramSet:
+    """Quantize the network that the arguments name.
+
+    Raises:
+        EdgeRnnError: an option that programs have not, or calibration that is no file of arrays.
+    """
+    given = [
+        f"--{name.replace('_', '-')}"
+        for name, default in _OF_ONE_STREAM.items()
+        if getattr(args, name, default) != default
+    ]
+    if given:
+        raise EdgeRnnError(
+            f"quantize: expected no {', '.join(given)} for a network of several streams, an "
+            "encoder and a decoder, got some. Leave them out."
+        )
+    if not holds_arrays(args.calibration):
+        raise EdgeRnnError(
+            f"--calibration: expected an .npz file with sequences of every input, [B, T, I] by its "
+            f"name, got '{args.calibration}'. Make one with numpy.savez."
+        )
+    return quantize_programs(
+        read_programs(args.model, weights=args.weights),
+        dict(load_arrays(args.calibration)),
+        args.precision,
+        range_method=args.range_method,
+        input_range=given_ranges(args.input_range),
+        operand_scales=args.operand_scales,
+        weight_bits=args.layer_bits,
+        sparse=args.sparse,
+        name=args.name or args.output.stem,
+    )
+
+
+def write_programs(args: argparse.Namespace, made: ProgramSet, concerns: Sequence[str]) -> int:
+    """Write the file and say what is in it."""
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    path = made.save(args.output)
+    record: dict[str, Any] = {
+        "path": str(path),
+        "bytes": path.stat().st_size,
+        "name": made.name,
+        "programs": [
+            {"name": model.name, "precision": model.precision_label, "inputs": model.input.width,
+             "outputs": model.output.width}
+            for model in made.programs
+        ],
+        "handovers": [
+            {"to": f"{one.program}.{one.state}", "from": f"{one.source}.{one.value}"}
+            for one in made.handovers
+        ],
+        "weights_bytes": weight_memory(made.layers).total_bytes,
+        "state_bytes": made.state_bytes,
+        "model_sha256": made.sha256,
+        "warnings": list(concerns),
+    }  # fmt: skip
+    if args.json:
+        print(json.dumps(record))
+        return 0
+    for program in record["programs"]:
+        print(f"{program['name']:<10} {program['inputs']} -> {program['outputs']} channels")
+    for one in record["handovers"]:
+        print(f"{'begins':<10} {one['to']} with {one['from']}")
+    print(f"{record['path']}  {made.programs[0].precision_label}  {record['bytes']} bytes")
+    return 0

@@ -1,0 +1,101 @@
+"""Encoder-decoder networks from Keras are programs that answer as `predict` does."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from edgernn.errors import UnsupportedModelError
+from edgernn_export.float_model.float_run import with_softmax
+from edgernn_export.float_model.programs import FloatHandover
+from edgernn_export.keras_reader.programs import has_programs, read_programs
+from edgernn_export.keras_reader.reader import read_keras
+from tests.support.models.encoder_decoders import (
+    ENCODER_DECODERS,
+    forecaster,
+    sequences,
+    trained,
+)
+
+L = keras.layers
+
+
+def answers(programs, model, readings, inputs):
+    """Answers of the float programs to sequences by input, probabilities included."""
+    given = {
+        program: np.reshape(readings[name], (*readings[name].shape[:2], -1)).astype(np.float64)
+        for program, name in inputs.items()
+    }
+    made = programs.run(given)
+    return {name: with_softmax(programs[name], ys) for name, ys in made.items()}
+
+
+@pytest.mark.parametrize("suffix", ["", ".keras", ".h5"])
+@pytest.mark.parametrize("name", ENCODER_DECODERS)
+def test_the_float_programs_are_predict(name, suffix, tmp_path):
+    source = model = trained(name)
+    if suffix:
+        source = tmp_path / f"network{suffix}"
+        model.save(source)
+    assert has_programs(source)
+    programs = read_programs(source)
+    assert [program.name for program in programs.programs] == ["encode", "decode"]
+    readings = sequences(model)
+    wanted = model.predict(readings, verbose=0)
+    got = answers(programs, model, readings, ENCODER_DECODERS[name][1])
+    if name == "stacked":
+        assert np.abs(got["encode"] - wanted[0]).max() < 1e-6
+        wanted = wanted[1]
+    assert np.abs(got["decode"] - wanted).max() < 1e-6
+
+
+def test_states_and_outputs_are_handed_over():
+    programs = read_programs(trained("forecaster"))
+    handed = {"program": "decode", "layer": 0, "source": "encode", "source_layer": 0}
+    assert programs.handovers == (
+        FloatHandover(state=0, source_state=0, **handed),
+        FloatHandover(state=1, source_state=1, **handed),
+    )
+    assert programs["encode"].input_names == ("past_0", "past_1", "past_2")
+    (begin,) = read_programs(trained("translator")).handovers
+    assert (begin.source_layer, begin.port) == (None, "")
+    with pytest.raises(UnsupportedModelError, match=r"edgernn_export\.quantize_programs"):
+        read_keras(trained("forecaster"))
+    assert not has_programs(keras.Sequential([keras.Input((None, 2)), L.GRU(3)]))
+
+
+def refused(model):
+    with pytest.raises(UnsupportedModelError) as caught:
+        read_programs(model)
+    return str(caught.value)
+
+
+def test_what_no_programs_are_is_refused_and_the_cures_work():
+    past, future = keras.Input((None, 3), name="past"), keras.Input((None, 2), name="future")
+    whole, h, c = L.LSTM(5, return_sequences=True, return_state=True)(past)
+    decoder = L.LSTM(5, return_sequences=True)
+    y = decoder(whole, initial_state=[h, c])
+    text = refused(keras.Model(past, L.Dense(1)(y)))
+    assert "expected an initial state that another stream makes" in text
+    assert "Give the decoder an input of its own" in text
+    assert read_programs(forecaster()).programs
+    one = keras.Sequential([keras.Input((None, 2)), L.GRU(3)])
+    assert "Read it as one network" in refused(one)
+    read_keras(one)
+    strided = L.Conv1D(3, 2, strides=2, padding="causal")(future)
+    y = L.LSTM(5, return_sequences=True)(strided, initial_state=[h, c])
+    assert "expected programs that answer every reading" in refused(
+        keras.Model([past, future], L.Dense(1)(y))
+    )
+
+
+def test_three_programs_are_called_after_their_inputs():
+    inputs = [keras.Input((None, 2), name=name) for name in ("a", "b.1", "2c")]
+    h = None
+    for given in inputs:
+        cell = L.GRU(4, return_sequences=True, return_state=True)
+        y, h = cell(given, initial_state=h) if h is not None else cell(given)
+    programs = read_programs(keras.Model(inputs, L.Dense(1)(y)))
+    assert [program.name for program in programs.programs] == ["a", "b_1", "program_2c"]
+    assert [handover.source for handover in programs.handovers] == ["a", "b_1"]
