@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import edgernn
 from edgernn.cli import main
 from edgernn.model.program_set import ProgramSet
 from edgernn_export.verification.executors import runtimes
@@ -20,7 +21,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for model in pair().programs:
         model.save(tmp_path / f"{model.name}.edgernn")
-    _, making = (block for block in blocks(DOCUMENT) if block.language == "python")
+    _, _, making = (block for block in blocks(DOCUMENT) if block.language == "python")
     exec(compile(making.text, DOCUMENT, "exec"), {})
     return tmp_path
 
@@ -28,12 +29,23 @@ def folder(tmp_path, monkeypatch):
 @pytest.mark.device
 def test_the_session_runs(folder, capsys):
     assert ProgramSet.load(folder / "pair.edgernn") == pair()
-    session, _ = (block for block in blocks(DOCUMENT) if block.language == "python")
+    session, *_ = (block for block in blocks(DOCUMENT) if block.language == "python")
     names: dict[str, object] = {}
     exec(compile(session.text, DOCUMENT, "exec"), names)
     said = [line.split("  # ")[1] for line in session.text.splitlines() if "print(" in line]
     assert capsys.readouterr().out.splitlines() == said
     assert np.isfinite(names["y"]).all()  # type: ignore[call-overload]
+
+
+def test_the_network_from_keras_forecasts(tmp_path, monkeypatch):
+    keras = pytest.importorskip("keras")
+    keras.utils.set_random_seed(1)
+    monkeypatch.chdir(tmp_path)
+    _, program, _ = (block for block in blocks(DOCUMENT) if block.language == "python")
+    names: dict[str, object] = {"edgernn": edgernn}
+    exec(compile(program.text, DOCUMENT, "exec"), names)
+    wanted = names["model"].predict(names["sequences"], verbose=0)  # type: ignore[attr-defined]
+    assert np.abs(names["forecast"] - wanted[0]).max() < 0.2 * wanted.std()
 
 
 def test_the_commands_run(folder, capsys):

@@ -8,7 +8,7 @@ from typing import Any
 from edgernn_export.keras_reader.findings import Findings, class_of, owner_of
 from edgernn_export.keras_reader.graph import Call, CallResult, Given, LayerGraph
 from edgernn_export.keras_reader.layers.config import check_dtype, is_builtin
-from edgernn_export.keras_reader.states import States, starts_of
+from edgernn_export.keras_reader.states import States, refuse_own_starts, starts_of
 from edgernn_export.keras_reader.stored.network import StoredModel
 
 
@@ -63,7 +63,8 @@ def flat_network(model: Any, findings: Findings) -> FlatNetwork:
     flat, network = walked(model, findings)
     if network is None:
         return flat
-    if starts_of(flat.calls, flat.given):
+    starts = starts_of(flat.calls, flat.given)
+    if starts and not refuse_own_starts(flat.calls, starts, findings):
         findings.add(
             owner_of(model),
             "one stream of readings",
@@ -71,6 +72,7 @@ def flat_network(model: Any, findings: Findings) -> FlatNetwork:
             "Quantize it as programs, an encoder and a decoder for the most part: "
             "edgernn_export.quantize_programs, or edgernn quantize.",
         )
+    if starts:
         return FlatNetwork()
     outputs = flat.outputs
     whole = LayerGraph(given=network.given, outputs=outputs, calls=tuple(flat.calls))

@@ -27,7 +27,13 @@ from edgernn_export.keras_reader.graph import Call, CallResult
 from edgernn_export.keras_reader.joined_layers import JoinedLayers
 from edgernn_export.keras_reader.reader import float_model, read_calls
 from edgernn_export.keras_reader.source import configuration_of, open_model
-from edgernn_export.keras_reader.states import Start, starts_of, state_count
+from edgernn_export.keras_reader.states import (
+    Start,
+    refuse_own_starts,
+    starts_of,
+    state_count,
+    stream_of,
+)
 
 #: What a pair of programs is called of which one hands over to the other.
 PAIR = ("encode", "decode")
@@ -89,6 +95,7 @@ def read_programs(
     with configuration_of(getattr(model, "file", None)):
         flat, _ = walked(model, findings)
         starts = starts_of(flat.calls, flat.given)
+        refuse_own_starts(flat.calls, starts, findings)
         parts = _parts(flat, starts)
         _check(model, starts, parts, findings)
         findings.refuse()
@@ -118,33 +125,24 @@ def read_programs(
 
 def _parts(flat: FlatNetwork, starts: Sequence[Start]) -> list[_Part]:
     """Calls that are connected otherwise than by what they begin with."""
+    find = stream_of(flat.calls, starts)
     for start in starts:
         start.call.inputs = start.call.inputs[:1]
-    root: dict[int, int] = {}
-
-    def find(key: int) -> int:
-        while root.setdefault(key, key) != key:
-            key = root[key]
-        return key
-
-    for call in flat.calls:
-        for tensor in call.inputs:
-            root[find(id(tensor.call))] = find(id(call))
     parts: dict[int, _Part] = {}
     for call in flat.calls:
-        parts.setdefault(find(id(call)), _Part(network=FlatNetwork())).network.calls.append(call)
+        parts.setdefault(find(call), _Part(network=FlatNetwork())).network.calls.append(call)
     for key, part in parts.items():
         network = part.network
-        network.given = tuple(g for g in flat.given if find(id(g.tensor.call)) == key)
+        network.given = tuple(g for g in flat.given if find(g.tensor.call) == key)
         mains = [
             (tensor, name)
             for tensor, name in zip(flat.outputs, flat.names, strict=True)
-            if find(id(tensor.call)) == key
+            if find(tensor.call) == key
         ]
         network.outputs = tuple(tensor for tensor, _ in mains)
         network.names = tuple(name for _, name in mains)
         for start in starts:
-            if find(id(start.tensor.call)) == key:
+            if find(start.tensor.call) == key:
                 _give(part, start.tensor)
         _put_out_states(part)
     return list(parts.values())
@@ -203,15 +201,6 @@ def _check(model: Any, starts: Sequence[Start], parts: Sequence[_Part], findings
             "none",
             "Read it as one network: edgernn_export.quantize.",
         )
-    for start in starts:
-        if _of(parts, start.call) is _of(parts, start.tensor.call):
-            findings.add(
-                owner_of(start.call.layer),
-                "an initial state that another stream makes",
-                "one of the stream that it reads",
-                "Give the decoder an input of its own, and of the encoder nothing but the "
-                "initial_state: a stream has no end to look back from.",
-            )
     for part in parts:
         if not part.network.given:
             findings.add(

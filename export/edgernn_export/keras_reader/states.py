@@ -6,11 +6,11 @@ state itself, so that such a network is read as the stateful one it stands for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from edgernn_export.keras_reader.findings import Findings, class_of
+from edgernn_export.keras_reader.findings import Findings, class_of, owner_of
 from edgernn_export.keras_reader.graph import Call, CallResult, Given, LayerGraph
 
 #: Number of states of each recurrent layer and cell.
@@ -50,6 +50,47 @@ def starts_of(calls: Sequence[Call], given: Sequence[Given]) -> list[Start]:
         ):
             found += [Start(call=call, state=k, tensor=tensor) for k, tensor in enumerate(extra)]
     return found
+
+
+def stream_of(calls: Sequence[Call], starts: Sequence[Start]) -> Callable[[Call], int]:
+    """Tells streams apart: calls that are connected otherwise than by what they begin with.
+
+    Args:
+        calls: of the network.
+        starts: what some of them begin with.
+
+    Returns:
+        A number for every call, one for all of a stream, inputs among them.
+    """
+    root: dict[int, int] = {}
+
+    def find(call: Call) -> int:
+        key = id(call)
+        while root.setdefault(key, key) != key:
+            key = root[key]
+        return key
+
+    begun = {(id(start.call), id(start.tensor)) for start in starts}
+    for call in calls:
+        for tensor in call.inputs:
+            if (id(call), id(tensor)) not in begun:
+                root[find(tensor.call)] = find(call)
+    return find
+
+
+def refuse_own_starts(calls: Sequence[Call], starts: Sequence[Start], findings: Findings) -> bool:
+    """Note layers that begin with what was made of the stream that they read; whether any do."""
+    stream = stream_of(calls, starts)
+    own = [start for start in starts if stream(start.call) == stream(start.tensor.call)]
+    for start in own:
+        findings.add(
+            owner_of(start.call.layer),
+            "an initial state that another stream makes",
+            "one of the stream that it reads",
+            "Give it an input of its own, as a decoder has, or train without initial_state: a "
+            "stream has no end to look back from.",
+        )
+    return bool(own)
 
 
 class States:

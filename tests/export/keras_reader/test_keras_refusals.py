@@ -205,9 +205,9 @@ def test_returned_and_given_states():
     model = keras.Model(given, L.GRU(2, name="two")(ys, initial_state=state))
     reasons = refused(model)
     assert reasons == (
-        "'two' (GRU): expected one input tensor, got 2. A session starts from the zero state: "
-        "train without initial_state, or take the state as an input of the model and give the "
-        "next one as an output.",
+        "'two' (GRU): expected an initial state that another stream makes, got one of the stream "
+        "that it reads. Give it an input of its own, as a decoder has, or train without "
+        "initial_state: a stream has no end to look back from.",
     )
 
 

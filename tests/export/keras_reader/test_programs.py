@@ -78,7 +78,7 @@ def test_what_no_programs_are_is_refused_and_the_cures_work():
     y = decoder(whole, initial_state=[h, c])
     text = refused(keras.Model(past, L.Dense(1)(y)))
     assert "expected an initial state that another stream makes" in text
-    assert "Give the decoder an input of its own" in text
+    assert "Give it an input of its own, as a decoder has" in text
     assert read_programs(forecaster()).programs
     one = keras.Sequential([keras.Input((None, 2)), L.GRU(3)])
     assert "Read it as one network" in refused(one)
