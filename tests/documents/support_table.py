@@ -30,7 +30,12 @@ from edgernn_export.writers.tflite.cells import EMIT
 #: Cells of the product, by module; those that tests register are not its own.
 CELLS: Final = tuple(module.name for module in pkgutil.iter_modules(cells.__path__))
 _FOUND: Final = [layer_class(kind) for kind in CELLS]
-LAYERS: Final = {k: c for k, c in REGISTERED.items() if c.__module__.startswith("edgernn.")}
+#: Cells behind all others, in the order of their modules, whatever imported them first.
+LAYERS: Final = {
+    kind: layer
+    for kind, layer in REGISTERED.items()
+    if layer.__module__.startswith("edgernn.") and kind not in CELLS
+} | {kind: REGISTERED[kind] for kind in CELLS}
 PAGE: Final = Path(__file__).parents[2] / "docs" / "support.md"
 COMMAND: Final = "python -m tests.documents.support_table"
 
