@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, fields
 from enum import Enum
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from edgernn.cli.arguments import add_model_argument, add_program_argument, model_path
 from edgernn.cli.program_text import programs_text
@@ -32,8 +32,10 @@ from edgernn.model.layers import (
     SimpleRNN,
 )
 from edgernn.model.merges import Merge
-from edgernn.model.program_set import ProgramSet
+from edgernn.model.program_set import LinkedProgram, LinkedPrograms, ProgramSet
 from edgernn.session.loading import load
+from edgernn.session.program_session import ProgramSession
+from edgernn.session.session import Session
 
 HELP: Final = """Describe a model: layers, formats, bytes, state size, channels and provenance.
 
@@ -88,8 +90,13 @@ def describe_file(path: Path, program: str = "") -> Description:
         base |= describe_programs(model) if isinstance(model, ProgramSet) else describe_model(model)
     else:
         options: Description = {"program": program} if program else {}
-        with load(path, **options) as session:
-            base |= _interface(session.interface)
+        opened = cast("Session | ProgramSession", load(path, **options))
+        with opened:
+            if isinstance(opened, Session):
+                base |= _interface(opened.interface)
+            else:
+                linked = opened.interfaces
+                base |= _linked(linked, _interface) | {"sha256": linked.sha256}
     return base | {"file_bytes": path.stat().st_size}
 
 
@@ -104,26 +111,35 @@ def describe_programs(programs: ProgramSet) -> Description:
     Bytes are those of the whole: what all programs need together.
     """
     layers = [_layer(layer) for layer in programs.layers]
-    owners, states = programs.owners, programs.shared
-    return {
-        "name": programs.name,
-        "programs": [describe_model(model) for model in programs.programs],
+    return _linked(programs, describe_model) | {
         "shared_layers": [
             {"name": layer, "program": program, "owner": owner}
-            for (program, layer), owner in owners.items()
+            for (program, layer), owner in programs.owners.items()
             if owner != program
-        ],
-        "shared_states": [{"name": name, "programs": list(of)} for name, of in states.items()],
-        "handovers": [
-            asdict(handover) | {"shift": programs.shift(handover)}
-            for handover in programs.handovers
         ],
         "weights_bytes": sum(layer["weights_bytes"] for layer in layers),
         "constants_bytes": sum(layer["constants_bytes"] for layer in layers),
         "memory": _memory(programs.layers),
         "parameters": sum(layer["parameters"] for layer in layers),
-        "state_bytes": programs.state_bytes,
         "sha256": programs.sha256,
+    }
+
+
+def _linked(
+    programs: LinkedPrograms[LinkedProgram], describe: Callable[[LinkedProgram], Description]
+) -> Description:
+    """Every program, and what links them."""
+    return {
+        "name": programs.name,
+        "programs": [describe(program) for program in programs.programs],
+        "shared_states": [
+            {"name": name, "programs": list(owners)} for name, owners in programs.shared.items()
+        ],
+        "handovers": [
+            asdict(handover) | {"shift": programs.shift(handover)}
+            for handover in programs.handovers
+        ],
+        "state_bytes": programs.state_bytes,
     }
 
 

@@ -34,29 +34,34 @@ def programs_text(record: Description) -> str:
             for h in record["handovers"]
         ]
         lines += ["", *text_table(rows, "<24", "<24", "")]
-    sizes = record["weights_bytes"] + record["constants_bytes"], record["state_bytes"]
+    state = f"{record['state_bytes']} bytes of state per stream; what they share counts once"
+    if "weights_bytes" in record:
+        size = record["weights_bytes"] + record["constants_bytes"]
+        state = f"{size} bytes of weights and constants, {state}"
     first = record["programs"][0]["name"]
     return "\n".join(
         [
             *lines,
             "",
-            "all programs  {} bytes of weights and constants, {} bytes of state per stream; what "
-            "they share counts once".format(*sizes),
+            f"all programs  {state}",
             f"about one program: edgernn info {record['file']} --program {first}",
         ]
     )
 
 
 def _program_lines(record: Description) -> list[str]:
-    """Size and layers of every program; layers of another one in brackets."""
+    """Size and layers of every program; layers of another one in brackets.
+
+    Files for runtimes say nothing of layers.
+    """
     rows = [("program", "precision", "in -> out", "parameters", "MACs", "layers")]
-    elsewhere = {(shared["program"], shared["name"]) for shared in record["shared_layers"]}
+    elsewhere = {(shared["program"], shared["name"]) for shared in record.get("shared_layers", ())}
     for program in record["programs"]:
+        name, shape = program["name"], f"{len(program['inputs'])} -> {len(program['outputs'])}"
         names = [
-            f"({layer['name']})" if (program["name"], layer["name"]) in elsewhere else layer["name"]
-            for layer in program["layers"]
+            f"({layer['name']})" if (name, layer["name"]) in elsewhere else layer["name"]
+            for layer in program.get("layers", ())
         ]
-        shape = f"{len(program['inputs'])} -> {len(program['outputs'])}"
-        sizes = str(program["parameters"]), str(program["macs"])
-        rows.append((f"  {program['name']}", program["precision"], shape, *sizes, ", ".join(names)))
+        sizes = (str(program.get(what, "")) for what in ("parameters", "macs"))
+        rows.append((f"  {name}", program["precision"], shape, *sizes, ", ".join(names)))
     return text_table(rows, "<24", "<10", ">12", ">12", ">10", "")

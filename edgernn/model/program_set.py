@@ -80,11 +80,11 @@ class Program(Protocol):
         ...
 
 
-_Program = TypeVar("_Program", bound=Program)
+LinkedProgram = TypeVar("LinkedProgram", bound=Program)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class LinkedPrograms(ArrayRecord, Generic[_Program]):
+class LinkedPrograms(ArrayRecord, Generic[LinkedProgram]):
     """Named programs over one stream (clause 6.10).
 
     States of the same name in several programs are one vector of the stream: what one program
@@ -102,7 +102,7 @@ class LinkedPrograms(ArrayRecord, Generic[_Program]):
     """
 
     name: str
-    programs: tuple[_Program, ...]
+    programs: tuple[LinkedProgram, ...]
     handovers: tuple[Handover, ...] = ()
 
     def __post_init__(self) -> None:
@@ -173,7 +173,7 @@ class LinkedPrograms(ArrayRecord, Generic[_Program]):
                 "each of which begins with an output of another one of them"
             )
 
-    def __getitem__(self, program: str) -> _Program:
+    def __getitem__(self, program: str) -> LinkedProgram:
         """A program by its name.
 
         Raises:
@@ -183,6 +183,12 @@ class LinkedPrograms(ArrayRecord, Generic[_Program]):
             if model.name == program:
                 return model
         raise ModelError(f"program: expected one of {', '.join(self.names)}, got {program!r:.60}")
+
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of state that one stream needs."""
+        units = {self.state_name(m.name, s.name): s.units for m in self.programs for s in m.states}
+        return 2 * sum(units.values())
 
     def state_name(self, program: str, state: str) -> str:
         """What a state of a program is called in the stream: its name, or ``program.state``."""
@@ -238,7 +244,7 @@ class LinkedPrograms(ArrayRecord, Generic[_Program]):
         return shift
 
     @staticmethod
-    def _state(model: _Program, name: str) -> StateSpec:
+    def _state(model: LinkedProgram, name: str) -> StateSpec:
         for spec in model.states:
             if spec.name == name:
                 return spec
@@ -303,12 +309,6 @@ class ProgramSet(LinkedPrograms[IntegerModel]):
             for layer in model.layers
             if owners[model.name, layer.name] == model.name
         )
-
-    @property
-    def state_bytes(self) -> int:
-        """Bytes of state that one stream needs."""
-        units = {self.state_name(m.name, s.name): s.units for m in self.programs for s in m.states}
-        return 2 * sum(units.values())
 
     def interfaces(self) -> ProgramInterfaces:
         """What a session must know about the programs."""

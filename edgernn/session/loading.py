@@ -15,8 +15,8 @@ from edgernn.errors import EdgeRnnError, FormatError
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.program_set import ProgramSet
 from edgernn.session.checks import WarmUp, is_padded
-from edgernn.session.policies import OnBadReading, check_policy
-from edgernn.session.program_session import OnBadReadings, ProgramSession
+from edgernn.session.policies import OnBadReading, OnBadReadings, check_policy
+from edgernn.session.program_session import ProgramSession
 from edgernn.session.session import Session
 
 

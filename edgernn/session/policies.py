@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -37,6 +37,8 @@ class Policy(enum.Enum):
 PolicyName = Literal["raise", "hold", "skip"]
 #: One policy for all channels, or by name of a channel or an input; a channel without one raises.
 OnBadReading = PolicyName | float | Mapping[str, PolicyName | float]
+#: One policy for the channels of all programs, or by name of a program; one without it raises.
+OnBadReadings = OnBadReading | Mapping[str, OnBadReading]
 _WANTED: Final = ", ".join(policy.value for policy in Policy)
 
 
@@ -129,6 +131,29 @@ def check_policy(given: object) -> None:
     """
     for value in given.values() if isinstance(given, Mapping) else (given,):
         _policy(value)
+
+
+def by_program(given: OnBadReadings, programs: Sequence[str]) -> dict[str, OnBadReading]:
+    """The policies of the channels of each program.
+
+    Args:
+        given: as in `edgernn.load_programs`.
+        programs: names of all programs.
+
+    Raises:
+        EdgeRnnError: a mapping with another name.
+    """
+    if not isinstance(given, Mapping):
+        return dict.fromkeys(programs, given)
+    unknown = [str(name) for name in given if name not in programs]
+    if unknown:
+        raise EdgeRnnError(
+            f"on_bad_reading: expected a policy for each program ({', '.join(programs)}), "
+            f"got {', '.join(unknown)}. Name channels inside: "
+            f"{{{programs[0]!r}: {{'channel': 'hold'}}}}"
+        )
+    policies: dict[str, Any] = dict(given)
+    return {name: policies.get(name, "raise") for name in programs}
 
 
 def _by_channel(given: OnBadReading, spec: InputSpec) -> list[Policy | float]:

@@ -16,12 +16,9 @@ from edgernn.model.interface import Interface
 from edgernn.model.layer_record import StateSpec
 from edgernn.model.program_set import Handover, ProgramInterfaces, handed_over
 from edgernn.session.checks import checked_state
-from edgernn.session.policies import OnBadReading
+from edgernn.session.policies import OnBadReadings, by_program
 from edgernn.session.reading_stream import Reading
 from edgernn.session.session import Scalar, Session
-
-#: One policy for the channels of all programs, or by name of a program; one without it raises.
-OnBadReadings = OnBadReading | Mapping[str, OnBadReading]
 
 
 class ProgramStream(Session):
@@ -50,8 +47,8 @@ class ProgramStream(Session):
         Args:
             vectors: by name of the states.
         """
-        state, *rest = self._stream.snapshot()
         specs = self._require_open().interface.states
+        state, *rest = self._stream.snapshot()
         replaced = tuple(vectors.get(s.name, old) for s, old in zip(specs, state, strict=True))
         self._stream.restore((replaced, *rest))
 
@@ -82,7 +79,7 @@ class ProgramSession:
         origins: Mapping[str, Origin] | None = None,
     ) -> None:
         """Begin a stream; programs that take nothing over begin with it."""
-        policies = _policies(interfaces, on_bad_reading)
+        policies = by_program(on_bad_reading, interfaces.names)
         sessions = {
             name: ProgramStream(backends[name], policies[name], origin=(origins or {}).get(name))
             for name in interfaces.names
@@ -102,6 +99,11 @@ class ProgramSession:
     def programs(self) -> tuple[str, ...]:
         """Their names, in the order of the set."""
         return self._interfaces.names
+
+    @property
+    def interfaces(self) -> ProgramInterfaces:
+        """Those of all programs, with what links them."""
+        return self._interfaces
 
     def interface(self, program: str) -> Interface:
         """Channels, units, scales and state formats of a program.
@@ -365,8 +367,8 @@ class ProgramSession:
     def __repr__(self) -> str:
         """The set, its programs and what they share."""
         told = ", ".join(self.programs) + (", closed" if self.closed else "")
-        shared = f", sharing {', '.join(self._holders)}" if self._holders else ""
-        return f"<ProgramSession '{self._interfaces.name}': {told}{shared}>"
+        told += f", sharing {', '.join(self._holders)}" if self._holders else ""
+        return f"<ProgramSession '{self._interfaces.name}': {told}>"
 
 
 def _attached(
@@ -382,18 +384,3 @@ def _attached(
         session._holders.update(holders)
         session._begun.update(begun)
     return session
-
-
-def _policies(interfaces: ProgramInterfaces, given: OnBadReadings) -> dict[str, OnBadReading]:
-    """The policies of each program's channels."""
-    if not isinstance(given, Mapping):
-        return dict.fromkeys(interfaces.names, given)
-    unknown = [str(name) for name in given if name not in interfaces.names]
-    if unknown:
-        raise EdgeRnnError(
-            f"on_bad_reading: expected a policy for each program ({', '.join(interfaces.names)}), "
-            f"got {', '.join(unknown)}. Name channels inside: "
-            f"{{{interfaces.names[0]!r}: {{'channel': 'hold'}}}}"
-        )
-    policies: dict[str, Any] = dict(given)
-    return {name: policies.get(name, "raise") for name in interfaces.names}

@@ -7,7 +7,7 @@ import json
 import pytest
 
 import edgernn
-from edgernn.cli import main
+from edgernn.cli import info, main
 from edgernn.cli.info import describe_model
 from edgernn.model.formats import Precision
 from tests.support.models.integer import random_model
@@ -69,6 +69,23 @@ def test_info_for_people(said):
     assert out.splitlines()[-1].endswith("edgernn info p.edgernn --program encode")
     assert "shared states" not in said("info", PAIR)[1]
     assert "handovers" not in said("info", SHARED)[1]
+
+
+def test_info_of_a_file_for_a_runtime_tells_what_links_the_programs(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(info, "load", lambda _: edgernn.load(RANDOM, "reference"))
+    path = tmp_path / "p.tflite"
+    path.touch()
+    assert main(["info", str(path), "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    wanted = json.loads(json.dumps(info.describe_programs(RANDOM)))
+    for same in ("name", "shared_states", "handovers", "state_bytes", "sha256"):
+        assert record[same] == wanted[same]
+    for found, whole in zip(record["programs"], wanted["programs"], strict=True):
+        assert found.items() <= whole.items()
+    assert main(["info", str(path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "all programs  60 bytes of state per stream; what they share counts once" in lines
+    assert ["refine", "w8a8", "3", "->", "3"] in [line.split() for line in lines]
 
 
 def test_info_of_one_program_is_that_of_its_model(said):
