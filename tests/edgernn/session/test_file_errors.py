@@ -85,9 +85,9 @@ def test_a_model_may_have_the_longest_name_a_file_can_have(tmp_path):
 @pytest.mark.parametrize(
     ("suffix", "options", "message"),
     [
-        (".edgernn", {"path": "m.edgernn"}, "expected options among isa, layout, program, got path."),
-        (".edgernn", {"model": MODEL}, "expected options among isa, layout, program, got model."),
-        (".edgernn", {"num_threads": 2}, "expected options among isa, layout, program, got num_threads."),
+        (".edgernn", {"path": "m.edgernn"}, "isa, layout, program, got path."),
+        (".edgernn", {"model": MODEL}, "isa, layout, program, got model."),
+        (".edgernn", {"num_threads": 2}, "isa, layout, program, got num_threads."),
         (".edgernn", {"isa": 5}, "expected isa auto, "),
         (".edgernn", {"layout": ["fast"]}, "expected layout fast or stored, got ['fast']."),
         (".tflite", {"path": "m.tflite"}, "expected options among runtime, resolver, num_threads,"),
