@@ -41,7 +41,11 @@ _INSTALL: Final = "Install one with: pip install 'edgernn[tflite]'"
 
 
 def open_tflite(
-    path: Path, runtime: str = "auto", resolver: str = "default", num_threads: int = 1
+    path: Path,
+    runtime: str = "auto",
+    resolver: str = "default",
+    num_threads: int = 1,
+    program: str = "",
 ) -> TfliteBackend:
     """Open a .tflite file written by edgernn and run its golden vector.
 
@@ -50,9 +54,11 @@ def open_tflite(
         runtime: "auto" or a key of `RUNTIMES`.
         resolver: a key of `RESOLVERS`: kernels with the default delegate, without, or reference.
         num_threads: of the runtime; steps of small networks gain nothing from more than 1.
+        program: which program of a file of several.
 
     Raises:
-        FormatError: the file is damaged or not edgernn's.
+        FormatError: the file is damaged or not edgernn's, or holds several programs.
+        ModelError: no program of this name.
         BackendUnavailable: no runtime is installed, or it cannot load the file.
         BackendMismatch: the runtime does not reproduce the golden vector.
     """
@@ -64,7 +70,7 @@ def open_tflite(
         raise BackendUnavailable(
             f"backend 'tflite': expected num_threads 1 to {MAX_THREADS}, got {num_threads!r:.40}."
         )
-    content, interface = read_tflite(Path(path))
+    content, interface = read_tflite(Path(path), program)
     name, module = load_runtime(runtime)
     try:
         with warnings.catch_warnings():
@@ -81,7 +87,9 @@ def open_tflite(
             f"backend 'tflite': expected {name} to load '{path.name}', got: {error!s:.200}. "
             "Use a newer runtime or the reference backend."
         ) from error
-    backend = TfliteBackend(interpreter, interface, f"tflite ({name}, {resolver})")
+    backend = TfliteBackend(
+        interpreter, interface, f"tflite ({name}, {resolver})", program or "step"
+    )
     self_test(backend)
     return backend
 
@@ -129,11 +137,11 @@ def load_runtime(runtime: str = "auto") -> tuple[str, Any]:
 class TfliteBackend:
     """One model in one interpreter (see `edgernn.backends.base.Backend`); not thread-safe."""
 
-    def __init__(self, interpreter: Any, interface: Interface, name: str) -> None:
-        """Find the tensors of the signature "step" and check them against the interface."""
+    def __init__(self, interpreter: Any, interface: Interface, name: str, key: str) -> None:
+        """Find the tensors of a signature and check them against the interface."""
         self.name = name
         self.interface = interface
-        inputs, outputs = _signature(interpreter)
+        inputs, outputs = _signature(interpreter, key)
         states = tuple(spec.name for spec in interface.states)
         check_tensors("tflite", interface, _described(inputs), _described(outputs))
         ports = step_ports(interface)
@@ -261,15 +269,15 @@ def _copying_invoke(
     return invoke
 
 
-def _signature(interpreter: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Tensor details of the signature "step" by name."""
+def _signature(interpreter: Any, key: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Tensor details of a signature by name."""
     try:
         # Only asked for its details: LiteRT's invoke() refuses to run while a runner lives.
-        runner = interpreter.get_signature_runner("step")
+        runner = interpreter.get_signature_runner(key)
         return runner.get_input_details(), runner.get_output_details()
     except ValueError as error:
         raise FormatError(
-            "tflite file: expected a signature 'step', got none. "
+            f"tflite file: expected a signature '{key}', got none. "
             "Write one with: edgernn export MODEL.edgernn --to tflite"
         ) from error
 

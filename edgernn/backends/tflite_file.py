@@ -12,28 +12,74 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from edgernn.container import interface_json
+from edgernn.container import programs_json
+from edgernn.container.defects import FormatDefect
 from edgernn.errors import FormatError
 from edgernn.model.interface import Interface
+from edgernn.model.program_set import ProgramInterfaces
 
 #: Larger files are not ours: eight layers of a thousand units stay far below.
 MAX_FILE_BYTES: Final = 1 << 28
 _MAX_ENTRIES: Final = 64
 _MAX_BUFFERS: Final = 1 << 16
-# Positions of fields in the tables Model, Metadata and Buffer of the TFLite schema.
-_MODEL_BUFFERS, _MODEL_METADATA = 4, 6
+# Positions of fields in the tables Model, SignatureDef, Metadata and Buffer of the TFLite schema.
+_MODEL_SUBGRAPHS, _MODEL_BUFFERS, _MODEL_METADATA, _MODEL_SIGNATURES = 2, 4, 6, 7
+_SIGNATURE_KEY, _SIGNATURE_SUBGRAPH = 2, 4
 _METADATA_NAME, _METADATA_BUFFER = 0, 1
 _BUFFER_DATA = 0
 
 
-def read_tflite(path: Path) -> tuple[bytes, Interface]:
-    """Read a file written by edgernn.
+def read_tflite(path: Path, program: str = "") -> tuple[bytes, Interface]:
+    """Read one model of a file written by edgernn.
+
+    Args:
+        path: the .tflite file.
+        program: which one of several; "" for the only one.
+
+    Returns:
+        Bytes of a file that has this model alone, and its interface. Those of the only model are
+        the file's.
+
+    Raises:
+        FormatError: not a .tflite file, not written by edgernn, or damaged; or it holds several
+            models and none is named, or one and a program is.
+        ModelError: no program of this name.
+    """
+    content, found = read_either(path)
+    try:
+        interface = programs_json.one_interface(found, program)
+    except FormatError as error:
+        raise FormatError(f"file '{path.name}': {error}", defect=error.defect) from error
+    return (narrowed(content, program) if program else content), interface
+
+
+def read_programs(path: Path) -> ProgramInterfaces:
+    """Read what links the programs of a file.
+
+    Args:
+        path: the .tflite file.
+
+    Raises:
+        FormatError: not a .tflite file, not written by edgernn, or damaged; or it holds one model.
+    """
+    _, found = read_either(path)
+    if isinstance(found, ProgramInterfaces):
+        return found
+    raise FormatError(
+        f"file '{path.name}': expected programs, got one model ({found.name}). "
+        "Load it with edgernn.load.",
+        defect=FormatDefect.WRONG_KIND,
+    )
+
+
+def read_either(path: Path) -> tuple[bytes, Interface | ProgramInterfaces]:
+    """Read a file written by edgernn, of one model or of programs that share states.
 
     Args:
         path: the .tflite file.
 
     Returns:
-        Its bytes and the interface stored in it.
+        Its bytes, and what its metadata say.
 
     Raises:
         FormatError: not a .tflite file, not written by edgernn, or damaged.
@@ -43,18 +89,61 @@ def read_tflite(path: Path) -> tuple[bytes, Interface]:
     if size > MAX_FILE_BYTES:
         raise FormatError(f"{owner}: expected at most {MAX_FILE_BYTES} bytes, got {size}.")
     content = path.read_bytes()
-    return content, parse_interface(content, owner)
+    return content, parse_metadata(content, owner)
 
 
-def parse_interface(content: bytes, owner: str = "tflite file") -> Interface:
-    """The interface stored in the bytes of a .tflite file, after checking the file's hash.
+def narrowed(content: bytes, program: str) -> bytes:
+    """The file with the graph and the signature of one program alone, in its first place.
+
+    What interpreters offer beside a signature's runner, which takes several times as long as a
+    step, knows the first graph only. Constants stay where they are.
+
+    Args:
+        content: a file of several programs, whose hash was checked.
+        program: name of a signature.
+
+    Raises:
+        FormatError: the file has no such signature.
+    """
+    file, changed = _Flatbuffer(content), bytearray(content)
+    model = file.follow(0)
+    try:
+        graphs, graph_count = file.vector(model, _MODEL_SUBGRAPHS, _MAX_ENTRIES)
+        entries, count = file.vector(model, _MODEL_SIGNATURES, _MAX_ENTRIES)
+        for index in range(count):
+            signature = file.follow(entries + 4 * index)
+            if file.text(signature, _SIGNATURE_KEY) != program.encode():
+                continue
+            at = file.field(signature, _SIGNATURE_SUBGRAPH)
+            graph = 0 if at is None else file.read("I", at)
+            if graph >= graph_count:
+                raise struct.error("no such graph")
+            if at is not None:
+                struct.pack_into("<I", changed, at, 0)
+            # A vector of tables: its length, then how far each one is from its entry.
+            for first, table in ((graphs, file.follow(graphs + 4 * graph)), (entries, signature)):
+                struct.pack_into("<II", changed, first - 4, 1, table - first)
+            return bytes(changed)
+    except struct.error as error:
+        raise FormatError(
+            f"tflite file: expected a graph for '{program}', got offsets that lead elsewhere. "
+            "Metadata and graph disagree; write the file again."
+        ) from error
+    raise FormatError(
+        f"tflite file: expected a signature '{program}', got none. Metadata and graph disagree; "
+        "write the file again."
+    )
+
+
+def parse_metadata(content: bytes, owner: str = "tflite file") -> Interface | ProgramInterfaces:
+    """What is stored in the bytes of a .tflite file, after checking the file's hash.
 
     Args:
         content: the whole file.
         owner: names the file in messages.
 
     Raises:
-        FormatError: see `read_tflite`.
+        FormatError: see `read_either`.
     """
     if content[4:8] != b"TFL3":
         raise FormatError(
@@ -75,7 +164,7 @@ def parse_interface(content: bytes, owner: str = "tflite file") -> Interface:
         )
     _check_digest(content, found[b"edgernn.sha256"], owner)
     start, end = found[b"edgernn"]
-    return interface_json.loads(content[start:end])
+    return programs_json.loads(content[start:end])
 
 
 class _Flatbuffer:

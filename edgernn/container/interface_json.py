@@ -73,6 +73,13 @@ WINDOW: Final[Members] = {
 
 def dumps(interface: Interface) -> str:
     """Canonical JSON of an interface: same interface, same text."""
+    return json.dumps(
+        to_record(interface), sort_keys=True, separators=(",", ":"), allow_nan=False
+    )
+
+
+def to_record(interface: Interface) -> dict[str, Any]:
+    """An interface as JSON values."""
     precision, golden = interface.precision, interface.golden
     source, sink, window = interface.input, interface.output, interface.window
     tokens = bool(source.vocabulary)
@@ -100,7 +107,7 @@ def dumps(interface: Interface) -> str:
         record["output"]["ports"] = [to_object(port, OUTPUT_PORT) for port in sink.ports]
     if tokens:
         record["input"]["vocabulary"] = list(source.vocabulary)
-    return json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return record
 
 
 def loads(text: str | bytes) -> Interface:
@@ -109,7 +116,15 @@ def loads(text: str | bytes) -> Interface:
     Raises:
         FormatError: anything else.
     """
-    top = strict_json.loads(text, "interface", reals=True)
+    return from_node(strict_json.loads(text, "interface", reals=True))
+
+
+def from_node(top: Node) -> Interface:
+    """Check what `to_record` made.
+
+    Raises:
+        FormatError: anything else.
+    """
     version = top.member("edgernn_interface").integer()
     if version not in INTERFACE_VERSIONS:
         *others, last = map(str, INTERFACE_VERSIONS)

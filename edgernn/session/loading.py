@@ -10,10 +10,11 @@ from typing import Any, cast
 
 from edgernn.backends import BackendName, open_backend, open_model
 from edgernn.backends.base import Backend
+from edgernn.backends.tflite_file import read_programs
 from edgernn.container.defects import FormatDefect
 from edgernn.errors import EdgeRnnError, FormatError
 from edgernn.model.integer_model import IntegerModel
-from edgernn.model.program_set import ProgramSet
+from edgernn.model.program_set import ProgramInterfaces, ProgramSet
 from edgernn.session.checks import WarmUp, is_padded
 from edgernn.session.policies import OnBadReading, OnBadReadings, check_policy
 from edgernn.session.program_session import ProgramSession
@@ -87,8 +88,8 @@ def load_programs(
     """Open programs that share states for streaming.
 
     Args:
-        source: an .edgernn file of programs, or a set in memory.
-        backend: "native", "reference" or "auto", as in `load`.
+        source: an .edgernn or .tflite file of programs, or a set in memory.
+        backend: "native", "reference", "tflite" or "auto", as in `load`.
         on_bad_reading: as in `load`, for all programs, or a mapping of their names to such.
         warm_up: "nothing": no program waits for a window.
         backend_options: passed to the backend, see its module.
@@ -97,11 +98,9 @@ def load_programs(
         EdgeRnnError, FormatError, BackendUnavailable: as `load`.
     """
     _check_policies(on_bad_reading)
-    programs = source if isinstance(source, ProgramSet) else ProgramSet.load(source)
-    interfaces = programs.interfaces()
+    interfaces, origins = _linked(source, backend, backend_options)
     is_padded(warm_up, interfaces.programs[0])  # which no program can be
     opened: dict[str, Backend] = {}
-    origins = {model.name: _Origin(model, backend, backend_options) for model in programs.programs}
     try:
         for name, origin in origins.items():
             opened[name] = origin.open()
@@ -110,6 +109,24 @@ def load_programs(
         for one in opened.values():
             one.close()
         raise
+
+
+def _linked(
+    source: str | Path | ProgramSet, backend: BackendName, options: dict[str, Any]
+) -> tuple[ProgramInterfaces, dict[str, _Origin]]:
+    """What programs are linked by, and what to open for each of them."""
+    if not isinstance(source, ProgramSet) and Path(source).suffix == ".tflite":
+        interfaces = read_programs(Path(source))
+        origins = {
+            name: _Origin(Path(source), backend, {**options, "program": name})
+            for name in interfaces.names
+        }
+        return interfaces, origins
+    programs = source if isinstance(source, ProgramSet) else ProgramSet.load(source)
+    models = {model.name: model for model in programs.programs}
+    return programs.interfaces(), {
+        name: _Origin(model, backend, options) for name, model in models.items()
+    }
 
 
 def _check_policies(given: OnBadReadings) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from edgernn.container.codec import Members, from_object, to_object
+from edgernn.container.codec import from_object, to_object
 from edgernn.container.frame import SEALED_VERSIONS
+from edgernn.container.programs_json import HANDOVER
 from edgernn.container.stored.record import (
     check_network_inputs,
     model_fields,
@@ -21,9 +22,6 @@ from edgernn.model.program_set import MAX_PROGRAMS, Handover, ProgramSet
 
 #: The version that holds sets of programs, each as a network.
 PROGRAMS_VERSION: Final = SEALED_VERSIONS[-1]
-_HANDOVER: Final[Members] = {
-    "program": Node.text, "state": Node.text, "source": Node.text, "value": Node.text,
-}  # fmt: skip
 #: The member of a layer's record that says which program has the layer.
 _SHARED: Final = "shared"
 
@@ -42,7 +40,7 @@ def programs_record(programs: ProgramSet) -> dict[str, Any]:
     return {
         "name": programs.name,
         "programs": records,
-        "handovers": [to_object(handover, _HANDOVER) for handover in programs.handovers],
+        "handovers": [to_object(handover, HANDOVER) for handover in programs.handovers],
     }
 
 
@@ -86,7 +84,7 @@ def programs_from_record(record: Node, tensors: NamedTensors) -> ProgramSet:
         fields = model_fields(node, of_program, budget, NETWORK_VERSION, read)
         layers[name] = {layer.name: layer for layer in fields["layers"]}
         programs.append(fields)
-    handovers = [Handover(**from_object(n, _HANDOVER)) for n in top["handovers"].items()]
+    handovers = [Handover(**from_object(n, HANDOVER)) for n in top["handovers"].items()]
     table.check_all_used()
     check_network_inputs([layer for fields in programs for layer in fields["layers"]])
     return ProgramSet(

@@ -16,7 +16,7 @@ import pytest
 from edgernn.backends import open_backend
 from edgernn.backends import tflite as backend_module
 from edgernn.backends.tflite import RUNTIMES, load_runtime, open_tflite
-from edgernn.backends.tflite_file import parse_interface, read_tflite
+from edgernn.backends.tflite_file import parse_metadata, read_tflite
 from edgernn.errors import (
     BackendMismatch,
     BackendUnavailable,
@@ -153,7 +153,7 @@ def test_every_changed_byte_is_refused():
             damaged = bytearray(content)
             damaged[at] ^= int(rng.integers(1, 256))
             with pytest.raises(FormatError):
-                parse_interface(bytes(damaged))
+                parse_metadata(bytes(damaged))
 
 
 def test_hostile_offsets_end_in_format_errors():
@@ -166,19 +166,19 @@ def test_hostile_offsets_end_in_format_errors():
         damaged[at : at + 4] = int(value).to_bytes(4, "little")
         if bytes(damaged) != content:
             with pytest.raises(FormatError):
-                parse_interface(bytes(damaged))
+                parse_metadata(bytes(damaged))
 
 
 def test_a_file_without_the_magic_is_refused():
     with pytest.raises(FormatError, match=r"expected a TFLite flatbuffer .* got b'keys'"):
-        parse_interface(b"\0\0\0\0keys")
+        parse_metadata(b"\0\0\0\0keys")
 
 
 def test_a_file_of_another_program_is_refused():
     # A model table without a single field: vtable of 4 bytes, then the table.
     empty = b"\x0c\0\0\0TFL3\x04\0\x04\0\x04\0\0\0"
     with pytest.raises(FormatError, match=r"got a \.tflite file without it\. Write one"):
-        parse_interface(empty)
+        parse_metadata(empty)
 
 
 def test_a_damaged_weight_is_named():
@@ -186,7 +186,7 @@ def test_a_damaged_weight_is_named():
     damaged = bytearray(content)
     damaged[-40] ^= 1
     with pytest.raises(FormatError, match="expected the SHA-256 the file carries"):
-        parse_interface(bytes(damaged))
+        parse_metadata(bytes(damaged))
 
 
 def test_oversized_files_are_refused(tmp_path):

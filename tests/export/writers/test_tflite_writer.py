@@ -11,7 +11,7 @@ from importlib import util
 import numpy as np
 import pytest
 
-from edgernn.backends.tflite_file import parse_interface
+from edgernn.backends.tflite_file import parse_metadata
 from edgernn.container import interface_json
 from edgernn.errors import BackendUnavailable
 from edgernn.model.affine import Affine8, Affine16, Source, Term8, Term16
@@ -117,7 +117,7 @@ def test_metadata_is_the_interface_with_its_golden_vector():
     text = metadata_of(parsed(content), b"edgernn").decode()
     assert text == interface_json.dumps(replace(model.interface(), golden=golden))
     assert json.loads(text)["model_sha256"] == model.sha256
-    assert parse_interface(content) == replace(model.interface(), golden=golden)
+    assert parse_metadata(content) == replace(model.interface(), golden=golden)
 
 
 def test_the_file_carries_its_own_hash():

@@ -1,4 +1,4 @@
-"""A small builder of one-subgraph .tflite files; it knows the flatbuffer, not the arithmetic."""
+"""A small builder of .tflite files; it knows the flatbuffer, not the arithmetic."""
 
 from __future__ import annotations
 
@@ -68,21 +68,101 @@ class Tensor:
     scale: float
 
 
-class Graph:
-    """Collects tensors and operators in execution order."""
+class GraphFile:
+    """What graphs of one file have in common: constants, kinds of operators, signatures.
 
-    def __init__(self, name: str) -> None:
+    Args:
+        shared: equal constants are stored once.
+    """
+
+    def __init__(self, *, shared: bool = False) -> None:
         self.schema = load_schema()
         self._model = self.schema.ModelT()
         self._model.version = _SCHEMA_VERSION
         self._model.description = b"edgernn"
         self._model.buffers = [self.schema.BufferT()]  # buffer 0 is empty by convention
         self._model.operatorCodes = []
+        self._model.subgraphs, self._model.signatureDefs = [], []
         self._codes: dict[tuple[int, int], int] = {}
+        self._places: dict[bytes, int] | None = {} if shared else None
+
+    def add_graph(self, graph: Any) -> int:
+        """Add a subgraph; its number."""
+        self._model.subgraphs.append(graph)
+        return len(self._model.subgraphs) - 1
+
+    def add_signature(self, signature: Any) -> None:
+        """Add a signature, which names the tensors of a subgraph."""
+        self._model.signatureDefs.append(signature)
+
+    def add_buffer(self, content: bytes) -> int:
+        """Store a constant; where it is."""
+        if self._places is not None and content in self._places:
+            return self._places[content]
+        buffer = self.schema.BufferT()
+        buffer.data = np.frombuffer(content, dtype=np.uint8)
+        self._model.buffers.append(buffer)
+        place = len(self._model.buffers) - 1
+        if self._places is not None:
+            self._places[content] = place
+        return place
+
+    def code(self, builtin: int, version: int) -> int:
+        """Number of a kind of operators."""
+        key = (builtin, version)
+        if key not in self._codes:
+            code = self.schema.OperatorCodeT()
+            code.builtinCode, code.version = builtin, version
+            code.deprecatedBuiltinCode = min(builtin, _PLACEHOLDER_CODE)
+            self._codes[key] = len(self._model.operatorCodes)
+            self._model.operatorCodes.append(code)
+        return self._codes[key]
+
+    def finish(self, metadata: bytes) -> bytes:
+        """Serialize with one metadata entry "edgernn".
+
+        Args:
+            metadata: content of the entry.
+
+        Returns:
+            The file; equal calls give equal bytes.
+        """
+        # The place where the digest goes is found again by a value that occurs only there.
+        marker = hashlib.sha256(b"edgernn digest" + metadata).digest()
+        self._model.metadata = [
+            self._metadata("edgernn", metadata), self._metadata(DIGEST_NAME, marker)
+        ]  # fmt: skip
+        return _seal(self._pack(), marker)
+
+    def _pack(self) -> bytes:
+        import flatbuffers
+
+        builder = flatbuffers.Builder(1024)
+        builder.Finish(self._model.Pack(builder), b"TFL3")
+        return bytes(builder.Output())
+
+    def _metadata(self, name: str, content: bytes) -> Any:
+        entry = self.schema.MetadataT()
+        entry.name = name.encode()
+        entry.buffer = self.add_buffer(content)
+        return entry
+
+
+class Graph:
+    """Collects tensors and operators in execution order.
+
+    Args:
+        name: of the subgraph.
+        file: receives it; by default one of its own.
+    """
+
+    def __init__(self, name: str, file: GraphFile | None = None) -> None:
+        self.file = GraphFile() if file is None else file
+        self.schema = self.file.schema
         self._main = self.schema.SubGraphT()
         self._main.name = name.encode()
         self._main.tensors, self._main.operators = [], []
-        self._model.subgraphs = [self._main]
+        self._number = self.file.add_graph(self._main)
 
     def tensor(
         self, name: str, width: int, dtype: str, scale: float, shape: Sequence[int] = ()
@@ -96,7 +176,7 @@ class Graph:
     ) -> Tensor:
         """Store a constant; several scales mean one per row."""
         scales = [] if scale is None else [scale] if isinstance(scale, float) else list(scale)
-        buffer = self._add_buffer(np.ascontiguousarray(values).tobytes())
+        buffer = self.file.add_buffer(np.ascontiguousarray(values).tobytes())
         dtype = values.dtype.name
         index = self._add_tensor(name, values.shape, dtype, scales, buffer)
         first = scales[0] if scales else 0.0
@@ -124,7 +204,7 @@ class Graph:
             options: ``kind`` names the options table, the rest are its fields.
         """
         operator = self.schema.OperatorT()
-        operator.opcodeIndex = self._code(getattr(self.schema.BuiltinOperator, builtin), version)
+        operator.opcodeIndex = self.file.code(getattr(self.schema.BuiltinOperator, builtin), version)
         operator.inputs = [t.index for t in inputs]
         operator.outputs = [t.index for t in outputs]
         kind = options.pop("kind", None)
@@ -138,53 +218,31 @@ class Graph:
     def finish(
         self, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor], metadata: bytes
     ) -> bytes:
-        """Serialize with one signature "step" and one metadata entry "edgernn".
+        """Serialize a file of this graph alone: `sign` it as "step", and `GraphFile.finish`."""
+        self.sign("step", inputs, outputs)
+        return self.file.finish(metadata)
+
+    def sign(self, key: str, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -> None:
+        """End the graph, and give it a signature.
 
         Args:
+            key: name of the signature.
             inputs: tensors by signature name.
             outputs: tensors by signature name.
-            metadata: content of the entry "edgernn".
-
-        Returns:
-            The file; equal calls give equal bytes.
         """
         self._main.inputs = [t.index for t in inputs.values()]
         self._main.outputs = list(dict.fromkeys(t.index for t in outputs.values()))
         signature = self.schema.SignatureDefT()
-        signature.signatureKey = b"step"
+        signature.signatureKey = key.encode()
+        signature.subgraphIndex = self._number
         signature.inputs = [self._tensor_map(n, t) for n, t in sorted(inputs.items())]
         signature.outputs = [self._tensor_map(n, t) for n, t in sorted(outputs.items())]
-        self._model.signatureDefs = [signature]
-        # The place where the digest goes is found again by a value that occurs only there.
-        marker = hashlib.sha256(b"edgernn digest" + metadata).digest()
-        self._model.metadata = [
-            self._metadata("edgernn", metadata), self._metadata(DIGEST_NAME, marker)
-        ]  # fmt: skip
-        return _seal(self._pack(), marker)
-
-    def _pack(self) -> bytes:
-        import flatbuffers
-
-        builder = flatbuffers.Builder(1024)
-        builder.Finish(self._model.Pack(builder), b"TFL3")
-        return bytes(builder.Output())
-
-    def _metadata(self, name: str, content: bytes) -> Any:
-        entry = self.schema.MetadataT()
-        entry.name = name.encode()
-        entry.buffer = self._add_buffer(content)
-        return entry
+        self.file.add_signature(signature)
 
     def _tensor_map(self, name: str, tensor: Tensor) -> Any:
         entry = self.schema.TensorMapT()
         entry.name, entry.tensorIndex = name.encode(), tensor.index
         return entry
-
-    def _add_buffer(self, content: bytes) -> int:
-        buffer = self.schema.BufferT()
-        buffer.data = np.frombuffer(content, dtype=np.uint8)
-        self._model.buffers.append(buffer)
-        return len(self._model.buffers) - 1
 
     def _add_tensor(
         self, name: str, shape: Sequence[int], dtype: str, scales: list[float], buffer: int
@@ -201,16 +259,6 @@ class Graph:
             tensor.quantization = quantization
         self._main.tensors.append(tensor)
         return len(self._main.tensors) - 1
-
-    def _code(self, builtin: int, version: int) -> int:
-        key = (builtin, version)
-        if key not in self._codes:
-            code = self.schema.OperatorCodeT()
-            code.builtinCode, code.version = builtin, version
-            code.deprecatedBuiltinCode = min(builtin, _PLACEHOLDER_CODE)
-            self._codes[key] = len(self._model.operatorCodes)
-            self._model.operatorCodes.append(code)
-        return self._codes[key]
 
 
 def _seal(content: bytes, marker: bytes) -> bytes:

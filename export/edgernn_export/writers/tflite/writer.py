@@ -4,6 +4,9 @@ The file has one signature, "step": inputs "x" and one int16 vector per state (n
 `IntegerModel.states`), outputs "y" and the new states under the same names with "_out" appended.
 Of a model with several inputs or outputs, these stand in place of "x" or "y" by their own names.
 Everything is integer; the metadata entry "edgernn" holds the interface as JSON.
+
+Of programs that share states, one file has a signature for each, by the program's name, and stores
+equal constants once; the metadata hold all interfaces and the handovers.
 """
 
 from __future__ import annotations
@@ -14,17 +17,18 @@ from dataclasses import replace
 import numpy as np
 
 from edgernn.backends.step_graph import PortTensor, step_ports
-from edgernn.container import interface_json
+from edgernn.container import interface_json, programs_json
 from edgernn.model.formats import UNIT, FloatArray
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.interface import Golden
 from edgernn.model.layers import Dense, DenseActivation
+from edgernn.model.program_set import ProgramSet
 from edgernn.model.routes import MODEL_INPUT
 from edgernn_export.writers.routed import RoutedVectors
 from edgernn_export.writers.tflite import ops
 from edgernn_export.writers.tflite.affine import narrowed, operand, operand_scale
 from edgernn_export.writers.tflite.cells import Site, emit
-from edgernn_export.writers.tflite.graph import Graph, Tensor, is_power_of_two
+from edgernn_export.writers.tflite.graph import Graph, GraphFile, Tensor, is_power_of_two
 
 #: Output scales outside these bounds stand in the metadata only: float32 products with them
 #: would leave the range in which a power of two changes the exponent alone.
@@ -49,9 +53,39 @@ def write_tflite(model: IntegerModel, golden: Golden | None = None) -> bytes:
     return graph.finish(inputs, outputs, interface_json.dumps(interface).encode())
 
 
-def build(model: IntegerModel) -> tuple[Graph, dict[str, Tensor], dict[str, Tensor]]:
-    """The graph of one step with its inputs and outputs by signature name."""
-    graph, ports = Graph(model.name), step_ports(model)
+def write_tflite_programs(programs: ProgramSet, goldens: Sequence[Golden]) -> bytes:
+    """Return the bytes of a .tflite file with a signature for every program.
+
+    Args:
+        programs: the set.
+        goldens: self-test vectors of the programs, in their order.
+
+    Returns:
+        The file; the same programs and vectors give the same bytes.
+
+    Raises:
+        BackendUnavailable: no TFLite schema is installed.
+    """
+    file = GraphFile(shared=True)
+    for model in programs.programs:
+        graph, inputs, outputs = build(model, file)
+        graph.sign(model.name, inputs, outputs)
+    about = programs.interfaces()
+    pairs = zip(about.programs, goldens, strict=True)
+    told = tuple(replace(interface, golden=golden) for interface, golden in pairs)
+    return file.finish(programs_json.dumps(replace(about, programs=told)).encode())
+
+
+def build(
+    model: IntegerModel, file: GraphFile | None = None
+) -> tuple[Graph, dict[str, Tensor], dict[str, Tensor]]:
+    """The graph of one step with its inputs and outputs by signature name.
+
+    Args:
+        model: what it computes.
+        file: receives it; by default one of its own.
+    """
+    graph, ports = Graph(model.name, file), step_ports(model)
     inputs = {port.name: _input(graph, model, port) for port in ports.inputs}
     vectors = TensorVectors(graph, model, list(inputs.values()))
     for spec in model.states:
