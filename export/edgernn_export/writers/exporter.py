@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,6 +13,8 @@ from edgernn.container.disk import write_atomically
 from edgernn.errors import EdgeRnnError
 from edgernn.model.affine import Term8, Term16
 from edgernn.model.integer_model import IntegerModel
+from edgernn.model.layers import Layer
+from edgernn.model.program_set import ProgramSet
 from edgernn.model.storage import Storage
 from edgernn_export.writers.c.packages import COptions, open_c_writer
 from edgernn_export.writers.file_formats import (
@@ -21,6 +23,7 @@ from edgernn_export.writers.file_formats import (
     Contents,
     Writer,
     golden_vector,
+    open_programs_writer,
     open_writer,
 )
 
@@ -33,7 +36,8 @@ class Written:
 
     Attributes:
         path: the file, or the folder.
-        files: the file itself, or those written in the folder.
+        files: the file itself, or those written in the folder; of programs one for each, where a
+            file holds one.
         densified_weights: weights that have a byte each here, and less than that in the model.
     """
 
@@ -43,7 +47,7 @@ class Written:
 
 
 def export(
-    model: IntegerModel,
+    model: IntegerModel | ProgramSet,
     directory: str | os.PathLike[str],
     formats: Sequence[str] = SESSION_FORMATS,
     *,
@@ -59,8 +63,11 @@ def export(
     run once on opening; C comes as a folder with a self-test. Same model, same bytes. All formats
     are written before the first file appears.
 
+    Programs that share states are one .tflite file with a signature for each, and an .onnx file for
+    each, ``NAME.PROGRAM.onnx``. C has one program at a time.
+
     Args:
-        model: the integer model.
+        model: the integer model, or a set of programs.
         directory: where to write; made if it does not exist.
         formats: keys of `edgernn_export.writers.file_formats.WRITERS`.
         name: file name without suffix; default the model's name.
@@ -72,11 +79,11 @@ def export(
         amalgamate: C as one source and one header, and a self-test to add or to leave out.
 
     Returns:
-        The path of each format's file or folder.
+        The path of each format's file or folder; of a set's .onnx files, of the directory.
 
     Raises:
         EdgeRnnError: an unknown format, or none; a package, prefix or core that is unknown or
-            without C, or amalgamation without C.
+            without C, or amalgamation without C; C of a set.
     """
     options = COptions(package=package, prefix=prefix, core=core, amalgamate=amalgamate)
     written = export_files(model, directory, formats, name=name, options=options)
@@ -84,7 +91,7 @@ def export(
 
 
 def export_files(
-    model: IntegerModel,
+    model: IntegerModel | ProgramSet,
     directory: str | os.PathLike[str],
     formats: Sequence[str],
     *,
@@ -97,24 +104,59 @@ def export_files(
             f"export: expected a sequence of formats among {', '.join(WRITERS)}, "
             f"got {formats!r:.40}."
         )
-    writers = _writers(formats, _file_stem(name or model.name), options)
-    golden = golden_vector(model)
-    contents = {wanted: writer(model, golden) for wanted, (writer, _) in writers.items()}
+    stem = _file_stem(name or model.name)
+    writers = _writers(formats, stem, options)
+    contents: dict[str, tuple[str, Contents]]
+    if isinstance(model, ProgramSet):
+        contents = _of_programs(model, stem, writers)
+    else:
+        golden = golden_vector(model)
+        contents = {wanted: (file, w(model, golden)) for wanted, (w, file) in writers.items()}
     folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)
     return {
         wanted: Written(
             path=folder / file,
-            files=_write(folder / file, contents[wanted]),
-            densified_weights=_densified(model) if wanted in SESSION_FORMATS else 0,
+            files=_write(folder / file, content),
+            densified_weights=_densified(model.layers) if wanted in SESSION_FORMATS else 0,
         )
-        for wanted, (_, file) in writers.items()
+        for wanted, (file, content) in contents.items()
     }
 
 
-def _densified(model: IntegerModel) -> int:
+def _of_programs(
+    programs: ProgramSet, stem: str, writers: dict[str, tuple[Writer, str]]
+) -> dict[str, tuple[str, Contents]]:
+    """What each format makes of programs, and the file or folder it fills.
+
+    Raises:
+        EdgeRnnError: C is among the formats.
+    """
+    if "c" in writers:
+        raise EdgeRnnError(
+            f"export: expected one program ({', '.join(programs.names)}) where c is among the "
+            "formats, got all of them. Write each as a model of its own: edgernn export FILE "
+            f"--program {programs.names[0]} --to c"
+        )
+    goldens = [golden_vector(model) for model in programs.programs]
+    contents: dict[str, tuple[str, Contents]] = {}
+    for wanted, (writer, file) in writers.items():
+        together = open_programs_writer(wanted)
+        if together is not None:
+            contents[wanted] = file, together(programs, goldens)
+            continue
+        files: dict[str, bytes] = {}
+        for model, golden in zip(programs.programs, goldens, strict=True):
+            content = writer(model, golden)
+            assert isinstance(content, bytes)  # as of every format of sessions
+            files[f"{stem}.{model.name}{Path(file).suffix}"] = content
+        contents[wanted] = ".", files
+    return contents
+
+
+def _densified(layers: Iterable[Layer]) -> int:
     """Weights of products that TFLite and ONNX cannot store as the model does."""
-    affines = [affine for layer in model.layers for affine in layer.affines.values()]
+    affines = [affine for layer in layers for affine in layer.affines.values()]
     terms: list[Term8 | Term16] = [term for affine in affines for term in affine.terms]
     return sum(term.weights.size for term in terms if term.storage is not Storage.DENSE8)
 

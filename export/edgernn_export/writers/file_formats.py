@@ -6,7 +6,7 @@ Each writer is imported when it is asked for.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
@@ -15,18 +15,25 @@ from edgernn.errors import EdgeRnnError
 from edgernn.model.formats import OperandArray
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.interface import Golden
+from edgernn.model.program_set import ProgramSet
 from edgernn_firmware_sim.reference.reference import Reference
 
 #: One file, or the files of a folder by name.
 Contents = bytes | dict[str, bytes]
 #: What a writer is: same model, same golden vector, same bytes.
 Writer = Callable[[IntegerModel, Golden], Contents]
+#: What writes all programs of a set as one file, each with a golden vector.
+ProgramsWriter = Callable[[ProgramSet, Sequence[Golden]], bytes]
 
 #: format -> (module, function, suffix of the file or folder).
 WRITERS: Final[dict[str, tuple[str, str, str]]] = {
     "tflite": ("edgernn_export.writers.tflite.writer", "write_tflite", ".tflite"),
     "onnx": ("edgernn_export.writers.onnx.writer", "write_onnx_exact", ".onnx"),
     "c": ("edgernn_export.writers.c.source", "write_c", "_c"),
+}
+#: format -> (module, function) where a file holds all programs of a set; others hold one each.
+PROGRAMS_WRITERS: Final[dict[str, tuple[str, str]]] = {
+    "tflite": ("edgernn_export.writers.tflite.writer", "write_tflite_programs"),
 }
 #: Formats that sessions open: those written where none is named, and those `verify` compares.
 SESSION_FORMATS: Final = ("tflite", "onnx")
@@ -47,6 +54,15 @@ def open_writer(name: str) -> tuple[Writer, str]:
     module, function, suffix = WRITERS[name]
     writer: Writer = getattr(importlib.import_module(module), function)
     return writer, suffix
+
+
+def open_programs_writer(name: str) -> ProgramsWriter | None:
+    """What writes a set in one file of a format; None where each program has a file of its own."""
+    if name not in PROGRAMS_WRITERS:
+        return None
+    module, function = PROGRAMS_WRITERS[name]
+    writer: ProgramsWriter = getattr(importlib.import_module(module), function)
+    return writer
 
 
 def probe_codes(model: IntegerModel, steps: int, seed: int) -> OperandArray:
