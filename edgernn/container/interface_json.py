@@ -73,9 +73,7 @@ WINDOW: Final[Members] = {
 
 def dumps(interface: Interface) -> str:
     """Canonical JSON of an interface: same interface, same text."""
-    return json.dumps(
-        to_record(interface), sort_keys=True, separators=(",", ":"), allow_nan=False
-    )
+    return json.dumps(to_record(interface), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def to_record(interface: Interface) -> dict[str, Any]:

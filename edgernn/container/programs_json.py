@@ -86,8 +86,7 @@ def _read(top: Node) -> ProgramInterfaces:
         programs = ProgramInterfaces(
             name=parts["name"].text(),
             programs=tuple(
-                interface_json.from_node(node)
-                for node in parts["programs"].items(2, MAX_PROGRAMS)
+                interface_json.from_node(node) for node in parts["programs"].items(2, MAX_PROGRAMS)
             ),
             handovers=tuple(Handover(**from_parts(node, HANDOVER)) for node in nodes),
             sha256=parts["sha256"].text(),

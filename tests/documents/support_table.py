@@ -21,7 +21,7 @@ from edgernn.graph.lowering import LOWERINGS
 from edgernn.graph.ops import OPS
 from edgernn.model.layer_record import LayerRecord
 from edgernn.model.layers import LAYERS as REGISTERED
-from edgernn.model.layers import Dense, layer_class
+from edgernn.model.layers import Delay, Dense, layer_class
 from edgernn_export.keras_reader.layers.readers import SUPPORTED
 from edgernn_export.writers.c.layers import KERNELS
 from edgernn_export.writers.onnx.cells import RECURRENT
@@ -46,7 +46,7 @@ PROGRAMS: Final = (
     ("ONNX", (*RECURRENT, Dense), "own form", "edgernn_export.writers.onnx.interpreter"),
     ("C", (*KERNELS,), "kernel", "edgernn.graph.schedule"),
     ("native", _KINDS, "kernel", "edgernn.graph.schedule"),
-    ("training", (), "", "edgernn_export.compress.qat.interpreter"),
+    ("training", (Delay,), "own form", "edgernn_export.compress.qat.interpreter"),
 )
 #: Class names of Keras layers that a layer is read from.
 KERAS: Final = {
@@ -61,13 +61,7 @@ KERAS: Final = {
     **{kind: f'RNN(edgernn_export.cells.RegisteredCell("{kind}", …))' for kind in CELLS},
 }
 #: (layer or operation, program) without support.
-MISSING: Final[set[tuple[str, str]]] = {
-    ("merge", "training"),
-    ("delay", "training"),
-    ("embedding", "training"),
-    ("input_operand", "training"),
-    ("gather", "training"),
-}  # fmt: skip
+MISSING: Final[set[tuple[str, str]]] = set()
 
 
 def runs(program: tuple[str, tuple[type, ...], str, str], layer: type[LayerRecord]) -> str:
@@ -75,8 +69,6 @@ def runs(program: tuple[str, tuple[type, ...], str, str], layer: type[LayerRecor
     _, own, form, operations = program
     if layer in own:
         return form
-    if program[0] == "training" and layer.reads_values:
-        return "–"  # it trains chains, which have no layer of this kind
     return "operations" if operations and layer in LOWERINGS else "–"
 
 

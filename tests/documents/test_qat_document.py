@@ -2,6 +2,7 @@
 
 from functools import partialmethod
 
+import numpy as np
 import pytest
 
 from tests.support.documents import blocks
@@ -9,6 +10,17 @@ from tests.support.training.pruning_runs import XS, YS, network
 from tests.support.training.training_runs import classifier
 
 pytestmark = pytest.mark.tf
+
+
+def mill(keras):
+    """The network of docs/networks.md, smaller."""
+    wind, grid = keras.Input((None, 3), name="wind"), keras.Input((None, 2), name="grid")
+    hidden = keras.layers.Dense(4)(wind)
+    hidden = hidden + keras.layers.GRU(4, return_sequences=True)(hidden)
+    both = keras.layers.Concatenate()([hidden, grid])
+    power = keras.layers.Dense(1, name="power")(both)
+    alarm = keras.layers.Dense(3, activation="softmax", name="alarm")(both)
+    return keras.Model([wind, grid], [power, alarm])
 
 
 def test_every_program_runs(tmp_path, monkeypatch):
@@ -24,15 +36,21 @@ def test_every_program_runs(tmp_path, monkeypatch):
     )
     monkeypatch.setattr("edgernn_export.training.find_recipe", lambda name: classifier(epochs=1))
     network("GRU", units=4).save("model.keras")
+    mill(keras).save("mill.keras")
     programs = [block for block in blocks("docs/qat.md") if block.language == "python"]
+    rng = np.random.default_rng(0)
     names = {"keras": keras, "x": XS, "y": YS}
+    names |= {"wind": rng.normal(size=(4, 30, 3)), "grid": rng.normal(size=(4, 30, 2))}
+    names |= {"power": np.zeros((4, 30, 1)), "alarm": np.zeros((4, 30, 1), int)}
     trained = []
     for block in programs:
         exec(compile(block.text, block.document, "exec"), names)
         trained.append(integer_model(names["model"]))
-    assert len(programs) == 4
+    assert len(programs) == 5
     assert IntegerModel.load(tmp_path / "model.edgernn") == trained[0]
     assert ("training", "quantization-aware") in trained[0].provenance.settings
     assert trained[1] == trained[2] == trained[3]
+    assert IntegerModel.load(tmp_path / "mill.edgernn") == trained[4]
+    assert [port.name for port in trained[4].output.ports] == ["power", "alarm"]
     assert IntegerModel.load(tmp_path / "hapt.edgernn") == names["integers"]
     assert names["result"].start_validation <= names["result"].validation

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import keras
 import numpy as np
+import numpy.typing as npt
 
 from edgernn.graph.op_graph import OpGraph
 from edgernn.graph.ops import AffineResult, Function
@@ -82,9 +83,9 @@ def matrices_of(graph: OpGraph, weights: Mapping[str, Any]) -> list[CellMatrix]:
 
 
 class Between(keras.constraints.Constraint):  # type: ignore[misc]  # Keras has no types
-    """Keeps constants between two numbers."""
+    """Keeps constants between two numbers, or two arrays of their shape."""
 
-    def __init__(self, low: float, high: float) -> None:
+    def __init__(self, low: npt.ArrayLike, high: npt.ArrayLike) -> None:
         self._low, self._high = low, high
 
     def __call__(self, w: Any) -> Any:

@@ -23,6 +23,7 @@ class FloatMerge(ArrayRecord):
         operation: what joins the elements.
         gain: [n, U], a factor for every element of every vector.
         offset: [n, U], what is added to it.
+        trained: the factors are the weights of a layer, as those of a depthwise convolution.
     """
 
     kind: ClassVar[str] = "merge"
@@ -31,6 +32,7 @@ class FloatMerge(ArrayRecord):
     operation: MergeOperation
     gain: FloatArray
     offset: FloatArray
+    trained: bool = False
 
     def __post_init__(self) -> None:
         """Freeze and check."""

@@ -30,6 +30,7 @@ from edgernn_export.float_model.layers import (
 )
 from edgernn_export.float_model.merges import FloatDelay, FloatMerge
 from edgernn_export.float_model.own_cells import FloatCell
+from edgernn_export.float_model.sharing import Shared
 
 __all__ = [
     "GRU_GATES",
@@ -79,6 +80,7 @@ class FloatModel(ArrayRecord):
             `Rate.blocks` makes of readings.
         before: [I], what stands for the readings before the stream where a step of the network has
             some; zeros where None.
+        shared: which layers have the weights of one layer of the Keras model.
         vocabulary: how many tokens each input channel tells apart, 0 of real ones; none where all
             are real.
         sha256: hash over structure and weights, names and units excluded: Keras numbers
@@ -100,6 +102,7 @@ class FloatModel(ArrayRecord):
     output_ports: tuple[Port, ...] = ()
     rate: Rate | None = None
     before: FloatArray | None = None
+    shared: tuple[Shared, ...] = ()
     vocabulary: tuple[int, ...] = field(init=False)
     sha256: str = field(init=False)
 
@@ -254,6 +257,8 @@ def _digest(model: FloatModel) -> str:
         if isinstance(layer, FloatCell):
             del values["weights"]
             values.update(layer.by_name)
+        if isinstance(layer, FloatMerge):
+            del values["trained"]  # as below
         if isinstance(layer, FloatDelay) and layer.padded:
             del values["padded"]  # the hash is older than the field
         if isinstance(layer, FloatDenseRows):

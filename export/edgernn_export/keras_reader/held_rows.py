@@ -82,7 +82,11 @@ def summed_rows(flow: Flow, part: DepthwisePart, put: Put) -> Flow:
     offset = offset * part.gain
     offset[0] += part.bias
     layer = FloatMerge(
-        name=part.name, operation=MergeOperation.SUM, gain=gain * part.gain, offset=offset
+        name=part.name,
+        operation=MergeOperation.SUM,
+        gain=gain * part.gain,
+        offset=offset,
+        trained=True,
     )
     return replace(
         flow,

@@ -14,6 +14,7 @@ from functools import partial
 
 import numpy as np
 
+from edgernn.model.formats import FloatArray
 from edgernn.model.merges import MergeOperation
 from edgernn.model.routes import MODEL_INPUT, Route, RoutePart
 from edgernn_export.float_model.model import (
@@ -23,6 +24,7 @@ from edgernn_export.float_model.model import (
     FloatLayer,
     FloatMerge,
 )
+from edgernn_export.float_model.sharing import WeightUse, WeightUses
 from edgernn_export.keras_reader.findings import Findings
 from edgernn_export.keras_reader.flows import (
     Flow,
@@ -75,6 +77,7 @@ class JoinedLayers:
         stateful: of the Keras model.
         steps: readings the first layer with a state takes, None for any number.
         given_steps: readings the inputs have, None for any number.
+        uses: whose weights the layers have.
     """
 
     findings: Findings
@@ -86,6 +89,7 @@ class JoinedLayers:
     stateful: bool = False
     steps: int | None = None
     given_steps: int | None = None
+    uses: WeightUses = field(default_factory=WeightUses)
     _behind_softmax: bool = False
 
     def added(self, flow: Flow, part: LayerPart) -> Flow:
@@ -121,8 +125,7 @@ class JoinedLayers:
             return unknown(part.owner)
         layer = FloatEmbedding(name=part.name, table=part.table, tokens=flow.width)
         shape = (*flow.shape, part.table.shape[1])
-        route = self._put(layer, flow.route, flow.grid)
-        return Flow(route=route, shape=shape, last=part, grid=flow.grid)
+        return Flow(route=self._weighted(flow, layer), shape=shape, last=part, grid=flow.grid)
 
     def merged(
         self,
@@ -198,8 +201,8 @@ class JoinedLayers:
                 else "A network without a state needs no session: convert it with TFLite.",
             )
 
-    def network(self, output: Route) -> tuple[list[FloatLayer], list[Route], list[Grid]]:
-        """The layers that lead to an output, their routes with that of the output, their grids."""
+    def network(self, output: Route) -> tuple[list[FloatLayer], list[Route], list[int]]:
+        """The layers that lead to an output, their routes with that of the output, their places."""
         needed: set[int] = {part.source for part in output}
         for index in reversed(range(len(self.layers))):
             if index in needed:
@@ -210,7 +213,7 @@ class JoinedLayers:
             in_one(tuple(replace(part, source=place[part.source]) for part in route))
             for route in (*(self.routes[index] for index in kept), output)
         ]
-        return [self.layers[index] for index in kept], routes, [self.grids[i] for i in kept]
+        return [self.layers[index] for index in kept], routes, kept
 
     def _put_at(self, grid: Grid) -> Put:
         """Adds layers that have values at these readings."""
@@ -223,12 +226,18 @@ class JoinedLayers:
         self.grids.append(grid)
         return (RoutePart(source=len(self.layers) - 1, start=0, width=layer.units),)
 
+    def _weighted(self, flow: Flow, layer: FloatLayer) -> Route:
+        """Add a layer with weights, which has taken up the scaling of a flow."""
+        route = self._put(layer, flow.route, flow.grid)
+        self.uses.note(layer.kind, WeightUse.of(route[0].source, *flow.scaling, layer.units))
+        return route
+
     def _layer(self, flow: Flow, part: RecurrentPart | DensePart) -> Flow:
         layer: Weighted = part.layer
         self._check_width(part.owner, flow, layer.inputs)
         if flow.pending is not None:
             layer = fold_into(layer, flow.pending)
-        route = self._put(layer, flow.route, flow.grid)
+        route = self._weighted(flow, layer)
         made = Flow(
             route=route,
             grid=flow.grid,
@@ -272,7 +281,10 @@ class JoinedLayers:
         self._check_width(part.owner, flow, part.gain.size)
         if flow.shape is None or flow.width != part.gain.size:
             return unknown(part.owner)
-        return summed_rows(flow, part, self._put_at(flow.grid))
+        made = summed_rows(flow, part, self._put_at(flow.grid))
+        use = WeightUse.of(made.route[0].source, *flow.scaling, made.width)
+        self.uses.note(FloatMerge.kind, use)
+        return made
 
     def _check_width(self, owner: str, flow: Flow, width: int) -> None:
         if flow.shape is not None and flow.shape[-1] != width:
@@ -320,14 +332,23 @@ class JoinedLayers:
         squeezed = len(before) == 2 and len(after) == 1
         return replace(flow, shape=after, return_sequences=flow.return_sequences and not squeezed)
 
-    def _linear_dense(self, flow: Flow) -> tuple[FloatDense, Route] | None:
-        """The layer just before and what it reads, if it is a Dense that is still linear."""
+    def _in_place(
+        self, flow: Flow, layer: FloatDense, gain: FloatArray, offset: FloatArray
+    ) -> Flow:
+        """A layer in place of the one just before, whose output it scales."""
+        old = flow.route[0].source
+        route = self._put(layer, self.routes[old], flow.grid)
+        self.uses.replaced(old, route[0].source, gain, offset)
+        return replace(flow, route=route)
+
+    def _linear_dense(self, flow: Flow) -> FloatDense | None:
+        """The layer just before, if it is a Dense that is still linear."""
         if flow.pending is not None or not isinstance(flow.last, DensePart):
             return None
         layer = self.layers[flow.route[0].source]
         if not isinstance(layer, FloatDense) or layer.activation != "linear":
             return None
-        return layer, self.routes[flow.route[0].source]
+        return layer
 
     def _scaled(self, flow: Flow, part: ScalePart) -> Flow:
         for values in (part.gain, part.offset):
@@ -339,7 +360,7 @@ class JoinedLayers:
             return flow
         dense = self._linear_dense(flow)
         if dense is not None:
-            return replace(flow, route=self._put(fold_back(dense[0], part), dense[1], flow.grid))
+            return self._in_place(flow, fold_back(dense, part), part.gain, part.offset)
         if flow.pending is None:
             return replace(flow, pending=part)
         first = flow.pending
@@ -360,8 +381,8 @@ class JoinedLayers:
         if part.activation == "softmax":
             return replace(flow, softmax=True)
         if (dense := self._linear_dense(flow)) is not None:
-            active = replace(dense[0], activation=part.activation)
-            return replace(flow, route=self._put(active, dense[1], flow.grid))
+            active = replace(dense, activation=part.activation)
+            return self._in_place(flow, active, np.ones(1), np.zeros(1))
         if not isinstance(flow.last, UnknownPart):
             self.findings.add(
                 part.owner,

@@ -120,7 +120,8 @@ def float_model(
         ShapeError: the number of names or units does not fit.
         UnsupportedModelError: there is a reason.
     """
-    layers, routes, grids = made.network(tuple(part for flow in outputs for part in flow.route))
+    layers, routes, places = made.network(tuple(part for flow in outputs for part in flow.route))
+    grids = [made.grids[place] for place in places]
     inputs = sum((steps_and_features(given) or (0,))[-1] or 0 for given in network.given)
     found = unrolled(layers, routes, grids, outputs[0].grid, inputs, owner_of(model), findings)
     _check_window(model, outputs, made.steps, found.rate, findings)
@@ -146,6 +147,7 @@ def float_model(
         output_units=_texts("output_units", labels.get("output_units"), [""] * width),
         input_ports=input_ports,
         output_ports=output_ports,
+        shared=made.uses.shared(places) if found.rate is None else (),
         final_activation="softmax" if any(flow.softmax for flow in outputs) else "linear",
         return_sequences=all(flow.return_sequences for flow in outputs),
         stateful=made.stateful or network.states_given,
@@ -225,9 +227,16 @@ def _called(
         cure = (states and states.cure(call)) or "Concatenate its inputs."
         findings.add(owner_of(layer), "one input tensor", f"{len(given)}", cure)
     operation = is_operation(layer) and len(given) == 1
+    made.uses.owner = id(_with_weights(layer))
     for part in read_operation(call, flow, context) if operation else read_layer(layer, context):
         flow = made.added(flow, part)
     return flow
+
+
+def _with_weights(layer: Any) -> Any:
+    """What has the weights of a layer: itself, its cell, or what it wraps."""
+    inner = getattr(layer, "layer", None) or getattr(layer, "cell", None) or layer
+    return layer if inner is layer else _with_weights(inner)
 
 
 def _result(tensor: CallResult, flows: dict[int, Flow], findings: Findings) -> Flow:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edgernn.errors import DistillationError, PruningError, TrainingError, UnsupportedModelError
+from edgernn.errors import DistillationError, PruningError, UnsupportedModelError
 from edgernn_export.keras_reader import read_keras
 from edgernn_export.quantizer.quantizer import quantize
 from tests.support.models.float import stream
@@ -28,16 +28,6 @@ def test_magnitude_pruning_prunes_every_layer():
     integer = quantize(model, xs.astype(np.float64), progress=False)
     (zero,) = (layer for layer in integer.layers if layer.kind == "gru_after")
     assert np.mean([np.mean(t.weights == 0) for a in zero.affines.values() for t in a.terms]) > 0.35
-
-
-@pytest.mark.parametrize("name", ["Add-2", "two inputs"])
-def test_quantization_aware_training_says_what_to_do(name):
-    from edgernn_export.compress.qat import qat_model
-
-    model = network(name)
-    xs = stream(300, read_keras(model).inputs)
-    with pytest.raises(TrainingError, match=r"expected a chain .* Quantize the network as it is"):
-        qat_model(model, xs, "w8a8")
 
 
 @pytest.mark.parametrize("name", ["Add-2", "shared"])

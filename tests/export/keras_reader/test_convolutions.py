@@ -10,10 +10,9 @@ import pytest
 
 import edgernn
 from edgernn.backends import open_model
-from edgernn.errors import QuantizationError, TrainingError, UnsupportedModelError
+from edgernn.errors import QuantizationError, UnsupportedModelError
 from edgernn.model.layers import Delay
 from edgernn_export import quantize
-from edgernn_export.compress.qat import qat_model
 from edgernn_export.float_model.float_run import run, with_softmax
 from edgernn_export.keras_reader.reader import read_keras
 from edgernn_export.writers.onnx.float_operators import write_onnx_float
@@ -165,12 +164,6 @@ def test_the_float_onnx_form_answers_as_predict_from_the_first_reading_on(name):
         got.append(y)
     tolerance = 1e-5 * max(1.0, np.abs(wanted).max())
     assert np.abs(np.concatenate(got).swapaxes(0, 1) - wanted).max() < tolerance
-
-
-def test_training_for_quantization_says_that_it_takes_no_convolutions():
-    model = NETWORKS["before a GRU"]()
-    with pytest.raises(TrainingError, match="got convolutions"):
-        qat_model(model, readings(), "w8a8")
 
 
 def test_the_range_of_an_input_holds_what_stands_for_rows_before_the_stream():

@@ -10,7 +10,6 @@ from edgernn.errors import (
     QuantizationError,
     ReadingError,
     ShapeError,
-    TrainingError,
     UnsupportedModelError,
 )
 from edgernn.model.formats import Precision
@@ -190,13 +189,9 @@ def test_refusals(name):
         read_keras(make())
 
 
-def test_training_for_quantization_and_removal_of_units_do_not_take_embeddings():
-    qat = pytest.importorskip("edgernn_export.compress.qat")
+def test_removal_of_units_does_not_take_embeddings():
     with pytest.raises(PruningError, match=r"over readings, got an embedding. Train it with fewer"):
         remove_units(words(), layers={"gru": 6})
-    network, xs = words(), TOKENS[..., None].astype(np.float64)
-    with pytest.raises(TrainingError, match=r"got an embedding. Quantize it after training"):
-        qat.qat_model(network, xs, "w8a8")
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -45,14 +45,24 @@ def streams(count: int, steps: int, inputs: int = 3, seed: int = 1) -> FloatArra
     return made.astype(np.float32).astype(np.float64)
 
 
+def fed(model: Any, xs: FloatArray) -> Any:
+    """Readings [B, T, I] as a Keras model takes them: a tensor, or a list of several inputs."""
+    import tensorflow as tf
+
+    widths = [1 if len(given.shape) == 2 else int(given.shape[-1]) for given in model.inputs]
+    parts = np.split(xs, np.cumsum(widths)[:-1], axis=-1)
+    made = [tf.constant(x, given.dtype) for given, x in zip(model.inputs, parts, strict=True)]
+    return made if len(made) > 1 else made[0]
+
+
 def codes(model: Any, xs: FloatArray, *, jit: bool = False) -> FloatArray:
-    """Codes [B, T, O] the training graph makes of physical readings."""
+    """Codes [B, T, O] the training graph makes of physical readings [B, T, I]."""
     import keras
     import tensorflow as tf
 
     inner = keras.Model(model.input, model.get_layer("dequantize_output").input)
     run = tf.function(lambda x: inner(x, training=False), jit_compile=jit)
-    return np.asarray(run(tf.constant(xs, tf.float32)))
+    return np.asarray(run(fed(model, xs)))
 
 
 def reference_codes(model: IntegerModel, xs: FloatArray) -> FloatArray:
@@ -66,20 +76,22 @@ def moved(model: Any, xs: FloatArray, size: float = 0.05, rounds: int = 3, seed:
     for _ in range(rounds):
         for variable in model.trainable_variables:
             variable.assign(variable + rng.normal(size=variable.shape) * size)
-        model(xs[:, :2].astype(np.float32), training=True)
+        model(fed(model, xs[:, :2]), training=True)
     return model
 
 
 def gradients(model: Any, xs: FloatArray, ys: FloatArray) -> list[FloatArray]:
     """Gradients of the mean squared error, in the order of the trainable variables."""
+    import keras
     import tensorflow as tf
 
-    inputs, targets = tf.constant(xs, tf.float32), tf.constant(ys, tf.float32)
+    inputs, targets = fed(model, xs), tf.constant(ys, tf.float32)
 
     @tf.function
     def run() -> Any:
         with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(tf.square(model(inputs) - targets))
+            answers = tf.concat(keras.tree.flatten(model(inputs)), axis=-1)
+            loss = tf.reduce_mean(tf.square(answers - targets))
         return tape.gradient(loss, model.trainable_variables)
 
-    return [np.asarray(gradient, dtype=np.float64) for gradient in run()]
+    return [np.asarray(tf.convert_to_tensor(found), dtype=np.float64) for found in run()]

@@ -1,9 +1,9 @@
 """Which float weights an integer affine map is made of, and in which units.
 
 Weights stand as in Keras, [N, R] and gates side by side; those of a registered cell are as many as
-its float weights, and have their names. A kernel of 1 turns a reading one `input_unit` above its
-channel's mean, or a hidden state of 1, into a pre-activation of 1: training takes the path it would
-take in a network that reads normalized data.
+its float weights, and have their names. A kernel of 1 turns a reading one unit (`qat.columns`)
+above its channel's mean, or a hidden state of 1, into a pre-activation of 1: training takes the
+path it would take in a network that reads normalized data.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from edgernn.model.layers import (
     Layer,
     SimpleRNN,
 )
+from edgernn_export.compress.qat.columns import Columns, output_scales
 from edgernn_export.float_model.graph_run import offset_of
 
 KERNEL: Final = "kernel"
@@ -36,8 +37,6 @@ RECURRENT: Final = "recurrent_kernel"
 BIAS: Final = "bias"
 RECURRENT_BIAS: Final = "recurrent_bias"
 
-#: Units from the middle of what calibration saw to its end, as three standard deviations.
-_UNITS: Final = 3.0
 #: By kind of layer: map -> (its columns of the stacked weights in units of H, its bias).
 _COLUMNS: Final[dict[str, dict[str, tuple[int, int | None, str]]]] = {
     "simple_rnn": {"gates": (0, None, BIAS)},
@@ -67,8 +66,10 @@ class MapSpec:
         bias: the weights that hold its bias.
         bias_columns: its part of them.
         bias_gain: output codes per unit of bias, float64 [R].
-        gains: per matrix, output codes per operand code for a weight of 1, float64 [R].
+        gains: per matrix, output codes per operand code for a weight of 1, float64 [R], or [N, R]
+            where columns have several scales.
         center: value of operand code 0 in the kernel's units, float64 [I]; None where it is 0.
+        out_offset: what is added to the bias, in its units, float64 [R], or 0.
     """
 
     name: str
@@ -80,6 +81,7 @@ class MapSpec:
     bias_gain: FloatArray
     gains: dict[str, FloatArray]
     center: FloatArray | None
+    out_offset: FloatArray | float = 0.0
 
 
 def is_registered(layer: Layer) -> bool:
@@ -87,35 +89,48 @@ def is_registered(layer: Layer) -> bool:
     return layer.kind not in _COLUMNS
 
 
-def map_specs(model: IntegerModel, index: int, mean: FloatArray) -> tuple[MapSpec, ...]:
-    """The affine maps of layer ``index``; ``mean`` of the readings, physical units, [I]."""
+def map_specs(model: IntegerModel, index: int, columns: Columns) -> tuple[MapSpec, ...]:
+    """The affine maps of layer ``index``.
+
+    Args:
+        model: the integer model.
+        index: of the layer.
+        columns: what it reads.
+    """
     layer = model.layers[index]
-    center = (model.input.offset - mean) / input_unit(model)
     if is_registered(layer):
-        return _cell_specs(model, index, center if index == 0 else None)
-    codes = {KERNEL: _input_codes(model, index), RECURRENT: _state_codes(model, layer)}
+        return _cell_specs(model, index, columns)
+    codes = {KERNEL: columns.operands(model), RECURRENT: _state_codes(model, layer)}
     specs = []
     for name, affine in layer.affines.items():
         first, last, bias = _COLUMNS[layer.kind][name]
-        columns = slice(first * layer.units, None if last is None else last * layer.units)
-        bias_gain = 1.0 / np.broadcast_to(_output_scale(model, index), (affine.rows,))
+        gates = slice(first * layer.units, None if last is None else last * layer.units)
+        per_unit = np.broadcast_to(_output_scale(model, index), (affine.rows,))
+        bias_gain = columns.out_gain / per_unit
+        of_input = bias == BIAS
         specs.append(
             MapSpec(
                 name=name,
                 affine=affine,
                 matrices={KERNEL: KERNEL, RECURRENT: RECURRENT},
-                columns=columns,
+                columns=gates,
                 bias=bias,
-                bias_columns=columns if bias == BIAS else slice(None),
+                bias_columns=gates if of_input else slice(None),
                 bias_gain=bias_gain,
-                gains={matrix: bias_gain / per_unit for matrix, per_unit in codes.items()},
-                center=center if index == 0 and bias == BIAS else None,
+                gains={matrix: _gain(bias_gain, codes[matrix]) for matrix in codes},
+                center=columns.center if of_input and columns.center.any() else None,
+                out_offset=columns.out_offset,
             )
         )
     return tuple(specs)
 
 
-def _cell_specs(model: IntegerModel, index: int, center: FloatArray | None) -> tuple[MapSpec, ...]:
+def _gain(bias_gain: FloatArray, codes: FloatArray | float) -> FloatArray:
+    """Output codes per operand code for a weight of 1: [R], or [N, R] of columns unlike."""
+    return bias_gain / (codes if isinstance(codes, float) else codes[:, None])
+
+
+def _cell_specs(model: IntegerModel, index: int, columns: Columns) -> tuple[MapSpec, ...]:
     """The maps of a registered cell, in the order of its record, each with weights of its own.
 
     Raises:
@@ -129,7 +144,8 @@ def _cell_specs(model: IntegerModel, index: int, center: FloatArray | None) -> t
         if not isinstance(op, AffineResult):
             continue
         gain = np.full(op.affine.rows, 1.0 / _scale_of(op.result))
-        gains, matrices = {KERNEL: gain / _input_codes(model, index)}, {KERNEL: f"{op.name}.x"}
+        gains = {KERNEL: _gain(gain, columns.operands(model))}
+        matrices = {KERNEL: f"{op.name}.x"}
         for source, operand in op.by_source.items():
             if source is Source.X:
                 continue
@@ -153,7 +169,7 @@ def _cell_specs(model: IntegerModel, index: int, center: FloatArray | None) -> t
             bias_columns=slice(None),
             bias_gain=gain,
             gains=gains,
-            center=center if of_input else None,
+            center=columns.center if of_input and columns.center.any() else None,
         )
     return tuple(found[name] for name in layer.affines)
 
@@ -176,21 +192,6 @@ def scale_rates(layer: Layer) -> dict[str, FloatArray]:
     return rates
 
 
-def input_unit(model: IntegerModel) -> FloatArray:
-    """What a kernel of 1 turns into 1, in physical units per channel, float64 [I]."""
-    unit: FloatArray = model.input.scale * _input_codes(model, 0)
-    return unit
-
-
-def _input_codes(model: IntegerModel, index: int) -> float:
-    """Operand codes per unit of what a layer reads."""
-    if index == 0:
-        # Units are those of what calibration saw; the range has headroom on both sides of it.
-        headroom = float(dict(model.provenance.settings).get("input_headroom", "0"))
-        return model.precision.input_high / (_UNITS * (1.0 + 2.0 * headroom))
-    return 1.0 / (model.layers[index - 1].output_scale * model.precision.operand_ratio)
-
-
 def _state_codes(model: IntegerModel, layer: Layer) -> float:
     """Operand codes per unit of the layer's own state."""
     return 1.0 / (layer.output_scale * model.precision.operand_ratio)
@@ -202,8 +203,7 @@ def _output_scale(model: IntegerModel, index: int) -> FloatArray | float:
     if isinstance(layer, Dense):
         if layer.activation in (DenseActivation.TANH, DenseActivation.SIGMOID):
             return PREACTIVATION.scale
-        last = index == len(model.layers) - 1
-        return model.output.scale if last else layer.output_scale
+        return output_scales(model, index)
     if isinstance(layer, SimpleRNN) and layer.activation is CellActivation.RELU:
         return layer.output_scale
     return PREACTIVATION.scale

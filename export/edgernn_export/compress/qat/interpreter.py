@@ -1,7 +1,7 @@
 """A graph of operations in training: one step of a layer on codes, forward exact.
 
 What a layer's affine maps make of its input is known before the steps: an affine map gets these
-products and the operand of its state alone.
+products and the operand of its state alone. Layers that read values get these.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from edgernn.graph.ops import (
     Concatenation,
     Extremum,
     Function,
+    Gather,
+    InputOperand,
     Normalization,
     Op,
     OperandOf,
@@ -36,6 +38,7 @@ from edgernn_export.compress.qat.normalization import normalized
 from edgernn_export.compress.qat.straight_through import (
     complement,
     hard_sigmoid,
+    looked_up,
     operand,
     product,
     rescaled,
@@ -73,6 +76,7 @@ class TrainingInterpreter:
         inputs: Inputs,
         states: States,
         constants: Mapping[str, Tensor] | None = None,
+        read: Tensor | None = None,
     ) -> tuple[Tensor, States]:
         """Output codes [B, H] and the new states.
 
@@ -80,12 +84,13 @@ class TrainingInterpreter:
             maps: of the layer, by name.
             inputs: products of the layer's input, [B, R] by map.
             states: codes [B, H] in their order.
-            constants: multipliers of clause 7.9 [N] by the name of the constants, and offsets
-                that are trained.
+            constants: multipliers of clause 7.9 [N] and tables [V, D] by the name of the constants,
+                and offsets that are trained.
+            read: values [B, N] of a layer that reads them. Of the others nothing but the maps,
+                whose products are there already, reads the input.
         """
         step = self.graph
-        # The input itself is in its products already: nothing else of a layer reads it.
-        values: dict[str, Any] = {value.name: None for value in step.inputs}
+        values: dict[str, Any] = {value.name: read for value in step.inputs}
         for state, codes in zip(step.carried, states, strict=True):
             values[state.before.name] = codes
         run = _Run(self, maps, inputs, values, constants or {})
@@ -119,9 +124,10 @@ def _operand(run: _Run, op: OperandOf) -> Tensor:
     return operand(v, run.interpreter.precision)
 
 
-def _concatenation(run: _Run, op: Concatenation) -> tuple[Any, ...]:
-    """The parts: those of the input are None, and an affine map takes them apart again."""
-    return tuple(run.reads(op))
+def _concatenation(run: _Run, op: Concatenation) -> Any:
+    """Values in one; operands apart, those of the input None, as an affine map wants them."""
+    parts = run.reads(op)
+    return tuple(parts) if op.result.operand else tf.concat(parts, axis=-1)
 
 
 def _slice(run: _Run, op: Slice) -> Tensor:
@@ -180,14 +186,20 @@ def _normalization(run: _Run, op: Normalization) -> Tensor:
     return normalized(v, op.constants)
 
 
-def _codes(run: _Run, op: CodesOf) -> Tensor:
+def _codes(run: _Run, op: CodesOf | InputOperand) -> Tensor:
     (v,) = run.reads(op)
     return v
 
 
+def _gather(run: _Run, op: Gather) -> Tensor:
+    (tokens,) = run.reads(op)
+    return looked_up(run.constants[op.name], tokens)
+
+
 def _scaling(run: _Run, op: Scaling) -> Tensor:
     (v,) = run.reads(op)
-    multiplier = run.constants[op.name] + tf.zeros_like(v)  # its gradient is summed over the batch
+    multiplier = run.constants.get(op.name, op.scale.multiplier.astype("float32"))
+    multiplier += tf.zeros_like(v)  # its gradient is summed over the batch
     scaled = saturated(product(v, multiplier, op.scale.shift))
     offset = run.constants.get(offset_of(op.name))
     if offset is None:
@@ -215,6 +227,8 @@ RUN: Final[dict[type[Op], Callable[[_Run, Any], Any]]] = {
     Complement: _complement,
     Normalization: _normalization,
     CodesOf: _codes,
+    InputOperand: _codes,
+    Gather: _gather,
     Scaling: _scaling,
     Extremum: _extremum,
 }

@@ -1,10 +1,10 @@
-"""Keras layers whose forward pass is the integer model's; between them run int16 codes."""
+"""Keras layers with affine maps whose forward pass is the integer model's, on int16 codes."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,11 +15,11 @@ from edgernn.errors import TrainingError
 from edgernn.graph.lowering import lowered
 from edgernn.model.affine import Affine
 from edgernn.model.formats import INT16_MAX, FloatArray, Precision
-from edgernn.model.integer_model import IntegerModel
-from edgernn.model.layers import Dense, GRUAfter, Layer
+from edgernn.model.layers import GRUAfter, Layer
 from edgernn.model.storage import Storage
 from edgernn_export.cells.cell_readers import attribute
 from edgernn_export.cells.keras_cell import Between, CellMatrix, matrices_of
+from edgernn_export.compress.qat.ends import Place, Refused, each_step
 from edgernn_export.compress.qat.float_weights import (
     BIAS,
     KERNEL,
@@ -33,7 +33,7 @@ from edgernn_export.compress.qat.float_weights import (
 from edgernn_export.compress.qat.interpreter import Inputs, Maps, TrainingInterpreter
 from edgernn_export.compress.qat.maps8 import Maps8
 from edgernn_export.compress.qat.maps16 import Maps16
-from edgernn_export.compress.qat.straight_through import input_codes, operand
+from edgernn_export.compress.qat.straight_through import operand
 from edgernn_export.compress.qat.tensor_arithmetic import Tensor, codes_of
 from edgernn_export.compress.qat.training_maps import Weights
 from edgernn_export.float_model.cell_plans import weight_shapes
@@ -46,8 +46,8 @@ from edgernn_export.quantizer.weights.affine import Ranges
 class Integers:
     """The integer side of one layer: its record, its maps, and how its input becomes operands."""
 
-    def __init__(self, owner: Any, model: IntegerModel, index: int, mean: FloatArray) -> None:
-        """Make the variables of the maps in ``owner``; ``mean`` of the readings [I]."""
+    def __init__(self, owner: Any, place: Place) -> None:
+        """Make the variables of the maps in ``owner``."""
 
         def add(name: str, value: npt.NDArray[Any]) -> Any:
             variable = owner.add_weight(
@@ -57,17 +57,22 @@ class Integers:
             variable.assign(value)
             return variable
 
-        self.model, self.index = model, index
+        self.model, self.index = model, index = place.model, place.index
         self.record: Layer = model.layers[index]
         self.step = TrainingInterpreter(lowered(model.precision, (self.record,)))
         self._rates = scale_rates(self.record)
         kind = Maps8 if model.precision is Precision.W8A8 else Maps16
-        self._specs = map_specs(model, index, mean)
+        self.columns = place.columns
+        self._specs = map_specs(model, index, self.columns)
         self.maps: Maps8 | Maps16 = kind(self._specs, add)
 
-    def operand(self, value: Tensor) -> Tensor:
-        """Clause 2.7."""
-        return operand(value, self.model.precision)
+    def operand(self, codes: Tensor) -> Tensor:
+        """What maps read: input codes as they are (clause 6.6), operands of values (2.7)."""
+        known = self.columns.are_codes
+        if known.all():
+            return codes
+        made = operand(codes, self.model.precision)
+        return tf.where(known, codes, made) if known.any() else made
 
     def constants(self, weights: Mapping[str, Any]) -> dict[str, Tensor]:
         """Multipliers and offsets of clause 7.9 by the names of their weights."""
@@ -85,27 +90,39 @@ class Integers:
 
     def of_input(self, maps: Maps, codes: Tensor) -> Inputs:
         """Products of the layer's input, int16 codes [..., I], with the kernels, by map."""
-        q_x = codes if self.index == 0 else self.operand(codes)
+        q_x = self.operand(codes)
         products = {name: one.of_input(q_x) for name, one in maps.items()}
         return {name: found for name, found in products.items() if found is not None}
 
-    def start(self, weights: Mapping[str, Any], trained: dict[str, FloatArray]) -> None:
-        """Set the float weights closest to the trained that round to the integer model's."""
-        values = {name: np.array(variable) for name, variable in weights.items()}
-        begun = self.maps.begin(trained)
+    def nearest(
+        self, weights: Mapping[str, FloatArray], trained: Mapping[str, FloatArray]
+    ) -> dict[str, FloatArray]:
+        """The float weights closest to the trained that round to the integer model's.
+
+        Steps are those of the integer model from here on.
+
+        Args:
+            weights: arrays of the shapes of the weights, by name.
+            trained: by name, biases left out.
+        """
+        values = {name: np.array(array) for name, array in weights.items()}
+        begun = self.maps.nearest(dict(trained))
         for spec in self._specs:
             starts, bias = begun[spec.name]
             for name, start in starts.items():
                 values[spec.matrices[name]][:, spec.columns] = start
             if spec.center is not None:
                 bias = bias - spec.center @ values[spec.matrices[KERNEL]][:, spec.columns]
-            values[spec.bias][spec.bias_columns] = bias
+            values[spec.bias][spec.bias_columns] = bias - spec.out_offset
         for name, rate in self._rates.items():
             scale = self.record.scales[name.partition(".")[0]]
             codes = scale.multiplier if name in self.record.scales else scale.bias
             values[name] = np.clip(trained[name], (codes - 0.49) / rate, (codes + 0.49) / rate)
-        for name, variable in weights.items():
-            variable.assign(values[name])
+        return values
+
+    def begin(self, weights: Mapping[str, FloatArray]) -> None:
+        """Start at float weights: steps follow them from here on."""
+        self.maps.begin(dict(weights))
 
     def layer(self, weights: Weights, sparse: str) -> Layer:
         """The layer record of the weights as they are; ``sparse`` as in `quantize`."""
@@ -135,56 +152,13 @@ def weight_bits(affine: Affine) -> int:
     return 4 if affine.terms[0].storage is Storage.DENSE4 else 8
 
 
-class _Refused:
-    """What a layer under quantization-aware training cannot do."""
-
-    def get_config(self) -> NoReturn:
-        """Refuse: a configuration does not hold the integer model.
-
-        Raises:
-            TrainingError: always.
-        """
-        raise TrainingError(
-            f"{owner_of(self)}: expected save_weights, got a request for its configuration. "
-            "Save weights, and load them into a new qat_model of the same network and calibration."
-        )
-
-
-class QuantizeInput(_Refused, keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
-    """Readings in physical units to operand codes (clause 9.1).
-
-    Attributes:
-        model: the integer model training starts from.
-    """
-
-    def __init__(self, model: IntegerModel, **options: Any) -> None:
-        super().__init__(**options)
-        self.model = model
-
-    def call(self, x: Tensor) -> Tensor:
-        """[..., I] to codes [..., I]."""
-        spec = self.model.input
-        return input_codes(x, spec.scale, spec.offset, self.model.precision)
-
-
-class DequantizeOutput(_Refused, keras.layers.Layer):  # type: ignore[misc]  # as above
-    """Codes of the last layer to real outputs (clause 9.2)."""
-
-    def __init__(self, scale: FloatArray, **options: Any) -> None:
-        super().__init__(**options)
-        self.scale = scale.astype(np.float32)
-
-    def call(self, codes: Tensor) -> Tensor:
-        """[..., O] to outputs [..., O]."""
-        return codes * self.scale
-
-
-class QatCell(_Refused, keras.layers.Layer):  # type: ignore[misc]  # as above
+class QatCell(Refused, keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
     """Weights of one recurrent layer."""
 
-    def __init__(self, model: IntegerModel, index: int, mean: FloatArray, **options: Any) -> None:
+    def __init__(self, place: Place, **options: Any) -> None:
         super().__init__(**options)
-        self._model, self._index, self._mean = model, index, mean
+        self._place = place
+        model, index = place.model, place.index
         self.record = model.layers[index]
         self.units = self.record.units
         self.state_size = [spec.units for spec in self.record.states]
@@ -192,8 +166,15 @@ class QatCell(_Refused, keras.layers.Layer):  # type: ignore[misc]  # as above
     def build(self, input_shape: Any) -> None:
         """Make the weights: kernel [I, G*H], recurrent_kernel [H, G*H], bias [G*H].
 
-        Those of a registered cell are as its record says, matrices [N, R].
+        Those of a registered cell are as its record says, matrices [N, R]. A layer with the weights
+        of another one takes these.
         """
+        self.float_weights = dict(self._place.weights or self._made(input_shape))
+        for name, variable in self.float_weights.items():
+            setattr(self, attribute(name), variable)
+        self.integers = Integers(self, self._place)
+
+    def _made(self, input_shape: Any) -> dict[str, Any]:
         record, units = self.record, self.units
         if is_registered(record):
             shapes = weight_shapes(record.kind, record.inputs, units, record.widths)
@@ -203,14 +184,14 @@ class QatCell(_Refused, keras.layers.Layer):  # type: ignore[misc]  # as above
             shapes[BIAS] = (columns,)
             if isinstance(record, GRUAfter):
                 shapes[RECURRENT_BIAS] = (units,)
-        self.float_weights = {}
+        made = {}
         for name, shape in shapes.items():
             bounds = record.bounds.get(name)
             constraint = None if bounds is None else Between(*bounds)
-            made = self.add_weight(name=attribute(name), shape=shape[::-1], constraint=constraint)
-            self.float_weights[name] = made
-            setattr(self, attribute(name), made)
-        self.integers = Integers(self, self._model, self._index, self._mean)
+            made[name] = self.add_weight(
+                name=attribute(name), shape=shape[::-1], constraint=constraint
+            )
+        return made
 
     def matrices(self) -> list[CellMatrix]:
         """Kernel and recurrent kernel; of a registered cell, all matrices of its maps."""
@@ -223,7 +204,7 @@ class QatCell(_Refused, keras.layers.Layer):  # type: ignore[misc]  # as above
         ]
 
 
-class QatRNN(_Refused, keras.layers.RNN):  # type: ignore[misc]  # as above
+class QatRNN(Refused, keras.layers.RNN):  # type: ignore[misc]  # as above
     """A recurrent layer; input, output and states are int16 codes."""
 
     def inner_loop(
@@ -253,19 +234,22 @@ class QatRNN(_Refused, keras.layers.RNN):  # type: ignore[misc]  # as above
         return outputs[:, -1], outputs, [state[-1] for state in states]
 
 
-class QatDense(_Refused, keras.layers.Dense):  # type: ignore[misc]  # as above
+class QatDense(Refused, keras.layers.Dense):  # type: ignore[misc]  # as above
     """A dense layer; input and output are int16 codes."""
 
-    def __init__(self, model: IntegerModel, index: int, mean: FloatArray, **options: Any) -> None:
-        record = model.layers[index]
-        super().__init__(record.units, **options)
-        self._model, self._index, self._mean = model, index, mean
+    def __init__(self, place: Place, **options: Any) -> None:
+        super().__init__(place.model.layers[place.index].units, **options)
+        self._place = place
 
     def build(self, input_shape: Any) -> None:
         """Make the weights: kernel [I, U], bias [U]."""
-        super().build(input_shape)
+        if self._place.weights is None:
+            super().build(input_shape)
+        else:
+            self._kernel, self.bias = (self._place.weights[name] for name in (KERNEL, BIAS))
+            self.built = True
         self.float_weights = {KERNEL: self.kernel, BIAS: self.bias}
-        self.integers = Integers(self, self._model, self._index, self._mean)
+        self.integers = Integers(self, self._place)
 
     def save_own_variables(self, store: Any) -> None:
         """Store shifts and multipliers too; `keras.layers.Dense` stores kernel and bias alone."""
@@ -277,9 +261,8 @@ class QatDense(_Refused, keras.layers.Dense):  # type: ignore[misc]  # as above
 
     def call(self, codes: Tensor, training: bool | None = None) -> Tensor:
         """Codes [..., I] to codes [..., U]."""
-        integers, record = self.integers, self.integers.record
-        assert isinstance(record, Dense)
+        integers = self.integers
         maps = integers.ready(self.float_weights, training=training)
-        flat = tf.reshape(codes, (-1, record.inputs))
-        made, _ = integers.step(maps, integers.of_input(maps, flat), ())
-        return tf.reshape(made, tf.concat((tf.shape(codes)[:-1], (record.units,)), axis=0))
+        return each_step(
+            lambda flat: integers.step(maps, integers.of_input(maps, flat), ())[0], codes
+        )

@@ -116,14 +116,22 @@ class _Map16:
             finish=finish,
         )
 
-    def begin(self, weights: dict[str, FloatArray]) -> tuple[dict[str, FloatArray], FloatArray]:
-        affine = cast(Affine16, self.spec.affine)
+    def steps(self) -> list[FloatArray]:
+        terms = cast(Affine16, self.spec.affine).terms
+        return [term.multiplier * np.exp2(-15.0 - term.shift) for term in terms]
+
+    def nearest(self, weights: dict[str, FloatArray]) -> tuple[dict[str, FloatArray], FloatArray]:
         starts: dict[str, FloatArray] = {}
-        for term, variables in zip(affine.terms, self.terms, strict=True):
-            starts |= variables.begin(weights, term.multiplier * np.exp2(-15.0 - term.shift))
+        for variables, step in zip(self.terms, self.steps(), strict=True):
+            starts |= variables.nearest(weights, step)
         self._rate_bias()
-        quarter = (affine.terms[0].bias.astype(np.float64) - 1.0) / 4.0
+        terms = cast(Affine16, self.spec.affine).terms
+        quarter = (terms[0].bias.astype(np.float64) - 1.0) / 4.0
         return starts, quarter / np.asarray(self.bias_rate, dtype=np.float64)
+
+    def begin(self, weights: dict[str, FloatArray]) -> None:
+        for variables, step in zip(self.terms, self.steps(), strict=True):
+            variables.begin(weights, step)
 
     def record(self, weights: Weights) -> Affine16:
         terms = [
@@ -166,11 +174,19 @@ class Maps16:
         """Make the variables of the maps of a layer."""
         self._maps = {spec.name: _Map16(spec, add) for spec in specs}
 
-    def begin(
+    def nearest(
         self, weights: dict[str, FloatArray]
     ) -> dict[str, tuple[dict[str, FloatArray], FloatArray]]:
-        """Start at the integer model; per map the start of its matrices and its bias."""
-        return {name: one.begin(weights) for name, one in self._maps.items()}
+        """Per map the matrices closest to others that round to the integer model's, and its bias.
+
+        Steps are those of the integer model from here on.
+        """
+        return {name: one.nearest(weights) for name, one in self._maps.items()}
+
+    def begin(self, weights: dict[str, FloatArray]) -> None:
+        """Start at weights: steps follow them from here on."""
+        for one in self._maps.values():
+            one.begin(weights)
 
     def follow(self, weights: Weights) -> None:
         """Let shifts and multipliers follow the weights, once per batch of training."""

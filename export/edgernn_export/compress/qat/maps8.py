@@ -84,14 +84,22 @@ class _Map8:
             finish=lambda sums: requantized8(sums, multipliers, bias, shift),
         )
 
-    def begin(self, weights: dict[str, FloatArray]) -> tuple[dict[str, FloatArray], FloatArray]:
+    def steps(self) -> list[FloatArray]:
         affine = cast(Affine8, self.spec.affine)
+        return [term.multiplier * 2.0**-affine.shift for term in affine.terms]
+
+    def nearest(self, weights: dict[str, FloatArray]) -> tuple[dict[str, FloatArray], FloatArray]:
         starts: dict[str, FloatArray] = {}
-        for term, variables in zip(affine.terms, self.terms, strict=True):
-            starts |= variables.begin(weights, term.multiplier * 2.0**-affine.shift)
+        for variables, step in zip(self.terms, self.steps(), strict=True):
+            starts |= variables.nearest(weights, step)
+        affine = cast(Affine8, self.spec.affine)
         rate = self.spec.bias_gain * 2.0**affine.shift
         self.bias_rate.assign(rate.astype(np.float32))
         return starts, affine.bias / rate
+
+    def begin(self, weights: dict[str, FloatArray]) -> None:
+        for variables, step in zip(self.terms, self.steps(), strict=True):
+            variables.begin(weights, step)
 
     def record(self, weights: Weights) -> Affine8:
         terms = tuple(
@@ -116,11 +124,19 @@ class Maps8:
         self.shift = add("shift", np.array(first.shift, dtype=np.int32))
         self._maps = {spec.name: _Map8(spec, add, self.shift) for spec in specs}
 
-    def begin(
+    def nearest(
         self, weights: dict[str, FloatArray]
     ) -> dict[str, tuple[dict[str, FloatArray], FloatArray]]:
-        """Start at the integer model; per map the start of its matrices and its bias."""
-        return {name: one.begin(weights) for name, one in self._maps.items()}
+        """Per map the matrices closest to others that round to the integer model's, and its bias.
+
+        Steps are those of the integer model from here on.
+        """
+        return {name: one.nearest(weights) for name, one in self._maps.items()}
+
+    def begin(self, weights: dict[str, FloatArray]) -> None:
+        """Start at weights: steps follow them from here on."""
+        for one in self._maps.values():
+            one.begin(weights)
 
     def follow(self, weights: Weights) -> None:
         """Let shift and multipliers follow the weights, once per batch of training."""

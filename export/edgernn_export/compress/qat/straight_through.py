@@ -174,3 +174,17 @@ def saturating_sum(a: Tensor, b: Tensor) -> tuple[Tensor, Any]:
 def complement(z: Tensor) -> tuple[Tensor, Any]:
     """The w = sat16(32768 - z) of clause 7.5."""
     return tf.minimum(_UNIT - z, float(INT16_MAX)), lambda upstream: -upstream
+
+
+@tf.custom_gradient  # type: ignore[untyped-decorator]  # TensorFlow has no types
+def looked_up(table: Tensor, tokens: Tensor) -> tuple[Tensor, Any]:
+    """Clause 8.3: 256 times the rows [D] of a table [V, D] that tokens [B, n] number, [B, n*D]."""
+    numbers = tf.reshape(wide(tokens), (-1,))
+    vocabulary, width = table.shape
+    codes = 256.0 * tf.gather(table, numbers)
+
+    def grad(upstream: Tensor) -> tuple[Tensor, None]:
+        share = 256.0 * tf.reshape(upstream, (-1, width))
+        return tf.math.unsorted_segment_sum(share, numbers, vocabulary), None
+
+    return tf.reshape(codes, (-1, tokens.shape[-1] * width)), grad

@@ -65,6 +65,8 @@ class ReadyMap:
 def whole_bias(spec: MapSpec, weights: Weights) -> Tensor:
     """The bias [R] of a map with what operand code 0 of the input adds, float32."""
     own = tf.convert_to_tensor(weights[spec.bias][spec.bias_columns])
+    if np.any(spec.out_offset):
+        own += np.asarray(spec.out_offset, np.float32)
     if spec.center is None:
         return own
     kernel = tf.cast(weights[spec.matrices[KERNEL]][:, spec.columns], tf.float64)
@@ -100,7 +102,7 @@ class TermVariables:
     def wanted_step(self, weights: Weights) -> Tensor:
         """Step per row that the weights ask for, 0 where they are all zero."""
         peaks = [
-            tf.reduce_max(tf.abs(self._of(weights, m)), axis=0) * gain
+            tf.reduce_max(tf.abs(self._of(weights, m) * gain), axis=0)
             for m, gain in self.gains.items()
         ]
         peak = tf.stop_gradient(tf.reduce_max(tf.stack(peaks), axis=0))
@@ -111,30 +113,36 @@ class TermVariables:
         for m, rate in self.rates.items():
             rate.assign(self.gains[m] / step)
 
-    def begin(self, weights: dict[str, FloatArray], step: FloatArray) -> dict[str, FloatArray]:
-        """Take over a term of the integer model.
+    def nearest(self, weights: dict[str, FloatArray], step: FloatArray) -> dict[str, FloatArray]:
+        """Take over a term's step; the weights closest to others that round to its integers.
 
         Args:
-            weights: trained float weights [N, R] by name.
+            weights: float weights [N, R] by name.
             step: step per row of the integer model.
 
         Returns:
             By matrix, the weights closest to ``weights`` that round to the term's integers.
         """
         self.step_is(step.astype(np.float32))
-        starts = {}
+        found = {}
         at = 0
         for m, rate in self.rates.items():
             wanted = self._of(weights, m)
             codes = self.term.weights[:, at : at + len(wanted)].T
             at += len(wanted)
             per_code = 1.0 / np.asarray(rate, dtype=np.float64)
-            starts[m] = np.clip(wanted, (codes - 0.49) * per_code, (codes + 0.49) * per_code)
-        peaks = [np.max(np.abs(starts[m]), axis=0) * gain for m, gain in self.gains.items()]
+            ends = (codes - 0.49) * per_code, (codes + 0.49) * per_code
+            found[m] = np.clip(wanted, np.minimum(*ends), np.maximum(*ends))
+        return found
+
+    def begin(self, weights: dict[str, FloatArray], step: FloatArray) -> None:
+        """Let the step follow the weights [N, R] by name from here on."""
+        peaks = [
+            np.max(np.abs(self._of(weights, m) * gain), axis=0) for m, gain in self.gains.items()
+        ]
         peak = np.max(peaks, axis=0)
         share = np.divide(step * self.limit, peak, out=np.ones_like(peak), where=peak > 0)
         self.share.assign(share.astype(np.float32))
-        return starts
 
     def stored(self, weights: Weights) -> npt.NDArray[np.int8]:
         """Integer weights [R, N] as the integer model stores them."""

@@ -204,7 +204,9 @@ class Graph:
             options: ``kind`` names the options table, the rest are its fields.
         """
         operator = self.schema.OperatorT()
-        operator.opcodeIndex = self.file.code(getattr(self.schema.BuiltinOperator, builtin), version)
+        operator.opcodeIndex = self.file.code(
+            getattr(self.schema.BuiltinOperator, builtin), version
+        )
         operator.inputs = [t.index for t in inputs]
         operator.outputs = [t.index for t in outputs]
         kind = options.pop("kind", None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgernn.graph.ops import OPS, Function, Gather, InputOperand
+from edgernn.graph.ops import OPS, Function
 from edgernn.model.affine import Affine8, Affine16, Source, Term8, Term16
 from edgernn.model.formats import Precision
 from edgernn_firmware_sim.reference import affine as affine_map
@@ -45,8 +45,7 @@ def test_every_operation_and_function_trains():
     from edgernn_export.compress.qat.interpreter import FUNCTIONS, RUN
 
     assert set(FUNCTIONS) == set(Function)
-    # Training refuses the layers of these: docs/support.md has them as holes.
-    assert set(RUN) == set(OPS) - {InputOperand, Gather}
+    assert set(RUN) == set(OPS)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)

@@ -1,0 +1,255 @@
+"""Keras layers that read values and whose forward pass is the integer model's, on int16 codes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from edgernn.graph.lowering import lowered
+from edgernn.model.formats import INT16_MAX, WEIGHT_MAX, FloatArray
+from edgernn.model.integer_model import IntegerModel
+from edgernn.model.layers import Delay, Embedding, Layer
+from edgernn.model.merges import Merge
+from edgernn.model.scales import ScaleVector
+from edgernn_export.cells.keras_cell import Between
+from edgernn_export.compress.qat.columns import output_scales
+from edgernn_export.compress.qat.ends import Place, Refused, each_step
+from edgernn_export.compress.qat.float_weights import BIAS, KERNEL
+from edgernn_export.compress.qat.interpreter import TrainingInterpreter
+from edgernn_export.compress.qat.tensor_arithmetic import Tensor, codes_of
+from edgernn_export.compress.qat.training_maps import Weights
+from edgernn_export.float_model.graph_run import offset_of
+
+EMBEDDINGS = "embeddings"
+
+
+class QatDelay(Refused, keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
+    """The last rows of a stream (clause 8.4), of all steps at once.
+
+    Args:
+        record: the delay.
+        batch: streams; None where every batch begins with the rows that stand before a stream.
+        last_step: of the last step alone.
+    """
+
+    def __init__(
+        self, record: Delay, *, batch: int | None, last_step: bool, **options: Any
+    ) -> None:
+        super().__init__(**options)
+        self.record = record
+        self._batch, self._last_step = batch, last_step
+        self._start = np.tile(record.start.astype(np.float32), record.rows - 1)
+        self.rows: Any = None
+
+    def build(self, input_shape: Any) -> None:  # noqa: ARG002  # Keras passes it
+        """Make room for the rows of every stream that goes on."""
+        if self._batch is not None:
+            shape = (self._batch, len(self._start))
+            self.rows = self.add_weight(name="rows", shape=shape, trainable=False)
+            self.reset_state()
+
+    def reset_state(self) -> None:
+        """Begin streams anew."""
+        if self.rows is not None:
+            self.rows.assign(np.broadcast_to(self._start, self.rows.shape))
+
+    def call(self, codes: Tensor) -> Tensor:
+        """Codes [B, T, I] to codes [B, T, rows * I], the newest row first, or to [B, rows * I]."""
+        width, rows = self.record.inputs, self.record.rows
+        if self.rows is None:
+            before = tf.tile(self._start[None], (tf.shape(codes)[0], 1))
+        else:
+            before = self.rows.value
+        before = tf.reshape(before, (-1, rows - 1, width))[:, ::-1]
+        stream = tf.concat((before, codes), axis=1)  # the oldest first
+        steps = tf.shape(codes)[1]
+        held = [stream[:, back : back + steps] for back in reversed(range(rows))]
+        made = tf.concat(held, axis=-1)
+        if self.rows is not None:
+            self.rows.assign(made[:, -1, : (rows - 1) * width])
+        return made[:, -1] if self._last_step else made
+
+
+class QatMerge(Refused, keras.layers.Layer):  # type: ignore[misc]  # as above
+    """A merge with the constants of the integer model."""
+
+    def __init__(self, model: IntegerModel, record: Merge, **options: Any) -> None:
+        super().__init__(**options)
+        self._step = TrainingInterpreter(lowered(model.precision, (record,)))
+
+    def call(self, codes: Tensor) -> Tensor:
+        """Codes [..., n*U] to codes [..., U]."""
+        return each_step(lambda flat: self._step({}, {}, (), read=flat)[0], codes)
+
+
+class _Trained(Refused, keras.layers.Layer):  # type: ignore[misc]  # as above
+    """A layer of values with weights.
+
+    Args:
+        integers: of the layer.
+        place: where it stands.
+    """
+
+    def __init__(
+        self, integers: DepthwiseIntegers | TableIntegers, place: Place, **options: Any
+    ) -> None:
+        super().__init__(**options)
+        self.integers, self._place = integers, place
+
+    def build(self, input_shape: Any) -> None:  # noqa: ARG002  # Keras passes it
+        """Make the weights, or take those of the layer that has them."""
+        limits = self.integers.limits
+        self.float_weights: Mapping[str, Any] = self._place.weights or {
+            name: self.add_weight(
+                name=name,
+                shape=limit.shape,
+                constraint=None if np.isinf(limit).any() else Between(-limit, limit),
+            )
+            for name, limit in limits.items()
+        }
+
+    def call(self, codes: Tensor) -> Tensor:
+        """Codes [..., N] to codes [..., U]."""
+        constants = self.integers.constants(self.float_weights)
+        step = self.integers.step
+        return each_step(lambda flat: step({}, {}, (), constants, flat)[0], codes)
+
+
+class QatDepthwise(_Trained):
+    """A depthwise convolution; of its delay it reads the rows."""
+
+    def __init__(self, place: Place, **options: Any) -> None:
+        super().__init__(DepthwiseIntegers(place), place, **options)
+
+
+class QatEmbedding(_Trained):
+    """Rows of a table by their tokens."""
+
+    def __init__(self, place: Place, **options: Any) -> None:
+        super().__init__(TableIntegers(place), place, **options)
+
+
+class DepthwiseIntegers:
+    """The integer side of a depthwise convolution: a multiplier for each tap and channel.
+
+    Shifts and the scale of the output stay; a tap never passes the largest multiplier.
+
+    Attributes:
+        index: of the layer.
+        columns: what it reads, K rows of U.
+        record: the integer layer training starts from.
+        step: what it computes.
+        limits: largest magnitudes of the weights, kernel [K, U] and bias [U], by name.
+    """
+
+    def __init__(self, place: Place) -> None:
+        """Find what a code of every constant is worth."""
+        model, columns = place.model, place.columns
+        self.index, self.columns = place.index, columns
+        record = model.layers[self.index]
+        assert isinstance(record, Merge)
+        self.record = record
+        self.step = TrainingInterpreter(lowered(model.precision, (record,)))
+        shape = len(record.terms), record.units
+        scale = output_scales(model, self.index)
+        shifts = np.array([[term.shift] for term in record.terms])
+        self._rate = np.exp2(shifts) / (columns.codes.reshape(shape) * scale)
+        self._center = columns.center.reshape(shape)
+        self._bias_rate = np.broadcast_to(1.0 / scale, (record.units,))
+        #: The first vector with offsets has those that are trained; the others' stay.
+        found = [term.has_bias for term in record.terms]
+        self._place = found.index(True) if True in found else 0
+        others = sum(term.bias.astype(np.float64) for term in record.terms)
+        self._others = others - record.terms[self._place].bias
+        self.limits = {
+            KERNEL: (INT16_MAX / np.abs(self._rate)).astype(np.float32),
+            BIAS: np.full(record.units, np.inf, np.float32),
+        }
+
+    def constants(self, weights: Mapping[str, Any]) -> dict[str, Tensor]:
+        """Multipliers of all vectors by name, and the offsets of one."""
+        kernel, bias = (weights[name].value for name in (KERNEL, BIAS))
+        rate, limit = self._rate.astype(np.float32), float(INT16_MAX)
+        names = list(self.record.scales)
+        made = {name: codes_of(kernel[tap], rate[tap], limit) for tap, name in enumerate(names)}
+        whole = bias + tf.reduce_sum(kernel * self._center.astype(np.float32), axis=0)
+        whole -= (self._others / self._bias_rate).astype(np.float32)
+        bias_rate = self._bias_rate.astype(np.float32)
+        return made | {offset_of(names[self._place]): codes_of(whole, bias_rate, limit)}
+
+    def nearest(
+        self, weights: Mapping[str, FloatArray], trained: Mapping[str, FloatArray]
+    ) -> dict[str, FloatArray]:
+        """As `Integers.nearest`; ``trained``: the kernel."""
+        codes = np.stack([term.multiplier for term in self.record.terms])
+        kernel = _closest(trained[KERNEL], codes, self._rate)
+        whole = (self._others + self.record.terms[self._place].bias) / self._bias_rate
+        return {**weights, KERNEL: kernel, BIAS: whole - (kernel * self._center).sum(axis=0)}
+
+    def begin(self, weights: Mapping[str, FloatArray]) -> None:
+        """Nothing follows the weights."""
+
+    def layer(self, weights: Weights, sparse: str) -> Layer:  # noqa: ARG002  # it has no products
+        """As `Integers.layer`."""
+        codes = {n: np.asarray(c).astype(np.int16) for n, c in self.constants(weights).items()}
+        terms = tuple(
+            ScaleVector(
+                multiplier=codes[name],
+                shift=term.shift,
+                bias=codes.get(offset_of(name), term.bias),
+            )
+            for name, term in self.record.scales.items()
+        )
+        return dataclasses.replace(self.record, terms=terms)
+
+
+class TableIntegers:
+    """The integer side of an embedding; the scale of its table stays.
+
+    Attributes:
+        index: of the layer.
+        record: the integer layer training starts from.
+        step: what it computes.
+        limits: largest magnitudes of the weights, embeddings [V, D], by name.
+    """
+
+    def __init__(self, place: Place) -> None:
+        """Find what a code of the table is worth."""
+        self.index = place.index
+        record = place.model.layers[self.index]
+        assert isinstance(record, Embedding)
+        self.record = record
+        self.step = TrainingInterpreter(lowered(place.model.precision, (record,)))
+        self._rate = 1.0 / (256.0 * record.output_scale)
+        self.limits = {EMBEDDINGS: np.full(record.table.shape, WEIGHT_MAX / self._rate, np.float32)}
+
+    def constants(self, weights: Mapping[str, Any]) -> dict[str, Tensor]:
+        """The table."""
+        table = weights[EMBEDDINGS].value
+        return {"table": codes_of(table, np.float32(self._rate), float(WEIGHT_MAX))}
+
+    def nearest(
+        self, weights: Mapping[str, FloatArray], trained: Mapping[str, FloatArray]
+    ) -> dict[str, FloatArray]:
+        """As `Integers.nearest`; ``trained``: the table."""
+        closest = _closest(trained[EMBEDDINGS], self.record.table, self._rate)
+        return {**weights, EMBEDDINGS: closest}
+
+    def begin(self, weights: Mapping[str, FloatArray]) -> None:
+        """Nothing follows the weights."""
+
+    def layer(self, weights: Weights, sparse: str) -> Layer:  # noqa: ARG002  # it has no products
+        """As `Integers.layer`."""
+        table = np.asarray(self.constants(weights)["table"]).astype(np.int8)
+        return dataclasses.replace(self.record, table=table)
+
+
+def _closest(wanted: FloatArray, codes: Any, rate: Any) -> FloatArray:
+    """The weights closest to others that round to codes."""
+    ends = (codes - 0.49) / rate, (codes + 0.49) / rate
+    return np.clip(wanted, np.minimum(*ends), np.maximum(*ends))

@@ -1,0 +1,89 @@
+"""Layers of a float model that a Keras model made of the weights of one layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from edgernn.model.array_record import ArrayRecord
+from edgernn.model.formats import FloatArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class WeightUse(ArrayRecord):
+    """One of several layers with the same weights, and the scalings that it took up.
+
+    Where the Keras layer makes W·x + b of x, this one makes
+    out_gain · (W·(gain · x + offset) + b) + out_offset.
+
+    Attributes:
+        layer: its position.
+        gain, offset: [I], of what it reads.
+        out_gain, out_offset: [U], of what it puts out; other than 1 and 0 in a linear Dense alone.
+    """
+
+    layer: int
+    gain: FloatArray
+    offset: FloatArray
+    out_gain: FloatArray
+    out_offset: FloatArray
+
+    @staticmethod
+    def of(layer: int, gain: FloatArray, offset: FloatArray, units: int) -> WeightUse:
+        """The use of weights behind a scaling, before any is behind them."""
+        return WeightUse(
+            layer=layer,
+            gain=np.array(gain),
+            offset=np.array(offset),
+            out_gain=np.ones(units),
+            out_offset=np.zeros(units),
+        )
+
+
+#: Uses of the weights of one layer, at least two, in the order of their positions.
+Shared = tuple[WeightUse, ...]
+
+
+@dataclass(slots=True, kw_only=True)
+class WeightUses:
+    """The uses of all weights, noted while layers are made.
+
+    Attributes:
+        owner: whose weights the next layers use.
+    """
+
+    owner: int = 0
+    _found: dict[int, tuple[Any, WeightUse]] = field(default_factory=dict)
+
+    def note(self, kind: str, use: WeightUse) -> None:
+        """Note the use of the owner's weights by a layer of this kind; it may have several."""
+        self._found[use.layer] = ((self.owner, kind), use)
+
+    def replaced(self, old: int, new: int, gain: FloatArray, offset: FloatArray) -> None:
+        """Note that a layer takes the place of another one and scales its output.
+
+        Args:
+            old: position of the replaced layer.
+            new: position of the other one.
+            gain: [U] or a scalar.
+            offset: [U] or a scalar.
+        """
+        key, use = self._found[old]
+        out_gain, out_offset = use.out_gain * gain, use.out_offset * gain + offset
+        self._found[new] = key, replace(use, layer=new, out_gain=out_gain, out_offset=out_offset)
+
+    def shared(self, kept: Sequence[int]) -> tuple[Shared, ...]:
+        """The uses of weights that several layers have.
+
+        Args:
+            kept: the layers that are left, in their order; positions in it are what is returned.
+        """
+        groups: dict[Any, list[WeightUse]] = {}
+        for place, index in enumerate(kept):
+            if index in self._found:
+                key, use = self._found[index]
+                groups.setdefault(key, []).append(replace(use, layer=place))
+        return tuple(tuple(uses) for uses in groups.values() if len(uses) > 1)
