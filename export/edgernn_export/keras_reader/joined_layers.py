@@ -14,7 +14,6 @@ from functools import partial
 
 import numpy as np
 
-from edgernn.model.formats import FloatArray
 from edgernn.model.merges import MergeOperation
 from edgernn.model.routes import MODEL_INPUT, Route, RoutePart
 from edgernn_export.float_model.model import (
@@ -282,8 +281,8 @@ class JoinedLayers:
         if flow.shape is None or flow.width != part.gain.size:
             return unknown(part.owner)
         made = summed_rows(flow, part, self._put_at(flow.grid))
-        use = WeightUse.of(made.route[0].source, *flow.scaling, made.width)
-        self.uses.note(FloatMerge.kind, use)
+        place = made.route[0].source
+        self.uses.note(FloatMerge.kind, WeightUse.of(place, *flow.scaling, made.width))
         return made
 
     def _check_width(self, owner: str, flow: Flow, width: int) -> None:
@@ -332,14 +331,13 @@ class JoinedLayers:
         squeezed = len(before) == 2 and len(after) == 1
         return replace(flow, shape=after, return_sequences=flow.return_sequences and not squeezed)
 
-    def _in_place(
-        self, flow: Flow, layer: FloatDense, gain: FloatArray, offset: FloatArray
-    ) -> Flow:
+    def _in_place(self, flow: Flow, layer: FloatDense, scale: ScalePart | None = None) -> Flow:
         """A layer in place of the one just before, whose output it scales."""
+        gain, offset = (np.ones(1), np.zeros(1)) if scale is None else (scale.gain, scale.offset)
         old = flow.route[0].source
-        route = self._put(layer, self.routes[old], flow.grid)
-        self.uses.replaced(old, route[0].source, gain, offset)
-        return replace(flow, route=route)
+        flow = replace(flow, route=self._put(layer, self.routes[old], flow.grid))
+        self.uses.replaced(old, flow.route[0].source, gain, offset)
+        return flow
 
     def _linear_dense(self, flow: Flow) -> FloatDense | None:
         """The layer just before, if it is a Dense that is still linear."""
@@ -360,7 +358,7 @@ class JoinedLayers:
             return flow
         dense = self._linear_dense(flow)
         if dense is not None:
-            return self._in_place(flow, fold_back(dense, part), part.gain, part.offset)
+            return self._in_place(flow, fold_back(dense, part), part)
         if flow.pending is None:
             return replace(flow, pending=part)
         first = flow.pending
@@ -382,7 +380,7 @@ class JoinedLayers:
             return replace(flow, softmax=True)
         if (dense := self._linear_dense(flow)) is not None:
             active = replace(dense, activation=part.activation)
-            return self._in_place(flow, active, np.ones(1), np.zeros(1))
+            return self._in_place(flow, active)
         if not isinstance(flow.last, UnknownPart):
             self.findings.add(
                 part.owner,

@@ -90,12 +90,13 @@ def shared() -> Any:
 
 
 def last_step() -> Any:
-    """Residuals around a recurrent layer that answers at the last step."""
+    """Pooling, and residuals around a recurrent layer that answers at the last step."""
     import keras
 
     la = keras.layers
     a = keras.Input((None, 3))
     deep = la.Conv1D(3, 2, padding="causal", name="conv")(a)
+    deep = la.AveragePooling1D(2, strides=1, name="mean")(la.ZeroPadding1D((1, 0))(deep))
     last = (a + deep)[:, -1] + la.GRU(3, name="gru")(deep)
     return keras.Model(a, la.Dense(2, name="head")(last))
 

@@ -180,6 +180,19 @@ def test_training_does_not_lose_against_rounding(name):
     assert error() < before
 
 
+@pytest.mark.parametrize("options", [{"strides": 2, "padding": "causal"}, {"padding": "valid"}])
+def test_networks_that_answer_some_readings_are_refused(options):
+    import keras
+
+    la = keras.layers
+    float_model = keras.Sequential(
+        [keras.Input((None, 3)), la.Conv1D(3, 2, **options), la.GRU(3, return_sequences=True)]
+    )
+    xs = NETWORKS["convolutions"][1](3, 60, 1)
+    with pytest.raises(TrainingError, match=r"got one answer .* build it without strides"):
+        qat_model(float_model, xs)
+
+
 def test_a_shared_layer_behind_a_scaling_by_zero_is_refused():
     import keras
 
