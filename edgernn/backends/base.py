@@ -25,10 +25,10 @@ class Backend(Protocol):
     interface: Interface
 
     def step(self, q_x: OperandArray, state: State) -> tuple[Int16Array, State]:
-        """Advance one stream by one reading.
+        """Advance one stream by one step of the network: by a reading, or by several.
 
         Args:
-            q_x: operand codes [I].
+            q_x: operand codes [I] of a step: `Interface.step_width`.
             state: int16 vectors; not modified.
 
         Returns:
@@ -37,7 +37,7 @@ class Backend(Protocol):
         ...
 
     def run(self, q_xs: OperandArray, state: State) -> tuple[Int16Array, State]:
-        """Advance one stream by T readings; by definition repeated `step`.
+        """Advance one stream by T steps; by definition repeated `step`.
 
         Args:
             q_xs: operand codes [T, I].
@@ -180,13 +180,13 @@ class BatchBackend(Backend, Protocol):
     """A backend that runs many streams faster at once than one after another."""
 
     def run_batch(self, q_xs: OperandArray) -> Int16Array:
-        """Run B streams of T readings from the zero state.
+        """Run B whole streams of T readings.
 
         Args:
-            q_xs: operand codes [B, T, I].
+            q_xs: operand codes [B, T, I] of readings.
 
         Returns:
-            int16 [B, T, O].
+            int16 [B, N, O]: their answers, T where every reading is answered.
         """
         ...
 

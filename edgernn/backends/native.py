@@ -162,16 +162,16 @@ def _program(
     model: IntegerModel, isa: str, layout: str, report: Callable[[int, float], None]
 ) -> Any:
     """The model in the form of the extension module; ``report`` hears of clipped readings."""
-    step = model.precision.input_step
+    step, readings = model.precision.input_step, model.step_readings
     chosen = StorageChoice(model, isa, layout)
     return _module().Program(
         isa,
         8 * model.precision.operand_dtype.itemsize,
-        model.input.width,
+        model.step_width,
         model.output.width,
         tuple(_layer(layer, chosen) for layer in model.layers),
-        model.input.offset,
-        step * model.input.scale,
+        np.tile(model.input.offset, readings),
+        np.tile(step * model.input.scale, readings),
         model.output.scale,
         report,
         _routes(model),
@@ -188,8 +188,8 @@ def _start(model: IntegerModel) -> bytes | None:
 
 
 def _vocabulary(model: IntegerModel) -> bytes | None:
-    """How many tokens each input channel has, 0 of a real one; None where none is a token."""
-    sizes = model.input.vocabulary
+    """How many tokens each code of a step tells apart, 0 of a real one; None where none is one."""
+    sizes = model.input.vocabulary * model.step_readings
     return np.array(sizes, dtype=np.int32).tobytes() if sizes else None
 
 

@@ -120,16 +120,15 @@ class OnnxBackend:
     def step(self, q_x: OperandArray, state: State) -> tuple[Int16Array, State]:
         """Advance one stream by one reading; see `Backend.step`."""
         bound = self._bound
-        self._inputs.check_step(q_x)
+        bound.x[...] = self._inputs.of_step(q_x)
         self._inputs.copy_state(state, bound.states[0])
-        bound.x[...] = q_x
         bound.run(bound.bindings[0])
         return bound.y.copy(), tuple([v.copy() for v in bound.states[1]])
 
     def run(self, q_xs: OperandArray, state: State) -> tuple[Int16Array, State]:
         """Advance one stream by T readings; see `Backend.run`."""
         bound = self._bound
-        self._inputs.check_run(q_xs)
+        q_xs = self._inputs.of_run(q_xs)
         self._inputs.copy_state(state, bound.states[0])
         run, copy, x, y = bound.run, np.copyto, bound.x, bound.y
         binding, following = bound.bindings
@@ -161,10 +160,10 @@ class _BoundArrays:
             return ort.OrtValue.ortvalue_from_numpy(array[None])
 
         def ports(array: np.ndarray[Any, Any], tensors: tuple[PortTensor, ...]) -> dict[str, Any]:
-            return {tensor.name: bound(array[tensor.channels]) for tensor in tensors}
+            return {tensor.name: bound(array[tensor.place]) for tensor in tensors}
 
         step = step_ports(interface)
-        self.x = np.zeros(interface.input.width, interface.code_dtype)
+        self.x = np.zeros(interface.step_width, interface.code_dtype)
         self.y = np.zeros(interface.output.width, _INT16)
         xs, ys = ports(self.x, step.inputs), ports(self.y, step.outputs)
         values: list[list[Any]] = [[], []]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from edgernn.backends.base import State
 from edgernn.errors import FormatError, ModelError, ShapeError, StateError
@@ -26,15 +27,22 @@ class PortTensor:
     Attributes:
         name: in the file.
         channels: where its channels are in the model's vector.
+        readings: of an input, how many readings of these channels it holds one behind another.
     """
 
     name: str
     channels: slice
+    readings: int = 1
 
     @property
     def width(self) -> int:
-        """Number of channels."""
-        return int(self.channels.stop - self.channels.start)
+        """Number of elements."""
+        return int(self.channels.stop - self.channels.start) * self.readings
+
+    @property
+    def place(self) -> slice:
+        """Where its elements are in those of all tensors of its side, one behind another."""
+        return slice(self.channels.start * self.readings, self.channels.stop * self.readings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,11 +73,12 @@ def step_ports(about: Interface | IntegerModel) -> StepPorts:
         about.input.ports or (Port(name="x", width=about.input.width),),
         about.output.ports or (Port(name="y", width=about.output.width),),
         [spec.name for spec in about.states],
+        about.step_readings,
     )
 
 
 def named_ports(
-    sources: tuple[Port, ...], sinks: tuple[Port, ...], states: Sequence[str]
+    sources: tuple[Port, ...], sinks: tuple[Port, ...], states: Sequence[str], readings: int = 1
 ) -> StepPorts:
     """The tensors of inputs, outputs and states.
 
@@ -77,11 +86,12 @@ def named_ports(
         sources: the inputs.
         sinks: the outputs.
         states: names of the states.
+        readings: that a step takes.
 
     Raises:
         ModelError: two tensors would have one name, or one has a name that a file cannot hold.
     """
-    inputs = _tensors(sources)
+    inputs = tuple(replace(tensor, readings=readings) for tensor in _tensors(sources))
     before = [*(tensor.name for tensor in inputs), *states]
     outputs = tuple(
         replace(tensor, name=f"{tensor.name}_out") if tensor.name in before else tensor
@@ -103,39 +113,42 @@ def _tensors(ports: tuple[Port, ...]) -> tuple[PortTensor, ...]:
 
 
 class StepInputs:
-    """Lets through what one model's step accepts.
+    """Lets through what one model's step accepts, in the order of its tensors.
 
     Args:
         owner: name of the backend, for messages.
         interface: of the model.
     """
 
-    __slots__ = ("_dtype", "_owner", "_shape", "_widths")
+    __slots__ = ("_dtype", "_order", "_owner", "_shape", "_widths")
 
     def __init__(self, owner: str, interface: Interface) -> None:
         """Take widths and dtypes from the interface."""
         self._owner = owner
-        self._shape = (interface.input.width,)
+        self._shape = (interface.step_width,)
         self._dtype = interface.code_dtype
+        self._order = _order(step_ports(interface).inputs, interface)
         self._widths = [spec.units for spec in interface.states]
 
-    def check_step(self, q_x: OperandArray) -> None:
-        """Refuse anything but operand codes [I].
+    def of_step(self, q_x: OperandArray) -> OperandArray:
+        """Operand codes [I], those of every tensor one behind another.
 
         Raises:
             ShapeError: another shape or dtype.
         """
         if q_x.shape != self._shape or q_x.dtype != self._dtype:
             raise self._shape_error(q_x, self._shape)
+        return q_x if self._order is None else q_x[self._order]
 
-    def check_run(self, q_xs: OperandArray) -> None:
-        """Refuse anything but operand codes [T, I].
+    def of_run(self, q_xs: OperandArray) -> OperandArray:
+        """Operand codes [T, I], those of every tensor one behind another.
 
         Raises:
             ShapeError: another shape or dtype.
         """
         if q_xs.shape != (*q_xs.shape[:1], *self._shape) or q_xs.dtype != self._dtype:
             raise self._shape_error(q_xs, ("T", *self._shape))
+        return q_xs if self._order is None else q_xs[:, self._order]
 
     def copy_state(self, state: State, into: Sequence[Int16Array]) -> None:
         """Copy a checked state into the runtime's memory.
@@ -162,6 +175,16 @@ class StepInputs:
             f"backend '{self._owner}': expected {self._dtype} codes of shape ({shape}), "
             f"got {got.dtype} {got.shape}."
         )
+
+
+def _order(ports: tuple[PortTensor, ...], interface: Interface) -> npt.NDArray[np.intp] | None:
+    """Which elements of a step follow each other in the tensors; None where they do in it."""
+    if len(ports) == 1 or interface.step_readings == 1:
+        return None
+    elements = np.arange(interface.step_width).reshape(interface.step_readings, -1)
+    order: npt.NDArray[np.intp]
+    order = np.concatenate([elements[:, port.channels].ravel() for port in ports])
+    return order
 
 
 def check_tensors(

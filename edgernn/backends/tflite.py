@@ -153,7 +153,7 @@ class TfliteBackend:
     def step(self, q_x: OperandArray, state: State) -> tuple[Int16Array, State]:
         """Advance one stream by one reading; see `Backend.step`."""
         views = self._views
-        self._inputs.check_step(q_x)
+        q_x = self._inputs.of_step(q_x)
         self._inputs.copy_state(state, views.states_in)
         views.put(views.x, q_x)
         views.invoke()
@@ -162,7 +162,7 @@ class TfliteBackend:
     def run(self, q_xs: OperandArray, state: State) -> tuple[Int16Array, State]:
         """Advance one stream by T readings; see `Backend.run`."""
         views = self._views
-        self._inputs.check_run(q_xs)
+        q_xs = self._inputs.of_run(q_xs)
         self._inputs.copy_state(state, views.states_in)
         invoke, copy, x, y = views.invoke, np.copyto, views.x, views.y
         put, take = views.put, views.take
@@ -236,7 +236,7 @@ def _parted(
     views: list[np.ndarray[Any, Any]], tensors: tuple[PortTensor, ...]
 ) -> tuple[_Parts, list[np.ndarray[Any, Any]]]:
     """The views of ports with their places, and those of the states behind them."""
-    places = [tensor.channels for tensor in tensors]
+    places = [tensor.place for tensor in tensors]
     return list(zip(views, places, strict=False)), views[len(places) :]
 
 

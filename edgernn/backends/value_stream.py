@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from edgernn.backends.base import Backend, NoShortWays, State, Stream, StreamingBackend
+from edgernn.backends.rate_stream import RateStream
 from edgernn.backends.window_stream import WindowStream
 from edgernn.errors import EdgeRnnError
 from edgernn.model.formats import Int16Array, OperandArray
@@ -94,8 +95,9 @@ def stream_maker(backend: Backend, padded: bool = False) -> Callable[[], Stream]
         backend: executes the model.
         padded: of a window model, see `WindowStream`.
     """
-    window = backend.interface.window
-    make = _step_stream_maker(backend)
+    interface = backend.interface
+    rate, window, of_steps = interface.rate, interface.window, _step_stream_maker(backend)
+    make = of_steps if rate is None else lambda: RateStream(interface, rate, of_steps())
     if window is None:
         return make
     return lambda: WindowStream(backend, make(), window, padded)

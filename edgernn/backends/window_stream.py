@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from edgernn.backends.base import Backend, BatchBackend, NoShortWays, State, Stream
+from edgernn.backends.rate_stream import spread_answers
 from edgernn.model.formats import Int16Array, OperandArray
 from edgernn.model.interface import Window
 
@@ -22,7 +23,7 @@ class WindowStream(NoShortWays):
 
     Args:
         backend: executes the network.
-        steps: a stream of the network itself, in the zero state.
+        steps: a stream of the readings of one window, at its beginning.
         window: of the model.
         padded: the first reading stands for those before it, so that there is an answer at once.
     """
@@ -110,7 +111,7 @@ class WindowStream(NoShortWays):
             self._due, self._to_pad, self._end, codes = before
             self._current()[:] = codes
             raise
-        q_ys = self._spread(answers, answered.start, count)
+        q_ys = spread_answers(answers, answered.start, hop, count, self.last)
         if answered:
             self._due = answered[-1] + hop - (count - 1)
             self.last = answers[-1].copy()
@@ -153,23 +154,6 @@ class WindowStream(NoShortWays):
             network.reset()
             answers[k] = network.advance(stretch[k * hop : k * hop + steps])[-1]
         return answers
-
-    def _spread(self, answers: Int16Array, first: int, count: int) -> Int16Array:
-        """One output for each of ``count`` readings; reading ``first`` gets the first answer."""
-        which = np.arange(count) - first
-        q_ys: Int16Array
-        if len(answers):
-            q_ys = answers[np.maximum(which, 0) // self._window.hop]
-        else:
-            q_ys = np.zeros((count, self._outputs), dtype=np.int16)
-        before = which < 0
-        if not before.any():
-            return q_ys
-        if self.last is not None:
-            q_ys[before] = self.last
-            return q_ys
-        mask = np.repeat(before[:, None], self._outputs, axis=1)
-        return np.ma.MaskedArray(q_ys, mask)  # type: ignore[no-untyped-call]
 
     def close(self) -> None:
         """See `Stream.close`."""

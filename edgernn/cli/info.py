@@ -18,9 +18,10 @@ from edgernn.container.file import load_either, load_program
 from edgernn.container.memory import table_bytes, weight_memory
 from edgernn.container.stored.stored_layers import has_unit_scales
 from edgernn.container.stored.tensors import file_bytes
+from edgernn.graph.receptive_field import receptive_field
 from edgernn.model.affine import Affine, Affine8, Term8, Term16
 from edgernn.model.integer_model import IntegerModel
-from edgernn.model.interface import Interface, Window
+from edgernn.model.interface import Interface, Rate, Window
 from edgernn.model.layers import (
     LSTM,
     Delay,
@@ -174,21 +175,28 @@ def _interface(interface: Interface) -> Description:
         "states": [
             {"name": s.name, "units": s.units, "format": str(s.format)} for s in interface.states
         ],
-        "stream": _stream(interface.window),
+        "stream": _stream(interface.window, interface.rate),
         "state_bytes": interface.state_bytes,
         "carried_bytes": interface.carried_bytes,
         "model_sha256": interface.model_sha256,
     }
 
 
-def _stream(window: Window | None) -> Description:
+def _stream(window: Window | None, rate: Rate | None) -> Description:
+    rated: Description = {}
+    if rate is not None:
+        rated["rate"] = {
+            "readings": rate.readings, "first": rate.first, "latency": rate.latency,
+        }  # fmt: skip
     if window is None:
-        return {"kind": "endless"}
+        return {"kind": "endless", **rated}
+    steps = window.steps if rate is None else rate.steps(window.steps)
     return {
         "kind": "window",
         "steps": window.steps,
         "hop": window.hop,
-        "steps_per_reading": window.steps / window.hop,
+        "steps_per_reading": steps / window.hop,
+        **rated,
     }
 
 
@@ -208,6 +216,7 @@ def _model(model: IntegerModel) -> Description:
         "memory": _memory(model.layers),
         "parameters": sum(layer["parameters"] for layer in layers),
         "macs": model.macs,
+        "receptive_field": receptive_field(model) or "all",
         "provenance": {
             "float_model_sha256": origin.float_model_sha256,
             "calibration_sha256": origin.calibration_sha256,
@@ -309,6 +318,8 @@ def _text(record: Description) -> str:
         record["output_ports"],
     )
     lines += [f"stream  {_stream_text(record['stream'])}"]
+    if "receptive_field" in record:
+        lines += [f"answers depend on  {_field_text(record['receptive_field'])}"]
     lines += [_state_text(record)]
     lines += [f"  {s['name']}  int16 [{s['units']}]  {s['format']}" for s in record["states"]]
     if "provenance" in record:
@@ -329,19 +340,30 @@ def _by_port(channels: list[str], ports: list[Description]) -> list[str]:
 
 
 def _stream_text(stream: Description) -> str:
+    rate = Rate(**stream["rate"]) if "rate" in stream else None
     if stream["kind"] == "endless":
-        return "endless: an answer to every reading, the state is carried for ever"
+        answers = "an answer to every reading" if rate is None else str(rate)
+        return f"endless: {answers}, the state is carried for ever"
     window = Window(steps=stream["steps"], hop=stream["hop"])
+    within = "" if rate is None else f" ({rate})"
     return (
-        f"{window}, each from the zero state: {stream['steps_per_reading']:g} steps of the network "
-        "per reading"
+        f"{window}, each from the zero state{within}: {stream['steps_per_reading']:g} steps of the "
+        "network per reading"
     )
+
+
+def _field_text(found: int | str) -> str:
+    """How many readings an answer depends on."""
+    if found == "all":
+        return "all readings of the stream, through recurrent layers"
+    return f"the last {found} readings" if found != 1 else "the last reading"
 
 
 def _state_text(record: Description) -> str:
     text = f"state  {record['state_bytes']} bytes per stream"
-    if record["stream"]["kind"] == "endless":
-        return text
+    stream = record["stream"]
+    if stream["kind"] == "endless":
+        return f"{text}, with the readings of a step" if "rate" in stream else text
     carried = record["carried_bytes"]
     return (
         f"{text}: {carried} of the readings of a window, which it carries, and "

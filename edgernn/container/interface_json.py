@@ -44,12 +44,13 @@ from edgernn.model.interface import (
     Window,
 )
 from edgernn.model.layer_record import StateSpec
+from edgernn.model.rates import MAX_RATE_READINGS, Rate
 
 #: Version 2 is version 1 with a window: a reader of version 1 would stream such a model endlessly.
 #: Version 3 is version 2 with ports and with states that do not begin with zeros or that are input
 #: codes, and the window of an endless stream is null. The first version that holds an interface is
-#: written. Version 4 is version 3 with tokens.
-INTERFACE_VERSIONS: Final = (1, 2, 3, 4)
+#: written. Version 4 is version 3 with tokens, version 5 is version 4 with a rate.
+INTERFACE_VERSIONS: Final = (1, 2, 3, 4, 5)
 _MAX_GOLDEN_STEPS: Final = 4_096
 
 _INPUT: Final[Members] = {**CHANNELS, "scale": reals, "offset": reals}
@@ -71,6 +72,20 @@ WINDOW: Final[Members] = {
 }
 
 
+def _start(node: Node) -> tuple[int, ...]:
+    """Reads input codes, one per channel, or none."""
+    return tuple(code.integer(INT16_MIN, INT16_MAX) for code in node.items(0, MAX_WIDTH))
+
+
+#: A rate, in .edgernn files too.
+RATE: Final[Members] = {
+    "readings": integer(1, MAX_RATE_READINGS),
+    "first": integer(1, MAX_RATE_READINGS),
+    "latency": integer(0, MAX_RATE_READINGS),
+    "start": _start,
+}
+
+
 def dumps(interface: Interface) -> str:
     """Canonical JSON of an interface: same interface, same text."""
     return json.dumps(to_record(interface), sort_keys=True, separators=(",", ":"), allow_nan=False)
@@ -80,10 +95,10 @@ def to_record(interface: Interface) -> dict[str, Any]:
     """An interface as JSON values."""
     precision, golden = interface.precision, interface.golden
     source, sink, window = interface.input, interface.output, interface.window
-    tokens = bool(source.vocabulary)
-    ported = tokens or _needs_version_3(interface)
+    version = _version(interface)
+    ported = version > 2
     record: dict[str, Any] = {
-        "edgernn_interface": 4 if tokens else 3 if ported else 1 if window is None else 2,
+        "edgernn_interface": version,
         "name": interface.name,
         "precision": precision.value,
         "input": {
@@ -103,8 +118,11 @@ def to_record(interface: Interface) -> dict[str, Any]:
     if ported:
         record["input"]["ports"] = [to_object(port, INPUT_PORT) for port in source.ports]
         record["output"]["ports"] = [to_object(port, OUTPUT_PORT) for port in sink.ports]
-    if tokens:
+    if version > 3:
         record["input"]["vocabulary"] = list(source.vocabulary)
+    if interface.rate is not None:
+        record["rate"] = to_object(interface.rate, RATE)
+        record["kept"] = list(interface.kept)
     return record
 
 
@@ -139,9 +157,20 @@ def from_node(top: Node) -> Interface:
         raise top.member("input").refuse(
             "several ports here or of the output, or rows as states, in version 3"
         )
-    if version > 3 and not interface.input.vocabulary:
+    if version == 4 and not interface.input.vocabulary:
         raise top.member("input").refuse("tokens in version 4")
     return interface
+
+
+def _version(interface: Interface) -> int:
+    """The first version that holds an interface."""
+    if interface.rate is not None:
+        return 5
+    if interface.input.vocabulary:
+        return 4
+    if _needs_version_3(interface):
+        return 3
+    return 1 if interface.window is None else 2
 
 
 def _needs_version_3(interface: Interface) -> bool:
@@ -169,26 +198,41 @@ def _check_decimals(parts: dict[str, Node], channels: InputSpec | OutputSpec, *n
 def _read(top: Node, version: int) -> Interface:
     parts = top.members(
         "edgernn_interface", "name", "precision", "input", "output", "states", "model_sha256",
-        "golden", *["window"] * (version > 1),
+        "golden", *["window"] * (version > 1), *["rate", "kept"] * (version > 4),
     )  # fmt: skip
     precision = parts["precision"].choice(Precision)
     ported = version > 2
-    source = _read_input(parts["input"], precision, ported, tokens=version > 3)
+    source = _read_input(parts["input"], precision, ported, tokens=version > 3, real=version > 4)
     sink = _read_output(parts["output"], ported)
     windowed = version > 1 and not (ported and parts["window"].value is None)
+    rate = Rate(**from_object(parts["rate"], RATE)) if version > 4 else None
+    states = tuple(_read_state(node, ported) for node in parts["states"].items(1, 64))
     return Interface(
         name=parts["name"].text(),
         precision=precision,
         input=source,
         output=sink,
-        states=tuple(_read_state(node, ported) for node in parts["states"].items(1, 64)),
+        states=states,
         model_sha256=parts["model_sha256"].text(),
         window=Window(**from_object(parts["window"], WINDOW)) if windowed else None,
-        golden=_read_golden(parts["golden"], precision, source, sink.width),
+        golden=_read_golden(
+            parts["golden"], precision, source, sink.width, 1 if rate is None else rate.readings
+        ),
+        rate=rate,
+        kept=_read_kept(parts["kept"], states) if version > 4 else (),
     )
 
 
-def _read_input(node: Node, precision: Precision, ported: bool, *, tokens: bool) -> InputSpec:
+def _read_kept(node: Node, states: tuple[StateSpec, ...]) -> tuple[str, ...]:
+    kept = tuple(name.text() for name in node.items(0, len(states)))
+    if kept != tuple(spec.name for spec in states if spec.name in kept):
+        raise node.refuse("names of states, in their order")
+    return kept
+
+
+def _read_input(
+    node: Node, precision: Precision, ported: bool, *, tokens: bool, real: bool
+) -> InputSpec:
     codes = {
         "code_min": precision.input_low,
         "code_max": precision.input_high,
@@ -201,7 +245,7 @@ def _read_input(node: Node, precision: Precision, ported: bool, *, tokens: bool)
     for name, wanted in codes.items():
         parts[name].integer(wanted, wanted)
     ports = read_ports(parts["ports"], INPUT_PORT) if ported else ()
-    vocabulary = read_vocabulary(parts["vocabulary"]) if tokens else ()
+    vocabulary = read_vocabulary(parts["vocabulary"], 0 if real else 1) if tokens else ()
     spec = InputSpec(**from_parts(parts, _INPUT), ports=ports, vocabulary=vocabulary)
     _check_decimals(parts, spec, "scale", "offset")
     return spec
@@ -231,13 +275,17 @@ def read_ports(node: Node, members: Members) -> tuple[Port, ...]:
     return tuple(Port(**from_object(item, members)) for item in items)
 
 
-def read_vocabulary(node: Node) -> tuple[int, ...]:
+def read_vocabulary(node: Node, low: int = 1) -> tuple[int, ...]:
     """How many tokens each input channel tells apart, 0 of real ones.
+
+    Args:
+        node: an array of these numbers.
+        low: fewest numbers.
 
     Raises:
         FormatError: it is no array of such numbers.
     """
-    return tuple(size.integer(0, MAX_VOCABULARY) for size in node.items(1, MAX_WIDTH))
+    return tuple(size.integer(0, MAX_VOCABULARY) for size in node.items(low, MAX_WIDTH))
 
 
 def _read_state(node: Node, ported: bool) -> StateSpec:
@@ -256,16 +304,16 @@ def _read_state(node: Node, ported: bool) -> StateSpec:
 
 
 def _read_golden(
-    node: Node, precision: Precision, source: InputSpec, outputs: int
+    node: Node, precision: Precision, source: InputSpec, outputs: int, readings: int
 ) -> Golden | None:
     if node.value is None:
         return None
     parts = node.members("q_x", "q_y")
     bounds = source.code_bounds(precision)
     low, high = int(np.min(bounds.low)), int(np.max(bounds.high))
-    q_x = _read_codes(parts["q_x"], source.width, low, high)
+    q_x = _read_codes(parts["q_x"], readings * source.width, low, high)
     q_y = _read_codes(parts["q_y"], outputs, -32768, 32767)
-    if len(q_x) != len(q_y) or bounds.broken(q_x).any():
+    if len(q_x) != len(q_y) or bounds.broken(q_x.reshape(-1, source.width)).any():
         raise node.refuse("as many outputs as inputs, and inputs that are codes of the precision")
     return Golden(q_x=q_x.astype(source.code_dtype(precision)), q_y=q_y.astype(np.int16))
 

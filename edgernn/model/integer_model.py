@@ -15,7 +15,7 @@ import numpy as np
 from edgernn.errors import ModelError
 from edgernn.model.affine import Affine, Affine8, Affine16, CodeRange, Source
 from edgernn.model.array_record import ArrayRecord
-from edgernn.model.formats import Precision
+from edgernn.model.formats import MAX_WIDTH, Precision
 from edgernn.model.interface import InputSpec, Interface, OutputSpec, Window
 from edgernn.model.layer_record import StateSpec
 from edgernn.model.layers import LAYERS, Delay, Embedding, Layer, held_codes
@@ -80,6 +80,7 @@ class IntegerModel(ArrayRecord):
     def __post_init__(self) -> None:
         """Validate the whole model."""
         self._check_layers()
+        self._check_rate()
         if self.routes == self._chain():
             object.__setattr__(self, "routes", ())
         if self.routes:
@@ -89,7 +90,6 @@ class IntegerModel(ArrayRecord):
         self._check_widths(wiring)
         self._check_tokens(wiring)
         self._check_delays(wiring)
-        self._check_rate()
         held = held_codes(self.layers)
         for layer, route in zip(self.layers, wiring, strict=False):
             ranges = operand_ranges(self.precision, route, layer, held)
@@ -166,8 +166,19 @@ class IntegerModel(ArrayRecord):
                 )
 
     def _check_rate(self) -> None:
-        """Codes stand for the readings before the stream."""
-        if self.rate is None or not self.rate.start:
+        """A step fits, a window has an answer, codes stand for the readings before the stream."""
+        if self.rate is None:
+            return
+        if self.step_width > MAX_WIDTH:
+            raise ModelError(
+                f"model.rate: expected at most {MAX_WIDTH} codes of a step, got {self.step_width}"
+            )
+        if self.window is not None and self.window.steps < self.rate.first:
+            raise ModelError(
+                f"model.rate: expected the first answer within a window of {self.window.steps} "
+                f"readings, got it after {self.rate.first}"
+            )
+        if not self.rate.start:
             return
         start = np.array(self.rate.start)
         bounds = self.input.code_bounds(self.precision)
@@ -233,8 +244,21 @@ class IntegerModel(ArrayRecord):
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates of one step; a window of T readings takes T steps."""
+        """Multiply-accumulates of one step of the network; an answer takes `answer_steps`."""
         return sum(layer.macs for layer in self.layers)
+
+    @property
+    def answer_steps(self) -> int:
+        """Steps of the network that an answer takes: one, or all of a window."""
+        if self.window is None:
+            return 1
+        steps = self.window.steps
+        return steps if self.rate is None else self.rate.steps(steps)
+
+    @property
+    def answer_readings(self) -> int:
+        """Readings from one answer to the next."""
+        return self.step_readings if self.window is None else self.window.hop
 
     @property
     def storages(self) -> frozenset[Storage]:
@@ -272,7 +296,7 @@ class IntegerModel(ArrayRecord):
 
     def _kept(self) -> tuple[str, ...]:
         """States that steps before the first answer leave as they are (clause 6.9)."""
-        if self.rate is None or not self.rate.has_warm_up:
+        if self.rate is None or not self.rate.unanswered:
             return ()
         delays = (layer for layer in self.layers if isinstance(layer, Delay))
         return tuple(spec.name for layer in delays for spec in layer.states)

@@ -67,7 +67,7 @@ class Golden(ArrayRecord):
     """A short stream from the zero state with the outputs every backend must reproduce.
 
     Attributes:
-        q_x: operand codes [T, I].
+        q_x: operand codes [T, I] of steps: `Interface.step_width`.
         q_y: int16 [T, O].
     """
 
@@ -104,9 +104,14 @@ class Interface(ArrayRecord):
     kept: tuple[str, ...] = ()
 
     @property
+    def step_readings(self) -> int:
+        """Readings that one step of the network takes."""
+        return 1 if self.rate is None else self.rate.readings
+
+    @property
     def step_width(self) -> int:
         """Input codes of one step of the network: those of all its readings."""
-        return self.input.width * (1 if self.rate is None else self.rate.readings)
+        return self.step_readings * self.input.width
 
     @property
     def code_dtype(self) -> np.dtype[np.integer[Any]]:
@@ -148,9 +153,10 @@ class Interface(ArrayRecord):
     def carried(self) -> tuple[StateSpec, ...]:
         """What a stream carries from reading to reading.
 
-        The states of an endless stream; before them, where a step takes several readings or the
-        first ones have no answer, the codes of the last R readings, row after row, and the number
-        of readings until the next answer. For windows that of the readings in the window alone.
+        The states of an endless stream. Before them, where it has a rate, the rows of a step, and
+        the number of readings until the next answer, from which follows which row the next reading
+        takes; rows behind are those of the step before, or the start. Of windows, the codes of the
+        last readings, row after row, and that number alone.
         """
         if self.window is not None:
             return self._readings("window", self.window.steps, ())
@@ -193,6 +199,17 @@ class Interface(ArrayRecord):
     def initial_state(self) -> tuple[Int16Array, ...]:
         """What every stream begins with, one vector per state (clause 6.2)."""
         return tuple(spec.initial() for spec in self.states)
+
+    def warmed_up(self, state: tuple[Int16Array, ...]) -> tuple[Int16Array, ...]:
+        """What a step before the first answer leaves of its state (clause 6.9).
+
+        Args:
+            state: after the step, int16 [H] or [B, H] each.
+        """
+        return tuple(
+            q if spec.name in self.kept else np.broadcast_to(spec.initial(), q.shape).copy()
+            for spec, q in zip(self.states, state, strict=True)
+        )
 
     def real_outputs(self, q_y: Int16Array | None, softmax: bool) -> FloatArray:
         """What codes mean.

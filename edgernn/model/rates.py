@@ -52,9 +52,9 @@ class Rate:
             object.__setattr__(self, "start", ())
 
     @property
-    def has_warm_up(self) -> bool:
-        """Whether the network takes steps before the first one that is answered."""
-        return self.first > self.readings
+    def rows_before(self) -> int:
+        """How many rows of the first step stand for readings before the stream."""
+        return -self.first % self.readings
 
     def steps(self, readings: int) -> int:
         """How many steps the network takes over a stream of that many readings."""
@@ -81,7 +81,7 @@ class Rate:
         """
         *batch, count, width = readings.shape
         ends = self._ends(count)
-        before = np.broadcast_to(start, (*batch, self.readings - ends.start, width))
+        before = np.broadcast_to(start, (*batch, self.rows_before, width))
         whole = np.concatenate([before.astype(readings.dtype), readings], axis=-2)
         whole = whole[..., : len(ends) * self.readings, :]
         steps: npt.NDArray[Any] = whole.reshape(*batch, len(ends), self.readings * width)
@@ -97,6 +97,6 @@ class Rate:
 
     def __str__(self) -> str:
         """For people: ``one answer every 4 readings, the first after 3``."""
-        every = f"every {self.readings} readings" if self.readings > 1 else "a reading"
-        late = f", {self.latency} readings late" if self.latency else ""
+        every = f"every {self.readings} readings" if self.readings > 1 else "per reading"
+        late = f", {self.latency} reading{'s' * (self.latency > 1)} late" if self.latency else ""
         return f"one answer {every}, the first after {self.first}{late}"

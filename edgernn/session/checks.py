@@ -11,7 +11,7 @@ import numpy.typing as npt
 from edgernn.backends.base import State
 from edgernn.errors import EdgeRnnError, ShapeError, StateError
 from edgernn.model.formats import INT16_MAX, INT16_MIN, Int16Array, Precision
-from edgernn.model.interface import Interface, Window
+from edgernn.model.interface import Interface
 from edgernn.model.layer_record import StateSpec
 
 #: What a window model answers before its first window is full.
@@ -32,7 +32,7 @@ def is_padded(warm_up: str, interface: Interface) -> bool:
     if warm_up == "pad" and interface.window is None:
         raise EdgeRnnError(
             f"warm_up: expected 'nothing' for an endless model, got 'pad' ('{interface.name}'). "
-            "An endless stream answers from its first reading on."
+            "Only windows are filled up with a reading."
         )
     return warm_up == "pad"
 
@@ -62,19 +62,24 @@ def checked_state(interface: Interface, state: Mapping[str, npt.ArrayLike]) -> S
     vectors = tuple(
         _checked_vector(spec, state[spec.name], interface.precision) for spec in interface.carried
     )
-    if interface.window is not None:
-        _check_window(interface, interface.window, *vectors)
+    window, rate = interface.window, interface.rate
+    if window is not None:
+        _check_held("window", interface, vectors, 0, max(window.steps, window.hop))
+    elif rate is not None:
+        _check_held("rate", interface, vectors, 1, max(rate.readings, rate.first))
     return vectors
 
 
-def _check_window(interface: Interface, window: Window, codes: Int16Array, due: Int16Array) -> None:
+def _check_held(name: str, interface: Interface, state: State, low: int, high: int) -> None:
+    """Readings that are held, and how many are left until the answer."""
+    codes, (due, *_), *_ = state
     bounds = interface.input.code_bounds(interface.precision)
-    off_grid = bounds.broken(codes.reshape(window.steps, -1))
-    if off_grid.any() or not 0 <= due[0] <= max(window.steps, window.hop):
+    off_grid = bounds.broken(codes.reshape(-1, interface.input.width))
+    if off_grid.any() or not low <= due <= high:
         raise StateError(
-            f"state window: expected input codes (NUMERICS.md clause 2.3) and 0 to "
-            f"{max(window.steps, window.hop)} readings until the answer, got {int(off_grid.sum())} "
-            f"other codes and {int(due[0])} readings. Use a state of the same model."
+            f"state {name}: expected input codes (NUMERICS.md clause 2.3) and {low} to {high} "
+            f"readings until the answer, got {int(off_grid.sum())} other codes and {int(due)} "
+            "readings. Use a state of the same model."
         )
 
 

@@ -19,7 +19,7 @@ from edgernn.backends.base import Backend
 from edgernn.backends.value_stream import Origin, SharedBackend
 from edgernn.errors import ShapeError
 from edgernn.model.formats import FloatArray, Int16Array
-from edgernn.model.interface import InputSpec, OutputSpec, port_slices
+from edgernn.model.interface import InputSpec, Interface, OutputSpec, port_slices
 from edgernn.session.checks import are_real, checked_state, is_padded
 from edgernn.session.policies import OnBadReading, Policies
 from edgernn.session.reading_stream import Reading, ReadingStream
@@ -331,7 +331,7 @@ class Session(ReadingStream):
         closed = ", closed" if self.closed else ""
         return (
             f"<Session '{i.name}' {i.precision.value} on {self._shared.backend.name}, {widths}, "
-            f"{i.state_bytes} state bytes{'' if i.window is None else f', {i.window}'}, "
+            f"{i.state_bytes} state bytes{_answered(i)}, "
             f"bad readings {self._policies}{closed}>"
         )
 
@@ -339,6 +339,11 @@ class Session(ReadingStream):
 def _widths(spec: InputSpec | OutputSpec) -> str:
     """The width, or those of the ports with their names."""
     return " + ".join(map(str, spec.ports)) or str(spec.width)
+
+
+def _answered(interface: Interface) -> str:
+    """Which readings are answered, where not every one is."""
+    return "".join(f", {said}" for said in (interface.window, interface.rate) if said is not None)
 
 
 def _restored(

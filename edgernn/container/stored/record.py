@@ -20,6 +20,7 @@ from edgernn.container.frame import SEALED_VERSIONS
 from edgernn.container.interface_json import (
     INPUT_PORT,
     OUTPUT_PORT,
+    RATE,
     WINDOW,
     read_ports,
     read_vocabulary,
@@ -39,6 +40,7 @@ from edgernn.model.formats import MAX_WIDTH, Precision
 from edgernn.model.integer_model import IntegerModel, Provenance
 from edgernn.model.interface import InputSpec, OutputSpec, Window
 from edgernn.model.layers import Layer
+from edgernn.model.rates import Rate
 from edgernn.model.routes import MAX_PARTS, MODEL_INPUT, Route, RoutePart
 from edgernn.model.storage import Storage
 
@@ -59,7 +61,7 @@ _PROVENANCE: Final[Members] = {
 
 def sealed_version(model: IntegerModel) -> str:
     """The version that is written: 4 where 3 cannot hold the model."""
-    network = model.routes or model.input.ports or model.output.ports
+    network = model.routes or model.input.ports or model.output.ports or model.rate
     layers = model.layers
     if network or any(la.kind not in CHAIN_KINDS or has_unit_scales(la) for la in layers):
         return NETWORK_VERSION
@@ -90,6 +92,8 @@ def to_record(model: IntegerModel, version: str) -> dict[str, Any]:
             record["input"]["vocabulary"] = list(model.input.vocabulary)
         record["input"]["ports"] = [to_object(port, INPUT_PORT) for port in model.input.ports]
         record["output"]["ports"] = [to_object(port, OUTPUT_PORT) for port in model.output.ports]
+        if model.rate is not None:
+            record["rate"] = to_object(model.rate, RATE)
     return record
 
 
@@ -159,9 +163,12 @@ def model_fields(
         ModelError: the parts are well formed, but contradict themselves.
     """
     sealed, network = version in SEALED_VERSIONS, version == NETWORK_VERSION
+    members = record.keys()
+    rated = network and "rate" in members
     top = record.members(
-        "input", "layers", "name", "output", "precision", "provenance", *["window"] * sealed
-    )
+        "input", "layers", "name", "output", "precision", "provenance", *["window"] * sealed,
+        *["rate"] * rated,
+    )  # fmt: skip
     precision = top["precision"].choice(Precision)
     file = StoredTensors(precision=precision, version=version, table=table, budget=budget)
     nodes = top["layers"].items(low=1)
@@ -175,6 +182,7 @@ def model_fields(
         "precision": precision,
         "window": Window(**from_object(top["window"], WINDOW)) if windowed else None,
         "routes": tuple(map(_read_route, (*nodes, top["output"]))) if network else (),
+        "rate": Rate(**from_object(top["rate"], RATE)) if rated else None,
     }
 
 

@@ -173,11 +173,12 @@ def _emulated_report(
 
 
 def _default_steps(model: IntegerModel) -> int:
-    """Readings to emulate: whole hops, and about as many steps of the network for any window."""
+    """Readings to emulate: whole answers, and about as many steps of the network for any window."""
     if model.window is None:
-        return _STEPS
-    answers = max(2, min(_STEPS, _WINDOW_STEPS // model.window.steps))
-    return answers * model.window.hop
+        warm_up = 0 if model.rate is None else model.rate.unanswered
+        return (warm_up + max(2, _STEPS // model.step_readings)) * model.step_readings
+    answers = max(2, min(_STEPS, _WINDOW_STEPS // model.answer_steps))
+    return answers * model.answer_readings
 
 
 def _report(

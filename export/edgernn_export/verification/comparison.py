@@ -139,11 +139,15 @@ def verify(
             runs. By default everything is exported anew.
 
     Raises:
-        ShapeError: the stream is empty.
+        ShapeError: the stream has no step.
         EdgeRnnError: an unknown runtime, or the reference itself failed.
     """
-    if len(q_xs) == 0:
-        raise ShapeError("verify: expected at least one reading, got none.")
+    least = model.step_readings
+    if len(q_xs) < least:
+        raise ShapeError(
+            f"verify: expected at least {f'{least} readings' if least > 1 else 'one reading'}, "
+            f"got {len(q_xs) or 'none'}."
+        )
     executors = select(None if runtimes is None else list(runtimes))
     if files is not None:
         executors = tuple(e for e in executors if e.backend in files)
@@ -172,7 +176,7 @@ def verify(
         model=model.name,
         model_sha256=model.sha256,
         precision=model.precision_label,
-        steps=len(q_xs),
+        steps=len(q_xs) // least,
         outcomes=tuple(outcomes),
         file_bytes=tuple(("edgernn" if f == "reference" else f, size) for f, size in sizes),
     )

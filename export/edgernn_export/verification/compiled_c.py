@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 import edgernn
+from edgernn.backends.rate_stream import unmasked
 from edgernn.backends.value_stream import new_stream
 from edgernn.errors import EdgeRnnError, FormatError
 from edgernn.model.formats import Int16Array, OperandArray
@@ -26,7 +27,7 @@ from edgernn_export.verification.comparison import (
     RuntimeOutcome,
     Verification,
 )
-from edgernn_firmware_sim.emulator.runner import window_place
+from edgernn_firmware_sim.emulator.runner import carried_in_c
 from edgernn_firmware_sim.reference.backend import ReferenceBackend
 
 #: In the order in which they are looked for.
@@ -48,6 +49,12 @@ _PROGRAM: Final = """\
 #include "{prefix}.h"
 #include "{vectors}"
 
+#ifdef {upper}_GOLDEN_ANSWERS
+#define GOLDEN_ANSWERS {upper}_GOLDEN_ANSWERS
+#else
+#define GOLDEN_ANSWERS {upper}_GOLDEN_STEPS
+#endif
+
 static {prefix}_state_t state;
 
 static int stream(void)
@@ -58,7 +65,7 @@ static int stream(void)
     {prefix}_init(&state);
     while (fread(x, sizeof x[0], {upper}_INPUTS, stdin) == {upper}_INPUTS) {{
         unsigned char answered = 1;
-#ifdef {upper}_WINDOW_STEPS
+#if defined({upper}_WINDOW_STEPS) || defined({upper}_RATE_READINGS)
         answered = (unsigned char){prefix}_step(&state, x, y);
 #else
         {prefix}_step(&state, x, y);
@@ -77,7 +84,7 @@ int main(int count, char **arguments)
         return stream();
     }}
     printf("%ld %ld %ld\\n", (long){prefix}_self_test(&state),
-           (long){upper}_GOLDEN_STEPS * {upper}_OUTPUTS, (long){check});
+           (long)GOLDEN_ANSWERS * {upper}_OUTPUTS, (long){check});
     return 0;
 }}
 """
@@ -186,9 +193,10 @@ def _streamed(
     base = _outcome(compiler, "stream")
     due, wanted = _wanted(model, q_xs)
     outputs = model.output.width
-    words, codes = wanted.shape[1], 0
+    codes = 0 if model.rate is None else model.step_width
     if model.window is not None:
-        words, codes = outputs + 2, model.window.steps * model.input.width
+        codes = model.window.steps * model.input.width
+    words = wanted.shape[1] - codes
     carried = model.code_dtype.newbyteorder("<")
     row = np.dtype([("due", "u1"), ("words", "<i2", (words,)), ("codes", carried, (codes,))])
     size = row.itemsize * len(wanted)
@@ -214,19 +222,26 @@ def _streamed(
 
 
 def _wanted(model: IntegerModel, q_xs: OperandArray) -> tuple[npt.NDArray[np.bool_], Int16Array]:
-    """Which steps are answered [T]; outputs and what C carries [T, O + S]."""
+    """Which readings are answered [T]; outputs and what C carries [T, O + S]."""
     stream = new_stream(ReferenceBackend(model))
-    due = np.ones(len(q_xs), dtype=np.bool_)
+    every = model.window is None and model.rate is None
     rows = []
     for t, q_x in enumerate(q_xs):
-        q_y = np.asarray(stream.advance_one(q_x))
-        window = model.window
-        state = stream.state if window is None else window_place(window, t, stream.state)
-        rows.append(np.concatenate([q_y, *state]))
-    if model.window is not None:
+        q_y = unmasked(stream.advance_one(q_x))
+        rows.append(np.concatenate([q_y, *carried_in_c(model, t, stream.state)]))
+    due = np.ones(len(q_xs), dtype=np.bool_)
+    if not every:
         due[:] = False
-        due[model.window.steps - 1 :: model.window.hop] = True
+        due[_answered(model, len(q_xs))] = True
     return due, np.array(rows, dtype=np.int16)
+
+
+def _answered(model: IntegerModel, readings: int) -> range:
+    """Which readings are answered, where not every one is."""
+    if model.window is not None:
+        return range(model.window.steps - 1, readings, model.window.hop)
+    assert model.rate is not None
+    return model.rate.answered(readings)
 
 
 def _compiler() -> Path | None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from edgernn.backends import open_backend
 from edgernn.backends.base import Backend
+from edgernn.backends.rate_stream import unmasked
 from edgernn.backends.value_stream import new_stream, step_stream
 from edgernn.errors import EdgeRnnError
 from edgernn.model.program_set import ProgramSet
@@ -35,17 +36,20 @@ def main(job: dict[str, Any], options: dict[str, str]) -> None:
 def _run_codes(backend: Backend, job: dict[str, Any]) -> None:
     """Run every step on its own and write outputs, states and the median time per step.
 
-    The network of a window model begins anew with every window; what the model answers to the first
-    readings comes behind the outputs of the steps.
+    The network of a window model begins anew with every window. What the model answers to the first
+    readings, or, where a step takes several, to all, comes behind the outputs of the steps.
     """
-    q_xs = np.load(job["codes"], allow_pickle=False)
-    stream, window = step_stream(backend), backend.interface.window
-    steps = len(q_xs)
-    q_ys = np.empty((steps, backend.interface.output.width), dtype=np.int16)
+    readings = np.load(job["codes"], allow_pickle=False)
+    interface = backend.interface
+    stream, window, rate = step_stream(backend), interface.window, interface.rate
+    steps = len(readings) // interface.step_readings
+    q_xs = readings[: steps * interface.step_readings].reshape(steps, interface.step_width)
+    every = steps if window is None else max(1, window.steps // interface.step_readings)
+    q_ys = np.empty((steps, interface.output.width), dtype=np.int16)
     q_states = np.empty((steps, sum(map(len, stream.state))), dtype=np.int16)
     elapsed_ns = np.empty(steps)
     for t in range(steps):
-        if window is not None and t % window.steps == 0:
+        if t % every == 0:
             stream.reset()
         start = time.perf_counter_ns()
         q_y = stream.advance_one(q_xs[t])
@@ -54,8 +58,10 @@ def _run_codes(backend: Backend, job: dict[str, Any]) -> None:
         q_states[t] = np.concatenate(stream.state)
     step_us = np.float64(np.median(elapsed_ns) / 1000)
     if window is not None:
-        answered = new_stream(backend, padded=True).advance(q_xs[: 1 + steps // window.steps])
-        q_ys = np.concatenate([q_ys, answered])
+        readings = readings[: 1 + len(readings) // window.steps]
+    if window is not None or rate is not None:
+        answered = new_stream(backend, padded=window is not None).advance(readings)
+        q_ys = np.concatenate([q_ys, unmasked(answered)])
     np.savez(job["out"], q_ys=q_ys, q_states=q_states, step_us=step_us)
 
 

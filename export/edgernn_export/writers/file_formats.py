@@ -91,7 +91,8 @@ def probe_codes(model: IntegerModel, steps: int, seed: int) -> OperandArray:
 
 
 def golden_vector(model: IntegerModel) -> Golden:
-    """The short stream stored in every exported file, with the reference's outputs."""
-    q_x = probe_codes(model, GOLDEN_STEPS, _GOLDEN_SEED)
+    """The short stream of steps stored in every exported file, with the reference's outputs."""
+    readings = probe_codes(model, GOLDEN_STEPS * model.step_readings, _GOLDEN_SEED)
+    q_x = readings.reshape(GOLDEN_STEPS, -1)
     q_y, _ = Reference(model).run(q_x)
     return Golden(q_x=q_x, q_y=q_y)

@@ -9,7 +9,6 @@ from typing import Any
 from edgernn.cli.text_tables import text_table
 from edgernn.container.memory import weight_memory
 from edgernn.model.integer_model import IntegerModel
-from edgernn.model.interface import Window
 from edgernn.model.program_set import ProgramSet
 from edgernn_firmware_sim.emulator import Emulation
 from edgernn_firmware_sim.targets import Board, Core
@@ -60,16 +59,18 @@ class SimulationReport:
             "board": None if self.board is None else self.board.name,
             **self.known,
             "window": None if self.model.window is None else asdict(self.model.window),
+            **({} if self.model.rate is None else {"rate": asdict(self.model.rate)}),
             "emulation": None if self.emulation is None else _emulation_record(self.emulation),
             "estimated": None if self.estimate is None else self._estimate_record(self.estimate),
             "fit": [asdict(need) | {"over_bytes": need.over_bytes} for need in self.fit],
             "advice": None if self.advice is None else asdict(self.advice),
         }
 
-    def _stream(self, window: Window) -> str:
-        work = self.known["macs"] * window.steps
-        mean = f", {work / window.hop:,.0f} per reading" if window.hop > 1 else ""
-        return f"{window}: {work:,} multiply-accumulates per answer{mean}"
+    def _stream(self) -> str:
+        work, every = self.known["macs"] * self.model.answer_steps, self.model.answer_readings
+        said = ", ".join(str(s) for s in (self.model.window, self.model.rate) if s is not None)
+        mean = f", {work / every:,.0f} per reading" if every > 1 else ""
+        return f"{said}: {work:,} multiply-accumulates per answer{mean}"
 
     def _of_window(self) -> str:
         """What the state of a window model is made of."""
@@ -92,8 +93,8 @@ class SimulationReport:
         stand_in = "" if board is None or board.core == core.name else f", emulated as {core.name}"
         work = f"{self.known['macs']:,} multiply-accumulates per step{self._left_out()}"
         rows: Rows = [("work", work)]
-        if model.window is not None:
-            rows.append(("stream", self._stream(model.window)))
+        if model.window is not None or model.rate is not None:
+            rows.append(("stream", self._stream()))
         if self.emulation is None:
             rows += [
                 ("weights", f"{self.known['weights_bytes']:,} bytes"),
@@ -102,7 +103,7 @@ class SimulationReport:
             if any(need.measured for need in self.fit):
                 rows.append(("emulated", f"no: the image is too large for {core.machine}"))
         else:
-            rows += _measured(self.emulation, model.window)
+            rows += _measured(self.emulation, model)
         if self.estimate is not None:
             rows += self._estimated(self.estimate)
         rows += [(f"{need.memory} of board", need.sentence()) for need in self.fit]
@@ -127,16 +128,17 @@ class SimulationReport:
         factor = estimate.memory_factor
         memory = "" if factor == 1.0 else f", memory factor {factor:g} applied"
         cycles = _range(estimate.low_cycles, estimate.high_cycles, ",.0f")
-        unit = _unit(self.model.window)
+        unit, every = _unit(self.model), self.model.answer_readings
         lines = [("cycles", f"estimated {cycles} per {unit} on {estimate.core}{memory}")]
         if self.board is not None:
             ms = _range(*estimate.ms(self.board.clock_hz), ".3g")
             clock = f"{self.board.clock_hz / 1e6:g} MHz"
             lines.append(("time", f"estimated {ms} ms per {unit} at {clock}"))
-            window = self.model.window
-            if window is not None and window.hop > 1:
-                times = f"{window.hop} times that, and one without an answer next to nothing"
-                lines.append(("", f"a reading with an answer takes {times}"))
+            if every > 1:
+                low, high = estimate.ms(self.board.clock_hz)
+                of_answer = _range(every * low, every * high, ".3g")
+                times = f"{every} times that, {of_answer} ms, and one without an answer next to"
+                lines.append(("", f"a reading with an answer takes {times} nothing"))
         return [*lines, ("estimate", estimate.accuracy)]
 
 
@@ -191,9 +193,9 @@ class ProgramsReport:
         return "\n\n".join([*(report.text() for report in self.reports), "\n".join(together)])
 
 
-def _unit(window: Window | None) -> str:
+def _unit(model: IntegerModel) -> str:
     """What one call of the generated step is."""
-    return "step" if window is None else "reading"
+    return "step" if model.window is None and model.rate is None else "reading"
 
 
 def _range(low: float, high: float, form: str) -> str:
@@ -209,16 +211,16 @@ def _emulation_record(emulation: Emulation) -> dict[str, Any]:
     }
 
 
-def _measured(emulation: Emulation, window: Window | None) -> Rows:
+def _measured(emulation: Emulation, model: IntegerModel) -> Rows:
     sizes, work = emulation.sizes, emulation.work
-    unit = _unit(window)
+    unit = _unit(model)
     steps = f"{emulation.compared:,} outputs and state values of {emulation.steps:,} {unit}s"
     lines = [("compared", steps), ("differing", f"{emulation.differing:,}")]
     if emulation.first_difference:
         lines.append(("first", emulation.first_difference))
     return [
         *lines,
-        ("instructions", _instructions(emulation, window)),
+        ("instructions", _instructions(emulation, model)),
         *_split("by class", work.classes, work.steps),
         *_split("by function", work.functions, work.steps),
         (
@@ -239,11 +241,11 @@ def _measured(emulation: Emulation, window: Window | None) -> Rows:
     ]
 
 
-def _instructions(emulation: Emulation, window: Window | None) -> str:
+def _instructions(emulation: Emulation, model: IntegerModel) -> str:
     count = emulation.instructions
-    if window is None or window.hop == 1:
+    if model.answer_readings == 1:
         return (
-            f"{count.median:,} per {_unit(window)} (median; {count.least:,} to {count.most:,}), "
+            f"{count.median:,} per {_unit(model)} (median; {count.least:,} to {count.most:,}), "
             f"{count.per_mac(emulation.macs):.2f} per multiply-accumulate"
         )
     mean = emulation.work.per_step(emulation.work.instructions)

@@ -10,11 +10,11 @@ from typing import Final
 import numpy as np
 
 from edgernn.backends.base import State
+from edgernn.backends.rate_stream import unmasked
 from edgernn.backends.value_stream import new_stream
 from edgernn.errors import EmulationError, ShapeError
 from edgernn.model.formats import Int16Array, OperandArray
 from edgernn.model.integer_model import IntegerModel
-from edgernn.model.interface import Window
 from edgernn_firmware_sim.emulator.build import (
     STACK_BYTES,
     build_image,
@@ -26,7 +26,6 @@ from edgernn_firmware_sim.emulator.image import ImageSizes, check_symbols, read_
 from edgernn_firmware_sim.emulator.tools import execute, require
 from edgernn_firmware_sim.emulator.work import Work, join, read_addresses, read_listing
 from edgernn_firmware_sim.reference.backend import ReferenceBackend
-from edgernn_firmware_sim.reference.reference import Reference
 from edgernn_firmware_sim.targets import Core
 
 _QEMU: Final = (
@@ -53,7 +52,7 @@ class Emulation:
         first_difference: where the first of them is; empty if there is none.
         instructions: executed by each step.
         work: what these instructions were, over all steps.
-        macs: multiply-accumulates of one step, of a window model those of an answer.
+        macs: multiply-accumulates of an answer: of one step, or of all steps of a window.
         sizes: of the linked model.
         struct_bytes: size of the model's state struct, scratch included.
         stack_bytes: most stack that one step used.
@@ -89,40 +88,34 @@ def reference_trace(model: IntegerModel, q_xs: OperandArray) -> Int16Array:
     Returns:
         int16 [T, O + S]: outputs, then all state vectors in the order of `IntegerModel.states`;
         of a window model (padded) what C keeps: readings until the answer, where the next one
-        goes, and the codes.
+        goes, and the codes. Of a model with a rate these numbers come before the states, and the
+        codes of a step behind them.
     """
-    if model.window is not None:
-        return _window_trace(model, model.window, q_xs)
-    reference = Reference(model)
-    state = reference.initial_state()
+    stream = new_stream(ReferenceBackend(model), padded=model.window is not None)
     rows = []
-    for q_x in q_xs:
-        q_y, state = reference.step(q_x, state)
-        rows.append(np.concatenate([q_y, *state]))
+    for step, q_x in enumerate(q_xs):
+        q_y = unmasked(stream.advance_one(q_x))
+        rows.append(np.concatenate([q_y, *carried_in_c(model, step, stream.state)]))
     return np.array(rows, dtype=np.int16)
 
 
-def _window_trace(model: IntegerModel, window: Window, q_xs: OperandArray) -> Int16Array:
-    stream = new_stream(ReferenceBackend(model), padded=True)
-    rows = []
-    for t, q_x in enumerate(q_xs):
-        q_y = stream.advance_one(q_x)
-        rows.append(np.concatenate([q_y, *window_place(window, t, stream.state)]))
-    return np.array(rows, dtype=np.int16)
-
-
-def window_place(window: Window, step: int, state: State) -> State:
-    """What C keeps of a window model: readings until the answer, where the next goes, the codes.
+def carried_in_c(model: IntegerModel, step: int, state: State) -> State:
+    """What C keeps of a stream, in its order (see `reference_trace`).
 
     Args:
-        window: of the model.
-        step: the number of this step, from 0.
+        model: the integer model.
+        step: the number of this reading, from 0.
         state: of a stream after it.
     """
-    codes, due = state
-    place = (step + 1) % window.steps
-    ring = np.roll(codes.reshape(window.steps, -1), place, axis=0)
-    return due, np.array([place], dtype=np.int16), ring.ravel()
+    if model.window is not None:
+        codes, due = state
+        place = (step + 1) % model.window.steps
+        ring = np.roll(codes.reshape(model.window.steps, -1), place, axis=0)
+        return due, np.array([place], dtype=np.int16), ring.ravel()
+    if model.rate is not None:
+        codes, due, *states = state
+        return due, -due % model.rate.readings, *states, codes
+    return state
 
 
 def emulate(
@@ -176,7 +169,7 @@ def emulate(
         first_difference=_first_difference(model, got, wanted),
         instructions=read_calls(folder / "calls.txt", len(q_xs)),
         work=join(len(q_xs), read_addresses(folder / "addresses.txt"), listing),
-        macs=model.macs * (1 if model.window is None else model.window.steps),
+        macs=model.macs * model.answer_steps,
         sizes=read_sizes(core, image),
         struct_bytes=struct_bytes,
         stack_bytes=stack_bytes,
@@ -194,8 +187,8 @@ def _run(core: Core, entry: int, folder: Path) -> None:
 
 
 def _read_trace(core: Core, model: IntegerModel, path: Path, shape: tuple[int, ...]) -> Int16Array:
-    """Rows of int16, of which only the codes in a window may have had 8 bits."""
-    words = shape[1] if model.window is None else model.output.width + 2
+    """Rows of int16, of which only the codes at their ends may have had 8 bits."""
+    words = shape[1] - sum(units for name, units in _carried(model) if name.endswith(".codes"))
     codes = model.code_dtype.newbyteorder("<")
     row = np.dtype([("words", "<i2", (words,)), ("codes", codes, (shape[1] - words,))])
     content = path.read_bytes()
@@ -214,9 +207,16 @@ def _first_difference(model: IntegerModel, got: Int16Array, wanted: Int16Array) 
         return ""
     step, column = (int(i) for i in np.argwhere(got != wanted)[0])
     names = [f"output {i}" for i in range(model.output.width)]
-    carried = [(spec.name, spec.units) for spec in model.states]
+    names += [f"{name}[{i}]" for name, units in _carried(model) for i in range(units)]
+    return f"step {step}, {names[column]}: expected {wanted[step, column]}, got {got[step, column]}"
+
+
+def _carried(model: IntegerModel) -> list[tuple[str, int]]:
+    """What C keeps of a stream, in its order: names and numbers of values."""
+    states = [(spec.name, spec.units) for spec in model.states]
     if model.window is not None:
         codes = model.window.steps * model.input.width
-        carried = [("window.due", 1), ("window.next", 1), ("window.codes", codes)]
-    names += [f"{name}[{i}]" for name, units in carried for i in range(units)]
-    return f"step {step}, {names[column]}: expected {wanted[step, column]}, got {got[step, column]}"
+        return [("window.due", 1), ("window.next", 1), ("window.codes", codes)]
+    if model.rate is not None:
+        return [("rate.due", 1), ("rate.row", 1), *states, ("rate.codes", model.step_width)]
+    return states

@@ -41,7 +41,9 @@ class Reference:
         return tuple(np.tile(spec.initial(), (batch, 1)) for spec in self.model.states)
 
     def step(self, q_x: OperandArray, state: State) -> tuple[Int16Array, State]:
-        """Advance one stream, q_x [I], or B streams, q_x [B, I], by one reading.
+        """Advance one stream, q_x [I], or B streams, q_x [B, I], by one step.
+
+        I is the model's `step_width`.
 
         Returns:
             int16 [O] or [B, O], and the new state; ``state`` is not modified.
@@ -58,7 +60,7 @@ class Reference:
         return q_ys[..., 0, :], new
 
     def run(self, q_xs: OperandArray, state: State | None = None) -> tuple[Int16Array, State]:
-        """Advance by T readings: q_xs [T, I] for one stream, [B, T, I] for B streams.
+        """Advance by T steps: q_xs [T, I] for one stream, [B, T, I] for B streams.
 
         Returns:
             int16 [T, O] or [B, T, O], and the new state.
@@ -97,33 +99,32 @@ class Reference:
         start = np.array(rate.start or (0,) * self.model.input.width)
         steps = rate.blocks(q_xs, start)
         early = min(rate.unanswered, steps.shape[1])
-        if early:
-            _, warm = self.run(steps[:, :early])
-            kept = self.model.interface().kept
-            state = tuple(
-                carried if spec.name in kept else first
-                for spec, carried, first in zip(self.model.states, warm, state, strict=True)
-            )
+        interface = self.model.interface()
+        for t in range(early):
+            _, after = self.step(steps[:, t], state)
+            state = interface.warmed_up(after)
         return steps[:, early:], state
 
 
 def check_codes(model: IntegerModel, q_xs: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Refuse anything but input codes [T, I] or [B, T, I] of the model."""
+    """Refuse anything but input codes [T, I] or [B, T, I] of steps of the model."""
     q_xs = np.asarray(q_xs)
     dtype, bounds = model.code_dtype, model.input.code_bounds(model.precision)
-    width_fits = q_xs.ndim in (2, 3) and q_xs.shape[-1] == model.step_width
+    width = model.step_width
+    width_fits = q_xs.ndim in (2, 3) and q_xs.shape[-1] == width
     if not width_fits or q_xs.dtype != dtype:
         raise ShapeError(
-            f"reference: expected {dtype.name} codes [T, {model.step_width}] or "
-            f"[B, T, {model.step_width}], got {q_xs.dtype.name} {list(q_xs.shape)}."
+            f"reference: expected {dtype.name} codes [T, {width}] or "
+            f"[B, T, {width}], got {q_xs.dtype.name} {list(q_xs.shape)}."
         )
     if dtype.itemsize > 1:  # every int8 is a code
-        broken = bounds.broken(q_xs.reshape(*q_xs.shape[:-1], -1, model.input.width))
+        readings = q_xs.reshape(-1, model.input.width)
+        broken = bounds.broken(readings)
         if broken.any():
             channel = int(np.argwhere(broken)[0][-1])
             raise ReadingError(
                 f"reference: expected {bounds.said(channel)} (clause 2.3), got "
-                f"{int(q_xs[broken.reshape(q_xs.shape)][0])}. Use Interface.quantize to make them."
+                f"{int(readings[broken][0])}. Use Interface.quantize to make them."
             )
     return q_xs
 

@@ -40,7 +40,7 @@ def narrower(model: IntegerModel, units: int) -> IntegerModel:
     """
     before = widest(model)
     layers: list[Layer] = []
-    inputs = model.input.width
+    inputs = model.step_width
     for layer in model.layers:
         kept = max(1, layer.units * units // before) if layer.states else layer.units
         layers.append(_narrower_layer(layer, inputs, kept))

@@ -22,6 +22,7 @@ from tests.support.container.surgery import canonical, edit_header, frame, join,
 from tests.support.models.integer import CELLS, random_layer, random_model
 from tests.support.models.networks import random_network, residual_network, two_input_network
 from tests.support.models.programs import pair, shared
+from tests.support.models.rates import RATES, strided_network
 
 FILES_PER_MUTATION = 2_000
 FILES = [
@@ -38,6 +39,7 @@ NETWORKS = [
         residual_network(precision, units=4),
         two_input_network(precision, units=4),
         random_network(precision, seed=4, layers=5),
+        strided_network(precision, RATES[2]),
     )
 ]
 FILES += 2 * NETWORKS

@@ -51,6 +51,12 @@ class Twin:
         self._meter = scalar.Metered()
         self._wide = model.precision is Precision.W8A16
         self._layers = [_LayerTwin(layer, self._meter, self._operand) for layer in model.layers]
+        rate, window = model.rate, model.window
+        silent = [0] * model.input.width
+        self._rate = (
+            (rate.readings, rate.first, list(rate.start) or silent) if rate else (1, 1, silent)
+        )
+        self._window = (window.steps, window.hop) if window else (1, 1)
         # Source, first and last element of every part; of a chain, all that the layer before made.
         self._routes = [
             [(part.source, part.start, part.start + part.width) for part in route]
@@ -107,6 +113,39 @@ class Twin:
             ys.append(y)
             states.append(current)
         return ys, states
+
+    def answers(self, readings: Sequence[Sequence[int]]) -> list[Vector | None]:
+        """Clause 6.9: what each reading of a stream is answered, None where it is not."""
+        count, first, start = self._rate
+        state, answers = self.initial_state(), []
+        for n in range(1, len(readings) + 1):
+            if (n - first) % count:
+                answers.append(None)
+                continue
+            rows = [readings[k - 1] if k >= 1 else start for k in range(n - count + 1, n + 1)]
+            y, state = self.step([code for row in rows for code in row], state)
+            answers.append(y if n >= first else None)
+            if n < first:
+                state = self._warmed_up(state)
+        return answers
+
+    def _warmed_up(self, state: State) -> State:
+        left, kept = list(zip(state, self.initial_state(), strict=True)), []
+        for layer in self._layers:
+            for _ in layer.state_widths:
+                after, initial = left.pop(0)
+                kept.append(after if isinstance(layer.layer, Delay) else initial)
+        return tuple(kept)
+
+    def window_answers(self, readings: Sequence[Sequence[int]]) -> list[Vector | None]:
+        """Clauses 6.5 and 6.9: the last answer of every window that is answered."""
+        steps, hop = self._window
+        return [
+            [y for y in self.answers(readings[n - steps : n]) if y is not None][-1]
+            if n >= steps and (n - steps) % hop == 0
+            else None
+            for n in range(1, len(readings) + 1)
+        ]
 
     def _operand(self, values: Vector) -> Vector:
         """O of clause 2.7."""

@@ -61,8 +61,11 @@ def package_fields(
 def _stream(model: IntegerModel, prefix: str) -> dict[str, str]:
     """How a reading is handed over, and what comes before the first."""
     call = f"{prefix}_step(&state, q_x, q_y)"
-    if model.window is None:
+    step = f"if ({call} == 0) {{\n    return; /* no answer yet */\n}}"
+    if model.window is None and model.rate is None:
         return {"step": f"{call};", "pad": "", "kind": ""}
+    if model.window is None:
+        return {"step": step, "pad": "", "kind": _rate(model, prefix)}
     kind = (
         f"`{prefix}_step` returns 1 where it has an answer to the last {model.window.steps} "
         "readings, which takes as many steps of the network, and 0 where none is due: in the first "
@@ -70,8 +73,17 @@ def _stream(model: IntegerModel, prefix: str) -> dict[str, str]:
         f"({model.window.hop}) is more than 1. After `{prefix}_pad(&state, q_x)` the next step "
         "answers.\n\n"
     )
-    step = f"if ({call} == 0) {{\n    return; /* no answer yet */\n}}"
     return {"step": step, "pad": f"{prefix}_pad(&state, q_x);\n", "kind": kind}
+
+
+def _rate(model: IntegerModel, prefix: str) -> str:
+    """Which readings are answered, where a step of the network takes several."""
+    assert model.rate is not None
+    return (
+        f"`{prefix}_step` returns 1 where it has an answer, and 0 where none is due: {model.rate}. "
+        f"The network then takes a step of {model.rate.readings} readings at once; the other calls "
+        "take next to no time.\n\n"
+    )
 
 
 def _ports(model: IntegerModel, prefix: str) -> str:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
 
 import numpy as np
 
 from edgernn.backends.base import State
 from edgernn.backends.value_stream import new_stream
-from edgernn.model.formats import Int16Array
+from edgernn.model.formats import Int16Array, OperandArray
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.interface import Golden
 from edgernn_export.writers.c.constants import array
 from edgernn_export.writers.c.layers import CLayer
 from edgernn_firmware_sim.reference.backend import ReferenceBackend
-from edgernn_firmware_sim.reference.reference import Reference
+
+#: Answers behind the first that a self-test has at least.
+_MORE_ANSWERS: Final = 2
 
 
 def self_test_files(
@@ -37,10 +41,11 @@ def self_test_files(
 
 
 def _vectors(model: IntegerModel, golden: Golden, layers: Sequence[CLayer], prefix: str) -> str:
-    q_y, state = _wanted(model, golden)
+    readings = golden.q_x.reshape(-1, model.input.width)
+    q_y, state, steps = _wanted(model, readings)
     names = [vector for cl in layers for vector in cl.vectors]
     blocks = [
-        array(f"{prefix}_input_t", "golden_x", golden.q_x),
+        array(f"{prefix}_input_t", "golden_x", readings),
         array("int16_t", "golden_y", q_y),
         *(array("int16_t", f"golden_{n}", s) for n, s in zip(names, state, strict=True)),
     ]
@@ -48,34 +53,71 @@ def _vectors(model: IntegerModel, golden: Golden, layers: Sequence[CLayer], pref
     begin = "A stream from the zero state"
     if model.window is not None:
         begin = "A stream that begins as if its first reading had come all the time before"
+    shorter = ""
+    if _counts_answers(model):
+        begin += f", its first {len(readings)} readings over and over"
+        shorter = (
+            f"#define {upper}_GOLDEN_READINGS {len(readings)}\n"
+            f"#define {upper}_GOLDEN_ANSWERS {len(q_y)}\n"
+        )
     return f"""#ifndef {upper}_TEST_VECTORS_H
 #define {upper}_TEST_VECTORS_H
 
 #include "{prefix}.h"
 
 /* {begin}: inputs, outputs, and the network's state after the last step. */
-#define {upper}_GOLDEN_STEPS {len(golden.q_x)}
-
+#define {upper}_GOLDEN_STEPS {steps}
+{shorter}
 {chr(10).join(blocks)}
 #endif
 """
 
 
-def _wanted(model: IntegerModel, golden: Golden) -> tuple[Int16Array, State]:
-    """Outputs of the golden stream, and the network's state after it; of windows, padded."""
-    if model.window is None:
-        return Reference(model).run(golden.q_x)
-    stream = new_stream(ReferenceBackend(model), padded=True)
-    q_ys = stream.advance(golden.q_x)
-    last = (len(golden.q_x) - 1) // model.window.hop * model.window.hop
-    padding = np.repeat(golden.q_x[:1], model.window.steps - 1, axis=0)
-    readings = np.concatenate([padding, golden.q_x])[last : last + model.window.steps]
-    return q_ys, Reference(model).run(readings)[1]
+def _counts_answers(model: IntegerModel) -> bool:
+    """Whether the self-test is of answers alone, in an endless stream that has others too."""
+    return model.window is None and model.rate is not None
+
+
+def _wanted(model: IntegerModel, readings: OperandArray) -> tuple[Int16Array, State, int]:
+    """Outputs of the golden stream, the network's state after it, and how many readings it has.
+
+    Of windows, padded: all outputs, and the state after the last one that is answered.
+    """
+    states = len(model.states)
+    endless = new_stream(ReferenceBackend(replace(model, window=None)))
+    if model.window is not None:
+        stream = new_stream(ReferenceBackend(model), padded=True)
+        q_ys = stream.advance(readings)
+        last = (len(readings) - 1) // model.window.hop * model.window.hop
+        padding = np.repeat(readings[:1], model.window.steps - 1, axis=0)
+        endless.advance(np.concatenate([padding, readings])[last : last + model.window.steps])
+        return q_ys, endless.state[-states:], len(readings)
+    if model.rate is None:
+        return endless.advance(readings), endless.state, len(readings)
+    count = max(len(readings), model.rate.first + _MORE_ANSWERS * model.rate.readings)
+    q_ys = endless.advance(np.resize(readings, (count, model.input.width)))
+    return q_ys[model.rate.answered(count)], endless.state[-states:], count
 
 
 def _self_test(model: IntegerModel, layers: Sequence[CLayer], prefix: str) -> str:
     begin = "" if model.window is None else f"    {prefix}_pad(state, golden_x);\n"
     upper = prefix.upper()
+    counters, at_end = "", ""
+    step = f"""\
+        {prefix}_step(state, golden_x + t * {upper}_INPUTS, y);
+        differing += differences(y, golden_y + t * {upper}_OUTPUTS, {upper}_OUTPUTS);
+"""
+    if _counts_answers(model):
+        counters = "    int32_t answers = 0;\n    int32_t reading = 0;\n"
+        at_end = f"    differing += answers == {upper}_GOLDEN_ANSWERS ? 0 : 1;\n"
+        step = f"""\
+        if ({prefix}_step(state, golden_x + reading * {upper}_INPUTS, y) != 0 &&
+            answers < {upper}_GOLDEN_ANSWERS) {{
+            differing += differences(y, golden_y + answers * {upper}_OUTPUTS, {upper}_OUTPUTS);
+            ++answers;
+        }}
+        reading = reading + 1 == {upper}_GOLDEN_READINGS ? 0 : reading + 1;
+"""
     checks = "\n".join(
         f"    differing += differences(state->{v}, golden_{v}, {n});"
         for cl in layers
@@ -97,13 +139,11 @@ int32_t {prefix}_self_test({prefix}_state_t *state)
 {{
     int16_t y[{upper}_OUTPUTS];
     int32_t differing = 0;
-    int32_t t;
+{counters}    int32_t t;
     {prefix}_init(state);
 {begin}    for (t = 0; t < {upper}_GOLDEN_STEPS; ++t) {{
-        {prefix}_step(state, golden_x + t * {upper}_INPUTS, y);
-        differing += differences(y, golden_y + t * {upper}_OUTPUTS, {upper}_OUTPUTS);
-    }}
-{checks}
+{step}    }}
+{at_end}{checks}
     {prefix}_init(state);
     return differing;
 }}

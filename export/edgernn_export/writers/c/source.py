@@ -11,6 +11,7 @@ from edgernn.errors import EdgeRnnError
 from edgernn.model.formats import Precision
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.interface import Golden
+from edgernn_export.writers.c import rate as rates
 from edgernn_export.writers.c.border import (
     channel_records,
     input_channels,
@@ -34,6 +35,8 @@ from edgernn_export.writers.c.self_test import self_test_files
 from edgernn_export.writers.c.step import CStep, c_step
 from edgernn_export.writers.c.window import (
     last_reading,
+    network_of_a_window,
+    steps_of_a_window,
     window_functions,
     window_header,
     window_prototypes,
@@ -81,7 +84,8 @@ def write_c(
         f"{prefix}.c": head + _source(model, step, prefix),
         **{n: head + t for n, t in self_test_files(model, golden, step.layers, prefix).items()},
     }
-    sources = sorted({*_SHARED_SOURCES, *(file for layer in step.layers for file in layer.files)})
+    of_layers = {file for layer in step.layers for file in layer.files}
+    sources = sorted({*_SHARED_SOURCES, *of_layers, *rates.start_files(model.rate)[0]})
     kernels = Kernels(checked_core(core))
     storages = model.storages
     header = storage_header(native_text(STORAGE_HEADER), storages)
@@ -139,7 +143,7 @@ extern "C" {{
 #define {upper}_INPUTS {model.input.width}
 #define {upper}_OUTPUTS {model.output.width}
 {_port_macros(model, upper)}\
-{_window_macros(model, upper)}\
+{_stream_macros(model, upper)}\
 #define {upper}_STATE_BYTES {carried_bytes(model)} /* what {prefix}_step carries over */
 #define {upper}_RAM_BYTES ((int32_t)sizeof({prefix}_state_t)) /* that and scratch */
 
@@ -220,18 +224,21 @@ def _channel_bits(model: IntegerModel, upper: str) -> str:
 
 def carried_bytes(model: IntegerModel) -> int:
     """What a stream carries, as the first bytes of the state struct."""
-    place_bytes = 0 if model.window is None else 2  # of the next reading
+    place_bytes = 0 if model.window is None and model.rate is None else 2  # of the next reading
     return model.interface().carried_bytes + place_bytes
 
 
-def _window_macros(model: IntegerModel, upper: str) -> str:
-    return "" if model.window is None else window_header(model.window, upper)
+def _stream_macros(model: IntegerModel, upper: str) -> str:
+    of_window = "" if model.window is None else window_header(model.window, upper)
+    return of_window + ("" if model.rate is None else rates.rate_header(model.rate, upper))
 
 
 def _prototypes(model: IntegerModel, prefix: str, softmax: str) -> str:
     upper = prefix.upper()
     if model.window is not None:
         return window_prototypes(prefix, upper, softmax)
+    if model.rate is not None:
+        return rates.rate_prototypes(model.rate, prefix, upper, softmax)
     return f"""\
 /* The zero state, with which every stream begins. */
 void {prefix}_init({prefix}_state_t *state);
@@ -244,10 +251,15 @@ def _state_members(model: IntegerModel, step: CStep, prefix: str) -> str:
     """Members of the state struct: what is carried, then scratch that layers share."""
     vectors = [f"    int16_t {v}[{n}];" for cl in step.layers for v, n in cl.vector_widths.items()]
     scratch_comment = "    /* Scratch, worth nothing between steps. */"
-    if model.window is None:
-        lines = [*vectors, scratch_comment]
+    upper = prefix.upper()
+    if model.window is not None:
+        lines = [window_state(prefix, upper), scratch_comment, *vectors]
+        if model.rate is not None:
+            lines.append(rates.window_scratch(prefix, upper))
+    elif model.rate is not None:
+        lines = [rates.rate_state(prefix, upper, vectors), scratch_comment]
     else:
-        lines = [window_state(prefix, prefix.upper()), scratch_comment, *vectors]
+        lines = [*vectors, scratch_comment]
     scratch = max(cl.scratch for cl in step.layers)
     if scratch:
         lines.append(f"    int16_t z[{scratch}];")
@@ -267,8 +279,11 @@ def _source(model: IntegerModel, step: CStep, prefix: str) -> str:
         text, of_layer = cl.constants()
         definitions.append(text + "\n")
         checks += of_layer
+    before, of_before = rates.start_constants(model.rate)
+    definitions.append(before)
     channels, of_channels = channel_records(model)
-    headers = sorted({header for cl in layers for header in cl.headers})
+    of_layers = {header for cl in layers for header in cl.headers}
+    headers = sorted({*of_layers, *rates.start_files(model.rate)[1]})
     operations = "".join(f'#include "{header}"\n' for header in headers)
     border = "_tokens" * bool(model.input.vocabulary) + width
     return f"""#include "{prefix}.h"
@@ -294,11 +309,17 @@ void {prefix}_dequantize_output(const int16_t *q_y, int32_t *y)
     edgernn_dequantize(output_channels, {prefix.upper()}_OUTPUTS, q_y, y);
 }}
 
-{check_function(prefix, [*checks, *of_channels])}"""
+{check_function(prefix, [*checks, *of_before, *of_channels])}"""
 
 
 def _functions(model: IntegerModel, step: CStep, prefix: str, resets: str) -> str:
     """What begins a stream, and what advances it."""
+    upper = prefix.upper()
+    if model.window is not None and model.rate is not None:
+        network = rates.network_of_a_window(model, step, prefix)
+        return window_functions(prefix, upper, network, ["network_run(state);"])
+    if model.rate is not None:
+        return rates.rate_functions(model, step, prefix)
     if model.window is None:
         return f"""\
 void {prefix}_init({prefix}_state_t *state)
@@ -311,9 +332,10 @@ void {prefix}_step({prefix}_state_t *state, const {prefix}_input_t *x, int16_t *
 {_indented([*step.before_head, *step.behind_head])}
 }}"""
     calls = _indented(step.before_head, 8)
-    last = last_reading(prefix, prefix.upper()) if step.head_reads_input else ""
+    last = last_reading(prefix, upper) if step.head_reads_input else ""
     head = last + _indented(step.behind_head)
-    return window_functions(prefix, prefix.upper(), resets, calls, head)
+    network = network_of_a_window(prefix, upper, resets, calls, head)
+    return window_functions(prefix, upper, network, steps_of_a_window(upper))
 
 
 def _indented(lines: Sequence[str], indent: int = 4) -> str:

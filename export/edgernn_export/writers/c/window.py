@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from edgernn.model.interface import Window
 
 
@@ -44,8 +46,8 @@ def last_reading(prefix: str, upper: str) -> str:
 """
 
 
-def window_functions(prefix: str, upper: str, resets: str, step: str, head: str) -> str:
-    """Definitions in place of those of an endless model.
+def network_of_a_window(prefix: str, upper: str, resets: str, step: str, head: str) -> str:
+    """Definitions of what advances the network and of ``network_answer``.
 
     Args:
         prefix: of symbols.
@@ -54,6 +56,46 @@ def window_functions(prefix: str, upper: str, resets: str, step: str, head: str)
         step: statements that advance the network by the codes at ``x``.
         head: statements that write its output to ``y``.
     """
+    return f"""\
+static void network_reset({prefix}_state_t *state)
+{{
+{resets}
+}}
+
+static void network_steps({prefix}_state_t *state, int32_t from, int32_t to)
+{{
+    for (; from < to; ++from) {{
+        const {prefix}_input_t *x = state->window + from * {upper}_INPUTS;
+{step}
+    }}
+}}
+
+static void network_answer({prefix}_state_t *state, int16_t *y)
+{{
+{head}
+}}
+"""
+
+
+def steps_of_a_window(upper: str) -> list[str]:
+    """Statements that run the network over a window."""
+    return [
+        "network_reset(state);",
+        f"network_steps(state, state->next, {upper}_WINDOW_STEPS);",
+        "network_steps(state, 0, state->next);",
+    ]
+
+
+def window_functions(prefix: str, upper: str, network: str, steps: Sequence[str]) -> str:
+    """Definitions in place of those of an endless model.
+
+    Args:
+        prefix: of symbols.
+        upper: of macros.
+        network: definitions of what runs the network, and of ``network_answer``.
+        steps: statements that run it over the window.
+    """
+    run = "\n".join(f"    {statement}" for statement in steps)
     return f"""\
 void {prefix}_init({prefix}_state_t *state)
 {{
@@ -78,24 +120,7 @@ void {prefix}_pad({prefix}_state_t *state, const {prefix}_input_t *x)
     }}
 }}
 
-static void network_reset({prefix}_state_t *state)
-{{
-{resets}
-}}
-
-static void network_steps({prefix}_state_t *state, int32_t from, int32_t to)
-{{
-    for (; from < to; ++from) {{
-        const {prefix}_input_t *x = state->window + from * {upper}_INPUTS;
-{step}
-    }}
-}}
-
-static void network_answer({prefix}_state_t *state, int16_t *y)
-{{
-{head}
-}}
-
+{network}
 int32_t {prefix}_step({prefix}_state_t *state, const {prefix}_input_t *x, int16_t *y)
 {{
     int32_t i;
@@ -111,9 +136,7 @@ int32_t {prefix}_step({prefix}_state_t *state, const {prefix}_input_t *x, int16_
         return 0;
     }}
     state->due = {upper}_WINDOW_HOP;
-    network_reset(state);
-    network_steps(state, state->next, {upper}_WINDOW_STEPS);
-    network_steps(state, 0, state->next);
+{run}
     network_answer(state, y);
     return 1;
 }}"""

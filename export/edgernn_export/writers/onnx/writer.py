@@ -27,7 +27,8 @@ def write_onnx_exact(model: IntegerModel, golden: Golden | None = None) -> bytes
     Inputs: ``x`` [1, I] (int8 in `w8a8`, int16 in `w8a16` and where there are tokens) and every
     state by its name, int16 [1, H]. Outputs: ``y`` int16 [1, O] and every new state as
     ``<name>_out``. Of a model with several inputs or outputs, these stand in place of ``x`` or
-    ``y`` by their own names.
+    ``y`` by their own names. Where a step takes R readings, an input is [1, R·I]: they stand one
+    behind another, the oldest first.
 
     Args:
         model: the integer model.
@@ -42,7 +43,14 @@ def write_onnx_exact(model: IntegerModel, golden: Golden | None = None) -> bytes
     read = [NodeRows(g.input(p.name, dtype, [1, p.width]), p.width) for p in ports.inputs]
     for spec in model.states:
         g.input(spec.name, np.int16, [1, spec.units])
-    whole = NodeRows(joined(g, read), model.input.width)
+    readings = model.step_readings
+    if len(read) > 1 and readings > 1:
+        read = [
+            sliced(g, rows, row * (rows.width // readings), rows.width // readings)
+            for row in range(readings)
+            for rows in read
+        ]
+    whole = NodeRows(joined(g, read), model.step_width)
     vectors = NodeVectors(g, tables, [whole], tokens=bool(model.input.vocabulary))
     carried: list[str] = []
     for layer, route in zip(model.layers, model.wiring, strict=False):

@@ -3,6 +3,7 @@
 The file has one signature, "step": inputs "x" and one int16 vector per state (named as in
 `IntegerModel.states`), outputs "y" and the new states under the same names with "_out" appended.
 Of a model with several inputs or outputs, these stand in place of "x" or "y" by their own names.
+Where a step takes several readings, an input holds them one behind another, the oldest first.
 Everything is integer; the metadata entry "edgernn" holds the interface as JSON.
 
 Of programs that share states, one file has a signature for each, by the program's name, and stores
@@ -16,7 +17,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgernn.backends.step_graph import PortTensor, step_ports
+from edgernn.backends.step_graph import PortTensor, StepPorts, step_ports
 from edgernn.container import interface_json, programs_json
 from edgernn.model.formats import UNIT, FloatArray
 from edgernn.model.integer_model import IntegerModel
@@ -87,7 +88,7 @@ def build(
     """
     graph, ports = Graph(model.name, file), step_ports(model)
     inputs = {port.name: _input(graph, model, port) for port in ports.inputs}
-    vectors = TensorVectors(graph, model, list(inputs.values()))
+    vectors = TensorVectors(graph, model, _rows(graph, ports, list(inputs.values())))
     for spec in model.states:
         inputs[spec.name] = graph.tensor(spec.name, spec.units, "int16", spec.format.scale)
     carried: dict[str, Tensor] = {}
@@ -170,6 +171,19 @@ def _input(graph: Graph, model: IntegerModel, port: PortTensor) -> Tensor:
     states = model.layers[0].states
     nominal = operand_scale(states[0].format.scale if states else UNIT.scale, model.precision)
     return graph.tensor(f"{port.name}.scales_in_metadata", port.width, dtype, nominal)
+
+
+def _rows(graph: Graph, ports: StepPorts, tensors: list[Tensor]) -> list[Tensor]:
+    """The readings of a step, each as its parts of the inputs one behind another."""
+    readings = ports.inputs[0].readings
+    if len(tensors) == 1 or readings == 1:
+        return tensors
+    widths = [tensor.width // readings for tensor in tensors]
+    return [
+        ops.part(graph, f"{port.name}.reading{row}", tensor, row * width, width)
+        for row in range(readings)
+        for port, tensor, width in zip(ports.inputs, tensors, widths, strict=True)
+    ]
 
 
 def _output_scale(model: IntegerModel, index: int) -> float:
