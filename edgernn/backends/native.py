@@ -23,7 +23,8 @@ from edgernn.backends.native_layout import LAYOUTS, StorageChoice
 from edgernn.errors import BackendUnavailable, EdgeRnnError
 from edgernn.graph.lowering import lowered
 from edgernn.graph.ops import Function
-from edgernn.graph.schedule import INPUT, SCRATCH, Place, VectorCall, VectorInstruction, schedule
+from edgernn.graph.schedule import schedule
+from edgernn.graph.vector_calls import INPUT, SCRATCH, Place, VectorCall, VectorInstruction
 from edgernn.model.affine import Affine, Affine8, Term8, Term16
 from edgernn.model.formats import Int16Array, OperandArray, Precision
 from edgernn.model.integer_model import IntegerModel
@@ -251,6 +252,8 @@ def _operations(layer: Layer, layout: StorageChoice) -> tuple[object, ...]:
         elif isinstance(option, str):
             option = named.get(one.call, of_maps).index(option)
         reads = [place(read) for read in one.reads] + [0, 0]
+        if one.call is VectorCall.ROW:
+            reads, option = [0, 0], one.reads[0].start
         count = (one.result or one.reads[0]).width
         if one.call is VectorCall.PUSH:
             option = one.reads[0].width

@@ -7,9 +7,7 @@ it is made of where nothing else reads that any more, new states that of the old
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from edgernn.errors import ModelError
@@ -34,90 +32,15 @@ from edgernn.graph.ops import (
     Sum,
     Value,
 )
+from edgernn.graph.vector_calls import (
+    INPUT,
+    SCRATCH,
+    Place,
+    StepSchedule,
+    VectorCall,
+    VectorInstruction,
+)
 from edgernn.model.affine import Source
-
-#: Vectors of places that are scratch, and the values that the layer reads; others are states, in
-#: the order of the graph's.
-SCRATCH: Final = -1
-INPUT: Final = -2
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a value lies.
-
-    Attributes:
-        vector: `SCRATCH`, `INPUT`, or which state.
-        start: first element.
-        width: elements.
-    """
-
-    vector: int
-    start: int
-    width: int
-
-    @property
-    def end(self) -> int:
-        """Behind its last element."""
-        return self.start + self.width
-
-    def meets(self, other: Place) -> bool:
-        """Whether the two share an element."""
-        return self.vector == other.vector and self.start < other.end and other.start < self.end
-
-
-class VectorCall(enum.Enum):
-    """What an instruction does to vectors of int16."""
-
-    OPERANDS = "operands"  # behind the layer's input, from one vector
-    AFFINE = "affine"  # from the operands
-    COPY = "copy"
-    ACTIVATE = "activate"  # in place
-    PRODUCT = "product"
-    SUM = "sum"
-    RESCALE = "rescale"
-    COMPLEMENT = "complement"
-    SCALE = "scale"
-    MAXIMUM = "maximum"
-    MINIMUM = "minimum"
-    NORMALIZE = "normalize"
-    PUSH = "push"  # in front of a vector, whose last elements go
-    EMBED = "embed"  # the rows that tokens number
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VectorInstruction:
-    """One call.
-
-    Attributes:
-        call: what it does.
-        reads: the vectors it reads.
-        result: the vector it writes; None: the operands.
-        option: shift of a product or a rescaling, function of an activation, name of an affine
-            map, of a table or of the constants that scale or normalise; None for the others.
-    """
-
-    call: VectorCall
-    reads: tuple[Place, ...]
-    result: Place | None
-    option: int | Function | str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepSchedule:
-    """The step of a layer.
-
-    Attributes:
-        instructions: in their order.
-        scratch: int16 values of scratch they need.
-        operands: most operand codes that stand behind the layer's input.
-        outputs: where the graph's outputs are afterwards.
-    """
-
-    instructions: tuple[VectorInstruction, ...]
-    scratch: int
-    operands: int
-    outputs: tuple[Place, ...]
 
 
 def schedule(graph: OpGraph) -> StepSchedule:
@@ -129,7 +52,8 @@ def schedule(graph: OpGraph) -> StepSchedule:
 
     Raises:
         ModelError: an affine map reads what has no place among the operands, which are those of
-            the input and behind them of one value; or the layer reads its operands as values.
+            the input and behind them of one value or of a part of the input; or the layer reads its
+            operands as values.
     """
     made = _Scheduler(graph)
     for index, op in enumerate(graph.ops):
@@ -182,12 +106,18 @@ class _Scheduler:
         return last
 
     def _behind_input(self, op: AffineResult) -> Value | None:
-        """The value whose operands a map reads behind the input; None where it reads none."""
+        """The value whose operands a map reads behind the input, or a part of the input's.
+
+        None where it reads neither.
+        """
         found: dict[str, Value] = {}
         for source, operand in op.by_source.items():
             if source is Source.X and operand == self._input:
                 continue
             made = self._ops.get(operand.name)
+            if source is Source.X and isinstance(made, Slice) and made.value == self._input:
+                found[operand.name] = operand
+                continue
             if source is Source.XH:
                 parts = made.parts if isinstance(made, Concatenation) else ()
                 joined = len(parts) == 2 and parts[0] == self._input
@@ -275,7 +205,11 @@ class _Scheduler:
         """Have behind the input what an affine map reads there."""
         value = self._behind_input(op)
         if value is not None and value.name != self._in_operands:
-            self.call(VectorCall.OPERANDS, [self.place(value)], None)
+            row = self._ops.get(value.name)
+            if isinstance(row, Slice) and value.operand:
+                self.call(VectorCall.ROW, [Place(INPUT, row.start, value.width)], None)
+            else:
+                self.call(VectorCall.OPERANDS, [self.place(value)], None)
             self._in_operands = value.name
             self.most_operands = max(self.most_operands, value.width)
 

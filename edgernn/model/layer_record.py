@@ -221,8 +221,14 @@ class LayerRecord(ArrayRecord):
         )
 
     def first_operand(self, source: Source) -> int:
-        """Where a source begins in the buffer of operands: the input, then any other vector."""
-        return padded(self.inputs) if source in (Source.H, Source.RH) else 0
+        """Where a source begins in the buffer of operands: the input, then any other vector.
+
+        A map that reads a part of the input finds it behind the whole.
+        """
+        behind = source in (Source.H, Source.RH) or (
+            source is Source.X and self.columns(source) < self.inputs
+        )
+        return padded(self.inputs) if behind else 0
 
     @property
     def affines(self) -> dict[str, Affine]:

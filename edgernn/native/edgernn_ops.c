@@ -122,6 +122,21 @@ EDGERNN_API void edgernn_held16(const int16_t *codes, int32_t count, edgernn_cod
     edgernn_codes16(codes, count, operands);
 }
 
+#define DEFINE_ROW(name, type)                                           \
+    EDGERNN_API void name(const type *operands, int32_t count, type *row) \
+    {                                                                    \
+        int32_t j;                                                       \
+        for (j = 0; j < count; ++j) {                                    \
+            row[j] = operands[j];                                        \
+        }                                                                \
+        for (; j < EDGERNN_PADDED(count); ++j) {                         \
+            row[j] = 0;                                                  \
+        }                                                                \
+    }
+
+DEFINE_ROW(edgernn_row8, edgernn_code8)
+DEFINE_ROW(edgernn_row16, edgernn_code16)
+
 EDGERNN_API void edgernn_push(const int16_t *row, int32_t width, int32_t count, int16_t *rows)
 {
     int32_t j;

@@ -49,6 +49,10 @@ EDGERNN_API void edgernn_values8(const int8_t *codes, int32_t count, int16_t *ou
 EDGERNN_API void edgernn_held8(const int16_t *codes, int32_t count, edgernn_code8 *operands);
 EDGERNN_API void edgernn_held16(const int16_t *codes, int32_t count, edgernn_code16 *operands);
 
+/* Clause 8.5: some of the operands of a layer's input, filled up with zeros. */
+EDGERNN_API void edgernn_row8(const edgernn_code8 *operands, int32_t count, edgernn_code8 *row);
+EDGERNN_API void edgernn_row16(const edgernn_code16 *operands, int32_t count, edgernn_code16 *row);
+
 /* Clause 8.4: a row in front of rows of count elements in all, whose last one goes. */
 EDGERNN_API void edgernn_push(const int16_t *row, int32_t width, int32_t count, int16_t *rows);
 

@@ -9,7 +9,7 @@ import pytest
 
 from edgernn.backends import native
 from edgernn.backends.native import NativeBackend, isas
-from edgernn.graph.schedule import VectorCall
+from edgernn.graph.vector_calls import VectorCall
 from tests.support.models.grid import reference_stream, special
 from tests.support.models.integer import CELLS, random_codes, random_model
 from tests.support.models.own_cell import own_models, register, wide_models

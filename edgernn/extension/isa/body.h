@@ -115,6 +115,10 @@ EDGERNN_NOT_INLINE void look_up(const edgernn_embedding *embedding, const int16_
             case NATIVE_CALL_EMBED:                                                            \
                 look_up(step->tables + one->option, a, one->count, out);                       \
                 break;                                                                         \
+            case NATIVE_CALL_ROW:                                                              \
+                edgernn_row##bits(operands + one->option, one->count,                          \
+                                  operands + EDGERNN_PADDED(layer->inputs));                   \
+                break;                                                                         \
             case NATIVE_CALL_COMPLEMENT:                                                       \
             case NATIVE_CALLS:                                                                 \
                 edgernn_complement(a, one->count, out);                                        \

@@ -13,6 +13,7 @@ typedef struct {
     int32_t states;
     int32_t map_count;
     int32_t rows[MAX_MAPS];
+    int32_t inputs;
     int32_t operands; /* behind the layer's input */
     int32_t scale_count;
     int32_t scale_widths[MAX_SCALES];
@@ -60,8 +61,8 @@ static int is_within(const limits *within, int32_t place, int32_t count)
 static int check(const limits *within, const native_instruction *one)
 {
     const int32_t call = one->call;
-    const int writes = call != NATIVE_CALL_OPERANDS;
-    const int reads_a = call != NATIVE_CALL_AFFINE;
+    const int writes = call != NATIVE_CALL_OPERANDS && call != NATIVE_CALL_ROW;
+    const int reads_a = call != NATIVE_CALL_AFFINE && call != NATIVE_CALL_ROW;
     const int reads_b = call == NATIVE_CALL_PRODUCT || call == NATIVE_CALL_SUM ||
                         call == NATIVE_CALL_MAXIMUM || call == NATIVE_CALL_MINIMUM;
     int32_t read = call == NATIVE_CALL_PUSH ? one->option : one->count;
@@ -91,10 +92,12 @@ static int check(const limits *within, const native_instruction *one)
         PyErr_SetString(PyExc_ValueError, "place: expected one in states and scratch, got another");
         return -1;
     }
-    if (call == NATIVE_CALL_OPERANDS && one->count > within->operands) {
+    if (!writes && one->count > within->operands) {
         return refuse("operands of a call", within->operands, one->count);
     }
-    if (call == NATIVE_CALL_AFFINE) {
+    if (call == NATIVE_CALL_ROW) {
+        most = within->inputs - one->count;
+    } else if (call == NATIVE_CALL_AFFINE) {
         most = within->map_count - 1;
     } else if (call == NATIVE_CALL_ACTIVATE) {
         most = EDGERNN_HARD_SIGMOID;
@@ -312,6 +315,7 @@ int native_build_operations(native_builder *builder, PyObject *maps, PyObject *s
         return -1;
     }
     within.scratch = room;
+    within.inputs = layer->inputs;
     within.operands = behind;
     layer->record.operations.norms = NULL;
     within.norm_count =

@@ -47,6 +47,7 @@ typedef enum {
     NATIVE_CALL_NORMALIZE,
     NATIVE_CALL_PUSH,
     NATIVE_CALL_EMBED,
+    NATIVE_CALL_ROW,
     NATIVE_CALLS
 } native_call;
 
@@ -55,7 +56,8 @@ typedef enum {
 typedef struct {
     int32_t call;
     int32_t count;  /* elements */
-    int32_t option; /* shift, activation, which map, table or constants, or elements of a row */
+    int32_t option; /* shift, activation, which map, table or constants, elements of a row, or the
+                       first operand of one */
     int32_t a;
     int32_t b;
     int32_t out;

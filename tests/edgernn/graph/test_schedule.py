@@ -11,7 +11,8 @@ from edgernn.errors import ModelError
 from edgernn.graph.lowering import LOWERINGS, lowered
 from edgernn.graph.op_graph import OpBuilder
 from edgernn.graph.ops import Function, Value
-from edgernn.graph.schedule import INPUT, SCRATCH, VectorCall, schedule
+from edgernn.graph.schedule import schedule
+from edgernn.graph.vector_calls import INPUT, SCRATCH, VectorCall
 from edgernn.model.affine import Source
 from edgernn.model.formats import PREACTIVATION, UNIT, Precision
 from edgernn.model.layers import SimpleRNN

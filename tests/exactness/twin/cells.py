@@ -261,13 +261,17 @@ class _LayerTwin:
 
     def _dense(self, x: Vector, state: list[Vector]) -> tuple[Vector, list[Vector]]:
         """Clause 8.1."""
+        return self.activated(self.maps["out"]({"x": x})), []
+
+    def activated(self, values: Vector) -> Vector:
+        """The functions of clause 8.1."""
         activation = {
             DenseActivation.LINEAR: lambda v: v,
             DenseActivation.RELU: lambda v: max(0, v),
             DenseActivation.SIGMOID: scalar.sigmoid,
             DenseActivation.TANH: scalar.tanh,
         }[self.layer.activation]
-        return [activation(v) for v in self.maps["out"]({"x": x})], []
+        return [activation(v) for v in values]
 
     def _merge(self, x: Vector, state: list[Vector]) -> tuple[Vector, list[Vector]]:
         """Clause 7.10."""

@@ -145,6 +145,15 @@ def _scaled(twin: Any, v: Vector, scale: ScaleVector) -> Vector:
 
 
 #: By kind of the record: the step, and the fields that are the widths of the states.
+def dense_rows(twin: Any, x: Vector, state: list[Vector]) -> tuple[Vector, list[Vector]]:
+    """Clause 8.5."""
+    width = twin.layer.inputs // twin.layer.rows
+    y: Vector = []
+    for first in range(0, twin.layer.inputs, width):
+        y += twin.activated(twin.maps["out"]({"x": x[first : first + width]}))
+    return y, state
+
+
 STEPS: dict[str, tuple[Step, tuple[str, ...]]] = {
     "minimal_gru": (minimal_gru, ("units",)),
     "min_gru": (min_gru, ("units",)),
@@ -153,5 +162,6 @@ STEPS: dict[str, tuple[Step, tuple[str, ...]]] = {
     "coupled_lstm": (coupled_lstm, ("units", "units")),
     "layer_norm_lstm": (layer_norm_lstm, ("units", "units")),
     "layer_norm_gru": (layer_norm_gru, ("units",)),
+    "dense_rows": (dense_rows, ()),
     "projected_lstm": (projected_lstm, ("units", "cells")),
 }

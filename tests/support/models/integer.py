@@ -227,6 +227,12 @@ def random_codes(
     return result
 
 
+def step_codes(model: IntegerModel, steps: int, seed: int = 1) -> OperandArray:
+    """Random operand codes of the network's steps, of as many readings each as it takes."""
+    readings = random_codes(model, steps * model.step_readings, seed)
+    return readings.reshape(steps, model.step_width)
+
+
 def with_terms(
     model: IntegerModel, change: Callable[[Layer, Term8 | Term16], Term8 | Term16]
 ) -> IntegerModel:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from edgernn.cells.dense_rows import DenseRows
 from edgernn.model.formats import Precision
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.interface import InputSpec, Port, Window
-from edgernn.model.layers import DenseActivation
+from edgernn.model.layers import Dense, DenseActivation
 from edgernn.model.merges import MergeOperation
 from edgernn.model.rates import Rate
 from edgernn.model.routes import MODEL_INPUT, RoutePart
@@ -40,10 +42,10 @@ def part_rows(width: int, *rows: int) -> tuple[RoutePart, ...]:
 def strided_network(
     precision: Precision, rate: Rate, *, seed: int = 0, cell: str | None = "lstm", ports: Any = ()
 ) -> IntegerModel:
-    """A Conv1D with stride, pooling of the rows of a step, a cell, a Dense layer over both.
+    """A Conv1D, pooling of its outputs in a step, a Conv1D, a cell, a Dense layer.
 
-    The convolution reads the rows of this step and of the one before; a delay of its output holds
-    three of them. The head reads the input as well.
+    The first convolution is computed at every reading, from it and the one before; the second reads
+    two steps. The head reads the rows of the step as well, pooled, and its last one.
     """
     rng = np.random.default_rng(seed)
     count = rate.readings
@@ -51,11 +53,16 @@ def strided_network(
     width = count * INPUTS
     codes = np.tile(np.array(rate.start or (0,) * INPUTS), count)
     blocks = add_delay(w, "blocks", 2, codes, w.part(MODEL_INPUT))
-    newest, older = slice(0, width), slice(2 * width - INPUTS, 2 * width)
-    conv = random_layer(
-        rng, "dense", "conv", width + INPUTS, FILTERS, precision, activation=DenseActivation.TANH
+    tap = random_layer(
+        rng, "dense", "conv", 2 * INPUTS, FILTERS, precision, activation=DenseActivation.TANH
     )
-    a = w.add(conv, w.part(blocks, older), w.part(blocks, newest))
+    older = w.part(blocks, slice(2 * width - INPUTS, 2 * width))
+    rows = [w.part(blocks, slice(r * INPUTS, (r + 1) * INPUTS)) for r in range(count)]
+    pairs = [part for pair in pairwise([older, *rows]) for part in pair]
+    a = w.add(tap if count == 1 else of_rows(tap, count), *pairs)
+    if count > 1:
+        largest = random_merge(rng, "largest", MergeOperation.MAXIMUM, count, FILTERS)
+        a = w.add(largest, w.part(a))
     held = add_delay(w, "held", 3, rng.integers(-9000, 9000, FILTERS), w.part(a))
     end, end_width = w.part(held, slice(2 * FILTERS, 3 * FILTERS)), FILTERS
     if cell is not None:
@@ -71,6 +78,14 @@ def strided_network(
     name = f"strided-{count}-{rate.first}-{cell}-{precision.value}"
     model = wired_model(w, precision, (w.part(y),), name, (), ())
     return of_readings(model, rate, ports)
+
+
+def of_rows(dense: Dense, rows: int) -> DenseRows:
+    """The same layer of several rows."""
+    return DenseRows(
+        name=dense.name, inputs=rows * dense.inputs, units=rows * dense.units, rows=rows,
+        activation=dense.activation, output_scale=dense.output_scale, out=dense.out,
+    )  # fmt: skip
 
 
 def of_readings(model: IntegerModel, rate: Rate, ports: Any = ()) -> IntegerModel:

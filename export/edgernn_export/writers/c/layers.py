@@ -7,7 +7,8 @@ from functools import cached_property
 from typing import Final
 
 from edgernn.graph.lowering import lowered
-from edgernn.graph.schedule import INPUT, Place, StepSchedule, schedule
+from edgernn.graph.schedule import schedule
+from edgernn.graph.vector_calls import INPUT, Place, StepSchedule
 from edgernn.model.formats import Precision
 from edgernn.model.layers import (
     LSTM,

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from edgernn.graph.ops import Function
-from edgernn.graph.schedule import (
+from edgernn.graph.vector_calls import (
     INPUT,
     SCRATCH,
     Place,
@@ -116,10 +116,14 @@ def statements(
     """
 
     def arguments(one: VectorInstruction) -> tuple[str, list[object]]:
-        reads = [vectors.address(place) for place in one.reads]
         if one.result is None:
+            (read,) = one.reads
             behind = f"state->operands + {padded(inputs)}"
-            return f"edgernn_operands{width}", [*reads, one.reads[0].width, behind]
+            if one.call is VectorCall.ROW:
+                of = plus("state->operands", read.start)
+                return f"edgernn_row{width}", [of, read.width, behind]
+            return f"edgernn_operands{width}", [vectors.address(read), read.width, behind]
+        reads = [vectors.address(place) for place in one.reads]
         result, count = vectors.address(one.result), one.result.width
         if one.call is VectorCall.SCALE:
             of = plus(f"{record}_scales", scales.index(str(one.option)))

@@ -16,6 +16,7 @@ from edgernn_export.writers.c.border import (
     softmax_sentence,
 )
 from edgernn_export.writers.c.constants import comment_text
+from edgernn_export.writers.c.rate import steps_of_an_answer
 from edgernn_export.writers.c.source import carried_bytes
 
 
@@ -68,7 +69,7 @@ def _stream(model: IntegerModel, prefix: str) -> dict[str, str]:
         return {"step": step, "pad": "", "kind": _rate(model, prefix)}
     kind = (
         f"`{prefix}_step` returns 1 where it has an answer to the last {model.window.steps} "
-        "readings, which takes as many steps of the network, and 0 where none is due: in the first "
+        f"readings, which takes {steps_of_an_answer(model)} of the network, and 0 where none is due: in the first "
         f"{model.window.steps - 1} steps after `{prefix}_init`, and in between where the hop "
         f"({model.window.hop}) is more than 1. After `{prefix}_pad(&state, q_x)` the next step "
         "answers.\n\n"

@@ -64,6 +64,12 @@ void {prefix}_init({prefix}_state_t *state);
 int32_t {prefix}_step({prefix}_state_t *state, const {prefix}_input_t *x, int16_t *y);"""
 
 
+def steps_of_an_answer(model: IntegerModel) -> str:
+    """How many steps of the network answer a window, beside the number of its readings."""
+    count = model.answer_steps
+    return "as many steps" if model.rate is None else f"{count} step{'s' * (count > 1)}"
+
+
 def start_constants(rate: Rate | None) -> tuple[str, list[Check]]:
     """The row that stands for the readings before the stream, where it is not of zeros."""
     if rate is None or not rate.start:

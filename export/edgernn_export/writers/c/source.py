@@ -236,7 +236,7 @@ def _stream_macros(model: IntegerModel, upper: str) -> str:
 def _prototypes(model: IntegerModel, prefix: str, softmax: str) -> str:
     upper = prefix.upper()
     if model.window is not None:
-        return window_prototypes(prefix, upper, softmax)
+        return window_prototypes(prefix, upper, softmax, rates.steps_of_an_answer(model))
     if model.rate is not None:
         return rates.rate_prototypes(model.rate, prefix, upper, softmax)
     return f"""\

@@ -23,8 +23,8 @@ def window_state(prefix: str, upper: str) -> str:
     {prefix}_input_t window[{upper}_WINDOW_STEPS * {upper}_INPUTS];"""
 
 
-def window_prototypes(prefix: str, upper: str, softmax: str) -> str:
-    """Declarations in place of those of an endless model."""
+def window_prototypes(prefix: str, upper: str, softmax: str, steps: str) -> str:
+    """Declarations in place of those of an endless model; ``steps`` are those of an answer."""
     return f"""\
 /* No readings yet: the first {upper}_WINDOW_STEPS - 1 steps have no answer. */
 void {prefix}_init({prefix}_state_t *state);
@@ -33,7 +33,7 @@ void {prefix}_init({prefix}_state_t *state);
 void {prefix}_pad({prefix}_state_t *state, const {prefix}_input_t *x);
 
 /* One reading: x[{upper}_INPUTS] codes in. 1: y[{upper}_OUTPUTS] is the answer to the last
- * {upper}_WINDOW_STEPS readings, after as many steps of the network. 0: no answer is due, y is left
+ * {upper}_WINDOW_STEPS readings, after {steps} of the network. 0: no answer is due, y is left
  * as it was.{softmax} */
 int32_t {prefix}_step({prefix}_state_t *state, const {prefix}_input_t *x, int16_t *y);"""
 

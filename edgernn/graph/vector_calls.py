@@ -1,0 +1,93 @@
+"""The instructions of a step over memory: places of values, and calls that read and write them."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Final
+
+from edgernn.graph.op import Function
+
+#: Vectors of places that are scratch, and the values that the layer reads; others are states, in
+#: the order of the graph's.
+SCRATCH: Final = -1
+INPUT: Final = -2
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a value lies.
+
+    Attributes:
+        vector: `SCRATCH`, `INPUT`, or which state.
+        start: first element.
+        width: elements.
+    """
+
+    vector: int
+    start: int
+    width: int
+
+    @property
+    def end(self) -> int:
+        """Behind its last element."""
+        return self.start + self.width
+
+    def meets(self, other: Place) -> bool:
+        """Whether the two share an element."""
+        return self.vector == other.vector and self.start < other.end and other.start < self.end
+
+
+class VectorCall(enum.Enum):
+    """What an instruction does to vectors of int16."""
+
+    OPERANDS = "operands"  # behind the layer's input, from one vector
+    AFFINE = "affine"  # from the operands
+    COPY = "copy"
+    ACTIVATE = "activate"  # in place
+    PRODUCT = "product"
+    SUM = "sum"
+    RESCALE = "rescale"
+    COMPLEMENT = "complement"
+    SCALE = "scale"
+    MAXIMUM = "maximum"
+    MINIMUM = "minimum"
+    NORMALIZE = "normalize"
+    PUSH = "push"  # in front of a vector, whose last elements go
+    EMBED = "embed"  # the rows that tokens number
+    ROW = "row"  # operands behind the layer's input, which are some of those of the input
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VectorInstruction:
+    """One call.
+
+    Attributes:
+        call: what it does.
+        reads: the vectors it reads; of a row, where in the input its operands are.
+        result: the vector it writes; None: the operands.
+        option: shift of a product or a rescaling, function of an activation, name of an affine
+            map, of a table or of the constants that scale or normalise; None for the others.
+    """
+
+    call: VectorCall
+    reads: tuple[Place, ...]
+    result: Place | None
+    option: int | Function | str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepSchedule:
+    """The step of a layer.
+
+    Attributes:
+        instructions: in their order.
+        scratch: int16 values of scratch they need.
+        operands: most operand codes that stand behind the layer's input.
+        outputs: where the graph's outputs are afterwards.
+    """
+
+    instructions: tuple[VectorInstruction, ...]
+    scratch: int
+    operands: int
+    outputs: tuple[Place, ...]
