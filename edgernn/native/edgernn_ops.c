@@ -153,3 +153,22 @@ EDGERNN_API void edgernn_repeat(const edgernn_rows *of, int32_t count, int16_t *
         edgernn_copy16(of->start, of->width, rows + done);
     }
 }
+
+EDGERNN_API void edgernn_copy8(const int8_t *codes, int32_t count, int8_t *row)
+{
+    int32_t j;
+    for (j = 0; j < count; ++j) {
+        row[j] = codes[j];
+    }
+}
+
+EDGERNN_API void edgernn_repeat8(const edgernn_rows *of, int32_t count, int8_t *rows)
+{
+    int32_t done;
+    int32_t j;
+    for (done = 0; done < count; done += of->width) {
+        for (j = 0; j < of->width; ++j) {
+            rows[done + j] = (int8_t)of->start[j];
+        }
+    }
+}

@@ -64,6 +64,10 @@ typedef struct {
 
 EDGERNN_API void edgernn_repeat(const edgernn_rows *of, int32_t count, int16_t *rows);
 
+/* Clause 6.9: the codes of a reading, and of those before the stream, in a w8a8 model. */
+EDGERNN_API void edgernn_copy8(const int8_t *codes, int32_t count, int8_t *row);
+EDGERNN_API void edgernn_repeat8(const edgernn_rows *of, int32_t count, int8_t *rows);
+
 #ifdef __cplusplus
 }
 #endif

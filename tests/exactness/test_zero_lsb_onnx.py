@@ -14,7 +14,7 @@ from edgernn.model.formats import Precision
 from edgernn.model.integer_model import IntegerModel
 from edgernn_export.writers.onnx.writer import write_onnx_exact
 from tests.support.models.grid import SEED, grid, reference_stream, special
-from tests.support.models.integer import CELLS, random_codes, random_model
+from tests.support.models.integer import CELLS, random_codes, random_model, step_codes
 from tests.support.runtimes import Stream
 
 STEPS = 300
@@ -54,7 +54,7 @@ def compare(models: dict[str, IntegerModel], folder: Path, steps: dict[str, int]
     for name, model in models.items():
         path = folder / f"{name}.onnx"
         path.write_bytes(write_onnx_exact(model))
-        q_xs = random_codes(model, max(steps.values()))
+        q_xs = step_codes(model, max(steps.values()))
         expected = reference_stream(model, q_xs)
         for optimization, count in steps.items():
             got = backend_stream(path, optimization, q_xs[:count])

@@ -11,7 +11,7 @@ from edgernn.model.formats import Precision
 from edgernn.model.integer_model import IntegerModel
 from edgernn_export.writers.tflite.writer import write_tflite
 from tests.support.models.grid import SEED, grid, reference_stream, special
-from tests.support.models.integer import CELLS, random_codes, random_model
+from tests.support.models.integer import CELLS, random_codes, random_model, step_codes
 from tests.support.runtimes import RESOLVERS, RUNTIMES, require, run_files
 
 STEPS = 300
@@ -23,7 +23,7 @@ def compare(models: dict[str, IntegerModel], folder: Path, steps: int) -> int:
     expected = {}
     for name, model in models.items():
         (folder / f"{name}.tflite").write_bytes(write_tflite(model))
-        q_xs = random_codes(model, steps)
+        q_xs = step_codes(model, steps)
         np.savez(folder / f"{name}.npz", q_xs=q_xs)
         expected[name] = reference_stream(model, q_xs)
     differing, compared = {}, 0

@@ -10,12 +10,14 @@ from edgernn.cli import main
 from edgernn.model.formats import Precision
 from edgernn.model.interface import Window
 from edgernn.model.program_set import ProgramSet
+from edgernn.model.rates import Rate
 from edgernn_export.cli import simulate
 from edgernn_firmware_sim.targets import Board, boards, cores
 from edgernn_firmware_sim.targets.advice import weights_bytes
 from tests.support.models.hand_made import core_named
 from tests.support.models.integer import random_model, sparse_model
 from tests.support.models.programs import shared
+from tests.support.models.rates import strided_network
 
 
 @pytest.fixture
@@ -309,3 +311,18 @@ def test_programs_that_fit_alone_may_not_fit_together(tmp_path, capsys, tiny_boa
     assert code == 1
     assert f"flash of board  at least {single} of 100 bytes" in printed.out
     assert f"{3 * single} of 100 bytes: does not fit" in printed.out
+
+
+def test_models_that_answer_every_few_readings_are_counted_by_answers(tmp_path, capsys):
+    model = strided_network(Precision.W8A8, Rate(readings=4, first=4))
+    path = model.save(tmp_path / "rated.edgernn")
+    assert main(["simulate", str(path), "--target", "nucleo-f446", "--emulate"]) == 0
+    text = capsys.readouterr().out
+    assert "one answer every 4 readings, the first after 4: " in text
+    assert f"{model.macs:,} multiply-accumulates per answer, {model.macs / 4:,.0f} per rea" in text
+    assert "per reading (mean; " in text
+    assert "a reading with an answer takes 4 times that, " in text
+    assert main(["simulate", str(path), "--target", "cortex-m4", "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["rate"] == {"readings": 4, "first": 4, "latency": 0, "start": []}
+    assert record["state_bytes"] == model.state_bytes

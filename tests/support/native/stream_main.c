@@ -17,7 +17,7 @@ static int run(const entry *model, long index, long every)
 {
     char name[32];
     unsigned char x[2048];
-    int16_t y[256];
+    int16_t y[256] = {0}; /* a model may not answer at once */
     FILE *in;
     FILE *out;
     long steps = 0;

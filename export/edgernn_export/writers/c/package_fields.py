@@ -69,9 +69,10 @@ def _stream(model: IntegerModel, prefix: str) -> dict[str, str]:
         return {"step": step, "pad": "", "kind": _rate(model, prefix)}
     kind = (
         f"`{prefix}_step` returns 1 where it has an answer to the last {model.window.steps} "
-        f"readings, which takes {steps_of_an_answer(model)} of the network, and 0 where none is due: in the first "
-        f"{model.window.steps - 1} steps after `{prefix}_init`, and in between where the hop "
-        f"({model.window.hop}) is more than 1. After `{prefix}_pad(&state, q_x)` the next step "
+        f"readings, which takes {steps_of_an_answer(model)} of the network, and 0 where none is "
+        f"due: in the first {model.window.steps - 1} steps after `{prefix}_init`, and in between "
+        f"where the hop ({model.window.hop}) is more than 1. After `{prefix}_pad(&state, q_x)` the "
+        "next step "
         "answers.\n\n"
     )
     return {"step": step, "pad": f"{prefix}_pad(&state, q_x);\n", "kind": kind}

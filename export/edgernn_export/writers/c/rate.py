@@ -70,17 +70,17 @@ def steps_of_an_answer(model: IntegerModel) -> str:
     return "as many steps" if model.rate is None else f"{count} step{'s' * (count > 1)}"
 
 
-def start_constants(rate: Rate | None) -> tuple[str, list[Check]]:
-    """The row that stands for the readings before the stream, where it is not of zeros."""
-    if rate is None or not rate.start:
+def start_constants(model: IntegerModel) -> tuple[str, list[Check]]:
+    """The row that stands for the readings before the stream, if any."""
+    if model.rate is None:
         return "", []
-    text, checks = start_record(_BEFORE, rate.start)
+    text, checks = start_record(_BEFORE, model.rate.start or (0,) * model.input.width)
     return f"/* what stands for the readings before the stream */\n{text}\n", checks
 
 
-def start_files(rate: Rate | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Sources and headers of what that row is."""
-    return ((SOURCE,), (HEADER,)) if rate is not None and rate.start else ((), ())
+def start_files(model: IntegerModel) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Sources and headers of what handles that row."""
+    return ((), ()) if model.rate is None else ((SOURCE,), (HEADER,))
 
 
 def network_functions(model: IntegerModel, step: CStep, prefix: str) -> str:
@@ -93,7 +93,9 @@ def network_functions(model: IntegerModel, step: CStep, prefix: str) -> str:
     assert model.rate is not None
     upper, rate = prefix.upper(), model.rate
     resets = [line for cl in step.layers for line in cl.resets]
-    begun = f"({prefix}_input_t){_BEFORE}_rows.start[i]" if rate.start else "0"
+    # Functions of the kernels: a compiler that knew the row's place could write it in words,
+    # which a core may be set to refuse where the row is not aligned.
+    repeat, copy = ("repeat8", "copy8") if model.code_dtype.itemsize == 1 else ("repeat", "copy16")
     rows = f"const {prefix}_input_t *x = state->rows;"
     warmed_up = ""
     if rate.unanswered:
@@ -109,14 +111,8 @@ static void network_warmed_up({prefix}_state_t *state)
     return f"""\
 static void network_begin({prefix}_state_t *state)
 {{
-    int32_t i;
-    int32_t row;
     state->row = {rate.rows_before};
-    for (row = 0; row < {upper}_RATE_READINGS; ++row) {{
-        for (i = 0; i < {upper}_INPUTS; ++i) {{
-            state->rows[row * {upper}_INPUTS + i] = {begun};
-        }}
-    }}
+    edgernn_{repeat}(&{_BEFORE}_rows, {upper}_RATE_READINGS * {upper}_INPUTS, state->rows);
 {_lines(resets)}
 }}
 
@@ -133,10 +129,7 @@ static void network_answer({prefix}_state_t *state, int16_t *y)
 
 static int32_t network_read({prefix}_state_t *state, const {prefix}_input_t *x)
 {{
-    int32_t i;
-    for (i = 0; i < {upper}_INPUTS; ++i) {{
-        state->rows[(int32_t)state->row * {upper}_INPUTS + i] = x[i];
-    }}
+    edgernn_{copy}(x, {upper}_INPUTS, state->rows + (int32_t)state->row * {upper}_INPUTS);
     state->row = (int16_t)(state->row + 1);
     if (state->row < {upper}_RATE_READINGS) {{
         return 0;

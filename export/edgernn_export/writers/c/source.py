@@ -85,7 +85,7 @@ def write_c(
         **{n: head + t for n, t in self_test_files(model, golden, step.layers, prefix).items()},
     }
     of_layers = {file for layer in step.layers for file in layer.files}
-    sources = sorted({*_SHARED_SOURCES, *of_layers, *rates.start_files(model.rate)[0]})
+    sources = sorted({*_SHARED_SOURCES, *of_layers, *rates.start_files(model)[0]})
     kernels = Kernels(checked_core(core))
     storages = model.storages
     header = storage_header(native_text(STORAGE_HEADER), storages)
@@ -279,11 +279,11 @@ def _source(model: IntegerModel, step: CStep, prefix: str) -> str:
         text, of_layer = cl.constants()
         definitions.append(text + "\n")
         checks += of_layer
-    before, of_before = rates.start_constants(model.rate)
+    before, of_before = rates.start_constants(model)
     definitions.append(before)
     channels, of_channels = channel_records(model)
     of_layers = {header for cl in layers for header in cl.headers}
-    headers = sorted({*of_layers, *rates.start_files(model.rate)[1]})
+    headers = sorted({*of_layers, *rates.start_files(model)[1]})
     operations = "".join(f'#include "{header}"\n' for header in headers)
     border = "_tokens" * bool(model.input.vocabulary) + width
     return f"""#include "{prefix}.h"
