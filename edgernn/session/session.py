@@ -179,8 +179,8 @@ class Session(ReadingStream):
 
         Args:
             x: float64 [I] in physical units, or input codes [I] of `interface.code_dtype`.
-            y: writable, float64 [O] in physical units, or int16 [O] for codes; codes of a window
-                model stay as they are until its first window is full.
+            y: writable, float64 [O] in physical units, or int16 [O] for codes; codes stay as they
+                are until the first answer, of a window or of a model with a rate.
 
         Returns:
             A function of no arguments that returns nothing and raises what `step` raises.
