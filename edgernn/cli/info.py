@@ -12,6 +12,7 @@ from typing import Final, cast
 
 from edgernn.cli.arguments import add_model_argument, add_program_argument, model_path
 from edgernn.cli.program_text import programs_text
+from edgernn.cli.stream_text import described_stream, field_text, state_text, stream_text
 from edgernn.cli.text_tables import text_table
 from edgernn.cli.wiring import Description, described_routes, is_chain, wiring_lines
 from edgernn.container.file import load_either, load_program
@@ -21,7 +22,7 @@ from edgernn.container.stored.tensors import file_bytes
 from edgernn.graph.receptive_field import receptive_field
 from edgernn.model.affine import Affine, Affine8, Term8, Term16
 from edgernn.model.integer_model import IntegerModel
-from edgernn.model.interface import Interface, Rate, Window
+from edgernn.model.interface import Interface
 from edgernn.model.layers import (
     LSTM,
     Delay,
@@ -175,28 +176,10 @@ def _interface(interface: Interface) -> Description:
         "states": [
             {"name": s.name, "units": s.units, "format": str(s.format)} for s in interface.states
         ],
-        "stream": _stream(interface.window, interface.rate),
+        "stream": described_stream(interface.window, interface.rate),
         "state_bytes": interface.state_bytes,
         "carried_bytes": interface.carried_bytes,
         "model_sha256": interface.model_sha256,
-    }
-
-
-def _stream(window: Window | None, rate: Rate | None) -> Description:
-    rated: Description = {}
-    if rate is not None:
-        rated["rate"] = {
-            "readings": rate.readings, "first": rate.first, "latency": rate.latency,
-        }  # fmt: skip
-    if window is None:
-        return {"kind": "endless", **rated}
-    steps = window.steps if rate is None else rate.steps(window.steps)
-    return {
-        "kind": "window",
-        "steps": window.steps,
-        "hop": window.hop,
-        "steps_per_reading": steps / window.hop,
-        **rated,
     }
 
 
@@ -317,10 +300,10 @@ def _text(record: Description) -> str:
         [f"  {c['name']}{_unit(c)}  {c['scale']:.6g} per code" for c in record["outputs"]],
         record["output_ports"],
     )
-    lines += [f"stream  {_stream_text(record['stream'])}"]
+    lines += [f"stream  {stream_text(record['stream'])}"]
     if "receptive_field" in record:
-        lines += [f"answers depend on  {_field_text(record['receptive_field'])}"]
-    lines += [_state_text(record)]
+        lines += [f"answers depend on  {field_text(record['receptive_field'])}"]
+    lines += [state_text(record)]
     lines += [f"  {s['name']}  int16 [{s['units']}]  {s['format']}" for s in record["states"]]
     if "provenance" in record:
         lines += _provenance_lines(record["provenance"])
@@ -337,38 +320,6 @@ def _by_port(channels: list[str], ports: list[Description]) -> list[str]:
         lines += [f"  {line}" for line in channels[first : first + port["width"]]]
         first += port["width"]
     return lines
-
-
-def _stream_text(stream: Description) -> str:
-    rate = Rate(**stream["rate"]) if "rate" in stream else None
-    if stream["kind"] == "endless":
-        answers = "an answer to every reading" if rate is None else str(rate)
-        return f"endless: {answers}, the state is carried for ever"
-    window = Window(steps=stream["steps"], hop=stream["hop"])
-    within = "" if rate is None else f" ({rate})"
-    return (
-        f"{window}, each from the zero state{within}: {stream['steps_per_reading']:g} steps of the "
-        "network per reading"
-    )
-
-
-def _field_text(found: int | str) -> str:
-    """How many readings an answer depends on."""
-    if found == "all":
-        return "all readings of the stream, through recurrent layers"
-    return f"the last {found} readings" if found != 1 else "the last reading"
-
-
-def _state_text(record: Description) -> str:
-    text = f"state  {record['state_bytes']} bytes per stream"
-    stream = record["stream"]
-    if stream["kind"] == "endless":
-        return f"{text}, with the readings of a step" if "rate" in stream else text
-    carried = record["carried_bytes"]
-    return (
-        f"{text}: {carried} of the readings of a window, which it carries, and "
-        f"{record['state_bytes'] - carried} in the network, zero before each window:"
-    )
 
 
 def _unit(channel: Description) -> str:
