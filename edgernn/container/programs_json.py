@@ -47,7 +47,7 @@ def loads(text: str | bytes) -> Interface | ProgramInterfaces:
         FormatError: anything else.
     """
     top = strict_json.loads(text, "interface", reals=True)
-    return _read(top) if _VERSION in top.keys() else interface_json.from_node(top)
+    return _read(top) if _VERSION in top else interface_json.from_node(top)
 
 
 def one_interface(found: Interface | ProgramInterfaces, program: str = "") -> Interface:
