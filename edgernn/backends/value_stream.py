@@ -9,8 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from edgernn.backends.base import Backend, NoShortWays, State, Stream, StreamingBackend
-from edgernn.backends.rate_stream import RateStream
-from edgernn.backends.window_stream import WindowStream
+from edgernn.backends.collected_streams import RateStream, WindowStream
 from edgernn.errors import EdgeRnnError
 from edgernn.model.formats import Int16Array, OperandArray
 

@@ -35,16 +35,17 @@ from edgernn.model.formats import (
 )
 from edgernn.model.interface import (
     MAX_PORTS,
+    MAX_RATE_READINGS,
     MAX_WINDOW_STEPS,
     Golden,
     InputSpec,
     Interface,
     OutputSpec,
     Port,
+    Rate,
     Window,
 )
 from edgernn.model.layer_record import StateSpec
-from edgernn.model.rates import MAX_RATE_READINGS, Rate
 
 #: Version 2 is version 1 with a window: a reader of version 1 would stream such a model endlessly.
 #: Version 3 is version 2 with ports and with states that do not begin with zeros or that are input

@@ -47,7 +47,8 @@ def loads(text: str | bytes) -> Interface | ProgramInterfaces:
         FormatError: anything else.
     """
     top = strict_json.loads(text, "interface", reals=True)
-    return _read(top) if _VERSION in top else interface_json.from_node(top)
+    members = top.keys()
+    return _read(top) if _VERSION in members else interface_json.from_node(top)
 
 
 def one_interface(found: Interface | ProgramInterfaces, program: str = "") -> Interface:

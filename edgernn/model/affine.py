@@ -14,8 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.errors import ModelError
-from edgernn.model.array_record import ArrayRecord, check_range, check_rows, frozen_array
-from edgernn.model.formats import Int8Array, Int32Array
+from edgernn.model.formats import (
+    ArrayRecord,
+    Int8Array,
+    Int32Array,
+    check_range,
+    check_rows,
+    frozen_array,
+)
 from edgernn.model.storage import Storage
 
 #: Exclusive bounds of clauses 4.4 and 5.5.

@@ -14,12 +14,10 @@ import numpy as np
 
 from edgernn.errors import ModelError
 from edgernn.model.affine import Affine, Affine8, Affine16, CodeRange, Source
-from edgernn.model.array_record import ArrayRecord
-from edgernn.model.formats import MAX_WIDTH, Precision
-from edgernn.model.interface import InputSpec, Interface, OutputSpec, Window
+from edgernn.model.formats import MAX_WIDTH, ArrayRecord, Precision
+from edgernn.model.interface import InputSpec, Interface, OutputSpec, Rate, Window
 from edgernn.model.layer_record import StateSpec
 from edgernn.model.layers import LAYERS, Delay, Embedding, Layer, held_codes
-from edgernn.model.rates import Rate
 from edgernn.model.routes import MODEL_INPUT, Route, chain, check_routes
 from edgernn.model.storage import Storage
 

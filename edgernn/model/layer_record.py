@@ -12,8 +12,16 @@ import numpy as np
 
 from edgernn.errors import ModelError
 from edgernn.model.affine import Affine, Affine8, Affine16, CodeRange, Source
-from edgernn.model.array_record import ArrayRecord, check_rows, frozen_array
-from edgernn.model.formats import INT16_MAX, INT16_MIN, FloatArray, Int16Array, QFormat
+from edgernn.model.formats import (
+    INT16_MAX,
+    INT16_MIN,
+    ArrayRecord,
+    FloatArray,
+    Int16Array,
+    QFormat,
+    check_rows,
+    frozen_array,
+)
 from edgernn.model.scales import NormalizationConstants, ScaleVector
 from edgernn.model.storage import MAX_SPARSE_TILES, Storage, padded, tile_columns
 

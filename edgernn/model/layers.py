@@ -17,7 +17,6 @@ import numpy as np
 
 from edgernn.errors import ModelError
 from edgernn.model.affine import Affine, Affine8, Source
-from edgernn.model.array_record import check_range, frozen_array
 from edgernn.model.formats import (
     CELL_EXPONENTS,
     MAX_VOCABULARY,
@@ -28,6 +27,8 @@ from edgernn.model.formats import (
     Int8Array,
     Int16Array,
     QFormat,
+    check_range,
+    frozen_array,
 )
 from edgernn.model.layer_record import (
     X_AND_H,

@@ -11,13 +11,11 @@ from typing import Final, Generic, Protocol, TypeVar
 import numpy as np
 
 from edgernn.errors import ModelError
-from edgernn.model.array_record import ArrayRecord
-from edgernn.model.formats import INT16_MAX, INT16_MIN, Int16Array, Precision
+from edgernn.model.formats import INT16_MAX, INT16_MIN, ArrayRecord, Int16Array, Precision
 from edgernn.model.integer_model import IntegerModel
-from edgernn.model.interface import Interface, OutputSpec, Window, port_slices
+from edgernn.model.interface import Interface, OutputSpec, Rate, Window, port_slices
 from edgernn.model.layer_record import StateSpec
 from edgernn.model.layers import Layer
-from edgernn.model.rates import Rate
 
 #: Most programs of a set.
 MAX_PROGRAMS: Final = 16

@@ -9,8 +9,15 @@ from fractions import Fraction
 import numpy as np
 
 from edgernn.errors import ModelError
-from edgernn.model.array_record import ArrayRecord, check_range, check_rows, frozen_array
-from edgernn.model.formats import INT16_MAX, Int16Array, Int32Array
+from edgernn.model.formats import (
+    INT16_MAX,
+    ArrayRecord,
+    Int16Array,
+    Int32Array,
+    check_range,
+    check_rows,
+    frozen_array,
+)
 
 #: Shifts of clause 7.9.
 SCALE_SHIFTS = range(1, 31)

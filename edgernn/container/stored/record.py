@@ -38,9 +38,8 @@ from edgernn.container.stored.tensors import NamedTensors, SparseBudget, TensorT
 from edgernn.container.strict_json import Node
 from edgernn.model.formats import MAX_WIDTH, Precision
 from edgernn.model.integer_model import IntegerModel, Provenance
-from edgernn.model.interface import InputSpec, OutputSpec, Window
+from edgernn.model.interface import InputSpec, OutputSpec, Rate, Window
 from edgernn.model.layers import Layer
-from edgernn.model.rates import Rate
 from edgernn.model.routes import MAX_PARTS, MODEL_INPUT, Route, RoutePart
 from edgernn.model.storage import Storage
 

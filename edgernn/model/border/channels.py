@@ -12,8 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.errors import ModelError
-from edgernn.model.array_record import ArrayRecord, frozen_array
-from edgernn.model.formats import MAX_VOCABULARY, FloatArray, Precision
+from edgernn.model.formats import MAX_VOCABULARY, ArrayRecord, FloatArray, Precision, frozen_array
 
 #: Most inputs, and most outputs, a model may have.
 MAX_PORTS: Final = 256

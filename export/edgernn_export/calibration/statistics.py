@@ -18,7 +18,7 @@ import numpy.typing as npt
 from edgernn.errors import CalibrationError
 from edgernn.model.formats import FloatArray
 from edgernn.model.routes import MODEL_INPUT, before_states
-from edgernn_export.float_model.float_run import Progress, State, batches, run, stretch_steps
+from edgernn_export.float_model.float_run import Progress, State, batches, begun, run, stretch_steps
 from edgernn_export.float_model.model import (
     RECURRENT,
     FloatCell,
@@ -26,7 +26,6 @@ from edgernn_export.float_model.model import (
     FloatLayer,
     FloatModel,
 )
-from edgernn_export.float_model.rated_run import begun
 
 #: Rows sampled of the operands of matrix products, where there are as many: about as many to twice
 #: as many. The rounding of weights looks at how they vary together: they all have the same steps.

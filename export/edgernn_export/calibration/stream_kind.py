@@ -13,9 +13,8 @@ import numpy.typing as npt
 
 from edgernn.errors import QuantizationError, StreamKindWarning
 from edgernn.model.formats import FloatArray
-from edgernn.model.interface import MAX_WINDOW_STEPS, Window
-from edgernn.model.rates import Rate
-from edgernn_export.float_model import rated_run
+from edgernn.model.interface import MAX_WINDOW_STEPS, Rate, Window
+from edgernn_export.float_model import float_run
 from edgernn_export.float_model.model import FloatModel
 
 StreamKind = Literal["auto", "window", "endless"]
@@ -178,7 +177,7 @@ def endless_error(
     if len(ends) < 2 or (model.rate is not None and window.steps < model.rate.first):
         return None
     wanted = _answers(model, stream, ends, window.steps)
-    endless = rated_run.answers(model, stream[None])[0]
+    endless = float_run.answers(model, stream[None])[0]
     if model.rate is not None:  # a window's last answer, where the stream has it
         ends = (ends + 1 - window.steps) // model.rate.readings
         ends += model.rate.answers(window.steps) - 1
@@ -228,7 +227,7 @@ def _answers(
     model: FloatModel, stream: FloatArray, ends: npt.NDArray[np.intp], steps: int
 ) -> FloatArray:
     """Answers [N, O] of the float network to windows of so many steps."""
-    windows = rated_run.answers(model, stream[ends[:, None] + np.arange(1 - steps, 1)])
+    windows = float_run.answers(model, stream[ends[:, None] + np.arange(1 - steps, 1)])
     last: FloatArray = windows[:, -1]
     return last
 

@@ -18,12 +18,11 @@ from edgernn.backends.base import Stream
 from edgernn.backends.value_stream import new_stream
 from edgernn.model.formats import FloatArray
 from edgernn.model.integer_model import IntegerModel
-from edgernn.model.interface import Window
-from edgernn.model.rates import Rate
+from edgernn.model.interface import Rate, Window
 from edgernn_export.evaluation.recording import IntArray
 from edgernn_export.float_model import float_run
+from edgernn_export.float_model.float_run import at_readings, begun
 from edgernn_export.float_model.model import FloatModel
-from edgernn_export.float_model.rated_run import at_readings, begun
 from edgernn_firmware_sim.reference.reference import Reference
 
 #: Values of windows that are run at a time.

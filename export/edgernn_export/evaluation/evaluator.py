@@ -15,22 +15,23 @@ from edgernn.model.interface import Window
 from edgernn.records.opening import TableOptions
 from edgernn_export.evaluation import recording_files
 from edgernn_export.evaluation.answers import network_steps
-from edgernn_export.evaluation.departure import (
-    Departure,
-    Moment,
-    OverTime,
-    departures,
-    over_time,
-    relative_size,
-    worst_answers,
-)
 from edgernn_export.evaluation.judge import Judge
 from edgernn_export.evaluation.metrics import CLASSIFICATION, MetricFunction, classes
 from edgernn_export.evaluation.output_targets import TASKS
 from edgernn_export.evaluation.paired_run import PairedRun
 from edgernn_export.evaluation.recording import IntArray, Recording, Targets, from_arrays
 from edgernn_export.evaluation.result import Answered, Evaluation, way
-from edgernn_export.evaluation.saturation import clipped, saturation
+from edgernn_export.evaluation.shortfalls import (
+    Departure,
+    Moment,
+    OverTime,
+    clipped,
+    departures,
+    over_time,
+    relative_size,
+    saturation,
+    worst_answers,
+)
 from edgernn_export.float_model.model import FloatModel
 from edgernn_export.quantizer.quantizer import read_source
 

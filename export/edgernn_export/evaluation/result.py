@@ -15,10 +15,9 @@ import numpy.typing as npt
 from edgernn.cli.text_tables import text_table
 from edgernn.model.formats import FloatArray
 from edgernn.model.interface import Window
-from edgernn_export.evaluation.departure import Departure, Moment, OverTime
 from edgernn_export.evaluation.metrics import IntArray, Score
 from edgernn_export.evaluation.recording import Recording
-from edgernn_export.evaluation.saturation import Clipped, Saturation
+from edgernn_export.evaluation.shortfalls import Clipped, Departure, Moment, OverTime, Saturation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from edgernn.errors import ShapeError
-from edgernn.model.array_record import ArrayRecord
-from edgernn.model.formats import MAX_VOCABULARY, FloatArray
+from edgernn.model.formats import MAX_VOCABULARY, ArrayRecord, FloatArray
 from edgernn.model.routes import MODEL_INPUT, Route
 from edgernn_export.float_model.layers import freeze
 

@@ -14,6 +14,7 @@ import numpy as np
 from edgernn.errors import ShapeError, StateError
 from edgernn.model.border.coder import check_tokens
 from edgernn.model.formats import FloatArray
+from edgernn.model.interface import Rate
 from edgernn.model.routes import MODEL_INPUT, Route
 from edgernn_export.float_model.cells import CELLS, LayerState
 from edgernn_export.float_model.model import (
@@ -208,3 +209,55 @@ def _check_state(model: FloatModel, batch: int, state: State) -> None:
     got = [[array.shape for array in carried] for carried in state]
     if got != wanted:
         raise StateError(f"{model.name}.state: expected shapes {wanted}, got {got}")
+
+
+def begun(model: FloatModel, xs: FloatArray) -> tuple[FloatArray, State]:
+    """What the answered steps of whole streams read, and the state they begin with.
+
+    The steps before the first one that is answered are run; after them all layers but delays begin
+    anew. Their state never goes into a delay, so that once at their end is as good as after each.
+
+    Args:
+        model: the float model, with a rate or without.
+        xs: [B, T, I], physical units, from the beginning of each stream.
+
+    Returns:
+        [B, N, R*I], N answers, and the state before the first of them.
+    """
+    state = initial_state(model, len(xs))
+    if model.rate is None:
+        return xs, state
+    steps = blocks_of(model, model.rate, xs)
+    early = min(model.rate.unanswered, steps.shape[1])
+    if early:
+        _, warm = run(model, steps[:, :early])
+        state = tuple(
+            carried if isinstance(layer, FloatDelay) else first
+            for layer, carried, first in zip(model.layers, warm, state, strict=True)
+        )
+    return steps[:, early:], state
+
+
+def blocks_of(model: FloatModel, rate: Rate, xs: FloatArray) -> FloatArray:
+    """What all steps of whole streams [B, T, I] read, [B, N, R*I]."""
+    before = np.zeros(model.inputs) if model.before is None else model.before
+    return rate.blocks(xs.astype(np.float64), before)
+
+
+def answers(model: FloatModel, xs: FloatArray) -> FloatArray:
+    """Answers [B, A, O] to whole streams [B, T, I], each from the zero state (logits).
+
+    Those of a model without a rate are one for each reading.
+    """
+    steps, state = begun(model, xs)
+    return run(model, steps, state)[0]
+
+
+def at_readings(model: FloatModel, rate: Rate, xs: FloatArray) -> FloatArray:
+    """Answers [B, T, O] to whole streams [B, T, I] at the readings they belong to (logits).
+
+    Other readings have NaN.
+    """
+    found = np.full((*xs.shape[:2], model.outputs), np.nan)
+    found[:, rate.answered(xs.shape[1])] = answers(model, xs)
+    return found

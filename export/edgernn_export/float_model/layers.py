@@ -12,8 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from edgernn.errors import ShapeError, UnsupportedModelError
-from edgernn.model.array_record import ArrayRecord
-from edgernn.model.formats import FloatArray
+from edgernn.model.formats import ArrayRecord, FloatArray
 
 LSTM_GATES = ("i", "f", "g", "o")
 GRU_GATES = ("z", "r", "n")

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from edgernn.errors import ShapeError
-from edgernn.model.array_record import ArrayRecord
-from edgernn.model.formats import FloatArray
+from edgernn.model.formats import ArrayRecord, FloatArray
 from edgernn.model.merges import MergeOperation
 from edgernn_export.float_model.layers import freeze
 

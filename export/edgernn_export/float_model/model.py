@@ -10,11 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.errors import ModelError, ShapeError, UnsupportedModelError
-from edgernn.model.array_record import ArrayRecord
 from edgernn.model.border.channels import controls
-from edgernn.model.formats import FloatArray
-from edgernn.model.interface import Port, Window
-from edgernn.model.rates import Rate
+from edgernn.model.formats import ArrayRecord, FloatArray
+from edgernn.model.interface import Port, Rate, Window
 from edgernn.model.routes import Route, chain, check_routes
 from edgernn_export.float_model.embeddings import FloatEmbedding, vocabulary
 from edgernn_export.float_model.layers import (

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 
 from edgernn.errors import ShapeError
-from edgernn.model.array_record import ArrayRecord
-from edgernn.model.formats import FloatArray
+from edgernn.model.formats import ArrayRecord, FloatArray
 from edgernn_export.float_model.cell_plans import (
     CellPlan,
     Options,

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from edgernn.errors import ShapeError
-from edgernn.model.array_record import ArrayRecord
-from edgernn.model.formats import FloatArray
+from edgernn.model.formats import ArrayRecord, FloatArray
 from edgernn.model.interface import port_slices
 from edgernn_export.float_model import float_run
 from edgernn_export.float_model.float_run import State, state_widths

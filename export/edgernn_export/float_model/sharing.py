@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from edgernn.model.array_record import ArrayRecord
-from edgernn.model.formats import FloatArray
+from edgernn.model.formats import ArrayRecord, FloatArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -14,7 +14,7 @@ import numpy as np
 
 from edgernn.model.formats import FloatArray, Int16Array, Precision
 from edgernn.model.integer_model import IntegerModel
-from edgernn_export.float_model import float_run, rated_run
+from edgernn_export.float_model import float_run
 from edgernn_export.float_model.model import FloatDense, FloatModel
 
 #: Difference, as a share of the answers' standard deviation (about 10 dB), from which on it is
@@ -118,7 +118,7 @@ def departure(
     """
     scale = integer.output.scale
     if answers is None:
-        answers = [rated_run.answers(model, xs) for xs in streams]
+        answers = [float_run.answers(model, xs) for xs in streams]
     pairs = [
         (ys[:, -q_ys.shape[1] :].reshape(-1, len(scale)), q_ys)
         for ys, q_ys in zip(answers, outputs, strict=True)

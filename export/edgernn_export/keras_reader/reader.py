@@ -10,8 +10,7 @@ from os import PathLike
 from typing import Any
 
 from edgernn.errors import ShapeError, StreamKindWarning
-from edgernn.model.interface import Port
-from edgernn.model.rates import Rate
+from edgernn.model.interface import Port, Rate
 from edgernn.model.routes import MODEL_INPUT, RoutePart
 from edgernn.records.columns import listed
 from edgernn_export.float_model.model import FloatLayer, FloatModel, channel_names

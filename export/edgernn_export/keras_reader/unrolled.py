@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from edgernn.model.formats import FloatArray
-from edgernn.model.rates import MAX_RATE_READINGS, Rate
+from edgernn.model.interface import MAX_RATE_READINGS, Rate
 from edgernn.model.routes import MODEL_INPUT, Route, RoutePart
 from edgernn_export.float_model.model import (
     RECURRENT,

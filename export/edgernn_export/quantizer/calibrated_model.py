@@ -19,9 +19,8 @@ from edgernn.errors import (
 )
 from edgernn.model.formats import FloatArray
 from edgernn.model.integer_model import IntegerModel, Provenance
-from edgernn.model.interface import InputSpec, OutputSpec, Port, Window
+from edgernn.model.interface import InputSpec, OutputSpec, Port, Rate, Window
 from edgernn.model.layers import Layer
-from edgernn.model.rates import Rate
 from edgernn.model.routes import MODEL_INPUT, readers
 from edgernn_export.calibration.input_ranges import (
     Pair,
@@ -41,14 +40,14 @@ from edgernn_export.guards.long_memory import long_memory
 from edgernn_export.guards.saturation import pieces, watched_run
 from edgernn_export.guards.state_ranges import refuse_unheld
 from edgernn_export.guards.sufficiency import warn_of_little
-from edgernn_export.quantizer.delays import (
+from edgernn_export.quantizer.layer_context import Feed, LayerContext, Plan
+from edgernn_export.quantizer.layers import layer_names, output_scale, quantize_layer
+from edgernn_export.quantizer.value_layers import (
     delayed,
     input_codes,
     reads_input,
     with_starts,
 )
-from edgernn_export.quantizer.layer_context import Feed, LayerContext, Plan
-from edgernn_export.quantizer.layers import layer_names, output_scale, quantize_layer
 from edgernn_export.quantizer.weight_storage import settings
 
 #: Calibrations longer than this show a progress bar.

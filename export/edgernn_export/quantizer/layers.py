@@ -45,15 +45,14 @@ from edgernn_export.float_model.model import (
     FloatMerge,
     FloatSimpleRNN,
 )
-from edgernn_export.quantizer.delays import quantize_delay
 from edgernn_export.quantizer.layer_context import (
     HIDDEN_HEADROOM,
     OUTPUT_HEADROOM,
     STATE_HEADROOM,
     LayerContext,
 )
-from edgernn_export.quantizer.merges import merge_output_scale, quantize_merge
 from edgernn_export.quantizer.own_cells import quantize_cell
+from edgernn_export.quantizer.value_layers import merge_output_scale, quantize_delay, quantize_merge
 
 #: A `w8a16` row saturates between half of and the full int16 range (clause 5.2).
 _HIGH_CODE = {Precision.W8A8: 32767, Precision.W8A16: 16383}

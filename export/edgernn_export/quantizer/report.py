@@ -18,9 +18,8 @@ from edgernn.model.layers import LSTM, Delay, Embedding, GRUAfter, GRUBefore, Si
 from edgernn.model.merges import Merge, MergeOperation
 from edgernn.model.routes import before_states, readers
 from edgernn_export.calibration.streams import as_streams, as_windows
-from edgernn_export.float_model.float_run import batches, run, stretch_steps
+from edgernn_export.float_model.float_run import batches, begun, run, stretch_steps
 from edgernn_export.float_model.model import FloatModel
-from edgernn_export.float_model.rated_run import begun
 from edgernn_export.guards.recorded_run import (
     AnswerRecorder,
     clipped_shares,

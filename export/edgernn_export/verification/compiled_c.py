@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 import edgernn
-from edgernn.backends.rate_stream import unmasked
+from edgernn.backends.collected_streams import unmasked
 from edgernn.backends.value_stream import new_stream
 from edgernn.errors import EdgeRnnError, FormatError
 from edgernn.model.formats import Int16Array, OperandArray

@@ -12,7 +12,7 @@ import numpy as np
 
 from edgernn.backends import open_backend
 from edgernn.backends.base import Backend
-from edgernn.backends.rate_stream import unmasked
+from edgernn.backends.collected_streams import unmasked
 from edgernn.backends.value_stream import new_stream, step_stream
 from edgernn.errors import EdgeRnnError
 from edgernn.model.program_set import ProgramSet

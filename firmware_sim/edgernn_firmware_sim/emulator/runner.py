@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from edgernn.backends.base import State
-from edgernn.backends.rate_stream import unmasked
+from edgernn.backends.collected_streams import unmasked
 from edgernn.backends.value_stream import new_stream
 from edgernn.errors import EmulationError, ShapeError
 from edgernn.model.formats import Int16Array, OperandArray

@@ -12,8 +12,7 @@ import pytest
 import edgernn
 from edgernn.cli import main
 from edgernn.model.formats import Precision
-from edgernn.model.interface import Window
-from edgernn.model.rates import Rate
+from edgernn.model.interface import Rate, Window
 from tests.support.models.rates import strided_network
 
 pytestmark = pytest.mark.device

@@ -13,8 +13,7 @@ from edgernn.container.file import from_bytes, to_bytes
 from edgernn.container.interface_json import dumps, loads
 from edgernn.errors import FormatError
 from edgernn.model.formats import Precision
-from edgernn.model.interface import Window
-from edgernn.model.rates import Rate
+from edgernn.model.interface import Rate, Window
 from edgernn_export.writers.file_formats import golden_vector
 from tests.support.container.surgery import drop, edit_record, put, refused, split
 from tests.support.models.rates import RATES, strided_chain, strided_models, strided_network

@@ -10,8 +10,7 @@ import pytest
 import edgernn
 from edgernn.graph.receptive_field import receptive_field
 from edgernn.model.formats import Precision
-from edgernn.model.interface import Window
-from edgernn.model.rates import Rate
+from edgernn.model.interface import Rate, Window
 from tests.support.models.convolutions import convolutions, random_convolutions
 from tests.support.models.integer import random_codes, random_model
 from tests.support.models.rates import RATES, strided_network

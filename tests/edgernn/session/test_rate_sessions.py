@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 
 import edgernn
+from edgernn.backends.collected_streams import RateStream
 from edgernn.backends.native import is_available
-from edgernn.backends.rate_stream import RateStream
 from edgernn.backends.value_stream import ValueStream
 from edgernn.errors import EdgeRnnError, ModelError, StateError
 from edgernn.model.formats import Precision
-from edgernn.model.interface import Window
-from edgernn.model.rates import Rate
+from edgernn.model.interface import Rate, Window
 from edgernn_firmware_sim.reference.backend import ReferenceBackend
 from tests.exactness.twin.cells import Twin
 from tests.support.models.integer import random_codes, random_model

@@ -8,9 +8,8 @@ import pytest
 
 from edgernn.cli import main
 from edgernn.model.formats import Precision
-from edgernn.model.interface import Window
+from edgernn.model.interface import Rate, Window
 from edgernn.model.program_set import ProgramSet
-from edgernn.model.rates import Rate
 from edgernn_export.cli import simulate
 from edgernn_firmware_sim.targets import Board, boards, cores
 from edgernn_firmware_sim.targets.advice import weights_bytes

@@ -11,8 +11,8 @@ import edgernn
 from edgernn.errors import ClippedReadingsWarning, EdgeRnnError, ShapeError
 from edgernn.model.interface import Window
 from edgernn_export import evaluate
-from edgernn_export.evaluation import saturation
-from edgernn_export.evaluation.departure import over_time, worst_answers
+from edgernn_export.evaluation import shortfalls
+from edgernn_export.evaluation.shortfalls import over_time, worst_answers
 from edgernn_export.quantizer.report import quantization_report
 from edgernn_firmware_sim.reference.events import Recorder, TensorEvents
 from edgernn_firmware_sim.reference.reference import Reference
@@ -273,7 +273,7 @@ def test_the_report_counts_as_evaluate_does(window):
 
 
 def test_a_long_recording_is_looked_at_in_part(monkeypatch):
-    monkeypatch.setattr(saturation, "_STEPS", 1000)
+    monkeypatch.setattr(shortfalls, "_STEPS", 1000)
     _, model = forecaster()
     found = evaluate(model, readings(3000), progress=False).saturation
     assert (found.steps, found.of_steps) == (1000, 3000)

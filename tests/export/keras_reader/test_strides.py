@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from edgernn.errors import CalibrationError, QuantizationError, UnsupportedModelError
-from edgernn.model.rates import Rate
+from edgernn.model.interface import Rate
 from edgernn_export import quantize
-from edgernn_export.float_model import rated_run
+from edgernn_export.float_model import float_run
 from edgernn_export.float_model.float_run import with_softmax
 from edgernn_export.float_model.model import FloatDelay
 from edgernn_export.keras_reader.reader import read_keras
@@ -94,7 +94,7 @@ def test_the_float_run_is_predict(name, suffix, tmp_path):
     assert read.rate == Rate(readings=every, first=first, latency=late)
     xs = readings()
     wanted = model.predict(xs, verbose=0)
-    got = rated_run.answers(read, xs)
+    got = float_run.answers(read, xs)
     # The last answer of an exact number of readings may come behind them, where it is late.
     assert 0 <= wanted.shape[1] - got.shape[1] <= (late > 0)
     assert np.abs(got - wanted[:, : got.shape[1]]).max() < 1e-6
@@ -107,7 +107,7 @@ def test_the_float_onnx_form_takes_steps_and_begins_anew_before_the_first_answer
     read, wanted = read_keras(model), model.predict(xs, verbose=0)
     session = ort.InferenceSession(write_onnx_float(read), providers=["CPUExecutionProvider"])
     first = {v.name: np.zeros((1, 2, v.shape[2]), np.float32) for v in session.get_inputs()[1:]}
-    steps = rated_run.blocks_of(read, read.rate, xs).swapaxes(0, 1).astype(np.float32)
+    steps = float_run.blocks_of(read, read.rate, xs).swapaxes(0, 1).astype(np.float32)
     states, early = first, read.rate.unanswered
     if early:
         _, *after = session.run(None, {"x": steps[:early], **first})
@@ -160,7 +160,7 @@ def test_stacks_that_were_drawn_are_predict_or_refused():
         except ValueError:
             continue
         xs = readings(1, 40, 2)
-        wanted, got = model.predict(xs, verbose=0), rated_run.answers(network, xs)
+        wanted, got = model.predict(xs, verbose=0), float_run.answers(network, xs)
         got = got[:, : wanted.shape[1]] if wanted.ndim == 3 else got[:, -1]
         assert np.abs(got - wanted[:, : got.shape[1]] if got.ndim == 3 else got - wanted).max() < (
             1e-6
@@ -177,7 +177,7 @@ def test_the_integers_are_near_it_from_the_first_answer_on(name, precision, limi
     network = read_keras(model)
     reference, interface = Reference(integer), integer.interface()
     q_ys, _ = reference.run(*reference.begun(interface.quantize(xs)))
-    got, wanted = interface.dequantize(q_ys), with_softmax(network, rated_run.answers(network, xs))
+    got, wanted = interface.dequantize(q_ys), with_softmax(network, float_run.answers(network, xs))
     assert np.sqrt(np.mean((got - wanted) ** 2)) < limit * wanted.std()
     assert np.abs(got[:, :3] - wanted[:, :3]).max() < 8 * limit * wanted.std()
 
@@ -244,7 +244,7 @@ def test_a_window_whose_last_answer_comes_late_is_refused_and_the_cure_works():
     longer = model(23)
     longer.set_weights(model(21).get_weights())
     xs = readings(4, 23)
-    got = rated_run.answers(read_keras(longer), xs)[:, -1]
+    got = float_run.answers(read_keras(longer), xs)[:, -1]
     assert np.abs(got - longer.predict(xs, verbose=0)).max() < 1e-6
 
 

@@ -11,10 +11,9 @@ import numpy as np
 from edgernn.cells.dense_rows import DenseRows
 from edgernn.model.formats import Precision
 from edgernn.model.integer_model import IntegerModel
-from edgernn.model.interface import InputSpec, Port, Window
+from edgernn.model.interface import InputSpec, Port, Rate, Window
 from edgernn.model.layers import Dense, DenseActivation
 from edgernn.model.merges import MergeOperation
-from edgernn.model.rates import Rate
 from edgernn.model.routes import MODEL_INPUT, RoutePart
 from tests.support.models.convolutions import add_delay
 from tests.support.models.integer import random_layer, random_model

@@ -14,7 +14,7 @@ from edgernn.model.formats import Precision, PrecisionName
 from edgernn.model.integer_model import IntegerModel
 from edgernn_export.calibration.streams import as_streams
 from edgernn_export.compress.qat.ends import QuantizeInput
-from edgernn_export.compress.qat.network import Network, holder_of
+from edgernn_export.compress.qat.network import TrainedNetwork, holder_of
 from edgernn_export.float_model.model import FloatModel
 from edgernn_export.keras_reader.findings import owner_of
 from edgernn_export.quantizer.quantizer import quantize
@@ -49,7 +49,7 @@ def make(
         on_missing=options.get("on_missing", "raise"),
     )
     mean = np.concatenate([b.reshape(-1, trained.inputs) for b in blocks]).mean(axis=0)
-    network = Network(trained, integer, mean, _batch(source, trained))
+    network = TrainedNetwork(trained, integer, mean, _batch(source, trained))
     outputs = network.outputs()
     given = network.given
     model = keras.Model(given if len(given) > 1 else given[0], outputs, name=integer.name)

@@ -15,14 +15,14 @@ from edgernn.model.formats import FloatArray
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.interface import port_slices
 from edgernn.model.routes import Route
-from edgernn_export.compress.qat.columns import Columns
+from edgernn_export.compress.qat.maps.columns import Columns
 from edgernn_export.compress.qat.straight_through import input_codes
 from edgernn_export.compress.qat.tensor_arithmetic import Tensor
 from edgernn_export.keras_reader.findings import owner_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class LayerPlace:
     """Where a layer with weights stands.
 
     Attributes:

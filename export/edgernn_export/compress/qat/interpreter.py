@@ -34,6 +34,7 @@ from edgernn.graph.ops import (
 )
 from edgernn.model.affine import Source
 from edgernn.model.formats import Precision
+from edgernn_export.compress.qat.maps.training_maps import ReadyMap
 from edgernn_export.compress.qat.normalization import normalized
 from edgernn_export.compress.qat.straight_through import (
     complement,
@@ -48,7 +49,6 @@ from edgernn_export.compress.qat.straight_through import (
     tanh,
 )
 from edgernn_export.compress.qat.tensor_arithmetic import Tensor
-from edgernn_export.compress.qat.training_maps import ReadyMap
 from edgernn_export.float_model.graph_run import offset_of
 
 Maps = dict[str, ReadyMap]

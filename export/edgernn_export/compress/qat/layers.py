@@ -19,8 +19,9 @@ from edgernn.model.layers import GRUAfter, Layer
 from edgernn.model.storage import Storage
 from edgernn_export.cells.cell_readers import attribute
 from edgernn_export.cells.keras_cell import Between, CellMatrix, matrices_of
-from edgernn_export.compress.qat.ends import Place, Refused, each_step
-from edgernn_export.compress.qat.float_weights import (
+from edgernn_export.compress.qat.ends import LayerPlace, Refused, each_step
+from edgernn_export.compress.qat.interpreter import Inputs, Maps, TrainingInterpreter
+from edgernn_export.compress.qat.maps.float_weights import (
     BIAS,
     KERNEL,
     RECURRENT,
@@ -30,12 +31,11 @@ from edgernn_export.compress.qat.float_weights import (
     map_specs,
     scale_rates,
 )
-from edgernn_export.compress.qat.interpreter import Inputs, Maps, TrainingInterpreter
-from edgernn_export.compress.qat.maps8 import Maps8
-from edgernn_export.compress.qat.maps16 import Maps16
+from edgernn_export.compress.qat.maps.maps8 import Maps8
+from edgernn_export.compress.qat.maps.maps16 import Maps16
+from edgernn_export.compress.qat.maps.training_maps import Weights
 from edgernn_export.compress.qat.straight_through import operand
 from edgernn_export.compress.qat.tensor_arithmetic import Tensor, codes_of
-from edgernn_export.compress.qat.training_maps import Weights
 from edgernn_export.float_model.cell_plans import weight_shapes
 from edgernn_export.float_model.graph_run import offset_of
 from edgernn_export.keras_reader.findings import owner_of
@@ -46,7 +46,7 @@ from edgernn_export.quantizer.weights.affine import Ranges
 class Integers:
     """The integer side of one layer: its record, its maps, and how its input becomes operands."""
 
-    def __init__(self, owner: Any, place: Place) -> None:
+    def __init__(self, owner: Any, place: LayerPlace) -> None:
         """Make the variables of the maps in ``owner``."""
 
         def add(name: str, value: npt.NDArray[Any]) -> Any:
@@ -155,7 +155,7 @@ def weight_bits(affine: Affine) -> int:
 class QatCell(Refused, keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
     """Weights of one recurrent layer."""
 
-    def __init__(self, place: Place, **options: Any) -> None:
+    def __init__(self, place: LayerPlace, **options: Any) -> None:
         super().__init__(**options)
         self._place = place
         model, index = place.model, place.index
@@ -237,7 +237,7 @@ class QatRNN(Refused, keras.layers.RNN):  # type: ignore[misc]  # as above
 class QatDense(Refused, keras.layers.Dense):  # type: ignore[misc]  # as above
     """A dense layer; input and output are int16 codes."""
 
-    def __init__(self, place: Place, **options: Any) -> None:
+    def __init__(self, place: LayerPlace, **options: Any) -> None:
         super().__init__(place.model.layers[place.index].units, **options)
         self._place = place
 

@@ -14,10 +14,10 @@ from edgernn.model.interface import Port, port_slices
 from edgernn.model.layers import Delay, Dense, Embedding
 from edgernn.model.merges import Merge
 from edgernn.model.routes import MODEL_INPUT, Route, before_states
-from edgernn_export.compress.qat.columns import Columns
-from edgernn_export.compress.qat.ends import DequantizeOutput, Place, QuantizeInput, Routed
-from edgernn_export.compress.qat.float_weights import KERNEL, RECURRENT
+from edgernn_export.compress.qat.ends import DequantizeOutput, LayerPlace, QuantizeInput, Routed
 from edgernn_export.compress.qat.layers import QatCell, QatDense, QatRNN
+from edgernn_export.compress.qat.maps.columns import Columns
+from edgernn_export.compress.qat.maps.float_weights import KERNEL, RECURRENT
 from edgernn_export.compress.qat.value_layers import (
     EMBEDDINGS,
     QatDelay,
@@ -38,7 +38,7 @@ from edgernn_export.float_model.model import (
 from edgernn_export.float_model.sharing import Shared
 
 
-class Network:
+class TrainedNetwork:
     """The Keras layers and tensors of a network.
 
     Attributes:
@@ -162,7 +162,7 @@ class Network:
         """A layer with weights."""
         record = self._integer.layers[index]
         first = next((g[0].layer for g in self._groups if index in [u.layer for u in g]), index)
-        place = Place(
+        place = LayerPlace(
             model=self._integer,
             index=index,
             columns=self._columns[index],

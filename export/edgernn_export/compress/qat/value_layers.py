@@ -17,12 +17,12 @@ from edgernn.model.layers import Delay, Embedding, Layer
 from edgernn.model.merges import Merge
 from edgernn.model.scales import ScaleVector
 from edgernn_export.cells.keras_cell import Between
-from edgernn_export.compress.qat.columns import output_scales
-from edgernn_export.compress.qat.ends import Place, Refused, each_step
-from edgernn_export.compress.qat.float_weights import BIAS, KERNEL
+from edgernn_export.compress.qat.ends import LayerPlace, Refused, each_step
 from edgernn_export.compress.qat.interpreter import TrainingInterpreter
+from edgernn_export.compress.qat.maps.columns import output_scales
+from edgernn_export.compress.qat.maps.float_weights import BIAS, KERNEL
+from edgernn_export.compress.qat.maps.training_maps import Weights
 from edgernn_export.compress.qat.tensor_arithmetic import Tensor, codes_of
-from edgernn_export.compress.qat.training_maps import Weights
 from edgernn_export.float_model.graph_run import offset_of
 
 EMBEDDINGS = "embeddings"
@@ -96,7 +96,7 @@ class _Trained(Refused, keras.layers.Layer):  # type: ignore[misc]  # as above
     """
 
     def __init__(
-        self, integers: DepthwiseIntegers | TableIntegers, place: Place, **options: Any
+        self, integers: DepthwiseIntegers | TableIntegers, place: LayerPlace, **options: Any
     ) -> None:
         super().__init__(**options)
         self.integers, self._place = integers, place
@@ -123,14 +123,14 @@ class _Trained(Refused, keras.layers.Layer):  # type: ignore[misc]  # as above
 class QatDepthwise(_Trained):
     """A depthwise convolution; of its delay it reads the rows."""
 
-    def __init__(self, place: Place, **options: Any) -> None:
+    def __init__(self, place: LayerPlace, **options: Any) -> None:
         super().__init__(DepthwiseIntegers(place), place, **options)
 
 
 class QatEmbedding(_Trained):
     """Rows of a table by their tokens."""
 
-    def __init__(self, place: Place, **options: Any) -> None:
+    def __init__(self, place: LayerPlace, **options: Any) -> None:
         super().__init__(TableIntegers(place), place, **options)
 
 
@@ -147,7 +147,7 @@ class DepthwiseIntegers:
         limits: largest magnitudes of the weights, kernel [K, U] and bias [U], by name.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: LayerPlace) -> None:
         """Find what a code of every constant is worth."""
         model, columns = place.model, place.columns
         self.index, self.columns = place.index, columns
@@ -218,7 +218,7 @@ class TableIntegers:
         limits: largest magnitudes of the weights, embeddings [V, D], by name.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: LayerPlace) -> None:
         """Find what a code of the table is worth."""
         self.index = place.index
         record = place.model.layers[self.index]

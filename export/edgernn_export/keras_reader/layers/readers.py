@@ -12,7 +12,9 @@ from edgernn_export.keras_reader.layers.config import is_builtin
 from edgernn_export.keras_reader.layers.convolution import (
     read_conv1d,
     read_depthwise,
+    read_pooling,
     read_separable,
+    read_zero_padding,
 )
 from edgernn_export.keras_reader.layers.dense import (
     read_activation,
@@ -31,7 +33,6 @@ from edgernn_export.keras_reader.layers.neutral import (
     read_resampling,
     read_reshape,
 )
-from edgernn_export.keras_reader.layers.pooling import read_pooling, read_zero_padding
 from edgernn_export.keras_reader.layers.recurrent import read_cell, read_recurrent, read_rnn
 from edgernn_export.keras_reader.layers.scaling import (
     read_batch_normalization,

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from edgernn.model.integer_model import IntegerModel
+from edgernn.model.interface import Rate
 from edgernn.model.layers import Delay
-from edgernn.model.rates import Rate
 from edgernn_export.writers.c.constants import Check
 from edgernn_export.writers.c.operations import HEADER, SOURCE, start_record
 from edgernn_export.writers.c.step import CStep

@@ -60,7 +60,7 @@ def write_onnx_float(model: FloatModel) -> bytes:
 
     Of a model with several inputs or outputs, these stand in place of ``x`` or ``y`` by their own
     names. Of a model that answers every R readings, a step is one of T, and reads [R*I] as
-    `edgernn.model.rates.Rate.blocks` cuts a stream. Steps before the first answer
+    `edgernn.model.interface.Rate.blocks` cuts a stream. Steps before the first answer
     (`Rate.unanswered`) are run like others; then all states begin anew but those of delays.
 
     Args:

@@ -1,17 +1,4 @@
-"""Merges: the constants that bring vectors to one scale (NUMERICS.md clauses 7.9 and 7.10).
-
-A multiplier has the most bits that int16 holds, and a vector that is on the wanted scale already
-gets 2^k, which changes no bit. Of one vector in codes of its new scale, the error is at most
-
-    e = |v| * 2^-(k + 1) + 1/2, and 1/2 more where offsets are added,
-
-v the code that is read, k the shift; k is 9 at least, but of the model's int8 input. A sum is off
-by at most the sum of its e; its offsets together are off by 1/2. A maximum or minimum is off by at
-most the largest e. A product of vectors with codes a_1 and a_2 is off by at most
-(|a_2| e_1 + |a_1| e_2 + e_1 e_2) / 2^shift + 1/2; one of its factors keeps the scale it has, so
-that its e is 0, where it is neither shifted nor multiplied by 0. All of this holds where nothing
-saturates, which calibration and the headroom of hidden layers rule out.
-"""
+"""Layers that read values: merges and their constants, delays and their starts."""
 
 from __future__ import annotations
 
@@ -20,16 +7,21 @@ from typing import Final
 
 import numpy as np
 
-from edgernn.errors import CalibrationError
-from edgernn.model.formats import INT16_MAX, FloatArray, Int16Array, Precision
+from edgernn.errors import CalibrationError, QuantizationError
+from edgernn.model.formats import INT16_MAX, INT16_MIN, FloatArray, Int16Array, Precision
+from edgernn.model.layers import Delay
 from edgernn.model.merges import Merge, MergeOperation
+from edgernn.model.routes import MODEL_INPUT, Route
 from edgernn.model.scales import SCALE_SHIFTS, ScaleVector
+from edgernn_export.calibration.input_ranges import Pair
 from edgernn_export.calibration.ranges import PERCENTILE, RangeMethod
 from edgernn_export.calibration.statistics import TensorStatistics
-from edgernn_export.float_model.model import FloatMerge
+from edgernn_export.float_model.merges import FloatDelay
+from edgernn_export.float_model.model import FloatMerge, FloatModel
 from edgernn_export.quantizer.layer_context import (
     HIDDEN_HEADROOM,
     OUTPUT_HEADROOM,
+    Feed,
     LayerContext,
 )
 
@@ -200,3 +192,97 @@ def _ends(stats: TensorStatistics, method: RangeMethod) -> tuple[FloatArray, Flo
         low, high = np.percentile(stats.spread, [100.0 - PERCENTILE, PERCENTILE], axis=0)
         return low, high
     return stats.low, stats.high
+
+
+def quantize_delay(context: LayerContext, layer: FloatDelay) -> Delay:
+    """Quantize a delay.
+
+    Raises:
+        QuantizationError: what stands for the rows before the stream is beyond the codes of a
+            layer.
+    """
+    feed, step = context.feed, context.plan.precision.input_step
+    if not layer.padded:
+        codes = np.zeros(layer.inputs)  # no answer reads them
+    elif context.reads_input:
+        codes = input_codes(layer.start, feed, step)
+    else:
+        codes = np.rint(layer.start / feed.value_scale)
+        if codes.min() < INT16_MIN or codes.max() > INT16_MAX:
+            worst = int(np.argmax(np.abs(codes)))
+            raise QuantizationError(
+                f"{layer.name}: expected rows before the stream within ±"
+                f"{INT16_MAX * feed.value_scale[worst]:.6g}, as far as the layer before it goes, "
+                f"got {layer.start[worst]:.6g} (channel {worst}), which is 0 behind a scaling. "
+                "Train without the scaling in front of the convolution."
+            )
+    return Delay(
+        name=context.name,
+        inputs=layer.inputs,
+        units=layer.units,
+        codes=context.reads_input,
+        start=codes.astype(np.int16),
+    )
+
+
+def input_codes(values: FloatArray, feed: Feed, step: int) -> FloatArray:
+    """Codes [N] of input values that no program computes.
+
+    Args:
+        values: [N], in physical units.
+        feed: of the model's input, or of as much of it as the values are.
+        step: what input codes are multiples of.
+    """
+    low, high = feed.ends
+    nearest = step * np.rint((values - feed.offset) / (step * feed.scale))
+    codes: FloatArray = np.minimum(np.maximum(nearest, step * np.ceil(low / step)), high)
+    return codes
+
+
+def delayed(feed: Feed, depth: int) -> Feed:
+    """The feed of a delay that reads a feed: every row has its scales."""
+    return Feed(
+        scale=np.tile(feed.scale, depth),
+        offset=np.tile(feed.offset, depth),
+        code_ranges=feed.code_ranges * depth,
+        value_scale=np.tile(feed.value_scale, depth),
+    )
+
+
+def reads_input(route: Route) -> bool:
+    """Whether a layer reads the model's input and nothing else."""
+    return {part.source for part in route} == {MODEL_INPUT}
+
+
+def with_starts(
+    model: FloatModel, low: FloatArray, high: FloatArray, given: tuple[Pair | None, ...]
+) -> tuple[FloatArray, FloatArray]:
+    """Ranges of the input that hold what stands for the rows before the stream.
+
+    Args:
+        model: the float model.
+        low: lower ends of the ranges per channel.
+        high: upper ends of them.
+        given: ranges that are taken as they are.
+
+    Raises:
+        QuantizationError: a given range does not hold it.
+    """
+    low, high = low.copy(), high.copy()
+    for layer, route in zip(model.layers, model.wiring, strict=False):
+        if not isinstance(layer, FloatDelay) or not reads_input(route):
+            continue
+        if not layer.padded:
+            continue
+        channels = [(part.start + i) % model.inputs for part in route for i in range(part.width)]
+        for channel, start in zip(channels, layer.start, strict=True):
+            pair = given[channel]
+            if pair is not None and not pair[0] <= start <= pair[1]:
+                raise QuantizationError(
+                    f"quantize input_range: expected a range that holds {start:.6g}, which "
+                    f"{layer.name} reads before the stream begins, got {pair} "
+                    f"({model.input_names[channel]}). Give a wider range."
+                )
+            low[channel] = min(low[channel], start)
+            high[channel] = max(high[channel], start)
+    return low, high

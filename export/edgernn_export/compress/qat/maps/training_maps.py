@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from edgernn.model.affine import Term8, Term16
 from edgernn.model.formats import FloatArray, Precision
-from edgernn_export.compress.qat.float_weights import KERNEL, MATRICES, RECURRENT, MapSpec
+from edgernn_export.compress.qat.maps.float_weights import KERNEL, MATRICES, RECURRENT, MapSpec
 from edgernn_export.compress.qat.tensor_arithmetic import Tensor, codes_of, matrix_product
 
 _TOLERANCE: Final = 0.02

@@ -14,21 +14,21 @@ import tensorflow as tf
 
 from edgernn.model.affine import ACCUMULATOR_LIMIT_W8A8, Affine8, Term8
 from edgernn.model.formats import FloatArray, Precision
-from edgernn_export.compress.qat.float_weights import MapSpec
-from edgernn_export.compress.qat.tensor_arithmetic import (
-    Tensor,
-    codes_of,
-    narrow,
-    requantized8,
-    wide,
-)
-from edgernn_export.compress.qat.training_maps import (
+from edgernn_export.compress.qat.maps.float_weights import MapSpec
+from edgernn_export.compress.qat.maps.training_maps import (
     Add,
     ReadyMap,
     TermVariables,
     Weights,
     needs_double,
     whole_bias,
+)
+from edgernn_export.compress.qat.tensor_arithmetic import (
+    Tensor,
+    codes_of,
+    narrow,
+    requantized8,
+    wide,
 )
 from edgernn_export.quantizer.overflow_proof import refuse8
 from edgernn_export.quantizer.weights.affine import Ranges

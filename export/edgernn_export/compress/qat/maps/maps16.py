@@ -13,7 +13,15 @@ import tensorflow as tf
 
 from edgernn.model.affine import ACCUMULATOR_LIMIT_W8A16, Affine16, Term16
 from edgernn.model.formats import FloatArray, Precision
-from edgernn_export.compress.qat.float_weights import MapSpec
+from edgernn_export.compress.qat.maps.float_weights import MapSpec
+from edgernn_export.compress.qat.maps.training_maps import (
+    Add,
+    ReadyMap,
+    TermVariables,
+    Weights,
+    needs_double,
+    whole_bias,
+)
 from edgernn_export.compress.qat.straight_through import saturating_sum
 from edgernn_export.compress.qat.tensor_arithmetic import (
     Tensor,
@@ -21,14 +29,6 @@ from edgernn_export.compress.qat.tensor_arithmetic import (
     narrow,
     requantized16,
     wide,
-)
-from edgernn_export.compress.qat.training_maps import (
-    Add,
-    ReadyMap,
-    TermVariables,
-    Weights,
-    needs_double,
-    whole_bias,
 )
 from edgernn_export.quantizer.overflow_proof import refuse16
 from edgernn_export.quantizer.weights.affine import Ranges

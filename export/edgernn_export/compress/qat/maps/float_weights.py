@@ -29,7 +29,7 @@ from edgernn.model.layers import (
     Layer,
     SimpleRNN,
 )
-from edgernn_export.compress.qat.columns import Columns, output_scales
+from edgernn_export.compress.qat.maps.columns import Columns, output_scales
 from edgernn_export.float_model.graph_run import offset_of
 
 KERNEL: Final = "kernel"

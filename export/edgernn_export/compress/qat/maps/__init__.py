@@ -1,0 +1,1 @@
+"""Affine maps under training: weights, their integers, and what stands in their columns."""
