@@ -99,10 +99,10 @@ bench: tools .venv/.dev native ## run every benchmark; those on real data need E
 	for b in tflite_step onnx_step demo_accuracy; do .venv/bin/python -m "benchmarks.$$b"; done
 	.venv/bin/python -m benchmarks.native_step --out benchmarks/results/native_step.json
 	.venv/bin/python -m benchmarks.native.report
-	.venv/bin/python -m benchmarks.session_inputs --out docs/speed.md
-	.venv/bin/python -m benchmarks.instructions --out docs/instructions.md
-	.venv/bin/python -m benchmarks.sparse --out docs/sparse.md
-	.venv/bin/python -m benchmarks.int4 --out docs/int4.md
+	.venv/bin/python -m benchmarks.session_inputs --out docs/results/speed.md
+	.venv/bin/python -m benchmarks.instructions --out docs/results/instructions.md
+	.venv/bin/python -m benchmarks.sparse --out docs/results/sparse.md
+	.venv/bin/python -m benchmarks.int4 --out docs/results/int4.md
 	for b in native_layout reference_speed quantize_speed; do .venv/bin/python -m "benchmarks.$$b"; done
 	if [ -z "$${EDGERNN_DATA:-}" ]; then echo 'not run: accuracy and drift (EDGERNN_DATA is not set)'; else \
 		.venv/bin/python -m benchmarks.accuracy.run --out benchmarks/results/accuracy.json; \

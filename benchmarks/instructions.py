@@ -46,7 +46,7 @@ KERNEL_NETWORKS = {
 }
 OUTPUTS = 4
 STEPS = 25
-COMMAND = "python -m benchmarks.instructions --out docs/instructions.md"
+COMMAND = "python -m benchmarks.instructions --out docs/results/instructions.md"
 
 
 #: Core -> what was measured there, one for each network.
@@ -140,7 +140,7 @@ def measure(name: str, model: IntegerModel, core: Core, *, fused: bool = True) -
 
 
 def document(figures: Measured) -> str:
-    """The Markdown of docs/instructions.md."""
+    """The Markdown of docs/results/instructions.md."""
     tables = figures.networks
     chosen = [cores()[name] for name in figures.kernels]
     programs = [core.compiler for core in chosen] + [core.emulator for core in chosen]

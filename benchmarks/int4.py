@@ -28,7 +28,7 @@ from edgernn_firmware_sim.emulator import Emulation
 from tests.support.models.stored import stored
 
 STORAGES: Final = (Storage.DENSE8, Storage.DENSE4)
-COMMAND: Final = "python -m benchmarks.int4 --out docs/int4.md"
+COMMAND: Final = "python -m benchmarks.int4 --out docs/results/int4.md"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +80,7 @@ def label(precision: Precision) -> tuple[str, str]:
 
 
 def document(rows: list[Row]) -> str:
-    """The Markdown of docs/int4.md."""
+    """The Markdown of docs/results/int4.md."""
     lines = [
         "# Weights of 4 bits",
         "",

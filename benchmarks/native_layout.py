@@ -4,7 +4,7 @@
 
 The first table has whole networks. The second has one map at a time, over many shapes: it is where
 the limits of ``edgernn.backends.native_layout`` come from, and says how well they choose. Both are
-for a section of docs/speed.md.
+for a section of docs/results/speed.md.
 """
 
 from __future__ import annotations

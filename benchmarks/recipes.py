@@ -3,7 +3,7 @@
     python -m benchmarks.recipes [--seed 0] [--recipe NAME ...] [--out FILE]
 
 Reads the data sets that EDGERNN_DATA names; about half a minute per recipe on one free core. The
-results file becomes the table in docs/recipes.md.
+results file becomes the table in docs/guides/recipes.md.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def measure(name: str, seed: int) -> dict[str, Any]:
 
 
 def table(results: Mapping[str, Any]) -> list[str]:
-    """The table of docs/recipes.md."""
+    """The table of docs/guides/recipes.md."""
     lines = [
         "| recipe | learns | network | parameters | metric | float | w8a8 | w8a16 |",
         "|---|---|---|---|---|---|---|---|",

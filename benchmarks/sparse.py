@@ -33,7 +33,7 @@ NETWORKS: Final = ("GRU-32/8", "GRU-128/64")
 #: Shares of blocks that are kept.
 DENSITIES: Final = (1.0, 0.5, 0.3, 0.1)
 DENSE: Final = "dense"
-COMMAND: Final = "python -m benchmarks.sparse --out docs/sparse.md"
+COMMAND: Final = "python -m benchmarks.sparse --out docs/results/sparse.md"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +81,7 @@ def measure(network: str, precision: Precision) -> Case:
 
 
 def document(cases: list[Case]) -> str:
-    """The Markdown of docs/sparse.md."""
+    """The Markdown of docs/results/sparse.md."""
     lines = [
         "# Block-sparse weights",
         "",

@@ -1,4 +1,4 @@
-"""Write docs/accuracy.md from benchmarks/results/accuracy.json and drift.json.
+"""Write docs/results/accuracy.md from benchmarks/results/accuracy.json and drift.json.
 
 Type: python -m benchmarks.accuracy.report
 """
@@ -17,7 +17,7 @@ from benchmarks.accuracy.tasks import TASKS
 
 RESULTS = Path(__file__).parents[1] / "results" / "accuracy.json"
 DRIFT = RESULTS.with_name("drift.json")
-PAGE = Path(__file__).parents[2] / "docs" / "accuracy.md"
+PAGE = Path(__file__).parents[2] / "docs" / "results" / "accuracy.md"
 FINDINGS = Path(__file__).parent / "findings.md"
 #: Share of the float metric a precision should keep on average.
 AIMS: Final = {"w8a8": 0.99, "w8a16": 0.998}
@@ -247,7 +247,7 @@ def _row(cells: Sequence[str]) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; 0 when written, 1 when ``--check`` finds an outdated page."""
-    parser = argparse.ArgumentParser(description="Write docs/accuracy.md from the results.")
+    parser = argparse.ArgumentParser(description="Write docs/results/accuracy.md from the results.")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--drift", type=Path, default=DRIFT)
     parser.add_argument("--out", type=Path, default=PAGE)

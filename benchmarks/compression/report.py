@@ -1,4 +1,4 @@
-"""Write docs/compression.md from the results of `score` and `cost`.
+"""Write docs/results/compression.md from the results of `score` and `cost`.
 
 python -m benchmarks.compression.report [--check]
 """
@@ -29,7 +29,7 @@ from benchmarks.compression.plan import (
 from edgernn_export.training.compression import QAT_EPOCHS, QAT_RATE_SHARE
 
 RESULTS: Final = Path("benchmarks/results")
-DOCUMENT: Final = Path("docs/compression.md")
+DOCUMENT: Final = Path("docs/results/compression.md")
 FINDINGS: Final = Path("benchmarks/compression/findings.md")
 #: FastGRNN on UCI HAR v1, the same two classes (Kusupati et al. 2018): percent, kB.
 FASTGRNN: Final = (95.59, 3)

@@ -1,4 +1,4 @@
-"""Write the section "Native backend" of docs/speed.md from benchmarks/results/native_step.json.
+"""Write the section "Native backend" of docs/results/speed.md from benchmarks/results/native_step.json.
 
 Type: python -m benchmarks.native.report
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 RESULTS: Final = Path(__file__).parents[1] / "results" / "native_step.json"
-PAGE: Final = Path(__file__).parents[2] / "docs" / "speed.md"
+PAGE: Final = Path(__file__).parents[2] / "docs" / "results" / "speed.md"
 #: How many times faster than the fastest other program the native backend should be.
 SPEED_AIMS: Final = {"GRU-32/8": 20.0, "GRU-128/64": 5.0}
 #: How many times the weight-read time a step inside `run` should take at most.
@@ -257,7 +257,7 @@ def page_with(section_text: str, page: str) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; 0 when written, 1 when ``--check`` finds an outdated page."""
-    parser = argparse.ArgumentParser(description="Write the native part of docs/speed.md.")
+    parser = argparse.ArgumentParser(description="Write the native part of docs/results/speed.md.")
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--out", type=Path, default=PAGE)
     parser.add_argument("--check", action="store_true", help="compare only, write nothing")

@@ -1,4 +1,4 @@
-"""The comparison of settings of quantization-aware training, and its table in docs/qat.md."""
+"""The comparison of settings of quantization-aware training, and its table in docs/guides/qat.md."""
 
 import json
 from dataclasses import asdict
@@ -58,7 +58,7 @@ def distance(row):
 
 def test_the_document_shows_the_results_and_the_chosen_setting():
     records = json.loads((ROOT / qat_settings.RESULTS).read_text(encoding="utf-8"))
-    text = (ROOT / "docs/qat.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs/guides/qat.md").read_text(encoding="utf-8")
     rows = table(records)
     assert "\n".join(rows) in text
     chosen = Setting(alpha=QAT_ALPHA, rate_share=QAT_RATE_SHARE, epochs=QAT_EPOCHS)

@@ -55,7 +55,7 @@ def test_the_section_is_replaced_and_the_rest_of_the_page_stays():
 @pytest.mark.filterwarnings("ignore::edgernn.ClippedReadingsWarning")
 def test_the_page_names_every_case():
     require_native()
-    page = Path("docs/speed.md").read_text(encoding="utf-8")
+    page = Path("docs/results/speed.md").read_text(encoding="utf-8")
     _, turns = session_inputs.all_turns()
     for case in turns:
         group, _, kind = case.partition(" ")

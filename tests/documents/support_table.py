@@ -1,4 +1,4 @@
-"""The page docs/support.md, made of the tables of the code.
+"""The page docs/reference/support.md, made of the tables of the code.
 
     python -m tests.documents.support_table
 
@@ -36,7 +36,7 @@ LAYERS: Final = {
     for kind, layer in REGISTERED.items()
     if layer.__module__.startswith("edgernn.") and kind not in CELLS
 } | {kind: REGISTERED[kind] for kind in CELLS}
-PAGE: Final = Path(__file__).parents[2] / "docs" / "support.md"
+PAGE: Final = Path(__file__).parents[2] / "docs" / "reference" / "support.md"
 COMMAND: Final = "python -m tests.documents.support_table"
 
 #: What each program does with a layer it knows by kind, and the module of its operations.
@@ -90,7 +90,7 @@ def holes() -> set[tuple[str, str]]:
 
 
 def page() -> str:
-    """The text of docs/support.md."""
+    """The text of docs/reference/support.md."""
     layers = [
         [f"`{kind}`", KERAS[kind], *(runs(program, layer) for program in PROGRAMS)]
         for kind, layer in LAYERS.items()
@@ -107,7 +107,7 @@ This page is made of the tables in the code (`{COMMAND}`); a test compares them.
 
 Every program below computes the same integers, in `w8a8`, `w8a16`, `w4a8` and `w4a16`. *Kernel* and
 *own form*: written by hand for the layer, because that is faster. *Operations*: the layer's graph,
-operation by operation ([decision 7](decisions/0007-graph-of-operations.md)).
+operation by operation ([decision 7](../decisions/0007-graph-of-operations.md)).
 
 {_table(["layer", "read from Keras", *programs], layers)}
 

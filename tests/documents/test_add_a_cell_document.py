@@ -1,4 +1,4 @@
-"""The programs in docs/add-a-cell.md run, and its cell gives one answer everywhere."""
+"""The programs in docs/guides/add-a-cell.md run, and its cell gives one answer everywhere."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.documents import blocks
 from tests.support.models.integer import random_codes
 
 pytestmark = pytest.mark.tf
-DOCUMENT = "docs/add-a-cell.md"
+DOCUMENT = "docs/guides/add-a-cell.md"
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The program in docs/convolutions.md runs, and answers as Keras does."""
+"""The program in docs/guides/convolutions.md runs, and answers as Keras does."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.documents import blocks
 
-DOCUMENT = "docs/convolutions.md"
+DOCUMENT = "docs/guides/convolutions.md"
 
 
 def test_the_program_answers_as_keras_does(tmp_path, monkeypatch):

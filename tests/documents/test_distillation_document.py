@@ -1,4 +1,4 @@
-"""The programs and commands in docs/distillation.md run on models of the size they mean."""
+"""The programs and commands in docs/guides/distillation.md run on models of the size they mean."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.training.training_runs import classifier
 
 pytestmark = pytest.mark.tf
 
-DOCUMENT = "docs/distillation.md"
+DOCUMENT = "docs/guides/distillation.md"
 
 
 def test_every_program_runs(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""What docs/firmware.md tells a user to compile compiles, runs and forecasts."""
+"""What docs/guides/firmware.md tells a user to compile compiles, runs and forecasts."""
 
 import ctypes
 import re
@@ -13,7 +13,7 @@ from edgernn.cli import main
 from tests.support.documents import blocks
 from tests.support.native.compilers import ROOT, compile_c, require
 
-DOCUMENT = "docs/firmware.md"
+DOCUMENT = "docs/guides/firmware.md"
 DEMO = ROOT / "edgernn" / "data" / "demo.edgernn"
 
 

@@ -1,4 +1,4 @@
-"""The program and the commands of sessions in docs/networks.md run on a model as they mean it."""
+"""The program and the commands of sessions in docs/guides/networks.md run on a model as they mean it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.models.networks import two_input_network
 
 pytestmark = pytest.mark.device
 
-DOCUMENT = "docs/networks.md"
+DOCUMENT = "docs/guides/networks.md"
 CHANNELS = ("speed", "gust", "yaw", "voltage", "load")
 ANSWERS = ("now", "next", "blade", "gear", "tower")
 

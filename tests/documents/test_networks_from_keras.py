@@ -1,4 +1,4 @@
-"""The network of docs/networks.md goes from Keras to a session and to C on an emulated core."""
+"""The network of docs/guides/networks.md goes from Keras to a session and to C on an emulated core."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.documents import blocks, commands
 
 pytestmark = pytest.mark.tf
 
-DOCUMENT = "docs/networks.md"
+DOCUMENT = "docs/guides/networks.md"
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""The programs and the commands of docs/programs.md run as the page says."""
+"""The programs and the commands of docs/guides/programs.md run as the page says."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edgernn_export.verification.executors import runtimes
 from tests.support.documents import blocks, commands
 from tests.support.models.programs import pair
 
-DOCUMENT = "docs/programs.md"
+DOCUMENT = "docs/guides/programs.md"
 
 
 @pytest.fixture

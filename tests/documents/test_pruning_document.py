@@ -1,4 +1,4 @@
-"""The programs in docs/pruning.md run, one after the other, on a model of the size they mean."""
+"""The programs in docs/guides/pruning.md run, one after the other, on a model of the size they mean."""
 
 import pytest
 
@@ -13,7 +13,7 @@ def test_every_program_runs(tmp_path, monkeypatch, capsys):
     import keras
 
     monkeypatch.chdir(tmp_path)
-    programs = [block for block in blocks("docs/pruning.md") if block.language == "python"]
+    programs = [block for block in blocks("docs/guides/pruning.md") if block.language == "python"]
     names = {"keras": keras, "model": network(), "x": XS, "y": YS}
     for block in programs:
         exec(compile(block.text, block.document, "exec"), names)

@@ -1,4 +1,4 @@
-"""The programs in docs/qat.md run, one after the other, on a model of the size they mean."""
+"""The programs in docs/guides/qat.md run, one after the other, on a model of the size they mean."""
 
 from functools import partialmethod
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.tf
 
 
 def mill(keras):
-    """The network of docs/networks.md, smaller."""
+    """The network of docs/guides/networks.md, smaller."""
     wind, grid = keras.Input((None, 3), name="wind"), keras.Input((None, 2), name="grid")
     hidden = keras.layers.Dense(4)(wind)
     hidden = hidden + keras.layers.GRU(4, return_sequences=True)(hidden)
@@ -37,7 +37,7 @@ def test_every_program_runs(tmp_path, monkeypatch):
     monkeypatch.setattr("edgernn_export.training.find_recipe", lambda name: classifier(epochs=1))
     network("GRU", units=4).save("model.keras")
     mill(keras).save("mill.keras")
-    programs = [block for block in blocks("docs/qat.md") if block.language == "python"]
+    programs = [block for block in blocks("docs/guides/qat.md") if block.language == "python"]
     rng = np.random.default_rng(0)
     names = {"keras": keras, "x": XS, "y": YS}
     names |= {"wind": rng.normal(size=(4, 30, 3)), "grid": rng.normal(size=(4, 30, 2))}

@@ -8,13 +8,13 @@ import pytest
 from benchmarks.demo_accuracy import RESULTS, summary
 from tests.support.documents import ROOT, blocks, commands, links, run_command, run_python
 
-DOCUMENTS = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+DOCUMENTS = ["README.md", *sorted(str(p.relative_to(ROOT)) for p in (ROOT / "docs").rglob("*.md"))]
 RUNNABLE = (
     "README.md",
-    "docs/quickstart.md",
-    "docs/raspberry-pi.md",
-    "docs/bare-tflite.md",
-    "docs/evaluate.md",
+    "docs/tutorials/quickstart.md",
+    "docs/tutorials/raspberry-pi.md",
+    "docs/guides/bare-tflite.md",
+    "docs/guides/evaluate.md",
 )
 #: Run elsewhere, by what.
 ELSEWHERE = {
@@ -50,18 +50,18 @@ ELSEWHERE = {
 }
 #: Documents whose programs need more than a shell: the tests that run them.
 PROGRAMS = {
-    "docs/add-a-cell.md": "tests/documents/test_add_a_cell_document.py",
-    "docs/convolutions.md": "tests/documents/test_convolutions_document.py",
-    "docs/distillation.md": "tests/documents/test_distillation_document.py",
-    "docs/networks.md": "tests/documents/test_networks_document.py",
-    "docs/programs.md": "tests/documents/test_programs_document.py",
-    "docs/pruning.md": "tests/documents/test_pruning_document.py",
-    "docs/qat.md": "tests/documents/test_qat_document.py",
-    "docs/recipes.md": "tests/documents/test_recipes_document.py",
-    "docs/search.md": "tests/documents/test_search_document.py",
-    "docs/structured.md": "tests/documents/test_structured_document.py",
-    "docs/tokens.md": "tests/documents/test_tokens_document.py",
-    "docs/windows.md": "tests/documents/test_windows_document.py",
+    "docs/guides/add-a-cell.md": "tests/documents/test_add_a_cell_document.py",
+    "docs/guides/convolutions.md": "tests/documents/test_convolutions_document.py",
+    "docs/guides/distillation.md": "tests/documents/test_distillation_document.py",
+    "docs/guides/networks.md": "tests/documents/test_networks_document.py",
+    "docs/guides/programs.md": "tests/documents/test_programs_document.py",
+    "docs/guides/pruning.md": "tests/documents/test_pruning_document.py",
+    "docs/guides/qat.md": "tests/documents/test_qat_document.py",
+    "docs/guides/recipes.md": "tests/documents/test_recipes_document.py",
+    "docs/guides/search.md": "tests/documents/test_search_document.py",
+    "docs/guides/structured.md": "tests/documents/test_structured_document.py",
+    "docs/guides/tokens.md": "tests/documents/test_tokens_document.py",
+    "docs/guides/windows.md": "tests/documents/test_windows_document.py",
 }
 #: Run here with less training: a fixture runs the demo once for all documents.
 SHORTENED = {"edgernn demo": "edgernn demo --epochs 1"}

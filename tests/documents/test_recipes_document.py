@@ -1,4 +1,4 @@
-"""The recipe, the program and the commands in docs/recipes.md run."""
+"""The recipe, the program and the commands in docs/guides/recipes.md run."""
 
 import json
 import shlex
@@ -16,7 +16,7 @@ from tests.support.training.data_files import write_people, write_recordings
 
 pytestmark = pytest.mark.tf
 
-DOCUMENT = "docs/recipes.md"
+DOCUMENT = "docs/guides/recipes.md"
 
 
 @pytest.fixture

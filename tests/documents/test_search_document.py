@@ -1,4 +1,4 @@
-"""docs/search.md: its program runs, its commands parse, its defaults are those of the code."""
+"""docs/guides/search.md: its program runs, its commands parse, its defaults are those of the code."""
 
 import argparse
 
@@ -19,7 +19,7 @@ RECIPE = classifier(epochs=1)
 def test_the_program_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my_recipe.py").write_text(RECIPE, encoding="utf-8")
-    (program,) = [block for block in blocks("docs/search.md") if block.language == "python"]
+    (program,) = [block for block in blocks("docs/guides/search.md") if block.language == "python"]
     exec(compile(program.text, program.document, "exec"), {})
     assert "meets its limits: " in capsys.readouterr().out
     assert (tmp_path / "found" / "search.json").is_file()
@@ -28,7 +28,7 @@ def test_the_program_runs(tmp_path, monkeypatch, capsys):
 def test_commands_parse():
     parser = argparse.ArgumentParser()
     add_arguments(parser)
-    (block,) = [block for block in blocks("docs/search.md") if block.language == "text"]
+    (block,) = [block for block in blocks("docs/guides/search.md") if block.language == "text"]
     lines = block.text.splitlines()
     assert len(lines) == 3
     for line in lines:
@@ -38,7 +38,7 @@ def test_commands_parse():
 
 
 def test_defaults_are_those_of_the_code():
-    text = (ROOT / "docs" / "search.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "guides" / "search.md").read_text(encoding="utf-8")
     space = Space()
     for option, value in (
         ("cells", ",".join(space.cells)),

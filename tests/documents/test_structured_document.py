@@ -1,4 +1,4 @@
-"""The programs and commands in docs/structured.md run on a model of the size they mean."""
+"""The programs and commands in docs/guides/structured.md run on a model of the size they mean."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def model():
 
 
 def test_every_program_runs(model, capsys):
-    programs = [b for b in blocks("docs/structured.md") if b.language == "python"]
+    programs = [b for b in blocks("docs/guides/structured.md") if b.language == "python"]
     assert len(programs) == 3
     x = readings(8, 4)
     short = {"epochs": 1, "verbose": 0}
@@ -58,7 +58,7 @@ def test_every_command_runs(model, tmp_path, monkeypatch, capsys):
     dense.set_weights([readout, offset])
     model.save("model.keras")
     np.save("readings.npy", readings())
-    text = next(b.text for b in blocks("docs/structured.md") if b.language == "text")
+    text = next(b.text for b in blocks("docs/guides/structured.md") if b.language == "text")
     commands = [line.split() for line in text.splitlines()]
     assert len(commands) == 6
     for program, *arguments in commands:

@@ -1,4 +1,4 @@
-"""docs/support.md says what the code does, and no hole is undeclared."""
+"""docs/reference/support.md says what the code does, and no hole is undeclared."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The program of docs/tokens.md learns its text and runs on tokens."""
+"""The program of docs/guides/tokens.md learns its text and runs on tokens."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_the_program_runs(tmp_path, monkeypatch, capsys):
 
     monkeypatch.chdir(tmp_path)
     keras.utils.set_random_seed(4)
-    (block,) = (block for block in blocks("docs/tokens.md") if block.language == "python")
+    (block,) = (block for block in blocks("docs/guides/tokens.md") if block.language == "python")
     names = {}
     exec(compile(block.text, block.document, "exec"), names)
     model, letters = names["model"], names["letters"]

@@ -1,4 +1,4 @@
-"""The programs in docs/windows.md run, one after the other, and do what the page says."""
+"""The programs in docs/guides/windows.md run, one after the other, and do what the page says."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_every_program_runs(tmp_path, monkeypatch, capsys):
 
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
-    programs = [block for block in blocks("docs/windows.md") if block.language == "python"]
+    programs = [block for block in blocks("docs/guides/windows.md") if block.language == "python"]
     assert len(programs) == 3
     exec(compile(programs[0].text, programs[0].document, "exec"), names)
     assert IntegerModel.load(tmp_path / "next.edgernn").window == Window(steps=20)

@@ -124,7 +124,7 @@ def border(request, tmp_path_factory):
 
 
 def documented(channel, x, precision):
-    """The rule of docs/firmware.md in unbounded integers."""
+    """The rule of docs/guides/firmware.md in unbounded integers."""
     d = min(max(x - channel.center, -channel.reach), channel.reach)
     v = abs(d) * channel.multiplier >> 32
     code = precision.input_step * ((v + 2 ** (channel.shift - 1)) >> channel.shift)

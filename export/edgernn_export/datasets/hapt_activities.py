@@ -27,7 +27,7 @@ from edgernn_export.datasets.splits import Part
 HAPT: Final = DataSource(
     home=(
         "UCI Smartphone-Based Recognition of Human Activities and Postural Transitions, folder "
-        "RawData, or packed into one .npz (docs/recipes.md)"
+        "RawData, or packed into one .npz (docs/guides/recipes.md)"
     ),
     licence="research use, no commercial use",
     citation="Reyes-Ortiz et al. 2015, Transition-Aware Human Activity Recognition, Neurocomputing",

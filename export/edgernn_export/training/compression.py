@@ -19,7 +19,7 @@ from edgernn_export.training.loop import TrainingResult, train
 from edgernn_export.training.networks import keras_on_cpu
 from edgernn_export.training.recipe import Network, Recipe
 
-#: The setting that the validation parts of the recipes chose, for all of them (docs/qat.md).
+#: The setting that the validation parts of the recipes chose, for all of them (docs/guides/qat.md).
 QAT_EPOCHS: Final = 2
 #: Start of the learning rate, as a share of the recipe's.
 QAT_RATE_SHARE: Final = 0.03

@@ -62,7 +62,7 @@ def test_a_call_takes_what_the_document_says(core, tmp_path):
         result = emulate(model, files, core_named(core), probe_codes(model, 3, seed=5), folder)
         assert result.differing == 0
         medians.append(result.instructions.median)
-    text = (ROOT / "docs" / "firmware.md").read_text("utf-8")
+    text = (ROOT / "docs" / "guides" / "firmware.md").read_text("utf-8")
     (sentence,) = re.findall(r"A call reads each constant once: (.*?)\. ", text, re.S)
     figures = [int(figure.replace(",", "")) for figure in re.findall(r"\d+,000", sentence)]
     stated = dict(zip(LAYOUT_CORES, figures, strict=True))[core]

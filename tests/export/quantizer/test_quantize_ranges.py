@@ -19,7 +19,7 @@ from edgernn_firmware_sim.reference.reference import Reference
 from tests.support.models.float import FLOAT_CELLS, float_model, stream
 
 PRECISIONS = ("w8a8", "w8a16")
-#: Room on each side, as a share of the span that calibration saw (docs/precision.md).
+#: Room on each side, as a share of the span that calibration saw (docs/explanation/precision.md).
 HEADROOM = {"w8a8": 63 / 128, "w8a16": 1.0}
 SENSORS = {"input_names": ("temperature", "humidity", "level")}
 

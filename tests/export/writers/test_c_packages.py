@@ -130,7 +130,7 @@ def test_the_cmake_project_builds_for_a_board(tmp_path):
 
 
 def test_the_commands_of_the_document_build_and_pass(tmp_path):
-    (commands,) = [b.text for b in blocks("docs/firmware.md") if "cmake -S" in b.text]
+    (commands,) = [b.text for b in blocks("docs/guides/firmware.md") if "cmake -S" in b.text]
     shutil.copy(ROOT / "edgernn" / "data" / "demo.edgernn", tmp_path)
     done = run_command(commands, tmp_path)
     assert done.returncode == 0, done.stderr
@@ -138,7 +138,7 @@ def test_the_commands_of_the_document_build_and_pass(tmp_path):
 
 
 def test_the_document_lists_the_packages_and_their_folders(tmp_path):
-    text = (ROOT / "docs" / "firmware.md").read_text("utf-8")
+    text = (ROOT / "docs" / "guides" / "firmware.md").read_text("utf-8")
     listed = dict(re.findall(r"^\| [\w-]+ \| `([a-z-]+)` \| `(\w+)` \| ", text, re.M))
     assert listed == {p: write_package(GRU, tmp_path, p, name="demo").name for p in PACKAGES}
 

@@ -84,7 +84,7 @@ def read_rnn(layer: Any, context: Context) -> tuple[LayerPart, ...]:
             "Build one RNN layer per cell, all but the last with return_sequences=True, and copy "
             "the weights."
             if stacked
-            else "Train with one of these cells, or register it: docs/add-a-cell.md.",
+            else "Train with one of these cells, or register it: docs/guides/add-a-cell.md.",
         )
         return (UnknownPart(owner=owner_of(layer), recurrent=True),)
     return _read(layer, layer.cell, _CELLS[name], context)
