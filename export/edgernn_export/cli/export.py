@@ -9,8 +9,6 @@ from typing import Final
 
 from edgernn.cli.arguments import add_program_argument
 from edgernn.container.file import load_either, load_program
-from edgernn.errors import EdgeRnnError
-from edgernn.model.program_set import ProgramSet
 from edgernn_export.cli.arguments import comma_list
 from edgernn_export.writers.c.kernels.files import CORES, HOST
 from edgernn_export.writers.c.packages import PACKAGES, COptions
@@ -23,6 +21,9 @@ Every form gives the bits of the reference and carries a golden vector that prov
 C comes as plain sources, or as a package that a build system takes as it is, with the kernels of
 every core or of one, in files of their own or in the model's. C stores sparse and 4-bit weights as
 the model does; .tflite and .onnx files hold a byte for each weight.
+
+Programs that share states become one .tflite file with a signature for each, and an .onnx file for
+each. With --program, one of them is written as a model of its own; C takes one at a time.
 """
 EXAMPLES: Final = """examples:
   edgernn export model.edgernn --to tflite,onnx -o build/
@@ -31,6 +32,7 @@ EXAMPLES: Final = """examples:
   edgernn export model.edgernn --to c --core cortex-m4 --amalgamate
   edgernn export model.edgernn --to c --package arduino
   edgernn export gas.edgernn --to c --package zephyr --prefix gas
+  edgernn export pair.edgernn --to tflite
   edgernn export pair.edgernn --program decode --to c --prefix decode
 """
 
@@ -71,11 +73,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Write the files and name them."""
     model = load_program(args.model, args.program) if args.program else load_either(args.model)
-    if isinstance(model, ProgramSet):
-        raise EdgeRnnError(
-            f"--program: expected one of {', '.join(model.names)}, got none. Each program is "
-            "written as a model of its own."
-        )
     name = f"{args.model.stem}.{args.program}" if args.program else args.model.stem
     folder = args.model.parent if args.output is None else args.output
     options = COptions(
@@ -86,8 +83,10 @@ def main(args: argparse.Namespace) -> int:
         files = {name: _record(entry) for name, entry in written.items()}
         print(json.dumps({"model_sha256": model.sha256, "files": files}))
     else:
-        for entry in written.values():
-            print(f"{entry.path}  {_bytes(entry)} bytes")
+        for form, entry in written.items():
+            for path in entry.files if form in SESSION_FORMATS else (entry.path,):
+                size = path.stat().st_size if path.is_file() else _bytes(entry)
+                print(f"{path}  {size} bytes")
             if entry.densified_weights:
                 print(f"  densified: {entry.densified_weights} weights stored as bytes")
     return 0

@@ -21,8 +21,8 @@ from edgernn_export.cli.arguments import comma_list
 from edgernn_export.verification.comparison import Verification, verify
 from edgernn_export.verification.executors import runtimes
 from edgernn_export.verification.files import EDGERNN, FileVerification, kind_of, verify_file
-from edgernn_export.verification.program_comparison import ProgramVerification, verify_programs
-from edgernn_export.verification.program_walk import random_walk
+from edgernn_export.verification.program_comparison import verify_programs
+from edgernn_export.verification.program_walk import Walk, random_walk
 from edgernn_export.writers.file_formats import probe_codes
 
 HELP: Final = """Do all runtimes give the reference's bits?
@@ -34,9 +34,9 @@ Programs that share states take a pseudo-random walk: each begins, with what oth
 steps, in any order. With --program, one of them runs as a model of its own.
 
 A .tflite or .onnx file is checked as it is: its SHA-256, and its golden vector in every runtime
-that runs it. A folder of C is built with this computer's compiler, and its self-test run. An
-integer model cannot be read back from either: with --model, they also run a stream against the
-model's reference.
+that runs it; of programs, one vector each. A folder of C is built with this computer's compiler,
+and its self-test run. An integer model cannot be read back from either: with --model, they also run
+a stream against the model's reference, and programs a walk.
 
 Exit code 1 if anything differs, a runtime fails, none is installed, or the model is another one.
 """
@@ -48,6 +48,7 @@ EXAMPLES: Final = """examples:
   edgernn verify build/model.tflite
   edgernn verify build/model.onnx --model model.edgernn --input readings.csv
   edgernn verify build/model_c --model model.edgernn
+  edgernn verify build/pair.tflite --model pair.edgernn
 """
 _STEPS: Final = 1000
 
@@ -100,7 +101,7 @@ def _verified(
             )
         model = load_program(args.file, args.program) if args.program else load_either(args.file)
         if isinstance(model, ProgramSet):
-            return _verified_programs(model, args, tell)
+            return verify_programs(model, _walk(model, args), args.backends, tell)
         return verify(model, _stream(model, args), args.backends, tell)
     if args.model is None:
         if args.input is not None or args.steps is not None:
@@ -110,20 +111,18 @@ def _verified(
                 f"that '{args.file.name}' was written from."
             )
         return verify_file(args.file, runtimes=args.backends, progress=tell)
-    model = load_program(args.model, args.program)
-    return verify_file(args.file, model, _stream(model, args), args.backends, tell)
+    model = load_program(args.model, args.program) if args.program else load_either(args.model)
+    stream = _walk(model, args) if isinstance(model, ProgramSet) else _stream(model, args)
+    return verify_file(args.file, model, stream, args.backends, tell)
 
 
-def _verified_programs(
-    programs: ProgramSet, args: argparse.Namespace, tell: Callable[[str], None]
-) -> ProgramVerification:
+def _walk(programs: ProgramSet, args: argparse.Namespace) -> Walk:
     if args.input is not None:
         raise EdgeRnnError(
             f"--input: expected --program beside it, one of {', '.join(programs.names)}, got none. "
             "Readings are of one program; all of them take a pseudo-random walk."
         )
-    walk = random_walk(programs, args.steps or _STEPS, args.seed)
-    return verify_programs(programs, walk, args.backends, tell)
+    return random_walk(programs, args.steps or _STEPS, args.seed)
 
 
 def _stream(model: IntegerModel, args: argparse.Namespace) -> OperandArray:

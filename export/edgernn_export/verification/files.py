@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import tempfile
@@ -10,11 +11,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 from edgernn.backends.onnx_file import read_onnx
-from edgernn.backends.tflite_file import read_tflite
+from edgernn.backends.tflite_file import read_either
 from edgernn.errors import EdgeRnnError, FormatError
 from edgernn.model.formats import OperandArray
 from edgernn.model.integer_model import IntegerModel
+from edgernn.model.program_set import ProgramInterfaces, ProgramSet
 from edgernn_export.verification.comparison import (
     FAILED,
     NOT_INSTALLED,
@@ -27,6 +31,8 @@ from edgernn_export.verification.comparison import (
 )
 from edgernn_export.verification.compiled_c import c_sources, run_self_test, run_stream
 from edgernn_export.verification.executors import Executor, golden_trace, select
+from edgernn_export.verification.program_comparison import verify_programs
+from edgernn_export.verification.program_walk import Walk
 
 EDGERNN: Final = "edgernn"
 TFLITE: Final = "tflite"
@@ -134,8 +140,8 @@ def kind_of(path: Path) -> str:
 
 def verify_file(
     path: Path,
-    model: IntegerModel | None = None,
-    q_xs: OperandArray | None = None,
+    model: IntegerModel | ProgramSet | None = None,
+    stream: OperandArray | Walk | None = None,
     runtimes: Sequence[str] | None = None,
     progress: Tell | None = None,
 ) -> FileVerification:
@@ -143,8 +149,9 @@ def verify_file(
 
     Args:
         path: the file or folder.
-        model: the integer model that it should be of; None checks the golden vector alone.
-        q_xs: operand codes [T, I] of the stream, with a model.
+        model: the integer model, or the set of programs, that it should be of; None checks the
+            golden vectors alone.
+        stream: operand codes [T, I], with a model; a walk, with programs.
         runtimes: distributions to run, all by default.
         progress: told the name of what runs next.
 
@@ -156,9 +163,10 @@ def verify_file(
     tell = progress or (lambda _: None)
     kind = kind_of(path)
     if kind == C:
-        return _verify_c(path, model, q_xs, tell)
+        return _verify_c(path, model, stream, tell)
+    told = None
     if kind == TFLITE:
-        read_tflite(path)
+        _, told = read_either(path)
     elif kind == ONNX:
         read_onnx(path)
     else:
@@ -175,30 +183,58 @@ def verify_file(
     with tempfile.TemporaryDirectory(prefix="edgernn-verify-") as folder:
         copy = Path(folder) / f"model.{kind}"
         shutil.copyfile(path, copy)
-        golden, sha256 = _golden(executors, copy, tell)
-        sha256 = sha256 or (read_tflite(copy)[1].model_sha256 if kind == TFLITE else "unknown")
-        stream = None
-        if model is not None and q_xs is not None and sha256 == model.sha256:
+        programs = told.names if isinstance(told, ProgramInterfaces) else ("",)
+        golden, sha256 = _golden(executors, copy, programs, tell)
+        if isinstance(told, ProgramInterfaces):
+            sha256 = told.sha256
+        elif told is not None:
+            sha256 = told.model_sha256
+        sha256 = sha256 or "unknown"
+        found = None
+        if model is not None and sha256 == model.sha256:
             names = list(dict.fromkeys(e.runtime for e in executors))
-            stream = verify(model, q_xs, names, tell, files={kind: copy})
+            found = _streamed(model, stream, names, kind, copy, tell)
     return FileVerification(
         file=path.name,
         kind=kind,
         model_sha256=sha256,
         wanted_sha256=None if model is None else model.sha256,
         golden=golden,
-        stream=stream,
-        verified=("the file is, to the byte, what was written (SHA-256).", *_found(golden, stream)),
+        stream=found,
+        verified=("the file is, to the byte, what was written (SHA-256).", *_found(golden, found)),
         not_verified=(_NO_MODEL,) if model is None else (),
     )
 
 
+def _streamed(
+    model: IntegerModel | ProgramSet,
+    stream: OperandArray | Walk | None,
+    names: Sequence[str],
+    kind: str,
+    file: Path,
+    tell: Tell,
+) -> Verification | None:
+    """The runtimes beside the reference, where there is a stream."""
+    if isinstance(model, ProgramSet) and isinstance(stream, Walk):
+        files = {kind: dict.fromkeys(model.names, file)}
+        return verify_programs(model, stream, names, tell, files=files)
+    if isinstance(model, IntegerModel) and isinstance(stream, np.ndarray):
+        return verify(model, stream, names, tell, files={kind: file})
+    return None
+
+
 def _golden(
-    executors: Sequence[Executor], file: Path, tell: Tell
+    executors: Sequence[Executor], file: Path, programs: Sequence[str], tell: Tell
 ) -> tuple[tuple[RuntimeOutcome, ...], str]:
-    """Every runtime on the file's golden vector, and which model the file says it is of."""
+    """Every runtime on the file's golden vectors, and which model the file says it is of."""
     outcomes, sha256 = [], ""
-    for executor in executors:
+    for executor, program in itertools.product(executors, programs):
+        if program:
+            executor = replace(
+                executor,
+                variant=f"{executor.variant}, {program}",
+                options=(*executor.options, ("program", program)),
+            )
         tell(f"{executor.runtime} ({executor.variant}), golden vector")
         base = RuntimeOutcome(
             runtime=executor.runtime,
@@ -242,16 +278,23 @@ def _found(golden: Sequence[RuntimeOutcome], stream: Verification | None) -> tup
 
 
 def _verify_c(
-    path: Path, model: IntegerModel | None, q_xs: OperandArray | None, tell: Tell
+    path: Path,
+    model: IntegerModel | ProgramSet | None,
+    stream: OperandArray | Walk | None,
+    tell: Tell,
 ) -> FileVerification:
     sources = c_sources(path)
     tell("C, golden vector")
     golden = run_self_test(sources)
     wanted = None if model is None else model.sha256
-    stream = None
-    if model is not None and q_xs is not None and sources.model_sha256 == wanted:
+    found = None
+    if (
+        isinstance(model, IntegerModel)
+        and isinstance(stream, np.ndarray)
+        and sources.model_sha256 == wanted
+    ):
         tell("C, stream")
-        stream = run_stream(sources, model, q_xs)
+        found = run_stream(sources, model, stream)
     not_verified = ["other compilers and cores than this computer's: edgernn simulate --emulate."]
     if model is None:
         not_verified.insert(0, _NO_MODEL)
@@ -261,7 +304,7 @@ def _verify_c(
         model_sha256=sources.model_sha256,
         wanted_sha256=wanted,
         golden=(golden,),
-        stream=stream,
-        verified=_found((golden,), stream),
+        stream=found,
+        verified=_found((golden,), found),
         not_verified=tuple(not_verified),
     )

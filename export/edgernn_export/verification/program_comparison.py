@@ -17,7 +17,7 @@ from edgernn_export.verification.executors import (
     walk_trace,
 )
 from edgernn_export.verification.program_walk import Walk
-from edgernn_export.writers.exporter import export
+from edgernn_export.writers.exporter import export_files
 from edgernn_export.writers.file_formats import SESSION_FORMATS
 
 
@@ -47,6 +47,7 @@ def verify_programs(
     walk: Walk,
     runtimes: Sequence[str] | None = None,
     progress: Callable[[str], None] | None = None,
+    files: Mapping[str, Mapping[str, Path]] | None = None,
 ) -> ProgramVerification:
     """Take a walk over the programs with the reference and with every runtime, bit for bit.
 
@@ -55,20 +56,28 @@ def verify_programs(
         walk: beginnings and steps.
         runtimes: distributions to run, all by default; the reference always runs.
         progress: told the name of what runs next.
+        files: of the programs, by backend and program; those backends run them as they are, and no
+            other runs. By default everything is exported anew.
 
     Raises:
         EdgeRnnError: an unknown runtime, or the reference itself failed.
     """
     executors = select(None if runtimes is None else list(runtimes))
+    if files is not None:
+        executors = tuple(e for e in executors if e.backend in files)
     tell = progress or (lambda _: None)
     with tempfile.TemporaryDirectory(prefix="edgernn-verify-") as folder:
         original = programs.save(Path(folder) / "programs.edgernn")
-        files = _files(programs, original, executors)
+        if files is None:
+            files = _files(programs, original, executors)
+        else:
+            files = {"reference": dict.fromkeys(programs.names, original), **files}
+        written = files
         walk_file, out = Path(folder) / "walk.npz", Path(folder) / "trace.npz"
         walk.save(walk_file)
 
         def run(executor: Executor) -> Trace:
-            return walk_trace(executor, original, files[executor.backend], walk_file, out)
+            return walk_trace(executor, original, written[executor.backend], walk_file, out)
 
         tell(REFERENCE.runtime)
         wanted = run(REFERENCE)
@@ -80,7 +89,7 @@ def verify_programs(
             "edgernn": original.stat().st_size,
             **{
                 form: sum(path.stat().st_size for path in set(of_programs.values()))
-                for form, of_programs in files.items()
+                for form, of_programs in written.items()
                 if form in SESSION_FORMATS
             },
         }
@@ -98,12 +107,15 @@ def verify_programs(
 
 def _files(
     programs: ProgramSet, original: Path, executors: Sequence[Executor]
-) -> Mapping[str, dict[str, Path]]:
+) -> dict[str, Mapping[str, Path]]:
     """The file of every program by backend: the set's own, or one that is exported for it."""
     run = {executor.backend for executor in executors if executor.version is not None}
     formats = [name for name in SESSION_FORMATS if name in run]
-    files = {name: dict.fromkeys(programs.names, original) for name in ("reference", "native")}
-    for model in programs.programs if formats else ():
-        for form, path in export(model, original.parent, formats, name=model.name).items():
-            files.setdefault(form, {})[model.name] = path
+    files: dict[str, Mapping[str, Path]] = {
+        name: dict.fromkeys(programs.names, original) for name in ("reference", "native")
+    }
+    written = export_files(programs, original.parent, formats, name="programs") if formats else {}
+    for form, entry in written.items():
+        of_programs = entry.files if len(entry.files) > 1 else entry.files * len(programs.names)
+        files[form] = dict(zip(programs.names, of_programs, strict=True))
     return files

@@ -311,10 +311,28 @@ def test_arguments_are_checked_before_keras_is_imported(
     assert message in capsys.readouterr().err
 
 
+def test_programs_are_one_tflite_file_and_an_onnx_file_each(tmp_path, capsys):
+    path = str(pair().save(tmp_path / "pair.edgernn"))
+    assert main(["export", path]) == 0
+    names = ["pair.tflite", "pair.encode.onnx", "pair.decode.onnx"]
+    written = [tmp_path / name for name in names]
+    assert capsys.readouterr().out.splitlines() == [
+        f"{file}  {file.stat().st_size} bytes" for file in written
+    ]
+    assert main(["export", path, "--to", "onnx", "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["model_sha256"] == pair().sha256
+    assert record["files"]["onnx"]["files"] == names[1:]
+    assert record["files"]["onnx"]["bytes"] == sum(f.stat().st_size for f in written[1:])
+    for file in written[1:]:
+        with edgernn.load(file) as session:
+            assert session.interface.name == file.name.split(".")[1]
+
+
 def test_one_program_of_several_is_written_as_a_model(tmp_path, capsys):
     path = str(pair().save(tmp_path / "pair.edgernn"))
-    assert main(["export", path]) == 2
-    assert "--program: expected one of encode, decode, got none." in capsys.readouterr().err
+    assert main(["export", path, "--to", "onnx,c"]) == 2
+    assert "expected one program (encode, decode) where c is among" in capsys.readouterr().err
     assert main(["export", path, "--program", "decode", "--to", "onnx,c"]) == 0
     assert (tmp_path / "pair.decode_c" / "model.h").is_file()
     alone = pair()["decode"].save(tmp_path / "alone.edgernn")

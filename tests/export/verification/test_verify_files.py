@@ -21,6 +21,7 @@ from edgernn_export.verification.executors import EXECUTORS
 from edgernn_export.verification.files import kind_of, verify_file
 from edgernn_export.writers.file_formats import open_writer, probe_codes
 from tests.support.models.integer import random_model
+from tests.support.models.programs import pair
 from tests.support.runtimes import require
 
 MODEL = random_model("lstm", Precision.W8A16)
@@ -78,6 +79,24 @@ def test_a_file_and_its_model_run_a_stream(files, name, capsys):
     assert compared == {STEPS * (2 + 8 + 8)}
     assert record["not_verified"] == []
     assert "the reference's bits over 20 steps" in record["verified"][-1]
+
+
+def test_a_file_of_programs_is_checked_by_all_golden_vectors_and_a_walk(files, capsys):
+    require("tflite_runtime", "ai_edge_litert")
+    programs = pair()
+    path = str(export(programs, files, ["tflite"], name="pair")["tflite"])
+    model = str(programs.save(files / "pair.edgernn"))
+    assert main(["verify", path, "--model", model, "--steps", "20", "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["model_sha256"] == record["wanted_sha256"] == programs.sha256
+    assert [o["variant"].split(", ")[1] for o in record["golden"]] == ["encode", "decode"] * 2
+    assert {(o["status"], o["compared"], o["differing"]) for o in record["golden"]} == {
+        ("ran", 16, 0)
+    }
+    assert dict(record["stream"]["program_steps"]).keys() == {"encode", "decode"}
+    assert [o["differing"] for o in record["stream"]["outcomes"]] == [0] * 3
+    assert main(["verify", path, "--model", str(files / "m.edgernn")]) == 1
+    assert "another one" in capsys.readouterr().out
 
 
 def test_a_file_of_another_model_fails(files, capsys):
