@@ -192,12 +192,6 @@ class LinkedPrograms(ArrayRecord, Generic[LinkedProgram]):
         """What a state of a program is called in the stream: its name, or ``program.state``."""
         return state if state in self.shared else f"{program}.{state}"
 
-    @property
-    def state_bytes(self) -> int:
-        """Bytes of state that one stream needs."""
-        units = {self.state_name(m.name, s.name): s.units for m in self.programs for s in m.states}
-        return 2 * sum(units.values())
-
     def handovers_to(self, program: str) -> tuple[Handover, ...]:
         """Those by which a program begins."""
         return tuple(handover for handover in self.handovers if handover.program == program)

@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.demo_accuracy import RESULTS, summary
 from tests.support.documents import ROOT, blocks, commands, links, run_command, run_python
+from tests.support.models.programs import pair
 
 DOCUMENTS = ["README.md", *sorted(str(p.relative_to(ROOT)) for p in (ROOT / "docs").rglob("*.md"))]
 RUNNABLE = (
@@ -38,6 +39,8 @@ ELSEWHERE = {
             "verify pair.edgernn",
             "run pair.edgernn --program encode --input readings.csv",
             "simulate pair.edgernn --target nucleo-f446",
+            "export pair.edgernn --to tflite,onnx",
+            "verify pair.tflite --model pair.edgernn",
             "export pair.edgernn --program decode --to onnx",
         )
     },
@@ -69,10 +72,11 @@ SHORTENED = {"edgernn demo": "edgernn demo --epochs 1"}
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder in which the demo was run."""
+    """A folder in which the demo was run, beside which lie programs."""
     made = tmp_path_factory.mktemp("user")
     done = run_command(SHORTENED["edgernn demo"], made)
     assert done.returncode == 0, done.stderr
+    pair().save(made / "pair.edgernn")
     return made
 
 
