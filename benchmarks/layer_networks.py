@@ -60,7 +60,7 @@ def embedding(precision: Precision) -> IntegerModel:
 
 
 def two_inputs(precision: Precision) -> IntegerModel:
-    """The network of docs/guides/networks.md: residual GRUs over one input, heads that see the other."""
+    """The network of networks.md: residual GRUs over one input, heads that see the other."""
     rng = np.random.default_rng(0)
     w = Wiring(5)
     dense = random_layer(rng, "dense", "dense", 3, 16, precision)

@@ -3,7 +3,7 @@
     python -m benchmarks.native_step                        print the tables
     python -m benchmarks.native_step --rounds 20 --json     the figures, quickly
     python -m benchmarks.native_step --out benchmarks/results/native_step.json
-    python -m benchmarks.native.report                      rewrite docs/results/speed.md from that file
+    python -m benchmarks.native.report                      rewrite speed.md from that file
 
 Contenders per network: `bind()`, `step`, `run` and `run_codes` of the native backend in both
 precisions, `run` on every instruction set of this processor; the same integer model in TFLite and

@@ -2,7 +2,7 @@
 
     python -m benchmarks.session_inputs                       print the table
     python -m benchmarks.session_inputs --against FOLDER      beside another checkout, built there
-    python -m benchmarks.session_inputs --out docs/results/speed.md   rewrite its section of the page
+    python -m benchmarks.session_inputs --out docs/results/speed.md  rewrite its section
 
 A GRU-32 with 8 inputs in `w8a8` on the native backend. All cases take turns, one round after the
 other, on one core; with --against those of both checkouts do, each in a process of its own. Ratios

@@ -1,4 +1,4 @@
-"""Write the section "Native backend" of docs/results/speed.md from benchmarks/results/native_step.json.
+"""Write the section "Native backend" of speed.md from benchmarks/results/native_step.json.
 
 Type: python -m benchmarks.native.report
 """

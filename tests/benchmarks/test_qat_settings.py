@@ -1,4 +1,4 @@
-"""The comparison of settings of quantization-aware training, and its table in docs/guides/qat.md."""
+"""The comparison of settings of quantization-aware training, and its table in qat.md."""
 
 import json
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""The program and the commands of sessions in docs/guides/networks.md run on a model as they mean it."""
+"""The program and the commands of sessions in networks.md run on a model as they mean it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The network of docs/guides/networks.md goes from Keras to a session and to C on an emulated core."""
+"""The network of networks.md goes from Keras to a session and to C on an emulated core."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The programs in docs/guides/pruning.md run, one after the other, on a model of the size they mean."""
+"""The programs in pruning.md run, one after the other, on a model of the size they mean."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""docs/guides/search.md: its program runs, its commands parse, its defaults are those of the code."""
+"""search.md: its program runs, its commands parse, its defaults are those of the code."""
 
 import argparse
 

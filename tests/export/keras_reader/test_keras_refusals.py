@@ -152,7 +152,8 @@ def test_all_reasons_at_once_in_the_order_of_the_layers():
 def test_a_refusal_names_what_is_called_alike_and_where_all_are():
     reason = refused(sequential(L.Conv1DTranspose(2, 1, name="c"), L.GRU(2)))[0]
     assert reason == (
-        "'c' (Conv1DTranspose): expected a layer that edgernn reads (docs/reference/support.md), such as "
+        "'c' (Conv1DTranspose): expected a layer that edgernn reads "
+        "(docs/reference/support.md), such as "
         "Conv1D, got Conv1DTranspose. Train with a supported layer in its place."
     )
     page = (Path(__file__).parents[3] / "docs" / "reference" / "support.md").read_text()
@@ -224,7 +225,10 @@ def test_bare_operations():
     given = keras.Input((None, 3))
     reasons = refused(keras.Model(given, L.GRU(2)(given**2.0)))
     assert len(reasons) == 1
-    assert "(Power): expected a layer that edgernn reads (docs/reference/support.md), got Power" in reasons[0]
+    assert (
+        "(Power): expected a layer that edgernn reads (docs/reference/support.md), got Power"
+        in reasons[0]
+    )
 
 
 @pytest.mark.parametrize(

@@ -129,4 +129,6 @@ def refuse_class(layer: Any, findings: Findings) -> None:
             cure = f"Use the layer keras.layers.{name} in its place."
     near = [] if name in SUPPORTED else difflib.get_close_matches(name, SUPPORTED, cutoff=0.55)
     such = f", such as {', '.join(near)}" if near else ""
-    findings.add(owner_of(layer), f"a layer that edgernn reads (docs/reference/support.md){such}", got, cure)
+    findings.add(
+        owner_of(layer), f"a layer that edgernn reads (docs/reference/support.md){such}", got, cure
+    )
