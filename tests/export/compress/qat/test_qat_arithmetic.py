@@ -160,9 +160,11 @@ def test_sums_that_float32_cannot_hold():
 def test_double_precision_begins_where_float32_ends(inputs, wanted):
     """1032 columns of 127 * 128 stay below 2**24, 1033 may not."""
     from edgernn_export import quantize
+    from edgernn_export.compress.qat.maps.columns import Columns
     from edgernn_export.compress.qat.maps.float_weights import map_specs
     from edgernn_export.compress.qat.maps.training_maps import needs_double
 
     float_ = float_model("simple_rnn", inputs=inputs, units=2)
     model = quantize(float_, stream(20, inputs), operand_scales="separate")
-    assert needs_double(map_specs(model, 0, np.zeros(inputs))[0], model.precision) is wanted
+    columns = Columns.of(model, 0, np.zeros(inputs))
+    assert needs_double(map_specs(model, 0, columns)[0], model.precision) is wanted
