@@ -49,16 +49,21 @@ _PROGRAM: Final = """\
 #include "{prefix}.h"
 #include "{vectors}"
 
-#ifdef {upper}_GOLDEN_ANSWERS
-#define GOLDEN_ANSWERS {upper}_GOLDEN_ANSWERS
+#if defined({upper}_GOLDEN_VALUES)
+#define GOLDEN_VALUES {upper}_GOLDEN_VALUES
+#elif defined({upper}_GOLDEN_ANSWERS)
+#define GOLDEN_VALUES ({upper}_GOLDEN_ANSWERS * {upper}_OUTPUTS)
 #else
-#define GOLDEN_ANSWERS {upper}_GOLDEN_STEPS
+#define GOLDEN_VALUES ({upper}_GOLDEN_STEPS * {upper}_OUTPUTS)
 #endif
 
 static {prefix}_state_t state;
 
 static int stream(void)
 {{
+#ifdef {upper}_PROGRAMS
+    return 1; /* of one model alone */
+#else
     {prefix}_input_t x[{upper}_INPUTS];
     int16_t y[{upper}_OUTPUTS] = {{0}};
     memset(&state, 0xA5, sizeof state); /* init must write all that a step reads */
@@ -75,6 +80,7 @@ static int stream(void)
         fwrite(&state, 1, {upper}_STATE_BYTES, stdout);
     }}
     return fflush(stdout);
+#endif
 }}
 
 int main(int count, char **arguments)
@@ -84,7 +90,7 @@ int main(int count, char **arguments)
         return stream();
     }}
     printf("%ld %ld %ld\\n", (long){prefix}_self_test(&state),
-           (long)GOLDEN_ANSWERS * {upper}_OUTPUTS, (long){check});
+           (long)GOLDEN_VALUES, (long){check});
     return 0;
 }}
 """

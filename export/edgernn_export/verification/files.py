@@ -298,6 +298,8 @@ def _verify_c(
     not_verified = ["other compilers and cores than this computer's: edgernn simulate --emulate."]
     if model is None:
         not_verified.insert(0, _NO_MODEL)
+    elif isinstance(model, ProgramSet):
+        not_verified.insert(0, "anything but the golden walk in the self-test.")
     return FileVerification(
         file=path.name,
         kind=C,

@@ -139,8 +139,13 @@ def quantize_sentence(spec: InputSpec) -> str:
     return " A token is its own\n * code; the nearest one is taken for what is none of its channel."
 
 
-def channel_records(model: IntegerModel) -> tuple[str, list[Check]]:
-    """The C of all channels' constants, and their checks."""
+def channel_records(model: IntegerModel, of: str = "") -> tuple[str, list[Check]]:
+    """The C of all channels' constants, and their checks.
+
+    Args:
+        model: the model.
+        of: what their names begin with, where there are several models.
+    """
     inputs = [
         (c.center, c.reach, c.multiplier, c.shift)
         for c in input_channels(model.input, model.precision)
@@ -149,17 +154,17 @@ def channel_records(model: IntegerModel) -> tuple[str, list[Check]]:
     text = (
         record(
             "edgernn_input_channel",
-            f"input_channels[{len(inputs)}]",
+            f"{of}input_channels[{len(inputs)}]",
             [f"{{{center}, {reach}, {m}u, {shift}}}" for center, reach, m, shift in inputs],
         )
         + "\n"
         + record(
             "edgernn_output_channel",
-            f"output_channels[{len(outputs)}]",
+            f"{of}output_channels[{len(outputs)}]",
             [f"{{{multiplier}u}}" for (multiplier,) in outputs],
         )
     )
-    return text, [check_channels("input", inputs), check_channels("output", outputs)]
+    return text, [check_channels("input", inputs, of), check_channels("output", outputs, of)]
 
 
 def _floor_log2(value: Fraction) -> int:

@@ -119,10 +119,10 @@ def check_member(member: str, value: int | str) -> Check:
     return _check("edgernn_check_activation", f"&{member}", code)
 
 
-def check_channels(kind: str, channels: Sequence[Sequence[int]]) -> Check:
-    """Of the constants of channels, ``kind`` input or output."""
+def check_channels(kind: str, channels: Sequence[Sequence[int]], of: str = "") -> Check:
+    """Of the constants of channels, ``kind`` input or output, whose names begin with ``of``."""
     content = np.array(channels, dtype=np.int64).astype("<u4").tobytes()
-    return _check(f"edgernn_check_{kind}s", f"{kind}_channels, {len(channels)}", content)
+    return _check(f"edgernn_check_{kind}s", f"{of}{kind}_channels, {len(channels)}", content)
 
 
 def check_function(prefix: str, checks: Iterable[Check]) -> str:

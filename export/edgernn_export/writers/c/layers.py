@@ -63,11 +63,13 @@ class CLayer:
     """A layer record with its place in the model.
 
     Attributes:
-        index: position in the model.
+        index: position in the model; in programs that share states, of the layer in all of them.
         layer: the record.
         precision: of the model.
         made: C expression of where its output is made; states lie where they are.
         inputs: where the values lie that it reads; none where it reads operands.
+        carried: members of the state that another program's layer has, too; none where it has its
+            own.
     """
 
     index: int
@@ -75,6 +77,7 @@ class CLayer:
     precision: Precision
     made: str = "y"
     inputs: tuple[Span, ...] = ()
+    carried: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -136,7 +139,8 @@ class CLayer:
     @property
     def vectors(self) -> list[str]:
         """Members of the state for the carried vectors: h, or h and c."""
-        return [f"{self.name}_{spec.name.rpartition('.')[2]}" for spec in self.layer.states]
+        own = [*self.carried]
+        return own or [f"{self.name}_{spec.name.rpartition('.')[2]}" for spec in self.layer.states]
 
     @property
     def vector_widths(self) -> dict[str, int]:

@@ -107,15 +107,10 @@ def open_c_writer(options: COptions, stem: str) -> tuple[CWriter, str]:
         EdgeRnnError: no package or core has this name, or the prefix names a file that is not the
             model's.
     """
-    prefix = _DEFAULT_PREFIX if options.prefix is None else options.prefix
+    prefix = free_prefix(options)
     package = options.package
     core = checked_core(options.core)
     write = functools.partial(write_c, prefix=prefix, core=core, amalgamate=options.amalgamate)
-    if identifier(prefix).lower() in _TAKEN:
-        raise EdgeRnnError(
-            "export to c: expected a prefix that is not the name of another header or program, "
-            f"got {prefix!r:.60}. Choose a longer one, say '{identifier(prefix)}_model'."
-        )
     if package is None:
         return (_without_programs(write) if options.amalgamate else write), f"{stem}_c"
     if package not in PACKAGES:
@@ -128,11 +123,31 @@ def open_c_writer(options: COptions, stem: str) -> tuple[CWriter, str]:
     return functools.partial(_write_package, kind, folder, prefix, write), folder
 
 
+def free_prefix(options: COptions) -> str:
+    """The prefix that a user wants, or the default.
+
+    Raises:
+        EdgeRnnError: it is the name of another header or program.
+    """
+    prefix = _DEFAULT_PREFIX if options.prefix is None else options.prefix
+    if identifier(prefix).lower() in _TAKEN:
+        raise EdgeRnnError(
+            "export to c: expected a prefix that is not the name of another header or program, "
+            f"got {prefix!r:.60}. Choose a longer one, say '{identifier(prefix)}_model'."
+        )
+    return prefix
+
+
+def without_programs(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The files that join a firmware, without those that define `main`."""
+    return {name: content for name, content in files.items() if name not in _PROGRAMS}
+
+
 def _without_programs(write: CWriter) -> CWriter:
     """A writer of what joins a program alone."""
 
     def written(model: IntegerModel, golden: Golden) -> dict[str, bytes]:
-        return {n: b for n, b in write(model, golden).items() if n not in _PROGRAMS}
+        return without_programs(write(model, golden))
 
     return written
 

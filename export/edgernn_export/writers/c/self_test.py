@@ -17,6 +17,18 @@ from edgernn_export.writers.c.constants import array
 from edgernn_export.writers.c.layers import CLayer
 from edgernn_firmware_sim.reference.backend import ReferenceBackend
 
+#: A function of every self-test.
+DIFFERENCES: Final = """\
+static int32_t differences(const int16_t *got, const int16_t *wanted, int32_t count)
+{
+    int32_t differing = 0;
+    int32_t j;
+    for (j = 0; j < count; ++j) {
+        differing += got[j] != wanted[j] ? 1 : 0;
+    }
+    return differing;
+}
+"""
 #: Answers behind the first that a self-test has at least.
 _MORE_ANSWERS: Final = 2
 
@@ -35,9 +47,13 @@ def self_test_files(
     return {
         f"{prefix}_test_vectors.h": _vectors(model, golden, layers, prefix),
         f"{prefix}_self_test.c": _self_test(model, layers, prefix),
-        "main.c": _main(prefix),
-        "selftest_host.c": _host(prefix),
+        **programs_of_a_self_test(prefix),
     }
+
+
+def programs_of_a_self_test(prefix: str) -> dict[str, str]:
+    """What calls a self-test on a board and on a computer, by file name."""
+    return {"main.c": _main(prefix), "selftest_host.c": _host(prefix)}
 
 
 def _vectors(model: IntegerModel, golden: Golden, layers: Sequence[CLayer], prefix: str) -> str:
@@ -125,16 +141,7 @@ def _self_test(model: IntegerModel, layers: Sequence[CLayer], prefix: str) -> st
     )
     return f"""#include "{prefix}_test_vectors.h"
 
-static int32_t differences(const int16_t *got, const int16_t *wanted, int32_t count)
-{{
-    int32_t differing = 0;
-    int32_t j;
-    for (j = 0; j < count; ++j) {{
-        differing += got[j] != wanted[j] ? 1 : 0;
-    }}
-    return differing;
-}}
-
+{DIFFERENCES}
 int32_t {prefix}_self_test({prefix}_state_t *state)
 {{
     int16_t y[{upper}_OUTPUTS];

@@ -11,6 +11,7 @@ from edgernn.errors import EdgeRnnError
 from edgernn.model.formats import Precision
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.interface import Golden
+from edgernn.model.storage import Storage
 from edgernn_export.writers.c import rate as rates
 from edgernn_export.writers.c.border import (
     channel_records,
@@ -44,7 +45,7 @@ from edgernn_export.writers.c.window import (
 )
 
 #: Sources every model needs; their headers are for every core, `edgernn_config.h` chooses.
-_SHARED_SOURCES: Final = (
+SHARED_SOURCES: Final = (
     "edgernn_affine.c", "edgernn_border.c", "edgernn_check.c", "edgernn_tables.c",
 )  # fmt: skip
 
@@ -76,7 +77,7 @@ def write_c(
         EdgeRnnError: the prefix or the core is none, or int32 readings cannot resolve the codes
             of an input.
     """
-    prefix = _checked_prefix(prefix)
+    prefix = checked_prefix(prefix)
     step = c_step(model)
     head = _provenance(model)
     texts: dict[str, str] = {
@@ -85,9 +86,33 @@ def write_c(
         **{n: head + t for n, t in self_test_files(model, golden, step.layers, prefix).items()},
     }
     of_layers = {file for layer in step.layers for file in layer.files}
-    sources = sorted({*_SHARED_SOURCES, *of_layers, *rates.start_files(model)[0]})
+    sources = sorted({*SHARED_SOURCES, *of_layers, *rates.start_files(model)[0]})
+    return joined_files(texts, sources, model.storages, prefix, core=core, amalgamate=amalgamate)
+
+
+def joined_files(
+    texts: dict[str, str],
+    sources: list[str],
+    storages: frozenset[Storage],
+    prefix: str,
+    *,
+    core: str | None,
+    amalgamate: bool,
+) -> dict[str, bytes]:
+    """The files of a model, or of programs, with their kernels.
+
+    Args:
+        texts: header, source, self-test and its vectors, and what calls it, by name.
+        sources: of the kernels.
+        storages: that weights have.
+        prefix: of the names.
+        core: as in `write_c`.
+        amalgamate: as in `write_c`.
+
+    Raises:
+        EdgeRnnError: there is no such core.
+    """
     kernels = Kernels(checked_core(core))
-    storages = model.storages
     header = storage_header(native_text(STORAGE_HEADER), storages)
     if amalgamate:
         texts[STORAGE_HEADER] = header
@@ -99,7 +124,12 @@ def write_c(
     return {**{name: text.encode("ascii") for name, text in texts.items()}, **files}
 
 
-def _checked_prefix(prefix: str) -> str:
+def checked_prefix(prefix: str) -> str:
+    """A prefix as a C identifier.
+
+    Raises:
+        EdgeRnnError: it is none.
+    """
     name = identifier(prefix)
     if not re.match(r"[A-Za-z]", name) or name.lower().startswith("edgernn"):
         raise EdgeRnnError(
@@ -142,12 +172,12 @@ extern "C" {{
 
 #define {upper}_INPUTS {model.input.width}
 #define {upper}_OUTPUTS {model.output.width}
-{_port_macros(model, upper)}\
+{port_macros(model, upper)}\
 {_stream_macros(model, upper)}\
 #define {upper}_STATE_BYTES {carried_bytes(model)} /* what {prefix}_step carries over */
 #define {upper}_RAM_BYTES ((int32_t)sizeof({prefix}_state_t)) /* that and scratch */
 
-{_channel_bits(model, upper)}
+{channel_bits(model, upper)}
 typedef {code} {prefix}_input_t; /* an input code: NUMERICS.md clause 2.3 */
 
 /* The caller owns it; one per stream. Its first {upper}_STATE_BYTES bytes are the state: save and
@@ -184,7 +214,7 @@ int32_t {prefix}_check(void);
 """
 
 
-def _port_macros(model: IntegerModel, upper: str) -> str:
+def port_macros(model: IntegerModel, upper: str) -> str:
     """First channel and width of every input and output, where there are several."""
     lines = []
     for side, ports in (("INPUT", model.input.ports), ("OUTPUT", model.output.ports)):
@@ -198,7 +228,7 @@ def _port_macros(model: IntegerModel, upper: str) -> str:
     return "".join(lines)
 
 
-def _channel_bits(model: IntegerModel, upper: str) -> str:
+def channel_bits(model: IntegerModel, upper: str) -> str:
     """Fractional bits of every channel, with its name and its unit."""
     source, sink = model.input, model.output
     lines = []
@@ -273,7 +303,7 @@ def _state_members(model: IntegerModel, step: CStep, prefix: str) -> str:
 def _source(model: IntegerModel, step: CStep, prefix: str) -> str:
     layers = step.layers
     width = layers[0].width
-    resets = _indented([line for cl in layers for line in cl.resets])
+    resets = indented([line for cl in layers for line in cl.resets])
     definitions, checks = [], []
     for cl in layers:
         text, of_layer = cl.constants()
@@ -329,14 +359,15 @@ void {prefix}_init({prefix}_state_t *state)
 
 void {prefix}_step({prefix}_state_t *state, const {prefix}_input_t *x, int16_t *y)
 {{
-{_indented([*step.before_head, *step.behind_head])}
+{indented([*step.before_head, *step.behind_head])}
 }}"""
-    calls = _indented(step.before_head, 8)
+    calls = indented(step.before_head, 8)
     last = last_reading(prefix, upper) if step.head_reads_input else ""
-    head = last + _indented(step.behind_head)
+    head = last + indented(step.behind_head)
     network = network_of_a_window(prefix, upper, resets, calls, head)
     return window_functions(prefix, upper, network, steps_of_a_window(upper))
 
 
-def _indented(lines: Sequence[str], indent: int = 4) -> str:
+def indented(lines: Sequence[str], indent: int = 4) -> str:
+    """Lines of C as a text."""
     return "\n".join(" " * indent + line for line in lines)

@@ -6,7 +6,7 @@ to the last one that reads it; others take its place then.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Final
@@ -63,9 +63,22 @@ class CStep:
         return lines
 
 
-def c_step(model: IntegerModel) -> CStep:
-    """Lay out the step of a model."""
-    return _Layout(model).step()
+def c_step(model: IntegerModel, layers: Sequence[CLayer] | None = None) -> CStep:
+    """Lay out the step of a model.
+
+    Args:
+        model: the model.
+        layers: its layers as a program of several names them; by default as a model alone does.
+    """
+    return _Layout(model, c_layers(model) if layers is None else [*layers]).step()
+
+
+def c_layers(model: IntegerModel) -> list[CLayer]:
+    """The layers of a model alone."""
+    return [
+        CLayer(index=index, layer=layer, precision=model.precision)
+        for index, layer in enumerate(model.layers)
+    ]
 
 
 class _Room:
@@ -90,11 +103,8 @@ class _Room:
 class _Layout:
     """Where the vectors of a model lie; a layer is fed at time 2i and runs at 2i + 1."""
 
-    def __init__(self, model: IntegerModel) -> None:
-        self._layers = [
-            CLayer(index=index, layer=layer, precision=model.precision)
-            for index, layer in enumerate(model.layers)
-        ]
+    def __init__(self, model: IntegerModel, layers: list[CLayer]) -> None:
+        self._layers = layers
         self._wiring = model.wiring
         self._narrow = model.precision is Precision.W8A8
         self._tokens = bool(model.input.vocabulary)
@@ -117,7 +127,7 @@ class _Layout:
                 made = replace(made, inputs=spans)
                 count = made.operands
             else:
-                feed, count = self._operands(made, route)
+                feed, count = self._operands(index, made, route)
             feeds.append(feed)
             self._layers[index] = self._placed(index, made)
             operands = max(operands, count)
@@ -172,7 +182,7 @@ class _Layout:
             return None
         return sum(part.width for part in output[: output.index(whole)])
 
-    def _operands(self, made: CLayer, route: Route) -> tuple[list[str], int]:
+    def _operands(self, index: int, made: CLayer, route: Route) -> tuple[list[str], int]:
         """Statements that fill a layer's operands, and how many these are.
 
         Every part is followed by zeros, over which the next one is written.
@@ -186,7 +196,7 @@ class _Layout:
             to = plus("state->operands", first)
             of = self._address(part.source, part.start)
             if name == "codes" and self._tokens and self._narrow:
-                time = 2 * made.index
+                time = 2 * index
                 between = plus(VALUES, self._room.take(part.width, time, time))
                 lines.append(f"edgernn_code_values8({of}, {part.width}, {between});")
                 name, of = "operands", between

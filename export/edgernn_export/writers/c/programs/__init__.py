@@ -1,0 +1,1 @@
+"""The C of programs that share states: one state, and functions for each program."""

@@ -1,0 +1,293 @@
+"""Programs that share states as C99: one state struct, and begin and step of each program."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+from edgernn import __version__
+from edgernn.errors import EdgeRnnError
+from edgernn.model.interface import Golden
+from edgernn.model.program_set import ProgramSet
+from edgernn_export.writers.c.border import channel_records, quantize_sentence, softmax_sentence
+from edgernn_export.writers.c.constants import check_function, comment_text
+from edgernn_export.writers.c.kernels.files import storage_checks
+from edgernn_export.writers.c.programs.layout import (
+    CProgram,
+    begin_statements,
+    c_programs,
+    own_layers,
+)
+from edgernn_export.writers.c.programs.self_test import self_test_files
+from edgernn_export.writers.c.source import (
+    SHARED_SOURCES,
+    channel_bits,
+    checked_prefix,
+    indented,
+    joined_files,
+    port_macros,
+)
+
+_HANDOVER: Final = "edgernn_programs"
+
+
+def write_c_programs(
+    programs: ProgramSet,
+    goldens: Sequence[Golden],
+    *,
+    prefix: str = "model",
+    core: str | None = None,
+    amalgamate: bool = False,
+) -> dict[str, bytes]:
+    """Write programs that share states as C99 sources with the kernels they need.
+
+    A state that programs share is one vector of the state struct, and what equal layers of theirs
+    compute with is there once.
+
+    Args:
+        programs: the set.
+        goldens: what the self-test reads, by program.
+        prefix: as in `write_c`; functions of a program begin with it and the program's name.
+        core: as in `write_c`.
+        amalgamate: as in `write_c`.
+
+    Returns:
+        Contents by path in a folder; same set, same bytes.
+
+    Raises:
+        EdgeRnnError: as `write_c`, or macros of two programs would have one name.
+    """
+    prefix = checked_prefix(prefix)
+    made = c_programs(programs, prefix)
+    head = _provenance(programs)
+    layers = own_layers(made)
+    texts = {
+        f"{prefix}.h": head + _header(programs, made, prefix),
+        f"{prefix}.c": head + _source(programs, made, prefix),
+        **{n: head + t for n, t in self_test_files(programs, goldens, made, prefix).items()},
+    }
+    _check_macros(texts[f"{prefix}.h"])
+    sources = {*SHARED_SOURCES, f"{_HANDOVER}.c", *(file for cl in layers for file in cl.files)}
+    storages = frozenset().union(*(model.storages for model in programs.programs))
+    return joined_files(texts, sorted(sources), storages, prefix, core=core, amalgamate=amalgamate)
+
+
+def _check_macros(header: str) -> None:
+    counts = Counter(re.findall(r"^#define (\w+)", header, re.M))
+    twice = [name for name, count in counts.items() if count > 1]
+    if twice:
+        raise EdgeRnnError(
+            "export to c: expected names of programs that differ in capitals, too, got several "
+            f"that make {twice[0]}. Rename one of them."
+        )
+
+
+def _provenance(programs: ProgramSet) -> str:
+    models = "".join(
+        f" *   {comment_text(model.name)}, {model.precision_label}: {comment_text(model.sha256)}\n"
+        for model in programs.programs
+    )
+    return (
+        f"/* {comment_text(programs.name)}, programs that share states: written by edgernn "
+        f"{__version__}; do not edit.\n"
+        f" * model sha256       {comment_text(programs.sha256)}\n"
+        f" * programs:\n{models} */\n"
+    )
+
+
+def _header(programs: ProgramSet, made: Sequence[CProgram], prefix: str) -> str:
+    upper = prefix.upper()
+    parts = "\n".join(_declarations(programs, program, prefix) for program in made)
+    return f"""#ifndef {upper}_H
+#define {upper}_H
+
+#include <stdint.h>
+
+#include "edgernn_kernels.h"
+
+#ifdef __cplusplus
+extern "C" {{
+#endif
+
+#define {upper}_PROGRAMS {len(made)}
+#define {upper}_STATE_BYTES {_carried_bytes(programs, made)} /* what the stream carries */
+#define {upper}_RAM_BYTES ((int32_t)sizeof({prefix}_state_t)) /* that and scratch */
+
+/* The caller owns it; one per stream. Its first {upper}_STATE_BYTES bytes are the state: save and
+ * restore them to go on with a stream. A vector that programs share is there once. */
+typedef struct {{
+{_members(made)}
+}} {prefix}_state_t;
+
+/* A new stream: the initial values of all programs. Those that begin with what others left have to
+ * begin before their first step. */
+void {prefix}_init({prefix}_state_t *state);
+
+{parts}
+/* Defined in {prefix}_self_test.c: how many values of a golden walk through all programs this build
+ * computes differently; 0 is right. Leaves a new stream. */
+int32_t {prefix}_self_test({prefix}_state_t *state);
+
+/* 0: the constants of all programs are those that were exported. 1: they are not. */
+int32_t {prefix}_check(void);
+
+#ifdef __cplusplus
+}}
+#endif
+
+#endif
+"""
+
+
+def _declarations(programs: ProgramSet, program: CProgram, prefix: str) -> str:
+    """What a program offers."""
+    model, name = program.model, program.prefix
+    upper = name.upper()
+    softmax = f"\n * {softmax_sentence(model.output, 'y')}" if model.output.softmax else ""
+    return f"""\
+/* -------- {comment_text(model.name)} */
+
+#define {upper}_INPUTS {model.input.width}
+#define {upper}_OUTPUTS {model.output.width}
+{port_macros(model, upper)}
+{channel_bits(model, upper)}
+typedef {model.code_dtype.name}_t {name}_input_t; /* an input code: NUMERICS.md clause 2.3 */
+
+/* {_begin_sentence(programs, program)} */
+void {name}_begin({prefix}_state_t *state);
+
+/* One reading: x[{upper}_INPUTS] codes in, y[{upper}_OUTPUTS] codes out.{softmax} */
+void {name}_step({prefix}_state_t *state, const {name}_input_t *x, int16_t *y);
+
+/* Codes of readings, x[i] = reading * 2^{upper}_INPUT_<i>_FRAC_BITS
+ * rounded to int32_t.{quantize_sentence(model.input)} */
+void {name}_quantize_input(const int32_t *x, {name}_input_t *q_x);
+
+/* Optional: adds 1 to counts[i] where the reading x[i] lies beyond the calibrated range. */
+void {name}_count_clipped(const int32_t *x, uint32_t *counts);
+
+/* Outputs y[i] = output * 2^{upper}_OUTPUT_<i>_FRAC_BITS of output codes,
+ * within 0.75. */
+void {name}_dequantize_output(const int16_t *q_y, int32_t *y);
+"""
+
+
+def _begin_sentence(programs: ProgramSet, program: CProgram) -> str:
+    """What a program begins with."""
+    handovers = programs.handovers_to(program.model.name)
+    if not handovers:
+        return "Gives its states their initial values."
+    answers = [h.source for h in handovers if programs.output_slice(h) is not None]
+    taken = "".join(
+        f"\n *   {comment_text(h.state)} from {comment_text(f'{h.source}.{h.value}')}"
+        for h in handovers
+    )
+    first = "".join(f"\n * {name} has to step first." for name in dict.fromkeys(answers))
+    return f"Gives its states their initial values, or what others left:{taken}{first}"
+
+
+def _carried(made: Sequence[CProgram]) -> dict[str, int]:
+    """Members of the state struct that are carried, and how many values they hold."""
+    members: dict[str, int] = {}
+    for program in made:
+        for cl in program.step.layers:
+            members |= cl.vector_widths
+    outputs = {p.output: p.model.output.width for p in made if p.output}
+    return members | outputs
+
+
+def _carried_bytes(programs: ProgramSet, made: Sequence[CProgram]) -> int:
+    outputs = sum(p.model.output.width for p in made if p.output)
+    return programs.state_bytes + 2 * outputs
+
+
+def _members(made: Sequence[CProgram]) -> str:
+    """Members of the state struct: what is carried, then scratch that all programs share."""
+    lines = [f"    int16_t {member}[{count}];" for member, count in _carried(made).items()]
+    lines.append("    /* Scratch, worth nothing between steps. */")
+    scratch = max(cl.scratch for program in made for cl in program.step.layers)
+    if scratch:
+        lines.append(f"    int16_t z[{scratch}];")
+    values = max(program.step.values for program in made)
+    if values:
+        lines.append(f"    int16_t value[{values}];")
+    for member, width in {program.operands: program.width for program in made}.items():
+        count = max(program.step.operands for program in made if program.width == width)
+        lines.append(f"    edgernn_code{width} {member}[{count}] EDGERNN_ALIGNED;")
+    return "\n".join(lines)
+
+
+def _source(programs: ProgramSet, made: Sequence[CProgram], prefix: str) -> str:
+    layers = own_layers(made)
+    definitions, checks = [], []
+    for cl in layers:
+        text, of_layer = cl.constants()
+        definitions.append(text + "\n")
+        checks += of_layer
+    channels = []
+    for program in made:
+        text, of_channels = channel_records(program.model, program.channels)
+        channels.append(text + "\n")
+        checks += of_channels
+    headers = sorted({f"{_HANDOVER}.h", *(header for cl in layers for header in cl.headers)})
+    includes = "".join(f'#include "{header}"\n' for header in headers)
+    storages = frozenset().union(*(model.storages for model in programs.programs))
+    functions = "\n".join(_functions(programs, made, program, prefix) for program in made)
+    resets: dict[str, str] = {}
+    for program in made:
+        for state, reset in program.resets.items():
+            resets.setdefault(program.vectors[state], reset)
+    begun = [
+        *resets.values(),
+        *(f"edgernn_zero16(state->{p.output}, {p.model.output.width});" for p in made if p.output),
+    ]
+    return f"""#include "{prefix}.h"
+
+#include "edgernn_check.h"
+{includes}
+{storage_checks(storages, prefix)}{"".join(definitions)}
+{"".join(channels)}
+void {prefix}_init({prefix}_state_t *state)
+{{
+{indented(begun)}
+}}
+
+{functions}
+{check_function(prefix, checks)}"""
+
+
+def _functions(
+    programs: ProgramSet, made: Sequence[CProgram], program: CProgram, prefix: str
+) -> str:
+    """Definitions of what a program offers."""
+    name, of = program.prefix, program.channels
+    upper = name.upper()
+    border = "_tokens" * bool(program.model.input.vocabulary) + program.width
+    return f"""\
+void {name}_begin({prefix}_state_t *state)
+{{
+{indented(begin_statements(programs, made, program))}
+}}
+
+void {name}_step({prefix}_state_t *state, const {name}_input_t *x, int16_t *y)
+{{
+{indented(program.statements)}
+}}
+
+void {name}_quantize_input(const int32_t *x, {name}_input_t *q_x)
+{{
+    edgernn_quantize{border}({of}input_channels, {upper}_INPUTS, x, q_x);
+}}
+
+void {name}_count_clipped(const int32_t *x, uint32_t *counts)
+{{
+    edgernn_count_clipped{border}({of}input_channels, {upper}_INPUTS, x, counts);
+}}
+
+void {name}_dequantize_output(const int16_t *q_y, int32_t *y)
+{{
+    edgernn_dequantize({of}output_channels, {upper}_OUTPUTS, q_y, y);
+}}
+"""
