@@ -6,14 +6,17 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import edgernn
 from edgernn.cli import main
 from tests.support.documents import blocks
+from tests.support.models.programs import pair
 from tests.support.native.compilers import ROOT, compile_c, require
 
 DOCUMENT = "docs/guides/firmware.md"
+DOCUMENTED = (ROOT / DOCUMENT).read_text(encoding="utf-8")
 DEMO = ROOT / "edgernn" / "data" / "demo.edgernn"
 
 
@@ -36,7 +39,7 @@ def test_the_self_test_of_the_document_passes(folder):
 
 @pytest.mark.filterwarnings("ignore::edgernn.ClippedReadingsWarning")
 def test_the_program_of_the_document_forecasts_what_a_session_does(folder):
-    (program,) = [b.text for b in blocks(DOCUMENT) if b.language == "c"]
+    program, _ = [b.text for b in blocks(DOCUMENT) if b.language == "c"]
     source = folder / "board.c"
     prototypes = re.findall(r"^(?:void|int32_t) on_\w+\(.*\)$", program, re.M)
     declared = "".join(f"{line};\n" for line in prototypes)
@@ -51,6 +54,49 @@ def test_the_program_of_the_document_forecasts_what_a_session_does(folder):
         for ppm in (0.3, 0.1, -0.2, 2.1, -2.0, 5.0):
             forecast = board.on_reading(round(ppm * 2**20)) / 2**20
             assert forecast == pytest.approx(session.step([ppm])[0], abs=2**-19)
+
+
+def test_the_program_of_programs_answers_what_a_session_does(tmp_path):
+    require("gcc")
+    _, program = [b.text for b in blocks(DOCUMENT) if b.language == "c"]
+    prototype = re.search(r"^void on_sequence\(.*\)$", program, re.M)
+    assert prototype is not None
+    own = tmp_path / "build" / "pair_c"
+    model = str(pair().save(tmp_path / "pair.edgernn"))
+    arguments = ["--to", "c", "--prefix", "pair", "-o", str(tmp_path / "build")]
+    assert f"edgernn export pair.edgernn {' '.join(arguments[:-1])} build/" in DOCUMENTED
+    assert main(["export", model, *arguments]) == 0
+    declared = program.replace('#include "pair.h"\n', f'#include "pair.h"\n{prototype[0]};\n')
+    source = tmp_path / "board.c"
+    source.write_text(declared.replace("static pair_state_t state;", "pair_state_t state;"))
+    sources = [source, own / "pair.c", *sorted(own.glob("edgernn_*.c"))]
+    command = ["gcc", "-std=c99", "-shared", "-fPIC", "-I", str(own), "-o", "board.so"]
+    compile_c(command, sources, tmp_path)
+    board = ctypes.CDLL(str(tmp_path / "board.so"))
+    board.pair_init(ctypes.byref(ctypes.c_char.in_dll(board, "state")))
+    header = (own / "pair.h").read_text(encoding="ascii")
+
+    def bits(program, side, count):
+        wanted = f"PAIR_{program.upper()}_{side}_"
+        found = [re.search(rf"{wanted}{i}_FRAC_BITS \((-?\d+)\)", header) for i in range(count)]
+        return 2.0 ** np.array([int(match[1]) for match in found if match])
+
+    def fixed(program, codes):
+        real = codes * pair()[program].input.scale + pair()[program].input.offset
+        return np.rint(real * bits(program, "INPUT", 3)).astype(np.int32)
+
+    codes, first = np.arange(-12, 12).reshape(8, 3), np.array([5, -7, 90])
+    with edgernn.load(pair()) as session:
+        session.begin("encode")
+        session.run_codes("encode", codes.astype(np.int8))
+        session.begin("decode")
+        wanted = session.step_codes("decode", first.astype(np.int8))
+    answer = (ctypes.c_int32 * 2)()
+    x, after = fixed("encode", codes), fixed("decode", first)
+    board.on_sequence(x.ctypes.data_as(ctypes.c_void_p), 8,
+                      after.ctypes.data_as(ctypes.c_void_p), answer)  # fmt: skip
+    real = np.array(answer) / bits("decode", "OUTPUT", 2)
+    assert np.rint(real / pair()["decode"].output.scale).tolist() == wanted.tolist()
 
 
 def test_the_files_of_the_document_are_those_written(folder):

@@ -39,7 +39,7 @@ ELSEWHERE = {
             "verify pair.edgernn",
             "run pair.edgernn --program encode --input readings.csv",
             "simulate pair.edgernn --target nucleo-f446",
-            "export pair.edgernn --to tflite,onnx",
+            "export pair.edgernn --to tflite,onnx,c",
             "verify pair.tflite --model pair.edgernn",
             "export pair.edgernn --program decode --to onnx",
         )
