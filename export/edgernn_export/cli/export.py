@@ -23,8 +23,7 @@ every core or of one, in files of their own or in the model's. C stores sparse a
 the model does; .tflite and .onnx files hold a byte for each weight.
 
 Programs that share states become one .tflite file with a signature for each, and an .onnx file for
-each; C has one state for all of them, and is no package. With --program, one of them is written as
-a model of its own.
+each; C has one state for all of them. With --program, one of them is written as a model of its own.
 """
 EXAMPLES: Final = """examples:
   edgernn export model.edgernn --to tflite,onnx -o build/

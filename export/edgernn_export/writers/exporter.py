@@ -13,17 +13,11 @@ from edgernn.container.disk import write_atomically
 from edgernn.errors import EdgeRnnError
 from edgernn.model.affine import Term8, Term16
 from edgernn.model.integer_model import IntegerModel
-from edgernn.model.interface import Golden
 from edgernn.model.layers import Layer
 from edgernn.model.program_set import ProgramSet
 from edgernn.model.storage import Storage
-from edgernn_export.writers.c.packages import (
-    COptions,
-    free_prefix,
-    open_c_writer,
-    without_programs,
-)
-from edgernn_export.writers.c.programs.source import write_c_programs
+from edgernn_export.writers.c.packages import COptions, open_c_writer
+from edgernn_export.writers.c.programs.package import write_programs
 from edgernn_export.writers.file_formats import (
     SESSION_FORMATS,
     WRITERS,
@@ -71,7 +65,7 @@ def export(
     are written before the first file appears.
 
     Programs that share states are one .tflite file with a signature for each, and an .onnx file for
-    each, ``NAME.PROGRAM.onnx``. C has one state for all of them, and is no package.
+    each, ``NAME.PROGRAM.onnx``. C has one state for all of them.
 
     Args:
         model: the integer model, or a set of programs.
@@ -90,7 +84,7 @@ def export(
 
     Raises:
         EdgeRnnError: an unknown format, or none; a package, prefix or core that is unknown or
-            without C, or amalgamation without C; a package of a set.
+            without C, or amalgamation without C.
     """
     options = COptions(package=package, prefix=prefix, core=core, amalgamate=amalgamate)
     written = export_files(model, directory, formats, name=name, options=options)
@@ -137,16 +131,12 @@ def _of_programs(
     writers: dict[str, tuple[Writer, str]],
     options: COptions,
 ) -> dict[str, tuple[str, Contents]]:
-    """What each format makes of programs, and the file or folder it fills.
-
-    Raises:
-        EdgeRnnError: C as a package is wanted.
-    """
+    """What each format makes of programs, and the file or folder it fills."""
     goldens = [golden_vector(model) for model in programs.programs]
     contents: dict[str, tuple[str, Contents]] = {}
     for wanted, (writer, file) in writers.items():
         if wanted == "c":
-            contents[wanted] = file, _c_of_programs(programs, goldens, options)
+            contents[wanted] = write_programs(programs, goldens, options, stem)
             continue
         together = open_programs_writer(wanted)
         if together is not None:
@@ -159,22 +149,6 @@ def _of_programs(
             files[f"{stem}.{model.name}{Path(file).suffix}"] = content
         contents[wanted] = ".", files
     return contents
-
-
-def _c_of_programs(
-    programs: ProgramSet, goldens: Sequence[Golden], options: COptions
-) -> dict[str, bytes]:
-    if options.package is not None:
-        raise EdgeRnnError(
-            f"export to c: expected plain sources of programs ({', '.join(programs.names)}), got "
-            f"the package {options.package!r:.40}. Leave it out, or write one program as a model "
-            f"of its own: --program {programs.names[0]}"
-        )
-    files = write_c_programs(
-        programs, goldens, prefix=free_prefix(options), core=options.core,
-        amalgamate=options.amalgamate,
-    )  # fmt: skip
-    return without_programs(files) if options.amalgamate else files
 
 
 def _densified(layers: Iterable[Layer]) -> int:

@@ -20,6 +20,7 @@ from edgernn.container.memory import weight_memory
 from edgernn.errors import EdgeRnnError
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.interface import Golden
+from edgernn.model.program_set import ProgramSet
 from edgernn_export.writers.c.border import (
     input_channels,
     output_channels,
@@ -32,7 +33,7 @@ from edgernn_export.writers.c.rate import steps_of_an_answer
 from edgernn_export.writers.c.source import carried_bytes, write_c
 
 #: Programs of `write_c`; a package takes those it names, since each defines `main`.
-_PROGRAMS: Final = ("main.c", "selftest_host.c")
+PROGRAMS: Final = ("main.c", "selftest_host.c")
 #: Headers that a compiler, a kernel or a board includes by these names, and the programs.
 _TAKEN: Final = frozenset({
     "arduino", "assert", "complex", "ctype", "errno", "fenv", "fixed_point", "float", "inttypes",
@@ -113,14 +114,23 @@ def open_c_writer(options: COptions, stem: str) -> tuple[CWriter, str]:
     write = functools.partial(write_c, prefix=prefix, core=core, amalgamate=options.amalgamate)
     if package is None:
         return (_without_programs(write) if options.amalgamate else write), f"{stem}_c"
+    kind, folder = chosen_package(package, stem)
+    return functools.partial(_write_package, kind, folder, prefix, write), folder
+
+
+def chosen_package(package: str, stem: str) -> tuple[Package, str]:
+    """A kind of package, and the name of its folder.
+
+    Raises:
+        EdgeRnnError: there is no such kind.
+    """
     if package not in PACKAGES:
         raise EdgeRnnError(
             f"export to c: expected a package among {', '.join(PACKAGES)}, got {package!r:.40}."
         )
     kind = PACKAGES[package]
     # Build systems want names that begin with a letter or digit, Arduino at most 63 characters.
-    folder = (stem.lstrip("._-")[:48] or "model") + kind.suffix
-    return functools.partial(_write_package, kind, folder, prefix, write), folder
+    return kind, (stem.lstrip("._-")[:48] or "model") + kind.suffix
 
 
 def free_prefix(options: COptions) -> str:
@@ -140,7 +150,7 @@ def free_prefix(options: COptions) -> str:
 
 def without_programs(files: Mapping[str, bytes]) -> dict[str, bytes]:
     """The files that join a firmware, without those that define `main`."""
-    return {name: content for name, content in files.items() if name not in _PROGRAMS}
+    return {name: content for name, content in files.items() if name not in PROGRAMS}
 
 
 def _without_programs(write: CWriter) -> CWriter:
@@ -162,29 +172,34 @@ def _write_package(
 ) -> dict[str, bytes]:
     """Contents by path in the folder; same model, same bytes."""
     sources = write(model, golden)
-    library = {f"src/{n}": b for n, b in sources.items() if n not in _PROGRAMS}
+    library = {f"src/{n}": b for n, b in sources.items() if n not in PROGRAMS}
     programs = {path: sources[name] for name, path in kind.programs.items()}
-    root = resources.files("edgernn_export") / "writers" / "c" / "package_files"
+    root = template_root()
     fields = package_fields(model, identifier(prefix), folder, sorted(library))
-    fields["interface"] = _filled((root / "interface.md").read_text("utf-8"), fields).rstrip()
+    fields["interface"] = filled((root / "interface.md").read_text("utf-8"), fields).rstrip()
     texts = {
-        path: _filled(file.read_text("utf-8"), fields).encode("utf-8", "backslashreplace")
+        path: filled(file.read_text("utf-8"), fields).encode("utf-8", "backslashreplace")
         for name in kind.folders
-        for path, file in _files(root / name)
+        for path, file in files_in(root / name)
     }
     return {**library, **programs, **texts}
 
 
-def _files(folder: Traversable, path: str = "") -> Iterator[tuple[str, Traversable]]:
+def template_root() -> Traversable:
+    """The folder of all templates."""
+    return resources.files("edgernn_export") / "writers" / "c" / "package_files"
+
+
+def files_in(folder: Traversable, path: str = "") -> Iterator[tuple[str, Traversable]]:
     """Files in a folder and below with their paths in it, in the order of their names."""
     for entry in sorted(folder.iterdir(), key=lambda e: e.name):
         if entry.is_dir():
-            yield from _files(entry, f"{path}{entry.name}/")
+            yield from files_in(entry, f"{path}{entry.name}/")
         else:
             yield path + entry.name, entry
 
 
-def _filled(template: str, fields: Mapping[str, str]) -> str:
+def filled(template: str, fields: Mapping[str, str]) -> str:
     """A template with its fields; those of several lines keep the indentation of the first."""
 
     def value(match: re.Match[str]) -> str:
@@ -204,8 +219,24 @@ def package_fields(
         folder: name of the package's folder.
         library: paths of the generated sources and headers.
     """
+    return common_fields(model, prefix, folder, library) | {
+        "inputs": str(model.input.width),
+        "outputs": str(model.output.width),
+        "state_bytes": str(carried_bytes(model)),
+        **_stream(model, prefix),
+        "softmax": (
+            f" {softmax_sentence(model.output, 'outputs')}" if model.output.softmax else ""
+        ),
+        "ports": _ports(model, prefix),
+        **channel_fields(model, prefix.upper()),
+    }
+
+
+def common_fields(
+    model: IntegerModel | ProgramSet, prefix: str, folder: str, library: Sequence[str]
+) -> dict[str, str]:
+    """Those that packages of models and of programs have in common; see `package_fields`."""
     release = re.match(r"\d+(\.\d+)*", __version__)
-    label = comment_text(model.name)
     return {
         "prefix": prefix,
         "PREFIX": prefix.upper(),
@@ -214,21 +245,12 @@ def package_fields(
         "version": release[0] if release else "0",
         "edgernn": __version__,
         # JSON's escapes are those of YAML and of C strings: a label breaks none of them.
-        "label": label,
+        "label": comment_text(model.name),
         # The others are for Markdown.
-        "label_md": _cell(model.name),
+        "label_md": markdown(model.name),
         "sha256": model.sha256,
         "sources": "\n".join(path for path in library if path.endswith(".c")),
-        "inputs": str(model.input.width),
-        "outputs": str(model.output.width),
-        "state_bytes": str(carried_bytes(model)),
-        **_stream(model, prefix),
         "weights_bytes": str(weight_memory(model.layers).total_bytes),
-        "softmax": (
-            f" {softmax_sentence(model.output, 'outputs')}" if model.output.softmax else ""
-        ),
-        "ports": _ports(model, prefix),
-        **_channels(model, prefix.upper()),
     }
 
 
@@ -276,7 +298,7 @@ def _ports(model: IntegerModel, prefix: str) -> str:
     )
 
 
-def _channels(model: IntegerModel, upper: str) -> dict[str, str]:
+def channel_fields(model: IntegerModel, upper: str) -> dict[str, str]:
     """The channels as rows of README tables, and as entries of the sketch's arrays."""
     source, sink, precision = model.input, model.output, model.precision
     sensors, input_rows, output_bits, output_rows = [], [], [], []
@@ -290,12 +312,12 @@ def _channels(model: IntegerModel, upper: str) -> dict[str, str]:
             f"sensor(A{i}, {_double(low)}, {_double(high)}, {upper}_INPUT_{i}_FRAC_BITS), "
             f"/* {what} */"
         )
-        names = f"{_cell(source.names[i])} | {_cell(source.units[i])}"
+        names = f"{markdown(source.names[i])} | {markdown(source.units[i])}"
         input_rows.append(f"| {names} | {low:.6g} | {high:.6g} | {channel.frac_bits} |")
     for i, sunk in enumerate(output_channels(sink)):
         what = f"{comment_text(sink.names[i])} [{comment_text(sink.units[i])}]"
         output_bits.append(f"{upper}_OUTPUT_{i}_FRAC_BITS, /* {what} */")
-        names = f"{_cell(sink.names[i])} | {_cell(sink.units[i])}"
+        names = f"{markdown(sink.names[i])} | {markdown(sink.units[i])}"
         output_rows.append(f"| {names} | {sunk.frac_bits} |")
     return {
         "sensors": "\n".join(sensors),
@@ -311,7 +333,7 @@ def _double(value: float) -> str:
     return text if re.search(r"[.e]", text) else text + ".0"
 
 
-def _cell(text: str) -> str:
+def markdown(text: str) -> str:
     """Text that Markdown shows as it is, in a table too."""
     line = json.dumps(text, ensure_ascii=False)[1:-1]
     return re.sub(r"([\\`*_{}\[\]<>#|&])", r"\\\1", line)

@@ -112,7 +112,7 @@ extern "C" {{
 #endif
 
 #define {upper}_PROGRAMS {len(made)}
-#define {upper}_STATE_BYTES {_carried_bytes(programs, made)} /* what the stream carries */
+#define {upper}_STATE_BYTES {carried_bytes(programs, made)} /* what the stream carries */
 #define {upper}_RAM_BYTES ((int32_t)sizeof({prefix}_state_t)) /* that and scratch */
 
 /* The caller owns it; one per stream. Its first {upper}_STATE_BYTES bytes are the state: save and
@@ -198,7 +198,8 @@ def _carried(made: Sequence[CProgram]) -> dict[str, int]:
     return members | outputs
 
 
-def _carried_bytes(programs: ProgramSet, made: Sequence[CProgram]) -> int:
+def carried_bytes(programs: ProgramSet, made: Sequence[CProgram]) -> int:
+    """What a stream carries: all states, and outputs that other programs begin with."""
     outputs = sum(p.model.output.width for p in made if p.output)
     return programs.state_bytes + 2 * outputs
 
