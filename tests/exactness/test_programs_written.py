@@ -132,6 +132,21 @@ def test_one_program_of_a_file(file):
         narrowed(CONTENT, "other")
 
 
+def test_hostile_offsets_end_in_format_errors():
+    rng = np.random.default_rng(1)
+    refused = 0
+    for _ in range(1500):
+        damaged = bytearray(CONTENT)
+        at = int(rng.integers(0, len(CONTENT) // 4)) * 4
+        value = rng.choice([0, 1, 4, len(CONTENT), 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF])
+        damaged[at : at + 4] = int(value).to_bytes(4, "little")
+        try:
+            assert len(narrowed(bytes(damaged), "after")) == len(CONTENT)
+        except FormatError:
+            refused += 1
+    assert refused
+
+
 def test_other_files_and_names_are_refused(file, tmp_path):
     model = PAIR.programs[0]
     single = export(model, tmp_path, ["tflite"], name="one")["tflite"]
