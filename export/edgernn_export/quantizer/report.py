@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
 
+from edgernn.cells.dense_rows import DenseRows
 from edgernn.cli.text_tables import text_table
 from edgernn.graph.lowering import lowered
 from edgernn.graph.ops import AffineResult, Product, Sum
 from edgernn.model.formats import FloatArray
 from edgernn.model.integer_model import IntegerModel
+from edgernn.model.layer_record import LayerRecord
 from edgernn.model.layers import LSTM, Delay, Embedding, GRUAfter, GRUBefore, SimpleRNN
 from edgernn.model.merges import Merge, MergeOperation
 from edgernn.model.routes import before_states, readers
@@ -117,17 +119,27 @@ class QuantizationReport:
 
 
 class _Tap(AnswerRecorder):
-    """A recorder that also keeps the tensors the report compares, until they are taken."""
+    """A recorder that also keeps the tensors the report compares, until they are taken.
 
-    def __init__(self, wanted: Iterable[str]) -> None:
+    Args:
+        wanted: of each tensor the integer tensors that it is made of, one behind another.
+    """
+
+    def __init__(self, wanted: Mapping[str, tuple[str, ...]]) -> None:
         super().__init__()
-        self.kept: dict[str, list[Int32]] = {name: [] for name in wanted}
+        self.wanted = wanted
+        self.kept: dict[str, list[Int32]] = {p: [] for parts in wanted.values() for p in parts}
 
     def take(self, name: str) -> Int32:
         """All rows of a tensor since it was taken last."""
-        rows = np.concatenate(self.kept[name])
-        self.kept[name].clear()
-        return rows
+        rows = [np.concatenate(self.kept[part]) for part in self.wanted[name]]
+        for part in self.wanted[name]:
+            self.kept[part].clear()
+        return np.concatenate(rows, axis=-1)
+
+    def events(self, name: str) -> TensorEvents:
+        """Values and saturations of a tensor."""
+        return _sum([self.tensors[part] for part in self.wanted[name]])
 
     def _record(self, name: str, wide: Int32, narrow: Int32) -> Int32:
         super()._record(name, wide, narrow)
@@ -162,7 +174,10 @@ def quantization_report(
     if integer_model.window is not None:
         blocks = [_few(as_windows(blocks, integer_model.window, "report"))]
     tensors = _compared(integer_model)
-    tap = _Tap(tensors)
+    tap = _Tap({
+        name: _recorded(integer_model.layers[index], name)
+        for name, (index, _, _) in tensors.items()
+    })  # fmt: skip
     reference, interface = Reference(integer_model, tap), integer_model.interface()
     compared = {name: _Compared(scale) for name, (_, _, scale) in tensors.items()}
     originals: dict[str, FloatArray] = {}
@@ -202,7 +217,7 @@ def quantization_report(
                     seen.add(original[-batch:], tensor[-batch:])
     return QuantizationReport(
         tensors=(
-            *(seen.report(name, tap.tensors[name]) for name, seen in compared.items()),
+            *(seen.report(name, tap.events(name)) for name, seen in compared.items()),
             *(
                 seen.report(name, _of_sources(integer_model, ports[name], tensors, tap))
                 for name, seen in put_out.items()
@@ -225,7 +240,10 @@ def _of_sources(
     """What was seen of the layers that these channels put out."""
     sources = np.repeat(*np.transpose([(part.source, part.width) for part in model.wiring[-1]]))
     read = set(sources[channels].tolist())
-    seen = [tap.tensors[name] for name, (index, _, _) in tensors.items() if index in read]
+    return _sum([tap.events(name) for name, (index, _, _) in tensors.items() if index in read])
+
+
+def _sum(seen: Sequence[TensorEvents]) -> TensorEvents:
     return TensorEvents(
         values=max(1, sum(events.values for events in seen)),
         saturated=sum(events.saturated for events in seen),
@@ -291,6 +309,13 @@ def _compared(model: IntegerModel) -> dict[str, tuple[int, str, FloatArray]]:
         else:
             tensors[f"{layer.name}.out"] = (index, "y", _dense_scale(model, index))
     return tensors
+
+
+def _recorded(layer: LayerRecord, name: str) -> tuple[str, ...]:
+    """The integer tensors that a tensor of the report is made of."""
+    if isinstance(layer, DenseRows):
+        return tuple(f"{name}.{row}" for row in range(layer.rows))
+    return (name,)
 
 
 def _dense_scale(model: IntegerModel, index: int) -> FloatArray:
