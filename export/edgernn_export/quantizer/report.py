@@ -174,10 +174,7 @@ def quantization_report(
     if integer_model.window is not None:
         blocks = [_few(as_windows(blocks, integer_model.window, "report"))]
     tensors = _compared(integer_model)
-    tap = _Tap({
-        name: _recorded(integer_model.layers[index], name)
-        for name, (index, _, _) in tensors.items()
-    })  # fmt: skip
+    tap = _Tap({n: _recorded(integer_model.layers[i], n) for n, (i, *_) in tensors.items()})
     reference, interface = Reference(integer_model, tap), integer_model.interface()
     compared = {name: _Compared(scale) for name, (_, _, scale) in tensors.items()}
     originals: dict[str, FloatArray] = {}
@@ -191,10 +188,12 @@ def quantization_report(
     ports = _ports(integer_model)
     put_out = {name: _Compared(integer_model.output.scale[part]) for name, part in ports.items()}
     answering = _answering(integer_model, tensors)
+    taken = 0
     for readings, _ in batches(float_model, blocks):
         streams, state = begun(float_model, readings)
         codes, q_state = Reference(integer_model).begun(interface.quantize(readings))
         batch, steps, _ = streams.shape
+        taken += batch * steps
         length = stretch_steps(float_model, batch)
         for start in range(0, steps, length):
             stretch = slice(start, start + length)
@@ -226,7 +225,7 @@ def quantization_report(
         saturations=saturated_shares(tap.tensors),
         input_clip_rate=tuple(clipped_shares(integer_model, given).tolist()),
         proofs=prove(integer_model),
-        steps=sum(block.shape[0] * block.shape[1] for block in blocks),
+        steps=taken,
         windows=None if integer_model.window is None else len(blocks[0]),
     )
 
