@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgernn.cli.wiring import Description
-from edgernn.model.interface import Rate, Window
+from edgernn.model.interface import Rate, Window, answers_text
 
 
 def described_stream(window: Window | None, rate: Rate | None) -> Description:
@@ -29,13 +29,12 @@ def stream_text(stream: Description) -> str:
     """The same in words."""
     rate = Rate(**stream["rate"]) if "rate" in stream else None
     if stream["kind"] == "endless":
-        answers = "an answer to every reading" if rate is None else str(rate)
+        answers = answers_text(None, rate) or "an answer to every reading"
         return f"endless: {answers}, the state is carried for ever"
     window = Window(steps=stream["steps"], hop=stream["hop"])
-    within = "" if rate is None else f" ({rate})"
     return (
-        f"{window}, each from the zero state{within}: {stream['steps_per_reading']:g} steps of the "
-        "network per reading"
+        f"{answers_text(window, rate)}, each from the zero state: "
+        f"{stream['steps_per_reading']:g} steps of the network per reading"
     )
 
 

@@ -44,35 +44,44 @@ def wiring_lines(record: Description) -> list[str]:
         record[f"{side}_ports"] or [{"name": "", "width": len(record[f"{side}s"])}]
         for side in ("input", "output")
     )
+    readings = record["stream"].get("rate", {"readings": 1})["readings"]
     rows = [("wiring", "", "reads")]
     for layer in record["layers"]:
         kind = layer["activation"] if layer["kind"] == "merge" else layer["kind"]
-        rows.append((f"  {layer['name']}", kind, _reads(layer["reads"], widths, ports)))
+        rows.append((f"  {layer['name']}", kind, _reads(layer["reads"], widths, ports, readings)))
     cut = _cut(record["output_reads"], (port["width"] for port in outputs))
     for port, parts in zip(outputs, cut, strict=True):
-        rows.append((f"  output {port['name']}".rstrip(), "", _reads(parts, widths, ports)))
+        read = _reads(parts, widths, ports, readings)
+        rows.append((f"  output {port['name']}".rstrip(), "", read))
     return text_table(rows, "<20", "<12", "")
 
 
-def _reads(parts: list[Description], widths: dict[str, int], ports: list[Description]) -> str:
+def _reads(
+    parts: list[Description], widths: dict[str, int], ports: list[Description], readings: int
+) -> str:
     """Sources with the elements that are read, where these are not all."""
     return ", ".join(
-        _of_input(part["start"], part["width"], ports)
+        _of_input(part["start"], part["width"], ports, readings)
         if part["source"] is None
         else part["source"] + _elements(part["start"], part["width"], widths[part["source"]])
         for part in parts
     )
 
 
-def _of_input(start: int, width: int, ports: list[Description]) -> str:
-    """Elements of the input, by the ports that they are in."""
+def _of_input(start: int, width: int, ports: list[Description], readings: int) -> str:
+    """Elements of the input, by the ports that they are in.
+
+    Readings of a step stand one behind another, the oldest, number 1, first.
+    """
     found, first = [], 0
-    for port in ports:
-        low, high = max(start - first, 0), min(start + width - first, port["width"])
-        if low < high:
-            name = f"input {port['name']}".rstrip()
-            found.append(name + _elements(low, high - low, port["width"]))
-        first += port["width"]
+    for number in range(1, readings + 1):
+        of = f" of reading {number}" if readings > 1 else ""
+        for port in ports:
+            low, high = max(start - first, 0), min(start + width - first, port["width"])
+            if low < high:
+                name = f"input {port['name']}".rstrip()
+                found.append(name + _elements(low, high - low, port["width"]) + of)
+            first += port["width"]
     return ", ".join(found)
 
 

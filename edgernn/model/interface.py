@@ -346,3 +346,14 @@ class Rate:
         every = f"every {self.readings} readings" if self.readings > 1 else "per reading"
         late = f", {self.latency} reading{'s' * (self.latency > 1)} late" if self.latency else ""
         return f"one answer {every}, the first after {self.first}{late}"
+
+
+def answers_text(window: Window | None, rate: Rate | None) -> str:
+    """Which readings are answered, for people; "" where every one is.
+
+    A window model answers the readings that end a window, whatever its rate: of what the network
+    answers within a window, the last counts.
+    """
+    if window is None:
+        return "" if rate is None else str(rate)
+    return str(window) if rate is None else f"{window} (inside, {rate}; the last counts)"

@@ -19,7 +19,7 @@ from edgernn.backends.base import Backend
 from edgernn.backends.value_stream import Origin, SharedBackend
 from edgernn.errors import ShapeError
 from edgernn.model.formats import FloatArray, Int16Array
-from edgernn.model.interface import InputSpec, Interface, OutputSpec, port_slices
+from edgernn.model.interface import InputSpec, Interface, OutputSpec, answers_text, port_slices
 from edgernn.session.checks import are_real, checked_state, is_padded
 from edgernn.session.policies import OnBadReading, Policies
 from edgernn.session.reading_stream import Reading, ReadingStream
@@ -343,7 +343,8 @@ def _widths(spec: InputSpec | OutputSpec) -> str:
 
 def _answered(interface: Interface) -> str:
     """Which readings are answered, where not every one is."""
-    return "".join(f", {said}" for said in (interface.window, interface.rate) if said is not None)
+    said = answers_text(interface.window, interface.rate)
+    return said and f", {said}"
 
 
 def _restored(

@@ -148,7 +148,8 @@ def main(args: argparse.Namespace) -> int:
         print(report.table())
         for concern in concerns:
             print(f"warning: {concern}")
-    print(f"answers  {model.window or 'an endless stream, reading by reading'}")
+    endless = f"an endless stream, {model.rate or 'reading by reading'}"
+    print(f"answers  {model.window or endless}")
     if model.window is not None and record["endless_error"] is not None:
         share = f"{record['endless_error']:.2g} standard deviations"
         print(f"         (an endless stream would move the float network's answers by {share})")

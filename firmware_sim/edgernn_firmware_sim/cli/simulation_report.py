@@ -9,6 +9,7 @@ from typing import Any
 from edgernn.cli.text_tables import text_table
 from edgernn.container.memory import weight_memory
 from edgernn.model.integer_model import IntegerModel
+from edgernn.model.interface import answers_text
 from edgernn.model.program_set import ProgramSet
 from edgernn_firmware_sim.emulator import Emulation
 from edgernn_firmware_sim.targets import Board, Core
@@ -68,7 +69,7 @@ class SimulationReport:
 
     def _stream(self) -> str:
         work, every = self.known["macs"] * self.model.answer_steps, self.model.answer_readings
-        said = ", ".join(str(s) for s in (self.model.window, self.model.rate) if s is not None)
+        said = answers_text(self.model.window, self.model.rate)
         mean = f", {work / every:,.0f} per reading" if every > 1 else ""
         return f"{said}: {work:,} multiply-accumulates per answer{mean}"
 

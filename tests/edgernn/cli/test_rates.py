@@ -49,6 +49,7 @@ def test_info_says_when_there_is_an_answer(files, capsys):
         "stream  endless: one answer every 2 readings, the first after 3, 1 reading late, the "
         "state is carried for ever"
     ) in text
+    assert "delay         input of reading 1, input of reading 2\n" in text
     assert "answers depend on  all readings of the stream" in text
     assert f"state  {MODEL.state_bytes} bytes per stream, with the readings of a step" in text
     assert main(["info", path, "--json"]) == 0
@@ -69,7 +70,9 @@ def test_info_of_windows(tmp_path, capsys):
     path = str(model.save(tmp_path / "w.edgernn"))
     assert main(["info", path]) == 0
     text = capsys.readouterr().out
-    assert "from the zero state (one answer every 2 readings, the first after 3, 1 rea" in text
+    answers = "one answer every 2 readings, the first after 3, 1 reading late; the last counts"
+    every = "windows of 9 readings, one answer every 2"
+    assert f"{every} (inside, {answers}), each from the zero state" in text
     assert "2.5 steps of the network per reading" in text  # 5 steps of 9 readings and 1 before
     assert main(["info", path, "--json"]) == 0
     record = json.loads(capsys.readouterr().out)

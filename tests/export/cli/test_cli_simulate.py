@@ -324,4 +324,8 @@ def test_models_that_answer_every_few_readings_are_counted_by_answers(tmp_path, 
     assert main(["simulate", str(path), "--target", "cortex-m4", "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
     assert record["rate"] == {"readings": 4, "first": 4, "latency": 0, "start": []}
+    windows = replace(model, window=Window(steps=8)).save(tmp_path / "windows.edgernn")
+    assert main(["simulate", str(windows), "--target", "cortex-m4"]) == 0
+    wanted = "windows of 8 readings (inside, one answer every 4 readings, the first after 4; the la"
+    assert wanted in capsys.readouterr().out
     assert record["state_bytes"] == model.state_bytes
