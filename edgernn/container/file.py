@@ -171,6 +171,7 @@ def _programs(found: IntegerModel | ProgramSet) -> ProgramSet:
         "file",
         expected="programs that share states",
         got=f"the model {found.name!r:.60}",
+        cure="Leave the name of a program out (--program), or load it with IntegerModel.load",
     )
 
 

@@ -18,6 +18,11 @@ def table_advice(
 ) -> str:
     """One sentence about lines that should be rows; "" where nothing explains them."""
     text = "".join(lines)
+    if text[1:6] == "NUMPY" or text.startswith("PK\x03\x04"):
+        return (
+            "The file holds arrays of NumPy: write the readings as a table, with "
+            "numpy.savetxt('readings.csv', readings, delimiter=',')"
+        )
     if "\x00" in text:
         return "The text has zero bytes: is it UTF-16? Say so with --encoding utf-16"
     if all(line.lstrip()[:1] in ("[", "{") for line in lines):

@@ -12,7 +12,6 @@ from typing import Any, Final
 from edgernn.cli.arguments import add_policy_argument, add_table_arguments, table_options
 from edgernn.container.disk import write_atomically
 from edgernn.errors import EdgeRnnError
-from edgernn.model.integer_model import IntegerModel
 from edgernn_export.calibration.files import refuse_unreadable
 from edgernn_export.cli.arguments import comma_list
 from edgernn_export.evaluation.evaluator import ANSWERS, evaluate
@@ -97,7 +96,7 @@ def main(args: argparse.Namespace) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     target: Any = args.target if args.labels is None else args.labels
     found = evaluate(
-        IntegerModel.load(args.model),
+        args.model,
         args.data,
         target,
         float_model=args.float_model,

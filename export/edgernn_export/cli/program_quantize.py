@@ -36,17 +36,18 @@ def quantized_programs(args: argparse.Namespace) -> ProgramSet:
     ]
     if given:
         raise EdgeRnnError(
-            f"quantize: expected no {', '.join(given)} for a network of several streams, an "
-            "encoder and a decoder, got some. Leave them out."
+            "quantize: expected options that a network of several streams, an encoder and a "
+            f"decoder, has too, got {', '.join(given)}. Leave out what is for one stream."
         )
-    if not holds_arrays(args.calibration):
+    arrays = dict(load_arrays(args.calibration)) if holds_arrays(args.calibration) else {}
+    if not any(arrays):
         raise EdgeRnnError(
             f"--calibration: expected an .npz file with sequences of every input, [B, T, I] by its "
             f"name, got '{args.calibration}'. Make one with numpy.savez."
         )
     return quantize_programs(
         read_programs(args.model, weights=args.weights),
-        dict(load_arrays(args.calibration)),
+        arrays,
         args.precision,
         range_method=args.range_method,
         input_range=given_ranges(args.input_range),

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
+from edgernn.container.file import load_either
 from edgernn.errors import EdgeRnnError, ShapeError
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.interface import Window
@@ -109,7 +110,7 @@ def evaluate(
     """
     _check(task=task, answers=answers, horizon=horizon, worst=worst)
     if not isinstance(model, IntegerModel):
-        model = IntegerModel.load(Path(model))
+        model = _one_model(Path(model))
     recording = _recording(
         data, target, model.input.names, group, time, table or TableOptions(), on_missing
     ).complete(on_missing)
@@ -132,6 +133,16 @@ def evaluate(
         model, _aligned(recording, run.rows, horizon), answered, task, metric, higher_is_better
     )
     return _result(run, answered, judge, worst, progress)
+
+
+def _one_model(path: Path) -> IntegerModel:
+    found = load_either(path)
+    if isinstance(found, IntegerModel):
+        return found
+    raise EdgeRnnError(
+        f"{path.name}: expected one integer model, got the programs {', '.join(found.names)}. They "
+        "run in turns: compare what they answer in a session (docs/guides/programs.md)."
+    )
 
 
 def _check(task: str, answers: str, horizon: Any, worst: Any) -> None:

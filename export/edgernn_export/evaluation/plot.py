@@ -65,7 +65,10 @@ def draw(found: Evaluation, path: Path) -> Path:
 
 
 def _title(found: Evaluation) -> str:
-    kept = "" if found.kept is None else f": {100 * found.kept:.2f} % of {found.metric} kept"
+    metric = found.metric
+    if found.decides is not None:
+        metric = f"{metric} {found.decides.output}".rstrip()
+    kept = "" if found.kept is None else f": {100 * found.kept:.2f} % of {metric} kept"
     return f"{found.model} {found.precision}{kept}"
 
 

@@ -234,7 +234,7 @@ def check_tokens(
             "Feed it an input of its own.",
         )
         return False
-    if not reshapes and any(len(flow.shape or ()) == 3 for flow in known):
+    if not reshapes and any(flow.last and len(flow.shape or ()) == 3 for flow in known):
         findings.add(
             owner,
             "the rows of several tokens one behind another",

@@ -233,8 +233,13 @@ def _by_program(programs: FloatPrograms, calibration: Any) -> dict[str, Any]:
                 else {name: calibration[name] for name in own}
                 for program, own in inputs.items()
             }
-    got = listed(list(map(str, calibration))) if isinstance(calibration, Mapping) else "no names"
     flat = [name for own in inputs.values() for name in own]
+    got = "no names"
+    if isinstance(calibration, Mapping):
+        missing = [name for name in flat if name not in calibration]
+        got = listed(list(map(str, calibration)))
+        if len(missing) < len(flat):  # the names are those of inputs
+            got += f", without {listed(missing)}" if missing else ", more than these"
     raise CalibrationError(
         f"calibration: expected sequences by program ({', '.join(inputs)}) or by input "
         f"({listed(flat)}), got {got}."
@@ -254,6 +259,12 @@ def _sequences(given: Any, model: FloatModel) -> list[FloatArray]:
     elif not isinstance(given, (list, tuple)) and np.ndim(given) == 2 and model.inputs > 1:
         pieces = [given]
     else:
+        shape = [] if isinstance(given, (list, tuple)) else list(np.shape(given))
+        if len(shape) == 3 and shape[2] != model.inputs:
+            raise CalibrationError(
+                f"calibration of {model.name}: expected sequences [B, T, {model.inputs}], got "
+                f"{shape}."
+            )
         pieces = list(given)
     if not pieces:
         raise CalibrationError(f"calibration of {model.name}: expected sequences, got none.")

@@ -94,7 +94,8 @@ class FileVerification:
             lines += ["", *self.stream.table().splitlines()[:-1], ""]
         lines += [f"verified: {sentence}" for sentence in self.verified]
         lines += [f"not verified: {sentence}" for sentence in self.not_verified]
-        lines.append(f"differing values: {self.differing}")
+        of_another = self.wanted_sha256 not in (None, self.model_sha256)
+        lines.append(f"differing values: {self.differing}" + ", of another model" * of_another)
         return "\n".join(lines)
 
     def to_json(self) -> str:

@@ -42,6 +42,7 @@ def run(tmp_path, monkeypatch, capsys):
         ("1,2", ["--input-format", "jsonl"], "no JSON: read them with --input-format csv\n"),
         ('{"t":1,"h":2}', [], "The objects have the keys t, h; the model reads temperature, humid"),
         ("1\x00,\x002", [], "The text has zero bytes: is it UTF-16? Say so with --encoding utf-16"),
+        ("PK\x03\x04\x00", [], "write the readings as a table, with numpy.savetxt('readings.csv'"),
         ("nan,nan", [], "Look at the file and at the model's inputs (edgernn info)\n"),
     ],
 )

@@ -49,7 +49,7 @@ SINGLE = [
     (
         [gru(), L.RepeatVector(3, name="r")],
         "'r' (RepeatVector): expected n=1, got n=3.",
-        "return_sequ",
+        "initial_state",
     ),
     ([gru(return_sequences=True), L.Flatten(name="f")], "got shape (12, 3) turned into (36,)", ""),
     ([gru(return_sequences=True), L.Permute((2, 1), name="p")], "turned into another", "no steps"),
@@ -246,6 +246,13 @@ def test_models_that_are_no_stream(make, text):
 
 def image():
     return keras.Sequential([keras.Input((4, 4, 1)), L.Dense(2)])
+
+
+def test_images_are_not_taken_for_tokens():
+    layers = [L.Conv2D(2, 3, name="c"), L.Reshape((2, 4)), L.GRU(2)]
+    assert not any("token" in reason for reason in refused(keras.Sequential([
+        keras.Input((4, 4, 1)), *layers
+    ])))  # fmt: skip
 
 
 def integers():

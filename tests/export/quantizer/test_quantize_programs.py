@@ -63,6 +63,13 @@ def test_calibration_that_does_not_fit_is_refused():
     given = sequences(model, 4)
     with pytest.raises(CalibrationError, match=r"by program \(encode, decode\) or by input"):
         quantize_programs(model, {"past": given["past"]})
+    with pytest.raises(CalibrationError, match="got past, without future"):
+        quantize_programs(model, {"past": given["past"]})
+    with pytest.raises(CalibrationError, match="got past, future, y, more than these"):
+        quantize_programs(model, {**given, "y": given["future"]})
+    narrow = {**given, "future": given["future"][..., :1]}
+    with pytest.raises(CalibrationError, match=r"decode: expected .*, got \[4, 6, 1\]"):
+        quantize_programs(model, narrow)
     with pytest.raises(CalibrationError, match="4 for encode, 3 for decode"):
         quantize_programs(model, {**given, "future": given["future"][:3]})
     with pytest.raises(QuantizationError, match="expected channels among"):
@@ -87,4 +94,10 @@ def test_a_file_is_quantized_on_the_command_line(tmp_path, capsys):
     assert main(arguments) == 0
     assert "begins     decode.writes.c with encode.reads.c" in capsys.readouterr().out
     assert main([*arguments, "--window", "5"]) != 0
-    assert "expected no --window" in capsys.readouterr().err
+    assert "has too, got --window. Leave out" in capsys.readouterr().err
+    np.save(tmp_path / "past.npy", sequences(model, 8)["past"])
+    assert main([*arguments[:3], str(tmp_path / "past.npy"), *arguments[4:]]) != 0
+    assert "expected an .npz file with sequences of every input" in capsys.readouterr().err
+    evaluated = ["evaluate", record["path"], "--data", str(tmp_path / "sequences.npz")]
+    assert main(evaluated) != 0
+    assert "got the programs encode, decode. They run in turns" in capsys.readouterr().err

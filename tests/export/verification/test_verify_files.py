@@ -105,6 +105,7 @@ def test_a_file_of_another_model_fails(files, capsys):
     assert main(arguments) == 1
     out = capsys.readouterr().out
     assert f"FAIL: the model given is {OTHER.sha256}, another one" in out
+    assert out.endswith("differing values: 0, of another model\n")
     assert "steps, every output and state compared" not in out
     gcc()
     arguments[1] = str(files / "m_c")

@@ -71,7 +71,10 @@ def read_permute(layer: Any, context: Context) -> tuple[LayerPart, ...]:
 
 def read_repeat(layer: Any, context: Context) -> tuple[LayerPart, ...]:
     """Read RepeatVector: (F,) becomes (1, F); no stream repeats its last step."""
-    cures = {"n": "Train without it, with return_sequences=True before it."}
+    cures = {
+        "n": "Train without it, with return_sequences=True before it; a decoder begins with the "
+        "encoder's states (initial_state, docs/guides/programs.md)."
+    }
     if not check_config(layer, layer.get_config(), context, fixed={"n": (1,)}, cures=cures):
         return (UnknownPart(owner=owner_of(layer), recurrent=False),)
     return (ShapePart(owner=owner_of(layer), reshaped=lambda shape: (1, *shape)),)
