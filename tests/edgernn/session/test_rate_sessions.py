@@ -216,8 +216,8 @@ def test_a_session_says_how_often_it_answers():
         strided_tokens(Precision.W8A8, Rate(readings=1, first=3, latency=2)), window=Window(steps=5)
     )
     with edgernn.load(model, "reference") as session:
-        said = "windows of 5 readings, one answer per reading, the first after 3, 2 readings late"
-        assert said in repr(session)
+        late = "one answer per reading, the first after 3, 2 readings late"
+        assert f"windows of 5 readings (inside, {late}; the last counts)" in repr(session)
 
 
 @pytest.mark.parametrize(
