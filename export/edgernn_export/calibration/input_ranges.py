@@ -157,10 +157,11 @@ def clipped(
     """
     seen = stats.spread if len(stats.spread) else stats.sample
     share = np.mean((seen < ends[0]) | (seen > ends[1]), axis=0)
+    cure = "take range_method minmax (--range minmax)"
     return tuple(
         f"input {names[i]}: expected calibration within {ends[0][i]:.6g} to {ends[1][i]:.6g}, got "
         f"{stats.low[i]:.6g} to {stats.high[i]:.6g}, {share[i]:.2%} of it beyond. Such readings "
-        f"are clipped: {'take range_method minmax' if given[i] is None else 'give a wider range'}."
+        f"are clipped: {cure if given[i] is None else 'give a wider range'}."
         for i in np.flatnonzero((stats.low < ends[0]) | (stats.high > ends[1]))
     )
 

@@ -194,8 +194,8 @@ def _class_numbers(owner: str, truth: Targets, names: Sequence[str]) -> IntArray
     wrong = flat[known & ~np.isin(flat, np.arange(count))]
     if wrong.size:
         raise EdgeRnnError(
-            f"{owner}: expected class numbers 0..{count - 1}, got {wrong[0]:g}. "
-            "For targets that are quantities: task='regression' (--task regression)."
+            f"{owner}: expected class numbers 0..{count - 1}, got {wrong[0]:g}. Targets stand in "
+            "the order of the outputs; for quantities: task='regression' (--task regression)."
         )
     return np.where(known, np.nan_to_num(flat), _NO_CLASS).astype(np.int64)
 

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from edgernn.cli import main
 from edgernn.errors import EdgeRnnError, ShapeError
@@ -45,7 +46,9 @@ def judged(model, targets, **options):
     return evaluate(model, XS, targets, float_model=NETWORK, progress=False, **options)
 
 
-def test_a_softmax_has_a_column_of_classes_beside_columns_of_numbers(model, targets, tmp_path):
+def test_a_softmax_has_a_column_of_classes_beside_columns_of_numbers(
+    model, targets, tmp_path, monkeypatch
+):
     found = judged(model, targets)
     assert [(o.name, o.task) for o in found.outputs] == [
         ("level", "regression"), ("kind", "classification"),
@@ -76,7 +79,10 @@ def test_a_softmax_has_a_column_of_classes_beside_columns_of_numbers(model, targ
     assert (level["confusion"], level["agreement"]) == (None, None)
     assert np.sum(kind["confusion"]["integer"]) == len(XS)
     assert np.trace(kind["confusion"]["float"]) == 0.8 * len(XS)
+    titles = []
+    monkeypatch.setattr(Figure, "suptitle", lambda figure, title, **_: titles.append(title))
     assert found.plot(tmp_path / "mixed.png").read_bytes().startswith(b"\x89PNG")
+    assert titles[0].endswith(f" % of {found.metric} {found.decides.output} kept")
 
 
 def test_the_metric_that_is_asked_for_decides_where_it_is_one(model, targets):
@@ -123,7 +129,8 @@ def test_columns_that_do_not_fit_are_refused_with_what_would(model, targets):
         judged(model, np.column_stack([targets, targets[:, 0]]))
     wrong = targets.copy()
     wrong[3, 2] = 3
-    with pytest.raises(EdgeRnnError, match=r"of 'kind': expected class numbers 0\.\.2, got 3\."):
+    text = r"of 'kind': expected class numbers 0\.\.2, got 3\. Targets stand in the order of the"
+    with pytest.raises(EdgeRnnError, match=text):
         judged(model, wrong)
 
 

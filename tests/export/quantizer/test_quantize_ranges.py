@@ -119,7 +119,8 @@ def test_what_a_percentile_cuts_off_is_said() -> None:
     xs = stream(20_000, 3)
     xs[1234, 0] = 500.0
     text = (
-        r"input x0: .* got -\S+ to 500, 0\.0\d% of it beyond\. .* clipped: take range_method minmax"
+        r"input x0: .* got -\S+ to 500, 0\.0\d% of it beyond\. .* clipped: take "
+        r"range_method minmax \(--range minmax\)"
     )
     with pytest.warns(SaturationWarning) as caught:
         quantize(float_model("lstm"), xs, range_method="percentile", progress=False)
