@@ -130,12 +130,19 @@ def answers(
 
 
 def network_steps(
-    streams: Sequence[FloatArray], rows: Sequence[IntArray], window: Window | None
+    streams: Sequence[FloatArray],
+    rows: Sequence[IntArray],
+    window: Window | None,
+    rate: Rate | None = None,
 ) -> int:
-    """Steps that `answers` takes."""
+    """Steps that `answers` takes; of a model with a rate, those that it answers."""
+
+    def of(readings: int) -> int:
+        return readings if rate is None else rate.answers(readings)
+
     if window is None:
-        return sum(map(len, streams))
-    return sum(int(np.count_nonzero(r >= window.steps - 1)) for r in rows) * window.steps
+        return sum(of(len(stream)) for stream in streams)
+    return sum(int(np.count_nonzero(r >= window.steps - 1)) for r in rows) * of(window.steps)
 
 
 class FloatNetwork:

@@ -250,7 +250,7 @@ def _result(
         found = judge.scores(answered.float_y, run.float_answers(inside, progress))
         least = judge.decides(found)
         on_clipped = None if least is None else least.kept
-    steps = network_steps(recording.streams, run.rows, model.window)
+    steps = network_steps(recording.streams, run.rows, model.window, model.rate)
     return Evaluation(
         model=model.name,
         model_sha256=model.sha256,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import edgernn
 from edgernn.errors import ClippedReadingsWarning, EdgeRnnError, ShapeError
-from edgernn.model.interface import Window
+from edgernn.model.formats import Precision
+from edgernn.model.interface import Rate, Window
 from edgernn_export import evaluate
 from edgernn_export.evaluation import shortfalls
 from edgernn_export.evaluation.shortfalls import over_time, worst_answers
@@ -18,6 +20,7 @@ from edgernn_firmware_sim.reference.events import Recorder, TensorEvents
 from edgernn_firmware_sim.reference.reference import Reference
 from tests.support.models.evaluation import classifier, detector, forecaster, integer, readings
 from tests.support.models.float import float_model
+from tests.support.models.rates import strided_network
 
 
 def scores(found):
@@ -255,6 +258,15 @@ def test_saturated_shares_are_those_of_the_whole_run(window):
     expected = {n: e.saturated / e.values for n, e in events.items() if e.saturated}
     assert any(name.startswith("dense") for name in expected)
     assert dict(found.shares) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("window", "steps"), [(None, 19 + 9), (Window(steps=8), (33 + 13) * 3)])
+def test_all_steps_of_a_model_with_a_rate_are_those_that_it_answers(window, steps):
+    rate = Rate(readings=2, first=4)
+    model = replace(strided_network(Precision.W8A8, rate), window=window)
+    streams = [np.random.default_rng(1).normal(0, 0.5, (count, 3)) for count in (40, 20)]
+    found = evaluate(model, streams, progress=False).saturation
+    assert (found.steps, found.of_steps) == (steps, steps)
 
 
 @pytest.mark.filterwarnings("ignore::edgernn.DepartureWarning")
