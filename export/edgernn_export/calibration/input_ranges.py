@@ -93,7 +93,7 @@ def _by_channel(
             inputs = f" or inputs among {', '.join(ports)}" if ports else ""
             raise QuantizationError(
                 f"{_OWNER}: expected channels among {', '.join(names)}{inputs}, got "
-                f"{', '.join(map(repr, unknown))}. Name channels with input_names."
+                f"{', '.join(map(repr, unknown))}. Name channels with input_names (--input-names)."
             )
         of_inputs = {
             name: given[port] for port, own in ports.items() if port in given for name in names[own]
