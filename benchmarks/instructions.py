@@ -165,7 +165,7 @@ def document(figures: Measured) -> str:
     lines += [
         "Not cycles: a core may take several for a load or a branch. What tables of the cores make",
         "of these instructions, `w8a8`, **estimated** cycles per step without wait states (see",
-        "[simulate.md](simulate.md) for how far such estimates are off):",
+        "[simulate.md](../guides/simulate.md) for how far such estimates are off):",
         "",
         *table(tables[Precision.W8A8], cycles, "stack bytes", stack_bytes),
         "",
@@ -231,8 +231,9 @@ def of_others(tables: dict[Precision, Rows]) -> list[str]:
         "",
         "Instructions per step, in brackets per MAC; bytes of flash, weights and tables included,",
         "and of RAM: state, scratch and the most stack that a step can need. The own cell is an",
-        "LSTM with coupled gates ([add-a-cell.md](add-a-cell.md) has another one), the network of",
-        "two inputs that of [networks.md](networks.md).",
+        "LSTM with coupled gates ([add-a-cell.md](../guides/add-a-cell.md) has another one), "
+        "the network of",
+        "two inputs that of [networks.md](../guides/networks.md).",
         "",
         f"| network | core | {kinds} |",
         "|---" * (2 + 3 * len(tables)) + "|",

@@ -94,7 +94,8 @@ def document(cases: list[Case]) -> str:
         "Columns: the dense form, then shares of blocks of 8 rows by 4 columns that are kept,",
         "random ones in every product; 100 % is what the index costs where no tile is left out.",
         "What sparsity costs in accuracy is a matter of training and not measured here;",
-        f"[pruning.md](pruning.md) has more. Every network ends in a Dense layer of {OUTPUTS}. In",
+        f"[pruning.md](../guides/pruning.md) has more. Every network ends in a Dense layer of "
+        f"{OUTPUTS}. In",
         "brackets: share of the dense figure.",
         "",
         *how_measured(),

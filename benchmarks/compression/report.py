@@ -95,7 +95,8 @@ def document() -> str:
         "# Compression on real data",
         "",
         "Written by `python -m benchmarks.compression.report`; how to run it:",
-        "`benchmarks/compression/README.md`. Test parts of the [recipes](recipes.md), mean ±",
+        "`benchmarks/compression/README.md`. Test parts of the "
+        "[recipes](../guides/recipes.md), mean ±",
         f"standard deviation over {len(results.seeds)} seeds; accuracies in %, ETTh1 as mean",
         "squared error in units of 0.001 train variances. Integer figures are those of the",
         f"bit-exact integer model. The networks were trained with {results.backends}.",

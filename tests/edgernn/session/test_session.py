@@ -101,7 +101,7 @@ def test_load_refuses_an_option_the_backend_does_not_have(tmp_path):
         ):
             edgernn.load(source, "reference", num_threads=2)
     (tmp_path / "m.tflite").touch()
-    wanted = "backend 'tflite': expected options among runtime, resolver, num_threads, got threads."
+    wanted = "expected options among runtime, resolver, num_threads, program, got threads."
     with pytest.raises(EdgeRnnError, match=re.escape(wanted)):
         edgernn.load(tmp_path / "m.tflite", threads=2)
 

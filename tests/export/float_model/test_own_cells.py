@@ -214,7 +214,7 @@ def test_what_nobody_registered_is_refused_with_a_cure():
         pass
 
     model = randomised(keras.Sequential([keras.Input((None, 2)), keras.layers.RNN(Strange(3))]))
-    with pytest.raises(UnsupportedModelError, match=r"or register it: docs/add-a-cell\.md"):
+    with pytest.raises(UnsupportedModelError, match=r"or register it: docs/guides/add-a-cell\.md"):
         read_keras(model)
     with pytest.raises(UnsupportedModelError, match=r"got none of this name.*register_cell"):
         RegisteredCell("nobody", 3)
