@@ -20,6 +20,8 @@ class FlatNetwork:
         given: its inputs, states left out.
         outputs: its results, states left out.
         names: of the outputs.
+        handed: names of those that are outputs only because other programs begin with their last
+            value.
         calls: what the outputs are made of; every call comes after those it needs.
         beside: layers off that way; checked, so that all reasons are known, and never used.
         states: the states that are inputs or outputs of the model.
@@ -29,6 +31,7 @@ class FlatNetwork:
     given: tuple[Given, ...] = ()
     outputs: tuple[CallResult, ...] = ()
     names: tuple[str, ...] = ()
+    handed: tuple[str, ...] = ()
     calls: list[Call] = field(default_factory=list)
     beside: list[Any] = field(default_factory=list)
     states: States | None = None

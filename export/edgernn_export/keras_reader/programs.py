@@ -13,7 +13,8 @@ from os import PathLike
 from typing import Any
 
 from edgernn.model.interface import Port
-from edgernn_export.float_model.model import channel_names
+from edgernn_export.float_model.float_run import state_widths
+from edgernn_export.float_model.model import FloatLayer, FloatModel, channel_names
 from edgernn_export.float_model.programs import FloatHandover, FloatPrograms
 from edgernn_export.keras_reader.findings import Context, Findings, owner_of
 from edgernn_export.keras_reader.flat_network import (
@@ -25,7 +26,7 @@ from edgernn_export.keras_reader.flat_network import (
 from edgernn_export.keras_reader.flows import Flow
 from edgernn_export.keras_reader.graph import Call, CallResult
 from edgernn_export.keras_reader.joined_layers import JoinedLayers
-from edgernn_export.keras_reader.reader import float_model, read_calls
+from edgernn_export.keras_reader.reader import distinct, float_model, read_calls
 from edgernn_export.keras_reader.source import configuration_of, open_model
 from edgernn_export.keras_reader.states import (
     Start,
@@ -97,17 +98,18 @@ def read_programs(
         starts = starts_of(flat.calls, flat.given)
         refuse_own_starts(flat.calls, starts, findings)
         parts = _parts(flat, starts)
-        _check(model, starts, parts, findings)
+        _check(model, flat, starts, parts, findings)
         findings.refuse()
         parts = _named(_in_order(model, parts, starts, findings))
         findings.refuse()
         read = [_read(model, part, context) for part in parts]
     findings.refuse()
-    programs, places = [], {}
+    programs: list[FloatModel] = []
+    places: dict[int, int] = {}
     for part, (made, outputs, flows) in zip(parts, read, strict=True):
         labels = {"input_names": _channels(part)}
         program = float_model(model, part.network, made, outputs, labels, findings)
-        programs.append(replace(program, name=part.name))
+        programs.append(_with_own_states(replace(program, name=part.name), programs))
         kept, _, _ = made.network(tuple(p for flow in outputs for p in flow.route))
         for key, flow in flows.items():
             for place, layer in enumerate(kept):
@@ -168,6 +170,7 @@ def _give(part: _Part, tensor: CallResult) -> None:
     part.given[key] = name
     network.outputs = (*network.outputs, tensor)
     network.names = (*network.names, name)
+    network.handed = (*network.handed, name)
 
 
 def _put_out_states(part: _Part) -> None:
@@ -189,10 +192,17 @@ def _put_out_states(part: _Part) -> None:
             index = int(bool(getattr(call.layer, "return_state", False)))
             network.outputs = (CallResult(call=call, index=index), *network.outputs)
             network.names = (str(call.layer.name), *network.names)
+            network.handed = (*network.handed, str(call.layer.name))
             need(call)
 
 
-def _check(model: Any, starts: Sequence[Start], parts: Sequence[_Part], findings: Findings) -> None:
+def _check(
+    model: Any,
+    flat: FlatNetwork,
+    starts: Sequence[Start],
+    parts: Sequence[_Part],
+    findings: Findings,
+) -> None:
     """Note what no programs are."""
     if not starts:
         findings.add(
@@ -201,6 +211,15 @@ def _check(model: Any, starts: Sequence[Start], parts: Sequence[_Part], findings
             "none",
             "Read it as one network: edgernn_export.quantize.",
         )
+    for start in starts:
+        given = [one.name for one in flat.given if one.tensor.call is start.tensor.call]
+        if given:
+            findings.add(
+                owner_of(start.call.layer),
+                "initial states that layers of another stream compute, all of them",
+                f"the input {given[0]!r} for one of them",
+                "Let the encoder compute it too, say by a Dense layer.",
+            )
     for part in parts:
         if not part.network.given:
             findings.add(
@@ -260,8 +279,37 @@ def _named(parts: list[_Part]) -> list[_Part]:
 def _read(
     model: Any, part: _Part, context: Context
 ) -> tuple[JoinedLayers, list[Flow], dict[int, Flow]]:
-    check_inputs(model, part.network, context.findings)
-    return read_calls(model, part.network, context)
+    network = part.network
+    check_inputs(model, network, context.findings)
+    made, outputs, flows = read_calls(model, network, context)
+    for tensor, name, flow in zip(network.outputs, network.names, outputs, strict=True):
+        if flow.softmax and name in part.given.values():
+            context.findings.add(
+                owner_of(tensor.call.layer),
+                "a state that begins with what stands in front of a softmax",
+                "one that begins with its probabilities",
+                "Train with tanh or sigmoid in its place, or hand over the logits: integers "
+                "have no softmax.",
+            )
+    return made, outputs, flows
+
+
+def _with_own_states(model: FloatModel, others: Sequence[FloatModel]) -> FloatModel:
+    """A program whose layers with a state have names of their own: such names share states.
+
+    In Keras a layer that several streams use has a state for each.
+    """
+    taken = {layer.name for other in others for layer in other.layers if _has_state(layer)}
+    layers = list(model.layers)
+    for place, layer in enumerate(layers):
+        if layer.name in taken and _has_state(layer):
+            names = {other.name for other in layers}
+            layers[place] = replace(layer, name=distinct(layer.name, taken | names))
+    return replace(model, layers=tuple(layers))
+
+
+def _has_state(layer: FloatLayer) -> bool:
+    return bool(state_widths(layer))
 
 
 def _channels(part: _Part) -> tuple[str, ...] | None:

@@ -278,10 +278,10 @@ def _check_outputs(
             "; ".join(grids),
             "Give all branches the same strides, kernel sizes and padding.",
         )
-    ranks = {len(flow.shape) for flow in outputs if flow.shape is not None}
-    if len(ranks) > 1:
-        named = zip(network.names, outputs, strict=True)
-        got = ", ".join(f"{name} {(None, *(flow.shape or ()))}" for name, flow in named)
+    named = zip(network.names, outputs, strict=True)
+    shapes = {name: flow.shape or () for name, flow in named if name not in network.handed}
+    if len({len(shape) for shape in shapes.values() if shape}) > 1:
+        got = ", ".join(f"{name} {(None, *shape)}" for name, shape in shapes.items())
         findings.add(
             owner_of(model),
             "outputs that all come at every step, or all at the last one",
@@ -330,11 +330,11 @@ def _ports(told: list[tuple[str, int, bool]]) -> tuple[Port, ...]:
     ports: list[Port] = []
     for name, width, softmax in told:
         taken = {port.name for port in ports}
-        ports.append(Port(name=_distinct(name[:200], taken), width=width, softmax=softmax))
+        ports.append(Port(name=distinct(name[:200], taken), width=width, softmax=softmax))
     return tuple(ports)
 
 
-def _distinct(base: str, taken: set[str]) -> str:
+def distinct(base: str, taken: set[str]) -> str:
     """The name itself, or with _2, _3 and so on where it is taken."""
     name, count = base, 1
     while name in taken:
@@ -362,5 +362,5 @@ def _with_plain_names(layers: list[FloatLayer]) -> tuple[FloatLayer, ...]:
     named: list[FloatLayer] = []
     for layer in layers:
         taken = {other.name for other in named}
-        named.append(replace(layer, name=_distinct(_plain(layer.name), taken)))
+        named.append(replace(layer, name=distinct(_plain(layer.name), taken)))
     return tuple(named)

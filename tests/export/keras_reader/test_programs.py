@@ -99,3 +99,57 @@ def test_three_programs_are_called_after_their_inputs():
     programs = read_programs(keras.Model(inputs, L.Dense(1)(y)))
     assert [program.name for program in programs.programs] == ["a", "b_1", "program_2c"]
     assert [handover.source for handover in programs.handovers] == ["a", "b_1"]
+
+
+def with_start(start, units=5, inputs=(3, 2)):
+    """A GRU whose initial state is made of an encoder's output, with an answer of the encoder."""
+    past, future = (
+        keras.Input((None, width), name=name)
+        for name, width in zip(("past", "future"), inputs, strict=True)
+    )
+    x, h = L.GRU(4, return_sequences=True, return_state=True)(past)
+    y = L.GRU(units, return_sequences=True)(future, initial_state=start(h))
+    return keras.Model([past, future], [L.Dense(1)(x), L.Dense(2)(y)])
+
+
+def test_a_state_that_begins_with_probabilities_is_refused_and_the_cure_works():
+    text = refused(with_start(L.Dense(5, activation="softmax", name="begin")))
+    assert "'begin' (Dense)" in text
+    assert "Train with tanh or sigmoid in its place" in text
+    assert "expected a state" in refused(with_start(lambda h: L.Softmax()(L.Dense(5)(h))))
+    # An encoder that answers every step may make a state of its last one, too.
+    model = with_start(L.Dense(5, activation="sigmoid"))
+    readings = sequences(model)
+    got = answers(read_programs(model), model, readings, {"encode": "past", "decode": "future"})
+    seen, wanted = model.predict(readings, verbose=0)
+    assert np.abs(got["encode"][..., :1] - seen).max() < 1e-6
+    assert np.abs(got["decode"] - wanted).max() < 1e-6
+
+
+def test_a_layer_that_several_programs_use_has_a_state_in_each():
+    past, future = keras.Input((None, 2), name="past"), keras.Input((None, 2), name="future")
+    convolution = L.Conv1D(3, 2, padding="causal", name="conv")
+    cell = L.LSTM(4, return_sequences=True, return_state=True, name="cell")
+    head = L.Dense(2, name="head")
+    x, h, c = cell(convolution(past))
+    y, _, _ = cell(convolution(future), initial_state=[h, c])
+    model = keras.Model([past, future], [head(x), head(y)])
+    programs, readings = read_programs(model), sequences(model)
+    names = [{layer.name for layer in program.layers} for program in programs.programs]
+    assert names[0] & names[1] == {"conv", "head"}
+    got = answers(programs, model, readings, {"encode": "past", "decode": "future"})
+    for made, wanted in zip(got.values(), model.predict(readings, verbose=0), strict=True):
+        assert np.abs(made - wanted).max() < 1e-6
+
+
+def test_an_input_as_initial_state_is_refused_and_the_cure_works():
+    past, future = keras.Input((None, 3), name="past"), keras.Input((None, 2), name="future")
+    h, kept = L.GRU(4)(past), keras.Input((4,), name="kept")
+
+    def model(c, *more):
+        y = L.LSTM(4, return_sequences=True)(future, initial_state=[h, c])
+        return keras.Model([past, future, *more], L.Dense(1)(y))
+
+    text = refused(model(kept, kept))
+    assert "got the input 'kept' for one of them" in text
+    assert read_programs(model(L.Dense(4)(h))).programs
