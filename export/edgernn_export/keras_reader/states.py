@@ -23,6 +23,10 @@ _FROM_ELSEWHERE: Final = (
     "A session of one program starts from the zero state. Where another stream makes the state, as "
     "an encoder does for a decoder, read both as programs: edgernn_export.quantize_programs."
 )
+_ZERO_STATE: Final = (
+    "This cell starts from the zero state: train without initial_state, or with a SimpleRNN, GRU "
+    "or LSTM, whose initial state another stream may make."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -134,7 +138,9 @@ class States:
 
     def cure(self, call: Call) -> str | None:
         """What to do about a call that starts from another state; None for other calls."""
-        return _FROM_ELSEWHERE if state_count(call.layer) else None
+        if state_count(call.layer):
+            return _FROM_ELSEWHERE
+        return _ZERO_STATE if class_of(call.layer) == "RNN" else None
 
     def is_given(self, tensor: CallResult) -> bool:
         """Whether an input is a state."""

@@ -153,3 +153,33 @@ def test_a_table_has_names_of_classes_beside_numbers(model, targets, tmp_path, c
     for s in wanted.scores:
         if s.output != "kind":
             assert got[s.metric, s.output] == s.integer_value
+
+
+@pytest.mark.parametrize("steps", [None, 16], ids=["endless", "windows"])
+def test_a_network_with_a_rate_is_judged_answer_by_answer(steps, tmp_path, capsys):
+    import keras
+
+    la = keras.layers
+    keras.utils.set_random_seed(1)
+    ends = la.MaxPooling1D(3), la.GRU(4, return_sequences=steps is None), la.Dense(1)
+    network = keras.Sequential([keras.Input((steps, 5)), la.Conv1D(4, 3), *ends])
+    network.save(tmp_path / "rate.keras")
+    np.save(tmp_path / "xs.npy", XS)
+    given = [str(tmp_path / "rate.keras"), "--calibration", str(tmp_path / "xs.npy")]
+    out = tmp_path / "rate.edgernn"
+    assert main(["quantize", *given, "-o", str(out)]) == 0
+    said = "windows of 16 readings" if steps else (
+        "an endless stream, one answer every 3 readings, the first after 5"
+    )  # fmt: skip
+    assert f"answers  {said}\n" in capsys.readouterr().out
+    found = evaluate(out, XS, float_model=network, progress=False)
+    if steps is None:
+        rows, wanted = np.arange(4, 400, 3), network.predict(XS[None], verbose=0)[0]
+    else:
+        rows = np.arange(15, 400)
+        wanted = network.predict(np.stack([XS[t - 15 : t + 1] for t in rows]), verbose=0)
+    assert np.array_equal(found.answered.row, rows)
+    assert np.abs(found.answered.float_y - wanted).max() < 1e-6
+    # Of a window, the network takes four steps that answer, of 5 + 3 + 3 + 3 readings.
+    steps_there = len(rows) * (4 if steps else 1)
+    assert (found.saturation.steps, found.saturation.of_steps) == (steps_there, steps_there)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from edgernn.errors import UnsupportedModelError
+from edgernn_export.cells import RegisteredCell
 from edgernn_export.float_model.float_run import with_softmax
 from edgernn_export.float_model.programs import FloatHandover
 from edgernn_export.keras_reader.programs import has_programs, read_programs
@@ -153,3 +154,17 @@ def test_an_input_as_initial_state_is_refused_and_the_cure_works():
     text = refused(model(kept, kept))
     assert "got the input 'kept' for one of them" in text
     assert read_programs(model(L.Dense(4)(h))).programs
+
+
+def test_cells_that_begin_with_the_zero_state_say_so_and_the_cure_works():
+    past, future = keras.Input((None, 3), name="past"), keras.Input((None, 2), name="future")
+    h = L.GRU(4)(past)
+
+    def model(cell):
+        options = {"return_sequences": True}
+        decoder = L.RNN(RegisteredCell(cell, 4), **options) if cell else L.GRU(4, **options)
+        return keras.Model([past, future], L.Dense(1)(decoder(future, initial_state=h)))
+
+    with pytest.raises(UnsupportedModelError, match="or with a SimpleRNN, GRU or LSTM, whose"):
+        read_keras(model("min_gru"))
+    assert read_programs(model(None)).programs
