@@ -43,7 +43,7 @@ _LENGTHS: Final = 4
 #: A pre-activation that saturation moves by less than this, seen through tanh(z/2), does no harm.
 _VISIBLE: Final = 2.0**-7
 #: Codes that rounding alone explains.
-_ROUNDED: Final = 4
+ROUNDED: Final = 4
 #: Layers whose tensors are known by name.
 _KNOWN: Final = (SimpleRNN, LSTM, GRUBefore, GRUAfter, Dense, Merge)
 _SOURCES: Final = frozenset(source.value for source in Source)
@@ -166,7 +166,7 @@ class _Watch(Quiet):
         if owner in self._cells:
             self._count(name, self._moved_in_cell(name, wide.astype(np.float64), narrow))
         elif isinstance(self._layers[owner], Merge):
-            self._count(name, np.abs(wide - narrow) > _ROUNDED)
+            self._count(name, np.abs(wide - narrow) > ROUNDED)
         elif tensor == "c":
             self._count(name, wide != narrow)
         elif tensor == "r*d":
@@ -214,16 +214,14 @@ class _Watch(Quiet):
         """Where a value of a registered cell shows its saturation."""
         if name in self._cells[name.partition(".")[0]]:
             return _moved_flat(true, narrow)
-        return np.abs(true - narrow) > _ROUNDED
+        return np.abs(true - narrow) > ROUNDED
 
     def _candidate(self) -> FloatArray:
         """The sum a + r*d of clause 7.7 without saturation of a and d."""
         a, _ = self._parts["n_x"]
         d, q_d = self._parts["n_h"]
         _, reset = self._parts["r*d"]
-        grown: FloatArray = np.divide(
-            d, q_d, out=np.ones(d.shape), where=np.abs(d - q_d) > _ROUNDED
-        )
+        grown: FloatArray = np.divide(d, q_d, out=np.ones(d.shape), where=np.abs(d - q_d) > ROUNDED)
         return a + reset * grown
 
     def _count(self, name: str, moved: Any) -> None:
@@ -282,7 +280,7 @@ def _moved(layer: Layer, true: FloatArray, narrow: Int32) -> Any:
         return _moved_flat(true, narrow)
     if getattr(layer, "activation") in (CellActivation.RELU, DenseActivation.RELU):  # noqa: B009
         true, narrow = np.maximum(true, 0.0), np.maximum(narrow, np.int32(0))
-    return np.abs(true - narrow) > _ROUNDED
+    return np.abs(true - narrow) > ROUNDED
 
 
 def _moved_flat(true: FloatArray, narrow: Int32) -> Any:

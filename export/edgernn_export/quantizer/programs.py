@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from edgernn.errors import (
     QuantizationError,
     SaturationWarning,
 )
-from edgernn.model.formats import FloatArray, Int16Array, Precision, PrecisionName
+from edgernn.model.formats import INT16_MAX, FloatArray, Int16Array, Precision, PrecisionName
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.program_set import Handover, ProgramSet, handed_over
 from edgernn.records.columns import listed
@@ -30,7 +30,7 @@ from edgernn_export.float_model.model import FloatModel
 from edgernn_export.float_model.programs import FloatHandover, FloatPrograms
 from edgernn_export.guards.departure import departure
 from edgernn_export.guards.long_memory import long_memory
-from edgernn_export.guards.saturation import watched_run
+from edgernn_export.guards.saturation import ROUNDED, SaturatedTensor, watched_run
 from edgernn_export.guards.sufficiency import warn_of_little
 from edgernn_export.quantizer.calibrated_model import CalibratedModel
 from edgernn_export.quantizer.layer_context import Plan
@@ -335,7 +335,8 @@ def _concerns(
     for model in programs.programs:
         program, integer = model.name, made[model.name]
         blocks = [block[:_CHECKED_SEQUENCES] for block in sequences.blocks[program]]
-        starts = [_begun(made, program, left, n, len(b)) for n, b in enumerate(blocks)]
+        taken: dict[str, list[FloatArray]] = {}
+        starts = [_begun(made, program, left, n, len(b), taken) for n, b in enumerate(blocks)]
         saturated, outputs = watched_run(integer, blocks, starts)
         reference, interface = Reference(integer), integer.interface()
         left[program] = [
@@ -344,7 +345,10 @@ def _concerns(
         ]
         answers = [ys[:_CHECKED_SEQUENCES] for ys in sequences.answers[program]]
         strayed = departure(model, integer, blocks, outputs, answers)
-        found += [SaturationWarning(f"{program}: {one}") for one in saturated]
+        found += [
+            SaturationWarning(f"{program}: {one}")
+            for one in (*_saturated_beginnings(integer, taken), *saturated)
+        ]
         found += [] if strayed is None else [DepartureWarning(f"{program}: {strayed}")]
         longest = max(block.shape[1] for block in blocks)
         found += [
@@ -360,8 +364,9 @@ def _begun(
     left: Mapping[str, Sequence[tuple[tuple[Int16Array, ...], Int16Array]]],
     block: int,
     batch: int,
+    taken: dict[str, list[FloatArray]],
 ) -> tuple[Int16Array, ...]:
-    """What streams of a program begin with (clause 6.10)."""
+    """What streams of a program begin with (clause 6.10); ``taken`` receives it unsaturated."""
     state = {
         spec.name: np.broadcast_to(spec.initial(), (batch, spec.units)).copy()
         for spec in made[program].states
@@ -374,5 +379,28 @@ def _begun(
             codes = states[names.index(handover.value)]
         else:
             codes = last[:, own]
-        state[handover.state] = handed_over(codes, made.shift(handover))
+        shift = made.shift(handover)
+        state[handover.state] = handed_over(codes, shift)
+        taken.setdefault(handover.state, []).append(codes * 2.0**-shift)
     return tuple(state.values())
+
+
+def _saturated_beginnings(
+    model: IntegerModel, taken: Mapping[str, Sequence[FloatArray]]
+) -> Iterator[SaturatedTensor]:
+    """States that do not hold what they take over.
+
+    Args:
+        model: the program.
+        taken: of each state, what it takes over in its codes [B, H], unsaturated.
+    """
+    for spec in model.states:
+        codes = np.concatenate(taken.get(spec.name, [np.empty((0, spec.units))]))
+        share = float(np.mean(np.abs(codes) > INT16_MAX + ROUNDED)) if len(codes) else 0.0
+        if share:
+            yield SaturatedTensor(
+                tensor=f"{spec.name} at the beginning",
+                share=share,
+                cure=f"The state holds values up to {INT16_MAX * spec.format.scale:.3g}: train "
+                "with an initial state that stays within, as behind a tanh.",
+            )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import warnings
 
 import numpy as np
 import pytest
 
 import edgernn
 from edgernn.cli import main
-from edgernn.errors import CalibrationError, QuantizationError
+from edgernn.errors import CalibrationError, QuantizationError, SaturationWarning
 from edgernn.model.program_set import ProgramSet
 from edgernn_export import quantize_programs
 from tests.support.models.encoder_decoders import ENCODER_DECODERS, sequences, trained
@@ -17,7 +18,7 @@ from tests.support.models.encoder_decoders import ENCODER_DECODERS, sequences, t
 pytestmark = pytest.mark.filterwarnings("ignore::edgernn.CalibrationWarning")
 
 
-@pytest.mark.filterwarnings("ignore::edgernn.DepartureWarning")
+@pytest.mark.filterwarnings("ignore::edgernn.DepartureWarning", "ignore::edgernn.SaturationWarning")
 @pytest.mark.parametrize(("precision", "limit"), [("w8a8", 0.12), ("w8a16", 0.03)])
 @pytest.mark.parametrize("name", ENCODER_DECODERS)
 def test_answers_behind_a_handover_are_near_predict(name, precision, limit, tmp_path):
@@ -40,7 +41,13 @@ def test_answers_behind_a_handover_are_near_predict(name, precision, limit, tmp_
 
 def test_outputs_that_are_handed_over_have_a_power_of_two_as_their_scale():
     model = trained("computed linearly")
-    made = quantize_programs(model, sequences(model, 30, (40, 25)), "w8a16")
+    with pytest.warns(SaturationWarning, match="decode: writes.h at the beginning") as caught:
+        made = quantize_programs(model, sequences(model, 30, (40, 25)), "w8a16")
+    assert "The state holds values up to 1: train with an initial state" in str(caught[0].message)
+    bounded = trained("translator")  # the cure: a tanh
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", SaturationWarning)
+        quantize_programs(bounded, sequences(bounded, 30, (40, 25)), "w8a16")
     (handover,) = made.handovers
     assert handover.value == "output"
     assert made.shift(handover) < 0  # beyond 1, where the state of a GRU ends
