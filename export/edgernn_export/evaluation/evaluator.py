@@ -130,7 +130,12 @@ def evaluate(
             f"{_too_short(recording, model, network)}"
         )
     judge = Judge.of(
-        model, _aligned(recording, run.rows, horizon), answered, task, metric, higher_is_better
+        model,
+        _aligned(model, recording, run.rows, horizon),
+        answered,
+        task,
+        metric,
+        higher_is_better,
     )
     return _result(run, answered, judge, worst, progress)
 
@@ -219,8 +224,14 @@ def _too_short(recording: Recording, model: IntegerModel, network: FloatModel | 
     return f"Give streams of at least {steps} readings; the longest has {longest}."
 
 
-def _aligned(recording: Recording, rows: Sequence[IntArray], horizon: int) -> Targets | None:
-    """The target of every answer, [N] or [N, K]; NaN or "" where there is none."""
+def _aligned(
+    model: IntegerModel, recording: Recording, rows: Sequence[IntArray], horizon: int
+) -> Targets | None:
+    """The target of every answer, [N] or [N, K]; NaN or "" where there is none.
+
+    An answer that comes late is that to a reading before the one at which it comes.
+    """
+    late = 0 if model.rate is None or model.window is not None else model.rate.latency
     if recording.targets is None:
         return None
     parts = []
@@ -230,7 +241,7 @@ def _aligned(recording: Recording, rows: Sequence[IntArray], horizon: int) -> Ta
             continue
         missing = "" if targets.dtype.kind == "U" else np.nan
         behind = np.full((horizon, *targets.shape[1:]), missing, dtype=targets.dtype)
-        parts.append(np.concatenate([targets, behind])[picked + horizon])
+        parts.append(np.concatenate([targets, behind])[picked - late + horizon])
     every: Targets = np.concatenate(parts)
     return every
 

@@ -183,3 +183,22 @@ def test_a_network_with_a_rate_is_judged_answer_by_answer(steps, tmp_path, capsy
     # Of a window, the network takes four steps that answer, of 5 + 3 + 3 + 3 readings.
     steps_there = len(rows) * (4 if steps else 1)
     assert (found.saturation.steps, found.saturation.of_steps) == (steps_there, steps_there)
+
+
+@pytest.mark.parametrize("horizon", [0, 2])
+def test_an_answer_that_comes_late_has_the_target_of_the_reading_it_answers(horizon):
+    import keras
+
+    la = keras.layers
+    keras.utils.set_random_seed(1)
+    strided = [la.Conv1D(4, 3, strides=2, padding="causal") for _ in range(2)]
+    ends = la.GRU(4, return_sequences=True), la.Dense(1)
+    network = keras.Sequential([keras.Input((None, 5)), *strided, *ends])
+    model = quantize(network, XS, "w8a16", progress=False)
+    assert model.rate.latency == 2
+    truth = np.full((400, 1), 9.0)
+    wanted = network.predict(XS[None], verbose=0)[0]
+    truth[horizon::4] = wanted[: len(truth[horizon::4])]  # predict answers readings 0, 4, 8, ...
+    found = evaluate(model, XS, truth, float_model=network, horizon=horizon, progress=False)
+    (error,) = (score.float_value for score in found.scores if score.metric == "rmse")
+    assert error < 1e-6
