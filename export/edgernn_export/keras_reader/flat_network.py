@@ -124,7 +124,7 @@ class _Walk:
         )
 
     def _made(self, call: Call, inputs: tuple[CallResult, ...]) -> list[CallResult] | Call:
-        made = Call(layer=call.layer, inputs=inputs, arguments=call.arguments)
+        made = replace(call, inputs=inputs)
         inner = _network(call.layer, self._findings) if is_model(call.layer) else None
         if inner is None or len(inner.given) != len(inputs):
             self._flat.calls.append(made)
@@ -136,7 +136,9 @@ class _Walk:
 def check_arguments(call: Call, findings: Findings) -> None:
     """Note what a layer is given beside its inputs, such as training=True or a mask."""
     for name, value in (call.arguments or {}).items():
-        if value is None or value is False:
+        # Keras says of every input of a nested model that it has no mask.
+        several = value if isinstance(value, (list, tuple)) and value else [value]
+        if value is False or all(one is None for one in several):
             continue
         got = f"{name}={value!r:.60}"
         cure = "edgernn gives a layer its input alone: train without it."

@@ -22,11 +22,13 @@ class Call:
         layer: a layer or operation, a nested network, or an input.
         inputs: all tensors it is given; none for an input.
         arguments: what else it is given, by name.
+        masked: a tensor among its inputs is a mask.
     """
 
     layer: Any
     inputs: tuple[CallResult, ...] = ()
     arguments: dict[str, Any] | None = None
+    masked: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -132,7 +134,8 @@ def _tensor(tensor: Any, calls: dict[tuple[int, int], Call]) -> CallResult:
     key = (id(operation), node_index)
     if key not in calls:
         node = operation._inbound_nodes[node_index]
-        calls[key] = Call(layer=operation, arguments=_arguments(node))
+        masked = _has_tensor(node.arguments.kwargs.get("mask"))
+        calls[key] = Call(layer=operation, arguments=_arguments(node), masked=masked)
         calls[key].inputs = tuple(_tensor(given, calls) for given in node.input_tensors)
     return CallResult(call=calls[key], index=index)
 

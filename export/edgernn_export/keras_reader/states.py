@@ -48,7 +48,7 @@ def starts_of(calls: Sequence[Call], given: Sequence[Given]) -> list[Start]:
     inputs = {id(entry.tensor.call) for entry in given}
     found = []
     for call in calls:
-        extra = call.inputs[1:]
+        extra = () if call.masked else call.inputs[1:]
         if len(extra) == state_count(call.layer) and not all(
             id(tensor.call) in inputs for tensor in extra
         ):

@@ -168,3 +168,36 @@ def test_cells_that_begin_with_the_zero_state_say_so_and_the_cure_works():
     with pytest.raises(UnsupportedModelError, match="or with a SimpleRNN, GRU or LSTM, whose"):
         read_keras(model("min_gru"))
     assert read_programs(model(None)).programs
+
+
+@pytest.mark.parametrize("suffix", ["", ".keras"])
+def test_a_mask_is_no_initial_state(suffix, tmp_path):
+    tokens, readings = keras.Input((None,), dtype="int32"), keras.Input((None, 3))
+    for given, made, cure in (
+        (tokens, L.Embedding(9, 3, mask_zero=True)(tokens), "build it with mask_zero=False"),
+        (readings, L.Masking()(readings), "Build the model without it"),
+    ):
+        source = model = keras.Model(given, L.GRU(4)(made))
+        if suffix:
+            source = tmp_path / f"masked{suffix}"
+            model.save(source)
+        assert not has_programs(source)
+        with pytest.raises(UnsupportedModelError, match=cure):
+            read_keras(source)
+
+
+@pytest.mark.parametrize("suffix", ["", ".keras"])
+def test_an_encoder_and_a_decoder_may_be_models_with_layers_of_the_same_names(suffix, tmp_path):
+    past, future = keras.Input((None, 3), name="past"), keras.Input((None, 2), name="future")
+    given, state = keras.Input((None, 2)), keras.Input((4,))
+    first, second = (L.GRU(4, return_sequences=True, name=name) for name in ("first", "second"))
+    decoder = keras.Model([given, state], L.Dense(2)(second(first(given), initial_state=state)))
+    x = L.GRU(4, return_sequences=True, name="first")(past)
+    encoder = keras.Model(past, L.GRU(4, name="second")(x))
+    source = model = keras.Model([past, future], decoder([future, encoder(past)]))
+    if suffix:
+        source = tmp_path / f"nested{suffix}"
+        model.save(source)
+    readings = sequences(model)
+    got = answers(read_programs(source), model, readings, {"encode": "past", "decode": "future"})
+    assert np.abs(got["decode"] - model.predict(readings, verbose=0)).max() < 1e-6

@@ -114,6 +114,7 @@ def _network(config: dict[str, Any], layers: list[StoredLayer]) -> LayerGraph:
     for call, node in nodes:
         tensors, call.arguments = _inputs(node, calls)
         call.inputs = tuple(tensors)
+        call.masked = isinstance(node, dict) and bool(_tensors(node["kwargs"].get("mask"), calls))
     named = zip(
         _names(config["input_layers"], calls), _tensors(config["input_layers"], calls), strict=True
     )
