@@ -200,7 +200,7 @@ def state_widths(layer: FloatLayer) -> tuple[int, ...]:
 
 
 def _check_tokens(model: FloatModel, xs: FloatArray) -> None:
-    readings = xs.reshape(*xs.shape[:-1], -1, model.inputs)
+    readings = xs.reshape(*xs.shape[:-1], xs.shape[-1] // model.inputs, model.inputs)
     check_tokens(model.input_names, model.vocabulary, readings)
 
 
