@@ -67,9 +67,10 @@ def choose_window(
         if stream == "auto" and _could_be_windows(model):
             warnings.warn(
                 f"{model.name}: the network answers once per sequence and takes any number of "
-                "readings, so it was quantized for an endless stream, with an answer to every "
-                "reading. If it was trained and scored on windows of T readings, quantize it with "
-                "window=T (--window T); stream='endless' (--stream endless) ends this warning.",
+                "readings, so it was quantized for an endless stream, with "
+                f"{model.rate or 'an answer to every reading'}. If it was trained and scored on "
+                "windows of T readings, quantize it with window=T (--window T); stream='endless' "
+                "(--stream endless) ends this warning.",
                 StreamKindWarning,
                 stacklevel=3,
             )

@@ -8,13 +8,19 @@ import keras
 import numpy as np
 import pytest
 
-from edgernn.errors import CalibrationError, QuantizationError, UnsupportedModelError
+from edgernn.errors import (
+    CalibrationError,
+    QuantizationError,
+    StreamKindWarning,
+    UnsupportedModelError,
+)
 from edgernn.model.interface import Rate
 from edgernn_export import quantize
 from edgernn_export.float_model import float_run
 from edgernn_export.float_model.float_run import with_softmax
 from edgernn_export.float_model.model import FloatDelay
 from edgernn_export.keras_reader.reader import read_keras
+from edgernn_export.quantizer.report import quantization_report
 from edgernn_export.writers.onnx.float_operators import write_onnx_float
 from edgernn_firmware_sim.reference.reference import Reference
 
@@ -180,6 +186,21 @@ def test_the_integers_are_near_it_from_the_first_answer_on(name, precision, limi
     got, wanted = interface.dequantize(q_ys), with_softmax(network, float_run.answers(network, xs))
     assert np.sqrt(np.mean((got - wanted) ** 2)) < limit * wanted.std()
     assert np.abs(got[:, :3] - wanted[:, :3]).max() < 8 * limit * wanted.std()
+
+
+@pytest.mark.parametrize(("steps", "precision"), [(None, "w8a8"), (21, "w8a16")])
+def test_the_report_compares_what_is_computed_for_several_rows(steps, precision):
+    layers = L.Conv1D(5, 3, activation="relu", name="conv"), L.MaxPooling1D(2), L.LSTM(6)
+    model, xs = network(*layers, L.Dense(2), steps=steps), readings(1, 200)
+    if steps is None:
+        with pytest.warns(StreamKindWarning, match="with one answer every 2 readings, the first"):
+            integer = quantize(model, xs, precision, progress=False)
+    else:
+        integer = quantize(model, xs, precision, progress=False)
+    report = quantization_report(read_keras(model), integer, xs)
+    (rows,) = (tensor for tensor in report.tensors if tensor.name == "conv.out")
+    assert rows.sqnr_db > 30
+    assert rows.worst_unit < 10  # of 5 filters at 2 readings
 
 
 def test_a_window_is_answered_as_predict_does():
