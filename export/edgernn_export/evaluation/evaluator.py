@@ -220,7 +220,7 @@ def _only_last(
 def _too_short(recording: Recording, model: IntegerModel, network: FloatModel | None) -> str:
     longest = max(len(x) for x in recording.streams)
     windows = [w for w in (model.window, network.window if network else None) if w is not None]
-    steps = max((w.steps for w in windows), default=1)
+    steps = max((w.steps for w in windows), default=1 if model.rate is None else model.rate.first)
     return f"Give streams of at least {steps} readings; the longest has {longest}."
 
 

@@ -181,6 +181,10 @@ def test_a_network_with_a_rate_is_judged_answer_by_answer(steps, tmp_path, capsy
     assert np.array_equal(found.answered.row, rows)
     assert np.abs(found.answered.float_y - wanted).max() < 1e-6
     # Of a window, the network takes four steps that answer, of 5 + 3 + 3 + 3 readings.
+    both = evaluate(out, [XS[:30], XS[:4]], float_model=network, progress=False)
+    assert both.answers == (15 if steps else 9)  # the second stream ends before its first answer
+    with pytest.raises(EdgeRnnError, match=f"at least {steps or 5} readings; the longest has 4"):
+        evaluate(out, XS[:4], float_model=network, progress=False)
     steps_there = len(rows) * (4 if steps else 1)
     assert (found.saturation.steps, found.saturation.of_steps) == (steps_there, steps_there)
 
