@@ -6,7 +6,7 @@ moves what follows: that of a gate deep in the flat part of its sigmoid or tanh 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from edgernn.graph.lowering import lowered
 from edgernn.graph.op_graph import OpGraph
 from edgernn.graph.ops import Activation, Rescaling, Slice, Sum
 from edgernn.model.affine import Source
-from edgernn.model.formats import PREACTIVATION, FloatArray, Int16Array
+from edgernn.model.formats import INT16_MAX, PREACTIVATION, FloatArray, Int16Array
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.layers import (
     LSTM,
@@ -43,7 +43,7 @@ _LENGTHS: Final = 4
 #: A pre-activation that saturation moves by less than this, seen through tanh(z/2), does no harm.
 _VISIBLE: Final = 2.0**-7
 #: Codes that rounding alone explains.
-ROUNDED: Final = 4
+_ROUNDED: Final = 4
 #: Layers whose tensors are known by name.
 _KNOWN: Final = (SimpleRNN, LSTM, GRUBefore, GRUAfter, Dense, Merge)
 _SOURCES: Final = frozenset(source.value for source in Source)
@@ -139,6 +139,27 @@ def watched_run(
     return found, outputs
 
 
+def saturated_beginnings(
+    model: IntegerModel, taken: Mapping[str, Sequence[FloatArray]]
+) -> Iterator[SaturatedTensor]:
+    """States of a program that do not hold what they take over.
+
+    Args:
+        model: the program.
+        taken: by state, what it takes over in its codes [B, H], unsaturated.
+    """
+    for spec in model.states:
+        codes = np.concatenate(taken.get(spec.name, [np.empty((0, spec.units))]))
+        share = float(np.mean(np.abs(codes) > INT16_MAX + _ROUNDED)) if len(codes) else 0.0
+        if share:
+            yield SaturatedTensor(
+                tensor=f"{spec.name} at the beginning",
+                share=share,
+                cure=f"The state holds values up to {INT16_MAX * spec.format.scale:.3g}: train "
+                "with an initial state that stays within, as behind a tanh.",
+            )
+
+
 class _Watch(Quiet):
     """Counts, per tensor, the values that saturation changed so that it shows."""
 
@@ -166,7 +187,7 @@ class _Watch(Quiet):
         if owner in self._cells:
             self._count(name, self._moved_in_cell(name, wide.astype(np.float64), narrow))
         elif isinstance(self._layers[owner], Merge):
-            self._count(name, np.abs(wide - narrow) > ROUNDED)
+            self._count(name, np.abs(wide - narrow) > _ROUNDED)
         elif tensor == "c":
             self._count(name, wide != narrow)
         elif tensor == "r*d":
@@ -214,14 +235,16 @@ class _Watch(Quiet):
         """Where a value of a registered cell shows its saturation."""
         if name in self._cells[name.partition(".")[0]]:
             return _moved_flat(true, narrow)
-        return np.abs(true - narrow) > ROUNDED
+        return np.abs(true - narrow) > _ROUNDED
 
     def _candidate(self) -> FloatArray:
         """The sum a + r*d of clause 7.7 without saturation of a and d."""
         a, _ = self._parts["n_x"]
         d, q_d = self._parts["n_h"]
         _, reset = self._parts["r*d"]
-        grown: FloatArray = np.divide(d, q_d, out=np.ones(d.shape), where=np.abs(d - q_d) > ROUNDED)
+        grown: FloatArray = np.divide(
+            d, q_d, out=np.ones(d.shape), where=np.abs(d - q_d) > _ROUNDED
+        )
         return a + reset * grown
 
     def _count(self, name: str, moved: Any) -> None:
@@ -280,7 +303,7 @@ def _moved(layer: Layer, true: FloatArray, narrow: Int32) -> Any:
         return _moved_flat(true, narrow)
     if getattr(layer, "activation") in (CellActivation.RELU, DenseActivation.RELU):  # noqa: B009
         true, narrow = np.maximum(true, 0.0), np.maximum(narrow, np.int32(0))
-    return np.abs(true - narrow) > ROUNDED
+    return np.abs(true - narrow) > _ROUNDED
 
 
 def _moved_flat(true: FloatArray, narrow: Int32) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from edgernn.errors import (
     QuantizationError,
     SaturationWarning,
 )
-from edgernn.model.formats import INT16_MAX, FloatArray, Int16Array, Precision, PrecisionName
+from edgernn.model.formats import FloatArray, Int16Array, Precision, PrecisionName
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.program_set import Handover, ProgramSet, handed_over
 from edgernn.records.columns import listed
@@ -30,7 +30,7 @@ from edgernn_export.float_model.model import FloatModel
 from edgernn_export.float_model.programs import FloatHandover, FloatPrograms
 from edgernn_export.guards.departure import departure
 from edgernn_export.guards.long_memory import long_memory
-from edgernn_export.guards.saturation import ROUNDED, SaturatedTensor, watched_run
+from edgernn_export.guards.saturation import saturated_beginnings, watched_run
 from edgernn_export.guards.sufficiency import warn_of_little
 from edgernn_export.quantizer.calibrated_model import CalibratedModel
 from edgernn_export.quantizer.layer_context import Plan
@@ -347,7 +347,7 @@ def _concerns(
         strayed = departure(model, integer, blocks, outputs, answers)
         found += [
             SaturationWarning(f"{program}: {one}")
-            for one in (*_saturated_beginnings(integer, taken), *saturated)
+            for one in (*saturated_beginnings(integer, taken), *saturated)
         ]
         found += [] if strayed is None else [DepartureWarning(f"{program}: {strayed}")]
         longest = max(block.shape[1] for block in blocks)
@@ -383,24 +383,3 @@ def _begun(
         state[handover.state] = handed_over(codes, shift)
         taken.setdefault(handover.state, []).append(codes * 2.0**-shift)
     return tuple(state.values())
-
-
-def _saturated_beginnings(
-    model: IntegerModel, taken: Mapping[str, Sequence[FloatArray]]
-) -> Iterator[SaturatedTensor]:
-    """States that do not hold what they take over.
-
-    Args:
-        model: the program.
-        taken: of each state, what it takes over in its codes [B, H], unsaturated.
-    """
-    for spec in model.states:
-        codes = np.concatenate(taken.get(spec.name, [np.empty((0, spec.units))]))
-        share = float(np.mean(np.abs(codes) > INT16_MAX + ROUNDED)) if len(codes) else 0.0
-        if share:
-            yield SaturatedTensor(
-                tensor=f"{spec.name} at the beginning",
-                share=share,
-                cure=f"The state holds values up to {INT16_MAX * spec.format.scale:.3g}: train "
-                "with an initial state that stays within, as behind a tanh.",
-            )

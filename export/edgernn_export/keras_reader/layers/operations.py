@@ -38,9 +38,7 @@ def is_operation(layer: Any) -> bool:
     """Whether it is an operation of Keras on tensors, and no layer."""
     if not hasattr(layer, "stored_class"):
         return type(layer).__module__.startswith(_MODULES)
-    if (
-        layer.stored_module is None
-    ):  # in HDF5: layers say in what type they compute, if nothing else
+    if layer.stored_module is None:  # in HDF5, where each layer says one of these at least
         return not {"trainable", "dtype"} & layer.config.keys()
     return str(layer.stored_module).startswith(_MODULES)
 
