@@ -47,7 +47,7 @@ def test_long_calibration_shows_a_progress_bar(capsys: pytest.CaptureFixture[str
     from edgernn_export import quantize
     from tests.support.models.float import float_model
 
-    quantize(float_model("simple_rnn"), stream(2500, 3))
+    quantize(float_model("simple_rnn"), stream(2500, 3), progress=True)
     assert "calibrating" in capsys.readouterr().err
-    quantize(float_model("simple_rnn"), stream(100, 3))
+    quantize(float_model("simple_rnn"), stream(100, 3), progress=True)
     assert capsys.readouterr().err == ""
