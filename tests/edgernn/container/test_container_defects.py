@@ -144,7 +144,7 @@ def test_wrong_kind(tmp_path):
             read()
         assert e.value.defect == D.WRONG_KIND
     with pytest.raises(
-        FormatError, match=r"m\.edgernn: file: expected programs .*edgernn.load"
+        FormatError, match=r"m\.edgernn: file: expected programs .*IntegerModel\.load"
     ) as e:
         ProgramSet.load(MODEL.save(tmp_path / "m.edgernn"))
     assert e.value.defect == D.WRONG_KIND

@@ -56,12 +56,10 @@ def write_programs(
     fields = _fields(programs, identifier(prefix), folder, sorted(library))
     interface = (root / _OWN / "interface.md").read_text("utf-8")
     fields["interface"] = filled(interface, fields).rstrip()
+    both = [root / name for name in kind.folders if name != _SKETCH_OF_A_MODEL]
+    own = [root / _OWN / name for name in kind.folders]
     templates = {
-        path: file
-        for base in (root, root / _OWN)
-        for name in kind.folders
-        if name != _SKETCH_OF_A_MODEL and (base / name).is_dir()
-        for path, file in files_in(base / name)
+        path: file for base in (*both, *own) if base.is_dir() for path, file in files_in(base)
     }
     texts = {
         path: filled(file.read_text("utf-8"), fields).encode("utf-8", "backslashreplace")
