@@ -146,7 +146,9 @@ def test_a_beginning_with_an_output_needs_one(backend):
         session.begin("decode")
     q_y = session.step_codes("context", [1, 2, 3])
     session.begin("decode")
-    assert session.state["decode.dec.h"].tolist() == [max(min(32 * q, 32767), -32768) for q in q_y]
+    assert session.state["decode.dec.h"].tolist() == [
+        max(min(32 * q, 32767), -32768) for q in q_y.tolist()
+    ]
     session.step("decode", XS[0])
     session.begin("context")
     before = session.state
