@@ -109,7 +109,7 @@ def watched_run(
     model: IntegerModel,
     streams: Sequence[FloatArray],
     starts: Sequence[State] | None = None,
-) -> tuple[tuple[SaturatedTensor, ...], list[Int16Array]]:
+) -> tuple[tuple[SaturatedTensor, ...], list[Int16Array], list[State]]:
     """Run the reference over streams [B, T, I], each from its beginning.
 
     Args:
@@ -118,25 +118,28 @@ def watched_run(
         starts: what each block begins with, int16 [B, H] each; its beginning where None.
 
     Returns:
-        What saturates, and the outputs of each block: int16 [B, T, O], of windows [B, 1, O], of
-        models with a rate their answers.
+        What saturates; the outputs of each block, int16 [B, T, O], of windows [B, 1, O], of models
+        with a rate their answers; and the state after it.
     """
     watch = _Watch(model)
-    outputs = []
+    outputs, states = [], []
     reference, interface = Reference(model, watch), model.interface()
     unwatched = Reference(model)
     for number, block in enumerate(streams):
-        codes, state = unwatched.begun(interface.quantize(block))
-        if starts is not None:
+        codes = interface.quantize(block)
+        if starts is None:
+            codes, state = unwatched.begun(codes)
+        else:
             state = starts[number]
-        answers, _ = recorded_run(model, reference, watch, codes, state)
+        answers, state = recorded_run(model, reference, watch, codes, state)
         outputs.append(answers if model.window is None else answers[:, -1:])
+        states.append(state)
     found = tuple(
         SaturatedTensor(tensor=name, share=moved / seen, cure=watch.cure(name))
         for name, (seen, moved) in watch.counts.items()
         if moved
     )
-    return found, outputs
+    return found, outputs, states
 
 
 def saturated_beginnings(

@@ -88,13 +88,7 @@ def summed_rows(flow: Flow, part: DepthwisePart, put: Put) -> Flow:
         offset=offset,
         trained=True,
     )
-    return replace(
-        flow,
-        route=put(layer, flow.route),
-        shape=(*(flow.shape or ())[:-1], width),
-        pending=None,
-        last=MergePart(owner=part.owner),
-    )
+    return _joined(flow, layer, part.owner, put)
 
 
 def pooled_rows(flow: Flow, part: PoolPart, put: Put) -> Flow:
@@ -107,12 +101,17 @@ def pooled_rows(flow: Flow, part: PoolPart, put: Put) -> Flow:
         gain=gain * share,
         offset=offset * share,
     )
+    return _joined(flow, layer, part.owner, put)
+
+
+def _joined(flow: Flow, layer: FloatMerge, owner: str, put: Put) -> Flow:
+    """What a merge makes of rows that stand one behind another."""
     return replace(
         flow,
         route=put(layer, flow.route),
         shape=(*(flow.shape or ())[:-1], layer.units),
         pending=None,
-        last=MergePart(owner=part.owner),
+        last=MergePart(owner=owner),
     )
 
 

@@ -193,7 +193,7 @@ class CalibratedModel:
         for channel, size in enumerate(self.model.vocabulary):
             if size:  # tokens are never clipped
                 ends[0][channel], ends[1][channel] = 0.0, size - 1.0
-        saturated, outputs = watched_run(integer, self.checked)
+        saturated, outputs, _ = watched_run(integer, self.checked)
         strayed = departure(self.model, integer, self.checked, outputs)
         return (
             *map(SaturationWarning, clipped(names, given, ends, readings)),

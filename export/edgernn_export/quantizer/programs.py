@@ -37,7 +37,6 @@ from edgernn_export.quantizer.layer_context import Plan
 from edgernn_export.quantizer.layers import layer_names, weighted_names
 from edgernn_export.quantizer.quantizer import make_plan
 from edgernn_export.quantizer.weight_storage import bits_by_layer, check_sparse, parse_precision
-from edgernn_firmware_sim.reference.reference import Reference
 
 #: Sequences of each length that the integer programs are run over, to compare them.
 _CHECKED_SEQUENCES = 64
@@ -337,12 +336,8 @@ def _concerns(
         blocks = [block[:_CHECKED_SEQUENCES] for block in sequences.blocks[program]]
         taken: dict[str, list[FloatArray]] = {}
         starts = [_begun(made, program, left, n, len(b), taken) for n, b in enumerate(blocks)]
-        saturated, outputs = watched_run(integer, blocks, starts)
-        reference, interface = Reference(integer), integer.interface()
-        left[program] = [
-            (reference.run(interface.quantize(block), start)[1], q_ys[:, -1])
-            for block, start, q_ys in zip(blocks, starts, outputs, strict=True)
-        ]
+        saturated, outputs, states = watched_run(integer, blocks, starts)
+        left[program] = [(state, q_ys[:, -1]) for state, q_ys in zip(states, outputs, strict=True)]
         answers = [ys[:_CHECKED_SEQUENCES] for ys in sequences.answers[program]]
         strayed = departure(model, integer, blocks, outputs, answers)
         found += [
