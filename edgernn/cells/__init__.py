@@ -5,35 +5,61 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, dataclass_transform
 
-from edgernn.graph.lowering import Lowered, register_cell, x_and_h
-from edgernn.graph.op_graph import OpBuilder
-from edgernn.graph.ops import Function, Value
+from edgernn.graph.builder import OpBuilder
+from edgernn.graph.lowering import OPERATIONS, Lowered, applied, register_cell, x_and_h
+from edgernn.graph.ops import Function, Gate, Value
 from edgernn.model.affine import Affine, Source
-from edgernn.model.formats import CELL_EXPONENTS, PREACTIVATION, RELU_EXPONENTS, UNIT, QFormat
-from edgernn.model.layer_record import X_AND_H, AffineShapes, Exponent, LayerRecord, StateSpec
+from edgernn.model.formats import (
+    CELL_EXPONENTS,
+    GATE_EXPONENTS,
+    PREACTIVATION,
+    RELU_EXPONENTS,
+    UNIT,
+    VALUE_EXPONENTS,
+    WIDE_CELL_EXPONENTS,
+    QFormat,
+)
+from edgernn.model.functions.curves import CurveTable
+from edgernn.model.functions.exponents import Exponent
+from edgernn.model.layer_record import (
+    X_AND_H,
+    AffineShapes,
+    LayerRecord,
+    ScaledRecord,
+    StateSpec,
+)
 from edgernn.model.layers import GateActivation
-from edgernn.model.scales import NormalizationConstants, ScaleVector
+from edgernn.model.scales import LeakConstants, NormalizationConstants, ScaleVector
 
 __all__ = [
     "CELL_EXPONENTS",
+    "GATE_EXPONENTS",
+    "OPERATIONS",
     "PREACTIVATION",
     "RELU_EXPONENTS",
     "UNIT",
+    "VALUE_EXPONENTS",
+    "WIDE_CELL_EXPONENTS",
     "X_AND_H",
     "Affine",
     "AffineShapes",
+    "CurveTable",
     "Exponent",
     "Function",
+    "Gate",
     "GateActivation",
     "LayerRecord",
+    "LeakConstants",
     "Lowered",
     "NormalizationConstants",
     "OpBuilder",
     "QFormat",
     "ScaleVector",
+    "ScaledRecord",
     "Source",
     "StateSpec",
     "Value",
+    "applied",
     "cell_record",
     "register_cell",
     "x_and_h",

@@ -7,6 +7,8 @@ from typing import ClassVar
 
 from edgernn.graph.op import Op, Value, equal_widths, no_operands, said
 from edgernn.model.formats import NORMALIZED, Int8Array
+from edgernn.model.functions.curves import CurveTable
+from edgernn.model.functions.pointwise import PointwiseFunction
 from edgernn.model.scales import NormalizationConstants, ScaleVector
 
 
@@ -93,3 +95,32 @@ class Gather(Op):
             return f"expected values of no format, got {said((self.tokens, self.result))}"
         width = self.tokens.width * self.table.shape[1]
         return no_operands(self) or equal_widths(self.result, width)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Curve(Op):
+    """A function of every code, as a table that is interpolated (clause 3.6).
+
+    Attributes:
+        value: its argument.
+        name: of the table in its layer.
+        function: what the table stands for; no integer depends on it.
+        table: made for the formats, or the real scales, of argument and result; None where only
+            real numbers are computed.
+    """
+
+    kind: ClassVar[str] = "curve"
+
+    value: Value
+    name: str
+    function: PointwiseFunction
+    table: CurveTable | None
+
+    @property
+    def reads(self) -> tuple[Value, ...]:
+        """Its argument."""
+        return (self.value,)
+
+    def defect(self) -> str | None:
+        """Values of one width."""
+        return no_operands(self) or equal_widths(self.result, self.value.width)

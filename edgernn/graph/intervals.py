@@ -9,13 +9,17 @@ from edgernn.graph.op_graph import OpGraph
 from edgernn.graph.ops import (
     Activation,
     AffineResult,
+    Blend,
     CodesOf,
     Complement,
     Concatenation,
+    Curve,
     Extremum,
     Function,
+    GatedSum,
     Gather,
     InputOperand,
+    LeakySum,
     Normalization,
     Op,
     OperandOf,
@@ -25,6 +29,7 @@ from edgernn.graph.ops import (
     Slice,
     Sum,
     Value,
+    WideRescaling,
 )
 from edgernn.model.formats import INT16_MAX, INT16_MIN
 
@@ -33,6 +38,8 @@ Interval = tuple[int, int]
 Known = dict[str, Interval]
 
 _INT16: Final[Interval] = (INT16_MIN, INT16_MAX)
+#: Low parts of wide states.
+_LOW: Final[Interval] = (0, INT16_MAX)
 
 
 def intervals(graph: OpGraph) -> Known:
@@ -70,6 +77,7 @@ def _walk(graph: OpGraph) -> tuple[Known, Known]:
             wide[op.result.name] = found
             found = (max(found[0], INT16_MIN), min(found[1], INT16_MAX))
         known[op.result.name] = found
+        known.update((value.name, _LOW) for value in op.beside)
     return known, wide
 
 
@@ -101,12 +109,14 @@ def _activation(op: Activation, known: Known) -> Interval:
 
 def _rescaling(op: Rescaling, known: Known) -> Interval:
     low, high = known[op.value.name]
+    if op.shift < 0:
+        return max(low << -op.shift, INT16_MIN), min(high << -op.shift, INT16_MAX)
     return _rounded(low, op.shift), _rounded(high, op.shift)
 
 
 def _complement(op: Complement, known: Known) -> Interval:
     low, high = known[op.value.name]
-    return min(32768 - high, INT16_MAX), min(32768 - low, INT16_MAX)
+    return min(op.one - high, INT16_MAX), min(op.one - low, INT16_MAX)
 
 
 def _codes(op: CodesOf, known: Known) -> Interval:
@@ -122,6 +132,14 @@ def _extremum(op: Extremum, known: Known) -> Interval:
 
 def _gather(op: Gather, known: Known) -> Interval:  # noqa: ARG001 (as the others)
     return 256 * int(op.table.min()), 256 * int(op.table.max())
+
+
+def _curve(op: Curve, known: Known) -> Interval:  # noqa: ARG001 (as the others)
+    if op.table is None:
+        return _INT16
+    entries, table = op.table.entries, op.table
+    least, most = int(entries.min()), int(entries.max())
+    return max(least, table.low), min(most, table.high)
 
 
 def _any_int16(*_: object) -> Interval:
@@ -152,4 +170,9 @@ _BOUNDS: Final[dict[type[Op], Callable[[Any, Known], Interval]]] = {
     Extremum: _extremum,
     Normalization: _any_int16,
     Gather: _gather,
+    Curve: _curve,
+    Blend: _any_int16,
+    GatedSum: _any_int16,
+    LeakySum: _any_int16,
+    WideRescaling: _any_int16,
 }

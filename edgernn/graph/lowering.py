@@ -11,10 +11,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from edgernn.errors import ModelError
-from edgernn.graph.op_graph import OpBuilder, OpGraph
+from edgernn.graph.builder import OpBuilder
+from edgernn.graph.op_graph import OpGraph
 from edgernn.graph.ops import AffineResult, Function, Value
 from edgernn.model.affine import Source
-from edgernn.model.formats import PREACTIVATION, Precision
+from edgernn.model.formats import PREACTIVATION, Precision, QFormat
+from edgernn.model.functions.curves import CurveTable
+from edgernn.model.functions.pointwise import PointwiseFunction
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.layer_record import LayerRecord
 from edgernn.model.layers import (
@@ -32,6 +35,8 @@ from edgernn.model.layers import (
 from edgernn.model.merges import Merge, MergeOperation
 from edgernn.model.routes import MODEL_INPUT, Route, chain
 
+#: Functions that are operations; all others are tables.
+OPERATIONS: Final = {function.value: function for function in Function}
 #: The layer's output, and its new states in the order of `Layer.states`.
 Lowered = tuple[Value, tuple[Value, ...]]
 
@@ -122,6 +127,31 @@ def delay(g: OpBuilder, layer: Delay, x: Value, states: tuple[Value, ...]) -> Lo
 def x_and_h(g: OpBuilder, x: Value, h: Value) -> dict[Source, Value]:
     """The operands of clause 4.1."""
     return {Source.X: x, Source.H: g.operand(h, "operand_h")}
+
+
+def applied(
+    g: OpBuilder,
+    function: str,
+    value: Value,
+    table: tuple[str, CurveTable | None],
+    name: str,
+    form: QFormat,
+) -> Value:
+    """A function of every code: an operation of its own where it has one, else a table.
+
+    Args:
+        g: the builder.
+        function: as `PointwiseFunction.parse` reads it.
+        value: its argument.
+        table: name and record of the table, None where there is an operation.
+        name: of the result.
+        form: of the result.
+    """
+    parsed = PointwiseFunction.parse(function)
+    own = OPERATIONS.get(function)
+    if own is None:
+        return g.curve(parsed, value, *table, name, form)
+    return g.activation(own, value, name)
 
 
 def _update_and_reset(

@@ -48,7 +48,7 @@ class Op(ABC):
     """One operation; its clause stands in the docstring of its class.
 
     Attributes:
-        result: the value it defines.
+        result: the value it defines, before those that `beside` names.
     """
 
     kind: ClassVar[str]
@@ -59,6 +59,11 @@ class Op(ABC):
     @abstractmethod
     def reads(self) -> tuple[Value, ...]:
         """The values it reads."""
+
+    @property
+    def beside(self) -> tuple[Value, ...]:
+        """Values that it defines beside its result."""
+        return ()
 
     @abstractmethod
     def defect(self) -> str | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
+from edgernn.graph.constant_ops import Curve as Curve
 from edgernn.graph.constant_ops import Gather as Gather
 from edgernn.graph.constant_ops import Normalization as Normalization
 from edgernn.graph.constant_ops import Scaling as Scaling
@@ -17,6 +18,11 @@ from edgernn.graph.op import Function as Function
 from edgernn.graph.op import Op as Op
 from edgernn.graph.op import Value as Value
 from edgernn.graph.op import equal_formats, equal_widths, no_operands, said
+from edgernn.graph.wide_ops import Blend as Blend
+from edgernn.graph.wide_ops import Gate as Gate
+from edgernn.graph.wide_ops import GatedSum as GatedSum
+from edgernn.graph.wide_ops import LeakySum as LeakySum
+from edgernn.graph.wide_ops import WideRescaling as WideRescaling
 from edgernn.model.affine import Affine, Source
 from edgernn.model.formats import PLAIN_CODES, PREACTIVATION, UNIT
 
@@ -25,6 +31,8 @@ from edgernn.model.formats import PLAIN_CODES, PREACTIVATION, UNIT
 _SHIFTS: Final = range(1, 31)
 #: A value loses no more bits than it has.
 _LARGEST_RESCALING: Final = 15
+#: Fraction bits of formats that have complements.
+_COMPLEMENTS: Final = range(16)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -112,6 +120,8 @@ class Concatenation(Op):
 class Slice(Op):
     """Consecutive codes: one gate of a stack (clauses 7.2 and 7.5), a part of a route (6.6).
 
+    A stack of rows that have formats of their own has none; its parts have.
+
     Attributes:
         value: what is cut.
         start: first code of the result.
@@ -132,6 +142,8 @@ class Slice(Op):
         stop = self.start + self.result.width
         if self.start < 0 or stop > self.value.width:
             return f"expected codes 0 to {self.value.width}, got {self.start} to {stop}"
+        if self.value.format is None and not self.value.operand and not self.result.operand:
+            return None
         return equal_formats(self.result, self.value)
 
 
@@ -271,7 +283,7 @@ class Sum(Op):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Rescaling(Op):
-    """R(v, k) to a format with k fraction bits less (clause 7.4)."""
+    """S(v, k) of clause 1.6: to a format with k fraction bits less, or −k more."""
 
     kind: ClassVar[str] = "rescaling"
 
@@ -288,17 +300,17 @@ class Rescaling(Op):
         return _bits(self.value) - _bits(self.result)
 
     def defect(self) -> str | None:
-        """Fewer fraction bits, or as many."""
-        if self.value.format is None or self.result.format is None or self.shift < 0:
-            return f"expected no more fraction bits, got {said((self.value, self.result))}"
-        if self.shift > _LARGEST_RESCALING:
-            return f"expected a shift of 0 to {_LARGEST_RESCALING}, got {self.shift}"
+        """Formats whose fraction bits are not too far apart."""
+        if self.value.format is None or self.result.format is None:
+            return f"expected fixed-point formats, got {said((self.value, self.result))}"
+        if abs(self.shift) > _LARGEST_RESCALING:
+            return f"expected a shift of ±{_LARGEST_RESCALING} at most, got {self.shift}"
         return equal_widths(self.result, self.value.width)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Complement(Op):
-    """sat16(32768 − v), one less v in Q0.15 (clause 7.5)."""
+    """sat16(2^b − v), one less v, which has b fraction bits: 15 of a gate (clause 7.5)."""
 
     kind: ClassVar[str] = "complement"
 
@@ -309,10 +321,16 @@ class Complement(Op):
         """What is taken from one."""
         return (self.value,)
 
+    @property
+    def one(self) -> int:
+        """The code of 1, which may be one more than there is."""
+        return 1 << _bits(self.value)
+
     def defect(self) -> str | None:
-        """Q0.15 throughout."""
-        if self.value.format != UNIT:
-            return f"expected Q0.15, got {said((self.value,))}"
+        """One format in which there are numbers below 1."""
+        form = self.value.format
+        if form is None or form.frac_bits not in _COMPLEMENTS:
+            return f"expected 0 to 15 fraction bits, got {said((self.value,))}"
         return equal_formats(self.result, self.value) or equal_widths(self.result, self.value.width)
 
 
@@ -363,6 +381,11 @@ OPS: Final[tuple[type[Op], ...]] = (
     Normalization,
     InputOperand,
     Gather,
+    Curve,
+    Blend,
+    GatedSum,
+    LeakySum,
+    WideRescaling,
 )
 
 

@@ -29,6 +29,10 @@ MAX_WIDTH: Final = 65_536
 MAX_VOCABULARY: Final = 32_768
 
 
+#: Below 0, a code is worth more than 1; above the bits of the code, all of it is less than 1.
+_FRACTION_BITS: Final = range(-16, 31)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QFormat:
     """A signed fixed-point format: code ``q`` in ``bits`` bits means ``q * 2**-frac_bits``."""
@@ -38,10 +42,10 @@ class QFormat:
 
     def __post_init__(self) -> None:
         """Refuse formats that no code uses."""
-        if self.bits not in (8, 16, 32) or not 0 <= self.frac_bits < self.bits:
+        if self.bits not in (8, 16, 32) or self.frac_bits not in _FRACTION_BITS:
             raise ValueError(
-                f"QFormat: expected 8, 16 or 32 bits and 0 <= frac_bits < bits, "
-                f"got bits={self.bits}, frac_bits={self.frac_bits}"
+                f"QFormat: expected 8, 16 or 32 bits and frac_bits from {min(_FRACTION_BITS)} to "
+                f"{max(_FRACTION_BITS)}, got bits={self.bits}, frac_bits={self.frac_bits}"
             )
 
     @property
@@ -64,6 +68,16 @@ class QFormat:
         return f"Q{self.bits - 1 - self.frac_bits}.{self.frac_bits}"
 
 
+#: Bits of the low part of a wide state (clause 2.8), and what its name ends in.
+LOW_BITS: Final = 15
+LOW: Final = "_low"
+
+
+def low_format(high: QFormat) -> QFormat:
+    """The format of the low part of a state whose high part has this one."""
+    return QFormat(bits=16, frac_bits=high.frac_bits + LOW_BITS)
+
+
 #: Input of sigmoid, tanh and hard sigmoid (clause 2.4).
 PREACTIVATION: Final = QFormat(bits=16, frac_bits=10)
 #: Gate outputs and hidden states in [-1, 1) (clauses 2.5, 2.6).
@@ -75,7 +89,12 @@ PLAIN_CODES: Final = QFormat(bits=16, frac_bits=0)
 
 #: Allowed exponents of an LSTM cell state and of a relu SimpleRNN state (clause 2.6).
 CELL_EXPONENTS: Final = range(10, 15)
-RELU_EXPONENTS: Final = range(0, 16)
+RELU_EXPONENTS: Final = range(-16, 16)
+#: The same of cell states and of arguments and results of functions, in cells whose functions are
+#: chosen freely (clauses 7.24 to 7.26).
+WIDE_CELL_EXPONENTS: Final = range(-5, 15)
+VALUE_EXPONENTS: Final = range(-16, 16)
+GATE_EXPONENTS: Final = range(1, 16)
 
 
 #: How a precision is asked for: that of the weights, too.

@@ -15,14 +15,19 @@ from edgernn.model.affine import Affine, Affine8, Affine16, CodeRange, Source
 from edgernn.model.formats import (
     INT16_MAX,
     INT16_MIN,
+    LOW,
     ArrayRecord,
     FloatArray,
     Int16Array,
     QFormat,
     check_rows,
     frozen_array,
+    low_format,
 )
-from edgernn.model.scales import NormalizationConstants, ScaleVector
+from edgernn.model.functions.curves import CurveTable
+from edgernn.model.functions.exponents import Exponent
+from edgernn.model.functions.pointwise import check_function
+from edgernn.model.scales import LeakConstants, NormalizationConstants, ScaleVector
 from edgernn.model.storage import MAX_SPARSE_TILES, Storage, padded, tile_columns
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")
@@ -67,20 +72,6 @@ def _are_int16(values: tuple[int, ...]) -> bool:
     return all(type(v) is int and INT16_MIN <= v <= INT16_MAX for v in values)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exponent:
-    """An option that says how many fraction bits values of a cell have.
-
-    Attributes:
-        values: what has them, by the names that the cell's function gives; quantizing finds the
-            most fraction bits with which they hold what they reach in calibration.
-        allowed: the exponents there are.
-    """
-
-    values: tuple[str, ...]
-    allowed: range
-
-
 #: A product of clause 4.1: sources it may use, rows per unit, or per element of an inner width.
 AffineShapes = dict[str, tuple[int, frozenset[tuple[Source, ...]]]]
 X_AND_H = frozenset({(Source.XH,), (Source.X, Source.H)})
@@ -115,6 +106,13 @@ class LayerRecord(ArrayRecord):
     first_bias: ClassVar[dict[str, tuple[float, ...]]] = {}
     #: Fields that are int8 matrices of which rows are looked up.
     tables: ClassVar[tuple[str, ...]] = ()
+    #: Fields that are tables of functions, or None, and the options that name the functions.
+    curve_shape: ClassVar[dict[str, str]] = {}
+    #: Fields that are the constants of leaky sums.
+    leak_shape: ClassVar[tuple[str, ...]] = ()
+    #: The state that has a low part where the field `wide` is true; none where there is no such
+    #: field.
+    widened: ClassVar[str] = ""
 
     name: str
     inputs: int
@@ -137,8 +135,16 @@ class LayerRecord(ArrayRecord):
                 raise ModelError(
                     f"{self.name}.{name}: expected {low}..{high}, got {getattr(self, name)}"
                 )
+        for option in set(self.curve_shape.values()):
+            check_function(f"{self.name}.{option}", getattr(self, option))
         for name, affine in self.affines.items():
             self._check_affine(name, affine)
+        for name, leak in self.leaks.items():
+            if leak.width != self.width_of(name, self.widths):
+                raise ModelError(
+                    f"{self.name}.{name}: expected {self.width_of(name, self.widths)} elements, "
+                    f"got {leak.width}"
+                )
         for name, count in (self.scale_shape | self.norm_shape).items():
             width, wanted = getattr(self, name).width, count * self.width_of(name, self.widths)
             if width != wanted:
@@ -266,6 +272,28 @@ class LayerRecord(ArrayRecord):
     def normalizations(self) -> dict[str, NormalizationConstants]:
         """The constants of the layer's normalizations, by name."""
         return {name: getattr(self, name) for name in self.norm_shape}
+
+    @property
+    def curves(self) -> dict[str, CurveTable]:
+        """The tables of functions that the layer has, by name."""
+        tables = {name: getattr(self, name) for name in self.curve_shape}
+        return {name: table for name, table in tables.items() if table is not None}
+
+    @property
+    def leaks(self) -> dict[str, LeakConstants]:
+        """The constants of leaky sums, by name."""
+        return {name: getattr(self, name) for name in self.leak_shape}
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether a state of the layer has a low part (clause 2.8)."""
+        return bool(self.widened) and bool(getattr(self, "wide", True))
+
+    def low_state(self, of: StateSpec) -> tuple[StateSpec, ...]:
+        """The low part of a state, where the layer is wide: a state behind the others."""
+        if not self.is_wide:
+            return ()
+        return (StateSpec(name=f"{of.name}{LOW}", units=of.units, format=low_format(of.format)),)
 
     def state(self, name: str, form: QFormat, width: int | None = None) -> StateSpec:
         """A carried vector, zero at the start; of one element per unit, where no width is given."""

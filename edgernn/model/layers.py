@@ -342,8 +342,8 @@ Layer = LayerRecord
 LAYERS: dict[str, type[LayerRecord]] = {
     cls.kind: cls for cls in (SimpleRNN, LSTM, GRUBefore, GRUAfter, Dense, Merge, Embedding, Delay)
 }
-#: Cells of this package, a module each, named after the kind.
-_OWN_CELLS: Final = "edgernn.cells"
+#: Folders with cells of this package, a module each, named after the kind.
+_OWN_CELLS: Final = ("edgernn.cells", "edgernn.cells.general")
 #: Entry points by which packages name the modules of their cells, each after its kind.
 ENTRY_POINTS: Final = "edgernn.cells"
 
@@ -358,9 +358,9 @@ def layer_class(kind: str) -> type[LayerRecord] | None:
         None where no layer has this name, in any package that is installed.
     """
     if kind not in LAYERS and re.fullmatch("[a-z][a-z0-9_]*", kind):
-        module = f"{_OWN_CELLS}.{kind}"
-        if importlib.util.find_spec(module) is not None:
-            importlib.import_module(module)
+        for module in (f"{folder}.{kind}" for folder in _OWN_CELLS):
+            if importlib.util.find_spec(module) is not None:
+                importlib.import_module(module)
         for entry in importlib.metadata.entry_points(group=ENTRY_POINTS, name=kind):
             importlib.import_module(entry.module)
     return LAYERS.get(kind)

@@ -1,4 +1,4 @@
-"""Constants of operations on values: of scaling (clause 7.9) and of normalization (7.11)."""
+"""Constants of operations on values: of scaling (7.9), normalization (7.11), leaky sums (7.23)."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ SCALE_SHIFTS = range(1, 31)
 MAX_NORMALIZED = 256
 #: Largest epsilon of clause 7.11, in units of the sum of squares.
 MAX_EPSILON = 1 << 29
+#: Shifts of what a leaky sum takes in (clause 7.23).
+ENTRY_SHIFTS = range(16)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -149,3 +151,35 @@ class NormalizationConstants(ArrayRecord):
     def shift(self) -> int:
         """The last shift where j is 0."""
         return 19 - self.square_bits - self.root_bits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LeakConstants(ArrayRecord):
+    """What a leaky sum loses of its state in a step, and the scale of what it takes in (7.23).
+
+    Attributes:
+        high: int16 [N], the upper 15 bits of the share that is lost, in Q0.30.
+        low: int16 [N], the lower 15 bits.
+        shift: int16 [N], 0..15: fraction bits of the wide state beyond those of what comes in.
+    """
+
+    high: Int16Array
+    low: Int16Array
+    shift: Int16Array
+
+    def __post_init__(self) -> None:
+        """Freeze and check."""
+        for name in ("high", "low", "shift"):
+            array = frozen_array("leak", name, getattr(self, name), np.int16, 1)
+            object.__setattr__(self, name, array)
+        check_rows("leak", self.width, low=self.low, shift=self.shift)
+        check_range("leak", "high", self.high, 0, INT16_MAX)
+        check_range("leak", "low", self.low, 0, INT16_MAX)
+        check_range("leak", "shift", self.shift, min(ENTRY_SHIFTS), max(ENTRY_SHIFTS))
+        if not self.width:
+            raise ModelError("leak: expected elements, got none")
+
+    @property
+    def width(self) -> int:
+        """Number of elements N."""
+        return int(self.high.shape[0])

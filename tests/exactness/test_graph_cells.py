@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgernn.graph.lowering import LOWERINGS
-from edgernn.graph.op_graph import OpBuilder
+from edgernn.graph.builder import OpBuilder
 from edgernn.graph.ops import Function, Value
 from edgernn.model.affine import Source
 from edgernn.model.formats import PREACTIVATION, UNIT, Precision, QFormat

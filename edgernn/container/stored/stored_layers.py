@@ -17,9 +17,10 @@ from edgernn.container.strict_json import Node
 from edgernn.errors import ModelError
 from edgernn.model.affine import Affine, Affine8, Affine16, Source, Term8, Term16
 from edgernn.model.formats import MAX_WIDTH, Precision
+from edgernn.model.functions.curves import CurveTable
 from edgernn.model.layer_record import LayerRecord, ScaledRecord
 from edgernn.model.layers import ENTRY_POINTS, LAYERS, Layer, layer_class
-from edgernn.model.scales import NormalizationConstants, ScaleVector
+from edgernn.model.scales import LeakConstants, NormalizationConstants, ScaleVector
 from edgernn.model.storage import Storage
 
 #: The version that holds networks.
@@ -34,7 +35,18 @@ _LAYER: Final[Members] = {
 _READERS: Final[dict[Any, MemberReader]] = {
     int: Node.integer, float: Node.real, bool: Node.flag, str: Node.text
 }  # fmt: skip
-_CONSTANTS: Final = (ScaleVector, tuple[ScaleVector, ...], NormalizationConstants)
+_CONSTANTS: Final = (
+    ScaleVector,
+    tuple[ScaleVector, ...],
+    NormalizationConstants,
+    LeakConstants,
+    CurveTable,
+    CurveTable | None,
+)
+#: A member that is there where it is true, and the members that say which tables there are.
+_WIDE: Final = "wide"
+_CURVES: Final = "curves"
+_LEAK: Final = ("high", "low", "shift")
 #: The member that is null where units have scales of their own, and the name of their tensor.
 _SCALE: Final = "output_scale"
 
@@ -63,7 +75,7 @@ def options(layer: type[LayerRecord]) -> Members:
             and field.name not in layer.shape
             and field.name not in layer.input_vectors
             and types[field.name] not in _CONSTANTS
-            and field.name not in (*layer.tables, "unit_scales")
+            and field.name not in (*layer.tables, "unit_scales", _WIDE)
         }
     return _known[layer]
 
@@ -93,12 +105,22 @@ def layer_record(layer: Layer, version: str) -> dict[str, Any]:
     fields = to_object(layer, {**_LAYER, **options(type(layer))})
     if has_unit_scales(layer):
         fields[_SCALE] = None
+    if _has_wide_field(type(layer)) and layer.is_wide:
+        fields[_WIDE] = True
+    if layer.curve_shape:
+        fields[_CURVES] = {
+            name: {"low": table.low, "high": table.high} for name, table in layer.curves.items()
+        }
     return {
         "kind": layer.kind,
         **fields,
         "affines": affines,
         **({"scales": scales} if version == NETWORK_VERSION else {}),
     }
+
+
+def _has_wide_field(layer: type[LayerRecord]) -> bool:
+    return any(field.name == _WIDE for field in fields(layer))
 
 
 def has_unit_scales(layer: Layer) -> bool:
@@ -134,6 +156,11 @@ def layer_tensors(layer: Layer, budget: SparseBudget) -> Iterator[tuple[str, npt
         yield f"{layer.name}/{name}/epsilon", norm.epsilon
     for name in layer.tables:
         yield f"{layer.name}/{name}", getattr(layer, name)
+    for name, table in layer.curves.items():
+        yield f"{layer.name}/{name}/entries", table.entries
+    for name, leak in layer.leaks.items():
+        for field in _LEAK:
+            yield f"{layer.name}/{name}/{field}", getattr(leak, field)
     if has_unit_scales(layer):
         yield f"{layer.name}/{_SCALE}", layer.output_scales
 
@@ -187,7 +214,12 @@ def read_layer(node: Node, file: StoredTensors) -> Layer:
             f"name in the group {ENTRY_POINTS!r}",
         )
     wanted = options(layer)
-    parts = node.members("kind", "affines", *["reads", "scales"] * network, *_LAYER, *wanted)
+    members = node.keys()
+    wide = _has_wide_field(layer) and _WIDE in members
+    parts = node.members(
+        "kind", "affines", *["reads", "scales"] * network, *_LAYER, *wanted, *[_WIDE] * wide,
+        *[_CURVES] * bool(layer.curve_shape),
+    )  # fmt: skip
     fields = from_parts(parts, _LAYER)
     if network and issubclass(layer, ScaledRecord) and parts[_SCALE].value is None:
         each = file.table.take(f"{fields['name']}/{_SCALE}", np.float64, (fields["units"],))
@@ -217,7 +249,39 @@ def read_layer(node: Node, file: StoredTensors) -> Layer:
             )
             for name, count in layer.norm_shape.items()
         }
+    if wide:
+        if not parts[_WIDE].flag():
+            raise parts[_WIDE].refuse("true, or no such member")
+        arguments[_WIDE] = True
+    if layer.curve_shape:
+        arguments |= _read_curves(parts[_CURVES], layer, fields["name"], file)
+    for name in layer.leak_shape:
+        width = layer.width_of(name, fields)
+        arguments[name] = LeakConstants(
+            **{
+                field: file.table.take(f"{fields['name']}/{name}/{field}", np.int16, (width,))
+                for field in _LEAK
+            }
+        )
     return layer(**arguments)
+
+
+def _read_curves(
+    node: Node, layer: type[LayerRecord], name: str, file: StoredTensors
+) -> dict[str, CurveTable]:
+    """The tables of functions that a record lists."""
+    members = node.keys()
+    if not set(members) <= set(layer.curve_shape):
+        raise node.refuse(f"members among {', '.join(layer.curve_shape)}")
+    read = {}
+    for key, member in node.members(*members).items():
+        limits = member.members("low", "high")
+        read[key] = CurveTable(
+            entries=file.table.take(f"{name}/{key}/entries", np.int16, (None,)),
+            low=limits["low"].integer(),
+            high=limits["high"].integer(),
+        )
+    return read
 
 
 def _read_scales(

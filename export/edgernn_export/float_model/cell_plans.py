@@ -26,6 +26,7 @@ from edgernn.graph.ops import (
 )
 from edgernn.model.affine import Affine8, Source, Term8
 from edgernn.model.formats import Precision
+from edgernn.model.functions.exponents import Exponent, chosen_exponents
 from edgernn.model.layer_record import LayerRecord
 from edgernn.model.layers import ENTRY_POINTS, layer_class
 from edgernn.model.scales import MAX_NORMALIZED, NormalizationConstants, ScaleVector
@@ -112,7 +113,9 @@ def option_types(kind: str) -> dict[str, Any]:
     Where a cell normalises, one of them is the `EPSILON` of its float layer.
     """
     record = record_of(kind)
-    constants = {*record.scale_shape, *record.norm_shape}
+    constants = {
+        *record.scale_shape, *record.norm_shape, *record.curve_shape, *record.leak_shape, "wide"
+    }  # fmt: skip
     own = {"name", "inputs", "units", *record.shape, *constants, *record.exponents}
     types = get_type_hints(record)
     found = {field.name: types[field.name] for field in fields(record) if field.name not in own}
@@ -177,15 +180,18 @@ def template(
     units: int,
     options: Options,
     exponents: Mapping[str, int] | None = None,
+    *,
+    wide: bool = False,
 ) -> LayerRecord:
-    """A layer of a cell whose weights are all zero.
+    """A layer of a cell whose weights are all zero, without tables of functions.
 
     Args:
         kind: of the cell's record.
         inputs: of the layer.
         units: of the layer.
         options: as of a `FloatCell`.
-        exponents: by option; the coarsest by default.
+        exponents: by option; by default some with which the clauses hold.
+        wide: its state has a low part.
 
     Raises:
         UnsupportedModelError: the options are not those of the cell, or it is too wide to be
@@ -211,8 +217,9 @@ def template(
             raise UnsupportedModelError(
                 [f"{kind}: expected {name}={allowed}, got {given[name]!r:.80}. Train with these."]
             ) from error
-    for name, exponent in record.exponents.items():
-        arguments[name] = (exponents or {}).get(name, min(exponent.allowed))
+    arguments |= chosen_exponents(record.exponents, given, _any_exponent) | dict(exponents or {})
+    if wide:
+        arguments["wide"] = True
     for name in record.shape:
         arguments[name] = _zero_map(record, name, widths)
     for name, count in record.norm_shape.items():
@@ -224,6 +231,11 @@ def template(
         for name, n in record.scale_widths(widths).items()
     }
     return record(**arguments, **record.scale_arguments(nothing))
+
+
+def _any_exponent(name: str, exponent: Exponent) -> int:  # noqa: ARG001 (as others choose)
+    """0 where it may be, so that no shift is beyond what products have."""
+    return 0 if 0 in exponent.allowed else min(exponent.allowed)
 
 
 def _check_normalized(kind: str, widths: dict[str, int], epsilon: Any) -> None:

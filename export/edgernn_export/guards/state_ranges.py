@@ -11,7 +11,7 @@ from typing import Final
 from edgernn.errors import RangeRefused
 from edgernn.graph.ops import AffineResult
 from edgernn.model.formats import CELL_EXPONENTS, INT16_MAX, RELU_EXPONENTS, Precision
-from edgernn.model.layer_record import Exponent
+from edgernn.model.functions.exponents import Exponent
 from edgernn_export.calibration.ranges import RangeMethod, limit
 from edgernn_export.calibration.statistics import Calibration
 from edgernn_export.float_model.cell_plans import full_name, record_of

@@ -11,13 +11,17 @@ from edgernn.graph.op_graph import OpGraph
 from edgernn.graph.ops import (
     Activation,
     AffineResult,
+    Blend,
     CodesOf,
     Complement,
     Concatenation,
+    Curve,
     Extremum,
     Function,
+    GatedSum,
     Gather,
     InputOperand,
+    LeakySum,
     Normalization,
     Op,
     OperandOf,
@@ -26,15 +30,27 @@ from edgernn.graph.ops import (
     Scaling,
     Slice,
     Sum,
+    WideRescaling,
 )
+from edgernn.model.formats import LOW_BITS
 from edgernn_firmware_sim.reference.affine import affine_map, operand
 from edgernn_firmware_sim.reference.arithmetic import Int32, round_product, sat16
 from edgernn_firmware_sim.reference.events import Quiet
 from edgernn_firmware_sim.reference.normalization import normalization
-from edgernn_firmware_sim.reference.tables import hard_sigmoid, sigmoid, tanh
+from edgernn_firmware_sim.reference.tables import curve, hard_sigmoid, sigmoid, tanh
+from edgernn_firmware_sim.reference.wide import (
+    blend,
+    gated_sum,
+    leaky_sum,
+    saturated,
+    share_of,
+    whole,
+)
 
 #: Arrays [B, N] of one step by the number of their value.
 Slots = list[Int32]
+#: Returns the last value that the operation defines; where there are several, the others are
+#: appended to the slots before.
 OpFunction = Callable[[Slots], Int32]
 
 FUNCTIONS: Final[dict[Function, Callable[[Int32], Int32]]] = {
@@ -83,7 +99,8 @@ class _Site:
 
     def __init__(self, graph: OpGraph, note: Quiet) -> None:
         before = [state.before for state in graph.carried]
-        values = [*graph.inputs, *before, *(op.result for op in graph.ops)]
+        made = (value for op in graph.ops for value in (op.result, *op.beside))
+        values = [*graph.inputs, *before, *made]
         self.slots = {value.name: number for number, value in enumerate(values)}
         self.precision = graph.precision
         self.note = note
@@ -133,12 +150,14 @@ def _sum(op: Sum, site: _Site) -> OpFunction:
 
 
 def _rescaling(op: Rescaling, site: _Site) -> OpFunction:
-    (v,), shift = site.reads(op), op.shift
+    (v,), shift, note, name = site.reads(op), op.shift, site.note, op.result.name
+    if shift < 0:
+        return lambda slots: note.sat16(name, slots[v] << np.int32(-shift))
     return lambda slots: round_product(slots[v], shift)
 
 
 def _complement(op: Complement, site: _Site) -> OpFunction:
-    (v,), one = site.reads(op), np.int32(32768)
+    (v,), one = site.reads(op), np.int32(op.one)
     return lambda slots: sat16(one - slots[v])
 
 
@@ -175,6 +194,61 @@ def _gather(op: Gather, site: _Site) -> OpFunction:
     return lambda slots: table[slots[v]].reshape(-1, width)
 
 
+def _curve(op: Curve, site: _Site) -> OpFunction:
+    assert op.table is not None  # a model has its tables
+    (v,), results, note, name = site.reads(op), curve(op.table), site.note, op.result.name
+    return lambda slots: note.see(name, results[slots[v]])
+
+
+def _blend(op: Blend, site: _Site) -> OpFunction:
+    high, low, target, gate = site.reads(op)
+    share, note, name = share_of(op.share), site.note, op.result.name
+
+    def step(slots: Slots) -> Int32:
+        new, new_low = blend(slots[high], slots[low], slots[target], share(slots[gate]))
+        slots.append(note.see(name, new))
+        return new_low
+
+    return step
+
+
+def _summed(wide: Int32, slots: Slots, note: Quiet, name: str, least: int = -(1 << 30)) -> Int32:
+    """Note a sum that saturates, append its high part, return its low part."""
+    note.sat16(name, wide >> LOW_BITS)
+    new, new_low = saturated(wide, least)
+    slots.append(new)
+    return new_low
+
+
+def _gated_sum(op: GatedSum, site: _Site) -> OpFunction:
+    high, low, forget, candidate, gain = site.reads(op)
+    lost, gained, shift = share_of(op.loss), share_of(op.gain), op.shift
+    note, name = site.note, op.result.name
+
+    def step(slots: Slots) -> Int32:
+        loss, share = lost(slots[forget]), gained(slots[gain])
+        wide = gated_sum(slots[high], slots[low], loss, slots[candidate], share, shift)
+        return _summed(wide, slots, note, name)
+
+    return step
+
+
+def _leaky_sum(op: LeakySum, site: _Site) -> OpFunction:
+    high, low, entry = site.reads(op)
+    note, name, least = site.note, op.result.name, 0 if op.rectified else -(1 << 30)
+
+    def step(slots: Slots) -> Int32:
+        wide = leaky_sum(slots[high], slots[low], slots[entry], op.constants)
+        return _summed(wide, slots, note, name, least)
+
+    return step
+
+
+def _wide_rescaling(op: WideRescaling, site: _Site) -> OpFunction:
+    (high, low), shift, note, name = site.reads(op), op.shift, site.note, op.result.name
+    return lambda slots: note.sat16(name, round_product(whole(slots[high], slots[low]), shift))
+
+
 #: operation -> what makes its function
 INTERPRETED: Final[dict[type[Op], Callable[[Any, _Site], OpFunction]]] = {
     OperandOf: _operand,
@@ -192,4 +266,9 @@ INTERPRETED: Final[dict[type[Op], Callable[[Any, _Site], OpFunction]]] = {
     Normalization: _normalization,
     InputOperand: _codes,
     Gather: _gather,
+    Curve: _curve,
+    Blend: _blend,
+    GatedSum: _gated_sum,
+    LeakySum: _leaky_sum,
+    WideRescaling: _wide_rescaling,
 }

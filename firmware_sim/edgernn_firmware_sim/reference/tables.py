@@ -1,4 +1,4 @@
-"""Sigmoid, tanh and hard sigmoid of NUMERICS.md section 3: int16 Q5.10 to int16 Q0.15."""
+"""Functions of one value of NUMERICS.md section 3: int16 to int16, and the fine gate."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from edgernn.model.formats import LOW_BITS
+from edgernn.model.functions.curves import CurveTable
 from edgernn_firmware_sim.reference.arithmetic import Int32, round_product, sat16
 
 
@@ -71,3 +73,42 @@ def _tanh(z: Int32) -> Int32:
 def _hard_sigmoid(z: Int32) -> Int32:
     slope = sat16(round_product(z * np.int32(21845), 12))
     return np.maximum(sat16(slope + np.int32(16384)), np.int32(0))
+
+
+def fine_gate_table() -> npt.NDArray[np.int32]:
+    """Clause 3.5: the 257 entries E, of 0 to 2^29."""
+    s = 1.0 / (1.0 + np.exp(np.arange(257, dtype=np.float64) / 16.0))
+    real = 2.0**30 * (s - s * (1.0 - s) * (1.0 - 2.0 * s) / 4096.0)
+    table: npt.NDArray[np.int32] = np.minimum(np.rint(real), 2.0**29).astype(np.int32)
+    return table
+
+
+_FINE: Final = fine_gate_table()
+
+
+def fine_gate(a: Int32) -> Int32:
+    """Clause 3.5: F(a), Q0.30 of the sigmoid of -a."""
+    return _every(_fine_gate)[a]
+
+
+def _fine_gate(a: Int32) -> Int32:
+    m = np.minimum(np.abs(a), np.int32(16383))
+    u, t = m >> 6, m & 63
+    p = _FINE[u] - (((_FINE[u] - _FINE[u + 1]) * t) >> 6)
+    return np.where(a >= 0, p, np.int32(1 << 30) - p).astype(np.int32)
+
+
+def halves(share: Int32) -> tuple[Int32, Int32]:
+    """The upper and the lower 15 bits of a share in Q0.30."""
+    return share >> LOW_BITS, share & np.int32((1 << LOW_BITS) - 1)
+
+
+def curve(table: CurveTable) -> Int32:
+    """Clause 3.6: the results of all int16 z from 0 up, then of the negative ones, [z]."""
+    z = np.concatenate((np.arange(32768), np.arange(-32768, 0))).astype(np.int32)
+    entries, bits = table.entries.astype(np.int32), table.step_bits
+    u = z + np.int32(32768)
+    i, t = u >> bits, u & np.int32((1 << bits) - 1)
+    made = entries[i] + (((entries[i + 1] - entries[i]) * t + np.int32(1 << (bits - 1))) >> bits)
+    limited: Int32 = np.clip(made, np.int32(table.low), np.int32(table.high))
+    return limited

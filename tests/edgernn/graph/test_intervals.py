@@ -8,7 +8,7 @@ import pytest
 
 from edgernn.graph.intervals import intervals, saturating
 from edgernn.graph.lowering import lowered
-from edgernn.graph.op_graph import OpBuilder
+from edgernn.graph.builder import OpBuilder
 from edgernn.graph.ops import Function, Value
 from edgernn.model.formats import UNIT, Precision, QFormat
 from edgernn.model.layers import GateActivation

@@ -10,7 +10,7 @@ import onnxruntime as ort
 import pytest
 
 from edgernn.container import interface_json
-from edgernn.graph.op_graph import OpBuilder
+from edgernn.graph.builder import OpBuilder
 from edgernn.graph.ops import Function
 from edgernn.model.affine import Affine8, Affine16, Source, Term8, Term16
 from edgernn.model.formats import Precision

@@ -8,7 +8,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from edgernn.graph.op_graph import OpBuilder, OpGraph
+from edgernn.graph.builder import OpBuilder
+from edgernn.graph.op_graph import OpGraph
 from edgernn.model.formats import Precision
 from edgernn.model.scales import NormalizationConstants
 from edgernn_firmware_sim.reference.events import Quiet

@@ -1,0 +1,79 @@
+"""Wide states of NUMERICS.md clauses 7.20 to 7.23, on int32 arrays of their high and low parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+
+from edgernn.graph.ops import Gate
+from edgernn.model.formats import LOW_BITS
+from edgernn.model.scales import LeakConstants
+from edgernn_firmware_sim.reference.arithmetic import Int32, round_product
+from edgernn_firmware_sim.reference.tables import fine_gate, halves
+
+_MASK: Final = np.int32((1 << LOW_BITS) - 1)
+_HALF: Final = np.int32(1 << (LOW_BITS - 1))
+#: The ends of a wide state, and what is added to one at most.
+_LEAST: Final = np.int32(-(1 << 30))
+_MOST: Final = np.int32((1 << 30) - 1)
+_FARTHEST: Final = np.int32((1 << 30) - (1 << 16))
+_FARTHEST_ENTRY: Final = np.int32(32766)
+
+Parts = tuple[Int32, Int32]
+
+
+def share_of(gate: Gate) -> Callable[[Int32], Parts]:
+    """Clause 7.20: what makes the two halves of a share of a gate's value."""
+    if gate.fine:
+        if gate.complement:
+            return lambda a: halves(fine_gate(a))
+        return lambda a: halves(fine_gate(-np.maximum(a, np.int32(-32767))))
+    one, zero = np.int32(32767), np.int32(0)
+    if gate.complement:
+        return lambda s: (one - s, np.zeros_like(s))
+    return lambda s: (s, s & zero)
+
+
+def part_of(share: Parts, value: Int32) -> Int32:
+    """Clause 7.20: a share of an int16 value, with 15 fraction bits more."""
+    w1, w0 = share
+    return w1 * value + ((w0 * value + _HALF) >> LOW_BITS)
+
+
+def blend(high: Int32, low: Int32, target: Int32, share: Parts) -> Parts:
+    """Clause 7.21."""
+    t = low + part_of(share, target - high)
+    return high + (t >> LOW_BITS), t & _MASK
+
+
+def gated_sum(
+    high: Int32, low: Int32, loss: Parts, candidate: Int32, gain: Parts, shift: int
+) -> Int32:
+    """Clause 7.22: the new wide state, before it saturates."""
+    gained = round_product(part_of(gain, candidate), shift)
+    return left_of(high, low, loss) + np.clip(gained, -_FARTHEST, _FARTHEST)
+
+
+def leaky_sum(high: Int32, low: Int32, entry: Int32, constants: LeakConstants) -> Int32:
+    """Clause 7.23: the new wide state, before it saturates."""
+    loss = constants.high.astype(np.int32), constants.low.astype(np.int32)
+    taken = np.clip(entry, -_FARTHEST_ENTRY, _FARTHEST_ENTRY) << constants.shift.astype(np.int32)
+    return left_of(high, low, loss) + taken
+
+
+def left_of(high: Int32, low: Int32, loss: Parts) -> Int32:
+    """What a wide state is without a share of its high part."""
+    return whole(high, low) - part_of(loss, high)
+
+
+def whole(high: Int32, low: Int32) -> Int32:
+    """Clause 2.8: the wide state of both parts."""
+    return (high << LOW_BITS) + low
+
+
+def saturated(wide: Int32, least: int = int(_LEAST)) -> Parts:
+    """The parts of a wide state that is limited to its ends."""
+    limited = np.clip(wide, np.int32(least), _MOST)
+    return limited >> LOW_BITS, limited & _MASK
