@@ -23,7 +23,7 @@ from edgernn_export.float_model.cell_plans import (
     template,
     weight_shapes,
 )
-from edgernn_export.float_model.layers import freeze
+from edgernn_export.float_model.layers import FloatGRU, FloatLSTM, freeze
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -135,6 +135,34 @@ class FloatCell(ArrayRecord):
                 weights[f"{name}.bias"] = weights[f"{name}.bias"] + weights[f"{name}.x"] @ offset
                 weights[f"{name}.x"] = weights[f"{name}.x"] * gain
         return FloatCell.of(self.kind, self.name, dict(self.options), weights)
+
+
+def general_cell(layer: FloatLSTM | FloatGRU) -> FloatCell:
+    """The same layer as one of `edgernn.cells.general`, whose weights go by its maps."""
+    options = {"gate_function": layer.recurrent_activation, "cell_function": "tanh"}
+    if isinstance(layer, FloatLSTM):
+        weights = {"gates.x": layer.kernel, "gates.h": layer.recurrent, "gates.bias": layer.bias}
+        return FloatCell.of("general_lstm", layer.name, options, weights)
+    split = 2 * layer.units
+    weights = {
+        "zr.x": layer.kernel[:split],
+        "zr.h": layer.recurrent[:split],
+        "zr.bias": layer.bias[:split] + layer.recurrent_bias[:split],
+    }
+    if layer.reset_after:
+        weights |= {
+            "n_x.x": layer.kernel[split:],
+            "n_x.bias": layer.bias[split:],
+            "n_h.h": layer.recurrent[split:],
+            "n_h.bias": layer.recurrent_bias[split:],
+        }
+        return FloatCell.of("general_gru_after", layer.name, options, weights)
+    weights |= {
+        "n.x": layer.kernel[split:],
+        "n.rh": layer.recurrent[split:],
+        "n.bias": layer.bias[split:],
+    }
+    return FloatCell.of("general_gru_before", layer.name, options, weights)
 
 
 class _Named:
