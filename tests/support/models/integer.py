@@ -39,7 +39,8 @@ CELLS = ("simple_rnn", "simple_rnn_relu", "lstm", "gru_after", "gru_before")
 REACH = {"tame": 3.0, "hostile": 60.0}
 
 
-def _term_shape(source: Source, inputs: int, units: int) -> int:
+def term_width(source: Source, inputs: int, units: int) -> int:
+    """Operand codes that a term reads."""
     return {"x": inputs, "h": units, "rh": units, "xh": inputs + units}[source.value]
 
 
@@ -47,7 +48,7 @@ def _affine8(
     rng: np.random.Generator,
     rows: int,
     widths: list[tuple[Source, int]],
-    reach: float,
+    reach: Any,
     frac_bits: int,
     shift: int,
 ) -> Affine8:
@@ -70,7 +71,7 @@ def _affine16(
     rng: np.random.Generator,
     rows: int,
     widths: list[tuple[Source, int]],
-    reach: float,
+    reach: Any,
     frac_bits: int,
     high: dict[Source, int],
 ) -> Affine16:
@@ -88,6 +89,39 @@ def _affine16(
     return Affine16(terms=tuple(terms))
 
 
+def random_affine(
+    rng: np.random.Generator,
+    precision: Precision,
+    rows: int,
+    widths: list[tuple[Source, int]],
+    *,
+    shift: int,
+    first: bool,
+    reach: Any = 3.0,
+    frac_bits: int = 10,
+) -> Affine:
+    """A random map.
+
+    Args:
+        rng: source of the numbers.
+        precision: of the model.
+        rows: how many.
+        widths: sources of the terms, and what they read.
+        shift: of a map in `w8a8`.
+        first: it reads codes of the model's input.
+        reach: real units that results come to, of all rows or of each.
+        frac_bits: of results.
+    """
+    if precision is Precision.W8A8:
+        return _affine8(rng, rows, widths, reach, frac_bits, shift)
+    inner, outer = precision.operand_high, -precision.input_low
+    x_high = outer if first else inner
+    high = {
+        Source.X: x_high, Source.H: inner, Source.RH: inner, Source.XH: max(x_high, inner)
+    }  # fmt: skip
+    return _affine16(rng, rows, widths, reach, frac_bits, high)
+
+
 def random_layer(
     rng: np.random.Generator,
     kind: str,
@@ -102,18 +136,13 @@ def random_layer(
     **options: Any,
 ) -> Layer:
     """One random layer; ``common`` uses the joint source `xh` where a layer allows it."""
-    inner, outer = precision.operand_high, -precision.input_low
-    x_high = outer if first else inner
-    high = {
-        Source.X: x_high, Source.H: inner, Source.RH: inner, Source.XH: max(x_high, inner)
-    }  # fmt: skip
     shift = int(rng.integers(6, 12))
 
     def affine(rows: int, *sources: Source, frac_bits: int = 10) -> Affine:
-        widths = [(s, _term_shape(s, inputs, units)) for s in sources]
-        if precision is Precision.W8A8:
-            return _affine8(rng, rows, widths, reach, frac_bits, shift)
-        return _affine16(rng, rows, widths, reach, frac_bits, high)
+        widths = [(s, term_width(s, inputs, units)) for s in sources]
+        return random_affine(
+            rng, precision, rows, widths, shift=shift, first=first, reach=reach, frac_bits=frac_bits
+        )
 
     both = (Source.XH,) if common else (Source.X, Source.H)
     base: dict[str, Any] = {"name": name, "inputs": inputs, "units": units}
