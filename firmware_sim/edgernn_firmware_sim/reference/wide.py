@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from edgernn.graph.ops import Gate
-from edgernn.model.formats import LOW_BITS
+from edgernn.model.formats import INT16_MIN, LOW_BITS
 from edgernn.model.scales import LeakConstants
 from edgernn_firmware_sim.reference.arithmetic import Int32, round_product
 from edgernn_firmware_sim.reference.tables import fine_gate, halves
@@ -45,7 +45,7 @@ def part_of(share: Parts, value: Int32) -> Int32:
 def blend(high: Int32, low: Int32, target: Int32, share: Parts) -> Parts:
     """Clause 7.21."""
     t = low + part_of(share, target - high)
-    return high + (t >> LOW_BITS), t & _MASK
+    return np.maximum(high + (t >> LOW_BITS), np.int32(INT16_MIN)), t & _MASK
 
 
 def gated_sum(
