@@ -22,7 +22,8 @@ from edgernn_export.float_model.cell_plans import (
     record_of,
     weight_shapes,
 )
-from edgernn_export.float_model.graph_run import Arithmetic, FloatStep
+from edgernn_export.float_model.functions.arithmetic import Arithmetic
+from edgernn_export.float_model.graph_run import FloatStep
 
 _KERAS = Arithmetic(
     matmul=keras.ops.matmul,
@@ -31,6 +32,12 @@ _KERAS = Arithmetic(
     minimum=keras.ops.minimum,
     mean=lambda v: keras.ops.mean(v, axis=-1, keepdims=True),
     sqrt=keras.ops.sqrt,
+    exp=keras.ops.exp,
+    log1p=keras.ops.log1p,
+    erf=keras.ops.erf,
+    absolute=keras.ops.abs,
+    greater=keras.ops.greater,
+    where=keras.ops.where,
     functions={
         Function.LINEAR: lambda v: v,
         Function.RELU: keras.ops.relu,

@@ -10,6 +10,7 @@ state after its last step. The last tensor is the layer's output.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
@@ -19,7 +20,8 @@ from edgernn.graph.ops import Function
 from edgernn.model.formats import FloatArray
 from edgernn.model.merges import MergeOperation
 from edgernn_export.float_model.cell_plans import full_name
-from edgernn_export.float_model.graph_run import Arithmetic, FloatStep
+from edgernn_export.float_model.functions.arithmetic import Arithmetic
+from edgernn_export.float_model.graph_run import FloatStep
 from edgernn_export.float_model.merges import FloatDelay
 from edgernn_export.float_model.model import (
     FloatCell,
@@ -36,6 +38,7 @@ LayerState = tuple[FloatArray, ...]
 Tensors = dict[str, FloatArray]
 #: exp of more than this overflows.
 _LARGEST_EXPONENT: Final = 709.0
+_ERF: Final = np.frompyfunc(math.erf, 1, 1)
 
 
 class FloatFunction(Protocol):
@@ -78,6 +81,12 @@ def linear(x: FloatArray, out: FloatArray | None = None) -> FloatArray:
 def tanh(x: FloatArray, out: FloatArray | None = None) -> FloatArray:
     """Hyperbolic tangent."""
     y: FloatArray = np.tanh(x, out=out)
+    return y
+
+
+def erf(x: FloatArray) -> FloatArray:
+    """The error function, which NumPy has not."""
+    y: FloatArray = np.asarray(_ERF(x), dtype=np.float64)
     return y
 
 
@@ -258,6 +267,12 @@ NUMPY: Final = Arithmetic(
     minimum=np.minimum,
     mean=lambda v: np.mean(v, axis=-1, keepdims=True),
     sqrt=np.sqrt,
+    exp=np.exp,
+    log1p=np.log1p,
+    erf=erf,
+    absolute=np.abs,
+    greater=np.greater,
+    where=np.where,
     functions={function: ACTIVATIONS[function.value] for function in Function},
 )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from edgernn.graph.op_graph import OpGraph
@@ -12,8 +11,8 @@ from edgernn.graph.ops import (
     AffineResult,
     Complement,
     Concatenation,
+    Curve,
     Extremum,
-    Function,
     Normalization,
     Op,
     OperandOf,
@@ -24,36 +23,12 @@ from edgernn.graph.ops import (
     Sum,
 )
 from edgernn.model.affine import Source
-
-#: An array [B, N] of the library at hand.
-StepArray = Any
-
+from edgernn_export.float_model.functions.arithmetic import Arithmetic, StepArray
+from edgernn_export.float_model.functions.pointwise import pointwise
 
 def offset_of(name: str) -> str:
     """What the weights are called that are offsets beside constants of this name."""
     return f"{name}.offset"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arithmetic:
-    """What a library calls the functions of a step.
-
-    Attributes:
-        matmul: of [B, N] and [N, R].
-        concatenate: of a list, along an axis.
-        maximum, minimum: of two arrays.
-        mean: of the last axis, which stays with one element.
-        sqrt: of every element.
-        functions: of every element.
-    """
-
-    matmul: Callable[[StepArray, StepArray], StepArray]
-    concatenate: Callable[..., StepArray]
-    maximum: Callable[[StepArray, StepArray], StepArray]
-    minimum: Callable[[StepArray, StepArray], StepArray]
-    mean: Callable[[StepArray], StepArray]
-    sqrt: Callable[[StepArray], StepArray]
-    functions: Mapping[Function, Callable[[StepArray], StepArray]]
 
 
 class FloatStep:
@@ -158,6 +133,11 @@ def _activation(run: _FloatRun, op: Activation) -> StepArray:
     return run.arithmetic.functions[op.function](v)
 
 
+def _curve(run: _FloatRun, op: Curve) -> StepArray:
+    (v,) = run.reads(op)
+    return pointwise(run.arithmetic, op.function, v)
+
+
 def _product(run: _FloatRun, op: Product) -> StepArray:
     a, b = run.reads(op)
     return a * b
@@ -199,6 +179,7 @@ _ROWS: Final[dict[type[Op], Callable[[_FloatRun, Any], Any]]] = {
     Slice: _slice,
     AffineResult: _affine,
     Activation: _activation,
+    Curve: _curve,
     Product: _product,
     Sum: _sum,
     Complement: _complement,

@@ -14,7 +14,8 @@ from typing import Final
 import numpy as np
 
 from edgernn.graph.ops import Function
-from edgernn_export.float_model.graph_run import Arithmetic, FloatStep
+from edgernn_export.float_model.functions.arithmetic import Arithmetic
+from edgernn_export.float_model.graph_run import FloatStep
 from edgernn_export.float_model.model import FloatCell, FloatDelay
 from edgernn_export.writers.onnx.graph import GraphBuilder
 from edgernn_export.writers.onnx.interpreter import NodeRows, joined, sliced
@@ -82,6 +83,12 @@ NODES: Final = Arithmetic(
     minimum=lambda a, b: a.node("Min", a, b),
     mean=lambda v: v.node("ReduceMean", v, axes=[-1], keepdims=1),
     sqrt=lambda v: v.node("Sqrt", v),
+    exp=lambda v: v.node("Exp", v),
+    log1p=lambda v: (v + 1.0).node("Log", v + 1.0),
+    erf=lambda v: v.node("Erf", v),
+    absolute=lambda v: v.node("Abs", v),
+    greater=lambda v, number: v.node("Greater", v, number),
+    where=lambda which, a, b: which.node("Where", which, a, b),
     functions={
         Function.LINEAR: lambda v: v,
         Function.RELU: lambda v: v.node("Relu", v),

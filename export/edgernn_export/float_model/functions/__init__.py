@@ -1,0 +1,1 @@
+"""Functions of one value in real numbers, in any library of arrays."""
