@@ -15,13 +15,18 @@ from edgernn.graph.op_graph import OpGraph
 from edgernn.graph.ops import (
     Activation,
     AffineResult,
+    Blend,
     CodesOf,
     Complement,
     Concatenation,
+    Curve,
     Extremum,
     Function,
+    Gate,
+    GatedSum,
     Gather,
     InputOperand,
+    LeakySum,
     Normalization,
     Op,
     OperandOf,
@@ -31,8 +36,11 @@ from edgernn.graph.ops import (
     Slice,
     Sum,
     Value,
+    WideRescaling,
 )
 from edgernn.graph.vector_calls import (
+    COMPLEMENT,
+    FINE,
     INPUT,
     SCRATCH,
     Place,
@@ -41,6 +49,9 @@ from edgernn.graph.vector_calls import (
     VectorInstruction,
 )
 from edgernn.model.affine import Source
+
+#: The code of 1 of a gate, 15 fraction bits.
+_ONE: Final = 32768
 
 
 def schedule(graph: OpGraph) -> StepSchedule:
@@ -77,8 +88,8 @@ class _Scheduler:
         self._ops = {op.result.name: op for op in graph.ops}
         self._vectors = {state.after.name: vector for vector, state in enumerate(graph.carried)}
         for op in reversed(graph.ops):
-            # What an activation turns into a new state can be made where that state lies.
-            if isinstance(op, Activation) and op.result.name in self._vectors:
+            # What a function turns into a new state can be made where that state lies.
+            if isinstance(op, (Activation, Curve)) and op.result.name in self._vectors:
                 self._vectors.setdefault(op.value.name, self._vectors[op.result.name])
         self._carried, self._outputs = graph.carried, graph.outputs
         self._places = {
@@ -145,10 +156,13 @@ class _Scheduler:
         reads: Sequence[Place],
         result: Place | None,
         option: int | Function | str | None = None,
+        numbers: Sequence[int] = (),
     ) -> None:
         """Append an instruction."""
         self.instructions.append(
-            VectorInstruction(call=call, reads=tuple(reads), result=result, option=option)
+            VectorInstruction(
+                call=call, reads=tuple(reads), result=result, option=option, numbers=tuple(numbers)
+            )
         )
 
     def put(self, value: Value, place: Place) -> Place:
@@ -176,6 +190,21 @@ class _Scheduler:
             if fits and all(place == other or not place.meets(other) for other in read):
                 return self.put(result, place)
         return self.put(result, self._room(index, result.width))
+
+    def wide(self, index: int, op: Blend | GatedSum | LeakySum) -> list[Place]:
+        """What an update of a wide state reads; the low part is updated where it lies.
+
+        Something else that still reads the old one makes it move first.
+        """
+        high, low, *others = map(self.place, op.reads)
+        if not self.is_free(low, index) or any(low.meets(o) and low != o for o in (high, *others)):
+            room = self._room(index, low.width)
+            self.call(VectorCall.COPY, [low], room)
+            low = room
+        self.put(op.result_low, low)
+        # The new high part lies elsewhere, even if nothing reads the low one.
+        self._last[op.result_low.name] = max(self._last.get(op.result_low.name, 0), index + 1)
+        return [high, low, *others]
 
     def _room(self, index: int, width: int) -> Place:
         """Scratch that nothing lies in which this operation or a later one reads."""
@@ -293,10 +322,40 @@ def _activation(made: _Scheduler, index: int, op: Activation) -> None:
 def _element_by_element(call: VectorCall) -> Callable[[_Scheduler, int, Any], None]:
     def scheduled(made: _Scheduler, index: int, op: Op) -> None:
         reads = [made.place(value) for value in op.reads]
-        shift = op.shift if isinstance(op, (Product, Rescaling)) else None
+        shift = op.shift if isinstance(op, (Product, Rescaling, WideRescaling)) else None
         made.call(call, reads, made.for_result(index, op, op.reads), shift)
 
     return scheduled
+
+
+def _complement(made: _Scheduler, index: int, op: Complement) -> None:
+    reads = [made.place(op.value)]
+    one = None if op.one == _ONE else op.one
+    made.call(VectorCall.COMPLEMENT, reads, made.for_result(index, op, op.reads), one)
+
+
+def _curve(made: _Scheduler, index: int, op: Curve) -> None:
+    reads = [made.place(op.value)]
+    made.call(VectorCall.CURVE, reads, made.for_result(index, op, op.reads), op.name)
+
+
+def _share(gate: Gate) -> int:
+    return FINE * gate.fine + COMPLEMENT * gate.complement
+
+
+def _blend(made: _Scheduler, index: int, op: Blend) -> None:
+    reads, shares = made.wide(index, op), [_share(op.share)]
+    made.call(VectorCall.BLEND, reads, made.for_result(index, op, op.reads), None, shares)
+
+
+def _gated_sum(made: _Scheduler, index: int, op: GatedSum) -> None:
+    reads, shares = made.wide(index, op), [_share(op.loss), _share(op.gain)]
+    made.call(VectorCall.GATED_SUM, reads, made.for_result(index, op, op.reads), op.shift, shares)
+
+
+def _leaky_sum(made: _Scheduler, index: int, op: LeakySum) -> None:
+    reads, flags = made.wide(index, op), [int(op.rectified)]
+    made.call(VectorCall.LEAKY_SUM, reads, made.for_result(index, op, op.reads), op.name, flags)
 
 
 def _scaling(made: _Scheduler, index: int, op: Scaling) -> None:
@@ -326,9 +385,14 @@ _SCHEDULED: Final[dict[type[Op], Callable[[_Scheduler, int, Any], None]]] = {
     Product: _element_by_element(VectorCall.PRODUCT),
     Sum: _element_by_element(VectorCall.SUM),
     Rescaling: _element_by_element(VectorCall.RESCALE),
-    Complement: _element_by_element(VectorCall.COMPLEMENT),
+    Complement: _complement,
     Scaling: _scaling,
     Extremum: _extremum,
     Normalization: _normalization,
     Gather: _gather,
+    Curve: _curve,
+    Blend: _blend,
+    GatedSum: _gated_sum,
+    LeakySum: _leaky_sum,
+    WideRescaling: _element_by_element(VectorCall.WIDE_RESCALE),
 }

@@ -13,6 +13,11 @@ from edgernn.graph.op import Function
 SCRATCH: Final = -1
 INPUT: Final = -2
 
+#: What the share of a gate is (clause 7.20), as a number of an instruction: the sum of those that
+#: are true of it.
+FINE: Final = 1
+COMPLEMENT: Final = 2
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -56,6 +61,11 @@ class VectorCall(enum.Enum):
     PUSH = "push"  # in front of a vector, whose last elements go
     EMBED = "embed"  # the rows that tokens number
     ROW = "row"  # operands behind the layer's input, which are some of those of the input
+    CURVE = "curve"
+    BLEND = "blend"  # high, low, target, gate; the low part is updated in place
+    GATED_SUM = "gated_sum"  # high, low, loss, candidate, gain; likewise
+    LEAKY_SUM = "leaky_sum"  # high, low, entry; likewise
+    WIDE_RESCALE = "wide_rescale"  # high, low
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,14 +76,18 @@ class VectorInstruction:
         call: what it does.
         reads: the vectors it reads; of a row, where in the input its operands are.
         result: the vector it writes; None: the operands.
-        option: shift of a product or a rescaling, function of an activation, name of an affine
-            map, of a table or of the constants that scale or normalise; None for the others.
+        option: shift of a product, a rescaling or a gated sum, function of an activation, the code
+            of 1 of a complement where that is not 32768, name of an affine map, of a table, of a
+            curve or of the constants that scale, normalise or leak; None for the others.
+        numbers: what the share is of a blend, and those of the loss and of the gain of a gated sum;
+            of a leaky sum, whether it is rectified; empty for the others.
     """
 
     call: VectorCall
     reads: tuple[Place, ...]
     result: Place | None
     option: int | Function | str | None = None
+    numbers: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
