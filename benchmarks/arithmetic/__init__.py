@@ -1,0 +1,1 @@
+"""Networks that ask much of integer arithmetic: long memories and activations of every kind."""
