@@ -56,7 +56,7 @@ def other_activations() -> list[Network]:
     """Every kind of cell with every activation of `ACTIVATIONS`."""
     cells: list[tuple[str, str, str, dict[str, Any]]] = [
         ("lstm", "LSTM-12", "LSTM", {}),
-        ("gru_after", "GRU-12", "GRU", {"reset_after": True}),
+        ("gru_after", "GRU-12, reset after", "GRU", {"reset_after": True}),
         ("gru_before", "GRU-12, reset before", "GRU", {"reset_after": False}),
         ("simple_rnn", "SimpleRNN-12", "SimpleRNN", {}),
     ]
