@@ -15,13 +15,13 @@ import numpy as np
 
 from benchmarks.arithmetic.tasks import StreamTask
 from edgernn.errors import EdgeRnnError, EdgeRnnWarning
-from edgernn.model.formats import FloatArray
+from edgernn.model.formats import FloatArray, PrecisionName
 from edgernn_export import evaluate, quantize
 from edgernn_export.float_model import float_run
 from edgernn_export.keras_reader import read_keras
 
 SHORT_STEPS: Final = 20_000
-PRECISIONS: Final = ("w8a8", "w8a16")
+PRECISIONS: Final[tuple[PrecisionName, ...]] = ("w8a8", "w8a16")
 METRIC: Final = "mae"
 #: Options of `quantize` that ask for a storage of states, by its name.
 STORAGES: Final[Mapping[str, Mapping[str, Any]]] = {
@@ -36,7 +36,7 @@ def storages() -> Mapping[str, Mapping[str, Any]]:
 
 
 def measured(
-    path: Path, task: StreamTask, precision: str, options: Mapping[str, Any]
+    path: Path, task: StreamTask, precision: PrecisionName, options: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Figures of one integer model.
 
@@ -120,7 +120,7 @@ def memories(path: Path, task: StreamTask) -> dict[str, float]:
 
     def observe(_: int, name: str, values: FloatArray) -> None:
         if name == "keep":
-            kept.append(values.astype(np.float32).reshape(-1, values.shape[-1]))
+            kept.append(values.reshape(-1, values.shape[-1]))
 
     float_run.run(read_keras(path), task.calibration, observe=observe)
     steps = 1.0 + np.exp(np.median(np.concatenate(kept), axis=0))

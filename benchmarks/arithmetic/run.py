@@ -86,7 +86,8 @@ def long_table(found: Iterable[tuple[Trial, list[Row]]]) -> list[str]:
                 continue
             db = [_all(ran, name, ".1f") for name in ("short_db", "long_db", "last_db")]
             cells = [
-                " · ".join(_each(figures["floats"]) for figures in ran), precision, storage + refused(seeds, of_all=True),
+                " · ".join(_each(figures["floats"]) for figures in ran),
+                precision, storage + refused(seeds, of_all=True),
                 _all(ran, "kept", ".1%"), *db, _all(ran, "peak", ".2%"),
             ]  # fmt: skip
             lines.append(f"{head} {' | '.join(cells)} |")
@@ -152,15 +153,15 @@ def document(tables: Mapping[str, list[str]]) -> str:
             "",
             "## Long memories",
             "",
-            "Networks of 24 units with chrono initialisation. *soil*: 13 probes, how moisture changes",
-            "within 24 h, memories of up to 1,000 h at first. *seasons*: an hourly series with day,",
-            "year and weather (synthetic, seeded), its value in 24 h and its season in 91 days, of up",
-            "to 8,760 h. A unit remembers for 1 / median of the share of its state that it lets go at",
-            f"a step. dB: what varies in the float64 network's answers over the noise, {SHORT_STEPS:,}",
-            f"steps and {LONGEST_STEPS:,} of one stream that is never reset, and the noise of the last",
-            f"{SHORT_STEPS:,} of them; of two outputs the worse. The largest error is a share of the",
-            f"output's range over {LONGEST_STEPS:,} steps. Between the dots: seeds"
-            f" {', '.join(map(str, LONG_SEEDS))}.",
+            "Networks of 24 units with chrono initialisation. *soil*: 13 probes, how moisture",
+            "changes within 24 h, memories of up to 1,000 h at first. *seasons*: an hourly series",
+            "with day, year and weather (synthetic, seeded), its value in 24 h and its season in 91",
+            "days, of up to 8,760 h. A unit remembers for 1 / median of the share of its state that",
+            "it lets go at a step. dB: what varies in the float64 network's answers over the noise,",
+            f"{SHORT_STEPS:,} steps and {LONGEST_STEPS:,} of one stream that is never reset, and the",
+            f"noise of the last {SHORT_STEPS:,} of them; of two outputs the worse. The largest error",
+            f"is a share of the output's range over {LONGEST_STEPS:,} steps. Between the dots: seeds",
+            f"{', '.join(map(str, LONG_SEEDS))}.",
             "",
             *tables["long"],
         ]
@@ -190,10 +191,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     tables: dict[str, list[str]] = {}
     try:
         for part in args.part or PARTS:
-            found = []
-            for trial in tqdm(trials(part, args.cache), desc=part, leave=False, disable=None):
-                if not args.train:
-                    found.append((trial, rows(*trial)))
+            done = tqdm(trials(part, args.cache), desc=part, leave=False, disable=None)
+            found = [(trial, [] if args.train else rows(*trial)) for trial in done]
+            if args.train:
+                continue
             tables[part] = makers[part](found)
     except DataUnavailable as error:
         print(error, file=sys.stderr)

@@ -11,7 +11,7 @@ from benchmarks.arithmetic import figures, networks, run, tasks
 def test_noise_by_hand():
     steps = 10 * figures.SHORT_STEPS
     float_y = np.tile([[1.0], [-1.0]], (steps // 2, 2)) * (1.0, 10.0)
-    integer_y = float_y + (0.1, 0.1)
+    integer_y = float_y + np.array([0.1, 0.1])
     integer_y[-figures.SHORT_STEPS :, 0] += 0.9
     found = figures.noise(float_y, integer_y)
     assert found["short_db"] == pytest.approx(20.0)
