@@ -132,7 +132,11 @@ def _built(keras: Any, network: Network, task: StreamTask, *, carry: bool) -> An
             keras.layers.Normalization(mean=flat.mean(axis=0), variance=flat.var(axis=0)),
             keras.layers.GaussianNoise(_NOISE),
             getattr(keras.layers, network.cell)(
-                network.units, return_sequences=True, stateful=carry, **network.options
+                network.units,
+                return_sequences=True,
+                stateful=carry,
+                name="cell",
+                **network.options,
             ),
             keras.layers.Dense(task.wanted.shape[2]),
         ],
