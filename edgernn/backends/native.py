@@ -27,6 +27,7 @@ from edgernn.graph.schedule import schedule
 from edgernn.graph.vector_calls import INPUT, SCRATCH, Place, VectorCall, VectorInstruction
 from edgernn.model.affine import Affine, Affine8, Term8, Term16
 from edgernn.model.formats import Int16Array, OperandArray, Precision
+from edgernn.model.functions.curves import CurveTable
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.layers import (
     LSTM,
@@ -38,7 +39,7 @@ from edgernn.model.layers import (
     held_codes,
 )
 from edgernn.model.program_set import ProgramSet
-from edgernn.model.scales import NormalizationConstants, ScaleVector
+from edgernn.model.scales import LeakConstants, NormalizationConstants, ScaleVector
 from edgernn.model.storage import Storage, arranged, kept_tiles, padded, tile_index
 
 #: Environment variable that names the instruction set where the option does not.
@@ -224,7 +225,7 @@ def _operations(layer: Layer, layout: StorageChoice) -> tuple[object, ...]:
 
     The step is (scratch, operands behind the input, widths of the states, output, instructions,
     values of the input that the scratch begins with, constants that scale, and, if there are any,
-    those that normalise, whether the output is input codes, and tables).
+    those that normalise, whether the output is input codes, tables, curves and leaks).
     """
     short = all(isinstance(affine, Affine8) for affine in layer.affines.values())
     step = schedule(lowered(Precision.W8A8 if short else Precision.W8A16, (layer,)))
@@ -236,6 +237,8 @@ def _operations(layer: Layer, layout: StorageChoice) -> tuple[object, ...]:
         VectorCall.SCALE: list(layer.scales),
         VectorCall.NORMALIZE: list(layer.normalizations),
         VectorCall.EMBED: list(layer.tables),
+        VectorCall.CURVE: list(layer.curves),
+        VectorCall.LEAKY_SUM: list(layer.leaks),
     }
 
     def place(one: Place | None) -> int:
@@ -257,7 +260,11 @@ def _operations(layer: Layer, layout: StorageChoice) -> tuple[object, ...]:
         count = (one.result or one.reads[0]).width
         if one.call is VectorCall.PUSH:
             option = one.reads[0].width
-        return _CALLS.index(one.call), count, option or 0, *reads[:2], place(one.result)
+        call = _CALLS.index(one.call), count, option or 0, *reads[:2], place(one.result)
+        if not one.numbers:
+            return call
+        shares = sum(number << (2 * at) for at, number in enumerate(one.numbers))
+        return *call, *reads[2:5], shares
 
     maps = tuple((a.rows, _map(layer, a, layout)) for a in layer.affines.values())
     calls = tuple(map(instruction, step.instructions))
@@ -267,7 +274,15 @@ def _operations(layer: Layer, layout: StorageChoice) -> tuple[object, ...]:
     room = values + step.scratch
     held = bool(held_codes((layer,)))
     tables = tuple(_table(getattr(layer, name)) for name in layer.tables)
-    more = (norms, held, tables) if tables else (norms, held) if norms or held else ()
+    curves = tuple(map(_curve, layer.curves.values()))
+    leaks = tuple(map(_leak, layer.leaks.values()))
+    more: tuple[object, ...] = ()
+    if curves or leaks:
+        more = norms, held, tables, curves, leaks
+    elif tables:
+        more = norms, held, tables
+    elif norms or held:
+        more = norms, held
     own = room, step.operands, tuple(widths), output, calls, values, scales, *more
     return len(_KINDS), layer.inputs, layer.units, 0, _NO_CELL, maps, own
 
@@ -276,6 +291,16 @@ def _scale(scale: ScaleVector) -> tuple[object, ...]:
     """(elements, shift, multipliers, offsets or None)."""
     bias = scale.bias.astype(np.int16).tobytes() if scale.has_bias else None
     return scale.width, scale.shift, scale.multiplier.astype(np.int16).tobytes(), bias
+
+
+def _curve(curve: CurveTable) -> tuple[object, ...]:
+    """(bits of a step, low, high, entries)."""
+    return curve.step_bits, curve.low, curve.high, curve.entries.tobytes()
+
+
+def _leak(leak: LeakConstants) -> tuple[object, ...]:
+    """(elements, upper and lower halves of shares, shifts)."""
+    return leak.width, leak.high.tobytes(), leak.low.tobytes(), leak.shift.tobytes()
 
 
 def _table(table: npt.NDArray[np.int8]) -> tuple[object, ...]:

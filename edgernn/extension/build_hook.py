@@ -27,7 +27,8 @@ HERE: Final = Path(__file__).resolve().parent
 FILE_NAME: Final = "_native.abi3.so"
 #: Sources without kernels. Every instruction set is a source of its own with flags of its own.
 SOURCES: Final = (
-    "numpy_arrays.c", "bound_type.c", "program/build_layers.c", "program/build_maps.c",
+    "numpy_arrays.c", "bound_type.c", "program/build_curves.c", "program/build_layers.c",
+    "program/build_maps.c",
     "program/build_norms.c", "program/build_operations.c", "program/build_routes.c",
     "program/build_tables.c", "program/build_weights.c", "module.c", "dispatch.c", "isa/scalar.c",
     "program/program.c", "program_type.c", "readings.c", "stream_memory.c", "stream_steps.c",

@@ -72,6 +72,12 @@ def check_gates(layer: LayerRecord, function: str) -> None:
             f"{layer.name}.gate_function: expected {', '.join(WIDE_GATES)} of a wide state, got "
             f"{function!r:.80}"
         )
+    table = layer.curves.get("gate_curve")
+    if layer.is_wide and table is not None and table.least < 0:
+        raise ModelError(
+            f"{layer.name}.gate_curve: expected shares of 0 at least of a wide state, got "
+            f"{table.least}"
+        )
 
 
 def gate_of(

@@ -7,6 +7,7 @@
 
 #include "../../native/edgernn_affine.c"
 #include "../../native/edgernn_border.c"
+#include "../../native/edgernn_curve.c"
 #include "../../native/edgernn_dense.c"
 #include "../../native/edgernn_gru.c"
 #include "../../native/edgernn_lstm.c"
@@ -15,6 +16,7 @@
 #include "../../native/edgernn_simple_rnn.c"
 #include "../../native/edgernn_tables.c"
 #include "../../native/edgernn_tokens.c"
+#include "../../native/edgernn_wide.c"
 
 #include "../program/program.h"
 
@@ -63,6 +65,47 @@ EDGERNN_NOT_INLINE void look_up(const edgernn_embedding *embedding, const int16_
     edgernn_embed(embedding, tokens, count / embedding->columns, out);
 }
 
+/* Updates of wide states, and what cells of any function have. A function of its own, likewise. */
+EDGERNN_NOT_INLINE void general_call(const native_operations *step, const native_instruction *one,
+                                     int16_t *state, int16_t *z)
+{
+    const int16_t *a = at_place(one->a, state, z);
+    int16_t *b = at_place(one->b, state, z);
+    const int16_t *c = at_place(one->c, state, z);
+    const int16_t *d = at_place(one->d, state, z);
+    const int16_t *e = at_place(one->e, state, z);
+    int16_t *out = at_place(one->out, state, z);
+    const int32_t loss_less = (one->shares & NATIVE_ONE_LESS) != 0;
+    const int32_t gain_less = (one->shares & (NATIVE_GAIN * NATIVE_ONE_LESS)) != 0;
+    const int fine_loss = (one->shares & NATIVE_FINE) != 0;
+    const int fine_gain = (one->shares & (NATIVE_GAIN * NATIVE_FINE)) != 0;
+    switch ((native_call)one->call) {
+    case NATIVE_CALL_CURVE:
+        edgernn_interpolate(step->curves + one->option, a, one->count, out);
+        break;
+    case NATIVE_CALL_RESCALE:
+        edgernn_enlarge(a, -one->option, one->count, out);
+        break;
+    case NATIVE_CALL_COMPLEMENT:
+        edgernn_one_less(a, one->option, one->count, out);
+        break;
+    case NATIVE_CALL_BLEND:
+        (fine_loss ? edgernn_blend_fine : edgernn_blend)(a, b, c, d, loss_less, one->count, out);
+        break;
+    case NATIVE_CALL_GATED_SUM:
+        (fine_loss ? (fine_gain ? edgernn_gated_sum_fine : edgernn_gated_sum_fine_loss)
+                   : (fine_gain ? edgernn_gated_sum_fine_gain : edgernn_gated_sum))(
+            a, b, c, d, e, loss_less, gain_less, one->option, one->count, out);
+        break;
+    case NATIVE_CALL_LEAKY_SUM:
+        edgernn_leaky_sum(step->leaks + one->option, a, b, c, one->shares, one->count, out);
+        break;
+    default: /* NATIVE_CALL_WIDE_RESCALE */
+        edgernn_wide_rescale(a, b, one->option, one->count, out);
+        break;
+    }
+}
+
 /* A layer of operations, to its output. */
 #define DEFINE_OPERATIONS(bits)                                                                \
     static int16_t *operations##bits(const native_layer *layer, edgernn_code##bits *operands,  \
@@ -95,7 +138,11 @@ EDGERNN_NOT_INLINE void look_up(const edgernn_embedding *embedding, const int16_
                 edgernn_sum(a, b, one->count, out);                                            \
                 break;                                                                         \
             case NATIVE_CALL_RESCALE:                                                          \
-                edgernn_rescale(a, one->option, one->count, out);                              \
+                if (one->option < 0) {                                                         \
+                    general_call(step, one, state, z);                                         \
+                } else {                                                                       \
+                    edgernn_rescale(a, one->option, one->count, out);                          \
+                }                                                                              \
                 break;                                                                         \
             case NATIVE_CALL_SCALE:                                                            \
                 edgernn_scale(step->scales + one->option, a, one->count, out);                 \
@@ -120,8 +167,19 @@ EDGERNN_NOT_INLINE void look_up(const edgernn_embedding *embedding, const int16_
                                   operands + EDGERNN_PADDED(layer->inputs));                   \
                 break;                                                                         \
             case NATIVE_CALL_COMPLEMENT:                                                       \
+                if (one->option != 0) {                                                        \
+                    general_call(step, one, state, z);                                         \
+                } else {                                                                       \
+                    edgernn_complement(a, one->count, out);                                    \
+                }                                                                              \
+                break;                                                                         \
+            case NATIVE_CALL_CURVE:                                                            \
+            case NATIVE_CALL_BLEND:                                                            \
+            case NATIVE_CALL_GATED_SUM:                                                        \
+            case NATIVE_CALL_LEAKY_SUM:                                                        \
+            case NATIVE_CALL_WIDE_RESCALE:                                                     \
             case NATIVE_CALLS:                                                                 \
-                edgernn_complement(a, one->count, out);                                        \
+                general_call(step, one, state, z);                                             \
                 break;                                                                         \
             }                                                                                  \
         }                                                                                      \

@@ -21,6 +21,9 @@ typedef struct {
     int32_t norm_widths[NATIVE_MAX_NORMS];
     int32_t table_count;
     int32_t table_columns[NATIVE_MAX_TABLES];
+    int32_t curve_count;
+    int32_t leak_count;
+    int32_t leak_widths[NATIVE_MAX_LEAKS];
 } limits;
 
 static int refuse(const char *what, Py_ssize_t most, Py_ssize_t got)
@@ -58,15 +61,47 @@ static int is_within(const limits *within, int32_t place, int32_t count)
     return count >= 0 && first <= end && count <= end - first;
 }
 
+/* What an update of a wide state reads behind its two parts, and what its gates are. */
+static int check_wide(const limits *within, const native_instruction *one)
+{
+    const int32_t call = one->call;
+    const int reads_c = call == NATIVE_CALL_BLEND || call == NATIVE_CALL_GATED_SUM ||
+                        call == NATIVE_CALL_LEAKY_SUM;
+    const int reads_d = call == NATIVE_CALL_BLEND || call == NATIVE_CALL_GATED_SUM;
+    const int reads_e = call == NATIVE_CALL_GATED_SUM;
+    int32_t most = 0; /* shares */
+    if (call == NATIVE_CALL_GATED_SUM) {
+        most = NATIVE_SHARES - 1;
+    } else if (call == NATIVE_CALL_BLEND) {
+        most = NATIVE_GAIN - 1;
+    } else if (call == NATIVE_CALL_LEAKY_SUM) {
+        most = 1;
+    }
+    if (one->shares < 0 || one->shares > most) {
+        return refuse("gates of a call", most, one->shares);
+    }
+    if ((reads_c && !is_within(within, one->c, one->count)) ||
+        (reads_d && !is_within(within, one->d, one->count)) ||
+        (reads_e && !is_within(within, one->e, one->count)) || (!reads_c && one->c != 0) ||
+        (!reads_d && one->d != 0) || (!reads_e && one->e != 0)) {
+        PyErr_SetString(PyExc_ValueError, "place: expected one in states and scratch, got another");
+        return -1;
+    }
+    return 0;
+}
+
 static int check(const limits *within, const native_instruction *one)
 {
     const int32_t call = one->call;
     const int writes = call != NATIVE_CALL_OPERANDS && call != NATIVE_CALL_ROW;
     const int reads_a = call != NATIVE_CALL_AFFINE && call != NATIVE_CALL_ROW;
     const int reads_b = call == NATIVE_CALL_PRODUCT || call == NATIVE_CALL_SUM ||
-                        call == NATIVE_CALL_MAXIMUM || call == NATIVE_CALL_MINIMUM;
+                        call == NATIVE_CALL_MAXIMUM || call == NATIVE_CALL_MINIMUM ||
+                        call == NATIVE_CALL_BLEND || call == NATIVE_CALL_GATED_SUM ||
+                        call == NATIVE_CALL_LEAKY_SUM || call == NATIVE_CALL_WIDE_RESCALE;
     int32_t read = call == NATIVE_CALL_PUSH ? one->option : one->count;
     int32_t most = 0; /* option */
+    int32_t least = 0;
     if (call < 0 || call >= NATIVE_CALLS) {
         return refuse("call", NATIVE_CALLS - 1, call);
     }
@@ -105,6 +140,17 @@ static int check(const limits *within, const native_instruction *one)
         most = MAX_SHIFT;
     } else if (call == NATIVE_CALL_RESCALE) {
         most = MAX_SHIFT / 2;
+        least = -most;
+    } else if (call == NATIVE_CALL_COMPLEMENT) {
+        most = 32767;
+    } else if (call == NATIVE_CALL_CURVE) {
+        most = within->curve_count - 1;
+    } else if (call == NATIVE_CALL_GATED_SUM) {
+        most = MAX_SHIFT - 1;
+    } else if (call == NATIVE_CALL_WIDE_RESCALE) {
+        most = MAX_SHIFT;
+    } else if (call == NATIVE_CALL_LEAKY_SUM) {
+        most = within->leak_count - 1;
     } else if (call == NATIVE_CALL_SCALE) {
         most = within->scale_count - 1;
     } else if (call == NATIVE_CALL_NORMALIZE) {
@@ -112,8 +158,11 @@ static int check(const limits *within, const native_instruction *one)
     } else if (call == NATIVE_CALL_PUSH) {
         most = one->count;
     }
-    if (one->option < 0 || one->option > most) {
+    if (one->option < least || one->option > most) {
         return refuse("option of a call", most, one->option);
+    }
+    if (call == NATIVE_CALL_LEAKY_SUM && within->leak_widths[one->option] != one->count) {
+        return refuse("constants of a call", within->leak_widths[one->option], one->count);
     }
     if (call == NATIVE_CALL_AFFINE && within->rows[one->option] != one->count) {
         return refuse("rows of a call", within->rows[one->option], one->count);
@@ -124,7 +173,7 @@ static int check(const limits *within, const native_instruction *one)
     if (call == NATIVE_CALL_NORMALIZE && within->norm_widths[one->option] != one->count) {
         return refuse("elements of a normalization", within->norm_widths[one->option], one->count);
     }
-    return 0;
+    return check_wide(within, one);
 }
 
 static int build_maps(native_builder *builder, PyObject *from, native_layer *layer, limits *within)
@@ -210,9 +259,10 @@ static int build_instructions(native_builder *builder, PyObject *from, native_la
         return -1;
     }
     for (i = 0; i < count; ++i) {
-        native_instruction one;
-        if (!PyArg_ParseTuple(PyTuple_GetItem(from, i), "iiiiii:instruction", &one.call,
-                              &one.count, &one.option, &one.a, &one.b, &one.out) ||
+        native_instruction one = {0};
+        if (!PyArg_ParseTuple(PyTuple_GetItem(from, i), "iiiiii|iiii:instruction", &one.call,
+                              &one.count, &one.option, &one.a, &one.b, &one.out, &one.c, &one.d,
+                              &one.e, &one.shares) ||
             check(within, &one) < 0) {
             return -1;
         }
@@ -290,6 +340,8 @@ int native_build_operations(native_builder *builder, PyObject *maps, PyObject *s
     PyObject *scales;
     PyObject *norms = NULL;
     PyObject *tables = NULL;
+    PyObject *curves = NULL;
+    PyObject *leaks = NULL;
     int room;
     int behind;
     int output;
@@ -299,8 +351,8 @@ int native_build_operations(native_builder *builder, PyObject *maps, PyObject *s
         PyErr_SetString(PyExc_TypeError, "layer of operations: expected a tuple of its step");
         return -1;
     }
-    if (!PyArg_ParseTuple(step, "iiOiOiO|OpO:step", &room, &behind, &widths, &output, &instructions,
-                          &values, &scales, &norms, &holds_codes, &tables)) {
+    if (!PyArg_ParseTuple(step, "iiOiOiO|OpOOO:step", &room, &behind, &widths, &output, &instructions,
+                          &values, &scales, &norms, &holds_codes, &tables, &curves, &leaks)) {
         return -1;
     }
     if (room < 0 || room > MAX_SCRATCH) {
@@ -323,7 +375,16 @@ int native_build_operations(native_builder *builder, PyObject *maps, PyObject *s
     layer->record.operations.tables = NULL;
     within.table_count =
         within.norm_count < 0 || tables == NULL ? 0 : native_build_tables(builder, tables, layer, within.table_columns);
-    if (within.norm_count < 0 || within.table_count < 0 ||
+    layer->record.operations.curves = NULL;
+    within.curve_count = within.table_count < 0 || curves == NULL
+                             ? 0
+                             : native_build_curves(builder, curves, layer);
+    layer->record.operations.leaks = NULL;
+    within.leak_count = within.curve_count < 0 || leaks == NULL
+                            ? 0
+                            : native_build_leaks(builder, leaks, layer, within.leak_widths);
+    if (within.norm_count < 0 || within.table_count < 0 || within.curve_count < 0 ||
+        within.leak_count < 0 ||
         build_maps(builder, maps, layer, &within) < 0 ||
         build_scales(builder, scales, layer, &within) < 0 ||
         build_widths(builder, widths, layer, &within) < 0 ||

@@ -55,13 +55,25 @@ int native_build_norms(native_builder *builder, PyObject *from, native_layer *la
 int native_build_tables(native_builder *builder, PyObject *from, native_layer *layer,
                         int32_t *columns);
 
+#define NATIVE_MAX_CURVES 64
+#define NATIVE_MAX_LEAKS 64
+
+/* Functions as tables, of a tuple of (bits of a step, low, high, entries). Returns how many there
+ * are, -1 with an error set. */
+int native_build_curves(native_builder *builder, PyObject *from, native_layer *layer);
+
+/* Constants of leaky sums, of a tuple of (elements, high, low, shift). How many elements each has
+ * goes to widths[NATIVE_MAX_LEAKS]; returns how many there are, -1 with an error set. */
+int native_build_leaks(native_builder *builder, PyObject *from, native_layer *layer,
+                       int32_t *widths);
+
 /* How many tokens each channel of the model's input has: int32 [inputs], 0 of a real one. */
 int native_build_vocabulary(native_builder *builder, PyObject *from);
 
 /* What a layer of operations is made of: maps of (rows, map), and (scratch, operands behind
  * the input, widths of the states, place of the output, instructions, values of its input that the
  * scratch begins with: all or none, constants that scale, then, if there are any, those that
- * normalise, whether the output is input codes, and tables). What it needs of scratch, operands and
+ * normalise, whether the output is input codes, tables, curves and leaks). What it needs of scratch, operands and
  * states goes to the last three. */
 int native_build_operations(native_builder *builder, PyObject *maps, PyObject *step,
                             native_layer *layer, size_t *scratch, size_t *hidden, size_t *states);

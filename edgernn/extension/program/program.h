@@ -12,10 +12,12 @@
 #ifndef EDGERNN_VARIANT
 #define EDGERNN_VARIANT EDGERNN_PORTABLE
 #endif
+#include "../../native/edgernn_curve.h"
 #include "../../native/edgernn_kernels.h"
 #include "../../native/edgernn_norm.h"
 #include "../../native/edgernn_ops.h"
 #include "../../native/edgernn_tokens.h"
+#include "../../native/edgernn_wide.h"
 
 #define NATIVE_MAX_WIDTH 65536 /* inputs or units of a layer */
 #define NATIVE_MAX_LAYERS 65536
@@ -48,6 +50,11 @@ typedef enum {
     NATIVE_CALL_PUSH,
     NATIVE_CALL_EMBED,
     NATIVE_CALL_ROW,
+    NATIVE_CALL_CURVE,
+    NATIVE_CALL_BLEND,
+    NATIVE_CALL_GATED_SUM,
+    NATIVE_CALL_LEAKY_SUM,
+    NATIVE_CALL_WIDE_RESCALE,
     NATIVE_CALLS
 } native_call;
 
@@ -56,12 +63,22 @@ typedef enum {
 typedef struct {
     int32_t call;
     int32_t count;  /* elements */
-    int32_t option; /* shift, activation, which map, table or constants, elements of a row, or the
-                       first operand of one */
+    int32_t option; /* shift, activation, which map, table or constants, elements of a row, the
+                       first operand of one, or the code of 1 */
     int32_t a;
     int32_t b;
     int32_t out;
+    int32_t c; /* of updates of wide states: what they read behind the high and the low part */
+    int32_t d;
+    int32_t e;
+    int32_t shares; /* what their gates are: NATIVE_FINE and NATIVE_ONE_LESS of the loss, and those of
+                       the gain times NATIVE_GAIN; of a leaky sum 1 where it is rectified */
 } native_instruction;
+
+#define NATIVE_FINE 1
+#define NATIVE_ONE_LESS 2
+#define NATIVE_GAIN 4
+#define NATIVE_SHARES 16
 
 /* The step of a layer that has no kernel of its own. */
 typedef struct {
@@ -72,6 +89,8 @@ typedef struct {
     const edgernn_scales *scales;
     const edgernn_norm *norms;
     const edgernn_embedding *tables;
+    const edgernn_curve *curves;
+    const edgernn_leak *leaks;
     int32_t vectors;
     const int32_t *widths; /* [vectors], of the states */
     int32_t output;        /* place of the layer's output */

@@ -47,6 +47,11 @@ class CurveTable(ArrayRecord):
         return 17 - int(self.entries.size).bit_length()
 
     @property
+    def least(self) -> int:
+        """The smallest result there can be."""
+        return min(max(int(self.entries.min()), self.low), self.high)
+
+    @property
     def is_limited(self) -> bool:
         """Whether the limits can act."""
         least, most = int(self.entries.min()), int(self.entries.max())

@@ -139,7 +139,10 @@ def random_general(
         given |= {key: value for key, value in options.items() if key in record.exponents}
         for curve, function in record.curve_shape.items():
             if given[function] not in OPERATIONS or kind == "pointwise":
-                given[curve] = random_curve(rng)
+                table = random_curve(rng)
+                if curve == "gate_curve" and given.get("wide"):  # its results are shares
+                    table = replace(table, low=max(table.low, 0), high=max(table.high, 0))
+                given[curve] = table
         given |= _constants(rng, record, given, precision, common, reach, first)
         layer = record(**given)
         try:
