@@ -227,7 +227,8 @@ def _layer(layer: Layer) -> Description:
         "weights_bytes": sum(file_bytes(layer, term) for term in terms) + table_bytes(layer),
         "constants_bytes": sum(_constants_bytes(a) for a in affines)
         + sum(scale.multiplier.nbytes + scale.bias.nbytes for scale in scales)
-        + sum(norm.epsilon.nbytes for norm in layer.normalizations.values()),
+        + sum(norm.epsilon.nbytes for norm in layer.normalizations.values())
+        + curve_bytes(layer),
         "memory": _memory([layer]),
         "parameters": sum(t.weights.size for t in terms)
         + sum(_biases(a) for a in affines)

@@ -1,6 +1,7 @@
 """What a model's weights take in the memory of a device: tiles of 4 by 4, and their index.
 
-Constants that scale vectors (clause 7.9) are weights, too.
+Constants that vectors are scaled by, and lose (clauses 7.9 and 7.23), and functions that are tables
+(3.6) are weights, too.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ class WeightMemory:
         index_bytes: beside them, for the places of sparse tiles.
         tiles: in all products; tables of embeddings have none.
         kept_tiles: those that are stored.
-        scale_bytes: of multipliers and offsets that scale vectors.
+        scale_bytes: of multipliers and offsets that scale vectors, of constants of leaky sums, and
+            of functions that are tables.
     """
 
     dense_bytes: int
@@ -43,7 +45,7 @@ class WeightMemory:
 
     @property
     def total_bytes(self) -> int:
-        """Weights, index and constants that scale."""
+        """Weights, index and constants."""
         return self.stored_bytes + self.index_bytes + self.scale_bytes
 
     @property
@@ -78,6 +80,12 @@ def scale_bytes(scale: ScaleVector) -> int:
     return scale.multiplier.nbytes + (scale.bias.nbytes if scale.has_bias else 0)
 
 
+def curve_bytes(layer: Layer) -> int:
+    """Bytes of the functions of a layer that are tables, and of its constants of leaky sums."""
+    leaks = sum(leak.high.nbytes + leak.low.nbytes + leak.shift.nbytes for leak in layer.leaks.values())
+    return leaks + sum(curve.entries.nbytes for curve in layer.curves.values())
+
+
 def table_bytes(layer: Layer) -> int:
     """Bytes of the tables of a layer, in files and on devices."""
     return sum(int(getattr(layer, name).nbytes) for name in layer.tables)
@@ -99,5 +107,7 @@ def weight_memory(layers: Iterable[Layer]) -> WeightMemory:
         index_bytes=sum(p.index_bytes for p in parts),
         tiles=sum(p.tiles for p in parts),
         kept_tiles=sum(p.kept_tiles for p in parts),
-        scale_bytes=sum(scale_bytes(s) for layer in layers for s in layer.scales.values()),
+        scale_bytes=sum(
+            curve_bytes(layer) + sum(map(scale_bytes, layer.scales.values())) for layer in layers
+        ),
     )

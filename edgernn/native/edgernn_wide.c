@@ -118,7 +118,8 @@ EDGERNN_INLINE int16_t parted(int32_t state, int16_t *low)
         for (j = 0; j < count; ++j) {                                                      \
             const int32_t s = high[j];                                                     \
             const int32_t t = low[j] + part(form, gate[j], target[j] - s);                 \
-            out[j] = (int16_t)(s + parted(t, low + j));                                    \
+            low[j] = (int16_t)(t & 32767);                                                 \
+            out[j] = (int16_t)edgernn_sat16(s + (t >> 15));                                \
         }                                                                                  \
     }
 

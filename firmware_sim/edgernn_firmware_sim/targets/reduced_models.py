@@ -12,6 +12,7 @@ from edgernn.model.affine import Affine, Affine8, Source, Term8, Term16
 from edgernn.model.formats import Precision
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.layers import Layer
+from edgernn.model.scales import LeakConstants
 from edgernn.model.storage import Storage
 
 #: Any shift of clause 4.3 will do where only bytes count.
@@ -115,6 +116,11 @@ def _narrower_layer(layer: Layer, inputs: int, units: int) -> Layer:
         frame = replace(frame, width=count * layer.width_of(name, widths))
         epsilon = layer.normalizations[name].epsilon[: frame.most_bits + 1]
         changes[name] = replace(frame, epsilon=epsilon)
+    for name, leak in layer.leaks.items():
+        rows = first_of_each(name, 1)
+        changes[name] = LeakConstants(
+            high=leak.high[rows], low=leak.low[rows], shift=leak.shift[rows]
+        )
     for name, affine in layer.affines.items():
         rows = first_of_each(name, layer.shape[name][0])
         parts: dict[str, Any] = {

@@ -8,7 +8,7 @@ from typing import Final
 
 from edgernn.graph.lowering import lowered
 from edgernn.graph.schedule import schedule
-from edgernn.graph.vector_calls import INPUT, Place, StepSchedule
+from edgernn.graph.vector_calls import INPUT, Place, StepSchedule, VectorCall
 from edgernn.model.formats import Precision
 from edgernn.model.layers import (
     LSTM,
@@ -26,6 +26,8 @@ from edgernn_export.writers.c.constants import Check, check_member, identifier, 
 from edgernn_export.writers.c.operations import (
     Span,
     Vectors,
+    curve_records,
+    leak_records,
     norm_records,
     scale_records,
     start_record,
@@ -96,7 +98,7 @@ class CLayer:
             return (self.kernel.file,)
         if isinstance(self.layer, Embedding):
             return (operations.TOKENS_SOURCE,)
-        return (operations.SOURCE, *[operations.NORM_SOURCE] * bool(self.layer.normalizations))
+        return (operations.SOURCE, *operations.other_files(self.scheduled))
 
     @property
     def headers(self) -> tuple[str, ...]:
@@ -105,7 +107,7 @@ class CLayer:
             return ()
         if isinstance(self.layer, Embedding):
             return (operations.TOKENS_HEADER,)
-        return (operations.HEADER, *[operations.NORM_HEADER] * bool(self.layer.normalizations))
+        return (operations.HEADER, *operations.other_files(self.scheduled).values())
 
     @cached_property
     def scheduled(self) -> StepSchedule:
@@ -185,8 +187,13 @@ class CLayer:
                 return [
                     operations.embed(self.name, vectors.address(place), layer.inputs, self.made)
                 ]
-            names = [*layer.scales], [*layer.normalizations]
-            calls = statements(step, self.name, layer.inputs, self.width, vectors, *names)
+            names = {
+                VectorCall.SCALE: [*layer.scales],
+                VectorCall.NORMALIZE: [*layer.normalizations],
+                VectorCall.CURVE: [*layer.curves],
+                VectorCall.LEAKY_SUM: [*layer.leaks],
+            }
+            calls = statements(step, self.name, layer.inputs, self.width, vectors, names)
             of = vectors.address(step.outputs[0])
             copied = f"edgernn_copy16({of}, {layer.units}, {self.made});"
             return [*calls, *([] if self.has_state_output else [copied])]
@@ -231,6 +238,14 @@ class CLayer:
             text, of_norms = norm_records(self.name, layer.normalizations)
             blocks.append(text)
             checks += of_norms
+        if layer.curves:
+            text, of_curves = curve_records(self.name, layer.curves)
+            blocks.append(text)
+            checks += of_curves
+        if layer.leaks:
+            text, of_leaks = leak_records(self.name, layer.leaks)
+            blocks.append(text)
+            checks += of_leaks
         return "\n".join(blocks), checks
 
     def _members(self) -> list[tuple[str, int | str]]:

@@ -10,6 +10,8 @@ import numpy as np
 
 from edgernn.graph.ops import Function
 from edgernn.graph.vector_calls import (
+    COMPLEMENT,
+    FINE,
     INPUT,
     SCRATCH,
     Place,
@@ -17,8 +19,9 @@ from edgernn.graph.vector_calls import (
     VectorCall,
     VectorInstruction,
 )
+from edgernn.model.functions.curves import CurveTable
 from edgernn.model.layers import Embedding
-from edgernn.model.scales import NormalizationConstants, ScaleVector
+from edgernn.model.scales import LeakConstants, NormalizationConstants, ScaleVector
 from edgernn.model.storage import padded
 from edgernn_export.writers.c.constants import (
     Check,
@@ -36,6 +39,11 @@ HEADER: Final = "edgernn_ops.h"
 #: Those of normalizations.
 NORM_SOURCE: Final = "edgernn_norm.c"
 NORM_HEADER: Final = "edgernn_norm.h"
+#: Those of functions as tables and values of any range, and of wide states.
+CURVE_SOURCE: Final = "edgernn_curve.c"
+CURVE_HEADER: Final = "edgernn_curve.h"
+WIDE_SOURCE: Final = "edgernn_wide.c"
+WIDE_HEADER: Final = "edgernn_wide.h"
 #: The same of embeddings.
 TOKENS_SOURCE: Final = "edgernn_tokens.c"
 TOKENS_HEADER: Final = "edgernn_tokens.h"
@@ -47,7 +55,26 @@ _FUNCTIONS: Final = {
     VectorCall.COMPLEMENT: "edgernn_complement",
     VectorCall.MAXIMUM: "edgernn_maximum",
     VectorCall.MINIMUM: "edgernn_minimum",
+    VectorCall.WIDE_RESCALE: "edgernn_wide_rescale",
 }
+#: Calls with constants of the layer's: the function, and what is behind the layer's name in that of
+#: the array of these constants.
+_OF_CONSTANTS: Final = {
+    VectorCall.SCALE: ("edgernn_scale", "scales"),
+    VectorCall.NORMALIZE: ("edgernn_normalize", "norms"),
+    VectorCall.CURVE: ("edgernn_interpolate", "curves"),
+    VectorCall.LEAKY_SUM: ("edgernn_leaky_sum", "leaks"),
+}
+#: Whether the loss, and the gain, of a gated sum is fine -> the function.
+_GATED_SUMS: Final = {
+    (0, 0): "edgernn_gated_sum",
+    (FINE, FINE): "edgernn_gated_sum_fine",
+    (FINE, 0): "edgernn_gated_sum_fine_loss",
+    (0, FINE): "edgernn_gated_sum_fine_gain",
+}
+_WIDE: Final = frozenset(
+    {VectorCall.BLEND, VectorCall.GATED_SUM, VectorCall.LEAKY_SUM, VectorCall.WIDE_RESCALE}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,26 +120,44 @@ def plus(vector: str, start: int) -> str:
     return f"{vector} + {start}" if start else vector
 
 
+def other_files(step: StepSchedule) -> dict[str, str]:
+    """Source files of operations beside `SOURCE` that a step calls -> their headers."""
+    files = {}
+    for one in step.instructions:
+        if one.call is VectorCall.NORMALIZE:
+            files[NORM_SOURCE] = NORM_HEADER
+        elif one.call is VectorCall.CURVE or _any_range(one):
+            files[CURVE_SOURCE] = CURVE_HEADER
+        elif one.call in _WIDE:
+            files[WIDE_SOURCE] = WIDE_HEADER
+    return files
+
+
+def _any_range(one: VectorInstruction) -> bool:
+    """Whether a call is one of those for values that are not within +-1."""
+    if one.call is VectorCall.RESCALE:
+        return isinstance(one.option, int) and one.option < 0
+    return one.call is VectorCall.COMPLEMENT and one.option is not None
+
+
 def statements(
     step: StepSchedule,
     record: str,
     inputs: int,
     width: str,
     vectors: Vectors,
-    scales: Sequence[str],
-    norms: Sequence[str],
+    constants: Mapping[VectorCall, Sequence[str]],
 ) -> list[str]:
     """The statements of a step.
 
     Args:
         step: the layer's schedule.
-        record: C identifier of the struct with the layer's affine maps; that of its constants that
-            scale has "_scales" behind it, that of those that normalise "_norms".
+        record: C identifier of the struct with the layer's affine maps; those of its other
+            constants begin with it, too.
         inputs: of the layer, whose operands stand first.
         width: of operands in bits, as it ends names of functions.
         vectors: where the layer's values lie.
-        scales: names of the constants that scale, in their order.
-        norms: names of the constants that normalise, in their order.
+        constants: names of those that calls have, in their order.
     """
 
     def arguments(one: VectorInstruction) -> tuple[str, list[object]]:
@@ -125,12 +170,10 @@ def statements(
             return f"edgernn_operands{width}", [vectors.address(read), read.width, behind]
         reads = [vectors.address(place) for place in one.reads]
         result, count = vectors.address(one.result), one.result.width
-        if one.call is VectorCall.SCALE:
-            of = plus(f"{record}_scales", scales.index(str(one.option)))
-            return "edgernn_scale", [of, *reads, count, result]
-        if one.call is VectorCall.NORMALIZE:
-            of = plus(f"{record}_norms", norms.index(str(one.option)))
-            return "edgernn_normalize", [of, *reads, count, result]
+        if one.call in _OF_CONSTANTS:
+            function, array_name = _OF_CONSTANTS[one.call]
+            of = plus(f"{record}_{array_name}", constants[one.call].index(str(one.option)))
+            return function, [of, *reads, *one.numbers, count, result]
         if one.call is VectorCall.AFFINE:
             return f"edgernn_affine{width}", [f"&{record}.{one.option}", "state->operands", result]
         if one.call is VectorCall.PUSH:
@@ -139,11 +182,27 @@ def statements(
             return "edgernn_copy16", [*reads, count, result]
         if isinstance(one.option, Function):
             return "edgernn_activate", [f"EDGERNN_{one.option.name}", result, count]
-        shift = [] if one.option is None else [one.option]
-        return _FUNCTIONS[one.call], [*reads, *shift, count, result]
+        function, numbers = _function(one)
+        return function, [*reads, *numbers, count, result]
 
     calls = map(arguments, step.instructions)
     return [f"{function}({', '.join(map(str, given))});" for function, given in calls]
+
+
+def _function(one: VectorInstruction) -> tuple[str, list[object]]:
+    """Function of an operation element by element, and its arguments behind the vectors read."""
+    given: list[object] = [] if one.option is None else [one.option]
+    if _any_range(one):
+        assert isinstance(one.option, int)
+        enlarged = one.call is VectorCall.RESCALE
+        return ("edgernn_enlarge", [-one.option]) if enlarged else ("edgernn_one_less", given)
+    fine = [share & FINE for share in one.numbers]
+    less = [int(bool(share & COMPLEMENT)) for share in one.numbers]
+    if one.call is VectorCall.BLEND:
+        return "edgernn_blend_fine" if fine[0] else "edgernn_blend", [*less]
+    if one.call is VectorCall.GATED_SUM:
+        return _GATED_SUMS[fine[0], fine[1]], [*less, *given]
+    return _FUNCTIONS[one.call], given
 
 
 def start_record(record_name: str, start: Sequence[int]) -> tuple[str, list[Check]]:
@@ -208,6 +267,44 @@ def norm_records(
         checks += [check_member(f"{place}.{field}", number) for field, number in numbers.items()]
         checks.append(check_array("int32_t", f"{place}.epsilon", table, norm.epsilon))
     blocks.append(record("edgernn_norm", f"{record_name}_norms[{len(members)}]", members))
+    return "\n".join(blocks), checks
+
+
+def curve_records(record_name: str, curves: Mapping[str, CurveTable]) -> tuple[str, list[Check]]:
+    """The functions that are tables, in one array, and the checks of all of them.
+
+    Args:
+        record_name: C identifier of the layer.
+        curves: by their names in the layer (clause 3.6).
+    """
+    blocks, checks, members = [], [], []
+    for index, (name, curve) in enumerate(curves.items()):
+        place, table = f"{record_name}_curves[{index}]", f"{record_name}_{name}_entries"
+        numbers = {"step_bits": curve.step_bits, "low": curve.low, "high": curve.high}
+        blocks.append(array("int16_t", table, curve.entries))
+        members.append(f"{{{', '.join(map(str, numbers.values()))}, {table}}}")
+        checks += [check_member(f"{place}.{field}", number) for field, number in numbers.items()]
+        checks.append(check_array("int16_t", f"{place}.entries", table, curve.entries))
+    blocks.append(record("edgernn_curve", f"{record_name}_curves[{len(members)}]", members))
+    return "\n".join(blocks), checks
+
+
+def leak_records(record_name: str, leaks: Mapping[str, LeakConstants]) -> tuple[str, list[Check]]:
+    """The constants of leaky sums, in one array, and the checks of all of them.
+
+    Args:
+        record_name: C identifier of the layer.
+        leaks: by their names in the layer (clause 7.23).
+    """
+    blocks, checks, members = [], [], []
+    for index, (name, leak) in enumerate(leaks.items()):
+        place, pointers = f"{record_name}_leaks[{index}]", []
+        for field, values in {"high": leak.high, "low": leak.low, "shift": leak.shift}.items():
+            pointers.append(f"{record_name}_{name}_{field}")
+            blocks.append(array("int16_t", pointers[-1], values))
+            checks.append(check_array("int16_t", f"{place}.{field}", pointers[-1], values))
+        members.append(f"{{{', '.join(pointers)}}}")
+    blocks.append(record("edgernn_leak", f"{record_name}_leaks[{len(members)}]", members))
     return "\n".join(blocks), checks
 
 
