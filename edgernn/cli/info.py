@@ -16,7 +16,7 @@ from edgernn.cli.stream_text import described_stream, field_text, state_text, st
 from edgernn.cli.text_tables import text_table
 from edgernn.cli.wiring import Description, described_routes, is_chain, wiring_lines
 from edgernn.container.file import load_either, load_program
-from edgernn.container.memory import table_bytes, weight_memory
+from edgernn.container.memory import curve_bytes, table_bytes, weight_memory
 from edgernn.container.stored.stored_layers import has_unit_scales
 from edgernn.container.stored.tensors import file_bytes
 from edgernn.graph.receptive_field import receptive_field

@@ -82,7 +82,9 @@ def scale_bytes(scale: ScaleVector) -> int:
 
 def curve_bytes(layer: Layer) -> int:
     """Bytes of the functions of a layer that are tables, and of its constants of leaky sums."""
-    leaks = sum(leak.high.nbytes + leak.low.nbytes + leak.shift.nbytes for leak in layer.leaks.values())
+    leaks = sum(
+        leak.high.nbytes + leak.low.nbytes + leak.shift.nbytes for leak in layer.leaks.values()
+    )
     return leaks + sum(curve.entries.nbytes for curve in layer.curves.values())
 
 
