@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 from edgernn.cells import (
@@ -58,7 +59,11 @@ class GeneralGRUAfter(LayerRecord):
         "candidate_curve": "cell_function",
     }
     widened: ClassVar[str] = "h"
-    exponents: ClassVar[dict[str, Exponent]] = GRU_EXPONENTS
+    exponents: ClassVar[dict[str, Exponent]] = GRU_EXPONENTS | {
+        "candidate_input_exponent": replace(
+            GRU_EXPONENTS["candidate_input_exponent"], parts=("n_x", "n_h")
+        )
+    }
 
     gate_function: str
     cell_function: str

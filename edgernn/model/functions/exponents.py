@@ -26,6 +26,8 @@ class Exponent:
             change beyond the ends of Q5.10, the exponent is 10.
         partner: the exponent that this one equals where the function of `argument_of`, or the last
             of `result_of`, keeps the format of what it reads.
+        parts: what the values are sums of, in their format: they count where the exponent is that
+            of a partner, too.
     """
 
     values: tuple[str, ...]
@@ -34,6 +36,7 @@ class Exponent:
     blended_by: str = ""
     argument_of: str = ""
     partner: str = ""
+    parts: tuple[str, ...] = ()
 
     def fixed(self, options: Mapping[str, Any]) -> int | None:
         """The exponent that no calibration needs to choose; None where one does.

@@ -17,6 +17,7 @@ from edgernn.graph.ops import (
     Activation,
     AffineResult,
     Complement,
+    Curve,
     LeakySum,
     Op,
     OperandOf,
@@ -71,6 +72,7 @@ class CellPlan:
         kept: what states keep of themselves.
         output: the output of the step.
         epsilon: what normalizations add to variances; 0 where there are none.
+        values_of: see `ranged_of`; by the `values` of the exponent.
     """
 
     graph: OpGraph
@@ -81,6 +83,11 @@ class CellPlan:
     kept: tuple[Kept, ...]
     output: str
     epsilon: float
+    values_of: Mapping[tuple[str, ...], tuple[str, ...]]
+
+    def ranged_of(self, exponent: Exponent) -> tuple[str, ...]:
+        """The values whose ranges an exponent that calibration chooses must hold."""
+        return self.values_of[exponent.values]
 
     @property
     def observed(self) -> tuple[str, ...]:
@@ -344,8 +351,9 @@ def plan_of(kind: str, inputs: int, units: int, options: Options) -> CellPlan:
                     )
     states = tuple(local_name(state.after) for state in graph.carried)
     ranged = dict.fromkeys(states)
-    for exponent in layer.exponents.values():
-        ranged.update(dict.fromkeys(exponent.values))
+    beside = _open_values(type(layer), dict(options))
+    for values in beside.values():
+        ranged.update(dict.fromkeys(values))
     return CellPlan(
         graph=graph,
         terms={name: float_sources(kind, name) for name in layer.shape},
@@ -355,7 +363,36 @@ def plan_of(kind: str, inputs: int, units: int, options: Options) -> CellPlan:
         kept=tuple(_kept(graph, made)),
         output=local_name(graph.outputs[0]),
         epsilon=dict(options).get(EPSILON, 0.0),
+        values_of={layer.exponents[name].values: values for name, values in beside.items()},
     )
+
+
+def open_exponents(record: type[LayerRecord], options: Mapping[str, Any]) -> dict[str, Exponent]:
+    """The exponents that calibration chooses: no function fixes them, no other one stands for them.
+
+    Args:
+        record: of the cell.
+        options: of the layer, by name.
+    """
+    return {
+        name: exponent
+        for name, exponent in record.exponents.items()
+        if exponent.fixed(options) is None and not exponent.shares(options)
+    }
+
+
+def _open_values(
+    record: type[LayerRecord], options: Mapping[str, Any]
+) -> dict[str, tuple[str, ...]]:
+    """Per exponent that calibration chooses the values whose ranges it holds."""
+    found = {}
+    for name, exponent in open_exponents(record, options).items():
+        values = exponent.values + exponent.parts
+        for other in record.exponents.values():
+            if other.partner == name and other.shares(options):
+                values += other.parts
+        found[name] = values
+    return found
 
 
 def _kept(graph: OpGraph, made: dict[str, Op]) -> list[Kept]:
@@ -375,7 +412,7 @@ def _kept(graph: OpGraph, made: dict[str, Op]) -> list[Kept]:
                 complement = isinstance(other, Complement)
                 if isinstance(other, Complement):
                     factor, other = other.value, made.get(other.value.name)
-                if isinstance(other, Activation) or _gate_of_stack(other, made):
+                if isinstance(other, (Activation, Curve)) or _gate_of_stack(other, made):
                     found.append(
                         Kept(state=position, value=local_name(factor), complement=complement)
                     )
@@ -384,4 +421,6 @@ def _kept(graph: OpGraph, made: dict[str, Op]) -> list[Kept]:
 
 def _gate_of_stack(op: Op | None, made: dict[str, Op]) -> bool:
     """Whether a value is a part of a stack of gates."""
-    return op is not None and any(isinstance(made.get(v.name), Activation) for v in op.reads)
+    return op is not None and any(
+        isinstance(made.get(v.name), (Activation, Curve)) for v in op.reads
+    )

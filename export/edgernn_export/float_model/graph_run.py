@@ -26,6 +26,7 @@ from edgernn.model.affine import Source
 from edgernn_export.float_model.functions.arithmetic import Arithmetic, StepArray
 from edgernn_export.float_model.functions.pointwise import pointwise
 
+
 def offset_of(name: str) -> str:
     """What the weights are called that are offsets beside constants of this name."""
     return f"{name}.offset"

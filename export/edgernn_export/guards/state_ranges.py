@@ -9,12 +9,12 @@ import math
 from typing import Final
 
 from edgernn.errors import RangeRefused
-from edgernn.graph.ops import AffineResult
+from edgernn.graph.ops import AffineResult, Slice
 from edgernn.model.formats import CELL_EXPONENTS, INT16_MAX, RELU_EXPONENTS, Precision
 from edgernn.model.functions.exponents import Exponent
 from edgernn_export.calibration.ranges import RangeMethod, limit
 from edgernn_export.calibration.statistics import Calibration
-from edgernn_export.float_model.cell_plans import full_name, record_of
+from edgernn_export.float_model.cell_plans import full_name, open_exponents, record_of
 from edgernn_export.float_model.model import FloatCell, FloatLSTM, FloatModel, FloatSimpleRNN
 
 #: Largest code that every row of an affine map can reach (clauses 4.3 and 5.2).
@@ -50,9 +50,19 @@ def refuse_unheld(
 
 
 def high_code(layer: FloatCell, exponent: Exponent, precision: Precision) -> int:
-    """Largest code that all values of an exponent can reach."""
-    maps = {op.result.name for op in layer.plan.graph.ops if isinstance(op, AffineResult)}
-    of_map = any(full_name(value) in maps for value in exponent.values)
+    """Largest code that all values of an exponent can reach, and of those that share it."""
+    plan, record, options = layer.plan, record_of(layer.kind), dict(layer.options)
+    values = set(exponent.values)
+    for other in record.exponents.values():
+        if other.shares(options) and record.exponents[other.partner] is exponent:
+            values.update(other.values)
+    maps = {op.result.name for op in plan.graph.ops if isinstance(op, AffineResult)}
+    rows = {
+        op.result.name
+        for op in plan.graph.ops
+        if isinstance(op, Slice) and op.value.name in maps and not op.result.operand
+    }
+    of_map = any(full_name(value) in maps | rows for value in values)
     return HIGH_CODE[precision] if of_map else INT16_MAX
 
 
@@ -65,9 +75,10 @@ def _unheld_values(
 ) -> list[str]:
     """The values of a registered cell that its coarsest exponents do not hold."""
     reasons = []
-    for option, exponent in record_of(layer.kind).exponents.items():
+    chosen = open_exponents(record_of(layer.kind), dict(layer.options))
+    for option, exponent in chosen.items():
         highest = high_code(layer, exponent, precision) * 2.0 ** -min(exponent.allowed)
-        for value in exponent.values:
+        for value in layer.plan.ranged_of(exponent):
             stats = statistics[index, value]
             reached = limit(stats.spread, stats.limit, method)
             if reached > highest:

@@ -213,7 +213,7 @@ class LayerContext:
         self,
         recurrent: FloatArray,
         h_scale: float,
-        out_scale: float,
+        out_scale: FloatArray | float,
         source: Source = Source.H,
         tensor: str = "",
     ) -> RealTerm:
@@ -230,7 +230,8 @@ class LayerContext:
         scale = h_scale * precision.operand_ratio
         feed = Feed.of_layer(precision, h_scale, recurrent.shape[1])
         tensor = tensor or ("h_in" if source is Source.H else "rh")
-        return self._term(source, tensor, recurrent * scale / out_scale, feed)
+        gain = recurrent * scale / np.reshape(out_scale, (-1, 1))
+        return self._term(source, tensor, gain, feed)
 
     def _term(self, source: Source, tensor: str, gain: FloatArray, feed: Feed) -> RealTerm:
         """A product with the operand that a calibrated tensor feeds."""

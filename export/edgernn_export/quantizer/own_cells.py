@@ -10,29 +10,39 @@ import numpy as np
 from edgernn.errors import ModelError, RangeRefused
 from edgernn.graph.lowering import lowered
 from edgernn.graph.op_graph import OpGraph
-from edgernn.graph.ops import AffineResult, Normalization, OperandOf, Scaling, Value
+from edgernn.graph.ops import AffineResult, Curve, Normalization, OperandOf, Scaling, Value
 from edgernn.model.affine import Source
 from edgernn.model.formats import INT16_MAX, FloatArray, Int16Array, QFormat
+from edgernn.model.functions.curves import CurveTable
 from edgernn.model.layer_record import LayerRecord
 from edgernn.model.scales import SCALE_SHIFTS, NormalizationConstants, ScaleVector
-from edgernn_export.calibration.ranges import exponent_for, limit
-from edgernn_export.float_model.cell_plans import record_of, template
+from edgernn_export.float_model.cell_plans import record_of, row_scales, template
 from edgernn_export.float_model.graph_run import offset_of
 from edgernn_export.float_model.own_cells import FloatCell
-from edgernn_export.guards.state_ranges import high_code
+from edgernn_export.quantizer.functions.curves import fitted_curve
+from edgernn_export.quantizer.functions.exponents import cell_exponents
 from edgernn_export.quantizer.layer_context import STATE_HEADROOM, LayerContext
 from edgernn_export.quantizer.weights.affine import RealTerm, join
 
+#: The part of int16 that states and results fill in calibration at most.
+_REACH = 1.0 / STATE_HEADROOM
 
-def quantize_cell(context: LayerContext, layer: FloatCell) -> LayerRecord:
+
+def quantize_cell(context: LayerContext, layer: FloatCell, *, wide: bool = False) -> LayerRecord:
     """Quantize a layer of a registered cell.
+
+    Args:
+        context: of the layer.
+        layer: the float layer.
+        wide: with a wide state.
 
     Raises:
         OverflowRefused: an accumulator could overflow.
-        RangeRefused: a constant is larger than clause 7.9 holds, or an epsilon than 7.11 does.
+        RangeRefused: a constant is larger than clause 7.9 holds, an epsilon than 7.11 does, or no
+            exponents fit together.
     """
-    exponents = _exponents(context, layer)
-    record = template(layer.kind, layer.inputs, layer.units, layer.options, exponents)
+    exponents = cell_exponents(context, layer, wide=wide)
+    record = template(layer.kind, layer.inputs, layer.units, layer.options, exponents, wide=wide)
     graph = lowered(context.plan.precision, (record,))
     maps = {
         op.name: _map(context, layer, graph, op) for op in graph.ops if isinstance(op, AffineResult)
@@ -46,28 +56,16 @@ def quantize_cell(context: LayerContext, layer: FloatCell) -> LayerRecord:
         **context.affines(ordered),
         **type(record).scale_arguments({name: scales[name] for name in record.scales}),
         **norms,
+        **{op.name: _curve(op) for op in graph.ops if isinstance(op, Curve)},
     }
     return replace(record, name=context.name, **changed)
-
-
-def _exponents(context: LayerContext, layer: FloatCell) -> dict[str, int]:
-    """The most fraction bits with which values hold what they reach in calibration."""
-    found = {}
-    for option, exponent in record_of(layer.kind).exponents.items():
-        reach = 0.0
-        for value in exponent.values:
-            stats = context.stats(value)
-            reach = max(reach, limit(stats.spread, stats.limit, context.plan.method))
-        high = high_code(layer, exponent, context.plan.precision)
-        found[option] = exponent_for(reach * STATE_HEADROOM, exponent.allowed, high)
-    return found
 
 
 def _map(
     context: LayerContext, layer: FloatCell, graph: OpGraph, op: AffineResult
 ) -> tuple[list[RealTerm], FloatArray]:
     """The products of a map and its bias, in codes of the format that it goes to."""
-    weights, out_scale = layer.by_name, _scale_of(op.result)
+    weights, out_scale = layer.by_name, row_scales(graph, op)
     terms = []
     bias = weights[f"{op.name}.bias"] / out_scale
     made = {one.result.name: one for one in graph.ops}
@@ -106,6 +104,12 @@ def _scale(context: LayerContext, layer: FloatCell, op: Scaling) -> ScaleVector:
         )
     multiplier = np.rint(ratio * 2.0 ** shifts[-1]).astype(np.int16)
     return ScaleVector(multiplier=multiplier, shift=shifts[-1], bias=_offsets(context, layer, op))
+
+
+def _curve(op: Curve) -> CurveTable:
+    """The table of a function for the formats of its argument and its result."""
+    reach = 1.0 if op.function.within_one else _REACH
+    return fitted_curve(str(op.function), _scale_of(op.value), _scale_of(op.result), reach).table
 
 
 def _offsets(context: LayerContext, layer: FloatCell, op: Scaling) -> Int16Array:

@@ -1,0 +1,1 @@
+"""What quantizing makes of functions of one value: tables, exponents, layers of their own."""
