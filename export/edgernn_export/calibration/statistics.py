@@ -34,7 +34,7 @@ _OPERAND_ROWS: Final = 1 << 14
 _KEEP_ROWS: Final = 1 << 12
 #: Pre-activation of the gate that keeps a state: its median tells how long a unit remembers.
 KEEP: Final = "keep"
-_SAMPLED: Final = dict.fromkeys(("x", "h_in", "rh"), _OPERAND_ROWS) | {KEEP: _KEEP_ROWS}
+_SAMPLED: Final = dict.fromkeys(("x", "h_in", "r*h"), _OPERAND_ROWS) | {KEEP: _KEEP_ROWS}
 #: The same of a tensor whose range depends on how its values are spread, by its width.
 _SPREAD_ROWS: Final = 1 << 17
 _SPREAD_VALUES: Final = 1 << 22

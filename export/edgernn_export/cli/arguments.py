@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, Final, cast, get_args
 
 from edgernn.errors import EdgeRnnError
 from edgernn_export.calibration.ranges import RangeMethod
 from edgernn_export.calibration.stream_kind import StreamKind
+from edgernn_export.quantizer.states.storage import STORAGES, States
 
 _LABELS: Final = ("input_names", "input_units", "output_names", "output_units")
 
@@ -105,6 +106,35 @@ def given_ranges(
     if len(ranges) < len(pairs or ()):
         raise EdgeRnnError("--input-range: expected one range for each name, got a name twice.")
     return ranges or None
+
+
+def layer_states(text: str) -> States:
+    """Storage of states, of all layers or by layer, as in ``32`` or ``lstm=32,gru=16``.
+
+    Raises:
+        argparse.ArgumentTypeError: another form, or a layer named twice.
+    """
+    if text in STORAGES:
+        return cast("States", text)
+    found: dict[str, Any] = {}
+    for part in comma_list(text):
+        name, equals, asked = part.partition("=")
+        if not (name and equals and asked in STORAGES) or name in found:
+            raise argparse.ArgumentTypeError(
+                "expected auto, 16 or 32, or distinct layers with one of them, as in "
+                f"lstm=32,gru=16, got {text!r:.80}"
+            )
+        found[name] = asked
+    return found
+
+
+def add_state_argument(parser: argparse.ArgumentParser) -> None:
+    """Declare how many bits states have."""
+    parser.add_argument(
+        "--state", type=layer_states, default="auto", metavar="BITS|LAYER=BITS,...",
+        help="bits of recurrent states: 16, 32 (31 in use, for memory of thousands of steps), or "
+        "auto, which takes 32 where calibration asks for it (default: auto)",
+    )  # fmt: skip
 
 
 def layer_bits(text: str) -> dict[str, int]:

@@ -54,6 +54,7 @@ def quantized_programs(args: argparse.Namespace) -> ProgramSet:
         operand_scales=args.operand_scales,
         weight_bits=args.layer_bits,
         sparse=args.sparse,
+        state=args.state,
         name=args.name or args.output.stem,
     )
 

@@ -23,6 +23,7 @@ from edgernn_export.cli.arguments import (
     add_label_arguments,
     add_range_arguments,
     add_source_arguments,
+    add_state_argument,
     add_stream_arguments,
     given_labels,
     given_ranges,
@@ -77,6 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="leave out tiles of zeros, 4 by 4 (default: auto, where that is smaller); "
         "4-bit weights stay dense",
     )  # fmt: skip
+    add_state_argument(parser)
     add_range_arguments(parser)
     add_stream_arguments(parser)
     parser.add_argument("--operand-scales", choices=OPERAND_SCALES, default="auto")
@@ -127,6 +129,7 @@ def main(args: argparse.Namespace) -> int:
             operand_scales=args.operand_scales,
             weight_bits=args.layer_bits,
             sparse=args.sparse,
+            state=args.state,
             stream=args.stream,
             window=args.window,
             hop=args.hop,

@@ -184,7 +184,7 @@ def _gru_before(
         n += np.matmul(rh, back_n, out=fed_n)
         _update(z, np.tanh(n, out=candidate), h, h_new)
     tensors = {"x": xs, "h_in": hs[:-1], "zr": zrs, "keep": zrs[:, :, :units]}
-    return {**tensors, "rh": rhs, "n": ns, "h": hs[1:]}, (hs[-1].copy(),)
+    return {**tensors, "r*h": rhs, "n": ns, "h": hs[1:]}, (hs[-1].copy(),)
 
 
 def dense(layer: FloatDense, xs: FloatArray, state: LayerState) -> tuple[Tensors, LayerState]:

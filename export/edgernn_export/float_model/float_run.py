@@ -108,7 +108,7 @@ def run(
         state: state to start from; all zero by default.
         observe: sees every tensor of every stretch, [T, B, ...]: "x", "h_in" (the carried h), "z"
             (pre-activations of all gates), "keep" (that of the gate that keeps the state, LSTM f or
-            GRU z, alone), "h", "c"; GRU "zr", "rh", "n" (reset before) or "zr",
+            GRU z, alone), "h", "c"; GRU "zr", "r*h", "n" (reset before) or "zr",
             "n_x", "n_h", "n" (reset after);
             a registered cell "x" and what its plan observes;
             Dense "x", "y" (before the activation) and "a" (after it); merges and embeddings "x"

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 
 from edgernn.model.formats import FloatArray
-from edgernn.model.layers import LSTM, GRUAfter, GRUBefore, Layer
+from edgernn.model.layers import Layer
 from edgernn_export.calibration.statistics import KEEP, Calibration
 from edgernn_export.float_model.cells import ACTIVATIONS
 from edgernn_export.float_model.model import FloatCell, FloatGRU, FloatLayer, FloatLSTM, FloatModel
@@ -38,11 +38,13 @@ class LongMemory:
         layer: its name.
         units: numbers of the units, longest memory first.
         steps: how long each of them holds, in steps; at most a million.
+        can_be_wide: whether the layer may have a wide state, which follows them.
     """
 
     layer: str
     units: tuple[int, ...]
     steps: tuple[float, ...]
+    can_be_wide: bool = True
 
     def __str__(self) -> str:
         """One line for people."""
@@ -54,9 +56,15 @@ class LongMemory:
         return (
             f"{self.layer}: expected units that a 16-bit state can follow, got {len(self.units)} "
             f"with longer memory: {named}{f' and {more} more' if more > 0 else ''}. They freeze or "
-            "drift on long streams, in every precision. Compare with --report on a stream as "
-            "long as in use; shorten their memory by training with a smaller bias of the gate "
-            "that keeps the state, or feed readings less often."
+            f"drift on long streams, in every precision. {self._cure()}"
+        )
+
+    def _cure(self) -> str:
+        if self.can_be_wide:
+            return "Take state='32' (--state 32), with which the state has 15 bits more."
+        return (
+            "Compare with --report on a stream as long as in use; shorten their memory by training "
+            "with a smaller bias of the gate that keeps the state, or feed readings less often."
         )
 
 
@@ -70,7 +78,7 @@ def long_memory(
     layers: Sequence[Layer],
     longest_steps: int | None = None,
 ) -> tuple[LongMemory, ...]:
-    """The layers with units of long memory, in layer order.
+    """The layers with units of long memory that their states cannot carry, in layer order.
 
     Args:
         model: the float model.
@@ -81,11 +89,32 @@ def long_memory(
     """
     found = []
     for index, (original, layer) in enumerate(zip(model.layers, layers, strict=True)):
-        for taken, rms, code in _states(original, layer, index, statistics):
-            one = _held_too_long(layer.name, taken, rms, code, longest_steps)
-            if one is not None:
-                found.append(one)
+        if not layer.is_wide:
+            found += layer_memory(original, layer, index, statistics, longest_steps)
     return tuple(found)
+
+
+def layer_memory(
+    original: FloatLayer,
+    layer: Layer,
+    index: int,
+    statistics: Calibration,
+    longest_steps: int | None = None,
+) -> tuple[LongMemory, ...]:
+    """What 16 bits cannot carry of each state of one layer.
+
+    Args:
+        original: the float layer.
+        layer: made from it, with states of 16 bits.
+        index: its position in the model.
+        statistics: calibration of the model.
+        longest_steps: as of `long_memory`.
+    """
+    found = (
+        _held_too_long(layer.name, taken, rms, code, longest_steps)
+        for taken, rms, code in _states(original, layer, index, statistics)
+    )
+    return tuple(one for one in found if one is not None)
 
 
 def _held_too_long(
@@ -113,7 +142,8 @@ def _states(
     """Per state that gates or constants keep: share of the new, RMS, real value of a code."""
     if isinstance(original, (FloatLSTM, FloatGRU)):
         rms = statistics[index, "c" if isinstance(original, FloatLSTM) else "h"].rms
-        yield _taken(original, statistics[index, KEEP].sample), rms, _code(layer)
+        code = layer.states[isinstance(original, FloatLSTM)].format.scale
+        yield _taken(original, statistics[index, KEEP].sample), rms, code
     elif isinstance(original, FloatCell):
         for kept in original.plan.kept:
             rms = statistics[index, original.plan.states[kept.state]].rms
@@ -132,10 +162,3 @@ def _taken(layer: FloatLSTM | FloatGRU, keep: FloatArray) -> FloatArray:
     taken: FloatArray = gate(-np.median(keep, axis=0))
     return taken
 
-
-def _code(layer: Layer) -> float:
-    """Real value of one code of the state that is kept."""
-    if isinstance(layer, LSTM):
-        return float(2.0**-layer.cell_exponent)
-    assert isinstance(layer, (GRUBefore, GRUAfter))
-    return layer.output_scale

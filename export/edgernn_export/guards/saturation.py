@@ -14,7 +14,7 @@ import numpy as np
 
 from edgernn.graph.lowering import lowered
 from edgernn.graph.op_graph import OpGraph
-from edgernn.graph.ops import Activation, Rescaling, Slice, Sum
+from edgernn.graph.ops import Activation, Blend, GatedSum, Rescaling, Slice, Sum, Value
 from edgernn.model.affine import Source
 from edgernn.model.formats import INT16_MAX, PREACTIVATION, FloatArray, Int16Array
 from edgernn.model.integer_model import IntegerModel
@@ -283,12 +283,19 @@ def _flat_values(graph: OpGraph) -> frozenset[str]:
     for op in reversed(graph.ops):
         for value in op.reads:
             into = isinstance(op, Activation) and op.function.bounded
+            into |= isinstance(op, (Blend, GatedSum)) and value in _fine_gates(op)
             passed = isinstance(op, (Slice, Sum, Rescaling)) and op.result.name in flat - shown
             if value.format == PREACTIVATION and (into or passed):
                 flat.add(value.name)
             else:
                 shown.add(value.name)
     return frozenset(flat - shown)
+
+
+def _fine_gates(op: Blend | GatedSum) -> list[Value]:
+    """Pre-activations of which a wide update takes the sigmoid."""
+    gates = [op.share] if isinstance(op, Blend) else [op.loss, op.gain]
+    return [gate.value for gate in gates if gate.fine]
 
 
 def _flat(layer: Layer) -> bool:

@@ -6,11 +6,12 @@ A state beyond its format saturates and stays there: unlike a clipped reading, i
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 from edgernn.errors import RangeRefused
 from edgernn.graph.ops import AffineResult, Slice
-from edgernn.model.formats import CELL_EXPONENTS, INT16_MAX, RELU_EXPONENTS, Precision
+from edgernn.model.formats import INT16_MAX, RELU_EXPONENTS, WIDE_CELL_EXPONENTS, Precision
 from edgernn.model.functions.exponents import Exponent
 from edgernn_export.calibration.ranges import RangeMethod, limit
 from edgernn_export.calibration.statistics import Calibration
@@ -19,12 +20,27 @@ from edgernn_export.float_model.model import FloatCell, FloatLSTM, FloatModel, F
 
 #: Largest code that every row of an affine map can reach (clauses 4.3 and 5.2).
 HIGH_CODE: Final = {Precision.W8A8: INT16_MAX, Precision.W8A16: INT16_MAX // 2}
+#: What 16 bits hold of the cell state of an LSTM: with fewer fraction bits than 0, products of
+#: gates and candidates would lose more bits than clause 1.3 has. Wide ones hold 32 times that.
+NARROW_CELL_LIMIT: Final = float(INT16_MAX)
+WIDE_CELL_LIMIT: Final = INT16_MAX * 2.0 ** -min(WIDE_CELL_EXPONENTS)
 
 
 def refuse_unheld(
-    model: FloatModel, statistics: Calibration, method: RangeMethod, precision: Precision
+    model: FloatModel,
+    statistics: Calibration,
+    method: RangeMethod,
+    precision: Precision,
+    narrow: Sequence[bool] | None = None,
 ) -> None:
     """Refuse states that leave their coarsest format within calibration itself.
+
+    Args:
+        model: the float model.
+        statistics: its calibration.
+        method: how ranges are chosen.
+        precision: of the integer model.
+        narrow: per layer, whether its state must have 16 bits; none must where None.
 
     Raises:
         RangeRefused: names every such layer, the value it reached, and a cure.
@@ -40,9 +56,10 @@ def refuse_unheld(
         elif isinstance(layer, FloatLSTM):
             stats = statistics[index, "c"]
             reached = limit(stats.spread, stats.limit, method)
-            highest = INT16_MAX * 2.0 ** -min(CELL_EXPONENTS)
+            in_16 = narrow is not None and narrow[index]
+            highest = NARROW_CELL_LIMIT if in_16 else WIDE_CELL_LIMIT
             if reached > highest:
-                reasons.append(_cell(layer.name, reached, highest))
+                reasons.append(_cell(layer.name, reached, highest, in_16=in_16))
         elif isinstance(layer, FloatCell):
             reasons += _unheld_values(layer, index, statistics, method, precision)
     if reasons:
@@ -102,9 +119,10 @@ def _relu(name: str, reached: float, highest: float, precision: Precision) -> st
     )
 
 
-def _cell(name: str, reached: float, highest: float) -> str:
+def _cell(name: str, reached: float, highest: float, *, in_16: bool) -> str:
+    wider = f"Take state='32', which holds ±{WIDE_CELL_LIMIT:.0f}. "
     return (
         f"{name}: expected a cell state within ±{highest:.0f}, got {reached:.6g} in calibration. "
-        "No other scale keeps the function of an LSTM. Where the state is reset in use, calibrate "
+        f"{wider if in_16 and reached <= WIDE_CELL_LIMIT else ''}Where the state is reset in use, calibrate "
         "on streams of that length; else train a GRU, whose state stays within ±1."
     )

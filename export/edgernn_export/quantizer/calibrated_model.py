@@ -41,7 +41,10 @@ from edgernn_export.guards.saturation import pieces, watched_run
 from edgernn_export.guards.state_ranges import refuse_unheld
 from edgernn_export.guards.sufficiency import warn_of_little
 from edgernn_export.quantizer.layer_context import Feed, LayerContext, Plan
-from edgernn_export.quantizer.layers import layer_names, output_scale, quantize_layer
+from edgernn_export.quantizer.layers import layer_names, output_scale
+from edgernn_export.quantizer.states.storage import check_states, storage_of
+from edgernn_export.quantizer.states.storage import settings as state_settings
+from edgernn_export.quantizer.states.wide_layers import quantize_state
 from edgernn_export.quantizer.value_layers import (
     delayed,
     input_codes,
@@ -66,6 +69,7 @@ class CalibratedModel:
         endless: of a network made for windows, what streaming it endlessly changes.
         rewindowed: of one that gets windows of another length, what these change.
         handed: positions of the layers with whose outputs states of other programs begin.
+        longest_steps: after which states are reset in use; None where they never are.
         checked: the part of the calibration streams that `concerns` runs an integer model over,
             [B, T, I] each.
     """
@@ -78,6 +82,7 @@ class CalibratedModel:
     endless: StreamError | None = None
     rewindowed: StreamError | None = None
     handed: frozenset[int] = frozenset()
+    longest_steps: int | None = None
 
     @staticmethod
     def of(
@@ -123,6 +128,7 @@ class CalibratedModel:
             calibration_sha256=streams_sha256(given),
             checked=pieces(blocks, model.parameters, windows=window is not None),
             window=window,
+            longest_steps=None if window is None else window.steps,
             endless=endless,
             rewindowed=None if window is None else window_error(model, given, window),
         )
@@ -138,9 +144,12 @@ class CalibratedModel:
         """
         model = self.model
         given = by_channel(plan.given_ranges, model)
-        refuse_unheld(model, self.statistics, plan.method, plan.precision)
+        names = layer_names(model.layers)
+        check_states(plan.state, dict(zip(names, model.layers, strict=True)))
+        narrow = [storage_of(plan.state, name) == "16" for name in names]
+        refuse_unheld(model, self.statistics, plan.method, plan.precision, narrow)
         input_spec = _input_spec(model, self.statistics, plan, given)
-        layers, scale = _layers(model, self.statistics, plan, bits, input_spec, self.handed)
+        layers, scale = self._layers(plan, bits, input_spec)
         return IntegerModel(
             name=name,
             precision=plan.precision,
@@ -165,12 +174,49 @@ class CalibratedModel:
                     ("common_loss_db", repr(plan.common_loss_db)),
                     *range_settings(model.input_names, given, plan.method, plan.precision),
                     *settings(bits, plan.sparse),
+                    *state_settings(plan.state),
                 ),
             ),
             window=self.window,
             routes=model.routes,
             rate=_rate(model, plan, input_spec),
         )
+
+    def _layers(
+        self, plan: Plan, bits: Mapping[str, int], input_spec: InputSpec
+    ) -> tuple[tuple[Layer, ...], FloatArray]:
+        """All integer layers and the real scale per output channel."""
+        model, precision = self.model, plan.precision
+        wiring = model.wiring
+        readings = 1 if model.rate is None else model.rate.readings
+        feeds = {MODEL_INPUT: Feed.of_input(precision, input_spec, readings)}
+        apart = _row_by_row(model)
+        made: list[Layer] = []
+        scales: list[FloatArray] = []
+        names = layer_names(model.layers)
+        for index, layer in enumerate(model.layers):
+            last = readers(wiring, index) == {len(model.layers)}
+            context = LayerContext(
+                name=names[index],
+                index=index,
+                weight_bits=bits.get(names[index], 8),
+                last=last,
+                per_row_output=index in apart,
+                reads_input=reads_input(wiring[index]),
+                handed=index in self.handed,
+                feed=Feed.of_route(feeds, wiring[index]),
+                plan=plan,
+                calibration=self.statistics,
+            )
+            integer = quantize_state(context, layer, self.longest_steps)
+            made.append(integer)
+            scales.append(output_scale(context, layer, integer))
+            if isinstance(layer, FloatDelay):
+                feeds[index] = delayed(context.feed, layer.depth)
+            else:
+                feeds[index] = Feed.of_layer(precision, scales[index], layer.units)
+        put_out = [scales[part.source][part.start : part.start + part.width] for part in wiring[-1]]
+        return tuple(made), np.concatenate(put_out)
 
     def _stream_settings(self) -> tuple[tuple[str, str], ...]:
         if self.endless is None:
@@ -187,7 +233,6 @@ class CalibratedModel:
         names = self.model.input_names
         given = by_channel(plan.given_ranges, self.model)
         readings = readings_of(self.model, self.statistics)
-        longest = None if self.window is None else self.window.steps
         ends = input_ranges(readings, plan.method, plan.precision, given)
         ends = with_starts(self.model, *ends, given)
         for channel, size in enumerate(self.model.vocabulary):
@@ -201,7 +246,7 @@ class CalibratedModel:
             *([] if strayed is None else [DepartureWarning(f"{self.model.name}: {strayed}")]),
             *(
                 LongMemoryWarning(str(found))
-                for found in long_memory(self.model, self.statistics, integer.layers, longest)
+                for found in long_memory(self.model, self.statistics, integer.layers, self.longest_steps)
             ),
         )
 
@@ -235,48 +280,6 @@ def _rate(model: FloatModel, plan: Plan, input_spec: InputSpec) -> Rate | None:
     feed = Feed.of_input(plan.precision, input_spec)
     start = input_codes(before, feed, plan.precision.input_step)
     return replace(model.rate, start=tuple(int(code) for code in start))
-
-
-def _layers(
-    model: FloatModel,
-    statistics: Calibration,
-    plan: Plan,
-    bits: Mapping[str, int],
-    input_spec: InputSpec,
-    handed: frozenset[int],
-) -> tuple[tuple[Layer, ...], FloatArray]:
-    """All integer layers and the real scale per output channel."""
-    precision, wiring = plan.precision, model.wiring
-    readings = 1 if model.rate is None else model.rate.readings
-    feeds = {MODEL_INPUT: Feed.of_input(precision, input_spec, readings)}
-    apart = _row_by_row(model)
-    made: list[Layer] = []
-    scales: list[FloatArray] = []
-    names = layer_names(model.layers)
-    for index, layer in enumerate(model.layers):
-        last = readers(wiring, index) == {len(model.layers)}
-        context = LayerContext(
-            name=names[index],
-            index=index,
-            weight_bits=bits.get(names[index], 8),
-            last=last,
-            per_row_output=index in apart,
-            reads_input=reads_input(wiring[index]),
-            handed=index in handed,
-            feed=Feed.of_route(feeds, wiring[index]),
-            plan=plan,
-            calibration=statistics,
-        )
-        integer = quantize_layer(context, layer)
-        made.append(integer)
-        scales.append(output_scale(context, layer, integer))
-        if isinstance(layer, FloatDelay):
-            feeds[index] = delayed(context.feed, layer.depth)
-        else:
-            feeds[index] = Feed.of_layer(precision, scales[index], layer.units)
-    put_out = [scales[part.source][part.start : part.start + part.width] for part in wiring[-1]]
-    return tuple(made), np.concatenate(put_out)
-
 
 def _row_by_row(model: FloatModel) -> frozenset[int]:
     """The layers whose rows may have scales of their own, as what reads them takes each by itself.

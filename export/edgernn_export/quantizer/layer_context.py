@@ -16,6 +16,7 @@ from edgernn.model.routes import Route
 from edgernn_export.calibration.input_ranges import GivenRanges
 from edgernn_export.calibration.ranges import RangeMethod
 from edgernn_export.calibration.statistics import Calibration, TensorStatistics
+from edgernn_export.quantizer.states.storage import States
 from edgernn_export.quantizer.weight_storage import DENSE, with_storage
 from edgernn_export.quantizer.weights.affine import (
     RealMap,
@@ -30,6 +31,8 @@ from edgernn_export.quantizer.weights.rounding import Moments
 #: Room above the calibrated range of states, which unseen data may use; their scales are powers of
 #: 2, so that most have more.
 STATE_HEADROOM: Final = 1.25
+#: The same of wide states that no layer reads.
+WIDE_HEADROOM: Final = 4.0
 #: The same of hidden Dense layers and merges.
 HIDDEN_HEADROOM: Final = 1.5
 #: The same of the model's output, which no later product reads: its 16 bits have room to spare. A
@@ -135,6 +138,7 @@ class Plan:
     common_loss_db: float
     sparse: str
     given_ranges: GivenRanges | None
+    state: States = "auto"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,7 +233,7 @@ class LayerContext:
         precision = self.plan.precision
         scale = h_scale * precision.operand_ratio
         feed = Feed.of_layer(precision, h_scale, recurrent.shape[1])
-        tensor = tensor or ("h_in" if source is Source.H else "rh")
+        tensor = tensor or ("h_in" if source is Source.H else "r*h")
         gain = recurrent * scale / np.reshape(out_scale, (-1, 1))
         return self._term(source, tensor, gain, feed)
 

@@ -13,6 +13,7 @@ from edgernn.errors import CalibrationError
 from edgernn.model.affine import Source
 from edgernn.model.formats import (
     CELL_EXPONENTS,
+    INT16_MAX,
     PREACTIVATION,
     RELU_EXPONENTS,
     UNIT,
@@ -45,6 +46,7 @@ from edgernn_export.float_model.model import (
     FloatMerge,
     FloatSimpleRNN,
 )
+from edgernn_export.float_model.own_cells import general_cell
 from edgernn_export.quantizer.layer_context import (
     HIDDEN_HEADROOM,
     OUTPUT_HEADROOM,
@@ -88,6 +90,8 @@ def _simple_rnn(context: LayerContext, layer: FloatSimpleRNN) -> Layer:
 def _lstm(context: LayerContext, layer: FloatLSTM) -> Layer:
     stats = context.stats("c")
     reach = limit(stats.spread, stats.limit, context.plan.method) * STATE_HEADROOM
+    if reach > INT16_MAX * 2.0 ** -min(CELL_EXPONENTS):
+        return quantize_cell(context, general_cell(layer))
     z_scale = PREACTIVATION.scale
     terms = context.xh(
         context.x_term(layer.kernel, z_scale), context.h_term(layer.recurrent, UNIT.scale, z_scale)

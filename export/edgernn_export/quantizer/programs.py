@@ -21,12 +21,12 @@ from edgernn.model.formats import FloatArray, Int16Array, Precision, PrecisionNa
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.program_set import Handover, ProgramSet, handed_over
 from edgernn.records.columns import listed
-from edgernn_export.calibration.input_ranges import GivenRanges
+from edgernn_export.calibration.input_ranges import GivenRanges, check_given
 from edgernn_export.calibration.ranges import RangeMethod, RangeMethodName
 from edgernn_export.calibration.statistics import calibrate
 from edgernn_export.calibration.streams import as_streams, streams_sha256
 from edgernn_export.float_model.float_run import State
-from edgernn_export.float_model.model import FloatModel
+from edgernn_export.float_model.model import FloatLayer, FloatModel
 from edgernn_export.float_model.programs import FloatHandover, FloatPrograms
 from edgernn_export.guards.departure import departure
 from edgernn_export.guards.long_memory import long_memory
@@ -36,6 +36,7 @@ from edgernn_export.quantizer.calibrated_model import CalibratedModel
 from edgernn_export.quantizer.layer_context import Plan
 from edgernn_export.quantizer.layers import layer_names, weighted_names
 from edgernn_export.quantizer.quantizer import make_plan
+from edgernn_export.quantizer.states.storage import States, check_states
 from edgernn_export.quantizer.weight_storage import bits_by_layer, check_sparse, parse_precision
 
 #: Sequences of each length that the integer programs are run over, to compare them.
@@ -53,6 +54,7 @@ def quantize_programs(
     common_loss_db: float = 0.5,
     weight_bits: Mapping[str, int] | None = None,
     sparse: str = "auto",
+    state: States = "auto",
     name: str | None = None,
     seeds: Sequence[tuple[str, int]] = (),
 ) -> ProgramSet:
@@ -75,6 +77,7 @@ def quantize_programs(
         common_loss_db: as of `quantize`.
         weight_bits: 8 or 4 by layer, of all programs that have one of this name.
         sparse: as of `quantize`.
+        state: as of `quantize`; by layer for all programs that have one of this name.
         name: of the set, and stem of exported files; default that of the network.
         seeds: as of `quantize`.
 
@@ -93,7 +96,9 @@ def quantize_programs(
     """
     operands, default_bits = parse_precision(precision)
     _check_names(input_range)
-    plan = make_plan(operands, range_method, operand_scales, common_loss_db, sparse)
+    plan = make_plan(
+        operands, range_method, operand_scales, common_loss_db, sparse, state=state
+    )
     programs = _read(source)
     if name is not None:
         programs = replace(programs, name=name)
@@ -150,8 +155,11 @@ def _plans(
     programs: FloatPrograms, plan: Plan, given: Mapping[str, tuple[float, float]] | None
 ) -> dict[str, Plan]:
     """The plan of each program, with the ranges of its own channels."""
+    layers = {model.name: _named(model) for model in programs.programs}
+    check_states(plan.state, {name: one for own in layers.values() for name, one in own.items()})
+    plans = {program: replace(plan, state=_own(plan.state, own)) for program, own in layers.items()}
     if given is None:
-        return {model.name: plan for model in programs.programs}
+        return plans
     known = {name for model in programs.programs for name in model.input_names}
     unknown = sorted(set(given) - known)
     if unknown:
@@ -159,14 +167,22 @@ def _plans(
             f"quantize_programs input_range: expected channels among {listed(sorted(known))}, "
             f"got {listed(unknown)}."
         )
-    plans = {}
     for model in programs.programs:
         own: GivenRanges = {name: given[name] for name in model.input_names if name in given}
-        checked = make_plan(
-            plan.precision, plan.method, plan.operand_scales, plan.common_loss_db, plan.sparse, own
-        )
-        plans[model.name] = checked
+        plans[model.name] = replace(plans[model.name], given_ranges=check_given(own))
     return plans
+
+
+def _named(model: FloatModel) -> dict[str, FloatLayer]:
+    """The layers of a program by name."""
+    return dict(zip(layer_names(model.layers), model.layers, strict=True))
+
+
+def _own(states: States, layers: Mapping[str, FloatLayer]) -> States:
+    """What is asked for the states of the layers of one program."""
+    if isinstance(states, str):
+        return states
+    return {name: asked for name, asked in states.items() if name in layers}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -298,6 +314,7 @@ def _calibrated(
         calibration_sha256=streams_sha256(blocks),
         checked=blocks,
         handed=programs.handed(model.name),
+        longest_steps=max(block.shape[1] for block in blocks),
     )
 
 
@@ -345,10 +362,12 @@ def _concerns(
             for one in (*saturated_beginnings(integer, taken), *saturated)
         ]
         found += [] if strayed is None else [DepartureWarning(f"{program}: {strayed}")]
-        longest = max(block.shape[1] for block in blocks)
         found += [
             LongMemoryWarning(f"{program}: {one}")
-            for one in long_memory(model, calibrated[program].statistics, integer.layers, longest)
+            for one in long_memory(
+                model, calibrated[program].statistics, integer.layers,
+                calibrated[program].longest_steps,
+            )
         ]
     return found
 

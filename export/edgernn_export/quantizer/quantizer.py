@@ -20,7 +20,8 @@ from edgernn_export.calibration.stream_kind import StreamKind, choose_window, re
 from edgernn_export.float_model.model import FloatModel
 from edgernn_export.quantizer.calibrated_model import CalibratedModel
 from edgernn_export.quantizer.layer_context import Plan
-from edgernn_export.quantizer.layers import weighted_names
+from edgernn_export.quantizer.layers import layer_names, weighted_names
+from edgernn_export.quantizer.states.storage import States, check_states, check_storage
 from edgernn_export.quantizer.weight_storage import bits_by_layer, check_sparse, parse_precision
 
 OPERAND_SCALES: Final = ("auto", "common", "separate")
@@ -37,6 +38,7 @@ def quantize(
     common_loss_db: float = 0.5,
     weight_bits: Mapping[str, int] | None = None,
     sparse: str = "auto",
+    state: States = "auto",
     stream: StreamKind = "auto",
     window: int | None = None,
     hop: int | None = None,
@@ -73,6 +75,10 @@ def quantize(
         sparse: "auto" leaves tiles of zeros (4 rows by 4 columns) out of a product where that is
             smaller, "never" and "always" do as they say. Products of 4-bit weights stay dense: half
             the bytes without an index. Storage changes no result.
+        state: bits of the states of recurrent layers, for all or by layer: "16", or "32", which
+            keeps 15 more below them (31 in all) and follows units that remember for thousands of
+            steps. "auto" (also of layers that are not named) takes them where calibration has such
+            units, or cell states beyond 16 bits.
         stream: "window": every answer is that of the network to its last T readings, from the zero
             state, as `keras.Model.predict` gives it; "endless": the state is carried for ever;
             "auto": what the network was made for (`FloatModel.window`).
@@ -99,7 +105,8 @@ def quantize(
         CalibrationError: the streams are empty, not finite, of the wrong width or shorter than a
             window.
         QuantizationError: an unknown precision, range method, scale choice, layer, channel or
-            number of bits; sparse weights where none have 8 bits; ranges or seeds that are not
+            number of bits; wide states of layers
+            that cannot have them; sparse weights where none have 8 bits; ranges or seeds that are not
             pairs.
         RangeRefused: a state left its coarsest format in calibration.
         ModelError: "always" for a product of more than 256 tiles of columns.
@@ -116,10 +123,13 @@ def quantize(
             answers can differ.
         DepartureWarning: an output strays from the float network's on calibration, by a third of
             its standard deviation or more.
-        LongMemoryWarning: units remember for longer than their 16-bit state can.
+        LongMemoryWarning: units remember for longer than their state can, which has 16 bits because
+            that is asked for, or because the layer has no wide form.
     """
     operands, default_bits = parse_precision(precision)
-    plan = make_plan(operands, range_method, operand_scales, common_loss_db, sparse, input_range)
+    plan = make_plan(
+        operands, range_method, operand_scales, common_loss_db, sparse, input_range, state
+    )
     _check_seeds(seeds)
     model = read_source(
         source,
@@ -130,6 +140,7 @@ def quantize(
     )
     bits = bits_by_layer(weighted_names(model.layers), default_bits, weight_bits)
     check_sparse(sparse, bits)
+    check_states(state, dict(zip(layer_names(model.layers), model.layers, strict=True)))
     chosen = choose_window(model, stream, window, hop)
     model = named_by_frame(model, calibration)
     by_channel(plan.given_ranges, model)
@@ -148,11 +159,12 @@ def make_plan(
     loss_db: float = 0.5,
     sparse: str = "auto",
     given_ranges: GivenRanges | None = None,
+    state: States = "auto",
 ) -> Plan:
     """The choices of `quantize` that hold for all layers.
 
     Raises:
-        QuantizationError: an unknown range method, or scale choice, or a loss below 0.
+        QuantizationError: an unknown range method, scale choice or storage of states, or a loss below 0.
     """
     if method not in [*RangeMethod, *(member.value for member in RangeMethod)]:
         wanted = ", ".join(repr(member.value) for member in RangeMethod)
@@ -168,6 +180,8 @@ def make_plan(
         raise QuantizationError(
             f"quantize common_loss_db: expected a finite number >= 0, got {loss_db!r}."
         )
+    if not isinstance(state, Mapping):
+        check_storage(state)
     return Plan(
         precision=precision,
         method=RangeMethod(method),
@@ -175,6 +189,7 @@ def make_plan(
         common_loss_db=loss_db,
         sparse=sparse,
         given_ranges=check_given(given_ranges),
+        state=state,
     )
 
 

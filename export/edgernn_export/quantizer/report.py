@@ -12,7 +12,7 @@ import numpy as np
 from edgernn.cells.dense_rows import DenseRows
 from edgernn.cli.text_tables import text_table
 from edgernn.graph.lowering import lowered
-from edgernn.graph.ops import AffineResult, Product, Sum
+from edgernn.graph.ops import AffineResult, Blend, GatedSum, LeakySum, Product, Sum
 from edgernn.model.formats import FloatArray
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.layer_record import LayerRecord
@@ -77,6 +77,7 @@ class QuantizationReport:
         steps: steps compared, over all streams.
         windows: of a window model, windows compared: layers that no recurrent layer reads are
             compared in the last step of each, which is what the model answers. Else None.
+        wide: layers whose states have 31 bits (clause 2.8).
     """
 
     tensors: tuple[TensorReport, ...]
@@ -85,6 +86,7 @@ class QuantizationReport:
     proofs: tuple[RowProof, ...]
     steps: int
     windows: int | None = None
+    wide: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """All figures as one JSON object; an infinite ratio is null."""
@@ -110,6 +112,8 @@ class QuantizationReport:
         if any(self.input_clip_rate):
             shares = ", ".join(f"{r:.3%}" for r in self.input_clip_rate)
             lines.append(f"input values outside the calibrated range, per channel: {shares}")
+        if self.wide:
+            lines.append(f"states of 31 bits, for long memory: {', '.join(self.wide)}")
         tightest = min(self.proofs, key=lambda p: p.headroom_bits)
         lines.append(
             f"overflow proof: {len(self.proofs)} affine maps safe; least headroom "
@@ -227,6 +231,7 @@ def quantization_report(
         proofs=prove(integer_model),
         steps=taken,
         windows=None if integer_model.window is None else len(blocks[0]),
+        wide=tuple(layer.name for layer in integer_model.layers if layer.is_wide),
     )
 
 
@@ -285,7 +290,7 @@ def _compared(model: IntegerModel) -> dict[str, tuple[int, str, FloatArray]]:
             continue
         if layer.states and not isinstance(layer, (SimpleRNN, LSTM, GRUBefore, GRUAfter)):
             graph = lowered(model.precision, (layer,))
-            recorded = (AffineResult, Product, Sum)
+            recorded = (AffineResult, Product, Sum, Blend, GatedSum, LeakySum)
             made = {op.result.name for op in graph.ops if isinstance(op, recorded)}
             for state in graph.carried:
                 name, form = state.after.name, state.after.format

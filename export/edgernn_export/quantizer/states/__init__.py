@@ -1,0 +1,1 @@
+"""Which layers get wide states, and the records of those that do."""

@@ -1,0 +1,193 @@
+"""Layers quantized with wide states, where they are asked for or found to be needed."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from edgernn.cells.general.leaky_rnn import LeakyRNN
+from edgernn.model.affine import Source
+from edgernn.model.formats import (
+    INT16_MAX,
+    LOW_BITS,
+    RELU_EXPONENTS,
+    FloatArray,
+    Int16Array,
+    Precision,
+)
+from edgernn.model.layers import Layer
+from edgernn.model.scales import ENTRY_SHIFTS, LeakConstants
+from edgernn_export.calibration.ranges import exponent_for, limit
+from edgernn_export.float_model.model import (
+    RECURRENT,
+    FloatCell,
+    FloatGRU,
+    FloatLayer,
+    FloatLSTM,
+    FloatSimpleRNN,
+)
+from edgernn_export.float_model.own_cells import general_cell
+from edgernn_export.guards.long_memory import layer_memory
+from edgernn_export.guards.state_ranges import HIGH_CODE, NARROW_CELL_LIMIT
+from edgernn_export.quantizer.layer_context import STATE_HEADROOM, LayerContext
+from edgernn_export.quantizer.layers import quantize_layer
+from edgernn_export.quantizer.own_cells import quantize_cell
+from edgernn_export.quantizer.states.storage import storage_of, wide_defect
+
+#: Bits of a share (clause 7.20).
+_SHARE_BITS: Final = 2 * LOW_BITS
+#: Room above what a leaky sum takes in at most in the steps that are sampled.
+_ENTRY_HEADROOM: Final = 2.0
+#: Output codes per operand code of a `w8a16` row, and the largest code that a `w8a8` row can reach,
+#: as of dense layers (clauses 4.4 and 5.2).
+_STEEPEST_GAIN16: Final = 15.8
+_FARTHEST_CODE8: Final = 1 << 26
+
+
+def quantize_state(context: LayerContext, layer: FloatLayer, longest_steps: int | None) -> Layer:
+    """Quantize a layer with the state that the plan asks for, or that calibration asks for.
+
+    Args:
+        context: of the layer.
+        layer: the float layer.
+        longest_steps: steps after which the state is reset in use; None where it never is.
+    """
+    if not isinstance(layer, RECURRENT):
+        return quantize_layer(context, layer)
+    asked = storage_of(context.plan.state, context.name)
+    if asked == "32":
+        return quantize_wide(context, layer)
+    able = asked == "auto" and wide_defect(layer) is None
+    if able and _leaves_narrow(context, layer):
+        return quantize_wide(context, layer)
+    made = quantize_layer(context, layer)
+    if able and layer_memory(layer, made, context.index, context.calibration, longest_steps):
+        return quantize_wide(context, layer)
+    return made
+
+
+def quantize_wide(context: LayerContext, layer: FloatLayer) -> Layer:
+    """Quantize a layer that `wide_defect` finds nothing in, with a wide state."""
+    if isinstance(layer, FloatSimpleRNN):
+        keep = layer.recurrent.diagonal()
+        return _leaky(
+            context, layer.kernel, layer.recurrent, layer.bias, keep, rectified=True
+        )
+    if isinstance(layer, (FloatLSTM, FloatGRU)):
+        return quantize_cell(context, general_cell(layer), wide=True)
+    assert isinstance(layer, FloatCell)
+    weights = layer.by_name
+    if layer.kind == "linear_recurrence":
+        return _leaky(
+            context, weights["entry.x"], None, weights["entry.bias"], weights["decay"],
+            rectified=False,
+        )  # fmt: skip
+    if layer.kind == "general_rnn":
+        recurrent = weights["gates.h"]
+        rectified = dict(layer.options)["cell_function"] == "relu"
+        return _leaky(
+            context, weights["gates.x"], recurrent, weights["gates.bias"], recurrent.diagonal(),
+            rectified=rectified,
+        )  # fmt: skip
+    return quantize_cell(context, layer, wide=True)
+
+
+def _leaves_narrow(context: LayerContext, layer: FloatLayer) -> bool:
+    """Whether the cell state of an LSTM is beyond all that 16 bits hold, headroom included."""
+    general = isinstance(layer, FloatCell) and layer.kind == "general_lstm"
+    if not general and not isinstance(layer, FloatLSTM):
+        return False
+    stats = context.stats("c")
+    reach = limit(stats.spread, stats.limit, context.plan.method) * STATE_HEADROOM
+    return reach > NARROW_CELL_LIMIT
+
+
+def _leaky(
+    context: LayerContext,
+    kernel: FloatArray,
+    recurrent: FloatArray | None,
+    bias: FloatArray,
+    keep: FloatArray,
+    *,
+    rectified: bool,
+) -> LeakyRNN:
+    """A recurrence that keeps shares of its state as constants, apart from its matrix.
+
+    Args:
+        context: of the layer.
+        kernel: over x, [H, I].
+        recurrent: over h, [H, H]; None where each unit reads itself alone.
+        bias: [H].
+        keep: what each unit keeps of itself [H]; what is not in [0, 1] of it stays in the matrix.
+        rectified: a sum below 0 becomes 0.
+    """
+    stats, plan = context.stats("h"), context.plan
+    reach = limit(stats.spread, stats.limit, plan.method)
+    exponent = exponent_for(reach * STATE_HEADROOM, RELU_EXPONENTS)
+    kept = np.clip(keep, 0.0, 1.0)
+    lost = np.minimum(np.rint((1.0 - kept) * 2.0**_SHARE_BITS), 2.0**_SHARE_BITS - 1).astype(int)
+    rest = np.diag(keep - kept) if recurrent is None else recurrent - np.diag(kept)
+    alone = not rest.any()
+    parts = [context.stats("x").sample @ kernel.T + bias]
+    if not alone:
+        parts.append(context.stats("h_in").sample @ rest.T)
+    shift = _entry_shifts(
+        parts, kernel, rest, bias, context, 2.0**-exponent, reach if rectified else np.inf
+    )
+    out_scale = np.exp2(shift - float(exponent + LOW_BITS))
+    x = context.x_term(kernel, out_scale)
+    terms = [x] if alone else context.xh(x, context.h_term(rest, 2.0**-exponent, out_scale))
+    return LeakyRNN(
+        name=context.name,
+        inputs=kernel.shape[1],
+        units=kernel.shape[0],
+        rectified=rectified,
+        state_exponent=exponent,
+        leak=LeakConstants(
+            high=(lost >> LOW_BITS).astype(np.int16),
+            low=(lost & INT16_MAX).astype(np.int16),
+            shift=shift,
+        ),
+        gates=context.affines({"gates": (terms, context.bias(kernel, bias, out_scale))})["gates"],
+    )
+
+
+def _entry_shifts(
+    parts: list[FloatArray],
+    kernel: FloatArray,
+    rest: FloatArray,
+    bias: FloatArray,
+    context: LayerContext,
+    code: float,
+    state_reach: float,
+) -> Int16Array:
+    """The j of clause 7.23: the finest scale of what comes in that holds it, per unit [H].
+
+    Args:
+        parts: what the products of x, and of h where there is one, give in sampled steps, [S, H].
+        kernel: over x.
+        rest: over h.
+        bias: of the map.
+        context: of the layer.
+        code: real value of one code of the state.
+        state_reach: less than this below 0 changes nothing that a rectified state shows.
+    """
+    feed, precision = context.feed, context.plan.precision
+    total = np.sum(parts, axis=0)
+    below = np.minimum(np.max(-total, axis=0), state_reach)
+    largest = np.maximum(np.max(total, axis=0), below)
+    gains = np.abs(kernel) * feed.scale, np.abs(rest) * code * precision.operand_ratio
+    if precision is Precision.W8A16:  # products saturate one by one (clause 5.2)
+        largest = np.maximum.reduce([largest, *(np.max(np.abs(part), axis=0) for part in parts)])
+        share = context.weight_max / 127
+        finest = np.max(np.concatenate(gains, axis=1), axis=1) / (_STEEPEST_GAIN16 * share)
+    else:
+        offset = np.abs(bias + kernel @ feed.offset)
+        farthest = gains[0] @ -feed.ends[0] + gains[1].sum(axis=1) * -precision.operand_low
+        finest = (farthest + offset) / _FARTHEST_CODE8
+    scale = np.maximum(largest * _ENTRY_HEADROOM / HIGH_CODE[precision], finest)
+    scale = np.maximum(scale, np.finfo(np.float64).tiny)
+    shift = np.ceil(np.log2(scale / code)) + LOW_BITS
+    limited: Int16Array = np.clip(shift, min(ENTRY_SHIFTS), max(ENTRY_SHIFTS)).astype(np.int16)
+    return limited
