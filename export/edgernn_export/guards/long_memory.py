@@ -161,4 +161,3 @@ def _taken(layer: FloatLSTM | FloatGRU, keep: FloatArray) -> FloatArray:
     # Of the pre-activation: gates rise with it, and 1 - gate(z) = gate(-z) keeps small shares.
     taken: FloatArray = gate(-np.median(keep, axis=0))
     return taken
-

@@ -246,7 +246,9 @@ class CalibratedModel:
             *([] if strayed is None else [DepartureWarning(f"{self.model.name}: {strayed}")]),
             *(
                 LongMemoryWarning(str(found))
-                for found in long_memory(self.model, self.statistics, integer.layers, self.longest_steps)
+                for found in long_memory(
+                    self.model, self.statistics, integer.layers, self.longest_steps
+                )
             ),
         )
 
@@ -280,6 +282,7 @@ def _rate(model: FloatModel, plan: Plan, input_spec: InputSpec) -> Rate | None:
     feed = Feed.of_input(plan.precision, input_spec)
     start = input_codes(before, feed, plan.precision.input_step)
     return replace(model.rate, start=tuple(int(code) for code in start))
+
 
 def _row_by_row(model: FloatModel) -> frozenset[int]:
     """The layers whose rows may have scales of their own, as what reads them takes each by itself.

@@ -96,9 +96,7 @@ def quantize_programs(
     """
     operands, default_bits = parse_precision(precision)
     _check_names(input_range)
-    plan = make_plan(
-        operands, range_method, operand_scales, common_loss_db, sparse, state=state
-    )
+    plan = make_plan(operands, range_method, operand_scales, common_loss_db, sparse, state=state)
     programs = _read(source)
     if name is not None:
         programs = replace(programs, name=name)
@@ -365,7 +363,9 @@ def _concerns(
         found += [
             LongMemoryWarning(f"{program}: {one}")
             for one in long_memory(
-                model, calibrated[program].statistics, integer.layers,
+                model,
+                calibrated[program].statistics,
+                integer.layers,
                 calibrated[program].longest_steps,
             )
         ]

@@ -13,11 +13,8 @@ from edgernn_export.calibration.ranges import exponent_for, limit
 from edgernn_export.float_model.cell_plans import open_exponents, record_of, template
 from edgernn_export.float_model.own_cells import FloatCell
 from edgernn_export.guards.state_ranges import high_code
-from edgernn_export.quantizer.layer_context import STATE_HEADROOM, LayerContext
+from edgernn_export.quantizer.layer_context import STATE_HEADROOM, WIDE_HEADROOM, LayerContext
 
-#: Room above the calibrated range of wide states that are no outputs: being coarser costs nothing,
-#: as they have a low part.
-WIDE_HEADROOM: Final = 4.0
 #: Bits that are taken off an exponent, or off two, so that products have shifts that exist.
 _MOST_BITS: Final = 16
 

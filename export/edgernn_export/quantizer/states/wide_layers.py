@@ -7,7 +7,6 @@ from typing import Final
 import numpy as np
 
 from edgernn.cells.general.leaky_rnn import LeakyRNN
-from edgernn.model.affine import Source
 from edgernn.model.formats import (
     INT16_MAX,
     LOW_BITS,
@@ -71,9 +70,7 @@ def quantize_wide(context: LayerContext, layer: FloatLayer) -> Layer:
     """Quantize a layer that `wide_defect` finds nothing in, with a wide state."""
     if isinstance(layer, FloatSimpleRNN):
         keep = layer.recurrent.diagonal()
-        return _leaky(
-            context, layer.kernel, layer.recurrent, layer.bias, keep, rectified=True
-        )
+        return _leaky(context, layer.kernel, layer.recurrent, layer.bias, keep, rectified=True)
     if isinstance(layer, (FloatLSTM, FloatGRU)):
         return quantize_cell(context, general_cell(layer), wide=True)
     assert isinstance(layer, FloatCell)
