@@ -44,7 +44,7 @@ GRU_EXPONENTS: Final = {
         blended_by="gate_function",
     ),
     "candidate_input_exponent": Exponent(
-        values=("z_n",),
+        values=("n",),
         allowed=VALUE_EXPONENTS,
         argument_of="cell_function",
         partner="state_exponent",

@@ -99,7 +99,7 @@ def general_gru_after(
     form = quantized(layer.candidate_input_exponent)
     a = g.affine("n_x", layer.n_x, operands, form)
     reset = g.product(r, g.affine("n_h", layer.n_h, operands, form), "r*d", form)
-    return blended(g, layer, z, g.sum(a, reset, "z_n"), states)
+    return blended(g, layer, z, g.sum(a, reset, "n"), states)
 
 
 register_cell(GeneralGRUAfter, general_gru_after)

@@ -91,7 +91,7 @@ def general_gru_before(
     z, r = gru_gates(g, layer, layer.zr, operands)
     operands[Source.RH] = g.operand(g.product(r, h, "r*h", h.format), "operand_rh")
     form = quantized(layer.candidate_input_exponent)
-    a = g.affine("n", layer.n, operands, form, called="z_n")
+    a = g.affine("n", layer.n, operands, form)
     return blended(g, layer, z, a, states)
 
 
