@@ -103,7 +103,7 @@ def _batch(source: Any, trained: FloatModel) -> int | None:
 
 def _check_finite(holder: Any) -> None:
     for name, variable in holder.float_weights.items():
-        bad = int((~keras.ops.isfinite(variable).numpy()).sum())
+        bad = int((~np.isfinite(np.asarray(variable))).sum())
         if bad:
             raise TrainingError(
                 f"{holder.name}.{name}: expected finite weights, got {bad} that are NaN or "

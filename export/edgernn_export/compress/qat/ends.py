@@ -8,16 +8,16 @@ from typing import Any, NoReturn
 
 import keras
 import numpy as np
-import tensorflow as tf
+from keras import ops
 
 from edgernn.errors import TrainingError
 from edgernn.model.formats import FloatArray
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.interface import port_slices
 from edgernn.model.routes import Route
+from edgernn_export.compress.qat.input_codes import InputCodes
 from edgernn_export.compress.qat.maps.columns import Columns
-from edgernn_export.compress.qat.straight_through import input_codes
-from edgernn_export.compress.qat.tensor_arithmetic import Tensor
+from edgernn_export.compress.qat.tensor_arithmetic import Tensor, constant
 from edgernn_export.keras_reader.findings import owner_of
 
 
@@ -63,8 +63,8 @@ def each_step(run: Callable[[Tensor], Tensor], codes: Tensor) -> Tensor:
     Returns:
         [..., U].
     """
-    made = run(tf.reshape(codes, (-1, codes.shape[-1])))
-    return tf.reshape(made, tf.concat((tf.shape(codes)[:-1], made.shape[-1:]), axis=0))
+    made = run(ops.reshape(codes, (-1, codes.shape[-1])))
+    return ops.reshape(made, (*ops.shape(codes)[:-1], made.shape[-1]))
 
 
 class QuantizeInput(Refused, keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
@@ -77,24 +77,30 @@ class QuantizeInput(Refused, keras.layers.Layer):  # type: ignore[misc]  # Keras
     def __init__(self, model: IntegerModel, **options: Any) -> None:
         super().__init__(**options)
         self.model = model
+        spec = model.input
+        ports = port_slices(spec.ports).values() if spec.ports else [slice(None)]
+        #: What makes codes of the readings of each port; None of tokens.
+        self._coders = [
+            None
+            if any(spec.vocabulary[part])
+            else InputCodes(spec.scale[part], spec.offset[part], model.precision)
+            for part in ports
+        ]
 
     def call(self, readings: Any) -> Tensor:
         """[..., I], or a list of what several inputs read, to codes [..., I].
 
         Tokens are codes already, [..., n] or without an axis where there is one of them.
         """
-        spec = self.model.input
         several = isinstance(readings, (list, tuple))
         parts = []
-        slices = port_slices(spec.ports).values() if several else [slice(None)]
-        for x, part in zip(readings if several else [readings], slices, strict=True):
-            if not any(spec.vocabulary[part]):
-                given = spec.scale[part], spec.offset[part]
-                parts.append(input_codes(x, *given, self.model.precision))
+        for x, coder in zip(readings if several else [readings], self._coders, strict=True):
+            if coder is not None:
+                parts.append(coder(x))
                 continue
             tokens = x if len(x.shape) == 3 else x[..., None]
-            parts.append(tf.cast(tokens, tf.float32))
-        return tf.concat(parts, axis=-1) if several else parts[0]
+            parts.append(ops.cast(tokens, "float32"))
+        return ops.concatenate(parts, axis=-1) if several else parts[0]
 
 
 class Routed(Refused, keras.layers.Layer):  # type: ignore[misc]  # as above
@@ -116,7 +122,7 @@ class Routed(Refused, keras.layers.Layer):  # type: ignore[misc]  # as above
             (codes[:, -1] if self._last_step and len(codes.shape) == 3 else codes)[..., cut]
             for codes, cut in zip(sources, self._cuts, strict=True)
         ]
-        return tf.concat(parts, axis=-1)
+        return ops.concatenate(parts, axis=-1)
 
 
 class DequantizeOutput(Refused, keras.layers.Layer):  # type: ignore[misc]  # as above
@@ -128,4 +134,4 @@ class DequantizeOutput(Refused, keras.layers.Layer):  # type: ignore[misc]  # as
 
     def call(self, codes: Tensor) -> Tensor:
         """[..., O] to outputs [..., O]."""
-        return codes * self.scale
+        return codes * constant(self.scale)

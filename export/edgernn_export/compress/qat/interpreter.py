@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-import tensorflow as tf
+from keras import ops
 
 from edgernn.graph.intervals import saturating
 from edgernn.graph.op_graph import OpGraph
@@ -48,7 +48,7 @@ from edgernn_export.compress.qat.straight_through import (
     sigmoid,
     tanh,
 )
-from edgernn_export.compress.qat.tensor_arithmetic import Tensor
+from edgernn_export.compress.qat.tensor_arithmetic import Tensor, constant
 from edgernn_export.float_model.graph_run import offset_of
 
 Maps = dict[str, ReadyMap]
@@ -127,7 +127,7 @@ def _operand(run: _Run, op: OperandOf) -> Tensor:
 def _concatenation(run: _Run, op: Concatenation) -> Any:
     """Values in one; operands apart, those of the input None, as an affine map wants them."""
     parts = run.reads(op)
-    return tuple(parts) if op.result.operand else tf.concat(parts, axis=-1)
+    return tuple(parts) if op.result.operand else ops.concatenate(parts, axis=-1)
 
 
 def _slice(run: _Run, op: Slice) -> Tensor:
@@ -148,7 +148,7 @@ def _affine(run: _Run, op: AffineResult) -> Tensor:
 
 FUNCTIONS: Final[dict[Function, Callable[[Tensor], Tensor]]] = {
     Function.LINEAR: lambda v: v,
-    Function.RELU: tf.nn.relu,
+    Function.RELU: ops.relu,
     Function.TANH: tanh,
     Function.SIGMOID: sigmoid,
     Function.HARD_SIGMOID: hard_sigmoid,
@@ -198,20 +198,20 @@ def _gather(run: _Run, op: Gather) -> Tensor:
 
 def _scaling(run: _Run, op: Scaling) -> Tensor:
     (v,) = run.reads(op)
-    multiplier = run.constants.get(op.name, op.scale.multiplier.astype("float32"))
-    multiplier += tf.zeros_like(v)  # its gradient is summed over the batch
+    multiplier = run.constants.get(op.name, constant(op.scale.multiplier))
+    multiplier = multiplier + ops.zeros_like(v)  # its gradient is summed over the batch
     scaled = saturated(product(v, multiplier, op.scale.shift))
     offset = run.constants.get(offset_of(op.name))
     if offset is None:
         if not op.scale.has_bias:
             return scaled
-        offset = op.scale.bias.astype("float32")
-    return saturating_sum(scaled, offset + tf.zeros_like(v))
+        offset = constant(op.scale.bias)
+    return saturating_sum(scaled, offset + ops.zeros_like(v))
 
 
 def _extremum(run: _Run, op: Extremum) -> Tensor:
     a, b = run.reads(op)
-    return tf.maximum(a, b) if op.largest else tf.minimum(a, b)
+    return ops.maximum(a, b) if op.largest else ops.minimum(a, b)
 
 
 #: operation -> what runs it

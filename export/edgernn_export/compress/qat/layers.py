@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
+from keras import ops
 
 from edgernn.errors import TrainingError
 from edgernn.graph.lowering import lowered
@@ -35,7 +35,7 @@ from edgernn_export.compress.qat.maps.maps8 import Maps8
 from edgernn_export.compress.qat.maps.maps16 import Maps16
 from edgernn_export.compress.qat.maps.training_maps import Weights
 from edgernn_export.compress.qat.straight_through import operand
-from edgernn_export.compress.qat.tensor_arithmetic import Tensor, codes_of
+from edgernn_export.compress.qat.tensor_arithmetic import Tensor, codes_of, constant
 from edgernn_export.float_model.cell_plans import weight_shapes
 from edgernn_export.float_model.graph_run import offset_of
 from edgernn_export.keras_reader.findings import owner_of
@@ -72,12 +72,12 @@ class Integers:
         if known.all():
             return codes
         made = operand(codes, self.model.precision)
-        return tf.where(known, codes, made) if known.any() else made
+        return ops.where(ops.convert_to_tensor(known), codes, made) if known.any() else made
 
     def constants(self, weights: Mapping[str, Any]) -> dict[str, Tensor]:
         """Multipliers and offsets of clause 7.9 by the names of their weights."""
         return {
-            name: codes_of(weights[name].value, rate.astype(np.float32), float(INT16_MAX))
+            name: codes_of(weights[name].value, constant(rate), float(INT16_MAX))
             for name, rate in self._rates.items()
         }
 
@@ -108,12 +108,9 @@ class Integers:
         values = {name: np.array(array) for name, array in weights.items()}
         begun = self.maps.nearest(dict(trained))
         for spec in self._specs:
-            starts, bias = begun[spec.name]
-            for name, start in starts.items():
+            for name, start in begun[spec.name].items():
                 values[spec.matrices[name]][:, spec.columns] = start
-            if spec.center is not None:
-                bias = bias - spec.center @ values[spec.matrices[KERNEL]][:, spec.columns]
-            values[spec.bias][spec.bias_columns] = bias - spec.out_offset
+            values[spec.bias][spec.bias_columns] = self.maps.nearest_bias(spec.name, values)
         for name, rate in self._rates.items():
             scale = self.record.scales[name.partition(".")[0]]
             codes = scale.multiplier if name in self.record.scales else scale.bias
@@ -134,7 +131,7 @@ class Integers:
             for name, affine in made.items()
         }
         codes = {
-            name: np.asarray(found).astype(np.int16)
+            name: ops.convert_to_numpy(found).astype(np.int16)
             for name, found in self.constants(weights).items()
         }
         constants = {
@@ -223,15 +220,15 @@ class QatRNN(Refused, keras.layers.RNN):  # type: ignore[misc]  # as above
         integers = self.cell.integers
         maps = integers.ready(self.cell.float_weights, training=training)
         constants = integers.constants(self.cell.float_weights)
-        in_time = tf.transpose(sequences, (1, 0, 2))
-        states = tf.scan(
-            lambda now, inputs: integers.step(maps, inputs, now, constants)[1],
+        in_time = ops.transpose(sequences, (1, 0, 2))
+        last, states = ops.scan(
+            lambda now, inputs: (integers.step(maps, inputs, now, constants)[1],) * 2,
+            tuple(ops.convert_to_tensor(state) for state in initial_state),
             integers.of_input(maps, in_time),
-            initializer=tuple(tf.convert_to_tensor(state) for state in initial_state),
         )
         # The output of every recurrent layer is its first state (clause 6.2).
-        outputs = tf.transpose(states[0], (1, 0, 2))
-        return outputs[:, -1], outputs, [state[-1] for state in states]
+        outputs = ops.transpose(states[0], (1, 0, 2))
+        return outputs[:, -1], outputs, list(last)
 
 
 class QatDense(Refused, keras.layers.Dense):  # type: ignore[misc]  # as above

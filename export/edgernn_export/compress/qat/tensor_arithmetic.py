@@ -1,16 +1,19 @@
-"""NUMERICS.md on int32 tensors: rounding, saturation (section 1), affine maps (sections 4, 5).
+"""NUMERICS.md on int32 tensors: rounding and saturation (section 1), and the integers of weights.
 
 Codes are float32 tensors that hold integers of at most 16 bits, so that gradients can flow. Weights
 are the integers of float32 ones: forward exact, backward straight-through, as in
-`straight_through`.
+`straight_through`. All runs on any of Keras's back-ends, and no step is left to the order in which
+one adds floats: what float32 cannot hold is added in int32.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
-import tensorflow as tf
+import keras
+import numpy as np
+from keras import ops
 
 from edgernn.model.formats import INT16_MAX, INT16_MIN
 
@@ -19,27 +22,63 @@ Tensor = Any
 
 def wide(codes: Tensor) -> Tensor:
     """Codes as int32."""
-    return tf.cast(codes, tf.int32)
+    return ops.cast(codes, "int32")
 
 
 def narrow(integers: Tensor) -> Tensor:
     """Integers, or truth values, as float32 codes."""
-    return tf.cast(integers, tf.float32)
+    return ops.cast(integers, "float32")
+
+
+def constant(values: Any) -> Tensor:
+    """Numbers as a tensor of float32, which every back-end multiplies with tensors."""
+    return ops.convert_to_tensor(np.asarray(values, np.float32))
+
+
+def with_gradient(clause: Callable[..., tuple[Tensor, Any]]) -> Callable[..., Tensor]:
+    """`keras.ops.custom_gradient` of a clause that is written the same for every back-end.
+
+    Args:
+        clause: from tensors to one tensor, and the rule that takes its gradient to theirs; what
+            else it reads gets no gradient.
+    """
+
+    def both(*given: Tensor) -> tuple[Tensor, Any]:
+        made, rule = clause(*given)
+
+        # Torch passes what the clause was given, too, and the gradient by name.
+        def backwards(*received: Tensor, upstream: Tensor = None) -> Any:
+            return rule(received[-1] if upstream is None else upstream)
+
+        return made, backwards
+
+    made: Callable[..., Tensor] = ops.custom_gradient(both)
+    return made
+
+
+def gathered(table: Tensor, places: Tensor) -> Tensor:
+    """The rows of a table at places within it, of which none is below 0."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.gather(table, places)  # `keras.ops.take` would look for places below 0 first
+    return ops.take(table, places, axis=0)
 
 
 def floor_shift(p: Tensor, k: Any) -> Tensor:
     """Floor of p / 2**k, elementwise."""
-    return tf.bitwise.right_shift(p, k)
+    return ops.right_shift(p, k)
 
 
 def sat16(integers: Tensor) -> Tensor:
     """Clause 1.1."""
-    return tf.clip_by_value(integers, INT16_MIN, INT16_MAX)
+    return ops.clip(integers, INT16_MIN, INT16_MAX)
 
 
-def half_up(p: Tensor, k: Tensor) -> Tensor:
+def half_up(p: Tensor, k: Any) -> Tensor:
     """Clause 1.2, k >= 1."""
-    return floor_shift(p + tf.bitwise.left_shift(tf.ones_like(k), k - 1), k)
+    half = 1 << (k - 1) if isinstance(k, int) else power_of_two(k - 1)
+    return floor_shift(p + half, k)
 
 
 def round_product(p: Tensor, k: int) -> Tensor:
@@ -49,6 +88,11 @@ def round_product(p: Tensor, k: int) -> Tensor:
     if k == 1:
         return floor_shift(p + 1, 1)
     return floor_shift(p + ((1 << (k - 1)) + 1) - 2 * wide(p < -1), k)
+
+
+def power_of_two(k: Tensor) -> Tensor:
+    """2**k for k of 0..30, int32."""
+    return ops.left_shift(ops.ones_like(k), k)
 
 
 def codes_of(weights: Tensor, rate: Tensor, limit: float) -> Tensor:
@@ -63,100 +107,8 @@ def codes_of(weights: Tensor, rate: Tensor, limit: float) -> Tensor:
         limit: largest code.
     """
 
-    @tf.custom_gradient  # type: ignore[untyped-decorator]  # TensorFlow has no types
-    def rounding(weights: Tensor, rate: Tensor) -> tuple[Tensor, Any]:
-        rounded = tf.clip_by_value(tf.round(weights * rate), -limit, limit)
-        return rounded, lambda upstream: (upstream * rate, None)
+    def rounding(weights: Tensor) -> tuple[Tensor, Any]:
+        rounded = ops.clip(ops.round(weights * rate), -limit, limit)
+        return rounded, lambda upstream: upstream * rate
 
-    return rounding(weights, rate)
-
-
-def matrix_product(codes: Tensor, weights: Tensor, *, double: bool) -> Tensor:
-    """Exact sums of products: codes [..., N], integer weights [N, R].
-
-    Args:
-        codes: operand codes, float32.
-        weights: integers, float32.
-        double: sums can pass 2**24, the largest that float32 adds exactly.
-
-    Returns:
-        [..., R], float64 where ``double``, else float32.
-    """
-    width, rows = weights.shape
-    flat = tf.reshape(codes, (-1, width))
-    sums = _double_product(flat, weights) if double else tf.matmul(flat, weights)
-    return tf.reshape(sums, tf.concat((tf.shape(codes)[:-1], (rows,)), axis=0))
-
-
-@tf.custom_gradient  # type: ignore[untyped-decorator]  # TensorFlow has no types
-def _double_product(codes: Tensor, weights: Tensor) -> tuple[Tensor, Any]:
-    def grad(upstream: Tensor) -> tuple[Tensor, Tensor]:
-        share = tf.cast(upstream, tf.float32)
-        to_codes = tf.matmul(share, weights, transpose_b=True)
-        return to_codes, tf.matmul(codes, share, transpose_a=True)
-
-    return tf.matmul(tf.cast(codes, tf.float64), tf.cast(weights, tf.float64)), grad
-
-
-def requantized8(
-    sums: Sequence[Tensor], multipliers: Sequence[Tensor], bias: Tensor, shift: Tensor
-) -> Tensor:
-    """Clauses 4.2 and 4.3.
-
-    Args:
-        sums: of one or two terms, [B, R].
-        multipliers: of the terms, int32 [R].
-        bias: integers, float32 [R].
-        shift: int32 scalar.
-
-    Returns:
-        Codes, float32 [B, R].
-    """
-    terms = len(sums)
-
-    @tf.custom_gradient  # type: ignore[untyped-decorator]  # TensorFlow has no types
-    def clause(bias: Tensor, shift: Tensor, *given: Tensor) -> tuple[Tensor, Any]:
-        pairs = list(zip(given[:terms], given[terms:], strict=True))
-        u = sum((wide(acc) * multiplier for acc, multiplier in pairs), wide(bias))
-        rounded = half_up(u, shift)
-        codes = sat16(rounded)
-        slope = narrow(rounded == codes) * _power(-shift)
-
-        def grad(upstream: Tensor) -> tuple[Any, ...]:
-            share = upstream * slope
-            to_sums = (tf.cast(share * narrow(m), acc.dtype) for acc, m in pairs)
-            return tf.reduce_sum(share, axis=0), None, *to_sums, *[None] * terms
-
-        return narrow(codes), grad
-
-    return clause(bias, shift, *sums, *multipliers)
-
-
-@tf.custom_gradient  # type: ignore[untyped-decorator]  # TensorFlow has no types
-def requantized16(
-    acc: Tensor, quarter_bias: Tensor, shift: Tensor, multiplier: Tensor
-) -> tuple[Tensor, Any]:
-    """Clause 5.2: the value p of one term.
-
-    Args:
-        acc: float64 [B, R].
-        quarter_bias: integers n, float32 [R]; the bias is 4n + 1.
-        shift: int32 [R].
-        multiplier: int32 [R].
-
-    Returns:
-        Codes, float32 [B, R].
-    """
-    rounded = half_up(wide(acc) + (4 * wide(quarter_bias) + 1), shift)
-    v = sat16(rounded)
-    slope = narrow(rounded == v) * narrow(multiplier) * _power(-shift - 15)
-
-    def grad(upstream: Tensor) -> tuple[Any, ...]:
-        share = upstream * slope
-        return tf.cast(share, acc.dtype), 4.0 * tf.reduce_sum(share, axis=0), None, None
-
-    return narrow(round_product(v * multiplier, 15)), grad
-
-
-def _power(exponent: Tensor) -> Tensor:
-    return tf.pow(2.0, narrow(exponent))
+    return with_gradient(rounding)(weights)

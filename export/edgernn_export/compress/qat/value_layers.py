@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import keras
 import numpy as np
-import tensorflow as tf
+from keras import ops
 
 from edgernn.graph.lowering import lowered
 from edgernn.model.formats import INT16_MAX, WEIGHT_MAX, FloatArray
@@ -22,10 +22,13 @@ from edgernn_export.compress.qat.interpreter import TrainingInterpreter
 from edgernn_export.compress.qat.maps.columns import output_scales
 from edgernn_export.compress.qat.maps.float_weights import BIAS, KERNEL
 from edgernn_export.compress.qat.maps.training_maps import Weights
-from edgernn_export.compress.qat.tensor_arithmetic import Tensor, codes_of
+from edgernn_export.compress.qat.requantization import rounded_sum
+from edgernn_export.compress.qat.tensor_arithmetic import Tensor, codes_of, constant
 from edgernn_export.float_model.graph_run import offset_of
 
 EMBEDDINGS = "embeddings"
+#: Bits below a code to which what is added to an offset is rounded.
+_GUARD_BITS: Final = 10
 
 
 class QatDelay(Refused, keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
@@ -62,14 +65,14 @@ class QatDelay(Refused, keras.layers.Layer):  # type: ignore[misc]  # Keras has 
         """Codes [B, T, I] to codes [B, T, rows * I], the newest row first, or to [B, rows * I]."""
         width, rows = self.record.inputs, self.record.rows
         if self.rows is None:
-            before = tf.tile(self._start[None], (tf.shape(codes)[0], 1))
+            before = ops.tile(constant(self._start)[None], (ops.shape(codes)[0], 1))
         else:
             before = self.rows.value
-        before = tf.reshape(before, (-1, rows - 1, width))[:, ::-1]
-        stream = tf.concat((before, codes), axis=1)  # the oldest first
-        steps = tf.shape(codes)[1]
+        before = ops.flip(ops.reshape(before, (-1, rows - 1, width)), axis=1)
+        stream = ops.concatenate((before, codes), axis=1)  # the oldest first
+        steps = ops.shape(codes)[1]
         held = [stream[:, back : back + steps] for back in reversed(range(rows))]
-        made = tf.concat(held, axis=-1)
+        made = ops.concatenate(held, axis=-1)
         if self.rows is not None:
             self.rows.assign(made[:, -1, : (rows - 1) * width])
         return made[:, -1] if self._last_step else made
@@ -174,13 +177,16 @@ class DepthwiseIntegers:
     def constants(self, weights: Mapping[str, Any]) -> dict[str, Tensor]:
         """Multipliers of all vectors by name, and the offsets of one."""
         kernel, bias = (weights[name].value for name in (KERNEL, BIAS))
-        rate, limit = self._rate.astype(np.float32), float(INT16_MAX)
+        rate, limit = constant(self._rate), float(INT16_MAX)
         names = list(self.record.scales)
         made = {name: codes_of(kernel[tap], rate[tap], limit) for tap, name in enumerate(names)}
-        whole = bias + tf.reduce_sum(kernel * self._center.astype(np.float32), axis=0)
-        whole -= (self._others / self._bias_rate).astype(np.float32)
-        bias_rate = self._bias_rate.astype(np.float32)
-        return made | {offset_of(names[self._place]): codes_of(whole, bias_rate, limit)}
+        others = constant(-self._others * np.ones(self.record.units))
+        terms = [
+            (bias, constant(self._bias_rate)),
+            (kernel, constant(self._center * self._bias_rate)),
+            (others, ops.ones_like(others)),
+        ]
+        return made | {offset_of(names[self._place]): rounded_sum(terms, limit, _GUARD_BITS)}
 
     def nearest(
         self, weights: Mapping[str, FloatArray], trained: Mapping[str, FloatArray]
@@ -196,7 +202,9 @@ class DepthwiseIntegers:
 
     def layer(self, weights: Weights, sparse: str) -> Layer:  # noqa: ARG002  # it has no products
         """As `Integers.layer`."""
-        codes = {n: np.asarray(c).astype(np.int16) for n, c in self.constants(weights).items()}
+        codes = {
+            n: ops.convert_to_numpy(c).astype(np.int16) for n, c in self.constants(weights).items()
+        }
         terms = tuple(
             ScaleVector(
                 multiplier=codes[name],
@@ -231,7 +239,7 @@ class TableIntegers:
     def constants(self, weights: Mapping[str, Any]) -> dict[str, Tensor]:
         """The table."""
         table = weights[EMBEDDINGS].value
-        return {"table": codes_of(table, np.float32(self._rate), float(WEIGHT_MAX))}
+        return {"table": codes_of(table, constant(self._rate), float(WEIGHT_MAX))}
 
     def nearest(
         self, weights: Mapping[str, FloatArray], trained: Mapping[str, FloatArray]
@@ -245,7 +253,7 @@ class TableIntegers:
 
     def layer(self, weights: Weights, sparse: str) -> Layer:  # noqa: ARG002  # it has no products
         """As `Integers.layer`."""
-        table = np.asarray(self.constants(weights)["table"]).astype(np.int8)
+        table = ops.convert_to_numpy(self.constants(weights)["table"]).astype(np.int8)
         return dataclasses.replace(self.record, table=table)
 
 

@@ -5,29 +5,30 @@ A row gets twice the step when its weights have grown so far that clause 5.5's b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, cast
 
 import numpy as np
-import tensorflow as tf
+from keras import ops
 
 from edgernn.model.affine import ACCUMULATOR_LIMIT_W8A16, Affine16, Term16
 from edgernn.model.formats import FloatArray, Precision
 from edgernn_export.compress.qat.maps.float_weights import MapSpec
 from edgernn_export.compress.qat.maps.training_maps import (
     Add,
+    Bias,
     ReadyMap,
     TermVariables,
     Weights,
     needs_double,
-    whole_bias,
 )
+from edgernn_export.compress.qat.requantization import requantized16
 from edgernn_export.compress.qat.straight_through import saturating_sum
 from edgernn_export.compress.qat.tensor_arithmetic import (
     Tensor,
-    codes_of,
+    constant,
     narrow,
-    requantized16,
+    power_of_two,
     wide,
 )
 from edgernn_export.quantizer.overflow_proof import refuse16
@@ -49,27 +50,28 @@ class _Term16(TermVariables):
 
     def follow(self, weights: Weights, bias: Tensor) -> None:
         """Let shift and multiplier follow the weights."""
-        worst = 4.0 * tf.abs(bias) + tf.pow(2.0, narrow(self.shift.value) - 1.0)
+        worst = 4.0 * ops.abs(bias) + 0.5 * narrow(power_of_two(self.shift.value))
         for codes in self.integers(weights).values():
-            worst += _LARGEST_INPUT * tf.reduce_sum(tf.abs(codes), axis=0)
+            worst = worst + _LARGEST_INPUT * ops.sum(ops.abs(codes), axis=0)
         crowded = worst > _NEAR * ACCUMULATOR_LIMIT_W8A16
-        self.share.assign(tf.where(crowded, 2.0 * self.share.value, self.share.value))
+        self.share.assign(ops.where(crowded, 2.0 * self.share.value, self.share.value))
         self.move(self.wanted_step(weights))
 
     def move(self, wanted: Tensor) -> None:
         """Take the multipliers and shifts closest to the wanted steps where these have moved."""
         shift, multiplier = self.shift.value, self.multiplier.value
-        exact = wanted * tf.pow(2.0, narrow(shift + 15))
-        off = tf.abs(exact - narrow(multiplier))
+        exact = wanted * narrow(power_of_two(shift)) * 2.0**15
+        off = ops.abs(exact - narrow(multiplier))
         moves = (wanted > 0) & (off > self.tolerance * narrow(multiplier))
         coarser = moves & (exact > 32767.0) & (shift > 3)
         finer = moves & (exact < 16384.0) & (shift < 30)
-        scaled = exact * tf.where(coarser, 0.5, tf.where(finer, 2.0, 1.0))
-        nearest = wide(tf.clip_by_value(tf.round(scaled), 1.0, 32767.0))
-        self.multiplier.assign(tf.where(moves, nearest, multiplier))
+        scaled = exact * ops.where(coarser, 0.5, ops.where(finer, 2.0, 1.0))
+        nearest = wide(ops.clip(ops.round(scaled), 1.0, 32767.0))
+        self.multiplier.assign(ops.where(moves, nearest, multiplier))
         self.shift.assign(shift - wide(coarser) + wide(finer))
-        step = narrow(self.multiplier.value) * tf.pow(2.0, narrow(-15 - self.shift.value))
-        self.step_is(step)
+        self.step_is(
+            narrow(self.multiplier.value) * 2.0**-15 / narrow(power_of_two(self.shift.value))
+        )
 
 
 class _Map16:
@@ -82,13 +84,12 @@ class _Map16:
             _Term16(spec, term, f"{spec.name}_{index}", add)
             for index, term in enumerate(affine.terms)
         ]
-        self.bias_gain = spec.bias_gain.astype(np.float32)
-        self.bias_rate = add(f"{spec.name}_bias_rate", self.bias_gain)
+        self.bias = Bias(spec, _BIAS_LIMIT, add)
 
     def biases(self, weights: Weights) -> list[Tensor]:
         """A quarter of the bias of each term."""
-        own = codes_of(whole_bias(self.spec, weights), self.bias_rate.value, _BIAS_LIMIT)
-        return [own, *[tf.zeros_like(own)] * (len(self.terms) - 1)]
+        own = self.bias.integers(weights)
+        return [own, *[ops.zeros_like(own)] * (len(self.terms) - 1)]
 
     def follow(self, weights: Weights) -> None:
         for term, bias in zip(self.terms, self.biases(weights), strict=True):
@@ -97,8 +98,8 @@ class _Map16:
 
     def _rate_bias(self) -> None:
         first = self.terms[0]
-        per_step = tf.pow(2.0, narrow(13 + first.shift.value)) / narrow(first.multiplier.value)
-        self.bias_rate.assign(self.bias_gain * per_step)
+        units = 2.0**13 * narrow(power_of_two(first.shift.value))
+        self.bias.per_code(units / narrow(first.multiplier.value))
 
     def ready(self, weights: Weights) -> ReadyMap:
         rest = [
@@ -120,14 +121,16 @@ class _Map16:
         terms = cast(Affine16, self.spec.affine).terms
         return [term.multiplier * np.exp2(-15.0 - term.shift) for term in terms]
 
-    def nearest(self, weights: dict[str, FloatArray]) -> tuple[dict[str, FloatArray], FloatArray]:
+    def nearest(self, weights: dict[str, FloatArray]) -> dict[str, FloatArray]:
         starts: dict[str, FloatArray] = {}
         for variables, step in zip(self.terms, self.steps(), strict=True):
             starts |= variables.nearest(weights, step)
         self._rate_bias()
-        terms = cast(Affine16, self.spec.affine).terms
-        quarter = (terms[0].bias.astype(np.float64) - 1.0) / 4.0
-        return starts, quarter / np.asarray(self.bias_rate, dtype=np.float64)
+        return starts
+
+    def nearest_bias(self, weights: Mapping[str, FloatArray]) -> FloatArray:
+        whole = cast(Affine16, self.spec.affine).terms[0].bias
+        return self.bias.nearest((whole.astype(np.float64) - 1.0) / 4.0, weights)
 
     def begin(self, weights: dict[str, FloatArray]) -> None:
         for variables, step in zip(self.terms, self.steps(), strict=True):
@@ -139,7 +142,7 @@ class _Map16:
                 source=term.term.source,
                 storage=term.term.storage,
                 weights=term.stored(weights),
-                bias=np.asarray(4 * wide(bias) + 1),
+                bias=ops.convert_to_numpy(4 * wide(bias) + 1),
                 shift=np.asarray(term.shift),
                 multiplier=np.asarray(term.multiplier),
             )
@@ -158,11 +161,9 @@ class _Map16:
             if np.any(stored.shift[unsafe] == 3):
                 step = stored.multiplier * np.exp2(-15.0 - stored.shift)
                 refuse16(f"{owner}.{self.spec.name}", stored, step, ranges[stored.source])
-            term.share.assign(term.share.value * np.where(unsafe, 2.0, 1.0).astype(np.float32))
-            term.shift.assign(term.shift.value - unsafe.astype(np.int32))
-            term.step_is(
-                (stored.multiplier * np.exp2(-15.0 - np.asarray(term.shift))).astype(np.float32)
-            )
+            term.share.assign(np.asarray(term.share) * np.where(unsafe, np.float32(2.0), 1.0))
+            term.shift.assign(np.asarray(term.shift) - unsafe.astype(np.int32))
+            term.step_is(constant(stored.multiplier * np.exp2(-15.0 - np.asarray(term.shift))))
         self._rate_bias()
         return found
 
@@ -174,14 +175,16 @@ class Maps16:
         """Make the variables of the maps of a layer."""
         self._maps = {spec.name: _Map16(spec, add) for spec in specs}
 
-    def nearest(
-        self, weights: dict[str, FloatArray]
-    ) -> dict[str, tuple[dict[str, FloatArray], FloatArray]]:
-        """Per map the matrices closest to others that round to the integer model's, and its bias.
+    def nearest(self, weights: dict[str, FloatArray]) -> dict[str, dict[str, FloatArray]]:
+        """Per map the matrices closest to others that round to the integer model's.
 
         Steps are those of the integer model from here on.
         """
         return {name: one.nearest(weights) for name, one in self._maps.items()}
+
+    def nearest_bias(self, name: str, weights: Mapping[str, FloatArray]) -> FloatArray:
+        """The float bias of a map that gives the integer model's beside these weights."""
+        return self._maps[name].nearest_bias(weights)
 
     def begin(self, weights: dict[str, FloatArray]) -> None:
         """Start at weights: steps follow them from here on."""

@@ -6,28 +6,29 @@ have grown so far that the bound of clause 4.4 comes near, and never rises.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
 import numpy as np
-import tensorflow as tf
+from keras import ops
 
 from edgernn.model.affine import ACCUMULATOR_LIMIT_W8A8, Affine8, Term8
 from edgernn.model.formats import FloatArray, Precision
 from edgernn_export.compress.qat.maps.float_weights import MapSpec
 from edgernn_export.compress.qat.maps.training_maps import (
     Add,
+    Bias,
     ReadyMap,
     TermVariables,
     Weights,
     needs_double,
-    whole_bias,
 )
+from edgernn_export.compress.qat.requantization import requantized8
 from edgernn_export.compress.qat.tensor_arithmetic import (
     Tensor,
-    codes_of,
+    floor_shift,
     narrow,
-    requantized8,
+    power_of_two,
     wide,
 )
 from edgernn_export.quantizer.overflow_proof import refuse8
@@ -49,34 +50,31 @@ class _Map8:
             TermVariables(spec, term, f"{spec.name}_{index}", add)
             for index, term in enumerate(cast(Affine8, spec.affine).terms)
         ]
-        self.bias_gain = spec.bias_gain.astype(np.float32)
-        self.bias_rate = add(f"{spec.name}_bias_rate", self.bias_gain)
-
-    def bias(self, weights: Weights) -> Tensor:
-        return codes_of(whole_bias(self.spec, weights), self.bias_rate.value, _BIAS_LIMIT)
+        self.bias = Bias(spec, _BIAS_LIMIT, add)
 
     def crowded(self, weights: Weights) -> Tensor:
         """Whether a row comes near the bound, as a truth value."""
-        worst = tf.abs(self.bias(weights)) + tf.pow(2.0, narrow(self.shift.value) - 1.0)
+        worst = ops.abs(self.bias.integers(weights)) + 0.5 * narrow(power_of_two(self.shift.value))
         for term in self.terms:
             for codes in term.integers(weights).values():
-                worst += 128.0 * tf.reduce_sum(tf.abs(codes), 0) * narrow(term.multiplier.value)
-        return tf.reduce_any(worst > _NEAR * ACCUMULATOR_LIMIT_W8A8)
+                sums = ops.sum(ops.abs(codes), axis=0)
+                worst = worst + 128.0 * sums * narrow(term.multiplier.value)
+        return ops.any(worst > _NEAR * ACCUMULATOR_LIMIT_W8A8)
 
     def follow(self, weights: Weights, fall: Tensor, units: Tensor) -> None:
         """Let multipliers follow the weights; ``fall``: the shift fell by 0 or 1."""
         for term in self.terms:
-            now = tf.bitwise.right_shift(term.multiplier.value + fall, fall)
+            now = floor_shift(term.multiplier.value + fall, fall)
             wanted = term.wanted_step(weights) * units
-            moves = (wanted > 0) & (tf.abs(wanted - narrow(now)) > term.tolerance * narrow(now))
-            nearest = tf.clip_by_value(tf.round(wanted), 1.0, float(_MAX_MULTIPLIER))
-            chosen = tf.maximum(tf.where(moves, wide(nearest), now), 1)
+            moves = (wanted > 0) & (ops.abs(wanted - narrow(now)) > term.tolerance * narrow(now))
+            nearest = ops.clip(ops.round(wanted), 1.0, float(_MAX_MULTIPLIER))
+            chosen = ops.maximum(ops.where(moves, wide(nearest), now), 1)
             term.multiplier.assign(chosen)
             term.step_is(narrow(chosen) / units)
-        self.bias_rate.assign(self.bias_gain * units)
+        self.bias.per_code(units)
 
     def ready(self, weights: Weights) -> ReadyMap:
-        bias, shift = self.bias(weights), self.shift.value
+        bias, shift = self.bias.integers(weights), self.shift.value
         multipliers = [term.multiplier.value for term in self.terms]
         return ReadyMap(
             terms=tuple(term.integers(weights) for term in self.terms),
@@ -88,14 +86,15 @@ class _Map8:
         affine = cast(Affine8, self.spec.affine)
         return [term.multiplier * 2.0**-affine.shift for term in affine.terms]
 
-    def nearest(self, weights: dict[str, FloatArray]) -> tuple[dict[str, FloatArray], FloatArray]:
+    def nearest(self, weights: dict[str, FloatArray]) -> dict[str, FloatArray]:
         starts: dict[str, FloatArray] = {}
         for variables, step in zip(self.terms, self.steps(), strict=True):
             starts |= variables.nearest(weights, step)
-        affine = cast(Affine8, self.spec.affine)
-        rate = self.spec.bias_gain * 2.0**affine.shift
-        self.bias_rate.assign(rate.astype(np.float32))
-        return starts, affine.bias / rate
+        self.bias.per_code(2.0 ** cast(Affine8, self.spec.affine).shift)
+        return starts
+
+    def nearest_bias(self, weights: Mapping[str, FloatArray]) -> FloatArray:
+        return self.bias.nearest(cast(Affine8, self.spec.affine).bias, weights)
 
     def begin(self, weights: dict[str, FloatArray]) -> None:
         for variables, step in zip(self.terms, self.steps(), strict=True):
@@ -111,7 +110,7 @@ class _Map8:
             )
             for term in self.terms
         )
-        bias = np.asarray(wide(self.bias(weights)))
+        bias = ops.convert_to_numpy(wide(self.bias.integers(weights)))
         return Affine8(terms=terms, bias=bias, shift=int(self.shift.value))
 
 
@@ -124,14 +123,16 @@ class Maps8:
         self.shift = add("shift", np.array(first.shift, dtype=np.int32))
         self._maps = {spec.name: _Map8(spec, add, self.shift) for spec in specs}
 
-    def nearest(
-        self, weights: dict[str, FloatArray]
-    ) -> dict[str, tuple[dict[str, FloatArray], FloatArray]]:
-        """Per map the matrices closest to others that round to the integer model's, and its bias.
+    def nearest(self, weights: dict[str, FloatArray]) -> dict[str, dict[str, FloatArray]]:
+        """Per map the matrices closest to others that round to the integer model's.
 
         Steps are those of the integer model from here on.
         """
         return {name: one.nearest(weights) for name, one in self._maps.items()}
+
+    def nearest_bias(self, name: str, weights: Mapping[str, FloatArray]) -> FloatArray:
+        """The float bias of a map that gives the integer model's beside these weights."""
+        return self._maps[name].nearest_bias(weights)
 
     def begin(self, weights: dict[str, FloatArray]) -> None:
         """Start at weights: steps follow them from here on."""
@@ -141,9 +142,9 @@ class Maps8:
     def follow(self, weights: Weights) -> None:
         """Let shift and multipliers follow the weights, once per batch of training."""
         crowded = [one.crowded(weights) for one in self._maps.values()]
-        fall = wide(tf.reduce_any(crowded) & (self.shift.value > 1))
+        fall = wide(ops.any(ops.stack(crowded)) & (self.shift.value > 1))
         self.shift.assign(self.shift.value - fall)
-        units = tf.pow(2.0, narrow(self.shift.value))
+        units = narrow(power_of_two(self.shift.value))
         for one in self._maps.values():
             one.follow(weights, fall, units)
 
@@ -165,6 +166,6 @@ class Maps8:
             if int(self.shift.value) == 1:
                 refuse8(f"{owner}.{unsafe[0]}", made[unsafe[0]], ranges)
             self.shift.assign(self.shift.value - 1)
-            units = tf.pow(2.0, narrow(self.shift.value))
+            units = narrow(power_of_two(self.shift.value))
             for one in self._maps.values():
-                one.follow(weights, tf.constant(1), units)
+                one.follow(weights, 1, units)

@@ -14,19 +14,19 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
+from keras import ops
 
 from edgernn.model.affine import Term8, Term16
 from edgernn.model.formats import FloatArray, Precision
+from edgernn_export.compress.qat.exact_sums import EXACT, matrix_product
 from edgernn_export.compress.qat.maps.float_weights import KERNEL, MATRICES, RECURRENT, MapSpec
-from edgernn_export.compress.qat.tensor_arithmetic import Tensor, codes_of, matrix_product
+from edgernn_export.compress.qat.requantization import rounded_sum
+from edgernn_export.compress.qat.tensor_arithmetic import Tensor, codes_of, constant
 
 _TOLERANCE: Final = 0.02
 #: Makes a variable: add(name, initial value, dtype).
 Add = Callable[[str, npt.NDArray[Any]], Any]
 Weights = Mapping[str, Any]
-#: Largest sum that float32 adds exactly in any order.
-_EXACT: Final = 1 << 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +35,8 @@ class ReadyMap:
 
     Attributes:
         terms: per term the integer weights [N, R] by matrix.
-        double: sums need float64.
-        finish: from the sums of the terms [B, R] to codes [B, R].
+        double: sums need two parts (`qat.exact_sums`).
+        finish: from the sums of the terms to codes [B, R].
     """
 
     terms: tuple[dict[str, Tensor], ...]
@@ -62,15 +62,51 @@ class ReadyMap:
         return self.finish(sums)
 
 
-def whole_bias(spec: MapSpec, weights: Weights) -> Tensor:
-    """The bias [R] of a map with what operand code 0 of the input adds, float32."""
-    own = tf.convert_to_tensor(weights[spec.bias][spec.bias_columns])
-    if np.any(spec.out_offset):
-        own += np.asarray(spec.out_offset, np.float32)
-    if spec.center is None:
-        return own
-    kernel = tf.cast(weights[spec.matrices[KERNEL]][:, spec.columns], tf.float64)
-    return own + tf.cast(tf.linalg.matvec(kernel, spec.center, transpose_a=True), tf.float32)
+class Bias:
+    """The bias [R] of a map with what operand code 0 of the input adds, in integers.
+
+    Args:
+        spec: of the map.
+        limit: largest magnitude.
+        add: makes a variable.
+    """
+
+    def __init__(self, spec: MapSpec, limit: float, add: Add) -> None:
+        self._spec, self._limit = spec, limit
+        self._gain = spec.bias_gain.astype(np.float32)
+        self._center = None if spec.center is None else spec.center.astype(np.float32)[:, None]
+        self._rate = add(f"{spec.name}_bias_rate", self._gain)
+
+    def per_code(self, integers: Any) -> None:
+        """Take as many integers per output code, float32 [R] or a scalar."""
+        self._rate.assign(constant(self._gain) * integers)
+
+    def integers(self, weights: Weights) -> Tensor:
+        """The bias for float weights, float32 [R]."""
+        spec, rate = self._spec, self._rate.value
+        own = ops.convert_to_tensor(weights[spec.bias])[spec.bias_columns]
+        if np.any(spec.out_offset):
+            own = own + constant(spec.out_offset)
+        terms = [(own, rate)]
+        if self._center is not None:
+            kernel = weights[spec.matrices[KERNEL]][:, spec.columns]
+            terms.append((kernel, constant(self._center) * rate))
+        return rounded_sum(terms, self._limit)
+
+    def nearest(self, integers: FloatArray, weights: Mapping[str, FloatArray]) -> FloatArray:
+        """The float bias that gives integers [R], float64 [R].
+
+        Args:
+            integers: of the integer model.
+            weights: by name, the kernel among them.
+        """
+        spec, rate = self._spec, np.asarray(self._rate)
+        own = integers.astype(np.float64)
+        if self._center is not None:
+            kernel = weights[spec.matrices[KERNEL]][:, spec.columns].astype(np.float32)
+            own -= np.rint(kernel * (self._center * rate)).sum(axis=0, dtype=np.float64)
+        made: FloatArray = own / rate - spec.out_offset
+        return made
 
 
 class TermVariables:
@@ -102,16 +138,16 @@ class TermVariables:
     def wanted_step(self, weights: Weights) -> Tensor:
         """Step per row that the weights ask for, 0 where they are all zero."""
         peaks = [
-            tf.reduce_max(tf.abs(self._of(weights, m) * gain), axis=0)
+            ops.max(ops.abs(self._of(weights, m) * constant(gain)), axis=0)
             for m, gain in self.gains.items()
         ]
-        peak = tf.stop_gradient(tf.reduce_max(tf.stack(peaks), axis=0))
+        peak = ops.stop_gradient(ops.max(ops.stack(peaks), axis=0))
         return self.share.value * peak / self.limit
 
     def step_is(self, step: Any) -> None:
         """Let the rates follow a step per row, float32 [R]."""
         for m, rate in self.rates.items():
-            rate.assign(self.gains[m] / step)
+            rate.assign(constant(self.gains[m]) / step)
 
     def nearest(self, weights: dict[str, FloatArray], step: FloatArray) -> dict[str, FloatArray]:
         """Take over a term's step; the weights closest to others that round to its integers.
@@ -123,7 +159,7 @@ class TermVariables:
         Returns:
             By matrix, the weights closest to ``weights`` that round to the term's integers.
         """
-        self.step_is(step.astype(np.float32))
+        self.step_is(constant(step))
         found = {}
         at = 0
         for m, rate in self.rates.items():
@@ -158,5 +194,5 @@ def needs_double(spec: MapSpec, precision: Precision) -> bool:
     """Whether sums of a map can pass what float32 adds exactly."""
     largest = max(-precision.input_low, -precision.operand_low)
     return any(
-        t.weights.shape[1] * t.storage.weight_max * largest >= _EXACT for t in spec.affine.terms
+        t.weights.shape[1] * t.storage.weight_max * largest >= EXACT for t in spec.affine.terms
     )

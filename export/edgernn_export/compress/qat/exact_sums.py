@@ -1,0 +1,80 @@
+"""Sums of products that float32 adds exactly, or in two parts where they grow too large for it.
+
+Floats are exact in any order of addition up to 2**24. A sum that may pass that is kept as two
+float32 numbers, 4096 * high + low, side by side before the rows: [..., 2, R]. Its gradient stands
+in both.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from keras import ops
+
+from edgernn_export.compress.qat.tensor_arithmetic import (
+    Tensor,
+    floor_shift,
+    narrow,
+    wide,
+    with_gradient,
+)
+
+#: Where float32 stops to add exactly in any order.
+EXACT: Final = 1 << 24
+_LOW_BITS: Final = 12
+#: Columns whose products of a byte and a weight float32 adds exactly: 255 * 127 * 512 < 2**24.
+_COLUMNS: Final = 512
+_BYTE: Final = 256.0
+
+
+def matrix_product(codes: Tensor, weights: Tensor, *, double: bool) -> Tensor:
+    """Exact sums of products: codes [..., N], integer weights [N, R].
+
+    Args:
+        codes: operand codes, float32.
+        weights: integers, float32.
+        double: sums can pass 2**24.
+
+    Returns:
+        [..., R], or [..., 2, R] where ``double``, float32.
+    """
+    width, rows = weights.shape
+    flat = ops.reshape(codes, (-1, width))
+    sums = _product_in_parts(flat, weights) if double else ops.matmul(flat, weights)
+    if len(codes.shape) == 2:
+        return sums
+    return ops.reshape(sums, (*ops.shape(codes)[:-1], *sums.shape[1:-1], rows))
+
+
+@with_gradient
+def _product_in_parts(codes: Tensor, weights: Tensor) -> tuple[Tensor, Any]:
+    width, rows = weights.shape
+    high = ops.floor(codes / _BYTE)
+    by_bytes = ops.concatenate((high, codes - _BYTE * high))
+    total: Any = 0
+    for at in range(0, width, _COLUMNS):
+        columns = slice(at, at + _COLUMNS)
+        found = wide(ops.matmul(by_bytes[:, columns], weights[columns]))
+        of_high, of_low = ops.unstack(ops.reshape(found, (2, -1, rows)), 2)
+        total += 256 * of_high + of_low
+
+    def rule(upstream: Tensor) -> tuple[Tensor, Tensor]:
+        share = upstream[:, 1]
+        of_codes = ops.matmul(share, ops.transpose(weights))
+        return of_codes, ops.matmul(ops.transpose(codes), share)
+
+    low = total & ((1 << _LOW_BITS) - 1)
+    return narrow(ops.stack((floor_shift(total, _LOW_BITS), low), axis=1)), rule
+
+
+def whole(sums: Tensor) -> Tensor:
+    """Sums [B, R] or [B, 2, R] as int32 [B, R]."""
+    if len(sums.shape) == 2:
+        return wide(sums)
+    parts = wide(sums)
+    return (1 << _LOW_BITS) * parts[:, 0] + parts[:, 1]
+
+
+def gradient_of(sums: Tensor, share: Tensor) -> Tensor:
+    """The gradient of sums, where the one of the numbers [B, R] that they are is known."""
+    return share if len(sums.shape) == 2 else ops.stack((share, share), axis=1)
