@@ -1,8 +1,8 @@
-"""Sums of products that float32 adds exactly, or in two parts where they grow too large for it.
+"""Sums of products, exact where they grow too large for float32 too.
 
-Floats are exact in any order of addition up to 2**24. A sum that may pass that is kept as two
-float32 numbers, 4096 * high + low, side by side before the rows: [..., 2, R]. Its gradient stands
-in both.
+Floats are exact in any order of addition up to 2**24. A sum that may pass that is a float64; where
+a back-end has none it is kept as two float32 numbers, 4096 * high + low, side by side before the
+rows: [..., 2, R]. The sum's gradient then stands in both.
 """
 
 from __future__ import annotations
@@ -11,13 +11,8 @@ from typing import Any, Final
 
 from keras import ops
 
-from edgernn_export.compress.qat.tensor_arithmetic import (
-    Tensor,
-    floor_shift,
-    narrow,
-    wide,
-    with_gradient,
-)
+from edgernn_export.compress.qat.back_ends import HAS_DOUBLE, Tensor, with_gradient
+from edgernn_export.compress.qat.tensor_arithmetic import floor_shift, narrow, wide
 
 #: Where float32 stops to add exactly in any order.
 EXACT: Final = 1 << 24
@@ -36,18 +31,27 @@ def matrix_product(codes: Tensor, weights: Tensor, *, double: bool) -> Tensor:
         double: sums can pass 2**24.
 
     Returns:
-        [..., R], or [..., 2, R] where ``double``, float32.
+        [..., R], float32; where ``double``, float64, or [..., 2, R] without one.
     """
     width, rows = weights.shape
     flat = ops.reshape(codes, (-1, width))
-    sums = _product_in_parts(flat, weights) if double else ops.matmul(flat, weights)
+    large = double_product if HAS_DOUBLE else product_in_parts
+    sums = large(flat, weights) if double else ops.matmul(flat, weights)
     if len(codes.shape) == 2:
         return sums
     return ops.reshape(sums, (*ops.shape(codes)[:-1], *sums.shape[1:-1], rows))
 
 
 @with_gradient
-def _product_in_parts(codes: Tensor, weights: Tensor) -> tuple[Tensor, Any]:
+def double_product(codes: Tensor, weights: Tensor) -> tuple[Tensor, Any]:
+    """Sums [B, R], float64, of codes [B, N] and weights [N, R]."""
+    sums = ops.matmul(ops.cast(codes, "float64"), ops.cast(weights, "float64"))
+    return sums, lambda upstream: _shares(codes, weights, ops.cast(upstream, "float32"))
+
+
+@with_gradient
+def product_in_parts(codes: Tensor, weights: Tensor) -> tuple[Tensor, Any]:
+    """The same sums in two parts [B, 2, R], float32."""
     width, rows = weights.shape
     high = ops.floor(codes / _BYTE)
     by_bytes = ops.concatenate((high, codes - _BYTE * high))
@@ -58,17 +62,18 @@ def _product_in_parts(codes: Tensor, weights: Tensor) -> tuple[Tensor, Any]:
         of_high, of_low = ops.unstack(ops.reshape(found, (2, -1, rows)), 2)
         total += 256 * of_high + of_low
 
-    def rule(upstream: Tensor) -> tuple[Tensor, Tensor]:
-        share = upstream[:, 1]
-        of_codes = ops.matmul(share, ops.transpose(weights))
-        return of_codes, ops.matmul(ops.transpose(codes), share)
+    low = ops.bitwise_and(total, (1 << _LOW_BITS) - 1)
+    parts = narrow(ops.stack((floor_shift(total, _LOW_BITS), low), axis=1))
+    return parts, lambda upstream: _shares(codes, weights, upstream[:, 1])
 
-    low = total & ((1 << _LOW_BITS) - 1)
-    return narrow(ops.stack((floor_shift(total, _LOW_BITS), low), axis=1)), rule
+
+def _shares(codes: Tensor, weights: Tensor, upstream: Tensor) -> tuple[Tensor, Tensor]:
+    of_codes = ops.matmul(upstream, ops.transpose(weights))
+    return of_codes, ops.matmul(ops.transpose(codes), upstream)
 
 
 def whole(sums: Tensor) -> Tensor:
-    """Sums [B, R] or [B, 2, R] as int32 [B, R]."""
+    """Sums [B, R], or [B, 2, R] in parts, as int32 [B, R]."""
     if len(sums.shape) == 2:
         return wide(sums)
     parts = wide(sums)
@@ -76,5 +81,7 @@ def whole(sums: Tensor) -> Tensor:
 
 
 def gradient_of(sums: Tensor, share: Tensor) -> Tensor:
-    """The gradient of sums, where the one of the numbers [B, R] that they are is known."""
-    return share if len(sums.shape) == 2 else ops.stack((share, share), axis=1)
+    """The gradient of sums, given that of the numbers [B, R] they are."""
+    if len(sums.shape) == 3:
+        return ops.stack((share, share), axis=1)
+    return ops.cast(share, sums.dtype)

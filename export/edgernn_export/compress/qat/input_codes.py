@@ -10,20 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 from keras import ops
 
 from edgernn.model.formats import FloatArray, Precision
-from edgernn_export.compress.qat.tensor_arithmetic import (
-    Tensor,
-    constant,
-    gathered,
-    narrow,
-    wide,
-    with_gradient,
-)
+from edgernn_export.compress.qat.back_ends import HAS_DOUBLE, Tensor, gathered, with_gradient
+from edgernn_export.compress.qat.tensor_arithmetic import constant, narrow, wide
 
 
 class InputCodes:
@@ -44,7 +37,7 @@ class InputCodes:
         one_more = self._low - 1, self._high + 1
         #: Codes one beyond each end tell where the ends act.
         self._rounded: Callable[[Tensor], Tensor] = self._divided
-        if keras.backend.backend() == "jax":
+        if not HAS_DOUBLE:
             self._rounded = ReachedCodes(self._divide, *one_more)
 
     def __call__(self, x: Tensor) -> Tensor:

@@ -34,6 +34,7 @@ from edgernn.graph.ops import (
 )
 from edgernn.model.affine import Source
 from edgernn.model.formats import Precision
+from edgernn_export.compress.qat.back_ends import Tensor
 from edgernn_export.compress.qat.maps.training_maps import ReadyMap
 from edgernn_export.compress.qat.normalization import normalized
 from edgernn_export.compress.qat.straight_through import (
@@ -48,7 +49,7 @@ from edgernn_export.compress.qat.straight_through import (
     sigmoid,
     tanh,
 )
-from edgernn_export.compress.qat.tensor_arithmetic import Tensor, constant
+from edgernn_export.compress.qat.tensor_arithmetic import constant
 from edgernn_export.float_model.graph_run import offset_of
 
 Maps = dict[str, ReadyMap]

@@ -19,6 +19,7 @@ from edgernn.model.layers import GRUAfter, Layer
 from edgernn.model.storage import Storage
 from edgernn_export.cells.cell_readers import attribute
 from edgernn_export.cells.keras_cell import Between, CellMatrix, matrices_of
+from edgernn_export.compress.qat.back_ends import Tensor, scan
 from edgernn_export.compress.qat.ends import LayerPlace, Refused, each_step
 from edgernn_export.compress.qat.interpreter import Inputs, Maps, TrainingInterpreter
 from edgernn_export.compress.qat.maps.float_weights import (
@@ -35,7 +36,7 @@ from edgernn_export.compress.qat.maps.maps8 import Maps8
 from edgernn_export.compress.qat.maps.maps16 import Maps16
 from edgernn_export.compress.qat.maps.training_maps import Weights
 from edgernn_export.compress.qat.straight_through import operand
-from edgernn_export.compress.qat.tensor_arithmetic import Tensor, codes_of, constant
+from edgernn_export.compress.qat.tensor_arithmetic import codes_of, constant
 from edgernn_export.float_model.cell_plans import weight_shapes
 from edgernn_export.float_model.graph_run import offset_of
 from edgernn_export.keras_reader.findings import owner_of
@@ -221,14 +222,14 @@ class QatRNN(Refused, keras.layers.RNN):  # type: ignore[misc]  # as above
         maps = integers.ready(self.cell.float_weights, training=training)
         constants = integers.constants(self.cell.float_weights)
         in_time = ops.transpose(sequences, (1, 0, 2))
-        last, states = ops.scan(
-            lambda now, inputs: (integers.step(maps, inputs, now, constants)[1],) * 2,
+        states = scan(
+            lambda now, inputs: integers.step(maps, inputs, now, constants)[1],
             tuple(ops.convert_to_tensor(state) for state in initial_state),
             integers.of_input(maps, in_time),
         )
         # The output of every recurrent layer is its first state (clause 6.2).
         outputs = ops.transpose(states[0], (1, 0, 2))
-        return outputs[:, -1], outputs, list(last)
+        return outputs[:, -1], outputs, [state[-1] for state in states]
 
 
 class QatDense(Refused, keras.layers.Dense):  # type: ignore[misc]  # as above

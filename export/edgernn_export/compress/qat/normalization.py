@@ -9,14 +9,12 @@ from keras import ops
 
 from edgernn.model.formats import INT16_MAX, INT16_MIN, NORMALIZED
 from edgernn.model.scales import NormalizationConstants
+from edgernn_export.compress.qat.back_ends import Tensor, gathered, with_gradient
 from edgernn_export.compress.qat.tensor_arithmetic import (
-    Tensor,
     floor_shift,
-    gathered,
     half_up,
     narrow,
     wide,
-    with_gradient,
 )
 from edgernn_firmware_sim.reference.normalization import FIRST_ROOT, inverse_root_table
 

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from keras import ops
 
+from edgernn_export.compress.qat.back_ends import Tensor, with_gradient
 from edgernn_export.compress.qat.exact_sums import gradient_of, whole
 from edgernn_export.compress.qat.tensor_arithmetic import (
-    Tensor,
     floor_shift,
     half_up,
     narrow,
@@ -17,7 +17,6 @@ from edgernn_export.compress.qat.tensor_arithmetic import (
     round_product,
     sat16,
     wide,
-    with_gradient,
 )
 
 #: Where products are cut, so that int32 holds the sums of thousands of each half.
@@ -47,7 +46,7 @@ def requantized8(
         u = sum((whole(acc) * multiplier for acc, multiplier in pairs), wide(bias))
         rounded = half_up(u, shift)
         codes = sat16(rounded)
-        slope = narrow(rounded == codes) / narrow(power_of_two(shift))
+        slope = narrow(rounded == codes) * (1.0 / narrow(power_of_two(shift)))
 
         def rule(upstream: Tensor) -> tuple[Tensor, ...]:
             share = upstream * slope

@@ -14,15 +14,13 @@ import numpy.typing as npt
 from keras import ops
 
 from edgernn.model.formats import INT16_MAX, INT16_MIN, Precision
+from edgernn_export.compress.qat.back_ends import Tensor, gathered, with_gradient
 from edgernn_export.compress.qat.tensor_arithmetic import (
-    Tensor,
     floor_shift,
-    gathered,
     narrow,
     round_product,
     sat16,
     wide,
-    with_gradient,
 )
 from edgernn_firmware_sim.reference.tables import sigmoid_table
 

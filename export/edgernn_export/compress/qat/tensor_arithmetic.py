@@ -8,16 +8,13 @@ one adds floats: what float32 cannot hold is added in int32.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-import keras
 import numpy as np
 from keras import ops
 
 from edgernn.model.formats import INT16_MAX, INT16_MIN
-
-Tensor = Any
+from edgernn_export.compress.qat.back_ends import Tensor, with_gradient
 
 
 def wide(codes: Tensor) -> Tensor:
@@ -33,36 +30,6 @@ def narrow(integers: Tensor) -> Tensor:
 def constant(values: Any) -> Tensor:
     """Numbers as a tensor of float32, which every back-end multiplies with tensors."""
     return ops.convert_to_tensor(np.asarray(values, np.float32))
-
-
-def with_gradient(clause: Callable[..., tuple[Tensor, Any]]) -> Callable[..., Tensor]:
-    """`keras.ops.custom_gradient` of a clause that is written the same for every back-end.
-
-    Args:
-        clause: from tensors to one tensor, and the rule that takes its gradient to theirs; what
-            else it reads gets no gradient.
-    """
-
-    def both(*given: Tensor) -> tuple[Tensor, Any]:
-        made, rule = clause(*given)
-
-        # Torch passes what the clause was given, too, and the gradient by name.
-        def backwards(*received: Tensor, upstream: Tensor = None) -> Any:
-            return rule(received[-1] if upstream is None else upstream)
-
-        return made, backwards
-
-    made: Callable[..., Tensor] = ops.custom_gradient(both)
-    return made
-
-
-def gathered(table: Tensor, places: Tensor) -> Tensor:
-    """The rows of a table at places within it, of which none is below 0."""
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        return tf.gather(table, places)  # `keras.ops.take` would look for places below 0 first
-    return ops.take(table, places, axis=0)
 
 
 def floor_shift(p: Tensor, k: Any) -> Tensor:

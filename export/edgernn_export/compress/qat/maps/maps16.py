@@ -13,6 +13,7 @@ from keras import ops
 
 from edgernn.model.affine import ACCUMULATOR_LIMIT_W8A16, Affine16, Term16
 from edgernn.model.formats import FloatArray, Precision
+from edgernn_export.compress.qat.back_ends import Tensor, held
 from edgernn_export.compress.qat.maps.float_weights import MapSpec
 from edgernn_export.compress.qat.maps.training_maps import (
     Add,
@@ -25,7 +26,6 @@ from edgernn_export.compress.qat.maps.training_maps import (
 from edgernn_export.compress.qat.requantization import requantized16
 from edgernn_export.compress.qat.straight_through import saturating_sum
 from edgernn_export.compress.qat.tensor_arithmetic import (
-    Tensor,
     constant,
     narrow,
     power_of_two,
@@ -103,7 +103,7 @@ class _Map16:
 
     def ready(self, weights: Weights) -> ReadyMap:
         rest = [
-            (bias, term.shift.value, term.multiplier.value)
+            (bias, held(term.shift), held(term.multiplier))
             for term, bias in zip(self.terms, self.biases(weights), strict=True)
         ]
 

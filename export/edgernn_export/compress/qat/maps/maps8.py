@@ -14,6 +14,7 @@ from keras import ops
 
 from edgernn.model.affine import ACCUMULATOR_LIMIT_W8A8, Affine8, Term8
 from edgernn.model.formats import FloatArray, Precision
+from edgernn_export.compress.qat.back_ends import Tensor, held
 from edgernn_export.compress.qat.maps.float_weights import MapSpec
 from edgernn_export.compress.qat.maps.training_maps import (
     Add,
@@ -25,7 +26,6 @@ from edgernn_export.compress.qat.maps.training_maps import (
 )
 from edgernn_export.compress.qat.requantization import requantized8
 from edgernn_export.compress.qat.tensor_arithmetic import (
-    Tensor,
     floor_shift,
     narrow,
     power_of_two,
@@ -74,8 +74,8 @@ class _Map8:
         self.bias.per_code(units)
 
     def ready(self, weights: Weights) -> ReadyMap:
-        bias, shift = self.bias.integers(weights), self.shift.value
-        multipliers = [term.multiplier.value for term in self.terms]
+        bias, shift = self.bias.integers(weights), held(self.shift)
+        multipliers = [held(term.multiplier) for term in self.terms]
         return ReadyMap(
             terms=tuple(term.integers(weights) for term in self.terms),
             double=needs_double(self.spec, Precision.W8A8),

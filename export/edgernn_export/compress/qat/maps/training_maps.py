@@ -18,10 +18,11 @@ from keras import ops
 
 from edgernn.model.affine import Term8, Term16
 from edgernn.model.formats import FloatArray, Precision
+from edgernn_export.compress.qat.back_ends import Tensor, held
 from edgernn_export.compress.qat.exact_sums import EXACT, matrix_product
 from edgernn_export.compress.qat.maps.float_weights import KERNEL, MATRICES, RECURRENT, MapSpec
 from edgernn_export.compress.qat.requantization import rounded_sum
-from edgernn_export.compress.qat.tensor_arithmetic import Tensor, codes_of, constant
+from edgernn_export.compress.qat.tensor_arithmetic import codes_of, constant
 
 _TOLERANCE: Final = 0.02
 #: Makes a variable: add(name, initial value, dtype).
@@ -35,7 +36,7 @@ class ReadyMap:
 
     Attributes:
         terms: per term the integer weights [N, R] by matrix.
-        double: sums need two parts (`qat.exact_sums`).
+        double: sums can pass what float32 adds exactly.
         finish: from the sums of the terms to codes [B, R].
     """
 
@@ -83,7 +84,7 @@ class Bias:
 
     def integers(self, weights: Weights) -> Tensor:
         """The bias for float weights, float32 [R]."""
-        spec, rate = self._spec, self._rate.value
+        spec, rate = self._spec, held(self._rate)
         own = ops.convert_to_tensor(weights[spec.bias])[spec.bias_columns]
         if np.any(spec.out_offset):
             own = own + constant(spec.out_offset)
@@ -131,7 +132,7 @@ class TermVariables:
     def integers(self, weights: Weights) -> dict[str, Tensor]:
         """Integer weights [N, R] by matrix, float32."""
         return {
-            m: codes_of(self._of(weights, m), rate.value, self.limit)
+            m: codes_of(self._of(weights, m), held(rate), self.limit)
             for m, rate in self.rates.items()
         }
 
