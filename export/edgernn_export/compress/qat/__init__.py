@@ -9,13 +9,14 @@
 
 `edgernn_export.training.train_integers` does the same for the network of a recipe, with settings
 that have proven good.
-Importing this package loads NumPy only; Keras and TensorFlow are loaded with the first call.
+Keras may run on TensorFlow, JAX or Torch. Importing this package loads NumPy only; Keras is loaded
+with the first call.
 """
 
 from __future__ import annotations
 
 from os import PathLike
-from typing import Any
+from typing import Any, Final
 
 from edgernn.errors import TrainingError
 from edgernn.model.formats import Precision, PrecisionName
@@ -28,18 +29,23 @@ __all__ = [
 ]
 
 
+#: What Keras may run on.
+BACK_ENDS: Final = ("tensorflow", "jax", "torch")
+
+
 def check_backend() -> None:
-    """Refuse a Keras that does not run on TensorFlow, whose integer operations are used.
+    """Refuse a Keras that runs on what cannot train.
 
     Raises:
-        TrainingError: it runs on something else.
+        TrainingError: it runs on none of `BACK_ENDS`.
     """
     import keras
 
-    if keras.backend.backend() != "tensorflow":
+    found = keras.backend.backend()
+    if found not in BACK_ENDS:
         raise TrainingError(
-            f"quantization-aware training: expected Keras on TensorFlow, got "
-            f"{keras.backend.backend()!r}. Set KERAS_BACKEND=tensorflow before Keras is imported."
+            f"quantization-aware training: expected Keras on {', '.join(BACK_ENDS)}, got "
+            f"{found!r}. Set KERAS_BACKEND to one of them before Keras is imported."
         )
 
 
@@ -67,7 +73,7 @@ def qat_model(
     Raises:
         UnsupportedModelError: the network uses something edgernn does not execute.
         QuantizationError: as `quantize`.
-        TrainingError: Keras does not run on TensorFlow, or the batch size of a stateful network is
+        TrainingError: Keras runs on something that does not train, or the batch size of a stateful network is
             not known.
     """
     check_backend()

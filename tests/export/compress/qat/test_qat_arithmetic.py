@@ -80,18 +80,21 @@ def test_products_and_sums():
 @pytest.mark.parametrize("precision", ["w8a8", "w8a16"])
 def test_input_codes_are_those_of_the_interface(precision):
     from edgernn_export import quantize
-    from edgernn_export.compress.qat.straight_through import input_codes
+    from edgernn_export.compress.qat.input_codes import InputCodes
 
     model = quantize(float_model("lstm"), stream(200, 3), precision)
     xs = np.random.default_rng(2).normal(size=(500, 3)).astype(np.float32) * 4
     wanted = model.interface().quantize(xs.astype(np.float64))
-    made = input_codes(tensor(xs), model.input.scale, model.input.offset, model.precision)
+    coder = InputCodes(model.input.scale, model.input.offset, model.precision)
+    made = coder(tensor(xs))
     assert np.array_equal(integers(made), wanted)
     assert np.abs(integers(made)).max() >= model.precision.input_high  # readings beyond the range
 
 
 def test_affine_map_of_8_bit_operands():
-    from edgernn_export.compress.qat.tensor_arithmetic import requantized8
+    import tensorflow as tf
+
+    from edgernn_export.compress.qat.requantization import requantized8
 
     rng = np.random.default_rng(3)
     rows, shift = 40, 9
@@ -107,7 +110,8 @@ def test_affine_map_of_8_bit_operands():
     record = affine_map.AffineMap8(Affine8(terms=terms, bias=bias, shift=shift), ("z",))
     wanted = record({Source.X: x, Source.H: h}, Quiet())
     sums = [tensor(v @ w.T.astype(np.int32)) for v, w in zip((x, h), weights, strict=True)]
-    made = requantized8(sums, list(multipliers), tensor(bias), np.int32(shift))
+    whole = [tf.constant(m) for m in multipliers]
+    made = requantized8(sums, whole, tensor(bias), tf.constant(shift))
     assert np.array_equal(integers(made), wanted)
     assert 0.01 < np.mean(np.abs(wanted + 0.5) > 32767) < 0.99  # some saturate, some do not
 
@@ -116,7 +120,7 @@ def test_affine_map_of_16_bit_operands():
     import tensorflow as tf
 
     from edgernn_export.compress.qat.straight_through import saturating_sum
-    from edgernn_export.compress.qat.tensor_arithmetic import requantized16
+    from edgernn_export.compress.qat.requantization import requantized16
 
     rng = np.random.default_rng(4)
     rows = 40
@@ -134,7 +138,10 @@ def test_affine_map_of_16_bit_operands():
     record = affine_map.AffineMap16(Affine16(terms=terms), ("z",))
     wanted = record({Source.X: x, Source.H: h}, Quiet())
     parts = [
-        requantized16(tf.constant(v @ w.T.astype(np.int32), tf.float64), tensor(q), k, m)
+        requantized16(
+            tf.constant(v @ w.T.astype(np.int32), tf.float64),
+            tensor(q), tf.constant(k), tf.constant(m),
+        )
         for v, w, q, k, m in zip((x, h), weights, quarters, shifts, multipliers, strict=True)
     ]
     assert np.array_equal(integers(saturating_sum(*parts)), wanted)
@@ -142,7 +149,7 @@ def test_affine_map_of_16_bit_operands():
 
 
 def test_sums_that_float32_cannot_hold():
-    from edgernn_export.compress.qat.tensor_arithmetic import matrix_product
+    from edgernn_export.compress.qat.exact_sums import matrix_product
 
     rng = np.random.default_rng(5)
     codes = 4 * rng.integers(-4096, 4097, (2, 50, 600)) + 0.0

@@ -90,7 +90,7 @@ class Bias:
             own = own + constant(spec.out_offset)
         terms = [(own, rate)]
         if self._center is not None:
-            kernel = weights[spec.matrices[KERNEL]][:, spec.columns]
+            kernel = ops.convert_to_tensor(weights[spec.matrices[KERNEL]])[:, spec.columns]
             terms.append((kernel, constant(self._center) * rate))
         return rounded_sum(terms, self._limit)
 
