@@ -16,13 +16,17 @@ from edgernn.graph.op_graph import OpGraph
 from edgernn.graph.ops import (
     Activation,
     AffineResult,
+    Blend,
     CodesOf,
     Complement,
     Concatenation,
+    Curve,
     Extremum,
     Function,
+    GatedSum,
     Gather,
     InputOperand,
+    LeakySum,
     Normalization,
     Op,
     OperandOf,
@@ -31,6 +35,7 @@ from edgernn.graph.ops import (
     Scaling,
     Slice,
     Sum,
+    WideRescaling,
 )
 from edgernn.model.affine import Source
 from edgernn.model.formats import Precision
@@ -50,6 +55,13 @@ from edgernn_export.compress.qat.straight_through import (
     tanh,
 )
 from edgernn_export.compress.qat.tensor_arithmetic import constant
+from edgernn_export.compress.qat.wide_arithmetic import (
+    blended,
+    curve,
+    gated_sum,
+    leaky_sum,
+    wide_rescaled,
+)
 from edgernn_export.float_model.graph_run import offset_of
 
 Maps = dict[str, ReadyMap]
@@ -174,12 +186,12 @@ def _sum(run: _Run, op: Sum) -> Tensor:
 
 def _rescaling(run: _Run, op: Rescaling) -> Tensor:
     (v,) = run.reads(op)
-    return rescaled(v, op.shift)
+    return rescaled(v, op.shift) if op.shift >= 0 else saturated(v * 2.0**-op.shift)
 
 
 def _complement(run: _Run, op: Complement) -> Tensor:
     (v,) = run.reads(op)
-    return complement(v)
+    return complement(v, op.one)
 
 
 def _normalization(run: _Run, op: Normalization) -> Tensor:
@@ -215,7 +227,39 @@ def _extremum(run: _Run, op: Extremum) -> Tensor:
     return ops.maximum(a, b) if op.largest else ops.minimum(a, b)
 
 
-#: operation -> what runs it
+def _curve(run: _Run, op: Curve) -> Tensor:
+    assert op.table is not None  # a model has its tables
+    (v,) = run.reads(op)
+    return curve(v, op.table)
+
+
+def _blend(run: _Run, op: Blend) -> Tensor:
+    high, low, target, code = run.reads(op)
+    new, run.values[op.result_low.name] = blended(high, low, target, code, op.share)
+    return new
+
+
+def _gated_sum(run: _Run, op: GatedSum) -> Tensor:
+    high, low, lost, candidate, gained = run.reads(op)
+    loss, gain = (op.loss, lost), (op.gain, gained)
+    new, run.values[op.result_low.name] = gated_sum(high, low, loss, candidate, gain, op.shift)
+    return new
+
+
+def _leaky_sum(run: _Run, op: LeakySum) -> Tensor:
+    high, low, entry = run.reads(op)
+    new, run.values[op.result_low.name] = leaky_sum(
+        high, low, entry, op.constants, rectified=op.rectified
+    )
+    return new
+
+
+def _wide_rescaling(run: _Run, op: WideRescaling) -> Tensor:
+    high, low = run.reads(op)
+    return wide_rescaled(high, low, op.shift)
+
+
+#: operation -> what runs it; an operation that defines values beside its result adds them
 RUN: Final[dict[type[Op], Callable[[_Run, Any], Any]]] = {
     OperandOf: _operand,
     Concatenation: _concatenation,
@@ -232,4 +276,9 @@ RUN: Final[dict[type[Op], Callable[[_Run, Any], Any]]] = {
     Gather: _gather,
     Scaling: _scaling,
     Extremum: _extremum,
+    Curve: _curve,
+    Blend: _blend,
+    GatedSum: _gated_sum,
+    LeakySum: _leaky_sum,
+    WideRescaling: _wide_rescaling,
 }

@@ -142,10 +142,14 @@ def saturating_sum(a: Tensor, b: Tensor) -> tuple[Tensor, Any]:
     return codes, grad
 
 
-@with_gradient
-def complement(z: Tensor) -> tuple[Tensor, Any]:
-    """The w = sat16(32768 - z) of clause 7.5."""
-    return ops.minimum(_UNIT - z, float(INT16_MAX)), lambda upstream: -upstream
+def complement(z: Tensor, one: int) -> Tensor:
+    """The w = sat16(2^b - z) of clauses 7.5 and 7.25; ``one`` is 2^b."""
+
+    def clause(z: Tensor) -> tuple[Tensor, Any]:
+        codes = ops.clip(float(one) - z, float(INT16_MIN), float(INT16_MAX))
+        return codes, lambda upstream: -upstream
+
+    return with_gradient(clause)(z)
 
 
 def looked_up(table: Tensor, tokens: Tensor) -> Tensor:
