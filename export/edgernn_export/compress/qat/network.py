@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from edgernn.cells.general.leaky_rnn import LeakyRNN
 from edgernn.errors import TrainingError
 from edgernn.model.formats import FloatArray
 from edgernn.model.integer_model import IntegerModel
@@ -17,13 +18,13 @@ from edgernn.model.routes import MODEL_INPUT, Route, before_states
 from edgernn_export.compress.qat.ends import DequantizeOutput, LayerPlace, QuantizeInput, Routed
 from edgernn_export.compress.qat.layers import QatCell, QatDense, QatRNN
 from edgernn_export.compress.qat.maps.columns import Columns
-from edgernn_export.compress.qat.maps.float_weights import KERNEL, RECURRENT
+from edgernn_export.compress.qat.maps.float_weights import KERNEL, RECURRENT, is_registered
 from edgernn_export.compress.qat.value_layers import (
     EMBEDDINGS,
     QatDelay,
     QatDepthwise,
     QatEmbedding,
-    QatMerge,
+    QatValues,
 )
 from edgernn_export.float_model.model import (
     FloatCell,
@@ -31,10 +32,14 @@ from edgernn_export.float_model.model import (
     FloatDense,
     FloatDenseRows,
     FloatEmbedding,
+    FloatGRU,
     FloatLayer,
+    FloatLSTM,
     FloatMerge,
     FloatModel,
+    FloatSimpleRNN,
 )
+from edgernn_export.float_model.own_cells import general_cell
 from edgernn_export.float_model.sharing import Shared
 
 
@@ -101,7 +106,13 @@ class TrainedNetwork:
         alone = set(self._holders) - {index for group in shared for index in group}
         for group in (*shared, *([index] for index in sorted(alone))):
             first = self._holders[group[0]]
-            trained = _weights(self._trained.layers[group[0]], self._columns[group[0]].unit)
+            source, unit = self._trained.layers[group[0]], self._columns[group[0]].unit
+            if isinstance(first.record, LeakyRNN):
+                trained = _leaky_weights(source, first.record, unit)
+            elif isinstance(source, (FloatLSTM, FloatGRU)) and is_registered(first.record):
+                trained = _weights(general_cell(source), unit)
+            else:
+                trained = _weights(source, unit)
             values = {name: np.array(v) for name, v in first.float_weights.items()}
             for index in reversed(group):  # the first has the last word
                 values = self._holders[index].integers.nearest(values, trained)
@@ -150,8 +161,10 @@ class TrainedNetwork:
         if isinstance(record, Delay):
             batch = self._batch if self._trained.stateful else None
             layer = QatDelay(record, batch=batch, last_step=not every_step, **options)
-        elif isinstance(record, Merge) and not getattr(trained, "trained", False):
-            layer = QatMerge(integer, record, **options)
+        elif record.reads_values and not (
+            isinstance(record, Embedding) or getattr(trained, "trained", False)
+        ):
+            layer = QatValues(integer, record, **options)
         else:
             layer = self._weighted(index, options)
         self._codes[index] = layer(codes)
@@ -224,3 +237,14 @@ def _weights(source: FloatLayer, unit: FloatArray) -> dict[str, FloatArray]:
     if not isinstance(source, FloatDense):
         weights[RECURRENT] = source.recurrent.T
     return weights
+
+
+def _leaky_weights(source: FloatLayer, record: LeakyRNN, unit: FloatArray) -> dict[str, FloatArray]:
+    """The same of a layer that keeps a share of each unit apart, which is not trained."""
+    if isinstance(source, FloatCell):
+        (matrix,) = (values for name, values in source.by_name.items() if name.endswith(".x"))
+        return {"gates.x": (matrix * unit).T}
+    assert isinstance(source, FloatSimpleRNN)
+    lost = (record.leak.high.astype(np.float64) * 32768.0 + record.leak.low) / 2.0**30
+    rest = source.recurrent - np.diag(1.0 - lost)
+    return {"gates.x": (source.kernel * unit).T, "gates.h": rest.T}

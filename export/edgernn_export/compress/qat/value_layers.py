@@ -79,15 +79,15 @@ class QatDelay(Refused, keras.layers.Layer):  # type: ignore[misc]  # Keras has 
         return made[:, -1] if self._last_step else made
 
 
-class QatMerge(Refused, keras.layers.Layer):  # type: ignore[misc]  # as above
-    """A merge with the constants of the integer model."""
+class QatValues(Refused, keras.layers.Layer):  # type: ignore[misc]  # as above
+    """A layer of values without weights: its constants are those of the integer model."""
 
-    def __init__(self, model: IntegerModel, record: Merge, **options: Any) -> None:
+    def __init__(self, model: IntegerModel, record: Layer, **options: Any) -> None:
         super().__init__(**options)
         self._step = TrainingInterpreter(lowered(model.precision, (record,)))
 
     def call(self, codes: Tensor) -> Tensor:
-        """Codes [..., n*U] to codes [..., U]."""
+        """Codes [..., N] to codes [..., U]."""
         return each_step(lambda flat: self._step({}, {}, (), read=flat)[0], codes)
 
 

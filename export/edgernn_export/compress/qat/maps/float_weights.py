@@ -30,6 +30,7 @@ from edgernn.model.layers import (
     SimpleRNN,
 )
 from edgernn_export.compress.qat.maps.columns import Columns, output_scales
+from edgernn_export.float_model.cell_plans import row_scales
 from edgernn_export.float_model.graph_run import offset_of
 
 KERNEL: Final = "kernel"
@@ -143,7 +144,7 @@ def _cell_specs(model: IntegerModel, index: int, columns: Columns) -> tuple[MapS
     for op in graph.ops:
         if not isinstance(op, AffineResult):
             continue
-        gain = np.full(op.affine.rows, 1.0 / _scale_of(op.result))
+        gain = 1.0 / row_scales(graph, op)
         gains = {KERNEL: _gain(gain, columns.operands(model))}
         matrices = {KERNEL: f"{op.name}.x"}
         for source, operand in op.by_source.items():
