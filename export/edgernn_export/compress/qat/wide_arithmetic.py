@@ -15,15 +15,13 @@ from edgernn.graph.ops import Gate
 from edgernn.model.formats import INT16_MAX, INT16_MIN, LOW_BITS
 from edgernn.model.functions.curves import CurveTable
 from edgernn.model.scales import LeakConstants
+from edgernn_export.compress.qat.back_ends import Tensor, gathered, with_gradient
 from edgernn_export.compress.qat.tensor_arithmetic import (
-    Tensor,
     floor_shift,
-    gathered,
     half_up,
     narrow,
     round_product,
     wide,
-    with_gradient,
 )
 from edgernn_firmware_sim.reference.tables import fine_gate_table
 
