@@ -107,9 +107,10 @@ class TrainedNetwork:
         for group in (*shared, *([index] for index in sorted(alone))):
             first = self._holders[group[0]]
             source, unit = self._trained.layers[group[0]], self._columns[group[0]].unit
-            if isinstance(first.record, LeakyRNN):
-                trained = _leaky_weights(source, first.record, unit)
-            elif isinstance(source, (FloatLSTM, FloatGRU)) and is_registered(first.record):
+            record = self._integer.layers[group[0]]
+            if isinstance(record, LeakyRNN):
+                trained = _leaky_weights(source, record, unit)
+            elif isinstance(source, (FloatLSTM, FloatGRU)) and is_registered(record):
                 trained = _weights(general_cell(source), unit)
             else:
                 trained = _weights(source, unit)
