@@ -17,6 +17,7 @@ from edgernn_export.cli.arguments import (
     add_label_arguments,
     add_range_arguments,
     add_source_arguments,
+    add_state_argument,
     add_stream_arguments,
     given_labels,
     given_ranges,
@@ -64,6 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", type=Path, metavar="OUT.edgernn", help="write the chosen model"
     )
+    add_state_argument(parser)
     add_range_arguments(parser)
     parser.add_argument("--operand-scales", choices=OPERAND_SCALES, default="auto")
     parser.add_argument(
@@ -106,7 +108,7 @@ def main(args: argparse.Namespace) -> int:
         on_missing=policy,
         plan={
             "method": args.range_method, "scales": args.operand_scales, "sparse": args.sparse,
-            "given_ranges": given_ranges(args.input_range),
+            "given_ranges": given_ranges(args.input_range), "state": args.state,
         },
     )  # fmt: skip
     path = None

@@ -82,8 +82,9 @@ class CalibrationDeparture:
             )
         finer = "Take precision w8a16, or find" if self.precision is Precision.W8A8 else "Find"
         return (
-            f"{finer} the layer it begins in with the report (--report). A SimpleRNN that keeps "
-            "more than nine tenths of its state from step to step is better trained as a GRU."
+            f"{finer} the layer it begins in with the report (--report). Of a relu "
+            "SimpleRNN that keeps more than nine tenths of its state from step to step, take "
+            "state='32' (--state 32); a tanh SimpleRNN that does is better trained as a GRU."
         )
 
 

@@ -3,7 +3,7 @@
 A unit keeps the share 1 - w of its state and takes the share w of what is new. Where w is small,
 what is new is less than half a code and is lost: the state stops short of its target by up to
 1 / (2w) codes, the *dead band*. More bits of operands do not help, as the state has 16 in every
-precision.
+precision. Of a relu SimpleRNN, 1 - w is a weight.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from edgernn.model.layers import Layer
 from edgernn_export.calibration.statistics import KEEP, Calibration
 from edgernn_export.float_model.cells import ACTIVATIONS
 from edgernn_export.float_model.model import FloatCell, FloatGRU, FloatLayer, FloatLSTM, FloatModel
+from edgernn_export.guards.wide_forms import kept_in_matrix, wide_defect
 
 #: Dead band, as a share of the state's RMS, from which on a unit is reported. Of 77 layers without
 #: long memory none passed 0.0115; layers whose answers suffered began at 0.057.
@@ -110,22 +111,43 @@ def layer_memory(
         statistics: calibration of the model.
         longest_steps: as of `long_memory`.
     """
+    able = wide_defect(original) is None
     found = (
-        _held_too_long(layer.name, taken, rms, code, longest_steps)
-        for taken, rms, code in _states(original, layer, index, statistics)
+        _held_too_long(layer.name, state, longest_steps, can_be_wide=able)
+        for state in _states(original, layer, index, statistics)
     )
     return tuple(one for one in found if one is not None)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _KeptState:
+    """A state of which gates or constants keep shares.
+
+    Attributes:
+        taken: share of the new in a step, per unit [H].
+        rms: of the state [H].
+        code: real value of one of its codes.
+        in_matrix: what is kept is a weight of 8 bits, which does not tell 0.99 from 1, of an
+            operand that is coarser than the state.
+    """
+
+    taken: FloatArray
+    rms: FloatArray
+    code: float
+    in_matrix: bool = False
+
+
 def _held_too_long(
-    name: str, taken: FloatArray, rms: FloatArray, code: float, longest_steps: int | None
+    name: str, state: _KeptState, longest_steps: int | None, *, can_be_wide: bool
 ) -> LongMemory | None:
     """The units of a state whose dead band is wide."""
-    steps = 1.0 / np.maximum(taken, 1.0 / _LONGEST_STEPS)
+    rms, code = state.rms, state.code
+    steps = 1.0 / np.maximum(state.taken, 1.0 / _LONGEST_STEPS)
     held = steps if longest_steps is None else np.minimum(steps, longest_steps)
     moves = rms > code
     dead_band = np.where(moves, 0.5 * code * held / np.where(moves, rms, 1.0), 0.0)
-    units = np.flatnonzero((dead_band > _DEAD_BAND) & (held >= _SHORTEST_STEPS))
+    lost = moves if state.in_matrix else dead_band > _DEAD_BAND
+    units = np.flatnonzero(lost & (held >= _SHORTEST_STEPS))
     if not units.size:
         return None
     order = units[np.argsort(-steps[units], kind="stable")]
@@ -133,26 +155,33 @@ def _held_too_long(
         layer=name,
         units=tuple(int(unit) for unit in order),
         steps=tuple(float(s) for s in steps[order]),
+        can_be_wide=can_be_wide,
     )
 
 
 def _states(
     original: FloatLayer, layer: Layer, index: int, statistics: Calibration
-) -> Iterator[tuple[FloatArray, FloatArray, float]]:
-    """Per state that gates or constants keep: share of the new, RMS, real value of a code."""
-    if isinstance(original, (FloatLSTM, FloatGRU)):
+) -> Iterator[_KeptState]:
+    """The states of which gates, constants or the diagonal of a matrix keep shares."""
+    kept = kept_in_matrix(original)
+    if kept is not None:
+        code, rms = layer.states[0].format.scale, statistics[index, "h"].rms
+        yield _KeptState(taken=1.0 - np.clip(kept, 0.0, 1.0), rms=rms, code=code, in_matrix=True)
+    elif isinstance(original, (FloatLSTM, FloatGRU)):
         rms = statistics[index, "c" if isinstance(original, FloatLSTM) else "h"].rms
         code = layer.states[isinstance(original, FloatLSTM)].format.scale
-        yield _taken(original, statistics[index, KEEP].sample), rms, code
+        taken = _taken(original, statistics[index, KEEP].sample)
+        yield _KeptState(taken=taken, rms=rms, code=code)
     elif isinstance(original, FloatCell):
-        for kept in original.plan.kept:
-            rms = statistics[index, original.plan.states[kept.state]].rms
-            code = layer.states[kept.state].format.scale
-            if kept.constants:
-                share = np.abs(original.by_name[kept.constants])
+        for found in original.plan.kept:
+            rms = statistics[index, original.plan.states[found.state]].rms
+            code = layer.states[found.state].format.scale
+            if found.constants:
+                share = np.abs(original.by_name[found.constants])
             else:
-                share = np.median(statistics[index, kept.value].sample, axis=0)
-            yield (share if kept.complement else 1.0 - share), rms, code
+                share = np.median(statistics[index, found.value].sample, axis=0)
+            taken = share if found.complement else 1.0 - share
+            yield _KeptState(taken=taken, rms=rms, code=code)
 
 
 def _taken(layer: FloatLSTM | FloatGRU, keep: FloatArray) -> FloatArray:

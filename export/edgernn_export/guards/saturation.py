@@ -14,7 +14,16 @@ import numpy as np
 
 from edgernn.graph.lowering import lowered
 from edgernn.graph.op_graph import OpGraph
-from edgernn.graph.ops import Activation, Blend, GatedSum, Rescaling, Slice, Sum, Value
+from edgernn.graph.ops import (
+    Activation,
+    AffineResult,
+    Blend,
+    GatedSum,
+    Rescaling,
+    Slice,
+    Sum,
+    Value,
+)
 from edgernn.model.affine import Source
 from edgernn.model.formats import INT16_MAX, PREACTIVATION, FloatArray, Int16Array
 from edgernn.model.integer_model import IntegerModel
@@ -168,10 +177,18 @@ class _Watch(Quiet):
 
     def __init__(self, model: IntegerModel) -> None:
         self._layers = {layer.name: layer for layer in model.layers}
+        graphs = {layer.name: lowered(model.precision, (layer,)) for layer in model.layers}
         self._cells = {
-            layer.name: _flat_values(lowered(model.precision, (layer,)))
+            layer.name: _flat_values(graphs[layer.name])
             for layer in model.layers
             if not isinstance(layer, _KNOWN)
+        }
+        #: The maps by the names of their results.
+        self._maps = {
+            op.result.name: op.affine
+            for graph in graphs.values()
+            for op in graph.ops
+            if isinstance(op, AffineResult)
         }
         #: Layers whose tensors do not count in the steps at hand.
         self.unheard: frozenset[str] = frozenset()
@@ -204,7 +221,7 @@ class _Watch(Quiet):
         self._acted |= bool(np.any(wide != narrow))
         layer, affine, *rest = names[0].split(".")
         if rest and rest[-1] in _SOURCES:
-            terms = self._layers[layer].affines[affine].terms
+            terms = self._maps[f"{layer}.{affine}"].terms
             (term,) = (t for t in terms if t.source.value == rest[-1])
             before = 0.0 if self._terms is None else self._terms
             self._terms = before + wide * (term.multiplier / 2.0**15)
@@ -263,7 +280,7 @@ class _Watch(Quiet):
         if isinstance(layer, Merge):
             return _WIDER
         if owner in self._cells:
-            whole = layer.affines.get(tensor)
+            whole = self._maps.get(f"{owner}.{tensor}")
             several = whole is not None and len(whole.terms) > 1
             return f"{_CANCEL}Take precision w8a8, which adds them before." if several else _WIDER
         if isinstance(layer, GRUAfter) and tensor == "n":

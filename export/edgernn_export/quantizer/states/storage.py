@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any, Final, Literal
 
-from edgernn.cells.general import WIDE_GATES
 from edgernn.errors import QuantizationError
-from edgernn_export.float_model.cell_plans import record_of
-from edgernn_export.float_model.model import RECURRENT, FloatCell, FloatLayer, FloatSimpleRNN
+from edgernn_export.float_model.model import RECURRENT, FloatLayer
+from edgernn_export.guards.wide_forms import wide_defect
 
 StateStorage = Literal["auto", "16", "32"]
 #: For all layers, or by layer; layers that are not named have "auto".
 States = StateStorage | Mapping[str, StateStorage]
 STORAGES: Final = ("auto", "16", "32")
-#: Cells whose state is a share of itself and what comes in: their wide form is a `leaky_rnn`.
-_LEAKY: Final = ("linear_recurrence", "general_rnn")
-#: The functions with which a `general_rnn` is one of them.
-_KEEPING: Final = ("linear", "relu")
-_GATES: Final = ("gate_function", "gate_activation")
 
 
 def storage_of(states: States, layer: str) -> str:
@@ -76,34 +69,6 @@ def check_storage(asked: Any, of: str = "") -> None:
     if asked not in STORAGES:
         wanted = ", ".join(map(repr, STORAGES))
         raise QuantizationError(f"quantize state{of}: expected {wanted}, got {asked!r:.40}.")
-
-
-def wide_defect(layer: FloatLayer) -> str | None:
-    """Why a recurrent layer cannot have a wide state; None where it can."""
-    if isinstance(layer, FloatSimpleRNN):
-        return None if layer.activation == "relu" else _made_anew(layer.activation)
-    if not isinstance(layer, FloatCell):
-        return None
-    options = dict(layer.options)
-    if layer.kind in _LEAKY:
-        function = options.get("cell_function", "linear")
-        return None if function in _KEEPING else _made_anew(function)
-    if not any(field.name == "wide" for field in fields(record_of(layer.kind))):
-        return f"the cell {layer.kind!r} has no wide form"
-    gate = next((options[name] for name in _GATES if name in options), WIDE_GATES[0])
-    if gate not in WIDE_GATES:
-        return (
-            f"its gates are {gate}, no shares of what is kept: a wide state takes "
-            f"{' or '.join(WIDE_GATES)}"
-        )
-    return None
-
-
-def _made_anew(function: str) -> str:
-    return (
-        f"its state is what {function} makes of a matrix product, of which nothing is kept from "
-        "step to step that more bits could hold"
-    )
 
 
 def settings(states: States) -> tuple[tuple[str, str], ...]:

@@ -29,10 +29,11 @@ from edgernn_export.float_model.model import (
 from edgernn_export.float_model.own_cells import general_cell
 from edgernn_export.guards.long_memory import layer_memory
 from edgernn_export.guards.state_ranges import HIGH_CODE, NARROW_CELL_LIMIT
+from edgernn_export.guards.wide_forms import wide_defect
 from edgernn_export.quantizer.layer_context import STATE_HEADROOM, LayerContext
 from edgernn_export.quantizer.layers import quantize_layer
 from edgernn_export.quantizer.own_cells import quantize_cell
-from edgernn_export.quantizer.states.storage import storage_of, wide_defect
+from edgernn_export.quantizer.states.storage import storage_of
 
 #: Bits of a share (clause 7.20).
 _SHARE_BITS: Final = 2 * LOW_BITS
