@@ -84,8 +84,8 @@ EDGERNN_INLINE share_form plain_form(int32_t one_less)
     return form;
 }
 
-/* Clause 7.20: P(share, v), F of clause 3.5 with its halves. F(a) and F(-a) add up to 2^30. */
-EDGERNN_INLINE int32_t fine_part(share_form form, int32_t gate, int32_t v)
+/* Clause 7.20: P(share, v, low), F of clause 3.5 with its halves. F(a) and F(-a) add up to 2^30. */
+EDGERNN_INLINE int32_t fine_part(share_form form, int32_t gate, int32_t v, int32_t low)
 {
     const int32_t sign = gate >> 31;
     const int32_t turned = sign ^ form.first;
@@ -94,12 +94,14 @@ EDGERNN_INLINE int32_t fine_part(share_form form, int32_t gate, int32_t v)
     const int32_t first = from[0];
     const int32_t p = first - (((first - from[1]) * (m & 63)) >> 6);
     const int32_t share = (p ^ turned) - turned * (1 + 0x40000000);
-    return (share >> 15) * v + (((share & 32767) * v + 16384) >> 15);
+    const int32_t upper = share >> 15;
+    return upper * v + (((share & 32767) * v + upper * low + 16384) >> 15);
 }
 
-EDGERNN_INLINE int32_t plain_part(share_form form, int32_t gate, int32_t v)
+EDGERNN_INLINE int32_t plain_part(share_form form, int32_t gate, int32_t v, int32_t low)
 {
-    return (gate * form.sign + form.first) * v;
+    const int32_t upper = gate * form.sign + form.first;
+    return upper * v + ((upper * low + 16384) >> 15);
 }
 
 /* Leave a wide state: its low part where it lies, the high one where it goes. */
@@ -117,7 +119,7 @@ EDGERNN_INLINE int16_t parted(int32_t state, int16_t *low)
         int32_t j;                                                                         \
         for (j = 0; j < count; ++j) {                                                      \
             const int32_t s = high[j];                                                     \
-            const int32_t t = low[j] + part(form, gate[j], target[j] - s);                 \
+            const int32_t t = low[j] + part(form, gate[j], target[j] - s, 0);              \
             low[j] = (int16_t)(t & 32767);                                                 \
             out[j] = (int16_t)edgernn_sat16(s + (t >> 15));                                \
         }                                                                                  \
@@ -155,8 +157,8 @@ EDGERNN_INLINE int32_t rounded(rounding by, int32_t p)
         int32_t j;                                                                               \
         for (j = 0; j < count; ++j) {                                                            \
             const int32_t s = high[j];                                                           \
-            const int32_t gained = rounded(by, gain_part(gain_form, gain[j], candidate[j]));     \
-            const int32_t left = s * 32768 + low[j] - loss_part(loss_form, loss[j], s);          \
+            const int32_t gained = rounded(by, gain_part(gain_form, gain[j], candidate[j], 0));  \
+            const int32_t left = s * 32768 + low[j] - loss_part(loss_form, loss[j], s, low[j]);  \
             out[j] = parted(sat31(left + limited(gained, -FARTHEST, FARTHEST)), low + j);        \
         }                                                                                        \
     }
@@ -174,7 +176,8 @@ EDGERNN_API void edgernn_leaky_sum(const edgernn_leak *by, const int16_t *high, 
     int32_t j;
     for (j = 0; j < count; ++j) {
         const int32_t s = high[j];
-        const int32_t lost = by->high[j] * s + ((by->low[j] * s + 16384) >> 15);
+        const int32_t lost =
+            by->high[j] * s + ((by->low[j] * s + by->high[j] * low[j] + 16384) >> 15);
         const int32_t taken =
             limited(entry[j], -FARTHEST_ENTRY, FARTHEST_ENTRY) * ((int32_t)1 << by->shift[j]);
         out[j] = parted(limited(s * 32768 + low[j] - lost + taken, least, MOST), low + j);

@@ -36,10 +36,13 @@ def share_of(gate: Gate) -> Callable[[Int32], Parts]:
     return lambda s: (s, s & zero)
 
 
-def part_of(share: Parts, value: Int32) -> Int32:
-    """Clause 7.20: a share of an int16 value, with 15 fraction bits more."""
+def part_of(share: Parts, high: Int32, low: Int32 | None = None) -> Int32:
+    """Clause 7.20: a share of a value, or of a wide one, with 15 fraction bits more."""
     w1, w0 = share
-    return w1 * value + ((w0 * value + _HALF) >> LOW_BITS)
+    below = w0 * high + _HALF
+    if low is not None:
+        below += w1 * low
+    return w1 * high + (below >> LOW_BITS)
 
 
 def blend(high: Int32, low: Int32, target: Int32, share: Parts) -> Parts:
@@ -64,8 +67,8 @@ def leaky_sum(high: Int32, low: Int32, entry: Int32, constants: LeakConstants) -
 
 
 def left_of(high: Int32, low: Int32, loss: Parts) -> Int32:
-    """What a wide state is without a share of its high part."""
-    return whole(high, low) - part_of(loss, high)
+    """What a wide state is without a share of itself."""
+    return whole(high, low) - part_of(loss, high, low)
 
 
 def whole(high: Int32, low: Int32) -> Int32:
