@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgernn.graph.lowering import LOWERINGS
 from edgernn.graph.builder import OpBuilder
+from edgernn.graph.lowering import LOWERINGS
 from edgernn.graph.ops import Function, Value
 from edgernn.model.affine import Source
 from edgernn.model.formats import PREACTIVATION, UNIT, Precision, QFormat

@@ -6,9 +6,9 @@ from itertools import product
 
 import pytest
 
+from edgernn.graph.builder import OpBuilder
 from edgernn.graph.intervals import intervals, saturating
 from edgernn.graph.lowering import lowered
-from edgernn.graph.builder import OpBuilder
 from edgernn.graph.ops import Function, Value
 from edgernn.model.formats import UNIT, Precision, QFormat
 from edgernn.model.layers import GateActivation

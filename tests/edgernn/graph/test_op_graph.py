@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from edgernn.errors import ModelError
-from edgernn.graph.lowering import lowered, lowered_model
 from edgernn.graph.builder import OpBuilder
+from edgernn.graph.lowering import lowered, lowered_model
 from edgernn.graph.op_graph import Carried, OpGraph
 from edgernn.graph.ops import (
     OPS,

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from edgernn.errors import ModelError
-from edgernn.graph.lowering import LOWERINGS, lowered
 from edgernn.graph.builder import OpBuilder
+from edgernn.graph.lowering import LOWERINGS, lowered
 from edgernn.graph.ops import Function, Value
 from edgernn.graph.schedule import schedule
 from edgernn.graph.vector_calls import INPUT, SCRATCH, VectorCall

@@ -165,12 +165,17 @@ class _LayerTwin:
         self.meter = meter
         self.operand = operand
         self.maps = {name: _affine(a, meter) for name, a in layer.affines.items()}
-        self.reads_values = isinstance(layer, (Merge, Delay, Embedding))
+        self.reads_values = isinstance(layer, (Merge, Delay, Embedding)) or layer.kind in (
+            "pointwise",
+            "prelu",
+        )
         self.puts_out_codes = isinstance(layer, Delay) and layer.codes
         self.step: Callable[[Vector, list[Vector]], tuple[Vector, list[Vector]]]
         if layer.kind in STEPS:
             step, widths = STEPS[layer.kind]
             self.state_widths = [getattr(layer, name) for name in widths]
+            if getattr(layer, "wide", False):  # clause 2.8: the low part of the last state
+                self.state_widths.append(self.state_widths[-1])
             self.step = partial(step, self)
             return
         self.state_widths = [layer.units] * {LSTM: 2, Dense: 0, Merge: 0, Embedding: 0}.get(

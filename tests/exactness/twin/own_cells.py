@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from edgernn.model.scales import NormalizationConstants, ScaleVector
-from tests.exactness.twin import scalar
+from tests.exactness.twin import general_cells, scalar
 from tests.exactness.twin.normalization import normalized
 
 Vector = list[int]
@@ -164,4 +164,11 @@ STEPS: dict[str, tuple[Step, tuple[str, ...]]] = {
     "layer_norm_gru": (layer_norm_gru, ("units",)),
     "dense_rows": (dense_rows, ()),
     "projected_lstm": (projected_lstm, ("units", "cells")),
+    "general_lstm": (general_cells.general_lstm, ("units", "units")),
+    "general_gru_before": (general_cells.general_gru, ("units",)),
+    "general_gru_after": (general_cells.general_gru, ("units",)),
+    "general_rnn": (general_cells.general_rnn, ("units",)),
+    "leaky_rnn": (general_cells.leaky_rnn, ("units", "units")),
+    "pointwise": (general_cells.pointwise, ()),
+    "prelu": (general_cells.prelu, ()),
 }
