@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from typing import Any, dataclass_transform
 
 from edgernn.graph.builder import OpBuilder
-from edgernn.graph.lowering import OPERATIONS, Lowered, applied, register_cell, x_and_h
+from edgernn.graph.lowering import (
+    OPERATIONS,
+    Lowered,
+    applied,
+    gate_share,
+    register_cell,
+    wide_cell,
+    x_and_h,
+)
 from edgernn.graph.ops import Function, Gate, Value
 from edgernn.model.affine import Affine, Source
 from edgernn.model.formats import (
@@ -61,7 +69,9 @@ __all__ = [
     "Value",
     "applied",
     "cell_record",
+    "gate_share",
     "register_cell",
+    "wide_cell",
     "x_and_h",
 ]
 

@@ -23,6 +23,7 @@ from edgernn.cells import (
     StateSpec,
     Value,
     cell_record,
+    gate_share,
     register_cell,
     x_and_h,
 )
@@ -40,6 +41,7 @@ class LayerNormGRU(LayerRecord):
 
     Attributes:
         gate_activation: of z and r.
+        wide: the state has a low part (clause 2.8).
         input_exponent: fractional bits of products with x before they are normalised, 0..15.
         hidden_exponent: of those with h, likewise.
         gain_zr_x, gain_zr_h: gains, 2H of them; the first has offsets.
@@ -73,6 +75,7 @@ class LayerNormGRU(LayerRecord):
         "input_exponent": Exponent(values=("zr_x", "n_x"), allowed=RELU_EXPONENTS),
         "hidden_exponent": Exponent(values=("zr_h", "n_h"), allowed=RELU_EXPONENTS),
     }
+    widened: ClassVar[str] = "h"
     first_scale: ClassVar[dict[str, float]] = dict.fromkeys(scale_shape, 1.0)
 
     gate_activation: GateActivation
@@ -90,18 +93,20 @@ class LayerNormGRU(LayerRecord):
     zr_h: Affine
     n_x: Affine
     n_h: Affine
+    wide: bool = False
 
     @property
     def states(self) -> tuple[StateSpec, ...]:
-        """One hidden state."""
-        return (self.state("h", UNIT),)
+        """One hidden state, and its low part where it has one."""
+        h = self.state("h", UNIT)
+        return h, *self.low_state(h)
 
 
 def layer_norm_gru(
     g: OpBuilder, layer: LayerNormGRU, x: Value, states: tuple[Value, ...]
 ) -> Lowered:
     """Clause 7.18."""
-    (h,) = states
+    h, *low = states
     operands = x_and_h(g, x, h)
 
     def normalized(name: str, exponent: int, rows: str = "") -> Value:
@@ -114,9 +119,18 @@ def layer_norm_gru(
     zr_x = normalized("zr_x", layer.input_exponent, "zr")
     zr_h = normalized("zr_h", layer.hidden_exponent, "zr")
     sigma = Function(layer.gate_activation.value)
-    z, r = g.split(g.activation(sigma, g.sum(zr_x, zr_h, "zr"), "gates"), "zr")
+    zr = g.sum(zr_x, zr_h, "zr")
+    share = None
+    if low:
+        z, z_r = g.split(zr, "zr")
+        share, r = gate_share(g, layer, z, "z"), g.activation(sigma, z_r, "r")
+    else:
+        z, r = g.split(g.activation(sigma, zr, "gates"), "zr")
     reset = g.product(r, normalized("n_h", layer.hidden_exponent), "r*d", PREACTIVATION)
     n = g.tanh(g.sum(normalized("n_x", layer.input_exponent), reset, "n"), "candidate")
+    if share is not None:
+        new = g.blend((h, low[0]), n, share, "h")
+        return new[0], new
     kept = g.product(g.complement(z, "w"), h, "w*h")
     h_new = g.sum(kept, g.product(z, n, "z*n"), "h")
     return h_new, (h_new,)

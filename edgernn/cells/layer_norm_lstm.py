@@ -9,6 +9,7 @@ from edgernn.cells import (
     PREACTIVATION,
     RELU_EXPONENTS,
     UNIT,
+    WIDE_CELL_EXPONENTS,
     Affine,
     AffineShapes,
     Exponent,
@@ -25,6 +26,7 @@ from edgernn.cells import (
     Value,
     cell_record,
     register_cell,
+    wide_cell,
     x_and_h,
 )
 
@@ -40,7 +42,8 @@ class LayerNormLSTM(LayerRecord):
         gate_activation: of i, f, o.
         input_exponent: fractional bits of W x before it is normalised, 0..15.
         hidden_exponent: of U h, likewise.
-        cell_exponent: fractional bits of the cell state c, 10..14.
+        cell_exponent: fractional bits of the cell state c, 10..14; of a wide one from -5.
+        wide: the cell state has a low part (clause 2.8).
         gain_x, gain_h, gain_c: gains, with offsets but for U h; 4H, 4H and H of them.
         norm_x, norm_h, norm_c: constants of normalizations.
         gates_x: affine map, 4H rows in the order i f g o, over x.
@@ -58,9 +61,10 @@ class LayerNormLSTM(LayerRecord):
     exponents: ClassVar[dict[str, Exponent]] = {
         "input_exponent": Exponent(values=("gates_x",), allowed=RELU_EXPONENTS),
         "hidden_exponent": Exponent(values=("gates_h",), allowed=RELU_EXPONENTS),
-        "cell_exponent": Exponent(values=("c",), allowed=CELL_EXPONENTS),
+        "cell_exponent": Exponent(values=("c",), allowed=CELL_EXPONENTS, wide=WIDE_CELL_EXPONENTS),
     }
     first_scale: ClassVar[dict[str, float]] = dict.fromkeys(scale_shape, 1.0)
+    widened: ClassVar[str] = "c"
     first_bias: ClassVar[dict[str, tuple[float, ...]]] = {"gain_x": (0.0, 1.0, 0.0, 0.0)}
 
     gate_activation: GateActivation
@@ -75,19 +79,20 @@ class LayerNormLSTM(LayerRecord):
     norm_c: NormalizationConstants
     gates_x: Affine
     gates_h: Affine
+    wide: bool = False
 
     @property
     def states(self) -> tuple[StateSpec, ...]:
-        """Hidden state, then cell state, which is carried as it is."""
-        cell = QFormat(bits=16, frac_bits=self.cell_exponent)
-        return self.state("h", UNIT), self.state("c", cell)
+        """Hidden state, cell state as it is, and its low part where it has one."""
+        cell = self.state("c", QFormat(bits=16, frac_bits=self.cell_exponent))
+        return self.state("h", UNIT), cell, *self.low_state(cell)
 
 
 def layer_norm_lstm(
     g: OpBuilder, layer: LayerNormLSTM, x: Value, states: tuple[Value, ...]
 ) -> Lowered:
     """Clause 7.17."""
-    h, c = states
+    h, c, *low = states
     operands = x_and_h(g, x, h)
 
     def normalized(value: Value, of: str) -> Value:
@@ -103,11 +108,16 @@ def layer_norm_lstm(
     z_x, z_h = of_map("x", layer.input_exponent), of_map("h", layer.hidden_exponent)
     z = g.split(g.sum(z_x, z_h, "z"), "ifgo")
     sigma = Function(layer.gate_activation.value)
-    i, f, o = (g.activation(sigma, z[k], name) for k, name in ((0, "i"), (1, "f"), (3, "o")))
-    added = g.product(i, g.tanh(z[2], "g"), "i*g", c.format)
-    c_new = g.sum(g.product(f, c, "f*c", c.format), added, "c")
-    h_new = g.product(o, g.tanh(normalized(c_new, "c"), "tanh_c"), "h")
-    return h_new, (h_new, c_new)
+    new: tuple[Value, ...]
+    if low:
+        new = wide_cell(g, layer, (z[0], z[1]), g.tanh(z[2], "g"), (c, low[0]))
+        o = g.activation(sigma, z[3], "o")
+    else:
+        i, f, o = (g.activation(sigma, z[k], name) for k, name in ((0, "i"), (1, "f"), (3, "o")))
+        added = g.product(i, g.tanh(z[2], "g"), "i*g", c.format)
+        new = (g.sum(g.product(f, c, "f*c", c.format), added, "c"),)
+    h_new = g.product(o, g.tanh(normalized(new[0], "c"), "tanh_c"), "h")
+    return h_new, (h_new, *new)
 
 
 register_cell(LayerNormLSTM, layer_norm_lstm)

@@ -19,6 +19,7 @@ from edgernn.cells import (
     StateSpec,
     Value,
     cell_record,
+    gate_share,
     register_cell,
 )
 
@@ -31,6 +32,7 @@ class MinGRU(LayerRecord):
 
     Attributes:
         gate_activation: of z.
+        wide: the state has a low part (clause 2.8).
         state_exponent: fractional bits of h and n, 0..15.
         z: affine map, H rows, over x.
         n: affine map, H rows, over x.
@@ -42,21 +44,29 @@ class MinGRU(LayerRecord):
         "state_exponent": Exponent(values=("h", "n"), allowed=RELU_EXPONENTS)
     }
 
+    widened: ClassVar[str] = "h"
+
     gate_activation: GateActivation
     state_exponent: int
     z: Affine
     n: Affine
+    wide: bool = False
 
     @property
     def states(self) -> tuple[StateSpec, ...]:
-        """One hidden state."""
-        form = QFormat(bits=16, frac_bits=self.state_exponent)
-        return (self.state("h", form),)
+        """One hidden state, and its low part where it has one."""
+        h = self.state("h", QFormat(bits=16, frac_bits=self.state_exponent))
+        return h, *self.low_state(h)
 
 
 def min_gru(g: OpBuilder, layer: MinGRU, x: Value, states: tuple[Value, ...]) -> Lowered:
     """Clause 7.13."""
-    (h,) = states
+    h, *low = states
+    if low:
+        share = gate_share(g, layer, g.affine("z", layer.z, {Source.X: x}), "gate")
+        n = g.affine("n", layer.n, {Source.X: x}, h.format)
+        new = g.blend((h, low[0]), n, share, "h")
+        return new[0], new
     sigma = Function(layer.gate_activation.value)
     z = g.activation(sigma, g.affine("z", layer.z, {Source.X: x}), "gate")
     n = g.affine("n", layer.n, {Source.X: x}, h.format)

@@ -13,7 +13,7 @@ from typing import Any, Final
 from edgernn.errors import ModelError
 from edgernn.graph.builder import OpBuilder
 from edgernn.graph.op_graph import OpGraph
-from edgernn.graph.ops import AffineResult, Function, Value
+from edgernn.graph.ops import AffineResult, Function, Gate, Value
 from edgernn.model.affine import Source
 from edgernn.model.formats import PREACTIVATION, Precision, QFormat
 from edgernn.model.functions.curves import CurveTable
@@ -152,6 +152,38 @@ def applied(
     if own is None:
         return g.curve(parsed, value, *table, name, form)
     return g.activation(own, value, name)
+
+
+def gate_share(g: OpBuilder, layer: Any, z: Value, name: str, *, complement: bool = False) -> Gate:
+    """The share by which a wide state changes, of a cell with a `gate_activation` (clause 7.20).
+
+    Args:
+        g: the builder.
+        layer: the cell.
+        z: the pre-activation of the gate.
+        name: of the gate, where it is no sigmoid.
+        complement: one less the gate is meant.
+    """
+    function = Function(layer.gate_activation.value)
+    if function is Function.SIGMOID:
+        return Gate(value=z, fine=True, complement=complement)
+    return Gate(value=g.activation(function, z, name), fine=False, complement=complement)
+
+
+def wide_cell(
+    g: OpBuilder, layer: Any, z: tuple[Value, Value], candidate: Value, cell: tuple[Value, Value]
+) -> tuple[Value, Value]:
+    """The new parts of the wide cell state of an LSTM (clause 7.22).
+
+    Args:
+        g: the builder.
+        layer: the cell.
+        z: pre-activations of the gates i and f.
+        candidate: g, in Q0.15.
+        cell: high and low part before the step.
+    """
+    loss = gate_share(g, layer, z[1], "f", complement=True)
+    return g.gated_sum(cell, loss, candidate, gate_share(g, layer, z[0], "i"), "c")
 
 
 def _update_and_reset(

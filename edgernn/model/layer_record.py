@@ -130,10 +130,11 @@ class LayerRecord(ArrayRecord):
                 f"got {', '.join(f'{name}={width}' for name, width in self.widths.items())}"
             )
         for name, exponent in self.exponents.items():
-            low, high = min(exponent.allowed), max(exponent.allowed)
-            if getattr(self, name) not in exponent.allowed:
+            allowed = exponent.of(wide=self.is_wide)
+            if getattr(self, name) not in allowed:
                 raise ModelError(
-                    f"{self.name}.{name}: expected {low}..{high}, got {getattr(self, name)}"
+                    f"{self.name}.{name}: expected {min(allowed)}..{max(allowed)}, got "
+                    f"{getattr(self, name)}"
                 )
         for option in set(self.curve_shape.values()):
             check_function(f"{self.name}.{option}", getattr(self, option))

@@ -22,12 +22,19 @@ from edgernn_firmware_sim.emulator import emulate
 from edgernn_firmware_sim.reference.events import Recorder
 from edgernn_firmware_sim.reference.reference import Reference
 from tests.exactness import test_zero_lsb_onnx, test_zero_lsb_tflite
+from tests.exactness.twin.cells import Twin
 from tests.exactness.twin_comparison import compare
 from tests.support.models import coupled_lstm
 from tests.support.models.grid import reference_stream
 from tests.support.models.hand_made import CORES, core_named
 from tests.support.models.integer import random_codes
-from tests.support.models.registered import ALL_CELLS, registered_models, stacked_cells
+from tests.support.models.registered import (
+    ALL_CELLS,
+    WIDENED,
+    registered_models,
+    stacked_cells,
+    wide_registered_models,
+)
 from tests.support.native.compilers import SANITIZERS, require
 from tests.support.native.stream_programs import build, expected, run, write_codes, write_sources
 from tests.support.runtimes import RUNTIMES
@@ -42,6 +49,31 @@ def test_the_twin():
         for index, model in enumerate(registered_models().values())
     )
     assert compared > 100_000
+
+
+def test_the_twin_of_wide_states():
+    models, compared = wide_registered_models(), Counter()
+    for index, (name, model) in enumerate(models.items()):
+        kind = name.partition("-")[0]
+        compared[kind] += compare(model, streams=4, steps=80, seed=index)[0]
+        recorder, twin = Recorder(), Twin(model)
+        codes = random_codes(model, 20)
+        Reference(model, recorder).run(codes)
+        twin.run(codes.tolist())
+        saturated = sum(tensor.saturated for tensor in recorder.tensors.values())
+        assert saturated == twin.events["sat16"] + twin.events["sat8"], name
+    assert set(compared) == set(WIDENED)
+    assert min(compared.values()) >= 25_000
+
+
+def test_wide_and_narrow_files(tmp_path):
+    """A narrow layer has no member, so that its file is that of a cell without a choice."""
+    for models, wide in ((registered_models(), False), (wide_registered_models(), True)):
+        for name, model in models.items():
+            path = model.save(tmp_path / f"{name}.edgernn")
+            assert (b'\\"wide\\":true' in path.read_bytes()) is wide
+            assert b'\\"wide\\":false' not in path.read_bytes()
+            assert IntegerModel.load(path) == model
 
 
 @pytest.mark.parametrize("kind", ALL_CELLS)

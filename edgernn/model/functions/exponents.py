@@ -18,6 +18,7 @@ class Exponent:
         values: what has them, by the names that the cell's function gives; quantizing finds the
             most fraction bits with which they hold what they reach in calibration.
         allowed: the exponents there are.
+        wide: those of a layer whose state has a low part, where they are others.
         result_of: options that name functions: where the results of all of them are within ±1, the
             exponent is 15.
         blended_by: the option that names the function of gates that blend the values with others:
@@ -32,11 +33,16 @@ class Exponent:
 
     values: tuple[str, ...]
     allowed: range
+    wide: range | None = None
     result_of: tuple[str, ...] = ()
     blended_by: str = ""
     argument_of: str = ""
     partner: str = ""
     parts: tuple[str, ...] = ()
+
+    def of(self, *, wide: bool) -> range:
+        """The exponents of a layer that has a low part, or none."""
+        return self.wide if wide and self.wide is not None else self.allowed
 
     def fixed(self, options: Mapping[str, Any]) -> int | None:
         """The exponent that no calibration needs to choose; None where one does.

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from edgernn.model.scales import NormalizationConstants, ScaleVector
-from tests.exactness.twin import general_cells, scalar
+from tests.exactness.twin import general_cells, scalar, wide
 from tests.exactness.twin.normalization import normalized
 
 Vector = list[int]
@@ -14,12 +14,56 @@ Vector = list[int]
 Step = Callable[[Any, Vector, list[Vector]], tuple[Vector, list[Vector]]]
 
 
+def _share(twin: Any, z: int, *, complement: bool) -> wide.Share:
+    """Clause 7.20 of the layer's gate with this pre-activation."""
+    if twin.layer.gate_activation.value == "sigmoid":
+        return wide.fine_share(z, complement=complement)
+    return wide.coarse_share(scalar.hard_sigmoid(z), complement=complement)
+
+
+def _blended(twin: Any, state: list[Vector], n: Vector, z: Vector) -> tuple[Vector, list[Vector]]:
+    """Clause 7.21 towards n, by the gate of which z is the pre-activation."""
+    parts = [
+        wide.blend(h, low, n[j], _share(twin, z[j], complement=False))
+        for j, (h, low) in enumerate(zip(*state, strict=True))
+    ]
+    new = [[high for high, _ in parts], [low for _, low in parts]]
+    return new[0], new
+
+
+def _cells(twin: Any, z: list[Vector], c: list[Vector]) -> list[Vector]:
+    """The new cell state of an LSTM with the pre-activations i, f, g: clause 7.3, or 7.22."""
+    e, parts = twin.layer.cell_exponent, []
+    for j, (z_i, z_f, z_g) in enumerate(zip(*z, strict=True)):
+        g = scalar.tanh(z_g)
+        if twin.layer.wide:
+            loss = _share(twin, z_f, complement=True)
+            gain = _share(twin, z_i, complement=False)
+            args = (c[0][j], c[1][j], loss, g, gain, 15 - e)
+            parts.append(wide.gated_sum(*args, twin.meter))
+            continue
+        kept = twin.product(twin.gate(z_f), c[0][j], 15)
+        parts.append((twin.meter.sat16(kept + twin.product(twin.gate(z_i), g, 30 - e)),))
+    return [list(part) for part in zip(*parts, strict=True)]
+
+
+def _shown(twin: Any, c: list[Vector]) -> Vector:
+    """The cell state in Q5.10: clauses 7.4, and 7.22 of a wide one."""
+    e = twin.layer.cell_exponent
+    if twin.layer.wide:
+        return [wide.shown(s, low, e + 5, twin.meter) for s, low in zip(*c, strict=True)]
+    return [twin.meter.R(v, e - 10) for v in c[0]]
+
+
 def minimal_gru(twin: Any, x: Vector, state: list[Vector]) -> tuple[Vector, list[Vector]]:
     """Clause 7.12."""
-    (h,) = state
-    f = [twin.gate(v) for v in twin.over_x_and_h("f", x, h)[0]]
+    h = state[0]
+    z, _ = twin.over_x_and_h("f", x, h)
+    f = [twin.gate(v) for v in z]
     fh = [twin.product(a, b, 15) for a, b in zip(f, h, strict=True)]
     n = [scalar.tanh(v) for v in twin.maps["n"]({"x": x, "rh": twin.operand(fh)})]
+    if twin.layer.wide:
+        return _blended(twin, state, n, z)
     new = []
     for j, gate in enumerate(f):
         w = scalar.sat16(32768 - gate)  # not an event (clause 10.1)
@@ -29,11 +73,13 @@ def minimal_gru(twin: Any, x: Vector, state: list[Vector]) -> tuple[Vector, list
 
 def min_gru(twin: Any, x: Vector, state: list[Vector]) -> tuple[Vector, list[Vector]]:
     """Clause 7.13."""
-    (h,) = state
-    z = [twin.gate(v) for v in twin.maps["z"]({"x": x})]
+    h = state[0]
+    z = twin.maps["z"]({"x": x})
     n = twin.maps["n"]({"x": x})
+    if twin.layer.wide:
+        return _blended(twin, state, n, z)
     new = []
-    for j, gate in enumerate(z):
+    for j, gate in enumerate(map(twin.gate, z)):
         w = scalar.sat16(32768 - gate)  # not an event (clause 10.1)
         new.append(twin.meter.sat16(twin.product(w, h[j], 15) + twin.product(gate, n[j], 15)))
     return new, [new]
@@ -49,23 +95,20 @@ def linear_recurrence(twin: Any, x: Vector, state: list[Vector]) -> tuple[Vector
 
 def peephole_lstm(twin: Any, x: Vector, state: list[Vector]) -> tuple[Vector, list[Vector]]:
     """Clause 7.15."""
-    h, c = state
+    h, *c = state
     z, _ = twin.over_x_and_h("gates", x, h)
-    layer, units, e = twin.layer, twin.layer.units, twin.layer.cell_exponent
-    p_i, p_f = _scaled(twin, c, layer.peephole_i), _scaled(twin, c, layer.peephole_f)
-    i = [twin.gate(twin.meter.sat16(z[j] + p_i[j])) for j in range(units)]
-    f = [twin.gate(twin.meter.sat16(z[units + j] + p_f[j])) for j in range(units)]
-    g = [scalar.tanh(z[2 * units + j]) for j in range(units)]
-    new_c = [
-        twin.meter.sat16(twin.product(f[j], c[j], 15) + twin.product(i[j], g[j], 30 - e))
-        for j in range(units)
-    ]
-    p_o = _scaled(twin, new_c, layer.peephole_o)
-    o = [twin.gate(twin.meter.sat16(z[3 * units + j] + p_o[j])) for j in range(units)]
-    new_h = [
-        twin.product(o[j], scalar.tanh(twin.meter.R(new_c[j], e - 10)), 15) for j in range(units)
-    ]
-    return new_h, [new_h, new_c]
+    layer, units = twin.layer, twin.layer.units
+    z_i, z_f, z_g, z_o = (z[k * units : (k + 1) * units] for k in range(4))
+    seen_i, seen_f = (
+        [twin.meter.sat16(a + p) for a, p in zip(part, _scaled(twin, c[0], scale), strict=True)]
+        for part, scale in ((z_i, layer.peephole_i), (z_f, layer.peephole_f))
+    )
+    new_c = _cells(twin, [seen_i, seen_f, z_g], c)
+    p_o = _scaled(twin, new_c[0], layer.peephole_o)
+    o = [twin.gate(twin.meter.sat16(a + p)) for a, p in zip(z_o, p_o, strict=True)]
+    bent = [scalar.tanh(v) for v in _shown(twin, new_c)]
+    new_h = [twin.product(a, b, 15) for a, b in zip(o, bent, strict=True)]
+    return new_h, [new_h, *new_c]
 
 
 def coupled_lstm(twin: Any, x: Vector, state: list[Vector]) -> tuple[Vector, list[Vector]]:
@@ -84,53 +127,52 @@ def coupled_lstm(twin: Any, x: Vector, state: list[Vector]) -> tuple[Vector, lis
 
 def layer_norm_lstm(twin: Any, x: Vector, state: list[Vector]) -> tuple[Vector, list[Vector]]:
     """Clause 7.17."""
-    h, c = state
-    layer, units, e = twin.layer, twin.layer.units, twin.layer.cell_exponent
+    h, *c = state
+    layer, units = twin.layer, twin.layer.units
     z_x = _even(twin, twin.maps["gates_x"]({"x": x}), layer.norm_x, layer.gain_x)
     z_h = _even(twin, twin.maps["gates_h"]({"h": twin.operand(h)}), layer.norm_h, layer.gain_h)
     z = [twin.meter.sat16(a + b) for a, b in zip(z_x, z_h, strict=True)]
-    i, f, o = ([twin.gate(v) for v in z[k * units : (k + 1) * units]] for k in (0, 1, 3))
-    g = [scalar.tanh(v) for v in z[2 * units : 3 * units]]
-    new_c = [
-        twin.meter.sat16(twin.product(f[j], c[j], 15) + twin.product(i[j], g[j], 30 - e))
-        for j in range(units)
-    ]
-    z_c = _even(twin, new_c, layer.norm_c, layer.gain_c)
-    new_h = [twin.product(o[j], scalar.tanh(z_c[j]), 15) for j in range(units)]
-    return new_h, [new_h, new_c]
+    parts = [z[k * units : (k + 1) * units] for k in range(4)]
+    new_c = _cells(twin, parts[:3], c)
+    z_c = _even(twin, new_c[0], layer.norm_c, layer.gain_c)
+    new_h = [twin.product(twin.gate(parts[3][j]), scalar.tanh(z_c[j]), 15) for j in range(units)]
+    return new_h, [new_h, *new_c]
 
 
 def layer_norm_gru(twin: Any, x: Vector, state: list[Vector]) -> tuple[Vector, list[Vector]]:
     """Clause 7.18."""
-    (h,) = state
+    h = state[0]
     layer, units, o_h = twin.layer, twin.layer.units, twin.operand(h)
     zr_x = _even(twin, twin.maps["zr_x"]({"x": x}), layer.norm_zr_x, layer.gain_zr_x)
     zr_h = _even(twin, twin.maps["zr_h"]({"h": o_h}), layer.norm_zr_h, layer.gain_zr_h)
-    zr = [twin.gate(twin.meter.sat16(a + b)) for a, b in zip(zr_x, zr_h, strict=True)]
+    sums = [twin.meter.sat16(a + b) for a, b in zip(zr_x, zr_h, strict=True)]
+    zr = [twin.gate(v) for v in sums]
     d = _even(twin, twin.maps["n_h"]({"h": o_h}), layer.norm_n_h, layer.gain_n_h)
     a = _even(twin, twin.maps["n_x"]({"x": x}), layer.norm_n_x, layer.gain_n_x)
+    n = [
+        scalar.tanh(twin.meter.sat16(a[j] + twin.product(zr[units + j], d[j], 15)))
+        for j in range(units)
+    ]
+    if layer.wide:
+        return _blended(twin, state, n, sums[:units])
     new = []
-    for j in range(units):
-        z, r = zr[j], zr[units + j]
-        n = scalar.tanh(twin.meter.sat16(a[j] + twin.product(r, d[j], 15)))
+    for j, z in enumerate(zr[:units]):
         w = scalar.sat16(32768 - z)  # not an event (clause 10.1)
-        new.append(twin.meter.sat16(twin.product(w, h[j], 15) + twin.product(z, n, 15)))
+        new.append(twin.meter.sat16(twin.product(w, h[j], 15) + twin.product(z, n[j], 15)))
     return new, [new]
 
 
 def projected_lstm(twin: Any, x: Vector, state: list[Vector]) -> tuple[Vector, list[Vector]]:
     """Clause 7.19."""
-    h, c = state
+    h, *c = state
     z, _ = twin.over_x_and_h("gates", x, h)
-    cells, e = twin.layer.cells, twin.layer.cell_exponent
-    new_c, m = [], []
-    for j in range(cells):
-        i, f, o = (twin.gate(z[k * cells + j]) for k in (0, 1, 3))
-        added = twin.product(i, scalar.tanh(z[2 * cells + j]), 30 - e)
-        new_c.append(twin.meter.sat16(twin.product(f, c[j], 15) + added))
-        m.append(twin.product(o, scalar.tanh(twin.meter.R(new_c[j], e - 10)), 15))
+    cells = twin.layer.cells
+    parts = [z[k * cells : (k + 1) * cells] for k in range(4)]
+    new_c = _cells(twin, parts[:3], c)
+    bent = [scalar.tanh(v) for v in _shown(twin, new_c)]
+    m = [twin.product(twin.gate(v), b, 15) for v, b in zip(parts[3], bent, strict=True)]
     new_h = twin.maps["projection"]({"rh": twin.operand(m)})
-    return new_h, [new_h, new_c]
+    return new_h, [new_h, *new_c]
 
 
 def _even(twin: Any, v: Vector, constants: NormalizationConstants, scale: ScaleVector) -> Vector:

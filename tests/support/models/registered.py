@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -90,6 +91,40 @@ def registered_models() -> dict[str, IntegerModel]:
             network, streams["tame"], precision, operand_scales="common", sparse=storage,
             progress=False,
         )  # fmt: skip
+    return models
+
+
+#: Those of the cells that are wide or not.
+WIDENED = tuple(kind for kind in CELLS if record_of(kind).widened)
+
+
+def widened(model: IntegerModel, cell_exponent: int | None = None) -> IntegerModel:
+    """The model with low parts behind the states of all cells that may have them.
+
+    Args:
+        model: any model.
+        cell_exponent: of cell states; None: as they are. The constants of what reads a cell state
+            stay as they are, and are those of another network then.
+    """
+    layers = []
+    for layer in model.layers:
+        options: dict[str, Any] = {"wide": True} if layer.kind in WIDENED else {}
+        if options and cell_exponent is not None and "cell_exponent" in layer.exponents:
+            options["cell_exponent"] = cell_exponent
+        layers.append(replace(layer, **options))
+    return replace(model, layers=tuple(layers))
+
+
+@functools.cache
+def wide_registered_models() -> dict[str, IntegerModel]:
+    """`registered_models` with wide states; LSTMs with the coarsest cell states, too."""
+    models = {}
+    for name, model in registered_models().items():
+        kind = model.layers[0].kind
+        if kind in WIDENED:
+            models[name] = widened(model)
+            if "cell_exponent" in model.layers[0].exponents:
+                models[f"{name}-coarse"] = widened(model, -5)
     return models
 
 
