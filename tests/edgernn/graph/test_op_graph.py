@@ -15,11 +15,16 @@ from edgernn.graph.ops import (
     OPS,
     Activation,
     AffineResult,
+    Blend,
     Complement,
     Concatenation,
+    Curve,
     Function,
+    Gate,
+    GatedSum,
     Gather,
     InputOperand,
+    LeakySum,
     Normalization,
     OperandOf,
     Product,
@@ -27,11 +32,15 @@ from edgernn.graph.ops import (
     Slice,
     Sum,
     Value,
+    WideRescaling,
 )
 from edgernn.model.affine import Source
 from edgernn.model.formats import NORMALIZED, PREACTIVATION, UNIT, Precision, QFormat
-from edgernn.model.scales import NormalizationConstants
+from edgernn.model.functions.curves import CurveTable
+from edgernn.model.functions.pointwise import PointwiseFunction
+from edgernn.model.scales import LeakConstants, NormalizationConstants
 from tests.support.models.convolutions import convolutions
+from tests.support.models.general import general_models
 from tests.support.models.integer import CELLS, random_model
 from tests.support.models.networks import networks
 from tests.support.models.normalized_cell import normalized_models, register
@@ -45,6 +54,9 @@ Z = Value(name="z", width=4, format=PREACTIVATION)
 X = Value(name="x", width=4, format=None, operand=True)
 RAW = Value(name="raw", width=4, format=None)
 TABLE = np.ones((9, 3), np.int8)
+#: The most fraction bits there are, which the low part of `V` has, and the fewest.
+FINE, COARSE = QFormat(bits=16, frac_bits=30), QFormat(bits=16, frac_bits=-16)
+LOW = Value(name="v_low", width=4, format=FINE)
 WHOLE = Value(name="whole", width=4, format=QFormat(bits=16, frac_bits=0))
 
 
@@ -52,7 +64,7 @@ def result(width=4, form=UNIT, operand=False):
     return Value(name="y", width=width, format=form, operand=operand)
 
 
-def graph(*ops, inputs=(X,), carried=(V, W, Z, RAW, WHOLE), outputs=()):
+def graph(*ops, inputs=(X,), carried=(V, W, Z, LOW, RAW, WHOLE), outputs=()):
     states = tuple(Carried(before=value, after=value) for value in carried)
     return OpGraph(
         precision=Precision.W8A8, inputs=inputs, carried=states, ops=ops, outputs=outputs
@@ -98,6 +110,7 @@ def test_every_operation_occurs_in_some_layer(monkeypatch):
     models += normalized_models((4,)).values()
     models += token_models().values()
     models += convolutions().values()
+    models += general_models().values()
     kinds = {type(op) for model in models for op in lowered_model(model).ops}
     assert kinds == set(OPS)
     assert len({op.kind for op in OPS}) == len(OPS)
@@ -116,7 +129,62 @@ def normalization_of(width, **fields):
     return Normalization(**(given | fields))
 
 
+def gate_of(value=Z, *, fine=True, complement=False):
+    return Gate(value=value, fine=fine, complement=complement)
+
+
+def blend_of(**fields):
+    made = {"result": result(), "high": V, "low": LOW, "target": W, "share": gate_of()}
+    return Blend(**(made | {"result_low": replace(LOW, name="y_low")} | fields))
+
+
+def gated_sum_of(**fields):
+    made = {"result": result(), "high": V, "low": LOW, "loss": gate_of(), "candidate": W}
+    made |= {"gain": gate_of(W, fine=False), "result_low": replace(LOW, name="y_low")}
+    return GatedSum(**(made | fields))
+
+
+def leaky_sum_of(width=4, **fields):
+    ones = np.ones(width, np.int16)
+    leak = LeakConstants(high=ones, low=ones, shift=ones)
+    made = {"result": result(), "high": V, "low": LOW, "entry": RAW, "name": "leak"}
+    made |= {"constants": leak, "rectified": True, "result_low": replace(LOW, name="y_low")}
+    return LeakySum(**(made | fields))
+
+
+def curve_of(**fields):
+    table = CurveTable(entries=np.zeros(17, np.int16))
+    made = {"result": result(), "value": Z, "name": "curve", "table": table}
+    return Curve(**(made | {"function": PointwiseFunction.of("elu")} | fields))
+
+
 REFUSED = [
+    (curve_of(), None),
+    (curve_of(value=X), "expected values, got"),
+    (curve_of(result=result(3)), r"expected a width of 4, got \[3, 4\]"),
+    (blend_of(), None),
+    (blend_of(low=W), r"expected a state and its low part, got v\[4\] Q0.15, w\[4\] Q0.15"),
+    (blend_of(high=RAW, target=RAW), "expected a state and its low part, got raw"),
+    (blend_of(target=Z), "expected one format, got v"),
+    (blend_of(share=gate_of(V)), "expected a gate in Q5.10, got v"),
+    (blend_of(share=gate_of(Z, fine=False)), "expected a gate in Q0.15, got z"),
+    (blend_of(result=result(form=PREACTIVATION)), "expected one format, got y"),
+    (blend_of(result_low=replace(V, name="y_low")), "expected one format, got y_low"),
+    (blend_of(result_low=replace(LOW, name="y_low", width=3)), "expected a width of 4"),
+    (gated_sum_of(), None),
+    (gated_sum_of(candidate=Z), "expected a candidate with 0 to 29 fraction bits more"),
+    (gated_sum_of(candidate=RAW), "expected fixed-point formats, got v"),
+    (gated_sum_of(loss=gate_of(V)), "expected a gate in Q5.10, got v"),
+    (gated_sum_of(gain=gate_of(V)), "expected a gate in Q5.10, got v"),
+    (gated_sum_of(low=W), "expected a state and its low part"),
+    (leaky_sum_of(), None),
+    (leaky_sum_of(3), "expected a width of 3"),
+    (leaky_sum_of(entry=X), "expected values, got|expected a state and its low part"),
+    (WideRescaling(result=result(form=PREACTIVATION), high=V, low=LOW), None),
+    (WideRescaling(result=result(form=FINE), high=V, low=LOW), None),
+    (WideRescaling(result=result(form=COARSE), high=V, low=LOW), "a shift of 0 to 30, got"),
+    (WideRescaling(result=result(form=None), high=V, low=LOW), "a shift of 0 to 30, got"),
+    (WideRescaling(result=result(), high=V, low=W), "expected a value and its low part"),
     (normalization_of(4), None),
     (normalization_of(4, result=result(4, UNIT)), r"expected Q4.11, got y\[4\] Q0.15"),
     (normalization_of(3), r"expected a width of 4, got \[3, 4\]"),
@@ -170,9 +238,15 @@ REFUSED = [
     (Activation(result=result(form=None), value=X, function=Function.RELU), "expected values, got"),
     (Slice(result=result(2, None), value=X, start=0), "expected one format, got"),
     (Sum(result=result(5), a=V, b=W), "expected a width of 4"),
-    (Rescaling(result=result(), value=Z), r"no more fraction bits, got z\[4\] Q5.10, y\[4\] Q0.15"),
-    (Rescaling(result=result(form=None), value=Z), "no more fraction bits"),
-    (Complement(result=result(form=PREACTIVATION), value=Z), "expected Q0.15, got z"),
+    (Rescaling(result=result(), value=Z), None),
+    (Rescaling(result=result(form=COARSE), value=Z), "a shift of ±15 at most, got 26"),
+    (Rescaling(result=result(form=FINE), value=Z), "a shift of ±15 at most, got -20"),
+    (Rescaling(result=result(form=None), value=Z), "expected fixed-point formats, got"),
+    (Complement(result=result(form=PREACTIVATION), value=Z), None),
+    (
+        Complement(result=result(form=FINE), value=replace(V, format=FINE)),
+        "expected 0 to 15 fraction bits, got v",
+    ),
     (Complement(result=result(3), value=V), "expected a width of 4"),
 ]
 
@@ -207,7 +281,7 @@ def test_what_a_graph_reads_is_there_and_named_once():
             ops=(),
             outputs=(),
         )
-    for value in (replace(V, width=0), replace(V, format=QFormat(bits=32, frac_bits=31))):
+    for value in (replace(V, width=0), replace(V, format=QFormat(bits=32, frac_bits=30))):
         with pytest.raises(ModelError, match=r"v: expected a (width of 1|format of 16 bits)"):
             graph(carried=(value,))
     with pytest.raises(ModelError, match="output x: expected an int16 value, got operand codes"):
