@@ -97,6 +97,8 @@ class IntegerModel(ArrayRecord):
     def _check_layers(self) -> None:
         if not self.layers or not all(type(layer) in LAYERS.values() for layer in self.layers):
             raise ModelError("model.layers: expected a tuple of layer records")
+        for layer in self.layers:
+            layer.check_curves()
         names = [layer.name for layer in self.layers]
         if len(set(names)) != len(names):
             raise ModelError(f"model.layers: expected distinct names, got {names}")

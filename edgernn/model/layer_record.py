@@ -26,7 +26,7 @@ from edgernn.model.formats import (
 )
 from edgernn.model.functions.curves import CurveTable
 from edgernn.model.functions.exponents import Exponent
-from edgernn.model.functions.pointwise import check_function
+from edgernn.model.functions.pointwise import PointwiseFunction, check_function
 from edgernn.model.scales import LeakConstants, NormalizationConstants, ScaleVector
 from edgernn.model.storage import MAX_SPARSE_TILES, Storage, padded, tile_columns
 
@@ -279,6 +279,21 @@ class LayerRecord(ArrayRecord):
         """The tables of functions that the layer has, by name."""
         tables = {name: getattr(self, name) for name in self.curve_shape}
         return {name: table for name, table in tables.items() if table is not None}
+
+    def check_curves(self) -> None:
+        """Refuse a layer of integers without a table that it needs, or with one that it does not.
+
+        A layer that only real numbers are computed with has none.
+
+        Raises:
+            ModelError: as said.
+        """
+        for name, option in self.curve_shape.items():
+            function = getattr(self, option)
+            is_operation = not self.reads_values and PointwiseFunction.parse(function).is_operation
+            if is_operation is (name in self.curves):
+                wanted = "no table" if is_operation else "a table"
+                raise ModelError(f"{self.name}.{name}: expected {wanted} for {function!r:.80}")
 
     @property
     def leaks(self) -> dict[str, LeakConstants]:

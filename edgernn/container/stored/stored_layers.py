@@ -273,6 +273,10 @@ def _read_curves(
     members = node.keys()
     if not set(members) <= set(layer.curve_shape):
         raise node.refuse(f"members among {', '.join(layer.curve_shape)}")
+    types = get_type_hints(layer)
+    for key in layer.curve_shape:
+        if types[key] is CurveTable:
+            node.member(key)  # one that the layer cannot be without
     read = {}
     for key, member in node.members(*members).items():
         limits = member.members("low", "high")

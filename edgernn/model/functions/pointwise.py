@@ -50,6 +50,8 @@ _SHARES: Final = frozenset({"sigmoid", "hard_sigmoid", "hard_sigmoid_keras2", "s
 _UNIT: Final = _SYMMETRIC | _SHARES
 #: Those of both that do not change beyond the ends of Q5.10.
 _FLAT: Final = _UNIT - {"softsign"}
+#: Those that are operations (clauses 3.2 to 3.4, relu and linear): all others are tables.
+_OPERATIONS: Final = frozenset({"linear", "relu", "tanh", "sigmoid", "hard_sigmoid"})
 _TEXT: Final = re.compile(r"([a-z][a-z0-9_]*)(?:\((.*)\))?")
 
 
@@ -116,6 +118,11 @@ class PointwiseFunction:
     def is_plain(self) -> bool:
         """Whether all parameters are as usual."""
         return str(self) == self.name
+
+    @property
+    def is_operation(self) -> bool:
+        """Whether it is computed without a table."""
+        return self.is_plain and self.name in _OPERATIONS
 
     @property
     def within_one(self) -> bool:

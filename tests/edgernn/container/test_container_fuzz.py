@@ -19,6 +19,7 @@ from edgernn.model.formats import Precision
 from tests.support.container.examples import example_model, example_network, example_programs
 from tests.support.container.mutations import MUTATIONS
 from tests.support.container.surgery import canonical, edit_header, frame, join, resealed
+from tests.support.models.general import general_model, general_network
 from tests.support.models.integer import CELLS, random_layer, random_model
 from tests.support.models.networks import random_network, residual_network, two_input_network
 from tests.support.models.programs import pair, shared
@@ -40,6 +41,14 @@ NETWORKS = [
         two_input_network(precision, units=4),
         random_network(precision, seed=4, layers=5),
         strided_network(precision, RATES[2]),
+    )
+]
+NETWORKS += [
+    to_bytes(model)
+    for precision in Precision
+    for model in (
+        general_network(precision, seed=1),
+        general_model("general_lstm", precision, seed=3, cell_function="softsign"),
     )
 ]
 FILES += 2 * NETWORKS

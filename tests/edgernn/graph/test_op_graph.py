@@ -244,8 +244,8 @@ REFUSED = [
     (Rescaling(result=result(form=None), value=Z), "expected fixed-point formats, got"),
     (Complement(result=result(form=PREACTIVATION), value=Z), None),
     (
-        Complement(result=result(form=FINE), value=replace(V, format=FINE)),
-        "expected 0 to 15 fraction bits, got v",
+        Complement(result=result(form=FINE), value=LOW),
+        "expected 0 to 15 fraction bits, got v_low",
     ),
     (Complement(result=result(3), value=V), "expected a width of 4"),
 ]
