@@ -13,7 +13,7 @@ import argparse
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
@@ -28,6 +28,7 @@ from edgernn_export.writers.c.source import write_c
 from edgernn_export.writers.file_formats import golden_vector, probe_codes
 from edgernn_firmware_sim.emulator import Emulation, emulate, reference_trace
 from edgernn_firmware_sim.targets import Core, cores
+from tests.support.models.general import general_model
 from tests.support.models.integer import random_model
 
 #: name -> (cell, units, inputs, products of a gate); every network ends in a Dense layer of 4.
@@ -43,6 +44,12 @@ KERNEL_NETWORKS = {
     "LSTM-64/8": ("lstm", 64, 8, 1),
     "GRU-32/8": ("gru_after", 32, 8, 1),
     "GRU-32/8, reset before": ("gru_before", 32, 8, 1),
+}
+#: Those of them that may have wide states -> the kind of such a layer.
+WIDE_NETWORKS = {
+    "LSTM-64/8": "general_lstm",
+    "GRU-32/8": "general_gru_after",
+    "GRU-32/8, reset before": "general_gru_before",
 }
 OUTPUTS = 4
 STEPS = 25
@@ -61,12 +68,14 @@ class Measured:
         networks: precision -> rows of `NETWORKS`.
         kernels: `KERNEL_NETWORKS` in `w8a8`, by kernels.
         operations: the same, operation by operation.
+        wide: `WIDE_NETWORKS` in `w8a8`, with wide states.
         others: precision -> rows of `layer_networks.NETWORKS`.
     """
 
     networks: dict[Precision, Rows]
     kernels: Rows
     operations: Rows
+    wide: Rows
     others: dict[Precision, Rows]
 
 
@@ -101,6 +110,7 @@ def measured(chosen: list[Core]) -> Measured:
         },
         kernels=rows("kernels", fused),
         operations=rows("operations", fused, fused=False),
+        wide=rows("wide states", {name: wide_network(name) for name in WIDE_NETWORKS}),
         others={
             precision: rows(
                 f"others, {precision.value}",
@@ -117,6 +127,15 @@ def network(shape: tuple[str, int, int, int], precision: Precision) -> IntegerMo
     return random_model(
         cell, precision, inputs=inputs, units=units, outputs=OUTPUTS, common=products == 1
     )
+
+
+def wide_network(name: str) -> IntegerModel:
+    """A random `w8a8` model of that shape with wide states, sigmoid and tanh."""
+    _, units, inputs, _ = KERNEL_NETWORKS[name]
+    return general_model(
+        WIDE_NETWORKS[name], inputs=inputs, units=units, outputs=OUTPUTS, wide=True,
+        gate_function="sigmoid", cell_function="tanh",
+    )  # fmt: skip
 
 
 def measure(name: str, model: IntegerModel, core: Core, *, fused: bool = True) -> Emulation:
@@ -170,6 +189,7 @@ def document(figures: Measured) -> str:
         *table(tables[Precision.W8A8], cycles, "stack bytes", stack_bytes),
         "",
         *against_operations(figures),
+        *of_wide_states(figures),
         *of_others(figures.others),
         *(f"- {version(program)}" for program in dict.fromkeys(programs)),
         "",
@@ -194,19 +214,21 @@ def table(
     return lines
 
 
+def pairs(
+    names: Iterable[str], ones: Rows, others: Rows, of: Callable[[Emulation], int]
+) -> list[str]:
+    """One row a core, one column a network: a figure of it in two forms, and their ratio."""
+    lines = [f"| core | {' | '.join(names)} |", "|---" * (len([*names]) + 1) + "|"]
+    for core, results in ones.items():
+        both = zip(map(of, results), map(of, others[core]), strict=True)
+        cells = (f"{one:,} → {other:,} ({other / one:.2f}×)" for one, other in both)
+        lines.append(f"| {core} | {' | '.join(cells)} |")
+    return lines
+
+
 def against_operations(figures: Measured) -> list[str]:
     """The same networks by kernels and operation by operation."""
-
-    def pairs(of: Callable[[Emulation], int]) -> list[str]:
-        lines = [
-            f"| core | {' | '.join(KERNEL_NETWORKS)} |", "|---" * (len(KERNEL_NETWORKS) + 1) + "|"
-        ]  # fmt: skip
-        for core, fused in figures.kernels.items():
-            both = zip(map(of, fused), map(of, figures.operations[core]), strict=True)
-            cells = (f"{one:,} → {other:,} ({other / one:.2f}×)" for one, other in both)
-            lines.append(f"| {core} | {' | '.join(cells)} |")
-        return lines
-
+    of = KERNEL_NETWORKS, figures.kernels, figures.operations
     return [
         "## Kernels and operations",
         "",
@@ -214,11 +236,33 @@ def against_operations(figures: Measured) -> list[str]:
         "operation. The same networks either way, `w8a8`: instructions per step by kernels, then",
         "operation by operation, and how many times as many.",
         "",
-        *pairs(lambda result: result.instructions.median),
+        *pairs(*of, lambda result: result.instructions.median),
         "",
         "Bytes of flash, weights and tables included:",
         "",
-        *pairs(lambda result: result.sizes.flash_bytes),
+        *pairs(*of, lambda result: result.sizes.flash_bytes),
+        "",
+    ]
+
+
+def of_wide_states(figures: Measured) -> list[str]:
+    """The networks that may have wide states, without them by kernels, and with them."""
+    places = [[*KERNEL_NETWORKS].index(name) for name in WIDE_NETWORKS]
+    ordinary = {
+        core: [results[place] for place in places] for core, results in figures.kernels.items()
+    }
+    of = WIDE_NETWORKS, ordinary, figures.wide
+    return [
+        "## Wide states",
+        "",
+        "Layers whose states have 31 bits run operation by operation. Networks of one shape,",
+        "`w8a8`, without wide states by kernels, then with them: instructions per step.",
+        "",
+        *pairs(*of, lambda result: result.instructions.median),
+        "",
+        "Bytes of flash, weights and tables included:",
+        "",
+        *pairs(*of, lambda result: result.sizes.flash_bytes),
         "",
     ]
 

@@ -27,6 +27,7 @@ def test_the_document_has_all_kinds_side_by_side(monkeypatch, tmp_path, capsys):
     core_named("rv32imc")
     monkeypatch.setattr(instructions, "NETWORKS", SMALL)
     monkeypatch.setattr(instructions, "KERNEL_NETWORKS", KERNELS)
+    monkeypatch.setattr(instructions, "WIDE_NETWORKS", {"GRU-4/3": "general_gru_after"})
     others = {"Conv1D": layer_networks.NETWORKS["Conv1D-32, 5 rows of 8, GRU-4"]}
     monkeypatch.setattr(layer_networks, "NETWORKS", others)
     out = tmp_path / "instructions.md"
@@ -40,7 +41,7 @@ def test_the_document_has_all_kinds_side_by_side(monkeypatch, tmp_path, capsys):
     for one, two in rows:
         assert number(one) < number(two)
     pairs = re.findall(r"^\| rv32imc \| ([\d,]+) → ([\d,]+) \((\d\.\d\d)×\) \|$", text, re.M)
-    assert len(pairs) == 2
+    assert len(pairs) == 4  # instructions and flash: by operations, and with wide states
     for fused, single, ratio in pairs:
         assert number(fused) != number(single)
         assert f"{number(single) / number(fused):.2f}" == ratio
