@@ -16,10 +16,10 @@ from edgernn_firmware_sim.reference.tables import fine_gate, halves
 _MASK: Final = np.int32((1 << LOW_BITS) - 1)
 _HALF: Final = np.int32(1 << (LOW_BITS - 1))
 #: The ends of a wide state, and what is added to one at most.
-_LEAST: Final = np.int32(-(1 << 30))
-_MOST: Final = np.int32((1 << 30) - 1)
-_FARTHEST: Final = np.int32((1 << 30) - (1 << 16))
-_FARTHEST_ENTRY: Final = np.int32(32766)
+LEAST: Final = -(1 << 30)
+MOST: Final = (1 << 30) - 1
+FARTHEST: Final = (1 << 30) - (1 << 16)
+FARTHEST_ENTRY: Final = 32766
 
 Parts = tuple[Int32, Int32]
 
@@ -56,13 +56,13 @@ def gated_sum(
 ) -> Int32:
     """Clause 7.22: the new wide state, before it saturates."""
     gained = round_product(part_of(gain, candidate), shift)
-    return left_of(high, low, loss) + np.clip(gained, -_FARTHEST, _FARTHEST)
+    return left_of(high, low, loss) + _limited(gained, FARTHEST)
 
 
 def leaky_sum(high: Int32, low: Int32, entry: Int32, constants: LeakConstants) -> Int32:
     """Clause 7.23: the new wide state, before it saturates."""
     loss = constants.high.astype(np.int32), constants.low.astype(np.int32)
-    taken = np.clip(entry, -_FARTHEST_ENTRY, _FARTHEST_ENTRY) << constants.shift.astype(np.int32)
+    taken = _limited(entry, FARTHEST_ENTRY) << constants.shift.astype(np.int32)
     return left_of(high, low, loss) + taken
 
 
@@ -76,7 +76,11 @@ def whole(high: Int32, low: Int32) -> Int32:
     return (high << LOW_BITS) + low
 
 
-def saturated(wide: Int32, least: int = int(_LEAST)) -> Parts:
+def saturated(wide: Int32, least: int = LEAST) -> Parts:
     """The parts of a wide state that is limited to its ends."""
-    limited = np.clip(wide, np.int32(least), _MOST)
+    limited = np.clip(wide, np.int32(least), np.int32(MOST))
     return limited >> LOW_BITS, limited & _MASK
+
+
+def _limited(v: Int32, most: int) -> Int32:
+    return np.clip(v, np.int32(-most), np.int32(most))

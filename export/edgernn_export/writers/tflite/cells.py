@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from edgernn.graph.lowering import lowered
 from edgernn.model.affine import Affine, Affine8, Affine16, Source
-from edgernn.model.formats import PREACTIVATION, Precision
+from edgernn.model.formats import PREACTIVATION, UNIT, Precision
 from edgernn.model.layers import (
     LSTM,
     CellActivation,
@@ -180,7 +180,7 @@ def _gru_output(layer: GRUAfter | GRUBefore, site: Site, z: Tensor, z_n: Tensor)
     graph, name = site.graph, layer.name
     n = ops.tanh(graph, f"{name}.n_gate", z_n)
     kept = ops.product(graph, f"{name}.kept", z, site.states[0], 15)
-    w = ops.one_minus(graph, f"{name}.w", z)
+    w = ops.one_minus(graph, f"{name}.w", z, 1 << UNIT.frac_bits)
     written = ops.product(graph, f"{name}.written", w, n, 15)
     h = ops.saturating_sum(graph, f"{name}.h_out", kept, written)
     return h, (h,)

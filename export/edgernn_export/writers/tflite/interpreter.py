@@ -9,13 +9,18 @@ from edgernn.graph.op_graph import OpGraph
 from edgernn.graph.ops import (
     Activation,
     AffineResult,
+    Blend,
     CodesOf,
     Complement,
     Concatenation,
+    Curve,
     Extremum,
     Function,
+    Gate,
+    GatedSum,
     Gather,
     InputOperand,
+    LeakySum,
     Normalization,
     Op,
     OperandOf,
@@ -25,13 +30,19 @@ from edgernn.graph.ops import (
     Slice,
     Sum,
     Value,
+    WideRescaling,
 )
 from edgernn.model.formats import Precision
 from edgernn_export.writers.routed import cut
-from edgernn_export.writers.tflite import ops
+from edgernn_export.writers.tflite import ops, wide
 from edgernn_export.writers.tflite.affine import affine, operand
 from edgernn_export.writers.tflite.graph import Graph, Tensor
 from edgernn_export.writers.tflite.normalization import normalized
+
+#: Tensors of the values that an operation defines.
+Made = Tensor | tuple[Tensor, ...]
+#: What changes a wide state.
+WideOp = Blend | GatedSum | LeakySum
 
 
 class OperatorEmitter:
@@ -71,7 +82,9 @@ class OperatorEmitter:
         }
         given = {t.index for t in (*states, *(part for parts in inputs for part in parts))}
         for op in step.ops:
-            self.tensors[op.result.name] = EMITTED[type(op)](self, op)
+            made = EMITTED[type(op)](self, op)
+            names = (value.name for value in (op.result, *op.beside))
+            self.tensors.update(zip(names, made if isinstance(made, tuple) else (made,), strict=True))
         outputs = tuple(self._made(value, given) for value in step.outputs)
         return outputs, tuple(self._made(state.after, given) for state in step.carried)
 
@@ -91,6 +104,10 @@ class OperatorEmitter:
         """What is written on the result of an operation."""
         form = op.result.format
         return self.free_scale if form is None else form.scale
+
+    def gate(self, share: Gate) -> tuple[Gate, Tensor]:
+        """A share, and the tensor of its value."""
+        return share, self.tensor(share.value)
 
     def _made(self, value: Value, given: set[int]) -> Tensor:
         """A tensor that an operator makes: a runtime's inputs are not its outputs."""
@@ -115,10 +132,12 @@ def _concatenation(at: OperatorEmitter, op: Concatenation) -> Tensor:
 def _slice(at: OperatorEmitter, op: Slice) -> Tensor:
     name, width = op.result.name, op.result.width
     parts = at.parts.get(op.value.name) or at.reads(op)
+    # Parts of a stack have formats of their own, and scales that say so.
+    scale = None if op.result.format == op.value.format else at.scale(op)
     found = cut(
         parts, [part.width for part in parts], op.start, width,
         lambda number, part, start, count: ops.part(
-            at.graph, name if count == width else f"{name}.{number}", part, start, count
+            at.graph, name if count == width else f"{name}.{number}", part, start, count, scale
         ),
     )  # fmt: skip
     return ops.joined(at.graph, name, found)
@@ -159,7 +178,8 @@ def _rescaling(at: OperatorEmitter, op: Rescaling) -> Tensor:
 
 
 def _complement(at: OperatorEmitter, op: Complement) -> Tensor:
-    return ops.one_minus(at.graph, op.result.name, *at.reads(op))
+    (v,) = at.reads(op)
+    return ops.one_minus(at.graph, op.result.name, v, op.one)
 
 
 def _codes(at: OperatorEmitter, op: CodesOf) -> Tensor:
@@ -186,8 +206,40 @@ def _gather(at: OperatorEmitter, op: Gather) -> Tensor:
     return ops.gathered(at.graph, op.result.name, tokens, op.table, at.scale(op))
 
 
+def _curve(at: OperatorEmitter, op: Curve) -> Tensor:
+    assert op.table is not None  # a model has its tables
+    (v,) = at.reads(op)
+    return wide.curve(at.graph, op.result.name, v, op.table, at.scale(op))
+
+
+def _wide_state(at: OperatorEmitter, op: WideOp) -> tuple[wide.Named, wide.WideState]:
+    """What a new wide state is called, and the one before."""
+    named = wide.Named(op.result.name, op.result_low.name, at.scale(op))
+    return named, wide.WideState(at.tensor(op.high), at.tensor(op.low))
+
+
+def _blend(at: OperatorEmitter, op: Blend) -> wide.WideState:
+    target, gate = at.tensor(op.target), at.gate(op.share)
+    return wide.blend(at.graph, *_wide_state(at, op), target, gate)
+
+
+def _gated_sum(at: OperatorEmitter, op: GatedSum) -> wide.WideState:
+    loss, gain, candidate = at.gate(op.loss), at.gate(op.gain), at.tensor(op.candidate)
+    return wide.gated_sum(at.graph, *_wide_state(at, op), loss, candidate, gain, op.shift)
+
+
+def _leaky_sum(at: OperatorEmitter, op: LeakySum) -> wide.WideState:
+    entry = at.tensor(op.entry)
+    return wide.leaky_sum(at.graph, *_wide_state(at, op), entry, op.constants, op.rectified)
+
+
+def _wide_rescaling(at: OperatorEmitter, op: WideRescaling) -> Tensor:
+    state = wide.WideState(*at.reads(op))
+    return wide.rescaled(at.graph, op.result.name, state, op.shift, at.scale(op))
+
+
 #: operation -> what emits it
-EMITTED: Final[dict[type[Op], Callable[[OperatorEmitter, Any], Tensor]]] = {
+EMITTED: Final[dict[type[Op], Callable[[OperatorEmitter, Any], Made]]] = {
     OperandOf: _operand,
     Concatenation: _concatenation,
     Slice: _slice,
@@ -203,4 +255,9 @@ EMITTED: Final[dict[type[Op], Callable[[OperatorEmitter, Any], Tensor]]] = {
     Normalization: _normalization,
     InputOperand: _input_operand,
     Gather: _gather,
+    Curve: _curve,
+    Blend: _blend,
+    GatedSum: _gated_sum,
+    LeakySum: _leaky_sum,
+    WideRescaling: _wide_rescaling,
 }

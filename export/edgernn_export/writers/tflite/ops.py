@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from edgernn.model.formats import PREACTIVATION, UNIT, Int8Array, Precision
+from edgernn.model.formats import INT16_MAX, PREACTIVATION, UNIT, Int8Array, Precision
 from edgernn.model.scales import ScaleVector
 from edgernn_export.writers.tflite.graph import Graph, Tensor, is_power_of_two
 
@@ -49,16 +49,23 @@ def saturating_sum(graph: Graph, name: str, a: Tensor, b: Tensor, relu: bool = F
     return out
 
 
-def one_minus(graph: Graph, name: str, z: Tensor) -> Tensor:
-    """sat16(32768 - z) of z >= 0 (clause 7.5) as sat16(sat16(32767 - z) + 1).
+def one_minus(graph: Graph, name: str, z: Tensor, one: int) -> Tensor:
+    """sat16(one - z), one being 32768 at most (clause 7.5).
 
-    Two operators of equal scales take half the time of one that rescales 16384 to 32768.
+    32768 is no code: sat16(sat16(32767 - z) + 1) is the same. Two operators of equal scales take
+    half the time of one that rescales 16384 to 32768.
     """
-    top = graph.constant(f"{name}.top", np.full((1, z.width), 32767, np.int16), UNIT.scale)
-    one = graph.constant(f"{name}.one", np.ones((1, z.width), np.int16), UNIT.scale)
-    rest = graph.tensor(f"{name}.rest", z.width, "int16", UNIT.scale)
+    top = graph.constant(
+        f"{name}.top", np.full((1, z.width), min(one, INT16_MAX), np.int16), z.scale
+    )
+    if one <= INT16_MAX:
+        out = graph.tensor(name, z.width, "int16", z.scale)
+        graph.operator("SUB", 3, [top, z], [out], kind="SubOptions", potScaleInt16=True)
+        return out
+    step = graph.constant(f"{name}.one", np.ones((1, z.width), np.int16), z.scale)
+    rest = graph.tensor(f"{name}.rest", z.width, "int16", z.scale)
     graph.operator("SUB", 3, [top, z], [rest], kind="SubOptions", potScaleInt16=True)
-    return saturating_sum(graph, name, rest, one)
+    return saturating_sum(graph, name, rest, step)
 
 
 def codes(graph: Graph, name: str, operand: Tensor) -> Tensor:
@@ -213,9 +220,11 @@ def split(graph: Graph, names: Sequence[str], v: Tensor, widths: Sequence[int]) 
     return outs
 
 
-def part(graph: Graph, name: str, v: Tensor, start: int, width: int) -> Tensor:
-    """Consecutive elements."""
-    out = graph.tensor(name, width, v.dtype, v.scale)
+def part(
+    graph: Graph, name: str, v: Tensor, start: int, width: int, scale: float | None = None
+) -> Tensor:
+    """Consecutive elements, under another scale where one is given: SLICE looks at none."""
+    out = graph.tensor(name, width, v.dtype, v.scale if scale is None else scale)
     begin = graph.constant(f"{name}.begin", np.array([0, start], np.int32))
     size = graph.constant(f"{name}.size", np.array([1, width], np.int32))
     version = 2 if v.dtype == "int8" else 4
