@@ -84,10 +84,14 @@ def product(g: GraphBuilder, a: str, b: str, k: int) -> str:
 
 
 def wide_product(g: GraphBuilder, a: str, b: str, k: int) -> str:
-    """R(a*b, k) of any two int16 codes: twice or four times 2^30 would pass int32."""
+    """R(a*b, k) of any two int16 codes."""
+    return round_wide(g, g.node("Mul", a, b), k)
+
+
+def round_wide(g: GraphBuilder, p: str, k: int) -> str:
+    """R(p, k) for |p| <= 2^30: twice or four times as much would pass int32."""
     if k < 2:
-        return product(g, a, b, k)
-    p = g.node("Mul", a, b)
+        return round_product(g, p, k)
     half = 1 << (k - 1)
     near = clip(g, p, -half, half + 1)
     steep = g.node("Mul", near, g.constant(4 if k == 2 else 2))

@@ -15,13 +15,18 @@ from edgernn.graph.op_graph import OpGraph
 from edgernn.graph.ops import (
     Activation,
     AffineResult,
+    Blend,
     CodesOf,
     Complement,
     Concatenation,
+    Curve,
     Extremum,
     Function,
+    Gate,
+    GatedSum,
     Gather,
     InputOperand,
+    LeakySum,
     Normalization,
     Op,
     OperandOf,
@@ -31,9 +36,11 @@ from edgernn.graph.ops import (
     Slice,
     Sum,
     Value,
+    WideRescaling,
 )
 from edgernn.model.formats import INT16_MAX, INT16_MIN
 from edgernn.model.layers import GateActivation
+from edgernn_export.writers.onnx import wide
 from edgernn_export.writers.onnx.graph import GraphBuilder
 from edgernn_export.writers.onnx.integer_operators import (
     ResultRange,
@@ -99,13 +106,19 @@ class NodeEmitter:
             state.before.name: name for state, name in zip(step.carried, states, strict=True)
         }
         for op in step.ops:
-            self.names[op.result.name] = APPENDED[type(op)](self, op)
+            made = APPENDED[type(op)](self, op)
+            defined = (value.name for value in (op.result, *op.beside))
+            self.names.update(zip(defined, (made,) if isinstance(made, str) else made, strict=True))
         outputs = [self.name(value) for value in step.outputs]
         return outputs, [self.name(state.after) for state in step.carried]
 
     def reads(self, op: Op) -> list[str]:
         """The tensors an operation reads."""
         return [self.name(value) for value in op.reads]
+
+    def share(self, gate: Gate) -> wide.Share:
+        """The share of a gate."""
+        return wide.share_of(self.g, self.tables, gate, self.name(gate.value))
 
     def name(self, value: Value) -> str:
         """The tensor of a value; the parts of an input are joined once, if anything asks."""
@@ -188,11 +201,13 @@ def _sum(at: NodeEmitter, op: Sum) -> str:
 
 def _rescaling(at: NodeEmitter, op: Rescaling) -> str:
     (v,) = at.reads(op)
+    if op.shift < 0:
+        return sat16(at.g, at.g.node("Mul", v, at.g.constant(1 << -op.shift)))
     return round_product(at.g, v, op.shift)
 
 
 def _complement(at: NodeEmitter, op: Complement) -> str:
-    rest = at.g.node("Sub", at.g.constant(1 << 15), *at.reads(op))
+    rest = at.g.node("Sub", at.g.constant(op.one), *at.reads(op))
     return at.g.node("Min", rest, at.g.constant(INT16_MAX))
 
 
@@ -230,8 +245,35 @@ def _gather(at: NodeEmitter, op: Gather) -> str:
     return at.g.node("Mul", at.g.cast(flat, np.int32), at.g.constant(256))
 
 
+def _curve(at: NodeEmitter, op: Curve) -> str:
+    assert op.table is not None  # a model has its tables
+    return at.g.node("Gather", at.tables.curve(op.table), *at.reads(op))
+
+
+def _wide_state(at: NodeEmitter, op: Blend | GatedSum | LeakySum) -> wide.WideState:
+    return wide.WideState(at.name(op.high), at.name(op.low))
+
+
+def _blend(at: NodeEmitter, op: Blend) -> wide.WideState:
+    return wide.blend(at.g, _wide_state(at, op), at.name(op.target), at.share(op.share))
+
+
+def _gated_sum(at: NodeEmitter, op: GatedSum) -> wide.WideState:
+    loss, gain, candidate = at.share(op.loss), at.share(op.gain), at.name(op.candidate)
+    return wide.gated_sum(at.g, _wide_state(at, op), loss, candidate, gain, op.shift)
+
+
+def _leaky_sum(at: NodeEmitter, op: LeakySum) -> wide.WideState:
+    state, entry = _wide_state(at, op), at.name(op.entry)
+    return wide.leaky_sum(at.g, state, entry, op.constants, op.rectified)
+
+
+def _wide_rescaling(at: NodeEmitter, op: WideRescaling) -> str:
+    return wide.rescaled(at.g, wide.WideState(*at.reads(op)), op.shift)
+
+
 #: operation -> what appends it
-APPENDED: Final[dict[type[Op], Callable[[NodeEmitter, Any], str]]] = {
+APPENDED: Final[dict[type[Op], Callable[[NodeEmitter, Any], str | tuple[str, ...]]]] = {
     OperandOf: _operand,
     Concatenation: _concatenation,
     Slice: _slice,
@@ -247,4 +289,9 @@ APPENDED: Final[dict[type[Op], Callable[[NodeEmitter, Any], str]]] = {
     Normalization: _normalization,
     InputOperand: _input_operand,
     Gather: _gather,
+    Curve: _curve,
+    Blend: _blend,
+    GatedSum: _gated_sum,
+    LeakySum: _leaky_sum,
+    WideRescaling: _wide_rescaling,
 }

@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 
 from edgernn.model.formats import INT16_MAX, Precision
+from edgernn.model.functions.curves import CurveTable
 from edgernn.model.layers import GateActivation
 from edgernn_export.writers.onnx.graph import GraphBuilder
 from edgernn_export.writers.onnx.integer_operators import (
@@ -21,7 +22,7 @@ from edgernn_export.writers.onnx.integer_operators import (
     plus,
     round_product,
 )
-from edgernn_firmware_sim.reference.tables import sigmoid_table
+from edgernn_firmware_sim.reference.tables import fine_gate_table, sigmoid_table
 
 #: Sigmoid, tanh and hard sigmoid are constant beyond this pre-activation (clauses 3.2 to 3.4).
 REACH: Final = 10880
@@ -62,6 +63,24 @@ class Tables:
     def tanh_of_cell(self, exponent: int) -> str:
         """int32 [65536]: tanh(R(c, exponent - 10)) of clause 7.4 by the cell state's code."""
         return self._once(f"tanh_c{exponent}", lambda: self._tanh_of_cell(exponent))
+
+    def curve(self, table: CurveTable) -> str:
+        """int32 [65536]: clause 3.6 by the code of the argument."""
+        key = f"curve {table.low} {table.high} {table.entries.tobytes().hex()}"
+        return self._once(key, lambda: self._curve(table))
+
+    def fine_gate(self, complement: bool) -> tuple[str, str]:
+        """int32 [65536] each: both halves of the share of a gate (3.5, 7.20) by its argument."""
+        share = self._once("fine", self._fine_gate)
+        if not complement:
+            # F(0) is a half: that of -a is what is left of 1.
+            rest = self._g.constant(1 << 30), share
+            share = self._once("rest of fine", lambda: self._g.node("Sub", *rest))
+        key, power = f"fine {complement}", self._g.constant(1 << 15)
+        return (
+            self._once(f"{key} upper", lambda: self._g.node("Div", share, power)),
+            self._once(f"{key} lower", lambda: self._g.node("Mod", share, power)),
+        )
 
     def operand(self, value: str) -> str:
         """O(v) of int32 codes [1, H] as operand rows (clause 2.7)."""
@@ -158,6 +177,33 @@ class Tables:
         g = self._g
         slope = round_product(g, g.node("Mul", self._preactivations(), g.constant(21845)), 12)
         return clip(g, plus(g, slope, 16384), 0, INT16_MAX)
+
+    def _curve(self, table: CurveTable) -> str:
+        """In the order of `_by_code`; the rise is lifted above 0 and lowered after the shift."""
+        g, bits = self._g, table.step_bits
+        entries = g.cast(g.constant(table.entries, np.int16), np.int32)
+        step = g.constant(1 << bits)
+        u = plus(g, _by_code(g, 1 << 15), 1 << 15)
+        i = g.node("Div", u, step)
+        t = g.node("Sub", u, g.node("Mul", i, step))
+        first = g.node("Gather", entries, i)
+        rise = g.node("Sub", g.node("Gather", entries, plus(g, i, 1)), first)
+        lifted = plus(g, g.node("Mul", rise, t), (1 << 28) + (1 << (bits - 1)))
+        made = plus(g, g.node("Add", first, g.node("Div", lifted, step)), -(1 << (28 - bits)))
+        return clip(g, made, table.low, table.high) if table.is_limited else made
+
+    def _fine_gate(self) -> str:
+        """F of clause 3.5."""
+        g, table = self._g, fine_gate_table()
+        a = _by_code(g, 1 << 15)
+        m = g.node("Min", g.node("Abs", a), g.constant((1 << 14) - 1))
+        u = g.node("Div", m, g.constant(1 << 6))
+        t = g.node("Mod", m, g.constant(1 << 6))
+        fall = g.node("Mul", g.node("Gather", g.constant(table[:-1] - table[1:]), u), t)
+        p = g.node("Gather", g.constant(table), u)
+        p = g.node("Sub", p, g.node("Div", fall, g.constant(1 << 6)))
+        negative = g.node("Less", a, g.constant(0))
+        return g.node("Where", negative, g.node("Sub", g.constant(1 << 30), p), p)
 
     def _tanh_of_cell(self, exponent: int) -> str:
         g = self._g
