@@ -19,8 +19,12 @@ _SMALLEST: Final = 1e-30
 _NEAREST: Final = 1e-7
 
 
-def head_of(model: Any) -> str:
-    """Name of the activation at the output of a Sequential or Functional model.
+def head_of(model: Any, index: int = 0) -> str:
+    """Name of the activation at an output of a Sequential or Functional model.
+
+    Args:
+        model: a keras.Model.
+        index: of the output.
 
     Returns:
         A Keras activation's name; "unknown" for a model class of the user's own or a last layer
@@ -31,9 +35,10 @@ def head_of(model: Any) -> str:
     outputs = getattr(model, "outputs", None)
     if not outputs:
         return "unknown"
-    last = outputs[0]._keras_history.operation
+    history = outputs[index]._keras_history
+    last = history.operation
     if isinstance(last, keras.Model):
-        return head_of(last)
+        return head_of(last, history.tensor_index)
     if isinstance(last, keras.layers.TimeDistributed):
         last = last.layer
     if isinstance(last, keras.layers.Softmax):

@@ -7,7 +7,8 @@
     model.fit(x, y, epochs=5)
     integer_model(model).save("model.edgernn")
 
-`edgernn_export.training.train_integers` does the same for the network of a recipe, with settings
+With ``distil_from=True`` the integers learn to answer as the float network does, and `fit` needs no
+labels. `edgernn_export.training.train_integers` does so for the network of a recipe, with settings
 that have proven good.
 Keras may run on TensorFlow, JAX or Torch. Importing this package loads NumPy only; Keras is loaded
 with the first call.
@@ -64,7 +65,11 @@ def qat_model(
         source: a keras.Model or a path Keras can load.
         calibration: representative real streams, as for `quantize`.
         precision: as for `quantize`.
-        options: further arguments of `quantize`.
+        options: further arguments of `quantize`, and three of distillation. ``distil_from``: True
+            lets the model learn from the answers of the float network, a keras.Model or a path
+            from those of another with the same inputs and outputs; ``fit`` then needs no labels.
+            ``distil_weight``: share of these answers in the loss where labels are given, above 0,
+            at most 1, default 0.7. ``temperature``: of softmax and sigmoid outputs, default 1.
 
     Returns:
         A keras.Model with the input and output of ``source``, ready for compile and fit. Layers
@@ -73,8 +78,9 @@ def qat_model(
     Raises:
         UnsupportedModelError: the network uses something edgernn does not execute.
         QuantizationError: as `quantize`.
-        TrainingError: Keras runs on something that does not train, or the batch size of a stateful network is
-            not known.
+        DistillationError: the network to learn from does not fit, or a number is refused.
+        TrainingError: Keras runs on something that does not train, or the batch size of a stateful
+            network is not known.
     """
     check_backend()
     from edgernn_export.compress.qat.conversion import make

@@ -13,6 +13,8 @@ from edgernn.errors import TrainingError
 from edgernn.model.formats import Precision, PrecisionName
 from edgernn.model.integer_model import IntegerModel
 from edgernn_export.calibration.streams import as_streams
+from edgernn_export.compress.distillation.losses import LossSettings, number
+from edgernn_export.compress.qat.distilled import DistilledModel, teacher_of
 from edgernn_export.compress.qat.ends import QuantizeInput
 from edgernn_export.compress.qat.network import TrainedNetwork, holder_of
 from edgernn_export.float_model.model import FloatModel
@@ -20,6 +22,8 @@ from edgernn_export.keras_reader.findings import owner_of
 from edgernn_export.quantizer.quantizer import quantize
 from edgernn_export.quantizer.weight_storage import SPARSE
 
+#: Share of the float network's answers in the loss, where there are labels too.
+DISTIL_WEIGHT: Final = 0.7
 #: Setting of the provenance that tells trained integers from rounded ones.
 SETTING: Final = ("training", "quantization-aware")
 
@@ -28,11 +32,17 @@ def make(
     source: Any | str | PathLike[str],
     calibration: Any,
     precision: PrecisionName | Precision,
+    *,
+    distil_from: Any = None,
+    distil_weight: float = DISTIL_WEIGHT,
+    temperature: float = 1.0,
     **options: Any,
 ) -> Any:
     """See `edgernn_export.compress.qat.qat_model`."""
     from edgernn_export.keras_reader.reader import read_keras
 
+    number("distil_weight", distil_weight, above=0.0, most=1.0)
+    settings = LossSettings(temperature=temperature, alpha=distil_weight, hidden_weight=0.0)
     trained = read_keras(source)
     if trained.rate is not None:
         raise TrainingError(
@@ -52,7 +62,12 @@ def make(
     network = TrainedNetwork(trained, integer, mean, _batch(source, trained))
     outputs = network.outputs()
     given = network.given
-    model = keras.Model(given if len(given) > 1 else given[0], outputs, name=integer.name)
+    ends = given if len(given) > 1 else given[0], outputs
+    if distil_from is None or distil_from is False:
+        model = keras.Model(*ends, name=integer.name)
+    else:
+        teacher = teacher_of(source, distil_from)
+        model = DistilledModel(*ends, teacher=teacher, settings=settings, name=integer.name)
     if trained.output_ports:
         model.output_names = [port.name for port in trained.output_ports]
     network.start()

@@ -119,8 +119,8 @@ def test_affine_map_of_8_bit_operands():
 def test_affine_map_of_16_bit_operands():
     import tensorflow as tf
 
-    from edgernn_export.compress.qat.straight_through import saturating_sum
     from edgernn_export.compress.qat.requantization import requantized16
+    from edgernn_export.compress.qat.straight_through import saturating_sum
 
     rng = np.random.default_rng(4)
     rows = 40
@@ -140,7 +140,9 @@ def test_affine_map_of_16_bit_operands():
     parts = [
         requantized16(
             tf.constant(v @ w.T.astype(np.int32), tf.float64),
-            tensor(q), tf.constant(k), tf.constant(m),
+            tensor(q),
+            tf.constant(k),
+            tf.constant(m),
         )
         for v, w, q, k, m in zip((x, h), weights, quarters, shifts, multipliers, strict=True)
     ]

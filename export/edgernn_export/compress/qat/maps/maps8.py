@@ -94,7 +94,7 @@ class _Map8:
         return starts
 
     def nearest_bias(self, weights: Mapping[str, FloatArray]) -> FloatArray:
-        return self.bias.nearest(cast(Affine8, self.spec.affine).bias, weights)
+        return self.bias.nearest(cast(Affine8, self.spec.affine).bias.astype(np.float64), weights)
 
     def begin(self, weights: dict[str, FloatArray]) -> None:
         for variables, step in zip(self.terms, self.steps(), strict=True):

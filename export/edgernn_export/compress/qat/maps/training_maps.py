@@ -102,10 +102,10 @@ class Bias:
             weights: by name, the kernel among them.
         """
         spec, rate = self._spec, np.asarray(self._rate)
-        own = integers.astype(np.float64)
+        own = integers
         if self._center is not None:
             kernel = weights[spec.matrices[KERNEL]][:, spec.columns].astype(np.float32)
-            own -= np.rint(kernel * (self._center * rate)).sum(axis=0, dtype=np.float64)
+            own = own - np.rint(kernel * (self._center * rate)).sum(axis=0, dtype=np.float64)
         made: FloatArray = own / rate - spec.out_offset
         return made
 
