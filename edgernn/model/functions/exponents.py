@@ -81,7 +81,10 @@ def chosen_exponents(
     found: dict[str, int] = {}
     for name, exponent in exponents.items():
         fixed = exponent.fixed(options)
-        found[name] = choose(name, exponent) if fixed is None else fixed
+        if fixed is not None:
+            found[name] = fixed
+        elif not exponent.shares(options):
+            found[name] = choose(name, exponent)
     for name, exponent in exponents.items():
         if exponent.shares(options):
             found[name] = found[exponent.partner]
