@@ -18,9 +18,11 @@ import numpy as np
 
 from edgernn.graph.ops import Function
 from edgernn.model.formats import FloatArray
+from edgernn.model.functions.pointwise import PointwiseFunction
 from edgernn.model.merges import MergeOperation
 from edgernn_export.float_model.cell_plans import full_name
 from edgernn_export.float_model.functions.arithmetic import Arithmetic
+from edgernn_export.float_model.functions.pointwise import pointwise
 from edgernn_export.float_model.graph_run import FloatStep
 from edgernn_export.float_model.merges import FloatDelay
 from edgernn_export.float_model.model import (
@@ -31,6 +33,8 @@ from edgernn_export.float_model.model import (
     FloatGRU,
     FloatLSTM,
     FloatMerge,
+    FloatPointwise,
+    FloatPReLU,
     FloatSimpleRNN,
 )
 
@@ -238,6 +242,11 @@ def delay(layer: FloatDelay, xs: FloatArray, state: LayerState) -> tuple[Tensors
     return {"x": xs, "rows": ys}, (ys[-1].copy() if steps else state[0],)
 
 
+def prelu(layer: FloatPReLU, xs: FloatArray, state: LayerState) -> tuple[Tensors, LayerState]:
+    """PReLU: y = max(x, 0) + slope min(x, 0)."""
+    return {"x": xs, "y": np.maximum(xs, 0.0) + layer.slope * np.minimum(xs, 0.0)}, state
+
+
 def _affine(xs: FloatArray, kernel: FloatArray, bias: FloatArray) -> FloatArray:
     """W x + b of every step [T, B, I] in one product."""
     ys: FloatArray = xs.reshape(-1, xs.shape[2]) @ kernel.T
@@ -292,6 +301,12 @@ def registered(layer: FloatCell, xs: FloatArray, state: LayerState) -> tuple[Ten
     return {"x": xs, **{name: np.stack(arrays) for name, arrays in seen.items()}}, state
 
 
+def bent(layer: FloatPointwise, xs: FloatArray, state: LayerState) -> tuple[Tensors, LayerState]:
+    """Pointwise: y = f(x)."""
+    function = PointwiseFunction.parse(layer.function)
+    return {"x": xs, "y": pointwise(NUMPY, function, xs)}, state
+
+
 #: float layer record -> cell
 CELLS: Final[dict[type, Callable[[Any, FloatArray, LayerState], tuple[Tensors, LayerState]]]] = {
     FloatSimpleRNN: simple_rnn,
@@ -303,4 +318,6 @@ CELLS: Final[dict[type, Callable[[Any, FloatArray, LayerState], tuple[Tensors, L
     FloatCell: registered,
     FloatEmbedding: embedding,
     FloatDelay: delay,
+    FloatPointwise: bent,
+    FloatPReLU: prelu,
 }

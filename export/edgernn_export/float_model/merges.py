@@ -1,4 +1,4 @@
-"""The float layers without weights: what joins vectors, and what holds those read before."""
+"""The float layers without matrices: what joins, bends or holds the values they read."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from edgernn.errors import ShapeError
 from edgernn.model.formats import ArrayRecord, FloatArray
+from edgernn.model.functions.pointwise import check_function
 from edgernn.model.merges import MergeOperation
 from edgernn_export.float_model.layers import freeze
 
@@ -117,3 +118,80 @@ class FloatDelay(ArrayRecord):
     def parameters(self) -> int:
         """Trainable values: none."""
         return 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FloatPointwise(ArrayRecord):
+    """y = f(x) of every value.
+
+    Attributes:
+        name: layer name.
+        function: f, as `PointwiseFunction.parse` reads it.
+        units: number of values U.
+    """
+
+    kind: ClassVar[str] = "pointwise"
+
+    name: str
+    function: str
+    units: int
+
+    def __post_init__(self) -> None:
+        """Check the function and the width."""
+        check_function(f"{self.name}.function", self.function)
+        if self.units < 1:
+            raise ShapeError(f"{self.name}.units: expected 1 or more, got {self.units}")
+
+    @property
+    def inputs(self) -> int:
+        """Input width U."""
+        return self.units
+
+    @property
+    def rows(self) -> int:
+        """Values of a step."""
+        return self.units
+
+    @property
+    def parameters(self) -> int:
+        """Trainable values: none."""
+        return 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FloatPReLU(ArrayRecord):
+    """y = max(x, 0) + slope * min(x, 0).
+
+    Attributes:
+        name: layer name.
+        slope: [U], of every unit its own.
+    """
+
+    kind: ClassVar[str] = "prelu"
+
+    name: str
+    slope: FloatArray
+
+    def __post_init__(self) -> None:
+        """Freeze and check."""
+        freeze(self, "slope", 1)
+
+    @property
+    def units(self) -> int:
+        """Output width U."""
+        return int(self.slope.size)
+
+    @property
+    def inputs(self) -> int:
+        """Input width U."""
+        return self.units
+
+    @property
+    def rows(self) -> int:
+        """Values of a step."""
+        return self.units
+
+    @property
+    def parameters(self) -> int:
+        """Trainable values."""
+        return self.units

@@ -26,7 +26,7 @@ from edgernn_export.float_model.layers import (
     check_choice,
     freeze,
 )
-from edgernn_export.float_model.merges import FloatDelay, FloatMerge
+from edgernn_export.float_model.merges import FloatDelay, FloatMerge, FloatPointwise, FloatPReLU
 from edgernn_export.float_model.own_cells import FloatCell
 from edgernn_export.float_model.sharing import Shared
 
@@ -45,13 +45,24 @@ __all__ = [
     "FloatLayer",
     "FloatMerge",
     "FloatModel",
+    "FloatPReLU",
+    "FloatPointwise",
     "FloatRecurrent",
     "FloatSimpleRNN",
 ]
 
 FloatRecurrent = FloatSimpleRNN | FloatLSTM | FloatGRU | FloatCell
 RECURRENT = (FloatSimpleRNN, FloatLSTM, FloatGRU, FloatCell)
-FloatLayer = FloatRecurrent | FloatDense | FloatDenseRows | FloatMerge | FloatDelay | FloatEmbedding
+FloatLayer = (
+    FloatRecurrent
+    | FloatDense
+    | FloatDenseRows
+    | FloatMerge
+    | FloatDelay
+    | FloatEmbedding
+    | FloatPointwise
+    | FloatPReLU
+)
 FINAL_ACTIVATIONS = ("linear", "softmax")
 MAX_RECURRENT_LAYERS = 8
 

@@ -16,12 +16,15 @@ import numpy as np
 
 from edgernn.model.merges import MergeOperation
 from edgernn.model.routes import MODEL_INPUT, Route, RoutePart
+from edgernn_export.float_model.layers import DENSE_ACTIVATIONS
 from edgernn_export.float_model.model import (
     MAX_RECURRENT_LAYERS,
     FloatDense,
     FloatEmbedding,
     FloatLayer,
     FloatMerge,
+    FloatPointwise,
+    FloatPReLU,
 )
 from edgernn_export.float_model.sharing import WeightUse, WeightUses
 from edgernn_export.keras_reader.findings import Findings
@@ -45,6 +48,7 @@ from edgernn_export.keras_reader.held_rows import (
     summed_rows,
     unpadded,
 )
+from edgernn_export.keras_reader.layers.activations import SOFTMAX
 from edgernn_export.keras_reader.layers.layer_parts import (
     ActivationPart,
     DensePart,
@@ -58,8 +62,14 @@ from edgernn_export.keras_reader.layers.layer_parts import (
     RowsPart,
     ScalePart,
     ShapePart,
+    SlopesPart,
     UnknownPart,
 )
+
+
+def _name(part: LayerPart) -> str:
+    """The name of the Keras layer that a part stands for."""
+    return part.owner.split("'")[1]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -104,6 +114,8 @@ class JoinedLayers:
             return self._scaled(flow, part)
         if isinstance(part, ActivationPart):
             return self._activated(flow, part)
+        if isinstance(part, SlopesPart):
+            return self._bent(flow, part)
         if isinstance(part, PaddingPart):
             return replace(flow, padded=part)
         if isinstance(part, DepthwisePart):
@@ -367,28 +379,45 @@ class JoinedLayers:
         return replace(flow, pending=ScalePart(owner=part.owner, gain=gain, offset=offset))
 
     def _activated(self, flow: Flow, part: ActivationPart) -> Flow:
-        side_by_side = flow.last is None and not flow.given
-        if part.activation == "relu" and (side_by_side or isinstance(flow.last, MergePart)):
-            # The maximum of the values and of nothing at all.
-            name = part.owner.split("'")[1]
-            maximum = MergeOperation.MAXIMUM
-            return self.merged(part.owner, name, [flow, flow], maximum, (1.0, 0.0))
-        if flow.pending is not None:
+        if part.activation == SOFTMAX:
+            if flow.pending is None:
+                return replace(flow, softmax=True)
             self._refuse_scale(flow, flow.pending)
             return replace(flow, pending=None)
-        if part.activation == "softmax":
-            return replace(flow, softmax=True)
-        if (dense := self._linear_dense(flow)) is not None:
-            active = replace(dense, activation=part.activation)
-            return self._in_place(flow, active)
-        if not isinstance(flow.last, UnknownPart):
-            self.findings.add(
-                part.owner,
-                f"{part.activation} directly after a linear Dense",
-                f"it after {flow.owner}",
-                "Put a linear Dense before it whose kernel is the identity: the answers stay.",
-            )
-        return flow
+        dense = self._linear_dense(flow)
+        if dense is not None and part.activation in DENSE_ACTIVATIONS:
+            return self._in_place(flow, replace(dense, activation=part.activation))
+        if part.activation == "relu":
+            # The maximum of the values and of nothing at all.
+            maximum = MergeOperation.MAXIMUM
+            return self.merged(part.owner, _name(part), [flow, flow], maximum, (1.0, 0.0))
+        return self._bent(flow, part)
+
+    def _bent(self, flow: Flow, part: ActivationPart | SlopesPart) -> Flow:
+        """Values of one scale, each bent by a function or by a slope of its own."""
+        if flow.shape is None:
+            return unknown(part.owner)
+        if isinstance(part, SlopesPart):
+            self._check_width(part.owner, flow, part.slope.size)
+            if flow.width != part.slope.size:
+                return unknown(part.owner)
+        name = _name(part)
+        if flow.pending is not None or len({p.source for p in flow.route}) > 1 or flow.given:
+            flow = self._on_one_scale(flow, part.owner, f"{name}_input")
+        layer: FloatPointwise | FloatPReLU
+        if isinstance(part, SlopesPart):
+            layer = FloatPReLU(name=part.name, slope=part.slope)
+        else:
+            layer = FloatPointwise(name=name, function=part.activation, units=flow.width)
+        route = self._put(layer, flow.route, flow.grid)
+        return replace(flow, route=route, last=MergePart(owner=part.owner))
+
+    def _on_one_scale(self, flow: Flow, owner: str, name: str) -> Flow:
+        """The values of a flow, a scaling taken up, as a layer that gives all of them one scale.
+
+        It is the sum of them and of nothing at all.
+        """
+        return self.merged(owner, name, [flow, flow], MergeOperation.SUM, (1.0, 0.0))
 
     def _refuse_scale(self, flow: Flow, part: ScalePart) -> None:
         self.findings.add(

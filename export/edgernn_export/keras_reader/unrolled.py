@@ -24,6 +24,8 @@ from edgernn_export.float_model.model import (
     FloatEmbedding,
     FloatLayer,
     FloatMerge,
+    FloatPointwise,
+    FloatPReLU,
 )
 from edgernn_export.keras_reader.findings import Findings
 from edgernn_export.keras_reader.flows import Grid, in_one
@@ -256,6 +258,10 @@ class _Steps:
         width, wide = layer.units, layer
         if count > 1 and isinstance(layer, FloatEmbedding):
             wide = replace(layer, tokens=layer.tokens * count)
+        elif count > 1 and isinstance(layer, FloatPointwise):
+            wide = replace(layer, units=layer.units * count)
+        elif count > 1 and isinstance(layer, FloatPReLU):
+            wide = replace(layer, slope=np.tile(layer.slope, count))
         elif count > 1:
             assert isinstance(layer, FloatDense)  # recurrent layers have one value
             wide = FloatDenseRows(name=layer.name, dense=layer, count=count)

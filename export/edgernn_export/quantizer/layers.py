@@ -44,9 +44,15 @@ from edgernn_export.float_model.model import (
     FloatLayer,
     FloatLSTM,
     FloatMerge,
+    FloatPointwise,
+    FloatPReLU,
     FloatSimpleRNN,
 )
 from edgernn_export.float_model.own_cells import general_cell
+from edgernn_export.quantizer.functions.value_functions import (
+    quantize_pointwise,
+    quantize_prelu,
+)
 from edgernn_export.quantizer.layer_context import (
     HIDDEN_HEADROOM,
     OUTPUT_HEADROOM,
@@ -241,6 +247,8 @@ QUANTIZERS: Final[dict[type, Callable[[LayerContext, Any], Layer]]] = {
     FloatCell: quantize_cell,
     FloatEmbedding: _embedding,
     FloatDelay: quantize_delay,
+    FloatPointwise: quantize_pointwise,
+    FloatPReLU: quantize_prelu,
 }
 
 
@@ -272,7 +280,7 @@ def output_scale(context: LayerContext, layer: FloatLayer, made: Layer) -> Float
 def weighted_names(layers: tuple[FloatLayer, ...]) -> list[str]:
     """Names, as `layer_names` gives them, of the layers with matrices."""
     named = zip(layer_names(layers), layers, strict=True)
-    beside = (FloatMerge, FloatDelay, FloatEmbedding)
+    beside = (FloatMerge, FloatDelay, FloatEmbedding, FloatPointwise, FloatPReLU)
     return [name for name, layer in named if not isinstance(layer, beside)]
 
 

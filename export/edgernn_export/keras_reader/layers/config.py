@@ -16,6 +16,13 @@ NEUTRAL = frozenset({"name", "trainable", "dtype", "seed", "activity_regularizer
 NEUTRAL_IF_NONE = frozenset({"quantization_config"})
 #: Endings of keys that matter in training only.
 NEUTRAL_ENDINGS = ("_initializer", "_regularizer", "_constraint")
+#: Functions of keras.ops that are those of keras.activations of the same name.
+_LIKE_ACTIVATIONS = frozenset(
+    {"relu", "relu6", "leaky_relu", "elu", "selu", "celu", "silu", "swish", "hard_silu",
+     "hard_swish", "softplus", "softsign", "sigmoid", "hard_sigmoid", "tanh", "hard_tanh",
+     "log_sigmoid", "squareplus", "sparse_plus", "sparse_sigmoid", "tanh_shrink", "soft_shrink",
+     "hard_shrink", "softmax", "log_softmax", "glu"}
+)  # fmt: skip
 FLOAT_POLICIES = ("float32", "float64")
 
 
@@ -102,23 +109,9 @@ def activation_name(function: Any) -> str:
     name = getattr(function, "__name__", type(function).__name__)
     if getattr(keras.activations, name, None) is function:
         return str(name)
+    if getattr(keras.ops, name, None) is function and name in _LIKE_ACTIVATIONS:
+        return str(name)
     return f"custom {name}"
-
-
-def check_activation(
-    layer: Any, key: str, function: Any, allowed: tuple[str, ...], context: Context
-) -> bool:
-    """Note a reason unless the activation is one of ``allowed``."""
-    name = activation_name(function)
-    if name in allowed:
-        return True
-    context.findings.add(
-        owner_of(layer),
-        " or ".join(f"{key}={value!r}" for value in allowed),
-        f"{key}={name!r}",
-        "Train with a supported activation.",
-    )
-    return False
 
 
 def weight(variable: Any) -> FloatArray:

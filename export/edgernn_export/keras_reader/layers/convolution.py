@@ -9,13 +9,13 @@ import numpy as np
 from edgernn.model.formats import FloatArray
 from edgernn_export.float_model.model import FloatDense
 from edgernn_export.keras_reader.findings import Context, class_of, owner_of
+from edgernn_export.keras_reader.layers.activations import read_function
 from edgernn_export.keras_reader.layers.config import (
-    activation_name,
-    check_activation,
     check_config,
     finite,
     weight,
 )
+from edgernn_export.keras_reader.layers.dense import OF_DENSE
 from edgernn_export.keras_reader.layers.layer_parts import (
     ActivationPart,
     DensePart,
@@ -28,7 +28,6 @@ from edgernn_export.keras_reader.layers.layer_parts import (
     UnknownPart,
 )
 
-_ALLOWED: Final = ("linear", "relu", "tanh", "sigmoid", "softmax")
 _FIXED: Final[dict[str, tuple[Any, ...]]] = {
     "data_format": ("channels_last", None),
     "groups": (1,),
@@ -45,32 +44,34 @@ _FREE: Final = (
 
 def read_conv1d(layer: Any, context: Context) -> tuple[LayerPart, ...]:
     """Read Conv1D: a Dense over the last rows; a softmax becomes a part of its own."""
-    if not _is_good(layer, context):
+    function = _function(layer, context)
+    if function is None:
         return _unknown(layer)
     kernel = weight(layer.kernel)
     bias = weight(layer.bias) if layer.use_bias else np.zeros(kernel.shape[2])
     if not finite(layer, context, kernel=kernel, bias=bias):
         return _unknown(layer)
     matrix = kernel[::-1].reshape(-1, kernel.shape[2]).T  # the newest row first
-    return *_rows(layer), *_dense(layer, layer.name, matrix, bias)
+    return *_rows(layer), *_dense(layer, layer.name, matrix, bias, function)
 
 
 def read_depthwise(layer: Any, context: Context) -> tuple[LayerPart, ...]:
     """Read DepthwiseConv1D: sums of the last rows, each times constants of its own."""
-    if not _is_good(layer, context):
+    function = _function(layer, context)
+    if function is None:
         return _unknown(layer)
     kernel = weight(layer.kernel)[:, :, 0]
     bias = weight(layer.bias) if layer.use_bias else np.zeros(kernel.shape[1])
     if not finite(layer, context, kernel=kernel, bias=bias):
         return _unknown(layer)
-    activation = activation_name(layer.activation)
-    after = () if activation == "linear" else _activation(layer, activation)
+    after = () if function == "linear" else _activation(layer, function)
     return *_rows(layer), *_depthwise(layer, layer.name, kernel, bias), *after
 
 
 def read_separable(layer: Any, context: Context) -> tuple[LayerPart, ...]:
     """Read SeparableConv1D: a depthwise one, then a Dense."""
-    if not _is_good(layer, context):
+    function = _function(layer, context)
+    if function is None:
         return _unknown(layer)
     depthwise = weight(layer.depthwise_kernel)[:, :, 0]
     pointwise = weight(layer.pointwise_kernel)[0]
@@ -79,7 +80,7 @@ def read_separable(layer: Any, context: Context) -> tuple[LayerPart, ...]:
         return _unknown(layer)
     name = f"{layer.name}_depthwise"
     sums = _depthwise(layer, name, depthwise, np.zeros(depthwise.shape[1]))
-    return *_rows(layer), *sums, *_dense(layer, layer.name, pointwise.T, bias)
+    return *_rows(layer), *sums, *_dense(layer, layer.name, pointwise.T, bias, function)
 
 
 def _unknown(layer: Any) -> tuple[LayerPart, ...]:
@@ -90,7 +91,8 @@ def _one(value: Any) -> int:
     return int(value[0] if isinstance(value, (tuple, list)) else value)
 
 
-def _is_good(layer: Any, context: Context) -> bool:
+def _function(layer: Any, context: Context) -> str | None:
+    """The function that it applies; None for what is refused."""
     config = layer.get_config()
     free = _FREE if _one(config["kernel_size"]) == 1 else tuple(k for k in _FREE if k != "padding")
     reach = (_one(config["kernel_size"]) - 1) * _one(config["dilation_rate"])
@@ -101,7 +103,8 @@ def _is_good(layer: Any, context: Context) -> bool:
     }
     fixed = {**_FIXED, "padding": ("causal", "valid")}
     good = check_config(layer, config, context, free=free, fixed=fixed, cures=cures)
-    return check_activation(layer, "activation", layer.activation, _ALLOWED, context) and good
+    function = read_function(layer, "activation", layer.activation, context, softmax=True)
+    return function if good else None
 
 
 def _rows(layer: Any) -> tuple[LayerPart, ...]:
@@ -120,18 +123,19 @@ def _rows(layer: Any) -> tuple[LayerPart, ...]:
     return (part,)
 
 
-def _dense(layer: Any, name: str, kernel: FloatArray, bias: FloatArray) -> tuple[LayerPart, ...]:
-    activation = activation_name(layer.activation)
-    softmax = activation == "softmax"
+def _dense(
+    layer: Any, name: str, kernel: FloatArray, bias: FloatArray, function: str
+) -> tuple[LayerPart, ...]:
+    own = function in OF_DENSE
     dense = FloatDense(
         name=name,
         kernel=kernel,
         bias=bias,
         use_bias=bool(layer.use_bias),
-        activation="linear" if softmax else activation,
+        activation=function if own else "linear",
     )
     part = DensePart(owner=owner_of(layer), layer=dense)
-    return (part, *_activation(layer, activation)) if softmax else (part,)
+    return (part,) if own else (part, *_activation(layer, function))
 
 
 def _activation(layer: Any, activation: str) -> tuple[LayerPart, ...]:

@@ -8,12 +8,16 @@ from typing import Any, Final
 
 import numpy as np
 
+from edgernn.errors import ModelError
 from edgernn.model.formats import MAX_VOCABULARY
 from edgernn_export.float_model.model import FloatDense
 from edgernn_export.keras_reader.findings import Context, class_of, owner_of
+from edgernn_export.keras_reader.layers.activations import (
+    arguments_of,
+    function_of_class,
+    read_function,
+)
 from edgernn_export.keras_reader.layers.config import (
-    activation_name,
-    check_activation,
     check_config,
     finite,
     is_builtin,
@@ -24,11 +28,13 @@ from edgernn_export.keras_reader.layers.layer_parts import (
     DensePart,
     EmbeddingPart,
     LayerPart,
+    SlopesPart,
     UnknownPart,
 )
 from edgernn_export.keras_reader.layers.neutral import read_neutral
 
-_ALLOWED = ("linear", "relu", "tanh", "sigmoid", "softmax")
+#: Functions that a Dense applies itself.
+OF_DENSE: Final = ("linear", "relu", "tanh", "sigmoid")
 #: Arguments that the table itself shows, or that matter in training only.
 _TABLE_FREE: Final = ("input_dim", "output_dim", "input_length", "weights")
 _TABLE_CURES: Final = {
@@ -38,18 +44,18 @@ _TABLE_CURES: Final = {
 
 
 def read_dense(layer: Any, context: Context) -> tuple[LayerPart, ...]:
-    """Read Dense; a softmax becomes a part of its own."""
+    """Read Dense; a function that is none of `OF_DENSE` becomes a part of its own."""
     unknown = (UnknownPart(owner=owner_of(layer), recurrent=False),)
     free = ("units", "activation", "use_bias")
     good = check_config(layer, layer.get_config(), context, free=free)
-    good = check_activation(layer, "activation", layer.activation, _ALLOWED, context) and good
-    if not good:
+    function = read_function(layer, "activation", layer.activation, context, softmax=True)
+    if not good or function is None:
         return unknown
     kernel = weight(layer.kernel)
     bias = weight(layer.bias) if layer.use_bias else np.zeros(kernel.shape[1])
     if not finite(layer, context, kernel=kernel, bias=bias):
         return unknown
-    activation = activation_name(layer.activation)
+    own = function in OF_DENSE
     dense = DensePart(
         owner=owner_of(layer),
         layer=FloatDense(
@@ -57,12 +63,12 @@ def read_dense(layer: Any, context: Context) -> tuple[LayerPart, ...]:
             kernel=kernel.T,
             bias=bias,
             use_bias=bool(layer.use_bias),
-            activation="linear" if activation == "softmax" else activation,
+            activation=function if own else "linear",
         ),
     )
-    if activation == "softmax":
-        return dense, ActivationPart(owner=owner_of(layer), activation="softmax")
-    return (dense,)
+    if own:
+        return (dense,)
+    return dense, ActivationPart(owner=owner_of(layer), activation=function)
 
 
 def read_time_distributed(layer: Any, context: Context) -> tuple[LayerPart, ...]:
@@ -86,15 +92,42 @@ def read_time_distributed(layer: Any, context: Context) -> tuple[LayerPart, ...]
 def read_activation(layer: Any, context: Context) -> tuple[LayerPart, ...]:
     """Read Activation; linear is nothing at all."""
     good = check_config(layer, layer.get_config(), context, free=("activation",))
-    good = check_activation(layer, "activation", layer.activation, _ALLOWED, context) and good
-    return _activation(layer, activation_name(layer.activation), good)
+    function = read_function(layer, "activation", layer.activation, context, softmax=True)
+    return _activation(layer, function, good)
 
 
-def read_relu(layer: Any, context: Context) -> tuple[LayerPart, ...]:
-    """Read ReLU without bends."""
-    fixed = {"max_value": (None,), "negative_slope": (0.0,), "threshold": (0.0,)}
-    good = check_config(layer, layer.get_config(), context, fixed=fixed)
-    return _activation(layer, "relu", good)
+def read_function_class(layer: Any, context: Context) -> tuple[LayerPart, ...]:
+    """Read a layer, or an operation, whose class says which function it applies."""
+    name, config = class_of(layer), layer.get_config()
+    good = check_config(layer, config, context, free=arguments_of(name))
+    try:
+        function = function_of_class(name, config)
+    except (ModelError, TypeError, ValueError, KeyError):
+        told = ", ".join(
+            f"{key}={config[key]!r:.40}" for key in arguments_of(name) if key in config
+        )
+        cure = "Train with one number for all features."
+        context.findings.add(owner_of(layer), "numbers as its arguments", told, cure)
+        return _activation(layer, None, good)
+    return _activation(layer, function, good)
+
+
+def read_prelu(layer: Any, context: Context) -> tuple[LayerPart, ...]:
+    """Read PReLU; its slopes are those of features, alike at every step."""
+    good = check_config(layer, layer.get_config(), context, free=("shared_axes",))
+    alpha = weight(layer.alpha)
+    if not good or not finite(layer, context, alpha=alpha):
+        return (UnknownPart(owner=owner_of(layer), recurrent=False),)
+    rows = alpha.reshape(-1, alpha.shape[-1])
+    if np.any(rows != rows[0]):
+        context.findings.add(
+            owner_of(layer),
+            "slopes that are alike at every step",
+            f"{len(rows)} rows of them",
+            "Train with PReLU(shared_axes=[1]).",
+        )
+        return (UnknownPart(owner=owner_of(layer), recurrent=False),)
+    return (SlopesPart(owner=owner_of(layer), name=str(layer.name), slope=rows[0]),)
 
 
 def read_softmax(layer: Any, context: Context) -> tuple[LayerPart, ...]:
@@ -108,7 +141,11 @@ def read_softmax(layer: Any, context: Context) -> tuple[LayerPart, ...]:
 _EACH_STEP: dict[str, Callable[[Any, Context], tuple[LayerPart, ...]]] = {
     "Dense": read_dense,
     "Activation": read_activation,
-    "ReLU": read_relu,
+    "ELU": read_function_class,
+    "LeakyReLU": read_function_class,
+    "PReLU": read_prelu,
+    "ReLU": read_function_class,
+    "ThresholdedReLU": read_function_class,
     "Softmax": read_softmax,
     "Dropout": read_neutral,
     "GaussianDropout": read_neutral,
@@ -118,8 +155,8 @@ _EACH_STEP: dict[str, Callable[[Any, Context], tuple[LayerPart, ...]]] = {
 }
 
 
-def _activation(layer: Any, activation: str, good: bool) -> tuple[LayerPart, ...]:
-    if not good:
+def _activation(layer: Any, activation: str | None, good: bool) -> tuple[LayerPart, ...]:
+    if not good or activation is None:
         return (UnknownPart(owner=owner_of(layer), recurrent=False),)
     if activation == "linear":
         return ()

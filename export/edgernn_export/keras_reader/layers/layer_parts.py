@@ -58,10 +58,25 @@ class ScalePart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActivationPart:
-    """An activation of its own: "relu", "tanh", "sigmoid" or "softmax"."""
+    """An activation of its own: a function of one value by its text, or "softmax"."""
 
     owner: str
     activation: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SlopesPart:
+    """A slope of its own for every feature, of values below 0.
+
+    Attributes:
+        owner: how reasons name the layer.
+        name: of the layer.
+        slope: [F].
+    """
+
+    owner: str
+    name: str
+    slope: FloatArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -162,6 +177,7 @@ LayerPart = (
     | EmbeddingPart
     | ScalePart
     | ActivationPart
+    | SlopesPart
     | ShapePart
     | RowsPart
     | DepthwisePart

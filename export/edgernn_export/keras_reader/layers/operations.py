@@ -14,10 +14,10 @@ from edgernn.model.formats import FloatArray
 from edgernn_export.keras_reader.findings import Context, class_of, owner_of
 from edgernn_export.keras_reader.flows import Flow
 from edgernn_export.keras_reader.graph import Call
+from edgernn_export.keras_reader.layers.activations import CLASSES
 from edgernn_export.keras_reader.layers.config import check_config
-from edgernn_export.keras_reader.layers.dense import read_relu, read_softmax
+from edgernn_export.keras_reader.layers.dense import read_function_class, read_softmax
 from edgernn_export.keras_reader.layers.layer_parts import (
-    ActivationPart,
     LayerPart,
     ScalePart,
     UnknownPart,
@@ -28,8 +28,6 @@ from edgernn_export.keras_reader.layers.readers import refuse_class
 _MODULES: Final = ("keras.src.ops", "keras.src.activations")
 _QUOTIENTS: Final = ("Divide", "TrueDivide")
 _SCALINGS: Final = ("Add", "Multiply", "Subtract", *_QUOTIENTS)
-_ACTIVATIONS: Final = {"Relu": "relu", "Sigmoid": "sigmoid", "Tanh": "tanh"}
-_CONFIGURED: Final = {"ReLU": read_relu, "Softmax": read_softmax}
 #: Names under which a call has what stands before the tensor, and behind it.
 _BESIDE: Final = ("argument 1", "argument 2")
 
@@ -53,18 +51,18 @@ def read_operation(call: Call, flow: Flow, context: Context) -> tuple[LayerPart,
     """
     layer, name = call.layer, class_of(call.layer)
     owner = owner_of(layer)
-    if name in _CONFIGURED:
-        return _CONFIGURED[name](layer, context)
+    if name == "Softmax":
+        return read_softmax(layer, context)
+    if name in CLASSES:
+        return read_function_class(layer, context)
     beside = [key for key in _BESIDE if key in (call.arguments or {})]
-    if name not in (*_ACTIVATIONS, "Negative") and not (name in _SCALINGS and beside):
+    if name != "Negative" and not (name in _SCALINGS and beside):
         refuse_class(layer, context.findings)
         return (UnknownPart(owner=owner, recurrent=False),)
     if not check_config(layer, layer.get_config(), context):
         return (UnknownPart(owner=owner, recurrent=False),)
     if name == "Negative":
         return (ScalePart(owner=owner, gain=np.array(-1.0), offset=np.array(0.0)),)
-    if name in _ACTIVATIONS:
-        return (ActivationPart(owner=owner, activation=_ACTIVATIONS[name]),)
     return _scaled(call, beside[0], flow, context)
 
 

@@ -14,11 +14,17 @@ import numpy as np
 from edgernn.errors import UnsupportedModelError
 from edgernn.model.formats import FloatArray
 from edgernn_export.cells.cell_readers import CellReader, cell_reader
-from edgernn_export.float_model.model import FloatGRU, FloatLSTM, FloatRecurrent, FloatSimpleRNN
+from edgernn_export.float_model.model import (
+    FloatCell,
+    FloatGRU,
+    FloatLSTM,
+    FloatRecurrent,
+    FloatSimpleRNN,
+)
+from edgernn_export.float_model.own_cells import general_cell
 from edgernn_export.keras_reader.findings import Context, class_of, owner_of
+from edgernn_export.keras_reader.layers.activations import read_function
 from edgernn_export.keras_reader.layers.config import (
-    activation_name,
-    check_activation,
     check_config,
     check_dtype,
     finite,
@@ -50,7 +56,9 @@ _FIXED: dict[str, tuple[Any, ...]] = {"go_backwards": (False,)}
 _CURES = {
     "go_backwards": "A stream has no end to start from; train the layer forwards.",
 }
-_GATED = ("sigmoid", "hard_sigmoid")
+#: Functions of gates, and of a SimpleRNN, that layers have beside those with any function.
+_GATES = ("sigmoid", "hard_sigmoid", "hard_sigmoid_keras2")
+_SIMPLE = ("tanh", "relu")
 #: clip(0.2 x + 0.5, 0, 1) of Keras 2 is clip(y/6 + 0.5, 0, 1) of Keras 3 at y = 1.2 x.
 _KERAS2_HARD_SIGMOID_GAIN = 1.2
 
@@ -133,18 +141,19 @@ def _read(layer: Any, cell: Any, kind: str, context: Context) -> tuple[LayerPart
     good = check_config(layer, layer.get_config(), context, free=_FREE, fixed=_FIXED, cures=_CURES)
     if class_of(layer) == "RNN":
         good = check_config(cell, cell.get_config(), context, free=_FREE) and good
-    allowed = ("tanh", "relu") if kind == "SimpleRNN" else ("tanh",)
-    good = check_activation(layer, "activation", cell.activation, allowed, context) and good
+    function = read_function(layer, "activation", cell.activation, context)
+    gate: str | None = ""
     if kind != "SimpleRNN":
-        function = cell.recurrent_activation
-        good = check_activation(layer, "recurrent_activation", function, _GATED, context) and good
+        gate = read_function(layer, "recurrent_activation", cell.recurrent_activation, context)
+    if function is None or gate is None:
+        return unknown
     if not good or not _weights_finite(layer, cell, context):
         return unknown
     one_step = class_of(layer).endswith("Cell")
     return (
         RecurrentPart(
             owner=owner_of(layer),
-            layer=_FLOAT[kind](layer.name, cell, context),
+            layer=_FLOAT[kind](layer.name, cell, function, gate),
             return_sequences=not one_step and bool(layer.return_sequences),
             stateful=not one_step and bool(layer.stateful),
             one_step=one_step,
@@ -163,42 +172,51 @@ def _bias(cell: Any, rows: int) -> FloatArray:
     return weight(cell.bias) if cell.use_bias else np.zeros(rows)
 
 
-def _gate_gain(cell: Any, gated: tuple[bool, ...], context: Context) -> FloatArray:
+def _gate_gain(cell: Any, gated: tuple[bool, ...], gate: str) -> FloatArray:
     """Factor per row that turns Keras 2's hard_sigmoid into Keras 3's; 1 everywhere else."""
-    hard = context.keras2 and activation_name(cell.recurrent_activation) == "hard_sigmoid"
-    gain = _KERAS2_HARD_SIGMOID_GAIN if hard else 1.0
-    return np.repeat([gain if gate else 1.0 for gate in gated], cell.units)
+    gain = _KERAS2_HARD_SIGMOID_GAIN if gate == _GATES[2] else 1.0
+    return np.repeat([gain if row else 1.0 for row in gated], cell.units)
 
 
-def _simple_rnn(name: str, cell: Any, _context: Context) -> FloatSimpleRNN:
+def _simple_rnn(name: str, cell: Any, function: str, _: str) -> FloatSimpleRNN | FloatCell:
+    if function not in _SIMPLE:
+        weights = {
+            "gates.x": weight(cell.kernel).T,
+            "gates.h": weight(cell.recurrent_kernel).T,
+            "gates.bias": _bias(cell, cell.units),
+        }
+        return FloatCell.of("general_rnn", name, {"cell_function": function}, weights)
     return FloatSimpleRNN(
         name=name,
         kernel=weight(cell.kernel).T,
         recurrent=weight(cell.recurrent_kernel).T,
         bias=_bias(cell, cell.units),
         use_bias=bool(cell.use_bias),
-        activation=activation_name(cell.activation),
+        activation=function,
     )
 
 
-def _lstm(name: str, cell: Any, context: Context) -> FloatLSTM:
-    gain = _gate_gain(cell, (True, True, False, True), context)
-    return FloatLSTM(
+def _lstm(name: str, cell: Any, function: str, gate: str) -> FloatLSTM | FloatCell:
+    usual = function == "tanh" and gate in _GATES
+    gain = _gate_gain(cell, (True, True, False, True), gate if usual else "")
+    made = FloatLSTM(
         name=name,
         kernel=weight(cell.kernel).T * gain[:, None],
         recurrent=weight(cell.recurrent_kernel).T * gain[:, None],
         bias=_bias(cell, 4 * cell.units) * gain,
         use_bias=bool(cell.use_bias),
-        recurrent_activation=activation_name(cell.recurrent_activation),
+        recurrent_activation=gate.removesuffix("_keras2") if usual else "sigmoid",
     )
+    return made if usual else _general(made, function, gate)
 
 
-def _gru(name: str, cell: Any, context: Context) -> FloatGRU:
-    gain = _gate_gain(cell, (True, True, False), context)
+def _gru(name: str, cell: Any, function: str, gate: str) -> FloatGRU | FloatCell:
+    usual = function == "tanh" and gate in _GATES
+    gain = _gate_gain(cell, (True, True, False), gate if usual else "")
     rows = 3 * cell.units
     both = _bias(cell, rows)
     first, second = both if both.ndim == 2 else (both, np.zeros(rows))
-    return FloatGRU(
+    made = FloatGRU(
         name=name,
         kernel=weight(cell.kernel).T * gain[:, None],
         recurrent=weight(cell.recurrent_kernel).T * gain[:, None],
@@ -206,11 +224,20 @@ def _gru(name: str, cell: Any, context: Context) -> FloatGRU:
         recurrent_bias=second * gain,
         use_bias=bool(cell.use_bias),
         reset_after=bool(cell.reset_after),
-        recurrent_activation=activation_name(cell.recurrent_activation),
+        recurrent_activation=gate.removesuffix("_keras2") if usual else "sigmoid",
     )
+    return made if usual else _general(made, function, gate)
 
 
-_FLOAT: dict[str, Callable[[str, Any, Context], FloatRecurrent]] = {
+def _general(layer: FloatLSTM | FloatGRU, function: str, gate: str) -> FloatCell:
+    """The cell with a layer's weights and any functions."""
+    made = general_cell(layer)
+    options = {"gate_function": gate, "cell_function": function}
+    return FloatCell.of(made.kind, made.name, options, made.by_name)
+
+
+#: kind -> what makes the layer of a name, a cell, its function and that of its gates
+_FLOAT: dict[str, Callable[[str, Any, str, str], FloatRecurrent]] = {
     "GRU": _gru,
     "LSTM": _lstm,
     "SimpleRNN": _simple_rnn,

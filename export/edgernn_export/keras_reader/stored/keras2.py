@@ -25,6 +25,7 @@ _WITH_WEIGHTS = frozenset(
         "GRU",
         "LSTM",
         "Normalization",
+        "PReLU",
         "RNN",
         "SimpleRNN",
         "TimeDistributed",

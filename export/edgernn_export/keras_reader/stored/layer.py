@@ -37,6 +37,8 @@ _DEFAULTS: Final[dict[str, dict[str, Any]]] = {
     "Rescaling": {"offset": 0.0},
     "SeparableConv1D": _CONVOLUTION,
 }
+#: Layers that may be given as activations.
+_FUNCTION_LAYERS: Final = ("Activation", "ELU", "LeakyReLU", "ReLU", "Softmax", "ThresholdedReLU")
 _SEQUENCE_DEFAULTS: Final = {"return_sequences": False, "stateful": False}
 _CELL_DEFAULTS: Final = {"activation": "tanh", "use_bias": True}
 _GATED: Final = ("GRU", "LSTM")
@@ -157,6 +159,8 @@ class StoredLayer:
             names = [("kernel", True), ("recurrent_kernel", True)]
         elif kind in ("Dense", "Conv1D", "DepthwiseConv1D"):
             names = [("kernel", True)]
+        elif kind == "PReLU":
+            names = [("alpha", True)]
         elif kind == "Embedding":
             names = [("embeddings", True)]
         elif kind == "SeparableConv1D":
@@ -214,12 +218,14 @@ def _policy_name(dtype: Any) -> str:
     return "float32" if dtype is None else str(dtype)
 
 
-def _activation(value: Any) -> str:
-    """Name of an activation; "custom ..." for what is no function of Keras."""
+def _activation(value: Any) -> str | dict[str, Any]:
+    """Name of an activation, or a layer that is one; "custom ..." for what is none of Keras."""
     if value is None:
         return "linear"
     if not isinstance(value, dict):
         return str(value)
+    if value.get("class_name") in _FUNCTION_LAYERS and custom_class(value) is None:
+        return value
     name = value["config"] if value["class_name"] == "function" else value["class_name"]
     known = value["class_name"] == "function" and str(value.get("module")).startswith("keras")
     return str(name) if known else f"custom {name}"
