@@ -125,6 +125,9 @@ def _shape(layer: StoredLayer, name: str) -> tuple[int | None, ...]:
         return _convolution_shape(layer, name)
     units = layer.config.get("units")
     columns = _GATES.get(kind, 1) * (units if isinstance(units, int) else -1)
+    if name == "alpha":  # as many axes as what it reads
+        shared = layer.config.get("shared_axes") or ()
+        return (*([None] * (len(shared) or 1)), None)
     if name == "embeddings":
         return (None, layer.config.get("output_dim"))
     if name == "kernel":
