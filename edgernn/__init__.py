@@ -40,6 +40,7 @@ from edgernn.errors import (
     TargetError,
     TrainingError,
     UnsupportedModelError,
+    WeightBitsWarning,
 )
 from edgernn.graph.lowering import register_cell
 from edgernn.model.integer_model import IntegerModel
@@ -86,6 +87,7 @@ __all__ = [
     "TargetError",
     "TrainingError",
     "UnsupportedModelError",
+    "WeightBitsWarning",
     "__version__",
     "load",
     "load_programs",

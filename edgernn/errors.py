@@ -30,7 +30,8 @@ EdgeRnnWarning (a UserWarning)
 ├── TableWarning             a table was read in a way that its text does not settle
 ├── SaturationWarning        calibration itself saturates a tensor, or leaves a given input range
 ├── DepartureWarning         the integer model answers calibration differently from the network
-└── LongMemoryWarning        units remember for longer than their 16-bit state can
+├── LongMemoryWarning        units remember for longer than their 16-bit state can
+└── WeightBitsWarning        weights of 4 bits by default keep 8
 
 Messages follow one grammar: "<owner>: expected <wanted>, got <value> (<where>). <cure>."
 """
@@ -70,6 +71,7 @@ __all__ = [
     "TargetError",
     "TrainingError",
     "UnsupportedModelError",
+    "WeightBitsWarning",
 ]
 
 
@@ -229,3 +231,7 @@ class DepartureWarning(EdgeRnnWarning):
 
 class LongMemoryWarning(EdgeRnnWarning):
     """Units remember for longer than their 16-bit state can."""
+
+
+class WeightBitsWarning(EdgeRnnWarning):
+    """Weights that get 4 bits by default keep 8."""

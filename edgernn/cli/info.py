@@ -10,6 +10,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Final, cast
 
+from edgernn.cells.dense_rows import DenseRows
 from edgernn.cli.arguments import add_model_argument, add_program_argument, model_path
 from edgernn.cli.program_text import programs_text
 from edgernn.cli.stream_text import described_stream, field_text, state_text, stream_text
@@ -20,7 +21,7 @@ from edgernn.container.memory import curve_bytes, table_bytes, weight_memory
 from edgernn.container.stored.stored_layers import has_unit_scales
 from edgernn.container.stored.tensors import file_bytes
 from edgernn.graph.receptive_field import receptive_field
-from edgernn.model.affine import Affine, Affine8, Term8, Term16
+from edgernn.model.affine import Affine, Affine8, Source, Term8, Term16
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.interface import Interface
 from edgernn.model.layers import (
@@ -223,6 +224,7 @@ def _layer(layer: Layer) -> Description:
         "output_scale": float(layer.output_scale),
         **({"unit_scales": layer.output_scales.tolist()} if has_unit_scales(layer) else {}),
         "states": [{"name": s.name, "format": str(s.format)} for s in layer.states],
+        "weight_bits": _matrix_bits(layer),
         "storages": sorted({term.storage.value for term in terms}),
         "weights_bytes": sum(file_bytes(layer, term) for term in terms) + table_bytes(layer),
         "constants_bytes": sum(_constants_bytes(a) for a in affines)
@@ -237,6 +239,19 @@ def _layer(layer: Layer) -> Description:
         + sum(layer.scales[name].bias.size for name in layer.offsets),
         "macs": layer.macs,
     }
+
+
+def _matrix_bits(layer: Layer) -> dict[str, int]:
+    """Bits of weights by matrix, as `quantize` names them."""
+    words = {source: source.value for source in (Source.X, Source.H, Source.RH)}
+    if isinstance(layer, (LSTM, GRUBefore, GRUAfter, SimpleRNN, Dense, DenseRows)):
+        words = {Source.X: "input", Source.H: "recurrent", Source.RH: "recurrent"}
+    found: dict[str, int] = {}
+    for affine in layer.affines.values():
+        for term in affine.terms:
+            joint = (Source.X, Source.H) if term.source is Source.XH else (term.source,)
+            found |= {words[source]: term.storage.weight_bits for source in joint}
+    return found
 
 
 def _memory(layers: Iterable[Layer]) -> Description:
@@ -349,13 +364,15 @@ def _weight_bits(record: Description) -> str:
 
 
 def _storage_lines(record: Description) -> list[str]:
-    rows = [("weights on a device", "storage", "dense bytes", "stored", "index", "tiles")]
-    stored = [(layer["name"], layer["storages"], layer["memory"]) for layer in record["layers"]]
-    for name, storages, memory in [*stored, ("total", [], record["memory"])]:
+    rows = [("weights on a device", "storage", "dense bytes", "stored", "index", "tiles", "bits")]
+    stored = [(layer["name"], layer, layer["memory"]) for layer in record["layers"]]
+    total: Description = {"storages": [], "weight_bits": {}}
+    for name, layer, memory in [*stored, ("total", total, record["memory"])]:
         sizes = (str(memory[f"{kind}_bytes"]) for kind in ("dense", "stored", "index"))
         share = f"{memory['density']:.1%}" if memory["tiles"] else "-"
-        rows.append((name, ", ".join(storages), *sizes, share))
-    return text_table(rows, "<20", "<24", ">12", ">10", ">8", ">9")
+        bits = ", ".join(f"{word} {count}" for word, count in layer["weight_bits"].items())
+        rows.append((name, ", ".join(layer["storages"]), *sizes, share, bits))
+    return text_table(rows, "<20", "<24", ">12", ">10", ">8", ">9", "")
 
 
 def _provenance_lines(provenance: Description) -> list[str]:

@@ -22,6 +22,7 @@ WIDTHS = [(1, 1, 1), (5, 4, 3), (13, 31, 9), (33, 63, 17)]
 MIXTURES = [
     (Storage.DENSE4,),
     (Storage.DENSE4, Storage.DENSE8),
+    (Storage.DENSE8, Storage.DENSE4),
     (Storage.SPARSE8, Storage.DENSE4, Storage.DENSE8, Storage.DENSE4, Storage.DENSE4),
 ]
 

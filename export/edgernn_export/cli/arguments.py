@@ -137,18 +137,19 @@ def add_state_argument(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def layer_bits(text: str) -> dict[str, int]:
-    """Bits of weights by layer, as in ``gru=4,dense=8``.
+def weight_bits(text: str) -> dict[str, int]:
+    """Bits of weights by layer or matrix, as in ``gru.recurrent=4,dense=8``.
 
     Raises:
-        argparse.ArgumentTypeError: another form, or a layer named twice.
+        argparse.ArgumentTypeError: another form, or a name that is there twice.
     """
     bits: dict[str, int] = {}
     for part in comma_list(text):
         name, equals, count = part.partition("=")
         if not (name and equals and count.isdecimal()) or name in bits:
             raise argparse.ArgumentTypeError(
-                f"expected distinct layers with their bits, as in gru=4,dense=8, got {text!r:.80}"
+                "expected distinct layers or matrices with their bits, as in "
+                f"gru.recurrent=4,dense=8, got {text!r:.80}"
             )
         bits[name] = int(count)
     return bits

@@ -52,7 +52,7 @@ def quantized_programs(args: argparse.Namespace) -> ProgramSet:
         range_method=args.range_method,
         input_range=given_ranges(args.input_range),
         operand_scales=args.operand_scales,
-        weight_bits=args.layer_bits,
+        weight_bits=args.weight_bits,
         sparse=args.sparse,
         state=args.state,
         name=args.name or args.output.stem,

@@ -27,7 +27,7 @@ from edgernn_export.cli.arguments import (
     add_stream_arguments,
     given_labels,
     given_ranges,
-    layer_bits,
+    weight_bits,
 )
 from edgernn_export.cli.program_quantize import quantized_programs, write_programs
 from edgernn_export.quantizer.quantizer import OPERAND_SCALES, quantize
@@ -52,7 +52,7 @@ EXAMPLES: Final = """examples:
   edgernn quantize model.keras --calibration readings.csv --input-names temperature,humidity \\
       --input-range temperature=-40:85 --report-data later.csv -o model.edgernn
   edgernn quantize model.keras --calibration streams.npz --precision w4a8 \\
-      --layer-bits dense=8 -o model.edgernn
+      --weight-bits gru.recurrent=4,dense=8 -o model.edgernn
   edgernn quantize translator.keras --calibration sequences.npz -o translator.edgernn
   edgernn quantize architecture.json --weights weights.h5 --calibration streams.npz \\
       -o model.edgernn
@@ -70,8 +70,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="bits of weights, bits of operands (default: w8a8)",
     )  # fmt: skip
     parser.add_argument(
-        "--layer-bits", type=layer_bits, metavar="LAYER=BITS,...",
-        help="layers whose weights get 8 or 4 bits whatever --precision says",
+        "--weight-bits", "--layer-bits", type=weight_bits, metavar="NAME=BITS,...",
+        help="layers, or matrices of them, whose weights get 8 or 4 bits whatever --precision says",
     )  # fmt: skip
     parser.add_argument(
         "--sparse", choices=SPARSE, default="auto",
@@ -127,7 +127,7 @@ def main(args: argparse.Namespace) -> int:
             range_method=args.range_method,
             input_range=ranges,
             operand_scales=args.operand_scales,
-            weight_bits=args.layer_bits,
+            weight_bits=args.weight_bits,
             sparse=args.sparse,
             state=args.state,
             stream=args.stream,

@@ -24,10 +24,17 @@ from edgernn_export.cli.arguments import (
 )
 from edgernn_export.quantizer.quantizer import OPERAND_SCALES
 from edgernn_export.quantizer.report import finite_values
-from edgernn_export.quantizer.sensitivity import WIDE, Measured, Sensitivity, loss_db, scan
+from edgernn_export.quantizer.sensitivity import (
+    BY,
+    Measured,
+    Sensitivity,
+    loss_db,
+    scan,
+)
 from edgernn_export.quantizer.weight_storage import PRECISIONS, SPARSE
+from edgernn_export.quantizer.weights.bits import WIDE
 
-HELP: Final = """Set the weights of each layer to 4 bits alone and measure the model's output.
+HELP: Final = """Set the weights of each layer, or matrix, to 4 bits alone and measure the output.
 
 The figure is the signal-to-quantization-noise ratio (SQNR) of the last layer against the float
 model, and the bytes that are saved. With a limit, layers are chosen one after another: the one
@@ -37,6 +44,7 @@ EXAMPLES: Final = """examples:
   edgernn sensitivity model.keras --calibration streams.npz
   edgernn sensitivity model.keras --calibration streams.npz --metric-file test.npz \\
       --max-loss-db 3 -o model.edgernn
+  edgernn sensitivity model.keras --calibration streams.npz --by matrix
   edgernn sensitivity model.keras --calibration readings.csv --max-bytes 4000 --json
 """
 #: Columns where nobody watches: tables in files are not cut.
@@ -61,6 +69,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-bytes", type=int, metavar="N",
         help="choose 4 bits until the weights take at most N bytes on a device",
+    )  # fmt: skip
+    parser.add_argument(
+        "--by", choices=BY, default="layer",
+        help="4 bits in one layer at a time, or in one matrix: input kernel, recurrent kernel "
+        "(default: layer)",
     )  # fmt: skip
     parser.add_argument(
         "-o", "--output", type=Path, metavar="OUT.edgernn", help="write the chosen model"
@@ -106,6 +119,7 @@ def main(args: argparse.Namespace) -> int:
         window=args.window,
         hop=args.hop,
         on_missing=policy,
+        by=args.by,
         plan={
             "method": args.range_method, "scales": args.operand_scales, "sparse": args.sparse,
             "given_ranges": given_ranges(args.input_range), "state": args.state,
@@ -118,7 +132,7 @@ def main(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(finite_values(asdict(result)) | {"path": path}, allow_nan=False))
         return 0
-    _show(result)
+    _show(result, args.by)
     if path and model is not None:
         print(f"{path}  {model.precision_label}  {Path(path).stat().st_size} bytes")
     return 0
@@ -136,8 +150,8 @@ def _check(args: argparse.Namespace) -> None:
         )
 
 
-def _show(result: Sensitivity) -> None:
-    """A table on stdout: a line per layer, then whole models."""
+def _show(result: Sensitivity, by: str) -> None:
+    """A table on stdout: a line per layer or matrix, then whole models."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -148,7 +162,7 @@ def _show(result: Sensitivity) -> None:
     for heading in ("output SQNR [dB]", "loss [dB]", "weights [B]", "saved [B]"):
         table.add_column(heading, justify="right")
     wide = result.wide
-    table.add_row(*_row("no layer", wide, wide))
+    table.add_row(*_row(f"no {by}", wide, wide))
     for cost in result.layers:
         table.add_row(
             cost.layer,
@@ -157,10 +171,10 @@ def _show(result: Sensitivity) -> None:
             str(wide.weights_bytes - cost.bytes_saved),
             str(cost.bytes_saved),
         )
-    table.add_row(*_row("every layer", result.narrow, wide), end_section=True)
+    table.add_row(*_row(f"every {by}", result.narrow, wide), end_section=True)
     if result.chosen is not None:
         layers = [name for name, bits in result.chosen.bits.items() if bits != WIDE]
-        table.add_row(*_row(f"chosen: {', '.join(layers) or 'no layer'}", result.chosen, wide))
+        table.add_row(*_row(f"chosen: {', '.join(layers) or f'no {by}'}", result.chosen, wide))
     width = None if sys.stdout.isatty() else _FILE_WIDTH
     Console(highlight=False, markup=False, width=width).print(table)
 

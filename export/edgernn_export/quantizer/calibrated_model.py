@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -34,7 +34,7 @@ from edgernn_export.calibration.statistics import Calibration, calibrate, readin
 from edgernn_export.calibration.stream_kind import StreamError, endless_error, window_error
 from edgernn_export.calibration.streams import as_streams, as_windows, streams_sha256
 from edgernn_export.float_model.float_run import Progress
-from edgernn_export.float_model.model import FloatDelay, FloatMerge, FloatModel
+from edgernn_export.float_model.model import FloatDelay, FloatLayer, FloatMerge, FloatModel
 from edgernn_export.guards.departure import departure
 from edgernn_export.guards.long_memory import long_memory
 from edgernn_export.guards.saturation import pieces, watched_run
@@ -42,6 +42,13 @@ from edgernn_export.guards.state_ranges import refuse_unheld
 from edgernn_export.guards.sufficiency import warn_of_little
 from edgernn_export.quantizer.layer_context import Feed, LayerContext, Plan
 from edgernn_export.quantizer.layers import layer_names, output_scale
+from edgernn_export.quantizer.narrowing.file_size import Built, as_asked, never_larger
+from edgernn_export.quantizer.narrowing.kept_inputs import (
+    KEPT,
+    KeptInput,
+    free_layers,
+    with_kept_input,
+)
 from edgernn_export.quantizer.states.storage import check_states, storage_of
 from edgernn_export.quantizer.states.storage import settings as state_settings
 from edgernn_export.quantizer.states.wide_layers import quantize_state
@@ -52,6 +59,7 @@ from edgernn_export.quantizer.value_layers import (
     with_starts,
 )
 from edgernn_export.quantizer.weight_storage import settings
+from edgernn_export.quantizer.weights.bits import ModelBits
 
 #: Calibrations longer than this show a progress bar.
 _PROGRESS_STEPS: Final = 2000
@@ -134,23 +142,40 @@ class CalibratedModel:
         )
 
     def quantize(
-        self, plan: Plan, bits: Mapping[str, int], name: str, seeds: Sequence[tuple[str, int]] = ()
+        self, plan: Plan, bits: ModelBits, name: str, seeds: Sequence[tuple[str, int]] = ()
     ) -> IntegerModel:
-        """The integer model of a plan, with these bits of weights by layer.
+        """The integer model of a plan, with these bits of weights.
 
         Raises:
             OverflowRefused: an accumulator could overflow.
             RangeRefused: a state left its coarsest format in calibration.
         """
+        names = layer_names(self.model.layers)
+        check_states(plan.state, dict(zip(names, self.model.layers, strict=True)))
+        narrow = [storage_of(plan.state, name) == "16" for name in names]
+        refuse_unheld(self.model, self.statistics, plan.method, plan.precision, narrow)
+
+        def build(chosen: ModelBits, joined: bool) -> Built:
+            return self._built(plan, chosen, joined, name, seeds)
+
+        choose = never_larger if plan.operand_scales == "auto" else as_asked
+        return choose(build, bits).model
+
+    def _built(
+        self,
+        plan: Plan,
+        bits: ModelBits,
+        joined: bool,
+        name: str,
+        seeds: Sequence[tuple[str, int]],
+    ) -> Built:
+        """The model of these bits; ``joined``: those of 4 that nobody asked for on one scale."""
         model = self.model
         given = by_channel(plan.given_ranges, model)
-        names = layer_names(model.layers)
-        check_states(plan.state, dict(zip(names, model.layers, strict=True)))
-        narrow = [storage_of(plan.state, name) == "16" for name in names]
-        refuse_unheld(model, self.statistics, plan.method, plan.precision, narrow)
         input_spec = _input_spec(model, self.statistics, plan, given)
-        layers, scale = self._layers(plan, bits, input_spec)
-        return IntegerModel(
+        layers, scale, contexts, kept = self._layers(plan, bits, input_spec, joined)
+        bits = {**bits, **{c.name: c.weight_bits for c in contexts if c.weight_bits is not None}}
+        made = IntegerModel(
             name=name,
             precision=plan.precision,
             layers=layers,
@@ -175,23 +200,28 @@ class CalibratedModel:
                     *range_settings(model.input_names, given, plan.method, plan.precision),
                     *settings(bits, plan.sparse),
                     *state_settings(plan.state),
+                    *([(KEPT, "; ".join(map(str, kept)))] if kept else []),
                 ),
             ),
             window=self.window,
             routes=model.routes,
             rate=_rate(model, plan, input_spec),
         )
+        return Built(model=made, contexts=contexts, kept=kept)
 
     def _layers(
-        self, plan: Plan, bits: Mapping[str, int], input_spec: InputSpec
-    ) -> tuple[tuple[Layer, ...], FloatArray]:
-        """All integer layers and the real scale per output channel."""
+        self, plan: Plan, bits: ModelBits, input_spec: InputSpec, joined: bool
+    ) -> tuple[tuple[Layer, ...], FloatArray, list[LayerContext], tuple[KeptInput, ...]]:
+        """All integer layers, the real scale per output channel, places, kept input kernels."""
         model, precision = self.model, plan.precision
         wiring = model.wiring
         readings = 1 if model.rate is None else model.rate.readings
         feeds = {MODEL_INPUT: Feed.of_input(precision, input_spec, readings)}
         apart = _row_by_row(model)
+        free = free_layers(bits)
         made: list[Layer] = []
+        contexts: list[LayerContext] = []
+        kept: list[KeptInput] = []
         scales: list[FloatArray] = []
         names = layer_names(model.layers)
         for index, layer in enumerate(model.layers):
@@ -199,7 +229,7 @@ class CalibratedModel:
             context = LayerContext(
                 name=names[index],
                 index=index,
-                weight_bits=bits.get(names[index], 8),
+                weight_bits=bits.get(names[index]),
                 last=last,
                 per_row_output=index in apart,
                 reads_input=reads_input(wiring[index]),
@@ -208,15 +238,23 @@ class CalibratedModel:
                 plan=plan,
                 calibration=self.statistics,
             )
-            integer = quantize_state(context, layer, self.longest_steps)
+            if joined and names[index] in free:
+                context = context.with_bits(context.weight_bits, "common")
+
+            def make(place: LayerContext, layer: FloatLayer = layer) -> Layer:
+                return quantize_state(place, layer, self.longest_steps)
+
+            context, integer, one = with_kept_input(context, make)
             made.append(integer)
+            contexts.append(context)
+            kept += [] if one is None else [one]
             scales.append(output_scale(context, layer, integer))
             if isinstance(layer, FloatDelay):
                 feeds[index] = delayed(context.feed, layer.depth)
             else:
                 feeds[index] = Feed.of_layer(precision, scales[index], layer.units)
         put_out = [scales[part.source][part.start : part.start + part.width] for part in wiring[-1]]
-        return tuple(made), np.concatenate(put_out)
+        return tuple(made), np.concatenate(put_out), contexts, tuple(kept)
 
     def _stream_settings(self) -> tuple[tuple[str, str], ...]:
         if self.endless is None:

@@ -12,20 +12,23 @@ import numpy.typing as npt
 from edgernn.model.affine import Affine, CodeRange, Source
 from edgernn.model.formats import FloatArray, Int16Array, Precision
 from edgernn.model.interface import InputSpec
+from edgernn.model.layers import Layer
 from edgernn.model.routes import Route
 from edgernn_export.calibration.input_ranges import GivenRanges
 from edgernn_export.calibration.ranges import RangeMethod
 from edgernn_export.calibration.statistics import Calibration, TensorStatistics
 from edgernn_export.quantizer.states.storage import States
-from edgernn_export.quantizer.weight_storage import DENSE, with_storage
+from edgernn_export.quantizer.weight_storage import with_storage
 from edgernn_export.quantizer.weights.affine import (
     RealMap,
     RealTerm,
     affine16,
     affines8,
     common_is_harmless,
+    expected_noise,
     join,
 )
+from edgernn_export.quantizer.weights.bits import DENSE, LayerBits
 from edgernn_export.quantizer.weights.rounding import Moments
 
 #: Room above the calibrated range of states, which unseen data may use; their scales are powers of
@@ -146,6 +149,7 @@ class LayerContext:
     """One layer to quantize.
 
     Attributes:
+        weight_bits: of its matrices; None where it has none.
         last: nothing but the model's output reads it.
         per_row_output: what reads it lets each row of its output have a scale of its own.
         reads_input: it reads the model's input and nothing else.
@@ -155,7 +159,7 @@ class LayerContext:
 
     name: str
     index: int
-    weight_bits: int
+    weight_bits: LayerBits | None
     last: bool
     per_row_output: bool
     reads_input: bool
@@ -166,6 +170,7 @@ class LayerContext:
     handed: bool = False
     _codes: dict[Source, Int16Array] = field(default_factory=dict, init=False)
     _moments: dict[tuple[Source, ...], Moments] = field(default_factory=dict, init=False)
+    _maps: dict[str, RealMap] = field(default_factory=dict, init=False)
 
     def row_scales(self, scale: FloatArray, needed: npt.NDArray[np.bool_]) -> FloatArray:
         """The scales [U] that the rows of the output get.
@@ -202,10 +207,42 @@ class LayerContext:
         """The place of a layer that makes the same of each of several rows it reads."""
         return replace(self, feed=self.feed.of_rows(count), rows=count, per_row_output=False)
 
+    def with_bits(self, bits: LayerBits | None, operand_scales: str | None = None) -> LayerContext:
+        """The same place with other bits of weights, and another choice of scales."""
+        scales = operand_scales or self.plan.operand_scales
+        made = replace(self, weight_bits=bits, plan=replace(self.plan, operand_scales=scales))
+        made._codes.update(self._codes)
+        made._moments.update(self._moments)
+        return made
+
+    def expected_noise(self, layer: Layer) -> float:
+        """Noise of rounded weights and operands in what a layer's maps make.
+
+        Args:
+            layer: made in this place.
+
+        Returns:
+            The variance, in codes, summed over all rows.
+        """
+        return sum(
+            expected_noise(layer.affines[name], real, self.plan.precision.input_step)
+            for name, real in self._maps.items()
+        )
+
     @property
-    def weight_max(self) -> int:
-        """Largest magnitude of a weight."""
-        return DENSE[self.weight_bits].weight_max
+    def _bits(self) -> dict[Source, int]:
+        """Bits of weights by the source of their product."""
+        assert self.weight_bits is not None  # layers without matrices make no products
+        return self.weight_bits.by_source
+
+    @property
+    def least_weight_max(self) -> int:
+        """Largest magnitude of a weight in the matrix of the fewest bits."""
+        return min(DENSE[bits].weight_max for bits in self._bits.values())
+
+    def weight_max(self, source: Source) -> int:
+        """Largest magnitude of a weight in the products with a source."""
+        return DENSE[self._bits[source]].weight_max
 
     def x_term(self, kernel: FloatArray, out_scale: FloatArray | float) -> RealTerm:
         """The product with the layer input, in output codes of ``out_scale``."""
@@ -243,7 +280,7 @@ class LayerContext:
             self._codes[source] = feed.codes(self.stats(tensor).sample)
         codes = self._codes[source]
         power = np.einsum("sn,sn->n", codes, codes, dtype=np.float64) / len(codes)
-        return RealTerm(source=source, gain=gain, power=power, weight_max=self.weight_max)
+        return RealTerm(source=source, gain=gain, power=power, weight_max=self.weight_max(source))
 
     def bias(self, kernel: FloatArray, bias: FloatArray, out_scale: Any) -> FloatArray:
         """The bias in output codes, input offsets folded in."""
@@ -251,9 +288,12 @@ class LayerContext:
         return folded
 
     def xh(self, x: RealTerm, h: RealTerm) -> list[RealTerm]:
-        """One joint product where that is harmless or asked for, else two."""
+        """One joint product where that is harmless or asked for, else two.
+
+        Matrices of different bits have two.
+        """
         choice = self.plan.operand_scales
-        if choice == "separate":
+        if choice == "separate" or x.weight_max != h.weight_max:
             return [x, h]
         common = join(x, h)
         if choice == "common" or common_is_harmless(
@@ -290,8 +330,10 @@ class LayerContext:
             name: RealMap(terms=tuple(terms), moments=self._varying(terms), bias=bias)
             for name, (terms, bias) in maps.items()
         }
+        self._maps.clear()  # a layer may be made again, in another way
+        self._maps.update(real)
         return {
-            name: with_storage(affine, inputs, self.weight_bits, self.plan.sparse)
+            name: with_storage(affine, inputs, self._bits, self.plan.sparse)
             for name, affine in self._quantized(real).items()
         }
 

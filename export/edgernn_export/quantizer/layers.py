@@ -61,6 +61,7 @@ from edgernn_export.quantizer.layer_context import (
 )
 from edgernn_export.quantizer.own_cells import quantize_cell
 from edgernn_export.quantizer.value_layers import merge_output_scale, quantize_delay, quantize_merge
+from edgernn_export.quantizer.weights.bits import Matrices, matrices_of
 
 #: A `w8a16` row saturates between half of and the full int16 range (clause 5.2).
 _HIGH_CODE = {Precision.W8A8: 32767, Precision.W8A16: 16383}
@@ -182,7 +183,7 @@ def _finest_scale(context: LayerContext, layer: FloatDense) -> FloatArray:
     """
     gain = np.abs(layer.kernel) * context.feed.scale
     if context.plan.precision is Precision.W8A16:
-        share = context.weight_max / WEIGHT_MAX
+        share = context.weight_max(Source.X) / WEIGHT_MAX
         steepest: FloatArray = gain.max(axis=1) / (_STEEPEST_GAIN16 * share)
         return steepest
     offset = np.abs(layer.bias + layer.kernel @ context.feed.offset)
@@ -277,11 +278,10 @@ def output_scale(context: LayerContext, layer: FloatLayer, made: Layer) -> Float
     return np.full(layer.units, made.output_scale)
 
 
-def weighted_names(layers: tuple[FloatLayer, ...]) -> list[str]:
-    """Names, as `layer_names` gives them, of the layers with matrices."""
-    named = zip(layer_names(layers), layers, strict=True)
-    beside = (FloatMerge, FloatDelay, FloatEmbedding, FloatPointwise, FloatPReLU)
-    return [name for name, layer in named if not isinstance(layer, beside)]
+def weight_matrices(layers: tuple[FloatLayer, ...]) -> dict[str, Matrices]:
+    """The matrices of the layers that have some, by their names as `layer_names` gives them."""
+    found = zip(layer_names(layers), map(matrices_of, layers), strict=True)
+    return {name: own for name, own in found if own is not None}
 
 
 def layer_names(layers: tuple[FloatLayer, ...]) -> list[str]:

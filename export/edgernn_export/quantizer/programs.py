@@ -34,10 +34,12 @@ from edgernn_export.guards.saturation import saturated_beginnings, watched_run
 from edgernn_export.guards.sufficiency import warn_of_little
 from edgernn_export.quantizer.calibrated_model import CalibratedModel
 from edgernn_export.quantizer.layer_context import Plan
-from edgernn_export.quantizer.layers import layer_names, weighted_names
+from edgernn_export.quantizer.layers import layer_names, weight_matrices
+from edgernn_export.quantizer.narrowing.kept_bits import kept_bits
 from edgernn_export.quantizer.quantizer import make_plan
 from edgernn_export.quantizer.states.storage import States, check_states
-from edgernn_export.quantizer.weight_storage import bits_by_layer, check_sparse, parse_precision
+from edgernn_export.quantizer.weight_storage import check_sparse, parse_precision
+from edgernn_export.quantizer.weights.bits import ModelBits, bits_by_layer, check_scales
 
 #: Sequences of each length that the integer programs are run over, to compare them.
 _CHECKED_SEQUENCES = 64
@@ -75,7 +77,8 @@ def quantize_programs(
         input_range: (low, high) by channel name, see `quantize`.
         operand_scales: as of `quantize`.
         common_loss_db: as of `quantize`.
-        weight_bits: 8 or 4 by layer, of all programs that have one of this name.
+        weight_bits: 8 or 4 by layer or matrix, as of `quantize`, of all programs that have a layer
+            of this name.
         sparse: as of `quantize`.
         state: as of `quantize`; by layer for all programs that have one of this name.
         name: of the set, and stem of exported files; default that of the network.
@@ -91,8 +94,8 @@ def quantize_programs(
         RangeRefused, OverflowRefused: as `quantize`.
 
     Warns:
-        CalibrationWarning, SaturationWarning, DepartureWarning, LongMemoryWarning: as `quantize`,
-        each with the program's name.
+        CalibrationWarning, WeightBitsWarning, SaturationWarning, DepartureWarning,
+        LongMemoryWarning: as `quantize`, each with the program's name.
     """
     operands, default_bits = parse_precision(precision)
     _check_names(input_range)
@@ -104,6 +107,7 @@ def quantize_programs(
     bits = _bits(programs, default_bits, weight_bits)
     for own in bits.values():
         check_sparse(sparse, own)
+        check_scales(own, operand_scales)
     plans = _plans(programs, plan, input_range)
     calibrated = {
         model.name: _calibrated(programs, model, sequences, plan.method)
@@ -118,7 +122,7 @@ def quantize_programs(
         programs=tuple(models.values()),
         handovers=tuple(_handover(programs, models, one) for one in programs.handovers),
     )
-    for concern in _concerns(programs, made, calibrated, sequences):
+    for concern in _concerns(programs, made, calibrated, sequences, bits):
         warnings.warn(concern, stacklevel=2)
     return made
 
@@ -141,12 +145,12 @@ def _check_names(input_range: Any) -> None:
 
 def _bits(
     programs: FloatPrograms, default: int, given: Mapping[str, int] | None
-) -> dict[str, Mapping[str, int]]:
+) -> dict[str, ModelBits]:
     """Bits of weights by program and layer."""
-    names = {model.name: weighted_names(model.layers) for model in programs.programs}
-    everything = [name for own in names.values() for name in own]
-    chosen = bits_by_layer(list(dict.fromkeys(everything)), default, given)
-    return {program: {name: chosen[name] for name in own} for program, own in names.items()}
+    matrices = {model.name: weight_matrices(model.layers) for model in programs.programs}
+    everything = {name: one for own in matrices.values() for name, one in own.items()}
+    chosen = bits_by_layer(everything, default, given)
+    return {program: {name: chosen[name] for name in own} for program, own in matrices.items()}
 
 
 def _plans(
@@ -342,9 +346,12 @@ def _concerns(
     made: ProgramSet,
     calibrated: Mapping[str, CalibratedModel],
     sequences: _Sequences,
+    bits: Mapping[str, ModelBits],
 ) -> list[EdgeRnnWarning]:
     """What the integer programs do not hold of their calibration, run as they will be."""
-    found: list[EdgeRnnWarning] = []
+    found: list[EdgeRnnWarning] = [
+        one for program, own in bits.items() for one in kept_bits(own, made[program])
+    ]
     left: dict[str, list[tuple[tuple[Int16Array, ...], Int16Array]]] = {}
     for model in programs.programs:
         program, integer = model.name, made[model.name]

@@ -20,9 +20,11 @@ from edgernn_export.calibration.stream_kind import StreamKind, choose_window, re
 from edgernn_export.float_model.model import FloatModel
 from edgernn_export.quantizer.calibrated_model import CalibratedModel
 from edgernn_export.quantizer.layer_context import Plan
-from edgernn_export.quantizer.layers import layer_names, weighted_names
+from edgernn_export.quantizer.layers import layer_names, weight_matrices
+from edgernn_export.quantizer.narrowing.kept_bits import kept_bits
 from edgernn_export.quantizer.states.storage import States, check_states, check_storage
-from edgernn_export.quantizer.weight_storage import bits_by_layer, check_sparse, parse_precision
+from edgernn_export.quantizer.weight_storage import check_sparse, parse_precision
+from edgernn_export.quantizer.weights.bits import bits_by_layer, check_scales
 
 OPERAND_SCALES: Final = ("auto", "common", "separate")
 
@@ -60,7 +62,10 @@ def quantize(
             names of the channels, or of the inputs where there are several. Each stream is run from
             the zero state, its state carried to its end; for a window model, windows are cut from
             streams that are longer than one.
-        precision: "w8a8", "w8a16", "w4a8" or "w4a16": bits of weights, bits of operands.
+        precision: "w8a8", "w8a16", "w4a8" or "w4a16": bits of weights, bits of operands. Of 4 bits
+            the input kernels of first layers keep 8 where nearly all noise would be theirs
+            (`narrowing.kept_inputs`), and small models all of them where 4 would make the file
+            larger (`narrowing.file_size`); ``weight_bits`` decides otherwise.
         range_method: "minmax", "percentile" or "mse", for inputs, states and outputs.
         input_range: range of readings in physical units where it is known, as of a sensor's data
             sheet: (low, high) by name of a channel, or of an input for all its channels that have
@@ -71,7 +76,10 @@ def quantize(
             matrix product), "separate" one each, "auto" takes the common one where it costs at most
             ``common_loss_db`` of expected noise.
         common_loss_db: see ``operand_scales``.
-        weight_bits: layers whose weights get 8 or 4 bits, whatever ``precision`` says, by name.
+        weight_bits: layers whose weights get 8 or 4 bits, whatever ``precision`` says, by name, or
+            matrices of them: "gru.input" and "gru.recurrent" (LSTM, GRU, SimpleRNN), "dense.input",
+            and of registered cells "cell.x", "cell.h" and "cell.rh". A matrix counts before its
+            layer. Products whose matrices differ in bits have a scale for each.
         sparse: "auto" leaves tiles of zeros (4 rows by 4 columns) out of a product where that is
             smaller, "never" and "always" do as they say. Products of 4-bit weights stay dense: half
             the bytes without an index. Storage changes no result.
@@ -104,9 +112,9 @@ def quantize(
         UnsupportedModelError: the network uses something edgernn does not execute.
         CalibrationError: the streams are empty, not finite, of the wrong width or shorter than a
             window.
-        QuantizationError: an unknown precision, range method, scale choice, layer, channel or
-            number of bits; wide states of layers
-            that cannot have them; sparse weights where none have 8 bits; ranges or seeds that are not
+        QuantizationError: an unknown precision, range method, scale choice, layer, matrix, channel
+            or number of bits; one scale for matrices of different bits; wide states of layers that
+            cannot have them; sparse weights where none have 8 bits; ranges or seeds that are not
             pairs.
         RangeRefused: a state left its coarsest format in calibration.
         ModelError: "always" for a product of more than 256 tiles of columns.
@@ -119,6 +127,7 @@ def quantize(
             another way than it was made for; with what that changes.
         CalibrationWarning: calibration is short, or a channel never changes in it.
         TableWarning: a data frame has as many columns as there are channels, of other names.
+        WeightBitsWarning: weights of 4 bits by default that keep 8.
         SaturationWarning: calibration leaves a given input range, or saturates a tensor so that
             answers can differ.
         DepartureWarning: an output strays from the float network's on calibration, by a third of
@@ -138,16 +147,17 @@ def quantize(
         output_names=output_names,
         output_units=output_units,
     )
-    bits = bits_by_layer(weighted_names(model.layers), default_bits, weight_bits)
+    bits = bits_by_layer(weight_matrices(model.layers), default_bits, weight_bits)
     check_sparse(sparse, bits)
     check_states(state, dict(zip(layer_names(model.layers), model.layers, strict=True)))
+    check_scales(bits, operand_scales)
     chosen = choose_window(model, stream, window, hop)
     model = named_by_frame(model, calibration)
     by_channel(plan.given_ranges, model)
     calibrated = CalibratedModel.of(model, calibration, plan.method, progress, chosen, on_missing)
     report_stream(model, chosen, calibrated.endless, calibrated.rewindowed, progress is not False)
     integer = calibrated.quantize(plan, bits, name or _default_name(source, model), seeds)
-    for concern in calibrated.concerns(plan, integer):
+    for concern in (*kept_bits(bits, integer), *calibrated.concerns(plan, integer)):
         warnings.warn(concern, stacklevel=2)
     return integer
 

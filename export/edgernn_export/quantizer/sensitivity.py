@@ -1,14 +1,14 @@
-"""Which layers bear weights of 4 bits: the error of the output, layer by layer.
+"""Which layers, or which of their matrices, bear weights of 4 bits: the error of the output.
 
-Each layer is set to 4 bits alone, and its cost measured at the model's output. A greedy choice then
-takes the layers that save the most bytes for the least error, and measures after every step.
+Each one is set to 4 bits alone, and its cost measured at the model's output. A greedy choice then
+takes those that save the most bytes for the least error, and measures after every step.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,13 +17,20 @@ from edgernn.errors import QuantizationError
 from edgernn.model.integer_model import IntegerModel
 from edgernn_export.calibration.stream_kind import StreamKind, choose_window, report_stream
 from edgernn_export.quantizer.calibrated_model import CalibratedModel
-from edgernn_export.quantizer.layers import weighted_names
+from edgernn_export.quantizer.layers import weight_matrices
 from edgernn_export.quantizer.quantizer import make_plan, read_source
 from edgernn_export.quantizer.report import TensorReport, quantization_report
 from edgernn_export.quantizer.weight_storage import parse_precision
+from edgernn_export.quantizer.weights.bits import (
+    NARROW,
+    WIDE,
+    Matrices,
+    bits_by_layer,
+    check_scales,
+    matrix_name,
+)
 
-WIDE: Final = 8
-NARROW: Final = 4
+BY: Final = ("layer", "matrix")
 #: Losses below this are noise: layers that cost less are taken by the bytes they save.
 _LEAST_LOSS_DB: Final = 0.01
 _BOUND_DB: Final = 1000.0
@@ -34,7 +41,7 @@ class Measured:
     """One integer model, measured.
 
     Attributes:
-        bits: of the weights of every layer.
+        bits: of the weights of every layer, or matrix, as `quantize` takes them.
         sqnr_db: signal-to-quantization-noise ratio of the last layer, or of the worst of several
             outputs, against the float model.
         weights_bytes: weights on a device, index of sparse tiles included.
@@ -47,10 +54,10 @@ class Measured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerCost:
-    """What 4-bit weights in one layer alone do.
+    """What 4-bit weights in one layer, or in one matrix, alone do.
 
     Attributes:
-        layer: its name.
+        layer: its name, of a matrix as in "gru.input".
         sqnr_db: of the model's output.
         loss_db: below the model with 8 bits in every layer.
         bytes_saved: less than that model; negative where sparse weights of 8 bits are smaller.
@@ -64,14 +71,14 @@ class LayerCost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sensitivity:
-    """A scan over the layers of a model.
+    """A scan over the layers of a model, or over their matrices.
 
     Attributes:
         precision: of the operands, by the name of the model with 8 bits: `w8a8` or `w8a16`.
         steps: steps compared.
         wide: 8 bits in every layer.
         narrow: 4 bits in every layer.
-        layers: 4 bits in one layer alone, in layer order.
+        layers: 4 bits in one layer, or matrix, alone, in layer order.
         chosen: what a limit asked for; None without one.
     """
 
@@ -98,6 +105,7 @@ def scan(
     window: int | None = None,
     hop: int | None = None,
     on_missing: str = "raise",
+    by: str = "layer",
     **labels: Any,
 ) -> tuple[Sensitivity, IntegerModel | None]:
     """Measure every layer at 4 bits, and choose bits under limits.
@@ -119,16 +127,22 @@ def scan(
         window: as for `quantize`.
         hop: as for `quantize`.
         on_missing: as for `quantize`.
+        by: "layer", or "matrix" for the input kernel and the recurrent kernel of a layer apart.
         **labels: ``input_names`` and so on, as for `quantize`.
 
     Returns:
         The scan, and the chosen model; None without a limit.
 
     Raises:
-        QuantizationError: limits that are no numbers >= 0, or that no choice of bits keeps.
+        QuantizationError: an unknown ``by``; one scale for matrices apart; limits that are no
+            numbers >= 0, or that no choice of bits keeps.
         EdgeRnnError: as `quantize`.
     """
     _check_limits(max_loss_db, max_bytes)
+    if by not in BY:
+        raise QuantizationError(
+            f"sensitivity by: expected one of {', '.join(map(repr, BY))}, got {by!r:.40}."
+        )
     operands, bits = parse_precision(precision)
     if bits != WIDE:
         raise QuantizationError(
@@ -145,14 +159,17 @@ def scan(
         model, chosen_window, calibrated.endless, calibrated.rewindowed, progress is not False
     )
     compared = calibration if streams is None else streams
-    names = weighted_names(model.layers)
+    matrices = weight_matrices(model.layers)
+    names = list(matrices) if by == "layer" else list(_every_matrix(matrices))
     made: dict[tuple[int, ...], tuple[Measured, IntegerModel]] = {}
 
     def measure(narrow: frozenset[str]) -> tuple[Measured, IntegerModel]:
-        bits = {layer: NARROW if layer in narrow else WIDE for layer in names}
+        bits = {one: NARROW if one in narrow else WIDE for one in names}
         key = tuple(bits.values())
         if key not in made:
-            integer = calibrated.quantize(choices, bits, name or model.name)
+            every = bits_by_layer(matrices, WIDE, bits)
+            check_scales(every, choices.operand_scales)
+            integer = calibrated.quantize(choices, every, name or model.name)
             tensors = quantization_report(model, integer, compared).tensors
             size = weight_memory(integer.layers).total_bytes
             made[key] = (
@@ -178,6 +195,15 @@ def scan(
     for concern in calibrated.concerns(choices, integer):
         warnings.warn(concern, stacklevel=2)
     return result, integer
+
+
+def _every_matrix(layers: Mapping[str, Matrices]) -> Iterator[str]:
+    """Names of all matrices, of layers where these have one number of bits."""
+    for layer, own in layers.items():
+        if own.joint or len(own.sources) == 1:
+            yield layer
+        else:
+            yield from (matrix_name(layer, word) for word in own.sources)
 
 
 def _output_sqnr(tensors: Sequence[TensorReport]) -> float:

@@ -1,9 +1,9 @@
-"""Which weights get 4 bits, and which products leave out tiles of zeros."""
+"""Names of precisions, and which products leave out tiles of zeros."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 from edgernn.container.memory import sparse_bytes
@@ -11,6 +11,7 @@ from edgernn.errors import QuantizationError
 from edgernn.model.affine import Affine, Source, Term8, Term16
 from edgernn.model.formats import Precision
 from edgernn.model.storage import MAX_SPARSE_TILES, Storage, tile_columns
+from edgernn_export.quantizer.weights.bits import DENSE, WIDE, ModelBits
 
 #: What may be asked for: precision of operands and bits of weights, by name.
 PRECISIONS: Final[Mapping[str, tuple[Precision, int]]] = {
@@ -19,9 +20,8 @@ PRECISIONS: Final[Mapping[str, tuple[Precision, int]]] = {
     "w4a8": (Precision.W8A8, 4),
     "w4a16": (Precision.W8A16, 4),
 }
-SPARSE: Final = ("auto", "never", "always")
-#: How weights of so many bits are stored, zeros included.
-DENSE: Final[Mapping[int, Storage]] = {8: Storage.DENSE8, 4: Storage.DENSE4}
+NEVER: Final = "never"
+SPARSE: Final = ("auto", NEVER, "always")
 
 
 def parse_precision(value: str | Precision) -> tuple[Precision, int]:
@@ -39,35 +39,7 @@ def parse_precision(value: str | Precision) -> tuple[Precision, int]:
     return PRECISIONS[name]
 
 
-def bits_by_layer(names: Sequence[str], bits: int, changes: Any) -> dict[str, int]:
-    """Bits of weights of every layer.
-
-    Args:
-        names: of all layers.
-        bits: where nothing else is said.
-        changes: layer name -> 8 or 4, or None.
-
-    Raises:
-        QuantizationError: no mapping, an unknown layer, or other bits.
-    """
-    if not isinstance(changes, Mapping | None):
-        raise QuantizationError(
-            f"quantize weight_bits: expected a mapping of layer names to 8 or 4, "
-            f"got {changes!r:.40}."
-        )
-    for name, asked in (changes or {}).items():
-        if name not in names:
-            raise QuantizationError(
-                f"quantize weight_bits: expected names among {', '.join(names)}, got {name!r:.60}."
-            )
-        if type(asked) is not int or asked not in DENSE:
-            raise QuantizationError(
-                f"quantize weight_bits: expected 8 or 4 bits for {name}, got {asked!r:.20}."
-            )
-    return {name: (changes or {}).get(name, bits) for name in names}
-
-
-def check_sparse(choice: Any, bits: Mapping[str, int]) -> None:
+def check_sparse(choice: Any, bits: ModelBits) -> None:
     """Refuse what is no choice, or one that could not be followed.
 
     Raises:
@@ -77,34 +49,44 @@ def check_sparse(choice: Any, bits: Mapping[str, int]) -> None:
         raise QuantizationError(
             f"quantize sparse: expected one of {', '.join(map(repr, SPARSE))}, got {choice!r:.40}."
         )
-    if choice == "always" and 8 not in bits.values():
+    if choice == "always" and WIDE not in _every(bits):
         raise QuantizationError(
             "quantize sparse: expected a layer of 8-bit weights to store sparse, got 4 bits in "
             "every layer. Leave sparse at 'auto', or set weight_bits of a layer to 8."
         )
 
 
-def settings(bits: Mapping[str, int], sparse: str) -> tuple[tuple[str, str], ...]:
+def _every(bits: ModelBits) -> set[int]:
+    return {count for own in bits.values() for count in own.by_matrix.values()}
+
+
+def settings(bits: ModelBits, sparse: str) -> tuple[tuple[str, str], ...]:
     """Provenance of choices that are not the default."""
     made = []
-    if set(bits.values()) != {8}:
+    # The storage of the products says what holds for all of them.
+    if len(_every(bits)) > 1:
         made.append(("weight_bits", ",".join(f"{name}={n}" for name, n in bits.items())))
     if sparse != "auto":
         made.append(("sparse", sparse))
     return tuple(made)
 
 
-def with_storage(affine: Affine, inputs: int, bits: int, sparse: str) -> Affine:
+def bits_of(affine: Affine) -> dict[Source, int]:
+    """Bits of the weights of each product of a map, by its source."""
+    return {term.source: term.storage.weight_bits for term in affine.terms}
+
+
+def with_storage(affine: Affine, inputs: int, bits: Mapping[Source, int], sparse: str) -> Affine:
     """The map with the storage of each of its products.
 
     Args:
         affine: quantized to these bits.
         inputs: of its layer.
-        bits: of its weights; products of 4 bits are never sparse.
+        bits: of the weights of a product, by its source; those of 4 bits are never sparse.
         sparse: one of `SPARSE`; "auto" takes the smaller storage, index included.
     """
     terms = tuple(
-        dataclasses.replace(term, storage=_storage(term, inputs, bits, sparse))
+        dataclasses.replace(term, storage=_storage(term, inputs, bits[term.source], sparse))
         for term in affine.terms
     )
     made: Affine = dataclasses.replace(affine, **dict[str, Any](terms=terms))
@@ -113,7 +95,7 @@ def with_storage(affine: Affine, inputs: int, bits: int, sparse: str) -> Affine:
 
 def _storage(term: Term8 | Term16, inputs: int, bits: int, sparse: str) -> Storage:
     dense = DENSE[bits]
-    if dense is not Storage.DENSE8 or sparse == "never":
+    if dense is not Storage.DENSE8 or sparse == NEVER:
         return dense
     columns = term.weights.shape[1]
     parts = term.source.parts(inputs, columns - inputs if term.source is Source.XH else columns)

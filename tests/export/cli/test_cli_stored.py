@@ -77,5 +77,8 @@ def test_quantize_with_sparse_weights(quantize, tmp_path, capsys):
 def test_layer_bits_of_another_form_are_refused(text, capsys):
     arguments = ["quantize", "m.keras", "--calibration", "x.npy", "-o", "m.edgernn"]
     assert main([*arguments, "--layer-bits", text]) == 2
-    wanted = f"expected distinct layers with their bits, as in gru=4,dense=8, got {text!r}"
+    wanted = (
+        "expected distinct layers or matrices with their bits, as in gru.recurrent=4,dense=8, "
+        f"got {text!r}"
+    )
     assert wanted in capsys.readouterr().err

@@ -13,10 +13,8 @@ from keras import ops
 
 from edgernn.errors import TrainingError
 from edgernn.graph.lowering import lowered
-from edgernn.model.affine import Affine
 from edgernn.model.formats import INT16_MAX, FloatArray, Precision
 from edgernn.model.layers import GRUAfter, Layer
-from edgernn.model.storage import Storage
 from edgernn_export.cells.cell_readers import attribute
 from edgernn_export.cells.keras_cell import Between, CellMatrix, matrices_of
 from edgernn_export.compress.qat.back_ends import Tensor, scan
@@ -40,7 +38,7 @@ from edgernn_export.compress.qat.tensor_arithmetic import codes_of, constant
 from edgernn_export.float_model.cell_plans import weight_shapes
 from edgernn_export.float_model.graph_run import offset_of
 from edgernn_export.keras_reader.findings import owner_of
-from edgernn_export.quantizer.weight_storage import with_storage
+from edgernn_export.quantizer.weight_storage import bits_of, with_storage
 from edgernn_export.quantizer.weights.affine import Ranges
 
 
@@ -128,7 +126,7 @@ class Integers:
         values = {name: np.asarray(variable) for name, variable in weights.items()}
         made = self.maps.records(self.record.name, values, ranges)
         stored = {
-            name: with_storage(affine, self.record.inputs, weight_bits(affine), sparse)
+            name: with_storage(affine, self.record.inputs, bits_of(affine), sparse)
             for name, affine in made.items()
         }
         codes = {
@@ -143,11 +141,6 @@ class Integers:
         }
         changed: dict[str, Any] = {**stored, **type(self.record).scale_arguments(constants)}
         return dataclasses.replace(self.record, **changed)
-
-
-def weight_bits(affine: Affine) -> int:
-    """Bits of a map's weights."""
-    return 4 if affine.terms[0].storage is Storage.DENSE4 else 8
 
 
 class QatCell(Refused, keras.layers.Layer):  # type: ignore[misc]  # Keras has no types

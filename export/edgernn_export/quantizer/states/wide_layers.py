@@ -178,7 +178,7 @@ def _entry_shifts(
     gains = np.abs(kernel) * feed.scale, np.abs(rest) * code * precision.operand_ratio
     if precision is Precision.W8A16:  # products saturate one by one (clause 5.2)
         largest = np.maximum.reduce([largest, *(np.max(np.abs(part), axis=0) for part in parts)])
-        share = context.weight_max / 127
+        share = context.least_weight_max / 127
         finest = np.max(np.concatenate(gains, axis=1), axis=1) / (_STEEPEST_GAIN16 * share)
     else:
         offset = np.abs(bias + kernel @ feed.offset)

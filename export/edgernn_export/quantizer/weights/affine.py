@@ -53,7 +53,7 @@ class RealTerm:
         source: operand source.
         gain: float64 [R, N].
         power: float64 [N], mean squared operand code.
-        weight_max: largest magnitude of a weight; the same for all terms of a map.
+        weight_max: largest magnitude of a weight.
     """
 
     source: Source
@@ -113,7 +113,7 @@ def _round_terms(
 ) -> tuple[list[npt.NDArray[np.int8]], FloatArray]:
     """Weights of all terms for given steps per row, and the mean error they leave [R]."""
     gain, step = _stacked(real.terms, steps)
-    largest = real.terms[0].weight_max
+    largest = _largest(real.terms)
     if feedback:
         weights = round_with_feedback(gain, step, real.moments, largest)
     else:
@@ -121,6 +121,11 @@ def _round_terms(
     mean_error: FloatArray = (weights * step - gain) @ real.moments.mean
     cuts = np.cumsum([t.gain.shape[1] for t in real.terms])[:-1]
     return np.split(weights, cuts, axis=1), mean_error
+
+
+def _largest(terms: Sequence[RealTerm]) -> npt.NDArray[np.int_]:
+    """The largest magnitude of a weight for the columns of all terms, [N]."""
+    return np.repeat([t.weight_max for t in terms], [t.gain.shape[1] for t in terms])
 
 
 def _stacked(
@@ -204,14 +209,17 @@ def affine16(owner: str, real: RealMap, ranges: Ranges) -> Affine16:
         if np.any(coarse):
             break
         steps = [np.where(u, s * 2.0, s) for u, s in zip(unsafe, steps, strict=True)]
-    for term, step, bad in zip(made.terms, steps, np.logical_or(unsafe, coarse), strict=True):
+    largest = [term.weight_max for term in terms]
+    for term, step, bad, max_weight in zip(
+        made.terms, steps, np.logical_or(unsafe, coarse), largest, strict=True
+    ):
         if bad.any():
             refuse16(
                 f"{owner} (source {term.source.value})",
                 term,
                 step,
                 ranges[term.source],
-                terms[0].weight_max,
+                max_weight,
             )
     raise AssertionError("an unsafe term was refused above")
 
@@ -259,20 +267,37 @@ def common_is_harmless(
     The noise is that of the rounded weights and that of the operands, which are multiples of
     ``quantum`` and so carry quantum**2/12 each.
     """
-    operands = sum(float(np.sum(np.square(t.gain))) for t in separate) * quantum**2 / 12.0
+    operands = _operand_noise(separate, quantum)
     allowed = (operands + _weight_noise(separate, moments)) * float(10.0 ** (allowed_db / 10.0))
     return operands + _weight_noise([common], moments) <= allowed
+
+
+def expected_noise(affine: Affine8 | Affine16, real: RealMap, quantum: int) -> float:
+    """The same noise of an integer map, summed over all rows, against the real map it is of."""
+    if isinstance(affine, Affine8):
+        steps: list[FloatArray] = [t.multiplier / 2.0**affine.shift for t in affine.terms]
+    else:
+        steps = [t.multiplier * np.exp2(-15.0 - t.shift) for t in affine.terms]
+    gain, step = _stacked(real.terms, steps)
+    weights = np.concatenate([t.weights for t in affine.terms], axis=1)
+    rounded = expected_error(weights, gain, step, real.moments.covariance)
+    return _operand_noise(real.terms, quantum) + float(np.sum(rounded))
+
+
+def _operand_noise(terms: Sequence[RealTerm], quantum: int) -> float:
+    """Variance of operands that are multiples of ``quantum``, summed over all rows."""
+    return sum(float(np.sum(np.square(t.gain))) for t in terms) * quantum**2 / 12.0
 
 
 def _weight_noise(terms: Sequence[RealTerm], moments: Moments) -> float:
     """Expected variance that rounding the weights causes, summed over all rows."""
     gain, step = _stacked(terms, [term.steps for term in terms])
-    weights = round_with_feedback(gain, step, moments, terms[0].weight_max)
+    weights = round_with_feedback(gain, step, moments, _largest(terms))
     return float(np.sum(expected_error(weights, gain, step, moments.covariance)))
 
 
 def join(x: RealTerm, h: RealTerm) -> RealTerm:
-    """The product over the concatenation [x; h]."""
+    """The product over the concatenation [x; h], whose weights have the same bits."""
     return RealTerm(
         source=Source.XH,
         gain=np.concatenate((x.gain, h.gain), axis=1),

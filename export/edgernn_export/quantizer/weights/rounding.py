@@ -71,14 +71,23 @@ class Moments:
         return order, np.linalg.cholesky(np.linalg.inv(cov[np.ix_(order, order)])).T
 
 
-def round_to_nearest(gain: FloatArray, step: FloatArray, largest: int = WEIGHT_MAX) -> Int8Array:
-    """Weights in [-largest, largest] of real gains for steps of a broadcastable shape."""
+def round_to_nearest(
+    gain: FloatArray, step: FloatArray, largest: npt.ArrayLike = WEIGHT_MAX
+) -> Int8Array:
+    """Weights in [-largest, largest] of real gains for steps of a broadcastable shape.
+
+    A largest magnitude may be given for each column.
+    """
+    largest = np.asarray(largest)
     weights: Int8Array = np.clip(np.rint(gain / step), -largest, largest).astype(np.int8)
     return weights
 
 
 def round_with_feedback(
-    gain: FloatArray, step: FloatArray, moments: Moments, largest: int = WEIGHT_MAX
+    gain: FloatArray,
+    step: FloatArray,
+    moments: Moments,
+    largest: npt.ArrayLike = WEIGHT_MAX,
 ) -> Int8Array:
     """Weights [R, N] of real gains [R, N] with the least expected error of the product.
 
@@ -89,17 +98,18 @@ def round_with_feedback(
         gain: output codes per operand code.
         step: output codes per weight unit, [R, N].
         moments: those of the N operands.
-        largest: magnitude of a weight.
+        largest: magnitude of a weight, one for all or [N].
     """
     order, upper = moments.feedback
     wanted, steps = gain.T[order], step.T[order]
+    limits = np.broadcast_to(largest, len(order))[order]
     present = wanted != 0
     weights = np.empty(wanted.shape, dtype=np.int8)
     for first in range(0, len(order), _BLOCK):
         last = min(first + _BLOCK, len(order))
         left = np.empty((last - first, len(gain)))
         for j, error in enumerate(left, first):
-            weights[j] = round_to_nearest(wanted[j], steps[j], largest) * present[j]
+            weights[j] = round_to_nearest(wanted[j], steps[j], limits[j]) * present[j]
             np.divide(wanted[j] - weights[j] * steps[j], upper[j, j], out=error)
             wanted[j + 1 : last] -= np.outer(upper[j, j + 1 : last], error)
         wanted[last:] -= upper[first:last, last:].T @ left

@@ -160,10 +160,18 @@ class _Map16:
             found = True
             if np.any(stored.shift[unsafe] == 3):
                 step = stored.multiplier * np.exp2(-15.0 - stored.shift)
-                refuse16(f"{owner}.{self.spec.name}", stored, step, ranges[stored.source])
-            term.share.assign(np.asarray(term.share) * np.where(unsafe, np.float32(2.0), 1.0))
-            term.shift.assign(np.asarray(term.shift) - unsafe.astype(np.int32))
-            term.step_is(constant(stored.multiplier * np.exp2(-15.0 - np.asarray(term.shift))))
+                refuse16(
+                    f"{owner}.{self.spec.name}",
+                    stored,
+                    step,
+                    ranges[stored.source],
+                    stored.storage.weight_max,
+                )
+            term.share.assign(term.share.value * np.where(unsafe, 2.0, 1.0).astype(np.float32))
+            term.shift.assign(term.shift.value - unsafe.astype(np.int32))
+            term.step_is(
+                (stored.multiplier * np.exp2(-15.0 - np.asarray(term.shift))).astype(np.float32)
+            )
         self._rate_bias()
         return found
 
