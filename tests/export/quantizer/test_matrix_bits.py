@@ -136,7 +136,7 @@ def test_heavy_tails_keep_the_input_kernel_at_8_bits_and_say_so() -> None:
     assert "kept_8_bits" not in dict(four.provenance.settings)
     # What it is said to cost is what it costs, and the expectation is not far from what happens.
     cost = weight_memory(kept.layers).total_bytes - weight_memory(four.layers).total_bytes
-    matrix, _, gain, _, _, said, _ = settings["kept_8_bits"].split()
+    matrix, gain, _, _, said, _ = settings["kept_8_bits"].split()
     assert (matrix, int(said)) == ("gru_after_0.input:", cost)
     assert float(gain) >= 10.0
 
