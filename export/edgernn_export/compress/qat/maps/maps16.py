@@ -167,11 +167,9 @@ class _Map16:
                     ranges[stored.source],
                     stored.storage.weight_max,
                 )
-            term.share.assign(term.share.value * np.where(unsafe, 2.0, 1.0).astype(np.float32))
-            term.shift.assign(term.shift.value - unsafe.astype(np.int32))
-            term.step_is(
-                (stored.multiplier * np.exp2(-15.0 - np.asarray(term.shift))).astype(np.float32)
-            )
+            term.share.assign(np.asarray(term.share) * np.where(unsafe, np.float32(2.0), 1.0))
+            term.shift.assign(np.asarray(term.shift) - unsafe.astype(np.int32))
+            term.step_is(constant(stored.multiplier * np.exp2(-15.0 - np.asarray(term.shift))))
         self._rate_bias()
         return found
 
