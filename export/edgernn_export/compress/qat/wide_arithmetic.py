@@ -76,8 +76,10 @@ def _part(share: Parts, value: Tensor) -> Tensor:
 
 
 def _left(high: Tensor, low: Tensor, loss: Parts) -> Tensor:
-    """S - P(w, s) of clauses 7.22 and 7.23."""
-    return high * (1 << LOW_BITS) + low - _part(loss, high)
+    """S - P(w, s, l) of clauses 7.22 and 7.23."""
+    w1, w0 = loss
+    lost = w1 * high + half_up(w0 * high + w1 * low, LOW_BITS)
+    return high * (1 << LOW_BITS) + low - lost
 
 
 def _high(total: Tensor) -> Tensor:

@@ -110,9 +110,7 @@ def rescaled(g: GraphBuilder, state: WideState, shift: int) -> str:
     return sat16(g, round_wide(g, _whole(g, state), shift))
 
 
-def _summed(
-    g: GraphBuilder, state: WideState, loss: Share, gained: str, least: int
-) -> WideState:
+def _summed(g: GraphBuilder, state: WideState, loss: Share, gained: str, least: int) -> WideState:
     """A wide state that loses a share and gains something, within its ends."""
     left = g.node("Sub", _whole(g, state), _part(g, loss, state.high))
     return WideState(*_halves(g, clip(g, g.node("Add", left, gained), least, MOST)))

@@ -84,7 +84,9 @@ class OperatorEmitter:
         for op in step.ops:
             made = EMITTED[type(op)](self, op)
             names = (value.name for value in (op.result, *op.beside))
-            self.tensors.update(zip(names, made if isinstance(made, tuple) else (made,), strict=True))
+            self.tensors.update(
+                zip(names, made if isinstance(made, tuple) else (made,), strict=True)
+            )
         outputs = tuple(self._made(value, given) for value in step.outputs)
         return outputs, tuple(self._made(state.after, given) for state in step.carried)
 

@@ -11,7 +11,6 @@ from edgernn.graph.ops import Gate
 from edgernn.model.formats import INT16_MAX, INT16_MIN, LOW_BITS
 from edgernn.model.functions.curves import CurveTable
 from edgernn.model.scales import LeakConstants
-from edgernn_export.writers.tflite import ops
 from edgernn_export.writers.tflite.graph import Graph, Tensor
 from edgernn_export.writers.tflite.int32_operators import Int32Operators
 from edgernn_firmware_sim.reference.tables import fine_gate_table
