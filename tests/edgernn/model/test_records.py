@@ -154,7 +154,7 @@ REFUSALS = {
     ),
     "relu state": (
         lambda: layer_of(RNN, activation=CellActivation.RELU, state_exponent=16),
-        r"simple_rnn_0.state_exponent: expected 0\.\.15 for relu, got 16",
+        r"simple_rnn_0.state_exponent: expected -16\.\.15 for relu, got 16",
     ),
     "cell exponent": (
         lambda: layer_of(LSTM, cell_exponent=9),
@@ -266,7 +266,7 @@ def test_refused_by_name(name):
         build()
 
 
-@pytest.mark.parametrize(("bits", "frac_bits"), [(16, 16), (16, -1), (12, 4), (0, 0)])
+@pytest.mark.parametrize(("bits", "frac_bits"), [(16, 31), (16, -17), (12, 4), (0, 0)])
 def test_formats_no_code_uses(bits, frac_bits):
     with pytest.raises(
         ValueError, match=f"^QFormat: expected .*bits={bits}, frac_bits={frac_bits}"
