@@ -37,6 +37,8 @@ from edgernn_export.float_model.model import (
     FloatLSTM,
     FloatMerge,
     FloatModel,
+    FloatPointwise,
+    FloatPReLU,
     FloatSimpleRNN,
 )
 from edgernn_export.float_model.own_cells import general_cell
@@ -234,6 +236,7 @@ def _weights(source: FloatLayer, unit: FloatArray) -> dict[str, FloatArray]:
             name: values.T * unit[:, None] if name.endswith(".x") else values.T
             for name, values in source.by_name.items()
         }
+    assert not isinstance(source, (FloatPointwise, FloatPReLU))  # their constants stay
     weights = {KERNEL: (source.kernel * unit).T}
     if not isinstance(source, FloatDense):
         weights[RECURRENT] = source.recurrent.T
