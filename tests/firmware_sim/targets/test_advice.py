@@ -15,6 +15,7 @@ from edgernn_firmware_sim.reference.reference import Reference
 from edgernn_firmware_sim.targets import boards
 from edgernn_firmware_sim.targets.advice import advise, needs, weights_bytes
 from edgernn_firmware_sim.targets.reduced_models import in_w4, in_w8a8, narrower, widest
+from tests.support.models.general import GENERAL_CELLS, WIDENED, general_model
 from tests.support.models.hand_made import core_named
 from tests.support.models.integer import CELLS, random_model
 from tests.support.models.networks import random_network, residual_network
@@ -63,6 +64,20 @@ def test_a_narrower_model_has_the_sizes_of_one_that_was_made_so(cell, common, pr
     cut, made = narrower(wide, 7), random_model(cell, precision, units=7, **shape)
     assert known(cut) == known(made)
     assert (widest(cut), cut.macs) == (7, made.macs)
+    Reference(cut).run(probe_codes(cut, 5, 1))
+
+
+@pytest.mark.parametrize("kind", GENERAL_CELLS)
+def test_a_narrower_model_keeps_curves_and_cuts_leaks(kind):
+    options = {"wide": True} if kind in WIDENED else {}
+    cut, made = (
+        general_model(kind, W8A16, seed=3, units=units, common=True, **options) for units in (12, 7)
+    )
+    cut = narrower(cut, 7)
+    assert known(cut) == known(made)
+    first = cut.layers[0]
+    held = sum(table.entries.nbytes for table in first.curves.values())
+    assert weight_memory([first]).scale_bytes == held + 3 * 2 * 7 * (kind == "leaky_rnn")
     Reference(cut).run(probe_codes(cut, 5, 1))
 
 
