@@ -47,20 +47,25 @@ def streams(count: int, steps: int, inputs: int = 3, seed: int = 1) -> FloatArra
 
 def fed(model: Any, xs: FloatArray) -> Any:
     """Readings [B, T, I] as a Keras model takes them: a tensor, or a list of several inputs."""
-    import tensorflow as tf
+    from keras import ops
 
     widths = [1 if len(given.shape) == 2 else int(given.shape[-1]) for given in model.inputs]
     parts = np.split(xs, np.cumsum(widths)[:-1], axis=-1)
-    made = [tf.constant(x, given.dtype) for given, x in zip(model.inputs, parts, strict=True)]
+    made = [
+        ops.convert_to_tensor(x, given.dtype) for given, x in zip(model.inputs, parts, strict=True)
+    ]
     return made if len(made) > 1 else made[0]
 
 
 def codes(model: Any, xs: FloatArray, *, jit: bool = False) -> FloatArray:
     """Codes [B, T, O] the training graph makes of physical readings [B, T, I]."""
     import keras
-    import tensorflow as tf
 
     inner = keras.Model(model.input, model.get_layer("dequantize_output").input)
+    if keras.backend.backend() != "tensorflow":
+        return inner.predict_on_batch(fed(model, xs))
+    import tensorflow as tf
+
     run = tf.function(lambda x: inner(x, training=False), jit_compile=jit)
     return np.asarray(run(fed(model, xs)))
 

@@ -1,0 +1,22 @@
+"""Quantization-aware training on JAX and Torch gives the codes of the reference: 0 LSB."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.support.runtimes import require, run_python
+
+pytestmark = [pytest.mark.tf, pytest.mark.slow]
+
+
+@pytest.mark.parametrize("back_end", ["jax", "torch"])
+def test_a_back_end_trains_the_integers_of_the_reference(back_end, monkeypatch):
+    """Every clause, moved weights, and weights that were fitted on the float network's answers."""
+    require(back_end)
+    monkeypatch.setenv("KERAS_BACKEND", back_end)
+    results = json.loads(run_python("-m", "tests.exactness.qat_worker").splitlines()[-1])
+    assert len(results) > 12
+    failed = {name: message for name, message in results.items() if message}
+    assert not failed, "\n".join(f"{name}:\n{message}" for name, message in failed.items())
