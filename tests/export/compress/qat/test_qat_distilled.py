@@ -63,7 +63,9 @@ def test_the_loss_is_the_share_of_the_teacher_beside_that_of_the_labels():
     model = qat_model(float_model, xs, distil_from=float_model, distil_weight=0.25, temperature=2.0)
     losses = {"kind": "sparse_categorical_crossentropy", "alarm": "binary_crossentropy",
               "level": "mae"}  # fmt: skip
-    model.compile("sgd", losses, loss_weights={"kind": 0.5}, jit_compile=False)
+    model.compile(
+        "sgd", losses, loss_weights={"kind": 0.5, "alarm": 1.0, "level": 1.0}, jit_compile=False
+    )
     labels = [np.zeros((4, 15)), np.ones((4, 15, 2)), np.ones((4, 15, 2))]
     made, wanted = answers(model, xs), answers(float_model, xs)
 
