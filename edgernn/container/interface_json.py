@@ -26,6 +26,7 @@ from edgernn.container.codec import (
 from edgernn.container.strict_json import Node
 from edgernn.errors import FormatError, ModelError
 from edgernn.model.formats import (
+    FRACTION_BITS,
     INT16_MAX,
     INT16_MIN,
     MAX_VOCABULARY,
@@ -62,7 +63,7 @@ OUTPUT_PORT: Final[Members] = {**INPUT_PORT, "softmax": Node.flag}
 _STATE: Final[Members] = {
     "name": Node.text,
     "units": integer(1, MAX_WIDTH),
-    "frac_bits": integer(0, 15),
+    "frac_bits": integer(FRACTION_BITS.start, FRACTION_BITS.stop - 1),
 }
 #: What a state has beside, where it is input codes or does not begin with zeros.
 _ROWS: Final = ("codes", "start")

@@ -30,7 +30,7 @@ MAX_VOCABULARY: Final = 32_768
 
 
 #: Below 0, a code is worth more than 1; above the bits of the code, all of it is less than 1.
-_FRACTION_BITS: Final = range(-16, 31)
+FRACTION_BITS: Final = range(-16, 31)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,10 +42,10 @@ class QFormat:
 
     def __post_init__(self) -> None:
         """Refuse formats that no code uses."""
-        if self.bits not in (8, 16, 32) or self.frac_bits not in _FRACTION_BITS:
+        if self.bits not in (8, 16, 32) or self.frac_bits not in FRACTION_BITS:
             raise ValueError(
-                f"QFormat: expected 8, 16 or 32 bits and frac_bits from {min(_FRACTION_BITS)} to "
-                f"{max(_FRACTION_BITS)}, got bits={self.bits}, frac_bits={self.frac_bits}"
+                f"QFormat: expected 8, 16 or 32 bits and frac_bits from {min(FRACTION_BITS)} to "
+                f"{max(FRACTION_BITS)}, got bits={self.bits}, frac_bits={self.frac_bits}"
             )
 
     @property

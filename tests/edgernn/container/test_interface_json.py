@@ -164,7 +164,7 @@ HOSTILE_VALUES = {
     "state width zero": (put("states", 0, "units", 0), "units"),
     "state width huge": (put("states", 0, "units", 10**15), "units"),
     "state width flag": (put("states", 0, "units", True), "units"),
-    "frac_bits": (put("states", 0, "frac_bits", 16), "frac_bits"),
+    "frac_bits": (put("states", 0, "frac_bits", 31), "frac_bits"),
     "hash": (put("model_sha256", 5), "model_sha256"),
     "golden code": (put("golden", "q_x", 0, 0, 128), "q_x"),
     "golden code real": (put("golden", "q_x", 0, 0, 1.5), "q_x"),
