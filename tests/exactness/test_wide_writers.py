@@ -115,7 +115,7 @@ def blends() -> Iterator[tuple[str, Case]]:
         at = Rows(*forms)
         high, low, target, fine, share = at.parts
         new = at.g.blend((high, low), target, gates(fine, share)[name], "h")
-        yield f"blend-{name}", (at.finish(*new), random_rows(130, 5, 2, (1, 4)))
+        yield f"blend-{name}", (at.finish(*new), random_rows(130, 5, 2, (4,)))
 
 
 def gated_sums() -> Iterator[tuple[str, Case]]:

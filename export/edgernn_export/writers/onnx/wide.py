@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from edgernn.graph.ops import Gate
-from edgernn.model.formats import INT16_MAX, LOW_BITS
+from edgernn.model.formats import INT16_MAX, INT16_MIN, LOW_BITS
 from edgernn.model.scales import LeakConstants
 from edgernn_export.writers.onnx.graph import GraphBuilder
 from edgernn_export.writers.onnx.integer_operators import clip, plus, round_wide, sat16
@@ -65,7 +65,8 @@ def blend(g: GraphBuilder, state: WideState, target: str, share: Share) -> WideS
     distance = g.node("Sub", target, state.high)
     t = g.node("Add", _part(g, share, distance), state.low)
     whole, low = _halves(g, t)
-    return WideState(g.node("Add", state.high, whole), low)
+    high = g.node("Max", g.node("Add", state.high, whole), g.constant(INT16_MIN))
+    return WideState(high, low)
 
 
 def gated_sum(
@@ -111,18 +112,20 @@ def rescaled(g: GraphBuilder, state: WideState, shift: int) -> str:
 
 
 def _summed(g: GraphBuilder, state: WideState, loss: Share, gained: str, least: int) -> WideState:
-    """A wide state that loses a share and gains something, within its ends."""
-    left = g.node("Sub", _whole(g, state), _part(g, loss, state.high))
+    """A wide state that loses a share of itself and gains something, within its ends."""
+    left = g.node("Sub", _whole(g, state), _part(g, loss, *state))
     return WideState(*_halves(g, clip(g, g.node("Add", left, gained), least, MOST)))
 
 
-def _part(g: GraphBuilder, share: Share, value: str) -> str:
-    """The P(w, v) of clause 7.20."""
-    upper = g.node("Mul", value, share.upper)
-    if share.lower is None:
+def _part(g: GraphBuilder, share: Share, high: str, low: str | None = None) -> str:
+    """The P(w, s, l) of clause 7.20, or P(w, v)."""
+    upper = g.node("Mul", high, share.upper)
+    factors = (high, share.lower), (low, share.upper)
+    below = [g.node("Mul", v, w) for v, w in factors if v is not None and w is not None]
+    if not below:
         return upper
-    lower = plus(g, g.node("Mul", value, share.lower), 1 << (LOW_BITS - 1))
-    return g.node("Add", upper, _halves(g, lower)[0])
+    total = below[0] if len(below) == 1 else g.node("Add", *below)
+    return g.node("Add", upper, _halves(g, plus(g, total, 1 << (LOW_BITS - 1)))[0])
 
 
 def _whole(g: GraphBuilder, state: WideState) -> str:

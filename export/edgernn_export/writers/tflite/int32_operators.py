@@ -81,9 +81,13 @@ class Int32Operators:
         """min(a, b)."""
         return self.run("MINIMUM", a, b, kind="MaximumMinimumOptions")
 
+    def most(self, a: Tensor, b: int) -> Tensor:
+        """max(a, b)."""
+        return self.run("MAXIMUM", a, b, kind="MaximumMinimumOptions")
+
     def limited(self, a: Tensor, low: int, high: int) -> Tensor:
         """min(max(a, low), high), low being less than high."""
-        return self.run("MAXIMUM", self.least(a, high), low, kind="MaximumMinimumOptions")
+        return self.most(self.least(a, high), low)
 
     def half_up(self, a: Tensor, bits: int) -> Tensor:
         """Clause 1.2, for 1 bit or more."""

@@ -84,7 +84,7 @@ def blend(
     high = g.of(state.high)
     part = _part(g, _share(g, *gate), g.less(g.of(target), high))
     t = g.add(part, g.of(state.low))
-    return _parts(g, named, t, lambda carried: g.add(high, carried))
+    return _parts(g, named, t, lambda moved: g.most(g.add(high, moved), INT16_MIN))
 
 
 def gated_sum(
@@ -145,7 +145,7 @@ def leaky_sum(
 def rescaled(graph: Graph, name: str, state: WideState, shift: int, scale: float) -> Tensor:
     """sat16(R(S, shift)) of clause 7.22."""
     g = Int32Operators(graph, name)
-    wide = _whole(g, state)
+    wide = _whole(g, g.of(state.high), g.of(state.low))
     if shift == 0:  # QUANTIZE would take it twice, beyond 32 bits
         return g.int16(g.limited(wide, INT16_MIN, INT16_MAX), name, scale)
     graph.rescale(wide, scale * 2.0**-shift)
@@ -173,22 +173,26 @@ def _share(g: Int32Operators, gate: Gate, value: Tensor) -> Share:
     return Share(g.over(w, LOW_BITS), g.rest(w, LOW_BITS))
 
 
-def _part(g: Int32Operators, share: Share, value: Tensor) -> Tensor:
-    """The P(w, v) of clause 7.20."""
-    upper = g.times(value, share.upper)
-    if share.lower is None:
+def _part(g: Int32Operators, share: Share, high: Tensor, low: Tensor | None = None) -> Tensor:
+    """The P(w, s, l) of clause 7.20, or P(w, v)."""
+    upper = g.times(high, share.upper)
+    factors = (high, share.lower), (low, share.upper)
+    below = [g.times(v, w) for v, w in factors if v is not None and w is not None]
+    if not below:
         return upper
-    return g.add(upper, g.half_up(g.times(value, share.lower), LOW_BITS))
+    total = below[0] if len(below) == 1 else g.add(*below)
+    return g.add(upper, g.half_up(total, LOW_BITS))
 
 
-def _whole(g: Int32Operators, state: WideState) -> Tensor:
-    """Clause 2.8."""
-    return g.add(g.times(g.of(state.high), 1 << LOW_BITS), g.of(state.low))
+def _whole(g: Int32Operators, high: Tensor, low: Tensor) -> Tensor:
+    """Clause 2.8, of int32 parts."""
+    return g.add(g.times(high, 1 << LOW_BITS), low)
 
 
 def _left(g: Int32Operators, state: WideState, loss: Share) -> Tensor:
-    """A wide state without a share of its high part."""
-    return g.less(_whole(g, state), _part(g, loss, g.of(state.high)))
+    """A wide state without a share of itself."""
+    high, low = g.of(state.high), g.of(state.low)
+    return g.less(_whole(g, high, low), _part(g, loss, high, low))
 
 
 def _parts(
