@@ -10,10 +10,13 @@ import onnx
 import onnxruntime as ort
 import pytest
 
+from edgernn.model.functions.pointwise import POINTWISE, PointwiseFunction
 from edgernn.model.interface import Port, port_slices
 from edgernn.model.merges import MergeOperation
+from edgernn.model.routes import MODEL_INPUT, RoutePart
+from edgernn_export.float_model.cell_plans import option_types, weight_shapes
 from edgernn_export.float_model.float_run import initial_state, run, softmax, with_softmax
-from edgernn_export.float_model.model import FloatDense
+from edgernn_export.float_model.model import FloatCell, FloatDense, FloatPointwise, FloatPReLU
 from edgernn_export.writers.onnx.float_operators import write_onnx_float
 from tests.support.models.float import FLOAT_CELLS, float_model, stream
 from tests.support.models.float_networks import (
@@ -62,7 +65,42 @@ def cases():
     yield "delays that begin with numbers", delaying_network(-3.0)
 
 
-CASES = dict(cases())
+def bent(layer):
+    """A layer of three channels, put out beside an LSTM, without which there is no model."""
+    lstm, dense = float_model("lstm", inputs=3).layers
+    dense = FloatDense(name="out", kernel=np.ones((1, lstm.units + 3)), bias=np.zeros(1))
+    x, seen = (RoutePart(source=source, start=0, width=3) for source in (MODEL_INPUT, 0))
+    hidden = RoutePart(source=1, start=0, width=lstm.units)
+    return replace(
+        float_model("lstm", inputs=3),
+        layers=(layer, lstm, dense),
+        routes=((x,), (x,), (seen, hidden), (seen, RoutePart(source=2, start=0, width=1))),
+        output_names=("a", "b", "c", "d"),
+        output_units=("",) * 4,
+    )
+
+
+def function_cases():
+    """Every function by itself, and in a cell."""
+    for name, parameters in POINTWISE.items():
+        given = {
+            key: 0.75 if value == np.inf else value + 0.25 for key, value in parameters.items()
+        }
+        for function in {str(PointwiseFunction.of(name)), str(PointwiseFunction.of(name, **given))}:
+            yield function, bent(FloatPointwise(name="bent", function=function, units=3))
+    yield "prelu", bent(FloatPReLU(name="bent", slope=np.array([-0.5, 0.25, 2.0])))
+    functions = ("softsign", "silu", "hard_sigmoid_keras2", "elu(alpha=0.5)")
+    for kind, gate, cell in zip(GENERAL, functions, reversed(functions), strict=True):
+        options = {"gate_function": gate, "cell_function": cell}
+        options = {name: options[name] for name in option_types(kind)}
+        rng = np.random.default_rng(3)
+        shapes = weight_shapes(kind, 3, 3, options)
+        weights = {name: rng.normal(0, 0.4, shape) for name, shape in shapes.items()}
+        yield kind, bent(FloatCell.of(kind, "bent", options, weights))
+
+
+GENERAL = ("general_lstm", "general_gru_before", "general_gru_after", "general_rnn")
+CASES = dict(cases()) | dict(function_cases())
 #: Small models by name: every layer with states.
 STATEFUL = {
     **{cell: float_model(cell, stack=2) for cell in FLOAT_CELLS},

@@ -30,9 +30,17 @@ from edgernn_export.float_model.model import (
     FloatLSTM,
     FloatMerge,
     FloatModel,
+    FloatPointwise,
+    FloatPReLU,
     FloatSimpleRNN,
 )
-from edgernn_export.writers.onnx.float_steps import Fed, LayerNodes, append_cell, append_delay
+from edgernn_export.writers.onnx.float_steps import (
+    Fed,
+    LayerNodes,
+    append_cell,
+    append_delay,
+    append_pointwise,
+)
 from edgernn_export.writers.onnx.graph import GraphBuilder
 from edgernn_export.writers.onnx.interpreter import NodeRows, joined, sliced
 from edgernn_export.writers.routed import cut
@@ -160,6 +168,10 @@ def _merge(g: GraphBuilder, layer: FloatMerge, fed: Fed, _: list[str]) -> LayerN
     return g.node(_MERGE_OPERATORS[layer.operation], *vectors), ()
 
 
+def _prelu(g: GraphBuilder, layer: FloatPReLU, fed: Fed, _: list[str]) -> LayerNodes:
+    return g.node("PRelu", joined(g, fed), g.constant(layer.slope, np.float32)), ()
+
+
 def _embedding(g: GraphBuilder, layer: FloatEmbedding, fed: Fed, _: list[str]) -> LayerNodes:
     """The rows that tokens number: float32 [T, B, U]."""
     index = g.cast(joined(g, fed), np.int64)
@@ -250,4 +262,6 @@ WRITTEN: Final[dict[type, Callable[[GraphBuilder, Any, Fed, list[str]], LayerNod
     FloatMerge: _merge,
     FloatEmbedding: _embedding,
     FloatDelay: append_delay,
+    FloatPointwise: append_pointwise,
+    FloatPReLU: _prelu,
 }

@@ -1,4 +1,4 @@
-"""What the float ONNX form has no operator for: registered cells, and delays.
+"""What the float ONNX form has no operator for: registered cells, functions, and delays.
 
 A cell runs as a Scan over time, whose body is the graph of the cell's lowering in real numbers. The
 same interpreter runs it in NumPy and in Keras (`float_model.graph_run`).
@@ -14,9 +14,11 @@ from typing import Final
 import numpy as np
 
 from edgernn.graph.ops import Function
+from edgernn.model.functions.pointwise import PointwiseFunction
 from edgernn_export.float_model.functions.arithmetic import Arithmetic
+from edgernn_export.float_model.functions.pointwise import pointwise
 from edgernn_export.float_model.graph_run import FloatStep
-from edgernn_export.float_model.model import FloatCell, FloatDelay
+from edgernn_export.float_model.model import FloatCell, FloatDelay, FloatPointwise
 from edgernn_export.writers.onnx.graph import GraphBuilder
 from edgernn_export.writers.onnx.interpreter import NodeRows, joined, sliced
 
@@ -84,7 +86,7 @@ NODES: Final = Arithmetic(
     mean=lambda v: v.node("ReduceMean", v, axes=[-1], keepdims=1),
     sqrt=lambda v: v.node("Sqrt", v),
     exp=lambda v: v.node("Exp", v),
-    log1p=lambda v: (v + 1.0).node("Log", v + 1.0),
+    log1p=lambda v: v.node("Log", v + 1.0),
     erf=lambda v: v.node("Erf", v),
     absolute=lambda v: v.node("Abs", v),
     greater=lambda v, number: v.node("Greater", v, number),
@@ -128,6 +130,23 @@ def append_cell(g: GraphBuilder, layer: FloatCell, fed: Fed, states: list[str]) 
     first = [g.node("Squeeze", state, no_steps) for state in states]
     *last, y = g.scan(body, first, [array.name for array in of_xs.values()])
     return y, tuple(g.node("Unsqueeze", state, no_steps) for state in last)
+
+
+def append_pointwise(
+    g: GraphBuilder, layer: FloatPointwise, fed: Fed, states: list[str]
+) -> LayerNodes:
+    """Append a function of every value.
+
+    Args:
+        g: receives the nodes.
+        layer: says which.
+        fed: U features.
+        states: none.
+    """
+    del states
+    x = NodeArray(g, joined(g, fed))
+    y = pointwise(NODES, PointwiseFunction.parse(layer.function), x)
+    return (g.node("Identity", x.name) if y is x else y.name), ()
 
 
 def append_delay(g: GraphBuilder, layer: FloatDelay, fed: Fed, states: list[str]) -> LayerNodes:

@@ -166,8 +166,7 @@ def _share(g: Int32Operators, gate: Gate, value: Tensor) -> Share:
     p = g.less(g.gathered(table[:-1], u), fall)
     zero = g.constant(np.zeros((1, v.width)))
     # F(0) is a half, so that the share of the complement, too, may be told by a >= 0.
-    kinds = {"kind": "GreaterEqualOptions", "dtype": "bool"}
-    positive = g.run("GREATER_EQUAL", v, zero, **kinds)
+    positive = g.run("GREATER_EQUAL", v, zero, kind="GreaterEqualOptions", dtype="bool")
     pair = (p, g.less(1 << 30, p))
     w = g.run("SELECT", positive, *(pair if gate.complement else pair[::-1]), kind="SelectOptions")
     return Share(g.over(w, LOW_BITS), g.rest(w, LOW_BITS))
