@@ -18,9 +18,13 @@ from edgernn_export.cells import RegisteredCell
 from edgernn_export.compress.pruning import MagnitudePruning
 from edgernn_export.compress.qat import integer_model, qat_model
 from edgernn_export.compress.qat import straight_through as clauses
-from edgernn_export.compress.qat.exact_sums import double_product, product_in_parts, whole
-from edgernn_export.compress.qat.input_codes import InputCodes, ReachedCodes
-from edgernn_export.compress.qat.requantization import rounded_sum
+from edgernn_export.compress.qat.arithmetic.exact_sums import (
+    double_product,
+    product_in_parts,
+    whole,
+)
+from edgernn_export.compress.qat.arithmetic.input_codes import InputCodes, ReachedCodes
+from edgernn_export.compress.qat.arithmetic.requantization import rounded_sum
 from edgernn_firmware_sim.reference import affine as affine_map
 from edgernn_firmware_sim.reference import tables
 from edgernn_firmware_sim.reference.events import Quiet

@@ -15,10 +15,10 @@ from edgernn.model.formats import FloatArray
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.interface import port_slices
 from edgernn.model.routes import Route
-from edgernn_export.compress.qat.back_ends import Tensor
-from edgernn_export.compress.qat.input_codes import InputCodes
+from edgernn_export.compress.qat.arithmetic.back_ends import Tensor
+from edgernn_export.compress.qat.arithmetic.input_codes import InputCodes
+from edgernn_export.compress.qat.arithmetic.integers import constant
 from edgernn_export.compress.qat.maps.columns import Columns
-from edgernn_export.compress.qat.tensor_arithmetic import constant
 from edgernn_export.keras_reader.findings import owner_of
 
 

@@ -39,10 +39,10 @@ from edgernn.graph.ops import (
 )
 from edgernn.model.affine import Source
 from edgernn.model.formats import Precision
-from edgernn_export.compress.qat.back_ends import Tensor
-from edgernn_export.compress.qat.maps.training_maps import ReadyMap
-from edgernn_export.compress.qat.normalization import normalized
-from edgernn_export.compress.qat.straight_through import (
+from edgernn_export.compress.qat.arithmetic.back_ends import Tensor
+from edgernn_export.compress.qat.arithmetic.integers import constant
+from edgernn_export.compress.qat.arithmetic.normalization import normalized
+from edgernn_export.compress.qat.arithmetic.straight_through import (
     complement,
     hard_sigmoid,
     looked_up,
@@ -54,14 +54,14 @@ from edgernn_export.compress.qat.straight_through import (
     sigmoid,
     tanh,
 )
-from edgernn_export.compress.qat.tensor_arithmetic import constant
-from edgernn_export.compress.qat.wide_arithmetic import (
+from edgernn_export.compress.qat.arithmetic.wide_states import (
     blended,
     curve,
     gated_sum,
     leaky_sum,
     wide_rescaled,
 )
+from edgernn_export.compress.qat.maps.training_maps import ReadyMap
 from edgernn_export.float_model.graph_run import offset_of
 
 Maps = dict[str, ReadyMap]

@@ -17,7 +17,9 @@ from edgernn.model.formats import INT16_MAX, FloatArray, Precision
 from edgernn.model.layers import GRUAfter, Layer
 from edgernn_export.cells.cell_readers import attribute
 from edgernn_export.cells.keras_cell import Between, CellMatrix, matrices_of
-from edgernn_export.compress.qat.back_ends import Tensor, scan
+from edgernn_export.compress.qat.arithmetic.back_ends import Tensor, scan
+from edgernn_export.compress.qat.arithmetic.integers import codes_of, constant
+from edgernn_export.compress.qat.arithmetic.straight_through import operand
 from edgernn_export.compress.qat.ends import LayerPlace, Refused, each_step
 from edgernn_export.compress.qat.interpreter import Inputs, Maps, TrainingInterpreter
 from edgernn_export.compress.qat.maps.float_weights import (
@@ -33,8 +35,6 @@ from edgernn_export.compress.qat.maps.float_weights import (
 from edgernn_export.compress.qat.maps.maps8 import Maps8
 from edgernn_export.compress.qat.maps.maps16 import Maps16
 from edgernn_export.compress.qat.maps.training_maps import Weights
-from edgernn_export.compress.qat.straight_through import operand
-from edgernn_export.compress.qat.tensor_arithmetic import codes_of, constant
 from edgernn_export.float_model.cell_plans import weight_shapes
 from edgernn_export.float_model.graph_run import offset_of
 from edgernn_export.keras_reader.findings import owner_of

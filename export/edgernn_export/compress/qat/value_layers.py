@@ -17,14 +17,14 @@ from edgernn.model.layers import Delay, Embedding, Layer
 from edgernn.model.merges import Merge
 from edgernn.model.scales import ScaleVector
 from edgernn_export.cells.keras_cell import Between
-from edgernn_export.compress.qat.back_ends import Tensor
+from edgernn_export.compress.qat.arithmetic.back_ends import Tensor
+from edgernn_export.compress.qat.arithmetic.integers import codes_of, constant
+from edgernn_export.compress.qat.arithmetic.requantization import rounded_sum
 from edgernn_export.compress.qat.ends import LayerPlace, Refused, each_step
 from edgernn_export.compress.qat.interpreter import TrainingInterpreter
 from edgernn_export.compress.qat.maps.columns import output_scales
 from edgernn_export.compress.qat.maps.float_weights import BIAS, KERNEL
 from edgernn_export.compress.qat.maps.training_maps import Weights
-from edgernn_export.compress.qat.requantization import rounded_sum
-from edgernn_export.compress.qat.tensor_arithmetic import codes_of, constant
 from edgernn_export.float_model.graph_run import offset_of
 
 EMBEDDINGS = "embeddings"

@@ -50,14 +50,14 @@ def test_every_operation_and_function_trains():
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_operand_of_every_value(precision):
-    from edgernn_export.compress.qat.straight_through import operand
+    from edgernn_export.compress.qat.arithmetic.straight_through import operand
 
     wanted = affine_map.operand(precision, EVERY_CODE, Quiet(), "v")
     assert np.array_equal(integers(operand(tensor(EVERY_CODE), precision)), wanted)
 
 
 def test_products_and_sums():
-    from edgernn_export.compress.qat.straight_through import (
+    from edgernn_export.compress.qat.arithmetic.straight_through import (
         complement,
         product,
         rescaled,
@@ -80,7 +80,7 @@ def test_products_and_sums():
 @pytest.mark.parametrize("precision", ["w8a8", "w8a16"])
 def test_input_codes_are_those_of_the_interface(precision):
     from edgernn_export import quantize
-    from edgernn_export.compress.qat.input_codes import InputCodes
+    from edgernn_export.compress.qat.arithmetic.input_codes import InputCodes
 
     model = quantize(float_model("lstm"), stream(200, 3), precision)
     xs = np.random.default_rng(2).normal(size=(500, 3)).astype(np.float32) * 4
@@ -94,7 +94,7 @@ def test_input_codes_are_those_of_the_interface(precision):
 def test_affine_map_of_8_bit_operands():
     import tensorflow as tf
 
-    from edgernn_export.compress.qat.requantization import requantized8
+    from edgernn_export.compress.qat.arithmetic.requantization import requantized8
 
     rng = np.random.default_rng(3)
     rows, shift = 40, 9
@@ -119,8 +119,8 @@ def test_affine_map_of_8_bit_operands():
 def test_affine_map_of_16_bit_operands():
     import tensorflow as tf
 
-    from edgernn_export.compress.qat.requantization import requantized16
-    from edgernn_export.compress.qat.straight_through import saturating_sum
+    from edgernn_export.compress.qat.arithmetic.requantization import requantized16
+    from edgernn_export.compress.qat.arithmetic.straight_through import saturating_sum
 
     rng = np.random.default_rng(4)
     rows = 40
@@ -151,7 +151,7 @@ def test_affine_map_of_16_bit_operands():
 
 
 def test_sums_that_float32_cannot_hold():
-    from edgernn_export.compress.qat.exact_sums import matrix_product
+    from edgernn_export.compress.qat.arithmetic.exact_sums import matrix_product
 
     rng = np.random.default_rng(5)
     codes = 4 * rng.integers(-4096, 4097, (2, 50, 600)) + 0.0

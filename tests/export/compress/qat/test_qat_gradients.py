@@ -61,7 +61,7 @@ def matched(cell, wanted):
 def test_weights_beyond_the_largest_code_can_still_move():
     import tensorflow as tf
 
-    from edgernn_export.compress.qat.tensor_arithmetic import codes_of
+    from edgernn_export.compress.qat.arithmetic.integers import codes_of
 
     weights = tf.constant([[2.0, 2.0, -2.0, -2.0, 0.5]])
     with tf.GradientTape() as tape:

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.tf
 def test_codes_are_those_of_the_reference(width, jit):
     import tensorflow as tf
 
-    from edgernn_export.compress.qat.normalization import normalized as trained
+    from edgernn_export.compress.qat.arithmetic.normalization import normalized as trained
 
     made, x = constants(width, 0), rows(width, 60)
     run = tf.function(lambda v: trained(v, made), jit_compile=jit)
@@ -26,7 +26,7 @@ def test_codes_are_those_of_the_reference(width, jit):
 def test_the_gradient_is_that_of_the_real_function(width, kind):
     import tensorflow as tf
 
-    from edgernn_export.compress.qat.normalization import normalized as trained
+    from edgernn_export.compress.qat.arithmetic.normalization import normalized as trained
 
     scale, epsilon = KINDS[kind]
     made, x = constants(width, kind), rows(width, 40)[:40].astype(np.float32)

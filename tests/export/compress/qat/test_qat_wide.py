@@ -13,8 +13,8 @@ from edgernn.graph.ops import Gate, Value
 from edgernn.model.formats import PREACTIVATION, UNIT
 from edgernn.model.functions.curves import CURVE_STEP_BITS, CurveTable
 from edgernn.model.scales import LeakConstants
-from edgernn_export.compress.qat import wide_arithmetic
-from edgernn_export.compress.qat.straight_through import complement
+from edgernn_export.compress.qat.arithmetic import wide_states
+from edgernn_export.compress.qat.arithmetic.straight_through import complement
 from edgernn_firmware_sim.reference import tables, wide
 
 N = 20_000
@@ -52,7 +52,7 @@ def test_blends_are_those_of_the_reference(fine: bool, less: bool) -> None:
     rng = np.random.default_rng(1)
     gate = _gate(fine=fine, complement=less)
     high, low, target, code = _codes(rng), _codes(rng), _codes(rng), _gate_codes(rng, gate)
-    got = wide_arithmetic.blended(*map(_tensor, (high, low, target, code)), gate)
+    got = wide_states.blended(*map(_tensor, (high, low, target, code)), gate)
     _equal(got, wide.blend(high, low, target, wide.share_of(gate)(code)))
 
 
@@ -63,7 +63,7 @@ def test_gated_sums_are_those_of_the_reference(fine: bool, shift: int) -> None:
     loss, gain = _gate(fine=fine, complement=True), _gate(fine=fine, complement=False)
     high, low, candidate = _codes(rng), _codes(rng), _codes(rng)
     lost, gained = _gate_codes(rng, loss), _gate_codes(rng, gain)
-    got = wide_arithmetic.gated_sum(
+    got = wide_states.gated_sum(
         _tensor(high), _tensor(low), (loss, _tensor(lost)), _tensor(candidate),
         (gain, _tensor(gained)), shift,
     )  # fmt: skip
@@ -83,7 +83,7 @@ def _leak(rng: np.random.Generator) -> LeakConstants:
 def test_leaky_sums_are_those_of_the_reference(rectified: bool) -> None:
     rng = np.random.default_rng(3)
     high, low, entry, leak = _codes(rng), _codes(rng), _codes(rng), _leak(rng)
-    got = wide_arithmetic.leaky_sum(*map(_tensor, (high, low, entry)), leak, rectified=rectified)
+    got = wide_states.leaky_sum(*map(_tensor, (high, low, entry)), leak, rectified=rectified)
     least = 0 if rectified else -(1 << 30)
     _equal(got, wide.saturated(wide.leaky_sum(high, low, entry, leak), least))
 
@@ -92,7 +92,7 @@ def test_leaky_sums_are_those_of_the_reference(rectified: bool) -> None:
 def test_wide_values_are_rescaled_as_in_the_reference(shift: int) -> None:
     rng = np.random.default_rng(4)
     high, low = _codes(rng), np.maximum(_codes(rng), 0)
-    got = wide_arithmetic.wide_rescaled(_tensor(high), _tensor(low), shift)
+    got = wide_states.wide_rescaled(_tensor(high), _tensor(low), shift)
     wanted = wide.round_product(wide.whole(high, low), shift)
     _equal((got,), (np.clip(wanted, -32768, 32767),))
 
@@ -102,7 +102,7 @@ def test_curves_are_those_of_the_reference_at_every_code(bits: int) -> None:
     rng = np.random.default_rng(bits)
     entries = rng.integers(-32768, 32768, (1 << (16 - bits)) + 1).astype(np.int16)
     table = CurveTable(entries=entries, low=-20_000, high=30_000)
-    got = wide_arithmetic.curve(_tensor(ALL_CODES), table)
+    got = wide_states.curve(_tensor(ALL_CODES), table)
     _equal((got,), (tables.curve(table)[ALL_CODES],))
 
 
@@ -132,7 +132,7 @@ def test_gradients_of_a_gated_sum_are_those_of_the_real_one() -> None:
 
     def integers(*values: tf.Tensor) -> tf.Tensor:
         h, low_part, a, g, b = values
-        return wide_arithmetic.gated_sum(h, low_part, (loss, a), g, (gain, b), 2)[0]
+        return wide_states.gated_sum(h, low_part, (loss, a), g, (gain, b), 2)[0]
 
     def real(*values: tf.Tensor) -> tf.Tensor:
         h, low_part, a, g, b = values
@@ -154,7 +154,7 @@ def test_gradients_of_a_blend_are_those_of_the_real_one() -> None:
         z = tf.sigmoid(a / 1024.0)
         return z * h + (1.0 - z) * n + 0.0 * low_part
 
-    got = _gradients(lambda *values: wide_arithmetic.blended(*values, gate)[0], given)
+    got = _gradients(lambda *values: wide_states.blended(*values, gate)[0], given)
     for one, wanted in zip(got, _gradients(real, given), strict=True):
         np.testing.assert_allclose(one, wanted, rtol=0.02, atol=2e-3)
 
@@ -167,7 +167,7 @@ def test_nothing_passes_where_a_sum_saturates() -> None:
     entry = np.array([32000.0, 5.0, 5.0], np.float32)
 
     def summed(h: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
-        return wide_arithmetic.leaky_sum(h, tf.zeros(3), u, leak, rectified=True)[0]
+        return wide_states.leaky_sum(h, tf.zeros(3), u, leak, rectified=True)[0]
 
     to_high, to_entry = _gradients(summed, [high, entry])
     assert to_high.tolist() == [0.0, 1.0, 0.0]

@@ -13,7 +13,15 @@ from keras import ops
 
 from edgernn.model.affine import ACCUMULATOR_LIMIT_W8A16, Affine16, Term16
 from edgernn.model.formats import FloatArray, Precision
-from edgernn_export.compress.qat.back_ends import Tensor, held
+from edgernn_export.compress.qat.arithmetic.back_ends import Tensor, held
+from edgernn_export.compress.qat.arithmetic.integers import (
+    constant,
+    narrow,
+    power_of_two,
+    wide,
+)
+from edgernn_export.compress.qat.arithmetic.requantization import requantized16
+from edgernn_export.compress.qat.arithmetic.straight_through import saturating_sum
 from edgernn_export.compress.qat.maps.float_weights import MapSpec
 from edgernn_export.compress.qat.maps.training_maps import (
     Add,
@@ -22,14 +30,6 @@ from edgernn_export.compress.qat.maps.training_maps import (
     TermVariables,
     Weights,
     needs_double,
-)
-from edgernn_export.compress.qat.requantization import requantized16
-from edgernn_export.compress.qat.straight_through import saturating_sum
-from edgernn_export.compress.qat.tensor_arithmetic import (
-    constant,
-    narrow,
-    power_of_two,
-    wide,
 )
 from edgernn_export.quantizer.overflow_proof import refuse16
 from edgernn_export.quantizer.weights.affine import Ranges

@@ -18,11 +18,11 @@ from keras import ops
 
 from edgernn.model.affine import Term8, Term16
 from edgernn.model.formats import FloatArray, Precision
-from edgernn_export.compress.qat.back_ends import Tensor, held
-from edgernn_export.compress.qat.exact_sums import EXACT, matrix_product
+from edgernn_export.compress.qat.arithmetic.back_ends import Tensor, held
+from edgernn_export.compress.qat.arithmetic.exact_sums import EXACT, matrix_product
+from edgernn_export.compress.qat.arithmetic.integers import codes_of, constant
+from edgernn_export.compress.qat.arithmetic.requantization import rounded_sum
 from edgernn_export.compress.qat.maps.float_weights import KERNEL, MATRICES, RECURRENT, MapSpec
-from edgernn_export.compress.qat.requantization import rounded_sum
-from edgernn_export.compress.qat.tensor_arithmetic import codes_of, constant
 
 _TOLERANCE: Final = 0.02
 #: Makes a variable: add(name, initial value, dtype).

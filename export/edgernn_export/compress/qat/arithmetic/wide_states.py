@@ -15,8 +15,8 @@ from edgernn.graph.ops import Gate
 from edgernn.model.formats import INT16_MAX, INT16_MIN, LOW_BITS
 from edgernn.model.functions.curves import CurveTable
 from edgernn.model.scales import LeakConstants
-from edgernn_export.compress.qat.back_ends import Tensor, gathered, with_gradient
-from edgernn_export.compress.qat.tensor_arithmetic import (
+from edgernn_export.compress.qat.arithmetic.back_ends import Tensor, gathered, with_gradient
+from edgernn_export.compress.qat.arithmetic.integers import (
     floor_shift,
     half_up,
     narrow,

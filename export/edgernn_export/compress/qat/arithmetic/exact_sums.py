@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from keras import ops
 
-from edgernn_export.compress.qat.back_ends import HAS_DOUBLE, Tensor, with_gradient
-from edgernn_export.compress.qat.tensor_arithmetic import floor_shift, narrow, wide
+from edgernn_export.compress.qat.arithmetic.back_ends import HAS_DOUBLE, Tensor, with_gradient
+from edgernn_export.compress.qat.arithmetic.integers import floor_shift, narrow, wide
 
 #: Where float32 stops to add exactly in any order.
 EXACT: Final = 1 << 24

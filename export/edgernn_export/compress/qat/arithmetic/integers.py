@@ -14,7 +14,7 @@ import numpy as np
 from keras import ops
 
 from edgernn.model.formats import INT16_MAX, INT16_MIN
-from edgernn_export.compress.qat.back_ends import Tensor, with_gradient
+from edgernn_export.compress.qat.arithmetic.back_ends import Tensor, with_gradient
 
 
 def wide(codes: Tensor) -> Tensor:

@@ -14,8 +14,8 @@ import numpy.typing as npt
 from keras import ops
 
 from edgernn.model.formats import INT16_MAX, INT16_MIN, Precision
-from edgernn_export.compress.qat.back_ends import Tensor, gathered, with_gradient
-from edgernn_export.compress.qat.tensor_arithmetic import (
+from edgernn_export.compress.qat.arithmetic.back_ends import Tensor, gathered, with_gradient
+from edgernn_export.compress.qat.arithmetic.integers import (
     floor_shift,
     narrow,
     round_product,

@@ -15,8 +15,13 @@ import numpy.typing as npt
 from keras import ops
 
 from edgernn.model.formats import FloatArray, Precision
-from edgernn_export.compress.qat.back_ends import HAS_DOUBLE, Tensor, gathered, with_gradient
-from edgernn_export.compress.qat.tensor_arithmetic import constant, narrow, wide
+from edgernn_export.compress.qat.arithmetic.back_ends import (
+    HAS_DOUBLE,
+    Tensor,
+    gathered,
+    with_gradient,
+)
+from edgernn_export.compress.qat.arithmetic.integers import constant, narrow, wide
 
 
 class InputCodes:

@@ -9,8 +9,8 @@ from keras import ops
 
 from edgernn.model.formats import INT16_MAX, INT16_MIN, NORMALIZED
 from edgernn.model.scales import NormalizationConstants
-from edgernn_export.compress.qat.back_ends import Tensor, gathered, with_gradient
-from edgernn_export.compress.qat.tensor_arithmetic import (
+from edgernn_export.compress.qat.arithmetic.back_ends import Tensor, gathered, with_gradient
+from edgernn_export.compress.qat.arithmetic.integers import (
     floor_shift,
     half_up,
     narrow,

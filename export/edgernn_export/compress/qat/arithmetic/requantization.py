@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from keras import ops
 
-from edgernn_export.compress.qat.back_ends import Tensor, with_gradient
-from edgernn_export.compress.qat.exact_sums import gradient_of, whole
-from edgernn_export.compress.qat.tensor_arithmetic import (
+from edgernn_export.compress.qat.arithmetic.back_ends import Tensor, with_gradient
+from edgernn_export.compress.qat.arithmetic.exact_sums import gradient_of, whole
+from edgernn_export.compress.qat.arithmetic.integers import (
     floor_shift,
     half_up,
     narrow,

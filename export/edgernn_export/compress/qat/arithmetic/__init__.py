@@ -1,0 +1,1 @@
+"""NUMERICS.md on tensors of any of the back-ends of Keras: forward exact, with gradients."""
