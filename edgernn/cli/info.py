@@ -225,6 +225,7 @@ def _layer(layer: Layer) -> Description:
         **({"unit_scales": layer.output_scales.tolist()} if has_unit_scales(layer) else {}),
         "states": [{"name": s.name, "format": str(s.format)} for s in layer.states],
         "weight_bits": _matrix_bits(layer),
+        "wide": layer.is_wide,
         "storages": sorted({term.storage.value for term in terms}),
         "weights_bytes": sum(file_bytes(layer, term) for term in terms) + table_bytes(layer),
         "constants_bytes": sum(_constants_bytes(a) for a in affines)
@@ -321,6 +322,8 @@ def _text(record: Description) -> str:
         lines += [f"answers depend on  {field_text(record['receptive_field'])}"]
     lines += [state_text(record)]
     lines += [f"  {s['name']}  int16 [{s['units']}]  {s['format']}" for s in record["states"]]
+    wide = [layer["name"] for layer in record.get("layers", []) if layer["wide"]]
+    lines += [f"states of 31 bits  {', '.join(wide)}"] * bool(wide)
     if "provenance" in record:
         lines += _provenance_lines(record["provenance"])
     return "\n".join(lines)

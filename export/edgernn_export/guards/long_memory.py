@@ -88,7 +88,7 @@ def long_memory(
         longest_steps: steps after which the state is reset in use; None where it never is. A dead
             band grows by half a code a step, so short windows never meet it.
     """
-    found = []
+    found: list[LongMemory] = []
     for index, (original, layer) in enumerate(zip(model.layers, layers, strict=True)):
         if not layer.is_wide:
             found += layer_memory(original, layer, index, statistics, longest_steps)

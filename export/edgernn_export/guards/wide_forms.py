@@ -22,8 +22,8 @@ def kept_in_matrix(layer: FloatLayer) -> FloatArray | None:
     if isinstance(layer, FloatSimpleRNN) and layer.activation == "relu":
         return layer.recurrent.diagonal()
     if isinstance(layer, FloatCell) and layer.kind == "general_rnn":
-        if dict(layer.options)["cell_function"] in _KEEPING:
-            return layer.by_name["gates.h"].diagonal()
+        keeps = dict(layer.options)["cell_function"] in _KEEPING
+        return layer.by_name["gates.h"].diagonal() if keeps else None
     return None
 
 

@@ -174,7 +174,8 @@ def make_plan(
     """The choices of `quantize` that hold for all layers.
 
     Raises:
-        QuantizationError: an unknown range method, scale choice or storage of states, or a loss below 0.
+        QuantizationError: an unknown range method, scale choice or storage of states, or a loss
+            below 0.
     """
     if method not in [*RangeMethod, *(member.value for member in RangeMethod)]:
         wanted = ", ".join(repr(member.value) for member in RangeMethod)

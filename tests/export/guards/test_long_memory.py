@@ -26,7 +26,7 @@ def found(
 ) -> tuple[LongMemory, ...]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", LongMemoryWarning)
-        integer = quantize(model, xs, precision, progress=False)
+        integer = quantize(model, xs, precision, state="16", progress=False)
     return long_memory(model, calibrate(model, [xs[None]]), integer.layers, longest)
 
 
@@ -62,7 +62,7 @@ def test_what_is_found_does_freeze_and_is_warned_of(precision: str) -> None:
     """The finding is true: 20,000 steps on, the integers are somewhere else."""
     model = gru_latch(12.0)
     with pytest.warns(LongMemoryWarning, match="gru: .* got 1 with longer memory: 0") as caught:
-        integer = quantize(model, latch_stream(), precision, progress=False)
+        integer = quantize(model, latch_stream(), precision, state="16", progress=False)
     assert len(caught) == 1
     assert caught[0].filename == __file__
     offered = np.zeros((20_000, 2))

@@ -119,7 +119,7 @@ def test_a_constant_channel_is_coded_exactly() -> None:
 
 @pytest.mark.filterwarnings("ignore:calibration. expected every channel to vary")
 @pytest.mark.filterwarnings("ignore::edgernn.LongMemoryWarning")  # it never forgets
-@pytest.mark.parametrize(("drive", "exponent"), [(0.2, 14), (4.0, 12), (30.0, 10)])
+@pytest.mark.parametrize(("drive", "exponent"), [(0.2, 14), (4.0, 12), (24.0, 10)])
 def test_cell_exponent_follows_the_observed_range(drive: float, exponent: int) -> None:
     """An integrating cell: forget and input gates open, c grows to a known size."""
     units = 2
@@ -137,7 +137,7 @@ def test_cell_exponent_follows_the_observed_range(drive: float, exponent: int) -
         float_model("lstm", inputs=1, units=units, outputs=0), layers=(layer,)
     )
     xs = np.full((int(np.ceil(drive / np.tanh(3.0))), 1), min(drive, 1.0))
-    integer = quantize(model, xs, progress=False)
+    integer = quantize(model, xs, state="16", progress=False)
     lstm = integer.layers[0]
     assert isinstance(lstm, LSTM)
     assert lstm.cell_exponent == exponent
