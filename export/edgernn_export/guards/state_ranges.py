@@ -124,5 +124,6 @@ def _cell(name: str, reached: float, highest: float, *, in_16: bool) -> str:
     wider = f"Take state='32', which holds ±{WIDE_CELL_LIMIT:.0f}. " if cured else ""
     return (
         f"{name}: expected a cell state within ±{highest:.0f}, got {reached:.6g} in calibration. "
-        f"{wider}Where the state is reset in use, calibrate on streams of that length; else train a GRU, whose state stays within ±1."
+        f"{wider}Where the state is reset in use, calibrate on streams of that length; else train "
+        "a GRU, whose state stays within ±1."
     )
