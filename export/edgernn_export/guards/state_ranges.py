@@ -17,6 +17,7 @@ from edgernn_export.calibration.ranges import RangeMethod, limit
 from edgernn_export.calibration.statistics import Calibration
 from edgernn_export.float_model.cell_plans import full_name, open_exponents, record_of
 from edgernn_export.float_model.model import FloatCell, FloatLSTM, FloatModel, FloatSimpleRNN
+from edgernn_export.guards.wide_forms import wide_defect
 
 #: Largest code that every row of an affine map can reach (clauses 4.3 and 5.2).
 HIGH_CODE: Final = {Precision.W8A8: INT16_MAX, Precision.W8A16: INT16_MAX // 2}
@@ -61,7 +62,9 @@ def refuse_unheld(
             if reached > highest:
                 reasons.append(_cell(layer.name, reached, highest, in_16=in_16))
         elif isinstance(layer, FloatCell):
-            reasons += _unheld_values(layer, index, statistics, method, precision)
+            in_16 = narrow is not None and narrow[index]
+            wide = not in_16 and wide_defect(layer) is None
+            reasons += _unheld_values(layer, index, statistics, method, precision, wide=wide)
     if reasons:
         raise RangeRefused(reasons)
 
@@ -89,19 +92,31 @@ def _unheld_values(
     statistics: Calibration,
     method: RangeMethod,
     precision: Precision,
+    *,
+    wide: bool,
 ) -> list[str]:
-    """The values of a registered cell that its coarsest exponents do not hold."""
+    """The values of a registered cell that its coarsest exponents do not hold.
+
+    Args:
+        layer: the cell.
+        index: its position.
+        statistics: calibration of the model.
+        method: how ranges are chosen.
+        precision: of the integer model.
+        wide: its state may be wide.
+    """
     reasons = []
     chosen = open_exponents(record_of(layer.kind), dict(layer.options))
     for option, exponent in chosen.items():
-        highest = high_code(layer, exponent, precision) * 2.0 ** -min(exponent.allowed)
+        coarsest = min(exponent.of(wide=wide))
+        highest = high_code(layer, exponent, precision) * 2.0**-coarsest
         for value in layer.plan.ranged_of(exponent):
             stats = statistics[index, value]
             reached = limit(stats.spread, stats.limit, method)
             if reached > highest:
                 reasons.append(
                     f"{layer.name}.{value}: expected values within ±{highest:.0f} ({option} "
-                    f"{min(exponent.allowed)}), got {reached:.6g} in calibration. Train with "
+                    f"{coarsest}), got {reached:.6g} in calibration. Train with "
                     "smaller weights or readings, or reset the state in use and calibrate on "
                     "streams of that length."
                 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,10 +17,13 @@ from edgernn_export.cli.arguments import layer_states
 from edgernn_export.float_model import float_run
 from edgernn_export.float_model.model import FloatLSTM, FloatModel, FloatSimpleRNN
 from edgernn_export.float_model.own_cells import FloatCell
+from edgernn_export.float_model.programs import FloatHandover, FloatPrograms
+from edgernn_export.quantizer.programs import quantize_programs
 from edgernn_export.quantizer.quantizer import quantize
 from edgernn_export.quantizer.report import quantization_report
 from edgernn_firmware_sim.reference.reference import Reference
 from tests.support.models.float import float_model, stream
+from tests.support.models.registered import float_network
 from tests.support.models.remembering import (
     averages,
     counter,
@@ -239,3 +243,36 @@ def test_the_command_line_chooses_states(tmp_path, capsys) -> None:
     ]
     assert main(["info", str(path)]) == 0
     assert "states of 31 bits  lstm" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "kind", ["peephole_lstm", "projected_lstm", "linear_recurrence", "min_gru"]
+)
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_registered_cells_may_be_wide(kind: str, precision: str) -> None:
+    original, xs = float_network(kind), stream(600, 3)
+    wide = quantize(original, xs, precision, state={"first": "32"}, progress=False)
+    narrow = quantize(original, xs, precision, state="16", progress=False)
+    assert [layer.is_wide for layer in wide.layers] == [True, False, False]
+    assert errors(wide, original, xs)[0] > errors(narrow, original, xs)[0] - 2.0
+
+
+@pytest.mark.parametrize("state", ["16", "32"])
+def test_programs_hand_wide_states_over(state: str) -> None:
+    past, future = (stream(400, 3, seed=seed).reshape(8, 50, 3) for seed in (1, 2))
+    encode, decode = (float_model("lstm", seed=seed, outputs=2) for seed in (3, 4))
+    first, *others = decode.layers
+    decode = replace(decode, layers=(replace(first, name="writes"), *others))
+    programs = FloatPrograms(
+        name="pair",
+        programs=(replace(encode, name="encode"), replace(decode, name="decode")),
+        handovers=tuple(
+            FloatHandover(program="decode", layer=0, state=which, source="encode", source_layer=0,
+                          source_state=which)
+            for which in (0, 1)
+        ),
+        inputs=(("past",), ("future",)),
+    )  # fmt: skip
+    made = quantize_programs(programs, {"encode": past, "decode": future}, "w8a16", state=state)
+    assert {model.layers[0].is_wide for model in made.programs} == {state == "32"}
+    assert {handover.state.rpartition(".")[2] for handover in made.handovers} == {"h", "c"}

@@ -43,7 +43,7 @@ def cell_exponents(context: LayerContext, layer: FloatCell, *, wide: bool) -> di
         hidden = wide and record.widened in exponent.values and record.widened != layer.plan.output
         room = WIDE_HEADROOM if hidden else STATE_HEADROOM
         high = high_code(layer, exponent, context.plan.precision)
-        return exponent_for(reach * room, exponent.allowed, high)
+        return exponent_for(reach * room, exponent.of(wide=wide), high)
 
     wanted = chosen_exponents(record.exponents, options, choose)
     if record.curve_shape:
@@ -59,7 +59,7 @@ def _fitting(
     free = open_exponents(record, options)
     for fewer in _reductions(tuple(free)):
         lower = {name: wanted[name] - fewer.get(name, 0) for name in free}
-        if any(lower[name] not in free[name].allowed for name in free):
+        if any(lower[name] not in free[name].of(wide=wide) for name in free):
             continue
         found = chosen_exponents(record.exponents, options, lambda name, _: lower[name])  # noqa: B023
         try:

@@ -18,6 +18,7 @@ from edgernn.model.formats import (
 from edgernn.model.layers import Layer
 from edgernn.model.scales import ENTRY_SHIFTS, LeakConstants
 from edgernn_export.calibration.ranges import exponent_for, limit
+from edgernn_export.float_model.cell_plans import open_exponents, record_of
 from edgernn_export.float_model.model import (
     RECURRENT,
     FloatCell,
@@ -28,7 +29,7 @@ from edgernn_export.float_model.model import (
 )
 from edgernn_export.float_model.own_cells import general_cell
 from edgernn_export.guards.long_memory import layer_memory
-from edgernn_export.guards.state_ranges import HIGH_CODE, NARROW_CELL_LIMIT
+from edgernn_export.guards.state_ranges import HIGH_CODE, NARROW_CELL_LIMIT, high_code
 from edgernn_export.guards.wide_forms import wide_defect
 from edgernn_export.quantizer.layer_context import STATE_HEADROOM, LayerContext
 from edgernn_export.quantizer.layers import quantize_layer
@@ -92,13 +93,23 @@ def quantize_wide(context: LayerContext, layer: FloatLayer) -> Layer:
 
 
 def _leaves_narrow(context: LayerContext, layer: FloatLayer) -> bool:
-    """Whether the cell state of an LSTM is beyond all that 16 bits hold, headroom included."""
-    general = isinstance(layer, FloatCell) and layer.kind == "general_lstm"
-    if not general and not isinstance(layer, FloatLSTM):
-        return False
-    stats = context.stats("c")
-    reach = limit(stats.spread, stats.limit, context.plan.method) * STATE_HEADROOM
-    return reach > NARROW_CELL_LIMIT
+    """Whether a state that may be wide is beyond all that 16 bits hold, headroom included."""
+    limits = {}
+    if isinstance(layer, FloatLSTM):
+        limits["c"] = NARROW_CELL_LIMIT
+    elif isinstance(layer, FloatCell):
+        record = record_of(layer.kind)
+        for exponent in open_exponents(record, dict(layer.options)).values():
+            if record.widened in exponent.values:
+                high = high_code(layer, exponent, context.plan.precision)
+                limits[record.widened] = high * 2.0 ** -min(exponent.allowed)
+        if layer.kind == "general_lstm":
+            limits["c"] = NARROW_CELL_LIMIT
+    for value, most in limits.items():
+        stats = context.stats(value)
+        if limit(stats.spread, stats.limit, context.plan.method) * STATE_HEADROOM > most:
+            return True
+    return False
 
 
 def _leaky(
