@@ -37,7 +37,7 @@ from edgernn_export.quantizer.layer_context import Plan
 from edgernn_export.quantizer.layers import layer_names, weight_matrices
 from edgernn_export.quantizer.narrowing.kept_bits import kept_bits
 from edgernn_export.quantizer.quantizer import make_plan
-from edgernn_export.quantizer.states.storage import States, check_states
+from edgernn_export.quantizer.states.storage import States, check_states, own_states
 from edgernn_export.quantizer.weight_storage import check_sparse, parse_precision
 from edgernn_export.quantizer.weights.bits import ModelBits, bits_by_layer, check_scales
 
@@ -159,7 +159,9 @@ def _plans(
     """The plan of each program, with the ranges of its own channels."""
     layers = {model.name: _named(model) for model in programs.programs}
     check_states(plan.state, {name: one for own in layers.values() for name, one in own.items()})
-    plans = {program: replace(plan, state=_own(plan.state, own)) for program, own in layers.items()}
+    plans = {
+        program: replace(plan, state=own_states(plan.state, own)) for program, own in layers.items()
+    }
     if given is None:
         return plans
     known = {name for model in programs.programs for name in model.input_names}
@@ -178,13 +180,6 @@ def _plans(
 def _named(model: FloatModel) -> dict[str, FloatLayer]:
     """The layers of a program by name."""
     return dict(zip(layer_names(model.layers), model.layers, strict=True))
-
-
-def _own(states: States, layers: Mapping[str, FloatLayer]) -> States:
-    """What is asked for the states of the layers of one program."""
-    if isinstance(states, str):
-        return states
-    return {name: asked for name, asked in states.items() if name in layers}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -367,15 +362,9 @@ def _concerns(
             for one in (*saturated_beginnings(integer, taken), *saturated)
         ]
         found += [] if strayed is None else [DepartureWarning(f"{program}: {strayed}")]
-        found += [
-            LongMemoryWarning(f"{program}: {one}")
-            for one in long_memory(
-                model,
-                calibrated[program].statistics,
-                integer.layers,
-                calibrated[program].longest_steps,
-            )
-        ]
+        own = calibrated[program]
+        lost = long_memory(model, own.statistics, integer.layers, own.longest_steps)
+        found += [LongMemoryWarning(f"{program}: {one}") for one in lost]
     return found
 
 

@@ -101,19 +101,16 @@ class QuantizationReport:
         rows = [("tensor", "SQNR dB", "worst unit", "saturated", "clipped")]
         for t in self.tensors:
             worst = f"#{t.worst_unit} ({t.worst_unit_sqnr_db:.1f} dB)"
-            saturated, outside = f"{t.saturation_rate:.4%}", f"{t.clip_rate:.4%}"
-            rows.append((t.name, f"{t.sqnr_db:.1f}", worst, saturated, outside))
+            shares = f"{t.saturation_rate:.4%}", f"{t.clip_rate:.4%}"
+            rows.append((t.name, f"{t.sqnr_db:.1f}", worst, *shares))
         lines = [f"quantization report over {over}"]
         lines += text_table(rows, "<24", ">9", ">18", ">11", ">10")
-        if self.saturations:
-            lines.append(
-                "saturated tensors: " + ", ".join(f"{n} {r:.3%}" for n, r in self.saturations)
-            )
+        saturated = ", ".join(f"{name} {share:.3%}" for name, share in self.saturations)
+        lines += [f"saturated tensors: {saturated}"] * bool(saturated)
         if any(self.input_clip_rate):
             shares = ", ".join(f"{r:.3%}" for r in self.input_clip_rate)
             lines.append(f"input values outside the calibrated range, per channel: {shares}")
-        if self.wide:
-            lines.append(f"states of 31 bits, for long memory: {', '.join(self.wide)}")
+        lines += [f"states of 31 bits, for long memory: {', '.join(self.wide)}"] * bool(self.wide)
         tightest = min(self.proofs, key=lambda p: p.headroom_bits)
         lines.append(
             f"overflow proof: {len(self.proofs)} affine maps safe; least headroom "
@@ -387,10 +384,8 @@ class _Compared:
 
 
 def _decibel(signal: float, noise: float) -> float:
-    if noise <= 0.0:
-        return float("inf")
-    if signal <= 0.0:
-        return float("-inf")
+    if noise <= 0.0 or signal <= 0.0:
+        return float("inf" if noise <= 0.0 else "-inf")
     return float(10.0 * np.log10(signal / noise))
 
 

@@ -13,7 +13,7 @@ from edgernn_export.float_model import float_run
 from edgernn_export.float_model.model import FloatModel
 from tests.support.models.float import FLOAT_CELLS, float_model, stream
 
-OPERANDS = {"x", "h_in", "rh"}
+OPERANDS = {"x", "h_in", "r*h"}
 
 
 def every_row(model: FloatModel, xs: FloatArray) -> dict[tuple[int, str], FloatArray]:

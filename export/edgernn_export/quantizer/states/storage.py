@@ -20,6 +20,13 @@ def storage_of(states: States, layer: str) -> str:
     return states if isinstance(states, str) else states.get(layer, "auto")
 
 
+def own_states(states: States, layers: Mapping[str, FloatLayer]) -> States:
+    """What is asked for the states of the layers of one program."""
+    if isinstance(states, str):
+        return states
+    return {name: asked for name, asked in states.items() if name in layers}
+
+
 def check_states(states: Any, layers: Mapping[str, FloatLayer]) -> None:
     """Refuse what is no choice, and wide states of layers that cannot have them.
 
