@@ -42,6 +42,7 @@ def readings() -> FloatArray:
     return np.abs(np.sin(np.arange(6000) / 300) * 0.5 + noise * 0.5)[:, None]
 
 
+@pytest.mark.filterwarnings("ignore::edgernn.LongMemoryWarning")
 @pytest.mark.parametrize(
     ("keep", "activation", "precision"),
     [(0.99, "relu", "w8a8"), (0.999, "relu", "w8a8"), (0.999, "relu", "w8a16"),
@@ -50,7 +51,7 @@ def readings() -> FloatArray:
 def test_a_slow_average_is_said(keep, activation, precision):
     model, xs = average(keep, activation), readings()
     with pytest.warns(DepartureWarning, match=r"slow: .* differently .* by \d+%") as caught:
-        integer = quantize(model, xs, precision, progress=False)
+        integer = quantize(model, xs, precision, state="16", progress=False)
     said = float(str(caught[0].message).split(" by ")[1].split("%")[0]) / 100
     ys = run(model, xs[None, :512])[0][0]
     q_ys, _ = Reference(integer).run(integer.interface().quantize(xs[:512]))
@@ -99,7 +100,8 @@ def said(model: FloatModel, precision: str = "w8a8", xs: FloatArray | None = Non
     """What quantizing says of departures."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        quantize(model, readings() if xs is None else xs, precision, progress=False)
+        given = readings() if xs is None else xs
+        quantize(model, given, precision, state="16", progress=False)
     return [str(w.message) for w in caught if issubclass(w.category, DepartureWarning)]
 
 
