@@ -18,7 +18,14 @@ _GATES: Final = ("gate_function", "gate_activation")
 
 
 def kept_in_matrix(layer: FloatLayer) -> FloatArray | None:
-    """What units keep of themselves as the diagonal of a matrix [H]; None of other layers."""
+    """What units keep of themselves from step to step as the diagonal of a matrix.
+
+    Args:
+        layer: a recurrent layer.
+
+    Returns:
+        float64 [H]; None of layers that keep shares by gates or constants, or nothing.
+    """
     if isinstance(layer, FloatSimpleRNN) and layer.activation == "relu":
         return layer.recurrent.diagonal()
     if isinstance(layer, FloatCell) and layer.kind == "general_rnn":
@@ -28,7 +35,11 @@ def kept_in_matrix(layer: FloatLayer) -> FloatArray | None:
 
 
 def wide_defect(layer: FloatLayer) -> str | None:
-    """Why a recurrent layer cannot have a wide state; None where it can."""
+    """Why a recurrent layer cannot have a wide state; None where it can.
+
+    Args:
+        layer: a recurrent layer.
+    """
     if isinstance(layer, FloatSimpleRNN):
         return None if layer.activation == "relu" else _made_anew(layer.activation)
     if not isinstance(layer, FloatCell):

@@ -109,7 +109,7 @@ def test_the_report_takes_streams_that_calibration_did_not_see(folder, capsys):
 
 
 def test_long_memory_is_a_line_on_stderr_and_in_every_record(folder, capsys):
-    options = ("--calibration", str(folder / "orders.npy"))
+    options = ("--calibration", str(folder / "orders.npy"), "--state", "16")
     assert quantize(folder, "holding.keras", *options, "--json") == 0
     caught = capsys.readouterr()
     (line,) = caught.err.splitlines()
