@@ -351,9 +351,9 @@ def plan_of(kind: str, inputs: int, units: int, options: Options) -> CellPlan:
                     )
     states = tuple(local_name(state.after) for state in graph.carried)
     ranged = dict.fromkeys(states)
-    beside = _open_values(type(layer), dict(options))
-    for values in beside.values():
-        ranged.update(dict.fromkeys(values))
+    chosen = _open_values(type(layer), dict(options))
+    for held in chosen.values():
+        ranged.update(dict.fromkeys(held))
     return CellPlan(
         graph=graph,
         terms={name: float_sources(kind, name) for name in layer.shape},
@@ -363,7 +363,7 @@ def plan_of(kind: str, inputs: int, units: int, options: Options) -> CellPlan:
         kept=tuple(_kept(graph, made)),
         output=local_name(graph.outputs[0]),
         epsilon=dict(options).get(EPSILON, 0.0),
-        values_of={layer.exponents[name].values: values for name, values in beside.items()},
+        values_of={layer.exponents[name].values: held for name, held in chosen.items()},
     )
 
 

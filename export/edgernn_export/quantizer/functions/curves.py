@@ -54,7 +54,7 @@ class FittedCurve:
 def fitted_curve(
     function: str, argument_scale: float, result_scale: float, reach: float = 1.0
 ) -> FittedCurve:
-    """The coarsest table of a function that is close enough; the closest one if none is.
+    """The coarsest table of a function that is close enough; the finest one if none is.
 
     Args:
         function: as `PointwiseFunction.parse` reads it.
@@ -69,7 +69,6 @@ def fitted_curve(
     if not counts.any():
         counts[:] = True
     exact = np.clip(exact, INT16_MIN, INT16_MAX)
-    best: FittedCurve | None = None
     for bits in reversed(CURVE_STEP_BITS):
         found = min(
             (
@@ -80,11 +79,8 @@ def fitted_curve(
         )
         off = np.abs(interpolated(found.table) - exact)
         if (off <= allowed)[counts].all():
-            return found
-        if best is None or found.error < best.error:
-            best = found
-    assert best is not None  # there are steps
-    return best
+            break
+    return found
 
 
 def interpolated(table: CurveTable) -> FloatArray:
@@ -94,7 +90,8 @@ def interpolated(table: CurveTable) -> FloatArray:
     i, t = u >> bits, u & ((1 << bits) - 1)
     entries = table.entries.astype(np.int64)
     made = entries[i] + (((entries[i + 1] - entries[i]) * t + (1 << (bits - 1))) >> bits)
-    return np.clip(made, table.low, table.high).astype(np.float64)
+    limited: FloatArray = np.clip(made, table.low, table.high).astype(np.float64)
+    return limited
 
 
 def _results(

@@ -1,0 +1,80 @@
+"""Pointwise functions in real numbers: those of Keras, in NumPy and in keras.ops."""
+
+import keras
+import numpy as np
+import pytest
+
+from edgernn.model.functions.pointwise import POINTWISE, PointwiseFunction
+from edgernn_export.cells.keras_cell import _KERAS
+from edgernn_export.float_model.cells import NUMPY
+from edgernn_export.float_model.functions.pointwise import pointwise
+
+A, O = keras.activations, keras.ops
+XS = np.concatenate([np.linspace(-12.0, 12.0, 4001), [-700.0, -100.0, 100.0, 0.0, 1.0, -1.0]])
+#: Where Keras has another name, or its default is another one.
+ORACLES = {
+    "celu": O.celu,
+    "clip": lambda x: O.clip(x, -1.0, 1.0),
+    "gelu": lambda x: A.gelu(x, approximate=False),
+    "gelu_tanh": lambda x: A.gelu(x, approximate=True),
+    "hard_sigmoid_keras2": lambda x: O.clip(0.2 * x + 0.5, 0.0, 1.0),
+    "hard_silu": O.hard_silu,
+    "threshold": lambda x: O.threshold(x, 0.0, 0.0),
+}
+#: Parameters other than the usual ones, and what Keras makes of them.
+PARAMETERS = [
+    ("relu", {"max_value": 6.0}, lambda x: A.relu(x, max_value=6.0)),
+    ("relu", {"negative_slope": 0.25}, lambda x: A.relu(x, negative_slope=0.25)),
+    ("relu", {"threshold": 1.0}, lambda x: A.relu(x, threshold=1.0)),
+    (
+        "relu",
+        {"threshold": 2.0, "max_value": 3.0, "negative_slope": 0.5},
+        lambda x: A.relu(x, threshold=2.0, max_value=3.0, negative_slope=0.5),
+    ),
+    (
+        "relu",
+        {"threshold": -1.0, "max_value": 3.0},
+        lambda x: A.relu(x, threshold=-1.0, max_value=3.0),
+    ),
+    ("elu", {"alpha": 0.3}, lambda x: A.elu(x, alpha=0.3)),
+    ("celu", {"alpha": 0.3}, lambda x: O.celu(x, alpha=0.3)),
+    ("squareplus", {"b": 1.0}, lambda x: O.squareplus(x, b=1)),
+    ("soft_shrink", {"threshold": 1.5}, lambda x: O.soft_shrink(x, threshold=1.5)),
+    ("hard_shrink", {"threshold": 1.5}, lambda x: O.hard_shrink(x, threshold=1.5)),
+    ("threshold", {"threshold": 0.5, "value": -2.0}, lambda x: O.threshold(x, 0.5, -2.0)),
+    ("clip", {"low": -3.0, "high": 0.5}, lambda x: O.clip(x, -3.0, 0.5)),
+]
+
+
+def compared(function, oracle):
+    """Largest distance of both libraries from Keras, in units of the value where that is large."""
+    xs = O.convert_to_tensor(XS, "float64")
+    wanted = np.asarray(oracle(xs))
+    unit = np.maximum(1.0, np.abs(wanted))
+    made = [pointwise(NUMPY, function, XS), np.asarray(pointwise(_KERAS, function, xs))]
+    assert all(np.isfinite(one).all() for one in made)
+    return max(float(np.max(np.abs(one - wanted) / unit)) for one in made)
+
+
+@pytest.mark.parametrize("name", POINTWISE)
+def test_a_function_is_that_of_keras(name):
+    oracle = ORACLES.get(name) or getattr(A, name)
+    # Keras takes constants of gelu in single precision.
+    assert compared(PointwiseFunction.of(name), oracle) < (1e-8 if "gelu" in name else 1e-14)
+
+
+@pytest.mark.parametrize(("name", "given", "oracle"), PARAMETERS)
+def test_parameters_are_those_of_keras(name, given, oracle):
+    assert compared(PointwiseFunction.of(name, **given), oracle) < 1e-14
+
+
+@pytest.mark.parametrize("name", POINTWISE)
+def test_gradients_are_finite_far_out(name):
+    """A branch that is not taken has no gradient that spoils the other one."""
+    import tensorflow as tf
+
+    xs = tf.constant([-90.0, -1.0, 0.0, 1.0, 60.0])
+    with tf.GradientTape() as tape:
+        tape.watch(xs)
+        total = O.sum(pointwise(_KERAS, PointwiseFunction.of(name), xs))
+    assert np.isfinite(np.asarray(tape.gradient(total, xs))).all()
