@@ -1,4 +1,4 @@
-"""Tables of functions: as close as they say, as coarse as they may be, exact where functions bend."""
+"""Tables of functions: as close as they say, no finer than need be, exact where functions bend."""
 
 import numpy as np
 import pytest
