@@ -9,17 +9,17 @@ from edgernn_export.cells.keras_cell import _KERAS
 from edgernn_export.float_model.cells import NUMPY
 from edgernn_export.float_model.functions.pointwise import pointwise
 
-A, O = keras.activations, keras.ops
+A, OPS = keras.activations, keras.ops
 XS = np.concatenate([np.linspace(-12.0, 12.0, 4001), [-700.0, -100.0, 100.0, 0.0, 1.0, -1.0]])
 #: Where Keras has another name, or its default is another one.
 ORACLES = {
-    "celu": O.celu,
-    "clip": lambda x: O.clip(x, -1.0, 1.0),
+    "celu": OPS.celu,
+    "clip": lambda x: OPS.clip(x, -1.0, 1.0),
     "gelu": lambda x: A.gelu(x, approximate=False),
     "gelu_tanh": lambda x: A.gelu(x, approximate=True),
-    "hard_sigmoid_keras2": lambda x: O.clip(0.2 * x + 0.5, 0.0, 1.0),
-    "hard_silu": O.hard_silu,
-    "threshold": lambda x: O.threshold(x, 0.0, 0.0),
+    "hard_sigmoid_keras2": lambda x: OPS.clip(0.2 * x + 0.5, 0.0, 1.0),
+    "hard_silu": OPS.hard_silu,
+    "threshold": lambda x: OPS.threshold(x, 0.0, 0.0),
 }
 #: Parameters other than the usual ones, and what Keras makes of them.
 PARAMETERS = [
@@ -37,18 +37,18 @@ PARAMETERS = [
         lambda x: A.relu(x, threshold=-1.0, max_value=3.0),
     ),
     ("elu", {"alpha": 0.3}, lambda x: A.elu(x, alpha=0.3)),
-    ("celu", {"alpha": 0.3}, lambda x: O.celu(x, alpha=0.3)),
-    ("squareplus", {"b": 1.0}, lambda x: O.squareplus(x, b=1)),
-    ("soft_shrink", {"threshold": 1.5}, lambda x: O.soft_shrink(x, threshold=1.5)),
-    ("hard_shrink", {"threshold": 1.5}, lambda x: O.hard_shrink(x, threshold=1.5)),
-    ("threshold", {"threshold": 0.5, "value": -2.0}, lambda x: O.threshold(x, 0.5, -2.0)),
-    ("clip", {"low": -3.0, "high": 0.5}, lambda x: O.clip(x, -3.0, 0.5)),
+    ("celu", {"alpha": 0.3}, lambda x: OPS.celu(x, alpha=0.3)),
+    ("squareplus", {"b": 1.0}, lambda x: OPS.squareplus(x, b=1)),
+    ("soft_shrink", {"threshold": 1.5}, lambda x: OPS.soft_shrink(x, threshold=1.5)),
+    ("hard_shrink", {"threshold": 1.5}, lambda x: OPS.hard_shrink(x, threshold=1.5)),
+    ("threshold", {"threshold": 0.5, "value": -2.0}, lambda x: OPS.threshold(x, 0.5, -2.0)),
+    ("clip", {"low": -3.0, "high": 0.5}, lambda x: OPS.clip(x, -3.0, 0.5)),
 ]
 
 
 def compared(function, oracle):
     """Largest distance of both libraries from Keras, in units of the value where that is large."""
-    xs = O.convert_to_tensor(XS, "float64")
+    xs = OPS.convert_to_tensor(XS, "float64")
     wanted = np.asarray(oracle(xs))
     unit = np.maximum(1.0, np.abs(wanted))
     made = [pointwise(NUMPY, function, XS), np.asarray(pointwise(_KERAS, function, xs))]
@@ -76,5 +76,5 @@ def test_gradients_are_finite_far_out(name):
     xs = tf.constant([-90.0, -1.0, 0.0, 1.0, 60.0])
     with tf.GradientTape() as tape:
         tape.watch(xs)
-        total = O.sum(pointwise(_KERAS, PointwiseFunction.of(name), xs))
+        total = OPS.sum(pointwise(_KERAS, PointwiseFunction.of(name), xs))
     assert np.isfinite(np.asarray(tape.gradient(total, xs))).all()
