@@ -275,6 +275,8 @@ def _activation(layer: Layer) -> str:
     chosen = ((field.name, getattr(layer, field.name)) for field in fields(layer))
     named = [(name, value.value) for name, value in chosen if isinstance(value, Enum)]
     named += [(name, getattr(layer, name)) for name in layer.inner]
+    named += [(name, getattr(layer, name)) for name in dict.fromkeys(layer.curve_shape.values())]
+    named += [(name, f"{table.entries.size} entries") for name, table in layer.curves.items()]
     return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in named) or "none"
 
 

@@ -29,7 +29,11 @@ WIDE_GATES: Final = (_FINE, "hard_sigmoid", "hard_sigmoid_keras2")
 #: Those of both GRUs.
 GRU_EXPONENTS: Final = {
     "gate_exponent": Exponent(
-        values=("z", "r"), allowed=GATE_EXPONENTS, result_of=("gate_function",)
+        values=("z", "r"),
+        allowed=GATE_EXPONENTS,
+        result_of=("gate_function",),
+        blended_by="gate_function",
+        parts=("w",),
     ),
     "gate_input_exponent": Exponent(
         values=("zr.z", "zr.r"),
@@ -114,10 +118,12 @@ def gru_gates(
     inner, outer = quantized(layer.gate_input_exponent), quantized(layer.gate_exponent)
     z, r = g.split(g.affine("zr", zr, operands, inner, rows="zr"), "zr")
     table = ("gate_curve", layer.gate_curve)
-    reset = applied(g, layer.gate_function, r, table, "r", outer)
+    # Of a gate that may be -1, one less the gate is 2: tanh alone has a format of its own.
+    reset = g.rescaled(applied(g, layer.gate_function, r, table, "r", outer), outer, "r_b")
     if layer.wide:
         return gate_of(g, layer, z, "z", outer, complement=True), reset
-    return applied(g, layer.gate_function, z, table, "z", outer), reset
+    update = applied(g, layer.gate_function, z, table, "z", outer)
+    return g.rescaled(update, outer, "z_b"), reset
 
 
 def blended(

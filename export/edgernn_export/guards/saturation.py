@@ -18,6 +18,8 @@ from edgernn.graph.ops import (
     Activation,
     AffineResult,
     Blend,
+    Curve,
+    Function,
     GatedSum,
     Rescaling,
     Slice,
@@ -179,7 +181,7 @@ class _Watch(Quiet):
         self._layers = {layer.name: layer for layer in model.layers}
         graphs = {layer.name: lowered(model.precision, (layer,)) for layer in model.layers}
         self._cells = {
-            layer.name: _flat_values(graphs[layer.name])
+            layer.name: (_flat_values(graphs[layer.name]), _rectified(graphs[layer.name]))
             for layer in model.layers
             if not isinstance(layer, _KNOWN)
         }
@@ -253,8 +255,11 @@ class _Watch(Quiet):
 
     def _moved_in_cell(self, name: str, true: FloatArray, narrow: Int32) -> Any:
         """Where a value of a registered cell shows its saturation."""
-        if name in self._cells[name.partition(".")[0]]:
+        flat, rectified = self._cells[name.partition(".")[0]]
+        if name in flat:
             return _moved_flat(true, narrow)
+        if name in rectified:
+            true, narrow = np.maximum(true, 0.0), np.maximum(narrow, np.int32(0))
         return np.abs(true - narrow) > _ROUNDED
 
     def _candidate(self) -> FloatArray:
@@ -300,6 +305,7 @@ def _flat_values(graph: OpGraph) -> frozenset[str]:
     for op in reversed(graph.ops):
         for value in op.reads:
             into = isinstance(op, Activation) and op.function.bounded
+            into |= isinstance(op, Curve) and op.function.flat_ends
             into |= isinstance(op, (Blend, GatedSum)) and value in _fine_gates(op)
             passed = isinstance(op, (Slice, Sum, Rescaling)) and op.result.name in flat - shown
             if value.format == PREACTIVATION and (into or passed):
@@ -307,6 +313,17 @@ def _flat_values(graph: OpGraph) -> frozenset[str]:
             else:
                 shown.add(value.name)
     return frozenset(flat - shown)
+
+
+def _rectified(graph: OpGraph) -> frozenset[str]:
+    """Values of a cell of which nothing but the part above 0 goes on."""
+    shown = {state.after.name for state in graph.carried} | {v.name for v in graph.outputs}
+    found: set[str] = set()
+    for op in reversed(graph.ops):
+        into = isinstance(op, Activation) and op.function is Function.RELU
+        into |= isinstance(op, Slice) and op.result.name in found - shown
+        (found if into else shown).update(value.name for value in op.reads)
+    return frozenset(found - shown)
 
 
 def _fine_gates(op: Blend | GatedSum) -> list[Value]:

@@ -9,16 +9,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from edgernn.cells.dense_rows import DenseRows
 from edgernn.cli.text_tables import text_table
-from edgernn.graph.lowering import lowered
-from edgernn.graph.ops import AffineResult, Blend, GatedSum, LeakySum, Product, Sum
 from edgernn.model.formats import FloatArray
 from edgernn.model.integer_model import IntegerModel
-from edgernn.model.layer_record import LayerRecord
-from edgernn.model.layers import LSTM, Delay, Embedding, GRUAfter, GRUBefore, SimpleRNN
-from edgernn.model.merges import Merge, MergeOperation
-from edgernn.model.routes import before_states, readers
+from edgernn.model.routes import before_states
 from edgernn_export.calibration.streams import as_streams, as_windows
 from edgernn_export.float_model.float_run import batches, begun, run, stretch_steps
 from edgernn_export.float_model.model import FloatModel
@@ -29,6 +23,8 @@ from edgernn_export.guards.recorded_run import (
     saturated_shares,
 )
 from edgernn_export.quantizer.overflow_proof import RowProof, prove
+from edgernn_export.quantizer.reports.compared_tensors import compared_tensors, recorded_parts
+from edgernn_export.quantizer.reports.curves import CurveReport, curve_lines, curve_reports
 from edgernn_firmware_sim.reference.arithmetic import Int32
 from edgernn_firmware_sim.reference.events import TensorEvents
 from edgernn_firmware_sim.reference.reference import Reference
@@ -78,6 +74,7 @@ class QuantizationReport:
         windows: of a window model, windows compared: layers that no recurrent layer reads are
             compared in the last step of each, which is what the model answers. Else None.
         wide: layers whose states have 31 bits (clause 2.8).
+        curves: tables that stand for functions (clause 3.6).
     """
 
     tensors: tuple[TensorReport, ...]
@@ -87,6 +84,7 @@ class QuantizationReport:
     steps: int
     windows: int | None = None
     wide: tuple[str, ...] = ()
+    curves: tuple[CurveReport, ...] = ()
 
     def to_json(self) -> str:
         """All figures as one JSON object; an infinite ratio is null."""
@@ -111,6 +109,7 @@ class QuantizationReport:
             shares = ", ".join(f"{r:.3%}" for r in self.input_clip_rate)
             lines.append(f"input values outside the calibrated range, per channel: {shares}")
         lines += [f"states of 31 bits, for long memory: {', '.join(self.wide)}"] * bool(self.wide)
+        lines += curve_lines(self.curves)
         tightest = min(self.proofs, key=lambda p: p.headroom_bits)
         lines.append(
             f"overflow proof: {len(self.proofs)} affine maps safe; least headroom "
@@ -174,8 +173,8 @@ def quantization_report(
     given = blocks
     if integer_model.window is not None:
         blocks = [_few(as_windows(blocks, integer_model.window, "report"))]
-    tensors = _compared(integer_model)
-    tap = _Tap({n: _recorded(integer_model.layers[i], n) for n, (i, *_) in tensors.items()})
+    tensors = compared_tensors(integer_model)
+    tap = _Tap({n: recorded_parts(integer_model.layers[i], n) for n, (i, *_) in tensors.items()})
     reference, interface = Reference(integer_model, tap), integer_model.interface()
     compared = {name: _Compared(scale) for name, (_, _, scale) in tensors.items()}
     originals: dict[str, FloatArray] = {}
@@ -229,6 +228,7 @@ def quantization_report(
         steps=taken,
         windows=None if integer_model.window is None else len(blocks[0]),
         wide=tuple(layer.name for layer in integer_model.layers if layer.is_wide),
+        curves=curve_reports(integer_model),
     )
 
 
@@ -277,68 +277,6 @@ def _ports(model: IntegerModel) -> dict[str, slice]:
         f"output[{port.name}]": slice(int(end) - port.width, int(end))
         for port, end in zip(model.output.ports, ends, strict=True)
     }
-
-
-def _compared(model: IntegerModel) -> dict[str, tuple[int, str, FloatArray]]:
-    """Integer tensor name -> (layer index, float tensor, real value per code and unit)."""
-    tensors: dict[str, tuple[int, str, FloatArray]] = {}
-    for index, layer in enumerate(model.layers):
-        if isinstance(layer, Delay):
-            continue
-        if layer.states and not isinstance(layer, (SimpleRNN, LSTM, GRUBefore, GRUAfter)):
-            graph = lowered(model.precision, (layer,))
-            recorded = (AffineResult, Product, Sum, Blend, GatedSum, LeakySum)
-            made = {op.result.name for op in graph.ops if isinstance(op, recorded)}
-            for state in graph.carried:
-                name, form = state.after.name, state.after.format
-                if name in made and form is not None:
-                    scale = np.full(state.after.width, form.scale)
-                    tensors[name] = (index, name.partition(".")[2], scale)
-        elif layer.states:
-            tensors[f"{layer.name}.h"] = (index, "h", np.full(layer.units, layer.output_scale))
-            if isinstance(layer, LSTM):
-                cell = np.full(layer.units, 2.0**-layer.cell_exponent)
-                tensors[f"{layer.name}.c"] = (index, "c", cell)
-        elif isinstance(layer, Embedding):
-            continue  # its codes are rounded weights: what reads them shows it
-        elif isinstance(layer, Merge):
-            scale = _output_scale(model, index)
-            if layer.operation is MergeOperation.SUM:
-                tensors[f"{layer.name}.sum{len(layer.terms) - 1}"] = (index, "y", scale)
-            elif layer.operation is MergeOperation.PRODUCT:
-                tensors[f"{layer.name}.product"] = (index, "y", scale)
-        else:
-            tensors[f"{layer.name}.out"] = (index, "y", _dense_scale(model, index))
-    return tensors
-
-
-def _recorded(layer: LayerRecord, name: str) -> tuple[str, ...]:
-    """The integer tensors that a tensor of the report is made of."""
-    if isinstance(layer, DenseRows):
-        return tuple(f"{name}.{row}" for row in range(layer.rows))
-    return (name,)
-
-
-def _dense_scale(model: IntegerModel, index: int) -> FloatArray:
-    """Real value of a dense layer's affine result, before its activation."""
-    layer = model.layers[index]
-    if getattr(layer, "activation").value in ("tanh", "sigmoid"):  # noqa: B009
-        return np.full(layer.units, 2.0**-10)
-    return _output_scale(model, index)
-
-
-def _output_scale(model: IntegerModel, index: int) -> FloatArray:
-    """Real value of a layer's output per unit; where only the output reads it, by its channels."""
-    layer = model.layers[index]
-    scale = layer.output_scales.copy()
-    if readers(model.wiring, index) == {len(model.layers)}:
-        at = 0
-        for part in model.wiring[-1]:
-            if part.source == index:
-                channels = model.output.scale[at : at + part.width]
-                scale[part.start : part.start + part.width] = channels
-            at += part.width
-    return scale
 
 
 class _Compared:

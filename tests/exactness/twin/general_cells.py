@@ -84,7 +84,7 @@ def general_gru(twin: Any, x: Vector, state: list[Vector]) -> tuple[Vector, list
     h, b = state[0], twin.layer.gate_exponent
     zr, o_h = twin.over_x_and_h("zr", x, h)
     z_z, z_r = zr[:units], zr[units:]
-    r = _applied(layer.gate_function, layer.gate_curve, z_r)
+    r = _gru_gate(twin, z_r)
     if layer.kind == "general_gru_before":
         rh = [twin.product(r[j], h[j], b) for j in range(units)]
         a = twin.maps["n"]({"x": x, "rh": twin.operand(rh)})
@@ -101,12 +101,21 @@ def general_gru(twin: Any, x: Vector, state: list[Vector]) -> tuple[Vector, list
         ]
         new = [[high for high, _ in parts], [low for _, low in parts]]
         return new[0], new
-    z = _applied(layer.gate_function, layer.gate_curve, z_z)
+    z = _gru_gate(twin, z_z)
     new_h = []
     for j in range(units):
         w = scalar.sat16(2**b - z[j])  # not an event (clause 10.1)
         new_h.append(meter.sat16(twin.product(z[j], h[j], b) + twin.product(w, n[j], b)))
     return new_h, [new_h]
+
+
+def _gru_gate(twin: Any, z: Vector) -> Vector:
+    """A gate of clause 7.25 with the fraction bits that gates have."""
+    layer = twin.layer
+    gate = _applied(layer.gate_function, layer.gate_curve, z)
+    if layer.gate_function in _OF_Q5_10:
+        gate = [wide.S(v, 15 - layer.gate_exponent, twin.meter) for v in gate]
+    return gate
 
 
 def general_rnn(twin: Any, x: Vector, state: list[Vector]) -> tuple[Vector, list[Vector]]:

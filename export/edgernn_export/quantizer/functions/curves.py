@@ -83,6 +83,28 @@ def fitted_curve(
     return found
 
 
+def curve_error(
+    function: str,
+    table: CurveTable,
+    argument_scale: float,
+    result_scale: float,
+    reach: float = 1.0,
+) -> float:
+    """Largest distance of a table from a function, in codes of the result.
+
+    Args:
+        function: as of `fitted_curve`, as are the others.
+        table: the record.
+        argument_scale: real value of a code of the argument.
+        result_scale: real value of a code of the result.
+        reach: the part of int16 within which results count.
+    """
+    exact = _results(PointwiseFunction.parse(function), _CODES, argument_scale, result_scale)
+    counts = np.abs(exact) <= reach * -INT16_MIN
+    exact = np.clip(exact, INT16_MIN, INT16_MAX)
+    return float(np.max(np.abs(interpolated(table) - exact), where=counts, initial=0.0))
+
+
 def interpolated(table: CurveTable) -> FloatArray:
     """Results of a table for all codes from -32768 up, float64 [65536] (clause 3.6)."""
     bits = table.step_bits

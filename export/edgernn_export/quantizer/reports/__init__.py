@@ -1,0 +1,1 @@
+"""What the quantization report is made of."""
