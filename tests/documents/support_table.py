@@ -28,7 +28,11 @@ from edgernn_export.writers.onnx.cells import RECURRENT
 from edgernn_export.writers.tflite.cells import EMIT
 
 #: Cells of the product, by module; those that tests register are not its own.
-CELLS: Final = tuple(module.name for module in pkgutil.iter_modules(cells.__path__))
+CELLS: Final = tuple(
+    module.name.rpartition(".")[2]
+    for module in pkgutil.walk_packages(cells.__path__, f"{cells.__name__}.")
+    if not module.ispkg
+)
 _FOUND: Final = [layer_class(kind) for kind in CELLS]
 #: Cells behind all others, in the order of their modules, whatever imported them first.
 LAYERS: Final = {
@@ -59,6 +63,12 @@ KERAS: Final = {
     "merge": "Add, Subtract, Multiply, Average, Maximum, Minimum",
     "embedding": "Embedding",
     **{kind: f'RNN(edgernn_export.cells.RegisteredCell("{kind}", …))' for kind in CELLS},
+    "general_lstm": "LSTM, LSTMCell with other activations",
+    "general_gru_before": "GRU, GRUCell (`reset_after=False`) with other activations",
+    "general_gru_after": "GRU, GRUCell (`reset_after=True`) with other activations",
+    "general_rnn": "SimpleRNN, SimpleRNNCell with other activations",
+    "pointwise": "Activation, ELU, LeakyReLU, ReLU, ThresholdedReLU, `activation=` of any layer",
+    "prelu": "PReLU",
     "dense_rows": "Conv1D and SeparableConv1D in front of strides and pooling",
 }
 #: (layer or operation, program) without support.

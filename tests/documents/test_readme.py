@@ -53,6 +53,7 @@ ELSEWHERE = {
 }
 #: Documents whose programs need more than a shell: the tests that run them.
 PROGRAMS = {
+    "docs/guides/activations.md": "tests/documents/test_activations_document.py",
     "docs/guides/add-a-cell.md": "tests/documents/test_add_a_cell_document.py",
     "docs/guides/convolutions.md": "tests/documents/test_convolutions_document.py",
     "docs/guides/distillation.md": "tests/documents/test_distillation_document.py",
