@@ -17,7 +17,7 @@ from edgernn.model.formats import Precision
 from edgernn_export.cells import RegisteredCell
 from edgernn_export.compress.pruning import MagnitudePruning
 from edgernn_export.compress.qat import integer_model, qat_model
-from edgernn_export.compress.qat import straight_through as clauses
+from edgernn_export.compress.qat.arithmetic import straight_through as clauses
 from edgernn_export.compress.qat.arithmetic.exact_sums import (
     double_product,
     product_in_parts,

@@ -9,7 +9,14 @@ from edgernn_export import quantize
 from edgernn_export.compress.qat import integer_model, qat_model
 from tests.support.training.qat_runs import codes, moved, reference_codes
 
-pytestmark = pytest.mark.tf
+#: Weights are random: some units saturate, or hold for ever.
+pytestmark = [
+    pytest.mark.tf,
+    pytest.mark.filterwarnings("ignore::edgernn.errors.SaturationWarning"),
+    pytest.mark.filterwarnings("ignore::edgernn.errors.LongMemoryWarning"),
+    pytest.mark.filterwarnings("ignore::edgernn.errors.DepartureWarning"),
+    pytest.mark.filterwarnings("ignore::edgernn.errors.WeightBitsWarning"),
+]
 STEPS = 90
 PRECISIONS = ("w8a8", "w8a16", "w4a8")
 #: Layers that get wide states: class, options, kind of the record.

@@ -41,7 +41,7 @@ def test_fit_without_labels_comes_closer_to_the_float_network():
     model.compile(keras.optimizers.Adam(1e-3), jit_compile=False)
     kept = [np.array(variable) for variable in float_model.weights]
     model.fit(xs, epochs=10, batch_size=4, verbose=0)
-    assert distance(model, float_model, unseen) < 0.8 * before
+    assert distance(model, float_model, unseen) < 0.9 * before
     assert np.array_equal(codes(model, unseen), reference_codes(integer_model(model), unseen))
     for variable, value in zip(float_model.weights, kept, strict=True):
         assert np.array_equal(variable, value)

@@ -78,7 +78,7 @@ def test_saturated_codes_pass_no_gradient():
     import tensorflow as tf
 
     from edgernn.model.formats import Precision
-    from edgernn_export.compress.qat import straight_through as st
+    from edgernn_export.compress.qat.arithmetic import straight_through as st
 
     def slope(clause, *codes):
         values = [tf.constant([float(code)]) for code in codes]

@@ -112,7 +112,8 @@ def blended(high: Tensor, low: Tensor, target: Tensor, code: Tensor, gate: Gate)
             to_gate = upstream * (target - high) * _slope(gate, w)
             return upstream * (1.0 - w), ops.zeros_like(low), upstream * w, to_gate
 
-        return high + _high(moved(high, low, target, share)), grad
+        new = high + _high(moved(high, low, target, share))
+        return ops.maximum(new, float(INT16_MIN)), grad
 
     new = with_gradient(clause)(high, low, target, code)
     return new, _low(moved(high, low, target, _halves(gate, code)))
