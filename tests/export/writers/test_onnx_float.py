@@ -86,7 +86,8 @@ def function_cases():
         given = {
             key: 0.75 if value == np.inf else value + 0.25 for key, value in parameters.items()
         }
-        for function in {str(PointwiseFunction.of(name)), str(PointwiseFunction.of(name, **given))}:
+        usual, other = PointwiseFunction.of(name), PointwiseFunction.of(name, **given)
+        for function in dict.fromkeys((str(usual), str(other))):
             yield function, bent(FloatPointwise(name="bent", function=function, units=3))
     yield "prelu", bent(FloatPReLU(name="bent", slope=np.array([-0.5, 0.25, 2.0])))
     functions = ("softsign", "silu", "hard_sigmoid_keras2", "elu(alpha=0.5)")
