@@ -18,6 +18,9 @@ CURVE_STEP_BITS: Final = range(4, 13)
 class CurveTable(ArrayRecord):
     """A function of int16 codes as a table that is interpolated (clause 3.6).
 
+    Between two entries results lie on the straight line, rounded half up. The table does not say
+    what codes and results are worth: it is made for one format, or real scale, of each.
+
     Attributes:
         entries: int16 [2^(16 - s) + 1]: the results at −32768, −32768 + 2^s, … 32768.
         low, high: what results are limited to; the ends of int16 where nothing is.

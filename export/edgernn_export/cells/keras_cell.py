@@ -22,7 +22,7 @@ from edgernn_export.float_model.cell_plans import (
     record_of,
     weight_shapes,
 )
-from edgernn_export.float_model.functions.arithmetic import Arithmetic
+from edgernn_export.float_model.functions.pointwise import Arithmetic
 from edgernn_export.float_model.graph_run import FloatStep
 
 _KERAS = Arithmetic(

@@ -18,17 +18,15 @@ from edgernn.graph.ops import (
     AffineResult,
     Complement,
     Curve,
-    LeakySum,
     Op,
     OperandOf,
     Product,
     Scaling,
-    Slice,
     Sum,
     Value,
 )
 from edgernn.model.affine import Affine8, Source, Term8
-from edgernn.model.formats import LOW_BITS, FloatArray, Precision
+from edgernn.model.formats import Precision
 from edgernn.model.functions.exponents import Exponent, chosen_exponents
 from edgernn.model.layer_record import LayerRecord
 from edgernn.model.layers import ENTRY_POINTS, layer_class
@@ -287,32 +285,6 @@ def _zero_map(record: type[LayerRecord], name: str, widths: dict[str, int]) -> A
         bias=np.zeros(rows, np.int32),
         shift=1,
     )
-
-
-def row_scales(graph: OpGraph, op: AffineResult) -> FloatArray:
-    """Real value of one code of each row of a map's result, float64 [R].
-
-    Rows of a result that has no format of its own have that of the part which is cut out of it, or
-    that in which a leaky sum takes them in (clause 7.23).
-
-    Args:
-        graph: of the cell.
-        op: one of its maps.
-    """
-    if op.result.format is not None:
-        return np.full(op.affine.rows, op.result.format.scale)
-    scales = np.zeros(op.affine.rows)
-    for reader in graph.ops:
-        if isinstance(reader, Slice) and reader.value == op.result:
-            assert reader.result.format is not None  # parts of such a stack have formats
-            part = slice(reader.start, reader.start + reader.result.width)
-            scales[part] = reader.result.format.scale
-        elif isinstance(reader, LeakySum) and reader.entry == op.result:
-            assert reader.high.format is not None  # states have formats
-            bits = reader.high.format.frac_bits + LOW_BITS - reader.constants.shift
-            scales[:] = np.exp2(-bits.astype(np.float64))
-    assert scales.all()  # every row is read
-    return scales
 
 
 def local_name(value: Value) -> str:

@@ -21,8 +21,7 @@ from edgernn.model.formats import FloatArray
 from edgernn.model.functions.pointwise import PointwiseFunction
 from edgernn.model.merges import MergeOperation
 from edgernn_export.float_model.cell_plans import full_name
-from edgernn_export.float_model.functions.arithmetic import Arithmetic
-from edgernn_export.float_model.functions.pointwise import pointwise
+from edgernn_export.float_model.functions.pointwise import Arithmetic, pointwise
 from edgernn_export.float_model.graph_run import FloatStep
 from edgernn_export.float_model.merges import FloatDelay
 from edgernn_export.float_model.model import (
@@ -39,7 +38,7 @@ from edgernn_export.float_model.model import (
 )
 
 LayerState = tuple[FloatArray, ...]
-Tensors = dict[str, FloatArray]
+Results = dict[str, FloatArray]
 #: exp of more than this overflows.
 _LARGEST_EXPONENT: Final = 709.0
 _ERF: Final = np.frompyfunc(math.erf, 1, 1)
@@ -105,7 +104,7 @@ ACTIVATIONS: Final[dict[str, FloatFunction]] = {
 
 def simple_rnn(
     layer: FloatSimpleRNN, xs: FloatArray, state: LayerState
-) -> tuple[Tensors, LayerState]:
+) -> tuple[Results, LayerState]:
     """Elman cell: h' = act(z), z = W x + U h + b."""
     activation = ACTIVATIONS[layer.activation]
     zs = _affine(xs, layer.kernel, layer.bias)
@@ -117,7 +116,7 @@ def simple_rnn(
     return {"x": xs, "h_in": hs[:-1], "z": zs, "h": hs[1:]}, (hs[-1].copy(),)
 
 
-def lstm(layer: FloatLSTM, xs: FloatArray, state: LayerState) -> tuple[Tensors, LayerState]:
+def lstm(layer: FloatLSTM, xs: FloatArray, state: LayerState) -> tuple[Results, LayerState]:
     """LSTM, gates i f g o: c' = f c + i g, h' = o tanh(c')."""
     gate, units = ACTIVATIONS[layer.recurrent_activation], layer.units
     zs = _affine(xs, layer.kernel, layer.bias)
@@ -139,7 +138,7 @@ def lstm(layer: FloatLSTM, xs: FloatArray, state: LayerState) -> tuple[Tensors, 
     return {**tensors, "c": cs[1:], "h": hs[1:]}, (hs[-1].copy(), cs[-1].copy())
 
 
-def gru(layer: FloatGRU, xs: FloatArray, state: LayerState) -> tuple[Tensors, LayerState]:
+def gru(layer: FloatGRU, xs: FloatArray, state: LayerState) -> tuple[Results, LayerState]:
     """GRU, gates z r n: h' = z h + (1 - z) tanh(n), the reset gate before or after its product."""
     split = 2 * layer.units
     of_x = _affine(xs, layer.kernel, layer.bias)
@@ -151,7 +150,7 @@ def gru(layer: FloatGRU, xs: FloatArray, state: LayerState) -> tuple[Tensors, La
 
 def _gru_after(
     layer: FloatGRU, xs: FloatArray, h0: FloatArray, zrs: FloatArray, n_xs: FloatArray
-) -> tuple[Tensors, LayerState]:
+) -> tuple[Results, LayerState]:
     gate, units = ACTIVATIONS[layer.recurrent_activation], layer.units
     hs = _carried(xs, h0)
     n_hs, ns = np.empty_like(hs[1:]), np.empty_like(hs[1:])
@@ -173,7 +172,7 @@ def _gru_after(
 
 def _gru_before(
     layer: FloatGRU, xs: FloatArray, h0: FloatArray, zrs: FloatArray, n_xs: FloatArray
-) -> tuple[Tensors, LayerState]:
+) -> tuple[Results, LayerState]:
     gate, units = ACTIVATIONS[layer.recurrent_activation], layer.units
     hs = _carried(xs, h0)
     rhs, ns = np.empty_like(hs[1:]), n_xs
@@ -191,7 +190,7 @@ def _gru_before(
     return {**tensors, "r*h": rhs, "n": ns, "h": hs[1:]}, (hs[-1].copy(),)
 
 
-def dense(layer: FloatDense, xs: FloatArray, state: LayerState) -> tuple[Tensors, LayerState]:
+def dense(layer: FloatDense, xs: FloatArray, state: LayerState) -> tuple[Results, LayerState]:
     """Dense layer: y = W x + b, a = act(y)."""
     ys = _affine(xs, layer.kernel, layer.bias)
     return {"x": xs, "y": ys, "a": ACTIVATIONS[layer.activation](ys)}, state
@@ -199,7 +198,7 @@ def dense(layer: FloatDense, xs: FloatArray, state: LayerState) -> tuple[Tensors
 
 def dense_rows(
     layer: FloatDenseRows, xs: FloatArray, state: LayerState
-) -> tuple[Tensors, LayerState]:
+) -> tuple[Results, LayerState]:
     """The same Dense of every row."""
     steps, batch, _ = xs.shape
     rows = xs.reshape(steps, batch * layer.count, layer.dense.inputs)
@@ -216,7 +215,7 @@ JOINS: Final[dict[MergeOperation, np.ufunc]] = {
 }
 
 
-def merge(layer: FloatMerge, xs: FloatArray, state: LayerState) -> tuple[Tensors, LayerState]:
+def merge(layer: FloatMerge, xs: FloatArray, state: LayerState) -> tuple[Results, LayerState]:
     """Merge: y = join of all gain_j x_j + offset_j, from the left."""
     vectors = xs.reshape(*xs.shape[:2], layer.count, layer.units) * layer.gain + layer.offset
     join, ys = JOINS[layer.operation], vectors[:, :, 0]
@@ -227,13 +226,13 @@ def merge(layer: FloatMerge, xs: FloatArray, state: LayerState) -> tuple[Tensors
 
 def embedding(
     layer: FloatEmbedding, xs: FloatArray, state: LayerState
-) -> tuple[Tensors, LayerState]:
+) -> tuple[Results, LayerState]:
     """Embedding: y = the rows that tokens number."""
     rows = layer.table[xs.astype(np.int64)]
     return {"x": xs, "y": rows.reshape(*xs.shape[:2], -1)}, state
 
 
-def delay(layer: FloatDelay, xs: FloatArray, state: LayerState) -> tuple[Tensors, LayerState]:
+def delay(layer: FloatDelay, xs: FloatArray, state: LayerState) -> tuple[Results, LayerState]:
     """Delay: the last rows, the newest first."""
     steps, batch, width = xs.shape
     past = state[0].reshape(batch, layer.depth, width)[:, ::-1].swapaxes(0, 1)
@@ -242,7 +241,7 @@ def delay(layer: FloatDelay, xs: FloatArray, state: LayerState) -> tuple[Tensors
     return {"x": xs, "rows": ys}, (ys[-1].copy() if steps else state[0],)
 
 
-def prelu(layer: FloatPReLU, xs: FloatArray, state: LayerState) -> tuple[Tensors, LayerState]:
+def prelu(layer: FloatPReLU, xs: FloatArray, state: LayerState) -> tuple[Results, LayerState]:
     """PReLU: y = max(x, 0) + slope min(x, 0)."""
     return {"x": xs, "y": np.maximum(xs, 0.0) + layer.slope * np.minimum(xs, 0.0)}, state
 
@@ -286,7 +285,7 @@ NUMPY: Final = Arithmetic(
 )
 
 
-def registered(layer: FloatCell, xs: FloatArray, state: LayerState) -> tuple[Tensors, LayerState]:
+def registered(layer: FloatCell, xs: FloatArray, state: LayerState) -> tuple[Results, LayerState]:
     """A registered cell: its lowering in real numbers."""
     plan, carried = layer.plan, layer.plan.graph.carried
     step = FloatStep(plan.graph, plan.terms, NUMPY, plan.epsilon)
@@ -301,14 +300,14 @@ def registered(layer: FloatCell, xs: FloatArray, state: LayerState) -> tuple[Ten
     return {"x": xs, **{name: np.stack(arrays) for name, arrays in seen.items()}}, state
 
 
-def bent(layer: FloatPointwise, xs: FloatArray, state: LayerState) -> tuple[Tensors, LayerState]:
+def bent(layer: FloatPointwise, xs: FloatArray, state: LayerState) -> tuple[Results, LayerState]:
     """Pointwise: y = f(x)."""
     function = PointwiseFunction.parse(layer.function)
     return {"x": xs, "y": pointwise(NUMPY, function, xs)}, state
 
 
 #: float layer record -> cell
-CELLS: Final[dict[type, Callable[[Any, FloatArray, LayerState], tuple[Tensors, LayerState]]]] = {
+CELLS: Final[dict[type, Callable[[Any, FloatArray, LayerState], tuple[Results, LayerState]]]] = {
     FloatSimpleRNN: simple_rnn,
     FloatLSTM: lstm,
     FloatGRU: gru,

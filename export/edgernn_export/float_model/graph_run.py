@@ -23,8 +23,7 @@ from edgernn.graph.ops import (
     Sum,
 )
 from edgernn.model.affine import Source
-from edgernn_export.float_model.functions.arithmetic import Arithmetic, StepArray
-from edgernn_export.float_model.functions.pointwise import pointwise
+from edgernn_export.float_model.functions.pointwise import Arithmetic, StepArray, pointwise
 
 
 def offset_of(name: str) -> str:

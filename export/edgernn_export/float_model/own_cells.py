@@ -1,4 +1,4 @@
-"""Float layers of registered cells: their weights.
+"""Float layers of registered cells: their weights, and what rows of their maps are worth.
 
 Nothing here is written for one cell. What a cell computes is read off the graph of its lowering
 (`edgernn.graph.lowering`), which stands the same for integers and for real numbers.
@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from edgernn.errors import ShapeError
-from edgernn.model.formats import ArrayRecord, FloatArray
+from edgernn.graph.op_graph import OpGraph
+from edgernn.graph.ops import AffineResult, LeakySum, Slice
+from edgernn.model.formats import LOW_BITS, ArrayRecord, FloatArray
 from edgernn_export.float_model.cell_plans import (
     CellPlan,
     Options,
@@ -177,3 +179,29 @@ class _Named:
 
     def __setattr__(self, name: str, value: Any) -> None:
         object.__setattr__(self._weight, name, value)
+
+
+def row_scales(graph: OpGraph, op: AffineResult) -> FloatArray:
+    """Real value of one code of each row of a map's result, float64 [R].
+
+    Rows of a result that has no format of its own have that of the part which is cut out of it, or
+    that in which a leaky sum takes them in (clause 7.23).
+
+    Args:
+        graph: of the cell.
+        op: one of its maps.
+    """
+    if op.result.format is not None:
+        return np.full(op.affine.rows, op.result.format.scale)
+    scales = np.zeros(op.affine.rows)
+    for reader in graph.ops:
+        if isinstance(reader, Slice) and reader.value == op.result:
+            assert reader.result.format is not None  # parts of such a stack have formats
+            part = slice(reader.start, reader.start + reader.result.width)
+            scales[part] = reader.result.format.scale
+        elif isinstance(reader, LeakySum) and reader.entry == op.result:
+            assert reader.high.format is not None  # states have formats
+            bits = reader.high.format.frac_bits + LOW_BITS - reader.constants.shift
+            scales[:] = np.exp2(-bits.astype(np.float64))
+    assert scales.all()  # every row is read
+    return scales

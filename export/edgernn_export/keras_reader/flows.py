@@ -16,6 +16,7 @@ from edgernn_export.keras_reader.layers.layer_parts import (
     PaddingPart,
     ScalePart,
     Shape,
+    ShapePart,
     UnknownPart,
 )
 
@@ -203,6 +204,43 @@ def side_by_side(findings: Findings, owner: str, flows: Sequence[Flow], widths: 
         findings.add(owner, "vectors of one width", got, "Save the model again.")
         return False
     return True
+
+
+def beside(flows: Sequence[Flow], width: int, route: Route, last: LayerPart | None) -> Flow:
+    """The flow of a route that several flows lead to."""
+    shapes = [flow.shape for flow in flows if flow.shape is not None]
+    known = [shape[0] for shape in shapes if len(shape) == 2 and shape[0] is not None]
+    steps = known[0] if known else None
+    return Flow(
+        route=route,
+        shape=(steps, width) if len(shapes[0]) == 2 else (width,),
+        last=last,
+        softmax=any(flow.softmax for flow in flows),
+        last_step_alone=any(flow.last_step_alone for flow in flows),
+        return_sequences=all(flow.return_sequences for flow in flows),
+        grid=flows[0].grid,
+    )
+
+
+def reshaped(flow: Flow, part: ShapePart, findings: Findings) -> Flow:
+    """Take note of another shape; it must leave every step, and its features, as they are."""
+    before = flow.shape
+    if before is None:
+        return flow
+    after = part.reshaped(before)
+    if len(before) == 3 and after == (before[0], flow.width):
+        return replace(flow, shape=after)
+    if after is None or not same_steps(before, after) or before[-1] != after[-1]:
+        findings.add(
+            part.owner,
+            "a layer that leaves every step as it is",
+            f"shape {before} turned into {after or 'another'}",
+            "A stream has no steps to join or to swap: train without it, for the last step "
+            "alone with return_sequences=False.",
+        )
+        return replace(flow, shape=None)
+    squeezed = len(before) == 2 and len(after) == 1
+    return replace(flow, shape=after, return_sequences=flow.return_sequences and not squeezed)
 
 
 def check_tokens(

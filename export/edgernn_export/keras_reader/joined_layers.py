@@ -32,10 +32,11 @@ from edgernn_export.keras_reader.flows import (
     Flow,
     Grid,
     Weighted,
+    beside,
     fold_back,
     fold_into,
     in_one,
-    same_steps,
+    reshaped,
     side_by_side,
     unknown,
 )
@@ -108,7 +109,7 @@ class JoinedLayers:
             return self._rows(flow, part)
         flow = unpadded(flow, self.findings)
         if isinstance(part, ShapePart):
-            return self._reshaped(flow, part)
+            return reshaped(flow, part, self.findings)
         self.refuse_softmax(part.owner, [flow])
         if isinstance(part, ScalePart):
             return self._scaled(flow, part)
@@ -162,9 +163,7 @@ class JoinedLayers:
         layer = FloatMerge(name=name, operation=operation, gain=gain, offset=offset)
         # A single element stands beside each of many, as Keras broadcasts it.
         route = tuple(p for flow in flows for p in flow.route * (width // flow.width))
-        return self._beside(
-            flows, width, self._put(layer, route, flows[0].grid), MergePart(owner=owner)
-        )
+        return beside(flows, width, self._put(layer, route, flows[0].grid), MergePart(owner=owner))
 
     def concatenated(self, owner: str, flows: Sequence[Flow]) -> Flow:
         """Flows one behind another."""
@@ -176,7 +175,7 @@ class JoinedLayers:
         ):
             return unknown(owner)
         route = tuple(part for flow in flows for part in flow.route)
-        made = self._beside(flows, sum(flow.width for flow in flows), route, None)
+        made = beside(flows, sum(flow.width for flow in flows), route, None)
         scalings = [flow.pending for flow in flows if flow.pending is not None]
         if not scalings:
             return made
@@ -305,43 +304,6 @@ class JoinedLayers:
                 f"weights for {width}",
                 "Pass the weights that belong to the model.",
             )
-
-    def _beside(
-        self, flows: Sequence[Flow], width: int, route: Route, last: LayerPart | None
-    ) -> Flow:
-        """The flow of a route that several flows lead to."""
-        shapes = [flow.shape for flow in flows if flow.shape is not None]
-        known = [shape[0] for shape in shapes if len(shape) == 2 and shape[0] is not None]
-        steps = known[0] if known else None
-        return Flow(
-            route=route,
-            shape=(steps, width) if len(shapes[0]) == 2 else (width,),
-            last=last,
-            softmax=any(flow.softmax for flow in flows),
-            last_step_alone=any(flow.last_step_alone for flow in flows),
-            return_sequences=all(flow.return_sequences for flow in flows),
-            grid=flows[0].grid,
-        )
-
-    def _reshaped(self, flow: Flow, part: ShapePart) -> Flow:
-        """Take note of another shape; it must leave every step, and its features, as they are."""
-        before = flow.shape
-        if before is None:
-            return flow
-        after = part.reshaped(before)
-        if len(before) == 3 and after == (before[0], flow.width):
-            return replace(flow, shape=after)
-        if after is None or not same_steps(before, after) or before[-1] != after[-1]:
-            self.findings.add(
-                part.owner,
-                "a layer that leaves every step as it is",
-                f"shape {before} turned into {after or 'another'}",
-                "A stream has no steps to join or to swap: train without it, for the last step "
-                "alone with return_sequences=False.",
-            )
-            return replace(flow, shape=None)
-        squeezed = len(before) == 2 and len(after) == 1
-        return replace(flow, shape=after, return_sequences=flow.return_sequences and not squeezed)
 
     def _in_place(self, flow: Flow, layer: FloatDense, scale: ScalePart | None = None) -> Flow:
         """A layer in place of the one just before, whose output it scales."""

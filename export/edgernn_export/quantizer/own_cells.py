@@ -16,9 +16,9 @@ from edgernn.model.formats import INT16_MAX, FloatArray, Int16Array, QFormat
 from edgernn.model.functions.curves import CurveTable
 from edgernn.model.layer_record import LayerRecord
 from edgernn.model.scales import SCALE_SHIFTS, NormalizationConstants, ScaleVector
-from edgernn_export.float_model.cell_plans import record_of, row_scales, template
+from edgernn_export.float_model.cell_plans import record_of, template
 from edgernn_export.float_model.graph_run import offset_of
-from edgernn_export.float_model.own_cells import FloatCell
+from edgernn_export.float_model.own_cells import FloatCell, row_scales
 from edgernn_export.quantizer.functions.curves import fitted_curve
 from edgernn_export.quantizer.functions.exponents import cell_exponents
 from edgernn_export.quantizer.layer_context import STATE_HEADROOM, LayerContext

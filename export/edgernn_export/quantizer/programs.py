@@ -35,7 +35,7 @@ from edgernn_export.guards.sufficiency import warn_of_little
 from edgernn_export.quantizer.calibrated_model import CalibratedModel
 from edgernn_export.quantizer.layer_context import Plan
 from edgernn_export.quantizer.layers import layer_names, weight_matrices
-from edgernn_export.quantizer.narrowing.kept_bits import kept_bits
+from edgernn_export.quantizer.narrowing.kept_inputs import kept_bits
 from edgernn_export.quantizer.quantizer import make_plan
 from edgernn_export.quantizer.states.storage import States, check_states, own_states
 from edgernn_export.quantizer.weight_storage import check_sparse, parse_precision

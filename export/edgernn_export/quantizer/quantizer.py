@@ -21,7 +21,7 @@ from edgernn_export.float_model.model import FloatModel
 from edgernn_export.quantizer.calibrated_model import CalibratedModel
 from edgernn_export.quantizer.layer_context import Plan
 from edgernn_export.quantizer.layers import layer_names, weight_matrices
-from edgernn_export.quantizer.narrowing.kept_bits import kept_bits
+from edgernn_export.quantizer.narrowing.kept_inputs import kept_bits
 from edgernn_export.quantizer.states.storage import States, check_states, check_storage
 from edgernn_export.quantizer.weight_storage import check_sparse, parse_precision
 from edgernn_export.quantizer.weights.bits import bits_by_layer, check_scales

@@ -21,10 +21,11 @@ MOST: Final = (1 << 30) - 1
 FARTHEST: Final = (1 << 30) - (1 << 16)
 FARTHEST_ENTRY: Final = 32766
 
-Parts = tuple[Int32, Int32]
+#: The upper and the lower half of shares, or the high and the low parts of states.
+Halves = tuple[Int32, Int32]
 
 
-def share_of(gate: Gate) -> Callable[[Int32], Parts]:
+def share_of(gate: Gate) -> Callable[[Int32], Halves]:
     """Clause 7.20: what makes the two halves of a share of a gate's value."""
     if gate.fine:
         if gate.complement:
@@ -36,7 +37,7 @@ def share_of(gate: Gate) -> Callable[[Int32], Parts]:
     return lambda s: (s, s & zero)
 
 
-def part_of(share: Parts, high: Int32, low: Int32 | None = None) -> Int32:
+def part_of(share: Halves, high: Int32, low: Int32 | None = None) -> Int32:
     """Clause 7.20: a share of a value, or of a wide one, with 15 fraction bits more."""
     w1, w0 = share
     below = w0 * high + _HALF
@@ -45,14 +46,14 @@ def part_of(share: Parts, high: Int32, low: Int32 | None = None) -> Int32:
     return w1 * high + (below >> LOW_BITS)
 
 
-def blend(high: Int32, low: Int32, target: Int32, share: Parts) -> Parts:
+def blend(high: Int32, low: Int32, target: Int32, share: Halves) -> Halves:
     """Clause 7.21."""
     t = low + part_of(share, target - high)
     return np.maximum(high + (t >> LOW_BITS), np.int32(INT16_MIN)), t & _MASK
 
 
 def gated_sum(
-    high: Int32, low: Int32, loss: Parts, candidate: Int32, gain: Parts, shift: int
+    high: Int32, low: Int32, loss: Halves, candidate: Int32, gain: Halves, shift: int
 ) -> Int32:
     """Clause 7.22: the new wide state, before it saturates."""
     gained = round_product(part_of(gain, candidate), shift)
@@ -66,7 +67,7 @@ def leaky_sum(high: Int32, low: Int32, entry: Int32, constants: LeakConstants) -
     return left_of(high, low, loss) + taken
 
 
-def left_of(high: Int32, low: Int32, loss: Parts) -> Int32:
+def left_of(high: Int32, low: Int32, loss: Halves) -> Int32:
     """What a wide state is without a share of itself."""
     return whole(high, low) - part_of(loss, high, low)
 
@@ -76,7 +77,7 @@ def whole(high: Int32, low: Int32) -> Int32:
     return (high << LOW_BITS) + low
 
 
-def saturated(wide: Int32, least: int = LEAST) -> Parts:
+def saturated(wide: Int32, least: int = LEAST) -> Halves:
     """The parts of a wide state that is limited to its ends."""
     limited = np.clip(wide, np.int32(least), np.int32(MOST))
     return limited >> LOW_BITS, limited & _MASK

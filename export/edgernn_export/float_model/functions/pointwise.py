@@ -7,12 +7,12 @@ that are not taken stay finite, too.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
 
 from edgernn.graph.ops import Function
 from edgernn.model.functions.pointwise import PointwiseFunction
-from edgernn_export.float_model.functions.arithmetic import Arithmetic, StepArray
 
 #: Scale and alpha of selu (Klambauer et al. 2017).
 _SELU_SCALE: Final = 1.0507009873554804934193349852946
@@ -20,6 +20,40 @@ _SELU_ALPHA: Final = 1.6732632423543772848170429916717
 #: The root of 2/π and the factor of the cube in the approximation of gelu by tanh (Hendrycks and
 #: Gimpel 2016).
 _GELU_TANH: Final = (math.sqrt(2.0 / math.pi), 0.044715)
+
+#: An array [B, N] of the library at hand. Numbers may stand behind its +, -, * and /, and before
+#: its -.
+StepArray = Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arithmetic:
+    """What a library calls the functions of a step.
+
+    Attributes:
+        matmul: of [B, N] and [N, R].
+        concatenate: of a list, along an axis.
+        maximum, minimum: of two arrays, or of one and a number.
+        mean: of the last axis, which stays with one element.
+        sqrt, exp, log1p, erf, absolute: of every element.
+        greater: whether elements are greater than a number.
+        where: by what `greater` gives, elements of one or of another; one may be a number.
+        functions: of every element.
+    """
+
+    matmul: Callable[[StepArray, StepArray], StepArray]
+    concatenate: Callable[..., StepArray]
+    maximum: Callable[[StepArray, StepArray], StepArray]
+    minimum: Callable[[StepArray, StepArray], StepArray]
+    mean: Callable[[StepArray], StepArray]
+    sqrt: Callable[[StepArray], StepArray]
+    exp: Callable[[StepArray], StepArray]
+    log1p: Callable[[StepArray], StepArray]
+    erf: Callable[[StepArray], StepArray]
+    absolute: Callable[[StepArray], StepArray]
+    greater: Callable[[StepArray, float], StepArray]
+    where: Callable[[StepArray, StepArray, StepArray], StepArray]
+    functions: Mapping[Function, Callable[[StepArray], StepArray]]
 
 
 def pointwise(a: Arithmetic, function: PointwiseFunction, x: StepArray) -> StepArray:

@@ -19,10 +19,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from edgernn.container.memory import weight_memory
+from edgernn.errors import WeightBitsWarning
 from edgernn.model.affine import Source
+from edgernn.model.integer_model import IntegerModel
 from edgernn.model.layers import Layer
+from edgernn.model.storage import Storage
 from edgernn_export.quantizer.layer_context import LayerContext
-from edgernn_export.quantizer.weights.bits import NARROW, WIDE, LayerBits, matrix_name
+from edgernn_export.quantizer.weights.bits import NARROW, WIDE, LayerBits, ModelBits, matrix_name
 
 #: Setting of the provenance.
 KEPT: Final = "kept_8_bits"
@@ -106,3 +109,29 @@ def free_layers(bits: Mapping[str, LayerBits]) -> dict[str, LayerBits]:
         for name, own in bits.items()
         if not own.asked and set(own.by_matrix.values()) == {NARROW}
     }
+
+
+def kept_bits(asked: ModelBits, integer: IntegerModel) -> list[WeightBitsWarning]:
+    """Warnings on bits that an integer model has instead of those asked for.
+
+    Args:
+        asked: bits of weights by layer.
+        integer: made of them.
+    """
+    free = free_layers(asked)
+    if free and Storage.DENSE4 not in integer.storages:
+        return [
+            WeightBitsWarning(
+                f"{integer.name}: the weights of {', '.join(free)} keep 8 bits, with 4 the file "
+                "would be larger. weight_bits gives 4 bits to layers it names."
+            )
+        ]
+    kept = dict(integer.provenance.settings).get(KEPT)
+    if kept is None:
+        return []
+    return [
+        WeightBitsWarning(
+            f"{integer.name}: expected noise in calibration keeps input kernels at 8 bits: {kept}. "
+            "weight_bits gives 4 bits to layers it names."
+        )
+    ]

@@ -15,8 +15,7 @@ import numpy as np
 
 from edgernn.graph.ops import Function
 from edgernn.model.functions.pointwise import PointwiseFunction
-from edgernn_export.float_model.functions.arithmetic import Arithmetic
-from edgernn_export.float_model.functions.pointwise import pointwise
+from edgernn_export.float_model.functions.pointwise import Arithmetic, pointwise
 from edgernn_export.float_model.graph_run import FloatStep
 from edgernn_export.float_model.model import FloatCell, FloatDelay, FloatPointwise
 from edgernn_export.writers.onnx.graph import GraphBuilder

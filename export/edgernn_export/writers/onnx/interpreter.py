@@ -116,7 +116,7 @@ class NodeEmitter:
         """The tensors an operation reads."""
         return [self.name(value) for value in op.reads]
 
-    def share(self, gate: Gate) -> wide.Share:
+    def share(self, gate: Gate) -> wide.UpperLower:
         """The share of a gate."""
         return wide.share_of(self.g, self.tables, gate, self.name(gate.value))
 
@@ -250,26 +250,26 @@ def _curve(at: NodeEmitter, op: Curve) -> str:
     return at.g.node("Gather", at.tables.curve(op.table), *at.reads(op))
 
 
-def _wide_state(at: NodeEmitter, op: Blend | GatedSum | LeakySum) -> wide.WideState:
-    return wide.WideState(at.name(op.high), at.name(op.low))
+def _wide_state(at: NodeEmitter, op: Blend | GatedSum | LeakySum) -> wide.HighLow:
+    return wide.HighLow(at.name(op.high), at.name(op.low))
 
 
-def _blend(at: NodeEmitter, op: Blend) -> wide.WideState:
+def _blend(at: NodeEmitter, op: Blend) -> wide.HighLow:
     return wide.blend(at.g, _wide_state(at, op), at.name(op.target), at.share(op.share))
 
 
-def _gated_sum(at: NodeEmitter, op: GatedSum) -> wide.WideState:
+def _gated_sum(at: NodeEmitter, op: GatedSum) -> wide.HighLow:
     loss, gain, candidate = at.share(op.loss), at.share(op.gain), at.name(op.candidate)
     return wide.gated_sum(at.g, _wide_state(at, op), loss, candidate, gain, op.shift)
 
 
-def _leaky_sum(at: NodeEmitter, op: LeakySum) -> wide.WideState:
+def _leaky_sum(at: NodeEmitter, op: LeakySum) -> wide.HighLow:
     state, entry = _wide_state(at, op), at.name(op.entry)
     return wide.leaky_sum(at.g, state, entry, op.constants, op.rectified)
 
 
 def _wide_rescaling(at: NodeEmitter, op: WideRescaling) -> str:
-    return wide.rescaled(at.g, wide.WideState(*at.reads(op)), op.shift)
+    return wide.rescaled(at.g, wide.HighLow(*at.reads(op)), op.shift)
 
 
 #: operation -> what appends it

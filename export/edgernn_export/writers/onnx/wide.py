@@ -19,7 +19,7 @@ from edgernn_export.writers.onnx.tables import Tables
 from edgernn_firmware_sim.reference.wide import FARTHEST, FARTHEST_ENTRY, LEAST, MOST
 
 
-class WideState(NamedTuple):
+class HighLow(NamedTuple):
     """A state and its low part: int32 codes [1, H].
 
     Attributes:
@@ -31,7 +31,7 @@ class WideState(NamedTuple):
     low: str
 
 
-class Share(NamedTuple):
+class UpperLower(NamedTuple):
     """A share of clause 7.20: int32 [1, H].
 
     Attributes:
@@ -43,7 +43,7 @@ class Share(NamedTuple):
     lower: str | None
 
 
-def share_of(g: GraphBuilder, tables: Tables, gate: Gate, value: str) -> Share:
+def share_of(g: GraphBuilder, tables: Tables, gate: Gate, value: str) -> UpperLower:
     """Clause 7.20.
 
     Args:
@@ -56,22 +56,29 @@ def share_of(g: GraphBuilder, tables: Tables, gate: Gate, value: str) -> Share:
         upper, lower = (
             g.node("Gather", table, value) for table in tables.fine_gate(gate.complement)
         )
-        return Share(upper, lower)
-    return Share(g.node("Sub", g.constant(INT16_MAX), value) if gate.complement else value, None)
+        return UpperLower(upper, lower)
+    return UpperLower(
+        g.node("Sub", g.constant(INT16_MAX), value) if gate.complement else value, None
+    )
 
 
-def blend(g: GraphBuilder, state: WideState, target: str, share: Share) -> WideState:
+def blend(g: GraphBuilder, state: HighLow, target: str, share: UpperLower) -> HighLow:
     """Clause 7.21."""
     distance = g.node("Sub", target, state.high)
     t = g.node("Add", _part(g, share, distance), state.low)
     whole, low = _halves(g, t)
     high = g.node("Max", g.node("Add", state.high, whole), g.constant(INT16_MIN))
-    return WideState(high, low)
+    return HighLow(high, low)
 
 
 def gated_sum(
-    g: GraphBuilder, state: WideState, loss: Share, candidate: str, gain: Share, shift: int
-) -> WideState:
+    g: GraphBuilder,
+    state: HighLow,
+    loss: UpperLower,
+    candidate: str,
+    gain: UpperLower,
+    shift: int,
+) -> HighLow:
     """Clause 7.22.
 
     Args:
@@ -89,8 +96,8 @@ def gated_sum(
 
 
 def leaky_sum(
-    g: GraphBuilder, state: WideState, entry: str, constants: LeakConstants, rectified: bool
-) -> WideState:
+    g: GraphBuilder, state: HighLow, entry: str, constants: LeakConstants, rectified: bool
+) -> HighLow:
     """Clause 7.23.
 
     Args:
@@ -100,24 +107,24 @@ def leaky_sum(
         constants: what is lost, and the scales of the entry.
         rectified: a sum below 0 becomes 0.
     """
-    loss = Share(g.constant(constants.high), g.constant(constants.low))
+    loss = UpperLower(g.constant(constants.high), g.constant(constants.low))
     gains = g.constant(1 << constants.shift.astype(np.int32))
     taken = g.node("Mul", clip(g, entry, -FARTHEST_ENTRY, FARTHEST_ENTRY), gains)
     return _summed(g, state, loss, taken, 0 if rectified else LEAST)
 
 
-def rescaled(g: GraphBuilder, state: WideState, shift: int) -> str:
+def rescaled(g: GraphBuilder, state: HighLow, shift: int) -> str:
     """sat16(R(S, shift)) of clause 7.22: int32 codes."""
     return sat16(g, round_wide(g, _whole(g, state), shift))
 
 
-def _summed(g: GraphBuilder, state: WideState, loss: Share, gained: str, least: int) -> WideState:
+def _summed(g: GraphBuilder, state: HighLow, loss: UpperLower, gained: str, least: int) -> HighLow:
     """A wide state that loses a share of itself and gains something, within its ends."""
     left = g.node("Sub", _whole(g, state), _part(g, loss, *state))
-    return WideState(*_halves(g, clip(g, g.node("Add", left, gained), least, MOST)))
+    return HighLow(*_halves(g, clip(g, g.node("Add", left, gained), least, MOST)))
 
 
-def _part(g: GraphBuilder, share: Share, high: str, low: str | None = None) -> str:
+def _part(g: GraphBuilder, share: UpperLower, high: str, low: str | None = None) -> str:
     """The P(w, s, l) of clause 7.20, or P(w, v)."""
     upper = g.node("Mul", high, share.upper)
     factors = (high, share.lower), (low, share.upper)
@@ -128,7 +135,7 @@ def _part(g: GraphBuilder, share: Share, high: str, low: str | None = None) -> s
     return g.node("Add", upper, _halves(g, plus(g, total, 1 << (LOW_BITS - 1)))[0])
 
 
-def _whole(g: GraphBuilder, state: WideState) -> str:
+def _whole(g: GraphBuilder, state: HighLow) -> str:
     """Clause 2.8."""
     return g.node("Add", g.node("Mul", state.high, g.constant(1 << LOW_BITS)), state.low)
 

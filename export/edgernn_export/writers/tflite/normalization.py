@@ -24,6 +24,8 @@ def normalized(graph: Graph, name: str, v: Tensor, constants: NormalizationConst
         name: of the result.
         v: int16 [1, N].
         constants: of the clause.
+
+    No product of two factors leaves int32; the clause gives the bounds.
     """
     g, most, squared = Int32Operators(graph, name), constants.most_bits, constants.square_bits
     bits = np.maximum(np.arange(most + 1), constants.least_bits)
@@ -45,7 +47,12 @@ def normalized(graph: Graph, name: str, v: Tensor, constants: NormalizationConst
 
 
 def _inverse_root(g: Int32Operators, p: Tensor) -> Tensor:
-    """The table I at P, interpolated."""
+    """The table I at P, interpolated.
+
+    Args:
+        g: receives the operators.
+        p: int32 [1, 1], the P of the clause: from 2^28 to 2^30 - 1, as its squares are shifted.
+    """
     table = inverse_root_table()
     unused = np.zeros(FIRST_ROOT, np.int64)  # in front, so that P >> 22 is the index itself
     u = g.over(p, 22)

@@ -30,8 +30,8 @@ from edgernn.model.layers import (
     SimpleRNN,
 )
 from edgernn_export.compress.qat.maps.columns import Columns, output_scales
-from edgernn_export.float_model.cell_plans import row_scales
 from edgernn_export.float_model.graph_run import offset_of
+from edgernn_export.float_model.own_cells import row_scales
 
 KERNEL: Final = "kernel"
 RECURRENT: Final = "recurrent_kernel"
