@@ -106,8 +106,8 @@ class QuantizationReport:
         saturated = ", ".join(f"{name} {share:.3%}" for name, share in self.saturations)
         lines += [f"saturated tensors: {saturated}"] * bool(saturated)
         if any(self.input_clip_rate):
-            shares = ", ".join(f"{r:.3%}" for r in self.input_clip_rate)
-            lines.append(f"input values outside the calibrated range, per channel: {shares}")
+            outside = ", ".join(f"{r:.3%}" for r in self.input_clip_rate)
+            lines.append(f"input values outside the calibrated range, per channel: {outside}")
         lines += [f"states of 31 bits, for long memory: {', '.join(self.wide)}"] * bool(self.wide)
         lines += curve_lines(self.curves)
         tightest = min(self.proofs, key=lambda p: p.headroom_bits)

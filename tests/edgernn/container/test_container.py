@@ -240,6 +240,7 @@ def test_every_field_of_every_layer_is_stored():
         scales = {*layer.scale_shape, *(["terms"] if kind == "merge" else [])}
         own = {*layer.shape, *layer.norm_shape, *layer.tables, *layer.input_vectors, *scales}
         own |= {"unit_scales"} if issubclass(layer, ScaledRecord) else set()
+        own |= {*layer.curve_shape, *layer.leak_shape, *(fields & {"wide"})}
         assert fields == {"name", "inputs", "units", *own, *options(layer)}, kind
 
 
