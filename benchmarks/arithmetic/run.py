@@ -33,8 +33,6 @@ COMMAND: Final = "python -m benchmarks.arithmetic.run --out docs/results/arithme
 LONG_SEEDS: Final = range(3)
 ROOM_SEEDS: Final = range(5)
 PARTS: Final = ("long", "activations")
-#: What an integer model should keep of the float network's metric.
-_KEPT: Final = 0.99
 #: network, its task, its trained files
 Trial = tuple[Network, StreamTask, list[Path]]
 #: figures of one network by seed, of one precision and storage
@@ -111,8 +109,7 @@ def activation_table(found: Iterable[tuple[Trial, list[Row]]]) -> list[str]:
             kept = [figures["kept"] for figures in ran]
             floats = f"{statistics.fmean(f['float'] for f in ran):.4f}"
             mean = statistics.fmean(figures["integer"] for figures in ran)
-            short = "" if min(kept) >= _KEPT else f" (below {_KEPT:.0%})"
-            share = f"{statistics.fmean(kept):.2%}, {min(kept):.2%}{short}"
+            share = f"{statistics.fmean(kept):.2%}, {min(kept):.2%}"
             cells += [f"{mean:.4f}", share + refused(seeds, of_all=True)]
         lines.append(f"| {network.title} | {floats} | {' | '.join(cells)} |")
     return lines
