@@ -46,11 +46,12 @@ def test_every_program_runs(tmp_path, monkeypatch):
     for block in programs:
         exec(compile(block.text, block.document, "exec"), names)
         trained.append(integer_model(names["model"]))
-    assert len(programs) == 5
+    assert len(programs) == 6
     assert IntegerModel.load(tmp_path / "model.edgernn") == trained[0]
     assert ("training", "quantization-aware") in trained[0].provenance.settings
-    assert trained[1] == trained[2] == trained[3]
-    assert IntegerModel.load(tmp_path / "mill.edgernn") == trained[4]
-    assert [port.name for port in trained[4].output.ports] == ["power", "alarm"]
+    assert trained[1] != trained[0]  # of the network's answers, not of labels
+    assert trained[2] == trained[3] == trained[4]
+    assert IntegerModel.load(tmp_path / "mill.edgernn") == trained[5]
+    assert [port.name for port in trained[5].output.ports] == ["power", "alarm"]
     assert IntegerModel.load(tmp_path / "hapt.edgernn") == names["integers"]
     assert names["result"].start_validation <= names["result"].validation

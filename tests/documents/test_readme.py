@@ -57,6 +57,7 @@ PROGRAMS = {
     "docs/guides/add-a-cell.md": "tests/documents/test_add_a_cell_document.py",
     "docs/guides/convolutions.md": "tests/documents/test_convolutions_document.py",
     "docs/guides/distillation.md": "tests/documents/test_distillation_document.py",
+    "docs/guides/long-memory.md": "tests/documents/test_long_memory_document.py",
     "docs/guides/networks.md": "tests/documents/test_networks_document.py",
     "docs/guides/programs.md": "tests/documents/test_programs_document.py",
     "docs/guides/pruning.md": "tests/documents/test_pruning_document.py",
