@@ -158,7 +158,8 @@ def main(args: argparse.Namespace) -> int:
         print(f"         (an endless stream would move the float network's answers by {share})")
     print(f"{record['path']}  {record['precision']}  {record['bytes']} bytes")
     if model.storages != {Storage.DENSE8}:
-        now, dense = record["weights_bytes"], record["dense_weights_bytes"]
+        memory = weight_memory(model.layers)
+        now, dense = memory.stored_bytes + memory.index_bytes, memory.dense_bytes
         print(f"weights on a device: {now} bytes, {now / dense:.0%} of the {dense} of dense int8")
     return 0
 
