@@ -103,8 +103,10 @@ bench: tools .venv/.dev native ## run every benchmark; those on real data need E
 	.venv/bin/python -m benchmarks.instructions --out docs/results/instructions.md
 	.venv/bin/python -m benchmarks.sparse --out docs/results/sparse.md
 	.venv/bin/python -m benchmarks.int4 --out docs/results/int4.md
+	.venv/bin/python -m benchmarks.heavy_tails --out docs/results/heavy_tails.md
 	for b in native_layout reference_speed quantize_speed; do .venv/bin/python -m "benchmarks.$$b"; done
-	if [ -z "$${EDGERNN_DATA:-}" ]; then echo 'not run: accuracy and drift (EDGERNN_DATA is not set)'; else \
+	if [ -z "$${EDGERNN_DATA:-}" ]; then echo 'not run: accuracy, arithmetic and drift (EDGERNN_DATA is not set)'; else \
+		.venv/bin/python -m benchmarks.arithmetic.run --out docs/results/arithmetic.md; \
 		.venv/bin/python -m benchmarks.accuracy.run --out benchmarks/results/accuracy.json; \
 		.venv/bin/python -m benchmarks.accuracy.report; \
 		.venv/bin/python -m benchmarks.drift --out benchmarks/results/drift.json; fi

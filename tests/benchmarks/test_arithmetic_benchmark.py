@@ -8,6 +8,14 @@ import pytest
 from benchmarks.arithmetic import figures, networks, run, tasks
 
 
+@pytest.fixture
+def any_threads(monkeypatch):
+    """Keras as it is: other tests of the process have begun to use it on several threads."""
+    import keras
+
+    monkeypatch.setattr(networks, "keras_on_one_thread", lambda: keras)
+
+
 def test_noise_by_hand():
     steps = 10 * figures.SHORT_STEPS
     float_y = np.tile([[1.0], [-1.0]], (steps // 2, 2)) * (1.0, 10.0)
@@ -41,6 +49,7 @@ def test_networks_are_of_every_cell_and_activation():
     assert len({network.title for network in made}) == 16
 
 
+@pytest.mark.usefixtures("any_threads")
 def test_trained_once_measured_and_shown(tmp_path):
     task = replace(tasks.room(), updates=12)
     network = replace(networks.other_activations()[-4], longest_steps=None)
@@ -55,6 +64,7 @@ def test_trained_once_measured_and_shown(tmp_path):
     assert line.count("%") >= 4
 
 
+@pytest.mark.usefixtures("any_threads")
 def test_chrono_initialisation_gives_memories_up_to_the_longest(tmp_path):
     task = replace(tasks.room(), updates=1)
     for network in networks.long_memory("room", 1000):

@@ -14,6 +14,7 @@ def test_the_program_runs(tmp_path, monkeypatch, capsys):
     import keras
 
     monkeypatch.chdir(tmp_path)
+    keras.utils.clear_session()  # layers are called as in a program that begins
     keras.utils.set_random_seed(4)
     (block,) = (b for b in blocks("docs/guides/activations.md") if b.language == "python")
     names = {}
