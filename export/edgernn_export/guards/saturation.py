@@ -16,7 +16,6 @@ from edgernn.graph.lowering import lowered
 from edgernn.graph.op_graph import OpGraph
 from edgernn.graph.ops import (
     Activation,
-    AffineResult,
     Blend,
     Curve,
     Function,
@@ -185,13 +184,6 @@ class _Watch(Quiet):
             for layer in model.layers
             if not isinstance(layer, _KNOWN)
         }
-        #: The maps by the names of their results.
-        self._maps = {
-            op.result.name: op.affine
-            for graph in graphs.values()
-            for op in graph.ops
-            if isinstance(op, AffineResult)
-        }
         #: Layers whose tensors do not count in the steps at hand.
         self.unheard: frozenset[str] = frozenset()
         #: tensor -> values seen, values moved.
@@ -223,7 +215,7 @@ class _Watch(Quiet):
         self._acted |= bool(np.any(wide != narrow))
         layer, affine, *rest = names[0].split(".")
         if rest and rest[-1] in _SOURCES:
-            terms = self._maps[f"{layer}.{affine}"].terms
+            terms = self._layers[layer].affines[affine].terms
             (term,) = (t for t in terms if t.source.value == rest[-1])
             before = 0.0 if self._terms is None else self._terms
             self._terms = before + wide * (term.multiplier / 2.0**15)
@@ -285,7 +277,7 @@ class _Watch(Quiet):
         if isinstance(layer, Merge):
             return _WIDER
         if owner in self._cells:
-            whole = self._maps.get(f"{owner}.{tensor}")
+            whole = layer.affines.get(tensor)
             several = whole is not None and len(whole.terms) > 1
             return f"{_CANCEL}Take precision w8a8, which adds them before." if several else _WIDER
         if isinstance(layer, GRUAfter) and tensor == "n":
