@@ -20,13 +20,20 @@ from edgernn.graph.ops import (
     Curve,
     Function,
     GatedSum,
+    LeakySum,
     Rescaling,
     Slice,
     Sum,
     Value,
 )
 from edgernn.model.affine import Source
-from edgernn.model.formats import INT16_MAX, PREACTIVATION, FloatArray, Int16Array
+from edgernn.model.formats import (
+    INT16_MAX,
+    LOW_BITS,
+    PREACTIVATION,
+    FloatArray,
+    Int16Array,
+)
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.layers import (
     LSTM,
@@ -184,6 +191,14 @@ class _Watch(Quiet):
             for layer in model.layers
             if not isinstance(layer, _KNOWN)
         }
+        #: Rectified leaky sums by the names of their results, and of what they take in.
+        self._leaky = {
+            op.result.name: op
+            for graph in graphs.values()
+            for op in graph.ops
+            if isinstance(op, LeakySum) and op.rectified
+        }
+        self._entries = frozenset(op.entry.name for op in self._leaky.values())
         #: Layers whose tensors do not count in the steps at hand.
         self.unheard: frozenset[str] = frozenset()
         #: tensor -> values seen, values moved.
@@ -192,13 +207,16 @@ class _Watch(Quiet):
         self._terms: FloatArray | None = None
         #: Whether anything of the map at hand saturated.
         self._acted = False
-        #: The parts of a reset-after GRU's candidate, without and with saturation.
+        #: Parts of sums that are looked at as a whole, without and with saturation: of a
+        #: reset-after GRU's candidate, and what leaky sums take in.
         self._parts: dict[str, tuple[FloatArray, Int32]] = {}
 
     def sat16(self, name: str, wide: Int32) -> Int32:
         narrow = sat16(wide)
         owner, tensor, *_ = name.split(".")
-        if owner in self._cells:
+        if name in self._leaky:
+            self._count_rectified(self._leaky[name], wide, narrow)
+        elif owner in self._cells:
             self._count(name, self._moved_in_cell(name, wide.astype(np.float64), narrow))
         elif isinstance(self._layers[owner], Merge):
             self._count(name, np.abs(wide - narrow) > _ROUNDED)
@@ -236,6 +254,9 @@ class _Watch(Quiet):
         if isinstance(layer, GRUAfter) and affine in ("n_x", "n_h"):  # what matters is their sum
             self._parts[affine] = (true, narrow)
             return
+        if f"{owner}.{affine}" in self._entries:
+            self._parts[f"{owner}.{affine}"] = (true, narrow)
+            return
         if not acted:
             moved = np.zeros(narrow.shape, dtype=bool)
         elif owner in self._cells:
@@ -253,6 +274,14 @@ class _Watch(Quiet):
         if name in rectified:
             true, narrow = np.maximum(true, 0.0), np.maximum(narrow, np.int32(0))
         return np.abs(true - narrow) > _ROUNDED
+
+    def _count_rectified(self, op: LeakySum, wide: Int32, narrow: Int32) -> None:
+        """Compare what is left above 0 of a leaky sum, and of one that took in all there is."""
+        true, entry = self._parts[op.entry.name]
+        whole = wide + (true - entry) * np.exp2(op.constants.shift.astype(np.float64) - LOW_BITS)
+        shown = np.maximum(wide, 0)
+        self._count(op.entry.name, np.abs(np.maximum(whole, 0.0) - shown) > _ROUNDED)
+        self._count(op.result.name, shown - np.maximum(narrow, 0) > _ROUNDED)
 
     def _candidate(self) -> FloatArray:
         """The sum a + r*d of clause 7.7 without saturation of a and d."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgernn.cells.general.leaky_rnn import LeakyRNN
 from edgernn.errors import QuantizationError, RangeRefused, SaturationWarning
 from edgernn.model.formats import FloatArray
 from edgernn_export.float_model.float_run import run
@@ -172,6 +173,21 @@ def test_gates_deep_in_their_flat_parts_are_no_alarm(cell: str, gate: str) -> No
         warnings.simplefilter("ignore")
         integer = quantize(model, xs, progress=False)
     assert saturations(integer, [xs[None]]) == ()
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_wide_relu_state_that_stays_at_0_is_no_alarm(precision: str) -> None:
+    model = float_model("simple_rnn_relu")
+    first = model.layers[0]
+    low = dataclasses.replace(first, bias=first.bias - np.array([6.0, *np.zeros(first.units - 1)]))
+    model = dataclasses.replace(model, layers=(low, *model.layers[1:]))
+    xs = stream(400, 3)
+    integer = quantize(
+        model, xs, precision, input_range=[(-40.0, 40.0)] * 3, state="32", progress=False
+    )
+    assert isinstance(integer.layers[0], LeakyRNN)
+    assert saturations(integer, [xs[None]]) == ()
+    assert "simple_rnn_relu_0.gates" in [s.tensor for s in saturations(integer, [10 * xs[None]])]
 
 
 def test_the_part_looked_at_is_bounded_and_spread() -> None:
