@@ -166,13 +166,6 @@ def a_wide_softmax():
     return keras.Model(a, L.Softmax()(both), name="m")
 
 
-def tanh_of_a_sum():
-    a = keras.Input((None, 3))
-    return keras.Model(
-        a, L.Activation("tanh", name="t")(L.Add(name="s")([L.GRU(2)(a), L.LSTM(2)(a)]))
-    )
-
-
 def a_state_for_two():
     a = keras.Input((None, 3), batch_size=1)
     gru = L.GRU(3, return_sequences=True, stateful=True, name="g")
@@ -192,8 +185,6 @@ REFUSED = {
     another_axis: ("'c' (Concatenate): expected axis=-1", ""),
     behind_a_softmax: ("'s' (Add): expected softmax as the last layer", "Build the model up to"),
     a_wide_softmax: ("a softmax over what one layer computes", "kernel is the identity"),
-    tanh_of_a_sum: ("'t' (Activation): expected tanh directly after a linear Dense, got it after",
-                    "kernel is the identity"),
     a_state_for_two: ("'g' (GRU): expected a layer with stateful=True used once", "stateful=False"),
 }  # fmt: skip
 

@@ -91,26 +91,15 @@ def test_a_swap_of_axes_of_one_size_is_seen():
         read_keras(model)
 
 
-@pytest.mark.parametrize(
-    "layers",
-    [
-        lambda: [L.GRU(3), L.ReLU(), L.Dense(2)],
-        lambda: [L.LSTM(3), L.BatchNormalization()],
-    ],
-)
-def test_the_identity_as_a_cure_keeps_the_answers(layers):
+def test_the_identity_as_a_cure_keeps_the_answers():
     # "Put a linear Dense ... whose kernel is the identity": followed to the letter.
-    model = randomised(keras.Sequential([keras.Input((12, 3)), *layers()]))
+    model = randomised(keras.Sequential([keras.Input((12, 3)), L.LSTM(3), L.BatchNormalization()]))
     with pytest.raises(UnsupportedModelError, match=r"the identity: the answers stay\."):
         read_keras(model)
     given = keras.Input((12, 3))
     between = L.Dense(3, use_bias=False, kernel_initializer="identity")
-    recurrent, second, *rest = model.layers
-    y = recurrent(given)
-    y = second(between(y)) if isinstance(second, L.ReLU) else between(second(y))
-    for layer in rest:
-        y = layer(y)
-    cured = keras.Model(given, y)
+    recurrent, scaling = model.layers
+    cured = keras.Model(given, between(scaling(recurrent(given))))
     xs = readings(2, 12)
     ys, _ = run(read_keras(cured), xs)
     np.testing.assert_allclose(ys[:, -1], answer(model, xs), rtol=0, atol=1e-5)

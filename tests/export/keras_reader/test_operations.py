@@ -67,7 +67,7 @@ REFUSED = {
     "nan": (lambda x: x + float("nan"), "expected a finite constant beside a tensor, got nan."),
     "steps": (lambda x: x * np.ones((7, 1), np.float32), "one for each feature, beside a tensor"),
     "widened": (lambda x: x[..., :1] * PER_FEATURE, "one for each feature, beside a tensor"),
-    "bent": (lambda x: keras.activations.relu(x, max_value=2.0), "got max_value=2.0"),
+    "joining": (lambda x: keras.activations.glu(x[..., :2]), "got Glu"),
     "over time": (lambda x: ops.softmax(x, axis=1), "got axis=1"),
     "of layers": (lambda x: ops.reshape(x, (-1, 7, 3)), "Use the layer keras.layers.Reshape"),
     "behind": (lambda x: 100 * ops.softmax(x), "got a layer after the softmax"),
