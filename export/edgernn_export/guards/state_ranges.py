@@ -72,10 +72,10 @@ def refuse_unheld(
 def high_code(layer: FloatCell, exponent: Exponent, precision: Precision) -> int:
     """Largest code that all values of an exponent can reach, and of those that share it."""
     plan, record, options = layer.plan, record_of(layer.kind), dict(layer.options)
-    values = set(exponent.values)
+    values = {*exponent.values, *exponent.parts}
     for other in record.exponents.values():
         if other.shares(options) and record.exponents[other.partner] is exponent:
-            values.update(other.values)
+            values.update(other.values + other.parts)
     maps = {op.result.name for op in plan.graph.ops if isinstance(op, AffineResult)}
     rows = {
         op.result.name

@@ -13,6 +13,7 @@ from edgernn_export.float_model.model import (
     FloatPointwise,
     FloatPReLU,
 )
+from edgernn_export.guards.saturation import saturations
 from edgernn_export.quantizer.overflow_proof import prove
 from edgernn_export.quantizer.quantizer import quantize
 from edgernn_export.quantizer.report import quantization_report
@@ -85,6 +86,17 @@ def test_gates_of_other_functions_are_close(kind, gate):
     # One less a gate that may be -1 is 2, which 15 fraction bits do not hold.
     symmetric = gate in ("hard_tanh", "softsign", "tanh") and kind != "general_lstm"
     assert integer.layers[0].gate_exponent == 15 or symmetric or gate == "relu"
+
+
+@pytest.mark.parametrize("factor", [3.0, 3.5, 4.0, 5.0])  # an octave, in which exponents change
+def test_products_of_a_candidate_have_room(factor):
+    xs = streams()
+    cell = float_cell("general_gru_after", "silu")
+    weights = {
+        name: value * (factor if name == "n_x.x" else 1.0) for name, value in cell.by_name.items()
+    }
+    cell = FloatCell.of(cell.kind, cell.name, dict(cell.options), weights)
+    assert saturations(quantize(network(cell), xs, "w8a16", progress=False), [xs]) == ()
 
 
 def test_an_unbounded_state_has_the_room_that_calibration_asks_for():
