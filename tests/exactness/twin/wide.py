@@ -70,9 +70,10 @@ def coarse_share(g: int, *, complement: bool) -> Share:
     return (32767 - g if complement else g), 0
 
 
-def P(w: Share, v: int) -> int:
-    """Clause 7.20."""
-    return held(held(w[0] * v) + (held(held(w[1] * v) + 2**14) >> 15))
+def P(w: Share, v: int, low: int = 0) -> int:
+    """Clause 7.20: the share of a value, or of a wide state."""
+    w1, w0 = w
+    return held(held(w1 * v) + held(half_up(held(held(w0 * v) + held(w1 * low)), 15)))
 
 
 def blend(s: int, low: int, n: int, w: Share) -> tuple[int, int]:
@@ -98,7 +99,7 @@ def gated_sum(
     product = P(v, g)
     held(product + 2**shift)  # the rounding constants of R
     q = min(max(R(product, shift), -most), most)
-    wide = held(held(held(s * 2**15 + low) - P(w, s)) + q)
+    wide = held(held(held(s * 2**15 + low) - P(w, s, low)) + q)
     return _limited(wide, -(2**30), meter)
 
 
@@ -113,5 +114,5 @@ def leaky_sum(
     """Clause 7.23; a leak is w1, w0 and j."""
     w1, w0, j = leak
     entry = held(min(max(u, -32766), 32766) * 2**j)
-    wide = held(held(held(s * 2**15 + low) - P((w1, w0), s)) + entry)
+    wide = held(held(held(s * 2**15 + low) - P((w1, w0), s, low)) + entry)
     return _limited(wide, 0 if rectified else -(2**30), meter)
