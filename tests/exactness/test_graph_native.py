@@ -69,7 +69,7 @@ SPOILT = [
     (lambda s, k, w, o, c: (s, k, w, 10**6, c), "output: expected a place"),
     (lambda s, k, w, o, c: (s, k, w, -(2**31), c), "output: expected a place"),
     (lambda s, k, w, o, c: (s, k, w, o, (c[0], 7)), "instructions: expected a tuple of tuples"),
-    (lambda s, k, w, o, c: (s, k, w, o, (c[0][:5],)), "takes exactly 6 arguments"),
+    (lambda s, k, w, o, c: (s, k, w, o, (c[0][:5],)), "takes at least 6 arguments"),
     (
         lambda s, k, w, o, c: (s, k, w, o, ((len(VectorCall), *c[0][1:]),)),
         NO_CALL,

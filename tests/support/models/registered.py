@@ -81,7 +81,7 @@ def registered_models() -> dict[str, IntegerModel]:
             network = float_network(kind, gain=GAINS[gain], hard=gain == "hostile")
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", EdgeRnnWarning)  # hostile ones saturate
-                made = quantize(network, streams[gain], precision, progress=False)
+                made = quantize(network, streams[gain], precision, state="16", progress=False)
             models[f"{kind}-{precision}-{gain}"] = made
     network = float_network("peephole_lstm")
     models["peephole_lstm-w4a8"] = quantize(network, streams["tame"], "w4a8", progress=False)
