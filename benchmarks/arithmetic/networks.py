@@ -105,7 +105,7 @@ def train(network: Network, task: StreamTask, seed: int) -> Any:
     carried.compile(
         keras.optimizers.AdamW(falling, weight_decay=_WEIGHT_DECAY, clipnorm=1.0),
         keras.losses.Huber(_HUBER_DELTA),
-        jit_compile=True,
+        jit_compile="auto",
     )
     xs, ys = task.calibration.astype(np.float32), task.wanted.astype(np.float32)
     stream, window = np.arange(streams)[:, None], np.arange(task.window_steps)
