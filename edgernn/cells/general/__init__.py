@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import ClassVar, Final
 
 from edgernn.cells import (
     GATE_EXPONENTS,
     UNIT,
     VALUE_EXPONENTS,
     Affine,
+    CurveTable,
     Exponent,
     Gate,
     LayerRecord,
@@ -16,8 +17,10 @@ from edgernn.cells import (
     OpBuilder,
     QFormat,
     Source,
+    StateSpec,
     Value,
     applied,
+    cell_record,
 )
 from edgernn.errors import ModelError
 from edgernn.model.functions.pointwise import PointwiseFunction
@@ -27,7 +30,7 @@ from edgernn.model.functions.pointwise import PointwiseFunction
 _FINE = "sigmoid"
 WIDE_GATES: Final = (_FINE, "hard_sigmoid", "hard_sigmoid_keras2")
 #: Those of both GRUs.
-GRU_EXPONENTS: Final = {
+_GRU_EXPONENTS: Final = {
     "gate_exponent": Exponent(
         values=("z", "r"),
         allowed=GATE_EXPONENTS,
@@ -104,8 +107,54 @@ def gate_of(
     return Gate(value=applied(g, function, z, table, name, form), fine=False, complement=complement)
 
 
+@cell_record
+class GeneralGRU(LayerRecord):
+    """What both GRUs of chosen functions share (clause 7.25).
+
+    Attributes:
+        gate_function: of z, r.
+        cell_function: of the candidate n.
+        wide: the state has a low part (clause 2.8).
+        gate_input_exponent: fraction bits of the pre-activations of z, r.
+        gate_exponent: of z, r.
+        candidate_input_exponent: of the pre-activation of n.
+        state_exponent: of h, and of n where it is not within ±1.
+        gate_curve, candidate_curve: tables of functions that are no operations.
+        zr: affine map, 2H rows in the order z r.
+    """
+
+    curve_shape: ClassVar[dict[str, str]] = {
+        "gate_curve": "gate_function",
+        "candidate_curve": "cell_function",
+    }
+    widened: ClassVar[str] = "h"
+    exponents: ClassVar[dict[str, Exponent]] = _GRU_EXPONENTS
+
+    gate_function: str
+    cell_function: str
+    gate_exponent: int
+    gate_input_exponent: int
+    candidate_input_exponent: int
+    state_exponent: int
+    zr: Affine
+    wide: bool = False
+    gate_curve: CurveTable | None = None
+    candidate_curve: CurveTable | None = None
+
+    def __post_init__(self) -> None:
+        """Check the gates of a wide state."""
+        LayerRecord.__post_init__(self)
+        check_gates(self, self.gate_function)
+
+    @property
+    def states(self) -> tuple[StateSpec, ...]:
+        """The hidden state, and its low part where it has one."""
+        h = self.state("h", quantized(self.state_exponent))
+        return h, *self.low_state(h)
+
+
 def gru_gates(
-    g: OpBuilder, layer: Any, zr: Affine, operands: dict[Source, Value]
+    g: OpBuilder, layer: GeneralGRU, zr: Affine, operands: dict[Source, Value]
 ) -> tuple[Value | Gate, Value]:
     """The gates z and r of a GRU; of one with a wide state the share of the new, and r.
 
@@ -127,7 +176,7 @@ def gru_gates(
 
 
 def blended(
-    g: OpBuilder, layer: Any, z: Value | Gate, a: Value, states: tuple[Value, ...]
+    g: OpBuilder, layer: GeneralGRU, z: Value | Gate, a: Value, states: tuple[Value, ...]
 ) -> Lowered:
     """The output and the new states of a GRU: h' = z·h + (1 − z)·n.
 

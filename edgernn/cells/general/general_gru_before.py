@@ -8,41 +8,30 @@ from edgernn.cells import (
     X_AND_H,
     Affine,
     AffineShapes,
-    CurveTable,
-    Exponent,
-    LayerRecord,
     Lowered,
     OpBuilder,
     Source,
-    StateSpec,
     Value,
     cell_record,
     register_cell,
     x_and_h,
 )
 from edgernn.cells.general import (
-    GRU_EXPONENTS,
+    GeneralGRU,
     blended,
-    check_gates,
     gru_gates,
     quantized,
 )
 
 
 @cell_record
-class GeneralGRUBefore(LayerRecord):
+class GeneralGRUBefore(GeneralGRU):
     """GRU of chosen functions, the reset gate in front of the matrix (clause 7.25).
 
+    This is the first form of the GRU (Cho et al. 2014).
+    Functions, exponents and tables are those of `GeneralGRU`; its maps are its own.
+
     Attributes:
-        gate_function: of z, r.
-        cell_function: of the candidate n.
-        wide: the state has a low part (clause 2.8).
-        gate_input_exponent: fraction bits of the pre-activations of z, r.
-        gate_exponent: of z, r.
-        candidate_input_exponent: of the pre-activation of n.
-        state_exponent: of h, and of n where it is not within ±1.
-        gate_curve, candidate_curve: tables of functions that are no operations.
-        zr: affine map, 2H rows in the order z r.
         n: affine map, H rows, over x and the reset hidden state.
     """
 
@@ -51,35 +40,8 @@ class GeneralGRUBefore(LayerRecord):
         "zr": (2, X_AND_H),
         "n": (1, frozenset({(Source.X, Source.RH)})),
     }
-    curve_shape: ClassVar[dict[str, str]] = {
-        "gate_curve": "gate_function",
-        "candidate_curve": "cell_function",
-    }
-    widened: ClassVar[str] = "h"
-    exponents: ClassVar[dict[str, Exponent]] = GRU_EXPONENTS
 
-    gate_function: str
-    cell_function: str
-    gate_exponent: int
-    gate_input_exponent: int
-    candidate_input_exponent: int
-    state_exponent: int
-    zr: Affine
     n: Affine
-    wide: bool = False
-    gate_curve: CurveTable | None = None
-    candidate_curve: CurveTable | None = None
-
-    def __post_init__(self) -> None:
-        """Check the gates of a wide state."""
-        LayerRecord.__post_init__(self)
-        check_gates(self, self.gate_function)
-
-    @property
-    def states(self) -> tuple[StateSpec, ...]:
-        """The hidden state, and its low part where it has one."""
-        h = self.state("h", quantized(self.state_exponent))
-        return h, *self.low_state(h)
 
 
 def general_gru_before(

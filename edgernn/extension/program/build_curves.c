@@ -1,16 +1,5 @@
 #include "builder.h"
 
-static int refuse(const char *what, int low, int high, int got)
-{
-    PyErr_Format(PyExc_ValueError, "%s: expected %d..%d, got %d", what, low, high, got);
-    return -1;
-}
-
-static int out_of_range(const char *what, int low, int high, int got)
-{
-    return got < low || got > high ? refuse(what, low, high, got) : 0;
-}
-
 /* How many tuples a tuple holds; -1 with an error set. */
 static Py_ssize_t count_of(PyObject *from, const char *what, int most)
 {
@@ -22,7 +11,7 @@ static Py_ssize_t count_of(PyObject *from, const char *what, int most)
     }
     count = PyTuple_Size(from);
     if (count > most) {
-        return refuse(what, 0, most, (int)count);
+        return native_out_of_range(what, 0, most, (int)count);
     }
     for (i = 0; i < count; ++i) {
         if (!PyTuple_Check(PyTuple_GetItem(from, i))) {
@@ -44,9 +33,9 @@ static int build_curve(native_builder *builder, PyObject *from, edgernn_curve *c
     if (!PyArg_ParseTuple(from, "iiiO:curve", &bits, &low, &high, &entries)) {
         return -1;
     }
-    if (out_of_range("bits of a step", 4, 12, bits) ||
-        out_of_range("largest result", -32768, 32767, high) ||
-        out_of_range("least result", -32768, high, low) ||
+    if (native_out_of_range("bits of a step", 4, 12, bits) ||
+        native_out_of_range("largest result", -32768, 32767, high) ||
+        native_out_of_range("least result", -32768, high, low) ||
         native_copy_in(builder, entries, 2 * (((size_t)1 << (16 - bits)) + 1), "curve", &place) < 0) {
         return -1;
     }
@@ -85,7 +74,7 @@ static int build_leak(native_builder *builder, PyObject *from, int *width, edger
     if (!PyArg_ParseTuple(from, "iOOO:leak", width, &given[0], &given[1], &given[2])) {
         return -1;
     }
-    if (out_of_range("elements of a leaky sum", 1, NATIVE_MAX_WIDTH, *width)) {
+    if (native_out_of_range("elements of a leaky sum", 1, NATIVE_MAX_WIDTH, *width)) {
         return -1;
     }
     for (field = 0; field < 3; ++field) {
@@ -95,7 +84,7 @@ static int build_leak(native_builder *builder, PyObject *from, int *width, edger
         }
         for (i = 0; places[field] != NULL && i < *width; ++i) {
             const int16_t value = ((const int16_t *)places[field])[i];
-            if (out_of_range(names[field], 0, field == 2 ? 15 : 32767, value)) {
+            if (native_out_of_range(names[field], 0, field == 2 ? 15 : 32767, value)) {
                 return -1;
             }
         }

@@ -3,15 +3,13 @@
 #define MAX_WIDTH 256
 #define MAX_EPSILON (1 << 29)
 
-static int refuse(const char *what, int low, int high, int got)
+int native_out_of_range(const char *what, int low, int high, int got)
 {
-    PyErr_Format(PyExc_ValueError, "%s: expected %d..%d, got %d", what, low, high, got);
-    return -1;
-}
-
-static int out_of_range(const char *what, int low, int high, int got)
-{
-    return got < low || got > high ? refuse(what, low, high, got) : 0;
+    if (got < low || got > high) {
+        PyErr_Format(PyExc_ValueError, "%s: expected %d..%d, got %d", what, low, high, got);
+        return -1;
+    }
+    return 0;
 }
 
 /* The bounds of clause 7.11: with them nothing passes 32 bits or leaves a table. */
@@ -29,18 +27,19 @@ static int build_norm(native_builder *builder, PyObject *from, int *width, edger
                           &shift, &table)) {
         return -1;
     }
-    if (out_of_range("elements that are normalised", 1, MAX_WIDTH, *width) ||
-        out_of_range("most bits", 16, 24, most) ||
-        out_of_range("elements for these bits", 1, 1 << (most - 16), *width) ||
-        out_of_range("least bits", 0, most, least) || out_of_range("square bits", 10, 14, square) ||
-        out_of_range("elements for these square bits", 1, 1 << (29 - 2 * square), *width) ||
-        out_of_range("gain", 1, 32767, gain) || out_of_range("normalization shift", 1, 15, shift) ||
+    if (native_out_of_range("elements that are normalised", 1, MAX_WIDTH, *width) ||
+        native_out_of_range("most bits", 16, 24, most) ||
+        native_out_of_range("elements for these bits", 1, 1 << (most - 16), *width) ||
+        native_out_of_range("least bits", 0, most, least) ||
+        native_out_of_range("square bits", 10, 14, square) ||
+        native_out_of_range("elements for these square bits", 1, 1 << (29 - 2 * square), *width) ||
+        native_out_of_range("gain", 1, 32767, gain) || native_out_of_range("normalization shift", 1, 15, shift) ||
         native_copy_in(builder, table, sizeof(int32_t) * (size_t)(most - least + 1), "epsilon",
                        &place) < 0) {
         return -1;
     }
     for (i = 0; place != NULL && i <= most - least; ++i) {
-        if (out_of_range("epsilon", 1, MAX_EPSILON, ((const int32_t *)place)[i])) {
+        if (native_out_of_range("epsilon", 1, MAX_EPSILON, ((const int32_t *)place)[i])) {
             return -1;
         }
     }
@@ -61,7 +60,7 @@ int native_build_norms(native_builder *builder, PyObject *from, native_layer *la
     }
     count = PyTuple_Size(from);
     if (count > NATIVE_MAX_NORMS) {
-        return refuse("normalizations", 0, NATIVE_MAX_NORMS, (int)count);
+        return native_out_of_range("normalizations", 0, NATIVE_MAX_NORMS, (int)count);
     }
     for (i = 0; i < count; ++i) {
         PyObject *one = PyTuple_GetItem(from, i);

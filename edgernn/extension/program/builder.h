@@ -16,6 +16,9 @@ typedef struct {
 int native_copy_in(native_builder *builder, PyObject *from, size_t bytes, const char *what,
                    const void **place);
 
+/* 0 where low <= got <= high; else -1 with an error set. */
+int native_out_of_range(const char *what, int low, int high, int got);
+
 /* Room of that size, filled from memory. */
 int native_place(native_builder *builder, const void *from, size_t bytes, const void **place);
 

@@ -66,9 +66,9 @@ from edgernn_export.quantizer.weights.bits import Matrices, matrices_of
 #: A `w8a16` row saturates between half of and the full int16 range (clause 5.2).
 _HIGH_CODE = {Precision.W8A8: 32767, Precision.W8A16: 16383}
 #: Code of the largest value a `w8a8` dense row can reach; within clause 4.4 at a shift of 1.
-_FARTHEST_CODE8 = 1 << 26
+FARTHEST_CODE8 = 1 << 26
 #: Output codes per operand code of a `w8a16` dense row; just below 127 steps of 2^-3 (clause 5.2).
-_STEEPEST_GAIN16 = 15.8
+STEEPEST_GAIN16 = 15.8
 
 
 def _simple_rnn(context: LayerContext, layer: FloatSimpleRNN) -> Layer:
@@ -184,11 +184,11 @@ def _finest_scale(context: LayerContext, layer: FloatDense) -> FloatArray:
     gain = np.abs(layer.kernel) * context.feed.scale
     if context.plan.precision is Precision.W8A16:
         share = context.weight_max(Source.X) / WEIGHT_MAX
-        steepest: FloatArray = gain.max(axis=1) / (_STEEPEST_GAIN16 * share)
+        steepest: FloatArray = gain.max(axis=1) / (STEEPEST_GAIN16 * share)
         return steepest
     offset = np.abs(layer.bias + layer.kernel @ context.feed.offset)
     farthest: FloatArray = (gain * -context.feed.ends[0]).sum(axis=1) + offset
-    return farthest / _FARTHEST_CODE8
+    return farthest / FARTHEST_CODE8
 
 
 def _dense(context: LayerContext, layer: FloatDense) -> Layer:

@@ -172,7 +172,7 @@ def _constants(
     inputs, units = given["inputs"], given["units"]
     shift, made = int(rng.integers(6, 12)), {}
     for field, (count, allowed) in record.shape.items():
-        choices = sorted(allowed, key=lambda s: (len(s) == 1) == common)
+        choices = sorted(allowed, key=lambda s: ((len(s) == 1) == common, str(s)))
         sources = choices[-1]
         if record.kind == "leaky_rnn" and rng.random() < 0.7:
             sources = max(choices, key=lambda s: sum(term_width(t, inputs, units) for t in s))

@@ -32,7 +32,7 @@ from edgernn_export.guards.long_memory import layer_memory
 from edgernn_export.guards.state_ranges import HIGH_CODE, NARROW_CELL_LIMIT, high_code
 from edgernn_export.guards.wide_forms import wide_defect
 from edgernn_export.quantizer.layer_context import STATE_HEADROOM, LayerContext
-from edgernn_export.quantizer.layers import quantize_layer
+from edgernn_export.quantizer.layers import FARTHEST_CODE8, STEEPEST_GAIN16, quantize_layer
 from edgernn_export.quantizer.own_cells import quantize_cell
 from edgernn_export.quantizer.states.storage import storage_of
 
@@ -40,10 +40,6 @@ from edgernn_export.quantizer.states.storage import storage_of
 _SHARE_BITS: Final = 2 * LOW_BITS
 #: Room above what a leaky sum takes in at most in the steps that are sampled.
 _ENTRY_HEADROOM: Final = 2.0
-#: Output codes per operand code of a `w8a16` row, and the largest code that a `w8a8` row can reach,
-#: as of dense layers (clauses 4.4 and 5.2).
-_STEEPEST_GAIN16: Final = 15.8
-_FARTHEST_CODE8: Final = 1 << 26
 
 
 def quantize_state(context: LayerContext, layer: FloatLayer, longest_steps: int | None) -> Layer:
@@ -190,11 +186,11 @@ def _entry_shifts(
     if precision is Precision.W8A16:  # products saturate one by one (clause 5.2)
         largest = np.maximum.reduce([largest, *(np.max(np.abs(part), axis=0) for part in parts)])
         share = context.least_weight_max / 127
-        finest = np.max(np.concatenate(gains, axis=1), axis=1) / (_STEEPEST_GAIN16 * share)
+        finest = np.max(np.concatenate(gains, axis=1), axis=1) / (STEEPEST_GAIN16 * share)
     else:
         offset = np.abs(bias + kernel @ feed.offset)
         farthest = gains[0] @ -feed.ends[0] + gains[1].sum(axis=1) * -precision.operand_low
-        finest = (farthest + offset) / _FARTHEST_CODE8
+        finest = (farthest + offset) / FARTHEST_CODE8
     scale = np.maximum(largest * _ENTRY_HEADROOM / HIGH_CODE[precision], finest)
     scale = np.maximum(scale, np.finfo(np.float64).tiny)
     shift = np.ceil(np.log2(scale / code)) + LOW_BITS
