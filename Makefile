@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo tools test test-fast test-device check golden bench native wheel wheels clean
+.PHONY: help venv demo compiler tools test test-fast test-device check golden bench native wheel wheels clean
 
 # The first interpreter of version $(1) that really runs; a pyenv shim may exist and not run.
 find_python = $(shell for p in python$(1) ~/.pyenv/versions/$(1).*/bin/python$(1); do \
@@ -32,7 +32,20 @@ venv: .venv/.dev ## development environment in .venv, editable
 	.venv/bin/python -m pip install --disable-pip-version-check -e '.[$*]'
 	@touch .venv/.demo $@
 
-demo: .venv/.demo ## train, quantize, export and stream a forecaster; prints the table
+PYTHON_H = $(PYTHON) -c 'import os, sysconfig as s; open(os.path.join(s.get_path("include"), "Python.h"))'
+
+# The native back-end is compiled when the package is installed. Without a compiler the demo runs on
+# the other back-ends, so a missing one is reported and does not end it.
+compiler: ## gcc and the headers of Python, which the native back-end is built with
+	@{ type gcc && $(PYTHON_H); } &>/dev/null || { \
+		headers=$$($(PYTHON) -c 'import sys; print("python%d.%d-dev" % sys.version_info[:2])'); \
+		install="apt-get install -y -q --no-install-recommends gcc libc6-dev $$headers"; \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -q && $$install; \
+		else echo "The native back-end needs a C compiler. To get it, run: sudo $$install" >&2; fi; }
+
+demo: compiler .venv/.demo ## train, quantize, export and stream a forecaster; prints the tables
+	@if [ ! -e edgernn/_native.abi3.so ] && type gcc &>/dev/null; then \
+		.venv/bin/python -m pip install -q --disable-pip-version-check --no-deps -e .; fi
 	.venv/bin/edgernn demo
 
 # Not gcc-multilib: it shuts out the cross-compilers of other processors.
@@ -41,8 +54,6 @@ TOOLS := g++ clang cmake mmdebstrap arm-none-eabi-gcc riscv64-linux-gnu-gcc aarc
 PACKAGES := gcc g++ clang cmake mmdebstrap libc6-dev-i386 gcc-arm-none-eabi gcc-riscv64-linux-gnu \
 	gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-arm-linux-gnueabihf libc6-dev-armhf-cross \
 	qemu-system-arm qemu-system-misc qemu-user
-
-PYTHON_H = $(PYTHON) -c 'import os, sysconfig as s; open(os.path.join(s.get_path("include"), "Python.h"))'
 
 tools: ## C compilers, cross-compilers and QEMU, for the native backend and the tests of the generated C
 	@{ type $(TOOLS) && gcc -m32 -x c -o /dev/null - <<< 'int main(void) { return 0; }' && $(PYTHON_H); } &>/dev/null || { \
