@@ -15,12 +15,19 @@ RUNNABLE = (
     "docs/tutorials/quickstart.md",
     "docs/tutorials/raspberry-pi.md",
     "docs/guides/bare-tflite.md",
+    "docs/guides/coming-from-cmsis-nn.md",
+    "docs/guides/coming-from-edge-impulse.md",
+    "docs/guides/coming-from-tflite.md",
     "docs/guides/evaluate.md",
 )
 #: Run elsewhere, by what.
 ELSEWHERE = {
     "make demo": "the target's one line, `edgernn demo`, is run by tests/documents/test_demo.py",
     "make test": "this is it",
+    **{
+        f"pip install {what}": "tests/packaging/test_wheel.py installs the wheel that this builds"
+        for what in (".", "'.[tflite]'", "'.[export]'")
+    },
     "make check": ".ci/run",
     "make test-fast": "make test runs the same tests",
     "make test-device": "make test",
