@@ -1,14 +1,15 @@
 """The command `edgernn`: one file per subcommand, imported only when it is called.
 
-A subcommand module has `HELP`, `EXAMPLES`, `add_arguments(parser)` and `main(args) -> int`.
-Results go to stdout, talk to stderr. Exit codes: 0 ok, 1 a check failed, 2 usage or refused input.
+A subcommand module has `HELP`, `EXAMPLES`, `add_arguments(parser)` and `main(args) -> int`. The
+options `--json`, `--quiet` and `--no-color` are declared here, once for all of them: modules read
+`args.json`, print results on stdout and call `edgernn.cli.style.say` for notes on stderr.
+Exit codes: 0 ok, 1 a check failed, 2 usage error or rejected input, 130 interrupted.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib
 import io
 import os
 import sys
@@ -16,63 +17,30 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from edgernn.cli.commands import SUBCOMMANDS, command_groups, command_module, command_parser
+from edgernn.cli.failures import fail, file_sentence, missing_library
+from edgernn.cli.parsing import common_first, did_you_mean, given
 from edgernn.cli.process import replace_closed_streams
+from edgernn.cli.style import Style, bad, heading, say, styled, wants_color
 from edgernn.errors import BackendMismatch, EdgeRnnError, EdgeRnnWarning
-
-#: subcommand -> (module, one line for `edgernn --help`), in the order of a model's life.
-SUBCOMMANDS: Final[dict[str, tuple[str, str]]] = {
-    "train": ("edgernn_export.cli.train", "a recipe on its data set to .keras, .edgernn and more"),
-    "distill": ("edgernn_export.cli.distill", "a small Keras model learns from a large one"),
-    "prune": ("edgernn_export.cli.prune", "Keras model to a smaller or sparse Keras model"),
-    "quantize": ("edgernn_export.cli.quantize", "Keras model and calibration data to .edgernn"),
-    "sensitivity": ("edgernn_export.cli.sensitivity", "which layers bear weights of 4 bits"),
-    "export": ("edgernn_export.cli.export", ".edgernn to .tflite, .onnx and C99"),
-    "verify": (
-        "edgernn_export.cli.verify",
-        "run every runtime over a stream, count differing values",
-    ),
-    "evaluate": (
-        "edgernn_export.cli.evaluate",
-        "float network and .edgernn on test data: what is kept?",
-    ),
-    "run": ("edgernn.cli.run", "stream CSV or JSON lines through a model"),
-    "info": ("edgernn.cli.info", "layers, formats, bytes, state size and provenance of a model"),
-    "targets": ("edgernn_firmware_sim.cli.targets", "cores that can be emulated, and boards"),
-    "simulate": ("edgernn_export.cli.simulate", "firmware for a target: does it fit, same bits?"),
-    "search": ("edgernn_export.cli.search", "cells, sizes, precisions within limits of a target"),
-    "demo": ("edgernn_export.cli.demo", "train, quantize, export and stream a forecaster"),
-}
-
-#: Libraries of the extras, by the name an ImportError carries.
-_EXTRAS: Final[dict[str, str]] = {
-    "flatbuffers": "export",
-    "keras": "export",
-    "matplotlib": "export",
-    "onnx": "export",
-    "optuna": "export",
-    "rich": "export",
-    "tensorflow": "export",
-    "tqdm": "export",
-    "onnxruntime": "onnx",
-    "tflite_runtime": "tflite",
-    "ai_edge_litert": "tflite",
-    "pandas": "demo",
-    "statsmodels": "demo",
-}
 
 OK: Final = 0
 FAILED: Final = 1
 USAGE: Final = 2
 _INTERRUPTED: Final = 130
 
-_EPILOG: Final = """examples:
-  edgernn quantize model.keras --calibration streams.npz -o model.edgernn
-  edgernn export model.edgernn --to tflite,onnx -o build/
+_TAGLINE: Final = "Recurrent neural networks on small devices: INT8, streaming, bit-exact."
+_FIRST_STEPS: Final = """\
+  edgernn info demo   show the small model that comes with edgernn
+  edgernn demo        train, quantize, export and stream a model
+  edgernn quantize model.keras --calibration readings.csv -o model.edgernn
+"""
+_EXAMPLES: Final = """  edgernn quantize model.keras --calibration streams.npz -o model.edgernn
+  edgernn evaluate model.edgernn --float model.keras --data test.csv --target demand
   edgernn verify model.edgernn
+  edgernn run model.edgernn --input readings.csv
   edgernn export model.edgernn --to c -o build/
   edgernn simulate model.edgernn --target nucleo-f446 --emulate
-  edgernn run build/model.tflite --input readings.csv
-  edgernn COMMAND --help
 """
 
 
@@ -83,84 +51,73 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: arguments without the program name; those of the process by default.
 
     Returns:
-        0 ok, 1 a check failed, 2 usage or refused input, 130 interrupted.
+        0 ok, 1 a check failed, 2 usage error or rejected input, 130 interrupted.
     """
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    arguments = common_first(list(sys.argv[1:] if argv is None else argv))
     replace_closed_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names and units on any terminal
+    as_json = given("--json", arguments)
     try:
         try:
-            return _dispatch(arguments)
+            with styled(_style(arguments, as_json)):
+                return _dispatch(arguments, as_json)
         finally:
             sys.stdout.flush()  # what cannot be written shows here, not after the exit code
-    except SystemExit as exit_:  # argparse leaves this way, after --help too
+    except SystemExit as exit_:  # argparse leaves this way after --help
         return exit_.code if isinstance(exit_.code, int) else USAGE
     except EdgeRnnError as error:  # a closed standard output, under --help too
-        return _fail("", error, USAGE)
+        return fail("", error, USAGE, as_json=False)
     except OSError as error:
         # Keep Python from failing again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):  # the reader has seen enough
             return OK
-        return _fail("", error, USAGE)
+        return fail("", error, USAGE, as_json=False)
     except KeyboardInterrupt:
         return _INTERRUPTED
 
 
-def _dispatch(arguments: list[str]) -> int:
+def _style(arguments: Sequence[str], as_json: bool) -> Style:
+    plain = given("--no-color", arguments)
+    return Style(
+        color=not (plain or as_json) and wants_color(sys.stdout),
+        error_color=not plain and wants_color(sys.stderr),
+        quiet=given("--quiet", arguments),
+    )
+
+
+def _dispatch(arguments: list[str], as_json: bool) -> int:
+    if arguments[:1] == ["help"]:  # `edgernn help run` is `edgernn run --help`
+        arguments = [*arguments[1:], "--help"]
     if not arguments or arguments[0] not in SUBCOMMANDS:
-        return _top_level(arguments)
+        return _top_level(arguments, as_json)
     name = arguments[0]
     try:
-        module = importlib.import_module(SUBCOMMANDS[name][0])
-        parser = argparse.ArgumentParser(
-            prog=f"edgernn {name}",
-            description=module.HELP,
-            epilog=module.EXAMPLES,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        module.add_arguments(parser)
+        parser = command_parser(name)
         with _warnings_in_one_line(name):
-            code: int = module.main(parser.parse_args(arguments[1:]))
+            code: int = command_module(name).main(parser.parse(arguments[1:]))
         return code
+    except argparse.ArgumentError as error:
+        return fail(name, error, USAGE, as_json=as_json)
     except BackendMismatch as error:
-        return _fail(name, error, FAILED)
+        return fail(name, error, FAILED, as_json=as_json)
     except ImportError as error:
-        extra = _EXTRAS.get((error.name or "").partition(".")[0])
-        if extra is None:
+        message = missing_library(error)
+        if message is None:
             raise
-        return _fail(
-            name,
-            f"expected {error.name} to be installed, got an environment without it. "
-            f"Install it with: pip install 'edgernn[{extra}]'",
-            USAGE,
-        )
+        return fail(name, error, USAGE, as_json=as_json, message=message)
     except BrokenPipeError:
         raise
     except OSError as error:
-        return _fail(name, _file_sentence(error), USAGE)
+        return fail(name, error, USAGE, as_json=as_json, message=file_sentence(error))
     except EdgeRnnError as error:
-        return _fail(name, error, USAGE)
-
-
-def _fail(name: str, error: object, code: int) -> int:
-    print(f"edgernn{name and f' {name}'}: {error}", file=sys.stderr)
-    return code
-
-
-def _file_sentence(error: OSError) -> object:
-    """One sentence of ours about a file; what has no file speaks for itself."""
-    if error.filename is None or error.strerror is None:
-        return error
-    name = os.fsdecode(error.filename) if isinstance(error.filename, bytes) else error.filename
-    shown = f"{name!s:.60}{'...' if len(str(name)) > 60 else ''}"
-    return f"expected a file that can be opened, got {error.strerror} ('{shown}')."
+        return fail(name, error, USAGE, as_json=as_json)
 
 
 @contextlib.contextmanager
 def _warnings_in_one_line(name: str) -> Iterator[None]:
-    """Warnings of edgernn are talk like any other, without the source line of Python's."""
+    """Print warnings of edgernn without the source line that Python adds."""
     with warnings.catch_warnings():
         python_shows = warnings.showwarning
 
@@ -168,7 +125,7 @@ def _warnings_in_one_line(name: str) -> Iterator[None]:
             message: Warning | str, category: type[Warning], *rest: Any, **named: Any
         ) -> None:
             if issubclass(category, EdgeRnnWarning):
-                print(f"edgernn {name}: warning: {message}", file=sys.stderr)
+                say(f"edgernn {name}: {bad('warning:', on_stderr=True)} {message}")
             else:
                 python_shows(message, category, *rest, **named)
 
@@ -177,22 +134,71 @@ def _warnings_in_one_line(name: str) -> Iterator[None]:
         yield
 
 
-def _top_level(arguments: list[str]) -> int:
+def _top_level(arguments: list[str], as_json: bool) -> int:
     """`edgernn`, `edgernn --help`, `edgernn --version`, or a command that does not exist."""
     from edgernn import __version__
 
+    word = next((word for word in arguments if not word.startswith("-")), None)
+    if word is not None:
+        message = (
+            f"unknown command '{word}'{did_you_mean(word, SUBCOMMANDS) or '.'} "
+            "List the commands with: edgernn --help"
+        )
+        return fail("", _usage(message), USAGE, as_json=as_json)
+    if "--version" in arguments:
+        print(f"edgernn {__version__}")
+        return OK
+    if "-h" in arguments or "--help" in arguments:
+        print(_help())
+        return OK
+    if unknown := [option for option in arguments if option not in ("--json", "--quiet")]:
+        message = f"unknown option '{unknown[0]}'. See: edgernn --help"
+        return fail("", _usage(message), USAGE, as_json=as_json)
+    if as_json:
+        message = "expected a command, got none. See: edgernn --help"
+        return fail("", _usage(message), USAGE, as_json=True)
+    print(_short_help(), file=sys.stderr)
+    return USAGE
+
+
+def _usage(message: str) -> argparse.ArgumentError:
+    return argparse.ArgumentError(None, message)
+
+
+def _commands() -> list[str]:
     width = max(map(len, SUBCOMMANDS))
-    commands = "\n".join(f"  {name:<{width}}  {line}" for name, (_, line) in SUBCOMMANDS.items())
-    parser = argparse.ArgumentParser(
-        prog="edgernn",
-        usage="edgernn [-h] [--version] COMMAND ...",
-        description="Recurrent networks on small devices: integer, streaming, bit-exact.\n\n"
-        f"commands:\n{commands}",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    lines = []
+    for title, names in command_groups().items():
+        lines += ["", heading(title)]
+        lines += [f"  {name:<{width}}  {SUBCOMMANDS[name][1]}" for name in names]
+    return lines
+
+
+def _short_help() -> str:
+    groups = [f"  {title:<8} {', '.join(names)}" for title, names in command_groups().items()]
+    return "\n".join(
+        [_TAGLINE, "", "Try first:", _FIRST_STEPS, "Commands:", *groups, "", "Help: edgernn --help"]
     )
-    parser.add_argument("--version", action="version", version=f"edgernn {__version__}")
-    parser.add_argument("command", nargs="?", help=argparse.SUPPRESS)
-    known, _ = parser.parse_known_args(arguments)
-    got = "no command" if known.command is None else f"'{known.command}'"
-    parser.error(f"expected a command among {', '.join(SUBCOMMANDS)}, got {got}")
+
+
+def _help() -> str:
+    return "\n".join(
+        [
+            "usage: edgernn COMMAND ...",
+            "",
+            _TAGLINE,
+            *_commands(),
+            "",
+            heading("Options"),
+            "  -h, --help  arguments and examples of a command",
+            "  --json      one JSON document, or JSON lines, on stdout; errors too",
+            "  --quiet     no notes or warnings on stderr",
+            "  --no-color  plain text",
+            "  --version   version of edgernn (without a command)",
+            "",
+            heading("First steps"),
+            _FIRST_STEPS,
+            heading("Examples"),
+            _EXAMPLES.rstrip(),
+        ]
+    )

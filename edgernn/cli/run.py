@@ -6,7 +6,6 @@ import argparse
 import itertools
 import json
 import signal
-import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -20,8 +19,10 @@ from edgernn.cli.arguments import (
     on_bad_reading,
     table_options,
 )
+from edgernn.cli.failures import fail
 from edgernn.cli.process import StopSignals
 from edgernn.cli.streaming import Streaming, summary_line
+from edgernn.cli.style import say
 from edgernn.errors import EdgeRnnError, NoReadings
 from edgernn.model.interface import OutputSpec
 from edgernn.records.columns import split_names
@@ -137,7 +138,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(default: 20)",
     )  # fmt: skip
     parser.add_argument("--summary", metavar="FILE", help="write the summary to FILE, as JSON")
-    parser.add_argument("--json", action="store_true", help="the summary on stderr as JSON")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -177,14 +177,13 @@ def main(args: argparse.Namespace) -> int:
             ended_by = signals.received.name if signals.received else _END_OF_INPUT
             code = 128 + signal.SIGINT if signals.received is signal.SIGINT else 0
         except NoReadings as error:
-            print(f"edgernn run: {error}", file=sys.stderr)
-            code = 1
+            code = fail("run", error, 1, as_json=args.json)
         finally:
             summary = streaming.summary(ended_by)
             if summary_file is not None:
                 begin_anew(summary_file)
                 summary_file.write(f"{json.dumps(summary)}\n".encode())
-        print(json.dumps(summary) if args.json else summary_line(summary), file=sys.stderr)
+        say(json.dumps(summary) if args.json else summary_line(summary))
     return code
 
 
@@ -238,7 +237,8 @@ def _streaming(
     )
 
     def make_writer() -> AnswerWriter:
-        if name == "jsonl" or (name is None and not is_table):
+        as_json = not is_table or (args.json and args.output == "-")
+        if name == "jsonl" or (name is None and as_json):
             return JsonWriter(outputs.names, digits, cells=is_table, ports=outputs.ports)
         return CsvWriter(column_names(outputs.names, outputs.ports), digits, dialect)
 

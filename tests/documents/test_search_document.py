@@ -1,10 +1,8 @@
 """search.md: its program runs, its commands parse, its defaults are those of the code."""
 
-import argparse
-
 import pytest
 
-from edgernn_export.cli.search import add_arguments
+from edgernn.cli.commands import command_parser
 from edgernn_export.search import Space
 from tests.support.documents import ROOT, blocks
 
@@ -26,15 +24,13 @@ def test_the_program_runs(tmp_path, monkeypatch, capsys):
 
 
 def test_commands_parse():
-    parser = argparse.ArgumentParser()
-    add_arguments(parser)
     (block,) = [block for block in blocks("docs/guides/search.md") if block.language == "text"]
     lines = block.text.splitlines()
     assert len(lines) == 3
     for line in lines:
         name, command, *arguments = line.split()
         assert (name, command) == ("edgernn", "search")
-        parser.parse_args(arguments)
+        command_parser("search").parse(arguments)
 
 
 def test_defaults_are_those_of_the_code():

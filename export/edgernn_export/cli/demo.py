@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import time
 from pathlib import Path
 from typing import Final
 
+from edgernn.cli.style import say
 from edgernn_export.demo.forecaster import EPOCHS
 
 HELP: Final = """Train a GRU on the weekly CO2 record of Mauna Loa and stream it as integers.
@@ -60,8 +60,11 @@ def main(args: argparse.Namespace) -> int:
     start = time.perf_counter()
     out = Path(args.output)
     outcome = run_demo(out, args.epochs, args.seed)
-    (out / "results.json").write_text(to_json(outcome), encoding="utf-8")
-    show(outcome)
-    elapsed_s = time.perf_counter() - start
-    print(f"{elapsed_s:.0f} s; files, picture and figures are in {out}", file=sys.stderr)
+    record = to_json(outcome)
+    (out / "results.json").write_text(record, encoding="utf-8")
+    if args.json:
+        print(record, end="")
+    else:
+        show(outcome)
+    say(f"Finished in {time.perf_counter() - start:.0f} s. Files, plot and results.json: {out}")
     return 0 if passed(outcome) else 1

@@ -77,7 +77,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--alone", action="store_true", help="train the same network without the teacher as well"
     )
-    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
 
 def _add_distillation(parser: argparse.ArgumentParser) -> None:

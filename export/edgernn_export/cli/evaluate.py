@@ -85,7 +85,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--plot", type=Path, metavar="OUT.png", help="draw answers and errors")
     parser.add_argument("-o", "--output", type=Path, metavar="OUT.json", help="save all figures")
-    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     add_policy_argument(parser)
     add_table_arguments(parser)
 

@@ -96,7 +96,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "has it, or each gate has it and its kernel and recurrent kernel share it "
         f"(default: {DEFAULT_ALLOCATION})",
     )  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
 
 def _units(text: str) -> int | float:

@@ -91,7 +91,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--report-data", type=Path, metavar="FILE",
         help="compare over these streams instead, which calibration did not see",
     )  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     add_policy_argument(parser)
     add_table_arguments(parser)
 

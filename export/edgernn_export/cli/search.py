@@ -63,7 +63,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sampler", choices=SAMPLERS, default="tpe")
     parser.add_argument("--seed", type=int, default=0, help="of sampler and trainings (default: 0)")
     parser.add_argument("--epochs", type=int, metavar="N", help="default: the recipe's")
-    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
 
 def _add_limits(parser: argparse.ArgumentParser) -> None:

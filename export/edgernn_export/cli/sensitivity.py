@@ -86,7 +86,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="storage of the layers that keep 8 bits (default: auto)",
     )  # fmt: skip
     add_label_arguments(parser)
-    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     add_stream_arguments(parser)
     add_policy_argument(parser)
     add_table_arguments(parser)

@@ -77,7 +77,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="multiplies estimated cycles where flash has wait states: 1.3 to 2 is usual with poor "
         "settings (default: 1, none)",
     )  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
 
 _Tell = Callable[[str], None]

@@ -74,7 +74,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--backends", type=comma_list, metavar="A,B,...",
         help=f"{', '.join(runtimes())} (default: all)",
     )  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     add_table_arguments(parser)
 
 

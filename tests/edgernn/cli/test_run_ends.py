@@ -348,8 +348,9 @@ def test_every_channel_has_its_own_policy(run, tmp_path):
     assert (code, out) == (0, answers(tmp_path / "m.edgernn", xs, policies))
     assert err == "4 readings, 2 bad (temperature hold, humidity 40.5)\n"
     code, out, err = run(text, "--on-bad-reading", "temperature=skip", "--json")
-    assert (code, len(out)) == (2, 2)
-    assert "line 3: expected a number, got an empty cell (column 2). Repair the line" in err
+    assert (code, len(out)) == (2, 3)
+    message = json.loads(out[2])["error"]["message"]
+    assert "line 3: expected a number, got an empty cell (column 2). Repair the line" in message
     assert json.loads(run(text, "--on-bad-reading", "30", "--json")[2])["on_bad_reading"] == 30.0
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 
 from edgernn.cli import main
+from edgernn.cli.commands import command_parser
 from edgernn_export.cli import distill
 from tests.support.training.training_runs import class_data, classifier, forecast_data, forecaster
 
@@ -51,9 +51,7 @@ def test_help_contains_examples_that_parse(capsys):
     examples = re.findall(r"edgernn distill (.*)", distill.EXAMPLES.replace("\\\n", ""))
     assert len(examples) == 2
     for example in examples:
-        parser = argparse.ArgumentParser(exit_on_error=False)
-        distill.add_arguments(parser)
-        parser.parse_args(example.split())
+        command_parser("distill").parse(example.split())
 
 
 def test_a_recipe_and_the_same_network_alone(folder, tmp_path, capsys):

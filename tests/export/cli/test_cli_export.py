@@ -1,4 +1,3 @@
-import argparse
 import json
 import re
 import sys
@@ -9,6 +8,7 @@ import pytest
 
 import edgernn
 from edgernn.cli import SUBCOMMANDS, main
+from edgernn.cli.commands import command_parser
 from edgernn.model.formats import Precision
 from tests.support.models.integer import random_model
 from tests.support.models.programs import pair
@@ -32,9 +32,7 @@ def test_help_contains_examples_that_parse(name, capsys):
     examples = re.findall(rf"edgernn {name} (.*)", module.EXAMPLES.replace("\\\n", ""))
     assert len(examples) >= 2
     for example in examples:
-        parser = argparse.ArgumentParser(exit_on_error=False)
-        module.add_arguments(parser)
-        parser.parse_args(example.split())
+        command_parser(name).parse(example.split())
 
 
 # ---------------------------------------------------------------- export

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import subprocess
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 
 from edgernn.cli import main
+from edgernn.cli.commands import command_parser
 from edgernn_export.cli import prune as command
 from edgernn_export.compress.pruning import MagnitudePruning, densities
 from tests.support.models.keras import answer, readings, sequential
@@ -70,9 +70,7 @@ def test_help_contains_examples_that_parse(capsys):
     examples = re.findall(r"edgernn prune (.*)", command.EXAMPLES)
     assert len(examples) >= 2
     for example in examples:
-        parser = argparse.ArgumentParser(exit_on_error=False)
-        command.add_arguments(parser)
-        command._mode(parser.parse_args(example.split()))
+        command._mode(command_parser("prune").parse(example.split()))
 
 
 def test_units_by_share_and_by_number(pruned, model):

@@ -1,6 +1,5 @@
 """`edgernn search`: arguments, a whole search of a user's recipe, and what is refused."""
 
-import argparse
 import json
 import re
 
@@ -8,7 +7,8 @@ import numpy as np
 import pytest
 
 from edgernn.cli import main
-from edgernn_export.cli.search import EXAMPLES, add_arguments
+from edgernn.cli.commands import command_parser
+from edgernn_export.cli.search import EXAMPLES
 from edgernn_export.search import Limits, Settings
 from edgernn_export.search.recipe_trainer import RecipeTrainer
 from tests.support.documents import ROOT, run_python
@@ -35,12 +35,10 @@ def run(text):
 def test_examples_parse(capsys):
     assert run("--help") == 0
     assert "examples:\n  edgernn search " in capsys.readouterr().out
-    parser = argparse.ArgumentParser(exit_on_error=False)
-    add_arguments(parser)
     examples = re.findall(r"edgernn search (.*)", EXAMPLES)
     assert len(examples) == 3
     for example in examples:
-        parser.parse_args(example.split())
+        command_parser("search").parse(example.split())
 
 
 def test_neither_tensorflow_nor_optuna_is_loaded_before_a_search():

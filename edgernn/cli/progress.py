@@ -1,0 +1,49 @@
+"""A line on stderr that shows what a command is doing, for a person who watches."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from edgernn.cli.style import is_watched
+
+Tell = Callable[[str], None]
+_CLEAR: Final = "\r\x1b[K"
+
+
+@contextlib.contextmanager
+def progress(title: str, total: int | None = None) -> Iterator[Tell]:
+    """Show the stage a command is in, on one line that is overwritten and cleared at the end.
+
+    Nothing is printed where stderr is not a terminal, or with `--quiet`.
+
+    Args:
+        title: the task, as in "quantize".
+        total: number of stages, shown as in "2/5"; None if it is not known.
+
+    Yields:
+        A function to call with the name of each stage as it begins.
+    """
+    if not is_watched():
+        yield lambda _: None
+        return
+    begun, stage = time.monotonic(), 0
+
+    def tell(text: str) -> None:
+        nonlocal stage
+        stage += 1
+        count = f" {stage}/{total}" if total else ""
+        line = f"{title}{count} [{time.monotonic() - begun:.0f} s] {text}"
+        width = shutil.get_terminal_size().columns - 1
+        sys.stderr.write(f"{_CLEAR}{line[:width]}")
+        sys.stderr.flush()
+
+    try:
+        yield tell
+    finally:
+        sys.stderr.write(_CLEAR)
+        sys.stderr.flush()
