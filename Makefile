@@ -106,21 +106,8 @@ $(DEVICE_RUNS): .device-%: .venv-device-%/.stamp
 golden: .venv/.dev ## rebuild the golden vectors
 	.venv/bin/python -m tests.golden.regenerate
 
-bench: tools .venv/.dev native ## run every benchmark; those on real data need EDGERNN_DATA
-	for b in tflite_step onnx_step demo_accuracy; do .venv/bin/python -m "benchmarks.$$b"; done
-	.venv/bin/python -m benchmarks.native_step --out benchmarks/results/native_step.json
-	.venv/bin/python -m benchmarks.native.report
-	.venv/bin/python -m benchmarks.session_inputs --out docs/results/speed.md
-	.venv/bin/python -m benchmarks.instructions --out docs/results/instructions.md
-	.venv/bin/python -m benchmarks.sparse --out docs/results/sparse.md
-	.venv/bin/python -m benchmarks.int4 --out docs/results/int4.md
-	.venv/bin/python -m benchmarks.heavy_tails --out docs/results/heavy_tails.md
-	for b in native_layout reference_speed quantize_speed; do .venv/bin/python -m "benchmarks.$$b"; done
-	if [ -z "$${EDGERNN_DATA:-}" ]; then echo 'not run: accuracy, arithmetic and drift (EDGERNN_DATA is not set)'; else \
-		.venv/bin/python -m benchmarks.arithmetic.run --out docs/results/arithmetic.md; \
-		.venv/bin/python -m benchmarks.accuracy.run --out benchmarks/results/accuracy.json; \
-		.venv/bin/python -m benchmarks.accuracy.report; \
-		.venv/bin/python -m benchmarks.drift --out benchmarks/results/drift.json; fi
+bench: tools .venv/.dev native ## all benchmarks, in about half an hour; more with EDGERNN_DATA
+	.venv/bin/python -m benchmarks.all $(if $(ONLY),--only $(ONLY))
 
 wheel: .venv/.dev ## build dist/*.whl for this machine and check its contents
 	rm -rf dist && .venv/bin/python -m build --wheel --no-isolation --outdir dist

@@ -25,6 +25,7 @@ def parser(description: str) -> argparse.ArgumentParser:
     made.add_argument("--against", type=Path, help="checkout to compare with, taking turns")
     made.add_argument("--rounds", type=int, default=3, help="turns of each checkout (default 3)")
     made.add_argument("--only", help="cases whose name has this text")
+    made.add_argument("--out", type=Path, help="write this checkout's figures here, as JSON")
     return made
 
 

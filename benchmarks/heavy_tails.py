@@ -1,21 +1,25 @@
-"""Weights of 4 bits on readings with heavy tails: `python -m benchmarks.heavy_tails --out PAGE`.
+"""4-bit weights on readings with heavy tails: `python -m benchmarks.heavy_tails [--out FILE]`.
 
-A made-up station measures the air: particulate matter, dew point, temperature, pressure, wind
-(log-normal), rain (an exponential of what passes a threshold) and the hour. Networks forecast the
-particulate matter three hours ahead.
+A synthetic air-quality station measures particulate matter, dew point, temperature, pressure, wind
+(log-normal), rain (exponential above a threshold) and the hour. Networks forecast the particulate
+matter three hours ahead.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import sys
 import warnings
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from tqdm import tqdm
 
+from benchmarks.pages.heavy_tails import page
+from benchmarks.pages.markdown import Record, store
 from edgernn.container.file import to_bytes
 from edgernn.errors import EdgeRnnWarning
 from edgernn_export import quantize
@@ -34,23 +38,6 @@ _SEQUENCE: Final = 48
 #: Answers after the zero state that no figure counts.
 _BEGINNING: Final = 48
 _CALIBRATION: Final = 4000
-_TITLE: Final = """# Weights of 4 bits and heavy tails
-
-Written by `python -m benchmarks.heavy_tails --out docs/results/heavy_tails.md`.
-
-A made-up station measures the air every hour: seven channels, two of them with heavy tails (wind
-is log-normal, rain an exponential of what passes a threshold). Networks of {units} units and a
-Dense layer forecast the particulate matter three hours ahead. The figure is R², the share of the
-variance of the target that answers explain, on the last 30 % of the hours, which neither training
-nor calibration saw; in brackets what is kept of the float network's. SQNR is that of the answers,
-in dB.
-
-- all 4: 4 bits in every layer, asked for by name (`weight_bits`)
-- `w4a8`: as it is by default. The input kernel keeps 8 bits, as nearly all of the noise would be
-  its own
-- recurrent 8: the recurrent kernel keeps 8 bits instead of the input kernel, for comparison
-
-"""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,22 +123,24 @@ def explained(answers: Array, targets: Array) -> float:
 
 
 def choices(cell: str) -> dict[str, tuple[str, dict[str, int] | None]]:
-    """Precision and bits by the title of a column."""
+    """Precision and bits by the name of a choice."""
     layer, four = cell.lower(), {cell.lower(): 4, "forecast": 4}
     return {
-        "`w8a8`": ("w8a8", None),
+        "w8a8": ("w8a8", None),
         "all 4": ("w4a8", four),
-        "`w4a8`": ("w4a8", None),
+        "w4a8": ("w4a8", None),
         "recurrent 8": ("w4a8", {**four, f"{layer}.recurrent": 8}),
     }
 
 
-def measured(cell: str, network: FloatModel, data: Series) -> dict[str, Any]:
-    """Figures of one network: R² of the float network, and of every choice R², SQNR and bytes."""
+def measured(cell: str, seed: int, data: Series) -> Record:
+    """Figures of one network: R² of the float network, and R², SQNR and bytes of every choice."""
+    network = trained_network(cell, seed, data)
     readings, targets = data.readings[data.trained :], data.targets[data.trained :]
     answers = float_run.answers(network, readings[None])[0]
-    found: dict[str, Any] = {"float": explained(answers, targets)}
-    for title, (precision, bits) in choices(cell).items():
+    float_r2 = explained(answers, targets)
+    found: Record = {}
+    for choice, (precision, bits) in choices(cell).items():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", EdgeRnnWarning)
             integer = quantize(
@@ -160,48 +149,28 @@ def measured(cell: str, network: FloatModel, data: Series) -> dict[str, Any]:
             )  # fmt: skip
         got = watched_run(integer, [readings[None]])[1][0][0] * integer.output.scale
         noise = np.mean(np.square(got - answers)[_BEGINNING:])
-        found[title] = {
+        found[choice] = {
             "explained": explained(got, targets),
+            "kept": explained(got, targets) / float_r2,
             "sqnr_db": float(10 * np.log10(np.var(answers[_BEGINNING:]) / noise)),
             "bytes": len(to_bytes(integer)),
         }
-    return found
+    return {"network": cell, "seed": seed, "float": float_r2, "choices": found}
 
 
-def page(rows: list[tuple[str, int, dict[str, Any]]]) -> str:
-    """The page of results."""
-    titles = list(choices(CELLS[0]))
-    lines = [_TITLE.format(units=UNITS) + "| network | seed | float | " + " | ".join(titles) + " |"]
-    lines += ["|---|---|---|" + "---|" * len(titles)]
-    for cell, seed, found in rows:
-        cells = [
-            f"{found[t]['explained']:.3f} ({found[t]['explained'] / found['float']:.1%}), "
-            f"{found[t]['sqnr_db']:.1f} dB"
-            for t in titles
-        ]
-        lines.append(f"| {cell} | {seed} | {found['float']:.3f} | " + " | ".join(cells) + " |")
-    lines += ["", "| bytes of the .edgernn file | " + " | ".join(titles) + " |"]
-    lines += ["|---|" + "---|" * len(titles)]
-    for cell in CELLS:
-        (first, *_) = (found for name, _, found in rows if name == cell)
-        sizes = " | ".join(f"{first[t]['bytes']:,}" for t in titles)
-        lines.append(f"| {cell}, seed 0 | {sizes} |")
-    return "\n".join(lines) + "\n"
-
-
-def main() -> None:
-    """Train, quantize, write."""
+def main(argv: list[str] | None = None) -> int:
+    """Train, quantize, print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, required=True)
-    args = parser.parse_args()
+    parser.add_argument("--out", type=Path, help="write the figures here, as JSON")
+    args = parser.parse_args(argv)
     data = series()
-    rows = [
-        (cell, seed, measured(cell, trained_network(cell, seed, data), data))
-        for cell in CELLS
-        for seed in SEEDS
-    ]
-    args.out.write_text(page(rows), encoding="utf-8")
+    pairs = tqdm([(c, s) for c in CELLS for s in SEEDS], leave=False, disable=None)
+    record = {"units": UNITS, "runs": [measured(cell, seed, data) for cell, seed in pairs]}
+    if args.out:
+        store(args.out, record)
+    print(page(record), end="")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,25 +1,30 @@
-"""Sparse and 4-bit products natively: as they are stored, and in a byte for each weight.
+"""Sparse and 4-bit weights on the native back-end: in stored form and at one byte per weight.
 
-    python -m benchmarks.native_layout
+    python -m benchmarks.native_layout [--out FILE]
 
-The first table has whole networks. The second has one map at a time, over many shapes: it is where
-the limits of ``edgernn.backends.native_layout`` come from, and says how well they choose. Both are
-for a section of docs/results/speed.md.
+The first table has whole networks. The second has one map at a time, over many shapes: the limits
+in ``edgernn.backends.native_layout`` come from it, and it shows how well they choose. Both are in a
+section of docs/results/speed.md.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
+from pathlib import Path
 from typing import Final
 
 from tqdm import tqdm
 
 import edgernn
 from benchmarks.native.contenders import NATIVE, NATIVE_STEPS, NETWORKS, integer_model, readings
-from benchmarks.stored_weights import interleaved_us, ratio
+from benchmarks.native_step import processor
+from benchmarks.pages.markdown import Record, store
+from benchmarks.pages.speed import layout_section
+from benchmarks.stored_weights import ROUNDS, interleaved_us
 from edgernn.backends.native import isas
 from edgernn.backends.native_layout import LAYOUTS, LIMITS, StorageChoice
 from edgernn.model.formats import Precision
@@ -58,17 +63,29 @@ class MapTime:
     kept: bool
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, help="write the figures here, as JSON")
+    args = parser.parse_args(argv)
     measured = [isa for isa in isas() if (isa, 8) in LIMITS]
     cases = list(product(NETWORKS, Precision))
     networks = [
-        line
+        row
         for network, precision in tqdm(cases, desc="networks", leave=False, disable=None)
-        for line in network_rows(network, precision, measured)
+        for row in network_rows(network, precision, measured)
     ]
     sets = list(product(measured, Precision, (1, 2)))
     maps = [map_row(*one) for one in tqdm(sets, desc="maps", leave=False, disable=None)]
-    print("\n".join([*network_head(measured), *networks, "", *MAP_HEAD, *maps]))
+    record = {
+        "processor": processor(),
+        "rounds": ROUNDS,
+        "isas": measured,
+        "networks": networks,
+        "maps": maps,
+    }
+    if args.out:
+        store(args.out, record)
+    print(layout_section(record), end="")
     return 0
 
 
@@ -78,16 +95,8 @@ def forms(dense: IntegerModel) -> dict[str, IntegerModel]:
     return sparse | {FOUR_BITS: stored(dense, Storage.DENSE4)}
 
 
-def network_head(measured: list[str]) -> list[str]:
-    columns = [f"`{isa}` {what}" for isa in measured for what in (DENSE, *reversed(LAYOUTS))]
-    return [
-        f"| network | precision | form | {' | '.join(columns)} |",
-        "|---" * (len(columns) + 3) + "|",
-    ]
-
-
-def network_rows(network: str, precision: Precision, measured: list[str]) -> Iterator[str]:
-    """A row for every form: microseconds in `run`, in either layout."""
+def network_rows(network: str, precision: Precision, measured: list[str]) -> Iterator[Record]:
+    """Figures of every form: microseconds in `run`, in either layout."""
     dense = integer_model(network, precision)
     models = forms(dense)
     sessions = {(isa, DENSE, DENSE): edgernn.load(dense, NATIVE, isa=isa) for isa in measured}
@@ -97,22 +106,17 @@ def network_rows(network: str, precision: Precision, measured: list[str]) -> Ite
     turns = {key: lambda s=session: s.run(xs) for key, session in sessions.items()}
     us = interleaved_us(turns, NATIVE_STEPS)
     for form in models:
-        cells = []
+        times: Record = {}
         for isa in measured:
             first = us[isa, DENSE, DENSE]
-            times = [us[isa, form, layout] for layout in reversed(LAYOUTS)]
-            cells += [f"{first:.3f}", *(f"{t:.3f} ({ratio(t, first)})" for t in times)]
-        yield f"| {network} | `{precision.value}` | {form} | {' | '.join(cells)} |"
+            times[isa] = {"dense": first}
+            for layout in LAYOUTS:
+                time = us[isa, form, layout]
+                times[isa][layout] = {"us": time, "share": time / first}
+        yield {"network": network, "precision": precision.value, "form": form, "isas": times}
 
 
-MAP_HEAD: Final = (
-    "| instruction set | precision | products | maps | kept as stored | slowest of them "
-    "| fastest of the others |",
-    "|---|---|---|---|---|---|---|",
-)
-
-
-def map_row(isa: str, precision: Precision, products: int) -> str:
+def map_row(isa: str, precision: Precision, products: int) -> Record:
     """How the limits choose among maps of so many products."""
     times = [
         time
@@ -121,16 +125,21 @@ def map_row(isa: str, precision: Precision, products: int) -> str:
     ]
     kept = sorted((t for t in times if t.kept), key=lambda t: t.share)
     others = sorted((t for t in times if not t.kept), key=lambda t: t.share)
-    slow = sum(t.share > 1 + NOISE for t in kept)
-    fast = sum(t.share < 1 - NOISE for t in others)
-    return (
-        f"| `{isa}` | `{precision.value}` | {products} | {len(times)} | {len(kept)}, {slow} slower "
-        f"| {_named(kept[-1:])} | {_named(others[:1])}; {fast} faster |"
-    )
+    return {
+        "isa": isa,
+        "precision": precision.value,
+        "products": products,
+        "maps": len(times),
+        "kept": len(kept),
+        "slower": sum(t.share > 1 + NOISE for t in kept),
+        "slowest": _named(kept[-1:]),
+        "fastest": _named(others[:1]),
+        "faster": sum(t.share < 1 - NOISE for t in others),
+    }
 
 
-def _named(times: list[MapTime]) -> str:
-    return "".join(f"{t.share:.2f} ({t.name})" for t in times) or "–"
+def _named(times: list[MapTime]) -> Record | None:
+    return {"share": times[0].share, "name": times[0].name} if times else None
 
 
 def map_times(

@@ -1,9 +1,9 @@
-"""The native backend's time per step beside every other program that can take the same step.
+"""The native back-end's time per step compared with every other runtime for the same network.
 
     python -m benchmarks.native_step                        print the tables
     python -m benchmarks.native_step --rounds 20 --json     the figures, quickly
     python -m benchmarks.native_step --out benchmarks/results/native_step.json
-    python -m benchmarks.native.report                      rewrite speed.md from that file
+    python -m benchmarks.pages speed                        rebuild docs/results/speed.md
 
 Contenders per network: `bind()`, `step`, `run` and `run_codes` of the native backend in both
 precisions, `run` on every instruction set of this processor; the same integer model in TFLite and

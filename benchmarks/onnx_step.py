@@ -1,6 +1,6 @@
-"""Microseconds per step of the exact .onnx beside ONNX's own float operators at T = 1.
+"""Microseconds per step of the exact .onnx compared with ONNX's own float operators at T = 1.
 
-    python benchmarks/onnx_step.py [--rounds N] [--json]
+    python benchmarks/onnx_step.py [--rounds N] [--json] [--out FILE]
 
 All forms run in one process on one thread, measured in turns of 50 steps: the exact file of both
 precisions through the backend (*step*: readings and state in, output and state out; *run*: a
@@ -53,6 +53,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=60, help="turns of 50 steps each")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--out", type=Path, help="write the figures here, as JSON")
     args = parser.parse_args(argv)
     sizes: dict[str, dict[str, int]] = {}
     times: dict[str, dict[str, dict[str, tuple[float, float]]]] = {}
@@ -66,8 +67,11 @@ def main(argv: list[str] | None = None) -> int:
         "onnxruntime": ort.__version__,
         "rounds": args.rounds,
     }
+    whole = {**record, "bytes": sizes, "microseconds": times}
+    if args.out is not None:
+        args.out.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
     if args.json:
-        print(json.dumps({**record, "bytes": sizes, "microseconds": times}))
+        print(json.dumps(whole))
         return 0
     print(record)
     print(f"{'network':12}{'form':8}{'bytes':>9}" + "".join(f"{w + ' µs [p10]':>24}" for w in WAYS))

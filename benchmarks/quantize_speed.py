@@ -14,6 +14,7 @@ import sys
 from typing import Final
 
 from benchmarks.checkouts import before_and_after, compare, parser, same, times_faster
+from benchmarks.pages.markdown import store
 
 #: Name, cell, inputs, units, layers, streams, steps of each, precision.
 CASES: Final = (
@@ -65,6 +66,18 @@ def main(argv: list[str] | None = None) -> int:
             f"| {before_and_after(sides, 'processor_s', 1)} "
             f"| {before_and_after(sides, 'peak_gb', 2)} | {same(sides, 'weights')} |"
         )
+    if args.out:
+        rows = [
+            {
+                "network": name,
+                "steps": int(streams) * int(steps),
+                "precision": precision,
+                "processor_s": sides[-1]["processor_s"],
+                "peak_gb": sides[-1]["peak_gb"],
+            }
+            for (name, *_, streams, steps, precision), sides in zip(cases, found, strict=True)
+        ]
+        store(args.out, {"rows": rows})
     return 0
 
 

@@ -10,10 +10,12 @@ or states end the command with exit code 1.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from itertools import product
 from typing import Final
 
-from benchmarks.checkouts import before_and_after, compare, parser, same, times_faster
+from benchmarks.checkouts import Figures, before_and_after, compare, parser, same, times_faster
+from benchmarks.pages.markdown import Record, store
 from edgernn.model.formats import Precision
 
 #: Cell, inputs, units, streams, steps in a run.
@@ -30,6 +32,7 @@ CASES: Final = tuple(
     for (cell, *sizes), p in product(NETWORKS, Precision)
     for inputs, units, streams, _ in (sizes,)
 )
+TITLES: Final = {"lstm": "LSTM", "gru_after": "GRU"}
 PROGRAM: Final = """
 import hashlib, json, sys, time
 import numpy as np
@@ -54,6 +57,16 @@ print(json.dumps({"step_us": best * 1e6 / steps, "bits": digest.hexdigest()}))
 """
 
 
+def record(found: Sequence[tuple[Sequence[str], Figures]]) -> Record:
+    """What the page shows: a row for each network and number of streams."""
+    rows: dict[tuple[str, int], Record] = {}
+    for (_, cell, precision, inputs, units, streams, _), figures in found:
+        key = f"{TITLES[cell]}-{units}/{inputs}", int(streams)
+        row = rows.setdefault(key, {"network": key[0], "streams": key[1], "step_us": {}})
+        row["step_us"][precision] = figures["step_us"]
+    return {"rows": [*rows.values()]}
+
+
 def main(argv: list[str] | None = None) -> int:
     """Measure and print the table."""
     args = parser(__doc__ or "").parse_args(argv)
@@ -66,6 +79,9 @@ def main(argv: list[str] | None = None) -> int:
             f"| {name} | {before_and_after(sides, 'step_us', 0)} "
             f"| {times_faster(sides, 'step_us')} | {same(sides, 'bits')} |"
         )
+    if args.out:
+        here = [(case, sides[-1]) for case, sides in zip(cases, found, strict=True)]
+        store(args.out, record(here))
     return int(any(same(sides, "bits") == "no" for sides in found))
 
 

@@ -1,12 +1,13 @@
-"""What readings of other kinds, gaps, clipped readings and new streams cost a session.
+"""What types of readings, gaps, clipped readings and new streams cost a session.
 
     python -m benchmarks.session_inputs                       print the table
-    python -m benchmarks.session_inputs --against FOLDER      beside another checkout, built there
-    python -m benchmarks.session_inputs --out docs/results/speed.md  rewrite its section
+    python -m benchmarks.session_inputs --against FOLDER      compare with another, built checkout
+    python -m benchmarks.session_inputs --out FILE            also write the figures, as JSON
 
-A GRU-32 with 8 inputs in `w8a8` on the native backend. All cases take turns, one round after the
-other, on one core; with --against those of both checkouts do, each in a process of its own. Ratios
-are medians of the ratios within one round. Bytes are of resident memory, over 20,000 streams.
+A GRU-32 with 8 inputs in `w8a8` on the native back-end. Rounds are interleaved: in each, every case
+takes one turn on the same core. With --against, both checkouts take turns, each in its own process.
+Ratios are medians of the ratios within one round. Bytes are of resident memory, of 20,000
+streams.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import argparse
 import array
 import json
 import os
-import re
 import subprocess
 import sys
 import time
@@ -31,13 +31,6 @@ ROUNDS: Final = 60
 CALLS: Final = 1000
 STREAMS: Final = 20_000
 FILE: Final = Path(__file__).resolve()
-HEADING: Final = "## Readings of every kind: `python -m benchmarks.session_inputs`"
-SECTION: Final = re.compile(rf"{re.escape(HEADING)}\n.*?(?=^## |\Z)", re.DOTALL | re.MULTILINE)
-TEXT: Final = """\
-A GRU-32 with 8 inputs in `w8a8` on the native backend, one core, median of {rounds} rounds in which
-all cases take turns. *Ratio* is to the first row of the group, within one round{beside}.
-
-"""
 #: Group of cases -> number of calls or steps in a turn.
 GROUPS: Final = {"step": CALLS, "run": CALLS, "stream": 100}
 Turn = Callable[[], object]
@@ -53,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="turns of a case (%(default)s)")
     parser.add_argument("--against", type=Path, metavar="FOLDER", help="another checkout")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="rewrite the section of this page")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the figures, as JSON")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     if args.worker:
@@ -65,12 +58,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not (args.against / "edgernn" / "__init__.py").is_file():
             parser.error(f"--against: expected a checkout of edgernn, got '{args.against}'.")
         folders["before"] = args.against.resolve()
-    record = measure(folders, args.rounds)
-    text = section(record)
+    # A worker of an older checkout, which may lack these, imports this module too.
+    from benchmarks.pages.markdown import store
+    from benchmarks.pages.speed import inputs_section
+
+    turns = measure(folders, args.rounds)
+    record = summary(turns)
     if args.out:
-        page = args.out.read_text(encoding="utf-8")
-        args.out.write_text(replaced(page, text), encoding="utf-8")
-    print(json.dumps(record, indent=1) if args.json else text, end="\n" if args.json else "")
+        store(args.out, record)
+    print(json.dumps(turns, indent=1) if args.json else inputs_section(record), end="")
     return 0
 
 
@@ -257,36 +253,32 @@ def resident_bytes() -> int:
     return 4096 * int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
 
 
-def section(record: dict[str, Any]) -> str:
-    """The section of the page."""
-    us, sizes = record["microseconds"], record["stream_bytes"]
+def summary(turns: dict[str, Any]) -> dict[str, Any]:
+    """Medians of every case, and ratios to the first case of its group within one round."""
+    us, sizes = turns["microseconds"], turns["stream_bytes"]
     before = us.get("before")
-    beside = "; *before*: another checkout in the same rounds, and its ratio" if before else ""
-    lines = [HEADING, "", *TEXT.format(rounds=record["rounds"], beside=beside).splitlines()]
-    head = ["case", "µs", "ratio", *(["before, µs", "ratio before"] if before else [])]
-    lines += [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
-    first = {}
+    cases = []
+    first: dict[str, str] = {}
     for case in us["here"]:
         group, _, kind = case.partition(" ")
         reference = first.setdefault(group, case)
-        cells = [f"`{group}`, {kind}" if group != "stream" else f"`{kind}`"]
-        for times in (us["here"], before) if before else (us["here"],):
-            if case not in times:
-                cells += ["–", "–"]
-                continue
-            ratios = np.array(times[case]) / np.array(times[reference])
-            cells += [f"{np.median(times[case]):.3g}", f"{np.median(ratios):.2f}"]
-        lines.append(f"| {' | '.join(cells)} |")
-    here = f"An open stream takes {sizes['here']} bytes"
-    lines += ["", f"{here} ({sizes['before']} before)." if before else f"{here}.", ""]
-    return "\n".join(lines)
+        found: dict[str, Any] = {"group": group, "kind": kind}
+        found["us"], found["ratio"] = _medians(us["here"], case, reference)
+        if before:
+            both = _medians(before, case, reference) if case in before else (None, None)
+            found["before_us"], found["before_ratio"] = both
+        cases.append(found)
+    record: dict[str, Any] = {
+        "rounds": turns["rounds"],
+        "cases": cases,
+        "stream_bytes": sizes["here"],
+    }
+    return record | ({"before_stream_bytes": sizes["before"]} if before else {})
 
 
-def replaced(page: str, text: str) -> str:
-    """The page with its section replaced, or added at the end."""
-    if SECTION.search(page) is None:
-        return f"{page.rstrip()}\n\n{text}"
-    return SECTION.sub(lambda _: text + "\n", page).rstrip() + "\n"
+def _medians(times: dict[str, list[float]], case: str, reference: str) -> tuple[float, float]:
+    ratios = np.array(times[case]) / np.array(times[reference])
+    return float(np.median(times[case])), float(np.median(ratios))
 
 
 if __name__ == "__main__":

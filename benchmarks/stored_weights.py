@@ -1,4 +1,4 @@
-"""What the benchmarks of stored weights share: counts on emulated cores, native times, a main."""
+"""Shared by the benchmarks of stored weights: counts on emulated cores, native times, a main."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ from typing import Final, TypeVar
 from tqdm import tqdm
 
 import edgernn
-from benchmarks.instructions import STEPS, version
+from benchmarks.instructions import STEPS, programs
 from benchmarks.native.contenders import (
     NATIVE,
     NATIVE_STEPS,
+    OUTPUTS,
     bound_turn,
     check_native,
     readings,
 )
 from benchmarks.native_step import processor
+from benchmarks.pages.markdown import Record, store
 from edgernn.backends.native import isas
 from edgernn.model.formats import Precision
 from edgernn.model.integer_model import IntegerModel
@@ -33,29 +35,38 @@ from edgernn_firmware_sim.targets import cores
 
 CORES: Final = ("cortex-m0", "cortex-m4", "cortex-m55", "rv32imc")
 ROUNDS: Final = 100
-#: Figures of one network.
-Case = TypeVar("Case")
-#: Whatever tells a way of taking steps from others.
+#: Identifies a way of taking steps.
 Key = TypeVar("Key")
 
 
-def write_document(
+def run(
     argv: list[str] | None,
     description: str,
     networks: Iterable[str],
-    measure: Callable[[str, Precision], Case],
-    document: Callable[[list[Case]], str],
+    measure: Callable[[str, Precision], Record],
+    page: Callable[[Record], str],
 ) -> int:
-    """The command of a benchmark: print the Markdown of all networks in all precisions."""
+    """The command of a benchmark: measure all networks in all precisions, print the page."""
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
-    parser.add_argument("--out", type=Path, help="also write the document here")
+    parser.add_argument("--out", type=Path, help="write the figures here, as JSON")
     args = parser.parse_args(argv)
     pairs = [(network, precision) for precision in Precision for network in networks]
-    text = document([measure(*pair) for pair in tqdm(pairs, leave=False, disable=None)])
-    print(text, end="")
+    cases = [measure(*pair) for pair in tqdm(pairs, leave=False, disable=None)]
+    record = {"setup": setup(), "cases": cases}
     if args.out:
-        args.out.write_text(text, encoding="utf-8")
+        store(args.out, record)
+    print(page(record), end="")
     return 0
+
+
+def core_figures(owner: str, model: IntegerModel, core: str) -> dict[str, int]:
+    """Instructions of a step, and bytes of flash and stack, on one core."""
+    result = emulated(owner, model, core)
+    return {
+        "instructions": result.instructions.median,
+        "flash_bytes": result.sizes.flash_bytes,
+        "stack_bytes": max(result.stack_bytes, result.static_stack_bytes),
+    }
 
 
 def emulated(owner: str, model: IntegerModel, core: str) -> Emulation:
@@ -94,22 +105,14 @@ def interleaved_us(
     return {key: statistics.median(times) for key, times in samples.items()}
 
 
-def ratio(value: float, dense: float) -> str:
-    """A figure as a share of the dense one's."""
-    return f"{value / dense:.2f}"
-
-
-def how_measured() -> list[str]:
-    """Lines of a document: what the figures depend on."""
-    chosen = [cores()[name] for name in CORES]
-    programs = [core.compiler for core in chosen] + [core.emulator for core in chosen]
-    return [
-        "- instructions: executed in one `model_step`, compiled with `-O2`, under QEMU; median of",
-        f"  {STEPS} steps, every output and state compared with the reference first (0 LSB)",
-        "- flash: code and constants of the model on the core, tables included",
-        f"- native: processor time of a bound step, microseconds, `{isas()[0]}` on {processor()},",
-        f"  median of {ROUNDS} turns of {NATIVE_STEPS} steps, all models of a network taking turns",
-        "- natively a product is held as it is stored where that is the faster form, and else in a",
-        "  byte for each weight; [time per step](speed.md) has both",
-        *(f"- {version(program)}" for program in dict.fromkeys(programs)),
-    ]
+def setup() -> Record:
+    """What the figures depend on."""
+    return {
+        "steps": STEPS,
+        "outputs": OUTPUTS,
+        "rounds": ROUNDS,
+        "native_steps": NATIVE_STEPS,
+        "isa": isas()[0],
+        "processor": processor(),
+        "programs": programs(cores()[name] for name in CORES),
+    }

@@ -1,6 +1,6 @@
-"""Microseconds per step of the integer .tflite beside the stock Keras float step.
+"""Microseconds per step of the integer .tflite compared with the stock Keras float step.
 
-    python benchmarks/tflite_step.py [--rounds N] [--json]
+    python benchmarks/tflite_step.py [--rounds N] [--json] [--out FILE]
 
 For each network: the integer file of both precisions and the Keras float step converted by
 TFLiteConverter (state as explicit input and output, same sizes), in one process per runtime,
@@ -47,6 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=60, help="turns of 50 steps each")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--out", type=Path, help="write the figures here, as JSON")
     parser.add_argument("--prepare", help=argparse.SUPPRESS)
     parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
@@ -55,11 +56,11 @@ def main(argv: list[str] | None = None) -> int:
     elif args.measure:
         print(json.dumps(measure(Path(args.measure[0]), args.measure[1], args.rounds)))
     else:
-        report(args.rounds, args.json)
+        report(args.rounds, args.json, args.out)
     return 0
 
 
-def report(rounds: int, as_json: bool) -> None:
+def report(rounds: int, as_json: bool, out: Path | None) -> None:
     """Prepare files, measure in one process per runtime, print."""
     with tempfile.TemporaryDirectory() as folder:
         _child(["--prepare", folder])
@@ -70,8 +71,11 @@ def report(rounds: int, as_json: bool) -> None:
         }
     record = {"machine": platform.machine(), "python": platform.python_version()}
     record |= {"versions": {r: metadata.version(PACKAGES[r]) for r in results}}
+    whole = {**record, "rounds": rounds, "microseconds": results}
+    if out is not None:
+        out.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
     if as_json:
-        print(json.dumps({**record, "rounds": rounds, "microseconds": results}))
+        print(json.dumps(whole))
         return
     print(record)
     print(f"{'runtime':16}{'network':12}{'form':15}{'step µs [p10]':>18}{'invoke µs [p10]':>18}")

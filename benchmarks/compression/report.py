@@ -1,14 +1,8 @@
-"""Write docs/results/compression.md from the results of `score` and `cost`.
-
-python -m benchmarks.compression.report [--check]
-"""
+"""docs/results/compression.md, from the results of `score` and `cost`."""
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -26,11 +20,10 @@ from benchmarks.compression.plan import (
     TEACHER,
     Run,
 )
+from benchmarks.pages.markdown import generated, joined, paragraph, stored, table
 from edgernn_export.training.compression import QAT_EPOCHS, QAT_RATE_SHARE
 
-RESULTS: Final = Path("benchmarks/results")
-DOCUMENT: Final = Path("docs/results/compression.md")
-FINDINGS: Final = Path("benchmarks/compression/findings.md")
+FINDINGS: Final = Path(__file__).parent / "findings.md"
 #: FastGRNN on UCI HAR v1, the same two classes (Kusupati et al. 2018): percent, kB.
 FASTGRNN: Final = (95.59, 3)
 
@@ -75,40 +68,33 @@ class Results:
         return value
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="only say whether it is up to date")
-    args = parser.parse_args(argv)
-    text = document()
-    if args.check:
-        return int(DOCUMENT.read_text(encoding="utf-8") != text)
-    DOCUMENT.write_text(text, encoding="utf-8")
-    return 0
-
-
-def document() -> str:
+def page() -> str:
     """The whole page."""
-    records = json.loads((RESULTS / "compression.json").read_text(encoding="utf-8"))
-    costs = json.loads((RESULTS / "compression_cost.json").read_text(encoding="utf-8"))
-    results = Results(records)
-    lines = [
-        "# Compression on real data",
-        "",
-        "Written by `python -m benchmarks.compression.report`; how to run it:",
-        "`benchmarks/compression/README.md`. Test parts of the "
-        "[recipes](../guides/recipes.md), mean ±",
-        f"standard deviation over {len(results.seeds)} seeds; accuracies in %, ETTh1 as mean",
-        "squared error in units of 0.001 train variances. Integer figures are those of the",
-        f"bit-exact integer model. The networks were trained with {results.backends}.",
-        "",
-        *quantization(results),
-        *pruning(results, costs),
-        *distillation(results),
-        *curve(results),
-        FINDINGS.read_text(encoding="utf-8").rstrip(),
-        "",
-    ]
-    return "\n".join(lines)
+    results, costs = Results(stored("compression")), stored("compression_cost")
+    return joined(
+        [
+            "# Compression on real data",
+            paragraph(
+                "What quantization-aware training, pruning, 4-bit weights and distillation gain "
+                "and cost on the data sets of the [recipes](../guides/recipes.md): accuracy, "
+                "bytes, instructions and time."
+            ),
+            generated("compression", "compression", "compression_cost")
+            + " (see `benchmarks/compression/README.md`; it needs hours).",
+            paragraph(
+                f"Figures are for the test parts, as the mean ± standard deviation over "
+                f"{len(results.seeds)} seeds. HAPT and FSDD show the accuracy in %; ETTh1 shows "
+                "the mean squared error in units of 0.001 train variances. Integer figures are "
+                "those of the bit-exact integer model. The networks were trained with "
+                f"{results.backends}."
+            ),
+            *quantization(results),
+            *pruning(results, costs),
+            *distillation(results),
+            *curve(results),
+            FINDINGS.read_text(encoding="utf-8"),
+        ]
+    )
 
 
 def quantization(results: Results) -> list[str]:
@@ -121,17 +107,15 @@ def quantization(results: Results) -> list[str]:
         cells.append(change(results, recipe, values["qat w8a8"], values["float"]))
         rows.append([recipe, *cells])
     head = ["recipe", *kinds, "qat w8a8 − float"]
-    share = f"{QAT_RATE_SHARE:g}"
     return [
-        "## Quantization after training and with it",
-        "",
-        f"{named(QUANTIZED)}. *qat*: {QAT_EPOCHS} more epochs in integers, from those of the",
-        f"quantizer, with {share} of the recipe's learning rate. They learn to answer as",
-        "the float network does; the validation part keeps the best epoch, or the quantizer's",
-        "integers where none is better.",
-        "",
-        *table(head, rows),
-        "",
+        "## Post-training quantization and quantization-aware training",
+        paragraph(
+            f"{named(QUANTIZED)}. *qat*: {QAT_EPOCHS} more epochs in integers, starting from the "
+            f"quantized network, with {QAT_RATE_SHARE:g} times the recipe's learning rate. The "
+            "integer network learns to give the answers of the float network. The epoch that is "
+            "best on the validation part is kept, or the quantized network if no epoch is better."
+        ),
+        table(head, rows),
     ]
 
 
@@ -154,17 +138,16 @@ def pruning(results: Results, costs: Record) -> list[str]:
                 ]
             )
         rows.append([recipe, "4 bits", "", "", "", *cost_cells(costs[recipe]["w4a8"], dense)])
-    head = ["recipe", "blocks", "float", "w8a8", "against dense", "weights, bytes", "M0", "M4"]
+    head = ["recipe", "blocks kept", "float", "w8a8", "w8a8 − dense", "weights, bytes"]
     return [
         "## Block-sparse weights",
-        "",
-        f"{named(PRUNED)}, blocks of {PATTERN} in its two kernels, pruned while it is",
-        "trained. Bytes count the index. M0, M4: executed instructions per step of the whole",
-        "network on the emulated core, and how many times fewer than dense; native: a bound step.",
-        "Bytes, instructions and time are those of seed 0.",
-        "",
-        *table([*head, "native µs"], rows),
-        "",
+        paragraph(
+            f"{named(PRUNED)} with blocks of {PATTERN} in both kernels, pruned during training. "
+            "Bytes include the index. M0 and M4: instructions per step of the whole network on the "
+            "emulated core, and how many times fewer than dense. Native: a bound step. Bytes, "
+            "instructions and time are those of seed 0."
+        ),
+        table([*head, "M0", "M4", "native µs"], rows),
     ]
 
 
@@ -201,7 +184,14 @@ def distillation(results: Results) -> list[str]:
             )
     ways = [f"{way}, {kind}" for way in ("alone", "distilled") for kind in ("float", "w8a8")]
     head = ["recipe", "network", *ways, "distilled − alone, w8a8"]
-    return ["## Distillation", "", *table(head, rows), ""]
+    return [
+        "## Distillation",
+        paragraph(
+            f"Small networks trained alone, and with the {named(TEACHER)} as their teacher "
+            "([distillation](../guides/distillation.md))."
+        ),
+        table(head, rows),
+    ]
 
 
 def _both(results: Results, run: Run) -> list[str]:
@@ -225,14 +215,14 @@ def curve(results: Results) -> list[str]:
         rows.append([f"GRU-{units}", *cells])
     accuracy, size = FASTGRNN
     return [
-        "## HAPT in two classes: accuracy against kilobytes",
-        "",
-        "Sitting, laying, upstairs against standing, walking, downstairs; kB: weights, biases,",
-        f"multipliers. FastGRNN reports {accuracy} % in {size} kB for these classes on UCI HAR v1,",
-        "other windows of the same experiments (Kusupati et al. 2018).",
-        "",
-        *table(["network", "float", "w8a8, kB", "w8a8", "w4a8, kB", "w4a8"], rows),
-        "",
+        "## HAPT in two classes: accuracy against size",
+        paragraph(
+            "The classes are {sitting, laying, walking upstairs} and {standing, walking, walking "
+            "downstairs}. Sizes in kB count weights, biases and multipliers. For comparison, "
+            f"FastGRNN reports {accuracy} % in {size} kB for these classes on UCI HAR v1, which "
+            "has other windows of the same experiments (Kusupati et al. 2018)."
+        ),
+        table(["network", "float", "w8a8, kB", "w8a8", "w4a8, kB", "w4a8"], rows),
     ]
 
 
@@ -250,13 +240,3 @@ def change(results: Results, recipe: str, values: Sequence[float], base: Sequenc
         return f"{mean:+.2f} pt"
     mean = statistics.mean(100 * (b / v - 1) for v, b in zip(values, base, strict=True))
     return f"{mean:+.2f} %"
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """A Markdown table."""
-    lines = [f"| {' | '.join(cells)} |" for cells in (head, *rows)]
-    return [lines[0], "|---" * len(head) + "|", *lines[1:]]
-
-
-if __name__ == "__main__":
-    sys.exit(main())

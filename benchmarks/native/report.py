@@ -1,58 +1,44 @@
-"""Write the section "Native backend" of speed.md from benchmarks/results/native_step.json.
-
-Type: python -m benchmarks.native.report
-"""
+"""The section "Native back-end" of docs/results/speed.md, from the figures of one run."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import math
-import re
-import sys
-import textwrap
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any, Final
 
-RESULTS: Final = Path(__file__).parents[1] / "results" / "native_step.json"
-PAGE: Final = Path(__file__).parents[2] / "docs" / "results" / "speed.md"
-#: How many times faster than the fastest other program the native backend should be.
-SPEED_AIMS: Final = {"GRU-32/8": 20.0, "GRU-128/64": 5.0}
-#: How many times the weight-read time a step inside `run` should take at most.
-READ_AIMS: Final = {"GRU-128/64": 2.0}
+from benchmarks.pages.markdown import paragraph
+
 #: Ways of the native backend -> how the tables call them.
 WAYS: Final = {"bind": "`bind()`", "step": "`step`", "run": "`run`", "run_codes": "`run_codes`"}
 COMPARED: Final = ("bind", "step", "run")
 READING: Final = ("run", "run_codes")
 _NATIVE: Final = "native"
 _READ: Final = "weight read"
-_HEADING: Final = "## Native backend: `python -m benchmarks.native_step`"
-_SECTION: Final = re.compile(r"^## Native backend.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+_HEADING: Final = "## Native back-end"
 _WAYS_TEXT: Final = (
-    "µs per step. *`bind()`* is a call of what `Session.bind` returned, with the reading already "
-    "in its array; *`step`* is `Session.step(x)`; *`run`* and *`run_codes`* are per step inside "
-    "these functions on 1,000 readings. The first three take and give float64 in physical units, "
-    "`run_codes` integer codes: it is the C loop alone."
+    "*`bind()`* is one call of the function that `Session.bind` returns, with the reading already "
+    "in its array. *`step`* is `Session.step(x)`. *`run`* and *`run_codes`* process 1,000 readings "
+    "in one call; the table shows the time per step. The first three accept and return float64 "
+    "values in physical units. `run_codes` works on integer codes, so it shows the C loop alone."
 )
 _OTHERS_TEXT: Final = (
-    "The same of networks with other layers, which run operation by operation, and of one that is "
-    "no chain ([instructions.md](instructions.md) has their sizes):"
+    "Networks with other layers, which run as single operations, and a branched network "
+    "([instructions per step](instructions.md) lists their sizes):"
 )
 _COMPARISON_TEXT: Final = (
-    "How many times longer the fastest other program takes, in whatever numbers it computes. The "
-    "first row of a network allows TFLite a private call on views of the runtime's memory, which "
-    "the public `invoke` refuses; the second only public calls. Aims: {aims}."
+    "How many times longer the fastest other runtime takes for the same network, in any number "
+    "format it supports. TFLite's public `invoke` refuses to run while the program holds views of "
+    "the runtime's memory. The first row of each network therefore allows a private call that "
+    "works on such views; the second row uses public calls only."
 )
 _PEERS_TEXT: Final = (
-    "All of them, µs per step, the fastest in bold. `w8a8` is the integer model measured above, "
-    "*int8, converter* what TFLite's converter makes of the float step (int8 states too), *views* "
-    "the private call."
+    "Every runtime, µs per step, with the fastest in bold. `w8a8` is the same integer model as "
+    "above. *int8, converter* is the float step quantized by TFLite's own converter, with int8 "
+    "states. *views* is the private call."
 )
 _READ_TEXT: Final = (
-    "No step that reads all weights is faster than reading them. The limit is a C loop over as "
-    "many bytes with the widest loads, in the same rounds; the columns say how many times longer "
-    "a native step takes. Aim: {aims} in `run`."
+    "A step that uses every weight cannot be faster than reading the weights from memory. The "
+    "lower bound here is a C loop that reads as many bytes with the widest loads, measured in the "
+    "same rounds. The last columns show how many times longer a native step takes."
 )
 #: A figure of the results: network, program, form, way, isa, median and p10 in nanoseconds.
 Figure = dict[str, Any]
@@ -63,17 +49,21 @@ def section(record: dict[str, Any]) -> str:
     others = _others(record)
     blocks: list[Iterable[str]] = [
         [_HEADING],
-        _wrapped(_setting(record)),
-        _wrapped(_WAYS_TEXT),
+        [paragraph(_setting(record))],
+        ["### Latency"],
+        [paragraph(_WAYS_TEXT)],
         _times(record, _networks(record)),
-        *([_wrapped(_OTHERS_TEXT), _times(record, others)] if others else []),
-        _wrapped(_COMPARISON_TEXT.format(aims=_aims("at least", SPEED_AIMS))),
+        *([[paragraph(_OTHERS_TEXT)], _times(record, others)] if others else []),
+        ["### Compared with other runtimes"],
+        [paragraph(_COMPARISON_TEXT)],
         _comparison(record),
-        _wrapped(_PEERS_TEXT),
+        [paragraph(_PEERS_TEXT)],
         _peers(record),
-        _wrapped(_READ_TEXT.format(aims=_aims("at most", READ_AIMS))),
+        ["### Compared with reading the weights"],
+        [paragraph(_READ_TEXT)],
         _weight_read(record),
-        ["Every instruction set of this processor, µs per step in `run`; all give the same bits:"],
+        ["### By instruction set"],
+        ["µs per step in `run`. All instruction sets give the same bits."],
         _instruction_sets(record),
     ]
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
@@ -116,13 +106,13 @@ def _setting(record: dict[str, Any]) -> str:
     pinned = "one thread on one core" if record["pinned"] else "one thread"
     isa = native_figure(record, _networks(record)[0], "w8a8", "run")["isa"]
     return (
-        "Written by `python -m benchmarks.native.report` from "
-        f"`benchmarks/results/native_step.json`. {machine['processor']} "
-        f"({machine['architecture']}, {machine['system']}), {pinned}; the native backend chose "
-        f"`{isa}`. Python {machine['python']}, {versions}; C loop by {machine['compiler']}. Median "
-        f"of {record['rounds']} rounds in which all contenders take turns, after each gave the "
-        "right numbers: integer forms the reference's codes, float forms those of the float64 "
-        "model (int8 of the converter: within 10 % RMS)."
+        "µs per step, measured by `python -m benchmarks.native_step` on "
+        f"{machine['processor']} ({machine['architecture']}, {machine['system']}), {pinned}. The "
+        f"native back-end chose `{isa}`. Python {machine['python']}, {versions}; C loop compiled "
+        f"by {machine['compiler']}. Each figure is the median of {record['rounds']} interleaved "
+        "rounds. Results are checked before timing: integer forms must give the codes of the "
+        "reference, and float forms the values of the float64 model (converter int8: within 10 % "
+        "RMS)."
     )
 
 
@@ -132,23 +122,22 @@ def _times(record: dict[str, Any], networks: Iterable[str]) -> Iterator[str]:
     for network in networks:
         for form in _native_forms(record):
             times = (native_figure(record, network, form, way)["median"] for way in WAYS)
-            yield _row([network, f"`{form}`", *map(_us, times)])
+            yield _row([network, f"`{form}`", *map(microseconds, times)])
 
 
 def _comparison(record: dict[str, Any]) -> Iterator[str]:
     compared = [(form, way) for form in _native_forms(record) for way in COMPARED]
     heads = (f"`{form}` {WAYS[way]}" for form, way in compared)
-    yield _row(["network", "fastest peer", "its µs", *heads])
+    yield _row(["network", "fastest other runtime", "its µs", *heads])
     yield "|---" * (len(compared) + 3) + "|"
     for network in _networks(record):
         for public in (False, True):
             peer = fastest_peer(record, network, public=public)
             name = f"{peer['program']}, {peer['form']}, {peer['way']}"
-            cells = [network, name, _us(peer["median"])]
+            cells = [network, name, microseconds(peer["median"])]
             for form, way in compared:
                 ratio = peer["median"] / native_figure(record, network, form, way)["median"]
-                low = " (below the aim)" if ratio < SPEED_AIMS.get(network, 0.0) else ""
-                cells.append(f"{ratio:.1f}×{low}")
+                cells.append(f"{ratio:.1f}×")
             yield _row(cells)
 
 
@@ -159,7 +148,7 @@ def _peers(record: dict[str, Any]) -> Iterator[str]:
     fastest = [fastest_peer(record, network) for network in networks]
     columns = [_peer_figures(record, network) for network in networks]
     for same in zip(*columns, strict=True):
-        cells = [_us(figure["median"]) for figure in same]
+        cells = [microseconds(figure["median"]) for figure in same]
         marked = (
             f"**{cell}**" if figure is best else cell
             for cell, figure, best in zip(cells, same, fastest, strict=True)
@@ -173,11 +162,10 @@ def _weight_read(record: dict[str, Any]) -> Iterator[str]:
     yield _row(["network", "weights, bytes", "reading them, µs", *heads])
     yield "|---" * (len(read) + 3) + "|"
     for network in _networks(record):
-        cells = [f"{record['weight_bytes'][network]:,}", _us(_read_ns(record, network))]
+        cells = [f"{record['weight_bytes'][network]:,}", microseconds(_read_ns(record, network))]
         for form, way in read:
             ratio = times_the_read(record, network, form, way)
-            high = " (above the aim)" if ratio > READ_AIMS.get(network, math.inf) else ""
-            cells.append(f"{ratio:.2f}×{high}")
+            cells.append(f"{ratio:.2f}×")
         yield _row([network, *cells])
 
 
@@ -189,7 +177,7 @@ def _instruction_sets(record: dict[str, Any]) -> Iterator[str]:
     for isa in dict.fromkeys(figure["isa"] for figure in native):
         for form in forms:
             times = (native_figure(record, n, form, "run", isa)["median"] for n in networks)
-            yield _row([f"`{isa}`", f"`{form}`", *map(_us, times)])
+            yield _row([f"`{isa}`", f"`{form}`", *map(microseconds, times)])
 
 
 def _networks(record: dict[str, Any]) -> list[str]:
@@ -229,52 +217,11 @@ def _read_ns(record: dict[str, Any], network: str) -> float:
     return float(ns)
 
 
-def _us(ns: float) -> str:
+def microseconds(ns: float) -> str:
     """Nanoseconds in microseconds, about three digits."""
     us = ns / 1000
     return f"{us:.{3 if us < 1 else 2 if us < 10 else 1}f}"
 
 
-def _aims(relation: str, aims: dict[str, float]) -> str:
-    return ", ".join(f"{relation} {aim:g}× at {network}" for network, aim in aims.items())
-
-
-def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(text, 118, break_long_words=False, break_on_hyphens=False)
-
-
 def _row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
-
-
-def page_with(section_text: str, page: str) -> str:
-    """The page with its section replaced, or added at the end."""
-    if not _SECTION.search(page):
-        return f"{page.rstrip()}\n\n{section_text}"
-    following = _SECTION.sub(lambda _: section_text + "\n", page)
-    return following.rstrip() + "\n"
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Command line; 0 when written, 1 when ``--check`` finds an outdated page."""
-    parser = argparse.ArgumentParser(description="Write the native part of docs/results/speed.md.")
-    parser.add_argument("--results", type=Path, default=RESULTS)
-    parser.add_argument("--out", type=Path, default=PAGE)
-    parser.add_argument("--check", action="store_true", help="compare only, write nothing")
-    args = parser.parse_args(argv)
-    old = args.out.read_text(encoding="utf-8")
-    new = page_with(section(json.loads(args.results.read_text(encoding="utf-8"))), old)
-    if args.check:
-        if new == old:
-            return 0
-        print(
-            f"{args.out.name}: expected the text made from {args.results.name}, got another. "
-            "Run without --check."
-        )
-        return 1
-    args.out.write_text(new, encoding="utf-8")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,48 +1,27 @@
-"""The accuracy page is what the committed results say."""
+"""The accuracy page shows the stored results."""
 
 import copy
-import json
 
 import pytest
 
 from benchmarks.accuracy import report, run
+from benchmarks.pages.markdown import stored
 
 
 @pytest.fixture(scope="module")
 def results():
-    return json.loads(report.RESULTS.read_text(encoding="utf-8"))
+    return stored("accuracy")
 
 
 @pytest.fixture(scope="module")
 def drift():
-    return json.loads(report.DRIFT.read_text(encoding="utf-8"))
-
-
-def test_page_is_up_to_date(results, drift):
-    assert report.PAGE.read_text(encoding="utf-8") == report.page(results, drift)
-    assert report.main(["--check"]) == 0
-
-
-def test_outdated_page_is_told(tmp_path, capsys):
-    page = tmp_path / "accuracy.md"
-    page.write_text("old\n", encoding="utf-8")
-    assert report.main(["--check", "--out", str(page)]) == 1
-    assert "accuracy.md: expected the text made from accuracy.json" in capsys.readouterr().out
-    assert page.read_text(encoding="utf-8") == "old\n"
+    return stored("drift")
 
 
 def test_results_hold_five_seeds_of_every_task(results):
     assert sorted(results) == sorted(report.TASKS)
     for task in results.values():
         assert [record["seed"] for record in task["seeds"]] == [0, 1, 2, 3, 4]
-
-
-def test_a_missed_aim_is_said(results, drift):
-    changed = copy.deepcopy(results)
-    for record in changed["hapt"]["seeds"]:
-        record["variants"][0]["kept"]["accuracy"] = 0.5
-    assert "50.00% (below the aim)" in report.page(changed, drift)
-    assert "50.00% (below the aim)" not in report.page(results, drift)
 
 
 def test_a_growing_difference_is_said(results, drift):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.arithmetic import figures, networks, run, tasks
+from benchmarks.pages.arithmetic import page, refused
 
 
 @pytest.fixture
@@ -59,7 +60,9 @@ def test_trained_once_measured_and_shown(tmp_path):
     assert networks.trained(network, task, 0, tmp_path) == path
     assert path.stat().st_mtime_ns == before
     trial = (network, task, [path])
-    (line,) = run.activation_table([(trial, run.rows(*trial))])[2:]
+    record = {"activations": run.activation_figures([(trial, run.rows(*trial))]), "long": []}
+    record |= {"steps": [1, 2], "seeds": {"activations": [0]}}
+    (line,) = [row for row in page(record).splitlines() if row.startswith("| SimpleRNN-12, relu")]
     assert line.startswith("| SimpleRNN-12, relu | 0.")
     assert line.count("%") >= 4
 
@@ -75,8 +78,8 @@ def test_chrono_initialisation_gives_memories_up_to_the_longest(tmp_path):
 
 def test_what_is_refused_is_said():
     seeds = [{"refused": "RangeRefused: too wide"}, {"kept": 1.0}]
-    assert run.refused(seeds, of_all=True) == " (1 of 2 refused: RangeRefused: too wide)"
-    assert run.refused(seeds[1:], of_all=True) == ""
+    assert refused(seeds, of_all=True) == " (1 of 2 refused: RangeRefused: too wide)"
+    assert refused(seeds[1:], of_all=True) == ""
 
 
 def test_missing_data_is_named(monkeypatch, capsys, tmp_path):

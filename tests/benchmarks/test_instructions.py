@@ -1,11 +1,13 @@
 """The benchmark of emulated cores writes what it measured; so does the document that is kept."""
 
+import json
 import re
 from itertools import product
 
 import pytest
 
 from benchmarks import instructions, layer_networks
+from benchmarks.pages import instructions as pages
 from edgernn.model.formats import Precision
 from tests.support.documents import ROOT
 from tests.support.models.hand_made import core_named
@@ -30,11 +32,10 @@ def test_the_document_has_all_kinds_side_by_side(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(instructions, "WIDE_NETWORKS", {"GRU-4/3": "general_gru_after"})
     others = {"Conv1D": layer_networks.NETWORKS["Conv1D-32, 5 rows of 8, GRU-4"]}
     monkeypatch.setattr(layer_networks, "NETWORKS", others)
-    out = tmp_path / "instructions.md"
+    out = tmp_path / "instructions.json"
     assert instructions.main(["--cores", "rv32imc", "--out", str(out)]) == 0
-    text = out.read_text(encoding="utf-8")
-    assert capsys.readouterr().out == text
-    assert f"Written by `{instructions.COMMAND}`" in text
+    text = capsys.readouterr().out
+    assert pages.page(json.loads(out.read_text(encoding="utf-8"))) == text
     assert text.count("| core | GRU-8/3, ") == 3
     rows = re.findall(r"^\| rv32imc \| ([\d,]+) \(.*?\) \| ([\d,]+) \(", text, re.M)
     assert len(rows) == len(Precision)
@@ -73,10 +74,10 @@ def test_a_second_product_takes_a_hundredth_at_most(core):
     one, two = (result.instructions.median for result in counts)
     assert one < two <= 1.01 * one
     text = (ROOT / "docs" / "results" / "instructions.md").read_text(encoding="utf-8")
-    if f"- {instructions.version(core.compiler)}\n" in text:
+    if f"- `{core.compiler}`: {instructions.version(core.compiler)}\n" in text:
         row = re.search(rf"^\| {core.name} \| (.*) \|$", text, re.M)[1].split(" | ")
         wanted = [row[list(instructions.NETWORKS).index(name)] for name in (ONE, TWO)]
-        assert [instructions.counts(result) for result in counts] == wanted
+        assert [pages.counts(instructions.figures(result)) for result in counts] == wanted
 
 
 def test_layers_run_by_kernels_only_where_they_may():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks import session_inputs
+from benchmarks.pages.speed import inputs_section
 from tests.support.native.programs import require_native
 
 RECORD = {
@@ -20,12 +21,16 @@ RECORD = {
 }
 
 
+def shown(turns):
+    return inputs_section(session_inputs.summary(turns))
+
+
 def test_ratios_are_medians_within_one_round():
-    text = session_inputs.section(RECORD)
+    text = shown(RECORD)
     assert "| `step`, float64 array | 2 | 1.00 |" in text
     assert "| `step`, dictionary | 4 | 2.00 |" in text
     assert "| `new_stream and close` | 1 | 1.00 |" in text
-    assert text.endswith("An open stream takes 300 bytes.\n")
+    assert text.endswith("An open stream takes 300 bytes of memory.\n")
 
 
 def test_another_checkout_stands_beside_and_may_lack_a_case():
@@ -35,21 +40,10 @@ def test_another_checkout_stands_beside_and_may_lack_a_case():
         "microseconds": RECORD["microseconds"] | {"before": before},
         "stream_bytes": {"here": 300, "before": 900},
     }
-    text = session_inputs.section(record)
+    text = shown(record)
     assert "| `step`, float64 array | 2 | 1.00 | 4 | 1.00 |" in text
     assert "| `step`, dictionary | 4 | 2.00 | – | – |" in text
-    assert "300 bytes (900 before)." in text
-
-
-def test_the_section_is_replaced_and_the_rest_of_the_page_stays():
-    page = "# Page\n\n## One\n\ntext\n"
-    once = session_inputs.replaced(page, session_inputs.section(RECORD))
-    page = once + "\n## Two\n\nmore\n"
-    again = session_inputs.replaced(page, session_inputs.section(RECORD | {"rounds": 9}))
-    assert "of 9 rounds" in again
-    assert "of 3 rounds" not in again
-    assert again.startswith("# Page\n\n## One\n\ntext\n\n## Readings of")
-    assert again.endswith("bytes.\n\n## Two\n\nmore\n")
+    assert "300 bytes of memory (900 before)." in text
 
 
 @pytest.mark.filterwarnings("ignore::edgernn.ClippedReadingsWarning")

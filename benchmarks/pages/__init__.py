@@ -1,0 +1,1 @@
+"""The pages in docs/results/, each made from the figures in benchmarks/results/."""
