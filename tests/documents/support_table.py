@@ -124,7 +124,7 @@ operation by operation ([decision 7](../decisions/0007-graph-of-operations.md)).
 
 {_table(["layer", "read from Keras", *programs], layers)}
 
-The float form of ONNX ([quickstart](../tutorials/quickstart.md)) has all of them: operators of ONNX
+The float form of ONNX ([how to export it](../guides/onnx-float.md)) has all of them: operators of ONNX
 where there are some, a Scan over time for registered cells.
 
 A new layer is a function over these operations; where a program has them all, it runs the layer:

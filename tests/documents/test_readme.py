@@ -19,6 +19,8 @@ RUNNABLE = (
     "docs/guides/coming-from-edge-impulse.md",
     "docs/guides/coming-from-tflite.md",
     "docs/guides/evaluate.md",
+    "docs/guides/onnx-float.md",
+    "docs/guides/streaming.md",
 )
 #: Run elsewhere, by what.
 ELSEWHERE = {
