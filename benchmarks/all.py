@@ -45,7 +45,7 @@ class Benchmark:
 BENCHMARKS: Final = {
     "instructions": Benchmark(module="benchmarks.instructions", page="instructions", minutes=4),
     "native_step": Benchmark(module="benchmarks.native_step", page="speed", minutes=3),
-    "demo_accuracy": Benchmark(module="benchmarks.demo_accuracy", page="summary", minutes=4),
+    "demo_accuracy": Benchmark(module="benchmarks.demo_accuracy", page="demo", minutes=4),
     "tflite_step": Benchmark(module="benchmarks.tflite_step", page="speed", minutes=1),
     "onnx_step": Benchmark(module="benchmarks.onnx_step", page="speed", minutes=0.5),
     "sparse": Benchmark(module="benchmarks.sparse", page="sparse", minutes=2.5),

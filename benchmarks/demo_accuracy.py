@@ -19,6 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from benchmarks.pages.markdown import generated, joined, paragraph
 from edgernn_export.demo.data import Co2Record, load_record
 from edgernn_export.demo.forecaster import (
     EPOCHS,
@@ -65,6 +66,36 @@ def spread(values: Sequence[float], digits: int) -> str:
     return f"{statistics.fmean(values):.{digits}f} ± {deviation:.{digits}f}"
 
 
+def page(results: dict[str, Any]) -> str:
+    """docs/results/demo.md."""
+    return joined(
+        [
+            "# Accuracy of the demo",
+            paragraph(
+                "How well the forecaster of `edgernn demo` forecasts, in float and in integers. A "
+                "GRU reads the weekly CO₂ record of Mauna Loa and forecasts 13 weeks ahead. The "
+                "errors are those of the last 15 % of the record, which training does not see."
+            ),
+            generated("demo", "demo_accuracy"),
+            "\n".join(summary(results)),
+            paragraph(
+                f"Each figure is the mean ± standard deviation over {len(results['seeds'])} "
+                f"trainings of {results['epochs']} epochs. *Kept* is the float RMSE divided by the "
+                "integer RMSE. Above 100 % the integer model happens to be the better one: "
+                "rounding is noise, and the test part is only a few years of weekly readings. "
+                "*Seasonal naive* forecasts the change over the same weeks one year ago, "
+                "*persistence* no change."
+            ),
+            paragraph(
+                "Quantization is the only step that changes results. `w8a8` (8-bit weights and "
+                "operands, 16-bit gates and state) and `w8a16` (16-bit operands) answer slightly "
+                "differently from the float network. Every back-end then gives exactly the "
+                "integer model's answers. Other data: [accuracy on real data](accuracy.md)."
+            ),
+        ]
+    )
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="INT8 accuracy on the demo's forecast.")
     parser.add_argument("--seeds", type=int, default=5)
@@ -88,7 +119,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     }
     args.out.parent.mkdir(exist_ok=True)
     args.out.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    print("\n".join(summary(results)))
+    print(page(results), end="")
     return 0
 
 

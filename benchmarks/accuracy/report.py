@@ -22,8 +22,13 @@ _HEAD: Final = (
         "those of the bit-exact reference, so every back-end gives them. To measure your own "
         "model, run `edgernn evaluate` ([evaluate](../guides/evaluate.md))."
     ),
-    generated("accuracy", "accuracy", "drift")
-    + " (see `benchmarks/accuracy/README.md` for the data sets it needs).",
+    generated(
+        "accuracy",
+        "accuracy",
+        "drift",
+        again="To measure again, run: `python -m benchmarks.all --only accuracy` "
+        "(`benchmarks/accuracy/README.md` lists the data sets it needs).",
+    ),
 )
 _KEPT: Final = (
     "Figures are the mean ± standard deviation over {seeds} seeds. *Kept* is the share of the "

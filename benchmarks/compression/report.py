@@ -79,8 +79,13 @@ def page() -> str:
                 "and cost on the data sets of the [recipes](../guides/recipes.md): accuracy, "
                 "bytes, instructions and time."
             ),
-            generated("compression", "compression", "compression_cost")
-            + " (see `benchmarks/compression/README.md`; it needs hours).",
+            generated(
+                "compression",
+                "compression",
+                "compression_cost",
+                again="`benchmarks/compression/README.md` says how to measure again, which takes "
+                "hours.",
+            ),
             paragraph(
                 f"Figures are for the test parts, as the mean ± standard deviation over "
                 f"{len(results.seeds)} seeds. HAPT and FSDD show the accuracy in %; ETTh1 shows "

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from benchmarks import demo_accuracy
 from benchmarks.accuracy import report as accuracy
 from benchmarks.compression import report as compression
 from benchmarks.pages import (
@@ -33,6 +34,7 @@ TEXTS: Final[dict[str, Callable[[], str]]] = {
     "int4": lambda: stored_weights.int4_page(stored("int4")),
     "heavy_tails": lambda: heavy_tails.page(stored("heavy_tails")),
     "arithmetic": lambda: arithmetic.page(stored("arithmetic")),
+    "demo": lambda: demo_accuracy.page(stored("demo_accuracy")),
     "summary": summary.page,
 }
 

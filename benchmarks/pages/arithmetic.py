@@ -22,7 +22,11 @@ def page(record: Record) -> str:
             "[long memory](../guides/long-memory.md) and [activations](../guides/activations.md) "
             "for how to use them."
         ),
-        generated("arithmetic") + " (it needs `EDGERNN_DATA`, the folder of the data sets).",
+        generated(
+            "arithmetic",
+            again="To measure again, set `EDGERNN_DATA` to the folder of the data sets and run: "
+            "`python -m benchmarks.all --only arithmetic`",
+        ),
         paragraph(
             "All networks are trained for this benchmark on the first part of the streams. The "
             "integer models are calibrated on the same part and tested on later readings. Errors "

@@ -42,7 +42,8 @@ def page() -> str:
             _accuracy_table(stored("accuracy")),
             paragraph(
                 "The forecast of `edgernn demo`: CO₂ at Mauna Loa 13 weeks ahead, over the last "
-                "15 % of the record, mean ± standard deviation over five trainings:"
+                "15 % of the record ([accuracy of the demo](demo.md)), mean ± standard deviation "
+                "over five trainings:"
             ),
             "\n".join(demo_table(stored("demo_accuracy"))),
             "## Latency and memory footprint",
