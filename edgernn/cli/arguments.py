@@ -1,4 +1,4 @@
-"""Arguments that several commands share: the model, a table of readings, bad readings."""
+"""Arguments that several commands share: the model, tables of readings, bad readings."""
 
 from __future__ import annotations
 
@@ -13,81 +13,103 @@ from edgernn.records.dialect import DELIMITERS
 from edgernn.records.opening import TableOptions
 from edgernn.session.policies import OnBadReading, Policy, check_policy
 
-#: Models shipped inside the package, by name.
+#: Models inside the package, by name.
 PACKAGED: Final = {"demo": "demo.edgernn"}
 
 
 def add_model_argument(parser: argparse.ArgumentParser) -> None:
-    """Accept the model as a positional path or as `--model`."""
-    parser.add_argument("path", nargs="?", metavar="MODEL", help=".edgernn, .tflite or .onnx file")
-    parser.add_argument("--model", metavar="MODEL", help="the same; 'demo' is the packaged model")
+    """Accept the model as a positional argument or as `--model`."""
+    parser.add_argument(
+        "path", nargs="?", metavar="MODEL",
+        help=".edgernn, .tflite or .onnx file, or 'demo' for the packaged model (write ./demo for "
+        "a file with that name)",
+    )  # fmt: skip
+    parser.add_argument("--model", metavar="MODEL", help="the same as MODEL")
 
 
 def add_program_argument(parser: argparse.ArgumentParser, purpose: str) -> None:
-    """Declare which program of a file of several is meant."""
+    """Declare which program of a file with several programs is meant."""
     parser.add_argument("--program", metavar="NAME", default="", help=purpose)
 
 
 def model_path(args: argparse.Namespace) -> Path:
-    """The file the arguments name.
+    """The file of the model that the arguments name.
 
     Raises:
-        EdgeRnnError: no model or two, or a packaged model that is not there.
+        EdgeRnnError: no model or two models, or the packaged model is missing.
     """
     given = [value for value in (args.path, args.model) if value is not None]
     if len(given) != 1:
         raise EdgeRnnError(
             f"model: expected one model, got {' and '.join(given) or 'none'}. "
-            "Name a file, or the packaged one with: --model demo"
+            "Pass one file, or 'demo' for the packaged model."
         )
-    if args.model not in PACKAGED:
-        return Path(given[0])
+    return model_file(given[0])
+
+
+def model_file(text: str) -> Path:
+    """The file that a model argument names; usable as the type of an argument.
+
+    Args:
+        text: a path, or the name of a packaged model, which takes precedence over a file with the
+            same name.
+
+    Raises:
+        EdgeRnnError: the packaged model is missing.
+    """
+    if text not in PACKAGED:
+        return Path(text)
     # Wheels are installed unpacked: a resource of the package is a file.
-    packaged = Path(str(resources.files("edgernn"))) / "data" / PACKAGED[args.model]
+    packaged = Path(str(resources.files("edgernn"))) / "data" / PACKAGED[text]
     if not packaged.is_file():
         raise EdgeRnnError(
-            f"model: expected the packaged model '{args.model}', "
-            "got an installation without it. Install edgernn again."
+            f"model: expected the packaged model '{text}', got an installation without it. "
+            "Reinstall edgernn."
         )
     return packaged
 
 
+def is_packaged(path: Path) -> bool:
+    """Whether a file belongs to the package, so that nothing is to be written next to it."""
+    return path.parent == Path(str(resources.files("edgernn"))) / "data"
+
+
 def add_table_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what can be said about a table."""
-    table = parser.add_argument_group("tables", "what is left out is told by the first lines")
+    """Declare how a table is read."""
+    table = parser.add_argument_group("table options", "detected from the first lines by default")
     table.add_argument(
         "--columns", metavar="A,B,...",
-        help="columns of the model's channels, in their order, by name or by position from 1; or "
-        "channel=column for those that are called otherwise",
+        help="columns to read, in the order of the model's channels, by name or by position "
+        "(from 1); or channel=column for each column with another name",
     )  # fmt: skip
     table.add_argument(
-        "--delimiter", metavar="C", help=f"between cells: {', '.join(DELIMITERS)}, or a character"
+        "--delimiter", metavar="C", help=f"delimiter: {', '.join(DELIMITERS)}, or a character"
     )
     table.add_argument("--decimal", metavar="C", help="decimal mark: '.' or ','")
     table.add_argument(
-        "--encoding", help="of the text (default: by its byte order mark, else utf-8)"
+        "--encoding", help="text encoding (default: from the byte order mark, else utf-8)"
     )
     table.add_argument(
         "--one-stream", action="store_true",
-        help="a column that seems to tell sensors apart may change: the rows are one stream",
+        help="read all rows as one stream, even if a column that looks like a sensor ID changes",
     )  # fmt: skip
 
 
 def add_policy_argument(parser: argparse.ArgumentParser) -> None:
-    """Declare what bad readings of recorded streams do."""
+    """Declare how bad readings of recorded streams are handled."""
     parser.add_argument(
         "--on-bad-reading", choices=[policy.value for policy in Policy],
         default=Policy.RAISE.value,
-        help="readings without a number for every channel: stop with an error, hold the channel's "
-        "last value, or leave them out (default: raise)",
+        help="readings without a number for every channel: raise an error, hold the channel's last "
+        "value, or skip the reading (default: raise)",
     )  # fmt: skip
 
 
 def on_bad_reading(text: str) -> OnBadReading:
-    """A policy or a number for all channels, or by name, as in ``wind=hold,pressure=1013.0``.
+    """A policy or a number for all channels, or one per channel: ``wind=hold,pressure=1013.0``.
 
     Raises:
-        argparse.ArgumentTypeError: neither, or a name twice.
+        argparse.ArgumentTypeError: the text is neither, or a name appears twice.
     """
     try:
         parts = split_names("", text)
@@ -101,14 +123,14 @@ def on_bad_reading(text: str) -> OnBadReading:
         check_policy(given)
     except EdgeRnnError:
         raise argparse.ArgumentTypeError(
-            f"expected {', '.join(policy.value for policy in Policy)} or a number, or such by name "
-            f"as in wind=hold,pressure=1013.0, each name once, got {text!r:.80}"
+            f"expected {', '.join(policy.value for policy in Policy)} or a number, or one per "
+            f"channel, each once, as in wind=hold,pressure=1013.0, got {text!r:.80}"
         ) from None
     return given
 
 
 def _policy(text: str) -> Any:
-    """A number, or what may be a policy."""
+    """A number, or the text of a policy."""
     try:
         return float(text)
     except ValueError:
@@ -116,10 +138,10 @@ def _policy(text: str) -> Any:
 
 
 def table_options(args: argparse.Namespace, format_: str | None = None) -> TableOptions:
-    """What the arguments say.
+    """How a table is read, from the arguments.
 
     Raises:
-        EdgeRnnError: a value that is none.
+        EdgeRnnError: a value is invalid.
     """
     delimiter: str | None = args.delimiter
     if delimiter is not None:

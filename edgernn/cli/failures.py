@@ -16,7 +16,6 @@ _EXTRAS: Final[dict[str, str]] = {
     "matplotlib": "export",
     "onnx": "export",
     "optuna": "export",
-    "rich": "export",
     "tensorflow": "export",
     "tqdm": "export",
     "onnxruntime": "onnx",

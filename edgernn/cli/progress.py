@@ -26,7 +26,8 @@ def progress(title: str, total: int | None = None) -> Iterator[Tell]:
         total: number of stages, shown as in "2/5"; None if it is not known.
 
     Yields:
-        A function to call with the name of each stage as it begins.
+        A function to call with the name of each stage as it begins, and with "" before results
+        are printed, which clears the line.
     """
     if not is_watched():
         yield lambda _: None
@@ -35,6 +36,9 @@ def progress(title: str, total: int | None = None) -> Iterator[Tell]:
 
     def tell(text: str) -> None:
         nonlocal stage
+        if not text:
+            sys.stderr.write(_CLEAR)
+            return
         stage += 1
         count = f" {stage}/{total}" if total else ""
         line = f"{title}{count} [{time.monotonic() - begun:.0f} s] {text}"

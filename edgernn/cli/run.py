@@ -47,33 +47,36 @@ from edgernn.session.policies import Policies, Policy
 from edgernn.session.program_session import ProgramSession
 from edgernn.session.session import Session
 
-HELP: Final = """Stream readings through a model: one line in, one line out, at once.
+HELP: Final = """Stream readings through a model. Each input line gets one output line immediately.
 
-CSV: a header is optional; columns are picked by the model's input names where it has them,
-and taken in their order where it has none of them. Delimiter, decimal mark and encoding are
-told by the first lines (of a pipe, by the first). CSV is answered in the dialect it came in.
-JSON lines: a list, an object keyed by the model's input names, or a number.
-Where the model has several inputs, a column is called as its channel or input.channel, or as the
-input that has no other channel; a key of a JSON object may name an input, with a list. Answers have
-columns output.channel, or output where it has one channel; a channel called as its output and a
-number, as activity_0, keeps that name. Objects have a list for each output.
-Blank lines are ignored. .gz and .xz are read and written.
+CSV: the header is optional. Columns are matched by the model's input names; if the header has none
+of them, columns are used in order. Delimiter, decimal mark and encoding are detected from the first
+lines (from the first line of a pipe). The output uses the same dialect as the input.
+JSON lines: each line is a list, a number, or an object with the model's input names as keys.
+Blank lines are ignored. Files ending in .gz and .xz are read and written compressed.
 
-A cell that is no number is a missing value of its channel; a line with another number of
-cells is a bad reading as a whole. Where the first lines are all bad, so is the way they are
-read: hold and skip then end with exit code 1 and the likely reason.
+Models with several inputs: name a column after its channel, after input.channel, or after the input
+if that has a single channel. A key of a JSON object may name an input and hold a list. Output
+columns are named output.channel, or output if it has a single channel; a channel named after its
+output and a number, such as activity_0, keeps its name. JSON objects hold one list per output.
 
-One stream has one state: where a column such as sensor_id or device changes and does not feed
-the model, the readings of several sensors would be mixed, and the stream ends (--one-stream).
+Bad readings: a cell that is not a number is a missing value of its channel. A line with the wrong
+number of cells is bad as a whole. If all of the first lines are bad, the file is probably read the
+wrong way: hold and skip then stop with exit code 1 and the likely reason.
 
-SIGTERM ends the stream between two readings with exit code 0, SIGINT (Ctrl-C) with 130;
-answers are written out and the summary is printed on stderr either way.
+A stream has a single state. If a column such as sensor_id or device changes and is not an input of
+the model, the command stops, because it would mix the readings of several sensors. Pass
+--one-stream to continue.
+
+With --json, answers on stdout are JSON lines and the summary on stderr is a JSON object.
+SIGTERM ends the stream between two readings with exit code 0, SIGINT (Ctrl-C) with 130. In both
+cases all answers are written and the summary is printed on stderr.
 """
 EXAMPLES: Final = """examples:
   edgernn run model.tflite --input readings.csv --output predictions.csv
   edgernn run model.onnx --input readings.jsonl --on-bad-reading hold
   edgernn run model.edgernn --input readings.csv --on-bad-reading wind=hold,pressure=1013.0
-  sensor | edgernn run --model demo
+  sensor | edgernn run demo
   edgernn run model.edgernn --input export.csv.gz --columns Temperature,Humidity
   edgernn run model.edgernn --input log.txt --columns 2,3 --delimiter tab --decimal ,
   edgernn run model.edgernn --input excel.csv --encoding cp1252 --columns temperature=T_in
@@ -91,61 +94,63 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_model_argument(parser)
     add_program_argument(
-        parser, "of a file of several programs: this one alone, from its initial states"
+        parser, "in a file with several programs: run this one, from its initial states"
     )
+    parser.add_argument("--input", default="-", metavar="FILE", help="readings (default: -, stdin)")
     parser.add_argument(
-        "--input", default="-", metavar="FILE", help="readings; - is stdin (default)"
+        "-o", "--output", default="-", metavar="FILE", help="answers (default: -, stdout)"
     )
-    parser.add_argument("--output", default="-", metavar="FILE", help="- is stdout (default)")
     formats = ("auto", *FORMATS)
-    parser.add_argument("--format", choices=formats, default="auto", help="of both sides")
+    parser.add_argument(
+        "--format", choices=formats, default="auto", help="format of input and output"
+    )
     parser.add_argument(
         "--input-format", choices=formats, default="auto",
-        help="default: --format, else by the file's suffix, else by the first line",
+        help="format of the input (default: --format, else from the file name or the first line)",
     )  # fmt: skip
     parser.add_argument(
         "--output-format", choices=formats, default="auto",
-        help="default: --format, else by the file's suffix, else as the input",
+        help="format of the output (default: --format, else from the file name, else as the input)",
     )  # fmt: skip
     add_table_arguments(parser)
     parser.add_argument(
         "--pass-through", metavar="A,B,...",
-        help="columns of the input to write before the outputs, by name or position, or all; an "
-        "output of the same name gets the ending _output",
+        help="input columns to copy in front of the outputs, by name or position, or all; an "
+        "output with the same name gets the suffix _output",
     )  # fmt: skip
     parser.add_argument(
         "--backend",
         default="auto",
-        help="native, reference, tflite or onnx (default: by the file's suffix; .edgernn files run "
-        "on native where it is built)",
+        help="native, reference, tflite or onnx (default: from the file name; .edgernn files use "
+        "native if it is installed)",
     )
     parser.add_argument(
         "--warm-up", choices=WARM_UPS, default="nothing",
-        help="what a window model answers before its first window is full: nothing (nan, null), or "
-        "pad, as if the first reading had come all the time before (default: nothing)",
+        help="answers of a window model before its first window is full: nothing (nan or null), or "
+        "pad, which repeats the first reading to fill the window (default: nothing)",
     )  # fmt: skip
-    parser.add_argument("--codes", action="store_true", help="raw integer codes in and out")
-    parser.add_argument("--softmax", action="store_true", help="probabilities instead of logits")
+    parser.add_argument("--codes", action="store_true", help="read and write raw integer codes")
+    parser.add_argument("--softmax", action="store_true", help="write probabilities, not logits")
     parser.add_argument(
         "--on-bad-reading", type=on_bad_reading, default=Policy.RAISE.value, metavar="POLICY",
-        help="raise: stop with an error; hold: the last good value; skip: leave the reading out; a "
-        "number takes its place; or by name of a channel or an input, as in "
-        "wind=hold,pressure=1013.0: channels without one raise (default: raise)",
+        help="raise: stop with an error; hold: use the last good value; skip: leave the reading "
+        "out; a number: use that number; or one of these per channel or input, as in "
+        "wind=hold,pressure=1013.0, and raise for the others (default: raise)",
     )  # fmt: skip
     parser.add_argument(
         "--give-up-after", type=int, default=20, metavar="N",
-        help="with hold and skip: end where the first N readings are all bad; 0 goes on "
+        help="with hold and skip: stop if the first N readings are all bad; 0 never stops "
         "(default: 20)",
     )  # fmt: skip
-    parser.add_argument("--summary", metavar="FILE", help="write the summary to FILE, as JSON")
+    parser.add_argument("--summary", metavar="FILE", help="write the summary as JSON to FILE")
 
 
 def main(args: argparse.Namespace) -> int:
     """Stream until the input ends, or a signal ends it."""
     if args.codes and (args.softmax or args.on_bad_reading != Policy.RAISE.value):
         raise EdgeRnnError(
-            "--codes: expected no --softmax and no --on-bad-reading beside it, got one. "
-            "Codes are never bad readings, and probabilities are not codes."
+            "--codes: expected neither --softmax nor --on-bad-reading, got one of them. "
+            "Remove it: codes are never bad readings, and probabilities are not codes."
         )
     if args.give_up_after < 0:
         raise EdgeRnnError(f"--give-up-after: expected at least 0, got {args.give_up_after}.")
@@ -188,7 +193,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _opened(args: argparse.Namespace) -> Session:
-    """The session of the model, or of the one program that is asked for."""
+    """The session of the model, or of the program that --program names."""
     options: dict[str, Any] = {"program": args.program} if args.program else {}
     opened = cast(
         "Session | ProgramSession",
@@ -198,8 +203,8 @@ def _opened(args: argparse.Namespace) -> Session:
         return opened
     opened.close()
     raise EdgeRnnError(
-        f"--program: expected one of {', '.join(opened.programs)}, got none. A file of several "
-        "programs runs one of them, alone; edgernn.load in Python runs them in turns."
+        f"--program: expected one of {', '.join(opened.programs)}, got none. This command runs one "
+        "program of the file; to run several in turn, use edgernn.load in Python."
     )
 
 
@@ -216,8 +221,8 @@ def _check_distinct(names: Mapping[str, str | None]) -> None:
         if same:
             lost = "readings" if first == "--input" else "answers"
             raise EdgeRnnError(
-                f"{second}: expected another file than {first}, got '{names[second]}' for both. "
-                f"Writing would erase the {lost}; name another file."
+                f"{second}: expected a different file from {first}, got '{names[second]}' for "
+                f"both. Writing would erase the {lost}. Pass another file name."
             )
 
 
@@ -269,5 +274,5 @@ def _steps(outputs: OutputSpec, softmax: bool) -> list[float | None]:
 
 
 def _summary_file(name: str | None) -> AbstractContextManager[BinaryIO | None]:
-    """Opened before the stream begins: a name that is no file is no surprise at its end."""
+    """Open the file before the stream begins, so that a bad name fails early."""
     return nullcontext() if name is None else open_kept(name)

@@ -1,7 +1,7 @@
 """How warm will a transformer's oil be? The next 24 hours from the past ones, hour by hour.
 
-    python export/recipes/etth1.py --seed 0 --out build/etth1
-    edgernn train etth1 --units 16 --out build/etth1
+    python export/recipes/etth1.py --seed 0 -o build/etth1
+    edgernn train etth1 --units 16 -o build/etth1
 
 Both train the network below, quantize it and write its files; --help lists the options.
 """

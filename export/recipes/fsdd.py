@@ -1,7 +1,7 @@
 """Which digit was said? Ten classes from log-mel energies every 16 ms.
 
-    python export/recipes/fsdd.py --seed 0 --out build/fsdd
-    edgernn train fsdd --cell LSTM --units 24 --out build/fsdd
+    python export/recipes/fsdd.py --seed 0 -o build/fsdd
+    edgernn train fsdd --cell LSTM --units 24 -o build/fsdd
 
 Both train the network below, quantize it and write its files; --help lists the options.
 """

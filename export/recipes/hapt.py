@@ -1,7 +1,7 @@
 """What is the wearer of a phone doing? Six activities from six raw channels at 50 Hz.
 
-    python export/recipes/hapt.py --seed 0 --out build/hapt
-    edgernn train hapt --density 0.3 --out build/hapt
+    python export/recipes/hapt.py --seed 0 -o build/hapt
+    edgernn train hapt --density 0.3 -o build/hapt
 
 Both train the network below, quantize it and write its files; --help lists the options.
 """

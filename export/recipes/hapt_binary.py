@@ -1,7 +1,7 @@
 """Two classes of activities from features every 0.32 s: the smallest network of the recipes.
 
-    python export/recipes/hapt_binary.py --seed 0 --out build/hapt_binary
-    edgernn train hapt_binary --units 8 --out build/hapt_binary
+    python export/recipes/hapt_binary.py --seed 0 -o build/hapt_binary
+    edgernn train hapt_binary --units 8 -o build/hapt_binary
 
 Both train the network below, quantize it and write its files; --help lists the options.
 """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Final, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from edgernn.cli.style import say
 from edgernn.errors import QuantizationError, StreamKindWarning
 from edgernn.model.formats import FloatArray
 from edgernn.model.interface import MAX_WINDOW_STEPS, Rate, Window
@@ -157,7 +157,7 @@ def report_stream(
             stacklevel=3,
         )
     elif window is not None and talk:
-        print(f"{model.name}: {endless.sentence()}", file=sys.stderr)
+        say(f"{model.name}: {endless.sentence()}")
 
 
 def endless_error(

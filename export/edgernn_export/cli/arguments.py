@@ -1,4 +1,4 @@
-"""Arguments that several subcommands have, and arguments that are lists."""
+"""Arguments that several commands share, and the types of list arguments."""
 
 from __future__ import annotations
 
@@ -19,55 +19,59 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the network and its calibration data."""
     parser.add_argument(
         "model", metavar="MODEL.keras", type=Path,
-        help="a model of Keras 2 or 3: .keras, HDF5, JSON beside its weights, SavedModel",
+        help="Keras 2 or 3 model: .keras, HDF5, SavedModel, or JSON with --weights",
     )  # fmt: skip
     parser.add_argument(
-        "--weights", type=Path, metavar="FILE.h5", help="weights of an architecture in JSON"
+        "--weights", type=Path, metavar="FILE.h5", help="weights for a JSON architecture"
     )
-    parser.add_argument("--calibration", required=True, type=Path, metavar="FILE")
+    parser.add_argument(
+        "--calibration", required=True, type=Path, metavar="FILE", help="representative readings"
+    )
 
 
 def add_range_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare how ranges are chosen, or given."""
+    """Declare how ranges are chosen."""
     parser.add_argument(
         "--range", choices=[m.value for m in RangeMethod], default=RangeMethod.MINMAX.value,
-        dest="range_method", help="how ranges are chosen (default: minmax)",
+        dest="range_method", help="method that chooses ranges (default: minmax)",
     )  # fmt: skip
     parser.add_argument(
         "--input-range", type=channel_range, action="append", metavar="NAME=LOW:HIGH",
-        help="range of the readings of a channel, or of all channels of an input, in physical "
-        "units, as a data sheet gives it; may be repeated (default: what calibration saw, with "
-        "headroom)",
+        help="range of a channel, or of all channels of an input, in physical units, for example "
+        "from a data sheet; repeatable (default: the range of the calibration data, plus headroom)",
     )  # fmt: skip
 
 
 def add_stream_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare how the model is to stream."""
+    """Declare how the model streams."""
     parser.add_argument(
         "--stream", choices=get_args(StreamKind), default="auto",
-        help="windows, each from the zero state as in predict, or one endless stream (default: "
-        "auto, what the network was made for)",
+        help="windows, which start from the zero state as in predict, or one endless stream "
+        "(default: auto, from the network's input shape)",
     )  # fmt: skip
     parser.add_argument(
         "--window", type=int, metavar="T",
-        help="readings in a window (default: what the network's input takes)",
+        help="readings in a window (default: from the network's input shape)",
     )  # fmt: skip
     parser.add_argument(
         "--hop", type=int, metavar="N",
-        help="readings between one answer of a window model and the next (default: 1)",
+        help="readings between two outputs of a window model (default: 1)",
     )  # fmt: skip
 
 
 def add_label_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the names of the model and of its channels."""
-    parser.add_argument("--name", help="model name (default: stem of OUT)")
+    parser.add_argument("--name", help="model name (default: output file name without suffix)")
     for side in ("input", "output"):
         for what in ("names", "units"):
-            parser.add_argument(f"--{side}-{what}", type=comma_list, metavar="A,B,...")
+            parser.add_argument(
+                f"--{side}-{what}", type=comma_list, metavar="A,B,...",
+                help=f"{what} of the {side} channels",
+            )  # fmt: skip
 
 
 def given_labels(args: argparse.Namespace) -> dict[str, Any]:
-    """Names and units of the channels, as `read_keras` takes them."""
+    """Names and units of the channels, as arguments of `read_keras`."""
     return {name: getattr(args, name) for name in _LABELS}
 
 
@@ -80,7 +84,7 @@ def channel_range(text: str) -> tuple[str, tuple[float, float]]:
     """A channel or an input and the range of its readings, as in ``temperature=-40:85``.
 
     Raises:
-        argparse.ArgumentTypeError: another form.
+        argparse.ArgumentTypeError: the text has another form.
     """
     name, _, ends = text.rpartition("=")
     low, colon, high = ends.partition(":")
@@ -100,11 +104,11 @@ def given_ranges(
     """The ranges of repeated arguments, by name.
 
     Raises:
-        EdgeRnnError: a name is there twice.
+        EdgeRnnError: a name appears twice.
     """
     ranges = dict(pairs or ())
     if len(ranges) < len(pairs or ()):
-        raise EdgeRnnError("--input-range: expected one range for each name, got a name twice.")
+        raise EdgeRnnError("--input-range: expected one range per name, got two. Remove one.")
     return ranges or None
 
 
@@ -112,7 +116,7 @@ def layer_states(text: str) -> States:
     """Storage of states, of all layers or by layer, as in ``32`` or ``lstm=32,gru=16``.
 
     Raises:
-        argparse.ArgumentTypeError: another form, or a layer named twice.
+        argparse.ArgumentTypeError: the text has another form, or a layer appears twice.
     """
     if text in STORAGES:
         return cast("States", text)
@@ -121,19 +125,19 @@ def layer_states(text: str) -> States:
         name, equals, asked = part.partition("=")
         if not (name and equals and asked in STORAGES) or name in found:
             raise argparse.ArgumentTypeError(
-                "expected auto, 16 or 32, or distinct layers with one of them, as in "
-                f"lstm=32,gru=16, got {text!r:.80}"
+                "expected auto, 16 or 32, or one of them per layer, as in lstm=32,gru=16, "
+                f"got {text!r:.80}"
             )
         found[name] = asked
     return found
 
 
 def add_state_argument(parser: argparse.ArgumentParser) -> None:
-    """Declare how many bits states have."""
+    """Declare the number of bits of the states."""
     parser.add_argument(
         "--state", type=layer_states, default="auto", metavar="BITS|LAYER=BITS,...",
-        help="bits of recurrent states: 16, 32 (31 in use, for memory of thousands of steps), or "
-        "auto, which takes 32 where calibration asks for it (default: auto)",
+        help="bits of recurrent states: 16, 32 (31 used, for memory over thousands of steps), or "
+        "auto, which uses 32 if the calibration data require it (default: auto)",
     )  # fmt: skip
 
 
@@ -141,14 +145,14 @@ def weight_bits(text: str) -> dict[str, int]:
     """Bits of weights by layer or matrix, as in ``gru.recurrent=4,dense=8``.
 
     Raises:
-        argparse.ArgumentTypeError: another form, or a name that is there twice.
+        argparse.ArgumentTypeError: the text has another form, or a name appears twice.
     """
     bits: dict[str, int] = {}
     for part in comma_list(text):
         name, equals, count = part.partition("=")
         if not (name and equals and count.isdecimal()) or name in bits:
             raise argparse.ArgumentTypeError(
-                "expected distinct layers or matrices with their bits, as in "
+                "expected layers or matrices, each once, with their bits, as in "
                 f"gru.recurrent=4,dense=8, got {text!r:.80}"
             )
         bits[name] = int(count)

@@ -1,4 +1,4 @@
-"""`edgernn demo`: everything once, on real readings."""
+"""`edgernn demo`: all steps from training to streaming, on real readings."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from edgernn_export.demo.forecaster import EPOCHS
 
 HELP: Final = """Train a GRU on the weekly CO2 record of Mauna Loa and stream it as integers.
 
-The forecaster sees the weekly change of the CO2 level and forecasts the level 13 weeks ahead. It
-is trained with Keras, quantized to w8a8 and w8a16, written as .edgernn, .tflite and .onnx, and
-every reading is streamed through every installed backend. Tables go to stdout; the files, a
-picture and all figures (results.json) go to the folder.
-Exit code 1 if one value differs between backends, or no runtime is installed.
+The network reads the weekly change of the CO2 level and forecasts the level 13 weeks ahead. It is
+trained with Keras, quantized to w8a8 and w8a16, and written as .edgernn, .tflite and .onnx. Every
+reading is then streamed through every installed back-end. The command prints tables and writes the
+models, a plot and all figures (results.json) to the output folder.
+
+Exit code 1 if a value differs between back-ends, or if no runtime is installed.
 """
 EXAMPLES: Final = """examples:
   edgernn demo
@@ -40,19 +41,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         default="build/demo",
         metavar="DIR",
-        help="folder for all files (default: build/demo)",
+        help="folder to write to (default: build/demo)",
     )
     parser.add_argument(
-        "--epochs", type=_count, default=EPOCHS, help=f"of the training (default: {EPOCHS})"
+        "--epochs", type=_count, default=EPOCHS, help=f"epochs of the training (default: {EPOCHS})"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the training (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the training (default: 0)")
 
 
 def main(args: argparse.Namespace) -> int:
-    """Run the demo; 0 if all backends agree bit for bit."""
-    # TensorFlow reads these once, when it is imported: fewer notes on stderr, and no oneDNN, whose
-    # choice of kernels by processor would make training depend on the machine more than it must.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    """Run the demo; 0 if all back-ends agree bit for bit."""
+    # TensorFlow reads this when it is imported. Without oneDNN, which chooses kernels by processor,
+    # training depends less on the machine.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     from edgernn_export.demo.pipeline import run_demo
     from edgernn_export.demo.tables import passed, show, to_json

@@ -1,4 +1,4 @@
-"""`edgernn distill`: a small network learns from a large one."""
+"""`edgernn distill`: train a small network on the outputs of a large one."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from edgernn.cli.text_tables import text_table
+from edgernn.cli.style import table
 from edgernn.errors import DistillationError
 from edgernn_export.compress.pruning.masks import PATTERNS
 
-HELP: Final = """Train a small network on the answers of a large one, beside the labels.
+HELP: Final = """Train a small network, the student, on labels and on the outputs of a teacher.
 
-The teacher is any trained Keras 3 model with the inputs and outputs of the recipe, or of the
-arrays: an .npz file with x [N, T, I] and y, whole numbers [N] (the class of each stream) or real
-numbers [N, T, O] (values at every step). Without x_validation, y_validation every fifth stream
-chooses the epoch that is kept; x_test, y_test are scored where the file has them.
+The teacher is any trained Keras 3 model with the same inputs and outputs as the recipe or the
+arrays. --data is an .npz file with x [N, T, I] and y: integers [N] (the class of each stream), or
+floats [N, T, O] (values at every step). The epoch with the best validation score is kept: on
+x_validation and y_validation, or on every fifth stream if the file does not contain them. x_test
+and y_test are scored if the file contains them.
 """
 EXAMPLES: Final = """examples:
   edgernn train fsdd --cell LSTM --units 64 -o teacher
@@ -31,13 +32,13 @@ _PATTERN: Final = "8x4"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DistillationTask:
-    """What is distilled.
+    """A task with its teacher.
 
     Attributes:
         recipe: the task.
         data: its data set.
-        tested: whether it has a test part.
-        teacher: the keras.Model that is asked.
+        tested: whether the data set has a test part.
+        teacher: the keras.Model to learn from.
     """
 
     recipe: Any
@@ -56,44 +57,55 @@ class DistillationTask:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("--teacher", required=True, type=Path, metavar="TEACHER.keras")
+    parser.add_argument(
+        "--teacher", required=True, type=Path, metavar="TEACHER.keras", help="trained model"
+    )
     tasks = parser.add_mutually_exclusive_group(required=True)
-    tasks.add_argument("--recipe", metavar="RECIPE", help="see edgernn train --list, or a .py file")
-    tasks.add_argument("--data", type=Path, metavar="FILE.npz", help="arrays of your own")
-    parser.add_argument("-o", "--output", required=True, type=Path, metavar="STUDENT.keras")
-    parser.add_argument("--cell", choices=("SimpleRNN", "LSTM", "GRU"), default="GRU")
-    parser.add_argument("--units", type=int, default=16, help="of the student (default: 16)")
+    tasks.add_argument(
+        "--recipe", metavar="RECIPE", help="name (see edgernn train --list) or .py file"
+    )
+    tasks.add_argument("--data", type=Path, metavar="FILE.npz", help="your own arrays")
+    parser.add_argument(
+        "-o", "--output", required=True, type=Path, metavar="STUDENT.keras", help="file to write"
+    )
+    parser.add_argument(
+        "--cell", choices=("SimpleRNN", "LSTM", "GRU"), default="GRU",
+        help="cell of the student (default: GRU)",
+    )  # fmt: skip
+    parser.add_argument("--units", type=int, default=16, help="units per layer (default: 16)")
     parser.add_argument("--layers", type=int, default=1, help="recurrent layers (default: 1)")
     _add_distillation(parser)
     parser.add_argument(
-        "--density", type=float, metavar="D", help="prune the student to this share of weights"
+        "--density", type=float, metavar="D", help="prune the student to this share of its weights"
     )
     parser.add_argument(
-        "--pattern", choices=PATTERNS, help=f"with --density: what goes together ({_PATTERN})"
+        "--pattern", choices=PATTERNS, help=f"with --density: blocks to prune (default: {_PATTERN})"
     )
-    parser.add_argument("--epochs", type=int, metavar="N", help="default: the recipe's, or 30")
+    parser.add_argument(
+        "--epochs", type=int, metavar="N", help="epochs (default: the recipe's, or 30)"
+    )
     parser.add_argument("--learning-rate", type=float, metavar="R", help="default: the recipe's")
-    parser.add_argument("--seed", type=int, default=0, help="of the training (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the training (default: 0)")
     parser.add_argument(
-        "--alone", action="store_true", help="train the same network without the teacher as well"
+        "--alone", action="store_true", help="also train the same network without the teacher"
     )
 
 
 def _add_distillation(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--temperature", type=float, default=1.0, help="of softmax outputs (default: 1)"
+        "--temperature", type=float, default=1.0, help="temperature of the softmax (default: 1)"
     )
     parser.add_argument(
-        "--alpha", type=float, default=0.7, help="share of the teacher, 0 to 1 (default: 0.7)"
+        "--alpha", type=float, default=0.7, help="weight of the teacher, 0 to 1 (default: 0.7)"
     )
     parser.add_argument(
         "--hidden-weight", type=float, default=0.0, metavar="W",
-        help="weight of the distance of hidden states (default: 0)",
+        help="weight of the distance between hidden states (default: 0)",
     )  # fmt: skip
 
 
 def main(args: argparse.Namespace) -> int:
-    """Distil, write, report."""
+    """Distill, write, report."""
     _check(args)
     from edgernn_export.training import Network
     from edgernn_export.training.networks import repeatable_keras
@@ -124,7 +136,9 @@ def _check(args: argparse.Namespace) -> None:
         if path is not None and path.suffix != suffix:
             raise DistillationError(f"{option}: expected a name ending in {suffix}, got '{path}'.")
     if args.pattern and args.density is None:
-        raise DistillationError("--pattern: expected --density beside it, got none.")
+        raise DistillationError(
+            "--pattern: expected --density as well, got none. Add: --density 0.5"
+        )
 
 
 def _open(args: argparse.Namespace) -> DistillationTask:
@@ -143,7 +157,7 @@ def _open(args: argparse.Namespace) -> DistillationTask:
 def _train(
     run: DistillationTask, args: argparse.Namespace, network: Any, *, taught: bool
 ) -> tuple[Any, dict[str, Any]]:
-    """A student with its scores, from the teacher or alone."""
+    """A student and its scores, trained with or without the teacher."""
     from edgernn_export.training import distill, pruning_callback, train
 
     callbacks = []
@@ -171,12 +185,12 @@ def _train(
 
 
 def _table(record: dict[str, Any]) -> str:
-    """One line per model with the primary metric of each part, then the file."""
+    """One line per model with the main metric of each part, then the file."""
     rows = {name: record[name] for name in ("teacher", "alone", "student") if name in record}
     parts = [part for part in ("validation", "test") if part in record["student"]]
     metric = record["metric"]
-    table = [(metric, "parameters", *parts)]
-    for name, row in rows.items():
-        table.append((name, row["parameters"], *(f"{row[part][metric]:.4f}" for part in parts)))
-    lines = text_table(table, "<12", ">10", *(">12" for _ in parts))
-    return "\n".join([*lines, record["path"]])
+    cells = [
+        (name, row["parameters"], *(f"{row[part][metric]:.4f}" for part in parts))
+        for name, row in rows.items()
+    ]
+    return "\n".join([*table([metric, "parameters", *parts], cells), record["path"]])

@@ -1,15 +1,20 @@
-"""`edgernn evaluate`: is the integer model as good as the network, on the user's data?"""
+"""`edgernn evaluate`: measure the accuracy of an integer model on the user's data."""
 
 from __future__ import annotations
 
 import argparse
 import math
-import os
-import sys
 from pathlib import Path
 from typing import Any, Final
 
-from edgernn.cli.arguments import add_policy_argument, add_table_arguments, table_options
+from edgernn.cli.arguments import (
+    add_policy_argument,
+    add_table_arguments,
+    model_file,
+    table_options,
+)
+from edgernn.cli.failures import fail
+from edgernn.cli.style import bad, good, is_watched, say
 from edgernn.container.disk import write_atomically
 from edgernn.errors import EdgeRnnError
 from edgernn_export.calibration.files import refuse_unreadable
@@ -18,13 +23,16 @@ from edgernn_export.evaluation.evaluator import ANSWERS, evaluate
 from edgernn_export.evaluation.metrics import metric_names
 from edgernn_export.evaluation.output_targets import TASKS
 
-HELP: Final = """Compare an integer model with its float network, and both with the truth.
+HELP: Final = """Compare an integer model with its float network, and both with targets.
 
-Both run in the way the model runs: on windows, or on endless streams from the zero state.
-DATA is a table, CSV or JSON lines, plain, .gz or .xz; a .npy array [T, I] or [B, T, I]; or an .npz
-file of such arrays, or of "x" and "y". It should be data that neither training nor calibration has
-seen. Prints metrics of both and the share kept, their difference over time, clipped readings,
-saturation inside and the largest differences. Exit code 1 if less is kept than --min-kept asks.
+Both models run the way the integer model runs: on windows, or on endless streams that start from
+the zero state. The data file is a table (CSV or JSON lines, plain, .gz or .xz), a .npy array [T, I]
+or [B, T, I], or an .npz file with such arrays or with "x" and "y". Use data that neither training
+nor calibration has seen.
+
+Prints the metrics of both models and the share of the metric that is kept, the difference over
+time, clipped readings, saturation, and the largest differences. Exit code 1 if less is kept than
+--min-kept.
 """
 EXAMPLES: Final = """examples:
   edgernn evaluate model.edgernn --float model.keras --data test.csv --target demand --horizon 1
@@ -38,53 +46,61 @@ EXAMPLES: Final = """examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("model", metavar="MODEL.edgernn", type=Path)
+    parser.add_argument(
+        "model", metavar="MODEL.edgernn", type=model_file, help="integer model, or 'demo'"
+    )
     parser.add_argument(
         "--float", type=Path, metavar="MODEL.keras", dest="float_model",
-        help="the network it was quantized from (default: the integer model is scored alone)",
+        help="the float network it was quantized from (default: score the integer model alone)",
     )  # fmt: skip
     parser.add_argument(
-        "--weights", type=Path, metavar="FILE.h5", help="weights of an architecture in JSON"
+        "--weights", type=Path, metavar="FILE.h5", help="weights for a JSON architecture"
     )
-    parser.add_argument("--data", required=True, type=Path, metavar="FILE", help="readings")
+    parser.add_argument("--data", required=True, type=Path, metavar="FILE", help="test data")
     truth = parser.add_mutually_exclusive_group()
     truth.add_argument(
         "--target", type=comma_list, metavar="A,B,...",
-        help="columns of the table: what the outputs should be, or the class; of several outputs "
-        "in their order, one per channel, or one with the class of a softmax",
+        help="target columns of the table: the true outputs, or the class; for several outputs "
+        "in order, one column per channel, or one column with the class of a softmax",
     )  # fmt: skip
     truth.add_argument(
         "--labels", type=Path, metavar="FILE",
-        help="targets in a file of their own, .npy or .csv: one per reading, or one per sequence",
+        help="targets in a separate .npy or .csv file: one per reading, or one per sequence",
     )  # fmt: skip
     parser.add_argument(
         "--horizon", type=int, default=0, metavar="N",
-        help="the target of a reading is that of N readings later; 1 where a forecaster answers "
-        "the column's next value (default: 0)",
+        help="use the target of N readings later, for example 1 if the model forecasts the next "
+        "value of the column (default: 0)",
     )  # fmt: skip
     parser.add_argument(
-        "--group", metavar="COLUMN", help="each value of the column is a stream of its own"
+        "--group", metavar="COLUMN", help="column that separates streams, such as a device ID"
     )
-    parser.add_argument("--time", metavar="COLUMN", help="says when a reading was taken")
-    parser.add_argument("--task", choices=TASKS, default="auto", help="what targets are")
+    parser.add_argument("--time", metavar="COLUMN", help="column with timestamps")
+    parser.add_argument("--task", choices=TASKS, default="auto", help="kind of the targets")
     parser.add_argument(
         "--answers", choices=ANSWERS, default="auto",
-        help="compare each answer, or the last of every stream (default: the last one where there "
-        "is one target per sequence)",
+        help="compare every output, or the last output of each stream (default: the last one if "
+        "there is one target per sequence)",
     )  # fmt: skip
     parser.add_argument(
         "--metric", choices=metric_names(),
-        help="which one decides what is kept (default: rmse, or accuracy)",
+        help="metric for the share kept (default: rmse, or accuracy)",
     )  # fmt: skip
     parser.add_argument(
         "--min-kept", type=float, metavar="PERCENT",
-        help="exit code 1 where the integer model keeps less of the metric",
+        help="exit with code 1 if the integer model keeps less of the metric",
     )  # fmt: skip
     parser.add_argument(
-        "--worst", type=int, default=5, metavar="N", help="largest differences (default: 5)"
+        "--worst",
+        type=int,
+        default=5,
+        metavar="N",
+        help="number of largest differences to print (default: 5)",
     )
-    parser.add_argument("--plot", type=Path, metavar="OUT.png", help="draw answers and errors")
-    parser.add_argument("-o", "--output", type=Path, metavar="OUT.json", help="save all figures")
+    parser.add_argument("--plot", type=Path, metavar="OUT.png", help="plot outputs and errors")
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="OUT.json", help="write all figures as JSON"
+    )
     add_policy_argument(parser)
     add_table_arguments(parser)
 
@@ -92,7 +108,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Run both, compare, judge."""
     _check(args)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     target: Any = args.target if args.labels is None else args.labels
     found = evaluate(
         args.model,
@@ -109,7 +124,7 @@ def main(args: argparse.Namespace) -> int:
         on_missing=args.on_bad_reading,
         table=table_options(args),
         worst=args.worst,
-        progress=sys.stderr.isatty(),
+        progress=is_watched(),
     )
     if args.output is not None:
         args.output.parent.mkdir(parents=True, exist_ok=True)
@@ -121,31 +136,28 @@ def main(args: argparse.Namespace) -> int:
     if args.min_kept is None:
         return 0
     if found.kept is None:
-        print(
-            f"--min-kept: expected {found.metric} of both models, got none that can be compared.",
-            file=sys.stderr,
+        error = EdgeRnnError(
+            f"--min-kept: expected {found.metric} of both models, got none. "
+            "Pass data on which both models produce outputs."
         )
-        return 1
+        return fail("evaluate", error, 1, as_json=False)  # stdout has its document
     enough = 100 * found.kept >= args.min_kept
-    print(
-        f"kept: {100 * found.kept:.2f} % of {found.metric}, "
-        f"{'at least' if enough else 'less than'} {args.min_kept:g} %",
-        file=sys.stderr,
-    )
+    verdict = good("ok") if enough else bad("failed")
+    say(f"{100 * found.kept:.2f} % of {found.metric} kept, limit {args.min_kept:g} %: {verdict}")
     return 0 if enough else 1
 
 
 def _check(args: argparse.Namespace) -> None:
-    """Refuse what can be refused before anything is read."""
+    """Reject invalid arguments before any file is read."""
     if args.min_kept is not None:
         if not math.isfinite(args.min_kept) or args.min_kept <= 0:
-            raise EdgeRnnError(f"--min-kept: expected percent above 0, got {args.min_kept}.")
+            raise EdgeRnnError(f"--min-kept: expected a percentage above 0, got {args.min_kept}.")
         targets = args.target or args.labels or args.data.suffix.lower() == ".npz"
         if args.float_model is None or not targets:
             raise EdgeRnnError(
-                "--min-kept: expected --float and targets beside it, got "
-                f"{'no targets' if args.float_model else 'no --float'}. Name the column with "
-                "--target, or a file with --labels, and the network with --float."
+                "--min-kept: expected --float and targets as well, got "
+                f"{'no targets' if args.float_model else 'no --float'}. Pass the network with "
+                "--float and the targets with --target or --labels."
             )
     for option, path, suffix in (("--plot", args.plot, ".png"), ("--output", args.output, ".json")):
         if path is not None and path.suffix.lower() != suffix:

@@ -1,4 +1,4 @@
-"""`edgernn export`: an .edgernn file becomes files that runtimes execute, or C sources."""
+"""`edgernn export`: write an .edgernn file in formats that runtimes execute, or as C sources."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Final
 
-from edgernn.cli.arguments import add_program_argument
+from edgernn.cli.arguments import add_program_argument, is_packaged, model_file
 from edgernn.container.file import load_either, load_program
 from edgernn_export.cli.arguments import comma_list
 from edgernn_export.writers.c.kernels.files import CORES, HOST
@@ -17,13 +17,14 @@ from edgernn_export.writers.file_formats import SESSION_FORMATS, WRITERS
 
 HELP: Final = """Write an integer model as .tflite and .onnx files, or as a folder of C99 sources.
 
-Every form gives the bits of the reference and carries a golden vector that proves it.
-C comes as plain sources, or as a package that a build system takes as it is, with the kernels of
-every core or of one, in files of their own or in the model's. C stores sparse and 4-bit weights as
-the model does; .tflite and .onnx files hold a byte for each weight.
+Every format produces the same bits as the reference and contains a golden vector to check that.
+C is written as plain sources or as a package for a build system, with the kernels for all cores or
+for one, in separate files or amalgamated. C keeps sparse and 4-bit weights; .tflite and .onnx files
+use one byte per weight.
 
-Programs that share states become one .tflite file with a signature for each, and an .onnx file for
-each; C has one state for all of them. With --program, one of them is written as a model of its own.
+Several programs that share states become one .tflite file with one signature per program, one .onnx
+file per program, and C code with a single shared state. Use --program to write one program as a
+separate model.
 """
 EXAMPLES: Final = """examples:
   edgernn export model.edgernn --to tflite,onnx -o build/
@@ -39,41 +40,45 @@ EXAMPLES: Final = """examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("model", metavar="MODEL.edgernn", type=Path)
     parser.add_argument(
-        "--to", type=comma_list, default=SESSION_FORMATS, metavar="FORMATS",
-        help=f"comma-separated, among {', '.join(WRITERS)} "
-        f"(default: {','.join(SESSION_FORMATS)})",
-    )  # fmt: skip
-    add_program_argument(parser, "one program of a file of several, written as MODEL.NAME")
-    parser.add_argument(
-        "-o", "--output", type=Path, metavar="DIR", help="default: the model's own folder"
+        "model", metavar="MODEL.edgernn", type=model_file, help="integer model, or 'demo'"
     )
     parser.add_argument(
+        "--to", type=comma_list, default=SESSION_FORMATS, metavar="FORMATS",
+        help=f"comma-separated list of {', '.join(WRITERS)} "
+        f"(default: {','.join(SESSION_FORMATS)})",
+    )  # fmt: skip
+    add_program_argument(parser, "program to write, from a file with several, as MODEL.NAME")
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="DIR",
+        help="folder to write to (default: the folder of the model; for 'demo' this folder)",
+    )  # fmt: skip
+    parser.add_argument(
         "--package", metavar="KIND",
-        help=f"C as a package: {', '.join(PACKAGES)} (default: plain sources)",
+        help=f"write C as a package: {', '.join(PACKAGES)} (default: plain sources)",
     )  # fmt: skip
     parser.add_argument(
         "--prefix", metavar="NAME",
-        help="what the C's file names and symbols begin with, one per network in a firmware "
-        "(default: model)",
+        help="prefix of C file names and symbols; choose a different one for each network in a "
+        "firmware (default: model)",
     )  # fmt: skip
     parser.add_argument(
         "--core", metavar="CORE",
-        help=f"C with the kernels of this core alone: {', '.join(CORES)} (default: {HOST}, "
-        "those of every core)",
+        help=f"write C kernels for a single core: {', '.join(CORES)} (default: {HOST}, all cores)",
     )  # fmt: skip
     parser.add_argument(
         "--amalgamate", action="store_true",
-        help="C as one source and one header, with the kernels in them, and a self-test",
+        help="write C as one source file and one header, kernels included, plus a self-test",
     )  # fmt: skip
 
 
 def main(args: argparse.Namespace) -> int:
-    """Write the files and name them."""
+    """Write the files and print their names."""
     model = load_program(args.model, args.program) if args.program else load_either(args.model)
     name = f"{args.model.stem}.{args.program}" if args.program else args.model.stem
-    folder = args.model.parent if args.output is None else args.output
+    folder = args.output
+    if folder is None:
+        folder = Path() if is_packaged(args.model) else args.model.parent
     options = COptions(
         package=args.package, prefix=args.prefix, core=args.core, amalgamate=args.amalgamate
     )
@@ -87,12 +92,14 @@ def main(args: argparse.Namespace) -> int:
                 size = path.stat().st_size if path.is_file() else _bytes(entry)
                 print(f"{path}  {size} bytes")
             if entry.densified_weights:
-                print(f"  densified: {entry.densified_weights} weights stored as bytes")
+                print(
+                    f"  {entry.densified_weights} sparse or 4-bit weights stored as one byte each"
+                )
     return 0
 
 
 def _record(entry: Written) -> dict[str, object]:
-    """One format as JSON values; of a folder, its files too, by path inside it."""
+    """One format as JSON values; for a folder, with its files."""
     record: dict[str, object] = {
         "path": str(entry.path),
         "bytes": _bytes(entry),

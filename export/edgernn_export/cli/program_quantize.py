@@ -1,4 +1,4 @@
-"""`edgernn quantize` of a network of several streams: an encoder and a decoder become programs."""
+"""`edgernn quantize` for an encoder and a decoder, which become programs of one file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edgernn_export.cli.arguments import given_ranges
 from edgernn_export.keras_reader.programs import read_programs
 from edgernn_export.quantizer.programs import quantize_programs
 
-#: Options that say what one stream alone has, and what they are by default.
+#: Options that apply to a network with a single stream, with their defaults.
 _OF_ONE_STREAM = {
     "stream": "auto", "window": None, "hop": None, "report": False, "report_data": None,
     "on_bad_reading": "raise", "input_names": None, "input_units": None, "output_names": None,
@@ -27,7 +27,7 @@ def quantized_programs(args: argparse.Namespace) -> ProgramSet:
     """Quantize the network that the arguments name.
 
     Raises:
-        EdgeRnnError: an option that programs have not, or calibration that is no file of arrays.
+        EdgeRnnError: an option does not apply to programs, or calibration is not an .npz file.
     """
     given = [
         f"--{name.replace('_', '-')}"
@@ -36,14 +36,14 @@ def quantized_programs(args: argparse.Namespace) -> ProgramSet:
     ]
     if given:
         raise EdgeRnnError(
-            "quantize: expected options that a network of several streams, an encoder and a "
-            f"decoder, has too, got {', '.join(given)}. Leave out what is for one stream."
+            "quantize: expected options that apply to an encoder and a decoder, got "
+            f"{', '.join(given)}. Remove these; they apply to networks with a single stream."
         )
     arrays = dict(load_arrays(args.calibration)) if holds_arrays(args.calibration) else {}
     if not any(arrays):
         raise EdgeRnnError(
-            f"--calibration: expected an .npz file with sequences of every input, [B, T, I] by its "
-            f"name, got '{args.calibration}'. Make one with numpy.savez."
+            f"--calibration: expected an .npz file with one array [B, T, I] per input, under the "
+            f"input's name, got '{args.calibration}'. Create one with numpy.savez."
         )
     return quantize_programs(
         read_programs(args.model, weights=args.weights),
@@ -60,7 +60,7 @@ def quantized_programs(args: argparse.Namespace) -> ProgramSet:
 
 
 def write_programs(args: argparse.Namespace, made: ProgramSet, concerns: Sequence[str]) -> int:
-    """Write the file and say what is in it."""
+    """Write the file and print its contents."""
     args.output.parent.mkdir(parents=True, exist_ok=True)
     path = made.save(args.output)
     record: dict[str, Any] = {
@@ -87,6 +87,6 @@ def write_programs(args: argparse.Namespace, made: ProgramSet, concerns: Sequenc
     for program in record["programs"]:
         print(f"{program['name']:<10} {program['inputs']} -> {program['outputs']} channels")
     for one in record["handovers"]:
-        print(f"{'begins':<10} {one['to']} with {one['from']}")
+        print(f"{'initial':<10} {one['to']} from {one['from']}")
     print(f"{record['path']}  {made.programs[0].precision_label}  {record['bytes']} bytes")
     return 0

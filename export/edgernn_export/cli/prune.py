@@ -1,17 +1,17 @@
-"""`edgernn prune`: a Keras model becomes a smaller or a sparse one."""
+"""`edgernn prune`: make a Keras model smaller or its weights sparse."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import sys
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from edgernn.cli.progress import progress
+from edgernn.cli.style import bad, say
 from edgernn.errors import EdgeRnnWarning, PruningError
 from edgernn_export.cli.arguments import comma_list
 from edgernn_export.compress.pruning.allocation import ALLOCATIONS, DEFAULT_ALLOCATION
@@ -19,10 +19,14 @@ from edgernn_export.compress.pruning.masks import PATTERNS
 
 HELP: Final = """Make a trained Keras model smaller, or its weights sparse.
 
-One thing at a time: hidden units go (--units, --threshold), input channels that do nothing go
-(--inputs), a kernel gets a lower rank (--rank, --energy), or the smallest weights become zero
-(--magnitude). The result is a Keras model without an optimizer: compile it and train on. Where
-nothing can go, nothing is written.
+Choose one method per call:
+  --units, --threshold  remove hidden units
+  --inputs              remove input channels without influence
+  --rank, --energy      lower the rank of a kernel
+  --magnitude           set the smallest weights to zero
+
+The result is a Keras model without an optimizer: compile it and continue training. If nothing can
+be removed, the command fails and writes no file.
 """
 EXAMPLES: Final = """examples:
   edgernn prune model.keras --units 50% -o smaller.keras
@@ -36,16 +40,16 @@ EXAMPLES: Final = """examples:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pruned:
-    """What a mode made.
+    """The result of one method.
 
     Attributes:
         model: the new keras.Model.
-        record: what --json tells beside the file.
-        lines: what people read on stdout.
-        advice: what to do next.
-        removed: how much went: units, channels or weights.
-        cure: what to do where nothing did.
-        warnings: what went wrong with what went.
+        record: the fields that --json prints in addition to the file.
+        lines: the lines on stdout.
+        advice: the next step.
+        removed: number of units, channels or weights that were removed.
+        cure: the fix if nothing was removed.
+        warnings: problems with the removed parts.
     """
 
     model: Any
@@ -59,47 +63,55 @@ class Pruned:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("model", metavar="MODEL.keras", type=Path, help="what Keras can load")
-    parser.add_argument("-o", "--output", required=True, type=Path, metavar="OUT.keras")
+    parser.add_argument("model", metavar="MODEL.keras", type=Path, help="model to load with Keras")
+    parser.add_argument(
+        "-o", "--output", required=True, type=Path, metavar="OUT.keras", help="file to write"
+    )
     modes = parser.add_mutually_exclusive_group(required=True)
     modes.add_argument(
         "--units", type=_units, metavar="N|F%",
-        help="hidden units that stay: a number, or a share as 50%%",
+        help="hidden units to keep: a number, or a share such as 50%%",
     )  # fmt: skip
     modes.add_argument(
         "--threshold", type=float, metavar="NORM",
-        help="hidden units with a group norm up to this go; 0 takes those that do nothing",
+        help="remove hidden units with a group norm up to NORM; 0 removes units without influence",
     )  # fmt: skip
-    modes.add_argument("--inputs", action="store_true", help="input channels that do nothing go")
+    modes.add_argument(
+        "--inputs", action="store_true", help="remove input channels without influence"
+    )
     modes.add_argument("--rank", type=int, metavar="R", help="rank of the layer's kernel")
     modes.add_argument(
         "--energy", type=float, metavar="E",
-        help="the least rank that keeps this share of the kernel's squared singular values",
+        help="lowest rank that keeps this share of the kernel's squared singular values",
     )  # fmt: skip
-    modes.add_argument("--magnitude", action="store_true", help="the smallest weights become zero")
+    modes.add_argument("--magnitude", action="store_true", help="set the smallest weights to zero")
     parser.add_argument(
         "--layer", action="append", metavar="L",
-        help="name of a layer, may be repeated (default: all recurrent layers)",
+        help="name of a layer; repeatable (default: all recurrent layers)",
     )  # fmt: skip
     parser.add_argument(
         "--calibration", type=Path, metavar="FILE",
-        help="with --inputs: readings; channels that never change go as well",
+        help="with --inputs: readings; also removes channels that never change",
     )  # fmt: skip
-    parser.add_argument("--input-names", type=comma_list, metavar="A,B,...", help="with --inputs")
-    parser.add_argument("--density", type=float, metavar="D", help="with --magnitude: what stays")
     parser.add_argument(
-        "--pattern", choices=PATTERNS, help="with --magnitude: what goes together (default: 8x4)"
+        "--input-names", type=comma_list, metavar="A,B,...", help="with --inputs: channel names"
+    )
+    parser.add_argument(
+        "--density", type=float, metavar="D", help="with --magnitude: share of weights to keep"
+    )
+    parser.add_argument(
+        "--pattern", choices=PATTERNS, help="with --magnitude: blocks to remove (default: 8x4)"
     )
     parser.add_argument(
         "--allocation", choices=ALLOCATIONS,
-        help="with --magnitude: who shares the density: the gates of a matrix compete, each gate "
-        "has it, or each gate has it and its kernel and recurrent kernel share it "
+        help="with --magnitude: the density applies to each matrix (its gates compete), to each "
+        "gate of each matrix, or to each gate over kernel and recurrent kernel together "
         f"(default: {DEFAULT_ALLOCATION})",
     )  # fmt: skip
 
 
 def _units(text: str) -> int | float:
-    """A whole number of units, or a share in percent as a float."""
+    """A number of units, or a share in percent as a float."""
     return float(text[:-1]) / 100.0 if text.endswith("%") else int(text)
 
 
@@ -108,18 +120,21 @@ def main(args: argparse.Namespace) -> int:
     mode = _mode(args)
     if args.output.suffix != ".keras":
         raise PruningError(f"--output: expected a name ending in .keras, got '{args.output}'.")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from edgernn_export.keras_reader.source import open_source
+    with progress("prune", 3) as tell:
+        tell(f"load {args.model.name}")
+        from edgernn_export.keras_reader.source import open_source
 
-    model = open_source(args.model)
-    before = int(model.count_params())
-    made = _MODES[mode](model, args)
-    if not made.removed:
-        raise PruningError(
-            f"{args.model.name}: expected something to remove, got nothing. {made.cure}"
-        )
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    made.model.save(args.output)
+        model = open_source(args.model)
+        before = int(model.count_params())
+        tell(f"apply --{mode}")
+        made = _MODES[mode](model, args)
+        if not made.removed:
+            raise PruningError(
+                f"{args.model.name}: expected something to remove, got nothing. {made.cure}"
+            )
+        tell(f"write {args.output.name}")
+        args.output.parent.mkdir(parents=True, exist_ok=True)
+        made.model.save(args.output)
     record = {
         "path": str(args.output),
         "mode": mode,
@@ -132,12 +147,12 @@ def main(args: argparse.Namespace) -> int:
         print("\n".join(made.lines))
         print(f"{args.output}  {record['parameters_after']} parameters (before: {before})")
     for warning in made.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
-    print(made.advice, file=sys.stderr)
+        say(f"edgernn prune: {bad('warning:', on_stderr=True)} {warning}")
+    say(f"Next: {made.advice}")
     return 0
 
 
-#: Options that belong to one mode, by the name of their attribute.
+#: Options that belong to a single method, by the name of their attribute.
 _OWNED: Final = {
     "calibration": "inputs",
     "input_names": "inputs",
@@ -148,7 +163,7 @@ _OWNED: Final = {
 
 
 def _mode(args: argparse.Namespace) -> str:
-    """The mode asked for; refuse options that it would ignore."""
+    """The chosen method; options that it would ignore are rejected."""
     unset = (None, False)  # by identity: 0 is an answer
     mode = next(m for m in _MODES if not any(getattr(args, m) is value for value in unset))
     owned = [o for o, m in _OWNED.items() if m != mode and getattr(args, o) is not None]
@@ -158,15 +173,17 @@ def _mode(args: argparse.Namespace) -> str:
         option = owned[0].replace("_", "-")
         raise PruningError(f"--{option}: expected it without --{mode}, got both. Remove one.")
     if mode == "magnitude" and args.density is None:
-        raise PruningError("--density: expected a share of weights beside --magnitude, got none.")
+        raise PruningError(
+            "--density: expected a share of weights with --magnitude, got none. Add: --density 0.5"
+        )
     if mode in ("rank", "energy") and len(args.layer or ()) != 1:
         raise PruningError(
-            f"--layer: expected one layer beside --{mode}, got {len(args.layer or ())}."
+            f"--layer: expected one layer with --{mode}, got {len(args.layer or ())}."
         )
     return mode
 
 
-_TRAIN_ON: Final = "compile it and train on with model.fit: what is left needs it"
+_TRAIN_ON: Final = "compile the model and continue training with model.fit"
 
 
 def _remove_units(model: Any, args: argparse.Namespace) -> Pruned:
@@ -179,7 +196,7 @@ def _remove_units(model: Any, args: argparse.Namespace) -> Pruned:
     smaller = remove_units(model, layers=args.layer, **asked)
     after = {name: values.size for name, values in unit_norms(smaller, list(norms)).items()}
     lines = [norm_table(norms)]
-    lines += [f"{name}: {norms[name].size} units, {count} stay" for name, count in after.items()]
+    lines += [f"{name}: {norms[name].size} units, {count} kept" for name, count in after.items()]
     units = {name: {"before": norms[name].size, "after": count} for name, count in after.items()}
     return Pruned(
         model=smaller,
@@ -202,7 +219,7 @@ def _remove_inputs(model: Any, args: argparse.Namespace) -> Pruned:
     names = read_keras(model, input_names=args.input_names).input_names
     streams = None if args.calibration is None else load_streams(args.calibration, names)
     smaller = remove_inputs(model, streams, input_names=names)
-    lines = [f"{name}: no weight reads it" for name in smaller.unread]
+    lines = [f"{name}: not used by any weight" for name in smaller.unread]
     lines += [f"{name}: always {value:g}" for name, value in smaller.constant.items()]
     record = {
         "kept": list(smaller.kept),
@@ -214,12 +231,12 @@ def _remove_inputs(model: Any, args: argparse.Namespace) -> Pruned:
     return Pruned(
         model=smaller.model,
         record=record,
-        lines=[*lines, f"{len(smaller.kept)} of {len(names)} channels stay: {stay}"],
-        advice=f"feed it these channels alone; quantize with --input-names {stay}",
+        lines=[*lines, f"{len(smaller.kept)} of {len(names)} channels kept: {stay}"],
+        advice=f"pass only these channels; quantize with --input-names {stay}",
         removed=len(names) - len(smaller.kept),
-        cure="The network reads every channel"
+        cure="The network uses every channel"
         + (
-            "; give readings with --calibration to find those that never change."
+            ". Pass readings with --calibration to find channels that never change."
             if args.calibration is None
             else ", and every channel changes."
         ),
@@ -251,7 +268,7 @@ def _magnitude(model: Any, args: argparse.Namespace) -> Pruned:
     from edgernn_export.compress.pruning import MagnitudePruning
 
     pattern, allocation = args.pattern or "8x4", args.allocation or DEFAULT_ALLOCATION
-    # A schedule that ends before the first batch: its beginning is all there is to it.
+    # A schedule that ends before the first batch: all weights are pruned at its beginning.
     pruning = MagnitudePruning(
         args.density, end_step=0, pattern=pattern, allocation=allocation, layers=args.layer
     )
@@ -272,17 +289,17 @@ def _magnitude(model: Any, args: argparse.Namespace) -> Pruned:
             "warnings": [str(entry.message) for entry in caught],
         },
         lines=[pruning.report()],
-        advice="compile it and train on with model.fit(callbacks=[MagnitudePruning("
+        advice="compile the model and continue training with model.fit(callbacks=[MagnitudePruning("
         f"{args.density}, end_step=0, pattern={pattern!r}{others})]), which keeps the zeros",
         removed=_zeros(model, args.layer) - before,
-        cure=f"At a density of {args.density} all {pattern} groups that are not zero yet stay: "
-        "lower --density, or take a finer --pattern.",
+        cure=f"At density {args.density} all {pattern} blocks that are not zero yet are kept. "
+        "Lower --density, or use a finer --pattern.",
         warnings=tuple(str(entry.message) for entry in caught),
     )
 
 
 def _zeros(model: Any, layers: Sequence[str] | None) -> int:
-    """Weights that are 0 in the matrices that are pruned."""
+    """Number of zero weights in the pruned matrices."""
     from edgernn_export.compress.pruning.keras_matrices import find_matrices
 
     return sum(int((matrix.read() == 0.0).sum()) for matrix in find_matrices(model, layers))

@@ -1,11 +1,9 @@
-"""`edgernn quantize`: a Keras model and calibration data become an .edgernn file."""
+"""`edgernn quantize`: convert a Keras model to an .edgernn file, with calibration data."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,10 +12,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from edgernn.cli.arguments import add_policy_argument, add_table_arguments, table_options
+from edgernn.cli.progress import Tell, progress
+from edgernn.cli.style import bad, is_watched
 from edgernn.container.memory import weight_memory
 from edgernn.errors import EdgeRnnError, EdgeRnnWarning
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.storage import Storage
+from edgernn.records.opening import TableOptions
 from edgernn_export.calibration.files import load_streams, refuse_unreadable
 from edgernn_export.cli.arguments import (
     add_label_arguments,
@@ -33,17 +34,17 @@ from edgernn_export.cli.program_quantize import quantized_programs, write_progra
 from edgernn_export.quantizer.quantizer import OPERAND_SCALES, quantize
 from edgernn_export.quantizer.weight_storage import PRECISIONS, SPARSE
 
-HELP: Final = """Quantize a trained Keras network to integers.
+HELP: Final = """Quantize a trained Keras network to integers and write an .edgernn file.
 
-A network that was made for windows (a fixed number of readings in, one answer) becomes a model of
-windows, every other one streams endlessly; --stream, --window and --hop decide otherwise. An
-encoder that hands its states to a decoder (initial_state) becomes programs in one file.
+A network that was trained on windows (a fixed number of readings in, one output) becomes a window
+model. Any other network processes an endless stream. Change this with --stream, --window and --hop.
+An encoder that passes its states to a decoder (initial_state) becomes several programs in one file.
 
 Calibration data are representative streams in physical units: .npy or .npz arrays [T, I] or
-[B, T, I], of several inputs an .npz file with an array for each by its name, or CSV or JSON lines
-with one reading per line, plain, .gz or .xz. Columns are picked by the channel names
-(--input-names, --columns); delimiter, decimal mark and encoding are told by the first lines.
-Longer streams are better: the state is carried from end to end.
+[B, T, I], or CSV or JSON lines with one reading per line, plain, .gz or .xz. For networks with
+several inputs, pass an .npz file with one array per input, under the name of the input. Columns of
+tables are matched by channel names (--input-names, --columns). Delimiter, decimal mark and encoding
+are detected from the first lines. Prefer long streams: the state is kept from start to end.
 """
 EXAMPLES: Final = """examples:
   edgernn quantize model.keras --calibration streams.npz -o model.edgernn
@@ -60,36 +61,44 @@ EXAMPLES: Final = """examples:
       --input-names temperature,humidity --on-bad-reading hold -o model.edgernn
 """
 
+#: Ranges of channels by name, as arguments give them.
+_Ranges = dict[str, tuple[float, float]] | None
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_source_arguments(parser)
-    parser.add_argument("-o", "--output", required=True, type=Path, metavar="OUT.edgernn")
+    parser.add_argument(
+        "-o", "--output", required=True, type=Path, metavar="OUT.edgernn", help="file to write"
+    )
     parser.add_argument(
         "--precision", choices=list(PRECISIONS), default="w8a8",
-        help="bits of weights, bits of operands (default: w8a8)",
+        help="bits of weights (w) and operands (a) (default: w8a8)",
     )  # fmt: skip
     parser.add_argument(
         "--weight-bits", "--layer-bits", type=weight_bits, metavar="NAME=BITS,...",
-        help="layers, or matrices of them, whose weights get 8 or 4 bits whatever --precision says",
+        help="weight bits, 8 or 4, of single layers or matrices; overrides --precision",
     )  # fmt: skip
     parser.add_argument(
         "--sparse", choices=SPARSE, default="auto",
-        help="leave out tiles of zeros, 4 by 4 (default: auto, where that is smaller); "
-        "4-bit weights stay dense",
+        help="leave out 4x4 tiles of zeros (default: auto, if that is smaller); 4-bit weights stay "
+        "dense",
     )  # fmt: skip
     add_state_argument(parser)
     add_range_arguments(parser)
     add_stream_arguments(parser)
-    parser.add_argument("--operand-scales", choices=OPERAND_SCALES, default="auto")
+    parser.add_argument(
+        "--operand-scales", choices=OPERAND_SCALES, default="auto",
+        help="one scale per operand, or per unit (default: auto)",
+    )  # fmt: skip
     add_label_arguments(parser)
     parser.add_argument(
         "--report", action="store_true",
-        help="compare with the float model over the calibration streams",
+        help="compare with the float model on the calibration data",
     )  # fmt: skip
     parser.add_argument(
         "--report-data", type=Path, metavar="FILE",
-        help="compare over these streams instead, which calibration did not see",
+        help="compare on these streams instead, which calibration has not seen",
     )  # fmt: skip
     add_policy_argument(parser)
     add_table_arguments(parser)
@@ -102,23 +111,31 @@ def main(args: argparse.Namespace) -> int:
     options, ranges = table_options(args), given_ranges(args.input_range)
     files = (args.model, args.calibration, args.report_data)
     refuse_unreadable(*(file for file in files if file is not None))
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with progress("quantize", 3 + (args.report or args.report_data is not None)) as tell:
+        return _quantize(args, options, ranges, tell)
+
+
+def _quantize(args: argparse.Namespace, options: TableOptions, ranges: _Ranges, tell: Tell) -> int:
+    tell(f"load {args.model.name}")
     from edgernn_export.keras_reader.programs import has_programs
     from edgernn_export.keras_reader.reader import read_keras
 
     if has_programs(args.model, weights=args.weights):
         with _kept_warnings() as concerns:
             programs = quantized_programs(args)
+        tell("")
         return write_programs(args, programs, concerns)
     labels = given_labels(args)
     with _kept_warnings() as concerns:
         float_model = read_keras(args.model, weights=args.weights, **labels)
         names, ports = float_model.input_names, float_model.input_ports
         policy = args.on_bad_reading
+        tell(f"read {args.calibration.name}")
         streams = load_streams(args.calibration, names, options, policy, ports)
         compared = streams
         if args.report_data:
             compared = load_streams(args.report_data, names, options, policy, ports)
+        tell("calibrate and quantize")
         model = quantize(
             float_model,
             streams,
@@ -133,39 +150,41 @@ def main(args: argparse.Namespace) -> int:
             window=args.window,
             hop=args.hop,
             name=args.name or args.output.stem,
-            progress=sys.stderr.isatty(),
+            progress=is_watched(),
             on_missing=policy,
         )
     report = None
     if args.report or args.report_data:
         from edgernn_export.quantizer.report import quantization_report
 
+        tell("compare with the float model")
         report = quantization_report(float_model, model, compared)
     record = _written(model, args.output) | {"warnings": concerns}
+    tell("")
     if args.json:
         print(json.dumps(record | {"report": json.loads(report.to_json()) if report else None}))
         return 0
     if report:
-        print(f"over {args.report_data or f'the calibration streams of {args.calibration}'}:")
+        print(f"on {args.report_data or f'the calibration data in {args.calibration}'}:")
         print(report.table())
         for concern in concerns:
-            print(f"warning: {concern}")
-    endless = f"an endless stream, {model.rate or 'reading by reading'}"
-    print(f"answers  {model.window or endless}")
+            print(f"{bad('warning:')} {concern}")
+    endless = f"endless stream, {model.rate or 'one output per reading'}"
+    print(f"stream   {model.window or endless}")
     if model.window is not None and record["endless_error"] is not None:
         share = f"{record['endless_error']:.2g} standard deviations"
-        print(f"         (an endless stream would move the float network's answers by {share})")
+        print(f"         (float outputs would change by {share} as an endless stream)")
     print(f"{record['path']}  {record['precision']}  {record['bytes']} bytes")
     if model.storages != {Storage.DENSE8}:
         memory = weight_memory(model.layers)
         now, dense = memory.stored_bytes + memory.index_bytes, memory.dense_bytes
-        print(f"weights on a device: {now} bytes, {now / dense:.0%} of the {dense} of dense int8")
+        print(f"weights on the device: {now} bytes, {now / dense:.0%} of {dense} as dense int8")
     return 0
 
 
 @contextmanager
 def _kept_warnings() -> Iterator[list[str]]:
-    """Texts of edgernn's warnings, complete at the end; they are given on also after a refusal."""
+    """Collect the texts of edgernn's warnings; the warnings are issued at the end."""
     concerns: list[str] = []
     caught: list[warnings.WarningMessage] = []
     try:
@@ -180,7 +199,7 @@ def _kept_warnings() -> Iterator[list[str]]:
 
 
 def _endless_error(model: IntegerModel) -> float | None:
-    """Of a network made for windows, what an endless stream would change (`StreamError.share`)."""
+    """How much an endless stream would change a window network's outputs (`StreamError.share`)."""
     share = dict(model.provenance.settings).get("endless_error")
     return None if share is None else float(share)
 

@@ -1,16 +1,15 @@
-"""`edgernn sensitivity`: which layers of a Keras model bear weights of 4 bits."""
+"""`edgernn sensitivity`: find the layers of a Keras model that tolerate 4-bit weights."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
 from edgernn.cli.arguments import add_policy_argument, add_table_arguments, table_options
+from edgernn.cli.style import is_watched, table
 from edgernn.errors import EdgeRnnError
 from edgernn_export.calibration.files import load_streams, refuse_unreadable
 from edgernn_export.cli.arguments import (
@@ -34,11 +33,12 @@ from edgernn_export.quantizer.sensitivity import (
 from edgernn_export.quantizer.weight_storage import PRECISIONS, SPARSE
 from edgernn_export.quantizer.weights.bits import WIDE
 
-HELP: Final = """Set the weights of each layer, or matrix, to 4 bits alone and measure the output.
+HELP: Final = """Find the layers, or matrices, that tolerate 4-bit weights.
 
-The figure is the signal-to-quantization-noise ratio (SQNR) of the last layer against the float
-model, and the bytes that are saved. With a limit, layers are chosen one after another: the one
-that saves the most bytes per dB first, measured again after each.
+Each layer in turn gets 4-bit weights while all others keep 8 bits. The command prints the
+signal-to-quantization-noise ratio (SQNR) of the output against the float model, and the bytes
+saved. With --max-loss-db or --max-bytes it also chooses layers for 4 bits: first the layer that
+saves the most bytes per dB, then the next, measured again after each choice.
 """
 EXAMPLES: Final = """examples:
   edgernn sensitivity model.keras --calibration streams.npz
@@ -47,8 +47,6 @@ EXAMPLES: Final = """examples:
   edgernn sensitivity model.keras --calibration streams.npz --by matrix
   edgernn sensitivity model.keras --calibration readings.csv --max-bytes 4000 --json
 """
-#: Columns where nobody watches: tables in files are not cut.
-_FILE_WIDTH: Final = 120
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,34 +54,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_source_arguments(parser)
     parser.add_argument(
         "--metric-file", type=Path, metavar="FILE",
-        help="streams the error is measured on (default: those of calibration)",
+        help="streams to measure the error on (default: the calibration data)",
     )  # fmt: skip
     parser.add_argument(
         "--precision", choices=[n for n, (_, bits) in PRECISIONS.items() if bits == WIDE],
-        default="w8a8", help="of the layers that keep 8 bits (default: w8a8)",
+        default="w8a8", help="precision of the layers with 8-bit weights (default: w8a8)",
     )  # fmt: skip
     parser.add_argument(
         "--max-loss-db", type=float, metavar="DB",
-        help="choose 4 bits for as many bytes as this loss of SQNR allows",
+        help="choose 4-bit layers up to this loss of SQNR",
     )  # fmt: skip
     parser.add_argument(
         "--max-bytes", type=int, metavar="N",
-        help="choose 4 bits until the weights take at most N bytes on a device",
+        help="choose 4-bit layers until the weights need at most N bytes on the device",
     )  # fmt: skip
     parser.add_argument(
         "--by", choices=BY, default="layer",
-        help="4 bits in one layer at a time, or in one matrix: input kernel, recurrent kernel "
+        help="change one layer at a time, or one matrix (input kernel or recurrent kernel) "
         "(default: layer)",
     )  # fmt: skip
     parser.add_argument(
-        "-o", "--output", type=Path, metavar="OUT.edgernn", help="write the chosen model"
+        "-o",
+        "--output",
+        type=Path,
+        metavar="OUT.edgernn",
+        help="write the chosen model to this file",
     )
     add_state_argument(parser)
     add_range_arguments(parser)
-    parser.add_argument("--operand-scales", choices=OPERAND_SCALES, default="auto")
+    parser.add_argument(
+        "--operand-scales", choices=OPERAND_SCALES, default="auto",
+        help="one scale per operand, or per unit (default: auto)",
+    )  # fmt: skip
     parser.add_argument(
         "--sparse", choices=[c for c in SPARSE if c != "always"], default="auto",
-        help="storage of the layers that keep 8 bits (default: auto)",
+        help="sparse storage of layers with 8-bit weights (default: auto)",
     )  # fmt: skip
     add_label_arguments(parser)
     add_stream_arguments(parser)
@@ -97,7 +102,6 @@ def main(args: argparse.Namespace) -> int:
     options = table_options(args)
     files = [args.model, args.calibration, args.metric_file]
     refuse_unreadable(*(path for path in files if path is not None))
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from edgernn_export.keras_reader.reader import read_keras
 
     labels = given_labels(args)
@@ -113,7 +117,7 @@ def main(args: argparse.Namespace) -> int:
         max_loss_db=args.max_loss_db,
         max_bytes=args.max_bytes,
         name=args.name or (args.output.stem if args.output else args.model.stem),
-        progress=sys.stderr.isatty(),
+        progress=is_watched(),
         stream=args.stream,
         window=args.window,
         hop=args.hop,
@@ -144,38 +148,32 @@ def _check(args: argparse.Namespace) -> None:
         raise EdgeRnnError(f"--output: expected a name ending in .edgernn, got '{args.output}'.")
     if args.max_loss_db is None and args.max_bytes is None:
         raise EdgeRnnError(
-            "--output: expected a limit to choose a model by, got none. "
-            "Give --max-loss-db or --max-bytes."
+            "--output: expected a limit for choosing a model, got none. "
+            "Add --max-loss-db or --max-bytes."
         )
 
 
 def _show(result: Sensitivity, by: str) -> None:
-    """A table on stdout: a line per layer or matrix, then whole models."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-
-    title = f"weights of 4 bits, {result.precision} else, over {result.steps} steps"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
-    table.add_column("4 bits in")
-    for heading in ("output SQNR [dB]", "loss [dB]", "weights [B]", "saved [B]"):
-        table.add_column(heading, justify="right")
+    """Print a table: one line per layer or matrix, then whole models."""
     wide = result.wide
-    table.add_row(*_row(f"no {by}", wide, wide))
-    for cost in result.layers:
-        table.add_row(
+    rows: list[tuple[str, ...] | None] = [_row(f"no {by}", wide, wide)]
+    rows += [
+        (
             cost.layer,
             f"{cost.sqnr_db:.2f}",
             f"{cost.loss_db:.2f}",
             str(wide.weights_bytes - cost.bytes_saved),
             str(cost.bytes_saved),
         )
-    table.add_row(*_row(f"every {by}", result.narrow, wide), end_section=True)
+        for cost in result.layers
+    ]
+    rows.append(_row(f"every {by}", result.narrow, wide))
     if result.chosen is not None:
         layers = [name for name, bits in result.chosen.bits.items() if bits != WIDE]
-        table.add_row(*_row(f"chosen: {', '.join(layers) or f'no {by}'}", result.chosen, wide))
-    width = None if sys.stdout.isatty() else _FILE_WIDTH
-    Console(highlight=False, markup=False, width=width).print(table)
+        rows += [None, _row(f"chosen: {', '.join(layers) or f'no {by}'}", result.chosen, wide)]
+    print(f"4-bit weights, otherwise {result.precision}, over {result.steps} steps")
+    titles = ("4 bits in", "output SQNR [dB]", "loss [dB]", "weights [B]", "saved [B]")
+    print("\n".join(table(titles, rows, "<>>>>")))
 
 
 def _row(title: str, measured: Measured, wide: Measured) -> tuple[str, ...]:

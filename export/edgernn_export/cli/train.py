@@ -1,4 +1,4 @@
-"""`edgernn train`: a recipe becomes a trained network and its files."""
+"""`edgernn train`: train the network of a recipe and write its files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
-from edgernn.cli.text_tables import text_table
+from edgernn.cli.style import table
 from edgernn.errors import TrainingError
 from edgernn_export.cli.arguments import comma_list
 from edgernn_export.compress.pruning.masks import PATTERNS
@@ -20,21 +20,22 @@ from edgernn_export.training.recipe import CELLS, Network, Recipe
 from edgernn_export.training.recipe_files import find_recipe, recipe_names
 from edgernn_export.writers.file_formats import WRITERS
 
-HELP: Final = """Train a recipe on its real data set, compress the network and write its files.
+HELP: Final = """Train the network of a recipe on its data set, quantize it and write the files.
 
 A recipe is a name (see --list) or a Python file that defines RECIPE. Data sets are read from the
-folder that the environment variable EDGERNN_DATA names. Written are a .keras and an .edgernn file
-and what --to asks for. The epoch that is best by the validation part is kept, or the last where the
-recipe says so, which then learns the validation part too; the test part is scored once, at the end.
+folder in the environment variable EDGERNN_DATA. The command writes a .keras file, an .edgernn file
+and the formats of --to. It keeps the epoch with the best validation score, or the last epoch if the
+recipe says so; in that case the validation part is used for training, too. The test part is scored
+once, at the end.
 
-With --qat the integers are trained on after quantization: they learn to answer as the float network
-does, and the rounded model stays where no epoch is better by the validation part. All three models
-are scored, the trained integers are written.
+With --qat, the integer model is trained further after quantization, to reproduce the outputs of the
+float network. If no epoch improves the validation score, the rounded model is kept. All three
+models are scored, and the trained integer model is written.
 """
 EXAMPLES: Final = """examples:
   edgernn train --list
   edgernn train hapt
-  edgernn train hapt --seed 1 --cell LSTM --units 24 --to tflite,c --out build/hapt
+  edgernn train hapt --seed 1 --cell LSTM --units 24 --to tflite,c -o build/hapt
   edgernn train fsdd --density 0.3 --pattern 8x4 --json
   edgernn train hapt --qat --precision w4a8
   edgernn train my_recipe.py
@@ -43,34 +44,37 @@ EXAMPLES: Final = """examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("recipe", nargs="?", metavar="RECIPE", help="name or file of a recipe")
+    parser.add_argument("recipe", nargs="?", metavar="RECIPE", help="name of a recipe, or .py file")
     parser.add_argument("--list", action="store_true", help="list the recipes")
-    parser.add_argument("--seed", type=int, default=0, help="of the training (default: 0)")
-    parser.add_argument("--cell", choices=CELLS, help="default: the recipe's")
-    parser.add_argument("--units", type=int, help="of every recurrent layer")
-    parser.add_argument("--layers", type=int, help="recurrent layers, one after the other")
-    parser.add_argument("--epochs", type=int, help="passes over the training examples")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the training (default: 0)")
+    parser.add_argument("--cell", choices=CELLS, help="recurrent cell (default: the recipe's)")
+    parser.add_argument("--units", type=int, help="units of every recurrent layer")
+    parser.add_argument("--layers", type=int, help="number of recurrent layers")
+    parser.add_argument("--epochs", type=int, help="passes over the training data")
     parser.add_argument(
         "--density", type=float, metavar="D",
-        help="prune: share of recurrent weights that stay (default: no pruning)",
+        help="prune to this share of the recurrent weights (default: no pruning)",
     )  # fmt: skip
-    parser.add_argument("--pattern", choices=PATTERNS, default="8x4", help="default: 8x4")
     parser.add_argument(
-        "--precision", choices=list(PRECISIONS), default="w8a8", help="default: w8a8"
+        "--pattern", choices=PATTERNS, default="8x4", help="blocks to prune (default: 8x4)"
     )
+    parser.add_argument(
+        "--precision", choices=list(PRECISIONS), default="w8a8",
+        help="bits of weights (w) and operands (a) (default: w8a8)",
+    )  # fmt: skip
     parser.add_argument(
         "--qat", action="store_true", help="quantization-aware training after quantization"
     )
     parser.add_argument(
         "--qat-epochs", type=int, metavar="N",
-        help=f"with --qat: passes over the training examples (default: {QAT_EPOCHS})",
+        help=f"with --qat: passes over the training data (default: {QAT_EPOCHS})",
     )  # fmt: skip
     parser.add_argument(
         "--to", type=comma_list, default=(), metavar="FORMATS",
-        help=f"files beside .keras and .edgernn, comma-separated, among {', '.join(WRITERS)}",
+        help=f"more formats to write, comma-separated list of {', '.join(WRITERS)}",
     )  # fmt: skip
     parser.add_argument(
-        "-o", "--out", type=Path, metavar="DIR", help="folder of the files (default: build/RECIPE)"
+        "-o", "--output", type=Path, metavar="DIR", help="folder (default: build/RECIPE)"
     )
 
 
@@ -80,7 +84,7 @@ def main(args: argparse.Namespace) -> int:
         return _list(args.json)
     if args.recipe is None:
         raise TrainingError(
-            f"recipe: expected a name among {', '.join(recipe_names())} or a file, got none."
+            f"recipe: expected {', '.join(recipe_names())} or a .py file, got none."
         )
     recipe = find_recipe(args.recipe)
     order = _order(args, recipe)
@@ -96,7 +100,7 @@ def main(args: argparse.Namespace) -> int:
 def _order(args: argparse.Namespace, recipe: Recipe) -> Order:
     sizes = {key: getattr(args, key) for key in ("cell", "units", "layers")}
     if args.qat_epochs is not None and not args.qat:
-        raise TrainingError("--qat-epochs: expected --qat with it, got none. Add --qat.")
+        raise TrainingError("--qat-epochs: expected --qat as well, got none. Add --qat.")
     qat_epochs = QAT_EPOCHS if args.qat_epochs is None else args.qat_epochs
     return Order(
         seed=args.seed,
@@ -107,18 +111,18 @@ def _order(args: argparse.Namespace, recipe: Recipe) -> Order:
         precision=args.precision,
         qat_epochs=qat_epochs if args.qat else None,
         formats=args.to,
-        out=args.out or Path("build") / recipe.name,
+        out=args.output or Path("build") / recipe.name,
     )
 
 
 def _list(as_json: bool) -> int:
     recipes = [find_recipe(name) for name in recipe_names()]
     if as_json:
-        rows = [{"name": r.name, "title": r.title} | asdict(r.network) for r in recipes]
-        print(json.dumps({"recipes": rows}))
+        described = [{"name": r.name, "title": r.title} | asdict(r.network) for r in recipes]
+        print(json.dumps({"recipes": described}))
         return 0
-    table = [(r.name, _size(r.network), r.title) for r in recipes]
-    print("\n".join(text_table(table, "<13", "<11", "<")))
+    rows = [(r.name, _size(r.network), r.title) for r in recipes]
+    print("\n".join(table(["recipe", "network", "task"], rows)))
     return 0
 
 
@@ -154,21 +158,24 @@ def _show(recipe: Recipe, data: Dataset, outcome: RecipeResult) -> None:
     )
     if outcome.qat is not None:
         tuned = outcome.qat
-        kept = f"epoch {tuned.best_epoch} of {tuned.epochs}" if tuned.best_epoch else "as rounded"
+        kept = (
+            f"epoch {tuned.best_epoch} of {tuned.epochs}" if tuned.best_epoch else "rounded model"
+        )
         print(f"quantization-aware training: {kept}, {tuned.seconds:.0f} s")
     if outcome.densities:
         from edgernn_export.compress.pruning.density import density_table
 
         print(density_table(outcome.densities))
-    rows: list[tuple[str, ...]] = [(data.metric, *SCORED)]
-    for name, parts in outcome.scores.items():
-        rows.append((name, *(f"{parts[part][data.metric]:.4f}" for part in SCORED)))
-    print("\n".join(text_table(rows, "<10", *(">12" for _ in SCORED))))
+    rows = [
+        (name, *(f"{parts[part][data.metric]:.4f}" for part in SCORED))
+        for name, parts in outcome.scores.items()
+    ]
+    print("\n".join(table([data.metric, *SCORED], rows)))
     for path in outcome.files.values():
         print(f"{path}  {_bytes(path)} bytes")
 
 
 def _bytes(path: Path) -> int:
-    """Of a file, or of all files in a folder."""
+    """Size of a file, or of all files in a folder."""
     files = path.rglob("*") if path.is_dir() else [path]
     return sum(file.stat().st_size for file in files if file.is_file())

@@ -1,16 +1,21 @@
-"""`edgernn verify`: do all runtimes give the reference's bits?"""
+"""`edgernn verify`: check that all runtimes produce the same bits as the reference."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
-from edgernn.cli.arguments import add_program_argument, add_table_arguments, table_options
+from edgernn.cli.arguments import (
+    add_program_argument,
+    add_table_arguments,
+    model_file,
+    table_options,
+)
+from edgernn.cli.progress import progress
 from edgernn.container.file import load_either, load_program
 from edgernn.errors import EdgeRnnError
 from edgernn.model.formats import OperandArray
@@ -25,20 +30,21 @@ from edgernn_export.verification.program_comparison import verify_programs
 from edgernn_export.verification.program_walk import Walk, random_walk
 from edgernn_export.writers.file_formats import probe_codes
 
-HELP: Final = """Do all runtimes give the reference's bits?
+HELP: Final = """Check that all runtimes produce the same bits as the reference.
 
-An .edgernn file runs natively and in every installed runtime; outputs and states of every step are
-compared with the reference bit for bit. The stream is pseudo-random, or real readings from a file.
+An .edgernn file runs on every installed back-end. Outputs and states of every step are compared
+with the reference bit for bit. The stream is pseudo-random, or readings from a file.
 
-Programs that share states take a pseudo-random walk: each begins, with what others have left, and
-steps, in any order. With --program, one of them runs as a model of its own.
+Several programs that share states run in a pseudo-random order; each starts from the states that
+the others have left. Use --program to check one program as a separate model.
 
-A .tflite or .onnx file is checked as it is: its SHA-256, and its golden vector in every runtime
-that runs it; of programs, one vector each. A folder of C is built with this computer's compiler,
-and its self-test run. An integer model cannot be read back from either: with --model, they also run
-a stream against the model's reference, and programs a walk.
+A .tflite or .onnx file is checked by its SHA-256 and by its golden vector in every runtime for that
+format (one vector per program). A folder of C sources is built with the compiler of this computer,
+and its self-test is run. With --model, these files also run a stream and are compared with the
+reference of that model.
 
-Exit code 1 if anything differs, a runtime fails, none is installed, or the model is another one.
+Exit code 1 if a value differs, a runtime fails, no runtime is installed, or --model is another
+model.
 """
 EXAMPLES: Final = """examples:
   edgernn verify model.edgernn
@@ -56,20 +62,24 @@ _STEPS: Final = 1000
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
-        "file", metavar="FILE", type=Path, help=".edgernn, .tflite or .onnx file, or folder of C"
-    )
+        "file", metavar="FILE", type=model_file,
+        help=".edgernn, .tflite or .onnx file, folder of C sources, or 'demo'",
+    )  # fmt: skip
     parser.add_argument(
-        "--model", type=Path, metavar="MODEL.edgernn", help="what the file was written from"
-    )
-    add_program_argument(parser, "one program of a file of several")
+        "--model", type=model_file, metavar="MODEL.edgernn",
+        help="the integer model that FILE was exported from",
+    )  # fmt: skip
+    add_program_argument(parser, "program to check, from a file with several")
     parser.add_argument(
-        "--input", type=Path, metavar="FILE", help="readings; default: pseudo-random"
+        "--input", type=Path, metavar="FILE", help="readings (default: pseudo-random)"
     )
     parser.add_argument(
         "--steps", type=int, metavar="N",
-        help=f"length of the stream (default: {_STEPS} pseudo-random steps, or all of FILE)",
+        help=f"length of the stream (default: {_STEPS}, or all readings of --input)",
     )  # fmt: skip
-    parser.add_argument("--seed", type=int, default=0, help="of the pseudo-random stream")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of the pseudo-random stream (default: 0)"
+    )
     parser.add_argument(
         "--backends", type=comma_list, metavar="A,B,...",
         help=f"{', '.join(runtimes())} (default: all)",
@@ -83,7 +93,8 @@ def main(args: argparse.Namespace) -> int:
         raise EdgeRnnError(f"--steps: expected at least 1, got {args.steps}.")
     if args.seed < 0:
         raise EdgeRnnError(f"--seed: expected at least 0, got {args.seed}.")
-    result = _verified(args, lambda name: print(f"running {name}", file=sys.stderr))
+    with progress("verify") as tell:
+        result = _verified(args, tell)
     print(result.to_json() if args.json else result.table())
     return 0 if result.passed else 1
 
@@ -95,8 +106,8 @@ def _verified(
     if kind == EDGERNN:
         if args.model is not None:
             raise EdgeRnnError(
-                "--model: expected it beside a .tflite or .onnx file or a folder of C, got an "
-                ".edgernn file. Leave it out."
+                "--model: expected a .tflite or .onnx file or a folder of C with it, got an "
+                ".edgernn file. Remove --model."
             )
         model = load_program(args.file, args.program) if args.program else load_either(args.file)
         if isinstance(model, ProgramSet):
@@ -106,8 +117,8 @@ def _verified(
         if args.input is not None or args.steps is not None:
             option = "--steps" if args.input is None else "--input"
             raise EdgeRnnError(
-                f"{option}: expected --model beside it, got none. The reference runs the model "
-                f"that '{args.file.name}' was written from."
+                f"{option}: expected --model as well, got none. Pass the .edgernn file that "
+                f"'{args.file.name}' was exported from."
             )
         return verify_file(args.file, runtimes=args.backends, progress=tell)
     model = load_program(args.model, args.program) if args.program else load_either(args.model)
@@ -118,8 +129,8 @@ def _verified(
 def _walk(programs: ProgramSet, args: argparse.Namespace) -> Walk:
     if args.input is not None:
         raise EdgeRnnError(
-            f"--input: expected --program beside it, one of {', '.join(programs.names)}, got none. "
-            "Readings are of one program; all of them take a pseudo-random walk."
+            f"--input: expected --program as well, one of {', '.join(programs.names)}, got none. "
+            "Choose the program that the readings belong to."
         )
     return random_walk(programs, args.steps or _STEPS, args.seed)
 
@@ -134,6 +145,6 @@ def _stream(model: IntegerModel, args: argparse.Namespace) -> OperandArray:
         bad = int(np.argmin(np.isfinite(readings).all(axis=1)))
         raise EdgeRnnError(
             f"--input: expected finite readings, got {readings[bad].tolist()} (reading {bad}). "
-            "Drop or fill them."
+            "Remove such readings or fill them in."
         )
     return model.interface().quantize(readings)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from edgernn.cli.style import say
 from edgernn.model.formats import FloatArray, PrecisionName
 from edgernn.model.integer_model import IntegerModel
 from edgernn_export.demo.data import (
@@ -55,7 +56,7 @@ class DemoResult:
 
 
 def run_demo(out: Path, epochs: int, seed: int) -> DemoResult:
-    """Run all steps, saying on stderr which one is on.
+    """Run all steps, and print each one on stderr.
 
     Args:
         out: folder for everything the demo writes; made if missing.
@@ -76,11 +77,11 @@ def run_demo(out: Path, epochs: int, seed: int) -> DemoResult:
     _say(4, "write .edgernn, .tflite and .onnx")
     files = {"float": {"keras": out / "demo.keras"}}
     files |= {name: _write(model, out, FILES[name]) for name, model in models.items()}
-    _say(5, "stream every reading through every backend")
+    _say(5, "stream every reading through every back-end")
     streams = _stream(models, record)
     _say(6, "score the forecasts")
     forecasts = _forecasts(network, models, record)
-    _say(7, "draw the picture")
+    _say(7, "draw the plot")
     plot = write_plot(record, forecasts, out / "forecast.png")
     return DemoResult(
         validation={name: score(record, f, record.validation) for name, f in forecasts.items()},
@@ -92,7 +93,7 @@ def run_demo(out: Path, epochs: int, seed: int) -> DemoResult:
 
 
 def _say(number: int, what: str) -> None:
-    print(f"[{number}/{_STEPS}] {what}", file=sys.stderr, flush=True)
+    say(f"[{number}/{_STEPS}] {what}")
 
 
 def _quantize(network: Any, record: Co2Record, precision: PrecisionName, seed: int) -> IntegerModel:

@@ -1,4 +1,4 @@
-"""The demo's findings as tables for people and as JSON for programs."""
+"""The demo's results as tables and as JSON."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Final
 
+from edgernn.cli.style import bad, good, table
 from edgernn_export.demo.data import HORIZON_WEEKS
 from edgernn_export.demo.pipeline import DemoResult
 from edgernn_export.verification.comparison import NOT_INSTALLED, RAN, RuntimeOutcome
@@ -55,68 +56,42 @@ def passed(outcome: DemoResult) -> bool:
 
 def show(outcome: DemoResult) -> None:
     """Print the tables to stdout, the count of differing values last."""
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    for table in (_accuracy(outcome), _files(outcome), _backends(outcome)):
-        console.print(table)
-        console.print()
-    console.print(f"differing values: {differing(outcome)}")
+    for title, lines in (_accuracy(outcome), _files(outcome), _backends(outcome)):
+        print("\n".join([title, "", *lines, ""]))
+    count = differing(outcome)
+    print(f"differing values: {good('0') if not count else bad(str(count))}")
 
 
-def _accuracy(outcome: DemoResult) -> object:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    title = f"CO2 level {HORIZON_WEEKS} weeks ahead, error in ppm"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
-    table.add_column("forecast")
-    for column in ("RMSE test", "MAE test", "RMSE validation", "kept"):
-        table.add_column(column, justify="right")
+def _accuracy(outcome: DemoResult) -> tuple[str, list[str]]:
+    rows = []
     for name, title in _TITLES.items():
         test, validation = outcome.test[name], outcome.validation[name]
         share = f"{kept(outcome, name):.1%}" if name in outcome.streams else ""
-        table.add_row(
-            title,
-            f"{test.rmse_ppm:.3f}",
-            f"{test.mae_ppm:.3f}",
-            f"{validation.rmse_ppm:.3f}",
-            share,
-        )
-    return table
+        errors = (test.rmse_ppm, test.mae_ppm, validation.rmse_ppm)
+        rows.append((title, *(f"{error:.3f}" for error in errors), share))
+    titles = ("forecast", "RMSE test", "MAE test", "RMSE validation", "kept")
+    title = f"Forecast of the CO2 level {HORIZON_WEEKS} weeks ahead, error in ppm"
+    return title, table(titles, rows, "<>>>>")
 
 
-def _files(outcome: DemoResult) -> object:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
+def _files(outcome: DemoResult) -> tuple[str, list[str]]:
     formats = ("keras", "edgernn", "tflite", "onnx")
-    table = Table(title="bytes of each file", title_justify="left", box=SIMPLE_HEAD)
-    table.add_column("model")
-    for form in formats:
-        table.add_column(f".{form}", justify="right")
-    for name, written in outcome.files.items():
-        sizes = [f"{written[f].stat().st_size:,}" if f in written else "" for f in formats]
-        table.add_row(_TITLES[name], *sizes)
-    return table
+    rows = [
+        (
+            _TITLES[name],
+            *(f"{written[f].stat().st_size:,}" if f in written else "" for f in formats),
+        )
+        for name, written in outcome.files.items()
+    ]
+    return "File sizes in bytes", table(["model", *(f".{f}" for f in formats)], rows, "<>>>>")
 
 
-def _backends(outcome: DemoResult) -> object:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
+def _backends(outcome: DemoResult) -> tuple[str, list[str]]:
     first = next(iter(outcome.streams.values()))
-    table = Table(
-        title=f"{first.steps:,} readings, one by one, every output and state compared",
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-    )
-    for column in ("runtime", "version", "configuration"):
-        table.add_column(column, no_wrap=True)
-    for name in outcome.streams:
-        table.add_column(f"{name}\nµs/step", justify="right")
-    table.add_column("values\ndiffer", justify="right")
+    title = f"{first.steps:,} readings, one at a time; every output and state is compared"
+    times = [f"{name} µs/step" for name in outcome.streams]
+    titles = ["runtime", "version", "configuration", *times, "differing"]
+    lines: list[tuple[str, ...]] = []
     shown = ""
     for rows in zip(*(stream.outcomes for stream in outcome.streams.values()), strict=True):
         head = rows[0]
@@ -124,11 +99,11 @@ def _backends(outcome: DemoResult) -> object:
         shown = head.runtime
         if all(row.status == NOT_INSTALLED for row in rows):
             if not again:
-                table.add_row(head.runtime, "", NOT_INSTALLED)
+                lines.append((head.runtime, "", NOT_INSTALLED))
             continue
         named = ("", "") if again else (head.runtime, head.version or "")
-        table.add_row(*named, head.variant, *map(_time, rows), _difference(rows))
-    return table
+        lines.append((*named, head.variant, *map(_time, rows), _difference(rows)))
+    return title, table(titles, lines, "<<<" + ">" * (len(times) + 1))
 
 
 def _time(row: RuntimeOutcome) -> str:

@@ -15,6 +15,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from edgernn.cli.style import is_watched, say
 from edgernn.errors import BackendUnavailable, EdgeRnnError, UnsupportedModelError
 from edgernn_export.keras_reader.findings import Context, Findings
 from edgernn_export.keras_reader.layers.readers import SUPPORTED, refuse_class
@@ -112,8 +113,8 @@ def _path(source: Any) -> Path | None:
 
 
 def _require_keras() -> Any:
-    if "keras" not in sys.modules and sys.stderr.isatty():
-        print("waiting for Keras and TensorFlow to load ...", file=sys.stderr)
+    if "keras" not in sys.modules and is_watched():
+        say("Loading Keras and TensorFlow ...")
     try:
         import keras
     except ImportError as error:

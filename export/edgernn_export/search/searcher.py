@@ -137,7 +137,7 @@ def _write(outcome: Outcome, out: Path) -> None:
 def _bar(
     settings: Settings, study: Study, progress: bool | None
 ) -> Iterator[tuple[Callable[[], None], Callable[[str], None]]]:
-    """A bar over the trained configurations, with what was refused beside it."""
+    """A bar over the trained configurations, with the number of skipped ones."""
     from tqdm import tqdm
 
     with tqdm(
@@ -150,7 +150,7 @@ def _bar(
             scores = [row.score for row in done if row.score is not None]
             bar.n = len(scores)
             best = (max if settings.trainer.rising else min)(scores, default=math.nan)
-            bar.set_postfix_str(f"{len(done) - len(scores)} refused, best {best:.4g}")
+            bar.set_postfix_str(f"{len(done) - len(scores)} skipped, best {best:.4g}")
 
         def tell(what: str) -> None:
             bar.set_postfix_str(f"measuring {what}")

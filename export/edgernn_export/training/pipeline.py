@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
+from edgernn.cli.style import say
 from edgernn.errors import TrainingError
 from edgernn.model.formats import PrecisionName
 from edgernn.model.integer_model import IntegerModel
@@ -73,7 +73,7 @@ class RecipeResult:
 
 
 def produce(recipe: Recipe, data: Dataset, order: Order) -> RecipeResult:
-    """Train, compress and export, saying on stderr which step is on.
+    """Train, compress and export, and print each step on stderr.
 
     Files are those of the last model: trained as integers where that is asked for, else rounded.
 
@@ -88,8 +88,8 @@ def produce(recipe: Recipe, data: Dataset, order: Order) -> RecipeResult:
     """
     _check(order)
     order.out.mkdir(parents=True, exist_ok=True)
-    say = _steps(5 if order.qat_epochs is None else 7)
-    say(f"train {recipe.name}: {recipe.title}")
+    tell = _steps(5 if order.qat_epochs is None else 7)
+    tell(f"train {recipe.name}: {recipe.title}")
     pruning = _pruning(recipe, data, order)
     network, training = train(
         recipe,
@@ -100,18 +100,18 @@ def produce(recipe: Recipe, data: Dataset, order: Order) -> RecipeResult:
         callbacks=pruning,
     )
     network.save(order.out / f"{recipe.name}.keras")
-    say(f"quantize to {order.precision}")
+    tell(f"quantize to {order.precision}")
     model = _quantize(recipe, network, data, order)
     models, qat = {"float": network, order.precision: model}, None
     if order.qat_epochs is not None:
-        say(f"train the {order.precision} integers")
+        tell(f"train the {order.precision} integers")
         model, qat = _train_integers(recipe, network, data, order, order.qat_epochs)
         models[f"qat {order.precision}"] = model
-    say("write the files")
+    tell("write the files")
     files = _write(recipe, model, order)
     scores = {}
     for name, scored in models.items():
-        say(f"score the {name} model")
+        tell(f"score the {name} model")
         scores[name] = _scores(scored, recipe, data)
     return RecipeResult(
         training=training,
@@ -135,7 +135,7 @@ def _check(order: Order) -> None:
     for wanted in order.formats:
         open_writer(wanted)
     if order.out.exists() and not order.out.is_dir():
-        raise TrainingError(f"--out: expected a folder, got the file '{order.out}'.")
+        raise TrainingError(f"--output: expected a folder, got the file '{order.out}'.")
 
 
 def _pruning(recipe: Recipe, data: Dataset, order: Order) -> list[Any]:
@@ -194,10 +194,10 @@ def _scores(model: Any, recipe: Recipe, data: Dataset) -> dict[str, dict[str, fl
 
 
 def _steps(total: int) -> Callable[[str], None]:
-    """What says which of the steps is on."""
+    """A function that prints the step that begins."""
     numbers = count(1)
 
-    def say(what: str) -> None:
-        print(f"[{next(numbers)}/{total}] {what}", file=sys.stderr, flush=True)
+    def tell(what: str) -> None:
+        say(f"[{next(numbers)}/{total}] {what}")
 
-    return say
+    return tell

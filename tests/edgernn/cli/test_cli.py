@@ -373,7 +373,10 @@ def test_info_says_how_weights_are_stored(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "model: expected one model, got none. Name a file, or the packaged one with: --model"),
+        (
+            [],
+            "model: expected one model, got none. Pass one file, or 'demo' for the packaged model.",
+        ),
         (["a", "--model", "b"], "model: expected one model, got a and b."),
         (["missing.edgernn"], "expected a readable file, got No such file or directory"),
         (["missing.onnx"], "load: expected an existing file, got 'missing.onnx'."),
@@ -390,7 +393,7 @@ def test_a_packaged_model_that_is_not_there_is_named(monkeypatch, capsys):
 
     monkeypatch.setitem(arguments.PACKAGED, "demo", "absent.edgernn")
     assert main(["info", "--model", "demo"]) == 2
-    wanted = "model: expected the packaged model 'demo', got an installation without it. Install"
+    wanted = "model: expected the packaged model 'demo', got an installation without it. Reinstall"
     assert wanted in capsys.readouterr().err
 
 

@@ -108,7 +108,7 @@ def test_the_output_must_not_erase_the_input(run, tmp_path):
     for sink in (readings, tmp_path / "link.csv"):
         code, lines, stderr = run("", "--input", str(readings), "--output", str(sink))
         assert (code, lines) == (2, [])
-        assert "--output: expected another file than --input, got" in stderr
+        assert "--output: expected a different file from --input, got" in stderr
         assert readings.read_text() == PLAIN
 
 
@@ -177,7 +177,7 @@ def test_codes_are_integers_in_range(run, text, message):
 def test_codes_go_with_neither_softmax_nor_a_policy(run, other):
     code, _, stderr = run(PLAIN, "--codes", *other)
     assert code == 2
-    assert "--codes: expected no --softmax and no --on-bad-reading beside it" in stderr
+    assert "--codes: expected neither --softmax nor --on-bad-reading, got one" in stderr
 
 
 @pytest.mark.parametrize("policy", ["hold", "skip"])

@@ -181,7 +181,7 @@ def test_the_summary_must_not_erase_the_input(run):
     text = "20,48\n"
     code, _, err = run(text, "--summary", str(run.folder / "readings.txt"))
     assert code == 2
-    assert "expected another file than --input" in err
+    assert "expected a different file from --input" in err
     assert (run.folder / "readings.txt").read_text() == text
 
 
@@ -333,7 +333,7 @@ def test_the_summary_is_no_output(run, tmp_path):
     path = str(tmp_path / "both")
     code, _, err = run("20,48\n", "--output", path, "--summary", path)
     assert code == 2
-    assert "--summary: expected another file than --output" in err
+    assert "--summary: expected a different file from --output" in err
 
 
 # ---------------------------------------------------------------- policies by name
@@ -365,11 +365,14 @@ def test_a_channel_may_be_missing_for_ever_where_a_number_takes_its_place(run):
 @pytest.mark.parametrize(
     ("given", "text"),
     [
-        ("drop", "expected raise, hold, skip or a number, or such by name as in wind=hold,"),
-        ("humidity=drop", "each name once, got 'humidity=drop'"),
-        ("humidity=hold,humidity=skip", "each name once, got "),
-        ("hold,humidity=skip", "each name once, got 'hold,humidity=skip'"),
-        ("humidity=nan", "each name once, got 'humidity=nan'"),
+        (
+            "drop",
+            "expected raise, hold, skip or a number, or one per channel, each once, as in ",
+        ),
+        ("humidity=drop", "pressure=1013.0, got 'humidity=drop'"),
+        ("humidity=hold,humidity=skip", "pressure=1013.0, got "),
+        ("hold,humidity=skip", "pressure=1013.0, got 'hold,humidity=skip'"),
+        ("humidity=nan", "pressure=1013.0, got 'humidity=nan'"),
         ("wind=hold", "expected channels among temperature, humidity, got wind."),
         ("humidity=4800", "expected values within the calibrated range"),
     ],

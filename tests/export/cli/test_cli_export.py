@@ -117,10 +117,7 @@ def test_verify_ends_in_the_number_of_differing_values(model_file, capsys):
     assert main(arguments) == 0
     captured = capsys.readouterr()
     assert captured.out.splitlines()[-1] == "differing values: 0"
-    assert captured.err.splitlines()[:2] == [
-        "running reference",
-        "running onnxruntime (optimization all)",
-    ]
+    assert captured.err == ""
     assert main([*arguments, "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
     assert (record["steps"], record["passed"], len(record["outcomes"])) == (9, True, 5)
@@ -175,7 +172,7 @@ def test_verify_refuses(model_file, arguments, message, capsys):
 def test_verify_refuses_readings_that_are_not_finite(model_file, tmp_path, capsys):
     np.save(tmp_path / "x.npy", [[0.0, 0.0, 0.0], [1.0, np.inf, 2.0]])
     assert main(["verify", str(model_file), "--input", str(tmp_path / "x.npy")]) == 2
-    wanted = "--input: expected finite readings, got [1.0, inf, 2.0] (reading 1). Drop"
+    wanted = "--input: expected finite readings, got [1.0, inf, 2.0] (reading 1). Remove"
     assert wanted in capsys.readouterr().err
 
 
@@ -244,7 +241,7 @@ def test_quantize_for_people(keras_file, calibration):
         "-m", "edgernn", "quantize", str(keras_file), "--calibration", str(calibration),
         "-o", str(out), "--report",
     ).splitlines()  # fmt: skip
-    assert printed[0] == f"over the calibration streams of {calibration}:"
+    assert printed[0] == f"on the calibration data in {calibration}:"
     assert printed[1] == "quantization report over 550 steps"
     assert printed[-1] == f"{out}  w8a8  {out.stat().st_size} bytes"
 

@@ -164,17 +164,18 @@ def test_magnitude_starves_no_gate_unless_asked_to(pruned, model, tmp_path, caps
             ["--threshold", "1e-9", "--layer", "b"],
             "Raise --threshold: the least norm of a unit is 3.33",
         ),
-        (["--magnitude", "--density", "0.99"], "At a density of 0.99 all 8x4 groups that are"),
-        (["--magnitude", "--density", "1"], "lower --density, or take a finer --pattern."),
+        (["--magnitude", "--density", "0.99"], "At density 0.99 all 8x4 blocks that are"),
+        (["--magnitude", "--density", "1"], "Lower --density, or use a finer --pattern."),
     ],
 )
 def test_nothing_is_written_where_nothing_goes(model_file, tmp_path, arguments, message, capsys):
     out = tmp_path / "new" / "out.keras"
     assert main(["prune", str(model_file), *arguments, "-o", str(out), "--json"]) == 2
     captured = capsys.readouterr()
-    assert "edgernn prune: model.keras: expected something to remove, got nothing. " in captured.err
-    assert message in captured.err
-    assert not captured.out
+    error = json.loads(captured.out)["error"]
+    assert "model.keras: expected something to remove, got nothing. " in error["message"]
+    assert message in error["message"]
+    assert (error["type"], captured.err) == ("PruningError", "")
     assert not out.parent.exists()
 
 
@@ -183,11 +184,11 @@ def test_inputs_that_are_all_read_stay(tmp_path, capsys):
     out = tmp_path / "out.keras"
     arguments = ["prune", str(tmp_path / "m.keras"), "--inputs", "-o", str(out)]
     assert main(arguments) == 2
-    assert "The network reads every channel; give readings" in capsys.readouterr().err
+    assert "The network uses every channel. Pass readings" in capsys.readouterr().err
     (tmp_path / "x.csv").write_text("a,b,c\n1,0.5,3\n2,0.25,4\n")
     csv = ["--input-names", "a,b,c", "--calibration", str(tmp_path / "x.csv")]
     assert main([*arguments, *csv]) == 2
-    assert "reads every channel, and every channel changes." in capsys.readouterr().err
+    assert "uses every channel, and every channel changes." in capsys.readouterr().err
     assert not out.exists()
 
 
@@ -198,9 +199,9 @@ def test_for_people(model_file, tmp_path, capsys):
     lines = captured.out.splitlines()
     assert lines[0].split() == ["layer", "units", "zero", "least", "median", "largest"]
     assert lines[1].split()[:4] == ["a", "8", "2", "0"]
-    assert lines[3] == "a: 8 units, 4 stay"
+    assert lines[3] == "a: 8 units, 4 kept"
     assert re.fullmatch(rf"{re.escape(str(out))}  \d+ parameters \(before: \d+\)", lines[-1])
-    assert "compile it and train on with model.fit" in captured.err
+    assert "compile the model and continue training with model.fit" in captured.err
     arguments = ["prune", str(model_file), "--magnitude", "--density", "0.3", "-o", str(out)]
     assert main(arguments) == 0
     captured = capsys.readouterr()
@@ -208,7 +209,7 @@ def test_for_people(model_file, tmp_path, capsys):
     assert "MagnitudePruning(0.3, end_step=0, pattern='8x4')" in captured.err
     assert main(["prune", str(model_file), "--inputs", "-o", str(out)]) == 0
     captured = capsys.readouterr()
-    assert captured.out.startswith("x1: no weight reads it\n2 of 3 channels stay: x0,x2\n")
+    assert captured.out.startswith("x1: not used by any weight\n2 of 3 channels kept: x0,x2\n")
     assert "quantize with --input-names x0,x2" in captured.err
     assert main(["prune", str(model_file), "--rank", "1", "--layer", "b", "-o", str(out)]) == 0
     assert re.match(
@@ -229,9 +230,9 @@ def test_for_people(model_file, tmp_path, capsys):
         (["--units", "2", "--density", "0.5"], "--density: expected it without --units, got both."),
         (["--inputs", "--layer", "a"], "--layer: expected it without --inputs, got both."),
         (["--rank", "2", "--input-names", "a"], "--input-names: expected it without --rank, got"),
-        (["--rank", "2"], "--layer: expected one layer beside --rank, got 0."),
-        (["--energy", "1", "--layer", "a", "--layer", "b"], "one layer beside --energy, got 2."),
-        (["--magnitude"], "--density: expected a share of weights beside --magnitude, got none."),
+        (["--rank", "2"], "--layer: expected one layer with --rank, got 0."),
+        (["--energy", "1", "--layer", "a", "--layer", "b"], "one layer with --energy, got 2."),
+        (["--magnitude"], "--density: expected a share of weights with --magnitude, got none."),
         (["--magnitude", "--density", "2"], "final_density: expected a density above 0 and at"),
         (
             ["--inputs", "--input-names", "a,b"],

@@ -89,7 +89,7 @@ def test_a_channel_given_twice_ends_with_2(folder, capsys):
     twice = ("--input-range", "temperature=0:1", "--input-range", "temperature=0:2")
     options = ("--calibration", str(folder / "calibration.npy"), *twice)
     assert quantize(folder, "quick.keras", *options) == 2
-    assert "one range for each name, got a name twice" in capsys.readouterr().err
+    assert "one range per name, got two" in capsys.readouterr().err
 
 
 def test_the_report_takes_streams_that_calibration_did_not_see(folder, capsys):

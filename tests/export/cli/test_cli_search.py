@@ -126,9 +126,9 @@ def test_search_of_a_users_recipe(folder, capsys):
         assert model["flash_bytes"] < 16_000
     assert run(command) == 0
     said = capsys.readouterr().out
-    assert said.startswith("3 configurations trained, 0 refused before training, 0 failed, of 4\n")
+    assert said.startswith("3 configurations trained, 0 skipped before training, 0 failed, of 4\n")
     assert said.count("meets its limits: ") == len(found["front"])
-    assert "milliseconds are estimated at 16 MHz (of microbit)" in said
+    assert "Milliseconds are estimated at 16 MHz (of microbit)" in said
     _check_pruned(keras, folder, found)
     _check_simulated(folder, found["front"][0], capsys)
 
@@ -158,7 +158,7 @@ def _check_simulated(folder, model, capsys):
 def test_limits_that_nothing_meets(folder, capsys):
     assert run(f"ramps.py {COMMAND} --flash 1k -o out") == 1
     said = capsys.readouterr().out
-    assert "no configuration meets the limits; of the fewest units, the nearest:" in said
+    assert "No configuration meets the limits. The nearest ones, with the fewest units:" in said
     assert "> 1,000 B" in said
     assert said.count(" needs ") >= 1
     assert said.count("  gru8-w") == said.count(" needs ")

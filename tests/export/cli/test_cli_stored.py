@@ -24,7 +24,7 @@ def test_export_says_which_weights_become_bytes(tmp_path, capsys):
     path = model.save(tmp_path / "m.edgernn")
     assert main(["export", str(path), "--to", "onnx,tflite,c"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    note = f"  densified: {count} weights stored as bytes"
+    note = f"  {count} sparse or 4-bit weights stored as one byte each"
     assert [line == note for line in lines] == [False, True, False, True, False]
     assert main(["export", str(path), "--to", "tflite,c", "--json"]) == 0
     files = json.loads(capsys.readouterr().out)["files"]
@@ -52,9 +52,9 @@ def test_quantize_with_weights_of_four_bits(quantize, tmp_path, capsys):
     memory = weight_memory(model.layers)
     share = f"{memory.total_bytes / memory.dense_bytes:.0%}"
     assert capsys.readouterr().out.splitlines() == [
-        "answers  an endless stream, reading by reading",
+        "stream   endless stream, one output per reading",
         f"{out}  w8/w4a8  {out.stat().st_size} bytes",
-        f"weights on a device: {memory.total_bytes} bytes, {share} of the {memory.dense_bytes} "
+        f"weights on the device: {memory.total_bytes} bytes, {share} of {memory.dense_bytes} "
         "of dense int8",
     ]
 
@@ -78,7 +78,7 @@ def test_layer_bits_of_another_form_are_refused(text, capsys):
     arguments = ["quantize", "m.keras", "--calibration", "x.npy", "-o", "m.edgernn"]
     assert main([*arguments, "--layer-bits", text]) == 2
     wanted = (
-        "expected distinct layers or matrices with their bits, as in gru.recurrent=4,dense=8, "
+        "expected layers or matrices, each once, with their bits, as in gru.recurrent=4,dense=8, "
         f"got {text!r}"
     )
     assert wanted in capsys.readouterr().err

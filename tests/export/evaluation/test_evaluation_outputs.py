@@ -171,7 +171,7 @@ def test_a_network_with_a_rate_is_judged_answer_by_answer(steps, tmp_path, capsy
     said = "windows of 16 readings" if steps else (
         "an endless stream, one answer every 3 readings, the first after 5"
     )  # fmt: skip
-    assert f"answers  {said}\n" in capsys.readouterr().out
+    assert f"stream   {said}\n" in capsys.readouterr().out
     found = evaluate(out, XS, float_model=network, progress=False)
     if steps is None:
         rows, wanted = np.arange(4, 400, 3), network.predict(XS[None], verbose=0)[0]

@@ -99,7 +99,7 @@ def test_a_file_is_quantized_on_the_command_line(tmp_path, capsys):
     assert record["handovers"][0] == {"to": "decode.writes.h", "from": "encode.reads.h"}
     assert record["model_sha256"] == ProgramSet.load(record["path"]).sha256
     assert main(arguments) == 0
-    assert "begins     decode.writes.c with encode.reads.c" in capsys.readouterr().out
+    assert "initial    decode.writes.c from encode.reads.c" in capsys.readouterr().out
     assert main([*arguments, "--window", "5"]) != 0
     assert "has too, got --window. Leave out" in capsys.readouterr().err
     np.save(tmp_path / "past.npy", sequences(model, 8)["past"])

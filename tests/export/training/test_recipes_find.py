@@ -30,7 +30,7 @@ def test_the_recipes_of_the_package() -> None:
 def test_a_recipe_file_says_what_to_type(name: str) -> None:
     path = recipes_folder() / f"{name}.py"
     text = path.read_text(encoding="utf-8")
-    assert f"python export/recipes/{name}.py --seed 0 --out build/{name}\n" in text
+    assert f"python export/recipes/{name}.py --seed 0 -o build/{name}\n" in text
     assert f"edgernn train {name} " in text
     assert find_recipe(str(path)) == find_recipe(name)
 

@@ -286,8 +286,8 @@ def test_without_a_compiler_c_is_not_verified(files, monkeypatch, capsys):
     ("arguments", "message"),
     [
         (["m.edgernn", "--model", "m.edgernn"], "--model: expected it beside a .tflite or .onnx"),
-        (["m.onnx", "--steps", "5"], "--steps: expected --model beside it, got none."),
-        (["m_c", "--input", "x.csv"], "--input: expected --model beside it, got none."),
+        (["m.onnx", "--steps", "5"], "--steps: expected --model as well, got none."),
+        (["m_c", "--input", "x.csv"], "--input: expected --model as well, got none."),
         (["empty"], "folder 'empty': expected C written by edgernn"),
         (["nothing.onnx"], "No such file or directory"),
         (["m.onnx", "--backends", "native"], "expected a backend that runs a .onnx file, got nat"),

@@ -103,5 +103,5 @@ def test_the_command(tmp_path, capsys):
     )
     assert capsys.readouterr().out.startswith("decode w8a8, 3 steps, every output")
     assert main(["verify", path, "--input", "x.csv"]) == 2
-    assert "--input: expected --program beside it, one of encode, decode" in capsys.readouterr().err
+    assert "--input: expected --program as well, one of encode, decode" in capsys.readouterr().err
     assert main(["verify", path, "--model", path]) == 2
