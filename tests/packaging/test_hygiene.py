@@ -24,6 +24,7 @@ TABLES = {
     "export/recipes": "an example system each",
     "firmware_sim/edgernn_firmware_sim/cli": "a subcommand each",
     "firmware_sim/edgernn_firmware_sim/reference": "a section of NUMERICS.md each",
+    "firmware_sim/edgernn_firmware_sim/targets/boards": "a board each",
 }
 #: C kernels lie by instruction set, not by number.
 KERNELS = ("edgernn/native", "edgernn/extension")

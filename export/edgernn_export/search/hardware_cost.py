@@ -66,6 +66,11 @@ def find_hardware(target: str, clock_mhz: float | None = None) -> Hardware:
         SearchError: the clock is not above 0, or is not known.
     """
     core, board = find(target)
+    if core is None:
+        raise SearchError(
+            f"--target: expected a target with an emulated core, got '{target}'. "
+            "List the cores with: edgernn targets"
+        )
     if clock_mhz is not None:
         if not 0 < clock_mhz < 1e5:
             raise SearchError(f"--clock-mhz: expected a clock above 0, got {clock_mhz}.")

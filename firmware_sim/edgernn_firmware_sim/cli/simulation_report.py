@@ -1,10 +1,10 @@
-"""What `edgernn simulate` found, as text and as one JSON value."""
+"""The result of `edgernn simulate`, as text and as one JSON value."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 from edgernn.cli.text_tables import text_table
 from edgernn.container.memory import weight_memory
@@ -16,33 +16,51 @@ from edgernn_firmware_sim.targets import Board, Core
 from edgernn_firmware_sim.targets.advice import Advice, Need
 from edgernn_firmware_sim.targets.costs import Estimate
 
-#: A label and what it says.
+#: A label and its text.
 Rows = list[tuple[str, str]]
+#: How an energy is obtained; printed wherever one is.
+ENERGY_SOURCE: Final = "estimate: datasheet power × estimated cycles"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulationReport:
-    """Everything one call found out.
+    """A model on a target: memory, and instructions, cycles and energy if it was emulated.
 
     Attributes:
         model: the model.
-        core: what was or would be emulated.
-        board: the board asked for; None for a core.
-        known: bytes and work that the model file says, by name.
-        emulation: None where nothing was built.
-        estimate: of the emulation's instructions, on the board's core; None without emulation.
-        fit: flash and RAM beside the board's; empty for a core.
-        advice: what would fit where the model does not.
+        core: emulated core of the target; None if the core of the board is not emulated.
+        board: the board; None for a core.
+        known: bytes and work that follow from the model file alone, by name.
+        emulation: None if nothing was built.
+        estimate: cycles of the emulation on the board's core; None without emulation.
+        fit: flash and RAM compared with the board's; empty for a core.
+        advice: changes that make the model fit; None if it fits.
     """
 
     model: IntegerModel
-    core: Core
+    core: Core | None
     board: Board | None
     known: Mapping[str, int]
     emulation: Emulation | None
     estimate: Estimate | None
     fit: tuple[Need, ...]
     advice: Advice | None
+
+    @property
+    def target(self) -> str:
+        """Name of the board, or of the core."""
+        place = self.board or self.core
+        return "" if place is None else place.name
+
+    @property
+    def energy_uj(self) -> tuple[float, float] | None:
+        """Estimated energy of one step in microjoules, lowest and highest.
+
+        None without an estimate, or if the profile of the board has no supply current.
+        """
+        if self.estimate is None or self.board is None or self.board.power is None:
+            return None
+        return self.board.power.microjoules(self.estimate.ms(self.board.clock_hz))
 
     @property
     def passed(self) -> bool:
@@ -56,7 +74,7 @@ class SimulationReport:
             "model": self.model.name,
             "model_sha256": self.model.sha256,
             "precision": self.model.precision_label,
-            "core": self.core.name,
+            "core": None if self.core is None else self.core.name,
             "board": None if self.board is None else self.board.name,
             **self.known,
             "window": None if self.model.window is None else asdict(self.model.window),
@@ -89,9 +107,7 @@ class SimulationReport:
 
     def text(self) -> str:
         """For people."""
-        core, board, model = self.core, self.board, self.model
-        place = core.name if board is None else f"{board.board}: {board.core}"
-        stand_in = "" if board is None or board.core == core.name else f", emulated as {core.name}"
+        model = self.model
         work = f"{self.known['macs']:,} multiply-accumulates per step{self._left_out()}"
         rows: Rows = [("work", work)]
         if model.window is not None or model.rate is not None:
@@ -101,8 +117,10 @@ class SimulationReport:
                 ("weights", f"{self.known['weights_bytes']:,} bytes"),
                 ("state", f"{self.known['state_bytes']:,} bytes{self._of_window()}"),
             ]
-            if any(need.measured for need in self.fit):
-                rows.append(("emulated", f"no: the image is too large for {core.machine}"))
+            if self.core is None:
+                rows.append(("emulated", "no: there is no emulator for this core"))
+            elif any(need.measured for need in self.fit):
+                rows.append(("emulated", f"no: the image is too large for {self.core.machine}"))
         else:
             rows += _measured(self.emulation, model)
         if self.estimate is not None:
@@ -110,26 +128,36 @@ class SimulationReport:
         rows += [(f"{need.memory} of board", need.sentence()) for need in self.fit]
         if self.advice is not None:
             rows += [("advice", sentence) for sentence in self.advice.sentences()]
-        lines = [f"{model.name} {model.precision_label} on {place}{stand_in}"]
+        lines = [f"{model.name} {model.precision_label} on {self._place()}"]
         lines += text_table(rows, "<16", "<")
         if not (self.emulation or any(need.measured for need in self.fit)):
-            lines.append(
-                "Code, constants, scratch and stack come on top. Measure them with: --emulate"
-            )
+            measure = "" if self.core is None else " Measure them with: --emulate"
+            lines.append(f"Code, constants, scratch and stack come on top.{measure}")
         return "\n".join(lines)
+
+    def _place(self) -> str:
+        """The target, and the core that runs the firmware if it is another one."""
+        if self.board is None:
+            return self.target
+        other = self.core is not None and self.core.name != self.board.core
+        stand_in = f", emulated as {self.core.name}" if other and self.core else ""
+        return f"{self.board.board}: {self.board.core}{stand_in}"
 
     def _estimate_record(self, estimate: Estimate) -> dict[str, Any]:
         record = asdict(estimate)
         if self.board is not None:
             low, high = estimate.ms(self.board.clock_hz)
             record |= {"clock_hz": self.board.clock_hz, "low_ms": low, "high_ms": high}
+            low_uj, high_uj = self.energy_uj or (None, None)
+            source = None if self.board.power is None else self.board.power.source
+            record |= {"low_uj": low_uj, "high_uj": high_uj, "power_source": source}
         return record
 
     def _estimated(self, estimate: Estimate) -> Rows:
         factor = estimate.memory_factor
         memory = "" if factor == 1.0 else f", memory factor {factor:g} applied"
         cycles = _range(estimate.low_cycles, estimate.high_cycles, ",.0f")
-        unit, every = _unit(self.model), self.model.answer_readings
+        unit, every = unit_of(self.model), self.model.answer_readings
         lines = [("cycles", f"estimated {cycles} per {unit} on {estimate.core}{memory}")]
         if self.board is not None:
             ms = _range(*estimate.ms(self.board.clock_hz), ".3g")
@@ -140,7 +168,15 @@ class SimulationReport:
                 of_answer = _range(every * low, every * high, ".3g")
                 times = f"{every} times that, {of_answer} ms, and one without an answer next to"
                 lines.append(("", f"a reading with an answer takes {times} nothing"))
-        return [*lines, ("estimate", estimate.accuracy)]
+        lines.append(("estimate", estimate.accuracy))
+        if self.energy_uj is not None and self.board is not None and self.board.power is not None:
+            power = self.board.power
+            joules = f"{_range(*self.energy_uj, '.3g')} µJ per {unit}"
+            lines += [
+                ("energy", f"{joules}, chip alone ({ENERGY_SOURCE})"),
+                ("", f"{power.active_ma:g} mA at {power.supply_v:g} V: {power.source}"),
+            ]
+        return lines
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,20 +218,21 @@ class ProgramsReport:
 
     def text(self) -> str:
         """For people."""
+        return "\n\n".join([*(report.text() for report in self.reports), self.together()])
+
+    def together(self) -> str:
+        """The memory of all programs together, for people."""
         rows = [
             ("weights", f"{self.known['weights_bytes']:,} bytes"),
             ("state", f"{self.known['state_bytes']:,} bytes"),
             *((f"{need.memory} of board", need.sentence()) for need in self.fit),
         ]
-        together = [
-            f"{self.programs.name}: {len(self.reports)} programs together, what they share once",
-            *text_table(rows, "<16", "<"),
-        ]
-        return "\n\n".join([*(report.text() for report in self.reports), "\n".join(together)])
+        heading = f"{self.programs.name}: {len(self.reports)} programs together, shared parts once"
+        return "\n".join([heading, *text_table(rows, "<16", "<")])
 
 
-def _unit(model: IntegerModel) -> str:
-    """What one call of the generated step is."""
+def unit_of(model: IntegerModel) -> str:
+    """The name of one call of the generated step function: "step" or "reading"."""
     return "step" if model.window is None and model.rate is None else "reading"
 
 
@@ -214,7 +251,7 @@ def _emulation_record(emulation: Emulation) -> dict[str, Any]:
 
 def _measured(emulation: Emulation, model: IntegerModel) -> Rows:
     sizes, work = emulation.sizes, emulation.work
-    unit = _unit(model)
+    unit = unit_of(model)
     steps = f"{emulation.compared:,} outputs and state values of {emulation.steps:,} {unit}s"
     lines = [("compared", steps), ("differing", f"{emulation.differing:,}")]
     if emulation.first_difference:
@@ -246,7 +283,7 @@ def _instructions(emulation: Emulation, model: IntegerModel) -> str:
     count = emulation.instructions
     if model.answer_readings == 1:
         return (
-            f"{count.median:,} per {_unit(model)} (median; {count.least:,} to {count.most:,}), "
+            f"{count.median:,} per {unit_of(model)} (median; {count.least:,} to {count.most:,}), "
             f"{count.per_mac(emulation.macs):.2f} per multiply-accumulate"
         )
     mean = emulation.work.per_step(emulation.work.instructions)

@@ -1,4 +1,4 @@
-"""`edgernn targets`: the cores that can be emulated and the boards they stand in for."""
+"""`edgernn targets`: the emulated cores, and the boards whose firmware they run."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import json
 from dataclasses import asdict
 from typing import Final
 
-from edgernn.cli.text_tables import text_table
-from edgernn_firmware_sim.targets import Board, boards, cores
+from edgernn.cli.style import table
+from edgernn_firmware_sim.targets import NOT_EMULATED, Board, boards, cores
 
-HELP: Final = """List the target profiles.
+HELP: Final = """List cores and boards.
 
-Cores are emulated by QEMU; a board names the core that stands in for its own.
+QEMU emulates the cores. Each board names the core that runs its firmware; boards with an Xtensa
+core have no emulator here. Describe a board of your own in a TOML file and pass it to
+edgernn simulate with --board.
 """
 EXAMPLES: Final = """examples:
   edgernn targets
@@ -36,21 +38,25 @@ def main(args: argparse.Namespace) -> int:
             )
         )
         return 0
-    rows = [("core", "machine", "compiler", "flags")]
-    rows += [(c.name, c.machine, c.compiler, " ".join(c.flags)) for c in cores().values()]
-    print("\n".join(text_table(rows, "<14", "<14", "<24", "<")))
-    places = [("board", "", "core", "clock", "flash", "RAM"), *map(_row, boards().values())]
-    print("\n".join(["", *text_table(places, "<14", "<28", "<30", ">9", ">12", ">10")]))
+    rows = [(c.name, c.machine, c.compiler, " ".join(c.flags)) for c in cores().values()]
+    print("\n".join(table(["core", "machine", "compiler", "flags"], rows)))
+    headings = ["board", "name", "core", "clock", "flash", "RAM", "supply"]
+    print("\n".join(["", *table(headings, map(_row, boards().values()), "<<<>>>>")]))
     return 0
 
 
 def _row(board: Board) -> tuple[str, ...]:
-    stand_in = "" if board.core == board.emulated_as else f" (as {board.emulated_as})"
+    if board.emulated_as == NOT_EMULATED:
+        other = " (not emulated)"
+    else:
+        other = "" if board.core == board.emulated_as else f" (as {board.emulated_as})"
+    power = board.power
     return (
         board.name,
         board.board,
-        board.core + stand_in,
+        board.core + other,
         f"{board.clock_hz / 1e6:.0f} MHz",
         f"{board.flash_bytes // 1024} KiB",
         f"{board.ram_bytes // 1024} KiB",
+        "–" if power is None else f"{power.active_ma:g} mA at {power.supply_v:g} V",
     )

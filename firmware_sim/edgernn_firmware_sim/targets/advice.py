@@ -1,7 +1,4 @@
-"""Does a model fit a board, and which change would make it fit.
-
-Every answer is measured, none a rule of thumb.
-"""
+"""Whether a model fits a board, and which changes would make it fit; every answer is measured."""
 
 from __future__ import annotations
 
@@ -27,7 +24,7 @@ Measure = Callable[[IntegerModel], tuple[int, int]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Need:
-    """What a model needs of one memory of a board.
+    """Bytes that a model needs in one memory of a board.
 
     Attributes:
         memory: "flash" or "RAM".
@@ -51,12 +48,12 @@ class Need:
         least = "" if self.measured else "at least "
         share = f"{least}{self.bytes:,} of {self.limit_bytes:,} bytes"
         if self.over_bytes:
-            return f"{share}: does not fit, {self.over_bytes:,} bytes over"
+            return f"{share}: does not fit, {self.over_bytes:,} bytes too many"
         return f"{share} ({self.bytes / self.limit_bytes:.1%})"
 
 
 def needs(board: Board, *, flash_bytes: int, ram_bytes: int, measured: bool) -> tuple[Need, Need]:
-    """Flash and RAM of a model beside what a board has of them."""
+    """Flash and RAM of a model compared with those of a board."""
     return (
         Need(memory="flash", bytes=flash_bytes, limit_bytes=board.flash_bytes, measured=measured),
         Need(memory="RAM", bytes=ram_bytes, limit_bytes=board.ram_bytes, measured=measured),
@@ -65,7 +62,7 @@ def needs(board: Board, *, flash_bytes: int, ram_bytes: int, measured: bool) -> 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
-    """A changed model and whether it fits.
+    """Sizes of a changed model, and whether it fits.
 
     Attributes:
         flash_bytes: by the measure that found the model too large.
@@ -80,7 +77,7 @@ class Size:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advice:
-    """What would make a model fit.
+    """Changes that would make a model fit.
 
     Attributes:
         measured: by linked firmware; otherwise by the known part of it, so that each change is
@@ -93,7 +90,7 @@ class Advice:
         w4: sizes with 4-bit weights, where flash is over; None for a model that has no others.
         weights_percent: share of their bytes that weights may take at most, by fewer bits or
             fewer weights, where flash is over; None where it is not. 0: not even without weights.
-        boards: those with room for the model as it is.
+        boards: those with room for the unchanged model.
     """
 
     measured: bool
@@ -114,24 +111,26 @@ class Advice:
             change = f"{narrow} instead of {self.precision}"
             lines.append(f"{change} {_verdict(self.w8a8, would)}")
         if self.w4 is not None:
-            lines.append(f"weights of 4 bits {_verdict(self.w4, would)}")
+            lines.append(f"4-bit weights {_verdict(self.w4, would)}")
         if self.weights_percent is not None:
             percent = self.weights_percent
             lines.append(
-                f"weights in {percent} % of their bytes {would} fit flash: fewer of them, or of "
-                "fewer bits"
+                f"weights reduced to {percent} % of their bytes {would} fit flash: fewer weights, "
+                "or fewer bits per weight"
                 if percent
-                else "no smaller weights would fit: the rest of the flash is over already"
+                else "smaller weights would not help: code and constants alone exceed the flash"
             )
-        places = ", ".join(self.boards) or "none of edgernn targets"
-        lines.append(f"boards with room for it as it is: {places}")
+        places = ", ".join(self.boards) or "none"
+        lines.append(f"boards with room for the unchanged model: {places}")
         return lines
 
     def _units_sentence(self, would: str) -> str:
         if self.units is None:
-            return "fewer units were not tried: widths of a network depend on one another"
+            return (
+                "fewer units were not tried: the widths of a branched network depend on each other"
+            )
         if self.narrower is None:
-            return "no smaller number of units would fit"
+            return "no number of units would fit"
         changes = ", ".join(f"{name} {now} -> {then}" for name, now, then in self.units)
         return f"fewer units {would} fit, at most {changes}: {_sizes(self.narrower)}"
 

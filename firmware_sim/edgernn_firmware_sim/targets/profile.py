@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, TypeVar
 
 from edgernn.errors import TargetError
@@ -58,17 +59,51 @@ class Core:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ActivePower:
+    """Supply current of a chip that computes, as its datasheet gives it.
+
+    Attributes:
+        active_ma: typical supply current in milliamperes at the clock of the board's profile.
+        supply_v: supply voltage in volts at which this current is given.
+        source: document and table, with the conditions of the figure.
+    """
+
+    active_ma: float
+    supply_v: float
+    source: str
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        raise_all(_power_problems("power", asdict(self)))
+
+    def microjoules(self, ms: tuple[float, float]) -> tuple[float, float]:
+        """Energy of a range of times, in microjoules.
+
+        Args:
+            ms: shortest and longest time, in milliseconds.
+        """
+        milliwatts = self.active_ma * self.supply_v
+        return milliwatts * ms[0], milliwatts * ms[1]
+
+
+#: Value of `Board.emulated_as` for a core that QEMU does not emulate here.
+NOT_EMULATED: Final = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Board:
-    """A board one can buy, and the emulated core that stands in for its own.
+    """A board and the emulated core that runs its firmware.
 
     Attributes:
         name: file name of the profile, for example ``nucleo-f446``.
         board: name on the box.
         core: core of its chip.
-        emulated_as: name of the core profile that runs its firmware.
+        emulated_as: name of the core profile that runs its firmware; "none" if there is no
+            emulator for its core.
         clock_hz: clock its maker's software sets up by default, or the chip's highest.
         flash_bytes: room for code and constants.
         ram_bytes: room for variables and stack.
+        power: supply current while it computes; None if no figure is known.
     """
 
     name: str
@@ -78,6 +113,7 @@ class Board:
     clock_hz: int
     flash_bytes: int
     ram_bytes: int
+    power: ActivePower | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be a board."""
@@ -90,15 +126,50 @@ def _check_fields(record: Core | Board) -> None:
         raise TargetError(
             f"target: expected a name like 'cortex-m4', got '{record.name}'. Rename the file."
         )
-    for field in fields(record):
-        value = getattr(record, field.name)
-        least = 0 if field.name.endswith("_origin") else 1
+    values = {field.name: getattr(record, field.name) for field in fields(record)}
+    raise_all(list(_value_problems(record.name, values)))
+
+
+def _value_problems(owner: str, values: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in values.items():
+        least = 0 if name.endswith("_origin") else 1
         if isinstance(value, int) and value < least:
-            raise TargetError(
-                f"{record.name}.{field.name}: expected at least {least}, got {value}."
-            )
+            yield f"{owner}.{name}: expected at least {least}, got {value}."
         if isinstance(value, (str, tuple)) and not all((value, *value)):
-            raise TargetError(f"{record.name}.{field.name}: expected no empty text, got {value!r}.")
+            yield f"{owner}.{name}: expected no empty text, got {value!r}."
+
+
+def _power_problems(owner: str, table: Mapping[str, Any]) -> list[str]:
+    """Everything wrong with a table ``power``."""
+    wanted = [field.name for field in fields(ActivePower)]
+    found = [
+        f"{owner}.{name}: expected a number above 0, got {table[name]!r}."
+        for name in wanted[:2]
+        if name in table and not _positive(table[name])
+    ]
+    source = table.get("source", "-")
+    if not isinstance(source, str) or not source.strip():
+        found.append(f"{owner}.source: expected the name of a document, got {source!r}.")
+    if set(table) != set(wanted):
+        got = ", ".join(table) or "none"
+        found.append(f"{owner}: expected the fields {', '.join(wanted)}, got {got}.")
+    return found
+
+
+def _positive(value: object) -> bool:
+    return type(value) in (int, float) and 0 < value < math.inf  # type: ignore[operator]
+
+
+def raise_all(found: Sequence[str]) -> None:
+    """Raise one error for all problems; do nothing without any.
+
+    Raises:
+        TargetError: at least one problem was found.
+    """
+    if len(found) == 1:
+        raise TargetError(found[0])
+    if found:
+        raise TargetError("\n  ".join([f"{len(found)} problems in this profile:", *found]))
 
 
 #: What TOML gives for a field with this annotation.
@@ -107,9 +178,40 @@ _TOML: Final[dict[str, type]] = {
     "int": int,
     "tuple[str, ...]": list,
     "Mapping[str, Costs]": dict,
+    "ActivePower | None": dict,
 }
+#: Fields that a profile may leave out.
+_OPTIONAL: Final = frozenset({"power"})
 
 Profile = TypeVar("Profile", Core, Board)
+
+
+def problems(kind: type[Core] | type[Board], name: str, table: Mapping[str, Any]) -> list[str]:
+    """Everything wrong with a parsed TOML file, field by field, costs left aside.
+
+    Args:
+        kind: `Core` or `Board`.
+        name: of the file, without its suffix.
+        table: content of the file.
+    """
+    wanted = {f.name: str(f.type) for f in fields(kind) if f.name != "name"}
+    found = []
+    if set(table) - _OPTIONAL != set(wanted) - _OPTIONAL:
+        needed = ", ".join(field for field in wanted if field not in _OPTIONAL)
+        found.append(f"{name}: expected the fields {needed}, got {', '.join(table) or 'none'}.")
+    for field in (field for field in wanted if field in table):
+        value = table[field]
+        # bool is an int to Python and not to TOML, hence the exact type.
+        if type(value) is not _TOML[wanted[field]]:
+            expected = _TOML[wanted[field]].__name__
+            found.append(f"{name}.{field}: expected {expected}, got {value!r}.")
+        elif field == "power" and isinstance(value, dict):
+            found += _power_problems(f"{name}.power", value)
+        elif type(value) is list and not all(isinstance(part, str) for part in value):
+            found.append(f"{name}: expected lists of text, got another kind of element.")
+        else:
+            found += _value_problems(name, {field: _frozen(value)})
+    return found
 
 
 def parse(kind: type[Profile], name: str, table: Mapping[str, Any]) -> Profile:
@@ -118,25 +220,25 @@ def parse(kind: type[Profile], name: str, table: Mapping[str, Any]) -> Profile:
     Args:
         kind: `Core` or `Board`.
         name: of the file, without its suffix.
-        table: what the file says.
+        table: content of the file.
 
     Raises:
-        TargetError: a field is missing, unknown, of another type or out of range.
+        TargetError: fields are missing, unknown, of another type or out of range; names all of
+            them.
     """
-    wanted = {f.name: str(f.type) for f in fields(kind) if f.name != "name"}
-    if set(table) != set(wanted):
-        raise TargetError(
-            f"{name}: expected the fields {', '.join(wanted)}, got {', '.join(table) or 'none'}."
-        )
-    for field, annotation in wanted.items():
-        # bool is an int to Python and not to TOML, hence the exact type.
-        if type(table[field]) is not _TOML[annotation]:
-            raise TargetError(
-                f"{name}.{field}: expected {_TOML[annotation].__name__}, got {table[field]!r}."
-            )
-    values: dict[str, Any] = {f: tuple(v) if isinstance(v, list) else v for f, v in table.items()}
-    if not all(isinstance(part, str) for v in values.values() if type(v) is tuple for part in v):
-        raise TargetError(f"{name}: expected lists of text, got another kind of element.")
+    raise_all(problems(kind, name, table))
+    values = {field: _frozen(value) for field, value in table.items()}
     if kind is Core:
         values["costs"] = parse_costs(f"{name}.costs", table["costs"])
+    if "power" in values:
+        figure = values["power"]
+        values["power"] = ActivePower(
+            active_ma=float(figure["active_ma"]),
+            supply_v=float(figure["supply_v"]),
+            source=figure["source"],
+        )
     return kind(name=name, **values)
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if type(value) is list else value

@@ -10,7 +10,7 @@ from edgernn.cli import main
 from edgernn.model.formats import Precision
 from edgernn.model.interface import Rate, Window
 from edgernn.model.program_set import ProgramSet
-from edgernn_export.cli import simulate
+from edgernn_export.simulation import firmware_runs, simulator
 from edgernn_firmware_sim.targets import Board, boards, cores
 from edgernn_firmware_sim.targets.advice import weights_bytes
 from tests.support.models.hand_made import core_named
@@ -30,7 +30,7 @@ def tiny_board(monkeypatch):
         name="tiny", board="Tiny", core="cortex-m0plus", emulated_as="cortex-m0",
         clock_hz=1_000_000, flash_bytes=100, ram_bytes=10,
     )  # fmt: skip
-    monkeypatch.setattr(simulate, "find", lambda name: (cores()["cortex-m0"], board))
+    monkeypatch.setattr(simulator, "find", lambda name: (cores()["cortex-m0"], board))
 
 
 def run(capsys, *arguments):
@@ -71,16 +71,16 @@ def test_what_does_not_fit_is_said_in_bytes(model_file, tiny_board, capsys):
     assert code == 1
     assert "on Tiny: cortex-m0plus, emulated as cortex-m0" in printed.out
     assert printed.out.splitlines()[4:] == [
-        "flash of board  at least 320 of 100 bytes: does not fit, 220 bytes over",
-        "RAM of board    at least 16 of 10 bytes: does not fit, 6 bytes over",
+        "flash of board  at least 320 of 100 bytes: does not fit, 220 bytes too many",
+        "RAM of board    at least 16 of 10 bytes: does not fit, 6 bytes too many",
         # Tiles of 4 by 4: z and r 2, n 2, Dense 1; with 3 units z and r have 8 rows, so 4.
         "advice          fewer units may fit, at most gru_after_0 8 -> 2: "
         "80 bytes of flash, 4 of RAM",
         "advice          w8a8 instead of w8a16 would not fit: 320 bytes of flash, 16 of RAM",
-        "advice          weights of 4 bits would not fit: 160 bytes of flash, 16 of RAM",
-        "advice          weights in 31 % of their bytes may fit flash: fewer of them, or of "
-        "fewer bits",
-        f"advice          boards with room for it as it is: {', '.join(boards())}",
+        "advice          4-bit weights would not fit: 160 bytes of flash, 16 of RAM",
+        "advice          weights reduced to 31 % of their bytes may fit flash: fewer weights, "
+        "or fewer bits per weight",
+        f"advice          boards with room for the unchanged model: {', '.join(boards())}",
         "Code, constants, scratch and stack come on top. Measure them with: --emulate",
     ]
 
@@ -111,7 +111,7 @@ def test_what_is_too_large_for_the_machine_gets_a_verdict_from_the_linker(
     path = str(model.save(tmp_path / "model.edgernn"))
     small = replace(core, flash_bytes=8192)
     board = replace(boards()["microbit"], flash_bytes=8192)
-    monkeypatch.setattr(simulate, "find", lambda name: (small, board))
+    monkeypatch.setattr(simulator, "find", lambda name: (small, board))
     code, printed = run(capsys, path, "--target", "microbit", "--emulate", "--json")
     record = json.loads(printed.out)
     assert (code, record["emulation"], record["estimated"]) == (1, None, None)
@@ -122,7 +122,7 @@ def test_what_is_too_large_for_the_machine_gets_a_verdict_from_the_linker(
     code, printed = run(capsys, path, "--target", "microbit", "--emulate")
     assert "\nemulated        no: the image is too large for microbit\n" in printed.out
     # A board that has the room is no reason to be silent about a machine that has not.
-    monkeypatch.setattr(simulate, "find", lambda name: (small, boards()["pico"]))
+    monkeypatch.setattr(simulator, "find", lambda name: (small, boards()["pico"]))
     code, printed = run(capsys, path, "--target", "pico", "--emulate")
     assert code == 2
     assert "expected an image within 8,192 bytes of FLASH" in printed.err
@@ -199,8 +199,8 @@ def test_a_bar_shows_what_is_done_on_a_terminal_only(model_file, monkeypatch, ca
 def test_a_difference_fails_the_command(model_file, monkeypatch, capsys):
     core_named("cortex-m3")
     other = random_model("gru_after", Precision.W8A16, seed=1)
-    genuine = simulate.write_c
-    monkeypatch.setattr(simulate, "write_c", lambda model, golden: genuine(other, golden))
+    genuine = firmware_runs.write_c
+    monkeypatch.setattr(firmware_runs, "write_c", lambda model, golden: genuine(other, golden))
     code, printed = run(capsys, model_file, "--target", "cortex-m3", "--emulate", "--steps", "9")
     assert code == 1
     assert "\nfirst           step " in printed.out
@@ -238,7 +238,7 @@ def test_missing_tools_end_in_one_sentence(model_file, monkeypatch, tmp_path, ca
 def test_targets_lists_every_core_and_board(capsys):
     assert main(["targets"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    first_words = [line.split()[0] for line in lines if line]
+    first_words = [line.split()[0] for line in lines if line and not line.startswith("-")]
     assert first_words == ["core", *cores(), "board", *boards()]
 
 
@@ -282,7 +282,7 @@ def test_programs_are_held_against_a_board_one_by_one_and_together(tmp_path, cap
     blocks = printed.out.split("\n\n")
     assert [block.split(" on ")[0] for block in blocks[:-1]] == ["warm w8a8", "forecast w8a8"]
     assert blocks[-1].splitlines() == [
-        "shared: 2 programs together, what they share once",
+        "shared: 2 programs together, shared parts once",
         # In tiles of 4 by 4: 12 rows over 4 + 8 columns, 8 over 4, 8 over 8; two heads of 4 over 8.
         "weights         304 bytes",
         "state           12 bytes",
@@ -329,3 +329,67 @@ def test_models_that_answer_every_few_readings_are_counted_by_answers(tmp_path, 
     wanted = "windows of 8 readings (inside, one answer every 4 readings, the first after 4; the la"
     assert wanted in capsys.readouterr().out
     assert record["state_bytes"] == model.state_bytes
+
+
+def test_several_targets_give_one_table(model_file, capsys):
+    code, printed = run(
+        capsys, model_file, "--target", "nucleo-f446,pico", "--target", "esp32", "--target", "pico"
+    )
+    lines = printed.out.splitlines()
+    assert code == 0
+    assert lines[0] == "gru_after-tame w8a16: 280 multiply-accumulates per step"
+    assert [line.split()[0] for line in lines[3:6]] == ["nucleo-f446", "pico", "esp32"]
+    assert lines[3].split()[4:8] == ["≥", "320", "≥", "16"]
+    assert any(line.startswith("esp32: no emulator for xtensa-lx6") for line in lines)
+    _, printed = run(capsys, model_file, "--target", "nucleo-f446,esp32", "--json")
+    record = json.loads(printed.out)
+    assert [(t["core"], t["board"]) for t in record["targets"]] == [
+        ("cortex-m4", "nucleo-f446"),
+        (None, "esp32"),
+    ]
+
+
+def test_a_board_file_and_readings_of_ones_own(tmp_path, model_file, capsys):
+    core_named("cortex-m4")
+    board = tmp_path / "mine.toml"
+    board.write_text(
+        'board = "Mine"\ncore = "cortex-m4"\nemulated_as = "cortex-m4"\nclock_hz = 1_000_000\n'
+        "flash_bytes = 65_536\nram_bytes = 8_192\n"
+        '[power]\nactive_ma = 2\nsupply_v = 1.5\nsource = "my datasheet"\n'
+    )
+    names = ["a", "b", "c"]
+    rows = [[f"{0.1 * i - 0.2 * j:.2f}" for j in range(3)] for i in range(12)]
+    table = tmp_path / "readings.csv"
+    table.write_text("\n".join(",".join(row) for row in [names, *rows]) + "\n")
+    arguments = (model_file, "--board", str(board), "--emulate", "--input", str(table))
+    code, printed = run(capsys, *arguments, "--columns", "c,b,a", "--json")
+    record = json.loads(printed.out)
+    assert (code, record["board"], record["emulation"]["steps"]) == (0, "mine", 12)
+    assert "readings.csv: 12 readings" in printed.err
+    # Microjoules: 2 mA at 1.5 V are 3 mW, times milliseconds at 1 MHz.
+    estimated = record["estimated"]
+    assert estimated["low_ms"] == pytest.approx(estimated["low_cycles"] / 1000)
+    assert estimated["low_uj"] == pytest.approx(3 * estimated["low_ms"])
+    assert estimated["power_source"] == "my datasheet"
+    code, printed = run(capsys, *arguments, "--columns", "c,b,a", "--steps", "5")
+    assert code == 0 and " outputs and state values of 5 steps" in printed.out
+    assert "µJ per step, chip alone (estimate: datasheet power × estimated cycles)" in printed.out
+    assert "2 mA at 1.5 V: my datasheet" in printed.out
+    table.write_text("a,b,c\n0.1,nan,0.2\n")
+    code, printed = run(capsys, *arguments, "--columns", "c,b,a")
+    assert code == 2 and "readings.csv, line 2" in printed.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "--target: expected at least one target, got none"),
+        (("--target", "pico", "--input", "x.csv"), "--input: expected it together with --emulate"),
+        (("--target", "esp32", "--emulate"), r"--emulate: expected a target whose core QEMU emul"),
+        (("--board", "missing.toml"), "expected a file that can be opened"),
+    ],
+)
+def test_targets_that_cannot_be_are_refused(arguments, message, model_file, capsys):
+    code, printed = run(capsys, model_file, *arguments)
+    assert code == 2
+    assert re.search(message, printed.err)

@@ -9,7 +9,7 @@ import pytest
 from edgernn.cli import main
 from edgernn.errors import TargetError
 from edgernn_firmware_sim import targets
-from edgernn_firmware_sim.targets import boards, cores, find
+from edgernn_firmware_sim.targets import boards, cores, find, load_board
 from edgernn_firmware_sim.targets.advice import needs
 from edgernn_firmware_sim.targets.profile import Board, Core, parse
 
@@ -52,6 +52,14 @@ def test_the_seven_cores_are_there():
         ("pico2", "cortex-m33", 150e6, 4096, 520),
         ("corstone-300", "cortex-m55", 32e6, 512, 512),
         ("esp32-c3", "rv32imc", 160e6, 4096, 400),
+        ("uno-r4", "cortex-m4", 48e6, 256, 32),
+        ("nrf52840-dk", "cortex-m4", 64e6, 1024, 256),
+        ("nano-33-ble", "cortex-m4", 64e6, 1024, 256),
+        ("nucleo-l476", "cortex-m4", 80e6, 1024, 96),
+        ("nucleo-f767", "cortex-m7", 216e6, 2048, 512),
+        ("pico2-riscv", "hazard3", 150e6, 4096, 520),
+        ("esp32", "xtensa-lx6", 240e6, 4096, 520),
+        ("esp32-s3", "xtensa-lx7", 240e6, 8192, 512),
     ],
 )
 def test_boards_have_the_figures_of_their_data_sheets(name, core, clock_hz, flash_kib, ram_kib):
@@ -61,12 +69,31 @@ def test_boards_have_the_figures_of_their_data_sheets(name, core, clock_hz, flas
 
 
 def test_every_core_stands_in_for_a_board():
-    assert {board.emulated_as for board in boards().values()} == set(cores())
+    assert {board.emulated_as for board in boards().values()} == {*cores(), "none"}
 
 
-def test_only_cortex_m0plus_is_emulated_as_something_else():
-    others = {b.core for b in boards().values() if b.core != b.emulated_as}
-    assert others == {"cortex-m0plus"}
+def test_which_cores_are_emulated_as_something_else_or_not_at_all():
+    others = {b.core: b.emulated_as for b in boards().values() if b.core != b.emulated_as}
+    assert others == {
+        "cortex-m0plus": "cortex-m0",
+        "hazard3": "rv32imc",
+        "xtensa-lx6": "none",
+        "xtensa-lx7": "none",
+    }
+    assert find("esp32") == (None, boards()["esp32"])
+
+
+@pytest.mark.parametrize(
+    ("name", "milliamperes", "volts"),
+    [("nrf52840-dk", 3.3, 3.0), ("esp32-c3", 23, 3.3), ("bluepill", 27, 3.3)],
+)
+def test_supply_currents_of_data_sheets(name, milliamperes, volts):
+    power = boards()[name].power
+    assert (power.active_ma, power.supply_v) == (milliamperes, volts)
+    # 1 ms at 1 mW is 1 microjoule.
+    assert power.microjoules((1.0, 2.0)) == pytest.approx(
+        (milliamperes * volts, 2 * milliamperes * volts)
+    )
 
 
 def test_a_core_is_found_without_a_board_and_a_board_with_its_core():
@@ -133,7 +160,7 @@ def test_needs_say_what_is_over_and_by_how_much():
     flash, ram = needs(board, flash_bytes=1024, ram_bytes=513, measured=True)
     assert (flash.over_bytes, ram.over_bytes) == (0, 1)
     assert flash.sentence() == "1,024 of 1,024 bytes (100.0%)"
-    assert ram.sentence() == "513 of 512 bytes: does not fit, 1 bytes over"
+    assert ram.sentence() == "513 of 512 bytes: does not fit, 1 bytes too many"
     known, _ = needs(board, flash_bytes=256, ram_bytes=1, measured=False)
     assert known.sentence() == "at least 256 of 1,024 bytes (25.0%)"
 
@@ -191,3 +218,40 @@ def test_a_board_whose_core_has_no_profile_is_refused(core, emulated_as, message
     )
     with pytest.raises(TargetError, match=message):
         find("my-board")
+
+
+def test_a_board_of_ones_own_is_read_from_a_file(tmp_path):
+    path = tmp_path / "My Board_2.toml"
+    power = '[power]\nactive_ma = 5\nsupply_v = 1.8\nsource = "mine"\n'
+    path.write_text(MINE.format(core="cortex-m0plus", emulated_as="cortex-m0") + power)
+    core, board = find(path)
+    assert (core.name, board.name, board.power.active_ma) == ("cortex-m0", "my-board-2", 5.0)
+
+
+def test_all_errors_of_a_board_file_are_named_together(tmp_path):
+    path = tmp_path / "mine.toml"
+    text = MINE.format(core="cortex-m4f", emulated_as="cortex-m4")
+    text = text.replace("flash_bytes = 131_072", "flash_bytes = -1").replace("48_000_000", '"48"')
+    power = "[power]\nactive_ma = 0\nsupply_v = 3\n"
+    path.write_text(text + 'colour = "red"\n' + power)
+    with pytest.raises(TargetError) as caught:
+        load_board(path)
+    lines = str(caught.value).splitlines()
+    assert lines[0].startswith("6 problems")
+    for wanted in (
+        "mine: expected the fields board, core,",
+        "mine.clock_hz: expected int, got '48'.",
+        "mine.flash_bytes: expected at least 1, got -1.",
+        "mine.power.active_ma: expected a number above 0, got 0.",
+        "mine.power: expected the fields active_ma, supply_v, source, got active_ma, supply_v.",
+        "mine.core: expected one of cortex-m4, for which cortex-m4 has costs, got 'cortex-m4f'.",
+    ):
+        assert any(line.strip().startswith(wanted) for line in lines), wanted
+
+
+@pytest.mark.parametrize("content", [b"board = ", b"\xff\xfe"])
+def test_a_file_that_is_no_toml_is_refused(content, tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_bytes(content)
+    with pytest.raises(TargetError, match=r"expected a board profile in TOML, got 'mine\.toml'"):
+        load_board(path)
