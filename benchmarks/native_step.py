@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 import shutil
 import statistics
@@ -37,10 +36,11 @@ from tqdm import tqdm
 
 from benchmarks.native.contenders import NETWORKS, integer_model
 from benchmarks.native.report import section
-from benchmarks.native.stock_files import write_files
 from benchmarks.native.weight_read import compiler, weight_bytes
-from benchmarks.native.workers import TFLITE, Label, Worker, groups, in_process
+from benchmarks.native.workers import TFLITE, groups, open_worker
 from edgernn.backends.native import isas
+from edgernn.bench.machine import last_core, processor
+from edgernn.bench.workers import Label, Worker, in_process
 from edgernn.errors import BackendUnavailable
 from edgernn.model.formats import Precision
 
@@ -93,8 +93,8 @@ def measure(rounds: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         if groups()[1:]:
-            in_process(write_files, folder)
-        workers = [stack.enter_context(Worker(group, folder, core)) for group in groups()]
+            in_process("benchmarks.native.stock_files:write_files", name)
+        workers = [stack.enter_context(open_worker(group, folder, core)) for group in groups()]
         samples = take_turns(workers, rounds)
     return {
         "machine": machine(),
@@ -135,11 +135,6 @@ def figures(network: str, label: Label, times: Sequence[float]) -> dict[str, str
     }
 
 
-def last_core() -> int | None:
-    """The core all processes share; None where the system does not let us choose."""
-    return max(os.sched_getaffinity(0)) if hasattr(os, "sched_setaffinity") else None
-
-
 def machine() -> dict[str, Any]:
     """What the figures depend on."""
     packages = ["numpy", "onnxruntime", *(TFLITE[group] for group in groups()[1:])]
@@ -154,16 +149,6 @@ def machine() -> dict[str, Any]:
         "compiler": told.stdout.splitlines()[0],
         "versions": {package: metadata.version(package) for package in packages},
     }
-
-
-def processor() -> str:
-    """The processor's name for itself."""
-    facts = Path("/proc/cpuinfo")
-    for line in facts.read_text(encoding="utf-8").splitlines() if facts.exists() else ():
-        key, _, value = line.partition(":")
-        if key.strip() == "model name":
-            return value.strip()
-    return platform.processor() or "unknown processor"
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ import onnxruntime as ort
 
 from edgernn.backends.onnx import OnnxBackend, open_onnx
 from edgernn.model.formats import Precision
+from edgernn_export.bench.onnx_steps import BoundStep, open_session
 from edgernn_export.float_model.float_run import run as run_float
 from edgernn_export.writers.onnx.float_operators import write_onnx_float
 from edgernn_export.writers.onnx.writer import write_onnx_exact
@@ -101,13 +102,6 @@ def prepare(name: str, folder: Path, sizes: dict[str, int]) -> dict[str, dict[st
     return turns
 
 
-def open_session(path: Path) -> ort.InferenceSession:
-    """A session with the backend's settings."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-
-
 def exact_turns(
     backend: OnnxBackend, session: ort.InferenceSession, q_xs: np.ndarray
 ) -> dict[str, Turn]:
@@ -150,7 +144,7 @@ def float_turns(name: str, path: Path, sizes: dict[str, int]) -> dict[str, Turn]
     names = [v.name for v in session.get_inputs()[1:]]
     zero = [np.zeros((1, 1, units), np.float32) for _ in names]
     part = xs[:STEPS_PER_ROUND]
-    bound = Bound(session, inputs, units, names)
+    bound = BoundStep(session)
 
     def step() -> None:
         state = zero
@@ -168,52 +162,6 @@ def float_turns(name: str, path: Path, sizes: dict[str, int]) -> dict[str, Turn]
         if np.abs(got - expected[0]).max() > 1e-5:
             raise SystemExit(f"{name} float: values differ from the float model")
     return turns
-
-
-class Bound:
-    """The float session on arrays bound once, two bindings that swap the states."""
-
-    def __init__(self, session: Any, inputs: int, units: int, names: list[str]) -> None:
-        self._run = session.run_with_iobinding
-        self.x, x = self._tensor(inputs)
-        self.y, y = self._tensor(OUTPUTS)
-        pairs = [[self._tensor(units) for _ in names] for _ in range(2)]
-        self.states = [[array for array, _ in side] for side in pairs]
-        self._bindings = []
-        for old, new in (pairs, pairs[::-1]):
-            binding = session.io_binding()
-            binding.bind_ortvalue_input("x", x)
-            binding.bind_ortvalue_output("y", y)
-            for name, (_, before), (_, after) in zip(names, old, new, strict=True):
-                binding.bind_ortvalue_input(name, before)
-                binding.bind_ortvalue_output(f"{name}_out", after)
-            self._bindings.append(binding)
-
-    @staticmethod
-    def _tensor(width: int) -> tuple[np.ndarray, Any]:
-        array = np.zeros((1, 1, width), np.float32)
-        return array, ort.OrtValue.ortvalue_from_numpy(array)
-
-    def step(self, x: np.ndarray, state: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
-        """One step on values, as `OnnxBackend.step`."""
-        self._set_state(state)
-        self.x[...] = x
-        self._run(self._bindings[0])
-        return self.y.copy(), [v.copy() for v in self.states[1]]
-
-    def run(self, xs: np.ndarray, state: list[np.ndarray]) -> np.ndarray:
-        """Outputs of a stream, as `OnnxBackend.run`."""
-        self._set_state(state)
-        ys = np.empty((len(xs), OUTPUTS), np.float32)
-        for t, x in enumerate(xs):
-            self.x[...] = x
-            self._run(self._bindings[t % 2])
-            ys[t] = self.y
-        return ys
-
-    def _set_state(self, state: list[np.ndarray]) -> None:
-        for array, value in zip(self.states[0], state, strict=True):
-            np.copyto(array, value)
 
 
 def measure(

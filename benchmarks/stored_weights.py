@@ -23,9 +23,9 @@ from benchmarks.native.contenders import (
     check_native,
     readings,
 )
-from benchmarks.native_step import processor
 from benchmarks.pages.markdown import Record, store
 from edgernn.backends.native import isas
+from edgernn.bench.machine import processor
 from edgernn.model.formats import Precision
 from edgernn.model.integer_model import IntegerModel
 from edgernn_export.writers.c.source import write_c

@@ -119,19 +119,10 @@ def prepare(folder: Path) -> None:
 
 def _float_step(cell: str, units: int, inputs: int) -> bytes:
     """The stock path: a Keras cell and Dense as one step, through TFLiteConverter."""
-    import keras
-    import tensorflow as tf
+    from edgernn_export.bench.step_network import convert, keras_step
+    from tests.support.models.float import float_model
 
-    keras.utils.set_random_seed(0)
-    x = keras.Input((inputs,), batch_size=1, name="x")
-    count = 2 if cell == "lstm" else 1
-    states = [keras.Input((units,), batch_size=1, name=f"state_{i}") for i in range(count)]
-    layer = keras.layers.LSTMCell(units) if cell == "lstm" else keras.layers.GRUCell(units)
-    h, new = layer(x, states)
-    new = list(new) if isinstance(new, (list, tuple)) else [new]
-    model = keras.Model([x, *states], [keras.layers.Dense(OUTPUTS)(h), *new])
-    content: bytes = tf.lite.TFLiteConverter.from_keras_model(model).convert()
-    return content
+    return convert(keras_step(float_model(cell, inputs=inputs, units=units, outputs=OUTPUTS)))
 
 
 def measure(folder: Path, runtime: str, rounds: int) -> dict[str, Any]:

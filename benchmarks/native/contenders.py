@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -13,6 +12,7 @@ import edgernn
 from benchmarks import layer_networks
 from benchmarks.native.weight_read import aligned, load_reader, weight_bytes
 from edgernn.backends.native import isas
+from edgernn.bench.contenders import Contender
 from edgernn.model.formats import FloatArray, Precision
 from edgernn.model.integer_model import IntegerModel
 from edgernn_export.float_model.model import FloatModel
@@ -43,27 +43,6 @@ PEER_STEPS: Final = 50
 VARIETY: Final = 50
 #: A float output may differ by this from the float64 model's.
 TOLERANCE: Final = 1e-4
-
-
-@dataclass(frozen=True, slots=True)
-class Contender:
-    """One way of taking steps, already checked.
-
-    Attributes:
-        program: what executes the network.
-        form: numbers it computes with.
-        way: how it is driven.
-        steps: steps of one turn.
-        turn: takes them.
-        isa: instruction set of the native backend, "" of others.
-    """
-
-    program: str
-    form: str
-    way: str
-    steps: int
-    turn: Callable[[], object]
-    isa: str = ""
 
 
 def integer_model(network: str, precision: Precision) -> IntegerModel:

@@ -11,7 +11,6 @@ from benchmarks.native.contenders import (
     CHECKED_STEPS,
     PEER_STEPS,
     TOLERANCE,
-    Contender,
     integer_model,
     network_stream,
     same_float_model,
@@ -19,6 +18,7 @@ from benchmarks.native.contenders import (
 from benchmarks.native.numpy_step import NumpyGRU, NumpyLSTM
 from benchmarks.native.stock_files import STOCK_FORMS, tflite_path
 from edgernn.backends.base import Backend
+from edgernn.bench.contenders import Contender
 from edgernn.model.formats import FloatArray, Precision
 from edgernn_export.float_model import float_run
 from edgernn_export.float_model.model import FloatLSTM
@@ -117,7 +117,7 @@ def _stock_turns(
     owner: str, network: str, form: str, path: Path, runtime: str
 ) -> dict[str, Callable[[], object]]:
     """Checked turns of one of the converter's files; see `stock_steps`."""
-    from benchmarks.native.stock_steps import PublicStep, StockFile, ViewStep
+    from edgernn_export.bench.stock_steps import PublicStep, StockFile, ViewStep
 
     # Public calls refuse to run while there are views: an interpreter for each.
     views, public = ViewStep(file := StockFile(path, runtime)), PublicStep(StockFile(path, runtime))

@@ -13,6 +13,7 @@ import edgernn
 from benchmarks import native_step
 from benchmarks.native import contenders, peers, report, weight_read, workers
 from benchmarks.pages.markdown import stored
+from edgernn.bench import workers as processes
 from edgernn.model.formats import Precision
 from tests.support.models.integer import random_model
 from tests.support.native.compilers import require
@@ -205,10 +206,10 @@ def test_a_turn_is_warmed_and_timed_per_step(monkeypatch):
         turns.append(clock[0])
         clock[0] += 5000
 
-    monkeypatch.setattr(workers.time, "perf_counter_ns", lambda: clock[0])
-    assert workers.per_step_ns(contenders.Contender("p", "f", "w", 50, turn)) == 100.0
+    monkeypatch.setattr(processes.time, "perf_counter_ns", lambda: clock[0])
+    assert processes.per_step_ns(contenders.Contender("p", "f", "w", 50, turn)) == 100.0
     assert len(turns) == 2
-    assert workers.per_step_ns(contenders.Contender("p", "f", "w", 1000, turn)) == 5.0
+    assert processes.per_step_ns(contenders.Contender("p", "f", "w", 1000, turn)) == 5.0
     assert len(turns) == 4
 
 

@@ -1,0 +1,176 @@
+"""The float network in Keras, and the files that other runtimes run of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from edgernn.bench.contenders import Contender, LeftOut, Opened, stepped
+from edgernn.bench.own_backends import departure
+from edgernn.bench.probe import Probe
+from edgernn.model.formats import FloatArray
+from edgernn.model.integer_model import IntegerModel
+from edgernn_export.bench.step_network import convert, keras_step, reason_against, zero_states
+from edgernn_export.float_model import float_run
+from edgernn_export.float_model.model import FloatModel
+from edgernn_export.keras_reader.reader import read_keras
+
+#: Files in the benchmark's folder.
+FLOAT_YS: Final = "float_ys.npy"
+FLOAT_OUTPUTS: Final = "float_outputs.npy"
+FLOAT_ONNX: Final = "float.onnx"
+FLOAT_STEP: Final = "float_step.tflite"
+INT8_STEP: Final = "int8_step.tflite"
+#: Titles of the files in the table of sizes.
+TITLES: Final = {
+    FLOAT_ONNX: ".onnx, float operators",
+    FLOAT_STEP: ".tflite, float step",
+    INT8_STEP: ".tflite, converter's INT8 step",
+}
+
+
+def float_facts(order: dict[str, Any]) -> dict[str, Any]:
+    """Run the float network over the benchmark's readings.
+
+    Args:
+        order: "keras", path of the network, and "weights" of an architecture in JSON; "model", path
+            of the .edgernn file; "probe", file of the readings; "folder" for files.
+
+    Returns:
+        "float_ys": path of the outputs [T, O], logits, NaN where there is none.
+
+    Raises:
+        EdgeRnnError: the network cannot be read, or its widths are not those of the model.
+    """
+    _float_outputs(order)
+    return {"float_ys": str(Path(order["folder"]) / FLOAT_YS)}
+
+
+def _float_outputs(order: dict[str, Any]) -> tuple[FloatModel, IntegerModel, Probe]:
+    labels = {} if order["weights"] is None else {"weights": order["weights"]}
+    network = read_keras(order["keras"], **labels)
+    model = IntegerModel.load(order["model"])
+    probe = Probe.load(Path(order["probe"]))
+    ys = _answers(network, model, probe.xs)
+    folder = Path(order["folder"])
+    np.save(folder / FLOAT_YS, ys)
+    np.save(folder / FLOAT_OUTPUTS, float_run.with_softmax(network, ys))
+    return network, model, probe
+
+
+def _answers(network: FloatModel, model: IntegerModel, xs: FloatArray) -> FloatArray:
+    """Outputs [T, O] in the way the integer model runs."""
+    ys: FloatArray
+    if model.window is None:
+        if network.rate is None:
+            ys = float_run.answers(network, xs[None])[0]
+        else:
+            ys = float_run.at_readings(network, network.rate, xs[None])[0]
+        return ys
+    steps, hop = model.window.steps, model.window.hop
+    ys = np.full((len(xs), network.outputs), np.nan)
+    ends = range(steps, len(xs) + 1, hop)
+    windows = np.stack([xs[end - steps : end] for end in ends])
+    last = float_run.answers(network, windows)[:, -1]
+    for number, end in enumerate(ends):
+        ys[end - 1 : end - 1 + hop] = last[number]
+    return ys
+
+
+def open_keras(network_name: str, order: dict[str, Any]) -> Opened:
+    """The float network as compiled steps, and the files of the other peers.
+
+    Args:
+        network_name: name of the model.
+        order: as in `float_facts`.
+    """
+    network, model, probe = _float_outputs(order)
+    folder = Path(order["folder"])
+    left_out: list[LeftOut] = []
+    files = _write_onnx(network, folder, left_out)
+    contenders: list[Contender] = []
+    reason = reason_against(network, model.window)
+    if reason:
+        left_out.append(LeftOut(what="Keras and stock TFLite steps", why=reason))
+    else:
+        step = keras_step(network)
+        files += _write_steps(step, probe, folder, left_out)
+        contenders = _contenders(step, probe, np.load(folder / FLOAT_YS), left_out)
+    facts = {
+        "float_ys": str(folder / FLOAT_YS),
+        "files": [(TITLES[name], str(folder / name)) for name in files],
+    }
+    return Opened(contenders={network_name: contenders}, left_out=left_out, facts=facts)
+
+
+def _write_onnx(network: FloatModel, folder: Path, left_out: list[LeftOut]) -> list[str]:
+    from edgernn_export.writers.onnx.float_operators import write_onnx_float
+
+    try:
+        (folder / FLOAT_ONNX).write_bytes(write_onnx_float(network))
+    except Exception as error:  # the writer supports fewer networks than the reader
+        left_out.append(LeftOut(what="float .onnx", why=f"{error!s:.200}"))
+        return []
+    return [FLOAT_ONNX]
+
+
+def _write_steps(step: Any, probe: Probe, folder: Path, left_out: list[LeftOut]) -> list[str]:
+    written = []
+    for name, xs in ((FLOAT_STEP, None), (INT8_STEP, probe.xs)):
+        try:
+            (folder / name).write_bytes(convert(step, xs))
+        except Exception as error:  # the converter raises whatever its passes do
+            text = str(error).strip().splitlines() or [type(error).__name__]
+            left_out.append(LeftOut(what=TITLES[name], why=f"the converter fails: {text[0]:.200}"))
+            continue
+        written.append(name)
+    return written
+
+
+def _contenders(
+    step: Any, probe: Probe, wanted: FloatArray, left_out: list[LeftOut]
+) -> list[Contender]:
+    found = []
+    for title, options in (("tf.function", {}), ("tf.function, XLA", {"jit_compile": True})):
+        try:
+            call = _compiled(step, options)
+            ys = np.stack([call(x) for x in _rows(probe.xs)]).astype(np.float64)
+        except Exception as error:  # XLA is not part of every build
+            left_out.append(LeftOut(what=f"Keras, {title}", why=f"{error!s:.200}"))
+            continue
+        found.append(
+            stepped(
+                "keras",
+                "float32",
+                call,
+                _rows(probe.xs),
+                way=title,
+                departure=departure(ys, wanted),
+                note="one-step network with explicit states, compiled",
+            )
+        )
+    return found
+
+
+def _rows(xs: FloatArray) -> list[Any]:
+    return list(xs.astype(np.float32)[:, None])
+
+
+def _compiled(step: Any, options: dict[str, Any]) -> Callable[[Any], Any]:
+    """A step that keeps its state between calls as TensorFlow's tensors."""
+    import tensorflow as tf
+
+    signature = [tf.TensorSpec(v.shape, tf.float32) for v in step.inputs]
+    function = tf.function(lambda *values: step(list(values), training=False), **options)
+    concrete = function.get_concrete_function(*signature)
+    state = [tf.constant(v) for v in zero_states(step)]
+
+    def call(x: Any) -> Any:
+        nonlocal state
+        y, *state = concrete(tf.constant(x), *state)
+        return y.numpy()[0]
+
+    return call
