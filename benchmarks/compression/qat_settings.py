@@ -98,12 +98,12 @@ def table(records: Iterable[Record]) -> list[str]:
     known = list(records)
     head = [f"{recipe}, {precision}" for precision in PRECISIONS for recipe in RECIPES]
     lines = [
-        f"| learnt from | rate | epochs | {' | '.join(head)} |",
+        f"| trained on | rate | epochs | {' | '.join(head)} |",
         "|---" * (3 + len(head)) + "|",
-        _row(["quantizer", "", ""], [r for r in known if _is(r, SETTINGS[0])], kept=False),
+        _row(["none (rounded)", "", ""], [r for r in known if _is(r, SETTINGS[0])], kept=False),
     ]
     for setting in SETTINGS:
-        source = "the network" if setting.alpha else "labels"
+        source = "float outputs" if setting.alpha else "labels"
         first = [source, f"{setting.rate_share:g}", str(setting.epochs)]
         lines.append(_row(first, [r for r in known if _is(r, setting)], kept=True))
     return lines
