@@ -205,7 +205,7 @@ TASKS: Final[dict[str, Task]] = {
             name="hapt",
             title="HAPT, six activities",
             protocol=(
-                "6 raw channels at 50 Hz, windows of 128 samples, hop 64, inside labelled "
+                "6 raw channels at 50 Hz, windows of 128 samples, hop 64, inside labeled "
                 "segments; each window from the zero state, read out at its last step; the nine "
                 "test subjects of UCI HAR v1."
             ),

@@ -41,7 +41,7 @@ def page(record: Record) -> str:
                 f"threshold). LSTM and GRU networks with {record['units']} units and a Dense layer "
                 "forecast particulate matter three hours ahead. Each cell shows R², the share of "
                 "the target's variance that the forecast explains, over the last 30% of the hours, "
-                "which neither training nor calibration used. The percentage in brackets is R² "
+                "which training and calibration did not use. The percentage in brackets is R² "
                 "relative to the float network, and dB is the signal-to-quantization-noise ratio "
                 "of the outputs."
             ),

@@ -1,8 +1,8 @@
-"""The page docs/reference/support.md, made of the tables of the code.
+"""The page docs/reference/support.md, generated from the tables in the code.
 
     python -m tests.documents.support_table
 
-writes it anew; a test compares it with what the code says, and with the holes that are declared.
+writes it again. A test compares it with the code, and with the declared gaps.
 """
 
 from __future__ import annotations
@@ -114,25 +114,40 @@ def page() -> str:
     programs = [program[0] for program in PROGRAMS]
     in_table = {"RNN", *re.findall(r"\w+", " ".join(KERAS.values()))}
     others = textwrap.fill(", ".join(sorted(set(SUPPORTED) - in_table)), 100)
-    return f"""# What runs where
+    return f"""# Supported layers by back-end
 
-This page is made of the tables in the code (`{COMMAND}`); a test compares them.
+Which layers each back-end runs, and how. [Supported layers](layers.md) lists the Keras layers with
+their options.
 
-Every program below computes the same integers, in `w8a8`, `w8a16`, `w4a8` and `w4a16`. *Kernel* and
-*own form*: written by hand for the layer, because that is faster. *Operations*: the layer's graph,
-operation by operation ([decision 7](../decisions/0007-graph-of-operations.md)).
+Generated from the tables in the code by `{COMMAND}`. A test compares the page with them.
 
-{_table(["layer", "read from Keras", *programs], layers)}
+All back-ends compute the same integers in `w8a8`, `w8a16`, `w4a8` and `w4a16`. The words in the table
+say how:
 
-The float form of ONNX ([how to export it](../guides/onnx-float.md)) has all of them: operators of ONNX
-where there are some, a Scan over time for registered cells.
+- *kernel*: a fused kernel, written for this layer because it is faster.
+- *own form*: operators of that format, arranged for this layer because it is faster.
+- *operations*: the layer runs as a sequence of single operations
+  ([decision 7](../decisions/0007-graph-of-operations.md)).
+- –: not supported.
 
-A new layer is a function over these operations; where a program has them all, it runs the layer:
+## Layers
+
+{_table(["layer", "Keras layers", *programs], layers)}
+
+The float form of ONNX ([how to export it](../guides/onnx-float.md)) supports all of these layers. It
+uses ONNX operators where ONNX has them, and a Scan over time for registered cells.
+
+## Operations
+
+A new layer is a function that is composed of these operations. Every back-end that supports them all
+runs the layer:
 
 {_table(["operation", *programs], operations)}
 
-Keras layers that are read besides, where they change nothing at inference or go into a neighbour's
-weights and scales:
+## Other Keras layers
+
+These layers are also read. They have no effect at inference, or their constants are folded into
+adjacent weights and scales:
 
 {others}.
 """

@@ -1,4 +1,4 @@
-"""docs/reference/support.md says what the code does, and no hole is undeclared."""
+"""docs/reference/support.md shows the tables of the code, and every gap is declared."""
 
 import pytest
 
