@@ -246,7 +246,7 @@ def table(results: dict[str, Any]) -> list[str]:
     names = list(results)
     lines: list[str] = []
     for precision in PRECISIONS:
-        lines += ["", f"| `{precision}`, room on each side | {' | '.join(names)} |"]
+        lines += ["", f"| `{precision}`, headroom on each side | {' | '.join(names)} |"]
         lines.append("|---" * (len(names) + 1) + "|")
         for headroom in map(str, HEADROOMS):
             cells = [_cell(results[n]["precisions"][precision][headroom]) for n in names]

@@ -121,8 +121,8 @@ their options.
 
 Generated from the tables in the code by `{COMMAND}`. A test compares the page with them.
 
-All back-ends compute the same integers in `w8a8`, `w8a16`, `w4a8` and `w4a16`. The words in the table
-say how:
+All back-ends compute the same integers in `w8a8`, `w8a16`, `w4a8` and `w4a16`. The words in the
+table say how:
 
 - *kernel*: a fused kernel, written for this layer because it is faster.
 - *own form*: operators of that format, arranged for this layer because it is faster.
@@ -134,13 +134,13 @@ say how:
 
 {_table(["layer", "Keras layers", *programs], layers)}
 
-The float form of ONNX ([how to export it](../guides/onnx-float.md)) supports all of these layers. It
-uses ONNX operators where ONNX has them, and a Scan over time for registered cells.
+The float form of ONNX ([how to export it](../guides/onnx-float.md)) supports all of these layers.
+It uses ONNX operators where ONNX has them, and a Scan over time for registered cells.
 
 ## Operations
 
-A new layer is a function that is composed of these operations. Every back-end that supports them all
-runs the layer:
+A new layer is a function that is composed of these operations. Every back-end that supports them
+all runs the layer:
 
 {_table(["operation", *programs], operations)}
 
