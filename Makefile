@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo compiler tools test test-fast test-device check golden bench native wheel wheels clean
+.PHONY: help venv demo compiler tools test test-fast test-device check docs golden bench native wheel wheels clean
 
 # The first interpreter of version $(1) that really runs; a pyenv shim may exist and not run.
 find_python = $(shell for p in python$(1) ~/.pyenv/versions/$(1).*/bin/python$(1); do \
@@ -101,6 +101,16 @@ $(DEVICE_RUNS): .device-%: .venv-device-%/.stamp
 .venv-device-%/.stamp: pyproject.toml
 	$(call create_venv,$(call find_python,$*),$(@D))
 	$(@D)/bin/python -m pip install -q --disable-pip-version-check -e '.[tflite]' 'pytest>=8.2'
+	@touch $@
+
+# Pages load nothing from other hosts: build/site can be served, or copied, anywhere.
+docs: .venv/.docs ## the documentation site in build/site; warnings and dead links are errors
+	NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --strict --config-file .mkdocs.yml
+	@echo 'Look at it: .venv/bin/python -m http.server --directory build/site'
+
+.venv/.docs: pyproject.toml
+	$(call create_venv,$(PYTHON),.venv)
+	.venv/bin/python -m pip install -q --disable-pip-version-check -e '.[docs]'
 	@touch $@
 
 golden: .venv/.dev ## rebuild the golden vectors

@@ -152,6 +152,6 @@ def test_targets_run_elsewhere_exist():
         assert f"\n{command.removeprefix('make ')}:" in makefile
     assert "\n\t.venv/bin/edgernn demo\n" in makefile
     run = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    assert "for target in check test; do\n" in run
+    assert '|| set -- check test\nfor target in "$@"; do\n' in run
     assert '    make "${target}"\n' in run
     assert "\ntest: tools .venv/.dev native test-device " in makefile
