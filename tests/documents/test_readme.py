@@ -88,9 +88,11 @@ def folder(tmp_path_factory):
 
 
 def steps(document):
-    """Python programs and commands in the order of the document."""
+    """Files to save, Python programs and commands in the order of the document."""
     for block in blocks(document):
-        if block.language == "python":
+        if block.title:
+            yield block.title, block.text
+        elif block.language == "python":
             yield "python", block.text
         elif block.language == "bash":
             joined = block.text.replace("\\\n", " ")
@@ -104,6 +106,9 @@ def test_every_step_runs(document, folder):
     ran = 0
     for language, text in steps(document):
         if text in ELSEWHERE or text in SHORTENED:
+            continue
+        if language not in ("python", "bash"):
+            (folder / language).write_text(text, encoding="utf-8")
             continue
         done = (run_python if language == "python" else run_command)(text, folder)
         assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"

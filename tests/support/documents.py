@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r'^```(\w+)(?: title="([\w.-]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
 
@@ -22,11 +22,13 @@ class Block:
         document: path of the Markdown file relative to the repository.
         language: what stands behind the fence.
         text: the content.
+        title: name of the file that the reader saves it as; "" if it has none.
     """
 
     document: str
     language: str
     text: str
+    title: str = ""
 
 
 def blocks(document: str) -> list[Block]:
@@ -34,8 +36,8 @@ def blocks(document: str) -> list[Block]:
     content = (ROOT / document).read_text(encoding="utf-8")
     assert content.count("\n```") == 2 * len(_BLOCK.findall(content)), f"bare fence in {document}"
     return [
-        Block(document=document, language=language, text=text)
-        for language, text in _BLOCK.findall(content)
+        Block(document=document, language=language, text=text, title=title)
+        for language, title, text in _BLOCK.findall(content)
     ]
 
 
