@@ -298,8 +298,8 @@ def _notes(run: PairedRun) -> tuple[str, ...]:
     if network is not None:
         if _steps(run.float_window) != _steps(model.window):
             notes.append(
-                f"The float network runs on {way(run.float_window)}, as it was made; the integer "
-                f"model runs on {way(model.window)}. The difference is part of every figure."
+                f"The float network runs on {way(run.float_window)}, as it was trained; the "
+                f"integer model runs on {way(model.window)}. Every figure includes this difference."
             )
         if network.sha256 != model.provenance.float_model_sha256:
             notes.append("The integer model was not quantized from this float network.")
@@ -325,7 +325,7 @@ def _over_time(run: PairedRun, answered: Answered) -> OverTime | None:
     sizes = relative_size(answered.float_y[there], answered.integer_y[there])
     if run.model.window is None and len(np.unique(answered.row)) > 1:
         return over_time(sizes, answered.row[there], "steps since the zero state")
-    return over_time(sizes, np.arange(len(sizes)), "answers in their order")
+    return over_time(sizes, np.arange(len(sizes)), "outputs in order")
 
 
 def _worst(run: PairedRun, answered: Answered, judge: Judge, count: int) -> tuple[Moment, ...]:

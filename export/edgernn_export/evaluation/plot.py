@@ -210,7 +210,7 @@ def _draw_answers(axes: Any, view: _View) -> None:
     _lines(axes, view)
     if len(view.other_class):
         at = view.other_class
-        axes.plot(view.x[at], view.integer_y[at], "x", color=_TARGET, ms=5, label="another class")
+        axes.plot(view.x[at], view.integer_y[at], "x", color=_TARGET, ms=5, label="different class")
     axes.set_ylabel(view.name)
     axes.margins(x=0.01)
     axes.legend(loc="upper left", frameon=False, ncols=4)
@@ -227,7 +227,7 @@ def _draw_difference(axes: Any, view: _View) -> None:
     for number, part in enumerate(parts):
         root = float(np.sqrt(np.mean(np.square(difference[part]))))
         ends = view.x[part[0]], view.x[part[-1]]
-        label = "rmse of a tenth" if number == 0 else None
+        label = "RMSE of one tenth" if number == 0 else None
         axes.plot(ends, (root, root), color=_TARGET, lw=1.6, label=label)
     axes.set_ylabel("integer − float")
     axes.legend(loc="upper left", frameon=False)
@@ -248,13 +248,13 @@ def _draw_errors(axes: Any, view: _View, found: Evaluation) -> None:
         for name, y, colour, look in answers
         if y is not None and y is not beside
     ]
-    axes.set_xlabel(f"{_of(found, view.name)}answer − {what}")
+    axes.set_xlabel(f"{_of(found, view.name)}output − {what}")
     known = np.concatenate([e[np.isfinite(e)] for _, e, _, _ in errors])
     edges = np.histogram_bin_edges(known, bins=int(np.clip(2 * np.sqrt(len(known)), 10, 60)))
     for name, error, colour, look in errors:
         axes.hist(error[np.isfinite(error)], bins=edges, color=colour, label=name, **look)
     axes.axvline(0.0, color=_TARGET, lw=0.7)
-    axes.set_ylabel("answers")
+    axes.set_ylabel("outputs")
     axes.legend(frameon=False)
 
 
@@ -295,7 +295,7 @@ def _draw_confusion(figure: Any, grid: Any, row: int, output: OutputFound) -> No
                         rotation=30 if count > 4 else 0)  # fmt: skip
         axes.set_yticks(range(count), [n[:14] for n in confusion.names])
         axes.set_ylabel("target")
-        axes.set_title(f"{whose}answer of the {name} model", fontsize="medium", loc="left")
+        axes.set_title(f"{whose}predictions of the {name} model", fontsize="medium", loc="left")
 
 
 def _thinned(x: npt.NDArray[Any], y: FloatArray) -> tuple[npt.NDArray[Any], FloatArray]:

@@ -228,11 +228,11 @@ def _text(found: Evaluation) -> str:
 def _head(found: Evaluation) -> Iterator[str]:
     yield (
         f"{found.model} {found.precision} on {way(found.window)}: "
-        f"{_count(found.answers, 'answer')} to {_count(found.readings, 'reading')} in "
+        f"{_count(found.answers, 'output')} for {_count(found.readings, 'reading')} in "
         f"{_count(found.streams, 'stream')}"
     )
     for reason, count in found.left_out.items():
-        yield f"left out: {_count(count, 'answer')} {reason}"
+        yield f"left out: {_count(count, 'output')} {reason}"
     for note in found.notes:
         yield f"note: {note}"
 
@@ -253,8 +253,8 @@ def _scores(found: Evaluation) -> Iterator[str]:
     yield from text_table(rows, "<", ">12", ">12", ">12", "")
     if found.kept_by_float_on_clipped is not None:
         yield (
-            "The float network itself keeps "
-            f"{_percent(found.kept_by_float_on_clipped)} when its readings are clipped as below."
+            "With readings clipped as below, the float network itself keeps "
+            f"{_percent(found.kept_by_float_on_clipped)}."
         )
 
 
@@ -275,7 +275,7 @@ def _confusion(found: Evaluation) -> Iterator[str]:
         whose = output.name and f"{output.name}, "
         for model, counts in (("float", confusion.of_float), ("integer", confusion.of_integer)):
             if counts is not None:
-                title = f"{whose}{model}: target below, answer right"
+                title = f"{whose}{model}: targets in rows, outputs in columns"
                 blocks.append("\n".join(_matrix(title, confusion.names, counts)))
     if blocks:
         yield "\n\n".join(blocks)
@@ -299,11 +299,11 @@ def _difference(found: Evaluation) -> Iterator[str]:
     for output in found.outputs:
         if output.agreement is not None:
             of = output.name and f" of {output.name}"
-            yield f"both give the same class{of}: {_percent(output.agreement)}"
+            yield f"same class{of} from both models: {_percent(output.agreement)}"
     if found.over_time is not None:
         tenths = "  ".join(map(_tenth, found.over_time.tenths))
-        grows = "it grows" if found.over_time.grows else "it does not grow"
-        yield f"in tenths of {found.over_time.along}, % of σ: {tenths} ({grows})"
+        grows = "growing" if found.over_time.grows else "not growing"
+        yield f"in ten parts ({found.over_time.along}), % of σ: {tenths} ({grows})"
 
 
 def _tenth(share: float | None) -> str:
@@ -321,19 +321,19 @@ def _borders(found: Evaluation) -> Iterator[str]:
         )
     if beyond:
         names = ", ".join(f"{c.channel}=LOW:HIGH" for c in beyond)
-        yield f"Quantize with calibration data that cover them, or with --input-range {names}."
+        yield f"Quantize with calibration data that covers them, or with --input-range {names}."
     else:
         yield "clipped readings: none"
     s = found.saturation
     shares = ", ".join(f"{name} {_percent(share, 3)}" for name, share in s.shares)
-    looked = f"{s.steps:,} of {s.of_steps:,} steps looked at"
-    yield f"saturated inside: {shares or 'nothing'} ({looked})"
+    checked = f"{s.steps:,} of {s.of_steps:,} steps checked"
+    yield f"saturated values: {shares or 'none'} ({checked})"
 
 
 def _worst(found: Evaluation) -> Iterator[str]:
     if not found.worst:
         return
-    rows = [("where", "output", "target", "float", "integer")]
+    rows = [("position", "output", "target", "float", "integer")]
     rows += [_moment(found, m) for m in found.worst]
     widths = [max(len(row[k]) for row in rows) + 2 for k in range(5)]
     numbers = (f">{max(11, width)}" for width in widths[2:])

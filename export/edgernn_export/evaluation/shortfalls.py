@@ -52,7 +52,7 @@ class OverTime:
     """How the difference develops.
 
     Attributes:
-        along: "steps since the zero state", or "answers in their order".
+        along: "steps since the zero state", or "outputs in order".
         tenths: its root mean square in each tenth, as a share of the float outputs' standard
             deviation; None where a tenth has no answer.
         rise: of a straight line through the tenths from the first to the last, over their mean.

@@ -159,7 +159,7 @@ def test_the_table_and_the_picture(files, capsys):
     assert command(*arguments, "--plot", "pictures/test.png") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == (
-        "gru_after w8a8 on an endless stream: 40 answers to 40 readings in 1 stream"
+        "gru_after w8a8 on an endless stream: 40 outputs for 40 readings in 1 stream"
     )
     assert any(line.startswith("rmse") and line.endswith("%  < decides") for line in lines)
     assert "clipped readings: none" in lines

@@ -71,8 +71,8 @@ def test_a_softmax_has_a_column_of_classes_beside_columns_of_numbers(
     marked = [line for line in found.table().splitlines() if line.endswith("< decides")]
     assert len(marked) == 1
     assert marked[0].startswith(f"{found.decides.metric} {found.decides.output} ")
-    assert "kind, integer: target below, answer right" in found.table()
-    assert "both give the same class of kind: " in found.table()
+    assert "kind, integer: targets in rows, outputs in columns" in found.table()
+    assert "same class of kind from both models: " in found.table()
     record = json.loads(found.to_json())
     assert record["decides"] == {"metric": found.decides.metric, "output": found.decides.output}
     level, kind = record["outputs"]
