@@ -49,6 +49,18 @@ ELSEWHERE = {
             "export pair.edgernn --program decode --to onnx",
         )
     },
+    **{
+        f"edgernn {command}": "tests/documents/test_simulate_document.py"
+        for command in (
+            "simulate model.edgernn --target nucleo-f446",
+            "simulate model.edgernn --target nrf52840-dk --emulate",
+            "targets",
+            "simulate model.edgernn --target nucleo-f446,nrf52840-dk,pico,esp32-c3,esp32 --emulate",
+            "simulate model.edgernn --target nucleo-f446 --emulate --input readings.csv",
+            "simulate model.edgernn --target nucleo-f446 --emulate --input readings.csv --steps 10",
+            "simulate model.edgernn --board my-board.toml --emulate",
+        )
+    },
     "edgernn export mill.edgernn --to c --core cortex-m4 -o build/": (
         "tests/documents/test_networks_from_keras.py"
     ),
@@ -69,6 +81,7 @@ PROGRAMS = {
     "docs/guides/qat.md": "tests/documents/test_qat_document.py",
     "docs/guides/recipes.md": "tests/documents/test_recipes_document.py",
     "docs/guides/search.md": "tests/documents/test_search_document.py",
+    "docs/guides/simulate.md": "tests/documents/test_simulate_document.py",
     "docs/guides/structured.md": "tests/documents/test_structured_document.py",
     "docs/guides/tokens.md": "tests/documents/test_tokens_document.py",
     "docs/guides/windows.md": "tests/documents/test_windows_document.py",

@@ -80,7 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--board", type=Path, action="append", default=[], metavar="FILE.toml",
-        help="profile of your own board; may be repeated",
+        help="profile of another board; may be repeated",
     )  # fmt: skip
     add_program_argument(parser, "one program of a file of several")
     parser.add_argument("--emulate", action="store_true", help="build the firmware and run it")

@@ -168,7 +168,7 @@ def find_targets(targets: Sequence[str | Path]) -> list[tuple[Core | None, Board
     if not targets:
         raise EdgeRnnError(
             "--target: expected at least one target, got none. Name a core or a board of "
-            "edgernn targets, or pass the profile of your own with --board."
+            "edgernn targets, or pass the profile of another board with --board."
         )
     return [find(target) for target in targets]
 

@@ -92,18 +92,18 @@ class SimulationReport:
         return f"{said}: {work:,} multiply-accumulates per answer{mean}"
 
     def _of_window(self) -> str:
-        """What the state of a window model is made of."""
+        """The part of the state of a window model that is readings."""
         if self.model.window is None:
             return ""
         carried = self.model.interface().carried_bytes
         return f", {carried:,} of them the readings of a window"
 
     def _left_out(self) -> str:
-        """Which part of the work a sparse model saves."""
+        """The part of the work that a sparse model saves."""
         memory = weight_memory(self.model.layers)
         if memory.kept_tiles == memory.tiles:
             return ""
-        return f", those of {1 - memory.density:.0%} of the tiles left out"
+        return f", with {1 - memory.density:.0%} of the tiles left out"
 
     def text(self) -> str:
         """For people."""
@@ -181,12 +181,12 @@ class SimulationReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProgramsReport:
-    """What one call found out about programs that share states.
+    """Programs that share states on a target: each separately, and all together.
 
     Attributes:
         programs: the set.
-        reports: of each program as a model of its own, without advice.
-        fit: flash and RAM of all together beside the board's; empty for a core.
+        reports: one for each program, without advice.
+        fit: flash and RAM of all together, compared with the board's; empty for a core.
     """
 
     programs: ProgramSet
@@ -195,7 +195,7 @@ class ProgramsReport:
 
     @property
     def known(self) -> dict[str, int]:
-        """Bytes that all programs need together; what they have in common counts once."""
+        """Bytes that all programs need together; shared parts count once."""
         weights = weight_memory(self.programs.layers).total_bytes
         return {"weights_bytes": weights, "state_bytes": self.programs.state_bytes}
 
@@ -237,7 +237,7 @@ def unit_of(model: IntegerModel) -> str:
 
 
 def _range(low: float, high: float, form: str) -> str:
-    """One figure where a table gives no range; what it is worth is said beside it."""
+    """One figure if a table gives no range; the line "estimate" says how reliable it is."""
     return format(low, form) if low == high else f"{low:{form}} to {high:{form}}"
 
 

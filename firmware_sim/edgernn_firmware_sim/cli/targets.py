@@ -13,8 +13,8 @@ from edgernn_firmware_sim.targets import NOT_EMULATED, Board, boards, cores
 HELP: Final = """List cores and boards.
 
 QEMU emulates the cores. Each board names the core that runs its firmware; boards with an Xtensa
-core have no emulator here. Describe a board of your own in a TOML file and pass it to
-edgernn simulate with --board.
+core have no emulator here. To use another board,
+describe it in a TOML file and pass the file to edgernn simulate with --board.
 """
 EXAMPLES: Final = """examples:
   edgernn targets

@@ -1,4 +1,4 @@
-"""From generated C to an image that QEMU starts."""
+"""Builds an image that QEMU starts from generated C."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from edgernn_firmware_sim.targets import Core
 
 #: Room for the stack in the image; the harness notices when it is not enough.
 STACK_BYTES: Final = 2048
-#: Generated files with a `main` of their own; the harness takes their place.
+#: Generated files that have a `main`; the harness replaces them.
 PROGRAMS: Final = ("main.c", "selftest_host.c")
 _COMPILE: Final = (
     "-std=c99", "-O2", "-ffreestanding", "-ffunction-sections", "-fdata-sections",
     "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror",
 )  # fmt: skip
-#: The compiler's call graph with stack frames, as .ci files beside the objects.
+#: The compiler's call graph with stack frames, as .ci files next to the objects.
 _STACK_USE: Final = ("-fstack-usage", "-fcallgraph-info=su")
 #: Without it the loop inside our memcpy would become a call of memcpy.
 _HARNESS_ONLY: Final = ("-fno-tree-loop-distribute-patterns",)
@@ -30,7 +30,7 @@ _LINK: Final = ("-nostdlib", "-static", "-no-pie", "-Wl,--gc-sections,--build-id
 
 
 def packaged(*parts: str) -> Path:
-    """A file beside this module; wheels are installed unpacked."""
+    """A file in the folder of this module; wheels are installed unpacked."""
     return Path(str(resources.files("edgernn_firmware_sim.emulator"))).joinpath(*parts)
 
 
@@ -66,7 +66,7 @@ def build_image(core: Core, sources: Mapping[str, bytes], folder: Path) -> Path:
 
     objects = [f"{path.stem}.o" for path in harness]
     objects += [f"model/{Path(name).stem}.o" for name in written]
-    # RISC-V compilers for Linux bring no 32-bit libgcc, and rv32imc firmware needs none of it.
+    # RISC-V compilers for Linux have no 32-bit libgcc, and rv32imc firmware does not need it.
     libraries = ["-lgcc"] if family == "arm" else []
     _link(core, [*objects, *libraries], folder)
     return folder / "firmware.elf"

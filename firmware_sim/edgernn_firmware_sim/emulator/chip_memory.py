@@ -1,4 +1,4 @@
-"""What a model takes of a chip's memory once it is linked; nothing is run."""
+"""Flash and RAM of a linked model; nothing is run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from edgernn_firmware_sim.emulator.tools import require
 from edgernn_firmware_sim.emulator.work import read_listing
 from edgernn_firmware_sim.targets import Core
 
-#: Larger than what any microcontroller has.
+#: More than any microcontroller has.
 _ROOM_BYTES: Final = 1 << 26
 
 

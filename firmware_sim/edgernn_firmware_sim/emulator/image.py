@@ -1,4 +1,4 @@
-"""What a linked image holds: bytes by section and the symbols that must not be there."""
+"""Content of a linked image: bytes by section, and symbols that it must not contain."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ImageSizes:
 
     @property
     def flash_bytes(self) -> int:
-        """What the model takes of a chip's flash."""
+        """Bytes of flash that the model needs."""
         return self.text_bytes + self.rodata_bytes
 
 
@@ -71,7 +71,7 @@ def forbidden_symbols(names: list[str]) -> list[str]:
 
 
 def check_symbols(core: Core, names: list[str]) -> None:
-    """Refuse an image that links what firmware must not have.
+    """Refuse an image that links a heap, software floating point or 64-bit divisions.
 
     Raises:
         EmulationError: names the symbols.

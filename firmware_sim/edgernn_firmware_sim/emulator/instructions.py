@@ -36,12 +36,12 @@ class Instruction:
     """One instruction of an image.
 
     Attributes:
-        function: name of the function it stands in, without what the compiler appends to clones.
+        function: name of its function, without the suffix that the compiler appends to clones.
         mnemonic: as disassembled, for example ``ldrb.w``.
         operands: as disassembled.
         kind: one of `CLASSES`.
         registers: moved by an instruction that moves several; otherwise 0.
-        target: address that the disassembly names as where it leads; None where it names none.
+        target: address that the disassembly names as its target; None if it names none.
     """
 
     function: str

@@ -42,16 +42,16 @@ _EXIT_CODES: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Emulation:
-    """What one stream on one emulated core showed.
+    """Results of one stream on one emulated core.
 
     Attributes:
         core: name of the core profile.
         steps: length of the stream.
         compared: outputs and state values of all steps.
-        differing: how many of them are not those of the reference.
-        first_difference: where the first of them is; empty if there is none.
+        differing: how many of them differ from the reference.
+        first_difference: place of the first of them; empty if there is none.
         instructions: executed by each step.
-        work: what these instructions were, over all steps.
+        work: these instructions by class and function, over all steps.
         macs: multiply-accumulates of an answer: of one step, or of all steps of a window.
         sizes: of the linked model.
         struct_bytes: size of the model's state struct, scratch included.
@@ -79,7 +79,7 @@ class Emulation:
 
 
 def reference_trace(model: IntegerModel, q_xs: OperandArray) -> Int16Array:
-    """Outputs of the reference after every step, and what is carried then.
+    """Outputs of the reference after every step, and the state at that point.
 
     Args:
         model: the integer model.
@@ -100,7 +100,7 @@ def reference_trace(model: IntegerModel, q_xs: OperandArray) -> Int16Array:
 
 
 def carried_in_c(model: IntegerModel, step: int, state: State) -> State:
-    """What C keeps of a stream, in its order (see `reference_trace`).
+    """The values that C keeps of a stream, in its order (see `reference_trace`).
 
     Args:
         model: the integer model.
@@ -135,8 +135,8 @@ def emulate(
         core: the emulated core.
         q_xs: operand codes [T, I], T >= 1.
         folder: an empty folder for everything that is built and written.
-        wanted: `reference_trace` of the same stream, where the caller has it already.
-        progress: told what is done next.
+        wanted: `reference_trace` of the same stream, if the caller has it already.
+        progress: receives the name of each stage as it starts.
 
     Raises:
         BackendUnavailable: a compiler or QEMU is missing; names the packages.
@@ -212,7 +212,7 @@ def _first_difference(model: IntegerModel, got: Int16Array, wanted: Int16Array) 
 
 
 def _carried(model: IntegerModel) -> list[tuple[str, int]]:
-    """What C keeps of a stream, in its order: names and numbers of values."""
+    """The values that C keeps of a stream, in its order: names and numbers of values."""
     states = [(spec.name, spec.units) for spec in model.states]
     if model.window is not None:
         codes = model.window.steps * model.input.width

@@ -46,13 +46,13 @@ def execute(
     """Run a program in a folder and return its stdout.
 
     Args:
-        owner: whom an error message names.
+        owner: name for error messages.
         command: program and arguments.
         folder: working folder.
-        meanings: what exit statuses of this program stand for.
+        meanings: meanings of exit statuses of this program.
 
     Raises:
-        EmulationError: it failed or took minutes; carries what it said.
+        EmulationError: it failed or ran for minutes; includes its output.
     """
     try:
         done = subprocess.run(

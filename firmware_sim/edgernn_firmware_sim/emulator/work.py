@@ -27,11 +27,11 @@ class Work:
     Attributes:
         steps: calls of ``model_step``.
         instructions: executed by all of them.
-        classes: how many of each class (values of `CLASSES`); branches stand under
-            ``branch taken`` and ``branch not taken``. Largest first.
+        classes: how many of each class (values of `CLASSES`); branches are
+            counted as ``branch taken`` and ``branch not taken``. Largest first.
         functions: how many in each function, its callees not included. Largest first.
         kinds: how many of each kind (keys of `CLASSES`).
-        taken: how often the next instruction was not the one behind it in memory.
+        taken: how often the next instruction was not the following one in memory.
         registers: moved by instructions that move several.
     """
 

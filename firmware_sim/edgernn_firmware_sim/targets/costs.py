@@ -1,4 +1,4 @@
-"""Cycle estimates: what instructions cost on a core, as a range, from documented tables."""
+"""Cycle estimates: the cost of instructions on a core, as a range, from documented tables."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any, Final
 
 from edgernn.errors import TargetError
 
-#: What a table may price; every kind is that of `emulator.instructions`, beside three more:
-#: `instruction` prices what is not listed, `taken` comes on top for branches, calls and returns
-#: that leave the straight line, `register` for each register of an instruction that moves several.
+#: Instructions that a table may price: the kinds of `emulator.instructions`, and three more.
+#: `instruction` prices all kinds that are not listed. `taken` is added for branches, calls and
+#: returns that jump, `register` for each register of an instruction that moves several.
 KINDS: Final = (
     "load", "paired_load", "load_many", "store", "store_many", "multiply", "mac", "long_multiply",
     "long_mac", "divide", "alu", "shift", "saturate", "branch", "call", "return", "return_many",
     "vector", "other",
 )  # fmt: skip
 _EXTRAS: Final = ("taken", "register")
-#: A kind without a price of its own costs what this one costs, and else `instruction`.
+#: A kind without a price has the price of this one, or else of `instruction`.
 _LIKE: Final = {"paired_load": "load"}
 
 Range = tuple[float, float]
@@ -29,8 +29,8 @@ class Costs:
 
     Attributes:
         core: whose they are, for example ``cortex-m0plus``.
-        error_percent: judged error of an estimate made with them; 0 where nothing is known.
-        accuracy: what is known about that error.
+        error_percent: presumed error of an estimate made with them; 0 if it is unknown.
+        accuracy: a sentence about that error.
         cycles: price list; `instruction` is always in it.
     """
 
@@ -45,7 +45,7 @@ class Costs:
         return self.cycles.get(kind) or self.cycles.get(like) or self.cycles["instruction"]
 
     def extra(self, name: str) -> Range:
-        """Price that comes on top: ``taken`` or ``register``."""
+        """Additional price: ``taken`` or ``register``."""
         return self.cycles.get(name, (0.0, 0.0))
 
 
@@ -55,10 +55,11 @@ class Estimate:
 
     Attributes:
         core: whose cycles.
-        low_cycles: of one step: low figures, or the judged error below the middle if that is less.
-        high_cycles: high figures, or the judged error above the middle if that is more.
+        low_cycles: of one step: low figures, or the presumed error below the middle if that is
+            less.
+        high_cycles: high figures, or the presumed error above the middle if that is more.
         memory_factor: by which both were multiplied for slow memory.
-        accuracy: what is known about the error.
+        accuracy: a sentence about the error.
     """
 
     core: str
@@ -85,7 +86,7 @@ def estimate(
     Args:
         costs: of the core.
         kinds: how often instructions of each kind were executed in one step.
-        taken: how often the next one was not the one behind it in memory.
+        taken: how often the next instruction was not the following one in memory.
         registers: moved by instructions that move several.
         memory_factor: for flash with wait states, at least 1; 1.3 to 2 is usual for boards that
             run from flash with poor settings.
@@ -117,8 +118,8 @@ def parse_costs(owner: str, table: object) -> dict[str, Costs]:
     """Make price lists of the ``[costs.<core>]`` tables of a core profile.
 
     Args:
-        owner: whom an error message names.
-        table: what stands under ``costs``.
+        owner: name for error messages.
+        table: the value of ``costs``.
 
     Raises:
         TargetError: names the wrong entry.
@@ -140,7 +141,7 @@ def _parse_one(owner: str, core: str, entry: object) -> Costs:
     strange = [name for name in table if name not in allowed]
     if strange or "instruction" not in table:
         raise TargetError(
-            f"{owner}: expected 'instruction' and of {', '.join(allowed[1:])} what differs, "
+            f"{owner}: expected 'instruction' and any of {', '.join(allowed[1:])}, "
             f"got {', '.join(table) or 'none'}."
         )
     cycles = {name: _parse_range(f"{owner}.{name}", value) for name, value in table.items()}

@@ -65,7 +65,7 @@ def in_w8a8(model: IntegerModel) -> IntegerModel:
 
 
 def in_w4(model: IntegerModel) -> IntegerModel:
-    """The network with weights of 4 bits: its sizes, without the right numbers."""
+    """The network with 4-bit weights: its sizes, without the right numbers."""
     largest = Storage.DENSE4.weight_max
     layers = []
     for layer in model.layers:

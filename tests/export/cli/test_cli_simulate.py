@@ -61,7 +61,7 @@ def test_work_and_bytes_that_a_sparse_model_saves(tmp_path, capsys):
     assert 0 < kept < 8
     path = str(model.save(tmp_path / "model.edgernn"))
     _, printed = run(capsys, path, "--target", "cortex-m4")
-    work = f"128 multiply-accumulates per step, those of {1 - kept / 8:.0%} of the tiles left out"
+    work = f"128 multiply-accumulates per step, with {1 - kept / 8:.0%} of the tiles left out"
     assert work in printed.out
     assert f"weights         {17 * kept + 4} bytes" in printed.out
 

@@ -1,6 +1,6 @@
-/* Streams the file input.bin through the model and writes what came out after every step.
+/* Streams the file input.bin through the model and writes the results of every step.
  *
- * output.bin  per step: int16 outputs, then what is carried, little-endian: the first
+ * output.bin  per step: int16 outputs, then the state, little-endian: the first
  *             MODEL_STATE_BYTES bytes of the state struct. Windows begin padded, so that all steps
  *             of one hop are alike.
  * facts.bin   uint32: bytes of stack one step used at most, bytes of the model's state struct.

@@ -24,7 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The oldest interface that has everything used here; newer QEMUs may ask for -DQPV=n. */
+/* The oldest interface that has everything used here; newer QEMUs may require -DQPV=n. */
 #ifndef QPV
 #define QPV 1
 #endif
