@@ -333,11 +333,11 @@ class _Run:
         # Our back-ends stand first in tables; Keras was opened before them.
         self.workers.sort(key=lambda one: not one[1])
         model, network = self.model, self.model.name
+        accuracy = self._accuracy(evaluate)
+        boards = self._boards(targets)
         machine = machine_facts(self.core, distributions([*OWN.values(), *PEERS.values()]))
         samples = take_rounds(self.workers, network, rounds, self.progress)
         timings = timings_of(self.workers, network, samples)
-        boards = self._boards(targets)
-        accuracy = self._accuracy(evaluate)
         exact = [timing for timing in timings if timing.exact and timing.way == "step"]
         counted = judged(exact, named)
         sizes = file_sizes(model, self.files, self.others)
@@ -376,6 +376,7 @@ class _Run:
     def _accuracy(self, evaluate: Mapping[str, Any] | None) -> dict[str, Any] | None:
         if not evaluate:
             return None
+        self.progress("accuracy", 0, 1)
         order = {key: value for key, value in evaluate.items() if value is not None}
         network = None if self.float_model is None else str(self.float_model)
         found: dict[str, Any] = in_process(
