@@ -202,5 +202,5 @@ def called(
 
 
 def repeated(rows: Sequence[Any], count: int) -> list[Any]:
-    """The rows again and again, as many as are wanted."""
+    """A given number of rows, which start again at the first one after the last."""
     return (list(rows) * -(-count // len(rows)))[:count]

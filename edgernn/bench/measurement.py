@@ -30,7 +30,7 @@ from edgernn.bench.timings import BenchProgress, take_rounds, throughput_of, tim
 from edgernn.bench.verdict import BenchLimits, BoardFigures, checks, judged
 from edgernn.bench.workers import Worker, in_process
 from edgernn.container.file import load_either
-from edgernn.errors import BackendUnavailable, EdgeRnnError
+from edgernn.errors import BackendMismatch, BackendUnavailable, EdgeRnnError
 from edgernn.model.formats import FloatArray
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.interface import answers_text
@@ -38,7 +38,7 @@ from edgernn.records.opening import TableOptions
 
 #: Interleaved rounds where none are named.
 ROUNDS: Final = 60
-#: What is done on the workstation, by name: imported only when it is needed.
+#: Functions of the workstation part, which are imported when they are needed.
 _WORKSTATION: Final = {
     "export": "edgernn_export.bench.model_files:write_format",
     "float": "edgernn_export.bench.keras_peers:float_facts",
@@ -153,12 +153,7 @@ def _check(
     for name, value, most in (("streams", streams, MOST_STREAMS), ("rounds", rounds, 10_000)):
         if type(value) is not int or not 1 <= value <= most:
             raise EdgeRnnError(f"bench {name}: expected 1 to {most}, got {value!r:.40}.")
-    if limits.min_kept is not None and (float_model is None or not evaluate):
-        raise EdgeRnnError(
-            "bench min_kept: expected the float network and test data with targets, got "
-            f"{'no test data' if float_model is not None else 'no float network'}. "
-            "Pass --float MODEL.keras --data FILE --truth COLUMN."
-        )
+    limits.check_evaluation(float_model is not None, bool(evaluate))
 
 
 class _Run:
@@ -329,7 +324,7 @@ class _Run:
         targets: Sequence[str | PathLike[str]],
         evaluate: Mapping[str, Any] | None,
     ) -> Benchmark:
-        """Time everything, and put the figures together."""
+        """Time everything and collect the figures."""
         # Our back-ends stand first in tables; Keras was opened before them.
         self.workers.sort(key=lambda one: not one[1])
         model, network = self.model, self.model.name
@@ -341,6 +336,7 @@ class _Run:
         exact = [timing for timing in timings if timing.exact and timing.way == "step"]
         counted = judged(exact, named)
         sizes = file_sizes(model, self.files, self.others)
+        figures = [BoardFigures.of(board) for board in boards]
         kept = None if accuracy is None else accuracy["kept"]
         return Benchmark(
             model=model.name,
@@ -355,13 +351,15 @@ class _Run:
             throughput=throughput_of(samples),
             sizes=sizes,
             state_bytes=model.state_bytes,
-            memory_bytes=_memory(self.workers),
+            memory_bytes={
+                worker.name: worker.memory_bytes
+                for worker, _ in self.workers
+                if worker.memory_bytes is not None
+            },
             boards=boards,
             accuracy=accuracy,
             counted="" if counted is None else counted.name,
-            checks=checks(
-                limits, counted, sizes, [BoardFigures.of(board) for board in boards], kept
-            ),
+            checks=checks(limits, counted, sizes, figures, kept),
             left_out=tuple(self.left_out),
             machine=machine,
         )
@@ -369,9 +367,21 @@ class _Run:
     def _boards(self, targets: Sequence[str | PathLike[str]]) -> tuple[dict[str, Any], ...]:
         if not targets:
             return ()
-        self.progress("boards", 0, 1)
-        found = function_named(_WORKSTATION["boards"])(self.model, targets)
-        return tuple(asdict(cost) for cost in found)
+        costs = function_named(_WORKSTATION["boards"])
+        try:
+            found = costs(
+                self.model, targets, progress=lambda stage: self.progress(f"boards: {stage}", 0, 1)
+            )
+        except BackendUnavailable as error:
+            self._leave_out("instructions and time on boards", str(error))
+            found = costs(self.model, targets, emulate=False)
+        for cost in found:
+            if cost.exact is False:
+                raise BackendMismatch(
+                    f"bench, {cost.target}: expected the reference's outputs, got others. "
+                    f"Find them with: edgernn simulate --target {cost.target} --emulate"
+                )
+        return tuple(map(asdict, found))
 
     def _accuracy(self, evaluate: Mapping[str, Any] | None) -> dict[str, Any] | None:
         if not evaluate:
@@ -385,13 +395,5 @@ class _Run:
         return found
 
 
-def _memory(workers: Sequence[tuple[Worker, bool]]) -> dict[str, int]:
-    return {
-        worker.name: worker.memory_bytes for worker, _ in workers if worker.memory_bytes is not None
-    }
-
-
 def _reason(error: Exception) -> str:
-    if isinstance(error, ImportError):
-        return f"{error.name} is not installed"
-    return str(error)
+    return f"{error.name} is not installed" if isinstance(error, ImportError) else str(error)

@@ -90,7 +90,9 @@ def _departure(probe: Probe, float_ys: str | None) -> float | None:
 
 
 def departure(ys: FloatArray, wanted: FloatArray) -> float | None:
-    """RMS of a difference over the RMS of what is wanted; readings without an answer do not count.
+    """RMS of the difference from the float network over the RMS of its outputs.
+
+    Readings that the float network does not answer are left out.
 
     Args:
         ys: outputs [N, O].

@@ -39,6 +39,23 @@ class BenchLimits:
                     "Leave it out for no limit."
                 )
 
+    def check_evaluation(self, has_network: bool, has_targets: bool) -> None:
+        """Refuse a limit on accuracy that nothing can be compared with.
+
+        Args:
+            has_network: whether there is a float network.
+            has_targets: whether there are test data with targets.
+
+        Raises:
+            EdgeRnnError: `min_kept` is a number, and one of them is missing.
+        """
+        if self.min_kept is not None and not (has_network and has_targets):
+            raise EdgeRnnError(
+                "bench min_kept: expected the float network and test data with targets, got "
+                f"{'no test data' if has_network else 'no float network'}. "
+                "Pass --float MODEL.keras --data FILE --truth COLUMN."
+            )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitCheck:
@@ -81,7 +98,7 @@ class BoardFigures:
             board: fields of `edgernn_export.simulation.BoardCost`.
         """
         return BoardFigures(
-            name=str(board["target"]), ms=board["ms_high"], flash_bytes=board["flash_bytes"]
+            name=str(board["target"]), ms=board["high_ms"], flash_bytes=board["flash_bytes"]
         )
 
 

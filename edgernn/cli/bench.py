@@ -81,7 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     compared.add_argument(
         "--target", type=_names, action="extend", default=[], metavar="A,B,...",
-        help="boards or cores to add; see edgernn targets",
+        help="boards or cores to add, see edgernn targets; or a board profile, FILE.toml",
     )  # fmt: skip
     compared.add_argument(
         "--streams", type=int, default=8, metavar="N",
@@ -134,7 +134,7 @@ def main(args: argparse.Namespace) -> int:
             files=args.files,
             data=args.data,
             table=options,
-            targets=args.target,
+            targets=[Path(t) if t.endswith(".toml") else t for t in args.target],
             streams=args.streams,
             rounds=args.rounds,
             limits=limits,

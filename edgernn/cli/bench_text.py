@@ -12,7 +12,7 @@ from edgernn.bench.verdict import LimitCheck
 from edgernn.cli.style import bad, good, heading, muted, table
 
 _NONE: Final = "–"
-#: Fields of a board's costs and their headings.
+#: What the energy of a step is made of.
 _ENERGY: Final = "estimate: datasheet power × estimated cycles"
 
 
@@ -170,23 +170,20 @@ def _boards(found: Benchmark) -> Iterator[str]:
         [
             str(board["target"]),
             _count(board["instructions_per_step"]),
-            _range(board["ms_low"], board["ms_high"]),
+            _range(board["low_ms"], board["high_ms"]),
             _count(board["flash_bytes"]),
             _count(board["ram_bytes"]),
             _count(board["stack_bytes"]),
             {True: good("yes"), False: bad("no")}.get(board["fits"], _NONE),
-            _range(*_energy(board)),
+            _range(board["low_uj"], board["high_uj"]),
         ]
         for board in found.boards
     ]
     yield from table(headings, rows, "<" + ">" * (len(headings) - 1))
     yield muted(f"instructions are counted, ms are estimates; µJ are an {_ENERGY}")
-
-
-def _energy(board: Mapping[str, Any]) -> tuple[float | None, float | None]:
-    """Lowest and highest microjoules of a step."""
-    both = board.get("energy_uj_per_step")
-    return (None, None) if both is None else (both[0], both[1])
+    yield from (
+        muted(f"{board['target']}: {board['note']}") for board in found.boards if board["note"]
+    )
 
 
 def _count(value: float | None) -> str:

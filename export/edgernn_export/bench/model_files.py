@@ -43,7 +43,7 @@ def accuracy(
             "table" the fields of `TableOptions`.
 
     Returns:
-        What `Evaluation.record` says of metrics and of what is kept.
+        Metrics and the share kept, with the names of `Evaluation.record`.
 
     Raises:
         EdgeRnnError: as `evaluate`.

@@ -51,7 +51,7 @@ def open_tflite(network: str, order: dict[str, Any]) -> Opened:
 
 
 def open_onnx(network: str, order: dict[str, Any]) -> Opened:
-    """ONNX's float operators in onnxruntime, and what its dynamic quantization makes of them.
+    """ONNX's float operators in onnxruntime, and their dynamic quantization.
 
     Args:
         network: name of the model.
