@@ -21,6 +21,7 @@ from edgernn.cli.commands import SUBCOMMANDS, command_groups, command_module, co
 from edgernn.cli.failures import fail, file_sentence, missing_library
 from edgernn.cli.parsing import common_first, did_you_mean, given
 from edgernn.cli.process import replace_closed_streams
+from edgernn.cli.quiet_libraries import silence_libraries
 from edgernn.cli.style import Style, bad, heading, say, styled, wants_color
 from edgernn.errors import BackendMismatch, EdgeRnnError, EdgeRnnWarning
 
@@ -93,6 +94,9 @@ def _dispatch(arguments: list[str], as_json: bool) -> int:
     if not arguments or arguments[0] not in SUBCOMMANDS:
         return _top_level(arguments, as_json)
     name = arguments[0]
+    silence_libraries()
+    if given("--quiet", arguments):
+        os.environ.setdefault("TQDM_DISABLE", "1")
     try:
         parser = command_parser(name)
         with _warnings_in_one_line(name):

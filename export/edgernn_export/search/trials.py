@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from edgernn.cli.quiet_libraries import silence_libraries
 from edgernn.errors import BackendUnavailable, DataUnavailable, EdgeRnnError, SearchError
 from edgernn_export.search.candidates import trained, untrained
 from edgernn_export.search.hardware_cost import Cost, cost_of, measure
@@ -276,6 +277,7 @@ def _work(settings: Settings, number: int, deadline: float, alive: Connection) -
     share = max(1, (os.cpu_count() or 1) // settings.workers)
     for name in _THREADS:
         os.environ.setdefault(name, str(share))
+    silence_libraries()
     try:
         with opened(settings, worker=number) as study:
             run_trials(settings, study, deadline, lambda: None)
