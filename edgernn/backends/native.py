@@ -65,8 +65,8 @@ def _module() -> Any:
     except ImportError as error:
         raise BackendUnavailable(
             f"backend 'native': expected the compiled module edgernn._native, got none "
-            f"({error!s:.120}). Install a wheel for this machine, or a C compiler (on Debian: gcc "
-            "and python3-dev) and then edgernn again; or use backend='reference'."
+            f"({error!s:.120}). Run 'edgernn doctor', which prints the command that builds it; or "
+            "use backend='reference'."
         ) from error
 
 

@@ -19,6 +19,7 @@ from edgernn.backends.step_graph import (
 )
 from edgernn.container import interface_json
 from edgernn.errors import BackendUnavailable, FormatError
+from edgernn.install import hint
 from edgernn.model.formats import Int16Array, OperandArray
 from edgernn.model.interface import Interface
 
@@ -82,7 +83,7 @@ def _load_runtime() -> Any:
     except ImportError as error:
         raise BackendUnavailable(
             "backend 'onnx': expected onnxruntime, got an environment without it. "
-            "Install it with: pip install 'edgernn[onnx]'"
+            f"Install it with: {hint('onnx')}"
         ) from error
 
 

@@ -22,6 +22,7 @@ from edgernn.backends.step_graph import (
 )
 from edgernn.backends.tflite_file import read_tflite
 from edgernn.errors import BackendUnavailable, FormatError
+from edgernn.install import hint
 from edgernn.model.formats import Int16Array, OperandArray
 from edgernn.model.interface import Interface
 
@@ -37,7 +38,6 @@ RESOLVERS: Final = {
     "no_delegate": "BUILTIN_WITHOUT_DEFAULT_DELEGATES",
     "reference": "BUILTIN_REF",
 }
-_INSTALL: Final = "Install one with: pip install 'edgernn[tflite]'"
 
 
 def open_tflite(
@@ -131,7 +131,9 @@ def load_runtime(runtime: str = "auto") -> tuple[str, Any]:
             if error.name != name:  # it is there, but does not fit what it stands on
                 got = f"{name} that cannot be imported ({error!s:.120})"
     wanted = "tflite-runtime or ai-edge-litert" if runtime == "auto" else runtime
-    raise BackendUnavailable(f"backend 'tflite': expected {wanted}, got {got}. {_INSTALL}")
+    raise BackendUnavailable(
+        f"backend 'tflite': expected {wanted}, got {got}. Install one with: {hint('tflite')}"
+    )
 
 
 class TfliteBackend:

@@ -29,6 +29,7 @@ SUBCOMMANDS: Final[dict[str, tuple[str, str]]] = {
     "export": ("edgernn_export.cli.export", "write .tflite, .onnx or C99 sources"),
     "simulate": ("edgernn_export.cli.simulate", "run the firmware of a board in an emulator"),
     "targets": ("edgernn_firmware_sim.cli.targets", "list cores and boards"),
+    "doctor": ("edgernn.cli.doctor", "show what is installed and how to install the rest"),
 }
 
 #: Title of a group -> its commands, in the order of a model's life.

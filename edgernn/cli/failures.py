@@ -8,6 +8,7 @@ import sys
 from typing import Final
 
 from edgernn.cli.style import bad
+from edgernn.install import hint
 
 #: Libraries of the extras, by the name an ImportError carries.
 _EXTRAS: Final[dict[str, str]] = {
@@ -64,5 +65,5 @@ def missing_library(error: ImportError) -> str | None:
         return None
     return (
         f"expected {error.name} to be installed, got an environment without it. "
-        f"Install it with: pip install 'edgernn[{extra}]'"
+        f"Install it with: {hint(extra)}"
     )

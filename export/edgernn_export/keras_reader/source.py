@@ -17,6 +17,7 @@ from typing import Any
 
 from edgernn.cli.style import is_watched, say
 from edgernn.errors import BackendUnavailable, EdgeRnnError, UnsupportedModelError
+from edgernn.install import hint
 from edgernn_export.keras_reader.findings import Context, Findings
 from edgernn_export.keras_reader.layers.readers import SUPPORTED, refuse_class
 from edgernn_export.keras_reader.stored import keras2
@@ -63,7 +64,7 @@ def open_model(
         import h5py  # noqa: F401  # said here, in one sentence
     except ImportError as error:
         raise BackendUnavailable(
-            "h5py: expected an installed package, got none. Run: pip install 'edgernn[export]'"
+            f"h5py: expected an installed package, got none. Run: {hint('export')}"
         ) from error
     with opened_file(path, None if weights is None else Path(weights)) as file:
         return _stored(file, context.findings), replace(context, keras2=file.keras2)
@@ -119,7 +120,7 @@ def _require_keras() -> Any:
         import keras
     except ImportError as error:
         raise BackendUnavailable(
-            "keras: expected an installed package, got none. Run: pip install 'edgernn[export]'"
+            f"keras: expected an installed package, got none. Run: {hint('export')}"
         ) from error
     return keras
 

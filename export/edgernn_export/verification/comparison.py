@@ -13,6 +13,7 @@ import numpy as np
 
 from edgernn.cli.text_tables import text_table
 from edgernn.errors import EdgeRnnError, ShapeError
+from edgernn.install import hint
 from edgernn.model.formats import Int16Array, OperandArray
 from edgernn.model.integer_model import IntegerModel
 from edgernn_export.verification.executors import REFERENCE, Executor, Trace, select, trace
@@ -88,9 +89,7 @@ class Verification:
         """Plain text for people; the last line counts the differing values."""
         lines = [self.heading(), *outcome_table("backend", self.outcomes)]
         if all(outcome.status != RAN for outcome in self.outcomes[1:]):
-            lines.append(
-                "No runtime ran. Install one with: pip install 'edgernn[tflite]' or 'edgernn[onnx]'"
-            )
+            lines.append(f"No runtime ran. Install one with: {hint('tflite')}")
         lines.append(f"differing values: {self.differing}")
         return "\n".join(lines)
 

@@ -16,6 +16,7 @@ import numpy as np
 from edgernn.backends.onnx_file import read_onnx
 from edgernn.backends.tflite_file import read_either
 from edgernn.errors import EdgeRnnError, FormatError
+from edgernn.install import hint
 from edgernn.model.formats import OperandArray
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.program_set import ProgramInterfaces, ProgramSet
@@ -89,7 +90,7 @@ class FileVerification:
             lines.append(f"FAIL: the model given is {self.wanted_sha256}, another one")
         lines += outcome_table("golden vector", self.golden)
         if all(outcome.status == NOT_INSTALLED for outcome in self.golden):
-            lines.append(f"No runtime ran. {_INSTALL[self.kind]}")
+            lines.append(f"No runtime ran. {_install(self.kind)}")
         if self.stream is not None:
             lines += ["", *self.stream.table().splitlines()[:-1], ""]
         lines += [f"verified: {sentence}" for sentence in self.verified]
@@ -108,11 +109,6 @@ class FileVerification:
         return json.dumps(record, allow_nan=False)
 
 
-_INSTALL: Final = {
-    TFLITE: "Install one with: pip install 'edgernn[tflite]'",
-    ONNX: "Install it with: pip install 'edgernn[onnx]'",
-    C: "Install a C compiler, on Debian with: sudo apt-get install gcc libc6-dev",
-}
 _NO_MODEL: Final = (
     "anything but the golden vector: an integer model cannot be read back from this file. "
     "Name the one it was written from with: --model MODEL.edgernn"
@@ -311,3 +307,10 @@ def _verify_c(
         verified=_found((golden,), found),
         not_verified=tuple(not_verified),
     )
+
+
+def _install(kind: str) -> str:
+    """How to install what runs a kind of file."""
+    if kind == C:
+        return "Install a C compiler, on Debian with: sudo apt-get install gcc libc6-dev"
+    return f"Install one with: {hint(kind)}"

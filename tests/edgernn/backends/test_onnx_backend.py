@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import replace
 
@@ -21,6 +22,7 @@ from edgernn.errors import (
     ShapeError,
     StateError,
 )
+from edgernn.install import hint
 from edgernn.model.formats import Precision
 from edgernn.model.interface import Golden
 from edgernn_export.writers.onnx.float_operators import write_onnx_float
@@ -100,7 +102,7 @@ def test_missing_runtime_names_the_command(path, monkeypatch):
     with pytest.raises(
         BackendUnavailable,
         match=r"^backend 'onnx': expected onnxruntime, got an environment without it\. "
-        r"Install it with: pip install 'edgernn\[onnx\]'$",
+        f"Install it with: {re.escape(hint('onnx'))}$",
     ):
         open_onnx(path)
 

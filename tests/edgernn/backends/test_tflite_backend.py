@@ -6,6 +6,7 @@ import gc
 import hashlib
 import importlib
 import json
+import re
 import sys
 from importlib import util
 from pathlib import Path
@@ -24,6 +25,7 @@ from edgernn.errors import (
     ShapeError,
     StateError,
 )
+from edgernn.install import hint
 
 FOLDER = Path(__file__).resolve().parents[2] / "golden" / "tflite"
 STREAMS = json.loads((FOLDER / "streams.json").read_text())["streams"]
@@ -245,7 +247,7 @@ def test_without_a_runtime_the_command_is_named(monkeypatch):
         raise ModuleNotFoundError(name=module.partition(".")[0])
 
     monkeypatch.setattr(importlib, "import_module", missing)
-    wanted = r"got an environment without it\. Install one with: pip install 'edgernn\[tflite\]'$"
+    wanted = rf"got an environment without it\. Install one with: {re.escape(hint('tflite'))}$"
     with pytest.raises(BackendUnavailable, match=wanted):
         load_runtime()
 

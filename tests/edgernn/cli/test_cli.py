@@ -15,6 +15,7 @@ from edgernn import cli
 from edgernn.cli import main
 from edgernn.cli.commands import command_parser
 from edgernn.errors import BackendMismatch, EdgeRnnError
+from edgernn.install import hint
 from edgernn.model.formats import Precision
 from edgernn.model.interface import Window
 from edgernn.model.storage import Storage
@@ -196,7 +197,7 @@ def test_a_missing_library_names_the_command_that_installs_it(command, library, 
     assert main(["demo"]) == 2
     assert capsys.readouterr().err == (
         f"edgernn demo: expected {library} to be installed, got an environment without it. "
-        f"Install it with: pip install 'edgernn[{extra}]'\n"
+        f"Install it with: {hint(extra)}\n"
     )
 
 

@@ -2,6 +2,7 @@
 
 import builtins
 import json
+import re
 import zipfile
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from edgernn.errors import BackendUnavailable, UnsupportedModelError
+from edgernn.install import hint
 from edgernn_export.float_model.float_run import run
 from edgernn_export.keras_reader import read_keras
 from tests.support.models.keras import answer, readings, sequential
@@ -169,6 +171,6 @@ def test_a_package_is_not_installed(monkeypatch, tmp_path, missing):
 
     source = KERAS2 / "hard.h5" if missing == "h5py" else saved_model(tmp_path, "hard")
     monkeypatch.setattr(builtins, "__import__", without)
-    text = rf"{missing}: expected an installed package, got none\. Run: pip install 'edgernn\[exp"
+    text = f"{missing}: expected an installed package, got none\\. Run: {re.escape(hint('export'))}"
     with pytest.raises(BackendUnavailable, match=text):
         read_keras(source)

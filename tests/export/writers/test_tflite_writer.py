@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter
 from dataclasses import replace
 from importlib import util
@@ -14,6 +15,7 @@ import pytest
 from edgernn.backends.tflite_file import parse_metadata
 from edgernn.container import interface_json
 from edgernn.errors import BackendUnavailable
+from edgernn.install import hint
 from edgernn.model.affine import Affine8, Affine16, Source, Term8, Term16
 from edgernn.model.formats import Precision
 from edgernn.model.interface import Golden
@@ -228,7 +230,7 @@ def test_tables_refuse_another_scale():
 def test_without_a_schema_the_command_is_named(monkeypatch):
     tflite_graph.load_schema.cache_clear()
     monkeypatch.setattr(util, "find_spec", lambda name: None)
-    with pytest.raises(BackendUnavailable, match=r"pip install 'edgernn\[export\]'$"):
+    with pytest.raises(BackendUnavailable, match=re.escape(hint("export")) + "$"):
         tflite_graph.load_schema()
     tflite_graph.load_schema.cache_clear()
 

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.errors import BackendUnavailable
+from edgernn.install import hint
 
 #: Packages that carry the schema as one self-contained file, and where.
 _SCHEMA_FILES: Final = (
@@ -47,7 +48,7 @@ def load_schema() -> ModuleType:
                 return module
     raise BackendUnavailable(
         "tflite writer: expected flatbuffers and the schema of TensorFlow or ai-edge-litert, "
-        "got an environment without them. Install them with: pip install 'edgernn[export]'"
+        f"got an environment without them. Install them with: {hint('export')}"
     )
 
 
