@@ -108,7 +108,8 @@ def test_safetensors_reads_what_format_md_says(cell, precision):
 
 
 def test_the_examples_of_format_md():
-    text = (Path(edgernn.__file__).parent / "container" / "FORMAT.md").read_text(encoding="utf-8")
+    path = Path(edgernn.__file__).parent / "container" / "FORMAT.md"
+    text = " ".join(path.read_text(encoding="utf-8").split())
     halves = packed(np.array([[1, -2, 7]], np.int8)).tobytes().hex(" ")
     assert f"1, −2, 7 is the bytes `{halves}`" in text
     blocks = np.zeros((2, 3, 4, 4), np.int8)

@@ -1,6 +1,6 @@
-"""The slots of ``edgernn_variant.h``, who fills them, and ``edgernn/native/README.md`` about it.
+"""The slots of ``edgernn_variant.h``, which variants fill them, and ``edgernn/native/README.md``.
 
-python -m tests.support.native.slots    writes the file anew
+python -m tests.support.native.slots    writes that file again
 """
 
 from __future__ import annotations
@@ -12,32 +12,37 @@ from tests.support.native.compilers import NATIVE
 
 README = NATIVE / "README.md"
 HEADER = NATIVE / "edgernn_variant.h"
-#: Slots that no text stands in for.
+#: Slots without a default.
 REQUIRED = ("LANES_HEADER", "AFFINE_HEADER", "SPARSE_HEADER", "DOT4_HEADER")
 
 TEXT = """\
-# Kernels in C99
+# C99 kernels
 
-The layers of edgernn, NUMERICS.md sections 6 to 8, bit for bit on every core. This folder is what
-`edgernn export --to c` copies and what the extension module compiles. All includes are relative:
-no path need be set.
+C sources of all edgernn layers (NUMERICS.md, sections 6 to 8), bit-exact on every core. The command
+`edgernn export --to c` copies this folder, and the extension module of the native back-end is
+compiled from it. All includes are relative, so you do not need to set an include path.
 
-| place | what it is |
+| path | contents |
 |---|---|
-| `edgernn_*.h` | public headers; `edgernn_config.h` chooses the variant |
-| `edgernn_*.c` | one source per layer, the maps, the tables, the border, the check: compile these |
-| `common/` | text that every variant compiles |
-| `isa/<name>/` | what one instruction set brings; `variant.h` says which slots it fills |
+| `edgernn_*.h` | public headers; `edgernn_config.h` selects the variant |
+| `edgernn_*.c` | sources to compile: layers, maps, tables, input and output conversion, self-test |
+| `common/` | code that every variant compiles |
+| `isa/<name>/` | code for one instruction set; its `variant.h` defines the slots it fills |
 
-Only `edgernn_config.h` and `edgernn_variant.h` ask for `EDGERNN_VARIANT`. A new instruction set is
-a name in these two, a folder with a `variant.h`, and the slots below: four that each variant must
-fill, and others that have a text for all (`edgernn_variant.h` or the file named there).
+## Adding an instruction set
+
+Only `edgernn_config.h` and `edgernn_variant.h` read `EDGERNN_VARIANT`. To add an instruction set:
+
+1. Add its name to these two files.
+2. Add a folder `isa/<name>/` with a `variant.h`.
+3. Fill the slots below. Every variant must fill four of them. The others have a default
+   (`edgernn_variant.h` or the file that it names).
 
 ## Slots
 
-Each folder's entry is what fills the slot: a header, `own` text in its `variant.h`, or nothing
-where it takes the text for all. Names lack their `EDGERNN_`; a star marks a slot that must be
-filled.
+Each column shows how a folder fills the slots: with a header, with its `own` definition in
+`variant.h`, or with the default (empty cell). The prefix `EDGERNN_` is omitted. A star marks a slot
+that every variant must fill.
 
 @table@
 
