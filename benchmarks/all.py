@@ -50,7 +50,7 @@ BENCHMARKS: Final = {
     "onnx_step": Benchmark(module="benchmarks.onnx_step", page="speed", minutes=0.5),
     "sparse": Benchmark(module="benchmarks.sparse", page="sparse", minutes=2.5),
     "int4": Benchmark(module="benchmarks.int4", page="int4", minutes=2),
-    "heavy_tails": Benchmark(module="benchmarks.heavy_tails", page="heavy_tails", minutes=4),
+    "heavy_tails": Benchmark(module="benchmarks.heavy_tails", page="heavy_tails", minutes=2),
     "session_inputs": Benchmark(
         module="benchmarks.session_inputs", page="speed", minutes=1, arguments=("--rounds", "40")
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any, Final
 
 RESULTS: Final = Path(__file__).parents[1] / "results"
 PAGES: Final = Path(__file__).parents[2] / "docs" / "results"
+#: Inline code and the texts of links.
+_UNBROKEN: Final = re.compile(r"`[^`]+`|\[[^\]]+\]")
 #: Figures of one benchmark, as JSON stores them.
 Record = dict[str, Any]
 
@@ -31,19 +34,25 @@ def store(path: Path, record: Record) -> None:
     path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def paragraph(text: str) -> str:
-    """A paragraph in lines of at most 118 characters."""
-    return textwrap.fill(
-        " ".join(text.split()), 118, break_long_words=False, break_on_hyphens=False
-    )
+def paragraph(text: str, first: str = "", next_lines: str = "") -> str:
+    """A paragraph in lines of at most 118 characters, with code and link texts unbroken.
+
+    Args:
+        text: the words.
+        first: what the first line begins with.
+        next_lines: what all other lines begin with.
+    """
+    kept = _UNBROKEN.sub(lambda found: found[0].replace(" ", "\0"), " ".join(text.split()))
+    lines = textwrap.fill(
+        kept, 118, initial_indent=first, subsequent_indent=next_lines,
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
+    return lines.replace("\0", " ")
 
 
 def bullet(text: str) -> str:
-    """An item of a list in lines of at most 118 characters."""
-    return textwrap.fill(
-        " ".join(text.split()), 118, initial_indent="- ", subsequent_indent="  ",
-        break_long_words=False, break_on_hyphens=False,
-    )  # fmt: skip
+    """An item of a list."""
+    return paragraph(text, "- ", "  ")
 
 
 def bullets(texts: Iterable[str]) -> str:
