@@ -33,7 +33,12 @@ def markdown() -> str:
 
 
 def _common() -> Iterator[str]:
-    yield from ("## Common options { #common-options }", "", "Every command accepts these options.", "")
+    yield from (
+        "## Common options { #common-options }",
+        "",
+        "Every command accepts these options.",
+        "",
+    )
     for option, text in COMMON.items():
         yield from (f"`{option}`", f":   {_sentence(text)}", "")
 
@@ -98,7 +103,7 @@ def _help(action: argparse.Action) -> str:
     }
     choices = ", ".join(map(str, action.choices or ()))
     if not text:
-        return f"One of {choices}." if choices else ""
+        return f"One of {choices}." if choices else "–"
     return _sentence(text)
 
 

@@ -53,8 +53,9 @@ class Section:
     @property
     def overview(self) -> str | None:
         """The page that lists the pages of the section; None where they share no folder."""
-        folders = {entry.place.partition("/")[0] for entry in self.entries if "/" in entry.place}
-        return f"{folders.pop()}/index.md" if len(folders) == 1 else None
+        folders = {entry.place.rpartition("/")[0].partition("/")[0] for entry in self.entries}
+        folder = folders.pop()
+        return f"{folder}/index.md" if folder and not folders else None
 
     def markdown(self) -> str:
         """The text of the overview."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgernn_export.cells.cell_readers import CellReader, register_keras_cell
 from edgernn_export.float_model.own_cells import FloatCell
+
+if TYPE_CHECKING:
+    from edgernn_export.cells.keras_cell import RegisteredCell
 
 __all__ = ["CellReader", "FloatCell", "RegisteredCell", "register_keras_cell"]
 
