@@ -24,6 +24,7 @@ SUBCOMMANDS: Final[dict[str, tuple[str, str]]] = {
     "info": ("edgernn.cli.info", "show layers, sizes, channels and provenance of a model"),
     "evaluate": ("edgernn_export.cli.evaluate", "measure accuracy against the float model"),
     "verify": ("edgernn_export.cli.verify", "compare the outputs of all back-ends bit for bit"),
+    "compare": ("edgernn_export.cli.compare", "show models side by side"),
     "bench": ("edgernn.cli.bench", "measure time, memory and size on all back-ends"),
     "run": ("edgernn.cli.run", "stream CSV or JSON lines through a model"),
     "export": ("edgernn_export.cli.export", "write .tflite, .onnx or C99 sources"),

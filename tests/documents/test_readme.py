@@ -63,6 +63,12 @@ ELSEWHERE = {
             "simulate model.edgernn --board my-board.toml --emulate",
         )
     },
+    **{
+        f"edgernn compare small.edgernn large.edgernn{rest}": (
+            "tests/documents/test_compare_document.py"
+        )
+        for rest in ("", " --target nucleo-f446,esp32-c3")
+    },
     "edgernn export mill.edgernn --to c --core cortex-m4 -o build/": (
         "tests/documents/test_networks_from_keras.py"
     ),
@@ -74,6 +80,7 @@ ELSEWHERE = {
 PROGRAMS = {
     "docs/guides/activations.md": "tests/documents/test_activations_document.py",
     "docs/guides/add-a-cell.md": "tests/documents/test_add_a_cell_document.py",
+    "docs/guides/compare.md": "tests/documents/test_compare_document.py",
     "docs/guides/convolutions.md": "tests/documents/test_convolutions_document.py",
     "docs/guides/distillation.md": "tests/documents/test_distillation_document.py",
     "docs/guides/long-memory.md": "tests/documents/test_long_memory_document.py",

@@ -18,21 +18,29 @@ _HEADINGS: Final = (
 _SIDES: Final = "<<>>>>>>>>"
 
 
-def cost_table(costs: Sequence[BoardCost], unit: str = "step") -> list[str]:
+def cost_table(
+    costs: Sequence[BoardCost], unit: str = "step", labels: Sequence[str] | None = None
+) -> list[str]:
     """The lines of a table with one row per target, and of the notes below it.
 
     Args:
         costs: of `board_costs`.
         unit: what one call of the step function is: a step, or a reading.
+        labels: names of the rows, if not those of the targets.
     """
-    lines = table(_HEADINGS, map(_row, costs), _SIDES)
+    rows = [list(_row(cost)) for cost in costs]
+    headings = list(_HEADINGS)
+    if labels is not None:
+        headings[0] = "model"
+        rows = [[label, *row[1:]] for label, row in zip(labels, rows, strict=True)]
+    lines = table(headings, rows, _SIDES)
     if any(cost.instructions_per_step is not None for cost in costs):
         lines.append(f"Instructions, ms and µJ are per {unit}; instructions and bytes are exact.")
         lines.append("ms: estimated cycles at the clock of the board.")
     if any(cost.low_uj is not None for cost in costs):
         lines.append(f"µJ: {ENERGY_SOURCE}, of the chip alone.")
-    lines += [f"{cost.target}: {cost.note}." for cost in costs if cost.note]
-    return lines
+    notes = [f"{cost.target}: {cost.note}." for cost in costs if cost.note]
+    return [*lines, *dict.fromkeys(notes)]
 
 
 def _row(cost: BoardCost) -> tuple[str, ...]:
