@@ -6,7 +6,12 @@ import argparse
 from pathlib import Path
 from typing import Any, Final
 
-from edgernn.cli.arguments import add_policy_argument, add_table_arguments, table_options
+from edgernn.cli.arguments import (
+    add_policy_argument,
+    add_table_arguments,
+    model_file,
+    table_options,
+)
 from edgernn.cli.progress import progress
 from edgernn.errors import EdgeRnnError
 from edgernn_export.calibration.files import refuse_unreadable
@@ -38,7 +43,11 @@ EXAMPLES: Final = """examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
-        "models", metavar="MODEL.edgernn", type=Path, nargs="+", help="at least two"
+        "models",
+        metavar="MODEL.edgernn",
+        type=model_file,
+        nargs="+",
+        help="at least two integer models; 'demo' is the packaged one",
     )
     data = parser.add_argument_group("accuracy")
     data.add_argument(

@@ -14,6 +14,7 @@ from edgernn.cli.arguments import (
     add_policy_argument,
     add_program_argument,
     add_table_arguments,
+    model_file,
     table_options,
 )
 from edgernn.cli.progress import progress
@@ -73,7 +74,9 @@ EXAMPLES: Final = """examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("model", metavar="MODEL.edgernn", type=Path)
+    parser.add_argument(
+        "model", metavar="MODEL.edgernn", type=model_file, help="integer model, or 'demo'"
+    )
     parser.add_argument(
         "--target", type=comma_list, action="append", default=[], metavar="NAME,...",
         help="cores and boards (list them with: edgernn targets); may be repeated",
