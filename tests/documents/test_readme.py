@@ -11,6 +11,7 @@ RUNNABLE = (
     "docs/tutorials/quickstart.md",
     "docs/tutorials/raspberry-pi.md",
     "docs/guides/bare-tflite.md",
+    "docs/guides/benchmark.md",
     "docs/guides/coming-from-cmsis-nn.md",
     "docs/guides/coming-from-edge-impulse.md",
     "docs/guides/coming-from-tflite.md",
