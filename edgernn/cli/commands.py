@@ -30,6 +30,7 @@ SUBCOMMANDS: Final[dict[str, tuple[str, str]]] = {
     "export": ("edgernn_export.cli.export", "write .tflite, .onnx or C99 sources"),
     "simulate": ("edgernn_export.cli.simulate", "run the firmware of a board in an emulator"),
     "targets": ("edgernn_firmware_sim.cli.targets", "list cores and boards"),
+    "completion": ("edgernn.cli.completion", "print a completion script for your shell"),
     "doctor": ("edgernn.cli.doctor", "show what is installed and how to install the rest"),
 }
 
