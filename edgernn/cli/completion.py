@@ -53,7 +53,9 @@ def main(args: argparse.Namespace) -> int:
 def _command(name: str, line: str) -> Command:
     """The options and arguments of a command, from its parser."""
     parser = command_parser(name)
-    options, words, files = [], [], False
+    options: list[Option] = []
+    words: list[str] = []
+    files = False
     for action in parser._actions:
         choices = tuple(str(choice) for choice in action.choices or ())
         takes_file = _takes_file(action)

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
+from edgernn.display import record_repr
 from edgernn.errors import ModelError
 
 Int8Array = npt.NDArray[np.int8]
@@ -167,6 +168,17 @@ class ArrayRecord:
         return True
 
     __hash__ = None  # type: ignore[assignment]
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Keep the inherited repr: that of `dataclass` would print whole arrays."""
+        # By name: `dataclass` with slots makes the class again, and super() means the first one.
+        super(ArrayRecord, cls).__init_subclass__(**options)
+        if "__repr__" not in vars(cls):
+            cls.__repr__ = cls.__repr__  # type: ignore[method-assign]
+
+    def __repr__(self) -> str:
+        """One line; arrays by dtype and shape."""
+        return record_repr(self)
 
 
 def frozen_array(

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from edgernn.display import html_table, listed
 from edgernn.errors import ModelError
 from edgernn.model.affine import Affine, Affine8, Affine16, CodeRange, Source
 from edgernn.model.formats import MAX_WIDTH, ArrayRecord, Precision
@@ -204,6 +205,25 @@ class IntegerModel(ArrayRecord):
                 f"got {unsafe.size} rows that can overflow (first: row {int(unsafe[0])})"
             )
 
+    def __repr__(self) -> str:
+        """Name, precision, layers and sizes."""
+        layers = listed(f"{layer.kind} {layer.units}" for layer in self.layers)
+        return (
+            f"IntegerModel(name={self.name!r}, precision={self.precision_label!r}, "
+            f"layers={layers}, {sum(map(_weights, self.layers)):,} weights, "
+            f"{self.state_bytes} state bytes)"
+        )
+
+    def _repr_html_(self) -> str:
+        """A table of the layers, for notebooks."""
+        rows = [
+            (layer.name, layer.kind, f"{layer.inputs} → {layer.units}", f"{_weights(layer):,}",
+             ", ".join(f"{state.name} {state.format}" for state in layer.states))
+            for layer in self.layers
+        ]  # fmt: skip
+        title = f"{self.name}, {self.precision_label}, {self.state_bytes} state bytes"
+        return html_table(title, ("layer", "kind", "shape", "weights", "states"), rows)
+
     def operand_ranges(self, index: int) -> dict[Source, tuple[CodeRange, ...]]:
         """Bounds of the operand codes each source can carry into layer ``index``."""
         held = held_codes(self.layers)
@@ -341,3 +361,9 @@ def operand_ranges(
         return {Source.X: x}
     h, rh = ((inner,) * layer.columns(source) for source in (Source.H, Source.RH))
     return {Source.X: x, Source.H: h, Source.RH: rh, Source.XH: x + h}
+
+
+def _weights(layer: Layer) -> int:
+    """Number of weights, those of sparse layers that are left out too."""
+    terms = (term for affine in layer.affines.values() for term in affine.terms)
+    return sum(term.weights.size for term in terms)

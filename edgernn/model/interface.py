@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from edgernn.display import listed
 from edgernn.errors import EdgeRnnError, ModelError, ReadingError, ShapeError
 from edgernn.model.border.channels import MAX_PORTS, InputSpec, OutputSpec, Port, port_slices
 from edgernn.model.border.coder import InputCoder
@@ -107,6 +108,14 @@ class Interface(ArrayRecord):
     golden: Golden | None = None
     rate: Rate | None = None
     kept: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Name, precision, channels and state."""
+        return (
+            f"Interface(name={self.name!r}, precision={self.precision.value!r}, "
+            f"inputs={listed(self.input.names)}, outputs={listed(self.output.names)}, "
+            f"states={listed(state.name for state in self.states)})"
+        )
 
     @property
     def step_readings(self) -> int:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import enum
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import numpy as np
 
+from edgernn.display import short
 from edgernn.errors import ModelError
 from edgernn.model.affine import Affine, Affine8, Affine16, CodeRange, Source
 from edgernn.model.formats import (
@@ -180,6 +182,12 @@ class LayerRecord(ArrayRecord):
                 f"{owner}: expected at most {MAX_SPARSE_TILES} tiles of 4 columns in a sparse "
                 f"product, got {count} for source {source.value}. Store it dense, in 8 or 4 bits."
             )
+
+    def __repr__(self) -> str:
+        """Name, widths and options."""
+        own = [(field.name, getattr(self, field.name)) for field in fields(self)]
+        told = [(name, value) for name, value in own if isinstance(value, (enum.Enum, str, int))]
+        return f"{type(self).__name__}({', '.join(f'{n}={short(v)}' for n, v in told)})"
 
     @property
     def widths(self) -> dict[str, int]:

@@ -10,6 +10,7 @@ from typing import Final, Generic, Protocol, TypeVar
 
 import numpy as np
 
+from edgernn.display import listed
 from edgernn.errors import ModelError
 from edgernn.model.formats import INT16_MAX, INT16_MIN, ArrayRecord, Int16Array, Precision
 from edgernn.model.integer_model import IntegerModel
@@ -102,6 +103,13 @@ class LinkedPrograms(ArrayRecord, Generic[LinkedProgram]):
     name: str
     programs: tuple[LinkedProgram, ...]
     handovers: tuple[Handover, ...] = ()
+
+    def __repr__(self) -> str:
+        """Name, programs and what links them."""
+        return (
+            f"{type(self).__name__}(name={self.name!r}, programs={listed(self.names)}, "
+            f"shared states={listed(self.shared)}, {len(self.handovers)} handovers)"
+        )
 
     def __post_init__(self) -> None:
         """Check that the programs fit together."""

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from edgernn.backends.base import Backend
 from edgernn.backends.value_stream import Origin
+from edgernn.display import html_table
 from edgernn.errors import EdgeRnnError, StateError
 from edgernn.model.formats import FloatArray, Int16Array
 from edgernn.model.interface import Interface
@@ -369,6 +370,15 @@ class ProgramSession:
         told = ", ".join(self.programs) + (", closed" if self.closed else "")
         told += f", sharing {', '.join(self._holders)}" if self._holders else ""
         return f"<ProgramSession '{self._interfaces.name}': {told}>"
+
+    def _repr_html_(self) -> str:
+        """A table of the programs, for notebooks."""
+        rows = [
+            (p.name, p.input.width, p.output.width, ", ".join(state.name for state in p.states))
+            for p in self._interfaces.programs
+        ]
+        headings = ("program", "inputs", "outputs", "states")
+        return html_table(repr(self).strip("<>"), headings, rows)
 
 
 def _attached(

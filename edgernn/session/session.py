@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from edgernn.backends.base import Backend
 from edgernn.backends.value_stream import Origin, SharedBackend
+from edgernn.display import html_table
 from edgernn.errors import ShapeError
 from edgernn.model.formats import FloatArray, Int16Array
 from edgernn.model.interface import InputSpec, Interface, OutputSpec, answers_text, port_slices
@@ -334,6 +335,13 @@ class Session(ReadingStream):
             f"{i.state_bytes} state bytes{_answered(i)}, "
             f"bad readings {self._policies}{closed}>"
         )
+
+    def _repr_html_(self) -> str:
+        """A table of the channels, for notebooks."""
+        source, sink = self.interface.input, self.interface.output
+        rows = [("input", n, u) for n, u in zip(source.names, source.units, strict=True)]
+        rows += [("output", n, u) for n, u in zip(sink.names, sink.units, strict=True)]
+        return html_table(repr(self).strip("<>"), ("channel", "name", "unit"), rows)
 
 
 def _widths(spec: InputSpec | OutputSpec) -> str:

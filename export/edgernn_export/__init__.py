@@ -1,15 +1,41 @@
-"""How a trained network becomes an integer model and its files.
+"""Quantize a trained network, evaluate it and export it to the formats that devices run.
 
-    from edgernn_export import export, quantize
+    from edgernn_export import evaluate, export, quantize
 
     model = quantize("model.keras", calibration=streams, precision="w8a8")
     model.save("model.edgernn")
-    export(model, "build/", formats=("tflite", "onnx"))
+    print(evaluate(model, "test.csv", "demand", float_model="model.keras").table())
+    export(model, "build/", formats=("tflite", "onnx", "c"))
 
-Importing this package loads NumPy only; Keras and the writers' libraries are imported on use.
+Convert:
+    quantize             convert a Keras model to an edgernn.IntegerModel
+    quantize_programs    the same for an encoder and a decoder; returns an edgernn.ProgramSet
+    export               write .tflite, .onnx and C99 sources
+    evaluate             compare with the float network and with targets
+
+Make a network smaller, before quantization:
+    compress.pruning         MagnitudePruning: sparse weights, during training
+    compress.structured      remove_units, remove_inputs, factorize, GroupLasso
+    compress.qat             qat_model, integer_model: quantization-aware training
+    compress.distillation    Distiller: train a small network on the outputs of a large one
+
+Train and search:
+    training      train, evaluate and distill recipes; find_recipe, recipe_names
+    datasets      hapt, hapt_binary, fsdd, etth1
+    search        search for networks within the limits of a device
+
+Devices and extensions:
+    simulation    simulate, board_costs: firmware in an emulator
+    cells         register_keras_cell: read your own cells from Keras
+
+Importing this package loads NumPy only. Its packages, Keras and the libraries of the writers are
+imported when they are used.
 """
 
 from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from edgernn_export import former_names
 from edgernn_export.evaluation.evaluator import evaluate
@@ -20,3 +46,19 @@ from edgernn_export.writers.exporter import export
 former_names.install()
 
 __all__ = ["evaluate", "export", "quantize", "quantize_programs"]
+
+#: Packages that are imported when they are used.
+_LAZY = ("cells", "compress", "datasets", "search", "simulation", "training")
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        """Import a package on its first use."""
+        if name in _LAZY:
+            return import_module(f"{__name__}.{name}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return sorted([*__all__, *_LAZY])

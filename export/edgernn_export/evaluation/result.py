@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgernn.cli.text_tables import text_table
+from edgernn.display import record_repr, report_html
 from edgernn.model.formats import FloatArray
 from edgernn.model.interface import Window
 from edgernn_export.evaluation.metrics import IntArray, Score
@@ -160,6 +161,9 @@ class Evaluation:
     output_names: tuple[str, ...]
     answered: Answered
     recording: Recording
+
+    __repr__ = record_repr
+    _repr_html_ = report_html
 
     @property
     def task(self) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from edgernn.cli.text_tables import text_table
+from edgernn.display import record_repr, report_html
 from edgernn.model.formats import FloatArray
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.routes import before_states
@@ -85,6 +86,9 @@ class QuantizationReport:
     windows: int | None = None
     wide: tuple[str, ...] = ()
     curves: tuple[CurveReport, ...] = ()
+
+    __repr__ = record_repr
+    _repr_html_ = report_html
 
     def to_json(self) -> str:
         """All figures as one JSON object; an infinite ratio is null."""

@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 
 from edgernn.cli.text_tables import text_table
+from edgernn.display import record_repr, report_html
 from edgernn.errors import EdgeRnnError, ShapeError
 from edgernn.install import hint
 from edgernn.model.formats import Int16Array, OperandArray
@@ -69,6 +70,9 @@ class Verification:
     steps: int
     outcomes: tuple[RuntimeOutcome, ...]
     file_bytes: tuple[tuple[str, int], ...]
+
+    __repr__ = record_repr
+    _repr_html_ = report_html
 
     @property
     def differing(self) -> int:

@@ -15,6 +15,7 @@ import numpy as np
 
 from edgernn.backends.onnx_file import read_onnx
 from edgernn.backends.tflite_file import read_either
+from edgernn.display import record_repr, report_html
 from edgernn.errors import EdgeRnnError, FormatError
 from edgernn.install import hint
 from edgernn.model.formats import OperandArray
@@ -67,6 +68,9 @@ class FileVerification:
     stream: Verification | None
     verified: tuple[str, ...]
     not_verified: tuple[str, ...]
+
+    __repr__ = record_repr
+    _repr_html_ = report_html
 
     @property
     def differing(self) -> int:
