@@ -43,12 +43,24 @@ def page(results: dict[str, Any], drift: dict[str, Any]) -> str:
     """The whole page as Markdown, from the accuracy and the drift figures."""
     tasks = [(name, results[name]) for name in TASKS if name in results]
     seeds = " / ".join(sorted({str(len(task["seeds"])) for _, task in tasks}))
-    blocks = ["# Accuracy on real data", *_HEAD, paragraph(_KEPT.format(seeds=seeds))]
+    opening, source = _HEAD
+    blocks = ["# Accuracy on real data", opening, paragraph(in_short(tasks)), source]
+    blocks.append(paragraph(_KEPT.format(seeds=seeds)))
     blocks.append("\n".join(_summary(tasks)))
     blocks += ["\n".join(_task(task)) for _, task in tasks]
     blocks.append("\n".join(_drift(drift)))
     blocks.append(FINDINGS.read_text(encoding="utf-8").strip())
     return "\n\n".join(block.strip() for block in blocks) + "\n"
+
+
+def in_short(tasks: list[tuple[str, dict[str, Any]]]) -> str:
+    """What a precision keeps on the worst and on the best of the tasks."""
+    ranges = []
+    for precision in PRECISIONS:
+        kept = [statistics.fmean(shares(task, precision, task["primary"])) for _, task in tasks]
+        ranges.append(f"`{precision}` keeps {min(kept):.2%} to {max(kept):.2%}")
+    listed = " and ".join(ranges)
+    return f"**In short.** Depending on the task, {listed} of the float network's metric."
 
 
 def _summary(tasks: list[tuple[str, dict[str, Any]]]) -> Iterator[str]:

@@ -142,8 +142,8 @@ def _hapt() -> Splits:
 
 
 _SOIL_PROTOCOL = (
-    "One network, 13 streams, one per probe. In: the probe's last hourly change, its deviation "
-    "from its last 24 h mean, the same two of the mean of all probes, the probe's level; out: its "
+    "One network, 13 streams, one per probe. Inputs: the probe's last hourly change, its deviation "
+    "from its last 24 h mean, the same two of the mean of all probes, the probe's level; output: its "
     "change relative to the present value. Split 70/15/15 % in time; errors in VWC %, mean over "
     "probes and hours."
 )
@@ -164,8 +164,8 @@ TASKS: Final[dict[str, Task]] = {
             name="etth1",
             title="ETTh1 oil temperature, the next 24 hours",
             protocol=(
-                "In at every hour: OT's last hourly change and its deviation from its last 24 h "
-                "mean; out: the next 24 changes relative to the present value. Informer split "
+                "Inputs at every hour: OT's last hourly change and its deviation from its last "
+                "24 h mean; outputs: the next 24 changes relative to the present value. Informer split "
                 "12/4/4 months; errors on OT divided by its train standard deviation, mean over "
                 "2,857 origins and 24 hours."
             ),

@@ -69,6 +69,21 @@ def section(record: dict[str, Any]) -> str:
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
 
 
+def in_short(record: dict[str, Any]) -> str:
+    """The main figures of the section in two sentences."""
+    steps, ratios = [], []
+    for network in _networks(record):
+        step = native_figure(record, network, "w8a8", "step")["median"]
+        steps.append(step)
+        ratios.append(fastest_peer(record, network, public=True)["median"] / step)
+    return (
+        f"**In short.** On the native back-end, one call of `Session.step` takes "
+        f"{microseconds(min(steps))} to {microseconds(max(steps))} µs for the networks below "
+        f"(`w8a8`). The fastest other runtime, called through its public functions, takes "
+        f"{min(ratios):.1f} to {max(ratios):.1f} times as long."
+    )
+
+
 def fastest_peer(record: dict[str, Any], network: str, *, public: bool = False) -> Figure:
     """The fastest way of any other program through a network, whatever its numbers.
 

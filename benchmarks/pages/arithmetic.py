@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -55,6 +56,7 @@ def page(record: Record) -> str:
                 "outputs, the worse one counts. The largest error is a share of the output's range "
                 f"over {long:,} steps. A dot separates the seeds {seeds}."
             ),
+            _long_in_short(record),
             _long_table(record),
         ]
     if record["activations"]:
@@ -69,6 +71,24 @@ def page(record: Record) -> str:
             _activation_table(record),
         ]
     return joined(blocks)
+
+
+def _long_in_short(record: Record) -> str:
+    """The least that a storage of states keeps in either precision."""
+    least: dict[str, dict[str, float]] = {}
+    for network in record["long"]:
+        for row in network["rows"]:
+            kept = [seed["kept"] for seed in row["seeds"] if "kept" in seed]
+            found = least.setdefault(row["state"], {})
+            found[row["precision"]] = min([found.get(row["precision"], math.inf), *kept])
+    listed = (
+        f"with state `{state}`, {' and '.join(f'{v:.1%} (`{p}`)' for p, v in found.items())}"
+        for state, found in least.items()
+    )
+    return paragraph(
+        "**In short.** The least that a network keeps of the float network's accuracy: "
+        f"{'; '.join(listed)}."
+    )
 
 
 def _long_table(record: Record) -> str:

@@ -34,6 +34,10 @@ def page(record: Record) -> str:
                 "rare values far outside the usual range. Such readings are the hardest case for "
                 "few bits: the scale must cover the rare values, so the common ones become coarse."
             ),
+            paragraph(
+                f"**In short.** The default `w4a8` keeps {_kept(runs, 'w4a8')} of the float "
+                f"network's R². 4-bit weights in every layer keep {_kept(runs, 'all 4')}."
+            ),
             generated("heavy_tails"),
             paragraph(
                 "The data is synthetic: an air-quality station with seven hourly channels, two of "
@@ -60,6 +64,11 @@ def page(record: Record) -> str:
             table(["network", *TITLES.values()], sizes),
         ]
     )
+
+
+def _kept(runs: list[Record], choice: str) -> str:
+    shares = [run["choices"][choice]["kept"] for run in runs]
+    return f"{min(shares):.1%} to {max(shares):.1%}"
 
 
 def _score(found: Record) -> str:

@@ -24,6 +24,7 @@ def page(record: Record) -> str:
             "of about your size fits a microcontroller. For your own model, run "
             "`edgernn simulate` ([simulate a microcontroller](../guides/simulate.md))."
         ),
+        *_in_short(tables["w8a8"]),
         generated("instructions"),
         paragraph(
             "The counts are exact. Each network is compiled with `-O2` and runs under QEMU, and "
@@ -60,6 +61,25 @@ def page(record: Record) -> str:
         bullets(f"`{name}`: {version}" for name, version in record["programs"]),
     ]
     return joined(blocks)
+
+
+def _in_short(rows: Rows) -> list[str]:
+    """The first network on three cores, where they were measured."""
+    if not {*_SHOWN} <= {*rows}:
+        return []
+    name = next(iter(rows["cortex-m4"]))
+    listed = [
+        f"{rows[core][name]['instructions']:,}{'' if i else ' instructions'} on {title}"
+        for i, (core, title) in enumerate(_SHOWN.items())
+    ]
+    low, high = (cycles / 1e5 for cycles in rows["cortex-m4"][name]["cycles"])
+    return [
+        paragraph(
+            f"**In short.** A `w8a8` step of {name} executes {', '.join(listed[:-1])} and "
+            f"{listed[-1]}. On a Cortex-M4 at 100 MHz, that is an estimated {low:.2f} to "
+            f"{high:.2f} ms. Instructions grow with the number of weights."
+        )
+    ]
 
 
 def counts(figures: Figures) -> str:
@@ -161,5 +181,7 @@ def _others(tables: dict[str, Rows]) -> list[str]:
     ]
 
 
+#: Cores of the short answer -> their names.
+_SHOWN = {"cortex-m0": "Cortex-M0", "cortex-m4": "Cortex-M4", "cortex-m55": "Cortex-M55"}
 _KINDS = ("instructions", "flash", "RAM")
 _BYTES = ("flash_bytes", "ram_bytes")

@@ -32,6 +32,7 @@ def page() -> str:
                 "compared with other runtimes. To measure your own model on your own machine, run "
                 "`edgernn bench`."
             ),
+            paragraph(report.in_short(native)),
             paragraph(
                 "Every benchmark uses one thread, compares the integer outputs with the reference "
                 "before it prints a number, and reports the median of interleaved rounds. Times "

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from benchmarks.pages.markdown import Record, bullets, generated, joined, paragraph, table
 
 DENSE = "dense"
+#: Share of blocks that the short answer quotes.
+SHOWN = "30%"
 
 
 def sparse_page(record: Record) -> str:
@@ -19,6 +21,7 @@ def sparse_page(record: Record) -> str:
             "time on the native back-end. The accuracy that pruning costs depends on training; "
             "see [pruning](../guides/pruning.md) and [compression](compression.md)."
         ),
+        *_sparse_in_short(record["cases"]),
         generated("sparse"),
         paragraph(
             "A matrix stored as `sparse8` leaves out every tile of 4 rows by 4 columns that holds "
@@ -52,6 +55,7 @@ def int4_page(record: Record) -> str:
             "two other pages: [compression](compression.md) and "
             "[4-bit weights and heavy tails](heavy_tails.md)."
         ),
+        _int4_in_short(cases),
         generated("int4"),
         paragraph(
             "A matrix stored as `dense4` has weights in [-7, 7], two in each byte. Every row keeps "
@@ -76,6 +80,40 @@ def int4_page(record: Record) -> str:
         blocks.append(f"## `{precision.replace('w8', 'w4')}` compared with `{precision}`")
         blocks += _int4_tables(some)
     return joined(blocks)
+
+
+def _sparse_in_short(cases: list[Record]) -> list[str]:
+    """What the largest network saves with `SHOWN` of its blocks, where that was measured."""
+    case = max(
+        (c for c in cases if c["precision"] == "w8a8"), key=lambda c: c["weight_bytes"][DENSE]
+    )
+    if SHOWN not in case["native"]:
+        return []
+    runs = case["cores"].values()
+    counts = [run[SHOWN]["instructions"] / run[DENSE]["instructions"] for run in runs]
+    size = case["weight_bytes"][SHOWN] / case["weight_bytes"][DENSE]
+    return [
+        paragraph(
+            f"**In short.** {case['network']} (`w8a8`) with {SHOWN} of its blocks needs "
+            f"{size:.2f} of the weight bytes and {min(counts):.2f} to {max(counts):.2f} of the "
+            f"instructions, depending on the core. Small networks gain less."
+        )
+    ]
+
+
+def _int4_in_short(cases: list[Record]) -> str:
+    """The span of the shares of instructions and of flash."""
+    pairs = [pair for case in cases for pair in case["cores"].values()]
+    spans = []
+    for key in ("instructions", "flash_bytes"):
+        found = [four[key] / eight[key] for eight, four in pairs]
+        spans.append(f"{min(found):.2f} to {max(found):.2f}")
+    return paragraph(
+        f"**In short.** Compared with 8-bit weights, a step takes {spans[0]} times the "
+        f"instructions and the program {spans[1]} times the flash, depending on network and core. "
+        "Large networks save the most flash; in small ones the code for unpacking can cost more "
+        "than it saves."
+    )
 
 
 def _how_measured(setup: Record) -> str:
