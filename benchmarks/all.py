@@ -108,7 +108,7 @@ def run(
 
     Args:
         chosen: name -> benchmark.
-        has_data: the data sets are there.
+        has_data: the data sets are available.
         call: runs `python -m` with these arguments and variables; returns the exit code.
 
     Returns:

@@ -1,4 +1,4 @@
-"""One measurement in a process of its own, in this checkout and, beside it, in another one."""
+"""One measurement in a separate process, in this checkout and, for comparison, in another one."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _medians(found: list[Figures]) -> Figures:
 
 
 def before_and_after(sides: list[Figures], name: str, digits: int) -> str:
-    """A figure of both checkouts, or of the one there is."""
+    """A figure of both checkouts, or of the only one."""
     return " → ".join(f"{side[name]:.{digits}f}" for side in sides)
 
 

@@ -65,7 +65,7 @@ class CalibratedModel:
 
 
 def prepare(cell: str, xs: FloatArray, folder: Path) -> CalibratedModel:
-    """Train, quantize, write; in a process of its own, as TensorFlow excludes TFLite runtimes."""
+    """Train, quantize, write; in a separate process, as TensorFlow excludes TFLite runtimes."""
     from edgernn_export.keras_reader import read_keras
     from edgernn_export.quantizer.quantizer import quantize
     from edgernn_export.writers.tflite.writer import write_tflite

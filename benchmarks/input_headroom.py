@@ -6,7 +6,7 @@ Forecasters are trained and calibrated on the first part of a series and run on 
 some readings lie beyond anything calibration saw. Each is quantized with input ranges that are
 wider than the calibrated ones by 0, 10 % ... of their span on each side. Real data, found through
 `EDGERNN_DATA`: the oil temperature and loads of ETTh1, 13 soil-moisture probes, NAB's ambient
-temperature. Beside them the textbook's stacked forecaster of a rising price, in windows of 60
+temperature. In addition, the textbook's stacked forecaster of a rising price, in windows of 60
 (synthetic, seeded).
 
 *Share kept* is the float network's RMSE over the integer model's, both against what came; over the
@@ -138,7 +138,7 @@ def _ambient_temperature() -> FloatArray:
 
 
 def _forecaster(cell: str, xs: FloatArray, cut: int, ahead: int) -> Trial:
-    """A cell of 32 units that says how the last channel changes, from readings as they are."""
+    """A cell of 32 units that says how the last channel changes, from unchanged readings."""
     from benchmarks.accuracy.train import keras_on_one_thread
 
     keras, steps, warm = keras_on_one_thread(), 120, 24

@@ -1,7 +1,7 @@
 """Networks of every kind of layer, whose instructions `benchmarks.instructions` counts.
 
-Numbers in them are random: but for a few where values saturate, a step takes the same instructions
-whatever they are.
+Their numbers are random. Except for a few instructions where values saturate, a step takes the same
+number for any values.
 """
 
 from __future__ import annotations

@@ -117,7 +117,7 @@ def network_rows(network: str, precision: Precision, measured: list[str]) -> Ite
 
 
 def map_row(isa: str, precision: Precision, products: int) -> Record:
-    """How the limits choose among maps of so many products."""
+    """How the limits choose among maps of this many products."""
     times = [
         time
         for units, inputs in product(UNITS, INPUTS)
@@ -145,7 +145,7 @@ def _named(times: list[MapTime]) -> Record | None:
 def map_times(
     isa: str, precision: Precision, products: int, units: int, inputs: int
 ) -> Iterator[MapTime]:
-    """All forms of one map beside the dense one, each as it is stored."""
+    """All forms of one map, and the dense one for comparison, each as it is stored."""
     dense = random_model(
         "lstm", precision, inputs=inputs, units=units, outputs=0, common=products == 1
     )

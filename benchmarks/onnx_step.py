@@ -2,8 +2,8 @@
 
     python benchmarks/onnx_step.py [--rounds N] [--json] [--out FILE]
 
-All forms run in one process on one thread, measured in turns of 50 steps: the exact file of both
-precisions through the backend (*step*: readings and state in, output and state out; *run*: a
+All forms run in one process on one thread, in interleaved rounds of 50 steps: the exact file of
+both precisions through the backend (*step*: readings and state in, output and state out; *run*: a
 stream inside one call), and the float LSTM or GRU file driven the same way, through arrays bound
 once. The last column is `InferenceSession.run` with dictionaries, as most programs call it. Nothing
 is printed before the exact files gave the reference's codes and the float files the float model's

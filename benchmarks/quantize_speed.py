@@ -3,7 +3,7 @@
     python -m benchmarks.quantize_speed
     python -m benchmarks.quantize_speed --against ../older-checkout
 
-Every network is quantized in a process of its own, from float weights in memory: no Keras. With
+Every network is quantized in a separate process, from float weights in memory: no Keras. With
 another checkout, both take turns. The figures are wall seconds of `quantize`, processor seconds
 (more than wall seconds where BLAS uses several cores), and the most memory the whole process held.
 """

@@ -3,7 +3,7 @@
     python -m benchmarks.quantize_start
     python -m benchmarks.quantize_start --against ../older-checkout
 
-Each case is a process of its own that quantizes an LSTM-16 over 2,000 readings, as the command
+Each case is a separate process that quantizes an LSTM-16 over 2,000 readings, as the command
 line does. With another checkout, both take turns. A case whose arguments are wrong ends in a
 refusal: what counts is how soon.
 """

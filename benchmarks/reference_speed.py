@@ -3,7 +3,7 @@
     python -m benchmarks.reference_speed
     python -m benchmarks.reference_speed --against ../older-checkout
 
-With another checkout, both take turns, each in a process of its own with one thread; other outputs
+With another checkout, both take turns, each in a separate process with one thread; other outputs
 or states end the command with exit code 1.
 """
 

@@ -4,7 +4,7 @@
 
 For each network: the integer file of both precisions and the Keras float step converted by
 TFLiteConverter (state as explicit input and output, same sizes), in one process per runtime,
-one thread, measured in turns. The forms are driven through views of the runtime's memory, the
+one thread, in interleaved rounds. The forms are driven through views of the runtime's memory, the
 float step also with set_tensor and get_tensor ("float, public") and with a signature runner
 ("float, runner").
 *step* is the whole Python step (reading and state in, output and state out), *invoke* the

@@ -1,6 +1,6 @@
 """Train, quantize and score every task over several seeds; results as JSON.
 
-Type: python -m benchmarks.accuracy.run --seeds 5 --out benchmarks/results/accuracy.json
+Run: python -m benchmarks.accuracy.run --seeds 5 --out benchmarks/results/accuracy.json
 """
 
 from __future__ import annotations

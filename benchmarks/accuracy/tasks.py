@@ -68,7 +68,7 @@ class Task:
         units: of the cell.
         outputs: number of outputs O.
         classes: whether outputs are logits (readout at the last step) or forecasts.
-        primary: the metric the aim is about.
+        primary: the metric of the summary.
         metric_unit: unit of errors.
         training: see `Training`.
         load: reads and splits the data.
@@ -144,8 +144,8 @@ def _hapt() -> Splits:
 _SOIL_PROTOCOL = (
     "One network, 13 streams, one per probe. Inputs: the probe's last hourly change, its deviation "
     "from its last 24 h mean, the same two of the mean of all probes, the probe's level; output: "
-    "its change relative to the present value. Split 70/15/15 % in time; errors in VWC %, mean over "
-    "probes and hours."
+    "its change relative to the present value. Split 70/15/15 % in time; errors in VWC %, mean "
+    "over probes and hours."
 )
 _SOIL_TRAINING = Training(
     window_steps=96,
@@ -166,8 +166,8 @@ TASKS: Final[dict[str, Task]] = {
             protocol=(
                 "Inputs at every hour: OT's last hourly change and its deviation from its last "
                 "24 h mean; outputs: the next 24 changes relative to the present value. Informer "
-                "split 12/4/4 months; errors on OT divided by its train standard deviation, mean over "
-                "2,857 origins and 24 hours."
+                "split 12/4/4 months; errors on OT divided by its train standard deviation, mean "
+                "over 2,857 origins and 24 hours."
             ),
             cell="GRU",
             units=32,

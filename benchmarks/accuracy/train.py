@@ -20,7 +20,7 @@ Batch = tuple[FloatArray, FloatArray]
 
 
 def float_model(task: Task, splits: Splits, seed: int, cache: Path | None) -> FloatModel:
-    """The trained model of a task and seed, read from ``cache`` where it is there.
+    """The trained model of a task and seed, read from ``cache`` if it exists.
 
     Args:
         task: what to train.

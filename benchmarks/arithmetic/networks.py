@@ -29,8 +29,8 @@ class Network:
         cell: name of the layer in Keras.
         units: of it.
         options: of it.
-        longest_steps: chrono initialisation draws the units' memories up to this many steps; None:
-            the layer's own initialisation.
+        longest_steps: chrono initialization draws the units' memories up to this many steps; None:
+            the layer's own initialization.
     """
 
     name: str
@@ -70,7 +70,7 @@ def other_activations() -> list[Network]:
 
 
 def trained(network: Network, task: StreamTask, seed: int, cache: Path) -> Path:
-    """The .keras file of a network, in ``cache``; trained if it is not there.
+    """The .keras file of a network, in ``cache``; trained if it does not exist.
 
     Args:
         network: what to train.

@@ -1,4 +1,4 @@
-"""Tasks whose readings come in endless streams: what is read and what should be answered."""
+"""Tasks with endless streams of readings: inputs and targets."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ class Run:
 
 
 def runs(recipes: Sequence[str], seeds: int) -> list[Run]:
-    """All trainings of some recipes; teachers stand before their students."""
+    """All trainings of some recipes; teachers come before their students."""
     planned: list[Run] = []
     for recipe in recipes:
         for seed in range(seeds):

@@ -3,7 +3,7 @@
     python -m benchmarks.compression.score --cache build/compression
         --out benchmarks/results/compression.json [--workers N] [--recipes NAME ...] [--seeds N]
 
-What was scored stands beside the networks in the cache and is not scored again. Quantization-aware
+Scores are stored with the networks in the cache and not computed again. Quantization-aware
 training needs Keras on TensorFlow.
 """
 
@@ -122,7 +122,7 @@ def scored(run: Run, model: IntegerModel) -> dict[str, Any]:
 
 
 def constants_bytes(model: IntegerModel) -> int:
-    """Biases, multipliers and shifts of all rows, as C holds them but for the filling of tiles."""
+    """Biases, multipliers and shifts of all rows, as C holds them, without the padding of tiles."""
     total = 0
     for layer in model.layers:
         for affine in layer.affines.values():

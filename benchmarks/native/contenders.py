@@ -65,7 +65,7 @@ def network_stream(network: str, steps: int) -> FloatArray:
 
 
 def native_contenders(network: str) -> list[Contender]:
-    """The native backend in both precisions; beside peers, the time to read the weights alone."""
+    """The native back-end in both precisions; among peers, also the time to read the weights."""
     contenders = []
     for precision in Precision:
         model = integer_model(network, precision)
@@ -91,7 +91,7 @@ def _native(network: str, model: IntegerModel, isa: str, *, every_way: bool) -> 
 
 
 def check_native(owner: str, model: IntegerModel, session: edgernn.Session) -> None:
-    """Refuse to measure a session that differs from the reference in a bit, whatever the way."""
+    """Refuse to measure a session that differs from the reference in a bit, driven in any way."""
     xs, q_xs = readings(model, CHECKED_STEPS), random_codes(model, CHECKED_STEPS)
     with edgernn.load(model, backend="reference") as reference:
         ys = reference.run(xs)

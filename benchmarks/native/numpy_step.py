@@ -1,9 +1,9 @@
-"""One float32 step in NumPy, as few and as cheap calls as possible: a fair opponent.
+"""One float32 step in NumPy with as few and as cheap calls as possible: a fair peer.
 
-One matrix product gives all gates: its vector is [x, h, 1], so that biases cost no call of their
-own, and the matrix lies in column order, which the BLAS of NumPy's wheels reads fastest. Every
+One matrix product gives all gates: its vector is [x, h, 1], so that biases need no separate
+call, and the matrix lies in column order, which the BLAS of NumPy's wheels reads fastest. Every
 result is written to memory allocated once. sigmoid(v) is (tanh(v / 2) + 1) / 2, with
-the first half folded into the matrix: NumPy's tanh is vectorised and one call instead of three.
+the first half folded into the matrix: NumPy's tanh is vectorized and one call instead of three.
 """
 
 from __future__ import annotations

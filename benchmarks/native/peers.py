@@ -78,7 +78,7 @@ def check_float(
         owner: for the message.
         network: whose float model and stream to compare with.
         ys: outputs on the network's stream.
-        share_of_rms: allowed RMS of the difference; None asks for `TOLERANCE` everywhere.
+        share_of_rms: allowed RMS of the difference; None requires `TOLERANCE` everywhere.
     """
     xs = network_stream(network, len(ys))
     wanted = float_run.run(same_float_model(network), xs[None])[0][0]

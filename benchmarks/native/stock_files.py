@@ -1,6 +1,6 @@
 """Files for the TFLite runtimes: our integer step, and Keras steps by TFLite's own converter.
 
-Made in a process of its own: TensorFlow cannot share one with a TFLite runtime.
+Made in a separate process: TensorFlow cannot share one with a TFLite runtime.
 """
 
 from __future__ import annotations

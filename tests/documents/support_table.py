@@ -76,7 +76,7 @@ MISSING: Final[set[tuple[str, str]]] = {("dense_rows", "training")}
 
 
 def runs(program: tuple[str, tuple[type, ...], str, str], layer: type[LayerRecord]) -> str:
-    """How a program runs a layer: in a form of its own, by operations, or not ("–")."""
+    """How a program runs a layer: in its own form, by operations, or not ("–")."""
     name, own, form, operations = program
     if (layer.kind, name) == ("dense_rows", "training"):
         return "–"  # networks that answer some readings alone are not trained
@@ -93,7 +93,7 @@ def known_operations(program: tuple[str, tuple[type, ...], str, str]) -> set[typ
 
 
 def holes() -> set[tuple[str, str]]:
-    """What is not supported, as `MISSING` declares it."""
+    """Unsupported pairs, as `MISSING` declares them."""
     found = set()
     for program in PROGRAMS:
         found |= {(kind, program[0]) for kind, la in LAYERS.items() if runs(program, la) == "–"}
