@@ -116,7 +116,7 @@ docs: .venv/.docs ## the documentation site in build/site; warnings and dead lin
 golden: .venv/.dev ## rebuild the golden vectors
 	.venv/bin/python -m tests.golden.regenerate
 
-bench: tools .venv/.dev native ## all benchmarks, in about half an hour; more with EDGERNN_DATA
+bench: tools .venv/.dev native ## all benchmarks, in 20 to 30 minutes; more with EDGERNN_DATA
 	.venv/bin/python -m benchmarks.all $(if $(ONLY),--only $(ONLY))
 
 wheel: .venv/.dev ## build dist/*.whl for this machine and check its contents
