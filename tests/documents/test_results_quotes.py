@@ -1,4 +1,4 @@
-"""README quotes only figures that a results page shows."""
+"""README, and paragraphs that cite a results page, quote only figures that such a page shows."""
 
 import re
 
@@ -20,6 +20,18 @@ NOT_MEASURED = {
     "3 GB": "disk space of make demo",
     "5 GB": "disk space of make test",
 }
+#: Figures of other origin in paragraphs that cite a results page -> their origin.
+OTHERWISE = {
+    ("docs/guides/firmware.md", "1.2 kB"): "size of compiled kernels, which no benchmark measures",
+    ("docs/guides/firmware.md", "2.8 kB"): "size of compiled kernels, which no benchmark measures",
+    ("docs/guides/qat.md", "1.7 %"): "benchmarks/results/qat_settings.json, validation parts",
+}
+CITED = re.compile(r"results/(\w+)\.md")
+DOCUMENTS = sorted(
+    str(path.relative_to(ROOT))
+    for path in (ROOT / "docs").rglob("*.md")
+    if path.parent.name != "results"
+)
 
 
 def figures(text):
@@ -45,6 +57,17 @@ def results():
 
 def test_readme_quotes_the_results_pages():
     assert unknown((ROOT / "README.md").read_text(encoding="utf-8"), results()) == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_paragraphs_quote_the_pages_they_cite(document):
+    wrong = []
+    for paragraph in (ROOT / document).read_text(encoding="utf-8").split("\n\n"):
+        names = CITED.findall(paragraph)
+        pages = [(ROOT / f"docs/results/{name}.md").read_text(encoding="utf-8") for name in names]
+        if pages:
+            wrong += unknown(paragraph, pages)
+    assert [phrase for phrase in wrong if (document, phrase) not in OTHERWISE] == []
 
 
 def test_the_summary_quotes_the_pages_it_sums_up():
