@@ -60,7 +60,8 @@ def page() -> str:
                 "other runtime is the fastest among TFLite and LiteRT (float, and int8 by the "
                 "converter), ONNX Runtime and NumPy. It is called through its public functions, "
                 "like `step`, and through private views of its memory, which like `bind()` avoid "
-                "copies. Details: [time per step](speed.md)."
+                "copies. The number in brackets says how many times as long it takes. Details: "
+                "[time per step](speed.md)."
             ),
             _native_table(figures),
             "## Pruned and 4-bit weights",
