@@ -31,7 +31,7 @@ class Variant:
     operand_scales: str = "auto"
 
 
-#: The first two are the defaults, which the aim is about.
+#: The first two are the defaults, which the summary shows.
 VARIANTS: Final = (
     Variant(precision="w8a8"),
     Variant(precision="w8a16"),

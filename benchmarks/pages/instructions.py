@@ -77,8 +77,8 @@ def _in_short(rows: Rows) -> list[str]:
         paragraph(
             f"**In short.** A `w8a8` step of {name} executes {', '.join(listed[:-1])} and "
             f"{listed[-1]}. On a Cortex-M4 at 100 MHz, that is an estimated {low:.2f} to "
-            f"{high:.2f} ms. For another size, multiply the number of weights by the instructions per MAC "
-            "of the nearest network; small networks need more per weight than large ones."
+            f"{high:.2f} ms. For another size, multiply the number of weights by the instructions "
+            "per MAC of the nearest network; small networks need more per weight than large ones."
         )
     ]
 
