@@ -103,10 +103,10 @@ $(DEVICE_RUNS): .device-%: .venv-device-%/.stamp
 	$(@D)/bin/python -m pip install -q --disable-pip-version-check -e '.[tflite]' 'pytest>=8.2'
 	@touch $@
 
-# Pages load nothing from other hosts: build/site can be served, or copied, anywhere.
+# Pages load nothing from other hosts, and search works without a server: build/site can be copied anywhere.
 docs: .venv/.docs ## the documentation site in build/site; warnings and dead links are errors
 	NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --strict --config-file .mkdocs.yml
-	@echo 'Look at it: .venv/bin/python -m http.server --directory build/site'
+	@echo 'Open build/site/index.html in a browser.'
 
 .venv/.docs: pyproject.toml
 	$(call create_venv,$(PYTHON),.venv)

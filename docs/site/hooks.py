@@ -18,6 +18,7 @@ from mkdocs.structure.pages import Page
 import c_reference
 import cli_reference
 import contents
+import example_files
 import links
 import notebooks
 
@@ -54,6 +55,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     if page.file.src_uri == "index.md":
         page.meta["hide"] = ["navigation"]  # which repeats the tabs
     markdown = _PART.sub(lambda part: PARTS[part[1]](), markdown)
+    if page.file.src_uri.startswith("examples/"):
+        markdown += example_files.markdown(page.file, files)
     return links.rewritten(markdown, page.file.src_uri, files)
 
 

@@ -109,6 +109,14 @@ def test_source_files_that_pages_link_to_are_shown(site, pages):
     assert "../source/edgernn/graph/builder.py.html" in pages["guides/add-a-cell.html"].links
 
 
+def test_examples_show_their_files(site):
+    page = (site / "examples/soil-moisture/index.html").read_text(encoding="utf-8")
+    for path in (DOCS / "examples/soil-moisture").glob("*.py"):
+        assert re.search(rf"<summary>{path.name}</summary>\s*<p><a[^>]*href=\"{path.name}\"", page)
+        assert (site / "examples/soil-moisture" / path.name).is_file()
+    assert '<span class="kn">import</span>' in page
+
+
 def test_every_command_and_option_is_in_the_reference(site, pages):
     page = "reference/cli.html"
     assert set(SUBCOMMANDS) <= pages[page].ids
