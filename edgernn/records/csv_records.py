@@ -63,6 +63,13 @@ class CsvReader:
         """How cells are split and numbers written."""
         return self._dialect
 
+    @property
+    def column_names(self) -> tuple[str, ...] | None:
+        """Names of the columns that feed the channels [I]; None without a header."""
+        if self.header is None or self._columns is None:
+            return None
+        return tuple(self.header[index] for index in self._columns)
+
     def read(self, line: str) -> Record | None:
         """See `Reader.read`."""
         if not self._begun and said_by_spreadsheet(line):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 import zipfile
 import zlib
 from array import array
@@ -14,9 +15,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from edgernn.errors import EdgeRnnError, ReadingError
+from edgernn.errors import EdgeRnnError, ReadingError, TableWarning
 from edgernn.model.formats import FloatArray
 from edgernn.model.interface import Port
+from edgernn.records.csv_records import CsvReader
 from edgernn.records.opening import TableOptions, open_reader
 from edgernn.records.record import Reader
 from edgernn.records.text_files import (
@@ -169,6 +171,39 @@ def load_rows(
         columns={name: [cells.get(name) for cells in rows.passed] for name in names},
         lines=np.array(rows.lines, dtype=np.int64),
     )
+
+
+def header_names(
+    path: Path, input_names: Sequence[str], options: TableOptions = _DEFAULT
+) -> tuple[str, ...] | None:
+    """Names of the columns that would feed the channels.
+
+    Args:
+        path: any file that `load_streams` reads.
+        input_names: channel names I.
+        options: how a table is to be read.
+
+    Returns:
+        I names from the header of a CSV file; None if the file has no header or is not CSV.
+
+    Raises:
+        EdgeRnnError: the header does not fit the channels.
+        OSError: the file cannot be read.
+    """
+    if holds_arrays(path):
+        return None
+    _refuse_strangers(path, _head(path))
+    with open_text(str(path), options.encoding) as source:
+        source.look()
+        reader = open_reader(source, input_names, options)
+        if not isinstance(reader, CsvReader):
+            return None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", TableWarning)  # `load_streams` issues them
+            for line in source.lines():
+                if line.strip() and reader.read(line) is not None:
+                    break
+        return reader.column_names
 
 
 def refuse_unreadable(*paths: Path) -> None:

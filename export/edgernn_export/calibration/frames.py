@@ -31,12 +31,16 @@ def named_by_frame(model: FloatModel, streams: Any) -> FloatModel:
     of as many columns as the model has channels names them.
     """
     names = column_names(streams)
-    unnamed = model.input_names == channel_names("x", model.inputs, model.input_ports)
-    if names is None or not unnamed or set(model.input_names) <= set(names):
+    if names is None or is_named(model) or set(model.input_names) <= set(names):
         return model
     if len(names) != model.inputs:
         return model
     return dataclasses.replace(model, input_names=names)
+
+
+def is_named(model: FloatModel) -> bool:
+    """Whether the input channels have other names than the default ones."""
+    return model.input_names != channel_names("x", model.inputs, model.input_ports)
 
 
 def without_frames(streams: Any, names: Sequence[str], owner: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import warnings
 from collections.abc import Iterator
@@ -13,13 +14,14 @@ from typing import Any, Final
 
 from edgernn.cli.arguments import add_policy_argument, add_table_arguments, table_options
 from edgernn.cli.progress import Tell, progress
-from edgernn.cli.style import bad, is_watched
+from edgernn.cli.style import bad, is_watched, say
 from edgernn.container.memory import weight_memory
 from edgernn.errors import EdgeRnnError, EdgeRnnWarning
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.storage import Storage
 from edgernn.records.opening import TableOptions
-from edgernn_export.calibration.files import load_streams, refuse_unreadable
+from edgernn_export.calibration.files import header_names, load_streams, refuse_unreadable
+from edgernn_export.calibration.frames import is_named
 from edgernn_export.cli.arguments import (
     add_label_arguments,
     add_range_arguments,
@@ -31,6 +33,7 @@ from edgernn_export.cli.arguments import (
     weight_bits,
 )
 from edgernn_export.cli.program_quantize import quantized_programs, write_programs
+from edgernn_export.float_model.model import FloatModel
 from edgernn_export.quantizer.quantizer import OPERAND_SCALES, quantize
 from edgernn_export.quantizer.weight_storage import PRECISIONS, SPARSE
 
@@ -43,7 +46,8 @@ An encoder that passes its states to a decoder (initial_state) becomes several p
 Calibration data are representative streams in physical units: .npy or .npz arrays [T, I] or
 [B, T, I], or CSV or JSON lines with one reading per line, plain, .gz or .xz. For networks with
 several inputs, pass an .npz file with one array per input, under the name of the input. Columns of
-tables are matched by channel names (--input-names, --columns). Delimiter, decimal mark and encoding
+tables are matched by channel names (--input-names, --columns); without --input-names, the channels
+are named after the columns. Delimiter, decimal mark and encoding
 are detected from the first lines. Prefer long streams: the state is kept from start to end.
 """
 EXAMPLES: Final = """examples:
@@ -128,6 +132,7 @@ def _quantize(args: argparse.Namespace, options: TableOptions, ranges: _Ranges, 
     labels = given_labels(args)
     with _kept_warnings() as concerns:
         float_model = read_keras(args.model, weights=args.weights, **labels)
+        float_model = _named_by_header(float_model, args.calibration, options, ranges)
         names, ports = float_model.input_names, float_model.input_ports
         policy = args.on_bad_reading
         tell(f"read {args.calibration.name}")
@@ -180,6 +185,20 @@ def _quantize(args: argparse.Namespace, options: TableOptions, ranges: _Ranges, 
         now, dense = memory.stored_bytes + memory.index_bytes, memory.dense_bytes
         print(f"weights on the device: {now} bytes, {now / dense:.0%} of {dense} as dense int8")
     return 0
+
+
+def _named_by_header(
+    model: FloatModel, table: Path, options: TableOptions, ranges: _Ranges
+) -> FloatModel:
+    """Name unnamed channels after the table's columns, so that other commands find them."""
+    by_default_name = any("=" in column for column in options.columns or ()) or ranges is not None
+    if is_named(model) or model.input_ports or by_default_name:
+        return model
+    names = header_names(table, model.input_names, options)
+    if names is None or names == model.input_names or len(set(names)) < len(names):
+        return model
+    say(f"input names from the header of {table.name}: {', '.join(names)}")
+    return dataclasses.replace(model, input_names=names)
 
 
 @contextmanager

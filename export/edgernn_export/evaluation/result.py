@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
@@ -306,8 +307,17 @@ def _difference(found: Evaluation) -> Iterator[str]:
             yield f"same class{of} from both models: {_percent(output.agreement)}"
     if found.over_time is not None:
         tenths = "  ".join(map(_tenth, found.over_time.tenths))
-        grows = "growing" if found.over_time.grows else "not growing"
-        yield f"in ten parts ({found.over_time.along}), % of σ: {tenths} ({grows})"
+        course = _course(found.over_time.tenths, found.over_time.grows)
+        yield f"in ten parts ({found.over_time.along}), % of σ: {tenths} ({course})"
+
+
+def _course(tenths: Sequence[float | None], grows: bool) -> str:
+    """How the difference develops; a part far above the others is no trend, but must be told."""
+    known = [share for share in tenths if share is not None]
+    largest = max(known, default=0.0)
+    if not grows and len(known) > 2 and largest > 3 * statistics.median(known):
+        return f"largest in part {tenths.index(largest) + 1}"
+    return "growing" if grows else "not growing"
 
 
 def _tenth(share: float | None) -> str:

@@ -102,7 +102,7 @@ def test_the_report_takes_streams_that_calibration_did_not_see(folder, capsys):
     assert record["warnings"] == []
     assert quantize(folder, "quick.keras", *options, *later) == 0
     out = capsys.readouterr().out.splitlines()
-    assert out[0] == f"over {folder / 'later.npy'}:"
+    assert out[0] == f"on {folder / 'later.npy'}:"
     assert out[1] == "quantization report over 120 steps"
     missing = ("--report-data", str(folder / "none.npy"))
     assert quantize(folder, "quick.keras", *options, *missing) == 2
@@ -118,3 +118,37 @@ def test_long_memory_is_a_line_on_stderr_and_in_every_record(folder, capsys):
     assert json.loads(caught.out)["warnings"] == [text]
     assert quantize(folder, "holding.keras", *options, "--report") == 0
     assert f"warning: {text}" in capsys.readouterr().out.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("header", "options", "names"),
+    [
+        ("temperature;humidity", [], ("temperature", "humidity")),
+        ("time;T;RH", ["--columns", "T,RH"], ("T", "RH")),
+        ("time;T;RH", ["--columns", "3,2"], ("RH", "T")),
+        ("time;T;RH", ["--columns", "x0=T,x1=RH"], ("x0", "x1")),
+        ("x1;x0", [], ("x0", "x1")),
+        ("", [], ("x0", "x1")),
+    ],
+)
+def test_channels_without_names_are_named_after_the_columns(
+    folder, tmp_path, capsys, header, options, names
+):
+    readings = np.load(folder / "calibration.npy")
+    table = tmp_path / "readings.csv"
+    extra = np.arange(len(readings))[:, None] if header.startswith("time") else readings[:, :0]
+    lines = [header] * bool(header)
+    lines += [";".join(map(str, row)) for row in np.hstack([extra, readings]).tolist()]
+    table.write_text("\n".join(lines) + "\n")
+    out = tmp_path / "out.edgernn"
+    order = ["quantize", str(folder / "quick.keras"), "--calibration", str(table), "-o", str(out)]
+    assert main([*order, *options]) == 0
+    said = capsys.readouterr().err
+    assert "matched by position" not in said
+    assert ("input names from the header" in said) == (names != ("x0", "x1"))
+    assert edgernn.IntegerModel.load(out).input.names == names
+    # The table of calibration is one that the other commands read without a word about columns.
+    if header and "=" not in "".join(options) and "3,2" not in options:
+        assert (
+            main(["run", str(out), "--input", str(table), "--output", str(tmp_path / "y.csv")]) == 0
+        )
