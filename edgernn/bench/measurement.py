@@ -25,7 +25,7 @@ from edgernn.bench.programs import (
     distributions,
     missing_text,
 )
-from edgernn.bench.result import Benchmark
+from edgernn.bench.result import EVERY_READING, Benchmark
 from edgernn.bench.timings import BenchProgress, take_rounds, throughput_of, timings_of
 from edgernn.bench.verdict import BenchLimits, BoardFigures, checks, judged
 from edgernn.bench.workers import Worker, in_process
@@ -343,7 +343,7 @@ class _Run:
             model_sha256=model.sha256,
             precision=model.precision_label,
             macs=model.macs,
-            stream=answers_text(model.window, model.rate) or "every reading",
+            stream=answers_text(model.window, model.rate) or EVERY_READING,
             compared=self.compared,
             readings=self.readings,
             rounds=rounds,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from edgernn.bench.machine import is_installed
 from edgernn.errors import EdgeRnnError
+from edgernn.install import hint
 
 
 class BenchProgram(NamedTuple):
@@ -17,7 +19,7 @@ class BenchProgram(NamedTuple):
         package: that Python imports.
         distribution: whose version counts; "" if it is part of edgernn.
         needs: kind of file that it opens: "edgernn", "tflite" or "onnx".
-        get: how to get it.
+        extra: of edgernn that installs it; "" if it comes with edgernn.
         backend: key of `edgernn.backends.BACKENDS`.
         options: of the back-end.
     """
@@ -26,26 +28,25 @@ class BenchProgram(NamedTuple):
     package: str
     distribution: str
     needs: str
-    get: str
+    extra: str
     backend: str
     options: tuple[tuple[str, str], ...] = ()
 
 
 _OWN: Final = "edgernn.bench.own_backends:open_own"
-_TFLITE: Final = "pip install 'edgernn[tflite]'"
+#: The extra for devices has one TFLite runtime, which depends on the version of Python.
+_LITERT_EXTRA: Final = "tflite" if sys.version_info >= (3, 12) else "dev"
 
 #: Our back-ends; each must give the reference's bits. The first one installed is the one that
 #: `edgernn.load` chooses for .edgernn files.
 OWN: Final[dict[str, BenchProgram]] = {
-    "native": BenchProgram(
-        _OWN, "edgernn._native", "", "edgernn", "a C compiler, and install edgernn again", "native"
-    ),
+    "native": BenchProgram(_OWN, "edgernn._native", "", "edgernn", "", "native"),
     "tflite-runtime": BenchProgram(
         _OWN,
         "tflite_runtime",
         "tflite-runtime",
         "tflite",
-        f"{_TFLITE} (Python 3.11)",
+        "tflite",
         "tflite",
         (("runtime", "tflite_runtime"),),
     ),
@@ -54,13 +55,11 @@ OWN: Final[dict[str, BenchProgram]] = {
         "ai_edge_litert",
         "ai-edge-litert",
         "tflite",
-        "pip install ai-edge-litert",
+        _LITERT_EXTRA,
         "tflite",
         (("runtime", "ai_edge_litert"),),
     ),
-    "onnxruntime": BenchProgram(
-        _OWN, "onnxruntime", "onnxruntime", "onnx", "pip install 'edgernn[onnx]'", "onnx"
-    ),
+    "onnxruntime": BenchProgram(_OWN, "onnxruntime", "onnxruntime", "onnx", "onnx", "onnx"),
     "reference": BenchProgram(_OWN, "edgernn", "", "edgernn", "", "reference"),
 }
 #: Peers: opener and package. Keras comes first, since it writes the files of the others.
@@ -70,7 +69,7 @@ PEERS: Final[dict[str, BenchProgram]] = {
         "tensorflow",
         "tensorflow",
         "",
-        "pip install 'edgernn[export]'",
+        "export",
         "",
     ),
     **{
@@ -117,4 +116,8 @@ def missing_text(program: BenchProgram) -> str:
     """Why a program cannot run, and how to get it; "" if it is installed."""
     if is_installed(program.package):
         return ""
-    return f"not installed; get it with: {program.get}"
+    command = hint(program.extra)
+    if program.extra:
+        only = program.package == "tflite_runtime" and sys.version_info >= (3, 12)
+        return f"not installed; {'requires Python 3.11' if only else f'get it with: {command}'}"
+    return f"not built; install a C compiler (on Debian: gcc and python3-dev), then run: {command}"

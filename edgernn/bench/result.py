@@ -6,12 +6,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from edgernn.bench.contenders import LeftOut
 from edgernn.bench.file_sizes import FileSize
 from edgernn.bench.timings import Throughput, Timing
 from edgernn.bench.verdict import LimitCheck
+
+#: How a model answers that has no window and no rate.
+EVERY_READING: Final = "every reading"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

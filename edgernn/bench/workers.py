@@ -76,7 +76,7 @@ class Worker:
         """
         self.name = name
         self._talk = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
-        paths = [path for path in dict.fromkeys(sys.path) if path]
+        paths = list(dict.fromkeys(path or os.getcwd() for path in sys.path))  # noqa: PTH109
         self._process = subprocess.Popen(
             [sys.executable, "-c", _COMMAND],
             stdin=subprocess.PIPE,

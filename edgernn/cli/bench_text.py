@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from edgernn.bench.result import Benchmark
+from edgernn.bench.result import EVERY_READING, Benchmark
 from edgernn.bench.timings import Timing
 from edgernn.bench.verdict import LimitCheck
 from edgernn.cli.style import bad, good, heading, muted, table
@@ -49,7 +49,7 @@ def _head(found: Benchmark) -> Iterator[str]:
     machine = found.machine
     yield heading(f"{found.model}  {found.precision}")
     yield (
-        f"{found.macs:,} multiply-accumulates per step; answers {found.stream}; "
+        f"{found.macs:,} multiply-accumulates per step; answers: {found.stream}; "
         f"{found.state_bytes:,} bytes of state per stream"
     )
     pinned = "not pinned" if machine["pinned_core"] is None else f"core {machine['pinned_core']}"
@@ -86,6 +86,8 @@ def _times(found: Benchmark) -> Iterator[str]:
         "median, p95 and p99 of single calls; in run: per step when many readings are passed at a "
         "time; memory: peak of the process"
     )
+    if found.stream != EVERY_READING:
+        yield muted("some calls only collect readings for the next answer; their times count too")
     if compared:
         yield muted(
             "error: RMS of the difference from the float network over the RMS of its outputs"
@@ -93,7 +95,7 @@ def _times(found: Benchmark) -> Iterator[str]:
     if peers:
         yield muted("* the float network, or a stock conversion of it:")
         for note, names in _notes(peers).items():
-            yield muted(f"  {', '.join(names)}: {note}")
+            yield muted(f"  {'; '.join(names)}: {note}")
 
 
 def _notes(peers: Sequence[Timing]) -> dict[str, list[str]]:

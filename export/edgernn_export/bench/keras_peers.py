@@ -13,7 +13,13 @@ from edgernn.bench.own_backends import departure
 from edgernn.bench.probe import Probe
 from edgernn.model.formats import FloatArray
 from edgernn.model.integer_model import IntegerModel
-from edgernn_export.bench.step_network import convert, keras_step, reason_against, zero_states
+from edgernn_export.bench.step_network import (
+    convert,
+    keras_step,
+    reason_against,
+    reason_against_steps,
+    zero_states,
+)
 from edgernn_export.float_model import float_run
 from edgernn_export.float_model.model import FloatModel
 from edgernn_export.keras_reader.reader import read_keras
@@ -22,11 +28,14 @@ from edgernn_export.keras_reader.reader import read_keras
 FLOAT_YS: Final = "float_ys.npy"
 FLOAT_OUTPUTS: Final = "float_outputs.npy"
 FLOAT_ONNX: Final = "float.onnx"
+#: The same for a network that peers do not run: its size counts.
+FLOAT_SIZE: Final = "float_size.onnx"
 FLOAT_STEP: Final = "float_step.tflite"
 INT8_STEP: Final = "int8_step.tflite"
 #: Titles of the files in the table of sizes.
 TITLES: Final = {
     FLOAT_ONNX: ".onnx, float operators",
+    FLOAT_SIZE: ".onnx, float operators",
     FLOAT_STEP: ".tflite, float step",
     INT8_STEP: ".tflite, converter's INT8 step",
 }
@@ -90,7 +99,10 @@ def open_keras(network_name: str, order: dict[str, Any]) -> Opened:
     network, model, probe = _float_outputs(order)
     folder = Path(order["folder"])
     left_out: list[LeftOut] = []
-    files = _write_onnx(network, folder, left_out)
+    reason = reason_against_steps(network, model.window)
+    if reason:
+        left_out.append(LeftOut(what="float .onnx in onnxruntime", why=reason))
+    files = _write_onnx(network, folder, FLOAT_SIZE if reason else FLOAT_ONNX, left_out)
     contenders: list[Contender] = []
     reason = reason_against(network, model.window)
     if reason:
@@ -106,15 +118,15 @@ def open_keras(network_name: str, order: dict[str, Any]) -> Opened:
     return Opened(contenders={network_name: contenders}, left_out=left_out, facts=facts)
 
 
-def _write_onnx(network: FloatModel, folder: Path, left_out: list[LeftOut]) -> list[str]:
+def _write_onnx(network: FloatModel, folder: Path, name: str, left_out: list[LeftOut]) -> list[str]:
     from edgernn_export.writers.onnx.float_operators import write_onnx_float
 
     try:
-        (folder / FLOAT_ONNX).write_bytes(write_onnx_float(network))
+        (folder / name).write_bytes(write_onnx_float(network))
     except Exception as error:  # the writer supports fewer networks than the reader
         left_out.append(LeftOut(what="float .onnx", why=f"{error!s:.200}"))
         return []
-    return [FLOAT_ONNX]
+    return [name]
 
 
 def _write_steps(step: Any, probe: Probe, folder: Path, left_out: list[LeftOut]) -> list[str]:

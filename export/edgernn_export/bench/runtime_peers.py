@@ -11,6 +11,7 @@ import numpy as np
 from edgernn.bench.contenders import Contender, LeftOut, Opened, chunked, stepped
 from edgernn.bench.own_backends import RUN, departure
 from edgernn.bench.probe import Probe
+from edgernn.install import hint
 from edgernn.model.formats import FloatArray
 from edgernn_export.bench.keras_peers import (
     FLOAT_ONNX,
@@ -79,7 +80,7 @@ def open_onnx(network: str, order: dict[str, Any]) -> Opened:
             why = "it quantizes no operator of this network"
             left_out.append(LeftOut(what="quantize_dynamic of onnxruntime", why=why))
     except ImportError as error:
-        why = f"{error.name} is not installed; get it with: pip install 'edgernn[export]'"
+        why = f"{error.name} is not installed; get it with: {hint('export')}"
         left_out.append(LeftOut(what="quantize_dynamic of onnxruntime", why=why))
     except Exception as error:  # it raises whatever its passes do
         why = f"{error!s:.200}"

@@ -25,18 +25,33 @@ from edgernn_export.float_model.model import (
 STEPPED: Final = (FloatSimpleRNN, FloatLSTM, FloatGRU, FloatDense)
 
 
-def reason_against(model: FloatModel, window: object = None) -> str:
-    """Why a network has no stock step; "" if it has one.
+def reason_against_steps(model: FloatModel, window: object = None) -> str:
+    """Why a network cannot be compared one step for one reading; "" if it can.
 
     Args:
         model: the float network.
         window: of the integer model; None if it streams.
     """
     if window is not None:
-        return "a window model runs its whole window for each answer, a stock step does not"
+        return "a window model runs its whole window for each answer; peers run one step"
     if model.rate is not None:
-        return "the network answers every few readings, which one Keras step cannot"
-    if model.routes or model.input_ports or model.output_ports:
+        return "the network answers every few readings; peers answer every step"
+    if model.input_ports or model.output_ports:
+        return "the network has several inputs or outputs; peers have one of each"
+    return ""
+
+
+def reason_against(model: FloatModel, window: object = None) -> str:
+    """Why a network has no stock Keras step; "" if it has one.
+
+    Args:
+        model: the float network.
+        window: of the integer model; None if it streams.
+    """
+    reason = reason_against_steps(model, window)
+    if reason:
+        return reason
+    if model.routes:
         return "the network is not a chain of layers; the stock step is built of chains"
     others = sorted({layer.kind for layer in model.layers if not isinstance(layer, STEPPED)})
     if others:

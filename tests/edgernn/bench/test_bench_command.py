@@ -12,6 +12,7 @@ from edgernn.backends.native import is_available
 from edgernn.bench import benchmark, measurement, programs
 from edgernn.cli import main
 from edgernn.errors import BackendMismatch, EdgeRnnError
+from edgernn.install import hint
 from edgernn.model.formats import Precision
 from edgernn.model.interface import Rate, Window
 from tests.support.models.integer import random_model
@@ -149,7 +150,8 @@ def test_wrong_arguments_are_refused_in_a_sentence(model_file, options, message,
 def test_a_program_that_is_not_installed_says_how_to_get_it(monkeypatch):
     monkeypatch.setattr(programs, "is_installed", lambda _: False)
     said = programs.missing_text(programs.OWN["onnxruntime"])
-    assert said == "not installed; get it with: pip install 'edgernn[onnx]'"
+    assert said == f"not installed; get it with: {hint('onnx')}"
+    assert "C compiler" in programs.missing_text(programs.OWN["native"])
     assert list(programs.chosen_programs(["tflite"])) == ["tflite-runtime", "ai-edge-litert"]
 
 
