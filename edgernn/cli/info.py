@@ -1,4 +1,4 @@
-"""`edgernn info`: what a model is, without running a stream."""
+"""`edgernn info`: describe a model without running it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edgernn.cells.dense_rows import DenseRows
 from edgernn.cli.arguments import add_model_argument, add_program_argument, model_path
 from edgernn.cli.program_text import programs_text
 from edgernn.cli.stream_text import described_stream, field_text, state_text, stream_text
-from edgernn.cli.text_tables import text_table
+from edgernn.cli.style import heading, table
 from edgernn.cli.wiring import Description, described_routes, is_chain, wiring_lines
 from edgernn.container.file import load_either, load_program
 from edgernn.container.memory import curve_bytes, table_bytes, weight_memory
@@ -40,21 +40,21 @@ from edgernn.session.loading import load
 from edgernn.session.program_session import ProgramSession
 from edgernn.session.session import Session
 
-HELP: Final = """Describe a model: layers, formats, bytes, state size, channels and provenance.
+HELP: Final = """Describe a model: layers, sizes, state, channels and provenance.
 
-Of a network it also says what every layer and every output reads: a layer, some of its elements
-such as gru[0:8], or an input.
+For networks with branches, the wiring table shows the inputs of each layer and output: a layer,
+some of its elements such as gru[0:8], or an input of the model.
 
-Of programs that share states it says what they have in common, and what each begins with; with
---program, everything about one of them.
+For a file with several programs, the tables show shared states and initial states. Use --program to
+describe one program in full.
 
-An .edgernn file says everything. A .tflite or .onnx file carries the model's interface only;
-it is opened with its runtime, which checks the golden vector stored in it.
+.edgernn files contain the whole model. .tflite and .onnx files contain only the model's interface;
+they are opened with their runtime, which also checks the golden vector in the file.
 """
 EXAMPLES: Final = """examples:
   edgernn info model.edgernn
   edgernn info model.tflite
-  edgernn info --model demo --json
+  edgernn info demo --json
   edgernn info pair.edgernn --program decode
 """
 
@@ -64,7 +64,7 @@ _LOGITS: Final = " (logits; softmax on request)"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_model_argument(parser)
-    add_program_argument(parser, "one program of a file of several")
+    add_program_argument(parser, "program to describe, from a file with several")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -77,11 +77,11 @@ def main(args: argparse.Namespace) -> int:
 
 
 def describe_file(path: Path, program: str = "") -> Description:
-    """Everything the file says about its model, or its programs, as JSON values.
+    """All facts about the model or the programs of a file, as JSON values.
 
     Args:
         path: the file.
-        program: which one of several programs; "" for all.
+        program: one of several programs; "" for all.
 
     Raises:
         EdgeRnnError: the file cannot be opened.
@@ -103,14 +103,14 @@ def describe_file(path: Path, program: str = "") -> Description:
 
 
 def describe_model(model: IntegerModel) -> Description:
-    """Everything about a model, as JSON values."""
+    """All facts about a model, as JSON values."""
     return _interface(model.interface()) | _model(model)
 
 
 def describe_programs(programs: ProgramSet) -> Description:
-    """Everything about a set of programs, as JSON values; layers and states in common count once.
+    """All facts about a set of programs, as JSON values.
 
-    Bytes are those of the whole: what all programs need together.
+    Bytes are those of all programs together; shared layers and states count once.
     """
     layers = [_layer(layer) for layer in programs.layers]
     return _linked(programs, describe_model) | {
@@ -130,7 +130,7 @@ def describe_programs(programs: ProgramSet) -> Description:
 def _linked(
     programs: LinkedPrograms[LinkedProgram], describe: Callable[[LinkedProgram], Description]
 ) -> Description:
-    """Every program, and what links them."""
+    """Every program, and the states that link them."""
     return {
         "name": programs.name,
         "programs": [describe(program) for program in programs.programs],
@@ -242,7 +242,7 @@ def _layer(layer: Layer) -> Description:
 
 
 def _matrix_bits(layer: Layer) -> dict[str, int]:
-    """Bits of weights by matrix, as `quantize` names them."""
+    """Bits of weights by matrix, with the names of `quantize`."""
     words = {source: source.value for source in (Source.X, Source.H, Source.RH)}
     if isinstance(layer, (LSTM, GRUBefore, GRUAfter, SimpleRNN, Dense, DenseRows)):
         words = {Source.X: "input", Source.H: "recurrent", Source.RH: "recurrent"}
@@ -255,7 +255,7 @@ def _matrix_bits(layer: Layer) -> dict[str, int]:
 
 
 def _memory(layers: Iterable[Layer]) -> Description:
-    """Bytes of weights in the memory of a device."""
+    """Bytes of weights in the memory of the device."""
     memory = weight_memory(layers)
     return asdict(memory) | {"total_bytes": memory.total_bytes, "density": memory.density}
 
@@ -303,7 +303,7 @@ def _text(record: Description) -> str:
             lines += ["", *_storage_lines(record)]
         if not record["chain"]:
             lines += ["", *wiring_lines(record)]
-    lines += ["", "inputs"]
+    lines += ["", heading("inputs")]
     lines += _by_port(
         [
             f"  {c['name']}{_unit(c)}  {c['low']:.6g} to {c['high']:.6g}, "
@@ -313,25 +313,25 @@ def _text(record: Description) -> str:
         record["input_ports"],
     )
     several = bool(record["output_ports"])
-    lines += ["outputs" + _LOGITS * (record["softmax"] and not several)]
+    lines += ["", heading("outputs") + _LOGITS * (record["softmax"] and not several)]
     lines += _by_port(
         [f"  {c['name']}{_unit(c)}  {c['scale']:.6g} per code" for c in record["outputs"]],
         record["output_ports"],
     )
-    lines += [f"stream  {stream_text(record['stream'])}"]
+    lines += ["", f"stream  {stream_text(record['stream'])}"]
     if "receptive_field" in record:
-        lines += [f"answers depend on  {field_text(record['receptive_field'])}"]
+        lines += [f"receptive field  {field_text(record['receptive_field'])}"]
     lines += [state_text(record)]
     lines += [f"  {s['name']}  int16 [{s['units']}]  {s['format']}" for s in record["states"]]
     wide = [layer["name"] for layer in record.get("layers", []) if layer["wide"]]
-    lines += [f"states of 31 bits  {', '.join(wide)}"] * bool(wide)
+    lines += [f"31-bit states  {', '.join(wide)}"] * bool(wide)
     if "provenance" in record:
         lines += _provenance_lines(record["provenance"])
     return "\n".join(lines)
 
 
 def _by_port(channels: list[str], ports: list[Description]) -> list[str]:
-    """Lines of channels, under those of the ports they belong to."""
+    """Lines of channels, each under its input or output."""
     if not ports:
         return channels
     lines, first = [], 0
@@ -347,13 +347,14 @@ def _unit(channel: Description) -> str:
 
 
 def _layer_lines(record: Description) -> list[str]:
-    rows = [("layer", "kind", "shape", "parameters", "bytes", "MACs", "activation")]
+    rows: list[tuple[object, ...] | None] = []
     for layer in record["layers"]:
         shape = f"{layer['inputs']} -> {layer['units']}"
         rows.append((layer["name"], layer["kind"], shape, *_sizes(layer), layer["activation"]))
     weights = f"({record['weights_bytes']} bytes of {_weight_bits(record)} weights)"
-    rows.append(("total", "", "", *_sizes(record), weights))
-    return text_table(rows, "<20", "<12", ">12", ">12", ">10", ">10", "")
+    rows += [None, ("total", "", "", *_sizes(record), weights)]
+    headings = ("layer", "kind", "shape", "parameters", "bytes", "MACs", "activation")
+    return table(headings, rows, "<<>>>><")
 
 
 def _sizes(record: Description) -> tuple[str, str, str]:
@@ -368,7 +369,7 @@ def _weight_bits(record: Description) -> str:
 
 
 def _storage_lines(record: Description) -> list[str]:
-    rows = [("weights on a device", "storage", "dense bytes", "stored", "index", "tiles", "bits")]
+    rows: list[tuple[str, ...] | None] = []
     stored = [(layer["name"], layer, layer["memory"]) for layer in record["layers"]]
     total: Description = {"storages": [], "weight_bits": {}}
     for name, layer, memory in [*stored, ("total", total, record["memory"])]:
@@ -376,12 +377,15 @@ def _storage_lines(record: Description) -> list[str]:
         share = f"{memory['density']:.1%}" if memory["tiles"] else "-"
         bits = ", ".join(f"{word} {count}" for word, count in layer["weight_bits"].items())
         rows.append((name, ", ".join(layer["storages"]), *sizes, share, bits))
-    return text_table(rows, "<20", "<24", ">12", ">10", ">8", ">9", "")
+    rows.insert(-1, None)
+    headings = ("weights in memory", "storage", "dense bytes", "stored", "index", "tiles", "bits")
+    return table(headings, rows, "<<>>>><")
 
 
 def _provenance_lines(provenance: Description) -> list[str]:
     lines = [
-        "provenance",
+        "",
+        heading("provenance"),
         f"  float model  {provenance['float_model_sha256']}",
         f"  calibration  {provenance['calibration_sha256']}",
     ]

@@ -1,4 +1,4 @@
-"""What a command finds in its process: standard streams that may be closed, signals that end it."""
+"""The process of a command: standard streams that may be closed, signals that end it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 class _ClosedOutput(io.TextIOBase):
-    """Takes the place of a closed standard output; what would be lost is refused."""
+    """Replaces a closed standard output and rejects text, which would be lost."""
 
     def write(self, text: str) -> int:
-        """Refuse text.
+        """Reject text.
 
         Raises:
-            EdgeRnnError: always, unless there is none.
+            EdgeRnnError: always, unless the text is empty.
         """
         if text:
             raise EdgeRnnError(
@@ -34,19 +34,19 @@ class _ClosedOutput(io.TextIOBase):
         return 0
 
     def fileno(self) -> int:
-        """The number, which is taken by then."""
+        """The number of the descriptor, which is in use by then."""
         return 1
 
     def writable(self) -> bool:
-        """As a stream that is written to."""
+        """Whether the stream accepts text."""
         return True
 
 
 def replace_closed_streams() -> None:
-    """Let a command without one or more standard streams do what it can without them.
+    """Let a command run without one or more standard streams.
 
-    Their numbers are taken, so that no file that is opened later gets what is printed; a closed
-    standard error swallows talk; a closed standard input is refused by whoever reads it.
+    Their numbers are reserved, so that no file that is opened later receives printed text. Notes to
+    a closed standard error are dropped. Reading from a closed standard input raises an error.
     """
     for number in (0, 1, 2):
         try:
@@ -64,20 +64,20 @@ class _Stopped(BaseException):
 
 
 class StopSignals:
-    """A context in which SIGINT and SIGTERM end `lines` between two readings, and nothing else.
+    """A context in which SIGINT and SIGTERM end `lines`, and only between two readings.
 
     Attributes:
-        received: the signal that ended the lines, None if none did.
+        received: the signal that ended the lines; None if there was none.
     """
 
     def __init__(self) -> None:
-        """Nothing is received yet."""
+        """Start without a signal."""
         self.received: signal.Signals | None = None
         self._waiting = False
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        """Take the signals; only the main thread may."""
+        """Install the handlers; only the main thread may."""
         if threading.current_thread() is threading.main_thread():
             self._before = {number: signal.signal(number, self._stop) for number in _SIGNALS}
         return self
@@ -88,7 +88,7 @@ class StopSignals:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Give them back."""
+        """Restore the handlers."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
@@ -101,7 +101,7 @@ class StopSignals:
             raise KeyboardInterrupt
 
     def wait(self, call: Callable[[], T]) -> T | None:
-        """What a call returns that may wait for input; None where a signal ends the waiting."""
+        """The result of a call that may wait for input; None if a signal ends the wait."""
         try:
             try:
                 self._waiting = True

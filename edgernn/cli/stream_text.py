@@ -1,4 +1,4 @@
-"""Which readings a model answers, for people and for machines."""
+"""How a model streams, as JSON values and as text."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from edgernn.model.interface import Rate, Window, answers_text
 
 
 def described_stream(window: Window | None, rate: Rate | None) -> Description:
-    """What the model answers, as JSON values."""
+    """How the model streams, as JSON values."""
     rated: Description = {}
     if rate is not None:
         rated["rate"] = {
@@ -26,37 +26,37 @@ def described_stream(window: Window | None, rate: Rate | None) -> Description:
 
 
 def stream_text(stream: Description) -> str:
-    """The same in words."""
+    """The same as text."""
     rate = Rate(**stream["rate"]) if "rate" in stream else None
     if stream["kind"] == "endless":
-        answers = answers_text(None, rate) or "an answer to every reading"
-        return f"endless: {answers}, the state is carried for ever"
+        answers = answers_text(None, rate) or "one output per reading"
+        return f"endless: {answers}; the state is kept from reading to reading"
     window = Window(steps=stream["steps"], hop=stream["hop"])
     return (
-        f"{answers_text(window, rate)}, each from the zero state: "
-        f"{stream['steps_per_reading']:g} steps of the network per reading"
+        f"{answers_text(window, rate)}; each window starts from the zero state: "
+        f"{stream['steps_per_reading']:g} network steps per reading"
     )
 
 
 def field_text(found: int | str) -> str:
-    """How many readings an answer depends on."""
+    """The number of readings that an output depends on."""
     if found == "all":
-        return "all readings of the stream, through recurrent layers"
+        return "all readings of the stream (recurrent layers)"
     return f"the last {found} readings" if found != 1 else "the last reading"
 
 
 def state_text(record: Description) -> str:
-    """What a stream carries.
+    """The state of a stream.
 
     Args:
-        record: what `edgernn info` says of a model.
+        record: the facts about a model.
     """
     text = f"state  {record['state_bytes']} bytes per stream"
     stream = record["stream"]
     if stream["kind"] == "endless":
-        return f"{text}, with the readings of a step" if "rate" in stream else text
+        return f"{text}, including the readings of a step" if "rate" in stream else text
     carried = record["carried_bytes"]
     return (
-        f"{text}: {carried} of the readings of a window, which it carries, and "
-        f"{record['state_bytes'] - carried} in the network, zero before each window:"
+        f"{text}: {carried} for the readings of a window, and {record['state_bytes'] - carried} "
+        "for the network, which starts from zero in each window:"
     )

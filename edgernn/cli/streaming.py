@@ -1,4 +1,4 @@
-"""The loop of `edgernn run`: readings in, answers out, and what is said about them at the end."""
+"""The loop of `edgernn run`: readings in, answers out, a summary at the end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edgernn.records.writers import AnswerWriter
 from edgernn.session.policies import Policies, Policy
 from edgernn.session.session import Session
 
-#: Bad lines at the beginning that are kept to find out why they are bad.
+#: Bad lines at the beginning that are kept to find the reason.
 _KEPT: Final = 20
 
 
@@ -25,17 +25,17 @@ class Streaming:
 
     Attributes:
         session: answers readings by its policy.
-        reader: makes readings of lines.
-        make_writer: makes the writer, once the reader has seen a line.
-        sink: takes answers.
-        source: what messages call the lines.
-        policies: of the session.
-        softmax: answer probabilities.
+        reader: turns lines into readings.
+        make_writer: creates the writer, after the reader has seen a line.
+        sink: receives the answers.
+        source: name of the lines in messages.
+        policies: policies of the session.
+        softmax: answer with probabilities.
         codes: readings and answers are codes.
-        give_up: this many bad readings at the beginning end the stream; 0: no number does.
-        readings: lines that should have held a reading.
-        bad: those of them that held none, or not one number for every channel.
-        unanswered: good ones without an answer yet, as before the first window is full.
+        give_up: number of bad readings at the beginning that ends the stream; 0 for none.
+        readings: number of lines that should contain a reading.
+        bad: number of them without a number for every channel.
+        unanswered: number of good ones without an answer yet, as before the first full window.
     """
 
     session: Session
@@ -50,7 +50,7 @@ class Streaming:
     readings: int = 0
     bad: int = 0
     unanswered: int = 0
-    #: Bad ones in which more is missing than numbers take the place of.
+    #: Bad ones with more missing values than the policies replace by numbers.
     _unread: int = 0
     _writer: AnswerWriter | None = None
     _headed: bool = False
@@ -61,8 +61,8 @@ class Streaming:
         """Answer every line.
 
         Raises:
-            NoReadings: no line, or none of the first ones, holds a reading.
-            EdgeRnnError: a line is bad and the policy says so, or the table cannot be used.
+            NoReadings: no line, or none of the first lines, contains a reading.
+            EdgeRnnError: a line is bad and the policy is to raise, or the table is unusable.
         """
         for number, line in enumerate(lines, start=1):
             if not line.strip():
@@ -79,7 +79,7 @@ class Streaming:
             raise self._no_readings()
 
     def _answers(self, line: str, number: int) -> list[str]:
-        """What a line is answered with: a header, an answer, or both before the first answer."""
+        """The lines to write for a line: a header, an answer, or both before the first answer."""
         record = self.reader.read(line)
         writer = self._writer = self._writer or self.make_writer()
         answers: list[str] = []
@@ -109,7 +109,7 @@ class Streaming:
         if any(itertools.compress(self.policies.raises, missing)):
             cure = self.reader.advice([line]) if self.readings == 1 else ""
             if not cure and not self.codes:
-                cure = "Repair the line, or go on with --on-bad-reading hold or skip"
+                cure = "Repair the line, or continue with: --on-bad-reading hold (or skip)"
             raise type(problem)(f"{problem}{cure and f'. {cure}'}")
         self.bad += 1
         numbers = (not isinstance(chosen, Policy) for chosen in self.policies.chosen)
@@ -125,14 +125,14 @@ class Streaming:
     def _no_readings(self) -> NoReadings:
         lines = f"in {self.bad} lines" if self.bad > 1 else "in the only line"
         cure = self.reader.advice(self._bad_lines) or (
-            "Look at the file and at the model's inputs (edgernn info)"
+            "Compare the file with the model's inputs (edgernn info)"
         )
         return NoReadings(
             f"{self.source}: expected a reading {lines}, got none ({self._first_problem}). {cure}"
         )
 
     def summary(self, ended_by: str) -> dict[str, Any]:
-        """What became of the readings, for machines."""
+        """The counts of readings, as JSON values."""
         return {
             "readings": self.readings,
             "bad_readings": self.bad,
@@ -149,13 +149,13 @@ def clipped_readings(session: Session) -> dict[str, int]:
 
 
 def summary_line(summary: dict[str, Any]) -> str:
-    """The same for people."""
+    """The same as text."""
     policies = summary["on_bad_reading"]
     if isinstance(policies, dict):
         policies = ", ".join(f"{name} {policy}" for name, policy in policies.items())
     text = f"{summary['readings']} readings, {summary['bad_readings']} bad ({policies})"
     if summary["unanswered_readings"]:
-        text += f"; {summary['unanswered_readings']} without an answer yet"
+        text += f"; {summary['unanswered_readings']} without an answer"
     clipped = {name: count for name, count in summary["clipped_readings"].items() if count}
     if clipped:
         text += f"; clipped: {', '.join(f'{name} {count}' for name, count in clipped.items())}"

@@ -1,11 +1,11 @@
-"""How a network is wired, for people and for machines: what every layer and output reads."""
+"""The wiring of a network, as JSON values and as text: the inputs of every layer and output."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from edgernn.cli.text_tables import text_table
+from edgernn.cli.style import table
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.routes import MODEL_INPUT
 
@@ -13,7 +13,7 @@ Description = dict[str, Any]
 
 
 def described_routes(model: IntegerModel) -> Iterator[list[Description]]:
-    """What each layer reads, then what the model puts out, as JSON values.
+    """The inputs of each layer, then those of the model's outputs, as JSON values.
 
     The source of a part is the name of a layer; null is the model's input.
     """
@@ -29,15 +29,15 @@ def _source(model: IntegerModel, index: int) -> str | None:
 
 
 def is_chain(model: IntegerModel) -> bool:
-    """Whether there is nothing to say about the wiring."""
+    """Whether every layer reads the one before it, with one input and one output."""
     return not (model.routes or model.input.ports or model.output.ports)
 
 
 def wiring_lines(record: Description) -> list[str]:
-    """A line for every layer and every output: its name, its kind, what it reads.
+    """A table with the name, kind and inputs of every layer and output.
 
     Args:
-        record: what `edgernn info` says of a model.
+        record: the facts about a model.
     """
     widths = {layer["name"]: layer["units"] for layer in record["layers"]}
     ports, outputs = (
@@ -45,21 +45,21 @@ def wiring_lines(record: Description) -> list[str]:
         for side in ("input", "output")
     )
     readings = record["stream"].get("rate", {"readings": 1})["readings"]
-    rows = [("wiring", "", "reads")]
+    rows = []
     for layer in record["layers"]:
         kind = layer["activation"] if layer["kind"] == "merge" else layer["kind"]
-        rows.append((f"  {layer['name']}", kind, _reads(layer["reads"], widths, ports, readings)))
+        rows.append((layer["name"], kind, _reads(layer["reads"], widths, ports, readings)))
     cut = _cut(record["output_reads"], (port["width"] for port in outputs))
     for port, parts in zip(outputs, cut, strict=True):
         read = _reads(parts, widths, ports, readings)
-        rows.append((f"  output {port['name']}".rstrip(), "", read))
-    return text_table(rows, "<20", "<12", "")
+        rows.append((f"output {port['name']}".rstrip(), "", read))
+    return table(("wiring", "kind", "reads"), rows, "<<<")
 
 
 def _reads(
     parts: list[Description], widths: dict[str, int], ports: list[Description], readings: int
 ) -> str:
-    """Sources with the elements that are read, where these are not all."""
+    """Sources, with the elements that are read unless all are."""
     return ", ".join(
         _of_input(part["start"], part["width"], ports, readings)
         if part["source"] is None
@@ -69,9 +69,9 @@ def _reads(
 
 
 def _of_input(start: int, width: int, ports: list[Description], readings: int) -> str:
-    """Elements of the input, by the ports that they are in.
+    """Elements of the input, by their ports.
 
-    Readings of a step stand one behind another, the oldest, number 1, first.
+    The readings of a step follow one another; number 1 is the oldest.
     """
     found, first = [], 0
     for number in range(1, readings + 1):
@@ -90,7 +90,7 @@ def _elements(start: int, width: int, whole: int) -> str:
 
 
 def _cut(parts: list[Description], widths: Iterable[int]) -> Iterator[list[Description]]:
-    """Parts one behind another, cut into pieces of these widths."""
+    """Consecutive parts, cut into pieces of these widths."""
     rest = [dict(part) for part in parts]
     for width in widths:
         piece: list[Description] = []

@@ -66,9 +66,11 @@ def test_info_for_people(said):
     assert ["dec.c", "int16", "[6]", "Q3.12", "decode,", "refine"] in lines
     assert ["after.own.h", "refine.dec.c", "-1"] in lines
     assert "60 bytes of state per stream" in out
+    assert "shared state  " in out
+    assert "initial state" in out
     assert out.splitlines()[-1].endswith("edgernn info p.edgernn --program encode")
-    assert "shared states" not in said("info", PAIR)[1]
-    assert "handovers" not in said("info", SHARED)[1]
+    assert "shared state  " not in said("info", PAIR)[1]
+    assert "initial state" not in said("info", SHARED)[1]
 
 
 def test_info_of_a_file_for_a_runtime_tells_what_links_the_programs(tmp_path, monkeypatch, capsys):
@@ -84,7 +86,7 @@ def test_info_of_a_file_for_a_runtime_tells_what_links_the_programs(tmp_path, mo
         assert found.items() <= whole.items()
     assert main(["info", str(path)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert "all programs  60 bytes of state per stream; what they share counts once" in lines
+    assert "all programs  60 bytes of state per stream; shared states count once" in lines
     assert ["refine", "w8a8", "3", "->", "3"] in [line.split() for line in lines]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,7 @@ def test_run_repeats_the_last_answer_and_has_none_before_the_first(files, capsys
     np.testing.assert_allclose(got, wanted, rtol=0, atol=float(MODEL.output.scale[0]) / 2)
     assert np.isnan(got[:2]).all()
     assert got[2].tolist() == got[3].tolist() != got[4].tolist()
-    assert "; 2 without an answer yet" in capsys.readouterr().err
+    assert "; 2 without an answer" in capsys.readouterr().err
 
 
 def test_info_says_when_there_is_an_answer(files, capsys):
@@ -46,12 +47,12 @@ def test_info_says_when_there_is_an_answer(files, capsys):
     assert main(["info", path]) == 0
     text = capsys.readouterr().out
     assert (
-        "stream  endless: one answer every 2 readings, the first after 3, 1 reading late, the "
-        "state is carried for ever"
+        "stream  endless: one answer every 2 readings, the first after 3, 1 reading late; the "
+        "state is kept from reading to reading"
     ) in text
-    assert "delay         input of reading 1, input of reading 2\n" in text
-    assert "answers depend on  all readings of the stream" in text
-    assert f"state  {MODEL.state_bytes} bytes per stream, with the readings of a step" in text
+    assert re.search(r" delay +input of reading 1, input of reading 2$", text, re.MULTILINE)
+    assert "receptive field  all readings of the stream" in text
+    assert f"state  {MODEL.state_bytes} bytes per stream, including the readings of a step" in text
     assert main(["info", path, "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
     rate = {"readings": 2, "first": 3, "latency": 1}
@@ -62,7 +63,7 @@ def test_info_says_when_there_is_an_answer(files, capsys):
 def test_info_of_a_convolution_says_how_far_it_looks_back(tmp_path, capsys):
     model = strided_network(Precision.W8A8, Rate(readings=2, first=2), cell=None)
     assert main(["info", str(model.save(tmp_path / "c.edgernn"))]) == 0
-    assert "answers depend on  the last 7 readings" in capsys.readouterr().out
+    assert "receptive field  the last 7 readings" in capsys.readouterr().out
 
 
 def test_info_of_windows(tmp_path, capsys):
@@ -72,8 +73,8 @@ def test_info_of_windows(tmp_path, capsys):
     text = capsys.readouterr().out
     answers = "one answer every 2 readings, the first after 3, 1 reading late; the last counts"
     every = "windows of 9 readings, one answer every 2"
-    assert f"{every} (inside, {answers}), each from the zero state" in text
-    assert "2.5 steps of the network per reading" in text  # 5 steps of 9 readings and 1 before
+    assert f"{every} (inside, {answers}); each window starts from the zero state" in text
+    assert "2.5 network steps per reading" in text  # 5 steps of 9 readings and 1 before
     assert main(["info", path, "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
     assert record["stream"]["steps_per_reading"] == 2.5

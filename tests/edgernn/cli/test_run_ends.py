@@ -43,7 +43,7 @@ def run(tmp_path, monkeypatch, capsys):
         ('{"t":1,"h":2}', [], "The objects have the keys t, h; the model reads temperature, humid"),
         ("1\x00,\x002", [], "The text has zero bytes: is it UTF-16? Say so with --encoding utf-16"),
         ("PK\x03\x04\x00", [], "write the readings as a table, with numpy.savetxt('readings.csv'"),
-        ("nan,nan", [], "Look at the file and at the model's inputs (edgernn info)\n"),
+        ("nan,nan", [], "Compare the file with the model's inputs (edgernn info)\n"),
     ],
 )
 def test_a_policy_for_noise_does_not_cover_a_wrong_way_of_reading(

@@ -175,7 +175,7 @@ def test_columns_of_unknown_channels_are_named(run, name):
             "channels x0, x1, x2, x3, x4: call the keys so, or name those of channels with "
             "--columns",
         ),
-        ({"wind": [1, 2], "b": 1, "c": 2}, "Repair the line, or go on with --on-bad-reading"),
+        ({"wind": [1, 2], "b": 1, "c": 2}, "Repair the line, or continue with: --on-bad-reading"),
     ],
 )
 def test_the_cure_of_a_first_object(run, line, cure):

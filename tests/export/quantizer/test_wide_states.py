@@ -242,7 +242,7 @@ def test_the_command_line_chooses_states(tmp_path, capsys) -> None:
         False,
     ]
     assert main(["info", str(path)]) == 0
-    assert "states of 31 bits  lstm" in capsys.readouterr().out
+    assert "31-bit states  lstm" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
