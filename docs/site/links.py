@@ -31,6 +31,7 @@ _FILES: Final = {page: name for name, page in PAGES.items()}
 _SOURCES: Final = "source/"
 _CODE: Final = re.compile(r"^```.*?^```|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 _LINK: Final = re.compile(r"(?<=\]\()([^)#\s]*)(#[^)\s]*)?(?=\))")
+_SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*:")
 _LANGUAGES: Final = {".py": "python", ".c": "c", ".h": "c", ".toml": "toml", ".yml": "yaml"}
 
 
@@ -77,7 +78,7 @@ def _linked(markdown: str, place: str) -> Iterator[str]:
 
 def _target(target: str, place: str) -> str | None:
     """What a link leads to, relative to the repository; None for other hosts and anchors."""
-    if not target or "://" in target or target.startswith("mailto:"):
+    if not target or _SCHEME.match(target):
         return None
     origin = _FILES.get(place, f"docs/{place}")
     name = posixpath.normpath(posixpath.join(posixpath.dirname(origin), target))

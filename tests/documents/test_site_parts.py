@@ -56,6 +56,7 @@ class NoFiles:
         ("guides/x.md", "`[a](../../README.md)`", "`[a](../../README.md)`"),
         ("guides/x.md", "```text\n[a](../../README.md)\n```", "```text\n[a](../../README.md)\n```"),
         ("guides/x.md", "[a](https://example.org/README.md)", "[a](https://example.org/README.md)"),
+        ("guides/x.md", "![a](data:image/png;base64,a/b)", "![a](data:image/png;base64,a/b)"),
         ("guides/x.md", "[a](#b)", "[a](#b)"),
         ("guides/x.md", "[a](nosuch.md)", "[a](nosuch.md)"),
     ],
