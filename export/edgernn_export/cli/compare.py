@@ -100,6 +100,11 @@ def main(args: argparse.Namespace) -> int:
         raise EdgeRnnError(f"--output: expected a name ending in .png, got '{args.output}'.")
     if args.truth is not None and args.labels is not None:
         raise EdgeRnnError("--truth: expected it or --labels, got both. Leave one of them out.")
+    if args.data is None and (args.metric or args.group or args.horizon):
+        raise EdgeRnnError(
+            "--data: expected it together with --metric, --group and --horizon, got none. Pass "
+            "test data with --data."
+        )
     given = (*args.models, args.data, args.labels, *map(Path, args.float_models))
     refuse_unreadable(*(path for path in given if path is not None))
     truth: Any = args.truth if args.labels is None else args.labels
@@ -111,7 +116,6 @@ def main(args: argparse.Namespace) -> int:
             "metric": args.metric,
             "on_missing": args.on_bad_reading,
             "table": table_options(args),
-            "progress": False,
         }
     with progress("compare") as tell:
         result = compare(

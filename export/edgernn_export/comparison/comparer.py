@@ -144,7 +144,7 @@ def _sizes(model: IntegerModel, notes: list[str]) -> tuple[FileSize, ...]:
 def _accuracy(
     model: IntegerModel, data: Any, target: Any, network: Any, evaluation: Mapping[str, Any]
 ) -> dict[str, Any]:
-    found = evaluate(model, data, target, float_model=network, **evaluation)
+    found = evaluate(model, data, target, float_model=network, progress=False, **evaluation)
     decides = found.decides
     if decides is None:
         decides = next((score for score in found.scores if score.metric == found.metric), None)

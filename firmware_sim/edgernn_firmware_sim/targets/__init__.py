@@ -109,7 +109,8 @@ def find(name: str | Path) -> tuple[Core | None, Board | None]:
     """The core with this name; or the board, and the core that runs its firmware.
 
     Args:
-        name: of a core or of a packaged board; or the path object of a board profile.
+        name: of a core or of a packaged board; or the path of a board profile, as a path object
+            or with the suffix .toml.
 
     Returns:
         The core, None if the core of the board is not emulated; and the board, None for a core.
@@ -117,8 +118,8 @@ def find(name: str | Path) -> tuple[Core | None, Board | None]:
     Raises:
         TargetError: there is no such target, or the profile is wrong.
     """
-    if isinstance(name, Path):
-        return _with_core(load_board(name))
+    if isinstance(name, Path) or name.endswith(".toml"):
+        return _with_core(load_board(Path(name)))
     if name in cores():
         return cores()[name], None
     if name in boards():

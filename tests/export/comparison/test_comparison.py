@@ -11,6 +11,7 @@ from edgernn.errors import BackendUnavailable, EdgeRnnError
 from edgernn.model.formats import Precision
 from edgernn_export import evaluate
 from edgernn_export.comparison import compare, comparer
+from edgernn_export.evaluation import evaluator
 from edgernn_export.simulation import board_costs
 from tests.support.models.evaluation import forecaster, readings
 from tests.support.models.hand_made import core_named
@@ -74,6 +75,29 @@ def test_accuracy_is_that_of_evaluate(tmp_path):
     for name, result in (("scores", found), ("bytes", compare([model, other], timed=False))):
         content = result.plot(tmp_path / name / "out.png").read_bytes()
         assert content.startswith(b"\x89PNG")
+
+
+def test_the_command_scores_models_on_the_columns_of_a_table(tmp_path, monkeypatch, capsys):
+    network, model = forecaster()
+    names = [str(model.save(tmp_path / f"{name}.edgernn")) for name in "ab"]
+    keras = tmp_path / "model.keras"
+    keras.write_text("stands for the network", encoding="utf-8")
+    monkeypatch.setattr(evaluator, "read_source", lambda *_, **__: network)
+    stream, truth = readings(40), readings(40, seed=9)[:, 0]
+    pairs = zip(stream.tolist(), truth.tolist(), strict=True)
+    rows = [f"{x1!r},{y!r},{x0!r}" for (x0, x1), y in pairs]
+    table = tmp_path / "test.csv"
+    table.write_text("\n".join(["x1,truth,x0", *rows]) + "\n")
+    arguments = ["--float", str(keras), "--data", str(table), "--truth", "truth", "--no-time"]
+    picture = tmp_path / "new" / "out.png"
+    assert main(["compare", *names, *arguments, "--json", "-o", str(picture)]) == 0
+    record = json.loads(capsys.readouterr().out)
+    wanted = evaluate(model, stream, truth, float_model=network)
+    assert record["data"] == "test.csv"
+    for compared in record["models"]:
+        assert compared["kept"] == pytest.approx(wanted.kept)
+        assert compared["score"] == pytest.approx(wanted.decides.integer_value)
+    assert picture.is_file()
 
 
 def test_boards_are_those_of_board_costs(files, capsys):
@@ -142,5 +166,7 @@ def test_wrong_arguments_of_the_command(files, capsys):
     assert "expected a name ending in .png" in capsys.readouterr().err
     assert main(["compare", *names, "--truth", "y", "--labels", names[0]]) == 2
     assert "expected it or --labels, got both" in capsys.readouterr().err
+    assert main(["compare", *names, "--metric", "rmse"]) == 2
+    assert "--data: expected it together with --metric" in capsys.readouterr().err
     assert main(["compare", names[0], "missing.edgernn"]) == 2
     assert "missing.edgernn" in capsys.readouterr().err

@@ -226,6 +226,7 @@ def test_a_board_of_ones_own_is_read_from_a_file(tmp_path):
     path.write_text(MINE.format(core="cortex-m0plus", emulated_as="cortex-m0") + power)
     core, board = find(path)
     assert (core.name, board.name, board.power.active_ma) == ("cortex-m0", "my-board-2", 5.0)
+    assert find(str(path)) == (core, board)
 
 
 def test_all_errors_of_a_board_file_are_named_together(tmp_path):
