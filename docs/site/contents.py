@@ -91,6 +91,8 @@ def read(path: Path) -> list[Section]:
     return [section for section in sections if section.entries]
 
 
+# A README is the index of its folder. As the first page of a group it would replace the group's
+# heading, so an example with a folder is listed directly in its section.
 def navigation(sections: list[Section]) -> list[dict[str, Any]]:
     """The sections as mkdocs' ``nav``."""
     nav: list[dict[str, Any]] = [{"Home": "index.md"}]
