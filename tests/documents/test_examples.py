@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 from edgernn.model.integer_model import IntegerModel
 from edgernn_firmware_sim.reference.reference import Reference
 from tests.support.documents import ROOT, commands, run_command
-from tests.support.native.compilers import SANITIZERS, WARNINGS, compile_c, require
+from tests.support.native.compilers import SANITIZERS, WARNINGS, compile_c, require, symbols
 from tests.support.native.package_folders import STAND_INS, run
 
 EXAMPLES = ROOT / "docs" / "examples"
@@ -87,6 +88,20 @@ def test_the_sketch_gives_the_bits_of_the_reference_from_serial_port_and_sensor(
     # The sensor's loop prints every 20th answer.
     sensed = run([str(build_sketch(vibration, 0))], vibration, text=text)
     assert np.array_equal(codes(sensed, model)[1], wanted[19::20])
+
+
+def test_the_sketch_compiles_for_a_small_core_without_floating_point(vibration):
+    require("arm-none-eabi-g++", "nm")
+    command = [
+        "arm-none-eabi-g++", "-mcpu=cortex-m0plus", "-mthumb", "-Os", "-ffreestanding", "-c",
+        "-std=gnu++11", "-fno-exceptions", *WARNINGS, "-I", str(STAND_INS / "mpu6050"),
+        "-I", "build/vibration_edgernn/src", "-include", "Arduino.h", "-x", "c++",
+        "VibrationMonitor/VibrationMonitor.ino", "-o", "small.o",
+    ]  # fmt: skip
+    run(command, vibration)
+    missing, _, _ = symbols([vibration / "small.o"])
+    assert "vibration_step" in missing
+    assert [name for name in missing if re.match(r"__aeabi_(?!u?idiv(mod)?$)", name)] == []
 
 
 def test_the_sketch_reports_a_sensor_that_does_not_answer(vibration):
