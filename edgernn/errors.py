@@ -1,39 +1,39 @@
-"""Everything edgernn raises or warns of on purpose.
+"""Errors and warnings that edgernn raises.
 
 EdgeRnnError
 ├── FormatError              an .edgernn, .tflite or .onnx file breaks its format
 ├── ModelError               an integer model contradicts itself
-├── UnsupportedModelError    a Keras model uses something edgernn does not execute
-├── QuantizationError        a float model cannot become an integer model as asked
+├── UnsupportedModelError    a Keras model uses a feature that edgernn does not support
+├── QuantizationError        a float model cannot be quantized with these settings
 │   ├── CalibrationError     the calibration streams are unusable
-│   ├── OverflowRefused      an accumulator could overflow; carries the input that does it
-│   └── RangeRefused         values seen in calibration do not fit the formats they must have
-├── PruningError             a float model cannot be pruned as asked
-├── DistillationError        a student cannot learn from a teacher as asked
-├── DataUnavailable          a data set is not where it should be, or is damaged
-├── TrainingError            a network cannot be trained or scored as asked
-├── SearchError              a search cannot begin or go on as asked
-├── TargetError              a target profile is wrong, or there is none of that name
-├── EmulationError           firmware could not be built, or did not run to its end
+│   ├── OverflowRefused      an accumulator could overflow; the message gives an input
+│   └── RangeRefused         calibration values do not fit their integer formats
+├── PruningError             a float model cannot be pruned with these settings
+├── DistillationError        a student cannot be trained from this teacher with these settings
+├── DataUnavailable          a data set is missing or damaged
+├── TrainingError            a network cannot be trained or scored with these settings
+├── SearchError              a search cannot start or continue with these settings
+├── TargetError              a target profile is invalid or does not exist
+├── EmulationError           firmware could not be built or did not finish
 │   └── ImageTooLargeError   firmware does not fit a core's flash or RAM
 ├── ShapeError               an array has the wrong shape or dtype (also a ValueError)
 ├── ReadingError             a reading is not finite, or an integer code is out of range
-├── NoReadings               no line of a table is a reading
+├── NoReadings               no line of a table is a valid reading
 ├── StateError               a state does not belong to this model
 ├── BackendUnavailable       a runtime is not installed, or cannot run this file
 └── BackendMismatch          a runtime does not reproduce the file's golden vector
 
 EdgeRnnWarning (a UserWarning)
-├── StreamKindWarning        a network streams otherwise than its author may have run it
-├── ClippedReadingsWarning   a reading lies outside the calibrated range
+├── StreamKindWarning        a network may have been trained for another kind of stream
+├── ClippedReadingsWarning   a reading is outside the calibrated range
 ├── CalibrationWarning       calibration is too short, or a channel never changes
-├── TableWarning             a table was read in a way that its text does not settle
-├── SaturationWarning        calibration itself saturates a tensor, or leaves a given input range
-├── DepartureWarning         the integer model answers calibration differently from the network
-├── LongMemoryWarning        units remember for longer than their 16-bit state can
-└── WeightBitsWarning        weights of 4 bits by default keep 8
+├── TableWarning             the format of a table is ambiguous
+├── SaturationWarning        calibration saturates a tensor or leaves the given input range
+├── DepartureWarning         integer and float outputs differ on the calibration data
+├── LongMemoryWarning        units remember longer than a 16-bit state allows
+└── WeightBitsWarning        layers keep 8-bit weights although 4 bits is the default
 
-Messages follow one grammar: "<owner>: expected <wanted>, got <value> (<where>). <cure>."
+Messages have one form: "<owner>: expected <wanted>, got <value> (<where>). <fix>."
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ __all__ = [
 
 
 class EdgeRnnError(Exception):
-    """Base class of every error edgernn raises on purpose."""
+    """Base class of all errors that edgernn raises."""
 
 
 class FormatError(EdgeRnnError):
@@ -87,7 +87,7 @@ class FormatError(EdgeRnnError):
     """
 
     def __init__(self, message: str = "", *, defect: str = "") -> None:
-        """Keep the name of the broken rule beside the message."""
+        """Store the message and the name of the broken rule."""
         super().__init__(message)
         self.defect = defect
 
@@ -97,7 +97,7 @@ class ModelError(EdgeRnnError):
 
 
 class UnsupportedModelError(EdgeRnnError):
-    """A float model uses something edgernn does not execute.
+    """A float model uses a feature that edgernn does not support.
 
     Attributes:
         reasons: every reason found, one sentence each, in layer order.
@@ -107,12 +107,15 @@ class UnsupportedModelError(EdgeRnnError):
         """Collect all reasons into one message."""
         self.reasons = tuple(reasons)
         count = len(self.reasons)
-        head = f"model: {count} reason{'s' if count != 1 else ''} why it cannot be read"
+        head = (
+            f"model: expected a network that edgernn supports, got {count} "
+            f"problem{'s' if count != 1 else ''}"
+        )
         super().__init__("\n  - ".join([f"{head}:", *self.reasons]))
 
 
 class QuantizationError(EdgeRnnError):
-    """A float model cannot become an integer model as asked."""
+    """A float model cannot be quantized with these settings."""
 
 
 class CalibrationError(QuantizationError):
@@ -120,14 +123,14 @@ class CalibrationError(QuantizationError):
 
 
 class OverflowRefused(QuantizationError):
-    """An accumulator could overflow; the message names the row and the input that does it."""
+    """An accumulator could overflow; the message names the row and an input that causes it."""
 
 
 class RangeRefused(QuantizationError):
-    """Values seen in calibration do not fit the integer formats they must have.
+    """Values seen in calibration do not fit the integer formats that they require.
 
     Attributes:
-        reasons: every layer it is true of, one sentence each, in layer order.
+        reasons: one sentence for each affected layer, in layer order.
     """
 
     def __init__(self, reasons: Sequence[str]) -> None:
@@ -137,31 +140,31 @@ class RangeRefused(QuantizationError):
 
 
 class PruningError(EdgeRnnError):
-    """A float model cannot be pruned as asked, or a pruning state does not belong to it."""
+    """A float model cannot be pruned, or a pruning state belongs to another model."""
 
 
 class DistillationError(EdgeRnnError):
-    """A student cannot learn from a teacher as asked."""
+    """A student cannot be trained from this teacher with these settings."""
 
 
 class DataUnavailable(EdgeRnnError):
-    """A data set is not where it should be, or is not what it should be."""
+    """A data set is missing, damaged or not the expected version."""
 
 
 class TrainingError(EdgeRnnError):
-    """A network cannot be trained or scored as asked: the recipe or a setting is refused."""
+    """A network cannot be trained or scored: the recipe or a setting is invalid."""
 
 
 class SearchError(EdgeRnnError):
-    """A search of configurations cannot begin or go on as asked."""
+    """A search cannot start or continue with these settings."""
 
 
 class TargetError(EdgeRnnError):
-    """A target profile is wrong, or there is none of that name."""
+    """A target profile is invalid or does not exist."""
 
 
 class EmulationError(EdgeRnnError):
-    """Firmware could not be built, or did not run to its end."""
+    """Firmware could not be built or did not finish."""
 
 
 class ImageTooLargeError(EmulationError):
@@ -177,7 +180,7 @@ class ReadingError(EdgeRnnError, ValueError):
 
 
 class NoReadings(EdgeRnnError):
-    """Every line is bad: a policy for noise does not cover a table that is read wrongly."""
+    """No line of a table is valid, so it is probably read with the wrong settings."""
 
 
 class StateError(EdgeRnnError, ValueError):
@@ -193,45 +196,45 @@ class BackendMismatch(EdgeRnnError):
 
 
 class EdgeRnnWarning(UserWarning):
-    """Base class of every warning edgernn gives: the answer may not be what the user thinks."""
+    """Base class of all edgernn warnings: the outputs may differ from what the user expects."""
 
 
 class StreamKindWarning(EdgeRnnWarning):
-    """A network is streamed otherwise than its author may have run it.
+    """A network may have been trained for another kind of stream than the session runs.
 
-    It is streamed endlessly and may have been made for windows; or its author handed it its states,
-    which a session keeps.
+    For example, it runs as an endless stream but may have been trained on windows; or the caller
+    passed its states in, which a session keeps itself.
     """
 
 
 class ClippedReadingsWarning(EdgeRnnWarning):
-    """A reading lies outside the range that the model was calibrated for, and was clipped.
+    """A reading is outside the calibrated range of the model and was clipped.
 
-    A session gives it once, for the first such reading, and counts them all in
-    `Session.clipped_readings`. Where a filter of the module `warnings` makes it an error, that
-    reading is refused and the stream stays as it was.
+    A session warns once, for the first such reading, and counts all of them in
+    `Session.clipped_readings`. If a filter of the module `warnings` turns the warning into an
+    error, the session rejects that reading and the stream does not change.
     """
 
 
 class CalibrationWarning(EdgeRnnWarning):
-    """The calibration streams can be used, but they tell too little about the readings to come."""
+    """Calibration streams are usable but too short or too uniform."""
 
 
 class TableWarning(EdgeRnnWarning):
-    """A table was read in a way that its text does not settle."""
+    """The format of a table is ambiguous; the message says how it was read."""
 
 
 class SaturationWarning(EdgeRnnWarning):
-    """Calibration saturates a tensor of the integer model, or leaves a given input range."""
+    """Calibration saturates a tensor of the integer model or leaves the given input range."""
 
 
 class DepartureWarning(EdgeRnnWarning):
-    """An output of the integer model strays from the float network's on its own calibration."""
+    """An output of the integer model differs from the float network's on the calibration data."""
 
 
 class LongMemoryWarning(EdgeRnnWarning):
-    """Units remember for longer than their 16-bit state can."""
+    """Units remember longer than a 16-bit state allows."""
 
 
 class WeightBitsWarning(EdgeRnnWarning):
-    """Weights that get 4 bits by default keep 8."""
+    """Layers keep 8-bit weights although 4 bits is the default."""

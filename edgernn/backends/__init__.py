@@ -1,4 +1,4 @@
-"""Programs that execute a model, by name; each is imported only when it is asked for."""
+"""Programs that execute a model, by name; each is imported only when it is used."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class BackendRow(NamedTuple):
     """One program that executes models.
 
     Attributes:
-        module: imported when the backend is asked for.
+        module: imported when the backend is used.
         suffix: of the files it opens.
         opens_file: name in the module, a callable that takes (path: Path, **options).
         takes_model: name in the module, a callable that takes (model: IntegerModel, **options);

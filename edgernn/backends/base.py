@@ -57,7 +57,7 @@ class Stream(Protocol):
     """State of one stream, and what it was last advanced by.
 
     `advance_one` and `advance` take what a session has judged. The other calls are short ways for
-    streams that judge by themselves: each answers None, and leaves the stream as it was, for what
+    streams that judge by themselves: each answers None, and leaves the stream unchanged, for what
     it does not take, be it a bad reading, a good one of a form it does not know, or anything at
     all. After `close` they take nothing.
     """
@@ -81,7 +81,7 @@ class Stream(Protocol):
     def state(self, state: State) -> None: ...
 
     def reset(self) -> None:
-        """Begin anew in the zero state."""
+        """Start again from the zero state."""
         ...
 
     def copy(self) -> Self:
@@ -91,7 +91,7 @@ class Stream(Protocol):
     def snapshot(self) -> tuple[Any, ...]:
         """What another stream of the same model needs to continue from here, in NumPy arrays.
 
-        The state, then what the stream was last advanced by and what its kind knows beside it.
+        The state, then what the stream was last advanced by and what its kind stores in addition.
         """
         ...
 
@@ -168,7 +168,7 @@ class NoShortWays:
 
 @runtime_checkable
 class StreamingBackend(Backend, Protocol):
-    """A backend with streams of its own kind."""
+    """A backend with its own kind of streams."""
 
     def new_stream(self) -> Stream:
         """A stream in the zero state."""
@@ -205,6 +205,6 @@ def self_test(backend: Backend) -> None:
     if differing:
         raise BackendMismatch(
             f"backend '{backend.name}': expected the file's golden vector, got {differing} of "
-            f"{q_y.size} values that differ. Use another runtime version or the reference backend, "
-            "and report this runtime."
+            f"{q_y.size} values that differ. Install another version of the runtime or use the "
+            "reference backend, and report this version."
         )

@@ -84,10 +84,10 @@ def warn_clipped(interface: Interface, channel: int, value: float) -> None:
     while frame.f_back is not None and _is_ours(frame.f_globals.get("__name__", "")):
         level, frame = level + 1, frame.f_back
     warnings.warn(
-        f"session: expected '{spec.names[channel]}' within the calibrated range "
-        f"[{low:.6g}, {high:.6g}]{unit}, got {value:.6g}. It is clipped; "
-        "session.clipped_readings counts. Quantize with an input_range, or calibrate, over "
-        "the sensor's whole range.",
+        f"session: expected '{spec.names[channel]}' within the calibrated range [{low:.6g}, "
+        f"{high:.6g}]{unit}, got {value:.6g}. The value was clipped; session.clipped_readings "
+        "counts such readings. Quantize again with an input_range, or with calibration data, "
+        "that covers the sensor's whole range.",
         ClippedReadingsWarning,
         stacklevel=level,
     )

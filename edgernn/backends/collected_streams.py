@@ -106,7 +106,7 @@ class WindowStream(NoShortWays):
             # Row n of the chunk ends the window that begins at row n + 1 of the stretch.
             answered = range(self._due - 1, count, hop)
             answers = self._answers(stretch[answered.start + 1 :], len(answered))
-        except BaseException:  # an interrupt too leaves the stream as it was
+        except BaseException:  # an interrupt too leaves the stream unchanged
             self._due, self._to_pad, self._end, codes = before
             self._current()[:] = codes
             raise
@@ -246,7 +246,7 @@ class RateStream(NoShortWays):
         return q_ys
 
     def _answers(self, codes: OperandArray) -> Int16Array:
-        """Outputs [N, O] of the steps that are answered; as it was where one fails."""
+        """Outputs [N, O] of the steps that are answered; unchanged if one fails."""
         if not len(codes):
             return np.empty((0, self._interface.output.width), dtype=np.int16)
         network = self._steps
@@ -257,7 +257,7 @@ class RateStream(NoShortWays):
                 network.advance_one(q_x)
                 network.state = self._interface.warmed_up(network.state)
             return network.advance(codes[warm_up:])
-        except BaseException:  # an interrupt too leaves the stream as it was
+        except BaseException:  # an interrupt too leaves the stream unchanged
             network.restore(before)
             raise
 
@@ -276,7 +276,7 @@ def spread_answers(
         first: reading that has the first of them, from 0.
         every: readings from one to the next.
         count: number of readings.
-        last: what stands before the first of them; None masks it.
+        last: the value before the first of them; None masks it.
 
     Returns:
         int16 [count, O], masked where there is no output yet.

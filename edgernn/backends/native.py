@@ -71,7 +71,7 @@ def _module() -> Any:
 
 
 def is_available() -> bool:
-    """Whether the extension module is there and can be loaded."""
+    """Whether the extension module is installed and can be loaded."""
     try:
         _module()
     except BackendUnavailable:
@@ -132,7 +132,7 @@ class NativeBackend:
         if wanted not in ("auto", *known):
             raise BackendUnavailable(
                 f"backend 'native': expected isa auto, {', '.join(known)}, got {wanted!r:.40}. "
-                f"Name one of these in the option isa or in {ISA_VARIABLE}."
+                f"Set the option isa or the variable {ISA_VARIABLE} to one of these."
             )
         self.interface = interface = model.interface()
 
@@ -225,7 +225,7 @@ def _operations(layer: Layer, layout: StorageChoice) -> tuple[object, ...]:
 
     The step is (scratch, operands behind the input, widths of the states, output, instructions,
     values of the input that the scratch begins with, constants that scale, and, if there are any,
-    those that normalise, whether the output is input codes, tables, curves and leaks).
+    those that normalize, whether the output is input codes, tables, curves and leaks).
     """
     short = all(isinstance(affine, Affine8) for affine in layer.affines.values())
     step = schedule(lowered(Precision.W8A8 if short else Precision.W8A16, (layer,)))

@@ -1,10 +1,10 @@
 """Which products the native backend holds as they are stored, and which in a byte for each weight.
 
-AVX-512 and AVX2 read so many weights at once that leaving tiles out, or halving them, often costs
+AVX-512 and AVX2 read enough weights at a time that leaving tiles out, or halving them, often costs
 more than it saves. Where it does, the backend takes the dense form, which has the same results
 (NUMERICS.md clause 4.5). The limits below were measured by ``python -m benchmarks.native_layout``.
-Other instruction sets have none, and every product stays as it is stored: Arm processors could not
-be timed, nor could those that portable C is for.
+Other instruction sets have none, and every product stays as it is stored: Arm processors, and those
+that use portable C, could not be timed.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class StorageLimits:
     """Of one instruction set, for operands of one width.
 
     Attributes:
-        one_product: maps of one sparse product, which have a kernel of their own.
+        one_product: maps of one sparse product, which have a separate kernel.
         most_columns: tiles side by side that this kernel takes.
         sparse: other maps of sparse products.
         int4: maps of 4-bit products; None: the dense form is always faster.

@@ -100,8 +100,8 @@ def _open_session(ort: Any, content: bytes, name: str, optimization: str, thread
         return ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except failures as error:
         raise BackendUnavailable(
-            f"backend 'onnx': expected onnxruntime {ort.__version__} to load '{name}', "
-            f"got: {error!s:.200}. Use a newer onnxruntime or the reference backend."
+            f"backend 'onnx': expected onnxruntime {ort.__version__} to load '{name}', got: "
+            f"{error!s:.200}. Install a newer onnxruntime or use the reference backend."
         ) from error
 
 

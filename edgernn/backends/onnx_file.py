@@ -60,8 +60,8 @@ def read_onnx(path: Path) -> bytes:
     content, seal = file[:-_SEAL_BYTES], file[-_SEAL_BYTES:]
     if not seal.startswith(_SEAL_HEAD):
         raise FormatError(
-            f"{owner}: expected edgernn's metadata '{SEAL_KEY}' at its end, got none: the file is "
-            f"truncated, was rewritten, or is not an exact edgernn model. {_REWRITE}"
+            f"{owner}: expected edgernn's metadata '{SEAL_KEY}' at its end, got none: the file "
+            f"is truncated, was modified, or is not an exact edgernn model. {_REWRITE}"
         )
     if seal != _seal(content):
         raise FormatError(

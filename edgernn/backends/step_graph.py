@@ -47,7 +47,7 @@ class PortTensor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepPorts:
-    """The tensors of a step beside its states: one for each port, "x" and "y" where there is one.
+    """The tensors of a step besides its states: one for each port, "x" and "y" where there is one.
 
     An output that has the name of an input is called "<name>_out", as states are.
 
@@ -61,7 +61,7 @@ class StepPorts:
 
 
 def step_ports(about: Interface | IntegerModel) -> StepPorts:
-    """The tensors of a step beside its states.
+    """The tensors of a step besides its states.
 
     Args:
         about: a model, or what a file says of it.
@@ -101,7 +101,7 @@ def named_ports(
     for name in names:
         if name.startswith("/") or names.count(name) > 1:
             raise ModelError(
-                f"tensors of a step: expected distinct names that do not begin with '/', got "
+                "tensors of a step: expected distinct names that do not start with '/', got "
                 f"'{name}'. Rename that input or output in the float model and quantize again."
             )
     return StepPorts(inputs=inputs, outputs=outputs)
@@ -214,9 +214,9 @@ def check_tensors(
         for name in sorted(wanted.keys() | got.keys()):
             if wanted.get(name) != got.get(name):
                 raise FormatError(
-                    f"{kind} file: expected tensor '{name}' {_describe(wanted.get(name))}, "
-                    f"got {_describe(got.get(name))}. Metadata and graph disagree; "
-                    "write the file again."
+                    f"{kind} file: expected tensor '{name}' {_describe(wanted.get(name))}, got "
+                    f"{_describe(got.get(name))}. Metadata and graph disagree; export the file "
+                    "again."
                 )
 
 

@@ -85,7 +85,7 @@ def open_tflite(
     except (ValueError, RuntimeError) as error:
         raise BackendUnavailable(
             f"backend 'tflite': expected {name} to load '{path.name}', got: {error!s:.200}. "
-            "Use a newer runtime or the reference backend."
+            "Install a newer runtime or use the reference backend."
         ) from error
     backend = TfliteBackend(
         interpreter, interface, f"tflite ({name}, {resolver})", program or "step"
@@ -97,7 +97,7 @@ def open_tflite(
 def load_runtime(runtime: str = "auto") -> tuple[str, Any]:
     """Import a runtime that can live in this process.
 
-    The three bring the same native symbols; a second one in a process crashes it. What is already
+    All three contain the same native symbols; a second one in a process crashes it. What is already
     loaded is therefore what "auto" takes.
 
     Args:
@@ -118,8 +118,8 @@ def load_runtime(runtime: str = "auto") -> tuple[str, Any]:
         )
     elif loaded and runtime != loaded[0]:
         raise BackendUnavailable(
-            f"backend 'tflite': expected {loaded[0]}, which this process has loaded, got "
-            f"{runtime}. Use runtime='{loaded[0]}' or another process."
+            f"backend 'tflite': expected {loaded[0]}, which this process has already loaded, "
+            f"got {runtime}. Pass runtime='{loaded[0]}' or start another process."
         )
     else:
         candidates = [runtime]
@@ -259,7 +259,7 @@ def _taken_parts(parts: _Parts) -> Int16Array:
 def _copying_invoke(
     interpreter: Any, inputs: list[tuple[int, Any]], outputs: list[tuple[int, Any]]
 ) -> Callable[[], None]:
-    """An invocation through public functions alone, from and to arrays of our own."""
+    """An invocation through public functions alone, from and to the session's arrays."""
 
     def invoke() -> None:
         for index, array in inputs:

@@ -66,8 +66,8 @@ def read_programs(path: Path) -> ProgramInterfaces:
     if isinstance(found, ProgramInterfaces):
         return found
     raise FormatError(
-        f"file '{path.name}': expected programs, got one model ({found.name}). "
-        "Load it with edgernn.load.",
+        f"file '{path.name}': expected several programs, got one model ({found.name}). Load it "
+        "with edgernn.load.",
         defect=FormatDefect.WRONG_KIND,
     )
 
@@ -95,8 +95,8 @@ def read_either(path: Path) -> tuple[bytes, Interface | ProgramInterfaces]:
 def narrowed(content: bytes, program: str) -> bytes:
     """The file with the graph and the signature of one program alone, in its first place.
 
-    What interpreters offer beside a signature's runner, which takes several times as long as a
-    step, knows the first graph only. Constants stay where they are.
+    A signature's runner takes several times as long as a step; the interpreters' other calls
+    support only the first graph. Constants stay where they are.
 
     Args:
         content: a file of several programs, whose hash was checked.
@@ -126,12 +126,12 @@ def narrowed(content: bytes, program: str) -> bytes:
             return bytes(changed)
     except struct.error as error:
         raise FormatError(
-            f"tflite file: expected a graph for '{program}', got offsets that lead elsewhere. "
-            "Metadata and graph disagree; write the file again."
+            f"tflite file: expected a graph for '{program}', got offsets that point elsewhere. "
+            "Metadata and graph disagree; export the file again."
         ) from error
     raise FormatError(
-        f"tflite file: expected a signature '{program}', got none. Metadata and graph disagree; "
-        "write the file again."
+        f"tflite file: expected a signature '{program}', got none. Metadata and graph "
+        "disagree; export the file again."
     )
 
 
@@ -154,7 +154,7 @@ def parse_metadata(content: bytes, owner: str = "tflite file") -> Interface | Pr
         found = dict(_metadata(_Flatbuffer(content)))
     except struct.error as error:
         raise FormatError(
-            f"{owner}: expected offsets inside the file, got one that leads out of its "
+            f"{owner}: expected offsets inside the file, got one past the end of its "
             f"{len(content)} bytes. The file is truncated or damaged; copy it again."
         ) from error
     if b"edgernn" not in found or b"edgernn.sha256" not in found:
@@ -176,7 +176,7 @@ class _Flatbuffer:
     def read(self, form: str, at: int) -> int:
         """One little-endian integer."""
         if at < 0:
-            raise struct.error("offset before the file")
+            raise struct.error("offset before the start of the file")
         value: int = struct.unpack_from(f"<{form}", self._content, at)[0]
         return value
 
@@ -208,7 +208,7 @@ class _Flatbuffer:
         """Start and end of a vector of bytes."""
         start, length = self.vector(table, slot, len(self._content))
         if start + length > len(self._content):
-            raise struct.error("vector leaves the file")
+            raise struct.error("vector past the end of the file")
         return start, start + length
 
     def text(self, table: int, slot: int) -> bytes:
@@ -233,13 +233,13 @@ def _metadata(file: _Flatbuffer) -> Iterator[tuple[bytes, tuple[int, int]]]:
 
 
 def _check_digest(content: bytes, place: tuple[int, int], owner: str) -> None:
-    """Compare the file with the SHA-256 it carries (of itself, with zeros in that place)."""
+    """Compare the file with the SHA-256 stored in it (of the file with zeros in that place)."""
     start, end = place
     blank = hashlib.sha256(content[:start])
     blank.update(bytes(end - start))
     blank.update(content[end:])
     if blank.digest() != content[start:end]:
         raise FormatError(
-            f"{owner}: expected the SHA-256 the file carries, got other content. "
-            "The file is damaged or was changed; write it again."
+            f"{owner}: expected content that matches the SHA-256 stored in the file, got other "
+            "content. The file is damaged or was modified; export it again."
         )

@@ -1,4 +1,4 @@
-"""What a session stands on: a backend it shares, and a stream of its own."""
+"""The base of a session: a shared backend and its own stream."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Origin(Protocol):
     """Where a backend came from; can be pickled."""
 
     def open(self) -> Backend:
-        """Open the same backend anew."""
+        """Open the same backend again."""
         ...
 
 
@@ -67,7 +67,7 @@ class SharedBackend:
         """
         if self._origin is None:
             raise EdgeRnnError(
-                f"session: expected one from edgernn.load to pickle, got one over "
+                "session: expected a session from edgernn.load to pickle, got one that runs on "
                 f"{type(self.backend).__name__}. Pickle `session.state` instead."
             )
         return _reopened, (self._origin, self._padded)
@@ -83,7 +83,7 @@ def new_stream(backend: Backend, padded: bool = False) -> Stream:
 
 
 def step_stream(backend: Backend) -> Stream:
-    """A stream of the network's steps, in the zero state, whatever the model answers."""
+    """A stream of the network's steps, in the zero state, for every kind of model."""
     return _step_stream_maker(backend)()
 
 
@@ -110,7 +110,7 @@ def _step_stream_maker(backend: Backend) -> Callable[[], Stream]:
 
 
 class ValueStream(NoShortWays):
-    """A stream on a backend that takes the state and gives it back (see `Stream`)."""
+    """A stream on a backend that reads and returns the state (see `Stream`)."""
 
     __slots__ = ("_backend", "_state", "held", "last")
 

@@ -46,8 +46,8 @@ class DenseRows(LayerRecord):
         """Check rows and scale."""
         if self.rows < 2 or self.inputs % self.rows or self.units % self.rows:
             raise ModelError(
-                f"{self.name}.rows: expected 2 or more, as parts of {self.inputs} inputs and "
-                f"{self.units} units, got {self.rows}"
+                f"{self.name}.rows: expected 2 or more rows that divide {self.inputs} inputs "
+                f"and {self.units} units, got {self.rows}"
             )
         LayerRecord.__post_init__(self)
         bounded = self.activation in (DenseActivation.TANH, DenseActivation.SIGMOID)

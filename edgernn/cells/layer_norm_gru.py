@@ -34,15 +34,15 @@ _OVER_H = frozenset({(Source.H,)})
 
 @cell_record
 class LayerNormGRU(LayerRecord):
-    """GRU, reset after, that normalises its products with x and with h apart (clause 7.18).
+    """GRU, reset after, that normalizes its products with x and with h apart (clause 7.18).
 
     h' = (1 - z)*h + z*n. The offsets that the paper adds to both terms of z and r are one vector
-    here, beside `gain_zr_x`. The maps have biases too, which are normalised with them.
+    here, next to `gain_zr_x`. The maps have biases too, which are normalized with them.
 
     Attributes:
         gate_activation: of z and r.
         wide: the state has a low part (clause 2.8).
-        input_exponent: fractional bits of products with x before they are normalised, 0..15.
+        input_exponent: fractional bits of products with x before they are normalized, 0..15.
         hidden_exponent: of those with h, likewise.
         gain_zr_x, gain_zr_h: gains, 2H of them; the first has offsets.
         gain_n_x, gain_n_h: gains and offsets, H of them.

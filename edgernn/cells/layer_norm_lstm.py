@@ -33,18 +33,18 @@ from edgernn.cells import (
 
 @cell_record
 class LayerNormLSTM(LayerRecord):
-    """LSTM that normalises W x, U h, and c for its output alone (clause 7.17).
+    """LSTM that normalizes W x, U h, and c for its output alone (clause 7.17).
 
-    The offsets that the paper adds to W x and U h, and its bias, are one vector here, beside
-    `gain_x`. The maps have biases too, which are normalised with them.
+    The offsets that the paper adds to W x and U h, and its bias, are one vector here, next to
+    `gain_x`. The maps have biases too, which are normalized with them.
 
     Attributes:
         gate_activation: of i, f, o.
-        input_exponent: fractional bits of W x before it is normalised, 0..15.
+        input_exponent: fractional bits of W x before it is normalized, 0..15.
         hidden_exponent: of U h, likewise.
         cell_exponent: fractional bits of the cell state c, 10..14; of a wide one from -5.
         wide: the cell state has a low part (clause 2.8).
-        gain_x, gain_h, gain_c: gains, with offsets but for U h; 4H, 4H and H of them.
+        gain_x, gain_h, gain_c: gains, with offsets except for U h; 4H, 4H and H of them.
         norm_x, norm_h, norm_c: constants of normalizations.
         gates_x: affine map, 4H rows in the order i f g o, over x.
         gates_h: the same, over h.
@@ -83,7 +83,7 @@ class LayerNormLSTM(LayerRecord):
 
     @property
     def states(self) -> tuple[StateSpec, ...]:
-        """Hidden state, cell state as it is, and its low part where it has one."""
+        """Hidden state, the cell state, and its low part if it has one."""
         cell = self.state("c", QFormat(bits=16, frac_bits=self.cell_exponent))
         return self.state("h", UNIT), cell, *self.low_state(cell)
 

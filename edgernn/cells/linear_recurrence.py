@@ -24,7 +24,7 @@ from edgernn.cells import (
 
 @cell_record
 class LinearRecurrence(LayerRecord):
-    """h' = a*h + W x + b with a decay a of its own for every unit (clause 7.14).
+    """h' = a*h + W x + b with a separate decay a for every unit (clause 7.14).
 
     Attributes:
         state_exponent: fractional bits of h, 0..15.

@@ -1,4 +1,4 @@
-"""Values below 0 times a slope of their own."""
+"""Values below 0 times a trained slope."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from edgernn.errors import ModelError
 
 @cell_record
 class PReLU(ScaledRecord):
-    """y = max(v, 0) + slope * min(v, 0) with a slope of its own for every unit (clause 8.7).
+    """y = max(v, 0) + slope * min(v, 0) with a separate slope for every unit (clause 8.7).
 
     Attributes:
         negated: constants that are -1, in the scale of what is read.

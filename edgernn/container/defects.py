@@ -36,7 +36,7 @@ class FormatDefect(enum.StrEnum):
     NOT_CANONICAL = "not_canonical"
 
 
-_COPY_AGAIN: Final = "Copy the file again from where it was saved"
+_COPY_AGAIN: Final = "Copy the file again from its source"
 _OTHER_FILE: Final = "Check that this is an .edgernn file"
 _SAVE_AGAIN: Final = "Save the model again with edgernn"
 
@@ -52,8 +52,8 @@ CURES: Final[dict[FormatDefect, str]] = {
     FormatDefect.NOT_JSON: _OTHER_FILE,
     FormatDefect.JSON_TOO_DEEP: _OTHER_FILE,
     FormatDefect.WRONG_SCHEMA: _OTHER_FILE,
-    FormatDefect.WRONG_KIND: "Load a model with IntegerModel.load, programs with ProgramSet.load, "
-    "and either with edgernn.load",
+    FormatDefect.WRONG_KIND: "Use IntegerModel.load for a model, ProgramSet.load for programs, "
+    "or edgernn.load for either",
     FormatDefect.UNKNOWN_SCHEMA_VERSION: "Install the version of edgernn that wrote this file",
 }
 
@@ -66,10 +66,10 @@ def format_error(
     Args:
         defect: the broken rule.
         owner: the part of the file that breaks it.
-        expected: what FORMAT.md asks for.
+        expected: what FORMAT.md requires.
         got: what the file holds, already shortened.
         where: position in the file, if that says more than the owner.
-        cure: what helps, without a full stop; by default what helps with this defect.
+        cure: the fix, without a full stop; by default the one for this defect.
     """
     place = f" ({where})" if where else ""
     cure = cure or CURES.get(defect, _SAVE_AGAIN)

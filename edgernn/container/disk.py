@@ -19,7 +19,7 @@ def write_atomically(path: Path, content: bytes, *, synced: bool = False) -> Non
         synced: wait until the disk has them, so that not even a loss of power leaves half a file.
 
     Raises:
-        OSError: the file could not be written; a file of this name is left as it was.
+        OSError: the file could not be written; an existing file of this name is unchanged.
     """
     # Part of the name, so that the draft's is no longer than file systems take.
     draft = path.with_name(f".{path.name[:40]}.{secrets.token_hex(8)}.part")

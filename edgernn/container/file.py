@@ -49,7 +49,7 @@ _OTHER_SUFFIXES: Final = {
         for kind in ("tflite", "onnx", "c")
     },
     **dict.fromkeys(
-        (".keras", ".h5", ".hdf5"), "An integer model cannot become a Keras model again."
+        (".keras", ".h5", ".hdf5"), "An integer model cannot be converted back to Keras."
     ),
 }
 
@@ -77,7 +77,7 @@ def to_bytes(model: IntegerModel | ProgramSet, version: str | None = None) -> by
             raise format_error(
                 FormatDefect.BAD_RECORD,
                 "model",
-                expected=f"a chain for version {version!r}",
+                expected=f"a chain of layers for version {version!r}",
                 got=f"a network, which needs version {NETWORK_VERSION!r}",
             )
         check_network_inputs(model.layers)
@@ -130,7 +130,7 @@ def parsed(data: bytes) -> IntegerModel | ProgramSet:
         raise format_error(
             FormatDefect.INVALID_MODEL,
             "model",
-            expected="an integer model that proves its own bounds",
+            expected="an integer model whose accumulators cannot overflow",
             got=f"{error!s:.300}",
         ) from error
     written = None
@@ -171,7 +171,7 @@ def _programs(found: IntegerModel | ProgramSet) -> ProgramSet:
         "file",
         expected="programs that share states",
         got=f"the model {found.name!r:.60}",
-        cure="Leave the name of a program out (--program), or load it with IntegerModel.load",
+        cure="Omit the program name (--program), or load the file with IntegerModel.load",
     )
 
 
@@ -187,8 +187,8 @@ def save(model: IntegerModel | ProgramSet, path: str | Path) -> Path:
 
     Raises:
         FormatError: the model does not fit the format; nothing was written.
-        EdgeRnnError: the name is that of another format, or the file could not be written; a file
-            of this name is left as it was.
+        EdgeRnnError: the name is that of another format, or the file could not be written; an
+            existing file of this name is unchanged.
     """
     target = Path(path)
     _refuse_other_format(target)
@@ -204,8 +204,8 @@ def save(model: IntegerModel | ProgramSet, path: str | Path) -> Path:
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise EdgeRnnError(
-            f"save: expected a file that can be written, got '{path!s:.200}' ({reason}). "
-            "Nothing was changed; name another file."
+            f"save: expected a writable file, got '{path!s:.200}' ({reason}). "
+            "Nothing was changed; choose another path."
         ) from error
     return target
 
@@ -223,7 +223,7 @@ def load(path: str | Path) -> IntegerModel:
     """Read an .edgernn file of one model.
 
     Raises:
-        FormatError: no readable file is there, it breaks FORMAT.md, or it holds programs;
+        FormatError: the file is missing or unreadable, breaks FORMAT.md, or it holds programs;
             ``defect`` names the rule.
     """
     return _read(path, _one_model)
@@ -256,7 +256,7 @@ def load_either(path: str | Path) -> IntegerModel | ProgramSet:
     """Read an .edgernn file, whichever of the two it holds.
 
     Raises:
-        FormatError: no readable file is there, or it breaks FORMAT.md.
+        FormatError: the file is missing or unreadable, or breaks FORMAT.md.
     """
     return _read(path, lambda found: found)
 

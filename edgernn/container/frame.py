@@ -39,7 +39,7 @@ def framed(record: dict[str, Any], tensors: NamedTensors, version: str) -> bytes
     """The bytes of a file.
 
     Args:
-        record: what the header says beside the tensors, JSON values.
+        record: the header's content besides the tensors, JSON values.
         tensors: by name, in no particular order.
         version: of the format.
 
@@ -161,8 +161,8 @@ def _check_seal(found: str, data: bytes) -> None:
         raise format_error(
             FormatDefect.BAD_CHECKSUM,
             "file",
-            expected=f"the content whose SHA-256 the file carries ({found!r:.80})",
-            got="other content: the file is damaged or was changed",
+            expected=f"content that matches the SHA-256 stored in the file ({found!r:.80})",
+            got="other content: the file is damaged or was modified",
         )
 
 
@@ -233,7 +233,7 @@ def check_canonical(data: bytes, wanted: bytes) -> None:
     raise format_error(
         FormatDefect.NOT_CANONICAL,
         "file",
-        expected="the bytes edgernn writes for this model",
-        got="another spelling of the same model",
+        expected="exactly the bytes that edgernn writes for this model",
+        got="another encoding of the same model",
         where=f"first difference at byte {where}",
     )

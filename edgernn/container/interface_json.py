@@ -157,7 +157,7 @@ def from_node(top: Node) -> Interface:
         raise FormatError(f"interface: {error} Export the model again.") from error
     if version == 3 and not _needs_version_3(interface):
         raise top.member("input").refuse(
-            "several ports here or of the output, or rows as states, in version 3"
+            "several ports of the input or output, or states in rows, in version 3"
         )
     if version == 4 and not interface.input.vocabulary:
         raise top.member("input").refuse("tokens in version 4")
@@ -273,7 +273,7 @@ def read_ports(node: Node, members: Members) -> tuple[Port, ...]:
     """
     items = node.items(0, MAX_PORTS)
     if len(items) == 1:
-        raise node.refuse("no port, or at least two")
+        raise node.refuse("no ports or at least two")
     return tuple(Port(**from_object(item, members)) for item in items)
 
 
@@ -301,7 +301,9 @@ def _read_state(node: Node, ported: bool) -> StateSpec:
     start = tuple(code.integer(INT16_MIN, INT16_MAX) for code in codes)
     spec = StateSpec(**fields, format=form, codes=parts["codes"].flag(), start=start)
     if spec.start != start or not (spec.codes or start):
-        raise parts["start"].refuse("codes that are not all 0, or none of a state of input codes")
+        raise parts["start"].refuse(
+            "codes that are not all 0, and no start for a state of input codes"
+        )
     return spec
 
 

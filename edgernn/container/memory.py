@@ -29,7 +29,7 @@ class WeightMemory:
     Attributes:
         dense_bytes: were all weights stored in a byte each.
         stored_bytes: of the weights as they are stored.
-        index_bytes: beside them, for the places of sparse tiles.
+        index_bytes: in addition, for the places of sparse tiles.
         tiles: in all products; tables of embeddings have none.
         kept_tiles: those that are stored.
         scale_bytes: of multipliers and offsets that scale vectors, of constants of leaky sums, and

@@ -66,11 +66,11 @@ def one_interface(found: Interface | ProgramInterfaces, program: str = "") -> In
         if program:
             return found[program]
         expected, got = "one model", f"programs that share states ({', '.join(found.names)})"
-        cure = f"Open all of them with edgernn.load, or one with program={found.names[0]!r}"
+        cure = f"Load all of them with edgernn.load, or pass program={found.names[0]!r}"
     elif not program:
         return found
     else:
-        expected, got, cure = f"programs, {program!r:.40} among them", "one model", "Leave it out"
+        expected, got, cure = f"programs, {program!r:.40} among them", "one model", "Omit it"
     raise FormatError(f"expected {expected}, got {got}. {cure}.", defect=FormatDefect.WRONG_KIND)
 
 
@@ -79,7 +79,7 @@ def _read(top: Node) -> ProgramInterfaces:
     version = parts[_VERSION].integer()
     if version != PROGRAMS_VERSION:
         raise FormatError(
-            f"interface: expected version {PROGRAMS_VERSION} of programs, got {version}. "
+            f"interface: expected version {PROGRAMS_VERSION} for programs, got {version}. "
             "Export the programs again with this version of edgernn."
         )
     nodes = [node.members(*HANDOVER, "shift") for node in parts["handovers"].items()]

@@ -1,7 +1,7 @@
 """Canonical JSON out, strict JSON in (FORMAT.md section 3).
 
 `json.loads` forgives duplicate keys, NaN, floats, endless digits and deep nesting. A reader of
-untrusted files forgives none of them: each is a defect of its own.
+untrusted files accepts none of them: each is a separate defect.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def dumps(value: Any) -> bytes:
     """Canonical JSON: sorted keys, no white space, UTF-8, no escapes that JSON does not demand.
 
     Raises:
-        FormatError: the value holds something JSON or UTF-8 cannot carry.
+        FormatError: the value contains something that JSON or UTF-8 cannot represent.
     """
     try:
         text = json.dumps(
@@ -42,7 +42,7 @@ def dumps(value: Any) -> bytes:
         raise format_error(
             FormatDefect.BAD_RECORD,
             "record",
-            expected="text, whole numbers and flags only",
+            expected="only text, integers and booleans",
             got=f"{error!s:.120}",
         ) from error
 
@@ -61,7 +61,7 @@ def loads(data: bytes | str, owner: str, *, reals: bool = False) -> Node:
 
     def refused_number(digits: str) -> Any:
         raise format_error(
-            FormatDefect.BAD_NUMBER, owner, expected="integers of 64 bits", got=f"{digits:.40}"
+            FormatDefect.BAD_NUMBER, owner, expected="64-bit integers", got=f"{digits:.40}"
         )
 
     def decimal(digits: str) -> float:
@@ -123,7 +123,7 @@ def _check_depth(text: str, owner: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A parsed JSON value that knows its place and hands out nothing of the wrong type.
+    """A parsed JSON value that knows its place and checks types.
 
     Every method raises FormatError BAD_RECORD, naming the place, unless the value is as asked.
 
@@ -136,7 +136,7 @@ class Node:
     value: Any
 
     def refuse(self, expected: str, cure: str = "") -> Exception:
-        """The error that says what should stand here, and what helps."""
+        """The error that says what is expected here, and how to fix it."""
         got = f"{self.value!r:.60}"
         return format_error(
             FormatDefect.BAD_RECORD, self.owner, expected=expected, got=got, cure=cure

@@ -129,7 +129,7 @@ class OpBuilder:
         return self._add(Concatenation(result=result, parts=tuple(parts)))
 
     def joint(self, x: Value, h: Value) -> Value:
-        """Both operands as one (clause 4.1); asked for again, it is the same one."""
+        """Both operands as one (clause 4.1); a second call returns the same one."""
         known = self._joint.get((x.name, h.name))
         if known is None:
             result = self._named("xh", x.width + h.width, None, operand=True)
@@ -151,13 +151,13 @@ class OpBuilder:
         Args:
             name: of the map in its layer.
             affine: the record.
-            operands: by source; `xh` is put together from `x` and `h` where a term asks for it.
+            operands: by source; `xh` is put together from `x` and `h` if a term requires it.
             form: of the result, which the record's numbers were made for.
             rows: one letter for each of the results that are stacked.
             called: what the result is called, where a map is applied several times.
 
         Raises:
-            ModelError: a term asks for a source that is not there.
+            ModelError: a term requires a missing source.
         """
         reads = []
         for term in affine.terms:
@@ -169,8 +169,8 @@ class OpBuilder:
                 given = ", ".join(source.value for source in operands)
                 raise ModelError(
                     f"graph: expected an operand for {term.source.value} of the map "
-                    f"'{self.layer}.{name}', got {given}. Give it beside the others: "
-                    f'operands[Source.{term.source.name}] = g.operand(value, "operand").'
+                    f"'{self.layer}.{name}', got {given}. Add it to the operands: "
+                    f"operands[Source.{term.source.name}] = g.operand(value, 'operand')."
                 )
         result = self._named(called or name, affine.rows, form)
         names = tuple(f"{result.name}.{row}" for row in rows) or (result.name,)
@@ -237,7 +237,7 @@ class OpBuilder:
         return self.activation(Function.TANH, value, name)
 
     def product(self, a: Value, b: Value, name: str, form: QFormat | None = UNIT) -> Value:
-        """The product of two values, in the format asked for."""
+        """The product of two values, in the given format."""
         return self._add(Product(result=self._named(name, a.width, form), a=a, b=b))
 
     def plain_product(self, a: Value, b: Value, shift: int, name: str) -> Value:
@@ -266,7 +266,7 @@ class OpBuilder:
         """A value with mean 0 and variance 1.
 
         Args:
-            value: what is normalised.
+            value: what is normalized.
             name: of the constants in the layer.
             constants: the record.
             result: name of the result.
@@ -320,7 +320,7 @@ class OpBuilder:
         Args:
             state: high and low part.
             loss: the share of the state that is lost.
-            candidate: what is gained.
+            candidate: the gain.
             gain: the share of it.
             name: of the new high part.
         """

@@ -1,4 +1,4 @@
-"""The operations that have constants of their own, which their layer holds by name."""
+"""The operations with constants, which their layer stores by name."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Normalization(Op):
     """Mean 0 and variance 1, as Q4.11 (clause 7.11).
 
     Attributes:
-        value: what is normalised.
+        value: what is normalized.
         name: of the constants in their layer.
         constants: made for the width and the scale of the value.
     """
@@ -56,7 +56,7 @@ class Normalization(Op):
 
     @property
     def reads(self) -> tuple[Value, ...]:
-        """What is normalised."""
+        """What is normalized."""
         return (self.value,)
 
     def defect(self) -> str | None:
@@ -92,7 +92,7 @@ class Gather(Op):
     def defect(self) -> str | None:
         """Values of no format, a row for each token."""
         if self.tokens.format is not None or self.result.format is not None:
-            return f"expected values of no format, got {said((self.tokens, self.result))}"
+            return f"expected values without a format, got {said((self.tokens, self.result))}"
         width = self.tokens.width * self.table.shape[1]
         return no_operands(self) or equal_widths(self.result, width)
 
@@ -104,7 +104,7 @@ class Curve(Op):
     Attributes:
         value: its argument.
         name: of the table in its layer.
-        function: what the table stands for; no integer depends on it.
+        function: the function of the table; no integer depends on it.
         table: made for the formats, or the real scales, of argument and result; None where only
             real numbers are computed.
     """

@@ -53,7 +53,7 @@ def intervals(graph: OpGraph) -> Known:
 def saturating(graph: OpGraph) -> frozenset[str]:
     """Names of products and sums whose sat16 can act; for all others it needs no code.
 
-    Clause 7.2 says so of the products of a gate, which is 0 at least.
+    Clause 7.2 holds for the products of a gate, which is at least 0.
     """
     known, wide = _walk(graph)
     return frozenset(name for name, interval in wide.items() if interval != known[name])

@@ -137,7 +137,7 @@ def applied(
     name: str,
     form: QFormat,
 ) -> Value:
-    """A function of every code: an operation of its own where it has one, else a table.
+    """A function of every code: a separate operation if it has one, else a table.
 
     Args:
         g: the builder.
@@ -209,7 +209,7 @@ def _check_maps(g: OpBuilder, layer: Layer) -> None:
             continue
         if layer.affines.get(op.name) is not op.affine:
             raise ModelError(
-                f"{op.result.name}: expected a map of the layer by its name, got '{op.name}'."
+                f"{op.result.name}: expected the name of one of the layer's maps, got '{op.name}'."
             )
 
 
@@ -231,7 +231,7 @@ def register_cell(record: type[LayerRecord], function: Lowering) -> None:
     """Let models have a kind of layer.
 
     Args:
-        record: its class, with a `kind` of its own.
+        record: its class, with a unique `kind`.
         function: its step, as those in this module.
 
     Raises:
@@ -244,12 +244,13 @@ def register_cell(record: type[LayerRecord], function: Lowering) -> None:
         record.__qualname__,
     ):
         raise ModelError(
-            f"{record.__qualname__}.kind: expected a name that no other layer has, got '{kind}' of "
-            f"{known.__module__}.{known.__qualname__}"
+            f"{record.__qualname__}.kind: expected a name that no other layer uses, got "
+            f"'{kind}', which belongs to {known.__module__}.{known.__qualname__}"
         )
     if not re.fullmatch("[a-z][a-z0-9_]{0,63}", kind):
         raise ModelError(
-            f"{record.__qualname__}.kind: expected small letters, digits and '_', got {kind!r:.80}"
+            f"{record.__qualname__}.kind: expected lowercase letters, digits and '_', got "
+            f"{kind!r:.80}"
         )
     _check_inner(record)
     LAYERS[kind] = record
@@ -257,7 +258,7 @@ def register_cell(record: type[LayerRecord], function: Lowering) -> None:
 
 
 def _check_inner(record: type[LayerRecord]) -> None:
-    """Inner widths are those of something, and the output has units of its own."""
+    """Inner widths are those of something, and the output has its own units."""
     counted = {*record.shape, *record.scale_shape, *record.norm_shape, Source.H, Source.RH}
     for option, fields in record.inner.items():
         strange = [field for field in fields if field not in counted]
@@ -268,7 +269,8 @@ def _check_inner(record: type[LayerRecord]) -> None:
             )
     if record.inner and all(record.counted_in(name) != "units" for name in record.shape):
         raise ModelError(
-            f"{record.__qualname__}.inner: expected a map whose rows are counted in units, got none"
+            f"{record.__qualname__}.inner: expected a map whose number of rows depends on the "
+            "units, got none"
         )
 
 

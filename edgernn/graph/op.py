@@ -45,7 +45,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Op(ABC):
-    """One operation; its clause stands in the docstring of its class.
+    """One operation; the docstring of its class names its clause.
 
     Attributes:
         result: the value it defines, before those that `beside` names.
@@ -62,7 +62,7 @@ class Op(ABC):
 
     @property
     def beside(self) -> tuple[Value, ...]:
-        """Values that it defines beside its result."""
+        """Values that it defines in addition to its result."""
         return ()
 
     @abstractmethod

@@ -31,7 +31,7 @@ class OpGraph:
         inputs: operand codes from outside; of a layer that reads values, and of a model that reads
             tokens, values.
         carried: states, zero at the start (clause 6.2).
-        ops: in an order in which every operation reads what is there.
+        ops: in an order in which every operation reads values defined earlier.
         outputs: what leaves the step.
 
     Raises:
@@ -81,15 +81,15 @@ def _define(known: dict[str, Value], value: Value) -> None:
     if value.width < 1:
         raise ModelError(f"{value.name}: expected a width of 1 or more, got {value.width}.")
     if value.format is not None and value.format.bits != 16:
-        raise ModelError(f"{value.name}: expected a format of 16 bits, got {value.format.bits}.")
+        raise ModelError(f"{value.name}: expected a 16-bit format, got {value.format.bits} bits.")
     if value.name in known:
         raise ModelError(
-            f"graph: expected distinct names of values, got '{value.name}' twice. "
-            "Call one of them otherwise; the result of an affine map has the name of the map."
+            f"graph: expected distinct names of values, got '{value.name}' twice. Rename one "
+            "of them; the result of an affine map has the name of the map."
         )
     known[value.name] = value
 
 
 def _check_there(known: dict[str, Value], value: Value, reader: str) -> None:
     if known.get(value.name) != value:
-        raise ModelError(f"{reader}: expected a value that is there, got '{value.name}'.")
+        raise ModelError(f"{reader}: expected a value computed earlier, got '{value.name}'.")

@@ -51,7 +51,7 @@ class OperandOf(Op):
     def defect(self) -> str | None:
         """A value in, its operand out."""
         if self.value.operand or not self.result.operand:
-            return "expected a value to become an operand, got an operand or a value"
+            return "expected a value as input and an operand as result, got something else"
         return equal_widths(self.result, self.value.width)
 
 
@@ -71,7 +71,7 @@ class CodesOf(Op):
     def defect(self) -> str | None:
         """An operand in, a value of no format out."""
         if not self.operand.operand or self.result.operand or self.result.format is not None:
-            return f"expected an operand to become a value, got {said(self.reads)}"
+            return f"expected an operand as input and a value as result, got {said(self.reads)}"
         return equal_widths(self.result, self.operand.width)
 
 
@@ -92,7 +92,10 @@ class InputOperand(Op):
         """Codes in, an operand out."""
         has_codes = self.codes.format in (None, PLAIN_CODES) and not self.codes.operand
         if not has_codes or not self.result.operand:
-            return f"expected codes to become an operand, got {said((self.codes, self.result))}"
+            return (
+                "expected codes as input and an operand as result, got "
+                f"{said((self.codes, self.result))}"
+            )
         return equal_widths(self.result, self.codes.width)
 
 
@@ -112,7 +115,7 @@ class Concatenation(Op):
     def defect(self) -> str | None:
         """Operands alone, or values alone."""
         if len({part.operand for part in (*self.parts, self.result)}) > 1:
-            return f"expected operands or values alone, got {said(self.parts)}"
+            return f"expected only operands or only values, got {said(self.parts)}"
         return equal_widths(self.result, sum(part.width for part in self.parts))
 
 
@@ -120,7 +123,7 @@ class Concatenation(Op):
 class Slice(Op):
     """Consecutive codes: one gate of a stack (clauses 7.2 and 7.5), a part of a route (6.6).
 
-    A stack of rows that have formats of their own has none; its parts have.
+    A stack of rows with different formats has none; its parts have.
 
     Attributes:
         value: what is cut.
@@ -182,9 +185,9 @@ class AffineResult(Op):
         if [value.width for value in self.operands] != columns:
             return f"expected operands of {columns} codes, got {said(self.operands)}"
         if len({term.source for term in self.affine.terms}) < len(self.affine.terms):
-            return "expected terms of different sources, got two of one"
+            return "expected terms with different sources, got two with the same source"
         if not all(value.operand for value in self.operands) or self.result.operand:
-            return "expected operands to become a value"
+            return "expected operands as inputs and a value as result"
         if not self.rows or self.affine.rows % len(self.rows):
             return f"expected rows in {len(self.rows)} equal parts, got {self.affine.rows}"
         return equal_widths(self.result, self.affine.rows)
@@ -252,7 +255,7 @@ class Product(Op):
         if any(value.operand for value in values):
             return no_operands(self)
         if {value.format is None for value in values} != {self.given_shift is not None}:
-            return f"expected fixed-point formats, or a shift without any, got {said(values)}"
+            return f"expected fixed-point formats, or a shift without formats, got {said(values)}"
         if self.shift not in _SHIFTS:
             return f"expected a shift of 1 to {_SHIFTS[-1]}, got {self.shift}"
         return equal_widths(self.result, self.a.width, self.b.width)

@@ -1,4 +1,4 @@
-"""A graph of operations as instructions over memory: where every value of a layer lies.
+"""A graph of operations as instructions over memory: the place of every value of a layer.
 
 A value gets a place: a vector of the state, the layer's input where it reads values, or a part of
 the scratch that values share which are not there at the same time. A result takes the place of what
@@ -58,8 +58,8 @@ def schedule(graph: OpGraph) -> StepSchedule:
     """Give every value a place, and every operation its instructions.
 
     Args:
-        graph: of one layer, whose one input stands at the start of its operands, or has a place
-            of its own where it is values.
+        graph: of one layer, whose one input is at the start of its operands, or has a separate
+            place if it is values.
 
     Raises:
         ModelError: an affine map reads what has no place among the operands, which are those of
@@ -119,7 +119,7 @@ class _Scheduler:
     def _behind_input(self, op: AffineResult) -> Value | None:
         """The value whose operands a map reads behind the input, or a part of the input's.
 
-        None where it reads neither.
+        None if it reads none of them.
         """
         found: dict[str, Value] = {}
         for source, operand in op.by_source.items():
@@ -135,19 +135,19 @@ class _Scheduler:
                 made = self._ops.get(parts[1].name) if joined else None
             if source is Source.X or not isinstance(made, OperandOf):
                 raise ModelError(
-                    f"{op.result.name}: expected operands of the layer's input as x, and behind "
-                    f"them those of a value, got {operand.name} as {source.value}."
+                    f"{op.result.name}: expected operands of the layer's input as x, followed "
+                    f"by those of a value, got {operand.name} as {source.value}."
                 )
             found[made.value.name] = made.value
         if len(found) > 1:
             raise ModelError(
-                f"{op.result.name}: expected operands of one value behind the layer's input, got "
-                f"those of {' and '.join(found)}."
+                f"{op.result.name}: expected operands of one value after the layer's input, "
+                f"got those of {' and '.join(found)}."
             )
         return next(iter(found.values()), None)
 
     def place(self, value: Value) -> Place:
-        """Where a value lies."""
+        """The place of a value."""
         return self._places[value.name]
 
     def call(
@@ -171,7 +171,7 @@ class _Scheduler:
         return place
 
     def is_free(self, place: Place, index: int) -> bool:
-        """Whether nothing that lies there is read after an operation."""
+        """Whether the values there are not read after an operation."""
         return not any(
             self._last.get(name, -1) > index and other.meets(place)
             for name, other in self._places.items()
@@ -186,13 +186,13 @@ class _Scheduler:
         wanted += [place for place in read if place.vector == SCRATCH]
         for place in wanted:
             fits = place.width == result.width and self.is_free(place, index)
-            # Element by element a result may overwrite what it is made of, but not its neighbours.
+            # Element by element a result may overwrite what it is made of, but not its neighbors.
             if fits and all(place == other or not place.meets(other) for other in read):
                 return self.put(result, place)
         return self.put(result, self._room(index, result.width))
 
     def wide(self, index: int, op: Blend | GatedSum | LeakySum) -> list[Place]:
-        """What an update of a wide state reads; the low part is updated where it lies.
+        """What an update of a wide state reads; the low part is updated in place.
 
         Something else that still reads the old one makes it move first.
         """
@@ -222,7 +222,7 @@ class _Scheduler:
         return Place(SCRATCH, start, width)
 
     def pushed_on(self, index: int, op: Concatenation) -> Place | None:
-        """The state that is made in place of a new part and of its own first elements, if any."""
+        """The state that is computed in place from a new part and its first elements, if any."""
         vector = self._vectors.get(op.result.name)
         if vector is None or len(op.parts) != 2:
             return None

@@ -21,7 +21,7 @@ COMPLEMENT: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a value lies.
+    """The place of a value.
 
     Attributes:
         vector: `SCRATCH`, `INPUT`, or which state.
@@ -78,7 +78,7 @@ class VectorInstruction:
         result: the vector it writes; None: the operands.
         option: shift of a product, a rescaling or a gated sum, function of an activation, the code
             of 1 of a complement where that is not 32768, name of an affine map, of a table, of a
-            curve or of the constants that scale, normalise or leak; None for the others.
+            curve or of the constants that scale, normalize or leak; None for the others.
         numbers: what the share is of a blend, and those of the loss and of the gain of a gated sum;
             of a leaky sum, whether it is rectified; empty for the others.
     """
@@ -97,7 +97,7 @@ class StepSchedule:
     Attributes:
         instructions: in their order.
         scratch: int16 values of scratch they need.
-        operands: most operand codes that stand behind the layer's input.
+        operands: largest number of operand codes after the layer's input.
         outputs: where the graph's outputs are afterwards.
     """
 

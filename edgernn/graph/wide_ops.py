@@ -1,6 +1,6 @@
-"""The operations on wide states: int16 high parts, and low parts of 15 bits (clause 2.8).
+"""The operations on wide states: int16 high parts, and 15-bit low parts (clause 2.8).
 
-Each defines the new high part as its result, and the new low part beside it.
+Each defines the new high part as its result, and also the new low part.
 """
 
 from __future__ import annotations
@@ -151,9 +151,9 @@ class LeakySum(Op):
     Attributes:
         high: of the state.
         low: of the state.
-        entry: what it takes in; every element has a scale of its own.
+        entry: what it takes in; every element has its own scale.
         name: of the constants in their layer.
-        constants: what is lost, and the scales.
+        constants: the constant of the loss, and the scales.
         rectified: a sum below 0 becomes 0.
         result_low: the new low part.
     """
@@ -215,7 +215,7 @@ class WideRescaling(Op):
         if no_operands(self) or form is None or self.low.format != low_format(form):
             return f"expected a value and its low part, got {said(self.reads)}"
         if self.result.format is None or self.shift not in _RESCALINGS:
-            return f"expected a shift of 0 to {_RESCALINGS[-1]}, got {said((self.result,))}"
+            return f"expected a shift from 0 to {_RESCALINGS[-1]}, got {said((self.result,))}"
         return equal_widths(self.result, self.high.width, self.low.width)
 
 

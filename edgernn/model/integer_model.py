@@ -1,6 +1,6 @@
 """The integer model: one frozen, self-validating record that every program executes.
 
-The quantizer decides every number in it; writers and backends only carry it over.
+The quantizer decides every number in it; writers and backends only copy it.
 """
 
 from __future__ import annotations
@@ -118,15 +118,15 @@ class IntegerModel(ArrayRecord):
             width = sum(part.width for part in route)
             if layer.inputs != width:
                 raise ModelError(
-                    f"{layer.name}.inputs: expected {width} (width of what feeds it), "
-                    f"got {layer.inputs}"
+                    f"{layer.name}.inputs: expected {width} (the width of the layer before "
+                    f"it), got {layer.inputs}"
                 )
         width = sum(part.width for part in wiring[-1])
         if self.output.width != width:
             raise ModelError(f"model.output: expected {width} channels, got {self.output.width}")
 
     def _check_tokens(self, wiring: tuple[Route, ...]) -> None:
-        """Embeddings read tokens they have rows for, and no other layer reads any."""
+        """Embeddings read tokens that they have rows for; other layers read no tokens."""
         sizes = (self.input.vocabulary or (0,) * self.input.width) * self.step_readings
         for layer, route in zip(self.layers, wiring, strict=False):
             rows = layer.table.shape[0] if isinstance(layer, Embedding) else 0
@@ -141,11 +141,11 @@ class IntegerModel(ArrayRecord):
                     )
                 if not rows and any(read):
                     raise ModelError(
-                        f"{layer.name}: expected that embeddings alone read tokens, got {read}"
+                        f"{layer.name}: expected only embeddings to read tokens, got {read}"
                     )
 
     def _check_delays(self, wiring: tuple[Route, ...]) -> None:
-        """Delays hold the codes of the input, or values of layers that are no delays."""
+        """Delays hold the codes of the input, or values of layers that are not delays."""
         p = self.precision
         for layer, route in zip(self.layers, wiring, strict=False):
             if not isinstance(layer, Delay):
@@ -156,7 +156,7 @@ class IntegerModel(ArrayRecord):
                 isinstance(self.layers[source], Delay) for source in sources - {MODEL_INPUT}
             )
             if of_delay or of_input != layer.codes or (of_input and len(sources) > 1):
-                wanted = "the input alone" if layer.codes else "layers that are no delays"
+                wanted = "only the input" if layer.codes else "layers that are not delays"
                 raise ModelError(
                     f"{layer.name}: expected to read {wanted}, got sources {sorted(sources)}"
                 )
@@ -176,7 +176,7 @@ class IntegerModel(ArrayRecord):
             )
         if self.window is not None and self.window.steps < self.rate.first:
             raise ModelError(
-                f"model.rate: expected the first answer within a window of {self.window.steps} "
+                f"model.rate: expected the first output within a window of {self.window.steps} "
                 f"readings, got it after {self.rate.first}"
             )
         if not self.rate.start:
@@ -225,7 +225,7 @@ class IntegerModel(ArrayRecord):
         return html_table(title, ("layer", "kind", "shape", "weights", "states"), rows)
 
     def operand_ranges(self, index: int) -> dict[Source, tuple[CodeRange, ...]]:
-        """Bounds of the operand codes each source can carry into layer ``index``."""
+        """Bounds of the operand codes that each source can pass to layer ``index``."""
         held = held_codes(self.layers)
         return operand_ranges(self.precision, self.wiring[index], self.layers[index], held)
 
@@ -315,7 +315,7 @@ class IntegerModel(ArrayRecord):
         )
 
     def _kept(self) -> tuple[str, ...]:
-        """States that steps before the first answer leave as they are (clause 6.9)."""
+        """States that steps before the first output do not change (clause 6.9)."""
         if self.rate is None or not self.rate.unanswered:
             return ()
         delays = (layer for layer in self.layers if isinstance(layer, Delay))

@@ -1,6 +1,6 @@
 """What the outside of a model looks like: inputs, outputs, states, golden vector.
 
-Every file edgernn writes (.edgernn, .tflite, .onnx) carries an `Interface`; a session needs
+Every file edgernn writes (.edgernn, .tflite, .onnx) contains an `Interface`; a session needs
 nothing else about a model.
 """
 
@@ -95,7 +95,7 @@ class Interface(ArrayRecord):
         model_sha256: hash of the integer model (hex).
         golden: self-test vector of the network's steps, None in .edgernn files.
         rate: how often it answers; None for every reading (clause 6.9).
-        kept: names of the states that steps before the first answer leave as they are.
+        kept: names of the states that steps before the first output do not change.
     """
 
     name: str
@@ -151,7 +151,8 @@ class Interface(ArrayRecord):
             )
         if not np.isfinite(x).all():
             raise ReadingError(
-                "interface: expected finite readings, got NaN or infinity. Repair them first."
+                "interface: expected finite readings, got NaN or infinity. Replace or drop "
+                "these readings first."
             )
         return self.coder()(x)
 
@@ -165,7 +166,7 @@ class Interface(ArrayRecord):
 
     @property
     def carried(self) -> tuple[StateSpec, ...]:
-        """What a stream carries from reading to reading.
+        """The values that a stream keeps from reading to reading.
 
         The states of an endless stream. Before them, where it has a rate, the rows of a step, and
         the number of readings until the next answer, from which follows which row the next reading
@@ -192,21 +193,21 @@ class Interface(ArrayRecord):
 
     @property
     def held_bytes(self) -> int:
-        """Bytes of the readings that a stream keeps beside the states of the network."""
+        """Bytes of the readings that a stream keeps in addition to the states of the network."""
         held = self.carried if self.window is not None else self.carried[: -len(self.states)]
         return _bytes(held)
 
     @property
     def carried_bytes(self) -> int:
-        """Bytes of what a stream carries."""
+        """Bytes that a stream keeps."""
         return _bytes(self.carried)
 
     @property
     def state_bytes(self) -> int:
         """Bytes of memory a stream needs for its state.
 
-        Of windows, those of the readings that are carried, and of the network's states, which begin
-        anew with every window.
+        Of windows, those of the readings that are carried, and of the network's states, which start
+        again with every window.
         """
         return _bytes(self.states) + self.held_bytes
 
@@ -256,8 +257,8 @@ class Interface(ArrayRecord):
         """
         if not self.output.softmax:
             raise EdgeRnnError(
-                f"session: expected a model that ends in a softmax, got '{self.name}', "
-                "which does not. Call without softmax=True."
+                f"session: expected a model that ends in a softmax, got '{self.name}', which "
+                "does not. Omit softmax=True."
             )
 
 
@@ -273,10 +274,10 @@ MAX_RATE_READINGS: Final = 32_767
 class Rate:
     """A network whose step reads the last R readings, and that answers every R readings.
 
-    The readings of a step stand one behind another in its input, the oldest first. Steps end at
+    The readings of a step follow one another in its input, the oldest first. Steps end at
     the readings first, first + R, first + 2R, …, which are answered, and at first − R, first − 2R
     and so on, down to 1, which are not: these fill what convolutions look back at, and after each
-    of them all layers but delays begin anew.
+    of them all layers but delays start again.
 
     Attributes:
         readings: R.
@@ -302,7 +303,7 @@ class Rate:
                     f"rate.{name}: expected {low}..{MAX_RATE_READINGS} readings, got {value!r:.40}"
                 )
         if self.readings == self.first == 1 and not self.latency:
-            raise ModelError("rate: expected None for a model that answers every reading, got 1")
+            raise ModelError("rate: expected None for a model with one output per reading, got 1")
         if not any(self.start):
             object.__setattr__(self, "start", ())
 
@@ -329,7 +330,7 @@ class Rate:
 
         Args:
             readings: values or codes [..., T, I].
-            start: [I], what stands for the readings before the stream.
+            start: [I], the values used for the readings before the stream.
 
         Returns:
             [..., N, R*I], the readings of each step one behind another, the oldest first.

@@ -57,8 +57,8 @@ class StateSpec:
         """Check that the start fits; zeros say nothing."""
         if self.start and (self.units % len(self.start) or not _are_int16(self.start)):
             raise ModelError(
-                f"state {self.name}: expected a start of int16 codes that fill {self.units} "
-                f"by being repeated, got {self.start!r:.60}"
+                f"state {self.name}: expected a start of int16 codes whose number divides "
+                f"{self.units}, got {self.start!r:.60}"
             )
         if not any(self.start):
             object.__setattr__(self, "start", ())
@@ -325,7 +325,7 @@ class LayerRecord(ArrayRecord):
 
     @property
     def states(self) -> tuple[StateSpec, ...]:
-        """The state vectors the layer carries."""
+        """The state vectors of the layer."""
         return ()
 
     @property
@@ -350,8 +350,8 @@ class ScaledRecord(LayerRecord):
 
     Attributes:
         output_scale: real value of one output code; the largest of those that differ.
-        unit_scales: the same of each unit where they differ, float64 [units]. What reads them takes
-            every element by itself (clause 7.9). None where all units have one.
+        unit_scales: the same of each unit where they differ, float64 [units]. Readers use every
+            element separately (clause 7.9). None where all units have one.
     """
 
     output_scale: float
@@ -372,8 +372,8 @@ class ScaledRecord(LayerRecord):
         low, high = float(scales.min()), float(scales.max())
         if not 0.0 < low < high < math.inf or high != self.output_scale:
             raise ModelError(
-                f"{self.name}.unit_scales: expected finite values > 0 that differ, the largest of "
-                f"them {self.output_scale}, got {low} to {high}"
+                f"{self.name}.unit_scales: expected finite values > 0 that differ, with "
+                f"{self.output_scale} as the largest, got {low} to {high}"
             )
 
     @property

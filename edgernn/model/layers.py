@@ -212,7 +212,7 @@ class Dense(ScaledRecord):
     Attributes:
         activation: linear, relu, tanh or sigmoid.
         output_scale: real value of one output code (relu and linear layers that feed another
-            layer; 2**-15 for tanh and sigmoid; the last layer's scales stand in `OutputSpec`).
+            layer; 2**-15 for tanh and sigmoid; the last layer's scales are in `OutputSpec`).
         unit_scales: of relu and linear layers that merges alone read, where units differ much.
         out: affine map, U rows.
     """
@@ -275,7 +275,7 @@ class Delay(LayerRecord):
     """The last rows of what it reads, the newest first (clause 8.4).
 
     A causal convolution is a matrix over some of these rows, a depthwise one a sum of them, each
-    times constants of its own.
+    times its own constants.
 
     Attributes:
         codes: it reads input codes, and its output is codes; else layers, and their values.
@@ -325,12 +325,12 @@ class Delay(LayerRecord):
 
     @property
     def output_scale(self) -> float:
-        """Of codes that keep the scales of what is read."""
+        """Of codes that keep the scales of their inputs."""
         return PLAIN_CODES.scale
 
 
 def held_codes(layers: Sequence[LayerRecord]) -> frozenset[int]:
-    """Positions of the layers whose output is input codes: affine maps read it as it is."""
+    """Positions of the layers whose output is input codes: affine maps read it directly."""
     return frozenset(
         index for index, layer in enumerate(layers) if isinstance(layer, Delay) and layer.codes
     )

@@ -13,7 +13,7 @@ from edgernn.model.scales import SCALE_SHIFTS, ScaleVector
 
 
 class MergeOperation(enum.Enum):
-    """What is made of the elements at one place."""
+    """The function of the elements at one place."""
 
     SUM = "sum"
     PRODUCT = "product"

@@ -60,7 +60,7 @@ class Program(Protocol):
 
     @property
     def states(self) -> tuple[StateSpec, ...]:
-        """Vectors it carries."""
+        """Its state vectors."""
         ...
 
     @property
@@ -92,12 +92,12 @@ class LinkedPrograms(ArrayRecord, Generic[LinkedProgram]):
 
     Attributes:
         name: of the whole.
-        programs: in the order in which they are told; each has inputs and outputs of its own.
+        programs: in the order in which they are listed; each has separate inputs and outputs.
         handovers: states that begin with what other programs left.
 
     Raises:
-        ModelError: names clash, shared states differ, or a handover names what is not there or
-            what does not fit.
+        ModelError: names clash, shared states differ, or a handover names an unknown or
+            incompatible value.
     """
 
     name: str
@@ -116,25 +116,26 @@ class LinkedPrograms(ArrayRecord, Generic[LinkedProgram]):
         names = self.names
         if not 2 <= len(names) <= MAX_PROGRAMS or len(set(names)) != len(names):
             raise ModelError(
-                f"programs: expected 2 to {MAX_PROGRAMS} of distinct names, got {list(names)}"
+                f"programs: expected 2 to {MAX_PROGRAMS} programs with distinct names, got "
+                f"{list(names)}"
             )
         for model in self.programs:
             if not _NAME.fullmatch(model.name):
                 raise ModelError(
-                    "programs: expected names of letters, digits and '_' that begin with a letter, "
-                    f"got {model.name!r:.60}"
+                    "programs: expected names of letters, digits and '_' that start with a "
+                    f"letter, got {model.name!r:.60}"
                 )
             if model.window is not None or model.rate is not None:
                 raise ModelError(
-                    f"programs: expected '{model.name}' to answer every reading of an endless "
-                    "stream, got windows or a rate"
+                    f"programs: expected '{model.name}' to have one output per reading of an "
+                    "endless stream, got windows or a rate"
                 )
         self._check_shared()
         begun = Counter((handover.program, handover.state) for handover in self.handovers)
         twice = [f"{program}.{state}" for (program, state), count in begun.items() if count > 1]
         if twice:
             raise ModelError(
-                f"handovers: expected one per state, got several of {', '.join(twice)}"
+                f"handovers: expected one per state, got several for {', '.join(twice)}"
             )
         for handover in self.handovers:
             self.shift(handover)
@@ -175,15 +176,15 @@ class LinkedPrograms(ArrayRecord, Generic[LinkedProgram]):
                 del waiting[name]
         if waiting:
             raise ModelError(
-                f"handovers: expected that every program can begin, got {', '.join(waiting)}, "
-                "each of which begins with an output of another one of them"
+                "handovers: expected every program to be able to begin, got a circle: each of "
+                f"{', '.join(waiting)} begins with an output of another one"
             )
 
     def __getitem__(self, program: str) -> LinkedProgram:
         """A program by its name.
 
         Raises:
-            ModelError: there is none of this name.
+            ModelError: no program has this name.
         """
         for model in self.programs:
             if model.name == program:
@@ -205,7 +206,7 @@ class LinkedPrograms(ArrayRecord, Generic[LinkedProgram]):
         return tuple(handover for handover in self.handovers if handover.program == program)
 
     def output_slice(self, handover: Handover) -> slice | None:
-        """Which outputs of the source program are handed over; None where it is a state."""
+        """Which outputs of the source program are passed on; None for a state."""
         source = self[handover.source]
         if handover.value in {spec.name for spec in source.states}:
             return None
@@ -213,10 +214,10 @@ class LinkedPrograms(ArrayRecord, Generic[LinkedProgram]):
         return (port_slices(source.output.ports) or ports).get(handover.value)
 
     def shift(self, handover: Handover) -> int:
-        """Fraction bits that what is handed over has more than the state that takes it.
+        """Fraction bits that the value passed on has more than the receiving state.
 
         Raises:
-            ModelError: the handover names what is not there, or what does not fit.
+            ModelError: the handover names an unknown or incompatible value.
         """
         target = self._state(self[handover.program], handover.state)
         source = self[handover.source]
@@ -228,8 +229,8 @@ class LinkedPrograms(ArrayRecord, Generic[LinkedProgram]):
             codes = codes or left.codes
             if left.name in {spec.name for spec in self[handover.program].states}:
                 raise ModelError(
-                    f"handover to {handover.program}.{handover.state}: expected what "
-                    f"{handover.program} has not itself, got {left.name}, which it shares with "
+                    f"handover to {handover.program}.{handover.state}: expected a value of "
+                    f"another program, got {left.name}, which {handover.program} shares with "
                     f"{handover.source}"
                 )
         else:
@@ -365,12 +366,12 @@ def handed_over(codes: Int16Array, shift: int) -> Int16Array:
 
 
 def _output_bits(model: Program, own: slice, name: str) -> int:
-    """Fraction bits of outputs that are handed over."""
+    """Fraction bits of outputs that are passed on."""
     scales = set(model.output.scale[own].tolist())
     bits = [bits for bits in OUTPUT_BITS if scales == {2.0**-bits}]
     if not bits:
         raise ModelError(
-            f"{model.name}.{name}: expected one scale for what is handed over, a power of 2, "
-            f"got {np.sort(list(scales))[:3]}"
+            f"{model.name}.{name}: expected a power of 2 as the one scale of the values passed "
+            f"on, got {np.sort(list(scales))[:3]}"
         )
     return bits[0]

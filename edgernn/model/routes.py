@@ -45,7 +45,7 @@ def chain(input_width: int, widths: Sequence[int]) -> tuple[Route, ...]:
 
 
 def within(widths: Sequence[int], start: int, width: int) -> Route:
-    """Consecutive elements of vectors that stand one behind another, as parts of each.
+    """Consecutive elements of vectors that follow one another, as parts of each.
 
     Args:
         widths: of the vectors.
@@ -68,7 +68,7 @@ def within(widths: Sequence[int], start: int, width: int) -> Route:
 def check_routes(
     routes: Sequence[Route], names: Sequence[str], input_width: int, widths: Sequence[int]
 ) -> None:
-    """Refuse routes that read what is not there.
+    """Refuse routes that read missing elements.
 
     Args:
         routes: of the layers, then that of the output.
@@ -95,8 +95,8 @@ def check_routes(
         for part in route:
             if not lowest <= part.source < index:
                 raise ModelError(
-                    f"model.routes: expected {reader} to read a layer before it"
-                    f"{'' if lowest == 0 else ' or the input'}, got source {part.source}"
+                    f"model.routes: expected {reader} to read an earlier "
+                    f"layer{'' if lowest == 0 else ' or the input'}, got source {part.source}"
                 )
             whole = input_width if part.source == MODEL_INPUT else widths[part.source]
             if part.start < 0 or part.width < 1 or part.start + part.width > whole:
@@ -107,7 +107,7 @@ def check_routes(
             read.add(part.source)
     unread = [name for index, name in enumerate(names) if index not in read]
     if unread:
-        raise ModelError(f"model.routes: expected that every layer is read, got {unread} unread")
+        raise ModelError(f"model.routes: expected every layer to be read, got {unread} unread")
 
 
 def readers(routes: Sequence[Route], source: int) -> frozenset[int]:

@@ -21,7 +21,7 @@ from edgernn.model.formats import (
 
 #: Shifts of clause 7.9.
 SCALE_SHIFTS = range(1, 31)
-#: Elements that clause 7.11 normalises: with more, products would pass 32 bits.
+#: Elements that clause 7.11 normalizes: with more, products would pass 32 bits.
 MAX_NORMALIZED = 256
 #: Largest epsilon of clause 7.11, in units of the sum of squares.
 MAX_EPSILON = 1 << 29
@@ -52,8 +52,8 @@ class ScaleVector(ArrayRecord):
         check_range("scale", "multiplier", self.multiplier, -INT16_MAX, INT16_MAX)
         if not self.width or self.shift not in SCALE_SHIFTS:
             raise ModelError(
-                f"scale: expected elements, and a shift of 1..30, got {self.width} elements and a "
-                f"shift of {self.shift}"
+                f"scale: expected at least one element and a shift of 1..30, got {self.width} "
+                f"elements and a shift of {self.shift}"
             )
 
     @property
@@ -63,7 +63,7 @@ class ScaleVector(ArrayRecord):
 
     @property
     def has_bias(self) -> bool:
-        """Whether the second sum is there."""
+        """Whether the second sum exists."""
         return bool(self.bias.any())
 
 
@@ -95,7 +95,7 @@ class NormalizationConstants(ArrayRecord):
             )
         check_range("normalization", "epsilon", array, 1, MAX_EPSILON)
         if np.any(np.diff(array) > 0):
-            raise ModelError("normalization.epsilon: expected numbers that never rise")
+            raise ModelError("normalization.epsilon: expected numbers in non-increasing order")
 
     @staticmethod
     def of(width: int, scale: float, epsilon: float) -> NormalizationConstants:
@@ -107,7 +107,7 @@ class NormalizationConstants(ArrayRecord):
             epsilon: added to the variance, in real units squared; 0 at least.
 
         Raises:
-            ModelError: too many elements, or an epsilon beside which no code of that scale counts.
+            ModelError: too many elements, or an epsilon that exceeds every code of that scale.
         """
         frame = NormalizationConstants(width=width, epsilon=np.ones(1, np.int32))
         # Of the floats' exact values: the same constants on every machine.
@@ -117,8 +117,9 @@ class NormalizationConstants(ArrayRecord):
         kept = [max(1, round(number)) for number in exact if number <= MAX_EPSILON]
         if not kept:
             raise ModelError(
-                f"normalization: expected an epsilon that codes of scale {scale:g} can outweigh, "
-                f"got {epsilon:g}. Take a smaller epsilon, or calibrate with larger values."
+                f"normalization: expected an epsilon that codes of scale {scale:g} can "
+                f"outweigh, got {epsilon:g}. Use a smaller epsilon, or calibrate with larger "
+                "values."
             )
         return NormalizationConstants(width=width, epsilon=np.array(kept, np.int32))
 
@@ -177,7 +178,7 @@ class LeakConstants(ArrayRecord):
         check_range("leak", "low", self.low, 0, INT16_MAX)
         check_range("leak", "shift", self.shift, min(ENTRY_SHIFTS), max(ENTRY_SHIFTS))
         if not self.width:
-            raise ModelError("leak: expected elements, got none")
+            raise ModelError("leak: expected at least one element, got none")
 
     @property
     def width(self) -> int:

@@ -1,4 +1,4 @@
-"""Why no line of a table is a reading: the likely reason, and the option that cures it."""
+"""Why no line of a table is a reading: the likely reason, and the option that fixes it."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def table_advice(
     text = "".join(lines)
     if text[1:6] == "NUMPY" or text.startswith("PK\x03\x04"):
         return (
-            "The file holds arrays of NumPy: write the readings as a table, with "
+            "The file contains NumPy arrays. Write the readings as a table with "
             "numpy.savetxt('readings.csv', readings, delimiter=',')"
         )
     if "\x00" in text:
-        return "The text has zero bytes: is it UTF-16? Say so with --encoding utf-16"
+        return "The text has zero bytes. If it is UTF-16, pass --encoding utf-16"
     if all(line.lstrip()[:1] in ("[", "{") for line in lines):
-        return "The lines look like JSON: read them with --input-format jsonl"
+        return "The lines look like JSON. Pass --input-format jsonl"
     found = _other_dialect(lines, dialect, picker)
     if found:
         return found
@@ -35,14 +35,14 @@ def table_advice(
         wanted = len(picker.inputs)
         if len(columns) == wanted:
             places = ",".join(str(column + 1) for column in columns)
-            return f"The numbers are in other columns: pick them with --columns {places}"
+            return f"The numbers are in other columns. Pass --columns {places}"
         if len(columns) > wanted:
             return (
                 f"There are {len(columns)} columns of numbers; the model reads {wanted} "
-                f"({listed(picker.inputs)}): pick them with --columns"
+                f"({listed(picker.inputs)}). Select the columns with --columns"
             )
     if "\ufffd" in text:
-        return "The text is not UTF-8: name its encoding, as --encoding cp1252"
+        return "The text is not UTF-8. Pass its encoding, for example --encoding cp1252"
     return ""
 
 
@@ -59,7 +59,7 @@ def _other_dialect(lines: Sequence[str], dialect: Dialect, picker: Picker) -> st
             best, best_share = other, wanted / width
     if best is None:
         if wanted == 1 and _numeric_columns(lines, Dialect(delimiter=";", decimal=","))[0] == [0]:
-            return "The lines are readings if their commas are decimal marks: --decimal ,"
+            return "The lines are valid readings if commas are decimal marks. Pass --decimal ,"
         return ""
     options = ""
     if best.delimiter != dialect.delimiter:
@@ -67,7 +67,7 @@ def _other_dialect(lines: Sequence[str], dialect: Dialect, picker: Picker) -> st
     known = dialect.decimal or told(lines, delimiter=best.delimiter).decimal or "."
     if best.decimal != known:
         options += f" --decimal {best.decimal}"
-    return f"The lines are readings if they are read with{options}"
+    return f"The lines are valid readings with other settings. Pass{options}"
 
 
 def _numeric_columns(lines: Sequence[str], dialect: Dialect) -> tuple[list[int], int]:

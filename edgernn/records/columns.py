@@ -76,8 +76,8 @@ class Picker:
         if len(columns) != len(self.inputs):
             raise EdgeRnnError(
                 f"--columns: expected one column for each of the {len(self.inputs)} channels "
-                f"({listed(self.inputs)}), got {len(columns)}. "
-                "Name them in this order, or those that differ as channel=column."
+                f"({listed(self.inputs)}), got {len(columns)}. List the columns in this order, "
+                "or name only those that differ, as channel=column."
             )
         return columns
 
@@ -117,7 +117,7 @@ class Picker:
         if repeated:
             raise EdgeRnnError(
                 f"expected a header with one column per name, got {listed(repeated)} more than "
-                "once. Say which one by its position, from 1: --columns"
+                "once. Select one by its position, counted from 1, with --columns"
             )
         if self.fits(header):
             return tuple(_position(name, found) or 0 for name in self.wanted)
@@ -126,9 +126,9 @@ class Picker:
         if not self.said and len(missing) == len(self.inputs) == len(header):
             pairs = [f"{c:.40} -> {i}" for c, i in zip(header, self.inputs, strict=True)]
             note(
-                "the first line is taken for a header; no column is called as an input of the "
-                f"model, so they are taken in their order: {listed(pairs)}. "
-                "Name them with --columns"
+                "the first line looks like a header, but no column has the name of a model "
+                f"input, so the columns are used in order: {listed(pairs)}. Name them with "
+                "--columns"
             )
             return tuple(range(len(header)))
         raise EdgeRnnError(
@@ -142,15 +142,15 @@ class Picker:
         like = [name.casefold() for name in self.wanted]
         if len(set(folded)) == len(folded) and set(like) <= set(folded):
             names = quoted([header[folded.index(name)] for name in like])
-            return f"The columns differ in case: --columns {names}"
+            return f"The names differ only in case. Pass --columns {names}"
         if len(header) < len(self.inputs):
-            return f"It has {listed(header)}: add the other columns."
+            return f"The header has {listed(header)}. Add the other columns."
         cure = (
-            f"It has {listed(header)}: say which of them feed {listed(self.inputs)}, in this "
-            "order, with --columns"
+            f"The header has {listed(header)}. List those that feed {listed(self.inputs)}, in "
+            "this order, with --columns"
         )
         if self.inputs == tuple(f"x{channel}" for channel in range(len(self.inputs))):
-            cure += "; a model quantized with --input-names finds its columns itself"
+            cure += "; a model quantized with --input-names finds its columns automatically"
         return cure
 
     def from_width(self, width: int) -> tuple[int, ...] | None:
@@ -164,8 +164,7 @@ class Picker:
         if self.names:
             raise EdgeRnnError(
                 "--columns: expected positions in a table without a header, got "
-                f"{listed(self.names)}. "
-                "Give them as 1,2,..., or put a header into the first line."
+                f"{listed(self.names)}. Pass positions such as 1,2 or add a header line."
             )
         indices = tuple(int(name) - 1 for name in self.wanted)
         return indices if all(0 <= index < width for index in indices) else None
@@ -192,7 +191,7 @@ def passed_columns(
     """What goes through: index by name, by position from 1 where there is no header.
 
     Raises:
-        EdgeRnnError: a column that is not there.
+        EdgeRnnError: a missing column.
     """
     if tuple(wanted) == (ALL,) and (header is None or ALL not in header):
         indices = list(range(width))

@@ -35,7 +35,7 @@ class CsvReader:
         tell: the dialect of a line, where the first one may have been noise.
         codes: numbers are integer codes.
         passed: columns that go through, see `passed_columns`.
-        keys: watches columns that tell sensors apart; None where nobody cares.
+        keys: watches columns that identify sensors; None where nobody cares.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class CsvReader:
         return self._record(cells)
 
     def _is_header(self, cells: list[str]) -> bool:
-        """Names that the model knows, or text that may be names."""
+        """Names of the model's channels, or text that may be names."""
         if self._picker.touches(cells):
             return True
         if len(cells) < len(self._picker.inputs) or not any(cells):

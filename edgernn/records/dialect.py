@@ -42,7 +42,7 @@ class Dialect:
         rows = csv.reader([f"{text}\n", ""], delimiter=self.delimiter, skipinitialspace=True)
         cells = next(rows, [])
         if rows.line_num > 1:
-            raise csv.Error("a quote that is open at the end of the line")
+            raise csv.Error("an unclosed quote at the end of the line")
         return [cell.strip() for cell in cells]
 
     def number(self, cell: str) -> float:
@@ -70,7 +70,7 @@ def _value(cell: str, mark: str) -> float:
         raise ValueError("digits grouped by '_'")
     if mark == ",":
         if "." in cell:
-            raise ValueError("a point where the decimal mark is a comma")
+            raise ValueError("a point although the decimal mark is a comma")
         cell = cell.replace(",", ".")
     return float(cell)
 
@@ -78,7 +78,7 @@ def _value(cell: str, mark: str) -> float:
 def _mark(cell: str, delimiter: str) -> str | None:
     """The decimal mark that a cell shows.
 
-    Where cells stand between semicolons, a comma is one: that is why they do. Elsewhere three
+    If cells are separated by semicolons, a comma is the decimal mark. Elsewhere three
     digits behind it may as well be thousands, which only the user can tell.
     """
     if delimiter != "," and _DECIMAL_COMMA.fullmatch(cell):

@@ -19,7 +19,7 @@ class JsonReader:
         picker: keys of the channels; positions in lists.
         codes: numbers are integer codes, checked by the session.
         passed: keys that go through, positions in lists, or "all".
-        keys: watches keys that tell sensors apart; None where nobody cares.
+        keys: watches keys that identify sensors; None where nobody cares.
     """
 
     def __init__(
@@ -158,7 +158,7 @@ class JsonReader:
     def advice(self, lines: list[str]) -> str:
         """See `Reader.advice`."""
         if not any(line.lstrip()[:1] in ("[", "{") for line in lines):
-            return "The lines are no JSON: read them with --input-format csv"
+            return "The lines are not JSON. Pass --input-format csv"
         try:
             values = [json.loads(line) for line in lines[:1]]
         except (ValueError, RecursionError):
@@ -175,7 +175,7 @@ class JsonReader:
         channels = listed(self._picker.inputs)
         if known.ports:
             return (
-                f"{keys} has the inputs {listed(known.ports)} with the channels {channels}: call "
-                "the keys so, or name those of channels with --columns"
+                f"{keys} has the inputs {listed(known.ports)} with the channels {channels}. "
+                "Rename the keys, or name the channels' keys with --columns"
             )
-        return f"{keys} reads {channels}: name the keys with --columns"
+        return f"{keys} reads {channels}. Name the keys with --columns"

@@ -40,7 +40,7 @@ class KeyWatch:
         self._settled: set[str] = set()
 
     def candidates(self, names: list[str]) -> list[str]:
-        """The names that may tell sensors apart."""
+        """The names that may identify sensors."""
         return [name for name in names if _plain(name) in _STRONG | _WEAK]
 
     def check(self, values: Mapping[str, object]) -> None:
@@ -59,10 +59,10 @@ class KeyWatch:
                 continue
             if text != last and (_plain(name) in _STRONG or text in seen):
                 raise EdgeRnnError(
-                    f"expected the readings of one sensor, got those of {text!r:.40} after those "
-                    f"of {last!r:.40} (column '{name:.40}'). One stream has one state: give each "
-                    "sensor a file and a run of its own, or say that the rows are one stream: "
-                    "--one-stream"
+                    f"expected the readings of one sensor, got those of {text!r:.40} after "
+                    f"those of {last!r:.40} (column '{name:.40}'). One stream has one state: "
+                    "use a separate file and a separate run for each sensor, or pass "
+                    "--one-stream if all rows belong to one stream"
                 )
             seen[text] = None
             self._last[name] = text

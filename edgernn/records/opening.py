@@ -1,4 +1,4 @@
-"""From lines and what is said about them to a reader."""
+"""Opens a reader for lines and the options given for them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SUFFIXES: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableOptions:
-    """What is said about a table; what is left out is looked up in its first lines.
+    """Options for reading a table; omitted options are detected from its first lines.
 
     Attributes:
         format: "csv" or "jsonl".
@@ -38,7 +38,7 @@ class TableOptions:
         encoding: a codec of Python.
         columns: one column per channel in the order of the channels, by name or by position from
             1; or ``channel=column`` for those that are called otherwise.
-        one_stream: a column that tells sensors apart may change: the rows are one stream anyway.
+        one_stream: a column that identifies sensors may change: the rows are one stream anyway.
 
     Raises:
         EdgeRnnError: a value that is none, or a delimiter that is the decimal mark.
@@ -63,8 +63,8 @@ class TableOptions:
             raise EdgeRnnError(f"--decimal: expected '.' or ',', got {self.decimal!r:.40}.")
         if self.decimal == "," == mark:
             raise EdgeRnnError(
-                "--decimal: expected another mark than the delimiter, got ',' for both. "
-                "Leave --delimiter out, or name the one between the cells."
+                "--decimal: expected a mark that differs from the delimiter, got ',' for both. "
+                "Omit --delimiter, or pass the delimiter between the cells."
             )
         if self.encoding is not None:
             _check_encoding(self.encoding)
@@ -106,7 +106,7 @@ def open_reader(
     Args:
         source: the lines; its first ones are looked at.
         inputs: channel names I.
-        options: what is said about the table.
+        options: the options given for the table.
         ports: the inputs of the model, where there are several.
         codes: numbers are integer codes.
         passed: columns that go through, by name, by position from 1, or "all".

@@ -65,7 +65,7 @@ class InputNames:
         return tuple(self._ports)
 
     def channel(self, name: str) -> str:
-        """The channel that is also called so; a name that is no other name stays as it is."""
+        """The channel that is also called so; other names stay unchanged."""
         return name if name in self.channels else self._others.get(name, name)
 
     def is_fed(self, key: str) -> bool:
@@ -79,7 +79,7 @@ class InputNames:
         the value of its only channel.
 
         Raises:
-            ReadingError: an input is none of these, or a channel is there twice.
+            ReadingError: an input is none of these, or a channel occurs twice.
         """
         if not self._ports:
             return dict(value)
@@ -90,7 +90,7 @@ class InputNames:
             twice = found.keys() & members.keys()
             if twice:
                 raise ReadingError(
-                    f"expected one value of a channel, got two of {', '.join(sorted(twice)):.60}"
+                    f"expected one value per channel, got two for {', '.join(sorted(twice)):.60}"
                 )
             found |= members
         return found

@@ -1,4 +1,4 @@
-"""One reading as a reader hands it over."""
+"""One reading as returned by a reader."""
 
 from __future__ import annotations
 
@@ -63,5 +63,5 @@ class Reader(Protocol):
         ...
 
     def advice(self, lines: list[str]) -> str:
-        """The likely reason why none of these lines is a reading, and its cure; "" if unknown."""
+        """The likely reason why none of these lines is a reading, and its fix; "" if unknown."""
         ...

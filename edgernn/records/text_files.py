@@ -40,7 +40,7 @@ def inner_suffix(name: str) -> str:
 class TextSource:
     """Lines of a file or of the standard input.
 
-    Nothing is read before `look` or `lines`, so that whoever waits for the first line decides how.
+    Nothing is read before `look` or `lines`, so the caller decides how to wait for the first line.
 
     Attributes:
         name: what messages call it.
@@ -112,8 +112,8 @@ def _opened(name: str) -> Iterator[BinaryIO]:
         return
     if sys.stdin is None:
         raise EdgeRnnError(
-            "stdin: expected readings on the standard input, got a closed one. "
-            "Name a file with --input, or open it: < readings.csv"
+            "stdin: expected readings on standard input, got a closed stream. Pass a file with "
+            "--input, or redirect one: < readings.csv"
         )
     binary = getattr(sys.stdin, "buffer", None)
     if binary is None:  # a caller's own text stream
@@ -176,8 +176,8 @@ def damage_named(name: str) -> Iterator[None]:
         if not known and type(error).__module__ not in ("zlib", "_lzma"):
             raise
         raise EdgeRnnError(
-            f"{name}: expected a file that can be read to its end, got {error!s:.120}. "
-            "Copy or record it again."
+            f"{name}: expected a file that is readable to its end, got {error!s:.120}. Copy or "
+            "record it again."
         ) from error
 
 
@@ -186,7 +186,7 @@ class Sink:
 
     Args:
         begin: gives the stream that takes the text; called once, for the first line.
-        live: every line is handed on at once.
+        live: every line is passed on immediately.
     """
 
     def __init__(self, begin: Callable[[], TextIO], live: bool) -> None:

@@ -20,7 +20,7 @@ _SIGNIFICANT: Final = 6
 
 
 def decimals(step: float) -> int | None:
-    """Decimals that tell values ``step`` apart: rounding to them moves less than half a step.
+    """Decimals that distinguish values ``step`` apart (rounding error below half a step).
 
     None where decimals are no way to write such values; `_SIGNIFICANT` digits are.
     """
@@ -57,7 +57,7 @@ def _text(value: Number, places: int | None) -> str:
 
 
 def output_names(outputs: Sequence[str], passed: Sequence[str]) -> list[str]:
-    """Names of the outputs beside columns that go through: none twice."""
+    """Names of the outputs next to columns that are passed through, without duplicates."""
     names: list[str] = []
     for name in outputs:
         while name in passed or name in names:
@@ -113,8 +113,9 @@ class CsvWriter:
         strange = [str(name) for name in record.passed if name not in names]
         if strange:
             raise EdgeRnnError(
-                f"--pass-through: expected the keys of the first reading, got {listed(strange)}. "
-                "Name the columns, or write JSON lines: --output-format jsonl"
+                "--pass-through: expected the keys of the first reading, got "
+                f"{listed(strange)}. Name the columns, or write JSON lines with "
+                "--output-format jsonl"
             )
         if self._decimal is None and not record.malformed:
             self._decimal = self._dialect().decimal or "."

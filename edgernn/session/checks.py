@@ -1,4 +1,4 @@
-"""What a user hands to a session beside readings: warm-up, states, arrays to bind."""
+"""Checks of a session's arguments other than readings: warm-up, states, arrays to bind."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def is_padded(warm_up: str, interface: Interface) -> bool:
         )
     if warm_up == "pad" and interface.window is None:
         raise EdgeRnnError(
-            f"warm_up: expected 'nothing' for an endless model, got 'pad' ('{interface.name}'). "
-            "Only windows are filled up with a reading."
+            "warm_up: expected 'nothing' for an endless model, got 'pad' "
+            f"('{interface.name}'). Only window models can be padded; omit warm_up."
         )
     return warm_up == "pad"
 
@@ -50,7 +50,7 @@ def checked_state(interface: Interface, state: Mapping[str, npt.ArrayLike]) -> S
     if not isinstance(state, Mapping):
         raise StateError(
             f"state: expected a mapping of names to vectors, got {type(state).__name__}. "
-            "Assign what `session.state` returns."
+            "Assign a value returned by `session.state`."
         )
     wanted = [spec.name for spec in interface.carried]
     if set(state) != set(wanted):

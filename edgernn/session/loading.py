@@ -31,7 +31,8 @@ def load(
     """Open a model for streaming.
 
     A file of programs that share states, and a `ProgramSet`, give the `ProgramSession` that
-    `load_programs` makes of them; static types, which cannot know what a file holds, want that one.
+    `load_programs` returns for them; use it for static type checks, which cannot see the content of
+    a file.
 
     Args:
         source: an .edgernn, .tflite or .onnx file, or an integer model in memory.
@@ -40,10 +41,10 @@ def load(
         on_bad_reading: what a missing value (NaN, infinite, None, masked) does: "raise", "hold",
             "skip" or a number that takes its place (see `Policy`); or one of
             these by channel name, for example {"temperature": "hold", "pressure": 1013.0}, or by
-            the name of an input, for all its channels that have none of their own. Channels
+            the name of an input, for all its channels without an own entry. Channels
             without one raise.
         warm_up: what a window model answers before its first window is full: "nothing" (NaN), or
-            "pad", as if the first reading had stood before the stream for ever.
+            "pad", as if the first reading had been repeated before the stream.
         backend_options: passed to the backend, see its module.
 
     Raises:
@@ -130,7 +131,7 @@ def _linked(
 
 
 def _check_policies(given: OnBadReadings) -> None:
-    """Refuse what can be no policy, neither of a model nor of programs."""
+    """Refuse values that are not a policy for a model or for programs."""
     for policy in given.values() if isinstance(given, Mapping) else (given,):
         check_policy(policy)
 
@@ -178,7 +179,7 @@ class _Origin:
             backend.close()
             raise EdgeRnnError(
                 "session: expected the model that the pickled session ran, got another one. "
-                "Its file was replaced before it was pickled; load the model anew."
+                "The file was replaced before the session was pickled; load the model again."
             )
         return backend
 
@@ -186,7 +187,7 @@ class _Origin:
         """Pickle the content in place of the path.
 
         Raises:
-            EdgeRnnError: the file is no longer there, or no longer what was opened.
+            EdgeRnnError: the file is missing, or was changed since it was opened.
         """
         source = self.source
         if isinstance(source, IntegerModel):
@@ -211,6 +212,6 @@ def _content(path: Path, stamp: tuple[int, int]) -> bytes:
     except OSError as error:
         found = f"none ({error.strerror})"
     raise EdgeRnnError(
-        f"session: expected the file that was opened to pickle it, got {found} ('{path}'). "
-        "Keep the file as it is for as long as sessions over it are pickled."
+        f"session: expected the file that was opened to pickle it, got {found} ('{path}'). Do "
+        "not move or change the file while sessions that use it are pickled."
     )

@@ -21,7 +21,7 @@ Gaps = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
 class Policy(enum.Enum):
     """What a bad value of a channel does: one that is missing, NaN or infinite.
 
-    RAISE refuses the reading with an error and leaves the stream as it was. HOLD puts the channel's
+    RAISE refuses the reading with an error and does not change the stream. HOLD puts the channel's
     last good value in its place; the other channels keep what was read. Until every held channel
     has had a good value the stream stands still and its output is NaN. SKIP leaves the whole
     reading out, as if it had never come, and repeats the last output; NaN before the first.
@@ -117,7 +117,7 @@ class Policies:
         return still, seen
 
     def __str__(self) -> str:
-        """As it was given."""
+        """The policy as given."""
         if isinstance(self.given, dict):
             return ", ".join(f"{name}: {policy}" for name, policy in self.given.items())
         return str(self.given)
@@ -127,7 +127,7 @@ def check_policy(given: object) -> None:
     """Refuse what cannot be a policy of any model.
 
     Raises:
-        EdgeRnnError: neither a policy, nor a number, nor a mapping to such.
+        EdgeRnnError: not a policy, a number or a mapping to these.
     """
     for value in given.values() if isinstance(given, Mapping) else (given,):
         _policy(value)
@@ -148,9 +148,9 @@ def by_program(given: OnBadReadings, programs: Sequence[str]) -> dict[str, OnBad
     unknown = [str(name) for name in given if name not in programs]
     if unknown:
         raise EdgeRnnError(
-            f"on_bad_reading: expected a policy for each program ({', '.join(programs)}), "
-            f"got {', '.join(unknown)}. Name channels inside: "
-            f"{{{programs[0]!r}: {{'channel': 'hold'}}}}"
+            f"on_bad_reading: expected policies for the programs {', '.join(programs)}, got "
+            f"{', '.join(unknown)}. Put channels inside a program: {{{programs[0]!r}: "
+            "{'channel': 'hold'}}"
         )
     policies: dict[str, Any] = dict(given)
     return {name: policies.get(name, "raise") for name in programs}
@@ -181,6 +181,6 @@ def _policy(given: Any) -> Policy | float:
         return Policy(given)
     except ValueError:
         raise EdgeRnnError(
-            f"on_bad_reading: expected one of {_WANTED}, or a finite number, got {given!r:.40}. "
-            "Give one for all channels, or a dictionary with the names of channels."
+            f"on_bad_reading: expected one of {_WANTED}, or a finite number, got "
+            f"{given!r:.40}. Pass one policy for all channels, or a dictionary by channel name."
         ) from None

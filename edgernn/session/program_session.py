@@ -57,16 +57,16 @@ class ProgramStream(Session):
 class ProgramSession:
     """One stream through several programs (NUMERICS.md 6.10).
 
-    Each program takes readings of its own, as a `Session` does. States that programs share are one
+    Each program reads its own readings, like a `Session` does. States that programs share are one
     vector: what one program leaves, the next one finds. A program that begins with what another one
     left has to `begin` before its first step; others have begun with the session. A call that
-    raises leaves the stream as it was.
+    raises does not change the stream.
 
     Args:
         interfaces: of the programs.
         backends: one for each program, by its name; closed with the last session that uses it.
         on_bad_reading: as in `edgernn.load`.
-        origins: open the backends anew where the session is unpickled, by program.
+        origins: reopen the backends when the session is unpickled, by program.
     """
 
     __slots__ = ("__weakref__", "_begun", "_current", "_holders", "_interfaces", "_sessions")
@@ -149,8 +149,8 @@ class ProgramSession:
         codes = self._sessions[source].last_codes
         if codes is None:
             raise EdgeRnnError(
-                f"session: expected that '{source}' has answered before '{handover.program}' "
-                f"begins with its output, got no step. Run it first: session.run({source!r}, ...)."
+                f"session: expected a step of '{source}' before '{handover.program}' begins "
+                f"with its output, got none. Run it first: session.run({source!r}, ...)."
             )
         return codes[own]
 
@@ -159,7 +159,7 @@ class ProgramSession:
         return self._sessions[self._holders.get(state, program)].state[state]
 
     def _hold(self, program: str) -> None:
-        """A program has what is there of all its states."""
+        """A program has all available values of its states."""
         for spec in self._interfaces[program].states:
             if spec.name in self._holders:
                 self._holders[spec.name] = program
@@ -174,8 +174,9 @@ class ProgramSession:
         self._require_open()
         if program not in self._begun:
             raise EdgeRnnError(
-                f"session: expected that '{program}' begins before its first step, since it takes "
-                f"over what another program left, got a step. Call: session.begin({program!r})."
+                f"session: expected '{program}' to begin before its first step, because it "
+                "starts from values of another program, got a step. Call: "
+                f"session.begin({program!r})."
             )
         session = self._sessions[program]
         stale = {
@@ -243,7 +244,7 @@ class ProgramSession:
         return self._entered(program).run_codes(q_xs)
 
     def outputs(self, program: str, y: npt.NDArray[Scalar]) -> dict[str, npt.NDArray[Scalar]]:
-        """Tell the outputs of a program apart; as `Session.outputs`.
+        """Split the outputs of a program by name; see `Session.outputs`.
 
         Raises:
             ModelError: no such program.
@@ -280,8 +281,8 @@ class ProgramSession:
         if not isinstance(state, Mapping) or set(state) != set(wanted):
             got = ", ".join(sorted(map(str, state))) if isinstance(state, Mapping) else type(state)
             raise StateError(
-                f"state: expected a mapping of {', '.join(wanted)} to vectors, got {got or 'none'}."
-                " Assign what `session.state` returns."
+                f"state: expected a mapping of {', '.join(wanted)} to vectors, got "
+                f"{got or 'none'}. Assign a value returned by `session.state`."
             )
         vectors: dict[str, dict[str, Int16Array]] = {}
         for interface in self._interfaces.programs:

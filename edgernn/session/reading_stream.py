@@ -25,7 +25,7 @@ Reading = npt.ArrayLike | Mapping[str, Any]
 class ReadingStream:
     """A stream, the policies of its channels, and what is counted of its readings.
 
-    The base of `edgernn.Session`, which comes here with what its stream does not take by itself.
+    The base of `edgernn.Session`, which calls it for readings that its stream does not handle.
 
     Attributes:
         bad_readings: readings of which a value was missing.

@@ -4,7 +4,7 @@ A reading has one real number per input channel, in the order of the channels or
 Where the model has several inputs, their names stand for their channels.
 NaN, infinity, None and a masked value stand for a value that is missing;
 `edgernn.session.policies` says what becomes of it. Everything else, such as text, another number
-of channels or a name that is not there, is a mistake of the program and raises under every policy.
+of channels or an unknown name, is a programming error and raises under every policy.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def named_values(
         wanted = ", ".join(port.name for port in ports) + " or " if ports else ""
         raise ShapeError(
             f"session: expected a reading with {wanted}{', '.join(names)}, got one without "
-            f"{', '.join(missing)}{place}. Pass None where a value is missing."
+            f"{', '.join(missing)}{place}. Pass None for missing values."
         )
     values: list[Any] = []
     for port, own, value in _by_port(x, names, ports, place):
@@ -115,9 +115,9 @@ def _by_port(
         strangers = [str(name) for name in x if name not in known]
         instead = f", but {', '.join(strangers)}" if strangers else ""
         cure = (
-            "Call the inputs as the model does"
+            "Use the model's input names"
             if strangers
-            else "Pass None where a whole input is missing"
+            else "Pass None for an input whose values are all missing"
         )
         raise ShapeError(
             f"session: expected {wanted}, got no {', '.join(missing)}{instead}{place}. {cure}."
@@ -125,8 +125,8 @@ def _by_port(
     unknown = [str(name) for name in x if name not in used]
     if unknown:
         raise ShapeError(
-            f"session: expected {wanted}, got {', '.join(unknown)} beside them{place}. "
-            "Leave out what is no input."
+            f"session: expected {wanted}, got also {', '.join(unknown)}{place}. Remove the "
+            "names that are not inputs."
         )
     yield from parts
 
@@ -149,8 +149,8 @@ def _columns(xs: Mapping[str, Any], names: ChannelNames, ports: Ports) -> FloatA
     if len(set(lengths.values())) > 1:
         listed = ", ".join(f"{count} of {name}" for name, count in lengths.items())
         raise ShapeError(
-            f"session: expected as many readings of every input, got {listed}. "
-            "Pass NaN where a value is missing."
+            f"session: expected the same number of readings for every input, got {listed}. "
+            "Pass NaN for missing values."
         )
     return np.concatenate(list(pieces.values()), axis=1)
 
@@ -178,8 +178,8 @@ def read_many(xs: object, names: ChannelNames, ports: Ports = (), where: str = "
         rows = _picked(rows, xs.columns, names)
     if rows is None:
         raise ShapeError(
-            f"session: expected readings [T, {width}], got {type(xs).__name__}{place}. "
-            "Pass a sequence of readings to run, a single one to step."
+            f"session: expected readings [T, {width}], got {type(xs).__name__}{place}. Pass a "
+            "sequence of readings to run, or a single reading to step."
         )
     if isinstance(rows, list) and any(_needs_a_look(row) for row in rows):
         return _each(rows, names, ports, where)
@@ -192,7 +192,7 @@ def read_many(xs: object, names: ChannelNames, ports: Ports = (), where: str = "
     if array.ndim == 3:
         raise ShapeError(
             f"session: expected readings [T, {width}], got {len(array)} sequences "
-            f"{list(array.shape)}{place}. Run each in a stream of its own: "
+            f"{list(array.shape)}{place}. Run each sequence in its own stream: "
             "[session.new_stream().run(xs) for xs in batch]"
         )
     if array.shape[1:] != (width,):
@@ -210,8 +210,9 @@ def missing_value(x: float, channel: int, names: ChannelNames, where: str = "") 
         where: position of the reading.
     """
     return ReadingError(
-        f"session: expected finite values, got {x} ({where and f'{where}, '}channel {channel}). "
-        f"Repair '{names[channel]}', or open the session with on_bad_reading='hold' or 'skip'."
+        f"session: expected finite values, got {x} ({where and f'{where}, '}channel "
+        f"{channel}). Replace the value of '{names[channel]}', or open the session with "
+        "on_bad_reading='hold' or 'skip'."
     )
 
 
@@ -310,8 +311,8 @@ def read_codes(q_x: object, interface: Interface, *, many: bool) -> OperandArray
         raise ShapeError(f"session: expected codes {wanted}, got {error!s:.120}.") from None
     if codes.dtype.kind not in "iu" or codes.ndim != 1 + many or codes.shape[-1] != width:
         raise ShapeError(
-            f"session: expected integer codes {wanted}, "
-            f"got {codes.dtype.name} {list(codes.shape)}. Use `step` and `run` for real numbers."
+            f"session: expected integer codes {wanted}, got {codes.dtype.name} "
+            f"{list(codes.shape)}. Pass real numbers to `step` or `run` instead."
         )
     bounds = interface.input.code_bounds(interface.precision)
     bad = bounds.broken(codes)
@@ -319,8 +320,8 @@ def read_codes(q_x: object, interface: Interface, *, many: bool) -> OperandArray
         place = tuple(np.argwhere(bad)[0])
         tokens = interface.input.vocabulary and f" of '{interface.input.names[place[-1]]}'"
         raise ReadingError(
-            f"session: expected {bounds.said(int(place[-1]))}{tokens or ''}, "
-            f"got {int(codes[place])} (NUMERICS.md clause 2.3). "
-            "Make codes with `session.interface.quantize`."
+            f"session: expected {bounds.said(int(place[-1]))}{tokens or ''}, got "
+            f"{int(codes[place])} (NUMERICS.md clause 2.3). Compute codes with "
+            "`session.interface.quantize`."
         )
     return codes.astype(interface.code_dtype)

@@ -35,18 +35,18 @@ class Session(ReadingStream):
     """One stream through one model.
 
     `run` is by definition repeated `step`: every way of cutting a stream into chunks gives the
-    same bits. A call that raises leaves the stream as it was.
+    same bits. A call that raises does not change the stream.
 
     Args:
         backend: executes the model; closed together with the last session that uses it.
         on_bad_reading: as in `edgernn.load`.
         warm_up: what a window model answers before its first window is full: "nothing" (NaN), or
-            "pad", as if the first reading had stood before the stream for ever.
-        origin: opens the backend anew where the session is unpickled.
+            "pad", as if the first reading had been repeated before the stream.
+        origin: reopens the backend when the session is unpickled.
 
     Attributes:
         bad_readings: readings of which a value was missing, NaN or infinite, since the session was
-            opened or reset, whatever the policy.
+            opened or reset, under every policy.
     """
 
     __slots__ = ("__dict__", "__weakref__")
@@ -93,8 +93,8 @@ class Session(ReadingStream):
                 those that do.
 
         Returns:
-            float64 [O] in physical units; NaN where there is no output yet. `outputs` tells several
-            apart.
+            float64 [O] in physical units; NaN where there is no output yet. `outputs` splits
+            several outputs by name.
 
         Raises:
             ReadingError: a value is missing and its channel's policy is "raise".
@@ -137,7 +137,7 @@ class Session(ReadingStream):
         return self._run_of_any(xs, softmax)
 
     def outputs(self, y: npt.NDArray[Scalar]) -> dict[str, npt.NDArray[Scalar]]:
-        """Tell the outputs of a model apart.
+        """Split the outputs of a model by name.
 
             y = session.outputs(session.step({"wind": (3.1, 0.4), "load": 512}))
             print(y["power"], y["state"])
@@ -157,7 +157,7 @@ class Session(ReadingStream):
         if np.shape(y)[-1:] != (output.width,):
             raise ShapeError(
                 f"session: expected outputs [..., {output.width}] of '{self.interface.name}', "
-                f"got {list(np.shape(y))}. Pass what `step` or `run` returns."
+                f"got {list(np.shape(y))}. Pass a value returned by `step` or `run`."
             )
         if not output.ports:
             return {MODEL_OUTPUT: y}
@@ -180,8 +180,8 @@ class Session(ReadingStream):
 
         Args:
             x: float64 [I] in physical units, or input codes [I] of `interface.code_dtype`.
-            y: writable, float64 [O] in physical units, or int16 [O] for codes; codes stay as they
-                are until the first answer, of a window or of a model with a rate.
+            y: writable, float64 [O] in physical units, or int16 [O] for codes; codes stay unchanged
+                until the first output, of a window or of a model with a rate.
 
         Returns:
             A function of no arguments that returns nothing and raises what `step` raises.

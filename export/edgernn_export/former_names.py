@@ -1,4 +1,4 @@
-"""Names that documents once showed and that moved: they work for one version more, and say so."""
+"""Old names of the documentation: they work for one more version, with a deprecation warning."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ class _FormerNames(MetaPathFinder):
             return None
         names = [f"{name} of {new}" for (old, name), new in FUNCTIONS.items() if old == fullname]
         warnings.warn(
-            f"{fullname} is now {', '.join([MODULES[fullname], *names])}; "
-            "the former name goes with the next version.",
+            f"{fullname} is now {', '.join([MODULES[fullname], *names])}; the old name will be "
+            "removed in the next version.",
             DeprecationWarning,
             stacklevel=2,
         )

@@ -20,6 +20,6 @@ def test_the_program_runs(monkeypatch, tmp_path, capsys):
     exec(compile(block.text, block.document, "exec"), names)
     first, *_, last = capsys.readouterr().out.splitlines()
     assert first == "general_gru_after wide"
-    assert "states of 31 bits, for long memory: averages" in names["report"].table()
+    assert "31-bit states, for long memory: averages" in names["report"].table()
     assert last.endswith("dB more in the states")
     assert names["gained"] > 10.0

@@ -23,7 +23,10 @@ def test_every_program_runs(tmp_path, monkeypatch, capsys):
     said = capsys.readouterr()
     assert said.out == "windows of 20 readings\n"
     assert "sequential" in said.err
-    assert "streamed endlessly instead of in windows, the float network itself" in said.err
+    assert (
+        "as an endless stream instead of windows, the outputs of the float network itself"
+        in said.err
+    )
     exec(compile(programs[1].text, programs[1].document, "exec"), names)
     y, first = np.asarray(names["y"]), np.asarray(names["first"])
     assert y.shape == (60, 1)

@@ -153,7 +153,9 @@ def test_macros_say_which_channels_are_whose(tmp_path):
     done = subprocess.run([program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["0", "2", "2", "3", "0", "1", "1", "4"]
     header = (tmp_path / "model.h").read_text("ascii")
-    assert "Of _, y are logits of a softmax: of each, the largest wins." in header
+    assert (
+        "Of _, y are logits of a softmax: the largest one of each is its predicted class." in header
+    )
 
 
 def test_names_of_macros_are_unique():

@@ -156,7 +156,7 @@ def test_other_files_and_names_are_refused(file, tmp_path):
         edgernn.load(file, program="other")
     with pytest.raises(FormatError, match="expected programs, 'encode' among them, got one model"):
         open_tflite(single, program="encode")
-    with pytest.raises(FormatError, match=r"expected programs, got one model \(encode\)"):
+    with pytest.raises(FormatError, match=r"expected several programs, got one model \(encode\)"):
         edgernn.load_programs(single)
 
 
@@ -170,7 +170,7 @@ def test_metadata_are_read_strictly():
         return json.dumps(record)
 
     for change, message in (
-        (lambda r: r.update(edgernn_programs=2), "expected version 1 of programs, got 2"),
+        (lambda r: r.update(edgernn_programs=2), "expected version 1 for programs, got 2"),
         (lambda r: r.update(more=1), "exactly the members"),
         (lambda r: r["handovers"][0].update(shift=9), r"handovers\[0\].shift: expected an integer"),
         (lambda r: r["handovers"][0].update(value="no.h"), "interface: context: expected a state"),

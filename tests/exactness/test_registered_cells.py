@@ -182,7 +182,7 @@ def test_a_file_finds_the_package_of_its_cell(tmp_path):
 
     strange = loaded()
     assert "edgernn.errors.FormatError" in strange.stderr
-    assert "or a cell that a package registers, got 'coupled_lstm'. Import the" in strange.stderr
+    assert "or a cell registered by a package, got 'coupled_lstm'. Import the" in strange.stderr
     assert strange.stderr.rstrip().endswith(f"in the group {ENTRY_POINTS!r}.")
     (tmp_path / "their_cells.py").write_text(Path(coupled_lstm.__file__).read_text())
     installed = tmp_path / "their_cells-1.0.dist-info"

@@ -1,4 +1,4 @@
-"""LSTM, GRU and SimpleRNN with any functions, wider ranges, and states of 31 bits."""
+"""LSTM, GRU and SimpleRNN with any functions, wider ranges, and 31-bit states."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ _GRU_EXPONENTS: Final = {
 
 
 def quantized(exponent: int) -> QFormat:
-    """The int16 format with so many fraction bits."""
+    """The int16 format with this many fraction bits."""
     return QFormat(bits=16, frac_bits=exponent)
 
 
@@ -76,13 +76,13 @@ def check_gates(layer: LayerRecord, function: str) -> None:
     """
     if layer.is_wide and function not in WIDE_GATES:
         raise ModelError(
-            f"{layer.name}.gate_function: expected {', '.join(WIDE_GATES)} of a wide state, got "
-            f"{function!r:.80}"
+            f"{layer.name}.gate_function: expected {', '.join(WIDE_GATES)} for a wide state, "
+            f"got {function!r:.80}"
         )
     table = layer.curves.get("gate_curve")
     if layer.is_wide and table is not None and table.least < 0:
         raise ModelError(
-            f"{layer.name}.gate_curve: expected shares of 0 at least of a wide state, got "
+            f"{layer.name}.gate_curve: expected gate values >= 0 for a wide state, got "
             f"{table.least}"
         )
 

@@ -1,4 +1,4 @@
-"""Model <-> record and tensors, what an .edgernn file carries (FORMAT.md sections 4 and 5)."""
+"""Model <-> record and tensors, the content of an .edgernn file (FORMAT.md sections 4 and 5)."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ def check_network_inputs(layers: Sequence[Layer]) -> None:
         raise format_error(
             FormatDefect.BAD_RECORD,
             "model.layers",
-            expected=f"at most {MAX_NETWORK_INPUTS} inputs of all layers of a network together",
+            expected=f"at most {MAX_NETWORK_INPUTS} inputs in total over all layers of a network",
             got=str(total),
         )
 

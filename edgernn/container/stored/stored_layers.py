@@ -55,7 +55,7 @@ _known: dict[type[LayerRecord], Members] = {}
 
 
 def options(layer: type[LayerRecord]) -> Members:
-    """What the record of a layer holds beside kind, name, inputs, units, maps and constants.
+    """The content of a layer's record besides kind, name, inputs, units, maps and constants.
 
     They are the other fields of its class; the type of a field says how it is read.
 
@@ -92,7 +92,7 @@ def _reader(kind: str, name: str, form: Any) -> MemberReader:
 
 
 def layer_record(layer: Layer, version: str) -> dict[str, Any]:
-    """Everything of a layer that is not an array, as JSON values, but for what it reads.
+    """Everything of a layer that is not an array, as JSON values, except what it reads.
 
     Args:
         layer: the layer.
@@ -124,7 +124,7 @@ def _has_wide_field(layer: type[LayerRecord]) -> bool:
 
 
 def has_unit_scales(layer: Layer) -> bool:
-    """Whether the units of a layer have output scales of their own."""
+    """Whether the units of a layer have separate output scales."""
     return isinstance(layer, ScaledRecord) and layer.unit_scales is not None
 
 
@@ -209,9 +209,9 @@ def read_layer(node: Node, file: StoredTensors) -> Layer:
         if not network:
             raise node.member("kind").refuse(f"one of {', '.join(CHAIN_KINDS)}")
         raise node.member("kind").refuse(
-            f"one of {', '.join(LAYERS)} or a cell that a package registers",
-            "Import the package with this cell, or install one that has an entry point of its "
-            f"name in the group {ENTRY_POINTS!r}",
+            f"one of {', '.join(LAYERS)} or a cell registered by a package",
+            "Import the package that provides this cell, or install one with an entry point of "
+            f"this name in the group {ENTRY_POINTS!r}",
         )
     wanted = options(layer)
     members = node.keys()
@@ -251,7 +251,7 @@ def read_layer(node: Node, file: StoredTensors) -> Layer:
         }
     if wide:
         if not parts[_WIDE].flag():
-            raise parts[_WIDE].refuse("true, or no such member")
+            raise parts[_WIDE].refuse("true, or no member of this name")
         arguments[_WIDE] = True
     if layer.curve_shape:
         arguments |= _read_curves(parts[_CURVES], layer, fields["name"], file)
@@ -272,7 +272,7 @@ def _read_curves(
     """The tables of functions that a record lists."""
     members = node.keys()
     if not set(members) <= set(layer.curve_shape):
-        raise node.refuse(f"members among {', '.join(layer.curve_shape)}")
+        raise node.refuse(f"only the members {', '.join(layer.curve_shape)}")
     types = get_type_hints(layer)
     for key in layer.curve_shape:
         if types[key] is CurveTable:

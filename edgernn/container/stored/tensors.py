@@ -47,16 +47,16 @@ def program_prefix(name: str) -> str:
 
 
 class TensorTable:
-    """Hands out tensors by name and remembers which were asked for."""
+    """Returns tensors by name and remembers which were used."""
 
     def __init__(self, tensors: NamedTensors) -> None:
-        """Start with nothing handed out."""
+        """Start with no tensor used."""
         self._tensors = tensors
         self._used: set[str] = set()
         self._prefix = ""
 
     def of_program(self, name: str) -> TensorTable:
-        """The tensors of one program, by the names they have in a model of its own."""
+        """The tensors of one program, by the names they have in a separate model."""
         table = TensorTable(self._tensors)
         table._used, table._prefix = self._used, program_prefix(name)
         return table
@@ -88,7 +88,7 @@ class TensorTable:
         return tensor
 
     def check_all_used(self) -> None:
-        """Refuse tensors nobody asked for.
+        """Refuse tensors that are not used.
 
         Raises:
             FormatError: UNEXPECTED_TENSOR.
@@ -98,7 +98,7 @@ class TensorTable:
             raise format_error(
                 FormatDefect.UNEXPECTED_TENSOR,
                 "header",
-                expected="only tensors that the model record asks for",
+                expected="only tensors that the model record uses",
                 got=f"{min(unused)!r:.60} and {len(unused) - 1} more",
             )
 
@@ -262,7 +262,7 @@ def tile_places(
     if falls.any():
         where = int(np.flatnonzero(falls)[0])
         got = f"{place[where]} before {place[where + 1]} in group {group_of[where]}"
-        raise _bad_tiles(owner, "tiles in rising order", got)
+        raise _bad_tiles(owner, "tiles in ascending order", got)
     return group_of, place
 
 

@@ -51,7 +51,7 @@ def _check_scale(owner: str, scale: FloatArray) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Port:
-    """Consecutive channels with a name of their own: one of several inputs or outputs.
+    """Consecutive channels with a common name: one of several inputs or outputs.
 
     Attributes:
         name: unique among the inputs, or the outputs.
@@ -85,8 +85,8 @@ def _check_ports(
     for port, own in zip(ports, port_slices(ports).values(), strict=True):
         if port.name in channels and channels[own] != (port.name,):
             raise ModelError(
-                f"{owner}.ports: expected a port called as none but its only channel, "
-                f"got '{port.name}', which is a channel too"
+                f"{owner}.ports: expected a port name that differs from the channel names "
+                f"unless the port has one channel, got '{port.name}', which is a channel too"
             )
     return ports if len(ports) > 1 else ()
 
@@ -168,7 +168,7 @@ class InputSpec(ArrayRecord):
             raise ModelError("input.offset: expected finite values")
         set_(self, "ports", _check_ports("input", self.ports, self.names))
         if any(port.softmax for port in self.ports):
-            raise ModelError("input.ports: expected inputs without softmax, got one with it")
+            raise ModelError("input.ports: expected inputs without softmax, got one with softmax")
         set_(self, "vocabulary", self._checked_vocabulary())
 
     def _checked_vocabulary(self) -> tuple[int, ...]:
@@ -176,8 +176,8 @@ class InputSpec(ArrayRecord):
         sizes = self.vocabulary
         if sizes and len(sizes) != self.width:
             raise ModelError(
-                f"input.vocabulary: expected one size for each of {self.width} channels, "
-                f"got {len(sizes)}"
+                f"input.vocabulary: expected one vocabulary size for each of {self.width} "
+                f"channels, got {len(sizes)}"
             )
         for name, size, scale, offset in zip(
             self.names, sizes, self.scale, self.offset, strict=False
@@ -189,8 +189,8 @@ class InputSpec(ArrayRecord):
                 )
             if size and (scale, offset) != (1.0, 0.0):
                 raise ModelError(
-                    f"input.scale: expected scale 1 and offset 0 of the tokens '{name}', "
-                    f"got {scale} and {offset}"
+                    f"input.scale: expected scale 1 and offset 0 for the tokens '{name}', got "
+                    f"{scale} and {offset}"
                 )
         return sizes if any(sizes) else ()
 
@@ -245,7 +245,9 @@ class OutputSpec(ArrayRecord):
         ports = _check_ports("output", self.ports, self.names)
         object.__setattr__(self, "ports", ports)
         if ports and self.softmax != any(port.softmax for port in ports):
-            raise ModelError(f"output.softmax: expected that of its ports, got {self.softmax}")
+            raise ModelError(
+                f"output.softmax: expected the same value as in its ports, got {self.softmax}"
+            )
 
     @property
     def width(self) -> int:

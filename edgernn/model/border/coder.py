@@ -57,7 +57,7 @@ class InputCoder:
 
     @property
     def range(self) -> tuple[FloatArray, FloatArray]:
-        """The least and the greatest physical value [I] that have codes of their own."""
+        """The least and the greatest physical value [I] that have distinct codes."""
         return self._offset + self._low * self._scale, self._offset + self._high * self._scale
 
 
@@ -81,7 +81,7 @@ def check_tokens(names: Sequence[str], vocabulary: Sequence[int], x: npt.ArrayLi
         place = tuple(np.argwhere(wrong)[0])
         size = vocabulary[place[-1]]
         raise ReadingError(
-            f"'{names[place[-1]]}': expected a token, an integer from 0 to {size - 1} "
-            f"(the model knows {size}), got {values[place]:.10g}. "
-            "Map what is unknown to a token that the model was trained with."
+            f"'{names[place[-1]]}': expected a token, an integer from 0 to {size - 1} (the "
+            f"vocabulary has {size} tokens), got {values[place]:.10g}. Map unknown tokens to "
+            "one that the model was trained with."
         )

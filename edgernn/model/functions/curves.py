@@ -18,7 +18,7 @@ CURVE_STEP_BITS: Final = range(4, 13)
 class CurveTable(ArrayRecord):
     """A function of int16 codes as a table that is interpolated (clause 3.6).
 
-    Between two entries results lie on the straight line, rounded half up. The table does not say
+    Between two entries results are interpolated linearly, rounded half up. The table does not say
     what codes and results are worth: it is made for one format, or real scale, of each.
 
     Attributes:
@@ -36,12 +36,12 @@ class CurveTable(ArrayRecord):
         object.__setattr__(self, "entries", entries)
         if entries.size not in [(1 << (16 - bits)) + 1 for bits in CURVE_STEP_BITS]:
             raise ModelError(
-                "curve.entries: expected 2^n + 1 of them, n from "
-                f"{16 - max(CURVE_STEP_BITS)} to {16 - min(CURVE_STEP_BITS)}, got {entries.size}"
+                f"curve.entries: expected 2^n + 1 entries, n from {16 - max(CURVE_STEP_BITS)} "
+                f"to {16 - min(CURVE_STEP_BITS)}, got {entries.size}"
             )
         if not INT16_MIN <= self.low <= self.high <= INT16_MAX:
             raise ModelError(
-                f"curve: expected limits of int16 in their order, got {self.low} and {self.high}"
+                f"curve: expected int16 limits in ascending order, got {self.low} and {self.high}"
             )
 
     @property

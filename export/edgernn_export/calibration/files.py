@@ -58,7 +58,7 @@ _STRANGERS: Final = (
     (b"\x80\x05", "a pickle", "Write the array with numpy.save"),
     (b"MATLAB 5.0", "a MATLAB file", "Write the array with numpy.save"),
 )
-_CURE: Final = "Repair the file, or go on with --on-bad-reading hold or skip"
+_CURE: Final = "Fix the file, or pass --on-bad-reading hold or skip"
 _DEFAULT: Final = TableOptions()
 
 
@@ -106,7 +106,7 @@ def load_streams(
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ReadingTable:
-    """Readings from a table of text, and what stands beside them.
+    """Readings from a text table, and the other columns.
 
     Attributes:
         x: float64 [T, I].
@@ -245,12 +245,12 @@ def _refuse_strangers(path: Path, head: bytes) -> None:
     for magic, kind, cure in _STRANGERS:
         if head.startswith(magic):
             raise EdgeRnnError(
-                f"streams: expected an array of NumPy, a CSV file or JSON lines, got {kind} "
+                f"streams: expected a NumPy array, a CSV file or JSON lines, got {kind} "
                 f"('{path.name}'). {cure}."
             )
     inner = [suffix.lower() for suffix in path.suffixes]
     if ".npy" in inner or ".npz" in inner:
-        raise _unreadable(path, ValueError("bytes of another kind" if head else "an empty file"))
+        raise _unreadable(path, ValueError("bytes in another format" if head else "an empty file"))
 
 
 def load_arrays(path: Path) -> list[tuple[str, Any]]:
@@ -278,7 +278,7 @@ def load_arrays(path: Path) -> list[tuple[str, Any]]:
 def _joined(
     arrays: list[tuple[str, Any]], names: Sequence[str], ports: Sequence[Port], owner: str
 ) -> list[tuple[str, Any]]:
-    """Arrays of the inputs of a model as one of all channels; others as they are."""
+    """Arrays of the inputs of a model as one array of all channels; others unchanged."""
     if not ports or {name for name, _ in arrays} != {port.name for port in ports}:
         return arrays
     return [("", by_name(dict(arrays), names, ports, owner))]
@@ -332,5 +332,5 @@ def _rows(name: str, source: TextSource, reader: Reader, policy: Policy) -> _Tab
             raise ReadingError(f"{first}. {cure or _CURE}")
     if bad and bad == len(rows.lines):
         cure = reader.advice(examples)
-        raise ReadingError(f"{first}; no line holds a reading{cure and f'. {cure}'}")
+        raise ReadingError(f"{first}; no line has a valid reading{cure and f'. {cure}'}")
     return rows

@@ -47,7 +47,7 @@ def without_frames(streams: Any, names: Sequence[str], owner: str) -> Any:
     """Arrays in the place of frames, their columns in the order of the channels.
 
     Args:
-        streams: what users pass; what is no frame stays as it is.
+        streams: what users pass; other types than frames are returned unchanged.
         names: channel names I.
         owner: what the streams are, for messages.
 
@@ -68,7 +68,7 @@ def _values(frame: Any, names: Sequence[str], owner: str) -> Any:
     if len(missing) == len(wanted) == len(columns):
         # Only names of which none is the model's say nothing about the order of the columns.
         warnings.warn(
-            f"{owner}: no column is called as an input of the model, so they are taken in their "
+            f"{owner}: no column has the name of a model input, so the columns are used in "
             f"order: {listed([f'{c} -> {n}' for c, n in zip(columns, wanted, strict=True)])}. "
             "Pass input_names, or rename the columns.",
             TableWarning,
@@ -78,7 +78,7 @@ def _values(frame: Any, names: Sequence[str], owner: str) -> Any:
     elif missing:
         raise CalibrationError(
             f"{owner}: expected one column for each of {listed(wanted)}, got "
-            f"{listed(columns)}. Choose the columns of the channels with input_names=[...]."
+            f"{listed(columns)}. Select the channels' columns with input_names=[...]."
         )
     chosen = frame[wanted]
     try:
@@ -96,7 +96,8 @@ def by_name(streams: Any, names: Sequence[str], ports: Sequence[Port], owner: st
     """Arrays of all channels in the place of mappings.
 
     Args:
-        streams: what users pass; what is no mapping, nor a list of them, stays as it is.
+        streams: what users pass; other types than mappings and lists of mappings are returned
+            unchanged.
         names: channel names I; an array of one of them is [T] or [B, T].
         ports: of several inputs; an array of one is [T, W] or [B, T, W], a frame has its channels.
         owner: what the streams are, for messages.
@@ -121,8 +122,9 @@ def _side_by_side(
     if set(stream) != set(wanted):
         either = f" or inputs {listed(list(by_port))}" if by_port else ""
         raise CalibrationError(
-            f"{owner}: expected an array for each of the channels {listed(list(names))}{either}, "
-            f"got {listed([str(name) for name in stream])}. Give all of them and no other."
+            f"{owner}: expected an array for each of the channels "
+            f"{listed(list(names))}{either}, got {listed([str(name) for name in stream])}. "
+            "Pass exactly these arrays."
         )
     arrays = {}
     for name, channels in wanted.items():
@@ -139,7 +141,7 @@ def _side_by_side(
     lengths = {name: list(array.shape[:-1]) for name, array in arrays.items()}
     if len({tuple(length) for length in lengths.values()}) > 1:
         raise CalibrationError(
-            f"{owner}: expected as many readings for every name, got {lengths}. All inputs come "
-            "at the same steps."
+            f"{owner}: expected the same number of readings for every name, got {lengths}. All "
+            "inputs have the same steps."
         )
     return np.concatenate(list(arrays.values()), axis=-1)

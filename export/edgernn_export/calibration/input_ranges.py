@@ -30,10 +30,10 @@ _OWNER: Final = "quantize input_range"
 
 
 def check_given(given: Any) -> GivenRanges | None:
-    """Refuse what are no ranges, whatever the channels are called.
+    """Refuse values that are not ranges, for any channel names.
 
     Raises:
-        QuantizationError: neither a mapping nor a sequence, or no pair (low, high) of finite
+        QuantizationError: not a mapping or sequence, or not a pair (low, high) of finite
             numbers with low < high.
     """
     if given is None:
@@ -63,8 +63,7 @@ def by_channel(given: GivenRanges | None, model: FloatModel) -> tuple[Pair | Non
     """The given range of every channel; None where calibration decides.
 
     Args:
-        given: as `check_given` returns it; of an input, for all its channels that have none of
-            their own.
+        given: as `check_given` returns it; of an input, for all its channels without an own entry.
         model: has the channels and inputs.
 
     Raises:
@@ -76,8 +75,8 @@ def by_channel(given: GivenRanges | None, model: FloatModel) -> tuple[Pair | Non
     for name, pair, size in zip(names, ranges, model.vocabulary, strict=False):
         if size and pair is not None:
             raise QuantizationError(
-                f"{_OWNER}: expected no range of '{name}', whose {size} tokens are its codes, got "
-                f"{pair}. Leave it out."
+                f"{_OWNER}: expected no range for '{name}', whose {size} tokens are its codes, "
+                f"got {pair}. Remove this range."
             )
     return ranges
 
@@ -127,7 +126,7 @@ def input_ranges(
         stats: the readings of calibration.
         method: how ranges are chosen.
         precision: of the model.
-        given: from `by_channel`; taken as they are.
+        given: from `by_channel`; used unchanged.
 
     Returns:
         (low, high), float64 [I], low < high.
@@ -157,11 +156,12 @@ def clipped(
     """
     seen = stats.spread if len(stats.spread) else stats.sample
     share = np.mean((seen < ends[0]) | (seen > ends[1]), axis=0)
-    cure = "take range_method minmax (--range minmax)"
+    cure = "use range_method='minmax' (--range minmax)"
     return tuple(
-        f"input {names[i]}: expected calibration within {ends[0][i]:.6g} to {ends[1][i]:.6g}, got "
-        f"{stats.low[i]:.6g} to {stats.high[i]:.6g}, {share[i]:.2%} of it beyond. Such readings "
-        f"are clipped: {cure if given[i] is None else 'give a wider range'}."
+        f"input {names[i]}: expected calibration values in {ends[0][i]:.6g} to "
+        f"{ends[1][i]:.6g}, got {stats.low[i]:.6g} to {stats.high[i]:.6g}, {share[i]:.2%} of "
+        "them outside. Such readings are clipped: "
+        f"{cure if given[i] is None else 'pass a wider range'}."
         for i in np.flatnonzero((stats.low < ends[0]) | (stats.high > ends[1]))
     )
 

@@ -52,7 +52,7 @@ class TensorStatistics:
         rms: root mean square per column.
         sample: rows evenly spaced in time, of operands, the same steps for all of them, and of
             `KEEP`; none of the others.
-        spread: more rows, for ranges that depend on how values are spread; none unless asked for.
+        spread: more rows, for ranges that depend on how values are spread; none by default.
     """
 
     low: FloatArray
@@ -62,7 +62,7 @@ class TensorStatistics:
     spread: FloatArray
 
     def of_rows(self, count: int) -> TensorStatistics:
-        """The same of what stands in the tensor as rows one behind another."""
+        """The same for rows that follow one another in the tensor."""
         low, high, square = (v.reshape(count, -1) for v in (self.low, self.high, self.rms**2))
         width = low.shape[1]
         return TensorStatistics(
@@ -97,7 +97,7 @@ class _Sample:
 
 
 class _Collector:
-    """Accumulates one tensor: its ends and power, and the samples that are asked for.
+    """Accumulates one tensor: its ends and power, and the requested samples.
 
     Args:
         first: rows [N, W] of the tensor.
@@ -141,7 +141,7 @@ def calibrate(
     windows: bool = False,
     starts: Sequence[State] | None = None,
 ) -> Calibration:
-    """Run the float model over streams from the zero state, carrying its state throughout.
+    """Run the float model over streams from the zero state, keeping its state throughout.
 
     Args:
         model: the float model.
@@ -166,9 +166,9 @@ def calibrate(
     rows = sum(block.shape[0] * steps_in[block.shape[1]] for block in blocks)
     if not rows and model.rate is not None:
         raise CalibrationError(
-            f"calibration: expected streams of at least {model.rate.first} readings, after which "
-            f"{model.name} gives its first answer, got at most {max(steps_in)}. "
-            "Calibrate with longer streams."
+            f"calibration: expected streams of at least {model.rate.first} readings, after "
+            f"which {model.name} has its first output, got at most {max(steps_in)}. Calibrate "
+            "with longer streams."
         )
     answers = sum(block.shape[0] for block in blocks)
     head = head_of(model) if windows else frozenset()
@@ -212,9 +212,9 @@ def calibrate(
         if not finite and name not in ("h_in", KEEP):
             owner = "input" if layer == MODEL_INPUT else model.layers[layer].name
             raise CalibrationError(
-                f"{owner}.{name}: expected finite values in calibration, got "
-                "NaN or infinite ones. The float model diverges on these streams: check their "
-                "units, or train again."
+                f"{owner}.{name}: expected finite values in calibration, got NaN or infinite "
+                "ones. The float model diverges on these streams. Check the units of the "
+                "readings, or train again."
             )
 
     with np.errstate(over="ignore", invalid="ignore"):  # `observe` refuses what they leave behind

@@ -61,16 +61,16 @@ def choose_window(
         if window is not None or hop is not None:
             name, value = ("window", window) if window is not None else ("hop", hop)
             raise QuantizationError(
-                f"quantize {name}: expected none for an endless stream, got {value}. "
-                "Ask for windows with stream='window' and window=T, or leave it out."
+                f"quantize {name}: expected none for an endless stream, got {value}. Pass "
+                "stream='window' and window=T for windows, or remove this option."
             )
         if stream == "auto" and _could_be_windows(model):
             warnings.warn(
-                f"{model.name}: the network answers once per sequence and takes any number of "
-                "readings, so it was quantized for an endless stream, with "
-                f"{model.rate or 'an answer to every reading'}. If it was trained and scored on "
-                "windows of T readings, quantize it with window=T (--window T); stream='endless' "
-                "(--stream endless) ends this warning.",
+                f"{model.name}: the network has one output per sequence and accepts any number "
+                "of readings, so it was quantized for an endless stream, with "
+                f"{model.rate or 'one output per reading'}. If it was trained and evaluated on "
+                "windows of T readings, quantize it with window=T (--window T); otherwise pass "
+                "stream='endless' (--stream endless) to silence this warning.",
                 StreamKindWarning,
                 stacklevel=3,
             )
@@ -78,13 +78,13 @@ def choose_window(
     steps = window if window is not None else model.steps
     if steps is None:
         raise QuantizationError(
-            f"quantize window: expected the number of readings in a window, got none: the input of "
-            f"{model.name} takes any number. Name it with window=T (--window T)."
+            "quantize window: expected the number of readings in a window, got none: the input "
+            f"of {model.name} accepts any number. Pass window=T (--window T)."
         )
     if model.rate is not None and steps < model.rate.first:
         raise QuantizationError(
             f"quantize window: expected at least {model.rate.first} readings, after which "
-            f"{model.name} gives its first answer, got {steps}."
+            f"{model.name} has its first output, got {steps}."
         )
     return Window(steps=steps, hop=1 if hop is None else hop)
 
@@ -95,10 +95,10 @@ def _could_be_windows(model: FloatModel) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamError:
-    """How far a window network strays when it is run in another way than it was made for.
+    """How far the outputs of a window network differ when it runs in another way.
 
     Attributes:
-        way: "streamed endlessly instead of in windows", say.
+        way: "as an endless stream instead of windows", say.
         share: root mean square of the difference, over the standard deviation of the answers.
         answers: how many were compared.
     """
@@ -110,8 +110,8 @@ class StreamError:
     def sentence(self) -> str:
         """For people."""
         return (
-            f"{self.way}, the float network itself answers differently by {self.share:.2%} of the "
-            f"standard deviation of its answers (root mean square over {self.answers:,} answers in "
+            f"{self.way}, the outputs of the float network itself change by {self.share:.2%} "
+            f"of their standard deviation (root mean square over {self.answers:,} outputs in "
             "the calibration data)"
         )
 
@@ -138,12 +138,15 @@ def report_stream(
     """
     made_for = model.window
     if window is not None and made_for is not None and made_for.steps != window.steps:
-        found = "by how much cannot be told: calibration has no two windows that long to compare"
+        found = (
+            "the effect is unknown, because the calibration data has no two windows of "
+            "this length to compare"
+        )
         warnings.warn(
-            f"{model.name}: the network was made for windows of {made_for.steps} readings and "
-            f"is quantized for windows of {window.steps}; "
-            f"{found if rewindowed is None else rewindowed.sentence()}. Leave the window out, or "
-            f"train the network on windows of {window.steps} readings.",
+            f"{model.name}: the network was trained on windows of {made_for.steps} readings "
+            f"and is quantized for windows of {window.steps}; "
+            f"{found if rewindowed is None else rewindowed.sentence()}. Omit window, or train "
+            f"the network on windows of {window.steps} readings.",
             StreamKindWarning,
             stacklevel=3,
         )
@@ -182,7 +185,7 @@ def endless_error(
     if model.rate is not None:  # a window's last answer, where the stream has it
         ends = (ends + 1 - window.steps) // model.rate.readings
         ends += model.rate.answers(window.steps) - 1
-    return _stream_error("streamed endlessly instead of in windows", wanted, endless[ends])
+    return _stream_error("as an endless stream instead of windows", wanted, endless[ends])
 
 
 def window_error(
@@ -227,7 +230,7 @@ def _measured(
 def _answers(
     model: FloatModel, stream: FloatArray, ends: npt.NDArray[np.intp], steps: int
 ) -> FloatArray:
-    """Answers [N, O] of the float network to windows of so many steps."""
+    """Answers [N, O] of the float network for windows of this many steps."""
     windows = float_run.answers(model, stream[ends[:, None] + np.arange(1 - steps, 1)])
     last: FloatArray = windows[:, -1]
     return last

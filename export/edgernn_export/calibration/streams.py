@@ -36,9 +36,9 @@ def without_missing(stream: FloatArray, policy: Policy) -> tuple[FloatArray, Boo
     """A stream as a session of this policy would have advanced with it.
 
     Args:
-        stream: float64 [T, I]; what is not finite is missing.
+        stream: float64 [T, I]; values that are not finite are missing.
         policy: HOLD gives a channel its last value and leaves out what comes before each channel
-            has had one; SKIP leaves out readings that are not complete; RAISE leaves all as it is.
+            has had one; SKIP leaves out readings that are not complete; RAISE changes nothing.
 
     Returns:
         float64 [T', I], T' <= T, and which readings are in it, bool [T].
@@ -66,7 +66,7 @@ def as_streams(
     ports: Sequence[Port] = (),
     on_missing: str = "raise",
 ) -> list[FloatArray]:
-    """Normalise to float64 blocks [B, T, I]; streams of one length share a block.
+    """Normalize to float64 blocks [B, T, I]; streams of one length share a block.
 
     Args:
         streams: [T, I], [B, T, I] or a sequence of [T_i, I]; [T] is accepted when I is 1. Data
@@ -109,7 +109,7 @@ def as_streams(
         ]
         blocks = [stream for stream in complete if stream.size]
         if not blocks:
-            raise CalibrationError(f"{owner}: expected finite values, got streams without one.")
+            raise CalibrationError(f"{owner}: expected finite values, got streams without any.")
     _refuse_missing(blocks, owner)
     return _merge(blocks)
 
@@ -123,8 +123,8 @@ def _refuse_missing(blocks: Sequence[FloatArray], owner: str) -> None:
             stream, step, channel = (int(v) for v in missing[0])
             raise CalibrationError(
                 f"{owner}: expected finite values, got {bad} NaN or infinite (first at stream, "
-                f"step, channel {[before + stream, step, channel]}). Drop or fill those readings, "
-                "or say what they do: on_missing='hold' or 'skip' (--on-bad-reading)."
+                f"step, channel {[before + stream, step, channel]}). Drop or fill these "
+                "readings, or pass on_missing='hold' or 'skip' (--on-bad-reading)."
             )
         before += block.shape[0]
 
@@ -149,8 +149,8 @@ def as_windows(
     shortest = min(block.shape[1] for block in blocks)
     if shortest < steps:
         raise CalibrationError(
-            f"{owner}: expected streams of at least {steps} readings, a window of the model, got "
-            f"one of {shortest}. Leave it out, or join the streams that follow one another."
+            f"{owner}: expected streams of at least {steps} readings, one window of the model, "
+            f"got one of {shortest}. Remove this stream, or join consecutive streams."
         )
     possible = sum(block.shape[0] * (block.shape[1] - steps + 1) for block in blocks)
     stride = min(-(-possible * steps // _MOST_WINDOW_STEPS), steps)

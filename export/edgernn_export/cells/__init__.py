@@ -14,7 +14,7 @@ __all__ = ["CellReader", "FloatCell", "RegisteredCell", "register_keras_cell"]
 
 
 def __getattr__(name: str) -> Any:
-    """`RegisteredCell`, which takes Keras, when it is asked for."""
+    """`RegisteredCell`, which imports Keras, when it is used."""
     if name != "RegisteredCell":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from edgernn_export.cells.keras_cell import RegisteredCell

@@ -58,7 +58,7 @@ class CellMatrix:
     Attributes:
         name: of the variable.
         variable: [N, R].
-        parts: names of what stands side by side in R.
+        parts: names of the parts that are side by side in R.
         recurrent: it reads values of the cell.
     """
 
@@ -108,7 +108,7 @@ class RegisteredCell(keras.layers.Layer):  # type: ignore[misc]  # Keras has no 
         kind: of the cell, such as "minimal_gru".
         units: output width.
         options: of its record by name, enumerations by value; the first value where left out. Of
-            a cell that normalises, "epsilon" too, else that of Keras's LayerNormalization, 0.001.
+            a cell that normalizes, "epsilon" too, else that of Keras's LayerNormalization, 0.001.
         **layer: arguments of `keras.layers.Layer`.
 
     Raises:

@@ -26,7 +26,7 @@ def is_whole(value: Any) -> TypeGuard[int]:
 def whole_number(
     name: str, value: Any, *, least: int, cure: str = "Count in training batches."
 ) -> None:
-    """Refuse what is not an int of at least ``least``.
+    """Refuse values that are not an int of at least ``least``.
 
     Raises:
         PruningError: it is not.
@@ -38,7 +38,7 @@ def whole_number(
 
 
 def choice(name: str, value: Any, allowed: Sequence[str]) -> None:
-    """Refuse what is not among the allowed names.
+    """Refuse values that are not among the allowed names.
 
     Raises:
         PruningError: it is not.
@@ -58,8 +58,8 @@ def one_of(**given: Any) -> None:
     named = [name for name, value in given.items() if value is not None]
     if len(named) > 1:
         raise PruningError(
-            f"{named[0]}: expected at most one of {', '.join(given)}, got {' and '.join(named)}. "
-            "Choose one."
+            f"{named[0]}: expected at most one of {', '.join(given)}, got "
+            f"{' and '.join(named)}. Pass only one."
         )
 
 

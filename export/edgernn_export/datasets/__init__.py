@@ -35,8 +35,8 @@ def __getattr__(name: str) -> Any:
     """The former name of `DataSource`, for one version more."""
     if name == "Source":
         warnings.warn(
-            "edgernn_export.datasets.Source is now DataSource; the former name goes with the next "
-            "version.",
+            "edgernn_export.datasets.Source is now DataSource; the old name will be removed in "
+            "the next version.",
             DeprecationWarning,
             stacklevel=2,
         )

@@ -30,7 +30,7 @@ def block_means(x: FloatArray, steps: int) -> FloatArray:
     """Means of blocks of ``steps`` readings, known when the block is over.
 
     Args:
-        x: float64 [B, T, I]; what is left of T at the end is dropped.
+        x: float64 [B, T, I]; the rest of T at the end is dropped.
         steps: readings per block.
 
     Returns:
@@ -46,7 +46,7 @@ def block_deviations(x: FloatArray, steps: int, floor: float) -> FloatArray:
     Small movements differ by powers of ten, which a linear scale of 8 bits would not show.
 
     Args:
-        x: float64 [B, T, I]; what is left of T at the end is dropped.
+        x: float64 [B, T, I]; the rest of T at the end is dropped.
         steps: readings per block.
         floor: added to every deviation, in the unit of ``x``; it hides what is smaller.
 
@@ -61,7 +61,7 @@ def running_deviations(x: FloatArray, steps: int, floor: float) -> FloatArray:
     """Logarithms of how much all readings so far vary, at the end of every block.
 
     Args:
-        x: float64 [B, T, I]; what is left of T at the end is dropped.
+        x: float64 [B, T, I]; the rest of T at the end is dropped.
         steps: readings per block.
         floor: as for `block_deviations`.
 

@@ -1,4 +1,4 @@
-"""Regularly sampled multivariate series from CSV files; nothing is split or normalised here."""
+"""Regularly sampled multivariate series from CSV files; nothing is split or normalized here."""
 
 from __future__ import annotations
 

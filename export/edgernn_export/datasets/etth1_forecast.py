@@ -15,7 +15,7 @@ _MONTH_STEPS: Final = 30 * DAY_STEPS
 
 
 def etth1_splits() -> Splits:
-    """OT alone: the six loads, tried beside it, made the validation error worse.
+    """OT alone: the six loads, tried in addition, made the validation error worse.
 
     Raises:
         DataUnavailable: the file is missing or damaged.

@@ -74,7 +74,7 @@ def load_fsdd() -> list[Clip]:
     folder = root() / FOLDER
     clips = list(_recordings(folder / "recordings")) or list(_packed(folder))
     if not clips:
-        raise missing(f"{FOLDER}/recordings/*.wav or {FOLDER}/fsdd_*.npz, got neither", FSDD)
+        raise missing(f"{FOLDER}/recordings/*.wav or {FOLDER}/fsdd_*.npz, got none", FSDD)
     return sorted(clips, key=lambda clip: (clip.speaker, clip.digit, clip.index))
 
 

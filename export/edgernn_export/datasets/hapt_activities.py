@@ -67,7 +67,7 @@ _CALIBRATION_STRIDE = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Windows:
-    """Labelled windows of one activity each.
+    """Labeled windows of one activity each.
 
     Attributes:
         x: float64 [B, T, I]; accelerometer x y z in g, gyroscope x y z in rad/s.
@@ -98,7 +98,7 @@ def load_hapt() -> Windows:
             activities.append(activity - 1)
             subjects.append(subject)
     if not windows:
-        raise DataUnavailable(f"{FILE}: expected labelled windows, got none.")
+        raise DataUnavailable(f"{FILE}: expected labeled windows, got none.")
     return Windows(x=np.stack(windows), label=np.array(activities), subject=np.array(subjects))
 
 
@@ -205,7 +205,7 @@ def binary_features(x: FloatArray) -> Features:
     shows.
 
     The tilt is the acceleration across the phone's long axis, which is about 0 for somebody upright
-    and 1 g for somebody who lies, on whichever side.
+    and 1 g for somebody lying on any side.
 
     Args:
         x: float64 [B, T, 6], raw readings at 50 Hz.
@@ -264,7 +264,7 @@ def _dataset(
 def _protocol(features: Features) -> str:
     return (
         f"{len(features.names)} channels every {features.step_ms:g} ms, windows of "
-        f"{WINDOW_STEPS * STEP_MS / 1000:g} s, half a window apart, inside labelled segments; each "
-        "from the zero state, read out at its last step; test: the nine test subjects of UCI HAR "
-        f"v1, validation: subjects {', '.join(map(str, VALIDATION_SUBJECTS))}."
+        f"{WINDOW_STEPS * STEP_MS / 1000:g} s, half a window apart, inside labeled segments; "
+        "each from the zero state, read out at its last step; test: the nine test subjects of "
+        f"UCI HAR v1, validation: subjects {', '.join(map(str, VALIDATION_SUBJECTS))}."
     )

@@ -45,8 +45,8 @@ def root() -> Path:
     folder = os.environ.get(VARIABLE)
     if not folder:
         raise DataUnavailable(
-            f"{VARIABLE}: expected the folder of the data sets, got nothing (environment). "
-            f"Type: export {VARIABLE}=FOLDER."
+            f"{VARIABLE}: expected the folder of the data sets, got nothing (environment "
+            f"variable). Run: export {VARIABLE}=FOLDER"
         )
     return Path(folder)
 
@@ -56,20 +56,20 @@ def find(relative: str, source: DataSource) -> Path:
 
     Raises:
         DataUnavailable: the variable is not set, or there is no such file; the message says where
-            the file is from, and under which licence.
+            the file is from, and under which license.
     """
     folder = root()
     for candidate in (folder / relative, folder / f"{relative}.xz"):
         if candidate.is_file():
             return candidate
-    raise missing(f"the file {relative} or {relative}.xz, got neither", source)
+    raise missing(f"the file {relative} or {relative}.xz, got none", source)
 
 
 def missing(expected: str, source: DataSource) -> DataUnavailable:
-    """The error for files that are not there."""
+    """The error for missing files."""
     return DataUnavailable(
-        f"{VARIABLE}: expected {expected} (in {root()}). "
-        f"Public home: {source.home}; licence: {source.licence}."
+        f"{VARIABLE}: expected {expected} (in {root()}). Public home: {source.home}; license: "
+        f"{source.licence}."
     )
 
 

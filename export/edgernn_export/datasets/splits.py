@@ -156,7 +156,7 @@ def side_by_side(splits: Sequence[Splits]) -> Splits:
     """Several series of one kind as streams of one model: parts are joined along B.
 
     Args:
-        splits: of equal length and borders, without metric scales of their own.
+        splits: of equal length and borders, without separate metric scales.
     """
     train = _joined([s.train for s in splits])
     return Splits(

@@ -74,7 +74,7 @@ class Co2Record:
         return slice(self.test_start, len(self.level) - HORIZON_WEEKS)
 
     def persistence(self) -> FloatArray:
-        """Forecast change [T] of the rule "the level stays as it is"."""
+        """Forecast change [T] of the rule "the level does not change"."""
         return np.zeros(len(self.level))
 
     def seasonal_naive(self) -> FloatArray:

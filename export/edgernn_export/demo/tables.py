@@ -50,7 +50,7 @@ def differing(outcome: DemoResult) -> int:
 
 
 def passed(outcome: DemoResult) -> bool:
-    """A runtime ran beside the reference for every precision, none failed, nothing differs."""
+    """A runtime and the reference ran for every precision, none failed, nothing differs."""
     return all(stream.passed for stream in outcome.streams.values())
 
 

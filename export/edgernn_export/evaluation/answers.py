@@ -38,7 +38,7 @@ Array = npt.NDArray[Any]
 
 
 class AnsweringNetwork(Protocol):
-    """A network that runs windows and streams; readings are what `operands` makes of them."""
+    """A network that runs windows and streams; readings are what `operands` returns for them."""
 
     @property
     def outputs(self) -> int:
@@ -61,7 +61,7 @@ class AnsweringNetwork(Protocol):
 def answer_rows(
     readings: int, window: Window | None, only_last: bool, rate: Rate | None = None
 ) -> IntArray:
-    """Which readings of a stream get an answer of their own.
+    """Which readings of a stream have an output.
 
     Args:
         readings: length of the stream.
@@ -183,7 +183,7 @@ class FloatNetwork:
         return [float_run.with_softmax(self._model, ys) for ys in found]
 
     def _answered(self, rate: Rate, x: Array, tell: Tell) -> FloatArray:
-        """One stream of a network with a rate; NaN at readings without an answer of their own."""
+        """One stream of a network with a rate; NaN at readings without an output."""
         (found,) = at_readings(self._model, rate, x[None])
         tell(len(x))
         return float_run.with_softmax(self._model, found)

@@ -76,26 +76,26 @@ def evaluate(
         float_model: a `keras.Model`, a path Keras can load, or a `FloatModel`; None scores the
             integer model alone.
         weights: path of the weights of an architecture in JSON, see `read_keras`.
-        metric: which metric decides what is kept: "rmse", "mae", "mape" or "r2" of numbers,
-            "accuracy" or "f1" of classes; default the first of them, of several outputs that of
-            each task. A function of targets and answers, [N] or [N, O] each, is computed for every
-            output as well and decides; of classes it gets their numbers [N], and the answers
-            [N, O].
+        metric: the metric of which the kept share is reported: "rmse", "mae", "mape" or "r2" of
+            numbers, "accuracy" or "f1" of classes; default the first of them, of several outputs
+            that of each task. A function of targets and answers, [N] or [N, O] each, is computed
+            for every output as well and decides; of classes it gets their numbers [N], and the
+            answers [N, O].
         higher_is_better: what the function gives is a score, not an error.
         task: "regression", "classification" or "auto": a softmax, names of classes, a column of
             class numbers for several outputs, and zeros and ones for a sigmoid mean classes. Of
             several outputs, each has its own.
-        horizon: the target of a reading is that of so many readings later: 1 where a forecaster
+        horizon: the target of a reading is taken this many readings later: 1 where a forecaster
             answers the next value of the column.
         answers: "each" compares every answer, "last" the last one of every stream; "auto" takes
             the last one where targets are one per stream, or many sequences meet a network that
             answers once.
-        group: a column of a table; each of its values is a stream of its own.
+        group: a column of a table; each of its values is a separate stream.
         time: a column of a table, to say when something was.
         on_missing: what a reading without a finite number for each channel does: "raise", "hold"
             (the channel keeps its last value) or "skip" (the reading is left out; a horizon counts
             those that are not).
-        table: how a table of text is to be read; what is left out is told by its first lines.
+        table: how to read a text table; omitted options are detected from its first lines.
         worst: how many of the largest differences to show.
         progress: show a progress bar on stderr when it takes long; None where stderr is a terminal.
 
@@ -103,7 +103,7 @@ def evaluate(
         Everything found, with `table`, `to_json` and `plot`.
 
     Raises:
-        EdgeRnnError: an unknown option, a column that is not there, or nothing to compare.
+        EdgeRnnError: an unknown option, a missing column, or nothing to compare.
         UnsupportedModelError: the float network uses something edgernn does not execute.
         ShapeError: readings, targets and models do not fit one another.
         ReadingError: a reading is missing and ``on_missing`` is "raise".
@@ -116,7 +116,7 @@ def evaluate(
     ).complete(on_missing)
     if recording.per_stream and horizon:
         raise EdgeRnnError(
-            f"evaluate horizon: expected 0 where targets are one per stream, got {horizon}."
+            f"evaluate horizon: expected 0 with one target per stream, got {horizon}. Omit horizon."
         )
     of_weights = {} if weights is None else {"weights": weights}
     network = None if float_model is None else read_source(float_model, **of_weights)
@@ -126,7 +126,7 @@ def evaluate(
     answered = run.answered(progress)
     if not answered.compared.any():
         raise EdgeRnnError(
-            "evaluate: expected at least one answer of both models, got none. "
+            "evaluate: expected at least one output of both models, got none. "
             f"{_too_short(recording, model, network)}"
         )
     judge = Judge.of(
@@ -145,8 +145,9 @@ def _one_model(path: Path) -> IntegerModel:
     if isinstance(found, IntegerModel):
         return found
     raise EdgeRnnError(
-        f"{path.name}: expected one integer model, got the programs {', '.join(found.names)}. They "
-        "run in turns: compare what they answer in a session (docs/guides/programs.md)."
+        f"{path.name}: expected one integer model, got the programs {', '.join(found.names)}. "
+        "evaluate does not support programs. Compare their outputs in a session "
+        "(docs/guides/programs.md)."
     )
 
 
@@ -188,8 +189,8 @@ def _recording(
         recording = recording_files.from_frame(data, inputs, columns, group, time)
     elif columns or group or time:
         raise EdgeRnnError(
-            "evaluate data: expected a table beside the name of a column, got arrays. "
-            "Give targets as an array, and groups as a list of streams."
+            "evaluate data: expected a table to select a column from, got arrays. Pass targets "
+            "as an array and groups as a list of streams."
         )
     else:
         return from_arrays(data, target, len(inputs))
@@ -200,9 +201,9 @@ def _check_widths(model: IntegerModel, network: FloatModel) -> None:
     wanted = (model.input.width, model.output.width)
     if (network.inputs, network.outputs) != wanted:
         raise ShapeError(
-            f"evaluate: expected a float network of {wanted[0]} inputs and {wanted[1]} outputs as "
-            f"'{model.name}' has, got {network.inputs} and {network.outputs}. "
-            "Give the network it was quantized from."
+            f"evaluate: expected a float network with {wanted[0]} inputs and {wanted[1]} "
+            f"outputs like '{model.name}', got {network.inputs} and {network.outputs}. Pass "
+            "the network that it was quantized from."
         )
 
 
@@ -221,7 +222,7 @@ def _too_short(recording: Recording, model: IntegerModel, network: FloatModel | 
     longest = max(len(x) for x in recording.streams)
     windows = [w for w in (model.window, network.window if network else None) if w is not None]
     steps = max((w.steps for w in windows), default=1 if model.rate is None else model.rate.first)
-    return f"Give streams of at least {steps} readings; the longest has {longest}."
+    return f"Pass streams of at least {steps} readings; the longest has {longest}."
 
 
 def _aligned(

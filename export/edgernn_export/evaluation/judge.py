@@ -77,7 +77,7 @@ class OutputJudge:
         )
 
     def found(self, answered: Answered) -> OutputFound:
-        """What is said about the output beside its scores."""
+        """Facts about the output in addition to its scores."""
         return OutputFound(
             name=self.target.output,
             channels=self.target.channels,
@@ -124,11 +124,11 @@ class OutputJudge:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Judge:
-    """Targets of all answers, and what is made of them.
+    """Targets of all outputs, and their scores.
 
     Attributes:
         outputs: what each output is measured by.
-        metrics: names of those that decide what is kept: one for all, or that of each task.
+        metrics: names of those whose kept share is reported: one for all, or one per task.
     """
 
     outputs: tuple[OutputJudge, ...]
@@ -163,8 +163,8 @@ class Judge:
         )
         if truth is not None and not any(output.scored.any() for output in outputs):
             raise EdgeRnnError(
-                f"evaluate target: expected at least one answer with a target, got none of "
-                f"{len(answered.compared)}. Is the horizon longer than the streams?"
+                "evaluate target: expected at least one output with a target, got none of "
+                f"{len(answered.compared)}. Use a horizon shorter than the streams."
             )
         names = deciding_metrics(metric, tasks) if own is None else (own.name,)
         return Judge(outputs=outputs, metrics=names)
@@ -201,5 +201,5 @@ class Judge:
 
 
 def _plain(values: Any) -> Any:
-    """Values [N] of one channel, else as they are."""
+    """Values [N] of one channel, else unchanged."""
     return values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values

@@ -1,4 +1,4 @@
-"""How good answers are: errors of numbers, scores of classes, and a metric of one's own."""
+"""How good answers are: errors of numbers, scores of classes, and custom metrics."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def own_metric(function: MetricFunction, higher_is_better: bool) -> Metric:
 
 
 def deciding_metrics(name: Any, tasks: Sequence[str]) -> tuple[str, ...]:
-    """Names of the metrics that decide: the one asked for, or the first of each task.
+    """Names of the metrics that decide: the given one, or the first of each task.
 
     Raises:
         EdgeRnnError: no task has such a metric.
@@ -141,7 +141,7 @@ def deciding_metrics(name: Any, tasks: Sequence[str]) -> tuple[str, ...]:
         return (name,)
     raise EdgeRnnError(
         f"evaluate metric: expected one of {', '.join(known)} for {' and '.join(tasks)}, got "
-        f"{name!r:.40}. Choose one of these, or a task with: task= (--task)."
+        f"{name!r:.40}. Choose one of these, or set task= (--task)."
     )
 
 
@@ -183,7 +183,8 @@ def _value(metric: Metric, target: Any, answer: Any) -> float | None:
     except (TypeError, ValueError) as error:
         raise EdgeRnnError(
             f"evaluate metric '{metric.name}': expected one number from targets "
-            f"{list(np.shape(target))} and answers {list(np.shape(answer))}, got {error!s:.200}."
+            f"{list(np.shape(target))} and outputs {list(np.shape(answer))}, got "
+            f"{error!s:.200}."
         ) from error
     return value if np.isfinite(value) else None
 

@@ -1,6 +1,6 @@
 """What targets are, output by output: numbers for each channel, or one class.
 
-Of several outputs, the columns of the targets stand one behind another in the order of the outputs:
+Of several outputs, the columns of the targets follow one another in the order of the outputs:
 a column for each channel, or one with the class where the output ends in a softmax.
 """
 
@@ -69,7 +69,7 @@ def output_targets(
 
     Args:
         model: has the outputs.
-        truth: [N] or [N, K] as they are given; NaN or "" where there is none. None without targets.
+        truth: [N] or [N, K] as given; NaN or "" where there is none. None without targets.
         task: "auto" tells it output by output.
 
     Raises:
@@ -124,13 +124,13 @@ def _split(ports: Sequence[Port], truth: Targets, task: str) -> list[Targets]:
         for widths in ([every] if classes == every else [classes, every])
     )
     raise ShapeError(
-        f"evaluate target: expected {wanted}, got {wide.shape[1]}. Name them in the order of the "
-        "outputs: one for each channel, or one with the class of a softmax."
+        f"evaluate target: expected {wanted}, got {wide.shape[1]}. Name the columns in the "
+        "order of the outputs: one per channel, or one with the class for a softmax."
     )
 
 
 def _column_values(columns: Targets) -> Targets:
-    """Numbers that stood beside names of classes, and became text there, as numbers again."""
+    """Convert numbers that became text next to class names back to numbers."""
     if columns.dtype.kind != "U":
         return columns
     try:
@@ -174,8 +174,8 @@ def _class_numbers(owner: str, truth: Targets, names: Sequence[str]) -> IntArray
     if truth.ndim == 2 and truth.shape[1] > 1:
         if truth.dtype.kind != "f" or truth.shape[1] != len(names) or not _one_hot(truth):
             raise ShapeError(
-                f"{owner}: expected one class per answer, or {len(names)} columns with "
-                f"one 1 each, got {truth.shape[1]} columns."
+                f"{owner}: expected one class per output, or {len(names)} one-hot columns, got "
+                f"{truth.shape[1]} columns."
             )
         known = np.isfinite(truth).all(axis=1)
         return np.where(known, np.argmax(np.nan_to_num(truth), axis=1), _NO_CLASS)
@@ -186,16 +186,17 @@ def _class_numbers(owner: str, truth: Targets, names: Sequence[str]) -> IntArray
         if unknown:
             raise EdgeRnnError(
                 f"{owner}: expected names of outputs ({', '.join(names):.200}), got "
-                f"{', '.join(unknown):.200}. Give class numbers 0..{count - 1}, or quantize with "
-                "these output names (--output-names)."
+                f"{', '.join(unknown):.200}. Pass class numbers 0..{count - 1}, or quantize "
+                "with these output names (--output-names)."
             )
         return np.array([known_names.get(str(v), _NO_CLASS) for v in flat], dtype=np.int64)
     known = np.isfinite(flat)
     wrong = flat[known & ~np.isin(flat, np.arange(count))]
     if wrong.size:
         raise EdgeRnnError(
-            f"{owner}: expected class numbers 0..{count - 1}, got {wrong[0]:g}. Targets stand in "
-            "the order of the outputs; for quantities: task='regression' (--task regression)."
+            f"{owner}: expected class numbers 0..{count - 1}, got {wrong[0]:g}. Class numbers "
+            "follow the order of the outputs. For numeric targets, pass task='regression' "
+            "(--task regression)."
         )
     return np.where(known, np.nan_to_num(flat), _NO_CLASS).astype(np.int64)
 
@@ -204,13 +205,13 @@ def _numbers(owner: str, truth: Targets, outputs: int) -> FloatArray:
     """Targets [N, O]."""
     if truth.dtype.kind == "U":
         raise EdgeRnnError(
-            f"{owner}: expected numbers for regression, got text. "
-            "For names of classes: task='classification' (--task classification)."
+            f"{owner}: expected numbers for regression, got text. For class names, pass "
+            "task='classification' (--task classification)."
         )
     wide: FloatArray = truth.reshape(len(truth), -1)
     if wide.shape[1] != outputs:
         raise ShapeError(
-            f"{owner}: expected {outputs} values per answer, one for each output, got "
+            f"{owner}: expected {outputs} values per row, one for each output, got "
             f"{wide.shape[1]}. Name a column for each output."
         )
     return wide

@@ -80,7 +80,9 @@ class PairedRun:
     def float_answers(self, streams: Sequence[FloatArray], progress: bool | None) -> FloatArray:
         """Answers of the float network, which must be there."""
         if self.network is None:
-            raise EdgeRnnError("evaluate: expected a float network, got none.")
+            raise EdgeRnnError(
+                "evaluate: expected a float network, got none. Pass the float model (--float)."
+            )
         return self._answers(FloatNetwork(self.network), self.float_window, streams, progress)
 
     def _answers(

@@ -78,7 +78,7 @@ class _View:
 
     Attributes:
         name: of the channel.
-        x: where each answer stands on the axis [N].
+        x: the place of each output on the axis [N].
         axis: what the axis counts.
         float_y: float64 [N], None without a float network.
         integer_y: float64 [N].

@@ -102,8 +102,8 @@ def _check_finite(stream: FloatArray, where: str) -> None:
     reading, channel = (int(v) for v in np.argwhere(~finite)[0])
     raise ReadingError(
         f"evaluate: expected finite readings, got {stream[reading, channel]} ({where}, reading "
-        f"{reading}, channel {channel}; {np.count_nonzero(~finite)} in all). "
-        "Drop or fill them, or go on with on_missing='hold' or 'skip' (--on-bad-reading)."
+        f"{reading}, channel {channel}; {np.count_nonzero(~finite)} in all). Drop or fill "
+        "them, or pass on_missing='hold' or 'skip' (--on-bad-reading)."
     )
 
 
@@ -157,7 +157,7 @@ def target_array(values: Any) -> Targets:
     """Targets as float64, or as text where they are names.
 
     Raises:
-        ShapeError: neither.
+        ShapeError: other lengths.
     """
     array = np.asarray(values)
     if array.dtype.kind in "US":
@@ -168,7 +168,7 @@ def target_array(values: Any) -> Targets:
         return array.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise ShapeError(
-            f"evaluate target: expected numbers or names of classes, got {error!s:.120}."
+            f"evaluate target: expected numbers or class names, got {error!s:.120}."
         ) from error
 
 

@@ -54,7 +54,7 @@ def from_file(
         path: the file.
         inputs: channel names I.
         target: columns of the targets.
-        group: a column; each of its values is a stream of its own.
+        group: a column; each of its values is a separate stream.
         time: a column that says when a reading was taken.
         options: how a table is to be read.
         on_missing: "raise" refuses lines with missing readings.
@@ -76,7 +76,8 @@ def from_file(
     if columns:
         raise EdgeRnnError(
             f"evaluate data: expected a table with the columns {listed(columns)}, got arrays "
-            f"('{path.name}'). Give CSV or JSON lines, or the targets of arrays with --labels."
+            f"('{path.name}'). Pass CSV or JSON lines, or pass the targets for arrays with "
+            "--labels."
         )
     arrays = dict(load_arrays(path))
     if set(arrays) == {"x", "y"}:
@@ -87,7 +88,7 @@ def from_file(
 
 
 def _column(table: ReadingTable, name: str, columns: Sequence[str], file: str) -> list[object]:
-    """The cells of a column that was asked for by name or position."""
+    """The cells of a column given by name or position."""
     keys = list(table.columns)
     if name in table.columns:
         found = table.columns[name]
@@ -97,7 +98,7 @@ def _column(table: ReadingTable, name: str, columns: Sequence[str], file: str) -
         found = table.columns[keys[columns.index(name)]] if len(keys) == len(columns) else []
     if all(cell is None for cell in found):
         raise EdgeRnnError(
-            f"{file}: expected a column '{name:.60}', got none with a value. Name another."
+            f"{file}: expected a column '{name:.60}', got none with a value. Name another column."
         )
     return found
 
@@ -114,8 +115,8 @@ def from_frame(
     missing = [name for name in wanted if name not in frame.columns]
     if missing:
         raise EdgeRnnError(
-            f"evaluate data: expected the columns {', '.join(wanted)}, got none called "
-            f"{', '.join(missing)}. Rename them in the table."
+            f"evaluate data: expected the columns {', '.join(wanted)}, got none named "
+            f"{', '.join(missing)}. Rename the columns in the table."
         )
     readings = np.ascontiguousarray(without_frames(frame, list(inputs), "evaluate data"))
     cells = {name: [str(v) for v in frame[name]] for name in (group, time) if name is not None}
@@ -159,7 +160,7 @@ def from_table(
 
 
 def labels(path: Path) -> Targets:
-    """Targets from a file of their own: one array of NumPy, or CSV with one target per line.
+    """Targets from a separate file: one NumPy array, or CSV with one target per line.
 
     Raises:
         EdgeRnnError: several arrays, or rows of several lengths.
@@ -180,7 +181,8 @@ def labels(path: Path) -> Targets:
         rows = rows[1:]
     if len({len(row) for row in rows}) != 1:
         raise EdgeRnnError(
-            f"evaluate labels: expected rows of one length, got others ('{path.name}')."
+            "evaluate labels: expected rows of equal length, got different lengths "
+            f"('{path.name}')."
         )
     values = _values([cell for row in rows for cell in row]).reshape(len(rows), -1)
     return values[:, 0] if values.shape[1] == 1 else values

@@ -72,7 +72,7 @@ class Confusion:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class OutputFound:
-    """What is said about one output beside its scores.
+    """Facts about one output in addition to its scores.
 
     Attributes:
         name: of the output; "" where the model has one.

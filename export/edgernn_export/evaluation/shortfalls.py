@@ -110,7 +110,7 @@ def departures(names: Sequence[str], float_y: FloatArray, integer_y: FloatArray)
 def relative_size(float_y: FloatArray, integer_y: FloatArray) -> FloatArray:
     """Size of each difference [N, O] in standard deviations of the float output.
 
-    An output that does not move counts by its magnitude, one that is always 0 as it is.
+    An output that does not move counts by its magnitude, one that is always 0 counts unchanged.
     """
     spread = np.std(float_y, axis=0)
     magnitude = np.max(np.abs(float_y), axis=0)
@@ -189,7 +189,7 @@ class Clipped:
     Attributes:
         channel: its name.
         share: of the readings that are clipped.
-        low: the smallest reading that has a code of its own.
+        low: the smallest reading that has a distinct code.
         high: the largest one.
         least: the smallest reading there is.
         largest: the largest reading there is.

@@ -1,4 +1,4 @@
-"""What record and graph of a registered cell tell about its float weights and its float run."""
+"""The float weights and the float run of a registered cell, from its record and graph."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellPlan:
-    """What the graph of a cell tells about its float run. Values go by their names in the cell.
+    """The float run of a cell, from its graph. Values go by their names in the cell.
 
     Attributes:
         graph: of the step.
@@ -106,8 +106,8 @@ def record_of(kind: str) -> type[LayerRecord]:
     if record is None:
         raise UnsupportedModelError(
             [
-                f"{kind!r:.80}: expected a cell that is registered, got none of this name. Import "
-                "the module that calls edgernn.register_cell for it, or install it with an entry "
+                f"{kind!r:.80}: expected a registered cell, got an unknown name. Import the "
+                "module that calls edgernn.register_cell for it, or install it with an entry "
                 f"point of this name in the group {ENTRY_POINTS!r}."
             ]
         )
@@ -117,7 +117,7 @@ def record_of(kind: str) -> type[LayerRecord]:
 def option_types(kind: str) -> dict[str, Any]:
     """The options of a cell that a network chooses, and their types.
 
-    Where a cell normalises, one of them is the `EPSILON` of its float layer.
+    Where a cell normalizes, one of them is the `EPSILON` of its float layer.
     """
     record = record_of(kind)
     constants = {
@@ -173,8 +173,8 @@ def _widths(kind: str, inputs: int, units: int, options: Mapping[str, Any]) -> d
         if type(width) is not int or width < 1:
             raise UnsupportedModelError(
                 [
-                    f"{kind}: expected the option {name} to be a width, an integer of 1 or more, "
-                    f'got {width!r:.80}. Pass options={{"{name}": 32}}, or what it is to be.'
+                    f"{kind}: expected the option {name} to be a width, an integer of 1 or "
+                    f"more, got {width!r:.80}. Pass options={{'{name}': 32}} or another width."
                 ]
             )
         widths[name] = width
@@ -201,8 +201,8 @@ def template(
         wide: its state has a low part.
 
     Raises:
-        UnsupportedModelError: the options are not those of the cell, or it is too wide to be
-            normalised.
+        UnsupportedModelError: the cell does not have these options, or is too wide for
+            normalization.
     """
     record, types = record_of(kind), option_types(kind)
     given = dict(options)
@@ -222,7 +222,7 @@ def template(
         except ValueError as error:
             allowed = " or ".join(repr(choice.value) for choice in form)
             raise UnsupportedModelError(
-                [f"{kind}: expected {name}={allowed}, got {given[name]!r:.80}. Train with these."]
+                [f"{kind}: expected {name}={allowed}, got {given[name]!r:.80}. Train with that."]
             ) from error
     arguments |= chosen_exponents(record.exponents, given, _any_exponent) | dict(exponents or {})
     if wide:
@@ -254,9 +254,9 @@ def _check_normalized(kind: str, widths: dict[str, int], epsilon: Any) -> None:
         if counts and widths[option] > most:
             raise UnsupportedModelError(
                 [
-                    f"{kind}: expected at most {most} {option}, whose rows are normalised "
-                    f"{MAX_NORMALIZED} at a time at most, got {widths[option]}. Stack layers of "
-                    f"{most} {option}."
+                    f"{kind}: expected at most {most} {option}, because at most "
+                    f"{MAX_NORMALIZED} elements are normalized together, got {widths[option]}. "
+                    f"Stack layers of {most} {option}."
                 ]
             )
     if not isinstance(epsilon, (int, float)) or not 0 < epsilon < np.inf:
@@ -299,7 +299,7 @@ def full_name(name: str) -> str:
 
 @lru_cache(maxsize=256)
 def plan_of(kind: str, inputs: int, units: int, options: Options) -> CellPlan:
-    """What the graph of a cell tells about its float run."""
+    """The float run of a cell, from its graph."""
     layer = template(kind, inputs, units, options)
     graph = lowered(Precision.W8A8, (layer,))
     made = {op.result.name: op for op in graph.ops}
@@ -318,7 +318,7 @@ def plan_of(kind: str, inputs: int, units: int, options: Options) -> CellPlan:
                     raise UnsupportedModelError(
                         [
                             f"{kind}: expected one value as {source.value}, got "
-                            f"{operands[source]} and {name}. Let another source stand for one."
+                            f"{operands[source]} and {name}. Use another source for one."
                         ]
                     )
     states = tuple(local_name(state.after) for state in graph.carried)

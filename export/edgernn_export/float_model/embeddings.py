@@ -88,6 +88,6 @@ def vocabulary(
     mixed = [channel for channel in sorted(others) if sizes[channel]]
     if mixed:
         raise ShapeError(
-            f"{owner}: expected that embeddings alone read tokens, got others that read {mixed}"
+            f"{owner}: expected only embeddings to read tokens, got other layers that read {mixed}"
         )
     return tuple(sizes) if any(sizes) else ()

@@ -60,7 +60,7 @@ def with_softmax(model: FloatModel, ys: FloatArray) -> FloatArray:
 
 
 def initial_state(model: FloatModel, batch: int) -> State:
-    """What ``batch`` streams begin with: zeros, but for the rows of delays."""
+    """What ``batch`` streams begin with: zeros, except the rows of delays."""
     return tuple(
         (np.tile(layer.start, (batch, layer.depth)),)
         if isinstance(layer, FloatDelay)
@@ -214,8 +214,9 @@ def _check_state(model: FloatModel, batch: int, state: State) -> None:
 def begun(model: FloatModel, xs: FloatArray) -> tuple[FloatArray, State]:
     """What the answered steps of whole streams read, and the state they begin with.
 
-    The steps before the first one that is answered are run; after them all layers but delays begin
-    anew. Their state never goes into a delay, so that once at their end is as good as after each.
+    The steps before the first one that is answered are run; after them all layers except delays
+    start again. Their state never goes into a delay, so that once at their end is as good as after
+    each.
 
     Args:
         model: the float model, with a rate or without.

@@ -27,7 +27,7 @@ from edgernn_export.float_model.functions.pointwise import Arithmetic, StepArray
 
 
 def offset_of(name: str) -> str:
-    """What the weights are called that are offsets beside constants of this name."""
+    """The name of the weights that are offsets for the constants of this name."""
     return f"{name}.offset"
 
 
@@ -53,7 +53,7 @@ class FloatStep:
         self.arithmetic, self.epsilon = arithmetic, epsilon
 
     def of_input(self, weights: Mapping[str, StepArray], xs: StepArray) -> dict[str, StepArray]:
-        """What maps make of the input [..., I] and their bias, [..., R] by map."""
+        """The products of maps with the input [..., I] plus their bias, [..., R] by map."""
         return {
             name: self.arithmetic.matmul(xs, weights[f"{name}.x"]) + weights[f"{name}.bias"]
             for name, sources in self.terms.items()
@@ -83,7 +83,7 @@ class FloatStep:
 
 
 class _FloatRun:
-    """One step: its weights, what it makes of its input, the values it has so far."""
+    """One step: its weights, the products with its input, the values so far."""
 
     def __init__(
         self,

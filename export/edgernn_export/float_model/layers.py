@@ -55,7 +55,7 @@ class _FloatLayer(ArrayRecord):
         name: layer name.
         kernel: [G*H, I], input weights of all gates.
         bias: [G*H].
-        use_bias: False when the layer has no bias of its own; the bias is then all zero.
+        use_bias: False when the layer has no bias; the bias is then all zero.
     """
 
     kind: ClassVar[str]
@@ -221,11 +221,11 @@ class FloatDense(_FloatLayer):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FloatDenseRows(ArrayRecord):
-    """The same Dense of each of several rows that stand one behind another.
+    """The same Dense of each of several rows that follow one another.
 
     Attributes:
         name: layer name.
-        dense: what is made of each row.
+        dense: the layer applied to each row.
         count: of rows.
     """
 

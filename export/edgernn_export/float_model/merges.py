@@ -82,8 +82,8 @@ class FloatDelay(ArrayRecord):
         depth: number of rows, that of the step included.
         start: [I], the row that stands for those before the stream. What Keras pads with 0 behind
             a Normalization is another number before it.
-        padded: rows before the stream are read; else no answer has anything of them, and what
-            stands for them says nothing.
+        padded: rows before the stream are read; else no output depends on them, and their values
+            have no effect.
     """
 
     kind: ClassVar[str] = "delay"

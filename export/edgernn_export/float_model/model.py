@@ -77,7 +77,7 @@ class FloatModel(ArrayRecord):
         input_names, output_names: channel names.
         input_units, output_units: physical units, "" where unknown.
         final_activation: "linear", or "softmax": the outputs then are logits; of several outputs,
-            those whose port says so.
+            those whose port has a softmax.
         return_sequences: whether the Keras model gave an output at every step.
         stateful: whether the Keras model kept its state between calls.
         steps: readings T that the Keras model's input takes; None where it takes any number.
@@ -87,8 +87,8 @@ class FloatModel(ArrayRecord):
             outputs.
         rate: how often it answers; None for every reading. Its layers then run over what
             `Rate.blocks` makes of readings.
-        before: [I], what stands for the readings before the stream where a step of the network has
-            some; zeros where None.
+        before: [I], the values used for the readings before the stream where a step of the network
+            has some; zeros where None.
         shared: which layers have the weights of one layer of the Keras model.
         vocabulary: how many tokens each input channel tells apart, 0 of real ones; none where all
             are real.
@@ -174,8 +174,8 @@ class FloatModel(ArrayRecord):
             width = sum(part.width for part in route)
             if layer.inputs != width:
                 raise ShapeError(
-                    f"{layer.name}: expected {width} inputs (width of what feeds it), "
-                    f"got {layer.inputs}"
+                    f"{layer.name}: expected {width} inputs (the width of the layer before "
+                    f"it), got {layer.inputs}"
                 )
 
     def _check_names(self) -> None:
@@ -186,8 +186,8 @@ class FloatModel(ArrayRecord):
             if wrong:
                 raise ShapeError(
                     f"{side}_names: expected names without control characters, got "
-                    f"{', '.join(map(repr, wrong)):.80}. Pass others as {side}_names, or call the "
-                    f"{side} otherwise in Keras."
+                    f"{', '.join(map(repr, wrong)):.80}. Pass {side}_names, or rename the "
+                    f"{side} in Keras."
                 )
 
     def _check_ports(self) -> None:
@@ -206,7 +206,8 @@ class FloatModel(ArrayRecord):
         softmax = any(port.softmax for port in self.output_ports)
         if self.output_ports and softmax != (self.final_activation == "softmax"):
             raise ShapeError(
-                f"final_activation: expected that of the output ports, got {self.final_activation}"
+                "final_activation: expected the same as in the output ports, got "
+                f"{self.final_activation}"
             )
 
     @property

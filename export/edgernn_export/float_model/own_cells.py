@@ -1,7 +1,7 @@
 """Float layers of registered cells: their weights, and what rows of their maps are worth.
 
-Nothing here is written for one cell. What a cell computes is read off the graph of its lowering
-(`edgernn.graph.lowering`), which stands the same for integers and for real numbers.
+Nothing here is written for one cell. The computation of a cell is taken from the graph of its
+lowering (`edgernn.graph.lowering`), which stands the same for integers and for real numbers.
 """
 
 from __future__ import annotations
@@ -184,7 +184,7 @@ class _Named:
 def row_scales(graph: OpGraph, op: AffineResult) -> FloatArray:
     """Real value of one code of each row of a map's result, float64 [R].
 
-    Rows of a result that has no format of its own have that of the part which is cut out of it, or
+    Rows of a result without a format have that of the part which is cut out of it, or
     that in which a leaky sum takes them in (clause 7.23).
 
     Args:

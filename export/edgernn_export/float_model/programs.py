@@ -22,7 +22,7 @@ class FloatHandover:
         layer: position of the layer in that program.
         state: which of the layer's states: h, or c of an LSTM behind it.
         source: the program that left it.
-        source_layer: the layer whose state is handed over; None where it is an output.
+        source_layer: the layer whose state is passed on; None for an output.
         source_state: which of that layer's states.
         port: of the output that is handed over, "" where the program has one.
     """
@@ -47,7 +47,7 @@ class FloatPrograms(ArrayRecord):
         inputs: names of the inputs of each program.
 
     Raises:
-        ShapeError: a handover names what is not there, or widths differ.
+        ShapeError: a handover names an unknown value, or widths differ.
     """
 
     name: str
@@ -56,7 +56,7 @@ class FloatPrograms(ArrayRecord):
     inputs: tuple[tuple[str, ...], ...]
 
     def __post_init__(self) -> None:
-        """Check the widths of what is handed over."""
+        """Check the widths of the values passed on."""
         order = [model.name for model in self.programs]
         for handover in self.handovers:
             wanted = state_widths(self[handover.program].layers[handover.layer])[handover.state]
@@ -80,13 +80,13 @@ class FloatPrograms(ArrayRecord):
         return state_widths(source.layers[handover.source_layer])[handover.source_state]
 
     def outputs_of(self, handover: FloatHandover) -> slice:
-        """Which outputs of the source program are handed over."""
+        """Which outputs of the source program are passed on."""
         source = self[handover.source]
         whole = {"": slice(0, source.outputs)}
         return (port_slices(source.output_ports) or whole)[handover.port]
 
     def handed(self, program: str) -> frozenset[int]:
-        """Positions of the layers of a program whose outputs are handed over, not their states."""
+        """Positions of the layers of a program whose outputs are passed on, not their states."""
         model, found = self[program], set()
         for handover in self.handovers:
             if handover.source != program or handover.source_layer is not None:

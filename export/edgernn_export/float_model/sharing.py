@@ -58,7 +58,7 @@ class WeightUses:
     _found: dict[int, tuple[Any, WeightUse]] = field(default_factory=dict)
 
     def note(self, kind: str, use: WeightUse) -> None:
-        """Note the use of the owner's weights by a layer of this kind; it may have several."""
+        """Note the use of the owner's weights by such a layer; it may have several."""
         self._found[use.layer] = ((self.owner, kind), use)
 
     def replaced(self, old: int, new: int, gain: FloatArray, offset: FloatArray) -> None:

@@ -1,7 +1,7 @@
 """How far the integer model is from the float network on the calibration it was made from.
 
-Every output is judged by its own movement. Classes are the exception: what a probability that
-stays near 0 or 1 does there changes no decision.
+Every output is compared with its own standard deviation. Classes are the exception: what a
+probability that stays near 0 or 1 does there changes no decision.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ _UNDECIDED_SPREAD: Final = 0.03
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalibrationDeparture:
-    """Answers of the integer model beside those of the float network.
+    """Outputs of the integer model and of the float network.
 
     Attributes:
         share: root mean square of the difference, over the standard deviation of the answers, of
-            the output that strays most.
+            the output that differs most.
         output: its name, or that of its port where a softmax compares its channels.
-        strayed: names of all that stray, in their order.
+        strayed: names of all outputs that differ, in order.
         logits: whether a softmax compares it with others.
         codes: standard deviation of the answers that stray most, in codes of the integer model.
         answers: how many were compared.
@@ -61,30 +61,31 @@ class CalibrationDeparture:
         """One line for people."""
         others = [name for name in self.strayed if name != self.output]
         named = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
-        too = f"; {named} {'stray' if len(others) > 1 else 'strays'} too" if others else ""
+        too = f"; {named} {'differ' if len(others) > 1 else 'differs'} too" if others else ""
         return (
-            f"the integer model answers its own calibration differently from the float network, by "
-            f"{self.share:.0%} of the standard deviation of {self.output} (root mean square over "
-            f"{self.answers:,} answers){too}. {self._cure()}"
+            "on the calibration data, the integer model's outputs differ from the float "
+            f"network's by {self.share:.0%} of the standard deviation of {self.output} (root "
+            f"mean square over {self.answers:,} outputs){too}. {self._cure()}"
         )
 
     def _cure(self) -> str:
         if self.codes < _FEW_CODES:
-            moves = f"It moves by {self.codes:.2g} of its codes (standard deviation)"
+            moves = f"Its standard deviation is only {self.codes:.2g} codes"
             if self.logits:
                 return (
-                    f"{moves}. One scale serves all logits: train with weight decay or label "
-                    "smoothing, so that they stay closer together."
+                    f"{moves}. All logits share one scale: train with weight decay or label "
+                    "smoothing to keep them closer together."
                 )
             return (
-                f"{moves}, too few to follow. Train on targets less their mean, over their "
-                "standard deviation, and scale the answers back outside."
+                f"{moves}, too few for useful outputs. Train on standardized targets (subtract "
+                "the mean, divide by the standard deviation) and scale the outputs back "
+                "outside the model."
             )
-        finer = "Take precision w8a16, or find" if self.precision is Precision.W8A8 else "Find"
+        finer = "Use precision w8a16, or find" if self.precision is Precision.W8A8 else "Find"
         return (
-            f"{finer} the layer it begins in with the report (--report). Of a relu "
-            "SimpleRNN that keeps more than nine tenths of its state from step to step, take "
-            "state='32' (--state 32); a tanh SimpleRNN that does is better trained as a GRU."
+            f"{finer} the first layer that differs in the report (--report). For a relu "
+            "SimpleRNN that keeps more than nine tenths of its state from step to step, pass "
+            "state='32' (--state 32); replace such a tanh SimpleRNN by a GRU."
         )
 
 
@@ -144,7 +145,7 @@ def departure(
 def _judged(
     model: FloatModel, integer: IntegerModel, wanted: FloatArray, got: FloatArray
 ) -> Iterator[_Judged]:
-    """Every output by itself; those that a softmax compares together, and by its probabilities.
+    """Every output separately; those that a softmax compares together, and by its probabilities.
 
     Args:
         model: the float network.

@@ -33,7 +33,7 @@ _NAMED_UNITS: Final = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LongMemory:
-    """The units of one layer whose memory is longer than their state can carry.
+    """The units of one layer whose memory is longer than their state allows.
 
     Attributes:
         layer: its name.
@@ -55,17 +55,19 @@ class LongMemory:
         )
         more = len(self.units) - _NAMED_UNITS
         return (
-            f"{self.layer}: expected units that a 16-bit state can follow, got {len(self.units)} "
-            f"with longer memory: {named}{f' and {more} more' if more > 0 else ''}. They freeze or "
-            f"drift on long streams, in every precision. {self._cure()}"
+            f"{self.layer}: expected units whose memory fits a 16-bit state, got "
+            f"{len(self.units)} with a longer memory: "
+            f"{named}{f' and {more} more' if more > 0 else ''}. They freeze or drift on long "
+            f"streams, in every precision. {self._cure()}"
         )
 
     def _cure(self) -> str:
         if self.can_be_wide:
-            return "Take state='32' (--state 32), with which the state has 15 bits more."
+            return "Pass state='32' (--state 32), which adds 15 bits to the state."
         return (
-            "Compare with --report on a stream as long as in use; shorten their memory by training "
-            "with a smaller bias of the gate that keeps the state, or feed readings less often."
+            "Check the accuracy with --report on a stream as long as in production. To shorten "
+            "the memory, train with a smaller bias of the gate that keeps the state, or feed "
+            "readings less often."
         )
 
 
@@ -79,7 +81,7 @@ def long_memory(
     layers: Sequence[Layer],
     longest_steps: int | None = None,
 ) -> tuple[LongMemory, ...]:
-    """The layers with units of long memory that their states cannot carry, in layer order.
+    """The layers with units of long memory that their states cannot hold, in layer order.
 
     Args:
         model: the float model.
@@ -102,11 +104,11 @@ def layer_memory(
     statistics: Calibration,
     longest_steps: int | None = None,
 ) -> tuple[LongMemory, ...]:
-    """What 16 bits cannot carry of each state of one layer.
+    """The units of each state of one layer that 16 bits cannot hold.
 
     Args:
         original: the float layer.
-        layer: made from it, with states of 16 bits.
+        layer: made from it, with 16-bit states.
         index: its position in the model.
         statistics: calibration of the model.
         longest_steps: as of `long_memory`.
@@ -127,8 +129,8 @@ class _KeptState:
         taken: share of the new in a step, per unit [H].
         rms: of the state [H].
         code: real value of one of its codes.
-        in_matrix: what is kept is a weight of 8 bits, which does not tell 0.99 from 1, of an
-            operand that is coarser than the state.
+        in_matrix: the factor that keeps the state is an 8-bit weight, which cannot distinguish 0.99
+            from 1, times an operand coarser than the state.
     """
 
     taken: FloatArray

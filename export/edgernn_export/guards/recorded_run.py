@@ -1,7 +1,7 @@
 """What saturates and what is clipped when an integer model runs, counted in one way.
 
 A window model answers in the last step of each window. There alone, layers behind all states are
-calibrated, and there alone their saturations count; what they make of the other steps goes nowhere.
+calibrated, and there alone their saturations count; their results at other steps are discarded.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Listener(Protocol):
 
 
 class AnswerRecorder(Recorder):
-    """Counts saturations and ranges (clauses 10.1, 10.2) but for those of unheard layers."""
+    """Counts saturations and ranges (clauses 10.1, 10.2) except those of unheard layers."""
 
     def __init__(self) -> None:
         """Start with no events."""

@@ -65,8 +65,12 @@ _ROUNDED: Final = 4
 _KNOWN: Final = (SimpleRNN, LSTM, GRUBefore, GRUAfter, Dense, Merge)
 _SOURCES: Final = frozenset(source.value for source in Source)
 
-_WIDER: Final = "Take range_method 'minmax' and calibrate on all that streams can be."
-_CANCEL: Final = "Products of input and state cancel each other beyond what their sum can take. "
+_WIDER: Final = (
+    "Use range_method='minmax' and calibrate on streams that cover all operating conditions."
+)
+_CANCEL: Final = (
+    "Large products of input and state cancel each other and saturate before they are added. "
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +80,7 @@ class SaturatedTensor:
     Attributes:
         tensor: "<layer>.<tensor>".
         share: of its values that a saturation changed so that answers can differ.
-        cure: what to do.
+        cure: the fix.
     """
 
     tensor: str
@@ -173,10 +177,10 @@ def saturated_beginnings(
         share = float(np.mean(np.abs(codes) > INT16_MAX + _ROUNDED)) if len(codes) else 0.0
         if share:
             yield SaturatedTensor(
-                tensor=f"{spec.name} at the beginning",
+                tensor=f"{spec.name} at the start",
                 share=share,
                 cure=f"The state holds values up to {INT16_MAX * spec.format.scale:.3g}: train "
-                "with an initial state that stays within, as behind a tanh.",
+                "with an initial state within this range, for example after a tanh.",
             )
 
 
@@ -276,7 +280,7 @@ class _Watch(Quiet):
         return np.abs(true - narrow) > _ROUNDED
 
     def _count_rectified(self, op: LeakySum, wide: Int32, narrow: Int32) -> None:
-        """Compare what is left above 0 of a leaky sum, and of one that took in all there is."""
+        """Compare the part above 0 of a leaky sum with that of a sum over all inputs."""
         true, entry = self._parts[op.entry.name]
         whole = wide + (true - entry) * np.exp2(op.constants.shift.astype(np.float64) - LOW_BITS)
         shown = np.maximum(wide, 0)
@@ -308,14 +312,14 @@ class _Watch(Quiet):
         if owner in self._cells:
             whole = layer.affines.get(tensor)
             several = whole is not None and len(whole.terms) > 1
-            return f"{_CANCEL}Take precision w8a8, which adds them before." if several else _WIDER
+            return f"{_CANCEL}Use precision w8a8, which adds them first." if several else _WIDER
         if isinstance(layer, GRUAfter) and tensor == "n":
             return f"{_CANCEL}Train it with reset_after=False."
         if tensor in ("c", "out") or not _flat(layer):
             return _WIDER
         if isinstance(layer, GRUBefore) and tensor == "n":
-            return f"{_CANCEL}Take precision w8a8, which adds them before."
-        return f"{_CANCEL}Take operand_scales 'common' or precision w8a8, which add them before."
+            return f"{_CANCEL}Use precision w8a8, which adds them first."
+        return f"{_CANCEL}Use operand_scales='common' or precision w8a8, which add them first."
 
 
 def _flat_values(graph: OpGraph) -> frozenset[str]:
@@ -363,7 +367,7 @@ def _flat(layer: Layer) -> bool:
 
 
 def _moved(layer: Layer, true: FloatArray, narrow: Int32) -> Any:
-    """Where a layer would go on with another value but for saturation."""
+    """Where a layer would continue with another value without saturation."""
     if _flat(layer):
         return _moved_flat(true, narrow)
     if getattr(layer, "activation") in (CellActivation.RELU, DenseActivation.RELU):  # noqa: B009

@@ -1,4 +1,4 @@
-"""States that no format holds: refused by layer and value, all at once.
+"""States that no format holds: refused by layer and value, in one error.
 
 A state beyond its format saturates and stays there: unlike a clipped reading, it does not pass.
 """
@@ -44,7 +44,7 @@ def refuse_unheld(
         narrow: per layer, whether its state must have 16 bits; none must where None.
 
     Raises:
-        RangeRefused: names every such layer, the value it reached, and a cure.
+        RangeRefused: names every such layer, the value it reached, and a fix.
     """
     reasons = []
     for index, layer in enumerate(model.layers):
@@ -116,9 +116,9 @@ def _unheld_values(
             if reached > highest:
                 reasons.append(
                     f"{layer.name}.{value}: expected values within ±{highest:.0f} ({option} "
-                    f"{coarsest}), got {reached:.6g} in calibration. Train with "
-                    "smaller weights or readings, or reset the state in use and calibrate on "
-                    "streams of that length."
+                    f"{coarsest}), got {reached:.6g} in calibration. Train with smaller "
+                    "weights or readings; or reset the state regularly on the device and "
+                    "calibrate on streams of that length."
                 )
     return reasons
 
@@ -128,17 +128,17 @@ def _relu(name: str, reached: float, highest: float, precision: Precision) -> st
     factor = 2 ** (math.ceil(math.log2(reached / highest)) + 1)
     return (
         f"{name}: expected a relu state of at most {highest:.0f} ({precision.value}), got "
-        f"{reached:.6g} in calibration. Divide its kernel and bias by {factor} and multiply the "
-        f"kernel of the layer that reads it by {factor} (a linear Dense layer of {factor} times "
-        "the identity where it is the last): the answers stay the same."
+        f"{reached:.6g} in calibration. Divide its kernel and bias by {factor} and multiply "
+        f"the kernel of the next layer by {factor} (if it is the last layer, add a linear "
+        f"Dense layer of {factor} times the identity). The outputs do not change."
     )
 
 
 def _cell(name: str, reached: float, highest: float, *, in_16: bool) -> str:
     cured = in_16 and reached <= WIDE_CELL_LIMIT
-    wider = f"Take state='32', which holds ±{WIDE_CELL_LIMIT:.0f}. " if cured else ""
+    wider = f"Pass state='32', which extends the range to ±{WIDE_CELL_LIMIT:.0f}. " if cured else ""
     return (
-        f"{name}: expected a cell state within ±{highest:.0f}, got {reached:.6g} in calibration. "
-        f"{wider}Where the state is reset in use, calibrate on streams of that length; else train "
-        "a GRU, whose state stays within ±1."
+        f"{name}: expected a cell state within ±{highest:.0f}, got {reached:.6g} in "
+        f"calibration. {wider}If the device resets the state regularly, calibrate on streams "
+        "of that length; otherwise train a GRU, whose state stays within ±1."
     )

@@ -43,8 +43,9 @@ def warn_of_little(
     readings = sum(_readings(block) for block in blocks)
     if readings < ENOUGH_READINGS:
         warnings.warn(
-            f"calibration: expected at least {ENOUGH_READINGS} readings, got {readings}. Readings "
-            "to come will leave the ranges of so few and be clipped. Calibrate with more of them.",
+            f"calibration: expected at least {ENOUGH_READINGS} readings, got {readings}. "
+            "Ranges from so few readings are too narrow, and later readings will be clipped. "
+            "Calibrate with more readings.",
             CalibrationWarning,
             stacklevel=3,
         )
@@ -56,15 +57,14 @@ def warn_of_little(
         if same
     ]
     if constant and readings > 1:
-        cure = "Calibrate with streams in which they vary"
+        cure = "Calibrate with streams in which these channels vary"
         if chain:
-            cure += "; channels that never will go with: edgernn prune --inputs"
+            cure += "; to remove channels that never vary, run: edgernn prune --inputs"
         else:
-            cure += ", or train without those that never will."
+            cure += ", or train without channels that never vary."
         warnings.warn(
-            f"calibration: expected every channel to vary, got {listed(constant)}. Nothing says "
-            "what else they will be, and readings far from it will be clipped. "
-            f"{cure}",
+            f"calibration: expected every channel to vary, got {listed(constant)}. Their range "
+            f"is unknown, and other values will be clipped. {cure}",
             CalibrationWarning,
             stacklevel=3,
         )

@@ -49,18 +49,12 @@ def wide_defect(layer: FloatLayer) -> str | None:
         function = options.get("cell_function", "linear")
         return None if function in _KEEPING else _made_anew(function)
     if not any(field.name == "wide" for field in fields(record_of(layer.kind))):
-        return f"the cell {layer.kind!r} has no wide form"
+        return f"the cell {layer.kind!r} does not support wide states"
     gate = next((options[name] for name in _GATES if name in options), WIDE_GATES[0])
     if gate not in WIDE_GATES:
-        return (
-            f"its gates are {gate}, no shares of what is kept: a wide state takes "
-            f"{' or '.join(WIDE_GATES)}"
-        )
+        return f"its gates are {gate}, but a wide state requires {' or '.join(WIDE_GATES)}"
     return None
 
 
 def _made_anew(function: str) -> str:
-    return (
-        f"its state is what {function} makes of a matrix product, of which nothing is kept from "
-        "step to step that more bits could hold"
-    )
+    return f"its state is {function} of a matrix product, so more bits would not extend its memory"

@@ -71,9 +71,10 @@ def flat_network(model: Any, findings: Findings) -> FlatNetwork:
         findings.add(
             owner_of(model),
             "one stream of readings",
-            "a network in which recurrent layers begin with what others compute (initial_state)",
-            "Quantize it as programs, an encoder and a decoder for the most part: "
-            "edgernn_export.quantize_programs, or edgernn quantize.",
+            "a network whose recurrent layers start from states that other layers compute "
+            "(initial_state)",
+            "Quantize it as programs, such as an encoder and a decoder, with "
+            "edgernn_export.quantize_programs or: edgernn quantize.",
         )
     if starts:
         return FlatNetwork()
@@ -134,19 +135,19 @@ class _Walk:
 
 
 def check_arguments(call: Call, findings: Findings) -> None:
-    """Note what a layer is given beside its inputs, such as training=True or a mask."""
+    """Note the arguments of a layer besides its inputs, such as training=True or a mask."""
     for name, value in (call.arguments or {}).items():
         # Keras says of every input of a nested model that it has no mask.
         several = value if isinstance(value, (list, tuple)) and value else [value]
         if value is False or all(one is None for one in several):
             continue
         got = f"{name}={value!r:.60}"
-        cure = "edgernn gives a layer its input alone: train without it."
-        findings.add(owner_of(call.layer), "a call with its input alone", got, cure)
+        cure = "edgernn passes only the input to a layer. Train without this argument."
+        findings.add(owner_of(call.layer), "a call with only an input", got, cure)
 
 
 def _network(model: Any, findings: Findings) -> LayerGraph | None:
-    """The calls of a model, unless it is a class with a call of its own, or has no weights."""
+    """The calls of a model, unless it is a class with its own call, or has no weights."""
     check_dtype(model, findings)
     if isinstance(model, StoredModel):
         if model.network is None:
@@ -179,8 +180,8 @@ def _no_input(model: Any, findings: Findings) -> None:
     findings.add(
         owner_of(model),
         "a model with weights",
-        "a model without a known input",
-        "Call model.build((None, None, features)) before it is trained or its weights are set.",
+        "a model whose input shape is unknown",
+        "Call model.build((None, None, features)) before you train it or set its weights.",
     )
 
 
@@ -215,10 +216,10 @@ def check_inputs(model: Any, flat: FlatNetwork, findings: Findings) -> None:
     if len(steps) > 1 or len({len(shape) for shape in shapes}) > 1:
         findings.add(
             owner_of(model),
-            "inputs that all come at every step",
+            "inputs that all have a time axis",
             f"inputs of shapes {', '.join(str((None, *shape)) for shape in shapes)}",
-            "Train with inputs of as many steps; one that stays the same is repeated at every "
-            "step: keras.Input((None, features)).",
+            "Train with inputs of the same number of steps, keras.Input((None, features)), and "
+            "repeat constant values at every step.",
         )
 
 

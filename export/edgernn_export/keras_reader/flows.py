@@ -41,8 +41,8 @@ class Grid:
 
     def __str__(self) -> str:
         """For people."""
-        every = "every reading" if self.stride == 1 else f"one in {self.stride} readings"
-        return f"{every}, from number {self.offset + 1} on"
+        every = "every reading" if self.stride == 1 else f"every {self.stride} readings"
+        return f"{every}, starting at reading {self.offset + 1}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -58,7 +58,7 @@ class Flow:
         last_step_alone: of the last step, where there are others.
         return_sequences: every step gives one.
         tokens: what embeddings alone read. The shape is that of Keras: a token may have no axis.
-        padded: rows of zeros stand before its first, which a convolution is to take up.
+        padded: rows of zeros come before its first, for a convolution to use.
         grid: at which readings it has a value.
     """
 
@@ -169,7 +169,7 @@ def per_feature(values: FloatArray, width: int) -> FloatArray:
 
 
 def in_one(route: Route) -> Route:
-    """The same route with neighbours of one source as one part."""
+    """The same route with neighbors of one source as one part."""
     made: list[RoutePart] = []
     for part in route:
         before = made[-1] if made else None
@@ -187,17 +187,17 @@ def side_by_side(findings: Findings, owner: str, flows: Sequence[Flow], widths: 
     if len({len(shape) for shape in shapes}) > 1 or len(steps) > 1:
         got = f"shapes {', '.join(str((None, *shape)) for shape in shapes)}"
         cure = (
-            "Train with return_sequences=True in both branches, or in neither: a stream has no "
-            "steps to repeat."
+            "Train with the same return_sequences in both branches: a stream has no steps to "
+            "repeat."
         )
-        findings.add(owner, "vectors that come at the same steps", got, cure)
+        findings.add(owner, "vectors at the same steps", got, cure)
         return False
     grids = sorted({str(flow.grid) for flow in flows if flow.shape is not None})
     if len(grids) > 1:
         cure = (
             "Give both branches the same strides, kernel sizes and padding, or pad with 'causal'."
         )
-        findings.add(owner, "vectors that come at the same readings", "; ".join(grids), cure)
+        findings.add(owner, "vectors at the same readings", "; ".join(grids), cure)
         return False
     if not {flow.width for flow in flows} <= widths:
         got = f"{', '.join(str(flow.width) for flow in flows)} features"
@@ -223,7 +223,7 @@ def beside(flows: Sequence[Flow], width: int, route: Route, last: LayerPart | No
 
 
 def reshaped(flow: Flow, part: ShapePart, findings: Findings) -> Flow:
-    """Take note of another shape; it must leave every step, and its features, as they are."""
+    """Take note of another shape; it must not change any step or its features."""
     before = flow.shape
     if before is None:
         return flow
@@ -233,10 +233,10 @@ def reshaped(flow: Flow, part: ShapePart, findings: Findings) -> Flow:
     if after is None or not same_steps(before, after) or before[-1] != after[-1]:
         findings.add(
             part.owner,
-            "a layer that leaves every step as it is",
+            "a layer that does not change the time axis",
             f"shape {before} turned into {after or 'another'}",
-            "A stream has no steps to join or to swap: train without it, for the last step "
-            "alone with return_sequences=False.",
+            "A stream has no steps to join or swap. Train without this layer; for the last "
+            "step only, use return_sequences=False.",
         )
         return replace(flow, shape=None)
     squeezed = len(before) == 2 and len(after) == 1
@@ -259,25 +259,25 @@ def check_tokens(
     if embedding and not all(flow.tokens for flow in known):
         findings.add(
             owner,
-            "an embedding of an input of integers",
-            "one of what a layer computes",
-            "Compute the tokens outside of the model, and feed them.",
+            "an embedding of an integer input",
+            "an embedding of a layer's output",
+            "Compute the tokens outside the model and pass them as an input.",
         )
         return False
     if not embedding and any(flow.tokens for flow in known):
         findings.add(
             owner,
-            "embeddings alone behind an input that one of them reads",
+            "only embeddings after an input that one of them reads",
             "another layer",
-            "Feed it an input of its own.",
+            "Add a separate input for it.",
         )
         return False
     if not reshapes and any(flow.last and len(flow.shape or ()) == 3 for flow in known):
         findings.add(
             owner,
-            "the rows of several tokens one behind another",
-            "them in an axis of their own",
-            "Put a Reshape((-1, count * columns)) behind the embedding: the answers stay.",
+            "the rows of several tokens in one axis",
+            "rows in an extra axis",
+            "Add a Reshape((-1, count * columns)) after the embedding; the outputs do not change.",
         )
         return False
     return True

@@ -38,7 +38,7 @@ class Given:
     Attributes:
         tensor: the result of an input.
         shape: without the batch, None where open; None where nothing is known.
-        dtype: name of a type, "sparse float32" and the like for what is not dense.
+        dtype: name of a type, "sparse float32" and the like for types that are not dense.
         name: of the input; "" where it has none.
         tokens: embeddings read it.
     """
@@ -141,7 +141,7 @@ def _tensor(tensor: Any, calls: dict[tuple[int, int], Call]) -> CallResult:
 
 
 def _arguments(node: Any) -> dict[str, Any]:
-    """What a layer or an operation is given beside tensors."""
+    """The arguments of a layer or an operation other than tensors."""
     given = {f"argument {i}": value for i, value in enumerate(node.arguments.args, 1)}
     given |= dict(node.arguments.kwargs)
     return {name: value for name, value in given.items() if not _has_tensor(value)}

@@ -34,7 +34,7 @@ def check_padding(flow: Flow, part: RowsPart, findings: Findings) -> None:
         part.owner,
         f"{reach} rows of zeros before the stream, or none",
         f"{given} before padding='{'causal' if part.padded else 'valid'}'",
-        f"Put ZeroPadding1D(({reach}, 0)) before padding='valid', or none.",
+        f"Use ZeroPadding1D(({reach}, 0)) before padding='valid', or no padding layer.",
     )
 
 
@@ -76,7 +76,7 @@ def held_rows(flow: Flow, part: RowsPart, put: Put, findings: Findings) -> Flow:
 
 
 def summed_rows(flow: Flow, part: DepthwisePart, put: Put) -> Flow:
-    """The sum of rows that stand one behind another, each times constants of its own."""
+    """The sum of rows that follow one another, each times its own constants."""
     count, width = part.gain.shape
     gain, offset = (values.reshape(count, width) for values in flow.scaling)
     offset = offset * part.gain
@@ -92,7 +92,7 @@ def summed_rows(flow: Flow, part: DepthwisePart, put: Put) -> Flow:
 
 
 def pooled_rows(flow: Flow, part: PoolPart, put: Put) -> Flow:
-    """The largest, or the mean, of rows that stand one behind another."""
+    """The largest, or the mean, of rows that follow one another."""
     gain, offset = (values.reshape(part.count, -1) for values in flow.scaling)
     share = 1.0 if part.largest else 1.0 / part.count
     layer = FloatMerge(
@@ -105,7 +105,7 @@ def pooled_rows(flow: Flow, part: PoolPart, put: Put) -> Flow:
 
 
 def _joined(flow: Flow, layer: FloatMerge, owner: str, put: Put) -> Flow:
-    """What a merge makes of rows that stand one behind another."""
+    """A merge of rows that follow one another."""
     return replace(
         flow,
         route=put(layer, flow.route),
@@ -120,7 +120,7 @@ def _start(flow: Flow, owner: str, findings: Findings) -> FloatArray:
     gain, offset = flow.scaling
     if np.any((gain == 0.0) & (offset != 0.0)):
         cure = "Train without the features that a scaling makes constant."
-        findings.add(owner, "a scaling that something makes 0", "a gain of 0", cure)
+        findings.add(owner, "a scaling that can output 0", "a gain of 0", cure)
     start: FloatArray = -offset / np.where(gain == 0.0, 1.0, gain) + 0.0
     return start
 
@@ -148,9 +148,9 @@ def check_every_step(findings: Findings, owner: str, flow: Flow, axes: int) -> N
     if flow.last_step_alone or (shape and len(shape) != axes):
         findings.add(
             owner,
-            "every step of the layer before",
-            "its last step alone" if flow.last_step_alone else f"shape {shape}",
-            "Train with return_sequences=True in every recurrent layer but the last.",
+            "every step of the previous layer",
+            "only its last step" if flow.last_step_alone else f"shape {shape}",
+            "Train with return_sequences=True in every recurrent layer except the last.",
         )
 
 
@@ -159,8 +159,8 @@ def unpadded(flow: Flow, findings: Findings) -> Flow:
     if flow.padded is not None:
         findings.add(
             flow.padded.owner,
-            "a convolution with padding='valid' behind it",
+            "a convolution with padding='valid' after it",
             "another layer",
-            "Put it directly before the convolution.",
+            "Move it directly before the convolution.",
         )
     return replace(flow, padded=None)

@@ -103,7 +103,7 @@ class JoinedLayers:
     _behind_softmax: bool = False
 
     def added(self, flow: Flow, part: LayerPart) -> Flow:
-        """What a part makes of a flow."""
+        """The flow after a part."""
         if isinstance(part, RowsPart):
             self.refuse_softmax(part.owner, [flow])
             return self._rows(flow, part)
@@ -132,7 +132,7 @@ class JoinedLayers:
         return self._layer(flow, part)
 
     def _looked_up(self, flow: Flow, part: EmbeddingPart) -> Flow:
-        """The rows of a table; several tokens at a step have an axis of their own."""
+        """The rows of a table; several tokens at a step have a separate axis."""
         if flow.shape is None:
             return unknown(part.owner)
         layer = FloatEmbedding(name=part.name, table=part.table, tokens=flow.width)
@@ -192,7 +192,7 @@ class JoinedLayers:
             owner,
             "softmax as the last layer",
             "a layer after the softmax",
-            "Build the model up to the softmax, and compute outside it what follows.",
+            "Build the model up to the softmax and compute the remaining layers outside it.",
         )
 
     def finish(self, owner: str, outputs: Sequence[Flow]) -> None:
@@ -287,7 +287,7 @@ class JoinedLayers:
         return held_rows(flow, part, self._put_at(flow.grid), self.findings)
 
     def _depthwise(self, flow: Flow, part: DepthwisePart) -> Flow:
-        """The sum of rows, each times constants of its own."""
+        """The sum of rows, each times its own constants."""
         self._check_width(part.owner, flow, part.gain.size)
         if flow.shape is None or flow.width != part.gain.size:
             return unknown(part.owner)
@@ -300,9 +300,9 @@ class JoinedLayers:
         if flow.shape is not None and flow.shape[-1] != width:
             self.findings.add(
                 owner,
-                f"weights for the {flow.shape[-1]} features it is given",
+                f"weights for the {flow.shape[-1]} features of its input",
                 f"weights for {width}",
-                "Pass the weights that belong to the model.",
+                "Pass the weights of this model.",
             )
 
     def _in_place(self, flow: Flow, layer: FloatDense, scale: ScalePart | None = None) -> Flow:
@@ -356,7 +356,7 @@ class JoinedLayers:
         return self._bent(flow, part)
 
     def _bent(self, flow: Flow, part: ActivationPart | SlopesPart) -> Flow:
-        """Values of one scale, each bent by a function or by a slope of its own."""
+        """Values of one scale, each changed by a function or by its own slope."""
         if flow.shape is None:
             return unknown(part.owner)
         if isinstance(part, SlopesPart):
@@ -384,7 +384,8 @@ class JoinedLayers:
     def _refuse_scale(self, flow: Flow, part: ScalePart) -> None:
         self.findings.add(
             part.owner,
-            "a scaling next to a linear layer that can take it up",
+            "a scaling next to a linear layer that can absorb it",
             f"one after {flow.owner} without such a layer",
-            "Put a linear Dense behind it whose kernel is the identity: the answers stay.",
+            "Add a linear Dense layer with the identity as kernel after it; the outputs do not "
+            "change.",
         )

@@ -1,7 +1,7 @@
-"""Networks of several streams from Keras: each stream is a program, and states are handed over.
+"""Networks of several streams from Keras: each stream is a program, and states are passed on.
 
-An encoder's states, or what layers make of them, are the `initial_state` of a decoder. Such a
-network falls into parts that nothing else connects: each has inputs, and steps, of its own.
+An encoder's states, or values computed from them, are the `initial_state` of a decoder. Such a
+network consists of parts without other connections: each has its own inputs and steps.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ PAIR = ("encode", "decode")
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class _Part:
-    """Calls that are connected, and what they hand over.
+    """Connected calls, and the tensors that they pass on.
 
     Attributes:
         network: the calls.
         name: of the program.
-        given: for each tensor that is handed over, the call and state, or the output's name.
+        given: for each tensor that is passed on, the call and state, or the output's name.
     """
 
     network: FlatNetwork
@@ -76,8 +76,8 @@ def read_programs(
 ) -> FloatPrograms:
     """Read a Keras model of several streams, as an encoder and a decoder.
 
-    Two programs of which one hands over to the other are called encode and decode, others after
-    their inputs.
+    If one of two programs passes states to the other, they are called encode and decode, others
+    after their inputs.
 
     Args:
         source: as for `read_keras`: a model with recurrent layers whose `initial_state` others
@@ -151,7 +151,7 @@ def _parts(flat: FlatNetwork, starts: Sequence[Start]) -> list[_Part]:
 
 
 def _give(part: _Part, tensor: CallResult) -> None:
-    """Let a part hand a tensor over: a state as it is, anything else as an output."""
+    """Let a part pass on a tensor: a state directly, anything else as an output."""
     key = id(tensor.call), tensor.index
     if key in part.given:
         return
@@ -174,7 +174,7 @@ def _give(part: _Part, tensor: CallResult) -> None:
 
 
 def _put_out_states(part: _Part) -> None:
-    """Layers that hand over a state and lead to no output are outputs themselves."""
+    """Layers that pass on a state and lead to no output are outputs themselves."""
     network = part.network
     needed: set[int] = set()
 
@@ -216,9 +216,9 @@ def _check(
         if given:
             findings.add(
                 owner_of(start.call.layer),
-                "initial states that layers of another stream compute, all of them",
+                "initial states that are all computed by layers of another stream",
                 f"the input {given[0]!r} for one of them",
-                "Let the encoder compute it too, say by a Dense layer.",
+                "Compute it in the encoder too, for example with a Dense layer.",
             )
     for part in parts:
         if not part.network.given:
@@ -226,7 +226,7 @@ def _check(
                 owner_of(model),
                 "an input for every stream",
                 f"none for {owner_of(part.network.calls[0].layer)}",
-                "Give it a keras.Input of its own.",
+                "Add a keras.Input for it.",
             )
 
 
@@ -237,7 +237,7 @@ def _of(parts: Sequence[_Part], call: Call) -> _Part | None:
 def _in_order(
     model: Any, parts: Sequence[_Part], starts: Sequence[Start], findings: Findings
 ) -> list[_Part]:
-    """Parts behind all that hand something over to them; parts that lead nowhere are left out."""
+    """Parts after all parts that pass something to them; parts without an effect are omitted."""
     needs: dict[int, set[int]] = {id(part): set() for part in parts}
     for start in starts:
         taker, giver = _of(parts, start.call), _of(parts, start.tensor.call)
@@ -250,9 +250,9 @@ def _in_order(
         if not ready:
             findings.add(
                 owner_of(model),
-                "streams of which each begins with what earlier ones left",
-                "some that begin with each other's",
-                "Train with an encoder and a decoder that hand over in one direction.",
+                "streams that each start from the states of earlier ones",
+                "streams that start from each other's states",
+                "Train with an encoder that passes its states to a decoder, in one direction.",
             )
             return list(parts)
         ordered += ready
@@ -286,16 +286,16 @@ def _read(
         if flow.softmax and name in part.given.values():
             context.findings.add(
                 owner_of(tensor.call.layer),
-                "a state that begins with what stands in front of a softmax",
-                "one that begins with its probabilities",
-                "Train with tanh or sigmoid in its place, or hand over the logits: integers "
-                "have no softmax.",
+                "a state that starts from the input of a softmax",
+                "a state that starts from its probabilities",
+                "Train with tanh or sigmoid instead, or pass the logits: integer models have "
+                "no softmax.",
             )
     return made, outputs, flows
 
 
 def _with_own_states(model: FloatModel, others: Sequence[FloatModel]) -> FloatModel:
-    """A program whose layers with a state have names of their own: such names share states.
+    """A program whose layers with a state have unique names: equal names share states.
 
     In Keras a layer that several streams use has a state for each.
     """
@@ -313,7 +313,7 @@ def _has_state(layer: FloatLayer) -> bool:
 
 
 def _channels(part: _Part) -> tuple[str, ...] | None:
-    """Names of channels after their input, which tells those of several programs apart."""
+    """Names of channels after their input, which distinguishes those of several programs."""
     widths = [(steps_and_features(given) or (0,))[-1] or 0 for given in part.network.given]
     named = zip(part.network.given, widths, strict=True)
     ports = [Port(name=given.name or part.name, width=width) for given, width in named]
@@ -325,7 +325,7 @@ def _check_rates(model: Any, programs: Sequence[Any], findings: Findings) -> Non
         if program.rate is not None:
             findings.add(
                 owner_of(model),
-                "programs that answer every reading",
+                "programs with one output per reading",
                 f"{program.name}, which gives {program.rate}",
                 "Train with strides=1 and padding='causal'.",
             )

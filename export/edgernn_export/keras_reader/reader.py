@@ -53,8 +53,8 @@ def read_keras(
         source: a live keras.Model, or the path of a .keras file or whole-model HDF5 file (Keras 2
             or 3), an architecture in JSON, or a SavedModel directory written by Keras 2. The
             content tells which, not the name; Keras is imported for SavedModels alone.
-        weights: path of an HDF5 file with the weights of an architecture; by default one of its
-            name beside it, NAME.weights.h5, NAME.h5 or NAME_weights.h5.
+        weights: path of an HDF5 file with the weights of an architecture; by default a file of its
+            name in the same folder, NAME.weights.h5, NAME.h5 or NAME_weights.h5.
         input_names: one per feature; x0, x1, ... by default, of several inputs their names,
             numbered where they have more than one feature.
         input_units: physical units, one per feature; "" by default.
@@ -82,9 +82,9 @@ def read_keras(
     findings.refuse()
     if network.states_given:
         warnings.warn(
-            f"{owner_of(model)}: the network takes its states as inputs and gives the next ones as "
-            "outputs. A session keeps them itself: give it the readings alone, and it answers "
-            "with the output alone.",
+            f"{owner_of(model)}: the network has its states as inputs and returns the next "
+            "states as outputs. A session keeps the states itself: pass only the readings, and "
+            "it returns only the output.",
             StreamKindWarning,
             stacklevel=2,
         )
@@ -249,7 +249,7 @@ def _result(tensor: CallResult, flows: dict[int, Flow], findings: Findings) -> F
         owner_of(tensor.call.layer),
         "a network that reads the output of its layers",
         "one that reads the cell state of an LSTM",
-        "Train with the hidden state, or the output, in its place.",
+        "Train with the hidden state, or the output, instead.",
     )
     return unknown(owner_of(tensor.call.layer))
 
@@ -274,9 +274,9 @@ def _check_outputs(
     if len(grids) > 1:
         findings.add(
             owner_of(model),
-            "outputs that all come at the same readings",
+            "outputs at the same readings",
             "; ".join(grids),
-            "Give all branches the same strides, kernel sizes and padding.",
+            "Use the same strides, kernel sizes and padding in all branches.",
         )
     named = zip(network.names, outputs, strict=True)
     shapes = {name: flow.shape or () for name, flow in named if name not in network.handed}
@@ -284,9 +284,9 @@ def _check_outputs(
         got = ", ".join(f"{name} {(None, *shape)}" for name, shape in shapes.items())
         findings.add(
             owner_of(model),
-            "outputs that all come at every step, or all at the last one",
+            "outputs at every step, or all at the last step",
             f"outputs of shapes {got}",
-            "Train with return_sequences=True before all of them, or before none.",
+            "Train with the same return_sequences before all of them.",
         )
     for name, flow in zip(network.names, outputs, strict=True):
         if flow.shape is None:
@@ -296,15 +296,16 @@ def _check_outputs(
             findings.add(
                 owner_of(model),
                 "outputs that a layer computes",
-                f"{what} with readings as they are",
-                "Leave them out: the program that feeds the readings has them.",
+                f"{what} that is an unchanged input",
+                "Remove this output: the caller already has the readings.",
             )
         if flow.softmax and len({part.source for part in flow.route}) > 1:
             findings.add(
                 owner_of(model),
-                "a softmax over what one layer computes",
-                f"{what} over what several do",
-                "Put a linear Dense before it whose kernel is the identity: the answers stay.",
+                "a softmax over the output of one layer",
+                f"{what} over the outputs of several layers",
+                "Add a linear Dense layer with the identity as kernel before it; the outputs "
+                "do not change.",
             )
 
 
@@ -316,10 +317,10 @@ def _check_window(
     if missing and not all(flow.return_sequences for flow in outputs):
         findings.add(
             owner_of(model),
-            f"windows of {(steps or 0) + missing} readings, {missing} more than its strides leave",
+            f"windows of {(steps or 0) + missing} readings, {missing} more than its strides use",
             f"windows of {steps}",
-            f"Rebuild it with keras.Input(({(steps or 0) + missing}, features)), copy the weights, "
-            "and feed longer windows: the answers belong to the same readings.",
+            f"Rebuild it with keras.Input(({(steps or 0) + missing}, features)), copy the "
+            "weights, and use longer windows; the outputs belong to the same readings.",
         )
 
 

@@ -54,7 +54,9 @@ def open_model(
     path = _path(source)
     if path is None:
         if weights is not None:
-            refuse("weights", "none beside a live model", f"{weights}", "Load them into the model.")
+            refuse(
+                "weights", "no weights with a live model", f"{weights}", "Load them into the model."
+            )
         return _live(source), context
     if kind_of(path) is FileKind.SAVED_MODEL:
         _require_keras()
@@ -91,8 +93,8 @@ def open_source(source: Any) -> Any:
     if kind is FileKind.SAVED_MODEL:
         return _of_today(path, _guarded(path, lambda: keras2.load_saved_model(path, old)))
     if kind is FileKind.JSON:
-        cure = "Load architecture and weights in Python and save the model as one .keras file."
-        refuse(path.name, "a whole model", "an architecture alone", cure)
+        cure = "Load the architecture and weights in Python and save the model as one .keras file."
+        refuse(path.name, "a whole model", "only an architecture", cure)
     with opened_file(path) as file:
         written_by_2 = file.keras2
     hdf5 = kind is FileKind.HDF5
@@ -104,7 +106,7 @@ def _of_today(path: Path, model: Any) -> Any:
     """A model of Keras 2 that Keras 3 computes alike."""
     if '"hard_sigmoid"' in model.to_json():
         cure = "Rebuild it in Keras 3 and copy the weights."
-        got = "one by Keras 2, whose hard_sigmoid is another"
+        got = "one by Keras 2, whose hard_sigmoid differs"
         refuse(path.name, "a model written by Keras 3", got, cure)
     return model
 
@@ -175,7 +177,7 @@ def configuration_of(file: str | None) -> Iterator[None]:
         if file is None:
             raise
         cure = "Save or copy the file again."
-        refuse(file, "a configuration as Keras writes it", "a damaged one", cure)
+        refuse(file, "a valid Keras configuration", "a damaged one", cure)
 
 
 @contextmanager
@@ -203,7 +205,7 @@ def _load(path: Path, hdf5: bool, old: Context | None) -> Any:
 
 
 def _guarded(path: Path, load: Any) -> Any:
-    """Run a loader of Keras; whatever it raises becomes one reason, in our words."""
+    """Run a loader of Keras; any error it raises becomes one reason, in our words."""
     try:
         return load()
     except UnsupportedModelError:
@@ -213,8 +215,8 @@ def _guarded(path: Path, load: Any) -> Any:
 
         raise UnsupportedModelError(
             [
-                f"{path.name}: expected a model that Keras {keras.__version__} can load as it is, "
-                "got one that it cannot: it is damaged, or made with classes or functions of its "
-                "author's. Load it in Python, with custom_objects, and pass the live model."
+                f"{path.name}: expected a model that Keras {keras.__version__} can load on its "
+                "own, got one that is damaged or uses custom classes or functions. Load it in "
+                "Python with custom_objects and pass the live model."
             ]
         ) from error

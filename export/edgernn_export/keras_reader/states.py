@@ -20,12 +20,13 @@ _KEPT: Final = (
     "and copy the weights."
 )
 _FROM_ELSEWHERE: Final = (
-    "A session of one program starts from the zero state. Where another stream makes the state, as "
-    "an encoder does for a decoder, read both as programs: edgernn_export.quantize_programs."
+    "A session of one program starts from the zero state. If another stream computes the "
+    "state, as an encoder does for a decoder, quantize both with "
+    "edgernn_export.quantize_programs."
 )
 _ZERO_STATE: Final = (
-    "This cell starts from the zero state: train without initial_state, or with a SimpleRNN, GRU "
-    "or LSTM, whose initial state another stream may make."
+    "This cell starts from the zero state: train without initial_state, or with a SimpleRNN, "
+    "GRU or LSTM, whose initial state another stream can compute."
 )
 
 
@@ -39,7 +40,7 @@ class Start:
 
 
 def starts_of(calls: Sequence[Call], given: Sequence[Given]) -> list[Start]:
-    """The states that recurrent layers begin with, but for those that are inputs of the network.
+    """The states that recurrent layers begin with, except those that are inputs of the network.
 
     Args:
         calls: of the network.
@@ -57,7 +58,7 @@ def starts_of(calls: Sequence[Call], given: Sequence[Given]) -> list[Start]:
 
 
 def stream_of(calls: Sequence[Call], starts: Sequence[Start]) -> Callable[[Call], int]:
-    """Tells streams apart: calls that are connected otherwise than by what they begin with.
+    """Separates streams: calls that are connected by more than initial states.
 
     Args:
         calls: of the network.
@@ -89,9 +90,9 @@ def refuse_own_starts(calls: Sequence[Call], starts: Sequence[Start], findings: 
     for start in own:
         findings.add(
             owner_of(start.call.layer),
-            "an initial state that another stream makes",
-            "one of the stream that it reads",
-            "Give it an input of its own, as a decoder has, or train without initial_state: a "
+            "an initial state computed by another stream",
+            "one computed by the stream that it reads",
+            "Add a separate input for it, as for a decoder, or train without initial_state: a "
             "stream has no end to look back from.",
         )
     return bool(own)

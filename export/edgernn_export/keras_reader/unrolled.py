@@ -1,8 +1,8 @@
 """Layers that have values at some readings only, as one step over several (NUMERICS.md 6.9).
 
-A network with strides answers every R readings. What its layers compute for the readings of one
-step stands one behind another, the newest first; the readings themselves the oldest first. A
-value is known by its age: how many readings before the newest one of the step it belongs to.
+A network with strides answers every R readings. The values that its layers compute for the readings
+of one step follow one another, the newest first; the readings themselves the oldest first. A value
+is known by its age: how many readings before the newest one of the step it belongs to.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Unrolled:
         layers: its layers.
         routes: what they read, and what the network puts out.
         rate: None where every reading is answered.
-        before: [I], what stands for the readings before the stream; None for zeros.
+        before: [I], the values used for the readings before the stream; None for zeros.
     """
 
     layers: list[FloatLayer]
@@ -80,9 +80,8 @@ def unrolled(
     if late is None:
         findings.add(
             owner,
-            "strides and padding with which no answer reads padding of a layer that has begun",
-            "convolutions with padding='causal' behind some with padding='valid', or strides "
-            "that padding follows",
+            "strides and padding for which no output reads the padding of a layer that has started",
+            "convolutions with padding='causal' after padding='valid', or padding after strides",
             "Train with padding='causal' in all convolutions.",
         )
         return plain
@@ -91,8 +90,8 @@ def unrolled(
     if not any(isinstance(layer, (*RECURRENT, FloatDelay)) for layer in steps.made):
         findings.add(
             owner,
-            "a layer with a state, or a convolution that reads earlier steps",
-            f"answers that each read {output.stride} readings of their own alone",
+            "a layer with a state or a convolution that reads earlier steps",
+            f"outputs that each depend on {output.stride} separate readings",
             "A network without a state needs no session: convert it with TFLite.",
         )
     first = output.offset + late + 1
@@ -120,16 +119,16 @@ def _can_be(
         if isinstance(layer, RECURRENT) and grid != output:
             findings.add(
                 f"layer '{layer.name}'",
-                f"recurrent layers with a value at the readings that are answered ({output})",
+                f"recurrent layers with a value at the readings that have an output ({output})",
                 f"one with a value {grid}",
-                "Put strides, pooling and padding='valid' before all recurrent layers, or train "
-                "with strides=1 and padding='causal'.",
+                "Move strides, pooling and padding='valid' before all recurrent layers, or "
+                "train with strides=1 and padding='causal'.",
             )
             good = False
     if output.stride > MAX_STEP_READINGS or output.offset > MAX_RATE_READINGS // 2:
         findings.add(
             owner,
-            f"an answer at least every {MAX_STEP_READINGS} readings",
+            f"an output at least every {MAX_STEP_READINGS} readings",
             f"one {output}",
             "Train with smaller strides, or feed readings at a lower rate.",
         )
@@ -175,7 +174,7 @@ def _before(
     owner: str,
     findings: Findings,
 ) -> FloatArray:
-    """What stands for the readings before the stream, per channel."""
+    """The values used for the readings before the stream, per channel."""
     found = np.full(inputs, np.nan)
     for layer, route in zip(layers, routes, strict=False):
         if not isinstance(layer, FloatDelay) or not layer.padded:
@@ -188,7 +187,7 @@ def _before(
                 if np.any(there != start, where=~np.isnan(there)):
                     findings.add(
                         owner,
-                        "one scaling of an input that convolutions with strides read",
+                        "one scaling of an input that is read by convolutions with strides",
                         "several",
                         "Scale the readings once, before all branches.",
                     )

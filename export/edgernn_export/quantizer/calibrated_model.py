@@ -1,4 +1,4 @@
-"""A calibrated float model, and what quantizing makes of it."""
+"""A calibrated float model, and its quantization."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ class CalibratedModel:
         name: str,
         seeds: Sequence[tuple[str, int]],
     ) -> Built:
-        """The model of these bits; ``joined``: those of 4 that nobody asked for on one scale."""
+        """The model of these bits; ``joined``: those of 4 by default on one scale."""
         model = self.model
         given = by_channel(plan.given_ranges, model)
         input_spec = _input_spec(model, self.statistics, plan, given)
@@ -323,7 +323,7 @@ def _rate(model: FloatModel, plan: Plan, input_spec: InputSpec) -> Rate | None:
 
 
 def _row_by_row(model: FloatModel) -> frozenset[int]:
-    """The layers whose rows may have scales of their own, as what reads them takes each by itself.
+    """The layers whose rows may have separate scales, as their readers allow.
 
     A merge does, and the output unless a softmax compares; a delay where all do that read it.
     """

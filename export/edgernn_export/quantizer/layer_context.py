@@ -96,7 +96,7 @@ class Feed:
         )
 
     def of_rows(self, count: int) -> Feed:
-        """The feed of each of several rows that stand one behind another and are alike."""
+        """The feed of each of several rows that follow one another and are alike."""
         scale, offset, value_scale = (
             values.reshape(count, -1) for values in (self.scale, self.offset, self.value_scale)
         )
@@ -151,9 +151,9 @@ class LayerContext:
     Attributes:
         weight_bits: of its matrices; None where it has none.
         last: nothing but the model's output reads it.
-        per_row_output: what reads it lets each row of its output have a scale of its own.
-        reads_input: it reads the model's input and nothing else.
-        rows: how many rows stand one behind another in its tensors.
+        per_row_output: its reader allows each row of its output a separate scale.
+        reads_input: it reads only the model's input.
+        rows: how many rows follow one another in its tensors.
         handed: a state begins with its output, whose scale is therefore a power of two.
     """
 
@@ -176,13 +176,13 @@ class LayerContext:
         """The scales [U] that the rows of the output get.
 
         Args:
-            scale: [U], what each row asks for.
+            scale: [U], the scale that each row requires.
             needed: [U], rows that are not 0 throughout.
 
         Returns:
-            Scales of their own where nothing but the output reads them, or where they are far
-            apart and what reads them takes that; else the largest for all. Of what is handed over,
-            a power of two for all.
+            Separate scales if only the output reads them, or where they are far
+            apart and what reads them takes that; else the largest for all. For values that are
+            passed on, a power of two for all.
         """
         if self.handed:
             return np.full(len(scale), 2.0 ** np.ceil(np.log2(float(scale.max()))))
@@ -195,7 +195,7 @@ class LayerContext:
         return own
 
     def unit_scales(self, scale: FloatArray) -> FloatArray | None:
-        """What the record of a layer says of scales [U]; those of the output stand there."""
+        """The scales [U] in the record of a layer; those of the output are in the output."""
         return None if self.last or (scale == scale[0]).all() else scale
 
     def stats(self, tensor: str) -> TensorStatistics:
@@ -264,7 +264,7 @@ class LayerContext:
             recurrent: the matrix.
             h_scale: real value of one code of the value.
             out_scale: the same of the result.
-            source: what stands for the value.
+            source: the source of the value.
             tensor: its name in calibration; that of the state or of a reset state by default.
         """
         precision = self.plan.precision
@@ -288,7 +288,7 @@ class LayerContext:
         return folded
 
     def xh(self, x: RealTerm, h: RealTerm) -> list[RealTerm]:
-        """One joint product where that is harmless or asked for, else two.
+        """One joint product if that is harmless or requested, else two.
 
         Matrices of different bits have two.
         """

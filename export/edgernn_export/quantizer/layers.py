@@ -164,8 +164,8 @@ def _dense_reach(context: LayerContext, layer: FloatDense) -> FloatArray:
     still = np.flatnonzero((largest == 0.0) & np.any(layer.kernel, axis=1))
     if still.size:
         raise CalibrationError(
-            f"{layer.name}: expected outputs that move in calibration, got zero at every step "
-            f"(unit {int(still[0])}). Calibrate with representative readings."
+            f"{layer.name}: expected outputs that change during calibration, got zero at every "
+            f"step (unit {int(still[0])}). Calibrate with representative readings."
         )
     columns = [
         limit(stats.spread[:, r], float(largest[r]), context.plan.method) or float(largest[r])
@@ -178,7 +178,7 @@ def _dense_reach(context: LayerContext, layer: FloatDense) -> FloatArray:
 def _finest_scale(context: LayerContext, layer: FloatDense) -> FloatArray:
     """The finest output scale per row that safe integers exist for (clauses 4.4 and 5.2).
 
-    An output that hardly moves in calibration would ask for more: weights that turn one operand
+    An output that hardly changes during calibration would need more: weights that turn one operand
     code into thousands of output codes.
     """
     gain = np.abs(layer.kernel) * context.feed.scale

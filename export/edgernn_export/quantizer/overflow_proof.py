@@ -1,8 +1,8 @@
 """The overflow proof: per row, the exact interval of every accumulator, and its witness.
 
 The bounds are those of NUMERICS.md clauses 4.4 and 5.5, over the actual weights and the codes that
-each operand can carry. A row that could overflow is refused together with the operand codes
-that do it.
+each operand can have. A row that could overflow is refused together with the operand codes that do
+it.
 """
 
 from __future__ import annotations
@@ -99,7 +99,8 @@ def refuse8(owner: str, affine: Affine8, ranges: dict[Source, tuple[CodeRange, .
         parts.append(f"{term.source.value} = {_listed(codes)}")
     raise OverflowRefused(
         f"{owner}: expected every accumulator below 2^29, got {total} in row {row} for operand "
-        f"codes {'; '.join(parts)} ({unsafe.size} such rows). Scale the weights or the input down."
+        f"codes {'; '.join(parts)} ({unsafe.size} such rows). Train with smaller weights, or "
+        "scale the input down."
     )
 
 
@@ -121,8 +122,12 @@ def refuse16(
     else:
         wanted = f"weights of at most {weight_max} steps of 2^-3 output codes"
         got = f"steps of {step[row]:.4g}, so output code {total * float(step[row]):.4g}"
-    cure = "use precision 'w8a8'" if weight_max == WEIGHT_MAX else "give the layer 8-bit weights"
+    cure = (
+        "use precision 'w8a8'"
+        if weight_max == WEIGHT_MAX
+        else ("use 8-bit weights in this layer (weight_bits)")
+    )
     raise OverflowRefused(
-        f"{owner}: expected {wanted}, got {got} in row {row} for operand codes {_listed(codes)}. "
-        f"Scale the weights or the input down, or {cure}."
+        f"{owner}: expected {wanted}, got {got} in row {row} for operand codes "
+        f"{_listed(codes)}. Train with smaller weights, scale the input down, or {cure}."
     )

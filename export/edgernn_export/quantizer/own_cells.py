@@ -1,4 +1,4 @@
-"""Registered cells: exponents, maps and constants, all of them read off the graph of the cell."""
+"""Registered cells: exponents, maps and constants, all derived from the graph of the cell."""
 
 from __future__ import annotations
 
@@ -99,7 +99,8 @@ def _scale(context: LayerContext, layer: FloatCell, op: Scaling) -> ScaleVector:
         raise RangeRefused(
             [
                 f"{context.name}.{op.name}: expected constants within ±{highest:.6g}, got "
-                f"{float(np.max(np.abs(layer.by_name[op.name]))):.6g}. Train with smaller ones."
+                f"{float(np.max(np.abs(layer.by_name[op.name]))):.6g}. Train with smaller "
+                "constants."
             ]
         )
     multiplier = np.rint(ratio * 2.0 ** shifts[-1]).astype(np.int16)
@@ -122,7 +123,7 @@ def _offsets(context: LayerContext, layer: FloatCell, op: Scaling) -> Int16Array
             [
                 f"{context.name}.{offset_of(op.name)}: expected offsets within "
                 f"±{INT16_MAX * unit:.6g}, got {float(np.max(np.abs(real))):.6g}. Train with "
-                "smaller ones."
+                "smaller constants."
             ]
         )
     narrow: Int16Array = codes.astype(np.int16)
@@ -130,7 +131,7 @@ def _offsets(context: LayerContext, layer: FloatCell, op: Scaling) -> Int16Array
 
 
 def _norm(context: LayerContext, layer: FloatCell, op: Normalization) -> NormalizationConstants:
-    """Constants of clause 7.11 for the scale of what is normalised."""
+    """Constants of clause 7.11 for the scale of the normalized values."""
     try:
         return NormalizationConstants.of(op.value.width, _scale_of(op.value), layer.plan.epsilon)
     except ModelError as error:

@@ -60,7 +60,7 @@ def quantize_programs(
     name: str | None = None,
     seeds: Sequence[tuple[str, int]] = (),
 ) -> ProgramSet:
-    """Quantize a network of several streams whose states are handed over.
+    """Quantize a network of several streams that pass on states, such as an encoder and a decoder.
 
     Args:
         source: a `keras.Model`, or a path Keras can load, in which recurrent layers begin with what
@@ -70,8 +70,8 @@ def quantize_programs(
         calibration: representative sequences by the names of the programs, or of the inputs of the
             network: as many for each, the first of one belonging to the first of the others.
             [B, T, I] or a list of [T_i, I] in physical units; of a program with several inputs a
-            mapping of those. In calibration every sequence is run as in use: the encoder from the
-            zero state, the decoder from what it hands over.
+            mapping of those. Calibration runs every sequence as in production: the encoder from the
+            zero state, the decoder from the states that the encoder passes on.
         precision: as of `quantize`.
         range_method: as of `quantize`.
         input_range: (low, high) by channel name, see `quantize`.
@@ -156,7 +156,7 @@ def _bits(
 def _plans(
     programs: FloatPrograms, plan: Plan, given: Mapping[str, tuple[float, float]] | None
 ) -> dict[str, Plan]:
-    """The plan of each program, with the ranges of its own channels."""
+    """The plan of each program, with the ranges of its channels."""
     layers = {model.name: _named(model) for model in programs.programs}
     check_states(plan.state, {name: one for own in layers.values() for name, one in own.items()})
     plans = {
@@ -208,9 +208,9 @@ class _Sequences:
         counts = {program: len(found) for program, found in lists.items()}
         if len(set(counts.values())) > 1:
             raise CalibrationError(
-                "calibration: expected as many sequences for every program, got "
+                "calibration: expected the same number of sequences for every program, got "
                 f"{', '.join(f'{count} for {program}' for program, count in counts.items())}. "
-                "The first of one belongs to the first of the others."
+                "The first sequence of one program belongs to the first of the others."
             )
         groups: dict[tuple[int, ...], list[int]] = {}
         for index in range(next(iter(counts.values()))):
@@ -251,7 +251,7 @@ def _by_program(programs: FloatPrograms, calibration: Any) -> dict[str, Any]:
         missing = [name for name in flat if name not in calibration]
         got = listed(list(map(str, calibration)))
         if len(missing) < len(flat):  # the names are those of inputs
-            got += f", without {listed(missing)}" if missing else ", more than these"
+            got += f", without {listed(missing)}" if missing else "more than these"
     raise CalibrationError(
         f"calibration: expected sequences by program ({', '.join(inputs)}) or by input "
         f"({listed(flat)}), got {got}."
@@ -264,8 +264,8 @@ def _sequences(given: Any, model: FloatModel) -> list[FloatArray]:
         counts = {len(values) for values in given.values()}
         if len(counts) != 1:
             raise CalibrationError(
-                f"calibration of {model.name}: expected as many sequences of every input, got "
-                f"{sorted(counts)}."
+                f"calibration of {model.name}: expected the same number of sequences for every "
+                f"input, got {sorted(counts)}."
             )
         pieces = [{name: values[i] for name, values in given.items()} for i in range(counts.pop())]
     elif not isinstance(given, (list, tuple)) and np.ndim(given) == 2 and model.inputs > 1:

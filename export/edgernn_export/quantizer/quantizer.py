@@ -59,17 +59,17 @@ def quantize(
         source: a `keras.Model`, a path Keras can load, or a `FloatModel`.
         calibration: representative real streams, [T, I], [B, T, I] or a list of [T_i, I], in
             physical units; data frames are [T, I]. Instead of one array, a mapping of them by the
-            names of the channels, or of the inputs where there are several. Each stream is run from
-            the zero state, its state carried to its end; for a window model, windows are cut from
-            streams that are longer than one.
+            names of the channels, or of the inputs where there are several. Each stream runs from
+            the zero state and keeps its state to the end; for a window model, longer streams are
+            cut into windows.
         precision: "w8a8", "w8a16", "w4a8" or "w4a16": bits of weights, bits of operands. Of 4 bits
             the input kernels of first layers keep 8 where nearly all noise would be theirs
             (`narrowing.kept_inputs`), and small models all of them where 4 would make the file
             larger (`narrowing.file_size`); ``weight_bits`` decides otherwise.
         range_method: "minmax", "percentile" or "mse", for inputs, states and outputs.
         input_range: range of readings in physical units where it is known, as of a sensor's data
-            sheet: (low, high) by name of a channel, or of an input for all its channels that have
-            none of their own; or one pair (None: from calibration) per channel. Taken as it is.
+            sheet: (low, high) by name of a channel, or of an input for all its channels without an
+            own entry; or one pair (None: from calibration) per channel. Used without headroom.
             Other channels get what calibration saw and headroom on each side
             (`calibration.input_ranges`); later readings beyond the range are clipped.
         operand_scales: "common" gives each gate row one weight scale for input and state (one
@@ -88,7 +88,7 @@ def quantize(
             steps. "auto" (also of layers that are not named) takes them where calibration has such
             units, or cell states beyond 16 bits.
         stream: "window": every answer is that of the network to its last T readings, from the zero
-            state, as `keras.Model.predict` gives it; "endless": the state is carried for ever;
+            state, as `keras.Model.predict` gives it; "endless": the state is kept indefinitely;
             "auto": what the network was made for (`FloatModel.window`).
         window: readings T in a window; default those that the network's input takes.
         hop: readings between one answer and the next, of a window model; default 1.
@@ -127,13 +127,13 @@ def quantize(
             another way than it was made for; with what that changes.
         CalibrationWarning: calibration is short, or a channel never changes in it.
         TableWarning: a data frame has as many columns as there are channels, of other names.
-        WeightBitsWarning: weights of 4 bits by default that keep 8.
+        WeightBitsWarning: layers that keep 8-bit weights although 4 bits is the default.
         SaturationWarning: calibration leaves a given input range, or saturates a tensor so that
             answers can differ.
-        DepartureWarning: an output strays from the float network's on calibration, by a third of
-            its standard deviation or more.
-        LongMemoryWarning: units remember for longer than their state can, which has 16 bits because
-            that is asked for, or because the layer has no wide form.
+        DepartureWarning: an output differs from the float network's on the calibration data by a
+            third of its standard deviation or more.
+        LongMemoryWarning: units remember longer than their 16-bit state allows, because 16 bits
+            were requested or the layer does not support wide states.
     """
     operands, default_bits = parse_precision(precision)
     plan = make_plan(

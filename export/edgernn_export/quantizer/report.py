@@ -38,7 +38,7 @@ _STILL = 1e-24
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TensorReport:
-    """One tensor of the integer model beside its float original.
+    """One tensor of the integer model compared with its float original.
 
     Attributes:
         name: ``<layer>.h``, ``<layer>.c`` or ``<layer>.out``; of a network that is no chain also
@@ -99,7 +99,7 @@ class QuantizationReport:
         """Plain text for people."""
         over = f"{self.steps:,} steps"
         if self.windows is not None:
-            over = f"the answers to {self.windows:,} windows ({over})"
+            over = f"the outputs for {self.windows:,} windows ({over})"
         rows = [("tensor", "SQNR dB", "worst unit", "saturated", "clipped")]
         for t in self.tensors:
             worst = f"#{t.worst_unit} ({t.worst_unit_sqnr_db:.1f} dB)"
@@ -112,11 +112,11 @@ class QuantizationReport:
         if any(self.input_clip_rate):
             outside = ", ".join(f"{r:.3%}" for r in self.input_clip_rate)
             lines.append(f"input values outside the calibrated range, per channel: {outside}")
-        lines += [f"states of 31 bits, for long memory: {', '.join(self.wide)}"] * bool(self.wide)
+        lines += [f"31-bit states, for long memory: {', '.join(self.wide)}"] * bool(self.wide)
         lines += curve_lines(self.curves)
         tightest = min(self.proofs, key=lambda p: p.headroom_bits)
         lines.append(
-            f"overflow proof: {len(self.proofs)} affine maps safe; least headroom "
+            f"overflow proof: {len(self.proofs)} affine maps safe; smallest headroom "
             f"{tightest.headroom_bits:.2f} bits in {tightest.name} row {tightest.row}"
         )
         return "\n".join(lines)
@@ -256,7 +256,7 @@ def _sum(seen: Sequence[TensorEvents]) -> TensorEvents:
 
 
 def _few(windows: FloatArray) -> FloatArray:
-    """Windows evenly spaced among all, so many that their steps are not too many to compare."""
+    """Windows evenly spaced among all, few enough to compare all their steps."""
     return windows[:: -(-windows.shape[0] * windows.shape[1] // _MOST_WINDOW_STEPS)]
 
 
@@ -332,7 +332,7 @@ def _decibel(signal: float, noise: float) -> float:
 
 
 def finite_values(value: Any) -> Any:
-    """JSON values with None, which JSON can say, in the place of what is not finite."""
+    """JSON values, with None in place of values that are not finite."""
     if isinstance(value, dict):
         return {k: finite_values(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""Which layers, or which of their matrices, bear weights of 4 bits: the error of the output.
+"""Which layers, or which of their matrices, tolerate 4-bit weights: the error of the output.
 
 Each one is set to 4 bits alone, and its cost measured at the model's output. A greedy choice then
 takes those that save the most bytes for the least error, and measures after every step.
@@ -60,7 +60,7 @@ class LayerCost:
         layer: its name, of a matrix as in "gru.input".
         sqnr_db: of the model's output.
         loss_db: below the model with 8 bits in every layer.
-        bytes_saved: less than that model; negative where sparse weights of 8 bits are smaller.
+        bytes_saved: less than that model; negative if sparse 8-bit weights are smaller.
     """
 
     layer: str
@@ -79,7 +79,7 @@ class Sensitivity:
         wide: 8 bits in every layer.
         narrow: 4 bits in every layer.
         layers: 4 bits in one layer, or matrix, alone, in layer order.
-        chosen: what a limit asked for; None without one.
+        chosen: the choice for a limit; None without one.
     """
 
     precision: str
@@ -118,7 +118,7 @@ def scan(
         max_loss_db: the chosen model may have an output SQNR this much below 8 bits everywhere; as
             many bytes as possible are saved.
         max_bytes: the chosen model's weights may take this many bytes on a device; as little SQNR
-            as possible is lost. With both limits, no more layers than the bytes ask for.
+            as possible is lost. With both limits, no more layers than the bytes require.
         name: model name; default that of the float model.
         progress: show a progress bar on stderr when calibration is long; None where stderr is a
             terminal.
@@ -146,8 +146,8 @@ def scan(
     operands, bits = parse_precision(precision)
     if bits != WIDE:
         raise QuantizationError(
-            f"sensitivity precision: expected 'w8a8' or 'w8a16', got {precision!r}. The scan finds "
-            "the layers for 4 bits itself."
+            f"sensitivity precision: expected 'w8a8' or 'w8a16', got {precision!r}. The scan "
+            "selects the layers for 4 bits."
         )
     model = read_source(source, **labels)
     choices = make_plan(operands, **(plan or {}))
@@ -264,8 +264,8 @@ def _choose(
     if max_bytes is not None and now.weights_bytes > max_bytes:
         within = "" if max_loss_db is None else f" within {max_loss_db:g} dB"
         raise QuantizationError(
-            f"sensitivity: expected weights of at most {max_bytes} bytes{within}, got "
-            f"{now.weights_bytes} at the least. Allow more, or prune the model."
+            f"sensitivity: expected weights of at most {max_bytes} bytes{within}, got at least "
+            f"{now.weights_bytes}. Raise max_bytes or max_loss_db, or prune the model."
         )
     return taken
 

@@ -73,7 +73,7 @@ class _Vectors:
         )
 
     def scaled(self, index: int, scale: FloatArray, bias: FloatArray) -> ScaleVector:
-        """What brings one of the vectors to codes of this scale [U]; the bias is in codes."""
+        """Constants that convert one vector to codes of this scale [U]; bias in codes."""
         ratio = self.gain[index] / scale
         largest = float(np.max(np.abs(ratio)))
         shift = next(k for k in reversed(SCALE_SHIFTS) if np.rint(largest * 2.0**k) <= INT16_MAX)
@@ -102,8 +102,8 @@ def merge_output_scale(context: LayerContext, layer: FloatMerge) -> FloatArray:
     reach = np.max(np.abs(_ends(context.stats("y"), context.plan.method)), axis=0)
     if not reach.any():
         raise CalibrationError(
-            f"{layer.name}: expected values that move in calibration, got zero at every step. "
-            "Calibrate with representative readings."
+            f"{layer.name}: expected values that change during calibration, got zero at every "
+            "step. Calibrate with representative readings."
         )
     product = layer.operation is MergeOperation.PRODUCT
     if not product:
@@ -198,8 +198,7 @@ def quantize_delay(context: LayerContext, layer: FloatDelay) -> Delay:
     """Quantize a delay.
 
     Raises:
-        QuantizationError: what stands for the rows before the stream is beyond the codes of a
-            layer.
+        QuantizationError: the values for the rows before the stream exceed the codes of a layer.
     """
     feed, step = context.feed, context.plan.precision.input_step
     if not layer.padded:
@@ -211,10 +210,10 @@ def quantize_delay(context: LayerContext, layer: FloatDelay) -> Delay:
         if codes.min() < INT16_MIN or codes.max() > INT16_MAX:
             worst = int(np.argmax(np.abs(codes)))
             raise QuantizationError(
-                f"{layer.name}: expected rows before the stream within ±"
-                f"{INT16_MAX * feed.value_scale[worst]:.6g}, as far as the layer before it goes, "
-                f"got {layer.start[worst]:.6g} (channel {worst}), which is 0 behind a scaling. "
-                "Train without the scaling in front of the convolution."
+                f"{layer.name}: expected rows before the stream within "
+                f"±{INT16_MAX * feed.value_scale[worst]:.6g}, the range of the layer before "
+                f"it, got {layer.start[worst]:.6g} (channel {worst}), which is 0 after a "
+                "scaling. Train without the scaling before the convolution."
             )
     return Delay(
         name=context.name,
@@ -250,20 +249,20 @@ def delayed(feed: Feed, depth: int) -> Feed:
 
 
 def reads_input(route: Route) -> bool:
-    """Whether a layer reads the model's input and nothing else."""
+    """Whether a layer reads only the model's input."""
     return {part.source for part in route} == {MODEL_INPUT}
 
 
 def with_starts(
     model: FloatModel, low: FloatArray, high: FloatArray, given: tuple[Pair | None, ...]
 ) -> tuple[FloatArray, FloatArray]:
-    """Ranges of the input that hold what stands for the rows before the stream.
+    """Ranges of the input that include the values for the rows before the stream.
 
     Args:
         model: the float model.
         low: lower ends of the ranges per channel.
         high: upper ends of them.
-        given: ranges that are taken as they are.
+        given: ranges that are used unchanged.
 
     Raises:
         QuantizationError: a given range does not hold it.
@@ -279,9 +278,9 @@ def with_starts(
             pair = given[channel]
             if pair is not None and not pair[0] <= start <= pair[1]:
                 raise QuantizationError(
-                    f"quantize input_range: expected a range that holds {start:.6g}, which "
-                    f"{layer.name} reads before the stream begins, got {pair} "
-                    f"({model.input_names[channel]}). Give a wider range."
+                    f"quantize input_range: expected a range that includes {start:.6g}, which "
+                    f"{layer.name} reads before the stream starts, got {pair} "
+                    f"({model.input_names[channel]}). Pass a wider range."
                 )
             low[channel] = min(low[channel], start)
             high[channel] = max(high[channel], start)

@@ -51,8 +51,8 @@ def check_sparse(choice: Any, bits: ModelBits) -> None:
         )
     if choice == "always" and WIDE not in _every(bits):
         raise QuantizationError(
-            "quantize sparse: expected a layer of 8-bit weights to store sparse, got 4 bits in "
-            "every layer. Leave sparse at 'auto', or set weight_bits of a layer to 8."
+            "quantize sparse: expected a layer with 8-bit weights to store sparse, got 4 bits "
+            "in every layer. Pass sparse='auto', or set weight_bits of a layer to 8."
         )
 
 

@@ -12,7 +12,7 @@
     )
     outcome = search(settings, Path("found"))
 
-Importing this package loads neither TensorFlow nor Optuna; they are imported on use.
+Importing this package does not load TensorFlow or Optuna; they are imported on use.
 """
 
 from __future__ import annotations

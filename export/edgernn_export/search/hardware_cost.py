@@ -79,8 +79,8 @@ def find_hardware(target: str, clock_mhz: float | None = None) -> Hardware:
         same = [b for b in boards().values() if b.core == core.name] if board is None else [board]
         if not same:
             raise SearchError(
-                f"--target: expected a board, or a core with a clock, got {target}. "
-                "Give its clock with --clock-mhz."
+                f"--target: expected a board, or a core with a clock, got {target}. Pass its "
+                "clock with --clock-mhz."
             )
         slowest = min(same, key=lambda b: b.clock_hz)
         clock_hz, source = slowest.clock_hz, f"of {slowest.name}"
@@ -149,7 +149,7 @@ def measure(model: IntegerModel, place: Hardware, steps: int = STEPS) -> Cost:
     if emulation.differing:
         raise BackendMismatch(
             f"{model.name} on {place.core.name}: expected the values of the reference, got "
-            f"{emulation.differing:,} others (first: {emulation.first_difference})."
+            f"{emulation.differing:,} different ones (first: {emulation.first_difference})."
         )
     low_ms, high_ms = emulation.work.estimate(place.costs).ms(place.clock_hz)
     return Cost(

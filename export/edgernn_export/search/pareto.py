@@ -79,11 +79,11 @@ def choose(
     Args:
         settings: of the search.
         rows: of `front`.
-        out: folder, which is there.
+        out: an existing folder.
         tell: told what is measured.
 
     Raises:
-        SearchError: the files of a trial are not there any more.
+        SearchError: the files of a trial are missing.
         BackendMismatch: firmware of a chosen model differs from the reference.
     """
     chosen = []
@@ -94,8 +94,8 @@ def choose(
         for source, target in zip(trial_files(settings, row.number), targets, strict=True):
             if not source.is_file():
                 raise SearchError(
-                    f"{source}: expected the model of trial {row.number} beside its study, got "
-                    "none. Search anew with another --study."
+                    f"{source}: expected the model of trial {row.number} next to its study, "
+                    "got none. Start a new search with another --study."
                 )
             shutil.copyfile(source, target)
         model = IntegerModel.load(targets[1])

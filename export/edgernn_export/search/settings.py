@@ -1,4 +1,4 @@
-"""Everything that one search is asked to do, and what it needs of whoever trains."""
+"""The settings of one search, and the interface of the trainer that it needs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edgernn.model.integer_model import IntegerModel
 from edgernn_export.search.hardware_cost import Cost, Hardware, Limits
 from edgernn_export.search.space import Configuration, Space
 
-#: What is minimised beside the score -> field of `Cost`.
+#: What is minimized beside the score -> field of `Cost`.
 OBJECTIVES: Final = {"flash": "flash_bytes", "ms": "high_ms"}
 SAMPLERS: Final = ("tpe", "nsga2")
 _VERSION: Final = 1
@@ -73,7 +73,7 @@ class Settings:
         limits: what a model may take.
         place: the target.
         study: the SQLite file; a search of an existing study goes on with it.
-        objective: key of `OBJECTIVES`, the cost that is minimised beside the score.
+        objective: key of `OBJECTIVES`, the cost that is minimized together with the score.
         trials: configurations that are trained in all; refused ones do not count.
         minutes: no trial begins later than this after the start; None is no limit.
         workers: processes that train at the same time.
@@ -107,13 +107,13 @@ class Settings:
             if number < 1:
                 raise SearchError(f"search {owner}: expected at least 1, got {number}.")
         if self.minutes is not None and not 0 < self.minutes < 1e6:
-            raise SearchError(f"search minutes: expected more than 0, got {self.minutes}.")
+            raise SearchError(f"search minutes: expected a number above 0, got {self.minutes}.")
         if self.seed < 0:
             raise SearchError(f"search seed: expected at least 0, got {self.seed}.")
 
     @property
     def models(self) -> Path:
-        """Folder beside the study for the models of all its trials."""
+        """Folder next to the study for the models of all its trials."""
         return self.study.with_name(f"{self.study.name}.models")
 
     @property
@@ -122,7 +122,7 @@ class Settings:
         return ["maximize" if self.trainer.rising else "minimize", "minimize"]
 
     def price(self, cost: Cost) -> float:
-        """The cost that is minimised."""
+        """The cost that is minimized."""
         return float(getattr(cost, OBJECTIVES[self.objective]))
 
     def identity(self) -> dict[str, Any]:

@@ -78,8 +78,8 @@ class Space:
         low, high, step = self.units
         if not (1 <= low <= high <= _MAX_UNITS and step >= 1) or (high - low) % step:
             raise SearchError(
-                f"search units: expected LOW:HIGH:STEP with 1 <= LOW <= HIGH <= {_MAX_UNITS} and "
-                f"HIGH some steps above LOW, got {low}:{high}:{step}."
+                f"search units: expected LOW:HIGH:STEP with 1 <= LOW <= HIGH <= {_MAX_UNITS} "
+                f"and HIGH - LOW a multiple of STEP, got {low}:{high}:{step}."
             )
         _check_numbers("densities", self.densities, 1.0)
         if self.learning_rates:
@@ -152,8 +152,8 @@ def _check_choices(owner: str, given: tuple[Any, ...], allowed: tuple[Any, ...])
     if not given or wrong or len(set(given)) != len(given):
         got = ", ".join(map(str, given)) or "none"
         raise SearchError(
-            f"search {owner}: expected some of {', '.join(map(str, allowed))}, each once, "
-            f"got {got}."
+            f"search {owner}: expected one or more of {', '.join(map(str, allowed))}, each "
+            f"once, got {got}."
         )
 
 

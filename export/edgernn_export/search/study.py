@@ -41,8 +41,8 @@ def held(settings: Settings) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise SearchError(
-                f"{settings.study}: expected a study that nobody uses, got one that another "
-                "search works on. Wait for its end, or name another --study."
+                f"{settings.study}: expected an unused study, got one that another search is "
+                "using. Wait until it ends, or pass another --study."
             ) from None
         yield
 
@@ -78,8 +78,8 @@ def opened(settings: Settings, worker: int = 0) -> Iterator[Study]:
         )
     except (DatabaseError, RuntimeError) as error:
         raise SearchError(
-            f"{settings.study}: expected an Optuna study in SQLite, got a file that is none "
-            f"({str(error).splitlines()[0]:.200}). Name another --study."
+            f"{settings.study}: expected an Optuna study in SQLite, got another file "
+            f"({str(error).splitlines()[0]:.200}). Pass another --study."
         ) from error
     try:
         study = optuna.create_study(
@@ -120,8 +120,8 @@ def _check_identity(study: Study, settings: Settings) -> None:
         for name, before, now in _differences(kept or {}, wanted)
     ]
     raise SearchError(
-        f"{settings.study}: expected a study of the same search, got one of another: "
-        f"{'; '.join(differing)}. Ask for the same again, or name another --study."
+        f"{settings.study}: expected a study of the same search, got one of another search: "
+        f"{'; '.join(differing)}. Use the same options again, or pass another --study."
     )
 
 
@@ -144,7 +144,7 @@ def _text(value: Any) -> str:
 def reclaim(study: Study) -> int:
     """Give up trials that a killed search left running, and enqueue them again.
 
-    Only while the study is `held`, before any worker begins: nothing that runs is then alive.
+    Only while the study is `held`, before any worker begins: no trial is then running.
 
     Returns:
         How many there were.

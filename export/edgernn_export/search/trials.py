@@ -1,6 +1,7 @@
 """One trial after the other: choose, measure, refuse or train, score.
 
-Several workers are processes that take trials from one study, and end with whoever began them.
+Several workers are processes that take trials from one study, and end with the process that started
+them.
 """
 
 from __future__ import annotations
@@ -195,7 +196,7 @@ def _over(settings: Settings, cost: Cost) -> str:
     """What a configuration exceeds; empty if it may be trained."""
     sentences = [over.sentence for over in settings.limits.over(cost)]
     if settings.price(cost) == math.inf and not sentences:
-        sentences = ["too large to be emulated, and its time is to be minimised"]
+        sentences = ["too large to be emulated, although its time is to be minimized"]
     return "; ".join(sentences)
 
 
@@ -221,7 +222,7 @@ def _check_failures(done: list[Row]) -> None:
 def run_workers(
     settings: Settings, study: Study, deadline: float, advance: Callable[[], None]
 ) -> None:
-    """Run trials, in this process for one worker, else in as many of their own.
+    """Run trials, in this process for one worker, else in a separate process for each worker.
 
     Args:
         settings: of the search.
@@ -264,8 +265,8 @@ def _watch(processes: list[SpawnProcess], advance: Callable[[], None]) -> None:
         for process in left:
             if process.exitcode:
                 raise SearchError(
-                    f"search: expected workers to end with 0, got {process.exitcode} of one. "
-                    "What it said stands above; the same command goes on where this stopped."
+                    f"search: expected exit status 0 from all workers, got {process.exitcode} "
+                    "from one. Read its message above; the same command continues the search."
                 )
         left = [process for process in left if process.exitcode is None]
 

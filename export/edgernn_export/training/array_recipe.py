@@ -50,7 +50,7 @@ def read_recipe(path: Path, outputs: int) -> tuple[Recipe, bool]:
             )
     parts = {s: _pair(path, arrays, s) for s in _SUFFIXES if f"x{s}" in arrays or f"y{s}" in arrays}
     if "" not in parts:
-        raise DistillationError(f"{path.name}: expected arrays x and y, got neither.")
+        raise DistillationError(f"{path.name}: expected arrays x and y, got none of them.")
     if "_validation" not in parts:
         parts[""], parts["_validation"] = _held_out(path, *parts[""])
     tested = "_test" in parts
@@ -79,8 +79,8 @@ def _read(path: Path) -> Arrays:
             return {name: file[name] for name in file.files}
     except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DistillationError(
-            f"{path.name}: expected an .npz file of number arrays, got another ({error}). "
-            "Write it with numpy.savez(path, x=x, y=y)."
+            f"{path.name}: expected an .npz file of numeric arrays, got another file "
+            f"({error}). Write it with numpy.savez(path, x=x, y=y)."
         ) from error
 
 
@@ -93,8 +93,8 @@ def _pair(path: Path, arrays: Arrays, suffix: str) -> tuple[npt.NDArray[Any], np
         array = arrays[name]
         if array.dtype.kind not in "iuf" or not np.all(np.isfinite(array)):
             raise DistillationError(
-                f"{path.name} {name}: expected finite numbers, got {array.dtype}. "
-                "Leave NaN, infinity and text out."
+                f"{path.name} {name}: expected finite numbers, got {array.dtype}. Remove NaN, "
+                "infinity and text."
             )
         both.append(array)
     x, y = both
@@ -123,18 +123,19 @@ def _part(
 ) -> Part:
     if (y.dtype.kind != "f") != classes:
         raise DistillationError(
-            f"{path.name}: expected targets of one kind in all parts, got whole and real numbers."
+            f"{path.name}: expected the same type of targets in all parts, got integers and "
+            "real numbers."
         )
     if classes:
         if y.min() < 0 or y.max() >= outputs:
             raise DistillationError(
-                f"{path.name}: expected classes 0..{outputs - 1} as the teacher has, got "
+                f"{path.name}: expected classes 0..{outputs - 1} like the teacher, got "
                 f"{y.min()}..{y.max()}."
             )
         return class_part(x.astype(np.float64), y.astype(np.int64), outputs)
     if y.shape[2] != outputs:
         raise DistillationError(
-            f"{path.name}: expected {outputs} values per step as the teacher has, got {y.shape[2]}."
+            f"{path.name}: expected {outputs} values per step like the teacher, got {y.shape[2]}."
         )
     target: FloatArray = y.astype(np.float64)
     base = np.zeros_like(target)

@@ -17,7 +17,7 @@ class Keeper:
         validate: gives the primary metric of the network.
         rising: whether more is better.
         others: callbacks that change weights; epochs in which one of them has a ``finished`` that
-            is False are no candidates, nor are those whose metric is not finite.
+            is False are no candidates; those whose metric is not finite are none either.
         given: the network has been trained before: its weights are a candidate, epoch 0, as the
             other callbacks leave them when the fit begins.
         last: keep the last candidate, not the best.

@@ -33,7 +33,8 @@ class PruningPlan:
 
     Attributes:
         begin_share: of the updates, before which none goes.
-        end_share: of the updates, after which none goes; the rest of them mends what is left.
+        end_share: of the updates, after which none goes; the remaining updates adapt the remaining
+            weights.
         renewals: of the masks between the two.
         allocation: who shares the density, one of `compress.pruning.allocation.ALLOCATIONS`.
     """
@@ -173,7 +174,7 @@ def distill(
     progress: bool | None = None,
     **options: Any,
 ) -> tuple[Any, TrainingResult]:
-    """Train a recipe's network as `train` does, with a teacher beside the labels.
+    """Train a recipe's network as `train` does, with a teacher in addition to the labels.
 
     The teacher answers once for the whole train part, before the first epoch.
 

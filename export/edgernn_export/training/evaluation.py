@@ -51,7 +51,7 @@ def evaluate(
     wanted = (*streams.x.shape[:2], len(data.output_names))
     if output.shape != wanted:
         raise TrainingError(
-            f"evaluate: expected outputs {list(wanted)} of a model of recipe {recipe.name}, got "
+            f"evaluate: expected output shape {list(wanted)} for recipe {recipe.name}, got "
             f"{list(output.shape)}."
         )
     return data.score(output, streams)
@@ -106,8 +106,8 @@ def _check_inputs(model: Any, recipe: Recipe, data: Dataset) -> None:
         width = (getattr(model, "input_shape", None) or (None,))[-1]
     if width not in (None, len(data.input_names)):
         raise TrainingError(
-            f"evaluate: expected {len(data.input_names)} inputs of a model of recipe "
-            f"{recipe.name}, got {width}."
+            f"evaluate: expected {len(data.input_names)} inputs for recipe {recipe.name}, got "
+            f"{width}."
         )
 
 

@@ -62,9 +62,9 @@ def _learnt(recipe: Recipe, data: Dataset) -> tuple[Part, ...]:
         return (data.train,)
     if not data.classes:
         raise TrainingError(
-            f"recipe {recipe.name}, training keep: expected best of a forecaster, got "
+            f"recipe {recipe.name}, training keep: expected best for a forecaster, got "
             f"{recipe.training.keep}: its validation part continues the train part and is not "
-            "learnt."
+            "used for training."
         )
     return data.train, data.validation
 

@@ -25,7 +25,7 @@ class TrainingResult:
 
     Attributes:
         recipe: its name.
-        network: the size asked for; None where the network was given.
+        network: the given size; None if the network was given.
         seed: of weights, order and noise.
         epochs: done.
         best_epoch: whose weights were kept, from 1; 0 where a given network was best untrained.
@@ -78,15 +78,15 @@ def train(
         callbacks: Keras callbacks that change weights, as `MagnitudePruning`. Epochs in which one
             has a ``finished`` that is False are not kept.
         start: a built Keras model to train on; default a new network. Its own weights are validated
-            first, as the callbacks leave them when the fit begins, and kept where no epoch is
-            better, whatever the recipe keeps.
+            first, as the callbacks leave them when the fit begins, and kept if no epoch is better,
+            for every choice of the recipe.
         learner: makes of the network the Keras model that is compiled and fitted in its place, as
             a distiller does; the network itself is validated, kept and returned.
         progress: show a bar on stderr; None where it is a terminal.
 
     Returns:
         The `keras.Model` with the weights of its best epoch, the first among equals, or of the last
-        where the recipe says so, and a record.
+        if the recipe keeps that, and a record.
 
     Raises:
         DataUnavailable: the data set is missing or damaged.

@@ -28,7 +28,7 @@ SCORED: Final = ("validation", "test")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What to make of a recipe.
+    """What to train and write for a recipe.
 
     Attributes:
         seed: of the training.
@@ -38,7 +38,8 @@ class Order:
         pattern: of the pruning.
         precision: of the integer model.
         qat_epochs: of quantization-aware training after the other; None leaves it out.
-        formats: beside .keras and .edgernn: keys of `edgernn_export.writers.file_formats.WRITERS`.
+        formats: in addition to .keras and .edgernn: keys of
+            `edgernn_export.writers.file_formats.WRITERS`.
         out: folder for everything, made if missing.
     """
 
@@ -75,7 +76,7 @@ class RecipeResult:
 def produce(recipe: Recipe, data: Dataset, order: Order) -> RecipeResult:
     """Train, compress and export, and print each step on stderr.
 
-    Files are those of the last model: trained as integers where that is asked for, else rounded.
+    Files are those of the last model: trained as integers if that is requested, else rounded.
 
     Args:
         recipe: what to train.

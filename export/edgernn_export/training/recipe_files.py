@@ -15,7 +15,7 @@ RECIPE: Final = "RECIPE"
 
 
 def recipes_folder() -> Path:
-    """The folder of the recipes: inside an installed package, beside it in a checkout."""
+    """The folder of the recipes: inside an installed package, next to it in a checkout."""
     package = Path(__file__).parents[1]
     installed = package / "recipes"
     return installed if installed.is_dir() else package.parent / "recipes"
@@ -59,7 +59,7 @@ def _executed(path: Path) -> ModuleType:
     name = f"edgernn_recipe_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:  # not with a name that ends in .py
-        raise TrainingError(f"{path.name}: expected a Python file, got another.")
+        raise TrainingError(f"{path.name}: expected a Python file, got another file.")
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)

@@ -1,1 +1,1 @@
-"""Every runtime, in a process of its own, against the reference."""
+"""Every runtime, in a separate process, against the reference."""

@@ -81,13 +81,13 @@ class Verification:
 
     @property
     def passed(self) -> bool:
-        """At least one runtime ran beside the reference, none failed and nothing differs."""
+        """At least one runtime ran, none failed and nothing differs from the reference."""
         others = [o.status for o in self.outcomes[1:]]
         return RAN in others and FAILED not in others and self.differing == 0
 
     def heading(self) -> str:
         """What was compared, for people."""
-        return f"{self.model} {self.precision}, {self.steps} steps, every output and state compared"
+        return f"{self.model} {self.precision}, {self.steps} steps, all outputs and states compared"
 
     def table(self) -> str:
         """Plain text for people; the last line counts the differing values."""
@@ -130,16 +130,16 @@ def verify(
 ) -> Verification:
     """Stream codes through the reference and every runtime, bit for bit.
 
-    The model is exported anew for the runtimes that are installed; each runs in a process of its
-    own.
+    The model is exported again for the runtimes that are installed; each runs in a separate
+    process.
 
     Args:
         model: the integer model.
         q_xs: operand codes [T, I], T >= 1.
         runtimes: distributions to run, all by default; the reference always runs.
         progress: told the name of what runs next.
-        files: files of the model by backend; those backends run them as they are, and no other
-            runs. By default everything is exported anew.
+        files: files of the model by backend; only those backends run, with these files. By default
+            everything is exported anew.
 
     Raises:
         ShapeError: the stream has no step.
@@ -221,7 +221,7 @@ def outcome_of(
 
 
 def compared(executor: Executor, got: Trace, wanted: Trace) -> RuntimeOutcome:
-    """The values of an executor beside those of the reference."""
+    """The values of an executor compared with those of the reference."""
     differing = differing_values(got.q_ys, wanted.q_ys) + differing_values(
         got.q_states, wanted.q_states
     )

@@ -135,8 +135,8 @@ def c_sources(path: Path) -> CSources:
                     has_check=f"{prefix}_check(" in text,
                 )
     raise FormatError(
-        f"folder '{path.name}': expected C written by edgernn, with a header and a self-test of "
-        "one model, got none. Write it with: edgernn export MODEL.edgernn --to c"
+        f"folder '{path.name}': expected C code written by edgernn, with a header and a "
+        "self-test of one model, got none. Write it with: edgernn export MODEL.edgernn --to c"
     )
 
 
@@ -153,7 +153,7 @@ def run_self_test(sources: CSources) -> RuntimeOutcome:
     except EdgeRnnError as error:
         return replace(base, message=str(error))
     if changed:
-        message = "expected the constants that were exported, got others. Export the model again."
+        message = "expected the exported constants, got others. Export the model again."
         return replace(base, message=message)
     return replace(base, status=RAN, compared=compared, differing=differing)
 
@@ -228,7 +228,7 @@ def _streamed(
 
 
 def _wanted(model: IntegerModel, q_xs: OperandArray) -> tuple[npt.NDArray[np.bool_], Int16Array]:
-    """Which readings are answered [T]; outputs and what C carries [T, O + S]."""
+    """Which readings are answered [T]; outputs and the states in C [T, O + S]."""
     stream = new_stream(ReferenceBackend(model))
     every = model.window is None and model.rate is None
     rows = []
@@ -283,7 +283,7 @@ def _execute(command: Sequence[str | Path], given: bytes = b"") -> bytes:
     """Run a program; its stdout.
 
     Raises:
-        EdgeRnnError: it failed, or took minutes; carries its last words.
+        EdgeRnnError: it failed, or took minutes; the message contains its last words.
     """
     name = Path(command[0]).name
     try:
@@ -292,11 +292,15 @@ def _execute(command: Sequence[str | Path], given: bytes = b"") -> bytes:
             timeout=_TIMEOUT_S,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        raise EdgeRnnError(f"expected {name} to end within {_TIMEOUT_S} s, got no end") from None
+        raise EdgeRnnError(
+            f"expected {name} to finish within {_TIMEOUT_S} s, got a timeout"
+        ) from None
     except OSError as error:
         raise EdgeRnnError(f"expected {name} to run, got {error}") from error
     if done.returncode != 0:
         words = done.stderr.decode(errors="replace").strip().splitlines()
         fault = next((line for line in words if "error" in line), words[-1] if words else "nothing")
-        raise EdgeRnnError(f"expected {name} to end with 0, got {done.returncode}: {fault:.300}")
+        raise EdgeRnnError(
+            f"expected exit status 0 from {name}, got {done.returncode}: {fault:.300}"
+        )
     return done.stdout

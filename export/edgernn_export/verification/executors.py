@@ -1,6 +1,7 @@
-"""Every program that can execute an exported model, and how to run one in a process of its own.
+"""Every program that can execute an exported model, and how to run one in a separate process.
 
-TFLite runtimes bring the same native symbols and cannot share a process, so none is imported here.
+TFLite runtimes contain the same native symbols and cannot share a process, so none is imported
+here.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Executor:
     """One runtime in one configuration.
 
     Attributes:
-        runtime: distribution that brings it, as pip calls it; "native" is part of this one.
+        runtime: distribution that provides it, by its name for pip; "native" is part of this one.
         package: what Python imports; None for the reference, which is always there.
         variant: the configuration, for people.
         backend: key of `edgernn.backends.BACKENDS`.
@@ -64,7 +65,7 @@ _NATIVE: Final = "edgernn._native"
 
 
 def _native_executors() -> tuple[Executor, ...]:
-    """One for each instruction set of this build and processor, or one that is not there."""
+    """One for each instruction set of this build and processor, or one that is missing."""
     isas = native.isas() if native.is_available() else ["auto"]
     return tuple(
         Executor(
@@ -127,7 +128,7 @@ def select(names: list[str] | None) -> tuple[Executor, ...]:
     if unknown:
         raise EdgeRnnError(
             f"verify: expected backends among {', '.join(known)}, got {', '.join(unknown)}. "
-            "The reference always runs."
+            "The reference always runs; do not name it."
         )
     return tuple(e for e in EXECUTORS if names is None or e.runtime in names)
 
@@ -165,7 +166,7 @@ class GoldenTrace:
 
 
 def trace(executor: Executor, model_file: Path, codes_file: Path, out_file: Path) -> Trace:
-    """Stream codes through a model file in a process of its own.
+    """Stream codes through a model file in a separate process.
 
     Args:
         executor: runtime and configuration.
@@ -174,7 +175,7 @@ def trace(executor: Executor, model_file: Path, codes_file: Path, out_file: Path
         out_file: .npz file to write.
 
     Raises:
-        EdgeRnnError: the process failed; the message carries its last line.
+        EdgeRnnError: the process failed; the message contains its last line.
     """
     _work(executor, {"model": str(model_file), "codes": str(codes_file)}, out_file)
     return _read_trace(out_file)
@@ -183,7 +184,7 @@ def trace(executor: Executor, model_file: Path, codes_file: Path, out_file: Path
 def walk_trace(
     executor: Executor, programs: Path, files: Mapping[str, Path], walk_file: Path, out_file: Path
 ) -> Trace:
-    """Take a walk over programs that share states, in a process of its own.
+    """Take a walk over programs that share states, in a separate process.
 
     Args:
         executor: runtime and configuration.
@@ -213,7 +214,7 @@ def _read_trace(out_file: Path) -> Trace:
 
 
 def golden_trace(executor: Executor, model_file: Path, out_file: Path) -> GoldenTrace:
-    """Run the golden vector of a .tflite or .onnx file in a process of its own.
+    """Run the golden vector of a .tflite or .onnx file in a separate process.
 
     Raises:
         EdgeRnnError: as `trace`.
@@ -229,10 +230,10 @@ def golden_trace(executor: Executor, model_file: Path, out_file: Path) -> Golden
 
 
 def _work(executor: Executor, job: dict[str, Any], out_file: Path) -> None:
-    """Let a process of its own fill the output file.
+    """Run a separate process that fills the output file.
 
     Raises:
-        EdgeRnnError: the process failed; the message carries its last line.
+        EdgeRnnError: the process failed; the message contains its last line.
     """
     out_file.unlink(missing_ok=True)  # an earlier executor's values must never pass for this one's
     order = json.dumps(
@@ -254,7 +255,7 @@ def _work(executor: Executor, job: dict[str, Any], out_file: Path) -> None:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise EdgeRnnError(f"expected an end within {_TIMEOUT_S} s, got none") from None
+        raise EdgeRnnError(f"expected a result within {_TIMEOUT_S} s, got a timeout") from None
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise EdgeRnnError(f"expected exit status 0, got {done.returncode}: {last:.300}")

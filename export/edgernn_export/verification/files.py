@@ -1,4 +1,4 @@
-"""Verify exported files as they are: their integrity, their golden vector, and a model's stream."""
+"""Verify existing exported files: their integrity, their golden vector, and a model's stream."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ class FileVerification:
         golden: every runtime, or the compiler, on the golden vector in the file.
         stream: every runtime, or the compiled C, on the model's stream; None without a model, or
             with another one.
-        verified: what is known now.
-        not_verified: what is not, and how to find out.
+        verified: the checks that passed.
+        not_verified: the open questions, and how to answer them.
     """
 
     file: str
@@ -91,7 +91,7 @@ class FileVerification:
         """Plain text for people; the last line counts the differing values."""
         lines = [f"{self.file}: written from model {self.model_sha256}"]
         if self.wanted_sha256 not in (None, self.model_sha256):
-            lines.append(f"FAIL: the model given is {self.wanted_sha256}, another one")
+            lines.append(f"FAIL: the given model is {self.wanted_sha256}, a different one")
         lines += outcome_table("golden vector", self.golden)
         if all(outcome.status == NOT_INSTALLED for outcome in self.golden):
             lines.append(f"No runtime ran. {_install(self.kind)}")
@@ -100,7 +100,7 @@ class FileVerification:
         lines += [f"verified: {sentence}" for sentence in self.verified]
         lines += [f"not verified: {sentence}" for sentence in self.not_verified]
         of_another = self.wanted_sha256 not in (None, self.model_sha256)
-        lines.append(f"differing values: {self.differing}" + ", of another model" * of_another)
+        lines.append(f"differing values: {self.differing}" + ", from another model" * of_another)
         return "\n".join(lines)
 
     def to_json(self) -> str:
@@ -114,8 +114,8 @@ class FileVerification:
 
 
 _NO_MODEL: Final = (
-    "anything but the golden vector: an integer model cannot be read back from this file. "
-    "Name the one it was written from with: --model MODEL.edgernn"
+    "results for other inputs than the golden ones, because this file does not contain the "
+    "integer model. Pass the original with: --model MODEL.edgernn"
 )
 
 
@@ -202,7 +202,10 @@ def verify_file(
         wanted_sha256=None if model is None else model.sha256,
         golden=golden,
         stream=found,
-        verified=("the file is, to the byte, what was written (SHA-256).", *_found(golden, found)),
+        verified=(
+            "the file is byte for byte the one that was written (SHA-256).",
+            *_found(golden, found),
+        ),
         not_verified=(_NO_MODEL,) if model is None else (),
     )
 
@@ -215,7 +218,7 @@ def _streamed(
     file: Path,
     tell: Tell,
 ) -> Verification | None:
-    """The runtimes beside the reference, where there is a stream."""
+    """The runtimes compared with the reference, if there is a stream."""
     if isinstance(model, ProgramSet) and isinstance(stream, Walk):
         files = {kind: dict.fromkeys(model.names, file)}
         return verify_programs(model, stream, names, tell, files=files)
@@ -271,10 +274,10 @@ def _found(golden: Sequence[RuntimeOutcome], stream: Verification | None) -> tup
     ran = [o for o in golden if o.status == RAN]
     if ran and not any(o.differing for o in ran):
         sentences.append(
-            f"{len(ran)} of {len(golden)} configurations give the golden vector in the file."
+            f"{len(ran)} of {len(golden)} configurations reproduce the golden vector in the file."
         )
     if stream is not None and stream.passed:
-        sentences.append(f"they give the reference's bits over {stream.steps} steps.")
+        sentences.append(f"they match the reference bit for bit over {stream.steps} steps.")
     return tuple(sentences)
 
 
@@ -296,11 +299,11 @@ def _verify_c(
     ):
         tell("C, stream")
         found = run_stream(sources, model, stream)
-    not_verified = ["other compilers and cores than this computer's: edgernn simulate --emulate."]
+    not_verified = ["other compilers and cores; to check them, run: edgernn simulate --emulate."]
     if model is None:
         not_verified.insert(0, _NO_MODEL)
     elif isinstance(model, ProgramSet):
-        not_verified.insert(0, "anything but the golden walk in the self-test.")
+        not_verified.insert(0, "results for other inputs than the golden ones in the self-test.")
     return FileVerification(
         file=path.name,
         kind=C,

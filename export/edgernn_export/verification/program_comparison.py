@@ -37,8 +37,8 @@ class ProgramVerification(Verification):
         """What was compared, for people."""
         steps = ", ".join(f"{name} {count}" for name, count in self.program_steps)
         return (
-            f"{self.model} {self.precision}, {self.steps} steps ({steps}) and {self.beginnings} "
-            "beginnings, every output and state compared"
+            f"{self.model} {self.precision}, {self.steps} steps ({steps}) and "
+            f"{self.beginnings} begins, all outputs and states compared"
         )
 
 
@@ -56,8 +56,8 @@ def verify_programs(
         walk: beginnings and steps.
         runtimes: distributions to run, all by default; the reference always runs.
         progress: told the name of what runs next.
-        files: of the programs, by backend and program; those backends run them as they are, and no
-            other runs. By default everything is exported anew.
+        files: of the programs, by backend and program; only those backends run, with these files.
+            By default everything is exported again.
 
     Raises:
         EdgeRnnError: an unknown runtime, or the reference itself failed.

@@ -58,7 +58,7 @@ class Walk:
 
 
 def random_walk(programs: ProgramSet, steps: int, seed: int) -> Walk:
-    """A pseudo-random walk, the same for the same seed whatever the NumPy version.
+    """A pseudo-random walk, the same for the same seed for every NumPy version.
 
     Args:
         programs: the set.

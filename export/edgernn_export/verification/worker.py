@@ -36,8 +36,8 @@ def main(job: dict[str, Any], options: dict[str, str]) -> None:
 def _run_codes(backend: Backend, job: dict[str, Any]) -> None:
     """Run every step on its own and write outputs, states and the median time per step.
 
-    The network of a window model begins anew with every window. What the model answers to the first
-    readings, or, where a step takes several, to all, comes behind the outputs of the steps.
+    The network of a window model starts again with every window. What the model answers to the
+    first readings, or, where a step takes several, to all, comes behind the outputs of the steps.
     """
     readings = np.load(job["codes"], allow_pickle=False)
     interface = backend.interface

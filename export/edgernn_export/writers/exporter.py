@@ -75,7 +75,7 @@ def export(
         package: C as a package of a build system, a key of
             `edgernn_export.writers.c.packages.PACKAGES`; default plain sources.
         prefix: what the C's file names and symbols begin with; default "model".
-        core: of `edgernn targets`, say "cortex-m4": C brings the kernels of this core alone;
+        core: of `edgernn targets`, say "cortex-m4": C includes only the kernels of this core;
             default, or "host": those of every core.
         amalgamate: C as one source and one header, and a self-test to add or to leave out.
 
@@ -162,8 +162,8 @@ def _writers(formats: Sequence[str], stem: str, options: COptions) -> dict[str, 
     """The writer of each format, and the name of the file or folder it fills."""
     if "c" not in formats and options != _NO_OPTIONS:
         raise EdgeRnnError(
-            f"export: expected c among the formats, where {_first_given(options)} is given, "
-            f"got {', '.join(formats)!r:.60}. Add c to the formats."
+            f"export: expected c among the formats because of {_first_given(options)}, got "
+            f"{', '.join(formats)!r:.60}. Add c to the formats."
         )
     writers = {}
     for wanted in formats:

@@ -1,6 +1,6 @@
-"""Formats an integer model can be written in, and the golden vector that their files carry.
+"""Formats an integer model can be written in, and the golden vector in their files.
 
-Each writer is imported when it is asked for.
+Each writer is imported when it is used.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def open_writer(name: str) -> tuple[Writer, str]:
 
 
 def open_programs_writer(name: str) -> ProgramsWriter | None:
-    """What writes a set in one file of a format; None where each program has a file of its own."""
+    """What writes a set in one file of a format; None if each program has a separate file."""
     if name not in PROGRAMS_WRITERS:
         return None
     module, function = PROGRAMS_WRITERS[name]
@@ -74,7 +74,7 @@ def probe_codes(model: IntegerModel, steps: int, seed: int) -> OperandArray:
     Args:
         model: whose precision and width count.
         steps: number of readings T.
-        seed: same seed, same codes, whatever the NumPy version.
+        seed: same seed, same codes, for every NumPy version.
     """
     p = model.precision
     low, high = p.input_low // p.input_step, p.input_high // p.input_step

@@ -30,7 +30,7 @@ _POWERS: Final = (4 ** np.arange(1, 15)).astype(np.int32)
 
 
 def normalization(constants: NormalizationConstants) -> Callable[[Int32], Int32]:
-    """What normalises int16 codes [..., N] before sat16, for constants of N elements."""
+    """What normalizes int16 codes [..., N] before sat16, for constants of N elements."""
     width, most, squared = constants.width, constants.most_bits, constants.square_bits
     gain, shift = np.int32(constants.gain), np.int32(constants.shift)
     bits = np.maximum(np.arange(most + 1), constants.least_bits)

@@ -124,7 +124,7 @@ def check_codes(model: IntegerModel, q_xs: npt.NDArray[Any]) -> npt.NDArray[Any]
             channel = int(np.argwhere(broken)[0][-1])
             raise ReadingError(
                 f"reference: expected {bounds.said(channel)} (clause 2.3), got "
-                f"{int(readings[broken][0])}. Use Interface.quantize to make them."
+                f"{int(readings[broken][0])}. Compute codes with Interface.quantize."
             )
     return q_xs
 

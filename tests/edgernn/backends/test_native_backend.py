@@ -210,7 +210,7 @@ def test_the_isa_is_an_option_and_an_environment_variable(tmp_path, monkeypatch)
         assert edgernn.load(path, "native", isa=isa).run_codes(random_codes(MODEL, 2)).size == 4
     monkeypatch.setenv("EDGERNN_ISA", "")
     assert NativeBackend(MODEL).isa == isas()[0]
-    wanted = f"backend 'native': expected isa auto, {', '.join(isas())}, got 'mmx'. Name one of"
+    wanted = f"backend 'native': expected isa auto, {', '.join(isas())}, got 'mmx'. Set the option"
     for isa, variable in (("mmx", ""), ("auto", "mmx")):
         monkeypatch.setenv("EDGERNN_ISA", variable)
         with pytest.raises(BackendUnavailable, match=re.escape(wanted)):

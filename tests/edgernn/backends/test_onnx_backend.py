@@ -128,7 +128,7 @@ def test_truncated_file(path, keep):
     with pytest.raises(
         FormatError,
         match=r"^file 'model\.onnx': expected edgernn's metadata 'edgernn_sha256' at its end, "
-        r"got none: the file is truncated, was rewritten, or is not an exact edgernn model\. "
+        r"got none: the file is truncated, was modified, or is not an exact edgernn model\. "
         r"Write one with: edgernn export MODEL\.edgernn --to onnx$",
     ):
         open_onnx(path)
@@ -181,7 +181,7 @@ def test_interface_of_another_model(path):
     with pytest.raises(
         FormatError,
         match=r"^onnx file: expected tensor 'lstm_0\.c' int16 \[1, 9\], "
-        r"got int16 \[1, 8\]\. Metadata and graph disagree; write the file again\.$",
+        r"got int16 \[1, 8\]\. Metadata and graph disagree; export the file again\.$",
     ):
         open_onnx(rewritten(path, swap))
 
@@ -193,7 +193,7 @@ def test_a_graph_the_runtime_cannot_load(path):
     with pytest.raises(
         BackendUnavailable,
         match=r"(?s)^backend 'onnx': expected onnxruntime \S+ to load 'model\.onnx', got: .*"
-        r"Use a newer onnxruntime or the reference backend\.$",
+        r"Install a newer onnxruntime or use the reference backend\.$",
     ):
         open_onnx(rewritten(path, change))
 

@@ -98,7 +98,7 @@ def test_info_of_one_program_is_that_of_its_model(said):
     assert (code, err) == (2, "edgernn info: program: expected one of encode, decode, got 'x'\n")
     code, _, err = said("info", random_model("lstm"), "--program", "x")
     assert code == 2
-    assert "got the model 'lstm-tame'. Leave the name of a program out (--program)" in err
+    assert "got the model 'lstm-tame'. Omit the program name (--program)" in err
 
 
 @pytest.mark.parametrize("backend", ["reference", "auto"])

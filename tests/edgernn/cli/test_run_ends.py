@@ -32,17 +32,17 @@ def run(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("line", "options", "reason"),
     [
-        ("20,5;48", ["--decimal", "."], "read with --decimal ,\n"),
-        ("20.5;48", ["--delimiter", "tab"], "read with --delimiter semicolon\n"),
-        ("20.5 48", ["--delimiter", "comma"], "read with --delimiter space\n"),
-        ("20,5\t48,5", ["--decimal", ".", "--delimiter", "tab"], "read with --decimal ,\n"),
-        ("9:00,20.5,48", [], "The numbers are in other columns: pick them with --columns 2,3\n"),
+        ("20,5;48", ["--decimal", "."], "settings. Pass --decimal ,\n"),
+        ("20.5;48", ["--delimiter", "tab"], "settings. Pass --delimiter semicolon\n"),
+        ("20.5 48", ["--delimiter", "comma"], "settings. Pass --delimiter space\n"),
+        ("20,5\t48,5", ["--decimal", ".", "--delimiter", "tab"], "settings. Pass --decimal ,\n"),
+        ("9:00,20.5,48", [], "The numbers are in other columns. Pass --columns 2,3\n"),
         ("2,1,3", [], "There are 3 columns of numbers; the model reads 2 (temperature, humidity)"),
-        ("[1,2]", ["--input-format", "csv"], "look like JSON: read them with --input-format json"),
-        ("1,2", ["--input-format", "jsonl"], "no JSON: read them with --input-format csv\n"),
+        ("[1,2]", ["--input-format", "csv"], "look like JSON. Pass --input-format json"),
+        ("1,2", ["--input-format", "jsonl"], "not JSON. Pass --input-format csv\n"),
         ('{"t":1,"h":2}', [], "The objects have the keys t, h; the model reads temperature, humid"),
-        ("1\x00,\x002", [], "The text has zero bytes: is it UTF-16? Say so with --encoding utf-16"),
-        ("PK\x03\x04\x00", [], "write the readings as a table, with numpy.savetxt('readings.csv'"),
+        ("1\x00,\x002", [], "The text has zero bytes. If it is UTF-16, pass --encoding utf-16"),
+        ("PK\x03\x04\x00", [], "Write the readings as a table with numpy.savetxt('readings.csv'"),
         ("nan,nan", [], "Compare the file with the model's inputs (edgernn info)\n"),
     ],
 )
@@ -97,7 +97,7 @@ def test_readings_of_several_sensors_are_not_mixed_in_silence(run, text, option)
     code, _, err = run(text, *option)
     assert code == 2
     assert "expected the readings of one sensor, got those of" in err
-    assert err.endswith("say that the rows are one stream: --one-stream\n")
+    assert err.endswith("pass --one-stream if all rows belong to one stream\n")
     assert run(text, *option, "--one-stream")[0] == 0
 
 
@@ -267,7 +267,7 @@ def test_a_run_without_standard_streams(run, tmp_path):
     readings.write_text("20.5,48.125\n")
     code, _, err = without("<&-", "run", run.model_file)
     assert (code, err.count("\n")) == (2, 1)
-    assert "stdin: expected readings on the standard input, got a closed one." in err
+    assert "stdin: expected readings on standard input, got a closed stream." in err
     code, _, err = without(">&-", "run", run.model_file, text="20.5,48.125\n")
     assert (code, err.count("\n")) == (2, 1)
     assert "stdout: expected an open standard output for the results, got a closed one." in err

@@ -115,7 +115,7 @@ def test_a_table_is_answered_by_objects_with_a_list_for_each_output(run, wanted)
 BAD_OBJECTS = {
     '{"wind": [1, 2], "b": 1, "c": 2}': "a list of 3 values for the input 'wind', got [1, 2]",
     '{"wind": 1, "b": 1, "c": 2}': "a list of 3 values for the input 'wind', got 1",
-    '{"wind": [1, 2, 3], "x0": 1, "b": 1, "c": 2}': "one value of a channel, got two of x0",
+    '{"wind": [1, 2, 3], "x0": 1, "b": 1, "c": 2}': "one value per channel, got two for x0",
     '{"wind": [1, 2, 3], "b": 1}': "got an object without x4",
     '{"wind": {"x0": 1}, "b": 1, "c": 2}': "got an object without x1, x2",
     '{"wind": null, "b": 1, "c": 2}': "expected a number, got null (channel 'x0')",
@@ -172,7 +172,7 @@ def test_columns_of_unknown_channels_are_named(run, name):
         (
             {"wind": [1, 2, 3], "B": 1, "c": 2},
             "The objects have the keys wind, B, c; the model has the inputs wind, b, c with the "
-            "channels x0, x1, x2, x3, x4: call the keys so, or name those of channels with "
+            "channels x0, x1, x2, x3, x4. Rename the keys, or name the channels' keys with "
             "--columns",
         ),
         ({"wind": [1, 2], "b": 1, "c": 2}, "Repair the line, or continue with: --on-bad-reading"),

@@ -71,7 +71,8 @@ def test_a_decimal_comma_beside_tabs_may_be_thousands_and_is_not_guessed(run, wa
     code, _, err = run(thousands, piped=piped)
     assert code == 2
     assert (
-        "got '20,500\\t48,125'. The lines are readings if they are read with --decimal ,\n" in err
+        "got '20,500\\t48,125'. The lines are valid readings with other settings. "
+        "Pass --decimal ,\n" in err
     )
     assert run(thousands, "--decimal", ",", piped=piped)[:2] == (0, [alone(wanted[0])])
 
@@ -93,7 +94,7 @@ def test_a_line_break_in_a_cell_is_a_bad_line(run):
     text = 'temperature,humidity,note\n20,48,fine\n21,48,"two\nlines"\n22,48,\'"\'\n'
     code, out, err = run(text)
     assert (code, len(out)) == (2, 2)
-    assert "line 3: expected cells between delimiters, got a quote that is open at the end" in err
+    assert "line 3: expected cells between delimiters, got an unclosed quote at the end" in err
     assert run(text, "--on-bad-reading", "skip")[2] == "4 readings, 2 bad (skip)\n"
 
 
@@ -120,7 +121,7 @@ def test_encodings(run, wanted, encoding, options, piped):
 def test_text_of_another_encoding_is_not_taken_for_a_header(run):
     code, out, err = run("Temp °C,Hum\n20.5,48\n".encode("cp1252"))
     assert (code, out) == (2, [])
-    assert "The text is not UTF-8: name its encoding, as --encoding cp1252" in err
+    assert "The text is not UTF-8. Pass its encoding, for example --encoding cp1252" in err
 
 
 @PIPED
@@ -141,7 +142,7 @@ def test_damaged_compression_ends_in_a_sentence(run, compress, damage):
         content[-7 if compress is gzip.compress else -40] ^= 0xFF  # in the checksum, in the index
     code, _, err = run(bytes(content))
     assert code == 2
-    assert "readings.txt: expected a file that can be read to its end, got" in err
+    assert "readings.txt: expected a file that is readable to its end, got" in err
     assert "Traceback" not in err
 
 
@@ -160,8 +161,8 @@ def test_a_header_of_other_names_is_said_and_taken_in_order(run, wanted, piped):
     code, out, err = run("Temp,Hum\n" + "\n".join(WRITTEN), piped=piped)
     assert (code, out) == (0, ["load", *wanted])
     assert err.startswith(
-        "edgernn run: warning: the first line is taken for a header; no column is called as an "
-        "input of the model, so they are taken in their order: Temp -> temperature, Hum -> "
+        "edgernn run: warning: the first line looks like a header, but no column has the name "
+        "of a model input, so the columns are used in order: Temp -> temperature, Hum -> "
         "humidity. Name them with --columns\n"
     )
 
@@ -233,10 +234,16 @@ def test_columns_that_are_not_there_are_refused(run, text, columns, message):
 @pytest.mark.parametrize(
     ("text", "cure"),
     [
-        ("t,Temperature,HUMIDITY\n1,2,3\n", "differ in case: --columns Temperature,HUMIDITY\n"),
-        ("t,a,b\n1,2,3\n", "It has t, a, b: say which of them feed temperature, humidity, in this"),
-        ("temperature\n1\n", "It has temperature: add the other columns."),
-        ("9:00,20.5,48\n", "The numbers are in other columns: pick them with --columns 2,3\n"),
+        (
+            "t,Temperature,HUMIDITY\n1,2,3\n",
+            "differ only in case. Pass --columns Temperature,HUMIDITY\n",
+        ),
+        (
+            "t,a,b\n1,2,3\n",
+            "The header has t, a, b. List those that feed temperature, humidity, in this",
+        ),
+        ("temperature\n1\n", "The header has temperature. Add the other columns."),
+        ("9:00,20.5,48\n", "The numbers are in other columns. Pass --columns 2,3\n"),
         ("1,20.5,48\n", "There are 3 columns of numbers; the model reads 2 (temperature, humidity"),
     ],
 )
@@ -251,7 +258,10 @@ def test_messages_give_the_cure_that_fits(run, text, cure):
     [
         (["--delimiter", "ab"], "--delimiter: expected one character between cells"),
         (["--decimal", ";"], "--decimal: expected '.' or ',', got ';'."),
-        (["--decimal", ",", "--delimiter", "comma"], "expected another mark than the delimiter"),
+        (
+            ["--decimal", ",", "--delimiter", "comma"],
+            "expected a mark that differs from the delimiter",
+        ),
         (["--encoding", "utf-9"], "--encoding: expected a name such as utf-8, utf-16, latin-1"),
         (["--encoding", "base64"], "--encoding: expected a name such as utf-8, utf-16, latin-1"),
         (["--give-up-after", "-1"], "--give-up-after: expected at least 0, got -1."),

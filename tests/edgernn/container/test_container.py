@@ -194,7 +194,9 @@ def test_a_file_safetensors_wrote_is_read_only_in_canonical_spelling():
     saved = safetensors_numpy.save(safetensors_numpy.load(data), header["__metadata__"])
     assert split(saved) == (header, section)
     rewritten = resealed(saved)
-    with pytest.raises(FormatError, match="expected the bytes edgernn writes") as caught:
+    with pytest.raises(
+        FormatError, match="expected exactly the bytes that edgernn writes"
+    ) as caught:
         from_bytes(rewritten)
     assert caught.value.defect == FormatDefect.NOT_CANONICAL
 

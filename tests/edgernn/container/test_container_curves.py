@@ -60,17 +60,25 @@ def of_share(high):
 @pytest.mark.parametrize(
     ("data", "defect", "match"),
     [
-        (in_layer(MODEL, 0, "wide", False), D.BAD_RECORD, "expected true, or no such member"),
+        (
+            in_layer(MODEL, 0, "wide", False),
+            D.BAD_RECORD,
+            "expected true, or no member of this name",
+        ),
         (in_layer(MODEL, 0, "wide", 1), D.BAD_RECORD, "wide: expected true or false, got 1"),
         (in_layer(LEAKY, 0, "wide", True), D.BAD_RECORD, "exactly the members affines"),
         (in_layer(LEAKY, 0, "curves", {}), D.BAD_RECORD, "exactly the members affines"),
         (in_layer(MODEL, 0, "curves", {}), D.UNEXPECTED_TENSOR, "candidate_curve/entries"),
-        (in_layer(MODEL, 0, "curves", {"other": LIMITS}), D.BAD_RECORD, "members among gate_curve"),
+        (
+            in_layer(MODEL, 0, "curves", {"other": LIMITS}),
+            D.BAD_RECORD,
+            "only the members gate_curve",
+        ),
         (in_layer(MODEL, 0, "curves", []), D.BAD_RECORD, "curves: expected an object"),
         (in_layer(POINTWISE, 1, "curves", {}), D.BAD_RECORD, "expected a member 'curve'"),
         (of_limits({"low": 0}), D.BAD_RECORD, "exactly the members high, low"),
-        (of_limits({"low": 1, "high": 0}), D.INVALID_MODEL, "in their order, got 1 and 0"),
-        (of_limits({"low": 0, "high": 32768}), D.INVALID_MODEL, "limits of int16"),
+        (of_limits({"low": 1, "high": 0}), D.INVALID_MODEL, "in ascending order, got 1 and 0"),
+        (of_limits({"low": 0, "high": 32768}), D.INVALID_MODEL, "int16 limits"),
         (
             in_layer(POINTWISE, 1, "function", "elu( alpha=0.5)"),
             D.INVALID_MODEL,

@@ -108,7 +108,7 @@ def test_json_too_deep(count):
 )
 def test_bad_number(number):
     data = frame(f'{{"a":{number}}}'.encode(), b"")
-    refused(data, D.BAD_NUMBER, "^header: expected integers of 64 bits, got")
+    refused(data, D.BAD_NUMBER, "^header: expected 64-bit integers, got")
 
 
 def test_duplicate_key():
@@ -154,7 +154,9 @@ def test_wrong_kind(tmp_path):
 def test_bad_checksum(at):
     changed = bytearray(SECTION)
     changed[at] ^= 1
-    with pytest.raises(FormatError, match=r"the content whose SHA-256 the file carries.*Copy") as e:
+    with pytest.raises(
+        FormatError, match=r"content that matches the SHA-256 stored in the file.*Copy"
+    ) as e:
         from_bytes(join(HEADER, bytes(changed)))
     assert e.value.defect == D.BAD_CHECKSUM
 
@@ -201,7 +203,7 @@ def test_bad_offsets_of_a_shape_whose_product_overflows_64_bits():
 def test_save_refuses_what_load_would_refuse(tmp_path):
     origin = Provenance(float_model_sha256="", calibration_sha256="", seeds=(("a", 1.5),))
     model = dataclasses.replace(MODEL, provenance=origin)
-    with pytest.raises(FormatError, match=r"expected integers of 64 bits, got 1\.5"):
+    with pytest.raises(FormatError, match=r"expected 64-bit integers, got 1\.5"):
         save(model, tmp_path / "model.edgernn")
     assert not list(tmp_path.iterdir())
 

@@ -135,7 +135,9 @@ def test_a_chain_with_a_merge_or_with_ports_is_a_network_too():
 
 @pytest.mark.parametrize("version", ["1", "2", "3"])
 def test_older_versions_hold_no_network(version):
-    with pytest.raises(FormatError, match=r"a chain for version .*needs version '4'") as caught:
+    with pytest.raises(
+        FormatError, match=r"a chain of layers for version .*needs version '4'"
+    ) as caught:
         to_bytes(TWO, version)
     assert caught.value.defect == D.BAD_RECORD
 
@@ -152,7 +154,9 @@ def test_version_4_holds_no_chain():
         layer["scales"] = {}
     record["input"]["ports"] = record["output"]["ports"] = []
     header["__metadata__"] |= {"edgernn_schema": "4", "model": canonical(record)}
-    refused(join(header, section), D.NOT_CANONICAL, "expected the bytes edgernn writes")
+    refused(
+        join(header, section), D.NOT_CANONICAL, "expected exactly the bytes that edgernn writes"
+    )
 
 
 def test_version_3_holds_no_merge():
@@ -185,7 +189,7 @@ BAD_RECORDS = {
     "scale of a cell": (put("layers", 0, "scales", {"a": {"shift": 1}}), "object with 0 members"),
     "scale shift": (put(*ADD, "scales", "term0", {}), "exactly the members shift"),
     "port list": (put("input", "ports", {}), "ports: expected an array"),
-    "one port": (put("output", "ports", [{}]), "no port, or at least two"),
+    "one port": (put("output", "ports", [{}]), "no ports or at least two"),
 }  # fmt: skip
 
 
@@ -196,10 +200,10 @@ def test_bad_record(name):
 
 
 INVALID = {
-    "later layer": (put("layers", 0, "reads", [[1, 0, 3]]), "of_a to read a layer before it"),
-    "itself": (put("layers", 0, "reads", [[0, 0, 3]]), "of_a to read a layer before it"),
+    "later layer": (put("layers", 0, "reads", [[1, 0, 3]]), "of_a to read an earlier layer"),
+    "itself": (put("layers", 0, "reads", [[0, 0, 3]]), "of_a to read an earlier layer"),
     "outside": (put("layers", 0, "reads", [[-1, 3, 3]]), "read elements 0 to 5 .*got 3 to 6"),
-    "output reads input": (put("output", "reads", [[-1, 0, 5]]), "output to read a layer"),
+    "output reads input": (put("output", "reads", [[-1, 0, 5]]), "output to read an earlier layer"),
     "widths": (put("layers", 2, "reads", [[0, 0, 6], [1, 0, 6]]), r"head\.inputs: expected 12"),
     "output widths": (put("output", "reads", [[2, 0, 2], [1, 1, 2]]), "expected 4 channels, got 5"),
     "unread": (put("output", "reads", [[1, 0, 5]]), r"got \['head'\] unread"),
@@ -207,7 +211,10 @@ INVALID = {
     "port names": (put("input", "ports", 0, "name", "b"), "input.ports: expected distinct"),
     "two lines": (put("input", "names", 0, "x\n0"), "input.names: expected names without control"),
     "port of a channel": (put("output", "ports", 0, "name", "y4"), "which is a channel too"),
-    "softmax": (put("output", "ports", 0, "softmax", True), "output.softmax: expected that of"),
+    "softmax": (
+        put("output", "ports", 0, "softmax", True),
+        "output.softmax: expected the same value as in",
+    ),
 }
 
 
@@ -262,14 +269,16 @@ def test_the_work_of_a_reader_is_bounded():
     start = time.process_time()
     from_bytes(most)
     assert time.process_time() - start < 3.0  # ten times what it takes
-    with pytest.raises(FormatError, match="at most 1048576 inputs of all layers") as caught:
+    with pytest.raises(
+        FormatError, match="at most 1048576 inputs in total over all layers"
+    ) as caught:
         to_bytes(wide_readers(16, 65_536))
     assert caught.value.defect == D.BAD_RECORD
 
 
 def test_a_reader_refuses_more_inputs_than_a_network_may_have(monkeypatch):
     monkeypatch.setattr("edgernn.container.stored.record.MAX_NETWORK_INPUTS", 17)
-    refused(TWO_DATA, D.BAD_RECORD, "at most 17 inputs of all layers .*got 18")
+    refused(TWO_DATA, D.BAD_RECORD, "at most 17 inputs in total over all layers .*got 18")
 
 
 def test_a_route_has_a_bounded_number_of_parts():
@@ -384,7 +393,7 @@ def delay_refused(change, message):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"codes": False}, "expected to read layers that are no delays, got sources"),
+        ({"codes": False}, "expected to read layers that are not delays, got sources"),
         ({"start": np.array([1, 4], np.int16)}, "expected input codes"),
         ({"start": np.zeros(3, np.int16)}, r"start: expected shape \(2,\)"),
         ({"units": 2}, "expected 2 or more rows"),

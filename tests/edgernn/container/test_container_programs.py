@@ -104,7 +104,9 @@ def test_what_could_be_shared_is_not_stored_twice():
             "data_offsets": [at, at + high - low]
         }
     header["__metadata__"]["model"] = canonical(record)
-    refused(join(header, section), D.NOT_CANONICAL, "expected the bytes edgernn writes")
+    refused(
+        join(header, section), D.NOT_CANONICAL, "expected exactly the bytes that edgernn writes"
+    )
 
 
 LAYER = ("programs", 1, "layers", 0)
@@ -154,18 +156,18 @@ def test_tensors_belong_to_a_program():
 
 
 INVALID = {
-    "name": (put("programs", 0, "name", "1st"), "that begin with a letter"),
+    "name": (put("programs", 0, "name", "1st"), "that start with a letter"),
     "window": (put("programs", 0, "window", {"hop": 1, "steps": 3}), "got windows or a rate"),
     "no such state": (put("handovers", 0, "state", "dec.x"), "expected a state .*got 'dec.x'"),
     "no such output": (put("handovers", 0, "value", "y"), r"an output \(output\), got 'y'"),
     "no such program": (put("handovers", 0, "source", "x"), "expected one of encode, decode"),
     "itself": (
         lambda r: r["handovers"][0].update(source="decode", value="dec.c"),
-        "expected what decode has not itself, got dec.c",
+        "expected a value of another program, got dec.c",
     ),
     "width": (put("handovers", 0, "value", "output"), "expected 6 values .*got 2 of encode"),
     "twice": (
-        lambda r: r["handovers"].append(r["handovers"][0]), r"got several of decode\.dec\.h"
+        lambda r: r["handovers"].append(r["handovers"][0]), r"got several for decode\.dec\.h"
     ),
 }  # fmt: skip
 
@@ -182,7 +184,7 @@ def test_invalid_set(name):
 def test_programs_of_one_name():
     data = edit_record(DATA, put("programs", 1, "name", "encode"))
     refused(data, D.MISSING_TENSOR, "'encode/dec/gates/0/weights'")
-    with pytest.raises(ModelError, match=r"of distinct names, got \['encode', 'encode'\]"):
+    with pytest.raises(ModelError, match=r"with distinct names, got \['encode', 'encode'\]"):
         ProgramSet(name="x", programs=PAIR.programs[:1] * 2)
 
 
@@ -199,7 +201,11 @@ def test_the_work_of_a_reader_is_bounded(monkeypatch):
     monkeypatch.setattr("edgernn.container.stored.record.MAX_NETWORK_INPUTS", total)
     assert parsed(SHARED_DATA) == SHARED
     monkeypatch.setattr("edgernn.container.stored.record.MAX_NETWORK_INPUTS", total - 1)
-    refused(SHARED_DATA, D.BAD_RECORD, f"at most {total - 1} inputs of all layers .*got {total}")
+    refused(
+        SHARED_DATA,
+        D.BAD_RECORD,
+        f"at most {total - 1} inputs in total over all layers .*got {total}",
+    )
     with pytest.raises(FormatError, match=f"at most {total - 1} inputs"):
         to_bytes(SHARED)
 

@@ -75,7 +75,7 @@ DEFECTS = {
     ),
     "every reading": (
         lambda: edit_record(DATA, put("rate", EVERY_READING)), D.INVALID_MODEL,
-        "rate: expected None for a model that answers every reading",
+        "rate: expected None for a model with one output per reading",
     ),
     "start of another width": (
         lambda: edit_record(DATA, put("rate", "start", [4])), D.INVALID_MODEL,
@@ -91,11 +91,11 @@ DEFECTS = {
     ),
     "zeros as start": (
         lambda: edit_record(DATA, put("rate", "start", [0, 0, 0])), D.NOT_CANONICAL,
-        "another spelling of the same model",
+        "another encoding of the same model",
     ),
     "a short window": (
         lambda: edit_record(DATA, put("window", {"steps": 5, "hop": 1})), D.INVALID_MODEL,
-        "rate: expected the first answer within a window of 5 readings, got it after 6",
+        "rate: expected the first output within a window of 5 readings, got it after 6",
     ),
 }  # fmt: skip
 

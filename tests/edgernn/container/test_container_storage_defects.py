@@ -52,7 +52,7 @@ def test_bad_tiles():
     refused(beyond, D.BAD_TILES, rf"{name} tiles 0\.\.4, got 5\. Save the model again")
     refused(edited_index(set_byte(last, 255)), D.BAD_TILES, rf"{name} tiles 0\.\.4, got 255")
     twice = edited_index(set_byte(2, places[0]))
-    refused(twice, D.BAD_TILES, f"{name} tiles in rising order, got .* in group 0")
+    refused(twice, D.BAD_TILES, f"{name} tiles in ascending order, got .* in group 0")
     longer = edited_index(set_byte(0, 255))
     refused(longer, D.BAD_TILES, f"{name} 10 groups, got the end in group 1")
     name_of = f"{TERM}/tiles"

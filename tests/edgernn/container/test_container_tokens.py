@@ -68,7 +68,7 @@ DEFECTS = {
     ),
     "too few": (
         lambda: edit_record(DATA, put("input", "vocabulary", [0, 0, 300])), D.INVALID_MODEL,
-        "input.vocabulary: expected one size for each of 6 channels",
+        "input.vocabulary: expected one vocabulary size for each of 6 channels",
     ),
     "too large": (
         lambda: edit_record(DATA, put("input", "vocabulary", 2, 32_769)), D.BAD_RECORD,
@@ -84,7 +84,7 @@ DEFECTS = {
     ),
     "a cell reads tokens": (
         lambda: edit_record(DATA, put("layers", 2, "reads", 0, 1, 1)), D.INVALID_MODEL,
-        "lstm: expected that embeddings alone read tokens",
+        "lstm: expected only embeddings to read tokens",
     ),
     "a real read as a token": (
         lambda: edit_record(CHAIN_DATA, put("input", "vocabulary", 0, 0)), D.INVALID_MODEL,
@@ -126,7 +126,7 @@ def test_an_interface_with_tokens_is_version_4(precision):
 HOSTILE = {
     "none": (put("golden", None), put("input", "vocabulary", [0] * 6), "tokens in version 4"),
     "negative": (put("input", "vocabulary", 0, -1), r"an integer in \[0, 32768\]"),
-    "scale": (put("input", "vocabulary", 0, 3), "expected scale 1 and offset 0 of the tokens"),
+    "scale": (put("input", "vocabulary", 0, 3), "expected scale 1 and offset 0 for the tokens"),
     "golden": (put("golden", "q_x", 0, 4, 7), "inputs that are codes of the precision"),
     "version 3": (put("edgernn_interface", 3), "exactly the members"),
     "version 5": (put("edgernn_interface", 5), "exactly the members .*kept"),

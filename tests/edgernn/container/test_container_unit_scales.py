@@ -68,7 +68,7 @@ def test_a_chain_with_them_is_no_chain_of_version_3():
     assert split(data)[0]["__metadata__"]["edgernn_schema"] == "4"
     assert split(to_bytes(chain))[0]["__metadata__"]["edgernn_schema"] == "3"
     assert from_bytes(data).layers == model.layers
-    with pytest.raises(FormatError, match="expected a chain for version '3'"):
+    with pytest.raises(FormatError, match="expected a chain of layers for version '3'"):
         to_bytes(model, "3")
 
 
@@ -127,7 +127,7 @@ def test_defects(name):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"output_scale": 1.0}, "the largest of them 1.0, got"),
+        ({"output_scale": 1.0}, "with 1.0 as the largest, got"),
         ({"unit_scales": SCALES[:3]}, r"unit_scales: expected shape \(8,\), got \(3,\)"),
         ({"unit_scales": SCALES.astype(np.float32)}, "expected 1-d float64"),
     ],

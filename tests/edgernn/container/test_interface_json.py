@@ -77,7 +77,9 @@ def test_round_trip_of_output_ports():
     assert record["output"]["ports"][0] == {"name": "class", "width": 1, "softmax": True}
     assert loads(dumps(interface)) == interface
     record["output"]["ports"][0]["softmax"] = False
-    with pytest.raises(FormatError, match=r"^interface: output\.softmax: expected that of its"):
+    with pytest.raises(
+        FormatError, match=r"^interface: output\.softmax: expected the same value as in its"
+    ):
         loads(json.dumps(record))
 
 
@@ -98,12 +100,12 @@ def test_members_without_ports_are_those_of_versions_1_and_2():
 
 
 HOSTILE_PORTS = {
-    "none": (put("input", "ports", []), "several ports here or of the output"),
-    "one": (put("input", "ports", [{"name": "a", "width": 3}]), "no port, or at least two"),
+    "none": (put("input", "ports", []), "several ports of the input or output"),
+    "one": (put("input", "ports", [{"name": "a", "width": 3}]), "no ports or at least two"),
     "twice": (put("input", "ports", 0, "name", "x2"), "distinct names"),
     "two lines": (put("input", "ports", 0, "name", "a\nb"), "names without control characters"),
     "nameless": (put("input", "ports", 0, "name", ""), "at most 256 with names"),
-    "of a channel": (put("input", "ports", 0, "name", "x1"), "only channel, got 'x1'"),
+    "of a channel": (put("input", "ports", 0, "name", "x1"), "has one channel, got 'x1'"),
     "width": (put("input", "ports", 0, "width", 0), r"width: expected an integer in \[1, 65536"),
     "sum": (put("input", "ports", 0, "width", 3), "widths that add up to 3"),
     "softmax": (put("input", "ports", 0, "softmax", True), "exactly the members name, width"),

@@ -182,17 +182,20 @@ REFUSED = [
     (leaky_sum_of(entry=X), "expected values, got|expected a state and its low part"),
     (WideRescaling(result=result(form=PREACTIVATION), high=V, low=LOW), None),
     (WideRescaling(result=result(form=FINE), high=V, low=LOW), None),
-    (WideRescaling(result=result(form=COARSE), high=V, low=LOW), "a shift of 0 to 30, got"),
-    (WideRescaling(result=result(form=None), high=V, low=LOW), "a shift of 0 to 30, got"),
+    (WideRescaling(result=result(form=COARSE), high=V, low=LOW), "a shift from 0 to 30, got"),
+    (WideRescaling(result=result(form=None), high=V, low=LOW), "a shift from 0 to 30, got"),
     (WideRescaling(result=result(), high=V, low=W), "expected a value and its low part"),
     (normalization_of(4), None),
     (normalization_of(4, result=result(4, UNIT)), r"expected Q4.11, got y\[4\] Q0.15"),
     (normalization_of(3), r"expected a width of 4, got \[3, 4\]"),
     (normalization_of(4, value=X), "expected values, got"),
-    (OperandOf(result=result(), value=V), "expected a value to become an operand"),
-    (OperandOf(result=result(operand=True), value=X), "expected a value to become an operand"),
+    (OperandOf(result=result(), value=V), "expected a value as input and an operand as result"),
+    (
+        OperandOf(result=result(operand=True), value=X),
+        "expected a value as input and an operand as result",
+    ),
     (OperandOf(result=result(3, None, True), value=V), r"expected a width of 4, got \[3, 4\]"),
-    (Concatenation(result=result(8), parts=(V, X)), "expected operands or values alone, got v"),
+    (Concatenation(result=result(8), parts=(V, X)), "expected only operands or only values, got v"),
     (Concatenation(result=result(7, None, True), parts=(X, X)), r"a width of 8, got \[7, 8\]"),
     (Slice(result=result(3), value=V, start=2), "expected codes 0 to 4, got 2 to 5"),
     (Slice(result=result(3), value=V, start=-1), "expected codes 0 to 4, got -1 to 2"),
@@ -204,16 +207,22 @@ REFUSED = [
         affine_of(4, operands=(X, X)),
         r"expected operands of \[4\] codes, got x\[4\] operand, x\[4\]",
     ),
-    (affine_of(4, operands=(V,)), "expected operands to become a value"),
+    (affine_of(4, operands=(V,)), "expected operands as inputs and a value as result"),
     (affine_of(4, rows=()), "expected rows in 0 equal parts, got 4"),
     (affine_of(4, rows=("a", "b", "c")), "expected rows in 3 equal parts, got 4"),
-    (InputOperand(result=result(operand=True), codes=V), "expected codes to become an operand"),
-    (InputOperand(result=result(form=None), codes=RAW), "expected codes to become an operand"),
+    (
+        InputOperand(result=result(operand=True), codes=V),
+        "expected codes as input and an operand as result",
+    ),
+    (
+        InputOperand(result=result(form=None), codes=RAW),
+        "expected codes as input and an operand as result",
+    ),
     (
         InputOperand(result=result(3, None, True), codes=RAW),
         r"expected a width of 4, got \[3, 4\]",
     ),
-    (Gather(result=result(12, None), tokens=V, name="t", table=TABLE), "values of no format"),
+    (Gather(result=result(12, None), tokens=V, name="t", table=TABLE), "values without a format"),
     (Gather(result=result(8, None), tokens=RAW, name="t", table=TABLE), "a width of 12, got"),
     (Gather(result=result(12, None), tokens=X, name="t", table=TABLE), "expected values, got"),
     (affine_of(3), None),
@@ -226,7 +235,7 @@ REFUSED = [
     (Activation(result=result(5), value=Z, function=Function.TANH), "expected a width of 4"),
     (
         Product(result=result(), a=V, b=RAW),
-        r"expected fixed-point formats, or a shift without any, got .* raw\[4\] None",
+        r"expected fixed-point formats, or a shift without formats, got .* raw\[4\] None",
     ),
     (Product(result=result(5), a=V, b=W), "expected a width of 4"),
     (
@@ -265,13 +274,17 @@ def test_what_a_graph_reads_is_there_and_named_once():
     graph(total, outputs=(total.result,))
     more = Sum(result=replace(V, name="more"), a=V, b=total.result)
     graph(total, more)
-    with pytest.raises(ModelError, match=r"more: expected a value that is there, got 'y'"):
+    with pytest.raises(ModelError, match=r"more: expected a value computed earlier, got 'y'"):
         graph(more, total)
-    with pytest.raises(ModelError, match=r"distinct names of values, got 'y' twice\. Call one of"):
+    with pytest.raises(
+        ModelError, match=r"distinct names of values, got 'y' twice\. Rename one of"
+    ):
         graph(total, total)
-    with pytest.raises(ModelError, match=r"output: expected a value that is there, got 'u'"):
+    with pytest.raises(ModelError, match=r"output: expected a value computed earlier, got 'u'"):
         graph(outputs=(replace(V, name="u"),))
-    with pytest.raises(ModelError, match=r"operation y: expected a value that is there, got 'v'"):
+    with pytest.raises(
+        ModelError, match=r"operation y: expected a value computed earlier, got 'v'"
+    ):
         graph(Sum(result=result(5), a=replace(V, width=5), b=W))
     with pytest.raises(ModelError, match=r"state v: expected 4 codes Q0.15, got 4 codes Q5.10"):
         OpGraph(
@@ -282,13 +295,13 @@ def test_what_a_graph_reads_is_there_and_named_once():
             outputs=(),
         )
     for value in (replace(V, width=0), replace(V, format=QFormat(bits=32, frac_bits=30))):
-        with pytest.raises(ModelError, match=r"v: expected a (width of 1|format of 16 bits)"):
+        with pytest.raises(ModelError, match=r"v: expected a (width of 1|16-bit format)"):
             graph(carried=(value,))
     with pytest.raises(ModelError, match="output x: expected an int16 value, got operand codes"):
         graph(outputs=(X,))
     with pytest.raises(ModelError, match="state k: expected an int16 value, got operand codes"):
         graph(carried=(replace(X, name="k"),))
-    with pytest.raises(ModelError, match=r"state v: expected a value that is there, got 'u'"):
+    with pytest.raises(ModelError, match=r"state v: expected a value computed earlier, got 'u'"):
         OpGraph(
             precision=Precision.W8A8,
             inputs=(),

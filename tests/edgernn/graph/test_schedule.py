@@ -265,9 +265,9 @@ def test_operands_that_have_no_place_are_refused():
         operands = {Source.H: g.operand(h, "o"), Source.RH: g.operand(other, "p")}
         return g.affine("n", record, operands)
 
-    refused(inner, "n: expected operands of the layer's input as x, and behind .* got l.o as x")
-    refused(input_as_state, "behind them those of a value, got x as rh")
-    refused(two_values, "operands of one value behind the layer's input, got those of h and other")
+    refused(inner, "n: expected operands of the layer's input as x, followed by .* got l.o as x")
+    refused(input_as_state, "followed by those of a value, got x as rh")
+    refused(two_values, "operands of one value after the layer's input, got those of h and other")
 
 
 def test_maps_are_named_as_the_layer_names_them(monkeypatch):
@@ -279,5 +279,7 @@ def test_maps_are_named_as_the_layer_names_them(monkeypatch):
         return h, (h,)
 
     monkeypatch.setitem(LOWERINGS, SimpleRNN, misnamed)
-    with pytest.raises(ModelError, match="expected a map of the layer by its name, got 'other'"):
+    with pytest.raises(
+        ModelError, match="expected the name of one of the layer's maps, got 'other'"
+    ):
         lowered(Precision.W8A8, (layer,))

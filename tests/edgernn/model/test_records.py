@@ -188,7 +188,7 @@ REFUSALS = {
     "too many": (lambda: stack(9), r"model.layers: expected 1\.\.8 recurrent layers, got 9"),
     "chain": (
         lambda: model_of(DEEP, DEEP.layers[1], DEEP.layers[0]),
-        r"lstm_1.inputs: expected 3 \(width of what feeds it\), got 8",
+        r"lstm_1.inputs: expected 3 \(the width of the layer before it\), got 8",
     ),
     "model output": (
         lambda: dataclasses.replace(LSTM, output=output_spec()),

@@ -55,7 +55,9 @@ def test_codes_of_tokens_are_int16_and_the_tokens_themselves(precision):
 def test_what_is_no_token_is_refused_and_not_clipped(value):
     x = np.zeros(6)
     x[2] = value
-    wanted = r"'x2': expected a token, an integer from 0 to 299 \(the model knows 300\), got "
+    wanted = (
+        r"'x2': expected a token, an integer from 0 to 299 \(the vocabulary has 300 tokens\), got "
+    )
     with pytest.raises(ReadingError, match=wanted):
         NETWORK.interface().quantize(x)
 
@@ -69,14 +71,14 @@ def test_windows_of_tokens_carry_two_bytes_for_a_code():
 REFUSED = {
     "sizes": (
         lambda: replace(token_input((3,)), vocabulary=(3, 4)),
-        "input.vocabulary: expected one size for each of 1 channels, got 2",
+        "input.vocabulary: expected one vocabulary size for each of 1 channels, got 2",
     ),
     "negative": (lambda: token_input((-1,)), "expected 0 to 32768 tokens of 'x0', got -1"),
     "too many": (lambda: token_input((32_769,)), "0 to 32768 tokens of 'x0', got 32769"),
     "no integer": (lambda: token_input((2.0,)), "0 to 32768 tokens of 'x0', got 2.0"),
     "scale": (
         lambda: replace(token_input((3,)), scale=np.full(1, 0.5)),
-        "input.scale: expected scale 1 and offset 0 of the tokens 'x0', got 0.5 and 0.0",
+        "input.scale: expected scale 1 and offset 0 for the tokens 'x0', got 0.5 and 0.0",
     ),
     "table rows": (
         lambda: embedding(table=np.zeros((32_769, 3), np.int8)),
@@ -112,7 +114,7 @@ REFUSED = {
     ),
     "tokens into a cell": (
         lambda: replace(random_model("lstm"), input=token_input((0, 9, 0))),
-        r"lstm_0: expected that embeddings alone read tokens, got \(0, 9, 0\)",
+        r"lstm_0: expected only embeddings to read tokens, got \(0, 9, 0\)",
     ),
     "ports": (
         lambda: token_input((3, 0), ports=(Port(name="a", width=1),) * 2),

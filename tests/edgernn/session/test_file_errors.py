@@ -54,7 +54,7 @@ def test_a_file_that_cannot_be_read(tmp_path, monkeypatch, suffix):
 )
 def test_a_name_that_cannot_be_written(tmp_path, name, reason):
     (tmp_path / "folder").mkdir()
-    with pytest.raises(EdgeRnnError, match=rf"expected a file that can be written.*\({reason}\)"):
+    with pytest.raises(EdgeRnnError, match=rf"expected a writable file.*\({reason}\)"):
         MODEL.save(f"{tmp_path}/{name}")
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
@@ -65,8 +65,8 @@ def test_a_name_that_cannot_be_written(tmp_path, name, reason):
         ("m.tflite", r"export\(model, folder, formats=\['tflite'\]\)"),
         ("m.ONNX", r"formats=\['onnx'\]"),
         ("m.c", r"formats=\['c'\]"),
-        ("m.keras", "cannot become a Keras model again"),
-        ("m.h5", "cannot become a Keras model again"),
+        ("m.keras", "cannot be converted back to Keras"),
+        ("m.h5", "cannot be converted back to Keras"),
     ],
 )
 def test_a_name_of_another_format_is_refused(tmp_path, name, cure):

@@ -226,7 +226,7 @@ def test_a_session_says_how_often_it_answers():
         ({"readings": 0}, r"rate\.readings: expected 1\.\.32767 readings, got 0"),
         ({"first": 32_768}, r"rate\.first: expected 1\.\.32767"),
         ({"latency": -1}, r"rate\.latency: expected 0\.\.32767"),
-        ({"readings": 1, "first": 1}, r"rate: expected None for a model that answers every"),
+        ({"readings": 1, "first": 1}, r"rate: expected None for a model with one output"),
     ],
 )
 def test_rates_are_checked(change, refused):

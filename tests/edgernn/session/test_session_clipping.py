@@ -87,8 +87,9 @@ def test_the_warning_says_what_where_and_the_cure(backend):
     assert isinstance(caught[0].message, EdgeRnnWarning)
     assert str(caught[0].message) == (
         f"session: expected 'x1' within the calibrated range [{low[1]:g}, {high[1]:g}], got 50. "
-        "It is clipped; session.clipped_readings counts. Quantize with an input_range, or "
-        "calibrate, over the sensor's whole range."
+        "The value was clipped; session.clipped_readings counts such readings. "
+        "Quantize again with an input_range, or with calibration data, that covers the "
+        "sensor's whole range."
     )
     assert caught[0].filename == __file__
     assert session.clipped_readings == (0, 1, 1)

@@ -136,7 +136,7 @@ def test_another_process_takes_it_up(backend, tmp_path):
 def test_what_cannot_be_pickled_says_so(backend):
     session = edgernn.Session(ReferenceBackend(MODEL))
     with pytest.raises(
-        EdgeRnnError, match=r"expected one from edgernn\.load to pickle, got one over"
+        EdgeRnnError, match=r"expected a session from edgernn\.load to pickle, got one that runs on"
     ):
         pickle.dumps(session)
     closed = edgernn.load(MODEL, backend)

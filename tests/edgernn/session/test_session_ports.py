@@ -91,17 +91,17 @@ def test_no_readings():
 
 
 BAD_STEPS = {
-    "missing": ({"a": [0.0] * 3}, "expected the inputs a, b, got no b.*Pass None where a whole"),
+    "missing": ({"a": [0.0] * 3}, "expected the inputs a, b, got no b.*Pass None for an input"),
     "half of it": ({"a": [0.0] * 3, "x3": 1.0}, "expected the inputs a, b, got no b"),
     "another name": (
         {"a": [0.0] * 3, "B": [0.0] * 2},
-        "expected the inputs a, b, got no b, but B.*Call the inputs as the model does",
+        "expected the inputs a, b, got no b, but B.*Use the model's input names",
     ),
     "unknown": (
         {"a": [0.0] * 3, "b": [0.0] * 2, "c": 1.0},
-        "expected the inputs a, b, got c beside them.*Leave out",
+        "expected the inputs a, b, got also c.*Remove the names",
     ),
-    "twice": ({"a": [0.0] * 3, "b": [0.0] * 2, "x3": 1.0}, "got x3 beside them"),
+    "twice": ({"a": [0.0] * 3, "b": [0.0] * 2, "x3": 1.0}, "got also x3"),
     "neither": ({"x0": 1.0}, "expected a reading with a, b or x0, x1, x2, x3, x4, got one without"),
     "narrow": (
         {"a": [0.0] * 2, "b": [0.0] * 2},
@@ -131,10 +131,10 @@ def test_a_bad_step_leaves_the_stream(name):
 
 BAD_RUNS = {
     "missing": ({"b": XS[:, 3:]}, "expected the inputs a, b, got no a"),
-    "unknown": ({"a": XS[:, :3], "b": XS[:, 3:], "c": XS}, "got c beside them"),
+    "unknown": ({"a": XS[:, :3], "b": XS[:, 3:], "c": XS}, "got also c"),
     "lengths": (
         {"a": XS[:, :3], "b": XS[1:, 3:]},
-        "as many readings of every input, got 6 of a, 5 of b",
+        "the same number of readings for every input, got 6 of a, 5 of b",
     ),
     "width": ({"a": XS[:, :2], "b": XS[:, 3:]}, r"\(3,\), got \(2,\) \(input 'a', reading 0\)"),
     "batch": ({"a": XS[None, :, :3], "b": XS[:, 3:]}, r"got 1 sequences \[1, 6, 3\] \(input 'a'\)"),

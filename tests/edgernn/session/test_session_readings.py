@@ -168,7 +168,8 @@ def test_a_mistake_of_the_program_raises_under_every_policy(reading, message, po
         (
             np.zeros((2, 4, 3)),
             ShapeError,
-            "expected readings [T, 3], got 2 sequences [2, 4, 3]. Run each in a stream of its own: "
+            "expected readings [T, 3], got 2 sequences [2, 4, 3]. "
+            "Run each sequence in its own stream: "
             "[session.new_stream().run(xs) for xs in batch]",
         ),
     ],

@@ -48,7 +48,10 @@ def test_what_is_no_token_is_refused_whatever_the_policy(policy, token):
     with opened(policy=policy) as session:
         session.run([1, 2])
         before = session.state
-        wanted = r"'x0': expected a token, an integer from 0 to 49 \(the model knows 50\), got "
+        wanted = (
+            r"'x0': expected a token, an integer from 0 to 49 "
+            r"\(the vocabulary has 50 tokens\), got "
+        )
         for call in (lambda: session.step(token), lambda: session.run([3, token, 5])):
             with pytest.raises(ReadingError, match=wanted):
                 call()

@@ -78,7 +78,7 @@ def test_arrays_are_told_by_their_content_under_a_compression_too(tmp_path, comp
         (b"\x80\x04\x95\x00", "got a pickle ('s.bin'). Write the array with numpy.save."),
         (
             gzip.compress(b"1,2\n" * 999, mtime=0)[:24],
-            "s.bin: expected a file that can be read to its end",
+            "s.bin: expected a file that is readable to its end",
         ),
     ],
 )
@@ -99,7 +99,7 @@ def test_an_archive_of_other_files_is_refused(tmp_path):
 
 def test_options_say_what_the_lines_do_not(tmp_path):
     (tmp_path / "s.csv").write_text("t,x,y\n1,1.5,2\n2,3,4.25\n3,-1,0.5\n")
-    with pytest.raises(EdgeRnnError, match="say which of them feed a, b, in this order, with --co"):
+    with pytest.raises(EdgeRnnError, match="List those that feed a, b, in this order, with --co"):
         load(tmp_path / "s.csv")
     assert load(tmp_path / "s.csv", columns=("x", "y")) == [STREAM.tolist()]
     assert load(tmp_path / "s.csv", columns=("b=3", "a=x")) == [STREAM.tolist()]
@@ -189,7 +189,7 @@ def test_missing_values_in_files(tmp_path, policy, wanted):
 )
 def test_missing_values_are_refused_by_file_line_and_column(tmp_path, name, text, message):
     (tmp_path / name).write_text(text)
-    wanted = f"{message}. Repair the file, or go on with --on-bad-reading hold or skip"
+    wanted = f"{message}. Fix the file, or pass --on-bad-reading hold or skip"
     with pytest.raises(ReadingError, match=f"^{re.escape(wanted)}$"):
         load(tmp_path / name)
 
@@ -197,7 +197,7 @@ def test_missing_values_are_refused_by_file_line_and_column(tmp_path, name, text
 @pytest.mark.parametrize("policy", ["hold", "skip"])
 def test_a_file_without_a_reading_is_refused_with_the_likely_reason(tmp_path, policy):
     (tmp_path / "s.csv").write_text("9:00,1,2\n9:01,3,4\n")
-    with pytest.raises(ReadingError, match=r"no line holds a reading\. .* --columns 2,3$"):
+    with pytest.raises(ReadingError, match=r"no line has a valid reading\. .* --columns 2,3$"):
         load(tmp_path / "s.csv", on_missing=policy)
 
 
@@ -213,7 +213,7 @@ def test_missing_values_in_arrays():
     assert [block.tolist() for block in hold] == [[[[1, 2], [1, 3]], [[5, 6], [7, 8]]]]
     skip = as_streams(gaps, 2, on_missing="skip")
     assert [block.tolist() for block in skip] == [[[[1, 2]]], [[[5, 6], [7, 8]]]]
-    with pytest.raises(CalibrationError, match="expected finite values, got streams without one"):
+    with pytest.raises(CalibrationError, match="expected finite values, got streams without any"):
         as_streams(gaps * NAN, 2, on_missing="hold")
     with pytest.raises(CalibrationError, match="on_missing: expected one of raise, hold, skip, go"):
         as_streams(gaps, 2, on_missing="drop")
@@ -299,7 +299,9 @@ def test_frames_without_names_are_arrays():
 
 def test_little_calibration_is_said():
     model = float_model("lstm")
-    wanted = f"calibration: expected at least {ENOUGH_READINGS} readings, got 20. Readings to come"
+    wanted = (
+        f"calibration: expected at least {ENOUGH_READINGS} readings, got 20. Ranges from so few"
+    )
     with pytest.warns(CalibrationWarning, match=re.escape(wanted)):
         quantize(model, stream(20, 3), progress=False)
     with pytest.warns(CalibrationWarning, match="readings, got 199"):
@@ -314,13 +316,17 @@ def test_enough_calibration_is_no_reason_for_a_word():
 def test_constant_channels_are_said():
     xs = stream(600, 3)
     xs[:, 1] = 0.5
-    wanted = r"expected every channel to vary, got x1 always 0\.5\. Nothing says .* prune --inputs$"
+    wanted = (
+        r"expected every channel to vary, got x1 always 0\.5\. Their range is unknown, .* "
+        r"prune --inputs$"
+    )
     with pytest.warns(CalibrationWarning, match=wanted):
         quantize(float_model("lstm"), xs, progress=False)
     xs = stream(600, 5)
     xs[:, 1] = 0.5
     wanted = (
-        r"got x1 always 0\.5\. .* in which they vary, or train without those that never will\.$"
+        r"got x1 always 0\.5\. .* in which these channels vary, or train without channels "
+        r"that never vary\.$"
     )
     with pytest.warns(CalibrationWarning, match=wanted):
         quantize(two_port_network(), xs, progress=False)

@@ -58,11 +58,14 @@ def test_channels_of_a_model_without_ports():
 @pytest.mark.parametrize(
     ("given", "text"),
     [
-        ({"a": XS[:, :2]}, "each of the channels a_0, a_1, b or inputs a, b, got a. Give all of"),
+        ({"a": XS[:, :2]}, "each of the channels a_0, a_1, b or inputs a, b, got a. Pass exactly"),
         ({"a": XS[:, :2], "b": XS[:, 2], "c": 1}, "inputs a, b, got a, b, c"),
         ({"a": XS, "b": XS[:, 2]}, r"expected \[T, 2\] or \[B, T, 2\] for 'a', got shape \[50, 3"),
         ([XS[:, :2], XS[:, 2:]], r"shape \[1, 50, 2\]. .* mapping: {'a': \[T, 2\], 'b': \[T, 1\]}"),
-        ({"a": XS[:, :2], "b": XS[:40, 2]}, "as many readings for every name, got {'a': .50., 'b'"),
+        (
+            {"a": XS[:, :2], "b": XS[:40, 2]},
+            "the same number of readings for every name, got {'a': .50., 'b'",
+        ),
     ],
 )
 def test_refusals(given, text):

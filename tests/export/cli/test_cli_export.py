@@ -79,10 +79,13 @@ def test_export_of_a_package_names_every_file_of_its_own(model_file, tmp_path, c
     [
         (
             ["{}", "--package", "arduino"],
-            "edgernn export: export: expected c among the formats, where a package or a prefix is "
-            "given, got 'tflite, onnx'. Add c to the formats.",
+            "edgernn export: export: expected c among the formats because of a package or a "
+            "prefix, got 'tflite, onnx'. Add c to the formats.",
         ),
-        (["{}", "--to", "onnx", "--prefix", "gas"], "export: expected c among the formats, where"),
+        (
+            ["{}", "--to", "onnx", "--prefix", "gas"],
+            "export: expected c among the formats because of",
+        ),
         (
             ["{}", "--to", "c", "--package", "ardino"],
             "edgernn export: export to c: expected a package among cmake, arduino, platformio, "
@@ -90,14 +93,14 @@ def test_export_of_a_package_names_every_file_of_its_own(model_file, tmp_path, c
         ),
         (
             ["{}", "--to", "c", "--prefix", "2nd"],
-            "export to c: expected a prefix that begins with a letter and not with 'edgernn', "
-            "got '2nd'.",
+            "export to c: expected a prefix that starts with a letter and not with 'edgernn', "
+            "which the kernels use, got '2nd'.",
         ),
-        (["{}", "--to", "c", "--prefix", ""], "with 'edgernn', got ''."),
+        (["{}", "--to", "c", "--prefix", ""], "which the kernels use, got ''."),
         (
             ["{}", "--to", "c", "--prefix", "Signal"],
             "export to c: expected a prefix that is not the name of another header or program, "
-            "got 'Signal'. Choose a longer one, say 'Signal_model'.",
+            "got 'Signal'. Choose a longer one, such as 'Signal_model'.",
         ),
         (["{}", "--to", "tflite,keras"], "edgernn export: export: expected formats among tflite, "),
         (["absent.edgernn"], "expected a readable file, got No such file or directory"),
@@ -284,7 +287,7 @@ def test_quantize_reads_an_architecture_with_its_weights(tmp_path, monkeypatch, 
     np.save("x.npy", np.random.default_rng(0).normal(size=(300, 3)))
     arguments = ["quantize", "net.json", "--calibration", "x.npy", "-o", "m.edgernn"]
     assert main(arguments) == 2
-    assert "Give their file: --weights FILE" in capsys.readouterr().err
+    assert "Pass the file of the weights: --weights FILE" in capsys.readouterr().err
     assert main([*arguments, "--weights", "trained.hdf5"]) == 0
     assert edgernn.load("m.edgernn").step([0.0, 0.0, 0.0]).shape == (4,)
 

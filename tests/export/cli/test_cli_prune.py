@@ -150,7 +150,7 @@ def test_magnitude_starves_no_gate_unless_asked_to(pruned, model, tmp_path, caps
     captured = capsys.readouterr()
     record = json.loads(captured.out)
     assert record["densities"]["a/kernel"]["i"] == 0.0
-    assert "a/kernel: gate i keeps 0.0 % of its weights where 30.0 %" in record["warnings"][0]
+    assert "a/kernel: gate i keeps 0.0 % of its weights instead of 30.0 %" in record["warnings"][0]
     assert f"warning: {record['warnings'][0]}\n" in captured.err
     assert "allocation='matrix', layers=['a']" in captured.err
 

@@ -62,7 +62,7 @@ def test_given_ranges_reach_the_model(folder, capsys):
     assert np.allclose(model.input.offset - reach, [-40.0, 0.0], atol=1e-9)
     assert np.allclose(model.input.offset + reach, [85.0, 100.0])
     line, *_ = caught.err.splitlines()  # others say what so wide a range of humidity costs
-    wanted = "edgernn quantize: warning: input humidity: expected calibration within .* clipped"
+    wanted = "edgernn quantize: warning: input humidity: expected calibration values in .* clipped"
     assert re.match(wanted, line)
     assert main(["info", str(folder / "out.edgernn")]) == 0
     assert '"temperature": [-40.0, 85.0]' in capsys.readouterr().out
@@ -114,7 +114,9 @@ def test_long_memory_is_a_line_on_stderr_and_in_every_record(folder, capsys):
     caught = capsys.readouterr()
     (line,) = caught.err.splitlines()
     text = line.removeprefix("edgernn quantize: warning: ")
-    assert re.match(r"gru\w*: expected units that a 16-bit state can follow, got 1 .* 0 \(1", text)
+    assert re.match(
+        r"gru\w*: expected units whose memory fits a 16-bit state, got 1 .* 0 \(1", text
+    )
     assert json.loads(caught.out)["warnings"] == [text]
     assert quantize(folder, "holding.keras", *options, "--report") == 0
     assert f"warning: {text}" in capsys.readouterr().out.splitlines()

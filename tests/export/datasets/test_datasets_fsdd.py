@@ -54,9 +54,9 @@ def test_missing_recordings_are_named_with_home_and_licence(data):
     with pytest.raises(DataUnavailable) as caught:
         load_fsdd()
     assert str(caught.value) == (
-        "EDGERNN_DATA: expected fsdd/recordings/*.wav or fsdd/fsdd_*.npz, got neither "
-        f"(in {data}). Public home: github.com/Jakobovski/free-spoken-digit-dataset, "
-        "recordings/*.wav; licence: CC BY-SA 4.0."
+        "EDGERNN_DATA: expected fsdd/recordings/*.wav or fsdd/fsdd_*.npz, got none (in "
+        f"{data}). Public home: github.com/Jakobovski/free-spoken-digit-dataset, "
+        "recordings/*.wav; license: CC BY-SA 4.0."
     )
 
 

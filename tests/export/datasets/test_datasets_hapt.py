@@ -64,7 +64,7 @@ def test_a_part_without_people_is_refused(data, missing):
 @pytest.mark.parametrize(
     ("labels", "words"),
     [
-        ([[7, 2, 9, 1, 400]], "expected labelled windows, got none"),
+        ([[7, 2, 9, 1, 400]], "expected labeled windows, got none"),
         ([[7, 2, 1, 1, 401]], "labels inside their experiment, got others"),
         ([[6, 2, 1, 1, 400]], "labels inside their experiment, got others"),
         ([[7, 2, 1, 1]], r"numbers \[any, 5\] in labels, got int32 \[1, 4\]"),

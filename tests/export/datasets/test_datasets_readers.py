@@ -34,7 +34,7 @@ def test_unset_variable_is_named(monkeypatch):
 def test_missing_file_is_named(data, load, file):
     with pytest.raises(DataUnavailable) as caught:
         load()
-    assert f"expected the file {file} or {file}.xz, got neither" in str(caught.value)
+    assert f"expected the file {file} or {file}.xz, got none" in str(caught.value)
 
 
 @pytest.mark.parametrize("packed", [True, False])
@@ -104,5 +104,5 @@ def test_hapt_stream_keeps_experiments_whole(data):
 
 def test_hapt_without_windows_is_refused(data):
     write_hapt(data, [[7, 2, 9, 1, 400]])
-    with pytest.raises(DataUnavailable, match="expected labelled windows, got none"):
+    with pytest.raises(DataUnavailable, match="expected labeled windows, got none"):
         load_hapt()

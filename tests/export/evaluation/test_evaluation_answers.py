@@ -147,7 +147,7 @@ def test_an_open_network_runs_as_the_model_does():
 
 def test_streams_shorter_than_a_window_are_refused():
     network, model = forecaster(Window(steps=7))
-    with pytest.raises(EdgeRnnError, match=r"at least one answer.*at least 7 readings"):
+    with pytest.raises(EdgeRnnError, match=r"at least one output.*at least 7 readings"):
         evaluate(model, readings(6), float_model=network, progress=False)
 
 

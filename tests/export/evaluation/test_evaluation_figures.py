@@ -58,7 +58,7 @@ def test_errors_are_per_output_and_the_least_is_kept():
     found = evaluate(model, stream, target, float_model=network, metric="mae", progress=False)
     shares = [scores(found)["mae", name].kept for name in ("y0", "y1", "y2")]
     assert found.kept == min(shares)
-    with pytest.raises(ShapeError, match=r"expected 3 values per answer.*got 2"):
+    with pytest.raises(ShapeError, match=r"expected 3 values per row.*got 2"):
         evaluate(model, stream, target[:, :2], float_model=network, progress=False)
 
 
@@ -167,7 +167,7 @@ def test_the_horizon_takes_later_targets_of_the_same_stream():
     assert found.left_out == {"without a target": 6}
     error = found.answered.integer_y[there, 0] - expected
     assert scores(found)["rmse", ""].integer_value == pytest.approx(np.sqrt(np.mean(error**2)))
-    with pytest.raises(EdgeRnnError, match="at least one answer with a target, got none of 35"):
+    with pytest.raises(EdgeRnnError, match="at least one output with a target, got none of 35"):
         evaluate(model, streams, targets, horizon=20, progress=False)
 
 
@@ -332,7 +332,7 @@ def test_the_largest_differences_are_apart():
         ({"answers": "all"}, "answers: expected one of auto, each, last"),
         ({"horizon": -1}, "horizon: expected a whole number of at least 0, got -1"),
         ({"worst": 1.5}, "worst: expected a whole number of at least 0, got 1.5"),
-        ({"group": "day"}, "expected a table beside the name of a column"),
+        ({"group": "day"}, "expected a table to select a column from"),
     ],
 )
 def test_unknown_options_are_refused(option, text):

@@ -102,7 +102,7 @@ def test_a_data_frame_is_a_table(files):
     of_frame = evaluate(model, frame, "truth", float_model=network, group="half")
     of_file = evaluate(model, "test.csv", "truth", float_model=network, group="half")
     assert figures(of_frame) == figures(of_file)
-    with pytest.raises(EdgeRnnError, match=r"columns x0, x1, trut, got none called trut"):
+    with pytest.raises(EdgeRnnError, match=r"columns x0, x1, trut, got none named trut"):
         evaluate(model, frame, "trut")
 
 

@@ -129,7 +129,9 @@ def test_columns_that_do_not_fit_are_refused_with_what_would(model, targets):
         judged(model, np.column_stack([targets, targets[:, 0]]))
     wrong = targets.copy()
     wrong[3, 2] = 3
-    text = r"of 'kind': expected class numbers 0\.\.2, got 3\. Targets stand in the order of the"
+    text = (
+        r"of 'kind': expected class numbers 0\.\.2, got 3\. Class numbers follow the order of the"
+    )
     with pytest.raises(EdgeRnnError, match=text):
         judged(model, wrong)
 

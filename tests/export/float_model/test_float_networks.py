@@ -125,7 +125,7 @@ def test_a_chain_has_no_routes():
     [
         ({"routes": (whole(0, 3),)}, "expected 6 .one per layer"),
         ({"input_ports": (Port(name="a", width=4), Port(name="b", width=2))}, "add up to 5"),
-        ({"final_activation": "linear"}, "that of the output ports, got linear"),
+        ({"final_activation": "linear"}, "the same as in the output ports, got linear"),
     ],
 )
 def test_what_does_not_fit_is_refused(changes, text):

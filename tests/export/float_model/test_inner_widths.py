@@ -151,7 +151,10 @@ def test_constants_are_counted_in_an_inner_width(bottleneck, tmp_path):
         ({"depth": ()}, "that have the width depth, got none"),
         ({"depth": ("entry", Source.X)}, r"that have the width depth, got Source\.X"),
         ({"depth": ("entry", "exit")}, "that have the width depth, got exit"),
-        ({"depth": ("entry", "projection")}, "expected a map whose rows are counted in units"),
+        (
+            {"depth": ("entry", "projection")},
+            "expected a map whose number of rows depends on the units",
+        ),
     ],
 )
 def test_declarations_that_say_nothing_are_refused(inner, message, monkeypatch):
@@ -173,7 +176,9 @@ def test_an_inner_width_is_an_integer(width):
 
 
 def test_what_is_normalised_at_once_is_counted_in_it(bottleneck):
-    wanted = "expected at most 256 depth, whose rows are normalised 256 at a time at most, got 257"
+    wanted = (
+        "expected at most 256 depth, because at most 256 elements are normalized together, got 257"
+    )
     with pytest.raises(UnsupportedModelError, match=wanted):
         plan_of(bottleneck.layers[0].kind, 3, 300, (("depth", 257), ("epsilon", 1e-3)))
     assert plan_of(bottleneck.layers[0].kind, 3, 300, (("depth", 256), ("epsilon", 1e-3)))

@@ -216,7 +216,7 @@ def test_what_nobody_registered_is_refused_with_a_cure():
     model = randomised(keras.Sequential([keras.Input((None, 2)), keras.layers.RNN(Strange(3))]))
     with pytest.raises(UnsupportedModelError, match=r"or register it: docs/guides/add-a-cell\.md"):
         read_keras(model)
-    with pytest.raises(UnsupportedModelError, match=r"got none of this name.*register_cell"):
+    with pytest.raises(UnsupportedModelError, match=r"got an unknown name.*register_cell"):
         RegisteredCell("nobody", 3)
     with pytest.raises(UnsupportedModelError, match=r"gate_activation='sigmoid' or 'hard_sigmoid'"):
         float_cell_with(gate_activation="softmax")
@@ -233,7 +233,7 @@ def test_a_kind_is_of_one_cell():
     class Other(LSTM):
         kind = "lstm"
 
-    with pytest.raises(ModelError, match=r"that no other layer has, got 'lstm'"):
+    with pytest.raises(ModelError, match=r"that no other layer uses, got 'lstm'"):
         register_cell(Other, None)
 
 
@@ -320,7 +320,9 @@ def test_long_memory_is_said(kind):
         network, layers=(cell,), output_names=tuple("abcde"), output_units=("",) * UNITS
     )
     xs = np.random.default_rng(0).normal(size=(1, 3000, 3))
-    with pytest.warns(LongMemoryWarning, match=r"a: expected units .* 1 with longer memory: 1 \("):
+    with pytest.warns(
+        LongMemoryWarning, match=r"a: expected units .* 1 with a longer memory: 1 \("
+    ):
         quantize(network, xs, "w8a16", state="16", progress=False)
 
 

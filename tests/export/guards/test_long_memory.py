@@ -61,7 +61,7 @@ def test_slow_averages_are_told_from_fast_ones() -> None:
 def test_what_is_found_does_freeze_and_is_warned_of(precision: str) -> None:
     """The finding is true: 20,000 steps on, the integers are somewhere else."""
     model = gru_latch(12.0)
-    with pytest.warns(LongMemoryWarning, match="gru: .* got 1 with longer memory: 0") as caught:
+    with pytest.warns(LongMemoryWarning, match="gru: .* got 1 with a longer memory: 0") as caught:
         integer = quantize(model, latch_stream(), precision, state="16", progress=False)
     assert len(caught) == 1
     assert caught[0].filename == __file__
@@ -77,7 +77,7 @@ def test_what_is_found_does_freeze_and_is_warned_of(precision: str) -> None:
 
 def test_a_message_names_the_longest_and_counts_the_rest() -> None:
     record = LongMemory(layer="gru", units=(7, 3, 1, 0, 2, 5), steps=(1e6, 2e4, 9e3, 8e3, 7e3, 6e3))
-    assert "got 6 with longer memory: 7 (no end), 3 (2e4 steps)" in str(record)
+    assert "got 6 with a longer memory: 7 (no end), 3 (2e4 steps)" in str(record)
     assert "and 1 more. They freeze" in str(record)
 
 

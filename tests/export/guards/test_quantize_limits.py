@@ -118,7 +118,7 @@ def test_an_output_that_a_percentile_cuts_is_said(precision: str) -> None:
     # A w8a8 output holds four times what the percentile saw.
     cut = ["average.gates"] if precision == "w8a8" else ["average.gates", "reader.out"]
     assert [t.split(":")[0] for t in texts] == cut
-    assert all(re.search(r"got 0\.0\d% saturated\. Take range_method 'minmax'", t) for t in texts)
+    assert all(re.search(r"got 0\.0\d% saturated\. Use range_method='minmax'", t) for t in texts)
     assert found(model, xs, precision, **wide) == []
 
 
@@ -136,7 +136,7 @@ def test_products_that_cancel_beyond_their_sum_are_said_and_the_cures_work() -> 
     xs = 0.7 * np.sin(np.arange(800) / 200)[:, None]
     separate = found(model, xs, "w8a16", operand_scales="separate")
     assert [t.split(":")[0] for t in separate] == ["simple_rnn_0.gates"]
-    assert "Take operand_scales 'common' or precision w8a8" in separate[0]
+    assert "Use operand_scales='common' or precision w8a8" in separate[0]
     assert found(model, xs, "w8a16", operand_scales="common") == []
     assert found(model, xs, "w8a8", operand_scales="separate") == []
 

@@ -131,9 +131,9 @@ def test_the_integers_are_near_it_from_the_first_reading_on(name, precision, lim
         (L.Conv1D(4, 3, padding="same"), "A stream has no future"),
         (L.Conv1D(3, 3, padding="causal", groups=3), "Train with groups=1"),
         (L.DepthwiseConv1D(3, depth_multiplier=2), "Train with depth_multiplier=1"),
-        (L.ZeroPadding1D((1, 1)), "pad its beginning alone"),
-        (L.ZeroPadding1D((2, 0)), "Put it directly before the convolution"),
-        (L.Conv1D(4, 3, padding="causal", activation="glu"), "which joins two values"),
+        (L.ZeroPadding1D((1, 1)), "pad only its start"),
+        (L.ZeroPadding1D((2, 0)), "Move it directly before the convolution"),
+        (L.Conv1D(4, 3, padding="causal", activation="glu"), "which combines two values"),
     ],
 )
 def test_what_a_stream_cannot_do_is_refused(layer, message):
@@ -174,7 +174,7 @@ def test_the_range_of_an_input_holds_what_stands_for_rows_before_the_stream():
     assert isinstance(delay, Delay)
     real = delay.start * integer.input.scale + integer.input.offset
     assert np.abs(real).max() <= integer.input.scale.max() / 2
-    with pytest.raises(QuantizationError, match="expected a range that holds 0"):
+    with pytest.raises(QuantizationError, match="expected a range that includes 0"):
         quantize(model, xs, input_range=[None, None, (-25.0, -15.0)], progress=False)
 
 

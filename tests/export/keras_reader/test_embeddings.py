@@ -132,7 +132,7 @@ def test_tables_keep_8_bits_and_have_no_range():
     xs = TOKENS[..., None].astype(np.float64)
     integer = quantize(model, xs, "w4a8", progress=False)
     assert np.abs(integer.layers[0].table).max() == 127
-    with pytest.raises(QuantizationError, match=r"expected no range of 'x0', whose 50 tokens are"):
+    with pytest.raises(QuantizationError, match=r"expected no range for 'x0', whose 50 tokens are"):
         quantize(model, xs, input_range={"x0": (0, 49)}, progress=False)
     with pytest.raises(QuantizationError, match="expected names among"):
         quantize(model, xs, weight_bits={model.layers[0].name: 4}, progress=False)
@@ -171,9 +171,9 @@ def large_table():
 
 REFUSED = {
     "mask": (lambda: words(mask_zero=True), "expected mask_zero=False, got mask_zero=True.*no pad"),
-    "behind a layer": (behind_a_layer, "expected an embedding of an input of integers, got one of"),
-    "read twice": (tokens_read_twice, "embeddings alone behind an input that one of them reads"),
-    "rows in an axis": (rows_in_an_axis, r"rows of several tokens one behind another.*Reshape\(\("),
+    "behind a layer": (behind_a_layer, "expected an embedding of an integer input, got an"),
+    "read twice": (tokens_read_twice, "only embeddings after an input that one of them reads"),
+    "rows in an axis": (rows_in_an_axis, r"rows of several tokens in one axis.*Reshape\(\("),
     "large table": (large_table, "a table of at most 32768 tokens, got 32769"),
     "integers without a table": (
         lambda: keras.Sequential([keras.Input((None, 3), dtype="int32"), layers.GRU(4)]),

@@ -16,7 +16,7 @@ keras = pytest.importorskip("keras", reason="pip install 'edgernn[export]'")
 L = keras.layers
 pytestmark = [
     pytest.mark.tf,
-    pytest.mark.filterwarnings("ignore:.* takes its states as inputs"),
+    pytest.mark.filterwarnings("ignore:.* has its states as inputs"),
 ]
 
 STATES = {"SimpleRNN": 1, "GRU": 1, "LSTM": 2}
@@ -75,7 +75,7 @@ def by_hand(model, xs):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_read_as_a_stream(name, tmp_path):
     model = randomised(NETWORKS[name]())
-    with pytest.warns(StreamKindWarning, match=r"\(Functional\): the network takes its states as"):
+    with pytest.warns(StreamKindWarning, match=r"\(Functional\): the network has its states as"):
         read = read_keras(model)
     assert read.stateful
     assert read.window is None
@@ -166,7 +166,7 @@ def test_the_command_line_says_that_the_session_keeps_the_state(tmp_path, monkey
     arguments = ["quantize", "m.keras", "--calibration", "x.npy", "-o", "m.edgernn", "--json"]
     assert main(arguments) == 0
     out, err = capsys.readouterr()
-    assert "A session keeps them itself: give it the readings alone" in err
+    assert "A session keeps the states itself: pass only the readings" in err
     said = json.loads(out)["warnings"]
-    assert any("give it the readings alone" in sentence for sentence in said)
+    assert any("pass only the readings" in sentence for sentence in said)
     assert edgernn.load("m.edgernn").run(readings(1, 5)[0]).shape == (5, 2)

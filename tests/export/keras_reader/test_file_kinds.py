@@ -55,18 +55,18 @@ def test_hdf5_behind_a_user_block(tmp_path):
 
 FOREIGN = {
     b"": "got an empty file. Save the model again.",
-    b"not a model at all": "got neither HDF5 nor a ZIP archive nor JSON. Pass a .keras file",
-    b"\x1c\x00\x00\x00TFL3": "got a TFLite model. Pass the Keras model it was made from.",
+    b"not a model at all": "got a file that is not HDF5, a ZIP archive or JSON. Pass a .keras file",
+    b"\x1c\x00\x00\x00TFL3": "got a TFLite model. Pass the Keras model that it was converted from.",
     b"\x80\x04\x95\x00": "got a pickled Python object. Save the model with model.save(",
     b"\x08\x07\x12\x07pytorch": "got an ONNX model or another protocol buffer.",
     b"\x1f\x8b\x08\x00": "got a gzip file. Unpack it first.",
-    b"<!DOCTYPE html>": "got a web page or XML. Download the file itself.",
-    b"version https://git-lfs.github.com/spec/v1": "got a Git LFS pointer. Fetch the file itself",
+    b"<!DOCTYPE html>": "got a web page or XML. Download the model file instead of the web page.",
+    b"version https://git-lfs.github.com/spec/v1": "got a Git LFS pointer. Fetch the file",
     b"\x40\x00\x00\x00\x00\x00\x00\x00{": "got an .edgernn or safetensors file.",
     b"PK\x03\x04 cut off": "expected a whole ZIP archive, got a damaged one.",
     b"\x89HDF\r\n\x1a\n cut off": "expected a whole HDF5 file, got a damaged one.",
     b'{"class_name": ': "expected a configuration in JSON, got damaged JSON.",
-    b"{}": "expected weights beside the architecture, got none named m.weights.h5, m.h5",
+    b"{}": "expected weights next to the architecture, got none named m.weights.h5, m.h5",
 }
 
 
@@ -100,7 +100,7 @@ def test_archives_without_what_they_need(tmp_path):
 def test_an_archive_that_unpacks_to_more_than_it_holds(tmp_path):
     bomb = b"\0" * (64 << 20)
     path = packed(tmp_path / "m", config__json="{}", metadata__json="{}", model__weights__h5=bomb)
-    assert "of a size that the archive can hold, got 67108864 bytes packed in" in refused(path)
+    assert "with a size that fits the archive, got 67108864 bytes packed in" in refused(path)
 
 
 def test_weights_of_absurd_size_are_not_read(tmp_path):
@@ -204,7 +204,7 @@ def test_weights_that_belong_to_another_network(tmp_path):
     path = OLD.hdf5(tmp_path / "m.h5", [LAYERS[0], layer("Dense", "dense", 5, 2, 1)])
     reason = refused(path)
     assert (
-        "'dense' (Dense): expected weights for the 4 features it is given, got weights for 5."
+        "'dense' (Dense): expected weights for the 4 features of its input, got weights for 5."
         in (reason)
     )
 
@@ -223,7 +223,7 @@ def test_weights_of_another_name(tmp_path):
     whole = OLD.hdf5(tmp_path / "whole", LAYERS)
     assert read_keras(config, weights=trained).sha256 == read_keras(whole).sha256
     assert "none named net.weights.h5, net.h5" in refused(config)
-    assert "Give their file: --weights FILE" in refused(config)
+    assert "Pass the file of the weights: --weights FILE" in refused(config)
     assert "expected weights in HDF5, got another kind" in refused(config, weights=config)
     one = OLD.weights(tmp_path / "one.h5", LAYERS[:1])
     assert "expected weights of 2 layers, got 1." in refused(config, weights=one)

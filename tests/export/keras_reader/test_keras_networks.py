@@ -173,18 +173,19 @@ def a_state_for_two():
 
 
 REFUSED = {
-    two_lengths: ("inputs that all come at every step, got inputs of shapes (None, 5, 3), (None, 7",
-                  "inputs of as many steps"),
-    a_static_input: ("got inputs of shapes (None, None, 3), (None, 3)", "repeated at every step"),
-    two_rates: ("outputs that all come at every step, or all at the last one, got outputs", ""),
+    two_lengths: ("inputs that all have a time axis, got inputs of shapes (None, 5, 3), (None, 7",
+                  "inputs of the same number of steps"),
+    a_static_input: ("got inputs of shapes (None, None, 3), (None, 3)", "repeat constant "
+                                                                        "values at every step"),
+    two_rates: ("outputs at every step, or all at the last step, got outputs", ""),
     a_state: ("all 1 states of its recurrent layers as inputs and as outputs, or none", ""),
     a_cell_state: ("'l' (LSTM): expected a network that reads the output of its", "hidden state"),
-    an_input_put_out: ("outputs that a layer computes, got output 'get_item", "Leave them out"),
+    an_input_put_out: ("outputs that a layer computes, got output 'get_item", "Remove this output"),
     a_slice_of_steps: ("consecutive features of every step, as in x[..., 1:3]", "got [:, 2:, :]"),
     a_stride: ("(GetItem): expected consecutive features", "got [:, :, ::2]"),
     another_axis: ("'c' (Concatenate): expected axis=-1", ""),
     behind_a_softmax: ("'s' (Add): expected softmax as the last layer", "Build the model up to"),
-    a_wide_softmax: ("a softmax over what one layer computes", "kernel is the identity"),
+    a_wide_softmax: ("a softmax over the output of one layer", "with the identity as kernel"),
     a_state_for_two: ("'g' (GRU): expected a layer with stateful=True used once", "stateful=False"),
 }  # fmt: skip
 

@@ -79,9 +79,9 @@ def test_flattened_steps_are_refused_with_a_cure_that_can_be_followed():
     with pytest.raises(UnsupportedModelError) as caught:
         read_keras(model)
     assert caught.value.reasons == (
-        "'f' (Flatten): expected a layer that leaves every step as it is, got shape (12, 4) turned "
-        "into (48,). A stream has no steps to join or to swap: train without it, for the last step "
-        "alone with return_sequences=False.",
+        "'f' (Flatten): expected a layer that does not change the time axis, got shape (12, 4) "
+        "turned into (48,). A stream has no steps to join or swap. Train without this layer; "
+        "for the last step only, use return_sequences=False.",
     )
 
 
@@ -92,9 +92,11 @@ def test_a_swap_of_axes_of_one_size_is_seen():
 
 
 def test_the_identity_as_a_cure_keeps_the_answers():
-    # "Put a linear Dense ... whose kernel is the identity": followed to the letter.
+    # "Put a linear Dense ... whose with the identity as kernel": followed to the letter.
     model = randomised(keras.Sequential([keras.Input((12, 3)), L.LSTM(3), L.BatchNormalization()]))
-    with pytest.raises(UnsupportedModelError, match=r"the identity: the answers stay\."):
+    with pytest.raises(
+        UnsupportedModelError, match=r"the identity as kernel after it; the outputs do not change\."
+    ):
         read_keras(model)
     given = keras.Input((12, 3))
     between = L.Dense(3, use_bias=False, kernel_initializer="identity")

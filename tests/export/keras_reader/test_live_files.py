@@ -42,11 +42,11 @@ def test_a_live_model_that_keras_3_would_compute_otherwise(tmp_path):
         live = open_source(writer.hdf5(tmp_path / "plain.H5", LAYERS))
         ys = np.asarray(live(xs[None].astype(np.float32)))
         np.testing.assert_allclose(ys[0], answers(LAYERS, xs)[-1], rtol=0, atol=1e-5)
-    with pytest.raises(UnsupportedModelError, match="whose hard_sigmoid is another"):
+    with pytest.raises(UnsupportedModelError, match="whose hard_sigmoid differs"):
         open_source(OLD.hdf5(tmp_path / "hard.h5", hard))
     config = tmp_path / "net.json"
     config.write_text(json.dumps(OLD.sequential(LAYERS)))
-    with pytest.raises(UnsupportedModelError, match="got an architecture alone"):
+    with pytest.raises(UnsupportedModelError, match="got only an architecture"):
         open_source(config)
 
 
@@ -71,7 +71,9 @@ def test_objects_of_an_author_stop_keras_in_a_sentence(tmp_path):
     new = Writer("3.6.0", (None, 8, 3), input_entry=True, modules=True, extra=extra)
     path = new.archive(tmp_path / "own.keras", new.sequential(LAYERS), LAYERS)
     assert read_keras(path).outputs == 2
-    text = r"own\.keras: expected a model that Keras .* can load as it is, got one that it cannot"
+    text = (
+        r"own\.keras: expected a model that Keras .* can load on its own, got one that is damaged"
+    )
     with pytest.raises(UnsupportedModelError, match=text) as caught:
         open_source(path)
-    assert "Load it in Python, with custom_objects" in str(caught.value)
+    assert "Load it in Python with custom_objects" in str(caught.value)

@@ -63,10 +63,10 @@ def test_operations_are_read_alike_alive_and_stored(tmp_path):
 
 REFUSED = {
     "quotient": (lambda x: 3 / x, "got a constant divided by a tensor"),
-    "zero": (lambda x: x / 0, "expected a finite constant other than 0 beside a tensor, got 0."),
-    "nan": (lambda x: x + float("nan"), "expected a finite constant beside a tensor, got nan."),
-    "steps": (lambda x: x * np.ones((7, 1), np.float32), "one for each feature, beside a tensor"),
-    "widened": (lambda x: x[..., :1] * PER_FEATURE, "one for each feature, beside a tensor"),
+    "zero": (lambda x: x / 0, "expected a tensor and a finite constant other than 0, got 0."),
+    "nan": (lambda x: x + float("nan"), "expected a tensor and a finite constant, got nan."),
+    "steps": (lambda x: x * np.ones((7, 1), np.float32), "one number per feature"),
+    "widened": (lambda x: x[..., :1] * PER_FEATURE, "one number per feature"),
     "joining": (lambda x: keras.activations.glu(x[..., :2]), "got Glu"),
     "over time": (lambda x: ops.softmax(x, axis=1), "got axis=1"),
     "of layers": (lambda x: ops.reshape(x, (-1, 7, 3)), "Use the layer keras.layers.Reshape"),

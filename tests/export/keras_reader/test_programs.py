@@ -78,15 +78,15 @@ def test_what_no_programs_are_is_refused_and_the_cures_work():
     decoder = L.LSTM(5, return_sequences=True)
     y = decoder(whole, initial_state=[h, c])
     text = refused(keras.Model(past, L.Dense(1)(y)))
-    assert "expected an initial state that another stream makes" in text
-    assert "Give it an input of its own, as a decoder has" in text
+    assert "expected an initial state computed by another stream" in text
+    assert "Add a separate input for it, as for a decoder" in text
     assert read_programs(forecaster()).programs
     one = keras.Sequential([keras.Input((None, 2)), L.GRU(3)])
     assert "Read it as one network" in refused(one)
     read_keras(one)
     strided = L.Conv1D(3, 2, strides=2, padding="causal")(future)
     y = L.LSTM(5, return_sequences=True)(strided, initial_state=[h, c])
-    assert "expected programs that answer every reading" in refused(
+    assert "expected programs with one output per reading" in refused(
         keras.Model([past, future], L.Dense(1)(y))
     )
 
@@ -116,7 +116,7 @@ def with_start(start, units=5, inputs=(3, 2)):
 def test_a_state_that_begins_with_probabilities_is_refused_and_the_cure_works():
     text = refused(with_start(L.Dense(5, activation="softmax", name="begin")))
     assert "'begin' (Dense)" in text
-    assert "Train with tanh or sigmoid in its place" in text
+    assert "Train with tanh or sigmoid instead" in text
     assert "expected a state" in refused(with_start(lambda h: L.Softmax()(L.Dense(5)(h))))
     # An encoder that answers every step may make a state of its last one, too.
     model = with_start(L.Dense(5, activation="sigmoid"))

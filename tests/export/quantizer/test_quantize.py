@@ -256,7 +256,7 @@ def test_bad_calibration_is_refused(calibration: object, text: str) -> None:
         ({"sparse": True}, "sparse: expected one of 'auto', 'never', 'always', got True"),
         (
             {"precision": "w4a8", "sparse": "always"},
-            "sparse: expected a layer of 8-bit weights .* Leave sparse at 'auto', or set",
+            "sparse: expected a layer with 8-bit weights .* Pass sparse='auto', or set",
         ),
         ({"range_method": "entropy"}, "expected one of 'minmax', 'percentile', 'mse'"),
         ({"operand_scales": "both"}, "expected one of 'auto', 'common', 'separate'"),

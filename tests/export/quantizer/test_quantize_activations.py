@@ -152,7 +152,7 @@ def test_a_slope_is_exact_to_the_bits_of_a_constant():
 def test_what_has_no_range_is_named():
     still = FloatDense(name="dense", kernel=np.zeros((4, 12)), bias=-np.ones(4))
     relu = FloatPointwise(name="flat", function="relu(threshold=3.0)", units=4)
-    with pytest.raises(CalibrationError, match=r"flat: expected values that move"):
+    with pytest.raises(CalibrationError, match=r"flat: expected values that change"):
         quantize(network(float_cell("general_rnn", "tanh"), still, relu), streams(), progress=False)
 
 

@@ -205,7 +205,9 @@ def test_the_range_of_an_input_is_that_of_its_channels_without_one():
 def test_a_merge_that_never_moves_is_refused():
     model, xs = merging_network(MergeOperation.PRODUCT, plain=True), stream(300, 7)
     still = replace(model.layers[2], gain=np.zeros((2, 6)))
-    with pytest.raises(CalibrationError, match=r"m: expected values that move in calibration"):
+    with pytest.raises(
+        CalibrationError, match=r"m: expected values that change during calibration"
+    ):
         made(replace(model, layers=(*model.layers[:2], still)), xs)
 
 

@@ -91,7 +91,8 @@ def test_a_given_range_that_calibration_leaves_is_said() -> None:
     xs = stream(300, 3)
     given = {"level": (-1, 1)}
     text = (
-        r"input level: expected calibration within -1 to 1, got .*\d% of it beyond\. .* wider range"
+        r"input level: expected calibration values in -1 to 1, got .*\d% of them outside\. "
+        r".* wider range"
     )
     with pytest.warns(SaturationWarning, match=text):
         quantize(float_model("lstm"), xs, input_range=given, progress=False, **SENSORS)
@@ -119,8 +120,8 @@ def test_what_a_percentile_cuts_off_is_said() -> None:
     xs = stream(20_000, 3)
     xs[1234, 0] = 500.0
     text = (
-        r"input x0: .* got -\S+ to 500, 0\.0\d% of it beyond\. .* clipped: take "
-        r"range_method minmax \(--range minmax\)"
+        r"input x0: .* got -\S+ to 500, 0\.0\d% of them outside\. .* clipped: use "
+        r"range_method='minmax' \(--range minmax\)"
     )
     with pytest.warns(SaturationWarning) as caught:
         quantize(float_model("lstm"), xs, range_method="percentile", progress=False)

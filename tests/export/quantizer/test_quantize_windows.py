@@ -118,7 +118,7 @@ def test_windows_of_many_short_streams_hold_their_ends(monkeypatch):
 
 def test_streams_shorter_than_a_window_are_refused():
     model = windowed(float_model("gru_after"), 10)
-    with pytest.raises(CalibrationError, match=r"at least 10 readings, a window .*got one of 9"):
+    with pytest.raises(CalibrationError, match=r"at least 10 readings, one window .*got one of 9"):
         quantize(model, [stream(50, 3), stream(9, 3)], progress=False)
 
 
@@ -154,7 +154,7 @@ def test_the_report_judges_the_answers():
     signal = np.square(wanted - wanted.mean(axis=0)).sum()
     assert report.windows == len(windows)
     assert report.tensors[-1].sqnr_db == pytest.approx(10 * np.log10(signal / noise), abs=0.05)
-    assert f"the answers to {len(windows)} windows" in report.table()
+    assert f"the outputs for {len(windows)} windows" in report.table()
 
 
 def test_how_far_an_endless_stream_strays_is_measured():
@@ -179,18 +179,18 @@ def test_quantize_says_what_an_endless_stream_would_change(capsys):
     model = windowed(float_model("gru_after", gain=1.5), 6)
     integer = quantize(model, stream(400, 3), progress=True)
     said = capsys.readouterr().err
-    assert "streamed endlessly instead of in windows" in said
-    assert "395 answers in the calibration data" in said
+    assert "as an endless stream instead of windows" in said
+    assert "395 outputs in the calibration data" in said
     share = dict(integer.provenance.settings)["endless_error"]
     assert float(said.split(" by ")[1].split("%")[0]) / 100 == pytest.approx(float(share), rel=0.06)
-    with pytest.warns(StreamKindWarning, match=r"gru_after: streamed endlessly.*stream='window'"):
+    with pytest.warns(StreamKindWarning, match=r"gru_after: as an endless stream.*stream='window'"):
         ended = quantize(model, stream(400, 3), stream="endless", progress=False)
     assert ended.window is None
 
 
 def test_a_network_without_a_number_of_steps_is_asked_about():
     model = dataclasses.replace(float_model("lstm"), return_sequences=False)
-    with pytest.warns(StreamKindWarning, match="answers once per sequence .*window=T"):
+    with pytest.warns(StreamKindWarning, match="one output per sequence .*window=T"):
         assert quantize(model, stream(600, 3), progress=False).window is None
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -229,7 +229,7 @@ def test_another_window_than_the_networks_is_said_with_its_size(own, steps):
 
 def test_another_window_that_no_stream_can_measure_is_said_to():
     model = windowed(float_model("gru_after"), 24)
-    with pytest.warns(StreamKindWarning, match="12; by how much cannot be told"):
+    with pytest.warns(StreamKindWarning, match="12; the effect is unknown"):
         quantize(model, stream(240, 3).reshape(12, 20, 3), window=12, progress=False)
 
 

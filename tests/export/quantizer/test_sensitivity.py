@@ -130,8 +130,11 @@ def test_models_without_noise_can_be_chosen() -> None:
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"max_bytes": 10}, r"expected weights of at most 10 bytes, got \d+ at the least"),
-        ({"max_bytes": 600, "max_loss_db": 0.0}, r"at most 600 bytes within 0 dB, got \d+ at the"),
+        ({"max_bytes": 10}, r"expected weights of at most 10 bytes, got at least \d+"),
+        (
+            {"max_bytes": 600, "max_loss_db": 0.0},
+            r"at most 600 bytes within 0 dB, got at least \d+",
+        ),
         ({"max_loss_db": -1}, "max_loss_db: expected a finite number >= 0, got -1"),
         ({"max_loss_db": float("nan")}, "max_loss_db: expected a finite number >= 0, got nan"),
         ({"max_bytes": 1.5}, "max_bytes: expected a finite number >= 0, got 1.5"),

@@ -114,7 +114,7 @@ def test_a_row_too_steep_for_four_bits_names_the_cure() -> None:
     steep = dataclasses.replace(layer, kernel=layer.kernel * 30)
     model = dataclasses.replace(model, layers=(steep, *model.layers[1:]))
     assert made(model, "w8a16").layers
-    wanted = "weights of at most 7 steps of 2.-3 output codes.*or give the layer 8-bit weights"
+    wanted = "weights of at most 7 steps of 2.-3 output codes.*or use 8-bit weights in this layer"
     with pytest.raises(OverflowRefused, match=wanted):
         made(model, "w4a16")
 

@@ -119,7 +119,7 @@ def test_the_error_of_a_wide_state_does_not_grow() -> None:
 
 
 def test_16_bits_that_are_asked_for_stay_and_are_warned_of() -> None:
-    with pytest.warns(LongMemoryWarning, match=r"Take state='32' \(--state 32\)"):
+    with pytest.warns(LongMemoryWarning, match=r"Pass state='32' \(--state 32\)"):
         model = quantize(gru_latch(12.0), latch_stream(), state="16", progress=False)
     assert model.layers[0].kind == "gru_after"
 
@@ -156,7 +156,7 @@ def test_states_by_layer() -> None:
     assert [layer.is_wide for layer in model.layers[:2]] == [False, True]
     assert dict(model.provenance.settings)["state"] == f"{second}=32"
     table = quantization_report(original, model, stream(200, 3)).table()
-    assert f"states of 31 bits, for long memory: {second}" in table
+    assert f"31-bit states, for long memory: {second}" in table
     with pytest.raises(QuantizationError, match=f"names of recurrent layers .*{first}.*got none"):
         quantize(original, stream(400, 3), state={"none": "32"}, progress=False)
     with pytest.raises(QuantizationError, match=f"state of {first}: expected 'auto', '16', '32'"):
@@ -177,9 +177,9 @@ def test_all_that_cannot_be_wide_is_refused_by_name() -> None:
     with pytest.raises(QuantizationError) as caught:
         quantize(original, stream(300, 3), state="32", progress=False)
     message = str(caught.value)
-    assert "elman: its state is what tanh makes of a matrix product" in message
+    assert "elman: its state is tanh of a matrix product" in message
     assert "odd: its gates are tanh" in message
-    assert "Take it for the others, state={'lstm': '32'}" in message
+    assert "Pass wide states for the other layers only: state={'lstm': '32'}" in message
     model = quantize(original, stream(300, 3), state={"lstm": "32"}, progress=False)
     assert [layer.is_wide for layer in model.layers] == [False, False, True]
 
@@ -190,7 +190,7 @@ def test_cell_states_beyond_16_bits_are_wide_or_refused() -> None:
     xs = np.ones((50_000, 1))
     xs[0] = 0.0
     assert quantize(original, xs, progress=False).layers[0].is_wide
-    with pytest.raises(RangeRefused, match=r"within ±32767, got .*Take state='32'"):
+    with pytest.raises(RangeRefused, match=r"within ±32767, got .*Pass state='32'"):
         quantize(original, xs, state="16", progress=False)
 
 

@@ -108,5 +108,7 @@ class BrokenTrainer(TinyTrainer):
 
 def test_a_worker_that_crashes_ends_the_search(tmp_path):
     settings = tiny_settings(tmp_path, workers=2, trainer=BrokenTrainer())
-    with pytest.raises(SearchError, match="expected workers to end with 0, got 7 of one"):
+    with pytest.raises(
+        SearchError, match="expected exit status 0 from all workers, got 7 from one"
+    ):
         search(settings, tmp_path / "out", progress=False)

@@ -253,7 +253,7 @@ def test_a_study_of_another_search_is_refused(changes, message, tmp_path):
 def test_a_study_in_use_is_refused(tmp_path):
     with (
         held(tiny_settings(tmp_path)),
-        pytest.raises(SearchError, match="got one that another search works on"),
+        pytest.raises(SearchError, match="got one that another search is using"),
     ):
         run(tmp_path)
 

@@ -25,10 +25,10 @@ def test_space_lists_every_configuration_once():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"cells": ("GRU", "TCN")}, "search cells: expected some of SimpleRNN, LSTM, GRU"),
+        ({"cells": ("GRU", "TCN")}, "search cells: expected one or more of SimpleRNN, LSTM, GRU"),
         ({"cells": ()}, "got none"),
         ({"precisions": ("w8a8", "w8a8")}, "search precisions: .* got w8a8, w8a8"),
-        ({"layers": (1, 3)}, "search layers: expected some of 1, 2"),
+        ({"layers": (1, 3)}, "search layers: expected one or more of 1, 2"),
         ({"pattern": "3x3"}, "search pattern: .* got 3x3"),
         ({"units": (8, 20, 8)}, "search units: expected LOW:HIGH:STEP .* got 8:20:8"),
         ({"units": (0, 8, 8)}, "got 0:8:8"),
@@ -118,7 +118,7 @@ def test_hardware_refuses():
         ({"sampler": "grid"}, "search sampler: expected one of tpe, nsga2"),
         ({"trials": 0}, "search trials: expected at least 1, got 0"),
         ({"workers": 0}, "search workers: expected at least 1"),
-        ({"minutes": 0.0}, "search minutes: expected more than 0"),
+        ({"minutes": 0.0}, "search minutes: expected a number above 0"),
         ({"seed": -1}, "search seed: expected at least 0"),
     ],
 )

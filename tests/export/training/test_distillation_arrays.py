@@ -54,8 +54,8 @@ def test_values_with_parts_of_ones_own(tmp_path):
     "arrays, words",
     [
         ({"x": X}, "expected an array y, got none"),
-        ({}, "expected arrays x and y, got neither"),
-        ({"x_test": X, "y_test": LABELS}, "expected arrays x and y, got neither"),
+        ({}, "expected arrays x and y, got none of them"),
+        ({"x_test": X, "y_test": LABELS}, "expected arrays x and y, got none of them"),
         ({"x": X, "y": LABELS, "z": X}, "got 'z'"),
         ({"x": X, "y": LABELS[:4]}, r"got \(10, 6, 2\) and int64 \(4,\)"),
         ({"x": X[0], "y": LABELS}, r"got \(6, 2\)"),
@@ -63,10 +63,10 @@ def test_values_with_parts_of_ones_own(tmp_path):
         ({"x": X, "y": VALUES[:, 0]}, r"float32 \(10, 4\)"),
         ({"x": X, "y": np.where(VALUES > 2, np.nan, VALUES)}, "mine.npz y: expected finite"),
         ({"x": X.astype(str), "y": LABELS}, "x: expected finite numbers, got <U"),
-        ({"x": X.astype(object), "y": LABELS}, "expected an .npz file of number arrays"),
+        ({"x": X.astype(object), "y": LABELS}, "expected an .npz file of numeric arrays"),
         ({"x": X, "y": LABELS - 1}, r"expected classes 0\.\.2 .* got -1\.\.1"),
         ({"x": X, "y": VALUES[..., :2]}, "expected 3 values per step .* got 2"),
-        ({"x": X, "y": LABELS, "x_test": X, "y_test": VALUES}, "got whole and real numbers"),
+        ({"x": X, "y": LABELS, "x_test": X, "y_test": VALUES}, "got integers and real numbers"),
         ({"x": X[:4], "y": LABELS[:4]}, "at least 5 streams, or x_validation, got 4"),
     ],
 )

@@ -122,7 +122,7 @@ def test_a_model_of_other_inputs_is_refused(form: str) -> None:
 
 def test_a_model_of_other_outputs_is_refused() -> None:
     recipe, data = CASES["classes"]
-    wanted = r"outputs \[40, 6, 2\] of a model of recipe ramps, got \[40, 6, 5\]"
+    wanted = r"output shape \[40, 6, 2\] for recipe ramps, got \[40, 6, 5\]"
     with pytest.raises(TrainingError, match=wanted):
         evaluate(sequential(*gru_and_dense(5), inputs=2), recipe, data=data)
 

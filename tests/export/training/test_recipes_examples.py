@@ -61,7 +61,7 @@ def test_what_chooses_nothing_is_learnt() -> None:
 def test_a_forecaster_keeps_its_best_epoch() -> None:
     recipe, data = forecaster(keep="last"), forecast_data()
     for count in (training_data, updates):
-        with pytest.raises(TrainingError, match="training keep: expected best of a forecaster"):
+        with pytest.raises(TrainingError, match="training keep: expected best for a forecaster"):
             count(recipe, data)
 
 

@@ -88,8 +88,8 @@ def test_unknown_recipes_are_refused(tmp_path: Path) -> None:
 def test_missing_data_is_named(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = find_recipe(name)
     monkeypatch.setenv("EDGERNN_DATA", str(tmp_path))
-    with pytest.raises(DataUnavailable, match=r"got neither \(in .*Public home: .*licence: "):
+    with pytest.raises(DataUnavailable, match=r"got none \(in .*Public home: .*license: "):
         recipe.load()
     monkeypatch.delenv("EDGERNN_DATA")
-    with pytest.raises(DataUnavailable, match="Type: export EDGERNN_DATA=FOLDER"):
+    with pytest.raises(DataUnavailable, match="Run: export EDGERNN_DATA=FOLDER"):
         recipe.load()

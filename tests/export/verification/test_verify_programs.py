@@ -90,7 +90,7 @@ def test_programs_that_wait_for_each_other_are_no_set():
     )
     one = dataclasses.replace(PAIR, programs=(first, second), handovers=both[:1])
     assert one.shift(both[0]) == 10 - 15
-    with pytest.raises(ModelError, match="every program can begin, got first, second, each"):
+    with pytest.raises(ModelError, match="got a circle: each of first, second"):
         dataclasses.replace(one, handovers=both)
 
 
@@ -101,7 +101,7 @@ def test_the_command(tmp_path, capsys):
     assert (
         main(["verify", path, "--program", "decode", "--backends", "native", "--steps", "3"]) == 0
     )
-    assert capsys.readouterr().out.startswith("decode w8a8, 3 steps, every output")
+    assert capsys.readouterr().out.startswith("decode w8a8, 3 steps, all outputs")
     assert main(["verify", path, "--input", "x.csv"]) == 2
     assert "--input: expected --program as well, one of encode, decode" in capsys.readouterr().err
     assert main(["verify", path, "--model", path]) == 2

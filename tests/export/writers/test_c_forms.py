@@ -159,7 +159,7 @@ def test_other_cores_are_refused(options, message, tmp_path):
     ("options", "what"), [({"core": "host"}, "a core"), ({"amalgamate": True}, "amalgamation")]
 )
 def test_both_are_of_c_alone(options, what, tmp_path):
-    with pytest.raises(EdgeRnnError, match=f"expected c among the formats, where {what} is given"):
+    with pytest.raises(EdgeRnnError, match=f"expected c among the formats because of {what}"):
         export(MODEL, tmp_path, ["tflite"], **options)
 
 

@@ -114,7 +114,7 @@ def test_the_prefix_names_files_and_symbols(prefix, used):
 
 @pytest.mark.parametrize("prefix", ["", "2fast", "_x", "edgernn", "EDGERNN_2", "-"])
 def test_a_prefix_that_cannot_be_one_is_refused(prefix):
-    with pytest.raises(EdgeRnnError, match="export to c: expected a prefix that begins with a let"):
+    with pytest.raises(EdgeRnnError, match="export to c: expected a prefix that starts with a let"):
         written(prefix=prefix)
 
 

@@ -1,7 +1,7 @@
 """Keras models, what Keras answers, and their float .onnx files.
 
 As a script (`keras_answers.py FOLDER`) it writes FOLDER/<name>.onnx and <name>.npz with the
-readings and the answers to two successive chunks: onnxruntime then runs in a process without
+readings and the outputs for two successive chunks: onnxruntime then runs in a process without
 TensorFlow.
 """
 

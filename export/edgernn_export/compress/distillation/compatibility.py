@@ -23,21 +23,21 @@ def check_single(model: Any, whose: str) -> None:
         )
     if not model.built:
         raise DistillationError(
-            f"{whose} {owner_of(model)}: expected a model with weights, got one that is not built. "
-            "Start it with keras.Input((None, features))."
+            f"{whose} {owner_of(model)}: expected a model with weights, got one that is not "
+            "built. Begin the model with keras.Input((None, features))."
         )
     for side in ("inputs", "outputs"):
         count = len(getattr(model, side, None) or [None])
         if count != 1:
             raise DistillationError(
-                f"{whose} {owner_of(model)}: expected one of {side}, got {count}. "
-                "Distil a model with one input and one output."
+                f"{whose} {owner_of(model)}: expected one of {side}, got {count}. Distill a "
+                "model with one input and one output."
             )
     for layer in model._flatten_layers():
         if isinstance(layer, keras.layers.Masking) or getattr(layer, "mask_zero", False):
             raise DistillationError(
-                f"{whose}: expected layers that see every step, got {owner_of(layer)}, which masks "
-                "some. Pass sample_weight to fit instead."
+                f"{whose}: expected layers without masks, got {owner_of(layer)}, which masks "
+                "some steps. Pass sample_weight to fit instead."
             )
 
 
@@ -57,23 +57,23 @@ def check_pair(student: Any, teacher: Any) -> None:
         ours = tuple(student.inputs[0].shape)
         if not _agree(ours, theirs):
             raise DistillationError(
-                f"student: expected readings {theirs} as the teacher has, got {ours}. "
-                "Both models are fed with the same streams."
+                f"student: expected input shape {theirs} like the teacher, got {ours}. Give "
+                "both models the same inputs."
             )
     outputs, answers = tuple(student.compute_output_shape(theirs)), tuple(teacher.outputs[0].shape)
     if len(outputs) == 2 and len(answers) == 3:
         answers = (answers[0], answers[2])
     if not _agree(outputs, answers):
         raise DistillationError(
-            f"student: expected outputs {answers} as the teacher has, got {outputs}. "
-            "Give both the same number of outputs, per step or per stream."
+            f"student: expected output shape {answers} like the teacher, got {outputs}. Give "
+            "both models the same number of outputs, per step or per stream."
         )
     ids = {id(variable) for variable in teacher.variables}
     shared = [variable.path for variable in student.trainable_variables if id(variable) in ids]
     if shared:
         raise DistillationError(
-            f"student: expected weights of its own, got {shared[0]!r} of the teacher. "
-            "Build the student anew."
+            f"student: expected separate weights, got {shared[0]!r} of the teacher. Build a "
+            "new student."
         )
 
 
@@ -94,6 +94,6 @@ def _check_teacher(teacher: Any) -> None:
     for layer in teacher._flatten_layers():
         if isinstance(layer, keras.layers.RNN) and layer.stateful:
             raise DistillationError(
-                f"teacher {owner_of(layer)}: expected a layer that starts every stream anew, got "
-                "stateful=True. Build it with stateful=False and copy the weights."
+                f"teacher {owner_of(layer)}: expected a layer that starts every stream from "
+                "zero, got stateful=True. Build it with stateful=False and copy the weights."
             )

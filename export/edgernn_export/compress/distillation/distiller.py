@@ -54,7 +54,7 @@ class Distillation:
         hidden_weight: factor of the mean squared error of the hidden states; 0 leaves it out.
         student_layer: recurrent layer whose states are matched; None takes the last one.
         teacher_layer: the same of the teacher.
-        student_head: activation at the student's output, where it is a model class of your own.
+        student_head: activation at the student's output, if it is your own model class.
         teacher_head: the same of the teacher.
         precompute: ask the teacher once per `fit` instead of once per batch. For arrays; its
             answers take memory.
@@ -124,7 +124,7 @@ class Distillation:
         if loss is None:
             raise DistillationError(
                 "loss: expected the loss between student and labels, got none. Pass loss= to "
-                "compile; alpha=1 leaves it to evaluation."
+                "compile; with alpha=1 it is used only for evaluation."
             )
         reduction = getattr(loss, "reduction", _MEANS[0])
         if reduction not in _MEANS:
@@ -145,7 +145,7 @@ class Distillation:
 
         Args:
             x: readings [B, T, I].
-            y: labels, or labels with the teacher's answers beside them.
+            y: labels, or labels together with the teacher's answers.
             y_pred: the student's outputs.
             sample_weight: None, or weights [B] or [B, T]; they weigh every term.
             training: False for evaluation.
@@ -187,7 +187,7 @@ class Distillation:
         return parent.fit(x, y, *args, **kwargs)
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Save the student, so that ModelCheckpoint writes what is wanted."""
+        """Save the student, so that ModelCheckpoint writes the student."""
         self.student.save(*args, **kwargs)
 
     def save_weights(self, *args: Any, **kwargs: Any) -> None:
@@ -199,12 +199,12 @@ class Distillation:
         self.student.load_weights(*args, **kwargs)
 
     def _with_answers(self, x: Any, y: Any) -> dict[str, Any]:
-        """Labels with the teacher's answers beside them."""
+        """Labels together with the teacher's answers."""
         shape = np.shape(x) if isinstance(x, np.ndarray) else type(x).__name__
         if not isinstance(x, np.ndarray) or x.ndim != 3 or np.shape(y)[:1] != shape[:1]:
             raise DistillationError(
-                f"x: expected an array [N, T, I] and N labels with precompute=True, got {shape} "
-                f"and {np.shape(y)}. Pass arrays, or leave precompute out."
+                "x: expected an array [N, T, I] and N labels with precompute=True, got "
+                f"{shape} and {np.shape(y)}. Pass arrays, or omit precompute."
             )
         answers = self._teacher.model.predict(x, batch_size=_BATCH, verbose=0)
         if self._teacher.units is None:
@@ -247,8 +247,8 @@ def _side(distiller: Distillation, model: Any, head: str, layer: str | None, who
     if not distiller.settings.hidden_weight:
         if layer is not None:
             raise DistillationError(
-                f"{whose}_layer: expected hidden_weight above 0 with it, got 0. "
-                "Set hidden_weight, or leave the layer out."
+                f"{whose}_layer: expected hidden_weight > 0 together with this layer, got 0. "
+                "Set hidden_weight, or omit the layer."
             )
         return Side(model=model, head=head, units=None)
     both, units = with_hidden(model, layer, whose)
@@ -256,7 +256,7 @@ def _side(distiller: Distillation, model: Any, head: str, layer: str | None, who
 
 
 def _split(y: Any) -> tuple[Any, Mapping[str, Any] | None]:
-    """Labels, and the teacher's answers where they stand beside."""
+    """Labels, and the teacher's answers if they are included."""
     if isinstance(y, Mapping) and _OUTPUTS in y:
         return y[_TARGET], y
     return y, None

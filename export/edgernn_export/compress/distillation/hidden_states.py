@@ -1,4 +1,4 @@
-"""Hidden states beside the outputs of a Keras model."""
+"""Hidden states in addition to the outputs of a Keras model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Side:
     Attributes:
         model: answers outputs, or [outputs, hidden states] of the same pass.
         head: activation at its output.
-        units: width of the hidden states; None where they are not asked for.
+        units: width of the hidden states; None if they are not used.
     """
 
     model: Any
@@ -40,15 +40,15 @@ def with_hidden(model: Any, layer_name: str | None, whose: str) -> tuple[Any, in
 
     if not getattr(model, "outputs", None):
         raise DistillationError(
-            f"{whose} {owner_of(model)}: expected a Sequential or Functional model, whose hidden "
-            "states can be reached, got a model class. Leave hidden_weight at 0."
+            f"{whose} {owner_of(model)}: expected a Sequential or Functional modelwith "
+            "accessible hidden states, got a model class. Pass hidden_weight=0."
         )
     layer = _recurrent(model, layer_name, whose)
     states = layer.output
     if isinstance(states, (list, tuple)):
         raise DistillationError(
-            f"{whose} {owner_of(layer)}: expected outputs alone, got states beside them "
-            "(return_state=True). Build the layer without it."
+            f"{whose} {owner_of(layer)}: expected only outputs, got states as well "
+            "(return_state=True). Build the layer with return_state=False."
         )
     record = getattr(getattr(layer, "cell", None), "record", None)
     if isinstance(record, Layer):  # codes of a model under quantization-aware training
@@ -57,8 +57,8 @@ def with_hidden(model: Any, layer_name: str | None, whose: str) -> tuple[Any, in
         both = keras.Model(model.inputs[0], [model.outputs[0], states])
     except ValueError as error:
         raise DistillationError(
-            f"{whose} {owner_of(layer)}: expected a layer between the model's input and output, "
-            f"got one that is called elsewhere. Name another in {whose}_layer=."
+            f"{whose} {owner_of(layer)}: expected a layer between the model's input and "
+            f"output, got one that is called elsewhere. Name another layer in {whose}_layer=."
         ) from error
     return both, int(states.shape[-1])
 
@@ -74,8 +74,8 @@ def _recurrent(model: Any, name: str | None, whose: str) -> Any:
         names = ", ".join(repr(layer.name) for layer in model.layers)
         raise DistillationError(
             f"{whose}_layer: expected a recurrent layer of the {whose} {owner_of(model)}, got "
-            f"{'none' if name is None else repr(name)}. It has {names}; layers of nested models "
-            "cannot be reached."
+            f"{'none' if name is None else repr(name)}. It has {names}; layers of nested "
+            "models are not accessible. Name one of these."
         )
     return found[-1]
 

@@ -45,7 +45,7 @@ def number(
     above: float = -math.inf,
     most: float = math.inf,
 ) -> None:
-    """Refuse what is not a finite number in a range.
+    """Refuse values that are not finite numbers in a range.
 
     Raises:
         DistillationError: it is not.
@@ -80,9 +80,9 @@ def soft_targets(student: Any, teacher: Any, temperature: float, weights: Any = 
 
 
 def soft_binary_targets(student: Any, teacher: Any, temperature: float, weights: Any = None) -> Any:
-    """The same of sigmoid outputs, each a distribution of its own; mean over the K outputs.
+    """The same of sigmoid outputs, each a separate distribution; mean over the K outputs.
 
-    The mean, as in Keras's BinaryCrossentropy, which this stands beside.
+    The mean, as in Keras's BinaryCrossentropy, to which this is added.
 
     Args:
         student: logits [B, K] or [B, T, K], float32.
@@ -126,8 +126,9 @@ def weighted_mean(values: Any, weights: Any) -> Any:
     weights = ops.cast(weights, "float32")
     if len(weights.shape) > len(values.shape):
         raise DistillationError(
-            f"sample_weight: expected one weight per stream [B], got the shape "
-            f"{tuple(weights.shape)} for a model that answers once per stream."
+            "sample_weight: expected one weight per stream [B], got shape "
+            f"{tuple(weights.shape)} for a model with one output per stream. Pass one weight "
+            "per stream."
         )
     while len(weights.shape) < len(values.shape):
         weights = ops.expand_dims(weights, -1)

@@ -57,7 +57,7 @@ def _integer_head(dequantize: Any) -> str:
 
 
 def task_of(task: str | None, heads: dict[str, str]) -> str:
-    """The task asked for, or the one that the heads of teacher and student show.
+    """The given task, or the one that follows from the heads of teacher and student.
 
     Args:
         task: one of `TASKS`, or None.
@@ -72,8 +72,8 @@ def task_of(task: str | None, heads: dict[str, str]) -> str:
         if found is None:
             got = " and ".join(f"{head} from the {whose}" for whose, head in heads.items())
             raise DistillationError(
-                f"task: expected softmax or sigmoid outputs from both models, got {got}. Say "
-                "which it is: task='classes' or 'binary' (linear outputs are logits), or 'values'."
+                f"task: expected softmax or sigmoid outputs from both models, got {got}. Pass "
+                "task='classes' or 'binary' if linear outputs are logits, or task='values'."
             )
         return found
     if task not in TASKS:
@@ -87,13 +87,13 @@ def _check_head(whose: str, head: str, task: str) -> None:
     if task == "values":
         if head in _TASK_OF:
             raise DistillationError(
-                f"{whose}: expected outputs that are values, got {head} (task='values'). "
-                f"Ask for task='{_TASK_OF[head]}', or pass a model that forecasts values."
+                f"{whose}: expected outputs that are values, got {head} (task='values'). Pass "
+                f"task='{_TASK_OF[head]}', or a model that forecasts values."
             )
     elif head not in _HEADS_OF[task]:
         raise DistillationError(
             f"{whose}: expected outputs that are {' or '.join(_HEADS_OF[task])}, got {head} "
-            f"(task='{task}'). Name the activation in {whose}_head=, or change the last layer."
+            f"(task='{task}'). Pass the activation as {whose}_head=, or change the last layer."
         )
 
 

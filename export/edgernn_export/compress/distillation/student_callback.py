@@ -30,7 +30,7 @@ class Forwarder:
 
     @property
     def finished(self) -> bool:
-        """Whether the callback has done what it was asked for; True where it does not say."""
+        """Whether the callback has finished its work; True if it does not report that."""
         return bool(getattr(self.callback, "finished", True))
 
     def set_model(self, model: Any) -> None:
@@ -42,8 +42,8 @@ class Forwarder:
         student = getattr(model, "student", None)
         if student is None:
             raise DistillationError(
-                f"{owner_of(model)}: expected a Distiller, got a model without a student. "
-                "Pass the callback itself to this model's fit."
+                f"{owner_of(model)}: expected a Distiller, got a model without a student. Pass "
+                "the inner callback to this model's fit."
             )
         parent: Any = super()
         parent.set_model(model)

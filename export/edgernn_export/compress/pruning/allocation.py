@@ -154,12 +154,13 @@ def densities_asked(initial: Any, final: Density, pattern: str) -> dict[str, flo
         if density > initial:
             raise PruningError(
                 f"{owner}: expected at most the initial density {initial}, got {density}. "
-                "Pruned weights never return; raise initial_density."
+                "Pruned weights stay zero: raise initial_density."
             )
         if PATTERNS[pattern].at_most is not None and density != 0.5:
             raise PruningError(
-                f"{owner}: expected 0.5 with the pattern {pattern}, got {density}. "
-                "This pattern keeps half; leave a gate out of the dict to keep it dense."
+                f"{owner}: expected 0.5 with the pattern {pattern}, got {density}. This "
+                "pattern keeps half of the weights; to keep a gate dense, remove it from the "
+                "dict."
             )
     return asked
 
@@ -167,8 +168,8 @@ def densities_asked(initial: Any, final: Density, pattern: str) -> dict[str, flo
 def _density(owner: str, value: Any) -> None:
     if is_real(value) and value == 0:
         raise PruningError(
-            f"{owner}: expected a density above 0 and at most 1, got 0. "
-            "A matrix without weights computes nothing; remove the layer instead."
+            f"{owner}: expected a density above 0 and at most 1, got 0. To remove all weights, "
+            "remove the layer instead."
         )
     if not is_real(value) or not 0 < value <= 1:
         raise PruningError(

@@ -25,7 +25,7 @@ class AfterBatch:
 
         Args:
             effect: what happens after every batch, for the message.
-            cure: what to do with another model.
+            cure: what to do for another model.
 
         Raises:
             PruningError: the model is refused.
@@ -33,7 +33,8 @@ class AfterBatch:
         if getattr(self.model, "steps_per_execution", 1) != 1:
             raise PruningError(
                 f"{owner_of(self.model)}: expected steps_per_execution=1, got "
-                f"{self.model.steps_per_execution}. {effect} after every batch; compile anew."
+                f"{self.model.steps_per_execution}. {effect} after every batch; compile the "
+                "model with steps_per_execution=1."
             )
         if self._bound is not None and self._bound is not self.model:
             raise PruningError(
@@ -53,7 +54,7 @@ def callback_type(name: str, behaviour: type, package: str) -> Any:
 
     Args:
         name: of the class.
-        behaviour: all of it but the base class.
+        behaviour: all of it except the base class.
         package: where users import it from.
     """
     import keras

@@ -43,7 +43,7 @@ def densities_of(matrices: Iterable[Matrix]) -> Densities:
 
 
 def starved_gates(kept: Mapping[str, Mapping[str, float]], asked: Mapping[str, float]) -> list[str]:
-    """Gates that keep far less than was asked for, in words.
+    """Messages about gates that keep far less than requested.
 
     Args:
         kept: share of the weights that stay, by matrix and gate.
@@ -58,8 +58,8 @@ def starved_gates(kept: Mapping[str, Mapping[str, float]], asked: Mapping[str, f
             wanted = asked.get(gate, asked.get("", 0.0))
             if share < _STARVING * wanted:
                 found.append(
-                    f"{name}: gate {gate} keeps {share:.1%} of its weights where "
-                    f"{wanted:.1%} were asked for".replace("%", " %")
+                    f"{name}: gate {gate} keeps {share:.1%} of its weights instead of "
+                    f"{wanted:.1%}".replace("%", " %")
                 )
     return found
 

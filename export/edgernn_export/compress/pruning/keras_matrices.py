@@ -25,8 +25,9 @@ DENSE_GATES: Final = ("y",)
 KERNELS: Final = {"Dense": "kernel", "Conv1D": "kernel", "SeparableConv1D": "pointwise_kernel"}
 #: Why zeros in other layers save nothing.
 _WHY_NOT: Final = {
-    "DepthwiseConv1D": "Its kernel is no matrix: every weight is a constant that is always there. ",
-    "Embedding": "Tables lie whole, so that a row is found by its number (NUMERICS.md 8.3). ",
+    "DepthwiseConv1D": "Its kernel is not a matrix: every weight is a separate constant. ",
+    "Embedding": "Tables are stored in full, so that a row can be found by its number "
+    "(NUMERICS.md 8.3). ",
 }
 
 
@@ -35,7 +36,8 @@ class Matrix:
     """One kernel or recurrent kernel.
 
     Attributes:
-        name: "layer/kernel" or "layer/recurrent_kernel"; the cell stands between in a stack.
+        name: "layer/kernel" or "layer/recurrent_kernel"; with the name of the cell in between for a
+            stack.
         variable: the Keras variable [N, G*H]; of a convolution [K, C, H], whose N columns here are
             those of the taps, the newest first.
         gates: names of its G gates.
@@ -88,7 +90,7 @@ class Matrix:
         """The mask [R, N] with fewer weights, the smallest ones gone.
 
         Args:
-            mask: [R, N], of the weights that are there.
+            mask: [R, N], of the weights that remain.
             densities: by gate, or one of all gates under the empty name.
             pattern: a name in `PATTERNS`.
             norm: as for `renew`.
@@ -151,8 +153,8 @@ def find_matrices(
         )
     if not result:
         raise PruningError(
-            f"{owner_of(model)}: expected {' or '.join(matrices)} to prune, got none. "
-            "Name Dense layers and convolutions in layers=[...]; they have a kernel alone."
+            f"{owner_of(model)}: expected {' or '.join(matrices)} to prune, got none. Name "
+            "Dense layers and convolutions in layers=[...]; they have only a kernel."
         )
     return result
 

@@ -41,8 +41,8 @@ class Pruner(AfterBatch):
     """All of `MagnitudePruning` but its base class, so that Keras loads on use only.
 
     Kernels and recurrent kernels grow sparse by the polynomial schedule; after every batch the
-    masked weights are set to zero again, whatever the optimizer's momentum did. One callback serves
-    one model; give layers different settings with one callback for each.
+    masked weights are set to zero again, regardless of what the optimizer's momentum did. One
+    callback serves one model; give layers different settings with one callback for each.
 
     Args:
         final_density: share of weights that stay, in (0, 1]: one number, or a dict of gates (LSTM
@@ -176,7 +176,9 @@ class Pruner(AfterBatch):
             PruningError: a name is unknown, a weight is not finite, or the model is not the one
                 this callback, or the state it resumes, belongs to.
         """
-        self._check_model("Masks act", "Make a new callback, or resume() a saved state.")
+        self._check_model(
+            "Masks act", "Create a new callback, or load a saved state with resume()."
+        )
         if self._bound is None:
             self._bind()
         self._apply()
@@ -241,8 +243,8 @@ class Pruner(AfterBatch):
             lively = np.count_nonzero(weights[~self._masks[matrix.name]])
             if lively:
                 raise PruningError(
-                    f"{matrix.name}: expected zeros where the saved state masks, got {lively} "
-                    "other weights. Load the model that was saved with it."
+                    f"{matrix.name}: expected zeros at the weights masked by the saved state, "
+                    f"got {lively} nonzero weights. Load the model that was saved with it."
                 )
 
     def _warn_of_starved(self) -> None:
@@ -258,8 +260,8 @@ class Pruner(AfterBatch):
         starved = starved_gates(kept, self._asked)
         if starved:
             warnings.warn(
-                f"pruning: {'; '.join(starved)}. Such a gate no longer answers what it reads: use "
-                f"allocation='{DEFAULT_ALLOCATION}', or a higher density.",
+                f"pruning: {'; '.join(starved)}. Such a gate no longer depends on its input: "
+                f"use allocation='{DEFAULT_ALLOCATION}', or a higher density.",
                 EdgeRnnWarning,
                 stacklevel=3,
             )
@@ -290,8 +292,8 @@ class Pruner(AfterBatch):
     @staticmethod
     def _unused() -> PruningError:
         return PruningError(
-            "pruning: expected a callback that has been through fit, got one that has not. "
-            "Pass it to model.fit(callbacks=[...]) first."
+            "pruning: expected a callback that was used in fit, got an unused one. Pass it to "
+            "model.fit(callbacks=[...]) first."
         )
 
 

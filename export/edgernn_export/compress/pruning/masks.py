@@ -86,7 +86,7 @@ def renew(
         pattern: how gates are cut into groups.
         norm: "l1" or "l2".
         keep_diagonal: weights from a unit to itself always stay; needs H = N. Blocks are ranked and
-            counted without them; in an n:m pattern they take one of the n places.
+            counted without them; in an n:m pattern they use one of the n places.
 
     Returns:
         The mask [G, H, N], True where a weight stays.

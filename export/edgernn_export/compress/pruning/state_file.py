@@ -53,12 +53,12 @@ def read_state(path: Path) -> tuple[int, dict[str, Any], dict[str, BoolArray]]:
             version, step, settings = state["version"], state["step"], state["settings"]
     except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise PruningError(
-            f"{path.name}: expected a pruning state, got a file that is none ({error}). "
-            "Pass a file written by save()."
+            f"{path.name}: expected a pruning state, got another file ({error}). Pass a file "
+            "written by save()."
         ) from error
     if version != _VERSION or any(m.dtype != np.bool_ or m.ndim != 2 for m in masks.values()):
         raise PruningError(
             f"{path.name}: expected a pruning state of version {_VERSION}, got version "
-            f"{version!r}. Read it with the edgernn that wrote it."
+            f"{version!r}. Read it with the version of edgernn that wrote it."
         )
     return step, settings, masks

@@ -46,9 +46,9 @@ def make(
     trained = read_keras(source)
     if trained.rate is not None:
         raise TrainingError(
-            f"{trained.name}: expected a network that answers every reading, got {trained.rate}. "
-            "Quantize it with edgernn_export.quantize, where precision 'w8a16' loses least, or "
-            "build it without strides and pooling, and with padding='causal'."
+            f"{trained.name}: expected a network with one output per reading, got "
+            f"{trained.rate}. Quantize it with edgernn_export.quantize (precision 'w8a16' "
+            "loses least), or build it with padding='causal' and without strides and pooling."
         )
     integer = quantize(source, calibration, precision, **options)
     blocks = as_streams(
@@ -80,8 +80,8 @@ def extract(model: Any) -> IntegerModel:
     start = next((x.model for x in layers if isinstance(x, QuantizeInput)), None)
     if start is None:
         raise TrainingError(
-            f"{owner_of(model)}: expected a model made by qat_model, got another. "
-            "Use edgernn_export.quantize for a trained float model."
+            f"{owner_of(model)}: expected a model created by qat_model, got another one. Use "
+            "edgernn_export.quantize for a trained float model."
         )
     sparse = dict(start.provenance.settings).get("sparse", SPARSE[0])
     made = list(start.layers)
@@ -109,9 +109,9 @@ def _batch(source: Any, trained: FloatModel) -> int | None:
     batch: int | None = source.inputs[0].shape[0]
     if batch is None:  # its states are inputs and outputs
         raise TrainingError(
-            f"{owner_of(source)}: expected a fixed batch size, got none. Build the network with "
-            "stateful=True and a batch size in place of states as inputs and outputs, and copy "
-            "the weights."
+            f"{owner_of(source)}: expected a fixed batch size, got none. Build the network "
+            "with stateful=True and a batch size instead of states as inputs and outputs, and "
+            "copy the weights."
         )
     return batch
 

@@ -27,7 +27,7 @@ _MEANS: Final = ("sum_over_batch_size", "mean")
 
 
 class DistilledModel(keras.Model):  # type: ignore[misc]  # Keras has no types
-    """Trains on a teacher's answers beside the labels, or on these alone.
+    """Trains on a teacher's answers and the labels, or on the answers only.
 
     The loss of a training batch is
 
@@ -105,8 +105,8 @@ class DistilledModel(keras.Model):  # type: ignore[misc]  # Keras has no types
         if y is not None and (not training or weight < 1.0):
             if all(loss is None for loss, _ in self._terms):
                 raise DistillationError(
-                    f"{owner_of(self)}: expected a loss for the labels, got none. Pass loss= to "
-                    "compile, or leave the labels out."
+                    f"{owner_of(self)}: expected a loss for the labels, got none. Pass loss= "
+                    "to compile, or omit the labels."
                 )
             hard = super().compute_loss(x, y, y_pred, sample_weight, training)
             if not training:
@@ -130,7 +130,7 @@ class DistilledModel(keras.Model):  # type: ignore[misc]  # Keras has no types
         return super().get_metrics_result() if built else self._of_loss()
 
     def _given(self, y: Any) -> None:
-        """Compile anew where labels come or go: metrics make their variables with the first."""
+        """Compile again if labels are added or removed, since metrics keep variables."""
         labelled = y is not None
         if self._labelled not in (None, labelled):
             self.train_function = self.test_function = None
@@ -221,9 +221,9 @@ def _check(teacher: Any, student: Any) -> None:
     for layer in teacher._flatten_layers():
         if getattr(layer, "stateful", False):
             raise DistillationError(
-                f"distil_from {owner_of(layer)}: expected a network that begins every stream anew, "
-                "got stateful=True. Build it with stateful=False, copy the weights, and train on "
-                "whole streams."
+                f"distil_from {owner_of(layer)}: expected a network that starts every stream "
+                "from zero, got stateful=True. Build it with stateful=False, copy the weights, "
+                "and train on whole streams."
             )
     for side in ("inputs", "outputs"):
         ours, theirs = (
@@ -232,6 +232,6 @@ def _check(teacher: Any, student: Any) -> None:
         )
         if ours != theirs:
             raise DistillationError(
-                f"distil_from {owner_of(teacher)}: expected {side} of the widths {ours} as the "
-                f"network has, got {theirs}. Pass the float network, or one with the same {side}."
+                f"distil_from {owner_of(teacher)}: expected {side} of widths {ours} like the "
+                f"network, got {theirs}. Pass the float network, or one with the same {side}."
             )

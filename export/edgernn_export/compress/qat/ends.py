@@ -49,13 +49,14 @@ class Refused:
             TrainingError: always.
         """
         raise TrainingError(
-            f"{owner_of(self)}: expected save_weights, got a request for its configuration. "
-            "Save weights, and load them into a new qat_model of the same network and calibration."
+            f"{owner_of(self)}: expected a call of save_weights, got one that saves the whole "
+            "model. Save only the weights, and load them into a new qat_model of the same "
+            "network and calibration."
         )
 
 
 def each_step(run: Callable[[Tensor], Tensor], codes: Tensor) -> Tensor:
-    """What a layer makes of every step by itself.
+    """The outputs of a layer that acts on each step separately.
 
     Args:
         run: from codes [B, N] to codes [B, U].

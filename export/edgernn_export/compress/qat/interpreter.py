@@ -1,7 +1,7 @@
 """A graph of operations in training: one step of a layer on codes, forward exact.
 
-What a layer's affine maps make of its input is known before the steps: an affine map gets these
-products and the operand of its state alone. Layers that read values get these.
+The products of a layer's affine maps with its input are computed before the steps: an affine map
+gets these products and the operand of its state alone. Layers that read values get these.
 """
 
 from __future__ import annotations
@@ -99,8 +99,8 @@ class TrainingInterpreter:
             states: codes [B, H] in their order.
             constants: multipliers of clause 7.9 [N] and tables [V, D] by the name of the constants,
                 and offsets that are trained.
-            read: values [B, N] of a layer that reads them. Of the others nothing but the maps,
-                whose products are there already, reads the input.
+            read: values [B, N] of a layer that reads them. In the others, only the maps, whose
+                products are computed already, read the input.
         """
         step = self.graph
         values: dict[str, Any] = {value.name: read for value in step.inputs}

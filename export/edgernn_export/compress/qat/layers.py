@@ -66,7 +66,7 @@ class Integers:
         self.maps: Maps8 | Maps16 = kind(self._specs, add)
 
     def operand(self, codes: Tensor) -> Tensor:
-        """What maps read: input codes as they are (clause 6.6), operands of values (2.7)."""
+        """What maps read: input codes unchanged (clause 6.6), operands of values (2.7)."""
         known = self.columns.are_codes
         if known.all():
             return codes
@@ -121,7 +121,7 @@ class Integers:
         self.maps.begin(dict(weights))
 
     def layer(self, weights: Weights, sparse: str) -> Layer:
-        """The layer record of the weights as they are; ``sparse`` as in `quantize`."""
+        """The layer record of the current weights; ``sparse`` as in `quantize`."""
         ranges: Ranges = self.model.operand_ranges(self.index)
         values = {name: np.asarray(variable) for name, variable in weights.items()}
         made = self.maps.records(self.record.name, values, ranges)
@@ -157,8 +157,8 @@ class QatCell(Refused, keras.layers.Layer):  # type: ignore[misc]  # Keras has n
     def build(self, input_shape: Any) -> None:
         """Make the weights: kernel [I, G*H], recurrent_kernel [H, G*H], bias [G*H].
 
-        Those of a registered cell are as its record says, matrices [N, R]. A layer with the weights
-        of another one takes these.
+        Those of a registered cell have the shapes of its record, matrices [N, R]. A layer with the
+        weights of another one takes these.
         """
         self.float_weights = dict(self._place.weights or self._made(input_shape))
         for name, variable in self.float_weights.items():
@@ -208,8 +208,8 @@ class QatRNN(Refused, keras.layers.RNN):  # type: ignore[misc]  # as above
         """
         if mask is not None:
             raise TrainingError(
-                f"{owner_of(self)}: expected streams without a mask, got a masked input. "
-                "Feed streams without padding."
+                f"{owner_of(self)}: expected streams without a mask, got a masked input. Pass "
+                "streams without padding."
             )
         integers = self.cell.integers
         maps = integers.ready(self.cell.float_weights, training=training)

@@ -64,7 +64,7 @@ class TrainedNetwork:
             batch: streams that go on from batch to batch; None where none does.
 
         Raises:
-            TrainingError: a layer that is called twice stands behind a scaling by 0.
+            TrainingError: a layer that is called twice follows a scaling by 0.
         """
         self._trained, self._integer, self._batch = trained, integer, batch
         self._groups = _groups(trained)
@@ -217,9 +217,9 @@ def _groups(trained: FloatModel) -> tuple[Shared, ...]:
         for use in uses:
             if not (use.gain.all() and use.out_gain.all()):
                 raise TrainingError(
-                    f"{trained.layers[use.layer].name}: expected scalings that leave something of "
-                    "what a layer that is called more than once reads and puts out, got a gain of "
-                    "0. Train without the features that a scaling makes constant."
+                    f"{trained.layers[use.layer].name}: expected scalings with nonzero gains "
+                    "around a layer that is called more than once, got a gain of 0. Train "
+                    "without the features that a scaling makes constant."
                 )
     return trained.shared
 

@@ -37,7 +37,7 @@ class QatDelay(Refused, keras.layers.Layer):  # type: ignore[misc]  # Keras has 
 
     Args:
         record: the delay.
-        batch: streams; None where every batch begins with the rows that stand before a stream.
+        batch: streams; None if every batch begins with the rows before a stream.
         last_step: of the last step alone.
     """
 
@@ -58,7 +58,7 @@ class QatDelay(Refused, keras.layers.Layer):  # type: ignore[misc]  # Keras has 
             self.reset_state()
 
     def reset_state(self) -> None:
-        """Begin streams anew."""
+        """Start new streams."""
         if self.rows is not None:
             self.rows.assign(np.broadcast_to(self._start, self.rows.shape))
 

@@ -26,8 +26,9 @@ class Lasso(AfterBatch):
     (Yuan & Lin 2006); groups are the intrinsic sparse structures of Wen et al. 2018. After every
     batch each group goes through the proximal step of that penalty: its norm shrinks by learning
     rate * strength * sqrt(weights), and what would fall below 0 becomes exactly 0. Weights that
-    belong to two groups are shrunk by both. A group that is 0 stays 0, whatever the optimizer's
-    momentum does; the largest group of a layer never goes. The reported loss is without penalty.
+    belong to two groups are shrunk by both. A group that is 0 stays 0, regardless of what the
+    optimizer's momentum does; the largest group of a layer is never removed. The reported loss is
+    without penalty.
 
     Args:
         strength: factor of the penalty, per layer where it is a dict by name.
@@ -56,8 +57,8 @@ class Lasso(AfterBatch):
         if isinstance(strength, Mapping):
             if layers is not None:
                 raise PruningError(
-                    "layers: expected None beside a dict of strengths, got both. "
-                    "The dict names the layers."
+                    "layers: expected None together with a dict of strengths, got layers. Omit "
+                    "layers; the dict names them."
                 )
             layers = list(strength)
             for name, value in strength.items():
@@ -74,7 +75,7 @@ class Lasso(AfterBatch):
 
     @property
     def finished(self) -> bool:
-        """Whether groups have shrunk at all: a network before that is not what was asked for."""
+        """Whether groups have shrunk at all: a network before that is not pruned."""
         return self.step > self._begin
 
     def norms(self) -> dict[str, FloatArray]:
@@ -85,8 +86,8 @@ class Lasso(AfterBatch):
         """
         if not self._groups:
             raise PruningError(
-                "group lasso: expected a callback that has been through fit, got one that has "
-                "not. Pass it to model.fit(callbacks=[...]) first."
+                "group lasso: expected a callback that was used in fit, got an unused one. "
+                "Pass it to model.fit(callbacks=[...]) first."
             )
         return {name: groups.norms() for name, groups in self._groups.items()}
 
@@ -107,7 +108,7 @@ class Lasso(AfterBatch):
             PruningError: a name is unknown, a weight is not finite, or the model is not that of
                 the earlier fit.
         """
-        self._check_model("Groups shrink", "Make a new callback.")
+        self._check_model("Groups shrink", "Create a new callback.")
         chain = read_chain(self.model)
         found = [groups_of(chain, index) for index in chain.removable(self._layers)]
         self._groups = {groups.layer.name: groups for groups in found}

@@ -40,8 +40,8 @@ def remove_inputs(
 ) -> RemovedInputs:
     """Remove channels that do nothing; the new model takes the others in the same order.
 
-    A channel that no weight of the first layer reads, or that a scaling multiplies by 0, goes as it
-    is. One that has the same value at every reading of the streams goes as well: what it
+    A channel that no weight of the first layer reads, or that a scaling multiplies by 0, is removed
+    directly. One that has the same value at every reading of the streams goes as well: what it
     contributes becomes part of the first layer's bias. In front of a convolution that reads zeros
     before the stream, channels that contribute something stay. Scalings before that layer keep the
     values of the channels that stay. Where nothing can go, the new model is a copy.
@@ -72,9 +72,8 @@ def remove_inputs(
     if not stays.any():
         raise PruningError(
             f"{owner_of(model)}: expected an input channel that changes the output, got "
-            f"{np.count_nonzero(unread)} that nothing reads and "
-            f"{np.count_nonzero(constant & ~unread)} that are constant. "
-            "Train again, or give streams in which the channels vary."
+            f"{np.count_nonzero(unread)} unused and {np.count_nonzero(constant & ~unread)} "
+            "constant channels. Train again, or pass streams in which the channels vary."
         )
     kept = np.flatnonzero(stays)
     cuts = {id(layer): Cut(inputs=kept) for layer in first.before}

@@ -1,4 +1,4 @@
-"""A Keras model as a chain of layers that own matrices, and what stands between them."""
+"""A Keras model as a chain of layers that own matrices, and the layers between them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ IntArray = npt.NDArray[np.intp]
 KERNELS: Final = ("kernel", "recurrent_kernel", "depthwise_kernel", "pointwise_kernel")
 _DEPTHWISE: Final = ("DepthwiseConv1D", "SeparableConv1D")
 _CHAINS_ALONE: Final = (
-    "Structured pruning takes chains: prune magnitudes instead, or train a chain."
+    "Structured pruning supports only chains of layers: prune magnitudes instead, or train a chain."
 )
 
 
@@ -33,7 +33,7 @@ def core_of(layer: Any) -> Any:
     """Who owns a layer's weights: a recurrent layer's cell, what TimeDistributed wraps, or itself.
 
     Args:
-        layer: a layer of a class that the Keras reader knows.
+        layer: a layer of a class that the Keras reader supports.
     """
     import keras
 
@@ -60,8 +60,8 @@ def read_kernel(core: Any) -> FloatArray:
     """
     if type(core).__name__ in _DEPTHWISE:
         raise PruningError(
-            f"{owner_of(core)}: expected a recurrent layer, Dense or Conv1D behind what is "
-            f"removed, got {type(core).__name__}. Name layers that others read, or prune "
+            f"{owner_of(core)}: expected a recurrent layer, Dense or Conv1D after the pruned "
+            f"layer, got {type(core).__name__}. Name layers followed by one of these, or prune "
             "magnitudes instead."
         )
     kernel = values_of(core.kernel)
@@ -174,27 +174,28 @@ class KerasChain:
             found = [i for i, block in enumerate(self.blocks[:last]) if block.recurrent]
             if not found:
                 raise PruningError(
-                    f"{owner_of(self.model)}: expected a recurrent layer that another layer reads, "
-                    f"got {owner_of(self.blocks[last].layer)} at the output. "
-                    "Its units are the model's outputs; let a Dense layer follow."
+                    f"{owner_of(self.model)}: expected a recurrent layer that another layer "
+                    f"reads, got {owner_of(self.blocks[last].layer)} at the output. Its units "
+                    "are the model's outputs; add a Dense layer after it."
                 )
             for index in found:
                 self.block(self.blocks[index].layer.name)  # results are by name
             return found
         if not names:
-            raise PruningError("layers: expected at least one name, got none. Leave layers out.")
+            raise PruningError("layers: expected at least one name, got none. Omit layers.")
         for name in names:
             index = self.block(name)
             layer = self.blocks[index].layer
             if not self.blocks[index].recurrent:
                 raise PruningError(
                     f"{owner_of(layer)}: expected SimpleRNN, LSTM, GRU or RNN, got "
-                    f"{type(layer).__name__}. Hidden units are those of recurrent layers."
+                    f"{type(layer).__name__}. Only recurrent layers have hidden units; name "
+                    "one of them."
                 )
             if index == last:
                 raise PruningError(
-                    f"{owner_of(layer)}: expected a layer that another layer reads, got the last "
-                    "one. Its units are the model's outputs; let a Dense layer follow."
+                    f"{owner_of(layer)}: expected a layer that another layer reads, got the "
+                    "last one. Its units are the model's outputs; add a Dense layer after it."
                 )
         return sorted({self.block(name) for name in names})
 
@@ -226,8 +227,8 @@ def read_chain(model: Any) -> KerasChain:
 
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise PruningError(
-            f"{owner_of(model)}: expected one input and one output, got {len(model.inputs)} and "
-            f"{len(model.outputs)}. {_CHAINS_ALONE} Where they are its states: build the model "
+            f"{owner_of(model)}: expected one input and one output, got {len(model.inputs)} "
+            f"and {len(model.outputs)}. {_CHAINS_ALONE} If they are states, build the model "
             "without them and copy the weights."
         )
     blocks: list[Block] = []
@@ -239,8 +240,8 @@ def read_chain(model: Any) -> KerasChain:
         elif isinstance(layer, keras.layers.RNN):
             raise PruningError(
                 f"{owner_of(layer)}: expected SimpleRNN, LSTM or GRU, got a cell of "
-                f"{type(layer.cell).__name__}. Structured pruning does not know which rows and "
-                "columns of it belong together: prune magnitudes instead."
+                f"{type(layer.cell).__name__}. Structured pruning does not support other "
+                "cells: prune magnitudes instead."
             )
         else:
             between.append(layer)
@@ -259,7 +260,7 @@ def _one_path(model: Any) -> list[Any]:
     for call in flat_network(model, findings).calls:
         count = len(call.inputs)
         if count != 1 or (before is not None and call.inputs[0].call is not before):
-            got = f"{count}" if count != 1 else "one that other layers read, too"
+            got = f"{count}" if count != 1 else "one that other layers read as well"
             findings.add(owner_of(call.layer), "one input tensor", got, _CHAINS_ALONE)
         elif is_operation(call.layer):
             got = f"the operation {class_of(call.layer)}"

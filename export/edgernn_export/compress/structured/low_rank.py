@@ -68,8 +68,8 @@ def factorize(
         model: a built Sequential or Functional keras.Model; it is not changed.
         layer: name of a SimpleRNN, LSTM, GRU, RNN, Dense or TimeDistributed(Dense) layer.
         rank: columns of the first factor.
-        energy: share of the sum of squared singular values that stays at least, in (0, 1]; 0.95
-            where neither is given.
+        energy: share of the sum of squared singular values that stays at least, in (0, 1]; 0.95 if
+            rank and energy are omitted.
         matrix: "kernel"; "recurrent_kernel" is refused.
 
     Raises:
@@ -82,9 +82,9 @@ def factorize(
     block = chain.blocks[chain.block(layer)]
     if matrix == MATRICES[1]:
         raise PruningError(
-            f"{owner_of(block.layer)}: expected the kernel to factorize, got its recurrent kernel. "
-            "No cell of the integer model holds a recurrent kernel in two factors; remove units "
-            "instead."
+            f"{owner_of(block.layer)}: expected the kernel to factorize, got its recurrent "
+            "kernel. The integer model does not support factorized recurrent kernels; remove "
+            "units instead."
         )
     if hasattr(block.core, "kernel_size"):
         raise PruningError(
@@ -113,9 +113,9 @@ def factorize(
 
 
 def _rank(squares: FloatArray, rank: int | None, energy: float | None) -> int:
-    """The rank asked for, or the least with enough of the squared singular values."""
+    """The given rank, or the smallest with enough of the squared singular values."""
     if rank is not None:
-        whole_number("rank", rank, least=1, cure="A rank counts singular values.")
+        whole_number("rank", rank, least=1, cure="A rank is a number of singular values.")
         return min(rank, squares.size)
     share = fraction_asked("energy", _ENERGY if energy is None else energy)
     # Rounding in the last digits must not ask for one more than all.
@@ -128,7 +128,7 @@ def _check_saving(block: Block, shape: tuple[int, ...], rank: int, after: int) -
     if after < inputs * rows:
         return
     most = (inputs * rows - 1) // (inputs + rows)
-    cure = f"Ask for a rank of at most {most}." if most else "Leave this kernel whole."
+    cure = f"Pass a rank of at most {most}." if most else "Do not factorize this kernel."
     raise PruningError(
         f"{owner_of(block.layer)}: expected a rank that saves weights, got {rank}, which makes "
         f"{inputs * rows} weights {after}. {cure}"

@@ -56,7 +56,7 @@ class Copy:
 
 
 def copy_layer(layer: Any, cut: Cut = Cut()) -> Copy:
-    """Copy a layer of a class that the Keras reader knows, all of it or what a cut leaves.
+    """Copy a layer of a class that the Keras reader supports, all of it or what a cut leaves.
 
     The state of a stateful layer is not copied.
     """

@@ -61,7 +61,7 @@ class UnitGroups:
         return norms
 
     def idle(self) -> BoolArray:
-        """Units that do nothing [H]: their output is 0 for ever, or nobody but themselves reads it.
+        """Units that do nothing [H]: their output is always 0, or only they read it.
 
         All cells answer 0 for ever where every weight and bias into a unit is 0: the candidate is
         tanh(0) or relu(0), and the state begins at 0.

@@ -34,7 +34,7 @@ def unit_norms(model: Any, layers: Sequence[str] | None = None) -> dict[str, Flo
 
     Args:
         model: a built Sequential or Functional keras.Model.
-        layers: names of recurrent layers; None takes all that another layer reads.
+        layers: names of recurrent layers; None uses all that another layer reads.
 
     Raises:
         UnsupportedModelError: the Keras reader refuses the model.
@@ -112,7 +112,7 @@ def _names(asked: Mapping[str, Any], layers: Sequence[str] | None) -> list[str]:
     if layers is not None and set(layers) != set(asked):
         raise PruningError(
             f"layers: expected the layers of the dict, {', '.join(asked) or 'none'}, got "
-            f"{', '.join(layers) or 'none'}. Leave layers out."
+            f"{', '.join(layers) or 'none'}. Omit layers."
         )
     return list(asked)
 
@@ -139,9 +139,9 @@ def _above(block: Block, scores: FloatArray, threshold: float) -> IntArray:
     kept = np.flatnonzero(scores > nonnegative("threshold", threshold))
     if kept.size == 0:
         raise PruningError(
-            f"{owner_of(block.layer)}: expected a unit with a group norm above {threshold:g}, got "
-            f"{scores.size} of at most {scores.max():.3g}. At least one unit stays: lower the "
-            "threshold, train with less strength, or take the layer out."
+            f"{owner_of(block.layer)}: expected a unit with a group norm above {threshold:g}, "
+            f"got {scores.size} of at most {scores.max():.3g}. At least one unit must remain: "
+            "lower the threshold, train with less strength, or remove the layer."
         )
     return kept
 
@@ -157,10 +157,10 @@ def _reader_cut(reader: Block, kept: IntArray, units: int) -> Cut:
     added = reader.added(offset[gone, None] * read_kernel(reader.core)[gone])
     if reader.pads and offset[gone].any():
         raise PruningError(
-            f"{owner_of(reader.layer)}: expected no offset before a convolution that reads what is "
-            f"removed, got one of {owner_of(reader.before[0])}. Keras pads with 0 behind it, so "
-            "that no bias takes its place: train with the scaling in front of the layer that loses "
-            "units, or prune magnitudes instead."
+            f"{owner_of(reader.layer)}: expected no offset before a convolution that reads "
+            f"removed units, got one of {owner_of(reader.before[0])}. Keras pads with 0 after "
+            "the offset, so a bias cannot replace it: train with the scaling before the pruned "
+            "layer, or prune magnitudes instead."
         )
     return Cut(inputs=kept, added=added)
 

@@ -175,7 +175,7 @@ def _hard_sigmoid_keras2(a: Arithmetic, x: StepArray) -> StepArray:
 
 
 def _own(function: Function) -> Callable[..., StepArray]:
-    """One that every library has by itself."""
+    """One that every library includes."""
 
     def applied(a: Arithmetic, x: StepArray) -> StepArray:
         return a.functions[function](x)

@@ -38,19 +38,19 @@ _NAMES: Final[dict[str, str]] = {
 #: What Keras 2 computes otherwise.
 _OF_KERAS2: Final = {"hard_sigmoid": "hard_sigmoid_keras2"}
 _PAIRS: Final = (
-    "Train with two Dense layers, one of them with activation='sigmoid', and multiply them "
+    "Train with two Dense layers, one with activation='sigmoid', and multiply their outputs "
     "(keras.layers.Multiply)."
 )
-_COMPARED: Final = "Train with activation='sigmoid', which looks at one value at a time."
+_COMPARED: Final = "Train with activation='sigmoid', which acts on each value separately."
 #: Why a function of Keras is none of one value, and what to do.
 _JOINT: Final = {
-    "glu": ("which joins two values", _PAIRS),
+    "glu": ("which combines two values", _PAIRS),
     SOFTMAX: ("which compares units", _COMPARED),
     "log_softmax": ("which compares units", _COMPARED),
     "sparsemax": ("which compares units", _COMPARED),
 }
 _CUSTOM: Final = (
-    "Train with a function of keras.activations, whose name edgernn knows, or with a layer such as "
+    "Train with a supported function of keras.activations, or with a layer such as "
     "keras.layers.ReLU(max_value=6.0)."
 )
 
@@ -156,7 +156,7 @@ def read_function(
     why, cure = _JOINT.get(name.removeprefix("custom "), ("", _CUSTOM))
     context.findings.add(
         owner_of(layer),
-        f"a function of one value that edgernn knows (docs/reference/support.md) as {key}",
+        f"a supported function of one value (docs/reference/support.md) as {key}",
         f"{key}={name!r}{', ' * bool(why)}{why}",
         cure,
     )

@@ -43,7 +43,7 @@ def check_config(
         context: receives the reasons.
         free: keys of this type that the caller reads or that do not change inference.
         fixed: keys with the values that are supported.
-        cures: what to do about a key of ``fixed``.
+        cures: the fix for a key of ``fixed``.
 
     Returns:
         Whether the configuration is supported.
@@ -66,9 +66,9 @@ def check_config(
         elif not _same(value, _default(layer, key)):
             findings.add(
                 owner_of(layer),
-                f"only arguments edgernn knows or {key} at its default",
+                f"only supported arguments, or the default of {key}",
                 f"{key}={value!r:.80}",
-                f"edgernn does not execute it: train without {key}.",
+                f"edgernn does not support it. Train without {key}.",
             )
     return len(findings.reasons) == before
 
@@ -91,9 +91,9 @@ def check_dtype(layer: Any, findings: Findings) -> None:
             owner_of(layer),
             "dtype float32 or float64",
             f"dtype policy {name!r}",
-            "Build the model in float32 and copy the weights it had before Keras quantized it."
+            "Build the model in float32 and copy the weights from before Keras quantized it."
             if "quant" in name or name.startswith(("int", "float8"))
-            else "Build the model in float32 and copy the weights; edgernn quantizes it itself.",
+            else "Build the model in float32 and copy the weights; edgernn does the quantization.",
         )
 
 

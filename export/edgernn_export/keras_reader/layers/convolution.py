@@ -1,4 +1,4 @@
-"""Convolutions, pooling and padding over readings that were, and none that will be."""
+"""Convolutions, pooling and padding over earlier readings only."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ _FIXED: Final[dict[str, tuple[Any, ...]]] = {
     "depth_multiplier": (1,),
 }
 _CURES: Final = {
-    "groups": "Train with groups=1, or slice the features and concatenate what is made of them.",
+    "groups": "Train with groups=1, or slice the features, convolve each slice and concatenate "
+    "the results.",
     "depth_multiplier": "Train with depth_multiplier=1, or with Conv1D.",
 }
 _FREE: Final = (
@@ -43,7 +44,7 @@ _FREE: Final = (
 
 
 def read_conv1d(layer: Any, context: Context) -> tuple[LayerPart, ...]:
-    """Read Conv1D: a Dense over the last rows; a softmax becomes a part of its own."""
+    """Read Conv1D: a Dense over the last rows; a softmax becomes a separate part."""
     function = _function(layer, context)
     if function is None:
         return _unknown(layer)
@@ -56,7 +57,7 @@ def read_conv1d(layer: Any, context: Context) -> tuple[LayerPart, ...]:
 
 
 def read_depthwise(layer: Any, context: Context) -> tuple[LayerPart, ...]:
-    """Read DepthwiseConv1D: sums of the last rows, each times constants of its own."""
+    """Read DepthwiseConv1D: sums of the last rows, each times its own constants."""
     function = _function(layer, context)
     if function is None:
         return _unknown(layer)
@@ -98,8 +99,8 @@ def _function(layer: Any, context: Context) -> str | None:
     reach = (_one(config["kernel_size"]) - 1) * _one(config["dilation_rate"])
     cures = {
         **_CURES,
-        "padding": "A stream has no future: train with padding='causal' or 'valid', or with "
-        f"ZeroPadding1D(({reach}, 0)) before it and padding='valid'.",
+        "padding": "A stream has no future readings: train with padding='causal' or 'valid', "
+        f"or with ZeroPadding1D(({reach}, 0)) before it and padding='valid'.",
     }
     fixed = {**_FIXED, "padding": ("causal", "valid")}
     good = check_config(layer, config, context, free=free, fixed=fixed, cures=cures)
@@ -152,7 +153,7 @@ def _depthwise(
 
 
 def read_pooling(layer: Any, context: Context) -> tuple[LayerPart, ...]:
-    """Read a pooling: the rows it looks at, and what is made of them."""
+    """Read a pooling: the rows it reads, and the result."""
     config = layer.get_config()
     count = _one(config["pool_size"])
     stride = count if config.get("strides") is None else _one(config["strides"])
@@ -161,8 +162,9 @@ def read_pooling(layer: Any, context: Context) -> tuple[LayerPart, ...]:
         "data_format": ("channels_last", None),
     }
     cures = {
-        "padding": "A stream has no future: train with padding='valid'. With as many strides as "
-        "the pool is wide, and a number of readings they divide, the answers stay."
+        "padding": "A stream has no future readings: train with padding='valid'. If strides "
+        "equals pool_size and divides the number of readings, the outputs do not "
+        "change."
     }
     free = ("pool_size", "strides", *(["padding"] if count == 1 else []))
     if not check_config(layer, config, context, free=free, fixed=fixed, cures=cures):
@@ -181,7 +183,7 @@ def read_zero_padding(layer: Any, context: Context) -> tuple[LayerPart, ...]:
     """Read ZeroPadding1D at the beginning, which the convolution behind it takes up."""
     padding = layer.get_config().get("padding")
     before, after = padding if isinstance(padding, (tuple, list)) else (padding, padding)
-    cures = {"padding": "A stream has no end: pad its beginning alone, ZeroPadding1D((n, 0))."}
+    cures = {"padding": "A stream has no end: pad only its start, with ZeroPadding1D((n, 0))."}
     free, fixed = ("data_format",), {"padding": ((before, 0), 0)}
     if not check_config(
         layer, layer.get_config(), context, free=free, fixed=fixed, cures=cures

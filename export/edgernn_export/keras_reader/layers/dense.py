@@ -1,4 +1,4 @@
-"""Dense, TimeDistributed(Dense), Embedding, and activations as layers of their own."""
+"""Dense, TimeDistributed(Dense), Embedding, and activations as separate layers."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ OF_DENSE: Final = ("linear", "relu", "tanh", "sigmoid")
 _TABLE_FREE: Final = ("input_dim", "output_dim", "input_length", "weights")
 _TABLE_CURES: Final = {
     "mask_zero": "A stream has no padding: build it with mask_zero=False, copy the weights and "
-    "feed the tokens alone.",
+    "pass only real tokens.",
 }
 
 
 def read_dense(layer: Any, context: Context) -> tuple[LayerPart, ...]:
-    """Read Dense; a function that is none of `OF_DENSE` becomes a part of its own."""
+    """Read Dense; a function that is not one of `OF_DENSE` becomes a separate part."""
     unknown = (UnknownPart(owner=owner_of(layer), recurrent=False),)
     free = ("units", "activation", "use_bias")
     good = check_config(layer, layer.get_config(), context, free=free)
@@ -72,7 +72,7 @@ def read_dense(layer: Any, context: Context) -> tuple[LayerPart, ...]:
 
 
 def read_time_distributed(layer: Any, context: Context) -> tuple[LayerPart, ...]:
-    """Read TimeDistributed around what acts on each step by itself: the same as without it."""
+    """Read TimeDistributed around a layer that acts on each step separately."""
     inner = layer.layer
     good = check_config(layer, layer.get_config(), context, free=("layer",))
     if class_of(inner) not in _EACH_STEP or not is_builtin(inner):
@@ -106,7 +106,7 @@ def read_function_class(layer: Any, context: Context) -> tuple[LayerPart, ...]:
         told = ", ".join(
             f"{key}={config[key]!r:.40}" for key in arguments_of(name) if key in config
         )
-        cure = "Train with one number for all features."
+        cure = "Train with a single number for all features."
         context.findings.add(owner_of(layer), "numbers as its arguments", told, cure)
         return _activation(layer, None, good)
     return _activation(layer, function, good)
@@ -122,7 +122,7 @@ def read_prelu(layer: Any, context: Context) -> tuple[LayerPart, ...]:
     if np.any(rows != rows[0]):
         context.findings.add(
             owner_of(layer),
-            "slopes that are alike at every step",
+            "slopes that are the same at every step",
             f"{len(rows)} rows of them",
             "Train with PReLU(shared_axes=[1]).",
         )
@@ -179,7 +179,7 @@ def read_embedding(layer: Any, context: Context) -> tuple[LayerPart, ...]:
             owner_of(layer),
             f"a table of at most {MAX_VOCABULARY} tokens",
             f"{len(table)}",
-            "Train with the most frequent tokens, and one for all others.",
+            "Train with the most frequent tokens and map all others to one token.",
         )
         return unknown
     return (EmbeddingPart(owner=owner_of(layer), name=layer.name, table=table),)

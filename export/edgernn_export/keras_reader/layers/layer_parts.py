@@ -58,7 +58,7 @@ class ScalePart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActivationPart:
-    """An activation of its own: a function of one value by its text, or "softmax"."""
+    """A separate activation: a function of one value by its text, or "softmax"."""
 
     owner: str
     activation: str
@@ -66,7 +66,7 @@ class ActivationPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SlopesPart:
-    """A slope of its own for every feature, of values below 0.
+    """A separate slope for every feature, for values below 0.
 
     Attributes:
         owner: how reasons name the layer.
@@ -85,7 +85,7 @@ class ShapePart:
 
     Attributes:
         owner: how reasons name the layer.
-        reshaped: the shape it makes of one, without the batch; None where that cannot be said.
+        reshaped: the output shape for an input shape, without the batch; None if it is unknown.
     """
 
     owner: str
@@ -116,7 +116,7 @@ class RowsPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class DepthwisePart:
-    """The sum of rows that stand one behind another, each times constants of its own.
+    """The sum of rows that follow one another, each times its own constants.
 
     Attributes:
         owner: how reasons name the layer.
@@ -133,7 +133,7 @@ class DepthwisePart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolPart:
-    """The largest, or the mean, of rows that stand one behind another.
+    """The largest, or the mean, of rows that follow one another.
 
     Attributes:
         owner: how reasons name the layer.
@@ -158,7 +158,7 @@ class PaddingPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnknownPart:
-    """A layer that was refused; nothing can be said about its neighbours."""
+    """A layer that was refused; nothing can be said about its neighbors."""
 
     owner: str
     recurrent: bool

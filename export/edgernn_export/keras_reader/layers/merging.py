@@ -83,7 +83,7 @@ class _Slice:
 
 
 def _key(value: Any) -> tuple[Any, ...]:
-    """The items of what stands between [ and ], alive or stored."""
+    """The items between [ and ], alive or stored."""
     if isinstance(value, (list, tuple)):
         return tuple(item for entry in value for item in _key(entry))
     if isinstance(value, slice):
@@ -120,7 +120,7 @@ def _sliced(call: Call, flow: Flow, made: JoinedLayers, findings: Findings) -> F
         owner,
         "consecutive features of every step, as in x[..., 1:3], or the last step, as in x[:, -1]",
         f"[{', '.join(map(_written, key))}]",
-        "Slice nothing but the features: a stream has no other steps.",
+        "Slice only the features: a stream has no other steps.",
     )
     return unknown(owner)
 

@@ -1,4 +1,4 @@
-"""Layers that do nothing at inference, and those that may do nothing but change a shape."""
+"""Layers that do nothing at inference, and those that may only change a shape."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def read_neutral(layer: Any, context: Context) -> tuple[LayerPart, ...]:
 
 
 def read_resampling(layer: Any, context: Context) -> tuple[LayerPart, ...]:
-    """Check Cropping1D or UpSampling1D that leaves all steps as they are."""
+    """Check Cropping1D or UpSampling1D that does not change any step."""
     check_config(layer, layer.get_config(), context, free=("data_format",), fixed=_AS_IT_IS)
     return ()
 
@@ -72,8 +72,8 @@ def read_permute(layer: Any, context: Context) -> tuple[LayerPart, ...]:
 def read_repeat(layer: Any, context: Context) -> tuple[LayerPart, ...]:
     """Read RepeatVector: (F,) becomes (1, F); no stream repeats its last step."""
     cures = {
-        "n": "Train without it, with return_sequences=True before it; a decoder begins with the "
-        "encoder's states (initial_state, docs/guides/programs.md)."
+        "n": "Train without it, with return_sequences=True before it. A decoder can start from "
+        "the encoder's states (initial_state, docs/guides/programs.md)."
     }
     if not check_config(layer, layer.get_config(), context, fixed={"n": (1,)}, cures=cures):
         return (UnknownPart(owner=owner_of(layer), recurrent=False),)

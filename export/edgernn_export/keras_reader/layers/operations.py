@@ -1,4 +1,4 @@
-"""Operations on one tensor: a constant beside it, and activations.
+"""Operations on one tensor: with a constant, and activations.
 
 Users of Keras write the first as ``1 - x`` or ``x / 3``, and the second as
 ``keras.activations.relu(x)``.
@@ -67,7 +67,7 @@ def read_operation(call: Call, flow: Flow, context: Context) -> tuple[LayerPart,
 
 
 def _scaled(call: Call, key: str, flow: Flow, context: Context) -> tuple[LayerPart, ...]:
-    """A tensor with a constant beside it."""
+    """A tensor and a constant."""
     owner, name = owner_of(call.layer), class_of(call.layer)
     given, before = (call.arguments or {})[key], key == _BESIDE[0]
     width = 1 if flow.shape is None else flow.width
@@ -81,18 +81,18 @@ def _scaled(call: Call, key: str, flow: Flow, context: Context) -> tuple[LayerPa
     if name in _QUOTIENTS and before:
         reason = (
             "a tensor divided by a constant", "a constant divided by a tensor",
-            "A stream in integers has no quotients: train without it.",
+            "Integer models have no division. Train without it.",
         )  # fmt: skip
     elif constant.size not in {1, width}:
         reason = (
-            "one number, or one for each feature, beside a tensor", f"{given!r:.60}",
+            "a tensor and one number, or one number per feature", f"{given!r:.60}",
             "Train with one constant per feature.",
         )  # fmt: skip
     elif not (np.isfinite(gain).all() and np.isfinite(offset).all()):
         divided = name in _QUOTIENTS
         reason = (
-            f"a finite constant{' other than 0' * divided} beside a tensor", f"{given!r:.60}",
-            "Train with another one.",
+            f"a tensor and a finite constant{' other than 0' * divided}", f"{given!r:.60}",
+            "Train with another constant.",
         )  # fmt: skip
     if reason is not None:
         context.findings.add(owner, *reason)
@@ -101,7 +101,7 @@ def _scaled(call: Call, key: str, flow: Flow, context: Context) -> tuple[LayerPa
 
 
 def _affine(name: str, constant: FloatArray, before: bool) -> tuple[FloatArray, FloatArray]:
-    """Gain and offset of what stands beside a constant, or behind it."""
+    """Gain and offset of the tensor that is combined with a constant."""
     one, nothing = np.array(1.0), np.array(0.0)
     if name == "Multiply":
         return constant, nothing

@@ -91,15 +91,15 @@ JOINING = ("Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "S
 SUPPORTED = tuple(sorted((*READERS, *JOINING)))
 _RECURRENT_NAME = re.compile(r"RNN|LSTM|GRU|Bidirectional")
 _CURES = {
-    "Bidirectional": "A stream has no future: train a forward layer.",
-    "GlobalAveragePooling1D": "Train with a recurrent layer in its place, which answers with all "
-    "it has read.",
-    "GlobalMaxPooling1D": "Train with a recurrent layer in its place, which answers with all it "
-    "has read.",
-    "Masking": "Build the model without it, copy the weights and feed streams without padding.",
+    "Bidirectional": "A stream has no future readings: train a forward layer.",
+    "GlobalAveragePooling1D": "Train with a recurrent layer instead, whose output depends on "
+    "all earlier steps.",
+    "GlobalMaxPooling1D": "Train with a recurrent layer instead, whose output depends on all "
+    "earlier steps.",
+    "Masking": "Build the model without it, copy the weights and pass streams without padding.",
     "LayerNormalization": "Train with BatchNormalization, which folds into the weights.",
-    "QuantizeInput": "Take the integers with edgernn_export.compress.qat.integer_model.",
-    "Lambda": "Compute outside the model what it does, or train without it.",
+    "QuantizeInput": "Convert the trained network with edgernn_export.compress.qat.integer_model.",
+    "Lambda": "Do this computation outside the model, or train without it.",
 }
 
 
@@ -119,7 +119,7 @@ def is_shape_only(layer: Any) -> bool:
 
 
 def refuse_class(layer: Any, findings: Findings) -> None:
-    """Note that no reader knows the class of a layer."""
+    """Note that no reader supports the class of a layer."""
     name = class_of(layer)
     if hasattr(layer, "stored_class"):
         stranger = layer.custom
@@ -127,13 +127,11 @@ def refuse_class(layer: Any, findings: Findings) -> None:
         ours = type(layer).__module__.startswith("keras.")
         stranger = None if ours else f"{type(layer).__module__}.{type(layer).__qualname__}"
     got = f"the class {stranger}" if stranger else name
-    cure = _CURES.get(name, "Train with a supported layer in its place.")
+    cure = _CURES.get(name, "Train with a supported layer instead.")
     if not stranger and name in SUPPORTED:  # an operation on tensors that is called as a layer
         got = f"the operation {name}{' with a constant' * (name in JOINING)}"
         if name in READERS:
-            cure = f"Use the layer keras.layers.{name} in its place."
+            cure = f"Use the layer keras.layers.{name} instead."
     near = [] if name in SUPPORTED else difflib.get_close_matches(name, SUPPORTED, cutoff=0.55)
     such = f", such as {', '.join(near)}" if near else ""
-    findings.add(
-        owner_of(layer), f"a layer that edgernn reads (docs/reference/support.md){such}", got, cure
-    )
+    findings.add(owner_of(layer), f"a supported layer (docs/reference/support.md){such}", got, cure)

@@ -54,7 +54,7 @@ _FREE = (
 )
 _FIXED: dict[str, tuple[Any, ...]] = {"go_backwards": (False,)}
 _CURES = {
-    "go_backwards": "A stream has no end to start from; train the layer forwards.",
+    "go_backwards": "A stream has no end to start from. Train the layer with go_backwards=False.",
 }
 #: Functions of gates, and of a SimpleRNN, that layers have beside those with any function.
 _GATES = ("sigmoid", "hard_sigmoid", "hard_sigmoid_keras2")
@@ -87,10 +87,10 @@ def read_rnn(layer: Any, context: Context) -> tuple[LayerPart, ...]:
         stacked = name == "StackedRNNCells"
         context.findings.add(
             owner_of(layer),
-            "a cell of type SimpleRNNCell, LSTMCell or GRUCell, or one that is registered",
+            "a cell of type SimpleRNNCell, LSTMCell or GRUCell, or a registered cell",
             f"cell {owner_of(layer.cell)}",
-            "Build one RNN layer per cell, all but the last with return_sequences=True, and copy "
-            "the weights."
+            "Build one RNN layer per cell, all except the last with return_sequences=True, and "
+            "copy the weights."
             if stacked
             else "Train with one of these cells, or register it: docs/guides/add-a-cell.md.",
         )

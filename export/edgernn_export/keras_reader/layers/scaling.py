@@ -11,7 +11,7 @@ from edgernn_export.keras_reader.findings import Context, owner_of
 from edgernn_export.keras_reader.layers.config import check_config, finite, weight
 from edgernn_export.keras_reader.layers.layer_parts import LayerPart, ScalePart, UnknownPart
 
-_LAST_AXIS = "Train with axis=-1: each feature normalized by itself."
+_LAST_AXIS = "Train with axis=-1, which normalizes each feature separately."
 #: keras.config.epsilon() where nobody changed it; a file does not say.
 _EPSILON = 1e-7
 

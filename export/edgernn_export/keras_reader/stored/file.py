@@ -51,7 +51,7 @@ def opened_file(path: Path, weights: Path | None = None) -> Iterator[StoredFile]
 
     Args:
         path: what holds the configuration.
-        weights: an HDF5 file with the weights; None takes those in ``path`` or beside it.
+        weights: an HDF5 file with the weights; None uses those in ``path`` or beside it.
 
     Raises:
         FileNotFoundError: there is nothing at a path.
@@ -90,8 +90,8 @@ def _from_hdf5(file: Any, owner: str) -> tuple[dict[str, Any], str | None]:
             owner,
             "a whole model",
             "weights without a model",
-            "Pass the architecture, written with model.to_json(), with these weights beside it or "
-            "given as weights.",
+            "Pass the architecture, written with model.to_json(), and these weights: in the "
+            "same folder, or as the argument weights.",
         )
     return _parsed(raw, owner), text(file.attrs.get("keras_version"))
 
@@ -127,7 +127,7 @@ def _member(archive: zipfile.ZipFile, name: str, owner: str) -> bytes:
     info = archive.getinfo(name)
     if info.file_size > max(_SMALL_BYTES, _MAX_EXPANSION * info.compress_size):
         got = f"{info.file_size} bytes packed in {info.compress_size}"
-        refuse(owner, f"{name} of a size that the archive can hold", got, _AGAIN)
+        refuse(owner, f"{name} with a size that fits the archive", got, _AGAIN)
     return archive.read(name)
 
 
@@ -137,7 +137,7 @@ def _read(path: Path) -> str:
             refuse(path.name, "an architecture", f"{path.stat().st_size} bytes of JSON", _AGAIN)
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError):
-        refuse(path.name, "JSON in UTF-8", "a file that is none", _AGAIN)
+        refuse(path.name, "JSON in UTF-8", "a file that is not", _AGAIN)
 
 
 def _parsed(raw: str, owner: str) -> dict[str, Any]:
@@ -153,11 +153,11 @@ def _parsed(raw: str, owner: str) -> dict[str, Any]:
 
 
 def _beside(path: Path) -> Path:
-    """The weights that lie beside an architecture under its name."""
+    """The weights in the folder of an architecture, under its name."""
     names = [pattern.format(path.stem) for pattern in _BESIDE]
     found = [path.with_name(name) for name in names if path.with_name(name).exists()]
     if not found:
         got = f"none named {', '.join(names)}"
-        cure = "Give their file: --weights FILE, or weights= in Python."
-        refuse(path.name, "weights beside the architecture", got, cure)
+        cure = "Pass the file of the weights: --weights FILE, or weights= in Python."
+        refuse(path.name, "weights next to the architecture", got, cure)
     return found[0]

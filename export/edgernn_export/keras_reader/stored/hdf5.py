@@ -86,10 +86,10 @@ def array(dataset: Any, owner: str) -> npt.NDArray[np.generic]:
     import h5py
 
     if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in "fiu":
-        refuse(owner, "weights of numbers", f"{dataset!r:.60}", _DAMAGED)
+        refuse(owner, "weights that are numbers", f"{dataset!r:.60}", _DAMAGED)
     size = math.prod(dataset.shape or ()) * dataset.dtype.itemsize
     stored = dataset.id.get_storage_size()
     if dataset.external or dataset.is_virtual or size > max(_SMALL_BYTES, _MAX_EXPANSION * stored):
         got = f"{dataset.name} of shape {dataset.shape} in {stored} bytes"
-        refuse(owner, "weights that the file holds", got, _DAMAGED)
+        refuse(owner, "weights stored in the file", got, _DAMAGED)
     return np.asarray(dataset[()])

@@ -2,7 +2,7 @@
 
 Keras 3 no longer loads either (it refuses the `time_major` argument that Keras 2 wrote for every
 recurrent layer, and all SavedModels), but it still understands the layers. The structure is
-rebuilt from the stored configuration, the weights are read beside it.
+rebuilt from the stored configuration, the weights are read separately.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def load_h5(path: Path, context: Context) -> Any:
     with h5py.File(path, "r") as file:
         raw = file.attrs.get("model_config")
     if raw is None:
-        raise ValueError("the file holds weights without a model; save the whole model")
+        raise ValueError("the file contains weights without a model; save the whole model")
     text = raw.decode() if isinstance(raw, bytes) else str(raw)
     model = _rebuild(json.loads(text), context)
     with warnings.catch_warnings():
@@ -59,7 +59,7 @@ def load_saved_model(path: Path, context: Context) -> Any:
     try:
         metadata = _metadata(path)
         if "config" not in metadata.get("root", {}):
-            raise ValueError("the SavedModel holds no model configuration")
+            raise ValueError("the SavedModel has no model configuration")
         model = _rebuild(metadata["root"], context)
         paths = {(at.rpartition(".")[0], node.get("name")): at for at, node in metadata.items()}
         _restore(model, "root", paths, _Checkpoint(path))
@@ -93,7 +93,7 @@ class _Checkpoint:
         for name in path:
             children = {child.local_name: child.node_id for child in node.children}
             if name not in children:
-                raise ValueError(f"the SavedModel holds no variable {'/'.join(path)}")
+                raise ValueError(f"the SavedModel has no variable {'/'.join(path)}")
             node = self._graph.nodes[children[name]]
         return np.asarray(self._reader.get_tensor(node.attributes[0].checkpoint_key))
 
@@ -109,7 +109,7 @@ def _restore(
             _restore(layer, where, paths, checkpoint)
         elif type(layer).__name__ in _WITH_WEIGHTS and layer.weights:
             if where is None:
-                raise ValueError(f"the SavedModel holds no layer {layer.name!r}")
+                raise ValueError(f"the SavedModel has no layer {layer.name!r}")
             inner = next((name for name in ("cell", "layer") if hasattr(layer, name)), None)
             holder = getattr(layer, inner) if inner else layer
             steps = where.split(".")[1:] + ([inner] if inner else [])
@@ -134,7 +134,7 @@ def _rebuild(config: dict[str, Any], context: Context) -> Any:
 
 
 def _with_input(config: Any) -> dict[str, Any]:
-    """A Sequential configuration of today: named, and with an input of its own.
+    """A Sequential configuration of today: named, and with a separate input.
 
     Until TensorFlow 2.2 the first layer had the shape of the input, until Keras 2.2.2 the list of
     layers was all there is.

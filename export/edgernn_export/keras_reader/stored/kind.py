@@ -16,11 +16,11 @@ _HDF5_MAGIC: Final = b"\x89HDF\r\n\x1a\n"
 #: HDF5 may begin behind a user block of 512 bytes or a larger power of two.
 _HDF5_STARTS: Final = (0, *(512 << n for n in range(8)))
 _ANOTHER: Final = "Pass a .keras file, a whole-model .h5 file, or its architecture as JSON."
-_NOT_KERAS: Final = "Pass the Keras model it was made from."
+_NOT_KERAS: Final = "Pass the Keras model that it was converted from."
 #: Beginnings of files that people pass by mistake: what to call them, and what helps.
 _FOREIGN: Final = (
-    (b"version https://git-lfs", "a Git LFS pointer", "Fetch the file itself: git lfs pull."),
-    (b"<", "a web page or XML", "Download the file itself."),
+    (b"version https://git-lfs", "a Git LFS pointer", "Fetch the file: git lfs pull."),
+    (b"<", "a web page or XML", "Download the model file instead of the web page."),
     (b"\x1f\x8b", "a gzip file", "Unpack it first."),
     (b"\xfd7zXZ\x00", "an xz file", "Unpack it first."),
     (b"\x80", "a pickled Python object", "Save the model with model.save('model.keras')."),
@@ -29,7 +29,7 @@ _FOREIGN: Final = (
 
 
 class FileKind(Enum):
-    """What is read at a path."""
+    """The content of a path."""
 
     ARCHIVE = "ZIP archive with config.json and weights"
     FOLDER = "the contents of such an archive"
@@ -52,7 +52,7 @@ def kind_of(path: Path) -> FileKind:
 
     Raises:
         FileNotFoundError: there is nothing at the path.
-        UnsupportedModelError: it is nothing that holds a Keras model, or cannot be opened.
+        UnsupportedModelError: it does not contain a Keras model, or cannot be opened.
     """
     if path.is_dir():
         return _folder(path)
@@ -63,7 +63,7 @@ def kind_of(path: Path) -> FileKind:
             head = file.read(_HEAD_BYTES)
             starts = [_at(file, start) for start in _HDF5_STARTS]
     except OSError as error:
-        refuse(path.name, "a file that can be read", error.strerror or "an error", "Check it.")
+        refuse(path.name, "a readable file", error.strerror or "an error", "Check it.")
     if _HDF5_MAGIC in starts:
         return FileKind.HDF5
     if head.startswith(b"PK"):
@@ -88,7 +88,7 @@ def _foreign(head: bytes) -> tuple[str, str]:
     for beginning, name, cure in _FOREIGN:
         if head.startswith(beginning):
             return name, cure
-    return "neither HDF5 nor a ZIP archive nor JSON", _ANOTHER
+    return "a file that is not HDF5, a ZIP archive or JSON", _ANOTHER
 
 
 def _archive(path: Path) -> FileKind:
@@ -118,7 +118,7 @@ def _folder(path: Path) -> FileKind:
         refuse(
             path.name,
             "a SavedModel with Keras layers",
-            "one with a graph alone (written by model.export or tf.saved_model.save)",
+            "one with only a graph (written by model.export or tf.saved_model.save)",
             "Save the model with model.save('model.keras') and pass that file.",
         )
     refuse(path.name, "a Keras model", "a directory without config.json", _ANOTHER)

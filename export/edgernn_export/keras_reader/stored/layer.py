@@ -60,7 +60,7 @@ class StoredLayer:
         stored_class: name of its class.
         cudnn: its weights lie as cuDNN wants them.
         custom: the class as its author calls it, or None for a class of Keras.
-        stored_module: where Keras has the class; None in files that do not say so.
+        stored_module: where Keras has the class; None in files that do not name it.
         config: arguments by name, those left out at their defaults.
         trainable: whether training changed its weights, which orders them in HDF5 files.
         dtype_policy: its precision, with a name.
@@ -147,7 +147,7 @@ class StoredLayer:
     def variables(self) -> list[tuple[str, bool]]:
         """Names of the weights in the order Keras stores them, and whether training changes them.
 
-        Empty where no reader knows the class.
+        Empty if no reader supports the class.
         """
         if self.inner is not None and self.inner is not self:
             return [(name, own and self.trainable) for name, own in self.inner.variables()]

@@ -19,7 +19,7 @@ class StoredModel(StoredLayer):
         file: name of the file.
         layers: layers and nested models in the order of the file, without the inputs of a
             Sequential model.
-        network: its calls; None for a model of a class of its own.
+        network: its calls; None for a custom model class.
     """
 
     def __init__(

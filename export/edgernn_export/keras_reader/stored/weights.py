@@ -20,12 +20,12 @@ from edgernn_export.keras_reader.stored.layer import StoredLayer
 from edgernn_export.keras_reader.stored.network import StoredModel
 
 _CONTAINERS: Final = ("layers", "_layer_checkpoint_dependencies")
-_ANOTHER: Final = "Save the model again, or pass the weights that belong to it."
+_ANOTHER: Final = "Save the model again, or pass the weights of this model."
 _GATES: Final = {"SimpleRNN": 1, "LSTM": 4, "GRU": 3}
 
 
 def fill(model: StoredModel, group: Any, owner: str) -> None:
-    """Read the weights of every layer that a reader knows.
+    """Read the weights of every layer that a reader supports.
 
     Args:
         model: the stored model.
@@ -153,7 +153,7 @@ def _convolution_shape(layer: StoredLayer, name: str) -> tuple[int | None, ...]:
 def _by_path(model: StoredModel, group: Any, owner: str) -> None:
     container = next((c for c in (child(group, n, owner) for n in _CONTAINERS) if c), None)
     if container is None:
-        refuse(owner, "weights of Keras 2 or 3", "none in their place", _ANOTHER)
+        refuse(owner, "weights of Keras 2 or 3", "none", _ANOTHER)
     for layer, path in _paths(model.layers, container):
         if isinstance(layer, StoredModel) and _weighted(layer):
             inner = child(container, path, owner)
@@ -179,7 +179,7 @@ def _take_path(layer: StoredLayer, container: Any, path: str, owner: str) -> Non
 def _paths(layers: list[StoredLayer], container: Any) -> list[tuple[StoredLayer, str]]:
     """Where each layer is stored: its class in snake case, numbered from the second on.
 
-    TensorFlow 2.12 to 2.14 left out numbers; what is there then counts in its order.
+    TensorFlow 2.12 to 2.14 omitted numbers; the existing ones then count in order.
     """
     by_class: dict[str, list[StoredLayer]] = {}
     for layer in layers:

@@ -1,1 +1,1 @@
-"""What quantizing makes of functions of one value: tables, exponents, layers of their own."""
+"""Quantization of functions of one value: tables, exponents, separate layers."""

@@ -154,7 +154,7 @@ def _tables(
 def _correction(nodes: FloatArray, middles: FloatArray) -> FloatArray:
     """Half of the error of linear interpolation, where both sides of an entry agree on its sign.
 
-    Where a function has a bend at an entry, one side has none of it: the entry stays as it is.
+    Where a function has a bend at an entry, one side has none of it: the entry stays unchanged.
     """
     gap = middles - (nodes[:-1] + nodes[1:]) / 2.0
     left, right = np.insert(gap, 0, gap[0]), np.append(gap, gap[-1])

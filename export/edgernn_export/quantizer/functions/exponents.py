@@ -1,4 +1,4 @@
-"""Exponents of a cell: those that calibration asks for, and with which all clauses hold."""
+"""Exponents of a cell: those that calibration requires, and with which all clauses hold."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ def _fitting(
     told = ", ".join(f"{name} {wanted[name]}" for name in free)
     raise RangeRefused(
         [
-            f"{layer.name}: expected values whose formats fit together, got a range of exponents "
-            f"({told}) for which no product has a shift. Train with gates that stay within 0 and 1 "
+            f"{layer.name}: expected values whose formats can be multiplied, got exponents "
+            f"({told}) without a valid shift. Train with gates between 0 and 1 "
             "(recurrent_activation='sigmoid'), or with smaller weights or readings."
         ]
     )

@@ -25,8 +25,8 @@ def quantize_pointwise(context: LayerContext, layer: FloatPointwise) -> Pointwis
 
     Raises:
         CalibrationError: all results were zero at every step, so nothing is known of their range.
-        QuantizationError: what it reads has several scales, or codes that stand for other numbers
-            than multiples of theirs.
+        QuantizationError: what it reads has several scales, or codes for numbers that are not
+            multiples of its scale.
     """
     within_one = PointwiseFunction.parse(layer.function).within_one
     scale = UNIT.scale if within_one else _output_scale(context, layer.name)
@@ -74,7 +74,7 @@ def _output_scale(context: LayerContext, name: str) -> float:
     reach = limit(stats.spread, stats.limit, context.plan.method) or stats.limit
     if not reach > 0.0:
         raise CalibrationError(
-            f"{name}: expected values that move in calibration, got zero at every step. "
+            f"{name}: expected values that change during calibration, got zero at every step. "
             "Calibrate with representative readings."
         )
     asked = np.array([reach * _headroom(context) / INT16_MAX])
@@ -86,8 +86,8 @@ def _output_scale(context: LayerContext, name: str) -> float:
 def _no_offset(context: LayerContext, name: str) -> None:
     if context.feed.offset.any():
         raise QuantizationError(
-            f"{name}: expected a layer before it, got the model's input, whose codes have offsets. "
-            "Put a merge or a linear Dense between them."
+            f"{name}: expected a layer before it, got the model's input, whose codes have "
+            "offsets. Add a merge or a linear Dense layer between them."
         )
 
 
@@ -97,8 +97,9 @@ def _one_scale(context: LayerContext, name: str) -> float:
     scales = context.feed.value_scale
     if np.ptp(scales) > 0.0:
         raise QuantizationError(
-            f"{name}: expected values of one scale, got {scales.min():.6g} to {scales.max():.6g}. "
-            "Put a merge or a linear Dense before it, which gives them one."
+            f"{name}: expected values of one scale, got {scales.min():.6g} to "
+            f"{scales.max():.6g}. Add a merge or a linear Dense layer before it, which gives "
+            "all values one scale."
         )
     return float(scales[0])
 

@@ -1,6 +1,6 @@
-"""Weights of 4 bits never make a larger file than those of 8.
+"""4-bit weights never make a larger file than 8-bit weights.
 
-Matrices of few weights are the case: 4 bits mostly ask for a scale of their own for input and state
+Matrices of few weights are the case: 4 bits mostly require separate scales for input and state
 (`quantize`'s ``operand_scales``), and a second product has a second entry in the header of the
 .edgernn file and a second multiplier per row, which may be more than the halved weights save. Such
 layers get one product and one scale, unless that costs a bit (four times the noise) or does not
@@ -56,7 +56,7 @@ def never_larger(build: Build, bits: ModelBits) -> Built:
 
     Args:
         build: makes a model.
-        bits: of its weights; 4 bits that were asked for by name are kept whatever they cost.
+        bits: of its weights; 4 bits that were requested by name are always kept.
     """
     made, free = build(bits, False), free_layers(bits)
     if not free or made.model.macs >= _MANY_WEIGHTS:

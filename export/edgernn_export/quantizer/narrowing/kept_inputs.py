@@ -4,8 +4,8 @@ A channel of readings with a heavy tail has a wide range, so that a code of it i
 is its gain. It takes the step of the row: the kernel's other columns, whose operands use all of
 their codes, are left with few levels. A recurrent kernel has no such columns. The noise at the
 layer's pre-activations that rounding is expected to cause, over the operands that calibration saw
-and that of the operands themselves included, says so before anything is run; it costs one more
-quantization of the first layers.
+and that of the operands themselves included, predicts this before anything is run; it costs one
+more quantization of the first layers.
 
 Kept is what makes nine tenths of that noise (10 dB), and more than as many bits spread over all
 weights of the layer would take away: 6.02 dB for one more bit in each.
@@ -79,7 +79,7 @@ def with_kept_input(
 
 
 def _free_input(context: LayerContext) -> str | None:
-    """The word for an input kernel whose 4 bits nobody asked for, beside others of 4 bits."""
+    """The word for an input kernel with 4 bits by default, next to other 4-bit matrices."""
     bits = context.weight_bits
     if bits is None or not context.reads_input or context.plan.operand_scales == "common":
         return None
@@ -103,7 +103,7 @@ def _share(made: Layer) -> float:
 
 
 def free_layers(bits: Mapping[str, LayerBits]) -> dict[str, LayerBits]:
-    """The layers of 4 bits, in all matrices, of which nobody asked for any."""
+    """The layers of 4 bits, in all matrices, all by default."""
     return {
         name: own
         for name, own in bits.items()
@@ -112,7 +112,7 @@ def free_layers(bits: Mapping[str, LayerBits]) -> dict[str, LayerBits]:
 
 
 def kept_bits(asked: ModelBits, integer: IntegerModel) -> list[WeightBitsWarning]:
-    """Warnings on bits that an integer model has instead of those asked for.
+    """Warnings about bits that an integer model has instead of the requested ones.
 
     Args:
         asked: bits of weights by layer.
@@ -122,8 +122,9 @@ def kept_bits(asked: ModelBits, integer: IntegerModel) -> list[WeightBitsWarning
     if free and Storage.DENSE4 not in integer.storages:
         return [
             WeightBitsWarning(
-                f"{integer.name}: the weights of {', '.join(free)} keep 8 bits, with 4 the file "
-                "would be larger. weight_bits gives 4 bits to layers it names."
+                f"{integer.name}: the weights of {', '.join(free)} keep 8 bits, because the "
+                "file would be larger with 4. To use 4 bits anyway, name these layers in "
+                "weight_bits."
             )
         ]
     kept = dict(integer.provenance.settings).get(KEPT)
@@ -131,7 +132,7 @@ def kept_bits(asked: ModelBits, integer: IntegerModel) -> list[WeightBitsWarning
         return []
     return [
         WeightBitsWarning(
-            f"{integer.name}: expected noise in calibration keeps input kernels at 8 bits: {kept}. "
-            "weight_bits gives 4 bits to layers it names."
+            f"{integer.name}: input kernels keep 8 bits, because 4 bits would add too much "
+            f"noise: {kept}. To use 4 bits anyway, name these layers in weight_bits."
         )
     ]

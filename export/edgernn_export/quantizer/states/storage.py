@@ -1,4 +1,4 @@
-"""How many bits states are stored in: what may be asked for, and which layers can have it."""
+"""The number of bits of states: the allowed values, and the layers that support them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ STORAGES: Final = ("auto", "16", "32")
 
 
 def storage_of(states: States, layer: str) -> str:
-    """What is asked for a layer."""
+    """The request for a layer."""
     return states if isinstance(states, str) else states.get(layer, "auto")
 
 
 def own_states(states: States, layers: Mapping[str, FloatLayer]) -> States:
-    """What is asked for the states of the layers of one program."""
+    """The request for the states of the layers of one program."""
     if isinstance(states, str):
         return states
     return {name: asked for name, asked in states.items() if name in layers}
@@ -31,7 +31,7 @@ def check_states(states: Any, layers: Mapping[str, FloatLayer]) -> None:
     """Refuse what is no choice, and wide states of layers that cannot have them.
 
     Args:
-        states: what is asked for.
+        states: the request.
         layers: all there are, by name.
 
     Raises:
@@ -57,13 +57,13 @@ def check_states(states: Any, layers: Mapping[str, FloatLayer]) -> None:
     if reasons:
         able = [name for name, layer in recurrent.items() if wide_defect(layer) is None]
         cure = (
-            f"Take it for the others, state={dict.fromkeys(able, '32')}."
+            f"Pass wide states for the other layers only: state={dict.fromkeys(able, '32')}."
             if able
             else "Take state='16'."
         )
         raise QuantizationError(
-            "quantize state: expected layers that can have wide states where '32' is asked for, "
-            f"got {'; '.join(reasons)}. {cure}"
+            "quantize state: expected '32' only for layers that can have wide states, got "
+            f"{'; '.join(reasons)}. {cure}"
         )
 
 
@@ -79,7 +79,7 @@ def check_storage(asked: Any, of: str = "") -> None:
 
 
 def settings(states: States) -> tuple[tuple[str, str], ...]:
-    """Provenance of what was asked for, where it is not the default."""
+    """Provenance of the request, if it is not the default."""
     if isinstance(states, str):
         return () if states == "auto" else (("state", states),)
     return (("state", ",".join(f"{name}={asked}" for name, asked in states.items())),)

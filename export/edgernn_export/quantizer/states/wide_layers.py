@@ -1,4 +1,4 @@
-"""Layers quantized with wide states, where they are asked for or found to be needed."""
+"""Layers quantized with wide states, if these are requested or needed."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _ENTRY_HEADROOM: Final = 2.0
 
 
 def quantize_state(context: LayerContext, layer: FloatLayer, longest_steps: int | None) -> Layer:
-    """Quantize a layer with the state that the plan asks for, or that calibration asks for.
+    """Quantize a layer with the state that the plan or the calibration requires.
 
     Args:
         context: of the layer.
@@ -124,7 +124,8 @@ def _leaky(
         kernel: over x, [H, I].
         recurrent: over h, [H, H]; None where each unit reads itself alone.
         bias: [H].
-        keep: what each unit keeps of itself [H]; what is not in [0, 1] of it stays in the matrix.
+        keep: the share that each unit keeps of itself [H]; values outside [0, 1] stay in the
+            matrix.
         rectified: a sum below 0 becomes 0.
     """
     stats, plan = context.stats("h"), context.plan
@@ -176,7 +177,7 @@ def _entry_shifts(
         bias: of the map.
         context: of the layer.
         code: real value of one code of the state.
-        state_reach: less than this below 0 changes nothing that a rectified state shows.
+        state_reach: a value less than this below 0 does not change a rectified state.
     """
     feed, precision = context.feed, context.plan.precision
     total = np.sum(parts, axis=0)

@@ -265,7 +265,7 @@ def common_is_harmless(
     """Whether one step per row for all terms raises the expected noise by at most ``allowed_db``.
 
     The noise is that of the rounded weights and that of the operands, which are multiples of
-    ``quantum`` and so carry quantum**2/12 each.
+    ``quantum`` and so contribute quantum**2/12 each.
     """
     operands = _operand_noise(separate, quantum)
     allowed = (operands + _weight_noise(separate, moments)) * float(10.0 ** (allowed_db / 10.0))

@@ -83,7 +83,7 @@ class LayerBits:
 
     Attributes:
         by_matrix: 8 or 4 by the word for each matrix.
-        asked: the words of those that somebody asked for by name, alone or with their layer.
+        asked: the words of those that were requested by name, alone or with their layer.
         matrices: what the words mean.
     """
 
@@ -118,7 +118,7 @@ ModelBits = Mapping[str, LayerBits]
 
 
 def matrix_name(layer: str, word: str) -> str:
-    """How a matrix is named beside those of other layers."""
+    """The name of a matrix among those of other layers."""
     return f"{layer}{_OF}{word}"
 
 
@@ -132,7 +132,7 @@ def bits_by_layer(layers: Mapping[str, Matrices], bits: int, changes: Any) -> di
             counts before that of its layer; or None.
 
     Raises:
-        QuantizationError: no mapping, or, all of them at once, unknown layers and matrices, other
+        QuantizationError: no mapping, or, in one error, unknown layers and matrices, other
             bits, and differing bits in one product.
     """
     if not isinstance(changes, Mapping | None):
@@ -157,7 +157,7 @@ def _unusable(layers: Mapping[str, Matrices], name: Any, asked: Any) -> list[str
         return [f"expected names among {', '.join(layers)}, got {name!r:.60}."]
     if of and word not in known.sources:
         words = ", ".join(matrix_name(layer, w) for w in known.sources)
-        return [f"expected {layer}, or of its matrices {words}, got {name!r:.60}."]
+        return [f"expected {layer} or one of its matrices, {words}, got {name!r:.60}."]
     if type(asked) is not int or asked not in DENSE:
         return [f"expected 8 or 4 bits for {name}, got {asked!r:.20}."]
     return []
@@ -175,8 +175,8 @@ def _split(name: str, own: LayerBits) -> list[str]:
         return []
     got = ", ".join(f"{matrix_name(name, w)}={n}" for w, n in own.by_matrix.items())
     return [
-        f"expected one number of bits in {name}, whose matrices stand in one product, got {got}. "
-        f"Give {name} alone."
+        f"expected one number of bits in {name}, whose matrices form one product, got {got}. "
+        f"Pass bits for {name} as a whole."
     ]
 
 
@@ -195,7 +195,7 @@ def check_scales(bits: ModelBits, operand_scales: str) -> None:
     ]
     if mixed:
         raise QuantizationError(
-            "quantize operand_scales: expected one number of bits in each layer for 'common', got "
-            f"{', '.join(mixed)}. Take operand_scales 'auto', which gives these layers a scale "
-            "for each matrix."
+            "quantize operand_scales: expected one number of bits in each layer for 'common', "
+            f"got {', '.join(mixed)}. Pass operand_scales='auto', which uses a separate scale "
+            "for each matrix in these layers."
         )

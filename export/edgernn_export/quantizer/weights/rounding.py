@@ -1,4 +1,4 @@
-"""Rounding of weights to few bits that minimises the error of the product, not of the weights.
+"""Rounding of weights to few bits that minimizes the error of the product, not of the weights.
 
 Columns are rounded one after another; the error each leaves is spread over the columns still to
 come, weighted by the covariance of the operands (Frantar et al. 2023, GPTQ; Hassibi & Stork 1993).

@@ -1,6 +1,6 @@
 """Constants of the border between physical values and codes for boards without floating point.
 
-A board hands over v * 2^frac_bits as int32. The number of fractional bits is chosen here, per
+A board passes v * 2^frac_bits as int32. The number of fractional bits is chosen here, per
 channel, as the largest with which every value that does not saturate stays below 2^30.
 """
 
@@ -128,8 +128,14 @@ def softmax_sentence(spec: OutputSpec, outputs: str) -> str:
     named = zip(port_names(spec.ports), spec.ports, strict=True)
     names = [name for name, port in named if port.softmax]
     if not names:
-        return f"The float model ends in a softmax: {outputs} are its logits, and the largest wins."
-    return f"Of {', '.join(names)}, {outputs} are logits of a softmax: of each, the largest wins."
+        return (
+            f"The float model ends in a softmax: {outputs} are its logits, and the largest "
+            "one is the predicted class."
+        )
+    return (
+        f"Of {', '.join(names)}, {outputs} are logits of a softmax: the largest one of each "
+        "is its predicted class."
+    )
 
 
 def quantize_sentence(spec: InputSpec) -> str:

@@ -92,7 +92,7 @@ def check_no_array(ctype: str, member: str) -> Check:
 
 
 def check_weights(member: str, name: str, size: str, content: Callable[[Layout], bytes]) -> Check:
-    """Of an array of weights, of which so many bytes count."""
+    """Of an array of weights, of which this many bytes count."""
     return Check(
         function="edgernn_check_int8s",
         arguments=f"&{member}, {name}, {size}",

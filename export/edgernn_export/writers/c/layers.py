@@ -68,7 +68,7 @@ class CLayer:
         index: position in the model; in programs that share states, of the layer in all of them.
         layer: the record.
         precision: of the model.
-        made: C expression of where its output is made; states lie where they are.
+        made: C expression of the place of its output; states stay in place.
         inputs: where the values lie that it reads; none where it reads operands.
         carried: members of the state that another program's layer has, too; none where it has its
             own.
@@ -170,7 +170,7 @@ class CLayer:
 
     @property
     def has_state_output(self) -> bool:
-        """Whether the output is the layer's first state; else it has a vector of its own."""
+        """Whether the output is the layer's first state; else it has a separate vector."""
         if self.kernel is None:
             (output,) = self.scheduled.outputs
             return (output.vector, output.start, output.width) == (0, 0, self.layer.units)

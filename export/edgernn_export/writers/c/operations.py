@@ -1,4 +1,4 @@
-"""One layer in C as calls of operations, where it has no kernel of its own."""
+"""One layer in C as calls of operations, if it has no separate kernel."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def plus(vector: str, start: int) -> str:
 
 
 def other_files(step: StepSchedule) -> dict[str, str]:
-    """Source files of operations beside `SOURCE` that a step calls -> their headers."""
+    """Source files of operations in addition to `SOURCE` that a step calls -> their headers."""
     files = {}
     for one in step.instructions:
         if one.call is VectorCall.NORMALIZE:
@@ -249,7 +249,7 @@ def scale_records(record_name: str, scales: Mapping[str, ScaleVector]) -> tuple[
 def norm_records(
     record_name: str, norms: Mapping[str, NormalizationConstants]
 ) -> tuple[str, list[Check]]:
-    """The constants that normalise, in one array, and the checks of all of them.
+    """The constants of a normalization, in one array, and the checks of all of them.
 
     Args:
         record_name: C identifier of the layer.

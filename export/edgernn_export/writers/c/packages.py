@@ -143,7 +143,7 @@ def free_prefix(options: COptions) -> str:
     if identifier(prefix).lower() in _TAKEN:
         raise EdgeRnnError(
             "export to c: expected a prefix that is not the name of another header or program, "
-            f"got {prefix!r:.60}. Choose a longer one, say '{identifier(prefix)}_model'."
+            f"got {prefix!r:.60}. Choose a longer one, such as '{identifier(prefix)}_model'."
         )
     return prefix
 
@@ -211,7 +211,7 @@ def filled(template: str, fields: Mapping[str, str]) -> str:
 def package_fields(
     model: IntegerModel, prefix: str, folder: str, library: Sequence[str]
 ) -> dict[str, str]:
-    """Text by the name that stands between two '@' in a template.
+    """Text by the name between two '@' in a template.
 
     Args:
         model: the integer model.
@@ -255,7 +255,7 @@ def common_fields(
 
 
 def _stream(model: IntegerModel, prefix: str) -> dict[str, str]:
-    """How a reading is handed over, and what comes before the first."""
+    """How a reading is passed, and what comes before the first."""
     call = f"{prefix}_step(&state, q_x, q_y)"
     step = f"if ({call} == 0) {{\n    return; /* no answer yet */\n}}"
     if model.window is None and model.rate is None:
@@ -328,12 +328,12 @@ def channel_fields(model: IntegerModel, upper: str) -> dict[str, str]:
 
 
 def _double(value: float) -> str:
-    """A C literal of nine digits, which neither precision can tell from the value."""
+    """A C literal of nine digits, which is exact enough for both precisions."""
     text = f"{value:.9g}"
     return text if re.search(r"[.e]", text) else text + ".0"
 
 
 def markdown(text: str) -> str:
-    """Text that Markdown shows as it is, in a table too."""
+    """Text that Markdown shows unchanged, in a table too."""
     line = json.dumps(text, ensure_ascii=False)[1:-1]
     return re.sub(r"([\\`*_{}\[\]<>#|&])", r"\\\1", line)

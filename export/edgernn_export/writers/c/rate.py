@@ -65,7 +65,7 @@ int32_t {prefix}_step({prefix}_state_t *state, const {prefix}_input_t *x, int16_
 
 
 def steps_of_an_answer(model: IntegerModel) -> str:
-    """How many steps of the network answer a window, beside the number of its readings."""
+    """How many steps of the network answer a window, compared with the number of its readings."""
     count = model.answer_steps
     return "as many steps" if model.rate is None else f"{count} step{'s' * (count > 1)}"
 
@@ -75,7 +75,7 @@ def start_constants(model: IntegerModel) -> tuple[str, list[Check]]:
     if model.rate is None:
         return "", []
     text, checks = start_record(_BEFORE, model.rate.start or (0,) * model.input.width)
-    return f"/* what stands for the readings before the stream */\n{text}\n", checks
+    return f"/* the values used for the readings before the stream */\n{text}\n", checks
 
 
 def start_files(model: IntegerModel) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -1,4 +1,4 @@
-"""The self-test beside a generated model: the golden stream, and two programs that run it."""
+"""The self-test of a generated model: the golden stream, and two programs that run it."""
 
 from __future__ import annotations
 

@@ -67,8 +67,8 @@ def write_c(
             identifier has become '_'.
         core: of `edgernn targets`, whose kernels alone are written; "host" or None for those of
             every core.
-        amalgamate: the kernels stand in the model's own source and header. Beside them is its
-            self-test, with the golden stream in it, and the programs that call it.
+        amalgamate: the kernels are in the model's own source and header. The folder also contains
+            its self-test, with the golden stream in it, and the programs that call it.
 
     Returns:
         Contents by path in a folder; same model, same bytes.
@@ -133,8 +133,8 @@ def checked_prefix(prefix: str) -> str:
     name = identifier(prefix)
     if not re.match(r"[A-Za-z]", name) or name.lower().startswith("edgernn"):
         raise EdgeRnnError(
-            "export to c: expected a prefix that begins with a letter and not with 'edgernn', "
-            f"got {prefix!r:.60}. The kernels own the symbols that begin with 'edgernn'."
+            "export to c: expected a prefix that starts with a letter and not with 'edgernn', "
+            f"which the kernels use, got {prefix!r:.60}. Choose another prefix."
         )
     return name
 
@@ -253,7 +253,7 @@ def channel_bits(model: IntegerModel, upper: str) -> str:
 
 
 def carried_bytes(model: IntegerModel) -> int:
-    """What a stream carries, as the first bytes of the state struct."""
+    """The values that a stream keeps, as the first bytes of the state struct."""
     place_bytes = 0 if model.window is None and model.rate is None else 2  # of the next reading
     return model.interface().carried_bytes + place_bytes
 

@@ -172,7 +172,7 @@ class _Layout:
     def _directly_put_out(self, index: int, units: int) -> int | None:
         """Where in the model's output a layer is made that nothing else reads; None: nowhere.
 
-        The output may lie where the input does, so nothing is written there before that is read.
+        The output may share memory with the input, so the input is read before it is overwritten.
         """
         whole = RoutePart(source=index, start=0, width=units)
         output = self._wiring[-1]
@@ -211,7 +211,7 @@ class _Layout:
         return part.source != MODEL_INPUT or self._tokens or not self._narrow
 
     def _is_direct(self, reader: int) -> bool:
-        """Whether a layer reads every vector where it lies."""
+        """Whether a layer reads every vector in place."""
         route = self._wiring[reader]
         ends = [*accumulate(part.width for part in route)]
         bounds = [*zip([0, *ends], ends, strict=False)]

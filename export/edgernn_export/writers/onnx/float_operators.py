@@ -61,15 +61,15 @@ def write_onnx_float(model: FloatModel) -> bytes:
 
     Inputs: ``x`` [T, B, I] and every state, ``<layer>.h`` and for an LSTM ``<layer>.c``, [1, B, H];
     T and B are free. Registered cells have the states of their record, delays of convolutions
-    ``<layer>.h``, the rows they hold. All states of a stream begin with zeros: where what stands
-    for the rows before it is another number, a delay's state is the rows less that. Outputs: ``y``
-    [T, B, O] (probabilities where the model ends in a softmax) and every final state as
-    ``<name>_out``. A stream cut into chunks is continued through the states.
+    ``<layer>.h``, the rows they hold. All states of a stream begin with zeros: if the value for the
+    rows before it is another number, a delay's state is the rows less that. Outputs: ``y`` [T, B,
+    O] (probabilities where the model ends in a softmax) and every final state as ``<name>_out``. A
+    stream cut into chunks is continued through the states.
 
-    Of a model with several inputs or outputs, these stand in place of ``x`` or ``y`` by their own
+    For a model with several inputs or outputs, these replace ``x`` or ``y`` by their own
     names. Of a model that answers every R readings, a step is one of T, and reads [R*I] as
     `edgernn.model.interface.Rate.blocks` cuts a stream. Steps before the first answer
-    (`Rate.unanswered`) are run like others; then all states begin anew but those of delays.
+    (`Rate.unanswered`) are run like others; then all states except those of delays start again.
 
     Args:
         model: the float model.
@@ -114,9 +114,9 @@ def _ports(model: FloatModel) -> StepPorts:
     if model.input_ports and model.step_inputs != model.inputs:
         raise UnsupportedModelError(
             [
-                f"{model.name}: expected one input for the float form of ONNX where a step takes "
-                f"several readings, got {len(model.input_ports)}. Train with one input and slice "
-                "it, or export the integer model."
+                f"{model.name}: expected one input for a float ONNX file of a model with "
+                f"several readings per step, got {len(model.input_ports)}. Train with one "
+                "input and slice it, or export the integer model."
             ]
         )
     return named_ports(

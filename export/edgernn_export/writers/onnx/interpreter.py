@@ -1,4 +1,4 @@
-"""A graph of operations as ONNX nodes: what a layer becomes that has no form of its own.
+"""A graph of operations as ONNX nodes: the form of a layer without a dedicated one.
 
 Values are int32 [1, N] codes; operands are the rows that `Tables` makes of them.
 """

@@ -1,8 +1,8 @@
 """Normalization (NUMERICS.md clause 7.11) as ONNX nodes of int32.
 
 A bit length is the number of powers of two that are reached. Floor shifts of what may be negative
-are divisions of something lifted above 0, or, where the shift is a tensor, of what is left when
-the floor modulus is taken off.
+are divisions of something lifted above 0, or, where the shift is a tensor, of the rest after the
+floor modulus is subtracted.
 """
 
 from __future__ import annotations

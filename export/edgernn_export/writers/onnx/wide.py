@@ -1,7 +1,7 @@
 """Wide states (NUMERICS.md clauses 7.20 to 7.23) as ONNX nodes of int32.
 
-Floor divisions of what may be near either end of int32 are divisions of what is left when the
-floor modulus is taken off.
+Floor divisions of what may be near either end of int32 are divisions of the rest after the floor
+modulus is subtracted.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def leaky_sum(
         g: the graph.
         state: before the step.
         entry: int32 codes.
-        constants: what is lost, and the scales of the entry.
+        constants: the constant of the loss, and the scales of the entry.
         rectified: a sum below 0 becomes 0.
     """
     loss = UpperLower(g.constant(constants.high), g.constant(constants.low))

@@ -191,7 +191,7 @@ def _product16(
     """R(sat16(half_up(acc, k)) * m, 15) of clause 5.2.
 
     Operands are multiples of 4 and the bias is 1 modulo 4 (clause 5.4), so that no accumulator
-    is a tie of any FULLY_CONNECTED kernel; k stands in the weights' scales.
+    is a tie of any FULLY_CONNECTED kernel; k is in the weights' scales.
     """
     if not is_power_of_two(q.scale):
         q = ops.relabel(graph, q, PREACTIVATION.scale)

@@ -218,7 +218,7 @@ def _rows(record: Affine, order: npt.NDArray[np.intp]) -> Affine:
 
 
 def _halves(record: Affine) -> tuple[Affine, Affine]:
-    """The two terms of a map as maps of their own; a common bias goes with the first."""
+    """The two terms of a map as separate maps; a common bias belongs to the first."""
     if isinstance(record, Affine8):
         first, second = record.terms
         none = np.zeros_like(record.bias)
@@ -230,7 +230,7 @@ def _halves(record: Affine) -> tuple[Affine, Affine]:
 
 
 def emit(layer: Layer, site: Site) -> Emitted:
-    """Append a layer: in a form of its own where it has one, else operation by operation."""
+    """Append a layer: in its dedicated form if it has one, else operation by operation."""
     own = EMIT.get(type(layer))
     if own is not None:
         return own(layer, site)

@@ -1,4 +1,4 @@
-"""A small builder of .tflite files; it knows the flatbuffer, not the arithmetic."""
+"""A small builder of .tflite files; it handles the flatbuffer, not the arithmetic."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def load_schema() -> ModuleType:
     """The TFLite schema's object API, without importing the runtime that ships it.
 
     Raises:
-        BackendUnavailable: neither package, or not flatbuffers, is installed.
+        BackendUnavailable: flatbuffers or both packages are missing.
     """
     for package, inside in _SCHEMA_FILES:
         found = importlib.util.find_spec(package)
@@ -154,7 +154,7 @@ class Graph:
 
     Args:
         name: of the subgraph.
-        file: receives it; by default one of its own.
+        file: receives it; by default a new one.
     """
 
     def __init__(self, name: str, file: GraphFile | None = None) -> None:

@@ -1,6 +1,6 @@
 """Operators of int32, which are exact in every runtime, and what clauses 1.2 and 1.3 are of them.
 
-There is no logarithm and no shift by an amount of its own in a table: a bit length is the number of
+There is no logarithm and no shift by a variable amount in a table: a bit length is the number of
 powers of two that are reached, and what a clause shifts by it is gathered from a table.
 """
 

@@ -1,4 +1,4 @@
-"""A graph of operations as TFLite operators: what a layer becomes that has no form of its own."""
+"""A graph of operations as TFLite operators: the form of a layer without a dedicated one."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class OperatorEmitter:
         return found
 
     def scale(self, op: Op) -> float:
-        """What is written on the result of an operation."""
+        """The label of an operation's result."""
         form = op.result.format
         return self.free_scale if form is None else form.scale
 

@@ -200,7 +200,7 @@ def joined(graph: Graph, name: str, parts: Sequence[Tensor]) -> Tensor:
 
 def relabel(graph: Graph, v: Tensor, scale: float) -> Tensor:
     """The same codes under another scale; RESHAPE copies and looks at no scale."""
-    out = graph.tensor(f"relabelled.{v.index}", v.width, v.dtype, scale)
+    out = graph.tensor(f"relabeled.{v.index}", v.width, v.dtype, scale)
     shape = graph.constant(f"shape.{v.index}", np.array([1, v.width], np.int32))
     graph.operator("RESHAPE", 1, [v, shape], [out], kind="ReshapeOptions", newShape=[1, v.width])
     return out

@@ -42,7 +42,7 @@ class Share(NamedTuple):
 
 
 class Named(NamedTuple):
-    """What results are called and labelled with.
+    """What results are called and labeled with.
 
     Attributes:
         high: name of the new state.
@@ -130,7 +130,7 @@ def leaky_sum(
         named: of the new state.
         state: before the step.
         entry: int16.
-        constants: what is lost, and the scales of the entry.
+        constants: the constant of the loss, and the scales of the entry.
         rectified: a sum below 0 becomes 0.
     """
     g = Int32Operators(graph, named.high)

@@ -2,7 +2,7 @@
 
 The file has one signature, "step": inputs "x" and one int16 vector per state (named as in
 `IntegerModel.states`), outputs "y" and the new states under the same names with "_out" appended.
-Of a model with several inputs or outputs, these stand in place of "x" or "y" by their own names.
+For a model with several inputs or outputs, these replace "x" or "y", by their names.
 Where a step takes several readings, an input holds them one behind another, the oldest first.
 Everything is integer; the metadata entry "edgernn" holds the interface as JSON.
 
@@ -84,7 +84,7 @@ def build(
 
     Args:
         model: what it computes.
-        file: receives it; by default one of its own.
+        file: receives it; by default a new one.
     """
     graph, ports = Graph(model.name, file), step_ports(model)
     inputs = {port.name: _input(graph, model, port) for port in ports.inputs}
@@ -159,9 +159,9 @@ class TensorVectors(RoutedVectors[Tensor]):
 
 
 def _input(graph: Graph, model: IntegerModel, port: PortTensor) -> Tensor:
-    """The tensor of an input, labelled with the real scale where one number can say it.
+    """The tensor of an input, labeled with the real scale where one number can say it.
 
-    Otherwise the tensor's name says where to look, and it carries the scale under which it joins
+    Otherwise the tensor's name says where to look, and it has the scale under which it joins
     the hidden state's operand.
     """
     scale = _common_scale(model.input.scale[port.channels])
@@ -200,7 +200,7 @@ def _output_scale(model: IntegerModel, index: int) -> float:
 def _put_out(
     graph: Graph, model: IntegerModel, port: PortTensor, parts: Sequence[Tensor]
 ) -> Tensor:
-    """The tensor of an output; that of a network is labelled as `_input` labels."""
+    """The tensor of an output; that of a network is labeled as `_input` labels."""
     y = ops.joined(graph, f"{port.name}.y", parts)
     scale = _common_scale(model.output.scale[port.channels])
     if scale is None or scale == y.scale or not (model.routes or model.output.ports):

@@ -79,7 +79,7 @@ def test_squared_distance_of_hidden_states():
 def test_weights_per_step_for_answers_per_stream_are_refused():
     from edgernn_export.compress.distillation.losses import soft_targets
 
-    with pytest.raises(DistillationError, match=r"sample_weight: .* got the shape \(6, 4\)"):
+    with pytest.raises(DistillationError, match=r"sample_weight: .* got shape \(6, 4\)"):
         soft_targets(*tensors(STUDENT[:, 0], TEACHER[:, 0]), 2.0, WEIGHTS)
 
 

@@ -37,8 +37,8 @@ def refused(match: str, student: Any, tutor: Any, **options: Any) -> None:
         ({"alpha": True}, "alpha: .* got True"),
         ({"hidden_weight": -1}, "hidden_weight: expected a number at least 0, got -1"),
         ({"task": "multi"}, "task: expected one of classes, binary, values, got 'multi'"),
-        ({"task": None}, "got linear from the teacher and linear from the student. Say which"),
-        ({"student_layer": "rnn"}, "student_layer: expected hidden_weight above 0"),
+        ({"task": None}, "got linear from the teacher and linear from the student. Pass task="),
+        ({"student_layer": "rnn"}, "student_layer: expected hidden_weight > 0"),
         ({"teacher_layer": "gru", "hidden_weight": 1}, "got 'gru'. It has 'rnn', 'head'"),
     ],
 )
@@ -85,18 +85,18 @@ def test_heads_are_found_under_quantization_aware_training(head):
 
 def test_shapes_that_do_not_fit():
     student, tutor = network(4), teacher()
-    refused(r"expected outputs \(None, 3\) as the teacher has, got \(None, 2\)",
+    refused(r"expected output shape \(None, 3\) like the teacher, got \(None, 2\)",
             network(4, outputs=2), tutor, task="classes")  # fmt: skip
-    refused(r"expected outputs \(None, 3\) .* got \(None, None, 3\)",
+    refused(r"expected output shape \(None, 3\) .* got \(None, None, 3\)",
             network(4, steps=True), tutor, task="classes")  # fmt: skip
     import keras
 
     wide = keras.Sequential([keras.Input((None, 5)), keras.layers.GRU(3)])
-    refused(r"expected readings \(None, None, 3\) .* got \(None, None, 5\)", wide, tutor,
+    refused(r"expected input shape \(None, None, 3\) .* got \(None, None, 5\)", wide, tutor,
             task="values")  # fmt: skip
     refused("student: expected a keras.Model, got str", "student.keras", tutor)
     refused("got one that is not built", keras.Sequential([keras.layers.GRU(3)]), tutor)
-    refused("expected weights of its own, got 'sequential.*rnn", student, student, task="values")
+    refused("expected separate weights, got 'sequential.*rnn", student, student, task="values")
 
 
 def test_models_that_mask_or_keep_states():

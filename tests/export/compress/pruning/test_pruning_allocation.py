@@ -113,9 +113,7 @@ def test_gates_of_small_weights_keep_theirs(allocation: str, candidate: int) -> 
     if candidate:
         pruning.on_train_begin()
     else:
-        text = (
-            r"rnn/kernel: gate n keeps 0\.0 % of its weights where 10\.0 % were asked for; rnn/rec"
-        )
+        text = r"rnn/kernel: gate n keeps 0\.0 % of its weights instead of 10\.0 %; rnn/rec"
         with pytest.warns(EdgeRnnWarning, match=text):
             pruning.on_train_begin()
     for kind in ("kernel", "recurrent_kernel"):

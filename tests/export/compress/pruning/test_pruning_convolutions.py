@@ -130,7 +130,9 @@ def test_a_saved_state_goes_on_with_its_convolutions(tmp_path):
     assert not any(turned(whole, name)[~mask].any() for name, mask in resumed.masks.items())
     assert resumed.masks["dilated/kernel"].mean() < one.masks["dilated/kernel"].mean() < 1.0
     other = network()
-    with pytest.raises(PruningError, match="expected zeros where the saved state masks"):
+    with pytest.raises(
+        PruningError, match="expected zeros at the weights masked by the saved state"
+    ):
         fit(other, MagnitudePruning.resume(tmp_path / "state.npz"))
 
 
@@ -150,7 +152,11 @@ def test_the_command_prunes_convolutions_that_are_named(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("layers", "name", "message"),
     [
-        (lambda: [L.DepthwiseConv1D(1, name="a"), L.GRU(3)], "a", "every weight is a constant"),
+        (
+            lambda: [L.DepthwiseConv1D(1, name="a"), L.GRU(3)],
+            "a",
+            "every weight is a separate constant",
+        ),
         (lambda: [L.Dense(3), L.Dropout(0.1, name="a"), L.GRU(3)], "a", r"got 'a' \(Dropout\)"),
     ],
 )
@@ -163,7 +169,9 @@ def test_what_has_no_matrix_is_refused_with_the_reason(layers, name, message):
 
 def test_tables_are_refused_with_the_reason():
     model = keras.Sequential([keras.Input((None,)), L.Embedding(9, 4, name="table"), L.GRU(3)])
-    with pytest.raises(PruningError, match=r"Embedding\)\. Tables lie whole, so that a row"):
+    with pytest.raises(
+        PruningError, match=r"Embedding\)\. Tables are stored in full, so that a row"
+    ):
         densities(model, ["table"])
 
 

@@ -236,7 +236,7 @@ def test_several_batches_in_one_step_are_refused() -> None:
 def test_an_unused_callback_has_nothing_to_tell(tmp_path: Path) -> None:
     pruning = pruner(0.5)
     for ask in (lambda: pruning.masks, pruning.report, lambda: pruning.save(tmp_path / "x")):
-        with pytest.raises(PruningError, match="has been through fit"):
+        with pytest.raises(PruningError, match="was used in fit"):
             ask()
 
 

@@ -140,7 +140,7 @@ def test_teachers_that_do_not_fit_are_refused():
 
     xs = streams(2, 40)
     wide = network(recurrent("gru_after"), keras.layers.Dense(5))
-    with pytest.raises(DistillationError, match=r"outputs of the widths \[2\] .* got \[5\]"):
+    with pytest.raises(DistillationError, match=r"outputs of widths \[2\] .* got \[5\]"):
         qat_model(forecaster(), xs, distil_from=wide)
     going_on = network(recurrent("gru_after", stateful=True), keras.layers.Dense(2), batch=2)
     with pytest.raises(DistillationError, match=r"got stateful=True\. Build it with"):

@@ -189,7 +189,7 @@ def test_networks_that_answer_some_readings_are_refused(options):
         [keras.Input((None, 3)), la.Conv1D(3, 2, **options), la.GRU(3, return_sequences=True)]
     )
     xs = NETWORKS["convolutions"][1](3, 60, 1)
-    with pytest.raises(TrainingError, match=r"got one answer .* build it without strides"):
+    with pytest.raises(TrainingError, match=r"got one answer .* and without strides"):
         qat_model(float_model, xs)
 
 

@@ -217,9 +217,9 @@ def test_misuse_is_refused(tmp_path):
     import keras
 
     float_model = network(recurrent("lstm"), keras.layers.Dense(2))
-    with pytest.raises(TrainingError, match="made by qat_model"):
+    with pytest.raises(TrainingError, match="created by qat_model"):
         integer_model(float_model)
-    with pytest.raises(TrainingError, match="made by qat_model"):
+    with pytest.raises(TrainingError, match="created by qat_model"):
         integer_model("model.keras")
     xs = streams(2, 20)
     model = qat_model(float_model, xs)

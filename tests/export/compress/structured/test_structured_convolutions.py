@@ -121,7 +121,7 @@ def test_an_offset_that_a_convolution_pads_around_is_refused():
 def test_depthwise_kernels_do_not_read_what_goes(kind):
     layer = L.SeparableConv1D(4, 1) if kind == "SeparableConv1D" else L.DepthwiseConv1D(1)
     model = sequential(gru(), layer, gru("last"), L.Dense(2))
-    message = f"expected a recurrent layer, Dense or Conv1D behind what is removed, got {kind}"
+    message = f"expected a recurrent layer, Dense or Conv1D after the pruned layer, got {kind}"
     with pytest.raises(PruningError, match=message):
         unit_norms(model)
     assert remove_units(model, keep={"last": 3}).get_layer("last").cell.units == 3

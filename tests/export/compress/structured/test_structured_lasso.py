@@ -180,7 +180,10 @@ def test_from_training_to_integers(tmp_path):
         ({"strength": {"rnn": "x"}}, "strength['rnn']: expected a number of at least 0, got 'x'."),
         ({"strength": 1.0, "threshold": np.nan}, "threshold: expected a number of at least 0,"),
         ({"strength": 1.0, "begin_step": 1.5}, "begin_step: expected a whole number of at least"),
-        ({"strength": {"rnn": 1.0}, "layers": ["rnn"]}, "layers: expected None beside a dict of"),
+        (
+            {"strength": {"rnn": 1.0}, "layers": ["rnn"]},
+            "layers: expected None together with a dict of",
+        ),
     ],
 )
 def test_refuses_settings(options, message):
@@ -191,7 +194,7 @@ def test_refuses_settings(options, message):
 
 def test_refuses_models():
     lasso = GroupLasso(0.1)
-    with pytest.raises(PruningError, match="expected a callback that has been through fit"):
+    with pytest.raises(PruningError, match="expected a callback that was used in fit"):
         lasso.report()
     with pytest.raises(PruningError, match="layer: expected the name of one recurrent or Dense"):
         fit_one_batch(still(), GroupLasso({"absent": 0.1}))

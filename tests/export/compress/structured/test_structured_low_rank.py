@@ -105,15 +105,15 @@ def test_the_factors_quantize(precision):
     ("options", "message"),
     [
         ({"rank": 6}, "'rnn' (LSTM): expected a rank that saves weights, got 6, which makes 192 "),
-        ({"rank": 99}, "Ask for a rank of at most 5."),
+        ({"rank": 99}, "Pass a rank of at most 5."),
         ({"rank": 0}, "rank: expected a whole number of at least 1, got 0."),
         ({"energy": 1.5}, "energy: expected a share above 0 and at most 1, got 1.5."),
         ({"rank": 1, "energy": 0.5}, "rank: expected at most one of rank, energy, got rank and en"),
         ({"rank": 1, "matrix": "bias"}, "matrix: expected one of kernel, recurrent_kernel, got"),
         (
             {"rank": 1, "matrix": "recurrent_kernel"},
-            "'rnn' (LSTM): expected the kernel to factorize, got its recurrent kernel. No cell of "
-            "the integer model holds a recurrent kernel in two factors",
+            "'rnn' (LSTM): expected the kernel to factorize, got its recurrent kernel. The "
+            "integer model does not support factorized recurrent kernels",
         ),
     ],
 )
@@ -127,7 +127,7 @@ def test_refuses_names_and_kernels_too_small():
     with pytest.raises(PruningError, match=r"got 'none'. This model has 'rnn', 'head';"):
         factorize(network(), "none")
     model = sequential(L.LSTM(2, return_sequences=True), L.Dense(1, name="head"))
-    with pytest.raises(PruningError, match=r"weights 3\. Leave this kernel whole\."):
+    with pytest.raises(PruningError, match=r"weights 3\. Do not factorize this kernel\."):
         factorize(model, "head", rank=1)
     twice = sequential(L.GRU(2, name="x", return_sequences=True), L.Dense(1, name="y"))
     outer = keras.Sequential([keras.Input((None, 3)), twice, L.Dense(2, name="y")])

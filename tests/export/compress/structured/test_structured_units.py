@@ -231,7 +231,7 @@ OUTPUTS = "expected a recurrent layer that another layer reads, got 'rnn' (LSTM)
         ({"threshold": -1.0}, "threshold: expected a number of at least 0, got -1.0."),
         ({"threshold": 99.0}, "'a' (LSTM): expected a unit with a group norm above 99, got 6 of"),
         ({"keep": 2, "fraction": 0.5}, "keep: expected at most one of keep, fraction, threshold,"),
-        ({"layers": []}, "layers: expected at least one name, got none. Leave layers out."),
+        ({"layers": []}, "layers: expected at least one name, got none. Omit layers."),
         ({"keep": {}}, "layers: expected at least one name, got none."),
         ({"layers": ["c"]}, "layer: expected the name of one recurrent or Dense layer, got 'c'."),
         ({"layers": ["scaling"]}, "Dense layer, got 'scaling' (Normalization). This model has 'a'"),

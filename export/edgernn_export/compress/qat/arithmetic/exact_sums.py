@@ -2,7 +2,7 @@
 
 Floats are exact in any order of addition up to 2**24. A sum that may pass that is a float64; where
 a back-end has none it is kept as two float32 numbers, 4096 * high + low, side by side before the
-rows: [..., 2, R]. The sum's gradient then stands in both.
+rows: [..., 2, R]. Both then have the sum's gradient.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Readings to codes in training, as clause 9.1 of NUMERICS.md has them: in double precision.
 
-JAX has none unless a whole program asks for it. There a reading is compared with the smallest
+JAX has none unless it is enabled for a whole program. There a reading is compared with the smallest
 float32 that each code stands for, found in double precision beforehand: what makes a code never
 falls as a reading rises, so the code is the last one whose reading is reached.
 """

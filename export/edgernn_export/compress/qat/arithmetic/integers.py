@@ -66,7 +66,7 @@ def codes_of(weights: Tensor, rate: Tensor, limit: float) -> Tensor:
     """Integers min(max(rint(w * rate), -limit), limit) of real weights.
 
     A weight beyond the limit gets its gradient too: were it held there, its row's largest weight
-    could never grow, and the step, which follows that weight, neither.
+    and the step that follows it could never grow.
 
     Args:
         weights: float32 [..., R].

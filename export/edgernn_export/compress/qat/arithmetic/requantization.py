@@ -91,7 +91,7 @@ def rounded_sum(
 ) -> Tensor:
     """Integers of sums of products, the same in whatever order a back-end adds.
 
-    Each product is rounded by itself and added in int32. The gradient is that of the real sum.
+    Each product is rounded separately and added in int32. The gradient is that of the real sum.
 
     Args:
         terms: values and rates of the same shape, float32, [R] or [N, R], which has N products.

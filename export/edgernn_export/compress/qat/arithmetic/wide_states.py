@@ -133,7 +133,7 @@ def gated_sum(
         high: of the state.
         low: of the state.
         loss: the gate of the share that is lost, and its code.
-        candidate: what is gained.
+        candidate: the gain.
         gain: the gate of its share, and its code.
         shift: fraction bits of the candidate less those of the state.
     """
@@ -180,7 +180,7 @@ def leaky_sum(
         high: of the state.
         low: of the state.
         entry: what is taken in.
-        constants: what is lost, and the scales of what is taken in.
+        constants: the constant of the loss, and the scales of the input.
         rectified: a sum below 0 becomes 0.
     """
     loss = tuple(ops.convert_to_tensor(a.astype(np.int32)) for a in (constants.high, constants.low))

@@ -1,1 +1,1 @@
-"""Affine maps under training: weights, their integers, and what stands in their columns."""
+"""Affine maps under training: weights, their integers, and the contents of their columns."""

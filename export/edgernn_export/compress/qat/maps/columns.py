@@ -1,7 +1,7 @@
-"""What stands in the columns of a layer under training: readings or values, of which scale.
+"""The contents of a layer's columns under training: readings or values, and their scale.
 
-A route may put readings beside values of several layers, and a delay holds either. Each column has
-a unit, what a weight of 1 turns into 1: of readings a sixth of their calibrated range, as three
+A route may combine readings with values of several layers, and a delay holds either. Each column
+has a unit, what a weight of 1 turns into 1: of readings a sixth of their calibrated range, as three
 standard deviations are on either side of the mean; of values 1. Layers that share weights have them
 in the units of the first one.
 """
@@ -30,7 +30,7 @@ class Columns:
 
     Attributes:
         codes: int16 codes, or codes of the input, per unit, float64 [N].
-        unit: what a weight of 1 turns into 1, float64 [N], in the real units of what is read.
+        unit: what a weight of 1 turns into 1, float64 [N], in the real units of the input.
         offset: real value of code 0, float64 [N]; 0 of values of layers.
         mean: of the readings, float64 [N]; 0 of values of layers.
         are_codes: which columns are codes of the input, bool [N].
@@ -50,7 +50,7 @@ class Columns:
 
     @staticmethod
     def of(model: IntegerModel, index: int, mean: FloatArray) -> Columns:
-        """The columns of layer ``index`` with weights of its own.
+        """The columns of layer ``index`` with its own weights.
 
         Args:
             model: the integer model.

@@ -132,7 +132,7 @@ def _gain(bias_gain: FloatArray, codes: FloatArray | float) -> FloatArray:
 
 
 def _cell_specs(model: IntegerModel, index: int, columns: Columns) -> tuple[MapSpec, ...]:
-    """The maps of a registered cell, in the order of its record, each with weights of its own.
+    """The maps of a registered cell, in the order of its record, each with its own weights.
 
     Raises:
         TrainingError: a map reads two values besides the input.
@@ -154,8 +154,8 @@ def _cell_specs(model: IntegerModel, index: int, columns: Columns) -> tuple[MapS
             (value,) = made[name].reads
             if RECURRENT in gains:
                 raise TrainingError(
-                    f"{op.result.name}: expected a map of the input and one other value, got one "
-                    "of two others. Train the float network, and quantize it after training."
+                    f"{op.result.name}: expected a map of the input and one other value, got a "
+                    "map of two others. Train the float network and quantize it afterwards."
                 )
             gains[RECURRENT] = gain * _scale_of(value) * precision.operand_ratio
             read = Source.H if source is Source.XH else source

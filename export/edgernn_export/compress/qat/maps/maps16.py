@@ -189,7 +189,7 @@ class Maps16:
         return {name: one.nearest(weights) for name, one in self._maps.items()}
 
     def nearest_bias(self, name: str, weights: Mapping[str, FloatArray]) -> FloatArray:
-        """The float bias of a map that gives the integer model's beside these weights."""
+        """The float bias of a map that results in the integer model's bias for these weights."""
         return self._maps[name].nearest_bias(weights)
 
     def begin(self, weights: dict[str, FloatArray]) -> None:

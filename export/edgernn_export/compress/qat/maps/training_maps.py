@@ -137,7 +137,7 @@ class TermVariables:
         }
 
     def wanted_step(self, weights: Weights) -> Tensor:
-        """Step per row that the weights ask for, 0 where they are all zero."""
+        """Step per row that the weights require, 0 if they are all zero."""
         peaks = [
             ops.max(ops.abs(self._of(weights, m) * constant(gain)), axis=0)
             for m, gain in self.gains.items()

@@ -31,7 +31,7 @@ _OWN: Final = """\
 
 
 class Amalgamation:
-    """Joins texts, so that none is there twice where it would be seen twice."""
+    """Joins texts, so that none occurs twice in one scope."""
 
     def __init__(
         self, kernels: Kernels, texts: Mapping[str, str], storages: dict[str, int]
@@ -144,7 +144,7 @@ class Amalgamation:
 
 
 def _without_idle_prototypes(text: str) -> str:
-    """The text without functions that it declares and neither defines nor calls."""
+    """The text without functions that it declares but does not define or call."""
     names = Counter(re.findall(r"\bedgernn_\w+", text))
     return re.sub(
         r"^EDGERNN_API [^;{}]*?\b(edgernn_\w+)\([^;{}]*\);\n",

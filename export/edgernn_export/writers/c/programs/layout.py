@@ -1,4 +1,4 @@
-"""Where the vectors and constants of programs lie in C: what they have in common is there once."""
+"""Where the vectors and constants of programs lie in C: common ones are stored once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class CProgram:
     Attributes:
         model: the program.
         prefix: of its functions and types.
-        step: its step; the vectors that it carries are members of the state of all programs.
+        step: its step; its state vectors are members of the state of all programs.
         resets: statements that give each state its initial value, by name of the state.
         vectors: the member of each state, by name of the state.
         output: the member that holds its last output; "" where no other program begins with it.

@@ -1,4 +1,4 @@
-"""The C of programs as a package: that of a model, with files of its own in ``of_programs``."""
+"""The C of programs as a package: that of a model, with separate files in ``of_programs``."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def write_programs(
 def _fields(
     programs: ProgramSet, prefix: str, folder: str, library: Sequence[str]
 ) -> dict[str, str]:
-    """Text by the name that stands between two '@' in a template."""
+    """Text by the name between two '@' in a template."""
     models = programs.programs
     return common_fields(programs, prefix, folder, library) | {
         "inputs": ", ".join(f"{m.input.width} ({m.name})" for m in models),

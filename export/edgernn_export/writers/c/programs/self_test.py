@@ -1,7 +1,7 @@
 """The self-test of programs that share states: a golden walk, which begins and steps all of them.
 
 First every program begins and reads its golden stream, then each takes some steps from where it
-is, then each begins anew with what the others have left by then.
+is, then each begins again from the current states of the others.
 """
 
 from __future__ import annotations

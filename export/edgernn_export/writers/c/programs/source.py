@@ -43,8 +43,8 @@ def write_c_programs(
 ) -> dict[str, bytes]:
     """Write programs that share states as C99 sources with the kernels they need.
 
-    A state that programs share is one vector of the state struct, and what equal layers of theirs
-    compute with is there once.
+    A state that programs share is one vector of the state struct, and the constants of equal layers
+    are stored once.
 
     Args:
         programs: the set.
@@ -199,7 +199,7 @@ def _carried(made: Sequence[CProgram]) -> dict[str, int]:
 
 
 def carried_bytes(programs: ProgramSet, made: Sequence[CProgram]) -> int:
-    """What a stream carries: all states, and outputs that other programs begin with."""
+    """The values that a stream keeps: all states, and outputs that other programs begin with."""
     outputs = sum(p.model.output.width for p in made if p.output)
     return programs.state_bytes + 2 * outputs
 
