@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from edgernn.cli.arguments import check_model_file, model_file
 from edgernn.cli.commands import SUBCOMMANDS, command_groups, command_module, command_parser
 from edgernn.cli.failures import fail, file_sentence, missing_library
 from edgernn.cli.parsing import common_first, did_you_mean, given
@@ -100,7 +101,9 @@ def _dispatch(arguments: list[str], as_json: bool) -> int:
     try:
         parser = command_parser(name)
         with _warnings_in_one_line(name):
-            code: int = command_module(name).main(parser.parse(arguments[1:]))
+            args = parser.parse(arguments[1:])
+            _check_model_files(parser, args)
+            code: int = command_module(name).main(args)
         return code
     except argparse.ArgumentError as error:
         return fail(name, error, USAGE, as_json=as_json)
@@ -117,6 +120,20 @@ def _dispatch(arguments: list[str], as_json: bool) -> int:
         return fail(name, error, USAGE, as_json=as_json, message=file_sentence(error))
     except EdgeRnnError as error:
         return fail(name, error, USAGE, as_json=as_json)
+
+
+def _check_model_files(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Look at the files that arguments of the type `model_file` name.
+
+    Raises:
+        EdgeRnnError: one of them cannot be a model.
+    """
+    for action in parser._actions:  # argparse has no public list of its arguments
+        if action.type is model_file:
+            given = getattr(args, action.dest)
+            for path in given if isinstance(given, list) else [given]:
+                if path is not None:
+                    check_model_file(path)
 
 
 @contextlib.contextmanager

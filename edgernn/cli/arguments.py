@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +16,10 @@ from edgernn.session.policies import OnBadReading, Policy, check_policy
 
 #: Models inside the package, by name.
 PACKAGED: Final = {"demo": "demo.edgernn"}
+_MODEL_SUFFIXES: Final = (".edgernn", ".tflite", ".onnx")
+_TABLE_SUFFIXES: Final = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".npy", ".npz", ".xz", ".gz")
+#: First bytes of .keras archives and of HDF5 files.
+_KERAS_MAGIC: Final = (b"PK\x03\x04", b"\x89HDF\r\n\x1a\n")
 
 
 def add_model_argument(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +41,8 @@ def model_path(args: argparse.Namespace) -> Path:
     """The file of the model that the arguments name.
 
     Raises:
-        EdgeRnnError: no model or two models, or the packaged model is missing.
+        EdgeRnnError: no model or two models, the packaged model is missing, or the file cannot be
+            a model.
     """
     given = [value for value in (args.path, args.model) if value is not None]
     if len(given) != 1:
@@ -44,7 +50,9 @@ def model_path(args: argparse.Namespace) -> Path:
             f"model: expected one model, got {' and '.join(given) or 'none'}. "
             "Pass one file, or 'demo' for the packaged model."
         )
-    return model_file(given[0])
+    path = model_file(given[0])
+    check_model_file(path)
+    return path
 
 
 def model_file(text: str) -> Path:
@@ -67,6 +75,41 @@ def model_file(text: str) -> Path:
             "Reinstall edgernn."
         )
     return packaged
+
+
+def check_model_file(path: Path) -> None:
+    """Refuse a file that cannot be a model; damaged model files have errors of their own.
+
+    Args:
+        path: a model file, or a folder with exported C sources.
+
+    Raises:
+        EdgeRnnError: no such file, a folder without sources, a Keras model or a table.
+    """
+    if path.is_dir():
+        if any(path.glob("*.c")):
+            return
+        raise EdgeRnnError(f"model: expected a file, got the folder '{path}'.")
+    if not path.exists():
+        nearby = [p.name for p in path.parent.glob("*") if p.suffix in _MODEL_SUFFIXES]
+        like = difflib.get_close_matches(path.name, nearby, n=1)
+        hint = f" Did you mean '{path.with_name(like[0])}'?" if like else ""
+        raise EdgeRnnError(f"model: expected an existing file, got '{path!s:.200}'.{hint}")
+    if not path.is_file():
+        return  # a pipe, whose content can be read once only
+    with path.open("rb") as file:
+        head = file.read(8)
+    if head.startswith(_KERAS_MAGIC):
+        raise EdgeRnnError(
+            f"model: expected an .edgernn, .tflite or .onnx file, got a Keras model ('{path.name}')"
+            f". Quantize it first: edgernn quantize {path} --calibration READINGS "
+            f"-o {path.with_suffix('.edgernn')}"
+        )
+    if path.suffix.lower() in _TABLE_SUFFIXES:
+        raise EdgeRnnError(
+            f"model: expected an .edgernn, .tflite or .onnx file, got '{path.name}'. "
+            "Pass the model first, and readings with their own option."
+        )
 
 
 def is_packaged(path: Path) -> bool:

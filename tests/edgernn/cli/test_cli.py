@@ -133,7 +133,7 @@ def test_help_is_a_command_too(capsys):
 @pytest.mark.parametrize(
     ("arguments", "kind", "command", "code"),
     [
-        (["info", "m.h5"], "BackendUnavailable", "info", 2),
+        (["info", "m.h5"], "EdgeRnnError", "info", 2),
         (["info", "--nothing"], "ArgumentError", "info", 2),
         (["nothing"], "ArgumentError", None, 2),
         ([], "ArgumentError", None, 2),
@@ -379,9 +379,9 @@ def test_info_says_how_weights_are_stored(tmp_path, capsys):
             "model: expected one model, got none. Pass one file, or 'demo' for the packaged model.",
         ),
         (["a", "--model", "b"], "model: expected one model, got a and b."),
-        (["missing.edgernn"], "expected a readable file, got No such file or directory"),
-        (["missing.onnx"], "load: expected an existing file, got 'missing.onnx'."),
-        (["m.h5"], "load: expected a file ending in .edgernn, .onnx, .tflite, got 'm.h5'."),
+        (["missing.edgernn"], "model: expected an existing file, got 'missing.edgernn'."),
+        (["missing.onnx"], "model: expected an existing file, got 'missing.onnx'."),
+        (["m.h5"], "model: expected an existing file, got 'm.h5'."),
     ],
 )
 def test_info_refuses_what_it_cannot_open(arguments, message, capsys):
@@ -401,3 +401,29 @@ def test_a_packaged_model_that_is_not_there_is_named(monkeypatch, capsys):
 def test_the_packaged_model_is_described(capsys):
     assert main(["info", "--model", "demo", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["file"] == "demo.edgernn"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        (
+            "a.keras",
+            b"PK\x03\x04",
+            "got a Keras model ('a.keras'). Quantize it first: edgernn quantize",
+        ),
+        ("b.edgernn", b"\x89HDF\r\n\x1a\n", "got a Keras model ('b.edgernn'). Quantize it first"),
+        ("t.csv", b"x,y\n1,2\n", "expected an .edgernn, .tflite or .onnx file, got 't.csv'."),
+        ("folder", None, "model: expected a file, got the folder '"),
+        ("modle.edgernn", "absent", "Did you mean '"),
+    ],
+)
+@pytest.mark.parametrize("command", [["info"], ["run"], ["bench"]])
+def test_files_of_other_kinds_are_named(tmp_path, capsys, command, name, content, message):
+    (tmp_path / "model.edgernn").write_bytes(b"")
+    path = tmp_path / name
+    if content is None:
+        path.mkdir()
+    elif content != "absent":
+        path.write_bytes(content)
+    assert main([*command, str(path)]) == 2
+    assert message in capsys.readouterr().err

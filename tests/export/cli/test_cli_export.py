@@ -103,7 +103,7 @@ def test_export_of_a_package_names_every_file_of_its_own(model_file, tmp_path, c
             "got 'Signal'. Choose a longer one, such as 'Signal_model'.",
         ),
         (["{}", "--to", "tflite,keras"], "edgernn export: export: expected formats among tflite, "),
-        (["absent.edgernn"], "expected a readable file, got No such file or directory"),
+        (["absent.edgernn"], "model: expected an existing file, got 'absent.edgernn'."),
         ([], "the following arguments are required: MODEL.edgernn"),
     ],
 )
