@@ -4,6 +4,7 @@ import shlex
 
 import pytest
 
+from edgernn.bench.file_sizes import C_WEIGHTS
 from edgernn.cli import main
 from edgernn.cli.commands import command_parser
 from edgernn.model.formats import Precision
@@ -32,7 +33,7 @@ def test_commands_run(folder, capsys):
         assert main(shlex.split(command)[1:]) == 0, command
     printed = capsys.readouterr().out
     assert len(found) == 2 and "ESP32-C3-DevKitM-1 (esp32-c3), rv32imc" in printed
-    for label in (".tflite, gzip [B]", "µs per step, median", "C, weights in flash [B]"):
+    for label in (".tflite, gzip [B]", "µs per step, median", f"{C_WEIGHTS} [B]"):
         assert f"\n{label} " in printed
 
 

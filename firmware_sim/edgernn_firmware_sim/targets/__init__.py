@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from difflib import get_close_matches
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -124,8 +125,10 @@ def find(name: str | Path) -> tuple[Core | None, Board | None]:
         return cores()[name], None
     if name in boards():
         return _with_core(boards()[name])
+    names = [*cores(), *boards()]
+    near = "".join(f"Did you mean '{n}'? " for n in get_close_matches(name.lower(), names, 1))
     raise TargetError(
-        f"--target: expected one of {', '.join([*cores(), *boards()])}, got '{name}'. "
+        f"--target: expected one of {', '.join(names)}, got '{name}'. {near}"
         "List them with: edgernn targets"
     )
 

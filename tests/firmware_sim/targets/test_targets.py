@@ -104,6 +104,8 @@ def test_a_core_is_found_without_a_board_and_a_board_with_its_core():
 def test_an_unknown_target_is_refused_with_all_names():
     with pytest.raises(TargetError, match=r"cortex-m0, .*rv32imc, bluepill, .* got 'arduino'\."):
         find("arduino")
+    with pytest.raises(TargetError, match=r"got 'picoo'\. Did you mean 'pico'\? List them with"):
+        find("picoo")
 
 
 def test_names_are_unique_over_cores_and_boards():
