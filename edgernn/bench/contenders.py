@@ -42,8 +42,8 @@ class Contender:
         call: takes ``per_call`` steps, for times of single calls; None if only turns are timed.
         rows: arguments of the calls of one turn.
         per_call: steps of one call.
-        departure: RMS of the difference from the float network over the RMS of its outputs; None
-            if there is no float network to compare with.
+        departure: RMS of the difference from the float network, in standard deviations of its
+            outputs; None if there is no float network to compare with.
         note: how the program is configured.
     """
 

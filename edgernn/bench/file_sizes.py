@@ -6,7 +6,7 @@ import gzip
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from edgernn.container.file import to_bytes
 from edgernn.container.memory import weight_memory
@@ -14,7 +14,7 @@ from edgernn.model.integer_model import IntegerModel
 
 #: What the size table calls the model's own file.
 EDGERNN: Final = ".edgernn"
-C_WEIGHTS: Final = "C, weights in flash"
+C_WEIGHTS: Final = "C, weights only"
 _FILES: Final = {"tflite": ".tflite", "onnx": ".onnx"}
 
 
@@ -46,6 +46,7 @@ def file_sizes(
     model: IntegerModel,
     files: Mapping[str, Path],
     others: Iterable[tuple[str, Path]] = (),
+    boards: Iterable[Mapping[str, Any]] = (),
 ) -> tuple[FileSize, ...]:
     """Sizes of the model in all formats at hand.
 
@@ -53,12 +54,23 @@ def file_sizes(
         model: the integer model.
         files: exported files by format.
         others: names and files of the float network and of peers.
+        boards: costs of boards; the flash of linked programs counts.
     """
     sizes = [size_of(EDGERNN, to_bytes(model))]
     sizes += [size_of(_FILES[kind], path.read_bytes()) for kind, path in files.items()]
     weights = weight_memory(model.layers).total_bytes
     sizes.append(FileSize(name=C_WEIGHTS, bytes=weights, gzip_bytes=None))
     sizes += [
+        FileSize(name=linked(board["target"]), bytes=board["flash_bytes"], gzip_bytes=None)
+        for board in boards
+        if board["measured"]
+    ]
+    sizes += [
         size_of(name, path.read_bytes(), ours=False) for name, path in others if path.is_file()
     ]
     return tuple(sizes)
+
+
+def linked(target: str) -> str:
+    """What the size table calls the code and constants of a linked program."""
+    return f"C, linked for {target}"

@@ -223,8 +223,6 @@ class _Run:
         """Make a file of the float network, if it is none."""
         if isinstance(float_model, (str, PathLike)):
             self.float_model = Path(float_model)
-            if self.float_model.is_file():
-                self.others.append(("Keras file, float", self.float_model))
         else:
             self.float_model = self.folder / "float.keras"
             float_model.save(self.float_model)
@@ -240,15 +238,18 @@ class _Run:
             "folder": str(self.folder),
         }
         if not peers:
-            self.float_ys = in_process(_WORKSTATION["float"], order)["float_ys"]
+            self._take_float_facts(in_process(_WORKSTATION["float"], order))
             return
         missing = missing_text(PEERS["keras"])
         if missing:
             raise EdgeRnnError(f"bench peers: expected TensorFlow, got none: {missing}.")
         worker = self._open(stack, "keras", PEERS["keras"], order, exact=False)
         if worker is not None:
-            self.float_ys = worker.facts["float_ys"]
-            self.others += [(title, Path(file)) for title, file in worker.facts["files"]]
+            self._take_float_facts(worker.facts)
+
+    def _take_float_facts(self, facts: Mapping[str, Any]) -> None:
+        self.float_ys = facts["float_ys"]
+        self.others += [(title, Path(file)) for title, file in facts["files"]]
 
     def open_own(
         self, stack: ExitStack, programs: Mapping[str, BenchProgram], streams: Sequence[int]
@@ -335,7 +336,7 @@ class _Run:
         timings = timings_of(self.workers, network, samples)
         exact = [timing for timing in timings if timing.exact and timing.way == "step"]
         counted = judged(exact, named)
-        sizes = file_sizes(model, self.files, self.others)
+        sizes = file_sizes(model, self.files, self.others, boards)
         figures = [BoardFigures.of(board) for board in boards]
         kept = None if accuracy is None else accuracy["kept"]
         return Benchmark(

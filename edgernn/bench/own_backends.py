@@ -9,17 +9,22 @@ from typing import Any, Final
 import numpy as np
 
 import edgernn
+from edgernn.backends import open_backend
 from edgernn.backends.native import isas
 from edgernn.bench.contenders import Contender, Opened, called, chunked, stepped
 from edgernn.bench.probe import Probe, by_step, first_answer, period
 from edgernn.errors import BackendMismatch, BackendUnavailable
-from edgernn.model.formats import FloatArray
+from edgernn.model.formats import FloatArray, Int16Array, OperandArray
 from edgernn.session.session import Session
 
 #: Ways of taking steps, as labels name them.
 STEP: Final = "step"
 BIND: Final = "bind"
 RUN: Final = "run"
+#: Integer codes in and out, nothing checked: what is left is the network itself.
+CODES: Final = "codes"
+#: Peers in the numbers of their files, nothing checked.
+BARE: Final = "bare"
 #: Most streams that are timed together.
 MOST_STREAMS: Final = 1024
 #: Readings that each stream takes before the next one has its turn.
@@ -90,9 +95,9 @@ def _departure(probe: Probe, float_ys: str | None) -> float | None:
 
 
 def departure(ys: FloatArray, wanted: FloatArray) -> float | None:
-    """RMS of the difference from the float network over the RMS of its outputs.
+    """RMS of the difference from the float network, in standard deviations of its outputs.
 
-    Readings that the float network does not answer are left out.
+    Readings that the float network does not answer are left out, and outputs that never change.
 
     Args:
         ys: outputs [N, O].
@@ -109,8 +114,12 @@ def departure(ys: FloatArray, wanted: FloatArray) -> float | None:
     ys, wanted = ys[answered], wanted[answered]
     if not np.isfinite(ys).all():
         raise BackendUnavailable("its outputs are not finite numbers")
-    size = float(np.sqrt(np.mean(wanted**2))) if len(wanted) else 0.0
-    return float(np.sqrt(np.mean((ys - wanted) ** 2))) / size if size else None
+    spread = np.std(wanted, axis=0) if len(wanted) else np.zeros(1)
+    moving = spread > 0
+    if not moving.any():
+        return None
+    shares = (ys[:, moving] - wanted[:, moving]) / spread[moving]
+    return float(np.sqrt(np.mean(shares**2)))
 
 
 def _ways(
@@ -133,8 +142,28 @@ def _ways(
         return
     if job["backend"] == "native":
         yield _bound(session, xs, head, period=every, isa=isa, departure=share)
+    codes = _codes(session, probe, job)
+    if codes is not None:
+        rows = list(session.interface.quantize(xs))
+        yield stepped(*head, codes, rows, way=CODES, isa=isa, departure=share)
     for count in job["streams"]:
         yield from _many([session.new_stream() for _ in range(count)], xs, head, isa)
+
+
+def _codes(
+    session: Session, probe: Probe, job: dict[str, Any]
+) -> Callable[[OperandArray], Int16Array] | None:
+    """A checked step from codes to codes, if the runtime and the kind of model have one."""
+    interface = session.interface
+    if interface.window is not None or interface.rate is not None:
+        return None
+    backend: Any = open_backend(job["file"], job["backend"], **job["options"])
+    if not hasattr(backend, "unchecked_step"):
+        return None
+    step: Callable[[OperandArray], Int16Array] = backend.unchecked_step()
+    q_ys = np.stack([step(q_x) for q_x in interface.quantize(probe.xs)])
+    probe.check(f"{job['program']}, codes", interface.dequantize(q_ys))
+    return step
 
 
 def _bound(session: Session, xs: FloatArray, head: tuple[str, str], **named: Any) -> Contender:

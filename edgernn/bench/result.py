@@ -74,7 +74,7 @@ class Benchmark:
 
         Args:
             program: as in the table, for example "native".
-            way: "step" or "bind"; of peers, as in the table.
+            way: "step", "bind" or "codes"; of peers "bare".
 
         Raises:
             KeyError: it was not measured.

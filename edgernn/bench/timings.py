@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from edgernn.bench.own_backends import RUN
+from edgernn.bench.own_backends import BARE, RUN, STEP
 from edgernn.bench.workers import Label, Worker
 
 #: Called with what is done now, the number of finished stages and the number of all.
@@ -32,8 +32,8 @@ class Timing:
         median_us, p95_us, p99_us: of single calls, in microseconds.
         run_us: median microseconds per step when many readings are passed in one call; None if
             the program has no such call.
-        departure: RMS of the difference from the float network over the RMS of its outputs; None
-            without a float network.
+        departure: RMS of the difference from the float network, in standard deviations of its
+            outputs; None without a float network.
         note: how the program is configured.
     """
 
@@ -141,7 +141,7 @@ def _timings(
             if not one["calls"] or way == RUN or _STREAMS.fullmatch(way):
                 continue
             us = np.array(samples[program, form, way, isa]) / 1000
-            in_run = samples.get((program, form, RUN, isa)) if way == "step" else None
+            in_run = samples.get((program, form, RUN, isa)) if way in (STEP, BARE) else None
             median, p95, p99 = np.percentile(us, (50, 95, 99)).tolist()
             yield Timing(
                 program=program,

@@ -86,11 +86,16 @@ def _times(found: Benchmark) -> Iterator[str]:
         "median, p95 and p99 of single calls; in run: per step when many readings are passed at a "
         "time; memory: peak of the process"
     )
+    yield muted(
+        "step, bind: physical units in and out, missing values are checked; codes: integer codes, "
+        "no checks; bare: numbers of the file, no checks"
+    )
     if found.stream != EVERY_READING:
         yield muted("some calls only collect readings for the next answer; their times count too")
     if compared:
         yield muted(
-            "error: RMS of the difference from the float network over the RMS of its outputs"
+            "error: RMS of the difference from the float network on these readings, in percent of "
+            "the standard deviation of its outputs"
         )
     if peers:
         yield muted("* the float network, or a stock conversion of it:")

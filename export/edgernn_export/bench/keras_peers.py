@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from edgernn.bench.contenders import Contender, LeftOut, Opened, fastest_ns, stepped
-from edgernn.bench.own_backends import departure
+from edgernn.bench.own_backends import BARE, departure
 from edgernn.bench.probe import Probe
 from edgernn.model.formats import FloatArray
 from edgernn.model.integer_model import IntegerModel
@@ -27,6 +27,7 @@ from edgernn_export.keras_reader.reader import read_keras
 #: Files in the benchmark's folder.
 FLOAT_YS: Final = "float_ys.npy"
 FLOAT_OUTPUTS: Final = "float_outputs.npy"
+FLOAT_KERAS: Final = "without_optimizer.keras"
 FLOAT_ONNX: Final = "float.onnx"
 #: The same for a network that peers do not run: its size counts.
 FLOAT_SIZE: Final = "float_size.onnx"
@@ -34,6 +35,7 @@ FLOAT_STEP: Final = "float_step.tflite"
 INT8_STEP: Final = "int8_step.tflite"
 #: Titles of the files in the table of sizes.
 TITLES: Final = {
+    FLOAT_KERAS: ".keras, without optimizer",
     FLOAT_ONNX: ".onnx, float operators",
     FLOAT_SIZE: ".onnx, float operators",
     FLOAT_STEP: ".tflite, float step",
@@ -49,13 +51,23 @@ def float_facts(order: dict[str, Any]) -> dict[str, Any]:
             of the .edgernn file; "probe", file of the readings; "folder" for files.
 
     Returns:
-        "float_ys": path of the outputs [T, O], logits, NaN where there is none.
+        "float_ys", path of the outputs [T, O], logits, NaN where there is none; and "files", titles
+        and paths of files whose sizes count.
 
     Raises:
         EdgeRnnError: the network cannot be read, or its widths are not those of the model.
     """
     _float_outputs(order)
-    return {"float_ys": str(Path(order["folder"]) / FLOAT_YS)}
+    folder = Path(order["folder"])
+    files = _write_keras(order["keras"], folder)
+    return _facts(folder, files)
+
+
+def _facts(folder: Path, files: list[str]) -> dict[str, Any]:
+    return {
+        "float_ys": str(folder / FLOAT_YS),
+        "files": [(TITLES[name], str(folder / name)) for name in files],
+    }
 
 
 def _float_outputs(order: dict[str, Any]) -> tuple[FloatModel, IntegerModel, Probe]:
@@ -102,7 +114,8 @@ def open_keras(network_name: str, order: dict[str, Any]) -> Opened:
     reason = reason_against_steps(network, model.window)
     if reason:
         left_out.append(LeftOut(what="float .onnx in onnxruntime", why=reason))
-    files = _write_onnx(network, folder, FLOAT_SIZE if reason else FLOAT_ONNX, left_out)
+    files = _write_keras(order["keras"], folder)
+    files += _write_onnx(network, folder, FLOAT_SIZE if reason else FLOAT_ONNX, left_out)
     contenders: list[Contender] = []
     reason = reason_against(network, model.window)
     if reason:
@@ -111,11 +124,18 @@ def open_keras(network_name: str, order: dict[str, Any]) -> Opened:
         step = keras_step(network)
         files += _write_steps(step, probe, folder, left_out)
         contenders = _contenders(step, probe, np.load(folder / FLOAT_YS), left_out)
-    facts = {
-        "float_ys": str(folder / FLOAT_YS),
-        "files": [(TITLES[name], str(folder / name)) for name in files],
-    }
+    facts = _facts(folder, files)
     return Opened(contenders={network_name: contenders}, left_out=left_out, facts=facts)
+
+
+def _write_keras(path: str, folder: Path) -> list[str]:
+    """The network without the state of its optimizer; nothing of other kinds of files."""
+    import keras
+
+    if Path(path).suffix != ".keras":
+        return []
+    keras.models.load_model(path, compile=False).save(folder / FLOAT_KERAS)
+    return [FLOAT_KERAS]
 
 
 def _write_onnx(network: FloatModel, folder: Path, name: str, left_out: list[LeftOut]) -> list[str]:
@@ -162,7 +182,7 @@ def _contenders(
     ys = np.stack([fresh(x) for x in rows]).astype(np.float64)
     share = departure(ys, wanted)
     note = f"one step with explicit states, {best}, the faster one with and without XLA"
-    return [stepped("keras", "float32", fresh, rows, departure=share, note=note)]
+    return [stepped("keras", "float32", fresh, rows, way=BARE, departure=share, note=note)]
 
 
 def _rows(xs: FloatArray) -> list[Any]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from edgernn.bench.contenders import Contender, LeftOut, Opened, chunked, stepped
-from edgernn.bench.own_backends import RUN, departure
+from edgernn.bench.own_backends import BARE, RUN, departure
 from edgernn.bench.probe import Probe
 from edgernn.install import hint
 from edgernn.model.formats import FloatArray
@@ -114,6 +114,6 @@ def _both(
     """Single steps, and the same in chunks."""
     named: dict[str, Any] = {"departure": share, "note": note}
     return [
-        stepped(program, form, step, list(rows), **named),
+        stepped(program, form, step, list(rows), way=BARE, **named),
         chunked(program, form, run, rows, way=RUN, **named),
     ]

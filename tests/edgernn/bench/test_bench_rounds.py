@@ -119,12 +119,15 @@ def test_one_bit_that_differs_is_refused():
         Probe(xs=probe.xs, ys=np.array([[np.nan] * 2, [1.0, 2.0], [3.0, 4.0]])).check("me", ys)
 
 
-def test_error_is_a_share_of_rms_over_answered_readings():
-    wanted = np.array([[np.nan], [3.0], [4.0], [7.0]])
-    assert departure(np.array([[9.0], [3.0], [5.0]]), wanted) == pytest.approx(1 / 5)
-    assert departure(np.array([[9.0]]), wanted) is None
+def test_error_is_a_share_of_the_standard_deviation_over_answered_readings():
+    wanted = np.array([[np.nan, 1.0], [33.0, 1.0], [35.0, 1.0], [7.0, 1.0]])
+    ys = np.array(
+        [[9.0, 1.0], [33.0, 9.0], [35.5, 1.0]]
+    )  # an output that never changes is no scale
+    assert departure(ys, wanted) == pytest.approx(np.sqrt(0.5**2 / 2))
+    assert departure(np.array([[9.0, 1.0]]), wanted) is None
     with pytest.raises(BackendUnavailable, match="not finite"):
-        departure(np.array([[0.0], [np.nan]]), wanted)
+        departure(np.array([[0.0, 1.0], [np.nan, 1.0]]), wanted)
 
 
 def timing(program, p99_us, isa=""):
