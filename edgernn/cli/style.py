@@ -108,7 +108,7 @@ def table(
     *,
     indent: int = 0,
 ) -> list[str]:
-    """The lines of a table: headings in bold, a rule, one line per row.
+    """The lines of a table: headings in bold, a rule under each, one line per row.
 
     Columns are as wide as their widest cell and two spaces apart. Columns of figures lean to the
     right, all others to the left.
@@ -142,7 +142,8 @@ def table(
         for index, text in enumerate(row[:-1] if row is not None else ()):
             widths[index] = max(widths[index], width_of(text))
     margin = " " * indent
-    rule = margin + muted("  ".join("-" * width for width in widths))
+    dashes = [("-" if title else " ") * w for title, w in zip(headings, widths, strict=True)]
+    rule = margin + muted("  ".join(dashes).rstrip())
     titles = [heading(title) for title in headings]
     lines = [margin + _line(titles, sides, widths), rule]
     lines += [rule if row is None else margin + _line(row, sides, widths) for row in cells]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgernn.cli.text_tables import text_table
+from edgernn.cli.style import table
 from edgernn.display import record_repr, report_html
 from edgernn.model.formats import FloatArray
 from edgernn.model.interface import Window
@@ -250,12 +250,12 @@ def _scores(found: Evaluation) -> Iterator[str]:
     if not found.scores:
         return
     labels = [f"{s.metric}{s.output and f' {s.output}'}" for s in found.scores]
-    rows = [("metric", "float", "integer", "kept", "")]
+    rows = []
     for label, s in zip(labels, found.scores, strict=True):
         mark = "< decides" if s == found.decides else ""
         values = (_number(s.float_value), _number(s.integer_value), _percent(s.kept))
         rows.append((label, *values, mark))
-    yield from text_table(rows, "<", ">12", ">12", ">12", "")
+    yield from table(("metric", "float", "integer", "kept", ""), rows, "<>>><")
     if found.kept_by_float_on_clipped is not None:
         yield (
             "With readings clipped as below, the float network itself keeps "
@@ -287,20 +287,20 @@ def _confusion(found: Evaluation) -> Iterator[str]:
 
 
 def _matrix(title: str, names: tuple[str, ...], counts: IntArray) -> Iterator[str]:
-    width = max(6, *(len(n) + 2 for n in names), len(str(int(counts.max()))) + 2)
     yield title
-    rows = [("", *names), *((name, *row) for name, row in zip(names, counts, strict=True))]
-    yield from text_table(rows, f"<{width}", *(f">{width}" for _ in names))
+    rows = [(name, *row) for name, row in zip(names, counts, strict=True)]
+    yield from table(("", *names), rows, "<" + ">" * len(names))
 
 
 def _difference(found: Evaluation) -> Iterator[str]:
     if not found.departures:
         return
-    rows = [("integer − float", "rmse", "of float σ", "bias", "largest")]
+    rows = []
     for d in found.departures:
         values = (f"{d.rmse:.4g}", _percent(d.relative), f"{d.bias:.3g}", f"{d.largest:.4g}")
         rows.append((d.output, *values))
-    yield from text_table(rows, "<", ">12", ">12", ">12", ">12")
+    headings = ("integer − float", "rmse", "of float σ", "bias", "largest")
+    yield from table(headings, rows, "<>>>>")
     for output in found.outputs:
         if output.agreement is not None:
             of = output.name and f" of {output.name}"
@@ -347,11 +347,8 @@ def _borders(found: Evaluation) -> Iterator[str]:
 def _worst(found: Evaluation) -> Iterator[str]:
     if not found.worst:
         return
-    rows = [("position", "output", "target", "float", "integer")]
-    rows += [_moment(found, m) for m in found.worst]
-    widths = [max(len(row[k]) for row in rows) + 2 for k in range(5)]
-    numbers = (f">{max(11, width)}" for width in widths[2:])
-    yield from text_table(rows, f"<{widths[0]}", "<", *numbers)
+    rows = [_moment(found, moment) for moment in found.worst]
+    yield from table(("position", "output", "target", "float", "integer"), rows, "<<>>>")
 
 
 def _moment(found: Evaluation, moment: Moment) -> tuple[str, str, str, str, str]:

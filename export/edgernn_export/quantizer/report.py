@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from edgernn.cli.text_tables import text_table
+from edgernn.cli.style import table
 from edgernn.display import record_repr, report_html
 from edgernn.model.formats import FloatArray
 from edgernn.model.integer_model import IntegerModel
@@ -100,13 +100,14 @@ class QuantizationReport:
         over = f"{self.steps:,} steps"
         if self.windows is not None:
             over = f"the outputs for {self.windows:,} windows ({over})"
-        rows = [("tensor", "SQNR dB", "worst unit", "saturated", "clipped")]
+        rows = []
         for t in self.tensors:
             worst = f"#{t.worst_unit} ({t.worst_unit_sqnr_db:.1f} dB)"
             shares = f"{t.saturation_rate:.4%}", f"{t.clip_rate:.4%}"
             rows.append((t.name, f"{t.sqnr_db:.1f}", worst, *shares))
         lines = [f"quantization report over {over}"]
-        lines += text_table(rows, "<24", ">9", ">18", ">11", ">10")
+        headings = ("tensor", "SQNR dB", "worst unit", "saturated", "clipped")
+        lines += table(headings, rows, "<>>>>")
         saturated = ", ".join(f"{name} {share:.3%}" for name, share in self.saturations)
         lines += [f"saturated tensors: {saturated}"] * bool(saturated)
         if any(self.input_clip_rate):

@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from edgernn.cli.text_tables import text_table
+from edgernn.cli.style import table
 from edgernn.display import record_repr, report_html
 from edgernn.errors import EdgeRnnError, ShapeError
 from edgernn.install import hint
@@ -109,8 +109,8 @@ class Verification:
 
 def outcome_table(title: str, outcomes: Iterable[RuntimeOutcome]) -> list[str]:
     """One line for each runtime below the headings."""
-    rows = [(title, "version", "compared", "differing", "µs/step"), *map(_row, outcomes)]
-    return text_table(rows, "<36", ">10", ">12", ">11", ">10")
+    headings = (title, "version", "compared", "differing", "µs/step")
+    return table(headings, map(_row, outcomes), "<>>>>")
 
 
 def _row(outcome: RuntimeOutcome) -> tuple[object, ...]:

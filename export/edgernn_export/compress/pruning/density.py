@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from edgernn.cli.text_tables import text_table
+from edgernn.cli.style import table
 from edgernn_export.compress.pruning.keras_matrices import Matrix, find_matrices
 
 Densities = dict[str, dict[str, float]]
@@ -68,11 +68,12 @@ def density_table(values: Mapping[str, Mapping[str, float]]) -> str:
     """A text table, one line per matrix.
 
     >>> print(density_table({"gru/kernel": {"all": 0.5, "z": 0.25, "r": 0.75, "n": 0.5}}))
-    matrix       all   gates
+    matrix        all  gates
+    ----------  -----  ------------------------
     gru/kernel  50.0%  z 25.0%  r 75.0%  n 50.0%
     """
-    rows = [("matrix", "all ", "gates")]
+    rows = []
     for name, row in values.items():
         gates = "  ".join(f"{g} {d:.1%}" for g, d in row.items() if g != "all")
         rows.append((name, f"{row['all']:.1%}", gates))
-    return "\n".join(text_table(rows, "<", ">7", ""))
+    return "\n".join(table(("matrix", "all", "gates"), rows, "<><"))

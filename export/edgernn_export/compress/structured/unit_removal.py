@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from edgernn.cli.text_tables import text_table
+from edgernn.cli.style import table
 from edgernn.errors import PruningError
 from edgernn.model.formats import FloatArray
 from edgernn_export.compress.checks import (
@@ -49,14 +49,16 @@ def norm_table(norms: Mapping[str, FloatArray]) -> str:
 
     >>> print(norm_table({"lstm": np.array([0.0, 2.0, 3.0])}))
     layer  units  zero  least  median  largest
+    -----  -----  ----  -----  ------  -------
     lstm       3     1      0       2        3
     """
-    rows: list[tuple[str, ...]] = [("layer", "units", "zero", "least", "median", "largest")]
+    rows = []
     for name, values in norms.items():
         spread = (values.min(), float(np.median(values)), values.max())
         counts = (str(values.size), str(np.count_nonzero(values == 0.0)))
         rows.append((name, *counts, *(f"{value:.3g}" for value in spread)))
-    return "\n".join(text_table(rows, "<", ">7", ">6", ">7", ">8", ">9"))
+    headings = ("layer", "units", "zero", "least", "median", "largest")
+    return "\n".join(table(headings, rows, "<>>>>>"))
 
 
 def remove_units(
