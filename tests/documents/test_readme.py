@@ -1,5 +1,7 @@
 """What the documents tell a user to type works."""
 
+import re
+
 import pytest
 
 from tests.support.documents import ROOT, blocks, commands, links, run_command, run_python
@@ -19,6 +21,8 @@ RUNNABLE = (
     "docs/guides/onnx-float.md",
     "docs/guides/streaming.md",
 )
+#: Their blocks of text show what the commands before them print.
+PRINTED = ("docs/tutorials/quickstart.md",)
 #: Their pages are run by tests/documents/test_examples.py.
 EXAMPLES = "docs/examples/"
 #: Run elsewhere, by what.
@@ -110,6 +114,21 @@ def folder(tmp_path_factory):
     return made
 
 
+def missing_lines(block, printed):
+    """Lines of a block that no command printed; numbers and spaces may differ."""
+
+    def words(line):
+        return re.sub(r"[-+]?\d[\d.,]*|[\s–-]+", "", line)
+
+    seen = {words(line) for line in printed.splitlines()} | {"...", ""}
+    # Instruction sets differ from machine to machine.
+    return [
+        line
+        for line in block.splitlines()
+        if words(line) not in seen and not line.startswith("native (")
+    ]
+
+
 def steps(document):
     """Files to save, Python programs and commands in the order of the document."""
     for block in blocks(document):
@@ -117,6 +136,8 @@ def steps(document):
             yield block.title, block.text
         elif block.language == "python":
             yield "python", block.text
+        elif block.language == "text":
+            yield "text", block.text
         elif block.language == "bash":
             joined = block.text.replace("\\\n", " ")
             yield from (("bash", line) for line in joined.splitlines() if line.strip())
@@ -126,9 +147,12 @@ def steps(document):
 @pytest.mark.tf
 @pytest.mark.parametrize("document", RUNNABLE)
 def test_every_step_runs(document, folder):
-    ran = 0
+    ran, printed = 0, ""
     for language, text in steps(document):
         if text in ELSEWHERE or text in SHORTENED:
+            continue
+        if language == "text":
+            assert document not in PRINTED or missing_lines(text, printed) == []
             continue
         if language not in ("python", "bash"):
             (folder / language).write_text(text, encoding="utf-8")
@@ -137,6 +161,7 @@ def test_every_step_runs(document, folder):
         assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
         if "verify" in text:
             assert done.stdout.splitlines()[-1] == "differing values: 0"
+        printed += done.stdout + done.stderr
         ran += 1
     assert ran >= 1
 
