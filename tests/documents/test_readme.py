@@ -118,7 +118,7 @@ def missing_lines(block, printed):
     """Lines of a block that no command printed; numbers and spaces may differ."""
 
     def words(line):
-        return re.sub(r"[-+]?\d[\d.,]*|[\s–-]+", "", line)
+        return re.sub(r"[-+]?\d[\d.,]*|[\s–<-]+", "", line)
 
     seen = {words(line) for line in printed.splitlines()} | {"...", ""}
     # Instruction sets differ from machine to machine.
