@@ -107,7 +107,7 @@ def test_options_say_what_the_lines_do_not(tmp_path):
 
 def test_a_header_of_other_names_is_said(tmp_path):
     (tmp_path / "s.csv").write_text("x,y\n1.5,2\n3,4.25\n-1,0.5\n")
-    with pytest.warns(TableWarning, match="taken in their order: x -> a, y -> b"):
+    with pytest.warns(TableWarning, match="used in order: x -> a, y -> b"):
         assert load(tmp_path / "s.csv") == [STREAM.tolist()]
 
 
@@ -272,7 +272,7 @@ def test_frames_that_do_not_fit():
         quantize(model, table, input_names=["t", "humidity"], progress=False)
     with pytest.raises(CalibrationError, match="calibration: expected columns of numbers, got"):
         quantize(model, frame(a=["x"] * 600, b=xs[:, 0]), progress=False)
-    with pytest.warns(TableWarning, match="taken in their order: t -> temperature, h -> humidity"):
+    with pytest.warns(TableWarning, match="used in order: t -> temperature, h -> humidity"):
         quantize(model, table[["t", "h"]], input_names=["temperature", "humidity"], progress=False)
 
 
