@@ -112,7 +112,7 @@ def open_model(model: IntegerModel, backend: str = "auto", /, **options: object)
 def _made(
     backend: str, maker: str, source: Path | IntegerModel, options: dict[str, Any]
 ) -> Backend:
-    """What the row's callable of this name makes of a file or a model."""
+    """The result of the row's callable of this name for a file or a model."""
     make = getattr(importlib.import_module(BACKENDS[backend].module), maker)
     _check_options(backend, list(inspect.signature(make).parameters)[1:], options)
     made: Backend = make(source, **options)

@@ -57,9 +57,9 @@ class Stream(Protocol):
     """State of one stream, and what it was last advanced by.
 
     `advance_one` and `advance` take what a session has judged. The other calls are short ways for
-    streams that judge by themselves: each answers None, and leaves the stream unchanged, for what
-    it does not take, be it a bad reading, a good one of a form it does not know, or anything at
-    all. After `close` they take nothing.
+    streams that check their own readings: each answers None, and leaves the stream unchanged, for
+    what it does not take, be it a bad reading, a good one of a form it does not know, or anything
+    at all. After `close` they take nothing.
     """
 
     @property

@@ -29,8 +29,8 @@ class SparseLimit:
 
     Attributes:
         share: of the tiles of its dense form,
-        per_group: less so many for every 4 rows of a product;
-        model_bytes: and only in a model with so many dense weights, in bytes: fewer stay in the
+        per_group: minus this many for every 4 rows of a product;
+        model_bytes: and only in a model with this many dense weights, in bytes: fewer stay in the
             first cache from step to step.
     """
 

@@ -23,7 +23,7 @@ class PReLU(ScaledRecord):
     """y = max(v, 0) + slope * min(v, 0) with a separate slope for every unit (clause 8.7).
 
     Attributes:
-        negated: constants that are -1, in the scale of what is read.
+        negated: constants that are -1, in the scale of the input.
         positive: constants that bring values above 0 to the scale of the output.
         negative: the same of -v, times the slope less than 0.
     """

@@ -125,7 +125,8 @@ def _check_depth(text: str, owner: str) -> None:
 class Node:
     """A parsed JSON value that knows its place and checks types.
 
-    Every method raises FormatError BAD_RECORD, naming the place, unless the value is as asked.
+    Every method raises FormatError BAD_RECORD, naming the place, unless the value is of the
+    expected type.
 
     Attributes:
         owner: place of the value, for messages.

@@ -83,11 +83,11 @@ PYCONFIG: Final = """\
 
 
 class NoCompiler(Exception):
-    """There is nothing to compile with; the text says what is missing."""
+    """No compiler is usable; the message names the missing part."""
 
 
 class Toolchain(NamedTuple):
-    """A compiler, what it compiles for, and where Python.h lies.
+    """A compiler, its target, and the folder of Python.h.
 
     Attributes:
         command: the compiler and its flags.
@@ -105,10 +105,10 @@ class Toolchain(NamedTuple):
 
 
 def find_toolchain(environment: Mapping[str, str] = os.environ) -> Toolchain:
-    """The compiler that the environment asks for.
+    """The compiler that the environment selects.
 
     Raises:
-        NoCompiler: none was asked for, there is none, or Python's headers are missing.
+        NoCompiler: none was selected or installed, or Python's headers are missing.
         ValueError: EDGERNN_TARGET is unknown or has no compiler.
     """
     if environment.get("EDGERNN_PURE", "0") not in ("", "0"):
@@ -214,7 +214,7 @@ class NativeBuildHook(BuildHookInterface[Any]):
         """Compile before hatchling collects files.
 
         Args:
-            version: "standard", or "editable", whose module lies beside the sources.
+            version: "standard", or "editable", whose module is next to the sources.
             build_data: hatchling's; gets the file and the tag.
         """
         try:

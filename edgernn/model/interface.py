@@ -206,7 +206,7 @@ class Interface(ArrayRecord):
     def state_bytes(self) -> int:
         """Bytes of memory a stream needs for its state.
 
-        Of windows, those of the readings that are carried, and of the network's states, which start
+        For windows, those of the readings that are kept, and of the network's states, which start
         again with every window.
         """
         return _bytes(self.states) + self.held_bytes

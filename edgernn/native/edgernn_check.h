@@ -1,8 +1,8 @@
 /* Whether a model's constants are those that were exported: their CRC-32, for a self-test at boot.
  *
- * The CRC is that of Ethernet and zlib. Of a value the lowest byte comes first, whatever the order in
+ * The CRC is that of Ethernet and zlib. Of a value the lowest byte comes first, for any order in
  * memory. Every function takes the CRC so far and returns the one with its constants. What they
- * read is volatile to them: it comes from memory, not from what a compiler knows of a constant.
+ * read is volatile to them: it comes from memory, not from a constant that the compiler has folded.
  */
 #ifndef EDGERNN_CHECK_H
 #define EDGERNN_CHECK_H

@@ -1,6 +1,6 @@
 /* The one place that chooses how the kernels are built. Every variant gives the same bits.
  *
- * A variant is a name below and the folder isa/<name>, whose variant.h says what it brings
+ * A variant is a name below and the folder isa/<name>, whose variant.h lists its contents
  * (edgernn_variant.h). Cells, tables and the generated model do not know which variant is in use.
  */
 #ifndef EDGERNN_CONFIG_H
@@ -23,7 +23,7 @@
 #define EDGERNN_GNU_LITTLE 0
 #endif
 #if defined(__thumb__) && !defined(__thumb2__)
-#define EDGERNN_ONLY_THUMB1 1 /* whatever the core could do in Arm state */
+#define EDGERNN_ONLY_THUMB1 1 /* for any features of the core in Arm state */
 #else
 #define EDGERNN_ONLY_THUMB1 0
 #endif

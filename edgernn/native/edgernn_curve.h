@@ -1,4 +1,4 @@
-/* Functions as tables, NUMERICS.md clause 3.6, and what cells with values of any range need beside
+/* Functions as tables, NUMERICS.md clause 3.6, and what cells with values of any range add to
  * edgernn_ops.h. A result may take the place of what it is made of.
  */
 #ifndef EDGERNN_CURVE_H

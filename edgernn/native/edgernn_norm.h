@@ -10,7 +10,7 @@
 extern "C" {
 #endif
 
-/* Constants of as many elements as are normalised, 256 at most; letters are those of the clause. */
+/* Constants of the normalized elements, at most 256; letters are those of the clause. */
 typedef struct {
     int32_t least_bits;     /* p */
     int32_t most_bits;      /* t */

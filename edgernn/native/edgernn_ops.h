@@ -1,5 +1,5 @@
-/* The operations of NUMERICS.md section 7 on whole vectors, for layers that have no kernel of their
- * own. A result may take the place of what it is made of.
+/* The operations of NUMERICS.md section 7 on whole vectors, for layers without a dedicated
+ * kernel. A result may replace its input.
  */
 #ifndef EDGERNN_OPS_H
 #define EDGERNN_OPS_H

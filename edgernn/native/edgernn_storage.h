@@ -1,6 +1,6 @@
-/* Which storages of weights the kernels know beside a byte for each (NUMERICS.md clause 4.5).
+/* The storages of weights that the kernels support besides bytes (NUMERICS.md clause 4.5).
  *
- * Exported models bring a copy of this header that knows what they need, so that kernels are no
+ * Exported models have a copy of this header with only what they need, so that kernels are no
  * larger than that. A program with several models takes the kernels once and knows what any of
  * them needs: set here, or by the compiler's options.
  */

@@ -24,7 +24,7 @@ typedef struct {
 EDGERNN_API void edgernn_embed(const edgernn_embedding *embedding, const int16_t *tokens,
                                int32_t count, int16_t *out);
 
-/* Codes of real channels beside tokens as values whose w8a8 operands they are. */
+/* Codes of the real channels next to tokens as values whose w8a8 operands they are. */
 EDGERNN_API void edgernn_code_values8(const int16_t *codes, int32_t count, int16_t *out);
 
 /* edgernn_quantize8 and edgernn_quantize16 of models that read tokens. A channel of tokens has the

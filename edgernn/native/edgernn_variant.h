@@ -1,5 +1,5 @@
 /* What the variant brings: its slots, each filled by isa/<name>/variant.h or by the text that is the
- * same for all. Nothing but this file and edgernn_config.h asks which variant it is.
+ * same for all. Only this file and edgernn_config.h depend on the variant.
  *
  * Slots of the layout, which the generated model compiles into its constants:
  *
@@ -13,7 +13,7 @@
  *   EDGERNN_ALIGNED_WEIGHTS  alignment of weights; a caller's memory need not be aligned like this
  *
  * Headers, by their path from the file that includes them. The first four are there in every
- * variant; without one of the others, what includes it has a text of its own:
+ * variant; without one of the others, the file that includes it has a default:
  *
  *   EDGERNN_LANES_HEADER     element-wise arithmetic (common/lanes.h)
  *   EDGERNN_AFFINE_HEADER    dense maps (edgernn_affine.c)

@@ -1,4 +1,4 @@
-"""Columns that tell sensors apart: one stream must not mix them in silence."""
+"""Columns that identify sensors: one stream must not mix them silently."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class TableOptions:
         decimal: "." or ",".
         encoding: a codec of Python.
         columns: one column per channel in the order of the channels, by name or by position from
-            1; or ``channel=column`` for those that are called otherwise.
+            1; or ``channel=column`` for those that have other names.
         one_stream: a column that identifies sensors may change: the rows are one stream anyway.
 
     Raises:

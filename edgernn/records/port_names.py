@@ -36,7 +36,7 @@ def _column_name(port: Port, channel: str) -> str:
 class InputNames:
     """Names under which tables and objects may hold the channels of a model.
 
-    A channel is found by its own name, as ``port.channel``, and where it is the only one of its
+    A channel is found by its name, as ``port.channel``, and where it is the only one of its
     port, by the name of the port.
 
     Args:

@@ -19,12 +19,12 @@ Gaps = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
 
 
 class Policy(enum.Enum):
-    """What a bad value of a channel does: one that is missing, NaN or infinite.
+    """How to handle a bad value of a channel: missing, NaN or infinite.
 
-    RAISE refuses the reading with an error and does not change the stream. HOLD puts the channel's
-    last good value in its place; the other channels keep what was read. Until every held channel
-    has had a good value the stream stands still and its output is NaN. SKIP leaves the whole
-    reading out, as if it had never come, and repeats the last output; NaN before the first.
+    RAISE refuses the reading with an error and does not change the stream. HOLD uses the channel's
+    last good value instead; the other channels keep their values. Until every held channel
+    has had a good value the stream pauses and its output is NaN. SKIP drops the whole
+    reading and repeats the last output; NaN before the first.
 
     A number instead of a policy takes the place of a bad value.
     """

@@ -33,7 +33,7 @@ class ProgramStream(Session):
         return self._stream.last
 
     def begin(self, vectors: Mapping[str, Int16Array]) -> None:
-        """Go on from these states, and forget the last reading and the last output.
+        """Continue from these states, and forget the last reading and the last output.
 
         Args:
             vectors: by name of every state.

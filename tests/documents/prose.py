@@ -23,6 +23,7 @@ SUFFIXES = (".md", ".py", ".h", ".c")
 _FENCE = re.compile(r"^ *(`{3,}|~{3,})[^\n]*\n.*?^ *\1 *$", re.MULTILINE | re.DOTALL)
 _INLINE = re.compile(r"(`+)(?!`).+?(?<!`)\1(?!`)", re.DOTALL)
 _TARGET = re.compile(r"(?<=\])\([^)\n]*\)|<!--.*?-->|https?://[^\s)>]+|<[a-z/][^>\n]*>", re.DOTALL)
+_PARAMETER = re.compile(r"^ *\*{0,2}\w+(?:, \w+)*(?=:)", re.MULTILINE)
 _C_COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
 
 
@@ -135,7 +136,7 @@ def texts_of_python(source: str) -> Iterator[tuple[int, str]]:
         if id(node) not in inner and isinstance(node, ast.expr):
             text = _literal(node)
             if text is not None and len(text.split()) >= 3:
-                yield node.lineno, prose_of_markdown(text)
+                yield node.lineno, prose_of_markdown(_PARAMETER.sub(_blank, text))
 
 
 def findings_in(path: Path) -> list[Finding]:

@@ -41,7 +41,7 @@ class Dataset:
 
     Attributes:
         name: short, for messages.
-        source: public home, licence, citation.
+        source: public home, terms of use, citation.
         protocol: split, target and scoring, a sentence each.
         train: the only part that statistics, ranges and weights come from.
         validation: chooses the epoch to keep, and hyperparameters.

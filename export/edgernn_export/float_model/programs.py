@@ -24,7 +24,7 @@ class FloatHandover:
         source: the program that left it.
         source_layer: the layer whose state is passed on; None for an output.
         source_state: which of that layer's states.
-        port: of the output that is handed over, "" where the program has one.
+        port: of the output that is passed on, "" where the program has one.
     """
 
     program: str

@@ -44,7 +44,7 @@ class CalibrationDeparture:
         output: its name, or that of its port where a softmax compares its channels.
         strayed: names of all outputs that differ, in order.
         logits: whether a softmax compares it with others.
-        codes: standard deviation of the answers that stray most, in codes of the integer model.
+        codes: standard deviation of the outputs that differ most, in codes of the integer model.
         answers: how many were compared.
         precision: of the integer model.
     """

@@ -356,7 +356,7 @@ class JoinedLayers:
         return self._bent(flow, part)
 
     def _bent(self, flow: Flow, part: ActivationPart | SlopesPart) -> Flow:
-        """Values of one scale, each changed by a function or by its own slope."""
+        """Values of one scale, each changed by a function or by a separate slope."""
         if flow.shape is None:
             return unknown(part.owner)
         if isinstance(part, SlopesPart):

@@ -126,7 +126,7 @@ def read_programs(
 
 
 def _parts(flat: FlatNetwork, starts: Sequence[Start]) -> list[_Part]:
-    """Calls that are connected otherwise than by what they begin with."""
+    """Calls that are connected by more than initial states."""
     find = stream_of(flat.calls, starts)
     for start in starts:
         start.call.inputs = start.call.inputs[:1]

@@ -76,7 +76,7 @@ def _row_record(row: Row) -> dict[str, Any]:
 
 
 def search(settings: Settings, out: Path, *, progress: bool | None = None) -> Outcome:
-    """Search, or go on with a search, and write what was found.
+    """Search, or continue with a search, and write what was found.
 
     Args:
         settings: of the search.

@@ -72,7 +72,7 @@ class Settings:
         space: what may be chosen.
         limits: what a model may take.
         place: the target.
-        study: the SQLite file; a search of an existing study goes on with it.
+        study: the SQLite file; a search of an existing study continues with it.
         objective: key of `OBJECTIVES`, the cost that is minimized together with the score.
         trials: configurations that are trained in all; refused ones do not count.
         minutes: no trial begins later than this after the start; None is no limit.

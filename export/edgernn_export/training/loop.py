@@ -80,7 +80,7 @@ def train(
         start: a built Keras model to train on; default a new network. Its own weights are validated
             first, as the callbacks leave them when the fit begins, and kept if no epoch is better,
             for every choice of the recipe.
-        learner: makes of the network the Keras model that is compiled and fitted in its place, as
+        learner: returns the Keras model that is compiled and fitted in place of the network, as
             a distiller does; the network itself is validated, kept and returned.
         progress: show a bar on stderr; None where it is a terminal.
 

@@ -139,7 +139,7 @@ def verify(
         runtimes: distributions to run, all by default; the reference always runs.
         progress: told the name of what runs next.
         files: files of the model by backend; only those backends run, with these files. By default
-            everything is exported anew.
+            everything is exported again.
 
     Raises:
         ShapeError: the stream has no step.

@@ -161,8 +161,8 @@ def run_self_test(sources: CSources) -> RuntimeOutcome:
 def run_stream(sources: CSources, model: IntegerModel, q_xs: OperandArray) -> Verification:
     """Stream codes [T, I] through the built sources and through the reference.
 
-    Outputs and states of every step are compared; of windows, which steps answer, the answers, and
-    what is carried: readings until the answer, where the next one goes, and the codes.
+    Outputs and states of every step are compared; for windows, which steps have an output, the
+    outputs, and the kept state: readings until the output, where the next one goes, and the codes.
     """
     compiler = _compiler()
     of_c = _NO_COMPILER if compiler is None else _streamed(sources, compiler, model, q_xs)

@@ -60,9 +60,9 @@ def export(
 ) -> dict[str, Path]:
     """Write a model in several file formats.
 
-    Each .tflite and .onnx file carries the model's `Interface` with a golden vector, which sessions
-    run once on opening; C comes as a folder with a self-test. Same model, same bytes. All formats
-    are written before the first file appears.
+    Each .tflite and .onnx file contains the model's `Interface` with a golden vector, which
+    sessions run once on opening; C comes as a folder with a self-test. Same model, same bytes. All
+    formats are written before the first file appears.
 
     Programs that share states are one .tflite file with a signature for each, and an .onnx file for
     each, ``NAME.PROGRAM.onnx``. C has one state for all of them.

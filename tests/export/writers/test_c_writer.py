@@ -79,7 +79,7 @@ def test_the_header_states_sizes_and_origin():
         "#define MODEL_INPUTS 3\n",
         "#define MODEL_OUTPUTS 2\n",
         "#define MODEL_STATE_BYTES 32 ",
-        "/* x1 []: the code is that of NUMERICS.md clause 9.1, or one beside it for\n",
+        "/* x1 []: the code is that of NUMERICS.md clause 9.1, or a neighboring one for\n",
     ):
         assert wanted in header
     assert "logits" not in header

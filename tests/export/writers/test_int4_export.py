@@ -73,6 +73,6 @@ def test_kernels_without_4_bits_are_refused(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert (
-        "model.c: expected kernels for weights of 4 bits, got none. Set EDGERNN_HAS_INT4 to 1"
+        "model.c: expected kernels for 4-bit weights, got none. Set EDGERNN_HAS_INT4 to 1"
         in done.stderr
     )

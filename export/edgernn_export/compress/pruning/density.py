@@ -11,7 +11,7 @@ from edgernn.cli.style import table
 from edgernn_export.compress.pruning.keras_matrices import Matrix, find_matrices
 
 Densities = dict[str, dict[str, float]]
-#: A gate starves that keeps less than this share of the density asked for.
+#: A gate starves that keeps less than this share of the requested density.
 _STARVING: Final = 0.2
 
 
@@ -50,7 +50,7 @@ def starved_gates(kept: Mapping[str, Mapping[str, float]], asked: Mapping[str, f
         asked: densities by gate, or one of all gates under the empty name.
 
     >>> starved_gates({"gru/kernel": {"z": 0.9, "r": 0.3, "n": 0.0}}, {"": 0.4})
-    ['gru/kernel: gate n keeps 0.0 % of its weights where 40.0 % were asked for']
+    ['gru/kernel: gate n keeps 0.0 % of its weights instead of 40.0 %']
     """
     found = []
     for name, gates in kept.items():

@@ -61,7 +61,7 @@ class TrainedNetwork:
             trained: the float network.
             integer: its integers.
             mean: of the readings, physical units, float64 [I].
-            batch: streams that go on from batch to batch; None where none does.
+            batch: streams that continue from batch to batch; None where none does.
 
         Raises:
             TrainingError: a layer that is called twice follows a scaling by 0.

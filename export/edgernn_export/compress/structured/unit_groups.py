@@ -63,7 +63,7 @@ class UnitGroups:
     def idle(self) -> BoolArray:
         """Units that do nothing [H]: their output is always 0, or only they read it.
 
-        All cells answer 0 for ever where every weight and bias into a unit is 0: the candidate is
+        All cells always output 0 if every weight and bias into a unit is 0: the candidate is
         tanh(0) or relu(0), and the state begins at 0.
         """
         kernel, recurrent, bias, read = (part != 0.0 for part in self._parts())

@@ -24,7 +24,7 @@ _SMALL_BYTES: Final = 16 << 20
 _MAX_EXPANSION: Final = 100
 _AGAIN: Final = "Save or copy the file again."
 _MODERN: Final = "Load it with Keras 2, save it with model.save('model.h5') and pass that file."
-#: Where the weights of NAME.json are looked for, beside it.
+#: Where the weights of NAME.json are looked for, next to it.
 _BESIDE: Final = ("{}.weights.h5", "{}.h5", "{}.hdf5", "{}_weights.h5", "{}_weights.hdf5")
 
 
@@ -51,7 +51,7 @@ def opened_file(path: Path, weights: Path | None = None) -> Iterator[StoredFile]
 
     Args:
         path: what holds the configuration.
-        weights: an HDF5 file with the weights; None uses those in ``path`` or beside it.
+        weights: an HDF5 file with the weights; None uses those in ``path`` or next to it.
 
     Raises:
         FileNotFoundError: there is nothing at a path.

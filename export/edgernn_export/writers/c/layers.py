@@ -102,7 +102,7 @@ class CLayer:
 
     @property
     def headers(self) -> tuple[str, ...]:
-        """Headers that declare it, beside those of every kernel."""
+        """Headers that declare it, in addition to those of every kernel."""
         if self.kernel is not None:
             return ()
         if isinstance(self.layer, Embedding):

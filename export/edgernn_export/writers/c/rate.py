@@ -59,8 +59,8 @@ def rate_prototypes(rate: Rate, prefix: str, upper: str, softmax: str) -> str:
 void {prefix}_init({prefix}_state_t *state);
 
 /* One reading: x[{upper}_INPUTS] codes in. 1: y[{upper}_OUTPUTS] is the answer; the network took a
- * step of {upper}_RATE_READINGS readings. 0: no answer is due, y is left as it
- * was.{none}{softmax} */
+ * step of {upper}_RATE_READINGS readings. 0: no answer is due, y is
+ * unchanged.{none}{softmax} */
 int32_t {prefix}_step({prefix}_state_t *state, const {prefix}_input_t *x, int16_t *y);"""
 
 

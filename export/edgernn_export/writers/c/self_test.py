@@ -71,7 +71,7 @@ def _vectors(model: IntegerModel, golden: Golden, layers: Sequence[CLayer], pref
         begin = "A stream that begins as if its first reading had come all the time before"
     shorter = ""
     if _counts_answers(model):
-        begin += f", its first {len(readings)} readings over and over"
+        begin += f", its first {len(readings)} readings repeated"
         shorter = (
             f"#define {upper}_GOLDEN_READINGS {len(readings)}\n"
             f"#define {upper}_GOLDEN_ANSWERS {len(q_y)}\n"

@@ -174,14 +174,14 @@ extern "C" {{
 #define {upper}_OUTPUTS {model.output.width}
 {port_macros(model, upper)}\
 {_stream_macros(model, upper)}\
-#define {upper}_STATE_BYTES {carried_bytes(model)} /* what {prefix}_step carries over */
+#define {upper}_STATE_BYTES {carried_bytes(model)} /* the state that {prefix}_step keeps */
 #define {upper}_RAM_BYTES ((int32_t)sizeof({prefix}_state_t)) /* that and scratch */
 
 {channel_bits(model, upper)}
 typedef {code} {prefix}_input_t; /* an input code: NUMERICS.md clause 2.3 */
 
 /* The caller owns it; one per stream. Its first {upper}_STATE_BYTES bytes are the state: save and
- * restore them to go on with a stream. */
+ * restore them to continue with a stream. */
 typedef struct {{
 {_state_members(model, step, prefix)}
 }} {prefix}_state_t;
@@ -242,7 +242,7 @@ def channel_bits(model: IntegerModel, upper: str) -> str:
             continue
         doubt = 1 - channel.shift + (2 if model.precision is Precision.W8A16 else 0)
         lines.append(
-            f"/* {what}: the code is that of NUMERICS.md clause 9.1, or one beside it for\n"
+            f"/* {what}: the code is that of NUMERICS.md clause 9.1, or a neighboring one for\n"
             f" * readings within 2^{doubt} codes of a rounding boundary. */\n"
             f"#define {upper}_INPUT_{i}_FRAC_BITS ({channel.frac_bits})\n"
         )

@@ -29,12 +29,12 @@ def window_prototypes(prefix: str, upper: str, softmax: str, steps: str) -> str:
 /* No readings yet: the first {upper}_WINDOW_STEPS - 1 steps have no answer. */
 void {prefix}_init({prefix}_state_t *state);
 
-/* As if the reading x[{upper}_INPUTS] had come all the time before: the next step answers. */
+/* As if the reading x[{upper}_INPUTS] had been repeated before: the next step answers. */
 void {prefix}_pad({prefix}_state_t *state, const {prefix}_input_t *x);
 
 /* One reading: x[{upper}_INPUTS] codes in. 1: y[{upper}_OUTPUTS] is the answer to the last
- * {upper}_WINDOW_STEPS readings, after {steps} of the network. 0: no answer is due, y is left
- * as it was.{softmax} */
+ * {upper}_WINDOW_STEPS readings, after {steps} of the network. 0: no answer is due, y
+ * is unchanged.{softmax} */
 int32_t {prefix}_step({prefix}_state_t *state, const {prefix}_input_t *x, int16_t *y);"""
 
 

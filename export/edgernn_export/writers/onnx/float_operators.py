@@ -66,8 +66,8 @@ def write_onnx_float(model: FloatModel) -> bytes:
     O] (probabilities where the model ends in a softmax) and every final state as ``<name>_out``. A
     stream cut into chunks is continued through the states.
 
-    For a model with several inputs or outputs, these replace ``x`` or ``y`` by their own
-    names. Of a model that answers every R readings, a step is one of T, and reads [R*I] as
+    For a model with several inputs or outputs, these replace ``x`` or ``y`` by their names. Of a
+    model that answers every R readings, a step is one of T, and reads [R*I] as
     `edgernn.model.interface.Rate.blocks` cuts a stream. Steps before the first answer
     (`Rate.unanswered`) are run like others; then all states except those of delays start again.
 

@@ -1,6 +1,6 @@
 """A graph of operations as ONNX nodes: the form of a layer without a dedicated one.
 
-Values are int32 [1, N] codes; operands are the rows that `Tables` makes of them.
+Values are int32 [1, N] codes; operands are the rows that `Tables` computes from them.
 """
 
 from __future__ import annotations

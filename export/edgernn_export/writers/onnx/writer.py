@@ -27,7 +27,7 @@ def write_onnx_exact(model: IntegerModel, golden: Golden | None = None) -> bytes
     Inputs: ``x`` [1, I] (int8 in `w8a8`, int16 in `w8a16` and where there are tokens) and every
     state by its name, int16 [1, H]. Outputs: ``y`` int16 [1, O] and every new state as
     ``<name>_out``. For a model with several inputs or outputs, these replace ``x`` or
-    ``y`` by their own names. Where a step takes R readings, an input is [1, R·I]: they follow one
+    ``y`` by their names. Where a step takes R readings, an input is [1, R·I]: they follow one
     another, the oldest first.
 
     Args:

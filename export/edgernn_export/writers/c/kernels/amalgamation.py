@@ -16,9 +16,9 @@ _TYPES: Final = "common/tile.h"
 _SETTLES: Final = (STORAGE_HEADER, VARIANT_HEADER)
 #: Kernels of the one source are its own: several such sources join one program.
 _OWN: Final = """\
-/* The kernels are in this file alone: several such files join one program. They are compiled as in
- * files of their own, for any caller: a compiler that knows lengths and places could put half words
- * together to words that do not begin at words. */
+/* The kernels are in this file only: several such files can join one program. They are compiled as
+ * in separate files, for any caller: a compiler that sees lengths and places could combine half
+ * words to words that do not begin at words. */
 #if defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 8
 #define EDGERNN_API static __attribute__((noipa, unused))
 #elif defined(__GNUC__)

@@ -22,7 +22,7 @@ STORAGE_HEADER: Final = "edgernn_storage.h"
 #: Storage -> what the kernels' macro for it is called, and what it stands for.
 _MACROS: Final = {
     Storage.SPARSE8: ("EDGERNN_HAS_SPARSE", "block-sparse weights"),
-    Storage.DENSE4: ("EDGERNN_HAS_INT4", "weights of 4 bits"),
+    Storage.DENSE4: ("EDGERNN_HAS_INT4", "4-bit weights"),
 }
 #: Name for every core, as without a name.
 HOST: Final = "host"

@@ -112,11 +112,11 @@ extern "C" {{
 #endif
 
 #define {upper}_PROGRAMS {len(made)}
-#define {upper}_STATE_BYTES {carried_bytes(programs, made)} /* what the stream carries */
+#define {upper}_STATE_BYTES {carried_bytes(programs, made)} /* the state that a stream keeps */
 #define {upper}_RAM_BYTES ((int32_t)sizeof({prefix}_state_t)) /* that and scratch */
 
 /* The caller owns it; one per stream. Its first {upper}_STATE_BYTES bytes are the state: save and
- * restore them to go on with a stream. A vector that programs share is there once. */
+ * restore them to continue with a stream. A vector that programs share exists once. */
 typedef struct {{
 {_members(made)}
 }} {prefix}_state_t;

@@ -16,7 +16,7 @@ constexpr uint32_t MAX_UNSIGNED = 4294967295;
 /* A sensor whose reading is a straight line over the counts. Made by sensor(), below. */
 struct Sensor {
     uint8_t pin;
-    int32_t at_zero; /* both ends in fixed point, with so many bits that they fit */
+    int32_t at_zero; /* both ends in fixed point, with as many bits as fit */
     int32_t at_full;
     int16_t shift; /* fractional bits that the network has beyond these */
 };
