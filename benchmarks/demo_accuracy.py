@@ -88,9 +88,9 @@ def page(results: dict[str, Any]) -> str:
             ),
             paragraph(
                 "Quantization is the only step that changes results. `w8a8` (8-bit weights and "
-                "operands, 16-bit gates and state) and `w8a16` (16-bit operands) answer slightly "
-                "differently from the float network. Every back-end then gives exactly the "
-                "integer model's answers. Other data: [accuracy on real data](accuracy.md)."
+                "operands, 16-bit gates and state) and `w8a16` (16-bit operands) return slightly "
+                "different outputs than the float network. Every back-end then returns exactly "
+                "the integer model's outputs. Other data: [accuracy on real data](accuracy.md)."
             ),
         ]
     )
