@@ -16,11 +16,12 @@ METRIC_NAMES: Final = {"mse": "MSE", "rmse": "RMSE", "mae": "MAE", "accuracy": "
 _DEFAULT = ("minmax", "auto")
 _HEAD: Final = (
     paragraph(
-        "How much of a float network's accuracy is kept by the integer model, on three public data "
-        "sets. Every network is trained in float, quantized after training on its training part, "
-        "and streamed over the test part step by step, as on a device. The integer figures are "
-        "those of the bit-exact reference, so every back-end gives them. To measure your own "
-        "model, run `edgernn evaluate` ([evaluate](../guides/evaluate.md))."
+        "This page shows how much of a float network's accuracy the integer model keeps, on three "
+        "public data sets. Every network is trained in float, quantized on the training part of "
+        "its data, and streamed over the test part step by step, as on a device. The integer "
+        "figures are those of the bit-exact reference, so they hold for every back-end. To measure "
+        "your own model, run `edgernn evaluate` "
+        "([evaluate accuracy on your data](../guides/evaluate.md))."
     ),
     generated(
         "accuracy",

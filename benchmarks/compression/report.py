@@ -75,9 +75,9 @@ def page() -> str:
         [
             "# Compression on real data",
             paragraph(
-                "What quantization-aware training, pruning, 4-bit weights and distillation gain "
-                "and cost on the data sets of the [recipes](../guides/recipes.md): accuracy, "
-                "bytes, instructions and time."
+                "This page shows what quantization-aware training, pruning, 4-bit weights and "
+                "distillation gain and cost on the data sets of the "
+                "[recipes](../guides/recipes.md): accuracy, bytes, instructions and time."
             ),
             generated(
                 "compression",
@@ -117,8 +117,8 @@ def quantization(results: Results) -> list[str]:
         paragraph(
             f"{named(QUANTIZED)}. *qat*: {QAT_EPOCHS} more epochs in integers, starting from the "
             f"quantized network, with {QAT_RATE_SHARE:g} times the recipe's learning rate. The "
-            "integer network learns to reproduce the outputs of the float network. The epoch that is "
-            "best on the validation part is kept, or the quantized network if no epoch is better."
+            "integer network learns to reproduce the outputs of the float network. The epoch that "
+            "is best on the validation part is kept, or the quantized network if no epoch is better."
         ),
         table(head, rows),
     ]

@@ -18,10 +18,10 @@ def page(record: Record) -> str:
     blocks = [
         "# Long memories and other activations",
         paragraph(
-            "How quantized networks behave in two demanding cases: units that remember for "
-            "hundreds or thousands of steps, and cells with activations other than tanh. See "
-            "[long memory](../guides/long-memory.md) and [activations](../guides/activations.md) "
-            "for how to use them."
+            "This page shows how quantized networks behave in two demanding cases: units that "
+            "remember for hundreds or thousands of steps, and cells with activations other than "
+            "tanh. The guides on [long memory](../guides/long-memory.md) and "
+            "[activation functions](../guides/activations.md) show how to use them."
         ),
         generated(
             "arithmetic",

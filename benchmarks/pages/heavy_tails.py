@@ -30,9 +30,10 @@ def page(record: Record) -> str:
         [
             "# 4-bit weights and heavy tails",
             paragraph(
-                "How much accuracy 4-bit weights cost if some readings have heavy tails, that is, "
-                "rare values far outside the usual range. Such readings are the hardest case for "
-                "few bits: the scale must cover the rare values, so the common ones become coarse."
+                "This page shows how much accuracy 4-bit weights cost if some readings have heavy "
+                "tails, that is, rare values far outside the usual range. Such readings are the "
+                "hardest case for few bits: the scale must cover the rare values, so the common "
+                "ones are resolved coarsely."
             ),
             paragraph(
                 f"**In short.** The default `w4a8` keeps {_kept(runs, 'w4a8')} of the float "

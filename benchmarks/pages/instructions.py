@@ -19,9 +19,9 @@ def page(record: Record) -> str:
     blocks = [
         "# Instructions per step",
         paragraph(
-            "How many instructions one step of the generated C executes on seven processor cores, "
-            "and how much flash, RAM and stack it needs. Use these tables to see whether a network "
-            "of about your size fits a microcontroller. For your own model, run "
+            "This page shows how many instructions one step of the generated C executes on seven "
+            "processor cores, and how much flash, RAM and stack it needs. Use the tables to check "
+            "whether a network of about your size fits a microcontroller. For your own model, run "
             "`edgernn simulate` ([simulate a microcontroller](../guides/simulate.md))."
         ),
         *_in_short(tables["w8a8"]),

@@ -28,9 +28,9 @@ def page() -> str:
         [
             "# Time per step",
             paragraph(
-                "How many microseconds one streaming step takes from Python, on every back-end and "
+                "This page shows the time of one streaming step from Python, on every back-end and "
                 "compared with other runtimes. To measure your own model on your own machine, run "
-                "`edgernn bench`."
+                "`edgernn bench` ([benchmark a model](../guides/benchmark.md))."
             ),
             paragraph(report.in_short(native)),
             paragraph(

@@ -17,9 +17,10 @@ def sparse_page(record: Record) -> str:
     blocks = [
         "# Block-sparse weights",
         paragraph(
-            "What block sparsity saves: bytes, instructions on four microcontroller cores, and "
-            "time on the native back-end. The accuracy that pruning costs depends on training; "
-            "see [pruning](../guides/pruning.md) and [compression](compression.md)."
+            "This page shows what block sparsity saves: bytes, instructions on four "
+            "microcontroller cores, and time on the native back-end. The accuracy that pruning "
+            "costs depends on training; see [pruning](../guides/pruning.md) and "
+            "[compression](compression.md)."
         ),
         *_sparse_in_short(record["cases"]),
         generated("sparse"),
@@ -50,9 +51,9 @@ def int4_page(record: Record) -> str:
     blocks = [
         "# 4-bit weights",
         paragraph(
-            "What 4-bit weights save compared with 8-bit weights: bytes, instructions on four "
-            "microcontroller cores, and time on the native back-end. The accuracy they cost is on "
-            "two other pages: [compression](compression.md) and "
+            "This page shows what 4-bit weights save compared with 8-bit weights: bytes, "
+            "instructions on four microcontroller cores, and time on the native back-end. The "
+            "accuracy they cost is on two other pages: [compression](compression.md) and "
             "[4-bit weights and heavy tails](heavy_tails.md)."
         ),
         _int4_in_short(cases),

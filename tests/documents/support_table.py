@@ -116,8 +116,8 @@ def page() -> str:
     others = textwrap.fill(", ".join(sorted(set(SUPPORTED) - in_table)), 100)
     return f"""# Supported layers by back-end
 
-Which layers each back-end runs, and how. [Supported layers](layers.md) lists the Keras layers with
-their options.
+This page shows which layers each back-end runs, and how.
+[Supported layers](layers.md) lists the Keras layers with their options.
 
 Generated from the tables in the code by `{COMMAND}`. A test compares the page with them.
 
