@@ -25,8 +25,8 @@ def page() -> str:
             "# Results at a glance",
             paragraph(
                 "This page has the main figures of all results pages: how much accuracy the "
-                "integer model keeps, how large it is, and how fast it runs on microcontroller cores and "
-                "from Python. Each section links to the page with the details and the commands "
+                "integer model keeps, how large it is, and how fast it runs on microcontroller "
+                "cores and from Python. Each section links to the page with the details and the commands "
                 "that repeat the measurement."
             ),
             paragraph(

@@ -220,7 +220,7 @@ def test_columns_are_chosen_by_name_position_or_channel(run, wanted, text, colum
         ("a,b\n1,2\n", "a", "--columns: expected one column for each of the 2 channels"),
         ("a,b\n1,2\n", "a,,b", "--columns: expected names or positions of columns, got 'a,,b'"),
         ("a,b\n1,2\n", "temperature=a,hum=b", "--columns: expected channels among temperature, hu"),
-        ("a,b\n1,2\n", "a,c", "expected a header with the columns a, c, got one without c. It has"),
+        ("a,b\n1,2\n", "a,c", "the columns a, c, got one without c. The header has"),
         ("1,2\n", "a,b", "--columns: expected positions in a table without a header, got a, b."),
         ("1,2\n", "2,3", "line 1: expected columns 2, 3, got 2"),
     ],

@@ -277,7 +277,7 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(EdgeRnnError, match=r"written, got '.*' \(No space left on device\)\. Not"):
+    with pytest.raises(EdgeRnnError, match=r"got '.*' \(No space left on device\)\. Nothing"):
         save(random_model("gru_after"), path)
     assert load(path) == random_model("lstm")
     assert list(tmp_path.iterdir()) == [path]

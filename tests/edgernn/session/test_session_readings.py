@@ -100,7 +100,7 @@ def test_huge_finite_readings_saturate_without_a_warning_of_numpy():
 @pytest.mark.parametrize(
     ("reading", "message"),
     [
-        ([1.0, np.nan, 2.0], "expected finite values, got nan (channel 1). Repair 'x1'"),
+        ([1.0, np.nan, 2.0], "expected finite values, got nan (channel 1). Replace"),
         ([1.0, 2.0, -np.inf], "expected finite values, got -inf (channel 2)."),
         ([None, 2.0, 3.0], "expected finite values, got nan (channel 0)."),
         (np.ma.masked_equal([1.0, 2.0, 3.0], 3.0), "expected finite values, got nan (channel 2"),
@@ -321,7 +321,7 @@ def test_softmax_is_refused_where_the_model_has_none(call):
 @pytest.mark.parametrize(
     ("model", "codes", "error", "message"),
     [
-        (MODEL, [1.0, 2.0, 3.0], ShapeError, "expected integer codes [3], got float64 [3]. Use"),
+        (MODEL, [1.0, 2.0, 3.0], ShapeError, "expected integer codes [3], got float64 [3]. Pass"),
         (MODEL, [1, 2], ShapeError, "expected integer codes [3], got int64 [2]."),
         (MODEL, 5, ShapeError, "expected integer codes [3], got int64 []."),
         (MODEL, [[1], [2, 3]], ShapeError, "expected codes [3], got setting an array element"),
