@@ -74,8 +74,8 @@ def page(results: dict[str, Any]) -> str:
             paragraph(
                 "This page shows the forecast errors of the `edgernn demo` network, in float and "
                 "in integers. A GRU reads the weekly CO₂ record of Mauna Loa and forecasts 13 "
-                "weeks ahead. The errors are those of the last 15 % of the record, which is not used "
-                "for training."
+                "weeks ahead. The errors are those of the last 15 % of the record, which is not "
+                "used for training."
             ),
             generated("demo", "demo_accuracy"),
             "\n".join(summary(results)),
