@@ -25,7 +25,8 @@ class FileSize:
     Attributes:
         name: the format.
         bytes: its size.
-        gzip_bytes: its size after gzip at the highest level; None for memory of a device.
+        gzip_bytes: its size after gzip at the highest level; None for memory of a device, and for
+            .keras files, which contain the time of saving.
         ours: whether it holds the integer model; others are the float network or peers' files.
     """
 
@@ -66,7 +67,11 @@ def file_sizes(
         if board["measured"]
     ]
     sizes += [
-        size_of(name, path.read_bytes(), ours=False) for name, path in others if path.is_file()
+        FileSize(name=name, bytes=path.stat().st_size, gzip_bytes=None, ours=False)
+        if path.suffix == ".keras"
+        else size_of(name, path.read_bytes(), ours=False)
+        for name, path in others
+        if path.is_file()
     ]
     return tuple(sizes)
 

@@ -105,7 +105,8 @@ def _draw_sizes(axes: Any, sizes: Sequence[FileSize]) -> None:
     for place, size in zip(places, sizes, strict=True):
         color = _OURS if size.ours else _PEER
         axes.barh(place, size.bytes, color=color, alpha=_FAINT, height=0.62)
-        axes.barh(place, size.gzip_bytes or size.bytes, color=color, height=0.62)
+        if size.ours or size.gzip_bytes is not None:
+            axes.barh(place, size.gzip_bytes or size.bytes, color=color, height=0.62)
         axes.annotate(
             f"{size.bytes:,}", (size.bytes, place), xytext=(6, 0), textcoords="offset points",
             va="center", fontsize=8,
