@@ -160,6 +160,8 @@ def _top_level(arguments: list[str], as_json: bool) -> int:
     from edgernn import __version__
 
     word = next((word for word in arguments if not word.startswith("-")), None)
+    if word == "version":
+        arguments, word = ["--version"], None
     if word is not None:
         message = (
             f"unknown command '{word}'{did_you_mean(word, SUBCOMMANDS) or '.'} "

@@ -21,6 +21,22 @@ _TABLE_SUFFIXES: Final = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".npy", "
 #: First bytes of .keras archives and of HDF5 files.
 _KERAS_MAGIC: Final = (b"PK\x03\x04", b"\x89HDF\r\n\x1a\n")
 
+#: Runtimes by the names of their distributions: the back-end of `edgernn.load`, and its runtime.
+RUNTIME_NAMES: Final = {
+    "tflite-runtime": ("tflite", "tflite_runtime"),
+    "ai-edge-litert": ("tflite", "ai_edge_litert"),
+    "onnxruntime": ("onnx", ""),
+}
+
+
+def runtime_list(text: str) -> tuple[str, ...]:
+    """Runtimes between commas; tflite and onnx stand for all runtimes of their files."""
+    found: list[str] = []
+    for name in (part.strip() for part in text.split(",")):
+        kinds = [runtime for runtime, (kind, _) in RUNTIME_NAMES.items() if kind == name]
+        found += kinds or [name]
+    return tuple(dict.fromkeys(found))
+
 
 def add_model_argument(parser: argparse.ArgumentParser) -> None:
     """Accept the model as a positional argument or as `--model`."""

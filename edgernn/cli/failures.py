@@ -40,7 +40,7 @@ def fail(command: str, error: Exception, code: int, *, as_json: bool, message: s
     Returns:
         The exit code.
     """
-    text = message or str(error)
+    text = (message or str(error)).removeprefix(f"{command}: ")
     if as_json:
         found = {"type": type(error).__name__, "message": text, "command": command or None}
         print(json.dumps({"error": found}), flush=True)

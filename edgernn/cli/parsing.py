@@ -24,6 +24,8 @@ class CommandParser(argparse.ArgumentParser):
         Raises:
             argparse.ArgumentError: always.
         """
+        if message.endswith(f"{self.prog} --help"):  # argparse passes our own errors on to us
+            raise argparse.ArgumentError(None, message)
         stop = "" if message.endswith("?") else "."
         raise argparse.ArgumentError(None, f"{message}{stop} See: {self.prog} --help")
 

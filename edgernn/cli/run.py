@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
 from edgernn.cli.arguments import (
+    RUNTIME_NAMES,
     add_model_argument,
     add_program_argument,
     add_table_arguments,
@@ -68,6 +69,8 @@ A stream has a single state. If a column such as sensor_id or device changes and
 the model, the command stops, because it would mix the readings of several sensors. Pass
 --one-stream to continue.
 
+Classifiers that end in a softmax answer with logits; pass --softmax for probabilities.
+
 With --json, answers on stdout are JSON lines and the summary on stderr is a JSON object.
 SIGTERM ends the stream between two readings with exit code 0, SIGINT (Ctrl-C) with 130. In both
 cases all answers are written and the summary is printed on stderr.
@@ -121,8 +124,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--backend",
         default="auto",
-        help="native, reference, tflite or onnx (default: from the file name; .edgernn files use "
-        "native if it is installed)",
+        help="native, reference, tflite (or tflite-runtime, ai-edge-litert) or onnx (or "
+        "onnxruntime) (default: from the file name; .edgernn files use native if it is installed)",
     )
     parser.add_argument(
         "--warm-up", choices=WARM_UPS, default="nothing",
@@ -166,6 +169,8 @@ def main(args: argparse.Namespace) -> int:
         _summary_file(args.summary) as summary_file,
     ):
         signals.wait(source.look)
+        if session.interface.output.softmax and not (args.softmax or args.codes):
+            say("edgernn run: note: the answers are logits. Pass --softmax for probabilities.")
         reader = open_reader(
             source,
             session.interface.input.names,
@@ -195,9 +200,13 @@ def main(args: argparse.Namespace) -> int:
 def _opened(args: argparse.Namespace) -> Session:
     """The session of the model, or of the program that --program names."""
     options: dict[str, Any] = {"program": args.program} if args.program else {}
+    backend: Any = args.backend
+    if args.backend in RUNTIME_NAMES:
+        backend, runtime = RUNTIME_NAMES[args.backend]
+        options |= {"runtime": runtime} if runtime else {}
     opened = cast(
         "Session | ProgramSession",
-        load(model_path(args), args.backend, args.on_bad_reading, args.warm_up, **options),
+        load(model_path(args), backend, args.on_bad_reading, args.warm_up, **options),
     )
     if isinstance(opened, Session):
         return opened

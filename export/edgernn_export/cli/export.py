@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from edgernn.cli.arguments import add_program_argument, is_packaged, model_file
+from edgernn.cli.style import say
 from edgernn.container.file import load_either, load_program
 from edgernn_export.cli.arguments import comma_list
 from edgernn_export.writers.c.kernels.files import CORES, HOST
@@ -89,8 +90,11 @@ def main(args: argparse.Namespace) -> int:
     else:
         for form, entry in written.items():
             for path in entry.files if form in SESSION_FORMATS else (entry.path,):
-                size = path.stat().st_size if path.is_file() else _bytes(entry)
-                print(f"{path}  {size} bytes")
+                if path.is_file():
+                    print(f"{path}  {path.stat().st_size} bytes")
+                    continue
+                print(f"{path}  {len(entry.files)} files")
+                say("Flash and RAM on a device: edgernn simulate MODEL --target NAME --emulate")
             if entry.densified_weights:
                 print(
                     f"  {entry.densified_weights} sparse or 4-bit weights stored as one byte each"

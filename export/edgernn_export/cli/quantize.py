@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from edgernn.cli.arguments import add_policy_argument, add_table_arguments, table_options
 from edgernn.cli.progress import Tell, progress
-from edgernn.cli.style import bad, is_watched, say
+from edgernn.cli.style import is_watched, say
 from edgernn.container.memory import weight_memory
 from edgernn.errors import EdgeRnnError, EdgeRnnWarning
 from edgernn.model.integer_model import IntegerModel
@@ -172,8 +172,6 @@ def _quantize(args: argparse.Namespace, options: TableOptions, ranges: _Ranges, 
     if report:
         print(f"on {args.report_data or f'the calibration data in {args.calibration}'}:")
         print(report.table())
-        for concern in concerns:
-            print(f"{bad('warning:')} {concern}")
     endless = f"endless stream, {model.rate or 'one output per reading'}"
     print(f"stream   {model.window or endless}")
     if model.window is not None and record["endless_error"] is not None:

@@ -13,6 +13,7 @@ from edgernn.cli.arguments import (
     add_program_argument,
     add_table_arguments,
     model_file,
+    runtime_list,
     table_options,
 )
 from edgernn.cli.progress import progress
@@ -22,7 +23,6 @@ from edgernn.model.formats import OperandArray
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.program_set import ProgramSet
 from edgernn_export.calibration.files import load_streams
-from edgernn_export.cli.arguments import comma_list
 from edgernn_export.verification.comparison import Verification, verify
 from edgernn_export.verification.executors import runtimes
 from edgernn_export.verification.files import EDGERNN, FileVerification, kind_of, verify_file
@@ -81,8 +81,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seed", type=int, default=0, help="seed of the pseudo-random stream (default: 0)"
     )
     parser.add_argument(
-        "--backends", type=comma_list, metavar="A,B,...",
-        help=f"{', '.join(runtimes())} (default: all)",
+        "--backends", type=runtime_list, metavar="A,B,...",
+        help=f"{', '.join(runtimes())}, tflite, onnx (default: all)",
     )  # fmt: skip
     add_table_arguments(parser)
 

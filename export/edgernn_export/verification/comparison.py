@@ -91,7 +91,7 @@ class Verification:
 
     def table(self) -> str:
         """Plain text for people; the last line counts the differing values."""
-        lines = [self.heading(), *outcome_table("backend", self.outcomes)]
+        lines = [self.heading(), *outcome_table("back-end", self.outcomes)]
         if all(outcome.status != RAN for outcome in self.outcomes[1:]):
             lines.append(f"No runtime ran. Install one with: {hint('tflite')}")
         lines.append(f"differing values: {self.differing}")

@@ -125,6 +125,20 @@ def test_options_of_every_command_may_precede_it(capsys):
     assert json.loads(capsys.readouterr().out)["name"] == "co2_forecaster"
 
 
+def test_a_missing_argument_names_the_help_once(capsys):
+    assert main(["completion"]) == 2
+    err = capsys.readouterr().err
+    assert err == (
+        "edgernn completion: the following arguments are required: shell. "
+        "See: edgernn completion --help\n"
+    )
+
+
+def test_version_is_a_command_too(capsys):
+    assert main(["version"]) == 0
+    assert capsys.readouterr().out == f"edgernn {edgernn.__version__}\n"
+
+
 def test_help_is_a_command_too(capsys):
     assert main(["help", "info"]) == 0
     assert capsys.readouterr().out.startswith("usage: edgernn info")

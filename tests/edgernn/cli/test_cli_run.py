@@ -10,6 +10,7 @@ import pytest
 
 import edgernn
 from edgernn.cli import main
+from edgernn.cli.arguments import runtime_list
 from tests.support.models.integer import random_codes, random_model
 
 pytestmark = pytest.mark.device
@@ -224,3 +225,9 @@ def test_every_line_is_answered_before_the_next_is_read(model_file, wanted):
         process.stdin.close()
         assert process.stdout.read() == ""
     assert process.returncode == 0
+
+
+def test_back_ends_have_the_names_of_their_runtimes_too():
+    assert runtime_list("native, tflite,onnx,ai-edge-litert") == (
+        "native", "tflite-runtime", "ai-edge-litert", "onnxruntime",
+    )  # fmt: skip

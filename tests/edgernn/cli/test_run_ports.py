@@ -18,6 +18,7 @@ pytestmark = pytest.mark.device
 
 XS = np.round(np.random.default_rng(2).uniform(-2, 2, (4, 5)), 3)
 INPUTS = (Port(name="wind", width=3), Port(name="b", width=1), Port(name="c", width=1))
+LOGITS = "edgernn run: note: the answers are logits. Pass --softmax for probabilities.\n"
 OUTPUTS = (Port(name="class", width=4, softmax=True), Port(name="level", width=1))
 
 
@@ -33,7 +34,13 @@ def model():
 
 @pytest.fixture
 def run(tmp_path, monkeypatch, capsys, model):
-    return RunCommand(model.save(tmp_path / "m.edgernn"), tmp_path, monkeypatch, capsys)
+    command = RunCommand(model.save(tmp_path / "m.edgernn"), tmp_path, monkeypatch, capsys)
+
+    def without_note(*arguments):
+        code, out, err = command(*arguments)
+        return code, out, err.removeprefix(LOGITS)
+
+    return without_note
 
 
 @pytest.fixture

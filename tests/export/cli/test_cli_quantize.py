@@ -119,7 +119,9 @@ def test_long_memory_is_a_line_on_stderr_and_in_every_record(folder, capsys):
     )
     assert json.loads(caught.out)["warnings"] == [text]
     assert quantize(folder, "holding.keras", *options, "--report") == 0
-    assert f"warning: {text}" in capsys.readouterr().out.splitlines()
+    captured = capsys.readouterr()
+    assert f"edgernn quantize: warning: {text}" in captured.err.splitlines()
+    assert "warning" not in captured.out
 
 
 @pytest.mark.parametrize(
