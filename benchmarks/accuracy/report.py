@@ -115,7 +115,7 @@ def _gain(task: dict[str, Any]) -> Iterator[str]:
         for precision in PRECISIONS
     )
     yield (
-        "Kept share of the float model's advantage over the best naive rule "
+        "Kept share of the float network's advantage over the best naive rule "
         f"({METRIC_NAMES[metric]}): {listed}."
     )
     yield ""
@@ -128,7 +128,7 @@ def _validation(task: dict[str, Any]) -> Iterator[str]:
         value = statistics.fmean(r["float_validation"][metric] for r in task["seeds"])
         parts.append(f"{METRIC_NAMES[metric]} {value:.4f} (last value {naive:.4f})")
     figures = ", ".join(parts)
-    yield f"For comparison, the float models score on the validation part: {figures}."
+    yield f"For comparison, the float networks score on the validation part: {figures}."
 
 
 def _choices(task: dict[str, Any]) -> Iterator[str]:

@@ -117,7 +117,7 @@ def quantization(results: Results) -> list[str]:
         paragraph(
             f"{named(QUANTIZED)}. *qat*: {QAT_EPOCHS} more epochs in integers, starting from the "
             f"quantized network, with {QAT_RATE_SHARE:g} times the recipe's learning rate. The "
-            "integer network learns to reproduce the outputs of the float network. The epoch that "
+            "integer model learns to reproduce the outputs of the float network. The epoch that "
             "is best on the validation part is kept, or the quantized network if no epoch is "
             "better."
         ),
