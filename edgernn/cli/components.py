@@ -139,7 +139,7 @@ def _library(module: str) -> Component:
 
 
 def _keras_backend() -> str:
-    """The back-end that Keras will use, by its own rules, without importing it."""
+    """The back-end that Keras will use, found without importing it."""
     if chosen := os.environ.get("KERAS_BACKEND"):
         return chosen
     home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))

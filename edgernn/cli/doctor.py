@@ -83,7 +83,7 @@ def _text(components: list[Component]) -> str:
 
 
 def _commands(components: list[Component]) -> dict[str, list[str]]:
-    """The commands that install what is missing, with what they install; one for all packages."""
+    """Commands that install missing components, with their names; one for all packages."""
     todo: dict[str, list[str]] = {}
     packages: list[str] = []
     for one in components:

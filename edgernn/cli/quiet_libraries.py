@@ -68,7 +68,7 @@ class _QuietLoader(importlib.abc.Loader):
         return made
 
     def exec_module(self, module: ModuleType) -> None:
-        """Run the module, and look for devices, which prints notes of its own."""
+        """Run the module, and look for devices, which prints more notes."""
         with _stderr_kept():
             self._loader.exec_module(module)
             module.config.list_physical_devices()

@@ -152,7 +152,7 @@ def main(args: argparse.Namespace) -> int:
     """Stream until the input ends, or a signal ends it."""
     if args.codes and (args.softmax or args.on_bad_reading != Policy.RAISE.value):
         raise EdgeRnnError(
-            "--codes: expected neither --softmax nor --on-bad-reading, got one of them. "
+            "--codes: expected no --softmax and no --on-bad-reading, got one of them. "
             "Remove it: codes are never bad readings, and probabilities are not codes."
         )
     if args.give_up_after < 0:

@@ -27,8 +27,8 @@ HELP: Final = """Compare an integer model with its float network, and both with 
 
 Both models run the way the integer model runs: on windows, or on endless streams that start from
 the zero state. The data file is a table (CSV or JSON lines, plain, .gz or .xz), a .npy array [T, I]
-or [B, T, I], or an .npz file with such arrays or with "x" and "y". Use data that neither training
-nor calibration has seen.
+or [B, T, I], or an .npz file with such arrays or with "x" and "y". Use data that was not
+used for training or calibration.
 
 Prints the metrics of both models and the share of the metric that is kept, the difference over
 time, clipped readings, saturation, and the largest differences. Exit code 1 if less is kept than

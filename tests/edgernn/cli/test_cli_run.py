@@ -178,7 +178,7 @@ def test_codes_are_integers_in_range(run, text, message):
 def test_codes_go_with_neither_softmax_nor_a_policy(run, other):
     code, _, stderr = run(PLAIN, "--codes", *other)
     assert code == 2
-    assert "--codes: expected neither --softmax nor --on-bad-reading, got one" in stderr
+    assert "--codes: expected no --softmax and no --on-bad-reading, got one" in stderr
 
 
 @pytest.mark.parametrize("policy", ["hold", "skip"])

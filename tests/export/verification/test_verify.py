@@ -168,7 +168,7 @@ def test_runtimes_are_selected_by_the_name_pip_knows():
     with pytest.raises(
         EdgeRnnError,
         match=re.escape("verify: expected backends among native, tflite-runtime, ai-edge-"
-                        "litert, onnxruntime, got tensorrt, tpu. The reference always runs."),
+                        "litert, onnxruntime, got tensorrt, tpu. The reference always runs"),
     ):  # fmt: skip
         select(["tensorrt", "onnxruntime", "tpu"])
 
