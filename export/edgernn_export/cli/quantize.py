@@ -93,7 +93,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_stream_arguments(parser)
     parser.add_argument(
         "--operand-scales", choices=OPERAND_SCALES, default="auto",
-        help="one scale per operand, or per unit (default: auto)",
+        help="one weight scale for input and state per row (common), or one each (separate); auto "
+        "uses common if the loss is small (default: auto)",
     )  # fmt: skip
     add_label_arguments(parser)
     parser.add_argument(
