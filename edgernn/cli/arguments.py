@@ -38,12 +38,13 @@ def runtime_list(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def add_model_argument(parser: argparse.ArgumentParser) -> None:
+def add_model_argument(
+    parser: argparse.ArgumentParser, kinds: str = ".edgernn, .tflite or .onnx file"
+) -> None:
     """Accept the model as a positional argument or as `--model`."""
     parser.add_argument(
         "path", nargs="?", metavar="MODEL",
-        help=".edgernn, .tflite or .onnx file, or 'demo' for the packaged model (write ./demo for "
-        "a file with that name)",
+        help=f"{kinds}, or 'demo' for the packaged model (write ./demo for a file with that name)",
     )  # fmt: skip
     parser.add_argument("--model", metavar="MODEL", help="the same as MODEL")
 

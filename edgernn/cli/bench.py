@@ -39,8 +39,8 @@ difference is printed.
 
 With --target, boards are added: instructions are counted in an emulator; time and energy are
 estimates. With --max-ms, --max-kb or --min-kept, the exit code is 1 if a limit is broken. A limit
-on time is compared with the 99th percentile of the fastest back-end, or with that of the slowest
-one that --backends names.
+on time is compared with the 99th percentile of the back-end that edgernn.load chooses, or of the
+slowest one that --backends names.
 
 Anything that is not installed or not possible is listed under "left out" with the reason.
 """
@@ -58,7 +58,7 @@ EXAMPLES: Final = """examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    add_model_argument(parser)
+    add_model_argument(parser, ".edgernn file")
     add_program_argument(parser, "one program of a file that contains several")
     compared = parser.add_argument_group("contenders")
     compared.add_argument(
@@ -97,11 +97,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     data.add_argument(
         "--truth", type=_names, metavar="A,B,...",
-        help="columns of the data that the outputs should be, to measure the accuracy kept",
+        help="columns of the data with the true outputs, to measure the accuracy kept",
     )  # fmt: skip
     data.add_argument(
         "--horizon", type=int, metavar="N",
-        help="the truth of a reading is that of N readings later (default: 0)",
+        help="the true output of a reading is in the row N readings later (default: 0)",
     )  # fmt: skip
     limits = parser.add_argument_group("limits")
     limits.add_argument("--max-ms", type=float, metavar="MS", help="milliseconds of a step")
@@ -123,6 +123,11 @@ def main(args: argparse.Namespace) -> int:
         raise EdgeRnnError(f"--output: expected a name ending in .png, got '{args.output}'.")
     limits = BenchLimits(max_ms=args.max_ms, max_kb=args.max_kb, min_kept=args.min_kept)
     path = model_path(args)
+    if path.suffix in (".tflite", ".onnx", ".keras"):
+        raise EdgeRnnError(
+            f"bench: expected an .edgernn file, got '{path.name}'. Pass exported files of the model "
+            "with --files, and its float network with --float."
+        )
     options = table_options(args)
     with _progress() as tell:
         result = benchmark(

@@ -147,6 +147,11 @@ def test_wrong_arguments_are_refused_in_a_sentence(model_file, options, message,
     assert message in capsys.readouterr().err
 
 
+def test_an_exported_file_is_no_model(capsys):
+    assert main(["bench", "model.tflite"]) == 2
+    assert "Pass exported files of the model with --files" in capsys.readouterr().err
+
+
 def test_a_program_that_is_not_installed_says_how_to_get_it(monkeypatch):
     monkeypatch.setattr(programs, "is_installed", lambda _: False)
     said = programs.missing_text(programs.OWN["onnxruntime"])
