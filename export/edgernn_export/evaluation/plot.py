@@ -66,9 +66,13 @@ def draw(found: Evaluation, path: Path) -> Path:
 
 def _title(found: Evaluation) -> str:
     metric = found.metric
+    if metric in ("rmse", "mae", "mape"):
+        metric = metric.upper()
     if found.decides is not None:
         metric = f"{metric} {found.decides.output}".rstrip()
-    kept = "" if found.kept is None else f": {100 * found.kept:.2f} % of {metric} kept"
+    kept = (
+        "" if found.kept is None else f": {100 * found.kept:.2f} % of the accuracy kept ({metric})"
+    )
     return f"{found.model} {found.precision}{kept}"
 
 
@@ -84,6 +88,7 @@ class _View:
         integer_y: float64 [N].
         target: float64 [N] where it is a quantity, NaN where unknown; None without.
         other_class: indices of answers of another class than the float network's.
+        clipped: indices of answers whose reading is outside the input range.
         breaks: indices where another stream begins.
     """
 
@@ -94,6 +99,7 @@ class _View:
     integer_y: FloatArray
     target: FloatArray | None
     other_class: IntArray
+    clipped: IntArray
     breaks: IntArray
 
     @staticmethod
@@ -118,6 +124,7 @@ class _View:
             integer_y=answered.integer_y[there, k],
             target=target,
             other_class=other_class,
+            clipped=_clipped(found),
             # Streams of a few answers make one line; else there would be dots.
             breaks=breaks if 10 * len(breaks) <= len(x) else breaks[:0],
         )
@@ -150,6 +157,16 @@ class _View:
         return _thinned(x, np.insert(values, self.breaks, np.nan))
 
 
+def _clipped(found: Evaluation) -> IntArray:
+    """Indices of the compared answers whose own reading is outside the range of a channel."""
+    answered, there = found.answered, found.answered.compared
+    low = np.array([channel.low for channel in found.clipped])
+    high = np.array([channel.high for channel in found.clipped])
+    outside = [((x < low) | (x > high)).any(axis=1) for x in found.recording.streams]
+    at = zip(answered.stream[there], answered.row[there], strict=True)
+    return np.flatnonzero([outside[stream][row] for stream, row in at])
+
+
 def _sizes(found: Evaluation) -> list[float]:
     """How far each channel departs from the float network."""
     if not found.departures:
@@ -174,7 +191,7 @@ def _axis(found: Evaluation, row: IntArray) -> tuple[npt.NDArray[Any], str]:
     """Times or places of one stream; of several, the numbers of the answers."""
     recording = found.recording
     if found.streams > 1:
-        return np.arange(len(row)), "answer, one stream after another"
+        return np.arange(len(row)), "output (streams in sequence)"
     if recording.times is not None:
         try:
             return np.array(recording.times[0], dtype="datetime64[s]")[row], "time"
@@ -211,9 +228,12 @@ def _draw_answers(axes: Any, view: _View) -> None:
     if len(view.other_class):
         at = view.other_class
         axes.plot(view.x[at], view.integer_y[at], "x", color=_TARGET, ms=5, label="different class")
+    if len(view.clipped):
+        bottom = np.full(len(view.clipped), axes.get_ylim()[0])
+        axes.plot(view.x[view.clipped], bottom, "|", color=_GREY, ms=8, label="clipped reading")
     axes.set_ylabel(view.name)
     axes.margins(x=0.01)
-    axes.legend(loc="upper left", frameon=False, ncols=4)
+    axes.legend(loc="upper left", frameon=False, ncols=5)
     axes.set_ylim(top=axes.get_ylim()[1] + 0.12 * np.ptp(axes.get_ylim()))  # room for the legend
 
 
