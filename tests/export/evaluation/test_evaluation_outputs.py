@@ -82,7 +82,8 @@ def test_a_softmax_has_a_column_of_classes_beside_columns_of_numbers(
     titles = []
     monkeypatch.setattr(Figure, "suptitle", lambda figure, title, **_: titles.append(title))
     assert found.plot(tmp_path / "mixed.png").read_bytes().startswith(b"\x89PNG")
-    assert titles[0].endswith(f" % of {found.metric} {found.decides.output} kept")
+    assert titles[0].endswith(" % of the accuracy kept (RMSE y0)")
+    assert (found.metric, found.decides.output) == ("rmse", "y0")
 
 
 def test_the_metric_that_is_asked_for_decides_where_it_is_one(model, targets):
@@ -171,7 +172,7 @@ def test_a_network_with_a_rate_is_judged_answer_by_answer(steps, tmp_path, capsy
     out = tmp_path / "rate.edgernn"
     assert main(["quantize", *given, "-o", str(out)]) == 0
     said = "windows of 16 readings" if steps else (
-        "an endless stream, one answer every 3 readings, the first after 5"
+        "endless stream, one answer every 3 readings, the first after 5"
     )  # fmt: skip
     assert f"stream   {said}\n" in capsys.readouterr().out
     found = evaluate(out, XS, float_model=network, progress=False)
