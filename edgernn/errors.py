@@ -104,14 +104,13 @@ class UnsupportedModelError(EdgeRnnError):
     """
 
     def __init__(self, reasons: Sequence[str]) -> None:
-        """Collect all reasons into one message."""
+        """Collect the reasons into one message: the only one, or a list of all."""
         self.reasons = tuple(reasons)
-        count = len(self.reasons)
-        head = (
-            f"model: expected a network that edgernn supports, got {count} "
-            f"problem{'s' if count != 1 else ''}"
-        )
-        super().__init__("\n  - ".join([f"{head}:", *self.reasons]))
+        if len(self.reasons) == 1:
+            super().__init__(self.reasons[0])
+            return
+        head = f"model: expected a network that edgernn supports, got {len(self.reasons)} problems:"
+        super().__init__("\n  - ".join([head, *self.reasons]))
 
 
 class QuantizationError(EdgeRnnError):

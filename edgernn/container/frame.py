@@ -143,11 +143,12 @@ def _read_metadata(header: Node, data: bytes) -> tuple[str, Node]:
     seal = [_SEAL] * (version in SEALED_VERSIONS)
     parts = header.member(_METADATA).members("edgernn_schema", "model", *seal)
     if seal:
-        _check_seal(parts[_SEAL].text(), data)
+        parts[_SEAL].text()
+        _check_seal(data)
     return version, strict_json.loads(parts["model"].text(), "model")
 
 
-def _check_seal(found: str, data: bytes) -> None:
+def _check_seal(data: bytes) -> None:
     try:
         wanted = sealed(data)
     except ValueError as error:
@@ -161,8 +162,8 @@ def _check_seal(found: str, data: bytes) -> None:
         raise format_error(
             FormatDefect.BAD_CHECKSUM,
             "file",
-            expected=f"content that matches the SHA-256 stored in the file ({found!r:.80})",
-            got="other content: the file is damaged or was modified",
+            expected="the content that was saved",
+            got="other bytes (the SHA-256 differs): the file is damaged or was modified",
         )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import product
 from typing import Final
 
-from edgernn.records.columns import Picker, listed
+from edgernn.records.columns import NOT_UTF8, REPLACED, Picker, listed
 from edgernn.records.dialect import DELIMITERS, Dialect, told
 
 _NAMES: Final = {mark: name for name, mark in DELIMITERS.items()}
@@ -41,8 +41,8 @@ def table_advice(
                 f"There are {len(columns)} columns of numbers; the model reads {wanted} "
                 f"({listed(picker.inputs)}). Select the columns with --columns"
             )
-    if "\ufffd" in text:
-        return "The text is not UTF-8. Pass its encoding, for example --encoding cp1252"
+    if REPLACED in text:
+        return NOT_UTF8
     return ""
 
 

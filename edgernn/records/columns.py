@@ -10,6 +10,9 @@ from edgernn.errors import EdgeRnnError
 from edgernn.records.port_names import InputNames
 
 ALL: Final = "all"
+#: What decoding puts in place of bytes that are not text in the expected encoding.
+REPLACED: Final = "\ufffd"
+NOT_UTF8: Final = "The text is not UTF-8. Pass its encoding, for example --encoding cp1252"
 _SHOWN: Final = 12
 
 
@@ -137,7 +140,9 @@ class Picker:
         )
 
     def _cure(self, header: Sequence[str]) -> str:
-        """What to do about a header without the wanted columns."""
+        """How to fix a header without the wanted columns."""
+        if any(REPLACED in name for name in header):
+            return NOT_UTF8
         folded = [name.casefold() for name in header]
         like = [name.casefold() for name in self.wanted]
         if len(set(folded)) == len(folded) and set(like) <= set(folded):

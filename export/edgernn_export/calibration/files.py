@@ -101,7 +101,10 @@ def load_streams(
         if not streams:
             raise EdgeRnnError(f"streams: expected at least one stream, got none ({path.name}).")
         return streams
-    return [load_table(path, input_names, (), options, on_missing).x]
+    readings = load_table(path, input_names, (), options, on_missing).x
+    if not len(readings):
+        raise EdgeRnnError(f"streams: expected at least one reading, got none ({path.name}).")
+    return [readings]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -42,7 +42,8 @@ def check_given(given: Any) -> GivenRanges | None:
         return {name: _pair(name, pair) for name, pair in given.items()}
     if not isinstance(given, (Sequence, np.ndarray)) or isinstance(given, (str, bytes)):
         raise QuantizationError(
-            f"{_OWNER}: expected ranges by name, or one (low, high) per channel, got {given!r:.40}."
+            f"{_OWNER}: expected ranges by name, or one (low, high) per channel, got "
+            f"{given!r:.40}. Pass them by name (--input-range)."
         )
     return [None if p is None else _pair(f"channel {i}", p) for i, p in enumerate(given)]
 
@@ -54,7 +55,8 @@ def _pair(owner: Any, pair: Any) -> Pair:
         low = high = math.nan
     if not (low < high and math.isfinite(high - low)):
         raise QuantizationError(
-            f"{_OWNER}: expected finite (low, high) with low < high, got {pair!r:.60} ({owner})."
+            f"{_OWNER}: expected finite (low, high) with low < high, got {pair!r:.60} ({owner}). "
+            "Pass another range (--input-range)."
         )
     return low, high
 
@@ -101,7 +103,7 @@ def _by_channel(
     if len(given) != len(names):
         raise QuantizationError(
             f"{_OWNER}: expected {len(names)} pairs for the channels {', '.join(names)}, got "
-            f"{len(given)}."
+            f"{len(given)}. Pass ranges by channel name (--input-range)."
         )
     return tuple(given)
 

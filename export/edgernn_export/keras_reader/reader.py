@@ -349,7 +349,11 @@ def _texts(owner: str, given: Sequence[str] | None, default: Sequence[str]) -> t
         return tuple(default)
     if isinstance(given, str) or len(given) != len(default):
         named = f", one for each of {listed(default)}" if all(default) else ""
-        raise ShapeError(f"{owner}: expected {len(default)} strings{named}, got {given!r:.80}")
+        option = f"--{owner.replace('_', '-')}"
+        raise ShapeError(
+            f"{owner}: expected {len(default)} strings{named}, got {given!r:.80}. "
+            f"Pass one for each channel ({option})."
+        )
     return tuple(given)
 
 

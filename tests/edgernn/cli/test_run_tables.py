@@ -119,9 +119,11 @@ def test_encodings(run, wanted, encoding, options, piped):
 
 
 def test_text_of_another_encoding_is_not_taken_for_a_header(run):
-    code, out, err = run("Temp °C,Hum\n20.5,48\n".encode("cp1252"))
-    assert (code, out) == (2, [])
-    assert "The text is not UTF-8. Pass its encoding, for example --encoding cp1252" in err
+    content = "Temp °C,Hum\n20.5,48\n".encode("cp1252")
+    for named in ((), ("--columns", "Temp °C,Hum")):
+        code, out, err = run(content, *named)
+        assert (code, out) == (2, [])
+        assert "The text is not UTF-8. Pass its encoding, for example --encoding cp1252" in err
 
 
 @PIPED

@@ -88,6 +88,12 @@ def test_files_that_are_neither_arrays_nor_text_are_named(tmp_path, content, mes
         load(tmp_path / "s.bin")
 
 
+def test_a_table_without_readings_is_named(tmp_path):
+    (tmp_path / "s.csv").write_text("a,b\n")
+    with pytest.raises(EdgeRnnError, match=r"at least one reading, got none \(s\.csv\)"):
+        load(tmp_path / "s.csv")
+
+
 def test_an_archive_of_other_files_is_refused(tmp_path):
     import zipfile
 
@@ -265,7 +271,7 @@ def test_frames_that_do_not_fit():
     model, xs = float_model("lstm", inputs=2), stream(600, 2)
     table = frame(time=np.arange(600), t=xs[:, 0], h=xs[:, 1])
     with pytest.raises(
-        CalibrationError, match=r"each of x0, x1, got time, t, h\. Choose .*input_na"
+        CalibrationError, match=r"each of x0, x1, got time, t, h\. Select .*input_na"
     ):
         quantize(model, table, progress=False)
     with pytest.raises(CalibrationError, match="each of t, humidity, got time, t, h"):

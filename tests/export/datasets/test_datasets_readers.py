@@ -18,7 +18,7 @@ def data(tmp_path, monkeypatch):
 def test_unset_variable_is_named(monkeypatch):
     monkeypatch.delenv("EDGERNN_DATA", raising=False)
     with pytest.raises(
-        DataUnavailable, match=r"EDGERNN_DATA: expected the folder .* Type: export EDGERNN_DATA="
+        DataUnavailable, match=r"EDGERNN_DATA: expected the folder .* Run: export EDGERNN_DATA="
     ):
         load_etth1()
 

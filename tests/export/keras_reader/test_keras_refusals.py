@@ -147,6 +147,7 @@ def test_all_reasons_at_once_in_the_order_of_the_layers():
     names = [reason.split("'")[1] for reason in caught.value.reasons]
     assert names == ["one", "two", "two", "three", "four"]
     assert all(reason in str(caught.value) for reason in caught.value.reasons)
+    assert str(UnsupportedModelError(caught.value.reasons[:1])) == caught.value.reasons[0]
 
 
 def test_a_refusal_names_what_is_called_alike_and_where_all_are():

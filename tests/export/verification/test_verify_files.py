@@ -268,7 +268,9 @@ def test_c_that_does_not_compile_fails_with_the_compiler_s_words(files, capsys):
     with (files / "m_c" / "model.c").open("a", encoding="ascii") as file:
         file.write("int wrong = ;\n")
     assert main(["verify", str(files / "m_c")]) == 1
-    assert re.search(r"failed: expected \w+ to end with 0, got 1: .*error", capsys.readouterr().out)
+    assert re.search(
+        r"failed: expected exit status 0 from \w+, got 1: .*error", capsys.readouterr().out
+    )
 
 
 def test_without_a_compiler_c_is_not_verified(files, monkeypatch, capsys):
@@ -284,7 +286,7 @@ def test_without_a_compiler_c_is_not_verified(files, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["m.edgernn", "--model", "m.edgernn"], "--model: expected it beside a .tflite or .onnx"),
+        (["m.edgernn", "--model", "m.edgernn"], "--model: expected a .tflite or .onnx"),
         (["m.onnx", "--steps", "5"], "--steps: expected --model as well, got none."),
         (["m_c", "--input", "x.csv"], "--input: expected --model as well, got none."),
         (["empty"], "folder 'empty': expected C code written by edgernn"),
