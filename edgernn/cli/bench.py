@@ -125,8 +125,8 @@ def main(args: argparse.Namespace) -> int:
     path = model_path(args)
     if path.suffix in (".tflite", ".onnx", ".keras"):
         raise EdgeRnnError(
-            f"bench: expected an .edgernn file, got '{path.name}'. Pass exported files of the model "
-            "with --files, and its float network with --float."
+            f"bench: expected an .edgernn file, got '{path.name}'. Pass exported files of the "
+            "model with --files, and its float network with --float."
         )
     options = table_options(args)
     with _progress() as tell:
