@@ -95,7 +95,7 @@ def model_file(text: str) -> Path:
 
 
 def check_model_file(path: Path) -> None:
-    """Refuse a file that cannot be a model; damaged model files have errors of their own.
+    """Refuse a file that cannot be a model; damaged model files have other errors.
 
     Args:
         path: a model file, or a folder with exported C sources.
@@ -169,7 +169,8 @@ def on_bad_reading(text: str) -> OnBadReading:
     """A policy or a number for all channels, or one per channel: ``wind=hold,pressure=1013.0``.
 
     Raises:
-        argparse.ArgumentTypeError: the text is neither, or a name appears twice.
+        argparse.ArgumentTypeError: the text is not a value or a list of values by name, or a name
+        appears twice.
     """
     try:
         parts = split_names("", text)

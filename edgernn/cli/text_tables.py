@@ -10,10 +10,10 @@ def text_table(rows: Iterable[Sequence[object]], *columns: str) -> list[str]:
 
     Args:
         rows: cells, those of the headings first. A row with fewer cells than there are columns ends
-            in one that is taken as it is, two spaces behind the column before.
+            in one that is not aligned, two spaces after the previous column.
         columns: "<" or ">", the side that cells lean to, and the width, as in "<20"; without a
-            width the widest cell decides. "" takes cells as they are, two spaces behind the column
-            before.
+            width the widest cell decides. "" does not align cells, two spaces after the previous
+            column.
 
     >>> for line in text_table(
     ...     [("layer", "units", "curve"), ("gru", 24, "tanh"), ("out", "none")], "<", ">8", ""

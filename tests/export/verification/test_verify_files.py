@@ -289,8 +289,8 @@ def test_without_a_compiler_c_is_not_verified(files, monkeypatch, capsys):
         (["m.edgernn", "--model", "m.edgernn"], "--model: expected a .tflite or .onnx"),
         (["m.onnx", "--steps", "5"], "--steps: expected --model as well, got none."),
         (["m_c", "--input", "x.csv"], "--input: expected --model as well, got none."),
-        (["empty"], "folder 'empty': expected C code written by edgernn"),
-        (["nothing.onnx"], "No such file or directory"),
+        (["empty"], "model: expected a file, got the folder 'empty'"),
+        (["nothing.onnx"], "expected an existing file, got 'nothing.onnx'"),
         (["m.onnx", "--backends", "native"], "expected a backend that runs a .onnx file, got nat"),
     ],
 )

@@ -69,7 +69,7 @@ def density_table(values: Mapping[str, Mapping[str, float]]) -> str:
 
     >>> print(density_table({"gru/kernel": {"all": 0.5, "z": 0.25, "r": 0.75, "n": 0.5}}))
     matrix        all  gates
-    ----------  -----  ------------------------
+    ----------  -----  -------------------------
     gru/kernel  50.0%  z 25.0%  r 75.0%  n 50.0%
     """
     rows = []
