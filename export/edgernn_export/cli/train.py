@@ -25,7 +25,7 @@ HELP: Final = """Train the network of a recipe on its data set, quantize it and 
 A recipe is a name (see --list) or a Python file that defines RECIPE. Data sets are read from the
 folder in the environment variable EDGERNN_DATA. The command writes a .keras file, an .edgernn file
 and the formats of --to. It keeps the epoch with the best validation score, or the last epoch if the
-recipe asks for that; the validation part is then used for training, too. The test part is scored
+recipe requires that; the validation part is then used for training, too. The test part is scored
 once, at the end.
 
 With --qat, the integer model is trained further after quantization, to reproduce the outputs of the
