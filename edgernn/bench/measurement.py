@@ -25,7 +25,7 @@ from edgernn.bench.programs import (
     distributions,
     missing_text,
 )
-from edgernn.bench.result import EVERY_READING, Benchmark
+from edgernn.bench.result import EVERY_READING, RANDOM, Benchmark
 from edgernn.bench.timings import BenchProgress, take_rounds, throughput_of, timings_of
 from edgernn.bench.verdict import BenchLimits, BoardFigures, checks, judged
 from edgernn.bench.workers import Worker, in_process
@@ -181,7 +181,7 @@ class _Run:
     def take_readings(self, data: Any, table: TableOptions) -> None:
         """Choose the readings, and run the reference over them."""
         xs: FloatArray | None = None
-        self.readings = "random over the calibrated range"
+        self.readings = RANDOM
         if isinstance(data, (str, PathLike)):
             xs, dropped = readings_from(Path(data), self.model.interface(), table)
             self.readings = Path(data).name

@@ -15,6 +15,8 @@ from edgernn.bench.verdict import LimitCheck
 
 #: How a model answers that has no window and no rate.
 EVERY_READING: Final = "every reading"
+#: Where readings come from if there are no data.
+RANDOM: Final = "random over the calibrated range"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -97,11 +97,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     data.add_argument(
         "--truth", type=_names, metavar="A,B,...",
-        help="columns of the data with the true outputs, to measure the accuracy kept",
+        help="columns of the data with the true outputs, to measure the accuracy kept (in edgernn "
+        "evaluate: --target)",
     )  # fmt: skip
     data.add_argument(
         "--horizon", type=int, metavar="N",
         help="the true output of a reading is in the row N readings later (default: 0)",
+    )  # fmt: skip
+    data.add_argument(
+        "--group", metavar="COLUMN",
+        help="for the accuracy kept: each value of the column is a separate stream",
     )  # fmt: skip
     limits = parser.add_argument_group("limits")
     limits.add_argument("--max-ms", type=float, metavar="MS", help="milliseconds of a step")
@@ -173,6 +178,7 @@ def _evaluation(args: argparse.Namespace, table: dict[str, Any]) -> dict[str, An
         "data": args.data,
         "target": list(args.truth),
         "horizon": args.horizon or 0,
+        "group": args.group,
         "table": table,
     }
 

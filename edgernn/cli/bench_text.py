@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from edgernn.bench.result import EVERY_READING, Benchmark
+from edgernn.bench.result import EVERY_READING, RANDOM, Benchmark
 from edgernn.bench.timings import Timing
 from edgernn.bench.verdict import LimitCheck
 from edgernn.cli.style import bad, good, heading, muted, table
@@ -49,7 +49,7 @@ def _head(found: Benchmark) -> Iterator[str]:
     machine = found.machine
     yield heading(f"{found.model}  {found.precision}")
     yield (
-        f"{found.macs:,} multiply-accumulates per step; answers: {found.stream}; "
+        f"{found.macs:,} multiply-accumulates per step of the network; outputs: {found.stream}; "
         f"{found.state_bytes:,} bytes of state per stream"
     )
     pinned = "not pinned" if machine["pinned_core"] is None else f"core {machine['pinned_core']}"
@@ -71,7 +71,8 @@ def _head(found: Benchmark) -> Iterator[str]:
 
 def _times(found: Benchmark) -> Iterator[str]:
     compared = any(timing.departure is not None for timing in found.timings)
-    headings = ["µs per step", "numbers", "way", "median", "p95", "p99", "in run", "× fastest"]
+    unit = "step" if found.stream == EVERY_READING else "reading"
+    headings = [f"µs per {unit}", "numbers", "way", "median", "p95", "p99", "in run", "× fastest"]
     headings += ["error"] * compared
     headings.append("memory")
     fastest = min((timing.median_us for timing in found.timings), default=1.0)
@@ -97,6 +98,8 @@ def _times(found: Benchmark) -> Iterator[str]:
             "error: RMS of the difference from the float network on these readings, in percent of "
             "the standard deviation of its outputs"
         )
+        if found.readings == RANDOM:
+            yield muted("  these readings are random; pass --data to see the error on your own")
     if peers:
         yield muted("* the float network, or a stock conversion of it:")
         for note, names in _notes(peers).items():
@@ -206,7 +209,7 @@ def _range(low: float | None, high: float | None) -> str:
 def _accuracy(accuracy: Mapping[str, Any]) -> str:
     kept = accuracy["kept"]
     share = "unknown" if kept is None else f"{100 * kept:.2f} %"
-    return f"accuracy kept: {share} of {accuracy['metric']} over {accuracy['answers']:,} answers"
+    return f"accuracy kept: {share} of {accuracy['metric']} over {accuracy['answers']:,} outputs"
 
 
 def _verdict(found: Benchmark) -> Iterator[str]:

@@ -32,7 +32,10 @@ def draw(found: Benchmark, path: Path) -> Path:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    times, sizes = list(found.timings), list(found.sizes)
+    programs = list(dict.fromkeys(timing.program for timing in found.timings))
+    # Rows of one runtime stand together: they are to be compared.
+    times = sorted(found.timings, key=lambda timing: programs.index(timing.program))
+    sizes = list(found.sizes)
     height = _AROUND + _BAR * (len(times) + len(sizes))
     figure = Figure(figsize=(9, height), layout="constrained")
     FigureCanvasAgg(figure)

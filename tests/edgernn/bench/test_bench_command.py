@@ -147,8 +147,9 @@ def test_wrong_arguments_are_refused_in_a_sentence(model_file, options, message,
     assert message in capsys.readouterr().err
 
 
-def test_an_exported_file_is_no_model(capsys):
-    assert main(["bench", "model.tflite"]) == 2
+def test_an_exported_file_is_no_model(tmp_path, capsys):
+    (tmp_path / "model.tflite").write_bytes(b"")
+    assert main(["bench", str(tmp_path / "model.tflite")]) == 2
     assert "Pass exported files of the model with --files" in capsys.readouterr().err
 
 
