@@ -88,10 +88,11 @@ def page(results: dict[str, Any]) -> str:
                 "*persistence* no change."
             ),
             paragraph(
-                "Quantization is the only step that changes results. `w8a8` (8-bit weights and "
-                "operands, 16-bit gates and state) and `w8a16` (16-bit operands) return slightly "
-                "different outputs than the float network. Every back-end then returns exactly "
-                "the integer model's outputs. Other data: [accuracy on real data](accuracy.md)."
+                "Quantization is the only step that changes results. The outputs of `w8a8` (8-bit "
+                "weights and operands, 16-bit gates and state) and `w8a16` (16-bit operands) "
+                "differ slightly from those of the float network. Every back-end then returns "
+                "exactly the integer model's outputs. Other data: "
+                "[accuracy on real data](accuracy.md)."
             ),
         ]
     )
