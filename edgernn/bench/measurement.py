@@ -25,7 +25,7 @@ from edgernn.bench.programs import (
     distributions,
     missing_text,
 )
-from edgernn.bench.result import EVERY_READING, RANDOM, Benchmark
+from edgernn.bench.result import RANDOM, Benchmark, outputs_text
 from edgernn.bench.timings import BenchProgress, take_rounds, throughput_of, timings_of
 from edgernn.bench.verdict import BenchLimits, BoardFigures, checks, judged
 from edgernn.bench.workers import Worker, in_process
@@ -33,7 +33,6 @@ from edgernn.container.file import load_either
 from edgernn.errors import BackendMismatch, BackendUnavailable, EdgeRnnError
 from edgernn.model.formats import FloatArray
 from edgernn.model.integer_model import IntegerModel
-from edgernn.model.interface import answers_text
 from edgernn.records.opening import TableOptions
 
 #: Interleaved rounds where none are named.
@@ -344,7 +343,7 @@ class _Run:
             model_sha256=model.sha256,
             precision=model.precision_label,
             macs=model.macs,
-            stream=answers_text(model.window, model.rate) or EVERY_READING,
+            stream=outputs_text(model.window, model.rate),
             compared=self.compared,
             readings=self.readings,
             rounds=rounds,

@@ -12,11 +12,25 @@ from edgernn.bench.contenders import LeftOut
 from edgernn.bench.file_sizes import FileSize
 from edgernn.bench.timings import Throughput, Timing
 from edgernn.bench.verdict import LimitCheck
+from edgernn.model.interface import Rate, Window
 
 #: How a model answers that has no window and no rate.
 EVERY_READING: Final = "every reading"
 #: Where readings come from if there are no data.
 RANDOM: Final = "random over the calibrated range"
+
+
+def outputs_text(window: Window | None, rate: Rate | None) -> str:
+    """When a model has outputs, for people.
+
+    Args:
+        window: of the model.
+        rate: of the model.
+    """
+    if window is None:
+        return EVERY_READING if rate is None else str(rate)
+    every = EVERY_READING if window.hop == 1 else f"every {window.hop} readings"
+    return f"{every}, each from the last {window.steps} readings"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +42,7 @@ class Benchmark:
         model_sha256: its hash.
         precision: `IntegerModel.precision_label`.
         macs: multiply-accumulates of a step of the network.
-        stream: how the model answers: "every reading", or its window or rate.
+        stream: when the model has outputs, see `outputs_text`.
         compared: readings that every exact back-end answered like the reference, bit for bit.
         readings: where the readings came from.
         rounds: interleaved rounds.

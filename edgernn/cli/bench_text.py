@@ -91,7 +91,7 @@ def _times(found: Benchmark) -> Iterator[str]:
         "step, bind: physical units in and out, missing values are checked; codes: integer codes, "
         "no checks; bare: numbers of the file, no checks"
     )
-    if found.stream != EVERY_READING:
+    if not found.stream.startswith(EVERY_READING):
         yield muted("some calls only collect readings for the next answer; their times count too")
     if compared:
         yield muted(

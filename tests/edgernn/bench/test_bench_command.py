@@ -108,7 +108,7 @@ def models():
     window = dataclasses.replace(
         random_model("gru_after", Precision.W8A8), window=Window(steps=12, hop=5)
     )
-    yield "windows of 12 readings", window
+    yield "every 5 readings, each from the last 12 readings", window
     yield "every", strided_chain(Precision.W8A8, Rate(readings=3, first=4))
     yield "every reading", next(iter(token_models().values()))
 
