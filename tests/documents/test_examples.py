@@ -96,10 +96,10 @@ def test_the_sketch_compiles_for_a_small_core_without_floating_point(vibration):
         "arm-none-eabi-g++", "-mcpu=cortex-m0plus", "-mthumb", "-Os", "-ffreestanding", "-c",
         "-std=gnu++11", "-fno-exceptions", *WARNINGS, "-I", str(STAND_INS / "mpu6050"),
         "-I", "build/vibration_edgernn/src", "-include", "Arduino.h", "-x", "c++",
-        "VibrationMonitor/VibrationMonitor.ino", "-o", "small.o",
+        "VibrationMonitor/VibrationMonitor.ino", "-o", "small.obj",
     ]  # fmt: skip
     run(command, vibration)
-    missing, _, _ = symbols([vibration / "small.o"])
+    missing, _, _ = symbols([vibration / "small.obj"])
     assert "vibration_step" in missing
     assert [name for name in missing if re.match(r"__aeabi_(?!u?idiv(mod)?$)", name)] == []
 
