@@ -104,7 +104,8 @@ def check_model_file(path: Path) -> None:
         EdgeRnnError: no such file, a folder without sources, a Keras model or a table.
     """
     if path.is_dir():
-        if any(path.glob("*.c")):
+        # Packages have their sources in a folder or two of their own.
+        if any(next(path.glob(pattern), None) for pattern in ("*.c", "*/*.c", "*/*/*.c")):
             return
         raise EdgeRnnError(f"model: expected a file, got the folder '{path}'.")
     if not path.exists():

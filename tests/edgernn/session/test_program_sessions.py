@@ -125,12 +125,12 @@ def test_states_that_do_not_fit_change_nothing(change, message):
 def test_a_program_that_takes_over_must_begin(backend):
     session = edgernn.load(PAIR, backend)
     for call in (session.step, session.run, session.step_codes, session.run_codes):
-        with pytest.raises(EdgeRnnError, match=r"'decode' begins .*session\.begin\('decode'\)"):
+        with pytest.raises(EdgeRnnError, match=r"'decode' to begin .*session\.begin\('decode'\)"):
             call("decode", XS)
     session.begin("decode")
     session.run("decode", XS)
     session.reset()
-    with pytest.raises(EdgeRnnError, match="'decode' begins"):
+    with pytest.raises(EdgeRnnError, match="'decode' to begin"):
         session.step("decode", XS[0])
 
 
@@ -272,7 +272,7 @@ def test_a_new_stream_is_at_its_beginning(backend):
     one.run("encode", XS)
     one.begin("decode")
     two = one.new_stream()
-    with pytest.raises(EdgeRnnError, match="'decode' begins"):
+    with pytest.raises(EdgeRnnError, match="'decode' to begin"):
         two.step("decode", XS[0])
     fresh = edgernn.load(PAIR, backend)
     np.testing.assert_array_equal(two.run("encode", XS), fresh.run("encode", XS))

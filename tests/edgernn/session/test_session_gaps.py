@@ -106,7 +106,7 @@ def test_a_copy_has_the_first_values_too(load):
 @pytest.mark.parametrize(
     ("policy", "message"),
     [
-        ("ignore", "expected one of raise, hold, skip, or a finite number, got 'ignore'. Give one"),
+        ("ignore", "expected one of raise, hold, skip, or a finite number, got 'ignore'. Pass one"),
         (NAN, "expected one of raise, hold, skip, or a finite number, got nan."),
         (True, "expected one of raise, hold, skip, or a finite number, got True."),
         (None, "expected one of raise, hold, skip, or a finite number, got None."),

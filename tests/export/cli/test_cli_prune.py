@@ -198,8 +198,8 @@ def test_for_people(model_file, tmp_path, capsys):
     captured = capsys.readouterr()
     lines = captured.out.splitlines()
     assert lines[0].split() == ["layer", "units", "zero", "least", "median", "largest"]
-    assert lines[1].split()[:4] == ["a", "8", "2", "0"]
-    assert lines[3] == "a: 8 units, 4 kept"
+    assert lines[2].split()[:4] == ["a", "8", "2", "0"]
+    assert lines[4] == "a: 8 units, 4 kept"
     assert re.fullmatch(rf"{re.escape(str(out))}  \d+ parameters \(before: \d+\)", lines[-1])
     assert "compile the model and continue training with model.fit" in captured.err
     arguments = ["prune", str(model_file), "--magnitude", "--density", "0.3", "-o", str(out)]

@@ -283,4 +283,4 @@ def test_layers_that_nobody_knows_come_before_weights_that_do_not_fit(tmp_path):
         LAYERS[1],
     ]
     OLD.weights(tmp_path / "net.h5", renamed)
-    assert "'conv' (Conv1DTranspose): expected a layer " in refused(config)
+    assert "'conv' (Conv1DTranspose): expected a supported layer " in refused(config)

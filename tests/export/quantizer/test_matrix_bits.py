@@ -120,7 +120,7 @@ def test_matrices_that_are_refused(bits: Any, text: str) -> None:
 
 def test_one_scale_for_matrices_of_different_bits_is_refused() -> None:
     model = float_model("lstm", inputs=INPUTS)
-    with pytest.raises(QuantizationError, match=r"'common', got lstm_0=input:8/recurrent:4\. Take"):
+    with pytest.raises(QuantizationError, match=r"'common', got lstm_0=input:8/recurrent:4\. Pass"):
         made(model, operand_scales="common", weight_bits={"lstm_0.recurrent": 4})
 
 

@@ -214,7 +214,7 @@ def test_table():
     silence(cell_of(model, "a"), [5])
     lines = norm_table(unit_norms(model)).splitlines()
     assert lines[0].split() == ["layer", "units", "zero", "least", "median", "largest"]
-    assert lines[1].split()[:4] == ["a", "6", "1", "0"]
+    assert lines[2].split()[:4] == ["a", "6", "1", "0"]
 
 
 OUTPUTS = "expected a recurrent layer that another layer reads, got 'rnn' (LSTM) at the output."
