@@ -97,9 +97,9 @@ class BoardFigures:
         Args:
             board: fields of `edgernn_export.simulation.BoardCost`.
         """
-        return BoardFigures(
-            name=str(board["target"]), ms=board["high_ms"], flash_bytes=board["flash_bytes"]
-        )
+        # Without a linked program, a board's costs contain the weights alone.
+        linked = board["flash_bytes"] if board["measured"] else None
+        return BoardFigures(name=str(board["target"]), ms=board["high_ms"], flash_bytes=linked)
 
 
 def judged(timings: Sequence[Timing], named: bool) -> Timing | None:

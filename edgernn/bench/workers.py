@@ -41,6 +41,8 @@ Label = tuple[str, str, str, str]
 _COMMAND: Final = "from edgernn.bench.workers import serve; serve()"
 #: Errors that keep their type on the way to the parent; others become `EdgeRnnError`.
 _ERRORS: Final = {error.__name__: error for error in (BackendMismatch, BackendUnavailable)}
+#: Seconds in which a process without orders has to end.
+_PATIENCE_S: Final = 10
 #: Share of a turn that is run untimed to bring its memory back into the caches.
 _WARM_UP: Final = 4
 
@@ -72,13 +74,14 @@ class Worker:
             BackendMismatch: a contender gives other outputs than it should.
             BackendUnavailable: the process cannot run this model.
             EdgeRnnError: the process failed.
-            ImportError: a library is not installed; ``name`` tells which.
+            ImportError: a library is not installed; its ``name`` is that of the library.
         """
         self.name = name
         self._talk = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         paths = list(dict.fromkeys(path or os.getcwd() for path in sys.path))  # noqa: PTH109
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _COMMAND],
+            # -P: a file in the working folder must not replace a module of the same name.
+            [sys.executable, "-P", "-c", _COMMAND],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._talk,
@@ -87,7 +90,8 @@ class Worker:
         )
         try:
             opened = self._ask({"open": opener, "arguments": list(arguments), "core": core})
-        except BaseException:
+        except BaseException:  # an interrupt too, while a library loads or converts
+            self._process.kill()
             self.close()
             raise
         self.contenders: dict[str, list[dict[str, Any]]] = opened["contenders"]
@@ -141,7 +145,11 @@ class Worker:
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # it has ended already
             self._process.stdin.close()
-        self._process.wait()
+        try:
+            self._process.wait(_PATIENCE_S)
+        except subprocess.TimeoutExpired:  # an interrupted turn, or a library that does not end
+            self._process.kill()
+            self._process.wait()
         if self._process.stdout is not None:
             self._process.stdout.close()
         self._talk.close()

@@ -50,6 +50,29 @@ def test_a_function_runs_in_another_process_and_its_noise_stays_there(capfd):
     assert capfd.readouterr().out == ""
 
 
+def test_an_interrupt_ends_a_process_that_is_busy(monkeypatch):
+    started = []
+    popen = workers.subprocess.Popen
+    monkeypatch.setattr(
+        workers.subprocess, "Popen", lambda *a, **k: started.append(popen(*a, **k)) or started[-1]
+    )
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(workers.Worker, "_ask", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        workers.in_process("time:sleep", 60)
+    assert started[0].returncode == -9
+
+
+def test_a_process_imports_nothing_by_chance_from_the_working_folder(tmp_path, monkeypatch):
+    (tmp_path / "colorsys.py").write_text("raise SystemExit(9)\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(workers.sys, "path", [path for path in workers.sys.path if path])
+    assert workers.in_process("colorsys:rgb_to_hls", 1, 1, 1) == [0.0, 1.0, 0.0]
+
+
 def test_errors_of_a_process_keep_their_kind():
     with pytest.raises(ImportError) as missing:
         workers.in_process("no_such_package.module:function")
@@ -159,6 +182,13 @@ def test_limits_by_hand():
     assert checks(BenchLimits(), None, sizes, boards, kept=None) == ()
     (none,) = checks(BenchLimits(max_ms=1), None, sizes, [], kept=None)
     assert (none.what, none.kept) == ("step on no back-end ran", False)
+
+
+@pytest.mark.parametrize(("measured", "kept"), [(True, True), (False, False)])
+def test_weights_alone_keep_no_limit_on_flash(measured, kept):
+    board = {"target": "b", "high_ms": 0.1, "flash_bytes": 900, "measured": measured}
+    found = checks(BenchLimits(max_kb=1), None, [], [BoardFigures.of(board)], kept=None)
+    assert {check.what: check.kept for check in found}["flash on b"] is kept
 
 
 @pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf")])
