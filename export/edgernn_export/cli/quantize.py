@@ -194,7 +194,9 @@ def _named_by_header(
     if is_named(model) or model.input_ports or by_default_name:
         return model
     names = header_names(table, model.input_names, options)
-    if names is None or names == model.input_names or len(set(names)) < len(names):
+    if names is None or names == model.input_names:
+        return model
+    if not all(names) or len(set(names)) < len(names):  # names that no table could be matched by
         return model
     say(f"input names from the header of {table.name}: {', '.join(names)}")
     return dataclasses.replace(model, input_names=names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 
@@ -10,6 +11,7 @@ import pytest
 
 import edgernn
 from edgernn.cli import main
+from tests.support.models.float import float_model
 
 pytestmark = pytest.mark.tf
 
@@ -156,3 +158,15 @@ def test_channels_without_names_are_named_after_the_columns(
         assert (
             main(["run", str(out), "--input", str(table), "--output", str(tmp_path / "y.csv")]) == 0
         )
+
+
+@pytest.mark.parametrize("header", ["a,", "a,a", "x0,x1"])
+def test_headers_that_name_no_channels_leave_the_default_names(tmp_path, capsys, header):
+    from edgernn.records.opening import TableOptions
+    from edgernn_export.cli.quantize import _named_by_header
+
+    (tmp_path / "t.csv").write_text(f"{header}\n1,2\n3,4\n", encoding="utf-8")
+    model = float_model("lstm", inputs=2)
+    model = dataclasses.replace(model, input_names=("x0", "x1"))
+    assert _named_by_header(model, tmp_path / "t.csv", TableOptions(), None) is model
+    assert capsys.readouterr().err == ""
