@@ -128,7 +128,7 @@ def main(args: argparse.Namespace) -> int:
             progress=tell,
             **scoring,
         )
+    print(result.to_json() if args.json else result.table())
     if args.output is not None:
         result.plot(args.output)
-    print(result.to_json() if args.json else result.table())
     return 0 if result.exact else 1

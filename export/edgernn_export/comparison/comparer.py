@@ -17,6 +17,7 @@ from edgernn_export.comparison.compared_model import ComparedModel
 from edgernn_export.comparison.result import Comparison, distinct_labels
 from edgernn_export.evaluation.evaluator import evaluate
 from edgernn_export.simulation.board_cost import BoardCost, board_costs
+from edgernn_export.simulation.simulator import find_targets
 from edgernn_export.writers.exporter import export
 
 ModelSource = IntegerModel | str | PathLike[str]
@@ -58,6 +59,8 @@ def compare(
         TargetError, BackendUnavailable, EmulationError: as `board_costs`.
     """
     _check(models, float_models, data, target)
+    if targets:
+        find_targets(targets)  # a wrong name is found before anything is measured
     tell = progress or (lambda _: None)
     loaded = [_model(source) for source in models]
     labels = distinct_labels(
@@ -67,6 +70,9 @@ def compare(
     compared = []
     for index, (label, model) in enumerate(zip(labels, loaded, strict=True)):
         notes: list[str] = []
+        boards: tuple[BoardCost, ...] = ()
+        if targets:  # first, since a compiler or QEMU may be missing
+            boards = board_costs(model, targets, progress=_prefixed(tell, label))
         tell(f"{label}: files")
         sizes = _sizes(model, notes)
         facts: dict[str, Any] = {"metric": "", "score": None, "float_score": None, "kept": None}
@@ -78,9 +84,6 @@ def compare(
         if timed:
             tell(f"{label}: time")
             times = _times(model, notes)
-        boards: tuple[BoardCost, ...] = ()
-        if targets:
-            boards = board_costs(model, targets, progress=_prefixed(tell, label))
         compared.append(
             ComparedModel(
                 label=label,

@@ -146,9 +146,11 @@ def test_models_of_one_name_get_numbers(files):
         ({"float_models": ["a"] * 3, "data": np.zeros((4, 2))}, "for all models or 2, one for eac"),
         ({"float_models": ["a"]}, "--data: expected test data to measure accuracy on, got none"),
         ({"target": "y"}, "--data: expected test data"),
+        ({"targets": ["picoo"]}, "Did you mean 'pico'"),
     ],
 )
-def test_what_cannot_be_compared_is_refused(options, message, files):
+def test_what_cannot_be_compared_is_refused(options, message, files, monkeypatch):
+    monkeypatch.setattr(comparer, "_sizes", lambda *_: pytest.fail("it measured"))
     models = files[0][: options.pop("models", 2)]
     with pytest.raises(EdgeRnnError, match=message):
         compare(models, **options)
