@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import shlex
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
@@ -115,18 +116,19 @@ def check_model_file(path: Path) -> None:
         raise EdgeRnnError(f"model: expected an existing file, got '{path!s:.200}'.{hint}")
     if not path.is_file():
         return  # a pipe, whose content can be read once only
-    with path.open("rb") as file:
-        head = file.read(8)
-    if head.startswith(_KERAS_MAGIC):
-        raise EdgeRnnError(
-            f"model: expected an .edgernn, .tflite or .onnx file, got a Keras model ('{path.name}')"
-            f". Quantize it first: edgernn quantize {path} --calibration READINGS "
-            f"-o {path.with_suffix('.edgernn')}"
-        )
-    if path.suffix.lower() in _TABLE_SUFFIXES:
+    if path.suffix.lower() in _TABLE_SUFFIXES:  # .npz files are archives too, as .keras files are
         raise EdgeRnnError(
             f"model: expected an .edgernn, .tflite or .onnx file, got '{path.name}'. "
             "Pass the model first, and readings with their own option."
+        )
+    with path.open("rb") as file:
+        head = file.read(8)
+    if head.startswith(_KERAS_MAGIC):
+        written = path.with_suffix(".edgernn")
+        raise EdgeRnnError(
+            f"model: expected an .edgernn, .tflite or .onnx file, got a Keras model ('{path.name}')"
+            f". Quantize it first: edgernn quantize {shlex.quote(str(path))} --calibration READINGS"
+            f" -o {shlex.quote(str(written))}"
         )
 
 

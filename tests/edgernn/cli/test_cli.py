@@ -427,6 +427,7 @@ def test_the_packaged_model_is_described(capsys):
         ),
         ("b.edgernn", b"\x89HDF\r\n\x1a\n", "got a Keras model ('b.edgernn'). Quantize it first"),
         ("t.csv", b"x,y\n1,2\n", "expected an .edgernn, .tflite or .onnx file, got 't.csv'."),
+        ("s.npz", b"PK\x03\x04", "expected an .edgernn, .tflite or .onnx file, got 's.npz'."),
         ("folder", None, "model: expected a file, got the folder '"),
         ("modle.edgernn", "absent", "Did you mean '"),
     ],
