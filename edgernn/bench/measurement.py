@@ -16,7 +16,7 @@ from edgernn.bench.contenders import LeftOut, function_named
 from edgernn.bench.file_sizes import file_sizes
 from edgernn.bench.machine import last_core, machine_facts
 from edgernn.bench.own_backends import MOST_STREAMS, stream_counts
-from edgernn.bench.probe import probe_of, readings_from
+from edgernn.bench.probe import probe_of, readings_from, readings_of
 from edgernn.bench.programs import (
     OWN,
     PEERS,
@@ -113,17 +113,13 @@ def benchmark(
         run.take_files([Path(file) for file in files])
         if float_model is not None:
             run.take_float(float_model, weights)
+        run.take_costs(targets, evaluate)
+        if float_model is not None:
             run.open_keras(stack, peers)
         run.open_own(stack, own, stream_counts(streams))
         if peers:
             run.open_peers(stack)
-        return run.result(
-            rounds=rounds,
-            named=backends is not None,
-            limits=limits,
-            targets=targets,
-            evaluate=evaluate,
-        )
+        return run.result(rounds=rounds, named=backends is not None, limits=limits)
 
 
 def _one_model(path: Path) -> IntegerModel:
@@ -175,6 +171,8 @@ class _Run:
         self.probe_file = folder / "probe.npz"
         self.readings = ""
         self.compared = 0
+        self.boards: tuple[dict[str, Any], ...] = ()
+        self.accuracy: dict[str, Any] | None = None
         model.save(self.edgernn)
 
     def take_readings(self, data: Any, table: TableOptions) -> None:
@@ -186,11 +184,13 @@ class _Run:
             self.readings = Path(data).name
             self.readings += f", {dropped} incomplete readings left out" * bool(dropped)
         elif data is not None:
-            xs = np.asarray(data, dtype=np.float64).reshape(-1, self.model.input.width)
+            xs = readings_of(np.asarray(data), self.model.interface(), "bench data")
             self.readings = "an array"
         probe = probe_of(self.model, xs)
         probe.save(self.probe_file)
         self.compared = len(probe.xs)
+        if xs is not None and len(xs) > self.compared:
+            self.readings = f"the first of {self.readings}"
 
     def take_files(self, files: Sequence[Path]) -> None:
         """Use the files given, export others, or take those next to the model."""
@@ -227,6 +227,13 @@ class _Run:
             float_model.save(self.float_model)
         self.weights = None if weights is None else str(weights)
 
+    def take_costs(
+        self, targets: Sequence[str | PathLike[str]], evaluate: Mapping[str, Any] | None
+    ) -> None:
+        """Measure boards and accuracy: wrong names show before anything is opened or timed."""
+        self.boards = self._boards(targets)
+        self.accuracy = self._accuracy(evaluate)
+
     def open_keras(self, stack: ExitStack, peers: bool) -> None:
         """Run the float network; with peers, also keep its process and write their files."""
         order = {
@@ -249,6 +256,7 @@ class _Run:
     def _take_float_facts(self, facts: Mapping[str, Any]) -> None:
         self.float_ys = facts["float_ys"]
         self.others += [(title, Path(file)) for title, file in facts["files"]]
+        self.left_out += [LeftOut(**one) for one in facts.get("left_out", ())]
 
     def open_own(
         self, stack: ExitStack, programs: Mapping[str, BenchProgram], streams: Sequence[int]
@@ -315,29 +323,19 @@ class _Run:
     def _leave_out(self, what: str, why: str) -> None:
         self.left_out.append(LeftOut(what=what, why=why))
 
-    def result(
-        self,
-        *,
-        rounds: int,
-        named: bool,
-        limits: BenchLimits,
-        targets: Sequence[str | PathLike[str]],
-        evaluate: Mapping[str, Any] | None,
-    ) -> Benchmark:
+    def result(self, *, rounds: int, named: bool, limits: BenchLimits) -> Benchmark:
         """Time everything and collect the figures."""
         # Our back-ends stand first in tables; Keras was opened before them.
         self.workers.sort(key=lambda one: not one[1])
         model, network = self.model, self.model.name
-        accuracy = self._accuracy(evaluate)
-        boards = self._boards(targets)
         machine = machine_facts(self.core, distributions([*OWN.values(), *PEERS.values()]))
         samples = take_rounds(self.workers, network, rounds, self.progress)
         timings = timings_of(self.workers, network, samples)
         exact = [timing for timing in timings if timing.exact and timing.way == "step"]
         counted = judged(exact, named)
-        sizes = file_sizes(model, self.files, self.others, boards)
-        figures = [BoardFigures.of(board) for board in boards]
-        kept = None if accuracy is None else accuracy["kept"]
+        sizes = file_sizes(model, self.files, self.others, self.boards)
+        figures = [BoardFigures.of(board) for board in self.boards]
+        kept = None if self.accuracy is None else self.accuracy["kept"]
         return Benchmark(
             model=model.name,
             model_sha256=model.sha256,
@@ -356,8 +354,8 @@ class _Run:
                 for worker, _ in self.workers
                 if worker.memory_bytes is not None
             },
-            boards=boards,
-            accuracy=accuracy,
+            boards=self.boards,
+            accuracy=self.accuracy,
             counted="" if counted is None else counted.name,
             checks=checks(limits, counted, sizes, figures, kept),
             left_out=tuple(self.left_out),

@@ -20,7 +20,7 @@ from edgernn.session.session import Session
 
 #: Answers that every contender is compared on.
 CHECKED_ANSWERS: Final = 200
-#: Readings of a file that are used.
+#: Most readings that are read from a table; the first `checked_readings` of them are used.
 MOST_READINGS: Final = 5000
 _SEED: Final = 3
 _DEFAULT: Final = TableOptions()
@@ -147,8 +147,14 @@ def readings_from(
         OSError: the file cannot be read.
     """
     if path.suffix == ".npy":
-        array = np.load(path, allow_pickle=False)
-        rows = np.asarray(array, dtype=np.float64).reshape(-1, interface.input.width)
+        try:
+            array = np.load(path, allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            raise EdgeRnnError(
+                f"{path.name}: expected an array in a .npy file, got {error!s:.120}. "
+                "Write it with numpy.save."
+            ) from error
+        rows = readings_of(array, interface, path.name)
     else:
         rows = np.array(_rows(path, interface, options), dtype=np.float64)
         rows = rows.reshape(-1, interface.input.width)
@@ -159,6 +165,30 @@ def readings_from(
             f"The channels are {', '.join(interface.input.names)}; name others with --columns."
         )
     return rows[complete], int(np.count_nonzero(~complete))
+
+
+def readings_of(array: npt.NDArray[Any], interface: Interface, owner: str) -> FloatArray:
+    """Readings in an array, several streams one after the other.
+
+    Args:
+        array: numbers [T, I] or [B, T, I].
+        interface: of the model.
+        owner: what the array is, for the message.
+
+    Returns:
+        float64 [B * T, I].
+
+    Raises:
+        EdgeRnnError: another shape, or no numbers.
+    """
+    width = interface.input.width
+    if array.ndim not in (2, 3) or array.shape[-1] != width or array.dtype.kind not in "biuf":
+        raise EdgeRnnError(
+            f"{owner}: expected numbers of shape [T, {width}] or [B, T, {width}], got "
+            f"{array.dtype} of shape {list(array.shape)}. Pass one row per reading, with the "
+            f"channels {', '.join(interface.input.names):.120}."
+        )
+    return array.astype(np.float64).reshape(-1, width)
 
 
 def _rows(path: Path, interface: Interface, options: TableOptions) -> list[Any]:

@@ -20,7 +20,7 @@ from typing import Any, Final
 from edgernn.cli.arguments import check_model_file, model_file
 from edgernn.cli.commands import SUBCOMMANDS, command_groups, command_module, command_parser
 from edgernn.cli.failures import fail, file_sentence, missing_library
-from edgernn.cli.parsing import common_first, did_you_mean, given
+from edgernn.cli.parsing import COMMON, common_first, did_you_mean, given
 from edgernn.cli.process import replace_closed_streams
 from edgernn.cli.quiet_libraries import silence_libraries
 from edgernn.cli.style import Style, bad, heading, say, styled, wants_color
@@ -174,7 +174,7 @@ def _top_level(arguments: list[str], as_json: bool) -> int:
     if "-h" in arguments or "--help" in arguments:
         print(_help())
         return OK
-    if unknown := [option for option in arguments if option not in ("--json", "--quiet")]:
+    if unknown := [option for option in arguments if option not in COMMON]:
         message = f"unknown option '{unknown[0]}'. See: edgernn --help"
         return fail("", _usage(message), USAGE, as_json=as_json)
     if as_json:

@@ -164,11 +164,12 @@ def _names(text: str) -> tuple[str, ...]:
 def _evaluation(args: argparse.Namespace, table: dict[str, Any]) -> dict[str, Any] | None:
     """Arguments of `evaluate`, if there is something to compare answers with."""
     if args.truth is None:
-        if args.horizon is not None:
-            raise EdgeRnnError(
-                "--horizon: expected --truth as well, got none. Name the column of the data that "
-                "the outputs should be."
-            )
+        for option, value in (("--horizon", args.horizon), ("--group", args.group)):
+            if value is not None:
+                raise EdgeRnnError(
+                    f"{option}: expected --truth as well, got none. Name the column of the data "
+                    "that the outputs should be."
+                )
         return None
     if args.data is None:
         raise EdgeRnnError(

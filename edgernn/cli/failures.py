@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from typing import Final
 
@@ -40,7 +41,8 @@ def fail(command: str, error: Exception, code: int, *, as_json: bool, message: s
     Returns:
         The exit code.
     """
-    text = (message or str(error)).removeprefix(f"{command}: ")
+    # The place that an error begins with may begin with the name of the command.
+    text = re.sub(rf"^{command}(: | (?=\w+: ))", "", message or str(error))
     if as_json:
         found = {"type": type(error).__name__, "message": text, "command": command or None}
         print(json.dumps({"error": found}), flush=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ import numpy as np
 from edgernn.bench.contenders import Contender, LeftOut, Opened, fastest_ns, stepped
 from edgernn.bench.own_backends import BARE, departure
 from edgernn.bench.probe import Probe
+from edgernn.errors import EdgeRnnError
 from edgernn.model.formats import FloatArray
 from edgernn.model.integer_model import IntegerModel
 from edgernn_export.bench.step_network import (
@@ -51,16 +53,17 @@ def float_facts(order: dict[str, Any]) -> dict[str, Any]:
             of the .edgernn file; "probe", file of the readings; "folder" for files.
 
     Returns:
-        "float_ys", path of the outputs [T, O], logits, NaN where there is none; and "files", titles
-        and paths of files whose sizes count.
+        "float_ys", path of the outputs [T, O], logits, NaN where there is none; "files", titles
+        and paths of files whose sizes count; and "left_out", what and why.
 
     Raises:
         EdgeRnnError: the network cannot be read, or its widths are not those of the model.
     """
     _float_outputs(order)
     folder = Path(order["folder"])
-    files = _write_keras(order["keras"], folder)
-    return _facts(folder, files)
+    left_out: list[LeftOut] = []
+    files = _write_keras(order["keras"], folder, left_out)
+    return _facts(folder, files) | {"left_out": [asdict(one) for one in left_out]}
 
 
 def _facts(folder: Path, files: list[str]) -> dict[str, Any]:
@@ -74,6 +77,13 @@ def _float_outputs(order: dict[str, Any]) -> tuple[FloatModel, IntegerModel, Pro
     labels = {} if order["weights"] is None else {"weights": order["weights"]}
     network = read_keras(order["keras"], **labels)
     model = IntegerModel.load(order["model"])
+    widths = {"inputs": model.input.width, "outputs": model.output.width}
+    for side, width in widths.items():
+        if getattr(network, side) != width:
+            raise EdgeRnnError(
+                f"--float: expected a network with {width} {side}, as '{model.name}' has, got "
+                f"{getattr(network, side)}. Pass the network that the model was quantized from."
+            )
     probe = Probe.load(Path(order["probe"]))
     ys = _answers(network, model, probe.xs)
     folder = Path(order["folder"])
@@ -114,7 +124,7 @@ def open_keras(network_name: str, order: dict[str, Any]) -> Opened:
     reason = reason_against_steps(network, model.window)
     if reason:
         left_out.append(LeftOut(what="float .onnx in onnxruntime", why=reason))
-    files = _write_keras(order["keras"], folder)
+    files = _write_keras(order["keras"], folder, left_out)
     files += _write_onnx(network, folder, FLOAT_SIZE if reason else FLOAT_ONNX, left_out)
     contenders: list[Contender] = []
     reason = reason_against(network, model.window)
@@ -128,13 +138,17 @@ def open_keras(network_name: str, order: dict[str, Any]) -> Opened:
     return Opened(contenders={network_name: contenders}, left_out=left_out, facts=facts)
 
 
-def _write_keras(path: str, folder: Path) -> list[str]:
+def _write_keras(path: str, folder: Path, left_out: list[LeftOut]) -> list[str]:
     """The network without the state of its optimizer; nothing of other kinds of files."""
-    import keras
-
     if Path(path).suffix != ".keras":
         return []
-    keras.models.load_model(path, compile=False).save(folder / FLOAT_KERAS)
+    try:
+        import keras
+
+        keras.models.load_model(path, compile=False).save(folder / FLOAT_KERAS)
+    except Exception as error:  # `read_keras` also reads files that Keras here cannot load
+        left_out.append(LeftOut(what=TITLES[FLOAT_KERAS], why=f"{error!s:.200}"))
+        return []
     return [FLOAT_KERAS]
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 from edgernn.bench.file_sizes import FileSize
 from edgernn.bench.result import Benchmark
 from edgernn.bench.timings import Timing
+from edgernn.errors import EdgeRnnError
 
 _OURS: Final = "#e4572e"
 _PEER: Final = "#1f77b4"
@@ -28,7 +29,15 @@ def draw(found: Benchmark, path: Path) -> Path:
 
     Returns:
         The path.
+
+    Raises:
+        EdgeRnnError: nothing was timed.
     """
+    if not found.timings:
+        raise EdgeRnnError(
+            "bench picture: expected at least one back-end that was timed, got none. "
+            "The report lists under 'left out' how to install one."
+        )
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -94,6 +94,12 @@ def test_a_backend_that_differs_is_refused_before_any_figure(model_file, monkeyp
     assert "expected the reference's outputs for 200 readings, got 1 of" in told.err
 
 
+def test_a_wrong_board_is_refused_before_anything_is_opened(model_file, monkeypatch, capsys):
+    monkeypatch.setattr(measurement, "Worker", lambda *_: pytest.fail("opened a process"))
+    assert main(["bench", model_file, "--target", "picoo"]) == 2
+    assert "Did you mean 'pico'" in capsys.readouterr().err
+
+
 def test_readings_of_a_table_are_used_and_incomplete_ones_left_out(tmp_path):
     model = random_model("lstm", Precision.W8A16, inputs=2)
     names = model.input.names
@@ -102,6 +108,15 @@ def test_readings_of_a_table_are_used_and_incomplete_ones_left_out(tmp_path):
     (tmp_path / "r.csv").write_text("\n".join([",".join(names), *rows]), encoding="utf-8")
     found = benchmark(model, backends=["reference"], data=tmp_path / "r.csv", streams=1, rounds=1)
     assert (found.compared, found.readings) == (49, "r.csv, 1 incomplete readings left out")
+
+
+@pytest.mark.parametrize("shape", [(6, 4), (6,), (1, 6, 4)])
+def test_arrays_of_another_width_are_refused(tmp_path, shape):
+    model = random_model("lstm", Precision.W8A16, inputs=2)
+    np.save(tmp_path / "a.npy", np.zeros(shape))
+    for data in (np.zeros(shape), tmp_path / "a.npy"):
+        with pytest.raises(EdgeRnnError, match=r"expected numbers of shape \[T, 2\]"):
+            benchmark(model, backends=["reference"], data=data)
 
 
 def models():
@@ -133,13 +148,14 @@ def test_programs_are_benchmarked_one_by_one(tmp_path, capsys):
     [
         (["--peers"], "Pass it with: --float MODEL.keras"),
         (["--backends", "tpu"], "expected names among native, tflite-runtime"),
-        (["--streams", "0"], "bench streams: expected 1 to 1024, got 0"),
+        (["--streams", "0"], "bench: streams: expected 1 to 1024, got 0"),
         (["--min-kept", "95"], "got no float network"),
         (["--horizon", "1"], "--horizon: expected --truth as well"),
+        (["--group", "site"], "--group: expected --truth as well"),
         (["--truth", "y"], "--truth: expected --data as well"),
         (["--files", "model.bin"], "expected existing .tflite or .onnx files"),
         (["-o", "bench.pdf"], "expected a name ending in .png"),
-        (["--max-ms", "-1"], "bench max_ms: expected a number above 0"),
+        (["--max-ms", "-1"], "bench: max_ms: expected a number above 0"),
     ],
 )
 def test_wrong_arguments_are_refused_in_a_sentence(model_file, options, message, capsys):

@@ -50,6 +50,8 @@ def test_colors_of_a_command(monkeypatch, capsys):
     for plain in (["--help", "--no-color"], ["--no-color", "--help"]):
         assert main(plain) == 0
         assert "\x1b" not in capsys.readouterr().out
+    assert main(["--no-color"]) == 2
+    assert "Commands:" in capsys.readouterr().err
     assert main(["info", "--model", "demo", "--json"]) == 0
     assert "\x1b" not in capsys.readouterr().out
     assert main(["nothing"]) == 2
