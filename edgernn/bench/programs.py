@@ -34,9 +34,6 @@ class BenchProgram(NamedTuple):
 
 
 _OWN: Final = "edgernn.bench.own_backends:open_own"
-#: The extra for devices has one TFLite runtime, which depends on the version of Python.
-_LITERT_EXTRA: Final = "tflite" if sys.version_info >= (3, 12) else "dev"
-
 #: Our back-ends; each must give the reference's bits. The first one installed is the one that
 #: `edgernn.load` chooses for .edgernn files.
 OWN: Final[dict[str, BenchProgram]] = {
@@ -55,7 +52,7 @@ OWN: Final[dict[str, BenchProgram]] = {
         "ai_edge_litert",
         "ai-edge-litert",
         "tflite",
-        _LITERT_EXTRA,
+        "tflite",
         "tflite",
         (("runtime", "ai_edge_litert"),),
     ),
@@ -117,6 +114,8 @@ def missing_text(program: BenchProgram) -> str:
     if is_installed(program.package):
         return ""
     command = hint(program.extra)
+    if program.package == "ai_edge_litert" and sys.version_info < (3, 12):
+        command = "pip install ai-edge-litert"  # the extra has tflite-runtime there
     if program.extra:
         only = program.package == "tflite_runtime" and sys.version_info >= (3, 12)
         return f"not installed; {'requires Python 3.11' if only else f'get it with: {command}'}"
