@@ -143,7 +143,7 @@ def test_exit_code_tells_whether_enough_is_kept(files, asked, code, capsys):
     assert command(*arguments, "--min-kept", str(asked)) == code
     said = capsys.readouterr()
     kept = evaluate("model.edgernn", "test.csv", "truth", float_model=files[0]).kept
-    assert said.err.startswith(f"kept: {100 * kept:.2f} % of rmse, ")
+    assert said.err.startswith(f"{100 * kept:.2f} % of rmse kept, ")
     assert f"{100 * kept:.2f} %" in said.out
 
 
@@ -175,7 +175,7 @@ def test_the_table_and_the_picture(files, capsys):
         (["--data", "test.csv", "--min-kept", "99"], "--min-kept: expected --float and targets"),
         (
             ["--data", "test.csv", "--float", "model.keras", "--min-kept", "99"],
-            "got no targets. Name the column with --target",
+            "got no targets. Pass the network with --float",
         ),
         (
             ["--data", "test.csv", "--target", "price"],

@@ -165,7 +165,7 @@ def test_the_command_prints_a_table_and_writes_the_model(
     assert main([*arguments, "--max-loss-db", "10", "-o", str(out)]) == 0
     printed = capsys.readouterr().out
     result, model = scanned
-    assert "weights of 4 bits, w8a8 else, over 200 steps" in printed
+    assert "4-bit weights, otherwise w8a8, over 200 steps" in printed
     for cost in result.layers:
         row = next(line for line in printed.splitlines() if line.split()[:1] == [cost.layer])
         size = result.wide.weights_bytes - cost.bytes_saved
@@ -194,9 +194,9 @@ def test_the_command_as_json(
     ("more", "text"),
     [
         (["-o", "m.tflite"], "--output: expected a name ending in .edgernn, got 'm.tflite'."),
-        (["-o", "m.edgernn"], "--output: expected a limit to choose a model by, got none. Give"),
+        (["-o", "m.edgernn"], "--output: expected a limit for choosing a model, got none. Add"),
         (["--max-bytes", "1"], "expected weights of at most 1 bytes, got"),
-        (["--precision", "w4a8"], "invalid choice: 'w4a8'"),
+        (["--precision", "w4a8"], "expected w8a8, w8a16, got 'w4a8'"),
     ],
 )
 def test_the_command_refuses(
