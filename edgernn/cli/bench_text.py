@@ -181,8 +181,8 @@ def _boards(found: Benchmark) -> Iterator[str]:
             str(board["target"]),
             _count(board["instructions_per_step"]),
             _range(board["low_ms"], board["high_ms"]),
-            _count(board["flash_bytes"]),
-            _count(board["ram_bytes"]),
+            _least(board) + _count(board["flash_bytes"]),
+            _least(board) + _count(board["ram_bytes"]),
             _count(board["stack_bytes"]),
             {True: good("yes"), False: bad("no")}.get(board["fits"], _NONE),
             _range(board["low_uj"], board["high_uj"]),
@@ -194,6 +194,11 @@ def _boards(found: Benchmark) -> Iterator[str]:
     yield from (
         muted(f"{board['target']}: {board['note']}") for board in found.boards if board["note"]
     )
+
+
+def _least(board: Mapping[str, Any]) -> str:
+    """Weights and state alone are the least that firmware needs."""
+    return "" if board["measured"] else "≥ "
 
 
 def _count(value: float | None) -> str:

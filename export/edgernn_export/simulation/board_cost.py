@@ -35,7 +35,8 @@ class BoardCost:
         ram_bytes: state, scratch and stack; the state alone if not `measured`.
         stack_bytes: most stack that a step can use; None without emulation.
         measured: flash and RAM are those of linked firmware.
-        fits: the board has room for it, as far as is known; None for a core.
+        fits: the board has room for the linked model; False as well if weights or state alone are
+            too large; None if that is unknown, and for a core.
         low_uj: estimated energy of a step in microjoules, of the chip alone; None if the profile
             of the board has no supply current.
         high_uj: the high end of that range.
@@ -137,13 +138,20 @@ def cost_of_report(report: SimulationReport) -> BoardCost:
             None if emulation is None else max(emulation.stack_bytes, emulation.static_stack_bytes)
         ),
         measured=emulation is not None or any(need.measured for need in report.fit),
-        fits=None if board is None else not any(need.over_bytes for need in report.fit),
+        fits=_fits(report),
         low_uj=low_uj,
         high_uj=high_uj,
         energy_source="" if power is None else f"{ENERGY_SOURCE} ({power.source})",
         exact=None if emulation is None else emulation.differing == 0,
         note=_note(report),
     )
+
+
+def _fits(report: SimulationReport) -> bool | None:
+    """Weights and state alone can prove that a model is too large, not that it fits."""
+    if any(need.over_bytes for need in report.fit):
+        return False
+    return True if report.fit and all(need.measured for need in report.fit) else None
 
 
 def _instructions(report: SimulationReport, emulation: Emulation) -> int:

@@ -52,7 +52,9 @@ def test_boards_with_one_core_share_one_emulation(model, monkeypatch):
     assert (fast.low_uj, fast.energy_source) == (None, "")
     assert (xtensa.instructions_per_step, xtensa.low_ms, xtensa.exact) == (None, None, None)
     assert (xtensa.flash_bytes, xtensa.ram_bytes) == (weights_bytes(model), model.state_bytes)
-    assert not xtensa.measured and "no emulator for xtensa-lx6" in xtensa.note
+    assert (
+        not xtensa.measured and xtensa.fits is None and "no emulator for xtensa-lx6" in xtensa.note
+    )
     lines = cost_table(costs)
     assert len({line.index("µJ") for line in lines[:1]}) == 1
     row = next(line for line in lines if line.startswith("esp32")).split()
@@ -63,6 +65,7 @@ def test_boards_with_one_core_share_one_emulation(model, monkeypatch):
 def test_without_emulation_there_are_bytes_alone(model):
     (cost,) = board_costs(model, ["pico"], emulate=False)
     assert (cost.flash_bytes, cost.measured) == (weights_bytes(model), False)
+    assert cost.fits is None
     assert cost.note.startswith("not emulated")
     assert cost.record()["low_ms"] is None
 
