@@ -26,7 +26,10 @@ def table_advice(
     if "\x00" in text:
         return "The text has zero bytes. If it is UTF-16, pass --encoding utf-16"
     if all(line.lstrip()[:1] in ("[", "{") for line in lines):
-        return "The lines look like JSON. Pass --input-format jsonl"
+        return (
+            "The lines look like JSON. Rename the file to end in .jsonl, or pass --input-format "
+            "jsonl to edgernn run"
+        )
     found = _other_dialect(lines, dialect, picker)
     if found:
         return found

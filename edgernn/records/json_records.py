@@ -158,7 +158,10 @@ class JsonReader:
     def advice(self, lines: list[str]) -> str:
         """See `Reader.advice`."""
         if not any(line.lstrip()[:1] in ("[", "{") for line in lines):
-            return "The lines are not JSON. Pass --input-format csv"
+            return (
+                "The lines are not JSON. Rename the file to end in .csv, or pass --input-format "
+                "csv to edgernn run"
+            )
         try:
             values = [json.loads(line) for line in lines[:1]]
         except (ValueError, RecursionError):
