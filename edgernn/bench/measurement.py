@@ -90,8 +90,8 @@ def benchmark(
         streams: most streams over the same weights to time.
         rounds: interleaved rounds.
         limits: compared with the figures, see `Benchmark.checks`.
-        evaluate: arguments of `edgernn_export.evaluate`, "data" and "target" among them, to measure
-            the accuracy that is kept.
+        evaluate: arguments of `edgernn_export.evaluate` as paths and JSON values, "data" and
+            "target" among them, to measure the accuracy that is kept.
         progress: called with what is done now, the number of finished stages and of all.
 
     Returns:
@@ -164,6 +164,8 @@ class _Run:
         self.files: dict[str, Path] = {}
         self.others: list[tuple[str, Path]] = []
         self.core = last_core()
+        # Before the benchmark itself loads the machine.
+        self.machine = machine_facts(self.core, distributions([*OWN.values(), *PEERS.values()]))
         self.edgernn = folder / "model.edgernn"
         self.float_model: Path | None = None
         self.weights: str | None = None
@@ -328,7 +330,6 @@ class _Run:
         # Our back-ends stand first in tables; Keras was opened before them.
         self.workers.sort(key=lambda one: not one[1])
         model, network = self.model, self.model.name
-        machine = machine_facts(self.core, distributions([*OWN.values(), *PEERS.values()]))
         samples = take_rounds(self.workers, network, rounds, self.progress)
         timings = timings_of(self.workers, network, samples)
         exact = [timing for timing in timings if timing.exact and timing.way == "step"]
@@ -359,7 +360,7 @@ class _Run:
             counted="" if counted is None else counted.name,
             checks=checks(limits, counted, sizes, figures, kept),
             left_out=tuple(self.left_out),
-            machine=machine,
+            machine=self.machine,
         )
 
     def _boards(self, targets: Sequence[str | PathLike[str]]) -> tuple[dict[str, Any], ...]:
@@ -377,7 +378,8 @@ class _Run:
             if cost.exact is False:
                 raise BackendMismatch(
                     f"bench, {cost.target}: expected the reference's outputs, got others. "
-                    f"Find them with: edgernn simulate --target {cost.target} --emulate"
+                    "Find them with: edgernn simulate MODEL.edgernn --emulate "
+                    f"--target {cost.target}"
                 )
         return tuple(map(asdict, found))
 

@@ -1,5 +1,7 @@
 """Processes, turns, figures and limits of the benchmark; no test depends on a time."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -46,6 +48,7 @@ class FakeWorker:
 
 def test_a_function_runs_in_another_process_and_its_noise_stays_there(capfd):
     assert workers.in_process("operator:add", 2, 3) == 5
+    assert workers.in_process("operator:add", Path("a"), "b") == "ab"
     assert workers.in_process("builtins:print", "noise") is None
     assert capfd.readouterr().out == ""
 
