@@ -61,7 +61,7 @@ def benchmark(
     files: Sequence[str | PathLike[str]] = (),
     data: FloatArray | str | PathLike[str] | None = None,
     table: TableOptions | None = None,
-    targets: Sequence[str | PathLike[str]] = (),
+    boards: Sequence[str | PathLike[str]] = (),
     streams: int = 8,
     rounds: int = ROUNDS,
     limits: BenchLimits | None = None,
@@ -86,7 +86,7 @@ def benchmark(
         data: readings [T, I] in physical units, or a table or .npy file with them; random readings
             over the calibrated range by default.
         table: how a table of text is to be read.
-        targets: boards or cores to estimate instructions, time, memory and energy for.
+        boards: boards or cores to estimate instructions, time, memory and energy for.
         streams: most streams over the same weights to time.
         rounds: interleaved rounds.
         limits: compared with the figures, see `Benchmark.checks`.
@@ -113,7 +113,7 @@ def benchmark(
         run.take_files([Path(file) for file in files])
         if float_model is not None:
             run.take_float(float_model, weights)
-        run.take_costs(targets, evaluate)
+        run.take_costs(boards, evaluate)
         if float_model is not None:
             run.open_keras(stack, peers)
         run.open_own(stack, own, stream_counts(streams))

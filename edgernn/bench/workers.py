@@ -72,8 +72,8 @@ class Worker:
 
         Raises:
             BackendMismatch: a contender gives other outputs than it should.
-            BackendUnavailable: the process cannot run this model.
-            EdgeRnnError: the process failed.
+            BackendUnavailable: the process cannot run this model, or crashed.
+            EdgeRnnError: an argument is wrong.
             ImportError: a library is not installed; its ``name`` is that of the library.
         """
         self.name = name
@@ -124,7 +124,7 @@ class Worker:
             line = ""
         if not line:
             self._process.wait()
-            raise EdgeRnnError(
+            raise BackendUnavailable(
                 f"bench, {self.name}: expected an answer, got a process that ended with "
                 f"{self._process.returncode}. Its last words: {self._last_words()}"
             )

@@ -144,7 +144,7 @@ def main(args: argparse.Namespace) -> int:
             files=args.files,
             data=args.data,
             table=options,
-            targets=[Path(t) if t.endswith(".toml") else t for t in args.target],
+            boards=[Path(t) if t.endswith(".toml") else t for t in args.target],
             streams=args.streams,
             rounds=args.rounds,
             limits=limits,

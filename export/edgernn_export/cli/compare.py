@@ -123,7 +123,7 @@ def main(args: argparse.Namespace) -> int:
             float_models=args.float_models,
             data=args.data,
             target=truth,
-            targets=[*dict.fromkeys(args.target), *args.board],
+            boards=[*dict.fromkeys(args.target), *args.board],
             timed=not args.no_time,
             progress=tell,
             **scoring,

@@ -2,7 +2,7 @@
 
 from edgernn_export.comparison import compare
 
-print(compare(["small.edgernn", "large.edgernn"], targets=["nucleo-f446"]).table())
+print(compare(["small.edgernn", "large.edgernn"], boards=["nucleo-f446"]).table())
 """
 
 from edgernn_export.comparison.compared_model import ComparedModel

@@ -33,7 +33,7 @@ def compare(
     float_models: Sequence[Any] = (),
     data: Any = None,
     target: Any = None,
-    targets: Sequence[str | Path] = (),
+    boards: Sequence[str | Path] = (),
     timed: bool = True,
     progress: Callable[[str], None] | None = None,
     **evaluation: Any,
@@ -46,7 +46,7 @@ def compare(
             one for all models, or one for each in the same order.
         data: test data, as `edgernn_export.evaluate` accepts it; None leaves accuracy out.
         target: what the models should answer, see `edgernn_export.evaluate`.
-        targets: cores, boards and path objects of board profiles to emulate the firmware on.
+        boards: cores, boards and path objects of board profiles to emulate the firmware on.
         timed: measure the time of a step in the native back-end.
         progress: receives the name of each stage as it starts.
         **evaluation: other arguments of `edgernn_export.evaluate`, for example ``horizon``.
@@ -59,8 +59,8 @@ def compare(
         TargetError, BackendUnavailable, EmulationError: as `board_costs`.
     """
     _check(models, float_models, data, target)
-    if targets:
-        find_targets(targets)  # a wrong name is found before anything is measured
+    if boards:
+        find_targets(boards)  # a wrong name is found before anything is measured
     tell = progress or (lambda _: None)
     loaded = [_model(source) for source in models]
     labels = distinct_labels(
@@ -70,9 +70,9 @@ def compare(
     compared = []
     for index, (label, model) in enumerate(zip(labels, loaded, strict=True)):
         notes: list[str] = []
-        boards: tuple[BoardCost, ...] = ()
-        if targets:  # first, since a compiler or QEMU may be missing
-            boards = board_costs(model, targets, progress=_prefixed(tell, label))
+        costs: tuple[BoardCost, ...] = ()
+        if boards:  # first, since a compiler or QEMU may be missing
+            costs = board_costs(model, boards, progress=_prefixed(tell, label))
         tell(f"{label}: files")
         sizes = _sizes(model, notes)
         facts: dict[str, Any] = {"metric": "", "score": None, "float_score": None, "kept": None}
@@ -96,7 +96,7 @@ def compare(
                 sizes=sizes,
                 median_us=times[0],
                 p99_us=times[1],
-                boards=boards,
+                boards=costs,
                 notes=tuple(notes),
                 **facts,
             )

@@ -100,6 +100,19 @@ def test_a_wrong_board_is_refused_before_anything_is_opened(model_file, monkeypa
     assert "Did you mean 'pico'" in capsys.readouterr().err
 
 
+def test_a_runtime_that_crashes_is_left_out(monkeypatch):
+    crashing = programs.OWN["onnxruntime"]._replace(
+        opener="os:abort", package="numpy", needs="edgernn"
+    )
+    monkeypatch.setitem(programs.OWN, "onnxruntime", crashing)
+    found = benchmark(
+        random_model("lstm", Precision.W8A8), backends=["onnxruntime", "reference"], rounds=1
+    )
+    assert {timing.program for timing in found.timings} == {"reference"}
+    reasons = {one.what: one.why for one in found.left_out}
+    assert "got a process that ended with" in reasons["onnxruntime"]
+
+
 def test_readings_of_a_table_are_used_and_incomplete_ones_left_out(tmp_path):
     model = random_model("lstm", Precision.W8A16, inputs=2)
     names = model.input.names

@@ -146,7 +146,7 @@ def test_models_of_one_name_get_numbers(files):
         ({"float_models": ["a"] * 3, "data": np.zeros((4, 2))}, "for all models or 2, one for eac"),
         ({"float_models": ["a"]}, "--data: expected test data to measure accuracy on, got none"),
         ({"target": "y"}, "--data: expected test data"),
-        ({"targets": ["picoo"]}, "Did you mean 'pico'"),
+        ({"boards": ["picoo"]}, "Did you mean 'pico'"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(options, message, files, monkeypatch):
