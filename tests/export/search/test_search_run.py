@@ -269,7 +269,7 @@ def test_a_foreign_optuna_study_is_refused(tmp_path):
     with sqlite3.connect(tmp_path / "s.db") as database:
         database.execute("delete from study_user_attributes")
     database.close()
-    with pytest.raises(SearchError, match=r"got one of another: .*metric none"):
+    with pytest.raises(SearchError, match=r"got one of another search: .*metric none"):
         run(tmp_path)
 
 
