@@ -152,7 +152,8 @@ def test_lambda_in_a_file_is_never_run(tmp_path):
     model = keras.Sequential([keras.Input((None, 3)), inner, L.GRU(2, go_backwards=True)])
     for name in ("m.keras", "m.h5"):
         model.save(tmp_path / name)
-        reasons = refused(tmp_path / name, r"'plus' \(Lambda\): expected a supported layer .*, got Lambda\. ")
+        wanted = r"'plus' \(Lambda\): expected a supported layer .*, got Lambda\. "
+        reasons = refused(tmp_path / name, wanted)
         assert len(reasons) == 2
         assert "got go_backwards=True" in reasons[1]
 

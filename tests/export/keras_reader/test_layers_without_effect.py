@@ -87,7 +87,9 @@ def test_flattened_steps_are_refused_with_a_cure_that_can_be_followed():
 
 def test_a_swap_of_axes_of_one_size_is_seen():
     model = keras.Sequential([keras.Input((3, 3)), L.Permute((2, 1), name="p"), L.GRU(2)])
-    with pytest.raises(UnsupportedModelError, match=r"'p' \(Permute\): expected a layer that leav"):
+    with pytest.raises(
+        UnsupportedModelError, match=r"'p' \(Permute\): expected a layer that does not"
+    ):
         read_keras(model)
 
 
