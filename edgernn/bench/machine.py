@@ -20,7 +20,14 @@ _CLOCK_TRIALS: Final = 2000
 
 def last_core() -> int | None:
     """The core all processes share; None if the system does not let us choose."""
-    return max(os.sched_getaffinity(0)) if hasattr(os, "sched_setaffinity") else None
+    if not hasattr(os, "sched_setaffinity"):
+        return None
+    allowed = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, allowed)  # changes nothing, but a sandbox may forbid it
+    except OSError:
+        return None
+    return max(allowed)
 
 
 def processor() -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgernn.bench import BenchLimits, workers
+from edgernn.bench import BenchLimits, machine, workers
 from edgernn.bench.contenders import LeftOut, called, chunked, function_named, stepped
 from edgernn.bench.file_sizes import FileSize
 from edgernn.bench.own_backends import departure, stream_counts
@@ -74,6 +74,19 @@ def test_a_process_imports_nothing_by_chance_from_the_working_folder(tmp_path, m
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(workers.sys, "path", [path for path in workers.sys.path if path])
     assert workers.in_process("colorsys:rgb_to_hls", 1, 1, 1) == [0.0, 1.0, 0.0]
+
+
+def test_processes_are_not_pinned_where_that_is_forbidden(monkeypatch):
+    def forbidden(*_):
+        raise PermissionError
+
+    if hasattr(machine.os, "sched_setaffinity"):
+        assert machine.last_core() in machine.os.sched_getaffinity(0)
+    monkeypatch.setattr(machine.os, "sched_setaffinity", forbidden, raising=False)
+    monkeypatch.setattr(machine.os, "sched_getaffinity", lambda _: {0}, raising=False)
+    assert machine.last_core() is None
+    monkeypatch.delattr(machine.os, "sched_setaffinity")
+    assert machine.last_core() is None
 
 
 def test_errors_of_a_process_keep_their_kind():
