@@ -94,7 +94,7 @@ def load_board(path: Path) -> Board:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise TargetError(
-            f"--board: expected a board profile in TOML, got '{path.name}' ({error}). "
+            f"target: expected a board profile in TOML, got '{path.name}' ({error}). "
             "docs/guides/simulate.md has an example."
         ) from error
     name = re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-") or "board"
