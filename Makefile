@@ -40,8 +40,8 @@ compiler: ## gcc and the headers of Python, which the native back-end is built w
 	@{ type gcc && $(PYTHON_H); } &>/dev/null || { \
 		headers=$$($(PYTHON) -c 'import sys; print("python%d.%d-dev" % sys.version_info[:2])'); \
 		install="apt-get install -y -q --no-install-recommends gcc libc6-dev $$headers"; \
-		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -q && $$install; \
-		else echo "The native back-end needs a C compiler. To get it, run: sudo $$install" >&2; fi; }
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -q && $$install && exit 0; fi; \
+		echo "The native back-end needs a C compiler. To get it, run: sudo $$install" >&2; }
 
 demo: compiler .venv/.demo ## train, quantize, export and stream a forecaster; prints the tables
 	@if [ ! -e edgernn/_native.abi3.so ] && type gcc &>/dev/null; then \
