@@ -135,18 +135,21 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    if args.steps is not None and (args.steps < 1 or not args.emulate):
-        raise EdgeRnnError(
-            f"--steps: expected at least 1, together with --emulate, got {args.steps}."
-        )
-    if args.input is not None and not args.emulate:
-        raise EdgeRnnError("--input: expected it together with --emulate, got it alone.")
+    if args.steps is not None and args.steps < 1:
+        raise EdgeRnnError(f"--steps: expected at least 1, got {args.steps}.")
+    only_emulated = {
+        "--steps": args.steps, "--input": args.input, "--memory-factor": args.memory_factor
+    }  # fmt: skip
+    for option, value in only_emulated.items():
+        if value is not None and not args.emulate:
+            raise EdgeRnnError(
+                f"{option}: expected --emulate as well, got none. Add --emulate, or leave the "
+                "option out."
+            )
     if args.memory_factor is not None and not (1 <= args.memory_factor < float("inf")):
         raise EdgeRnnError(
             f"--memory-factor: expected at least 1 (no wait states), got {args.memory_factor}."
         )
-    if args.memory_factor is not None and not args.emulate:
-        raise EdgeRnnError("--memory-factor: expected it together with --emulate, got it alone.")
     if args.seed < 0:
         raise EdgeRnnError(f"--seed: expected at least 0, got {args.seed}.")
 

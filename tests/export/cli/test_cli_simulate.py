@@ -210,9 +210,15 @@ def test_a_difference_fails_the_command(model_file, monkeypatch, capsys):
     ("arguments", "message"),
     [
         (("--target", "cortex-m9"), "--target: expected one of cortex-m0, .*, got 'cortex-m9'"),
-        (("--target", "pico", "--steps", "5"), "--steps: expected .* together with --emulate"),
+        (
+            ("--target", "pico", "--steps", "5"),
+            "--steps: expected --emulate as well, got none",
+        ),
         (("--target", "pico", "--emulate", "--steps", "0"), "--steps: expected at least 1.*got 0"),
-        (("--target", "pico", "--memory-factor", "2"), "--memory-factor: expected it together"),
+        (
+            ("--target", "pico", "--memory-factor", "2"),
+            "--memory-factor: expected --emulate as well",
+        ),
         (
             ("--target", "pico", "--emulate", "--memory-factor", "0.5"),
             r"--memory-factor: expected at least 1 \(no wait states\), got 0\.5",
@@ -384,7 +390,7 @@ def test_a_board_file_and_readings_of_ones_own(tmp_path, model_file, capsys):
     ("arguments", "message"),
     [
         ((), "--target: expected at least one target, got none"),
-        (("--target", "pico", "--input", "x.csv"), "--input: expected it together with --emulate"),
+        (("--target", "pico", "--input", "x.csv"), "--input: expected --emulate as well"),
         (("--target", "esp32", "--emulate"), r"--emulate: expected a target whose core QEMU emul"),
         (("--board", "missing.toml"), "expected a file that can be opened"),
     ],
