@@ -251,7 +251,7 @@ def _by_program(programs: FloatPrograms, calibration: Any) -> dict[str, Any]:
         missing = [name for name in flat if name not in calibration]
         got = listed(list(map(str, calibration)))
         if len(missing) < len(flat):  # the names are those of inputs
-            got += f", without {listed(missing)}" if missing else "more than these"
+            got += f", without {listed(missing)}" if missing else ", more than these"
     raise CalibrationError(
         f"calibration: expected sequences by program ({', '.join(inputs)}) or by input "
         f"({listed(flat)}), got {got}."

@@ -78,8 +78,8 @@ def test_values_with_hidden_states_pruned(folder, tmp_path, capsys):
     assert run(tmp_path, *options, *SIZE, *compress) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["mse", "parameters", "validation", "test"]
-    assert [line.split()[0] for line in lines[1:3]] == ["teacher", "student"]
-    assert lines[3] == str(tmp_path / "student.keras")
+    assert [line.split()[0] for line in lines[2:4]] == ["teacher", "student"]
+    assert lines[4] == str(tmp_path / "student.keras")
     kernel = keras.saving.load_model(tmp_path / "student.keras").get_layer("gru_1").cell
     assert np.mean(np.asarray(kernel.recurrent_kernel) != 0.0) < 0.7
 

@@ -55,7 +55,7 @@ def test_quantize_with_weights_of_four_bits(quantize, tmp_path, capsys):
         "stream   endless stream, one output per reading",
         f"{out}  w8/w4a8  {out.stat().st_size} bytes",
         f"weights on the device: {memory.total_bytes} bytes, {share} of {memory.dense_bytes} "
-        "of dense int8",
+        "as dense int8",
     ]
 
 

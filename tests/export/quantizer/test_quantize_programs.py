@@ -101,7 +101,7 @@ def test_a_file_is_quantized_on_the_command_line(tmp_path, capsys):
     assert main(arguments) == 0
     assert "initial    decode.writes.c from encode.reads.c" in capsys.readouterr().out
     assert main([*arguments, "--window", "5"]) != 0
-    assert "has too, got --window. Leave out" in capsys.readouterr().err
+    assert "and a decoder, got --window. Remove these" in capsys.readouterr().err
     np.save(tmp_path / "past.npy", sequences(model, 8)["past"])
     assert main([*arguments[:3], str(tmp_path / "past.npy"), *arguments[4:]]) != 0
     assert "expected an .npz file with sequences of every input" in capsys.readouterr().err
