@@ -82,14 +82,14 @@ def zero_tile(content: bytearray) -> None:
 
 def test_spellings_of_sparse_weights_that_are_not_canonical():
     refused(
-        edit_tensor(SPARSE_DATA, f"{TERM}/weights", zero_tile), D.NOT_CANONICAL, "another spelling"
+        edit_tensor(SPARSE_DATA, f"{TERM}/weights", zero_tile), D.NOT_CANONICAL, "another encoding"
     )
     # Columns 6 and 7 of the first part only fill up its second tile, with place 1.
     index = tensor(SPARSE_DATA, f"{TERM}/tiles")
     listed = [i for start in starts(index) for i in range(start + 1, start + 2 + index[start])]
     tile = next(k for k, at in enumerate(listed) if index[at] == 1)
     padding = edit_tensor(SPARSE_DATA, f"{TERM}/weights", set_byte(16 * tile + 2, 1))
-    refused(padding, D.NOT_CANONICAL, "another spelling")
+    refused(padding, D.NOT_CANONICAL, "another encoding")
 
 
 def starts(index: bytes) -> list[int]:
@@ -105,7 +105,7 @@ def test_four_bit_weights_that_are_no_weights():
     refused(minus_8, D.INVALID_MODEL, r"term xh.weights: expected values in \[-7, 7\], got \[-8, 7")
     # 15 columns: the high half of the eighth byte of a row is padding.
     padding = edit_tensor(FOUR_DATA, f"{TERM}/weights", lambda c: set_byte(7, c[7] | 0x10)(c))
-    refused(padding, D.NOT_CANONICAL, "another spelling")
+    refused(padding, D.NOT_CANONICAL, "another encoding")
     dense = edit_record(FOUR_DATA, put(*GATES, "storages", ["dense8"]))
     refused(dense, D.WRONG_DTYPE, "expected int8, got uint8")
 
@@ -127,7 +127,7 @@ def test_versions_and_storages_go_together():
     old = to_bytes(SPARSE, "2")
     refused(edit_header(old, first), D.BAD_RECORD, "members shift, sources")
     plain = edit_header(storages_of_dense(dense), second)
-    refused(plain, D.NOT_CANONICAL, "another spelling")
+    refused(plain, D.NOT_CANONICAL, "another encoding")
     for value, match in [
         ([], "at least 1 elements"),
         (["sparse8"] * 2, "at most 1 elements"),

@@ -70,7 +70,7 @@ def test_quantize_with_sparse_weights(quantize, tmp_path, capsys):
     assert record["dense_weights_bytes"] == memory.dense_bytes
     assert record["weights_bytes"] == memory.dense_bytes + memory.index_bytes > memory.dense_bytes
     assert main([*quantize, "-o", str(out), "--sparse", "always", "--precision", "w4a8"]) == 2
-    assert "quantize sparse: expected a layer with 8-bit weights" in capsys.readouterr().err
+    assert "quantize: sparse: expected a layer with 8-bit weights" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["gru", "gru=", "=4", "gru=four", "gru=4,gru=8", "gru=-4", ""])

@@ -62,7 +62,7 @@ def test_a_terminal_is_told_what_is_waited_for(stream, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "stderr", stream())
     monkeypatch.delitem(sys.modules, "keras")
     read_keras(tmp_path / "saved")
-    said = "waiting for Keras and TensorFlow to load ...\n" if stream is Terminal else ""
+    said = "Loading Keras and TensorFlow ...\n" if stream is Terminal else ""
     assert sys.stderr.getvalue() == said
 
 

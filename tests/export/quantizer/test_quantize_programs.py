@@ -104,7 +104,7 @@ def test_a_file_is_quantized_on_the_command_line(tmp_path, capsys):
     assert "and a decoder, got --window. Remove these" in capsys.readouterr().err
     np.save(tmp_path / "past.npy", sequences(model, 8)["past"])
     assert main([*arguments[:3], str(tmp_path / "past.npy"), *arguments[4:]]) != 0
-    assert "expected an .npz file with sequences of every input" in capsys.readouterr().err
+    assert "expected an .npz file with one array [B, T, I] per input" in capsys.readouterr().err
     evaluated = ["evaluate", record["path"], "--data", str(tmp_path / "sequences.npz")]
     assert main(evaluated) != 0
     assert (
