@@ -29,7 +29,7 @@ def draw(models: Sequence[ComparedModel], data: str, path: Path) -> Path:
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.add_subplot()
     scored = [model for model in models if model.score is not None]
-    if scored:
+    if len({model.metric for model in scored}) == 1:  # scores of one kind share an axis
         _draw_scores(axes, scored, data)
     else:
         _draw_bytes(axes, models)

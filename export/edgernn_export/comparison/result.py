@@ -85,10 +85,14 @@ def _rows(comparison: Comparison) -> Iterator[tuple[str, _Cell]]:
         if any(s.name == name and s.gzip_bytes is not None for m in models for s in m.sizes):
             yield f"{name}, gzip [B]", _bytes(name, zipped=True)
     if comparison.data:
-        metric = models[0].metric
-        yield metric, lambda m: _figure(m.score)
+        metrics = {model.metric for model in models}
+        metric = models[0].metric if len(metrics) == 1 else "score"
+        yield metric, lambda m: _score(m, m.score, named=len(metrics) > 1)
         if any(model.float_score is not None for model in models):
-            yield f"{metric}, float network", lambda m: _figure(m.float_score)
+            yield (
+                f"{metric}, float network",
+                lambda m: _score(m, m.float_score, named=len(metrics) > 1),
+            )
             yield "kept", lambda m: _MISSING if m.kept is None else f"{100 * m.kept:.2f} %"
     if any(model.median_us is not None for model in models):
         yield "µs per step, median", lambda m: _figure(m.median_us)
@@ -102,6 +106,11 @@ def _bytes(name: str, *, zipped: bool = False) -> _Cell:
         return _MISSING if count is None else f"{count:,}"
 
     return cell
+
+
+def _score(model: ComparedModel, value: float | None, *, named: bool) -> str:
+    """A score, with the name of its metric if other models have another one."""
+    return f"{_figure(value)} {model.metric}" if named and value is not None else _figure(value)
 
 
 def _figure(value: float | None) -> str:

@@ -1,5 +1,6 @@
 """`edgernn compare` and its Python form: figures are those of the parts that measure them."""
 
+import dataclasses
 import gzip
 import json
 
@@ -72,6 +73,10 @@ def test_accuracy_is_that_of_evaluate(tmp_path):
     lines = found.table().splitlines()
     assert any(line.startswith("rmse, float network") for line in lines)
     assert any(line.startswith("kept ") and line.count("%") == 2 for line in lines)
+    other_metric = dataclasses.replace(found.models[1], metric="accuracy")
+    mixed = dataclasses.replace(found, models=(found.models[0], other_metric))
+    row = next(line for line in mixed.table().splitlines() if line.startswith("score "))
+    assert " rmse" in row and row.endswith(" accuracy")
     for name, result in (("scores", found), ("bytes", compare([model, other], timed=False))):
         content = result.plot(tmp_path / name / "out.png").read_bytes()
         assert content.startswith(b"\x89PNG")
