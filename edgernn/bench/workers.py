@@ -73,7 +73,7 @@ class Worker:
         Raises:
             BackendMismatch: a contender gives other outputs than it should.
             BackendUnavailable: the process cannot run this model, or crashed.
-            EdgeRnnError: an argument is wrong.
+            EdgeRnnError: an argument is wrong, or names a file that cannot be read.
             ImportError: a library is not installed; its ``name`` is that of the library.
         """
         self.name = name
@@ -240,7 +240,7 @@ def _answer(answers: TextIO, work: Callable[[], Any], told: Callable[[Any], Any]
     try:
         done = work()
         record: dict[str, Any] = {"result": told(done)}
-    except (EdgeRnnError, ImportError) as error:
+    except (EdgeRnnError, ImportError, OSError) as error:
         done = None
         missing = error.name or "a library" if isinstance(error, ImportError) else None
         record = {"error": str(error), "type": type(error).__name__, "missing": missing}

@@ -42,7 +42,7 @@ def fail(command: str, error: Exception, code: int, *, as_json: bool, message: s
         The exit code.
     """
     # The place that an error begins with may begin with the name of the command.
-    text = re.sub(rf"^{command}(: | (?=\w+: ))", "", message or str(error))
+    text = re.sub(rf"^{command}(: |, | (?=\w+: ))", "", message or str(error))
     if as_json:
         found = {"type": type(error).__name__, "message": text, "command": command or None}
         print(json.dumps({"error": found}), flush=True)

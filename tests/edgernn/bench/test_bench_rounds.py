@@ -93,6 +93,8 @@ def test_errors_of_a_process_keep_their_kind():
     with pytest.raises(ImportError) as missing:
         workers.in_process("no_such_package.module:function")
     assert missing.value.name == "no_such_package"
+    with pytest.raises(EdgeRnnError, match=r"^\[Errno 2\] No such file or directory: 'nowhere'$"):
+        workers.in_process("os:listdir", "nowhere")
     with pytest.raises(EdgeRnnError, match="ended with 3"):
         workers.in_process("sys:exit", 3)
     with pytest.raises(BackendUnavailable, match="expected a file ending in"):
