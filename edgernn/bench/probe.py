@@ -18,9 +18,10 @@ from edgernn.records.text_files import open_text
 from edgernn.session.loading import load
 from edgernn.session.session import Session
 
-#: Answers that every contender is compared on.
+#: Random readings that every contender is compared on; of given readings there may be more.
 CHECKED_ANSWERS: Final = 200
-#: Most readings that are read from a table; the first `checked_readings` of them are used.
+GIVEN_READINGS: Final = 1000
+#: Most readings that are read from a table: those of a long window and some answers.
 MOST_READINGS: Final = 5000
 _SEED: Final = 3
 _DEFAULT: Final = TableOptions()
@@ -80,7 +81,10 @@ def probe_of(model: IntegerModel, readings: FloatArray | None = None) -> Probe:
     """
     interface = model.interface()
     wanted = checked_readings(interface)
-    xs = random_readings(interface, wanted) if readings is None else readings[:wanted]
+    if readings is None:
+        xs = random_readings(interface, wanted)
+    else:
+        xs = readings[: max(wanted, GIVEN_READINGS)]
     first = first_answer(interface)
     if len(xs) < first:
         raise EdgeRnnError(
