@@ -88,8 +88,8 @@ def _files(outcome: DemoResult) -> tuple[str, list[str]]:
 
 def _backends(outcome: DemoResult) -> tuple[str, list[str]]:
     first = next(iter(outcome.streams.values()))
-    title = f"{first.steps:,} readings, one at a time; every output and state is compared"
-    times = [f"{name} µs/step" for name in outcome.streams]
+    title = f"µs per step over {first.steps:,} readings; every output and state is compared"
+    times = [*outcome.streams]
     titles = ["runtime", "version", "configuration", *times, "differing"]
     lines: list[tuple[str, ...]] = []
     shown = ""
