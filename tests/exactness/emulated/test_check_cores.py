@@ -63,7 +63,7 @@ def test_a_call_takes_what_the_document_says(core, tmp_path):
         assert result.differing == 0
         medians.append(result.instructions.median)
     text = (ROOT / "docs" / "guides" / "firmware.md").read_text("utf-8")
-    (sentence,) = re.findall(r"A call reads each constant once: (.*?)\. ", text, re.S)
+    (sentence,) = re.findall(r"A call reads each constant once\. (.*?)\.\s", text, re.S)
     figures = [int(figure.replace(",", "")) for figure in re.findall(r"\d+,000", sentence)]
     stated = dict(zip(LAYOUT_CORES, figures, strict=True))[core]
     assert medians[1] - medians[0] == pytest.approx(stated, rel=0.05)

@@ -54,15 +54,15 @@ def test_neither_tensorflow_nor_optuna_is_loaded_before_a_search():
     [
         ("hapt --target cortex-m1", "--target: expected one of cortex-m0, cortex-m3"),
         ("hapt --target pico --flash 16q", "size: expected bytes like 16000, 16k"),
-        ("hapt --target pico --ms 0", "search step_ms: expected a limit above 0, got 0.0"),
+        ("hapt --target pico --ms 0", "step_ms: expected a limit above 0, got 0.0"),
         ("hapt --target pico --units 8:16", "--units: expected LOW:HIGH:STEP, got '8:16'"),
         ("hapt --target pico --units a:b:c", "--units: expected numbers, got 'a,b,c'"),
         ("hapt --target pico --densities 0.5,x", "--densities: expected numbers, got '0.5,x'"),
         (
             "hapt --target pico --cells TCN",
-            "search cells: expected one or more of SimpleRNN, LSTM, GRU",
+            "cells: expected one or more of SimpleRNN, LSTM, GRU",
         ),
-        ("hapt --target pico --trials 0", "search trials: expected at least 1, got 0"),
+        ("hapt --target pico --trials 0", "trials: expected at least 1, got 0"),
         ("hapt --target pico --clock-mhz 0", "--clock-mhz: expected a clock above 0, got 0.0"),
     ],
 )
