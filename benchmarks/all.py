@@ -43,25 +43,25 @@ class Benchmark:
 
 #: Name of the file of figures -> benchmark, the most useful first.
 BENCHMARKS: Final = {
-    "instructions": Benchmark(module="benchmarks.instructions", page="instructions", minutes=4),
-    "native_step": Benchmark(module="benchmarks.native_step", page="speed", minutes=3),
-    "demo_accuracy": Benchmark(module="benchmarks.demo_accuracy", page="demo", minutes=2),
-    "tflite_step": Benchmark(module="benchmarks.tflite_step", page="speed", minutes=1),
+    "instructions": Benchmark(module="benchmarks.instructions", page="instructions", minutes=2.5),
+    "native_step": Benchmark(module="benchmarks.native_step", page="speed", minutes=1.5),
+    "demo_accuracy": Benchmark(module="benchmarks.demo_accuracy", page="demo", minutes=1.5),
+    "tflite_step": Benchmark(module="benchmarks.tflite_step", page="speed", minutes=0.5),
     "onnx_step": Benchmark(module="benchmarks.onnx_step", page="speed", minutes=0.5),
-    "sparse": Benchmark(module="benchmarks.sparse", page="sparse", minutes=2.5),
-    "int4": Benchmark(module="benchmarks.int4", page="int4", minutes=1.5),
-    "heavy_tails": Benchmark(module="benchmarks.heavy_tails", page="heavy_tails", minutes=2),
+    "sparse": Benchmark(module="benchmarks.sparse", page="sparse", minutes=1),
+    "int4": Benchmark(module="benchmarks.int4", page="int4", minutes=0.5),
+    "heavy_tails": Benchmark(module="benchmarks.heavy_tails", page="heavy_tails", minutes=1),
     "session_inputs": Benchmark(
-        module="benchmarks.session_inputs", page="speed", minutes=1, arguments=("--rounds", "40")
+        module="benchmarks.session_inputs", page="speed", minutes=0.5, arguments=("--rounds", "40")
     ),
-    "native_layout": Benchmark(module="benchmarks.native_layout", page="speed", minutes=1),
+    "native_layout": Benchmark(module="benchmarks.native_layout", page="speed", minutes=0.5),
     "reference_speed": Benchmark(
         module="benchmarks.reference_speed", page="speed", minutes=0.5, arguments=("--rounds", "1")
     ),
     "quantize_speed": Benchmark(
         module="benchmarks.quantize_speed",
         page="speed",
-        minutes=1,
+        minutes=0.5,
         arguments=("--rounds", "1"),
         environment={"OPENBLAS_NUM_THREADS": "1"},
     ),

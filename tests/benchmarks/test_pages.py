@@ -77,7 +77,7 @@ def test_a_failure_does_not_stop_the_others(capsys):
         "benchmarks.pages",
     ]
     assert calls[-1][1:] == ("instructions", "int4", "summary")
-    assert "1/2 instructions (about 4 min)" in said
+    assert "1/2 instructions (about " in said
     assert "Failed: instructions (exit code 3)" in said
     assert "Not run, because EDGERNN_DATA is not set: drift" in said
     assert driver.run({"int4": chosen["int4"]}, has_data=False, call=lambda *_: 0) == 0
