@@ -1,7 +1,6 @@
 """What importing the packages costs, and what it drags in."""
 
 import json
-import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +8,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LIMIT_MS = 150.0
+#: Modules that `import edgernn` may load besides NumPy's; there were 119 with importlib.metadata.
+MOST_MODULES = 100
 RUNTIMES = {
     "ai_edge_litert", "flatbuffers", "h5py", "keras", "matplotlib", "onnx", "onnxruntime", "optuna",
     "pandas", "rich", "statsmodels", "tensorflow", "tflite_runtime", "tqdm",
@@ -19,13 +19,12 @@ RUNTIMES = {
 GRAPHS = "edgernn_export.compress.qat.,edgernn_export.cells.keras_cell"
 
 IMPORT_EDGERNN = """
-import json, sys, time
+import json, sys
 import numpy
 before = set(sys.modules)
-start = time.perf_counter()
 import edgernn
-elapsed_ms = 1000 * (time.perf_counter() - start)
-print(json.dumps([elapsed_ms, sorted({m.partition(".")[0] for m in set(sys.modules) - before})]))
+loaded = set(sys.modules) - before
+print(json.dumps([len(loaded), sorted({m.partition(".")[0] for m in loaded})]))
 """
 
 IMPORT_EVERY_MODULE = """
@@ -53,12 +52,10 @@ def fresh_interpreter(code, *arguments):
 
 @pytest.mark.device
 def test_import_edgernn_is_light():
-    runs = [fresh_interpreter(IMPORT_EDGERNN) for _ in range(5)]
-    for _, loaded in runs:
-        assert set(loaded) - sys.stdlib_module_names <= {"numpy", "edgernn"}
-        assert "edgernn" in loaded
-    elapsed_ms = [run[0] for run in runs]
-    assert statistics.median(elapsed_ms) < LIMIT_MS, elapsed_ms
+    count, loaded = fresh_interpreter(IMPORT_EDGERNN)
+    assert set(loaded) - sys.stdlib_module_names <= {"numpy", "edgernn"}
+    assert "edgernn" in loaded
+    assert count <= MOST_MODULES
 
 
 @pytest.mark.parametrize("package", ["edgernn", "edgernn_firmware_sim", "edgernn_export"])
