@@ -50,12 +50,12 @@ demo: compiler .venv/.demo ## train, quantize, export and stream a forecaster; p
 
 # Not gcc-multilib: it shuts out the cross-compilers of other processors.
 TOOLS := g++ clang cmake mmdebstrap arm-none-eabi-gcc riscv64-linux-gnu-gcc aarch64-linux-gnu-gcc \
-	arm-linux-gnueabihf-gcc qemu-system-arm qemu-system-riscv32 qemu-aarch64 qemu-arm
+	arm-linux-gnueabihf-gcc qemu-system-arm qemu-system-riscv32 qemu-aarch64 qemu-arm zsh fish
 PACKAGES := gcc g++ clang cmake mmdebstrap libc6-dev-i386 gcc-arm-none-eabi gcc-riscv64-linux-gnu \
 	gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-arm-linux-gnueabihf libc6-dev-armhf-cross \
-	qemu-system-arm qemu-system-misc qemu-user
+	qemu-system-arm qemu-system-misc qemu-user zsh fish
 
-tools: ## C compilers, cross-compilers and QEMU, for the native backend and the tests of the generated C
+tools: ## C compilers, cross-compilers, QEMU, and the shells that completion is tested in
 	@{ type $(TOOLS) && gcc -m32 -x c -o /dev/null - <<< 'int main(void) { return 0; }' && $(PYTHON_H); } &>/dev/null || { \
 		if [ "$$(id -u)" = 0 ]; then apt-get update -q; fi; \
 		release=$$({ apt-cache depends gcc || true; } | sed -n 's/.*Depends: gcc-\([0-9]*\)$$/\1/p'); \
