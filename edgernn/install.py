@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -43,6 +44,18 @@ class Installation:
 def hint(extra: str = "") -> str:
     """The command that adds an extra to this installation: "pip install -e '/clone[tflite]'"."""
     return find_installation().command(extra)
+
+
+def library_hint(module: str, extra: str) -> str:
+    """The command that installs a library.
+
+    Args:
+        module: what Python imports, as in "onnxruntime".
+        extra: that has it.
+    """
+    if module == "ai_edge_litert" and sys.version_info < (3, 12):
+        return "pip install ai-edge-litert"  # the extra has tflite-runtime there
+    return hint(extra)
 
 
 def find_installation() -> Installation:

@@ -13,6 +13,7 @@ from benchmarks import layer_networks
 from benchmarks.native.weight_read import aligned, load_reader, weight_bytes
 from edgernn.backends.native import isas
 from edgernn.bench.contenders import Contender
+from edgernn.bench.own_backends import by_bound_step
 from edgernn.model.formats import FloatArray, Precision
 from edgernn.model.integer_model import IntegerModel
 from edgernn_export.float_model.model import FloatModel
@@ -95,7 +96,7 @@ def check_native(owner: str, model: IntegerModel, session: edgernn.Session) -> N
     xs, q_xs = readings(model, CHECKED_STEPS), random_codes(model, CHECKED_STEPS)
     with edgernn.load(model, backend="reference") as reference:
         ys = reference.run(xs)
-    for stepped in (_by_run, _by_step, _by_bound_step):
+    for stepped in (_by_run, _by_step, by_bound_step):
         session.reset()
         if not np.array_equal(stepped(session, xs), ys):
             raise SystemExit(f"{owner}: expected the reference's outputs, got others.")
@@ -141,16 +142,6 @@ def _by_run(session: edgernn.Session, xs: FloatArray) -> FloatArray:
 
 def _by_step(session: edgernn.Session, xs: FloatArray) -> FloatArray:
     return np.stack([session.step(x) for x in xs])
-
-
-def _by_bound_step(session: edgernn.Session, xs: FloatArray) -> FloatArray:
-    x, y = np.empty_like(xs[0]), np.empty(session.interface.output.width)
-    step, ys = session.bind(x, y), []
-    for reading in xs:
-        x[...] = reading
-        step()
-        ys.append(y.copy())
-    return np.stack(ys)
 
 
 def weight_read(model: IntegerModel) -> Contender:

@@ -72,13 +72,14 @@ def _check_model(job: dict[str, Any], session: Session) -> None:
 def _check(owner: str, session: Session, probe: Probe) -> None:
     """Compare every way of taking steps that is timed."""
     probe.check(owner, session.run(probe.xs))
-    for taken in (by_step, _by_bound_step):
+    for taken in (by_step, by_bound_step):
         session.reset()
         probe.check(owner, taken(session, probe.xs))
     session.reset()
 
 
-def _by_bound_step(session: Session, xs: FloatArray) -> FloatArray:
+def by_bound_step(session: Session, xs: FloatArray) -> FloatArray:
+    """Outputs [T, O] of readings [T, I], each from a call of what `Session.bind` returns."""
     x, y = np.empty_like(xs[0]), np.full(session.interface.output.width, np.nan)
     step, ys = session.bind(x, y), []
     for reading in xs:

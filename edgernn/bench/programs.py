@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from edgernn.bench.machine import is_installed
 from edgernn.errors import EdgeRnnError
-from edgernn.install import hint
+from edgernn.install import library_hint
 
 
 class BenchProgram(NamedTuple):
@@ -113,9 +113,7 @@ def missing_text(program: BenchProgram) -> str:
     """Why a program cannot run, and how to get it; "" if it is installed."""
     if is_installed(program.package):
         return ""
-    command = hint(program.extra)
-    if program.package == "ai_edge_litert" and sys.version_info < (3, 12):
-        command = "pip install ai-edge-litert"  # the extra has tflite-runtime there
+    command = library_hint(program.package, program.extra)
     if program.extra:
         only = program.package == "tflite_runtime" and sys.version_info >= (3, 12)
         return f"not installed; {'requires Python 3.11' if only else f'get it with: {command}'}"

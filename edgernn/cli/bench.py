@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -23,6 +22,7 @@ from edgernn.cli.arguments import (
     table_options,
 )
 from edgernn.cli.bench_text import benchmark_text
+from edgernn.cli.progress import show_line
 from edgernn.cli.style import is_watched, say
 from edgernn.container.file import load_program
 from edgernn.errors import EdgeRnnError
@@ -199,11 +199,9 @@ def _progress() -> Iterator[BenchProgress]:
 
     def tell(stage: str, done: int, total: int) -> None:
         bar = ("#" * (24 * done // total)).ljust(24)
-        sys.stderr.write(f"\r\x1b[Kbench [{bar}] {done}/{total}  {stage}")
-        sys.stderr.flush()
+        show_line(f"bench [{bar}] {done}/{total}  {stage}")
 
     try:
         yield tell
     finally:
-        sys.stderr.write("\r\x1b[K")
-        sys.stderr.flush()
+        show_line("")

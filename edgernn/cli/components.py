@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from edgernn.errors import BackendUnavailable
-from edgernn.install import hint
+from edgernn.install import hint, library_hint
 
 OK: Final = "ok"
 MISSING: Final = "missing"
@@ -108,9 +108,7 @@ def find_components() -> list[Component]:
 
 def _library(module: str) -> Component:
     names, extra, group, purpose = _LIBRARIES[module]
-    name, install = names[0], hint(extra)
-    if module == "ai_edge_litert" and sys.version_info < (3, 12):
-        install = "pip install ai-edge-litert"  # the extra installs tflite-runtime there
+    name, install = names[0], library_hint(module, extra)
     found, version = find_spec(module) is not None, ""
     for distribution in names if found else ():
         try:

@@ -37,17 +37,20 @@ def progress(title: str, total: int | None = None) -> Iterator[Tell]:
     def tell(text: str) -> None:
         nonlocal stage
         if not text:
-            sys.stderr.write(_CLEAR)
+            show_line("")
             return
         stage += 1
         count = f" {stage}/{total}" if total else ""
-        line = f"{title}{count} [{time.monotonic() - begun:.0f} s] {text}"
-        width = shutil.get_terminal_size().columns - 1
-        sys.stderr.write(f"{_CLEAR}{line[:width]}")
-        sys.stderr.flush()
+        show_line(f"{title}{count} [{time.monotonic() - begun:.0f} s] {text}")
 
     try:
         yield tell
     finally:
-        sys.stderr.write(_CLEAR)
-        sys.stderr.flush()
+        show_line("")
+
+
+def show_line(text: str) -> None:
+    """Overwrite the line on stderr, cut to the width of the terminal; "" clears it."""
+    width = shutil.get_terminal_size().columns - 1
+    sys.stderr.write(f"{_CLEAR}{text[:width]}")
+    sys.stderr.flush()
