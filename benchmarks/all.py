@@ -44,6 +44,9 @@ class Benchmark:
 #: Name of the file of figures -> benchmark, the most useful first.
 BENCHMARKS: Final = {
     "instructions": Benchmark(module="benchmarks.instructions", page="instructions", minutes=2.5),
+    "device_layers": Benchmark(
+        module="benchmarks.device_layers", page="device_layers", minutes=1.5
+    ),
     "native_step": Benchmark(module="benchmarks.native_step", page="speed", minutes=1.5),
     "demo_accuracy": Benchmark(module="benchmarks.demo_accuracy", page="demo", minutes=1.5),
     "tflite_step": Benchmark(module="benchmarks.tflite_step", page="speed", minutes=0.5),
@@ -55,9 +58,11 @@ BENCHMARKS: Final = {
         module="benchmarks.session_inputs", page="speed", minutes=0.5, arguments=("--rounds", "40")
     ),
     "native_layout": Benchmark(module="benchmarks.native_layout", page="speed", minutes=0.5),
+    "many_sequences": Benchmark(module="benchmarks.many_sequences", page="speed", minutes=1.5),
     "reference_speed": Benchmark(
         module="benchmarks.reference_speed", page="speed", minutes=0.5, arguments=("--rounds", "1")
     ),
+    "keys": Benchmark(module="benchmarks.keys", page="keys", minutes=1.5),
     "quantize_speed": Benchmark(
         module="benchmarks.quantize_speed",
         page="speed",
@@ -65,6 +70,12 @@ BENCHMARKS: Final = {
         arguments=("--rounds", "1"),
         environment={"OPENBLAS_NUM_THREADS": "1"},
     ),
+    "mqtt": Benchmark(module="benchmarks.mqtt", page="mqtt", minutes=3),
+    "adaptation": Benchmark(
+        module="benchmarks.adaptation.run", page="adaptation", minutes=6, data=True
+    ),
+    "fraud": Benchmark(module="benchmarks.fraud", page="fraud", minutes=3),
+    "learning": Benchmark(module="benchmarks.learning", page="learning", minutes=3),
     "arithmetic": Benchmark(
         module="benchmarks.arithmetic.run", page="arithmetic", minutes=15, data=True
     ),

@@ -35,7 +35,7 @@ from edgernn.errors import DataUnavailable
 from edgernn.model.formats import FloatArray
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.layer_record import StateSpec
-from edgernn_export.datasets.hapt_activities import load_hapt_stream
+from edgernn_export.datasets.activity.hapt_activities import load_hapt_stream
 from edgernn_export.float_model import float_run
 from edgernn_export.float_model.model import FloatModel
 from edgernn_firmware_sim.reference.reference import Reference

@@ -34,7 +34,7 @@ from tqdm import tqdm
 from edgernn.errors import DataUnavailable
 from edgernn.model.formats import FloatArray
 from edgernn.model.integer_model import IntegerModel
-from edgernn_export.datasets.csv_series import load_etth1, load_soil
+from edgernn_export.datasets.series.csv_series import load_etth1, load_soil
 from edgernn_export.datasets.sources import DataSource, find
 from edgernn_export.float_model.float_run import run
 from edgernn_export.float_model.model import FloatModel

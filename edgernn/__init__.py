@@ -8,9 +8,14 @@
 
 Run a model:
     load              open an .edgernn, .tflite or .onnx file; returns a Session
-    Session           one stream of readings: step, run, reset, new_stream, state
+    Session           one stream of readings: step, run, reset, new_stream, to_bytes
     load_programs     open a file of several programs, as of an encoder and a decoder
     ProgramSession    one stream through several programs
+    load_chunks       open a network that answers whole chunks, such as a bidirectional one
+    ChunkSession      its answers: run and run_many
+    run_many          many sequences at once, each from its beginning
+    StreamPool        many streams, one for each key, advanced in batches
+    AdaptiveHead      a session whose outputs are corrected by what it learns from true values
 
 Look at a model:
     IntegerModel      a quantized network: layers, channels, sizes; load, save, sha256
@@ -39,8 +44,12 @@ from edgernn.errors import (
     CalibrationError,
     CalibrationWarning,
     ClippedReadingsWarning,
+    ConfigError,
     DataUnavailable,
+    DeclarationError,
+    DecodingError,
     DepartureWarning,
+    DeployError,
     DistillationError,
     EdgeRnnError,
     EdgeRnnWarning,
@@ -58,7 +67,11 @@ from edgernn.errors import (
     SaturationWarning,
     SearchError,
     ShapeError,
+    SinkError,
+    SourceError,
     StateError,
+    StoreError,
+    StreamKeyError,
     StreamKindWarning,
     TableWarning,
     TargetError,
@@ -68,21 +81,34 @@ from edgernn.errors import (
 )
 from edgernn.graph.lowering import register_cell
 from edgernn.model.integer_model import IntegerModel
-from edgernn.model.program_set import Handover, ProgramSet
-from edgernn.session.loading import load, load_programs
+from edgernn.model.program_sets.handovers import Handover
+from edgernn.model.program_sets.program_set import ProgramSet
+from edgernn.session.loading import load, load_chunks, load_programs
+from edgernn.session.many import run_many
 from edgernn.session.program_session import ProgramSession
 from edgernn.session.session import Session
+
+if TYPE_CHECKING:
+    from edgernn.pool.stream_pool import StreamPool
+    from edgernn.session.adaptive_head import AdaptiveHead
+    from edgernn.session.chunk_session import ChunkSession
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AdaptiveHead",
     "BackendMismatch",
     "BackendUnavailable",
     "CalibrationError",
     "CalibrationWarning",
+    "ChunkSession",
     "ClippedReadingsWarning",
+    "ConfigError",
     "DataUnavailable",
+    "DeclarationError",
+    "DecodingError",
     "DepartureWarning",
+    "DeployError",
     "DistillationError",
     "EdgeRnnError",
     "EdgeRnnWarning",
@@ -105,8 +131,13 @@ __all__ = [
     "SearchError",
     "Session",
     "ShapeError",
+    "SinkError",
+    "SourceError",
     "StateError",
+    "StoreError",
+    "StreamKeyError",
     "StreamKindWarning",
+    "StreamPool",
     "TableWarning",
     "TargetError",
     "TrainingError",
@@ -114,19 +145,29 @@ __all__ = [
     "WeightBitsWarning",
     "__version__",
     "load",
+    "load_chunks",
     "load_programs",
     "register_cell",
+    "run_many",
 ]
 
 #: Packages that are imported when they are used.
 _LAZY = ("bench",)
+#: Name -> the module that has it, imported when it is used.
+_LAZY_NAMES = {
+    "AdaptiveHead": "edgernn.session.adaptive_head",
+    "ChunkSession": "edgernn.session.chunk_session",
+    "StreamPool": "edgernn.pool.stream_pool",
+}
 
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
-        """Import a package on its first use."""
+        """Import a package, or what has a name, on its first use."""
         if name in _LAZY:
             return import_module(f"{__name__}.{name}")
+        if name in _LAZY_NAMES:
+            return getattr(import_module(_LAZY_NAMES[name]), name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

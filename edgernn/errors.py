@@ -17,9 +17,17 @@ EdgeRnnError
 ├── EmulationError           firmware could not be built or did not finish
 │   └── ImageTooLargeError   firmware does not fit a core's flash or RAM
 ├── ShapeError               an array has the wrong shape or dtype (also a ValueError)
+├── DeclarationError         a preparation or decisions cannot be built from these settings
+├── DecodingError            a model or a setting does not fit a decoding
 ├── ReadingError             a reading is not finite, or an integer code is out of range
+├── ConfigError              the file that configures a service has errors; all are listed
 ├── NoReadings               no line of a table is a valid reading
 ├── StateError               a state does not belong to this model
+├── StreamKeyError           a key has no stream, or cannot have one (also a ValueError)
+├── StoreError               a store of states is damaged, or belongs to another model
+├── DeployError              a bundle cannot be made, installed or updated
+├── SourceError              a source of readings cannot be opened
+├── SinkError                a sink cannot take results now
 ├── BackendUnavailable       a runtime is not installed, or cannot run this file
 └── BackendMismatch          a runtime does not reproduce the file's golden vector
 
@@ -46,8 +54,12 @@ __all__ = [
     "CalibrationError",
     "CalibrationWarning",
     "ClippedReadingsWarning",
+    "ConfigError",
     "DataUnavailable",
+    "DeclarationError",
+    "DecodingError",
     "DepartureWarning",
+    "DeployError",
     "DistillationError",
     "EdgeRnnError",
     "EdgeRnnWarning",
@@ -65,7 +77,11 @@ __all__ = [
     "SaturationWarning",
     "SearchError",
     "ShapeError",
+    "SinkError",
+    "SourceError",
     "StateError",
+    "StoreError",
+    "StreamKeyError",
     "StreamKindWarning",
     "TableWarning",
     "TargetError",
@@ -174,6 +190,27 @@ class ShapeError(EdgeRnnError, ValueError):
     """An array has the wrong shape or dtype."""
 
 
+class DeclarationError(EdgeRnnError, ValueError):
+    """A preparation or decisions cannot be built from these settings.
+
+    Attributes:
+        reasons: every reason found, one sentence each.
+    """
+
+    def __init__(self, reasons: Sequence[str]) -> None:
+        """Collect the reasons into one message: the only one, or a list of all."""
+        self.reasons = tuple(reasons)
+        if len(self.reasons) == 1:
+            super().__init__(self.reasons[0])
+            return
+        head = f"settings: expected valid ones, got {len(self.reasons)} problems:"
+        super().__init__("\n  - ".join([head, *self.reasons]))
+
+
+class DecodingError(EdgeRnnError, ValueError):
+    """Tokens cannot be generated: a model without scores of tokens, or a setting out of range."""
+
+
 class ReadingError(EdgeRnnError, ValueError):
     """A reading is not finite, or an integer code is outside its format."""
 
@@ -182,8 +219,44 @@ class NoReadings(EdgeRnnError):
     """No line of a table is valid, so it is probably read with the wrong settings."""
 
 
+class ConfigError(EdgeRnnError):
+    """The file that configures a service has errors.
+
+    Attributes:
+        reasons: every error found, one sentence each.
+    """
+
+    def __init__(self, reasons: Sequence[str]) -> None:
+        """Collect the errors into one message: the only one, or a list of all."""
+        self.reasons = tuple(reasons)
+        if len(self.reasons) == 1:
+            super().__init__(self.reasons[0])
+            return
+        super().__init__("\n  - ".join([f"{len(self.reasons)} errors:", *self.reasons]))
+
+
 class StateError(EdgeRnnError, ValueError):
     """A state does not belong to this model."""
+
+
+class StreamKeyError(EdgeRnnError, ValueError):
+    """A key has no stream in a pool, or cannot have one."""
+
+
+class StoreError(EdgeRnnError):
+    """A store of states is damaged, cannot be written, or belongs to another model."""
+
+
+class DeployError(EdgeRnnError):
+    """A bundle, an installation or an update of a model cannot be made; the message says why."""
+
+
+class SourceError(EdgeRnnError):
+    """A source of readings cannot be opened: its settings, a file or a library is missing."""
+
+
+class SinkError(EdgeRnnError):
+    """A sink cannot take results now; the same results may be written again later."""
 
 
 class BackendUnavailable(EdgeRnnError):

@@ -10,16 +10,16 @@ from typing import Final
 import numpy as np
 
 from edgernn.model.formats import FloatArray
-from edgernn_export.datasets.csv_series import load_soil
-from edgernn_export.datasets.dataset import accuracy, class_part, forecast_errors
-from edgernn_export.datasets.etth1_forecast import DAY_STEPS, etth1_splits
-from edgernn_export.datasets.hapt_activities import (
+from edgernn_export.datasets.activity.hapt_activities import (
     ACTIVITIES,
     CHANNELS,
     TEST_SUBJECTS,
     WINDOW_STEPS,
     load_hapt,
 )
+from edgernn_export.datasets.dataset import accuracy, class_part, forecast_errors
+from edgernn_export.datasets.series.csv_series import load_soil
+from edgernn_export.datasets.series.etth1_forecast import DAY_STEPS, etth1_splits
 from edgernn_export.datasets.splits import (
     Part,
     Splits,

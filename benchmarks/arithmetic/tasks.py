@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from edgernn.model.formats import FloatArray
-from edgernn_export.datasets.csv_series import load_soil
+from edgernn_export.datasets.series.csv_series import load_soil
 from edgernn_export.datasets.splits import level_free
 
 DAY_STEPS: Final = 24

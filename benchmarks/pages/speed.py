@@ -14,6 +14,7 @@ FILES = (
     "onnx_step",
     "native_layout",
     "session_inputs",
+    "many_sequences",
     "reference_speed",
     "quantize_speed",
 )
@@ -23,7 +24,7 @@ _INTEGER = ("w8a8", "w8a16")
 
 def page() -> str:
     """The whole page."""
-    native, tflite, onnx, layout, inputs, reference, quantize = map(stored, FILES)
+    native, tflite, onnx, layout, inputs, many, reference, quantize = map(stored, FILES)
     return joined(
         [
             "# Time per step",
@@ -49,6 +50,7 @@ def page() -> str:
             onnx_section(onnx),
             layout_section(layout),
             inputs_section(inputs),
+            many_section(many),
             reference_section(reference),
             quantize_section(quantize),
         ]
@@ -230,6 +232,46 @@ def inputs_section(record: Record) -> str:
             ),
             table(head, rows),
             f"{size}{old_size}.",
+        ]
+    )
+
+
+def many_section(record: Record) -> str:
+    """Many sequences at once, compared with batched peers."""
+    networks = list(dict.fromkeys(row["network"] for row in record["rows"]))
+    programs = list(dict.fromkeys(row["program"] for row in record["rows"]))
+    found = {(row["program"], row["network"]): row for row in record["rows"]}
+
+    def cell(program: str, network: str) -> str:
+        row = found.get((program, network))
+        return "" if row is None else f"{row['us']:.3g} ({row['ratio']:.2f}×)"
+
+    machine, steps = record["machine"], [row["steps"] for row in record["rows"]]
+    versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
+    return joined(
+        [
+            "## Many sequences at once",
+            paragraph(
+                f"µs of processor time per reading, measured by `python -m "
+                f"benchmarks.many_sequences` on {machine['processor']}, one thread, with the "
+                f"instruction set `{record['isa']}`: {record['sequences']} sequences of "
+                f"{min(steps)} to {max(steps)} readings, for the other runtimes as one batch of "
+                f"float32. {versions}. Each figure is the median of {record['rounds']} interleaved "
+                "rounds. In brackets: how many times as long as `run_many` with `w8a8`, the median "
+                "of the ratios within a round."
+            ),
+            table(
+                ["program", *networks],
+                [[program, *(cell(program, name) for name in networks)] for program in programs],
+            ),
+            paragraph(
+                "*one by one* is `Session.run` on a new stream for each sequence. *int8, dynamic* "
+                "is the runtime's own quantization, with int8 weights and float states; ONNX "
+                "Runtime has none for the GRU. On processors without VNNI its int8 products may "
+                "saturate (its documentation); those of edgernn are exact. The runtimes "
+                "read float32 batches; `run_many` reads and returns float64, and its time includes "
+                "the conversions."
+            ),
         ]
     )
 

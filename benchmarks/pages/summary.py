@@ -81,7 +81,7 @@ def page() -> str:
                 [
                     "[Long memories and other activations](arithmetic.md): 31-bit states, and "
                     "cells with relu, silu, elu and softsign.",
-                    "[Recipes](../guides/recipes.md): example networks with their test scores.",
+                    "[Recipes: accuracy and cost](recipes.md): example networks, five seeds each.",
                 ]
             ),
             "## Limitations of these figures",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final, Protocol, Self, runtime_checkable
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol, Self, TypeGuard, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -60,7 +60,13 @@ class Stream(Protocol):
     streams that check their own readings: each answers None, and leaves the stream unchanged, for
     what it does not take, be it a bad reading, a good one of a form it does not know, or anything
     at all. After `close` they take nothing.
+
+    Attributes:
+        sequence: number of the last reading, 0 before the first; every one that the stream is
+            advanced by adds 1.
     """
+
+    sequence: int
 
     @property
     def held(self) -> OperandArray | None:
@@ -89,9 +95,9 @@ class Stream(Protocol):
         ...
 
     def snapshot(self) -> tuple[Any, ...]:
-        """What another stream of the same model needs to continue from here, in NumPy arrays.
+        """What another stream of the same model needs to continue from here.
 
-        The state, then what the stream was last advanced by and what its kind stores in addition.
+        The state, `held`, `last` and `sequence`, as copies.
         """
         ...
 
@@ -143,6 +149,14 @@ class Stream(Protocol):
         """A step from array to array; for what it does not take, it calls ``otherwise``."""
         ...
 
+    def to_bytes(self, head: bytes, bad: int, /) -> bytes | None:
+        """The whole stream, as `encode_stream` writes it; None leaves that to the caller."""
+        ...
+
+    def from_bytes(self, head: bytes, blob: object, /) -> int | None:
+        """Continue from such bytes; the number of bad readings."""
+        ...
+
     def close(self) -> None:
         """Take nothing any more."""
         ...
@@ -157,6 +171,12 @@ class NoShortWays:
         """Take nothing; see `Stream.step`."""
 
     run = step_codes = run_codes = step
+
+    def to_bytes(self, head: bytes, bad: int, /) -> None:
+        """See `Stream.to_bytes`."""
+
+    def from_bytes(self, head: bytes, blob: object, /) -> None:
+        """See `Stream.from_bytes`."""
 
     def bind(
         self, x: npt.NDArray[Any], y: npt.NDArray[Any], otherwise: Callable[[], None], /
@@ -189,6 +209,33 @@ class BatchBackend(Backend, Protocol):
             int16 [B, N, O]: their answers, T where every reading is answered.
         """
         ...
+
+
+class SequenceBackend(Backend, Protocol):
+    """A backend that runs streams of network steps, of any lengths, in one call.
+
+    They may run in several threads.
+    """
+
+    def run_sequences(
+        self, q_xs: Sequence[OperandArray], last: bool = False, threads: int = 1
+    ) -> list[Int16Array]:
+        """Run whole streams, each from the initial state.
+
+        Args:
+            q_xs: operand codes [T, I] of steps within NUMERICS.md clause 2.3, T > 0.
+            last: only the last output of each.
+            threads: upper limit.
+
+        Returns:
+            For every stream int16 [T, O]; with ``last`` [1, O].
+        """
+        ...
+
+
+def runs_sequences(backend: Backend) -> TypeGuard[SequenceBackend]:
+    """Whether it is a `SequenceBackend`; faster to ask than `isinstance`."""
+    return hasattr(backend, "run_sequences")
 
 
 def self_test(backend: Backend) -> None:

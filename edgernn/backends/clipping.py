@@ -8,7 +8,7 @@ from typing import Protocol
 
 from edgernn.errors import ClippedReadingsWarning
 from edgernn.model.border.coder import InputCoder
-from edgernn.model.formats import FloatArray, OperandArray
+from edgernn.model.formats import BoolArray, FloatArray, OperandArray
 from edgernn.model.interface import Interface
 
 
@@ -55,7 +55,13 @@ class CountingEncoder:
 
     def encode(self, xs: FloatArray, /) -> OperandArray:
         """See `Encoder.encode`."""
-        codes, clipped = self._coder.codes_and_clipped(xs)
+        return self._counted(xs, *self._coder.codes_and_clipped(xs))
+
+    def encode_unmasked(self, xs: FloatArray, /) -> OperandArray:
+        """As `encode`, of readings none of which is masked, whatever their values."""
+        return self._counted(xs, *self._coder.of_unmasked(xs))
+
+    def _counted(self, xs: FloatArray, codes: OperandArray, clipped: BoolArray) -> OperandArray:
         if clipped.any():
             if not self.told:
                 t, channel = divmod(int(clipped.argmax()), clipped.shape[-1])

@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 import importlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +20,8 @@ import numpy.typing as npt
 from edgernn.backends.base import State, Stream
 from edgernn.backends.clipping import warn_clipped
 from edgernn.backends.native_layout import LAYOUTS, StorageChoice
+from edgernn.backends.rows import ChannelPolicies, StreamRows
+from edgernn.backends.streams.native_rows import NativeRows
 from edgernn.errors import BackendUnavailable, EdgeRnnError
 from edgernn.graph.lowering import lowered
 from edgernn.graph.ops import Function
@@ -38,7 +40,7 @@ from edgernn.model.layers import (
     SimpleRNN,
     held_codes,
 )
-from edgernn.model.program_set import ProgramSet
+from edgernn.model.program_sets.program_set import ProgramSet
 from edgernn.model.scales import LeakConstants, NormalizationConstants, ScaleVector
 from edgernn.model.storage import Storage, arranged, kept_tiles, padded, tile_index
 
@@ -140,6 +142,7 @@ class NativeBackend:
             warn_clipped(interface, channel, value)
 
         program = _program(model, known[0] if wanted == "auto" else wanted, layout, report)
+        self._program = program
         self.isa: str = program.isa()
         #: Makes a stream in the zero state, in memory of the extension module.
         self.new_stream: Callable[[], Stream] = program.stream
@@ -155,6 +158,40 @@ class NativeBackend:
         stream.state = tuple([np.ascontiguousarray(q, np.int16) for q in state])
         codes = np.ascontiguousarray(q_xs, self.interface.code_dtype)
         return stream.advance(codes), stream.state
+
+    def rows(self, policies: ChannelPolicies, padded: bool, /) -> StreamRows | None:
+        """See `RowsBackend.rows`; None for windows, rates, tokens and masks."""
+        interface = self.interface
+        source = interface.input
+        if padded or interface.window or interface.rate or source.vocabulary:
+            return None
+        if source.mask is not None:
+            return None
+        return NativeRows(self._program, interface, policies)
+
+    def run_sequences(
+        self, q_xs: Sequence[OperandArray], last: bool = False, threads: int = 1
+    ) -> list[Int16Array]:
+        """Run whole streams in one call; see `SequenceBackend.run_sequences`."""
+        dtype = self.interface.code_dtype
+        codes = [np.ascontiguousarray(q, dtype) for q in q_xs]
+        order = sorted(range(len(codes)), key=lambda b: -len(codes[b]))
+        found: list[Int16Array] = [np.empty((0, 0), dtype=np.int16)] * len(codes)
+
+        def run(which: list[int]) -> None:
+            q_ys = self._program.run_sequences([codes[b] for b in which], last)
+            for b, one in zip(which, q_ys[:, None] if last else q_ys, strict=True):
+                found[b] = one
+
+        parts = [order[start::threads] for start in range(min(threads, len(order)))]
+        if len(parts) > 1:
+            from concurrent.futures import ThreadPoolExecutor  # takes a while to import
+
+            with ThreadPoolExecutor(len(parts)) as executor:
+                list(executor.map(run, parts))
+        else:
+            run(order)
+        return found
 
     def close(self) -> None:
         """Nothing to release."""
@@ -239,6 +276,7 @@ def _operations(layer: Layer, layout: StorageChoice) -> tuple[object, ...]:
         VectorCall.EMBED: list(layer.tables),
         VectorCall.CURVE: list(layer.curves),
         VectorCall.LEAKY_SUM: list(layer.leaks),
+        VectorCall.ADDITIVE_SCORES: list(layer.scales),
     }
 
     def place(one: Place | None) -> int:
@@ -254,7 +292,7 @@ def _operations(layer: Layer, layout: StorageChoice) -> tuple[object, ...]:
             option = _ACTIVATIONS.index(option.value)
         elif isinstance(option, str):
             option = named.get(one.call, of_maps).index(option)
-        reads = [place(read) for read in one.reads] + [0, 0]
+        reads = [place(read) for read in one.reads] + [0, 0, 0]
         if one.call is VectorCall.ROW:
             reads, option = [0, 0], one.reads[0].start
         count = (one.result or one.reads[0]).width

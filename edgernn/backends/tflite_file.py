@@ -16,7 +16,7 @@ from edgernn.container import programs_json
 from edgernn.container.defects import FormatDefect
 from edgernn.errors import FormatError
 from edgernn.model.interface import Interface
-from edgernn.model.program_set import ProgramInterfaces
+from edgernn.model.program_sets.program_set import ProgramInterfaces
 
 #: Larger files are not ours: eight layers of a thousand units stay far below.
 MAX_FILE_BYTES: Final = 1 << 28

@@ -25,11 +25,16 @@ SUBCOMMANDS: Final[dict[str, tuple[str, str]]] = {
     "evaluate": ("edgernn_export.cli.evaluate", "measure accuracy against the float model"),
     "verify": ("edgernn_export.cli.verify", "compare the outputs of all back-ends bit for bit"),
     "compare": ("edgernn_export.cli.compare", "show models side by side"),
+    "inspect": ("edgernn_export.cli.inspect", "show gates, memory and gradients of a network"),
     "bench": ("edgernn.cli.bench", "measure time, memory and size on all back-ends"),
     "run": ("edgernn.cli.run", "stream CSV or JSON lines through a model"),
+    "generate": ("edgernn.cli.generate", "generate text with a model of tokens"),
+    "serve": ("edgernn.cli.serve", "run a service: sensors, model, decisions, results"),
+    "watch": ("edgernn.cli.watch", "show a running service in the terminal"),
     "export": ("edgernn_export.cli.export", "write .tflite, .onnx or C99 sources"),
     "simulate": ("edgernn_export.cli.simulate", "run the firmware of a board in an emulator"),
     "targets": ("edgernn_firmware_sim.cli.targets", "list cores and boards"),
+    "deploy": ("edgernn.cli.deploy", "install a service on a device, or give it a new model"),
     "completion": ("edgernn.cli.completion", "print a completion script for your shell"),
     "doctor": ("edgernn.cli.doctor", "show what is installed and how to install the rest"),
 }
@@ -37,9 +42,9 @@ SUBCOMMANDS: Final[dict[str, tuple[str, str]]] = {
 #: Title of a group -> its commands, in the order of a model's life.
 GROUPS: Final[dict[str, tuple[str, ...]]] = {
     "Build": ("demo", "train", "quantize", "sensitivity", "prune", "distill", "search"),
-    "Check": ("info", "evaluate", "verify", "bench", "compare"),
-    "Run": ("run", "export"),
-    "Devices": ("simulate", "targets"),
+    "Check": ("info", "evaluate", "verify", "bench", "compare", "inspect"),
+    "Run": ("run", "generate", "serve", "watch", "export"),
+    "Devices": ("deploy", "simulate", "targets"),
     "Setup": ("doctor", "completion"),
 }
 

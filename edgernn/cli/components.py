@@ -24,6 +24,7 @@ BROKEN: Final = "broken"
 
 _BACKENDS: Final = "Back-ends"
 _WORKSTATION: Final = "Workstation: training, conversion, export"
+_STREAMS: Final = "Streams of sensors"
 _TOOLS: Final = "Compilers and emulators"
 _DATA: Final = "Data"
 _TIMEOUT_S: Final = 10
@@ -37,6 +38,11 @@ _LIBRARIES: Final[dict[str, tuple[tuple[str, ...], str, str, str]]] = {
     "onnxruntime": (
         ("onnxruntime", "onnxruntime-gpu"), "onnx", _BACKENDS, "run .onnx files",
     ),
+    "paho": (("paho-mqtt",), "mqtt", _STREAMS, "edgernn serve: MQTT, Home Assistant"),
+    "prometheus_client": (("prometheus-client",), "serve", _STREAMS, "edgernn serve: /metrics"),
+    "rich": (("rich",), "serve", _STREAMS, "edgernn watch"),
+    "pymodbus": (("pymodbus",), "modbus", _STREAMS, "edgernn serve: Modbus"),
+    "serial": (("pyserial",), "serial", _STREAMS, "edgernn serve: serial ports"),
     "tensorflow": (
         ("tensorflow", "tensorflow-cpu"), "export", _WORKSTATION, "train; write .tflite files",
     ),
@@ -46,6 +52,7 @@ _LIBRARIES: Final[dict[str, tuple[tuple[str, ...], str, str, str]]] = {
     "matplotlib": (("matplotlib",), "export", _WORKSTATION, "plots"),
     "tqdm": (("tqdm",), "export", _WORKSTATION, "progress bars"),
     "optuna": (("optuna",), "export", _WORKSTATION, "edgernn search"),
+    "sklearn": (("scikit-learn",), "sklearn", _WORKSTATION, "EdgeRNNRegressor, EdgeRNNClassifier"),
     "pandas": (("pandas",), "demo", _WORKSTATION, "edgernn demo"),
     "statsmodels": (("statsmodels",), "demo", _WORKSTATION, "edgernn demo"),
     "jax": (("jax",), "backends", _WORKSTATION, "train --qat on JAX"),

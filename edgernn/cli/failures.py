@@ -23,6 +23,12 @@ _EXTRAS: Final[dict[str, str]] = {
     "onnxruntime": "onnx",
     "tflite_runtime": "tflite",
     "ai_edge_litert": "tflite",
+    "paho": "mqtt",
+    "prometheus_client": "serve",
+    "pymodbus": "modbus",
+    "rich": "serve",
+    "serial": "serial",
+    "sklearn": "sklearn",
     "pandas": "demo",
     "statsmodels": "demo",
 }

@@ -12,9 +12,10 @@ from typing import Final, cast
 
 from edgernn.cells.dense_rows import DenseRows
 from edgernn.cli.arguments import add_model_argument, add_program_argument, model_path
-from edgernn.cli.program_text import programs_text
+from edgernn.cli.program_text import described_chunk, programs_text
 from edgernn.cli.stream_text import described_stream, field_text, state_text, stream_text
 from edgernn.cli.style import heading, table
+from edgernn.cli.surroundings import described_surroundings, surroundings_lines
 from edgernn.cli.wiring import Description, described_routes, is_chain, wiring_lines
 from edgernn.container.file import load_either, load_program
 from edgernn.container.memory import curve_bytes, table_bytes, weight_memory
@@ -35,7 +36,8 @@ from edgernn.model.layers import (
     SimpleRNN,
 )
 from edgernn.model.merges import Merge
-from edgernn.model.program_set import LinkedProgram, LinkedPrograms, ProgramSet
+from edgernn.model.program_sets.program_set import LinkedProgram, LinkedPrograms, ProgramSet
+from edgernn.session.chunk_session import ChunkSession
 from edgernn.session.loading import load
 from edgernn.session.program_session import ProgramSession
 from edgernn.session.session import Session
@@ -45,8 +47,8 @@ HELP: Final = """Describe a model: layers, sizes, state, channels and provenance
 For networks with branches, the wiring table shows the inputs of each layer and output: a layer,
 some of its elements such as gru[0:8], or an input of the model.
 
-For a file with several programs, the tables show shared states and initial states. Use --program to
-describe one program in full.
+For a file with several programs, the tables show shared states and initial states, or the passes of
+a bidirectional network. Use --program to describe one program in full.
 
 .edgernn files contain the whole model. .tflite and .onnx files contain only the model's interface;
 they are opened with their runtime, which also checks the golden vector in the file.
@@ -92,8 +94,7 @@ def describe_file(path: Path, program: str = "") -> Description:
         base |= describe_programs(model) if isinstance(model, ProgramSet) else describe_model(model)
     else:
         options: Description = {"program": program} if program else {}
-        opened = cast("Session | ProgramSession", load(path, **options))
-        with opened:
+        with cast("Session | ProgramSession | ChunkSession", load(path, **options)) as opened:
             if isinstance(opened, Session):
                 base |= _interface(opened.interface)
             else:
@@ -142,6 +143,7 @@ def _linked(
             for handover in programs.handovers
         ],
         "state_bytes": programs.state_bytes,
+        **({} if programs.chunk is None else {"chunk": described_chunk(programs)}),
     }
 
 
@@ -180,6 +182,7 @@ def _interface(interface: Interface) -> Description:
         "state_bytes": interface.state_bytes,
         "carried_bytes": interface.carried_bytes,
         "model_sha256": interface.model_sha256,
+        **described_surroundings(interface),
     }
 
 
@@ -325,6 +328,7 @@ def _text(record: Description) -> str:
     lines += [f"  {s['name']}  int16 [{s['units']}]  {s['format']}" for s in record["states"]]
     wide = [layer["name"] for layer in record.get("layers", []) if layer["wide"]]
     lines += [f"31-bit states  {', '.join(wide)}"] * bool(wide)
+    lines += surroundings_lines(record)
     if "provenance" in record:
         lines += _provenance_lines(record["provenance"])
     return "\n".join(lines)

@@ -2,8 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from edgernn.cli.style import table
 from edgernn.cli.wiring import Description
+from edgernn.model.program_sets.passes import buffer_bytes
+from edgernn.model.program_sets.program_set import LinkedProgram, LinkedPrograms
+
+
+def described_chunk(programs: LinkedPrograms[LinkedProgram]) -> Description:
+    """The passes of a network that answers whole chunks, as JSON values."""
+    plan = programs.chunk
+    assert plan is not None
+    return {
+        "min_steps": plan.min_steps,
+        "max_steps": plan.max_steps,
+        "sequence": plan.sequence,
+        "buffer_bytes": buffer_bytes(programs),
+        "passes": [
+            {"program": one.program, "direction": one.direction.value,
+             "reads": [asdict(read) for read in one.reads]}
+            for one in plan.passes
+        ],
+    }  # fmt: skip
 
 
 def programs_text(record: Description) -> str:
@@ -33,6 +54,8 @@ def programs_text(record: Description) -> str:
             for h in record["handovers"]
         ]
         lines += ["", *table(("initial state", "taken from", "bits shifted right"), rows, "<<>")]
+    if "chunk" in record:
+        lines += ["", *_chunk_lines(record["chunk"])]
     state = f"{record['state_bytes']} bytes of state per stream; shared states count once"
     if "weights_bytes" in record:
         size = record["weights_bytes"] + record["constants_bytes"]
@@ -46,6 +69,29 @@ def programs_text(record: Description) -> str:
             f"Describe one program with: edgernn info {record['file']} --program {first}",
         ]
     )
+
+
+def _chunk_lines(chunk: Description) -> list[str]:
+    """Lengths of chunks, and every pass with what it reads."""
+    low, high = chunk["min_steps"], chunk["max_steps"]
+    steps = f"{high}" if low == high else f"{low} to {high}"
+    answer = "one output per step" if chunk["sequence"] else "one output"
+    rows = [
+        (one["program"], one["direction"], ", ".join(_read(read) for read in one["reads"]))
+        for one in chunk["passes"]
+    ]
+    return [
+        f"answers chunks of {steps} steps, {answer}; {chunk['buffer_bytes']} bytes between passes",
+        "",
+        *table(("pass", "direction", "reads"), rows, "<<<"),
+    ]
+
+
+def _read(read: Description) -> str:
+    """What a pass reads."""
+    if not read["value"]:
+        return "readings"
+    return f"{'last ' * read['last']}{read['source']}.{read['value']}"
 
 
 def _program_lines(record: Description) -> list[str]:

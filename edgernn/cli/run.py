@@ -6,8 +6,9 @@ import argparse
 import itertools
 import json
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
@@ -20,12 +21,22 @@ from edgernn.cli.arguments import (
     on_bad_reading,
     table_options,
 )
+from edgernn.cli.chunk_run import (
+    ChunkedRun,
+    chunk_steps,
+    chunk_summary_line,
+    passed_columns,
+    refuse_chunk_options,
+)
 from edgernn.cli.failures import fail
 from edgernn.cli.process import StopSignals
 from edgernn.cli.streaming import Streaming, summary_line
 from edgernn.cli.style import say
+from edgernn.cli.surroundings import RawStreaming, add_preparation_arguments, raw_preparation
 from edgernn.errors import EdgeRnnError, NoReadings
-from edgernn.model.interface import OutputSpec
+from edgernn.model.interface import Interface, OutputSpec
+from edgernn.prepare.preparation import Preparation
+from edgernn.prepare.times import TimeReader
 from edgernn.records.columns import split_names
 from edgernn.records.csv_records import CsvReader
 from edgernn.records.dialect import Dialect
@@ -33,7 +44,7 @@ from edgernn.records.json_records import JsonReader
 from edgernn.records.opening import FORMATS, format_of_suffix, open_reader
 from edgernn.records.port_names import column_names
 from edgernn.records.text_files import (
-    Sink,
+    LineSink,
     TextSource,
     begin_anew,
     inner_suffix,
@@ -43,6 +54,7 @@ from edgernn.records.text_files import (
 )
 from edgernn.records.writers import AnswerWriter, CsvWriter, Digits, JsonWriter
 from edgernn.session.checks import WARM_UPS
+from edgernn.session.chunk_session import ChunkSession
 from edgernn.session.loading import load
 from edgernn.session.policies import Policies, Policy
 from edgernn.session.program_session import ProgramSession
@@ -67,7 +79,17 @@ wrong way: hold and skip then stop with exit code 1 and the likely reason.
 
 A stream has a single state. If a column such as sensor_id or device changes and is not an input of
 the model, the command stops, because it would mix the readings of several sensors. Pass
---one-stream to continue.
+--one-stream to continue, or --group COLUMN to start a new stream, from the zero state, whenever the
+value of this column changes. The column is copied in front of the outputs.
+
+A model that records a preparation or decisions takes raw lines: pass the column of their times
+(--time-column). Each reading of the model gets one output line, with its time, what is decided, and
+the outputs. --prepared skips both: each line is then a reading of the model.
+
+A network that answers whole chunks, such as a bidirectional one, reads --chunk N lines at a time,
+or all lines until the --group column changes. Each chunk starts from the initial states. The output
+has a line per reading or, if the network answers once, a line per chunk, with the columns of its
+last reading.
 
 Classifiers that end in a softmax answer with logits; pass --softmax for probabilities.
 
@@ -88,7 +110,10 @@ EXAMPLES: Final = """examples:
   edgernn run model.edgernn --input log.csv --input-format csv --output-format jsonl
   edgernn run windows.edgernn --input readings.csv --warm-up pad
   edgernn run pair.edgernn --program encode --input readings.csv
+  edgernn run bidirectional.edgernn --input gestures.csv --group recording
   edgernn run model.edgernn --input two_sites.csv --one-stream --summary summary.json
+  edgernn run model.edgernn --input sequences.csv --group sequence
+  edgernn run prepared.edgernn --input raw.csv --time-column timestamp --time-zone Europe/Berlin
 """
 _END_OF_INPUT: Final = "end of input"
 
@@ -116,10 +141,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="format of the output (default: --format, else from the file name, else as the input)",
     )  # fmt: skip
     add_table_arguments(parser)
+    add_preparation_arguments(parser)
     parser.add_argument(
         "--pass-through", metavar="A,B,...",
         help="input columns to copy in front of the outputs, by name or position, or all; an "
         "output with the same name gets the suffix _output",
+    )  # fmt: skip
+    parser.add_argument(
+        "--group", metavar="COLUMN",
+        help="start a new stream, or chunk, where the value of this column changes; copied to the "
+        "output",
     )  # fmt: skip
     parser.add_argument(
         "--backend",
@@ -131,6 +162,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--warm-up", choices=WARM_UPS, default="nothing",
         help="answers of a window model before its first window is full: nothing (nan or null), or "
         "pad, which repeats the first reading to fill the window (default: nothing)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--chunk", type=int, metavar="N",
+        help="with a network that answers whole chunks: N readings in each, fewer in the last",
     )  # fmt: skip
     parser.add_argument("--codes", action="store_true", help="read and write raw integer codes")
     parser.add_argument("--softmax", action="store_true", help="write probabilities, not logits")
@@ -161,6 +196,9 @@ def main(args: argparse.Namespace) -> int:
     input_format = _first_of(args.input_format, args.format)
     options = table_options(args, input_format)
     passed = () if args.pass_through is None else split_names("--pass-through", args.pass_through)
+    if args.group:
+        options = replace(options, one_stream=True)
+        passed = passed_columns(args.group, passed)
     with (
         _opened(args) as session,
         StopSignals() as signals,
@@ -168,18 +206,40 @@ def main(args: argparse.Namespace) -> int:
         open_sink(args.output) as sink,
         _summary_file(args.summary) as summary_file,
     ):
+        chunked = isinstance(session, ChunkSession)
+        steps = chunk_steps(args, session) if isinstance(session, ChunkSession) else 0
+        if not chunked:
+            refuse_chunk_options(args)
         signals.wait(source.look)
         if session.interface.output.softmax and not (args.softmax or args.codes):
             say("edgernn run: note: the answers are logits. Pass --softmax for probabilities.")
-        reader = open_reader(
-            source,
-            session.interface.input.names,
-            options,
-            ports=session.interface.input.ports,
-            codes=args.codes,
-            passed=passed,
-        )
-        streaming = _streaming(session, source, sink, reader, args)
+        preparation = raw_preparation(args, session.interface)
+        if preparation is not None and args.group:
+            raise EdgeRnnError(
+                "--group: expected a model that takes its readings directly, got one that "
+                "records a preparation or decisions. Pass --prepared, or run each stream on its "
+                "own."
+            )
+        names, ports = session.interface.input.names, session.interface.input.ports
+        if preparation is not None:
+            names, ports = preparation.inputs, ()
+            passed = (args.time_column,) if args.time_column else ()
+        reader = open_reader(source, names, options, ports=ports, codes=args.codes, passed=passed)
+        streaming: Streaming | ChunkedRun
+        if isinstance(session, ChunkSession):
+            streaming = ChunkedRun(
+                session=session,
+                reader=reader,
+                make_writer=_make_writer(session.interface, reader, args, args.softmax, raw=False),
+                sink=sink,
+                source=source.name,
+                group=args.group or "",
+                steps=steps,
+                softmax=args.softmax,
+                codes=args.codes,
+            )
+        else:
+            streaming = _streaming(session, source, sink, reader, args, preparation)
         code = 0
         ended_by = "error"
         try:
@@ -193,22 +253,23 @@ def main(args: argparse.Namespace) -> int:
             if summary_file is not None:
                 begin_anew(summary_file)
                 summary_file.write(f"{json.dumps(summary)}\n".encode())
-        say(json.dumps(summary) if args.json else summary_line(summary))
+        told = chunk_summary_line if chunked else summary_line
+        say(json.dumps(summary) if args.json else told(summary))
     return code
 
 
-def _opened(args: argparse.Namespace) -> Session:
-    """The session of the model, or of the program that --program names."""
+def _opened(args: argparse.Namespace) -> Session | ChunkSession:
+    """The session of the model, of its chunks, or of the program that --program names."""
     options: dict[str, Any] = {"program": args.program} if args.program else {}
     backend: Any = args.backend
     if args.backend in RUNTIME_NAMES:
         backend, runtime = RUNTIME_NAMES[args.backend]
         options |= {"runtime": runtime} if runtime else {}
     opened = cast(
-        "Session | ProgramSession",
+        "Session | ProgramSession | ChunkSession",
         load(model_path(args), backend, args.on_bad_reading, args.warm_up, **options),
     )
-    if isinstance(opened, Session):
+    if not isinstance(opened, ProgramSession):
         return opened
     opened.close()
     raise EdgeRnnError(
@@ -238,14 +299,52 @@ def _check_distinct(names: Mapping[str, str | None]) -> None:
 def _streaming(
     session: Session,
     source: TextSource,
-    sink: Sink,
+    sink: LineSink,
     reader: CsvReader | JsonReader,
     args: argparse.Namespace,
+    preparation: Preparation | None,
 ) -> Streaming:
     interface = session.interface
+    softmax = args.softmax
+    if preparation is not None and interface.decisions is not None:
+        softmax = interface.decisions.softmax
+    make_writer = _make_writer(interface, reader, args, softmax, raw=preparation is not None)
+    common: dict[str, Any] = {
+        "session": session,
+        "reader": reader,
+        "make_writer": make_writer,
+        "sink": sink,
+        "source": source.name,
+        "policies": Policies(args.on_bad_reading, interface),
+        "codes": args.codes,
+        "give_up": args.give_up_after,
+        "group": args.group or "",
+    }
+    if preparation is None:
+        return Streaming(**common, softmax=args.softmax)
+    decisions = interface.decisions
+    return RawStreaming(
+        **common,
+        softmax=softmax,
+        preparation=preparation.stream(),
+        decisions=None if decisions is None else decisions.stream(),
+        time_column=args.time_column or "",
+        times=TimeReader(args.time_zone),
+    )
+
+
+def _make_writer(
+    interface: Interface,
+    reader: CsvReader | JsonReader,
+    args: argparse.Namespace,
+    softmax: bool,
+    *,
+    raw: bool,
+) -> Callable[[], AnswerWriter]:
+    """What creates the writer of answers, after the reader has seen a line."""
     is_table = isinstance(reader, CsvReader)
     outputs = interface.output
-    digits = Digits(None if args.codes else _steps(outputs, args.softmax))
+    digits = Digits(None if args.codes else _steps(outputs, softmax))
     name = _first_of(args.output_format, args.format) or format_of_suffix(
         "" if args.output == "-" else inner_suffix(args.output)
     )
@@ -253,7 +352,9 @@ def _streaming(
     def make_writer() -> AnswerWriter:
         as_json = not is_table or (args.json and args.output == "-")
         if name == "jsonl" or (name is None and as_json):
-            return JsonWriter(outputs.names, digits, cells=is_table, ports=outputs.ports)
+            return JsonWriter(
+                outputs.names, digits, cells=is_table and not raw, ports=outputs.ports
+            )
         return CsvWriter(column_names(outputs.names, outputs.ports), digits, dialect)
 
     def dialect() -> Dialect:
@@ -261,17 +362,7 @@ def _streaming(
             return reader.dialect
         return Dialect(delimiter=",", decimal=".")
 
-    return Streaming(
-        session=session,
-        reader=reader,
-        make_writer=make_writer,
-        sink=sink,
-        source=source.name,
-        policies=Policies(args.on_bad_reading, interface),
-        softmax=args.softmax,
-        codes=args.codes,
-        give_up=args.give_up_after,
-    )
+    return make_writer
 
 
 def _steps(outputs: OutputSpec, softmax: bool) -> list[float | None]:

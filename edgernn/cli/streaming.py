@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from edgernn.errors import EdgeRnnError, NoReadings
 from edgernn.records.record import Number, Reader, Record
-from edgernn.records.text_files import Sink
+from edgernn.records.text_files import LineSink
 from edgernn.records.writers import AnswerWriter
 from edgernn.session.policies import Policies, Policy
 from edgernn.session.session import Session
@@ -33,6 +34,9 @@ class Streaming:
         softmax: answer with probabilities.
         codes: readings and answers are codes.
         give_up: number of bad readings at the beginning that ends the stream; 0 for none.
+        group: column that the reader passes; a new stream begins where its value changes. "" for
+            one stream.
+        streams: number of streams that have begun.
         readings: number of lines that should contain a reading.
         bad: number of them without a number for every channel.
         unanswered: number of good ones without an answer yet, as before the first full window.
@@ -41,12 +45,14 @@ class Streaming:
     session: Session
     reader: Reader
     make_writer: Callable[[], AnswerWriter]
-    sink: Sink
+    sink: LineSink
     source: str
     policies: Policies
     softmax: bool
     codes: bool
     give_up: int
+    group: str = ""
+    streams: int = 0
     readings: int = 0
     bad: int = 0
     unanswered: int = 0
@@ -56,6 +62,9 @@ class Streaming:
     _headed: bool = False
     _bad_lines: list[str] = field(default_factory=list)
     _first_problem: str = ""
+    _value: object = None
+    #: Clipped readings of earlier streams, by channel.
+    _clipped: Counter[str] = field(default_factory=Counter)
 
     def stream(self, lines: Iterator[str]) -> None:
         """Answer every line.
@@ -90,9 +99,28 @@ class Streaming:
         if record is None:
             return answers
         self.readings += 1
+        if self.group and not record.malformed:
+            self._begin(record.passed)
         if record.problem is not None:
             self._count_bad(record, record.problem, line, number)
         return [*answers, writer.line(record, self._outputs(record))]
+
+    def _begin(self, passed: Mapping[str | int, object]) -> None:
+        """Start a new stream where the value of the group's column is another one.
+
+        Raises:
+            EdgeRnnError: there is no such column.
+        """
+        if self.group not in passed and not self.group.isdecimal():
+            raise EdgeRnnError(
+                f"--group: expected a table with the column '{self.group}', got one without."
+            )
+        value = passed[self.group] if self.group in passed else next(iter(passed.values()))
+        if self.streams and value == self._value:
+            return
+        self._clipped.update(clipped_readings(self.session))
+        self.session.reset()
+        self.streams, self._value = self.streams + 1, value
 
     def _outputs(self, record: Record) -> list[Number]:
         values: list[Number | None]
@@ -138,8 +166,12 @@ class Streaming:
             "bad_readings": self.bad,
             "on_bad_reading": self.policies.given,
             "unanswered_readings": self.unanswered,
-            "clipped_readings": clipped_readings(self.session),
+            "clipped_readings": {
+                name: count + self._clipped[name]
+                for name, count in clipped_readings(self.session).items()
+            },
             "ended_by": ended_by,
+            **({"streams": self.streams} if self.group else {}),
         }
 
 
@@ -154,6 +186,8 @@ def summary_line(summary: dict[str, Any]) -> str:
     if isinstance(policies, dict):
         policies = ", ".join(f"{name} {policy}" for name, policy in policies.items())
     text = f"{summary['readings']} readings, {summary['bad_readings']} bad ({policies})"
+    if "streams" in summary:
+        text = f"{summary['streams']} streams, {text}"
     if summary["unanswered_readings"]:
         text += f"; {summary['unanswered_readings']} without an answer"
     clipped = {name: count for name, count in summary["clipped_readings"].items() if count}

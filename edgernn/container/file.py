@@ -21,12 +21,15 @@ from edgernn.container.frame import (
     read_frame,
 )
 from edgernn.container.stored.program_record import (
-    PROGRAMS_VERSION,
+    holds_programs,
     programs_from_record,
     programs_record,
     programs_tensors,
+    programs_version,
 )
 from edgernn.container.stored.record import (
+    EXTENDED_VERSION,
+    SURROUNDED_VERSION,
     check_network_inputs,
     from_record,
     sealed_version,
@@ -39,9 +42,15 @@ from edgernn.errors import EdgeRnnError, FormatError, ModelError
 from edgernn.model.formats import MAX_WIDTH
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.layers import Layer
-from edgernn.model.program_set import ProgramSet
+from edgernn.model.program_sets.program_set import ProgramSet
 
 _Found = TypeVar("_Found", IntegerModel, ProgramSet, IntegerModel | ProgramSet)
+#: Versions that hold what no other version does.
+_FOR_ONE: Final = {
+    NETWORK_VERSION: "a network",
+    SURROUNDED_VERSION: "a model with a preparation or decisions",
+    EXTENDED_VERSION: "a model with symbols, a mask or a head that learns",
+}
 #: Names of files of other formats; what is in a file is what its name says.
 _OTHER_SUFFIXES: Final = {
     **{
@@ -69,16 +78,16 @@ def to_bytes(model: IntegerModel | ProgramSet, version: str | None = None) -> by
         layers = [layer for program in model.programs for layer in program.layers]
         _check_widths(layers)
         check_network_inputs(layers)
-        return framed(programs_record(model), programs_tensors(model), PROGRAMS_VERSION)
+        return framed(programs_record(model), programs_tensors(model), programs_version(model))
     lowest = sealed_version(model)
     version = lowest if version is None else version
-    if lowest == NETWORK_VERSION:
-        if version != NETWORK_VERSION:
+    if lowest in _FOR_ONE:
+        if version != lowest:
             raise format_error(
                 FormatDefect.BAD_RECORD,
                 "model",
                 expected=f"a chain of layers for version {version!r}",
-                got=f"a network, which needs version {NETWORK_VERSION!r}",
+                got=f"{_FOR_ONE[lowest]}, which needs version {lowest!r}",
             )
         check_network_inputs(model.layers)
     _check_widths(model.layers)
@@ -104,7 +113,7 @@ def model_sha256(model: IntegerModel | ProgramSet) -> str:
     version = None
     if isinstance(model, IntegerModel):
         version = sealed_version(model)
-        if version != NETWORK_VERSION and model.window is None:
+        if version not in _FOR_ONE and model.window is None:
             version = unsealed_version(model)
     return hashlib.sha256(to_bytes(model, version)).hexdigest()
 
@@ -119,11 +128,10 @@ def parsed(data: bytes) -> IntegerModel | ProgramSet:
         FormatError: the bytes break FORMAT.md; ``defect`` names the broken rule.
     """
     version, record, tensors = read_frame(data)
-    of_programs = version == PROGRAMS_VERSION
     model: IntegerModel | ProgramSet
     try:
-        if of_programs:
-            model = programs_from_record(record, tensors)
+        if holds_programs(version, record):
+            model = programs_from_record(record, tensors, version)
         else:
             model = from_record(record, tensors, version)
     except ModelError as error:

@@ -19,9 +19,10 @@ from edgernn.container.strict_json import Node
 
 #: Versions that are read: 1 holds models of `dense8` products alone, 2 all other endless chains.
 UNSEALED_VERSIONS: Final = ("1", "2")
-#: Versions that are written: 3 for chains, 4 for networks, 5 for sets of programs. All have a
-#: checksum.
-SEALED_VERSIONS: Final = ("3", "4", "5")
+#: Versions that are written: 3 for chains, 4 for networks, 5 for sets of programs, 6 for models
+#: with a preparation or decisions, 7 for models with extensions and for passes over a chunk. All
+#: have a checksum.
+SEALED_VERSIONS: Final = ("3", "4", "5", "6", "7")
 SCHEMA_VERSIONS: Final = (*UNSEALED_VERSIONS, *SEALED_VERSIONS)
 #: No reader looks at more than this.
 MAX_FILE_BYTES: Final = 64 * 2**20

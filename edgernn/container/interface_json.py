@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from edgernn.adapt.adaptation import check_adaptation
 from edgernn.container import strict_json
 from edgernn.container.codec import (
     CHANNELS,
@@ -23,8 +24,20 @@ from edgernn.container.codec import (
     reals,
     to_object,
 )
+from edgernn.container.extensions import (
+    EXTENSIONS,
+    SURROUNDINGS,
+    extensions,
+    is_extended,
+    read_extensions,
+    read_surroundings,
+    surroundings,
+    with_mask,
+)
 from edgernn.container.strict_json import Node
 from edgernn.errors import FormatError, ModelError
+from edgernn.model.border.channels import check_surroundings
+from edgernn.model.border.symbols import check_symbols
 from edgernn.model.formats import (
     FRACTION_BITS,
     INT16_MAX,
@@ -51,8 +64,10 @@ from edgernn.model.layer_record import StateSpec
 #: Version 2 is version 1 with a window: a reader of version 1 would stream such a model endlessly.
 #: Version 3 is version 2 with ports and with states that do not begin with zeros or that are input
 #: codes, and the window of an endless stream is null. The first version that holds an interface is
-#: written. Version 4 is version 3 with tokens, version 5 is version 4 with a rate.
-INTERFACE_VERSIONS: Final = (1, 2, 3, 4, 5)
+#: written. Version 4 is version 3 with tokens, version 5 is version 4 with a rate. Version 6 is
+#: version 5 with a preparation or decisions, and its rate may be null. Version 7 is version 6 with
+#: what else `EXTENSIONS` names, and members that are null in version 6 are absent.
+INTERFACE_VERSIONS: Final = (1, 2, 3, 4, 5, 6, 7)
 _MAX_GOLDEN_STEPS: Final = 4_096
 
 _INPUT: Final[Members] = {**CHANNELS, "scale": reals, "offset": reals}
@@ -122,10 +137,12 @@ def to_record(interface: Interface) -> dict[str, Any]:
         record["output"]["ports"] = [to_object(port, OUTPUT_PORT) for port in sink.ports]
     if version > 3:
         record["input"]["vocabulary"] = list(source.vocabulary)
-    if interface.rate is not None:
-        record["rate"] = to_object(interface.rate, RATE)
+    if version > 4:
+        record["rate"] = interface.rate and to_object(interface.rate, RATE)
         record["kept"] = list(interface.kept)
-    return record
+    if version == 6:
+        record |= surroundings(interface)
+    return record | (extensions(interface) if version > 6 else {})
 
 
 def loads(text: str | bytes) -> Interface:
@@ -166,6 +183,10 @@ def from_node(top: Node) -> Interface:
 
 def _version(interface: Interface) -> int:
     """The first version that holds an interface."""
+    if is_extended(interface):
+        return 7
+    if interface.preparation is not None or interface.decisions is not None:
+        return 6
     if interface.rate is not None:
         return 5
     if interface.input.vocabulary:
@@ -198,18 +219,28 @@ def _check_decimals(parts: dict[str, Node], channels: InputSpec | OutputSpec, *n
 
 
 def _read(top: Node, version: int) -> Interface:
+    present = top.keys()
     parts = top.members(
         "edgernn_interface", "name", "precision", "input", "output", "states", "model_sha256",
         "golden", *["window"] * (version > 1), *["rate", "kept"] * (version > 4),
+        *list(SURROUNDINGS) * (version == 6),
+        *[name for name in EXTENSIONS if version > 6 and name in present],
     )  # fmt: skip
     precision = parts["precision"].choice(Precision)
     ported = version > 2
     source = _read_input(parts["input"], precision, ported, tokens=version > 3, real=version > 4)
     sink = _read_output(parts["output"], ported)
     windowed = version > 1 and not (ported and parts["window"].value is None)
-    rate = Rate(**from_object(parts["rate"], RATE)) if version > 4 else None
+    rated = version > 4 and not (version > 5 and parts["rate"].value is None)
+    rate = Rate(**from_object(parts["rate"], RATE)) if rated else None
+    around: dict[str, Any] = read_surroundings(top) if version == 6 else {}
+    if version > 6:
+        around = read_extensions(top)
+        source, sink = with_mask(around, source, sink)
+    check_surroundings(around.get("preparation"), around.get("decisions"), source, sink)
+    check_symbols(around.get("symbols"), source.vocabulary)
     states = tuple(_read_state(node, ported) for node in parts["states"].items(1, 64))
-    return Interface(
+    interface = Interface(
         name=parts["name"].text(),
         precision=precision,
         input=source,
@@ -222,7 +253,10 @@ def _read(top: Node, version: int) -> Interface:
         ),
         rate=rate,
         kept=_read_kept(parts["kept"], states) if version > 4 else (),
+        **around,
     )
+    check_adaptation(interface)
+    return interface
 
 
 def _read_kept(node: Node, states: tuple[StateSpec, ...]) -> tuple[str, ...]:

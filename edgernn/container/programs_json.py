@@ -1,4 +1,4 @@
-"""Interfaces of programs that share states as JSON: the metadata inside their .tflite file."""
+"""Interfaces of programs, and plans of passes, as JSON: the metadata inside their .tflite file."""
 
 from __future__ import annotations
 
@@ -6,19 +6,39 @@ import json
 from typing import Any, Final
 
 from edgernn.container import interface_json, strict_json
-from edgernn.container.codec import Members, from_parts, to_object
+from edgernn.container.codec import Members, choice, from_object, from_parts, integer, to_object
 from edgernn.container.defects import FormatDefect
 from edgernn.container.strict_json import Node
 from edgernn.errors import FormatError, ModelError
 from edgernn.model.interface import Interface
-from edgernn.model.program_set import MAX_PROGRAMS, Handover, ProgramInterfaces
+from edgernn.model.program_sets.handovers import Handover
+from edgernn.model.program_sets.passes import (
+    MAX_CHUNK_STEPS,
+    MAX_READS,
+    ChunkPlan,
+    Pass,
+    PassDirection,
+    Read,
+)
+from edgernn.model.program_sets.program_set import MAX_PROGRAMS, ProgramInterfaces
 
-#: Version of this JSON; the interfaces in it have versions of their own.
+#: Versions of this JSON: 1 for programs over a stream, 2 for passes over a chunk. The interfaces in
+#: it have versions of their own.
 PROGRAMS_VERSION: Final = 1
+PASSES_VERSION: Final = 2
 #: A handover, in .edgernn files too.
 HANDOVER: Final[Members] = {
     "program": Node.text, "state": Node.text, "source": Node.text, "value": Node.text,
 }  # fmt: skip
+#: The member of a set that holds its plan.
+CHUNK: Final = "chunk"
+_READ: Final[Members] = {"source": Node.text, "value": Node.text, "last": Node.flag}
+_PASS: Final[Members] = {"program": Node.text, "direction": choice(PassDirection)}
+_PLAN: Final[Members] = {
+    "max_steps": integer(1, MAX_CHUNK_STEPS),
+    "min_steps": integer(1, MAX_CHUNK_STEPS),
+    "sequence": Node.flag,
+}
 _VERSION: Final = "edgernn_programs"
 
 
@@ -28,7 +48,7 @@ def dumps(programs: ProgramInterfaces) -> str:
     Each handover says its shift (clause 6.10), for programs that read the metadata without edgernn.
     """
     record: dict[str, Any] = {
-        _VERSION: PROGRAMS_VERSION,
+        _VERSION: PROGRAMS_VERSION if programs.chunk is None else PASSES_VERSION,
         "name": programs.name,
         "programs": [interface_json.to_record(interface) for interface in programs.programs],
         "handovers": [
@@ -36,6 +56,7 @@ def dumps(programs: ProgramInterfaces) -> str:
             for handover in programs.handovers
         ],
         "sha256": programs.sha256,
+        **({} if programs.chunk is None else {CHUNK: chunk_record(programs.chunk)}),
     }
     return json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
@@ -75,11 +96,13 @@ def one_interface(found: Interface | ProgramInterfaces, program: str = "") -> In
 
 
 def _read(top: Node) -> ProgramInterfaces:
-    parts = top.members(_VERSION, "name", "programs", "handovers", "sha256")
-    version = parts[_VERSION].integer()
-    if version != PROGRAMS_VERSION:
+    version = top.member(_VERSION).integer()
+    members = (_VERSION, "name", "programs", "handovers", "sha256")
+    parts = top.members(*members, *([CHUNK] if version == PASSES_VERSION else []))
+    if version not in (PROGRAMS_VERSION, PASSES_VERSION):
         raise FormatError(
-            f"interface: expected version {PROGRAMS_VERSION} for programs, got {version}. "
+            f"interface: expected version {PROGRAMS_VERSION} or {PASSES_VERSION} for programs, got "
+            f"{version}. "
             "Export the programs again with this version of edgernn."
         )
     nodes = [node.members(*HANDOVER, "shift") for node in parts["handovers"].items()]
@@ -87,9 +110,11 @@ def _read(top: Node) -> ProgramInterfaces:
         programs = ProgramInterfaces(
             name=parts["name"].text(),
             programs=tuple(
-                interface_json.from_node(node) for node in parts["programs"].items(2, MAX_PROGRAMS)
+                interface_json.from_node(node)
+                for node in parts["programs"].items(1 if CHUNK in parts else 2, MAX_PROGRAMS)
             ),
             handovers=tuple(Handover(**from_parts(node, HANDOVER)) for node in nodes),
+            chunk=read_chunk(parts[CHUNK]) if CHUNK in parts else None,
             sha256=parts["sha256"].text(),
         )
     except ModelError as error:
@@ -98,3 +123,33 @@ def _read(top: Node) -> ProgramInterfaces:
         shift = programs.shift(handover)
         node["shift"].integer(shift, shift)
     return programs
+
+
+def chunk_record(plan: ChunkPlan) -> dict[str, Any]:
+    """A plan as JSON values."""
+    passes = [
+        to_object(one, _PASS) | {"reads": [to_object(read, _READ) for read in one.reads]}
+        for one in plan.passes
+    ]
+    return to_object(plan, _PLAN) | {"passes": passes}
+
+
+def read_chunk(node: Node) -> ChunkPlan:
+    """The plan that `chunk_record` wrote.
+
+    Raises:
+        FormatError: another form; names its place.
+        ModelError: lengths that contradict each other.
+    """
+    parts = node.members(*_PLAN, "passes")
+    passes = []
+    for item in parts["passes"].items(1, MAX_PROGRAMS):
+        own = item.members(*_PASS, "reads")
+        reads = own["reads"].items(1, MAX_READS)
+        passes.append(
+            Pass(
+                **from_parts(own, _PASS),
+                reads=tuple(Read(**from_object(read, _READ)) for read in reads),
+            )
+        )
+    return ChunkPlan(**from_parts(parts, _PLAN), passes=tuple(passes))

@@ -27,11 +27,13 @@ HERE: Final = Path(__file__).resolve().parent
 FILE_NAME: Final = "_native.abi3.so"
 #: Sources without kernels. Every instruction set is a source of its own with flags of its own.
 SOURCES: Final = (
+    "keys/key_index.c", "keys/key_table.c",
     "numpy_arrays.c", "bound_type.c", "program/build_curves.c", "program/build_layers.c",
-    "program/build_maps.c",
+    "program/build_maps.c", "stream_bytes.c", "row_memory.c", "row_steps.c",
     "program/build_norms.c", "program/build_operations.c", "program/build_routes.c",
     "program/build_tables.c", "program/build_weights.c", "module.c", "dispatch.c", "isa/scalar.c",
-    "program/program.c", "program_type.c", "readings.c", "stream_memory.c", "stream_steps.c",
+    "program/program.c", "program_type.c", "readings.c", "sequences.c",
+    "stream_memory.c", "stream_steps.c",
 )  # fmt: skip
 #: Processor family -> instruction set -> flags.
 ISAS: Final[dict[str, dict[str, tuple[str, ...]]]] = {

@@ -2,8 +2,9 @@
 #ifndef EDGERNN_EXTENSION_EXTENSION_H
 #define EDGERNN_EXTENSION_EXTENSION_H
 
-#define PY_SSIZE_T_CLEAN
-#define Py_LIMITED_API 0x030B0000 /* one binary for every Python from 3.11 on */
+/* One binary for every Python from 3.11 on. Formats of arguments have no '#': what headers of 3.13
+ * make of it fails on 3.11 and 3.12. */
+#define Py_LIMITED_API 0x030B0000
 #include <Python.h>
 
 #include "program/program.h"
@@ -19,6 +20,7 @@ static inline PyObject *native_none(void)
 typedef struct {
     PyObject *stream_type;
     PyObject *bound_type;
+    PyObject *rows_type;
     PyObject *ndarray;      /* numpy.ndarray */
     PyObject *empty;        /* numpy.empty */
     PyObject *as_contiguous; /* numpy.ascontiguousarray */
@@ -51,6 +53,7 @@ typedef struct {
     program_object *program;
     native_module *module;
     native_memory memory;
+    int64_t sequence; /* of its last reading */
     char advanced; /* `held` and `last` are this stream's */
     char told;     /* has called `report` */
     char busy;     /* runs without the interpreter's lock, or reports */
@@ -69,8 +72,46 @@ typedef struct {
 extern PyType_Spec native_program_spec;
 extern PyType_Spec native_stream_spec;
 extern PyType_Spec native_bound_spec;
+extern PyType_Spec native_key_index_spec;
+extern PyType_Spec native_rows_spec;
+
+/* What a stream carries, in memory of its own or in that of bytes, where nothing is aligned. */
+typedef struct {
+    int64_t sequence;
+    uint64_t bad;
+    const void *clipped; /* uint64_t [inputs]; NULL: none */
+    const void *state;   /* int16_t [state_count] */
+    const void *held;    /* input codes [inputs]; NULL: none */
+    const void *known;   /* uint8_t [inputs], where `held` has a code, before the first step; or NULL */
+    const void *last;    /* int16_t [outputs]; NULL: none */
+} native_carried;
+
+/* What the bytes of every stream of a model begin with. */
+typedef struct {
+    const char *bytes;
+    size_t count;
+} native_head;
+
+/* FORMAT.md section 10: the bytes of a stream as an object; NULL with an error set. */
+PyObject *native_write_carried(const native_program *program, const native_head *head,
+                               const native_carried *carried);
+
+/* 1 and places in these bytes, where they are undamaged and of that model; 0 where the caller has to
+ * find out what they are. No error. */
+int native_read_carried(const native_program *program, const native_head *head, const char *bytes,
+                        size_t count, native_carried *carried);
+
+/* Whether there are nothing but zeros. */
+int native_all_zero(const void *bytes, size_t count);
+
+/* Whether the codes of one reading, wherever they are, are input codes; NULL has none that are not. */
+int native_are_codes(const native_program *program, const void *codes);
+
+void native_make_crc_tables(void);
 
 /* Methods of Stream. */
+PyObject *native_stream_to_bytes(PyObject *self, PyObject *arguments);
+PyObject *native_stream_from_bytes(PyObject *self, PyObject *arguments);
 PyObject *native_stream_step(PyObject *self, PyObject *x);
 PyObject *native_stream_run(PyObject *self, PyObject *xs);
 PyObject *native_stream_step_codes(PyObject *self, PyObject *codes);
@@ -78,6 +119,9 @@ PyObject *native_stream_run_codes(PyObject *self, PyObject *codes);
 PyObject *native_stream_advance(PyObject *self, PyObject *codes);
 PyObject *native_stream_encode(PyObject *self, PyObject *xs);
 PyObject *native_stream_bind(PyObject *self, PyObject *arguments);
+
+/* Methods of Program. */
+PyObject *native_program_run_sequences(PyObject *self, PyObject *arguments);
 
 /* The module instance of an object of one of its types. */
 native_module *native_module_of(PyObject *self);
@@ -87,6 +131,9 @@ void native_free(PyObject *self);
 
 /* A stream in the zero state. */
 PyObject *native_new_stream(program_object *program, native_module *module);
+
+/* Set an error of edgernn.errors. */
+void native_set_error(const char *name, const char *text);
 
 /* 1 if x is a C-contiguous, aligned numpy.ndarray of that dtype and of shape [width], or of shape
  * [any, width] with `many`; then view is to be released. 0 if it is something else. No error. */

@@ -70,30 +70,42 @@ static int fill_numpy(native_module *state)
     return result;
 }
 
+static int add_type(PyObject *module, const char *name, PyType_Spec *spec)
+{
+    PyObject *type = PyType_FromModuleAndSpec(module, spec, NULL);
+    const int result = type == NULL ? -1 : PyModule_AddObjectRef(module, name, type);
+    Py_XDECREF(type);
+    return result;
+}
+
 static int module_exec(PyObject *module)
 {
     native_module *state = PyModule_GetState(module);
     PyObject *program_type;
     int result;
+    native_make_crc_tables();
     if (fill_numpy(state) < 0) {
         return -1;
     }
     state->stream_type = PyType_FromModuleAndSpec(module, &native_stream_spec, NULL);
     state->bound_type = PyType_FromModuleAndSpec(module, &native_bound_spec, NULL);
+    state->rows_type = PyType_FromModuleAndSpec(module, &native_rows_spec, NULL);
     program_type = PyType_FromModuleAndSpec(module, &native_program_spec, NULL);
-    if (state->stream_type == NULL || state->bound_type == NULL || program_type == NULL) {
+    if (state->stream_type == NULL || state->bound_type == NULL || state->rows_type == NULL ||
+        program_type == NULL) {
         Py_XDECREF(program_type);
         return -1;
     }
     result = PyModule_AddObjectRef(module, "Program", program_type);
     Py_DECREF(program_type);
-    return result;
+    return result < 0 ? -1 : add_type(module, "KeyIndex", &native_key_index_spec);
 }
 
 /* Everything the module keeps. */
 #define EACH_OBJECT(statement)      \
     statement(state->stream_type);  \
     statement(state->bound_type);   \
+    statement(state->rows_type);    \
     statement(state->ndarray);      \
     statement(state->empty);        \
     statement(state->as_contiguous); \

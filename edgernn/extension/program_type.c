@@ -1,5 +1,6 @@
 /* edgernn._native.Program: a model, laid out for one instruction set. */
 #include "program/builder.h"
+#include "rows.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -25,8 +26,13 @@ static int build_layers(native_builder *builder, PyObject *from, PyObject *route
         return -1;
     }
     for (i = 0; i < count && result == 0; ++i) {
+        const size_t before = program->dense_bytes;
         result = native_build_layer(builder, PyTuple_GetItem(from, i), &layers[i]);
+        if (layers[i].kind == NATIVE_OPERATIONS) { /* which a group takes one by one */
+            program->dense_bytes = before;
+        }
     }
+    program->grouped = program->isa->step_group != NULL && program->dense_bytes > 0;
     program->layer_count = (int32_t)count;
     program->layers = place;
     if (result == 0) {
@@ -63,6 +69,7 @@ static int build(native_builder *builder, const parts *from)
     program->z_count = 0;
     program->value_count = 0;
     program->operand_count = 0;
+    program->dense_bytes = 0;
     if ((program->reads_tokens && native_build_vocabulary(builder, from->vocabulary) < 0) ||
         build_layers(builder, from->layers, from->routes) < 0 ||
         native_copy_in(builder, from->offset, 8 * inputs, "offset", &offset) < 0 ||
@@ -158,6 +165,7 @@ static void program_dealloc(PyObject *self)
     while (program->idle != NULL) {
         native_scratch *scratch = program->idle;
         program->idle = scratch->next;
+        free(scratch->group_block);
         free(scratch->block);
         PyMem_Free(scratch);
     }
@@ -179,8 +187,17 @@ static PyObject *program_isa(PyObject *self, PyObject *unused)
     return PyUnicode_FromString(((program_object *)self)->program.isa->name);
 }
 
+static PyObject *program_rows(PyObject *self, PyObject *arguments)
+{
+    return native_new_rows((program_object *)self, native_module_of(self), arguments);
+}
+
 static PyMethodDef methods[] = {
+    {"rows", program_rows, METH_VARARGS, "rows(head, policies, values): no streams yet, in rows."},
     {"stream", program_stream, METH_NOARGS, "A new stream in the zero state."},
+    {"run_sequences", native_program_run_sequences, METH_VARARGS,
+     "run_sequences(codes, last): outputs of whole streams, a list of int16 [T, O] of codes [T, I]; "
+     "or the last of each, int16 [B, O]."},
     {"isa", program_isa, METH_NOARGS, "Name of the instruction set it is laid out for."},
     {NULL, NULL, 0, NULL},
 };

@@ -87,6 +87,7 @@ static PyObject *stream_reset(PyObject *self, PyObject *unused)
     }
     begin(stream);
     stream->advanced = 0;
+    stream->sequence = 0;
     return native_none();
 }
 
@@ -117,6 +118,7 @@ static PyObject *stream_copy(PyObject *self, PyObject *unused)
         memcpy(to->memory.held, from->memory.held, held_bytes(program));
         memcpy(to->memory.last, from->memory.last, (size_t)program->outputs * sizeof(int16_t));
         to->advanced = from->advanced;
+        to->sequence = from->sequence;
     }
     return (PyObject *)to;
 }
@@ -296,6 +298,28 @@ static int set_clipped(PyObject *self, PyObject *counts, void *unused)
     return 0;
 }
 
+static PyObject *get_sequence(PyObject *self, void *unused)
+{
+    (void)unused;
+    return PyLong_FromLongLong(((stream_object *)self)->sequence);
+}
+
+static int set_sequence(PyObject *self, PyObject *number, void *unused)
+{
+    long long value;
+    (void)unused;
+    if (number == NULL) {
+        PyErr_SetString(PyExc_TypeError, "sequence: expected a number");
+        return -1;
+    }
+    value = PyLong_AsLongLong(number);
+    if (value == -1 && PyErr_Occurred()) {
+        return -1;
+    }
+    ((stream_object *)self)->sequence = value;
+    return 0;
+}
+
 static PyObject *get_told(PyObject *self, void *unused)
 {
     (void)unused;
@@ -318,11 +342,13 @@ static PyObject *stream_snapshot(PyObject *self, PyObject *unused)
     PyObject *state = get_state(self, NULL);
     PyObject *held = state == NULL ? NULL : get_held(self, NULL);
     PyObject *last = held == NULL ? NULL : get_last(self, NULL);
-    PyObject *all = last == NULL ? NULL : PyTuple_Pack(3, state, held, last);
+    PyObject *sequence = last == NULL ? NULL : get_sequence(self, NULL);
+    PyObject *all = sequence == NULL ? NULL : PyTuple_Pack(4, state, held, last, sequence);
     (void)unused;
     Py_XDECREF(state);
     Py_XDECREF(held);
     Py_XDECREF(last);
+    Py_XDECREF(sequence);
     return all;
 }
 
@@ -333,12 +359,13 @@ static PyObject *stream_restore(PyObject *self, PyObject *snapshot)
     PyObject *state;
     PyObject *held;
     PyObject *last;
+    PyObject *sequence;
     if (!PyTuple_Check(snapshot)) {
         PyErr_SetString(PyExc_TypeError, "restore: expected a tuple");
         return NULL;
     }
-    if (!PyArg_ParseTuple(snapshot, "OOO:restore", &state, &held, &last) ||
-        set_state(self, state, NULL) < 0) {
+    if (!PyArg_ParseTuple(snapshot, "OOOO:restore", &state, &held, &last, &sequence) ||
+        set_state(self, state, NULL) < 0 || set_sequence(self, sequence, NULL) < 0) {
         return NULL;
     }
     if (held != Py_None) {
@@ -357,6 +384,7 @@ static PyGetSetDef attributes[] = {
     {"held", get_held, NULL, "Codes [I] of the last step; None before the first.", NULL},
     {"last", get_last, NULL, "int16 [O] of the last step; None before the first.", NULL},
     {"clipped", get_clipped, set_clipped, "How many readings were clipped, per channel.", NULL},
+    {"sequence", get_sequence, set_sequence, "Number of the last reading; 0 before the first.", NULL},
     {"told", get_told, set_told, "Whether the first of them was reported.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
@@ -373,7 +401,10 @@ static PyMethodDef methods[] = {
     {"reset", stream_reset, METH_NOARGS, "Begin anew in the zero state."},
     {"copy", stream_copy, METH_NOARGS, "Another stream that continues from here."},
     {"close", stream_close, METH_NOARGS, "Refuse every further step with None."},
-    {"snapshot", stream_snapshot, METH_NOARGS, "(state, held, last)"},
+    {"to_bytes", native_stream_to_bytes, METH_VARARGS, "to_bytes(head, bad readings)"},
+    {"from_bytes", native_stream_from_bytes, METH_VARARGS,
+     "from_bytes(head, bytes): bad readings; None for bytes it does not take."},
+    {"snapshot", stream_snapshot, METH_NOARGS, "(state, held, last, sequence)"},
     {"restore", stream_restore, METH_O, "Continue from a snapshot."},
     {NULL, NULL, 0, NULL},
 };

@@ -6,21 +6,25 @@
 /* Steps from which on it pays to let other threads run. */
 #define LONG_CHUNK 32
 
-int native_check_idle(stream_object *stream)
+void native_set_error(const char *name, const char *text)
 {
-    PyObject *errors;
-    PyObject *type;
-    if (!stream->busy) {
-        return 0;
-    }
-    errors = PyImport_ImportModule("edgernn.errors");
-    type = errors == NULL ? NULL : PyObject_GetAttrString(errors, "EdgeRnnError");
+    PyObject *errors = PyImport_ImportModule("edgernn.errors");
+    PyObject *type = errors == NULL ? NULL : PyObject_GetAttrString(errors, name);
     if (type != NULL) {
-        PyErr_SetString(type, "session: expected one thread at a time, got a second one. Give each "
-                              "thread a stream of its own with `new_stream`.");
+        PyErr_SetString(type, text);
     }
     Py_XDECREF(type);
     Py_XDECREF(errors);
+}
+
+int native_check_idle(stream_object *stream)
+{
+    if (!stream->busy) {
+        return 0;
+    }
+    native_set_error("EdgeRnnError",
+                     "session: expected one thread at a time, got a second one. Give each thread a "
+                     "stream of its own with `new_stream`.");
     return -1;
 }
 
@@ -104,6 +108,7 @@ int native_advance_real(stream_object *stream, native_scratch *scratch, const do
     }
     if (steps > 0) {
         stream->advanced = 1;
+        stream->sequence += steps;
     }
     return 0;
 }
@@ -116,6 +121,7 @@ void native_advance_codes(stream_object *stream, native_scratch *scratch, const 
                program->isa->run_codes(program, &stream->memory, scratch, x, (size_t)steps, y));
     if (steps > 0) {
         stream->advanced = 1;
+        stream->sequence += steps;
     }
 }
 

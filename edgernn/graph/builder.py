@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from edgernn.errors import ModelError
 from edgernn.graph.op_graph import Carried, OpGraph
@@ -363,6 +364,20 @@ class OpBuilder:
         high, low = state
         result = self._named(name, high.width, form)
         return self._add(WideRescaling(result=result, high=high, low=low))
+
+    def operation(
+        self, kind: type[Op], name: str, width: int, form: QFormat | None, /, **given: Any
+    ) -> Value:
+        """The result of an operation that has no method here.
+
+        Args:
+            kind: which one.
+            name: of the result.
+            width: of the result.
+            form: of the result.
+            **given: the operation's other fields.
+        """
+        return self._add(kind(result=self._named(name, width, form), **given))
 
     def _parts(self, name: str, high: Value) -> tuple[Value, Value]:
         """The two values of a new wide state."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from edgernn.graph.attention import AdditiveScores, DotScores, RowMean, Softmax
 from edgernn.graph.op_graph import OpGraph
 from edgernn.graph.ops import (
     Activation,
@@ -146,6 +147,10 @@ def _any_int16(*_: object) -> Interval:
     return _INT16
 
 
+def _softmax(op: Softmax, known: Known) -> Interval:  # noqa: ARG001 (as the others)
+    return 0, INT16_MAX
+
+
 def _same(op: Slice, known: Known) -> Interval:
     return known[op.value.name]
 
@@ -175,4 +180,8 @@ _BOUNDS: Final[dict[type[Op], Callable[[Any, Known], Interval]]] = {
     GatedSum: _any_int16,
     LeakySum: _any_int16,
     WideRescaling: _any_int16,
+    DotScores: _any_int16,
+    AdditiveScores: _any_int16,
+    Softmax: _softmax,
+    RowMean: _any_int16,
 }

@@ -267,7 +267,8 @@ def _check_inner(record: type[LayerRecord]) -> None:
                 f"{record.__qualname__}.inner: expected maps, constants, Source.H and Source.RH "
                 f"that have the width {option}, got {', '.join(map(str, strange)) or 'none'}"
             )
-    if record.inner and all(record.counted_in(name) != "units" for name in record.shape):
+    counts = [record.counted_in(name) for name in record.shape]
+    if record.inner and counts and "units" not in counts:
         raise ModelError(
             f"{record.__qualname__}.inner: expected a map whose number of rows depends on the "
             "units, got none"

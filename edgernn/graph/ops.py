@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
+from edgernn.graph.attention import ATTENTION_OPS
 from edgernn.graph.constant_ops import Curve as Curve
 from edgernn.graph.constant_ops import Gather as Gather
 from edgernn.graph.constant_ops import Normalization as Normalization
@@ -389,6 +390,7 @@ OPS: Final[tuple[type[Op], ...]] = (
     GatedSum,
     LeakySum,
     WideRescaling,
+    *ATTENTION_OPS,
 )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from edgernn.errors import ModelError
+from edgernn.graph.attention import SCHEDULED as ATTENTION
 from edgernn.graph.op_graph import OpGraph
 from edgernn.graph.ops import (
     Activation,
@@ -395,4 +396,5 @@ _SCHEDULED: Final[dict[type[Op], Callable[[_Scheduler, int, Any], None]]] = {
     GatedSum: _gated_sum,
     LeakySum: _leaky_sum,
     WideRescaling: _element_by_element(VectorCall.WIDE_RESCALE),
+    **ATTENTION,
 }

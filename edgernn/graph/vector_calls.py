@@ -66,6 +66,10 @@ class VectorCall(enum.Enum):
     GATED_SUM = "gated_sum"  # high, low, loss, candidate, gain; likewise
     LEAKY_SUM = "leaky_sum"  # high, low, entry; likewise
     WIDE_RESCALE = "wide_rescale"  # high, low
+    DOT_SCORES = "dot_scores"  # query, rows
+    ADDITIVE_SCORES = "additive_scores"  # query, rows
+    SOFTMAX = "softmax"  # scores, which slots are filled
+    CONTEXT = "context"  # shares, rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,11 +80,13 @@ class VectorInstruction:
         call: what it does.
         reads: the vectors it reads; of a row, where in the input its operands are.
         result: the vector it writes; None: the operands.
-        option: shift of a product, a rescaling or a gated sum, function of an activation, the code
-            of 1 of a complement where that is not 32768, name of an affine map, of a table, of a
-            curve or of the constants that scale, normalize or leak; None for the others.
+        option: shift of a product, a rescaling, a gated sum or scores, function of an activation,
+            the code of 1 of a complement where that is not 32768, name of an affine map, of a
+            table, of a curve or of the constants that scale, normalize, leak or weigh; None for the
+            others.
         numbers: what the share is of a blend, and those of the loss and of the gain of a gated sum;
-            of a leaky sum, whether it is rectified; empty for the others.
+            of a leaky sum, whether it is rectified; of scores, the elements of a row; of a context,
+            the rows; empty for the others.
     """
 
     call: VectorCall

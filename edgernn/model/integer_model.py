@@ -8,19 +8,29 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgernn.adapt.adaptation import check_adaptation
 from edgernn.display import html_table, listed
 from edgernn.errors import ModelError
 from edgernn.model.affine import Affine, Affine8, Affine16, CodeRange, Source
+from edgernn.model.border.channels import check_surroundings
+from edgernn.model.border.masks import check_held_output, check_masked_model
+from edgernn.model.border.symbols import check_symbols
 from edgernn.model.formats import MAX_WIDTH, ArrayRecord, Precision
 from edgernn.model.interface import InputSpec, Interface, OutputSpec, Rate, Window
 from edgernn.model.layer_record import StateSpec
 from edgernn.model.layers import LAYERS, Delay, Embedding, Layer, held_codes
 from edgernn.model.routes import MODEL_INPUT, Route, chain, check_routes
 from edgernn.model.storage import Storage
+
+if TYPE_CHECKING:
+    from edgernn.adapt.adaptation import Adaptation
+    from edgernn.decide.decisions import Decisions
+    from edgernn.model.border.symbols import Symbols
+    from edgernn.prepare.preparation import Preparation
 
 MAX_RECURRENT_LAYERS = 8
 MAX_DELAYS = 32
@@ -61,6 +71,10 @@ class IntegerModel(ArrayRecord):
         routes: what every layer reads, then what the model puts out (clause 6.6); none where every
             layer reads the one before it.
         rate: how often it answers; None for every reading (clause 6.9).
+        preparation: how raw readings become readings of the model; None where they are those.
+        decisions: what is decided from its outputs; None for nothing.
+        symbols: what its tokens stand for; None where that is not recorded.
+        adaptation: how a head learns to correct its outputs; None for no such head.
 
     Raises:
         ModelError: layers do not fit together, precisions mix, or an accumulator could overflow.
@@ -75,10 +89,19 @@ class IntegerModel(ArrayRecord):
     window: Window | None = None
     routes: tuple[Route, ...] = ()
     rate: Rate | None = None
+    preparation: Preparation | None = None
+    decisions: Decisions | None = None
+    symbols: Symbols | None = None
+    adaptation: Adaptation | None = None
 
     def __post_init__(self) -> None:
         """Validate the whole model."""
+        check_surroundings(self.preparation, self.decisions, self.input, self.output)
+        check_symbols(self.symbols, self.input.vocabulary)
+        rated, prepared = self.rate is not None, self.preparation is not None
+        check_masked_model(self.input, self.output, rated=rated, prepared=prepared)
         self._check_layers()
+        check_adaptation(self)
         self._check_rate()
         if self.routes == self._chain():
             object.__setattr__(self, "routes", ())
@@ -89,6 +112,11 @@ class IntegerModel(ArrayRecord):
         self._check_widths(wiring)
         self._check_tokens(wiring)
         self._check_delays(wiring)
+        if self.input.mask is not None:
+            recurrent = [
+                bool(layer.states) and not isinstance(layer, Delay) for layer in self.layers
+            ]
+            check_held_output(wiring, recurrent)
         held = held_codes(self.layers)
         for layer, route in zip(self.layers, wiring, strict=False):
             ranges = operand_ranges(self.precision, route, layer, held)
@@ -270,10 +298,8 @@ class IntegerModel(ArrayRecord):
     @property
     def answer_steps(self) -> int:
         """Steps of the network that an answer takes: one, or all of a window."""
-        if self.window is None:
-            return 1
-        steps = self.window.steps
-        return steps if self.rate is None else self.rate.steps(steps)
+        steps = 1 if self.window is None else self.window.steps
+        return steps if self.window is None or self.rate is None else self.rate.steps(steps)
 
     @property
     def answer_readings(self) -> int:
@@ -312,14 +338,18 @@ class IntegerModel(ArrayRecord):
             window=self.window,
             rate=self.rate,
             kept=self._kept(),
+            preparation=self.preparation,
+            decisions=self.decisions,
+            symbols=self.symbols,
+            adaptation=self.adaptation,
         )
 
     def _kept(self) -> tuple[str, ...]:
         """States that steps before the first output do not change (clause 6.9)."""
         if self.rate is None or not self.rate.unanswered:
             return ()
-        delays = (layer for layer in self.layers if isinstance(layer, Delay))
-        return tuple(spec.name for layer in delays for spec in layer.states)
+        held = (layer.states for layer in self.layers if isinstance(layer, Delay))
+        return tuple(spec.name for states in held for spec in states)
 
     def save(self, path: str | Path) -> Path:
         """Write the model as one .edgernn file (FORMAT.md); same model, same bytes."""

@@ -7,7 +7,7 @@ nothing else about a model.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ from edgernn.display import listed
 from edgernn.errors import EdgeRnnError, ModelError, ReadingError, ShapeError
 from edgernn.model.border.channels import MAX_PORTS, InputSpec, OutputSpec, Port, port_slices
 from edgernn.model.border.coder import InputCoder
+from edgernn.model.border.masks import mask_row
 from edgernn.model.formats import (
     ArrayRecord,
     FloatArray,
@@ -25,6 +26,12 @@ from edgernn.model.formats import (
     QFormat,
 )
 from edgernn.model.layer_record import StateSpec
+
+if TYPE_CHECKING:
+    from edgernn.adapt.adaptation import Adaptation
+    from edgernn.decide.decisions import Decisions
+    from edgernn.model.border.symbols import Symbols
+    from edgernn.prepare.preparation import Preparation
 
 __all__ = [
     "MAX_PORTS", "MAX_WINDOW_STEPS", "Golden", "InputSpec", "Interface", "OutputSpec", "Port",
@@ -96,6 +103,10 @@ class Interface(ArrayRecord):
         golden: self-test vector of the network's steps, None in .edgernn files.
         rate: how often it answers; None for every reading (clause 6.9).
         kept: names of the states that steps before the first output do not change.
+        preparation: how raw readings become readings of the model; None where they are those.
+        decisions: what is decided from its outputs; None for nothing.
+        symbols: what its tokens stand for; None where that is not recorded.
+        adaptation: how a head learns to correct its outputs; None for no such head.
     """
 
     name: str
@@ -108,6 +119,10 @@ class Interface(ArrayRecord):
     golden: Golden | None = None
     rate: Rate | None = None
     kept: tuple[str, ...] = ()
+    preparation: Preparation | None = None
+    decisions: Decisions | None = None
+    symbols: Symbols | None = None
+    adaptation: Adaptation | None = None
 
     def __repr__(self) -> str:
         """Name, precision, channels and state."""
@@ -132,8 +147,13 @@ class Interface(ArrayRecord):
         """NumPy dtype of input codes."""
         return self.input.code_dtype(self.precision)
 
+    @property
+    def mask_row(self) -> OperandArray | None:
+        """Codes [I] of masked steps (clause 6.13); None where there are none."""
+        return mask_row(self.input, self.precision)
+
     def quantize(self, x: npt.NDArray[Any]) -> OperandArray:
-        """Codes of readings (clauses 9.1 and 9.3).
+        """Codes of readings (clauses 9.1, 9.3 and 9.4).
 
         Args:
             x: finite floats [..., I] in physical units.
@@ -241,13 +261,16 @@ class Interface(ArrayRecord):
         y = self.dequantize(q_y)
         if isinstance(q_y, np.ma.MaskedArray):  # no answer yet
             y[q_y.mask] = np.nan
-        if not softmax:
-            return y
+        if softmax:
+            self.to_probabilities(y)
+        return y
+
+    def to_probabilities(self, y: FloatArray) -> None:
+        """Put probabilities in the place of the outputs [..., O] that end in a softmax."""
         for own in self.output.softmax_slices:
             logits = y[..., own]
             weight = np.exp(logits - logits.max(axis=-1, keepdims=True))
             y[..., own] = weight / weight.sum(axis=-1, keepdims=True)
-        return y
 
     def require_softmax(self) -> None:
         """Refuse probabilities of a model that has none.

@@ -343,7 +343,7 @@ LAYERS: dict[str, type[LayerRecord]] = {
     cls.kind: cls for cls in (SimpleRNN, LSTM, GRUBefore, GRUAfter, Dense, Merge, Embedding, Delay)
 }
 #: Folders with cells of this package, a module each, named after the kind.
-_OWN_CELLS: Final = ("edgernn.cells", "edgernn.cells.general")
+_OWN_CELLS: Final = ("edgernn.cells", "edgernn.cells.general", "edgernn.cells.memories")
 #: Entry points by which packages name the modules of their cells, each after its kind.
 ENTRY_POINTS: Final = "edgernn.cells"
 

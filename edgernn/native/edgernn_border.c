@@ -28,6 +28,23 @@ static int32_t nearest(const edgernn_input_channel *channel, int32_t x)
     return d < 0 ? -q : q;
 }
 
+EDGERNN_API int16_t edgernn_channel_value(const edgernn_input_channel *channel, int32_t x)
+{
+    return (int16_t)clamp(nearest(channel, x), -32767, 32767);
+}
+
+EDGERNN_API int32_t edgernn_channel_code(const edgernn_input_channel *channel, int32_t x)
+{
+    return nearest(channel, x);
+}
+
+EDGERNN_API int32_t edgernn_wide_value(uint32_t multiplier, int32_t code)
+{
+    const uint32_t size = (uint32_t)(code < 0 ? -code : code);
+    const int32_t v = (int32_t)high_word(size << 12, multiplier);
+    return code < 0 ? -v : v;
+}
+
 EDGERNN_API void edgernn_quantize8(const edgernn_input_channel *channels, int32_t count,
                                    const int32_t *x, int8_t *q_x)
 {

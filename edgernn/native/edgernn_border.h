@@ -31,6 +31,16 @@ typedef struct {
     uint32_t multiplier; /* 2^30 .. 2^31 */
 } edgernn_output_channel;
 
+/* Clause 12.1: the value of a raw channel, in [-32767, 32767]. */
+EDGERNN_API int16_t edgernn_channel_value(const edgernn_input_channel *channel, int32_t x);
+
+/* Clause 14.7: the code of a target, which the channel's reach alone limits. */
+EDGERNN_API int32_t edgernn_channel_code(const edgernn_input_channel *channel, int32_t x);
+
+/* Clause 14.7: code * multiplier / 2^20 of a corrected output, rounded down in magnitude;
+ * |code| < 2^19. */
+EDGERNN_API int32_t edgernn_wide_value(uint32_t multiplier, int32_t code);
+
 /* Clause 9.1: w8a8 codes, and w8a16 codes (multiples of 4). */
 EDGERNN_API void edgernn_quantize8(const edgernn_input_channel *channels, int32_t count,
                                    const int32_t *x, int8_t *q_x);

@@ -36,6 +36,7 @@ class CsvReader:
         codes: numbers are integer codes.
         passed: columns that go through, see `passed_columns`.
         keys: watches columns that identify sensors; None where nobody cares.
+        note: takes a sentence where columns are not called as the channels; a warning by default.
     """
 
     def __init__(
@@ -47,10 +48,12 @@ class CsvReader:
         codes: bool = False,
         passed: Sequence[str] = (),
         keys: KeyWatch | None = None,
+        note: Callable[[str], None] | None = None,
     ) -> None:
         """Begin before the first line."""
         self._picker, self._dialect, self._codes, self._tell = picker, dialect, codes, tell
         self._wanted_passed, self._keys = tuple(passed), keys
+        self._note = note or _note
         self.header: tuple[str, ...] | None = None
         self._columns: tuple[int, ...] | None = None
         self._passed: dict[str | int, int] = {}
@@ -107,7 +110,7 @@ class CsvReader:
         return all(_may_be_a_name(cell) for cell in cells if cell)
 
     def _begin(self, header: list[str]) -> None:
-        self._columns = self._picker.from_header(header, _note)
+        self._columns = self._picker.from_header(header, self._note)
         self.header = tuple(header)
         self._begin_width(len(header))
         fed = set(self._columns)

@@ -61,8 +61,9 @@ class KeyWatch:
                 raise EdgeRnnError(
                     f"expected the readings of one sensor, got those of {text!r:.40} after "
                     f"those of {last!r:.40} (column '{name:.40}'). One stream has one state: "
-                    "use a separate file and a separate run for each sensor, or pass "
-                    "--one-stream if all rows belong to one stream"
+                    "use a separate file and a separate run for each sensor, or edgernn serve, "
+                    "which keeps a state for each; pass --one-stream if all rows belong to one "
+                    "stream"
                 )
             seen[text] = None
             self._last[name] = text

@@ -181,7 +181,7 @@ def damage_named(name: str) -> Iterator[None]:
         ) from error
 
 
-class Sink:
+class LineSink:
     """Lines to a file or to the standard output.
 
     Args:
@@ -221,14 +221,14 @@ def begin_anew(file: BinaryIO) -> None:
 
 
 @contextlib.contextmanager
-def open_sink(name: str) -> Iterator[Sink]:
+def open_sink(name: str) -> Iterator[LineSink]:
     """Lines into a file, UTF-8, compressed where it is called .gz or .xz; "-" is stdout.
 
     Raises:
         OSError: the file cannot be written.
     """
     if name == "-":
-        yield Sink(lambda: sys.stdout, live=True)
+        yield LineSink(lambda: sys.stdout, live=True)
         return
     suffix = Path(name).suffix.lower()
     with open_kept(name) as file, contextlib.ExitStack() as layers:
@@ -241,7 +241,7 @@ def open_sink(name: str) -> Iterator[Sink]:
             return layers.enter_context(io.TextIOWrapper(packed, encoding="utf-8"))
 
         # A block per line would be larger than the line: compressed files are complete at the end.
-        sink = Sink(begin, live=suffix not in COMPRESSED)
+        sink = LineSink(begin, live=suffix not in COMPRESSED)
         yield sink
         sink.stream()  # a stream without a line leaves an empty file
 

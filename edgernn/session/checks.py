@@ -1,15 +1,18 @@
-"""Checks of a session's arguments other than readings: warm-up, states, arrays to bind."""
+"""Checks of a session and its arguments: open or closed, warm-up, states, arrays to bind."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, Final, Literal, get_args
+from types import TracebackType
+from typing import Any, Final, Literal, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from edgernn.backends.base import State
-from edgernn.errors import EdgeRnnError, ShapeError, StateError
+from edgernn.backends.streams.stream_bytes import StreamContent
+from edgernn.errors import EdgeRnnError, ReadingError, ShapeError, StateError
 from edgernn.model.formats import INT16_MAX, INT16_MIN, Int16Array, Precision
 from edgernn.model.interface import Interface
 from edgernn.model.layer_record import StateSpec
@@ -17,6 +20,36 @@ from edgernn.model.layer_record import StateSpec
 #: What a window model answers before its first window is full.
 WarmUp = Literal["nothing", "pad"]
 WARM_UPS: Final[tuple[str, ...]] = get_args(WarmUp)
+#: Largest number of a reading.
+MAX_SEQUENCE: Final = 2**63 - 1
+
+
+class Closing(ABC):
+    """What can be closed, by `close` or at the end of a with block."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release what it holds. Idempotent."""
+
+    @abstractmethod
+    def _require_open(self) -> object:
+        """Raise an error if it is closed."""
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        self._require_open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close it."""
+        self.close()
 
 
 def is_padded(warm_up: str, interface: Interface) -> bool:
@@ -35,6 +68,23 @@ def is_padded(warm_up: str, interface: Interface) -> bool:
             f"('{interface.name}'). Only window models can be padded; omit warm_up."
         )
     return warm_up == "pad"
+
+
+def checked_sequence(number: object) -> int:
+    """The number of a reading.
+
+    Raises:
+        ReadingError: not an integer from 1 to 2**63 - 1.
+    """
+    if isinstance(number, (int, np.integer)) and not isinstance(number, bool):
+        value = int(number)
+        if 0 < value <= MAX_SEQUENCE:
+            return value
+    raise ReadingError(
+        f"session: expected an integer from 1 to {MAX_SEQUENCE} as the number of a reading, got "
+        f"{number!r:.40}. The first reading of a stream has the number 1; add 1 to numbers that "
+        "begin at 0."
+    )
 
 
 def checked_state(interface: Interface, state: Mapping[str, npt.ArrayLike]) -> State:
@@ -68,6 +118,12 @@ def checked_state(interface: Interface, state: Mapping[str, npt.ArrayLike]) -> S
     elif rate is not None:
         _check_held("rate", interface, vectors, 1, max(rate.readings, rate.first))
     return vectors
+
+
+def named_state(interface: Interface, content: StreamContent) -> dict[str, Int16Array]:
+    """The vectors that bytes held, by name."""
+    names = [spec.name for spec in interface.carried]
+    return dict(zip(names, content.state, strict=True))
 
 
 def _check_held(name: str, interface: Interface, state: State, low: int, high: int) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from edgernn.backends import BackendName, open_backend, open_model
 from edgernn.backends.base import Backend
@@ -14,11 +15,14 @@ from edgernn.backends.tflite_file import read_programs
 from edgernn.container.defects import FormatDefect
 from edgernn.errors import EdgeRnnError, FormatError
 from edgernn.model.integer_model import IntegerModel
-from edgernn.model.program_set import ProgramInterfaces, ProgramSet
+from edgernn.model.program_sets.program_set import ProgramInterfaces, ProgramSet
 from edgernn.session.checks import WarmUp, is_padded
 from edgernn.session.policies import OnBadReading, OnBadReadings, check_policy
 from edgernn.session.program_session import ProgramSession
 from edgernn.session.session import Session
+
+if TYPE_CHECKING:
+    from edgernn.session.chunk_session import ChunkSession
 
 
 def load(
@@ -32,7 +36,8 @@ def load(
 
     A file of programs that share states, and a `ProgramSet`, give the `ProgramSession` that
     `load_programs` returns for them; use it for static type checks, which cannot see the content of
-    a file.
+    a file. A network that answers whole chunks, such as a bidirectional one, gives the
+    `ChunkSession` that `load_chunks` returns.
 
     Args:
         source: an .edgernn, .tflite or .onnx file, or an integer model in memory.
@@ -55,8 +60,7 @@ def load(
     """
     given: object = source
     if isinstance(given, ProgramSet):
-        opened = load_programs(given, backend, on_bad_reading, warm_up, **backend_options)
-        return cast("Session", opened)
+        return _load_set(given, backend, on_bad_reading, warm_up, backend_options)
     if not isinstance(source, (str, os.PathLike, IntegerModel)):
         raise EdgeRnnError(
             f"load: expected a path, an IntegerModel or a ProgramSet, got {type(source).__name__}."
@@ -70,13 +74,56 @@ def load(
     except FormatError as error:
         if error.defect != FormatDefect.WRONG_KIND or isinstance(source, IntegerModel):
             raise
-        opened = load_programs(source, backend, on_bad_reading, warm_up, **backend_options)
-        return cast("Session", opened)
+        return _load_set(source, backend, on_bad_reading, warm_up, backend_options)
     try:
         return Session(executed, on_bad_reading, warm_up, origin=origin)
     except BaseException:
         executed.close()
         raise
+
+
+def _load_set(
+    source: str | Path | ProgramSet,
+    backend: BackendName,
+    on_bad_reading: OnBadReading,
+    warm_up: WarmUp,
+    options: dict[str, Any],
+) -> Session:
+    """A session over a set of programs, which has the calls of its kind."""
+    linked = _linked(source, backend, options)
+    if linked[0].chunk is None:
+        return cast("Session", _program_session(*linked, on_bad_reading, warm_up))
+    if on_bad_reading != "raise" or warm_up != "nothing":
+        raise EdgeRnnError(
+            "load: expected on_bad_reading='raise' and warm_up='nothing' for a network that "
+            f"answers whole chunks, got {on_bad_reading!r:.40} and {warm_up!r:.40}. Fill missing "
+            "values of a chunk before you pass it."
+        )
+    return cast("Session", _chunk_session(*linked))
+
+
+def load_chunks(
+    source: str | Path | ProgramSet, backend: BackendName = "auto", **backend_options: Any
+) -> ChunkSession:
+    """Open a network that answers whole chunks, such as a bidirectional one.
+
+    Args:
+        source: an .edgernn or .tflite file of passes over a chunk, or a set in memory.
+        backend: "native", "reference", "tflite" or "auto", as in `load`.
+        backend_options: passed to the backend, see its module.
+
+    Raises:
+        EdgeRnnError: as `load`, or the programs have no plan of passes.
+        FormatError, BackendUnavailable: as `load`.
+    """
+    return _chunk_session(*_linked(source, backend, backend_options))
+
+
+def _chunk_session(interfaces: ProgramInterfaces, origins: dict[str, _Origin]) -> ChunkSession:
+    from edgernn.session.chunk_session import ChunkSession
+
+    with _opened(origins) as backends:
+        return ChunkSession(interfaces, backends)
 
 
 def load_programs(
@@ -100,12 +147,33 @@ def load_programs(
     """
     _check_policies(on_bad_reading)
     interfaces, origins = _linked(source, backend, backend_options)
+    if interfaces.chunk is not None:
+        raise EdgeRnnError(
+            f"load_programs: expected programs over an endless stream, got '{interfaces.name}', "
+            f"which answers {interfaces.chunk}. Load it with edgernn.load_chunks."
+        )
+    return _program_session(interfaces, origins, on_bad_reading, warm_up)
+
+
+def _program_session(
+    interfaces: ProgramInterfaces,
+    origins: dict[str, _Origin],
+    on_bad_reading: OnBadReadings,
+    warm_up: WarmUp,
+) -> ProgramSession:
     is_padded(warm_up, interfaces.programs[0])  # which no program can be
+    with _opened(origins) as backends:
+        return ProgramSession(interfaces, backends, on_bad_reading, origins=origins)
+
+
+@contextmanager
+def _opened(origins: Mapping[str, _Origin]) -> Iterator[dict[str, Backend]]:
+    """The back-ends of programs, closed again if not all open or the block fails."""
     opened: dict[str, Backend] = {}
     try:
         for name, origin in origins.items():
             opened[name] = origin.open()
-        return ProgramSession(interfaces, opened, on_bad_reading, origins=origins)
+        yield opened
     except BaseException:
         for one in opened.values():
             one.close()

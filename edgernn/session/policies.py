@@ -77,7 +77,7 @@ class Policies:
         fixed = ~(self.raises | self.holds | self.skips)
         x: FloatArray = np.where(fixed, numbers, interface.input.offset)
         coder = interface.coder()
-        self.values, clipped = coder.codes_and_clipped(x)
+        self.values, clipped = coder.of_unmasked(x)
         if clipped.any():
             low, high = (bound[clipped][0] for bound in coder.range)
             raise EdgeRnnError(

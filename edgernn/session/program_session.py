@@ -3,58 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy.typing as npt
 
 from edgernn.backends.base import Backend
-from edgernn.backends.value_stream import Origin
+from edgernn.backends.streams.value_stream import Origin
 from edgernn.display import html_table
 from edgernn.errors import EdgeRnnError, StateError
 from edgernn.model.formats import FloatArray, Int16Array
 from edgernn.model.interface import Interface
 from edgernn.model.layer_record import StateSpec
-from edgernn.model.program_set import Handover, ProgramInterfaces, handed_over
-from edgernn.session.checks import checked_state
+from edgernn.model.program_sets.handovers import Handover, handed_over
+from edgernn.model.program_sets.program_set import ProgramInterfaces
+from edgernn.session.checks import Closing, checked_state
 from edgernn.session.policies import OnBadReadings, by_program
+from edgernn.session.program_streams import ProgramStream, decode_set, encode_set
 from edgernn.session.reading_stream import Reading
-from edgernn.session.session import Scalar, Session
+from edgernn.session.session import Scalar
 
 
-class ProgramStream(Session):
-    """The part of a stream that one program runs: a session whose states others write, too."""
-
-    __slots__ = ()
-
-    @property
-    def last_codes(self) -> Int16Array | None:
-        """Output codes [O] of the last step since the program began; None without one."""
-        return self._stream.last
-
-    def begin(self, vectors: Mapping[str, Int16Array]) -> None:
-        """Continue from these states, and forget the last reading and the last output.
-
-        Args:
-            vectors: by name of every state.
-        """
-        specs = self._require_open().interface.states
-        self._stream.state = tuple(vectors[spec.name] for spec in specs)
-        self._early = None
-
-    def take_over(self, vectors: Mapping[str, Int16Array]) -> None:
-        """Put vectors in the place of some states; the last reading and output stay what they are.
-
-        Args:
-            vectors: by name of the states.
-        """
-        specs = self._require_open().interface.states
-        state, *rest = self._stream.snapshot()
-        replaced = tuple(vectors.get(s.name, old) for s, old in zip(specs, state, strict=True))
-        self._stream.restore((replaced, *rest))
-
-
-class ProgramSession:
+class ProgramSession(Closing):
     """One stream through several programs (NUMERICS.md 6.10).
 
     Each program reads its own readings, like a `Session` does. States that programs share are one
@@ -189,13 +158,16 @@ class ProgramSession:
         self._hold(program)
         return session
 
-    def step(self, program: str, x: Reading, *, softmax: bool = False) -> FloatArray:
+    def step(
+        self, program: str, x: Reading, *, softmax: bool = False, sequence: int | None = None
+    ) -> FloatArray:
         """Advance the stream by one step of a program.
 
         Args:
             program: its name.
             x: a reading of the program, as in `Session.step`.
             softmax: return probabilities of a program that ends in a softmax.
+            sequence: number of the reading among those of the program, as in `Session.step`.
 
         Returns:
             float64 [O] in physical units; NaN where there is no output yet.
@@ -206,7 +178,7 @@ class ProgramSession:
         Warns:
             ClippedReadingsWarning: once per program, a value is outside the calibrated range.
         """
-        return self._entered(program).step(x, softmax=softmax)
+        return self._entered(program).step(x, softmax=softmax, sequence=sequence)
 
     def run(self, program: str, xs: npt.ArrayLike | object, *, softmax: bool = False) -> FloatArray:
         """Advance the stream by T steps of a program; the same as T times `step`.
@@ -294,6 +266,37 @@ class ProgramSession:
             self._sessions[program].begin(own_vectors)
             self._begun.add(program)
 
+    @property
+    def sequence(self) -> dict[str, int]:
+        """Number of the last reading of each program."""
+        return {name: session.sequence for name, session in self._sessions.items()}
+
+    def to_bytes(self) -> bytes:
+        """What `Session.to_bytes` has of every program, and which of them have begun.
+
+        Raises:
+            EdgeRnnError: the session is closed.
+        """
+        self._require_open()
+        return encode_set(self._interfaces, self._sessions, self._begun, self._holders)
+
+    def from_bytes(self, blob: bytes, *, migrate: bool = False) -> None:
+        """Continue the stream that `to_bytes` wrote, with the same bits.
+
+        Args:
+            blob: from a session of the same programs, on any backend.
+            migrate: also take the stream of another set of programs, as `Session.from_bytes`.
+
+        Raises:
+            StateError, EdgeRnnError: as `Session.from_bytes`.
+        """
+        self._require_open()
+        contents, begun, holders = decode_set(self._interfaces, blob, migrate)
+        for name, content in contents.items():
+            self._sessions[name].continue_from(content)
+        self._attach(self._interfaces, self._sessions)
+        self._begun, self._holders = begun, holders
+
     def _named(self) -> list[tuple[str, str, StateSpec]]:
         """Name, a program that has it, and form of every state of the stream."""
         named = {
@@ -352,20 +355,6 @@ class ProgramSession:
             session.close()
         self._current = ""
 
-    def __enter__(self) -> Self:
-        """Return the session itself."""
-        self._require_open()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Close the session."""
-        self.close()
-
     def __repr__(self) -> str:
         """The set, its programs and what they share."""
         told = ", ".join(self.programs) + (", closed" if self.closed else "")
@@ -378,8 +367,7 @@ class ProgramSession:
             (p.name, p.input.width, p.output.width, ", ".join(state.name for state in p.states))
             for p in self._interfaces.programs
         ]
-        headings = ("program", "inputs", "outputs", "states")
-        return html_table(repr(self).strip("<>"), headings, rows)
+        return html_table(repr(self).strip("<>"), ("program", "inputs", "outputs", "states"), rows)
 
 
 def _attached(

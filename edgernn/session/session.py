@@ -9,19 +9,18 @@ backend must all be in one.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from edgernn.backends.base import Backend
-from edgernn.backends.value_stream import Origin, SharedBackend
+from edgernn.backends.streams.value_stream import Origin, SharedBackend
 from edgernn.display import html_table
 from edgernn.errors import ShapeError
 from edgernn.model.formats import FloatArray, Int16Array
 from edgernn.model.interface import InputSpec, Interface, OutputSpec, answers_text, port_slices
-from edgernn.session.checks import are_real, checked_state, is_padded
+from edgernn.session.checks import Closing, are_real, checked_state, is_padded
 from edgernn.session.policies import OnBadReading, Policies
 from edgernn.session.reading_stream import Reading, ReadingStream
 from edgernn.session.readings import read_codes
@@ -31,7 +30,7 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 MODEL_OUTPUT: Final = "output"
 
 
-class Session(ReadingStream):
+class Session(ReadingStream, Closing):
     """One stream through one model.
 
     `run` is by definition repeated `step`: every way of cutting a stream into chunks gives the
@@ -81,7 +80,7 @@ class Session(ReadingStream):
         """
         return self._encoder.clipped
 
-    def step(self, x: Reading, *, softmax: bool = False) -> FloatArray:
+    def step(self, x: Reading, sequence: int | None = None, *, softmax: bool = False) -> FloatArray:
         """Advance the stream by one reading.
 
         Args:
@@ -89,6 +88,9 @@ class Session(ReadingStream):
                 with the names of all channels; others are ignored. A missing value is NaN, None or
                 masked. Where the model has several inputs, a mapping of their names to such
                 readings, with no other names.
+            sequence: number of the reading, from 1 on; None adds 1 to the last one. A number that
+                is not above the last one repeats a reading that was taken: nothing changes, and the
+                last output is returned.
             softmax: return probabilities of a model that ends in a softmax; of several outputs, of
                 those that do.
 
@@ -97,17 +99,20 @@ class Session(ReadingStream):
             several outputs by name.
 
         Raises:
-            ReadingError: a value is missing and its channel's policy is "raise".
+            ReadingError: a value is missing and its channel's policy is "raise"; or the number is
+                not an integer of at least 1.
             ShapeError: not a reading of this model.
             EdgeRnnError: the session is closed, or the model has no softmax.
 
         Warns:
             ClippedReadingsWarning: once per session, a value is outside the calibrated range.
         """
-        if not softmax:
+        if sequence is None and not softmax:
             y = self._stream.step(x)
             if y is not None:
                 return y
+        if sequence is not None:
+            return self._step_numbered(x, softmax, sequence)
         return self._step_of_any(x, softmax)
 
     def run(self, xs: npt.ArrayLike | object, *, softmax: bool = False) -> FloatArray:
@@ -245,8 +250,10 @@ class Session(ReadingStream):
     def state(self) -> dict[str, Int16Array]:
         """The carried vectors by name, as copies; assign a mapping of the same form to set them.
 
-        Setting a state forgets the last reading and the last output: they belong to the stream
-        the session leaves.
+        That is not the whole stream. The last reading, which the policy "hold" repeats,
+        and the last output, which "skip" repeats, are not in it, and are forgotten when a state is
+        set; `sequence` and the counts are not in it, and go on. To continue a stream later with the
+        same bits, use `to_bytes` and `from_bytes`.
         """
         specs = self._require_open().interface.carried
         return {spec.name: q for spec, q in zip(specs, self._stream.state, strict=True)}
@@ -291,14 +298,6 @@ class Session(ReadingStream):
         counts = self._counts()
         return _restored, (type(self), shared, self._policies.given, snapshot, counts)
 
-    def _counts(self) -> tuple[Any, ...]:
-        """What the session itself knows of its stream."""
-        return self.bad_readings, self._early, self._encoder.clipped, self._encoder.told
-
-    def _continue(self, counts: tuple[Any, ...]) -> None:
-        encoder = self._encoder
-        self.bad_readings, self._early, encoder.clipped, encoder.told = counts
-
     @property
     def closed(self) -> bool:
         """Whether `close` was called."""
@@ -310,20 +309,6 @@ class Session(ReadingStream):
             self._closed = True
             self._stream.close()
             self._shared.release()
-
-    def __enter__(self) -> Self:
-        """Return the session itself."""
-        self._require_open()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Close the session."""
-        self.close()
 
     def __repr__(self) -> str:
         """Model, backend, widths and policy."""

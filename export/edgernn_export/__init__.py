@@ -11,7 +11,10 @@ Convert:
     quantize             convert a Keras model to an edgernn.IntegerModel
     quantize_programs    the same for an encoder and a decoder; returns an edgernn.ProgramSet
     export               write .tflite, .onnx and C99 sources
+    prepare              raw readings with times -> what the model reads, for training
     evaluate             compare with the float network and with targets
+    attention_shares     what attention of an integer model looks at, step by step
+    draw_shares          the same as a picture
 
 Make a network smaller, before quantization:
     compress.pruning         MagnitudePruning: sparse weights, during training
@@ -23,6 +26,13 @@ Train and search:
     training      train, evaluate and distill recipes; find_recipe, recipe_names
     datasets      hapt, hapt_binary, fsdd, etth1
     search        search for networks within the limits of a device
+
+With scikit-learn:
+    EdgeRNNRegressor     train, quantize and predict as an estimator
+    EdgeRNNClassifier    the same for classes
+
+Look inside:
+    inspection    gate_traces, memory, gradients, and experiments on training
 
 Devices and extensions:
     simulation    simulate, board_costs: firmware in an emulator
@@ -38,24 +48,45 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from edgernn_export import former_names
+from edgernn_export.attention.shares import attention_shares, draw_shares
+from edgernn_export.calibration.raw_tables import prepare
 from edgernn_export.evaluation.evaluator import evaluate
-from edgernn_export.quantizer.programs import quantize_programs
+from edgernn_export.quantizer.program_sets.programs import quantize_programs
 from edgernn_export.quantizer.quantizer import quantize
 from edgernn_export.writers.exporter import export
 
+if TYPE_CHECKING:
+    from edgernn_export.sklearn_wrappers import EdgeRNNClassifier, EdgeRNNRegressor
+
 former_names.install()
 
-__all__ = ["evaluate", "export", "quantize", "quantize_programs"]
+__all__ = [
+    "EdgeRNNClassifier",
+    "EdgeRNNRegressor",
+    "attention_shares",
+    "draw_shares",
+    "evaluate",
+    "export",
+    "prepare",
+    "quantize",
+    "quantize_programs",
+]
 
 #: Packages that are imported when they are used.
-_LAZY = ("cells", "compress", "datasets", "search", "simulation", "training")
+_LAZY = ("cells", "compress", "datasets", "inspection", "search", "simulation", "training")
+#: Name -> the package that has it, imported when it is used.
+_LAZY_NAMES = dict.fromkeys(
+    ("EdgeRNNClassifier", "EdgeRNNRegressor"), "edgernn_export.sklearn_wrappers"
+)
 
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
-        """Import a package on its first use."""
+        """Import a package, or what has a name, on its first use."""
         if name in _LAZY:
             return import_module(f"{__name__}.{name}")
+        if name in _LAZY_NAMES:
+            return getattr(import_module(_LAZY_NAMES[name]), name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -86,7 +86,7 @@ def test_a_changed_plan_of_pruning_trains_the_pruned_networks_anew(tmp_path, mon
     assert train.is_trained(tmp_path, dense)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.tf
 def test_trainings_are_scored_and_not_repeated(tmp_path, monkeypatch):
     recipe = training_runs.classifier()

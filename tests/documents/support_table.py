@@ -17,6 +17,7 @@ from typing import Final
 
 from edgernn import cells
 from edgernn.backends.native import _KINDS
+from edgernn.cells.memories import MemoryLayer
 from edgernn.graph.lowering import LOWERINGS
 from edgernn.graph.ops import OPS
 from edgernn.model.layer_record import LayerRecord
@@ -59,10 +60,22 @@ KERAS: Final = {
     "gru_before": "GRU, GRUCell (`reset_after=False`)",
     "gru_after": "GRU, GRUCell (`reset_after=True`)",
     "dense": "Dense, TimeDistributed(Dense)",
-    "delay": "Conv1D, DepthwiseConv1D, SeparableConv1D, with `dense` and `merge`",
+    "delay": "Conv1D, DepthwiseConv1D, SeparableConv1D, edgernn_export.cells.SVDF, with `dense` "
+    "and `merge`",
     "merge": "Add, Subtract, Multiply, Average, Maximum, Minimum",
     "embedding": "Embedding",
     **{kind: f'RNN(edgernn_export.cells.RegisteredCell("{kind}", …))' for kind in CELLS},
+    **{
+        kind: f"RNN(edgernn_export.cells.{name}(…))"
+        for kind, name in {
+            "fast_rnn": "FastRNNCell",
+            "fast_grnn": "FastGRNNCell",
+            "low_rank_fast_grnn": "FastGRNNCell",
+            "cfc": "CfCCell",
+            "zoneout_lstm": "ZoneoutLSTMCell",
+            "zoneout_gru": "ZoneoutGRUCell",
+        }.items()
+    },
     "general_lstm": "LSTM, LSTMCell with other activations",
     "general_gru_before": "GRU, GRUCell (`reset_after=False`) with other activations",
     "general_gru_after": "GRU, GRUCell (`reset_after=True`) with other activations",
@@ -70,16 +83,25 @@ KERAS: Final = {
     "pointwise": "Activation, ELU, LeakyReLU, ReLU, ThresholdedReLU, `activation=` of any layer",
     "prelu": "PReLU",
     "dense_rows": "Conv1D and SeparableConv1D in front of strides and pooling",
+    "attention": "Attention, MultiHeadAttention",
+    "additive_attention": "AdditiveAttention",
+    "memory": "Attention, AdditiveAttention, MultiHeadAttention of a decoder, in its encoder",
 }
 #: (layer or operation, program) without support.
-MISSING: Final[set[tuple[str, str]]] = {("dense_rows", "training")}
+MISSING: Final[set[tuple[str, str]]] = {
+    (name, "training")
+    for name in (
+        "dense_rows", "attention", "additive_attention", "memory",
+        "dot_scores", "additive_scores", "softmax", "context",
+    )
+}  # fmt: skip
 
 
 def runs(program: tuple[str, tuple[type, ...], str, str], layer: type[LayerRecord]) -> str:
     """How a program runs a layer: in its own form, by operations, or not ("–")."""
     name, own, form, operations = program
-    if (layer.kind, name) == ("dense_rows", "training"):
-        return "–"  # networks that answer some readings alone are not trained
+    if name == "training" and (layer.kind == "dense_rows" or issubclass(layer, MemoryLayer)):
+        return "–"  # networks that answer some readings alone, or attend, are not trained
     if layer in own:
         return form
     return "operations" if operations and layer in LOWERINGS else "–"

@@ -1,20 +1,25 @@
-"""The example projects run as their pages say, and their loops give the bits of the reference."""
+"""The example projects run as their pages say, and give the bits of the reference."""
 
 import csv
+import json
 import os
 import re
 import shutil
+import signal
+import sqlite3
 import subprocess
-import sys
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
 
 from edgernn.model.integer_model import IntegerModel
+from edgernn_export import prepare
 from edgernn_firmware_sim.reference.reference import Reference
 from tests.support.documents import ROOT, commands, run_command
 from tests.support.native.compilers import SANITIZERS, WARNINGS, compile_c, require, symbols
 from tests.support.native.package_folders import STAND_INS, run
+from tests.support.services import Command
 
 EXAMPLES = ROOT / "docs" / "examples"
 #: Run here with less data and training.
@@ -24,6 +29,8 @@ SHORTENED = {
         ("vibration-monitor", "soil-moisture"), "python train.py --epochs 2"
     ),
 }
+#: Does not end by itself.
+SERVICE = "edgernn serve serve.toml"
 pytestmark = [pytest.mark.slow, pytest.mark.tf]
 
 
@@ -31,10 +38,26 @@ def prepared(name, tmp_path_factory):
     """A copy of an example in which every command of its page was run."""
     folder = tmp_path_factory.mktemp("example") / name
     shutil.copytree(EXAMPLES / name, folder)
-    for command in commands(f"docs/examples/{name}/README.md"):
-        done = run_command(SHORTENED.get(command, {}).get(name, command), folder)
-        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    with ExitStack() as services:
+        for command in commands(f"docs/examples/{name}/README.md"):
+            if command == SERVICE:  # it runs beside the commands that follow
+                started(folder, services)
+                continue
+            done = run_command(SHORTENED.get(command, {}).get(name, command), folder)
+            assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+            with (folder / "printed.txt").open("a", encoding="utf-8") as file:
+                file.write(f"$ {command}\n{done.stdout}")
     return folder
+
+
+def started(folder, services):
+    """Start the service of an example at a free port, and wait until it read everything."""
+    service = Command(folder, "serve.toml")
+    config = folder / "serve.toml"
+    config.write_text(config.read_text().replace(":8765", f":{service.port}"))
+    services.enter_context(service)
+    expected = len((folder / "test_prepared.csv").read_text().splitlines()) - 1
+    service.wait_for(lambda state: state["results"] == expected)
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +67,7 @@ def vibration(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def soil(tmp_path_factory):
+    pytest.importorskip("rich")
     return prepared("soil-moisture", tmp_path_factory)
 
 
@@ -126,37 +150,70 @@ def test_a_log_of_the_sketch_is_plotted(vibration):
     assert (vibration / "scores.png").read_bytes().startswith(b"\x89PNG")
 
 
-def replay(folder, lines):
-    """What stream.py answers to a recording of these lines, as rows of numbers."""
-    (folder / "part.csv").write_text("\n".join(["time,probe,moisture", *lines, ""]))
-    command = [sys.executable, "stream.py", "--replay", "part.csv"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return [row.split(",") for row in done.stdout.splitlines()]
+def results(folder):
+    """What the service wrote, by probe in the order of the readings; repeats are left out."""
+    found = {}
+    for line in (folder / "forecasts.jsonl").read_text(encoding="utf-8").splitlines(keepends=True):
+        if line.endswith("\n"):  # not while it is being written
+            result = json.loads(line)
+            found.setdefault(result["key"], {}).setdefault(result["sequence"], result)
+    return {key: [one for _, one in sorted(rows.items())] for key, rows in found.items()}
 
 
-def test_the_loop_of_the_probes_survives_a_restart_and_gives_the_bits_of_the_reference(soil):
-    with (soil / "test.csv").open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["probe"] in ("probe_1", "probe_2")][:200]
-    lines = [f"{row['time']},{row['probe']},{row['moisture']}" for row in rows]
-    (soil / "state.npz").unlink()
-    answers = replay(soil, lines[:90]) + replay(soil, lines[90:])
-    assert [row[0] for row in answers] == [row["probe"] for row in rows]
+def test_the_service_gives_the_bits_of_the_reference_on_prepared_readings(soil):
     model = IntegerModel.load(soil / "soil.edgernn")
-    for probe in ("probe_1", "probe_2"):
-        readings = [[float(row["moisture"])] for row in rows if row["probe"] == probe]
-        q_x = np.stack([model.interface().quantize(np.array(x)) for x in readings])
-        wanted = Reference(model).run(q_x)[0] * model.output.scale
-        printed = np.array([float(row[2]) for row in answers if row[0] == probe])
-        assert printed == pytest.approx(wanted[:, 0], abs=0.0051)
-    assert all(row[3] == str(int(float(row[2]) < 22.0)) for row in answers if row[2] != "22.00")
+    with (soil / "live.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    answered = results(soil)
+    assert len(answered) == 8
+    for probe, found in answered.items():
+        raw = [row for row in rows if row["probe"] == probe]
+        values = np.array([[float(row["moisture"] or "nan")] for row in raw])
+        wanted = prepare(model, values, [row["time"] for row in raw])
+        assert wanted.counts["gaps"] > 0
+        assert wanted.counts["late"] > 0
+        assert [one["sequence"] for one in found] == list(range(1, len(found) + 1))
+        assert np.array_equal([[one[name] for name in wanted.names] for one in found], wanted.x)
+        q_x = np.stack([model.interface().quantize(x) for x in wanted.x])
+        forecasts = Reference(model).run(q_x)[0] * model.output.scale
+        assert np.array_equal([[one["moisture_12h"]] for one in found], forecasts)
 
 
-def test_the_loop_holds_the_last_value_of_a_probe(soil):
-    (soil / "state.npz").unlink(missing_ok=True)
-    lines = ["0,probe_1,25.0", "1,probe_1,broken", "2,other,30.0", "3,probe_1,25.0"]
-    answers = replay(soil, lines)
-    (soil / "state.npz").unlink()
-    held = replay(soil, ["0,probe_1,25.0", "1,probe_1,25.0", "3,probe_1,25.0"])
-    assert [row[2] for row in answers] == [row[2] for row in held]
-    assert [row[1] for row in answers] == ["25.00", "nan", "25.00"]
+def test_the_alarms_find_the_probes_with_faults(soil):
+    with sqlite3.connect(soil / "forecasts.sqlite") as base:
+        stored = base.execute("SELECT key, time, decisions FROM results ORDER BY time_s").fetchall()
+    alarms = {"dry": {}, "drift": {}}
+    for key, time, decisions in stored:
+        for name, first in alarms.items():
+            if json.loads(decisions)[name]:
+                first.setdefault(key, time[:10])
+    assert set(alarms["dry"]) == {"probe_3", "probe_6"}
+    assert "2025-06-18" <= alarms["dry"]["probe_3"] <= "2025-06-20"
+    assert alarms["drift"]["probe_6"] == "2025-06-22"
+    printed = (soil / "printed.txt").read_text(encoding="utf-8")
+    assert re.search(r"^probe_3 .* dry", printed, re.MULTILINE)  # watch
+    assert printed.count('"dry": true') >= 1
+    assert "numbers, all equal" in printed  # the smoke test of the bundle
+
+
+def test_a_killed_service_continues_with_the_same_forecasts(soil, tmp_path):
+    header, *lines = (soil / "live.csv").read_text(encoding="utf-8").splitlines(keepends=True)
+    shutil.copy(soil / "soil.edgernn", tmp_path)
+    shutil.copy(soil / "serve.toml", tmp_path)
+    wanted = results(soil)
+    readings = tmp_path / "live.csv"
+    readings.write_text("".join([header, *lines[:4_000]]), encoding="utf-8")
+    with Command(tmp_path, "serve.toml") as service:
+        service.wait_for(lambda state: all(sink["written"] for sink in state["sinks"]))
+        assert service.stop(signal.SIGKILL) == -signal.SIGKILL
+    before = (tmp_path / "forecasts.jsonl").read_text(encoding="utf-8").count("\n")
+    with readings.open("a", encoding="utf-8") as file:
+        file.writelines(lines[4_000:])
+    last = {key: rows[-1]["sequence"] for key, rows in wanted.items()}
+    with Command(tmp_path, "serve.toml") as service:
+        service.wait_for(
+            lambda _: last == {k: rows[-1]["sequence"] for k, rows in results(tmp_path).items()}
+        )
+        assert service.stop() == 0
+    assert 0 < before < sum(last.values())
+    assert results(tmp_path) == wanted

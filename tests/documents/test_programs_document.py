@@ -7,7 +7,7 @@ import pytest
 
 import edgernn
 from edgernn.cli import main
-from edgernn.model.program_set import ProgramSet
+from edgernn.model.program_sets.program_set import ProgramSet
 from edgernn_export.verification.executors import runtimes
 from tests.support.documents import blocks, commands
 from tests.support.models.programs import pair

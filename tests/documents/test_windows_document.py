@@ -17,7 +17,7 @@ def test_every_program_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     programs = [block for block in blocks("docs/guides/windows.md") if block.language == "python"]
-    assert len(programs) == 3
+    assert len(programs) == 4
     exec(compile(programs[0].text, programs[0].document, "exec"), names)
     assert IntegerModel.load(tmp_path / "next.edgernn").window == Window(steps=20)
     said = capsys.readouterr()
@@ -34,8 +34,14 @@ def test_every_program_runs(tmp_path, monkeypatch, capsys):
     assert np.isfinite(y[19:]).all()
     assert np.isfinite(first).all()
     exec(compile(programs[2].text, programs[2].document, "exec"), names)
-    assert capsys.readouterr().out == "None\n"
+    said = capsys.readouterr()
+    assert said.out.startswith("40 updates, training loss 0.")
+    assert said.out.endswith("\nNone\n")
     # It learnt to tell the next value of a sine whose noise has a deviation of 0.1.
-    x, target = np.asarray(names["x"]), np.asarray(names["y"])
-    answer = names["network"].predict(x, batch_size=8, verbose=0)  # type: ignore[attr-defined]
-    assert np.sqrt(np.mean(np.square(answer - target))) < 0.3
+    stream = np.asarray(names["stream"])
+    answer = names["network"].predict(stream[None, :-1], verbose=0)  # type: ignore[attr-defined]
+    assert np.sqrt(np.mean(np.square(answer[0] - stream[1:]))) < 0.3
+    exec(compile(programs[3].text, programs[3].document, "exec"), names)
+    result = names["result"]
+    assert capsys.readouterr().out == result.table() + "\n"  # type: ignore[attr-defined]
+    assert result.after < 0.7 * result.before  # type: ignore[attr-defined]

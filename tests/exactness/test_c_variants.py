@@ -22,7 +22,7 @@ from tests.support.native.stream_programs import (
     write_codes,
     write_sources,
 )
-from tests.support.native.variants import VARIANTS, runnable
+from tests.support.native.variants import OTHER_COMPILERS, VARIANTS, parameters, runnable
 
 #: Vectors that end in the middle of every variant's registers.
 UNEVEN = {
@@ -95,7 +95,8 @@ ACTIVATIONS = (
 
 
 def each(variants):
-    return pytest.mark.parametrize("variant", variants, ids=lambda v: v.name)
+    """Every variant; those of other compilers are in `make test-long`."""
+    return pytest.mark.parametrize("variant", parameters(variants, OTHER_COMPILERS))
 
 
 def options(variant):
@@ -146,7 +147,7 @@ def test_zero_lsb(variant, programs, wanted, tmp_path):
     assert differing(got, wanted) == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @each(runnable())
 def test_zero_lsb_over_long_streams(variant, programs, wanted_long, tmp_path):
     write_codes(MODELS, tmp_path / "codes", LONG_STEPS)

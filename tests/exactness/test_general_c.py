@@ -23,7 +23,7 @@ from tests.support.models.general import (
 from tests.support.models.hand_made import core_named
 from tests.support.native.compilers import SANITIZERS, require
 from tests.support.native.stream_programs import build, expected, run, write_codes, write_sources
-from tests.support.native.variants import runnable
+from tests.support.native.variants import common
 
 STEPS = 100
 CORES = ("cortex-m0", "cortex-m4", "cortex-m55", "rv32imc")
@@ -36,7 +36,7 @@ def sources(tmp_path_factory):
     return folder, write_sources(general_models(), folder)
 
 
-@pytest.mark.parametrize("variant", runnable(), ids=lambda v: v.name)
+@pytest.mark.parametrize("variant", common())
 def test_every_variant_of_the_host(variant, sources, tmp_path):
     require(*variant.tools)
     checked = not variant.runner and variant.command[0] == "gcc"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from edgernn.model.formats import LOW, Precision
-from edgernn.model.program_set import Handover, ProgramSet
+from edgernn.model.program_sets.handovers import Handover
+from edgernn.model.program_sets.program_set import ProgramSet
 from tests.exactness.test_programs_c import assert_walks, built
 from tests.support.models.general import WIDENED, general_model
 from tests.support.models.programs import UNITS, head_of, program

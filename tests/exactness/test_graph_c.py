@@ -13,7 +13,7 @@ from edgernn_export.writers.c.source import write_c
 from edgernn_export.writers.file_formats import golden_vector, probe_codes
 from edgernn_firmware_sim.emulator import emulate
 from tests.support.models.grid import special
-from tests.support.models.hand_made import CORES, core_named
+from tests.support.models.hand_made import EACH_CODE, core_named
 from tests.support.models.integer import CELLS, random_model
 from tests.support.models.own_cell import own_models, register, wide_models
 from tests.support.native.compilers import SANITIZERS, require
@@ -24,7 +24,7 @@ from tests.support.native.stream_programs import (
     write_codes,
     write_sources,
 )
-from tests.support.native.variants import runnable
+from tests.support.native.variants import common
 
 STEPS = 150
 
@@ -54,7 +54,7 @@ def wanted(models):
     return [expected(model, STEPS).tobytes() for model in models.values()]
 
 
-@pytest.mark.parametrize("variant", runnable(), ids=lambda v: v.name)
+@pytest.mark.parametrize("variant", common())
 def test_every_variant_of_the_host(variant, sources, models, wanted, tmp_path):
     require(*variant.tools)
     checked = not variant.runner and variant.command[0] == "gcc"
@@ -68,7 +68,7 @@ def test_every_variant_of_the_host(variant, sources, models, wanted, tmp_path):
     assert sum(map(len, got)) > 400_000
 
 
-@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("core", EACH_CODE)
 @pytest.mark.parametrize("precision", Precision, ids=lambda p: p.value)
 def test_a_cell_of_ones_own_on_every_core(core, precision, patched, tmp_path):
     model = own_models()[f"own-{precision.value}-hostile-12"]

@@ -30,7 +30,7 @@ from tests.support.models.networks import (
 )
 from tests.support.native import stream_programs as programs
 from tests.support.native.compilers import SANITIZERS, compile_c, require, write_model
-from tests.support.native.variants import runnable
+from tests.support.native.variants import common
 
 STEPS = 220
 
@@ -52,7 +52,7 @@ def expected(models):
     return [programs.expected(model, STEPS).tobytes() for model in models.values()]
 
 
-@pytest.mark.parametrize("variant", runnable(), ids=lambda v: v.name)
+@pytest.mark.parametrize("variant", common())
 def test_every_variant_of_the_host(variant, sources, models, expected, tmp_path):
     require(*variant.tools)
     checked = not variant.runner and variant.command[0] == "gcc"

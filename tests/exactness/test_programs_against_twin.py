@@ -10,7 +10,8 @@ import pytest
 import edgernn
 from edgernn.model.formats import Precision
 from edgernn.model.interface import Port
-from edgernn.model.program_set import Handover, ProgramSet, handed_over
+from edgernn.model.program_sets.handovers import Handover, handed_over
+from edgernn.model.program_sets.program_set import ProgramSet
 from tests.exactness.twin.programs import TwinPrograms
 from tests.exactness.twin.scalar import R, sat16
 from tests.support.models.integer import CELLS, random_codes

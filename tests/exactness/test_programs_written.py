@@ -170,7 +170,7 @@ def test_metadata_are_read_strictly():
         return json.dumps(record)
 
     for change, message in (
-        (lambda r: r.update(edgernn_programs=2), "expected version 1 for programs, got 2"),
+        (lambda r: r.update(edgernn_programs=3), "expected version 1 or 2 for programs, got 3"),
         (lambda r: r.update(more=1), "exactly the members"),
         (lambda r: r["handovers"][0].update(shift=9), r"handovers\[0\].shift: expected an integer"),
         (lambda r: r["handovers"][0].update(value="no.h"), "interface: context: expected a state"),

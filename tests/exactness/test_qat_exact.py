@@ -112,7 +112,9 @@ def test_registered_cells(kind, precision):
 
     made = RegisteredCell(kind, 6, inner_widths(kind, 6))
     float_model = network(
-        keras.layers.RNN(made, return_sequences=True), keras.layers.Dense(2), share=0.8
+        keras.layers.RNN(made, return_sequences=True),
+        keras.layers.Dense(2),
+        share=0.4 if kind.startswith("low_rank") else 0.8,
     )
     for variable in float_model.weights:
         if variable.name == "decay":

@@ -27,7 +27,7 @@ from tests.support.runtimes import RESOLVERS, RUNTIMES, Stream, require, run_fil
 STEPS = 10_000
 #: Without optimization ONNX Runtime computes the tables anew in every step, which takes 30 times as
 #: long: it gets the first part of the streams.
-UNOPTIMIZED_STEPS = 2_000
+UNOPTIMIZED_STEPS = 500
 #: Compared values of one configuration: outputs and states of 28 models.
 SHARE = 6_000_000
 

@@ -114,7 +114,8 @@ def test_the_definition_of_the_operators_gives_the_same_bits(cell, precision):
             assert (values.dtype, values.tolist()) == (np.int16, [expected[name][t].tolist()])
 
 
-@pytest.mark.slow
+# test_zero_lsb_matrix.py has streams of this length in every run.
+@pytest.mark.long
 @pytest.mark.parametrize("cell", CELLS)
 def test_zero_lsb_over_long_streams(cell, tmp_path):
     models = {n: m for n, m in grid().items() if n.rsplit("-", 3)[0] == cell}

@@ -62,7 +62,8 @@ def test_the_streams_reach_both_signs_and_saturate():
         assert (c.min(), c.max()) == (-32768, 32767)
 
 
-@pytest.mark.slow
+# test_zero_lsb_matrix.py has streams of this length in every run.
+@pytest.mark.long
 @pytest.mark.parametrize("precision", list(Precision))
 @pytest.mark.parametrize("cell", CELLS)
 def test_zero_lsb_over_long_streams(cell, precision, tmp_path):

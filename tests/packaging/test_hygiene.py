@@ -18,6 +18,7 @@ PRODUCT = ("edgernn", "export", "firmware_sim")
 #: Folders of which every file is one of its kind, however short.
 TABLES = {
     "edgernn/cells": "a layer each",
+    "edgernn/cells/memories": "a layer each",
     "edgernn/cli": "a subcommand each",
     "export/edgernn_export/cli": "a subcommand each",
     "export/edgernn_export/datasets": "a public data set each",

@@ -11,7 +11,7 @@ BASES = {"edgernn": "", "edgernn_firmware_sim": "firmware_sim", "edgernn_export"
 #: The one look upwards: records that save themselves import their container when they are asked to.
 UPWARDS = {
     ("edgernn.model.integer_model", "edgernn.container.file"),
-    ("edgernn.model.program_set", "edgernn.container.file"),
+    ("edgernn.model.program_sets.program_set", "edgernn.container.file"),
 }
 
 

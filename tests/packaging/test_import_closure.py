@@ -12,11 +12,15 @@ ROOT = Path(__file__).parents[2]
 MOST_MODULES = 100
 RUNTIMES = {
     "ai_edge_litert", "flatbuffers", "h5py", "keras", "matplotlib", "onnx", "onnxruntime", "optuna",
-    "pandas", "rich", "statsmodels", "tensorflow", "tflite_runtime", "tqdm",
+    "pandas", "rich", "sklearn", "statsmodels", "tensorflow", "tflite_runtime", "tqdm",
 }  # fmt: skip
 
-#: Layers of Keras and of a TensorFlow graph; the packages above them load them on use.
-GRAPHS = "edgernn_export.compress.qat.,edgernn_export.cells.keras_cell"
+#: Layers and cells of Keras, graphs of TensorFlow, and estimators; what is above loads them on use.
+GRAPHS = (
+    "edgernn_export.compress.qat.,edgernn_export.sklearn_wrappers.,edgernn_export.cells.keras_cell,"
+    "edgernn_export.cells.cfc_cell,edgernn_export.cells.fast_cells,edgernn_export.cells.svdf_layer,"
+    "edgernn_export.cells.zoneout_cells"
+)
 
 IMPORT_EDGERNN = """
 import json, sys

@@ -16,7 +16,18 @@ FLOORS = {
 BUILD_HOOK = ROOT / "edgernn" / "extension" / "build_hook.py"
 # Third parties a floor may name inside functions; at the top of a module only numpy is free.
 INSIDE_FUNCTIONS = {
-    "edgernn": {"tflite_runtime", "ai_edge_litert", "onnxruntime"},
+    "edgernn": {
+        "ai_edge_litert",
+        "onnxruntime",
+        "paho",
+        "prometheus_client",
+        "pymodbus",
+        "pyspark",
+        "quixstreams",
+        "rich",
+        "serial",
+        "tflite_runtime",
+    },
     "edgernn_firmware_sim": set(),
 }
 BELOW = {"edgernn": set(), "edgernn_firmware_sim": {"edgernn"}}

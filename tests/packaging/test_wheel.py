@@ -82,7 +82,7 @@ def test_license_is_inside(names, metadata):
 
 def test_plain_install_needs_numpy_alone(metadata):
     plain = [r for r in metadata.get_all("Requires-Dist") if "extra ==" not in r]
-    assert plain == ["numpy>=1.26"]
+    assert plain == ["numpy>=1.24"]
 
 
 def test_tflite_extra_picks_the_runtime_by_python_version(metadata):
@@ -153,6 +153,7 @@ def test_check_wheel_contents_agrees(wheel):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.long
 def test_same_tree_gives_the_same_wheel(wheel, tmp_path):
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path]
     subprocess.run([*command, ROOT], check=True, capture_output=True)

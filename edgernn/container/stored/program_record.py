@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from edgernn.container.codec import from_object, to_object
 from edgernn.container.frame import SEALED_VERSIONS
-from edgernn.container.programs_json import HANDOVER
+from edgernn.container.programs_json import CHUNK, HANDOVER, chunk_record, read_chunk
 from edgernn.container.stored.record import (
     check_network_inputs,
     model_fields,
@@ -18,10 +18,13 @@ from edgernn.container.stored.tensors import NamedTensors, SparseBudget, TensorT
 from edgernn.container.strict_json import Node
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.layers import Layer
-from edgernn.model.program_set import MAX_PROGRAMS, Handover, ProgramSet
+from edgernn.model.program_sets.handovers import Handover
+from edgernn.model.program_sets.program_set import MAX_PROGRAMS, ProgramSet
 
 #: The version that holds sets of programs, each as a network.
-PROGRAMS_VERSION: Final = SEALED_VERSIONS[-1]
+PROGRAMS_VERSION: Final = SEALED_VERSIONS[2]
+#: The version that holds sets whose programs are passes over a chunk.
+PASSES_VERSION: Final = SEALED_VERSIONS[4]
 #: The member of a layer's record that says which program has the layer.
 _SHARED: Final = "shared"
 
@@ -41,7 +44,20 @@ def programs_record(programs: ProgramSet) -> dict[str, Any]:
         "name": programs.name,
         "programs": records,
         "handovers": [to_object(handover, HANDOVER) for handover in programs.handovers],
+        **({} if programs.chunk is None else {CHUNK: chunk_record(programs.chunk)}),
     }
+
+
+def programs_version(programs: ProgramSet) -> str:
+    """The version that a set is written in."""
+    return PROGRAMS_VERSION if programs.chunk is None else PASSES_VERSION
+
+
+def holds_programs(version: str, record: Node) -> bool:
+    """Whether a file holds a set, not one model."""
+    if version == PASSES_VERSION:
+        return "programs" in set(record.keys())
+    return version == PROGRAMS_VERSION
 
 
 def programs_tensors(programs: ProgramSet) -> NamedTensors:
@@ -58,18 +74,20 @@ def programs_tensors(programs: ProgramSet) -> NamedTensors:
     return tensors
 
 
-def programs_from_record(record: Node, tensors: NamedTensors) -> ProgramSet:
+def programs_from_record(record: Node, tensors: NamedTensors, version: str) -> ProgramSet:
     """Build the set that a record and its tensors describe.
 
     Args:
         record: parsed record.
         tensors: arrays in native byte order.
+        version: of the file.
 
     Raises:
         FormatError: the record, a tensor's name, dtype or shape is not as FORMAT.md says.
         ModelError: the parts are well formed, but a model or the set contradicts itself.
     """
-    top = record.members("name", "programs", "handovers")
+    members = ("name", "programs", "handovers")
+    top = record.members(*members, *([CHUNK] if version == PASSES_VERSION else []))
     table, budget = TensorTable(tensors), SparseBudget()
     layers: dict[str, dict[str, Layer]] = {}
 
@@ -78,7 +96,7 @@ def programs_from_record(record: Node, tensors: NamedTensors) -> ProgramSet:
         return _shared_layer(node, layers) if shared else read_layer(node, file)
 
     programs = []
-    for node in top["programs"].items(2, MAX_PROGRAMS):
+    for node in top["programs"].items(1 if CHUNK in top else 2, MAX_PROGRAMS):
         name = node.member("name").text()
         of_program = table.of_program(name)
         fields = model_fields(node, of_program, budget, NETWORK_VERSION, read)
@@ -91,6 +109,7 @@ def programs_from_record(record: Node, tensors: NamedTensors) -> ProgramSet:
         name=top["name"].text(),
         programs=tuple(IntegerModel(**fields) for fields in programs),
         handovers=tuple(handovers),
+        chunk=read_chunk(top[CHUNK]) if CHUNK in top else None,
     )
 
 

@@ -16,6 +16,16 @@ from edgernn.container.codec import (
     to_object,
 )
 from edgernn.container.defects import FormatDefect, format_error
+from edgernn.container.extensions import (
+    EXTENSIONS,
+    SURROUNDINGS,
+    extensions,
+    is_extended,
+    read_extensions,
+    read_surroundings,
+    surroundings,
+    with_mask,
+)
 from edgernn.container.frame import SEALED_VERSIONS
 from edgernn.container.interface_json import (
     INPUT_PORT,
@@ -45,6 +55,11 @@ from edgernn.model.storage import Storage
 
 #: Makes a layer of its record and the tensors of its model.
 LayerReader = Callable[[Node, StoredTensors], Layer]
+#: The version of models with a preparation or decisions: that of networks with two more members.
+SURROUNDED_VERSION: Final = "6"
+#: The version of models that have what no earlier version holds: that of networks with those of the
+#: members of `EXTENSIONS` that the model has.
+EXTENDED_VERSION: Final = "7"
 #: Inputs of all layers of a network together: what a reader looks at, whatever a file repeats.
 MAX_NETWORK_INPUTS: Final = 1 << 20
 
@@ -59,7 +74,11 @@ _PROVENANCE: Final[Members] = {
 
 
 def sealed_version(model: IntegerModel) -> str:
-    """The version that is written: 4 where 3 cannot hold the model."""
+    """The version that is written: 4 where 3 cannot hold the model, then 6, then 7."""
+    if is_extended(model):
+        return EXTENDED_VERSION
+    if model.preparation is not None or model.decisions is not None:
+        return SURROUNDED_VERSION
     network = model.routes or model.input.ports or model.output.ports or model.rate
     layers = model.layers
     if network or any(la.kind not in CHAIN_KINDS or has_unit_scales(la) for la in layers):
@@ -74,6 +93,10 @@ def unsealed_version(model: IntegerModel) -> str:
 
 def to_record(model: IntegerModel, version: str) -> dict[str, Any]:
     """Everything of a model that is not an array, as JSON values."""
+    if version == SURROUNDED_VERSION:
+        return to_record(model, NETWORK_VERSION) | surroundings(model)
+    if version == EXTENDED_VERSION:
+        return to_record(model, NETWORK_VERSION) | extensions(model)
     window = None if model.window is None else to_object(model.window, WINDOW)
     record: dict[str, Any] = {
         **({"window": window} if version in SEALED_VERSIONS else {}),
@@ -134,7 +157,18 @@ def from_record(record: Node, tensors: NamedTensors, version: str) -> IntegerMod
         ModelError: the parts are well formed, but the model contradicts itself.
     """
     table = TensorTable(tensors)
+    around: dict[str, Any] = {}
+    if version == SURROUNDED_VERSION:
+        around = read_surroundings(record)
+        members = {key: value for key, value in record.value.items() if key not in SURROUNDINGS}
+        record, version = Node(record.owner, members), NETWORK_VERSION
+    elif version == EXTENDED_VERSION:
+        around = read_extensions(record)
+        members = {key: value for key, value in record.value.items() if key not in EXTENSIONS}
+        record, version = Node(record.owner, members), NETWORK_VERSION
     fields = model_fields(record, table, SparseBudget(), version)
+    fields["input"], fields["output"] = with_mask(around, fields["input"], fields["output"])
+    fields |= around
     table.check_all_used()
     if version == NETWORK_VERSION:
         check_network_inputs(fields["layers"])

@@ -8,9 +8,6 @@
 #ifndef EDGERNN_EXTENSION_ISA_ALTERNATING_STEPS_H
 #define EDGERNN_EXTENSION_ISA_ALTERNATING_STEPS_H
 
-#define IS_DENSE(bits, map) \
-    (!is_stored##bits((map)->terms) && !is_stored##bits((map)->terms + (map)->term_count - 1))
-
 #define DEFINE_TURNED_STEPS(bits)                                                              \
     static int turned_lstm##bits(const edgernn_lstm##bits *layer, edgernn_code##bits *operands, \
                                  int16_t *z, int16_t *h, int16_t *c, int32_t backwards)        \

@@ -1,4 +1,5 @@
 #define EDGERNN_VARIANT EDGERNN_AVX2
+#define STREAMS_HEADER "streams_avx2.h"
 #include "body.h"
 
 static int supported(void)

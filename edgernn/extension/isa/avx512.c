@@ -1,6 +1,7 @@
 #define EDGERNN_VARIANT EDGERNN_AVX512
 #define STEPS_ALTERNATE
 #define CODES_HEADER "codes_avx512.h"
+#define STREAMS_HEADER "streams_avx512.h"
 #include "body.h"
 
 static int supported(void)

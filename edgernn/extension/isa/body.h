@@ -1,11 +1,12 @@
 /* The kernels of one instruction set, and the functions of its `native_isa`. A source file defines
  * EDGERNN_VARIANT and includes this; the build compiles it with the flags of that set alone. Where
  * the set has all_rows8 and all_rows16, it defines STEPS_ALTERNATE; where it has its own form of
- * clause 9.1, CODES_HEADER.
+ * clause 9.1, CODES_HEADER; where it has maps of several streams, STREAMS_HEADER.
  */
 #define EDGERNN_API static __attribute__((unused))
 
 #include "../../native/edgernn_affine.c"
+#include "../../native/edgernn_attention.c"
 #include "../../native/edgernn_border.c"
 #include "../../native/edgernn_curve.c"
 #include "../../native/edgernn_dense.c"
@@ -40,6 +41,9 @@
             }                                                                                  \
         }                                                                                      \
     }
+
+#define IS_DENSE(bits, map) \
+    (!is_stored##bits((map)->terms) && !is_stored##bits((map)->terms + (map)->term_count - 1))
 
 /* Steps that turn round where the one before them ended, if the variant has them. */
 #ifdef STEPS_ALTERNATE
@@ -102,6 +106,29 @@ EDGERNN_NOT_INLINE void general_call(const native_operations *step, const native
         break;
     default: /* NATIVE_CALL_WIDE_RESCALE */
         edgernn_wide_rescale(a, b, one->option, one->count, out);
+        break;
+    }
+}
+
+/* Attention. A function of its own, likewise. */
+EDGERNN_NOT_INLINE void attention_call(const native_operations *step, const native_instruction *one,
+                                       int16_t *state, int16_t *z)
+{
+    const int16_t *a = at_place(one->a, state, z);
+    const int16_t *b = at_place(one->b, state, z);
+    int16_t *out = at_place(one->out, state, z);
+    switch ((native_call)one->call) {
+    case NATIVE_CALL_DOT_SCORES:
+        edgernn_dot_scores(a, b, one->shares, one->option, one->count, out);
+        break;
+    case NATIVE_CALL_ADDITIVE_SCORES:
+        edgernn_additive_scores(step->scales + one->option, a, b, one->shares, one->count, out);
+        break;
+    case NATIVE_CALL_SOFTMAX:
+        edgernn_softmax(a, b, one->count, out);
+        break;
+    default: /* NATIVE_CALL_CONTEXT */
+        edgernn_context(a, b, one->shares, one->count, out);
         break;
     }
 }
@@ -172,6 +199,12 @@ EDGERNN_NOT_INLINE void general_call(const native_operations *step, const native
                 } else {                                                                       \
                     edgernn_complement(a, one->count, out);                                    \
                 }                                                                              \
+                break;                                                                         \
+            case NATIVE_CALL_DOT_SCORES:                                                       \
+            case NATIVE_CALL_ADDITIVE_SCORES:                                                  \
+            case NATIVE_CALL_SOFTMAX:                                                          \
+            case NATIVE_CALL_CONTEXT:                                                          \
+                attention_call(step, one, state, z);                                           \
                 break;                                                                         \
             case NATIVE_CALL_CURVE:                                                            \
             case NATIVE_CALL_BLEND:                                                            \
@@ -397,6 +430,12 @@ static int code(const native_program *program, const double *x, void *codes)
     return program->width == 8 ? codes_of8(program, x, codes) : codes_of16(program, x, codes);
 }
 
+#ifdef STREAMS_HEADER
+#include "group_steps.h"
+#else
+#define step_group NULL
+#endif
+
 #define DEFINE_ISA(identifier)                              \
     extern const native_isa native_##identifier;            \
     const native_isa native_##identifier = {                \
@@ -404,4 +443,5 @@ static int code(const native_program *program, const double *x, void *codes)
         sizeof(edgernn_code8), pack8, pack16,               \
         pack4_8,           pack4_16,                        \
         run_codes,         run_real,            code,       \
+        step_group,                                         \
     };

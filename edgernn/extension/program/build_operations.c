@@ -6,6 +6,8 @@
 #define MAX_INSTRUCTIONS 4096
 #define MAX_SCRATCH (1 << 24) /* elements */
 #define MAX_SHIFT 30
+#define MAX_SLOTS 64
+#define MAX_KEY 128
 
 /* What places may name. */
 typedef struct {
@@ -76,6 +78,10 @@ static int check_wide(const limits *within, const native_instruction *one)
         most = NATIVE_GAIN - 1;
     } else if (call == NATIVE_CALL_LEAKY_SUM) {
         most = 1;
+    } else if (call == NATIVE_CALL_DOT_SCORES || call == NATIVE_CALL_ADDITIVE_SCORES) {
+        most = MAX_KEY;
+    } else if (call == NATIVE_CALL_CONTEXT) {
+        most = MAX_SLOTS;
     }
     if (one->shares < 0 || one->shares > most) {
         return refuse("gates of a call", most, one->shares);
@@ -90,12 +96,37 @@ static int check_wide(const limits *within, const native_instruction *one)
     return 0;
 }
 
+/* What attention reads: rows of so many elements, and how many. */
+static int check_attention(const limits *within, const native_instruction *one)
+{
+    const int32_t call = one->call;
+    const int mean = call == NATIVE_CALL_CONTEXT;
+    const int32_t slots = mean ? one->shares : one->count;
+    const int32_t width = mean ? one->count : call == NATIVE_CALL_SOFTMAX ? 1 : one->shares;
+    const int32_t first = mean || call == NATIVE_CALL_SOFTMAX ? slots : width;
+    if (slots < 1 || slots > MAX_SLOTS) {
+        return refuse("slots of a memory", MAX_SLOTS, slots);
+    }
+    if (width < 1 || width > NATIVE_MAX_WIDTH) {
+        return refuse("elements of a row", NATIVE_MAX_WIDTH, width);
+    }
+    if (!is_within(within, one->a, first) || !is_within(within, one->b, slots * width)) {
+        PyErr_SetString(PyExc_ValueError, "place: expected one in states and scratch, got another");
+        return -1;
+    }
+    if (call == NATIVE_CALL_ADDITIVE_SCORES && within->scale_widths[one->option] != width) {
+        return refuse("constants of a call", within->scale_widths[one->option], width);
+    }
+    return 0;
+}
+
 static int check(const limits *within, const native_instruction *one)
 {
     const int32_t call = one->call;
+    const int attends = call >= NATIVE_CALL_DOT_SCORES && call <= NATIVE_CALL_CONTEXT;
     const int writes = call != NATIVE_CALL_OPERANDS && call != NATIVE_CALL_ROW;
     const int reads_a = call != NATIVE_CALL_AFFINE && call != NATIVE_CALL_ROW;
-    const int reads_b = call == NATIVE_CALL_PRODUCT || call == NATIVE_CALL_SUM ||
+    const int reads_b = attends || call == NATIVE_CALL_PRODUCT || call == NATIVE_CALL_SUM ||
                         call == NATIVE_CALL_MAXIMUM || call == NATIVE_CALL_MINIMUM ||
                         call == NATIVE_CALL_BLEND || call == NATIVE_CALL_GATED_SUM ||
                         call == NATIVE_CALL_LEAKY_SUM || call == NATIVE_CALL_WIDE_RESCALE;
@@ -121,8 +152,8 @@ static int check(const limits *within, const native_instruction *one)
         most = one->option;
     }
     if ((writes && !is_within(within, one->out, one->count)) ||
-        (reads_a && !is_within(within, one->a, read)) ||
-        (reads_b && !is_within(within, one->b, one->count)) || (!writes && one->out != 0) ||
+        (reads_a && !attends && !is_within(within, one->a, read)) ||
+        (reads_b && !attends && !is_within(within, one->b, one->count)) || (!writes && one->out != 0) ||
         (!reads_a && one->a != 0) || (!reads_b && one->b != 0)) {
         PyErr_SetString(PyExc_ValueError, "place: expected one in states and scratch, got another");
         return -1;
@@ -151,8 +182,11 @@ static int check(const limits *within, const native_instruction *one)
         most = MAX_SHIFT;
     } else if (call == NATIVE_CALL_LEAKY_SUM) {
         most = within->leak_count - 1;
-    } else if (call == NATIVE_CALL_SCALE) {
+    } else if (call == NATIVE_CALL_SCALE || call == NATIVE_CALL_ADDITIVE_SCORES) {
         most = within->scale_count - 1;
+    } else if (call == NATIVE_CALL_DOT_SCORES) {
+        least = 1;
+        most = MAX_SHIFT;
     } else if (call == NATIVE_CALL_NORMALIZE) {
         most = within->norm_count - 1;
     } else if (call == NATIVE_CALL_PUSH) {
@@ -163,6 +197,9 @@ static int check(const limits *within, const native_instruction *one)
     }
     if (call == NATIVE_CALL_LEAKY_SUM && within->leak_widths[one->option] != one->count) {
         return refuse("constants of a call", within->leak_widths[one->option], one->count);
+    }
+    if (attends && check_attention(within, one) < 0) {
+        return -1;
     }
     if (call == NATIVE_CALL_AFFINE && within->rows[one->option] != one->count) {
         return refuse("rows of a call", within->rows[one->option], one->count);

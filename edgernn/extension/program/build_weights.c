@@ -134,6 +134,9 @@ int native_pack(native_builder *builder, native_storage *s, int32_t rows, int32_
         PyErr_NoMemory();
     } else {
         result = 0;
+        if (s->index == NULL && s->bits == 8) {
+            builder->program->dense_bytes += (size_t)view.len;
+        }
         if (packed != NULL) {
             pack(builder, s, &view, packed);
         }

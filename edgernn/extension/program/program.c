@@ -88,15 +88,16 @@ int native_lay_out_scratch(const native_program *program, native_arena *arena,
                            native_scratch *scratch)
 {
     const size_t operand = program->width == 8 ? program->isa->operand8_bytes : sizeof(int16_t);
-    void *places[5];
-    const size_t bytes[5] = {
+    void *places[6];
+    const size_t bytes[6] = {
         (size_t)program->inputs * sizeof(double),
         program->operand_count * operand,
         program->z_count * sizeof(int16_t),
         program->value_count * sizeof(int16_t),
         (program->state_count + (size_t)program->outputs) * sizeof(int16_t),
+        program->grouped ? NATIVE_SPREAD_BYTES * program->operand_count : 0,
     };
-    if (take_all(arena, bytes, places, 5) < 0) {
+    if (take_all(arena, bytes, places, 6) < 0) {
         return -1;
     }
     scratch->reading = places[0];
@@ -104,6 +105,33 @@ int native_lay_out_scratch(const native_program *program, native_arena *arena,
     scratch->z = places[2];
     scratch->value = places[3];
     scratch->backup = places[4];
+    scratch->spread = places[5];
+    return 0;
+}
+
+int native_need_group(const native_program *program, native_scratch *scratch)
+{
+    native_arena arena = {NULL, 0, 0, NATIVE_ALIGNMENT};
+    native_scratch other = {0};
+    void *place;
+    int pass;
+    int s;
+    if (!program->grouped || scratch->group[0] != NULL) {
+        return program->grouped ? 0 : -1;
+    }
+    for (pass = 0; pass < 2; ++pass) {
+        for (s = 1; s < NATIVE_GROUP; ++s) {
+            if (native_take(&arena, sizeof other, &place) < 0 ||
+                native_lay_out_scratch(program, &arena, place == NULL ? &other : place) < 0) {
+                return -1;
+            }
+            scratch->group[s] = place;
+        }
+        if (pass == 0 && native_allocate(&arena, &scratch->group_block) < 0) {
+            return -1;
+        }
+    }
+    scratch->group[0] = scratch;
     return 0;
 }
 
@@ -137,18 +165,21 @@ int native_all_finite(const double *x, size_t count)
     return carries >> 63 == 0;
 }
 
+int native_is_code(const native_program *program, int32_t channel, int32_t code)
+{
+    const int32_t tokens = program->reads_tokens ? program->vocabulary[channel] : 0;
+    return tokens > 0            ? code >= 0 && code < tokens
+           : program->width == 8 ? code >= -128 && code <= 127
+                                 : (code & 3) == 0 && code >= -32764;
+}
+
 /* The same of a model that reads tokens. */
 static int all_tokens_and_codes(const native_program *program, const int16_t *codes, size_t count)
 {
     int32_t channel = 0;
     size_t i;
     for (i = 0; i < count; ++i) {
-        const int32_t tokens = program->vocabulary[channel];
-        const int32_t code = codes[i];
-        const int good = tokens > 0            ? code >= 0 && code < tokens
-                         : program->width == 8 ? code >= -128 && code <= 127
-                                               : (code & 3) == 0 && code >= -32764;
-        if (!good) {
+        if (!native_is_code(program, channel, codes[i])) {
             return 0;
         }
         channel = channel + 1 < program->inputs ? channel + 1 : 0;

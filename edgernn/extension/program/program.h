@@ -21,6 +21,7 @@
 
 #define NATIVE_MAX_WIDTH 65536 /* inputs or units of a layer */
 #define NATIVE_MAX_LAYERS 65536
+#define NATIVE_GROUP 4 /* streams that take a step at once */
 
 /* In the order of `edgernn.backends.native`. */
 typedef enum {
@@ -55,6 +56,10 @@ typedef enum {
     NATIVE_CALL_GATED_SUM,
     NATIVE_CALL_LEAKY_SUM,
     NATIVE_CALL_WIDE_RESCALE,
+    NATIVE_CALL_DOT_SCORES,
+    NATIVE_CALL_ADDITIVE_SCORES,
+    NATIVE_CALL_SOFTMAX,
+    NATIVE_CALL_CONTEXT,
     NATIVE_CALLS
 } native_call;
 
@@ -72,7 +77,8 @@ typedef struct {
     int32_t d;
     int32_t e;
     int32_t shares; /* what their gates are: NATIVE_FINE and NATIVE_ONE_LESS of the loss, and those of
-                       the gain times NATIVE_GAIN; of a leaky sum 1 where it is rectified */
+                       the gain times NATIVE_GAIN; of a leaky sum 1 where it is rectified; elements of a
+                       key of scores, slots of a context */
 } native_instruction;
 
 #define NATIVE_FINE 1
@@ -156,6 +162,8 @@ typedef struct {
     size_t value_count;         /* int16_t of outputs that are no state; in a chain, the largest */
     size_t operand_count;       /* of the layer with most operands */
     const native_route *routes; /* of the layers, then of the output; NULL: a chain */
+    size_t dense_bytes;         /* of the weights that steps of a group load once */
+    int32_t grouped;            /* 1: there are some, and the instruction set has such steps */
     int32_t reads_tokens;       /* 1: some channels are tokens, and all input codes are int16 */
     const int32_t *vocabulary;  /* [inputs], how many tokens each channel has, 0 of a real one; NULL
                                  * where the model reads none */
@@ -179,8 +187,11 @@ struct native_scratch {
     void *operands;
     int16_t *z;
     int16_t *value;
+    void *spread;      /* operands for steps of a group; NULL where the program has none */
     int16_t *backup;   /* state and output of a stream before a chunk */
     int32_t backwards; /* whether the last step took the rows of its maps from their end */
+    native_scratch *group[NATIVE_GROUP]; /* itself and others; NULL before native_need_group */
+    void *group_block;
 };
 
 /* A reading is clipped where its quotient of clause 9.1 is less than the first or at least the second
@@ -208,6 +219,10 @@ struct native_isa {
                        native_scratch *scratch, const double *x, size_t steps, double *y, int stop);
     /* Input codes of one reading; whether one of its values is clipped. */
     int (*code)(const native_program *program, const double *x, void *codes);
+    /* One step of NATIVE_GROUP streams, from their input codes to their output codes, which stay out
+     * of `held` and `last`. The weights are loaded once for all. NULL: there is no such step. */
+    void (*step_group)(const native_program *program, native_memory *const *memories,
+                       native_scratch *const *scratches, const void *const *x, int16_t *const *y);
 };
 
 /* The instruction sets of this build that this processor has, the fastest first, then NULL. */
@@ -224,6 +239,7 @@ typedef struct {
     size_t alignment;
 } native_arena;
 
+#define NATIVE_SPREAD_BYTES 8u     /* of an operand, at most, where steps of a group read it */
 #define NATIVE_ALIGNMENT 64u       /* of weights and scratch */
 #define NATIVE_STREAM_ALIGNMENT 8u /* of a stream's own memory, which is small */
 
@@ -238,6 +254,10 @@ int native_lay_out(const native_program *program, native_arena *arena, native_me
 int native_lay_out_scratch(const native_program *program, native_arena *arena,
                            native_scratch *scratch);
 
+/* Scratch for steps of a group; needs no lock. -1: there is no memory, or the program has no such
+ * steps. */
+int native_need_group(const native_program *program, native_scratch *scratch);
+
 /* Whether a value of a channel is clipped; add those of one reading to counts[inputs]. */
 int native_is_clipped(const native_program *program, int32_t channel, double x);
 void native_count_clipped(const native_program *program, const double *x, uint64_t *counts);
@@ -245,6 +265,7 @@ void native_count_clipped(const native_program *program, const double *x, uint64
 /* Whether all numbers are finite; whether all are input codes of clause 2.3. */
 int native_all_finite(const double *x, size_t count);
 int native_all_codes(const native_program *program, const void *codes, size_t count);
+int native_is_code(const native_program *program, int32_t channel, int32_t code);
 
 size_t native_code_bytes(const native_program *program);
 

@@ -6,23 +6,31 @@ import itertools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from edgernn.display import listed
 from edgernn.errors import ModelError
+from edgernn.model.border.masks import checked_mask, checked_masked
 from edgernn.model.formats import MAX_VOCABULARY, ArrayRecord, FloatArray, Precision, frozen_array
+
+if TYPE_CHECKING:
+    from edgernn.decide.decisions import Decisions
+    from edgernn.prepare.preparation import Preparation
 
 #: Most inputs, and most outputs, a model may have.
 MAX_PORTS: Final = 256
+#: Most characters of a name or a unit.
+MAX_NAME: Final = 256
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def _texts(owner: str, values: tuple[str, ...], count: int) -> None:
-    if len(values) != count or not all(isinstance(v, str) and len(v) <= 256 for v in values):
+    if len(values) != count or not all(isinstance(v, str) and len(v) <= MAX_NAME for v in values):
         raise ModelError(
-            f"{owner}: expected {count} strings of <= 256 characters, got {values!r:.80}"
+            f"{owner}: expected {count} strings of <= {MAX_NAME} characters, got {values!r:.80}"
         )
 
 
@@ -144,6 +152,8 @@ class InputSpec(ArrayRecord):
         ports: which channels are whose, one behind another, where there are several inputs.
         vocabulary: for each channel how many tokens it tells apart, 0 of a channel of real numbers;
             none where all are real. A token is its own code (clause 9.3).
+        mask: a reading with all channels equal to it is masked (clauses 6.13 and 9.4): a physical
+            value, the same for all channels, or the token 0; None where every reading is a step.
     """
 
     names: tuple[str, ...]
@@ -152,6 +162,7 @@ class InputSpec(ArrayRecord):
     offset: FloatArray
     ports: tuple[Port, ...] = ()
     vocabulary: tuple[int, ...] = ()
+    mask: float | None = None
 
     def __post_init__(self) -> None:
         """Freeze and check."""
@@ -170,6 +181,7 @@ class InputSpec(ArrayRecord):
         if any(port.softmax for port in self.ports):
             raise ModelError("input.ports: expected inputs without softmax, got one with softmax")
         set_(self, "vocabulary", self._checked_vocabulary())
+        set_(self, "mask", checked_mask(self.mask, self.vocabulary))
 
     def _checked_vocabulary(self) -> tuple[int, ...]:
         """That of every channel; none where it would say nothing."""
@@ -227,6 +239,8 @@ class OutputSpec(ArrayRecord):
         softmax: the float model ends in a softmax; codes are its logits. Of several outputs, one
             does.
         ports: which channels are whose, one behind another, where there are several outputs.
+        masked: codes [O] of the output before the first reading that is not masked (clause 6.13);
+            none where the input has no mask.
     """
 
     names: tuple[str, ...]
@@ -234,6 +248,7 @@ class OutputSpec(ArrayRecord):
     scale: FloatArray
     softmax: bool
     ports: tuple[Port, ...] = ()
+    masked: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         """Freeze and check."""
@@ -244,6 +259,7 @@ class OutputSpec(ArrayRecord):
         _check_scale("output", scale)
         ports = _check_ports("output", self.ports, self.names)
         object.__setattr__(self, "ports", ports)
+        object.__setattr__(self, "masked", checked_masked(self.masked, scale.shape[0]))
         if ports and self.softmax != any(port.softmax for port in ports):
             raise ModelError(
                 f"output.softmax: expected the same value as in its ports, got {self.softmax}"
@@ -261,3 +277,33 @@ class OutputSpec(ArrayRecord):
             return (slice(None),) * self.softmax
         slices = port_slices(self.ports)
         return tuple(slices[port.name] for port in self.ports if port.softmax)
+
+
+def check_surroundings(
+    preparation: Preparation | None,
+    decisions: Decisions | None,
+    source: InputSpec,
+    outputs: OutputSpec,
+) -> None:
+    """Refuse a preparation or decisions of another model.
+
+    Args:
+        preparation: how raw readings become readings of the model.
+        decisions: what is decided from its outputs.
+        source: its input channels.
+        outputs: its output channels.
+
+    Raises:
+        ModelError: they have other channels.
+    """
+    pairs = []
+    if preparation is not None:
+        pairs.append(("preparation.outputs", preparation.channels, source.names))
+    if decisions is not None:
+        pairs.append(("decisions.inputs", decisions.inputs, source.names))
+        pairs.append(("decisions.outputs", decisions.outputs, outputs.names))
+    for owner, found, wanted in pairs:
+        if found != wanted:
+            raise ModelError(
+                f"{owner}: expected the channels {listed(wanted)} of the model, got {listed(found)}"
+            )

@@ -1,4 +1,4 @@
-"""Codes of readings (clauses 9.1 and 9.3)."""
+"""Codes of readings (clauses 9.1, 9.3 and 9.4)."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ import numpy.typing as npt
 
 from edgernn.errors import ReadingError
 from edgernn.model.border.channels import InputSpec
+from edgernn.model.border.masks import mask_row, masked_readings, move_off_the_mask
 from edgernn.model.formats import FloatArray, OperandArray, Precision
 
 
 class InputCoder:
     """Codes of real readings, with everything but the readings worked out beforehand."""
 
-    __slots__ = ("_dtype", "_high", "_low", "_offset", "_scale", "_step", "_tokens")
+    __slots__ = (
+        "_channels", "_dtype", "_high", "_low", "_offset", "_row", "_scale", "_step", "_tokens",
+    )  # fmt: skip
 
     def __init__(self, channels: InputSpec, precision: Precision) -> None:
         """Take scales and bounds from the channels."""
@@ -27,9 +30,10 @@ class InputCoder:
         self._tokens = channels if channels.vocabulary else None
         self._offset = channels.offset
         self._scale = self._step * channels.scale
+        self._channels, self._row = channels, mask_row(channels, precision)
 
     def __call__(self, x: npt.ArrayLike) -> OperandArray:
-        """Codes [..., I] of finite readings [..., I], however large (clauses 9.1 and 9.3).
+        """Codes [..., I] of finite readings [..., I], however large (clauses 9.1, 9.3 and 9.4).
 
         Raises:
             ReadingError: a value is not a token of its channel.
@@ -38,6 +42,21 @@ class InputCoder:
 
     def codes_and_clipped(self, x: npt.ArrayLike) -> tuple[OperandArray, npt.NDArray[np.bool_]]:
         """Codes [..., I] of finite readings [..., I], and which of them are clipped.
+
+        Masked readings are never clipped.
+
+        Raises:
+            ReadingError: a value is not a token of its channel.
+        """
+        codes, clipped = self.of_unmasked(x)
+        if self._row is not None:
+            masked = masked_readings(self._channels, x)
+            codes[masked] = self._row
+            clipped[masked] = False
+        return codes, clipped
+
+    def of_unmasked(self, x: npt.ArrayLike) -> tuple[OperandArray, npt.NDArray[np.bool_]]:
+        """As `codes_and_clipped`, of readings none of which is masked, whatever their values.
 
         Raises:
             ReadingError: a value is not a token of its channel.
@@ -53,7 +72,14 @@ class InputCoder:
         clipped = codes != wide
         if not isinstance(self._step, int) or self._step > 1:
             codes *= self._step
-        return codes.astype(self._dtype), clipped
+        return self.off_the_mask(codes.astype(self._dtype)), clipped
+
+    def off_the_mask(self, codes: OperandArray) -> OperandArray:
+        """Codes [..., I] of readings that are not masked; changes them (clause 9.4)."""
+        if self._row is not None and self._tokens is None:
+            assert isinstance(self._step, int)  # without tokens all channels have one
+            move_off_the_mask(codes, self._row, self._step)
+        return codes
 
     @property
     def range(self) -> tuple[FloatArray, FloatArray]:

@@ -127,8 +127,13 @@ def quantize_dynamic(path: Path, target: Path) -> dict[str, int]:
     import onnx
     from onnxruntime import quantization
 
-    logging.getLogger().setLevel(logging.ERROR)  # it advises to preprocess, which changes nothing
-    with contextlib.redirect_stdout(io.StringIO()):
-        quantization.quantize_dynamic(str(path), str(target))
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.ERROR)  # it advises to preprocess, which changes nothing
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            quantization.quantize_dynamic(str(path), str(target))
+    finally:
+        root.setLevel(level)
     types = Counter(node.op_type for node in onnx.load(str(target)).graph.node)
     return {name: types[name] for name in _QUANTIZED if types[name]}

@@ -36,6 +36,8 @@ def reason_against_steps(model: FloatModel, window: object = None) -> str:
         return "a window model runs its whole window for each answer; peers run one step"
     if model.rate is not None:
         return "the network answers every few readings; peers answer every step"
+    if model.mask is not None:
+        return "the network leaves masked readings out; peers take every reading for a step"
     if model.input_ports or model.output_ports:
         return "the network has several inputs or outputs; peers have one of each"
     return ""

@@ -8,7 +8,7 @@ import zipfile
 import zlib
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -174,6 +174,41 @@ def load_rows(
         columns={name: [cells.get(name) for cells in rows.passed] for name in names},
         lines=np.array(rows.lines, dtype=np.int64),
     )
+
+
+def load_groups(
+    path: Path,
+    input_names: Sequence[str],
+    group: str,
+    options: TableOptions = _DEFAULT,
+    on_missing: str = "raise",
+) -> list[FloatArray]:
+    """The streams of a table whose lines say to which of them they belong, each float64 [T, I].
+
+    Args:
+        path: CSV or JSON lines, see `load_streams`.
+        input_names: channel names I.
+        group: column that separates streams, such as a device ID; lines of several streams may
+            alternate.
+        options: how the table is to be read.
+        on_missing: see `load_streams`.
+
+    Returns:
+        The streams in the order in which they begin, those without any reading left out.
+
+    Raises:
+        EdgeRnnError, ReadingError, OSError: as `load_table`; no stream has a reading.
+    """
+    rows = load_rows(path, input_names, (group,), replace(options, one_stream=True), on_missing)
+    places: dict[str, list[int]] = {}
+    for place, name in enumerate(rows.columns.get(group, ())):
+        places.setdefault(str(name), []).append(place)
+    policy = missing_policy(on_missing)
+    streams = [without_missing(rows.x[own], policy)[0] for own in places.values()]
+    streams = [stream for stream in streams if len(stream)]
+    if not streams:
+        raise EdgeRnnError(f"streams: expected at least one reading, got none ({path.name}).")
+    return streams
 
 
 def header_names(

@@ -24,6 +24,7 @@ from edgernn_export.float_model.model import (
     FloatCell,
     FloatDelay,
     FloatLayer,
+    FloatMemory,
     FloatModel,
 )
 
@@ -284,7 +285,8 @@ def _watched(layer: FloatLayer) -> tuple[dict[str, int], frozenset[str]]:
 
 def head_of(model: FloatModel) -> frozenset[int]:
     """The layers behind all states: those without one that no recurrent layer reads."""
-    recurrent = [isinstance(layer, (*RECURRENT, FloatDelay)) for layer in model.layers]
+    kinds = (*RECURRENT, FloatDelay, FloatMemory)
+    recurrent = [isinstance(layer, kinds) for layer in model.layers]
     carried = before_states(model.wiring, recurrent)
     return frozenset(i for i, state in enumerate(recurrent) if not state and i not in carried)
 

@@ -111,7 +111,7 @@ def as_streams(
         if not blocks:
             raise CalibrationError(f"{owner}: expected finite values, got streams without any.")
     _refuse_missing(blocks, owner)
-    return _merge(blocks)
+    return merged(blocks)
 
 
 def _refuse_missing(blocks: Sequence[FloatArray], owner: str) -> None:
@@ -172,7 +172,7 @@ def _real(values: Any) -> FloatArray:
     return array.astype(np.float64)
 
 
-def _merge(blocks: list[FloatArray]) -> list[FloatArray]:
+def merged(blocks: list[FloatArray]) -> list[FloatArray]:
     """Stack single streams of equal length so that they run as one batch."""
     by_length: dict[int, list[FloatArray]] = {}
     for block in blocks:

@@ -153,13 +153,13 @@ class RegisteredCell(keras.layers.Layer):  # type: ignore[misc]  # Keras has no 
                 blocks = record.first_bias.get(name.rpartition(".")[0], (0.0,))
                 start = np.repeat(blocks, shape[0] // len(blocks))
                 options["initializer"] = keras.initializers.Constant(start)
-            elif name in record.first_scale:
-                options["initializer"] = keras.initializers.Constant(record.first_scale[name])
             elif name in record.bounds:
                 low, high = record.bounds[name]
                 ends = (low + share * (high - low) for share in _BEGINNING)
                 options["initializer"] = keras.initializers.RandomUniform(*ends)
                 options["constraint"] = Between(low, high)
+            if name in record.first_scale:
+                options["initializer"] = keras.initializers.Constant(record.first_scale[name])
             made = self.add_weight(name=attribute(name), shape=shape[::-1], **options)
             self._by_name[name] = made
             setattr(self, attribute(name), made)

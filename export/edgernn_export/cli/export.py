@@ -23,6 +23,10 @@ C is written as plain sources or as a package for a build system, with the kerne
 for one, in separate files or amalgamated. C keeps sparse and 4-bit weights; .tflite and .onnx files
 use one byte per weight.
 
+C also has integer layers for the preparation and the decisions that a model records: log-mel
+features of sound, units, windows, thresholds, majorities. What a microcontroller cannot compute is
+an error that lists all reasons.
+
 Several programs that share states become one .tflite file with one signature per program, one .onnx
 file per program, and C code with a single shared state. Use --program to write one program as a
 separate model.
@@ -71,6 +75,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--amalgamate", action="store_true",
         help="write C as one source file and one header, kernels included, plus a self-test",
     )  # fmt: skip
+    parser.add_argument(
+        "--network-only", action="store_true",
+        help="write C without the model's preparation and decisions",
+    )  # fmt: skip
 
 
 def main(args: argparse.Namespace) -> int:
@@ -81,7 +89,11 @@ def main(args: argparse.Namespace) -> int:
     if folder is None:
         folder = Path() if is_packaged(args.model) else args.model.parent
     options = COptions(
-        package=args.package, prefix=args.prefix, core=args.core, amalgamate=args.amalgamate
+        package=args.package,
+        prefix=args.prefix,
+        core=args.core,
+        amalgamate=args.amalgamate,
+        network_only=args.network_only,
     )
     written = export_files(model, folder, args.to, name=name, options=options)
     if args.json:

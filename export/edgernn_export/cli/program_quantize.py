@@ -9,17 +9,18 @@ from typing import Any
 
 from edgernn.container.memory import weight_memory
 from edgernn.errors import EdgeRnnError
-from edgernn.model.program_set import ProgramSet
+from edgernn.model.program_sets.program_set import ProgramSet
 from edgernn_export.calibration.files import holds_arrays, load_arrays
 from edgernn_export.cli.arguments import given_ranges
-from edgernn_export.keras_reader.programs import read_programs
-from edgernn_export.quantizer.programs import quantize_programs
+from edgernn_export.keras_reader.program_sets.programs import read_programs
+from edgernn_export.quantizer.program_sets.programs import quantize_programs
 
 #: Options that apply to a network with a single stream, with their defaults.
 _OF_ONE_STREAM = {
     "stream": "auto", "window": None, "hop": None, "report": False, "report_data": None,
     "on_bad_reading": "raise", "input_names": None, "input_units": None, "output_names": None,
-    "output_units": None,
+    "output_units": None, "preparation": None, "decisions": None, "adapt": None,
+    "time_column": None, "group": None,
 }  # fmt: skip
 
 

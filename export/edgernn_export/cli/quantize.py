@@ -20,7 +20,7 @@ from edgernn.errors import EdgeRnnError, EdgeRnnWarning
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.storage import Storage
 from edgernn.records.opening import TableOptions
-from edgernn_export.calibration.files import header_names, load_streams, refuse_unreadable
+from edgernn_export.calibration.files import header_names, refuse_unreadable
 from edgernn_export.calibration.frames import is_named
 from edgernn_export.cli.arguments import (
     add_label_arguments,
@@ -32,9 +32,12 @@ from edgernn_export.cli.arguments import (
     given_ranges,
     weight_bits,
 )
+from edgernn_export.cli.chunk_quantize import quantized_chunks, write_chunks
 from edgernn_export.cli.program_quantize import quantized_programs, write_programs
+from edgernn_export.cli.surroundings import Surroundings, add_surroundings_arguments
 from edgernn_export.float_model.model import FloatModel
-from edgernn_export.quantizer.quantizer import OPERAND_SCALES, quantize
+from edgernn_export.quantizer.program_sets.plans import OPERAND_SCALES
+from edgernn_export.quantizer.quantizer import quantize
 from edgernn_export.quantizer.weight_storage import PRECISIONS, SPARSE
 
 HELP: Final = """Quantize a trained Keras network to integers and write an .edgernn file.
@@ -42,6 +45,7 @@ HELP: Final = """Quantize a trained Keras network to integers and write an .edge
 A network that was trained on windows (a fixed number of readings in, one output) becomes a window
 model. Any other network processes an endless stream. Change this with --stream, --window and --hop.
 An encoder that passes its states to a decoder (initial_state) becomes several programs in one file.
+A bidirectional network, or one with go_backwards=True, answers whole chunks of readings.
 
 Calibration data are representative streams in physical units: .npy or .npz arrays [T, I] or
 [B, T, I], or CSV or JSON lines with one reading per line, plain, .gz or .xz. For networks with
@@ -49,6 +53,14 @@ several inputs, pass an .npz file with one array per input, under the name of th
 tables are matched by channel names (--input-names, --columns); without --input-names, the channels
 are named after the columns. Delimiter, decimal mark and encoding
 are detected from the first lines. Prefer long streams: the state is kept from start to end.
+
+With --preparation, tables hold raw readings, one time per line (--time-column), and are prepared as
+the device will prepare them; arrays are prepared already. The model records the preparation, and
+with --decisions what is decided from its outputs. --group names the column that tells which stream
+a line of a table belongs to.
+
+Readings that a Masking layer or mask_zero masks are no steps of the network: they do not count in
+ranges, and streams may be padded with them.
 """
 EXAMPLES: Final = """examples:
   edgernn quantize model.keras --calibration streams.npz -o model.edgernn
@@ -63,6 +75,11 @@ EXAMPLES: Final = """examples:
       -o model.edgernn
   edgernn quantize model.keras --calibration export.csv.gz --columns T,RH --decimal , \\
       --input-names temperature,humidity --on-bad-reading hold -o model.edgernn
+  edgernn quantize model.keras --preparation preparation.toml --decisions decisions.toml \
+      --calibration raw.csv --time-column timestamp -o model.edgernn
+  edgernn quantize model.keras --calibration sequences.csv --group sequence -o model.edgernn
+  edgernn quantize model.keras --calibration readings.csv --adapt rate=0.05,delay=2 \\
+      -o model.edgernn
 """
 
 #: Ranges of channels by name, as arguments give them.
@@ -92,6 +109,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_range_arguments(parser)
     add_stream_arguments(parser)
     parser.add_argument(
+        "--max-steps", type=int, metavar="T",
+        help="most readings of a chunk, for bidirectional networks (default: from the network's "
+        "input shape, else the longest stream of the calibration data)",
+    )  # fmt: skip
+    parser.add_argument(
         "--operand-scales", choices=OPERAND_SCALES, default="auto",
         help="one weight scale for input and state per row (common), or one each (separate); auto "
         "uses common if the loss is small (default: auto)",
@@ -105,6 +127,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--report-data", type=Path, metavar="FILE",
         help="compare on these streams instead, which calibration has not seen",
     )  # fmt: skip
+    add_surroundings_arguments(parser)
     add_policy_argument(parser)
     add_table_arguments(parser)
 
@@ -122,7 +145,8 @@ def main(args: argparse.Namespace) -> int:
 
 def _quantize(args: argparse.Namespace, options: TableOptions, ranges: _Ranges, tell: Tell) -> int:
     tell(f"load {args.model.name}")
-    from edgernn_export.keras_reader.programs import has_programs
+    from edgernn_export.keras_reader.program_sets.passes import has_passes
+    from edgernn_export.keras_reader.program_sets.programs import has_programs
     from edgernn_export.keras_reader.reader import read_keras
 
     if has_programs(args.model, weights=args.weights):
@@ -130,17 +154,28 @@ def _quantize(args: argparse.Namespace, options: TableOptions, ranges: _Ranges, 
             programs = quantized_programs(args)
         tell("")
         return write_programs(args, programs, concerns)
-    labels = given_labels(args)
+    if has_passes(args.model, weights=args.weights):
+        with _kept_warnings() as concerns:
+            passes = quantized_chunks(args, options, ranges, tell)
+        tell("")
+        return write_chunks(args, passes, concerns)
+    if args.max_steps is not None:
+        raise EdgeRnnError(
+            "--max-steps: expected a network that reads its steps backward, got "
+            f"{args.model.name}, which reads forward only. Omit it; for windows, pass --window."
+        )
+    surroundings = Surroundings.given(args)
+    labels = surroundings.labels(given_labels(args))
     with _kept_warnings() as concerns:
         float_model = read_keras(args.model, weights=args.weights, **labels)
-        float_model = _named_by_header(float_model, args.calibration, options, ranges)
+        if surroundings.preparation is None:
+            float_model = _named_by_header(float_model, args.calibration, options, ranges)
         names, ports = float_model.input_names, float_model.input_ports
         policy = args.on_bad_reading
         tell(f"read {args.calibration.name}")
-        streams = load_streams(args.calibration, names, options, policy, ports)
-        compared = streams
-        if args.report_data:
-            compared = load_streams(args.report_data, names, options, policy, ports)
+        load = surroundings.loader(names, options, policy, ports)
+        streams = load(args.calibration)
+        compared = load(args.report_data) if args.report_data else streams
         tell("calibrate and quantize")
         model = quantize(
             float_model,
@@ -156,6 +191,9 @@ def _quantize(args: argparse.Namespace, options: TableOptions, ranges: _Ranges, 
             window=args.window,
             hop=args.hop,
             name=args.name or args.output.stem,
+            preparation=surroundings.preparation,
+            decisions=surroundings.decisions,
+            adaptation=surroundings.adaptation,
             progress=is_watched(),
             on_missing=policy,
         )

@@ -21,7 +21,7 @@ from edgernn_export.cli.arguments import (
     given_labels,
     given_ranges,
 )
-from edgernn_export.quantizer.quantizer import OPERAND_SCALES
+from edgernn_export.quantizer.program_sets.plans import OPERAND_SCALES
 from edgernn_export.quantizer.report import finite_values
 from edgernn_export.quantizer.sensitivity import (
     BY,

@@ -23,7 +23,7 @@ from edgernn.container.file import load_either, load_program
 from edgernn.errors import EdgeRnnError
 from edgernn.model.formats import OperandArray
 from edgernn.model.integer_model import IntegerModel
-from edgernn.model.program_set import ProgramSet
+from edgernn.model.program_sets.program_set import ProgramSet
 from edgernn_export.calibration.files import load_streams
 from edgernn_export.cli.arguments import comma_list
 from edgernn_export.simulation.board_cost import cost_of_report

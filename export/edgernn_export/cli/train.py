@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
@@ -15,8 +16,9 @@ from edgernn_export.compress.pruning.masks import PATTERNS
 from edgernn_export.datasets import Dataset
 from edgernn_export.quantizer.weight_storage import PRECISIONS
 from edgernn_export.training.compression import QAT_EPOCHS
+from edgernn_export.training.networks import CELLS
 from edgernn_export.training.pipeline import SCORED, Order, RecipeResult, produce
-from edgernn_export.training.recipe import CELLS, Network, Recipe
+from edgernn_export.training.recipe import Network, Recipe
 from edgernn_export.training.recipe_files import find_recipe, recipe_names
 from edgernn_export.writers.file_formats import WRITERS
 
@@ -38,6 +40,7 @@ EXAMPLES: Final = """examples:
   edgernn train hapt --seed 1 --cell LSTM --units 24 --to tflite,c -o build/hapt
   edgernn train fsdd --density 0.3 --pattern 8x4 --json
   edgernn train hapt --qat --precision w4a8
+  edgernn train char_lm --set text=novel.txt
   edgernn train my_recipe.py
 """
 
@@ -46,6 +49,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("recipe", nargs="?", metavar="RECIPE", help="name of a recipe, or .py file")
     parser.add_argument("--list", action="store_true", help="list the recipes")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE",
+        help="an option of the recipe's data set (--list shows them); may be repeated",
+    )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="seed of the training (default: 0)")
     parser.add_argument("--cell", choices=CELLS, help="recurrent cell (default: the recipe's)")
     parser.add_argument("--units", type=int, help="units of every recurrent layer")
@@ -86,7 +93,7 @@ def main(args: argparse.Namespace) -> int:
         raise TrainingError(
             f"recipe: expected {', '.join(recipe_names())} or a .py file, got none."
         )
-    recipe = find_recipe(args.recipe)
+    recipe = find_recipe(args.recipe).configured(_options(args.set))
     order = _order(args, recipe)
     data = recipe.load()
     outcome = produce(recipe, data, order)
@@ -95,6 +102,17 @@ def main(args: argparse.Namespace) -> int:
     else:
         _show(recipe, data, outcome)
     return 0
+
+
+def _options(given: Sequence[str]) -> dict[str, str]:
+    """Options as values by name."""
+    found: dict[str, str] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or not name or name in found:
+            raise TrainingError(f"--set: expected NAME=VALUE, each name once, got {text!r:.60}.")
+        found[name] = value
+    return found
 
 
 def _order(args: argparse.Namespace, recipe: Recipe) -> Order:
@@ -118,11 +136,17 @@ def _order(args: argparse.Namespace, recipe: Recipe) -> Order:
 def _list(as_json: bool) -> int:
     recipes = [find_recipe(name) for name in recipe_names()]
     if as_json:
-        described = [{"name": r.name, "title": r.title} | asdict(r.network) for r in recipes]
+        described = [
+            {"name": r.name, "title": r.title, "options": dict(r.options)} | asdict(r.network)
+            for r in recipes
+        ]
         print(json.dumps({"recipes": described}))
         return 0
     rows = [(r.name, _size(r.network), r.title) for r in recipes]
     print("\n".join(table(["recipe", "network", "task"], rows)))
+    for recipe in recipes:
+        for name, meaning in recipe.options.items():
+            print(f"edgernn train {recipe.name} --set {name}=VALUE: {meaning}")
     return 0
 
 
@@ -143,10 +167,17 @@ def _record(recipe: Recipe, data: Dataset, order: Order, outcome: RecipeResult) 
         "precision": order.precision,
         "metric": data.metric,
         "scores": outcome.scores,
+        "naive": _naive(data),
+        "report": None if outcome.report is None else dict(outcome.report.record),
         "files": {
             form: {"path": str(path), "bytes": _bytes(path)} for form, path in outcome.files.items()
         },
     }
+
+
+def _naive(data: Dataset) -> dict[str, dict[str, float]]:
+    """Metrics of the rules without a model over the test part."""
+    return {name: data.score(answer, data.test) for name, answer in data.naive.items()}
 
 
 def _show(recipe: Recipe, data: Dataset, outcome: RecipeResult) -> None:
@@ -170,7 +201,10 @@ def _show(recipe: Recipe, data: Dataset, outcome: RecipeResult) -> None:
         (name, *(f"{parts[part][data.metric]:.4f}" for part in SCORED))
         for name, parts in outcome.scores.items()
     ]
+    rows += [(name, "", f"{scores[data.metric]:.4f}") for name, scores in _naive(data).items()]
     print("\n".join(table([data.metric, *SCORED], rows)))
+    if outcome.report is not None:
+        print(outcome.report.text)
     for path in outcome.files.values():
         print(f"{path}  {_bytes(path)} bytes")
 

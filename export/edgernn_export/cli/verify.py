@@ -21,8 +21,9 @@ from edgernn.container.file import load_either, load_program
 from edgernn.errors import EdgeRnnError
 from edgernn.model.formats import OperandArray
 from edgernn.model.integer_model import IntegerModel
-from edgernn.model.program_set import ProgramSet
+from edgernn.model.program_sets.program_set import ProgramSet
 from edgernn_export.calibration.files import load_streams
+from edgernn_export.verification.chunk_walk import Chunks, chunks_of, random_chunks
 from edgernn_export.verification.comparison import Verification, verify
 from edgernn_export.verification.executors import runtimes
 from edgernn_export.verification.files import EDGERNN, FileVerification, kind_of, verify_file
@@ -36,7 +37,8 @@ An .edgernn file runs on every installed back-end. Outputs and states of every s
 with the reference bit for bit. The stream is pseudo-random, or readings from a file.
 
 Several programs that share states run in a pseudo-random order; each starts from the states that
-the others have left. Use --program to check one program as a separate model.
+the others have left. Use --program to check one program as a separate model. A bidirectional
+network answers pseudo-random chunks, or the readings of --input in chunks.
 
 A .tflite or .onnx file is checked by its SHA-256 and by its golden vector in every runtime for that
 format (one vector per program). A folder of C sources is built with the compiler of this computer,
@@ -126,7 +128,19 @@ def _verified(
     return verify_file(args.file, model, stream, args.backends, tell)
 
 
-def _walk(programs: ProgramSet, args: argparse.Namespace) -> Walk:
+def _walk(programs: ProgramSet, args: argparse.Namespace) -> Walk | Chunks:
+    if programs.chunk is not None:
+        if args.input is None:
+            return random_chunks(programs, args.steps or _STEPS, args.seed)
+        names, ports = programs.programs[0].input.names, programs.programs[0].input.ports
+        streams = load_streams(args.input, names, table_options(args), ports=ports)
+        chunks = chunks_of(programs, streams, args.steps)
+        if not chunks.codes:
+            raise EdgeRnnError(
+                f"--input: expected chunks of at least {programs.chunk.min_steps} readings, got "
+                f"at most {max(map(len, streams))}. Pass longer streams."
+            )
+        return chunks
     if args.input is not None:
         raise EdgeRnnError(
             f"--input: expected --program as well, one of {', '.join(programs.names)}, got none. "

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from edgernn.model.formats import FloatArray
 
@@ -16,19 +17,65 @@ class Part:
 
     Attributes:
         x: float64 [B, T, I], physical units; each stream is run from the zero state.
-        target: float64 [B, T, O], the truth; for classes [B, T, 1], the class number.
+        target: float64 [B, T, O], the truth; for classes [B, T, 1], the class number; for tokens
+            that a decoder writes [B, U, 1], each row ended and then padded with the token 0.
         base: float64 [B, T, O], known at the step; prediction = base + model output.
         scored_from: first step that counts; the steps before it only warm the state up.
+        lengths: int64 [B], steps of each stream where they differ; those after them are padding.
+        last_only: only the last step of each stream counts.
     """
 
     x: FloatArray
     target: FloatArray
     base: FloatArray
     scored_from: int
+    lengths: npt.NDArray[np.int64] | None = None
+    last_only: bool = False
+
+    @property
+    def steps(self) -> npt.NDArray[np.int64]:
+        """Steps of each stream without padding, int64 [B]."""
+        batch, steps = self.x.shape[:2]
+        return np.full(batch, steps) if self.lengths is None else self.lengths
+
+    @property
+    def present(self) -> npt.NDArray[np.bool_]:
+        """Which steps are readings and no padding, bool [B, T]."""
+        present: npt.NDArray[np.bool_] = np.arange(self.x.shape[1]) < self.steps[:, None]
+        return present
+
+    @property
+    def counted(self) -> npt.NDArray[np.bool_]:
+        """Which steps count, bool [B, T]."""
+        step, end = np.arange(self.x.shape[1]), self.steps[:, None]
+        first = end - 1 if self.last_only else self.scored_from
+        counted: npt.NDArray[np.bool_] = (step >= first) & (step < end)
+        return counted
 
     def scored(self, tensor: FloatArray) -> FloatArray:
-        """The steps of a [B, T, ...] tensor that count."""
-        return tensor[:, self.scored_from :]
+        """The steps of a [B, T, ...] tensor that count, stream by stream: [N, ...]."""
+        return tensor[self.counted]
+
+
+def sequence_part(
+    sources: Sequence[npt.ArrayLike], tokens: Sequence[Sequence[int]], outputs: int
+) -> Part:
+    """What an encoder reads, and the tokens that a decoder is to write.
+
+    Args:
+        sources: N sequences [T_i, I]; zeros pad them.
+        tokens: N rows of tokens from 1.
+        outputs: number of tokens, the end token 0 among them.
+    """
+    arrays = [np.asarray(source, dtype=np.float64) for source in sources]
+    lengths = np.array([len(array) for array in arrays], np.int64)
+    x = np.zeros((len(arrays), int(lengths.max()), arrays[0].shape[1]))
+    target = np.zeros((len(tokens), max(map(len, tokens)) + 1, 1))
+    for row, (array, written) in enumerate(zip(arrays, tokens, strict=True)):
+        x[row, : len(array)] = array
+        target[row, : len(written), 0] = written
+    base = np.broadcast_to(np.zeros(1), (*x.shape[:2], outputs))
+    return Part(x=x, target=target, base=base, scored_from=0, lengths=lengths)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

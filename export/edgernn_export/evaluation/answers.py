@@ -13,12 +13,13 @@ from typing import Any, Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from edgernn.backends import model_backend
-from edgernn.backends.base import Stream
-from edgernn.backends.value_stream import new_stream
+from edgernn.backends import model_backend, open_model
+from edgernn.backends.base import Backend, SequenceBackend, Stream, runs_sequences
+from edgernn.backends.streams.value_stream import new_stream
 from edgernn.model.formats import FloatArray
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.interface import Rate, Window
+from edgernn_export.calibration.unmasked import unmasked
 from edgernn_export.evaluation.recording import IntArray
 from edgernn_export.float_model import float_run
 from edgernn_export.float_model.float_run import at_readings, begun
@@ -29,6 +30,10 @@ from edgernn_firmware_sim.reference.reference import Reference
 _BATCH_VALUES: Final = 1 << 18
 #: Most streams or windows that are run at a time.
 _BATCH: Final = 1024
+#: Streams that run in one call of the native backend, and from how many on; a few tell of every
+#: chunk instead.
+_AT_ONCE: Final = 64
+_FEW: Final = 4
 #: Readings of an endless stream between two calls of the progress bar.
 _CHUNK: Final = 4096
 
@@ -220,8 +225,11 @@ class IntegerNetwork:
         """Lay out the weights."""
         self._model = model
         self._interface = model.interface()
-        self._native = model_backend() == "native" and not model.input.vocabulary
+        self._native = runs_natively(model)
         self._rate = model.rate
+        backend = _endless_backend(model) if self._native and model.rate is None else None
+        #: Runs many windows or streams in one call.
+        self._together = backend if backend is not None and runs_sequences(backend) else None
 
     @property
     def outputs(self) -> int:
@@ -239,6 +247,10 @@ class IntegerNetwork:
             q_ys, _ = reference.run(*reference.begun(windows))
             tell(windows.shape[0] * windows.shape[1])
             return self._real(q_ys[:, -1])
+        if self._together is not None:
+            q_ys = np.concatenate(self._together.run_sequences(list(windows), last=True))
+            tell(windows.shape[0] * windows.shape[1])
+            return self._real(q_ys)
         stream = steps_of(self._model)
         codes = np.empty((len(windows), self.outputs), dtype=np.int16)
         for b, window in enumerate(windows):
@@ -251,6 +263,8 @@ class IntegerNetwork:
         """See `AnsweringNetwork.whole`."""
         if not self._native and self._rate is None:
             return self._in_blocks(streams, tell)
+        if self._together is not None and len(streams) >= _FEW:
+            return self._at_once(self._together, streams, tell)
         stream = steps_of(self._model)
         found = []
         for q_xs in streams:
@@ -261,6 +275,20 @@ class IntegerNetwork:
                 codes[start : start + _CHUNK] = stream.advance(chunk)
                 tell(len(chunk))
             found.append(self._real(codes))
+        return found
+
+    def _at_once(
+        self, backend: SequenceBackend, streams: Sequence[Array], tell: Tell
+    ) -> list[FloatArray]:
+        """Some streams in a call, those of about the same length."""
+        found = [np.empty((0, self.outputs))] * len(streams)
+        longest_first = sorted(range(len(streams)), key=lambda b: -len(streams[b]))
+        for start in range(0, len(streams), _AT_ONCE):
+            which = longest_first[start : start + _AT_ONCE]
+            q_ys = backend.run_sequences([streams[b] for b in which])
+            for b, codes in zip(which, q_ys, strict=True):
+                found[b] = self._real(codes)
+                tell(len(codes))
         return found
 
     def _in_blocks(self, streams: Sequence[Array], tell: Tell) -> list[FloatArray]:
@@ -280,13 +308,89 @@ class IntegerNetwork:
         return self._interface.real_outputs(codes, self._model.output.softmax)
 
 
+class MaskedNetwork:
+    """A network that takes no step at masked readings (NUMERICS.md 6.13).
+
+    Args:
+        network: runs the readings that are not masked.
+        mask: of its model.
+        first: what it answers before the first reading that is not masked, [O].
+    """
+
+    def __init__(self, network: AnsweringNetwork, mask: float, first: FloatArray) -> None:
+        """Take the network."""
+        self._network, self._mask, self._first = network, mask, first
+
+    @property
+    def outputs(self) -> int:
+        """See `AnsweringNetwork.outputs`."""
+        return self._network.outputs
+
+    def operands(self, x: FloatArray) -> Array:
+        """See `AnsweringNetwork.operands`: the readings, whose masked ones only they tell."""
+        return x
+
+    def last(self, windows: Array, tell: Tell) -> FloatArray:
+        """See `AnsweringNetwork.last`."""
+        steps = unmasked(windows, self._mask)
+        found = np.repeat(self._first[None], len(windows), axis=0)
+        counts = steps.sum(axis=1)
+        for count in np.unique(counts[counts > 0]):
+            which = np.flatnonzero(counts == count)
+            left = windows[which][steps[which]].reshape(len(which), count, -1)
+            codes = np.stack([self._network.operands(x) for x in left])
+            found[which] = self._network.last(codes, tell)
+        tell(int(np.count_nonzero(~steps)))
+        return found
+
+    def whole(self, streams: Sequence[Array], tell: Tell) -> list[FloatArray]:
+        """See `AnsweringNetwork.whole`."""
+        steps = [unmasked(x, self._mask) for x in streams]
+        left = [
+            self._network.operands(x[which])
+            for x, which in zip(streams, steps, strict=True)
+            if which.any()
+        ]
+        answered = iter(self._network.whole(left, tell) if left else [])
+        found = []
+        for which in steps:
+            ys = next(answered) if which.any() else self._first[None][:0]
+            found.append(np.concatenate([self._first[None], ys])[np.cumsum(which)])
+            tell(int(np.count_nonzero(~which)))
+        return found
+
+
+def float_network(model: FloatModel) -> AnsweringNetwork:
+    """What runs a float model."""
+    network = FloatNetwork(model)
+    if model.mask is None:
+        return network
+    first = float_run.with_softmax(model, float_run.masked_output(model))
+    return MaskedNetwork(network, model.mask, first)
+
+
+def integer_network(model: IntegerModel) -> AnsweringNetwork:
+    """What runs an integer model."""
+    network = IntegerNetwork(model)
+    if model.input.mask is None:
+        return network
+    codes = np.array(model.output.masked, np.int16)
+    first = model.interface().real_outputs(codes, model.output.softmax)
+    return MaskedNetwork(network, model.input.mask, first)
+
+
+def runs_natively(model: IntegerModel) -> bool:
+    """Whether the native backend is the fastest there is for the model."""
+    return model_backend() == "native" and not model.input.vocabulary
+
+
 def steps_of(model: IntegerModel) -> Stream:
     """A stream of the model's steps, not of its windows, on the fastest backend there is."""
-    endless = replace(model, window=None)
-    if model_backend() == "native" and not model.input.vocabulary:
-        from edgernn.backends.native import NativeBackend
+    return new_stream(_endless_backend(model))
 
-        return new_stream(NativeBackend(endless))
-    from edgernn_firmware_sim.reference.backend import ReferenceBackend
 
-    return new_stream(ReferenceBackend(endless))
+def _endless_backend(model: IntegerModel) -> Backend:
+    """The fastest backend there is for the model's steps, not for its windows."""
+    return open_model(
+        replace(model, window=None), "native" if runs_natively(model) else "reference"
+    )

@@ -14,6 +14,7 @@ from edgernn.errors import EdgeRnnError, ShapeError
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.interface import Window
 from edgernn.records.opening import TableOptions
+from edgernn_export.calibration.unmasked import unmasked
 from edgernn_export.evaluation import recording_files
 from edgernn_export.evaluation.answers import network_steps
 from edgernn_export.evaluation.judge import Judge
@@ -111,9 +112,17 @@ def evaluate(
     _check(task=task, answers=answers, horizon=horizon, worst=worst)
     if not isinstance(model, IntegerModel):
         model = _one_model(Path(model))
-    recording = _recording(
-        data, target, model.input.names, group, time, table or TableOptions(), on_missing
-    ).complete(on_missing)
+    try:
+        recording = _recording(
+            data, target, model.input.names, group, time, table or TableOptions(), on_missing
+        ).complete(on_missing)
+    except EdgeRnnError as error:
+        if model.preparation is None or type(error) is not EdgeRnnError:
+            raise
+        raise EdgeRnnError(
+            f"{str(error).rstrip('.')}. '{model.name}' records a preparation, and evaluate reads "
+            "prepared readings: make them with edgernn_export.prepare"
+        ) from error
     if recording.per_stream and horizon:
         raise EdgeRnnError(
             f"evaluate horizon: expected 0 with one target per stream, got {horizon}. Omit horizon."
@@ -144,6 +153,11 @@ def _one_model(path: Path) -> IntegerModel:
     found = load_either(path)
     if isinstance(found, IntegerModel):
         return found
+    if found.chunk is not None:
+        raise EdgeRnnError(
+            f"{path.name}: expected a model over a stream, got one that answers {found.chunk}. "
+            "Compare its answers in a session (docs/guides/bidirectional.md)."
+        )
     raise EdgeRnnError(
         f"{path.name}: expected one integer model, got the programs {', '.join(found.names)}. "
         "evaluate does not support programs. Compare their outputs in a session "
@@ -258,7 +272,10 @@ def _result(
     on_clipped = None
     if scores and run.network is not None and any(channel.share for channel in beyond):
         low, high = [c.low for c in beyond], [c.high for c in beyond]
-        inside = [np.clip(x, low, high) for x in recording.streams]
+        inside = [
+            np.where(unmasked(x, model.input.mask)[:, None], np.clip(x, low, high), x)
+            for x in recording.streams
+        ]
         found = judge.scores(answered.float_y, run.float_answers(inside, progress))
         least = judge.decides(found)
         on_clipped = None if least is None else least.kept

@@ -14,13 +14,14 @@ from edgernn.errors import EdgeRnnError
 from edgernn.model.formats import FloatArray
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.interface import Window
+from edgernn_export.calibration.unmasked import unmasked
 from edgernn_export.evaluation.answers import (
     AnsweringNetwork,
-    FloatNetwork,
-    IntegerNetwork,
     Tell,
     answer_rows,
     answers,
+    float_network,
+    integer_network,
     network_steps,
 )
 from edgernn_export.evaluation.recording import IntArray, Recording
@@ -60,15 +61,14 @@ class PairedRun:
             network=network,
             recording=recording,
             float_window=model.window if own is None else own,
-            rows=tuple(
-                answer_rows(len(x), model.window, only_last, model.rate) for x in recording.streams
-            ),
+            rows=tuple(_rows(model, x, only_last) for x in recording.streams),
         )
 
     def answered(self, progress: bool | None) -> Answered:
         """Both models' answers."""
         streams, rows = self.recording.streams, self.rows
-        integer_y = self._answers(IntegerNetwork(self.model), self.model.window, streams, progress)
+        network, name = integer_network(self.model), self.model.precision_label
+        integer_y = self._answers(network, name, self.model.window, streams, progress)
         float_y = None if self.network is None else self.float_answers(streams, progress)
         return Answered(
             stream=np.repeat(np.arange(len(rows)), [len(r) for r in rows]),
@@ -83,19 +83,32 @@ class PairedRun:
             raise EdgeRnnError(
                 "evaluate: expected a float network, got none. Pass the float model (--float)."
             )
-        return self._answers(FloatNetwork(self.network), self.float_window, streams, progress)
+        network = float_network(self.network)
+        return self._answers(network, "float", self.float_window, streams, progress)
 
     def _answers(
         self,
         network: AnsweringNetwork,
+        name: str,
         window: Window | None,
         streams: Sequence[FloatArray],
         progress: bool | None,
     ) -> FloatArray:
         steps = network_steps(streams, self.rows, window)
-        name = "float" if isinstance(network, FloatNetwork) else self.model.precision_label
         with _progress_bar(name, steps, progress) as tell:
             return answers(network, streams, self.rows, window, tell)
+
+
+def _rows(model: IntegerModel, x: FloatArray, only_last: bool) -> IntArray:
+    """Which readings of a stream [T, I] count.
+
+    Where every reading has an output, masked ones do not: it is the last one again.
+    """
+    rows = answer_rows(len(x), model.window, only_last, model.rate)
+    if only_last or model.window is not None:
+        return rows
+    taken: IntArray = rows[unmasked(x, model.input.mask)[rows]]
+    return taken
 
 
 @contextmanager

@@ -8,8 +8,10 @@ from typing import Final
 
 import numpy as np
 
+from edgernn.model.border.masks import masked_rows
 from edgernn.model.formats import FloatArray, OperandArray
 from edgernn.model.integer_model import IntegerModel
+from edgernn_export.calibration.unmasked import unmasked
 from edgernn_export.evaluation.answers import steps_of
 from edgernn_export.evaluation.recording import IntArray
 from edgernn_export.guards.recorded_run import (
@@ -226,6 +228,8 @@ def clipped(model: IntegerModel, streams: Sequence[FloatArray]) -> list[Clipped]
         source.offset + bounds.low * source.scale,
         source.offset + bounds.high * source.scale,
     )
+    streams = [x[unmasked(x, source.mask)] for x in streams]
+    streams = [x for x in streams if len(x)] or [source.offset[None]]
     share = clipped_shares(model, streams)
     least = np.min([x.min(axis=0) for x in streams], axis=0)
     largest = np.max([x.max(axis=0) for x in streams], axis=0)
@@ -257,13 +261,16 @@ def saturation(
     recorder = AnswerRecorder()
     reference = Reference(model, recorder)
     codes = [interface.quantize(x) for x in streams]
+    if model.window is None and model.input.mask is not None:
+        codes = [q[~masked_rows(q, interface.mask_row)] for q in codes]
+        codes = [q for q in codes if len(q)]
     steps = 0
     if model.window is not None:
         batches = _windows(model, model.window.steps, codes, rows)
     elif model.rate is not None:
         batches = _begun(model, codes)
     else:
-        batches = _stretches(model, codes)
+        batches = _stretches(model, codes) if codes else []
     for q_xs, state in batches:
         recorded_run(model, reference, recorder, q_xs, state)
         steps += q_xs.shape[0] * q_xs.shape[1]
@@ -285,11 +292,15 @@ def _spread(count: int, most: int) -> IntArray:
 def _windows(
     model: IntegerModel, steps: int, codes: Sequence[OperandArray], rows: Sequence[IntArray]
 ) -> list[Batch]:
-    """Windows that are answered, as one batch from their beginning."""
+    """Windows that are answered, from their beginning, without masked steps."""
     ends = [(b, int(end)) for b, picked in enumerate(rows) for end in picked]
     chosen = [ends[n] for n in _spread(len(ends), _STEPS // steps)]
-    windows = np.stack([codes[b][end - steps + 1 : end + 1] for b, end in chosen])
-    return [Reference(model).begun(windows)]
+    windows = [codes[b][end - steps + 1 : end + 1] for b, end in chosen]
+    by_length: dict[int, list[OperandArray]] = {}
+    for window in windows:
+        taken = window[~masked_rows(window, model.interface().mask_row)]
+        by_length.setdefault(len(taken), []).append(taken)
+    return [Reference(model).begun(np.stack(group)) for count, group in by_length.items() if count]
 
 
 def _begun(model: IntegerModel, codes: Sequence[OperandArray]) -> list[Batch]:

@@ -378,6 +378,8 @@ def _kept(graph: OpGraph, made: dict[str, Op]) -> list[Kept]:
                 parts += [op.a, op.b]
             elif isinstance(op, Scaling) and op.value == state.before:
                 found.append(Kept(state=position, constants=op.name))
+            elif isinstance(op, Scaling):  # a share of what a cell makes of its state
+                parts.append(op.value)
             elif isinstance(op, Product) and state.before in op.reads:
                 (factor,) = [v for v in op.reads if v != state.before] or [op.a]
                 other = made.get(factor.name)

@@ -23,6 +23,7 @@ from edgernn.model.merges import MergeOperation
 from edgernn_export.float_model.cell_plans import full_name
 from edgernn_export.float_model.functions.pointwise import Arithmetic, pointwise
 from edgernn_export.float_model.graph_run import FloatStep
+from edgernn_export.float_model.memories import FloatAttention, FloatMemory
 from edgernn_export.float_model.merges import FloatDelay
 from edgernn_export.float_model.model import (
     FloatCell,
@@ -241,6 +242,50 @@ def delay(layer: FloatDelay, xs: FloatArray, state: LayerState) -> tuple[Results
     return {"x": xs, "rows": ys}, (ys[-1].copy() if steps else state[0],)
 
 
+def memory(layer: FloatMemory, xs: FloatArray, state: LayerState) -> tuple[Results, LayerState]:
+    """Memory: y = the value of the newest row."""
+    for x in xs:
+        state = _appended(layer, x, state)
+    return {"x": xs, "y": xs[:, :, -layer.units :]}, state
+
+
+def _appended(layer: FloatMemory, row: FloatArray, state: LayerState) -> LayerState:
+    """The memory with a row [B, R] more, the newest first."""
+    *rows, filled = state
+    parts = [row[:, -layer.units :], *([] if layer.tied else [row[:, : layer.width]])]
+    held = [
+        np.concatenate([part, old[:, : old.shape[1] - part.shape[1]]], axis=1)
+        for part, old in zip(parts, rows, strict=True)
+    ]
+    return *held, np.concatenate([filled[:, :1], filled[:, :-1]], axis=1)
+
+
+def attention(
+    layer: FloatAttention, xs: FloatArray, state: LayerState
+) -> tuple[Results, LayerState]:
+    """Attention: y = the mean of the values by the shares p of their keys."""
+    scores, shares, ys = [], [], []
+    for x in xs:
+        if layer.appends:
+            state = _appended(layer, x[:, layer.width :], state)
+        query = x[:, None, : layer.width]
+        keys = state[0 if layer.tied else 1].reshape(len(x), layer.slots, layer.width)
+        values = state[0].reshape(len(x), layer.slots, layer.units)
+        joined = np.tanh(query + keys) if layer.score == "additive" else query * keys
+        z = joined @ layer.factor
+        filled = state[-1][:, 1:] > 0.0
+        # Of an empty memory every slot has the same share: of nothing.
+        counted = filled | ~filled.any(axis=1, keepdims=True)
+        below = np.where(counted, z, -np.inf)
+        powers = np.exp(below - below.max(axis=1, keepdims=True))
+        p = powers / powers.sum(axis=1, keepdims=True)
+        scores.append(np.where(counted, z, 0.0))
+        shares.append(p)
+        ys.append((p[:, None, :] @ values)[:, 0])
+    found = {"scores": scores, "shares": shares, "y": ys}
+    return {"x": xs, **{name: np.stack(rows) for name, rows in found.items()}}, state
+
+
 def prelu(layer: FloatPReLU, xs: FloatArray, state: LayerState) -> tuple[Results, LayerState]:
     """PReLU: y = max(x, 0) + slope min(x, 0)."""
     return {"x": xs, "y": np.maximum(xs, 0.0) + layer.slope * np.minimum(xs, 0.0)}, state
@@ -319,4 +364,6 @@ CELLS: Final[dict[type, Callable[[Any, FloatArray, LayerState], tuple[Results, L
     FloatDelay: delay,
     FloatPointwise: bent,
     FloatPReLU: prelu,
+    FloatMemory: memory,
+    FloatAttention: attention,
 }

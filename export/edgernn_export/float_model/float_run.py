@@ -13,7 +13,8 @@ import numpy as np
 
 from edgernn.errors import ShapeError, StateError
 from edgernn.model.border.coder import check_tokens
-from edgernn.model.formats import FloatArray
+from edgernn.model.border.masks import equal_to_mask
+from edgernn.model.formats import BoolArray, FloatArray
 from edgernn.model.interface import Rate
 from edgernn.model.routes import MODEL_INPUT, Route
 from edgernn_export.float_model.cells import CELLS, LayerState
@@ -23,6 +24,7 @@ from edgernn_export.float_model.model import (
     FloatDelay,
     FloatLayer,
     FloatLSTM,
+    FloatMemory,
     FloatModel,
 )
 
@@ -60,10 +62,12 @@ def with_softmax(model: FloatModel, ys: FloatArray) -> FloatArray:
 
 
 def initial_state(model: FloatModel, batch: int) -> State:
-    """What ``batch`` streams begin with: zeros, except the rows of delays."""
+    """What ``batch`` streams begin with: zeros, except rows of delays and marks of filled slots."""
     return tuple(
         (np.tile(layer.start, (batch, layer.depth)),)
         if isinstance(layer, FloatDelay)
+        else layer.initial_state(batch)
+        if isinstance(layer, FloatMemory)
         else tuple(np.zeros((batch, width)) for width in state_widths(layer))
         for layer in model.layers
     )
@@ -185,6 +189,34 @@ def _advance(
     return _fed(made, model.routes[-1]) if model.routes else values, tuple(after)
 
 
+def masked_output(model: FloatModel, observe: Observer | None = None) -> FloatArray:
+    """The output before the first reading that is not masked: recurrent layers put out zeros.
+
+    Args:
+        model: a float model with a mask.
+        observe: sees the tensors of the layers behind all states.
+
+    Returns:
+        [O] (logits where the model ends in a softmax), what Keras gives.
+    """
+    made = {MODEL_INPUT: np.zeros((1, 1, model.step_inputs))}
+    zeros = set[int]()
+    for index, (layer, route) in enumerate(zip(model.layers, model.wiring, strict=False)):
+        if isinstance(layer, RECURRENT):
+            made[index] = np.zeros((1, 1, layer.units))
+            zeros.add(index)
+            continue
+        tensors, _ = CELLS[type(layer)](layer, _fed(made, route), ())
+        made[index] = next(reversed(tensors.values()))
+        if zeros.issuperset(part.source for part in route):
+            zeros.add(index)
+            if observe is not None:
+                for name, tensor in tensors.items():
+                    observe(index, name, tensor)
+    output: FloatArray = _fed(made, model.wiring[-1])[0, 0]
+    return output
+
+
 def _fed(made: dict[int, FloatArray], route: Route) -> FloatArray:
     """What a route reads of the model's input and the layers' outputs, [T, B, ...] each."""
     parts = [made[part.source][:, :, part.start : part.start + part.width] for part in route]
@@ -193,7 +225,7 @@ def _fed(made: dict[int, FloatArray], route: Route) -> FloatArray:
 
 def state_widths(layer: FloatLayer) -> tuple[int, ...]:
     """Widths of a layer's states, in their order."""
-    if isinstance(layer, FloatCell):
+    if isinstance(layer, (FloatCell, FloatMemory)):
         return layer.state_widths
     count = 2 if isinstance(layer, FloatLSTM) else int(isinstance(layer, (*RECURRENT, FloatDelay)))
     return (layer.units,) * count
@@ -248,10 +280,21 @@ def blocks_of(model: FloatModel, rate: Rate, xs: FloatArray) -> FloatArray:
 def answers(model: FloatModel, xs: FloatArray) -> FloatArray:
     """Answers [B, A, O] to whole streams [B, T, I], each from the zero state (logits).
 
-    Those of a model without a rate are one for each reading.
+    Those of a model without a rate are one for each reading. A masked reading is no step: it is
+    answered what the one before it was.
     """
+    masked = equal_to_mask(xs, model.mask)
+    if masked.any():
+        return np.stack([_unmasked_answers(model, x, ~m) for x, m in zip(xs, masked, strict=True)])
     steps, state = begun(model, xs)
     return run(model, steps, state)[0]
+
+
+def _unmasked_answers(model: FloatModel, x: FloatArray, steps: BoolArray) -> FloatArray:
+    """Answers [T, O] to a stream [T, I] of which these readings are steps, bool [T]."""
+    ys, _ = run(model, x[None, steps])
+    spread: FloatArray = np.concatenate([masked_output(model)[None], ys[0]])[np.cumsum(steps)]
+    return spread
 
 
 def at_readings(model: FloatModel, rate: Rate, xs: FloatArray) -> FloatArray:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from edgernn.errors import ModelError, ShapeError, UnsupportedModelError
 from edgernn.model.border.channels import controls
+from edgernn.model.border.masks import checked_mask
 from edgernn.model.formats import ArrayRecord, FloatArray
 from edgernn.model.interface import Port, Rate, Window
 from edgernn.model.routes import Route, chain, check_routes
@@ -26,6 +27,7 @@ from edgernn_export.float_model.layers import (
     check_choice,
     freeze,
 )
+from edgernn_export.float_model.memories import FloatAttention, FloatMemory
 from edgernn_export.float_model.merges import FloatDelay, FloatMerge, FloatPointwise, FloatPReLU
 from edgernn_export.float_model.own_cells import FloatCell
 from edgernn_export.float_model.sharing import Shared
@@ -35,6 +37,7 @@ __all__ = [
     "LSTM_GATES",
     "MAX_RECURRENT_LAYERS",
     "RECURRENT",
+    "FloatAttention",
     "FloatCell",
     "FloatDelay",
     "FloatDense",
@@ -43,6 +46,7 @@ __all__ = [
     "FloatGRU",
     "FloatLSTM",
     "FloatLayer",
+    "FloatMemory",
     "FloatMerge",
     "FloatModel",
     "FloatPReLU",
@@ -62,6 +66,8 @@ FloatLayer = (
     | FloatEmbedding
     | FloatPointwise
     | FloatPReLU
+    | FloatMemory
+    | FloatAttention
 )
 FINAL_ACTIVATIONS = ("linear", "softmax")
 MAX_RECURRENT_LAYERS = 8
@@ -90,6 +96,8 @@ class FloatModel(ArrayRecord):
         before: [I], the values used for the readings before the stream where a step of the network
             has some; zeros where None.
         shared: which layers have the weights of one layer of the Keras model.
+        mask: a reading with all channels equal to it is no step (clause 6.13); None where every
+            reading is one.
         vocabulary: how many tokens each input channel tells apart, 0 of real ones; none where all
             are real.
         sha256: hash over structure and weights, names and units excluded: Keras numbers
@@ -112,6 +120,7 @@ class FloatModel(ArrayRecord):
     rate: Rate | None = None
     before: FloatArray | None = None
     shared: tuple[Shared, ...] = ()
+    mask: float | None = None
     vocabulary: tuple[int, ...] = field(init=False)
     sha256: str = field(init=False)
 
@@ -139,11 +148,29 @@ class FloatModel(ArrayRecord):
                 )
         sizes = vocabulary(self.layers, self.wiring, self.inputs, self.name)
         object.__setattr__(self, "vocabulary", sizes)
+        self._check_mask()
         object.__setattr__(self, "sha256", _digest(self))
+
+    def _check_mask(self) -> None:
+        try:
+            object.__setattr__(self, "mask", checked_mask(self.mask, self.vocabulary))
+        except ModelError as error:
+            raise ShapeError(f"{self.name}: {error}") from error
+        kinds = {"convolutions": FloatDelay, "attention": FloatMemory}
+        found = [
+            name
+            for name, kind in kinds.items()
+            if any(isinstance(layer, kind) for layer in self.layers)
+        ]
+        if self.mask is not None and (found or self.rate):
+            raise ShapeError(
+                f"{self.name}.mask: expected None for a network with {(found or [*kinds])[0]}, got "
+                f"{self.mask:g}: masked readings count there too"
+            )
 
     def _check_layers(self) -> None:
         recurrent = sum(isinstance(layer, RECURRENT) for layer in self.layers)
-        delayed = any(isinstance(layer, FloatDelay) for layer in self.layers)
+        delayed = any(isinstance(layer, (FloatDelay, FloatMemory)) for layer in self.layers)
         if not (recurrent or delayed) or recurrent > MAX_RECURRENT_LAYERS:
             raise UnsupportedModelError(
                 [
@@ -284,6 +311,8 @@ def _digest(model: FloatModel) -> str:
     if model.rate is not None:
         start = np.zeros(model.inputs) if model.before is None else model.before
         digest.update(f"\nrate={model.rate}\n".encode() + start.astype("<f8").tobytes())
+    if model.mask is not None:
+        digest.update(f"\nmask={model.mask.hex()}".encode())
     if model.routes:
         digest.update(f"\nroutes={_numbers(model.routes)}".encode())
     for owner, ports in (("inputs", model.input_ports), ("outputs", model.output_ports)):

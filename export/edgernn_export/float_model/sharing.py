@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -51,10 +51,10 @@ class WeightUses:
     """The uses of all weights, noted while layers are made.
 
     Attributes:
-        owner: whose weights the next layers use.
+        owner: whose weights the next layers use, and which of them where a layer has several.
     """
 
-    owner: int = 0
+    owner: Hashable = 0
     _found: dict[int, tuple[Any, WeightUse]] = field(default_factory=dict)
 
     def note(self, kind: str, use: WeightUse) -> None:

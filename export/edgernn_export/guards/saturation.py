@@ -21,7 +21,9 @@ from edgernn.graph.ops import (
     Function,
     GatedSum,
     LeakySum,
+    Op,
     Rescaling,
+    Scaling,
     Slice,
     Sum,
     Value,
@@ -59,6 +61,8 @@ _PRODUCTS: Final = 1 << 28
 _LENGTHS: Final = 4
 #: A pre-activation that saturation moves by less than this, seen through tanh(z/2), does no harm.
 _VISIBLE: Final = 2.0**-7
+#: Arguments from which on sigmoid and tanh are flat.
+_FLAT_FROM: Final = 8.0
 #: Codes that rounding alone explains.
 _ROUNDED: Final = 4
 #: Layers whose tensors are known by name.
@@ -332,12 +336,22 @@ def _flat_values(graph: OpGraph) -> frozenset[str]:
             into = isinstance(op, Activation) and op.function.bounded
             into |= isinstance(op, Curve) and op.function.flat_ends
             into |= isinstance(op, (Blend, GatedSum)) and value in _fine_gates(op)
-            passed = isinstance(op, (Slice, Sum, Rescaling)) and op.result.name in flat - shown
+            passes = isinstance(op, (Slice, Sum, Rescaling)) or _keeps_ends(op)
+            passed = passes and op.result.name in flat - shown
             if value.format == PREACTIVATION and (into or passed):
                 flat.add(value.name)
             else:
                 shown.add(value.name)
     return frozenset(flat - shown)
+
+
+def _keeps_ends(op: Op) -> bool:
+    """Whether a scaling within one format leaves saturated values where curves are flat."""
+    if not isinstance(op, Scaling) or op.value.format != op.result.format:
+        return False
+    least = np.abs(op.scale.multiplier.astype(np.float64)) * (2.0**15 / 2.0**op.scale.shift)
+    reach: FloatArray = (least - np.abs(op.scale.bias.astype(np.float64))) * PREACTIVATION.scale
+    return bool(reach.min() >= _FLAT_FROM)
 
 
 def _rectified(graph: OpGraph) -> frozenset[str]:

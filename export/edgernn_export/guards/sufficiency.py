@@ -28,7 +28,11 @@ def _readings(block: FloatArray) -> int:
 
 
 def warn_of_little(
-    blocks: Sequence[FloatArray], names: Sequence[str], *, chain: bool = True
+    blocks: Sequence[FloatArray],
+    names: Sequence[str],
+    *,
+    chain: bool = True,
+    given: Sequence[object] = (),
 ) -> None:
     """Warn of few readings, and of channels that never change.
 
@@ -36,6 +40,7 @@ def warn_of_little(
         blocks: calibration streams, [B, T, I] each.
         names: channel names I.
         chain: whether the network is one, so that structured pruning takes it.
+        given: ranges of the channels that do not depend on calibration, None where it decides.
 
     Warns:
         CalibrationWarning: one for either.
@@ -53,8 +58,10 @@ def warn_of_little(
     high = np.max([block.max(axis=(0, 1)) for block in blocks], axis=0)
     constant = [
         f"{name} always {value:g}"
-        for name, value, same in zip(names, low, low == high, strict=True)
-        if same
+        for name, value, same, known in zip(
+            names, low, low == high, given or (None,) * len(names), strict=True
+        )
+        if same and known is None
     ]
     if constant and readings > 1:
         cure = "Calibrate with streams in which these channels vary"

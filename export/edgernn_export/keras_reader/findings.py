@@ -51,11 +51,13 @@ class Context:
     Attributes:
         findings: where reasons are noted.
         keras2: the file was written by Keras 2, whose hard_sigmoid is clip(0.2 x + 0.5, 0, 1).
+        directed: the order in which a layer takes its steps is known, and need not be checked.
         rank: axes of what the layer is given, the batch among them; None where it is unknown.
     """
 
     findings: Findings
     keras2: bool
+    directed: bool = False
     rank: int | None = None
 
     @property

@@ -8,7 +8,13 @@ from typing import Any
 from edgernn_export.keras_reader.findings import Findings, class_of, owner_of
 from edgernn_export.keras_reader.graph import Call, CallResult, Given, LayerGraph
 from edgernn_export.keras_reader.layers.config import check_dtype, is_builtin
-from edgernn_export.keras_reader.states import States, refuse_own_starts, starts_of
+from edgernn_export.keras_reader.layers.readers import ATTENTION
+from edgernn_export.keras_reader.states import (
+    States,
+    read_elsewhere,
+    refuse_own_starts,
+    starts_of,
+)
 from edgernn_export.keras_reader.stored.network import StoredModel
 
 
@@ -67,7 +73,16 @@ def flat_network(model: Any, findings: Findings) -> FlatNetwork:
     if network is None:
         return flat
     starts = starts_of(flat.calls, flat.given)
-    if starts and not refuse_own_starts(flat.calls, starts, findings):
+    elsewhere = read_elsewhere(flat.calls, starts, is_attention)
+    for call in elsewhere:
+        findings.add(
+            owner_of(call.layer),
+            "attention to the steps of the stream that its query is made of",
+            "attention to another stream",
+            "Quantize it as programs, such as an encoder and a decoder, with "
+            "edgernn_export.quantize_programs or: edgernn quantize.",
+        )
+    if starts and not elsewhere and not refuse_own_starts(flat.calls, starts, findings):
         findings.add(
             owner_of(model),
             "one stream of readings",
@@ -76,7 +91,7 @@ def flat_network(model: Any, findings: Findings) -> FlatNetwork:
             "Quantize it as programs, such as an encoder and a decoder, with "
             "edgernn_export.quantize_programs or: edgernn quantize.",
         )
-    if starts:
+    if starts or elsewhere:
         return FlatNetwork()
     outputs = flat.outputs
     whole = LayerGraph(given=network.given, outputs=outputs, calls=tuple(flat.calls))
@@ -247,6 +262,11 @@ def steps_and_features(given: Given) -> tuple[int | None, ...]:
 def is_embedding(layer: Any) -> bool:
     """Whether a layer is an Embedding of Keras, alive or stored."""
     return class_of(layer) == "Embedding" and is_builtin(layer)
+
+
+def is_attention(call: Call) -> bool:
+    """Whether a call is one of attention of Keras, alive or stored."""
+    return class_of(call.layer) in ATTENTION and is_builtin(call.layer)
 
 
 def is_model(layer: Any) -> bool:

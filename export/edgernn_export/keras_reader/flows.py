@@ -60,6 +60,10 @@ class Flow:
         tokens: what embeddings alone read. The shape is that of Keras: a token may have no axis.
         padded: rows of zeros come before its first, for a convolution to use.
         grid: at which readings it has a value.
+        masked: Keras gives it the mask of the network.
+        held: at a masked step its values are those of the step before.
+        ahead: the layer of attention whose steps, except the last one, depend on later readings;
+            "" where none does.
     """
 
     route: Route
@@ -72,6 +76,9 @@ class Flow:
     tokens: bool = False
     padded: PaddingPart | None = None
     grid: Grid = Grid()
+    masked: bool = False
+    held: bool = False
+    ahead: str = ""
 
     @property
     def width(self) -> int:
@@ -128,6 +135,7 @@ class Flow:
             shape=self.shape[-1:],
             last_step_alone=self.last_step_alone or self.shape[0] != 1,
             return_sequences=False,
+            ahead="",
         )
 
 
@@ -219,7 +227,19 @@ def beside(flows: Sequence[Flow], width: int, route: Route, last: LayerPart | No
         last_step_alone=any(flow.last_step_alone for flow in flows),
         return_sequences=all(flow.return_sequences for flow in flows),
         grid=flows[0].grid,
+        ahead=next((flow.ahead for flow in flows if flow.ahead), ""),
     )
+
+
+def refuse_ahead(findings: Findings, owner: str, flow: Flow) -> None:
+    """Note that something reads all steps of attention that looks ahead."""
+    if flow.ahead and flow.shape is not None and len(flow.shape) == 2:
+        findings.add(
+            owner,
+            "steps that depend on no later readings",
+            f"those of {flow.ahead}, of which a stream has the last one alone",
+            "Call it with use_causal_mask=True, or use its last step alone, as in x[:, -1].",
+        )
 
 
 def reshaped(flow: Flow, part: ShapePart, findings: Findings) -> Flow:

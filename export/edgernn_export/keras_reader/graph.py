@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
+
+#: What attention is given by name, in the order of a call without names.
+_ATTENDING: Final = ("query", "value", "key")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -20,15 +24,15 @@ class Call:
 
     Attributes:
         layer: a layer or operation, a nested network, or an input.
-        inputs: all tensors it is given; none for an input.
+        inputs: all tensors it is given, except a mask; none for an input.
         arguments: what else it is given, by name.
-        masked: a tensor among its inputs is a mask.
+        mask: the mask that it is given.
     """
 
     layer: Any
     inputs: tuple[CallResult, ...] = ()
     arguments: dict[str, Any] | None = None
-    masked: bool = False
+    mask: CallResult | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -41,6 +45,7 @@ class Given:
         dtype: name of a type, "sparse float32" and the like for types that are not dense.
         name: of the input; "" where it has none.
         tokens: embeddings read it.
+        last_step_alone: it is of the last step, where there are others.
     """
 
     tensor: CallResult
@@ -48,6 +53,7 @@ class Given:
     dtype: str
     name: str = ""
     tokens: bool = False
+    last_step_alone: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -134,10 +140,24 @@ def _tensor(tensor: Any, calls: dict[tuple[int, int], Call]) -> CallResult:
     key = (id(operation), node_index)
     if key not in calls:
         node = operation._inbound_nodes[node_index]
-        masked = _has_tensor(node.arguments.kwargs.get("mask"))
-        calls[key] = Call(layer=operation, arguments=_arguments(node), masked=masked)
-        calls[key].inputs = tuple(_tensor(given, calls) for given in node.input_tensors)
+        masks = _tensors_of(node.arguments.kwargs.get("mask"))
+        calls[key] = Call(layer=operation, arguments=_arguments(node))
+        given = node.arguments.kwargs
+        named = [given[name] for name in tensor_order(given)]
+        calls[key].inputs = tuple(
+            _tensor(one, calls) for one in _tensors_of([node.arguments.args, named])
+        )
+        calls[key].mask = _tensor(masks[0], calls) if masks else None
     return CallResult(call=calls[key], index=index)
+
+
+def tensor_order(names: Collection[str]) -> list[str]:
+    """Names of arguments in the order in which a call lists its tensors, without that of its mask.
+
+    Attention is given its tensors by name in any order.
+    """
+    rest = sorted(name for name in names if name not in (*_ATTENDING, "mask"))
+    return [*(name for name in _ATTENDING if name in names), *rest]
 
 
 def _arguments(node: Any) -> dict[str, Any]:
@@ -148,6 +168,11 @@ def _arguments(node: Any) -> dict[str, Any]:
 
 
 def _has_tensor(value: Any) -> bool:
+    return bool(_tensors_of(value))
+
+
+def _tensors_of(value: Any) -> list[Any]:
+    """All tensors in a nested value."""
     import keras
 
-    return any(isinstance(item, keras.KerasTensor) for item in keras.tree.flatten(value))
+    return [item for item in keras.tree.flatten(value) if isinstance(item, keras.KerasTensor)]

@@ -12,7 +12,7 @@ from edgernn.model.merges import MergeOperation
 from edgernn.model.routes import MODEL_INPUT, Route, RoutePart
 from edgernn_export.float_model.model import FloatDelay, FloatLayer, FloatMerge
 from edgernn_export.keras_reader.findings import Findings
-from edgernn_export.keras_reader.flows import Flow
+from edgernn_export.keras_reader.flows import Flow, refuse_ahead
 from edgernn_export.keras_reader.layers.layer_parts import (
     DepthwisePart,
     MergePart,
@@ -143,8 +143,9 @@ def _delay(
 
 
 def check_every_step(findings: Findings, owner: str, flow: Flow, axes: int) -> None:
-    """Note a layer that is given the last step alone."""
+    """Note a layer that is given the last step alone, or steps that look ahead."""
     shape = flow.shape
+    refuse_ahead(findings, owner, flow)
     if flow.last_step_alone or (shape and len(shape) != axes):
         findings.add(
             owner,

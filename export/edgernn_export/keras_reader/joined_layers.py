@@ -22,6 +22,7 @@ from edgernn_export.float_model.model import (
     FloatDense,
     FloatEmbedding,
     FloatLayer,
+    FloatMemory,
     FloatMerge,
     FloatPointwise,
     FloatPReLU,
@@ -36,6 +37,7 @@ from edgernn_export.keras_reader.flows import (
     fold_back,
     fold_into,
     in_one,
+    refuse_ahead,
     reshaped,
     side_by_side,
     unknown,
@@ -66,6 +68,7 @@ from edgernn_export.keras_reader.layers.layer_parts import (
     SlopesPart,
     UnknownPart,
 )
+from edgernn_export.keras_reader.masking.masks import Masks
 
 
 def _name(part: LayerPart) -> str:
@@ -83,14 +86,16 @@ class JoinedLayers:
         routes: what each of them reads.
         grids: at which readings each of them has a value.
         recurrent: number of recurrent layers, refused ones included.
-        delays: number of layers that hold rows for convolutions.
+        delays: number of layers that hold rows, for convolutions or attention.
         stateful: of the Keras model.
         steps: readings the first layer with a state takes, None for any number.
         given_steps: readings the inputs have, None for any number.
         uses: whose weights the layers have.
+        masks: which readings are no steps.
     """
 
     findings: Findings
+    masks: Masks
     layers: list[FloatLayer] = field(default_factory=list)
     routes: list[Route] = field(default_factory=list)
     grids: list[Grid] = field(default_factory=list)
@@ -188,17 +193,20 @@ class JoinedLayers:
         if self._behind_softmax or not any(flow.softmax for flow in flows):
             return
         self._behind_softmax = True
-        self.findings.add(
-            owner,
-            "softmax as the last layer",
-            "a layer after the softmax",
-            "Build the model up to the softmax and compute the remaining layers outside it.",
-        )
+        cure = "Build the model up to the softmax and compute the remaining layers outside it."
+        self.findings.add(owner, "softmax as the last layer", "a layer after the softmax", cure)
+
+    def held(self, layer: FloatMemory, route: Route, flow: Flow) -> Route:
+        """Add a layer with a memory, at the steps of one of the flows that it reads."""
+        if self.recurrent + self.delays == 0:
+            self.steps = (flow.shape or (None,))[0] if flow.grid == Grid() else self.given_steps
+        self.delays += 1
+        return self._put(layer, route, flow.grid)
 
     def finish(self, owner: str, outputs: Sequence[Flow]) -> None:
         """Note what only the whole model shows."""
         for flow in outputs:
-            unpadded(flow, self.findings)
+            refuse_ahead(self.findings, owner, unpadded(flow, self.findings))
             if flow.pending is not None:
                 self._refuse_scale(flow, flow.pending)
         if not self.recurrent + self.delays or self.recurrent > MAX_RECURRENT_LAYERS:
@@ -226,7 +234,6 @@ class JoinedLayers:
         return [self.layers[index] for index in kept], routes, kept
 
     def _put_at(self, grid: Grid) -> Put:
-        """Adds layers that have values at these readings."""
         return partial(self._put, grid=grid)
 
     def _put(self, layer: FloatLayer, route: Route, grid: Grid) -> Route:
@@ -256,6 +263,7 @@ class JoinedLayers:
             softmax=flow.softmax,
             last_step_alone=flow.last_step_alone,
             return_sequences=flow.return_sequences,
+            ahead=flow.ahead,
         )
         return self._after_recurrent(flow, made, part) if isinstance(part, RecurrentPart) else made
 

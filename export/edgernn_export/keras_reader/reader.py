@@ -19,6 +19,7 @@ from edgernn_export.keras_reader.flat_network import (
     FlatNetwork,
     check_arguments,
     flat_network,
+    is_attention,
     is_embedding,
     is_model,
     steps_and_features,
@@ -29,11 +30,14 @@ from edgernn_export.keras_reader.joined_layers import JoinedLayers
 from edgernn_export.keras_reader.layers.merging import is_joining, joined
 from edgernn_export.keras_reader.layers.operations import is_operation, read_operation
 from edgernn_export.keras_reader.layers.readers import (
+    ATTENTION,
     JOINING,
     READERS,
     is_shape_only,
     read_layer,
 )
+from edgernn_export.keras_reader.masking.masks import Masks, is_masking
+from edgernn_export.keras_reader.memories import attended, refuse_stateful
 from edgernn_export.keras_reader.source import configuration_of, open_model
 from edgernn_export.keras_reader.unrolled import late_windows, unrolled
 
@@ -151,6 +155,7 @@ def float_model(
         return_sequences=all(flow.return_sequences for flow in outputs),
         stateful=made.stateful or network.states_given,
         steps=made.steps,
+        mask=made.masks.value,
     )
 
 
@@ -168,21 +173,32 @@ def read_calls(
     flows = _inputs(network)
     shapes = [flow.shape for flow in flows.values() if flow.shape is not None]
     steps = [shape[0] for shape in shapes if len(shape) == 2]
-    made = JoinedLayers(findings=findings, given_steps=steps[0] if steps else None)
+    made = JoinedLayers(
+        findings=findings, given_steps=steps[0] if steps else None, masks=Masks(findings=findings)
+    )
     keepers: set[int] = set()
     for call in network.calls:
         given = [_result(tensor, flows, findings) for tensor in call.inputs]
-        if not is_operation(call.layer):
+        if not is_operation(call.layer) and not is_attention(call):
             check_arguments(call, findings)
-        flows[id(call)] = _called(call, given, made, network, context)
+        if is_masking(call.layer) and len(given) == 1:
+            made.masks.begin(call.layer, given[0], network.given)
+            given = [replace(given[0], masked=True)]
+        flow = _called(call, given, made, network, context)
+        flows[id(call)] = made.masks.after(call, given, flow)
         if getattr(call.layer, "stateful", False):
             _refuse_shared_state(call, keepers, findings)
     for layer in network.beside:
-        if class_of(layer) not in JOINING and not is_model(layer) and not is_operation(layer):
+        several = class_of(layer) in (*JOINING, *ATTENTION)
+        if not several and not is_model(layer) and not is_operation(layer):
             read_layer(layer, context)
     outputs = [_result(tensor, flows, findings) for tensor in network.outputs]
     if network.outputs:
         made.finish(owner_of(model), outputs)
+        for call in network.calls:
+            made.masks.check_call(call)
+        made.masks.finish(outputs, network.names)
+        refuse_stateful(made, owner_of(model))
         _check_outputs(model, network, outputs, findings)
     return made, outputs, flows
 
@@ -200,7 +216,12 @@ def _inputs(network: FlatNetwork) -> dict[int, Flow]:
         if shape is not None and given.tokens and len(given.shape or ()) == 1:
             shape = shape[:1]
         route = (RoutePart(source=MODEL_INPUT, start=start, width=width),)
-        flows[id(given.tensor.call)] = Flow(route=route, shape=shape, tokens=given.tokens)
+        flows[id(given.tensor.call)] = Flow(
+            route=route,
+            shape=shape,
+            tokens=given.tokens,
+            last_step_alone=given.last_step_alone,
+        )
         start += width
     return flows
 
@@ -220,6 +241,8 @@ def _called(
         return unknown(owner_of(layer))
     if is_joining(call):
         return joined(call, given, made, context)
+    if is_attention(call):
+        return attended(call, given, made, context)
     states = network.states
     known = not given or class_of(layer) in READERS
     if known and len(given) != 1 and not (states and states.takes(call)):

@@ -49,7 +49,7 @@ def starts_of(calls: Sequence[Call], given: Sequence[Given]) -> list[Start]:
     inputs = {id(entry.tensor.call) for entry in given}
     found = []
     for call in calls:
-        extra = () if call.masked else call.inputs[1:]
+        extra = call.inputs[1:]
         if len(extra) == state_count(call.layer) and not all(
             id(tensor.call) in inputs for tensor in extra
         ):
@@ -81,6 +81,32 @@ def stream_of(calls: Sequence[Call], starts: Sequence[Start]) -> Callable[[Call]
             if (id(call), id(tensor)) not in begun:
                 root[find(tensor.call)] = find(call)
     return find
+
+
+def read_elsewhere(
+    calls: Sequence[Call], starts: Sequence[Start], attends: Callable[[Call], bool]
+) -> list[Call]:
+    """The calls of attention whose keys and values are those of another stream than its query.
+
+    Args:
+        calls: of the network.
+        starts: what some of them begin with.
+        attends: whether a call is one of attention.
+    """
+    given = [
+        Start(call=call, state=k, tensor=tensor)
+        for call in calls
+        if attends(call)
+        for k, tensor in enumerate(call.inputs[1:])
+        if tensor is not call.inputs[0]  # an input that attends to itself
+    ]
+    stream = stream_of(calls, [*starts, *given])
+    found: list[Call] = []
+    for one in given:
+        apart = stream(one.tensor.call) != stream(one.call)
+        if apart and not any(one.call is call for call in found):
+            found.append(one.call)
+    return found
 
 
 def refuse_own_starts(calls: Sequence[Call], starts: Sequence[Start], findings: Findings) -> bool:

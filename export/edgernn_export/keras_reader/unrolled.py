@@ -23,6 +23,7 @@ from edgernn_export.float_model.model import (
     FloatDenseRows,
     FloatEmbedding,
     FloatLayer,
+    FloatMemory,
     FloatMerge,
     FloatPointwise,
     FloatPReLU,
@@ -87,7 +88,7 @@ def unrolled(
         return plain
     before = _before(layers, routes, inputs, owner, findings)
     steps = _Steps(layers, routes, grids, output, late, inputs)
-    if not any(isinstance(layer, (*RECURRENT, FloatDelay)) for layer in steps.made):
+    if not any(isinstance(layer, (*RECURRENT, FloatDelay, FloatMemory)) for layer in steps.made):
         findings.add(
             owner,
             "a layer with a state or a convolution that reads earlier steps",
@@ -116,10 +117,11 @@ def _can_be(
     """Note what cannot be done in steps."""
     good = True
     for layer, grid in zip(layers, grids, strict=True):
-        if isinstance(layer, RECURRENT) and grid != output:
+        if isinstance(layer, (*RECURRENT, FloatMemory)) and grid != output:
             findings.add(
                 f"layer '{layer.name}'",
-                f"recurrent layers with a value at the readings that have an output ({output})",
+                f"recurrent layers and attention with a value at the readings that have an output "
+                f"({output})",
                 f"one with a value {grid}",
                 "Move strides, pooling and padding='valid' before all recurrent layers, or "
                 "train with strides=1 and padding='causal'.",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -33,6 +33,7 @@ from edgernn_export.calibration.ranges import RangeMethod
 from edgernn_export.calibration.statistics import Calibration, calibrate, readings_of
 from edgernn_export.calibration.stream_kind import StreamError, endless_error, window_error
 from edgernn_export.calibration.streams import as_streams, as_windows, streams_sha256
+from edgernn_export.calibration.unmasked import hold_masked, without_masked
 from edgernn_export.float_model.float_run import Progress
 from edgernn_export.float_model.model import FloatDelay, FloatLayer, FloatMerge, FloatModel
 from edgernn_export.guards.departure import departure
@@ -49,6 +50,7 @@ from edgernn_export.quantizer.narrowing.kept_inputs import (
     free_layers,
     with_kept_input,
 )
+from edgernn_export.quantizer.program_sets.plans import FixedInput
 from edgernn_export.quantizer.states.storage import check_states, storage_of
 from edgernn_export.quantizer.states.storage import settings as state_settings
 from edgernn_export.quantizer.states.wide_layers import quantize_state
@@ -60,6 +62,7 @@ from edgernn_export.quantizer.value_layers import (
 )
 from edgernn_export.quantizer.weight_storage import settings
 from edgernn_export.quantizer.weights.bits import ModelBits
+from edgernn_firmware_sim.reference.reference import Reference
 
 #: Calibrations longer than this show a progress bar.
 _PROGRESS_STEPS: Final = 2000
@@ -78,8 +81,11 @@ class CalibratedModel:
         rewindowed: of one that gets windows of another length, what these change.
         handed: positions of the layers with whose outputs states of other programs begin.
         longest_steps: after which states are reset in use; None where they never are.
+        fixed: what a code of each input channel is worth; None where calibration says it.
         checked: the part of the calibration streams that `concerns` runs an integer model over,
             [B, T, I] each.
+        memories: exponents of keys and values that other programs append, by position of the layer
+            that reads them.
     """
 
     model: FloatModel
@@ -91,6 +97,8 @@ class CalibratedModel:
     rewindowed: StreamError | None = None
     handed: frozenset[int] = frozenset()
     longest_steps: int | None = None
+    fixed: FixedInput | None = None
+    memories: Mapping[int, tuple[int, int]] = field(default_factory=dict)
 
     @staticmethod
     def of(
@@ -100,6 +108,7 @@ class CalibratedModel:
         progress: bool | None,
         window: Window | None = None,
         on_missing: str = "raise",
+        ranges: Sequence[object] = (),
     ) -> CalibratedModel:
         """Run the calibration streams as the model will run.
 
@@ -110,6 +119,7 @@ class CalibratedModel:
             progress: as for `quantize`.
             window: what the integer model will answer; None for an endless stream.
             on_missing: as for `quantize`.
+            ranges: of the channels where they are given, else None; () for no given range.
         """
         given = as_streams(
             calibration,
@@ -118,10 +128,18 @@ class CalibratedModel:
             ports=model.input_ports,
             on_missing=on_missing,
         )
-        warn_of_little(given, model.input_names, chain=not model.routes)
+        warn_of_little(
+            without_masked(given, model.mask),
+            model.input_names,
+            chain=not model.routes,
+            given=ranges,
+        )
         blocks = given if window is None else [as_windows(given, window)]
+        blocks = without_masked(blocks, model.mask)
         made_for = window or model.window
-        endless = None if made_for is None else endless_error(model, given, made_for)
+        # What an endless stream changes depends on where masked readings are.
+        compares = made_for is not None and model.mask is None
+        endless = endless_error(model, given, made_for) if compares and made_for else None
         with _progress_bar(blocks, progress) as bar:
             statistics = calibrate(
                 model,
@@ -130,6 +148,8 @@ class CalibratedModel:
                 spread=method is not RangeMethod.MINMAX,
                 windows=window is not None,
             )
+        if model.mask is not None:
+            hold_masked(model, statistics)
         return CalibratedModel(
             model=model,
             statistics=statistics,
@@ -138,7 +158,7 @@ class CalibratedModel:
             window=window,
             longest_steps=None if window is None else window.steps,
             endless=endless,
-            rewindowed=None if window is None else window_error(model, given, window),
+            rewindowed=window_error(model, given, window) if compares and window else None,
         )
 
     def quantize(
@@ -173,6 +193,8 @@ class CalibratedModel:
         model = self.model
         given = by_channel(plan.given_ranges, model)
         input_spec = _input_spec(model, self.statistics, plan, given)
+        if self.fixed is not None:
+            input_spec = replace(input_spec, scale=self.fixed.scale, offset=self.fixed.offset)
         layers, scale, contexts, kept = self._layers(plan, bits, input_spec, joined)
         bits = {**bits, **{c.name: c.weight_bits for c in contexts if c.weight_bits is not None}}
         made = IntegerModel(
@@ -207,6 +229,9 @@ class CalibratedModel:
             routes=model.routes,
             rate=_rate(model, plan, input_spec),
         )
+        if model.mask is not None:
+            output = replace(made.output, masked=Reference(made).masked_output())
+            made = replace(made, input=replace(made.input, mask=model.mask), output=output)
         return Built(model=made, contexts=contexts, kept=kept)
 
     def _layers(
@@ -217,7 +242,7 @@ class CalibratedModel:
         wiring = model.wiring
         readings = 1 if model.rate is None else model.rate.readings
         feeds = {MODEL_INPUT: Feed.of_input(precision, input_spec, readings)}
-        apart = _row_by_row(model)
+        apart = _row_by_row(model, plan.compared)
         free = free_layers(bits)
         made: list[Layer] = []
         contexts: list[LayerContext] = []
@@ -234,6 +259,7 @@ class CalibratedModel:
                 per_row_output=index in apart,
                 reads_input=reads_input(wiring[index]),
                 handed=index in self.handed,
+                memory=self.memories.get(index),
                 feed=Feed.of_route(feeds, wiring[index]),
                 plan=plan,
                 calibration=self.statistics,
@@ -322,12 +348,13 @@ def _rate(model: FloatModel, plan: Plan, input_spec: InputSpec) -> Rate | None:
     return replace(model.rate, start=tuple(int(code) for code in start))
 
 
-def _row_by_row(model: FloatModel) -> frozenset[int]:
+def _row_by_row(model: FloatModel, compared: frozenset[int]) -> frozenset[int]:
     """The layers whose rows may have separate scales, as their readers allow.
 
-    A merge does, and the output unless a softmax compares; a delay where all do that read it.
+    A merge does, and the output unless a softmax or a decision compares; a delay where all do that
+    read it.
     """
-    layers, logits = model.layers, _logits(model)
+    layers, logits = model.layers, _logits(model, compared)
     taking = {len(layers), *(i for i, layer in enumerate(layers) if isinstance(layer, FloatMerge))}
     found = set()
     for index in reversed(range(len(layers))):
@@ -338,12 +365,13 @@ def _row_by_row(model: FloatModel) -> frozenset[int]:
     return frozenset(found)
 
 
-def _logits(model: FloatModel) -> frozenset[int]:
-    """The layers whose outputs a softmax compares, on one scale for that."""
+def _logits(model: FloatModel, decided: frozenset[int]) -> frozenset[int]:
+    """The layers whose outputs a softmax or a decision compares, on one scale for that."""
     ports = model.output_ports
     if not ports:
         ports = (Port(name="", width=model.outputs, softmax=model.final_activation == "softmax"),)
-    compared = [port.softmax for port in ports for _ in range(port.width)]
+    softmax = [port.softmax for port in ports for _ in range(port.width)]
+    compared = [own or number in decided for number, own in enumerate(softmax)]
     found, at = set(), 0
     for part in model.wiring[-1]:
         if any(compared[at : at + part.width]):

@@ -133,7 +133,11 @@ class Feed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Choices that hold for the whole model."""
+    """Choices that hold for the whole model.
+
+    Attributes:
+        compared: numbers of the outputs that a decision compares, which have one scale therefore.
+    """
 
     precision: Precision
     method: RangeMethod
@@ -142,6 +146,7 @@ class Plan:
     sparse: str
     given_ranges: GivenRanges | None
     state: States = "auto"
+    compared: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +160,7 @@ class LayerContext:
         reads_input: it reads only the model's input.
         rows: how many rows follow one another in its tensors.
         handed: a state begins with its output, whose scale is therefore a power of two.
+        memory: exponents of the keys and values that another program appends to its memory.
     """
 
     name: str
@@ -168,6 +174,7 @@ class LayerContext:
     calibration: Calibration
     rows: int = 1
     handed: bool = False
+    memory: tuple[int, int] | None = None
     _codes: dict[Source, Int16Array] = field(default_factory=dict, init=False)
     _moments: dict[tuple[Source, ...], Moments] = field(default_factory=dict, init=False)
     _maps: dict[str, RealMap] = field(default_factory=dict, init=False)

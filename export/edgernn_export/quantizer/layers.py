@@ -59,6 +59,7 @@ from edgernn_export.quantizer.layer_context import (
     STATE_HEADROOM,
     LayerContext,
 )
+from edgernn_export.quantizer.memories import MEMORIES
 from edgernn_export.quantizer.own_cells import quantize_cell
 from edgernn_export.quantizer.value_layers import merge_output_scale, quantize_delay, quantize_merge
 from edgernn_export.quantizer.weights.bits import Matrices, matrices_of
@@ -250,6 +251,7 @@ QUANTIZERS: Final[dict[type, Callable[[LayerContext, Any], Layer]]] = {
     FloatDelay: quantize_delay,
     FloatPointwise: quantize_pointwise,
     FloatPReLU: quantize_prelu,
+    **MEMORIES,
 }
 
 

@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, cast
 
+from edgernn.adapt.adaptation import Adaptation
+from edgernn.decide.decisions import Decisions
 from edgernn.errors import QuantizationError
+from edgernn.model.border.symbols import Symbols, check_symbols
 from edgernn.model.formats import Precision, PrecisionName
 from edgernn.model.integer_model import IntegerModel
+from edgernn.prepare.preparation import Preparation
 from edgernn_export.calibration.frames import named_by_frame
-from edgernn_export.calibration.input_ranges import GivenRanges, by_channel, check_given
+from edgernn_export.calibration.input_ranges import GivenRanges, by_channel
 from edgernn_export.calibration.ranges import RangeMethod, RangeMethodName
 from edgernn_export.calibration.stream_kind import StreamKind, choose_window, report_stream
+from edgernn_export.calibration.surroundings import (
+    bound_surroundings,
+    compared_outputs,
+    measured,
+)
 from edgernn_export.float_model.model import FloatModel
+from edgernn_export.float_model.program_sets.chunks import FloatChunks
 from edgernn_export.quantizer.calibrated_model import CalibratedModel
-from edgernn_export.quantizer.layer_context import Plan
 from edgernn_export.quantizer.layers import layer_names, weight_matrices
 from edgernn_export.quantizer.narrowing.kept_inputs import kept_bits
-from edgernn_export.quantizer.states.storage import States, check_states, check_storage
+from edgernn_export.quantizer.program_sets.plans import make_plan
+from edgernn_export.quantizer.states.storage import States, check_states
 from edgernn_export.quantizer.weight_storage import check_sparse, parse_precision
 from edgernn_export.quantizer.weights.bits import bits_by_layer, check_scales
-
-OPERAND_SCALES: Final = ("auto", "common", "separate")
 
 
 def quantize(
@@ -44,6 +51,7 @@ def quantize(
     stream: StreamKind = "auto",
     window: int | None = None,
     hop: int | None = None,
+    max_steps: int | None = None,
     on_missing: str = "raise",
     input_names: Sequence[str] | None = None,
     input_units: Sequence[str] | None = None,
@@ -51,12 +59,16 @@ def quantize(
     output_units: Sequence[str] | None = None,
     name: str | None = None,
     seeds: Sequence[tuple[str, int]] = (),
+    preparation: Preparation | None = None,
+    decisions: Decisions | None = None,
+    symbols: Symbols | Sequence[str] | None = None,
+    adaptation: Adaptation | None = None,
     progress: bool | None = None,
 ) -> IntegerModel:
     """Quantize a trained network to integers.
 
     Args:
-        source: a `keras.Model`, a path Keras can load, or a `FloatModel`.
+        source: a `keras.Model`, a path Keras can load, a `FloatModel`, or `FloatChunks`.
         calibration: representative real streams, [T, I], [B, T, I] or a list of [T_i, I], in
             physical units; data frames are [T, I]. Instead of one array, a mapping of them by the
             names of the channels, or of the inputs where there are several. Each stream runs from
@@ -92,6 +104,8 @@ def quantize(
             "auto": what the network was made for (`FloatModel.window`).
         window: readings T in a window; default those that the network's input takes.
         hop: readings between one answer and the next, of a window model; default 1.
+        max_steps: of a network that reads its steps backward, too: most steps of a chunk. Default
+            those that its input takes, or those of the longest chunk of the calibration.
         on_missing: what a NaN or infinite value in calibration does: "raise" refuses it, "hold"
             gives the channel its last value, "skip" leaves the reading out.
         input_names: channel names; default those of the model, or of the columns of a data frame
@@ -102,11 +116,18 @@ def quantize(
         name: model name and stem of exported files; default the stem of ``source`` where that is a
             path, else the float model's name.
         seeds: (purpose, seed) pairs for the provenance.
+        preparation: how raw readings become readings of the model; recorded in it. Calibration
+            holds prepared streams, as `edgernn_export.prepare` gives them.
+        decisions: what is decided from the outputs; recorded in the model, with what they must know
+            of the calibration data.
+        symbols: the text of every token of the only input of tokens; recorded in the model.
+        adaptation: how a head learns on the device to correct the outputs; recorded in the model.
         progress: show a progress bar on stderr when calibration is long; None where stderr is a
             terminal.
 
     Returns:
-        The integer model, proven free of overflow.
+        The integer model, proven free of overflow. Of a network that reads its steps backward, such
+        as a bidirectional one, a `ProgramSet` of passes over a chunk (`program_sets.chunks`).
 
     Raises:
         UnsupportedModelError: the network uses something edgernn does not execute.
@@ -117,10 +138,14 @@ def quantize(
             cannot have them; sparse weights where none have 8 bits; ranges or seeds that are not
             pairs.
         RangeRefused: a state left its coarsest format in calibration.
-        ModelError: "always" for a product of more than 256 tiles of columns.
+        ModelError: "always" for a product of more than 256 tiles of columns, or symbols of another
+            vocabulary.
         ShapeError: the number of names or units does not fit.
         ReadingError: calibration has a value that is not a token of its channel.
         OverflowRefused: an accumulator could overflow.
+        DeclarationError: a preparation with other channels than the inputs of the network,
+            decisions about channels that it does not have, symbols that are empty or not distinct,
+            or an adaptation that the network cannot have.
 
     Warns:
         StreamKindWarning: nothing says whether the network was made for windows, or it is run in
@@ -136,10 +161,42 @@ def quantize(
             were requested or the layer does not support wide states.
     """
     operands, default_bits = parse_precision(precision)
+    _check_seeds(seeds)
+    if not isinstance(source, FloatModel) and _is_chunked(source):
+        labels = {
+            "input_names": input_names,
+            "input_units": input_units,
+            "output_names": output_names,
+            "output_units": output_units,
+        }
+        refuse_endless(stream, window, hop, preparation, decisions, adaptation)
+        return _chunked(
+            source,
+            labels,
+            calibration,
+            precision,
+            name=name,
+            max_steps=max_steps,
+            range_method=range_method,
+            input_range=input_range,
+            operand_scales=operand_scales,
+            common_loss_db=common_loss_db,
+            weight_bits=weight_bits,
+            sparse=sparse,
+            state=state,
+            on_missing=on_missing,
+            seeds=seeds,
+        )
+    if max_steps is not None:
+        raise QuantizationError(
+            "quantize max_steps: expected None for a network that reads forward only, got "
+            f"{max_steps!r:.40}. Omit it; for windows, pass window."
+        )
     plan = make_plan(
         operands, range_method, operand_scales, common_loss_db, sparse, input_range, state
     )
-    _check_seeds(seeds)
+    if preparation is not None and input_names is None:
+        input_names = preparation.channels
     model = read_source(
         source,
         input_names=input_names,
@@ -153,55 +210,86 @@ def quantize(
     check_scales(bits, operand_scales)
     chosen = choose_window(model, stream, window, hop)
     model = named_by_frame(model, calibration)
-    by_channel(plan.given_ranges, model)
-    calibrated = CalibratedModel.of(model, calibration, plan.method, progress, chosen, on_missing)
+    ranges = by_channel(plan.given_ranges, model)
+    around = bound_surroundings(model, preparation, decisions)
+    plan = dataclasses.replace(plan, compared=compared_outputs(around[1]))
+    texts = symbols if symbols is None or isinstance(symbols, Symbols) else Symbols(tuple(symbols))
+    check_symbols(texts, model.vocabulary)
+    calibrated = CalibratedModel.of(
+        model, calibration, plan.method, progress, chosen, on_missing, ranges
+    )
     report_stream(model, chosen, calibrated.endless, calibrated.rewindowed, progress is not False)
     integer = calibrated.quantize(plan, bits, name or _default_name(source, model), seeds)
     for concern in (*kept_bits(bits, integer), *calibrated.concerns(plan, integer)):
         warnings.warn(concern, stacklevel=2)
-    return integer
+    if not any((*around, texts, adaptation)):
+        return integer
+    return dataclasses.replace(
+        integer,
+        symbols=texts,
+        preparation=around[0],
+        decisions=around[1] and measured(around[1], calibration, model, on_missing),
+        adaptation=adaptation and adaptation.bound(integer),
+    )
 
 
-def make_plan(
-    precision: Precision,
-    method: str | RangeMethod = "minmax",
-    scales: str = "auto",
-    loss_db: float = 0.5,
-    sparse: str = "auto",
-    given_ranges: GivenRanges | None = None,
-    state: States = "auto",
-) -> Plan:
-    """The choices of `quantize` that hold for all layers.
+def _is_chunked(source: Any) -> bool:
+    """Whether a network reads its steps backward, too."""
+    if isinstance(source, FloatChunks):
+        return True
+    from edgernn_export.keras_reader.program_sets.passes import has_passes
+
+    return has_passes(source)
+
+
+def _chunked(
+    source: Any,
+    labels: dict[str, Sequence[str] | None],
+    *args: Any,
+    name: str | None,
+    **options: Any,
+) -> IntegerModel:
+    """The passes of a network; a set, which static types do not tell from a model."""
+    from edgernn_export.keras_reader.program_sets.passes import read_passes
+    from edgernn_export.quantizer.program_sets.chunks import quantize_chunks
+
+    if name is None and isinstance(source, (str, os.PathLike)):
+        name = Path(source).stem
+    chunks = source if isinstance(source, FloatChunks) else read_passes(source, labels=labels)
+    return cast("IntegerModel", quantize_chunks(chunks, *args, name=name, **options))
+
+
+def refuse_endless(
+    stream: StreamKind,
+    window: int | None = None,
+    hop: int | None = None,
+    preparation: Preparation | None = None,
+    decisions: Decisions | None = None,
+    adaptation: Adaptation | None = None,
+) -> None:
+    """Refuse what a network cannot do that reads its steps backward, too.
 
     Raises:
-        QuantizationError: an unknown range method, scale choice or storage of states, or a loss
-            below 0.
+        QuantizationError: names the option, and what works instead.
     """
-    if method not in [*RangeMethod, *(member.value for member in RangeMethod)]:
-        wanted = ", ".join(repr(member.value) for member in RangeMethod)
+    if stream != "auto" or window is not None or hop is not None:
         raise QuantizationError(
-            f"quantize range_method: expected one of {wanted}, got {method!r:.40}."
+            "quantize: expected no stream, window or hop for a network that reads its steps "
+            f"backward, got {stream!r:.20}, {window!r:.20} and {hop!r:.20}. A stream has no last "
+            "step to begin at: omit them and pass chunks of up to max_steps (--max-steps), or "
+            "train without Bidirectional and go_backwards and run that network step by step."
         )
-    if scales not in OPERAND_SCALES:
+    if preparation is not None or decisions is not None:
         raise QuantizationError(
-            f"quantize operand_scales: expected one of {', '.join(map(repr, OPERAND_SCALES))}, "
-            f"got {scales!r}."
+            "quantize: expected no preparation and no decisions for a network that answers whole "
+            "chunks, got one. Prepare the readings before you cut them into chunks, and decide "
+            "from the answers outside the model."
         )
-    if not isinstance(loss_db, (int, float)) or not 0 <= loss_db < math.inf:
+    if adaptation is not None:
         raise QuantizationError(
-            f"quantize common_loss_db: expected a finite number >= 0, got {loss_db!r}."
+            "quantize: expected no adaptation for a network that answers whole chunks, got one. A "
+            "head learns along an endless stream: omit it."
         )
-    if not isinstance(state, Mapping):
-        check_storage(state)
-    return Plan(
-        precision=precision,
-        method=RangeMethod(method),
-        operand_scales=scales,
-        common_loss_db=loss_db,
-        sparse=sparse,
-        given_ranges=check_given(given_ranges),
-        state=state,
-    )
 
 
 def _check_seeds(seeds: Any) -> None:

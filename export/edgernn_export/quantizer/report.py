@@ -15,6 +15,7 @@ from edgernn.model.formats import FloatArray
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.routes import before_states
 from edgernn_export.calibration.streams import as_streams, as_windows
+from edgernn_export.calibration.unmasked import without_masked
 from edgernn_export.float_model.float_run import batches, begun, run, stretch_steps
 from edgernn_export.float_model.model import FloatModel
 from edgernn_export.guards.recorded_run import (
@@ -178,6 +179,8 @@ def quantization_report(
     given = blocks
     if integer_model.window is not None:
         blocks = [_few(as_windows(blocks, integer_model.window, "report"))]
+    blocks = without_masked(blocks, integer_model.input.mask, "report")
+    given = without_masked(given, integer_model.input.mask, "report")
     tensors = compared_tensors(integer_model)
     tap = _Tap({n: recorded_parts(integer_model.layers[i], n) for n, (i, *_) in tensors.items()})
     reference, interface = Reference(integer_model, tap), integer_model.interface()
@@ -231,7 +234,7 @@ def quantization_report(
         input_clip_rate=tuple(clipped_shares(integer_model, given).tolist()),
         proofs=prove(integer_model),
         steps=taken,
-        windows=None if integer_model.window is None else len(blocks[0]),
+        windows=None if integer_model.window is None else sum(map(len, blocks)),
         wide=tuple(layer.name for layer in integer_model.layers if layer.is_wide),
         curves=curve_reports(integer_model),
     )

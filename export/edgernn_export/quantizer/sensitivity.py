@@ -18,7 +18,8 @@ from edgernn.model.integer_model import IntegerModel
 from edgernn_export.calibration.stream_kind import StreamKind, choose_window, report_stream
 from edgernn_export.quantizer.calibrated_model import CalibratedModel
 from edgernn_export.quantizer.layers import weight_matrices
-from edgernn_export.quantizer.quantizer import make_plan, read_source
+from edgernn_export.quantizer.program_sets.plans import make_plan
+from edgernn_export.quantizer.quantizer import read_source
 from edgernn_export.quantizer.report import TensorReport, quantization_report
 from edgernn_export.quantizer.weight_storage import parse_precision
 from edgernn_export.quantizer.weights.bits import (
@@ -122,7 +123,7 @@ def scan(
         name: model name; default that of the float model.
         progress: show a progress bar on stderr when calibration is long; None where stderr is a
             terminal.
-        plan: further arguments of `quantize.make_plan`.
+        plan: further arguments of `plans.make_plan`.
         stream: as for `quantize`.
         window: as for `quantize`.
         hop: as for `quantize`.

@@ -139,7 +139,7 @@ def measure(model: IntegerModel, place: Hardware, steps: int = STEPS) -> Cost:
         EmulationError: the firmware cannot be built, faults, or links what it must not.
         BackendMismatch: a value of the firmware is not that of the reference.
     """
-    sources = write_c(model, golden_vector(model))
+    sources = write_c(model, golden_vector(model), network_only=True)
     codes = probe_codes(model, steps, _SEED)
     try:
         with _folder() as folder:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import Any
 
+from edgernn.errors import TrainingError
 from edgernn.model.integer_model import IntegerModel
 from edgernn_export.datasets import Dataset
 from edgernn_export.search.space import Configuration
@@ -26,6 +27,11 @@ from edgernn_export.training.networks import repeatable_keras
 def _task(source: str) -> tuple[Recipe, Dataset]:
     """A recipe and its data, read once in a process; the validation part is never learnt."""
     recipe = find_recipe(source)
+    if recipe.method is not None:
+        raise TrainingError(
+            f"search: expected a recipe of one stream, got {recipe.name}, whose model is several "
+            f"programs. Train it at the sizes you want: edgernn train {source} --units 64"
+        )
     return replace(recipe, training=replace(recipe.training, keep="best")), recipe.load()
 
 

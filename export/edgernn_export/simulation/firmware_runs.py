@@ -85,4 +85,4 @@ class FirmwareRuns:
 def _sources(model: IntegerModel) -> Iterator[tuple[dict[str, bytes], Path]]:
     """Generated C, and a folder to build it in."""
     with tempfile.TemporaryDirectory(prefix="edgernn-simulate-") as folder:
-        yield write_c(model, golden_vector(model)), Path(folder)
+        yield write_c(model, golden_vector(model), network_only=True), Path(folder)

@@ -10,7 +10,7 @@ from typing import Final
 from edgernn.errors import EdgeRnnError, ImageTooLargeError
 from edgernn.model.formats import OperandArray
 from edgernn.model.integer_model import IntegerModel
-from edgernn.model.program_set import ProgramSet
+from edgernn.model.program_sets.program_set import ProgramSet
 from edgernn_export.simulation.firmware_runs import FirmwareRuns, StageProgress
 from edgernn_export.writers.file_formats import probe_codes
 from edgernn_firmware_sim.cli.simulation_report import ProgramsReport, SimulationReport
@@ -182,7 +182,7 @@ def _together(programs: ProgramSet, reports: tuple[SimulationReport, ...]) -> Pr
     fit = needs(
         board,
         flash_bytes=known["weights_bytes"],
-        ram_bytes=known["state_bytes"],
+        ram_bytes=report.ram_bytes,
         measured=False,
     )
     return replace(report, fit=fit)

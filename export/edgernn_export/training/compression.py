@@ -48,9 +48,34 @@ class PruningPlan:
 PRUNING: Final = PruningPlan()
 
 
-def calibration(data: Dataset) -> FloatArray:
-    """Streams for the quantizer, float64 [B, T, I]: train streams, begun as they are in use."""
+def calibration(data: Dataset) -> FloatArray | Sequence[FloatArray]:
+    """Streams for the quantizer: train streams, begun as they are in use.
+
+    Returns:
+        float64 [B, T, I], or a list of [T_i, I] where the streams differ in length.
+    """
     return data.calibration()
+
+
+def quantizer_options(recipe: Recipe, network: Any, data: Dataset) -> dict[str, Any]:
+    """Arguments of `quantize` for a recipe's network, without its streams and its precision.
+
+    A network that reads its streams backward, too, answers chunks of up to the longest stream.
+
+    Args:
+        recipe: what the network learnt.
+        network: a keras.Model.
+        data: the recipe's data set.
+    """
+    from edgernn_export.keras_reader.program_sets.passes import has_passes
+
+    known = recipe.input_range
+    ranges = known(data) if callable(known) else known
+    options = data.labels() | {"name": recipe.name, "input_range": ranges}
+    if has_passes(network):
+        parts = (data.train, data.validation, data.test)
+        return options | {"max_steps": max(int(part.steps.max()) for part in parts)}
+    return options | {"stream": recipe.stream}
 
 
 def pruning_callback(
@@ -137,15 +162,11 @@ def train_integers(
 
     data = recipe.load() if data is None else data
     task = "classes" if data.classes else "values"
-    quantizer = data.labels() | {
-        "name": recipe.name,
-        "progress": False,
-        "input_range": recipe.input_range,
-        "stream": "endless",  # recipes are scored so
-    } | options  # fmt: skip
+    quantizer = quantizer_options(recipe, network, data) | {"progress": False} | options
+    whole = not recipe.training.equal_lengths  # else the batches are made on the way
 
     def learner(student: Any) -> Any:
-        return distiller_class()(student, network, task=task, alpha=alpha, precompute=True)
+        return distiller_class()(student, network, task=task, alpha=alpha, precompute=whole)
 
     model, result = train(
         recipe,
@@ -199,7 +220,10 @@ def distill(
         TrainingError: a setting is refused, or no epoch may be kept.
     """
     data = recipe.load() if data is None else data
-    given: dict[str, Any] = {"task": "classes" if data.classes else "values", "precompute": True}
+    given: dict[str, Any] = {
+        "task": "classes" if data.classes else "values",
+        "precompute": not recipe.training.equal_lengths,
+    }
 
     def learner(student: Any) -> Any:
         return distiller_class()(student, teacher, **(given | options))

@@ -11,12 +11,11 @@ from typing import Any
 from edgernn.errors import TrainingError
 from edgernn_export.datasets import Dataset
 from edgernn_export.training.best_weights import Keeper, keep_best_class
+from edgernn_export.training.carried_states import carrying, reset_callback
 from edgernn_export.training.evaluation import evaluate
-from edgernn_export.training.fit_arrays import training_data, updates
-from edgernn_export.training.networks import loss_of, repeatable_keras
+from edgernn_export.training.fit_arrays import fit_arguments, updates
+from edgernn_export.training.networks import clipping, loss_of, repeatable_keras
 from edgernn_export.training.recipe import Network, Recipe, Training
-
-_CLIP_NORM = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,14 +99,27 @@ def train(
         plan = replace(plan, keep="best")
     recipe = replace(recipe, training=plan)
     size = None if start is not None else network or recipe.network
+    if recipe.method is not None:
+        if size is None or learner is not None or callbacks:
+            raise TrainingError(
+                f"recipe {recipe.name}: expected no start, learner or callbacks, which its method "
+                "of training does not take, got one. Omit it."
+            )
+        return recipe.method.train(recipe, seed, data=data, network=size, progress=progress)
     keras = repeatable_keras(seed)
     model = start if size is None else recipe.build(recipe, size, data)
+    carried = plan.carry_state and learner is None
     fitted = model if learner is None else learner(model)
+    if carried:
+        fitted = carrying(model, plan.batch)
+        callbacks = [*callbacks, reset_callback(fitted)]
     batches = updates(recipe, data)
     schedule = keras.optimizers.schedules.CosineDecay(plan.learning_rate, batches)
     fitted.compile(
         optimizer=keras.optimizers.AdamW(
-            schedule, weight_decay=plan.weight_decay, clipnorm=_CLIP_NORM
+            schedule,
+            weight_decay=plan.weight_decay,
+            **clipping(plan.clip_norm, plan.clip_value),
         ),
         loss=loss_of(data, plan),
     )
@@ -123,13 +135,19 @@ def train(
         progress=progress,
     )
     begin_s = time.perf_counter()
-    _fit(fitted, recipe, data, [*callbacks, keeper])
+    fitted.fit(
+        **fit_arguments(recipe, data, model, seed),
+        epochs=plan.epochs,
+        callbacks=[*callbacks, keeper],
+        verbose=0,
+        shuffle=not carried,
+    )
     return model, TrainingResult(
         recipe=recipe.name,
         network=size,
         seed=seed,
         epochs=plan.epochs,
-        best_epoch=_best_epoch(recipe, keeper),
+        best_epoch=best_epoch(recipe, keeper),
         metric=data.metric,
         validation=keeper.best,
         start_validation=keeper.start,
@@ -148,15 +166,12 @@ def _plan(plan: Training, epochs: int | None, learning_rate: float | None) -> Tr
     )
 
 
-def _fit(fitted: Any, recipe: Recipe, data: Dataset, callbacks: Sequence[Any]) -> None:
-    x, y = training_data(recipe, data)
-    plan = recipe.training
-    fitted.fit(
-        x, y, batch_size=plan.batch, epochs=plan.epochs, callbacks=list(callbacks), verbose=0
-    )
+def best_epoch(recipe: Recipe, keeper: Keeper) -> int:
+    """The epoch that a training kept.
 
-
-def _best_epoch(recipe: Recipe, keeper: Keeper) -> int:
+    Raises:
+        TrainingError: none may be kept.
+    """
     if keeper.best_epoch is None:
         raise TrainingError(
             f"recipe {recipe.name}: expected an epoch with a finite metric after the callbacks "

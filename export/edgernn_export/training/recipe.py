@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Final
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from edgernn.errors import TrainingError
 from edgernn_export.calibration.input_ranges import GivenRanges
-from edgernn_export.compress.checks import is_whole
+from edgernn_export.compress.checks import is_real, is_whole
 from edgernn_export.datasets import Dataset
-from edgernn_export.training.networks import build_network
+from edgernn_export.training.networks import CELLS, build_network, clipping
 
-CELLS: Final = ("SimpleRNN", "LSTM", "GRU")
+if TYPE_CHECKING:
+    from edgernn.model.formats import PrecisionName
+    from edgernn_export.calibration.stream_kind import StreamKind
+    from edgernn_export.datasets import Part
+    from edgernn_export.training.loop import TrainingResult
+    from edgernn_export.training.pipeline import Produced, Report
+
 #: Which epoch's weights a training keeps.
 KEEPS: Final = ("best", "last")
 
@@ -22,7 +29,8 @@ class Network:
     """The size of a network.
 
     Attributes:
-        cell: "SimpleRNN", "LSTM" or "GRU".
+        cell: one of `networks.CELLS`: "SimpleRNN", "LSTM", "GRU", "FastRNN", "FastGRNN", "CfC" (for
+            data sets with the elapsed time), or a registered cell such as "linear_recurrence".
         units: of every recurrent layer.
         layers: recurrent layers, one after the other.
 
@@ -57,9 +65,20 @@ class Training:
         window_steps: length of the windows that forecasts are trained on, each from the zero state;
             None takes the train streams whole.
         stride_steps: steps between the starts of two windows.
-        loss_from: first step of a window that counts.
+        loss_from: first step of a window, or of a whole stream, that counts in a forecast.
+        equal_lengths: a batch holds streams of one length only, without padding: for networks that
+            read their streams backward, too, or answer once for each stream. Without it, streams
+            of unequal length are padded at the end, and padded steps do not count.
+        linear_from: of forecasts: errors beyond this many standard deviations of the target count
+            linearly (Huber loss). A small number forecasts the median, a large one the mean.
+        carry_state: windows of a stream follow one another: each begins with the state that the one
+            before left (truncated BPTT). The train streams are cut into ``batch`` rows, and
+            ``stride_steps`` has no effect. With a ``learner``, as in distillation, each window
+            begins with the zero state.
         keep: "best": the epoch that is best by the validation part. "last": the last epoch; the
             validation part has nothing to choose then and is learnt like the train part.
+        clip_norm: largest norm of the gradient of each weight matrix; None does not clip.
+        clip_value: largest value of each element of a gradient, instead of ``clip_norm``.
 
     Raises:
         TrainingError: a number out of its range, or an unknown ``keep``.
@@ -73,7 +92,12 @@ class Training:
     window_steps: int | None = None
     stride_steps: int = 1
     loss_from: int = 0
+    equal_lengths: bool = False
+    linear_from: float = 2.0
+    carry_state: bool = False
     keep: str = "best"
+    clip_norm: float | None = 1.0
+    clip_value: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse settings that no training has."""
@@ -85,11 +109,46 @@ class Training:
         check_count("training batch", self.batch)
         check_count("training stride_steps", self.stride_steps)
         check_rate(self.learning_rate)
+        clipping(self.clip_norm, self.clip_value)
+        if not is_real(self.linear_from) or self.linear_from <= 0.0:
+            raise TrainingError(
+                f"training linear_from: expected a number above 0, got {self.linear_from!r:.40}."
+            )
+        if self.carry_state and self.window_steps is None:
+            raise TrainingError(
+                "training window_steps: expected a number with carry_state, got None."
+            )
         if self.window_steps is not None and not 0 <= self.loss_from < self.window_steps:
             raise TrainingError(
                 f"training loss_from: expected a step of the window 0..{self.window_steps - 1}, "
                 f"got {self.loss_from}."
             )
+
+
+class Method(Protocol):
+    """How recipes learn whose model is no single stream: `training.programs` has one."""
+
+    def train(
+        self,
+        recipe: Recipe,
+        seed: int,
+        *,
+        data: Dataset,
+        network: Network,
+        progress: bool | None,
+    ) -> tuple[Any, TrainingResult]:
+        """Train the network of a recipe, as `edgernn_export.training.train` does."""
+
+    def quantized(
+        self, recipe: Recipe, network: Any, data: Dataset, precision: PrecisionName, seed: int
+    ) -> Any:
+        """The integer model or the programs of a trained network."""
+
+    def evaluate(self, model: Any, data: Dataset, part: Part) -> dict[str, float]:
+        """Metrics of a float or integer model, or of its file, over a part."""
+
+    def naive(self, data: Dataset) -> dict[str, dict[str, float]]:
+        """Metrics of rules without a model over the test part, by their names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,16 +162,46 @@ class Recipe:
         network: its size, where nothing else is asked.
         training: see `Training`.
         build: makes the untrained Keras model of a recipe, a network size and its data.
-        input_range: known ranges of readings, as for `quantize`; None leaves them to calibration.
+        input_range: known ranges of readings, as for `quantize`, or a function of the data set that
+            gives them; None leaves them to calibration.
+        options: what ``load`` takes, by name: what it says, for `edgernn train --set`.
+        stream: how the network is quantized: "endless", or "window" where it answers windows of
+            readings and the streams of its data are such windows.
+        report: makes what `edgernn train` shows and writes in addition, after the scores; None for
+            nothing.
+        method: how it is trained, quantized and scored; None where the model is one stream.
     """
 
     name: str
     title: str
-    load: Callable[[], Dataset]
+    load: Callable[..., Dataset]
     network: Network
     training: Training
     build: Callable[[Recipe, Network, Dataset], Any] = field(default=build_network)
-    input_range: GivenRanges | None = None
+    input_range: GivenRanges | Callable[[Dataset], GivenRanges] | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    stream: StreamKind = "endless"
+    report: Callable[[Produced], Report] | None = None
+    method: Method | None = None
+
+    def configured(self, values: Mapping[str, str]) -> Recipe:
+        """The recipe with options of its data set.
+
+        Args:
+            values: texts by the names of `options`.
+
+        Raises:
+            TrainingError: the recipe has no such option.
+        """
+        for name in values:
+            if name not in self.options:
+                known = ", ".join(self.options) or "no options"
+                raise TrainingError(
+                    f"recipe {self.name}: expected options among {known}, got {name!r:.40}."
+                )
+        if not values:
+            return self
+        return replace(self, load=functools.partial(self.load, **values))
 
 
 def check_count(owner: str, value: Any) -> None:
@@ -125,11 +214,13 @@ def check_count(owner: str, value: Any) -> None:
         raise TrainingError(f"{owner}: expected a whole number >= 1, got {value!r:.40}.")
 
 
-def check_rate(value: float) -> None:
+def check_rate(value: Any) -> None:
     """Refuse learning rates that cannot be one.
 
     Raises:
         TrainingError: the value is refused.
     """
-    if not 0.0 < value <= 1.0:
-        raise TrainingError(f"training learning_rate: expected a number in (0, 1], got {value!r}.")
+    if not is_real(value) or not 0.0 < value <= 1.0:
+        raise TrainingError(
+            f"training learning_rate: expected a number in (0, 1], got {value!r:.40}."
+        )

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 import edgernn
-from edgernn.backends.collected_streams import unmasked
-from edgernn.backends.value_stream import new_stream
+from edgernn.backends.streams.collected_streams import unmasked
+from edgernn.backends.streams.value_stream import new_stream
 from edgernn.errors import EdgeRnnError, FormatError
 from edgernn.model.formats import Int16Array, OperandArray
 from edgernn.model.integer_model import IntegerModel
@@ -68,6 +68,9 @@ static int stream(void)
     int16_t y[{upper}_OUTPUTS] = {{0}};
     memset(&state, 0xA5, sizeof state); /* init must write all that a step reads */
     {prefix}_init(&state);
+#if defined({upper}_MASKED)
+    {prefix}_masked_output(y);
+#endif
     while (fread(x, sizeof x[0], {upper}_INPUTS, stdin) == {upper}_INPUTS) {{
         unsigned char answered = 1;
 #if defined({upper}_WINDOW_STEPS) || defined({upper}_RATE_READINGS)

@@ -20,7 +20,8 @@ from edgernn.errors import EdgeRnnError, FormatError
 from edgernn.install import hint
 from edgernn.model.formats import OperandArray
 from edgernn.model.integer_model import IntegerModel
-from edgernn.model.program_set import ProgramInterfaces, ProgramSet
+from edgernn.model.program_sets.program_set import ProgramInterfaces, ProgramSet
+from edgernn_export.verification.chunk_walk import Chunks
 from edgernn_export.verification.comparison import (
     FAILED,
     NOT_INSTALLED,
@@ -142,7 +143,7 @@ def kind_of(path: Path) -> str:
 def verify_file(
     path: Path,
     model: IntegerModel | ProgramSet | None = None,
-    stream: OperandArray | Walk | None = None,
+    stream: OperandArray | Walk | Chunks | None = None,
     runtimes: Sequence[str] | None = None,
     progress: Tell | None = None,
 ) -> FileVerification:
@@ -152,7 +153,8 @@ def verify_file(
         path: the file or folder.
         model: the integer model, or the set of programs, that it should be of; None checks the
             golden vectors alone.
-        stream: operand codes [T, I], with a model; a walk, with programs.
+        stream: operand codes [T, I], with a model; a walk or chunks, with
+            programs.
         runtimes: distributions to run, all by default.
         progress: told the name of what runs next.
 
@@ -212,14 +214,14 @@ def verify_file(
 
 def _streamed(
     model: IntegerModel | ProgramSet,
-    stream: OperandArray | Walk | None,
+    stream: OperandArray | Walk | Chunks | None,
     names: Sequence[str],
     kind: str,
     file: Path,
     tell: Tell,
 ) -> Verification | None:
     """The runtimes compared with the reference, if there is a stream."""
-    if isinstance(model, ProgramSet) and isinstance(stream, Walk):
+    if isinstance(model, ProgramSet) and isinstance(stream, (Walk, Chunks)):
         files = {kind: dict.fromkeys(model.names, file)}
         return verify_programs(model, stream, names, tell, files=files)
     if isinstance(model, IntegerModel) and isinstance(stream, np.ndarray):
@@ -284,7 +286,7 @@ def _found(golden: Sequence[RuntimeOutcome], stream: Verification | None) -> tup
 def _verify_c(
     path: Path,
     model: IntegerModel | ProgramSet | None,
-    stream: OperandArray | Walk | None,
+    stream: OperandArray | Walk | Chunks | None,
     tell: Tell,
 ) -> FileVerification:
     sources = c_sources(path)

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgernn.model.program_set import ProgramSet
+from edgernn.model.program_sets.program_set import ProgramSet
+from edgernn_export.verification.chunk_walk import Chunks
 from edgernn_export.verification.comparison import Verification, compared, outcome_of
 from edgernn_export.verification.executors import (
     REFERENCE,
@@ -28,13 +29,21 @@ class ProgramVerification(Verification):
     Attributes:
         program_steps: steps of each program, by name.
         beginnings: how often a program began, with what others had left.
+        chunks: how many chunks all passes answered; 0 for programs over an endless stream.
     """
 
     program_steps: tuple[tuple[str, int], ...]
     beginnings: int
+    chunks: int = 0
 
     def heading(self) -> str:
         """What was compared, for people."""
+        if self.chunks:
+            passes = ", ".join(name for name, _ in self.program_steps)
+            return (
+                f"{self.model} {self.precision}, {self.chunks} chunks, {self.steps} steps of the "
+                f"passes {passes}, all outputs compared"
+            )
         steps = ", ".join(f"{name} {count}" for name, count in self.program_steps)
         return (
             f"{self.model} {self.precision}, {self.steps} steps ({steps}) and "
@@ -44,7 +53,7 @@ class ProgramVerification(Verification):
 
 def verify_programs(
     programs: ProgramSet,
-    walk: Walk,
+    walk: Walk | Chunks,
     runtimes: Sequence[str] | None = None,
     progress: Callable[[str], None] | None = None,
     files: Mapping[str, Mapping[str, Path]] | None = None,
@@ -53,7 +62,7 @@ def verify_programs(
 
     Args:
         programs: the set.
-        walk: beginnings and steps.
+        walk: beginnings and steps, or chunks for the passes of a set.
         runtimes: distributions to run, all by default; the reference always runs.
         progress: told the name of what runs next.
         files: of the programs, by backend and program; only those backends run, with these files.
@@ -102,6 +111,7 @@ def verify_programs(
         file_bytes=tuple(sizes.items()),
         program_steps=tuple(walk.steps.items()),
         beginnings=walk.beginnings,
+        chunks=len(walk.codes) if isinstance(walk, Chunks) else 0,
     )
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from edgernn.errors import EdgeRnnError
 from edgernn.model.formats import Int16Array, OperandArray
-from edgernn.model.program_set import ProgramSet
+from edgernn.model.program_sets.program_set import ProgramSet
 from edgernn.session.program_session import ProgramSession
 from edgernn_export.writers.file_formats import probe_codes
 

@@ -12,11 +12,13 @@ import numpy as np
 
 from edgernn.backends import open_backend
 from edgernn.backends.base import Backend
-from edgernn.backends.collected_streams import unmasked
-from edgernn.backends.value_stream import new_stream, step_stream
+from edgernn.backends.streams.collected_streams import unmasked
+from edgernn.backends.streams.value_stream import new_stream, step_stream
 from edgernn.errors import EdgeRnnError
-from edgernn.model.program_set import ProgramSet
+from edgernn.model.program_sets.program_set import ProgramSet
+from edgernn.session.chunk_session import ChunkSession
 from edgernn.session.program_session import ProgramSession
+from edgernn_export.verification.chunk_walk import Chunks, answered
 from edgernn_export.verification.program_walk import Walk, walked
 
 
@@ -66,7 +68,7 @@ def _run_codes(backend: Backend, job: dict[str, Any]) -> None:
 
 
 def _take_walk(job: dict[str, Any], options: dict[str, str]) -> None:
-    """Write the outputs and states of a walk over programs that share states."""
+    """Write what a walk over programs gives, or passes over chunks."""
     files: dict[str, str] = job["files"]
     several = len(set(files.values())) < len(files)
     backends = {
@@ -76,8 +78,13 @@ def _take_walk(job: dict[str, Any], options: dict[str, str]) -> None:
         for name, path in files.items()
     }
     interfaces = ProgramSet.load(job["set"]).interfaces()
-    with ProgramSession(interfaces, backends) as session:
-        q_ys, q_states, step_us = walked(session, Walk.load(Path(job["walk"])))
+    if interfaces.chunk is not None:
+        with ChunkSession(interfaces, backends) as session:
+            q_ys, q_states, step_us = answered(session, Chunks.load(Path(job["walk"])))
+        np.savez(job["out"], q_ys=q_ys, q_states=q_states, step_us=np.float64(step_us))
+        return
+    with ProgramSession(interfaces, backends) as walking:
+        q_ys, q_states, step_us = walked(walking, Walk.load(Path(job["walk"])))
     np.savez(job["out"], q_ys=q_ys, q_states=q_states, step_us=np.float64(step_us))
 
 

@@ -14,7 +14,7 @@ from edgernn.errors import EdgeRnnError
 from edgernn.model.affine import Term8, Term16
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.layers import Layer
-from edgernn.model.program_set import ProgramSet
+from edgernn.model.program_sets.program_set import ProgramSet
 from edgernn.model.storage import Storage
 from edgernn_export.writers.c.packages import COptions, open_c_writer
 from edgernn_export.writers.c.programs.package import write_programs
@@ -57,6 +57,7 @@ def export(
     prefix: str | None = None,
     core: str | None = None,
     amalgamate: bool = False,
+    network_only: bool = False,
 ) -> dict[str, Path]:
     """Write a model in several file formats.
 
@@ -78,6 +79,7 @@ def export(
         core: of `edgernn targets`, say "cortex-m4": C includes only the kernels of this core;
             default, or "host": those of every core.
         amalgamate: C as one source and one header, and a self-test to add or to leave out.
+        network_only: C without the layers of the model's preparation and decisions.
 
     Returns:
         The path of each format's file or folder; of a set's .onnx files, of the directory.
@@ -85,8 +87,15 @@ def export(
     Raises:
         EdgeRnnError: an unknown format, or none; a package, prefix or core that is unknown or
             without C, or amalgamation without C.
+        UnsupportedModelError: C cannot hold all of the model's preparation and decisions.
     """
-    options = COptions(package=package, prefix=prefix, core=core, amalgamate=amalgamate)
+    options = COptions(
+        package=package,
+        prefix=prefix,
+        core=core,
+        amalgamate=amalgamate,
+        network_only=network_only,
+    )
     written = export_files(model, directory, formats, name=name, options=options)
     return {wanted: entry.path for wanted, entry in written.items()}
 
@@ -177,6 +186,8 @@ def _writers(formats: Sequence[str], stem: str, options: COptions) -> dict[str, 
 def _first_given(options: COptions) -> str:
     if options.core is not None:
         return "a core"
+    if options.network_only:
+        return "the network alone"
     return "amalgamation" if options.amalgamate else "a package or a prefix"
 
 

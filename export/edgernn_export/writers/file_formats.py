@@ -15,7 +15,7 @@ from edgernn.errors import EdgeRnnError
 from edgernn.model.formats import OperandArray
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.interface import Golden
-from edgernn.model.program_set import ProgramSet
+from edgernn.model.program_sets.program_set import ProgramSet
 from edgernn_firmware_sim.reference.reference import Reference
 
 #: One file, or the files of a folder by name.

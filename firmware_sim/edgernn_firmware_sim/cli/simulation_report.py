@@ -10,7 +10,8 @@ from edgernn.cli.text_tables import text_table
 from edgernn.container.memory import weight_memory
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.interface import answers_text
-from edgernn.model.program_set import ProgramSet
+from edgernn.model.program_sets.passes import buffer_bytes
+from edgernn.model.program_sets.program_set import ProgramSet
 from edgernn_firmware_sim.emulator import Emulation
 from edgernn_firmware_sim.targets import Board, Core
 from edgernn_firmware_sim.targets.advice import Advice, Need
@@ -197,7 +198,15 @@ class ProgramsReport:
     def known(self) -> dict[str, int]:
         """Bytes that all programs need together; shared parts count once."""
         weights = weight_memory(self.programs.layers).total_bytes
-        return {"weights_bytes": weights, "state_bytes": self.programs.state_bytes}
+        known = {"weights_bytes": weights, "state_bytes": self.programs.state_bytes}
+        if self.programs.chunk is not None:
+            known["buffer_bytes"] = buffer_bytes(self.programs)
+        return known
+
+    @property
+    def ram_bytes(self) -> int:
+        """State, and the buffers between the passes of a chunk."""
+        return self.programs.state_bytes + buffer_bytes(self.programs)
 
     @property
     def passed(self) -> bool:
@@ -225,10 +234,19 @@ class ProgramsReport:
         rows = [
             ("weights", f"{self.known['weights_bytes']:,} bytes"),
             ("state", f"{self.known['state_bytes']:,} bytes"),
+            *self._buffers(),
             *((f"{need.memory} of board", need.sentence()) for need in self.fit),
         ]
         heading = f"{self.programs.name}: {len(self.reports)} programs together, shared parts once"
         return "\n".join([heading, *text_table(rows, "<16", "<")])
+
+    def _buffers(self) -> Rows:
+        """What passes over a chunk keep for later ones."""
+        plan = self.programs.chunk
+        if plan is None:
+            return []
+        size = buffer_bytes(self.programs)
+        return [("buffers", f"{size:,} bytes between passes, for {plan.max_steps:,} steps")]
 
 
 def unit_of(model: IntegerModel) -> str:

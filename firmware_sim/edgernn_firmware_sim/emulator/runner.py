@@ -10,8 +10,8 @@ from typing import Final
 import numpy as np
 
 from edgernn.backends.base import State
-from edgernn.backends.collected_streams import unmasked
-from edgernn.backends.value_stream import new_stream
+from edgernn.backends.streams.collected_streams import unmasked
+from edgernn.backends.streams.value_stream import new_stream
 from edgernn.errors import EmulationError, ShapeError
 from edgernn.model.formats import Int16Array, OperandArray
 from edgernn.model.integer_model import IntegerModel
@@ -76,6 +76,29 @@ class Emulation:
     def ram_bytes(self) -> int:
         """State, scratch and the stack that the model can need."""
         return self.struct_bytes + max(self.stack_bytes, self.static_stack_bytes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirmwareRun:
+    """What the harness wrote, and what QEMU counted.
+
+    Attributes:
+        output: outputs and state after each step, one behind another.
+        instructions: see `Emulation`, also for those below.
+        work: by class and function.
+        sizes: of the linked model.
+        struct_bytes: of its state struct.
+        stack_bytes: most that one step used.
+        static_stack_bytes: most that any step can use.
+    """
+
+    output: bytes
+    instructions: StepCounts
+    work: Work
+    sizes: ImageSizes
+    struct_bytes: int
+    stack_bytes: int
+    static_stack_bytes: int
 
 
 def reference_trace(model: IntegerModel, q_xs: OperandArray) -> Int16Array:
@@ -143,33 +166,68 @@ def emulate(
         ShapeError: the stream is empty.
         EmulationError: the firmware cannot be built, faults, or links what it must not.
     """
-    require(core)
     if len(q_xs) == 0:
         raise ShapeError("emulate: expected at least one reading, got none.")
     tell = progress or (lambda _: None)
     if wanted is None:
         tell("reference")
         wanted = reference_trace(model, q_xs)
-    tell("compilers")
-    image = build_image(core, sources, folder)
-    symbols = read_symbols(core, image)
-    check_symbols(core, list(symbols))
-    tell("QEMU")
-    q_xs.astype(q_xs.dtype.newbyteorder("<")).tofile(folder / "input.bin")
-    _run(core, symbols["model_step"], folder)
-    got = _read_trace(core, model, folder / "output.bin", wanted.shape)
-    tell("comparison")
-    listing = read_listing(core, image)
-    stack_bytes, struct_bytes = np.fromfile(folder / "facts.bin", dtype="<u4").tolist()
+    content = q_xs.astype(q_xs.dtype.newbyteorder("<")).tobytes()
+    run = run_firmware(sources, core, content, len(q_xs), folder, tell)
+    got = _read_trace(core, model, run.output, wanted.shape)
     return Emulation(
         core=core.name,
         steps=len(q_xs),
         compared=wanted.size,
         differing=int(np.count_nonzero(got != wanted)),
         first_difference=_first_difference(model, got, wanted),
-        instructions=read_calls(folder / "calls.txt", len(q_xs)),
-        work=join(len(q_xs), read_addresses(folder / "addresses.txt"), listing),
+        instructions=run.instructions,
+        work=run.work,
         macs=model.macs * model.answer_steps,
+        sizes=run.sizes,
+        struct_bytes=run.struct_bytes,
+        stack_bytes=run.stack_bytes,
+        static_stack_bytes=run.static_stack_bytes,
+    )
+
+
+def run_firmware(
+    sources: Mapping[str, bytes],
+    core: Core,
+    content: bytes,
+    steps: int,
+    folder: Path,
+    progress: Callable[[str], None],
+) -> FirmwareRun:
+    """Build firmware with the harness and run it under QEMU.
+
+    Args:
+        sources: C by file name, with what ``firmware/harness.c`` calls.
+        core: the emulated core.
+        content: of ``input.bin``: the inputs of all steps.
+        steps: how many there are.
+        folder: an empty folder for everything that is built and written.
+        progress: receives the name of each stage as it starts.
+
+    Raises:
+        BackendUnavailable: a compiler or QEMU is missing; names the packages.
+        EmulationError: the firmware cannot be built, faults, or links what it must not.
+    """
+    require(core)
+    progress("compilers")
+    image = build_image(core, sources, folder)
+    symbols = read_symbols(core, image)
+    check_symbols(core, list(symbols))
+    progress("QEMU")
+    (folder / "input.bin").write_bytes(content)
+    _run(core, symbols["model_step"], folder)
+    progress("comparison")
+    listing = read_listing(core, image)
+    stack_bytes, struct_bytes = np.fromfile(folder / "facts.bin", dtype="<u4").tolist()
+    return FirmwareRun(
+        output=(folder / "output.bin").read_bytes(),
+        instructions=read_calls(folder / "calls.txt", steps),
+        work=join(steps, read_addresses(folder / "addresses.txt"), listing),
         sizes=read_sizes(core, image),
         struct_bytes=struct_bytes,
         stack_bytes=stack_bytes,
@@ -186,12 +244,13 @@ def _run(core: Core, entry: int, folder: Path) -> None:
     execute(core.name, command, folder, _EXIT_CODES)
 
 
-def _read_trace(core: Core, model: IntegerModel, path: Path, shape: tuple[int, ...]) -> Int16Array:
+def _read_trace(
+    core: Core, model: IntegerModel, content: bytes, shape: tuple[int, ...]
+) -> Int16Array:
     """Rows of int16, of which only the codes at their ends may have had 8 bits."""
     words = shape[1] - sum(units for name, units in _carried(model) if name.endswith(".codes"))
     codes = model.code_dtype.newbyteorder("<")
     row = np.dtype([("words", "<i2", (words,)), ("codes", codes, (shape[1] - words,))])
-    content = path.read_bytes()
     if len(content) != row.itemsize * shape[0]:
         raise EmulationError(
             f"{core.name}: expected {row.itemsize * shape[0]} bytes in output.bin, got "

@@ -7,7 +7,7 @@ from pathlib import Path
 from edgernn.backends.base import State
 from edgernn.model.formats import Int16Array, OperandArray
 from edgernn.model.integer_model import IntegerModel
-from edgernn.model.program_set import ProgramSet
+from edgernn.model.program_sets.program_set import ProgramSet
 from edgernn_firmware_sim.reference.reference import Reference
 
 
@@ -28,6 +28,10 @@ class ReferenceBackend:
     def run(self, q_xs: OperandArray, state: State) -> tuple[Int16Array, State]:
         """Advance one stream by T readings."""
         return self._reference.run(q_xs, state)
+
+    def step_batch(self, q_x: OperandArray, state: State) -> tuple[Int16Array, State]:
+        """Advance B streams by one step; see `BatchStepBackend.step_batch`."""
+        return self._reference.step(q_x, state)
 
     def run_batch(self, q_xs: OperandArray) -> Int16Array:
         """Run B whole streams of T readings; see `BatchBackend.run_batch`."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
 import numpy as np
 
+from edgernn.graph.attention import AdditiveScores, DotScores, RowMean, Softmax
 from edgernn.graph.op_graph import OpGraph
 from edgernn.graph.ops import (
     Activation,
@@ -35,6 +36,12 @@ from edgernn.graph.ops import (
 from edgernn.model.formats import LOW_BITS
 from edgernn_firmware_sim.reference.affine import affine_map, operand
 from edgernn_firmware_sim.reference.arithmetic import Int32, round_product, sat16
+from edgernn_firmware_sim.reference.attention import (
+    additive_scores,
+    context,
+    dot_scores,
+    softmax,
+)
 from edgernn_firmware_sim.reference.events import Quiet
 from edgernn_firmware_sim.reference.normalization import normalization
 from edgernn_firmware_sim.reference.tables import curve, hard_sigmoid, sigmoid, tanh
@@ -76,6 +83,7 @@ class StepInterpreter:
         self._steps = [INTERPRETED[type(op)](op, site) for op in graph.ops]
         self._outputs = [site.slots[value.name] for value in graph.outputs]
         self._after = [site.slots[state.after.name] for state in graph.carried]
+        self._numbers = site.slots
 
     def __call__(self, inputs: Sequence[Int32], states: Slots) -> list[Int32]:
         """One step of int32 arrays [B, N]; replaces the arrays in ``states``.
@@ -91,6 +99,25 @@ class StepInterpreter:
         for step in self._steps:
             slots.append(step(slots))
         states[:] = [slots[number] for number in self._after]
+        return [slots[number] for number in self._outputs]
+
+    def output_of_zeros(
+        self, inputs: Sequence[Int32], states: Slots, zeros: Collection[str]
+    ) -> list[Int32]:
+        """The outputs of a step in which the named values are zero (clause 6.13).
+
+        Args:
+            inputs: as in a call.
+            states: as in a call, and unchanged.
+            zeros: names of values.
+        """
+        numbers = [self._numbers[name] for name in zeros]
+        slots = [*inputs, *states]
+        for step in self._steps:
+            slots.append(step(slots))
+            for number in numbers:
+                if number < len(slots):
+                    slots[number] = np.zeros_like(slots[number])
         return [slots[number] for number in self._outputs]
 
 
@@ -249,6 +276,31 @@ def _wide_rescaling(op: WideRescaling, site: _Site) -> OpFunction:
     return lambda slots: note.sat16(name, round_product(whole(slots[high], slots[low]), shift))
 
 
+def _dot_scores(op: DotScores, site: _Site) -> OpFunction:
+    (query, keys), shift, note, name = site.reads(op), op.shift, site.note, op.result.name
+    return lambda slots: note.sat16(name, dot_scores(slots[query], slots[keys], shift))
+
+
+def _additive_scores(op: AdditiveScores, site: _Site) -> OpFunction:
+    (query, keys), note, name = site.reads(op), site.note, op.result.name
+    weight, shift = op.weight.multiplier.astype(np.int32), op.weight.shift
+
+    def step(slots: Slots) -> Int32:
+        return note.sat16(name, additive_scores(slots[query], slots[keys], weight, shift))
+
+    return step
+
+
+def _softmax(op: Softmax, site: _Site) -> OpFunction:
+    (scores, filled), note, name = site.reads(op), site.note, op.result.name
+    return lambda slots: note.see(name, softmax(slots[scores], slots[filled]))
+
+
+def _context(op: RowMean, site: _Site) -> OpFunction:
+    (shares, rows), note, name = site.reads(op), site.note, op.result.name
+    return lambda slots: note.see(name, context(slots[shares], slots[rows]))
+
+
 #: operation -> what makes its function
 INTERPRETED: Final[dict[type[Op], Callable[[Any, _Site], OpFunction]]] = {
     OperandOf: _operand,
@@ -271,4 +323,8 @@ INTERPRETED: Final[dict[type[Op], Callable[[Any, _Site], OpFunction]]] = {
     GatedSum: _gated_sum,
     LeakySum: _leaky_sum,
     WideRescaling: _wide_rescaling,
+    DotScores: _dot_scores,
+    AdditiveScores: _additive_scores,
+    Softmax: _softmax,
+    RowMean: _context,
 }

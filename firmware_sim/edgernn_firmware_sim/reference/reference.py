@@ -83,6 +83,20 @@ class Reference:
         new = tuple(s.astype(np.int16) for s in wide)
         return (q_ys[0], tuple(s[0] for s in new)) if single else (q_ys, new)
 
+    def masked_output(self) -> tuple[int, ...]:
+        """Codes [O] before the first step that is not masked (clause 6.13).
+
+        The output of the network where all recurrent layers put out zeros.
+        """
+        graph = lowered_model(self.model)
+        first = {layer.states[0].name for layer in self.model.layers if layer.states}
+        pairs = zip(self.model.states, graph.carried, strict=True)
+        zeros = [state.after.name for spec, state in pairs if spec.name in first]
+        inputs = (np.zeros((1, self.model.step_width), np.int32),)
+        state = [widen(s) for s in self.initial_state(1)]
+        (q_y,) = self._step.output_of_zeros(inputs, state, zeros)
+        return tuple(q_y[0].tolist())
+
     def begun(self, q_xs: OperandArray) -> tuple[OperandArray, State]:
         """What the answered steps of whole streams read, and the state before the first of them.
 

@@ -38,7 +38,7 @@ def differing(model, isa, q_xs, wanted):
     return compared, wrong
 
 
-@pytest.mark.parametrize("steps", [100, pytest.param(2000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("steps", [100, pytest.param(2000, marks=pytest.mark.long)])
 @pytest.mark.parametrize("models", [grid, special], ids=["grid", "special"])
 def test_every_isa_gives_the_reference_bits(models, steps):
     total, bad = 0, {}

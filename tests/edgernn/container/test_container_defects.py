@@ -18,7 +18,7 @@ from edgernn.container.frame import MAX_FILE_BYTES, MAX_HEADER_BYTES
 from edgernn.errors import FormatError
 from edgernn.model.formats import Precision
 from edgernn.model.integer_model import Provenance
-from edgernn.model.program_set import ProgramSet
+from edgernn.model.program_sets.program_set import ProgramSet
 from tests.support.container.surgery import (
     canonical,
     edit_header,
@@ -124,13 +124,13 @@ def test_wrong_schema(metadata):
     refused(data, D.WRONG_SCHEMA, "^header: expected the key 'edgernn_schema'.*an .edgernn file")
 
 
-@pytest.mark.parametrize("version", ["6", "1.0", "", 1, 2, True, None, ["1"]])
+@pytest.mark.parametrize("version", ["8", "1.0", "", 1, 2, True, None, ["1"]])
 def test_unknown_schema_version(version):
     data = edit_header(DATA, put("__metadata__", "edgernn_schema", version))
     refused(
         data,
         D.UNKNOWN_SCHEMA_VERSION,
-        r"schema: expected '1', '2', '3', '4' or '5', got .*the version of edgernn",
+        r"schema: expected '1', '2', '3', '4', '5', '6' or '7', got .*the version of edgernn",
     )
 
 

@@ -14,7 +14,7 @@ from edgernn.container.file import from_bytes, load_either, parsed, to_bytes
 from edgernn.errors import FormatError, ModelError
 from edgernn.model.formats import Precision
 from edgernn.model.integer_model import IntegerModel
-from edgernn.model.program_set import MAX_PROGRAMS, ProgramSet
+from edgernn.model.program_sets.program_set import MAX_PROGRAMS, ProgramSet
 from tests.support.container.surgery import (
     canonical,
     drop,
@@ -157,7 +157,7 @@ def test_tensors_belong_to_a_program():
 
 INVALID = {
     "name": (put("programs", 0, "name", "1st"), "that start with a letter"),
-    "window": (put("programs", 0, "window", {"hop": 1, "steps": 3}), "got windows or a rate"),
+    "window": (put("programs", 0, "window", {"hop": 1, "steps": 3}), "windows, a rate or a mask"),
     "no such state": (put("handovers", 0, "state", "dec.x"), "expected a state .*got 'dec.x'"),
     "no such output": (put("handovers", 0, "value", "y"), r"an output \(output\), got 'y'"),
     "no such program": (put("handovers", 0, "source", "x"), "expected one of encode, decode"),

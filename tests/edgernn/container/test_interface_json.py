@@ -142,8 +142,8 @@ def test_not_one_bit_of_a_scale_is_lost():
 
 HOSTILE_VALUES = {
     "version": (
-        put("edgernn_interface", 6),
-        "expected version 1, 2, 3, 4 or 5, got 6.*Export the model",
+        put("edgernn_interface", 8),
+        "expected version 1, 2, 3, 4, 5, 6 or 7, got 8.*Export the model",
     ),
     "no window": (put("edgernn_interface", 2), "exactly the members .*window"),
     "window of version 1": (put("window", {"steps": 2, "hop": 1}), "exactly the members"),

@@ -39,6 +39,7 @@ from edgernn.model.formats import NORMALIZED, PREACTIVATION, UNIT, Precision, QF
 from edgernn.model.functions.curves import CurveTable
 from edgernn.model.functions.pointwise import PointwiseFunction
 from edgernn.model.scales import LeakConstants, NormalizationConstants
+from tests.support.models.attention import attention_models
 from tests.support.models.convolutions import convolutions
 from tests.support.models.general import general_models
 from tests.support.models.integer import CELLS, random_model
@@ -111,6 +112,7 @@ def test_every_operation_occurs_in_some_layer(monkeypatch):
     models += token_models().values()
     models += convolutions().values()
     models += general_models().values()
+    models += attention_models().values()
     kinds = {type(op) for model in models for op in lowered_model(model).ops}
     assert kinds == set(OPS)
     assert len({op.kind for op in OPS}) == len(OPS)

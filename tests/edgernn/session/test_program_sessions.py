@@ -12,7 +12,8 @@ import pytest
 import edgernn
 from edgernn import EdgeRnnError, ModelError, ProgramSession, ReadingError, ShapeError, StateError
 from edgernn.model.formats import Precision
-from edgernn.model.program_set import Handover, ProgramSet
+from edgernn.model.program_sets.handovers import Handover
+from edgernn.model.program_sets.program_set import ProgramSet
 from edgernn.session import loading
 from tests.support.models.networks import two_input_network
 from tests.support.models.programs import pair, program, random_programs, shared

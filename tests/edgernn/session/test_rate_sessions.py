@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import edgernn
-from edgernn.backends.collected_streams import RateStream
 from edgernn.backends.native import is_available
-from edgernn.backends.value_stream import ValueStream
+from edgernn.backends.streams.collected_streams import RateStream
+from edgernn.backends.streams.value_stream import ValueStream
 from edgernn.errors import EdgeRnnError, ModelError, StateError
 from edgernn.model.formats import Precision
 from edgernn.model.interface import Rate, Window

@@ -66,6 +66,7 @@ def test_arrays(dtype, form):
                           wanted(one, xs[:, :1]))  # fmt: skip
 
 
+@pytest.mark.long
 def test_halves_of_every_kind_have_their_exact_value():
     model = random_model("lstm", Precision.W8A16, inputs=1)
     halves = np.arange(1 << 16).astype(np.uint16).view(np.float16)

@@ -10,7 +10,7 @@ from edgernn.model.storage import Storage
 from edgernn_export.writers.c.source import write_c
 from edgernn_export.writers.file_formats import golden_vector, probe_codes
 from edgernn_firmware_sim.emulator import emulate, footprint
-from tests.support.models.hand_made import CORES, core_named
+from tests.support.models.hand_made import EACH_CODE, core_named
 from tests.support.models.integer import random_model
 from tests.support.models.stored import stored
 from tests.support.native.compilers import ROOT
@@ -69,7 +69,7 @@ def test_a_call_takes_what_the_document_says(core, tmp_path):
     assert medians[1] - medians[0] == pytest.approx(stated, rel=0.05)
 
 
-@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("core", EACH_CODE)
 def test_a_program_that_does_not_call_it_is_no_larger(core, tmp_path):
     sources = written(random_model("lstm"))
     without = changed(sources, "model.c", r"int32_t model_check\(void\)\n{.*?\n}\n", "")

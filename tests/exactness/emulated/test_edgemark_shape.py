@@ -11,7 +11,7 @@ from edgernn_export.writers.c.source import write_c
 from edgernn_export.writers.file_formats import golden_vector, probe_codes
 from edgernn_firmware_sim.emulator import emulate
 from edgernn_firmware_sim.emulator.tools import beside, execute
-from tests.support.models.hand_made import CORES, core_named
+from tests.support.models.hand_made import EACH_CODE, core_named
 from tests.support.models.integer import random_model
 
 SHAPE = {"inputs": 32, "units": 64, "outputs": 32}
@@ -40,7 +40,7 @@ def test_the_shape_has_the_published_number_of_parameters():
     assert parameters(random_model("simple_rnn", Precision.W8A8, **SHAPE)) == 8_288
 
 
-@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("core", EACH_CODE)
 @pytest.mark.parametrize("precision", Precision)
 def test_40_kb_of_flash_and_2_kb_of_ram_hold_all_of_it(precision, core, tmp_path):
     core = core_named(core)

@@ -10,11 +10,13 @@ from edgernn_export.writers.c.kernels.files import STORAGE_HEADER, storage_heade
 from edgernn_export.writers.c.source import write_c
 from edgernn_export.writers.file_formats import golden_vector, probe_codes
 from edgernn_firmware_sim.emulator import emulate, reference_trace
-from tests.support.models.hand_made import CORES, core_named
+from tests.support.models.hand_made import CORES, EACH_CODE, core_named
 from tests.support.models.integer import CELLS, random_model, sparse_model
 from tests.support.native.compilers import NATIVE, compile_c, require
 
 PRECISIONS = [pytest.param(p, id=p.value) for p in Precision]
+#: Combinations that `make test-long` adds.
+LONG = pytest.mark.long
 
 
 @cache
@@ -55,7 +57,9 @@ def test_every_core_gives_the_reference_s_bits(cell, precision, core, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize(
+    "core", [core if core == "cortex-m4" else pytest.param(core, marks=LONG) for core in CORES]
+)
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("cell", CELLS)
 def test_long_streams_into_saturated_gates(cell, precision, core, tmp_path):
@@ -64,14 +68,14 @@ def test_long_streams_into_saturated_gates(cell, precision, core, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("core", EACH_CODE)
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_a_stack_without_dense(precision, core, tmp_path):
     model, result = emulated(core, tmp_path, "lstm", precision, 2000, stack=3, outputs=0)
     check(model, result, 2000)
 
 
-@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("core", EACH_CODE)
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_rows_and_columns_that_fill_no_block(precision, core, tmp_path):
     # 21 columns start at every alignment and 3 of 63 rows are left over; so are 5 and 26 columns.
@@ -92,7 +96,7 @@ def sparse_result(core, folder, precision, density, **options):
     return emulate(model, sources, core_named(core), q_xs, folder, wanted)
 
 
-@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("core", EACH_CODE)
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_block_sparse_weights(precision, core, tmp_path):
     # Maps of two products and of one; rows and columns that fill no tile.
@@ -102,7 +106,7 @@ def test_block_sparse_weights(precision, core, tmp_path):
     assert 0 < result.stack_bytes <= result.static_stack_bytes < 1024
 
 
-@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("core", EACH_CODE)
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_more_sparse_tiles_than_sums_hold_columns(precision, core, tmp_path):
     shape = {"inputs": 520, "units": 4}
@@ -127,15 +131,18 @@ def test_tiles_that_are_left_out_take_no_time(precision, core, tmp_path):
 
 
 @pytest.mark.parametrize("level", ["-O0", "-Os", "-O3"])
-@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("core", EACH_CODE)
 def test_registers_suffice_at_every_level(core, level, tmp_path):
     core = core_named(core)
     command = [core.compiler, *core.flags, "-std=c99", "-ffreestanding", level, "-c"]
     compile_c(command, sorted(NATIVE.glob("*.c")), tmp_path)
 
 
-@pytest.mark.parametrize("level", ["-O0", "-Og", "-Os", "-O2", "-O3"])
-@pytest.mark.parametrize("abi", ["softfp", "hard"])
+@pytest.mark.parametrize(
+    "level",
+    ["-Os", "-O2", *(pytest.param(level, marks=LONG) for level in ("-O0", "-Og", "-O3"))],
+)
+@pytest.mark.parametrize("abi", [pytest.param("softfp", marks=LONG), "hard"])
 @pytest.mark.parametrize(
     "fpu",
     [
@@ -176,7 +183,7 @@ def test_pairs_are_multiplied_where_the_core_can(precision, tmp_path):
     assert medians["cortex-m4"] < 0.8 * medians["cortex-m3"]
 
 
-@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("core", EACH_CODE)
 def test_counts_are_the_same_in_every_run(core, tmp_path):
     results = []
     for run in ("first", "second"):
@@ -188,7 +195,7 @@ def test_counts_are_the_same_in_every_run(core, tmp_path):
     assert counts[0] == counts[1]
 
 
-@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("core", EACH_CODE)
 def test_weights_of_another_model_are_seen(core, tmp_path):
     model, sources, q_xs, wanted = case("gru_after", Precision.W8A8, 200)
     other = random_model("gru_after", inputs=3, units=8, seed=1)

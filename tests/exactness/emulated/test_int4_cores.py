@@ -12,7 +12,7 @@ from edgernn_export.writers.c.source import write_c
 from edgernn_export.writers.file_formats import golden_vector, probe_codes
 from edgernn_firmware_sim.emulator import emulate, reference_trace
 from tests.exactness.emulated.test_wide_maps import ROWS, extreme_model
-from tests.support.models.hand_made import CORES, core_named
+from tests.support.models.hand_made import EACH_CODE, core_named
 from tests.support.models.integer import random_model
 from tests.support.models.stored import stored
 
@@ -31,7 +31,7 @@ def emulated(core, model, q_xs, folder):
     return result, wanted
 
 
-@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("core", EACH_CODE)
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_every_core_gives_the_reference_s_bits(precision, core, tmp_path):
     # Maps of one and of two products; 3 of 63 rows are left over, and so are 5 and 26 columns.

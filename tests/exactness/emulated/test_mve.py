@@ -58,7 +58,7 @@ def test_shapes_that_fill_no_vector(cell, precision, common, tmp_path):
     run(random_model(cell, precision, kind="hostile", **options), helium(), tmp_path)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("common", [True, False], ids=["common", "apart"])
 @pytest.mark.parametrize("precision", PRECISIONS)

@@ -9,7 +9,7 @@ from edgernn.model.affine import Affine8, Source, Term8
 from edgernn_export.writers.c.source import write_c
 from edgernn_export.writers.file_formats import golden_vector, probe_codes
 from edgernn_firmware_sim.emulator import emulate, reference_trace
-from tests.support.models.hand_made import CORES, core_named
+from tests.support.models.hand_made import EACH_CODE, core_named
 from tests.support.models.integer import random_model
 
 #: 1, 2 and 3 tiles of 4 columns; 128 tiles, the most that sums of pairs hold; one more; an odd and
@@ -55,7 +55,7 @@ def extreme_model(columns):
 
 
 @pytest.mark.parametrize("columns", COLUMNS)
-@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("core", EACH_CODE)
 def test_products_of_the_largest_numbers_are_exact(core, columns, tmp_path):
     model, q_xs = extreme_model(columns)
     wanted = reference_trace(model, q_xs)

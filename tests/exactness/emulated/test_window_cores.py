@@ -9,7 +9,7 @@ from edgernn.model.interface import Window
 from edgernn_export.writers.c.source import write_c
 from edgernn_export.writers.file_formats import golden_vector, probe_codes
 from edgernn_firmware_sim.emulator import emulate
-from tests.support.models.hand_made import CORES, core_named
+from tests.support.models.hand_made import EACH_CODE, core_named
 from tests.support.models.integer import random_model
 
 
@@ -19,7 +19,7 @@ def emulated(core, model, folder, readings):
     return emulate(model, sources, core_named(core), codes, folder)
 
 
-@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("core", EACH_CODE)
 @pytest.mark.parametrize(
     ("cell", "precision", "window"),
     [

@@ -30,7 +30,7 @@ from edgernn.model.layers import (
 from edgernn.model.merges import Merge, MergeOperation
 from edgernn.model.routes import MODEL_INPUT
 from edgernn.model.scales import ScaleVector
-from tests.exactness.twin import scalar
+from tests.exactness.twin import attention, scalar
 from tests.exactness.twin.own_cells import STEPS
 
 Vector = list[int]
@@ -168,9 +168,14 @@ class _LayerTwin:
         self.reads_values = isinstance(layer, (Merge, Delay, Embedding)) or layer.kind in (
             "pointwise",
             "prelu",
+            *attention.ATTENTION,
         )
         self.puts_out_codes = isinstance(layer, Delay) and layer.codes
         self.step: Callable[[Vector, list[Vector]], tuple[Vector, list[Vector]]]
+        if layer.kind in attention.ATTENTION:
+            self.state_widths = attention.state_widths(layer)
+            self.step = partial(attention.ATTENTION[layer.kind], self)
+            return
         if layer.kind in STEPS:
             step, widths = STEPS[layer.kind]
             self.state_widths = [getattr(layer, name) for name in widths]
@@ -195,6 +200,8 @@ class _LayerTwin:
     def initial_state(self) -> list[Vector]:
         """Clauses 6.2 and 8.4."""
         layer = self.layer
+        if layer.kind in attention.ATTENTION:
+            return attention.initial_state(layer)
         if isinstance(layer, Delay):
             return [layer.start.tolist() * (layer.units // layer.inputs)]
         return [[0] * width for width in self.state_widths]

@@ -1,4 +1,4 @@
-"""Scalar steps of registered cells: NUMERICS.md clauses 7.12 to 7.19, and cells of the tests."""
+"""Scalar steps of registered cells: NUMERICS.md clauses 7.12 to 7.36, and cells of the tests."""
 
 from __future__ import annotations
 
@@ -175,6 +175,89 @@ def projected_lstm(twin: Any, x: Vector, state: list[Vector]) -> tuple[Vector, l
     return new_h, [new_h, *new_c]
 
 
+def fast_rnn(twin: Any, x: Vector, state: list[Vector]) -> tuple[Vector, list[Vector]]:
+    """Clause 7.33."""
+    h = state[0]
+    v, _ = twin.over_x_and_h("gates", x, h)
+    kept = _scaled(twin, h, twin.layer.beta)
+    added = _scaled(twin, [scalar.tanh(z) for z in v], twin.layer.alpha)
+    new = [twin.meter.sat16(a + b) for a, b in zip(kept, added, strict=True)]
+    return new, [new]
+
+
+def fast_grnn(twin: Any, x: Vector, state: list[Vector]) -> tuple[Vector, list[Vector]]:
+    """Clause 7.34."""
+    h, layer = state[0], twin.layer
+    if layer.kind == "low_rank_fast_grnn":
+        reduced = twin.maps["reduced"]({"h": twin.operand(h)})
+        v = twin.maps["gates"]({"x": x, "rh": twin.operand(reduced)})
+    else:
+        v, _ = twin.over_x_and_h("gates", x, h)
+    z = [twin.gate(a) for a in v]
+    n = [scalar.tanh(a) for a in _scaled(twin, v, layer.candidate)]
+    share = _scaled(twin, z, layer.mix)
+    shift = 29 - layer.state_exponent
+    new = [
+        twin.meter.sat16(twin.product(z[j], h[j], 15) + twin.product(share[j], n[j], shift))
+        for j in range(layer.units)
+    ]
+    return new, [new]
+
+
+def cfc(twin: Any, x: Vector, state: list[Vector]) -> tuple[Vector, list[Vector]]:
+    """Clause 7.35."""
+    layer, units = twin.layer, twin.layer.units
+    z, _ = twin.over_x_and_h("backbone", x, state[0])
+    m = [scalar.tanh(v) for v in z]
+    heads = twin.maps["heads"]({"rh": twin.operand(m)})
+    g, k, a, b = (heads[part * units : (part + 1) * units] for part in range(4))
+    t = twin.maps["elapsed"]({"x": x})
+    shift, new = layer.rate_exponent + layer.elapsed_exponent - 10, []
+    for j in range(units):
+        s = scalar.sigmoid(twin.meter.sat16(twin.product(a[j], t[j], shift) + b[j]))
+        w = scalar.sat16(32768 - s)  # not an event (clause 10.1)
+        kept = twin.product(w, scalar.tanh(g[j]), 15)
+        new.append(twin.meter.sat16(kept + twin.product(s, scalar.tanh(k[j]), 15)))
+    return new, [new]
+
+
+def _zoned(twin: Any, old: Vector, new: Vector, name: str) -> Vector:
+    """Clause 7.36 of one state."""
+    kept = _scaled(twin, old, getattr(twin.layer, f"keep_{name}"))
+    taken = _scaled(twin, new, getattr(twin.layer, f"take_{name}"))
+    return [twin.meter.sat16(a + b) for a, b in zip(kept, taken, strict=True)]
+
+
+def zoneout_lstm(twin: Any, x: Vector, state: list[Vector]) -> tuple[Vector, list[Vector]]:
+    """Clause 7.36 of clauses 7.2 to 7.4."""
+    h, c = state
+    z, _ = twin.over_x_and_h("gates", x, h)
+    units, e = twin.layer.units, twin.layer.cell_exponent
+    u, m = [], []
+    for j in range(units):
+        i, f = twin.gate(z[j]), twin.gate(z[units + j])
+        g, o = scalar.tanh(z[2 * units + j]), twin.gate(z[3 * units + j])
+        u.append(twin.meter.sat16(twin.product(f, c[j], 15) + twin.product(i, g, 30 - e)))
+        m.append(twin.product(o, scalar.tanh(twin.meter.R(u[j], e - 10)), 15))
+    new_h, new_c = _zoned(twin, h, m, "h"), _zoned(twin, c, u, "c")
+    return new_h, [new_h, new_c]
+
+
+def zoneout_gru(twin: Any, x: Vector, state: list[Vector]) -> tuple[Vector, list[Vector]]:
+    """Clause 7.36 of clauses 7.5 and 7.7."""
+    h, units = state[0], twin.layer.units
+    zr, o_h = twin.over_x_and_h("zr", x, h)
+    a, d = twin.maps["n_x"]({"x": x}), twin.maps["n_h"]({"h": o_h})
+    m = []
+    for j in range(units):
+        z, r = twin.gate(zr[j]), twin.gate(zr[units + j])
+        n = scalar.tanh(twin.meter.sat16(a[j] + twin.product(r, d[j], 15)))
+        w = scalar.sat16(32768 - z)  # not an event (clause 10.1)
+        m.append(twin.meter.sat16(twin.product(z, h[j], 15) + twin.product(w, n, 15)))
+    new = _zoned(twin, h, m, "h")
+    return new, [new]
+
+
 def _even(twin: Any, v: Vector, constants: NormalizationConstants, scale: ScaleVector) -> Vector:
     """Clauses 7.11 and 7.9."""
     epsilon = constants.epsilon.tolist()
@@ -206,6 +289,12 @@ STEPS: dict[str, tuple[Step, tuple[str, ...]]] = {
     "layer_norm_gru": (layer_norm_gru, ("units",)),
     "dense_rows": (dense_rows, ()),
     "projected_lstm": (projected_lstm, ("units", "cells")),
+    "fast_rnn": (fast_rnn, ("units",)),
+    "fast_grnn": (fast_grnn, ("units",)),
+    "low_rank_fast_grnn": (fast_grnn, ("units",)),
+    "cfc": (cfc, ("units",)),
+    "zoneout_lstm": (zoneout_lstm, ("units", "units")),
+    "zoneout_gru": (zoneout_gru, ("units",)),
     "general_lstm": (general_cells.general_lstm, ("units", "units")),
     "general_gru_before": (general_cells.general_gru, ("units",)),
     "general_gru_after": (general_cells.general_gru, ("units",)),

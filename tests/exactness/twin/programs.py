@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgernn.model.program_set import ProgramSet
+from edgernn.model.program_sets.program_set import ProgramSet
 from tests.exactness.twin.cells import Twin, Vector
 from tests.exactness.twin.scalar import R, sat16
 

@@ -338,6 +338,13 @@ def test_constant_channels_are_said():
         quantize(two_port_network(), xs, progress=False)
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_given_range_needs_no_channel_that_varies():
+    xs = stream(600, 3)
+    xs[:, 1] = 0.5
+    quantize(float_model("lstm"), xs, input_range={"x1": (0.0, 1.0)}, progress=False)
+
+
 @pytest.mark.filterwarnings("ignore::edgernn.ClippedReadingsWarning")
 @pytest.mark.filterwarnings("ignore:session. expected .* within the calibrated range")
 @pytest.mark.parametrize("cell", ["lstm", "gru_after"])

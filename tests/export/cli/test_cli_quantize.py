@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import edgernn
+from edgernn.adapt.adaptation import Adaptation
 from edgernn.cli import main
 from tests.support.models.float import float_model
 
@@ -92,6 +93,32 @@ def test_a_channel_given_twice_ends_with_2(folder, capsys):
     options = ("--calibration", str(folder / "calibration.npy"), *twice)
     assert quantize(folder, "quick.keras", *options) == 2
     assert "one range per name, got two" in capsys.readouterr().err
+
+
+def test_settings_of_a_head_that_learns_reach_the_model(folder, capsys):
+    options = ("--calibration", str(folder / "calibration.npy"))
+    assert quantize(folder, "quick.keras", *options, "--adapt", "rate=0.25,delay=3") == 0
+    capsys.readouterr()
+    model = edgernn.IntegerModel.load(folder / "out.edgernn")
+    assert model.adaptation == Adaptation(rate=0.25, delay=3).bound(model)
+    assert main(["info", str(folder / "out.edgernn")]) == 0
+    said = "adaptation\n  rate 0.25, leak 0, limit 1, error_limit 1, delay 3, state"
+    assert f"{said} {model.layers[0].name}.h" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("rate=9", "adaptation: rate: expected 3.05176e-05 to 1, got 9. See"),
+        ("speed=1", "expected rate, leak, limit, error_limit, delay, state, got 'speed'"),
+        ("rate", "expected settings, each once, with their values"),
+        ("delay=1,delay=2", "expected settings, each once, with their values"),
+    ],
+)
+def test_settings_of_a_head_that_are_none_end_with_2(folder, capsys, text, wanted):
+    options = ("--calibration", str(folder / "calibration.npy"), "--adapt", text)
+    assert quantize(folder, "quick.keras", *options) == 2
+    assert wanted in " ".join(capsys.readouterr().err.split())
 
 
 def test_the_report_takes_streams_that_calibration_did_not_see(folder, capsys):

@@ -75,7 +75,7 @@ def test_refused_arguments(arguments, message, folder, capsys):
 @pytest.mark.tf
 def test_unknown_recipes_are_listed(folder, capsys):
     assert run("nothing --target pico -o out") == 2
-    assert "expected one of etth1, fsdd, hapt, hapt_binary" in capsys.readouterr().err
+    assert "expected one of anomaly, caption, char_lm, ett, etth1, fraud" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

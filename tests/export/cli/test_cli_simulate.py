@@ -9,7 +9,7 @@ import pytest
 from edgernn.cli import main
 from edgernn.model.formats import Precision
 from edgernn.model.interface import Rate, Window
-from edgernn.model.program_set import ProgramSet
+from edgernn.model.program_sets.program_set import ProgramSet
 from edgernn_export.simulation import firmware_runs, simulator
 from edgernn_firmware_sim.targets import Board, boards, cores
 from edgernn_firmware_sim.targets.advice import weights_bytes
@@ -200,7 +200,7 @@ def test_a_difference_fails_the_command(model_file, monkeypatch, capsys):
     core_named("cortex-m3")
     other = random_model("gru_after", Precision.W8A16, seed=1)
     genuine = firmware_runs.write_c
-    monkeypatch.setattr(firmware_runs, "write_c", lambda model, golden: genuine(other, golden))
+    monkeypatch.setattr(firmware_runs, "write_c", lambda model, golden, **_: genuine(other, golden))
     code, printed = run(capsys, model_file, "--target", "cortex-m3", "--emulate", "--steps", "9")
     assert code == 1
     assert "\nfirst           step " in printed.out

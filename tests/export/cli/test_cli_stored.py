@@ -11,7 +11,8 @@ import edgernn
 from edgernn.cli import main
 from edgernn.container.memory import weight_memory
 from edgernn.model.storage import Storage
-from edgernn_export.keras_reader import programs, reader
+from edgernn_export.keras_reader import reader
+from edgernn_export.keras_reader.program_sets import passes, programs
 from tests.support.models.float import float_model, stream
 from tests.support.models.integer import random_model
 from tests.support.models.stored import stored
@@ -37,6 +38,7 @@ def quantize(tmp_path, monkeypatch):
     model = float_model("gru_after", inputs=3, units=8)
     monkeypatch.setattr(reader, "read_keras", lambda path, **labels: model)
     monkeypatch.setattr(programs, "has_programs", lambda path, **weights: False)
+    monkeypatch.setattr(passes, "has_passes", lambda source, **weights: False)
     np.save(tmp_path / "xs.npy", stream(200, 3))
     (tmp_path / "m.keras").touch()
     return ["quantize", str(tmp_path / "m.keras"), "--calibration", str(tmp_path / "xs.npy")]

@@ -13,7 +13,7 @@ import pytest
 from edgernn import load
 from edgernn.cli import main
 from edgernn.model.integer_model import IntegerModel
-from edgernn_export.training import evaluate, find_recipe
+from edgernn_export.training import evaluate, find_recipe, recipe_names
 from tests.support.training.data_files import write_hours, write_people, write_recordings
 
 WRITE = {
@@ -165,18 +165,22 @@ def test_what_people_read(data: Path, capsys: Any) -> None:
 
 def test_the_list(capsys: Any) -> None:
     assert main(["train", "--list"]) == 0
-    rows = [line.split(maxsplit=2) for line in capsys.readouterr().out.splitlines()[2:]]
-    assert [row[:2] for row in rows] == [
-        ["etth1", "GRU-32"], ["fsdd", "GRU-32"], ["hapt", "GRU-32"], ["hapt_binary", "GRU-16"],
+    lines = capsys.readouterr().out.splitlines()[2:]
+    names = recipe_names()
+    assert [line.split()[0] for line in lines[: len(names)]] == [*names]
+    assert [lines[names.index("char_lm")].split()[1], lines[names.index("hapt")].split()[1]] == [
+        "GRU-256", "GRU-32",
     ]  # fmt: skip
-    assert [row["name"] for row in said(capsys, "--list")["recipes"]] == [row[0] for row in rows]
+    text, *_ = [line for line in lines[len(names) :] if "char_lm" in line]
+    assert text.startswith("edgernn train char_lm --set text=VALUE: a UTF-8 file")
+    assert [row["name"] for row in said(capsys, "--list")["recipes"]] == [*names]
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "recipe: expected etth1, fsdd, hapt, hapt_binary or a .py file, got none."),
-        (["hopt"], "recipe: expected one of etth1, fsdd"),
+        ([], f"recipe: expected {', '.join(recipe_names())} or a .py file, got none."),
+        (["hopt"], f"recipe: expected one of {recipe_names()[0]}, "),
         (["hapt", "--units", "0"], "network units: expected a whole number >= 1, got 0."),
         (["hapt"], "expected the file hapt_raw/hapt_raw_int16.npz or"),
         (["mine.py", "--epochs", "0"], "--epochs: expected a whole number >= 1, got 0."),

@@ -9,12 +9,12 @@ import pytest
 
 from edgernn.errors import DataUnavailable
 from edgernn_export.datasets import hapt, hapt_binary
-from edgernn_export.datasets.causal_features import (
+from edgernn_export.datasets.activity.causal_features import (
     block_deviations,
     block_means,
     running_deviations,
 )
-from edgernn_export.datasets.hapt_activities import (
+from edgernn_export.datasets.activity.hapt_activities import (
     BLOCK_STEPS,
     TEST_SUBJECTS,
     VALIDATION_SUBJECTS,
@@ -37,7 +37,7 @@ def test_subjects_are_apart(data, load):
     features = windows.x if load is hapt else binary_features(windows.x).x
     for part, subjects in ((task.train, (1, 3)), (task.validation, (7,)), (task.test, (2, 24))):
         np.testing.assert_array_equal(part.x, features[np.isin(windows.subject, subjects)])
-        assert part.scored(part.target).shape[1:] == (1, 1)
+        assert part.scored(part.target).shape == (len(part.x), 1)
     assert not set(VALIDATION_SUBJECTS) & set(TEST_SUBJECTS)
     assert len(task.input_names) == len(task.input_units) == task.train.x.shape[2]
 

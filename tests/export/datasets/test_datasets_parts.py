@@ -1,8 +1,11 @@
 """Parts and features of forecasts: targets by index, causality, no leakage."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from edgernn_export.datasets import Part, class_part
 from edgernn_export.datasets import splits as parts
 from tests.support.training.forecast_series import ROWS, series, splits_of
 
@@ -33,7 +36,7 @@ def test_targets_bases_and_naive_rules_by_index():
         (splits.validation, 200, 299),
         (splits.test, 300, 399),
     ):
-        target, base = part.scored(part.target)[0], part.scored(part.base)[0]
+        target, base = part.scored(part.target), part.scored(part.base)
         np.testing.assert_array_equal(target[0], [first, first + 1, first + 2])
         assert target.max() == last
         np.testing.assert_array_equal(base, np.repeat(target[:, :1] - 1, 3, axis=1))
@@ -41,6 +44,16 @@ def test_targets_bases_and_naive_rules_by_index():
     np.testing.assert_array_equal(splits.naive["last value"], splits.test.base)
     season = splits.naive["value 24 h before the target"]
     np.testing.assert_array_equal(season, splits.test.target - 24)
+
+
+def test_streams_of_unequal_length_count_up_to_their_ends():
+    steps = np.broadcast_to(np.arange(4.0)[:, None], (3, 4, 1))
+    lengths = np.array([4, 1, 3])
+    part = Part(x=steps, target=steps, base=steps, scored_from=1, lengths=lengths)
+    assert part.scored(steps)[:, 0].tolist() == [1, 2, 3, 1, 2]
+    assert replace(part, last_only=True).scored(steps)[:, 0].tolist() == [3, 0, 2]
+    assert replace(part, lengths=None).scored(steps)[:, 0].tolist() == [1, 2, 3] * 3
+    assert class_part(steps, lengths, 5, lengths).scored(steps)[:, 0].tolist() == [3, 0, 2]
 
 
 def test_parts_do_not_share_targets():

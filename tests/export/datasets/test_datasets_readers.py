@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from edgernn.errors import DataUnavailable
-from edgernn_export.datasets.csv_series import load_etth1, load_soil
-from edgernn_export.datasets.hapt_activities import load_hapt, load_hapt_stream
+from edgernn_export.datasets.activity.hapt_activities import load_hapt, load_hapt_stream
+from edgernn_export.datasets.series.csv_series import load_etth1, load_soil
 from tests.support.training.data_files import write_hapt, write_xz
 
 

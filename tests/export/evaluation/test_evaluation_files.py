@@ -6,6 +6,7 @@ import gzip
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,15 @@ import pytest
 
 from edgernn.cli import main
 from edgernn.errors import EdgeRnnError
+from edgernn.model.integer_model import IntegerModel
+from edgernn.prepare.preparation import Preparation
 from edgernn.records.opening import TableOptions
 from edgernn_export import evaluate
 from edgernn_export.evaluation import evaluator
 from tests.support.models.evaluation import classifier, forecaster, readings
 
 STEPS = 40
+WINDOW = {"kind": "window", "channel": "x", "readings": 3, "features": ["mean"]}
 
 
 @pytest.fixture
@@ -242,6 +246,19 @@ def test_tables_as_people_have_them(files):
     for wanted in ("truth", "3"):
         found = evaluate(model, "export.csv.gz", wanted, float_model=network, table=options)
         assert figures(found) == expected
+
+
+def test_raw_readings_of_a_model_with_a_preparation_are_named(files):
+    raw = Preparation.from_table(
+        {"inputs": ["x"], "outputs": ["x", "x_mean_3"], "steps": [WINDOW]}, "raw"
+    )
+    model = IntegerModel.load("model.edgernn")
+    replace(model, input=replace(model.input, names=raw.channels), preparation=raw).save(
+        "p.edgernn"
+    )
+    Path("raw.csv").write_text("x,truth\n1,2\n3,4\n", encoding="utf-8")
+    with pytest.raises(EdgeRnnError, match=r"x_mean_3.* make them with edgernn_export\.prepare"):
+        evaluate("p.edgernn", "raw.csv", "truth")
 
 
 def test_json_lines_without_the_key_are_refused(files):

@@ -136,6 +136,28 @@ def by_formula(kind, w, xs):
             i, f, g, o = np.split(z["gates"], 4, axis=-1)
             c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
             h = (sigmoid(o) * np.tanh(c)) @ w["projection.rh"].T + z["projection"]
+        elif kind == "fast_rnn":
+            h = w["alpha"] * np.tanh(z["gates"]) + w["beta"] * h
+        elif kind.endswith("fast_grnn"):
+            v = z["gates"]
+            if "reduced.h" in w:
+                v = v + z["reduced"] @ w["gates.rh"].T
+            gate, n = sigmoid(v), np.tanh(v + w["candidate.offset"])
+            h = (w["mix.offset"] + w["mix"] * gate) * n + gate * h
+        elif kind == "cfc":
+            m = np.tanh(z["backbone"])
+            first, second, a, b = np.split(m @ w["heads.rh"].T + z["heads"], 4, axis=-1)
+            s = sigmoid(a * z["elapsed"] + b)
+            h = (1 - s) * np.tanh(first) + s * np.tanh(second)
+        elif kind == "zoneout_lstm":
+            i, f, g, o = np.split(z["gates"], 4, axis=-1)
+            new = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+            h = w["keep_h"] * h + w["take_h"] * sigmoid(o) * np.tanh(new)
+            c = w["keep_c"] * c + w["take_c"] * new
+        elif kind == "zoneout_gru":
+            update, r = np.split(sigmoid(z["zr"]), 2, axis=-1)
+            n = np.tanh(z["n_x"] + r * z["n_h"])
+            h = w["keep_h"] * h + w["take_h"] * (update * h + (1 - update) * n)
         else:
             f, g, o = np.split(z["gates"], 3, axis=-1)
             c = sigmoid(f) * c + (1 - sigmoid(f)) * np.tanh(g)

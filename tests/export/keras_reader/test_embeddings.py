@@ -170,7 +170,6 @@ def large_table():
 
 
 REFUSED = {
-    "mask": (lambda: words(mask_zero=True), "expected mask_zero=False, got mask_zero=True.*no pad"),
     "behind a layer": (behind_a_layer, "expected an embedding of an integer input, got an"),
     "read twice": (tokens_read_twice, "only embeddings after an input that one of them reads"),
     "rows in an axis": (rows_in_an_axis, r"rows of several tokens in one axis.*Reshape\(\("),

@@ -13,7 +13,10 @@ from tests.support.models.keras import sequential
 
 keras = pytest.importorskip("keras", reason="pip install 'edgernn[export]'")
 L = keras.layers
-pytestmark = pytest.mark.tf
+pytestmark = [
+    pytest.mark.tf,
+    pytest.mark.filterwarnings("ignore:Layer .* does not support masking"),
+]
 
 
 def tanh(x):
@@ -43,7 +46,11 @@ def gru(**options):
 
 SINGLE = [
     ([L.Bidirectional(L.GRU(3, name="i"), name="b")], "'b' (Bidirectional): ", "forward layer"),
-    ([L.Masking(name="m"), gru()], "'m' (Masking): ", "without padding"),
+    (
+        [L.Masking(name="m"), L.Reshape((12, 3)), gru()],
+        "'g' (GRU): expected a layer that sees the mask of 'm' (Masking)",
+        "without padding",
+    ),
     ([L.Conv1DTranspose(3, 2, name="c"), gru()], "'c' (Conv1DT", "Train with a supported layer"),
     ([gru(return_sequences=True), L.LayerNormalization(name="n")], "'n' (Layer", "BatchNorm"),
     (
@@ -102,7 +109,11 @@ SINGLE = [
     ([L.Normalization(axis=(1, 2)), gru()], "got axis=(1, 2).", "Train with axis=-1"),
     ([L.Rescaling(np.ones((12, 3))), gru()], "got shapes (12, 3) and ().", "per feature"),
     ([L.TimeDistributed(L.LayerNormalization(), name="t"), gru()], "'t' (TimeDistributed): ", ""),
-    ([L.RNN([L.GRUCell(2), L.GRUCell(2)], name="r")], "got cell ", "Build one RNN layer per cell"),
+    (
+        [L.RNN([L.GRUCell(2), L.GRUCell(2, activation="log_softmax")], name="r")],
+        "'r' (RNN): expected a supported function of one value",
+        None,
+    ),
     (
         [L.RNN(L.GRUCell(2, activation="softmax"), name="r")],
         "'r' (RNN): expected a supported",
@@ -137,7 +148,7 @@ def test_the_same_reason_from_a_file(layers, tmp_path):
 
 def test_all_reasons_at_once_in_the_order_of_the_layers():
     layers = (
-        L.Masking(name="one"),
+        L.Masking(float("inf"), name="one"),
         L.LSTM(3, name="two", activation="softmax", go_backwards=True, return_sequences=True),
         L.GRU(3, name="three", recurrent_activation="softmax"),
         L.Dense(2, name="four", activation=tanh),
@@ -158,6 +169,16 @@ def test_a_refusal_names_what_is_called_alike_and_where_all_are():
     )
     page = (Path(__file__).parents[3] / "docs" / "reference" / "support.md").read_text()
     assert [name for name in SUPPORTED if not re.search(rf"\b{name}\b", page)] == []
+
+
+def test_a_recurrence_over_images_is_refused_with_a_cure():
+    model = keras.Sequential([keras.Input((4, 6, 2)), L.ConvLSTM1D(2, 3, name="c"), L.Flatten()])
+    reasons = refused(model)
+    assert any(
+        reason.startswith("'c' (ConvLSTM1D): expected a supported layer")
+        and "TimeDistributed" in reason
+        for reason in reasons
+    ), reasons
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

@@ -9,8 +9,8 @@ import pytest
 from edgernn.errors import UnsupportedModelError
 from edgernn_export.cells import RegisteredCell
 from edgernn_export.float_model.float_run import with_softmax
-from edgernn_export.float_model.programs import FloatHandover
-from edgernn_export.keras_reader.programs import has_programs, read_programs
+from edgernn_export.float_model.program_sets.programs import FloatHandover
+from edgernn_export.keras_reader.program_sets.programs import has_programs, read_programs
 from edgernn_export.keras_reader.reader import read_keras
 from tests.support.models.encoder_decoders import (
     ENCODER_DECODERS,
@@ -173,17 +173,26 @@ def test_cells_that_begin_with_the_zero_state_say_so_and_the_cure_works():
 @pytest.mark.parametrize("suffix", ["", ".keras"])
 def test_a_mask_is_no_initial_state(suffix, tmp_path):
     tokens, readings = keras.Input((None,), dtype="int32"), keras.Input((None, 3))
-    for given, made, cure in (
-        (tokens, L.Embedding(9, 3, mask_zero=True)(tokens), "build it with mask_zero=False"),
-        (readings, L.Masking()(readings), "Build the model without it"),
+    for given, made in (
+        (tokens, L.Embedding(9, 3, mask_zero=True)(tokens)),
+        (readings, L.Masking()(readings)),
     ):
         source = model = keras.Model(given, L.GRU(4)(made))
         if suffix:
             source = tmp_path / f"masked{suffix}"
             model.save(source)
         assert not has_programs(source)
-        with pytest.raises(UnsupportedModelError, match=cure):
-            read_keras(source)
+        assert read_keras(source).mask == 0.0
+
+
+def test_programs_have_no_mask():
+    past, future = keras.Input((None,), dtype="int32"), keras.Input((None, 2), name="future")
+    h = L.GRU(4)(L.Embedding(9, 3, mask_zero=True, name="e")(past))
+    model = keras.Model([past, future], L.Dense(1)(L.GRU(4)(future, initial_state=h)))
+    with pytest.raises(
+        UnsupportedModelError, match=r"'e' \(Embedding\): expected programs without"
+    ):
+        read_programs(model)
 
 
 @pytest.mark.parametrize("suffix", ["", ".keras"])

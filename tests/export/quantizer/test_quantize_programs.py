@@ -11,7 +11,7 @@ import pytest
 import edgernn
 from edgernn.cli import main
 from edgernn.errors import CalibrationError, QuantizationError, SaturationWarning
-from edgernn.model.program_set import ProgramSet
+from edgernn.model.program_sets.program_set import ProgramSet
 from edgernn_export import quantize_programs
 from tests.support.models.encoder_decoders import ENCODER_DECODERS, sequences, trained
 

@@ -17,8 +17,8 @@ from edgernn_export.cli.arguments import layer_states
 from edgernn_export.float_model import float_run
 from edgernn_export.float_model.model import FloatLSTM, FloatModel, FloatSimpleRNN
 from edgernn_export.float_model.own_cells import FloatCell
-from edgernn_export.float_model.programs import FloatHandover, FloatPrograms
-from edgernn_export.quantizer.programs import quantize_programs
+from edgernn_export.float_model.program_sets.programs import FloatHandover, FloatPrograms
+from edgernn_export.quantizer.program_sets.programs import quantize_programs
 from edgernn_export.quantizer.quantizer import quantize
 from edgernn_export.quantizer.report import quantization_report
 from edgernn_firmware_sim.reference.reference import Reference

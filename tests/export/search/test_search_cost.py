@@ -75,7 +75,7 @@ def test_firmware_that_differs_is_no_cost(monkeypatch):
     model = untrained(TinyTrainer(), configuration(units=4), "8x4")
     other = untrained(TinyTrainer(seed=9), configuration(units=4), "8x4")
     monkeypatch.setattr(
-        hardware_module, "write_c", lambda m, g: write_c(other, golden_vector(other))
+        hardware_module, "write_c", lambda m, g, **_: write_c(other, golden_vector(other))
     )
     with pytest.raises(BackendMismatch, match="expected the values of the reference, got"):
         measure(model, PLACE)

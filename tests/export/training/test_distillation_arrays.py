@@ -31,7 +31,7 @@ def test_classes_with_every_fifth_stream_held_out(tmp_path):
     assert np.array_equal(data.validation.x, X[[4, 9]])
     assert np.array_equal(data.train.x, np.delete(X, [4, 9], axis=0))
     assert data.train.target[:, -1, 0].tolist() == np.delete(LABELS, [4, 9]).tolist()
-    assert data.train.scored_from == 5
+    assert data.train.last_only
     assert data.test.x is not data.train.x
     assert data.input_names == ("input_0", "input_1")
 

@@ -11,7 +11,7 @@ import pytest
 from edgernn.cli import main
 from edgernn.errors import EdgeRnnError, ModelError
 from edgernn.model.formats import Precision
-from edgernn.model.program_set import Handover
+from edgernn.model.program_sets.handovers import Handover
 from edgernn_export.verification import program_comparison
 from edgernn_export.verification.executors import EXECUTORS
 from edgernn_export.verification.program_comparison import verify_programs

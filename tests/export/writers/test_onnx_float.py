@@ -133,7 +133,9 @@ def test_outputs_and_states_equal_the_float_model(model):
     expected = states_in(model, state)
     assert list(final) == list(expected)
     for name, values in final.items():
-        np.testing.assert_allclose(values, expected[name], rtol=0, atol=TOLERANCE, err_msg=name)
+        # States of 64 have five digits behind the point in single precision.
+        atol = TOLERANCE * max(1.0, np.abs(expected[name]).max() / 8)
+        np.testing.assert_allclose(values, expected[name], rtol=0, atol=atol, err_msg=name)
 
 
 def ported():

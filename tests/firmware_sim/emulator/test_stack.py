@@ -10,12 +10,15 @@ from edgernn_export.writers.file_formats import golden_vector, probe_codes
 from edgernn_firmware_sim.emulator import emulate
 from edgernn_firmware_sim.emulator.call_graph import static_stack_bytes, tail_calls
 from edgernn_firmware_sim.emulator.instructions import Instruction
-from tests.support.models.hand_made import CORES, HEADER, INIT, STEP, core_named
+from tests.support.models.hand_made import EACH_CODE, HEADER, INIT, STEP, core_named
 from tests.support.models.integer import CELLS, random_model
 
 MODEL = random_model("simple_rnn", inputs=1, units=1, outputs=0)
 Q_XS = np.array([[1], [2]], dtype=np.int8)
 ONE_OF_EACH = ("cortex-m0", "rv32imc")
+LONG = pytest.mark.long
+#: Of the others, `make test-long` runs every one.
+FEW_CELLS = ("lstm", "gru_before")
 
 
 def run(core, functions, body, folder):
@@ -24,9 +27,11 @@ def run(core, functions, body, folder):
     return emulate(MODEL, sources, core_named(core), Q_XS, folder, np.zeros((2, 2), np.int16))
 
 
-@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("core", EACH_CODE)
 @pytest.mark.parametrize("precision", [pytest.param(p, id=p.value) for p in Precision])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize(
+    "cell", [cell if cell in FEW_CELLS else pytest.param(cell, marks=LONG) for cell in CELLS]
+)
 def test_painted_and_static_stack_agree(cell, precision, core, tmp_path):
     # Maps of one product, of two and of more columns than sums of pairs hold go three ways through
     # the kernels; any can be the deepest.
@@ -49,7 +54,7 @@ def test_painted_and_static_stack_agree(cell, precision, core, tmp_path):
     assert result.ram_bytes == result.struct_bytes + static
 
 
-@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("core", EACH_CODE)
 def test_the_deepest_path_counts_and_not_the_sum_of_all(core, tmp_path):
     leaf = "static __attribute__((noinline, noclone)) void {0}(signed char x)\n"
     leaf += "{{\n    volatile signed char v[{1}];\n    for (int i = 0; i < {1}; i++) v[i] = x;\n"
@@ -60,7 +65,7 @@ def test_the_deepest_path_counts_and_not_the_sum_of_all(core, tmp_path):
     assert 256 <= result.stack_bytes <= result.static_stack_bytes < 256 + 64
 
 
-@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("core", EACH_CODE)
 def test_a_path_that_this_stream_does_not_take_counts(core, tmp_path):
     functions = "static __attribute__((noinline)) int model_rare(int x)\n"
     functions += "{\n    volatile int v[50];\n    for (int i = 0; i < 50; i++) v[i] = x;\n"
@@ -72,7 +77,7 @@ def test_a_path_that_this_stream_does_not_take_counts(core, tmp_path):
     assert result.ram_bytes == result.struct_bytes + result.static_stack_bytes
 
 
-@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("core", EACH_CODE)
 def test_below_a_tail_call_the_caller_s_frame_is_gone(core, tmp_path):
     leaf = "static __attribute__((noinline, noclone)) void model_{0}(signed char x)\n"
     leaf += "{{\n    volatile signed char v[{1}];\n    for (int i = 0; i < {1}; i++) v[i] = x;\n"

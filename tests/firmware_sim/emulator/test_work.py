@@ -23,7 +23,7 @@ from edgernn_firmware_sim.emulator.tools import beside
 from edgernn_firmware_sim.emulator.work import join, read_addresses
 from edgernn_firmware_sim.targets import cores
 from edgernn_firmware_sim.targets.costs import KINDS
-from tests.support.models.hand_made import CORES, assembly_model, c_model, core_named
+from tests.support.models.hand_made import EACH_CODE, assembly_model, c_model, core_named
 from tests.support.models.integer import random_model
 
 MODEL = random_model("simple_rnn", inputs=1, units=1, outputs=0)
@@ -47,7 +47,7 @@ def generated(core_name, folder, precision, cell="gru_after", steps=20):
     return emulate(model, sources, core_named(core_name), probe_codes(model, steps, 5), folder)
 
 
-@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("core", EACH_CODE)
 def test_classes_and_taken_branches_are_those_of_the_assembly(core, tmp_path):
     work = loop(core, tmp_path).work
     assert (work.steps, work.instructions) == (4, 4 + 111 + 111 + 4)
@@ -59,7 +59,7 @@ def test_classes_and_taken_branches_are_those_of_the_assembly(core, tmp_path):
     assert work.per_step(work.classes["branch taken"]) == 107 / 4
 
 
-@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("core", EACH_CODE)
 def test_estimates_are_those_of_the_manual_s_table(core, tmp_path):
     # Per call with n rounds: a load, n subtractions, n - 1 branches taken and one not, a return.
     taken, load = {
@@ -82,7 +82,7 @@ def test_estimates_are_those_of_the_manual_s_table(core, tmp_path):
     assert 0 < estimate.low_cycles <= estimate.high_cycles
 
 
-@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("core", EACH_CODE)
 def test_several_registers_are_counted_one_by_one(core, tmp_path):
     sources = assembly_model(
         cores()[core],
@@ -101,7 +101,7 @@ def test_several_registers_are_counted_one_by_one(core, tmp_path):
         assert work.estimate(costs).high_cycles == pytest.approx(1.2 * (5 + 1 + 8))
 
 
-@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("core", EACH_CODE)
 def test_every_function_is_counted_without_its_callees(core, tmp_path):
     arm = ["push {r4, lr}", "bl model_part", "bl model_part", "pop {r4, pc}"]
     riscv = ["mv t1, ra", "jal model_part", "jal model_part", "jr t1"]
@@ -115,7 +115,7 @@ def test_every_function_is_counted_without_its_callees(core, tmp_path):
     assert work.classes["call"] == 8
 
 
-@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("core", EACH_CODE)
 @pytest.mark.parametrize("precision", [pytest.param(p, id=p.value) for p in Precision])
 def test_every_split_adds_up_to_the_counted_calls(precision, core, tmp_path):
     work = generated(core, tmp_path, precision).work
@@ -131,7 +131,7 @@ def test_every_split_adds_up_to_the_counted_calls(precision, core, tmp_path):
     assert ("vector" in work.classes) <= (core == "cortex-m55")
 
 
-@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("core", EACH_CODE)
 def test_no_instruction_of_generated_firmware_is_unknown(core, tmp_path):
     image = tmp_path / "firmware.elf"
     generated(core, tmp_path, Precision.W8A16, "lstm", steps=2)

@@ -98,16 +98,25 @@ def run_python(machine: Machine, cpu: str, wheel: Path, *arguments: str | Path) 
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(package)
     system = root / "system"
-    libraries = system / "usr" / "lib" / machine.triple
     path = [package, root / "site", system / "usr" / "lib" / "python3" / "dist-packages"]
-    settings = {
-        "PYTHONHOME": str(system / "usr"),
-        "PYTHONPATH": ":".join(map(str, path)),
-        "LD_LIBRARY_PATH": f"{libraries}/blas:{libraries}/lapack",
-    }
+    settings = {"PYTHONHOME": str(system / "usr"), "PYTHONPATH": ":".join(map(str, path))}
+    return _run(*python_command(machine, cpu, **settings), *arguments)
+
+
+def python_command(machine: Machine, cpu: str, **settings: str) -> list[str | Path]:
+    """The command that runs that machine's Python: the emulator, its options, the interpreter.
+
+    Args:
+        machine: what to emulate.
+        cpu: the processor, as QEMU calls it.
+        settings: environment variables of the interpreter.
+    """
+    system = make_root(machine) / "system"
+    libraries = system / "usr" / "lib" / machine.triple
+    settings["LD_LIBRARY_PATH"] = f"{libraries}/blas:{libraries}/lapack"
     options = [word for k, v in settings.items() for word in ("-E", f"{k}={v}")]
     python = system / "usr" / "bin" / "python3.11"
-    return _run(machine.qemu, "-cpu", cpu, "-L", system, *options, python, *arguments)
+    return [machine.qemu, "-cpu", cpu, "-L", system, *options, python]
 
 
 def _run(*command: str | Path) -> str:

@@ -12,7 +12,8 @@ from edgernn.model.integer_model import IntegerModel, Provenance
 from edgernn.model.interface import InputSpec, OutputSpec, Port
 from edgernn.model.layers import CellActivation, SimpleRNN
 from edgernn.model.merges import Merge, MergeOperation
-from edgernn.model.program_set import Handover, ProgramSet
+from edgernn.model.program_sets.handovers import Handover
+from edgernn.model.program_sets.program_set import ProgramSet
 from edgernn.model.routes import MODEL_INPUT, RoutePart
 from edgernn.model.scales import ScaleVector
 

@@ -7,6 +7,11 @@ from edgernn_firmware_sim.emulator.tools import require
 from edgernn_firmware_sim.targets import cores
 
 CORES = tuple(cores())
+#: Cortex-M7 and M33 compile the code of Cortex-M4: `make test-long` has them in every combination.
+EACH_CODE = tuple(
+    pytest.param(core, marks=pytest.mark.long) if core in ("cortex-m7", "cortex-m33") else core
+    for core in CORES
+)
 
 HEADER = b"""#include <stdint.h>
 #define MODEL_INPUTS 1

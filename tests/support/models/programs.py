@@ -11,7 +11,8 @@ from edgernn.cells.min_gru import MinGRU
 from edgernn.model.formats import Precision
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.layers import GateActivation, Layer
-from edgernn.model.program_set import Handover, ProgramSet
+from edgernn.model.program_sets.handovers import Handover
+from edgernn.model.program_sets.program_set import ProgramSet
 from tests.support.models.integer import random_layer, random_model
 from tests.support.models.networks import random_scale
 

@@ -18,11 +18,19 @@ from edgernn_export.quantizer.quantizer import quantize
 from tests.support.models import coupled_lstm
 
 #: The cells of the product that are registered, and one of a package outside of it.
-CELLS = (
+_FIRST = (
     "minimal_gru", "min_gru", "linear_recurrence", "peephole_lstm", "layer_norm_lstm",
     "layer_norm_gru", "projected_lstm",
 )  # fmt: skip
+_SECOND = (
+    "fast_rnn", "fast_grnn", "low_rank_fast_grnn", "cfc", "zoneout_lstm", "zoneout_gru",
+)  # fmt: skip
+CELLS = (*_FIRST, *_SECOND)
 ALL_CELLS = (*CELLS, coupled_lstm.CoupledLSTM.kind)
+#: All cells in stacks of at most 8, by name.
+STACKS = {"first": (*_FIRST, coupled_lstm.CoupledLSTM.kind), "second": _SECOND}
+#: Cells whose states have no bound.
+UNBOUNDED = ("linear_recurrence", "fast_rnn")
 #: Gain of the weights: with that of hostile networks, gates and states saturate.
 GAINS = {"tame": 1.0, "hostile": 8.0}
 
@@ -50,6 +58,8 @@ def float_cell(kind: str, name: str, inputs: int, units: int, *, gain=1.0, seed=
         low, high = record_of(kind).bounds.get(weight, (-most, most))
         scale = 1.0 if len(shape) < 2 else shape[1] ** -0.5
         weights[weight] = rng.uniform(low, high, shape) * scale
+    for weight in [name for name in weights if name.startswith("take_")]:  # of zoneout
+        weights[weight] = 1.0 - weights[weight.replace("take_", "keep_")]
     return FloatCell.of(kind, name, options, weights)
 
 
@@ -129,17 +139,17 @@ def wide_registered_models() -> dict[str, IntegerModel]:
 
 
 @functools.cache
-def stacked_cells(precision: str) -> IntegerModel:
-    """All cells one behind another: firmware that has them all, for one build per core.
+def stacked_cells(precision: str, stack: str = "first") -> IntegerModel:
+    """The cells of a stack one behind another: firmware that has them all, for one build per core.
 
     Their weights are large, so that they saturate; the gates of every other one are hard. Those of
-    the linear recurrence are small: its state has no bound, and the matrices behind it would fail
-    their overflow proof.
+    cells whose states have no bound are small: matrices behind them would fail their overflow
+    proof.
     """
     layers: list[FloatCell | FloatDense] = []
     width = 3
-    for index, kind in enumerate(ALL_CELLS):
-        gain = GAINS["tame" if kind == "linear_recurrence" else "hostile"]
+    for index, kind in enumerate(STACKS[stack]):
+        gain = GAINS["tame" if kind in UNBOUNDED else "hostile"]
         hard = bool(index % 2)
         cell = float_cell(kind, kind, width, 4 + index % 3, gain=gain, seed=index, hard=hard)
         layers.append(cell)

@@ -21,7 +21,8 @@ PACKAGES = {
     "gcc": "gcc", "g++": "g++", "clang": "clang", "nm": "binutils", "cmake": "cmake",
     "arm-none-eabi-gcc": "gcc-arm-none-eabi", "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu",
     "arm-linux-gnueabihf-gcc": "gcc-arm-linux-gnueabihf", "qemu-aarch64": "qemu-user",
-    "qemu-arm": "qemu-user", "mmdebstrap": "mmdebstrap",
+    "qemu-arm": "qemu-user", "mmdebstrap": "mmdebstrap", "systemd-analyze": "systemd",
+    "dpkg-deb": "dpkg",
 }  # fmt: skip
 WARNINGS = (
     "-Wall", "-Wextra", "-Werror", "-Wpedantic", "-Wconversion", "-Wsign-conversion", "-Wshadow",

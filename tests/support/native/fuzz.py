@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import random
 import sys
+import zlib
 from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
@@ -105,6 +106,62 @@ def exercise(program: Any, width: int, bits: int) -> None:
         assert len(stream.run([*readings])) == len(readings)
         stream.step(readings[0])
     assert len(stream.clipped) == width
+    exercise_sequences(program, codes)
+    exercise_rows(program, width, bits)
+    exercise_bytes(stream, program.stream())
+
+
+def exercise_sequences(program: Any, codes: Any) -> None:
+    """Whole streams in one call, with and without steps of a group."""
+    wanted = program.stream().run_codes(codes)
+    sequences = [codes[: 3 - b % 4] for b in range(10)]
+    for q_ys, q_xs in zip(program.run_sequences(sequences, False), sequences, strict=True):
+        assert q_ys.tolist() == wanted[: len(q_xs)].tolist()
+    assert program.run_sequences(sequences[:3], True).tolist() == wanted[::-1].tolist()
+
+
+def exercise_rows(program: Any, width: int, bits: int) -> None:
+    """A batch of readings of which many lack values, and rows as bytes."""
+    rng = np.random.default_rng(width)
+    policies = rng.permuted(np.arange(width) % 4).astype(np.uint8)
+    rows = program.rows(b"head", policies.tobytes(), bytes(width * bits // 8))
+    rows.resize(3)
+    rows.resize(70)
+    which = np.repeat(np.arange(70, dtype=np.int32), 2)
+    xs = rng.normal(size=(140, width)) * 100
+    xs[rng.random(xs.shape) < 0.3 / width] = np.nan
+    ys = np.empty((140, program.stream().run(xs[:0]).shape[1]))
+    bad, numbers = np.empty(140, np.bool_), np.ones(140, np.int64)
+    rows.step(which, xs, ys, bad, None)
+    rows.step(which, xs, ys, bad, numbers)
+    blobs = tuple(rows.export(which))
+    assert rows.load(which, blobs) == 140
+    assert rows.load(which, tuple(blob[:-1] for blob in blobs)) == 0
+    for k, blob in enumerate(blobs[:30]):
+        rows.load(which[:1], (resealed(blob, k),))
+        rows.step(which[:1], xs[:1], ys[:1], bad[:1], None)
+    rows.reset(which[:9])
+    rows.step(which, xs, ys, bad, None)
+
+
+def exercise_bytes(stream: Any, other: Any) -> None:
+    """Bytes of a stream, whole, cut and spoilt."""
+    blob = stream.to_bytes(b"head", 3)
+    assert other.from_bytes(b"head", blob) == 3
+    assert other.to_bytes(b"head", 3) == blob
+    for count in range(0, len(blob), 7):
+        assert other.from_bytes(b"head", blob[:count]) is None
+    for seed in range(30):
+        other.from_bytes(b"head", resealed(blob, seed))
+        other.step(np.zeros(len(other.clipped)))
+
+
+def resealed(blob: bytes, seed: int) -> bytes:
+    """The bytes with one bit flipped behind their head, and a checksum that fits."""
+    spoilt = bytearray(blob[:-4])
+    place = random.Random(seed).randrange(32, 8 * len(spoilt))
+    spoilt[place // 8] ^= 1 << place % 8
+    return bytes(spoilt) + zlib.crc32(spoilt).to_bytes(4, "little")
 
 
 def exercise_tokens(program: Any, width: int) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 import edgernn
 from edgernn.model.formats import Int16Array
-from edgernn.model.program_set import ProgramSet
+from edgernn.model.program_sets.program_set import ProgramSet
 from edgernn_export.verification.program_walk import random_walk
 from edgernn_export.writers.c.programs.layout import c_programs
 from edgernn_export.writers.c.programs.source import write_c_programs

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from edgernn.model.formats import Int16Array
 from edgernn.model.integer_model import IntegerModel
@@ -117,3 +118,19 @@ def expected(model: IntegerModel, steps: int, *, every: int | None = None) -> In
     stream = reference_stream(model, codes)
     rows = np.concatenate([stream[n] for n in ["y", *(s.name for s in model.states)]], axis=-1)
     return rows if every is None else rows.swapaxes(0, 1).reshape(steps, -1)
+
+
+def host_outputs(model: IntegerModel, codes: npt.NDArray[np.integer], folder: Path) -> Int16Array:
+    """What the C of one model answers on this machine to a stream of codes, int16 [T, O].
+
+    Args:
+        model: the model.
+        codes: [T, I], as `Interface.quantize` gives them.
+        folder: for the sources and the program; made if missing.
+    """
+    folder.mkdir(exist_ok=True)
+    program = build(["gcc", "-std=c99", "-O2"], write_sources({"": model}, folder), folder, "host")
+    (folder / "0.in").write_bytes(codes.astype(model.code_dtype).tobytes())
+    (rows,) = run(program, folder)
+    answers = np.frombuffer(rows, np.uint8).reshape(len(codes), -1)
+    return np.ascontiguousarray(answers[:, : 2 * model.output.width]).view(np.int16)

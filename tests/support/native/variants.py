@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+import pytest
 
 AVX512: Final = ("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni")
 ARMV7: Final = ("arm-linux-gnueabihf-gcc", "-static", "-march=armv7-a", "-mfloat-abi=hard")
@@ -86,3 +89,22 @@ def runnable() -> list[Variant]:
 def absent() -> list[str]:
     """Names of the others, for the header of a test run."""
     return [variant.name for variant in VARIANTS if variant not in runnable()]
+
+
+#: Variants whose code gcc compiles too.
+OTHER_COMPILERS: Final = ("avx2-clang", "avx512-clang")
+#: These, and processors without their vectors.
+RARE: Final = (*OTHER_COMPILERS, "aarch64-portable", "armv7")
+
+
+def parameters(variants: Iterable[Variant], rare: tuple[str, ...]) -> list[Any]:
+    """Variants as parameters of a test; `make test-long` alone runs the rare ones."""
+    return [
+        pytest.param(variant, id=variant.name, marks=[pytest.mark.long] * (variant.name in rare))
+        for variant in variants
+    ]
+
+
+def common() -> list[Any]:
+    """What this machine can run, `RARE` ones in `make test-long` alone."""
+    return parameters(runnable(), RARE)

@@ -188,22 +188,40 @@ EDGERNN_INLINE rows16 sums16(blocks w, const edgernn_code16 *operands, int32_t t
     return sum;
 }
 
-/* Clause 5.2, p from 8 sums without bias; `row` is the first of them. */
+/* The constants of clause 5.2 for 8 rows. */
+typedef struct {
+    edgernn_lanes bias;
+    edgernn_lanes shift;
+    edgernn_lanes half;
+    edgernn_lanes multiplier;
+} constants16;
+
+EDGERNN_INLINE constants16 constants_load(const edgernn_term16 *term, int32_t row, int32_t left)
+{
+    const void *multiplier = term->multiplier + row;
+    const void *shift = term->shift + row;
+    constants16 k;
+    k.bias = load8(term->bias + row, left);
+    k.shift = (edgernn_lanes)_mm256_cvtepu8_epi32(left > 4 ? _mm_loadu_si64(shift)
+                                                           : _mm_loadu_si32(shift));
+    k.multiplier = (edgernn_lanes)_mm256_cvtepi16_epi32(
+        left > 4 ? _mm_loadu_si128((const __m128i *)multiplier) : _mm_loadu_si64(multiplier));
+    k.half = (edgernn_lanes_all(1) << k.shift) >> 1;
+    return k;
+}
+
+/* Clause 5.2, p from sums without bias. */
+EDGERNN_INLINE edgernn_lanes product_of(constants16 k, edgernn_lanes sum)
+{
+    const edgernn_lanes v = (sum + k.bias + k.half) >> k.shift;
+    return edgernn_lanes_scaled(edgernn_lanes_sat16(v), k.multiplier);
+}
+
+/* The same of the 8 rows from `row` on. */
 EDGERNN_INLINE edgernn_lanes product16(const edgernn_term16 *term, int32_t row, int32_t left,
                                        edgernn_lanes sum)
 {
-    int16_t multiplier[EDGERNN_LANES] = {0};
-    uint8_t shift_bytes[EDGERNN_LANES] = {0};
-    const size_t count = left > 4 ? 8 : 4;
-    edgernn_lanes shift;
-    edgernn_lanes v;
-    __builtin_memcpy(multiplier, term->multiplier + row, count * sizeof multiplier[0]);
-    __builtin_memcpy(shift_bytes, term->shift + row, count);
-    shift = (edgernn_lanes)_mm256_cvtepu8_epi32(
-        _mm_loadl_epi64((const __m128i *)(const void *)shift_bytes));
-    v = (sum + load8(term->bias + row, left) + ((edgernn_lanes_all(1) << shift) >> 1)) >> shift;
-    return edgernn_lanes_scaled(edgernn_lanes_sat16(v),
-                                edgernn_lanes_load(multiplier, EDGERNN_LANES));
+    return product_of(constants_load(term, row, left), sum);
 }
 
 EDGERNN_INLINE void affine16_of_dense(const edgernn_map16 *map, const edgernn_code16 *operands,

@@ -188,7 +188,7 @@ def _of_layer(layer: Any, matrices: Sequence[str]) -> Iterator[Matrix]:
     stacked = isinstance(layer.cell, keras.layers.StackedRNNCells)
     for cell in layer.cell.cells if stacked else [layer.cell]:
         place = [layer.name, *([cell.name] if stacked else [])]
-        if type(cell).__name__ in ("RegisteredCell", "QatCell"):
+        if hasattr(cell, "matrices"):
             yield from _of_record(cell, place, matrices)
             continue
         gates = GATES.get(type(cell).__name__)

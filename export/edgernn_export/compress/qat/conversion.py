@@ -17,6 +17,7 @@ from edgernn_export.compress.distillation.losses import LossSettings, number
 from edgernn_export.compress.qat.distilled import DistilledModel, teacher_of
 from edgernn_export.compress.qat.ends import QuantizeInput
 from edgernn_export.compress.qat.network import TrainedNetwork, holder_of
+from edgernn_export.float_model.memories import FloatMemory
 from edgernn_export.float_model.model import FloatModel
 from edgernn_export.keras_reader.findings import owner_of
 from edgernn_export.quantizer.quantizer import quantize
@@ -49,6 +50,19 @@ def make(
             f"{trained.name}: expected a network with one output per reading, got "
             f"{trained.rate}. Quantize it with edgernn_export.quantize (precision 'w8a16' "
             "loses least), or build it with padding='causal' and without strides and pooling."
+        )
+    if trained.mask is not None:
+        raise TrainingError(
+            f"{trained.name}: expected a network without a mask, got one that masks "
+            f"{trained.mask:g}. Quantize it with edgernn_export.quantize (precision 'w8a16' loses "
+            "least), or train it on streams without padding."
+        )
+    remembering = [layer.name for layer in trained.layers if isinstance(layer, FloatMemory)]
+    if remembering:
+        raise TrainingError(
+            f"{remembering[0]}: expected a network without attention, which is not trained as "
+            "integers, got attention. Quantize it with edgernn_export.quantize (precision "
+            "'w8a16' loses least)."
         )
     integer = quantize(source, calibration, precision, **options)
     blocks = as_streams(

@@ -35,6 +35,7 @@ from edgernn_export.float_model.model import (
     FloatGRU,
     FloatLayer,
     FloatLSTM,
+    FloatMemory,
     FloatMerge,
     FloatModel,
     FloatPointwise,
@@ -226,7 +227,8 @@ def _groups(trained: FloatModel) -> tuple[Shared, ...]:
 
 def _weights(source: FloatLayer, unit: FloatArray) -> dict[str, FloatArray]:
     """The weights of a trained layer in the units of its columns [N], biases left out."""
-    assert not isinstance(source, (FloatDelay, FloatDenseRows))  # without any; of rates, refused
+    # Delays have none; rates and attention are refused.
+    assert not isinstance(source, (FloatDelay, FloatDenseRows, FloatMemory))
     if isinstance(source, FloatEmbedding):
         return {EMBEDDINGS: source.table}
     if isinstance(source, FloatMerge):

@@ -218,7 +218,13 @@ def read_chain(model: Any) -> KerasChain:
             f"model: expected a live keras.Model, got {type(model).__name__}. "
             "Load it with keras.saving.load_model first."
         )
-    if read_keras(model).vocabulary:
+    network = read_keras(model)
+    if network.mask is not None:
+        raise PruningError(
+            f"{owner_of(model)}: expected a network without a mask, got one that masks "
+            f"{network.mask:g}. Prune single weights with MagnitudePruning instead."
+        )
+    if network.vocabulary:
         raise PruningError(
             f"{owner_of(model)}: expected a network over readings, got an embedding. Train it with "
             "fewer units, or prune single weights with MagnitudePruning."

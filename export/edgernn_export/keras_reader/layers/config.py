@@ -82,6 +82,17 @@ def is_builtin(layer: Any) -> bool:
     return getattr(keras.layers, type(layer).__name__, None) is type(layer)
 
 
+def registered_name(layer: Any) -> str | None:
+    """The name that a class was registered by in Keras; None for a class of Keras."""
+    if is_builtin(layer):
+        return None
+    if hasattr(layer, "stored_class"):
+        return str(layer.custom)
+    import keras
+
+    return str(keras.saving.get_registered_name(type(layer)))
+
+
 def check_dtype(layer: Any, findings: Findings) -> None:
     """Note a reason for reduced, mixed or quantized precision."""
     policy = getattr(layer, "dtype_policy", None)

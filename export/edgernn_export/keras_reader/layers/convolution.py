@@ -1,7 +1,9 @@
-"""Convolutions, pooling and padding over earlier readings only."""
+"""Convolutions, SVDF, pooling and padding over earlier readings only."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -190,3 +192,50 @@ def read_zero_padding(layer: Any, context: Context) -> tuple[LayerPart, ...]:
     ) or not (before or after):
         return ()
     return (PaddingPart(owner=owner_of(layer), rows=int(before)),)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnLayer:
+    """How layers of one class are read.
+
+    Attributes:
+        variables: names of the weights in the order the class makes them, from its configuration.
+        read: the reader.
+    """
+
+    variables: Callable[[Mapping[str, Any]], Sequence[str]]
+    read: Callable[[Any, Context], tuple[LayerPart, ...]]
+
+
+def read_svdf(layer: Any, context: Context) -> tuple[LayerPart, ...]:
+    """Read SVDF: a Dense, and the sum of its last rows, each times its own constants."""
+    free = ("units", "memory_size", "rank", "activation", "use_bias")
+    good = check_config(layer, layer.get_config(), context, free=free)
+    function = read_function(layer, "activation", layer.activation, context)
+    units, rank, count = layer.units, layer.rank, layer.memory_size
+    kernel, time_kernel = weight(layer.kernel), weight(layer.time_kernel)
+    bias = weight(layer.bias) if layer.use_bias else np.zeros(units)
+    finite_ones = finite(layer, context, kernel=kernel, time_kernel=time_kernel, bias=bias)
+    owner, name = owner_of(layer), layer.name
+    if function is None or not good or not finite_ones:
+        return (UnknownPart(owner=owner, recurrent=True),)
+    features = FloatDense(
+        name=f"{name}_features", kernel=kernel.T, bias=np.zeros(rank * units), use_bias=False
+    )
+    # A row has the ranks one behind another, so that rows and ranks are summed alike.
+    gain = time_kernel[::-1].reshape(count * rank, units)
+    rows = RowsPart(owner=owner, name=f"{name}_rows", count=count, dilation=1, padded=True)
+    sums: LayerPart = DepthwisePart(owner=owner, name=name, gain=gain, bias=bias)
+    if len(gain) == 1:
+        sums = ScalePart(owner=owner, gain=gain[0], offset=bias)
+    after = () if function == "linear" else (ActivationPart(owner=owner, activation=function),)
+    held = (rows,) if count > 1 else ()
+    return DensePart(owner=owner, layer=features), *held, sums, *after
+
+
+def _svdf_variables(config: Mapping[str, Any]) -> Sequence[str]:
+    return ("kernel", "time_kernel", *(("bias",) if config["use_bias"] else ()))
+
+
+#: Registered name of a class -> how it is read.
+OWN_LAYERS: Final = {"edgernn>SVDF": OwnLayer(variables=_svdf_variables, read=read_svdf)}

@@ -36,11 +36,7 @@ from edgernn_export.keras_reader.layers.neutral import read_neutral
 #: Functions that a Dense applies itself.
 OF_DENSE: Final = ("linear", "relu", "tanh", "sigmoid")
 #: Arguments that the table itself shows, or that matter in training only.
-_TABLE_FREE: Final = ("input_dim", "output_dim", "input_length", "weights")
-_TABLE_CURES: Final = {
-    "mask_zero": "A stream has no padding: build it with mask_zero=False, copy the weights and "
-    "pass only real tokens.",
-}
+_TABLE_FREE: Final = ("input_dim", "output_dim", "input_length", "weights", "mask_zero")
 
 
 def read_dense(layer: Any, context: Context) -> tuple[LayerPart, ...]:
@@ -164,12 +160,9 @@ def _activation(layer: Any, activation: str | None, good: bool) -> tuple[LayerPa
 
 
 def read_embedding(layer: Any, context: Context) -> tuple[LayerPart, ...]:
-    """Read Embedding; one with a mask is refused."""
+    """Read Embedding."""
     unknown = (UnknownPart(owner=owner_of(layer), recurrent=False),)
-    options: dict[str, Any] = {"free": _TABLE_FREE, "cures": _TABLE_CURES}
-    if not check_config(
-        layer, layer.get_config(), context, fixed={"mask_zero": (False,)}, **options
-    ):
+    if not check_config(layer, layer.get_config(), context, free=_TABLE_FREE):
         return unknown
     table = weight(layer.embeddings)
     if not finite(layer, context, embeddings=table):

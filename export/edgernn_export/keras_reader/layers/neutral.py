@@ -10,7 +10,7 @@ from edgernn_export.keras_reader.layers.config import check_config
 from edgernn_export.keras_reader.layers.layer_parts import LayerPart, Shape, ShapePart, UnknownPart
 
 #: Arguments that matter in training only.
-_FREE: Final = ("rate", "stddev", "noise_shape", "l1", "l2", "data_format")
+_FREE: Final = ("rate", "stddev", "noise_shape", "l1", "l2", "data_format", "mask_value")
 #: Arguments with which a layer leaves every step as it is.
 _AS_IT_IS: Final = {
     "cropping": ((0, 0), 0),

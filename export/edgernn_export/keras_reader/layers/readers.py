@@ -8,8 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from edgernn_export.keras_reader.findings import Context, Findings, class_of, owner_of
-from edgernn_export.keras_reader.layers.config import is_builtin
+from edgernn_export.keras_reader.layers.config import is_builtin, registered_name
 from edgernn_export.keras_reader.layers.convolution import (
+    OWN_LAYERS,
     read_conv1d,
     read_depthwise,
     read_pooling,
@@ -64,6 +65,7 @@ READERS: dict[str, Callable[[Any, Context], tuple[LayerPart, ...]]] = {
     "LSTM": read_recurrent,
     "LSTMCell": read_cell,
     "LeakyReLU": read_function_class,
+    "Masking": read_neutral,
     "MaxPooling1D": read_pooling,
     "Normalization": read_normalization,
     "PReLU": read_prelu,
@@ -87,16 +89,20 @@ READERS: dict[str, Callable[[Any, Context], tuple[LayerPart, ...]]] = {
 _SHAPES = (read_flatten, read_neutral, read_permute, read_reshape)
 #: Layers that take several tensors, which `layers.merging` reads.
 JOINING = ("Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract")
+#: Layers of attention, which `layers.attention` reads.
+ATTENTION = ("AdditiveAttention", "Attention", "MultiHeadAttention")
 #: All that are read.
-SUPPORTED = tuple(sorted((*READERS, *JOINING)))
+SUPPORTED = tuple(sorted((*READERS, *JOINING, *ATTENTION)))
 _RECURRENT_NAME = re.compile(r"RNN|LSTM|GRU|Bidirectional")
 _CURES = {
-    "Bidirectional": "A stream has no future readings: train a forward layer.",
+    "Bidirectional": "A stream has no last step to begin at. Quantize the network for whole chunks "
+    "with edgernn_export.quantize or: edgernn quantize; or train a forward layer.",
+    "ConvLSTM1D": "Flatten each reading (keras.layers.TimeDistributed(keras.layers.Flatten())) "
+    "and train with a Dense layer and an LSTM.",
     "GlobalAveragePooling1D": "Train with a recurrent layer instead, whose output depends on "
     "all earlier steps.",
     "GlobalMaxPooling1D": "Train with a recurrent layer instead, whose output depends on all "
     "earlier steps.",
-    "Masking": "Build the model without it, copy the weights and pass streams without padding.",
     "LayerNormalization": "Train with BatchNormalization, which folds into the weights.",
     "QuantizeInput": "Convert the trained network with edgernn_export.compress.qat.integer_model.",
     "Lambda": "Do this computation outside the model, or train without it.",
@@ -108,6 +114,9 @@ def read_layer(layer: Any, context: Context) -> tuple[LayerPart, ...]:
     name = class_of(layer)
     if name in READERS and is_builtin(layer):
         return READERS[name](layer, context)
+    own = OWN_LAYERS.get(registered_name(layer) or "")
+    if own is not None:
+        return own.read(layer, context)
     refuse_class(layer, context.findings)
     recurrent = _RECURRENT_NAME.search(name) is not None
     return (UnknownPart(owner=owner_of(layer), recurrent=recurrent),)

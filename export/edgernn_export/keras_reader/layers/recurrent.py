@@ -7,6 +7,7 @@ the order of `float_model` under other names; matrices are transposed, nothing i
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from edgernn_export.keras_reader.layers.config import (
     check_dtype,
     finite,
     is_builtin,
+    registered_name,
     weight,
 )
 from edgernn_export.keras_reader.layers.layer_parts import LayerPart, RecurrentPart, UnknownPart
@@ -54,7 +56,8 @@ _FREE = (
 )
 _FIXED: dict[str, tuple[Any, ...]] = {"go_backwards": (False,)}
 _CURES = {
-    "go_backwards": "A stream has no end to start from. Train the layer with go_backwards=False.",
+    "go_backwards": "A stream has no end to start from. Quantize the network for whole chunks with "
+    "edgernn_export.quantize or: edgernn quantize; or train with go_backwards=False.",
 }
 #: Functions of gates, and of a SimpleRNN, that layers have beside those with any function.
 _GATES = ("sigmoid", "hard_sigmoid", "hard_sigmoid_keras2")
@@ -72,50 +75,78 @@ _CELLS = {
 }
 
 
+def _fixed(context: Context) -> dict[str, tuple[Any, ...]]:
+    """Arguments with the values that are supported."""
+    return {"go_backwards": (False, True)} if context.directed else _FIXED
+
+
 def read_recurrent(layer: Any, context: Context) -> tuple[LayerPart, ...]:
     """Read SimpleRNN, LSTM or GRU."""
     return _read(layer, layer.cell, _CELLS[class_of(layer)], context)
 
 
 def read_rnn(layer: Any, context: Context) -> tuple[LayerPart, ...]:
-    """Read keras.layers.RNN around a SimpleRNNCell, LSTMCell, GRUCell or a registered cell."""
-    name = class_of(layer.cell)
-    own = _own_reader(layer.cell)
+    """Read keras.layers.RNN around Keras's cells, registered ones, or a stack of them."""
+    if class_of(layer.cell) != "StackedRNNCells" or not is_builtin(layer.cell):
+        return _read_one(layer, layer.cell, layer.name, context)
+    cells = layer.cell.cells
+    if context.directed:
+        context.findings.add(
+            owner_of(layer),
+            "one cell in each layer of a network with backward layers",
+            f"{len(cells)} cells",
+            "Build one keras.layers.RNN per cell, with return_sequences=True in all except the "
+            "last, and copy the weights.",
+        )
+        return (UnknownPart(owner=owner_of(layer), recurrent=True),)
+    # A stack of cells in one layer computes what layers behind one another do.
+    parts = [
+        part
+        for index, cell in enumerate(cells)
+        for part in _read_one(layer, cell, f"{layer.name}_{index}", context)
+    ]
+    return tuple(
+        replace(part, return_sequences=True)
+        if isinstance(part, RecurrentPart) and index < len(parts) - 1
+        else part
+        for index, part in enumerate(parts)
+    )
+
+
+def _read_one(layer: Any, cell: Any, name: str, context: Context) -> tuple[LayerPart, ...]:
+    """Read one cell of keras.layers.RNN as a layer of this name."""
+    kind = class_of(cell)
+    own = _own_reader(cell)
     if own is not None:
-        return _read_own(layer, own, context)
-    if name not in _CELLS or not is_builtin(layer.cell):
-        stacked = name == "StackedRNNCells"
+        return _read_own(layer, cell, own, name, context)
+    if kind not in _CELLS or not is_builtin(cell):
         context.findings.add(
             owner_of(layer),
             "a cell of type SimpleRNNCell, LSTMCell or GRUCell, or a registered cell",
-            f"cell {owner_of(layer.cell)}",
-            "Build one RNN layer per cell, all except the last with return_sequences=True, and "
-            "copy the weights."
-            if stacked
-            else "Train with one of these cells, or register it: docs/guides/add-a-cell.md.",
+            f"cell {owner_of(cell)}",
+            "Train with one of these cells, or register it: docs/guides/add-a-cell.md.",
         )
         return (UnknownPart(owner=owner_of(layer), recurrent=True),)
-    return _read(layer, layer.cell, _CELLS[name], context)
+    return _read(layer, cell, _CELLS[kind], context, name=name)
 
 
 def _own_reader(cell: Any) -> CellReader | None:
     """Who reads a cell that is no class of Keras."""
-    if is_builtin(cell):
-        return None
-    if hasattr(cell, "stored_class"):
-        return cell_reader(str(cell.custom))
-    import keras
-
-    return cell_reader(keras.saving.get_registered_name(type(cell)))
+    name = registered_name(cell)
+    return None if name is None else cell_reader(name)
 
 
-def _read_own(layer: Any, own: CellReader, context: Context) -> tuple[LayerPart, ...]:
-    """Read keras.layers.RNN around a registered cell."""
+def _read_own(
+    layer: Any, cell: Any, own: CellReader, name: str, context: Context
+) -> tuple[LayerPart, ...]:
+    """Read a registered cell of keras.layers.RNN."""
     unknown = (UnknownPart(owner=owner_of(layer), recurrent=True),)
-    good = check_config(layer, layer.get_config(), context, free=_FREE, fixed=_FIXED, cures=_CURES)
-    check_dtype(layer.cell, context.findings)
+    good = check_config(
+        layer, layer.get_config(), context, free=_FREE, fixed=_fixed(context), cures=_CURES
+    )
+    check_dtype(cell, context.findings)
     try:
-        made = own.read(layer.name, layer.cell)
+        made = own.read(name, cell)
     except UnsupportedModelError as error:
         context.findings.reasons.extend(error.reasons)
         return unknown
@@ -136,9 +167,13 @@ def read_cell(cell: Any, context: Context) -> tuple[LayerPart, ...]:
     return _read(cell, cell, _CELLS[class_of(cell)], context)
 
 
-def _read(layer: Any, cell: Any, kind: str, context: Context) -> tuple[LayerPart, ...]:
+def _read(
+    layer: Any, cell: Any, kind: str, context: Context, name: str = ""
+) -> tuple[LayerPart, ...]:
     unknown = (UnknownPart(owner=owner_of(layer), recurrent=True),)
-    good = check_config(layer, layer.get_config(), context, free=_FREE, fixed=_FIXED, cures=_CURES)
+    good = check_config(
+        layer, layer.get_config(), context, free=_FREE, fixed=_fixed(context), cures=_CURES
+    )
     if class_of(layer) == "RNN":
         good = check_config(cell, cell.get_config(), context, free=_FREE) and good
     function = read_function(layer, "activation", cell.activation, context)
@@ -153,7 +188,7 @@ def _read(layer: Any, cell: Any, kind: str, context: Context) -> tuple[LayerPart
     return (
         RecurrentPart(
             owner=owner_of(layer),
-            layer=_FLOAT[kind](layer.name, cell, function, gate),
+            layer=_FLOAT[kind](name or layer.name, cell, function, gate),
             return_sequences=not one_step and bool(layer.return_sequences),
             stateful=not one_step and bool(layer.stateful),
             one_step=one_step,

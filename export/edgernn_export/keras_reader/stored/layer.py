@@ -10,6 +10,7 @@ import numpy as np
 from edgernn.model.formats import FloatArray
 from edgernn_export.cells.cell_readers import cell_reader
 from edgernn_export.keras_reader.findings import Findings
+from edgernn_export.keras_reader.layers.convolution import OWN_LAYERS
 
 #: What Keras of today calls layers of TensorFlow 1, and the layers of cuDNN it computes alike.
 _RENAMED: Final = {
@@ -28,22 +29,29 @@ _CONVOLUTION: Final = {
 #: Values of arguments that a file may leave out.
 _DEFAULTS: Final[dict[str, dict[str, Any]]] = {
     "Activation": {"activation": "linear"},
+    "Bidirectional": {"merge_mode": "concat"},
+    "AdditiveAttention": {"use_scale": True, "score_mode": "dot"},
+    "Attention": {"use_scale": False, "score_mode": "dot"},
     "BatchNormalization": {"center": True, "scale": True, "epsilon": 1e-3, "axis": -1},
     "Conv1D": _CONVOLUTION,
     "Dense": {"activation": "linear", "use_bias": True},
     "DepthwiseConv1D": _CONVOLUTION,
     "Embedding": {"mask_zero": False},
+    "MultiHeadAttention": {"use_bias": True, "value_dim": None},
     "Normalization": {"mean": None, "variance": None, "invert": False, "axis": -1},
     "Rescaling": {"offset": 0.0},
     "SeparableConv1D": _CONVOLUTION,
 }
 #: Layers that may be given as activations.
 _FUNCTION_LAYERS: Final = ("Activation", "ELU", "LeakyReLU", "ReLU", "Softmax", "ThresholdedReLU")
-_SEQUENCE_DEFAULTS: Final = {"return_sequences": False, "stateful": False}
+_SEQUENCE_DEFAULTS: Final = {
+    "return_sequences": False, "stateful": False, "go_backwards": False
+}  # fmt: skip
 _CELL_DEFAULTS: Final = {"activation": "tanh", "use_bias": True}
 _GATED: Final = ("GRU", "LSTM")
 _RECURRENT: Final = ("GRU", "LSTM", "SimpleRNN")
 _CELLS: Final = tuple(f"{name}Cell" for name in _RECURRENT)
+ATTENTION: Final = ("AdditiveAttention", "Attention", "MultiHeadAttention")
 _BATCH_NORMALIZATION: Final = (
     ("gamma", "scale", True),
     ("beta", "center", True),
@@ -65,6 +73,8 @@ class StoredLayer:
         trainable: whether training changed its weights, which orders them in HDF5 files.
         dtype_policy: its precision, with a name.
         inner: the cell of a recurrent layer, or what TimeDistributed wraps; None for others.
+        halves: the layers of a Bidirectional, the forward one first; none for others.
+        cells: of a stack of cells.
         weights: arrays by name, as stored.
     """
 
@@ -84,6 +94,8 @@ class StoredLayer:
         self.trainable = config.get("trainable") is not False
         self.dtype_policy = SimpleNamespace(name=_policy_name(config.get("dtype")))
         self.inner: StoredLayer | None = None
+        self.halves: tuple[StoredLayer, ...] = ()
+        self.cells: list[StoredLayer] = []
         self.weights: dict[str, FloatArray] = {}
         owner = f"{self.name!r} ({self.stored_class})"
         if config.pop("time_major", False):
@@ -121,9 +133,17 @@ class StoredLayer:
         if self.stored_class in _RECURRENT:  # Keras gives these a cell that owns the weights
             self.inner = self
             return
+        if self.stored_class == "Bidirectional" and self.custom is None:
+            self.halves = _halves(self.config, keras2, findings)
+            return
         entry = self.config.get("cell" if self.stored_class == "RNN" else "layer")
         if self.stored_class in ("RNN", "TimeDistributed") and isinstance(entry, dict):
             self.inner = StoredLayer(entry, keras2=keras2, findings=findings)
+        if self.stored_class == "StackedRNNCells" and self.custom is None:
+            self.cells = [
+                StoredLayer(each, keras2=keras2, findings=findings)
+                for each in self.config.pop("cells")
+            ]
 
     @property
     def cell(self) -> Any:
@@ -134,6 +154,16 @@ class StoredLayer:
     def layer(self) -> Any:
         """What TimeDistributed wraps."""
         return self.inner
+
+    @property
+    def forward_layer(self) -> StoredLayer:
+        """The first half of a Bidirectional."""
+        return self.halves[0]
+
+    @property
+    def backward_layer(self) -> StoredLayer:
+        """The second half of a Bidirectional."""
+        return self.halves[1]
 
     @property
     def owner_of_weights(self) -> StoredLayer:
@@ -149,16 +179,26 @@ class StoredLayer:
 
         Empty if no reader supports the class.
         """
+        if self.halves:
+            return [pair for half in self.halves for pair in half.variables()]
         if self.inner is not None and self.inner is not self:
             return [(name, own and self.trainable) for name, own in self.inner.variables()]
         kind, names = self.stored_class, []
+        if self.cells:
+            return [
+                (f"{index}/{name}", own and self.trainable)
+                for index, cell in enumerate(self.cells)
+                for name, own in cell.variables()
+            ]
         if self.custom is not None:
-            own = cell_reader(self.custom)
+            own = OWN_LAYERS.get(self.custom) or cell_reader(self.custom)
             return [] if own is None else [(n, self.trainable) for n in own.variables(self.config)]
         if kind in (*_RECURRENT, *_CELLS):
             names = [("kernel", True), ("recurrent_kernel", True)]
         elif kind in ("Dense", "Conv1D", "DepthwiseConv1D"):
             names = [("kernel", True)]
+        elif kind in ATTENTION:
+            names = [(name, True) for name in _names_of_attention(kind, self.config)]
         elif kind == "PReLU":
             names = [("alpha", True)]
         elif kind == "Embedding":
@@ -170,7 +210,8 @@ class StoredLayer:
         elif kind == "BatchNormalization" and not self.config.get("renorm"):
             given = [(name, own) for name, key, own in _BATCH_NORMALIZATION if self._has(key)]
             names = given
-        if names and names[0][0].endswith("kernel") and self.config["use_bias"]:
+        kernel = bool(names) and kind not in ATTENTION and names[0][0].endswith("kernel")
+        if kernel and self.config["use_bias"]:
             names.append(("bias", True))
         return [(name, own and self.trainable) for name, own in names]
 
@@ -188,6 +229,32 @@ class StoredLayer:
         if name in ("mean", "variance"):  # Keras keeps them as float32
             return numbers(config[name]).astype(np.float32)
         return numbers(config[name]) if name in ("scale", "offset") else config[name]
+
+
+def _halves(
+    config: dict[str, Any], keras2: bool, findings: Findings
+) -> tuple[StoredLayer, StoredLayer]:
+    """The layers of a Bidirectional; files omit the second one where it is made of the first."""
+    first = dict(config["layer"])
+    second = config.get("backward_layer")
+    plain = str(dict(first["config"]).get("name", "layer")).removeprefix("forward_")
+    if not isinstance(second, dict):
+        turned = not dict(first["config"]).get("go_backwards", False)
+        own = dict(first["config"]) | {"go_backwards": turned, "name": f"backward_{plain}"}
+        second = first | {"config": own}
+    first["config"] = dict(first["config"]) | {"name": f"forward_{plain}"}
+    made = [StoredLayer(entry, keras2=keras2, findings=findings) for entry in (first, second)]
+    return made[0], made[1]
+
+
+def _names_of_attention(kind: str, config: dict[str, Any]) -> list[str]:
+    """Names of the weights of attention, those of the projections behind the name of each."""
+    if kind == "MultiHeadAttention":
+        own = ("kernel", "bias") if config["use_bias"] else ("kernel",)
+        parts = ("query", "key", "value", "output")
+        return [f"{part}_dense/{one}" for part in parts for one in own]
+    scaled = ["scale"] if config["use_scale"] else []
+    return scaled + ["concat_score_weight"] * (config["score_mode"] == "concat")
 
 
 def custom_class(entry: dict[str, Any]) -> str | None:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import Any, Final
 
 from edgernn_export.keras_reader.findings import Findings
-from edgernn_export.keras_reader.graph import Call, CallResult, Given, LayerGraph, in_a_row
+from edgernn_export.keras_reader.graph import (
+    Call,
+    CallResult,
+    Given,
+    LayerGraph,
+    in_a_row,
+    tensor_order,
+)
 from edgernn_export.keras_reader.stored.layer import StoredLayer
 
 _SEQUENTIAL: Final = "Sequential"
@@ -114,7 +121,8 @@ def _network(config: dict[str, Any], layers: list[StoredLayer]) -> LayerGraph:
     for call, node in nodes:
         tensors, call.arguments = _inputs(node, calls)
         call.inputs = tuple(tensors)
-        call.masked = isinstance(node, dict) and bool(_tensors(node["kwargs"].get("mask"), calls))
+        masks = _tensors(node["kwargs"].get("mask"), calls) if isinstance(node, dict) else []
+        call.mask = masks[0] if masks else None
     named = zip(
         _names(config["input_layers"], calls), _tensors(config["input_layers"], calls), strict=True
     )
@@ -169,8 +177,10 @@ def _inputs(node: Any, calls: Calls) -> tuple[list[CallResult], dict[str, Any]]:
     """Tensors of a call in order, and the other arguments by name."""
     arguments: dict[str, Any] = {}
     if isinstance(node, dict):  # Keras 3
-        given = [*enumerate(node["args"], 1), *node["kwargs"].items()]
-        tensors = [tensor for _, value in given for tensor in _tensors(value, calls)]
+        named = node["kwargs"]
+        given = [*enumerate(node["args"], 1), *named.items()]
+        ordered = [*node["args"], *(named[name] for name in tensor_order(named))]
+        tensors = [tensor for value in ordered for tensor in _tensors(value, calls)]
         for key, value in given:
             if not _tensors(value, calls):
                 arguments[f"argument {key}" if isinstance(key, int) else key] = value

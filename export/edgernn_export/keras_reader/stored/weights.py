@@ -16,11 +16,12 @@ from edgernn.model.formats import FloatArray
 from edgernn_export.keras_reader.findings import owner_of
 from edgernn_export.keras_reader.stored.hdf5 import array, child, texts
 from edgernn_export.keras_reader.stored.kind import refuse
-from edgernn_export.keras_reader.stored.layer import StoredLayer
+from edgernn_export.keras_reader.stored.layer import ATTENTION, StoredLayer
 from edgernn_export.keras_reader.stored.network import StoredModel
 
 _CONTAINERS: Final = ("layers", "_layer_checkpoint_dependencies")
 _ANOTHER: Final = "Save the model again, or pass the weights of this model."
+_HEADS: Final = "MultiHeadAttention"
 _GATES: Final = {"SimpleRNN": 1, "LSTM": 4, "GRU": 3}
 
 
@@ -72,6 +73,8 @@ def _weighted(layer: StoredLayer) -> bool:
 def _slots(layer: StoredLayer, frozen: bool = False) -> list[tuple[StoredLayer, str, bool]]:
     """Weights of a layer, or of all layers in a nested model, and whether training changes them."""
     frozen = frozen or not layer.trainable
+    if layer.halves:
+        return [slot for half in layer.halves for slot in _slots(half, frozen)]
     if isinstance(layer, StoredModel):
         return [slot for inner in layer.layers for slot in _slots(inner, frozen)]
     return [(layer, name, own and not frozen) for name, own in layer.variables()]
@@ -88,8 +91,12 @@ def _take(layer: StoredLayer, arrays: list[FloatArray], owner: str) -> None:
 
 def _set(layer: StoredLayer, name: str, values: FloatArray, owner: str) -> None:
     holder = layer.owner_of_weights
-    # The axes of a Normalization, and the weights of a registered cell, are their reader's affair.
-    free = holder.stored_class == "Normalization" or holder.custom is not None
+    if holder.cells:
+        index, _, name = name.partition("/")
+        layer = holder = holder.cells[int(index)]
+    # The axes of a Normalization, and the weights of attention and of a registered cell, are their
+    # reader's affair.
+    free = holder.stored_class in ("Normalization", *ATTENTION) or holder.custom is not None
     wanted = values.shape if free else _shape(holder, name)
     if layer.cudnn and name == "bias":
         wanted = (2 * _GATES[layer.stored_class] * layer.config["units"],)
@@ -163,17 +170,36 @@ def _by_path(model: StoredModel, group: Any, owner: str) -> None:
 
 
 def _take_path(layer: StoredLayer, container: Any, path: str, owner: str) -> None:
+    if layer.halves:
+        for half, part in zip(layer.halves, ("forward_layer", "backward_layer"), strict=True):
+            _take_path(half, container, f"{path}/{part}", owner)
+        return
+    if layer.owner_of_weights.cells:
+        cells = layer.owner_of_weights.cells
+        holder = child(container, f"{path}/cell/cells", owner)
+        for cell, name in _paths(cells, holder if holder is not None else {}):
+            _take_path(cell, container, f"{path}/cell/cells/{name}", owner)
+        return
     inner = layer.owner_of_weights is not layer or layer.cell is layer
     part = {"TimeDistributed": "layer"}.get(layer.stored_class, "cell") if inner else ""
     place = "/".join(filter(None, (path, part, "vars")))
     names = [name for name, _ in layer.variables()]
-    found = [child(container, f"{place}/{index}", owner) for index in range(len(names))]
+    places = [f"{place}/{index}" for index in range(len(names))]
+    if layer.stored_class == _HEADS:  # each projection has weights of its own
+        places = [_of_projection(path, name) for name in names]
+    found = [child(container, one, owner) for one in places]
     missing = sum(dataset is None for dataset in found)
     if missing:
         got = f"{len(names) - missing}"
         refuse(owner, f"{len(names)} weights of {owner_of(layer)} at {place}", got, _ANOTHER)
     for name, dataset in zip(names, found, strict=True):
         _set(layer, name, array(dataset, owner).astype(np.float64), owner)
+
+
+def _of_projection(path: str, name: str) -> str:
+    """Where a weight of a projection is stored: kernel first, then bias."""
+    projection, _, own = name.partition("/")
+    return f"{path}/{projection}/vars/{int(own == 'bias')}"
 
 
 def _paths(layers: list[StoredLayer], container: Any) -> list[tuple[StoredLayer, str]]:

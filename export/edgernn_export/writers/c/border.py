@@ -78,18 +78,34 @@ def input_channels(spec: InputSpec, precision: Precision) -> tuple[InputChannel,
 def _input_channel(
     name: str, scale: Fraction, offset: Fraction, precision: Precision
 ) -> InputChannel:
-    step = scale * precision.input_step
     steps = -(-precision.input_high // precision.input_step) + 1
-    frac_bits = _SPAN_BITS - 1 - _floor_log2(abs(offset) + steps * step)
-    unit = Fraction(2) ** frac_bits
-    shift = _ceil_log2(step * unit) - 1
-    if shift < _LEAST_SHIFT:
+    found = channel_constants(scale * precision.input_step, offset, steps)
+    if found is None:
         raise EdgeRnnError(
             "export to c: expected an offset of at most "
             f"{2**24 * precision.input_step} codes, got "
             f"{float(offset):g} at {float(scale):g} per code (input {name!r:.60}). "
             "Subtract a constant from this channel before training and before quantizing."
         )
+    return found
+
+
+def channel_constants(step: Fraction, offset: Fraction, steps: int) -> InputChannel | None:
+    """Constants of a channel whose values are whole numbers of steps.
+
+    Args:
+        step: physical units of a step.
+        offset: physical value of step 0.
+        steps: how many steps from there to where all readings saturate.
+
+    Returns:
+        The constants; None where int32 readings cannot resolve the steps.
+    """
+    frac_bits = _SPAN_BITS - 1 - _floor_log2(abs(offset) + steps * step)
+    unit = Fraction(2) ** frac_bits
+    shift = _ceil_log2(step * unit) - 1
+    if shift < _LEAST_SHIFT:
+        return None
     multiplier = min(round(Fraction(2) ** (32 + shift) / (step * unit)), 2**32 - 1)
     return InputChannel(
         frac_bits=frac_bits,

@@ -192,6 +192,7 @@ class CLayer:
                 VectorCall.NORMALIZE: [*layer.normalizations],
                 VectorCall.CURVE: [*layer.curves],
                 VectorCall.LEAKY_SUM: [*layer.leaks],
+                VectorCall.ADDITIVE_SCORES: [*layer.scales],
             }
             calls = statements(step, self.name, layer.inputs, self.width, vectors, names)
             of = vectors.address(step.outputs[0])

@@ -44,10 +44,13 @@ CURVE_SOURCE: Final = "edgernn_curve.c"
 CURVE_HEADER: Final = "edgernn_curve.h"
 WIDE_SOURCE: Final = "edgernn_wide.c"
 WIDE_HEADER: Final = "edgernn_wide.h"
+#: Those of attention.
+ATTENTION_SOURCE: Final = "edgernn_attention.c"
+ATTENTION_HEADER: Final = "edgernn_attention.h"
 #: The same of embeddings.
 TOKENS_SOURCE: Final = "edgernn_tokens.c"
 TOKENS_HEADER: Final = "edgernn_tokens.h"
-#: Operations element by element, all declared alike: vectors read, shift, count, result.
+#: Operations without constants, all declared alike: vectors read, numbers, count, result.
 _FUNCTIONS: Final = {
     VectorCall.PRODUCT: "edgernn_product",
     VectorCall.SUM: "edgernn_sum",
@@ -56,6 +59,9 @@ _FUNCTIONS: Final = {
     VectorCall.MAXIMUM: "edgernn_maximum",
     VectorCall.MINIMUM: "edgernn_minimum",
     VectorCall.WIDE_RESCALE: "edgernn_wide_rescale",
+    VectorCall.DOT_SCORES: "edgernn_dot_scores",
+    VectorCall.SOFTMAX: "edgernn_softmax",
+    VectorCall.CONTEXT: "edgernn_context",
 }
 #: Calls with constants of the layer's: the function, and what is behind the layer's name in that of
 #: the array of these constants.
@@ -64,6 +70,7 @@ _OF_CONSTANTS: Final = {
     VectorCall.NORMALIZE: ("edgernn_normalize", "norms"),
     VectorCall.CURVE: ("edgernn_interpolate", "curves"),
     VectorCall.LEAKY_SUM: ("edgernn_leaky_sum", "leaks"),
+    VectorCall.ADDITIVE_SCORES: ("edgernn_additive_scores", "scales"),
 }
 #: Whether the loss, and the gain, of a gated sum is fine -> the function.
 _GATED_SUMS: Final = {
@@ -74,6 +81,9 @@ _GATED_SUMS: Final = {
 }
 _WIDE: Final = frozenset(
     {VectorCall.BLEND, VectorCall.GATED_SUM, VectorCall.LEAKY_SUM, VectorCall.WIDE_RESCALE}
+)
+_ATTENTION: Final = frozenset(
+    {VectorCall.DOT_SCORES, VectorCall.ADDITIVE_SCORES, VectorCall.SOFTMAX, VectorCall.CONTEXT}
 )
 
 
@@ -130,6 +140,8 @@ def other_files(step: StepSchedule) -> dict[str, str]:
             files[CURVE_SOURCE] = CURVE_HEADER
         elif one.call in _WIDE:
             files[WIDE_SOURCE] = WIDE_HEADER
+        elif one.call in _ATTENTION:
+            files[ATTENTION_SOURCE] = ATTENTION_HEADER
     return files
 
 
@@ -196,6 +208,8 @@ def _function(one: VectorInstruction) -> tuple[str, list[object]]:
         assert isinstance(one.option, int)
         enlarged = one.call is VectorCall.RESCALE
         return ("edgernn_enlarge", [-one.option]) if enlarged else ("edgernn_one_less", given)
+    if one.call in _ATTENTION:
+        return _FUNCTIONS[one.call], [*one.numbers, *given]
     fine = [share & FINE for share in one.numbers]
     less = [int(bool(share & COMPLEMENT)) for share in one.numbers]
     if one.call is VectorCall.BLEND:

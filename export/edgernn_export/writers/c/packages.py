@@ -20,7 +20,7 @@ from edgernn.container.memory import weight_memory
 from edgernn.errors import EdgeRnnError
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.interface import Golden
-from edgernn.model.program_set import ProgramSet
+from edgernn.model.program_sets.program_set import ProgramSet
 from edgernn_export.writers.c.border import (
     input_channels,
     output_channels,
@@ -83,12 +83,14 @@ class COptions:
         prefix: what file names and symbols begin with; None for "model".
         core: of `edgernn targets`, whose kernels alone are written; None or "host" for all.
         amalgamate: one source and one header.
+        network_only: leave out the layers of a model's preparation and decisions.
     """
 
     package: str | None = None
     prefix: str | None = None
     core: str | None = None
     amalgamate: bool = False
+    network_only: bool = False
 
 
 _DEFAULT_PREFIX: Final = "model"
@@ -111,7 +113,13 @@ def open_c_writer(options: COptions, stem: str) -> tuple[CWriter, str]:
     prefix = free_prefix(options)
     package = options.package
     core = checked_core(options.core)
-    write = functools.partial(write_c, prefix=prefix, core=core, amalgamate=options.amalgamate)
+    write = functools.partial(
+        write_c,
+        prefix=prefix,
+        core=core,
+        amalgamate=options.amalgamate,
+        network_only=options.network_only,
+    )
     if package is None:
         return (_without_programs(write) if options.amalgamate else write), f"{stem}_c"
     kind, folder = chosen_package(package, stem)

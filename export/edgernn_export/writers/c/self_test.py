@@ -9,12 +9,13 @@ from typing import Final
 import numpy as np
 
 from edgernn.backends.base import State
-from edgernn.backends.value_stream import new_stream
+from edgernn.backends.streams.value_stream import new_stream
 from edgernn.model.formats import Int16Array, OperandArray
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.interface import Golden
 from edgernn_export.writers.c.constants import array
 from edgernn_export.writers.c.layers import CLayer
+from edgernn_export.writers.c.preparation.front import CFront
 from edgernn_firmware_sim.reference.backend import ReferenceBackend
 
 #: A function of every self-test.
@@ -29,12 +30,18 @@ static int32_t differences(const int16_t *got, const int16_t *wanted, int32_t co
     return differing;
 }
 """
+#: A model without layers around it.
+_NETWORK: Final = CFront()
 #: Answers behind the first that a self-test has at least.
 _MORE_ANSWERS: Final = 2
 
 
 def self_test_files(
-    model: IntegerModel, golden: Golden, layers: Sequence[CLayer], prefix: str
+    model: IntegerModel,
+    golden: Golden,
+    layers: Sequence[CLayer],
+    prefix: str,
+    front: CFront,
 ) -> dict[str, str]:
     """Contents by file name.
 
@@ -43,17 +50,19 @@ def self_test_files(
         golden: stream from the zero state.
         layers: of the model.
         prefix: of symbols and files.
+        front: layers around the model, which are tested too.
     """
     return {
         f"{prefix}_test_vectors.h": _vectors(model, golden, layers, prefix),
         f"{prefix}_self_test.c": _self_test(model, layers, prefix),
-        **programs_of_a_self_test(prefix),
+        **front.test_files(prefix),
+        **programs_of_a_self_test(prefix, front),
     }
 
 
-def programs_of_a_self_test(prefix: str) -> dict[str, str]:
+def programs_of_a_self_test(prefix: str, front: CFront = _NETWORK) -> dict[str, str]:
     """What calls a self-test on a board and on a computer, by file name."""
-    return {"main.c": _main(prefix), "selftest_host.c": _host(prefix)}
+    return {"main.c": _main(prefix, front), "selftest_host.c": _host(prefix, front)}
 
 
 def _vectors(model: IntegerModel, golden: Golden, layers: Sequence[CLayer], prefix: str) -> str:
@@ -117,6 +126,7 @@ def _wanted(model: IntegerModel, readings: OperandArray) -> tuple[Int16Array, St
 
 def _self_test(model: IntegerModel, layers: Sequence[CLayer], prefix: str) -> str:
     begin = "" if model.window is None else f"    {prefix}_pad(state, golden_x);\n"
+    first = f"    {prefix}_masked_output(y);\n" if model.output.masked else ""
     upper = prefix.upper()
     counters, at_end = "", ""
     step = f"""\
@@ -148,7 +158,7 @@ int32_t {prefix}_self_test({prefix}_state_t *state)
     int32_t differing = 0;
 {counters}    int32_t t;
     {prefix}_init(state);
-{begin}    for (t = 0; t < {upper}_GOLDEN_STEPS; ++t) {{
+{first}{begin}    for (t = 0; t < {upper}_GOLDEN_STEPS; ++t) {{
 {step}    }}
 {at_end}{checks}
     {prefix}_init(state);
@@ -157,35 +167,35 @@ int32_t {prefix}_self_test({prefix}_state_t *state)
 """
 
 
-def _main(prefix: str) -> str:
+def _main(prefix: str, front: CFront) -> str:
     return f"""\
 /* For a board: returns 0 where the constants are those that were exported and this build
  * reproduces the golden stream, else 1. */
 #include "{prefix}.h"
 
 static {prefix}_state_t state;
-
+{front.test_states(prefix)}
 int main(void)
 {{
     if ({prefix}_check() != 0) {{
         return 1;
     }}
-    return {prefix}_self_test(&state) == 0 ? 0 : 1;
+    return {prefix}_self_test(&state){front.test_calls(prefix)} == 0 ? 0 : 1;
 }}
 """
 
 
-def _host(prefix: str) -> str:
+def _host(prefix: str, front: CFront) -> str:
     return f"""/* For a computer: main.c with words. */
 #include <stdio.h>
 
 #include "{prefix}.h"
 
 static {prefix}_state_t state;
-
+{front.test_states(prefix)}
 int main(void)
 {{
-    const int32_t differing = {prefix}_self_test(&state);
+    const int32_t differing = {prefix}_self_test(&state){front.test_calls(prefix)};
     if ({prefix}_check() != 0) {{
         printf("FAIL: the constants are not those that were exported\\n");
         return 1;

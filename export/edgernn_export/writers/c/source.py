@@ -32,6 +32,10 @@ from edgernn_export.writers.c.kernels.files import (
     storage_header,
     storage_macros,
 )
+from edgernn_export.writers.c.masking.masked_steps import CMask, c_mask
+from edgernn_export.writers.c.preparation.front import CFront, included
+from edgernn_export.writers.c.preparation.layers import model_layers
+from edgernn_export.writers.c.preparation.token_scoring import with_decoding
 from edgernn_export.writers.c.self_test import self_test_files
 from edgernn_export.writers.c.step import CStep, c_step
 from edgernn_export.writers.c.window import (
@@ -57,6 +61,7 @@ def write_c(
     prefix: str = "model",
     core: str | None = None,
     amalgamate: bool = False,
+    network_only: bool = False,
 ) -> dict[str, bytes]:
     """Write an integer model as C99 sources with the kernels they need.
 
@@ -69,6 +74,7 @@ def write_c(
             every core.
         amalgamate: the kernels are in the model's own source and header. The folder also contains
             its self-test, with the golden stream in it, and the programs that call it.
+        network_only: leave out the layers of the model's preparation and decisions.
 
     Returns:
         Contents by path in a folder; same model, same bytes.
@@ -76,17 +82,28 @@ def write_c(
     Raises:
         EdgeRnnError: the prefix or the core is none, or int32 readings cannot resolve the codes
             of an input.
+        UnsupportedModelError: a device cannot do all of the model's preparation and decisions;
+            names all reasons.
     """
     prefix = checked_prefix(prefix)
     step = c_step(model)
+    front = CFront() if network_only else model_layers(model, prefix)
+    if not amalgamate:  # a program cannot call kernels inside the model's source
+        front = with_decoding(front, model, prefix)
+    mask = c_mask(model, prefix)
     head = _provenance(model)
     texts: dict[str, str] = {
-        f"{prefix}.h": head + _header(model, step, prefix),
-        f"{prefix}.c": head + _source(model, step, prefix),
-        **{n: head + t for n, t in self_test_files(model, golden, step.layers, prefix).items()},
+        f"{prefix}.h": head + _header(model, step, prefix, front, mask),
+        f"{prefix}.c": head + _source(model, step, prefix, front, mask),
+        **{
+            n: head + t
+            for n, t in self_test_files(model, golden, step.layers, prefix, front).items()
+        },
     }
     of_layers = {file for layer in step.layers for file in layer.files}
-    sources = sorted({*SHARED_SOURCES, *of_layers, *rates.start_files(model)[0]})
+    sources = sorted({
+        *SHARED_SOURCES, *of_layers, *rates.start_files(model)[0], *front.sources,
+    })  # fmt: skip
     return joined_files(texts, sources, model.storages, prefix, core=core, amalgamate=amalgamate)
 
 
@@ -155,17 +172,18 @@ def _provenance(model: IntegerModel) -> str:
     )
 
 
-def _header(model: IntegerModel, step: CStep, prefix: str) -> str:
+def _header(model: IntegerModel, step: CStep, prefix: str, front: CFront, mask: CMask) -> str:
     upper = prefix.upper()
     code = f"{model.code_dtype.name}_t"
     softmax = f"\n * {softmax_sentence(model.output, 'y')}" if model.output.softmax else ""
+    types = included(front.types)
     return f"""#ifndef {upper}_H
 #define {upper}_H
 
 #include <stdint.h>
 
 #include "edgernn_kernels.h"
-
+{types}
 #ifdef __cplusplus
 extern "C" {{
 #endif
@@ -187,7 +205,7 @@ typedef struct {{
 }} {prefix}_state_t;
 
 {_prototypes(model, prefix, softmax)}
-
+{mask.declarations}
 /* Codes of readings, x[i] = reading * 2^{upper}_INPUT_<i>_FRAC_BITS rounded to int32_t.\
 {quantize_sentence(model.input)} */
 void {prefix}_quantize_input(const int32_t *x, {prefix}_input_t *q_x);
@@ -205,7 +223,7 @@ int32_t {prefix}_self_test({prefix}_state_t *state);
 
 /* 0: the network's constants in this program are those that were exported. 1: they are not. */
 int32_t {prefix}_check(void);
-
+{front.declarations}
 #ifdef __cplusplus
 }}
 #endif
@@ -300,7 +318,7 @@ def _state_members(model: IntegerModel, step: CStep, prefix: str) -> str:
     return "\n".join(lines)
 
 
-def _source(model: IntegerModel, step: CStep, prefix: str) -> str:
+def _source(model: IntegerModel, step: CStep, prefix: str, front: CFront, mask: CMask) -> str:
     layers = step.layers
     width = layers[0].width
     resets = indented([line for cl in layers for line in cl.resets])
@@ -313,7 +331,7 @@ def _source(model: IntegerModel, step: CStep, prefix: str) -> str:
     definitions.append(before)
     channels, of_channels = channel_records(model)
     of_layers = {header for cl in layers for header in cl.headers}
-    headers = sorted({*of_layers, *rates.start_files(model)[1]})
+    headers = sorted({*of_layers, *rates.start_files(model)[1], *front.headers})
     operations = "".join(f'#include "{header}"\n' for header in headers)
     border = "_tokens" * bool(model.input.vocabulary) + width
     return f"""#include "{prefix}.h"
@@ -322,16 +340,16 @@ def _source(model: IntegerModel, step: CStep, prefix: str) -> str:
 {operations}
 {storage_checks(model.storages, prefix)}{"".join(definitions)}
 {channels}
-{_functions(model, step, prefix, resets)}
+{mask.definitions}{_functions(model, step, prefix, resets, mask)}
 
 void {prefix}_quantize_input(const int32_t *x, {prefix}_input_t *q_x)
 {{
     edgernn_quantize{border}(input_channels, {prefix.upper()}_INPUTS, x, q_x);
-}}
+{mask.quantized}}}
 
 void {prefix}_count_clipped(const int32_t *x, uint32_t *counts)
 {{
-    edgernn_count_clipped{border}(input_channels, {prefix.upper()}_INPUTS, x, counts);
+{mask.counted}    edgernn_count_clipped{border}(input_channels, {prefix.upper()}_INPUTS, x, counts);
 }}
 
 void {prefix}_dequantize_output(const int16_t *q_y, int32_t *y)
@@ -339,10 +357,11 @@ void {prefix}_dequantize_output(const int16_t *q_y, int32_t *y)
     edgernn_dequantize(output_channels, {prefix.upper()}_OUTPUTS, q_y, y);
 }}
 
-{check_function(prefix, [*checks, *of_before, *of_channels])}"""
+{front.functions}\
+{check_function(prefix, [*checks, *of_before, *mask.checks, *of_channels, *front.checks])}"""
 
 
-def _functions(model: IntegerModel, step: CStep, prefix: str, resets: str) -> str:
+def _functions(model: IntegerModel, step: CStep, prefix: str, resets: str, mask: CMask) -> str:
     """What begins a stream, and what advances it."""
     upper = prefix.upper()
     if model.window is not None and model.rate is not None:
@@ -359,13 +378,13 @@ void {prefix}_init({prefix}_state_t *state)
 
 void {prefix}_step({prefix}_state_t *state, const {prefix}_input_t *x, int16_t *y)
 {{
-{indented([*step.before_head, *step.behind_head])}
+{mask.guard}{indented([*step.before_head, *step.behind_head])}
 }}"""
-    calls = indented(step.before_head, 8)
+    calls = mask.skip + indented(step.before_head, 8)
     last = last_reading(prefix, upper) if step.head_reads_input else ""
     head = last + indented(step.behind_head)
     network = network_of_a_window(prefix, upper, resets, calls, head)
-    return window_functions(prefix, upper, network, steps_of_a_window(upper))
+    return window_functions(prefix, upper, network, steps_of_a_window(upper), mask.whole)
 
 
 def indented(lines: Sequence[str], indent: int = 4) -> str:

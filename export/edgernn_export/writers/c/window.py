@@ -86,7 +86,9 @@ def steps_of_a_window(upper: str) -> list[str]:
     ]
 
 
-def window_functions(prefix: str, upper: str, network: str, steps: Sequence[str]) -> str:
+def window_functions(
+    prefix: str, upper: str, network: str, steps: Sequence[str], masked: str = ""
+) -> str:
     """Definitions in place of those of an endless model.
 
     Args:
@@ -94,6 +96,7 @@ def window_functions(prefix: str, upper: str, network: str, steps: Sequence[str]
         upper: of macros.
         network: definitions of what runs the network, and of ``network_answer``.
         steps: statements that run it over the window.
+        masked: statements behind them, for windows without a step.
     """
     run = "\n".join(f"    {statement}" for statement in steps)
     return f"""\
@@ -137,6 +140,6 @@ int32_t {prefix}_step({prefix}_state_t *state, const {prefix}_input_t *x, int16_
     }}
     state->due = {upper}_WINDOW_HOP;
 {run}
-    network_answer(state, y);
+{masked}    network_answer(state, y);
     return 1;
 }}"""

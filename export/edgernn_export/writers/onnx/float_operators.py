@@ -20,6 +20,7 @@ from edgernn.model.merges import MergeOperation
 from edgernn.model.routes import MODEL_INPUT, Route
 from edgernn_export.float_model.float_run import state_widths
 from edgernn_export.float_model.model import (
+    FloatAttention,
     FloatCell,
     FloatDelay,
     FloatDense,
@@ -28,6 +29,7 @@ from edgernn_export.float_model.model import (
     FloatGRU,
     FloatLayer,
     FloatLSTM,
+    FloatMemory,
     FloatMerge,
     FloatModel,
     FloatPointwise,
@@ -43,6 +45,7 @@ from edgernn_export.writers.onnx.float_steps import (
 )
 from edgernn_export.writers.onnx.graph import GraphBuilder
 from edgernn_export.writers.onnx.interpreter import NodeRows, joined, sliced
+from edgernn_export.writers.onnx.memories.float_memories import append_memory
 from edgernn_export.writers.routed import cut
 
 #: Positions of ONNX's gates i o f c in our i f g o; GRU's z r h are our z r n.
@@ -79,8 +82,16 @@ def write_onnx_float(model: FloatModel) -> bytes:
 
     Raises:
         ModelError: names of inputs, outputs and states collide.
-        UnsupportedModelError: several inputs, and a step that reads several readings.
+        UnsupportedModelError: several inputs, and a step that reads several readings; or a mask.
     """
+    if model.mask is not None:
+        raise UnsupportedModelError(
+            [
+                f"{model.name}: expected a network without a mask for a float ONNX file, got one "
+                f"that masks {model.mask:g}. Export the integer model: a session leaves its "
+                "masked readings out."
+            ]
+        )
     g, ports = GraphBuilder(model.name or "edgernn"), _ports(model)
     made: dict[int, Sequence[NodeRows]] = {
         MODEL_INPUT: [
@@ -106,7 +117,7 @@ def write_onnx_float(model: FloatModel) -> bytes:
 
 def _states(layer: FloatLayer) -> list[str]:
     """Names of a layer's states, in their order."""
-    kinds = layer.state_names if isinstance(layer, FloatCell) else ("h", "c")
+    kinds = layer.state_names if isinstance(layer, (FloatCell, FloatMemory)) else ("h", "c")
     return [f"{layer.name}.{kind}" for kind, _ in zip(kinds, state_widths(layer), strict=False)]
 
 
@@ -264,4 +275,6 @@ WRITTEN: Final[dict[type, Callable[[GraphBuilder, Any, Fed, list[str]], LayerNod
     FloatDelay: append_delay,
     FloatPointwise: append_pointwise,
     FloatPReLU: _prelu,
+    FloatMemory: append_memory,
+    FloatAttention: append_memory,
 }

@@ -6,10 +6,12 @@ Values are int32 [1, N] codes; operands are the rows that `Tables` computes from
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from edgernn.graph.attention import AdditiveScores, DotScores, RowMean, Softmax
 from edgernn.graph.intervals import intervals, saturating
 from edgernn.graph.op_graph import OpGraph
 from edgernn.graph.ops import (
@@ -52,6 +54,7 @@ from edgernn_export.writers.onnx.integer_operators import (
     sat16,
     wide_product,
 )
+from edgernn_export.writers.onnx.memories import attention
 from edgernn_export.writers.onnx.normalization import normalized
 from edgernn_export.writers.onnx.tables import REACH, Tables
 from edgernn_export.writers.routed import cut
@@ -183,6 +186,10 @@ def _activation(at: NodeEmitter, op: Activation) -> str:
         return at.g.node("Max", v, at.g.constant(0))
     is_tanh = op.function is Function.TANH
     table = at.tables.tanh() if is_tanh else at.tables.gates(_GATES[op.function])
+    return _looked_up(at, table, v)
+
+
+def _looked_up(at: NodeEmitter, table: str, v: str) -> str:
     return at.g.node("Gather", table, plus(at.g, clip(at.g, v, -REACH, REACH), REACH))
 
 
@@ -272,6 +279,26 @@ def _wide_rescaling(at: NodeEmitter, op: WideRescaling) -> str:
     return wide.rescaled(at.g, wide.HighLow(*at.reads(op)), op.shift)
 
 
+def _dot_scores(at: NodeEmitter, op: DotScores) -> str:
+    query, keys = at.reads(op)
+    return attention.dot_scores(at.g, query, keys, op.result.width, op.shift)
+
+
+def _additive_scores(at: NodeEmitter, op: AdditiveScores) -> str:
+    tanh = partial(_looked_up, at, at.tables.tanh())
+    query, keys = at.reads(op)
+    return attention.additive_scores(at.g, query, keys, op.result.width, op.weight, tanh)
+
+
+def _softmax(at: NodeEmitter, op: Softmax) -> str:
+    return attention.softmax(at.g, *at.reads(op))
+
+
+def _context(at: NodeEmitter, op: RowMean) -> str:
+    shares, rows = at.reads(op)
+    return attention.context(at.g, shares, rows, op.shares.width)
+
+
 #: operation -> what appends it
 APPENDED: Final[dict[type[Op], Callable[[NodeEmitter, Any], str | tuple[str, ...]]]] = {
     OperandOf: _operand,
@@ -294,4 +321,8 @@ APPENDED: Final[dict[type[Op], Callable[[NodeEmitter, Any], str | tuple[str, ...
     GatedSum: _gated_sum,
     LeakySum: _leaky_sum,
     WideRescaling: _wide_rescaling,
+    DotScores: _dot_scores,
+    AdditiveScores: _additive_scores,
+    Softmax: _softmax,
+    RowMean: _context,
 }

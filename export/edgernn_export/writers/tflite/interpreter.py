@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from edgernn.graph.attention import AdditiveScores, DotScores, RowMean, Softmax
 from edgernn.graph.op_graph import OpGraph
 from edgernn.graph.ops import (
     Activation,
@@ -34,7 +35,7 @@ from edgernn.graph.ops import (
 )
 from edgernn.model.formats import Precision
 from edgernn_export.writers.routed import cut
-from edgernn_export.writers.tflite import ops, wide
+from edgernn_export.writers.tflite import attention, ops, wide
 from edgernn_export.writers.tflite.affine import affine, operand
 from edgernn_export.writers.tflite.graph import Graph, Tensor
 from edgernn_export.writers.tflite.normalization import normalized
@@ -240,6 +241,25 @@ def _wide_rescaling(at: OperatorEmitter, op: WideRescaling) -> Tensor:
     return wide.rescaled(at.graph, op.result.name, state, op.shift, at.scale(op))
 
 
+def _dot_scores(at: OperatorEmitter, op: DotScores) -> Tensor:
+    query, keys = at.reads(op)
+    return attention.dot_scores(at.graph, op.result.name, query, keys, op.shift)
+
+
+def _additive_scores(at: OperatorEmitter, op: AdditiveScores) -> Tensor:
+    query, keys = at.reads(op)
+    return attention.additive_scores(at.graph, op.result.name, query, keys, op.weight)
+
+
+def _softmax(at: OperatorEmitter, op: Softmax) -> Tensor:
+    return attention.softmax(at.graph, op.result.name, *at.reads(op))
+
+
+def _context(at: OperatorEmitter, op: RowMean) -> Tensor:
+    shares, rows = at.reads(op)
+    return attention.context(at.graph, op.result.name, shares, rows, at.scale(op))
+
+
 #: operation -> what emits it
 EMITTED: Final[dict[type[Op], Callable[[OperatorEmitter, Any], Made]]] = {
     OperandOf: _operand,
@@ -262,4 +282,8 @@ EMITTED: Final[dict[type[Op], Callable[[OperatorEmitter, Any], Made]]] = {
     GatedSum: _gated_sum,
     LeakySum: _leaky_sum,
     WideRescaling: _wide_rescaling,
+    DotScores: _dot_scores,
+    AdditiveScores: _additive_scores,
+    Softmax: _softmax,
+    RowMean: _context,
 }

@@ -201,8 +201,13 @@ def joined(graph: Graph, name: str, parts: Sequence[Tensor]) -> Tensor:
 def relabel(graph: Graph, v: Tensor, scale: float) -> Tensor:
     """The same codes under another scale; RESHAPE copies and looks at no scale."""
     out = graph.tensor(f"relabeled.{v.index}", v.width, v.dtype, scale)
-    shape = graph.constant(f"shape.{v.index}", np.array([1, v.width], np.int32))
-    graph.operator("RESHAPE", 1, [v, shape], [out], kind="ReshapeOptions", newShape=[1, v.width])
+    return reshaped(graph, v, out, (1, v.width))
+
+
+def reshaped(graph: Graph, v: Tensor, out: Tensor, shape: tuple[int, int]) -> Tensor:
+    """The codes of one tensor in another, whose shape and scale may differ."""
+    stored = graph.constant(f"shape.{v.index}", np.array(shape, np.int32))
+    graph.operator("RESHAPE", 1, [v, stored], [out], kind="ReshapeOptions", newShape=list(shape))
     return out
 
 

@@ -23,7 +23,7 @@ from edgernn.model.formats import UNIT, FloatArray
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.interface import Golden
 from edgernn.model.layers import Dense, DenseActivation
-from edgernn.model.program_set import ProgramSet
+from edgernn.model.program_sets.program_set import ProgramSet
 from edgernn.model.routes import MODEL_INPUT
 from edgernn_export.writers.routed import RoutedVectors
 from edgernn_export.writers.tflite import ops

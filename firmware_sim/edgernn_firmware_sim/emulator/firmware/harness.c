@@ -108,6 +108,9 @@ void harness_main(void)
     uint32_t facts[2] = {0, (uint32_t)sizeof harness_state};
 
     model_init(&harness_state);
+#ifdef MODEL_MASKED
+    model_masked_output(harness_y);
+#endif
     while (get_reading(input)) {
 #ifdef MODEL_WINDOW_STEPS
         if (facts[0] == 0) {

@@ -60,11 +60,12 @@ class Amalgamation:
         types, seen = self._header(header)
         golden = self._texts[vectors].partition(f'#include "{header}"\n')[2]
         golden = f'#include "{header}"\n' + golden.rpartition("#endif")[0]
+        joined = (header, source, test, vectors, STORAGE_HEADER)
         return {
             header: types,
             source: self._source(source, kernels, {*seen, header}),
             test: self._texts[test].replace(f'#include "{vectors}"\n', golden),
-            **{name: self._texts[name] for name in ("main.c", "selftest_host.c")},
+            **{name: text for name, text in self._texts.items() if name not in joined},
         }
 
     def _header(self, name: str) -> tuple[str, set[str]]:
@@ -72,6 +73,11 @@ class Amalgamation:
         seen: set[str] = set()
         first = self._joined(_TYPES, seen, frozenset(self._kernels.variants))
         kept = re.sub(r'#include "edgernn_kernels.h"\n\n?', lambda _: first, self._texts[name])
+        kept = re.sub(
+            r'#include "(edgernn_\w+\.h)"\n',
+            lambda found: self._joined(found[1], seen, frozenset(self._kernels.variants)),
+            kept,
+        )
         return re.sub(r"\n{3,}", "\n\n", kept), seen
 
     def _source(self, name: str, kernels: list[str], seen: set[str]) -> str:

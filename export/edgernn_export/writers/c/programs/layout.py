@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from edgernn.model.integer_model import IntegerModel
-from edgernn.model.program_set import Handover, ProgramSet
+from edgernn.model.program_sets.handovers import Handover
+from edgernn.model.program_sets.program_set import ProgramSet
 from edgernn_export.writers.c.constants import identifier
 from edgernn_export.writers.c.layers import CLayer
 from edgernn_export.writers.c.step import CStep, c_step
@@ -52,12 +53,16 @@ class CProgram:
         """What the names of its channels' constants begin with."""
         return f"{identifier(self.model.name)}_"
 
+    def placed(self, lines: Sequence[str]) -> list[str]:
+        """Statements of the step, with the operands of this program."""
+        if self.mixed:
+            return [line.replace(_OPERANDS, f"state->{self.operands}") for line in lines]
+        return [*lines]
+
     @property
     def statements(self) -> list[str]:
         """One reading: x in, y out."""
-        lines = [*self.step.before_head, *self.step.behind_head]
-        if self.mixed:
-            lines = [line.replace(_OPERANDS, f"state->{self.operands}") for line in lines]
+        lines = self.placed([*self.step.before_head, *self.step.behind_head])
         if self.output:
             width = self.model.output.width
             lines.append(f"edgernn_copy16(y, {width}, state->{self.output});")

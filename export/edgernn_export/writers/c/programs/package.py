@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from edgernn.model.interface import Golden
-from edgernn.model.program_set import ProgramSet
+from edgernn.model.program_sets.program_set import ProgramSet
 from edgernn_export.writers.c.constants import identifier
 from edgernn_export.writers.c.packages import (
     PROGRAMS,

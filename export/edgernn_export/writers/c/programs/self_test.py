@@ -14,7 +14,8 @@ import numpy as np
 
 from edgernn.model.formats import Int16Array, OperandArray
 from edgernn.model.interface import Golden
-from edgernn.model.program_set import ProgramSet
+from edgernn.model.program_sets.program_set import ProgramSet
+from edgernn.session.chunk_session import ChunkSession
 from edgernn.session.program_session import ProgramSession
 from edgernn_export.writers.c.constants import array
 from edgernn_export.writers.c.programs.layout import CProgram
@@ -59,8 +60,8 @@ def self_test_files(
     }
     moves = _walk(programs, readings)
     return {
-        f"{prefix}_test_vectors.h": _vectors(programs, readings, moves, made, prefix),
-        f"{prefix}_self_test.c": _self_test(moves, made, prefix),
+        f"{prefix}_test_vectors.h": _vectors(programs, goldens, readings, moves, made, prefix),
+        f"{prefix}_self_test.c": _self_test(programs, goldens, moves, made, prefix),
         **programs_of_a_self_test(prefix),
     }
 
@@ -90,6 +91,7 @@ def _sources_of_outputs(programs: ProgramSet, program: str) -> set[str]:
 
 def _vectors(
     programs: ProgramSet,
+    goldens: Sequence[Golden],
     readings: dict[str, OperandArray],
     moves: Sequence[_Move],
     made: Sequence[CProgram],
@@ -114,6 +116,11 @@ def _vectors(
     for member, vector in _final(programs, made, state).items():
         blocks.append(array("int16_t", f"golden_state_{member}", vector))
         values += vector.size
+    if programs.chunk is not None:
+        q_xs, q_y = _golden_chunk(programs, goldens)
+        blocks.append(array(f"{made[0].prefix}_input_t", "golden_chunk_x", q_xs))
+        blocks.append(array("int16_t", "golden_chunk_y", q_y))
+        values += q_y.size
     upper = prefix.upper()
     return f"""#ifndef {upper}_TEST_VECTORS_H
 #define {upper}_TEST_VECTORS_H
@@ -128,6 +135,20 @@ def _vectors(
 """
 
 
+def _golden_chunk(
+    programs: ProgramSet, goldens: Sequence[Golden]
+) -> tuple[OperandArray, Int16Array]:
+    """A short chunk of the codes that the first program reads, and the answer to it."""
+    plan = programs.chunk
+    assert plan is not None
+    given = goldens[0].q_x
+    steps = max(plan.min_steps, min(plan.max_steps, len(given)))
+    q_xs = np.resize(given, (steps, given.shape[1]))
+    backends = {model.name: ReferenceBackend(model) for model in programs.programs}
+    with ChunkSession(programs.interfaces(), backends) as session:
+        return q_xs, session.run_codes(q_xs)
+
+
 def _final(
     programs: ProgramSet, made: Sequence[CProgram], state: dict[str, Int16Array]
 ) -> dict[str, Int16Array]:
@@ -139,7 +160,13 @@ def _final(
     }
 
 
-def _self_test(moves: Sequence[_Move], made: Sequence[CProgram], prefix: str) -> str:
+def _self_test(
+    programs: ProgramSet,
+    goldens: Sequence[Golden],
+    moves: Sequence[_Move],
+    made: Sequence[CProgram],
+    prefix: str,
+) -> str:
     runs = "\n".join(_run(program, prefix) for program in made)
     by_name = {program.model.name: program for program in made}
     walk = []
@@ -156,7 +183,9 @@ def _self_test(moves: Sequence[_Move], made: Sequence[CProgram], prefix: str) ->
         f"    differing += differences(state->{member}, golden_state_{member}, {count});"
         for member, count in widths.items()
     ]
-    lines = "\n".join([*walk, *checks])
+    runs += "" if programs.chunk is None else _run_chunk(programs, goldens, prefix)
+    chunk = [] if programs.chunk is None else ["    differing += run_chunk(state);"]
+    lines = "\n".join([*walk, *checks, *chunk])
     return f"""#include "{prefix}_test_vectors.h"
 
 {DIFFERENCES}
@@ -186,5 +215,20 @@ static int32_t run_{name}({prefix}_state_t *state, int32_t from, int32_t to)
         differing += differences(y, golden_{name}_y + t * {upper}_OUTPUTS, {upper}_OUTPUTS);
     }}
     return differing;
+}}
+"""
+
+
+def _run_chunk(programs: ProgramSet, goldens: Sequence[Golden], prefix: str) -> str:
+    """A function that answers the golden chunk."""
+    q_xs, q_y = _golden_chunk(programs, goldens)
+    return f"""
+static int32_t run_chunk({prefix}_state_t *state)
+{{
+    int16_t y[{q_y.size}];
+    if ({prefix}_chunk(state, golden_chunk_x, {len(q_xs)}, y) != 0) {{
+        return {q_y.size};
+    }}
+    return differences(y, golden_chunk_y, {q_y.size});
 }}
 """

@@ -10,10 +10,13 @@ from typing import Final
 from edgernn import __version__
 from edgernn.errors import EdgeRnnError
 from edgernn.model.interface import Golden
-from edgernn.model.program_set import ProgramSet
+from edgernn.model.program_sets.program_set import ProgramSet
 from edgernn_export.writers.c.border import channel_records, quantize_sentence, softmax_sentence
 from edgernn_export.writers.c.constants import check_function, comment_text
 from edgernn_export.writers.c.kernels.files import storage_checks
+from edgernn_export.writers.c.preparation.front import CFront, included
+from edgernn_export.writers.c.preparation.token_scoring import with_decoding
+from edgernn_export.writers.c.programs.chunk import PASSES_HEADER, PASSES_SOURCE, CChunk
 from edgernn_export.writers.c.programs.layout import (
     CProgram,
     begin_statements,
@@ -61,15 +64,20 @@ def write_c_programs(
     """
     prefix = checked_prefix(prefix)
     made = c_programs(programs, prefix)
+    scored: list[CFront] = []
+    if not amalgamate:  # a program cannot call kernels inside the set's source
+        scored = [with_decoding(CFront(), one.model, one.prefix) for one in made]
     head = _provenance(programs)
     layers = own_layers(made)
     texts = {
-        f"{prefix}.h": head + _header(programs, made, prefix),
-        f"{prefix}.c": head + _source(programs, made, prefix),
+        f"{prefix}.h": head + _header(programs, made, prefix, scored),
+        f"{prefix}.c": head + _source(programs, made, prefix, scored),
         **{n: head + t for n, t in self_test_files(programs, goldens, made, prefix).items()},
     }
     _check_macros(texts[f"{prefix}.h"])
-    sources = {*SHARED_SOURCES, f"{_HANDOVER}.c", *(file for cl in layers for file in cl.files)}
+    between = f"{_HANDOVER}.c" if programs.chunk is None else PASSES_SOURCE
+    sources = {*SHARED_SOURCES, between, *(file for cl in layers for file in cl.files)}
+    sources |= {source for one in scored for source in one.sources}
     storages = frozenset().union(*(model.storages for model in programs.programs))
     return joined_files(texts, sorted(sources), storages, prefix, core=core, amalgamate=amalgamate)
 
@@ -89,36 +97,46 @@ def _provenance(programs: ProgramSet) -> str:
         f" *   {comment_text(model.name)}, {model.precision_label}: {comment_text(model.sha256)}\n"
         for model in programs.programs
     )
+    what = "programs that share states" if programs.chunk is None else "passes over a chunk"
     return (
-        f"/* {comment_text(programs.name)}, programs that share states: written by edgernn "
+        f"/* {comment_text(programs.name)}, {what}: written by edgernn "
         f"{__version__}; do not edit.\n"
         f" * model sha256       {comment_text(programs.sha256)}\n"
         f" * programs:\n{models} */\n"
     )
 
 
-def _header(programs: ProgramSet, made: Sequence[CProgram], prefix: str) -> str:
+def _header(
+    programs: ProgramSet, made: Sequence[CProgram], prefix: str, scored: Sequence[CFront]
+) -> str:
     upper = prefix.upper()
     parts = "\n".join(_declarations(programs, program, prefix) for program in made)
+    types = included(sorted({header for one in scored for header in one.types}))
+    scorings = "".join(one.declarations for one in scored)
+    chunk = None if programs.chunk is None else CChunk(programs, made, prefix)
+    lengths = "" if chunk is None else chunk.lengths
+    if chunk is not None:
+        parts += "\n" + chunk.declaration
     return f"""#ifndef {upper}_H
 #define {upper}_H
 
 #include <stdint.h>
 
 #include "edgernn_kernels.h"
-
+{types}
 #ifdef __cplusplus
 extern "C" {{
 #endif
 
 #define {upper}_PROGRAMS {len(made)}
+{lengths}\
 #define {upper}_STATE_BYTES {carried_bytes(programs, made)} /* the state that a stream keeps */
 #define {upper}_RAM_BYTES ((int32_t)sizeof({prefix}_state_t)) /* that and scratch */
 
 /* The caller owns it; one per stream. Its first {upper}_STATE_BYTES bytes are the state: save and
  * restore them to continue with a stream. A vector that programs share exists once. */
 typedef struct {{
-{_members(made)}
+{_members(made, chunk)}
 }} {prefix}_state_t;
 
 /* A new stream: the initial values of all programs. Those that begin with what others left have to
@@ -132,7 +150,7 @@ int32_t {prefix}_self_test({prefix}_state_t *state);
 
 /* 0: the constants of all programs are those that were exported. 1: they are not. */
 int32_t {prefix}_check(void);
-
+{scorings}
 #ifdef __cplusplus
 }}
 #endif
@@ -204,7 +222,7 @@ def carried_bytes(programs: ProgramSet, made: Sequence[CProgram]) -> int:
     return programs.state_bytes + 2 * outputs
 
 
-def _members(made: Sequence[CProgram]) -> str:
+def _members(made: Sequence[CProgram], chunk: CChunk | None) -> str:
     """Members of the state struct: what is carried, then scratch that all programs share."""
     lines = [f"    int16_t {member}[{count}];" for member, count in _carried(made).items()]
     lines.append("    /* Scratch, worth nothing between steps. */")
@@ -217,10 +235,13 @@ def _members(made: Sequence[CProgram]) -> str:
     for member, width in {program.operands: program.width for program in made}.items():
         count = max(program.step.operands for program in made if program.width == width)
         lines.append(f"    edgernn_code{width} {member}[{count}] EDGERNN_ALIGNED;")
+    lines += [] if chunk is None else chunk.members
     return "\n".join(lines)
 
 
-def _source(programs: ProgramSet, made: Sequence[CProgram], prefix: str) -> str:
+def _source(
+    programs: ProgramSet, made: Sequence[CProgram], prefix: str, scored: Sequence[CFront]
+) -> str:
     layers = own_layers(made)
     definitions, checks = [], []
     for cl in layers:
@@ -232,10 +253,18 @@ def _source(programs: ProgramSet, made: Sequence[CProgram], prefix: str) -> str:
         text, of_channels = channel_records(program.model, program.channels)
         channels.append(text + "\n")
         checks += of_channels
-    headers = sorted({f"{_HANDOVER}.h", *(header for cl in layers for header in cl.headers)})
+    checks += [check for one in scored for check in one.checks]
+    chunk = None if programs.chunk is None else CChunk(programs, made, prefix)
+    between = f"{_HANDOVER}.h" if chunk is None else PASSES_HEADER
+    headers = sorted({between, *(header for cl in layers for header in cl.headers)})
     includes = "".join(f'#include "{header}"\n' for header in headers)
     storages = frozenset().union(*(model.storages for model in programs.programs))
-    functions = "\n".join(_functions(programs, made, program, prefix) for program in made)
+    functions = "\n".join(
+        _functions(programs, made, program, prefix, chunk is not None and chunk.split)
+        for program in made
+    )
+    if chunk is not None:
+        functions += "\n" + chunk.definition
     resets: dict[str, str] = {}
     for program in made:
         for state, reset in program.resets.items():
@@ -256,13 +285,51 @@ void {prefix}_init({prefix}_state_t *state)
 }}
 
 {functions}
+{"".join(one.functions for one in scored)}\
 {check_function(prefix, checks)}"""
 
 
+def _step(program: CProgram, prefix: str, split: bool) -> str:
+    """The step of a program; in two parts where a chunk runs the layers behind the last state once.
+
+    Args:
+        program: the program.
+        prefix: of the set.
+        split: whether there are two parts.
+    """
+    name = program.prefix
+    head = f"void {name}_step({prefix}_state_t *state, const {name}_input_t *x, int16_t *y)"
+    if not split:
+        return f"{head}\n{{\n{indented(program.statements)}\n}}\n"
+    reads = program.step.head_reads_input
+    given = f", const {name}_input_t *x" if reads else ""
+    return f"""\
+static void {name}_layers({prefix}_state_t *state, const {name}_input_t *x)
+{{
+{indented(program.placed(program.step.before_head))}
+}}
+
+static void {name}_head({prefix}_state_t *state{given}, int16_t *y)
+{{
+{indented(program.placed(program.step.behind_head))}
+}}
+
+{head}
+{{
+    {name}_layers(state, x);
+    {name}_head(state{", x" if reads else ""}, y);
+}}
+"""
+
+
 def _functions(
-    programs: ProgramSet, made: Sequence[CProgram], program: CProgram, prefix: str
+    programs: ProgramSet,
+    made: Sequence[CProgram],
+    program: CProgram,
+    prefix: str,
+    split: str | bool,
 ) -> str:
-    """Definitions of what a program offers."""
+    """Definitions of what a program offers; ``split`` names the one whose step has two parts."""
     name, of = program.prefix, program.channels
     upper = name.upper()
     border = "_tokens" * bool(program.model.input.vocabulary) + program.width
@@ -272,11 +339,7 @@ void {name}_begin({prefix}_state_t *state)
 {indented(begin_statements(programs, made, program))}
 }}
 
-void {name}_step({prefix}_state_t *state, const {name}_input_t *x, int16_t *y)
-{{
-{indented(program.statements)}
-}}
-
+{_step(program, prefix, split == program.model.name)}
 void {name}_quantize_input(const int32_t *x, {name}_input_t *q_x)
 {{
     edgernn_quantize{border}({of}input_channels, {upper}_INPUTS, x, q_x);

@@ -1,0 +1,1 @@
+"""Streams in Python: by the values of a state, windows, rates; and their form in bytes."""

@@ -1,0 +1,1 @@
+"""Adapters to distributed engines, which keep the streams of many keys as bytes."""

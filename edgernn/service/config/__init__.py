@@ -1,0 +1,1 @@
+"""The file that configures a service: its tables, how they are read, and a commented example."""

@@ -1,0 +1,1 @@
+"""What attention of an integer model looks at, as numbers and as a picture."""

@@ -1,0 +1,1 @@
+"""What people do, as the phone in their pocket records it."""

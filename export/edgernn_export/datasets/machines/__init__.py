@@ -1,0 +1,1 @@
+"""Readings of machines: engines that wear out, and servers with anomalies."""

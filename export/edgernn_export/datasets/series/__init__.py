@@ -1,0 +1,1 @@
+"""Series of numbers: loads of a transformer, moisture of soil, prices."""

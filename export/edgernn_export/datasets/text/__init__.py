@@ -1,0 +1,1 @@
+"""Texts: characters, words and spellings."""

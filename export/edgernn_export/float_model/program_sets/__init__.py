@@ -1,0 +1,1 @@
+"""Float networks of several parts, over streams and over chunks."""

@@ -1,0 +1,1 @@
+"""Where masks come from, how far they reach, and what a masked step repeats."""

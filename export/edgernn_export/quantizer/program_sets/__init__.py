@@ -1,0 +1,1 @@
+"""From networks of several parts to sets of programs, over streams and over chunks."""

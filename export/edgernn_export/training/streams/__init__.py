@@ -1,0 +1,1 @@
+"""Training on streams: windows and folds cut from them, and states carried along them."""

@@ -1,0 +1,111 @@
+"""Copies of a Keras network that keep their state, or answer every reading of endless streams."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from edgernn.errors import TrainingError
+
+Config = dict[str, Any]
+
+
+def stateful_copy(network: Any, lanes: int, steps: int) -> Any:
+    """The network for ``lanes`` streams side by side, with its states kept between calls.
+
+    Args:
+        network: a Sequential or functional `keras.Model` with an output for every reading.
+        lanes: batch size B.
+        steps: readings in a call K.
+
+    Returns:
+        A `keras.Model` [B, K, I] -> [B, K, O] with separate weights, equal to the network's.
+
+    Raises:
+        TrainingError: a network of another kind.
+    """
+
+    def stateful(config: Config) -> None:
+        if "stateful" in config:
+            config["stateful"] = True
+
+    return _copy(network, (lanes, steps), stateful)
+
+
+def endless_copy(network: Any) -> Any:
+    """A window network with the same weights for streams of any length, an output per reading.
+
+    Args:
+        network: a Sequential or functional `keras.Model` that answers once per window.
+
+    Returns:
+        A `keras.Model` [B, T, I] -> [B, T, O] with separate weights.
+
+    Raises:
+        TrainingError: a network of another kind.
+    """
+
+    def endless(config: Config) -> None:
+        if "return_sequences" in config:
+            config["return_sequences"] = True
+        if config.get("unroll"):
+            config["unroll"] = False
+
+    return _copy(network, (None, None), endless)
+
+
+def reset_lanes(network: Any, begins: Any) -> None:
+    """Set the states of lanes to zero.
+
+    Args:
+        network: from `stateful_copy`.
+        begins: bool [B], the lanes.
+    """
+    if not begins.any():
+        return
+    keep = (~begins).astype("float32")[:, None]
+    for layer in network.layers:
+        for state in getattr(layer, "states", None) or ():
+            state.assign(state * keep)
+
+
+def _copy(
+    network: Any, leading: tuple[int | None, int | None], change: Callable[[Config], None]
+) -> Any:
+    """The network with changed layers and the leading axes [B, T] of its input."""
+    import keras
+
+    _check(network, keras)
+    channels = network.input_shape[-1]
+    if isinstance(network, keras.Sequential):
+        layers = [keras.Input(batch_shape=(*leading, channels))]
+        for layer in network.layers:
+            config = layer.get_config()
+            change(config)
+            layers.append(type(layer).from_config(config))
+        copy = keras.Sequential(layers, name=network.name)
+    else:
+        config = network.get_config()
+        for record in config["layers"]:
+            change(record["config"])
+            record.pop("build_config", None)  # has the shape that changes
+            if record["class_name"] == "InputLayer":
+                record["config"]["batch_shape"] = [*leading, channels]
+        copy = type(network).from_config(config)
+    copy.set_weights(network.get_weights())
+    return copy
+
+
+def _check(network: Any, keras: Any) -> None:
+    """Refuse networks whose layers cannot be copied one by one."""
+    built = isinstance(network, keras.Model) and getattr(network, "inputs", None)
+    nested = [] if not built else [n.name for n in network.layers if isinstance(n, keras.Model)]
+    one_input = built and len(network.inputs) == 1 and len(network.outputs) == 1
+    if not built or nested or not one_input or isinstance(network.input_shape, Mapping):
+        found = f"nested models {', '.join(nested)}" if nested else type(network).__name__
+        if built and not one_input:
+            found = f"{len(network.inputs)} inputs and {len(network.outputs)} outputs"
+        raise TrainingError(
+            "network: expected a built Sequential or functional keras.Model with one input and "
+            f"one output and no models inside, got {found}. Build the network from its layers."
+        )

@@ -1,0 +1,1 @@
+"""Masked readings in C: which they are, and what a step does with them."""

@@ -1,0 +1,238 @@
+"""The benchmark of the recipes resumes, and its page says what the figures say."""
+
+import json
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from benchmarks.pages import recipes as pages
+from benchmarks.recipes import __main__ as command
+from benchmarks.recipes import costs as costs_of
+from benchmarks.recipes.scores import described, naive
+from edgernn.model.formats import Precision
+from edgernn_export.datasets import Part, class_part
+from tests.support.models.hand_made import core_named
+from tests.support.models.integer import random_model
+from tests.support.native.programs import require_native
+
+SCORES = {
+    "float": {"validation": {"accuracy": 0.9}, "test": {"accuracy": 0.8}},
+    "w8a8": {"validation": {"accuracy": 0.9}, "test": {"accuracy": 0.76}},
+    "w8a16": {"validation": {"accuracy": 0.9}, "test": {"accuracy": 0.8}},
+}
+COST = {
+    "weight_bytes": 90,
+    "state_bytes": 8,
+    "native_us": 0.5,
+    "cores": {
+        "cortex-m4": {"instructions": 1500, "flash_bytes": 2000, "ram_bytes": 30, "stack_bytes": 9}
+    },
+    "boards": {
+        "small": {"fits": False, "ms": [1.0, 1.0]},
+        "slow": {"fits": True, "ms": [3.0, 30.0]},
+        "quick": {"fits": True, "ms": [0.1, 0.25]},
+        "unknown": {"fits": None, "ms": None},
+    },
+}
+
+
+def stored(**changes):
+    record = {
+        "recipe": "levels",
+        "title": "rising or falling",
+        "network": "GRU-8",
+        "inputs": 1,
+        "outputs": 2,
+        "step_ms": 20.0,
+        "parameters": 1234,
+        "epochs": 6,
+        "metric": "accuracy",
+        "rising": True,
+        "naive": {"always rising": {"accuracy": 0.5}, "always falling": {"accuracy": 0.4}},
+        "runs": {"0": {"best_epoch": 3, "seconds": 1.0, "scores": SCORES}},
+        "costs": {
+            "seed": 0,
+            "precision": "w8a8",
+            "processor": "a processor",
+            "edgernn_bytes": 999,
+            "programs": {"": COST},
+        },
+    }
+    return record | changes
+
+
+def rows(text, title):
+    """Cells of the rows of the table below a title."""
+    lines = text.partition(f"## {title}\n")[2].split("\n## ")[0].splitlines()
+    return [line.strip("| ").split(" | ") for line in lines if line.startswith("| `")]
+
+
+def test_the_page_shows_scores_costs_and_boards():
+    text = pages.page({"levels": stored()})
+    assert rows(text, "Accuracy") == [
+        ["`levels`", "GRU-8", "1,234", "accuracy", "50.00%", "80.00%", "76.00%", "95.00%",
+         "80.00%", "100.00%", "1"]
+    ]  # fmt: skip
+    assert rows(text, "Cost") == [["`levels`", "999", "2,000", "30", "–", "1,500", "–", "0.50"]]
+    assert rows(text, "Boards") == [
+        ["`levels`", "20 ms", "`quick`", "`small`, `slow`", "0.25 ms (`quick`)"]
+    ]
+    assert "- `levels`, rising or falling; naive rule: always rising.\n" in text
+
+
+def test_several_seeds_have_a_spread_and_an_error_is_kept_the_other_way_round():
+    def run(of_float, of_integer):
+        scores = {"float": {"test": {"mse": of_float}}, "w8a8": {"test": {"mse": of_integer}}}
+        return {"best_epoch": 1, "seconds": 1.0, "scores": scores}
+
+    runs = {"0": run(0.1, 0.2), "1": run(0.3, 0.3)}
+    record = stored(metric="mse", rising=False, runs=runs, naive={"no change": {"mse": 0.4}})
+    ((*_, naive_rule, of_float, of_integer, share, wide, wide_share, seeds),) = rows(
+        pages.page({"levels": record}), "Accuracy"
+    )
+    assert (naive_rule, of_float, of_integer) == ("0.4000", "0.2000 ± 0.14", "0.2500 ± 0.071")
+    assert (share, wide, wide_share, seeds) == ("75.00%", "–", "–", "2")
+
+
+def test_programs_of_one_model_have_a_row_each():
+    costs = stored()["costs"] | {"programs": {"encoder": COST, "decoder": COST}}
+    text = pages.page({"levels": stored(costs=costs)})
+    for title in ("Cost", "Boards"):
+        assert [cells[0] for cells in rows(text, title)] == [
+            "`levels`, encoder",
+            "`levels`, decoder",
+        ]
+
+
+class Recipe:
+    """A recipe whose data set is itself."""
+
+    metric = "accuracy"
+
+    def load(self):
+        return self
+
+
+def test_a_seed_that_is_stored_is_not_trained_again(tmp_path, monkeypatch):
+    trained = []
+
+    def run(recipe, data, seed):
+        trained.append(seed)
+        entry = {"best_epoch": 1, "seconds": 1.0, "scores": SCORES}
+        return {"network": "GRU-8", "parameters": 5}, entry, f"model {seed}"
+
+    monkeypatch.setattr(command, "find_recipe", lambda name: Recipe())
+    monkeypatch.setattr(command, "run", run)
+    monkeypatch.setattr(command, "facts", lambda recipe, data: stored(runs={}, costs={}))
+    monkeypatch.setattr(command, "costs", lambda model: {"programs": {"": model}})
+    path = tmp_path / "hapt.json"
+    arguments = ["--recipe", "hapt", "--out", str(tmp_path), "--seeds"]
+    assert command.main([*arguments, "1", "--no-costs"]) == 0
+    assert json.loads(path.read_text())["costs"] == {}
+    assert command.main([*arguments, "3"]) == 0
+    assert trained == [0, 1, 2]
+    record = json.loads(path.read_text())
+    assert [*record["runs"]] == ["0", "1", "2"]
+    assert record["costs"] == {"seed": 1, "precision": "w8a8", "programs": {"": "model 1"}}
+    assert command.main([*arguments, "3"]) == 0
+    assert trained == [0, 1, 2]
+    assert command.main([*arguments, "1", "--first-seed", "7"]) == 0
+    assert trained == [0, 1, 2, 7]
+    with pytest.raises(SystemExit):
+        command.main([*arguments, "0"])
+
+
+def test_the_costs_of_a_stored_model_need_its_stored_scores(tmp_path, monkeypatch, capsys):
+    path = tmp_path / "hapt.json"
+    path.write_text(json.dumps(stored(costs={})))
+    monkeypatch.setattr(command, "find_recipe", lambda name: name)
+    monkeypatch.setattr(command, "load_either", lambda file: file.name)
+    monkeypatch.setattr(command, "costs", lambda model: {"programs": {"": model}})
+    monkeypatch.setattr(command, "evaluate", lambda model, recipe: {"accuracy": 0.76})
+    arguments = ["--recipe", "hapt", "--out", str(tmp_path), "--model", "a.edgernn"]
+    assert command.main(arguments) == 0
+    record = json.loads(path.read_text())
+    assert record == stored(costs={"seed": 0, "precision": "w8a8", "programs": {"": "a.edgernn"}})
+    monkeypatch.setattr(command, "evaluate", lambda model, recipe: {"accuracy": 0.77})
+    with pytest.raises(SystemExit):
+        command.main(arguments)
+    assert "stored as seed 0, got another one. Measure without --model." in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        command.main(arguments[2:])
+    assert "--model: expected one --recipe with it." in capsys.readouterr().err
+
+
+def test_figures_with_a_note_are_measured_again(tmp_path, monkeypatch):
+    path = tmp_path / "hapt.json"
+    path.write_text(json.dumps(stored(note="with an older quantizer", parameters=1)))
+    monkeypatch.setattr(command, "find_recipe", lambda name: Recipe())
+    monkeypatch.setattr(command, "facts", lambda recipe, data: stored(runs={}, costs={}))
+    entry = {"best_epoch": 9, "seconds": 1.0, "scores": SCORES}
+    monkeypatch.setattr(command, "run", lambda *_: ({"parameters": 2}, entry, None))
+    arguments = ["--recipe", "hapt", "--out", str(tmp_path), "--seeds", "1", "--no-costs"]
+    assert command.main(arguments) == 0
+    record = json.loads(path.read_text())
+    assert (record["parameters"], record["runs"], record.get("note")) == (2, {"0": entry}, None)
+
+
+def test_the_costs_of_a_model_are_those_of_its_firmware(monkeypatch):
+    require_native()
+    core_named("cortex-m4")
+    monkeypatch.setattr(costs_of, "cores", lambda: ["cortex-m4"])
+    monkeypatch.setattr(costs_of, "boards", lambda: ["uno-r4"])
+    monkeypatch.setattr(costs_of, "ROUNDS", 1)
+    model = random_model("gru_after", Precision.W8A8, inputs=2, units=4, outputs=2)
+    found = costs_of.costs(model)
+    program = found["programs"][""]
+    core, board = program["cores"]["cortex-m4"], program["boards"]["uno-r4"]
+    assert model.macs < core["instructions"] < 100 * model.macs
+    assert core["flash_bytes"] > program["weight_bytes"] > 0
+    assert board["fits"] is True
+    assert board["ms"][0] >= core["instructions"] / 48e6 * 1e3 * 0.9
+    assert 0 < program["native_us"] < 1000
+    assert found["edgernn_bytes"] > program["weight_bytes"]
+
+
+class Data:
+    """As much of a data set as a naive rule reads."""
+
+    naive: ClassVar[dict[str, object]] = {}
+
+    def __init__(self, part, outputs, classes=()):
+        self.train = self.test = part
+        self.output_names, self.classes = outputs, classes
+
+
+def test_the_naive_rule_of_classes_is_their_frequency():
+    part = class_part(np.zeros((4, 3, 1)), np.array([2, 2, 0, 2]), 3)
+    (logits,) = naive(Data(part, "abc", "abc")).values()
+    assert logits.shape == (4, 3, 3)
+    np.testing.assert_allclose(np.exp(logits[0, 0]), [1, 0.5, 3])
+
+
+@pytest.mark.parametrize(
+    ("base", "rule", "value"), [(2.0, "no change", 0.0), (0.0, "mean of the train part", 3.0)]
+)
+def test_the_naive_rule_of_a_forecast(base, rule, value):
+    shape = (1, 4, 1)
+    target = np.array([0.0, 2.0, 3.0, 4.0]).reshape(shape)
+    part = Part(x=np.zeros(shape), target=target, base=np.full(shape, base), scored_from=1)
+    assert {rule: np.full(shape, value).tolist()} == {
+        name: answer.tolist() for name, answer in naive(Data(part, "a")).items()
+    }
+
+
+@pytest.mark.tf
+def test_networks_are_described_by_their_recurrent_layers():
+    import keras
+
+    layers = keras.layers
+    network = keras.Sequential([
+        keras.Input((None, 2)),
+        layers.Dense(3),
+        layers.Bidirectional(layers.LSTM(4, return_sequences=True)),
+        layers.Bidirectional(layers.LSTM(4, return_sequences=True)),
+        layers.RNN(layers.GRUCell(5)),
+    ])  # fmt: skip
+    assert described(network) == "2 x BiLSTM-4, GRU-5"
