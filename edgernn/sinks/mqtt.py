@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import time
@@ -111,9 +112,11 @@ class MqttSink(Connection):
         client.start()
 
     def _on_connect(self, client: Any, data: Any, flags: Any, code: Any, more: Any) -> None:  # noqa: ARG002
+        if self._client is None:  # it is being closed
+            return
         if code == 0:
             client.publish(self._status, "online", qos=1, retain=True)
-        elif self._client is not None:
+        else:
             self.troubles.tell(f"expected to be let in at {self._client.address}, got {code}")
 
     def _connected(self) -> Any:
@@ -172,7 +175,9 @@ class MqttSink(Connection):
         if client is not None:
             if client.client.is_connected():
                 info = client.client.publish(self._status, "offline", qos=1, retain=True)
-                info.wait_for_publish(_CONNECT_S)
+                # If the connection breaks now, the broker publishes the last will instead.
+                with contextlib.suppress(RuntimeError, ValueError):
+                    info.wait_for_publish(_CONNECT_S)
             client.stop()
 
 

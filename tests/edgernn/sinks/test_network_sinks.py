@@ -107,6 +107,22 @@ def test_the_broker_says_offline_for_a_service_that_was_killed(broker):
     listener.close()
 
 
+def test_a_connection_that_breaks_while_the_sink_is_closed_is_no_error(broker):
+    sink = opened(kind="mqtt", port=broker.port)
+    client = sink._client.client
+    sent = client.publish
+
+    def publish(*args, **kwargs):
+        client._sock.close()
+        return sent(*args, **kwargs)
+
+    client.publish = publish
+    sink.close()
+    listener = Listener(broker.port, "edgernn/status")
+    assert listener.wait("edgernn/status") == ["offline"]
+    listener.close()
+
+
 def test_mqtt_says_so_while_the_broker_is_away_and_goes_on(broker):
     sink = opened(kind="mqtt", port=broker.port, timeout_s=0.5)
     sink.write([result()])
