@@ -109,6 +109,8 @@ def test_the_broker_says_offline_for_a_service_that_was_killed(broker):
 
 def test_a_connection_that_breaks_while_the_sink_is_closed_is_no_error(broker):
     sink = opened(kind="mqtt", port=broker.port)
+    sink.write([result()])
+    sink.flush()
     client = sink._client.client
     sent = client.publish
 
