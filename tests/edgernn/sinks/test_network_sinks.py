@@ -116,6 +116,8 @@ def test_a_connection_that_breaks_while_the_sink_is_closed_is_no_error(broker):
 
     def publish(*args, **kwargs):
         client._sock.close()
+        while client.is_connected():
+            time.sleep(0.001)
         return sent(*args, **kwargs)
 
     client.publish = publish
