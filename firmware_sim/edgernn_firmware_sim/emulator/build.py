@@ -11,6 +11,7 @@ from typing import Final
 from edgernn.errors import EmulationError, ImageTooLargeError
 from edgernn_firmware_sim.emulator.call_graph import static_stack_bytes, tail_calls
 from edgernn_firmware_sim.emulator.instructions import Instruction
+from edgernn_firmware_sim.emulator.objects import compile_objects
 from edgernn_firmware_sim.emulator.tools import execute
 from edgernn_firmware_sim.targets import Core
 
@@ -59,13 +60,12 @@ def build_image(core: Core, sources: Mapping[str, bytes], folder: Path) -> Path:
 
     compile_ = [core.compiler, *core.flags, *_COMPILE, *_STACK_USE, "-c"]
     written = sorted(n for n in sources if n.endswith(".c") and n not in PROGRAMS)
-    execute(core.name, [*compile_, *written], model)
+    built = compile_objects(core.name, compile_, written, model)
     family = "riscv" if core.compiler.startswith("riscv") else "arm"
     harness = [packaged("firmware", f) for f in ("harness.c", "memory.c", f"startup_{family}.S")]
-    execute(core.name, [*compile_, *_HARNESS_ONLY, "-Imodel", *map(str, harness)], folder)
-
-    objects = [f"{path.stem}.o" for path in harness]
-    objects += [f"model/{Path(name).stem}.o" for name in written]
+    for_harness = [*compile_, *_HARNESS_ONLY, "-Imodel"]
+    objects = compile_objects(core.name, for_harness, [str(path) for path in harness], folder)
+    objects += [f"model/{name}" for name in built]
     # RISC-V compilers for Linux have no 32-bit libgcc, and rv32imc firmware does not need it.
     libraries = ["-lgcc"] if family == "arm" else []
     _link(core, [*objects, *libraries], folder)

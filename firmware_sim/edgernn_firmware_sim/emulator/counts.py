@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 import numpy as np
@@ -37,13 +39,20 @@ class StepCounts:
 
 
 def build_plugin(source: Path, folder: Path) -> None:
-    """Compile the QEMU plugin for this machine, as `PLUGIN` in a folder.
+    """Compile the QEMU plugin for this machine, as `PLUGIN` in a folder; once in a process.
 
     Raises:
         EmulationError: the compiler refuses it.
     """
+    (folder / PLUGIN).write_bytes(_compiled_plugin(source))
+
+
+@lru_cache
+def _compiled_plugin(source: Path) -> bytes:
     command = [HOST_COMPILER, "-O2", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror"]
-    execute("plugin", [*command, str(source), "-o", PLUGIN], folder)
+    with TemporaryDirectory() as folder:
+        execute("plugin", [*command, str(source), "-o", PLUGIN], Path(folder))
+        return Path(folder, PLUGIN).read_bytes()
 
 
 def read_calls(path: Path, steps: int) -> StepCounts:

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from edgernn.errors import EmulationError
 from edgernn.model.integer_model import IntegerModel
 from edgernn_export.writers.c.source import write_c
 from edgernn_export.writers.file_formats import golden_vector
+from edgernn_firmware_sim.emulator.objects import compile_objects
 
 ROOT = Path(__file__).resolve().parents[3]
 NATIVE = ROOT / "edgernn" / "native"
@@ -48,12 +50,43 @@ def require_32_bit() -> None:
         pytest.skip("needs 32-bit C libraries: make tools")
 
 
-def compile_c(command: Sequence[str], sources: Iterable[Path], folder: Path) -> None:
-    """Compile quietly in a folder; a warning is an error."""
-    names = [str(source) for source in sources]
-    done = subprocess.run(
-        [*command, *WARNINGS, *names], cwd=folder, capture_output=True, text=True, check=False
-    )
+def compile_c(command: Sequence[str], sources: Iterable[Path | str], folder: Path) -> None:
+    """Compile quietly in a folder; a warning is an error.
+
+    Kernels are the same files in the C of every model: an object file that the same command made
+    of the same files before is not made again.
+    """
+    names = [_from(folder, str(source)) for source in sources]
+    options = [_from(folder, option) for option in command]
+    stems = [Path(name).stem for name in names]
+    if {"-S", "-x"} & {*options} or len({*stems}) < len(stems):
+        _run([*options, *WARNINGS, *names], folder)
+        return
+    at = options.index("-o") if "-o" in options else len(options)
+    target, options = options[at : at + 2], options[:at] + options[at + 2 :]
+    linked = [option for option in (*options, *names) if option.endswith(".o")]
+    libraries = [option for option in options if option.startswith("-l")]
+    options = [option for option in options if option not in (*linked, *libraries)]
+    compiling = [*options, *WARNINGS, *([] if "-c" in options else ["-c"])]
+    written = [name for name in names if name not in linked]
+    try:
+        objects = compile_objects(command[0], compiling, written, folder)
+    except EmulationError as error:
+        raise AssertionError(f"{' '.join(command)}\n{str(error)[:4000]}") from None
+    if "-c" not in options:
+        _run([*options, *objects, *linked, *libraries, *target], folder)
+
+
+def _from(folder: Path, option: str) -> str:
+    """A path as seen from a folder; anything else, and what lies elsewhere, as it is."""
+    path = Path(option)
+    if path == folder:
+        return "."
+    return str(path.relative_to(folder)) if path.is_relative_to(folder) else option
+
+
+def _run(command: Sequence[str], folder: Path) -> None:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, ""), f"{' '.join(command)}\n{done.stderr[:4000]}"
 
 
