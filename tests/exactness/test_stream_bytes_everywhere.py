@@ -17,7 +17,7 @@ from tests.support.models.integer import random_model
 from tests.support.models.networks import two_input_network
 from tests.support.models.programs import shared
 from tests.support.models.rates import strided_chain
-from tests.support.models.registered import wide_registered_models
+from tests.support.models.registered import wide_registered_model
 from tests.support.models.tokens import token_and_real_network
 from tests.support.native.programs import require_native
 
@@ -31,7 +31,7 @@ LSTM = random_model("lstm")
 MODELS = {
     "w8a8": LSTM,
     "w8a16": random_model("gru_after", Precision.W8A16, stack=2),
-    "wide": next(iter(wide_registered_models().values())),
+    "wide": wide_registered_model(),
     "two-inputs": two_input_network(Precision.W8A8),
     "tokens": token_and_real_network(Precision.W8A8),
     "window": dataclasses.replace(LSTM, window=Window(steps=4, hop=2)),

@@ -17,7 +17,7 @@ from tests.support.models.integer import random_model
 from tests.support.models.networks import random_network, two_input_network
 from tests.support.models.programs import pair, random_programs, shared
 from tests.support.models.rates import strided_chain, strided_tokens
-from tests.support.models.registered import wide_registered_models
+from tests.support.models.registered import wide_registered_model
 from tests.support.models.tokens import token_and_real_network, token_chain
 
 pytestmark = [
@@ -31,7 +31,7 @@ KINDS = {
     "w8a8": MODEL,
     "w8a16": random_model("gru_after", Precision.W8A16, stack=2),
     "network": random_network(Precision.W8A16, seed=5),
-    "wide": next(iter(wide_registered_models().values())),
+    "wide": wide_registered_model(),
     "delays": next(m for m in convolutions().values() if any(spec.start for spec in m.states)),
     "two inputs": two_input_network(Precision.W8A8),
     "tokens": token_chain(Precision.W8A8, tokens=2),

@@ -1,4 +1,4 @@
-"""Object files that are kept: the same bytes as a compiler makes, and never those of other files."""
+"""Object files that are kept: the bytes that a compiler makes, never those of other files."""
 
 from edgernn_firmware_sim.emulator import objects
 from edgernn_firmware_sim.emulator.objects import compile_objects

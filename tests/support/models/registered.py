@@ -80,25 +80,32 @@ def float_network(kind: str, *, units=7, **options) -> FloatModel:
 
 
 @functools.cache
-def registered_models() -> dict[str, IntegerModel]:
-    """By name: every cell and precision, tame and hostile."""
+def registered_model(kind: str, precision: str, gain: str) -> IntegerModel:
+    """One of `registered_models`."""
     rng = np.random.default_rng(5)
     # States of hostile networks leave their formats on streams longer than those of calibration.
     streams = {"tame": rng.normal(size=(2, 300, 3)), "hostile": rng.normal(size=(60, 8, 3))}
-    models = {}
-    for kind in ALL_CELLS:
-        for precision, gain in itertools.product(("w8a8", "w8a16"), GAINS):
-            network = float_network(kind, gain=GAINS[gain], hard=gain == "hostile")
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", EdgeRnnWarning)  # hostile ones saturate
-                made = quantize(network, streams[gain], precision, state="16", progress=False)
-            models[f"{kind}-{precision}-{gain}"] = made
+    network = float_network(kind, gain=GAINS[gain], hard=gain == "hostile")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", EdgeRnnWarning)  # hostile ones saturate
+        return quantize(network, streams[gain], precision, state="16", progress=False)
+
+
+@functools.cache
+def registered_models() -> dict[str, IntegerModel]:
+    """By name: every cell and precision, tame and hostile."""
+    models = {
+        f"{kind}-{precision}-{gain}": registered_model(kind, precision, gain)
+        for kind in ALL_CELLS
+        for precision, gain in itertools.product(("w8a8", "w8a16"), GAINS)
+    }
+    tame = np.random.default_rng(5).normal(size=(2, 300, 3))
     network = float_network("peephole_lstm")
-    models["peephole_lstm-w4a8"] = quantize(network, streams["tame"], "w4a8", progress=False)
+    models["peephole_lstm-w4a8"] = quantize(network, tame, "w4a8", progress=False)
     network = float_network("projected_lstm", gain=2.0)
     for precision, storage in (("w8a8", "always"), ("w8a16", "always"), ("w4a16", "auto")):
         models[f"projected_lstm-{precision}-common"] = quantize(
-            network, streams["tame"], precision, operand_scales="common", sparse=storage,
+            network, tame, precision, operand_scales="common", sparse=storage,
             progress=False,
         )  # fmt: skip
     return models
@@ -123,6 +130,11 @@ def widened(model: IntegerModel, cell_exponent: int | None = None) -> IntegerMod
             options["cell_exponent"] = cell_exponent
         layers.append(replace(layer, **options))
     return replace(model, layers=tuple(layers))
+
+
+def wide_registered_model() -> IntegerModel:
+    """One of `wide_registered_models`."""
+    return widened(registered_model(WIDENED[0], "w8a8", "tame"))
 
 
 @functools.cache
