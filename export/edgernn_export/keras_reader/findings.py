@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edgernn.errors import UnsupportedModelError
+from edgernn_export.keras_reader.wording import KERAS, Wording
 
 
 def class_of(layer: Any) -> str:
@@ -14,8 +15,9 @@ def class_of(layer: Any) -> str:
 
 
 def owner_of(layer: Any) -> str:
-    """How a reason names a Keras layer or operation: 'name' (Type)."""
-    return f"{getattr(layer, 'name', '?')!r} ({class_of(layer)})"
+    """How a reason names a layer or operation: 'name' (Type), or as its format has it."""
+    origin = getattr(layer, "origin", "") if hasattr(layer, "stored_class") else ""
+    return str(origin) or f"{getattr(layer, 'name', '?')!r} ({class_of(layer)})"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -24,9 +26,11 @@ class Findings:
 
     Attributes:
         reasons: one sentence each; no sentence twice.
+        wording: cures in the words of the format that is read.
     """
 
     reasons: list[str] = field(default_factory=list)
+    wording: Wording = KERAS
 
     def add(self, owner: str, wanted: str, got: str, cure: str) -> None:
         """Note one reason: what was wanted, what was found, what helps."""

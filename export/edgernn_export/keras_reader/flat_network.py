@@ -221,10 +221,10 @@ def check_inputs(model: Any, flat: FlatNetwork, findings: Findings) -> None:
                 owner_of(model),
                 "an input of shape (batch, time, features) with a fixed number of features",
                 f"{(None, *given.shape)}",
-                "Rebuild it with keras.Input((None, features)) and copy the weights.",
+                findings.wording.features_input,
             )
         if not given.dtype.startswith("float"):
-            cure = "Rebuild it with an input of dtype float32 and copy the weights."
+            cure = findings.wording.float_input
             findings.add(owner_of(model), "a dense float input", given.dtype, cure)
     shapes = [steps_and_features(given) for given in flat.given if given.shape is not None]
     steps = {shape[0] if len(shape) == 2 else 0 for shape in shapes} - {None}
@@ -233,8 +233,7 @@ def check_inputs(model: Any, flat: FlatNetwork, findings: Findings) -> None:
             owner_of(model),
             "inputs that all have a time axis",
             f"inputs of shapes {', '.join(str((None, *shape)) for shape in shapes)}",
-            "Train with inputs of the same number of steps, keras.Input((None, features)), and "
-            "repeat constant values at every step.",
+            findings.wording.same_steps,
         )
 
 
@@ -246,10 +245,10 @@ def _check_tokens(model: Any, given: Given, findings: Findings) -> None:
             owner_of(model),
             "tokens of shape (batch, time), or (batch, time, count) with a fixed count",
             f"{(None, *shape)}",
-            "Rebuild it with keras.Input((None,), dtype='int32') and copy the weights.",
+            findings.wording.tokens_input,
         )
     if not given.dtype.startswith(("int", "uint", "float")):
-        cure = "Rebuild it with an input of dtype int32 and copy the weights."
+        cure = findings.wording.integer_input
         findings.add(owner_of(model), "dense integers as tokens", given.dtype, cure)
 
 

@@ -194,17 +194,11 @@ def side_by_side(findings: Findings, owner: str, flows: Sequence[Flow], widths: 
     steps = {shape[0] if len(shape) == 2 else 0 for shape in shapes} - {None}
     if len({len(shape) for shape in shapes}) > 1 or len(steps) > 1:
         got = f"shapes {', '.join(str((None, *shape)) for shape in shapes)}"
-        cure = (
-            "Train with the same return_sequences in both branches: a stream has no steps to "
-            "repeat."
-        )
-        findings.add(owner, "vectors at the same steps", got, cure)
+        findings.add(owner, "vectors at the same steps", got, findings.wording.same_branches)
         return False
     grids = sorted({str(flow.grid) for flow in flows if flow.shape is not None})
     if len(grids) > 1:
-        cure = (
-            "Give both branches the same strides, kernel sizes and padding, or pad with 'causal'."
-        )
+        cure = findings.wording.same_grids
         findings.add(owner, "vectors at the same readings", "; ".join(grids), cure)
         return False
     if not {flow.width for flow in flows} <= widths:
@@ -255,8 +249,7 @@ def reshaped(flow: Flow, part: ShapePart, findings: Findings) -> Flow:
             part.owner,
             "a layer that does not change the time axis",
             f"shape {before} turned into {after or 'another'}",
-            "A stream has no steps to join or swap. Train without this layer; for the last "
-            "step only, use return_sequences=False.",
+            findings.wording.last_step,
         )
         return replace(flow, shape=None)
     squeezed = len(before) == 2 and len(after) == 1

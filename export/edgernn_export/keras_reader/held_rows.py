@@ -151,7 +151,7 @@ def check_every_step(findings: Findings, owner: str, flow: Flow, axes: int) -> N
             owner,
             "every step of the previous layer",
             "only its last step" if flow.last_step_alone else f"shape {shape}",
-            "Train with return_sequences=True in every recurrent layer except the last.",
+            findings.wording.every_step,
         )
 
 

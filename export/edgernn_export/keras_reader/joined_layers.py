@@ -216,7 +216,7 @@ class JoinedLayers:
                 f"{self.recurrent}",
                 f"Train with at most {MAX_RECURRENT_LAYERS} of them."
                 if self.recurrent
-                else "A network without a state needs no session: convert it with TFLite.",
+                else self.findings.wording.stateless,
             )
 
     def network(self, output: Route) -> tuple[list[FloatLayer], list[Route], list[int]]:
@@ -394,6 +394,5 @@ class JoinedLayers:
             part.owner,
             "a scaling next to a linear layer that can absorb it",
             f"one after {flow.owner} without such a layer",
-            "Add a linear Dense layer with the identity as kernel after it; the outputs do not "
-            "change.",
+            self.findings.wording.identity_after,
         )

@@ -246,7 +246,7 @@ def _called(
     states = network.states
     known = not given or class_of(layer) in READERS
     if known and len(given) != 1 and not (states and states.takes(call)):
-        cure = (states and states.cure(call)) or "Concatenate its inputs."
+        cure = (states and states.cure(call, findings.wording)) or "Concatenate its inputs."
         findings.add(owner_of(layer), "one input tensor", f"{len(given)}", cure)
     operation = is_operation(layer) and len(given) == 1
     made.uses.owner = id(_with_weights(layer))
@@ -309,7 +309,7 @@ def _check_outputs(
             owner_of(model),
             "outputs at every step, or all at the last step",
             f"outputs of shapes {got}",
-            "Train with the same return_sequences before all of them.",
+            findings.wording.same_outputs,
         )
     for name, flow in zip(network.names, outputs, strict=True):
         if flow.shape is None:
@@ -327,8 +327,7 @@ def _check_outputs(
                 owner_of(model),
                 "a softmax over the output of one layer",
                 f"{what} over the outputs of several layers",
-                "Add a linear Dense layer with the identity as kernel before it; the outputs "
-                "do not change.",
+                findings.wording.identity_before,
             )
 
 
@@ -342,8 +341,7 @@ def _check_window(
             owner_of(model),
             f"windows of {(steps or 0) + missing} readings, {missing} more than its strides use",
             f"windows of {steps}",
-            f"Rebuild it with keras.Input(({(steps or 0) + missing}, features)), copy the "
-            "weights, and use longer windows; the outputs belong to the same readings.",
+            findings.wording.longer_windows.format(steps=(steps or 0) + missing),
         )
 
 

@@ -38,7 +38,8 @@ def open_model(
     Args:
         source: a live keras.Model, or the path of a .keras file, a whole-model HDF5 file, an
             architecture in JSON, a directory with the contents of a .keras file, or a Keras 2
-            SavedModel directory. The content tells which, not the name.
+            SavedModel directory. The content tells which, not the name. Readers of other formats
+            give a StoredModel with its weights.
         context: receives reasons.
         weights: path of an HDF5 file with the weights, for files that hold none or others.
 
@@ -51,6 +52,9 @@ def open_model(
         FileNotFoundError: there is nothing at a path.
         UnsupportedModelError: no layers can be read from it.
     """
+    if isinstance(source, StoredModel):
+        context.findings.wording = source.wording
+        return source, context
     path = _path(source)
     if path is None:
         if weights is not None:

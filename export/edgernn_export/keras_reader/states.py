@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from edgernn_export.keras_reader.findings import Findings, class_of, owner_of
 from edgernn_export.keras_reader.graph import Call, CallResult, Given, LayerGraph
+from edgernn_export.keras_reader.wording import Wording
 
 #: Number of states of each recurrent layer and cell.
 _STATES: Final = {"SimpleRNN": 1, "GRU": 1, "LSTM": 2}
@@ -23,10 +24,6 @@ _FROM_ELSEWHERE: Final = (
     "A session of one program starts from the zero state. If another stream computes the "
     "state, as an encoder does for a decoder, quantize both with "
     "edgernn_export.quantize_programs."
-)
-_ZERO_STATE: Final = (
-    "This cell starts from the zero state: train without initial_state, or with a SimpleRNN, "
-    "GRU or LSTM, whose initial state another stream can compute."
 )
 
 
@@ -118,8 +115,7 @@ def refuse_own_starts(calls: Sequence[Call], starts: Sequence[Start], findings: 
             owner_of(start.call.layer),
             "an initial state computed by another stream",
             "one computed by the stream that it reads",
-            "Add a separate input for it, as for a decoder, or train without initial_state: a "
-            "stream has no end to look back from.",
+            findings.wording.own_start,
         )
     return bool(own)
 
@@ -163,11 +159,11 @@ class States:
         """Whether a call starts from states that are inputs."""
         return any(call is taker for taker in self._takers)
 
-    def cure(self, call: Call) -> str | None:
+    def cure(self, call: Call, wording: Wording) -> str | None:
         """What to do about a call that starts from another state; None for other calls."""
         if state_count(call.layer):
             return _FROM_ELSEWHERE
-        return _ZERO_STATE if class_of(call.layer) == "RNN" else None
+        return wording.zero_state if class_of(call.layer) == "RNN" else None
 
     def is_given(self, tensor: CallResult) -> bool:
         """Whether an input is a state."""

@@ -83,7 +83,7 @@ def unrolled(
             owner,
             "strides and padding for which no output reads the padding of a layer that has started",
             "convolutions with padding='causal' after padding='valid', or padding after strides",
-            "Train with padding='causal' in all convolutions.",
+            findings.wording.causal,
         )
         return plain
     before = _before(layers, routes, inputs, owner, findings)
@@ -93,7 +93,7 @@ def unrolled(
             owner,
             "a layer with a state or a convolution that reads earlier steps",
             f"outputs that each depend on {output.stride} separate readings",
-            "A network without a state needs no session: convert it with TFLite.",
+            findings.wording.stateless,
         )
     first = output.offset + late + 1
     rate = None
@@ -123,8 +123,7 @@ def _can_be(
                 f"recurrent layers and attention with a value at the readings that have an output "
                 f"({output})",
                 f"one with a value {grid}",
-                "Move strides, pooling and padding='valid' before all recurrent layers, or "
-                "train with strides=1 and padding='causal'.",
+                findings.wording.causal_first,
             )
             good = False
     if output.stride > MAX_STEP_READINGS or output.offset > MAX_RATE_READINGS // 2:

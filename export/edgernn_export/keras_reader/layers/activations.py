@@ -167,6 +167,8 @@ def _named(function: Any, context: Context) -> str | None:
     """The text of a function, however it is given."""
     if function is None:
         return "linear"
+    if isinstance(function, PointwiseFunction):  # of a layer that another format describes
+        return str(function)
     kind, config = _class_and_config(function)
     try:
         if kind == "Activation":

@@ -232,7 +232,7 @@ class _Sorter:
             backward = bool(getattr(layer, "go_backwards", False)) != way
             number = self._joined(call, number, backward)
             sequences = bool(getattr(layer, "return_sequences", False))
-            way = sequences and backward != (id(call) in self._reversing)
+            way = sequences and backward != self._restores(call)
         elif _holds(_inner(layer)):
             number = self._joined(call, number, way)
         elif number >= 0 and not self._is_repeated(call):
@@ -253,6 +253,10 @@ class _Sorter:
         self.passes[index].members.add(id(call))
         return index
 
+    def _restores(self, call: Call) -> bool:
+        """Whether a backward layer gives its steps in the order of the readings."""
+        return id(call) in self._reversing or bool(getattr(call.layer, "reordered", False))
+
     @staticmethod
     def _is_repeated(call: Call) -> bool:
         """Whether every pass that reads a call does its work on its own."""
@@ -269,7 +273,7 @@ class _Sorter:
                 owner_of(call.layer),
                 "a slice of features",
                 "a slice that takes one step of the outputs of a backward layer",
-                "Train with return_sequences=False in that layer instead.",
+                self._findings.wording.last_of_backward,
             )
 
 

@@ -136,7 +136,7 @@ def _check(model: Any, flat: FlatNetwork, findings: Findings) -> None:
             owner_of(model),
             "recurrent layers that start from the zero state, next to Bidirectional",
             "a network with initial_state",
-            "Train the encoder without Bidirectional, and quantize both as programs.",
+            findings.wording.forward_encoder,
         )
     for call in flat.calls:
         if is_attention(call):
@@ -304,5 +304,5 @@ def _check_rates(model: Any, programs: Sequence[FloatModel], findings: Findings)
                 owner_of(model),
                 "one output per reading in a network that reads backward",
                 f"{program.name}, which gives {program.rate}",
-                "Train with strides=1 and padding='causal'.",
+                findings.wording.unit_strides,
             )

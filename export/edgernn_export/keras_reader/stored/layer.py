@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+from collections.abc import Mapping
+from types import MappingProxyType, SimpleNamespace
 from typing import Any, Final
 
 import numpy as np
 
 from edgernn.model.formats import FloatArray
+from edgernn.model.functions.pointwise import PointwiseFunction
 from edgernn_export.cells.cell_readers import cell_reader
 from edgernn_export.keras_reader.findings import Findings
 from edgernn_export.keras_reader.layers.convolution import OWN_LAYERS
@@ -75,6 +77,8 @@ class StoredLayer:
         inner: the cell of a recurrent layer, or what TimeDistributed wraps; None for others.
         halves: the layers of a Bidirectional, the forward one first; none for others.
         cells: of a stack of cells.
+        origin: how reasons name what it stands for in another format; "" for Keras.
+        reordered: it reads backward, and gives its steps in the order of the readings.
         weights: arrays by name, as stored.
     """
 
@@ -93,11 +97,13 @@ class StoredLayer:
         self.name = str(config.get("name") or entry.get("name") or stored.lower())
         self.trainable = config.get("trainable") is not False
         self.dtype_policy = SimpleNamespace(name=_policy_name(config.get("dtype")))
+        self.origin = str(entry.get("origin", ""))
+        self.reordered = False
         self.inner: StoredLayer | None = None
         self.halves: tuple[StoredLayer, ...] = ()
         self.cells: list[StoredLayer] = []
         self.weights: dict[str, FloatArray] = {}
-        owner = f"{self.name!r} ({self.stored_class})"
+        owner = self.origin or f"{self.name!r} ({self.stored_class})"
         if config.pop("time_major", False):
             cure = "Build the layer with (batch, time, features) and copy the weights."
             findings.add(owner, "time_major=False", "time_major=True", cure)
@@ -231,6 +237,56 @@ class StoredLayer:
         return numbers(config[name]) if name in ("scale", "offset") else config[name]
 
 
+def described_layer(
+    kind: str,
+    name: str,
+    origin: str,
+    config: Mapping[str, Any] = MappingProxyType({}),
+    weights: Mapping[str, FloatArray] = MappingProxyType({}),
+    *,
+    custom: str | None = None,
+    inner: StoredLayer | None = None,
+    reordered: bool = False,
+) -> StoredLayer:
+    """A layer that a reader of another format describes in terms of Keras.
+
+    Args:
+        kind: name of the class of Keras, or of the registered class without its package.
+        name: of the layer.
+        origin: how reasons name it; it holds the name in single quotes.
+        config: arguments that differ from the defaults of Keras.
+        weights: arrays by name, as Keras lays them out.
+        custom: registered name of a class that is none of Keras, "package>name".
+        inner: the cell of an RNN, or what TimeDistributed wraps.
+        reordered: it reads backward, and gives its steps in the order of the readings.
+    """
+    module = "keras.layers" if custom is None else None
+    entry = {"class_name": kind, "module": module, "registered_name": custom, "origin": origin}
+    own = {"name": name, "trainable": True, "dtype": None, **config}
+    made = StoredLayer(entry | {"config": own}, keras2=False, findings=Findings())
+    made.inner = made.inner if inner is None else inner
+    made.weights = dict(weights)
+    made.reordered = reordered
+    return made
+
+
+def described_operation(
+    kind: str, name: str, origin: str, config: Mapping[str, Any] = MappingProxyType({})
+) -> StoredLayer:
+    """An operation on tensors that a reader of another format describes in terms of Keras.
+
+    Args:
+        kind: name of its class in keras.ops; a constant that it takes is an argument of its call.
+        name: of the operation.
+        origin: how reasons name it; it holds the name in single quotes.
+        config: its arguments.
+    """
+    entry = {"class_name": kind, "module": "keras.src.ops.numpy", "origin": origin}
+    return StoredLayer(
+        entry | {"config": {"name": name, **config}}, keras2=False, findings=Findings()
+    )
+
+
 def _halves(
     config: dict[str, Any], keras2: bool, findings: Findings
 ) -> tuple[StoredLayer, StoredLayer]:
@@ -285,10 +341,15 @@ def _policy_name(dtype: Any) -> str:
     return "float32" if dtype is None else str(dtype)
 
 
-def _activation(value: Any) -> str | dict[str, Any]:
-    """Name of an activation, or a layer that is one; "custom ..." for what is none of Keras."""
+def _activation(value: Any) -> str | dict[str, Any] | PointwiseFunction:
+    """Name of an activation, or a layer that is one; "custom ..." for what is none of Keras.
+
+    Layers of other formats have a function itself.
+    """
     if value is None:
         return "linear"
+    if isinstance(value, PointwiseFunction):
+        return value
     if not isinstance(value, dict):
         return str(value)
     if value.get("class_name") in _FUNCTION_LAYERS and custom_class(value) is None:

@@ -14,6 +14,7 @@ from edgernn_export.keras_reader.graph import (
     tensor_order,
 )
 from edgernn_export.keras_reader.stored.layer import StoredLayer
+from edgernn_export.keras_reader.wording import KERAS, Wording
 
 _SEQUENTIAL: Final = "Sequential"
 _FUNCTIONAL: Final = ("Functional", "Model")
@@ -23,17 +24,19 @@ class StoredModel(StoredLayer):
     """A Sequential or Functional model of a file.
 
     Attributes:
-        file: name of the file.
+        file: name of the file; None where the configuration is not one of Keras.
         layers: layers and nested models in the order of the file, without the inputs of a
             Sequential model.
         network: its calls; None for a custom model class.
+        wording: cures in the words of the format that it comes from.
     """
 
     def __init__(
         self, entry: dict[str, Any], *, keras2: bool, findings: Findings, file: str = ""
     ) -> None:
         """Take over the configuration of a model."""
-        self.file = file
+        self.file: str | None = file
+        self.wording = KERAS
         config = entry["config"]
         if isinstance(config, list):  # until Keras 2.2.2 the list of layers was all there is
             config = {"name": "sequential", "layers": config}
@@ -49,6 +52,22 @@ class StoredModel(StoredLayer):
             self._row(config)
         elif self.stored_class in _FUNCTIONAL:
             self.network = _network(config, self.layers)
+
+    @classmethod
+    def of(cls, name: str, origin: str, network: LayerGraph, wording: Wording) -> StoredModel:
+        """The model of calls of described layers, from another format than those of Keras.
+
+        Args:
+            name: of the network.
+            origin: how reasons name it; it holds the name in single quotes.
+            network: its calls.
+            wording: cures in the words of the format.
+        """
+        config = {"name": name, "layers": None}
+        entry = {"class_name": _FUNCTIONAL[0], "config": config, "module": "keras"}
+        made = cls(entry | {"origin": origin}, keras2=False, findings=Findings())
+        made.file, made.network, made.wording = None, network, wording
+        return made
 
     def all_layers(self) -> list[StoredLayer]:
         """All layers but inputs, those of nested models among them."""
