@@ -19,6 +19,7 @@ from edgernn.model.interface import Port
 from edgernn.model.merges import MergeOperation
 from edgernn.model.routes import MODEL_INPUT, Route
 from edgernn_export.float_model.float_run import state_widths
+from edgernn_export.float_model.gate_orders import in_order_of
 from edgernn_export.float_model.model import (
     FloatAttention,
     FloatCell,
@@ -48,8 +49,6 @@ from edgernn_export.writers.onnx.interpreter import NodeRows, joined, sliced
 from edgernn_export.writers.onnx.memories.float_memories import append_memory
 from edgernn_export.writers.routed import cut
 
-#: Positions of ONNX's gates i o f c in our i f g o; GRU's z r h are our z r n.
-_LSTM_ORDER: Final = (0, 3, 1, 2)
 _DENSE_OPERATORS: Final = {"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid"}
 _MERGE_OPERATORS: Final = {
     MergeOperation.SUM: "Sum",
@@ -236,11 +235,8 @@ def _activations(gate: str, tanhs: int) -> dict[str, Any]:
 
 
 def _ordered(layer: FloatSimpleRNN | FloatLSTM | FloatGRU, rows: FloatArray) -> FloatArray:
-    """NodeRows of all gates in ONNX's gate order."""
-    if not isinstance(layer, FloatLSTM):
-        return rows
-    blocks = np.split(rows, 4)
-    return np.concatenate([blocks[i] for i in _LSTM_ORDER])
+    """Rows of all gates in ONNX's gate order."""
+    return in_order_of(rows, type(layer).__name__.removeprefix("Float"), "onnx")
 
 
 def _dense(g: GraphBuilder, layer: FloatDense, fed: Fed, _: list[str]) -> LayerNodes:

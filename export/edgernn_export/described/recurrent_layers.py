@@ -1,0 +1,297 @@
+"""SimpleRNN, LSTM and GRU from the matrices of any format: gates, biases and variants, once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from edgernn.errors import UnsupportedModelError
+from edgernn.model.formats import FloatArray
+from edgernn.model.functions.pointwise import PointwiseFunction
+from edgernn_export.cells.cell_readers import OWN, attribute
+from edgernn_export.float_model.gate_orders import GATES, in_our_order
+from edgernn_export.keras_reader.stored.layer import StoredLayer, described_layer
+
+#: Functions of gates and of cells that cells beyond `edgernn.cells.general` have.
+_USUAL_GATES: Final = ("sigmoid", "hard_sigmoid")
+_USUAL: Final = "tanh"
+#: Functions s with 1 - s(x) = s(-x), so that a gate that is one less another is a gate, too.
+_ODD_ABOUT_HALF: Final = (*_USUAL_GATES, "hard_sigmoid_keras2", "sparse_sigmoid")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RecurrentWeights:
+    """The matrices of a recurrent layer in one direction, as a format stacks them.
+
+    Attributes:
+        order: whose, one of `edgernn_export.float_model.gate_orders.GATE_ORDERS`.
+        kernel: [G*H, I], what multiplies readings; Keras and Flax have its transpose.
+        recurrent: [G*H, H], what multiplies the state.
+        biases: [G*H] each: none, one, or that of readings and that of the state.
+        projection: [P, H], what makes the output and the state of an LSTM narrower; ``recurrent``
+            is [G*H, P] then.
+        peepholes: [H] each, factors of the cell state in the gates i, f, o of an LSTM.
+    """
+
+    order: str
+    kernel: FloatArray
+    recurrent: FloatArray
+    biases: tuple[FloatArray, ...] = ()
+    projection: FloatArray | None = None
+    peepholes: tuple[FloatArray, FloatArray, FloatArray] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecurrentForm:
+    """What a recurrent layer computes of its matrices, and which steps it takes and gives.
+
+    Attributes:
+        gate: function of gates, by the text of a `PointwiseFunction`.
+        function: that of the candidate, and of the new state of a SimpleRNN.
+        shown: that of the cell state of an LSTM where it is put out; None: the same one.
+        reset_after: the reset gate of a GRU multiplies U h + b, not h.
+        coupled: the gate f of an LSTM is 1 - i, whatever its rows are.
+        sequences: it gives all steps, not only the last one.
+        backward: it reads the last step first.
+        reordered: it gives its steps in the order of the readings although it reads backward.
+        stateful: it keeps its state.
+    """
+
+    gate: str = "sigmoid"
+    function: str = _USUAL
+    shown: str | None = None
+    reset_after: bool = True
+    coupled: bool = False
+    sequences: bool = True
+    backward: bool = False
+    reordered: bool = False
+    stateful: bool = False
+
+
+def recurrent(
+    kind: str, name: str, origin: str, weights: RecurrentWeights, form: RecurrentForm
+) -> StoredLayer:
+    """A layer that the reader of Keras reads: result 0 is its output, 1 its h, 2 the c of an LSTM.
+
+    Args:
+        kind: "SimpleRNN", "LSTM" or "GRU".
+        name: of the layer.
+        origin: how reasons name it; it holds the name in single quotes.
+        weights: of one direction.
+        form: what it does with them.
+
+    Raises:
+        UnsupportedModelError: the matrices do not fit, or no cell computes this; with all reasons.
+    """
+    reasons = _shape_reasons(kind, origin, weights) or _form_reasons(kind, origin, weights, form)
+    if reasons:
+        raise UnsupportedModelError(reasons)
+    kernel, back, biases = (
+        in_our_order(np.asarray(rows, dtype=np.float64), kind, weights.order)
+        for rows in (weights.kernel, weights.recurrent, _both(weights).T)
+    )
+    rows = _Rows(kernel=kernel, recurrent=back, biases=biases.T, peepholes=_peepholes(weights))
+    if form.coupled:
+        rows = rows.coupled()
+    if weights.projection is not None:
+        return _projected(name, origin, rows, weights.projection, form)
+    if rows.peepholes is not None:
+        return _with_peepholes(name, origin, rows, form)
+    return _of_keras(kind, name, origin, rows, form, use_bias=bool(weights.biases))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Rows:
+    """The matrices in our order of gates, the two biases [2, G*H], and i f o of peepholes."""
+
+    kernel: FloatArray
+    recurrent: FloatArray
+    biases: FloatArray
+    peepholes: FloatArray | None
+
+    @property
+    def bias(self) -> FloatArray:
+        """Both biases as one."""
+        total: FloatArray = self.biases[0] + self.biases[1]
+        return total
+
+    def coupled(self) -> _Rows:
+        """The same layer with f = 1 - i: s(-z) is 1 - s(z), so that no other cell is needed."""
+        units = len(self.kernel) // len(GATES["LSTM"])
+
+        def with_negative(rows: FloatArray) -> FloatArray:
+            made = rows.copy()
+            made[units : 2 * units] = -rows[:units]
+            return made
+
+        seen = None if self.peepholes is None else self.peepholes * [[1.0], [0.0], [1.0]]
+        if self.peepholes is not None and seen is not None:
+            seen[1] = -self.peepholes[0]
+        return _Rows(
+            kernel=with_negative(self.kernel),
+            recurrent=with_negative(self.recurrent),
+            biases=with_negative(self.biases.T).T,
+            peepholes=seen,
+        )
+
+
+def _both(weights: RecurrentWeights) -> FloatArray:
+    """The biases of readings and of the state, zero where there are none, [2, G*H]."""
+    both = np.zeros((2, len(weights.kernel)))
+    for row, bias in zip(both, weights.biases, strict=False):
+        row[:] = bias
+    return both
+
+
+def _peepholes(weights: RecurrentWeights) -> FloatArray | None:
+    """Peepholes i f o, [3, H]; None where they do nothing."""
+    if weights.peepholes is None or not any(np.any(row) for row in weights.peepholes):
+        return None
+    return np.array(weights.peepholes, dtype=np.float64)
+
+
+def _shape_reasons(kind: str, origin: str, weights: RecurrentWeights) -> list[str]:
+    """Why matrices are none of one layer."""
+    gates = len(GATES[kind])
+    rows = len(weights.kernel) if weights.kernel.ndim == 2 else 0
+    units = rows // gates
+    seen = units if weights.projection is None else len(weights.projection)
+    wanted = [
+        ("the matrix of the state", weights.recurrent, (rows, seen)),
+        *(("a bias", bias, (rows,)) for bias in weights.biases),
+        *(("a peephole", row, (units,)) for row in weights.peepholes or ()),
+    ]
+    if weights.projection is not None:
+        wanted.append(("the projection", weights.projection, (seen, units)))
+    reasons = []
+    if not rows or rows % gates or not weights.kernel.size:
+        reasons.append(
+            f"{origin}: expected a matrix of the readings with {gates} rows for each unit, got "
+            f"shape {weights.kernel.shape}. Save the network again."
+        )
+        return reasons
+    for what, array, shape in wanted:
+        if array.shape != shape or not array.size:
+            reasons.append(
+                f"{origin}: expected {what} of shape {shape}, got {array.shape}. Save the network "
+                "again."
+            )
+    if len(weights.biases) > 2:
+        got = f"got {len(weights.biases)}. Save the network again."
+        reasons.append(f"{origin}: expected at most two biases, {got}")
+    arrays = [("the matrix of the readings", weights.kernel, ()), *wanted]
+    for what, array, _ in arrays:
+        bad = int(np.count_nonzero(~np.isfinite(array)))
+        if bad:
+            reasons.append(
+                f"{origin}: expected finite values in {what}, got {bad} NaN or infinite. Training "
+                "diverged; train again."
+            )
+    return list(dict.fromkeys(reasons))
+
+
+def _form_reasons(
+    kind: str, origin: str, weights: RecurrentWeights, form: RecurrentForm
+) -> list[str]:
+    """Why no cell computes what is asked for."""
+    reasons = []
+    gate = PointwiseFunction.parse(form.gate)
+    if form.coupled and gate.name not in _ODD_ABOUT_HALF:
+        reasons.append(
+            f"{origin}: expected gates of {' or '.join(_ODD_ABOUT_HALF)} where the forget gate is "
+            f"1 - i, got {form.gate}. Train with sigmoid gates, or without coupled gates."
+        )
+    special = []
+    if _peepholes(weights) is not None:
+        special.append("peepholes")
+    if weights.projection is not None:
+        special.append("a projection")
+    if len(special) > 1:
+        reasons.append(
+            f"{origin}: expected peepholes or a projection, got both. Train without the peepholes."
+        )
+    usual = form.gate in _USUAL_GATES and form.function == _USUAL
+    if special and not (usual and form.shown in (None, _USUAL)):
+        reasons.append(
+            f"{origin}: expected gates of {' or '.join(_USUAL_GATES)}, and {_USUAL} elsewhere, in "
+            f"an LSTM with {' and '.join(special)}, got {form.gate}, {form.function} and "
+            f"{form.shown or form.function}. Train with these functions."
+        )
+    elif kind == "LSTM" and form.shown not in (None, form.function):
+        reasons.append(
+            f"{origin}: expected one function of the candidate and of the cell state, got "
+            f"{form.function} and {form.shown}. Train with the same function."
+        )
+    return reasons
+
+
+def _config(form: RecurrentForm) -> dict[str, Any]:
+    return {
+        "return_sequences": form.sequences,
+        "go_backwards": form.backward,
+        "stateful": form.stateful,
+    }
+
+
+def _of_keras(
+    kind: str, name: str, origin: str, rows: _Rows, form: RecurrentForm, *, use_bias: bool
+) -> StoredLayer:
+    """A layer that Keras has."""
+    config = _config(form) | {
+        "units": rows.recurrent.shape[1],
+        "activation": PointwiseFunction.parse(form.function),
+        "use_bias": use_bias,
+    }
+    arrays = {"kernel": rows.kernel.T, "recurrent_kernel": rows.recurrent.T}
+    bias = rows.bias
+    if kind != "SimpleRNN":
+        config["recurrent_activation"] = PointwiseFunction.parse(form.gate)
+    if kind == "GRU":
+        config["reset_after"] = form.reset_after
+        bias = rows.biases if form.reset_after else bias
+    if use_bias:
+        arrays["bias"] = bias
+    return described_layer(kind, name, origin, config, arrays, reordered=form.reordered)
+
+
+def _with_peepholes(name: str, origin: str, rows: _Rows, form: RecurrentForm) -> StoredLayer:
+    assert rows.peepholes is not None  # the caller has looked
+    seen = zip("ifo", rows.peepholes, strict=True)
+    arrays = {**_gates(rows), **{f"peephole_{gate}": values for gate, values in seen}}
+    units = rows.recurrent.shape[1]
+    return _own_cell("peephole_lstm", name, origin, units, {"gate_activation": form.gate}, arrays,
+                     form)  # fmt: skip
+
+
+def _projected(
+    name: str, origin: str, rows: _Rows, projection: FloatArray, form: RecurrentForm
+) -> StoredLayer:
+    units, cells = projection.shape
+    arrays = {**_gates(rows), "projection.rh": projection, "projection.bias": np.zeros(units)}
+    options = {"cells": cells, "gate_activation": form.gate}
+    return _own_cell("projected_lstm", name, origin, units, options, arrays, form)
+
+
+def _gates(rows: _Rows) -> dict[str, FloatArray]:
+    return {"gates.x": rows.kernel, "gates.h": rows.recurrent, "gates.bias": rows.bias}
+
+
+def _own_cell(
+    kind: str,
+    name: str,
+    origin: str,
+    units: int,
+    options: Mapping[str, Any],
+    arrays: Mapping[str, FloatArray],
+    form: RecurrentForm,
+) -> StoredLayer:
+    """A layer around a registered cell, whose weights are [R, N] here and [N, R] in Keras."""
+    config = {"kind": kind, "units": units, "options": dict(options)}
+    weights = {
+        attribute(key): np.asarray(values, dtype=np.float64).T for key, values in arrays.items()
+    }
+    cell = described_layer("RegisteredCell", name, origin, config, weights, custom=OWN)
+    return described_layer("RNN", name, origin, _config(form), inner=cell, reordered=form.reordered)
