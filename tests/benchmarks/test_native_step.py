@@ -225,7 +225,7 @@ def test_a_missing_compiler_ends_in_one_sentence(monkeypatch):
         native_step.main([])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.tf
 def test_the_whole_benchmark_runs(tmp_path):
     require("gcc")

@@ -45,7 +45,13 @@ def test_links_of_notebooks_lead_somewhere(notebook):
 
 @pytest.mark.slow
 @pytest.mark.tf
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "notebook",
+    [
+        pytest.param(path, id=path.stem, marks=[pytest.mark.long] * (path.stem != "compare"))
+        for path in NOTEBOOKS
+    ],
+)
 def test_notebooks_run(notebook, tmp_path):
     copy = tmp_path / notebook.name
     copy.write_bytes(notebook.read_bytes())

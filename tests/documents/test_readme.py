@@ -180,7 +180,13 @@ def steps(document):
 
 @pytest.mark.slow
 @pytest.mark.tf
-@pytest.mark.parametrize("document", RUNNABLE)
+@pytest.mark.parametrize(
+    "document",
+    [
+        pytest.param(name, marks=[pytest.mark.long] * (name == "docs/guides/benchmark.md"))
+        for name in RUNNABLE
+    ],
+)
 def test_every_step_runs(document, folder):
     ran, printed = 0, ""
     for language, text in steps(document):

@@ -117,7 +117,7 @@ def test_reference_equals_twin(variant):
     assert events[Precision.W8A16]["sat16"] > 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_reference_equals_twin_on_a_million_values():
     compared, events = 0, {p: Counter[str]() for p in Precision}
     for build in VARIANTS.values():

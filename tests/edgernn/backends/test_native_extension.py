@@ -50,7 +50,7 @@ def test_spoilt_programs_are_refused_or_run():
     assert accepted > 100
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_no_access_outside_an_array_is_seen_by_the_sanitizers(hook, tmp_path):
     require("gcc")
     tools = hook.find_toolchain({"CC": "gcc"})
@@ -74,7 +74,7 @@ def test_no_access_outside_an_array_is_seen_by_the_sanitizers(hook, tmp_path):
     assert min(accepted, refused) > 100
 
 
-@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+@pytest.mark.parametrize("compiler", ["gcc", pytest.param("clang", marks=pytest.mark.long)])
 def test_it_compiles_without_a_warning(hook, compiler, tmp_path):
     require(compiler)
     tools = hook.find_toolchain({"CC": compiler})

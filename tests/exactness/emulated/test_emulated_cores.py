@@ -130,7 +130,7 @@ def test_tiles_that_are_left_out_take_no_time(precision, core, tmp_path):
     assert medians["dense"] > least * medians["sparse"]
 
 
-@pytest.mark.parametrize("level", ["-O0", "-Os", "-O3"])
+@pytest.mark.parametrize("level", [pytest.param("-O0", marks=LONG), "-Os", "-O3"])
 @pytest.mark.parametrize("core", EACH_CODE)
 def test_registers_suffice_at_every_level(core, level, tmp_path):
     core = core_named(core)
@@ -140,7 +140,7 @@ def test_registers_suffice_at_every_level(core, level, tmp_path):
 
 @pytest.mark.parametrize(
     "level",
-    ["-Os", "-O2", *(pytest.param(level, marks=LONG) for level in ("-O0", "-Og", "-O3"))],
+    ["-O2", *(pytest.param(level, marks=LONG) for level in ("-O0", "-Og", "-Os", "-O3"))],
 )
 @pytest.mark.parametrize("abi", [pytest.param("softfp", marks=LONG), "hard"])
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ def test_integers_are_as_good_as_the_network_beyond_its_training_part(
         assert rmse(answers, prices) <= ALLOWED[precision] * float_error
 
 
-@pytest.mark.parametrize("precision", ["w8a8", "w8a16"])
+@pytest.mark.parametrize("precision", ["w8a8", pytest.param("w8a16", marks=pytest.mark.long)])
 def test_every_runtime_and_firmware_gives_the_same_forecasts(
     network: FloatModel, prices: FloatArray, precision: Any, tmp_path: Path
 ) -> None:

@@ -151,8 +151,8 @@ def test_weights_of_networks_are_saved_and_loaded(tmp_path):
     [
         "convolutions",
         pytest.param("tokens", marks=pytest.mark.slow),
-        pytest.param("branches", marks=pytest.mark.slow),
-        pytest.param("shared", marks=pytest.mark.slow),
+        pytest.param("branches", marks=pytest.mark.long),
+        pytest.param("shared", marks=pytest.mark.long),
     ],
 )
 def test_training_does_not_lose_against_rounding(name):

@@ -36,7 +36,7 @@ def squared_error(model, xs, ys):
     return float(np.mean(np.square(real - ys)))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_training_lowers_the_error_that_rounding_leaves():
     """The integers learn the answers of a float network; unseen streams judge, five seeds."""
     import keras
