@@ -26,7 +26,7 @@ class Findings:
 
     Attributes:
         reasons: one sentence each; no sentence twice.
-        wording: cures in the words of the format that is read.
+        wording: what helps, in the words of the format that is read.
     """
 
     reasons: list[str] = field(default_factory=list)

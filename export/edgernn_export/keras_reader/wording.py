@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wording:
-    """Cures that name what a user of one format would write; those of Keras unless told.
+    """What helps, as a user of one format would write it; in the words of Keras unless told.
 
     Attributes:
         features_input: the input has another shape than (batch, time, features).
         float_input: the input holds no floats.
         same_steps: inputs have different time axes.
         tokens_input: tokens have another shape than (batch, time).
-        integer_input: tokens are neither integers nor floats.
+        integer_input: tokens have another type than integers or floats.
         same_branches: what is joined comes at different steps.
         same_grids: what is joined comes at different readings.
         last_step: something changes the time axis.

@@ -77,7 +77,7 @@ class StoredLayer:
         inner: the cell of a recurrent layer, or what TimeDistributed wraps; None for others.
         halves: the layers of a Bidirectional, the forward one first; none for others.
         cells: of a stack of cells.
-        origin: how reasons name what it stands for in another format; "" for Keras.
+        origin: how reasons name it in the words of another format; "" for Keras.
         reordered: it reads backward, and gives its steps in the order of the readings.
         weights: arrays by name, as stored.
     """

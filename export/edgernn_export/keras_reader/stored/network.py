@@ -28,7 +28,7 @@ class StoredModel(StoredLayer):
         layers: layers and nested models in the order of the file, without the inputs of a
             Sequential model.
         network: its calls; None for a custom model class.
-        wording: cures in the words of the format that it comes from.
+        wording: what helps, in the words of its format.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class StoredModel(StoredLayer):
             name: of the network.
             origin: how reasons name it; it holds the name in single quotes.
             network: its calls.
-            wording: cures in the words of the format.
+            wording: what helps, in the words of the format.
         """
         config = {"name": name, "layers": None}
         entry = {"class_name": _FUNCTIONAL[0], "config": config, "module": "keras"}

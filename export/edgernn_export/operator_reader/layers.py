@@ -1,0 +1,309 @@
+"""Operators that compute: the described layers that stand for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from edgernn.model.formats import FloatArray
+from edgernn.model.functions.pointwise import PointwiseFunction
+from edgernn_export.operator_reader.trace import CallTrace, OperatorRefused, told
+from edgernn_export.operator_reader.values import Atom, Axis, AxisKind, Traced, members_of
+
+_AGAIN: Final = "Export the network again."
+_CAUSAL: Final = (
+    "A stream has no later readings: train with zeros before the first step alone, {reach} of "
+    "them, or with none."
+)
+
+
+def dense(
+    trace: CallTrace, value: Traced, place: int, kernel: FloatArray, bias: FloatArray | None
+) -> Traced:
+    """A matrix [I, O] applied to the features of every step, and a bias [O].
+
+    Raises:
+        OperatorRefused: the axis is not that of the features, or of another size.
+    """
+    value = trace.need(value, place, AxisKind.FEATURES)
+    _check_width(value, place, len(kernel))
+    weights = {"kernel": kernel} | ({} if bias is None else {"bias": bias})
+    layer = trace.layer("Dense", {"use_bias": bias is not None}, weights)
+    made = value.each(lambda tensor: trace.call(layer, [tensor]))
+    return made.with_axis(place, (Atom(AxisKind.FEATURES, kernel.shape[1]),))
+
+
+def function(trace: CallTrace, value: Traced, applied: PointwiseFunction) -> Traced:
+    """A function of each value."""
+    layer = trace.layer("Activation", {"activation": applied})
+    return value.each(lambda tensor: trace.call(layer, [tensor]))
+
+
+def softmax(trace: CallTrace, value: Traced, place: int) -> Traced:
+    """The softmax over the features."""
+    value = trace.need(value, place, AxisKind.FEATURES)
+    layer = trace.layer("Softmax", {"axis": -1})
+    return value.each(lambda tensor: trace.call(layer, [tensor]))
+
+
+def slopes(trace: CallTrace, value: Traced, slope: FloatArray) -> Traced:
+    """Values below 0 times a slope [F] of their feature, or times one for all."""
+    value, slope = _along_features(trace, value, slope)
+    if slope.size == 1:
+        negative = float(slope.reshape(()))
+        return function(trace, value, PointwiseFunction.of("relu", negative_slope=negative))
+    layer = trace.layer("PReLU", {"shared_axes": (1,)}, {"alpha": slope[None]})
+    return value.each(lambda tensor: trace.call(layer, [tensor]))
+
+
+def with_constant(
+    trace: CallTrace, kind: str, value: Traced, constant: FloatArray, *, before: bool
+) -> Traced:
+    """A value and a constant: one number, or one per feature.
+
+    Args:
+        trace: takes calls.
+        kind: Add, Subtract, Multiply or Divide.
+        value: any value.
+        constant: broadcast to the value as NumPy does it.
+        before: the constant comes first.
+
+    Raises:
+        OperatorRefused: the constant differs from step to step.
+    """
+    value, constant = _along_features(trace, value, constant)
+    layer = trace.operation(kind)
+    given = {"first" if before else "second": constant}
+    return value.each(lambda tensor: trace.call(layer, [tensor], **given))
+
+
+def merged(trace: CallTrace, kind: str, values: Sequence[Traced]) -> Traced:
+    """Several values joined element by element.
+
+    Args:
+        trace: takes calls.
+        kind: Add, Average, Maximum, Minimum, Multiply or Subtract.
+        values: broadcast as NumPy does it.
+
+    Raises:
+        OperatorRefused: their axes do not fit.
+    """
+    rank = max(value.rank for value in values)
+    padded = [Traced(((),) * (rank - v.rank) + v.axes, v.members) for v in values]
+    padded = [_needed_as(trace, value, padded) for value in padded]
+    axes: list[Axis] = []
+    for place in range(rank):
+        found = [value.axes[place] for value in padded if value.axes[place]]
+        kinds = {tuple(atom.kind for atom in axis) for axis in found}
+        if len(kinds) > 1:
+            raise OperatorRefused(
+                "inputs with the same axes",
+                " and ".join(f"the {told(axis)}" for axis in found[:2]),
+                "Train with tensors of one shape.",
+            )
+        axes.append(max(found, key=_extent) if found else ())
+    shape = np.broadcast_shapes(*(value.members.shape for value in padded))
+    rows = [np.broadcast_to(value.members, shape).reshape(-1) for value in padded]
+    layer = trace.layer(kind)
+    made = [trace.call(layer, list(row)) for row in zip(*rows, strict=True)]
+    return Traced(tuple(axes), members_of(made, np.empty(shape, dtype=object)))
+
+
+def normalized(
+    trace: CallTrace,
+    value: Traced,
+    place: int,
+    *,
+    scale: FloatArray,
+    offset: FloatArray,
+    mean: FloatArray,
+    variance: FloatArray,
+    epsilon: float,
+) -> Traced:
+    """Batch normalization with statistics from training, all [F]."""
+    value = trace.need(value, place, AxisKind.FEATURES)
+    _check_width(value, place, scale.size)
+    weights = {
+        "gamma": scale, "beta": offset, "moving_mean": mean, "moving_variance": variance
+    }  # fmt: skip
+    layer = trace.layer("BatchNormalization", {"epsilon": epsilon}, weights)
+    return value.each(lambda tensor: trace.call(layer, [tensor]))
+
+
+def embedded(trace: CallTrace, table: FloatArray, tokens: Traced) -> Traced:
+    """The rows of a table [V, E] that tokens number; several tokens at a step are a stack."""
+    layer = trace.layer("Embedding", {}, {"embeddings": table})
+    width = table.shape[1]
+    made = tokens.each(lambda tensor: trace.call(layer, [tensor]))
+    count = next((atom.size for atom in tokens.atoms if atom.kind is AxisKind.FEATURES), None)
+    axes = (*tokens.axes, (Atom(AxisKind.FEATURES, width),))
+    if count is None:
+        return Traced(axes, made.members)
+    steps = (-1,) if tokens.has(AxisKind.TIME) else ()
+    flat = trace.layer("Reshape", {"target_shape": (*steps, count * width)})
+    made = made.each(lambda tensor: trace.call(flat, [tensor]))
+    item = trace.operation("GetItem")
+    slices = [
+        [
+            trace.call(item, [tensor], second=(..., slice(i * width, (i + 1) * width)))
+            for i in range(count)
+        ]
+        for tensor in made.tensors
+    ]
+    parts = [tensor for row in slices for tensor in row]
+    members = members_of(parts, np.empty((*made.members.shape, count), dtype=object))
+    renamed = tuple(
+        tuple(Atom(AxisKind.STACK, a.size) if a.kind is AxisKind.FEATURES else a for a in axis)
+        for axis in tokens.axes
+    )
+    return Traced((*renamed, axes[-1]), members)
+
+
+def convolved(
+    trace: CallTrace,
+    value: Traced,
+    kernel: FloatArray,
+    bias: FloatArray | None,
+    *,
+    stride: int,
+    dilation: int,
+    padding: tuple[int, int],
+    groups: int,
+) -> Traced:
+    """A convolution over the steps of a value with axes (batch, features, time).
+
+    Args:
+        trace: takes calls.
+        value: what it reads.
+        kernel: [O, I / groups, K].
+        bias: [O].
+        stride: in steps.
+        dilation: in steps.
+        padding: zeros before the first and behind the last step.
+        groups: 1, or the number of features.
+
+    Raises:
+        OperatorRefused: it reads later steps, or has other groups.
+    """
+    value = _steps_last(trace, value)
+    count, width = kernel.shape[2], kernel.shape[1] * groups
+    _check_width(value, 1, width)
+    reach = (count - 1) * dilation
+    if padding not in ((0, 0), (reach, 0)):
+        raise OperatorRefused(
+            f"{reach} zeros before the first step and none behind the last, or none at all",
+            f"{padding[0]} and {padding[1]}",
+            _CAUSAL.format(reach=reach),
+        )
+    config: dict[str, Any] = {
+        "kernel_size": (count,), "strides": (stride,), "dilation_rate": (dilation,),
+        "padding": "causal" if padding[0] else "valid", "use_bias": bias is not None,
+    }  # fmt: skip
+    extra = {} if bias is None else {"bias": bias}
+    if groups == 1:
+        config["filters"] = len(kernel)
+        layer = trace.layer("Conv1D", config, {"kernel": kernel.transpose(2, 1, 0), **extra})
+    elif groups == width == len(kernel):
+        config["depth_multiplier"] = 1
+        rows = kernel[:, 0].T[:, :, None]
+        layer = trace.layer("DepthwiseConv1D", config, {"kernel": rows, **extra})
+    else:
+        raise OperatorRefused(
+            "one group, or one group for every feature with one filter each",
+            f"{groups} groups of {kernel.shape[1]} features and {len(kernel)} filters",
+            "Train with one group, or slice the features, convolve each slice and join the "
+            "results.",
+        )
+    made = value.each(lambda tensor: trace.call(layer, [tensor]))
+    made = made.with_axis(1, (Atom(AxisKind.FEATURES, len(kernel)),))
+    return _with_steps(made, reach - padding[0], stride)
+
+
+def pooled(trace: CallTrace, value: Traced, *, largest: bool, count: int, stride: int) -> Traced:
+    """The largest, or the mean, of steps of a value with axes (batch, features, time)."""
+    value = _steps_last(trace, value)
+    config = {"pool_size": (count,), "strides": (stride,), "padding": "valid"}
+    layer = trace.layer("MaxPooling1D" if largest else "AveragePooling1D", config)
+    made = value.each(lambda tensor: trace.call(layer, [tensor]))
+    return _with_steps(made, count - 1, stride)
+
+
+def padded(trace: CallTrace, value: Traced, place: int, rows: int) -> Traced:
+    """Zeros before the first step, for a convolution behind them."""
+    value = trace.need(value, place, AxisKind.TIME)
+    layer = trace.layer("ZeroPadding1D", {"padding": (rows, 0)})
+    made = value.each(lambda tensor: trace.call(layer, [tensor]))
+    size = value.axes[place][0].size
+    return made.with_axis(place, (Atom(AxisKind.TIME, None if size is None else size + rows),))
+
+
+def _steps_last(trace: CallTrace, value: Traced) -> Traced:
+    """The value as (batch, features, time)."""
+    if value.rank != 3:
+        raise OperatorRefused(
+            "an input of axes (batch, features, time)", f"{value.rank} axes",
+            "Train with convolutions over the steps alone (Conv1d).",
+        )  # fmt: skip
+    for place, kind in enumerate((AxisKind.BATCH, AxisKind.FEATURES, AxisKind.TIME)):
+        value = trace.need(value, place, kind)
+    return value
+
+
+def _with_steps(value: Traced, fewer: int, stride: int) -> Traced:
+    """The value with as many steps as are left."""
+    size = value.axes[2][0].size
+    left = None if size is None else -(-(size - fewer) // stride)
+    return value.with_axis(2, (Atom(AxisKind.TIME, left),))
+
+
+def _along_features(
+    trace: CallTrace, value: Traced, constant: FloatArray
+) -> tuple[Traced, FloatArray]:
+    """A constant as one number or [F], and the value with the axes that it gets of it."""
+    if constant.ndim > value.rank:
+        missing = constant.ndim - value.rank
+        value = Traced(((),) * missing + value.axes, value.members)
+    if constant.size == 1:
+        return value, constant.reshape(())
+    start = value.rank - constant.ndim
+    wide = [start + place for place, size in enumerate(constant.shape) if size != 1]
+    if len(wide) > 1:
+        raise OperatorRefused(
+            "one number, or one per feature", f"a constant of shape {constant.shape}",
+            "Train with one constant per feature.",
+        )  # fmt: skip
+    value = trace.need(value, wide[0], AxisKind.FEATURES)
+    _check_width(value, wide[0], constant.size)
+    return value, constant.reshape(-1)
+
+
+def _needed_as(trace: CallTrace, value: Traced, others: Sequence[Traced]) -> Traced:
+    """The value with joined stacks as features where others have features."""
+    for place in range(value.rank):
+        axis = value.axes[place]
+        if not axis:
+            continue
+        for other in others:
+            theirs = other.axes[place]
+            kind = theirs[0].kind if len(theirs) == 1 else None
+            settles = kind is AxisKind.FEATURES and axis != theirs and len(axis) > 1
+            if settles or (kind and len(axis) == 1 and axis[0].kind is None):
+                value = trace.need(value, place, kind or AxisKind.FEATURES)
+                break
+    return value
+
+
+def _extent(axis: Axis) -> int:
+    """How much an axis has to say against one of size 1."""
+    sizes = [atom.size for atom in axis]
+    return 2**62 if None in sizes else int(np.prod([size for size in sizes if size], dtype=object))
+
+
+def _check_width(value: Traced, place: int, width: int) -> None:
+    size = value.axes[place][0].size
+    if size is not None and size != width:
+        raise OperatorRefused(
+            f"weights for the {size} features of its input", f"for {width}", _AGAIN
+        )

@@ -1,0 +1,147 @@
+"""An operator of a graph as a format gives it, and what a handler asks of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgernn.model.formats import FloatArray
+from edgernn_export.operator_reader.trace import CallTrace, OperatorRefused
+from edgernn_export.operator_reader.values import Traced, fixed, is_constant
+
+_AGAIN = "Export the network again."
+
+
+@dataclass(frozen=True, slots=True)
+class ValueName:
+    """A value by its name in the graph."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class OperatorNode:
+    """An operator with the names of what it reads and gives.
+
+    Attributes:
+        kind: what the format calls the operator.
+        name: of the node.
+        origin: how reasons name it; it holds the name in single quotes.
+        inputs: references, None, and other values as the format writes them, in any nesting.
+        outputs: names of its results; "" for those that nothing reads.
+        attributes: by name.
+        version: of the set of operators.
+    """
+
+    kind: str
+    name: str
+    origin: str
+    inputs: tuple[Any, ...]
+    outputs: tuple[str, ...]
+    attributes: Mapping[str, Any]
+    version: int = 0
+
+    def reads(self) -> Iterator[str]:
+        """Names of all that it reads."""
+        yield from _references(self.inputs)
+        yield from _references(self.attributes.get("captured", ()))
+
+
+def _references(value: Any) -> Iterator[str]:
+    if isinstance(value, ValueName):
+        yield value.name
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _references(item)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Operator:
+    """A node with the values that it is given.
+
+    Attributes:
+        node: the node.
+        inputs: `GraphValue`s, and whatever else the format passes.
+    """
+
+    node: OperatorNode
+    inputs: tuple[Any, ...]
+
+    @property
+    def kind(self) -> str:
+        """What the format calls it."""
+        return self.node.kind
+
+    @property
+    def version(self) -> int:
+        """Of the set of operators."""
+        return self.node.version
+
+    def attribute(self, name: str, default: Any = None) -> Any:
+        """An attribute, or what it is where it is left out."""
+        return self.node.attributes.get(name, default)
+
+    def given(self, index: int) -> Any:
+        """An input; None where it is left out."""
+        return self.inputs[index] if index < len(self.inputs) else None
+
+    def traced(self, index: int) -> Traced:
+        """An input that depends on the readings.
+
+        Raises:
+            OperatorRefused: it does not.
+        """
+        value = self.given(index)
+        if isinstance(value, Traced):
+            return value
+        got = "no input" if value is None else "a constant"
+        raise OperatorRefused(f"an input {index + 1} that depends on the readings", got, _AGAIN)
+
+    def constant(self, index: int) -> NDArray[Any]:
+        """An input that is constant; sizes as integers where all are fixed.
+
+        Raises:
+            OperatorRefused: it is no constant.
+        """
+        value = self.given(index)
+        if is_constant(value):
+            return fixed(value)
+        got = "no input" if value is None else "one computed of the readings"
+        raise OperatorRefused(
+            f"a constant as input {index + 1}", got,
+            "Train with weights and parameters that do not depend on the readings.",
+        )  # fmt: skip
+
+    def floats(self, index: int) -> FloatArray:
+        """A constant input in float64.
+
+        Raises:
+            OperatorRefused: it holds no numbers.
+        """
+        return numbers(self.constant(index))
+
+    def integers(self, index: int, name: str = "", default: Any = None) -> list[int] | None:
+        """Integers of an input, or of the attribute that older versions have instead."""
+        if self.given(index) is not None:
+            return [int(one) for one in self.constant(index).reshape(-1)]
+        value = self.attribute(name, default) if name else default
+        return None if value is None else [int(one) for one in np.atleast_1d(value)]
+
+
+def numbers(values: NDArray[Any]) -> FloatArray:
+    """Real numbers in float64.
+
+    Raises:
+        OperatorRefused: they are none.
+    """
+    if values.dtype.kind not in "biuf" and "float" not in values.dtype.name:
+        raise OperatorRefused("real numbers", f"values of type {values.dtype.name}", _AGAIN)
+    return values.astype(np.float64)
+
+
+#: What makes of an operator its results.
+Handler = Callable[[CallTrace, Operator], Sequence[Any]]
