@@ -77,6 +77,7 @@ KERAS: Final = {
         }.items()
     },
     "general_lstm": "LSTM, LSTMCell with other activations",
+    "three_function_lstm": "LSTM of ONNX with other `activations`, or `clip`",
     "general_gru_before": "GRU, GRUCell (`reset_after=False`) with other activations",
     "general_gru_after": "GRU, GRUCell (`reset_after=True`) with other activations",
     "general_rnn": "SimpleRNN, SimpleRNNCell with other activations",

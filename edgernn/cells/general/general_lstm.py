@@ -147,7 +147,8 @@ def general_lstm(g: OpBuilder, layer: GeneralLSTM, x: Value, states: tuple[Value
 def _shown(g: OpBuilder, layer: GeneralLSTM, wide: tuple[Value, ...]) -> Value:
     """The function of the new cell state, whose low part counts where codes of Q5.10 are finer."""
     c, *low = wide
-    own = OPERATIONS.get(layer.cell_function)
+    function = shown_function(layer)
+    own = OPERATIONS.get(function)
     if own is not None and own.bounded:
         read = (
             g.wide_rescaled((c, low[0]), PREACTIVATION, "z_c")
@@ -158,7 +159,12 @@ def _shown(g: OpBuilder, layer: GeneralLSTM, wide: tuple[Value, ...]) -> Value:
     if own is Function.LINEAR:
         return c
     table = ("cell_curve", layer.cell_curve)
-    return applied(g, layer.cell_function, c, table, "shown", quantized(layer.shown_exponent))
+    return applied(g, function, c, table, "shown", quantized(layer.shown_exponent))
+
+
+def shown_function(layer: GeneralLSTM) -> str:
+    """The function of the cell state where it is put out: that of g unless there is another."""
+    return getattr(layer, "shown_function", layer.cell_function)
 
 
 register_cell(GeneralLSTM, general_lstm)

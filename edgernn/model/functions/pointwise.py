@@ -18,6 +18,7 @@ POINTWISE: Final[Mapping[str, Mapping[str, float]]] = {
     "linear": {},
     "relu": {"max_value": math.inf, "negative_slope": 0.0, "threshold": 0.0},
     "clip": {"low": -1.0, "high": 1.0},
+    "ramp": {"slope": 1.0, "offset": 0.0, "low": -math.inf, "high": math.inf},
     "elu": {"alpha": 1.0},
     "selu": {},
     "celu": {"alpha": 1.0},
@@ -32,6 +33,7 @@ POINTWISE: Final[Mapping[str, Mapping[str, float]]] = {
     "exponential": {},
     "log_sigmoid": {},
     "tanh": {},
+    "scaled_tanh": {"scale": 1.7159, "slope": 2.0 / 3.0},
     "hard_tanh": {},
     "softsign": {},
     "tanh_shrink": {},
@@ -43,6 +45,8 @@ POINTWISE: Final[Mapping[str, Mapping[str, float]]] = {
     "hard_sigmoid_keras2": {},
     "sparse_sigmoid": {},
 }
+#: A parameter that every function has: its argument is held within ± this.
+LIMIT: Final = "limit"
 #: Those whose results are within ±1.
 _SYMMETRIC: Final = frozenset({"tanh", "hard_tanh", "softsign"})
 #: Those of them whose results are shares, from 0 to 1.
@@ -74,13 +78,14 @@ class PointwiseFunction:
         Raises:
             ModelError: no function has this name, or these parameters.
         """
-        known = POINTWISE.get(name)
+        known = _known(name)
         if known is None:
             raise ModelError(f"function: expected one of {', '.join(POINTWISE)}, got {name!r:.60}")
         strange = sorted(parameters.keys() - known.keys())
-        if strange or any(math.isnan(value) for value in parameters.values()):
+        held = parameters.get(LIMIT, math.inf) > 0.0
+        if strange or not held or any(math.isnan(value) for value in parameters.values()):
             raise ModelError(
-                f"function {name}: expected numbers for {', '.join(known) or 'no parameters'}, got "
+                f"function {name}: expected numbers for {', '.join(known)}, {LIMIT} above 0, got "
                 f"{parameters!r:.120}"
             )
         given = {key: float(parameters.get(key, value)) for key, value in known.items()}
@@ -110,7 +115,7 @@ class PointwiseFunction:
 
     def __str__(self) -> str:
         """The name, and what parameters are not as usual: ``elu(alpha=0.5)``."""
-        usual = POINTWISE[self.name]
+        usual = _known(self.name) or {}
         other = [f"{key}={value!r}" for key, value in self.parameters if value != usual[key]]
         return f"{self.name}({','.join(other)})" if other else self.name
 
@@ -143,6 +148,11 @@ class PointwiseFunction:
     def keeps_format(self) -> bool:
         """Whether it is no table but the value itself, or the larger of it and 0."""
         return self.is_plain and self.name in ("linear", "relu")
+
+
+def _known(name: str) -> dict[str, float] | None:
+    """The parameters of a function, and what they are unless said; None for no function."""
+    return {**POINTWISE[name], LIMIT: math.inf} if name in POINTWISE else None
 
 
 def check_function(owner: str, text: str) -> None:

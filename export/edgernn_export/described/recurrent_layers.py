@@ -12,6 +12,7 @@ from edgernn.errors import UnsupportedModelError
 from edgernn.model.formats import FloatArray
 from edgernn.model.functions.pointwise import PointwiseFunction
 from edgernn_export.cells.cell_readers import OWN, attribute
+from edgernn_export.described.row_functions import RowFunction, named_ramp, row_function
 from edgernn_export.float_model.gate_orders import GATES, in_our_order
 from edgernn_export.keras_reader.stored.layer import StoredLayer, described_layer
 
@@ -20,6 +21,10 @@ _USUAL_GATES: Final = ("sigmoid", "hard_sigmoid")
 _USUAL: Final = "tanh"
 #: Functions s with 1 - s(x) = s(-x), so that a gate that is one less another is a gate, too.
 _ODD_ABOUT_HALF: Final = (*_USUAL_GATES, "hard_sigmoid_keras2", "sparse_sigmoid")
+
+
+#: Gates, in our letters, that are no gates but candidates of the new state.
+_CANDIDATES: Final = "hgn"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -52,6 +57,8 @@ class RecurrentForm:
         gate: function of gates, by the text of a `PointwiseFunction`.
         function: that of the candidate, and of the new state of a SimpleRNN.
         shown: that of the cell state of an LSTM where it is put out; None: the same one.
+        clip: what enters gates and candidate is held within ± this; None: nothing is held. The
+            cell state is not, as in ONNX Runtime.
         reset_after: the reset gate of a GRU multiplies U h + b, not h.
         coupled: the gate f of an LSTM is 1 - i, whatever its rows are.
         sequences: it gives all steps, not only the last one.
@@ -63,6 +70,7 @@ class RecurrentForm:
     gate: str = "sigmoid"
     function: str = _USUAL
     shown: str | None = None
+    clip: float | None = None
     reset_after: bool = True
     coupled: bool = False
     sequences: bool = True
@@ -86,7 +94,9 @@ def recurrent(
     Raises:
         UnsupportedModelError: the matrices do not fit, or no cell computes this; with all reasons.
     """
-    reasons = _shape_reasons(kind, origin, weights) or _form_reasons(kind, origin, weights, form)
+    functions = _Functions.of(form)
+    reasons = _shape_reasons(kind, origin, weights)
+    reasons = reasons or _form_reasons(kind, origin, weights, form, functions)
     if reasons:
         raise UnsupportedModelError(reasons)
     kernel, back, biases = (
@@ -94,13 +104,38 @@ def recurrent(
         for rows in (weights.kernel, weights.recurrent, _both(weights).T)
     )
     rows = _Rows(kernel=kernel, recurrent=back, biases=biases.T, peepholes=_peepholes(weights))
+    rows = rows.scaled(kind, functions)
     if form.coupled:
         rows = rows.coupled()
     if weights.projection is not None:
-        return _projected(name, origin, rows, weights.projection, form)
+        return _projected(name, origin, rows, weights.projection, functions, form)
     if rows.peepholes is not None:
-        return _with_peepholes(name, origin, rows, form)
-    return _of_keras(kind, name, origin, rows, form, use_bias=bool(weights.biases))
+        return _with_peepholes(name, origin, rows, functions, form)
+    if kind == "LSTM" and functions.shown != functions.cell.text:
+        return _of_three_functions(name, origin, rows, functions, form)
+    return _of_keras(kind, name, origin, rows, functions, form, use_bias=bool(weights.biases))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Functions:
+    """What a layer applies: to gates, to the candidate, and to the cell state of an LSTM."""
+
+    gate: RowFunction
+    cell: RowFunction
+    shown: str
+
+    @staticmethod
+    def of(form: RecurrentForm) -> _Functions:
+        """Those of a form, as far as rows do not do what they do."""
+        shown = named_ramp(form.function if form.shown is None else form.shown)
+        cell = row_function(form.function, form.clip)
+        return _Functions(gate=row_function(form.gate, form.clip), cell=cell, shown=shown)
+
+    @property
+    def are_usual(self) -> bool:
+        """Whether cells beyond `edgernn.cells.general` have them."""
+        usual = self.gate.text in _USUAL_GATES and self.cell.text == _USUAL
+        return usual and self.shown == _USUAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -118,6 +153,20 @@ class _Rows:
         total: FloatArray = self.biases[0] + self.biases[1]
         return total
 
+    def scaled(self, kind: str, functions: _Functions) -> _Rows:
+        """The rows that do the parts of functions which rows can do."""
+        by_row = [functions.cell if gate in _CANDIDATES else functions.gate for gate in GATES[kind]]
+        if all((one.gain, one.offset) == (1.0, 0.0) for one in by_row):
+            return self
+        units = len(self.kernel) // len(by_row)
+        gain, offset = np.repeat([(one.gain, one.offset) for one in by_row], units, axis=0).T
+        return _Rows(
+            kernel=self.kernel * gain[:, None],
+            recurrent=self.recurrent * gain[:, None],
+            biases=self.biases * gain + np.stack([offset, np.zeros(len(offset))]),
+            peepholes=None if self.peepholes is None else self.peepholes * functions.gate.gain,
+        )
+
     def coupled(self) -> _Rows:
         """The same layer with f = 1 - i: s(-z) is 1 - s(z), so that no other cell is needed."""
         units = len(self.kernel) // len(GATES["LSTM"])
@@ -127,9 +176,9 @@ class _Rows:
             made[units : 2 * units] = -rows[:units]
             return made
 
-        seen = None if self.peepholes is None else self.peepholes * [[1.0], [0.0], [1.0]]
-        if self.peepholes is not None and seen is not None:
-            seen[1] = -self.peepholes[0]
+        seen = self.peepholes
+        if seen is not None:
+            seen = np.stack([seen[0], -seen[0], seen[2]])
         return _Rows(
             kernel=with_negative(self.kernel),
             recurrent=with_negative(self.recurrent),
@@ -194,12 +243,15 @@ def _shape_reasons(kind: str, origin: str, weights: RecurrentWeights) -> list[st
 
 
 def _form_reasons(
-    kind: str, origin: str, weights: RecurrentWeights, form: RecurrentForm
+    kind: str,
+    origin: str,
+    weights: RecurrentWeights,
+    form: RecurrentForm,
+    functions: _Functions,
 ) -> list[str]:
     """Why no cell computes what is asked for."""
     reasons = []
-    gate = PointwiseFunction.parse(form.gate)
-    if form.coupled and gate.name not in _ODD_ABOUT_HALF:
+    if form.coupled and PointwiseFunction.parse(functions.gate.text).name not in _ODD_ABOUT_HALF:
         reasons.append(
             f"{origin}: expected gates of {' or '.join(_ODD_ABOUT_HALF)} where the forget gate is "
             f"1 - i, got {form.gate}. Train with sigmoid gates, or without coupled gates."
@@ -209,21 +261,18 @@ def _form_reasons(
         special.append("peepholes")
     if weights.projection is not None:
         special.append("a projection")
+    if kind != "LSTM" and (special or form.coupled):
+        reasons.append(f"{origin}: expected these of an LSTM alone, got a {kind}. Train an LSTM.")
     if len(special) > 1:
         reasons.append(
             f"{origin}: expected peepholes or a projection, got both. Train without the peepholes."
         )
-    usual = form.gate in _USUAL_GATES and form.function == _USUAL
-    if special and not (usual and form.shown in (None, _USUAL)):
+    if special and not functions.are_usual:
+        clip = "" if form.clip is None else f", and a clip at {form.clip:g}"
         reasons.append(
-            f"{origin}: expected gates of {' or '.join(_USUAL_GATES)}, and {_USUAL} elsewhere, in "
-            f"an LSTM with {' and '.join(special)}, got {form.gate}, {form.function} and "
-            f"{form.shown or form.function}. Train with these functions."
-        )
-    elif kind == "LSTM" and form.shown not in (None, form.function):
-        reasons.append(
-            f"{origin}: expected one function of the candidate and of the cell state, got "
-            f"{form.function} and {form.shown}. Train with the same function."
+            f"{origin}: expected gates of {' or '.join(_USUAL_GATES)}, {_USUAL} elsewhere, and no "
+            f"clip below 18, in an LSTM with {' and '.join(special)}, got {form.gate}, "
+            f"{form.function} and {form.shown or form.function}{clip}. Train with these functions."
         )
     return reasons
 
@@ -237,18 +286,26 @@ def _config(form: RecurrentForm) -> dict[str, Any]:
 
 
 def _of_keras(
-    kind: str, name: str, origin: str, rows: _Rows, form: RecurrentForm, *, use_bias: bool
+    kind: str,
+    name: str,
+    origin: str,
+    rows: _Rows,
+    functions: _Functions,
+    form: RecurrentForm,
+    *,
+    use_bias: bool,
 ) -> StoredLayer:
     """A layer that Keras has."""
+    use_bias = use_bias or bool(rows.biases.any())
     config = _config(form) | {
         "units": rows.recurrent.shape[1],
-        "activation": PointwiseFunction.parse(form.function),
+        "activation": PointwiseFunction.parse(functions.cell.text),
         "use_bias": use_bias,
     }
     arrays = {"kernel": rows.kernel.T, "recurrent_kernel": rows.recurrent.T}
     bias = rows.bias
     if kind != "SimpleRNN":
-        config["recurrent_activation"] = PointwiseFunction.parse(form.gate)
+        config["recurrent_activation"] = PointwiseFunction.parse(functions.gate.text)
     if kind == "GRU":
         config["reset_after"] = form.reset_after
         bias = rows.biases if form.reset_after else bias
@@ -257,21 +314,40 @@ def _of_keras(
     return described_layer(kind, name, origin, config, arrays, reordered=form.reordered)
 
 
-def _with_peepholes(name: str, origin: str, rows: _Rows, form: RecurrentForm) -> StoredLayer:
+def _of_three_functions(
+    name: str, origin: str, rows: _Rows, functions: _Functions, form: RecurrentForm
+) -> StoredLayer:
+    options = {
+        "gate_function": functions.gate.text,
+        "cell_function": functions.cell.text,
+        "shown_function": functions.shown,
+    }
+    units = rows.recurrent.shape[1]
+    return _own_cell("three_function_lstm", name, origin, units, options, _gates(rows), form)
+
+
+def _with_peepholes(
+    name: str, origin: str, rows: _Rows, functions: _Functions, form: RecurrentForm
+) -> StoredLayer:
     assert rows.peepholes is not None  # the caller has looked
     seen = zip("ifo", rows.peepholes, strict=True)
     arrays = {**_gates(rows), **{f"peephole_{gate}": values for gate, values in seen}}
+    options = {"gate_activation": functions.gate.text}
     units = rows.recurrent.shape[1]
-    return _own_cell("peephole_lstm", name, origin, units, {"gate_activation": form.gate}, arrays,
-                     form)  # fmt: skip
+    return _own_cell("peephole_lstm", name, origin, units, options, arrays, form)
 
 
 def _projected(
-    name: str, origin: str, rows: _Rows, projection: FloatArray, form: RecurrentForm
+    name: str,
+    origin: str,
+    rows: _Rows,
+    projection: FloatArray,
+    functions: _Functions,
+    form: RecurrentForm,
 ) -> StoredLayer:
     units, cells = projection.shape
     arrays = {**_gates(rows), "projection.rh": projection, "projection.bias": np.zeros(units)}
-    options = {"cells": cells, "gate_activation": form.gate}
+    options = {"cells": cells, "gate_activation": functions.gate.text}
     return _own_cell("projected_lstm", name, origin, units, options, arrays, form)
 
 

@@ -66,6 +66,7 @@ def general_lstm(twin: Any, x: Vector, state: list[Vector]) -> tuple[Vector, lis
             meter.sat16(twin.product(f[j], c[j], b) + twin.product(i[j], g[j], b + d - e))
             for j in range(units)
         ]
+    function = getattr(layer, "shown_function", function)
     if function in _OF_Q5_10 and layer.wide:
         shown = [wide.shown(s, low, e + 5, meter) for s, low in zip(new_c, new_low, strict=True)]
     elif function in _OF_Q5_10:

@@ -296,6 +296,7 @@ STEPS: dict[str, tuple[Step, tuple[str, ...]]] = {
     "zoneout_lstm": (zoneout_lstm, ("units", "units")),
     "zoneout_gru": (zoneout_gru, ("units",)),
     "general_lstm": (general_cells.general_lstm, ("units", "units")),
+    "three_function_lstm": (general_cells.general_lstm, ("units", "units")),
     "general_gru_before": (general_cells.general_gru, ("units",)),
     "general_gru_after": (general_cells.general_gru, ("units",)),
     "general_rnn": (general_cells.general_rnn, ("units",)),

@@ -19,6 +19,8 @@ ORACLES = {
     "gelu_tanh": lambda x: A.gelu(x, approximate=True),
     "hard_sigmoid_keras2": lambda x: OPS.clip(0.2 * x + 0.5, 0.0, 1.0),
     "hard_silu": OPS.hard_silu,
+    "ramp": lambda x: x,
+    "scaled_tanh": lambda x: 1.7159 * OPS.tanh(x * (2.0 / 3.0)),
     "threshold": lambda x: OPS.threshold(x, 0.0, 0.0),
 }
 #: Parameters other than the usual ones, and what Keras makes of them.
@@ -43,6 +45,13 @@ PARAMETERS = [
     ("hard_shrink", {"threshold": 1.5}, lambda x: OPS.hard_shrink(x, threshold=1.5)),
     ("threshold", {"threshold": 0.5, "value": -2.0}, lambda x: OPS.threshold(x, 0.5, -2.0)),
     ("clip", {"low": -3.0, "high": 0.5}, lambda x: OPS.clip(x, -3.0, 0.5)),
+    (
+        "ramp",
+        {"slope": 0.5, "offset": -1.0, "low": -3.0, "high": 0.5},
+        lambda x: OPS.clip(0.5 * x - 1.0, -3.0, 0.5),
+    ),
+    ("tanh", {"limit": 0.5}, lambda x: OPS.tanh(OPS.clip(x, -0.5, 0.5))),
+    ("silu", {"limit": 2.0}, lambda x: OPS.silu(OPS.clip(x, -2.0, 2.0))),
 ]
 
 

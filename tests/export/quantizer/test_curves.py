@@ -42,6 +42,18 @@ def test_all_codes_are_within_one_or_within_half_a_step_of_the_argument(
     assert (off <= room * np.maximum(1.0, change / 2.0))[counts].all()
 
 
+@pytest.mark.parametrize(
+    "name", ["tanh(limit=0.7)", "sigmoid(limit=3.0)", "scaled_tanh(limit=2.0)", "silu(limit=2.5)"]
+)
+def test_functions_of_limited_arguments(name):
+    found = fitted_curve(name, 2.0**-10, 2.0**-12)
+    off, real = errors(name, found.table, 10, 12)
+    assert found.error == off.max() <= 1.25
+    if not name.startswith("silu"):  # which falls before it rises
+        ends = np.round(real[[0, -1]]).tolist()
+        assert [found.table.low, found.table.high] == ends
+
+
 @pytest.mark.parametrize("name", ["silu", "softsign", "exponential", "hard_tanh", "elu(alpha=0.3)"])
 def test_results_are_those_that_the_reference_has(name):
     table = fitted_curve(name, 2.0**-10, 2.0**-12, 0.8).table
@@ -58,6 +70,9 @@ def test_results_are_those_that_the_reference_has(name):
         ("hard_tanh", 17, (-1024, 1024)),
         ("clip(low=-0.7,high=3.3)", 17, (-717, 3379)),
         ("hard_sigmoid_keras2", 17, (0, 1024)),
+        ("ramp(slope=0.25,offset=0.5,low=-0.5,high=2.0)", 17, (-512, 2048)),
+        ("linear(limit=0.7)", 17, (-717, 717)),
+        ("hard_sigmoid(limit=1.5)", 17, (256, 768)),
     ],
 )
 def test_lines_between_limits_need_no_fine_table(name, entries, limits):

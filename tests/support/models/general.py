@@ -37,10 +37,13 @@ from tests.support.models.networks import Wiring, random_scale, wired_model
 #: Cells that carry states, and layers that read values.
 GENERAL_CELLS: Final = (
     "general_lstm", "general_gru_before", "general_gru_after", "general_rnn", "leaky_rnn",
+    "three_function_lstm",
 )  # fmt: skip
 GENERAL_LAYERS: Final = ("pointwise", "prelu")
 #: Those of the cells that are wide or not.
-WIDENED: Final = ("general_lstm", "general_gru_before", "general_gru_after")
+WIDENED: Final = (
+    "general_lstm", "general_gru_before", "general_gru_after", "three_function_lstm",
+)  # fmt: skip
 #: Draws of functions and exponents until operations allow them.
 _TRIES: Final = 200
 
@@ -288,6 +291,12 @@ _CHOICES: Final[dict[str, tuple[dict[str, Any], ...]]] = {
     ),
     "general_rnn": ({"cell_function": "softsign"}, {"cell_function": "sigmoid"}),
     "leaky_rnn": ({"rectified": True}, {"rectified": False}),
+    "three_function_lstm": (
+        {"gate_function": "sigmoid", "cell_function": "tanh(limit=0.5)", "shown_function": "tanh",
+         "cell_exponent": 8},
+        {"gate_function": "hard_sigmoid", "cell_function": "tanh", "shown_function": "linear",
+         "cell_exponent": 5, "shown_exponent": 5},
+    ),
     "pointwise": ({},),
     "prelu": ({},),
 }  # fmt: skip

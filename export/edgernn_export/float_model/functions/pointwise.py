@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from edgernn.graph.ops import Function
-from edgernn.model.functions.pointwise import PointwiseFunction
+from edgernn.model.functions.pointwise import LIMIT, PointwiseFunction
 
 #: Scale and alpha of selu (Klambauer et al. 2017).
 _SELU_SCALE: Final = 1.0507009873554804934193349852946
@@ -64,7 +64,10 @@ def pointwise(a: Arithmetic, function: PointwiseFunction, x: StepArray) -> StepA
         function: by name, with its parameters.
         x: any array of the library.
     """
-    return _FUNCTIONS[function.name](a, x, **dict(function.parameters))
+    given = dict(function.parameters)
+    limit = given.pop(LIMIT)
+    seen = x if limit == math.inf else _clip(a, x, -limit, limit)
+    return _FUNCTIONS[function.name](a, seen, **given)
 
 
 def _linear(_: Arithmetic, x: StepArray) -> StepArray:
@@ -85,6 +88,12 @@ def _relu(
 
 def _clip(a: Arithmetic, x: StepArray, low: float, high: float) -> StepArray:
     return a.minimum(a.maximum(x, low), high)
+
+
+def _ramp(
+    a: Arithmetic, x: StepArray, slope: float, offset: float, low: float, high: float
+) -> StepArray:
+    return _clip(a, x * slope + offset, low, high)
 
 
 def _elu(a: Arithmetic, x: StepArray, alpha: float) -> StepArray:
@@ -150,6 +159,11 @@ def _hard_tanh(a: Arithmetic, x: StepArray) -> StepArray:
     return _clip(a, x, -1.0, 1.0)
 
 
+def _scaled_tanh(a: Arithmetic, x: StepArray, scale: float, slope: float) -> StepArray:
+    """LeCun 1989 has a scale of 1.7159 and a slope of 2/3."""
+    return a.functions[Function.TANH](x * slope) * scale
+
+
 def _softsign(a: Arithmetic, x: StepArray) -> StepArray:
     return x / (a.absolute(x) + 1.0)
 
@@ -188,6 +202,7 @@ _FUNCTIONS: Final[dict[str, Callable[..., StepArray]]] = {
     "linear": _linear,
     "relu": _relu,
     "clip": _clip,
+    "ramp": _ramp,
     "elu": _elu,
     "selu": _selu,
     "celu": _celu,
@@ -202,6 +217,7 @@ _FUNCTIONS: Final[dict[str, Callable[..., StepArray]]] = {
     "exponential": _exponential,
     "log_sigmoid": _log_sigmoid,
     "tanh": _own(Function.TANH),
+    "scaled_tanh": _scaled_tanh,
     "hard_tanh": _hard_tanh,
     "softsign": _softsign,
     "tanh_shrink": _tanh_shrink,

@@ -19,7 +19,7 @@ import numpy as np
 
 from edgernn.model.formats import INT16_MAX, INT16_MIN, FloatArray
 from edgernn.model.functions.curves import CURVE_STEP_BITS, CurveTable
-from edgernn.model.functions.pointwise import PointwiseFunction
+from edgernn.model.functions.pointwise import LIMIT, PointwiseFunction
 from edgernn_export.float_model.cells import NUMPY
 from edgernn_export.float_model.functions.pointwise import pointwise
 
@@ -137,7 +137,7 @@ def _tables(
     function: PointwiseFunction, bits: int, argument_scale: float, result_scale: float
 ) -> list[CurveTable]:
     """Tables of a step: with the function's own values as entries, and with corrected ones."""
-    inner, low, high = _limits(function, result_scale)
+    inner, low, high = _limits(function, argument_scale, result_scale)
     half = 1 << (bits - 1)
     codes = np.arange(INT16_MIN, -INT16_MIN + 1, half, dtype=np.float64)
     with np.errstate(over="ignore"):  # of an exponential, which is limited then
@@ -165,12 +165,25 @@ def _correction(nodes: FloatArray, middles: FloatArray) -> FloatArray:
     return found
 
 
-def _limits(function: PointwiseFunction, result_scale: float) -> tuple[_Real, int, int]:
+def _limits(
+    function: PointwiseFunction, argument_scale: float, result_scale: float
+) -> tuple[_Real, int, int]:
     """The function without its limits, and these in codes of the result."""
     given = dict(function.parameters)
+    ends = np.array([-given[LIMIT], given.pop(LIMIT)])
+    free = PointwiseFunction.of(function.name, **given)
+    if free != function:
+        if not _rises(free, argument_scale):
+            return partial(pointwise, NUMPY, function), INT16_MIN, INT16_MAX
+        # Between the ends of its argument the function itself, limited to its results at them.
+        inner, low, high = _limits(free, argument_scale, result_scale)
+        first, last = pointwise(NUMPY, free, ends)
+        return inner, max(low, _code(first, result_scale)), min(high, _code(last, result_scale))
     slope, offset, low, high = _BETWEEN.get(function.name, (1.0, 0.0, -math.inf, math.inf))
     if function.name == "clip":
         low, high = given["low"], given["high"]
+    elif function.name == "ramp":
+        slope, offset, low, high = (given[name] for name in ("slope", "offset", "low", "high"))
     elif function.name not in _BETWEEN:
         if function.name == "relu" and given["threshold"] >= 0.0:
             high = given["max_value"]
@@ -181,6 +194,13 @@ def _limits(function: PointwiseFunction, result_scale: float) -> tuple[_Real, in
         return slope * x + offset
 
     return between, _code(low, result_scale), _code(high, result_scale)
+
+
+def _rises(function: PointwiseFunction, argument_scale: float) -> bool:
+    """Whether no result is less than that of a smaller code."""
+    with np.errstate(over="ignore"):
+        made = pointwise(NUMPY, function, _CODES * argument_scale)
+    return bool((made[1:] >= made[:-1]).all())
 
 
 def _code(value: float, scale: float) -> int:

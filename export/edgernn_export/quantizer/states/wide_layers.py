@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 
+from edgernn.cells.general.general_lstm import GeneralLSTM
 from edgernn.cells.general.leaky_rnn import LeakyRNN
 from edgernn.model.formats import (
     INT16_MAX,
@@ -99,7 +100,7 @@ def _leaves_narrow(context: LayerContext, layer: FloatLayer) -> bool:
             if record.widened in exponent.values:
                 high = high_code(layer, exponent, context.plan.precision)
                 limits[record.widened] = high * 2.0 ** -min(exponent.allowed)
-        if layer.kind == "general_lstm":
+        if issubclass(record, GeneralLSTM):
             limits["c"] = NARROW_CELL_LIMIT
     for value, most in limits.items():
         stats = context.stats(value)

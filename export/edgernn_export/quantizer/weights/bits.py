@@ -53,7 +53,9 @@ class Matrices:
 
 
 #: Cells of other functions, which are named as those of the usual ones.
-_GENERAL: Final = ("general_lstm", "general_gru_before", "general_gru_after", "general_rnn")
+_GENERAL: Final = (
+    "general_lstm", "three_function_lstm", "general_gru_before", "general_gru_after", "general_rnn",
+)  # fmt: skip
 
 
 def matrices_of(layer: FloatLayer) -> Matrices | None:
