@@ -117,6 +117,21 @@ class GeneralLSTM(LayerRecord):
 
 def general_lstm(g: OpBuilder, layer: GeneralLSTM, x: Value, states: tuple[Value, ...]) -> Lowered:
     """Clause 7.24."""
+    return lstm_showing(layer.cell_function, g, layer, x, states)
+
+
+def lstm_showing(
+    function: str, g: OpBuilder, layer: GeneralLSTM, x: Value, states: tuple[Value, ...]
+) -> Lowered:
+    """Clause 7.24 with a function of the cell state that may differ from that of the candidate.
+
+    Args:
+        function: of the cell state where it is put out.
+        g: the builder.
+        layer: the layer.
+        x: what it reads.
+        states: before the step.
+    """
     h, c, *low = states
     inner, outer = quantized(layer.gate_input_exponent), quantized(layer.gate_exponent)
     of_candidate = quantized(layer.candidate_input_exponent)
@@ -140,14 +155,13 @@ def general_lstm(g: OpBuilder, layer: GeneralLSTM, x: Value, states: tuple[Value
     else:
         added = g.product(gate(0, "i"), candidate, "i*g", c.format)
         wide = (g.sum(g.product(gate(1, "f"), c, "f*c", c.format), added, "c"),)
-    h_new = g.product(gate(3, "o"), _shown(g, layer, wide), "h", h.format)
+    h_new = g.product(gate(3, "o"), _shown(g, layer, function, wide), "h", h.format)
     return h_new, (h_new, *wide)
 
 
-def _shown(g: OpBuilder, layer: GeneralLSTM, wide: tuple[Value, ...]) -> Value:
+def _shown(g: OpBuilder, layer: GeneralLSTM, function: str, wide: tuple[Value, ...]) -> Value:
     """The function of the new cell state, whose low part counts where codes of Q5.10 are finer."""
     c, *low = wide
-    function = shown_function(layer)
     own = OPERATIONS.get(function)
     if own is not None and own.bounded:
         read = (
@@ -160,11 +174,6 @@ def _shown(g: OpBuilder, layer: GeneralLSTM, wide: tuple[Value, ...]) -> Value:
         return c
     table = ("cell_curve", layer.cell_curve)
     return applied(g, function, c, table, "shown", quantized(layer.shown_exponent))
-
-
-def shown_function(layer: GeneralLSTM) -> str:
-    """The function of the cell state where it is put out: that of g unless there is another."""
-    return getattr(layer, "shown_function", layer.cell_function)
 
 
 register_cell(GeneralLSTM, general_lstm)

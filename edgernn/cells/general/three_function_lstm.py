@@ -5,15 +5,23 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import ClassVar
 
-from edgernn.cells import Exponent, cell_record, register_cell
-from edgernn.cells.general.general_lstm import GeneralLSTM, general_lstm
+from edgernn.cells import (
+    Exponent,
+    Lowered,
+    OpBuilder,
+    Value,
+    cell_record,
+    register_cell,
+)
+from edgernn.cells.general.general_lstm import GeneralLSTM, lstm_showing
 
 
 @cell_record
 class ThreeFunctionLSTM(GeneralLSTM):
-    """LSTM of chosen functions, whose cell state has one of its own (clause 7.24).
+    """LSTM of chosen functions, one of them for the cell state (clause 7.24).
 
-    ONNX's operator has three: f of gates, g of the candidate, and h of the cell state.
+    ONNX's operator has three: f of gates, g of the candidate, and h of the cell state. Its clip is
+    one of what f and g read, but not of the cell state, so that g and h differ there, too.
     Exponents, tables and the map are those of `GeneralLSTM`.
 
     Attributes:
@@ -36,4 +44,18 @@ class ThreeFunctionLSTM(GeneralLSTM):
     shown_function: str
 
 
-register_cell(ThreeFunctionLSTM, general_lstm)
+def three_function_lstm(
+    g: OpBuilder, layer: ThreeFunctionLSTM, x: Value, states: tuple[Value, ...]
+) -> Lowered:
+    """Clause 7.24.
+
+    Args:
+        g: the builder.
+        layer: the layer.
+        x: what it reads.
+        states: before the step.
+    """
+    return lstm_showing(layer.shown_function, g, layer, x, states)
+
+
+register_cell(ThreeFunctionLSTM, three_function_lstm)

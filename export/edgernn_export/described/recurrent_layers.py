@@ -249,7 +249,7 @@ def _form_reasons(
     form: RecurrentForm,
     functions: _Functions,
 ) -> list[str]:
-    """Why no cell computes what is asked for."""
+    """Why no cell computes this form."""
     reasons = []
     if form.coupled and PointwiseFunction.parse(functions.gate.text).name not in _ODD_ABOUT_HALF:
         reasons.append(

@@ -71,7 +71,7 @@ def limited(text: str, limit: float) -> str:
 
 
 def named_ramp(text: str) -> str:
-    """The name of a ramp that has one; any other function as it is."""
+    """The name of a ramp that has one; any other function unchanged."""
     function = PointwiseFunction.parse(text)
     given = dict(function.parameters)
     if function.name != "ramp" or given[LIMIT] != math.inf:
@@ -81,7 +81,7 @@ def named_ramp(text: str) -> str:
 
 
 def _ramp(given: dict[str, float], clip: float | None) -> RowFunction:
-    """A ramp as one with a name, of other rows; as it is where a clip comes between both."""
+    """A ramp as one with a name, of other rows; unchanged where a clip comes between both."""
     slope, offset, ends = given["slope"], given["offset"], (given["low"], given["high"])
     if ends == (0.0, 1.0) and (clip is None or offset == 0.5):
         for usual, name in _NAMED_RAMPS.items():

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import math
+import re
 import warnings
 
 import numpy as np
 import pytest
 
 from edgernn.errors import UnsupportedModelError
+from edgernn_export.described.onnx_forms import KINDS as KINDS_OF_ONNX
+from edgernn_export.described.onnx_forms import recurrent_forms
 from edgernn_export.described.recurrent_layers import RecurrentForm, RecurrentWeights, recurrent
 from edgernn_export.float_model.float_run import run
 from edgernn_export.keras_reader.program_sets.passes import read_passes
@@ -98,49 +102,98 @@ def test_torch_layers_in_both_directions(kind):
         ][: len(chunks.passes)]  # fmt: skip
 
 
-#: Of the operators of ONNX: kind of layer, attributes, and what a form says of them.
+HARD = {"activation_alpha": [0.3], "activation_beta": [0.4]}
+SCALED = {"activation_alpha": [0.3, 1.2, 0.8], "activation_beta": [0.4, 0.9, 1.1]}
+LINES = {"activation_alpha": [0.3, 1.2, 0.8], "activation_beta": [0.5, 0.1, 0.2]}
+#: What is tried of the operators of ONNX: the operator, and its attributes.
 OPERATORS = {
-    "RNN": ("SimpleRNN", {}, {}),
-    "relu RNN": ("SimpleRNN", {"activations": ["Relu"]}, {"function": "relu"}),
-    "LSTM": ("LSTM", {}, {}),
-    "LSTM with peepholes": ("LSTM", {}, {}),
-    "coupled LSTM": ("LSTM", {"input_forget": 1}, {"coupled": True}),
-    "coupled LSTM with peepholes": ("LSTM", {"input_forget": 1}, {"coupled": True}),
-    "softsign LSTM": (
-        "LSTM", {"activations": ["Sigmoid", "Softsign", "Softsign"]}, {"function": "softsign"}
+    "RNN": ("RNN", {}),
+    **{
+        f"{function} RNN": ("RNN", {"activations": [function], **parameters})
+        for function, parameters in {
+            "Relu": {},
+            "Sigmoid": {},
+            "Softsign": {},
+            "Softplus": {},
+            "Affine": {"activation_alpha": [0.6], "activation_beta": [0.1]},
+            "LeakyRelu": {},
+            "ThresholdedRelu": {"activation_alpha": [0.2]},
+            "ScaledTanh": {"activation_alpha": [1.2], "activation_beta": [0.9]},
+            "HardSigmoid": {},
+            "Elu": {"activation_alpha": [0.5]},
+        }.items()
+    },
+    "clipped RNN": ("RNN", {"clip": 0.3}),
+    "LSTM": ("LSTM", {}),
+    "LSTM with peepholes": ("LSTM", {}),
+    "coupled LSTM": ("LSTM", {"input_forget": 1}),
+    "coupled LSTM with peepholes": ("LSTM", {"input_forget": 1}),
+    "softsign LSTM": ("LSTM", {"activations": ["Sigmoid", "Softsign", "Softsign"]}),
+    "clipped LSTM": ("LSTM", {"clip": 0.7}),
+    "clipped coupled LSTM": ("LSTM", {"clip": 0.7, "input_forget": 1}),
+    "hardly clipped LSTM with peepholes": ("LSTM", {"clip": 18.0}),
+    "LSTM of three functions": (
+        "LSTM", {"activations": ["HardSigmoid", "ScaledTanh", "ScaledTanh"], **SCALED}
     ),
-    "GRU before": ("GRU", {}, {"reset_after": False}),
-    "GRU after": ("GRU", {"linear_before_reset": 1}, {}),
-    "softsign GRU before": (
-        "GRU", {"activations": ["Sigmoid", "Softsign"]},
-        {"reset_after": False, "function": "softsign"},
+    "LSTM of one line": (
+        "LSTM",
+        {"activations": ["Sigmoid", "Affine", "Tanh"], "activation_alpha": [0.6],
+         "activation_beta": [0.1]},
+    ),
+    "clipped coupled LSTM of lines": (
+        "LSTM",
+        {"activations": ["HardSigmoid", "Affine", "Affine"], **LINES, "clip": 0.7,
+         "input_forget": 1},
+    ),
+    "coupled LSTM of hard gates with peepholes": (
+        "LSTM", {"activations": ["HardSigmoid", "Tanh", "Tanh"], **HARD, "input_forget": 1}
+    ),
+    "GRU before": ("GRU", {}),
+    "GRU after": ("GRU", {"linear_before_reset": 1}),
+    "softsign GRU before": ("GRU", {"activations": ["Sigmoid", "Softsign"]}),
+    "clipped GRU after": ("GRU", {"clip": 0.7, "linear_before_reset": 1}),
+    "affine GRU before": (
+        "GRU",
+        {"activations": ["HardSigmoid", "Affine"], "activation_alpha": [0.3, 0.6],
+         "activation_beta": [0.4, 0.1]},
+    ),
+    "affine GRU after": (
+        "GRU",
+        {"activations": ["Sigmoid", "Affine"], "activation_alpha": [0.6],
+         "activation_beta": [0.1], "linear_before_reset": 1},
     ),
 }  # fmt: skip
 
 
-def of_onnx(kind, arrays, direction, name, **form):
-    """The described layer of one direction of an operator."""
-    peepholes = arrays.get("P")
-    if peepholes is not None:
-        i, o, f = np.split(peepholes[direction], 3)
-        peepholes = i, f, o
-    weights = RecurrentWeights(
-        order="onnx",
-        kernel=arrays["W"][direction],
-        recurrent=arrays["R"][direction],
-        biases=tuple(np.split(arrays["B"][direction], 2)),
-        peepholes=peepholes,
-    )
-    return recurrent(kind, name, f"node {name!r} ({kind})", weights, RecurrentForm(**form))
+def of_onnx(operator, arrays, **attributes):
+    """The described layers of an operator, one for each direction."""
+    kind, layers = KINDS_OF_ONNX[operator][0], []
+    forms = recurrent_forms(operator, "node 'rnn' (rnn)", attributes)
+    for direction, form in enumerate(forms):
+        peepholes = arrays.get("P")
+        if peepholes is not None:
+            i, o, f = np.split(peepholes[direction], 3)
+            peepholes = i, f, o
+        weights = RecurrentWeights(
+            order="onnx",
+            kernel=arrays["W"][direction],
+            recurrent=arrays["R"][direction],
+            biases=tuple(np.split(arrays["B"][direction], 2)),
+            peepholes=peepholes,
+        )
+        name = f"rnn_{direction}"
+        layers.append(recurrent(kind, name, f"node {name!r} ({kind})", weights, form))
+    return tuple(layers)
 
 
 @pytest.mark.parametrize("name", OPERATORS)
 def test_operators_of_onnx(name):
     pytest.importorskip("onnxruntime")
-    kind, attributes, form = OPERATORS[name]
-    operator = "RNN" if kind == "SimpleRNN" else kind
+    operator, attributes = OPERATORS[name]
     arrays = matrices(operator, INPUTS, UNITS, peepholes="peepholes" in name)
-    model = read_keras(in_a_row(of_onnx(kind, arrays, 0, "a", **form), inputs=INPUTS))
+    if operator == "RNN":  # of functions without an end: states that stay
+        arrays["R"] *= 0.4
+    model = read_keras(in_a_row(*of_onnx(operator, arrays, **attributes), inputs=INPUTS))
     wanted = runtime_answer(one_operator(operator, arrays, **attributes), streams())
     close(run(model, streams().astype(np.float64))[0], wanted)
 
@@ -148,15 +201,47 @@ def test_operators_of_onnx(name):
 @pytest.mark.parametrize("direction", ["reverse", "bidirectional"])
 def test_directions_of_onnx(direction):
     pytest.importorskip("onnxruntime")
-    both = direction == "bidirectional"
-    arrays = matrices("GRU", INPUTS, UNITS, directions=1 + both)
-    backward = of_onnx(
-        "GRU", arrays, int(both), "b", reset_after=False, backward=True, reordered=True
-    )
-    forward = of_onnx("GRU", arrays, 0, "f", reset_after=False)
-    chunks = read_passes(in_a_row((forward, backward) if both else backward, inputs=INPUTS))
+    arrays = matrices("GRU", INPUTS, UNITS, directions=1 + (direction == "bidirectional"))
+    chunks = read_passes(in_a_row(of_onnx("GRU", arrays, direction=direction), inputs=INPUTS))
     wanted = runtime_answer(one_operator("GRU", arrays, direction=direction), streams())
     close(chunks.run(streams().astype(np.float64)), wanted)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "texts"),
+    [
+        ({"color": 1, "clip": -1.0}, ["only attributes of LSTM, got color=1", "a clip above 0"]),
+        ({"direction": "sideways"}, ["direction forward or reverse or bidirectional, got 'side"]),
+        ({"input_forget": 3}, ["input_forget 0 or 1, got 3"]),
+        ({"activations": ["Tanh"]}, ["3 activations, got 1"]),
+        (
+            {"activations": ["Sigmoid", "Gelu", "Mish"]},
+            ["activations of Affine, Elu, HardSigmoid, .*ThresholdedRelu, got Gelu, Mish"],
+        ),
+        (
+            {"activations": ["Sigmoid", "Affine", "Affine"], "activation_alpha": [1.0]},
+            ["activation_alpha of Affine, got 1 values.", "activation_beta of Affine, got 0 val"],
+        ),
+        (
+            {"activations": ["HardSigmoid", "Tanh", "Elu"], "activation_alpha": [0.2, 1.0, 0.5]},
+            ["2 values of activation_alpha, those of HardSigmoid, Elu, got 3"],
+        ),
+        ({"activation_alpha": [math.nan]}, ["finite values of activation_alpha, got"]),
+    ],
+)
+def test_attributes_that_say_nothing_that_is_computed(attributes, texts):
+    with pytest.raises(UnsupportedModelError) as error:
+        recurrent_forms("LSTM", "node 'rnn' (LSTM)", attributes)
+    assert len(error.value.reasons) == len(texts)
+    for reason, text in zip(error.value.reasons, texts, strict=True):
+        assert reason.startswith("node 'rnn' (LSTM): expected ")
+        assert re.search(text, reason)
+
+
+def test_values_for_all_activations_where_both_readings_agree():
+    attributes = {"activations": ["HardSigmoid", "Tanh", "Tanh"], "activation_alpha": [0.3, 9, 9]}
+    (form,) = recurrent_forms("LSTM", "'rnn'", attributes)
+    assert form.gate == "ramp(slope=0.3,offset=0.5,low=0.0,high=1.0)"
 
 
 def test_what_does_not_fit_is_refused_with_all_reasons():
@@ -183,10 +268,16 @@ def test_what_does_not_fit_is_refused_with_all_reasons():
     ("form", "text"),
     [
         ({"coupled": True, "gate": "tanh"}, "where the forget gate is 1 - i, got tanh"),
-        ({"shown": "relu"}, "one function of the candidate and of the cell state, got tanh and"),
+        ({"clip": 3.0}, "with peepholes, got sigmoid, tanh and tanh, and a clip at 3"),
+        ({"shown": "relu"}, "in an LSTM with peepholes, got sigmoid, tanh and relu. Train with"),
     ],
 )
 def test_what_no_cell_computes_is_refused(form, text):
-    weights = RecurrentWeights(order="torch", kernel=np.ones((8, 3)), recurrent=np.ones((8, 2)))
+    weights = RecurrentWeights(
+        order="torch",
+        kernel=np.ones((8, 3)),
+        recurrent=np.ones((8, 2)),
+        peepholes=(np.ones(2),) * 3,
+    )
     with pytest.raises(UnsupportedModelError, match=text):
         recurrent("LSTM", "a", "'a' (nn.LSTM)", weights, RecurrentForm(**form))

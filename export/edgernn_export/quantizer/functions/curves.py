@@ -170,15 +170,8 @@ def _limits(
 ) -> tuple[_Real, int, int]:
     """The function without its limits, and these in codes of the result."""
     given = dict(function.parameters)
-    ends = np.array([-given[LIMIT], given.pop(LIMIT)])
-    free = PointwiseFunction.of(function.name, **given)
-    if free != function:
-        if not _rises(free, argument_scale):
-            return partial(pointwise, NUMPY, function), INT16_MIN, INT16_MAX
-        # Between the ends of its argument the function itself, limited to its results at them.
-        inner, low, high = _limits(free, argument_scale, result_scale)
-        first, last = pointwise(NUMPY, free, ends)
-        return inner, max(low, _code(first, result_scale)), min(high, _code(last, result_scale))
+    if given[LIMIT] != math.inf:
+        return _of_held(function, argument_scale, result_scale)
     slope, offset, low, high = _BETWEEN.get(function.name, (1.0, 0.0, -math.inf, math.inf))
     if function.name == "clip":
         low, high = given["low"], given["high"]
@@ -194,6 +187,20 @@ def _limits(
         return slope * x + offset
 
     return between, _code(low, result_scale), _code(high, result_scale)
+
+
+def _of_held(
+    function: PointwiseFunction, argument_scale: float, result_scale: float
+) -> tuple[_Real, int, int]:
+    """Those of a function whose argument is held between ends: its results at them, if it rises."""
+    given = dict(function.parameters)
+    ends = np.array([-given[LIMIT], given.pop(LIMIT)])
+    free = PointwiseFunction.of(function.name, **given)
+    if not _rises(free, argument_scale):
+        return partial(pointwise, NUMPY, function), INT16_MIN, INT16_MAX
+    inner, low, high = _limits(free, argument_scale, result_scale)
+    first, last = pointwise(NUMPY, free, ends)
+    return inner, max(low, _code(first, result_scale)), min(high, _code(last, result_scale))
 
 
 def _rises(function: PointwiseFunction, argument_scale: float) -> bool:
