@@ -252,6 +252,7 @@ LAYERS: Final[dict[str, Handler]] = {
     "Clip": _clip,
     "Div": _arithmetic("Divide"),
     "Elu": _function("elu", alpha=("alpha", 1.0)),
+    "Erf": lambda trace, operator: [layers.error_function(trace, operator.traced(0))],
     "Exp": _function("exponential"),
     "Gather": _gather,
     "Gelu": _gelu,

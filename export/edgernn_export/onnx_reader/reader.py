@@ -107,6 +107,7 @@ def _graph(file: OnnxFile, findings: Findings) -> OperatorGraph:
         folded=folded,
         unsupported=lambda node: unsupported(node, HANDLERS),
         wording=ONNX,
+        trimming=frozenset({"Slice"}),
     )
 
 

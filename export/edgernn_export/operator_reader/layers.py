@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 
 from edgernn.model.formats import FloatArray
 from edgernn.model.functions.pointwise import PointwiseFunction
+from edgernn_export.keras_reader.graph import CallResult
+from edgernn_export.operator_reader.patterns import ERROR_FUNCTION, known_product
 from edgernn_export.operator_reader.trace import CallTrace, OperatorRefused, told
 from edgernn_export.operator_reader.values import Atom, Axis, AxisKind, Traced, members_of
 
@@ -106,9 +109,27 @@ def merged(trace: CallTrace, kind: str, values: Sequence[Traced]) -> Traced:
         axes.append(max(found, key=_extent) if found else ())
     shape = np.broadcast_shapes(*(value.members.shape for value in padded))
     rows = [np.broadcast_to(value.members, shape).reshape(-1) for value in padded]
-    layer = trace.layer(kind)
-    made = [trace.call(layer, list(row)) for row in zip(*rows, strict=True)]
+    made = [_merged(trace, kind, list(row)) for row in zip(*rows, strict=True)]
     return Traced(tuple(axes), members_of(made, np.empty(shape, dtype=object)))
+
+
+def _merged(trace: CallTrace, kind: str, tensors: list[CallResult]) -> CallResult:
+    """Tensors joined element by element, or the function that their product is."""
+    known = known_product(*tensors) if kind == "Multiply" and len(tensors) == 2 else None
+    if known is None:
+        return trace.call(trace.layer(kind), tensors)
+    text, start, factor = known
+    layer = trace.layer("Activation", {"activation": PointwiseFunction.parse(text)})
+    made = trace.call(layer, [start])
+    if factor == 1.0:
+        return made
+    return trace.call(trace.operation("Multiply"), [made], second=np.array(factor))
+
+
+def error_function(trace: CallTrace, value: Traced) -> Traced:
+    """The error function, which is read as a part of gelu alone."""
+    layer = trace.operation(ERROR_FUNCTION)
+    return value.each(lambda tensor: trace.call(layer, [tensor]))
 
 
 def normalized(
@@ -184,6 +205,9 @@ def convolved(
         padding: zeros before the first and behind the last step.
         groups: 1, or the number of features.
 
+    Returns:
+        The value; with as many late steps as there are zeros behind the last one.
+
     Raises:
         OperatorRefused: it reads later steps, or has other groups.
     """
@@ -191,7 +215,8 @@ def convolved(
     count, width = kernel.shape[2], kernel.shape[1] * groups
     _check_width(value, 1, width)
     reach = (count - 1) * dilation
-    if padding not in ((0, 0), (reach, 0)):
+    late = padding[1] if padding[0] == reach and stride == 1 and padding[1] <= reach else 0
+    if (padding[0], padding[1] - late) not in ((0, 0), (reach, 0)):
         raise OperatorRefused(
             f"{reach} zeros before the first step and none behind the last, or none at all",
             f"{padding[0]} and {padding[1]}",
@@ -218,7 +243,8 @@ def convolved(
         )
     made = value.each(lambda tensor: trace.call(layer, [tensor]))
     made = made.with_axis(1, (Atom(AxisKind.FEATURES, len(kernel)),))
-    return _with_steps(made, reach - padding[0], stride)
+    made = _with_steps(made, reach - padding[0] - late, stride)
+    return replace(made, late=late)
 
 
 def pooled(trace: CallTrace, value: Traced, *, largest: bool, count: int, stride: int) -> Traced:

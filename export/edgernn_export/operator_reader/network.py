@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
-from edgernn.errors import UnsupportedModelError
+from edgernn.errors import StreamKindWarning, UnsupportedModelError
+from edgernn.records.columns import listed
 from edgernn_export.keras_reader.findings import Context, Findings
 from edgernn_export.keras_reader.graph import Call, CallResult, Given, LayerGraph
 from edgernn_export.keras_reader.layers.readers import READERS, read_layer
@@ -16,6 +18,7 @@ from edgernn_export.keras_reader.stored.layer import described_layer
 from edgernn_export.keras_reader.stored.network import StoredModel
 from edgernn_export.keras_reader.wording import Wording
 from edgernn_export.operator_reader.operators import Handler, Operator, OperatorNode, ValueName
+from edgernn_export.operator_reader.selections import refused_late
 from edgernn_export.operator_reader.trace import CallTrace, OperatorRefused
 from edgernn_export.operator_reader.values import (
     UNKNOWN,
@@ -64,6 +67,7 @@ class OperatorGraph:
         folded: gives the results of an operator of constants, or None.
         unsupported: the reason for a kind that no handler reads.
         wording: what helps, in the words of the format.
+        trimming: kinds of operators that may take off steps behind the end of a stream.
     """
 
     name: str
@@ -76,6 +80,7 @@ class OperatorGraph:
     folded: Callable[[Operator], Sequence[Any] | None]
     unsupported: Callable[[OperatorNode], OperatorRefused]
     wording: Wording
+    trimming: frozenset[str] = frozenset()
 
 
 def described_model(graph: OperatorGraph, findings: Findings) -> StoredModel:
@@ -100,15 +105,26 @@ def described_model(graph: OperatorGraph, findings: Findings) -> StoredModel:
     if findings.reasons:
         _note_other_reasons(trace.calls, findings)
         findings.refuse()
-    used = {id(tensor.call) for call in trace.calls for tensor in call.inputs}
-    used |= {id(tensor.call) for tensor in outputs}
+    needed = _reached(outputs)
     network = LayerGraph(
-        given=tuple(one for one in given if id(one.tensor.call) in used),
+        given=tuple(one for one in given if id(one.tensor.call) in needed),
         outputs=tuple(outputs),
-        calls=tuple(trace.calls),
+        calls=tuple(call for call in trace.calls if id(call) in needed),
         output_names=tuple(names),
     )
     return StoredModel.of(graph.name, graph.origin, network, graph.wording)
+
+
+def _reached(outputs: Sequence[CallResult]) -> set[int]:
+    """Identities of all calls that lead to tensors."""
+    found: set[int] = set()
+    left = [tensor.call for tensor in outputs]
+    while left:
+        call = left.pop()
+        if id(call) not in found:
+            found.add(id(call))
+            left += [tensor.call for tensor in call.inputs]
+    return found
 
 
 def _needed(graph: OperatorGraph) -> list[OperatorNode]:
@@ -147,6 +163,9 @@ def applied(
         if _any(inputs, lambda value: value is UNKNOWN):
             return nothing
         operator = Operator(node=node, inputs=inputs)
+        for value in inputs:
+            if isinstance(value, Traced) and value.late and node.kind not in graph.trimming:
+                raise refused_late(value)
         if not _any(inputs, lambda value: isinstance(value, Traced)):
             folded = graph.folded(operator)
             if folded is not None:
@@ -261,11 +280,16 @@ def _outputs(
     """The tensors of the outputs and their names."""
     tensors: list[CallResult] = []
     names: list[str] = []
-    for name in graph.outputs:
+    chosen = _without_ends(graph, values, trace)
+    for name in chosen:
         value = values.get(name)
         plain = name.replace("'", "_")
         trace.origin, trace.name = f"output '{plain}'", plain
         if value is UNKNOWN:
+            continue
+        if isinstance(value, Traced) and value.late:
+            late = refused_late(value)
+            trace.findings.add(trace.origin, late.wanted, late.got, late.cure)
             continue
         if not isinstance(value, Traced):
             got = "a constant" if is_constant(value) else "none"
@@ -274,13 +298,42 @@ def _outputs(
                 "Leave it out of the network.",
             )  # fmt: skip
             continue
-        if not all(tensor.index for tensor in value.tensors):
+        if not (_is_end(value) and len(chosen) > 1):
             value = _in_one(trace, value)
         several = value.members.size > 1
         for index, tensor in enumerate(value.tensors):
             tensors.append(tensor)
             names.append(f"{name}_{index}" if several else name)
     return tensors, names
+
+
+def _is_end(value: Any) -> bool:
+    """Whether a value is the last states of recurrent operators, and nothing else."""
+    return isinstance(value, Traced) and all(tensor.index for tensor in value.tensors)
+
+
+def _without_ends(
+    graph: OperatorGraph, values: Mapping[str, Any], trace: CallTrace
+) -> tuple[str, ...]:
+    """The outputs, without last states of a network that begins with the zero state.
+
+    Exporters list them because the module returned them; a session keeps them itself.
+    """
+    ends = [name for name in graph.outputs if _is_end(values.get(name))]
+    begun = any(len(call.inputs) > 1 and _has_states(call) for call in trace.calls)
+    if begun or not 0 < len(ends) < len(graph.outputs):
+        return graph.outputs
+    warnings.warn(
+        f"{graph.origin}: the network returns its last states as {listed(ends)}. A session keeps "
+        "the states itself, and returns the other outputs alone.",
+        StreamKindWarning,
+        stacklevel=2,
+    )
+    return tuple(name for name in graph.outputs if name not in ends)
+
+
+def _has_states(call: Call) -> bool:
+    return call.layer is not None and call.layer.stored_class in ("GRU", "LSTM", "RNN", "SimpleRNN")
 
 
 def _in_one(trace: CallTrace, value: Traced) -> Traced:

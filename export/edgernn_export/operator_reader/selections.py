@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -52,6 +53,8 @@ def sliced(
             else len(range(*slice(start, stop, step).indices(size)))
         )
         return value.with_axis(place, (Atom(None, count, axis[0].source),))
+    if value.late and kind is AxisKind.TIME:
+        return _without_late(value, place, (start, stop, step))
     if isinstance(size, OpenSize):
         if start == 0 and stop >= _FAR and step == 1:
             return value
@@ -74,6 +77,26 @@ def sliced(
     value = trace.need(value, place, AxisKind.FEATURES)
     made = value.each(lambda tensor: sliced_features(trace, tensor, first, last))
     return made.with_axis(place, (Atom(AxisKind.FEATURES, last - first),))
+
+
+def _without_late(value: Traced, place: int, key: tuple[int, int, int]) -> Traced:
+    """The value without the steps behind the last one of the stream."""
+    size = value.axes[place][0].size
+    ends = {-value.late, -value.late if size is None else size - value.late}
+    start, stop, step = key
+    if (start, step) != (0, 1) or stop not in ends:
+        raise refused_late(value)
+    left = None if size is None else size - value.late
+    return replace(value, late=0).with_axis(place, (Atom(AxisKind.TIME, left),))
+
+
+def refused_late(value: Traced) -> OperatorRefused:
+    """The reason for a value with steps that read beyond the end of the stream."""
+    return OperatorRefused(
+        "a slice that takes off the steps made of zeros behind the last one, as in x[..., :-n]",
+        f"{value.late} such steps",
+        "A stream has no later readings: train with zeros before the first step alone.",
+    )
 
 
 def picked(trace: CallTrace, value: Traced, place: int, index: int) -> Traced:

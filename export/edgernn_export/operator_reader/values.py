@@ -113,10 +113,13 @@ class Traced:
     Attributes:
         axes: what its axes are.
         members: tensors, object array with an axis for every atom of kind STACK, in their order.
+        late: steps behind the last one of the stream, which zeros behind it made; a slice must take
+            them off before anything else reads the value.
     """
 
     axes: tuple[Axis, ...]
     members: NDArray[np.object_]
+    late: int = 0
 
     @property
     def rank(self) -> int:
