@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+import numpy as np
+
 from edgernn.model.formats import FloatArray
+from edgernn_export.described.onnx_forms import KINDS, recurrent_forms
 from edgernn_export.described.recurrent_layers import RecurrentForm, RecurrentWeights, recurrent
+from edgernn_export.float_model.gate_orders import GATE_ORDERS
 from edgernn_export.keras_reader.stored.layer import StoredLayer
 from edgernn_export.operator_reader import recurrences
 from edgernn_export.operator_reader.operators import Handler, Operator
@@ -15,38 +19,28 @@ from edgernn_export.operator_reader.trace import CallTrace, OperatorRefused
 from edgernn_export.operator_reader.values import OpenSize, Traced, is_constant, size_of
 
 _AGAIN: Final = "Export the network again."
-_PLAIN: Final = "Train without it."
-#: Rows of weights for each unit.
-_GATES: Final = {"RNN": 1, "LSTM": 4, "GRU": 3}
-_KERAS: Final = {"RNN": "SimpleRNN", "LSTM": "LSTM", "GRU": "GRU"}
-#: direction -> whether each of its layers reads backward.
-_DIRECTIONS: Final = {
-    "forward": (False,), "reverse": (True,), "bidirectional": (False, True)
-}  # fmt: skip
 
 
 def _recurrent(trace: CallTrace, operator: Operator) -> Sequence[Any]:
     value = operator.traced(0)
     if value.rank != 3:
         raise OperatorRefused("an input of three axes", f"{value.rank}", _AGAIN)
-    direction = operator.attribute("direction", "forward")
-    backward = _DIRECTIONS.get(direction)
-    if backward is None:
-        raise OperatorRefused(
-            f"one of {', '.join(_DIRECTIONS)} as direction", f"{direction!r:.40}", _AGAIN
-        )
+    attributes = operator.node.attributes
+    forms = recurrent_forms(operator.kind, trace.origin, attributes)
     kernel, back = operator.floats(1), operator.floats(2)
-    if kernel.ndim != 3 or back.ndim != 3 or len(kernel) != len(backward):
+    if kernel.ndim != 3 or back.ndim != 3 or len(kernel) != len(forms):
         got = f"shapes {kernel.shape} and {back.shape}"
-        raise OperatorRefused(f"weights W and R of {len(backward)} directions", got, _AGAIN)
+        raise OperatorRefused(f"weights W and R of {len(forms)} directions", got, _AGAIN)
     first_batch = bool(operator.attribute("layout", 0))
     places = (1, 0, 2) if first_batch else (0, 1, 2)
     _check_lengths(operator, value, places[0])
-    layers = [_layer(trace, operator, index, turned) for index, turned in enumerate(backward)]
+    units = back.shape[1] // _gates(operator)
+    hidden = int(operator.attribute("hidden_size", units))
+    if hidden != units:
+        raise OperatorRefused(f"weights of hidden_size={hidden}", f"of {units}", _AGAIN)
+    layers = [_layer(trace, operator, index, form) for index, form in enumerate(forms)]
     starts = [_start(operator, index, first_batch) for index in _states(operator)]
-    made = recurrences.recurrent(
-        trace, value, places, layers, starts, units=back.shape[1] // _GATES[operator.kind]
-    )
+    made = recurrences.recurrent(trace, value, places, layers, starts, units=units)
     sequence, state = ("BTSF", "BSF") if first_batch else ("TSBF", "SBF")
     ends = [made.state(index, state) for index in range(len(starts))]
     return [made.sequence(sequence), *ends]
@@ -57,33 +51,30 @@ def _states(operator: Operator) -> Sequence[int]:
     return (5, 6) if operator.kind == "LSTM" else (5,)
 
 
-def _layer(trace: CallTrace, operator: Operator, index: int, backward: bool) -> StoredLayer:
+def _gates(operator: Operator) -> int:
+    """Rows of weights for each unit."""
+    return len(GATE_ORDERS["onnx"][KINDS[operator.kind][0]])
+
+
+def _layer(trace: CallTrace, operator: Operator, index: int, form: RecurrentForm) -> StoredLayer:
     """The layer of one direction."""
     biases: tuple[FloatArray, ...] = ()
     if operator.given(3) is not None:
         both = operator.floats(3)[index]
         biases = both[: both.size // 2], both[both.size // 2 :]
-    kernel = operator.floats(1)[index]
+    peepholes = None
+    if operator.given(7) is not None:
+        i, o, f = np.split(operator.floats(7)[index], 3)
+        peepholes = i, f, o
     weights = RecurrentWeights(
-        order="onnx", kernel=kernel, recurrent=operator.floats(2)[index], biases=biases
+        order="onnx",
+        kernel=operator.floats(1)[index],
+        recurrent=operator.floats(2)[index],
+        biases=biases,
+        peepholes=peepholes,
     )
-    usual = {"RNN": ["Tanh"], "GRU": ["Sigmoid", "Tanh"], "LSTM": ["Sigmoid", "Tanh", "Tanh"]}
-    count = len(operator.floats(1))
-    plain = operator.attribute("activations") in (None, usual[operator.kind] * count)
-    relu = operator.kind == "RNN" and operator.attribute("activations") == ["Relu"] * count
-    for name in ("clip", "input_forget") if plain or relu else ("activations",):
-        if operator.attribute(name):
-            raise OperatorRefused(f"no {name}", f"{operator.attribute(name)!r:.80}", _PLAIN)
-    if operator.given(7) is not None and operator.floats(7).any():
-        raise OperatorRefused("no peepholes (P)", "an input P", _PLAIN)
-    form = RecurrentForm(
-        function="relu" if relu else "tanh",
-        reset_after=bool(operator.attribute("linear_before_reset", 0)),
-        backward=backward,
-        reordered=backward,
-    )
-    name = f"{trace.name}_reverse" if backward and index else trace.name
-    return recurrent(_KERAS[operator.kind], name, trace.origin, weights, form)
+    name = f"{trace.name}_reverse" if index else trace.name
+    return recurrent(KINDS[operator.kind][0], name, trace.origin, weights, form)
 
 
 def _start(operator: Operator, index: int, first_batch: bool) -> Traced | None:
@@ -121,4 +112,4 @@ def _check_lengths(operator: Operator, value: Traced, place: int) -> None:
         )  # fmt: skip
 
 
-RECURRENT: Final[dict[str, Handler]] = dict.fromkeys(_GATES, _recurrent)
+RECURRENT: Final[dict[str, Handler]] = dict.fromkeys(KINDS, _recurrent)
