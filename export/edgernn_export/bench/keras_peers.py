@@ -24,7 +24,7 @@ from edgernn_export.bench.step_network import (
 )
 from edgernn_export.float_model import float_run
 from edgernn_export.float_model.model import FloatModel
-from edgernn_export.keras_reader.reader import read_keras
+from edgernn_export.networks.front_door import read_one_stream
 
 #: Files in the benchmark's folder.
 FLOAT_YS: Final = "float_ys.npy"
@@ -74,8 +74,7 @@ def _facts(folder: Path, files: list[str]) -> dict[str, Any]:
 
 
 def _float_outputs(order: dict[str, Any]) -> tuple[FloatModel, IntegerModel, Probe]:
-    labels = {} if order["weights"] is None else {"weights": order["weights"]}
-    network = read_keras(order["keras"], **labels)
+    network = read_one_stream(order["keras"], weights=order["weights"])
     model = IntegerModel.load(order["model"])
     widths = {"inputs": model.input.width, "outputs": model.output.width}
     for side, width in widths.items():
@@ -146,7 +145,7 @@ def _write_keras(path: str, folder: Path, left_out: list[LeftOut]) -> list[str]:
         import keras
 
         keras.models.load_model(path, compile=False).save(folder / FLOAT_KERAS)
-    except Exception as error:  # `read_keras` also reads files that Keras here cannot load
+    except Exception as error:  # the reader also reads files that Keras here cannot load
         left_out.append(LeftOut(what=TITLES[FLOAT_KERAS], why=f"{error!s:.200}"))
         return []
     return [FLOAT_KERAS]

@@ -14,9 +14,7 @@ from edgernn.errors import EdgeRnnError
 from edgernn.model.program_sets.program_set import ProgramSet
 from edgernn.records.opening import TableOptions
 from edgernn_export.calibration.files import header_names, load_streams
-from edgernn_export.cli.arguments import given_labels
 from edgernn_export.float_model.program_sets.chunks import FloatChunks
-from edgernn_export.keras_reader.program_sets.passes import read_passes
 from edgernn_export.quantizer.program_sets.chunks import quantize_chunks
 from edgernn_export.quantizer.quantizer import refuse_endless
 
@@ -25,9 +23,9 @@ _OF_A_STREAM = ("report", "report_data", "preparation", "decisions", "adapt", "g
 
 
 def quantized_chunks(
-    args: argparse.Namespace, options: TableOptions, ranges: Any, tell: Tell
+    network: FloatChunks, args: argparse.Namespace, options: TableOptions, ranges: Any, tell: Tell
 ) -> ProgramSet:
-    """Quantize the network that the arguments name.
+    """Quantize a network as the arguments say.
 
     Raises:
         EdgeRnnError: an option does not apply to a network that answers whole chunks.
@@ -39,7 +37,6 @@ def quantized_chunks(
             "quantize: expected options that apply to a network that answers whole chunks, got "
             f"{', '.join(given)}. Remove these; they apply to networks over a stream."
         )
-    network = read_passes(args.model, weights=args.weights, labels=given_labels(args))
     network = _named_by_header(network, args, options, ranges)
     tell(f"read {args.calibration.name}")
     names = network.programs[0].input_names

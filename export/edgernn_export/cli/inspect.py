@@ -16,6 +16,7 @@ from edgernn.errors import EdgeRnnError
 from edgernn.model.integer_model import IntegerModel
 from edgernn_export.calibration.files import load_streams, refuse_unreadable
 from edgernn_export.inspection import gate_traces, gradients, memory
+from edgernn_export.networks.front_door import read_one_stream
 
 HELP: Final = """Look inside a recurrent network.
 
@@ -133,9 +134,7 @@ def _is_integer(path: Path) -> bool:
 def _model(args: argparse.Namespace) -> Any:
     """An integer model, or the float network of a Keras model."""
     if not _is_integer(args.model):
-        from edgernn_export.keras_reader.reader import read_keras
-
-        return read_keras(args.model, weights=args.weights)
+        return read_one_stream(args.model, weights=args.weights)
     return IntegerModel.load(args.model)
 
 
@@ -160,7 +159,6 @@ def _gradients(args: argparse.Namespace) -> Any:
             f"--gradients: expected a Keras model, got '{args.model.name}'. Integers have no "
             "gradients; pass the network that it was quantized from."
         )
-    from edgernn_export.keras_reader.reader import read_keras
     from edgernn_export.keras_reader.source import open_source
 
     if args.weights is not None:
@@ -170,7 +168,7 @@ def _gradients(args: argparse.Namespace) -> Any:
         )
     readings = None
     if args.data is not None:
-        readings = _stream(args, args.data, read_keras(args.model))
+        readings = _stream(args, args.data, read_one_stream(args.model))
     network = open_source(args.model)
     steps = args.steps or _STEPS["gradients"]
     return gradients(network, readings, steps=steps, compare=args.compare)

@@ -12,7 +12,7 @@ from edgernn.errors import EdgeRnnError
 from edgernn.model.program_sets.program_set import ProgramSet
 from edgernn_export.calibration.files import holds_arrays, load_arrays
 from edgernn_export.cli.arguments import given_ranges
-from edgernn_export.keras_reader.program_sets.programs import read_programs
+from edgernn_export.float_model.program_sets.programs import FloatPrograms
 from edgernn_export.quantizer.program_sets.programs import quantize_programs
 
 #: Options that apply to a network with a single stream, with their defaults.
@@ -24,8 +24,8 @@ _OF_ONE_STREAM = {
 }  # fmt: skip
 
 
-def quantized_programs(args: argparse.Namespace) -> ProgramSet:
-    """Quantize the network that the arguments name.
+def quantized_programs(network: FloatPrograms, args: argparse.Namespace) -> ProgramSet:
+    """Quantize a network as the arguments say.
 
     Raises:
         EdgeRnnError: an option does not apply to programs, or calibration is not an .npz file.
@@ -47,7 +47,7 @@ def quantized_programs(args: argparse.Namespace) -> ProgramSet:
             f"input's name, got '{args.calibration}'. Create one with numpy.savez."
         )
     return quantize_programs(
-        read_programs(args.model, weights=args.weights),
+        network,
         arrays,
         args.precision,
         range_method=args.range_method,

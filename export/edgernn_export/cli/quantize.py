@@ -36,8 +36,12 @@ from edgernn_export.cli.chunk_quantize import quantized_chunks, write_chunks
 from edgernn_export.cli.program_quantize import quantized_programs, write_programs
 from edgernn_export.cli.surroundings import Surroundings, add_surroundings_arguments
 from edgernn_export.float_model.model import FloatModel
+from edgernn_export.float_model.program_sets.chunks import FloatChunks
+from edgernn_export.float_model.program_sets.programs import FloatPrograms
+from edgernn_export.networks.front_door import read_network
 from edgernn_export.quantizer.program_sets.plans import OPERAND_SCALES
 from edgernn_export.quantizer.quantizer import quantize
+from edgernn_export.quantizer.report import QuantizationReport
 from edgernn_export.quantizer.weight_storage import PRECISIONS, SPARSE
 
 HELP: Final = """Quantize a trained Keras network to integers and write an .edgernn file.
@@ -145,64 +149,23 @@ def main(args: argparse.Namespace) -> int:
 
 def _quantize(args: argparse.Namespace, options: TableOptions, ranges: _Ranges, tell: Tell) -> int:
     tell(f"load {args.model.name}")
-    from edgernn_export.keras_reader.program_sets.passes import has_passes
-    from edgernn_export.keras_reader.program_sets.programs import has_programs
-    from edgernn_export.keras_reader.reader import read_keras
-
-    if has_programs(args.model, weights=args.weights):
-        with _kept_warnings() as concerns:
-            programs = quantized_programs(args)
-        tell("")
-        return write_programs(args, programs, concerns)
-    if has_passes(args.model, weights=args.weights):
-        with _kept_warnings() as concerns:
-            passes = quantized_chunks(args, options, ranges, tell)
-        tell("")
-        return write_chunks(args, passes, concerns)
-    if args.max_steps is not None:
-        raise EdgeRnnError(
-            "--max-steps: expected a network that reads its steps backward, got "
-            f"{args.model.name}, which reads forward only. Omit it; for windows, pass --window."
-        )
     surroundings = Surroundings.given(args)
     labels = surroundings.labels(given_labels(args))
-    with _kept_warnings() as concerns:
-        float_model = read_keras(args.model, weights=args.weights, **labels)
-        if surroundings.preparation is None:
-            float_model = _named_by_header(float_model, args.calibration, options, ranges)
-        names, ports = float_model.input_names, float_model.input_ports
-        policy = args.on_bad_reading
-        tell(f"read {args.calibration.name}")
-        load = surroundings.loader(names, options, policy, ports)
-        streams = load(args.calibration)
-        compared = load(args.report_data) if args.report_data else streams
-        tell("calibrate and quantize")
-        model = quantize(
-            float_model,
-            streams,
-            args.precision,
-            range_method=args.range_method,
-            input_range=ranges,
-            operand_scales=args.operand_scales,
-            weight_bits=args.weight_bits,
-            sparse=args.sparse,
-            state=args.state,
-            stream=args.stream,
-            window=args.window,
-            hop=args.hop,
-            name=args.name or args.output.stem,
-            preparation=surroundings.preparation,
-            decisions=surroundings.decisions,
-            adaptation=surroundings.adaptation,
-            progress=is_watched(),
-            on_missing=policy,
-        )
     report = None
-    if args.report or args.report_data:
-        from edgernn_export.quantizer.report import quantization_report
-
-        tell("compare with the float model")
-        report = quantization_report(float_model, model, compared)
+    with _kept_warnings() as concerns:
+        network = read_network(args.model, weights=args.weights, **labels)
+        if isinstance(network, FloatPrograms):
+            made = quantized_programs(network, args)
+        elif isinstance(network, FloatChunks):
+            made = quantized_chunks(network, args, options, ranges, tell)
+        else:
+            model, report = _quantized(network, args, options, ranges, surroundings, tell)
+    if isinstance(network, FloatPrograms):
+        tell("")
+        return write_programs(args, made, concerns)
+    if isinstance(network, FloatChunks):
+        tell("")
+        return write_chunks(args, made, concerns)
     record = _written(model, args.output) | {"warnings": concerns}
     tell("")
     if args.json:
@@ -222,6 +185,57 @@ def _quantize(args: argparse.Namespace, options: TableOptions, ranges: _Ranges, 
         now, dense = memory.stored_bytes + memory.index_bytes, memory.dense_bytes
         print(f"weights on the device: {now} bytes, {now / dense:.0%} of {dense} as dense int8")
     return 0
+
+
+def _quantized(
+    network: FloatModel,
+    args: argparse.Namespace,
+    options: TableOptions,
+    ranges: _Ranges,
+    surroundings: Surroundings,
+    tell: Tell,
+) -> tuple[IntegerModel, QuantizationReport | None]:
+    """Quantize a network over one stream, and compare both if a report is wanted."""
+    if args.max_steps is not None:
+        raise EdgeRnnError(
+            "--max-steps: expected a network that reads its steps backward, got "
+            f"{args.model.name}, which reads forward only. Omit it; for windows, pass --window."
+        )
+    if surroundings.preparation is None:
+        network = _named_by_header(network, args.calibration, options, ranges)
+    names, ports = network.input_names, network.input_ports
+    policy = args.on_bad_reading
+    tell(f"read {args.calibration.name}")
+    load = surroundings.loader(names, options, policy, ports)
+    streams = load(args.calibration)
+    compared = load(args.report_data) if args.report_data else streams
+    tell("calibrate and quantize")
+    model = quantize(
+        network,
+        streams,
+        args.precision,
+        range_method=args.range_method,
+        input_range=ranges,
+        operand_scales=args.operand_scales,
+        weight_bits=args.weight_bits,
+        sparse=args.sparse,
+        state=args.state,
+        stream=args.stream,
+        window=args.window,
+        hop=args.hop,
+        name=args.name or args.output.stem,
+        preparation=surroundings.preparation,
+        decisions=surroundings.decisions,
+        adaptation=surroundings.adaptation,
+        progress=is_watched(),
+        on_missing=policy,
+    )
+    if not args.report and not args.report_data:
+        return model, None
+    from edgernn_export.quantizer.report import quantization_report
+
+    tell("compare with the float model")
+    return model, quantization_report(network, model, compared)
 
 
 def _named_by_header(

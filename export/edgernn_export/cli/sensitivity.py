@@ -21,6 +21,7 @@ from edgernn_export.cli.arguments import (
     given_labels,
     given_ranges,
 )
+from edgernn_export.networks.front_door import read_one_stream
 from edgernn_export.quantizer.program_sets.plans import OPERAND_SCALES
 from edgernn_export.quantizer.report import finite_values
 from edgernn_export.quantizer.sensitivity import (
@@ -103,10 +104,8 @@ def main(args: argparse.Namespace) -> int:
     options = table_options(args)
     files = [args.model, args.calibration, args.metric_file]
     refuse_unreadable(*(path for path in files if path is not None))
-    from edgernn_export.keras_reader.reader import read_keras
-
     labels = given_labels(args)
-    float_model = read_keras(args.model, weights=args.weights, **labels)
+    float_model = read_one_stream(args.model, weights=args.weights, **labels)
     names, ports = float_model.input_names, float_model.input_ports
     policy = args.on_bad_reading
     measured = args.metric_file and load_streams(args.metric_file, names, options, policy, ports)

@@ -35,7 +35,7 @@ from edgernn_export.evaluation.shortfalls import (
     worst_answers,
 )
 from edgernn_export.float_model.model import FloatModel
-from edgernn_export.quantizer.quantizer import read_source
+from edgernn_export.networks.front_door import read_one_stream
 
 OnMissing = Literal["raise", "hold", "skip"]
 ANSWERS: Final = ("auto", "each", "last")
@@ -127,8 +127,7 @@ def evaluate(
         raise EdgeRnnError(
             f"evaluate horizon: expected 0 with one target per stream, got {horizon}. Omit horizon."
         )
-    of_weights = {} if weights is None else {"weights": weights}
-    network = None if float_model is None else read_source(float_model, **of_weights)
+    network = None if float_model is None else read_one_stream(float_model, weights=weights)
     if network is not None:
         _check_widths(model, network)
     run = PairedRun.of(model, network, recording, _only_last(answers, recording, model, network))

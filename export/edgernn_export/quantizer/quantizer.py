@@ -25,8 +25,8 @@ from edgernn_export.calibration.surroundings import (
     compared_outputs,
     measured,
 )
-from edgernn_export.float_model.model import FloatModel
 from edgernn_export.float_model.program_sets.chunks import FloatChunks
+from edgernn_export.networks.front_door import of_one_stream, read_network
 from edgernn_export.quantizer.calibrated_model import CalibratedModel
 from edgernn_export.quantizer.layers import layer_names, weight_matrices
 from edgernn_export.quantizer.narrowing.kept_inputs import kept_bits
@@ -162,20 +162,26 @@ def quantize(
     """
     operands, default_bits = parse_precision(precision)
     _check_seeds(seeds)
-    if not isinstance(source, FloatModel) and _is_chunked(source):
-        labels = {
-            "input_names": input_names,
-            "input_units": input_units,
-            "output_names": output_names,
-            "output_units": output_units,
-        }
+    plan = make_plan(
+        operands, range_method, operand_scales, common_loss_db, sparse, input_range, state
+    )
+    named = preparation.channels if preparation is not None and input_names is None else input_names
+    model = read_network(
+        source,
+        input_names=named,
+        input_units=input_units,
+        output_names=output_names,
+        output_units=output_units,
+    )
+    if isinstance(model, FloatChunks):
+        from edgernn_export.quantizer.program_sets.chunks import quantize_chunks
+
         refuse_endless(stream, window, hop, preparation, decisions, adaptation)
-        return _chunked(
-            source,
-            labels,
+        chunks = quantize_chunks(
+            model,
             calibration,
             precision,
-            name=name,
+            name=_file_stem(source) if name is None else name,
             max_steps=max_steps,
             range_method=range_method,
             input_range=input_range,
@@ -187,23 +193,13 @@ def quantize(
             on_missing=on_missing,
             seeds=seeds,
         )
+        return cast("IntegerModel", chunks)  # a set, which static types do not tell from a model
+    model = of_one_stream(model)
     if max_steps is not None:
         raise QuantizationError(
             "quantize max_steps: expected None for a network that reads forward only, got "
             f"{max_steps!r:.40}. Omit it; for windows, pass window."
         )
-    plan = make_plan(
-        operands, range_method, operand_scales, common_loss_db, sparse, input_range, state
-    )
-    if preparation is not None and input_names is None:
-        input_names = preparation.channels
-    model = read_source(
-        source,
-        input_names=input_names,
-        input_units=input_units,
-        output_names=output_names,
-        output_units=output_units,
-    )
     bits = bits_by_layer(weight_matrices(model.layers), default_bits, weight_bits)
     check_sparse(sparse, bits)
     check_states(state, dict(zip(layer_names(model.layers), model.layers, strict=True)))
@@ -219,7 +215,7 @@ def quantize(
         model, calibration, plan.method, progress, chosen, on_missing, ranges
     )
     report_stream(model, chosen, calibrated.endless, calibrated.rewindowed, progress is not False)
-    integer = calibrated.quantize(plan, bits, name or _default_name(source, model), seeds)
+    integer = calibrated.quantize(plan, bits, name or _file_stem(source) or model.name, seeds)
     for concern in (*kept_bits(bits, integer), *calibrated.concerns(plan, integer)):
         warnings.warn(concern, stacklevel=2)
     if not any((*around, texts, adaptation)):
@@ -231,32 +227,6 @@ def quantize(
         decisions=around[1] and measured(around[1], calibration, model, on_missing),
         adaptation=adaptation and adaptation.bound(integer),
     )
-
-
-def _is_chunked(source: Any) -> bool:
-    """Whether a network reads its steps backward, too."""
-    if isinstance(source, FloatChunks):
-        return True
-    from edgernn_export.keras_reader.program_sets.passes import has_passes
-
-    return has_passes(source)
-
-
-def _chunked(
-    source: Any,
-    labels: dict[str, Sequence[str] | None],
-    *args: Any,
-    name: str | None,
-    **options: Any,
-) -> IntegerModel:
-    """The passes of a network; a set, which static types do not tell from a model."""
-    from edgernn_export.keras_reader.program_sets.passes import read_passes
-    from edgernn_export.quantizer.program_sets.chunks import quantize_chunks
-
-    if name is None and isinstance(source, (str, os.PathLike)):
-        name = Path(source).stem
-    chunks = source if isinstance(source, FloatChunks) else read_passes(source, labels=labels)
-    return cast("IntegerModel", quantize_chunks(chunks, *args, name=name, **options))
 
 
 def refuse_endless(
@@ -301,18 +271,6 @@ def _check_seeds(seeds: Any) -> None:
             )
 
 
-def read_source(source: Any, **labels: Any) -> FloatModel:
-    """The float model of what `quantize` takes, with the labels that are given."""
-    if isinstance(source, FloatModel):
-        # A string is one name too few, not a name per letter; `FloatModel` refuses it.
-        given: dict[str, Any] = {
-            k: v if isinstance(v, str) else tuple(v) for k, v in labels.items() if v is not None
-        }
-        return dataclasses.replace(source, **given) if given else source
-    from edgernn_export.keras_reader.reader import read_keras
-
-    return read_keras(source, **labels)
-
-
-def _default_name(source: Any, model: FloatModel) -> str:
-    return Path(source).stem if isinstance(source, (str, os.PathLike)) else model.name
+def _file_stem(source: Any) -> str | None:
+    """The name of a file without its suffix; None of other sources."""
+    return Path(source).stem if isinstance(source, (str, os.PathLike)) else None

@@ -16,10 +16,10 @@ from edgernn.container.memory import weight_memory
 from edgernn.errors import QuantizationError
 from edgernn.model.integer_model import IntegerModel
 from edgernn_export.calibration.stream_kind import StreamKind, choose_window, report_stream
+from edgernn_export.networks.front_door import read_one_stream
 from edgernn_export.quantizer.calibrated_model import CalibratedModel
 from edgernn_export.quantizer.layers import weight_matrices
 from edgernn_export.quantizer.program_sets.plans import make_plan
-from edgernn_export.quantizer.quantizer import read_source
 from edgernn_export.quantizer.report import TensorReport, quantization_report
 from edgernn_export.quantizer.weight_storage import parse_precision
 from edgernn_export.quantizer.weights.bits import (
@@ -150,7 +150,7 @@ def scan(
             f"sensitivity precision: expected 'w8a8' or 'w8a16', got {precision!r}. The scan "
             "selects the layers for 4 bits."
         )
-    model = read_source(source, **labels)
+    model = read_one_stream(source, **labels)
     choices = make_plan(operands, **(plan or {}))
     chosen_window = choose_window(model, stream, window, hop)
     calibrated = CalibratedModel.of(

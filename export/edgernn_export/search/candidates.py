@@ -13,6 +13,7 @@ from edgernn_export.calibration.streams import as_streams
 from edgernn_export.compress.pruning.allocation import allocate
 from edgernn_export.compress.pruning.keras_matrices import Matrix
 from edgernn_export.float_model.model import RECURRENT, FloatModel
+from edgernn_export.networks.front_door import read_one_stream
 from edgernn_export.quantizer.quantizer import quantize
 from edgernn_export.search.settings import Trainer
 from edgernn_export.search.space import Configuration
@@ -74,11 +75,7 @@ def trained(trainer: Trainer, configuration: Configuration, network: Any) -> Int
 
 
 def _float_model(network: Any) -> FloatModel:
-    if isinstance(network, FloatModel):
-        return network
-    from edgernn_export.keras_reader.reader import read_keras
-
-    return read_keras(network)
+    return read_one_stream(network)
 
 
 def _stream(model: FloatModel) -> StreamKind:

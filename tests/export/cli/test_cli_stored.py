@@ -11,8 +11,7 @@ import edgernn
 from edgernn.cli import main
 from edgernn.container.memory import weight_memory
 from edgernn.model.storage import Storage
-from edgernn_export.keras_reader import reader
-from edgernn_export.keras_reader.program_sets import passes, programs
+from edgernn_export.keras_reader.program_sets import networks
 from tests.support.models.float import float_model, stream
 from tests.support.models.integer import random_model
 from tests.support.models.stored import stored
@@ -36,11 +35,9 @@ def test_export_says_which_weights_become_bytes(tmp_path, capsys):
 def quantize(tmp_path, monkeypatch):
     """Start of a command line; the float model comes from memory instead of a Keras file."""
     model = float_model("gru_after", inputs=3, units=8)
-    monkeypatch.setattr(reader, "read_keras", lambda path, **labels: model)
-    monkeypatch.setattr(programs, "has_programs", lambda path, **weights: False)
-    monkeypatch.setattr(passes, "has_passes", lambda source, **weights: False)
+    monkeypatch.setattr(networks, "read_keras_network", lambda path, **labels: model)
     np.save(tmp_path / "xs.npy", stream(200, 3))
-    (tmp_path / "m.keras").touch()
+    (tmp_path / "m.keras").write_text("{}")
     return ["quantize", str(tmp_path / "m.keras"), "--calibration", str(tmp_path / "xs.npy")]
 
 

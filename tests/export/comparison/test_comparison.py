@@ -87,7 +87,7 @@ def test_the_command_scores_models_on_the_columns_of_a_table(tmp_path, monkeypat
     names = [str(model.save(tmp_path / f"{name}.edgernn")) for name in "ab"]
     keras = tmp_path / "model.keras"
     keras.write_text("stands for the network", encoding="utf-8")
-    monkeypatch.setattr(evaluator, "read_source", lambda *_, **__: network)
+    monkeypatch.setattr(evaluator, "read_one_stream", lambda *_, **__: network)
     stream, truth = readings(40), readings(40, seed=9)[:, 0]
     pairs = zip(stream.tolist(), truth.tolist(), strict=True)
     rows = [f"{x1!r},{y!r},{x0!r}" for (x0, x1), y in pairs]

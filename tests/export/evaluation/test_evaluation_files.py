@@ -32,7 +32,9 @@ def files(tmp_path, monkeypatch):
     model.save(tmp_path / "model.edgernn")
     (tmp_path / "model.keras").write_text("stands for the network", encoding="utf-8")
     monkeypatch.setattr(
-        evaluator, "read_source", lambda source, **_: network if network is not source else source
+        evaluator,
+        "read_one_stream",
+        lambda source, **_: network if network is not source else source,
     )
     stream, target = readings(STEPS), readings(STEPS, seed=9)[:, 0]
     lines = [

@@ -53,16 +53,20 @@ def test_hdf5_behind_a_user_block(tmp_path):
     assert read_keras(tmp_path / "m").inputs == 3
 
 
+#: Of the header of a container.
+LENGTH = b"\x40\x00\x00\x00\x00\x00\x00\x00"
 FOREIGN = {
-    b"": "got an empty file. Save the model again.",
+    b"": "got an empty file. Save the network again.",
     b"not a model at all": "got a file that is not HDF5, a ZIP archive or JSON. Pass a .keras file",
-    b"\x1c\x00\x00\x00TFL3": "got a TFLite model. Pass the Keras model that it was converted from.",
-    b"\x80\x04\x95\x00": "got a pickled Python object. Save the model with model.save(",
+    b"\x1c\x00\x00\x00TFL3": "got a TFLite model. Pass the network that it was converted from.",
+    b"\x80\x04\x95\x00": "got a pickled Python object. Save the network itself; a pickle runs code",
     b"\x08\x07\x12\x07pytorch": "got an ONNX model or another protocol buffer.",
     b"\x1f\x8b\x08\x00": "got a gzip file. Unpack it first.",
     b"<!DOCTYPE html>": "got a web page or XML. Download the model file instead of the web page.",
     b"version https://git-lfs.github.com/spec/v1": "got a Git LFS pointer. Fetch the file",
-    b"\x40\x00\x00\x00\x00\x00\x00\x00{": "got an .edgernn or safetensors file.",
+    LENGTH + b"{": "got a safetensors file. Pass the network",
+    LENGTH + b'{"__metadata__":{"edgernn_schema': "got an .edgernn file. It is quantized already:",
+    b"\x7b\x00\x00\x00\x00\x00\x00\x00{": "got a safetensors file.",
     b"PK\x03\x04 cut off": "expected a whole ZIP archive, got a damaged one.",
     b"\x89HDF\r\n\x1a\n cut off": "expected a whole HDF5 file, got a damaged one.",
     b'{"class_name": ': "expected a configuration in JSON, got damaged JSON.",
@@ -88,7 +92,7 @@ def test_archives_without_what_they_need(tmp_path):
     path = packed(tmp_path / "m.keras", readme="nothing")
     assert "got a ZIP archive without config.json." in refused(path)
     packed(path, archive__data__pkl="x")
-    assert "got a PyTorch file. Build the network in Keras" in refused(path)
+    assert "got a PyTorch file. Save the module with torch.export.save." in refused(path)
     packed(path, saved_model__pb="x")
     assert "got a packed SavedModel. Unpack it" in refused(path)
     packed(path, config__json="{}", metadata__json="{}")

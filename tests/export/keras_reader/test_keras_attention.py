@@ -11,8 +11,9 @@ from edgernn.errors import EdgeRnnError, TrainingError, UnsupportedModelError
 from edgernn_export import attention_shares, draw_shares, quantize, quantize_programs
 from edgernn_export.compress.qat import qat_model
 from edgernn_export.float_model import float_run
+from edgernn_export.keras_reader.program_sets import calls_in
 from edgernn_export.keras_reader.program_sets.passes import read_passes
-from edgernn_export.keras_reader.program_sets.programs import has_programs, read_programs
+from edgernn_export.keras_reader.program_sets.programs import begins_elsewhere, read_programs
 from edgernn_export.keras_reader.reader import read_keras
 from edgernn_export.writers.onnx.float_operators import write_onnx_float
 from tests.export.writers.test_onnx_float import run_onnx
@@ -47,7 +48,7 @@ def test_a_decoder_attends_to_its_encoder(kind, tmp_path):
     given = {"encode": past.astype(np.float64), "decode": future.astype(np.float64)}
     np.testing.assert_allclose(programs.run(given)["decode"], wanted, atol=2e-5)
     model.save(tmp_path / "pair.keras")
-    assert has_programs(tmp_path / "pair.keras")
+    assert begins_elsewhere(calls_in(tmp_path / "pair.keras", None))
     stored = read_programs(tmp_path / "pair.keras")
     assert [m.sha256 for m in stored.programs] == [m.sha256 for m in programs.programs]
     with pytest.raises(UnsupportedModelError, match="attention to another stream"):
@@ -123,7 +124,7 @@ def test_an_input_attends_to_itself():
     model, xs = with_weights(keras.Model(x, L.Concatenate()([seen, heads]))), readings(4, 8, 3)
     ys, _ = float_run.run(read_keras(model), xs.astype(np.float64))
     np.testing.assert_allclose(ys[:, -1], model.predict(xs, verbose=0), atol=2e-5)
-    assert not has_programs(model)
+    assert not begins_elsewhere(calls_in(model, None))
 
 
 def refused(build, steps=8):

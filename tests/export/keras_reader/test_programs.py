@@ -10,7 +10,8 @@ from edgernn.errors import UnsupportedModelError
 from edgernn_export.cells import RegisteredCell
 from edgernn_export.float_model.float_run import with_softmax
 from edgernn_export.float_model.program_sets.programs import FloatHandover
-from edgernn_export.keras_reader.program_sets.programs import has_programs, read_programs
+from edgernn_export.keras_reader.program_sets import calls_in
+from edgernn_export.keras_reader.program_sets.programs import begins_elsewhere, read_programs
 from edgernn_export.keras_reader.reader import read_keras
 from tests.support.models.encoder_decoders import (
     ENCODER_DECODERS,
@@ -39,7 +40,7 @@ def test_the_float_programs_are_predict(name, suffix, tmp_path):
     if suffix:
         source = tmp_path / f"network{suffix}"
         model.save(source)
-    assert has_programs(source)
+    assert begins_elsewhere(calls_in(source, None))
     programs = read_programs(source)
     assert [program.name for program in programs.programs] == ["encode", "decode"]
     readings = sequences(model)
@@ -63,7 +64,9 @@ def test_states_and_outputs_are_handed_over():
     assert (begin.source_layer, begin.port) == (None, "")
     with pytest.raises(UnsupportedModelError, match=r"edgernn_export\.quantize_programs"):
         read_keras(trained("forecaster"))
-    assert not has_programs(keras.Sequential([keras.Input((None, 2)), L.GRU(3)]))
+    assert not begins_elsewhere(
+        calls_in(keras.Sequential([keras.Input((None, 2)), L.GRU(3)]), None)
+    )
 
 
 def refused(model):
@@ -181,7 +184,7 @@ def test_a_mask_is_no_initial_state(suffix, tmp_path):
         if suffix:
             source = tmp_path / f"masked{suffix}"
             model.save(source)
-        assert not has_programs(source)
+        assert not begins_elsewhere(calls_in(source, None))
         assert read_keras(source).mask == 0.0
 
 

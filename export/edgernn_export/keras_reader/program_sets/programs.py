@@ -33,7 +33,7 @@ from edgernn_export.keras_reader.memories import (
     memory_handovers,
     with_filler,
 )
-from edgernn_export.keras_reader.program_sets import calls_in, set_name, with_own_states
+from edgernn_export.keras_reader.program_sets import set_name, with_own_states
 from edgernn_export.keras_reader.reader import float_model, read_calls
 from edgernn_export.keras_reader.source import configuration_of, open_model
 from edgernn_export.keras_reader.states import (
@@ -64,16 +64,12 @@ class _Part:
     given: dict[tuple[int, int], tuple[Call, int] | str] = field(default_factory=dict)
 
 
-def has_programs(
-    source: Any | str | PathLike[str], *, weights: str | PathLike[str] | None = None
-) -> bool:
+def begins_elsewhere(flat: FlatNetwork) -> bool:
     """Whether recurrent layers of a network begin with what others compute.
 
     Args:
-        source: as for `read_keras`.
-        weights: as there.
+        flat: its calls, as `calls_in` finds them.
     """
-    flat = calls_in(source, weights)
     starts = starts_of(flat.calls, flat.given)
     return bool(starts or read_elsewhere(flat.calls, starts, is_attention))
 

@@ -71,7 +71,7 @@ def quantize_chunks(
     """Quantize a network that reads its steps in both directions.
 
     Args:
-        source: the float passes, as `keras_reader.program_sets.passes.read_passes` gives them.
+        source: the float passes, as `networks.read_network` gives them.
         calibration: representative chunks, as the streams of `quantize`; longer ones are cut into
             chunks.
         precision: as of `quantize`.

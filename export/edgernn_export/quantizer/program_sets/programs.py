@@ -16,6 +16,7 @@ from edgernn.errors import (
     LongMemoryWarning,
     QuantizationError,
     SaturationWarning,
+    UnsupportedModelError,
 )
 from edgernn.model.formats import FloatArray, Int16Array, Precision, PrecisionName
 from edgernn.model.integer_model import IntegerModel
@@ -33,6 +34,7 @@ from edgernn_export.guards.departure import departure
 from edgernn_export.guards.long_memory import long_memory
 from edgernn_export.guards.saturation import saturated_beginnings, watched_run
 from edgernn_export.guards.sufficiency import warn_of_little
+from edgernn_export.networks.front_door import read_network
 from edgernn_export.quantizer.calibrated_model import CalibratedModel
 from edgernn_export.quantizer.layer_context import Plan
 from edgernn_export.quantizer.layers import layer_names, weight_matrices
@@ -130,11 +132,16 @@ def quantize_programs(
 
 
 def _read(source: Any) -> FloatPrograms:
-    if isinstance(source, FloatPrograms):
-        return source
-    from edgernn_export.keras_reader.program_sets.programs import read_programs
-
-    return read_programs(source)
+    network = read_network(source)
+    if isinstance(network, FloatPrograms):
+        return network
+    raise UnsupportedModelError(
+        [
+            f"{network.name}: expected recurrent layers whose initial_state other layers compute, "
+            "or attention to another stream, got none. Read it as one network: "
+            "edgernn_export.quantize."
+        ]
+    )
 
 
 def _check_names(input_range: Any) -> None:

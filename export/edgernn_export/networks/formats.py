@@ -1,0 +1,71 @@
+"""The formats of trained networks, one row each; adding one is a row and a function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from edgernn_export.file_contents.contents import Contents
+from edgernn_export.float_model.model import FloatModel
+from edgernn_export.float_model.program_sets.chunks import FloatChunks
+from edgernn_export.float_model.program_sets.programs import FloatPrograms
+
+#: What a format's reader returns: a network over one stream, over chunks, or over several streams.
+Network = FloatModel | FloatChunks | FloatPrograms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkFormat:
+    """A format of trained networks.
+
+    Attributes:
+        name: how messages call it.
+        accepted: what is passed, for the error that lists all formats.
+        holds: whether a path is of this format, by its content.
+        alive: top-level modules and names of classes whose objects are of this format, those of
+            subclasses too.
+        read: reads a path or an object, with the labels and the options that are given.
+        options: names of arguments that this format knows besides names and units of channels.
+    """
+
+    name: str
+    accepted: str
+    holds: Callable[[Contents], bool]
+    alive: tuple[tuple[str, str], ...]
+    read: Callable[..., Network]
+    options: frozenset[str] = frozenset()
+
+    def is_alive(self, source: Any) -> bool:
+        """Whether an object is of this format; its library is not imported to ask."""
+        classes = ((base.__module__, base.__name__) for base in type(source).__mro__)
+        return any(
+            module.partition(".")[0] == top and name == wanted
+            for module, name in classes
+            for top, wanted in self.alive
+        )
+
+
+def _is_keras(contents: Contents) -> bool:
+    from edgernn_export.keras_reader.stored.kind import holds_keras
+
+    return holds_keras(contents)
+
+
+def _keras(source: Any, **options: Any) -> Network:
+    from edgernn_export.keras_reader.program_sets.networks import read_keras_network
+
+    return read_keras_network(source, **options)
+
+
+#: Asked in this order: a Keras model may be a torch module as well.
+FORMATS: Final = (
+    NetworkFormat(
+        name="Keras",
+        accepted="Keras models (.keras, HDF5, SavedModel, JSON with weights)",
+        holds=_is_keras,
+        alive=(("keras", "Model"), ("tf_keras", "Model"), ("tensorflow", "Model")),
+        read=_keras,
+        options=frozenset({"weights"}),
+    ),
+)

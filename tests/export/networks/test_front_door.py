@@ -1,0 +1,129 @@
+"""Networks of every format come in by one door, which tells them by their content."""
+
+import numpy as np
+import pytest
+
+from edgernn.errors import EdgeRnnError, ShapeError, UnsupportedModelError
+from edgernn_export import quantize, quantize_programs
+from edgernn_export.float_model.model import FloatModel
+from edgernn_export.float_model.program_sets.chunks import FloatChunks
+from edgernn_export.float_model.program_sets.programs import FloatPrograms
+from edgernn_export.keras_reader import read_keras
+from edgernn_export.keras_reader.program_sets.passes import read_passes
+from edgernn_export.keras_reader.program_sets.programs import read_programs
+from edgernn_export.networks import read_network, read_one_stream
+from edgernn_export.networks.formats import FORMATS
+from tests.support.models.float import float_model
+
+keras = pytest.importorskip("keras", reason="pip install 'edgernn[export]'")
+pytestmark = pytest.mark.tf
+
+
+def gru():
+    given = keras.Input((None, 3))
+    made = keras.layers.GRU(4, name="gru", return_sequences=True)(given)
+    return keras.Model(given, keras.layers.Dense(2, name="dense")(made), name="one")
+
+
+def both_ways():
+    given = keras.Input((None, 3))
+    made = keras.layers.Bidirectional(keras.layers.GRU(4, return_sequences=True))(given)
+    return keras.Model(given, keras.layers.Dense(2)(made), name="both")
+
+
+def translator():
+    first, second = keras.Input((None, 3), name="a"), keras.Input((None, 2), name="b")
+    _, state = keras.layers.GRU(4, return_state=True)(first)
+    made = keras.layers.GRU(4, return_sequences=True)(second, initial_state=state)
+    return keras.Model([first, second], keras.layers.Dense(2)(made), name="pair")
+
+
+@pytest.fixture(scope="module")
+def networks(tmp_path_factory):
+    """Live models, and their files under names that tell nothing."""
+    folder, made = tmp_path_factory.mktemp("networks"), {}
+    for model in (gru(), both_ways(), translator()):
+        model.save(folder / f"{model.name}.keras")
+        made[model.name] = model, (folder / f"{model.name}.keras").rename(folder / model.name)
+    return made
+
+
+def test_a_network_is_read_as_what_it_is(networks):
+    for name, kind, reader in [
+        ("one", FloatModel, read_keras),
+        ("both", FloatChunks, read_passes),
+        ("pair", FloatPrograms, read_programs),
+    ]:
+        live, path = networks[name]
+        wanted = reader(live)
+        for source in (live, path, str(path)):
+            found = read_network(source)
+            assert type(found) is kind
+            if kind is FloatModel:
+                assert found.sha256 == wanted.sha256
+            else:
+                assert [one.sha256 for one in found.programs] == [
+                    one.sha256 for one in wanted.programs
+                ]
+
+
+def test_names_and_units_reach_the_reader(networks):
+    names = {"input_names": ["a", "b", "c"], "output_units": ["m", "s"]}
+    one = read_network(networks["one"][1], **names)
+    assert one.input_names == ("a", "b", "c")
+    assert one.output_units == ("m", "s")
+    both = read_network(networks["both"][1], **names)
+    assert both.programs[0].input_names == ("a", "b", "c")
+    assert both.programs[-1].output_units == ("m", "s")
+    again = read_network(one, input_names=["x", "y", "z"])
+    assert again.input_names == ("x", "y", "z")
+    with pytest.raises(ShapeError):
+        read_network(one, input_names="xyz")
+    with pytest.raises(EdgeRnnError, match=r"both: expected no input_names for passes that were"):
+        read_network(both, input_names=["x", "y", "z"])
+
+
+def test_options_of_another_format_are_refused(networks):
+    with pytest.raises(EdgeRnnError, match=r"^layout: expected it with another format, got it for"):
+        read_network(networks["one"][1], layout="layout.toml")
+    with pytest.raises(EdgeRnnError, match=r"^layout, weights: .* for a network that was read"):
+        read_network(float_model("lstm", inputs=2, units=3), layout="a", weights="b")
+
+
+def test_what_needs_one_stream_says_what_it_got(networks):
+    assert read_one_stream(networks["one"][0]).name == "one"
+    with pytest.raises(UnsupportedModelError, match=r"both: .* got one that reads its steps back"):
+        read_one_stream(networks["both"][0])
+    with pytest.raises(UnsupportedModelError, match=r"pair: .*edgernn_export.quantize_programs"):
+        read_one_stream(networks["pair"][1])
+    with pytest.raises(UnsupportedModelError, match=r"pair: .*edgernn_export.quantize_programs"):
+        quantize(networks["pair"][1], np.zeros((20, 5)))
+    with pytest.raises(UnsupportedModelError, match=r"one: .* got none. Read it as one network"):
+        quantize_programs(networks["one"][1], {})
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b"something", r"m.keras: expected a trained network, got a file of another format. Pass"),
+        (b"", r"got an empty file. Save the network again."),
+        (b"\x1c\x00\x00\x00TFL3", r"got a TFLite model. Pass the network that it was converted"),
+        (b"PK\x03\x04 cut off", r"expected a whole ZIP archive, got a damaged one."),
+    ],
+)
+def test_a_file_of_no_format_is_refused_once_with_all_formats(tmp_path, content, text):
+    path = tmp_path / "m.keras"
+    path.write_bytes(content)
+    with pytest.raises(UnsupportedModelError, match=text) as caught:
+        read_network(path)
+    (reason,) = caught.value.reasons
+    if "ZIP" not in text:
+        assert all(row.accepted in reason for row in FORMATS)
+
+
+def test_an_object_of_no_format_is_refused_with_all_formats(tmp_path):
+    with pytest.raises(UnsupportedModelError, match=r"source: .*, got builtins.int\.") as caught:
+        read_network(3)
+    assert all(row.accepted in str(caught.value) for row in FORMATS)
+    with pytest.raises(FileNotFoundError, match="expected a trained network, got nothing at this"):
+        read_network(tmp_path / "none.keras")
