@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from functools import lru_cache
 from importlib import util
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +31,22 @@ def require(*runtimes: str) -> None:
     for runtime in runtimes:
         if util.find_spec(runtime) is None:
             pytest.skip(f"needs {runtime}: pip install {runtime.replace('_', '-')}")
+
+
+@lru_cache(maxsize=1)
+def official_schema() -> ModuleType:
+    """The generated TFLite schema that runtimes ship as one file, without importing a runtime."""
+    inside = (("ai_edge_litert", "."), ("tensorflow", "lite/python"))
+    for package, folder in inside:
+        found = util.find_spec(package)
+        for root in (found.submodule_search_locations or ()) if found else ():
+            path = Path(root) / folder / "schema_py_generated.py"
+            spec = util.spec_from_file_location("official_tflite_schema", path)
+            if path.is_file() and spec and spec.loader:
+                module = util.module_from_spec(spec)
+                spec.loader.exec_module(module)
+                return module
+    pytest.skip("needs the TFLite schema: pip install ai-edge-litert")
 
 
 def run_python(*arguments: str, timeout: float = 600) -> str:

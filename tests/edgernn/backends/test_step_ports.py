@@ -15,11 +15,11 @@ from edgernn.model.interface import Port
 from edgernn.model.routes import RoutePart, within
 from edgernn_export.writers.file_formats import golden_vector
 from edgernn_export.writers.onnx.writer import write_onnx_exact
-from edgernn_export.writers.tflite.graph import load_schema
 from edgernn_export.writers.tflite.writer import write_tflite
 from edgernn_firmware_sim.reference.reference import Reference
 from tests.support.models.integer import random_codes, random_model
 from tests.support.models.networks import two_input_network
+from tests.support.runtimes import official_schema
 
 STATES = ("of_a.h", "of_a.c", "of_b.h")
 WRITERS = {"tflite": write_tflite, "onnx": write_onnx_exact}
@@ -81,8 +81,8 @@ def test_a_name_beside_a_single_input_or_output():
 
 
 def tflite_names(content: bytes) -> tuple[set[str], set[str]]:
-    file = load_schema().Model.GetRootAs(content, 0)
-    signature = load_schema().ModelT.InitFromObj(file).signatureDefs[0]
+    file = official_schema().Model.GetRootAs(content, 0)
+    signature = official_schema().ModelT.InitFromObj(file).signatureDefs[0]
     return {t.name.decode() for t in signature.inputs}, {t.name.decode() for t in signature.outputs}
 
 

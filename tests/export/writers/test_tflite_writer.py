@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import sys
 from collections import Counter
-from dataclasses import replace
-from importlib import util
+from dataclasses import fields, replace
 
+import flatbuffers
 import numpy as np
 import pytest
 
@@ -21,6 +22,7 @@ from edgernn.model.formats import Precision
 from edgernn.model.interface import Golden
 from edgernn.model.routes import RoutePart
 from edgernn_export.writers.tflite import graph as tflite_graph
+from edgernn_export.writers.tflite import schema
 from edgernn_export.writers.tflite.affine import stacked
 from edgernn_export.writers.tflite.ops import sigmoid
 from edgernn_export.writers.tflite.writer import write_tflite
@@ -29,7 +31,7 @@ from tests.golden import tflite_files
 from tests.support.models.grid import labelled
 from tests.support.models.integer import CELLS, random_codes, random_model
 from tests.support.models.networks import residual_network, two_input_network
-from tests.support.runtimes import require, run_python
+from tests.support.runtimes import official_schema, require, run_python
 
 #: Operators of one recurrent layer with joint operands and a Dense layer.
 OPERATORS = {
@@ -48,7 +50,7 @@ OPERATORS = {
 
 def parsed(content):
     """The file as objects of the official schema."""
-    return tflite_graph.load_schema().ModelT.InitFromPackedBuf(content, 0)
+    return official_schema().ModelT.InitFromPackedBuf(content, 0)
 
 
 def metadata_of(model, name):
@@ -67,9 +69,8 @@ def test_same_model_same_bytes(cell, precision):
 @pytest.mark.parametrize("precision", list(Precision))
 @pytest.mark.parametrize("cell", CELLS)
 def test_integer_from_input_to_output(cell, precision):
-    schema = tflite_graph.load_schema()
     (graph,) = parsed(write_tflite(random_model(cell, precision))).subgraphs
-    kinds = schema.TensorType
+    kinds = official_schema().TensorType
     assert {t.type for t in graph.tensors} <= {kinds.INT8, kinds.INT16, kinds.INT32}
     assert all(not t.isVariable for t in graph.tensors)
 
@@ -85,7 +86,7 @@ def test_small_gru_uses_one_product_and_large_three():
     products = {}
     for units in (8, 128):
         model = parsed(write_tflite(random_model("gru_after", units=units, outputs=0)))
-        builtin = tflite_graph.load_schema().BuiltinOperator.BATCH_MATMUL
+        builtin = official_schema().BuiltinOperator.BATCH_MATMUL
         codes = [c.builtinCode for c in model.operatorCodes]
         used = Counter(codes[o.opcodeIndex] for o in model.subgraphs[0].operators)
         products[units] = used[builtin]
@@ -101,7 +102,7 @@ def test_signature_names_follow_the_states():
         t.name.decode(): (list(tensors[t.tensorIndex].shape), tensors[t.tensorIndex].type)
         for t in (*signature.inputs, *signature.outputs)
     }
-    int16 = tflite_graph.load_schema().TensorType.INT16
+    int16 = official_schema().TensorType.INT16
     assert signature.signatureKey == b"step"
     states = [f"lstm_{i}.{s}" for i in (0, 1) for s in "hc"]
     assert {t.name.decode() for t in signature.inputs} == {"x", *states}
@@ -227,12 +228,30 @@ def test_tables_refuse_another_scale():
         sigmoid(graph, "s", z)
 
 
-def test_without_a_schema_the_command_is_named(monkeypatch):
-    tflite_graph.load_schema.cache_clear()
-    monkeypatch.setattr(util, "find_spec", lambda name: None)
-    with pytest.raises(BackendUnavailable, match=re.escape(hint("export")) + "$"):
-        tflite_graph.load_schema()
-    tflite_graph.load_schema.cache_clear()
+def test_without_flatbuffers_the_command_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "flatbuffers", None)
+    with pytest.raises(BackendUnavailable, match=re.escape(hint("onnx-import")) + "$"):
+        write_tflite(random_model("lstm"))
+
+
+def test_the_tables_are_those_of_the_official_schema():
+    official = official_schema()
+    for enum in (schema.TensorType, schema.ActivationFunctionType, schema.BuiltinOperator):
+        for one in enum:
+            assert getattr(getattr(official, enum.__name__), one.name) == one
+    for name, (number, table) in schema.OPTIONS.items():
+        assert getattr(official.BuiltinOptions, name) == number
+        wanted = vars(getattr(official, f"{name}T")())
+        own = {field.name: field.default for field in fields(table)}
+        assert list(own.items()) == list(wanted.items())[: len(own)]
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_official_schema_packs_the_same_bytes(cell):
+    content = write_tflite(random_model(cell, stack=2, outputs=3))
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(parsed(content).Pack(builder), b"TFL3")
+    assert bytes(builder.Output()) == content
 
 
 def test_writing_imports_no_runtime():
@@ -290,8 +309,8 @@ def test_golden_files_are_what_the_writer_gives_today():
 
 def operators(model):
     """Names and results' types of a file's operators."""
-    file, schema = parsed(write_tflite(model)), tflite_graph.load_schema()
-    names = {code: name for name, code in vars(schema.BuiltinOperator).items()}
+    file, official = parsed(write_tflite(model)), official_schema()
+    names = {code: name for name, code in vars(official.BuiltinOperator).items()}
     main = file.subgraphs[0]
     return Counter(
         (names[file.operatorCodes[op.opcodeIndex].builtinCode], main.tensors[op.outputs[0]].type)
@@ -300,7 +319,7 @@ def operators(model):
 
 
 def test_wiring_alone_needs_no_operators():
-    found, types = operators(residual_network()), tflite_graph.load_schema().TensorType
+    found, types = operators(residual_network()), official_schema().TensorType
     alike = [kind for kind, _ in found if kind in ("SLICE", "RESHAPE", "CAST")]
     assert alike == []
     assert found["CONCATENATION", types.INT8] == 2  # the joint operands of both cells
@@ -320,7 +339,7 @@ def test_an_operand_is_made_once_for_all_that_read_it():
         routes=((RoutePart(source=-1, start=0, width=gru.inputs),), (whole,), (whole,), ends),
         output=replace(base.output, **four),
     )
-    made = "QUANTIZE", tflite_graph.load_schema().TensorType.INT8
+    made = "QUANTIZE", official_schema().TensorType.INT8
     assert operators(model)[made] == operators(base)[made] == 2
 
 

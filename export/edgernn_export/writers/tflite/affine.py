@@ -12,6 +12,7 @@ from edgernn.model.affine import Affine, Affine8, Affine16, Source, Term8, Term1
 from edgernn.model.formats import PREACTIVATION, UNIT, Precision
 from edgernn_export.writers.tflite import ops
 from edgernn_export.writers.tflite.graph import Graph, Tensor, is_power_of_two
+from edgernn_export.writers.tflite.schema import TensorType
 
 Operands = Mapping[Source, Tensor]
 
@@ -149,11 +150,10 @@ def _product8(graph: Graph, name: str, term: Term8, q: Tensor) -> Tensor:
 
 def add32(graph: Graph, name: str, a: Tensor, b: Tensor, relu: bool = False) -> Tensor:
     """int32 a + b, or max(0, a + b)."""
-    kinds = graph.schema.ActivationFunctionType
     out = graph.tensor(name, a.width, "int32", 1.0)
     graph.operator(
         "ADD", 1, [a, b], [out],
-        kind="AddOptions", fusedActivationFunction=kinds.RELU if relu else kinds.NONE,
+        kind="AddOptions", fusedActivationFunction=ops.fused(relu),
     )  # fmt: skip
     return out
 
@@ -200,13 +200,12 @@ def _product16(
     weights = graph.constant(f"{name}.weights", term.weights, scales)
     bias = graph.constant(f"{name}.bias", term.bias, [s * q.scale for s in scales])
     v = graph.tensor(f"{name}.v", rows, "int16", scale)
-    kinds = graph.schema.ActivationFunctionType
     graph.operator(
         "FULLY_CONNECTED", 4, [q, weights, bias], [v],
         kind="FullyConnectedOptions",
-        fusedActivationFunction=kinds.RELU if relu else kinds.NONE,
+        fusedActivationFunction=ops.fused(relu),
         # Unset, the newer reference kernels would read the int32 bias as int64.
-        quantizedBiasType=graph.schema.TensorType.INT32,
+        quantizedBiasType=TensorType.INT32,
     )  # fmt: skip
     multiplier = graph.constant(
         f"{name}.multiplier", term.multiplier.astype(np.int16)[None], 2.0**-15

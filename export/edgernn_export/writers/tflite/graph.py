@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
-from types import ModuleType
 from typing import Any, Final
 
 import numpy as np
@@ -17,39 +13,27 @@ import numpy.typing as npt
 
 from edgernn.errors import BackendUnavailable
 from edgernn.install import hint
-
-#: Packages that carry the schema as one self-contained file, and where.
-_SCHEMA_FILES: Final = (
-    ("ai_edge_litert", "schema_py_generated.py"),
-    ("tensorflow", "lite/python/schema_py_generated.py"),
+from edgernn_export.writers.tflite.schema import (
+    OPTIONS,
+    BuiltinOperator,
+    FlatBuffer,
+    FlatMetadata,
+    FlatModel,
+    FlatOperator,
+    FlatOperatorCode,
+    FlatQuantization,
+    FlatSignature,
+    FlatSubGraph,
+    FlatTensor,
+    FlatTensorMap,
+    TensorType,
 )
+
 #: Largest builtin code that the schema's old one-byte field can carry.
 _PLACEHOLDER_CODE: Final = 127
 _SCHEMA_VERSION: Final = 3
 #: Metadata entry with the SHA-256 of the file in which these 32 bytes are zero.
 DIGEST_NAME: Final = "edgernn.sha256"
-
-
-@lru_cache(maxsize=1)
-def load_schema() -> ModuleType:
-    """The TFLite schema's object API, without importing the runtime that ships it.
-
-    Raises:
-        BackendUnavailable: flatbuffers or both packages are missing.
-    """
-    for package, inside in _SCHEMA_FILES:
-        found = importlib.util.find_spec(package)
-        for root in (found.submodule_search_locations or ()) if found else ():
-            path = Path(root) / inside
-            spec = importlib.util.spec_from_file_location("edgernn_export_tflite_schema", path)
-            if path.is_file() and spec and spec.loader and importlib.util.find_spec("flatbuffers"):
-                module = importlib.util.module_from_spec(spec)
-                spec.loader.exec_module(module)
-                return module
-    raise BackendUnavailable(
-        "tflite writer: expected flatbuffers and the schema of TensorFlow or ai-edge-litert, "
-        f"got an environment without them. Install them with: {hint('export')}"
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,33 +61,28 @@ class GraphFile:
     """
 
     def __init__(self, *, shared: bool = False) -> None:
-        self.schema = load_schema()
-        self._model = self.schema.ModelT()
-        self._model.version = _SCHEMA_VERSION
-        self._model.description = b"edgernn"
-        self._model.buffers = [self.schema.BufferT()]  # buffer 0 is empty by convention
-        self._model.operatorCodes = []
-        self._model.subgraphs, self._model.signatureDefs = [], []
+        self._kinds: list[FlatOperatorCode] = []
+        self._graphs: list[FlatSubGraph] = []
+        self._signatures: list[FlatSignature] = []
+        self._buffers = [FlatBuffer()]  # buffer 0 is empty by convention
         self._codes: dict[tuple[int, int], int] = {}
         self._places: dict[bytes, int] | None = {} if shared else None
 
-    def add_graph(self, graph: Any) -> int:
+    def add_graph(self, graph: FlatSubGraph) -> int:
         """Add a subgraph; its number."""
-        self._model.subgraphs.append(graph)
-        return len(self._model.subgraphs) - 1
+        self._graphs.append(graph)
+        return len(self._graphs) - 1
 
-    def add_signature(self, signature: Any) -> None:
+    def add_signature(self, signature: FlatSignature) -> None:
         """Add a signature, which names the tensors of a subgraph."""
-        self._model.signatureDefs.append(signature)
+        self._signatures.append(signature)
 
     def add_buffer(self, content: bytes) -> int:
         """Store a constant; where it is."""
         if self._places is not None and content in self._places:
             return self._places[content]
-        buffer = self.schema.BufferT()
-        buffer.data = np.frombuffer(content, dtype=np.uint8)
-        self._model.buffers.append(buffer)
-        place = len(self._model.buffers) - 1
+        self._buffers.append(FlatBuffer(data=content))
+        place = len(self._buffers) - 1
         if self._places is not None:
             self._places[content] = place
         return place
@@ -112,11 +91,10 @@ class GraphFile:
         """Number of a kind of operators."""
         key = (builtin, version)
         if key not in self._codes:
-            code = self.schema.OperatorCodeT()
-            code.builtinCode, code.version = builtin, version
+            code = FlatOperatorCode(builtinCode=builtin, version=version)
             code.deprecatedBuiltinCode = min(builtin, _PLACEHOLDER_CODE)
-            self._codes[key] = len(self._model.operatorCodes)
-            self._model.operatorCodes.append(code)
+            self._codes[key] = len(self._kinds)
+            self._kinds.append(code)
         return self._codes[key]
 
     def finish(self, metadata: bytes) -> bytes:
@@ -130,23 +108,33 @@ class GraphFile:
         """
         # The place where the digest goes is found again by a value that occurs only there.
         marker = hashlib.sha256(b"edgernn digest" + metadata).digest()
-        self._model.metadata = [
-            self._metadata("edgernn", metadata), self._metadata(DIGEST_NAME, marker)
-        ]  # fmt: skip
-        return _seal(self._pack(), marker)
+        entries = [self._metadata("edgernn", metadata), self._metadata(DIGEST_NAME, marker)]
+        model = FlatModel(
+            version=_SCHEMA_VERSION,
+            description=b"edgernn",
+            operatorCodes=self._kinds,
+            subgraphs=self._graphs,
+            buffers=self._buffers,
+            metadata=entries,
+            signatureDefs=self._signatures,
+        )
+        return _seal(_packed(model), marker)
 
-    def _pack(self) -> bytes:
+    def _metadata(self, name: str, content: bytes) -> FlatMetadata:
+        return FlatMetadata(name=name.encode(), buffer=self.add_buffer(content))
+
+
+def _packed(model: FlatModel) -> bytes:
+    try:
         import flatbuffers
-
-        builder = flatbuffers.Builder(1024)
-        builder.Finish(self._model.Pack(builder), b"TFL3")
-        return bytes(builder.Output())
-
-    def _metadata(self, name: str, content: bytes) -> Any:
-        entry = self.schema.MetadataT()
-        entry.name = name.encode()
-        entry.buffer = self.add_buffer(content)
-        return entry
+    except ImportError as error:
+        raise BackendUnavailable(
+            "tflite writer: expected the package flatbuffers, got none. Install it with: "
+            f"{hint('onnx-import')}"
+        ) from error
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.pack(builder), b"TFL3")
+    return bytes(builder.Output())
 
 
 class Graph:
@@ -159,10 +147,11 @@ class Graph:
 
     def __init__(self, name: str, file: GraphFile | None = None) -> None:
         self.file = GraphFile() if file is None else file
-        self.schema = self.file.schema
-        self._main = self.schema.SubGraphT()
-        self._main.name = name.encode()
-        self._main.tensors, self._main.operators = [], []
+        self._tensors: list[FlatTensor] = []
+        self._operators: list[FlatOperator] = []
+        self._main = FlatSubGraph(
+            name=name.encode(), tensors=self._tensors, operators=self._operators
+        )
         self._number = self.file.add_graph(self._main)
 
     def tensor(
@@ -185,7 +174,7 @@ class Graph:
 
     def rescale(self, tensor: Tensor, scale: float) -> None:
         """Write another scale on a tensor whose producer looks at none (int32 arithmetic)."""
-        self._main.tensors[tensor.index].quantization.scale = [scale]
+        self._tensors[tensor.index].quantization = _quantization([scale])
 
     def operator(
         self,
@@ -204,19 +193,16 @@ class Graph:
             outputs: results.
             options: ``kind`` names the options table, the rest are its fields.
         """
-        operator = self.schema.OperatorT()
-        operator.opcodeIndex = self.file.code(
-            getattr(self.schema.BuiltinOperator, builtin), version
+        operator = FlatOperator(
+            opcodeIndex=self.file.code(BuiltinOperator[builtin], version),
+            inputs=[t.index for t in inputs],
+            outputs=[t.index for t in outputs],
         )
-        operator.inputs = [t.index for t in inputs]
-        operator.outputs = [t.index for t in outputs]
         kind = options.pop("kind", None)
         if kind is not None:
-            operator.builtinOptionsType = getattr(self.schema.BuiltinOptions, kind)
-            operator.builtinOptions = getattr(self.schema, f"{kind}T")()
-            for field, value in options.items():
-                setattr(operator.builtinOptions, field, value)
-        self._main.operators.append(operator)
+            operator.builtinOptionsType, table = OPTIONS[kind]
+            operator.builtinOptions = table(**options)
+        self._operators.append(operator)
 
     def finish(
         self, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor], metadata: bytes
@@ -235,33 +221,34 @@ class Graph:
         """
         self._main.inputs = [t.index for t in inputs.values()]
         self._main.outputs = list(dict.fromkeys(t.index for t in outputs.values()))
-        signature = self.schema.SignatureDefT()
-        signature.signatureKey = key.encode()
-        signature.subgraphIndex = self._number
-        signature.inputs = [self._tensor_map(n, t) for n, t in sorted(inputs.items())]
-        signature.outputs = [self._tensor_map(n, t) for n, t in sorted(outputs.items())]
+        signature = FlatSignature(
+            signatureKey=key.encode(),
+            subgraphIndex=self._number,
+            inputs=[_tensor_map(n, t) for n, t in sorted(inputs.items())],
+            outputs=[_tensor_map(n, t) for n, t in sorted(outputs.items())],
+        )
         self.file.add_signature(signature)
-
-    def _tensor_map(self, name: str, tensor: Tensor) -> Any:
-        entry = self.schema.TensorMapT()
-        entry.name, entry.tensorIndex = name.encode(), tensor.index
-        return entry
 
     def _add_tensor(
         self, name: str, shape: Sequence[int], dtype: str, scales: list[float], buffer: int
     ) -> int:
-        tensor = self.schema.TensorT()
-        tensor.name = name.encode()
-        tensor.shape = list(shape)
-        tensor.type = getattr(self.schema.TensorType, dtype.upper())
-        tensor.buffer = buffer
-        if scales:
-            quantization = self.schema.QuantizationParametersT()
-            quantization.scale = scales
-            quantization.zeroPoint = [0] * len(scales)
-            tensor.quantization = quantization
-        self._main.tensors.append(tensor)
-        return len(self._main.tensors) - 1
+        tensor = FlatTensor(
+            name=name.encode(),
+            shape=list(shape),
+            type=TensorType[dtype.upper()],
+            buffer=buffer,
+            quantization=_quantization(scales) if scales else None,
+        )
+        self._tensors.append(tensor)
+        return len(self._tensors) - 1
+
+
+def _tensor_map(name: str, tensor: Tensor) -> FlatTensorMap:
+    return FlatTensorMap(name=name.encode(), tensorIndex=tensor.index)
+
+
+def _quantization(scales: list[float]) -> FlatQuantization:
+    return FlatQuantization(scale=scales, zeroPoint=[0] * len(scales))
 
 
 def _seal(content: bytes, marker: bytes) -> bytes:

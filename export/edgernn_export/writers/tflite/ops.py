@@ -15,14 +15,15 @@ import numpy as np
 from edgernn.model.formats import INT16_MAX, PREACTIVATION, UNIT, Int8Array, Precision
 from edgernn.model.scales import ScaleVector
 from edgernn_export.writers.tflite.graph import Graph, Tensor, is_power_of_two
+from edgernn_export.writers.tflite.schema import ActivationFunctionType, TensorType
 
 #: 1/6 in Q0.17: hard sigmoid multiplies by 21845 and divides by 2^12 (clause 3.4).
 _SIXTH: Final = 21845
 
 
-def _fused(graph: Graph, relu: bool) -> int:
-    kinds = graph.schema.ActivationFunctionType
-    return int(kinds.RELU if relu else kinds.NONE)
+def fused(relu: bool) -> ActivationFunctionType:
+    """What an operator with a fused ReLU, or without, says."""
+    return ActivationFunctionType.RELU if relu else ActivationFunctionType.NONE
 
 
 def requantize(graph: Graph, name: str, v: Tensor, shift: int, dtype: str) -> Tensor:
@@ -44,7 +45,7 @@ def saturating_sum(graph: Graph, name: str, a: Tensor, b: Tensor, relu: bool = F
     out = graph.tensor(name, max(a.width, b.width), "int16", a.scale)
     graph.operator(
         "ADD", 3, [a, b], [out],
-        kind="AddOptions", fusedActivationFunction=_fused(graph, relu), potScaleInt16=True,
+        kind="AddOptions", fusedActivationFunction=fused(relu), potScaleInt16=True,
     )  # fmt: skip
     return out
 
@@ -104,10 +105,9 @@ def gathered(graph: Graph, name: str, tokens: Tensor, table: Int8Array, scale: f
 
 def _cast(graph: Graph, name: str, v: Tensor, dtype: str, scale: float) -> Tensor:
     out = graph.tensor(name, v.width, dtype, scale)
-    kinds = graph.schema.TensorType
     graph.operator(
         "CAST", 1, [v], [out], kind="CastOptions",
-        inDataType=getattr(kinds, v.dtype.upper()), outDataType=getattr(kinds, dtype.upper()),
+        inDataType=TensorType[v.dtype.upper()], outDataType=TensorType[dtype.upper()],
     )  # fmt: skip
     return out
 
@@ -118,10 +118,9 @@ def input_operand(graph: Graph, name: str, codes: Tensor, precision: Precision) 
     if precision is Precision.W8A16:
         return codes if codes.scale == scale else relabel(graph, codes, scale)
     out = graph.tensor(name, codes.width, "int8", scale)
-    kinds = graph.schema.TensorType
     graph.operator(
         "CAST", 1, [codes], [out],
-        kind="CastOptions", inDataType=kinds.INT16, outDataType=kinds.INT8,
+        kind="CastOptions", inDataType=TensorType.INT16, outDataType=TensorType.INT8,
     )  # fmt: skip
     return out
 

@@ -47,7 +47,7 @@ def write_tflite(model: IntegerModel, golden: Golden | None = None) -> bytes:
         The file; the same model and golden vector give the same bytes.
 
     Raises:
-        BackendUnavailable: no TFLite schema is installed.
+        BackendUnavailable: flatbuffers is not installed.
     """
     graph, inputs, outputs = build(model)
     interface = replace(model.interface(), golden=golden)
@@ -65,7 +65,7 @@ def write_tflite_programs(programs: ProgramSet, goldens: Sequence[Golden]) -> by
         The file; the same programs and vectors give the same bytes.
 
     Raises:
-        BackendUnavailable: no TFLite schema is installed.
+        BackendUnavailable: flatbuffers is not installed.
     """
     file = GraphFile(shared=True)
     for model in programs.programs:
