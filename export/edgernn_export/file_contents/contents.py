@@ -17,6 +17,10 @@ _HDF5_MAGIC: Final = b"\x89HDF\r\n\x1a\n"
 _HDF5_STARTS: Final = (0, *(512 << n for n in range(8)))
 #: Names in an archive that are looked at.
 _MOST_MEMBERS: Final = 100_000
+#: Fields of a protocol buffer that are looked at, the bytes of one, and those of fixed widths.
+_MOST_FIELDS: Final = 1000
+_MOST_BYTES: Final = 1 << 40
+_WIRE_BYTES: Final = {1: 8, 5: 4}
 _ORIGINAL: Final = "Pass the network that it was converted from."
 #: Beginnings of files that people pass by mistake: what to call them, and what helps.
 _FOREIGN: Final = (
@@ -25,7 +29,6 @@ _FOREIGN: Final = (
     (b"\x1f\x8b", "a gzip file", "Unpack it first."),
     (b"\xfd7zXZ\x00", "an xz file", "Unpack it first."),
     (b"\x80", "a pickled Python object", "Save the network itself; a pickle runs code when read."),
-    (b"\x08", "an ONNX model or another protocol buffer", _ORIGINAL),
 )
 
 
@@ -39,6 +42,7 @@ class Contents:
         head: the first bytes of a file.
         hdf5: whether it is an HDF5 file.
         members: names in a ZIP archive; None for other files.
+        fields: numbers of the fields of a protocol buffer; none of other files.
     """
 
     path: Path
@@ -46,6 +50,12 @@ class Contents:
     head: bytes = b""
     hdf5: bool = False
     members: tuple[str, ...] | None = None
+    fields: frozenset[int] = frozenset()
+
+    @property
+    def onnx(self) -> bool:
+        """Whether a file is a protocol buffer with what every ONNX model has: version and graph."""
+        return {1, 7} <= self.fields
 
     @property
     def json(self) -> bool:
@@ -59,8 +69,12 @@ class Contents:
         return any(name.endswith(endings) for name in self.members or ())
 
 
-def contents_of(path: Path) -> Contents:
+def contents_of(path: Path, wanted: str = "a trained network") -> Contents:
     """Look at a path.
+
+    Args:
+        path: where to look.
+        wanted: what the caller reads, for the error that there is nothing.
 
     Raises:
         FileNotFoundError: there is nothing at the path.
@@ -69,7 +83,7 @@ def contents_of(path: Path) -> Contents:
     if path.is_dir():
         return Contents(path=path, folder=True)
     if not path.exists():
-        raise FileNotFoundError(f"{path}: expected a trained network, got nothing at this path")
+        raise FileNotFoundError(f"{path}: expected {wanted}, got nothing at this path")
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
@@ -79,8 +93,47 @@ def contents_of(path: Path) -> Contents:
         raise UnsupportedModelError(
             [f"{path.name}: expected a readable file, got {got}. Check it."]
         ) from error
-    members = _members(path) if head.startswith(b"PK") else None
-    return Contents(path=path, head=head, hdf5=hdf5, members=members)
+    return Contents(
+        path=path,
+        head=head,
+        hdf5=hdf5,
+        members=_members(path) if head.startswith(b"PK") else None,
+        fields=fields_of(path) if head.startswith(b"\x08") else frozenset(),
+    )
+
+
+def fields_of(source: Path | bytes) -> frozenset[int]:
+    """Numbers of the fields at the top of a protocol buffer, as far as they can be followed."""
+    found: set[int] = set()
+    with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
+        for _ in range(_MOST_FIELDS):
+            tag = _varint(file)
+            if not tag:
+                break
+            found.add(tag >> 3)
+            kind = tag & 7
+            if kind == 0:
+                _varint(file)
+            elif kind in _WIRE_BYTES:
+                file.seek(_WIRE_BYTES[kind], io.SEEK_CUR)
+            elif kind == 2:
+                file.seek(min(_varint(file), _MOST_BYTES), io.SEEK_CUR)
+            else:
+                break
+    return frozenset(found)
+
+
+def _varint(file: io.BufferedIOBase) -> int:
+    """The next number; 0 at the end."""
+    value = 0
+    for place in range(10):
+        byte = file.read(1)
+        if not byte:
+            return 0
+        value |= (byte[0] & 0x7F) << (7 * place)
+        if byte[0] < 0x80:
+            break
+    return value
 
 
 def foreign(contents: Contents) -> tuple[str, str] | None:
@@ -100,6 +153,9 @@ def foreign(contents: Contents) -> tuple[str, str] | None:
         return "a TorchScript file", "Save the module with torch.export.save."
     if contents.member("data.pkl"):
         return "a PyTorch file", "Save the module with torch.export.save."
+    if head.startswith(b"\x08"):
+        got = "an ONNX model" if contents.onnx else "a protocol buffer that is no ONNX model"
+        return got, _ORIGINAL
     for beginning, name, cure in _FOREIGN:
         if head.startswith(beginning):
             return name, cure

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from edgernn_export.file_contents.contents import Contents
+from edgernn_export.file_contents.contents import Contents, fields_of
 from edgernn_export.float_model.model import FloatModel
 from edgernn_export.float_model.program_sets.chunks import FloatChunks
 from edgernn_export.float_model.program_sets.programs import FloatPrograms
 
 #: What a format's reader returns: a network over one stream, over chunks, or over several streams.
 Network = FloatModel | FloatChunks | FloatPrograms
+Labels = Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +26,8 @@ class NetworkFormat:
         holds: whether a path is of this format, by its content.
         alive: top-level modules and names of classes whose objects are of this format, those of
             subclasses too.
-        read: reads a path or an object, with the labels and the options that are given.
+        holds_bytes: whether bytes are of this format.
+        read: reads a path or an object, with labels and the options that are given.
         options: names of arguments that this format knows besides names and units of channels.
     """
 
@@ -35,9 +37,12 @@ class NetworkFormat:
     alive: tuple[tuple[str, str], ...]
     read: Callable[..., Network]
     options: frozenset[str] = frozenset()
+    holds_bytes: Callable[[bytes], bool] = lambda _: False
 
     def is_alive(self, source: Any) -> bool:
         """Whether an object is of this format; its library is not imported to ask."""
+        if isinstance(source, bytes):
+            return self.holds_bytes(source)
         classes = ((base.__module__, base.__name__) for base in type(source).__mro__)
         return any(
             module.partition(".")[0] == top and name == wanted
@@ -52,10 +57,16 @@ def _is_keras(contents: Contents) -> bool:
     return holds_keras(contents)
 
 
-def _keras(source: Any, **options: Any) -> Network:
-    from edgernn_export.keras_reader.program_sets.networks import read_keras_network
+def _keras(source: Any, labels: Labels, **options: Any) -> Network:
+    from edgernn_export.keras_reader.program_sets.whole_networks import read_whole
 
-    return read_keras_network(source, **options)
+    return read_whole(source, labels=labels, **options)
+
+
+def _onnx(source: Any, labels: Labels) -> Network:
+    from edgernn_export.onnx_reader.reader import stored_onnx
+
+    return _keras(stored_onnx(source), labels)
 
 
 #: Asked in this order: a Keras model may be a torch module as well.
@@ -67,5 +78,13 @@ FORMATS: Final = (
         alive=(("keras", "Model"), ("tf_keras", "Model"), ("tensorflow", "Model")),
         read=_keras,
         options=frozenset({"weights"}),
+    ),
+    NetworkFormat(
+        name="ONNX",
+        accepted="ONNX models (.onnx)",
+        holds=lambda contents: contents.onnx,
+        holds_bytes=lambda content: content.startswith(b"\x08") and 7 in fields_of(content),
+        alive=(("onnx", "ModelProto"),),
+        read=_onnx,
     ),
 )

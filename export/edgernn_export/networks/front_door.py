@@ -82,6 +82,29 @@ def read_one_stream(source: Any, **options: Any) -> FloatModel:
     return of_one_stream(read_network(source, **options))
 
 
+def read_several_streams(source: Any, **options: Any) -> FloatPrograms:
+    """Read a network of several streams that pass on states, such as an encoder and a decoder.
+
+    Args:
+        source: as for `read_network`.
+        **options: as there.
+
+    Raises:
+        UnsupportedModelError: the network reads one stream alone.
+        EdgeRnnError, FileNotFoundError: as `read_network`.
+    """
+    network = read_network(source, **options)
+    if isinstance(network, FloatPrograms):
+        return network
+    raise UnsupportedModelError(
+        [
+            f"{network.name}: expected recurrent layers whose initial_state other layers compute, "
+            "or attention to another stream, got none. Read it as one network: "
+            "edgernn_export.quantize."
+        ]
+    )
+
+
 def of_one_stream(network: Network) -> FloatModel:
     """The network, if it is one over one stream.
 

@@ -60,7 +60,7 @@ FOREIGN = {
     b"not a model at all": "got a file that is not HDF5, a ZIP archive or JSON. Pass a .keras file",
     b"\x1c\x00\x00\x00TFL3": "got a TFLite model. Pass the network that it was converted from.",
     b"\x80\x04\x95\x00": "got a pickled Python object. Save the network itself; a pickle runs code",
-    b"\x08\x07\x12\x07pytorch": "got an ONNX model or another protocol buffer.",
+    b"\x08\x07\x12\x07pytorch": "got a protocol buffer that is no ONNX model.",
     b"\x1f\x8b\x08\x00": "got a gzip file. Unpack it first.",
     b"<!DOCTYPE html>": "got a web page or XML. Download the model file instead of the web page.",
     b"version https://git-lfs.github.com/spec/v1": "got a Git LFS pointer. Fetch the file",

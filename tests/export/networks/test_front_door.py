@@ -1,10 +1,12 @@
 """Networks of every format come in by one door, which tells them by their content."""
 
 import numpy as np
+import onnx
 import pytest
 
 from edgernn.errors import EdgeRnnError, ShapeError, UnsupportedModelError
 from edgernn_export import quantize, quantize_programs
+from edgernn_export.file_contents.contents import fields_of
 from edgernn_export.float_model.model import FloatModel
 from edgernn_export.float_model.program_sets.chunks import FloatChunks
 from edgernn_export.float_model.program_sets.programs import FloatPrograms
@@ -13,6 +15,8 @@ from edgernn_export.keras_reader.program_sets.passes import read_passes
 from edgernn_export.keras_reader.program_sets.programs import read_programs
 from edgernn_export.networks import read_network, read_one_stream
 from edgernn_export.networks.formats import FORMATS
+from edgernn_export.onnx_reader.reader import read_onnx
+from edgernn_export.writers.onnx.float_operators import write_onnx_float
 from tests.support.models.float import float_model
 
 keras = pytest.importorskip("keras", reason="pip install 'edgernn[export]'")
@@ -127,3 +131,29 @@ def test_an_object_of_no_format_is_refused_with_all_formats(tmp_path):
     assert all(row.accepted in str(caught.value) for row in FORMATS)
     with pytest.raises(FileNotFoundError, match="expected a trained network, got nothing at this"):
         read_network(tmp_path / "none.keras")
+
+
+@pytest.mark.filterwarnings("ignore::edgernn.errors.StreamKindWarning")
+def test_onnx_is_told_by_its_content(tmp_path):
+    model = onnx.load_from_string(write_onnx_float(float_model("lstm", inputs=2, units=3)))
+    wanted = read_onnx(model)
+    (tmp_path / "m.keras").write_bytes(model.SerializeToString())
+    for source in (model, model.SerializeToString(), tmp_path / "m.keras"):
+        assert read_network(source).sha256 == wanted.sha256
+    with pytest.raises(EdgeRnnError, match=r"weights: .* got it for a network from ONNX"):
+        read_network(model, weights="w.h5")
+    # Another protocol buffer: the graph of a SavedModel, whose fields are a version and graphs.
+    (tmp_path / "m.onnx").write_bytes(b"\x08\x01\x12\x02ab")
+    with pytest.raises(UnsupportedModelError, match="got a protocol buffer that is no ONNX model"):
+        read_network(tmp_path / "m.onnx")
+    with pytest.raises(UnsupportedModelError, match=r"source: .* got builtins.bytes"):
+        read_network(b"\x08\x01\x12\x02ab")
+
+
+def test_fields_of_damaged_protocol_buffers_are_followed_as_far_as_they_go():
+    whole = b"\x08\x07\x3a\x02ab\x42\x00"
+    assert fields_of(whole) == {1, 7, 8}
+    assert fields_of(whole[:4]) == {1, 7}
+    assert fields_of(b"\x08\x07\x3a" + b"\xff" * 20) == {1, 7}
+    assert fields_of(b"") == fields_of(b"\x00\x01") == frozenset()
+    assert 127 not in fields_of(b"\x0f\x08\x01")

@@ -38,7 +38,7 @@ def kind_of(path: Path) -> FileKind:
         FileNotFoundError: there is nothing at the path.
         UnsupportedModelError: it does not contain a Keras model, or cannot be opened.
     """
-    contents = contents_of(path)
+    contents = contents_of(path, "a Keras model")
     if contents.folder:
         return _folder(path)
     if contents.hdf5:

@@ -16,7 +16,6 @@ from edgernn.errors import (
     LongMemoryWarning,
     QuantizationError,
     SaturationWarning,
-    UnsupportedModelError,
 )
 from edgernn.model.formats import FloatArray, Int16Array, Precision, PrecisionName
 from edgernn.model.integer_model import IntegerModel
@@ -34,7 +33,7 @@ from edgernn_export.guards.departure import departure
 from edgernn_export.guards.long_memory import long_memory
 from edgernn_export.guards.saturation import saturated_beginnings, watched_run
 from edgernn_export.guards.sufficiency import warn_of_little
-from edgernn_export.networks.front_door import read_network
+from edgernn_export.networks.front_door import read_several_streams
 from edgernn_export.quantizer.calibrated_model import CalibratedModel
 from edgernn_export.quantizer.layer_context import Plan
 from edgernn_export.quantizer.layers import layer_names, weight_matrices
@@ -104,7 +103,7 @@ def quantize_programs(
     operands, default_bits = parse_precision(precision)
     _check_names(input_range)
     plan = make_plan(operands, range_method, operand_scales, common_loss_db, sparse, state=state)
-    programs = _read(source)
+    programs = read_several_streams(source)
     if name is not None:
         programs = replace(programs, name=name)
     sequences = _Sequences.of(programs, calibration)
@@ -129,19 +128,6 @@ def quantize_programs(
     for concern in _concerns(programs, made, calibrated, sequences, bits):
         warnings.warn(concern, stacklevel=2)
     return made
-
-
-def _read(source: Any) -> FloatPrograms:
-    network = read_network(source)
-    if isinstance(network, FloatPrograms):
-        return network
-    raise UnsupportedModelError(
-        [
-            f"{network.name}: expected recurrent layers whose initial_state other layers compute, "
-            "or attention to another stream, got none. Read it as one network: "
-            "edgernn_export.quantize."
-        ]
-    )
 
 
 def _check_names(input_range: Any) -> None:

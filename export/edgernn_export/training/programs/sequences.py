@@ -17,7 +17,7 @@ from edgernn.errors import TrainingError
 from edgernn.model.formats import PrecisionName
 from edgernn.model.program_sets.program_set import ProgramSet
 from edgernn_export.datasets import Dataset, Part
-from edgernn_export.float_model.program_sets.programs import FloatPrograms
+from edgernn_export.networks.front_door import read_several_streams
 from edgernn_export.quantizer.program_sets.programs import quantize_programs
 from edgernn_export.training.best_weights import keep_best_class
 from edgernn_export.training.loop import TrainingResult, best_epoch
@@ -168,7 +168,7 @@ class SequenceMethod:
         """
         part = _every(data.train, data.calibration_stride)
         rows, written = part.target[..., 0], row_steps(part)
-        programs = _read(network)
+        programs = read_several_streams(network)
         before = [
             read_before(row[:steps])[:, None] for row, steps in zip(rows, written, strict=True)
         ]
@@ -224,26 +224,18 @@ class SequenceMethod:
         most = int(row_steps(data.train).max()) + _SPARE
         if isinstance(model, ProgramSet):
             return integer_rows(model, part, width=width, max_tokens=most)
-        return float_rows(_read(model), part, width=width, max_tokens=most)
-
-
-def _read(model: Any) -> FloatPrograms:
-    if isinstance(model, FloatPrograms):
-        return model
-    from edgernn_export.keras_reader.program_sets.programs import read_programs
-
-    return read_programs(model)
+        return float_rows(read_several_streams(model), part, width=width, max_tokens=most)
 
 
 def _opened(model: Any) -> Any:
     """A model that may be given as a file."""
     if not isinstance(model, (str, PathLike)):
-        return model if isinstance(model, ProgramSet) else _read(model)
+        return model if isinstance(model, ProgramSet) else read_several_streams(model)
     path = Path(model)
     if path.suffix == ".edgernn":
         return ProgramSet.load(path)
     if path.suffix == ".keras":
-        return _read(path)
+        return read_several_streams(path)
     raise TrainingError(f"evaluate: expected a .keras or .edgernn file, got '{path.name}'.")
 
 

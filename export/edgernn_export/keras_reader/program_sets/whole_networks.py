@@ -1,4 +1,4 @@
-"""Any network from Keras: of one stream, of chunks, or of several streams."""
+"""Any network that the reader of Keras reads: over one stream, over chunks, or over several."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from edgernn_export.keras_reader.program_sets.programs import begins_elsewhere, 
 from edgernn_export.keras_reader.reader import read_keras
 
 
-def read_keras_network(
+def read_whole(
     source: Any | str | PathLike[str],
     *,
     weights: str | PathLike[str] | None = None,
     labels: Mapping[str, Sequence[str] | None] = MappingProxyType({}),
 ) -> FloatModel | FloatChunks | FloatPrograms:
-    """Read a Keras model, whatever its streams.
+    """Read a Keras model, or what another format made of one, whatever its streams.
 
     Args:
-        source: as for `read_keras`.
+        source: as for `read_keras`, or the StoredModel of another format.
         weights: as there.
         labels: ``input_names`` and so on, as there; of programs they are not used.
 
