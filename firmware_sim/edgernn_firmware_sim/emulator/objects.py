@@ -1,14 +1,15 @@
 """Object files, each compiled once in a process: kernels are the same in all firmware.
 
-What a compiler makes of a source depends on its command, on the source and on the headers that it
-includes. Which ones these are, the compiler says itself (-MMD); those of the system are taken as
-constant while the process runs.
+What a compiler makes of a source depends on the program, its options, the source and the headers
+that it includes. Which ones these are, the compiler says itself (-MMD); those of the system are
+taken as constant while the process runs.
 """
 
 from __future__ import annotations
 
 import hashlib
 import shlex
+import shutil
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -59,7 +60,8 @@ def compile_objects(
     Raises:
         EmulationError: the compiler refuses something; includes its output.
     """
-    keys = {source: (tuple(command), source, _digest(folder / source)) for source in sources}
+    found = (shutil.which(command[0]) or command[0], *command[1:])
+    keys = {source: (found, source, _digest(folder / source)) for source in sources}
     missing = [source for source in sources if not _restored(keys[source], folder)]
     if missing:
         execute(owner, [*command, "-MMD", *missing], folder)

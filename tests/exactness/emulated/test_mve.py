@@ -90,7 +90,10 @@ def test_every_level_of_optimization_gives_the_same_bits(precision, level, monke
     run(model, helium(), tmp_path)
 
 
-@pytest.mark.parametrize("level", ["-O0", "-Os", "-O2", "-O3"])
+@pytest.mark.parametrize(
+    "level",
+    ["-O2", *(pytest.param(level, marks=pytest.mark.long) for level in ("-O0", "-Os", "-O3"))],
+)
 def test_clang_compiles_it_too(level, tmp_path):
     require("clang")
     command = ["clang", *CLANG, "-std=c99", "-ffreestanding", level, "-c"]

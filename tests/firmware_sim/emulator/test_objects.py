@@ -1,5 +1,8 @@
 """Object files that are kept: the bytes that a compiler makes, never those of other files."""
 
+import os
+import shutil
+
 from edgernn_firmware_sim.emulator import objects
 from edgernn_firmware_sim.emulator.objects import compile_objects
 
@@ -62,6 +65,17 @@ def test_another_header_source_or_command_is_compiled(tmp_path, monkeypatch):
     assert calls[3:] == [["one.c", "two.c"]]
     made(first)  # and the first files are still kept
     assert len(calls) == 4
+
+
+def test_another_program_of_the_same_name_counts(tmp_path, monkeypatch):
+    calls = counted(monkeypatch)
+    made(written(tmp_path / "a"))
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "gcc").symlink_to(shutil.which("gcc"))
+    monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
+    made(written(tmp_path / "b"))
+    assert calls == [["one.c", "two.c"]] * 2
 
 
 def test_a_header_that_another_one_includes_counts(tmp_path, monkeypatch):
