@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -128,16 +129,18 @@ class _Walk:
         return found
 
     def _result(self, tensor: CallResult, known: dict[int, list[CallResult] | Call]) -> CallResult:
-        call = tensor.call
-        if id(call) not in known:
-            inputs = tuple(self._result(entry, known) for entry in call.inputs)
-            known[id(call)] = self._made(call, inputs)
-        made = known[id(call)]
-        return (
-            CallResult(call=made, index=tensor.index)
-            if isinstance(made, Call)
-            else made[tensor.index]
-        )
+        waiting = [tensor.call]  # no recursion: a network may have thousands of calls in a row
+        while waiting:
+            call = waiting[-1]
+            missing = [entry.call for entry in call.inputs if id(entry.call) not in known]
+            if id(call) not in known and missing:
+                waiting += missing[::-1]
+                continue
+            if id(call) not in known:
+                inputs = tuple(_known_result(entry, known) for entry in call.inputs)
+                known[id(call)] = self._made(call, inputs)
+            waiting.pop()
+        return _known_result(tensor, known)
 
     def _made(self, call: Call, inputs: tuple[CallResult, ...]) -> list[CallResult] | Call:
         made = replace(call, inputs=inputs)
@@ -147,6 +150,14 @@ class _Walk:
             return made
         check_arguments(call, self._findings)
         return self.results(inner, list(inputs))
+
+
+def _known_result(tensor: CallResult, known: Mapping[int, list[CallResult] | Call]) -> CallResult:
+    """One of the results of a call that was made already."""
+    made = known[id(tensor.call)]
+    if isinstance(made, Call):
+        return CallResult(call=made, index=tensor.index)
+    return made[tensor.index]
 
 
 def check_arguments(call: Call, findings: Findings) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgernn_export.operator_reader.operators import Operator
 from edgernn_export.operator_reader.trace import OperatorRefused
-from edgernn_export.operator_reader.values import fixed
+from edgernn_export.operator_reader.values import OpenSize, fixed
 
 #: Elements that one result may have.
 _MOST_ELEMENTS: Final = 1 << 26
@@ -166,8 +166,15 @@ def _shape(operator: Operator) -> list[_Array]:
 def _pair(combined: Callable[[Any, Any], Any]) -> Callable[[Operator], list[_Array]]:
     def made(operator: Operator) -> list[_Array]:
         first, second = operator.constant(0), operator.constant(1)
-        _checked(np.broadcast_shapes(first.shape, second.shape))
-        return [combined(first, second)]
+        shape = _checked(np.broadcast_shapes(first.shape, second.shape))
+        try:
+            return [combined(first, second)]
+        except TypeError:  # a comparison with an open size, which nothing can answer yet
+            if object not in (first.dtype, second.dtype):
+                raise
+            unknown = np.empty(shape, dtype=object)
+            unknown.fill(OpenSize((), 1, opaque=True))
+            return [unknown]
 
     return made
 
@@ -201,6 +208,7 @@ def _reduced(function: Callable[..., Any]) -> Callable[[Operator], list[_Array]]
 _FOLDED: Final[dict[str, Callable[[Operator], Sequence[Any]]]] = {
     "Abs": _one(np.abs),
     "Add": _pair(lambda a, b: a + b),
+    "And": _pair(lambda a, b: a & b),
     "Cast": _cast,
     "Concat": _concat,
     "Constant": _constant,
@@ -216,6 +224,8 @@ _FOLDED: Final[dict[str, Callable[[Operator], Sequence[Any]]]] = {
     "Mul": _pair(lambda a, b: a * b),
     "Neg": _one(np.negative),
     "Not": _one(np.logical_not),
+    "Or": _pair(lambda a, b: a | b),
+    "Pow": _pair(lambda a, b: np.power(a, b).astype(a.dtype)),
     "Range": _range,
     "Reciprocal": _one(np.reciprocal),
     "ReduceProd": _reduced(np.prod),

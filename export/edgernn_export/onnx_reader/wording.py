@@ -56,6 +56,9 @@ ONNX: Final = Wording(
     unit_strides="Train with strides of 1 and zeros before the first step.",
 )
 
+_OPERATORS: Final = (
+    "Export the network with RNN, LSTM or GRU operators. Of a Keras model, pass the .keras file."
+)
 #: What helps against operators that are not read.
 _CURES: Final = {
     "LayerNormalization": "Train with BatchNormalization, which folds into the weights.",
@@ -65,8 +68,8 @@ _CURES: Final = {
     "steps.",
     "QuantizeLinear": "Pass the float model from before it was quantized.",
     "DequantizeLinear": "Pass the float model from before it was quantized.",
-    "Loop": "Export the network with RNN, LSTM or GRU operators.",
-    "Scan": "Export the network with RNN, LSTM or GRU operators.",
+    "Loop": _OPERATORS,
+    "Scan": _OPERATORS,
 }
 
 

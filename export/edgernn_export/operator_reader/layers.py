@@ -145,6 +145,9 @@ def normalized(
 ) -> Traced:
     """Batch normalization with statistics from training, all [F]."""
     value = trace.need(value, place, AxisKind.FEATURES)
+    for values in (scale, offset, mean, variance):
+        if values.size != scale.size:
+            raise OperatorRefused(f"statistics of {scale.size} features", f"{values.size}", _AGAIN)
     _check_width(value, place, scale.size)
     weights = {
         "gamma": scale, "beta": offset, "moving_mean": mean, "moving_variance": variance
@@ -214,6 +217,8 @@ def convolved(
     value = _steps_last(trace, value)
     count, width = kernel.shape[2], kernel.shape[1] * groups
     _check_width(value, 1, width)
+    if bias is not None and bias.shape != (len(kernel),):
+        raise OperatorRefused(f"a bias of {len(kernel)} filters", f"shape {bias.shape}", _AGAIN)
     reach = (count - 1) * dilation
     late = padding[1] if padding[0] == reach and stride == 1 and padding[1] <= reach else 0
     if (padding[0], padding[1] - late) not in ((0, 0), (reach, 0)):

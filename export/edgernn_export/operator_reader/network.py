@@ -102,6 +102,8 @@ def described_model(graph: OperatorGraph, findings: Findings) -> StoredModel:
     trace = CallTrace(findings=findings, kinds=kinds)
     values, given = _followed(graph, nodes, trace)
     outputs, names = _outputs(graph, values, trace)
+    if not graph.outputs:
+        findings.add(graph.origin, "a network with outputs", "none", "Export the network again.")
     if findings.reasons:
         _note_other_reasons(trace.calls, findings)
         findings.refuse()
@@ -308,7 +310,7 @@ def _outputs(
 
 
 def _is_end(value: Any) -> bool:
-    """Whether a value is the last states of recurrent operators, and nothing else."""
+    """Whether a value is only the last states of recurrent operators."""
     return isinstance(value, Traced) and all(tensor.index for tensor in value.tensors)
 
 

@@ -293,10 +293,33 @@ def _collect(passes: list[DirectedPass], number: int) -> None:
     one, known = passes[number], dict[int, Call]()
     taken: dict[tuple[int, int], CallResult] = {}
 
+    def elsewhere(call: Call) -> int | None:
+        owner = next((n for n, p in enumerate(passes) if id(call) in p.members), None)
+        return None if owner == number else owner
+
+    def make(call: Call) -> None:
+        waiting = [call]  # no recursion: a network may have thousands of calls in a row
+        while waiting:
+            call = waiting[-1]
+            missing = [
+                entry.call
+                for entry in call.inputs
+                if entry.call.inputs and id(entry.call) not in known
+                and elsewhere(entry.call) is None
+            ]  # fmt: skip
+            if id(call) not in known and missing:
+                waiting += missing[::-1]
+                continue
+            if id(call) not in known:
+                inputs = tuple(renewed(entry) for entry in call.inputs)
+                known[id(call)] = replace(call, inputs=inputs)
+                one.calls.append(known[id(call)])
+            waiting.pop()
+
     def renewed(tensor: CallResult) -> CallResult:
         call = tensor.call
-        owner = next((n for n, p in enumerate(passes) if id(call) in p.members), None)
-        if owner is not None and owner != number:
+        owner = elsewhere(call)
+        if owner is not None:
             key = id(call), tensor.index
             if key not in taken:
                 taken[key] = CallResult(call=Call(layer=None), index=0)
@@ -307,9 +330,7 @@ def _collect(passes: list[DirectedPass], number: int) -> None:
         if not call.inputs:
             return tensor
         if id(call) not in known:
-            inputs = tuple(renewed(entry) for entry in call.inputs)
-            known[id(call)] = replace(call, inputs=inputs)
-            one.calls.append(known[id(call)])
+            make(call)
         return CallResult(call=known[id(call)], index=tensor.index)
 
     one.results = [renewed(tensor) for tensor in one.needed]
