@@ -57,6 +57,13 @@ def _fill(operator: Operator) -> list[_Array]:
     return [np.broadcast_to(one.reshape(()), _checked(sizes))]
 
 
+def _old_fill(operator: Operator) -> list[_Array]:
+    """ConstantFill, which PyTorch wrote before there was ConstantOfShape."""
+    sizes = [size if isinstance(size, (int, np.integer)) else 1 for size in operator.constant(0)]
+    value = np.float32(operator.attribute("value", 0.0))
+    return [np.broadcast_to(value, _checked(sizes))]
+
+
 def _range(operator: Operator) -> list[_Array]:
     start, stop, step = (operator.constant(index).reshape(()) for index in range(3))
     _checked([max(0, math.ceil((float(stop) - float(start)) / float(step)))])
@@ -212,6 +219,7 @@ _FOLDED: Final[dict[str, Callable[[Operator], Sequence[Any]]]] = {
     "Cast": _cast,
     "Concat": _concat,
     "Constant": _constant,
+    "ConstantFill": _old_fill,
     "ConstantOfShape": _fill,
     "Div": _pair(_quotient),
     "Equal": _pair(lambda a, b: np.equal(a, b, dtype=object).astype(bool)),

@@ -10,18 +10,20 @@ import math
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.errors import BackendUnavailable, UnsupportedModelError
+from edgernn.errors import BackendUnavailable
 from edgernn.install import hint
+from edgernn_export.keras_reader.stored.kind import refuse
 
 #: The oldest set of operators whose meaning is that of today, up to the places of arguments.
 OLDEST: Final = 7
 _MOST_AXES: Final = 32
-_AGAIN: Final = "Export or copy the file again."
+#: What helps against damage.
+AGAIN: Final = "Export or copy the file again."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -51,16 +53,16 @@ class OnnxFile:
 
         owner = f"weights {tensor.name!r:.80}"
         if len(tensor.dims) > _MOST_AXES or any(size < 0 for size in tensor.dims):
-            _refuse(owner, f"at most {_MOST_AXES} sizes of at least 0", "others", _AGAIN)
+            refuse(owner, f"at most {_MOST_AXES} sizes of at least 0", "others", AGAIN)
         if tensor.data_type == onnx.TensorProto.STRING:
-            _refuse(owner, "numbers", "texts", "Train without texts inside the network.")
+            refuse(owner, "numbers", "texts", "Train without texts inside the network.")
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             return self._external(tensor, owner)
         try:
             return np.asarray(onnx.numpy_helper.to_array(tensor))
         except (TypeError, ValueError, KeyError, OverflowError, MemoryError, AttributeError):
             got = f"data that do not fill shape {tuple(tensor.dims)!r:.80}"
-            _refuse(owner, "as many values as their shape says", got, _AGAIN)
+            refuse(owner, "as many values as their shape says", got, AGAIN)
 
     def _external(self, tensor: Any, owner: str) -> NDArray[Any]:
         """Values that lie in another file of the same folder."""
@@ -69,7 +71,7 @@ class OnnxFile:
         told = {entry.key: entry.value for entry in tensor.external_data}
         location = told.get("location", "")
         if self.folder is None:
-            _refuse(
+            refuse(
                 owner, "weights inside the model", f"external data {location!r:.80}",
                 "Pass the path of the file, or load the weights with onnx.load.",
             )  # fmt: skip
@@ -79,12 +81,12 @@ class OnnxFile:
         except (OSError, ValueError, RuntimeError):
             path = Path("/")
         if not location or Path(location).is_absolute() or folder not in path.parents:
-            _refuse(
+            refuse(
                 owner, "external data in the folder of the model", f"{location!r:.80}",
                 "Export the model again, with its weights inside or beside the file.",
             )  # fmt: skip
         if not path.is_file():
-            _refuse(
+            refuse(
                 owner, "a file of external data beside the model", f"none called {location!r:.80}",
                 "Copy it into the folder of the model.",
             )  # fmt: skip
@@ -94,10 +96,10 @@ class OnnxFile:
             count = math.prod(tensor.dims)
             length = int(told.get("length", count * dtype.itemsize))
         except (KeyError, TypeError, ValueError, OSError):
-            _refuse(owner, "a type, an offset and a length", "others", _AGAIN)
+            refuse(owner, "a type, an offset and a length", "others", AGAIN)
         if length != count * dtype.itemsize or start < 0 or start + length > whole:
             got = f"{length} bytes at {start} of {whole} for shape {tuple(tensor.dims)!r:.80}"
-            _refuse(owner, "as many bytes as the shape says, inside the file", got, _AGAIN)
+            refuse(owner, "as many bytes as the shape says, inside the file", got, AGAIN)
         with path.open("rb") as file:
             file.seek(start)
             data = file.read(length)
@@ -136,16 +138,16 @@ def open_onnx(source: str | PathLike[str] | bytes | Any) -> OnnxFile:
         try:
             model = onnx.ModelProto.FromString(data)
         except (DecodeError, ValueError, RecursionError):
-            _refuse(name, "an ONNX model", "a damaged or different file", _AGAIN)
+            refuse(name, "an ONNX model", "a damaged or different file", AGAIN)
     if not model.HasField("graph") or not (model.graph.node or model.graph.output):
-        _refuse(name, "an ONNX model with operators", "a file without any", _AGAIN)
+        refuse(name, "an ONNX model with operators", "a file without any", AGAIN)
     version = _version(model, name)
     graph = model.graph
     if model.functions:
         graph = _inlined(model, name)
     if graph.sparse_initializer:
         cure = "Export the model with dense weights."
-        _refuse(name, "dense weights", f"{len(graph.sparse_initializer)} sparse tensors", cure)
+        refuse(name, "dense weights", f"{len(graph.sparse_initializer)} sparse tensors", cure)
     return OnnxFile(
         name=name if isinstance(source, bytes) or folder is None else Path(name).stem,
         graph=graph,
@@ -168,7 +170,7 @@ def _version(model: Any, name: str) -> int:
             else f"Export the model again with opset_version={OLDEST} or newer, or convert it "
             "with onnx.version_converter."
         )
-        _refuse(name, f"operators of opset {OLDEST} to {newest}", f"opset {version}", cure)
+        refuse(name, f"operators of opset {OLDEST} to {newest}", f"opset {version}", cure)
     return version
 
 
@@ -181,7 +183,7 @@ def _inlined(model: Any, name: str) -> Any:
 
     def depth(key: tuple[str, str], above: tuple[tuple[str, str], ...]) -> int:
         if key in above or len(above) > 64:
-            _refuse(name, "functions that do not call themselves", f"{key[1]!r:.60}", _AGAIN)
+            refuse(name, "functions that do not call themselves", f"{key[1]!r:.60}", AGAIN)
         if key not in done:
             inner = [(n.domain, n.op_type) for n in functions[key].node]
             calls = [depth(one, (*above, key)) for one in inner if one in functions]
@@ -194,12 +196,8 @@ def _inlined(model: Any, name: str) -> Any:
         if (node.domain, node.op_type) in functions
     )
     if total > 100_000:
-        _refuse(name, "at most 100000 operators", f"{total}", "Train a smaller network.")
+        refuse(name, "at most 100000 operators", f"{total}", "Train a smaller network.")
     try:
         return onnx.inliner.inline_local_functions(model).graph
     except Exception:  # a C++ library, which says in many ways that it is not content
-        _refuse(name, "functions that fit their calls", "others", _AGAIN)
-
-
-def _refuse(owner: str, wanted: str, got: str, cure: str) -> NoReturn:
-    raise UnsupportedModelError([f"{owner}: expected {wanted}, got {got}. {cure}"])
+        refuse(name, "functions that fit their calls", "others", AGAIN)

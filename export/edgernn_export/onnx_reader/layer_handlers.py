@@ -65,6 +65,8 @@ def _arithmetic(kind: str) -> Handler:
         before = is_constant(first)
         value = operator.traced(1 if before else 0)
         constant = operator.floats(0 if before else 1)
+        if kind == "Multiply" and not constant.any() and constant.ndim <= value.rank:
+            return [np.zeros((1,) * value.rank)]
         return [layers.with_constant(trace, kind, value, constant, before=before)]
 
     return handler
@@ -245,9 +247,25 @@ def _cast(_: CallTrace, operator: Operator) -> Sequence[Any]:
     return [value]
 
 
+def _less(_: CallTrace, operator: Operator) -> Sequence[Any]:
+    """Whether tokens are below 0, which exporters of Keras ask: none is."""
+    value, bound = operator.traced(0), operator.floats(1)
+    tokens = all(
+        not tensor.call.inputs and "int" in str(tensor.call.layer.config.get("dtype"))
+        for tensor in value.tensors
+    )
+    if not tokens or np.any(bound > 0):
+        raise OperatorRefused(
+            "a comparison of tokens with 0", "another one",
+            "Train without comparisons inside the network.",
+        )  # fmt: skip
+    return [np.zeros((1,) * value.rank, dtype=bool)]
+
+
 LAYERS: Final[dict[str, Handler]] = {
     "Add": _arithmetic("Add"),
     "BatchNormalization": _batch_normalization,
+    "Cast": _cast,
     "Celu": _function("celu", alpha=("alpha", 1.0)),
     "Clip": _clip,
     "Div": _arithmetic("Divide"),
@@ -261,6 +279,7 @@ LAYERS: Final[dict[str, Handler]] = {
     "HardSwish": _function("hard_silu"),
     "LeakyRelu": _function("relu", negative_slope=("alpha", 0.01)),
     "MatMul": _matmul,
+    "Less": _less,
     "Max": _several("Maximum"),
     "Mean": _several("Average"),
     "Min": _several("Minimum"),

@@ -12,10 +12,11 @@ from edgernn_export.float_model.program_sets.chunks import FloatChunks
 from edgernn_export.keras_reader.findings import Findings
 from edgernn_export.keras_reader.program_sets.passes import has_passes, read_passes
 from edgernn_export.keras_reader.reader import read_keras
+from edgernn_export.keras_reader.stored.kind import refuse
 from edgernn_export.keras_reader.stored.network import StoredModel
 from edgernn_export.onnx_reader.constants import folded
 from edgernn_export.onnx_reader.convolution_handlers import CONVOLUTIONS
-from edgernn_export.onnx_reader.file import OnnxFile, open_onnx
+from edgernn_export.onnx_reader.file import AGAIN, OnnxFile, open_onnx
 from edgernn_export.onnx_reader.layer_handlers import LAYERS
 from edgernn_export.onnx_reader.recurrent_handlers import RECURRENT
 from edgernn_export.onnx_reader.shape_handlers import SHAPES
@@ -81,7 +82,11 @@ def stored_onnx(source: str | PathLike[str] | bytes | Any) -> StoredModel:
     """
     file = open_onnx(source)
     findings = Findings(wording=ONNX)
-    return described_model(_graph(file, findings), findings)
+    try:
+        graph = _graph(file, findings)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:  # names that are no text
+        refuse(file.name, "texts in UTF-8", f"others ({type(error).__name__})", AGAIN)
+    return described_model(graph, findings)
 
 
 def _graph(file: OnnxFile, findings: Findings) -> OperatorGraph:
@@ -145,7 +150,7 @@ def _nodes(file: OnnxFile, findings: Findings) -> list[OperatorNode]:
         if twice:
             findings.add(
                 origin, "results that no other node gives", f"{twice[0]!r:.60} twice",
-                "Export the network again.",
+                AGAIN,
             )  # fmt: skip
         names |= set(proto.output)
         nodes.append(
@@ -179,9 +184,7 @@ def _attributes(proto: Any, file: OnnxFile, origin: str, findings: Findings) -> 
             findings.reasons += error.reasons
             continue
         except (TypeError, ValueError):
-            findings.add(
-                origin, f"a value of {attribute.name!r:.40}", "none", "Export the network again."
-            )
+            findings.add(origin, f"a value of {attribute.name!r:.40}", "none", AGAIN)
             continue
         found[attribute.name] = list(value) if isinstance(value, (tuple, list)) else value
     return found

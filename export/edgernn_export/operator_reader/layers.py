@@ -76,6 +76,10 @@ def with_constant(
     Raises:
         OperatorRefused: the constant differs from step to step.
     """
+    neutral = 0.0 if kind in ("Add", "Subtract") else 1.0
+    idle = not before or kind in ("Add", "Multiply")
+    if idle and constant.ndim <= value.rank and constant.size and np.all(constant == neutral):
+        return value
     value, constant = _along_features(trace, value, constant)
     layer = trace.operation(kind)
     given = {"first" if before else "second": constant}

@@ -233,7 +233,10 @@ def _input(
     atoms = [atom for axis in axes for atom in axis]
     shape = [atom.size or 1 for atom in atoms if atom.kind is AxisKind.STACK]
     tensors = [
-        CallResult(call=Call(layer=described_layer("InputLayer", given.name, "")), index=0)
+        CallResult(
+            call=Call(layer=described_layer("InputLayer", given.name, "", {"dtype": given.dtype})),
+            index=0,
+        )
         for _ in range(min(int(np.prod(shape)), _MOST_MEMBERS))
     ]
     if not shape:
@@ -288,6 +291,11 @@ def _outputs(
         plain = name.replace("'", "_")
         trace.origin, trace.name = f"output '{plain}'", plain
         if value is UNKNOWN:
+            if not trace.findings.reasons:  # nothing was refused on the way
+                trace.findings.add(
+                    trace.origin, "results that operators have", "one more than an operator has",
+                    "Export the network again.",
+                )  # fmt: skip
             continue
         if isinstance(value, Traced) and value.late:
             late = refused_late(value)

@@ -5,7 +5,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from edgernn_export.float_model.float_run import answers  # noqa: E402
+from edgernn.errors import StreamKindWarning  # noqa: E402
+from edgernn_export.float_model.float_run import answers, with_softmax  # noqa: E402
 from edgernn_export.onnx_reader.reader import read_onnx  # noqa: E402
 from tests.support.models.onnx_files import torch_file  # noqa: E402
 
@@ -56,4 +57,69 @@ def test_recurrent_modules(kind, layers, both, read, first, open_sizes):
     got = found.run(xs) if hasattr(found, "programs") else answers(found, xs)
     if got.ndim > want.ndim:
         got = got[:, -1]
+    np.testing.assert_allclose(got, want, atol=1e-5)
+
+
+@pytest.mark.parametrize("opset", [7, 9, 11, 13, 15, 20])
+def test_all_sets_of_operators_that_the_exporter_writes(opset):
+    torch.manual_seed(4)
+    module = _Network("GRU", 1, False, True, "all").eval()
+    module = torch.nn.Sequential(torch.nn.Linear(5, 5), torch.nn.ReLU6(), module)
+    x = torch.randn(2, 7, 5)
+    found = read_onnx(torch_file(module, (x,), opset_version=opset))
+    want = module(x).detach().numpy()
+    np.testing.assert_allclose(answers(found, x.numpy().astype(np.float64)), want, atol=1e-5)
+
+
+class _Streamed(torch.nn.Module):
+    """A module that is given its states and returns the next ones."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.rnn = getattr(torch.nn, kind)(5, 4, 2, batch_first=True)
+
+    def forward(self, x, *states):
+        y, after = self.rnn(x, states if len(states) > 1 else states[0])
+        return y, *(after if isinstance(after, tuple) else (after,))
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+def test_modules_with_states_as_arguments(kind):
+    module, x = _Streamed(kind).eval(), torch.randn(2, 7, 5)
+    zeros = (torch.zeros(2, 2, 4),) * (1 + (kind == "LSTM"))
+    with pytest.warns(StreamKindWarning, match="states as inputs"):
+        found = read_onnx(torch_file(module, (x, *zeros)))
+    want = module(x, *zeros)[0].detach().numpy()
+    assert found.stateful
+    np.testing.assert_allclose(answers(found, x.numpy().astype(np.float64)), want, atol=1e-5)
+
+
+class _Convolutions(torch.nn.Module):
+    """A temporal convolution network before a GRU: late steps are cut off, as in its paper."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = torch.nn.Conv1d(5, 6, 3, padding=4, dilation=2)
+        self.norm = torch.nn.BatchNorm1d(6)
+        self.second = torch.nn.Conv1d(6, 6, 2, padding=1)
+        self.rnn = torch.nn.GRU(6, 4, batch_first=True)
+        self.linear = torch.nn.Linear(4, 3)
+
+    def forward(self, x):
+        z = self.first(x.transpose(1, 2))[..., :-4]
+        z = torch.nn.functional.gelu(self.norm(z))
+        z = z + torch.nn.functional.silu(self.second(z)[..., :-1])
+        y, _ = self.rnn(z.transpose(1, 2))
+        return torch.softmax(self.linear(y), -1)
+
+
+@pytest.mark.parametrize("opset", [13, 20])
+def test_convolutions_with_late_steps_cut_off(opset):
+    torch.manual_seed(5)
+    module, x = _Convolutions(), torch.randn(2, 9, 5)
+    module(x)  # statistics of the normalization
+    module.eval()
+    found = read_onnx(torch_file(module, (x,), opset_version=opset))
+    want = module(x).detach().numpy()
+    got = with_softmax(found, answers(found, x.numpy().astype(np.float64)))
     np.testing.assert_allclose(got, want, atol=1e-5)
