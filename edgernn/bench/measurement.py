@@ -75,7 +75,7 @@ def benchmark(
 
     Args:
         model: the integer model, or the path of its .edgernn file.
-        float_model: the network it was quantized from: a path that Keras can load, or a
+        float_model: the network it was quantized from: a path, of any format, or a
             `keras.Model`. Outputs are then compared with it as well.
         weights: path of the weights of an architecture in JSON.
         peers: also time the float network and the stock INT8 conversion; needs `float_model` and
@@ -143,7 +143,7 @@ def _check(
     if peers and float_model is None:
         raise EdgeRnnError(
             "bench peers: expected the float network to compare with, got none. "
-            "Pass it with: --float MODEL.keras"
+            "Pass it with: --float NETWORK"
         )
     for name, value, most in (("streams", streams, MOST_STREAMS), ("rounds", rounds, 10_000)):
         if type(value) is not int or not 1 <= value <= most:

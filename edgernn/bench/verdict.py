@@ -53,7 +53,7 @@ class BenchLimits:
             raise EdgeRnnError(
                 "bench min_kept: expected the float network and test data with targets, got "
                 f"{'no test data' if has_network else 'no float network'}. "
-                "Pass --float MODEL.keras --data FILE --truth COLUMN."
+                "Pass --float NETWORK --data FILE --truth COLUMN."
             )
 
 

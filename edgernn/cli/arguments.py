@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import shlex
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
+from edgernn.cli.trained_networks import refuse_trained_network, trained_network
 from edgernn.errors import EdgeRnnError
 from edgernn.records.columns import split_names
 from edgernn.records.dialect import DELIMITERS
@@ -19,8 +19,6 @@ from edgernn.session.policies import OnBadReading, Policy, check_policy
 PACKAGED: Final = {"demo": "demo.edgernn"}
 _MODEL_SUFFIXES: Final = (".edgernn", ".tflite", ".onnx")
 _TABLE_SUFFIXES: Final = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".npy", ".npz", ".xz", ".gz")
-#: First bytes of .keras archives and of HDF5 files.
-_KERAS_MAGIC: Final = (b"PK\x03\x04", b"\x89HDF\r\n\x1a\n")
 
 #: Runtimes by the names of their distributions: the back-end of `edgernn.load`, and its runtime.
 RUNTIME_NAMES: Final = {
@@ -50,12 +48,19 @@ def add_model_argument(
     parser.add_argument("--model", metavar="MODEL", help="the same as MODEL")
 
 
+def add_network_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what completes a trained network that is not in one file."""
+    parser.add_argument(
+        "--weights", type=Path, metavar="FILE.h5", help="weights for a JSON architecture"
+    )
+
+
 def add_program_argument(parser: argparse.ArgumentParser, purpose: str) -> None:
     """Declare which program of a file with several programs is meant."""
     parser.add_argument("--program", metavar="NAME", default="", help=purpose)
 
 
-def model_path(args: argparse.Namespace) -> Path:
+def model_path(args: argparse.Namespace, *, networks: bool = False) -> Path:
     """The file of the model that the arguments name.
 
     Raises:
@@ -69,7 +74,9 @@ def model_path(args: argparse.Namespace) -> Path:
             "Pass one file, or 'demo' for the packaged model."
         )
     path = model_file(given[0])
-    check_model_file(path)
+    table = path.suffix.lower() in _TABLE_SUFFIXES
+    if not (networks and path.exists() and not table and trained_network(path)):
+        check_model_file(path)
     return path
 
 
@@ -102,7 +109,7 @@ def check_model_file(path: Path) -> None:
         path: a model file, or a folder with exported C sources.
 
     Raises:
-        EdgeRnnError: no such file, a folder without sources, a Keras model or a table.
+        EdgeRnnError: no such file, a folder without sources, a trained network or a table.
     """
     if path.is_dir():
         # Packages have their sources in a folder or two of their own.
@@ -121,15 +128,7 @@ def check_model_file(path: Path) -> None:
             f"model: expected an .edgernn, .tflite or .onnx file, got '{path.name}'. "
             "Pass the model first, and readings with their own option."
         )
-    with path.open("rb") as file:
-        head = file.read(8)
-    if head.startswith(_KERAS_MAGIC):
-        written = path.with_suffix(".edgernn")
-        raise EdgeRnnError(
-            f"model: expected an .edgernn, .tflite or .onnx file, got a Keras model ('{path.name}')"
-            f". Quantize it first: edgernn quantize {shlex.quote(str(path))} --calibration READINGS"
-            f" -o {shlex.quote(str(written))}"
-        )
+    refuse_trained_network(path)
 
 
 def is_packaged(path: Path) -> bool:

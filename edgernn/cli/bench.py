@@ -65,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--backends", type=_names, metavar="A,B,...", help=f"{', '.join(OWN)} (default: all)"
     )
     compared.add_argument(
-        "--float", metavar="MODEL.keras", dest="float_model",
+        "--float", metavar="NETWORK", dest="float_model",
         help="the network that the model was quantized from",
     )  # fmt: skip
     compared.add_argument("--weights", metavar="FILE.h5", help="weights of an architecture in JSON")

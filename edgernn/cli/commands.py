@@ -13,7 +13,10 @@ from edgernn.cli.parsing import CommandParser, add_common_options
 SUBCOMMANDS: Final[dict[str, tuple[str, str]]] = {
     "demo": ("edgernn_export.cli.demo", "train, quantize, export and stream a small forecaster"),
     "train": ("edgernn_export.cli.train", "train a recipe on its data set"),
-    "quantize": ("edgernn_export.cli.quantize", "convert a Keras model to an INT8 .edgernn file"),
+    "quantize": (
+        "edgernn_export.cli.quantize",
+        "convert a trained network to an INT8 .edgernn file",
+    ),
     "sensitivity": (
         "edgernn_export.cli.sensitivity",
         "find layers that tolerate 4-bit weights",
@@ -21,7 +24,7 @@ SUBCOMMANDS: Final[dict[str, tuple[str, str]]] = {
     "prune": ("edgernn_export.cli.prune", "make a Keras model smaller or its weights sparse"),
     "distill": ("edgernn_export.cli.distill", "train a small model on the outputs of a large one"),
     "search": ("edgernn_export.cli.search", "search for a model within the limits of a target"),
-    "info": ("edgernn.cli.info", "show layers, sizes, channels and provenance of a model"),
+    "info": ("edgernn.cli.info", "show layers, sizes and channels of a model or a network"),
     "evaluate": ("edgernn_export.cli.evaluate", "measure accuracy against the float model"),
     "verify": ("edgernn_export.cli.verify", "compare the outputs of all back-ends bit for bit"),
     "compare": ("edgernn_export.cli.compare", "show models side by side"),

@@ -44,19 +44,20 @@ _LIBRARIES: Final[dict[str, tuple[tuple[str, ...], str, str, str]]] = {
     "pymodbus": (("pymodbus",), "modbus", _STREAMS, "edgernn serve: Modbus"),
     "serial": (("pyserial",), "serial", _STREAMS, "edgernn serve: serial ports"),
     "tensorflow": (
-        ("tensorflow", "tensorflow-cpu"), "export", _WORKSTATION, "train; write .tflite files",
+        ("tensorflow", "tensorflow-cpu"), "export", _WORKSTATION, "train with Keras",
     ),
     "keras": (("keras",), "export", _WORKSTATION, "train, prune, distill"),
     "h5py": (("h5py",), "export", _WORKSTATION, "read Keras models"),
-    "onnx": (("onnx",), "export", _WORKSTATION, "write .onnx files"),
+    "onnx": (("onnx",), "onnx-import", _WORKSTATION, "read and write .onnx files"),
+    "flatbuffers": (("flatbuffers",), "onnx-import", _WORKSTATION, "write .tflite files"),
     "matplotlib": (("matplotlib",), "export", _WORKSTATION, "plots"),
-    "tqdm": (("tqdm",), "export", _WORKSTATION, "progress bars"),
+    "tqdm": (("tqdm",), "onnx-import", _WORKSTATION, "progress bars"),
     "optuna": (("optuna",), "export", _WORKSTATION, "edgernn search"),
     "sklearn": (("scikit-learn",), "sklearn", _WORKSTATION, "EdgeRNNRegressor, EdgeRNNClassifier"),
     "pandas": (("pandas",), "demo", _WORKSTATION, "edgernn demo"),
     "statsmodels": (("statsmodels",), "demo", _WORKSTATION, "edgernn demo"),
     "jax": (("jax",), "backends", _WORKSTATION, "train --qat on JAX"),
-    "torch": (("torch",), "backends", _WORKSTATION, "train --qat on PyTorch"),
+    "torch": (("torch",), "torch", _WORKSTATION, "read PyTorch modules; train --qat on PyTorch"),
 }  # fmt: skip
 
 #: program -> (Debian packages, purpose).

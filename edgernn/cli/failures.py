@@ -13,13 +13,14 @@ from edgernn.install import hint
 
 #: Libraries of the extras, by the name an ImportError carries.
 _EXTRAS: Final[dict[str, str]] = {
-    "flatbuffers": "export",
+    "flatbuffers": "onnx-import",
     "keras": "export",
     "matplotlib": "export",
-    "onnx": "export",
+    "onnx": "onnx-import",
     "optuna": "export",
     "tensorflow": "export",
-    "tqdm": "export",
+    "torch": "torch",
+    "tqdm": "onnx-import",
     "onnxruntime": "onnx",
     "tflite_runtime": "tflite",
     "ai_edge_litert": "tflite",

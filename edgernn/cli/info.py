@@ -4,38 +4,29 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, fields
-from enum import Enum
+from collections.abc import Callable
+from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 from typing import Final, cast
 
-from edgernn.cells.dense_rows import DenseRows
-from edgernn.cli.arguments import add_model_argument, add_program_argument, model_path
+from edgernn.cli.arguments import (
+    add_model_argument,
+    add_network_arguments,
+    add_program_argument,
+    model_path,
+)
+from edgernn.cli.layer_facts import described_layer, described_memory
 from edgernn.cli.program_text import described_chunk, programs_text
 from edgernn.cli.stream_text import described_stream, field_text, state_text, stream_text
 from edgernn.cli.style import heading, table
 from edgernn.cli.surroundings import described_surroundings, surroundings_lines
+from edgernn.cli.trained_networks import trained_network
 from edgernn.cli.wiring import Description, described_routes, is_chain, wiring_lines
 from edgernn.container.file import load_either, load_program
-from edgernn.container.memory import curve_bytes, table_bytes, weight_memory
-from edgernn.container.stored.stored_layers import has_unit_scales
-from edgernn.container.stored.tensors import file_bytes
 from edgernn.graph.receptive_field import receptive_field
-from edgernn.model.affine import Affine, Affine8, Source, Term8, Term16
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.interface import Interface
-from edgernn.model.layers import (
-    LSTM,
-    Delay,
-    Dense,
-    Embedding,
-    GRUAfter,
-    GRUBefore,
-    Layer,
-    SimpleRNN,
-)
-from edgernn.model.merges import Merge
 from edgernn.model.program_sets.program_set import LinkedProgram, LinkedPrograms, ProgramSet
 from edgernn.session.chunk_session import ChunkSession
 from edgernn.session.loading import load
@@ -43,6 +34,9 @@ from edgernn.session.program_session import ProgramSession
 from edgernn.session.session import Session
 
 HELP: Final = """Describe a model: layers, sizes, state, channels and provenance.
+
+Trained networks are described as well: their layers and parameters, and how they stream. For a
+network that edgernn cannot run, all reasons are listed.
 
 For networks with branches, the wiring table shows the inputs of each layer and output: a layer,
 some of its elements such as gru[0:8], or an input of the model.
@@ -57,6 +51,7 @@ EXAMPLES: Final = """examples:
   edgernn info model.edgernn
   edgernn info model.tflite
   edgernn info demo --json
+  edgernn info network.onnx
   edgernn info pair.edgernn --program decode
 """
 
@@ -65,16 +60,28 @@ _LOGITS: Final = " (logits; softmax on request)"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    add_model_argument(parser)
+    add_model_argument(parser, ".edgernn, .tflite or .onnx file, trained network")
+    add_network_arguments(parser)
     add_program_argument(parser, "program to describe, from a file with several")
 
 
 def main(args: argparse.Namespace) -> int:
     """Print the description."""
-    path = model_path(args)
+    path = model_path(args, networks=True)
+    if trained_network(path):
+        return _network(path, args)
     record = describe_file(path, args.program)
     text = programs_text if "programs" in record else _text
     print(json.dumps(record, allow_nan=False) if args.json else text(record))
+    return 0
+
+
+def _network(path: Path, args: argparse.Namespace) -> int:
+    """Describe a trained network, which the workstation's package reads."""
+    info = import_module("edgernn_export.cli.network_info")
+    info.refuse_program(args.program)
+    record = info.describe_network(path, weights=args.weights)
+    print(json.dumps(record, allow_nan=False) if args.json else info.network_text(record))
     return 0
 
 
@@ -113,7 +120,7 @@ def describe_programs(programs: ProgramSet) -> Description:
 
     Bytes are those of all programs together; shared layers and states count once.
     """
-    layers = [_layer(layer) for layer in programs.layers]
+    layers = [described_layer(layer) for layer in programs.layers]
     return _linked(programs, describe_model) | {
         "shared_layers": [
             {"name": layer, "program": program, "owner": owner}
@@ -122,7 +129,7 @@ def describe_programs(programs: ProgramSet) -> Description:
         ],
         "weights_bytes": sum(layer["weights_bytes"] for layer in layers),
         "constants_bytes": sum(layer["constants_bytes"] for layer in layers),
-        "memory": _memory(programs.layers),
+        "memory": described_memory(programs.layers),
         "parameters": sum(layer["parameters"] for layer in layers),
         "sha256": programs.sha256,
     }
@@ -189,7 +196,8 @@ def _interface(interface: Interface) -> Description:
 def _model(model: IntegerModel) -> Description:
     *reads, put_out = described_routes(model)
     layers = [
-        _layer(layer) | {"reads": route} for layer, route in zip(model.layers, reads, strict=True)
+        described_layer(layer) | {"reads": route}
+        for layer, route in zip(model.layers, reads, strict=True)
     ]
     origin = model.provenance
     return {
@@ -199,7 +207,7 @@ def _model(model: IntegerModel) -> Description:
         "output_reads": put_out,
         "weights_bytes": sum(layer["weights_bytes"] for layer in layers),
         "constants_bytes": sum(layer["constants_bytes"] for layer in layers),
-        "memory": _memory(model.layers),
+        "memory": described_memory(model.layers),
         "parameters": sum(layer["parameters"] for layer in layers),
         "macs": model.macs,
         "receptive_field": receptive_field(model) or "all",
@@ -211,88 +219,6 @@ def _model(model: IntegerModel) -> Description:
             "settings": dict(origin.settings),
         },
     }
-
-
-def _layer(layer: Layer) -> Description:
-    affines = layer.affines.values()
-    terms: list[Term8 | Term16] = [term for affine in affines for term in affine.terms]
-    scales = layer.scales.values()
-    return {
-        "name": layer.name,
-        "kind": layer.kind,
-        "inputs": layer.inputs,
-        "units": layer.units,
-        "activation": _activation(layer),
-        "output_scale": float(layer.output_scale),
-        **({"unit_scales": layer.output_scales.tolist()} if has_unit_scales(layer) else {}),
-        "states": [{"name": s.name, "format": str(s.format)} for s in layer.states],
-        "weight_bits": _matrix_bits(layer),
-        "wide": layer.is_wide,
-        "storages": sorted({term.storage.value for term in terms}),
-        "weights_bytes": sum(file_bytes(layer, term) for term in terms) + table_bytes(layer),
-        "constants_bytes": sum(_constants_bytes(a) for a in affines)
-        + sum(scale.multiplier.nbytes + scale.bias.nbytes for scale in scales)
-        + sum(norm.epsilon.nbytes for norm in layer.normalizations.values())
-        + curve_bytes(layer),
-        "memory": _memory([layer]),
-        "parameters": sum(t.weights.size for t in terms)
-        + sum(_biases(a) for a in affines)
-        + table_bytes(layer)
-        + sum(layer.scales[name].multiplier.size for name in layer.scale_shape)
-        + sum(layer.scales[name].bias.size for name in layer.offsets),
-        "macs": layer.macs,
-    }
-
-
-def _matrix_bits(layer: Layer) -> dict[str, int]:
-    """Bits of weights by matrix, with the names of `quantize`."""
-    words = {source: source.value for source in (Source.X, Source.H, Source.RH)}
-    if isinstance(layer, (LSTM, GRUBefore, GRUAfter, SimpleRNN, Dense, DenseRows)):
-        words = {Source.X: "input", Source.H: "recurrent", Source.RH: "recurrent"}
-    found: dict[str, int] = {}
-    for affine in layer.affines.values():
-        for term in affine.terms:
-            joint = (Source.X, Source.H) if term.source is Source.XH else (term.source,)
-            found |= {words[source]: term.storage.weight_bits for source in joint}
-    return found
-
-
-def _memory(layers: Iterable[Layer]) -> Description:
-    """Bytes of weights in the memory of the device."""
-    memory = weight_memory(layers)
-    return asdict(memory) | {"total_bytes": memory.total_bytes, "density": memory.density}
-
-
-def _activation(layer: Layer) -> str:
-    if isinstance(layer, (Dense, SimpleRNN)):
-        return str(layer.activation.value)
-    if isinstance(layer, Embedding):
-        return f"{layer.table.shape[0]} tokens"
-    if isinstance(layer, Merge):
-        return str(layer.operation.value)
-    if isinstance(layer, Delay):
-        return f"{layer.rows} rows"
-    if isinstance(layer, (LSTM, GRUBefore, GRUAfter)):
-        return f"tanh, gates {layer.gate_activation.value}"
-    chosen = ((field.name, getattr(layer, field.name)) for field in fields(layer))
-    named = [(name, value.value) for name, value in chosen if isinstance(value, Enum)]
-    named += [(name, getattr(layer, name)) for name in layer.inner]
-    named += [(name, getattr(layer, name)) for name in dict.fromkeys(layer.curve_shape.values())]
-    named += [(name, f"{table.entries.size} entries") for name, table in layer.curves.items()]
-    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in named) or "none"
-
-
-def _biases(affine: Affine) -> int:
-    if isinstance(affine, Affine8):
-        return int(affine.bias.size)
-    return sum(int(term.bias.size) for term in affine.terms)
-
-
-def _constants_bytes(affine: Affine) -> int:
-    """Bytes of biases, multipliers and per-row shifts."""
-    if isinstance(affine, Affine8):
-        return affine.bias.nbytes + sum(t.multiplier.nbytes for t in affine.terms)
-    return sum(t.bias.nbytes + t.shift.nbytes + t.multiplier.nbytes for t in affine.terms)
 
 
 def _text(record: Description) -> str:

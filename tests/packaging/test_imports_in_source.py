@@ -30,6 +30,27 @@ INSIDE_FUNCTIONS = {
     },
     "edgernn_firmware_sim": set(),
 }
+#: Who may import a framework: everything else of the workstation's floor works without it.
+FRAMEWORKS = {
+    "keras": {
+        "bench",
+        "cells",
+        "compress",
+        "demo",
+        "inspection",
+        "keras_reader",
+        "sklearn_wrappers",
+        "training",
+    },
+    "tensorflow": {"bench", "compress", "demo", "inspection", "keras_reader", "training"},
+    "h5py": {"keras_reader"},
+    "torch": set(),
+    "jax": set(),
+    "onnx": {"bench", "onnx_reader", "writers"},
+    "onnxruntime": {"bench"},
+    "flatbuffers": {"writers"},
+    "safetensors": set(),
+}
 BELOW = {"edgernn": set(), "edgernn_firmware_sim": {"edgernn"}}
 
 
@@ -63,6 +84,17 @@ def test_lower_floors_import_only_what_the_design_allows(floor):
 def test_a_planted_import_is_seen():
     planted = ast.parse("def f():\n    from keras.layers import GRU\n    import os.path, scipy\n")
     assert list(imported_names(planted)) == [("keras", 2), ("os", 3), ("scipy", 3)]
+
+
+@pytest.mark.parametrize("library", FRAMEWORKS)
+def test_rooms_of_the_workstation_that_import_a_framework(library):
+    floor = FLOORS["edgernn_export"]
+    found = {
+        path.relative_to(floor).parts[0].removesuffix(".py")
+        for path in floor.rglob("*.py")
+        if library in dict(imported_names(ast.parse(path.read_text(encoding="utf-8"))))
+    }
+    assert found == FRAMEWORKS[library]
 
 
 @pytest.mark.parametrize("floor", sorted(FLOORS))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, cast, get_args
 
+from edgernn.cli.arguments import add_network_arguments
 from edgernn.errors import EdgeRnnError
 from edgernn_export.calibration.ranges import RangeMethod
 from edgernn_export.calibration.stream_kind import StreamKind
@@ -18,12 +19,11 @@ _LABELS: Final = ("input_names", "input_units", "output_names", "output_units")
 def add_source_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the network and its calibration data."""
     parser.add_argument(
-        "model", metavar="MODEL.keras", type=Path,
-        help="Keras 2 or 3 model: .keras, HDF5, SavedModel, or JSON with --weights",
+        "model", metavar="NETWORK", type=Path,
+        help="trained network: ONNX, or Keras 2 or 3 (.keras, HDF5, SavedModel, or JSON with "
+        "--weights)",
     )  # fmt: skip
-    parser.add_argument(
-        "--weights", type=Path, metavar="FILE.h5", help="weights for a JSON architecture"
-    )
+    add_network_arguments(parser)
     parser.add_argument(
         "--calibration", required=True, type=Path, metavar="FILE", help="representative readings"
     )

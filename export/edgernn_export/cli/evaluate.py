@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from edgernn.cli.arguments import (
+    add_network_arguments,
     add_policy_argument,
     add_table_arguments,
     model_file,
@@ -50,12 +51,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "model", metavar="MODEL.edgernn", type=model_file, help="integer model, or 'demo'"
     )
     parser.add_argument(
-        "--float", type=Path, metavar="MODEL.keras", dest="float_model",
+        "--float", type=Path, metavar="NETWORK", dest="float_model",
         help="the float network it was quantized from (default: score the integer model alone)",
     )  # fmt: skip
-    parser.add_argument(
-        "--weights", type=Path, metavar="FILE.h5", help="weights for a JSON architecture"
-    )
+    add_network_arguments(parser)
     parser.add_argument("--data", required=True, type=Path, metavar="FILE", help="test data")
     truth = parser.add_mutually_exclusive_group()
     truth.add_argument(

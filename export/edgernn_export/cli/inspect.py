@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from edgernn.cli.arguments import (
+    add_network_arguments,
     add_policy_argument,
     add_table_arguments,
     model_file,
@@ -28,7 +29,7 @@ change is left.
 
 --gradients shows how strongly the last output depends on the reading k steps before, by automatic
 differentiation; with --compare, next to untrained SimpleRNN, LSTM and GRU networks of the same
-width. It needs a Keras model; the others take integer models and Keras models.
+width. It needs a Keras model; the others take integer models and trained networks of every format.
 
 --memory and --gradients generate random readings unless --data names a recording.
 """
@@ -46,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
         "model", metavar="MODEL", type=inspected_model,
-        help="an .edgernn file, a Keras model, or 'demo' for the packaged integer model",
+        help="an .edgernn file, a trained network, or 'demo' for the packaged integer model",
     )  # fmt: skip
     topics = parser.add_mutually_exclusive_group(required=True)
     topics.add_argument(
@@ -67,9 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--compare", action="store_true",
         help="with --gradients: add untrained SimpleRNN, LSTM and GRU networks",
     )  # fmt: skip
-    parser.add_argument(
-        "--weights", type=Path, metavar="FILE.h5", help="weights for a JSON architecture"
-    )
+    add_network_arguments(parser)
     parser.add_argument(
         "-o", "--output", type=Path, metavar="OUT", help="picture (.png); of --gates also .npz"
     )
@@ -78,7 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def inspected_model(text: str) -> Path:
-    """The file that a model argument names: unlike `model_file`, of a Keras model too."""
+    """The file that a model argument names: unlike `model_file`, of a network too."""
     return model_file(text)
 
 
@@ -132,7 +131,7 @@ def _is_integer(path: Path) -> bool:
 
 
 def _model(args: argparse.Namespace) -> Any:
-    """An integer model, or the float network of a Keras model."""
+    """An integer model, or a float network."""
     if not _is_integer(args.model):
         return read_one_stream(args.model, weights=args.weights)
     return IntegerModel.load(args.model)

@@ -1,4 +1,4 @@
-"""`edgernn quantize`: convert a Keras model to an .edgernn file, with calibration data."""
+"""`edgernn quantize`: convert a trained network to an .edgernn file, with calibration data."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ from edgernn_export.quantizer.quantizer import quantize
 from edgernn_export.quantizer.report import QuantizationReport
 from edgernn_export.quantizer.weight_storage import PRECISIONS, SPARSE
 
-HELP: Final = """Quantize a trained Keras network to integers and write an .edgernn file.
+HELP: Final = """Quantize a trained network to integers and write an .edgernn file.
+
+The network is an ONNX file or one that Keras wrote; its content tells which.
 
 A network that was trained on windows (a fixed number of readings in, one output) becomes a window
 model. Any other network processes an endless stream. Change this with --stream, --window and --hop.
@@ -68,6 +70,7 @@ ranges, and streams may be padded with them.
 """
 EXAMPLES: Final = """examples:
   edgernn quantize model.keras --calibration streams.npz -o model.edgernn
+  edgernn quantize model.onnx --calibration streams.npy -o model.edgernn
   edgernn quantize model.keras --calibration readings.csv --input-names temperature,humidity \\
       --precision w8a16 --report -o model.edgernn
   edgernn quantize model.keras --calibration readings.csv --input-names temperature,humidity \\

@@ -1,4 +1,4 @@
-"""`edgernn sensitivity`: find the layers of a Keras model that tolerate 4-bit weights."""
+"""`edgernn sensitivity`: find the layers of a network that tolerate 4-bit weights."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class NetworkFormat:
             subclasses too.
         holds_bytes: whether bytes are of this format.
         read: reads a path or an object, with labels and the options that are given.
-        options: names of arguments that this format knows besides names and units of channels.
+        options: names of arguments that this format takes besides names and units of channels.
     """
 
     name: str
@@ -58,7 +58,7 @@ def _is_keras(contents: Contents) -> bool:
 
 
 def _keras(source: Any, labels: Labels, **options: Any) -> Network:
-    from edgernn_export.keras_reader.program_sets.whole_networks import read_whole
+    from edgernn_export.keras_reader.program_sets.passes import read_whole
 
     return read_whole(source, labels=labels, **options)
 

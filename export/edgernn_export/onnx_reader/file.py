@@ -123,7 +123,7 @@ def open_onnx(source: str | PathLike[str] | bytes | Any) -> OnnxFile:
         from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
     except ImportError as error:
         raise BackendUnavailable(
-            f"onnx: expected an installed package, got none. Run: {hint('export')}"
+            f"onnx: expected an installed package, got none. Run: {hint('onnx-import')}"
         ) from error
     folder: Path | None = None
     if isinstance(source, onnx.ModelProto):

@@ -159,7 +159,7 @@ def test_programs_are_benchmarked_one_by_one(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--peers"], "Pass it with: --float MODEL.keras"),
+        (["--peers"], "Pass it with: --float NETWORK"),
         (["--backends", "tpu"], "expected names among native, tflite-runtime"),
         (["--streams", "0"], "bench: streams: expected 1 to 1024, got 0"),
         (["--min-kept", "95"], "got no float network"),

@@ -116,7 +116,8 @@ def test_missing_parts_are_named_with_their_commands(monkeypatch, capsys):
     assert re.search(r"^missing +native", out, re.MULTILINE)
     for command in (
         f"  {install.hint('onnx')}\n      onnxruntime",
-        f"  {install.hint('export')}\n      tensorflow, keras, h5py, onnx, matplotlib, tqdm",
+        f"  {install.hint('export')}\n      tensorflow, keras, h5py, matplotlib, optuna",
+        f"  {install.hint('onnx-import')}\n      onnx, flatbuffers, tqdm",
         "  sudo apt-get install gcc libc6-dev gcc-arm-none-eabi gcc-riscv64-linux-gnu "
         "qemu-system-arm qemu-system-misc\n      C compiler, arm-none-eabi-gcc, riscv64",
         "  export EDGERNN_DATA=FOLDER\n",

@@ -11,7 +11,7 @@ import edgernn
 from edgernn.cli import main
 from edgernn.container.memory import weight_memory
 from edgernn.model.storage import Storage
-from edgernn_export.keras_reader.program_sets import whole_networks
+from edgernn_export.keras_reader.program_sets import passes
 from tests.support.models.float import float_model, stream
 from tests.support.models.integer import random_model
 from tests.support.models.stored import stored
@@ -35,7 +35,7 @@ def test_export_says_which_weights_become_bytes(tmp_path, capsys):
 def quantize(tmp_path, monkeypatch):
     """Start of a command line; the float model comes from memory instead of a Keras file."""
     model = float_model("gru_after", inputs=3, units=8)
-    monkeypatch.setattr(whole_networks, "read_whole", lambda path, **labels: model)
+    monkeypatch.setattr(passes, "read_whole", lambda path, **labels: model)
     np.save(tmp_path / "xs.npy", stream(200, 3))
     (tmp_path / "m.keras").write_text("{}")
     return ["quantize", str(tmp_path / "m.keras"), "--calibration", str(tmp_path / "xs.npy")]

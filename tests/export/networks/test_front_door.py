@@ -1,9 +1,12 @@
 """Networks of every format come in by one door, which tells them by their content."""
 
+import json
+
 import numpy as np
 import onnx
 import pytest
 
+from edgernn.cli import main
 from edgernn.errors import EdgeRnnError, ShapeError, UnsupportedModelError
 from edgernn_export import quantize, quantize_programs
 from edgernn_export.file_contents.contents import fields_of
@@ -18,6 +21,7 @@ from edgernn_export.networks.formats import FORMATS
 from edgernn_export.onnx_reader.reader import read_onnx
 from edgernn_export.writers.onnx.float_operators import write_onnx_float
 from tests.support.models.float import float_model
+from tests.support.models.onnx_recurrent import matrices, one_operator
 
 keras = pytest.importorskip("keras", reason="pip install 'edgernn[export]'")
 pytestmark = pytest.mark.tf
@@ -157,3 +161,49 @@ def test_fields_of_damaged_protocol_buffers_are_followed_as_far_as_they_go():
     assert fields_of(b"\x08\x07\x3a" + b"\xff" * 20) == {1, 7}
     assert fields_of(b"") == fields_of(b"\x00\x01") == frozenset()
     assert 127 not in fields_of(b"\x0f\x08\x01")
+
+
+@pytest.mark.filterwarnings("ignore::edgernn.errors.StreamKindWarning")
+def test_info_describes_a_network_before_it_is_quantized(tmp_path, capsys):
+    model = one_operator("GRU", matrices("GRU", 3, 6), linear_before_reset=1)
+    (tmp_path / "m.bin").write_bytes(model.SerializeToString())
+    assert main(["info", str(tmp_path / "m.bin")]) == 0
+    text = capsys.readouterr().out
+    size = (tmp_path / "m.bin").stat().st_size
+    assert f"trained network, not quantized  m.bin, {size} bytes" in text
+    assert "format      ONNX\nparameters  198\nstream      one output per reading\n" in text
+    assert "gru   3 -> 6            198" in text
+    assert main(["info", str(tmp_path / "m.bin"), "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    (one,) = record["networks"]
+    assert [layer["kind"] for layer in one["layers"]] == ["gru"]
+    assert record["parameters"] == 3 * 6 * (3 + 6 + 2)
+    assert main(["info", str(tmp_path / "m.bin"), "--program", "x"]) == 2
+    assert "--program: expected an .edgernn file with it, got a trained" in capsys.readouterr().err
+    assert main(["run", str(tmp_path / "m.bin")]) == 2
+    assert "got an ONNX model of another tool ('m.bin'). Quantize it" in capsys.readouterr().err
+
+
+def test_info_of_networks_of_several_parts(networks, capsys):
+    assert main(["info", str(networks["both"][1])]) == 0
+    text = capsys.readouterr().out
+    assert "stream      whole chunks, which it reads backward too" in text
+    assert "\nforward1\n" in text
+    assert "\nbackward1\n" in text
+    assert main(["info", str(networks["pair"][1])]) == 0
+    assert "stream      several streams, which pass on states" in capsys.readouterr().out
+
+
+def test_info_lists_every_reason_in_the_words_of_the_format(tmp_path, capsys):
+    model = one_operator("GRU", matrices("GRU", 3, 6), linear_before_reset=1)
+    for place in (0, 1):
+        node = onnx.helper.make_node("Det", ["Y"], [f"z{place}"], name=f"det{place}")
+        model.graph.node.append(node)
+        model.graph.output.append(
+            onnx.helper.make_tensor_value_info(f"z{place}", onnx.TensorProto.FLOAT, None)
+        )
+    onnx.save(model, tmp_path / "m.onnx")
+    assert main(["info", str(tmp_path / "m.onnx")]) == 2
+    text = capsys.readouterr().err
+    assert "node 'det0' (Det)" in text
+    assert "node 'det1' (Det)" in text

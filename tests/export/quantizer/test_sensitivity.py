@@ -15,7 +15,7 @@ from edgernn.container.memory import weight_memory
 from edgernn.errors import QuantizationError
 from edgernn_export import quantize
 from edgernn_export.float_model.model import FloatModel
-from edgernn_export.keras_reader.program_sets import whole_networks
+from edgernn_export.keras_reader.program_sets import passes
 from edgernn_export.quantizer.report import quantization_report
 from edgernn_export.quantizer.sensitivity import Measured, _choose, loss_db, scan
 from tests.support.models.float import float_model, stream
@@ -150,7 +150,7 @@ def test_limits_that_are_refused(options: dict[str, Any], text: str) -> None:
 @pytest.fixture
 def arguments(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A command line; the float model comes from memory instead of a Keras file."""
-    monkeypatch.setattr(whole_networks, "read_whole", lambda path, **labels: network())
+    monkeypatch.setattr(passes, "read_whole", lambda path, **labels: network())
     np.save(tmp_path / "xs.npy", XS)
     np.save(tmp_path / "test.npy", TEST)
     files = ["--calibration", str(tmp_path / "xs.npy"), "--metric-file", str(tmp_path / "test.npy")]

@@ -1,4 +1,4 @@
-"""Networks from Keras that read chunks in both directions: each pass becomes a program."""
+"""Networks that read chunks in both directions: each pass becomes a program; and any network."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from edgernn.model.program_sets.passes import CHUNK_INPUT, Pass, PassDirection, 
 from edgernn.model.routes import MODEL_INPUT
 from edgernn_export.float_model.model import FloatModel
 from edgernn_export.float_model.program_sets.chunks import FloatChunks
+from edgernn_export.float_model.program_sets.programs import FloatPrograms
 from edgernn_export.keras_reader.findings import Context, Findings, class_of, owner_of
 from edgernn_export.keras_reader.flat_network import (
     FlatNetwork,
@@ -31,7 +32,8 @@ from edgernn_export.keras_reader.program_sets.directions import (
     directed,
     has_directions,
 )
-from edgernn_export.keras_reader.reader import distinct, float_model, read_calls
+from edgernn_export.keras_reader.program_sets.programs import begins_elsewhere, read_programs
+from edgernn_export.keras_reader.reader import distinct, float_model, read_calls, read_keras
 from edgernn_export.keras_reader.source import configuration_of, open_model
 from edgernn_export.keras_reader.states import starts_of
 from edgernn_export.keras_reader.stored.layer import StoredLayer
@@ -127,6 +129,34 @@ def read_passes(
         ),
         steps=shape[0] if len(shape) == 2 else None,
     )
+
+
+def read_whole(
+    source: Any | str | PathLike[str],
+    *,
+    weights: str | PathLike[str] | None = None,
+    labels: Labels = MappingProxyType({}),
+) -> FloatModel | FloatChunks | FloatPrograms:
+    """Read a Keras model, or what another format made of one, whatever its streams.
+
+    Args:
+        source: as for `read_keras`, or the StoredModel of another format.
+        weights: as there.
+        labels: ``input_names`` and so on, as there; of programs they are not used.
+
+    Returns:
+        Programs where recurrent layers begin with what others compute, chunks where it reads its
+        steps backward too, else a model.
+
+    Raises:
+        BackendUnavailable, FileNotFoundError, ShapeError, UnsupportedModelError: as `read_keras`.
+    """
+    flat = calls_in(source, weights)
+    if begins_elsewhere(flat):
+        return read_programs(source, weights=weights)
+    if has_directions(flat.calls):
+        return read_passes(source, weights=weights, labels=labels)
+    return read_keras(source, weights=weights, **labels)
 
 
 def _check(model: Any, flat: FlatNetwork, findings: Findings) -> None:

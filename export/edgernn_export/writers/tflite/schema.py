@@ -107,7 +107,7 @@ class FlatTable:
 
 
 def _numbers(kind: str, size: int) -> Callable[[Any, Any], int]:
-    """What writes a vector of numbers of a kind, of so many bytes each."""
+    """What writes a vector of numbers of a kind, with the bytes of each."""
 
     def pack(builder: Any, values: Any) -> int:
         builder.StartVector(size, len(values), size)

@@ -1,0 +1,59 @@
+"""Files of trained networks, told from models by their content; edgernn_export reads them."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Final
+
+from edgernn.errors import EdgeRnnError
+
+#: Bytes of the beginning that are looked at.
+_HEAD_BYTES: Final = 1024
+_ZIP: Final = b"PK\x03\x04"
+_HDF5: Final = b"\x89HDF\r\n\x1a\n"
+#: Names of files in folders that Keras writes.
+_FOLDERS: Final = ("config.json", "saved_model.pb")
+
+
+def trained_network(path: Path) -> str:
+    """What kind of trained network a path holds; "" for models and everything else.
+
+    Args:
+        path: an existing file or folder.
+    """
+    if path.is_dir():
+        return "a Keras model" if any((path / name).exists() for name in _FOLDERS) else ""
+    if not path.is_file():
+        return ""  # a pipe, whose content can be read once only
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    if head.startswith(_ZIP):  # archives of Keras begin with their configuration
+        return "a Keras model" if path.suffix not in _OF_TORCH else "a PyTorch file"
+    if head.startswith(_HDF5):
+        return "a Keras model"
+    if head.startswith(b"\x08") and b"edgernn" not in head[:64]:
+        return "an ONNX model of another tool"
+    if head[8:9] == b"{" and b'"edgernn' not in head:
+        return "a file of weights"
+    return ""
+
+
+#: Names of archives that PyTorch writes.
+_OF_TORCH: Final = (".pt", ".pth", ".pt2", ".bin")
+
+
+def refuse_trained_network(path: Path) -> None:
+    """Refuse a trained network where a model is needed.
+
+    Raises:
+        EdgeRnnError: it is one; with the command that makes a model of it.
+    """
+    kind = trained_network(path)
+    if kind:
+        written = path.with_suffix(".edgernn")
+        raise EdgeRnnError(
+            f"model: expected an .edgernn, .tflite or .onnx file, got {kind} ('{path.name}'). "
+            f"Quantize it first: edgernn quantize {shlex.quote(str(path))} --calibration READINGS"
+            f" -o {shlex.quote(str(written))}"
+        )
