@@ -10,8 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from edgernn_export.cells.cell_readers import OWN
+from edgernn_export.float_model.cell_plans import plan_of
 from edgernn_export.keras_reader.findings import Findings, class_of, owner_of
 from edgernn_export.keras_reader.graph import Call, CallResult, Given, LayerGraph
+from edgernn_export.keras_reader.layers.config import registered_name
 from edgernn_export.keras_reader.wording import Wording
 
 #: Number of states of each recurrent layer and cell.
@@ -201,8 +204,14 @@ class States:
 
 
 def state_count(layer: Any) -> int:
-    """Number of states of a recurrent layer or cell; 0 for any other."""
+    """Number of states of a recurrent layer or cell; 0 for any other.
+
+    Of registered cells those have some that stand for a layer of another format.
+    """
     name = class_of(layer)
     if name == "RNN":
-        name = class_of(layer.cell)
+        cell, name = layer.cell, class_of(layer.cell)
+        if getattr(layer, "origin", "") and registered_name(cell) == OWN:
+            plan = plan_of(cell.kind, 1, cell.units, tuple(sorted(cell.options.items())))
+            return len(plan.states)
     return _STATES.get(name.removesuffix("Cell"), 0)

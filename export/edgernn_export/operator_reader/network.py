@@ -330,6 +330,8 @@ def _without_ends(
     Exporters list them because the module returned them; a session keeps them itself.
     """
     ends = [name for name in graph.outputs if _is_end(values.get(name))]
+    if len(ends) == len(graph.outputs):  # the hidden ones are the output of the last step
+        ends = [name for name in ends if {one.index for one in values[name].tensors} != {1}]
     begun = any(len(call.inputs) > 1 and _has_states(call) for call in trace.calls)
     if begun or not 0 < len(ends) < len(graph.outputs):
         return graph.outputs
