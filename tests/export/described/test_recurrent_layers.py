@@ -11,14 +11,12 @@ import numpy as np
 import pytest
 
 from edgernn.errors import UnsupportedModelError
-from edgernn_export.described.onnx_forms import KINDS as KINDS_OF_ONNX
 from edgernn_export.described.onnx_forms import recurrent_forms
 from edgernn_export.described.recurrent_layers import RecurrentForm, RecurrentWeights, recurrent
 from edgernn_export.float_model.float_run import run
 from edgernn_export.keras_reader.program_sets.passes import read_passes
 from edgernn_export.keras_reader.reader import read_keras
 from tests.support.models.described import in_a_row
-from tests.support.models.onnx_recurrent import matrices, one_operator, runtime_answer
 
 torch = pytest.importorskip("torch")
 
@@ -100,111 +98,6 @@ def test_torch_layers_in_both_directions(kind):
         assert [one.direction.value for one in chunks.passes] == [
             "forward", "backward", "forward", "backward", "forward"
         ][: len(chunks.passes)]  # fmt: skip
-
-
-HARD = {"activation_alpha": [0.3], "activation_beta": [0.4]}
-SCALED = {"activation_alpha": [0.3, 1.2, 0.8], "activation_beta": [0.4, 0.9, 1.1]}
-LINES = {"activation_alpha": [0.3, 1.2, 0.8], "activation_beta": [0.5, 0.1, 0.2]}
-#: What is tried of the operators of ONNX: the operator, and its attributes.
-OPERATORS = {
-    "RNN": ("RNN", {}),
-    **{
-        f"{function} RNN": ("RNN", {"activations": [function], **parameters})
-        for function, parameters in {
-            "Relu": {},
-            "Sigmoid": {},
-            "Softsign": {},
-            "Softplus": {},
-            "Affine": {"activation_alpha": [0.6], "activation_beta": [0.1]},
-            "LeakyRelu": {},
-            "ThresholdedRelu": {"activation_alpha": [0.2]},
-            "ScaledTanh": {"activation_alpha": [1.2], "activation_beta": [0.9]},
-            "HardSigmoid": {},
-            "Elu": {"activation_alpha": [0.5]},
-        }.items()
-    },
-    "clipped RNN": ("RNN", {"clip": 0.3}),
-    "LSTM": ("LSTM", {}),
-    "LSTM with peepholes": ("LSTM", {}),
-    "coupled LSTM": ("LSTM", {"input_forget": 1}),
-    "coupled LSTM with peepholes": ("LSTM", {"input_forget": 1}),
-    "softsign LSTM": ("LSTM", {"activations": ["Sigmoid", "Softsign", "Softsign"]}),
-    "clipped LSTM": ("LSTM", {"clip": 0.7}),
-    "clipped coupled LSTM": ("LSTM", {"clip": 0.7, "input_forget": 1}),
-    "hardly clipped LSTM with peepholes": ("LSTM", {"clip": 18.0}),
-    "LSTM of three functions": (
-        "LSTM", {"activations": ["HardSigmoid", "ScaledTanh", "ScaledTanh"], **SCALED}
-    ),
-    "LSTM of one line": (
-        "LSTM",
-        {"activations": ["Sigmoid", "Affine", "Tanh"], "activation_alpha": [0.6],
-         "activation_beta": [0.1]},
-    ),
-    "clipped coupled LSTM of lines": (
-        "LSTM",
-        {"activations": ["HardSigmoid", "Affine", "Affine"], **LINES, "clip": 0.7,
-         "input_forget": 1},
-    ),
-    "coupled LSTM of hard gates with peepholes": (
-        "LSTM", {"activations": ["HardSigmoid", "Tanh", "Tanh"], **HARD, "input_forget": 1}
-    ),
-    "GRU before": ("GRU", {}),
-    "GRU after": ("GRU", {"linear_before_reset": 1}),
-    "softsign GRU before": ("GRU", {"activations": ["Sigmoid", "Softsign"]}),
-    "clipped GRU after": ("GRU", {"clip": 0.7, "linear_before_reset": 1}),
-    "affine GRU before": (
-        "GRU",
-        {"activations": ["HardSigmoid", "Affine"], "activation_alpha": [0.3, 0.6],
-         "activation_beta": [0.4, 0.1]},
-    ),
-    "affine GRU after": (
-        "GRU",
-        {"activations": ["Sigmoid", "Affine"], "activation_alpha": [0.6],
-         "activation_beta": [0.1], "linear_before_reset": 1},
-    ),
-}  # fmt: skip
-
-
-def of_onnx(operator, arrays, **attributes):
-    """The described layers of an operator, one for each direction."""
-    kind, layers = KINDS_OF_ONNX[operator][0], []
-    forms = recurrent_forms(operator, "node 'rnn' (rnn)", attributes)
-    for direction, form in enumerate(forms):
-        peepholes = arrays.get("P")
-        if peepholes is not None:
-            i, o, f = np.split(peepholes[direction], 3)
-            peepholes = i, f, o
-        weights = RecurrentWeights(
-            order="onnx",
-            kernel=arrays["W"][direction],
-            recurrent=arrays["R"][direction],
-            biases=tuple(np.split(arrays["B"][direction], 2)),
-            peepholes=peepholes,
-        )
-        name = f"rnn_{direction}"
-        layers.append(recurrent(kind, name, f"node {name!r} ({kind})", weights, form))
-    return tuple(layers)
-
-
-@pytest.mark.parametrize("name", OPERATORS)
-def test_operators_of_onnx(name):
-    pytest.importorskip("onnxruntime")
-    operator, attributes = OPERATORS[name]
-    arrays = matrices(operator, INPUTS, UNITS, peepholes="peepholes" in name)
-    if operator == "RNN":  # of functions without an end: states that stay
-        arrays["R"] *= 0.4
-    model = read_keras(in_a_row(*of_onnx(operator, arrays, **attributes), inputs=INPUTS))
-    wanted = runtime_answer(one_operator(operator, arrays, **attributes), streams())
-    close(run(model, streams().astype(np.float64))[0], wanted)
-
-
-@pytest.mark.parametrize("direction", ["reverse", "bidirectional"])
-def test_directions_of_onnx(direction):
-    pytest.importorskip("onnxruntime")
-    arrays = matrices("GRU", INPUTS, UNITS, directions=1 + (direction == "bidirectional"))
-    chunks = read_passes(in_a_row(of_onnx("GRU", arrays, direction=direction), inputs=INPUTS))
-    wanted = runtime_answer(one_operator("GRU", arrays, direction=direction), streams())
-    close(chunks.run(streams().astype(np.float64)), wanted)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,59 @@
+"""Every attribute of ONNX's recurrent operators: what is read answers as ONNX Runtime does."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+
+from edgernn.errors import StreamKindWarning
+from edgernn_export.float_model.float_run import run
+from edgernn_export.onnx_reader.reader import read_onnx
+from tests.support.models.onnx_recurrent import (
+    OPERATORS,
+    matrices,
+    of_operator,
+    one_operator,
+    runtime_answer,
+)
+
+pytest.importorskip("onnxruntime")
+INPUTS, UNITS = 3, 5
+XS = np.random.default_rng(3).normal(size=(20, 20, INPUTS)).astype(np.float32)
+
+
+def read(model):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", StreamKindWarning)  # of last states, which are left out
+        return read_onnx(model)
+
+
+def close(got, wanted):
+    assert got.shape == wanted.shape
+    assert np.abs(got - wanted).max() <= 1e-5 * max(1.0, np.abs(wanted).max())
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_operators(name):
+    model = of_operator(name, INPUTS, UNITS)
+    close(run(read(model), XS.astype(np.float64))[0], runtime_answer(model, XS))
+
+
+@pytest.mark.parametrize("operator", ["RNN", "GRU", "LSTM"])
+@pytest.mark.parametrize("direction", ["reverse", "bidirectional"])
+def test_directions(operator, direction):
+    arrays = matrices(operator, INPUTS, UNITS, directions=1 + (direction == "bidirectional"))
+    functions = {"RNN": ["Tanh", "Relu"], "GRU": None, "LSTM": None}[operator]
+    given = {"activations": functions} if functions and len(arrays["W"]) == 2 else {}
+    model = one_operator(operator, arrays, direction=direction, clip=0.9, **given)
+    close(read(model).run(XS.astype(np.float64)), runtime_answer(model, XS))
+
+
+def test_cells_that_keras_lacks_may_have_their_states_as_inputs():
+    model = of_operator("clipped LSTM", INPUTS, UNITS, states=True)
+    with pytest.warns(StreamKindWarning, match="'one': the network has its states as inputs"):
+        found = read_onnx(model)
+    assert [layer.kind for layer in found.layers] == ["three_function_lstm"]
+    assert found.stateful
+    close(run(found, XS.astype(np.float64))[0], runtime_answer(model, XS))
