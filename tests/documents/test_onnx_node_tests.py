@@ -4,8 +4,8 @@ import pytest
 
 pytest.importorskip("onnxruntime")
 
-from tests.documents.onnx_node_tests import BOUND, COMMAND, PAGE, page, read_case  # noqa: E402
-from tests.support.models.onnx_node_cases import node_cases  # noqa: E402
+from tests.documents.onnx_node_tests import BOUND, COMMAND, PAGE, page, read_case
+from tests.support.models.onnx_node_cases import node_cases
 
 
 @pytest.mark.parametrize("case", node_cases(), ids=lambda case: case.name)
