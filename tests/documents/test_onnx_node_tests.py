@@ -1,4 +1,4 @@
-"""docs/reference/onnx-node-tests.md shows what is read of ONNX's own tests."""
+"""docs/reference/onnx-node-tests.md shows how edgernn reads the tests that ONNX has."""
 
 import pytest
 

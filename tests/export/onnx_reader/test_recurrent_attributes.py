@@ -1,4 +1,4 @@
-"""Every attribute of ONNX's recurrent operators: what is read answers as ONNX Runtime does."""
+"""Every attribute of recurrent operators of ONNX: float networks answer as ONNX Runtime does."""
 
 from __future__ import annotations
 

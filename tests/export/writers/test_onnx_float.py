@@ -90,9 +90,8 @@ def function_cases():
         for function in dict.fromkeys((str(usual), str(other))):
             yield function, bent(FloatPointwise(name="bent", function=function, units=3))
     yield "prelu", bent(FloatPReLU(name="bent", slope=np.array([-0.5, 0.25, 2.0])))
-    functions = ("softsign", "silu", "hard_sigmoid_keras2", "elu(alpha=0.5)")
-    for kind, gate, cell in zip(GENERAL, functions, reversed(functions), strict=True):
-        options = {"gate_function": gate, "cell_function": cell}
+    for kind, (gate, cell) in GENERAL.items():
+        options = {"gate_function": gate, "cell_function": cell, "shown_function": "softsign"}
         options = {name: options[name] for name in option_types(kind)}
         rng = np.random.default_rng(3)
         shapes = weight_shapes(kind, 3, 3, options)
@@ -100,7 +99,14 @@ def function_cases():
         yield kind, bent(FloatCell.of(kind, "bent", options, weights))
 
 
-GENERAL = ("general_lstm", "general_gru_before", "general_gru_after", "general_rnn")
+#: Functions of gates and cells.
+GENERAL = {
+    "general_lstm": ("softsign", "elu(alpha=0.5)"),
+    "general_gru_before": ("silu", "hard_sigmoid_keras2"),
+    "general_gru_after": ("hard_sigmoid_keras2", "silu"),
+    "general_rnn": ("", "softsign"),
+    "three_function_lstm": ("sigmoid(limit=0.5)", "scaled_tanh(limit=0.7)"),
+}
 CASES = dict(cases()) | dict(function_cases())
 #: Small models by name: every layer with states.
 STATEFUL = {
