@@ -108,7 +108,7 @@ def test_c_on_the_host(names, precisions, tmp_path):
 
 @ALL
 def test_they_are_as_good_as_the_float_network(names, precisions):
-    """On fresh streams: w8a16 within 1 % of what the float answers vary, w8a8 within 6 %."""
+    """On fresh streams: w8a16 within 2 % of what the float answers vary, w8a8 within 6 %."""
     xs = np.random.default_rng(8).normal(size=(10, 60, 3))
     for name in names:
         for precision in set(precisions) - {"w4a8"}:
@@ -118,7 +118,7 @@ def test_they_are_as_good_as_the_float_network(names, precisions):
                 warnings.simplefilter("ignore", EdgeRnnWarning)
                 got = answers(model, xs)
             error = np.sqrt(np.mean((got - wanted) ** 2)) / wanted.std()
-            assert error < {"w8a8": 0.06, "w8a16": 0.01}[precision], (name, precision)
+            assert error < {"w8a8": 0.06, "w8a16": 0.02}[precision], (name, precision)
 
 
 def answers(model, xs):

@@ -102,9 +102,10 @@ def recurrent_forms(
     for name in _OWN[operator]:
         if attributes.get(name, 0) not in (0, 1):
             note(f"{name} 0 or 1", f"{attributes[name]!r:.80}")
-    clip = attributes.get("clip")
-    if clip is not None and not float(clip) > 0.0:
-        note("a clip above 0", f"{clip!r:.80}")
+    clips = _numbers("clip", [attributes["clip"]] if "clip" in attributes else [], note)
+    clip = next(iter(clips), None)
+    if clip is not None and not clip > 0.0:
+        note("a clip above 0", f"{clip:g}")
     functions = _functions(operator, attributes, len(backward), note)
     if reasons:
         raise UnsupportedModelError(reasons)
@@ -112,7 +113,7 @@ def recurrent_forms(
     return tuple(
         replace(
             _of_functions(operator, functions[index * count : (index + 1) * count]),
-            clip=None if clip is None or math.isinf(clip) else float(clip),
+            clip=None if clip is None or math.isinf(clip) else clip,
             reset_after=bool(attributes.get("linear_before_reset", 0)),
             coupled=bool(attributes.get("input_forget", 0)),
             backward=back,
@@ -136,7 +137,8 @@ def _functions(
 ) -> list[str]:
     """The functions of all directions, one after the other."""
     usual = KINDS[operator][1] * directions
-    names = [str(name) for name in attributes.get("activations") or usual]
+    listed = attributes.get("activations") or usual
+    names = [str(name) for name in listed] if isinstance(listed, (list, tuple)) else []
     if len(names) != len(usual):
         note(f"{len(usual)} activations", f"{len(names)}")
     unknown = sorted({name for name in names if name.lower() not in _ACTIVATIONS})
@@ -147,7 +149,7 @@ def _functions(
         return list(usual)
     made = [_ACTIVATIONS[name.lower()] for name in names]
     values = {
-        key: _values(key, names, made, attributes.get(f"activation_{key}") or (), note)
+        key: _values(key, names, made, attributes.get(f"activation_{key}", ()), note)
         for key in ("alpha", "beta")
     }
     found = []
@@ -161,7 +163,7 @@ def _values(
     key: str,
     names: Sequence[str],
     made: Sequence[_Activation],
-    given: Sequence[float],
+    listed: Any,
     note: Callable[..., None],
 ) -> list[float]:
     """A parameter of every function, 0 of those that have none.
@@ -169,7 +171,10 @@ def _values(
     In ONNX a list has values of those functions alone that have the parameter. Some tools list one
     for each function instead.
     """
-    given = [float(value) for value in given]
+    given = _numbers(f"activation_{key}", listed, note)
+    if not all(math.isfinite(value) for value in given):
+        note(f"finite values of activation_{key}", f"{given}")
+        given = []
     takers = [index for index, one in enumerate(made) if key in one.defaults]
     values = [0.0] * len(made)
     in_a_row = dict(zip(takers, given, strict=False))
@@ -186,6 +191,13 @@ def _values(
         of = ", ".join(names[index] for index in takers)
         wanted = f"{len(takers)} values of activation_{key}, those of {of}"
         note(wanted, f"{len(given)}", "Remove the values of other activations.")
-    if not all(math.isfinite(value) for value in given):
-        note(f"finite values of activation_{key}", f"{given}")
     return values
+
+
+def _numbers(name: str, listed: Any, note: Callable[..., None]) -> list[float]:
+    """The numbers that an attribute lists."""
+    try:
+        return [float(value) for value in listed]
+    except (TypeError, ValueError):
+        note(f"numbers as {name}", f"{listed!r:.80}")
+        return []

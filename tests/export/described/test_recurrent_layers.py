@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from edgernn.errors import UnsupportedModelError
+from edgernn_export.described.onnx_forms import KINDS as KINDS_OF_ONNX
 from edgernn_export.described.onnx_forms import recurrent_forms
 from edgernn_export.described.recurrent_layers import RecurrentForm, RecurrentWeights, recurrent
 from edgernn_export.float_model.float_run import run
@@ -120,6 +121,10 @@ def test_torch_layers_in_both_directions(kind):
             ["2 values of activation_alpha, those of HardSigmoid, Elu, got 3"],
         ),
         ({"activation_alpha": [math.nan]}, ["finite values of activation_alpha, got"]),
+        (
+            {"activations": ["Elu"] * 3, "activation_alpha": [1.0, 1.0, math.inf], "clip": "much"},
+            [r"numbers as clip, got \['much'\]", "finite values of activation_alpha, got"],
+        ),
     ],
 )
 def test_attributes_that_say_nothing_that_is_computed(attributes, texts):
@@ -129,6 +134,34 @@ def test_attributes_that_say_nothing_that_is_computed(attributes, texts):
     for reason, text in zip(error.value.reasons, texts, strict=True):
         assert reason.startswith("node 'rnn' (LSTM): expected ")
         assert re.search(text, reason)
+
+
+def test_any_attributes_give_forms_or_reasons():
+    rng, read = np.random.default_rng(4), 0
+    values = (0, 1, -1, 0.5, math.nan, math.inf, 1e300, "", "Tanh", "forward", [], [0.25], None, {})
+    functions = ("Tanh", "Sigmoid", "Elu", "Affine", "HardSigmoid", "ScaledTanh", "Mish", 3)
+    names = (
+        "activations", "activation_alpha", "activation_beta", "clip", "direction", "layout",
+        "input_forget", "linear_before_reset", "hidden_size", "unknown",
+    )  # fmt: skip
+    for _ in range(3000):
+        operator = str(rng.choice(["RNN", "GRU", "LSTM"]))
+        given = {
+            name: values[rng.integers(len(values))]
+            for name in rng.choice(names, rng.integers(0, 4), replace=False)
+        }
+        if rng.random() < 0.5:
+            count = len(KINDS_OF_ONNX[operator][1])
+            given["activations"] = [functions[k] for k in rng.integers(len(functions), size=count)]
+            given["activation_alpha"] = list(rng.choice([0.2, 1.5], rng.integers(0, count + 1)))
+        try:
+            forms = recurrent_forms(operator, "'rnn'", given)
+        except UnsupportedModelError as error:
+            assert all(reason.startswith("'rnn': expected ") for reason in error.reasons)
+            continue
+        assert 1 <= len(forms) <= 2
+        read += 1
+    assert 300 < read < 2700
 
 
 def test_values_for_all_activations_where_both_readings_agree():
