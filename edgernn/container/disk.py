@@ -52,7 +52,7 @@ def read_regular_file(path: Path, limit: int) -> bytes:
                 )
             check_limit(FormatDefect.FILE_TOO_LARGE, "file", status.st_size, limit)
             with os.fdopen(descriptor, "rb", closefd=False) as file:
-                return file.read(limit + 1)
+                return file.read(min(status.st_size, limit) + 1)
         finally:
             os.close(descriptor)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name

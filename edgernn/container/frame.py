@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -100,18 +101,27 @@ def read_frame(data: bytes) -> tuple[str, Node, NamedTensors]:
         FormatError: the bytes break FORMAT.md; ``defect`` names the broken rule.
     """
     check_limit(FormatDefect.FILE_TOO_LARGE, "file", len(data), MAX_FILE_BYTES)
-    header, begin = _read_header(data)
+    header, begin = read_header(data)
     version, record = _read_metadata(header, data)
     return version, record, _read_tensors(header, data, begin)
 
 
-def _read_header(data: bytes) -> tuple[Node, int]:
+def read_header(data: bytes, limit: int = MAX_HEADER_BYTES) -> tuple[Node, int]:
+    """The JSON object at the beginning of a file, and where the data behind it begin.
+
+    Args:
+        data: the whole file.
+        limit: of the bytes of the header.
+
+    Raises:
+        FormatError: there is none.
+    """
     if len(data) < _LENGTH_BYTES:
         raise format_error(
             FormatDefect.TRUNCATED, "file", expected="at least 8 bytes", got=str(len(data))
         )
     length = int.from_bytes(data[:_LENGTH_BYTES], "little")
-    check_limit(FormatDefect.HEADER_TOO_LARGE, "header", length, MAX_HEADER_BYTES)
+    check_limit(FormatDefect.HEADER_TOO_LARGE, "header", length, limit)
     begin = _LENGTH_BYTES + length
     if begin > len(data):
         raise format_error(
@@ -175,8 +185,27 @@ def _read_tensors(header: Node, data: bytes, begin: int) -> NamedTensors:
         for name, entry in header.value.items()
         if name != _METADATA
     }
+    check_tiles({name: layout[2:] for name, layout in layouts.items()}, len(data) - begin)
+    return {
+        name: np.frombuffer(data, dtype, math.prod(shape), begin + low)
+        .reshape(shape)
+        .astype(dtype.newbyteorder("="), copy=False)
+        for name, (dtype, shape, low, _) in layouts.items()
+    }
+
+
+def check_tiles(places: Mapping[str, tuple[int, int]], held: int) -> None:
+    """Refuse tensors that overlap, or leave bytes to nobody.
+
+    Args:
+        places: where the bytes of each tensor begin and end, by its name.
+        held: bytes that there are.
+
+    Raises:
+        FormatError: BAD_OFFSETS, TRUNCATED or TRAILING_BYTES.
+    """
     end = 0
-    for name, (_, _, low, high) in sorted(layouts.items(), key=lambda item: item[1][2:]):
+    for name, (low, high) in sorted(places.items(), key=lambda item: item[1]):
         if low != end:
             raise format_error(
                 FormatDefect.BAD_OFFSETS,
@@ -185,16 +214,9 @@ def _read_tensors(header: Node, data: bytes, begin: int) -> NamedTensors:
                 got=f"from byte {low}",
             )
         end = high
-    held = len(data) - begin
     if held != end:
         defect = FormatDefect.TRUNCATED if held < end else FormatDefect.TRAILING_BYTES
         raise format_error(defect, "data", expected=f"{end} bytes", got=str(held))
-    return {
-        name: np.frombuffer(data, dtype, math.prod(shape), begin + low)
-        .reshape(shape)
-        .astype(dtype.newbyteorder("="), copy=False)
-        for name, (dtype, shape, low, _) in layouts.items()
-    }
 
 
 def _read_entry(entry: Node) -> tuple[np.dtype[Any], tuple[int, ...], int, int]:

@@ -1,0 +1,1 @@
+"""Files of named arrays, read without the library that wrote them, and without executing them."""
