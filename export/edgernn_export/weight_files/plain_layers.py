@@ -1,0 +1,221 @@
+"""Layers without a state, from matrices in the layout of Keras: what all frameworks share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from edgernn.model.formats import FloatArray
+from edgernn.model.functions.pointwise import PointwiseFunction
+from edgernn_export.keras_reader.stored.layer import described_layer
+from edgernn_export.weight_files.layer_row import LayerRow
+from edgernn_export.weight_files.layout_entries import LayerKind, LayoutEntry
+from edgernn_export.weight_files.tensor_shelf import TensorShelf
+
+
+def add_dense(
+    row: LayerRow, owner: str, name: str, kernel: FloatArray, bias: FloatArray | None
+) -> None:
+    """Add a linear layer.
+
+    Args:
+        row: what it is added to.
+        owner: how reasons name it.
+        name: of the layer.
+        kernel: [inputs, outputs].
+        bias: [outputs], or None.
+    """
+    inputs, outputs = kernel.shape
+    row.reads(owner, inputs)
+    weights = {"kernel": kernel} | ({} if bias is None else {"bias": bias})
+    if bias is not None and bias.shape != (outputs,):
+        _misfit(row, owner, f"a bias of shape ({outputs},)", bias)
+        return
+    config = {"units": outputs, "activation": "linear", "use_bias": bias is not None}
+    row.add(described_layer("Dense", name, owner, config, weights), width=outputs)
+
+
+def add_convolution(
+    row: LayerRow,
+    owner: str,
+    name: str,
+    kernel: FloatArray,
+    bias: FloatArray | None,
+    *,
+    stride: int,
+    dilation: int,
+    causal: bool,
+    depthwise: bool,
+) -> None:
+    """Add a convolution over steps.
+
+    Args:
+        row: what it is added to.
+        owner: how reasons name it.
+        name: of the layer.
+        kernel: [steps, inputs, filters]; of a depthwise one, [steps, inputs, 1].
+        bias: [filters], or None.
+        stride: of the outputs.
+        dilation: of the steps.
+        causal: the readings are padded with zeros at their beginning.
+        depthwise: each feature is convolved by itself.
+    """
+    steps, inputs, filters = kernel.shape
+    filters = inputs if depthwise else filters
+    row.reads(owner, inputs)
+    if bias is not None and bias.shape != (filters,):
+        _misfit(row, owner, f"a bias of shape ({filters},)", bias)
+        return
+    config: dict[str, Any] = {
+        "kernel_size": (steps,),
+        "strides": (stride,),
+        "dilation_rate": (dilation,),
+        "padding": "causal" if causal else "valid",
+        "activation": "linear",
+        "use_bias": bias is not None,
+    }
+    kind = "DepthwiseConv1D" if depthwise else "Conv1D"
+    config |= {"depth_multiplier": 1} if depthwise else {"filters": filters}
+    weights = {"kernel": kernel} | ({} if bias is None else {"bias": bias})
+    row.add(described_layer(kind, name, owner, config, weights), width=filters)
+
+
+def add_normalization(
+    row: LayerRow,
+    owner: str,
+    name: str,
+    statistics: tuple[FloatArray, FloatArray],
+    scale: FloatArray | None,
+    offset: FloatArray | None,
+    epsilon: float,
+) -> None:
+    """Add a batch normalization with its moving statistics.
+
+    Args:
+        row: what it is added to.
+        owner: how reasons name it.
+        name: of the layer.
+        statistics: mean and variance, one per feature.
+        scale: factors, or None.
+        offset: or None.
+        epsilon: what is added to the variance.
+    """
+    arrays = {"moving_mean": statistics[0], "moving_variance": statistics[1]}
+    arrays |= {} if scale is None else {"gamma": scale}
+    arrays |= {} if offset is None else {"beta": offset}
+    width = len(statistics[0])
+    for values in arrays.values():
+        if values.shape != (width,):
+            _misfit(row, owner, f"statistics of shape ({width},)", values)
+            return
+    row.reads(owner, width)
+    config = {"scale": scale is not None, "center": offset is not None, "epsilon": epsilon}
+    row.add(described_layer("BatchNormalization", name, owner, config, arrays), width=width)
+
+
+def add_embedding(row: LayerRow, owner: str, name: str, table: FloatArray) -> None:
+    """Add an embedding of the readings, from its table [tokens, features]."""
+    row.reads_tokens(owner)
+    config = {"input_dim": table.shape[0], "output_dim": table.shape[1], "mask_zero": False}
+    layer = described_layer("Embedding", name, owner, config, {"embeddings": table})
+    row.add(layer, width=table.shape[1])
+
+
+def _misfit(row: LayerRow, owner: str, wanted: str, got: FloatArray) -> None:
+    row.findings.add(owner, wanted, f"{got.shape}", "Check the kind of the layer in the layout.")
+
+
+def function_kind(
+    function: str,
+    parameters: dict[str, tuple[str, float]] | None = None,
+    variants: dict[tuple[str, str], str] | None = None,
+) -> LayerKind:
+    """A layer that applies a function to each value.
+
+    Args:
+        function: text of a `PointwiseFunction`.
+        parameters: option -> parameter of the function, and its value where it is not given.
+        variants: option and its value -> another function, the option being a text.
+    """
+    told = parameters or {}
+    others = variants or {}
+
+    def read(entry: LayoutEntry, shelf: TensorShelf, row: LayerRow) -> None:
+        text = function
+        owner = f"{entry.name!r} ({entry.kind})"
+        for (option, value), other in others.items():
+            text = other if entry.option(option) == value else text
+        known = {option: [v for o, v in others if o == option] for option, _ in others}
+        for option, values in known.items():
+            if entry.option(option) not in (None, "none", *values):
+                shelf.findings.add(
+                    owner, f"{option} = {' or '.join(map(repr, values))}",
+                    f"{entry.option(option)!r}", "Correct it, or leave it out.",
+                )  # fmt: skip
+        parsed = PointwiseFunction.parse(text)
+        values_of = {
+            parameter: float(entry.option(option, default))
+            for option, (parameter, default) in told.items()
+        }
+        made = PointwiseFunction.of(parsed.name, **{**dict(parsed.parameters), **values_of})
+        layer = described_layer("Activation", entry.name, owner, {"activation": made})
+        row.add(layer, width=None)
+
+    options: dict[str, type] = {**dict.fromkeys(told, float), **{o: str for o, _ in others}}
+    return LayerKind(read=read, options=options, has_tensors=False)
+
+
+def _read_softmax(entry: LayoutEntry, _: TensorShelf, row: LayerRow) -> None:
+    owner = f"{entry.name!r} ({entry.kind})"
+    row.add(described_layer("Softmax", entry.name, owner, {"axis": -1}), width=None)
+
+
+def _read_nothing(entry: LayoutEntry, shelf: TensorShelf, row: LayerRow) -> None:
+    """A layer that does nothing at inference."""
+
+
+def _read_last_step(entry: LayoutEntry, _: TensorShelf, row: LayerRow) -> None:
+    row.end_with_step(f"{entry.name!r} ({entry.kind})")
+
+
+def _read_final_state(entry: LayoutEntry, _: TensorShelf, row: LayerRow) -> None:
+    row.end_with_state(f"{entry.name!r} ({entry.kind})")
+
+
+def pooling_kind(kind: str, size: str, stride: str) -> LayerKind:
+    """A pooling over steps.
+
+    Args:
+        kind: class of Keras.
+        size: name of the option that says over how many steps.
+        stride: name of the option that says at which steps it answers; the size by default.
+    """
+
+    def read(entry: LayoutEntry, shelf: TensorShelf, row: LayerRow) -> None:
+        owner = f"{entry.name!r} ({entry.kind})"
+        count = entry.option(size)
+        if count is None or count < 1 or entry.option(stride, 1) < 1:
+            shelf.findings.add(owner, f"{size} and {stride} of at least 1", f"{count}",
+                               f"Write it: {{{entry.kind} = \"\", {size} = 2}}.")  # fmt: skip
+            return
+        config = {"pool_size": (count,), "strides": (entry.option(stride, count),)}
+        config |= {"padding": "valid"}
+        row.add(described_layer(kind, entry.name, owner, config), width=None)
+
+    return LayerKind(read=read, options={size: int, stride: int}, has_tensors=False)
+
+
+def plain_kind(read: Callable[[LayoutEntry, TensorShelf, LayerRow], None]) -> LayerKind:
+    """A kind without tensors and options."""
+    return LayerKind(read=read, has_tensors=False)
+
+
+SOFTMAX_KIND: Final = plain_kind(_read_softmax)
+NO_EFFECT: Final = LayerKind(
+    read=_read_nothing, options={"p": float, "rate": float}, has_tensors=False
+)
+#: Where a network goes on with less than all steps, in words of ours: out[:, -1], and h_n.
+STEP_KINDS: Final = {
+    "LastStep": plain_kind(_read_last_step),
+    "FinalState": plain_kind(_read_final_state),
+}

@@ -1,0 +1,277 @@
+"""Networks from state dicts of PyTorch, against PyTorch itself."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+
+import numpy as np
+import pytest
+
+from edgernn_export.float_model import float_run
+from edgernn_export.float_model.program_sets.chunks import FloatChunks
+from edgernn_export.keras_reader.reader import read_keras
+from edgernn_export.weight_files.weight_layout import torch_layout
+from edgernn_export.weight_files.weights_reader import read_weights
+
+torch = pytest.importorskip("torch")
+nn = torch.nn
+
+INPUTS, UNITS, STEPS, STREAMS = 3, 5, 12, 200
+
+
+class Row(nn.Module):
+    """Modules behind one another, by name; functions in between."""
+
+    def __init__(self, *parts):
+        super().__init__()
+        self.parts = []
+        for name, part in parts:
+            if isinstance(part, nn.Module):
+                self.add_module(name, part)
+            self.parts.append(part)
+
+    def forward(self, x):
+        for part in self.parts:
+            x = part(x)
+            x = x[0] if isinstance(x, tuple) else x
+        return x
+
+
+def readings(inputs=INPUTS, seed=4):
+    shape = (STREAMS, STEPS, inputs)
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def answered(module, xs):
+    """What torch says, in evaluation."""
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "LSTM with projections")  # oneDNN has none
+        found = module.eval()(torch.tensor(xs))
+    return (found[0] if isinstance(found, tuple) else found).numpy()
+
+
+def ran(model, xs):
+    """What the float model says."""
+    xs = xs.astype(np.float64)
+    if isinstance(model, FloatChunks):
+        return model.run(xs)
+    ys = float_run.run(model, xs)[0]
+    ys = ys if model.return_sequences else ys[:, -1]
+    return float_run.with_softmax(model, ys)
+
+
+def close(got, wanted):
+    assert got.shape == wanted.shape
+    assert np.abs(got - wanted).max() <= 1e-5 * max(1.0, np.abs(wanted).max())
+
+
+def trained(module, seed=0):
+    """A module with weights, and statistics, unlike those that it begins with."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, values in module.state_dict().items():
+            if values.is_floating_point():
+                fresh = torch.rand(values.shape, generator=generator)
+                values.copy_(fresh + 0.5 if "running_var" in name else fresh - 0.5)
+    return module
+
+
+FORMS = [
+    (kind, layers, both, bias, projection)
+    for kind, layers, both, bias, projection in itertools.product(
+        ("RNN", "LSTM", "GRU"), (1, 2, 3), (False, True), (True, False), (0, 2)
+    )
+    if not projection or kind == "LSTM"
+]
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize(("kind", "layers", "both", "bias", "projection"), FORMS)
+def test_every_stack_of_torch(tmp_path, kind, layers, both, bias, projection, first):
+    options = {"proj_size": projection} if projection else {}
+    module = trained(
+        getattr(nn, kind)(
+            INPUTS, UNITS, layers, bias=bias, bidirectional=both, batch_first=first, **options
+        )
+    )
+    torch.save(module.state_dict(), tmp_path / "rnn.pt")
+    model = read_weights(tmp_path / "rnn.pt", torch_layout([{kind: "", "batch_first": first}]))
+    xs = readings()
+    turned = xs if first else np.swapaxes(xs, 0, 1)
+    wanted = answered(module, np.ascontiguousarray(turned))
+    close(ran(model, xs), wanted if first else np.swapaxes(wanted, 0, 1))
+
+
+@pytest.mark.parametrize("function", ["tanh", "relu"])
+@pytest.mark.parametrize("kind", ["RNN", "RNNCell", "LSTMCell", "GRUCell"])
+def test_cells_and_functions(kind, function):
+    options = {"nonlinearity": function} if "RNN" in kind else {}
+    cell = trained(getattr(nn, kind)(INPUTS, UNITS, **options))
+    xs = readings()
+
+    def looped(xs):
+        if kind == "RNN":
+            return cell(xs.swapaxes(0, 1))[0].swapaxes(0, 1)
+        state, found = None, []
+        for step in xs.unbind(1):
+            state = cell(step, state)
+            found.append(state[0] if isinstance(state, tuple) else state)
+        return torch.stack(found, 1)
+
+    model = read_weights(cell.state_dict(), torch_layout([{kind: "", **options}]))
+    with torch.no_grad():
+        close(ran(model, xs), looped(torch.tensor(xs)).numpy())
+
+
+def channels(module):
+    """A module that wants channels before steps."""
+    return lambda x: module(x.transpose(1, 2)).transpose(1, 2)
+
+
+def padded(module, reach):
+    return lambda x: module(nn.functional.pad(x.transpose(1, 2), (reach, 0))).transpose(1, 2)
+
+
+LAYERS = {
+    "convolution": (
+        lambda: nn.Conv1d(INPUTS, 4, 3, dilation=2),
+        lambda module: padded(module, 4),
+        [{"Conv1d": "a", "dilation": 2, "causal": True}],
+    ),
+    "depthwise convolution": (
+        lambda: nn.Conv1d(INPUTS, INPUTS, 2, groups=INPUTS, bias=False),
+        lambda module: padded(module, 1),
+        [{"Conv1d": "a", "groups": INPUTS, "causal": True}],
+    ),
+    "convolution of one step": (
+        lambda: nn.Conv1d(INPUTS, 4, 1), channels, [{"Conv1d": "a"}],
+    ),
+    "batch normalization": (
+        lambda: nn.BatchNorm1d(INPUTS, eps=1e-2), channels, [{"BatchNorm1d": "a", "eps": 1e-2}],
+    ),
+    "plain batch normalization": (
+        lambda: nn.BatchNorm1d(INPUTS, affine=False), channels, [{"BatchNorm1d": "a"}],
+    ),
+    "linear": (lambda: nn.Linear(INPUTS, 4), None, [{"Linear": "a"}]),
+    "linear without bias": (lambda: nn.Linear(INPUTS, 4, bias=False), None, [{"Linear": "a"}]),
+    "one slope": (lambda: nn.PReLU(), None, [{"PReLU": "a"}]),
+    "slopes": (lambda: nn.PReLU(INPUTS), channels, [{"PReLU": "a"}]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_layers_before_a_recurrent_one(name):
+    make, around, layers = LAYERS[name]
+    module = trained(make())
+    width = getattr(module, "out_channels", getattr(module, "out_features", INPUTS))
+    recurrent, head = trained(nn.GRU(width, UNITS, batch_first=True)), trained(nn.Linear(UNITS, 2))
+    row = Row(("a", module), ("rnn", recurrent), ("head", head))
+    apply = module if around is None else around(module)
+
+    def whole(x):
+        return head(recurrent(apply(x))[0])
+
+    layout = torch_layout([*layers, {"GRU": "rnn"}, "Dropout", {"Linear": "head"}])
+    xs = readings()
+    module.eval()
+    with torch.no_grad():
+        close(ran(read_weights(row.state_dict(), layout), xs), whole(torch.tensor(xs)).numpy())
+
+
+FUNCTIONS = [
+    "ReLU", "ReLU6", "LeakyReLU", "ELU", "CELU", "SELU", "GELU", "SiLU", "Mish", "Softplus",
+    "Softsign", "Softshrink", "Hardshrink", "Hardtanh", "Hardsigmoid", "Hardswish", "Sigmoid",
+    "LogSigmoid", "Tanh", "Tanhshrink",
+    {"LeakyReLU": "", "negative_slope": 0.2}, {"ELU": "", "alpha": 0.5},
+    {"CELU": "", "alpha": 2.0}, {"GELU": "", "approximate": "tanh"},
+    {"Softshrink": "", "lambd": 0.1}, {"Hardshrink": "", "lambd": 0.1},
+    {"Hardtanh": "", "min_val": -0.1, "max_val": 0.2}, "Softmax",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("told", FUNCTIONS, ids=str)
+def test_functions_behind_a_layer(told):
+    written = {told: ""} if isinstance(told, str) else dict(told)
+    kind = next(iter(written))
+    options = {name: value for name, value in written.items() if name != kind}
+    function = nn.Softmax(-1) if kind == "Softmax" else getattr(nn, kind)(**options)
+    row = Row(
+        ("rnn", nn.LSTM(INPUTS, UNITS, batch_first=True)), ("head", nn.Linear(UNITS, 3)),
+        ("function", function),
+    )  # fmt: skip
+    trained(row)
+    layout = torch_layout([{"LSTM": "rnn"}, {"Linear": "head"}, told])
+    xs = readings() * 4
+    close(ran(read_weights(row.state_dict(), layout), xs), answered(row, xs))
+
+
+def test_tokens():
+    row = trained(Row(("emb", nn.Embedding(9, 4)), ("rnn", nn.LSTM(4, UNITS, batch_first=True))))
+    tokens = np.random.default_rng(0).integers(0, 9, size=(STREAMS, STEPS))
+    model = read_weights(row.state_dict(), torch_layout([{"Embedding": "emb"}, {"LSTM": "rnn"}]))
+    close(ran(model, tokens[:, :, None]), answered(row, tokens))
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_the_final_state(both):
+    rnn, head = nn.LSTM(INPUTS, UNITS, 2, bidirectional=both), nn.Linear(UNITS * (1 + both), 2)
+    row = trained(Row(("rnn", rnn), ("head", head)))
+    layout = torch_layout([{"LSTM": "rnn"}, "FinalState", {"Linear": "head"}], steps=STEPS)
+    model = read_weights(row.state_dict(), layout)
+    xs = readings()
+    with torch.no_grad():
+        _, (states, _) = rnn(torch.tensor(xs).swapaxes(0, 1))
+        last = torch.cat(tuple(states[-1 - both :]), -1)
+        close(ran(model, xs), head(last).numpy())
+    assert isinstance(model, FloatChunks) is both
+    assert (model.steps, getattr(model, "return_sequences", False)) == (STEPS, False)
+
+
+@pytest.mark.parametrize("where", ["before", "behind"])
+def test_the_last_step(where):
+    rnn, linear = nn.GRU(INPUTS, UNITS, batch_first=True), nn.Linear(UNITS, 2)
+    row = trained(Row(("rnn", rnn), ("head", linear)))
+    head = [{"Linear": "head"}]
+    layers = ["LastStep", *head] if where == "before" else [*head, "LastStep"]
+    model = read_weights(row.state_dict(), torch_layout([{"GRU": "rnn"}, *layers]))
+    xs = readings()
+    close(ran(model, xs), answered(row, xs)[:, -1])
+
+
+def test_pooling_and_strides():
+    row = trained(Row(("conv", nn.Conv1d(INPUTS, 4, 2, stride=2)),
+                      ("rnn", nn.LSTM(4, UNITS, batch_first=True))))  # fmt: skip
+    layers = [
+        {"Conv1d": "conv", "stride": 2}, {"MaxPool1d": "", "kernel_size": 2},
+        {"AvgPool1d": "", "kernel_size": 3, "stride": 1}, {"LSTM": "rnn"}, "LastStep",
+    ]  # fmt: skip
+    model = read_weights(row.state_dict(), torch_layout(layers, steps=12))
+    conv, rnn = row.conv, row.rnn
+    xs = readings()
+    with torch.no_grad():
+        x = nn.functional.max_pool1d(conv(torch.tensor(xs).transpose(1, 2)), 2)
+        wanted = rnn(nn.functional.avg_pool1d(x, 3, 1).transpose(1, 2))[0][:, -1].numpy()
+    close(ran(model, xs), wanted)
+
+
+def test_the_same_network_as_from_keras():
+    keras = pytest.importorskip("keras")
+    row = trained(Row(("rnn", nn.LSTM(INPUTS, UNITS)), ("head", nn.Linear(UNITS, 2))))
+    state = {name: values.numpy() for name, values in row.state_dict().items()}
+    model = keras.Sequential(
+        [
+            keras.Input((None, INPUTS)),
+            keras.layers.LSTM(UNITS, return_sequences=True),
+            keras.layers.Dense(2, activation="relu"),
+        ]
+    )
+    bias = state["rnn.bias_ih_l0"] + state["rnn.bias_hh_l0"]
+    model.layers[0].set_weights(
+        [state["rnn.weight_ih_l0"].T, state["rnn.weight_hh_l0"].T, bias.astype(np.float32)]
+    )
+    model.layers[1].set_weights([state["head.weight"].T, state["head.bias"]])
+    # Keras has the sum of both biases in float32.
+    state["rnn.bias_ih_l0"], state["rnn.bias_hh_l0"] = bias.astype(np.float32), 0 * bias
+    layout = torch_layout([{"LSTM": "rnn"}, {"Linear": "head"}, "ReLU"])
+    assert read_weights(state, layout).sha256 == read_keras(model).sha256
