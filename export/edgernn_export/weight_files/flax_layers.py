@@ -264,7 +264,7 @@ FLAX: Final = KindTable(
             "elu": function_kind("elu", _ALPHA),
             "celu": function_kind("celu", _ALPHA),
             "selu": function_kind("selu"),
-            "gelu": function_kind("gelu_tanh", variants={("approximate", "none"): "gelu"}),
+            "gelu": function_kind("gelu_tanh", variant=("approximate", False, "gelu")),
             "silu": function_kind("silu"),
             "swish": function_kind("silu"),
             "mish": function_kind("mish"),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
+from edgernn.errors import ModelError
 from edgernn.model.formats import FloatArray
 from edgernn.model.functions.pointwise import PointwiseFunction
 from edgernn_export.keras_reader.stored.layer import described_layer
 from edgernn_export.weight_files.layer_row import LayerRow
-from edgernn_export.weight_files.layout_entries import LayerKind, LayoutEntry
+from edgernn_export.weight_files.layout_entries import LayerKind, LayoutEntry, OptionValue
 from edgernn_export.weight_files.tensor_shelf import TensorShelf
 
 
@@ -127,41 +129,38 @@ def _misfit(row: LayerRow, owner: str, wanted: str, got: FloatArray) -> None:
 
 def function_kind(
     function: str,
-    parameters: dict[str, tuple[str, float]] | None = None,
-    variants: dict[tuple[str, str], str] | None = None,
+    parameters: Mapping[str, tuple[str, float]] = MappingProxyType({}),
+    variant: tuple[str, OptionValue, str] | None = None,
 ) -> LayerKind:
     """A layer that applies a function to each value.
 
     Args:
         function: text of a `PointwiseFunction`.
         parameters: option -> parameter of the function, and its value where it is not given.
-        variants: option and its value -> another function, the option being a text.
+        variant: option, its value, and the function that it stands for.
     """
-    told = parameters or {}
-    others = variants or {}
 
     def read(entry: LayoutEntry, shelf: TensorShelf, row: LayerRow) -> None:
-        text = function
         owner = f"{entry.name!r} ({entry.kind})"
-        for (option, value), other in others.items():
-            text = other if entry.option(option) == value else text
-        known = {option: [v for o, v in others if o == option] for option, _ in others}
-        for option, values in known.items():
-            if entry.option(option) not in (None, "none", *values):
-                shelf.findings.add(
-                    owner, f"{option} = {' or '.join(map(repr, values))}",
-                    f"{entry.option(option)!r}", "Correct it, or leave it out.",
-                )  # fmt: skip
+        text = function
+        if variant is not None and entry.option(variant[0]) is not None:
+            text = variant[2] if entry.option(variant[0]) == variant[1] else function
         parsed = PointwiseFunction.parse(text)
-        values_of = {
+        told = {
             parameter: float(entry.option(option, default))
-            for option, (parameter, default) in told.items()
+            for option, (parameter, default) in parameters.items()
         }
-        made = PointwiseFunction.of(parsed.name, **{**dict(parsed.parameters), **values_of})
+        try:
+            made = PointwiseFunction.of(parsed.name, **{**dict(parsed.parameters), **told})
+        except ModelError as error:
+            shelf.findings.add(owner, "arguments of this function", f"{error}", "Correct them.")
+            return
         layer = described_layer("Activation", entry.name, owner, {"activation": made})
         row.add(layer, width=None)
 
-    options: dict[str, type] = {**dict.fromkeys(told, float), **{o: str for o, _ in others}}
+    options: dict[str, type] = dict.fromkeys(parameters, float)
+    if variant is not None:
+        options[variant[0]] = type(variant[1])
     return LayerKind(read=read, options=options, has_tensors=False)
 
 

@@ -309,7 +309,7 @@ TORCH: Final = KindTable(
             "ELU": function_kind("elu", _ALPHA),
             "CELU": function_kind("celu", _ALPHA),
             "SELU": function_kind("selu"),
-            "GELU": function_kind("gelu", variants={("approximate", "tanh"): "gelu_tanh"}),
+            "GELU": function_kind("gelu", variant=("approximate", "tanh", "gelu_tanh")),
             "SiLU": function_kind("silu"),
             "Mish": function_kind("mish"),
             "Softplus": function_kind("softplus"),

@@ -56,7 +56,7 @@ def ran(model, xs):
     xs = xs.astype(np.float64)
     if isinstance(model, FloatChunks):
         return model.run(xs)
-    ys = float_run.run(model, xs)[0]
+    ys = float_run.answers(model, xs)
     ys = ys if model.return_sequences else ys[:, -1]
     return float_run.with_softmax(model, ys)
 
