@@ -38,6 +38,7 @@ EdgeRnnWarning (a UserWarning)
 ├── TableWarning             the format of a table is ambiguous
 ├── SaturationWarning        calibration saturates a tensor or leaves the given input range
 ├── DepartureWarning         integer and float outputs differ on the calibration data
+├── LayoutWarning            what tensors are was told by their names alone
 ├── LongMemoryWarning        units remember longer than a 16-bit state allows
 └── WeightBitsWarning        layers keep 8-bit weights although 4 bits is the default
 
@@ -66,6 +67,7 @@ __all__ = [
     "EmulationError",
     "FormatError",
     "ImageTooLargeError",
+    "LayoutWarning",
     "LongMemoryWarning",
     "ModelError",
     "NoReadings",
@@ -302,6 +304,10 @@ class SaturationWarning(EdgeRnnWarning):
 
 class DepartureWarning(EdgeRnnWarning):
     """An output of the integer model differs from the float network's on the calibration data."""
+
+
+class LayoutWarning(EdgeRnnWarning):
+    """What the tensors of a file are was told by their names and shapes alone."""
 
 
 class LongMemoryWarning(EdgeRnnWarning):

@@ -10,6 +10,7 @@
 Convert:
     quantize             convert a Keras model to an edgernn.IntegerModel
     quantize_programs    the same for an encoder and a decoder; returns an edgernn.ProgramSet
+    torch_layout         say what the tensors of a file of weights are; flax_layout, read_layout
     export               write .tflite, .onnx and C99 sources
     prepare              raw readings with times -> what the model reads, for training
     evaluate             compare with the float network and with targets
@@ -57,27 +58,41 @@ from edgernn_export.writers.exporter import export
 
 if TYPE_CHECKING:
     from edgernn_export.sklearn_wrappers import EdgeRNNClassifier, EdgeRNNRegressor
+    from edgernn_export.weight_files.weight_layout import (
+        WeightLayout,
+        flax_layout,
+        read_layout,
+        torch_layout,
+    )
 
 former_names.install()
 
 __all__ = [
     "EdgeRNNClassifier",
     "EdgeRNNRegressor",
+    "WeightLayout",
     "attention_shares",
     "draw_shares",
     "evaluate",
     "export",
+    "flax_layout",
     "prepare",
     "quantize",
     "quantize_programs",
+    "read_layout",
+    "torch_layout",
 ]
 
 #: Packages that are imported when they are used.
 _LAZY = ("cells", "compress", "datasets", "inspection", "search", "simulation", "training")
 #: Name -> the package that has it, imported when it is used.
-_LAZY_NAMES = dict.fromkeys(
-    ("EdgeRNNClassifier", "EdgeRNNRegressor"), "edgernn_export.sklearn_wrappers"
-)
+_LAZY_NAMES = {
+    **dict.fromkeys(("EdgeRNNClassifier", "EdgeRNNRegressor"), "edgernn_export.sklearn_wrappers"),
+    **dict.fromkeys(
+        ("WeightLayout", "flax_layout", "read_layout", "torch_layout"),
+        "edgernn_export.weight_files.weight_layout",
+    ),
+}
 
 if not TYPE_CHECKING:
 

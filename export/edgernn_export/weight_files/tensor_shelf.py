@@ -63,6 +63,8 @@ class TensorShelf:
         }
         self._ignored = ignored
         self._taken: set[str] = set()
+        self._refused: set[str] = set()
+        self._is_deeper = False
 
     def has(self, path: str, name: str) -> bool:
         """Whether there is a tensor."""
@@ -80,6 +82,7 @@ class TensorShelf:
         whole = _joined(path, name)
         values = self._tensors.get(whole)
         if values is None:
+            self._refused |= {f"{path}."} if path else set()
             self.findings.add(owner, f"a tensor {whole!r}", "none", self._cure(path, name))
             return None
         self._taken.add(whole)
@@ -107,8 +110,8 @@ class TensorShelf:
         self._taken.add(_joined(path, name))
 
     def finish(self, owner: str) -> None:
-        """Note the tensors that nobody took."""
-        prefixes = [f"{one}." for one in self._ignored]
+        """Note the tensors that nobody took, unless there is a reason for it already."""
+        prefixes = [*(f"{one}." for one in self._ignored), *self._refused]
         left = [
             name
             for name in self._tensors
@@ -116,7 +119,7 @@ class TensorShelf:
             and name not in self._ignored
             and not name.startswith(tuple(prefixes))
         ]
-        if left:
+        if left and not self._is_deeper:
             paths = list(dict.fromkeys(name.rpartition(".")[0] or name for name in left))
             cure = (
                 "Add their layers to the layout, or leave them out: "
@@ -133,6 +136,7 @@ class TensorShelf:
         ending = _joined(path, name)
         deeper = next((other for other in self._all if other.endswith(f".{ending}")), None)
         if deeper is not None and not self._root:
+            self._is_deeper = True
             return f'Say where the network is in the file: root = "{deeper[: -len(ending) - 1]}".'
         beside = [one for one in self._tensors if one.startswith(_joined(path, ""))]
         if path and beside:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from edgernn.errors import UnsupportedModelError
+from edgernn.errors import LayoutWarning, UnsupportedModelError
 from edgernn_export.float_model.model import FloatModel
 from edgernn_export.float_model.program_sets.chunks import FloatChunks
 from edgernn_export.keras_reader.findings import Findings
@@ -19,6 +20,7 @@ from edgernn_export.keras_reader.stored.kind import refuse
 from edgernn_export.keras_reader.stored.network import StoredModel
 from edgernn_export.keras_reader.wording import Wording
 from edgernn_export.weight_files.layer_row import LayerRow
+from edgernn_export.weight_files.layout_draft import draft_layout
 from edgernn_export.weight_files.tensor_shelf import TensorShelf, flattened
 from edgernn_export.weight_files.tensors.number_types import NamedArrays
 from edgernn_export.weight_files.tensors.tensor_file import read_tensors
@@ -32,6 +34,7 @@ WEIGHTS: Final = Wording(
     same_steps=_CURE,
     last_step="Move LastStep or FinalState behind all recurrent layers.",
     every_step="Move LastStep or FinalState behind all recurrent layers.",
+    stateless="A network without a state needs no session: run it in another tool.",
     identity_after=_CURE,
     identity_before=_CURE,
     longer_windows="Write steps = {steps} in the layout; the outputs belong to the same readings.",
@@ -45,7 +48,7 @@ WEIGHTS: Final = Wording(
 
 def read_weights(
     source: str | PathLike[str] | Mapping[str, Any],
-    layout: WeightLayout | str | PathLike[str],
+    layout: WeightLayout | str | PathLike[str] | None = None,
     *,
     input_names: Sequence[str] | None = None,
     input_units: Sequence[str] | None = None,
@@ -57,7 +60,8 @@ def read_weights(
     Args:
         source: a .safetensors file, a .pt file of PyTorch, an .npz file, or the arrays by name, in
             dictionaries of any depth, as ``model.state_dict()`` and ``nnx.to_pure_dict`` give them.
-        layout: what the tensors are, or the path of a file that says it.
+        layout: what the tensors are, or the path of a file that says it. None leaves it to the
+            names and shapes of the tensors, where those leave one reading.
         input_names: one per feature; x0, x1, ... by default.
         input_units: physical units, one per feature; "" by default.
         output_names: one per output; y0, y1, ... by default.
@@ -71,6 +75,9 @@ def read_weights(
         ShapeError: the number of names or units does not fit.
         UnsupportedModelError: the file is damaged, the description does not fit, or the network
             does something that edgernn does not execute; the error lists everything found.
+
+    Warns:
+        LayoutWarning: no layout was given, and the tensors leave one reading.
     """
     network = weights_network(source, layout)
     labels = {
@@ -86,7 +93,7 @@ def read_weights(
 
 def weights_network(
     source: str | PathLike[str] | Mapping[str, Any],
-    layout: WeightLayout | str | PathLike[str],
+    layout: WeightLayout | str | PathLike[str] | None = None,
 ) -> StoredModel:
     """The calls of a network, for those who read networks of all formats.
 
@@ -98,8 +105,10 @@ def weights_network(
         FileNotFoundError: there is nothing at a path.
         UnsupportedModelError: the file is damaged, or the description does not fit; the error
             lists everything found.
+
+    Warns:
+        LayoutWarning: as there.
     """
-    described = layout if isinstance(layout, WeightLayout) else read_layout(layout)
     findings = Findings(wording=WEIGHTS)
     if isinstance(source, Mapping):
         name, owner, tensors = "network", "weights", _arrays(source)
@@ -107,6 +116,10 @@ def weights_network(
         path = Path(source)
         name, owner, tensors = path.stem, path.name, read_tensors(path)
         tensors = _dotted(tensors, owner)
+    if layout is None:
+        described = _guessed(tensors, owner)
+    else:
+        described = layout if isinstance(layout, WeightLayout) else read_layout(layout)
     shelf = TensorShelf(tensors, findings, root=described.root, ignored=described.ignore)
     row = LayerRow(findings)
     kinds = TABLES[described.framework].kinds
@@ -116,6 +129,31 @@ def weights_network(
     network = row.network(name, repr(name), described.steps, WEIGHTS)
     findings.refuse()
     return network
+
+
+def _guessed(tensors: NamedArrays, owner: str) -> WeightLayout:
+    """The only layout that tensors leave.
+
+    Raises:
+        UnsupportedModelError: they leave several.
+    """
+    draft = draft_layout(tensors)
+    if draft.layout is None or draft.doubts:
+        cure = (
+            f"Write it to a file and pass it with --layout FILE, or as layout=. A draft:\n{draft}"
+        )
+        raise UnsupportedModelError(
+            [f"{owner}: expected a layout, which says what the tensors are, got none. {cure}"]
+        )
+    told = ", ".join(f"{entry.kind} {entry.path!r}" for entry in draft.layout.layers)
+    warnings.warn(
+        f"{owner}: no layout was given. The tensors are read as {told}, with no function between "
+        "or behind these layers and an answer at every reading. If the network does more, write a "
+        f"layout; this one says the same:\n{draft}",
+        LayoutWarning,
+        stacklevel=3,
+    )
+    return draft.layout
 
 
 def _dotted(tensors: NamedArrays, owner: str) -> NamedArrays:

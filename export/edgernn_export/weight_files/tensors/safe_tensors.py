@@ -69,11 +69,14 @@ def _tensors(owner: str, header: Node, data: bytes, begin: int) -> NamedArrays:
     if isinstance(metadata, dict) and "edgernn_schema" in metadata:
         cure = "It is quantized already: use it as it is, or pass the weights of the float network."
         refuse(owner, "the weights of a float network", "an .edgernn file", cure)
+    if not entries:
+        refuse(owner, "tensors", "none", "Save the weights again.")
     strange = sorted(
         {
-            f"{entry.get('dtype')!r:.20}"
+            f"{entry['dtype']:.20}"
             for entry in entries.values()
-            if isinstance(entry, dict) and entry.get("dtype") not in _TYPES
+            if isinstance(entry, dict) and isinstance(entry.get("dtype"), str)
+            if entry["dtype"] not in _TYPES
         }
     )
     if strange:

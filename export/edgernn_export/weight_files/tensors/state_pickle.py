@@ -7,6 +7,7 @@ containers and notes of tensors here; every other name in the pickle is noted, a
 from __future__ import annotations
 
 import pickletools
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -111,8 +112,10 @@ def read_state_pickle(data: bytes, owner: str) -> Any:
         refuse(owner, f"a pickle of at most {MAX_PICKLE_BYTES} bytes", f"{len(data)}", SAVE_WEIGHTS)
     machine = _Machine()
     try:
-        for operation, argument, _ in pickletools.genops(data):
-            machine.run(operation.name, argument)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of escapes that Python will not read one day
+            for operation, argument, _ in pickletools.genops(data):
+                machine.run(operation.name, argument)
         (value,) = machine.stack
     except (_Broken, LookupError, ValueError, TypeError, OverflowError, AttributeError) as error:
         _refuse_strangers(machine, owner)
@@ -203,9 +206,11 @@ class _Machine:
     def build(self, _: Any) -> None:
         """Make what a name stands for of its arguments."""
         named, arguments = self.some(2)
-        builder = _BUILDERS.get(named.name) if isinstance(named, _Named) else None
-        if builder is None:
-            self.stack.append(named)  # a stranger, noted already, or a value that is not called
+        if not isinstance(named, _Named):
+            raise _Broken("a value is called")
+        builder = _BUILDERS.get(named.name)
+        if builder is None:  # a stranger, noted already, or a storage
+            self.stack.append(named)
             return
         if not isinstance(arguments, tuple):
             raise _Broken("arguments are no tuple")
