@@ -32,6 +32,7 @@ class LayerRow:
         self._start = self._end = CallResult(call=Call(layer=None), index=0)
         self._calls: list[Call] = []
         self._recurrent: list[Call] = []
+        self._states = self._end
 
     def reads(self, owner: str, width: int) -> None:
         """Note that a layer reads so many features; the first one says how many readings have."""
@@ -65,9 +66,9 @@ class LayerRow:
         """
         made = [Call(layer=layer, inputs=(self._end,)) for layer in layers]
         self._calls += made
-        if recurrent:
-            self._recurrent = made
         self._join([CallResult(call=call, index=0) for call in made])
+        if recurrent:
+            self._recurrent, self._states = made, self._end
         self.width = self.width if width is None else width
 
     def end_with_step(self, owner: str) -> None:
@@ -88,8 +89,7 @@ class LayerRow:
 
     def end_with_state(self, owner: str) -> None:
         """Go on with the hidden states of the recurrent layer at the end."""
-        read = [self._end.call, *(entry.call for entry in self._end.call.inputs)]
-        if not self._recurrent or not any(call in read for call in self._recurrent):
+        if not self._recurrent or self._end is not self._states:
             self.findings.add(
                 owner, "FinalState behind a recurrent layer", "none before it",
                 "Put it directly behind the recurrent layer, or write LastStep.",

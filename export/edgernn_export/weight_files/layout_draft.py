@@ -112,7 +112,9 @@ def _as_embedding(
     entry, widths = found[place]
     behind = found[place + 1][1] if place + 1 < len(found) else None
     rows = entry.kind == _HEAD and "bias" not in parts[entry.path] and not place
-    if not rows or widths is None or behind is None or behind[0] != widths[0] == widths[1]:
+    if not rows or widths is None or behind is None:
+        return entry, widths
+    if behind[0] != widths[0] or widths[0] == widths[1]:
         return entry, widths
     return LayoutEntry(kind="Embedding", path=entry.path), (1, widths[0])
 

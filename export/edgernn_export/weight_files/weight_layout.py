@@ -141,7 +141,8 @@ def _parsed(
                      _GUIDE)  # fmt: skip
     if not isinstance(root, str):
         findings.add(owner, "a text as root", f"{root!r:.40}", _GUIDE)
-    if isinstance(ignore, str) or not all(isinstance(one, str) for one in ignore):
+    texts = isinstance(ignore, Sequence) and not isinstance(ignore, str)
+    if not texts or not all(isinstance(one, str) for one in ignore):
         findings.add(owner, "a list of texts as ignore", f"{ignore!r:.40}", _GUIDE)
     if steps is not None and (type(steps) is not int or steps < 1):
         findings.add(owner, "a number of readings as steps", f"{steps!r:.40}", _GUIDE)
