@@ -27,6 +27,7 @@ from edgernn_export.keras_reader.layers.readers import SUPPORTED
 from edgernn_export.writers.c.layers import KERNELS
 from edgernn_export.writers.onnx.cells import RECURRENT
 from edgernn_export.writers.tflite.cells import EMIT
+from tests.documents.onnx_operators import onnx_section
 
 #: Cells of the product, by module; those that tests register are not its own.
 CELLS: Final = tuple(
@@ -173,7 +174,8 @@ These layers are also read. They have no effect at inference, or their constants
 adjacent weights and scales:
 
 {others}.
-"""
+
+{onnx_section()}"""
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

@@ -84,5 +84,5 @@ def unsupported(node: OperatorNode, known: Iterable[str]) -> OperatorRefused:
     such = f", such as {', '.join(near)}" if near else ""
     cure = _CURES.get(node.kind, "Train with a supported operator instead.")
     return OperatorRefused(
-        f"a supported operator (docs/guides/from-onnx.md){such}", node.kind, cure
+        f"a supported operator (docs/reference/support.md){such}", node.kind, cure
     )
