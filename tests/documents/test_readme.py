@@ -35,6 +35,8 @@ ELSEWHERE = {
         f"pip install {what}": "tests/packaging/test_wheel.py installs the wheel that this builds"
         for what in (".", "'.[tflite]'", "'.[export]'")
     },
+    "pip install '.[onnx-import]'": "tests/packaging/test_onnx_import.py",
+    "pip install '.[torch]'": "the same with torch, which the tests are run with",
     "make check": ".ci/run",
     "make test-fast": "make test runs the same tests",
     "make test-device": "make test",
