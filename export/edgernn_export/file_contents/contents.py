@@ -150,7 +150,7 @@ def foreign(contents: Contents) -> tuple[str, str] | None:
     if contents.member("saved_model.pb"):
         return "a packed SavedModel", "Unpack it; pass the directory."
     if contents.member("/constants.pkl"):
-        return "a TorchScript file", "Save the module with torch.export.save."
+        return "a TorchScript file", "Save the module it was made from with torch.export.save."
     if contents.member("data.pkl"):
         return "a PyTorch file", "Save the module with torch.export.save."
     if head.startswith(b"\x08"):

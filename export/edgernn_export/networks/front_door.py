@@ -148,11 +148,13 @@ def format_of(source: Any) -> NetworkFormat:
     for row in FORMATS:
         if row.holds(contents):
             return row
-    got, cure = foreign(contents) or ("a file of another format", "Pass one of these.")
+    got, cure = foreign(contents) or ("a file of another format", "")
     raise UnsupportedModelError(
-        [f"{contents.path.name}: expected a trained network, got {got}. {cure} These are read: "
-         f"{accepted}."]
-    )  # fmt: skip
+        [
+            f"{contents.path.name}: expected a trained network, got {got}. {cure}{' ' * bool(cure)}"
+            f"These are read: {accepted}."
+        ]
+    )
 
 
 def _refuse_options(options: dict[str, Any], known: frozenset[str], owner: str) -> None:
