@@ -56,6 +56,9 @@ def programs_text(record: Description) -> str:
         lines += ["", *table(("initial state", "taken from", "bits shifted right"), rows, "<<>")]
     if "chunk" in record:
         lines += ["", *_chunk_lines(record["chunk"])]
+    for program in record["programs"]:
+        if "decoding" in program:
+            lines += ["", decoding_text(program, of_several=True)]
     state = f"{record['state_bytes']} bytes of state per stream; shared states count once"
     if "weights_bytes" in record:
         size = record["weights_bytes"] + record["constants_bytes"]
@@ -69,6 +72,20 @@ def programs_text(record: Description) -> str:
             f"Describe one program with: edgernn info {record['file']} --program {first}",
         ]
     )
+
+
+def decoding_text(record: Description, *, of_several: bool = False) -> str:
+    """What writes rows of tokens with a model that scores them.
+
+    Args:
+        record: the facts about the model.
+        of_several: it is one of several programs.
+    """
+    count = record["decoding"]["tokens"]
+    if of_several:
+        use = f"edgernn.decoding with program={record['name']!r}"
+        return f"decoding  {record['name']} scores the next of {count} tokens: {use}"
+    return f"decoding  scores the next of {count} tokens: edgernn generate, or edgernn.decoding"
 
 
 def _chunk_lines(chunk: Description) -> list[str]:

@@ -1,4 +1,4 @@
-"""Models with a preparation or decisions: raw lines in `edgernn run`, text in `edgernn info`."""
+"""What surrounds a model: raw lines in `edgernn run`, text in `edgernn info`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from edgernn.cli.program_text import decoding_text
 from edgernn.cli.streaming import Streaming
 from edgernn.cli.style import heading
 from edgernn.cli.wiring import Description
 from edgernn.decide.decisions import DecisionStream
+from edgernn.decoding.token_stream import scores_tokens
 from edgernn.errors import EdgeRnnError
 from edgernn.model.interface import Interface
 from edgernn.prepare.part import Prepared
@@ -166,6 +168,8 @@ def described_surroundings(interface: Interface) -> Description:
         found["decisions"] = interface.decisions.to_table()
     if interface.adaptation is not None:
         found["adaptation"] = dataclasses.asdict(interface.adaptation)
+    if scores_tokens(interface):
+        found["decoding"] = {"tokens": interface.input.vocabulary[0]}
     return found
 
 
@@ -184,6 +188,8 @@ def surroundings_lines(record: Description) -> list[str]:
     if "adaptation" in record:
         settings = ", ".join(f"{key} {_value(v)}" for key, v in record["adaptation"].items())
         lines += ["", heading("adaptation"), f"  {settings}"]
+    if "decoding" in record:
+        lines += ["", decoding_text(record)]
     return lines
 
 

@@ -20,7 +20,7 @@ def test_the_page(tmp_path, monkeypatch):
         exec(compile(program, DOCUMENT, "exec"), names)
         if "seen_by_decoder" not in names and "programs" in names:
             names["seen_by_decoder"] = names["shares"]
-    assert len(programs) == 3
+    assert len(programs) == 4
     assert names["y"].shape == (1,)
     assert names["ys"].shape == (5, 1)
     (decoder,) = names["seen_by_decoder"].values()

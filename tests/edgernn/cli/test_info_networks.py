@@ -13,6 +13,7 @@ from edgernn.model.storage import Storage
 from tests.support.models.integer import random_model
 from tests.support.models.networks import networks, residual_network, two_input_network
 from tests.support.models.stored import stored
+from tests.support.models.writers_of_text import translator, writer_of_text
 
 pytestmark = pytest.mark.device
 
@@ -128,3 +129,20 @@ def test_every_network_is_described(described, name):
     text = described(model)
     for layer in model.layers:
         assert f"\n{layer.name} " in text
+
+
+def test_what_decodes_is_told(described):
+    """Of a model, of a program, and of nothing that scores no tokens."""
+    model, pair = writer_of_text(tokens=13), translator()
+    told = "decoding  scores the next of 13 tokens: edgernn generate, or edgernn.decoding\n"
+    assert told in described(model)
+    assert json.loads(described(model, "--json"))["decoding"] == {"tokens": 13}
+    text = described(pair)
+    assert (
+        "decoding  decode scores the next of 9 tokens: edgernn.decoding with program='decode'\n"
+        in text
+    )
+    assert "scores the next of 9 tokens: edgernn generate" in described(pair, "--program", "decode")
+    plain = random_model("lstm")
+    assert "decoding" not in json.loads(described(plain, "--json"))
+    assert "decoding" not in described(plain)
