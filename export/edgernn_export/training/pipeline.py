@@ -13,7 +13,7 @@ from edgernn.errors import TrainingError
 from edgernn.model.border.symbols import Symbols
 from edgernn.model.formats import PrecisionName
 from edgernn.model.integer_model import IntegerModel
-from edgernn_export.compress.qat import check_backend
+from edgernn_export.compress.qat import check_backend, check_network
 from edgernn_export.datasets import Dataset
 from edgernn_export.quantizer.quantizer import quantize
 from edgernn_export.training.compression import pruning_callback, quantizer_options, train_integers
@@ -125,7 +125,7 @@ def produce(recipe: Recipe, data: Dataset, order: Order) -> RecipeResult:
         TrainingError, PruningError, QuantizationError: a setting is refused.
         OSError: a file could not be written.
     """
-    _check(recipe, order)
+    _check(recipe, data, order)
     order.out.mkdir(parents=True, exist_ok=True)
     tell = _steps(5 + 2 * (order.qat_epochs is not None) + (recipe.report is not None))
     tell(f"train {recipe.name}: {recipe.title}")
@@ -168,7 +168,7 @@ def produce(recipe: Recipe, data: Dataset, order: Order) -> RecipeResult:
     return replace(result, report=report, files=result.files | dict(report.files))
 
 
-def _check(recipe: Recipe, order: Order) -> None:
+def _check(recipe: Recipe, data: Dataset, order: Order) -> None:
     """Refuse before the training what would be refused after it."""
     if recipe.method is not None:
         for option, given in (("--density", order.density), ("--qat", order.qat_epochs)):
@@ -183,6 +183,7 @@ def _check(recipe: Recipe, order: Order) -> None:
         check_count("--qat-epochs", order.qat_epochs)
         keras_on_cpu()
         check_backend()
+        check_network(recipe.build(recipe, order.network or recipe.network, data))
     from edgernn_export.writers.file_formats import open_writer
 
     for wanted in order.formats:

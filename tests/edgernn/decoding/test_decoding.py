@@ -14,6 +14,7 @@ from edgernn.model.formats import Precision
 from edgernn.model.interface import Window
 from tests.exactness.twin import decoding as twin
 from tests.support.models.integer import random_model
+from tests.support.models.passes import random_passes
 from tests.support.models.tokens import token_chain
 from tests.support.models.writers_of_text import scores_of, translator, writer_of_text
 
@@ -216,3 +217,14 @@ def test_refused_beams(options, message):
 def test_refused_models(model, message):
     with edgernn.load(model) as session, pytest.raises(DecodingError, match=message):
         greedy(session, first=1, max_tokens=5)
+
+
+def test_a_session_of_whole_chunks_decodes_nothing():
+    """The cure: a model that reads token after token."""
+    with (
+        edgernn.load(random_passes(Precision.W8A8, 1, sequence=True), "reference") as session,
+        pytest.raises(DecodingError, match=r"got ChunkSession.*with edgernn\.load\."),
+    ):
+        greedy(session, first=1, max_tokens=5)
+    with edgernn.load(MODELS["gru"], "reference") as session:
+        assert len(greedy(session, first=1, max_tokens=5).tokens) == 5

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import zlib
 
 import numpy as np
 import pytest
 
 import edgernn
 from edgernn.adapt.adaptation import Adaptation
+from edgernn.adapt.integer_head import MAX_WEIGHT
 from edgernn.errors import ClippedReadingsWarning, DeclarationError, ShapeError, StateError
 from edgernn.model.formats import Precision
 from edgernn.model.interface import Rate
@@ -167,6 +169,22 @@ def test_states_of_others_and_damaged_ones_change_nothing(head):
     assert head.to_bytes() == blob
     for one in (other, stranger):
         one.session.close()
+
+
+def test_weights_that_no_head_learns_are_refused(head):
+    """The bytes are whole, but a weight breaks the bound under which sums fit."""
+    run(head, readings(10))
+    blob, weights = head.to_bytes(), head._head.weights
+    at = blob.index(weights.astype("<i4").tobytes())
+    broken = blob[:at] + np.int32(MAX_WEIGHT + 1).tobytes() + blob[at + 4 : -4]
+    broken += zlib.crc32(broken).to_bytes(4, "little")
+    with pytest.raises(
+        StateError, match=r"weights within clause 14\.1, got larger.* Reset the head"
+    ):
+        head.from_bytes(broken)
+    assert head.to_bytes() == blob
+    head.reset()
+    assert head.learned == 0
 
 
 def test_bytes_of_a_head_that_reads_another_state_of_the_same_width_are_refused():

@@ -14,7 +14,12 @@ from edgernn import load
 from edgernn.cli import main
 from edgernn.model.integer_model import IntegerModel
 from edgernn_export.training import evaluate, find_recipe, recipe_names
-from tests.support.training.data_files import write_hours, write_people, write_recordings
+from tests.support.training.data_files import (
+    write_hours,
+    write_people,
+    write_praise,
+    write_recordings,
+)
 
 WRITE = {
     "etth1": lambda folder: write_hours(folder),
@@ -150,6 +155,22 @@ def test_trained_integers_need_a_back_end_that_trains(
 
 
 @pytest.mark.tf
+def test_integers_of_both_directions_are_refused_before_the_training(
+    data: Path, capsys: Any
+) -> None:
+    """The cure: quantize to 16 bits instead."""
+    write_praise(data)
+    command = ["train", "sentiment", "--units", "2", "--layers", "1", "--epochs", "1"]
+    assert main([*command, "--qat"]) == 2
+    err = capsys.readouterr().err
+    assert "'sentiment' (Sequential): expected a network that reads its steps forward only" in err
+    assert "edgernn_export.quantize (precision 'w8a16' loses least)" in err
+    assert "[1/" not in err
+    assert not Path("build/sentiment").exists()
+    assert main([*command, "--precision", "w8a16"]) == 0
+
+
+@pytest.mark.tf
 def test_what_people_read(data: Path, capsys: Any) -> None:
     Path("mine.py").write_text(USERS, encoding="utf-8")
     assert main(["train", "mine.py", "--epochs", "1", "--precision", "w4a8"]) == 0
@@ -168,9 +189,8 @@ def test_the_list(capsys: Any) -> None:
     lines = capsys.readouterr().out.splitlines()[2:]
     names = recipe_names()
     assert [line.split()[0] for line in lines[: len(names)]] == [*names]
-    assert [lines[names.index("char_lm")].split()[1], lines[names.index("hapt")].split()[1]] == [
-        "GRU-256", "GRU-32",
-    ]  # fmt: skip
+    assert lines[names.index("char_lm")].split()[1] == "GRU-256"
+    assert lines[names.index("hapt")].split()[1] == "GRU-32"
     text, *_ = [line for line in lines[len(names) :] if "char_lm" in line]
     assert text.startswith("edgernn train char_lm --set text=VALUE: a UTF-8 file")
     assert [row["name"] for row in said(capsys, "--list")["recipes"]] == [*names]

@@ -25,6 +25,7 @@ from edgernn.model.integer_model import IntegerModel
 
 __all__ = [
     "check_backend",
+    "check_network",
     "integer_model",
     "qat_model",
 ]
@@ -48,6 +49,22 @@ def check_backend() -> None:
             f"quantization-aware training: expected Keras on {', '.join(BACK_ENDS)}, got "
             f"{found!r}. Set KERAS_BACKEND to one of them before Keras is imported."
         )
+
+
+def check_network(source: Any | str | PathLike[str]) -> None:
+    """Refuse what `qat_model` does not train as integers, trained or not.
+
+    Args:
+        source: a keras.Model or a path Keras can load.
+
+    Raises:
+        UnsupportedModelError: the network uses something edgernn does not execute.
+        TrainingError: it reads its steps backward, does not answer every reading, or has a mask or
+            attention.
+    """
+    from edgernn_export.compress.qat.conversion import check
+
+    check(source)
 
 
 def qat_model(
@@ -79,8 +96,8 @@ def qat_model(
         UnsupportedModelError: the network uses something edgernn does not execute.
         QuantizationError: as `quantize`.
         DistillationError: the network to learn from does not fit, or a number is refused.
-        TrainingError: Keras runs on something that does not train, or the batch size of a stateful
-            network is not known.
+        TrainingError: Keras runs on something that does not train, the network is one that
+            `check_network` refuses, or the batch size of a stateful network is not known.
     """
     check_backend()
     from edgernn_export.compress.qat.conversion import make

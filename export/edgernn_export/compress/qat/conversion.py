@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from os import PathLike
+from pathlib import Path
 from typing import Any, Final
 
 import keras
@@ -40,30 +41,9 @@ def make(
     **options: Any,
 ) -> Any:
     """See `edgernn_export.compress.qat.qat_model`."""
-    from edgernn_export.keras_reader.reader import read_keras
-
     number("distil_weight", distil_weight, above=0.0, most=1.0)
     settings = LossSettings(temperature=temperature, alpha=distil_weight, hidden_weight=0.0)
-    trained = read_keras(source)
-    if trained.rate is not None:
-        raise TrainingError(
-            f"{trained.name}: expected a network with one output per reading, got "
-            f"{trained.rate}. Quantize it with edgernn_export.quantize (precision 'w8a16' "
-            "loses least), or build it with padding='causal' and without strides and pooling."
-        )
-    if trained.mask is not None:
-        raise TrainingError(
-            f"{trained.name}: expected a network without a mask, got one that masks "
-            f"{trained.mask:g}. Quantize it with edgernn_export.quantize (precision 'w8a16' loses "
-            "least), or train it on streams without padding."
-        )
-    remembering = [layer.name for layer in trained.layers if isinstance(layer, FloatMemory)]
-    if remembering:
-        raise TrainingError(
-            f"{remembering[0]}: expected a network without attention, which is not trained as "
-            "integers, got attention. Quantize it with edgernn_export.quantize (precision "
-            "'w8a16' loses least)."
-        )
+    trained = check(source)
     integer = quantize(source, calibration, precision, **options)
     blocks = as_streams(
         calibration,
@@ -86,6 +66,42 @@ def make(
         model.output_names = [port.name for port in trained.output_ports]
     network.start()
     return model
+
+
+def check(source: Any | str | PathLike[str]) -> FloatModel:
+    """See `edgernn_export.compress.qat.check_network`; returns the network as it was read."""
+    from edgernn_export.keras_reader.program_sets.passes import has_passes
+    from edgernn_export.keras_reader.reader import read_keras
+
+    if has_passes(source):
+        named = isinstance(source, (str, PathLike))
+        owner = Path(source).name if named else owner_of(source)
+        raise TrainingError(
+            f"{owner}: expected a network that reads its steps forward only, got one "
+            "that also reads them backward, which is not trained as integers. Quantize it with "
+            "edgernn_export.quantize (precision 'w8a16' loses least)."
+        )
+    trained = read_keras(source)
+    if trained.rate is not None:
+        raise TrainingError(
+            f"{trained.name}: expected a network with one output per reading, got "
+            f"{trained.rate}. Quantize it with edgernn_export.quantize (precision 'w8a16' "
+            "loses least), or build it with padding='causal' and without strides and pooling."
+        )
+    if trained.mask is not None:
+        raise TrainingError(
+            f"{trained.name}: expected a network without a mask, got one that masks "
+            f"{trained.mask:g}. Quantize it with edgernn_export.quantize (precision 'w8a16' loses "
+            "least), or train it on streams without padding."
+        )
+    remembering = [layer.name for layer in trained.layers if isinstance(layer, FloatMemory)]
+    if remembering:
+        raise TrainingError(
+            f"{remembering[0]}: expected a network without attention, which is not trained as "
+            "integers, got attention. Quantize it with edgernn_export.quantize (precision "
+            "'w8a16' loses least)."
+        )
+    return trained
 
 
 def extract(model: Any) -> IntegerModel:

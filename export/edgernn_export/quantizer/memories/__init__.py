@@ -171,7 +171,7 @@ def _weight(layer: FloatAttention) -> ScaleVector:
                 bias=np.zeros(layer.width, np.int16),
             )
     raise QuantizationError(
-        f"{layer.name}: expected weights whose sum is below 512, got "
+        f"{layer.name}: expected weights whose sum is below {1 << 19}, got "
         f"{np.abs(layer.factor).sum():.6g}. Train with a regularizer on them."
     )
 

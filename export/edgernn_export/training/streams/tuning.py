@@ -13,6 +13,7 @@ from edgernn.errors import TrainingError
 from edgernn.model.formats import FloatArray
 from edgernn_export.compress.checks import is_real
 from edgernn_export.float_model import float_run
+from edgernn_export.float_model.memories import FloatMemory
 from edgernn_export.float_model.model import FloatModel
 from edgernn_export.training.networks import repeatable_keras
 from edgernn_export.training.streams.chunks import StepTargets, paired
@@ -191,6 +192,8 @@ def _window_network(network: Any) -> tuple[FloatModel, int]:
             f"{model.name}: expected a network for windows of T readings, keras.Input((T, I)), "
             f"with one output, got one with {found}. Build it with the length of its windows."
         )
+    if any(isinstance(layer, FloatMemory) for layer in model.layers):
+        raise _looks_at_all_steps(model)
     return model, model.window.steps
 
 
@@ -226,11 +229,15 @@ def _check_equal(
     views = np.lib.stride_tricks.sliding_window_view(x, window, axis=0).swapaxes(1, 2)
     wanted, got = (float_run.run(one, views)[0][:, -1] for one in (windowed, endless))
     if not np.allclose(wanted, got, rtol=_ROUNDING, atol=_ROUNDING * float(np.abs(wanted).max())):
-        raise TrainingError(
-            f"{windowed.name}: expected outputs that depend on the last step of the recurrent "
-            "layers, got layers that look at all steps of a window. Read the last step, or pool "
-            "inside the network's state."
-        )
+        raise _looks_at_all_steps(windowed)
+
+
+def _looks_at_all_steps(windowed: FloatModel) -> TrainingError:
+    return TrainingError(
+        f"{windowed.name}: expected outputs that depend on the last step of the recurrent layers, "
+        "got layers that look at all steps of a window. Set return_sequences=False in the last "
+        "recurrent layer, so that what follows reads its last step."
+    )
 
 
 def _are_classes(model: FloatModel, targets: Sequence[StepTargets], given: bool) -> bool:
