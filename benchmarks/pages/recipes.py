@@ -73,17 +73,18 @@ def page(records: Mapping[str, Record]) -> str:
             _rules(records),
             "## Cost",
             paragraph(
-                "The `w8a8` model of the first seed. *File* is the size of the `.edgernn` file. "
-                "Flash is code and constants on Cortex-M4, RAM is state, scratch and stack there. "
-                "Instructions are exact counts of one step of the generated C under QEMU; every "
-                "output and state had the bits of the reference on every core. *Native* is the "
-                "median time of one call of `step` from Python."
+                "The model of the first seed, in the precision of the recipe. *File* is the size "
+                "of the `.edgernn` file. Flash is code and constants on Cortex-M4, RAM is state, "
+                "scratch and stack there. Instructions are exact counts of one step of the "
+                "generated C under QEMU; every output and state had the bits of the reference on "
+                "every core. *Native* is the median time of one call of `step` from Python."
             ),
             table(
-                ["recipe", "file, bytes", "flash", "RAM",
+                ["recipe", "precision", "file, bytes", "flash", "RAM",
                  *(f"instructions, {title}" for title in CORES.values()), "native µs"],
                 [row for name, record in records.items() for row in _cost_rows(name, record)],
             ),
+            *_words(records),
             "## Boards",
             paragraph(
                 "Which boards of `edgernn targets` have the flash and the RAM for the linked model "
@@ -157,12 +158,50 @@ def _cost_rows(name: str, record: Record) -> Iterator[list[str]]:
         on_m4 = cost["cores"].get("cortex-m4", {})
         yield [
             _label(name, program),
+            f"`{record['costs']['precision']}`",
             f"{record['costs']['edgernn_bytes']:,}",
             _number(on_m4.get("flash_bytes")),
             _number(on_m4.get("ram_bytes")),
             *(_number(cost["cores"].get(core, {}).get("instructions")) for core in CORES),
             f"{cost['native_us']:.2f}",
         ]
+
+
+def _words(records: Mapping[str, Record]) -> Iterator[str]:
+    """Whole words on an emulated core, where they were written."""
+    found = {
+        name: record["costs"]["words"]
+        for name, record in records.items()
+        if "words" in record["costs"]
+    }
+    if not found:
+        return
+    yield "## Words on a microcontroller"
+    one = next(iter(found.values()))
+    yield paragraph(
+        f"Words of the test part, written by the generated C alone: the encoder reads the letters, "
+        f"and a beam search of width {one['beams']} (`edgernn_begin_beams`) chooses the word. "
+        "Counted under QEMU. *Differing* counts the words whose tokens or costs are not those of "
+        "Python. RAM holds the states of all beams."
+    )
+    yield table(
+        ["recipe", "core", "words", "differing", "letters", "tokens", "instructions per word",
+         "least", "most", "flash", "RAM"],
+        [
+            [
+                f"`{name}`",
+                f"`{words['core']}`",
+                str(words["words"]),
+                str(words["differing"]),
+                f"{words['letters']:.1f}",
+                f"{words['tokens']:.1f}",
+                *(f"{words['instructions'][which]:,.0f}" for which in ("mean", "least", "most")),
+                _number(words["flash_bytes"]),
+                _number(words["ram_bytes"]),
+            ]
+            for name, words in found.items()
+        ],
+    )  # fmt: skip
 
 
 def _board_rows(name: str, record: Record) -> Iterator[list[str]]:

@@ -5,8 +5,8 @@
     python -m benchmarks.pages recipes          rebuild docs/results/recipes.md
 
 Reads the data sets that EDGERNN_DATA names. Every recipe has a file of figures, which is written
-after every seed; seeds that it holds are not trained again. The costs are those of the w8a8 model
-of the first seed. Figures with a note are measured again.
+after every seed; seeds that it holds are not trained again. The costs are those of the model of the
+first seed, in the recipe's precision. Figures with a note are measured again.
 """
 
 from __future__ import annotations
@@ -23,9 +23,12 @@ from benchmarks.pages.markdown import Record, store
 from benchmarks.pages.recipes import FOLDER
 from benchmarks.recipes.costs import costs
 from benchmarks.recipes.scores import PRECISIONS, facts, run
+from benchmarks.recipes.words import word_costs
 from edgernn.container.file import load_either
 from edgernn.errors import EdgeRnnError
-from edgernn_export.training import evaluate, find_recipe, recipe_names
+from edgernn.model.integer_model import IntegerModel
+from edgernn.model.program_sets.program_set import ProgramSet
+from edgernn_export.training import Recipe, SequenceMethod, evaluate, find_recipe, recipe_names
 
 _SEEDS: Final = 5
 
@@ -101,8 +104,8 @@ def measure(name: str, seeds: Sequence[int], path: Path, *, with_costs: bool) ->
         _store(path, record)
         _say(f"{name} seed {seed}: {_scores(entry, record['metric'])}")
         if costless:
-            _say(f"{name}: instructions, bytes and time of the {PRECISIONS[0]} model")
-            record["costs"] = {"seed": seed, "precision": PRECISIONS[0], **costs(model)}
+            _say(f"{name}: instructions, bytes and time of the {recipe.precision} model")
+            record["costs"] = _costs(recipe, seed, model)
             _store(path, record)
             costless = False
     for model_name in ("float", *PRECISIONS):
@@ -115,7 +118,7 @@ def measure_costs(name: str, file: Path, path: Path) -> None:
 
     Args:
         name: of the recipe.
-        file: the .edgernn file of the first of `PRECISIONS`, as `edgernn train` wrote it.
+        file: the .edgernn file in the recipe's precision, as `edgernn train` wrote it.
         path: the file of the recipe's figures.
 
     Raises:
@@ -124,16 +127,26 @@ def measure_costs(name: str, file: Path, path: Path) -> None:
     record, recipe = _known(path), find_recipe(name)
     runs: Record = record.get("runs", {})
     seed = next(iter(runs), "0")
-    scores = runs[seed]["scores"].get(PRECISIONS[0], {}) if runs else {}
+    scores = runs[seed]["scores"].get(recipe.precision, {}) if runs else {}
     model = load_either(file)
     if evaluate(model, recipe) != scores.get("test"):
         raise EdgeRnnError(
-            f"--model: expected the {PRECISIONS[0]} model of {name} whose scores are stored as "
+            f"--model: expected the {recipe.precision} model of {name} whose scores are stored as "
             f"seed {seed}, got another one. Measure without --model."
         )
-    record["costs"] = {"seed": int(seed), "precision": PRECISIONS[0], **costs(model)}
+    record["costs"] = _costs(recipe, int(seed), model)
     _store(path, record)
     _say(f"{name}: costs of seed {seed} are stored")
+
+
+def _costs(recipe: Recipe, seed: int, model: IntegerModel | ProgramSet) -> Record:
+    """Costs of a model, and of whole words where it writes such."""
+    found = {"seed": seed, "precision": recipe.precision, **costs(model)}
+    if not isinstance(model, ProgramSet):
+        return found
+    if isinstance(recipe.method, SequenceMethod) and recipe.method.tokens:
+        found["words"] = word_costs(model, recipe.load().test)
+    return found
 
 
 def _known(path: Path) -> Record:

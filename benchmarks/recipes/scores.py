@@ -15,7 +15,7 @@ from edgernn.model.program_sets.program_set import ProgramSet
 from edgernn_export.datasets import Dataset
 from edgernn_export.training import Recipe, evaluate, quantized, train
 
-#: Precisions that every network is quantized to; the costs are those of the first.
+#: Precisions that every network is quantized to; the costs are those of the recipe's own.
 PRECISIONS: Final = ("w8a8", "w8a16")
 PARTS: Final = ("validation", "test")
 
@@ -48,7 +48,7 @@ def run(
 
     Returns:
         Facts about the network, the entry of this seed, and the integer model or the programs
-        of the first of `PRECISIONS`.
+        of the recipe's precision.
     """
     network, result = train(recipe, seed, data=data)
     models = {
@@ -60,7 +60,7 @@ def run(
     }
     entry = {"best_epoch": result.best_epoch, "seconds": result.seconds, "scores": scores}
     known = {"network": described(network), "parameters": result.parameters}
-    return known, entry, models[PRECISIONS[0]]
+    return known, entry, models[recipe.precision]
 
 
 def naive(data: Dataset) -> Mapping[str, FloatArray]:

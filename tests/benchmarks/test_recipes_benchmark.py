@@ -9,12 +9,17 @@ import pytest
 from benchmarks.pages import recipes as pages
 from benchmarks.recipes import __main__ as command
 from benchmarks.recipes import costs as costs_of
+from benchmarks.recipes import words
 from benchmarks.recipes.scores import described, naive
+from benchmarks.recipes.words import word_costs
+from edgernn.errors import EdgeRnnError
 from edgernn.model.formats import Precision
-from edgernn_export.datasets import Part, class_part
+from edgernn_export.datasets import Part, class_part, sequence_part
 from tests.support.models.hand_made import core_named
 from tests.support.models.integer import random_model
+from tests.support.models.writers_of_text import translator
 from tests.support.native.programs import require_native
+from tests.support.native.word_programs import MOST, answers
 
 SCORES = {
     "float": {"validation": {"accuracy": 0.9}, "test": {"accuracy": 0.8}},
@@ -74,7 +79,9 @@ def test_the_page_shows_scores_costs_and_boards():
         ["`levels`", "GRU-8", "1,234", "accuracy", "50.00%", "80.00%", "76.00%", "95.00%",
          "80.00%", "100.00%", "1"]
     ]  # fmt: skip
-    assert rows(text, "Cost") == [["`levels`", "999", "2,000", "30", "–", "1,500", "–", "0.50"]]
+    assert rows(text, "Cost") == [
+        ["`levels`", "`w8a8`", "999", "2,000", "30", "–", "1,500", "–", "0.50"]
+    ]
     assert rows(text, "Boards") == [
         ["`levels`", "20 ms", "`quick`", "`small`, `slow`", "0.25 ms (`quick`)"]
     ]
@@ -105,10 +112,52 @@ def test_programs_of_one_model_have_a_row_each():
         ]
 
 
+def word_part():
+    rng = np.random.default_rng(0)
+    made = [rng.integers(1, 7, rng.integers(1, 12)).tolist() for _ in range(60)]
+    made.insert(0, [1] * (MOST + 1))  # too long for the C
+    return sequence_part([np.array(word)[:, None] for word in made], made, 9)
+
+
+@pytest.mark.slow
+def test_words_are_written_on_an_emulated_core_and_counted():
+    core_named("cortex-m55")
+    found = word_costs(translator(), word_part())
+    assert (found["core"], found["words"], found["differing"]) == ("cortex-m55", 24, 0)
+    counts = found["instructions"]
+    assert 1000 < counts["least"] < counts["mean"] < counts["most"]
+    assert found["ram_bytes"] > 6 * translator().state_bytes
+
+
+@pytest.mark.slow
+def test_words_that_differ_are_refused(monkeypatch):
+    core_named("cortex-m55")
+    monkeypatch.setattr(words, "answers", lambda *given: answers(*given) + 1)
+    with pytest.raises(
+        EdgeRnnError, match="tokens and costs of Python for all 3 words, got others"
+    ):
+        word_costs(translator(), word_part(), count=3)
+
+
+def test_the_page_shows_words_where_some_were_written():
+    told = {
+        "core": "cortex-m55", "beams": 3, "words": 24, "differing": 0, "letters": 7.04,
+        "tokens": 6.5, "instructions": {"least": 900, "mean": 4567.5, "most": 12_345},
+        "flash_bytes": 500_000, "ram_bytes": 9_000,
+    }  # fmt: skip
+    text = pages.page({"levels": stored(costs=stored()["costs"] | {"words": told})})
+    assert rows(text, "Words on a microcontroller") == [
+        ["`levels`", "`cortex-m55`", "24", "0", "7.0", "6.5", "4,568", "900", "12,345", "500,000",
+         "9,000"]
+    ]  # fmt: skip
+    assert "Words on a microcontroller" not in pages.page({"levels": stored()})
+
+
 class Recipe:
     """A recipe whose data set is itself."""
 
     metric = "accuracy"
+    precision = "w8a8"
 
     def load(self):
         return self
@@ -146,7 +195,7 @@ def test_a_seed_that_is_stored_is_not_trained_again(tmp_path, monkeypatch):
 def test_the_costs_of_a_stored_model_need_its_stored_scores(tmp_path, monkeypatch, capsys):
     path = tmp_path / "hapt.json"
     path.write_text(json.dumps(stored(costs={})))
-    monkeypatch.setattr(command, "find_recipe", lambda name: name)
+    monkeypatch.setattr(command, "find_recipe", lambda name: Recipe())
     monkeypatch.setattr(command, "load_either", lambda file: file.name)
     monkeypatch.setattr(command, "costs", lambda model: {"programs": {"": model}})
     monkeypatch.setattr(command, "evaluate", lambda model, recipe: {"accuracy": 0.76})

@@ -11,6 +11,7 @@ import edgernn
 from benchmarks.pages.recipes import measured
 from edgernn.cli import main
 from edgernn_export.training import find_recipe, recipe_names
+from edgernn_export.training.recipe_files import ALIASES
 from tests.support.documents import ROOT, blocks
 from tests.support.training.data_files import write_people, write_recordings
 
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.tf
 
 DOCUMENT = "docs/guides/recipes.md"
 #: Recipes without figures until they are measured.
-UNMEASURED = ("price_textbook", "spoken_digit", "vad")
+UNMEASURED = ("price_textbook", "spoken_digit", "transliterate_plain", "vad")
 
 
 @pytest.fixture
@@ -63,10 +64,12 @@ def test_the_commands_run(folder, monkeypatch, capsys):
 
 def test_every_recipe_has_a_row_and_figures():
     text = (ROOT / DOCUMENT).read_text(encoding="utf-8")
-    rows = re.findall(r"^\| `(\w+)` \| ([^|(]*)", text, re.MULTILINE)
-    assert {name: learns.strip() for name, learns in rows} == {
+    rows = re.findall(r"^\| `(\w+)`(?:, also called `(\w+)`)? \| ([^|(]*)", text, re.MULTILINE)
+    assert {name: learns.strip() for name, _, learns in rows} == {
         name: find_recipe(name).title for name in recipe_names()
     }
+    assert {other: name for name, other, _ in rows if other} == ALIASES
+    assert all(find_recipe(other).name == name for other, name in ALIASES.items())
     assert {*measured(), *UNMEASURED} == {*recipe_names()}
 
 

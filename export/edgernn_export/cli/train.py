@@ -66,8 +66,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--pattern", choices=PATTERNS, default="8x4", help="blocks to prune (default: 8x4)"
     )
     parser.add_argument(
-        "--precision", choices=list(PRECISIONS), default="w8a8",
-        help="bits of weights (w) and operands (a) (default: w8a8)",
+        "--precision", choices=list(PRECISIONS),
+        help="bits of weights (w) and operands (a) (default: the recipe's)",
     )  # fmt: skip
     parser.add_argument(
         "--qat", action="store_true", help="quantization-aware training after quantization"
@@ -126,7 +126,7 @@ def _order(args: argparse.Namespace, recipe: Recipe) -> Order:
         epochs=args.epochs,
         density=args.density,
         pattern=args.pattern,
-        precision=args.precision,
+        precision=args.precision or recipe.precision,
         qat_epochs=qat_epochs if args.qat else None,
         formats=args.to,
         out=args.output or Path("build") / recipe.name,

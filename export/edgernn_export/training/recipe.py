@@ -165,6 +165,7 @@ class Recipe:
         input_range: known ranges of readings, as for `quantize`, or a function of the data set that
             gives them; None leaves them to calibration.
         options: what ``load`` takes, by name: what it says, for `edgernn train --set`.
+        precision: of the integer model, where nothing else is asked.
         stream: how the network is quantized: "endless", or "window" where it answers windows of
             readings and the streams of its data are such windows.
         report: makes what `edgernn train` shows and writes in addition, after the scores; None for
@@ -180,6 +181,7 @@ class Recipe:
     build: Callable[[Recipe, Network, Dataset], Any] = field(default=build_network)
     input_range: GivenRanges | Callable[[Dataset], GivenRanges] | None = None
     options: Mapping[str, str] = field(default_factory=dict)
+    precision: PrecisionName = "w8a8"
     stream: StreamKind = "endless"
     report: Callable[[Produced], Report] | None = None
     method: Method | None = None

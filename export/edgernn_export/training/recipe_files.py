@@ -12,6 +12,8 @@ from edgernn_export.training.recipe import Recipe
 
 #: What a recipe file must define.
 RECIPE: Final = "RECIPE"
+#: Other names of recipes: what textbooks call the task.
+ALIASES: Final = {"activity": "hapt"}
 
 
 def recipes_folder() -> Path:
@@ -30,7 +32,8 @@ def find_recipe(source: str) -> Recipe:
     """A recipe by its name, or from a Python file that defines RECIPE.
 
     Args:
-        source: a name among `recipe_names`, or a path ending in .py. The file is executed.
+        source: a name among `recipe_names` or `ALIASES`, or a path ending in .py. The file is
+            executed.
 
     Raises:
         TrainingError: there is no such recipe, or the file defines none.
@@ -39,8 +42,8 @@ def find_recipe(source: str) -> Recipe:
         path = Path(source)
         if not path.is_file():
             raise TrainingError(f"recipe: expected an existing file, got '{source}'.")
-    elif source in recipe_names():
-        path = recipes_folder() / f"{source}.py"
+    elif (name := ALIASES.get(source, source)) in recipe_names():
+        path = recipes_folder() / f"{name}.py"
     else:
         raise TrainingError(
             f"recipe: expected one of {', '.join(recipe_names())}, or a file ending in .py, got "

@@ -77,9 +77,9 @@ def test_the_textbook_s_windows_and_their_stream(
     monkeypatch.setattr(windows_report, "_EPOCHS", 1)
     record = said(capsys, "price_textbook", "--units", "4")
     rows, data = record["report"]["all"], price_windows()
-    names = ["persistence", "windows, float", "windows, w8a8"]
-    assert list(rows) == [*names, "endless stream, float", "endless stream, w8a8"]
-    assert rows["windows, w8a8"]["rmse"] == record["scores"]["w8a8"]["test"]["rmse"]
+    names = ["persistence", "windows, float", "windows, w8a16"]
+    assert list(rows) == [*names, "endless stream, float", "endless stream, w8a16"]
+    assert rows["windows, w8a16"]["rmse"] == record["scores"]["w8a16"]["test"]["rmse"]
     truth, _, _ = scored_prices(data.test, data.test.base)
     with edgernn.load("build/price_textbook/price_textbook.edgernn") as session:
         assert session.interface.window.steps == 60
@@ -88,7 +88,7 @@ def test_the_textbook_s_windows_and_their_stream(
         stream = np.concatenate([data.test.x[0], truth[:-1, None]])
         answers = session.run(stream)[59:, 0]
     assert np.sqrt(np.mean(np.square(answers - truth))) == pytest.approx(
-        rows["windows, w8a8"]["rmse"]
+        rows["windows, w8a16"]["rmse"]
     )
     with edgernn.load("build/price_textbook/price_textbook_stream.edgernn") as session:
         assert session.interface.window is None
@@ -98,7 +98,7 @@ def test_the_textbook_s_windows_and_their_stream(
         session.run(closes[:-1])
         answers = session.run(np.concatenate([closes[-1:], truth[:-1, None]]))[:, 0]
     assert np.sqrt(np.mean(np.square(answers - truth))) == pytest.approx(
-        rows["endless stream, w8a8"]["rmse"]
+        rows["endless stream, w8a16"]["rmse"]
     )
 
 

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[3]
 NAMES = (
     "anomaly", "caption", "char_lm", "ett", "etth1", "fraud", "fsdd", "hapt", "hapt_binary",
     "name_tags", "price", "price_textbook", "sentiment", "soil_moisture", "spoken_digit",
-    "transliterate", "turbofan", "vad",
+    "transliterate", "transliterate_plain", "turbofan", "vad",
 )  # fmt: skip
 #: Recipes that make their data.
 GENERATED = ("fraud", "name_tags")
