@@ -17,14 +17,14 @@ RECIPE = Recipe(
     name="char_lm",
     title="the next character of a text",
     load=char_text,
-    network=Network(cell="GRU", units=256),
+    network=Network(cell="GRU", units=256, layers=2),
     training=Training(
-        epochs=20,
-        batch=32,
+        epochs=24,
+        batch=64,
         learning_rate=4e-3,
-        weight_decay=1e-3,
-        input_noise=0.1,  # dropout
-        window_steps=96,
+        weight_decay=0.05,
+        input_noise=0.3,  # dropout
+        window_steps=64,
         carry_state=True,
     ),
     build=build_text_network,

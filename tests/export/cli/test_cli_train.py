@@ -189,7 +189,7 @@ def test_the_list(capsys: Any) -> None:
     lines = capsys.readouterr().out.splitlines()[2:]
     names = recipe_names()
     assert [line.split()[0] for line in lines[: len(names)]] == [*names]
-    assert lines[names.index("char_lm")].split()[1] == "GRU-256"
+    assert "  2 x GRU-256  " in lines[names.index("char_lm")]
     assert lines[names.index("hapt")].split()[1] == "GRU-32"
     text, *_ = [line for line in lines[len(names) :] if "char_lm" in line]
     assert text.startswith("edgernn train char_lm --set text=VALUE: a UTF-8 file")

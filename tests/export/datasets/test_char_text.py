@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import lzma
 
 import numpy as np
@@ -22,27 +23,56 @@ def written(tmp_path, content=TEXT, name="text.txt"):
     return str(path)
 
 
-def test_parts_follow_one_another(tmp_path):
+def targets(part, row):
+    """Places in the text of the targets that count in a stream, whose tokens are their places."""
+    return part.target[row, part.scored_from :, 0].astype(int).tolist()
+
+
+@pytest.mark.parametrize("length", [500, 5_600, 40_000])
+def test_parts_cover_the_text_without_overlap(length, tmp_path):
+    """Every character but the last few of a part is the target of one stream of one part."""
+    content = "".join(chr(0x4E00 + at) if at < 20_000 else "a" for at in range(length))
+    data = char_text(written(tmp_path, content))
+    places = {symbol: at for at, symbol in enumerate(content[:20_000])}
+    places["a"] = -1
+    tokens = [places[symbol] for symbol in data.symbols]
+    found = []
+    for part in (data.train, data.validation, data.test):
+        assert part.scored_from == (0 if part is data.train else 64)
+        rows = [[tokens[at] for at in targets(part, row)] for row in range(len(part.x))]
+        for row, x in zip(rows, part.x, strict=True):
+            known = [tokens[int(at)] for at in x[part.scored_from :, 0]]
+            for before, after in itertools.pairwise(zip(known, row, strict=True)):
+                assert before[1] == after[0]  # the target is read next
+        found.append([at for row in rows for at in row if at >= 0])
+    assert not set(found[0]) & set(found[1])
+    train, validation, test = map(set, found)
+    assert not (train | validation) & test
+    learnt = int(0.9 * length)
+    known = min(length, 20_000)
+    assert max(train | validation) <= learnt
+    if known > learnt:
+        assert min(test) == learnt + 1
+    steps = min(1024, learnt // 18)
+    assert len(data.validation.x) == len(range(9, learnt // steps, 18))
+    assert data.validation.x.shape[1] == steps + 64
+    if length == 5_600:
+        assert sorted(validation) == list(range(9 * steps + 1, 10 * steps + 1))
+        assert sorted(test) == list(range(learnt + 1, length))
+
+
+def test_tokens_are_those_of_the_text(tmp_path):
     data = char_text(written(tmp_path))
     tokens = np.array(Symbols(data.symbols).encode(TEXT))
     assert data.symbols == tuple(sorted(set(TEXT)))
     assert data.output_names[0] == "U+000A"
-    train = data.train.x.reshape(-1)
-    np.testing.assert_array_equal(train, tokens[: train.size])
-    np.testing.assert_array_equal(data.train.target.reshape(-1), tokens[1 : train.size + 1])
-    first, second = int(0.85 * tokens.size), int(0.9 * tokens.size)
-    assert train.size <= first
-    for part, begin, end in (
-        (data.validation, first, second),
-        (data.test, second, tokens.size - 1),
-    ):
-        scored = part.scored(part.target)[..., 0].reshape(-1)
-        assert end - begin - 1024 < scored.size <= end - begin
-        np.testing.assert_array_equal(scored, tokens[begin + 1 : begin + 1 + scored.size])
-        np.testing.assert_array_equal(
-            part.x[0, :, 0], tokens[begin - 64 : begin + part.x.shape[1] - 64]
-        )
-    assert data.calibration().shape[1:] == (1024, 1)
+    steps = int(0.9 * tokens.size) // 18
+    np.testing.assert_array_equal(data.train.x[3, :, 0], tokens[3 * steps : 4 * steps])
+    np.testing.assert_array_equal(data.train.target[3, :, 0], tokens[3 * steps + 1 : 4 * steps + 1])
+    begin = 9 * steps - 64
+    np.testing.assert_array_equal(data.validation.x[0, :, 0], tokens[begin : 10 * steps])
+    assert data.calibration().shape[1:] == (steps, 1)
+    assert "The last 10 % test." in data.protocol
 
 
 def test_bits_are_those_of_the_probabilities(tmp_path):

@@ -16,7 +16,7 @@ from edgernn_export.training import Network, Training, find_recipe, training_dat
 from edgernn_export.training.carried_states import carrying
 
 pytestmark = pytest.mark.tf
-TEXT = "the cat sat on the mat and the dog sat on the log.\n" * 90
+TEXT = "the cat sat on the mat and the dog sat on the log.\n" * 110
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import lzma
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -21,9 +22,11 @@ TINY_SHAKESPEARE: Final = DataSource(
     citation="Karpathy 2015, char-rnn",
 )
 PATH: Final = "tinyshakespeare/input.txt"
-#: Ends of the train and validation parts, as shares of the text; the rest is the test part.
-_ENDS: Final = (0.85, 0.9)
-#: Steps of a scored stream, and those before it that only bring the state up to date.
+#: Where the test part begins, as a share of the text.
+_TEST: Final = 0.9
+#: One of so many stretches before the test part validates, the one in the middle of them.
+_EVERY: Final = 18
+#: Steps of a stretch, and those before a scored one that only bring the state up to date.
 _STEPS, _WARM_UP = 1024, 64
 _LEAST: Final = 500
 #: Calibration streams of the train part.
@@ -44,24 +47,31 @@ def char_text(text: str = "") -> Dataset:
     content = read_text(path)
     symbols = Symbols.of_text(content)
     tokens = np.array(symbols.encode(content))
-    first, second = (int(share * tokens.size) for share in _ENDS)
+    learnt = int(_TEST * tokens.size)
+    steps = min(_STEPS, learnt // _EVERY)
+    starts = range(0, learnt - steps, steps)
+    validating = starts[_EVERY // 2 :: _EVERY]
     source = TINY_SHAKESPEARE if not text else DataSource(
         home=path.name, licence="the user's", citation=path.name
     )  # fmt: skip
     names = tuple(_name(symbol) for symbol in symbols.texts)
     width = len(names)
-    train = _whole(tokens[: first + 1], width)
+    train = _part(tokens, [at for at in starts if at not in validating], steps, 0, width)
+    tested = min(_STEPS, tokens.size - 1 - learnt)
+    tests = range(learnt, tokens.size - tested, tested)
     return Dataset(
         name="Tiny Shakespeare" if not text else path.name,
         source=source,
         protocol=(
-            f"{tokens.size} characters, {width} of them distinct: the first 85 % train, the next "
-            f"5 % validate, the last 10 % test; scored in streams of {_STEPS} characters, each "
-            f"after the {_WARM_UP} before it from the zero state."
+            f"{tokens.size} characters, {width} of them distinct. The last 10 % test. Of the "
+            f"stretches of {steps} characters before them, one of {_EVERY} validates and the "
+            f"others train, so that a play that goes on in the test part has been learnt, as in "
+            f"the literature. Scored in streams, each after the {_WARM_UP} characters before it "
+            "from the zero state."
         ),
         train=train,
-        validation=_scored(tokens, first, second, width),
-        test=_scored(tokens, second, tokens.size - 1, width),
+        validation=_part(tokens, validating, steps, _WARM_UP, width),
+        test=_part(tokens, tests, tested, _WARM_UP, width),
         classes=names,
         metric=BITS,
         metric_unit="",
@@ -108,23 +118,11 @@ def _name(symbol: str) -> str:
     return symbol if symbol.isprintable() and symbol != " " else f"U+{ord(symbol):04X}"
 
 
-def _part(rows: npt.NDArray[np.int64], width: int, scored_from: int) -> Part:
-    """Streams of tokens [B, T + 1] with the next token at every step."""
+def _part(
+    tokens: npt.NDArray[np.int64], starts: Sequence[int], steps: int, warm_up: int, width: int
+) -> Part:
+    """Streams of tokens [B, T] with the next token at every step; the warm-up is not scored."""
+    rows = np.stack([tokens[at - warm_up : at + steps + 1] for at in starts])
     x, target = rows[:, :-1, None].astype(np.float64), rows[:, 1:, None].astype(np.float64)
     base = np.broadcast_to(np.zeros(1), (*x.shape[:2], width))
-    return Part(x=x, target=target, base=base, scored_from=scored_from)
-
-
-def _whole(tokens: npt.NDArray[np.int64], width: int) -> Part:
-    """The train part: streams of equal length, each of which begins where the last one ends."""
-    steps = min(_STEPS, tokens.size - 1)
-    starts = range(0, tokens.size - steps, steps)
-    return _part(np.stack([tokens[at : at + steps + 1] for at in starts]), width, 0)
-
-
-def _scored(tokens: npt.NDArray[np.int64], begin: int, end: int, width: int) -> Part:
-    """The tokens from ``begin`` + 1 to ``end`` as targets, in streams of equal length."""
-    steps = min(_STEPS, end - begin)
-    starts = range(begin, end - steps + 1, steps)
-    rows = [tokens[at - _WARM_UP : at + steps + 1] for at in starts]
-    return _part(np.stack(rows), width, _WARM_UP)
+    return Part(x=x, target=target, base=base, scored_from=warm_up)
