@@ -138,6 +138,9 @@ def picked(trace: CallTrace, value: Traced, place: int, index: int) -> Traced:
 def last_step(trace: CallTrace, value: Traced, place: int) -> Traced:
     """The last step alone, with an axis of size 1 in the place of the steps."""
     value = trace.need(value, place, AxisKind.TIME)
+    for other, axis in enumerate(value.axes):
+        if len(axis) > 1 and axis[-1].kind is AxisKind.FEATURES:  # both directions in one
+            value = trace.need(value, other, AxisKind.FEATURES)
     item = trace.operation("GetItem")
     everything = slice(None)
     made = value.each(

@@ -67,6 +67,14 @@ def text():
     )
 
 
+def last_step(layers):
+    """The last step of all outputs: of it, the backward half has read one reading."""
+    x = y = keras.Input((None, 3))
+    for _ in range(layers):
+        y = L.Bidirectional(L.GRU(4, return_sequences=True))(y)
+    return keras.Model(x, L.Dense(2)(y[:, -1] * 2.0))
+
+
 NETWORKS = {
     "concat": lambda: sequential(L.Bidirectional(L.LSTM(4)), L.Dense(2)),
     **{mode: lambda mode=mode: merged(mode) for mode in ("sum", "ave", "mul")},
@@ -96,12 +104,14 @@ NETWORKS = {
     ),
     "branches": branches,
     "own backward layer": own_backward,
+    "last step": lambda: last_step(1),
+    "last step of two layers": lambda: last_step(2),
 }
 #: Passes of each network: fewer than recurrent layers where a direction joins several.
 PASSES = {
     "concat": 2, "sum": 3, "ave": 3, "mul": 3, "text": 3, "every step": 2, "without a head": 3,
     "one direction": 1, "there and back": 2, "convolution": 3, "branches": 4,
-    "own backward layer": 3,
+    "own backward layer": 3, "last step": 2, "last step of two layers": 3,
 }  # fmt: skip
 
 
@@ -230,10 +240,10 @@ def both_orders():
     return keras.Model(x, L.GRU(3)(L.Add()([ahead, back])))
 
 
-def last_step():
+def step_of_a_half():
     x = keras.Input((None, 3))
-    y = L.Bidirectional(L.GRU(4, return_sequences=True))(x)
-    return keras.Model(x, L.Dense(2)(y[:, -1] * 2.0))
+    _, y = L.Bidirectional(L.GRU(4, return_sequences=True), merge_mode=None)(x)
+    return keras.Model(x, L.Dense(2)(y[:, -1]))
 
 
 def stateful():
@@ -271,7 +281,7 @@ def two_inputs():
         ),
         (both_orders, "one of them in the reverse order"),
         (two_inputs, "Concatenate the inputs into one"),
-        (last_step, "takes one step of the outputs of a backward layer"),
+        (step_of_a_half, "takes one step of the outputs of a backward layer"),
         (stateful, "Every chunk starts from the zero state"),
         (stateful_beside, "Every chunk starts from the zero state"),
         (

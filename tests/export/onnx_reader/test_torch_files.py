@@ -20,7 +20,7 @@ class _Network(torch.nn.Module):
         self.rnn = getattr(torch.nn, kind)(
             5, 8, layers, bidirectional=both, batch_first=batch_first
         )
-        self.linear = torch.nn.Linear(16 if both and read == "all" else 8, 3)
+        self.linear = torch.nn.Linear(8 if not both or read == "state" else 16, 3)
 
     def forward(self, x):
         y, state = self.rnn(x)
@@ -36,7 +36,7 @@ class _Network(torch.nn.Module):
 @pytest.mark.parametrize(
     ("layers", "both", "read"),
     [(1, False, "all"), (2, False, "last"), (1, False, "state"), (2, True, "all"),
-     (1, True, "state")],
+     (1, True, "state"), (1, True, "last"), (2, True, "last")],
 )  # fmt: skip
 @pytest.mark.parametrize("first", [True, False])
 @pytest.mark.parametrize("open_sizes", [True, False])

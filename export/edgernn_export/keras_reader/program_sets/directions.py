@@ -7,32 +7,31 @@ pass that they read from; layers that only rearrange or scale values are repeate
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from edgernn.model.program_sets.passes import PassDirection
 from edgernn_export.keras_reader.findings import Findings, class_of, owner_of
-from edgernn_export.keras_reader.flat_network import FlatNetwork, check_arguments
+from edgernn_export.keras_reader.flat_network import FlatNetwork
 from edgernn_export.keras_reader.graph import Call, CallResult
-from edgernn_export.keras_reader.layers.config import is_builtin, registered_name
+from edgernn_export.keras_reader.layers.config import registered_name
 from edgernn_export.keras_reader.layers.convolution import OWN_LAYERS
 from edgernn_export.keras_reader.layers.operations import is_operation
 from edgernn_export.keras_reader.layers.readers import is_shape_only
-from edgernn_export.keras_reader.states import state_count
-from edgernn_export.keras_reader.stored.layer import StoredLayer
+from edgernn_export.keras_reader.program_sets.halves import (
+    BIDIRECTIONAL,
+    RECURRENT,
+    is_of,
+    split_halves,
+)
 
-BIDIRECTIONAL: Final = "Bidirectional"
-#: Layers that carry values from step to step.
-_RECURRENT: Final = ("GRU", "LSTM", "RNN", "SimpleRNN")
 _HOLDING: Final = (
     "AveragePooling1D", "Conv1D", "DepthwiseConv1D", "MaxPooling1D", "SeparableConv1D",
 )  # fmt: skip
 #: Layers whose work the layer behind them does.
 _FOLDED: Final = ("BatchNormalization", "Concatenate", "GetItem", "Normalization", "Rescaling",
                   "ZeroPadding1D")  # fmt: skip
-#: What joins the halves of a Bidirectional.
-_MERGES: Final = {"concat": "Concatenate", "sum": "Add", "ave": "Average", "mul": "Multiply"}
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -74,8 +73,8 @@ class _Place:
 def has_directions(calls: Sequence[Call]) -> bool:
     """Whether a layer of a network reads its steps backward."""
     return any(
-        _is(call.layer, (BIDIRECTIONAL,))
-        or (_is(call.layer, _RECURRENT) and bool(getattr(call.layer, "go_backwards", False)))
+        is_of(call.layer, (BIDIRECTIONAL,))
+        or (is_of(call.layer, RECURRENT) and bool(getattr(call.layer, "go_backwards", False)))
         for call in calls
     )
 
@@ -88,9 +87,15 @@ def directed(flat: FlatNetwork, owner: str, findings: Findings) -> list[Directed
         owner: how reasons name the model.
         findings: receives reasons.
     """
-    sorter = _Sorter(_split(flat, findings), findings)
-    for call in flat.calls:
-        sorter.place(call)
+    reversing, after = split_halves(flat, findings), dict[int, list[Call]]()
+    while True:
+        sorter = _Sorter(reversing, Findings(wording=findings.wording), after)
+        for call in _in_turn(flat.calls, after):
+            sorter.place(call)
+        if sorter.after == after:
+            break
+        after = sorter.after  # some layers have to come in later passes: sort again
+    findings.reasons += [one for one in sorter.findings.reasons if one not in findings.reasons]
     places = [sorter.of(tensor) for tensor in flat.outputs]
     if any(place.turned for place in places):
         findings.add(
@@ -114,98 +119,32 @@ def directed(flat: FlatNetwork, owner: str, findings: Findings) -> list[Directed
     return [passes[number] for number in kept]
 
 
-def _is(layer: Any, names: Sequence[str]) -> bool:
-    return class_of(layer) in names and is_builtin(layer)
-
-
 def _holds(layer: Any) -> bool:
     """Whether a layer keeps earlier steps, other than recurrent ones."""
-    return _is(layer, _HOLDING) or registered_name(layer) in OWN_LAYERS
+    return is_of(layer, _HOLDING) or registered_name(layer) in OWN_LAYERS
 
 
 def _inner(layer: Any) -> Any:
     """The layer that TimeDistributed applies to every step, or the layer itself."""
-    wrapped = getattr(layer, "layer", None) if _is(layer, ("TimeDistributed",)) else None
+    wrapped = getattr(layer, "layer", None) if is_of(layer, ("TimeDistributed",)) else None
     return wrapped or layer
 
 
-def _split(flat: FlatNetwork, findings: Findings) -> set[int]:
-    """Put two halves and what joins them in the place of every Bidirectional.
-
-    Returns:
-        Identities of the calls of second halves, whose outputs Keras reverses.
-    """
-    found: set[int] = set()
-    made: dict[tuple[int, int], CallResult] = {}
-
-    def renewed(tensor: CallResult) -> CallResult:
-        return made.get((id(tensor.call), tensor.index), tensor)
-
-    calls: list[Call] = []
-    for call in flat.calls:
-        call.inputs = tuple(renewed(tensor) for tensor in call.inputs)
-        if not _is(call.layer, (BIDIRECTIONAL,)):
-            calls.append(call)
-            continue
-        _check(call, findings)
-        halves = [
-            Call(layer=half, inputs=call.inputs[:1])
-            for half in (call.layer.forward_layer, call.layer.backward_layer)
-        ]
-        calls += halves
-        found.add(id(halves[1]))
-        results = [CallResult(call=half, index=0) for half in halves]
-        mode = call.layer.merge_mode
-        if mode in _MERGES:
-            calls.append(Call(layer=_joint(call.layer, mode), inputs=tuple(results)))
-            results = [CallResult(call=calls[-1], index=0)]
-        count = max(state_count(half.layer) for half in halves)
-        results += [
-            CallResult(call=half, index=1 + index) for half in halves for index in range(count)
-        ]
-        made |= {(id(call), index): result for index, result in enumerate(results)}
-    flat.calls = calls
-    flat.outputs = tuple(renewed(tensor) for tensor in flat.outputs)
-    return found
-
-
-def _joint(layer: Any, mode: str) -> StoredLayer:
-    """The layer that joins two halves."""
-    kind = _MERGES[mode]
-    config = {"name": layer.name, "trainable": True, "dtype": None}
-    if kind == "Concatenate":
-        config["axis"] = -1
-    entry = {"class_name": kind, "config": config, "module": "keras.layers"}
-    return StoredLayer(entry, keras2=False, findings=Findings())
-
-
-def _check(call: Call, findings: Findings) -> None:
-    """Note what a Bidirectional cannot be."""
-    layer = call.layer
-    check_arguments(call, findings)
-    if len(call.inputs) > 1:
-        findings.add(
-            owner_of(layer),
-            "a Bidirectional that starts from the zero state",
-            "one with initial_state",
-            "Train it without initial_state.",
-        )
-    for half in (layer.forward_layer, layer.backward_layer):
-        if not _is(half, _RECURRENT):
-            findings.add(
-                owner_of(layer),
-                "a recurrent layer of Keras in each direction",
-                owner_of(half),
-                "Train with LSTM, GRU, SimpleRNN or RNN inside.",
-            )
-
-
 class _Sorter:
-    """Assigns calls to passes, in an order in which they can be applied."""
+    """Assigns calls to passes, in an order in which they can be applied.
 
-    def __init__(self, reversing: set[int], findings: Findings) -> None:
+    Attributes:
+        passes: those found so far.
+        findings: receives reasons.
+        after: recurrent calls by identity -> those whose passes come before theirs.
+    """
+
+    def __init__(
+        self, reversing: set[int], findings: Findings, after: dict[int, list[Call]]
+    ) -> None:
         self.passes: list[DirectedPass] = []
-        self._findings = findings
+        self.findings = findings
+        self.after = dict(after)
         self._places: dict[int, _Place] = {}
         self._reversing = reversing
 
@@ -220,7 +159,7 @@ class _Sorter:
         number = max((place.number for place in given), default=-1)
         turned = {place.turned for place in given}
         if len(turned) > 1:
-            self._findings.add(
+            self.findings.add(
                 owner_of(call.layer),
                 "inputs whose steps come in one order",
                 "one of them in the reverse order, from a layer with go_backwards=True",
@@ -228,9 +167,10 @@ class _Sorter:
             )
         way = turned == {True}
         layer = call.layer
-        if _is(layer, _RECURRENT):
+        if is_of(layer, RECURRENT):
             backward = bool(getattr(layer, "go_backwards", False)) != way
-            number = self._joined(call, number, backward)
+            others = [self._places[id(other)].number for other in self.after.get(id(call), ())]
+            number = self._joined(call, max([number, *(one + 1 for one in others)]), backward)
             sequences = bool(getattr(layer, "return_sequences", False))
             way = sequences and backward != self._restores(call)
         elif _holds(_inner(layer)):
@@ -263,18 +203,82 @@ class _Sorter:
         layer = _inner(call.layer)
         if is_operation(layer):
             return len(call.inputs) == 1
-        return is_shape_only(layer) or _is(layer, _FOLDED)
+        return is_shape_only(layer) or is_of(layer, _FOLDED)
+
+    def _put_after(self, call: Call, number: int) -> bool:
+        """Whether layers that a slice reads can come in a later pass than the others.
+
+        The slice is taken there then, next to the outputs of the others: the last step in time is
+        the last one of that pass.
+        """
+        direction = self.passes[number].direction
+        sources = _sources(call)
+        same = [self.passes[self._places[id(one)].number].direction is direction for one in sources]
+        first = [one for one, is_first in zip(sources, same, strict=True) if is_first]
+        later = [one for one, is_first in zip(sources, same, strict=True) if not is_first]
+        known = any(id(one) in self.after for one in sources)
+        if not later or known or any(_leads_to(one, first) for one in later):
+            return False
+        self.after |= {id(one): first for one in later}
+        return True
 
     def _check_slice(self, call: Call, number: int, turned: bool) -> None:
         """The last step in time is the first one that a backward pass takes."""
         backward = self.passes[number].direction is PassDirection.BACKWARD
         if backward != turned and _takes_a_step(call):
-            self._findings.add(
+            if self._put_after(call, number):
+                return
+            self.findings.add(
                 owner_of(call.layer),
                 "a slice of features",
                 "a slice that takes one step of the outputs of a backward layer",
-                self._findings.wording.last_of_backward,
+                self.findings.wording.last_of_backward,
             )
+
+
+def _in_turn(calls: Sequence[Call], after: Mapping[int, Sequence[Call]]) -> Iterator[Call]:
+    """All calls behind those that they read, and behind those that come before them."""
+    left, done = list(calls), set[int]()
+    among = {id(call) for call in calls}
+    while left:
+        waiting = []
+        for call in left:
+            before = [*(t.call for t in call.inputs), *after.get(id(call), ())]
+            if all(id(one) in done or id(one) not in among for one in before):
+                done.add(id(call))
+                yield call
+            else:
+                waiting.append(call)
+        left = waiting
+
+
+def _leads_to(call: Call, others: Sequence[Call]) -> bool:
+    """Whether a call is needed for one of others."""
+    left, seen = list(others), set[int]()
+    while left:
+        one = left.pop()
+        if one is call:
+            return True
+        if id(one) not in seen:
+            seen.add(id(one))
+            left += [tensor.call for tensor in one.inputs]
+    return False
+
+
+def _sources(call: Call) -> list[Call]:
+    """The recurrent calls nearest to what a call reads."""
+    found: list[Call] = []
+    left, seen = [tensor.call for tensor in call.inputs], set[int]()
+    while left:
+        one = left.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        if one.layer is not None and is_of(one.layer, RECURRENT):
+            found.append(one)
+        else:
+            left += [tensor.call for tensor in one.inputs]
+    return found
 
 
 def _takes_a_step(call: Call) -> bool:

@@ -27,11 +27,11 @@ from edgernn_export.keras_reader.joined_layers import JoinedLayers
 from edgernn_export.keras_reader.layers.config import is_builtin
 from edgernn_export.keras_reader.program_sets import calls_in, set_name, with_own_states
 from edgernn_export.keras_reader.program_sets.directions import (
-    BIDIRECTIONAL,
     DirectedPass,
     directed,
     has_directions,
 )
+from edgernn_export.keras_reader.program_sets.halves import BIDIRECTIONAL
 from edgernn_export.keras_reader.program_sets.programs import begins_elsewhere, read_programs
 from edgernn_export.keras_reader.reader import distinct, float_model, read_calls, read_keras
 from edgernn_export.keras_reader.source import configuration_of, open_model
