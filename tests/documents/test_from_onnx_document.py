@@ -24,8 +24,8 @@ def test_the_page(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out.splitlines()[-1] == "['gru', 'dense']"
     readings = np.random.default_rng(1).normal(size=(40, 3))
     np.save(tmp_path / "readings.npy", readings)
-    (command,) = commands(DOCUMENT)
-    assert main(command.split()[1:]) == 0
+    for command in commands(DOCUMENT):
+        assert main(command.split()[1:]) == 0, command
     with edgernn.load(tmp_path / "network.edgernn") as session:
         got = np.array([session.step(x) for x in readings])
     module = names["module"]

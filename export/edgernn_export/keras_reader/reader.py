@@ -380,7 +380,8 @@ def _texts(owner: str, given: Sequence[str] | None, default: Sequence[str]) -> t
 
 def _plain(name: str) -> str:
     """A name of 1..56 letters, digits, '_' or '-', as integer models want it."""
-    return re.sub(r"[^A-Za-z0-9_-]", "_", name)[:56].lstrip("-") or "layer"
+    plain = re.sub(r"[^A-Za-z0-9_-]", "_", name.lstrip("/"))  # ONNX: /encoder/lstm/LSTM
+    return plain[:56].lstrip("-") or "layer"
 
 
 def _with_plain_names(layers: list[FloatLayer]) -> tuple[FloatLayer, ...]:
