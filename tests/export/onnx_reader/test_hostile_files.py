@@ -78,6 +78,35 @@ def _streamed(seed=1):
     return model_of(nodes, shapes, ["y", "h2"], own)
 
 
+def _mixed(seed=2):
+    rng = np.random.default_rng(seed)
+
+    def weights(*shape):
+        return rng.normal(size=shape).astype(np.float32)
+
+    nodes = [
+        helper.make_node("MatMul", ["m", "x"], ["a"]),
+        helper.make_node("PRelu", ["a", "slope"], ["c"]),
+        helper.make_node("Clip", ["c", "low", "high"], ["d"]),
+        helper.make_node("Pad", ["d", "pads"], ["e"]),
+        helper.make_node("Conv", ["e", "k"], ["f"], group=4),
+        helper.make_node("MaxPool", ["f"], ["g"], kernel_shape=[2], strides=[2]),
+        helper.make_node("Transpose", ["g"], ["h"], perm=[2, 0, 1]),
+        helper.make_node("RNN", ["h", "W", "R"], ["", "i"], hidden_size=2,
+                         activations=["LeakyRelu"], activation_alpha=[0.1]),
+        helper.make_node("Flatten", ["i"], ["j"], axis=-1),
+        helper.make_node("Sub", ["one", "j"], ["l"]),
+        helper.make_node("Max", ["l", "j"], ["y"]),
+    ]  # fmt: skip
+    own = {
+        "m": weights(4, 6), "slope": weights(4, 1), "k": weights(4, 1, 3),
+        "W": weights(1, 2, 4), "R": weights(1, 2, 2),
+    }  # fmt: skip
+    own |= {"low": np.float32(-1), "high": np.float32(2), "one": np.float32(1)}
+    own |= {"pads": np.array([0, 0, 2, 0, 0, 0])}
+    return model_of(nodes, {"x": ["b", 6, 9]}, ["y"], own)
+
+
 def _of_bytes(data, draw):
     """A file with some bytes changed, cut off, put in or repeated."""
     made = bytearray(data)
@@ -145,7 +174,7 @@ def _of_fields(data, draw):
 
 def _fuzz(seeds):
     """Read a mutation for every seed; how many were read, and how many refused."""
-    bases = (_small(), _streamed())
+    bases = (_small(), _streamed(), _mixed())
     counts = {"read": 0, "refused": 0}
     for seed in seeds:
         draw = random.Random(seed)
@@ -160,7 +189,7 @@ def _fuzz(seeds):
 
 
 def test_the_files_that_are_damaged_here_are_good():
-    for data in (_small(), _streamed()):
+    for data in (_small(), _streamed(), _mixed()):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             read_onnx(data)

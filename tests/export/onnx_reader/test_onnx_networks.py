@@ -491,3 +491,12 @@ def test_our_float_files_come_back_bit_for_bit(softmax):
     for one, other in zip(found.layers, model.layers, strict=True):
         for part in ("kernel", "recurrent", "bias", "recurrent_bias"):
             assert np.array_equal(getattr(one, part, 0), getattr(other, part, 0))
+
+
+@pytest.mark.parametrize("opset", [13, 18, 23, onnx.defs.onnx_opset_version()])
+def test_later_sets_of_operators(opset):
+    data = _after_dense([helper.make_node("Gelu" if opset > 19 else "Relu", ["c"], ["d"])],
+                        opset=opset)  # fmt: skip
+    found = read_onnx(data)
+    (want,) = reference_outputs(data, {"x": XS.astype(np.float32)})
+    np.testing.assert_allclose(answers(found, XS), want, atol=1e-5)
