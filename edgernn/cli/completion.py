@@ -26,7 +26,7 @@ EXAMPLES: Final = """examples:
 """
 _SCRIPTS: Final = {"bash": bash_script, "zsh": zsh_script, "fish": fish_script}
 #: What metavars of files and folders contain.
-_FILES: Final = ("FILE", "DIR", "MODEL", ".")
+_FILES: Final = ("FILE", "DIR", "MODEL", "NETWORK", ".")
 #: Commands whose --target is a core or a board.
 _ON_TARGETS: Final = ("simulate", "search", "bench", "compare")
 

@@ -56,15 +56,17 @@ def test_bash_completes_commands_options_choices_and_files(script, tmp_path):
     folder = tmp_path / "here"
     folder.mkdir()
     (folder / "model.edgernn").touch()
+    (folder / "network.onnx").touch()
     offers = [
         "offer edgernn inf", "offer edgernn run --format ''", "offer edgernn run --warm",
         "offer edgernn info mod", "offer edgernn info de", "offer edgernn run --input m",
         "offer edgernn run --give-up-after m", "offer edgernn completion ''",
+        "offer edgernn quantize net", "offer edgernn bench --float net",
     ]  # fmt: skip
     program = f"source {script('bash')}\n{OFFER}\n" + "\n".join(offers)
     assert shell("bash", program, folder) == [
         "info", "auto csv jsonl", "--warm-up", "model.edgernn", "demo", "model.edgernn", "",
-        "bash zsh fish",
+        "bash zsh fish", "network.onnx", "network.onnx",
     ]  # fmt: skip
 
 
