@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import zipfile
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,8 @@ _ZIP: Final = b"PK\x03\x04"
 _HDF5: Final = b"\x89HDF\r\n\x1a\n"
 #: Names of files in folders that Keras writes.
 _FOLDERS: Final = ("config.json", "saved_model.pb")
+#: How names in archives of PyTorch end: of pickled tensors, and of exported programs.
+_OF_TORCH: Final = ("/data.pkl", "/models/model.json", "serialized_exported_program.json")
 
 
 def trained_network(path: Path) -> str:
@@ -28,8 +31,8 @@ def trained_network(path: Path) -> str:
         return ""  # a pipe, whose content can be read once only
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
-    if head.startswith(_ZIP):  # archives of Keras begin with their configuration
-        return "a Keras model" if path.suffix not in _OF_TORCH else "a PyTorch file"
+    if head.startswith(_ZIP):
+        return _archive(path)
     if head.startswith(_HDF5):
         return "a Keras model"
     if head.startswith(b"\x08") and b"edgernn" not in head[:64]:
@@ -39,8 +42,16 @@ def trained_network(path: Path) -> str:
     return ""
 
 
-#: Names of archives that PyTorch writes.
-_OF_TORCH: Final = (".pt", ".pth", ".pt2", ".bin")
+def _archive(path: Path) -> str:
+    """What a ZIP archive holds; a damaged one is taken for what most of them are."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        names = []
+    if any(name.endswith(_OF_TORCH) for name in names):
+        return "a PyTorch file"
+    return "a file of weights" if any(name.endswith(".npy") for name in names) else "a Keras model"
 
 
 def refuse_trained_network(path: Path) -> None:

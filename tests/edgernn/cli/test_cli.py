@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import types
+import zipfile
 from importlib import import_module
 from pathlib import Path
 
@@ -444,3 +445,30 @@ def test_files_of_other_kinds_are_named(tmp_path, capsys, command, name, content
         path.write_bytes(content)
     assert main([*command, str(path)]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("member", "kind"),
+    [
+        ("config.json", "a Keras model"),
+        ("network/data.pkl", "a PyTorch file"),
+        ("network/models/model.json", "a PyTorch file"),
+        ("rnn.weight.npy", "a file of weights"),
+    ],
+)
+def test_archives_of_trained_networks_are_named_by_their_content(tmp_path, capsys, member, kind):
+    with zipfile.ZipFile(tmp_path / "network", "w") as archive:
+        archive.writestr(member, "{}")
+    assert main(["run", str(tmp_path / "network")]) == 2
+    assert f"got {kind} ('network'). Quantize it first: edgernn quantize" in capsys.readouterr().err
+
+
+def test_weights_and_other_protocol_buffers_are_named(tmp_path, capsys):
+    contents = {
+        "a file of weights": b"\x02" + bytes(7) + b"{}",
+        "an ONNX model of another tool": b"\x08\x08\x12\x07pytorch",
+    }
+    for kind, content in contents.items():
+        (tmp_path / "network").write_bytes(content)
+        assert main(["verify", str(tmp_path / "network")]) == 2
+        assert f"got {kind} ('network'). Quantize it first" in capsys.readouterr().err
