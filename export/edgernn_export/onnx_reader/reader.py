@@ -98,6 +98,10 @@ def _graph(file: OnnxFile, findings: Findings) -> OperatorGraph:
         except UnsupportedModelError as error:
             findings.reasons += error.reasons
     findings.refuse()
+    names = [one.name for one in (*file.graph.input, *file.graph.output, *file.graph.initializer)]
+    names += [name for node in file.graph.node for name in (*node.input, *node.output)]
+    if not all(isinstance(name, str) for name in names):  # protobuf gives other texts as bytes
+        raise TypeError("bytes")
     plain = file.name.replace("'", "_")
     return OperatorGraph(
         name=file.name,

@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import random
+import sys
 import tracemalloc
 import warnings
 
@@ -337,3 +338,14 @@ def test_old_and_new_sets_of_operators():
 
     assert "got opset 6. Export the model again" in _refused(_with(opset(6)))[0]
     assert "got opset 9999. Update the package" in _refused(_with(opset(9999)))[0]
+
+
+def test_names_that_are_no_text():
+    data = _small().replace(b"\n\x01y", b"\n\x01\xff")
+    assert "expected texts in UTF-8" in _refused(data)[0]
+
+
+def test_frameworks_are_not_needed(monkeypatch):
+    for name in ("h5py", "jax", "keras", "tensorflow", "torch"):
+        monkeypatch.setitem(sys.modules, name, None)
+    read_onnx(_small())
