@@ -21,7 +21,7 @@ from edgernn_export.writers.c.programs.package import write_programs
 from edgernn_export.writers.file_formats import (
     SESSION_FORMATS,
     WRITERS,
-    Contents,
+    FileContents,
     Writer,
     golden_vector,
     open_programs_writer,
@@ -116,7 +116,7 @@ def export_files(
         )
     stem = _file_stem(name or model.name)
     writers = _writers(formats, stem, options)
-    contents: dict[str, tuple[str, Contents]]
+    contents: dict[str, tuple[str, FileContents]]
     if isinstance(model, ProgramSet):
         contents = _of_programs(model, stem, writers, options)
     else:
@@ -139,10 +139,10 @@ def _of_programs(
     stem: str,
     writers: dict[str, tuple[Writer, str]],
     options: COptions,
-) -> dict[str, tuple[str, Contents]]:
+) -> dict[str, tuple[str, FileContents]]:
     """What each format makes of programs, and the file or folder it fills."""
     goldens = [golden_vector(model) for model in programs.programs]
-    contents: dict[str, tuple[str, Contents]] = {}
+    contents: dict[str, tuple[str, FileContents]] = {}
     for wanted, (writer, file) in writers.items():
         if wanted == "c":
             contents[wanted] = write_programs(programs, goldens, options, stem)
@@ -191,7 +191,7 @@ def _first_given(options: COptions) -> str:
     return "amalgamation" if options.amalgamate else "a package or a prefix"
 
 
-def _write(path: Path, contents: Contents) -> tuple[Path, ...]:
+def _write(path: Path, contents: FileContents) -> tuple[Path, ...]:
     """Write a file, or the files of a folder; what else the folder holds stays."""
     if isinstance(contents, bytes):
         write_atomically(path, contents)

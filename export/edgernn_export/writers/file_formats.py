@@ -19,9 +19,9 @@ from edgernn.model.program_sets.program_set import ProgramSet
 from edgernn_firmware_sim.reference.reference import Reference
 
 #: One file, or the files of a folder by name.
-Contents = bytes | dict[str, bytes]
+FileContents = bytes | dict[str, bytes]
 #: What a writer is: same model, same golden vector, same bytes.
-Writer = Callable[[IntegerModel, Golden], Contents]
+Writer = Callable[[IntegerModel, Golden], FileContents]
 #: What writes all programs of a set as one file, each with a golden vector.
 ProgramsWriter = Callable[[ProgramSet, Sequence[Golden]], bytes]
 

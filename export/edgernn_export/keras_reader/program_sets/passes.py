@@ -41,7 +41,7 @@ from edgernn_export.keras_reader.stored.layer import StoredLayer
 #: What the readings are called beside values of other passes, where the input has no name.
 _READINGS = "readings"
 
-Labels = Mapping[str, Sequence[str] | None]
+_Labels = Mapping[str, Sequence[str] | None]
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -77,7 +77,7 @@ def read_passes(
     source: Any | str | PathLike[str],
     *,
     weights: str | PathLike[str] | None = None,
-    labels: Labels = MappingProxyType({}),
+    labels: _Labels = MappingProxyType({}),
 ) -> FloatChunks:
     """Read a Keras model with Bidirectional layers, or layers with go_backwards=True.
 
@@ -135,7 +135,7 @@ def read_whole(
     source: Any | str | PathLike[str],
     *,
     weights: str | PathLike[str] | None = None,
-    labels: Labels = MappingProxyType({}),
+    labels: _Labels = MappingProxyType({}),
 ) -> FloatModel | FloatChunks | FloatPrograms:
     """Read a Keras model, or what another format made of one, whatever its streams.
 
@@ -309,7 +309,7 @@ def _ports(one: DirectedPass) -> list[str]:
     return ports
 
 
-def _labels(labels: Labels, one: _Read, programs: Sequence[FloatModel], last: bool) -> Labels:
+def _labels(labels: _Labels, one: _Read, programs: Sequence[FloatModel], last: bool) -> _Labels:
     """Names and units of the channels of a pass: the readings' and the answer's are the user's."""
     told = {key: value for key, value in labels.items() if last and key.startswith("output")}
     if not programs:
