@@ -52,16 +52,18 @@ def _constant(operator: Operator) -> list[_Array]:
 def _fill(operator: Operator) -> list[_Array]:
     value = operator.attribute("value")
     one = np.zeros(1, np.float32) if value is None else np.asarray(value).reshape(-1)[:1]
-    # A size that is open is filled as 1: what it is made of broadcasts.
-    sizes = [size if isinstance(size, (int, np.integer)) else 1 for size in operator.constant(0)]
-    return [np.broadcast_to(one.reshape(()), _checked(sizes))]
+    return [np.broadcast_to(one.reshape(()), _known_sizes(operator.constant(0)))]
+
+
+def _known_sizes(sizes: _Array) -> tuple[int, ...]:
+    """Sizes with 1 for open ones: what is filled or expanded broadcasts."""
+    return _checked([1 if isinstance(size, OpenSize) else size for size in sizes])
 
 
 def _old_fill(operator: Operator) -> list[_Array]:
     """ConstantFill, which PyTorch wrote before there was ConstantOfShape."""
-    sizes = [size if isinstance(size, (int, np.integer)) else 1 for size in operator.constant(0)]
     value = np.float32(operator.attribute("value", 0.0))
-    return [np.broadcast_to(value, _checked(sizes))]
+    return [np.broadcast_to(value, _known_sizes(operator.constant(0)))]
 
 
 def _range(operator: Operator) -> list[_Array]:
@@ -72,8 +74,7 @@ def _range(operator: Operator) -> list[_Array]:
 
 def _expand(operator: Operator) -> list[_Array]:
     value = operator.constant(0)
-    sizes = [size if isinstance(size, (int, np.integer)) else 1 for size in operator.constant(1)]
-    shape = np.broadcast_shapes(value.shape, _checked(sizes))
+    shape = np.broadcast_shapes(value.shape, _known_sizes(operator.constant(1)))
     return [np.broadcast_to(value, _checked(shape))]
 
 

@@ -45,7 +45,7 @@ def _matmul(trace: CallTrace, operator: Operator) -> Sequence[Any]:
         )  # fmt: skip
     if kernel.ndim > 2 and kernel.size == kernel.shape[-1] * kernel.shape[-2]:
         kernel = kernel.reshape(kernel.shape[-2:])
-    if kernel.ndim != 2 or value.rank < 2:
+    if kernel.ndim != 2 or place < 0:
         raise OperatorRefused("a matrix [I, O]", f"shape {kernel.shape}", _AGAIN)
     return [layers.dense(trace, value, place, kernel, None)]
 

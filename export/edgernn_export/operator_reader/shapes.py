@@ -96,8 +96,7 @@ def without(trace: CallTrace, value: Traced, place: int) -> Traced:
     members = value.members.reshape((*shape[:before], *shape[before + count :]))
     value = Traced(value.axes[:place] + value.axes[place + 1 :], members)
     if any(atom.kind is AxisKind.TIME for atom in axis):
-        flat = trace.layer("Flatten")
-        value = value.each(lambda tensor: trace.call(flat, [tensor]))
+        value = _of_one_step(trace, value)
     return value
 
 
@@ -127,7 +126,27 @@ def reshaped(
     found = matcher.axes()
     if found is None:
         raise _cut(value, sizes)
-    return _with_cuts(trace, value, matcher.cuts, found)
+    return _thinned(trace, _with_cuts(trace, value, matcher.cuts, found))
+
+
+def _thinned(trace: CallTrace, value: Traced) -> Traced:
+    """The value without streams and steps of size 1 in axes that they share with others."""
+    single = (AxisKind.BATCH, AxisKind.TIME, None)
+    for place, axis in enumerate(value.axes):
+        gone = [atom for atom in axis if atom.size == 1 and atom.kind in single]
+        if len(axis) == 1 or not gone:
+            continue
+        rest = tuple(atom for atom in axis if atom not in gone)
+        value = value.with_axis(place, rest or axis[:1])
+        if rest and any(atom.kind is AxisKind.TIME for atom in gone):
+            value = _of_one_step(trace, value)
+    return value
+
+
+def _of_one_step(trace: CallTrace, value: Traced) -> Traced:
+    """The value without the axis of its only step."""
+    flat = trace.layer("Flatten")
+    return value.each(lambda tensor: trace.call(flat, [tensor]))
 
 
 class _Matcher:

@@ -117,14 +117,13 @@ class CallTrace:
             return made.with_axis(place, (Atom(kind, 1),))
         raise _other(place, kind, axis)
 
-    def swapped(self, value: Traced, first: int, second: int) -> Traced:
-        """The value with time and batch named otherwise where both have a size of 1."""
-        kinds = {AxisKind.TIME, AxisKind.BATCH}
-        pair = [value.axes[first], value.axes[second]]
-        if all(len(axis) == 1 and axis[0].size == 1 for axis in pair):
-            found = [axis[0].kind for axis in pair]
-            if set(found) == kinds:
-                return value.with_axis(first, pair[1]).with_axis(second, pair[0])
+    def swapped(self, value: Traced, time: int, batch: int) -> Traced:
+        """The value with time and batch exchanged where they are, and both have a size of 1."""
+        pair = [value.axes[time], value.axes[batch]]
+        if all(len(axis) == 1 and axis[0].size == 1 for axis in pair) and [
+            axis[0].kind for axis in pair
+        ] == [AxisKind.BATCH, AxisKind.TIME]:
+            return value.with_axis(time, pair[1]).with_axis(batch, pair[0])
         return value
 
     def _features(self, value: Traced, place: int) -> Traced:

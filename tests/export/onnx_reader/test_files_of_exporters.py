@@ -1,4 +1,4 @@
-"""Files that other exporters wrote, and our own float files: what is read is what they compute."""
+"""Files that other exporters wrote, and our own float files, are read and compared."""
 
 from pathlib import Path
 

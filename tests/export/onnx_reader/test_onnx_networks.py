@@ -418,3 +418,24 @@ def test_later_sets_of_operators(opset):
     found = read_onnx(data)
     (want,) = reference_outputs(data, {"x": XS.astype(np.float32)})
     np.testing.assert_allclose(answers(found, XS), want, atol=1e-5)
+
+
+@pytest.mark.parametrize("target", [[1, 4], [-1, 4], [4]])
+def test_a_network_of_one_step(target):
+    nodes = [
+        helper.make_node(
+            "LSTM", ["x", "W", "R", "B", "", "h", "c"], ["f", "h2", "c2"], hidden_size=4
+        ),
+        helper.make_node("Reshape", ["f", "flat"], ["g"]),
+        helper.make_node("MatMul", ["g", "m"], ["y"]),
+    ]
+    own = {"flat": np.array(target), "m": weights(4, 3), **recurrent("LSTM", 5, 4)}
+    data = model_of(nodes, {"x": [1, 1, 5], "h": [1, 1, 4], "c": [1, 1, 4]}, ["y", "h2", "c2"], own)
+    with pytest.warns(StreamKindWarning):
+        found = read_onnx(data)
+    state, wanted = [np.zeros((1, 1, 4), np.float32)] * 2, []
+    for x in XS[0].astype(np.float32):
+        feeds = {"x": x[None, None], "h": state[0], "c": state[1]}
+        y, *state = runtime_outputs(data, feeds)
+        wanted.append(y.reshape(-1))
+    np.testing.assert_allclose(answers(found, XS[:1])[0], wanted, atol=1e-5)
