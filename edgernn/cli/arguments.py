@@ -53,6 +53,15 @@ def add_network_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights", type=Path, metavar="FILE.h5", help="weights for a JSON architecture"
     )
+    parser.add_argument(
+        "--layout", type=Path, metavar="FILE.toml",
+        help="layers of a network of which a file has the weights alone (.safetensors, .pt, .npz)",
+    )  # fmt: skip
+
+
+def network_options(args: argparse.Namespace) -> dict[str, Any]:
+    """What `add_network_arguments` declares, as the readers of networks take it."""
+    return {"weights": args.weights, "layout": args.layout}
 
 
 def add_program_argument(parser: argparse.ArgumentParser, purpose: str) -> None:

@@ -15,6 +15,7 @@ from edgernn.cli.arguments import (
     add_network_arguments,
     add_program_argument,
     model_path,
+    network_options,
 )
 from edgernn.cli.layer_facts import described_layer, described_memory
 from edgernn.cli.program_text import described_chunk, programs_text
@@ -80,7 +81,7 @@ def _network(path: Path, args: argparse.Namespace) -> int:
     """Describe a trained network, which the workstation's package reads."""
     info = import_module("edgernn_export.cli.network_info")
     info.refuse_program(args.program)
-    record = info.describe_network(path, weights=args.weights)
+    record = info.describe_network(path, **network_options(args))
     print(json.dumps(record, allow_nan=False) if args.json else info.network_text(record))
     return 0
 

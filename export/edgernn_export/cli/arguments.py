@@ -20,8 +20,8 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the network and its calibration data."""
     parser.add_argument(
         "model", metavar="NETWORK", type=Path,
-        help="trained network: ONNX, or Keras 2 or 3 (.keras, HDF5, SavedModel, or JSON with "
-        "--weights)",
+        help="trained network: ONNX, Keras 2 or 3 (.keras, HDF5, SavedModel, or JSON with "
+        "--weights), or weights with --layout",
     )  # fmt: skip
     add_network_arguments(parser)
     parser.add_argument(

@@ -12,6 +12,7 @@ from edgernn.cli.arguments import (
     add_policy_argument,
     add_table_arguments,
     model_file,
+    network_options,
     table_options,
 )
 from edgernn.cli.failures import fail
@@ -113,7 +114,7 @@ def main(args: argparse.Namespace) -> int:
         args.data,
         target,
         float_model=args.float_model,
-        weights=args.weights,
+        **network_options(args),
         metric=args.metric,
         task=args.task,
         horizon=args.horizon,
@@ -162,5 +163,5 @@ def _check(args: argparse.Namespace) -> None:
         if path is not None and path.suffix.lower() != suffix:
             raise EdgeRnnError(f"{option}: expected a name ending in {suffix}, got '{path}'.")
     table_options(args)
-    given = (args.model, args.float_model, args.weights, args.data, args.labels)
+    given = (args.model, args.float_model, args.weights, args.layout, args.data, args.labels)
     refuse_unreadable(*(path for path in given if path is not None))

@@ -11,6 +11,7 @@ from edgernn.cli.arguments import (
     add_policy_argument,
     add_table_arguments,
     model_file,
+    network_options,
     table_options,
 )
 from edgernn.errors import EdgeRnnError
@@ -84,7 +85,7 @@ def inspected_model(text: str) -> Path:
 def main(args: argparse.Namespace) -> int:
     """Measure, print, draw."""
     _check(args)
-    given = (args.model, args.gates, args.data, args.weights)
+    given = (args.model, args.gates, args.data, args.weights, args.layout)
     refuse_unreadable(*(path for path in given if path is not None))
     found: Any
     if args.gradients:
@@ -117,6 +118,11 @@ def _check(args: argparse.Namespace) -> None:
             "--gates: expected no --data and no --steps, got one of them. --gates names the "
             "recording, and all of it is traced."
         )
+    if args.layout is not None and _is_integer(args.model):
+        raise EdgeRnnError(
+            f"--layout: expected a file of weights with it, got '{args.model.name}', which is an "
+            "integer model. Remove it."
+        )
     if args.weights is not None and _is_integer(args.model):
         raise EdgeRnnError(
             f"--weights: expected a JSON architecture with it, got '{args.model.name}', which has "
@@ -133,7 +139,7 @@ def _is_integer(path: Path) -> bool:
 def _model(args: argparse.Namespace) -> Any:
     """An integer model, or a float network."""
     if not _is_integer(args.model):
-        return read_one_stream(args.model, weights=args.weights)
+        return read_one_stream(args.model, **network_options(args))
     return IntegerModel.load(args.model)
 
 
@@ -160,6 +166,11 @@ def _gradients(args: argparse.Namespace) -> Any:
         )
     from edgernn_export.keras_reader.source import open_source
 
+    if args.layout is not None:
+        raise EdgeRnnError(
+            "--layout: expected a Keras model for --gradients, got weights. Gradients are computed "
+            "by Keras alone."
+        )
     if args.weights is not None:
         raise EdgeRnnError(
             "--weights: expected a whole Keras model for --gradients, got separate weights. Load "

@@ -12,7 +12,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from edgernn.cli.arguments import add_policy_argument, add_table_arguments, table_options
+from edgernn.cli.arguments import (
+    add_policy_argument,
+    add_table_arguments,
+    network_options,
+    table_options,
+)
 from edgernn.cli.progress import Tell, progress
 from edgernn.cli.style import is_watched, say
 from edgernn.container.memory import weight_memory
@@ -79,6 +84,8 @@ EXAMPLES: Final = """examples:
       --weight-bits gru.recurrent=4,dense=8 -o model.edgernn
   edgernn quantize translator.keras --calibration sequences.npz -o translator.edgernn
   edgernn quantize architecture.json --weights weights.h5 --calibration streams.npz \\
+      -o model.edgernn
+  edgernn quantize weights.safetensors --layout layout.toml --calibration streams.npz \\
       -o model.edgernn
   edgernn quantize model.keras --calibration export.csv.gz --columns T,RH --decimal , \\
       --input-names temperature,humidity --on-bad-reading hold -o model.edgernn
@@ -156,7 +163,7 @@ def _quantize(args: argparse.Namespace, options: TableOptions, ranges: _Ranges, 
     labels = surroundings.labels(given_labels(args))
     report = None
     with _kept_warnings() as concerns:
-        network = read_network(args.model, weights=args.weights, **labels)
+        network = read_network(args.model, **network_options(args), **labels)
         if isinstance(network, FloatPrograms):
             made = quantized_programs(network, args)
         elif isinstance(network, FloatChunks):

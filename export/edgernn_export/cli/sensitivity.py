@@ -8,7 +8,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-from edgernn.cli.arguments import add_policy_argument, add_table_arguments, table_options
+from edgernn.cli.arguments import (
+    add_policy_argument,
+    add_table_arguments,
+    network_options,
+    table_options,
+)
 from edgernn.cli.style import is_watched, table
 from edgernn.errors import EdgeRnnError
 from edgernn_export.calibration.files import load_streams, refuse_unreadable
@@ -105,7 +110,7 @@ def main(args: argparse.Namespace) -> int:
     files = [args.model, args.calibration, args.metric_file]
     refuse_unreadable(*(path for path in files if path is not None))
     labels = given_labels(args)
-    float_model = read_one_stream(args.model, weights=args.weights, **labels)
+    float_model = read_one_stream(args.model, **network_options(args), **labels)
     names, ports = float_model.input_names, float_model.input_ports
     policy = args.on_bad_reading
     measured = args.metric_file and load_streams(args.metric_file, names, options, policy, ports)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
@@ -37,6 +37,9 @@ from edgernn_export.evaluation.shortfalls import (
 from edgernn_export.float_model.model import FloatModel
 from edgernn_export.networks.front_door import read_one_stream
 
+if TYPE_CHECKING:
+    from edgernn_export.weight_files.weight_layout import WeightLayout
+
 OnMissing = Literal["raise", "hold", "skip"]
 ANSWERS: Final = ("auto", "each", "last")
 
@@ -48,6 +51,7 @@ def evaluate(
     *,
     float_model: Any = None,
     weights: str | PathLike[str] | None = None,
+    layout: WeightLayout | str | PathLike[str] | None = None,
     metric: str | MetricFunction | None = None,
     higher_is_better: bool = False,
     task: str = "auto",
@@ -77,6 +81,7 @@ def evaluate(
         float_model: a `keras.Model`, a path Keras can load, or a `FloatModel`; None scores the
             integer model alone.
         weights: path of the weights of an architecture in JSON, see `read_keras`.
+        layout: what the tensors of a file of weights are, see `quantize`.
         metric: the metric of which the kept share is reported: "rmse", "mae", "mape" or "r2" of
             numbers, "accuracy" or "f1" of classes; default the first of them, of several outputs
             that of each task. A function of targets and answers, [N] or [N, O] each, is computed
@@ -127,7 +132,11 @@ def evaluate(
         raise EdgeRnnError(
             f"evaluate horizon: expected 0 with one target per stream, got {horizon}. Omit horizon."
         )
-    network = None if float_model is None else read_one_stream(float_model, weights=weights)
+    network = (
+        None
+        if float_model is None
+        else read_one_stream(float_model, weights=weights, layout=layout)
+    )
     if network is not None:
         _check_widths(model, network)
     run = PairedRun.of(model, network, recording, _only_last(answers, recording, model, network))

@@ -21,6 +21,10 @@ _MOST_MEMBERS: Final = 100_000
 _MOST_FIELDS: Final = 1000
 _MOST_BYTES: Final = 1 << 40
 _WIRE_BYTES: Final = {1: 8, 5: 4}
+_RENEW: Final = (
+    "It is of a PyTorch before 1.6. Save it again with a newer one: "
+    "torch.save(torch.load(path, weights_only=True), 'weights.pt')."
+)
 _ORIGINAL: Final = "Pass the network that it was converted from."
 #: Beginnings of files that people pass by mistake: what to call them, and what helps.
 _FOREIGN: Final = (
@@ -28,6 +32,11 @@ _FOREIGN: Final = (
     (b"<", "a web page or XML", "Download the model file instead of the web page."),
     (b"\x1f\x8b", "a gzip file", "Unpack it first."),
     (b"\xfd7zXZ\x00", "an xz file", "Unpack it first."),
+    (
+        b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19",
+        "an old file of PyTorch",
+        _RENEW,
+    ),
     (b"\x80", "a pickled Python object", "Save the network itself; a pickle runs code when read."),
 )
 
@@ -153,6 +162,8 @@ def foreign(contents: Contents) -> tuple[str, str] | None:
         return "a TorchScript file", "Save the module it was made from with torch.export.save."
     if contents.member("data.pkl"):
         return "a PyTorch file", "Save the module with torch.export.save."
+    if head[257:262] == b"ustar":
+        return "an old file of PyTorch, or another tar archive", _RENEW
     if head.startswith(b"\x08"):
         got = "an ONNX model" if contents.onnx else "a protocol buffer that is no ONNX model"
         return got, _ORIGINAL

@@ -69,6 +69,18 @@ def _onnx(source: Any, labels: Labels) -> Network:
     return _keras(stored_onnx(source), labels)
 
 
+def _is_weights(contents: Contents) -> bool:
+    from edgernn_export.weight_files.tensors.tensor_file import holds_tensors
+
+    return holds_tensors(contents)
+
+
+def _weights(source: Any, labels: Labels, layout: Any = None) -> Network:
+    from edgernn_export.weight_files.weights_reader import weights_network
+
+    return _keras(weights_network(source, layout), labels)
+
+
 #: Asked in this order: a Keras model may be a torch module as well.
 FORMATS: Final = (
     NetworkFormat(
@@ -86,5 +98,13 @@ FORMATS: Final = (
         holds_bytes=lambda content: content.startswith(b"\x08") and 7 in fields_of(content),
         alive=(("onnx", "ModelProto"),),
         read=_onnx,
+    ),
+    NetworkFormat(
+        name="weights",
+        accepted="weights and their layout (.safetensors, .pt, .npz, dictionaries of arrays)",
+        holds=_is_weights,
+        alive=(("builtins", "dict"),),
+        read=_weights,
+        options=frozenset({"layout"}),
     ),
 )

@@ -38,7 +38,8 @@ def read_network(
         output_names: one per output.
         output_units: physical units, one per output.
         **options: what single formats know: ``weights``, the path of the weights of an architecture
-            of Keras in JSON. None is as good as omitted.
+            of Keras in JSON; ``layout``, what the tensors of a file of weights are. None is as good
+            as omitted.
 
     Returns:
         The network: over one stream, over chunks that it reads backward too, or over several

@@ -6,8 +6,9 @@ import dataclasses
 import os
 import warnings
 from collections.abc import Mapping, Sequence
+from os import PathLike
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from edgernn.adapt.adaptation import Adaptation
 from edgernn.decide.decisions import Decisions
@@ -34,6 +35,9 @@ from edgernn_export.quantizer.program_sets.plans import make_plan
 from edgernn_export.quantizer.states.storage import States, check_states
 from edgernn_export.quantizer.weight_storage import check_sparse, parse_precision
 from edgernn_export.quantizer.weights.bits import bits_by_layer, check_scales
+
+if TYPE_CHECKING:
+    from edgernn_export.weight_files.weight_layout import WeightLayout
 
 
 def quantize(
@@ -63,12 +67,14 @@ def quantize(
     decisions: Decisions | None = None,
     symbols: Symbols | Sequence[str] | None = None,
     adaptation: Adaptation | None = None,
+    layout: WeightLayout | str | PathLike[str] | None = None,
     progress: bool | None = None,
 ) -> IntegerModel:
     """Quantize a trained network to integers.
 
     Args:
-        source: a `keras.Model`, a path Keras can load, a `FloatModel`, or `FloatChunks`.
+        source: a `keras.Model`, a path Keras can load, an ONNX model or its path, a file of weights
+            (.safetensors, .pt, .npz), a dictionary of arrays, a `FloatModel`, or `FloatChunks`.
         calibration: representative real streams, [T, I], [B, T, I] or a list of [T_i, I], in
             physical units; data frames are [T, I]. Instead of one array, a mapping of them by the
             names of the channels, or of the inputs where there are several. Each stream runs from
@@ -122,6 +128,8 @@ def quantize(
             of the calibration data.
         symbols: the text of every token of the only input of tokens; recorded in the model.
         adaptation: how a head learns on the device to correct the outputs; recorded in the model.
+        layout: for a file of weights alone, or a dictionary of arrays: what the tensors are, see
+            `torch_layout`, or the path of a file that says it.
         progress: show a progress bar on stderr when calibration is long; None where stderr is a
             terminal.
 
@@ -172,6 +180,7 @@ def quantize(
         input_units=input_units,
         output_names=output_names,
         output_units=output_units,
+        layout=layout,
     )
     if isinstance(model, FloatChunks):
         from edgernn_export.quantizer.program_sets.chunks import quantize_chunks

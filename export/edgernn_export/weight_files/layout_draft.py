@@ -21,6 +21,9 @@ _HEAD: Final = "Linear"
 #: Kinds of which their tensors show all but the order.
 _SURE: Final = ("LSTM", "GRU", "LSTMCell", "GRUCell", "Embedding", _HEAD)
 
+#: Layers of which all orders are tried.
+_MOST_ORDERED: Final = 6
+
 _Arrays = Mapping[str, npt.NDArray[Any]]
 
 
@@ -56,19 +59,73 @@ def draft_layout(tensors: _Arrays) -> LayoutDraft:
         doubt = 'These are names of Flax: write framework = "flax" and its layers.'
         return LayoutDraft(layout=None, doubts=(doubt,))
     doubts: list[str] = []
-    found: list[tuple[LayoutEntry, tuple[int, int] | None]] = []
+    found: list[_Part] = []
     for path, arrays in parts.items():
         kind = _kind(arrays)
         if kind is None:
             names = ", ".join(map(repr, list(arrays)[:4]))
             doubts.append(f"{path!r} has {names}, which no layer has under these names.")
             continue
-        found.append((LayoutEntry(kind=kind, path=path), _widths(kind, arrays)))
-    found = [_as_embedding(place, found, parts) for place in range(len(found))]
-    doubts += _doubts([entry for entry, _ in found], [widths for _, widths in found], parts)
-    entries = tuple(entry for entry, _ in found)
+        found.append(_Part(LayoutEntry(kind=kind, path=path), _widths(kind, arrays), tuple(arrays)))
+    readings = _readings(found)
+    if len(readings) > 1:
+        doubts.append("The order of the layers: their widths allow several.")
+    found = readings[0] if readings else found
+    doubts += _doubts(found)
+    entries = tuple(part.entry for part in found)
     layout = WeightLayout(framework="torch", layers=entries) if entries else None
     return LayoutDraft(layout=layout, doubts=tuple(doubts))
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A layer, the features it reads and gives, and the names of its tensors.
+
+    The widths are None where they are the same, or open.
+    """
+
+    entry: LayoutEntry
+    widths: tuple[int, int] | None
+    names: tuple[str, ...]
+
+    def alternatives(self, first: bool) -> list[_Part]:
+        """What it may be: a matrix without a bias may be an embedding of the readings."""
+        if not first or self.entry.kind != _HEAD or "bias" in self.names or self.widths is None:
+            return [self]
+        entry = LayoutEntry(kind="Embedding", path=self.entry.path)
+        return [self, _Part(entry, (1, self.widths[0]), self.names)]
+
+    @property
+    def is_recurrent(self) -> bool:
+        """Whether it has a state."""
+        return any(name.startswith("weight_hh") for name in self.names)
+
+
+def _readings(found: list[_Part]) -> list[list[_Part]]:
+    """Orders in which each layer reads what the one before gives; that of the file comes first.
+
+    The order of tensors in a file is that of their names, or that in which modules were made: it
+    is not yet the order in which they are applied.
+    """
+    if not 0 < len(found) <= _MOST_ORDERED:
+        return []
+    return [
+        [head, *rest]
+        for first, *rest in itertools.permutations(found)
+        for head in first.alternatives(True)
+        if _misfit([head, *rest]) is None
+    ]
+
+
+def _misfit(parts: list[_Part]) -> tuple[_Part, _Part] | None:
+    """The first layer that does not fit behind the one before."""
+    known = [part for part in parts if part.widths is not None]
+    for first, second in itertools.pairwise(known):
+        assert first.widths is not None  # mypy does not see the filter
+        assert second.widths is not None
+        if first.widths[1] != second.widths[0]:
+            return first, second
+    return None
 
 
 def _kind(arrays: _Arrays) -> str | None:
@@ -103,46 +160,29 @@ def _widths(kind: str, arrays: _Arrays) -> tuple[int, int] | None:
     return int(weight.shape[1]), int(weight.shape[0])
 
 
-def _as_embedding(
-    place: int,
-    found: list[tuple[LayoutEntry, tuple[int, int] | None]],
-    parts: Mapping[str, _Arrays],
-) -> tuple[LayoutEntry, tuple[int, int] | None]:
-    """A matrix without a bias at the beginning, which the next layer can read by rows alone."""
-    entry, widths = found[place]
-    behind = found[place + 1][1] if place + 1 < len(found) else None
-    rows = entry.kind == _HEAD and "bias" not in parts[entry.path] and not place
-    if not rows or widths is None or behind is None:
-        return entry, widths
-    if behind[0] != widths[0] or widths[0] == widths[1]:
-        return entry, widths
-    return LayoutEntry(kind="Embedding", path=entry.path), (1, widths[0])
-
-
-def _doubts(
-    entries: list[LayoutEntry], widths: list[tuple[int, int] | None], parts: Mapping[str, _Arrays]
-) -> list[str]:
+def _doubts(parts: list[_Part]) -> list[str]:
     """What may be otherwise."""
     doubts: list[str] = []
-    heads = [entry.path for entry in entries if entry.kind == _HEAD]
-    for entry in entries:
-        if entry.kind in ("RNN", "RNNCell"):
-            doubts.append(f'{entry.path!r}: write nonlinearity = "relu" if it is not tanh.')
-        elif entry.kind == "Conv1d":
-            doubts.append(f"{entry.path!r}: write its stride, dilation and whether it is causal.")
-        elif entry.kind == "BatchNorm1d":
-            doubts.append(f"{entry.path!r}: write its eps if it is not 1e-5.")
-        elif entry.kind not in _SURE:
-            doubts.append(f"{entry.path!r}: check that it is {entry.kind}.")
-    if len(heads) > 1 or (heads and entries[-1].path != heads[-1]):
+    heads = [part.entry.path for part in parts if part.entry.kind == _HEAD]
+    for part in parts:
+        path, kind = part.entry.path, part.entry.kind
+        if kind in ("RNN", "RNNCell"):
+            doubts.append(f'{path!r}: write nonlinearity = "relu" if it is not tanh.')
+        elif kind == "Conv1d":
+            doubts.append(f"{path!r}: write its stride, dilation and whether it is causal.")
+        elif kind == "BatchNorm1d":
+            doubts.append(f"{path!r}: write its eps if it is not 1e-5.")
+        elif kind not in _SURE:
+            doubts.append(f"{path!r}: check that it is {kind}.")
+    if len(heads) > 1 or (heads and parts[-1].entry.path != heads[-1]):
         doubts.append(f"{', '.join(map(repr, heads))}: write the functions behind them.")
-    if not any(f"weight_ih{part}" in parts[e.path] for e in entries for part in ("", "_l0")):
+    if not any(part.is_recurrent for part in parts):
         doubts.append("There is no recurrent layer.")
-    known = [pair for pair in zip(entries, widths, strict=True) if pair[1] is not None]
-    for (first, given), (second, read) in itertools.pairwise(known):
-        if given is not None and read is not None and given[1] != read[0]:
-            doubts.append(
-                f"{second.path!r} reads {read[0]} features, {first.path!r} gives {given[1]}: check "
-                "their order."
-            )
+    wrong = _misfit(parts)
+    if wrong is not None:
+        first, second = wrong
+        doubts.append(
+            f"{second.entry.path!r} reads {(second.widths or (0,))[0]} features, "
+            f"{first.entry.path!r} gives {(first.widths or (0, 0))[1]}: check their order."
+        )
     return doubts

@@ -197,8 +197,11 @@ def pooling_kind(kind: str, size: str, stride: str) -> LayerKind:
             shelf.findings.add(owner, f"{size} and {stride} of at least 1", f"{count}",
                                f"Write it: {{{entry.kind} = \"\", {size} = 2}}.")  # fmt: skip
             return
-        config = {"pool_size": (count,), "strides": (entry.option(stride, count),)}
-        config |= {"padding": "valid"}
+        config = {
+            "pool_size": (count,),
+            "strides": (entry.option(stride, count),),
+            "padding": "valid",
+        }
         row.add(described_layer(kind, entry.name, owner, config), width=None)
 
     return LayerKind(read=read, options={size: int, stride: int}, has_tensors=False)

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from edgernn.errors import UnsupportedModelError
-from edgernn_export.weight_files.tensors.tensor_file import holds_tensors, read_tensors
+from edgernn_export.weight_files.tensors.tensor_file import read_tensors
 from tests.support.container.mutations import (
     cut_out,
     edit_header_text,
@@ -328,7 +328,7 @@ def sharing_one_body(count):
 ARCHIVES = {
     "truncated": (GOOD_TORCH[:-30], "a whole ZIP archive"),
     "damaged numbers": (GOOD_TORCH.replace(BYTES_OF_FLOATS, b"\1" * 48), "a whole ZIP"),
-    "no pickle": (zip_file([("a/data.pkl/b", b"")]), "another ZIP archive"),
+    "no pickle": (zip_file([("a/data.pkl/b", b"")]), "got another file"),
     "two pickles": (torch_file(GOOD_PICKLE, ("b/data.pkl", GOOD_PICKLE)), "one data.pkl, got 2"),
     "another byte order": (
         zip_file([("a/data.pkl", GOOD_PICKLE), ("a/byteorder", b"middle")]), "little or big",
@@ -439,7 +439,6 @@ def damaged(path, name, count):
         else:
             assert sum(values.nbytes for values in found.values()) < 1 << 20
             outcomes["read"] += 1
-        holds_tensors(path)
         longest = max(longest, time.process_time() - begin)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

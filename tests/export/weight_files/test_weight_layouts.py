@@ -244,12 +244,13 @@ def test_names_that_differ_in_their_separators(tmp_path):
     [
         (NETWORK, LAYERS),
         (BOTH | arrays(head__weight=(2, 8)), LAYERS),
+        (arrays(head__weight=(2, 4), head__bias=(2,)) | lstm("rnn", 3, 4), LAYERS),
         (arrays(emb__weight=(9, 3)) | NETWORK, [{"Embedding": "emb"}, *LAYERS]),
         (lstm("cell", 3, 4, ""), [{"LSTMCell": "cell"}]),
         (lstm("a", 3, 4) | arrays(**{"a__weight_hr_l0": (2, 4), "a__weight_hh_l0": (16, 2)}),
          [{"LSTM": "a"}]),
     ],
-    ids=["chain", "both directions", "embedding", "cell", "projection"],
+    ids=["chain", "both directions", "by name", "embedding", "cell", "projection"],
 )  # fmt: skip
 def test_tensors_that_leave_one_reading(tensors, layers):
     draft = draft_layout(tensors)
@@ -279,9 +280,11 @@ DOUBTS = {
     ),
     "layer norm": (NETWORK | arrays(n__weight=(2,), n__bias=(2,)), "check that it is LayerNorm"),
     "slopes": (NETWORK | arrays(n__weight=(2,)), "check that it is PReLU"),
-    "another order": (
-        arrays(head__weight=(2, 4)) | lstm("rnn", 3, 4), "reads 3 features, 'head' gives 2",
+    "no order": (
+        arrays(head__weight=(2, 5), head__bias=(2,)) | lstm("rnn", 3, 4),
+        "'rnn' reads 3 features, 'head' gives 2: check their order",
     ),
+    "several orders": (lstm("a", 4, 4) | lstm("b", 4, 4), "their widths allow several"),
     "unknown tensors": (NETWORK | arrays(other__gamma=(2,)), "'other' has 'gamma'"),
     "no recurrent layer": (arrays(a__weight=(2, 3)), "There is no recurrent layer."),
     "Flax": (arrays(a__kernel=(2, 3)), "These are names of Flax"),
