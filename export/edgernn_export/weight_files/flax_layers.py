@@ -6,7 +6,7 @@ the product with the readings; the GRU of linen has one more there, of its candi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -24,10 +24,11 @@ from edgernn_export.weight_files.plain_layers import (
     SOFTMAX_KIND,
     STEP_KINDS,
     add_convolution,
-    add_dense,
-    add_embedding,
-    add_normalization,
+    embedding_kind,
     function_kind,
+    layer_norm_kind,
+    linear_kind,
+    normalization_kind,
     pooling_kind,
 )
 from edgernn_export.weight_files.tensor_shelf import TensorShelf
@@ -58,10 +59,6 @@ _PLACES: Final[Mapping[str, tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]]
 }
 
 
-def _origin(entry: LayoutEntry, part: str = "") -> str:
-    return FLAX.origin(entry, part)
-
-
 def _read_cell(entry: LayoutEntry, shelf: TensorShelf, row: LayerRow) -> None:
     """Read a cell, applied to every step; with the option backward, another from the other end."""
     paths = {False: entry.path}
@@ -75,7 +72,7 @@ def _read_cell(entry: LayoutEntry, shelf: TensorShelf, row: LayerRow) -> None:
             return
         made.append(layer)
         if not backward:
-            row.reads(_origin(entry), weights.kernel.shape[1])
+            row.reads(entry.origin(), weights.kernel.shape[1])
     row.add(*made, width=sum(int(layer.cell.units) for layer in made), recurrent=True)
 
 
@@ -107,14 +104,14 @@ def _stacked(
     entry: LayoutEntry, path: str, names: tuple[str, ...], shelf: TensorShelf
 ) -> FloatArray | None:
     """Kernels of all gates, one row per output."""
-    found = [shelf.take(_origin(entry), path, f"{name}.{_KERNEL}", 2) for name in names]
+    found = [shelf.take(entry.origin(), path, f"{name}.{_KERNEL}", 2) for name in names]
     kernels = [one for one in found if one is not None]
     if len(kernels) != len(found):
         return None
     if len({one.shape for one in kernels}) > 1:
         got = ", ".join(str(one.shape) for one in kernels)
         cure = "Check the kind of the layer in the layout."
-        shelf.findings.add(_origin(entry), "kernels of one shape for all gates", got, cure)
+        shelf.findings.add(entry.origin(), "kernels of one shape for all gates", got, cure)
         return None
     stacked: FloatArray = np.concatenate(kernels, axis=1).T
     return stacked
@@ -125,7 +122,7 @@ def _biases(
 ) -> FloatArray | None:
     """Biases of all gates, empty where no gate has one; None, and a reason, for no vectors."""
     owned = [name for name in names if shelf.has(path, f"{name}.{_BIAS}")]
-    found = {name: shelf.take(_origin(entry), path, f"{name}.{_BIAS}", 1) for name in owned}
+    found = {name: shelf.take(entry.origin(), path, f"{name}.{_BIAS}", 1) for name in owned}
     if any(bias is None for bias in found.values()):
         return None
     given = {name: bias for name, bias in found.items() if bias is not None}
@@ -143,7 +140,7 @@ def _described(
         try:
             functions[option] = str(PointwiseFunction.parse(entry.option(option, default)))
         except ModelError as error:
-            shelf.findings.add(_origin(entry), f"a function of one value as {option}", f"{error}",
+            shelf.findings.add(entry.origin(), f"a function of one value as {option}", f"{error}",
                                "docs/reference/support.md lists them.")  # fmt: skip
             return None
     form = RecurrentForm(
@@ -155,24 +152,15 @@ def _described(
     name = f"{entry.name}_reverse" if backward else entry.name
     part = "backward" if backward else ""
     try:
-        return recurrent(_RECURRENT[entry.kind], name, _origin(entry, part), weights, form)
+        return recurrent(_RECURRENT[entry.kind], name, entry.origin(part), weights, form)
     except UnsupportedModelError as error:
         shelf.findings.reasons.extend(error.reasons)
         return None
 
 
-def _read_linear(entry: LayoutEntry, shelf: TensorShelf, row: LayerRow) -> None:
-    """Read nnx.Linear."""
-    owner = _origin(entry)
-    kernel = shelf.take(owner, entry.path, _KERNEL, 2)
-    bias, whole = shelf.take_optional(owner, entry.path, _BIAS)
-    if kernel is not None and whole:
-        add_dense(row, owner, entry.name, kernel, bias)
-
-
 def _read_convolution(entry: LayoutEntry, shelf: TensorShelf, row: LayerRow) -> None:
     """Read nnx.Conv over steps, whose kernel is [steps, inputs, filters]."""
-    owner = _origin(entry)
+    owner = entry.origin()
     kernel = shelf.take(owner, entry.path, _KERNEL, 3)
     bias, whole = shelf.take_optional(owner, entry.path, _BIAS)
     if kernel is None or not whole:
@@ -186,8 +174,7 @@ def _read_convolution(entry: LayoutEntry, shelf: TensorShelf, row: LayerRow) -> 
         return
     add_convolution(
         row,
-        owner,
-        entry.name,
+        entry,
         kernel,
         bias,
         stride=entry.option("strides", 1),
@@ -195,43 +182,6 @@ def _read_convolution(entry: LayoutEntry, shelf: TensorShelf, row: LayerRow) -> 
         causal=padding == "CAUSAL",
         depthwise=False,
     )
-
-
-def _read_batch_norm(entry: LayoutEntry, shelf: TensorShelf, row: LayerRow) -> None:
-    """Read nnx.BatchNorm with its running statistics."""
-    owner = _origin(entry)
-    mean = shelf.take(owner, entry.path, "mean", 1)
-    variance = shelf.take(owner, entry.path, "var", 1)
-    scale, whole = shelf.take_optional(owner, entry.path, "scale")
-    offset, whole_too = shelf.take_optional(owner, entry.path, _BIAS)
-    if mean is None or variance is None or not (whole and whole_too):
-        return
-    epsilon = entry.option("epsilon", 1e-5)
-    add_normalization(row, owner, entry.name, (mean, variance), scale, offset, epsilon)
-
-
-def _read_layer_norm(entry: LayoutEntry, shelf: TensorShelf, _: LayerRow) -> None:
-    """Refuse nnx.LayerNorm; its tensors are nobody's fault."""
-    for name in ("scale", _BIAS):
-        shelf.pass_over(entry.path, name)
-    shelf.findings.add(
-        _origin(entry), "a normalization with constant statistics", "nnx.LayerNorm",
-        "Train with nnx.BatchNorm, which folds into the weights.",
-    )  # fmt: skip
-
-
-def _read_embedding(entry: LayoutEntry, shelf: TensorShelf, row: LayerRow) -> None:
-    """Read nnx.Embed."""
-    table = shelf.take(_origin(entry), entry.path, "embedding", 2)
-    if table is not None:
-        add_embedding(row, _origin(entry), entry.name, table)
-
-
-def _with_tensors(
-    read: Callable[[LayoutEntry, TensorShelf, LayerRow], None],
-    options: Mapping[str, type] = MappingProxyType({}),
-) -> LayerKind:
-    return LayerKind(read=read, options=options)
 
 
 _SIMPLE: Final = {"backward": str, "activation_fn": str}
@@ -242,17 +192,18 @@ FLAX: Final = KindTable(
     module="nnx.",
     kinds=MappingProxyType(
         {
-            "LSTMCell": _with_tensors(_read_cell, _GATED),
-            "OptimizedLSTMCell": _with_tensors(_read_cell, _GATED),
-            "GRUCell": _with_tensors(_read_cell, _GATED),
-            "SimpleCell": _with_tensors(_read_cell, _SIMPLE | {"residual": bool}),
-            "Linear": _with_tensors(_read_linear),
-            "Conv": _with_tensors(
-                _read_convolution, {"strides": int, "kernel_dilation": int, "padding": str}
+            "LSTMCell": LayerKind(read=_read_cell, options=_GATED),
+            "OptimizedLSTMCell": LayerKind(read=_read_cell, options=_GATED),
+            "GRUCell": LayerKind(read=_read_cell, options=_GATED),
+            "SimpleCell": LayerKind(read=_read_cell, options=_SIMPLE | {"residual": bool}),
+            "Linear": linear_kind(_KERNEL, outputs_first=False),
+            "Conv": LayerKind(
+                read=_read_convolution,
+                options={"strides": int, "kernel_dilation": int, "padding": str},
             ),
-            "BatchNorm": _with_tensors(_read_batch_norm, {"epsilon": float}),
-            "LayerNorm": _with_tensors(_read_layer_norm, {"epsilon": float}),
-            "Embed": _with_tensors(_read_embedding),
+            "BatchNorm": normalization_kind("mean", "var", "scale", "epsilon"),
+            "LayerNorm": layer_norm_kind(("scale", _BIAS), "epsilon", "nnx.BatchNorm"),
+            "Embed": embedding_kind("embedding"),
             "max_pool": pooling_kind("MaxPooling1D", "window_shape", "strides"),
             "avg_pool": pooling_kind("AveragePooling1D", "window_shape", "strides"),
             "softmax": SOFTMAX_KIND,

@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy.typing as npt
 
 from edgernn_export.weight_files.layout_entries import LayoutEntry
+from edgernn_export.weight_files.torch_layers import TORCH
 from edgernn_export.weight_files.weight_layout import WeightLayout
 
 #: Rows of a recurrent layer for each of its units -> its class.
@@ -66,7 +67,13 @@ def draft_layout(tensors: _Arrays) -> LayoutDraft:
             names = ", ".join(map(repr, list(arrays)[:4]))
             doubts.append(f"{path!r} has {names}, which no layer has under these names.")
             continue
-        found.append(_Part(LayoutEntry(kind=kind, path=path), _widths(kind, arrays), tuple(arrays)))
+        found.append(
+            _Part(
+                LayoutEntry(kind=kind, module=TORCH.module, path=path),
+                _widths(kind, arrays),
+                tuple(arrays),
+            )
+        )
     readings = _readings(found)
     if len(readings) > 1:
         doubts.append("The order of the layers: their widths allow several.")
@@ -92,7 +99,7 @@ class _Part:
         """What it may be: a matrix without a bias may be an embedding of the readings."""
         if not first or self.entry.kind != _HEAD or "bias" in self.names or self.widths is None:
             return [self]
-        entry = LayoutEntry(kind="Embedding", path=self.entry.path)
+        entry = replace(self.entry, kind="Embedding")
         return [self, _Part(entry, (1, self.widths[0]), self.names)]
 
     @property

@@ -25,11 +25,13 @@ class LayoutEntry:
 
     Attributes:
         kind: its class, as the framework calls it.
+        module: what stands before its class in reasons, such as "nn."; "" without tensors.
         path: what the names of its tensors begin with; "" where it has none, or all do.
         options: what its tensors do not show, by name.
     """
 
     kind: str
+    module: str = ""
     path: str = ""
     options: tuple[tuple[str, OptionValue], ...] = ()
 
@@ -37,6 +39,10 @@ class LayoutEntry:
     def name(self) -> str:
         """What the layer is called: its path, or its kind in lower case."""
         return self.path or self.kind.lower()
+
+    def origin(self, part: str = "") -> str:
+        """How reasons name the layer, or a part of it."""
+        return f"{self.name!r} ({self.module}{self.kind}{f', {part}' if part else ''})"
 
     def option(self, name: str, default: Any = None) -> Any:
         """An option, or what it is where it is not given."""
@@ -87,9 +93,3 @@ class KindTable:
     module: str
     kinds: Mapping[str, LayerKind]
     cures: Mapping[str, str]
-
-    def origin(self, entry: LayoutEntry, part: str = "") -> str:
-        """How reasons name a layer, or a part of one."""
-        kind = self.kinds.get(entry.kind)
-        prefix = self.module if kind is not None and kind.has_tensors else ""
-        return f"{entry.name!r} ({prefix}{entry.kind}{f', {part}' if part else ''})"

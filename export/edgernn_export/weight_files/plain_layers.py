@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -16,17 +16,17 @@ from edgernn_export.weight_files.tensor_shelf import TensorShelf
 
 
 def add_dense(
-    row: LayerRow, owner: str, name: str, kernel: FloatArray, bias: FloatArray | None
+    row: LayerRow, entry: LayoutEntry, kernel: FloatArray, bias: FloatArray | None
 ) -> None:
     """Add a linear layer.
 
     Args:
         row: what it is added to.
-        owner: how reasons name it.
-        name: of the layer.
+        entry: what the layout says of it.
         kernel: [inputs, outputs].
         bias: [outputs], or None.
     """
+    owner, name = entry.origin(), entry.name
     inputs, outputs = kernel.shape
     row.reads(owner, inputs)
     weights = {"kernel": kernel} | ({} if bias is None else {"bias": bias})
@@ -39,8 +39,7 @@ def add_dense(
 
 def add_convolution(
     row: LayerRow,
-    owner: str,
-    name: str,
+    entry: LayoutEntry,
     kernel: FloatArray,
     bias: FloatArray | None,
     *,
@@ -53,8 +52,7 @@ def add_convolution(
 
     Args:
         row: what it is added to.
-        owner: how reasons name it.
-        name: of the layer.
+        entry: what the layout says of it.
         kernel: [steps, inputs, filters]; of a depthwise one, [steps, inputs, 1].
         bias: [filters], or None.
         stride: of the outputs.
@@ -62,6 +60,7 @@ def add_convolution(
         causal: the readings are padded with zeros at their beginning.
         depthwise: each feature is convolved by itself.
     """
+    owner, name = entry.origin(), entry.name
     steps, inputs, filters = kernel.shape
     filters = inputs if depthwise else filters
     row.reads(owner, inputs)
@@ -82,26 +81,16 @@ def add_convolution(
     row.add(described_layer(kind, name, owner, config, weights), width=filters)
 
 
-def add_normalization(
+def _add_normalization(
     row: LayerRow,
-    owner: str,
-    name: str,
-    statistics: tuple[FloatArray, FloatArray],
+    entry: LayoutEntry,
+    statistics: Sequence[FloatArray],
     scale: FloatArray | None,
     offset: FloatArray | None,
     epsilon: float,
 ) -> None:
-    """Add a batch normalization with its moving statistics.
-
-    Args:
-        row: what it is added to.
-        owner: how reasons name it.
-        name: of the layer.
-        statistics: mean and variance, one per feature.
-        scale: factors, or None.
-        offset: or None.
-        epsilon: what is added to the variance.
-    """
+    """Add a batch normalization: mean and variance, factors and offset where there are some."""
+    owner, name = entry.origin(), entry.name
     arrays = {"moving_mean": statistics[0], "moving_variance": statistics[1]}
     arrays |= {} if scale is None else {"gamma": scale}
     arrays |= {} if offset is None else {"beta": offset}
@@ -115,16 +104,92 @@ def add_normalization(
     row.add(described_layer("BatchNormalization", name, owner, config, arrays), width=width)
 
 
-def add_embedding(row: LayerRow, owner: str, name: str, table: FloatArray) -> None:
-    """Add an embedding of the readings, from its table [tokens, features]."""
-    row.reads_tokens(owner)
-    config = {"input_dim": table.shape[0], "output_dim": table.shape[1], "mask_zero": False}
-    layer = described_layer("Embedding", name, owner, config, {"embeddings": table})
-    row.add(layer, width=table.shape[1])
-
-
 def _misfit(row: LayerRow, owner: str, wanted: str, got: FloatArray) -> None:
     row.findings.add(owner, wanted, f"{got.shape}", "Check the kind of the layer in the layout.")
+
+
+def linear_kind(kernel: str, *, outputs_first: bool) -> LayerKind:
+    """A linear layer.
+
+    Args:
+        kernel: name of its matrix.
+        outputs_first: the matrix is [outputs, inputs].
+    """
+
+    def read(entry: LayoutEntry, shelf: TensorShelf, row: LayerRow) -> None:
+        matrix = shelf.take(entry.origin(), entry.path, kernel, 2)
+        bias, whole = shelf.take_optional(entry.origin(), entry.path, "bias")
+        if matrix is not None and whole:
+            add_dense(row, entry, matrix.T if outputs_first else matrix, bias)
+
+    return LayerKind(read=read)
+
+
+def normalization_kind(mean: str, variance: str, scale: str, epsilon: str) -> LayerKind:
+    """A batch normalization with its running statistics.
+
+    Args:
+        mean: name of its means.
+        variance: name of its variances.
+        scale: name of its factors.
+        epsilon: option that says what is added to the variances.
+    """
+
+    def read(entry: LayoutEntry, shelf: TensorShelf, row: LayerRow) -> None:
+        shelf.pass_over(entry.path, "num_batches_tracked")
+        found = [shelf.take(entry.origin(), entry.path, name, 1) for name in (mean, variance)]
+        factors, whole = shelf.take_optional(entry.origin(), entry.path, scale)
+        offset, whole_too = shelf.take_optional(entry.origin(), entry.path, "bias")
+        statistics = [one for one in found if one is not None]
+        if len(statistics) == 2 and whole and whole_too:
+            added = float(entry.option(epsilon, 1e-5))
+            _add_normalization(row, entry, statistics, factors, offset, added)
+
+    return LayerKind(read=read, options={epsilon: float})
+
+
+def layer_norm_kind(names: tuple[str, ...], epsilon: str, instead: str) -> LayerKind:
+    """A layer normalization, which is refused; its tensors are nobody's fault.
+
+    Args:
+        names: of its tensors.
+        epsilon: its option.
+        instead: what to train with.
+    """
+
+    def read(entry: LayoutEntry, shelf: TensorShelf, _: LayerRow) -> None:
+        for name in names:
+            shelf.pass_over(entry.path, name)
+        shelf.findings.add(
+            entry.origin(),
+            "a normalization with constant statistics",
+            f"{entry.module}{entry.kind}",
+            f"Train with {instead}, which folds into the weights.",
+        )
+
+    return LayerKind(read=read, options={epsilon: float})
+
+
+def embedding_kind(table: str, options: Mapping[str, type] = MappingProxyType({})) -> LayerKind:
+    """An embedding of the readings.
+
+    Args:
+        table: name of its matrix, [tokens, features].
+        options: what may be said of it, without effect.
+    """
+
+    def read(entry: LayoutEntry, shelf: TensorShelf, row: LayerRow) -> None:
+        matrix = shelf.take(entry.origin(), entry.path, table, 2)
+        if matrix is None:
+            return
+        row.reads_tokens(entry.origin())
+        tokens, width = matrix.shape
+        config = {"input_dim": tokens, "output_dim": width, "mask_zero": False}
+        weights = {"embeddings": matrix}
+        layer = described_layer("Embedding", entry.name, entry.origin(), config, weights)
+        row.add(layer, width=width)
+
+    return LayerKind(read=read, options=options)
 
 
 def function_kind(
@@ -141,7 +206,7 @@ def function_kind(
     """
 
     def read(entry: LayoutEntry, shelf: TensorShelf, row: LayerRow) -> None:
-        owner = f"{entry.name!r} ({entry.kind})"
+        owner = entry.origin()
         text = function
         if variant is not None and entry.option(variant[0]) is not None:
             text = variant[2] if entry.option(variant[0]) == variant[1] else function
@@ -165,7 +230,7 @@ def function_kind(
 
 
 def _read_softmax(entry: LayoutEntry, _: TensorShelf, row: LayerRow) -> None:
-    owner = f"{entry.name!r} ({entry.kind})"
+    owner = entry.origin()
     row.add(described_layer("Softmax", entry.name, owner, {"axis": -1}), width=None)
 
 
@@ -174,11 +239,11 @@ def _read_nothing(entry: LayoutEntry, shelf: TensorShelf, row: LayerRow) -> None
 
 
 def _read_last_step(entry: LayoutEntry, _: TensorShelf, row: LayerRow) -> None:
-    row.end_with_step(f"{entry.name!r} ({entry.kind})")
+    row.end_with_step(entry.origin())
 
 
 def _read_final_state(entry: LayoutEntry, _: TensorShelf, row: LayerRow) -> None:
-    row.end_with_state(f"{entry.name!r} ({entry.kind})")
+    row.end_with_state(entry.origin())
 
 
 def pooling_kind(kind: str, size: str, stride: str) -> LayerKind:
@@ -191,7 +256,7 @@ def pooling_kind(kind: str, size: str, stride: str) -> LayerKind:
     """
 
     def read(entry: LayoutEntry, shelf: TensorShelf, row: LayerRow) -> None:
-        owner = f"{entry.name!r} ({entry.kind})"
+        owner = entry.origin()
         count = entry.option(size)
         if count is None or count < 1 or entry.option(stride, 1) < 1:
             shelf.findings.add(owner, f"{size} and {stride} of at least 1", f"{count}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -22,10 +21,11 @@ from edgernn_export.weight_files.plain_layers import (
     SOFTMAX_KIND,
     STEP_KINDS,
     add_convolution,
-    add_dense,
-    add_embedding,
-    add_normalization,
+    embedding_kind,
     function_kind,
+    layer_norm_kind,
+    linear_kind,
+    normalization_kind,
     pooling_kind,
 )
 from edgernn_export.weight_files.tensor_shelf import TensorShelf
@@ -47,10 +47,6 @@ _CHECKED: Final = {
 }
 #: What says nothing about a stream: how batches lie, and what happens in training.
 _WITHOUT_EFFECT: Final = {"batch_first": bool, "dropout": float}
-
-
-def _origin(entry: LayoutEntry, part: str = "") -> str:
-    return TORCH.origin(entry, part)
 
 
 def _read_recurrent(entry: LayoutEntry, shelf: TensorShelf, row: LayerRow) -> None:
@@ -75,7 +71,7 @@ def _read_recurrent(entry: LayoutEntry, shelf: TensorShelf, row: LayerRow) -> No
             layer = _described(entry, name, weights, shelf, part if several else "")
             made += [] if layer is None else [layer]
         if len(made) == len(directions):
-            row.reads(_origin(entry), sizes[-1][0])
+            row.reads(entry.origin(), sizes[-1][0])
             row.add(*made, width=sum(map(_units, made)), recurrent=True)
     if sizes:
         _check_options(entry, shelf, count, len(directions), sizes[0])
@@ -87,7 +83,7 @@ def _read_cell(entry: LayoutEntry, shelf: TensorShelf, row: LayerRow) -> None:
     layer = None if weights is None else _described(entry, entry.name, weights, shelf, "")
     if weights is None or layer is None:
         return
-    row.reads(_origin(entry), weights.kernel.shape[1])
+    row.reads(entry.origin(), weights.kernel.shape[1])
     row.add(layer, width=_units(layer), recurrent=True)
     _check_options(entry, shelf, 1, 1, (weights.kernel.shape[1], len(weights.kernel), 0))
 
@@ -102,7 +98,7 @@ def _kind(entry: LayoutEntry) -> str:
 
 def _matrices(entry: LayoutEntry, part: str, shelf: TensorShelf) -> RecurrentWeights | None:
     """The matrices of one layer in one direction."""
-    owner, path = _origin(entry), entry.path
+    owner, path = entry.origin(), entry.path
     kernel = shelf.take(owner, path, f"weight_ih{part}", 2)
     back = shelf.take(owner, path, f"weight_hh{part}", 2)
     names = [f"bias_ih{part}", f"bias_hh{part}"]
@@ -131,10 +127,10 @@ def _described(
     )
     if form.function not in _FUNCTIONS:
         got = f"{form.function!r}"
-        shelf.findings.add(_origin(entry), 'nonlinearity = "tanh" or "relu"', got, "Correct it.")
+        shelf.findings.add(entry.origin(), 'nonlinearity = "tanh" or "relu"', got, "Correct it.")
         return None
     try:
-        return recurrent(_kind(entry), name, _origin(entry, part.lstrip("_")), weights, form)
+        return recurrent(_kind(entry), name, entry.origin(part.lstrip("_")), weights, form)
     except UnsupportedModelError as error:
         shelf.findings.reasons.extend(error.reasons)
         return None
@@ -163,7 +159,7 @@ def _check_options(
         told = entry.option(name, value)
         if told != value:
             cure = "Correct the layout, or leave this out: the tensors show it."
-            shelf.findings.add(_origin(entry), f"{name} = {_lower(value)}, as its tensors show",
+            shelf.findings.add(entry.origin(), f"{name} = {_lower(value)}, as its tensors show",
                                _lower(told), cure)  # fmt: skip
 
 
@@ -171,18 +167,9 @@ def _lower(value: bool | int) -> str:
     return str(value).lower()
 
 
-def _read_linear(entry: LayoutEntry, shelf: TensorShelf, row: LayerRow) -> None:
-    """Read nn.Linear."""
-    owner = _origin(entry)
-    weight = shelf.take(owner, entry.path, "weight", 2)
-    bias, whole = shelf.take_optional(owner, entry.path, "bias")
-    if weight is not None and whole:
-        add_dense(row, owner, entry.name, weight.T, bias)
-
-
 def _read_convolution(entry: LayoutEntry, shelf: TensorShelf, row: LayerRow) -> None:
     """Read nn.Conv1d, whose kernel is [filters, inputs, steps]."""
-    owner = _origin(entry)
+    owner = entry.origin()
     weight = shelf.take(owner, entry.path, "weight", 3)
     bias, whole = shelf.take_optional(owner, entry.path, "bias")
     if entry.option("padding", 0) != 0:
@@ -206,8 +193,7 @@ def _read_convolution(entry: LayoutEntry, shelf: TensorShelf, row: LayerRow) -> 
     kernel = weight.transpose(2, 0, 1) if depthwise else weight.transpose(2, 1, 0)
     add_convolution(
         row,
-        owner,
-        entry.name,
+        entry,
         kernel,
         bias,
         stride=entry.option("stride", 1),
@@ -217,40 +203,9 @@ def _read_convolution(entry: LayoutEntry, shelf: TensorShelf, row: LayerRow) -> 
     )
 
 
-def _read_batch_norm(entry: LayoutEntry, shelf: TensorShelf, row: LayerRow) -> None:
-    """Read nn.BatchNorm1d with its running statistics."""
-    owner = _origin(entry)
-    shelf.pass_over(entry.path, "num_batches_tracked")
-    mean = shelf.take(owner, entry.path, "running_mean", 1)
-    variance = shelf.take(owner, entry.path, "running_var", 1)
-    scale, whole = shelf.take_optional(owner, entry.path, "weight")
-    offset, whole_too = shelf.take_optional(owner, entry.path, "bias")
-    if mean is None or variance is None or not (whole and whole_too):
-        return
-    epsilon = entry.option("eps", 1e-5)
-    add_normalization(row, owner, entry.name, (mean, variance), scale, offset, epsilon)
-
-
-def _read_layer_norm(entry: LayoutEntry, shelf: TensorShelf, _: LayerRow) -> None:
-    """Refuse nn.LayerNorm; its tensors are nobody's fault."""
-    for name in ("weight", "bias"):
-        shelf.pass_over(entry.path, name)
-    shelf.findings.add(
-        _origin(entry), "a normalization with constant statistics", "nn.LayerNorm",
-        "Train with nn.BatchNorm1d, which folds into the weights.",
-    )  # fmt: skip
-
-
-def _read_embedding(entry: LayoutEntry, shelf: TensorShelf, row: LayerRow) -> None:
-    """Read nn.Embedding."""
-    table = shelf.take(_origin(entry), entry.path, "weight", 2)
-    if table is not None:
-        add_embedding(row, _origin(entry), entry.name, table)
-
-
 def _read_prelu(entry: LayoutEntry, shelf: TensorShelf, row: LayerRow) -> None:
     """Read nn.PReLU: one slope for all features, or one for each."""
-    owner = _origin(entry)
+    owner = entry.origin()
     slopes = shelf.take(owner, entry.path, "weight", 1)
     if slopes is None:
         return
@@ -265,13 +220,6 @@ def _read_prelu(entry: LayoutEntry, shelf: TensorShelf, row: LayerRow) -> None:
     row.add(layer, width=len(slopes))
 
 
-def _with_tensors(
-    read: Callable[[LayoutEntry, TensorShelf, LayerRow], None],
-    options: Mapping[str, type] = MappingProxyType({}),
-) -> LayerKind:
-    return LayerKind(read=read, options=options)
-
-
 _CELL_CHECKED: Final = {name: _CHECKED[name] for name in ("bias", "input_size", "hidden_size")}
 _OF_RNN: Final = {"nonlinearity": str}
 _ALPHA: Final = {"alpha": ("alpha", 1.0)}
@@ -282,21 +230,27 @@ TORCH: Final = KindTable(
     module="nn.",
     kinds=MappingProxyType(
         {
-            "LSTM": _with_tensors(_read_recurrent, _STACKS),
-            "GRU": _with_tensors(_read_recurrent, _GRU_STACKS),
-            "RNN": _with_tensors(_read_recurrent, _GRU_STACKS | _OF_RNN),
-            "LSTMCell": _with_tensors(_read_cell, _CELL_CHECKED),
-            "GRUCell": _with_tensors(_read_cell, _CELL_CHECKED),
-            "RNNCell": _with_tensors(_read_cell, _CELL_CHECKED | _OF_RNN),
-            "Linear": _with_tensors(_read_linear),
-            "Conv1d": _with_tensors(
-                _read_convolution,
-                {"stride": int, "dilation": int, "groups": int, "causal": bool, "padding": int},
+            "LSTM": LayerKind(read=_read_recurrent, options=_STACKS),
+            "GRU": LayerKind(read=_read_recurrent, options=_GRU_STACKS),
+            "RNN": LayerKind(read=_read_recurrent, options=_GRU_STACKS | _OF_RNN),
+            "LSTMCell": LayerKind(read=_read_cell, options=_CELL_CHECKED),
+            "GRUCell": LayerKind(read=_read_cell, options=_CELL_CHECKED),
+            "RNNCell": LayerKind(read=_read_cell, options=_CELL_CHECKED | _OF_RNN),
+            "Linear": linear_kind("weight", outputs_first=True),
+            "Conv1d": LayerKind(
+                read=_read_convolution,
+                options={
+                    "stride": int,
+                    "dilation": int,
+                    "groups": int,
+                    "causal": bool,
+                    "padding": int,
+                },
             ),
-            "BatchNorm1d": _with_tensors(_read_batch_norm, {"eps": float}),
-            "LayerNorm": _with_tensors(_read_layer_norm, {"eps": float}),
-            "Embedding": _with_tensors(_read_embedding, {"padding_idx": int}),
-            "PReLU": _with_tensors(_read_prelu),
+            "BatchNorm1d": normalization_kind("running_mean", "running_var", "weight", "eps"),
+            "LayerNorm": layer_norm_kind(("weight", "bias"), "eps", "nn.BatchNorm1d"),
+            "Embedding": embedding_kind("weight", {"padding_idx": int}),
+            "PReLU": LayerKind(read=_read_prelu),
             "MaxPool1d": pooling_kind("MaxPooling1D", "kernel_size", "stride"),
             "AvgPool1d": pooling_kind("AveragePooling1D", "kernel_size", "stride"),
             "Softmax": SOFTMAX_KIND,

@@ -185,7 +185,12 @@ def _entry(written: Any, owner: str, table: KindTable, findings: Findings) -> La
             for name, value in options.items()]  # fmt: skip
     if not all(good):
         return None
-    return LayoutEntry(kind=kinds[0], path=path.strip("."), options=tuple(options.items()))
+    return LayoutEntry(
+        kind=kinds[0],
+        module=table.module if kind.has_tensors else "",
+        path=path.strip("."),
+        options=tuple(options.items()),
+    )
 
 
 def _refuse_kind(
