@@ -35,7 +35,7 @@ class LayerRow:
         self._states = self._end
 
     def reads(self, owner: str, width: int) -> None:
-        """Note that a layer reads so many features; the first one says how many readings have."""
+        """Note how many features a layer reads; the first one says how many readings have."""
         if self._inputs is None:
             self._inputs = width
         elif self.width is not None and self.width != width:
@@ -72,13 +72,13 @@ class LayerRow:
         self.width = self.width if width is None else width
 
     def end_with_step(self, owner: str) -> None:
-        """Go on with the output of the last step alone."""
+        """Keep the output of the last step alone."""
         if len(self._recurrent) > 1:
             self.findings.add(
                 owner,
                 "LastStep behind layers that read forward",
                 "a bidirectional layer, whose output at the last step has read one step backward",
-                "If the network goes on with h_n, write FinalState. Otherwise quantize the module "
+                "If the next layer reads h_n, write FinalState. Otherwise quantize the module "
                 "itself: edgernn_export.quantize(module, calibration).",
             )
         layer = described_operation("GetItem", "last_step", owner)
@@ -88,7 +88,7 @@ class LayerRow:
         self._end = CallResult(call=call, index=0)
 
     def end_with_state(self, owner: str) -> None:
-        """Go on with the hidden states of the recurrent layer at the end."""
+        """Keep the last hidden states of the recurrent layer at the end."""
         if not self._recurrent or self._end is not self._states:
             self.findings.add(
                 owner, "FinalState behind a recurrent layer", "none before it",
@@ -113,7 +113,7 @@ class LayerRow:
             name: of the network.
             origin: how reasons name it.
             steps: readings of a window; None for streams of any length.
-            wording: cures in the words of layouts.
+            wording: advice in the words of layouts.
         """
         if self._inputs is None and not self.findings.reasons:
             self.findings.add(

@@ -25,7 +25,7 @@ class LayoutEntry:
 
     Attributes:
         kind: its class, as the framework calls it.
-        module: what stands before its class in reasons, such as "nn."; "" without tensors.
+        module: where its class is, such as "nn."; "" for layers without tensors.
         path: what the names of its tensors begin with; "" where it has none, or all do.
         options: what its tensors do not show, by name.
     """
@@ -85,7 +85,7 @@ class KindTable:
     """The layers of a framework.
 
     Attributes:
-        module: what stands before the name of a class in reasons, such as "nn.".
+        module: where its classes are, such as "nn.".
         kinds: by name.
         cures: what helps against kinds that are not read, by name.
     """

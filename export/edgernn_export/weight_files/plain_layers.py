@@ -58,7 +58,7 @@ def add_convolution(
         stride: of the outputs.
         dilation: of the steps.
         causal: the readings are padded with zeros at their beginning.
-        depthwise: each feature is convolved by itself.
+        depthwise: each feature is convolved separately.
     """
     owner, name = entry.origin(), entry.name
     steps, inputs, filters = kernel.shape

@@ -1,4 +1,4 @@
-"""Tensors by name, each taken by one layer; what is missing or left over is a reason."""
+"""Tensors by name, each taken by one layer; missing and remaining ones are reasons."""
 
 from __future__ import annotations
 

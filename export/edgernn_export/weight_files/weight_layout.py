@@ -70,7 +70,7 @@ def torch_layout(
 
     Args:
         layers: one behind another. A layer with tensors is its class and the path of the module,
-            ``{"LSTM": "encoder.rnn"}``, with options beside it; a layer without tensors is its
+            ``{"LSTM": "encoder.rnn"}``, with options next to it; a layer without tensors is its
             class, ``"Softmax"``.
         root: what the names of all tensors begin with, such as "model" in a checkpoint.
         ignore: beginnings of names of tensors that are not part of the network.

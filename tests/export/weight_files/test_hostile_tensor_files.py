@@ -231,7 +231,7 @@ PICKLES = {
     "a name of texts": (b"\x80\x04" + text("os") + text("system") + b"\x93.", "os.system"),
     "a name of numbers": (b"\x80\x04K\x01K\x01\x93.", "a name is no text"),
     "many laughs": (state(("a", laughs(100)), ("t", tensor())), "deep|most"),
-    "laughs as a key": (b"\x80\x02}" + laughs(100) + b"K\x01s.", "neither text nor a number"),
+    "laughs as a key": (b"\x80\x02}" + laughs(100) + b"K\x01s.", "a key is no text or number"),
     "laughing dictionaries": (state(("a", nested_dictionaries(25))), "deep|at most 131072"),
     "deep dictionaries": (state(("a", nested_dictionaries(100))), "at most 131072|deep"),
     "a dictionary in itself": (b"\x80\x02}q\x00" + text("a") + b"h\x00s.", "at most 32 deep"),

@@ -1,7 +1,7 @@
 """Write networks.npz: parameters of Flax modules, readings, and what Flax answers to them.
 
 It was written with flax 0.12.8 and jax 0.10.2, which do not install next to the libraries of this
-project: ``pip install flax==0.12.8 jax==0.10.2`` in an environment of their own, then
+project: ``pip install flax==0.12.8 jax==0.10.2`` in a separate environment, then
 ``python tests/golden/flax/regenerate.py``.
 """
 

@@ -1,4 +1,4 @@
-"""Numbers as files of other programs lay them down, and the arrays that edgernn makes of them."""
+"""Numbers as files of other programs store them, and the arrays that they become."""
 
 from __future__ import annotations
 

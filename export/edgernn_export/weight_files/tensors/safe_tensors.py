@@ -67,7 +67,7 @@ def _tensors(owner: str, header: Node, data: bytes, begin: int) -> NamedArrays:
     entries = {name: entry for name, entry in header.value.items() if name != _METADATA}
     metadata = header.value.get(_METADATA)
     if isinstance(metadata, dict) and "edgernn_schema" in metadata:
-        cure = "It is quantized already: use it as it is, or pass the weights of the float network."
+        cure = "It is quantized already: use it directly, or pass the weights of the float network."
         refuse(owner, "the weights of a float network", "an .edgernn file", cure)
     if not entries:
         refuse(owner, "tensors", "none", "Save the weights again.")

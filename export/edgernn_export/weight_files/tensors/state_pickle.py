@@ -1,4 +1,4 @@
-"""The pickle of a state dict, read as data: nothing that it names is imported or called.
+"""The pickle of a state dict, read as data: the names in it are never imported or called.
 
 `pickletools` takes the bytes apart into operations. The few that a state dict needs build plain
 containers and notes of tensors here; every other name in the pickle is noted, and refused.
@@ -126,7 +126,7 @@ def read_state_pickle(data: bytes, owner: str) -> Any:
 
 
 def _refuse_strangers(machine: _Machine, owner: str) -> None:
-    """Refuse all that was named beside tensors and dictionaries."""
+    """Refuse all names other than those of tensors and dictionaries."""
     names = list(machine.strangers)
     if not names:
         return
@@ -138,7 +138,7 @@ def _refuse_strangers(machine: _Machine, owner: str) -> None:
     more = f" and {len(names) - 5} more" * (len(names) > 5)
     whole = any(name.startswith(("torch.nn", "__main__")) for name in names)
     got = f"{'a whole module' if whole else 'other objects'}: {shown}{more}"
-    refuse(owner, "tensors and dictionaries alone, nothing that runs code", got, SAVE_WEIGHTS)
+    refuse(owner, "tensors and dictionaries alone, no code", got, SAVE_WEIGHTS)
 
 
 def _dotted(name: str) -> str:
@@ -204,7 +204,7 @@ class _Machine:
         self.stack.append(_Named(argument))
 
     def build(self, _: Any) -> None:
-        """Make what a name stands for of its arguments."""
+        """Call a name with its arguments."""
         named, arguments = self.some(2)
         if not isinstance(named, _Named):
             raise _Broken("a value is called")
@@ -225,7 +225,7 @@ class _Machine:
             raise _Broken("items without a dictionary")
         for key, value in zip(values[::2], values[1::2], strict=True):
             if type(key) not in (str, int):
-                raise _Broken("a key is neither text nor a number")
+                raise _Broken("a key is no text or number")
             target[key] = value
 
     def extend(self, values: list[Any]) -> None:

@@ -91,7 +91,7 @@ def _count(listed: list[zipfile.ZipInfo], name: str) -> int:
 
 @contextmanager
 def opened_archive(path: Path) -> Iterator[ZipMembers]:
-    """Open an archive; whatever is wrong with it becomes one reason.
+    """Open an archive; any damage becomes one reason.
 
     Raises:
         UnsupportedModelError: it is damaged.
