@@ -10,12 +10,17 @@
 Convert:
     quantize             convert a Keras model to an edgernn.IntegerModel
     quantize_programs    the same for an encoder and a decoder; returns an edgernn.ProgramSet
-    torch_layout         say what the tensors of a file of weights are; flax_layout, read_layout
     export               write .tflite, .onnx and C99 sources
     prepare              raw readings with times -> what the model reads, for training
     evaluate             compare with the float network and with targets
     attention_shares     what attention of an integer model looks at, step by step
     draw_shares          the same as a picture
+
+Read weights alone:
+    torch_layout    say what the tensors of a state dict of PyTorch are
+    flax_layout     the same for parameters of Flax
+    read_layout     the same from a file
+    WeightLayout    what these return: layers, in the order of application
 
 Make a network smaller, before quantization:
     compress.pruning         MagnitudePruning: sparse weights, during training

@@ -86,7 +86,7 @@ FORMS = [
 ]
 
 
-@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("first", [True, pytest.param(False, marks=pytest.mark.long)])
 @pytest.mark.parametrize(("kind", "layers", "both", "bias", "projection"), FORMS)
 def test_every_stack_of_torch(tmp_path, kind, layers, both, bias, projection, first):
     options = {"proj_size": projection} if projection else {}
