@@ -13,6 +13,7 @@ from edgernn_export.float_model.program_sets.chunks import FloatChunks
 from edgernn_export.keras_reader.reader import read_keras
 from edgernn_export.weight_files.weight_layout import torch_layout
 from edgernn_export.weight_files.weights_reader import read_weights
+from tests.support.models.stored_networks import Writer, layer
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
@@ -255,23 +256,24 @@ def test_pooling_and_strides():
     close(ran(model, xs), wanted)
 
 
-def test_the_same_network_as_from_keras():
-    keras = pytest.importorskip("keras")
-    row = trained(Row(("rnn", nn.LSTM(INPUTS, UNITS)), ("head", nn.Linear(UNITS, 2))))
-    state = {name: values.numpy() for name, values in row.state_dict().items()}
-    model = keras.Sequential(
-        [
-            keras.Input((None, INPUTS)),
-            keras.layers.LSTM(UNITS, return_sequences=True),
-            keras.layers.Dense(2, activation="relu"),
-        ]
-    )
-    bias = state["rnn.bias_ih_l0"] + state["rnn.bias_hh_l0"]
-    model.layers[0].set_weights(
-        [state["rnn.weight_ih_l0"].T, state["rnn.weight_hh_l0"].T, bias.astype(np.float32)]
-    )
-    model.layers[1].set_weights([state["head.weight"].T, state["head.bias"]])
-    # Keras has the sum of both biases in float32.
-    state["rnn.bias_ih_l0"], state["rnn.bias_hh_l0"] = bias.astype(np.float32), 0 * bias
-    layout = torch_layout([{"LSTM": "rnn"}, {"Linear": "head"}, "ReLU"])
-    assert read_weights(state, layout).sha256 == read_keras(model).sha256
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "SimpleRNN"])
+def test_the_same_network_as_from_keras(tmp_path, kind):
+    pytest.importorskip("h5py")
+    options = {"reset_after": True} if kind == "GRU" else {}
+    recurrent = layer(kind, "rnn", INPUTS, UNITS, 0, **options)
+    head = layer("Dense", "head", UNITS, 2, 1, activation="relu")
+    recurrent.options |= {"activation": "tanh", "return_sequences": True}
+    writer = Writer("3.6.0", (None, None, INPUTS), input_entry=True, modules=True)
+    path = writer.hdf5(tmp_path / "m.h5", [recurrent, head])
+    found = recurrent.weights
+    bias, hidden = found["bias"] if kind == "GRU" else (found["bias"], np.zeros_like(found["bias"]))
+    state = {
+        "rnn.weight_ih_l0": found["kernel"].T, "rnn.weight_hh_l0": found["recurrent_kernel"].T,
+        "rnn.bias_ih_l0": bias, "rnn.bias_hh_l0": hidden,
+    }  # fmt: skip
+    if kind == "GRU":  # Keras has z r n
+        state = {name: np.concatenate([np.split(values, 3)[k] for k in (1, 0, 2)])
+                 for name, values in state.items()}  # fmt: skip
+    state |= {"head.weight": head.weights["kernel"].T, "head.bias": head.weights["bias"]}
+    layout = torch_layout([{kind.replace("Simple", ""): "rnn"}, {"Linear": "head"}, "ReLU"])
+    assert read_weights(state, layout).sha256 == read_keras(path).sha256
