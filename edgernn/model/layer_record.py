@@ -119,6 +119,8 @@ class LayerRecord(ArrayRecord):
     name: str
     inputs: int
     units: int
+    #: What states begin with that do not begin with zeros: names in the layer, and int16 codes.
+    starts: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
     def __post_init__(self) -> None:
         """Check names and widths, sources and rows of all affine maps, widths of constants."""
@@ -133,11 +135,10 @@ class LayerRecord(ArrayRecord):
             )
         for name, exponent in self.exponents.items():
             allowed = exponent.of(wide=self.is_wide)
-            if getattr(self, name) not in allowed:
-                raise ModelError(
-                    f"{self.name}.{name}: expected {min(allowed)}..{max(allowed)}, got "
-                    f"{getattr(self, name)}"
-                )
+            exponent_bits = getattr(self, name)
+            if exponent_bits not in allowed:
+                owner = f"{self.name}.{name}: expected {min(allowed)}..{max(allowed)}"
+                raise ModelError(f"{owner}, got {exponent_bits}")
         for option in set(self.curve_shape.values()):
             check_function(f"{self.name}.{option}", getattr(self, option))
         for name, affine in self.affines.items():
@@ -152,6 +153,20 @@ class LayerRecord(ArrayRecord):
             width, wanted = getattr(self, name).width, count * self.width_of(name, self.widths)
             if width != wanted:
                 raise ModelError(f"{self.name}.{name}: expected {wanted} elements, got {width}")
+        if self.starts:
+            self._check_starts()
+
+    def _check_starts(self) -> None:
+        """Starts are whole vectors, not all zero, of states of the layer, in their order."""
+        widths = {spec.name.partition(".")[2]: spec.units for spec in self.states}
+        found = [name for name, spec in zip(widths, self.states, strict=True) if spec.start]
+        got = [name for name, codes in self.starts if len(codes) == widths.get(name)]
+        if found != got or len(got) != len(self.starts):
+            wanted = ", ".join(f"{name} ({width})" for name, width in widths.items())
+            raise ModelError(
+                f"{self.name}.starts: expected codes, not all of them 0, for some of the states "
+                f"{wanted}, got {self.starts!r:.120}"
+            )
 
     def _check_affine(self, name: str, affine: Affine) -> None:
         owner = f"{self.name}.{name}"
@@ -320,8 +335,9 @@ class LayerRecord(ArrayRecord):
         return (StateSpec(name=f"{of.name}{LOW}", units=of.units, format=low_format(of.format)),)
 
     def state(self, name: str, form: QFormat, width: int | None = None) -> StateSpec:
-        """A carried vector, zero at the start; of one element per unit, where no width is given."""
-        return StateSpec(name=f"{self.name}.{name}", units=width or self.units, format=form)
+        """A carried vector; of one element per unit, where no width is given."""
+        owned, start = f"{self.name}.{name}", dict(self.starts).get(name, ())
+        return StateSpec(name=owned, units=width or self.units, format=form, start=start)
 
     @property
     def states(self) -> tuple[StateSpec, ...]:

@@ -137,6 +137,8 @@ def page() -> str:
         good = distance(ys, runtime_answer(model, xs)) <= BOUND
         if "peepholes" in name:
             attributes = {**attributes, "with": "P"}
+        if name.startswith("begun"):
+            attributes = {**attributes, "constant": "initial states"}
         own.append(
             f"| `{operator}` | {_told(attributes)} | {layers_of(found)} | "
             f"{'matched' if good else 'DIFFERENT'} |"

@@ -13,9 +13,14 @@ from edgernn.errors import EdgeRnnWarning
 from edgernn_export.float_model.float_run import run as float_run
 from edgernn_export.onnx_reader.reader import read_onnx
 from edgernn_export.quantizer.quantizer import quantize
+from edgernn_export.writers.c.source import write_c
+from edgernn_export.writers.file_formats import golden_vector, probe_codes
+from edgernn_firmware_sim.emulator import emulate
 from tests.exactness import test_zero_lsb_onnx, test_zero_lsb_tflite
+from tests.exactness.twin.cells import Twin
 from tests.exactness.twin_comparison import compare
 from tests.support.models.grid import reference_stream
+from tests.support.models.hand_made import core_named
 from tests.support.models.integer import random_codes
 from tests.support.models.onnx_recurrent import OPERATORS, of_operator
 from tests.support.native.compilers import SANITIZERS, require
@@ -32,6 +37,8 @@ CHOSEN = (
     "coupled LSTM of hard gates with peepholes",
     "clipped GRU after",
     "affine GRU before",
+    "begun LSTM with peepholes",
+    "begun GRU",
 )
 STEPS, STREAMS = 100, 20
 XS = np.random.default_rng(7).normal(size=(30, 60, 3)).astype(np.float64)
@@ -66,6 +73,19 @@ ALL = pytest.mark.parametrize(
 def test_the_twin(names, precisions):
     for index, model in enumerate(models(names, precisions).values()):
         assert compare(model, streams=2, steps=STEPS, seed=index)[0] >= 2 * STEPS * 12
+
+
+@ALL
+def test_states_begin_alike(names, precisions):
+    """Streams from the first reading: the twin, and the model that a file holds."""
+    begun = 0
+    for model in models(names, precisions).values():
+        codes = random_codes(model, 20)
+        ys, _ = Twin(model).run(codes.tolist())
+        wanted = reference_stream(model, codes)
+        np.testing.assert_array_equal(ys, wanted["y"])
+        begun += any(spec.start for spec in model.states)
+    assert begun >= 2
 
 
 @ALL
@@ -130,3 +150,13 @@ def answers(model, xs):
         with edgernn.load(model, backend="reference") as session:
             found.append(session.run(stream))
     return np.stack(found)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["begun LSTM", "begun LSTM with peepholes", "clipped LSTM"])
+def test_on_a_core(name, tmp_path):
+    model = quantized(name)[1]
+    codes = probe_codes(model, 30, seed=5)
+    files = write_c(model, golden_vector(model))
+    result = emulate(model, files, core_named("cortex-m4"), codes, tmp_path)
+    assert (result.differing, result.first_difference) == (0, "")

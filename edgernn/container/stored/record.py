@@ -81,7 +81,9 @@ def sealed_version(model: IntegerModel) -> str:
         return SURROUNDED_VERSION
     network = model.routes or model.input.ports or model.output.ports or model.rate
     layers = model.layers
-    if network or any(la.kind not in CHAIN_KINDS or has_unit_scales(la) for la in layers):
+    if network or any(
+        la.kind not in CHAIN_KINDS or has_unit_scales(la) or la.starts for la in layers
+    ):
         return NETWORK_VERSION
     return SEALED_VERSIONS[0]
 

@@ -45,6 +45,10 @@ _CONSTANTS: Final = (
 )
 #: A member that is there where it is true, and the members that say which tables there are.
 _WIDE: Final = "wide"
+#: The member of a record that names states which begin with other codes than 0, if there are some.
+_STARTS: Final = "starts"
+#: States of a layer, low parts among them, at most.
+_MOST_STATES: Final = 16
 _CURVES: Final = "curves"
 _LEAK: Final = ("high", "low", "shift")
 #: The member that is null where units have scales of their own, and the name of their tensor.
@@ -75,7 +79,7 @@ def options(layer: type[LayerRecord]) -> Members:
             and field.name not in layer.shape
             and field.name not in layer.input_vectors
             and types[field.name] not in _CONSTANTS
-            and field.name not in (*layer.tables, "unit_scales", _WIDE)
+            and field.name not in (*layer.tables, "unit_scales", _WIDE, _STARTS)
         }
     return _known[layer]
 
@@ -107,6 +111,8 @@ def layer_record(layer: Layer, version: str) -> dict[str, Any]:
         fields[_SCALE] = None
     if _has_wide_field(type(layer)) and layer.is_wide:
         fields[_WIDE] = True
+    if layer.starts:
+        fields[_STARTS] = [name for name, _ in layer.starts]
     if layer.curve_shape:
         fields[_CURVES] = {
             name: {"low": table.low, "high": table.high} for name, table in layer.curves.items()
@@ -163,6 +169,8 @@ def layer_tensors(layer: Layer, budget: SparseBudget) -> Iterator[tuple[str, npt
             yield f"{layer.name}/{name}/{field}", getattr(leak, field)
     if has_unit_scales(layer):
         yield f"{layer.name}/{_SCALE}", layer.output_scales
+    for name, codes in layer.starts:
+        yield f"{layer.name}/{_STARTS}/{name}", np.array(codes, np.int16)
 
 
 def _affine_tensors(
@@ -216,9 +224,10 @@ def read_layer(node: Node, file: StoredTensors) -> Layer:
     wanted = options(layer)
     members = node.keys()
     wide = _has_wide_field(layer) and _WIDE in members
+    begun = network and _STARTS in members
     parts = node.members(
         "kind", "affines", *["reads", "scales"] * network, *_LAYER, *wanted, *[_WIDE] * wide,
-        *[_CURVES] * bool(layer.curve_shape),
+        *[_CURVES] * bool(layer.curve_shape), *[_STARTS] * begun,
     )  # fmt: skip
     fields = from_parts(parts, _LAYER)
     if network and issubclass(layer, ScaledRecord) and parts[_SCALE].value is None:
@@ -263,7 +272,18 @@ def read_layer(node: Node, file: StoredTensors) -> Layer:
                 for field in _LEAK
             }
         )
+    if begun:
+        arguments[_STARTS] = _read_starts(parts[_STARTS], fields["name"], file)
     return layer(**arguments)
+
+
+def _read_starts(
+    node: Node, name: str, file: StoredTensors
+) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """The codes that states begin with, by their names in the layer."""
+    states = [one.text() for one in node.items(1, _MOST_STATES)]
+    taken = [file.table.take(f"{name}/{_STARTS}/{state}", np.int16, (None,)) for state in states]
+    return tuple(zip(states, (tuple(codes.tolist()) for codes in taken), strict=True))
 
 
 def _read_curves(

@@ -39,6 +39,7 @@ class RecurrentWeights:
         projection: [P, H], what makes the output and the state of an LSTM narrower; ``recurrent``
             is [G*H, P] then.
         peepholes: [H] each, factors of the cell state in the gates i, f, o of an LSTM.
+        start: what h, and c of an LSTM behind it, begin with; None for zeros.
     """
 
     order: str
@@ -47,6 +48,7 @@ class RecurrentWeights:
     biases: tuple[FloatArray, ...] = ()
     projection: FloatArray | None = None
     peepholes: tuple[FloatArray, FloatArray, FloatArray] | None = None
+    start: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,12 +110,16 @@ def recurrent(
     if form.coupled:
         rows = rows.coupled()
     if weights.projection is not None:
-        return _projected(name, origin, rows, weights.projection, functions, form)
-    if rows.peepholes is not None:
-        return _with_peepholes(name, origin, rows, functions, form)
-    if kind == "LSTM" and functions.shown != functions.cell.text:
-        return _of_three_functions(name, origin, rows, functions, form)
-    return _of_keras(kind, name, origin, rows, functions, form, use_bias=bool(weights.biases))
+        made = _projected(name, origin, rows, weights.projection, functions, form)
+    elif rows.peepholes is not None:
+        made = _with_peepholes(name, origin, rows, functions, form)
+    elif kind == "LSTM" and functions.shown != functions.cell.text:
+        made = _of_three_functions(name, origin, rows, functions, form)
+    else:
+        use_bias = bool(weights.biases)
+        made = _of_keras(kind, name, origin, rows, functions, form, use_bias=use_bias)
+    made.start = None if weights.start is None else np.asarray(weights.start, dtype=np.float64)
+    return made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,6 +221,9 @@ def _shape_reasons(kind: str, origin: str, weights: RecurrentWeights) -> list[st
     ]
     if weights.projection is not None:
         wanted.append(("the projection", weights.projection, (seen, units)))
+    if weights.start is not None:
+        width = seen + units if kind == "LSTM" else units
+        wanted.append(("the first states", weights.start, (width,)))
     reasons = []
     if not rows or rows % gates or not weights.kernel.size:
         reasons.append(

@@ -123,7 +123,7 @@ def option_types(kind: str) -> dict[str, Any]:
     constants = {
         *record.scale_shape, *record.norm_shape, *record.curve_shape, *record.leak_shape, "wide"
     }  # fmt: skip
-    own = {"name", "inputs", "units", *record.shape, *constants, *record.exponents}
+    own = {"name", "inputs", "units", "starts", *record.shape, *constants, *record.exponents}
     types = get_type_hints(record)
     found = {field.name: types[field.name] for field in fields(record) if field.name not in own}
     return {**found, EPSILON: float} if record.norm_shape else found

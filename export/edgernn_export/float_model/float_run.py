@@ -62,15 +62,25 @@ def with_softmax(model: FloatModel, ys: FloatArray) -> FloatArray:
 
 
 def initial_state(model: FloatModel, batch: int) -> State:
-    """What ``batch`` streams begin with: zeros, except rows of delays and marks of filled slots."""
+    """What ``batch`` streams begin with: zeros, or what layers, delays and memories begin with."""
     return tuple(
         (np.tile(layer.start, (batch, layer.depth)),)
         if isinstance(layer, FloatDelay)
         else layer.initial_state(batch)
         if isinstance(layer, FloatMemory)
-        else tuple(np.zeros((batch, width)) for width in state_widths(layer))
+        else _begun_states(layer, batch)
         for layer in model.layers
     )
+
+
+def _begun_states(layer: FloatLayer, batch: int) -> tuple[FloatArray, ...]:
+    """The states of a recurrent layer before the first step."""
+    widths = state_widths(layer)
+    start = getattr(layer, "start", None)
+    if start is None:
+        return tuple(np.zeros((batch, width)) for width in widths)
+    parts = np.split(start, np.cumsum(widths)[:-1])
+    return tuple(np.tile(part, (batch, 1)) for part in parts)
 
 
 def step(model: FloatModel, x: FloatArray, state: State) -> tuple[FloatArray, State]:

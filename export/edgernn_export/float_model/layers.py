@@ -36,6 +36,15 @@ def freeze(record: Any, name: str, ndim: int) -> None:
     object.__setattr__(record, name, array)
 
 
+def freeze_start(record: Any, width: int) -> None:
+    """The same of what the states of a layer begin with; zeros are None."""
+    if record.start is None or not np.any(record.start):
+        object.__setattr__(record, "start", None)
+        return
+    freeze(record, "start", 1)
+    _check_shape(f"{record.name}.start", record.start, (width,))
+
+
 def check_choice(owner: str, value: str, allowed: tuple[str, ...]) -> None:
     """Refuse a value outside a closed choice."""
     if value not in allowed:
@@ -106,9 +115,11 @@ class _FloatRecurrent(_FloatLayer):
 
     Attributes:
         recurrent: [G*H, H], weights of the carried state.
+        start: what all states begin with, one behind the other; None for zeros.
     """
 
     recurrent: FloatArray
+    start: FloatArray | None = None
 
     def __post_init__(self) -> None:
         """Freeze and check the recurrent weights."""
@@ -116,6 +127,12 @@ class _FloatRecurrent(_FloatLayer):
         freeze(self, "recurrent", 2)
         wanted = (self.kernel.shape[0], self.units)
         _check_shape(f"{self.name}.recurrent", self.recurrent, wanted)
+        freeze_start(self, self.state_count * self.units)
+
+    @property
+    def state_count(self) -> int:
+        """How many states there are, each of one element per unit."""
+        return 1
 
     @property
     def parameters(self) -> int:
@@ -160,6 +177,11 @@ class FloatLSTM(_FloatRecurrent):
         _FloatRecurrent.__post_init__(self)
         owner = f"{self.name}.recurrent_activation"
         check_choice(owner, self.recurrent_activation, GATE_ACTIVATIONS)
+
+    @property
+    def state_count(self) -> int:
+        """How many states there are, each of one element per unit."""
+        return 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

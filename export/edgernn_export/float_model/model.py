@@ -294,6 +294,8 @@ def _digest(model: FloatModel) -> str:
         if isinstance(layer, FloatCell):
             del values["weights"]
             values.update(layer.by_name)
+        if values.get("start", "") is None:  # the hash is older than the field
+            del values["start"]
         if isinstance(layer, FloatMerge):
             del values["trained"]  # as below
         if isinstance(layer, FloatDelay) and layer.padded:

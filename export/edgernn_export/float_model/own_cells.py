@@ -25,7 +25,7 @@ from edgernn_export.float_model.cell_plans import (
     template,
     weight_shapes,
 )
-from edgernn_export.float_model.layers import FloatGRU, FloatLSTM, freeze
+from edgernn_export.float_model.layers import FloatGRU, FloatLSTM, freeze, freeze_start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -47,6 +47,7 @@ class FloatCell(ArrayRecord):
         units: output width H.
         options: of the record, but exponents; enumerations by value.
         weights: `weight_shapes` says which.
+        start: what all states begin with, one behind the other; None for zeros.
     """
 
     kind: str
@@ -55,6 +56,7 @@ class FloatCell(ArrayRecord):
     units: int
     options: Options
     weights: tuple[FloatWeight, ...]
+    start: FloatArray | None = None
 
     def __post_init__(self) -> None:
         """Freeze and check the weights."""
@@ -66,10 +68,15 @@ class FloatCell(ArrayRecord):
         for weight in self.weights:
             freeze(_Named(f"{self.name}.{weight.name}", weight), "values", weight.values.ndim)
         template(self.kind, self.inputs, self.units, self.options)
+        freeze_start(self, sum(self.state_widths))
 
     @staticmethod
     def of(
-        kind: str, name: str, options: Mapping[str, Any], weights: Mapping[str, FloatArray]
+        kind: str,
+        name: str,
+        options: Mapping[str, Any],
+        weights: Mapping[str, FloatArray],
+        start: FloatArray | None = None,
     ) -> FloatCell:
         """A layer whose widths follow from its weights.
 
@@ -78,6 +85,7 @@ class FloatCell(ArrayRecord):
             name: layer name.
             options: of the record, but exponents; enumerations by value.
             weights: by name, matrices [R, N].
+            start: what all states begin with.
         """
         record = record_of(kind)
         inputs = next((w.shape[1] for n, w in weights.items() if n.endswith(".x")), 0)
@@ -96,6 +104,7 @@ class FloatCell(ArrayRecord):
                 FloatWeight(name=key, values=np.array(weights[key], dtype=np.float64))
                 for key in weight_shapes(kind, inputs, units, options)
             ),
+            start=start,
         )
 
     @property
@@ -136,7 +145,7 @@ class FloatCell(ArrayRecord):
             if f"{name}.x" in weights:
                 weights[f"{name}.bias"] = weights[f"{name}.bias"] + weights[f"{name}.x"] @ offset
                 weights[f"{name}.x"] = weights[f"{name}.x"] * gain
-        return FloatCell.of(self.kind, self.name, dict(self.options), weights)
+        return FloatCell.of(self.kind, self.name, dict(self.options), weights, self.start)
 
 
 def general_cell(layer: FloatLSTM | FloatGRU) -> FloatCell:
@@ -144,7 +153,7 @@ def general_cell(layer: FloatLSTM | FloatGRU) -> FloatCell:
     options = {"gate_function": layer.recurrent_activation, "cell_function": "tanh"}
     if isinstance(layer, FloatLSTM):
         weights = {"gates.x": layer.kernel, "gates.h": layer.recurrent, "gates.bias": layer.bias}
-        return FloatCell.of("general_lstm", layer.name, options, weights)
+        return FloatCell.of("general_lstm", layer.name, options, weights, layer.start)
     split = 2 * layer.units
     weights = {
         "zr.x": layer.kernel[:split],
@@ -158,13 +167,13 @@ def general_cell(layer: FloatLSTM | FloatGRU) -> FloatCell:
             "n_h.h": layer.recurrent[split:],
             "n_h.bias": layer.recurrent_bias[split:],
         }
-        return FloatCell.of("general_gru_after", layer.name, options, weights)
+        return FloatCell.of("general_gru_after", layer.name, options, weights, layer.start)
     weights |= {
         "n.x": layer.kernel[split:],
         "n.rh": layer.recurrent[split:],
         "n.bias": layer.bias[split:],
     }
-    return FloatCell.of("general_gru_before", layer.name, options, weights)
+    return FloatCell.of("general_gru_before", layer.name, options, weights, layer.start)
 
 
 class _Named:

@@ -72,22 +72,41 @@ def _layer(trace: CallTrace, operator: Operator, index: int, form: RecurrentForm
         recurrent=operator.floats(2)[index],
         biases=biases,
         peepholes=peepholes,
+        start=_constant_start(operator, index, bool(operator.attribute("layout", 0))),
     )
     name = f"{trace.name}_reverse" if index else trace.name
     return recurrent(KINDS[operator.kind][0], name, trace.origin, weights, form)
 
 
+def _constant_start(operator: Operator, direction: int, first_batch: bool) -> FloatArray | None:
+    """What the states of a direction begin with, one behind the other, where it is constant."""
+    given = [operator.given(index) for index in _states(operator)]
+    if not any(value is not None and is_constant(value) for value in given):
+        return None
+    parts, units = [], operator.floats(2).shape[2]
+    for index, value in zip(_states(operator), given, strict=True):
+        if value is None or not is_constant(value):
+            parts.append(np.zeros(units))
+            continue
+        states = operator.floats(index)
+        if states.ndim != 3:
+            raise OperatorRefused("initial states of three axes", f"{states.ndim}", _AGAIN)
+        rows = states[:, direction] if first_batch else states[direction]
+        if not len(rows) or (rows != rows[0]).any():
+            raise OperatorRefused(
+                "the same initial state for all streams", f"{len(rows)} different ones",
+                "Export the network with a batch of 1.",
+            )  # fmt: skip
+        parts.append(rows[0])
+    return np.concatenate(parts)
+
+
 def _start(operator: Operator, index: int, first_batch: bool) -> Traced | None:
-    """A state to begin with; None for zeros."""
+    """A state to begin with that is an input of the network, or made of one; None for others."""
     value = operator.given(index)
     if value is None:
         return None
     if is_constant(value):
-        if operator.floats(index).any():
-            raise OperatorRefused(
-                "initial states of zero, or ones that are inputs of the network",
-                "others", "Train with the zero state as the first one.",
-            )  # fmt: skip
         return None
     state = operator.traced(index)
     if state.rank != 3:

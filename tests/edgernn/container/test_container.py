@@ -243,7 +243,7 @@ def test_every_field_of_every_layer_is_stored():
         own = {*layer.shape, *layer.norm_shape, *layer.tables, *layer.input_vectors, *scales}
         own |= {"unit_scales"} if issubclass(layer, ScaledRecord) else set()
         own |= {*layer.curve_shape, *layer.leak_shape, *(fields & {"wide"})}
-        assert fields == {"name", "inputs", "units", *own, *options(layer)}, kind
+        assert fields == {"name", "inputs", "units", "starts", *own, *options(layer)}, kind
 
 
 def test_save_and_load(tmp_path):

@@ -204,7 +204,10 @@ class _LayerTwin:
             return attention.initial_state(layer)
         if isinstance(layer, Delay):
             return [layer.start.tolist() * (layer.units // layer.inputs)]
-        return [[0] * width for width in self.state_widths]
+        return [
+            list(dict(layer.starts).get(spec.name.partition(".")[2], [0] * spec.units))
+            for spec in layer.states
+        ]
 
     def over_x_and_h(self, name: str, x: Vector, h: Vector) -> tuple[Vector, Vector]:
         o_h = self.operand(h)

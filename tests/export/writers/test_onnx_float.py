@@ -15,7 +15,13 @@ from edgernn.model.interface import Port, port_slices
 from edgernn.model.merges import MergeOperation
 from edgernn.model.routes import MODEL_INPUT, RoutePart
 from edgernn_export.float_model.cell_plans import option_types, weight_shapes
-from edgernn_export.float_model.float_run import initial_state, run, softmax, with_softmax
+from edgernn_export.float_model.float_run import (
+    initial_state,
+    run,
+    softmax,
+    state_widths,
+    with_softmax,
+)
 from edgernn_export.float_model.model import FloatCell, FloatDense, FloatPointwise, FloatPReLU
 from edgernn_export.writers.onnx.float_operators import write_onnx_float
 from tests.support.models.float import FLOAT_CELLS, float_model, stream
@@ -61,6 +67,11 @@ def cases():
     yield "one channel", float_model("gru_before", inputs=1, units=1, outputs=1)
     yield from ((f"{cell}-soft", float_network(cell)) for cell in ALL_CELLS)
     yield from ((f"{cell}-hard", float_network(cell, hard=True, gain=2.0)) for cell in ALL_CELLS)
+    for cell in ("simple_rnn", "lstm", "gru_after", "projected_lstm"):
+        made = float_network(cell) if cell in ALL_CELLS else float_model(cell)
+        first = made.layers[0]
+        start = np.linspace(-0.9, 0.8, sum(state_widths(first)))
+        yield f"{cell}-begun", replace(made, layers=(replace(first, start=start), *made.layers[1:]))
     yield "delays", delaying_network(0.0)
     yield "delays that begin with numbers", delaying_network(-3.0)
 

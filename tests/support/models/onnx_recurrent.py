@@ -57,6 +57,11 @@ OPERATORS = {
     "coupled LSTM of hard gates with peepholes": (
         "LSTM", {"activations": ["HardSigmoid", "Tanh", "Tanh"], **_HARD, "input_forget": 1}
     ),
+    "begun RNN": ("RNN", {}),
+    "begun LSTM": ("LSTM", {}),
+    "begun clipped LSTM": ("LSTM", {"clip": 0.7}),
+    "begun LSTM with peepholes": ("LSTM", {}),
+    "begun GRU": ("GRU", {}),
     "GRU before": ("GRU", {}),
     "GRU after": ("GRU", {"linear_before_reset": 1}),
     "softsign GRU before": ("GRU", {"activations": ["Sigmoid", "Softsign"]}),
@@ -75,9 +80,9 @@ OPERATORS = {
 
 
 def matrices(
-    operator: str, inputs: int, units: int, *, directions=1, peepholes=False, seed=0
+    operator: str, inputs: int, units: int, *, directions=1, peepholes=False, begun=False, seed=0
 ) -> dict[str, FloatArray]:
-    """W, R, B and P of an operator, float32."""
+    """W, R, B and P of an operator, and first states h and c of one stream, float32."""
     rng = np.random.default_rng(seed)
     rows = GATES[operator] * units
     shapes: dict[str, tuple[int, ...]] = {
@@ -87,6 +92,9 @@ def matrices(
     }
     if peepholes:
         shapes["P"] = (directions, 3 * units)
+    if begun:
+        names = ("h", "c") if operator == "LSTM" else ("h",)
+        shapes |= dict.fromkeys(names, (directions, 1, units))
     return {
         name: rng.uniform(-0.8, 0.8, shape).astype(np.float32) for name, shape in shapes.items()
     }
@@ -99,7 +107,7 @@ def one_operator(
 
     Args:
         operator: "RNN", "LSTM" or "GRU".
-        arrays: as `matrices` gives them.
+        arrays: as `matrices` gives them; constant first states "h" and "c" among them, or not.
         states: its first states are inputs of the model.
         attributes: of the operator.
     """
@@ -109,9 +117,11 @@ def one_operator(
     names = ["X", "W", "R", "B", "", "", "", ""]
     outputs = ["Y", "Y_h"] + ["Y_c"] * (operator == "LSTM")
     units, given = rows // GATES[operator], {"X": ("T", "B", width)}
-    if states:
-        for place, name in enumerate(["h", "c"][: len(outputs) - 1]):
-            names[5 + place], given[name] = name, (directions, "B", units)
+    for place, name in enumerate(["h", "c"][: len(outputs) - 1]):
+        if states:
+            given[name] = (directions, "B", units)
+        if states or name in arrays:
+            names[5 + place] = name
     if "P" in arrays:
         names[7] = "P"
     while not names[-1]:
@@ -134,7 +144,9 @@ def one_operator(
 def of_operator(name: str, inputs: int, units: int, *, states=False) -> Any:
     """The model of one of `OPERATORS`."""
     operator, attributes = OPERATORS[name]
-    arrays = matrices(operator, inputs, units, peepholes="peepholes" in name)
+    arrays = matrices(
+        operator, inputs, units, peepholes="peepholes" in name, begun=name.startswith("begun")
+    )
     if operator == "RNN":  # of functions without an end: states that stay
         arrays["R"] *= 0.4
     return one_operator(operator, arrays, states=states, **attributes)
@@ -144,6 +156,8 @@ def runtime_answer(model: Any, xs: FloatArray) -> FloatArray:
     """Y of ONNX Runtime for streams [B, T, I], as [B, T, directions * H]."""
     import onnxruntime
 
+    if len(xs) > 1 and any(array.name == "h" for array in model.graph.initializer):
+        return np.concatenate([runtime_answer(model, xs[b : b + 1]) for b in range(len(xs))])
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), providers=["CPUExecutionProvider"]
     )

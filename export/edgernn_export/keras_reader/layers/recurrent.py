@@ -155,11 +155,17 @@ def _read_own(
     return (
         RecurrentPart(
             owner=owner_of(layer),
-            layer=made,
+            layer=_begun(made, layer),
             return_sequences=bool(layer.return_sequences),
             stateful=bool(layer.stateful),
         ),
     )
+
+
+def _begun(made: FloatRecurrent, layer: Any) -> FloatRecurrent:
+    """The float layer with what a layer of another format lets its states begin with."""
+    start = getattr(layer, "start", None) if hasattr(layer, "stored_class") else None
+    return made if start is None else replace(made, start=start)
 
 
 def read_cell(cell: Any, context: Context) -> tuple[LayerPart, ...]:
@@ -188,7 +194,7 @@ def _read(
     return (
         RecurrentPart(
             owner=owner_of(layer),
-            layer=_FLOAT[kind](name or layer.name, cell, function, gate),
+            layer=_begun(_FLOAT[kind](name or layer.name, cell, function, gate), layer),
             return_sequences=not one_step and bool(layer.return_sequences),
             stateful=not one_step and bool(layer.stateful),
             one_step=one_step,

@@ -79,6 +79,7 @@ class StoredLayer:
         cells: of a stack of cells.
         origin: how reasons name it in the words of another format; "" for Keras.
         reordered: it reads backward, and gives its steps in the order of the readings.
+        start: what its states begin with, one behind the other; None for zeros.
         weights: arrays by name, as stored.
     """
 
@@ -99,6 +100,7 @@ class StoredLayer:
         self.dtype_policy = SimpleNamespace(name=_policy_name(config.get("dtype")))
         self.origin = str(entry.get("origin", ""))
         self.reordered = False
+        self.start: FloatArray | None = None
         self.inner: StoredLayer | None = None
         self.halves: tuple[StoredLayer, ...] = ()
         self.cells: list[StoredLayer] = []

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
 from edgernn.cells.general.general_lstm import GeneralLSTM
 from edgernn.cells.general.leaky_rnn import LeakyRNN
+from edgernn.errors import QuantizationError
 from edgernn.model.formats import (
     INT16_MAX,
+    INT16_MIN,
     LOW_BITS,
     RELU_EXPONENTS,
     FloatArray,
@@ -20,6 +23,7 @@ from edgernn.model.layers import Layer
 from edgernn.model.scales import ENTRY_SHIFTS, LeakConstants
 from edgernn_export.calibration.ranges import exponent_for, limit
 from edgernn_export.float_model.cell_plans import open_exponents, record_of
+from edgernn_export.float_model.float_run import state_widths
 from edgernn_export.float_model.model import (
     RECURRENT,
     FloatCell,
@@ -51,6 +55,39 @@ def quantize_state(context: LayerContext, layer: FloatLayer, longest_steps: int 
         layer: the float layer.
         longest_steps: steps after which the state is reset in use; None where it never is.
     """
+    made = _quantized(context, layer, longest_steps)
+    if not isinstance(layer, RECURRENT) or layer.start is None:
+        return made
+    return _begun(made, layer.start, state_widths(layer))
+
+
+def _begun(made: Layer, start: FloatArray, widths: tuple[int, ...]) -> Layer:
+    """The layer whose states begin with the codes next to what the float states begin with.
+
+    A low part begins with 0.
+
+    Raises:
+        QuantizationError: a state begins beyond its format.
+    """
+    parts = np.split(start, np.cumsum(widths)[:-1])
+    starts = []
+    for spec, part in zip(made.states, parts, strict=False):
+        codes = np.rint(part / spec.format.scale)
+        if np.max(np.abs(codes)) > -INT16_MIN:
+            most = -INT16_MIN * spec.format.scale
+            raise QuantizationError(
+                f"{spec.name}: expected to begin within ±{most:g}, as the state stays in "
+                f"calibration, got {np.max(np.abs(part)):.6g}. Train with first states within "
+                "that, or with zeros."
+            )
+        if np.any(codes):
+            held = np.clip(codes, INT16_MIN, INT16_MAX).astype(int)
+            starts.append((spec.name.partition(".")[2], tuple(held.tolist())))
+    return replace(made, starts=tuple(starts))
+
+
+def _quantized(context: LayerContext, layer: FloatLayer, longest_steps: int | None) -> Layer:
+    """The layer, whose states begin with zeros."""
     if not isinstance(layer, RECURRENT):
         return quantize_layer(context, layer)
     asked = storage_of(context.plan.state, context.name)

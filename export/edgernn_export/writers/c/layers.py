@@ -95,7 +95,7 @@ class CLayer:
     def files(self) -> tuple[str, ...]:
         """Source files of what it calls, in ``edgernn/native``."""
         if self.kernel is not None:
-            return (self.kernel.file,)
+            return (self.kernel.file, *[operations.SOURCE] * bool(self.layer.starts))
         if isinstance(self.layer, Embedding):
             return (operations.TOKENS_SOURCE,)
         return (operations.SOURCE, *operations.other_files(self.scheduled))
@@ -104,7 +104,7 @@ class CLayer:
     def headers(self) -> tuple[str, ...]:
         """Headers that declare it, in addition to those of every kernel."""
         if self.kernel is not None:
-            return ()
+            return (operations.HEADER,) * bool(self.layer.starts)
         if isinstance(self.layer, Embedding):
             return (operations.TOKENS_HEADER,)
         return (operations.HEADER, *operations.other_files(self.scheduled).values())
@@ -153,11 +153,15 @@ class CLayer:
     def resets(self) -> list[str]:
         """The statements with which a stream begins."""
         return [
-            f"edgernn_repeat(&{self.name}_rows, {spec.units}, state->{vector});"
+            f"edgernn_repeat(&{self._row_name(vector)}_rows, {spec.units}, state->{vector});"
             if spec.start
             else f"edgernn_zero16(state->{vector}, {spec.units});"
             for vector, spec in zip(self.vectors, self.layer.states, strict=True)
         ]
+
+    def _row_name(self, vector: str) -> str:
+        """What the row is named after with which a state begins: a layer without choice has one."""
+        return vector if self.layer.starts else self.name
 
     @property
     def input_places(self) -> tuple[Place, ...]:
@@ -226,9 +230,9 @@ class CLayer:
             text, of_table = operations.embedding_record(self.name, layer)
             blocks.append(text)
             checks += of_table
-        for spec in layer.states:
+        for vector, spec in zip(self.vectors, layer.states, strict=True):
             if spec.start:
-                text, of_start = start_record(self.name, spec.start)
+                text, of_start = start_record(self._row_name(vector), spec.start)
                 blocks.append(text)
                 checks += of_start
         if layer.scales:

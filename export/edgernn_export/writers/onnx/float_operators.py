@@ -21,6 +21,7 @@ from edgernn.model.routes import MODEL_INPUT, Route
 from edgernn_export.float_model.float_run import state_widths
 from edgernn_export.float_model.gate_orders import in_order_of
 from edgernn_export.float_model.model import (
+    RECURRENT,
     FloatAttention,
     FloatCell,
     FloatDelay,
@@ -103,9 +104,12 @@ def write_onnx_float(model: FloatModel) -> bytes:
         names, widths = _states(layer), state_widths(layer)
         for name, width in zip(names, widths, strict=True):
             g.input(name, np.float32, [1, "B", width])
-        value, carried = WRITTEN[type(layer)](g, layer, _along(g, made, route), names)
+        fed, start = _along(g, made, route), _start(layer)
+        begun = [_plus(g, "Add", *one) for one in zip(names, start, strict=True)]
+        value, carried = WRITTEN[type(layer)](g, layer, fed, begun)
+        left = [_plus(g, "Sub", *one) for one in zip(carried, start, strict=True)]
         out = [f"{name}_out" for name in names]
-        final.extend(zip(out, carried, widths, strict=True))
+        final.extend(zip(out, left, widths, strict=True))
         made[index] = [NodeRows(value, layer.units)]
     for name, value, width in _outputs(g, model, ports, _along(g, made, model.wiring[-1])):
         g.output(value, name, np.float32, ["T", "B", width])
@@ -118,6 +122,22 @@ def _states(layer: FloatLayer) -> list[str]:
     """Names of a layer's states, in their order."""
     kinds = layer.state_names if isinstance(layer, (FloatCell, FloatMemory)) else ("h", "c")
     return [f"{layer.name}.{kind}" for kind, _ in zip(kinds, state_widths(layer), strict=False)]
+
+
+def _start(layer: FloatLayer) -> list[FloatArray | None]:
+    """What each state of a recurrent layer begins with; None for zeros.
+
+    In a file all states are zero where a stream begins.
+    """
+    widths = state_widths(layer)
+    if not isinstance(layer, RECURRENT) or layer.start is None:
+        return [None for _ in widths]
+    return list(np.split(layer.start, np.cumsum(widths)[:-1]))
+
+
+def _plus(g: GraphBuilder, operator: str, state: str, start: FloatArray | None) -> str:
+    """A state with what it begins with added or subtracted."""
+    return state if start is None else g.node(operator, state, g.constant(start, np.float32))
 
 
 def _ports(model: FloatModel) -> StepPorts:
