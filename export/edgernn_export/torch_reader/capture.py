@@ -1,0 +1,143 @@
+"""The graph of a module: torch.export, with recurrent operators whole and the steps open."""
+
+from __future__ import annotations
+
+import traceback
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from edgernn.errors import UnsupportedModelError
+from edgernn_export.torch_reader.whole_operators import operators_kept_whole
+
+#: Folders of the libraries through which the error of an export comes.
+_LIBRARIES: Final = ("torch", "edgernn_export", "contextlib.py", "unittest")
+_NO_EXAMPLE: Final = (
+    "Pass one, example=torch.zeros(2, 8, features), of the axes that the module is called with."
+)
+
+
+def exported(module: Any, example: Any, name: str) -> Any:
+    """The program of a module in evaluation mode, whose flags are restored.
+
+    Args:
+        module: a torch.nn.Module.
+        example: what it is called with: a tensor or an array, a tuple of them, or a mapping of
+            keyword arguments.
+        name: of the network, for messages.
+
+    Raises:
+        UnsupportedModelError: there is no example, or torch cannot export the module with it.
+    """
+    import torch
+
+    if example is None:
+        raise UnsupportedModelError(
+            [f"'{name}' (nn.Module): expected an example of its input, got none. {_NO_EXAMPLE}"]
+        )
+    given, named = _arguments(example, module)
+    sizes = torch.export.Dim.AUTO
+    shapes = [_open(value, sizes) for value in given]
+    keywords = {key: _open(value, sizes) for key, value in named.items()}
+    dynamic: Any = tuple(shapes) if not keywords else _by_name(module, shapes, keywords)
+    try:
+        with _evaluating(module), operators_kept_whole(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.export.export(
+                module, given, named or None, dynamic_shapes=dynamic, strict=False
+            )
+    except Exception as error:
+        raise UnsupportedModelError([_reason(error, name, (*given, *named.values()))]) from error
+
+
+def _arguments(example: Any, module: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Positional and keyword arguments as tensors where the module is."""
+    import torch
+
+    place = next((value.device for value in module.parameters()), torch.device("cpu"))
+
+    def tensors(value: Any) -> Any:
+        if isinstance(value, np.ndarray):
+            floats = value.dtype.kind == "f"
+            value = torch.as_tensor(value.astype(np.float32) if floats else value)
+        if isinstance(value, torch.Tensor):
+            return value.detach().to(place)
+        if isinstance(value, (list, tuple)):
+            return type(value)(tensors(item) for item in value)
+        return value
+
+    if isinstance(example, Mapping):
+        return (), {str(key): tensors(value) for key, value in example.items()}
+    listed = example if isinstance(example, tuple) else (example,)
+    return tuple(tensors(value) for value in listed), {}
+
+
+def _open(value: Any, size: Any) -> Any:
+    """Every axis open, where the module leaves it open."""
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        return dict.fromkeys(range(value.dim()), size)
+    if isinstance(value, (list, tuple)):
+        return type(value)(_open(item, size) for item in value)
+    return None
+
+
+def _by_name(module: Any, shapes: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
+    import inspect
+
+    names = list(inspect.signature(module.forward).parameters)
+    return dict(zip(names, shapes, strict=False)) | dict(named)
+
+
+@contextmanager
+def _evaluating(module: Any) -> Iterator[None]:
+    """Evaluation mode, and the flags of every module as they were."""
+    flags = [(one, one.training) for one in module.modules()]
+    try:
+        module.eval()
+        yield
+    finally:
+        for one, flag in flags:
+            one.training = flag
+
+
+def _reason(error: Exception, name: str, given: Sequence[Any]) -> str:
+    """Why a module could not be exported, and the user's line at which it was seen."""
+    import torch
+
+    text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    text = text.split(" (unhinted")[0].rstrip(".")
+    where = _line(error)
+    shapes = " and ".join(
+        str(tuple(value.shape)) for value in given if isinstance(value, torch.Tensor)
+    )
+    owner = f"'{name}' (nn.Module)"
+    if "data-dependent" in text or "DataDependent" in type(error).__name__:
+        return (
+            f"{owner}: expected a forward that does not depend on the values of readings, got a "
+            f"condition or number computed from them{where}. Compute it outside the module, or "
+            "with torch.where."
+        )
+    return (
+        f"{owner}: expected a module that torch.export exports with an example of shape {shapes}, "
+        f"got {type(error).__name__}: {text:.200}{where}. Pass an example of the shape that the "
+        "module is called with, example=...; where that is right, change this line until "
+        "torch.export.export(module, example) works."
+    )
+
+
+def _line(error: BaseException | None) -> str:
+    """The last line of the user's code on the way to an error."""
+    found = ""
+    while error is not None:
+        for frame in traceback.extract_tb(error.__traceback__):
+            parts = Path(frame.filename).parts
+            if not any(part in _LIBRARIES for part in parts) and frame.filename.endswith(".py"):
+                found = f" ({Path(frame.filename).name}, line {frame.lineno}: {frame.line:.80})"
+        error = error.__cause__ or error.__context__
+    return found

@@ -1,0 +1,135 @@
+"""From a module of PyTorch, or a file of torch.export, to a float model."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from os import PathLike
+from typing import Any, Final
+
+from edgernn.errors import StreamKindWarning
+from edgernn_export.float_model.model import FloatModel
+from edgernn_export.float_model.program_sets.chunks import FloatChunks
+from edgernn_export.keras_reader.findings import Findings, owner_of
+from edgernn_export.keras_reader.program_sets.passes import has_passes, read_passes
+from edgernn_export.keras_reader.reader import read_keras
+from edgernn_export.keras_reader.states import state_count
+from edgernn_export.keras_reader.stored.network import StoredModel
+from edgernn_export.operator_reader.network import OperatorGraph, described_model
+from edgernn_export.operator_reader.operators import Handler
+from edgernn_export.torch_reader.capture import exported
+from edgernn_export.torch_reader.graph import Program, program_of
+from edgernn_export.torch_reader.layer_handlers import LAYERS, folded
+from edgernn_export.torch_reader.recurrent_handlers import RECURRENT
+from edgernn_export.torch_reader.shape_handlers import SHAPES
+from edgernn_export.torch_reader.source import open_torch
+from edgernn_export.torch_reader.wording import TORCH, unsupported
+
+#: What reads each operator that may depend on the readings.
+HANDLERS: Final[dict[str, Handler]] = {**SHAPES, **LAYERS, **RECURRENT}
+
+
+def read_torch(
+    source: str | PathLike[str] | Any,
+    example: Any = None,
+    *,
+    input_names: Sequence[str] | None = None,
+    input_units: Sequence[str] | None = None,
+    output_names: Sequence[str] | None = None,
+    output_units: Sequence[str] | None = None,
+) -> FloatModel | FloatChunks:
+    """Read a network of PyTorch.
+
+    Args:
+        source: a torch.nn.Module, whose flags, weights and hooks stay as they are, a
+            torch.export.ExportedProgram, or the path of a file of torch.export.save (.pt2).
+        example: what a module is called with: a tensor or array, a tuple of them, or a mapping of
+            keyword arguments; a few readings are enough, their values do not matter. Programs
+            need none.
+        input_names: one per feature; x0, x1, ... by default, of several inputs their names,
+            numbered where they have more than one feature.
+        input_units: physical units, one per feature; "" by default.
+        output_names: one per output; y0, y1, ... by default, or as those of inputs.
+        output_units: physical units, one per output; "" by default.
+
+    Returns:
+        The float model, or that of whole chunks for a network that reads backward.
+
+    Raises:
+        BackendUnavailable: torch is not installed.
+        FileNotFoundError: there is nothing at the path.
+        ShapeError: the number of names or units does not fit.
+        UnsupportedModelError: there is no example, torch cannot export the module, or it holds
+            something edgernn does not execute; the error lists everything found.
+
+    Warns:
+        StreamKindWarning: the states of the network are its inputs and outputs.
+    """
+    model = torch_network(source, example)
+    labels: dict[str, Any] = {
+        "input_names": input_names,
+        "input_units": input_units,
+        "output_names": output_names,
+        "output_units": output_units,
+    }
+    if has_passes(model):
+        return read_passes(model, labels=labels)
+    return read_keras(model, **labels)
+
+
+def torch_network(source: str | PathLike[str] | Any, example: Any = None) -> StoredModel:
+    """A network of PyTorch as calls of described layers.
+
+    Args:
+        source: as for `read_torch`.
+        example: as for `read_torch`.
+
+    Raises:
+        BackendUnavailable, FileNotFoundError, UnsupportedModelError: as there.
+    """
+    opened, name = open_torch(source)
+    findings = Findings(wording=TORCH)
+    program = opened if hasattr(opened, "graph_signature") else exported(opened, example, name)
+    model = described_model(_graph(name, program_of(program, findings)), findings)
+    return _without_returned_states(model)
+
+
+def _without_returned_states(model: StoredModel) -> StoredModel:
+    """The network without states that it returns although it takes none.
+
+    Warns:
+        StreamKindWarning: there are such states.
+    """
+    network = model.network
+    assert network is not None
+    named = list(zip(network.outputs, network.output_names, strict=True))
+    kept = [one for one in named if one[0].index == 0]
+    takes = any(state_count(call.layer) and len(call.inputs) > 1 for call in network.calls)
+    if takes or not kept or len(kept) == len(named):
+        return model
+    warnings.warn(
+        f"{owner_of(model)}: the network returns states of its recurrent layers beside its "
+        "output. A session keeps the states itself and returns the output alone.",
+        StreamKindWarning,
+        stacklevel=4,
+    )
+    outputs, names = zip(*kept, strict=True)
+    model.network = replace(network, outputs=outputs, output_names=names)
+    return model
+
+
+def _graph(name: str, program: Program) -> OperatorGraph:
+    plain = name.replace("'", "_")
+    return OperatorGraph(
+        name=name,
+        origin=f"'{plain}' (PyTorch)",
+        inputs=program.inputs,
+        constants=program.constants,
+        nodes=program.nodes,
+        outputs=program.outputs,
+        handlers=HANDLERS,
+        folded=folded,
+        unsupported=lambda node: unsupported(node, HANDLERS),
+        wording=TORCH,
+    )
