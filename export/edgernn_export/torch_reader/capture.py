@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import traceback
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,13 +47,36 @@ def exported(module: Any, example: Any, name: str) -> Any:
     keywords = {key: _open(value, sizes) for key, value in named.items()}
     dynamic: Any = tuple(shapes) if not keywords else _by_name(module, shapes, keywords)
     try:
-        with _evaluating(module), operators_kept_whole(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with _evaluating(module), operators_kept_whole(), _quiet():
             return torch.export.export(
                 module, given, named or None, dynamic_shapes=dynamic, strict=False
             )
     except Exception as error:
         raise UnsupportedModelError([_reason(error, name, (*given, *named.values()))]) from error
+
+
+def with_another_step(example: Any, sizes: Sequence[Sequence[int | None]], steps: int) -> Any:
+    """The example with one step more.
+
+    Args:
+        example: as for `exported`.
+        sizes: of the tensors in it, None for axes that an export left open.
+        steps: how many there are: axes of this size are those of steps.
+    """
+    import torch
+    from torch.utils import _pytree
+
+    values, structure = _pytree.tree_flatten(example)
+    fixed = iter(sizes)
+    made = []
+    for value in values:
+        if isinstance(value, (np.ndarray, torch.Tensor)):
+            value = torch.as_tensor(value)
+            for axis, size in enumerate(next(fixed, ())):
+                if size == steps:
+                    value = torch.cat([value, value.narrow(axis, steps - 1, 1)], axis)
+        made.append(value)
+    return _pytree.tree_unflatten(made, structure)
 
 
 def _arguments(example: Any, module: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -81,7 +106,7 @@ def _open(value: Any, size: Any) -> Any:
     import torch
 
     if isinstance(value, torch.Tensor):
-        return dict.fromkeys(range(value.dim()), size)
+        return {place: size if value.shape[place] > 1 else None for place in range(value.dim())}
     if isinstance(value, (list, tuple)):
         return type(value)(_open(item, size) for item in value)
     return None
@@ -104,6 +129,19 @@ def _evaluating(module: Any) -> Iterator[None]:
     finally:
         for one, flag in flags:
             one.training = flag
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Nothing that torch logs, prints or warns of: what matters is raised."""
+    level = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)
 
 
 def _reason(error: Exception, name: str, given: Sequence[Any]) -> str:

@@ -10,6 +10,13 @@ from typing import Any, Final
 from edgernn_export.keras_reader.findings import Findings
 from edgernn_export.operator_reader.network import GraphInput
 from edgernn_export.operator_reader.operators import OperatorNode, ValueName
+from edgernn_export.torch_reader.idioms import (
+    causal,
+    orders_of_streams,
+    without_identities,
+    without_orders,
+)
+from edgernn_export.torch_reader.recurrences_in_loops import without_loops
 
 #: Operators whose result shares memory with their first input.
 _VIEWS: Final = frozenset(
@@ -30,14 +37,17 @@ class Program:
         inputs: what it is given.
         constants: its weights, and what is computed of them alone, by name.
         nodes: operators, each behind those that it reads; their places of arguments are in the
-            attribute "places".
+            attribute "places", and the sizes of their
+            result in "sizes".
         outputs: names of its results.
+        loops: numbers of steps of loops that stood in the place of recurrent operators.
     """
 
     inputs: tuple[GraphInput, ...]
     constants: Mapping[str, Any]
     nodes: list[OperatorNode]
     outputs: tuple[str, ...]
+    loops: tuple[int, ...] = ()
 
 
 def program_of(exported: Any, findings: Findings) -> Program:
@@ -80,7 +90,18 @@ def program_of(exported: Any, findings: Findings) -> Program:
     constants = {
         name: _array(value) for name, value in tensors.items() if isinstance(value, torch.Tensor)
     }
-    return Program(inputs=tuple(inputs), constants=constants, nodes=nodes, outputs=outputs)
+    nodes = without_orders(nodes, orders_of_streams(exported.graph))
+    nodes, outputs = causal(*without_identities(nodes, outputs))
+    sizes = {one.name: one.sizes for one in inputs}
+    sizes |= {node.outputs[0]: node.attributes["sizes"] for node in nodes}
+    nodes, outputs, loops = without_loops(nodes, outputs, sizes, constants)
+    return Program(
+        inputs=tuple(inputs),
+        constants=constants,
+        nodes=nodes,
+        outputs=outputs,
+        loops=tuple(loops),
+    )
 
 
 def _targets(exported: Any) -> dict[str, str]:
@@ -107,8 +128,12 @@ def _array(tensor: Any) -> Any:
 
 
 def _input(name: str, value: Any) -> GraphInput:
-    sizes = tuple(_fixed(size) for size in value.shape)
-    return GraphInput(name=name, sizes=sizes, dtype=str(value.dtype).removeprefix("torch."))
+    return GraphInput(name=name, sizes=_sizes(value), dtype=str(value.dtype).removeprefix("torch."))
+
+
+def _sizes(value: Any) -> tuple[int | None, ...]:
+    """Sizes of the axes of a tensor; none for other values."""
+    return tuple(_fixed(size) for size in getattr(value, "shape", ()))
 
 
 def _fixed(size: Any) -> int | None:
@@ -215,7 +240,10 @@ def _operator(node: Any) -> OperatorNode:
         origin=origin,
         inputs=tuple(referred(value) for value in inputs),
         outputs=(node.name,),
-        attributes={"places": {one: place for place, one in enumerate(names)}},
+        attributes={
+            "places": {one: place for place, one in enumerate(names)},
+            "sizes": _sizes(node.meta.get("val")),
+        },
     )
 
 

@@ -253,6 +253,8 @@ def _convolution(trace: CallTrace, operator: Operator) -> Sequence[Any]:
     reach = (kernel.shape[2] - 1) * _one(operator, "dilation", 1)
     if isinstance(given, str):  # "same" splits the zeros between both ends
         padding = (0, 0) if given == "valid" else (reach // 2, reach - reach // 2)
+    elif isinstance(given, (list, tuple)) and len(given) == 2:  # as `idioms.causal` writes it
+        padding = (int(given[0]), int(given[1]))
     else:
         padding = (_one(operator, "padding", 0),) * 2
     value = operator.traced(0)
@@ -349,7 +351,9 @@ def _filled(value: float) -> Handler:
 def _rank(operator: Operator) -> int:
     wanted = argument(operator, "size")
     value = operator.given(0)
-    return len(wanted) if wanted is not None else value.rank
+    if wanted is not None:
+        return len(wanted)
+    return value.rank if isinstance(value, Traced) else np.ndim(value)
 
 
 def folded(operator: Operator) -> Sequence[Any] | None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from os import PathLike
 from typing import Any, Final
 
-from edgernn.errors import StreamKindWarning
+from edgernn.errors import StreamKindWarning, UnsupportedModelError
 from edgernn_export.float_model.model import FloatModel
 from edgernn_export.float_model.program_sets.chunks import FloatChunks
 from edgernn_export.keras_reader.findings import Findings, owner_of
@@ -18,7 +18,7 @@ from edgernn_export.keras_reader.states import state_count
 from edgernn_export.keras_reader.stored.network import StoredModel
 from edgernn_export.operator_reader.network import OperatorGraph, described_model
 from edgernn_export.operator_reader.operators import Handler
-from edgernn_export.torch_reader.capture import exported
+from edgernn_export.torch_reader.capture import exported, with_another_step
 from edgernn_export.torch_reader.graph import Program, program_of
 from edgernn_export.torch_reader.layer_handlers import LAYERS, folded
 from edgernn_export.torch_reader.recurrent_handlers import RECURRENT
@@ -90,9 +90,32 @@ def torch_network(source: str | PathLike[str] | Any, example: Any = None) -> Sto
     """
     opened, name = open_torch(source)
     findings = Findings(wording=TORCH)
-    program = opened if hasattr(opened, "graph_signature") else exported(opened, example, name)
-    model = described_model(_graph(name, program_of(program, findings)), findings)
+    if hasattr(opened, "graph_signature"):
+        program = program_of(opened, findings)
+    else:
+        program = program_of(exported(opened, example, name), findings)
+        if program.loops:
+            program = _with_open_steps(program, opened, example, name)
+    model = described_model(_graph(name, program), findings)
     return _without_returned_states(model)
+
+
+def _with_open_steps(program: Program, module: Any, example: Any, name: str) -> Program:
+    """A program of loops with open numbers of steps, if one step more is one round more."""
+    steps = program.loops[0]
+    longer = with_another_step(example, [given.sizes for given in program.inputs], steps)
+    try:
+        other = program_of(exported(module, longer, name), Findings(wording=TORCH))
+    except UnsupportedModelError:
+        return program
+    kinds = [[node.kind for node in one.nodes] for one in (program, other)]
+    if other.loops != tuple(count + 1 for count in program.loops) or kinds[0] != kinds[1]:
+        return program
+    inputs = tuple(
+        replace(given, sizes=tuple(None if size == steps else size for size in given.sizes))
+        for given in program.inputs
+    )
+    return replace(program, inputs=inputs)
 
 
 def _without_returned_states(model: StoredModel) -> StoredModel:

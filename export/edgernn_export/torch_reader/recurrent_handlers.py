@@ -13,9 +13,9 @@ from edgernn_export.described.recurrent_layers import RecurrentForm, RecurrentWe
 from edgernn_export.keras_reader.stored.layer import StoredLayer
 from edgernn_export.operator_reader import recurrences
 from edgernn_export.operator_reader.operators import Handler, Operator, numbers
-from edgernn_export.operator_reader.selections import joined, sliced
-from edgernn_export.operator_reader.trace import CallTrace, OperatorRefused
-from edgernn_export.operator_reader.values import Traced, is_constant
+from edgernn_export.operator_reader.selections import joined, last_step, sliced
+from edgernn_export.operator_reader.trace import CallTrace, OperatorRefused, told
+from edgernn_export.operator_reader.values import Atom, AxisKind, Traced, is_constant
 
 _STATES: Final = (
     "Train with the zero state as the first one, or pass it as an input and return the next one."
@@ -145,4 +145,78 @@ def _of_layer(trace: CallTrace, state: Traced, layer: int, count: int, turns: in
     return sliced(trace, state, 0, layer * turns, (layer + 1) * turns)
 
 
-RECURRENT: Final[dict[str, Handler]] = dict.fromkeys(KINDS, _layers)
+def _cell(trace: CallTrace, operator: Operator) -> Sequence[Any]:
+    """A cell of torch in a loop over all steps."""
+    kind = KINDS[operator.kind.removesuffix("_cell")]
+    arrays = [numbers(np.asarray(one)) for one in operator.inputs[2:] if one is not None]
+    layer = _layer(kind, trace.name, trace.origin, arrays, len(arrays) > 2, backward=False)
+    units = arrays[1].shape[1]
+    made = _over_steps(trace, operator.traced(0), layer, operator.given(1), units)
+    return [[made] * kind.states if kind.states > 1 else made]
+
+
+def _written_cell(trace: CallTrace, operator: Operator) -> Sequence[Any]:
+    """A cell that operators of a loop compute."""
+    cell = operator.attribute("cell")
+    weights = RecurrentWeights(
+        order="torch", kernel=cell.kernel, recurrent=cell.recurrent, biases=cell.biases
+    )
+    form = RecurrentForm(gate=cell.gate, function=cell.function, reset_after=cell.reset_after)
+    layer = recurrent(cell.kind, trace.name, trace.origin, weights, form)
+    value = joined(trace, list(operator.given(0)), -1)
+    return [_over_steps(trace, value, layer, operator.given(1), cell.recurrent.shape[1])]
+
+
+def _over_steps(
+    trace: CallTrace, value: Traced, layer: StoredLayer, states: Sequence[Any], units: int
+) -> Traced:
+    """A layer over the steps of a loop, whose axis no value of the loop has."""
+    given = [None if state is None else state for state in states]
+    starts = _starts([state for state in given if state is not None])
+    value = Traced(((Atom(AxisKind.TIME, None),), *value.axes), value.members)
+    rank = value.rank
+    found = recurrences.recurrent(
+        trace, value, (0, rank - 2, rank - 1), [layer], starts or [None] * len(states), units=units
+    )
+    return found.sequence("BF")
+
+
+def _step_of(trace: CallTrace, operator: Operator) -> Sequence[Any]:
+    """Any step of a value, whose axis of steps is left out."""
+    value, place = operator.traced(0), int(operator.given(1))
+    value = trace.need(value, place, AxisKind.TIME)
+    return [Traced(value.axes[:place] + value.axes[place + 1 :], value.members)]
+
+
+def _all_steps(trace: CallTrace, operator: Operator) -> Sequence[Any]:
+    """All steps of a result of a loop, along a new axis or in the place of one of size 1."""
+    value, source, place = operator.traced(0), operator.traced(1), int(operator.given(2))
+    steps = trace.need(source, place, AxisKind.TIME).axes[place]
+    stacks = operator.kind.startswith("stack")
+    rank = value.rank + stacks
+    at = int(operator.given(3)) % rank
+    if not stacks and value.axes[at]:
+        raise OperatorRefused(
+            "results of steps one behind another", f"along the {told(value.axes[at])}",
+            "Join them with torch.stack.",
+        )  # fmt: skip
+    return [Traced((*value.axes[:at], steps, *value.axes[at + 1 - stacks :]), value.members)]
+
+
+def _last_of(trace: CallTrace, operator: Operator) -> Sequence[Any]:
+    """The result of the last step of a loop."""
+    value = operator.traced(0)
+    value = Traced(((Atom(AxisKind.TIME, None),), *value.axes), value.members)
+    made = last_step(trace, value, 0)
+    return [Traced(made.axes[1:], made.members)]
+
+
+RECURRENT: Final[dict[str, Handler]] = {
+    **dict.fromkeys(KINDS, _layers),
+    **dict.fromkeys((f"{kind}_cell" for kind in KINDS), _cell),
+    "cat_of_loop": _all_steps,
+    "last_of_loop": _last_of,
+    "stack_of_loop": _all_steps,
+    "step_of": _step_of,
+    "written_cell": _written_cell,
+}

@@ -64,10 +64,6 @@ def size(value: Any) -> AxisSize:
     raise OperatorRefused("a size", f"{type(value).__name__}", _AGAIN)
 
 
-def _identity(_: CallTrace, operator: Operator) -> Sequence[Any]:
-    return [operator.given(0)]
-
-
 def _transpose(_: CallTrace, operator: Operator) -> Sequence[Any]:
     value = operator.traced(0)
     order = list(range(value.rank))
@@ -266,17 +262,12 @@ def _sorted_streams(trace: CallTrace, operator: Operator) -> Sequence[Any]:
 
 SHAPES: Final[dict[str, Handler]] = {
     "_unsafe_view": _reshape,
-    "alias": _identity,
     "cat": _cat,
     "chunk": _chunk,
-    "clone": _identity,
-    "contiguous": _identity,
-    "detach": _identity,
     "expand": _expand,
     "flatten": _flatten,
     "getitem": _getitem,
     "index_select": _index_select,
-    "lift_fresh_copy": _identity,
     "movedim": _movedim,
     "narrow": _narrow,
     "numpy_T": _turned,

@@ -131,6 +131,7 @@ def _check(module: Any) -> None:
     import torch
 
     findings = Findings(wording=TORCH)
+    quantized: list[str] = []
     for path, one in module.named_modules():
         kind = type(one)
         owner = f"'{path or kind.__name__}' ({kind.__name__})"
@@ -140,35 +141,42 @@ def _check(module: Any) -> None:
                 "Pass the module from before it was scripted or traced.",
             )  # fmt: skip
             break
+        if any(f"{path}.".startswith(f"{other}.") for other in quantized):
+            continue
         if any(part in f"{kind.__module__}." for part in _QUANTIZED):
+            quantized.append(path)
             findings.add(
                 owner, "modules that compute in floats", f"a quantized {kind.__name__}",
                 "Pass the float module from before; edgernn does the quantization.",
             )  # fmt: skip
-        own = (*one.named_parameters(recurse=False), *one.named_buffers(recurse=False))
-        for name, value in own:
-            _check_tensor(owner, name, value, findings)
+            continue
+        _check_tensors(owner, one, findings)
     findings.refuse()
 
 
-def _check_tensor(owner: str, name: str, value: Any, findings: Findings) -> None:
+def _check_tensors(owner: str, module: Any, findings: Findings) -> None:
+    """Note what is wrong with a module's own weights, each kind of reason once."""
     import torch
 
-    if isinstance(value, (torch.nn.UninitializedParameter, torch.nn.UninitializedBuffer)):
+    own = dict(module.named_parameters(recurse=False)) | dict(module.named_buffers(recurse=False))
+    lazy = (torch.nn.UninitializedParameter, torch.nn.UninitializedBuffer)
+    if any(isinstance(value, lazy) for value in own.values()):
         findings.add(
-            owner, f"a shape of {name}", "a lazy module that was not called yet",
+            owner, "weights with a shape", "a lazy module that was not called yet",
             "Call the module once on readings.",
         )  # fmt: skip
         return
-    kind = str(value.dtype).removeprefix("torch.")
-    if value.device.type == "meta":
+    if any(value.device.type == "meta" for value in own.values()):
+        got = "tensors on the device meta"
+        findings.add(owner, "weights with values", got, "Load the weights first.")
+    kinds = {str(value.dtype).removeprefix("torch.") for value in own.values() if _is_real(value)}
+    others = sorted(kinds - set(_FLOATS))
+    if others:
         findings.add(
-            owner, f"values of {name}", "a tensor on the device meta", "Load the weights first."
-        )
-    elif value.is_floating_point() and kind not in _FLOATS:
-        findings.add(
-            owner, f"{name} in float32 or float64", kind,
+            owner, "weights in float32 or float64", ", ".join(others),
             "Call module.float() before; edgernn does the quantization.",
         )  # fmt: skip
-    elif value.is_complex():
-        findings.add(owner, f"real values of {name}", kind, "Train without complex weights.")
+
+
+def _is_real(value: Any) -> bool:
+    return bool(value.is_floating_point() or value.is_complex())

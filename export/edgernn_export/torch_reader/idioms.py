@@ -1,0 +1,141 @@
+"""What several operators of a program mean together: packed sequences, and causal convolutions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from edgernn_export.operator_reader.operators import OperatorNode, ValueName
+
+#: Places of arguments of conv1d and slice.
+_PADDING: Final = 4
+_DIM, _START, _END, _STEP = range(1, 5)
+#: Ends of slices from here on mean: to the last element.
+_FAR: Final = 2**31
+_IDENTITIES: Final = ("alias", "clone", "contiguous", "detach", "lift_fresh_copy")
+
+
+def orders_of_streams(graph: Any) -> set[str]:
+    """Names of lengths of packed sequences, and of what is computed of them: orders of streams.
+
+    Args:
+        graph: of a program of torch.export.
+    """
+    from torch.fx import Node
+
+    found: set[str] = set()
+    waiting = [
+        node.args[1]
+        for node in graph.nodes
+        if "packed.default" in str(node.target) and len(node.args) > 2
+    ]
+    while waiting:
+        node = waiting.pop()
+        if not isinstance(node, Node) or node.name in found:
+            continue
+        if _is_row_of_integers(node) or "sort" in str(node.target):
+            found.add(node.name)
+            waiting += node.all_input_nodes
+    for node in graph.nodes:
+        first = node.args[0] if node.args else None
+        if isinstance(first, Node) and first.name in found:
+            found.add(node.name)
+    return found
+
+
+def _is_row_of_integers(node: Any) -> bool:
+    value = node.meta.get("val")
+    integers = str(getattr(value, "dtype", "")).startswith(("torch.int", "torch.long"))
+    return integers and len(value.shape) == 1
+
+
+def without_orders(nodes: Sequence[OperatorNode], orders: set[str]) -> list[OperatorNode]:
+    """Operators in which streams that are sorted by their lengths stay as they are.
+
+    Args:
+        nodes: operators.
+        orders: names of lengths and orders.
+    """
+    made = []
+    for node in nodes:
+        names = [one.name if isinstance(one, ValueName) else "" for one in node.inputs]
+        if node.kind == "packed":
+            node = replace(node, inputs=(node.inputs[0], None, *node.inputs[2:]))
+        elif node.kind == "index_select" and names[2] in orders and names[0] not in orders:
+            node = replace(node, kind="sorted_streams", inputs=node.inputs[:2])
+        made.append(node)
+    return made
+
+
+def without_identities(
+    nodes: Sequence[OperatorNode], outputs: Sequence[str]
+) -> tuple[list[OperatorNode], tuple[str, ...]]:
+    """Operators and outputs without those operators that give what they are given.
+
+    Args:
+        nodes: operators.
+        outputs: names of results of the network.
+    """
+    same: dict[str, str] = {}
+
+    def renamed(value: Any) -> Any:
+        if isinstance(value, ValueName):
+            return ValueName(same.get(value.name, value.name))
+        return [renamed(item) for item in value] if isinstance(value, list) else value
+
+    made = []
+    for node in nodes:
+        node = replace(node, inputs=tuple(renamed(value) for value in node.inputs))
+        if node.kind in _IDENTITIES or _is_whole_slice(node):
+            same[node.outputs[0]] = node.inputs[0].name
+        else:
+            made.append(node)
+    return made, tuple(same.get(name, name) for name in outputs)
+
+
+def _is_whole_slice(node: OperatorNode) -> bool:
+    """Whether a slice takes all elements."""
+    if node.kind != "slice":
+        return False
+    start, end, step = (node.inputs[place] for place in (_START, _END, _STEP))
+    return not start and step in (None, 1) and (end is None or (type(end) is int and end > _FAR))
+
+
+def causal(
+    nodes: Sequence[OperatorNode], outputs: Sequence[str]
+) -> tuple[list[OperatorNode], tuple[str, ...]]:
+    """Operators and outputs in which a convolution and a slice behind it are one.
+
+    A convolution with zeros at both ends that is cut by as many steps at its end reads no later
+    steps: many write a causal convolution so.
+
+    Args:
+        nodes: operators.
+        outputs: names of results of the network.
+    """
+    read = Counter(name for node in nodes for name in node.reads()) + Counter(outputs)
+    found = {node.outputs[0]: node for node in nodes}
+    changed: dict[str, OperatorNode] = {}
+    for node in nodes:
+        source = node.inputs[0] if node.kind == "slice" else None
+        before = found.get(source.name) if isinstance(source, ValueName) else None
+        if before is None or before.kind != "conv1d" or read[before.outputs[0]] != 1:
+            continue
+        zeros = _number(before.inputs[_PADDING])
+        cut = (node.inputs[_DIM] in (2, -1), node.inputs[_START] or 0, node.inputs[_END])
+        if zeros and cut == (True, 0, -zeros) and node.inputs[_STEP] == 1:
+            inputs = list(before.inputs)
+            inputs[_PADDING] = [zeros, 0]
+            changed[before.outputs[0]] = replace(before, inputs=tuple(inputs))
+            changed[node.outputs[0]] = replace(node, kind="alias")
+    made = [changed.get(node.outputs[0], node) for node in nodes]
+    return without_identities(made, outputs)
+
+
+def _number(value: Any) -> int:
+    """The only number of an argument that may be a list; 0 for others."""
+    if isinstance(value, (list, tuple)) and len(value) == 1:
+        value = value[0]
+    return value if isinstance(value, int) else 0
