@@ -23,7 +23,7 @@ _NO_EXAMPLE: Final = (
 )
 
 
-def exported(module: Any, example: Any, name: str) -> Any:
+def exported(module: Any, example: Any, name: str, *, fixed: bool = False) -> Any:
     """The program of a module in evaluation mode, whose flags are restored.
 
     Args:
@@ -31,6 +31,7 @@ def exported(module: Any, example: Any, name: str) -> Any:
         example: what it is called with: a tensor or an array, a tuple of them, or a mapping of
             keyword arguments.
         name: of the network, for messages.
+        fixed: sizes of axes are those of the example.
 
     Raises:
         UnsupportedModelError: there is no example, or torch cannot export the module with it.
@@ -42,7 +43,7 @@ def exported(module: Any, example: Any, name: str) -> Any:
             [f"'{name}' (nn.Module): expected an example of its input, got none. {_NO_EXAMPLE}"]
         )
     given, named = _arguments(example, module)
-    sizes = torch.export.Dim.AUTO
+    sizes = None if fixed else torch.export.Dim.AUTO
     shapes = [_open(value, sizes) for value in given]
     keywords = {key: _open(value, sizes) for key, value in named.items()}
     dynamic: Any = tuple(shapes) if not keywords else _by_name(module, shapes, keywords)

@@ -12,6 +12,7 @@ from edgernn_export.operator_reader.network import GraphInput
 from edgernn_export.operator_reader.operators import OperatorNode, ValueName
 from edgernn_export.torch_reader.idioms import (
     causal,
+    collected,
     orders_of_streams,
     without_identities,
     without_orders,
@@ -92,6 +93,7 @@ def program_of(exported: Any, findings: Findings) -> Program:
     }
     nodes = without_orders(nodes, orders_of_streams(exported.graph))
     nodes, outputs = causal(*without_identities(nodes, outputs))
+    nodes = collected(nodes)
     sizes = {one.name: one.sizes for one in inputs}
     sizes |= {node.outputs[0]: node.attributes["sizes"] for node in nodes}
     nodes, outputs, loops = without_loops(nodes, outputs, sizes, constants)
@@ -175,7 +177,8 @@ def _made(node: Any, known: Mapping[str, Any]) -> dict[str, Any] | None:
     creates = not given and fixed and hasattr(node.target, "_schema")
     if not creates and not (given and all(name in known for name in given)):
         return None
-    if _is_random(node) or (_in_place(node) and not creates):
+    filled = creates and any(_fills(user) for one in node.users for user in one.users)
+    if filled or _is_random(node) or (_in_place(node) and not creates):
         return None
 
     def values(value: Any) -> Any:
@@ -206,6 +209,17 @@ def _kind(node: Any) -> str:
 def _in_place(node: Any) -> bool:
     kind = _kind(node)
     return kind.endswith("_") and not kind.endswith("__")
+
+
+def _fills(node: Any) -> bool:
+    """Whether an operator writes into an element of a tensor that was made to be filled."""
+    if _kind(node) != "copy_" or _kind(node.args[0]) != "select":
+        return False
+    base = node.args[0].args[0]
+    while base.op == "call_function" and _kind(base) in _VIEWS:
+        base = base.args[0]
+    made = ("empty", "new_empty", "new_zeros", "zeros", "zeros_like")
+    return base.op == "call_function" and _kind(base) in made
 
 
 def _operator(node: Any) -> OperatorNode:
@@ -278,6 +292,8 @@ def _check_in_place(graph: Any, findings: Findings) -> None:
         if node.op != "call_function" or not _in_place(node) or not node.args:
             continue
         changed = node.args[0]
+        if _fills(node):
+            continue
         while True:
             later = [user for user in changed.users if order[user] > order[node]]
             if any(user.op != "output" or changed is not node for user in later):

@@ -14,6 +14,8 @@ _PADDING: Final = 4
 _DIM, _START, _END, _STEP = range(1, 5)
 #: Ends of slices from here on mean: to the last element.
 _FAR: Final = 2**31
+#: Makes tensors that a loop fills.
+_EMPTY: Final = ("empty", "new_empty", "new_zeros", "zeros", "zeros_like")
 _IDENTITIES: Final = ("alias", "clone", "contiguous", "detach", "lift_fresh_copy")
 
 
@@ -139,3 +141,53 @@ def _number(value: Any) -> int:
     if isinstance(value, (list, tuple)) and len(value) == 1:
         value = value[0]
     return value if isinstance(value, int) else 0
+
+
+def collected(nodes: Sequence[OperatorNode]) -> list[OperatorNode]:
+    """Operators in which a tensor that is filled element by element is a stack of these elements.
+
+    Args:
+        nodes: operators; those named copy change what their first input is an element of.
+    """
+    makers = {node.outputs[0]: node for node in nodes if node.kind in _EMPTY}
+    elements: dict[str, tuple[str, int, int]] = {}
+    written: dict[tuple[str, int], dict[int, Any]] = {}
+    last: dict[str, OperatorNode] = {}
+    for node in nodes:
+        source = node.inputs[0] if node.inputs else None
+        if not isinstance(source, ValueName):
+            continue
+        if node.kind == "select" and source.name in makers:
+            elements[node.outputs[0]] = source.name, node.inputs[1], node.inputs[2]
+        elif node.kind == "copy" and source.name in elements:
+            name, axis, index = elements[source.name]
+            written.setdefault((name, axis), {})[index] = node.inputs[1]
+            last[name] = node
+    gone: set[str] = set()
+    stacks: dict[str, OperatorNode] = {}
+    for (name, axis), values in written.items():
+        if set(values) != set(range(len(values))) or len(values) != _count(makers[name], axis):
+            continue
+        gone |= {name} | {one for one, of in elements.items() if of[0] == name}
+        gone |= {node.outputs[0] for node in nodes if node.kind == "copy"
+                 and getattr(node.inputs[0], "name", "") in gone}  # fmt: skip
+        inputs = ([values[index] for index in range(len(values))], axis)
+        stacks[last[name].outputs[0]] = replace(
+            makers[name],
+            kind="stack",
+            inputs=inputs,
+            attributes={**makers[name].attributes, "places": {"tensors": 0, "dim": 1}},
+        )
+    made = []
+    for node in nodes:
+        if node.outputs[0] not in gone:
+            made.append(node)
+        if node.outputs[0] in stacks:
+            made.append(stacks[node.outputs[0]])
+    return made
+
+
+def _count(maker: OperatorNode, axis: int) -> int | None:
+    """The size of an axis of a tensor that an operator makes."""
+    sizes = maker.attributes["sizes"]
+    return sizes[axis] if -len(sizes) <= axis < len(sizes) else None

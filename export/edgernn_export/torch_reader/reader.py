@@ -92,11 +92,17 @@ def torch_network(source: str | PathLike[str] | Any, example: Any = None) -> Sto
     findings = Findings(wording=TORCH)
     if hasattr(opened, "graph_signature"):
         program = program_of(opened, findings)
-    else:
-        program = program_of(exported(opened, example, name), findings)
-        if program.loops:
-            program = _with_open_steps(program, opened, example, name)
-    model = described_model(_graph(name, program), findings)
+        return _without_returned_states(described_model(_graph(name, program), findings))
+    program = program_of(exported(opened, example, name), findings)
+    if program.loops:
+        program = _with_open_steps(program, opened, example, name)
+    try:
+        model = described_model(_graph(name, program), findings)
+    except UnsupportedModelError as error:
+        fixed = _of_fixed_sizes(program, opened, example, name)
+        if fixed is None:
+            raise error
+        model = fixed
     return _without_returned_states(model)
 
 
@@ -116,6 +122,18 @@ def _with_open_steps(program: Program, module: Any, example: Any, name: str) -> 
         for given in program.inputs
     )
     return replace(program, inputs=inputs)
+
+
+def _of_fixed_sizes(program: Program, module: Any, example: Any, name: str) -> StoredModel | None:
+    """The network for windows as long as the example, where it reads no others; None for none."""
+    if all(None not in given.sizes for given in program.inputs):
+        return None
+    findings = Findings(wording=TORCH)
+    try:
+        fixed = program_of(exported(module, example, name, fixed=True), findings)
+        return described_model(_graph(name, fixed), findings)
+    except UnsupportedModelError:
+        return None
 
 
 def _without_returned_states(model: StoredModel) -> StoredModel:

@@ -37,10 +37,32 @@ def without_loops(
     while (loop := loop_of(made, sizes)) is not None:
         found = _rolled(loop, outputs, sizes, constants)
         if found is None:
+            made = _refused(loop, made)
             break
         made, outputs = found
         steps.append(loop.steps)
-    return made, outputs, steps
+    return _leading_to(outputs, made), outputs, steps
+
+
+def _leading_to(outputs: Sequence[str], nodes: Sequence[OperatorNode]) -> list[OperatorNode]:
+    """The operators that results of the network are made of."""
+    wanted, found = set(outputs), []
+    for node in reversed(nodes):
+        if wanted & set(node.outputs):
+            found.append(node)
+            wanted |= set(node.reads())
+    return found[::-1]
+
+
+def _refused(loop: Loop, nodes: Sequence[OperatorNode]) -> list[OperatorNode]:
+    """The operators, those that take a step of a loop of which no cell is known for one reason."""
+    first = next(node for node in loop.body if _carries(node.inputs))
+    return [
+        replace(node, kind="unknown_loop", name=first.name, origin=first.origin)
+        if node.outputs[0] in loop.readings
+        else node
+        for node in nodes
+    ]
 
 
 def _rolled(
@@ -89,7 +111,9 @@ def _with_cells(
                 isinstance(s, Carried) and s.place == p for s, p in zip(states, own, strict=True)
             ):
                 starts = [_start(loop, state.place, constants) for state in states]
-                made.append(replace(node, inputs=(node.inputs[0], starts, *node.inputs[2:])))
+                inputs = (node.inputs[0], starts, *node.inputs[2:])
+                attributes = {**node.attributes, "in_loop": True}
+                made.append(replace(node, inputs=inputs, attributes=attributes))
                 done |= set(own)
                 continue
         made.append(node)

@@ -14,6 +14,7 @@ from edgernn_export.keras_reader.stored.layer import StoredLayer
 from edgernn_export.operator_reader import recurrences
 from edgernn_export.operator_reader.operators import Handler, Operator, numbers
 from edgernn_export.operator_reader.selections import joined, last_step, sliced
+from edgernn_export.operator_reader.shapes import unsqueezed
 from edgernn_export.operator_reader.trace import CallTrace, OperatorRefused, told
 from edgernn_export.operator_reader.values import Atom, AxisKind, Traced, is_constant
 
@@ -146,13 +147,30 @@ def _of_layer(trace: CallTrace, state: Traced, layer: int, count: int, turns: in
 
 
 def _cell(trace: CallTrace, operator: Operator) -> Sequence[Any]:
-    """A cell of torch in a loop over all steps."""
+    """A cell of torch: in a loop over all steps, where its states are starts, or of one step."""
     kind = KINDS[operator.kind.removesuffix("_cell")]
     arrays = [numbers(np.asarray(one)) for one in operator.inputs[2:] if one is not None]
     layer = _layer(kind, trace.name, trace.origin, arrays, len(arrays) > 2, backward=False)
     units = arrays[1].shape[1]
+    if not operator.attribute("in_loop"):
+        return [_one_step(trace, operator, kind, layer, units)]
     made = _over_steps(trace, operator.traced(0), layer, operator.given(1), units)
     return [[made] * kind.states if kind.states > 1 else made]
+
+
+def _one_step(
+    trace: CallTrace, operator: Operator, kind: RecurrentKind, layer: StoredLayer, units: int
+) -> Any:
+    """What a cell makes of one reading."""
+    states = operator.given(1)
+    starts = _starts(states if isinstance(states, (list, tuple)) else [states])
+    value = unsqueezed(operator.traced(0), [0])
+    found = recurrences.recurrent(
+        trace, value, (0, value.rank - 2, value.rank - 1), [layer],
+        starts or [None] * kind.states, units=units,
+    )  # fmt: skip
+    made = [found.state(index, "BF") for index in range(kind.states)]
+    return made if kind.states > 1 else made[0]
 
 
 def _written_cell(trace: CallTrace, operator: Operator) -> Sequence[Any]:
@@ -211,6 +229,17 @@ def _last_of(trace: CallTrace, operator: Operator) -> Sequence[Any]:
     return [Traced(made.axes[1:], made.members)]
 
 
+def _unknown_loop(_: CallTrace, operator: Operator) -> Sequence[Any]:
+    """An element of a value that a loop reads which carries no state of a known cell."""
+    del operator
+    raise OperatorRefused(
+        "a loop over the steps that carries the states of nn.GRUCell, nn.LSTMCell, nn.RNNCell, or "
+        "of a GRU, LSTM or RNN written out",
+        "one that carries something else",
+        "Use one of these cells, and read each step without what the network gave before.",
+    )
+
+
 RECURRENT: Final[dict[str, Handler]] = {
     **dict.fromkeys(KINDS, _layers),
     **dict.fromkeys((f"{kind}_cell" for kind in KINDS), _cell),
@@ -218,5 +247,6 @@ RECURRENT: Final[dict[str, Handler]] = {
     "last_of_loop": _last_of,
     "stack_of_loop": _all_steps,
     "step_of": _step_of,
+    "unknown_loop": _unknown_loop,
     "written_cell": _written_cell,
 }

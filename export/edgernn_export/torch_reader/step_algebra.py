@@ -108,7 +108,7 @@ class StepAlgebra:
     def _reading(self, name: str) -> ProductSum:
         inside = name in self._body
         width = self._width(self._body[name][1]) if inside else self._widths.get(name, 0)
-        return ProductSum(width=width, bias=np.zeros(width), products={(("x", name),): 1.0})
+        return _one_factor(width, ("x", name))
 
     @staticmethod
     def _width(node: OperatorNode) -> int:
@@ -270,13 +270,17 @@ _LINEAR: Final = frozenset(
 )  # fmt: skip
 
 
+def _one_factor(width: int, factor: Factor) -> ProductSum:
+    return ProductSum(width=width, bias=np.zeros(width), products={(factor,): 1.0})
+
+
 def _constant(width: int, value: Any) -> ProductSum:
-    return ProductSum(
-        width=width, bias=np.broadcast_to(np.asarray(value, dtype=np.float64), (width,))
-    )
+    bias = np.broadcast_to(np.asarray(value, dtype=np.float64), (width,))
+    return ProductSum(width=width, bias=bias)
 
 
 def times(value: ProductSum, number: float) -> ProductSum:
+    """A value times a number."""
     return ProductSum(
         width=value.width,
         matrices={leaf: own * number for leaf, own in value.matrices.items()},

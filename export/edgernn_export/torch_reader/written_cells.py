@@ -62,9 +62,8 @@ def written_cells(
     cells: list[WrittenCell] = []
     left = set(carried)
     while left:
-        found = next(
-            (one for one in map(lambda p: _cell(algebra, p, left), sorted(left)) if one), None
-        )
+        tried = (_cell(algebra, place, left) for place in sorted(left))
+        found = next((one for one in tried if one is not None), None)
         if found is None:
             return None
         cells.append(found)
