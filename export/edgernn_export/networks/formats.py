@@ -69,6 +69,18 @@ def _onnx(source: Any, labels: Labels) -> Network:
     return _keras(stored_onnx(source), labels)
 
 
+def _is_program(contents: Contents) -> bool:
+    from edgernn_export.torch_reader.source import holds_program
+
+    return holds_program(contents)
+
+
+def _torch(source: Any, labels: Labels, example: Any = None) -> Network:
+    from edgernn_export.torch_reader.reader import torch_network
+
+    return _keras(torch_network(source, example), labels)
+
+
 def _is_weights(contents: Contents) -> bool:
     from edgernn_export.weight_files.tensors.tensor_file import holds_tensors
 
@@ -98,6 +110,14 @@ FORMATS: Final = (
         holds_bytes=lambda content: content.startswith(b"\x08") and 7 in fields_of(content),
         alive=(("onnx", "ModelProto"),),
         read=_onnx,
+    ),
+    NetworkFormat(
+        name="PyTorch",
+        accepted="PyTorch modules, and programs of torch.export.save (.pt2)",
+        holds=_is_program,
+        alive=(("torch", "Module"), ("torch", "ExportedProgram")),
+        read=_torch,
+        options=frozenset({"example"}),
     ),
     NetworkFormat(
         name="weights",

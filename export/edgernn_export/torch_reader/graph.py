@@ -11,7 +11,6 @@ from edgernn_export.keras_reader.findings import Findings
 from edgernn_export.operator_reader.network import GraphInput
 from edgernn_export.operator_reader.operators import OperatorNode, ValueName
 from edgernn_export.torch_reader.idioms import (
-    causal,
     collected,
     orders_of_streams,
     without_identities,
@@ -92,7 +91,7 @@ def program_of(exported: Any, findings: Findings) -> Program:
         name: _array(value) for name, value in tensors.items() if isinstance(value, torch.Tensor)
     }
     nodes = without_orders(nodes, orders_of_streams(exported.graph))
-    nodes, outputs = causal(*without_identities(nodes, outputs))
+    nodes, outputs = without_identities(nodes, outputs)
     nodes = collected(nodes)
     sizes = {one.name: one.sizes for one in inputs}
     sizes |= {node.outputs[0]: node.attributes["sizes"] for node in nodes}
@@ -266,8 +265,9 @@ def _named(node: Any, kind: str) -> tuple[str, str]:
     path, module = next(reversed((node.meta.get("nn_module_stack") or {"": ("", "")}).values()))
     if not isinstance(module, str):
         module = f"{module.__module__}.{module.__qualname__}"
-    if path and module.startswith(("torch.nn.modules.", "torch.ao.")):
-        return str(path), f"'{path}' (nn.{module.rsplit('.', 1)[-1]})"
+    if path and module.startswith("torch.nn."):
+        kind = module.rsplit(".", 1)[-1].removeprefix("Parametrized")
+        return str(path), f"'{path}' (nn.{kind})"
     return node.name, f"'{node.name}' ({kind}{_line(node)})"
 
 

@@ -1,17 +1,15 @@
-"""What several operators of a program mean together: packed sequences, and causal convolutions."""
+"""What operators of a program mean together: packed sequences, tensors that a loop fills."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 from edgernn_export.operator_reader.operators import OperatorNode, ValueName
 
-#: Places of arguments of conv1d and slice.
-_PADDING: Final = 4
-_DIM, _START, _END, _STEP = range(1, 5)
+#: Places of arguments of slice.
+_START, _END, _STEP = 2, 3, 4
 #: Ends of slices from here on mean: to the last element.
 _FAR: Final = 2**31
 #: Makes tensors that a loop fills.
@@ -103,44 +101,6 @@ def _is_whole_slice(node: OperatorNode) -> bool:
         return False
     start, end, step = (node.inputs[place] for place in (_START, _END, _STEP))
     return not start and step in (None, 1) and (end is None or (type(end) is int and end > _FAR))
-
-
-def causal(
-    nodes: Sequence[OperatorNode], outputs: Sequence[str]
-) -> tuple[list[OperatorNode], tuple[str, ...]]:
-    """Operators and outputs in which a convolution and a slice behind it are one.
-
-    A convolution with zeros at both ends that is cut by as many steps at its end reads no later
-    steps: many write a causal convolution so.
-
-    Args:
-        nodes: operators.
-        outputs: names of results of the network.
-    """
-    read = Counter(name for node in nodes for name in node.reads()) + Counter(outputs)
-    found = {node.outputs[0]: node for node in nodes}
-    changed: dict[str, OperatorNode] = {}
-    for node in nodes:
-        source = node.inputs[0] if node.kind == "slice" else None
-        before = found.get(source.name) if isinstance(source, ValueName) else None
-        if before is None or before.kind != "conv1d" or read[before.outputs[0]] != 1:
-            continue
-        zeros = _number(before.inputs[_PADDING])
-        cut = (node.inputs[_DIM] in (2, -1), node.inputs[_START] or 0, node.inputs[_END])
-        if zeros and cut == (True, 0, -zeros) and node.inputs[_STEP] == 1:
-            inputs = list(before.inputs)
-            inputs[_PADDING] = [zeros, 0]
-            changed[before.outputs[0]] = replace(before, inputs=tuple(inputs))
-            changed[node.outputs[0]] = replace(node, kind="alias")
-    made = [changed.get(node.outputs[0], node) for node in nodes]
-    return without_identities(made, outputs)
-
-
-def _number(value: Any) -> int:
-    """The only number of an argument that may be a list; 0 for others."""
-    if isinstance(value, (list, tuple)) and len(value) == 1:
-        value = value[0]
-    return value if isinstance(value, int) else 0
 
 
 def collected(nodes: Sequence[OperatorNode]) -> list[OperatorNode]:

@@ -253,8 +253,6 @@ def _convolution(trace: CallTrace, operator: Operator) -> Sequence[Any]:
     reach = (kernel.shape[2] - 1) * _one(operator, "dilation", 1)
     if isinstance(given, str):  # "same" splits the zeros between both ends
         padding = (0, 0) if given == "valid" else (reach // 2, reach - reach // 2)
-    elif isinstance(given, (list, tuple)) and len(given) == 2:  # as `idioms.causal` writes it
-        padding = (int(given[0]), int(given[1]))
     else:
         padding = (_one(operator, "padding", 0),) * 2
     value = operator.traced(0)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from os import PathLike
 from typing import Any, Final
 
-from edgernn.errors import StreamKindWarning, UnsupportedModelError
+from edgernn.errors import UnsupportedModelError
 from edgernn_export.float_model.model import FloatModel
 from edgernn_export.float_model.program_sets.chunks import FloatChunks
-from edgernn_export.keras_reader.findings import Findings, owner_of
+from edgernn_export.keras_reader.findings import Findings
 from edgernn_export.keras_reader.program_sets.passes import has_passes, read_passes
 from edgernn_export.keras_reader.reader import read_keras
-from edgernn_export.keras_reader.states import state_count
 from edgernn_export.keras_reader.stored.network import StoredModel
 from edgernn_export.operator_reader.network import OperatorGraph, described_model
 from edgernn_export.operator_reader.operators import Handler
@@ -92,18 +90,17 @@ def torch_network(source: str | PathLike[str] | Any, example: Any = None) -> Sto
     findings = Findings(wording=TORCH)
     if hasattr(opened, "graph_signature"):
         program = program_of(opened, findings)
-        return _without_returned_states(described_model(_graph(name, program), findings))
+        return described_model(_graph(name, program), findings)
     program = program_of(exported(opened, example, name), findings)
     if program.loops:
         program = _with_open_steps(program, opened, example, name)
     try:
-        model = described_model(_graph(name, program), findings)
+        return described_model(_graph(name, program), findings)
     except UnsupportedModelError as error:
         fixed = _of_fixed_sizes(program, opened, example, name)
         if fixed is None:
             raise error
-        model = fixed
-    return _without_returned_states(model)
+        return fixed
 
 
 def _with_open_steps(program: Program, module: Any, example: Any, name: str) -> Program:
@@ -136,30 +133,6 @@ def _of_fixed_sizes(program: Program, module: Any, example: Any, name: str) -> S
         return None
 
 
-def _without_returned_states(model: StoredModel) -> StoredModel:
-    """The network without states that it returns although it takes none.
-
-    Warns:
-        StreamKindWarning: there are such states.
-    """
-    network = model.network
-    assert network is not None
-    named = list(zip(network.outputs, network.output_names, strict=True))
-    kept = [one for one in named if one[0].index == 0]
-    takes = any(state_count(call.layer) and len(call.inputs) > 1 for call in network.calls)
-    if takes or not kept or len(kept) == len(named):
-        return model
-    warnings.warn(
-        f"{owner_of(model)}: the network returns states of its recurrent layers beside its "
-        "output. A session keeps the states itself and returns the output alone.",
-        StreamKindWarning,
-        stacklevel=4,
-    )
-    outputs, names = zip(*kept, strict=True)
-    model.network = replace(network, outputs=outputs, output_names=names)
-    return model
-
-
 def _graph(name: str, program: Program) -> OperatorGraph:
     plain = name.replace("'", "_")
     return OperatorGraph(
@@ -173,4 +146,5 @@ def _graph(name: str, program: Program) -> OperatorGraph:
         folded=folded,
         unsupported=lambda node: unsupported(node, HANDLERS),
         wording=TORCH,
+        trimming=frozenset({"slice"}),
     )

@@ -163,7 +163,7 @@ def _slice(trace: CallTrace, operator: Operator) -> Sequence[Any]:
     if isinstance(start, OpenSize) or isinstance(stop, OpenSize):
         whole = isinstance(stop, OpenSize) and not stop.opaque and (start, step) == (0, 1)
         if whole and stop == size_of(value.axes[place]):
-            return [value]
+            return [sliced(trace, value, place, 0, -value.late) if value.late else value]
         raise OperatorRefused(
             "consecutive features, or the last step", "a slice that ends at a computed step",
             "Choose steps outside the network, or slice with numbers.",

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-import zipfile
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final
 
 from edgernn.errors import BackendUnavailable, UnsupportedModelError
 from edgernn.install import hint
+from edgernn_export.file_contents.contents import Contents, contents_of
 from edgernn_export.keras_reader.findings import Findings
 from edgernn_export.torch_reader.wording import TORCH
 
@@ -25,25 +24,9 @@ _FLOATS: Final = ("float32", "float64")
 _QUANTIZED: Final = (".quantized", ".quantizable", "torchao.")
 
 
-def is_module(source: Any) -> bool:
-    """Whether it is a torch.nn.Module or a program of torch.export; imports nothing."""
-    torch = sys.modules.get("torch")
-    if torch is None or not hasattr(torch, "nn"):
-        return False
-    return isinstance(source, torch.nn.Module) or _is_program(source)
-
-
-def is_program_file(path: Path) -> bool:
-    """Whether a file is one of torch.export.save, by its content."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = [name.split("/", 1)[-1] for name in archive.namelist()]
-    except (OSError, zipfile.BadZipFile):
-        return False
-    known = ("archive_format", "serialized_exported_program.json")
-    return any(name in known for name in names) or any(
-        name.startswith("models/") and name.endswith(".json") for name in names
-    )
+def holds_program(contents: Contents) -> bool:
+    """Whether a path holds a program of torch.export.save."""
+    return contents.member("archive_format", "serialized_exported_program.json")
 
 
 def open_torch(source: Any) -> tuple[Any, str]:
@@ -99,9 +82,7 @@ def _loaded(path: Path) -> Any:
     """The program of a .pt2 file."""
     import torch
 
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: no such file.")
-    if not is_program_file(path):
+    if not holds_program(contents_of(path, "a program of torch.export")):
         raise UnsupportedModelError(
             [
                 f"{path.name}: expected a file of torch.export.save (.pt2), got another file. Save "
