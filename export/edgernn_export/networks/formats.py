@@ -75,10 +75,10 @@ def _is_program(contents: Contents) -> bool:
     return holds_program(contents)
 
 
-def _torch(source: Any, labels: Labels, example: Any = None) -> Network:
+def _torch(source: Any, labels: Labels, example: Any = None, readings: Any = None) -> Network:
     from edgernn_export.torch_reader.reader import torch_network
 
-    return _keras(torch_network(source, example), labels)
+    return _keras(torch_network(source, example, readings), labels)
 
 
 def _is_weights(contents: Contents) -> bool:
@@ -117,7 +117,7 @@ FORMATS: Final = (
         holds=_is_program,
         alive=(("torch", "Module"), ("torch", "ExportedProgram")),
         read=_torch,
-        options=frozenset({"example"}),
+        options=frozenset({"example", "readings"}),
     ),
     NetworkFormat(
         name="weights",

@@ -25,6 +25,7 @@ def read_network(
     input_units: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
     output_units: Sequence[str] | None = None,
+    readings: Any = None,
     **options: Any,
 ) -> Network:
     """Read a trained network of any format.
@@ -37,9 +38,11 @@ def read_network(
         input_units: physical units, one per feature.
         output_names: one per output.
         output_units: physical units, one per output.
+        readings: what the network reads, as calibration has it, for formats that need an example
+            to call it with.
         **options: what single formats know: ``weights``, the path of the weights of an architecture
-            of Keras in JSON; ``layout``, what the tensors of a file of weights are. None is as good
-            as omitted.
+            of Keras in JSON; ``layout``, what the tensors of a file of weights are; ``example``, what
+            a module of PyTorch is called with. None is as good as omitted.
 
     Returns:
         The network: over one stream, over chunks that it reads backward too, or over several
@@ -66,6 +69,8 @@ def read_network(
         return _labelled(source, labels)
     row = format_of(source)
     _refuse_options(options, row.options, f"a network from {row.name}")
+    if readings is not None and "readings" in row.options:
+        options["readings"] = readings
     return row.read(source, labels=labels, **options)
 
 

@@ -61,6 +61,7 @@ def quantize(
     input_units: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
     output_units: Sequence[str] | None = None,
+    example: Any = None,
     name: str | None = None,
     seeds: Sequence[tuple[str, int]] = (),
     preparation: Preparation | None = None,
@@ -119,6 +120,8 @@ def quantize(
         input_units: physical units of the channels.
         output_names: names of the outputs.
         output_units: physical units of the outputs.
+        example: what a torch.nn.Module is called with, a tensor or a tuple of them; default a few
+            readings of the calibration, [B, T, I].
         name: model name and stem of exported files; default the stem of ``source`` where that is a
             path, else the float model's name.
         seeds: (purpose, seed) pairs for the provenance.
@@ -181,6 +184,8 @@ def quantize(
         output_names=output_names,
         output_units=output_units,
         layout=layout,
+        readings=calibration,
+        example=example,
     )
     if isinstance(model, FloatChunks):
         from edgernn_export.quantizer.program_sets.chunks import quantize_chunks

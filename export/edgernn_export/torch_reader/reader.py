@@ -17,6 +17,7 @@ from edgernn_export.keras_reader.stored.network import StoredModel
 from edgernn_export.operator_reader.network import OperatorGraph, described_model
 from edgernn_export.operator_reader.operators import Handler
 from edgernn_export.torch_reader.capture import exported, with_another_step
+from edgernn_export.torch_reader.examples import examples_of
 from edgernn_export.torch_reader.graph import Program, program_of
 from edgernn_export.torch_reader.layer_handlers import LAYERS, folded
 from edgernn_export.torch_reader.recurrent_handlers import RECURRENT
@@ -76,28 +77,48 @@ def read_torch(
     return read_keras(model, **labels)
 
 
-def torch_network(source: str | PathLike[str] | Any, example: Any = None) -> StoredModel:
+def torch_network(
+    source: str | PathLike[str] | Any, example: Any = None, readings: Any = None
+) -> StoredModel:
     """A network of PyTorch as calls of described layers.
 
     Args:
         source: as for `read_torch`.
         example: as for `read_torch`.
+        readings: what the network reads, as calibration has it: an example is made of it where
+            there is none.
 
     Raises:
         BackendUnavailable, FileNotFoundError, UnsupportedModelError: as there.
     """
     opened, name = open_torch(source)
-    findings = Findings(wording=TORCH)
     if hasattr(opened, "graph_signature"):
+        findings = Findings(wording=TORCH)
         program = program_of(opened, findings)
         return described_model(_graph(name, program), findings)
-    program = program_of(exported(opened, example, name), findings)
+    if example is not None or readings is None:
+        return _of_module(opened, name, example)
+    first: UnsupportedModelError | None = None
+    for tried, whole in examples_of(readings, opened):
+        try:
+            return _of_module(opened, name, tried, windows=whole)
+        except UnsupportedModelError as error:
+            first = first or error
+    if first is not None:
+        raise first
+    return _of_module(opened, name, None)
+
+
+def _of_module(module: Any, name: str, example: Any, *, windows: bool = True) -> StoredModel:
+    """The network of a module called with an example, which may be as long as its windows."""
+    findings = Findings(wording=TORCH)
+    program = program_of(exported(module, example, name), findings)
     if program.loops:
-        program = _with_open_steps(program, opened, example, name)
+        program = _with_open_steps(program, module, example, name)
     try:
         return described_model(_graph(name, program), findings)
     except UnsupportedModelError as error:
-        fixed = _of_fixed_sizes(program, opened, example, name)
+        fixed = _of_fixed_sizes(program, module, example, name) if windows else None
         if fixed is None:
             raise error
         return fixed
