@@ -41,8 +41,8 @@ def read_network(
         readings: what the network reads, as calibration has it, for formats that need an example
             to call it with.
         **options: what single formats know: ``weights``, the path of the weights of an architecture
-            of Keras in JSON; ``layout``, what the tensors of a file of weights are; ``example``, what
-            a module of PyTorch is called with. None is as good as omitted.
+            of Keras in JSON; ``layout``, what the tensors of a file of weights are; ``example``,
+            what a module of PyTorch is called with. None is as good as omitted.
 
     Returns:
         The network: over one stream, over chunks that it reads backward too, or over several

@@ -16,8 +16,6 @@ import numpy as np
 from edgernn.errors import UnsupportedModelError
 from edgernn_export.torch_reader.whole_operators import operators_kept_whole
 
-#: Folders of the libraries through which the error of an export comes.
-_LIBRARIES: Final = ("torch", "edgernn_export", "contextlib.py", "unittest")
 _NO_EXAMPLE: Final = (
     "Pass one, example=torch.zeros(2, 8, features), of the axes that the module is called with."
 )
@@ -175,8 +173,22 @@ def _line(error: BaseException | None) -> str:
     found = ""
     while error is not None:
         for frame in traceback.extract_tb(error.__traceback__):
-            parts = Path(frame.filename).parts
-            if not any(part in _LIBRARIES for part in parts) and frame.filename.endswith(".py"):
+            if is_user_file(frame.filename):
                 found = f" ({Path(frame.filename).name}, line {frame.lineno}: {frame.line:.80})"
         error = error.__cause__ or error.__context__
     return found
+
+
+def is_user_file(name: str) -> bool:
+    """Whether a file is neither of torch, nor of this package, nor of Python itself."""
+    import torch
+
+    folders = (
+        Path(torch.__file__).parent,
+        Path(__file__).parents[1],
+        Path(traceback.__file__).parent,
+    )
+    path = Path(name)
+    own = any(path.is_relative_to(folder) for folder in folders[:2])
+    standard = path.parent.parent == folders[2] or path.parent == folders[2]
+    return name.endswith(".py") and not own and not standard

@@ -1,0 +1,149 @@
+"""Whole networks of PyTorch: around recurrent modules, packed sequences, states, programs."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.utils import parametrizations, prune
+
+import edgernn
+from edgernn_export import quantize
+from edgernn_export.networks.front_door import read_network
+from edgernn_export.torch_reader.reader import read_torch
+from tests.support.models.torch_modules import (
+    INPUTS,
+    UNITS,
+    GivenStates,
+    OwnZeros,
+    Packed,
+    Recurrent,
+    Residual,
+    Tokens,
+    answered,
+)
+
+EXAMPLE = torch.zeros(2, 6, INPUTS)
+
+
+@pytest.mark.parametrize("made", [Residual, OwnZeros])
+def test_layers_around_recurrent_modules(made):
+    module = made()
+    got, wanted = answered(read_torch(module, EXAMPLE), module)
+    np.testing.assert_allclose(got, wanted, atol=1e-5)
+
+
+def test_tokens_normalization_and_causal_convolutions():
+    module = Tokens()
+    network = read_torch(module, torch.zeros(2, 7, dtype=torch.int64))
+    got, wanted = answered(network, module, tokens=10)
+    np.testing.assert_allclose(got, wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("is_sorted", "first", "both"),
+    [
+        (False, True, True), (True, False, False),
+        pytest.param(False, False, False, marks=pytest.mark.long),
+        pytest.param(True, True, True, marks=pytest.mark.long),
+    ],
+)  # fmt: skip
+def test_packed_sequences_are_streams_of_their_own_lengths(is_sorted, first, both):
+    module = Packed(is_sorted, first, both)
+    shape = (3, 7, INPUTS) if first else (7, 3, INPUTS)
+    network = read_torch(module, (torch.zeros(*shape), torch.tensor([7, 5, 3])))
+    torch.manual_seed(5)
+    lengths = [9, 4, 7] if not is_sorted else [9, 7, 4]
+    x = torch.randn(3, 9, INPUTS)
+    with torch.no_grad():
+        given = module(x if first else x.transpose(0, 1), torch.tensor(lengths))
+    wanted = (given if first else given.transpose(0, 1)).numpy()
+    for stream, answer, length in zip(x.numpy(), wanted, lengths, strict=True):
+        got = _run(network, stream[None, :length].astype(np.float64))
+        np.testing.assert_allclose(got[0], answer[:length], atol=1e-5)
+
+
+def _run(network, xs):
+    from edgernn_export.float_model.float_run import answers
+
+    return network.run(xs) if hasattr(network, "programs") else answers(network, xs)
+
+
+def test_states_that_come_in_and_go_out_are_the_session_s():
+    module = GivenStates()
+    with pytest.warns(UserWarning, match="has its states as inputs"):
+        network = read_torch(module, (EXAMPLE, torch.zeros(2, 2, UNITS)))
+    assert network.stateful
+    got, wanted = answered(network, module, rest=(torch.zeros(2, 200, UNITS),))
+    np.testing.assert_allclose(got, wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("way", ["pruned", "weight_norm"])
+def test_effective_weights_are_read(way):
+    module = Recurrent("GRU", batch_first=True)
+    if way == "pruned":
+        prune.l1_unstructured(module.rnn, "weight_hh_l0", 0.5)
+    else:
+        parametrizations.weight_norm(module.rnn, "weight_hh_l0")
+    network = read_torch(module, EXAMPLE)
+    assert [layer.name for layer in network.layers] == ["rnn", "linear"]
+    got, wanted = answered(network, module)
+    np.testing.assert_allclose(got, wanted, atol=1e-5)
+    if way == "pruned":
+        assert np.mean(network.layers[0].recurrent == 0.0) >= 0.49
+
+
+def test_the_module_stays_as_it_is():
+    module = Residual()
+    module.rnn.eval()
+    calls = []
+    module.last.register_forward_hook(lambda *_: calls.append(1))
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    forward = torch.nn.LSTM.forward
+    read_torch(module, EXAMPLE)
+    assert [one.training for one in (module, module.rnn, module.drop)] == [True, False, True]
+    assert torch.nn.LSTM.forward is forward
+    assert len(module.last._forward_hooks) == 1
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit")  # of modules that torch.compile imports
+@pytest.mark.parametrize("wrapped", [torch.nn.DataParallel, torch.compile])
+def test_wrapped_modules(wrapped):
+    module = Recurrent("LSTM", batch_first=True)
+    network = read_torch(wrapped(module), EXAMPLE)
+    assert network.name == "Recurrent"
+    got, wanted = answered(network, module)
+    np.testing.assert_allclose(got, wanted, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:The tensor attributes")  # of torch's own recurrent modules
+def test_programs_of_torch_export(tmp_path):
+    module = Recurrent("LSTM", batch_first=True).eval()
+    path = tmp_path / "gait.pt2"
+    torch.export.save(torch.export.export(module, (torch.zeros(1, 6, INPUTS),)), path)
+    network = read_network(path)
+    assert (network.name, network.steps) == ("gait", 6)  # torch fixes the steps of an LSTM
+    got, wanted = answered(network, module, steps=6)
+    np.testing.assert_allclose(got, wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_an_example_is_made_of_the_calibration(first):
+    rng = np.random.default_rng(0)
+    module = Recurrent("GRU", batch_first=first)
+    calibration = [rng.normal(size=(n, INPUTS)) for n in (400, 500, 600)]
+    model = quantize(module, calibration, stream="endless", progress=False)
+    with edgernn.load(model, backend="reference") as session:
+        got = session.run(calibration[0])
+    x = torch.as_tensor(calibration[0], dtype=torch.float32)
+    with torch.no_grad():
+        wanted = module.eval()(x[None] if first else x[:, None]).numpy().reshape(-1, 2)
+    assert np.abs(got - wanted).max() < 0.1 * np.ptp(wanted)
+
+
+def test_an_example_of_tokens_is_made_of_the_calibration():
+    module = torch.nn.Sequential(torch.nn.Embedding(10, 4), Recurrent("GRU", batch_first=True))
+    module[1].rnn = torch.nn.GRU(4, UNITS, batch_first=True)
+    tokens = np.random.default_rng(0).integers(0, 10, size=(30, 40, 1))
+    model = quantize(module, tokens, stream="endless", progress=False)
+    assert model.inputs == 1
+    assert model.layers[0].name == "0"
