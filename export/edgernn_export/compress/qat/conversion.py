@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import dataclasses
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final
 
 import keras
-import numpy as np
 
 from edgernn.errors import TrainingError
 from edgernn.model.formats import Precision, PrecisionName
 from edgernn.model.integer_model import IntegerModel
-from edgernn_export.calibration.streams import as_streams
 from edgernn_export.compress.distillation.losses import LossSettings, number
 from edgernn_export.compress.qat.distilled import DistilledModel, teacher_of
 from edgernn_export.compress.qat.ends import QuantizeInput
+from edgernn_export.compress.qat.integer_side.models import changed, check_trains, planned
 from edgernn_export.compress.qat.network import TrainedNetwork, holder_of
-from edgernn_export.float_model.memories import FloatMemory
 from edgernn_export.float_model.model import FloatModel
 from edgernn_export.keras_reader.findings import owner_of
 from edgernn_export.quantizer.quantizer import quantize
-from edgernn_export.quantizer.weight_storage import SPARSE
 
 #: Share of the float network's answers in the loss, where there are labels too.
 DISTIL_WEIGHT: Final = 0.7
-#: Setting of the provenance that tells trained integers from rounded ones.
-SETTING: Final = ("training", "quantization-aware")
 
 
 def make(
@@ -45,15 +39,8 @@ def make(
     settings = LossSettings(temperature=temperature, alpha=distil_weight, hidden_weight=0.0)
     trained = check(source)
     integer = quantize(source, calibration, precision, **options)
-    blocks = as_streams(
-        calibration,
-        trained.inputs,
-        names=integer.input.names,
-        ports=trained.input_ports,
-        on_missing=options.get("on_missing", "raise"),
-    )
-    mean = np.concatenate([b.reshape(-1, trained.inputs) for b in blocks]).mean(axis=0)
-    network = TrainedNetwork(trained, integer, mean, _batch(source, trained))
+    plan = planned(trained, integer, calibration, options.get("on_missing", "raise"))
+    network = TrainedNetwork(plan, _batch(source, trained))
     outputs = network.outputs()
     given = network.given
     ends = given if len(given) > 1 else given[0], outputs
@@ -64,7 +51,7 @@ def make(
         model = DistilledModel(*ends, teacher=teacher, settings=settings, name=integer.name)
     if trained.output_ports:
         model.output_names = [port.name for port in trained.output_ports]
-    network.start()
+    plan.start(network.holders)
     return model
 
 
@@ -82,25 +69,7 @@ def check(source: Any | str | PathLike[str]) -> FloatModel:
             "edgernn_export.quantize (precision 'w8a16' loses least)."
         )
     trained = read_keras(source)
-    if trained.rate is not None:
-        raise TrainingError(
-            f"{trained.name}: expected a network with one output per reading, got "
-            f"{trained.rate}. Quantize it with edgernn_export.quantize (precision 'w8a16' "
-            "loses least), or build it with padding='causal' and without strides and pooling."
-        )
-    if trained.mask is not None:
-        raise TrainingError(
-            f"{trained.name}: expected a network without a mask, got one that masks "
-            f"{trained.mask:g}. Quantize it with edgernn_export.quantize (precision 'w8a16' loses "
-            "least), or train it on streams without padding."
-        )
-    remembering = [layer.name for layer in trained.layers if isinstance(layer, FloatMemory)]
-    if remembering:
-        raise TrainingError(
-            f"{remembering[0]}: expected a network without attention, which is not trained as "
-            "integers, got attention. Quantize it with edgernn_export.quantize (precision "
-            "'w8a16' loses least)."
-        )
+    check_trains(trained)
     return trained
 
 
@@ -113,18 +82,8 @@ def extract(model: Any) -> IntegerModel:
             f"{owner_of(model)}: expected a model created by qat_model, got another one. Use "
             "edgernn_export.quantize for a trained float model."
         )
-    sparse = dict(start.provenance.settings).get("sparse", SPARSE[0])
-    made = list(start.layers)
-    for holder in map(holder_of, layers):
-        if hasattr(holder, "integers"):
-            _check_finite(holder)
-            made[holder.integers.index] = holder.integers.layer(holder.float_weights, sparse)
-    settings = (*start.provenance.settings, SETTING)
-    return dataclasses.replace(
-        start,
-        layers=tuple(made),
-        provenance=dataclasses.replace(start.provenance, settings=settings),
-    )
+    holders = [holder_of(layer) for layer in layers]
+    return changed(start, [holder for holder in holders if hasattr(holder, "integers")])
 
 
 def _batch(source: Any, trained: FloatModel) -> int | None:
@@ -144,13 +103,3 @@ def _batch(source: Any, trained: FloatModel) -> int | None:
             "copy the weights."
         )
     return batch
-
-
-def _check_finite(holder: Any) -> None:
-    for name, variable in holder.float_weights.items():
-        bad = int((~np.isfinite(np.asarray(variable))).sum())
-        if bad:
-            raise TrainingError(
-                f"{holder.name}.{name}: expected finite weights, got {bad} that are NaN or "
-                "infinite. Lower the learning rate or clip gradients."
-            )

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from keras import ops
-
 from edgernn.graph.intervals import saturating
 from edgernn.graph.op_graph import OpGraph
 from edgernn.graph.ops import (
@@ -39,8 +37,6 @@ from edgernn.graph.ops import (
 )
 from edgernn.model.affine import Source
 from edgernn.model.formats import Precision
-from edgernn_export.compress.qat.arithmetic.back_ends import Tensor
-from edgernn_export.compress.qat.arithmetic.integers import constant
 from edgernn_export.compress.qat.arithmetic.normalization import normalized
 from edgernn_export.compress.qat.arithmetic.straight_through import (
     complement,
@@ -62,6 +58,7 @@ from edgernn_export.compress.qat.arithmetic.wide_states import (
     wide_rescaled,
 )
 from edgernn_export.compress.qat.maps.training_maps import ReadyMap
+from edgernn_export.compress.tensors.back_ends import Tensor, constant, ops
 from edgernn_export.float_model.graph_run import offset_of
 
 Maps = dict[str, ReadyMap]
@@ -211,14 +208,16 @@ def _gather(run: _Run, op: Gather) -> Tensor:
 
 def _scaling(run: _Run, op: Scaling) -> Tensor:
     (v,) = run.reads(op)
-    multiplier = run.constants.get(op.name, constant(op.scale.multiplier))
+    multiplier = run.constants.get(op.name)
+    if multiplier is None:
+        multiplier = constant(op.scale.multiplier, v)
     multiplier = multiplier + ops.zeros_like(v)  # its gradient is summed over the batch
     scaled = saturated(product(v, multiplier, op.scale.shift))
     offset = run.constants.get(offset_of(op.name))
     if offset is None:
         if not op.scale.has_bias:
             return scaled
-        offset = constant(op.scale.bias)
+        offset = constant(op.scale.bias, v)
     return saturating_sum(scaled, offset + ops.zeros_like(v))
 
 

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from keras import ops
-
-from edgernn_export.compress.qat.arithmetic.back_ends import HAS_DOUBLE, Tensor, with_gradient
 from edgernn_export.compress.qat.arithmetic.integers import floor_shift, narrow, wide
+from edgernn_export.compress.tensors.back_ends import Tensor, has_double, ops, with_gradient
 
 #: Where float32 stops to add exactly in any order.
 EXACT: Final = 1 << 24
@@ -35,7 +33,7 @@ def matrix_product(codes: Tensor, weights: Tensor, *, double: bool) -> Tensor:
     """
     width, rows = weights.shape
     flat = ops.reshape(codes, (-1, width))
-    large = double_product if HAS_DOUBLE else product_in_parts
+    large = double_product if has_double(flat) else product_in_parts
     sums = large(flat, weights) if double else ops.matmul(flat, weights)
     if len(codes.shape) == 2:
         return sums

@@ -12,16 +12,18 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from keras import ops
 
 from edgernn.model.formats import FloatArray, Precision
-from edgernn_export.compress.qat.arithmetic.back_ends import (
-    HAS_DOUBLE,
+from edgernn_export.compress.qat.arithmetic.integers import narrow, wide
+from edgernn_export.compress.tensors.back_ends import (
     Tensor,
+    constant,
     gathered,
+    has_double,
+    like,
+    ops,
     with_gradient,
 )
-from edgernn_export.compress.qat.arithmetic.integers import constant, narrow, wide
 
 
 class InputCodes:
@@ -39,26 +41,29 @@ class InputCodes:
         self._quantum = quantum = precision.input_step
         self._scale, self._step, self._offset = scale, quantum * scale, offset
         self._low, self._high = -(-precision.input_low // quantum), precision.input_high // quantum
-        one_more = self._low - 1, self._high + 1
         #: Codes one beyond each end tell where the ends act.
-        self._rounded: Callable[[Tensor], Tensor] = self._divided
-        if not HAS_DOUBLE:
-            self._rounded = ReachedCodes(self._divide, *one_more)
+        self._one_more = self._low - 1, self._high + 1
+        self._reached: ReachedCodes | None = None
 
     def __call__(self, x: Tensor) -> Tensor:
         """[..., I] to codes [..., I]."""
 
         def clause(x: Tensor) -> tuple[Tensor, Any]:
-            rounded = self._rounded(x)
+            rounded = self._divided(x) if has_double(x) else self._searched(x)
             codes = ops.clip(rounded, self._low, self._high)
-            slope = narrow(codes == rounded) / constant(self._scale)
+            slope = narrow(codes == rounded) / constant(self._scale, x)
             return narrow(codes) * float(self._quantum), lambda upstream: upstream * slope
 
         return with_gradient(clause)(x)
 
     def _divided(self, x: Tensor) -> Tensor:
-        step, offset = (ops.convert_to_tensor(c, "float64") for c in (self._step, self._offset))
+        step, offset = (like(c, x) for c in (self._step, self._offset))
         return ops.round((ops.cast(x, "float64") - offset) / step)
+
+    def _searched(self, x: Tensor) -> Tensor:
+        if self._reached is None:
+            self._reached = ReachedCodes(self._divide, *self._one_more)
+        return self._reached(x)
 
     def _divide(self, x: npt.NDArray[np.float32]) -> FloatArray:
         codes: FloatArray = np.rint((x.astype(np.float64) - self._offset) / self._step)
@@ -93,8 +98,8 @@ class ReachedCodes:
 
     def __call__(self, x: Tensor) -> Tensor:
         """Codes [..., I] of readings [..., I], float32: the table is searched by halves."""
-        table = ops.convert_to_tensor(self._table)
-        start = ops.convert_to_tensor((np.arange(self._channels) << self._bits).astype(np.int32))
+        table = like(self._table, x)
+        start = like((np.arange(self._channels) << self._bits).astype(np.int32), x)
         at = start + wide(ops.zeros_like(x))
         for bit in reversed(range(self._bits)):
             at = at + (1 << bit) * wide(x >= gathered(table, at + (1 << bit)))

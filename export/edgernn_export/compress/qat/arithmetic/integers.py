@@ -10,11 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-from keras import ops
-
 from edgernn.model.formats import INT16_MAX, INT16_MIN
-from edgernn_export.compress.qat.arithmetic.back_ends import Tensor, with_gradient
+from edgernn_export.compress.tensors.back_ends import Tensor, ops, with_gradient
 
 
 def wide(codes: Tensor) -> Tensor:
@@ -25,11 +22,6 @@ def wide(codes: Tensor) -> Tensor:
 def narrow(integers: Tensor) -> Tensor:
     """Integers, or truth values, as float32 codes."""
     return ops.cast(integers, "float32")
-
-
-def constant(values: Any) -> Tensor:
-    """Numbers as a tensor of float32, which every back-end multiplies with tensors."""
-    return ops.convert_to_tensor(np.asarray(values, np.float32))
 
 
 def floor_shift(p: Tensor, k: Any) -> Tensor:

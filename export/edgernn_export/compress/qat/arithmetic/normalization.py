@@ -5,17 +5,11 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
-from keras import ops
 
 from edgernn.model.formats import INT16_MAX, INT16_MIN, NORMALIZED
 from edgernn.model.scales import NormalizationConstants
-from edgernn_export.compress.qat.arithmetic.back_ends import Tensor, gathered, with_gradient
-from edgernn_export.compress.qat.arithmetic.integers import (
-    floor_shift,
-    half_up,
-    narrow,
-    wide,
-)
+from edgernn_export.compress.qat.arithmetic.integers import floor_shift, half_up, narrow, wide
+from edgernn_export.compress.tensors.back_ends import Tensor, gathered, like, ops, with_gradient
 from edgernn_firmware_sim.reference.normalization import FIRST_ROOT, inverse_root_table
 
 _ROOTS: Final = inverse_root_table()
@@ -65,24 +59,24 @@ def _before_saturation(x: Tensor, constants: NormalizationConstants) -> Tensor:
     d = x * constants.width - ops.sum(x, axis=-1, keepdims=True)
     largest = ops.max(ops.abs(d), axis=-1, keepdims=True)
     b = _reached(largest, 1 << np.arange(most))
-    m = d * gathered(_tensor(1 << (most - bits)), b)
+    m = d * gathered(_tensor(1 << (most - bits), x), b)
     v, q = (half_up(m, most - k) for k in (15, constants.square_bits))
-    epsilon = gathered(_tensor(constants.epsilon[bits - constants.least_bits]), b)
+    epsilon = gathered(_tensor(constants.epsilon[bits - constants.least_bits], x), b)
     sums = ops.sum(q * q, axis=-1, keepdims=True) + epsilon
     squares = ops.minimum(sums, (1 << 30) - 1)
     j = _reached(squares, _POWERS)
     p = ops.left_shift(squares, 28 - 2 * j)
     u = floor_shift(p, 22) - FIRST_ROOT
     h = ops.bitwise_and(floor_shift(p, 12), 1023)
-    r = gathered(_tensor(_ROOTS), u) - floor_shift(h * gathered(_tensor(_STEPS), u), 10)
+    r = gathered(_tensor(_ROOTS, x), u) - floor_shift(h * gathered(_tensor(_STEPS, x), u), 10)
     r = half_up(r * constants.gain, 15)
     return half_up(v * r, j + constants.shift)
 
 
 def _reached(number: Tensor, powers: Any) -> Tensor:
     """How many of the powers a number [B, 1] reaches."""
-    return ops.sum(wide(number >= _tensor(powers)), axis=-1, keepdims=True)
+    return ops.sum(wide(number >= _tensor(powers, number)), axis=-1, keepdims=True)
 
 
-def _tensor(integers: Any) -> Tensor:
-    return ops.convert_to_tensor(np.asarray(integers, np.int32))
+def _tensor(integers: Any, x: Tensor) -> Tensor:
+    return like(np.asarray(integers, np.int32), x)

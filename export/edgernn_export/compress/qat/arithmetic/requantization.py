@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from keras import ops
-
-from edgernn_export.compress.qat.arithmetic.back_ends import Tensor, with_gradient
 from edgernn_export.compress.qat.arithmetic.exact_sums import gradient_of, whole
 from edgernn_export.compress.qat.arithmetic.integers import (
     floor_shift,
@@ -18,6 +15,7 @@ from edgernn_export.compress.qat.arithmetic.integers import (
     sat16,
     wide,
 )
+from edgernn_export.compress.tensors.back_ends import Tensor, ops, with_gradient
 
 #: Where products are cut, so that int32 holds the sums of thousands of each half.
 _LOW_BITS: Final = 12

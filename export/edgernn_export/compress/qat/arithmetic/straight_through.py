@@ -11,10 +11,8 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from keras import ops
 
 from edgernn.model.formats import INT16_MAX, INT16_MIN, Precision
-from edgernn_export.compress.qat.arithmetic.back_ends import Tensor, gathered, with_gradient
 from edgernn_export.compress.qat.arithmetic.integers import (
     floor_shift,
     narrow,
@@ -22,6 +20,7 @@ from edgernn_export.compress.qat.arithmetic.integers import (
     sat16,
     wide,
 )
+from edgernn_export.compress.tensors.back_ends import Tensor, gathered, like, ops, with_gradient
 from edgernn_firmware_sim.reference.tables import sigmoid_table
 
 #: Bits of a table step; the table entry stands above them, so that one gather reads both.
@@ -64,7 +63,7 @@ def operand(value: Tensor, precision: Precision) -> Tensor:
 def _interpolated(m: Tensor, bits: int, end: int) -> Tensor:
     """Clauses 3.2 and 3.3: the table at m / 2**bits, times 2**bits."""
     u = ops.minimum(floor_shift(m, bits), 255)
-    found = gathered(ops.convert_to_tensor(_TABLE), u)
+    found = gathered(like(_TABLE, u), u)
     step = ops.bitwise_and(found, (1 << _STEP_BITS) - 1)
     rest = ops.bitwise_and(m, (1 << bits) - 1)
     r = floor_shift(found, _STEP_BITS) * (1 << bits) + rest * step

@@ -9,19 +9,25 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
-from keras import ops
 
 from edgernn.graph.ops import Gate
 from edgernn.model.formats import INT16_MAX, INT16_MIN, LOW_BITS
 from edgernn.model.functions.curves import CurveTable
 from edgernn.model.scales import LeakConstants
-from edgernn_export.compress.qat.arithmetic.back_ends import Tensor, gathered, with_gradient
 from edgernn_export.compress.qat.arithmetic.integers import (
     floor_shift,
     half_up,
     narrow,
     round_product,
     wide,
+)
+from edgernn_export.compress.tensors.back_ends import (
+    Tensor,
+    constant,
+    gathered,
+    like,
+    ops,
+    with_gradient,
 )
 from edgernn_firmware_sim.reference.tables import fine_gate_table
 
@@ -40,7 +46,7 @@ Parts = tuple[Tensor, Tensor]
 
 def _fine_gate(a: Tensor) -> Tensor:
     """Clause 3.5."""
-    table = ops.convert_to_tensor(_FINE)
+    table = like(_FINE, a)
     m = ops.minimum(ops.abs(a), 16383)
     u, t = floor_shift(m, 6), ops.bitwise_and(m, 63)
     entry = gathered(table, u)
@@ -183,11 +189,11 @@ def leaky_sum(
         constants: the constant of the loss, and the scales of the input.
         rectified: a sum below 0 becomes 0.
     """
-    loss = tuple(ops.convert_to_tensor(a.astype(np.int32)) for a in (constants.high, constants.low))
-    rate = ops.convert_to_tensor(np.int32(1) << constants.shift.astype(np.int32))
+    loss = tuple(like(a.astype(np.int32), high) for a in (constants.high, constants.low))
+    rate = like(np.int32(1) << constants.shift.astype(np.int32), high)
     share = (constants.high.astype(np.float64) + constants.low / _UNIT) / _UNIT
-    kept = ops.convert_to_tensor((1.0 - share).astype(np.float32))
-    worth = ops.convert_to_tensor(np.exp2(constants.shift - 15.0).astype(np.float32))
+    kept = constant(1.0 - share, high)
+    worth = constant(np.exp2(constants.shift - 15.0), high)
     least = 0 if rectified else _LEAST
 
     def total(high: Tensor, low: Tensor, entry: Tensor) -> Tensor:
@@ -228,7 +234,7 @@ def wide_rescaled(high: Tensor, low: Tensor, shift: int) -> Tensor:
 
 def curve(value: Tensor, table: CurveTable) -> Tensor:
     """Clause 3.6; its gradient is the slope of the segment."""
-    entries, bits = ops.convert_to_tensor(table.entries.astype(np.int32)), table.step_bits
+    entries, bits = like(table.entries.astype(np.int32), value), table.step_bits
 
     def clause(value: Tensor) -> tuple[Tensor, Any]:
         u = wide(value) + 32768

@@ -9,17 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Final, cast
 
 import numpy as np
-from keras import ops
 
 from edgernn.model.affine import ACCUMULATOR_LIMIT_W8A16, Affine16, Term16
 from edgernn.model.formats import FloatArray, Precision
-from edgernn_export.compress.qat.arithmetic.back_ends import Tensor, held
-from edgernn_export.compress.qat.arithmetic.integers import (
-    constant,
-    narrow,
-    power_of_two,
-    wide,
-)
+from edgernn_export.compress.qat.arithmetic.integers import narrow, power_of_two, wide
 from edgernn_export.compress.qat.arithmetic.requantization import requantized16
 from edgernn_export.compress.qat.arithmetic.straight_through import saturating_sum
 from edgernn_export.compress.qat.maps.float_weights import MapSpec
@@ -31,6 +24,7 @@ from edgernn_export.compress.qat.maps.training_maps import (
     Weights,
     needs_double,
 )
+from edgernn_export.compress.tensors.back_ends import Tensor, constant, held, ops
 from edgernn_export.quantizer.overflow_proof import refuse16
 from edgernn_export.quantizer.weights.affine import Ranges
 
@@ -169,7 +163,8 @@ class _Map16:
                 )
             term.share.assign(np.asarray(term.share) * np.where(unsafe, np.float32(2.0), 1.0))
             term.shift.assign(np.asarray(term.shift) - unsafe.astype(np.int32))
-            term.step_is(constant(stored.multiplier * np.exp2(-15.0 - np.asarray(term.shift))))
+            step = stored.multiplier * np.exp2(-15.0 - np.asarray(term.shift))
+            term.step_is(constant(step, term.share.value))
         self._rate_bias()
         return found
 

@@ -10,17 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
 import numpy as np
-from keras import ops
 
 from edgernn.model.affine import ACCUMULATOR_LIMIT_W8A8, Affine8, Term8
 from edgernn.model.formats import FloatArray, Precision
-from edgernn_export.compress.qat.arithmetic.back_ends import Tensor, held
-from edgernn_export.compress.qat.arithmetic.integers import (
-    floor_shift,
-    narrow,
-    power_of_two,
-    wide,
-)
+from edgernn_export.compress.qat.arithmetic.integers import floor_shift, narrow, power_of_two, wide
 from edgernn_export.compress.qat.arithmetic.requantization import requantized8
 from edgernn_export.compress.qat.maps.float_weights import MapSpec
 from edgernn_export.compress.qat.maps.training_maps import (
@@ -31,6 +24,7 @@ from edgernn_export.compress.qat.maps.training_maps import (
     Weights,
     needs_double,
 )
+from edgernn_export.compress.tensors.back_ends import Tensor, held, ops
 from edgernn_export.quantizer.overflow_proof import refuse8
 from edgernn_export.quantizer.weights.affine import Ranges
 

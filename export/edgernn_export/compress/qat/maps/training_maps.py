@@ -14,15 +14,14 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from keras import ops
 
 from edgernn.model.affine import Term8, Term16
 from edgernn.model.formats import FloatArray, Precision
-from edgernn_export.compress.qat.arithmetic.back_ends import Tensor, held
 from edgernn_export.compress.qat.arithmetic.exact_sums import EXACT, matrix_product
-from edgernn_export.compress.qat.arithmetic.integers import codes_of, constant
+from edgernn_export.compress.qat.arithmetic.integers import codes_of
 from edgernn_export.compress.qat.arithmetic.requantization import rounded_sum
 from edgernn_export.compress.qat.maps.float_weights import KERNEL, MATRICES, RECURRENT, MapSpec
+from edgernn_export.compress.tensors.back_ends import Tensor, constant, held, ops
 
 _TOLERANCE: Final = 0.02
 #: Makes a variable: add(name, initial value, dtype).
@@ -80,18 +79,18 @@ class Bias:
 
     def per_code(self, integers: Any) -> None:
         """Take as many integers per output code, float32 [R] or a scalar."""
-        self._rate.assign(constant(self._gain) * integers)
+        self._rate.assign(constant(self._gain, self._rate.value) * integers)
 
     def integers(self, weights: Weights) -> Tensor:
         """The bias for float weights, float32 [R]."""
         spec, rate = self._spec, held(self._rate)
-        own = ops.convert_to_tensor(weights[spec.bias])[spec.bias_columns]
+        own = weights[spec.bias][spec.bias_columns]
         if np.any(spec.out_offset):
-            own = own + constant(spec.out_offset)
+            own = own + constant(spec.out_offset, own)
         terms = [(own, rate)]
         if self._center is not None:
-            kernel = ops.convert_to_tensor(weights[spec.matrices[KERNEL]])[:, spec.columns]
-            terms.append((kernel, constant(self._center) * rate))
+            kernel = weights[spec.matrices[KERNEL]][:, spec.columns]
+            terms.append((kernel, constant(self._center, kernel) * rate))
         return rounded_sum(terms, self._limit)
 
     def nearest(self, integers: FloatArray, weights: Mapping[str, FloatArray]) -> FloatArray:
@@ -139,8 +138,8 @@ class TermVariables:
     def wanted_step(self, weights: Weights) -> Tensor:
         """Step per row that the weights require, 0 if they are all zero."""
         peaks = [
-            ops.max(ops.abs(self._of(weights, m) * constant(gain)), axis=0)
-            for m, gain in self.gains.items()
+            ops.max(ops.abs(self._of(weights, m) * constant(gain, rate.value)), axis=0)
+            for (m, gain), rate in zip(self.gains.items(), self.rates.values(), strict=True)
         ]
         peak = ops.stop_gradient(ops.max(ops.stack(peaks), axis=0))
         return self.share.value * peak / self.limit
@@ -148,7 +147,7 @@ class TermVariables:
     def step_is(self, step: Any) -> None:
         """Let the rates follow a step per row, float32 [R]."""
         for m, rate in self.rates.items():
-            rate.assign(constant(self.gains[m]) / step)
+            rate.assign(constant(self.gains[m], rate.value) / step)
 
     def nearest(self, weights: dict[str, FloatArray], step: FloatArray) -> dict[str, FloatArray]:
         """Take over a term's step; the weights closest to others that round to its integers.
@@ -160,7 +159,7 @@ class TermVariables:
         Returns:
             By matrix, the weights closest to ``weights`` that round to the term's integers.
         """
-        self.step_is(constant(step))
+        self.step_is(constant(step, self.share.value))
         found = {}
         at = 0
         for m, rate in self.rates.items():
@@ -184,7 +183,7 @@ class TermVariables:
     def stored(self, weights: Weights) -> npt.NDArray[np.int8]:
         """Integer weights [R, N] as the integer model stores them."""
         parts = [
-            np.rint(np.asarray(self._of(weights, m)) * np.asarray(rate))
+            np.rint(ops.convert_to_numpy(self._of(weights, m)) * np.asarray(rate))
             for m, rate in self.rates.items()
         ]
         clipped = np.clip(np.concatenate(parts), -self.limit, self.limit)
