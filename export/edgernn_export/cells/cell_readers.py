@@ -13,6 +13,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from edgernn.graph.op_graph import OpGraph
+from edgernn.graph.ops import AffineResult
+from edgernn.model.affine import Source
 from edgernn.model.formats import FloatArray
 from edgernn_export.float_model.cell_plans import weight_shapes
 from edgernn_export.float_model.own_cells import FloatCell
@@ -74,3 +77,41 @@ def cell_reader(registered_name: str) -> CellReader | None:
         for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
             entry.load()
     return _readers.get(registered_name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellMatrix:
+    """A matrix of a cell.
+
+    Attributes:
+        name: of the variable.
+        variable: [N, R].
+        parts: names of the parts that are side by side in R.
+        recurrent: it reads values of the cell.
+    """
+
+    name: str
+    variable: Any
+    parts: tuple[str, ...]
+    recurrent: bool
+
+
+def matrices_of(graph: OpGraph, weights: Mapping[str, Any]) -> list[CellMatrix]:
+    """The matrices of a registered cell, in the order in which its step reads them.
+
+    Args:
+        graph: of the cell.
+        weights: variables by the names that `weight_shapes` gives them.
+    """
+    return [
+        CellMatrix(
+            name=attribute(name),
+            variable=weights[name],
+            parts=tuple(row.rpartition(".")[2] for row in op.rows),
+            recurrent=source is not Source.X,
+        )
+        for op in graph.ops
+        if isinstance(op, AffineResult)
+        for source in Source
+        if (name := f"{op.name}.{source.value}") in weights
+    ]

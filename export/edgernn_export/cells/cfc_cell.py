@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from edgernn_export.cells.keras_cell import CellMatrix
+from edgernn_export.cells.cell_readers import CellMatrix
 from edgernn_export.cells.known_cells import BACKBONES
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from edgernn_export.cells.keras_cell import CellMatrix
+from edgernn_export.cells.cell_readers import CellMatrix
 
 #: What the scalars of EdgeML, the authors' library, begin with, in front of the sigmoid.
 _ALPHA, _BETA, _ZETA, _NU = -3.0, 3.0, 1.0, -4.0

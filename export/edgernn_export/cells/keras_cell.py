@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
-from edgernn.graph.op_graph import OpGraph
-from edgernn.graph.ops import AffineResult, Function
-from edgernn.model.affine import Source
-from edgernn_export.cells.cell_readers import attribute
+from edgernn.graph.ops import Function
+from edgernn_export.cells.cell_readers import CellMatrix, attribute, matrices_of
 from edgernn_export.float_model.cell_plans import (
     EPSILON,
     option_types,
@@ -49,44 +46,6 @@ _KERAS = Arithmetic(
 _EPSILON: Final = 1e-3
 #: Of the room that constants have, the part in which they begin: long memories train best.
 _BEGINNING = (0.8, 0.999)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CellMatrix:
-    """A matrix of a cell.
-
-    Attributes:
-        name: of the variable.
-        variable: [N, R].
-        parts: names of the parts that are side by side in R.
-        recurrent: it reads values of the cell.
-    """
-
-    name: str
-    variable: Any
-    parts: tuple[str, ...]
-    recurrent: bool
-
-
-def matrices_of(graph: OpGraph, weights: Mapping[str, Any]) -> list[CellMatrix]:
-    """The matrices of a registered cell, in the order in which its step reads them.
-
-    Args:
-        graph: of the cell.
-        weights: variables by the names that `weight_shapes` gives them.
-    """
-    return [
-        CellMatrix(
-            name=attribute(name),
-            variable=weights[name],
-            parts=tuple(row.rpartition(".")[2] for row in op.rows),
-            recurrent=source is not Source.X,
-        )
-        for op in graph.ops
-        if isinstance(op, AffineResult)
-        for source in Source
-        if (name := f"{op.name}.{source.value}") in weights
-    ]
 
 
 class Between(keras.constraints.Constraint):  # type: ignore[misc]  # Keras has no types

@@ -7,7 +7,7 @@ lowering (`edgernn.graph.lowering`), which stands the same for integers and for 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -174,6 +174,32 @@ def general_cell(layer: FloatLSTM | FloatGRU) -> FloatCell:
         "n.bias": layer.bias[split:],
     }
     return FloatCell.of("general_gru_before", layer.name, options, weights, layer.start)
+
+
+def special_layer(cell: FloatCell, layer: FloatLSTM | FloatGRU) -> FloatLSTM | FloatGRU:
+    """The reverse of `general_cell`: such a layer with the weights of its general cell.
+
+    Args:
+        cell: of the layer, with other weights.
+        layer: what it was made of; its second bias of the gates z and r stays.
+    """
+    weights = cell.by_name
+    if isinstance(layer, FloatLSTM):
+        changed = {"kernel": "gates.x", "recurrent": "gates.h", "bias": "gates.bias"}
+        arrays: dict[str, Any] = {name: weights[found] for name, found in changed.items()}
+        return replace(layer, use_bias=True, **arrays)
+    split, second = 2 * layer.units, np.array(layer.recurrent_bias)
+    n_x, n_h = ("n_x", "n_h.h") if layer.reset_after else ("n", "n.rh")
+    if layer.reset_after:
+        second[split:] = weights["n_h.bias"]
+    return replace(
+        layer,
+        kernel=np.concatenate((weights["zr.x"], weights[f"{n_x}.x"])),
+        recurrent=np.concatenate((weights["zr.h"], weights[n_h])),
+        bias=np.concatenate((weights["zr.bias"] - second[:split], weights[f"{n_x}.bias"])),
+        recurrent_bias=second,
+        use_bias=True,
+    )
 
 
 class _Named:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from edgernn.errors import DistillationError
 from edgernn_export.compress.checks import is_real
+from edgernn_export.compress.tensors.back_ends import ops
 
 #: What an output vector says: one class out of K, K independent yes or no, or K values.
 TASKS: Final = ("classes", "binary", "values")
@@ -71,8 +72,6 @@ def soft_targets(student: Any, teacher: Any, temperature: float, weights: Any = 
     Returns:
         The mean over all vectors, in nats.
     """
-    from keras import ops
-
     log_teacher = ops.log_softmax(teacher / temperature, axis=-1)
     log_student = ops.log_softmax(student / temperature, axis=-1)
     divergence = ops.sum(ops.exp(log_teacher) * (log_teacher - log_student), axis=-1)
@@ -93,8 +92,6 @@ def soft_binary_targets(student: Any, teacher: Any, temperature: float, weights:
     Returns:
         The mean over all vectors, in nats.
     """
-    from keras import ops
-
     ours, theirs = student / temperature, teacher / temperature
     yes = ops.sigmoid(theirs) * (ops.log_sigmoid(theirs) - ops.log_sigmoid(ours))
     no = ops.sigmoid(-theirs) * (ops.log_sigmoid(-theirs) - ops.log_sigmoid(-ours))
@@ -103,8 +100,6 @@ def soft_binary_targets(student: Any, teacher: Any, temperature: float, weights:
 
 def squared_distance(student: Any, teacher: Any, weights: Any = None) -> Any:
     """Mean squared error of hidden states [B, H] or [B, T, H], in float32."""
-    from keras import ops
-
     difference = ops.cast(student, "float32") - ops.cast(teacher, "float32")
     return weighted_mean(ops.mean(ops.square(difference), axis=-1), weights)
 
@@ -119,8 +114,6 @@ def weighted_mean(values: Any, weights: Any) -> Any:
     Raises:
         DistillationError: weights per step for values per stream.
     """
-    from keras import ops
-
     if weights is None:
         return ops.mean(values)
     weights = ops.cast(weights, "float32")

@@ -7,6 +7,7 @@ from typing import Any, Final
 from edgernn.errors import DistillationError
 from edgernn.model.layers import Dense
 from edgernn_export.compress.distillation.losses import TASKS
+from edgernn_export.compress.tensors.back_ends import ops
 from edgernn_export.keras_reader.layers.config import activation_name
 
 #: Activations of a last layer whose logits are known. Linear outputs are logits themselves.
@@ -104,8 +105,6 @@ def logits_of(outputs: Any, head: str) -> Any:
         outputs: tensor, what the model answers.
         head: one of `HEADS`.
     """
-    from keras import ops
-
     values = ops.cast(outputs, "float32")
     if head == "softmax":
         return ops.log(ops.maximum(values, _SMALLEST))

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from edgernn.errors import PruningError
 from edgernn_export.compress.checks import is_real, whole_number
-from edgernn_export.compress.pruning.keras_matrices import Matrix
 from edgernn_export.compress.pruning.masks import PATTERNS, Pattern, kept_count
+from edgernn_export.compress.pruning.matrices import Matrix
 
 Density = float | Mapping[str, float]
 #: Who competes for a density: the gates of a matrix; nobody; a gate's kernel and recurrent kernel

@@ -8,7 +8,8 @@ from typing import Any, Final
 import numpy as np
 
 from edgernn.cli.style import table
-from edgernn_export.compress.pruning.keras_matrices import Matrix, find_matrices
+from edgernn_export.compress.pruning.keras_matrices import find_matrices
+from edgernn_export.compress.pruning.matrices import Matrix
 
 Densities = dict[str, dict[str, float]]
 #: A gate starves that keeps less than this share of the requested density.

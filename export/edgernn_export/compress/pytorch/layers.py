@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from edgernn.graph.lowering import lowered
 from edgernn.model.layers import Delay, Embedding, Layer
+from edgernn_export.cells.cell_readers import CellMatrix
 from edgernn_export.compress.pytorch.variables import ModuleVariable, add_buffer, add_parameter
 from edgernn_export.compress.qat.integer_side.layer_integers import Integers, layer_shapes
-from edgernn_export.compress.qat.integer_side.places import LayerPlace
 from edgernn_export.compress.qat.integer_side.plan import TrainingPlan
 from edgernn_export.compress.qat.integer_side.sequences import (
     delayed,
@@ -24,6 +24,8 @@ from edgernn_export.compress.qat.integer_side.sequences import (
 )
 from edgernn_export.compress.qat.integer_side.value_integers import DepthwiseIntegers, TableIntegers
 from edgernn_export.compress.qat.interpreter import TrainingInterpreter
+from edgernn_export.compress.qat.maps.columns import LayerPlace
+from edgernn_export.compress.tensors.back_ends import constant
 
 #: What a layer keeps from call to call, empty at the start of a stream: codes [B, ...] each.
 Kept = tuple[Tensor, ...]
@@ -104,10 +106,7 @@ class WeightedLayer(CodeLayer):
         """Move constants that an optimizer has moved beyond an end back to this end."""
         for name, (low, high) in self._ends.items():
             value = self.float_weights[name].value
-            ends = (
-                torch.as_tensor(end, dtype=value.dtype, device=value.device) for end in (low, high)
-            )
-            value.copy_(torch.minimum(torch.maximum(value, next(ends)), next(ends)))
+            value.clamp_(constant(low, value), constant(high, value))
 
 
 class AffineLayer(WeightedLayer):
@@ -134,6 +133,10 @@ class AffineLayer(WeightedLayer):
             return each_step(run, codes), kept
         made, states = recurrent(integers, weights, maps, codes, kept or self._start(codes))
         return made, tuple(states)
+
+    def matrices(self) -> list[CellMatrix]:
+        """Kernel and recurrent kernel; of a registered cell, all matrices of its maps."""
+        return self.integers.matrices(self.float_weights)
 
     def _start(self, codes: Tensor) -> Kept:
         return tuple(

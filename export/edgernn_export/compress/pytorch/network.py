@@ -36,6 +36,8 @@ class IntegerNetwork(nn.Module):
     Attributes:
         plan: the same.
         layers: of the network, in the order of the integer model.
+        paths: of the layers of the module that the network was read from, by position in `layers`,
+            as far as they are known.
     """
 
     def __init__(self, plan: TrainingPlan) -> None:
@@ -43,6 +45,7 @@ class IntegerNetwork(nn.Module):
         self.plan = plan
         self._quantizer = InputQuantizer(plan.integer)
         self.layers = nn.ModuleList(made_layers(plan))
+        self.paths: dict[int, str] = {}
 
     def forward(self, *readings: Tensor | Mapping[str, Tensor]) -> Any:
         """The outputs of whole streams, which begin at the start states.
@@ -140,7 +143,8 @@ def _fed(route: Route, codes: Mapping[int, Tensor], *, last_step: bool) -> Tenso
     sources = [codes[part.source] for part in route]
     if is_whole(route, sources[0]) and (not last_step or sources[0].dim() == 2):
         return sources[0]
-    return routed(route, sources, last_step=last_step)
+    made: Tensor = routed(route, sources, last_step=last_step)
+    return made
 
 
 def _by_port(

@@ -24,6 +24,11 @@ class ModuleVariable:
         self._module, self._name = module, name
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """Sizes of its axes."""
+        return tuple(self.value.shape)
+
+    @property
     def value(self) -> torch.Tensor:
         """The tensor as it is now."""
         found: torch.Tensor = getattr(self._module, self._name)

@@ -7,18 +7,15 @@ from typing import Any
 import keras
 
 from edgernn.errors import TrainingError
-from edgernn_export.cells.cell_readers import attribute
-from edgernn_export.cells.keras_cell import Between, CellMatrix, matrices_of
+from edgernn_export.cells.cell_readers import CellMatrix, attribute
+from edgernn_export.cells.keras_cell import Between
 from edgernn_export.compress.qat.ends import Refused, variables_of
 from edgernn_export.compress.qat.integer_side.layer_integers import Integers, layer_shapes
-from edgernn_export.compress.qat.integer_side.places import LayerPlace
 from edgernn_export.compress.qat.integer_side.sequences import each_step, recurrent
+from edgernn_export.compress.qat.maps.columns import LayerPlace
 from edgernn_export.compress.qat.maps.float_weights import (
     BIAS,
     KERNEL,
-    RECURRENT,
-    gates_of,
-    is_registered,
 )
 from edgernn_export.compress.tensors.back_ends import Tensor
 from edgernn_export.keras_reader.findings import owner_of
@@ -57,13 +54,7 @@ class QatCell(Refused, keras.layers.Layer):  # type: ignore[misc]  # Keras has n
 
     def matrices(self) -> list[CellMatrix]:
         """Kernel and recurrent kernel; of a registered cell, all matrices of its maps."""
-        if is_registered(self.record):
-            return matrices_of(self.integers.step.graph, self.float_weights)
-        gates = gates_of(self.record)
-        return [
-            CellMatrix(name=name, variable=self.float_weights[name], parts=gates, recurrent=inner)
-            for name, inner in ((KERNEL, False), (RECURRENT, True))
-        ]
+        return self.integers.matrices(self.float_weights)
 
 
 class QatRNN(Refused, keras.layers.RNN):  # type: ignore[misc]  # as above

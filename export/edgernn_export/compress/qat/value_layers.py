@@ -13,10 +13,10 @@ from edgernn.model.integer_model import IntegerModel
 from edgernn.model.layers import Delay, Layer
 from edgernn_export.cells.keras_cell import Between
 from edgernn_export.compress.qat.ends import Refused
-from edgernn_export.compress.qat.integer_side.places import LayerPlace
 from edgernn_export.compress.qat.integer_side.sequences import delayed, each_step, start_rows
 from edgernn_export.compress.qat.integer_side.value_integers import DepthwiseIntegers, TableIntegers
 from edgernn_export.compress.qat.interpreter import TrainingInterpreter
+from edgernn_export.compress.qat.maps.columns import LayerPlace
 from edgernn_export.compress.tensors.back_ends import Tensor
 
 

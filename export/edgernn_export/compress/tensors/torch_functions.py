@@ -250,7 +250,7 @@ class _Clause(torch.autograd.Function):
         return made.detach()
 
     @staticmethod
-    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> Any:
         """The gradients of what the clause was given."""
         found = ctx.rule(upstream)

@@ -11,10 +11,11 @@ import numpy as np
 from edgernn.graph.lowering import lowered
 from edgernn.model.formats import INT16_MAX, FloatArray, Precision
 from edgernn.model.layers import Dense, GRUAfter, Layer
+from edgernn_export.cells.cell_readers import CellMatrix, matrices_of
 from edgernn_export.compress.qat.arithmetic.integers import codes_of
 from edgernn_export.compress.qat.arithmetic.straight_through import operand
-from edgernn_export.compress.qat.integer_side.places import LayerPlace
 from edgernn_export.compress.qat.interpreter import Inputs, Maps, TrainingInterpreter
+from edgernn_export.compress.qat.maps.columns import LayerPlace
 from edgernn_export.compress.qat.maps.float_weights import (
     BIAS,
     KERNEL,
@@ -106,6 +107,21 @@ class Integers:
         q_x = self.operand(codes)
         products = {name: one.of_input(q_x) for name, one in maps.items()}
         return {name: found for name, found in products.items() if found is not None}
+
+    def matrices(self, weights: Mapping[str, Any]) -> list[CellMatrix]:
+        """Kernel and recurrent kernel; of a registered cell, all matrices of its maps.
+
+        Args:
+            weights: variables by name.
+        """
+        if is_registered(self.record):
+            return matrices_of(self.step.graph, weights)
+        gates = gates_of(self.record)
+        return [
+            CellMatrix(name=name, variable=weights[name], parts=gates, recurrent=name == RECURRENT)
+            for name in (KERNEL, RECURRENT)
+            if name in weights
+        ]
 
     def nearest(
         self, weights: Mapping[str, FloatArray], trained: Mapping[str, FloatArray]

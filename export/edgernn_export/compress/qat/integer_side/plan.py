@@ -13,9 +13,8 @@ from edgernn.model.formats import FloatArray
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.layers import Embedding
 from edgernn.model.routes import before_states
-from edgernn_export.compress.qat.integer_side.places import LayerPlace
 from edgernn_export.compress.qat.integer_side.value_integers import EMBEDDINGS
-from edgernn_export.compress.qat.maps.columns import Columns
+from edgernn_export.compress.qat.maps.columns import Columns, LayerPlace
 from edgernn_export.compress.qat.maps.float_weights import KERNEL, RECURRENT, is_registered
 from edgernn_export.float_model.model import (
     FloatCell,
@@ -170,6 +169,11 @@ def _leaky_weights(source: FloatLayer, record: LeakyRNN, unit: FloatArray) -> di
         (matrix,) = (values for name, values in source.by_name.items() if name.endswith(".x"))
         return {"gates.x": (matrix * unit).T}
     assert isinstance(source, FloatSimpleRNN)
-    lost = (record.leak.high.astype(np.float64) * 32768.0 + record.leak.low) / 2.0**30
-    rest = source.recurrent - np.diag(1.0 - lost)
+    rest = source.recurrent - np.diag(kept_share(record))
     return {"gates.x": (source.kernel * unit).T, "gates.h": rest.T}
+
+
+def kept_share(record: LeakyRNN) -> FloatArray:
+    """The share of each unit that a layer keeps apart from its matrix, float64 [H]."""
+    lost = (record.leak.high.astype(np.float64) * 32768.0 + record.leak.low) / 2.0**30
+    return 1.0 - lost

@@ -15,9 +15,8 @@ from edgernn.model.merges import Merge
 from edgernn.model.scales import ScaleVector
 from edgernn_export.compress.qat.arithmetic.integers import codes_of
 from edgernn_export.compress.qat.arithmetic.requantization import rounded_sum
-from edgernn_export.compress.qat.integer_side.places import LayerPlace
 from edgernn_export.compress.qat.interpreter import TrainingInterpreter
-from edgernn_export.compress.qat.maps.columns import output_scales
+from edgernn_export.compress.qat.maps.columns import LayerPlace, output_scales
 from edgernn_export.compress.qat.maps.float_weights import BIAS, KERNEL
 from edgernn_export.compress.qat.maps.training_maps import Weights
 from edgernn_export.compress.tensors.back_ends import Tensor, constant, ops

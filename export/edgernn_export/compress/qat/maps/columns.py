@@ -8,8 +8,9 @@ in the units of the first one.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -101,6 +102,23 @@ class Columns:
             out_gain=_one_for_all(out_gain),
             out_offset=_one_for_all(ours.out_offset / out_gain - theirs.out_offset),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerPlace:
+    """Where a layer with weights stands.
+
+    Attributes:
+        model: the integer model training starts from.
+        index: of the layer.
+        columns: what it reads.
+        weights: those of a layer that has the same ones, by name; None where they are its own.
+    """
+
+    model: IntegerModel
+    index: int
+    columns: Columns
+    weights: Mapping[str, Any] | None
 
 
 def _one_for_all(values: FloatArray) -> FloatArray | float:
