@@ -27,6 +27,7 @@ Make a network smaller, before quantization:
     compress.structured      remove_units, remove_inputs, factorize, GroupLasso
     compress.qat             qat_model, integer_model: quantization-aware training
     compress.distillation    Distiller: train a small network on the outputs of a large one
+    compress.pytorch         qat_module, ModulePruner, DistillationLoss: the same in PyTorch
 
 Train and search:
     training      train, evaluate and distill recipes; find_recipe, recipe_names

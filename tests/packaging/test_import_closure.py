@@ -12,11 +12,13 @@ ROOT = Path(__file__).parents[2]
 MOST_MODULES = 100
 RUNTIMES = {
     "ai_edge_litert", "flatbuffers", "h5py", "keras", "matplotlib", "onnx", "onnxruntime", "optuna",
-    "pandas", "rich", "sklearn", "statsmodels", "tensorflow", "tflite_runtime", "tqdm",
+    "pandas", "rich", "sklearn", "statsmodels", "tensorflow", "tflite_runtime", "torch", "tqdm",
 }  # fmt: skip
 
-#: Layers and cells of Keras, graphs of TensorFlow, and estimators; what is above loads them on use.
+#: Layers and cells of Keras, graphs of TensorFlow, modules of PyTorch, and estimators; what is
+#: above loads them on use.
 GRAPHS = (
+    "edgernn_export.compress.pytorch.,edgernn_export.compress.tensors.torch_functions,"
     "edgernn_export.compress.qat.,edgernn_export.sklearn_wrappers.,edgernn_export.cells.keras_cell,"
     "edgernn_export.cells.cfc_cell,edgernn_export.cells.fast_cells,edgernn_export.cells.svdf_layer,"
     "edgernn_export.cells.zoneout_cells"

@@ -44,7 +44,7 @@ FRAMEWORKS = {
     },
     "tensorflow": {"bench", "compress", "demo", "inspection", "keras_reader", "training"},
     "h5py": {"keras_reader"},
-    "torch": set(),
+    "torch": {"compress"},
     "jax": set(),
     "onnx": {"bench", "onnx_reader", "writers"},
     "onnxruntime": {"bench"},

@@ -5,6 +5,7 @@ Packages:
     structured      remove_units, remove_inputs, factorize, GroupLasso
     qat             qat_model, integer_model: quantization-aware training
     distillation    Distiller: train a small network on the outputs of a large one
+    pytorch         qat_module, ModulePruner, DistillationLoss: the same for PyTorch modules
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 #: Packages that are imported when they are used.
-_LAZY = ("distillation", "pruning", "qat", "structured")
+_LAZY = ("distillation", "pruning", "pytorch", "qat", "structured")
 
 if not TYPE_CHECKING:
 

@@ -29,6 +29,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
+from edgernn.errors import BackendUnavailable
+from edgernn.install import hint
+
 if TYPE_CHECKING:
     from edgernn_export.compress.pytorch.conversion import (
         integer_model,
@@ -62,7 +65,18 @@ _OF_TORCH: Final = {
 
 
 def __getattr__(name: str) -> Any:
-    """Load PyTorch with the first use of a name."""
+    """Load PyTorch with the first use of a name.
+
+    Raises:
+        BackendUnavailable: PyTorch is not installed.
+    """
     if name not in _OF_TORCH:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_OF_TORCH[name]}"), name)
+    try:
+        return getattr(import_module(f"{__name__}.{_OF_TORCH[name]}"), name)
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise BackendUnavailable(
+            f"torch: expected an installed package, got none. Run: {hint('torch')}"
+        ) from error

@@ -15,6 +15,7 @@ from edgernn_export.compress.pytorch.written_back import paths_of, write_weights
 from edgernn_export.compress.qat.integer_side.fine_tuned import fine_tuned
 from edgernn_export.compress.qat.integer_side.models import check_trains, planned
 from edgernn_export.float_model.model import FloatModel
+from edgernn_export.networks.front_door import format_of, read_one_stream
 from edgernn_export.quantizer.quantizer import quantize
 
 
@@ -30,10 +31,11 @@ def qat_module(
     rounds them, and gradients pass the rounding straight through (Jacob et al. 2018).
 
     Args:
-        source: what `quantize` takes: a float network, or what one is read from.
+        source: what `quantize` takes: a path or an object of any format, or a network that was
+            read already (`tuned_network`).
         calibration: representative real streams, as for `quantize`.
         precision: as for `quantize`.
-        options: further arguments of `quantize`.
+        options: further arguments of `quantize`, and those of the reader of the format.
 
     Returns:
         A module, on the CPU; move it as any other. Its forward gets readings [B, T, I] in physical
@@ -45,7 +47,9 @@ def qat_module(
         QuantizationError: as `quantize`.
         TrainingError: the network is not trained as integers.
     """
-    trained = _read(source)
+    known = frozenset() if isinstance(source, FloatModel) else format_of(source).options
+    reading = {name: options.pop(name) for name in known & options.keys()}
+    trained = read_one_stream(source, **reading)
     check_trains(trained)
     integer = quantize(trained, calibration, precision, **options)
     model = IntegerNetwork(
@@ -103,14 +107,6 @@ def write_back(model: nn.Module, module: nn.Module) -> None:
     if not network.paths:
         network.paths = paths_of(network.plan.trained, module)
     write_weights(tuned_network(network), _holders(network), network.paths, module)
-
-
-def _read(source: Any) -> FloatModel:
-    if isinstance(source, FloatModel):
-        return source
-    from edgernn_export.keras_reader.reader import read_keras
-
-    return read_keras(source)
 
 
 def _holders(network: IntegerNetwork) -> dict[int, WeightedLayer]:
