@@ -117,6 +117,7 @@ PROGRAMS = {
     "docs/guides/sources-and-sinks.md": "tests/documents/test_connections_documents.py",
     "docs/guides/structured.md": "tests/documents/test_structured_document.py",
     "docs/guides/tokens.md": "tests/documents/test_tokens_document.py",
+    "docs/guides/train-in-pytorch.md": "tests/documents/test_train_in_pytorch_document.py",
     "docs/recipes/text.md": "tests/documents/test_text_recipes_document.py",
     "docs/guides/variable-lengths.md": "tests/documents/test_variable_lengths_document.py",
     "docs/guides/windows.md": "tests/documents/test_windows_document.py",
