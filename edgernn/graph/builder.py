@@ -20,6 +20,7 @@ from edgernn.graph.ops import (
     Gate,
     GatedSum,
     Gather,
+    Hypotenuse,
     InputOperand,
     LeakySum,
     Normalization,
@@ -279,6 +280,10 @@ class OpBuilder:
         """The larger or smaller of two values of one format."""
         result = self._named(name, a.width, a.format)
         return self._add(Extremum(result=result, a=a, b=b, largest=largest))
+
+    def hypotenuse(self, a: Value, b: Value, name: str) -> Value:
+        """The rounded root of the sum of two squares, in the format of both values."""
+        return self._add(Hypotenuse(result=self._named(name, a.width, a.format), a=a, b=b))
 
     def sum(self, a: Value, b: Value, name: str) -> Value:
         """The saturating sum of two values of one format."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from edgernn.graph.ops import (
     Function,
     GatedSum,
     Gather,
+    Hypotenuse,
     InputOperand,
     LeakySum,
     Normalization,
@@ -131,6 +133,18 @@ def _extremum(op: Extremum, known: Known) -> Interval:
     return min(a_low, b_low), min(a_high, b_high)
 
 
+def _hypotenuse(op: Hypotenuse, known: Known) -> Interval:
+    legs = known[op.a.name], known[op.b.name]
+    least = sum(max(low, -high, 0) ** 2 for low, high in legs)
+    most = sum(max(-low, high) ** 2 for low, high in legs)
+    return min(_root(least), INT16_MAX), min(_root(most), INT16_MAX)
+
+
+def _root(number: int) -> int:
+    """The root of a whole number, rounded to the nearest."""
+    return (math.isqrt(4 * number) + 1) // 2
+
+
 def _gather(op: Gather, known: Known) -> Interval:  # noqa: ARG001 (as the others)
     return 256 * int(op.table.min()), 256 * int(op.table.max())
 
@@ -173,6 +187,7 @@ _BOUNDS: Final[dict[type[Op], Callable[[Any, Known], Interval]]] = {
     CodesOf: _codes,
     Scaling: _any_int16,
     Extremum: _extremum,
+    Hypotenuse: _hypotenuse,
     Normalization: _any_int16,
     Gather: _gather,
     Curve: _curve,

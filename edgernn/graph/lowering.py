@@ -105,6 +105,8 @@ def merge(g: OpBuilder, layer: Merge, x: Value, states: tuple[Value, ...]) -> Lo
             y = g.sum(y, other, f"sum{index}")
         elif layer.operation is MergeOperation.PRODUCT:
             y = g.plain_product(y, other, layer.shift, "product")
+        elif layer.operation is MergeOperation.HYPOTENUSE:
+            y = g.hypotenuse(y, other, "hypotenuse")
         else:
             largest = layer.operation is MergeOperation.MAXIMUM
             y = g.extremum(y, other, f"extremum{index}", largest=largest)

@@ -263,17 +263,20 @@ class Product(Op):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Sum(Op):
-    """sat16(a + b) of one format (clauses 7.3, 7.5 and 7.7)."""
+class PairOp(Op):
+    """What is made of two values of one format, in this format.
 
-    kind: ClassVar[str] = "sum"
+    Attributes:
+        a: a value.
+        b: the other one.
+    """
 
     a: Value
     b: Value
 
     @property
     def reads(self) -> tuple[Value, ...]:
-        """What is added."""
+        """Both values."""
         return self.a, self.b
 
     def defect(self) -> str | None:
@@ -283,6 +286,13 @@ class Sum(Op):
             or equal_formats(self.result, self.a, self.b)
             or equal_widths(self.result, self.a.width, self.b.width)
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Sum(PairOp):
+    """sat16(a + b) of one format (clauses 7.3, 7.5 and 7.7)."""
+
+    kind: ClassVar[str] = "sum"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -339,33 +349,23 @@ class Complement(Op):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Extremum(Op):
+class Extremum(PairOp):
     """The larger or the smaller of two values of one format (clause 7.10).
 
     Attributes:
-        a: a value.
-        b: the other one.
         largest: whether the larger one is taken.
     """
 
     kind: ClassVar[str] = "extremum"
 
-    a: Value
-    b: Value
     largest: bool
 
-    @property
-    def reads(self) -> tuple[Value, ...]:
-        """What is compared."""
-        return self.a, self.b
 
-    def defect(self) -> str | None:
-        """One format, one width."""
-        return (
-            no_operands(self)
-            or equal_formats(self.result, self.a, self.b)
-            or equal_widths(self.result, self.a.width, self.b.width)
-        )
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Hypotenuse(PairOp):
+    """The rounded root of a² + b² of two values of one format (clause 7.10)."""
+
+    kind: ClassVar[str] = "hypotenuse"
 
 
 #: Every operation there is; an interpreter has a row for each.
@@ -382,6 +382,7 @@ OPS: Final[tuple[type[Op], ...]] = (
     Complement,
     Scaling,
     Extremum,
+    Hypotenuse,
     Normalization,
     InputOperand,
     Gather,

@@ -57,6 +57,7 @@ class VectorCall(enum.Enum):
     SCALE = "scale"
     MAXIMUM = "maximum"
     MINIMUM = "minimum"
+    HYPOTENUSE = "hypotenuse"
     NORMALIZE = "normalize"
     PUSH = "push"  # in front of a vector, whose last elements go
     EMBED = "embed"  # the rows that tokens number

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from edgernn.errors import ModelError
 from edgernn.model.layer_record import AffineShapes, ScaledRecord
@@ -19,17 +19,22 @@ class MergeOperation(enum.Enum):
     PRODUCT = "product"
     MAXIMUM = "maximum"
     MINIMUM = "minimum"
+    HYPOTENUSE = "hypotenuse"
+
+
+#: The operations that join two vectors, never more.
+PAIRS: Final = frozenset({MergeOperation.PRODUCT, MergeOperation.HYPOTENUSE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Merge(ScaledRecord):
-    """y = sum, product, maximum or minimum of vectors that are brought to one scale (clause 7.10).
+    """y = sum, product, maximum, minimum or hypotenuse of vectors of one scale (clause 7.10).
 
     It reads the int16 values of what feeds it, vectors of U elements one behind another. Of the
     model's input it reads the codes.
 
     Attributes:
-        operation: what joins the elements; a product has two factors.
+        operation: what joins the elements; a product and a hypotenuse have two vectors.
         terms: what scales each of the vectors, in their order.
         shift: of the product, 1..30; 0 for the others.
         output_scale: real value of one output code.
@@ -48,11 +53,10 @@ class Merge(ScaledRecord):
         """Check counts, widths and the shift."""
         ScaledRecord.__post_init__(self)
         count = len(self.terms)
-        product = self.operation is MergeOperation.PRODUCT
-        if count < 2 or (product and count > 2):
+        product, pair = self.operation is MergeOperation.PRODUCT, self.operation in PAIRS
+        if count < 2 or (pair and count > 2):
             raise ModelError(
-                f"{self.name}.terms: expected {'2' if product else '2 or more'} vectors, "
-                f"got {count}"
+                f"{self.name}.terms: expected {'2' if pair else '2 or more'} vectors, got {count}"
             )
         if [term.width for term in self.terms] != [self.units] * count:
             raise ModelError(

@@ -93,6 +93,32 @@ EDGERNN_API void edgernn_minimum(const int16_t *a, const int16_t *b, int32_t cou
     EDGERNN_EACH_LANES(count, minimum_lanes(a + j, b + j, out + j, left));
 }
 
+/* Bit by bit from above: r is the root of s, or 32767. No square leaves int32, as s < 2^31. */
+EDGERNN_INLINE void hypotenuse_lanes(const int16_t *a, const int16_t *b, int16_t *out,
+                                     int32_t left)
+{
+    const edgernn_lanes least = edgernn_lanes_all(-32767);
+    edgernn_lanes v = edgernn_lanes_load(a, left);
+    edgernn_lanes w = edgernn_lanes_load(b, left);
+    edgernn_lanes r = edgernn_lanes_all(0);
+    edgernn_lanes s;
+    int32_t bit;
+    v = v - less_than(v, least);
+    w = w - less_than(w, least);
+    s = v * v + w * w;
+    for (bit = 1 << 14; bit != 0; bit >>= 1) {
+        const edgernn_lanes tried = r + edgernn_lanes_all(bit);
+        r = r + (edgernn_lanes_all(bit) & ~((s - tried * tried) >> 31));
+    }
+    r = r - ((r - (s - r * r)) >> 31);
+    edgernn_lanes_store(out, edgernn_lanes_sat16(r), left);
+}
+
+EDGERNN_API void edgernn_hypotenuse(const int16_t *a, const int16_t *b, int32_t count, int16_t *out)
+{
+    EDGERNN_EACH_LANES(count, hypotenuse_lanes(a + j, b + j, out + j, left));
+}
+
 EDGERNN_API void edgernn_values8(const int8_t *codes, int32_t count, int16_t *out)
 {
     int32_t j;

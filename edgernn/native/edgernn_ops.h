@@ -42,6 +42,10 @@ EDGERNN_API void edgernn_scale(const edgernn_scales *by, const int16_t *v, int32
 EDGERNN_API void edgernn_maximum(const int16_t *a, const int16_t *b, int32_t count, int16_t *out);
 EDGERNN_API void edgernn_minimum(const int16_t *a, const int16_t *b, int32_t count, int16_t *out);
 
+/* The hypotenuse of clause 7.10: the rounded root of a * a + b * b, at most 32767. */
+EDGERNN_API void edgernn_hypotenuse(const int16_t *a, const int16_t *b, int32_t count,
+                                    int16_t *out);
+
 /* Clause 6.7: input codes of a w8a8 model as values. */
 EDGERNN_API void edgernn_values8(const int8_t *codes, int32_t count, int16_t *out);
 

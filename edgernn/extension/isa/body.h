@@ -180,6 +180,9 @@ EDGERNN_NOT_INLINE void attention_call(const native_operations *step, const nati
             case NATIVE_CALL_MINIMUM:                                                          \
                 edgernn_minimum(a, b, one->count, out);                                        \
                 break;                                                                         \
+            case NATIVE_CALL_HYPOTENUSE:                                                       \
+                edgernn_hypotenuse(a, b, one->count, out);                                     \
+                break;                                                                         \
             case NATIVE_CALL_NORMALIZE:                                                        \
                 edgernn_normalize(step->norms + one->option, a, one->count, out);              \
                 break;                                                                         \

@@ -128,6 +128,7 @@ static int check(const limits *within, const native_instruction *one)
     const int reads_a = call != NATIVE_CALL_AFFINE && call != NATIVE_CALL_ROW;
     const int reads_b = attends || call == NATIVE_CALL_PRODUCT || call == NATIVE_CALL_SUM ||
                         call == NATIVE_CALL_MAXIMUM || call == NATIVE_CALL_MINIMUM ||
+                        call == NATIVE_CALL_HYPOTENUSE ||
                         call == NATIVE_CALL_BLEND || call == NATIVE_CALL_GATED_SUM ||
                         call == NATIVE_CALL_LEAKY_SUM || call == NATIVE_CALL_WIDE_RESCALE;
     int32_t read = call == NATIVE_CALL_PUSH ? one->option : one->count;

@@ -213,6 +213,7 @@ JOINS: Final[dict[MergeOperation, np.ufunc]] = {
     MergeOperation.PRODUCT: np.multiply,
     MergeOperation.MAXIMUM: np.maximum,
     MergeOperation.MINIMUM: np.minimum,
+    MergeOperation.HYPOTENUSE: np.hypot,
 }
 
 

@@ -13,6 +13,7 @@ from edgernn.graph.ops import (
     Concatenation,
     Curve,
     Extremum,
+    Hypotenuse,
     Normalization,
     Op,
     OperandOf,
@@ -171,6 +172,11 @@ def _extremum(run: _FloatRun, op: Extremum) -> StepArray:
     return (run.arithmetic.maximum if op.largest else run.arithmetic.minimum)(a, b)
 
 
+def _hypotenuse(run: _FloatRun, op: Hypotenuse) -> StepArray:
+    a, b = run.reads(op)
+    return run.arithmetic.sqrt(a * a + b * b)
+
+
 #: operation -> what runs it; a cell reads operands, so that codes of the input do not occur.
 _ROWS: Final[dict[type[Op], Callable[[_FloatRun, Any], Any]]] = {
     OperandOf: _same,
@@ -186,4 +192,5 @@ _ROWS: Final[dict[type[Op], Callable[[_FloatRun, Any], Any]]] = {
     Scaling: _scaling,
     Normalization: _normalization,
     Extremum: _extremum,
+    Hypotenuse: _hypotenuse,
 }

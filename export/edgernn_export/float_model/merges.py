@@ -8,15 +8,15 @@ from typing import ClassVar
 from edgernn.errors import ShapeError
 from edgernn.model.formats import ArrayRecord, FloatArray
 from edgernn.model.functions.pointwise import check_function
-from edgernn.model.merges import MergeOperation
+from edgernn.model.merges import PAIRS, MergeOperation
 from edgernn_export.float_model.layers import freeze
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FloatMerge(ArrayRecord):
-    """y = sum, product, maximum or minimum of the vectors gain_j * x_j + offset_j.
+    """y = sum, product, maximum, minimum or hypotenuse of the vectors gain_j * x_j + offset_j.
 
-    It reads vectors of U elements one behind another, a product two of them.
+    It reads vectors of U elements one behind another, a product and a hypotenuse two of them.
 
     Attributes:
         name: layer name.
@@ -42,9 +42,9 @@ class FloatMerge(ArrayRecord):
             raise ShapeError(
                 f"{self.name}.offset: expected shape {self.gain.shape}, got {self.offset.shape}"
             )
-        product = self.operation is MergeOperation.PRODUCT
-        if self.count < 2 or (product and self.count > 2):
-            wanted = "2" if product else "2 or more"
+        pair = self.operation in PAIRS
+        if self.count < 2 or (pair and self.count > 2):
+            wanted = "2" if pair else "2 or more"
             raise ShapeError(f"{self.name}.gain: expected {wanted} vectors, got {self.count}")
 
     @property

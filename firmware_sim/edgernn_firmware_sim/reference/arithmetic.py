@@ -44,6 +44,17 @@ def half_up(p: Int32, k: int | Int32) -> Int32:
     return rounded
 
 
+def hypotenuse(a: Int32, b: Int32) -> Int32:
+    """Clause 7.10: the rounded root of a² + b², and 32768 where that is more than 32767."""
+    a, b = np.maximum(a, -_INT16_MAX), np.maximum(b, -_INT16_MAX)
+    squares: Int32 = a * a + b * b
+    root = np.zeros_like(squares)
+    for bit in reversed(range(15)):
+        tried = root + np.int32(1 << bit)
+        root = np.where(tried * tried <= squares, tried, root)
+    return root + (squares - root * root > root)
+
+
 def round_product(p: Int32, k: int) -> Int32:
     """Clause 1.3, R(p, k): gemmlowp's double rounding of p / 2**k."""
     if k == 0:

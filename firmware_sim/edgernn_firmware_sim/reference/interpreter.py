@@ -21,6 +21,7 @@ from edgernn.graph.ops import (
     Function,
     GatedSum,
     Gather,
+    Hypotenuse,
     InputOperand,
     LeakySum,
     Normalization,
@@ -35,7 +36,7 @@ from edgernn.graph.ops import (
 )
 from edgernn.model.formats import LOW_BITS
 from edgernn_firmware_sim.reference.affine import affine_map, operand
-from edgernn_firmware_sim.reference.arithmetic import Int32, round_product, sat16
+from edgernn_firmware_sim.reference.arithmetic import Int32, hypotenuse, round_product, sat16
 from edgernn_firmware_sim.reference.attention import (
     additive_scores,
     context,
@@ -211,6 +212,11 @@ def _extremum(op: Extremum, site: _Site) -> OpFunction:
     return lambda slots: chosen(slots[a], slots[b])
 
 
+def _hypotenuse(op: Hypotenuse, site: _Site) -> OpFunction:
+    (a, b), note, name = site.reads(op), site.note, op.result.name
+    return lambda slots: note.sat16(name, hypotenuse(slots[a], slots[b]))
+
+
 def _normalization(op: Normalization, site: _Site) -> OpFunction:
     (v,), run, note, name = site.reads(op), normalization(op.constants), site.note, op.result.name
     return lambda slots: note.sat16(name, run(slots[v]))
@@ -315,6 +321,7 @@ INTERPRETED: Final[dict[type[Op], Callable[[Any, _Site], OpFunction]]] = {
     CodesOf: _codes,
     Scaling: _scaling,
     Extremum: _extremum,
+    Hypotenuse: _hypotenuse,
     Normalization: _normalization,
     InputOperand: _codes,
     Gather: _gather,

@@ -20,7 +20,7 @@ from edgernn.model.merges import MergeOperation
 from edgernn_firmware_sim.reference.affine import affine_map, operand
 from edgernn_firmware_sim.reference.events import Quiet
 from edgernn_firmware_sim.reference.interpreter import FUNCTIONS, StepInterpreter
-from tests.exactness.twin.scalar import R, sat16
+from tests.exactness.twin.scalar import R, hypotenuse, sat16
 from tests.support.models.integer import CELLS, random_codes, random_model
 from tests.support.models.networks import random_merge, random_scale
 
@@ -76,6 +76,7 @@ class Memory:
             result[j] = {
                 VectorCall.MAXIMUM: max,
                 VectorCall.MINIMUM: min,
+                VectorCall.HYPOTENUSE: lambda a, b: sat16(hypotenuse(a, b)),
                 VectorCall.COPY: lambda a, b: a,
                 VectorCall.SUM: lambda a, b: sat16(a + b),
                 VectorCall.PRODUCT: lambda a, b: sat16(R(a * b, one.option)),

@@ -299,6 +299,7 @@ class _LayerTwin:
             MergeOperation.PRODUCT: lambda v: self.product(*v, layer.shift),
             MergeOperation.MAXIMUM: max,
             MergeOperation.MINIMUM: min,
+            MergeOperation.HYPOTENUSE: lambda v: self.meter.sat16(scalar.hypotenuse(*v)),
         }[layer.operation]
         return [joined(elements) for elements in zip(*a, strict=True)], []
 

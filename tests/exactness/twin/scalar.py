@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from decimal import Context, Decimal, localcontext
+from math import isqrt
 
 #: Enough digits that rounding a table entry can never depend on them.
 TABLE_DIGITS = 60
@@ -35,6 +36,12 @@ def R(p: int, k: int) -> int:
     if k == 1:
         return (p + 1) >> 1
     return (p + (1 << (k - 1)) + 1 - 2 * (p < -1)) >> k
+
+
+def hypotenuse(a: int, b: int) -> int:
+    """Clause 7.10 before it saturates: the nearest integer, found in twice the resolution."""
+    a, b = max(a, -32767), max(b, -32767)
+    return (isqrt(4 * (a * a + b * b)) + 1) // 2
 
 
 def real_entry(i: int) -> Decimal:

@@ -30,7 +30,10 @@ def by_hand(model, xs):
         if isinstance(layer, FloatMerge):
             vectors = np.split(read, layer.count, axis=1)
             scaled = [v * g + o for v, g, o in zip(vectors, layer.gain, layer.offset, strict=True)]
-            join = {"sum": np.sum, "product": np.prod, "maximum": np.max, "minimum": np.min}
+            join = {
+                "sum": np.sum, "product": np.prod, "maximum": np.max, "minimum": np.min,
+                "hypotenuse": np.linalg.norm,
+            }  # fmt: skip
             made[index] = join[layer.operation.value](scaled, axis=0)
         elif layer.kind == "dense":
             made[index] = read @ layer.kernel.T + layer.bias

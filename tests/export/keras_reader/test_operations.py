@@ -47,6 +47,7 @@ def all_of_them():
     for name, make in ACTIVATIONS.items():
         made = make(L.Dense(3)(hidden))
         outputs.append(L.Dense(3)(made) if name == "mixed" else made)
+    outputs.append(L.Dense(2)(ops.hypot(hidden, 1 - hidden)))
     outputs.append(L.Dense(2)(hidden[..., :1] * (1 - hidden)))  # a merge takes the constant up
     return randomised(keras.Model(given, outputs))
 

@@ -80,6 +80,8 @@ def test_a_merge_stays_within_its_bound(operation, precision, plain):
              for p, s, t in zip(parts, scales, merge.terms, strict=True)]  # fmt: skip
         first, second = errors
         bound = (a[1] * first + a[0] * second + first * second) / 2.0**merge.shift + 0.5
+    elif operation is MergeOperation.HYPOTENUSE:
+        wanted, bound = np.hypot(*real), np.hypot(*errors) + 0.5
     else:
         largest = operation is MergeOperation.MAXIMUM
         wanted = (np.maximum if largest else np.minimum).reduce(real)

@@ -180,3 +180,23 @@ def test_saturation_at_the_ends_of_int32():
     ends = np.array([-(2**31), 2**31 - 1], dtype=np.int32)
     assert arithmetic.sat16(ends).tolist() == [-32768, 32767]
     assert arithmetic.sat8(ends).tolist() == [-128, 127]
+
+
+def test_hypotenuses_of_every_leg():
+    """Clause 7.10 for each int16 leg beside others, against the squares of halves."""
+    rng = np.random.default_rng(6)
+    others = [np.zeros_like(INT16), INT16, INT16[::-1], rng.permutation(INT16), INT16 // 181]
+    for other in others:
+        a, b = INT16.astype(np.int32), other.astype(np.int32)
+        got = arithmetic.sat16(arithmetic.hypotenuse(a, b)).astype(np.int64)
+        squares = INT16**2 + other**2
+        # y is the nearest integer if the root is between y - 1/2 and y + 1/2, all doubled.
+        inside = (2 * got - 1) ** 2 < 4 * squares
+        inside |= (got == 0) & (squares == 0)
+        assert (inside & (4 * squares < (2 * got + 1) ** 2) | (got == 32767)).all()
+        assert ((got == 32767) == (4 * squares > (2 * 32767 - 1) ** 2)).all()
+        twin = [
+            scalar.sat16(scalar.hypotenuse(v, w))
+            for v, w in zip(a[::7].tolist(), b[::7].tolist(), strict=True)
+        ]
+        assert got[::7].tolist() == twin

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from edgernn.model.interface import Port
-from edgernn.model.merges import MergeOperation
+from edgernn.model.merges import PAIRS, MergeOperation
 from edgernn.model.routes import MODEL_INPUT, RoutePart
 from edgernn_export.float_model.model import FloatDelay, FloatDense, FloatMerge, FloatModel
 from tests.support.models.float import float_layer
@@ -41,7 +41,7 @@ def merging_network(
 ) -> FloatModel:
     """Two recurrent layers and the input's first channels merged; the merge is put out."""
     rng = np.random.default_rng(seed)
-    count = 2 if operation is MergeOperation.PRODUCT else 3
+    count = 2 if operation in PAIRS else 3
     gain = np.ones((count, units)) if plain else rng.uniform(0.3, 1.5, (count, units))
     offset = np.zeros((count, units)) if plain else rng.uniform(-0.5, 0.5, (count, units))
     routes = [*whole(0, units), *whole(1, units), part(MODEL_INPUT, 0, units)][-count:]

@@ -11,7 +11,7 @@ from edgernn.model.formats import INT16_MAX, Precision
 from edgernn.model.integer_model import IntegerModel, Provenance
 from edgernn.model.interface import InputSpec, OutputSpec, Port
 from edgernn.model.layers import Layer
-from edgernn.model.merges import Merge, MergeOperation
+from edgernn.model.merges import PAIRS, Merge, MergeOperation
 from edgernn.model.routes import MODEL_INPUT, Route, RoutePart
 from edgernn.model.scales import ScaleVector
 from tests.support.models.integer import CELLS, REACH, random_layer
@@ -145,9 +145,9 @@ def random_network(
         return w.part(source, slice(start, start + count))
 
     for number in range(1, layers):
-        operation = list(MergeOperation)[(number // 2 + seed) % 4]
+        operation = list(MergeOperation)[(number // 2 + seed) % len(MergeOperation)]
         if number % 2:
-            count = 2 if operation is MergeOperation.PRODUCT else int(rng.integers(2, 4))
+            count = 2 if operation in PAIRS else int(rng.integers(2, 4))
             width = int(rng.integers(1, 6))
             merge = random_merge(rng, f"merge_{number}", operation, count, width)
             w.add(merge, *(some_part(width) for _ in range(count)))

@@ -23,6 +23,7 @@ from edgernn.graph.ops import (
     Function,
     GatedSum,
     Gather,
+    Hypotenuse,
     InputOperand,
     LeakySum,
     Normalization,
@@ -41,6 +42,7 @@ from edgernn_export.compress.qat.arithmetic.normalization import normalized
 from edgernn_export.compress.qat.arithmetic.straight_through import (
     complement,
     hard_sigmoid,
+    hypotenuse,
     looked_up,
     operand,
     product,
@@ -226,6 +228,10 @@ def _extremum(run: _Run, op: Extremum) -> Tensor:
     return ops.maximum(a, b) if op.largest else ops.minimum(a, b)
 
 
+def _hypotenuse(run: _Run, op: Hypotenuse) -> Tensor:
+    return hypotenuse(*run.reads(op))
+
+
 def _curve(run: _Run, op: Curve) -> Tensor:
     assert op.table is not None  # a model has its tables
     (v,) = run.reads(op)
@@ -275,6 +281,7 @@ RUN: Final[dict[type[Op], Callable[[_Run, Any], Any]]] = {
     Gather: _gather,
     Scaling: _scaling,
     Extremum: _extremum,
+    Hypotenuse: _hypotenuse,
     Curve: _curve,
     Blend: _blend,
     GatedSum: _gated_sum,

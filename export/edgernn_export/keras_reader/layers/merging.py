@@ -21,12 +21,13 @@ from edgernn_export.keras_reader.layers.readers import JOINING
 _MERGES: Final = {
     "Add": MergeOperation.SUM,
     "Average": MergeOperation.SUM,
+    "Hypot": MergeOperation.HYPOTENUSE,
     "Maximum": MergeOperation.MAXIMUM,
     "Minimum": MergeOperation.MINIMUM,
     "Multiply": MergeOperation.PRODUCT,
     "Subtract": MergeOperation.SUM,
 }
-_OPERATIONS: Final = ("Add", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract")
+_OPERATIONS: Final = ("Add", "Concatenate", "Hypot", "Maximum", "Minimum", "Multiply", "Subtract")
 
 
 def is_joining(call: Call) -> bool:

@@ -45,6 +45,8 @@ def compared_tensors(model: IntegerModel) -> dict[str, tuple[int, str, FloatArra
                 tensors[f"{layer.name}.sum{len(layer.terms) - 1}"] = (index, "y", scale)
             elif layer.operation is MergeOperation.PRODUCT:
                 tensors[f"{layer.name}.product"] = (index, "y", scale)
+            elif layer.operation is MergeOperation.HYPOTENUSE:
+                tensors[f"{layer.name}.hypotenuse"] = (index, "y", scale)
         elif isinstance(layer, PReLU):
             tensors[f"{layer.name}.y"] = (index, "y", _output_scale(model, index))
         else:

@@ -58,6 +58,7 @@ _FUNCTIONS: Final = {
     VectorCall.COMPLEMENT: "edgernn_complement",
     VectorCall.MAXIMUM: "edgernn_maximum",
     VectorCall.MINIMUM: "edgernn_minimum",
+    VectorCall.HYPOTENUSE: "edgernn_hypotenuse",
     VectorCall.WIDE_RESCALE: "edgernn_wide_rescale",
     VectorCall.DOT_SCORES: "edgernn_dot_scores",
     VectorCall.SOFTMAX: "edgernn_softmax",

@@ -195,6 +195,9 @@ def _merge(g: GraphBuilder, layer: FloatMerge, fed: Fed, _: list[str]) -> LayerN
         if np.any(offset):
             value = g.node("Add", value, g.constant(offset, np.float32))
         vectors.append(value)
+    if layer.operation is MergeOperation.HYPOTENUSE:
+        squares = [g.node("Mul", vector, vector) for vector in vectors]
+        return g.node("Sqrt", g.node("Add", *squares)), ()
     return g.node(_MERGE_OPERATORS[layer.operation], *vectors), ()
 
 

@@ -65,6 +65,19 @@ def sat16(g: GraphBuilder, tensor: str) -> str:
     return clip(g, tensor, INT16_MIN, INT16_MAX)
 
 
+def hypotenuse(g: GraphBuilder, a: str, b: str) -> str:
+    """The rounded root of a² + b² (clause 7.10), bit by bit."""
+    v, w = (g.node("Max", leg, g.constant(-INT16_MAX)) for leg in (a, b))
+    squares = g.node("Add", g.node("Mul", v, v), g.node("Mul", w, w))
+    r = g.constant(0)
+    for bit in reversed(range(15)):
+        tried = g.node("Add", r, g.constant(1 << bit))
+        fits = g.node("GreaterOrEqual", squares, g.node("Mul", tried, tried))
+        r = g.node("Where", fits, tried, r)
+    above = g.node("Greater", g.node("Sub", squares, g.node("Mul", r, r)), r)
+    return g.node("Min", g.node("Add", r, g.cast(above, np.int32)), g.constant(INT16_MAX))
+
+
 def round_product(g: GraphBuilder, p: str, k: int) -> str:
     """Clause 1.3, R(p, k), for |p| < 2^30, or 2^29 where k = 2."""
     if k == 0:

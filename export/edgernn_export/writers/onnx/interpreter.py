@@ -27,6 +27,7 @@ from edgernn.graph.ops import (
     Gate,
     GatedSum,
     Gather,
+    Hypotenuse,
     InputOperand,
     LeakySum,
     Normalization,
@@ -48,6 +49,7 @@ from edgernn_export.writers.onnx.integer_operators import (
     ResultRange,
     affine,
     clip,
+    hypotenuse,
     plus,
     product,
     round_product,
@@ -240,6 +242,10 @@ def _extremum(at: NodeEmitter, op: Extremum) -> str:
     return at.g.node("Max" if op.largest else "Min", *at.reads(op))
 
 
+def _hypotenuse(at: NodeEmitter, op: Hypotenuse) -> str:
+    return hypotenuse(at.g, *at.reads(op))
+
+
 def _normalization(at: NodeEmitter, op: Normalization) -> str:
     (v,) = at.reads(op)
     return normalized(at.g, v, op.constants)
@@ -313,6 +319,7 @@ APPENDED: Final[dict[type[Op], Callable[[NodeEmitter, Any], str | tuple[str, ...
     CodesOf: _codes,
     Scaling: _scaling,
     Extremum: _extremum,
+    Hypotenuse: _hypotenuse,
     Normalization: _normalization,
     InputOperand: _input_operand,
     Gather: _gather,

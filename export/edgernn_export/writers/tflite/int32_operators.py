@@ -103,6 +103,18 @@ class Int32Operators:
         lifted = self.add(self.add(self.add(p, below), below), (1 << (bits - 1)) + 1)
         return self.over(lifted, bits)
 
+    def root(self, squares: Tensor, bits: int) -> Tensor:
+        """The largest number of so many bits whose square is at most that, bit by bit."""
+        r = self.constant(np.zeros((1, squares.width)))
+        for bit in reversed(range(bits)):
+            tried = self.add(r, 1 << bit)
+            fits = self.run(
+                "GREATER_EQUAL", squares, self.times(tried, tried), dtype="bool",
+                kind="GreaterEqualOptions",
+            )  # fmt: skip
+            r = self.run("SELECT", fits, tried, r, kind="SelectOptions")
+        return r
+
     def reduced(self, builtin: str, a: Tensor) -> Tensor:
         """One number [1, 1] of all elements."""
         axis = self.constant([1])

@@ -20,6 +20,7 @@ from edgernn.graph.ops import (
     Gate,
     GatedSum,
     Gather,
+    Hypotenuse,
     InputOperand,
     LeakySum,
     Normalization,
@@ -199,6 +200,11 @@ def _extremum(at: OperatorEmitter, op: Extremum) -> Tensor:
     return ops.extremum(at.graph, op.result.name, a, b, op.largest)
 
 
+def _hypotenuse(at: OperatorEmitter, op: Hypotenuse) -> Tensor:
+    a, b = at.reads(op)
+    return ops.hypotenuse(at.graph, op.result.name, a, b)
+
+
 def _normalization(at: OperatorEmitter, op: Normalization) -> Tensor:
     (v,) = at.reads(op)
     return normalized(at.graph, op.result.name, v, op.constants)
@@ -274,6 +280,7 @@ EMITTED: Final[dict[type[Op], Callable[[OperatorEmitter, Any], Made]]] = {
     CodesOf: _codes,
     Scaling: _scaling,
     Extremum: _extremum,
+    Hypotenuse: _hypotenuse,
     Normalization: _normalization,
     InputOperand: _input_operand,
     Gather: _gather,

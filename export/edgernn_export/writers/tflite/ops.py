@@ -15,6 +15,7 @@ import numpy as np
 from edgernn.model.formats import INT16_MAX, PREACTIVATION, UNIT, Int8Array, Precision
 from edgernn.model.scales import ScaleVector
 from edgernn_export.writers.tflite.graph import Graph, Tensor, is_power_of_two
+from edgernn_export.writers.tflite.int32_operators import Int32Operators
 from edgernn_export.writers.tflite.schema import ActivationFunctionType, TensorType
 
 #: 1/6 in Q0.17: hard sigmoid multiplies by 21845 and divides by 2^12 (clause 3.4).
@@ -153,6 +154,17 @@ def extremum(graph: Graph, name: str, a: Tensor, b: Tensor, largest: bool) -> Te
     builtin = "MAXIMUM" if largest else "MINIMUM"
     graph.operator(builtin, 4, [a, b], [out], kind="MaximumMinimumOptions")
     return out
+
+
+def hypotenuse(graph: Graph, name: str, a: Tensor, b: Tensor) -> Tensor:
+    """The rounded root of a² + b² of int16 values of equal scales (clause 7.10)."""
+    g = Int32Operators(graph, name)
+    v, w = (g.most(g.of(leg), -INT16_MAX) for leg in (a, b))
+    squares = g.add(g.times(v, v), g.times(w, w))
+    r = g.root(squares, 15)
+    # r - (S - r²) is negative, and -1 after the shift, where S - r² > r.
+    lifted = g.less(r, g.over(g.less(r, g.less(squares, g.times(r, r))), 31))
+    return g.int16(g.least(lifted, INT16_MAX), name, a.scale)
 
 
 def sigmoid(graph: Graph, name: str, z: Tensor) -> Tensor:

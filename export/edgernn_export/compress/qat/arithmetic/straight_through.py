@@ -120,6 +120,20 @@ def product(a: Tensor, b: Tensor, k: int) -> Tensor:
 
 
 @with_gradient
+def hypotenuse(a: Tensor, b: Tensor) -> tuple[Tensor, Any]:
+    """Clause 7.10: the rounded root of a² + b²; at 0 it has no slope."""
+    v, w = (ops.maximum(wide(leg), -INT16_MAX) for leg in (a, b))
+    squares = v * v + w * w
+    # The root in float32 is off by less than 1, which the squares correct in int32.
+    r = ops.minimum(wide(ops.sqrt(narrow(squares))), 46340)
+    r = r - wide(r * r > squares)
+    r = r + wide(squares - r * r > r)
+    y = narrow(ops.minimum(r, INT16_MAX))
+    slope = narrow(r <= INT16_MAX) / ops.maximum(y, 1.0)
+    return y, lambda upstream: (upstream * slope * a, upstream * slope * b)
+
+
+@with_gradient
 def saturated(value: Tensor) -> tuple[Tensor, Any]:
     """sat16(v)."""
     codes = ops.clip(value, float(INT16_MIN), float(INT16_MAX))
