@@ -20,6 +20,10 @@ from edgernn_export.calibration.statistics import TensorStatistics
 from edgernn_export.float_model.model import FloatModel
 
 Pair = tuple[float, float]
+#: The name that stands for all channels without an entry.
+EVERY: Final = "*"
+#: Channels whose clipped values are told one by one.
+_TOLD: Final = 8
 #: Ranges by name of a channel or an input, or one pair (or None: from calibration) per channel.
 GivenRanges = Mapping[str, Pair] | Sequence[Pair | None]
 #: Room on each side of what calibration saw, as a share of its span, that later readings may use.
@@ -65,7 +69,8 @@ def by_channel(given: GivenRanges | None, model: FloatModel) -> tuple[Pair | Non
     """The given range of every channel; None where calibration decides.
 
     Args:
-        given: as `check_given` returns it; of an input, for all its channels without an own entry.
+        given: as `check_given` returns it; of an input, for all its channels without an own entry,
+            and of `EVERY`, for all that are left.
         model: has the channels and inputs.
 
     Raises:
@@ -89,7 +94,7 @@ def _by_channel(
     if given is None:
         return (None,) * len(names)
     if isinstance(given, Mapping):
-        unknown = [name for name in given if name not in names and name not in ports]
+        unknown = [name for name in given if name not in {*names, *ports, EVERY}]
         if unknown:
             inputs = f" or inputs among {', '.join(ports)}" if ports else ""
             raise QuantizationError(
@@ -99,11 +104,12 @@ def _by_channel(
         of_inputs = {
             name: given[port] for port, own in ports.items() if port in given for name in names[own]
         }
-        return tuple(given.get(name, of_inputs.get(name)) for name in names)
+        rest = given.get(EVERY)
+        return tuple(given.get(name, of_inputs.get(name, rest)) for name in names)
     if len(given) != len(names):
         raise QuantizationError(
             f"{_OWNER}: expected {len(names)} pairs for the channels {', '.join(names)}, got "
-            f"{len(given)}. Pass ranges by channel name (--input-range)."
+            f"{len(given)}. Pass ranges by channel name (--input-range), or one as '{EVERY}'."
         )
     return tuple(given)
 
@@ -148,7 +154,7 @@ def clipped(
     ends: tuple[FloatArray, FloatArray],
     stats: TensorStatistics,
 ) -> tuple[str, ...]:
-    """A sentence on each channel whose range calibration itself leaves.
+    """A sentence on each channel whose range calibration itself leaves; of many, on the worst.
 
     Args:
         names: of the channels.
@@ -159,12 +165,16 @@ def clipped(
     seen = stats.spread if len(stats.spread) else stats.sample
     share = np.mean((seen < ends[0]) | (seen > ends[1]), axis=0)
     cure = "use range_method='minmax' (--range minmax)"
+    left = np.flatnonzero((stats.low < ends[0]) | (stats.high > ends[1]))
+    told, more = left, ""
+    if left.size > _TOLD:
+        told, more = left[[int(np.argmax(share[left]))]], f" and {left.size - 1} more"
     return tuple(
-        f"input {names[i]}: expected calibration values in {ends[0][i]:.6g} to "
+        f"input {names[i]}{more}: expected calibration values in {ends[0][i]:.6g} to "
         f"{ends[1][i]:.6g}, got {stats.low[i]:.6g} to {stats.high[i]:.6g}, {share[i]:.2%} of "
         "them outside. Such readings are clipped: "
         f"{cure if given[i] is None else 'pass a wider range'}."
-        for i in np.flatnonzero((stats.low < ends[0]) | (stats.high > ends[1]))
+        for i in told
     )
 
 

@@ -37,8 +37,9 @@ def add_range_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--input-range", type=channel_range, action="append", metavar="NAME=LOW:HIGH",
-        help="range of a channel, or of all channels of an input, in physical units, for example "
-        "from a data sheet; repeatable (default: the range of the calibration data, plus headroom)",
+        help="range of a channel, of all channels of an input, or of all that are left ('*'), in "
+        "physical units, for example from a data sheet; repeatable (default: the range of the "
+        "calibration data, plus headroom)",
     )  # fmt: skip
 
 

@@ -100,7 +100,7 @@ class SaturatedTensor:
 
 
 def pieces(
-    blocks: Sequence[FloatArray], products: int, *, windows: bool = False
+    blocks: Sequence[FloatArray], products: int, *, windows: bool = False, every: int = 1
 ) -> list[FloatArray]:
     """The part of calibration streams that is looked at, cut into pieces of at most `PIECE_STEPS`.
 
@@ -108,10 +108,12 @@ def pieces(
         blocks: float64 [B, T, I].
         products: multiplications of one step of the model.
         windows: the blocks are windows, which stay whole.
+        every: readings of a step of the model.
     """
     largest = sorted(blocks, key=lambda block: -block.shape[0] * block.shape[1])[:_LENGTHS]
-    readings = max(1, min(_READINGS, _PRODUCTS // products) // len(largest))
-    longest = max(b.shape[1] for b in blocks) if windows else min(PIECE_STEPS, readings)
+    steps = max(1, min(_READINGS, _PRODUCTS // products) // len(largest))
+    readings = steps * every
+    longest = max(b.shape[1] for b in blocks) if windows else min(PIECE_STEPS, steps) * every
     return [_cut(block, readings, longest) for block in largest]
 
 

@@ -140,21 +140,17 @@ class CalibratedModel:
         # What an endless stream changes depends on where masked readings are.
         compares = made_for is not None and model.mask is None
         endless = endless_error(model, given, made_for) if compares and made_for else None
+        whole, every = window is not None, 1 if model.rate is None else model.rate.readings
         with _progress_bar(blocks, progress) as bar:
-            statistics = calibrate(
-                model,
-                blocks,
-                bar,
-                spread=method is not RangeMethod.MINMAX,
-                windows=window is not None,
-            )
+            spread = method is not RangeMethod.MINMAX
+            statistics = calibrate(model, blocks, bar, spread=spread, windows=whole)
         if model.mask is not None:
             hold_masked(model, statistics)
         return CalibratedModel(
             model=model,
             statistics=statistics,
             calibration_sha256=streams_sha256(given),
-            checked=pieces(blocks, model.parameters, windows=window is not None),
+            checked=pieces(blocks, model.parameters, windows=whole, every=every),
             window=window,
             longest_steps=None if window is None else window.steps,
             endless=endless,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgernn.cells.dense_rows import DenseRows
-from edgernn.errors import CalibrationError
+from edgernn.errors import CalibrationError, CalibrationWarning
 from edgernn.model.affine import Source
 from edgernn.model.formats import (
     CELL_EXPONENTS,
@@ -148,14 +151,32 @@ def dense_output_scale(context: LayerContext, layer: FloatDense) -> FloatArray:
     """
     if layer.activation in ("tanh", "sigmoid"):
         return np.full(layer.units, UNIT.scale)
-    headroom = OUTPUT_HEADROOM[context.plan.precision] if context.last else HIDDEN_HEADROOM
-    reach = _dense_reach(context, layer) * headroom
-    scale = np.maximum(reach / _HIGH_CODE[context.plan.precision], _finest_scale(context, layer))
+    scale = np.maximum(_needed_scale(context, layer), _finest_scale(context, layer))
+    scale[silent_units(context, layer)] = 0.0
     stats = context.stats("y")
     scale = context.row_scales(scale, (stats.high != 0.0) | (stats.low != 0.0))
     # Single precision: the last bits of the float run depend on the number of BLAS threads.
     rounded: FloatArray = scale.astype(np.float32).astype(np.float64)
     return rounded
+
+
+def silent_units(context: LayerContext, layer: FloatDense) -> NDArray[np.int_]:
+    """Units of a relu that never fire in calibration, and too steep for the scale of the others.
+
+    Were they kept, all units would get a scale so coarse that it can tell how far below 0 they are.
+    """
+    if layer.activation != "relu":
+        return np.zeros(0, np.int_)
+    fires = context.stats("y").high > 0.0
+    others = _needed_scale(context, layer)[fires].max(initial=np.inf if not fires.any() else 0.0)
+    return np.flatnonzero(~fires & (_finest_scale(context, layer) > others))
+
+
+def _needed_scale(context: LayerContext, layer: FloatDense) -> FloatArray:
+    """The scale per row that holds what calibration reached, and room beyond it."""
+    headroom = OUTPUT_HEADROOM[context.plan.precision] if context.last else HIDDEN_HEADROOM
+    held: FloatArray = _dense_reach(context, layer) * headroom
+    return held / _HIGH_CODE[context.plan.precision]
 
 
 def _dense_reach(context: LayerContext, layer: FloatDense) -> FloatArray:
@@ -194,7 +215,9 @@ def _finest_scale(context: LayerContext, layer: FloatDense) -> FloatArray:
 
 def _dense(context: LayerContext, layer: FloatDense) -> Layer:
     bounded = layer.activation in ("tanh", "sigmoid")
-    scale = dense_output_scale(context, layer)
+    scale, silent = dense_output_scale(context, layer), silent_units(context, layer)
+    if silent.size:
+        layer = _left_out(layer, silent)
     row_scale: FloatArray = np.full(layer.units, PREACTIVATION.scale) if bounded else scale
     terms = [context.x_term(layer.kernel, row_scale)]
     bias = context.bias(layer.kernel, layer.bias, row_scale)
@@ -207,6 +230,22 @@ def _dense(context: LayerContext, layer: FloatDense) -> Layer:
         unit_scales=context.unit_scales(scale),
         out=context.affines({"out": (terms, bias)})["out"],
     )
+
+
+def _left_out(layer: FloatDense, units: NDArray[np.int_]) -> FloatDense:
+    """A layer some of whose units are always 0, with a warning that tells it."""
+    told = ", ".join(map(str, units[:8])) + (", …" if units.size > 8 else "")
+    warnings.warn(
+        f"{layer.name}: expected units that fire during calibration, got {units.size} of "
+        f"{layer.units} that never do and whose weights are too steep for the scale of the others "
+        f"({told}). They are always 0 in the integer model. If they fire on your data, calibrate "
+        "with such readings.",
+        CalibrationWarning,
+        stacklevel=2,
+    )
+    kernel, bias = layer.kernel.copy(), layer.bias.copy()
+    kernel[units], bias[units] = 0.0, 0.0
+    return replace(layer, kernel=kernel, bias=bias)
 
 
 def _dense_rows(context: LayerContext, layer: FloatDenseRows) -> Layer:

@@ -88,7 +88,8 @@ def quantize(
         range_method: "minmax", "percentile" or "mse", for inputs, states and outputs.
         input_range: range of readings in physical units where it is known, as of a sensor's data
             sheet: (low, high) by name of a channel, or of an input for all its channels without an
-            own entry; or one pair (None: from calibration) per channel. Used without headroom.
+            own entry, or of "*" for all that are left; or one pair (None: from calibration) per
+            channel. Used without headroom. Channels that the same weights read share a range.
             Other channels get what calibration saw and headroom on each side
             (`calibration.input_ranges`); later readings beyond the range are clipped.
         operand_scales: "common" gives each gate row one weight scale for input and state (one
@@ -161,7 +162,8 @@ def quantize(
     Warns:
         StreamKindWarning: nothing says whether the network was made for windows, or it is run in
             another way than it was made for; with what that changes.
-        CalibrationWarning: calibration is short, or a channel never changes in it.
+        CalibrationWarning: calibration is short, or a channel never changes in it; or units of a
+            relu never fire in it and are left out, as their weights are too steep for the others.
         TableWarning: a data frame has as many columns as there are channels, of other names.
         WeightBitsWarning: layers that keep 8-bit weights although 4 bits is the default.
         SaturationWarning: calibration leaves a given input range, or saturates a tensor so that

@@ -17,7 +17,7 @@ from edgernn_export.calibration.input_ranges import Pair
 from edgernn_export.calibration.ranges import PERCENTILE, RangeMethod
 from edgernn_export.calibration.statistics import TensorStatistics
 from edgernn_export.float_model.merges import FloatDelay
-from edgernn_export.float_model.model import FloatMerge, FloatModel
+from edgernn_export.float_model.model import FloatDenseRows, FloatMerge, FloatModel
 from edgernn_export.quantizer.layer_context import (
     HIDDEN_HEADROOM,
     OUTPUT_HEADROOM,
@@ -258,6 +258,8 @@ def with_starts(
 ) -> tuple[FloatArray, FloatArray]:
     """Ranges of the input that include the values for the rows before the stream.
 
+    Channels that the same weights read get one range.
+
     Args:
         model: the float model.
         low: lower ends of the ranges per channel.
@@ -284,4 +286,37 @@ def with_starts(
                 )
             low[channel] = min(low[channel], start)
             high[channel] = max(high[channel], start)
+    return _alike(model, low, high, given)
+
+
+def _alike(
+    model: FloatModel, low: FloatArray, high: FloatArray, given: tuple[Pair | None, ...]
+) -> tuple[FloatArray, FloatArray]:
+    """Ranges in which channels that the same weights read have one, that of all of them.
+
+    Raises:
+        QuantizationError: the given ranges of such channels differ.
+    """
+    group = np.arange(model.inputs)
+    for layer, route in zip(model.layers, model.wiring, strict=False):
+        if isinstance(layer, FloatDenseRows):
+            channels = [
+                (part.start + i) % model.inputs if part.source == MODEL_INPUT else -1
+                for part in route
+                for i in range(part.width)
+            ]
+            for column in np.array(channels).reshape(layer.count, -1).T:
+                joined = np.isin(group, group[column[column >= 0]])
+                group[joined] = group[joined].min(initial=model.inputs)
+    for first in np.unique(group[np.bincount(group)[group] > 1]):
+        members = np.flatnonzero(group == first)
+        known = {pair for pair in (given[channel] for channel in members) if pair is not None}
+        if len(known) > 1:
+            raise QuantizationError(
+                f"quantize input_range: expected one range for all of the {len(members)} channels "
+                f"that {model.input_names[first]} shares weights with, got {len(known)}. Pass the "
+                "same range for all of them."
+            )
+        ends = next(iter(known), (low[members].min(), high[members].max()))
+        low[members], high[members] = ends
     return low, high

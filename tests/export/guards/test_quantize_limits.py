@@ -207,6 +207,9 @@ def test_the_part_looked_at_is_bounded_and_spread() -> None:
     assert cut.shape == (1, 60, 1)
     (cut,) = pieces([one], products=10_000_000)
     assert cut.shape == (1, 26, 1)
+    # A model that answers every 100 readings is looked at over as many answers.
+    (cut,) = pieces([one], products=10_000_000, every=100)
+    assert cut.shape == (1, 2600, 1)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)

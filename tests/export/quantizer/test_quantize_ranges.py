@@ -87,6 +87,26 @@ def test_both_ends_of_a_given_range_have_codes_of_clause_2_3() -> None:
         assert not np.any(codes % step)
 
 
+def test_one_range_for_every_channel_that_has_none() -> None:
+    given = {"level": (-1, 1), "*": (-9, 9)}
+    xs, model = stream(300, 3), float_model("lstm")
+    with pytest.warns(SaturationWarning, match="input level"):
+        low, high = ends(quantize(model, xs, input_range=given, progress=False, **SENSORS))
+    names = list(SENSORS["input_names"])
+    wanted = [1.0 if name == "level" else 9.0 for name in names]
+    assert high == pytest.approx(wanted)
+    assert low == pytest.approx([-end for end in wanted])
+
+
+def test_many_clipped_channels_are_told_in_one_sentence() -> None:
+    xs = stream(300, 12) + 10.0
+    with pytest.warns(SaturationWarning, match="clipped") as told:
+        quantize(float_model("lstm", inputs=12), xs, input_range={"*": (-1, 1)}, progress=False)
+    clipped = [str(one.message) for one in told if "clipped" in str(one.message)]
+    assert len(clipped) == 1
+    assert re.match(r"input x\d+ and 11 more: expected calibration values in -1 to 1", clipped[0])
+
+
 def test_a_given_range_that_calibration_leaves_is_said() -> None:
     xs = stream(300, 3)
     given = {"level": (-1, 1)}
