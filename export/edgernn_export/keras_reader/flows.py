@@ -86,6 +86,11 @@ class Flow:
         return sum(part.width for part in self.route)
 
     @property
+    def source(self) -> int:
+        """The layer that its first feature comes from."""
+        return self.route[0].source
+
+    @property
     def owner(self) -> str:
         """How reasons name what it came through last."""
         if self.last is not None:
@@ -186,6 +191,36 @@ def in_one(route: Route) -> Route:
         else:
             made.append(part)
     return tuple(made)
+
+
+def leading_to(routes: Sequence[Route], output: Route) -> tuple[list[int], list[Route]]:
+    """The layers that lead to an output, and their routes with that of the output.
+
+    Args:
+        routes: of all layers.
+        output: what is put out of them.
+    """
+    needed: set[int] = {part.source for part in output}
+    for index in reversed(range(len(routes))):
+        if index in needed:
+            needed |= {part.source for part in routes[index]}
+    kept = sorted(index for index in needed if index != MODEL_INPUT)
+    place = {MODEL_INPUT: MODEL_INPUT} | {index: number for number, index in enumerate(kept)}
+    made = [
+        in_one(tuple(replace(part, source=place[part.source]) for part in route))
+        for route in (*(routes[index] for index in kept), output)
+    ]
+    return kept, made
+
+
+def refuse_scale(findings: Findings, flow: Flow, part: ScalePart) -> None:
+    """Note a scaling that no layer can take up."""
+    findings.add(
+        part.owner,
+        "a scaling next to a linear layer that can absorb it",
+        f"one after {flow.owner} without such a layer",
+        findings.wording.identity_after,
+    )
 
 
 def side_by_side(findings: Findings, owner: str, flows: Sequence[Flow], widths: set[int]) -> bool:

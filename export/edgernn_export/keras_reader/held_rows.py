@@ -1,19 +1,21 @@
-"""What convolutions read: rows that delays hold, of the model's input and of layers."""
+"""What convolutions read: rows that delays hold, or that a step has itself."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from edgernn.model.formats import FloatArray
 from edgernn.model.merges import MergeOperation
-from edgernn.model.routes import MODEL_INPUT, Route, RoutePart
-from edgernn_export.float_model.model import FloatDelay, FloatLayer, FloatMerge
+from edgernn.model.routes import MODEL_INPUT, Route, RoutePart, within
+from edgernn_export.float_model.layers import DENSE_ACTIVATIONS
+from edgernn_export.float_model.model import FloatDelay, FloatDenseRows, FloatLayer, FloatMerge
 from edgernn_export.keras_reader.findings import Findings
 from edgernn_export.keras_reader.flows import Flow, refuse_ahead
 from edgernn_export.keras_reader.layers.layer_parts import (
+    DenseRowsPart,
     DepthwisePart,
     MergePart,
     PoolPart,
@@ -153,6 +155,73 @@ def check_every_step(findings: Findings, owner: str, flow: Flow, axes: int) -> N
             "only its last step" if flow.last_step_alone else f"shape {shape}",
             findings.wording.every_step,
         )
+
+
+def columns_alike(route: Route, count: int) -> bool:
+    """Whether the same columns of all rows of a route come from one source each."""
+    sources = [part.source for part in route for _ in range(part.width)]
+    width = len(sources) // count
+    return all(len(set(sources[column::width])) == 1 for column in range(width))
+
+
+def activated_rows(
+    flow: Flow, layers: Sequence[FloatLayer], activation: str
+) -> FloatDenseRows | None:
+    """The linear Dense of rows just before, with an activation; None where there is none."""
+    plain = flow.pending is None and isinstance(flow.last, DenseRowsPart)
+    if not plain or activation not in DENSE_ACTIVATIONS:
+        return None
+    layer = layers[flow.source]
+    if not isinstance(layer, FloatDenseRows) or layer.dense.activation != "linear":
+        return None
+    return replace(layer, dense=replace(layer.dense, activation=activation))
+
+
+def read_rows_alone(
+    layers: Sequence[FloatLayer], routes: Sequence[Route]
+) -> tuple[list[FloatLayer], list[Route]]:
+    """A network without the first and last rows of a Dense of rows that nothing reads.
+
+    Args:
+        layers: in order.
+        routes: what they read, and what the network puts out.
+    """
+    made, wired = list(layers), list(routes)
+    for index in reversed(range(len(made))):
+        layer = made[index]
+        if not isinstance(layer, FloatDenseRows):
+            continue
+        width = layer.dense.units
+        ends = [
+            (part.start, part.start + part.width)
+            for route in wired
+            for part in route
+            if part.source == index
+        ]
+        first = min(start for start, _ in ends) // width
+        count = -(-max(end for _, end in ends) // width) - first
+        if count == layer.count:
+            continue
+        own = replace(layer, count=count) if count > 1 else layer.dense
+        made[index] = own
+        wired[index] = _within(wired[index], first * layer.dense.inputs, own.inputs)
+        wired = [
+            tuple(
+                replace(part, start=part.start - first * width) if part.source == index else part
+                for part in route
+            )
+            for route in wired
+        ]
+    return made, wired
+
+
+def _within(route: Route, start: int, width: int) -> Route:
+    """Consecutive elements of what a route reads."""
+    found = within([part.width for part in route], start, width)
+    return tuple(
+        replace(route[part.source], start=route[part.source].start + part.start, width=part.width)
+        for part in found
+    )
 
 
 def unpadded(flow: Flow, findings: Findings) -> Flow:

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 import numpy as np
 
 from edgernn.model.merges import MergeOperation
-from edgernn.model.routes import MODEL_INPUT, Route, RoutePart
+from edgernn.model.routes import Route, RoutePart
 from edgernn_export.float_model.layers import DENSE_ACTIVATIONS
 from edgernn_export.float_model.model import (
     MAX_RECURRENT_LAYERS,
@@ -36,18 +35,22 @@ from edgernn_export.keras_reader.flows import (
     beside,
     fold_back,
     fold_into,
-    in_one,
+    leading_to,
     refuse_ahead,
+    refuse_scale,
     reshaped,
     side_by_side,
     unknown,
 )
 from edgernn_export.keras_reader.held_rows import (
     Put,
+    activated_rows,
     check_every_step,
     check_padding,
+    columns_alike,
     held_rows,
     pooled_rows,
+    read_rows_alone,
     summed_rows,
     unpadded,
 )
@@ -55,6 +58,7 @@ from edgernn_export.keras_reader.layers.activations import SOFTMAX
 from edgernn_export.keras_reader.layers.layer_parts import (
     ActivationPart,
     DensePart,
+    DenseRowsPart,
     DepthwisePart,
     EmbeddingPart,
     LayerPart,
@@ -133,6 +137,8 @@ class JoinedLayers:
             return Flow(route=(), shape=None, last=part, softmax=flow.softmax)
         if isinstance(part, EmbeddingPart):
             return self._looked_up(flow, part)
+        if isinstance(part, DenseRowsPart):
+            return self._each_row(flow, part)
         assert isinstance(part, (RecurrentPart, DensePart))
         return self._layer(flow, part)
 
@@ -208,7 +214,7 @@ class JoinedLayers:
         for flow in outputs:
             refuse_ahead(self.findings, owner, unpadded(flow, self.findings))
             if flow.pending is not None:
-                self._refuse_scale(flow, flow.pending)
+                refuse_scale(self.findings, flow, flow.pending)
         if not self.recurrent + self.delays or self.recurrent > MAX_RECURRENT_LAYERS:
             self.findings.add(
                 owner,
@@ -221,20 +227,11 @@ class JoinedLayers:
 
     def network(self, output: Route) -> tuple[list[FloatLayer], list[Route], list[int]]:
         """The layers that lead to an output, their routes with that of the output, their places."""
-        needed: set[int] = {part.source for part in output}
-        for index in reversed(range(len(self.layers))):
-            if index in needed:
-                needed |= {part.source for part in self.routes[index]}
-        kept = sorted(index for index in needed if index != MODEL_INPUT)
-        place = {MODEL_INPUT: MODEL_INPUT} | {index: number for number, index in enumerate(kept)}
-        routes = [
-            in_one(tuple(replace(part, source=place[part.source]) for part in route))
-            for route in (*(self.routes[index] for index in kept), output)
-        ]
-        return [self.layers[index] for index in kept], routes, kept
+        kept, routes = leading_to(self.routes, output)
+        return *read_rows_alone([self.layers[index] for index in kept], routes), kept
 
     def _put_at(self, grid: Grid) -> Put:
-        return partial(self._put, grid=grid)
+        return lambda layer, route: self._put(layer, route, grid)
 
     def _put(self, layer: FloatLayer, route: Route, grid: Grid) -> Route:
         """Add a layer; what it puts out."""
@@ -266,6 +263,17 @@ class JoinedLayers:
             ahead=flow.ahead,
         )
         return self._after_recurrent(flow, made, part) if isinstance(part, RecurrentPart) else made
+
+    def _each_row(self, flow: Flow, part: DenseRowsPart) -> Flow:
+        """A Dense of several rows, whose columns have one scale each."""
+        self._check_width(part.owner, flow, part.layer.inputs)
+        if flow.shape is None or flow.width != part.layer.inputs:
+            return unknown(part.owner)
+        shape = (*flow.shape[:-1], part.layer.units)
+        if flow.pending is not None or not columns_alike(flow.route, part.layer.count):
+            flow = self._on_one_scale(flow, part.owner, f"{_name(part)}_input")
+        route = self._put(part.layer, flow.route, flow.grid)
+        return replace(flow, route=route, shape=shape, last=part)
 
     def _after_recurrent(self, flow: Flow, made: Flow, part: RecurrentPart) -> Flow:
         shape = flow.shape
@@ -316,10 +324,9 @@ class JoinedLayers:
     def _in_place(self, flow: Flow, layer: FloatDense, scale: ScalePart | None = None) -> Flow:
         """A layer in place of the one just before, whose output it scales."""
         gain, offset = (np.ones(1), np.zeros(1)) if scale is None else (scale.gain, scale.offset)
-        old = flow.route[0].source
-        flow = replace(flow, route=self._put(layer, self.routes[old], flow.grid))
-        self.uses.replaced(old, flow.route[0].source, gain, offset)
-        return flow
+        made = replace(flow, route=self._put(layer, self.routes[flow.source], flow.grid))
+        self.uses.replaced(flow.source, made.source, gain, offset)
+        return made
 
     def _linear_dense(self, flow: Flow) -> FloatDense | None:
         """The layer just before, if it is a Dense that is still linear."""
@@ -352,11 +359,14 @@ class JoinedLayers:
         if part.activation == SOFTMAX:
             if flow.pending is None:
                 return replace(flow, softmax=True)
-            self._refuse_scale(flow, flow.pending)
+            refuse_scale(self.findings, flow, flow.pending)
             return replace(flow, pending=None)
         dense = self._linear_dense(flow)
         if dense is not None and part.activation in DENSE_ACTIVATIONS:
             return self._in_place(flow, replace(dense, activation=part.activation))
+        rows = activated_rows(flow, self.layers, part.activation)
+        if rows is not None:
+            return replace(flow, route=self._put(rows, self.routes[flow.source], flow.grid))
         if part.activation == "relu":
             # The maximum of the values and of nothing at all.
             maximum = MergeOperation.MAXIMUM
@@ -388,11 +398,3 @@ class JoinedLayers:
         It is the sum of them and of nothing at all.
         """
         return self.merged(owner, name, [flow, flow], MergeOperation.SUM, (1.0, 0.0))
-
-    def _refuse_scale(self, flow: Flow, part: ScalePart) -> None:
-        self.findings.add(
-            part.owner,
-            "a scaling next to a linear layer that can absorb it",
-            f"one after {flow.owner} without such a layer",
-            self.findings.wording.identity_after,
-        )

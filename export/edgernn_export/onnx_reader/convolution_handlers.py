@@ -9,6 +9,12 @@ import numpy as np
 
 from edgernn_export.operator_reader import layers
 from edgernn_export.operator_reader.operators import Handler, Operator
+from edgernn_export.operator_reader.positions import (
+    FrameWindow,
+    convolved_within,
+    is_within_step,
+    mirrored,
+)
 from edgernn_export.operator_reader.shapes import squeezed, unsqueezed
 from edgernn_export.operator_reader.trace import CallTrace, OperatorRefused
 from edgernn_export.operator_reader.values import Traced, is_constant
@@ -22,10 +28,19 @@ def _conv(trace: CallTrace, operator: Operator) -> Sequence[Any]:
     bias = None if operator.given(2) is None else operator.floats(2)
     window = _Window.of(operator, list(kernel.shape[2:]), value)
     value, kept = _steps_alone(trace, value, window)
+    kernel = kernel.reshape(*kernel.shape[:2], window.counts[kept])
+    if is_within_step(value):
+        along = FrameWindow(
+            stride=window.strides[kept], dilation=window.dilations[kept],
+            before=window.before[kept], after=window.after[kept],
+        )  # fmt: skip
+        groups = int(operator.attribute("group", 1))
+        within = convolved_within(trace, value, kernel, bias, along, groups)
+        return [_as_before(within, kept, window.rank)]
     made = layers.convolved(
         trace,
         value,
-        kernel.reshape(*kernel.shape[:2], window.counts[kept]),
+        kernel,
         bias,
         stride=window.strides[kept],
         dilation=window.dilations[kept],
@@ -129,6 +144,10 @@ def _pad(trace: CallTrace, operator: Operator) -> Sequence[Any]:
     if fill is not None:
         constant = float(np.asarray(operator.floats(2)).reshape(())) if is_constant(fill) else 1.0
     mode = operator.attribute("mode", "constant")
+    ends = {place: (pads[i], pads[i + len(places)]) for i, place in enumerate(places)}
+    wide = [place for place, rows in ends.items() if any(rows)]
+    if mode == "reflect" and len(wide) == 1:
+        return [mirrored(trace, value, wide[0], *ends[wide[0]])]
     before = {place: pads[index] for index, place in enumerate(places) if pads[index]}
     if mode != "constant" or constant or any(pads[len(places) :]) or len(before) != 1:
         raise OperatorRefused(

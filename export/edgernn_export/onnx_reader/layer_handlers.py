@@ -105,6 +105,10 @@ def _pow(trace: CallTrace, operator: Operator) -> Sequence[Any]:
     return [layers.merged(trace, "Multiply", [value, value])]
 
 
+def _root(trace: CallTrace, operator: Operator) -> Sequence[Any]:
+    return [layers.rooted(trace, operator.traced(0))]
+
+
 def _negative(trace: CallTrace, operator: Operator) -> Sequence[Any]:
     constant = np.array(-1.0)
     value = operator.traced(0)
@@ -293,6 +297,7 @@ LAYERS: Final[dict[str, Handler]] = {
     "Shrink": _shrink,
     "Sigmoid": _function("sigmoid"),
     "Softmax": _softmax,
+    "Sqrt": _root,
     "Softplus": _function("softplus"),
     "Softsign": _function("softsign"),
     "Sub": _arithmetic("Subtract"),

@@ -12,6 +12,13 @@ from edgernn.model.formats import FloatArray
 from edgernn.model.functions.pointwise import PointwiseFunction
 from edgernn_export.keras_reader.graph import CallResult
 from edgernn_export.operator_reader.patterns import ERROR_FUNCTION, known_product
+from edgernn_export.operator_reader.positions import (
+    as_whole,
+    each_together,
+    has_positions,
+    joined_together,
+    whole_of,
+)
 from edgernn_export.operator_reader.trace import CallTrace, OperatorRefused, told
 from edgernn_export.operator_reader.values import Atom, Axis, AxisKind, Traced, members_of
 
@@ -41,7 +48,34 @@ def dense(
 def function(trace: CallTrace, value: Traced, applied: PointwiseFunction) -> Traced:
     """A function of each value."""
     layer = trace.layer("Activation", {"activation": applied})
-    return value.each(lambda tensor: trace.call(layer, [tensor]))
+    return each_together(trace, value, lambda tensor: trace.call(layer, [tensor]))
+
+
+def rooted(trace: CallTrace, value: Traced) -> Traced:
+    """The root of the sum of two squares.
+
+    Raises:
+        OperatorRefused: it is the root of something else.
+    """
+    legs = _legs(whole_of(trace, value))
+    if legs is None:
+        raise OperatorRefused(
+            "the root of a sum of two squares", "another root",
+            "Train without it, or compute it outside the network.",
+        )  # fmt: skip
+    return as_whole(trace, value, trace.call(trace.operation("Hypot"), legs))
+
+
+def _legs(tensor: CallResult) -> list[CallResult] | None:
+    """What the squares are of, whose sum a tensor is."""
+    squares = tensor.call.inputs
+    if tensor.call.layer.stored_class != "Add" or len(squares) != 2:
+        return None
+    pairs = [square.call.inputs for square in squares]
+    known = all(square.call.layer.stored_class == "Multiply" for square in squares)
+    if not known or not all(len(p) == 2 and p[0] == p[1] for p in pairs):
+        return None
+    return [pair[0] for pair in pairs]
 
 
 def softmax(trace: CallTrace, value: Traced, place: int) -> Traced:
@@ -111,10 +145,14 @@ def merged(trace: CallTrace, kind: str, values: Sequence[Traced]) -> Traced:
                 "Train with tensors of one shape.",
             )
         axes.append(max(found, key=_extent) if found else ())
-    shape = np.broadcast_shapes(*(value.members.shape for value in padded))
+    shapes = {value.members.shape for value in padded}
+    if len(shapes) == 1 and all(map(has_positions, padded)):
+        made = joined_together(trace, padded, lambda tensors: _merged(trace, kind, tensors))
+        return Traced(tuple(axes), made.members)
+    shape = np.broadcast_shapes(*shapes)
     rows = [np.broadcast_to(value.members, shape).reshape(-1) for value in padded]
-    made = [_merged(trace, kind, list(row)) for row in zip(*rows, strict=True)]
-    return Traced(tuple(axes), members_of(made, np.empty(shape, dtype=object)))
+    members = [_merged(trace, kind, list(row)) for row in zip(*rows, strict=True)]
+    return Traced(tuple(axes), members_of(members, np.empty(shape, dtype=object)))
 
 
 def _merged(trace: CallTrace, kind: str, tensors: list[CallResult]) -> CallResult:

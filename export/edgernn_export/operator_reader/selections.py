@@ -223,7 +223,8 @@ def _stacked(value: Traced, place: int, indices: list[int]) -> Traced:
     """Some tensors of a stack."""
     before = stacks(value, place)
     members = np.take(value.members, indices, axis=before)
-    return Traced(value.axes, members).with_axis(place, (Atom(AxisKind.STACK, len(indices)),))
+    (atom,) = value.axes[place]
+    return Traced(value.axes, members).with_axis(place, (replace(atom, size=len(indices)),))
 
 
 def _one_stack(values: list[Traced], place: int) -> Traced:

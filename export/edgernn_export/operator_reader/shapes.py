@@ -9,7 +9,13 @@ from typing import Final
 import numpy as np
 
 from edgernn_export.keras_reader.graph import CallResult
-from edgernn_export.operator_reader.trace import CallTrace, OperatorRefused, stacks, told
+from edgernn_export.operator_reader.trace import (
+    CallTrace,
+    OperatorRefused,
+    stacks,
+    told,
+    without_lone_position,
+)
 from edgernn_export.operator_reader.values import (
     Atom,
     Axis,
@@ -118,6 +124,7 @@ def reshaped(
     Raises:
         OperatorRefused: an axis of the value would be cut, other than the features.
     """
+    value = without_lone_position(value)
     if copy:
         if any(size == 0 and place >= value.rank for place, size in enumerate(sizes)):
             raise _cut(value, sizes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from edgernn_export.keras_reader.stored.layer import (
     described_operation,
 )
 from edgernn_export.operator_reader.values import Atom, Axis, AxisKind, Traced, alone, members_of
+
+#: Source of the atoms of positions within a step.
+POSITIONS: Final = ("positions", 0)
 
 
 class OperatorRefused(Exception):
@@ -45,6 +48,8 @@ class CallTrace:
         origin: how reasons name the operator at hand; it holds its name in single quotes.
         name: of the operator at hand.
         is_trial: only what is demanded counts; the graph is followed again.
+        parts: by the identity of a call that cut a tensor into equal parts: the tensor, which part
+            it is, and how many there are.
     """
 
     findings: Findings
@@ -54,6 +59,7 @@ class CallTrace:
     origin: str = ""
     name: str = ""
     is_trial: bool = False
+    parts: dict[int, tuple[CallResult, int, int]] = field(default_factory=dict)
 
     def call(
         self, layer: StoredLayer, tensors: Sequence[CallResult], **arguments: Any
@@ -96,6 +102,7 @@ class CallTrace:
         Raises:
             OperatorRefused: it is something else.
         """
+        value = without_lone_position(value)
         axis = value.axes[place]
         if kind is AxisKind.FEATURES:
             return self._features(value, place)
@@ -180,6 +187,14 @@ def stacks(value: Traced, place: int) -> int:
 def one_of(axes: Sequence[Axis], tensor: CallResult) -> Traced:
     """A value that is one tensor."""
     return Traced(tuple(axes), alone(tensor))
+
+
+def without_lone_position(value: Traced) -> Traced:
+    """The value with an axis of size 1 in the place of a stack of one position."""
+    lone = (Atom(AxisKind.STACK, 1, POSITIONS),)
+    if lone not in value.axes:
+        return value
+    return one_of([() if axis == lone else axis for axis in value.axes], value.tensor)
 
 
 def told(axis: Axis) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from edgernn.errors import ModelError
 from edgernn.model.formats import MAX_VOCABULARY
-from edgernn_export.float_model.model import FloatDense
+from edgernn_export.float_model.model import FloatDense, FloatDenseRows
 from edgernn_export.keras_reader.findings import Context, class_of, owner_of
 from edgernn_export.keras_reader.layers.activations import (
     arguments_of,
@@ -26,6 +26,7 @@ from edgernn_export.keras_reader.layers.config import (
 from edgernn_export.keras_reader.layers.layer_parts import (
     ActivationPart,
     DensePart,
+    DenseRowsPart,
     EmbeddingPart,
     LayerPart,
     SlopesPart,
@@ -42,7 +43,7 @@ _TABLE_FREE: Final = ("input_dim", "output_dim", "input_length", "weights", "mas
 def read_dense(layer: Any, context: Context) -> tuple[LayerPart, ...]:
     """Read Dense; a function that is not one of `OF_DENSE` becomes a separate part."""
     unknown = (UnknownPart(owner=owner_of(layer), recurrent=False),)
-    free = ("units", "activation", "use_bias")
+    free = ("units", "activation", "use_bias", *(("rows",) if hasattr(layer, "rows") else ()))
     good = check_config(layer, layer.get_config(), context, free=free)
     function = read_function(layer, "activation", layer.activation, context, softmax=True)
     if not good or function is None:
@@ -65,6 +66,20 @@ def read_dense(layer: Any, context: Context) -> tuple[LayerPart, ...]:
     if own:
         return (dense,)
     return dense, ActivationPart(owner=owner_of(layer), activation=function)
+
+
+def read_dense_rows(layer: Any, context: Context) -> tuple[LayerPart, ...]:
+    """Read a described Dense that is applied to several rows of features, one behind another."""
+    parts = read_dense(layer, context)
+    return tuple(
+        DenseRowsPart(
+            owner=part.owner,
+            layer=FloatDenseRows(name=part.layer.name, dense=part.layer, count=layer.rows),
+        )
+        if isinstance(part, DensePart)
+        else part
+        for part in parts
+    )
 
 
 def read_time_distributed(layer: Any, context: Context) -> tuple[LayerPart, ...]:

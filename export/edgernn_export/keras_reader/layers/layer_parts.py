@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from edgernn.model.formats import FloatArray
-from edgernn_export.float_model.model import FloatDense, FloatRecurrent
+from edgernn_export.float_model.model import FloatDense, FloatDenseRows, FloatRecurrent
 
 #: Of values without the batch: (T, I) or (I,), None where T is open.
 Shape = tuple[int | None, ...]
@@ -36,6 +36,14 @@ class DensePart:
 
     owner: str
     layer: FloatDense
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DenseRowsPart:
+    """A dense layer of every row of features; an activation may still merge into it."""
+
+    owner: str
+    layer: FloatDenseRows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -174,6 +182,7 @@ class MergePart:
 LayerPart = (
     RecurrentPart
     | DensePart
+    | DenseRowsPart
     | EmbeddingPart
     | ScalePart
     | ActivationPart

@@ -20,6 +20,7 @@ from edgernn_export.keras_reader.layers.convolution import (
 from edgernn_export.keras_reader.layers.dense import (
     read_activation,
     read_dense,
+    read_dense_rows,
     read_embedding,
     read_function_class,
     read_prelu,
@@ -85,6 +86,10 @@ READERS: dict[str, Callable[[Any, Context], tuple[LayerPart, ...]]] = {
     "UpSampling1D": read_resampling,
     "ZeroPadding1D": read_zero_padding,
 }
+#: What other formats describe and Keras has no layer for.
+_DESCRIBED: dict[str, Callable[[Any, Context], tuple[LayerPart, ...]]] = {
+    "DenseRows": read_dense_rows,
+}
 #: Layers that may give their values another shape, and do nothing else.
 _SHAPES = (read_flatten, read_neutral, read_permute, read_reshape)
 #: Layers that take several tensors, which `layers.merging` reads.
@@ -114,6 +119,8 @@ def read_layer(layer: Any, context: Context) -> tuple[LayerPart, ...]:
     name = class_of(layer)
     if name in READERS and is_builtin(layer):
         return READERS[name](layer, context)
+    if name in _DESCRIBED and hasattr(layer, "origin") and layer.origin:
+        return _DESCRIBED[name](layer, context)
     own = OWN_LAYERS.get(registered_name(layer) or "")
     if own is not None:
         return own.read(layer, context)
