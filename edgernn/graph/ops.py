@@ -264,7 +264,7 @@ class Product(Op):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PairOp(Op):
-    """What is made of two values of one format, in this format.
+    """An operation on two values of one format, with a result in this format.
 
     Attributes:
         a: a value.

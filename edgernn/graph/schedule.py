@@ -336,11 +336,6 @@ def _complement(made: _Scheduler, index: int, op: Complement) -> None:
     made.call(VectorCall.COMPLEMENT, reads, made.for_result(index, op, op.reads), one)
 
 
-def _curve(made: _Scheduler, index: int, op: Curve) -> None:
-    reads = [made.place(op.value)]
-    made.call(VectorCall.CURVE, reads, made.for_result(index, op, op.reads), op.name)
-
-
 def _share(gate: Gate) -> int:
     return FINE * gate.fine + COMPLEMENT * gate.complement
 
@@ -360,14 +355,14 @@ def _leaky_sum(made: _Scheduler, index: int, op: LeakySum) -> None:
     made.call(VectorCall.LEAKY_SUM, reads, made.for_result(index, op, op.reads), op.name, flags)
 
 
-def _scaling(made: _Scheduler, index: int, op: Scaling) -> None:
-    reads = [made.place(op.value)]
-    made.call(VectorCall.SCALE, reads, made.for_result(index, op, op.reads), op.name)
+def _with_constants(call: VectorCall) -> Callable[[_Scheduler, int, Any], None]:
+    """One value, and constants of the layer."""
 
+    def scheduled(made: _Scheduler, index: int, op: Curve | Scaling | Normalization) -> None:
+        reads = [made.place(op.value)]
+        made.call(call, reads, made.for_result(index, op, op.reads), op.name)
 
-def _normalization(made: _Scheduler, index: int, op: Normalization) -> None:
-    reads = [made.place(op.value)]
-    made.call(VectorCall.NORMALIZE, reads, made.for_result(index, op, op.reads), op.name)
+    return scheduled
 
 
 def _extremum(made: _Scheduler, index: int, op: Extremum) -> None:
@@ -388,12 +383,12 @@ _SCHEDULED: Final[dict[type[Op], Callable[[_Scheduler, int, Any], None]]] = {
     Sum: _element_by_element(VectorCall.SUM),
     Rescaling: _element_by_element(VectorCall.RESCALE),
     Complement: _complement,
-    Scaling: _scaling,
+    Scaling: _with_constants(VectorCall.SCALE),
     Extremum: _extremum,
     Hypotenuse: _element_by_element(VectorCall.HYPOTENUSE),
-    Normalization: _normalization,
+    Normalization: _with_constants(VectorCall.NORMALIZE),
     Gather: _gather,
-    Curve: _curve,
+    Curve: _with_constants(VectorCall.CURVE),
     Blend: _blend,
     GatedSum: _gated_sum,
     LeakySum: _leaky_sum,

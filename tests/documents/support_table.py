@@ -63,7 +63,7 @@ KERAS: Final = {
     "dense": "Dense, TimeDistributed(Dense)",
     "delay": "Conv1D, DepthwiseConv1D, SeparableConv1D, edgernn_export.cells.SVDF, with `dense` "
     "and `merge`",
-    "merge": "Add, Subtract, Multiply, Average, Maximum, Minimum",
+    "merge": "Add, Subtract, Multiply, Average, Maximum, Minimum, keras.ops.hypot",
     "embedding": "Embedding",
     **{kind: f'RNN(edgernn_export.cells.RegisteredCell("{kind}", …))' for kind in CELLS},
     **{

@@ -19,7 +19,7 @@ from edgernn_export.keras_reader.stored.network import StoredModel
 from edgernn_export.keras_reader.wording import Wording
 from edgernn_export.operator_reader.operators import Handler, Operator, OperatorNode, ValueName
 from edgernn_export.operator_reader.selections import refused_late
-from edgernn_export.operator_reader.trace import CallTrace, OperatorRefused
+from edgernn_export.operator_reader.trace import MOST_MEMBERS, CallTrace, OperatorRefused
 from edgernn_export.operator_reader.values import (
     UNKNOWN,
     Atom,
@@ -33,8 +33,6 @@ from edgernn_export.operator_reader.values import (
 
 #: What attributes and inputs of other types than a format has lead to.
 _DAMAGED: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, MemoryError)
-#: Tensors of a stack that one input or value may have.
-_MOST_MEMBERS: Final = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,9 +188,9 @@ def applied(
             f"others ({type(error).__name__})", "Export the network again.",
         )  # fmt: skip
         return nothing
-    if any(isinstance(v, Traced) and v.members.size > _MOST_MEMBERS for v in results):
+    if any(isinstance(v, Traced) and v.members.size > MOST_MEMBERS for v in results):
         trace.findings.add(
-            node.origin, f"at most {_MOST_MEMBERS} tensors side by side", "more",
+            node.origin, f"at most {MOST_MEMBERS} tensors side by side", "more",
             "Train with fewer layers or blocks.",
         )  # fmt: skip
         return nothing
@@ -237,7 +235,7 @@ def _input(
             call=Call(layer=described_layer("InputLayer", given.name, "", {"dtype": given.dtype})),
             index=0,
         )
-        for _ in range(min(int(np.prod(shape)), _MOST_MEMBERS))
+        for _ in range(min(int(np.prod(shape)), MOST_MEMBERS))
     ]
     if not shape:
         members = alone(tensors[0])

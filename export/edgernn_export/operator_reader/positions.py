@@ -1,6 +1,6 @@
 """Convolutions within a step, such as along the samples of a frame of sound.
 
-A step brings the whole signal as its features. A convolution along them is a matrix applied to
+The features of a step are the whole signal. A convolution along them is a matrix applied to
 windows of them; what it gives at each position is a tensor of a stack. Windows that are alike share
 one matrix. Those at the ends of a signal that is padded with zeros have fewer columns.
 """
@@ -14,12 +14,20 @@ from typing import Any, Final
 import numpy as np
 
 from edgernn.model.formats import FloatArray
+from edgernn.model.routes import MAX_PARTS
 from edgernn_export.keras_reader.graph import CallResult
 from edgernn_export.operator_reader.shapes import sliced_features
-from edgernn_export.operator_reader.trace import POSITIONS, CallTrace, OperatorRefused
+from edgernn_export.operator_reader.trace import (
+    MOST_MEMBERS,
+    POSITIONS,
+    CallTrace,
+    OperatorRefused,
+)
 from edgernn_export.operator_reader.values import Atom, AxisKind, Traced, members_of
 
 _AGAIN: Final = "Export the network again."
+#: Features that a mirror adds at most: the route of a layer has a part for each.
+_MOST_MIRRORED: Final = MAX_PARTS // 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +46,18 @@ class FrameWindow:
     after: int
 
     def taps(self, length: int, count: int) -> list[dict[int, int]]:
-        """For every result, tap -> position within the signal."""
+        """For every result, tap -> position within the signal.
+
+        Raises:
+            OperatorRefused: there are too many results.
+        """
         whole = length + self.before + self.after - (count - 1) * self.dilation
+        results = len(range(0, whole, self.stride))
+        if results > MOST_MEMBERS:
+            raise OperatorRefused(
+                f"a convolution with at most {MOST_MEMBERS} results within a step", f"{results}",
+                "Train with a larger stride, or with the signal as steps.",
+            )  # fmt: skip
         rows = [
             {j: start - self.before + j * self.dilation for j in range(count)}
             for start in range(0, whole, self.stride)
@@ -56,7 +74,7 @@ def is_within_step(value: Traced) -> bool:
 
 
 def has_positions(value: Traced) -> bool:
-    """Whether a value is a stack of positions and no other stack."""
+    """Whether positions are the only stack of a value."""
     stacks = [atom for atom in value.atoms if atom.kind is AxisKind.STACK]
     return len(stacks) == 1 and stacks[0].source == POSITIONS
 
@@ -72,6 +90,11 @@ def mirrored(trace: CallTrace, value: Traced, place: int, before: int, after: in
     if size is None or min(before, after) < 0 or max(before, after) >= size:
         got = f"{before} and {after} of {size or 'an open number of'} features"
         raise OperatorRefused("fewer mirrored features than there are", got, _AGAIN)
+    if before + after > _MOST_MIRRORED:
+        raise OperatorRefused(
+            f"at most {_MOST_MIRRORED} mirrored features", f"{before + after}",
+            "Train with less padding.",
+        )  # fmt: skip
     joint = trace.layer("Concatenate", {"axis": -1})
 
     def made(tensor: CallResult) -> CallResult:
@@ -103,7 +126,7 @@ def convolved_within(
         groups: 1.
 
     Raises:
-        OperatorRefused: other channels or groups, or a window of nothing but padding.
+        OperatorRefused: other channels or groups, or a window of padding only.
     """
     signal = _signal(value)
     width = 1 if signal is None else value.axes[1][0].size

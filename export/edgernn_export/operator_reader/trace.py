@@ -17,6 +17,8 @@ from edgernn_export.keras_reader.stored.layer import (
 )
 from edgernn_export.operator_reader.values import Atom, Axis, AxisKind, Traced, alone, members_of
 
+#: Tensors of a stack that one input or value may have.
+MOST_MEMBERS: Final = 256
 #: Source of the atoms of positions within a step.
 POSITIONS: Final = ("positions", 0)
 

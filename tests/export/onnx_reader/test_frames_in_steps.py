@@ -204,6 +204,28 @@ def test_what_is_refused(changed, attributes, reason):
         read_onnx(model_of(nodes, {"x": ["t", 20]}, ["y"], held))
 
 
+@pytest.mark.parametrize(
+    ("size", "mirror", "reason"),
+    [
+        (2**40, 2, "at most 256 results within a step, got 1099511627776"),
+        (2**40, 2**39, "at most 512 mirrored features, got 549755813888"),
+        ("open", 2, "2 and 0 of an open number of features"),
+    ],
+)
+def test_sizes_that_no_step_has_cost_nothing(size, mirror, reason):
+    nodes = [
+        node("Pad", "x mirror", "p", mode="reflect"),
+        node("Unsqueeze", "p one", "s"),
+        node("Conv", "s k", "y"),
+    ]
+    held = {
+        "mirror": np.array([0, mirror, 0, 0]), "one": np.array([1]),
+        "k": np.ones((1, 1, 3), np.float32),
+    }  # fmt: skip
+    with pytest.raises(UnsupportedModelError, match=reason):
+        read_onnx(model_of(nodes, {"x": ["t", size]}, ["y"], held))
+
+
 def test_another_root_or_a_mirror_of_too_much_is_refused():
     nodes = [
         node("Pad", "x mirror", "p", mode="reflect"),

@@ -183,7 +183,7 @@ def test_saturation_at_the_ends_of_int32():
 
 
 def test_hypotenuses_of_every_leg():
-    """Clause 7.10 for each int16 leg beside others, against the squares of halves."""
+    """Clause 7.10 for each int16 leg with others, against the squares of halves."""
     rng = np.random.default_rng(6)
     others = [np.zeros_like(INT16), INT16, INT16[::-1], rng.permutation(INT16), INT16 // 181]
     for other in others:

@@ -104,7 +104,7 @@ class Int32Operators:
         return self.over(lifted, bits)
 
     def root(self, squares: Tensor, bits: int) -> Tensor:
-        """The largest number of so many bits whose square is at most that, bit by bit."""
+        """The largest number of this many bits whose square is at most that, bit by bit."""
         r = self.constant(np.zeros((1, squares.width)))
         for bit in reversed(range(bits)):
             tried = self.add(r, 1 << bit)
