@@ -116,8 +116,8 @@ def checked_matrices(
     Args:
         found: what there is to prune.
         owner: of the matrices, for the message.
-        matrices: "kernel", "recurrent_kernel" or both, as asked.
-        others: layers beside the recurrent ones that can be named.
+        matrices: "kernel", "recurrent_kernel" or both.
+        others: layers that can be named in addition to the recurrent ones.
 
     Raises:
         PruningError: there is none, or there are two of a name.
@@ -144,7 +144,7 @@ def record_matrices(
 
     Args:
         cell: with the method matrices.
-        place: what stands before the name of the matrix.
+        place: first parts of the name of each matrix.
         matrices: "kernel", "recurrent_kernel" or both.
     """
     return [

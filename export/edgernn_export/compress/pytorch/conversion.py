@@ -10,7 +10,7 @@ from edgernn.errors import TrainingError
 from edgernn.model.formats import Precision, PrecisionName
 from edgernn.model.integer_model import IntegerModel
 from edgernn_export.compress.pytorch.layers import WeightedLayer
-from edgernn_export.compress.pytorch.network import IntegerNetwork
+from edgernn_export.compress.pytorch.network import QatModule
 from edgernn_export.compress.pytorch.written_back import paths_of, write_weights
 from edgernn_export.compress.qat.integer_side.fine_tuned import fine_tuned
 from edgernn_export.compress.qat.integer_side.models import check_trains, planned
@@ -24,7 +24,7 @@ def qat_module(
     calibration: Any,
     precision: PrecisionName | Precision = "w8a8",
     **options: Any,
-) -> IntegerNetwork:
+) -> QatModule:
     """A module that computes what the integer model computes, and can be trained.
 
     It starts at the integers of `edgernn_export.quantize`. Its weights are float32; every pass
@@ -40,7 +40,7 @@ def qat_module(
     Returns:
         A module, on the CPU; move it as any other. Its forward gets readings [B, T, I] in physical
         units and gives the outputs of the network, one per step or only the last one; each call
-        starts new streams (`IntegerNetwork.stream` continues them).
+        starts new streams (`QatModule.stream` continues them).
 
     Raises:
         UnsupportedModelError: the network uses something edgernn does not execute.
@@ -52,9 +52,7 @@ def qat_module(
     trained = read_one_stream(source, **reading)
     check_trains(trained)
     integer = quantize(trained, calibration, precision, **options)
-    model = IntegerNetwork(
-        planned(trained, integer, calibration, options.get("on_missing", "raise"))
-    )
+    model = QatModule(planned(trained, integer, calibration, options.get("on_missing", "raise")))
     if isinstance(source, nn.Module):
         model.paths = paths_of(trained, source)
     return model
@@ -91,8 +89,8 @@ def tuned_network(model: nn.Module) -> FloatModel:
 def write_back(model: nn.Module, module: nn.Module) -> None:
     """Set the weights of the module that a network was read from to those of a `qat_module`.
 
-    Layers of the two are matched by their matrices as they were before training, so the module
-    must be unchanged since it was read; later calls need not match again.
+    Layers of the two are matched by their matrices before training, so the module must be unchanged
+    since it was read; later calls need not match again.
 
     Args:
         model: of `qat_module`.
@@ -109,13 +107,13 @@ def write_back(model: nn.Module, module: nn.Module) -> None:
     write_weights(tuned_network(network), _holders(network), network.paths, module)
 
 
-def _holders(network: IntegerNetwork) -> dict[int, WeightedLayer]:
+def _holders(network: QatModule) -> dict[int, WeightedLayer]:
     found = enumerate(network.layers)
     return {index: layer for index, layer in found if isinstance(layer, WeightedLayer)}
 
 
-def _checked(model: Any) -> IntegerNetwork:
-    if not isinstance(model, IntegerNetwork):
+def _checked(model: Any) -> QatModule:
+    if not isinstance(model, QatModule):
         raise TrainingError(
             f"{type(model).__name__}: expected a module created by qat_module, got another one. "
             "Use edgernn_export.quantize for a trained float network."

@@ -28,7 +28,7 @@ from edgernn_export.compress.qat.maps.columns import LayerPlace
 from edgernn_export.compress.tensors.back_ends import constant
 
 #: What a layer keeps from call to call, empty at the start of a stream: codes [B, ...] each.
-Kept = tuple[Tensor, ...]
+CarriedCodes = tuple[Tensor, ...]
 
 
 class CodeLayer(nn.Module):
@@ -49,7 +49,7 @@ class DelayLayer(CodeLayer):
 
     record: Delay
 
-    def forward(self, codes: Tensor, kept: Kept) -> tuple[Tensor, Kept]:
+    def forward(self, codes: Tensor, kept: CarriedCodes) -> tuple[Tensor, CarriedCodes]:
         """[B, T, I] to [B, T, rows * I], the newest row first."""
         (before,) = kept or (start_rows(self.record, codes),)
         made, rows = delayed(self.record, codes, before)
@@ -63,7 +63,7 @@ class ValueLayer(CodeLayer):
         super().__init__(record)
         self._step = TrainingInterpreter(lowered(plan.integer.precision, (record,)))
 
-    def forward(self, codes: Tensor, kept: Kept) -> tuple[Tensor, Kept]:
+    def forward(self, codes: Tensor, kept: CarriedCodes) -> tuple[Tensor, CarriedCodes]:
         """[..., N] to [..., U]."""
         return each_step(lambda flat: self._step({}, {}, (), read=flat)[0], codes), kept
 
@@ -121,7 +121,7 @@ class AffineLayer(WeightedLayer):
         self._own(place, shapes, {name: bounds[name] for name in shapes if name in bounds})
         self.integers = Integers(partial(add_buffer, self), place)
 
-    def forward(self, codes: Tensor, kept: Kept) -> tuple[Tensor, Kept]:
+    def forward(self, codes: Tensor, kept: CarriedCodes) -> tuple[Tensor, CarriedCodes]:
         """[B, T, I] to [B, T, H], of a dense layer [..., I] to [..., U]."""
         integers, weights = self.integers, self.float_weights
         if self.training:
@@ -138,7 +138,7 @@ class AffineLayer(WeightedLayer):
         """Kernel and recurrent kernel; of a registered cell, all matrices of its maps."""
         return self.integers.matrices(self.float_weights)
 
-    def _start(self, codes: Tensor) -> Kept:
+    def _start(self, codes: Tensor) -> CarriedCodes:
         return tuple(
             codes.new_zeros((codes.shape[0], state.units), dtype=torch.float32)
             for state in self.record.states
@@ -158,7 +158,7 @@ class TrainedValueLayer(WeightedLayer):
         ends = {n: (-limit, limit) for n, limit in limits.items() if np.isfinite(limit).all()}
         self._own(place, {name: limit.shape for name, limit in limits.items()}, ends)
 
-    def forward(self, codes: Tensor, kept: Kept) -> tuple[Tensor, Kept]:
+    def forward(self, codes: Tensor, kept: CarriedCodes) -> tuple[Tensor, CarriedCodes]:
         """[..., N] to [..., U]."""
         constants, step = self.integers.constants(self.float_weights), self.integers.step
         return each_step(lambda flat: step({}, {}, (), constants, flat)[0], codes), kept

@@ -30,7 +30,7 @@ class DistillationLoss(nn.Module):
 
     The teacher's term of classes is T²·KL(teacher || student) at temperature T, that of binary
     outputs the same for each of them, and that of values is ``loss`` with the teacher's outputs in
-    place of the labels. Without labels it stands alone.
+    place of the labels. Without labels it is the whole loss.
 
     Args:
         task: "classes", "binary" or "values".
@@ -98,11 +98,13 @@ class DistillationLoss(nn.Module):
         if self.task == "values":
             assert self._loss is not None  # values have one
             return self._loss(ours, theirs)
-        logits = (
-            logits_of(values, head)
-            for values, head in zip((ours, theirs), self._heads, strict=True)
+        student_head, teacher_head = self._heads
+        term: Tensor = _LOSSES[self.task](
+            logits_of(ours, student_head),
+            logits_of(theirs, teacher_head),
+            self.settings.temperature,
+            weights,
         )
-        term: Tensor = _LOSSES[self.task](*logits, self.settings.temperature, weights)
         return term
 
 
@@ -141,7 +143,7 @@ class HiddenStates(nn.Module):
             layer = _recurrent(module, path, whose)
             widths.append(_width(layer))
             self._hooks.append(layer.register_forward_hook(self._watch(whose)))
-        self.projection = nn.Linear(*widths, bias=False)
+        self.projection = nn.Linear(widths[0], widths[1], bias=False)
 
     def forward(self, weights: Tensor | None = None) -> Tensor:
         """The error of the last batch that both have read.

@@ -25,8 +25,8 @@ _NAME = "ModulePruner"
 class ModulePruner:
     """What `edgernn_export.compress.pruning.MagnitudePruning` is to Keras, for a module.
 
-    Call `step` after every step of the optimizer: it renews the masks where the schedule says so
-    and sets what is masked to zero again, whatever the optimizer's momentum did. Parameters stay
+    Call `step` after every step of the optimizer: it renews the masks where they are due and
+    sets what is masked to zero again, also where the optimizer's momentum has moved it. Parameters stay
     what they are, so optimizers and state dicts need nothing else.
 
     Args:
@@ -46,7 +46,7 @@ class ModulePruner:
 
     @classmethod
     def resume(cls, path: str | PathLike[str], module: nn.Module) -> Self:
-        """Continue where `save` stopped, with the module as it was then.
+        """Continue where `save` stopped, with the module of the same step.
 
         Raises:
             OSError: there is no readable file.

@@ -12,17 +12,17 @@ from edgernn.errors import ShapeError, TrainingError
 from edgernn.model.integer_model import IntegerModel
 from edgernn.model.interface import Port, port_slices
 from edgernn.model.routes import MODEL_INPUT, Route
-from edgernn_export.compress.pytorch.layers import Kept, made_layers, weighted
+from edgernn_export.compress.pytorch.layers import CarriedCodes, made_layers, weighted
 from edgernn_export.compress.qat.integer_side.models import changed
 from edgernn_export.compress.qat.integer_side.plan import TrainingPlan
 from edgernn_export.compress.qat.integer_side.sequences import InputQuantizer, is_whole, routed
 from edgernn_export.compress.tensors.back_ends import constant
 
 #: What the layers of a network keep from call to call.
-States = tuple[Kept, ...]
+StreamStates = tuple[CarriedCodes, ...]
 
 
-class IntegerNetwork(nn.Module):
+class QatModule(nn.Module):
     """A module that computes what the integer model computes, and can be trained.
 
     Its parameters are the float weights of the network, float32; every pass rounds them, and
@@ -65,8 +65,8 @@ class IntegerNetwork(nn.Module):
         return self.stream(*readings)[0]
 
     def stream(
-        self, *readings: Tensor | Mapping[str, Tensor], states: States | None = None
-    ) -> tuple[Any, States]:
+        self, *readings: Tensor | Mapping[str, Tensor], states: StreamStates | None = None
+    ) -> tuple[Any, StreamStates]:
         """The same of a part of streams.
 
         Args:
@@ -108,13 +108,13 @@ class IntegerNetwork(nn.Module):
             layer.keep_bounds()
 
     def _run(
-        self, readings: Sequence[Tensor | Mapping[str, Tensor]], states: States | None
-    ) -> tuple[Tensor, States]:
+        self, readings: Sequence[Tensor | Mapping[str, Tensor]], states: StreamStates | None
+    ) -> tuple[Tensor, StreamStates]:
         plan = self.plan
         wiring = plan.integer.wiring
         self._prepare()
         given = _by_port(plan.trained.input_ports, plan.trained.inputs, readings)
-        after: list[Kept] = []
+        after: list[CarriedCodes] = []
         # No other type holds the codes, whatever the loop around it computes in.
         with torch.autocast(given[0].device.type, enabled=False):
             codes = {MODEL_INPUT: self._quantizer(given)}

@@ -13,7 +13,7 @@ from edgernn_export.cells.cell_readers import attribute
 
 
 class ModuleVariable:
-    """A parameter or a buffer, wherever the module moves it.
+    """A parameter or a buffer of a module, also after the module has moved it.
 
     Args:
         module: that has it.

@@ -89,7 +89,7 @@ def constant(values: npt.ArrayLike, x: Tensor) -> Tensor:
 
 
 def with_gradient(clause: Callable[..., tuple[Tensor, Any]]) -> Callable[..., Tensor]:
-    """A clause with a gradient of its own, written the same for every library.
+    """A clause with its own gradient, written the same for every library.
 
     Args:
         clause: from tensors to one tensor, and the rule that takes its gradient to theirs; what

@@ -13,8 +13,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-Number = float | int
-
 
 def convert_to_numpy(x: Any) -> Any:
     """The values, apart from the gradient."""
@@ -46,7 +44,7 @@ def ones_like(x: Tensor) -> Tensor:
     return torch.ones_like(x)
 
 
-def full_like(x: Tensor, fill_value: Number) -> Tensor:
+def full_like(x: Tensor, fill_value: float) -> Tensor:
     """One value in the shape and type of another."""
     return torch.full_like(x, fill_value)
 
@@ -82,7 +80,7 @@ def concatenate(xs: Sequence[Tensor], axis: int = 0) -> Tensor:
 
 
 def stack(x: Sequence[Tensor], axis: int = 0) -> Tensor:
-    """One beside the other along a new axis."""
+    """Side by side along a new axis."""
     return torch.stack(tuple(x), dim=axis)
 
 
@@ -226,7 +224,7 @@ def matmul(x1: Tensor, x2: Tensor) -> Tensor:
 
 
 def custom_gradient(clause: Callable[..., tuple[Tensor, Any]]) -> Callable[..., Tensor]:
-    """A function with a gradient of its own.
+    """A function with its own gradient.
 
     Args:
         clause: from tensors to one tensor, and the rule that takes its gradient to theirs.

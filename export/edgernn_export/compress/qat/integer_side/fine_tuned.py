@@ -34,7 +34,7 @@ from edgernn_export.float_model.model import (
 from edgernn_export.float_model.own_cells import general_cell, special_layer
 from edgernn_export.float_model.sharing import WeightUse
 
-Weights = dict[str, FloatArray]
+_Weights = dict[str, FloatArray]
 
 
 def fine_tuned(plan: TrainingPlan, holders: Mapping[int, Any]) -> FloatModel:
@@ -57,7 +57,7 @@ def fine_tuned(plan: TrainingPlan, holders: Mapping[int, Any]) -> FloatModel:
     return replace(plan.trained, layers=tuple(layers))
 
 
-def _layer(plan: TrainingPlan, index: int, weights: Weights) -> FloatLayer:
+def _layer(plan: TrainingPlan, index: int, weights: _Weights) -> FloatLayer:
     """A layer with weights that stand as in training."""
     source, record = plan.trained.layers[index], plan.integer.layers[index]
     columns = plan.columns[index]
@@ -97,7 +97,7 @@ def _of_readings(
     return turned, bias - turned @ columns.mean
 
 
-def _cell(source: FloatCell, weights: Weights, columns: Columns) -> FloatCell:
+def _cell(source: FloatCell, weights: _Weights, columns: Columns) -> FloatCell:
     made = dict(source.by_name)
     for name, values in weights.items():
         made[name] = values.T
@@ -108,7 +108,7 @@ def _cell(source: FloatCell, weights: Weights, columns: Columns) -> FloatCell:
     return FloatCell.of(source.kind, source.name, dict(source.options), made)
 
 
-def _merge(source: FloatMerge, weights: Weights, columns: Columns) -> FloatMerge:
+def _merge(source: FloatMerge, weights: _Weights, columns: Columns) -> FloatMerge:
     gain = weights[KERNEL] / columns.unit.reshape(source.gain.shape)
     total = weights[BIAS] - (gain * columns.mean.reshape(gain.shape)).sum(axis=0)
     offset = np.array(source.offset)

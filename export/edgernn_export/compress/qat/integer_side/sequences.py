@@ -68,7 +68,7 @@ def routed(route: Route, sources: Sequence[Tensor], *, last_step: bool) -> Tenso
 
 
 def is_whole(route: Route, codes: Tensor) -> bool:
-    """Whether a route is all that its first source puts out, and nothing else."""
+    """Whether a route is exactly what its first source puts out."""
     part = route[0]
     return len(route) == 1 and (part.start, part.width) == (0, codes.shape[-1])
 
