@@ -26,8 +26,8 @@ class ModulePruner:
     """What `edgernn_export.compress.pruning.MagnitudePruning` is to Keras, for a module.
 
     Call `step` after every step of the optimizer: it renews the masks where they are due and
-    sets what is masked to zero again, also where the optimizer's momentum has moved it. Parameters stay
-    what they are, so optimizers and state dicts need nothing else.
+    sets what is masked to zero again, also where the optimizer's momentum has moved it. Parameters
+    stay what they are, so optimizers and state dicts need nothing else.
 
     Args:
         module: a module with nn.LSTM, nn.GRU, nn.RNN and their cells, nn.Linear and nn.Conv1d, or
