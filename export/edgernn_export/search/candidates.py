@@ -11,7 +11,7 @@ from edgernn.model.integer_model import IntegerModel
 from edgernn_export.calibration.stream_kind import StreamKind
 from edgernn_export.calibration.streams import as_streams
 from edgernn_export.compress.pruning.allocation import allocate
-from edgernn_export.compress.pruning.keras_matrices import Matrix
+from edgernn_export.compress.pruning.matrices import Matrix
 from edgernn_export.float_model.model import RECURRENT, FloatModel
 from edgernn_export.networks.front_door import read_one_stream
 from edgernn_export.quantizer.quantizer import quantize
