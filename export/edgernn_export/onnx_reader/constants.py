@@ -146,6 +146,9 @@ def parts_of(operator: Operator, size: int) -> list[int]:
     if told is not None:
         return told
     count = int(operator.attribute("num_outputs", len(operator.node.outputs)))
+    if not 0 < count <= len(operator.node.outputs):
+        got = f"num_outputs={count}"
+        raise OperatorRefused("a part for each output", got, "Export the network again.")
     largest = -(-size // count)
     return [min(largest, size - start) for start in range(0, size, largest)]
 

@@ -20,7 +20,15 @@ from edgernn_export.operator_reader.positions import (
     whole_of,
 )
 from edgernn_export.operator_reader.trace import CallTrace, OperatorRefused, told
-from edgernn_export.operator_reader.values import Atom, Axis, AxisKind, Traced, members_of
+from edgernn_export.operator_reader.values import (
+    MOST_MEMBERS,
+    MOST_STEPS,
+    Atom,
+    Axis,
+    AxisKind,
+    Traced,
+    members_of,
+)
 
 _AGAIN: Final = "Export the network again."
 _CAUSAL: Final = (
@@ -204,6 +212,10 @@ def embedded(trace: CallTrace, table: FloatArray, tokens: Traced) -> Traced:
     width = table.shape[1]
     made = tokens.each(lambda tensor: trace.call(layer, [tensor]))
     count = next((atom.size for atom in tokens.atoms if atom.kind is AxisKind.FEATURES), None)
+    if (count or 0) > MOST_MEMBERS:
+        raise OperatorRefused(
+            f"at most {MOST_MEMBERS} tokens per step", f"{count}", "Train with fewer tokens."
+        )
     axes = (*tokens.axes, (Atom(AxisKind.FEATURES, width),))
     if count is None:
         return Traced(axes, made.members)
@@ -257,6 +269,7 @@ def convolved(
         OperatorRefused: it reads later steps, or has other groups.
     """
     value = _steps_last(trace, value)
+    _check_steps(stride, kernel.shape[2] * dilation, *padding)
     count, width = kernel.shape[2], kernel.shape[1] * groups
     _check_width(value, 1, width)
     if bias is not None and bias.shape != (len(kernel),):
@@ -297,6 +310,7 @@ def convolved(
 def pooled(trace: CallTrace, value: Traced, *, largest: bool, count: int, stride: int) -> Traced:
     """The largest, or the mean, of steps of a value with axes (batch, features, time)."""
     value = _steps_last(trace, value)
+    _check_steps(count, stride)
     config = {"pool_size": (count,), "strides": (stride,), "padding": "valid"}
     layer = trace.layer("MaxPooling1D" if largest else "AveragePooling1D", config)
     made = value.each(lambda tensor: trace.call(layer, [tensor]))
@@ -306,10 +320,19 @@ def pooled(trace: CallTrace, value: Traced, *, largest: bool, count: int, stride
 def padded(trace: CallTrace, value: Traced, place: int, rows: int) -> Traced:
     """Zeros before the first step, for a convolution behind them."""
     value = trace.need(value, place, AxisKind.TIME)
+    _check_steps(rows)
     layer = trace.layer("ZeroPadding1D", {"padding": (rows, 0)})
     made = value.each(lambda tensor: trace.call(layer, [tensor]))
     size = value.axes[place][0].size
     return made.with_axis(place, (Atom(AxisKind.TIME, None if size is None else size + rows),))
+
+
+def _check_steps(*counts: int) -> None:
+    """Refuse operators that look back too far."""
+    if max(counts) > MOST_STEPS:
+        raise OperatorRefused(
+            f"at most {MOST_STEPS} steps", f"{max(counts)}", "Train with shorter windows."
+        )
 
 
 def _steps_last(trace: CallTrace, value: Traced) -> Traced:

@@ -21,6 +21,8 @@ from edgernn_export.operator_reader.operators import Handler, Operator, Operator
 from edgernn_export.operator_reader.selections import refused_late
 from edgernn_export.operator_reader.trace import MOST_MEMBERS, CallTrace, OperatorRefused
 from edgernn_export.operator_reader.values import (
+    MOST_FEATURES,
+    MOST_MEMBERS,
     UNKNOWN,
     Atom,
     Axis,
@@ -97,6 +99,7 @@ def described_model(graph: OperatorGraph, findings: Findings) -> StoredModel:
     trial = CallTrace(findings=Findings(), kinds={}, is_trial=True)
     _followed(graph, nodes, trial)
     kinds = _all_kinds(graph.inputs, trial.demanded)
+    _check_sizes(graph.inputs, kinds, findings)
     trace = CallTrace(findings=findings, kinds=kinds)
     values, given = _followed(graph, nodes, trace)
     outputs, names = _outputs(graph, values, trace)
@@ -113,6 +116,23 @@ def described_model(graph: OperatorGraph, findings: Findings) -> StoredModel:
         output_names=tuple(names),
     )
     return StoredModel.of(graph.name, graph.origin, network, graph.wording)
+
+
+def _check_sizes(
+    inputs: Sequence[GraphInput], kinds: Mapping[tuple[str, int], AxisKind], findings: Findings
+) -> None:
+    """Refuse inputs of more features, or states of more layers, than any network has."""
+    most = {AxisKind.FEATURES: MOST_FEATURES, AxisKind.STACK: MOST_MEMBERS}
+    for given in inputs:
+        for place, size in enumerate(given.sizes):
+            bound = most.get(kinds.get((given.name, place), AxisKind.TIME))
+            if bound is not None and size is not None and size > bound:
+                plain = given.name.replace("'", "_")
+                findings.add(
+                    f"input '{plain}'", f"at most {bound} elements along axis {place}", f"{size}",
+                    "Train with fewer features.",
+                )  # fmt: skip
+    findings.refuse()
 
 
 def _reached(outputs: Sequence[CallResult]) -> set[int]:

@@ -11,6 +11,7 @@ import numpy as np
 from edgernn_export.operator_reader.shapes import sliced_features, unsqueezed, without
 from edgernn_export.operator_reader.trace import CallTrace, OperatorRefused, stacks, told
 from edgernn_export.operator_reader.values import (
+    MOST_FEATURES,
     Atom,
     AxisKind,
     OpenSize,
@@ -185,8 +186,21 @@ def joined(trace: CallTrace, values: Sequence[Traced], place: int) -> Traced:
     made = members_of([trace.call(joint, list(row)) for row in rows], values[0].members)
     sizes = [value.axes[place][0].size for value in values]
     width = None if None in sizes else sum(size for size in sizes if size is not None)
+    check_features(width or 0)
     best = max(values, key=lambda value: len(value.atoms))
     return Traced(best.axes, made).with_axis(place, (Atom(AxisKind.FEATURES, width),))
+
+
+def check_features(width: int) -> None:
+    """Refuse vectors that are too wide.
+
+    Raises:
+        OperatorRefused: they are.
+    """
+    if width > MOST_FEATURES:
+        raise OperatorRefused(
+            f"at most {MOST_FEATURES} features", f"{width}", "Train with fewer features."
+        )
 
 
 def stacked(trace: CallTrace, values: Sequence[Traced], place: int) -> Traced:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
@@ -17,6 +18,7 @@ from edgernn_export.operator_reader.trace import (
     without_lone_position,
 )
 from edgernn_export.operator_reader.values import (
+    MOST_MEMBERS,
     Atom,
     Axis,
     AxisKind,
@@ -131,7 +133,8 @@ def reshaped(
         sizes = [size_of(value.axes[p]) if size == 0 else size for p, size in enumerate(sizes)]
     matcher = _Matcher(value.atoms, sizes)
     found = matcher.axes()
-    if found is None:
+    blocks = math.prod(count for count, _ in matcher.cuts) * value.members.size
+    if found is None or blocks > MOST_MEMBERS:
         raise _cut(value, sizes)
     return _thinned(trace, _with_cuts(trace, value, matcher.cuts, found))
 

@@ -95,6 +95,12 @@ class OpenSize:
     __index__ = __int__
 
 
+#: Features that a value may have, so that a small file does not lead to huge arrays.
+MOST_FEATURES: Final = 1 << 16
+#: Steps that an operator may look back, leave out, or put before the first one.
+MOST_STEPS: Final = 1 << 14
+#: Tensors of a stack.
+MOST_MEMBERS: Final = 256
 #: A number of an array of sizes.
 AxisSize = int | OpenSize
 
