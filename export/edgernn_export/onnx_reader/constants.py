@@ -78,6 +78,14 @@ def _expand(operator: Operator) -> list[_Array]:
     return [np.broadcast_to(value, _checked(shape))]
 
 
+def _tile(operator: Operator) -> list[_Array]:
+    value, counts = operator.constant(0), _known_sizes(operator.constant(1))
+    if len(counts) != value.ndim:
+        raise ValueError(counts)
+    _checked(tuple(size * count for size, count in zip(value.shape, counts, strict=True)))
+    return [np.tile(value, counts)]
+
+
 def _reshape(operator: Operator) -> list[_Array]:
     value, target = operator.constant(0), operator.integers(1) or []
     if not operator.attribute("allowzero", 0):
@@ -249,6 +257,7 @@ _FOLDED: Final[dict[str, Callable[[Operator], Sequence[Any]]]] = {
     "Sqrt": _one(np.sqrt),
     "Squeeze": _squeeze,
     "Sub": _pair(lambda a, b: a - b),
+    "Tile": _tile,
     "Transpose": _transpose,
     "Unsqueeze": _unsqueeze,
     "Where": _where,

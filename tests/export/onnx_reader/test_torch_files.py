@@ -123,3 +123,29 @@ def test_convolutions_with_late_steps_cut_off(opset):
     want = module(x).detach().numpy()
     got = with_softmax(found, answers(found, x.numpy().astype(np.float64)))
     np.testing.assert_allclose(got, want, atol=1e-5)
+
+
+class _Begun(torch.nn.Module):
+    """A layer whose first state is trained, and the same for all streams of a batch."""
+
+    def __init__(self, way):
+        super().__init__()
+        self.way, self.rnn = way, torch.nn.GRU(3, 5, batch_first=True)
+        self.first = torch.nn.Parameter(torch.rand(1, 1, 5) - 0.5)
+
+    def forward(self, x):
+        batch = x.shape[0]
+        grown = {"expand": lambda: self.first.expand(-1, batch, -1).contiguous(),
+                 "repeat": lambda: self.first.repeat(1, batch, 1)}  # fmt: skip
+        return self.rnn(x, grown[self.way]())[0]
+
+
+@pytest.mark.parametrize("way", ["expand", "repeat"])
+@pytest.mark.parametrize("axes", [{}, {"x": {0: "b", 1: "t"}}], ids=["fixed", "open"])
+def test_trained_first_states(way, axes):
+    torch.manual_seed(3)
+    module, x = _Begun(way).eval(), torch.randn(4, 9, 3)
+    found = read_onnx(torch_file(module, (x,), input_names=["x"], dynamic_axes=axes))
+    np.testing.assert_array_equal(found.layers[0].start, module.first.detach().numpy().reshape(-1))
+    got = answers(found, x.numpy().astype(np.float64))
+    np.testing.assert_allclose(got, module(x).detach().numpy(), atol=1e-5)
