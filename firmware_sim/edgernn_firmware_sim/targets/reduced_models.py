@@ -129,6 +129,7 @@ def _narrower_layer(layer: Layer, inputs: int, units: int) -> Layer:
         if isinstance(affine, Affine8):
             parts["bias"] = affine.bias[rows]
         changes[name] = replace(affine, **parts)
+    changes["starts"] = ()  # 2 bytes for each unit, which do not decide what fits
     return replace(layer, **changes)
 
 

@@ -12,6 +12,7 @@ from edgernn.container.defects import FormatDefect as D
 from edgernn.container.file import from_bytes, to_bytes
 from edgernn.errors import FormatError, ModelError
 from edgernn.model.formats import Precision
+from edgernn_firmware_sim.targets.reduced_models import narrower
 from tests.support.container.surgery import edit_record, put, resealed, split
 from tests.support.models.integer import random_model
 
@@ -102,3 +103,8 @@ def test_sessions_and_pools_begin_there(backend):
     plain = replace(MODEL, layers=(replace(MODEL.layers[0], starts=()), *MODEL.layers[1:]))
     with edgernn.load(plain, backend=backend) as session:
         assert not np.array_equal(session.run(xs), first)
+
+
+def test_advice_makes_smaller_models():
+    units = MODEL.layers[0].units // 2
+    assert narrower(MODEL, units).layers[0].units == units
