@@ -19,10 +19,9 @@ from edgernn_export.operator_reader.positions import (
     joined_together,
     whole_of,
 )
-from edgernn_export.operator_reader.trace import CallTrace, OperatorRefused, told
+from edgernn_export.operator_reader.trace import CallTrace, OperatorRefused, check_steps, told
 from edgernn_export.operator_reader.values import (
     MOST_MEMBERS,
-    MOST_STEPS,
     Atom,
     Axis,
     AxisKind,
@@ -269,7 +268,7 @@ def convolved(
         OperatorRefused: it reads later steps, or has other groups.
     """
     value = _steps_last(trace, value)
-    _check_steps(stride, kernel.shape[2] * dilation, *padding)
+    check_steps(stride, kernel.shape[2] * dilation, *padding)
     count, width = kernel.shape[2], kernel.shape[1] * groups
     _check_width(value, 1, width)
     if bias is not None and bias.shape != (len(kernel),):
@@ -310,7 +309,7 @@ def convolved(
 def pooled(trace: CallTrace, value: Traced, *, largest: bool, count: int, stride: int) -> Traced:
     """The largest, or the mean, of steps of a value with axes (batch, features, time)."""
     value = _steps_last(trace, value)
-    _check_steps(count, stride)
+    check_steps(count, stride)
     config = {"pool_size": (count,), "strides": (stride,), "padding": "valid"}
     layer = trace.layer("MaxPooling1D" if largest else "AveragePooling1D", config)
     made = value.each(lambda tensor: trace.call(layer, [tensor]))
@@ -320,19 +319,11 @@ def pooled(trace: CallTrace, value: Traced, *, largest: bool, count: int, stride
 def padded(trace: CallTrace, value: Traced, place: int, rows: int) -> Traced:
     """Zeros before the first step, for a convolution behind them."""
     value = trace.need(value, place, AxisKind.TIME)
-    _check_steps(rows)
+    check_steps(rows)
     layer = trace.layer("ZeroPadding1D", {"padding": (rows, 0)})
     made = value.each(lambda tensor: trace.call(layer, [tensor]))
     size = value.axes[place][0].size
     return made.with_axis(place, (Atom(AxisKind.TIME, None if size is None else size + rows),))
-
-
-def _check_steps(*counts: int) -> None:
-    """Refuse operators that look back too far."""
-    if max(counts) > MOST_STEPS:
-        raise OperatorRefused(
-            f"at most {MOST_STEPS} steps", f"{max(counts)}", "Train with shorter windows."
-        )
 
 
 def _steps_last(trace: CallTrace, value: Traced) -> Traced:

@@ -19,7 +19,7 @@ from edgernn_export.keras_reader.stored.network import StoredModel
 from edgernn_export.keras_reader.wording import Wording
 from edgernn_export.operator_reader.operators import Handler, Operator, OperatorNode, ValueName
 from edgernn_export.operator_reader.selections import refused_late
-from edgernn_export.operator_reader.trace import MOST_MEMBERS, CallTrace, OperatorRefused
+from edgernn_export.operator_reader.trace import CallTrace, OperatorRefused
 from edgernn_export.operator_reader.values import (
     MOST_FEATURES,
     MOST_MEMBERS,

@@ -17,13 +17,14 @@ from edgernn.model.formats import FloatArray
 from edgernn.model.routes import MAX_PARTS
 from edgernn_export.keras_reader.graph import CallResult
 from edgernn_export.operator_reader.shapes import sliced_features
-from edgernn_export.operator_reader.trace import (
+from edgernn_export.operator_reader.trace import POSITIONS, CallTrace, OperatorRefused
+from edgernn_export.operator_reader.values import (
     MOST_MEMBERS,
-    POSITIONS,
-    CallTrace,
-    OperatorRefused,
+    Atom,
+    AxisKind,
+    Traced,
+    members_of,
 )
-from edgernn_export.operator_reader.values import Atom, AxisKind, Traced, members_of
 
 _AGAIN: Final = "Export the network again."
 #: Features that a mirror adds at most: the route of a layer has a part for each.

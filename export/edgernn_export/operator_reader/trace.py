@@ -15,10 +15,16 @@ from edgernn_export.keras_reader.stored.layer import (
     described_layer,
     described_operation,
 )
-from edgernn_export.operator_reader.values import Atom, Axis, AxisKind, Traced, alone, members_of
+from edgernn_export.operator_reader.values import (
+    MOST_STEPS,
+    Atom,
+    Axis,
+    AxisKind,
+    Traced,
+    alone,
+    members_of,
+)
 
-#: Tensors of a stack that one input or value may have.
-MOST_MEMBERS: Final = 256
 #: Source of the atoms of positions within a step.
 POSITIONS: Final = ("positions", 0)
 
@@ -218,3 +224,15 @@ def _other(place: int, kind: AxisKind, axis: Axis) -> OperatorRefused:
         "Train with a network that computes along the features of every step, and passes states "
         "from step to step in recurrent operators.",
     )
+
+
+def check_steps(*counts: int) -> None:
+    """Refuse operators that look back too far.
+
+    Raises:
+        OperatorRefused: they do.
+    """
+    if max(counts) > MOST_STEPS:
+        raise OperatorRefused(
+            f"at most {MOST_STEPS} steps", f"{max(counts)}", "Train with shorter windows."
+        )
