@@ -11,6 +11,7 @@ import pytest
 from edgernn_export.float_model import float_run
 from edgernn_export.float_model.program_sets.chunks import FloatChunks
 from edgernn_export.keras_reader.reader import read_keras
+from edgernn_export.torch_reader import read_torch
 from edgernn_export.weight_files.weight_layout import torch_layout
 from edgernn_export.weight_files.weights_reader import read_weights
 from tests.support.models.stored_networks import Writer, layer
@@ -277,3 +278,36 @@ def test_the_same_network_as_from_keras(tmp_path, kind):
     state |= {"head.weight": head.weights["kernel"].T, "head.bias": head.weights["bias"]}
     layout = torch_layout([{kind.replace("Simple", ""): "rnn"}, {"Linear": "head"}, "ReLU"])
     assert read_weights(state, layout).sha256 == read_keras(path).sha256
+
+
+class Forecast(nn.Module):
+    """Two recurrent layers and a head."""
+
+    def __init__(self, kind, **options):
+        super().__init__()
+        self.rnn = getattr(nn, kind)(INPUTS, UNITS, 2, batch_first=True, **options)
+        width = options.get("proj_size", UNITS) * (1 + options.get("bidirectional", False))
+        self.head = nn.Linear(width, 2)
+
+    def forward(self, x):
+        return torch.relu(self.head(self.rnn(x)[0]))
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("LSTM", {"proj_size": 2}),
+        pytest.param("GRU", {"bidirectional": True}, marks=pytest.mark.long),
+        pytest.param("RNN", {}, marks=pytest.mark.long),
+    ],
+)
+def test_the_same_network_as_from_the_module(kind, options):
+    module = trained(Forecast(kind, **options)).eval()
+    layout = torch_layout([{kind: "rnn"}, {"Linear": "head"}, "ReLU"])
+    of_module = read_torch(module, torch.zeros(2, STEPS, INPUTS))
+    of_weights = read_weights(module.state_dict(), layout)
+    hashes = [
+        [one.sha256 for one in getattr(model, "programs", (model,))]
+        for model in (of_module, of_weights)
+    ]
+    assert hashes[0] == hashes[1]
