@@ -10,13 +10,14 @@ from typing import Any, Final
 from edgernn_export.keras_reader.findings import Findings
 from edgernn_export.operator_reader.network import GraphInput
 from edgernn_export.operator_reader.operators import OperatorNode, ValueName
+from edgernn_export.torch_reader.capture import is_user_file
 from edgernn_export.torch_reader.idioms import (
     collected,
     orders_of_streams,
     without_identities,
     without_orders,
 )
-from edgernn_export.torch_reader.recurrences_in_loops import without_loops
+from edgernn_export.torch_reader.loops.recurrences_in_loops import without_loops
 
 #: Operators whose result shares memory with their first input.
 _VIEWS: Final = frozenset(
@@ -275,11 +276,7 @@ def _line(node: Any) -> str:
     """The user's file and line of an operator, as ", model.py:12"."""
     for text in reversed((node.meta.get("stack_trace") or "").splitlines()):
         parts = text.strip().split('"')
-        if (
-            text.strip().startswith("File ")
-            and len(parts) == 3
-            and "torch" not in Path(parts[1]).parts
-        ):
+        if parts[0] == "File " and len(parts) == 3 and is_user_file(parts[1]):
             number = parts[2].split("line ")[-1].split(",")[0]
             return f", {Path(parts[1]).name}:{number}"
     return ""

@@ -19,14 +19,15 @@ from edgernn_export.operator_reader.operators import Handler
 from edgernn_export.torch_reader.capture import exported, with_another_step
 from edgernn_export.torch_reader.examples import examples_of
 from edgernn_export.torch_reader.graph import Program, program_of
-from edgernn_export.torch_reader.layer_handlers import LAYERS, folded
-from edgernn_export.torch_reader.recurrent_handlers import RECURRENT
-from edgernn_export.torch_reader.shape_handlers import SHAPES
+from edgernn_export.torch_reader.handlers.convolution_handlers import CONVOLUTIONS
+from edgernn_export.torch_reader.handlers.layer_handlers import LAYERS, folded
+from edgernn_export.torch_reader.handlers.recurrent_handlers import RECURRENT
+from edgernn_export.torch_reader.handlers.shape_handlers import SHAPES
 from edgernn_export.torch_reader.source import open_torch
 from edgernn_export.torch_reader.wording import TORCH, unsupported
 
 #: What reads each operator that may depend on the readings.
-HANDLERS: Final[dict[str, Handler]] = {**SHAPES, **LAYERS, **RECURRENT}
+HANDLERS: Final[dict[str, Handler]] = {**SHAPES, **LAYERS, **CONVOLUTIONS, **RECURRENT}
 
 
 def read_torch(

@@ -56,7 +56,7 @@ def _register() -> Any:
     """Declare the operators to torch, once in a process, with the shapes that they give."""
     import torch
 
-    library = torch.library.Library(NAMESPACE, "DEF")
+    library: Any = torch.library.Library(NAMESPACE, "DEF")  # type: ignore[no-untyped-call]
     fakes: dict[str, Callable[..., Any]] = {"packed": _turned, "unpacked": _turned}
     library.define("packed(Tensor x, Tensor lengths, bool batch_first) -> Tensor")
     library.define("unpacked(Tensor x, bool batch_first) -> Tensor")

@@ -1,5 +1,9 @@
 """Whole networks of PyTorch: around recurrent modules, packed sequences, states, programs."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -145,5 +149,34 @@ def test_an_example_of_tokens_is_made_of_the_calibration():
     module[1].rnn = torch.nn.GRU(4, UNITS, batch_first=True)
     tokens = np.random.default_rng(0).integers(0, 10, size=(30, 40, 1))
     model = quantize(module, tokens, stream="endless", progress=False)
-    assert model.inputs == 1
-    assert model.layers[0].name == "0"
+    assert [layer.name for layer in model.layers] == ["0", "1_rnn", "1_linear"]
+
+
+def test_tensorflow_and_keras_are_not_imported(tmp_path):
+    program = """
+import sys
+
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("tensorflow", "keras"):
+            raise ImportError(f"blocked: {name}")
+
+
+sys.meta_path.insert(0, Blocked())
+import numpy as np
+import torch
+
+from edgernn_export import quantize
+
+module = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.LSTM(4, 4, batch_first=True))
+xs = np.random.default_rng(0).normal(size=(20, 60, 3))
+quantize(module, xs, stream="endless", progress=False).save("model.edgernn")
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program],
+        cwd=tmp_path, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert edgernn.load(tmp_path / "model.edgernn").model.name == "Sequential"

@@ -9,8 +9,15 @@ from typing import Any, Final
 import numpy as np
 
 from edgernn_export.operator_reader.operators import OperatorNode, ValueName
-from edgernn_export.torch_reader.loops import ZEROS, Carried, Loop, Sizes, loop_of, named_body
-from edgernn_export.torch_reader.written_cells import WrittenCell, written_cells
+from edgernn_export.torch_reader.loops.written_cells import WrittenCell, written_cells
+from edgernn_export.torch_reader.loops.written_out import (
+    ZEROS,
+    Carried,
+    Loop,
+    Sizes,
+    loop_of,
+    named_body,
+)
 
 #: Operators of cells, and how many states they carry.
 CELLS: Final = {"gru_cell": 1, "lstm_cell": 2, "rnn_relu_cell": 1, "rnn_tanh_cell": 1}

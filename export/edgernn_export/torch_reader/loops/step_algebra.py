@@ -10,7 +10,7 @@ import numpy as np
 
 from edgernn.model.formats import FloatArray
 from edgernn_export.operator_reader.operators import OperatorNode, ValueName
-from edgernn_export.torch_reader.loops import Carried
+from edgernn_export.torch_reader.loops.written_out import Carried
 
 #: Operators of gates and candidates, and the functions that they are.
 _FUNCTIONS: Final = {
@@ -148,11 +148,11 @@ class StepAlgebra:
                 self._array(inputs[2]).T, self.of(inputs[1]), self._array(inputs[0]).reshape(-1)
             )
         if kind in ("add", "sub", "rsub"):
-            factor = float(inputs[2] if len(inputs) > 2 and inputs[2] is not None else 1.0)
+            share = float(inputs[2] if len(inputs) > 2 and inputs[2] is not None else 1.0)
             first, second = self._operand(inputs[0]), self._operand(inputs[1])
             if kind == "rsub":
                 first, second = second, first
-            return _added(first, second, -factor if kind != "add" else factor)
+            return _added(first, second, -share if kind != "add" else share)
         if kind == "mul":
             return self._product(self._operand(inputs[0]), self._operand(inputs[1]))
         if kind == "neg":

@@ -15,7 +15,13 @@ import numpy as np
 
 from edgernn.model.formats import FloatArray
 from edgernn_export.operator_reader.operators import OperatorNode
-from edgernn_export.torch_reader.step_algebra import Factor, NoSum, ProductSum, StepAlgebra, times
+from edgernn_export.torch_reader.loops.step_algebra import (
+    Factor,
+    NoSum,
+    ProductSum,
+    StepAlgebra,
+    times,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -126,9 +127,10 @@ def _unflatten(trace: CallTrace, operator: Operator) -> Sequence[Any]:
     place = axis(operator, value)
     known = [size_of(one) for one in value.axes]
     parts = sizes(argument(operator, "sizes"))
-    if -1 in parts and isinstance(known[place], int):
-        rest = int(np.prod([one for one in parts if one != -1]))
-        parts = [int(known[place]) // rest if one == -1 else one for one in parts]  # type: ignore[arg-type]
+    total = known[place]
+    if -1 in parts and isinstance(total, int):
+        rest = math.prod(one for one in parts if isinstance(one, int) and one != -1)
+        parts = [total // rest if one == -1 else one for one in parts]
     return [reshaped(trace, value, [*known[:place], *parts, *known[place + 1 :]], copy=False)]
 
 

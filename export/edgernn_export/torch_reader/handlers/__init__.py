@@ -1,0 +1,1 @@
+"""What reads each operator of ATen: shapes, layers, convolutions and recurrent ones."""

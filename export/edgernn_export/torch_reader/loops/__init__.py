@@ -1,0 +1,1 @@
+"""Loops over steps that an export wrote out: recurrences again."""
