@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -135,15 +134,3 @@ def fitted(
         falling.step()
         losses.append(float(loss.detach()))
     return losses
-
-
-def exported(module: nn.Module, path: Any) -> None:
-    """Write a module as ONNX, batch and time open."""
-    axes = {"readings": {0: "batch", 1: "time"}}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter without onnxscript is said to be old
-        torch.onnx.export(
-            module.eval(), (torch.zeros(1, 8, 3),), path, input_names=["readings"],
-            dynamic_axes=axes, dynamo=False,
-        )  # fmt: skip
-    module.train()

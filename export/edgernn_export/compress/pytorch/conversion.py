@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -15,7 +17,7 @@ from edgernn_export.compress.pytorch.written_back import paths_of, write_weights
 from edgernn_export.compress.qat.integer_side.fine_tuned import fine_tuned
 from edgernn_export.compress.qat.integer_side.models import check_trains, planned
 from edgernn_export.float_model.model import FloatModel
-from edgernn_export.networks.front_door import format_of, read_one_stream
+from edgernn_export.networks.front_door import read_one_stream
 from edgernn_export.quantizer.quantizer import quantize
 
 
@@ -31,11 +33,11 @@ def qat_module(
     rounds them, and gradients pass the rounding straight through (Jacob et al. 2018).
 
     Args:
-        source: what `quantize` takes: a path or an object of any format, or a network that was
-            read already (`tuned_network`).
+        source: what `quantize` takes: a torch.nn.Module, a path or an object of another format, or
+            a network that was read already.
         calibration: representative real streams, as for `quantize`.
         precision: as for `quantize`.
-        options: further arguments of `quantize`, and those of the reader of the format.
+        options: further arguments of `quantize`.
 
     Returns:
         A module, on the CPU; move it as any other. Its forward gets readings [B, T, I] in physical
@@ -47,10 +49,11 @@ def qat_module(
         QuantizationError: as `quantize`.
         TrainingError: the network is not trained as integers.
     """
-    known = frozenset() if isinstance(source, FloatModel) else format_of(source).options
-    reading = {name: options.pop(name) for name in known & options.keys()}
-    trained = read_one_stream(source, **reading)
+    reading = {name: options.pop(name) for name in ("example", "layout") if name in options}
+    trained = read_one_stream(source, readings=calibration, **reading)
     check_trains(trained)
+    if isinstance(source, (str, PathLike)):
+        options.setdefault("name", Path(source).stem)
     integer = quantize(trained, calibration, precision, **options)
     model = QatModule(planned(trained, integer, calibration, options.get("on_missing", "raise")))
     if isinstance(source, nn.Module):

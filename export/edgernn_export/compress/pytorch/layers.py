@@ -139,10 +139,8 @@ class AffineLayer(WeightedLayer):
         return self.integers.matrices(self.float_weights)
 
     def _start(self, codes: Tensor) -> CarriedCodes:
-        return tuple(
-            codes.new_zeros((codes.shape[0], state.units), dtype=torch.float32)
-            for state in self.record.states
-        )
+        starts = (state.start or (0,) * state.units for state in self.record.states)
+        return tuple(constant(start, codes).expand(len(codes), -1) for start in starts)
 
 
 class TrainedValueLayer(WeightedLayer):

@@ -147,6 +147,11 @@ def square(x: Tensor) -> Tensor:
     return x.square()
 
 
+def sqrt(x: Tensor) -> Tensor:
+    """The square root."""
+    return x.sqrt()
+
+
 def rsqrt(x: Tensor) -> Tensor:
     """One over the square root."""
     return x.rsqrt()

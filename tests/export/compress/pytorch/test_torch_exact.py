@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
 from edgernn.model.merges import MergeOperation
 from edgernn_export import quantize
-from edgernn_export.compress.pytorch import integer_model, qat_module
+from edgernn_export.compress.pytorch import integer_model, qat_module, tuned_network
 from edgernn_export.float_model.model import FloatDense, FloatModel
 from tests.support.models.float import FLOAT_CELLS, float_model
 from tests.support.models.float_networks import (
@@ -38,6 +40,7 @@ CASES = [
 NETWORKS = {
     "sum": lambda: merging_network(MergeOperation.SUM),
     "product": lambda: merging_network(MergeOperation.PRODUCT),
+    "hypotenuse": lambda: merging_network(MergeOperation.HYPOTENUSE),
     "ports": two_port_network,
     "delays": lambda: delaying_network(0.5),
 }
@@ -126,6 +129,19 @@ def test_training_starts_at_the_post_training_model(precision):
             for s, t in zip(a.terms, b.terms, strict=True):
                 assert np.array_equal(s.weights, t.weights)
                 assert np.array_equal(s.multiplier, t.multiplier)
+
+
+@pytest.mark.parametrize("state", ["16", "32"])
+def test_streams_that_begin_with_other_states_than_zero(state):
+    network = float_model("lstm", units=6)
+    start = np.linspace(-0.9, 0.9, 12)
+    first = dataclasses.replace(network.layers[0], start=start)
+    network = dataclasses.replace(network, layers=(first, *network.layers[1:]))
+    x = streams(2, 20)
+    model = qat_module(network, x.numpy(), state=state)
+    assert integer_model(model).layers[0].starts
+    assert differing(moved(model, x), x) == 0
+    assert np.array_equal(tuned_network(model).layers[0].start, start)
 
 
 def test_fitted_weights_give_the_codes_of_the_reference_on_unseen_streams():

@@ -105,7 +105,7 @@ def _cell(source: FloatCell, weights: _Weights, columns: Columns) -> FloatCell:
         if f"{name}.x" in weights:
             both = weights[f"{name}.x"], weights[f"{name}.bias"]
             made[f"{name}.x"], made[f"{name}.bias"] = _of_readings(*both, columns)
-    return FloatCell.of(source.kind, source.name, dict(source.options), made)
+    return FloatCell.of(source.kind, source.name, dict(source.options), made, source.start)
 
 
 def _merge(source: FloatMerge, weights: _Weights, columns: Columns) -> FloatMerge:
