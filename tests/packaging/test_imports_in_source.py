@@ -44,7 +44,7 @@ FRAMEWORKS = {
     },
     "tensorflow": {"bench", "compress", "demo", "inspection", "keras_reader", "training"},
     "h5py": {"keras_reader"},
-    "torch": {"compress"},
+    "torch": {"compress", "torch_reader"},
     "jax": set(),
     "onnx": {"bench", "onnx_reader", "writers"},
     "onnxruntime": {"bench"},
