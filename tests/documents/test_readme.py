@@ -219,7 +219,7 @@ def test_every_step_runs(document, folder):
 @pytest.mark.slow
 @pytest.mark.tf
 def test_readme_programs_and_command_line_give_the_same_forecasts(folder):
-    workstation, device = [b.text for b in blocks("README.md") if b.language == "python"]
+    workstation, device, _ = [b.text for b in blocks("README.md") if b.language == "python"]
     assert run_python(workstation, folder).returncode == 0
     said = run_python(device, folder).stdout.split()
     readings = r"printf '0.3\n0.1\n-0.2\n0.4\n'"

@@ -132,11 +132,10 @@ def evaluate(
         raise EdgeRnnError(
             f"evaluate horizon: expected 0 with one target per stream, got {horizon}. Omit horizon."
         )
-    network = (
-        None
-        if float_model is None
-        else read_one_stream(float_model, weights=weights, layout=layout)
-    )
+    network = None
+    if float_model is not None:
+        options = {"weights": weights, "layout": layout, "readings": list(recording.streams)}
+        network = read_one_stream(float_model, **options)
     if network is not None:
         _check_widths(model, network)
     run = PairedRun.of(model, network, recording, _only_last(answers, recording, model, network))

@@ -150,7 +150,7 @@ def scan(
             f"sensitivity precision: expected 'w8a8' or 'w8a16', got {precision!r}. The scan "
             "selects the layers for 4 bits."
         )
-    model = read_one_stream(source, **labels)
+    model = read_one_stream(source, readings=calibration, **labels)
     choices = make_plan(operands, **(plan or {}))
     chosen_window = choose_window(model, stream, window, hop)
     calibrated = CalibratedModel.of(

@@ -21,7 +21,7 @@ def examples_of(readings: Any, module: Any) -> Iterator[tuple[Any, bool]]:
 
     Args:
         readings: streams [T, I], windows [B, T, I], a list of [T_i, I], a data frame, or a mapping
-            of them by the names of the module's arguments.
+            of them by the names of the module's arguments, or of channels. One channel may omit I.
         module: the module.
     """
     if isinstance(readings, Mapping):
@@ -31,7 +31,8 @@ def examples_of(readings: Any, module: Any) -> Iterator[tuple[Any, bool]]:
             if all(value is not None for value in found.values()):
                 arrays = {name: value[0] for name, value in found.items() if value is not None}
                 yield arrays, all(value is None or value[1] for value in found.values())
-        return
+            return
+        readings = _columns(readings)
     batch = _batch(readings)
     if batch is None:
         return
@@ -44,6 +45,15 @@ def examples_of(readings: Any, module: Any) -> Iterator[tuple[Any, bool]]:
         yield array[..., 0], whole
 
 
+def _columns(channels: Mapping[str, Any]) -> Any:
+    """Channels by name, next to each other: the first stream where there are several."""
+    firsts = (value[0] if isinstance(value, (list, tuple)) else value for value in channels.values())
+    try:
+        return np.stack([np.asarray(value) for value in firsts], axis=-1)
+    except (TypeError, ValueError, IndexError):
+        return None
+
+
 def _batch(readings: Any) -> tuple[NDArray[Any], bool] | None:
     """A few streams of one length [B, T, ...], and whether they are whole windows."""
     values = readings.to_numpy() if hasattr(readings, "to_numpy") else readings
@@ -54,6 +64,7 @@ def _batch(readings: Any) -> tuple[NDArray[Any], bool] | None:
         array = np.asarray(values)
     except (TypeError, ValueError):
         return None
+    array = array[:, None] if array.ndim == 1 else array
     if array.dtype.kind not in "iuf" or array.ndim not in (2, 3) or not array.size:
         return None
     windows = array.ndim == 3 and len(array) > 1 and array.shape[1] <= _LONGEST_WINDOW
