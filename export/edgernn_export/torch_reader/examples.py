@@ -47,7 +47,9 @@ def examples_of(readings: Any, module: Any) -> Iterator[tuple[Any, bool]]:
 
 def _columns(channels: Mapping[str, Any]) -> Any:
     """Channels by name, next to each other: the first stream where there are several."""
-    firsts = (value[0] if isinstance(value, (list, tuple)) else value for value in channels.values())
+    firsts = (
+        value[0] if isinstance(value, (list, tuple)) else value for value in channels.values()
+    )
     try:
         return np.stack([np.asarray(value) for value in firsts], axis=-1)
     except (TypeError, ValueError, IndexError):

@@ -5,10 +5,11 @@ import json
 import numpy as np
 import onnx
 import pytest
+import torch
 
 from edgernn.cli import main
 from edgernn.errors import EdgeRnnError, ShapeError, UnsupportedModelError
-from edgernn_export import quantize, quantize_programs
+from edgernn_export import evaluate, quantize, quantize_programs
 from edgernn_export.file_contents.contents import fields_of
 from edgernn_export.float_model.model import FloatModel
 from edgernn_export.float_model.program_sets.chunks import FloatChunks
@@ -19,6 +20,7 @@ from edgernn_export.keras_reader.program_sets.programs import read_programs
 from edgernn_export.networks import read_network, read_one_stream
 from edgernn_export.networks.formats import FORMATS
 from edgernn_export.onnx_reader.reader import read_onnx
+from edgernn_export.quantizer.sensitivity import scan
 from edgernn_export.writers.onnx.float_operators import write_onnx_float
 from tests.support.models.float import float_model
 from tests.support.models.onnx_recurrent import matrices, one_operator
@@ -210,3 +212,24 @@ def test_info_lists_every_reason_in_the_words_of_the_format(tmp_path, capsys):
     text = capsys.readouterr().err
     assert "node 'det0' (Det)" in text
     assert "node 'det1' (Det)" in text
+
+
+def test_calibration_is_the_example_of_a_torch_module():
+    class Recurrent(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.gru = torch.nn.GRU(1, 4, batch_first=True)
+
+        def forward(self, given):
+            return self.gru(given)[0]
+
+    module = Recurrent().eval()
+    xs = np.random.default_rng(0).normal(size=300)
+    made = [
+        quantize(module, calibration, stream="endless", progress=False)
+        for calibration in (xs, xs[:, None], [xs[:, None]], {"x0": xs})
+    ]
+    assert len({model.sha256 for model in made}) == 1
+    assert evaluate(made[0], xs[:, None], float_model=module, progress=False).with_float
+    result, _ = scan(module, xs, stream="endless", progress=False)
+    assert [cost.layer for cost in result.layers] == ["gru"]
