@@ -28,6 +28,7 @@ _TITLES: Final = {
     "mse": "MSE",
     "rmse": "RMSE",
     "mae": "MAE",
+    "auc": "AUC",
     "average_precision": "average precision",
 }
 #: Metrics that are shares, and are shown in percent.

@@ -53,7 +53,7 @@ RECIPE = Recipe(
     training=Training(epochs=6, batch=32, learning_rate=1e-3, weight_decay=0.0),
     build=build,
     input_range=prices_to_come,
-    precision="w8a16",  # a code of 8 bits spans more than a usual day's change of the index
+    precision="w8a16",  # 8 bits have no room for prices above the train part
     stream="window",
     report=textbook_report,
     options={

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.tf
 
 DOCUMENT = "docs/guides/recipes.md"
 #: Recipes without figures until they are measured.
-UNMEASURED = ("char_lm", "price_textbook", "spoken_digit", "transliterate_plain", "vad")
+UNMEASURED = ("char_lm", "transliterate_plain")
 
 
 @pytest.fixture
