@@ -120,7 +120,7 @@ def _by_name(module: Any, shapes: Sequence[Any], named: Mapping[str, Any]) -> di
 
 @contextmanager
 def _evaluating(module: Any) -> Iterator[None]:
-    """Evaluation mode, and the flags of every module as they were."""
+    """Evaluation mode; every module gets its flag back."""
     flags = [(one, one.training) for one in module.modules()]
     try:
         module.eval()
@@ -132,7 +132,7 @@ def _evaluating(module: Any) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Nothing that torch logs, prints or warns of: what matters is raised."""
+    """Silence torch, which logs, prints and warns: what matters is raised."""
     level = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
@@ -180,7 +180,7 @@ def _line(error: BaseException | None) -> str:
 
 
 def is_user_file(name: str) -> bool:
-    """Whether a file is neither of torch, nor of this package, nor of Python itself."""
+    """Whether a file is outside torch, this package and Python."""
     import torch
 
     folders = (

@@ -31,7 +31,7 @@ _MOST_ELEMENTS: Final = 1 << 27
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Program:
+class TorchProgram:
     """What a program of torch.export is made of.
 
     Attributes:
@@ -41,7 +41,7 @@ class Program:
             attribute "places", and the sizes of their
             result in "sizes".
         outputs: names of its results.
-        loops: numbers of steps of loops that stood in the place of recurrent operators.
+        loops: numbers of steps of loops that were turned into recurrent operators.
     """
 
     inputs: tuple[GraphInput, ...]
@@ -51,7 +51,7 @@ class Program:
     loops: tuple[int, ...] = ()
 
 
-def program_of(exported: Any, findings: Findings) -> Program:
+def program_of(exported: Any, findings: Findings) -> TorchProgram:
     """The operators of an ExportedProgram.
 
     Args:
@@ -97,7 +97,7 @@ def program_of(exported: Any, findings: Findings) -> Program:
     sizes = {one.name: one.sizes for one in inputs}
     sizes |= {node.outputs[0]: node.attributes["sizes"] for node in nodes}
     nodes, outputs, loops = without_loops(nodes, outputs, sizes, constants)
-    return Program(
+    return TorchProgram(
         inputs=tuple(inputs),
         constants=constants,
         nodes=nodes,

@@ -52,7 +52,7 @@ def _is_row_of_integers(node: Any) -> bool:
 
 
 def without_orders(nodes: Sequence[OperatorNode], orders: set[str]) -> list[OperatorNode]:
-    """Operators in which streams that are sorted by their lengths stay as they are.
+    """Operators in which streams keep their order, though their lengths are sorted.
 
     Args:
         nodes: operators.

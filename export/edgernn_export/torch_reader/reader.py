@@ -18,7 +18,7 @@ from edgernn_export.operator_reader.network import OperatorGraph, described_mode
 from edgernn_export.operator_reader.operators import Handler
 from edgernn_export.torch_reader.capture import exported, with_another_step
 from edgernn_export.torch_reader.examples import examples_of
-from edgernn_export.torch_reader.graph import Program, program_of
+from edgernn_export.torch_reader.graph import TorchProgram, program_of
 from edgernn_export.torch_reader.handlers.convolution_handlers import CONVOLUTIONS
 from edgernn_export.torch_reader.handlers.layer_handlers import LAYERS, folded
 from edgernn_export.torch_reader.handlers.recurrent_handlers import RECURRENT
@@ -42,7 +42,7 @@ def read_torch(
     """Read a network of PyTorch.
 
     Args:
-        source: a torch.nn.Module, whose flags, weights and hooks stay as they are, a
+        source: a torch.nn.Module, whose flags, weights and hooks do not change, a
             torch.export.ExportedProgram, or the path of a file of torch.export.save (.pt2).
         example: what a module is called with: a tensor or array, a tuple of them, or a mapping of
             keyword arguments; a few readings are enough, their values do not matter. Programs
@@ -125,7 +125,7 @@ def _of_module(module: Any, name: str, example: Any, *, windows: bool = True) ->
         return fixed
 
 
-def _with_open_steps(program: Program, module: Any, example: Any, name: str) -> Program:
+def _with_open_steps(program: TorchProgram, module: Any, example: Any, name: str) -> TorchProgram:
     """A program of loops with open numbers of steps, if one step more is one round more."""
     steps = program.loops[0]
     longer = with_another_step(example, [given.sizes for given in program.inputs], steps)
@@ -143,7 +143,9 @@ def _with_open_steps(program: Program, module: Any, example: Any, name: str) -> 
     return replace(program, inputs=inputs)
 
 
-def _of_fixed_sizes(program: Program, module: Any, example: Any, name: str) -> StoredModel | None:
+def _of_fixed_sizes(
+    program: TorchProgram, module: Any, example: Any, name: str
+) -> StoredModel | None:
     """The network for windows as long as the example, where it reads no others; None for none."""
     if all(None not in given.sizes for given in program.inputs):
         return None
@@ -155,7 +157,7 @@ def _of_fixed_sizes(program: Program, module: Any, example: Any, name: str) -> S
         return None
 
 
-def _graph(name: str, program: Program) -> OperatorGraph:
+def _graph(name: str, program: TorchProgram) -> OperatorGraph:
     plain = name.replace("'", "_")
     return OperatorGraph(
         name=name,

@@ -1,4 +1,4 @@
-"""What cannot be read of PyTorch is refused in its words, with a cure, all reasons at once."""
+"""Refusals of PyTorch networks speak its words, and list all reasons with what helps."""
 
 import numpy as np
 import pytest

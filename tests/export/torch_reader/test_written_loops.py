@@ -64,7 +64,7 @@ def test_a_loop_that_feeds_its_answer_back_is_refused():
     with pytest.raises(UnsupportedModelError) as caught:
         read_torch(Feedback(), torch.zeros(2, 4, INPUTS))
     assert len(caught.value.reasons) == 1
-    assert "expected a loop over the steps that carries the states of nn.GRUCell" in str(
+    assert "expected a loop over the steps that passes on the states of nn.GRUCell" in str(
         caught.value
     )
     assert "torch_modules.py:" in str(caught.value)

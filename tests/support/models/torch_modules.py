@@ -240,7 +240,7 @@ class WrittenLSTM(nn.Module):
 
 
 class Filled(nn.Module):
-    """A cell of its own module, over a tensor that the loop fills."""
+    """A simple RNN written out, whose loop fills a tensor."""
 
     def __init__(self):
         super().__init__()

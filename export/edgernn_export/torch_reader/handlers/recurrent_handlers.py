@@ -50,7 +50,7 @@ KINDS: Final = {
 
 
 def _layers(trace: CallTrace, operator: Operator) -> Sequence[Any]:
-    """A recurrent operator of ATen, or one that `whole_operators` has in its place."""
+    """A recurrent operator of ATen, or one of `whole_operators`."""
     kind, places = KINDS[operator.kind], operator.attribute("places")
     given = iter(range(len(places)))
     value = operator.traced(next(given))
@@ -161,7 +161,7 @@ def _cell(trace: CallTrace, operator: Operator) -> Sequence[Any]:
 def _one_step(
     trace: CallTrace, operator: Operator, kind: RecurrentKind, layer: StoredLayer, units: int
 ) -> Any:
-    """What a cell makes of one reading."""
+    """The results of a cell for one reading."""
     states = operator.given(1)
     starts = _starts(states if isinstance(states, (list, tuple)) else [states])
     value = unsqueezed(operator.traced(0), [0])
@@ -230,12 +230,12 @@ def _last_of(trace: CallTrace, operator: Operator) -> Sequence[Any]:
 
 
 def _unknown_loop(_: CallTrace, operator: Operator) -> Sequence[Any]:
-    """An element of a value that a loop reads which carries no state of a known cell."""
+    """An element of a value that a loop of unknown cells reads."""
     del operator
     raise OperatorRefused(
-        "a loop over the steps that carries the states of nn.GRUCell, nn.LSTMCell, nn.RNNCell, or "
+        "a loop over the steps that passes on the states of nn.GRUCell, nn.LSTMCell, nn.RNNCell, or "
         "of a GRU, LSTM or RNN written out",
-        "one that carries something else",
+        "one that passes on something else",
         "Use one of these cells, and read each step without what the network gave before.",
     )
 

@@ -142,7 +142,7 @@ def _expand(_: CallTrace, operator: Operator) -> Sequence[Any]:
         if one not in (-1, 1) and size_of(place) == 1 and not isinstance(one, OpenSize):
             raise OperatorRefused(
                 "axes of the sizes that they have", f"one of size 1 repeated {one} times",
-                "Train without expand: arithmetic broadcasts by itself.",
+                "Train without expand: arithmetic broadcasts automatically.",
             )  # fmt: skip
     return [padded]
 

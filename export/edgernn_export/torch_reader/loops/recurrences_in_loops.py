@@ -12,7 +12,7 @@ from edgernn_export.operator_reader.operators import OperatorNode, ValueName
 from edgernn_export.torch_reader.loops.written_cells import WrittenCell, written_cells
 from edgernn_export.torch_reader.loops.written_out import (
     ZEROS,
-    Carried,
+    CarriedResult,
     Loop,
     Sizes,
     loop_of,
@@ -91,7 +91,7 @@ def _rolled(
 def _node(
     kind: str, loop: Loop, inputs: tuple[Any, ...], output: str, like: OperatorNode, **more: Any
 ) -> OperatorNode:
-    """An operator beside those of a loop, named after one of them."""
+    """A separate operator for a loop, named after one of its own."""
     return replace(
         like,
         kind=kind,
@@ -115,7 +115,8 @@ def _with_cells(
             if CELLS[node.kind] > 1:
                 own = [_part(body, node.outputs[0], index) for index in range(CELLS[node.kind])]
             if all(
-                isinstance(s, Carried) and s.place == p for s, p in zip(states, own, strict=True)
+                isinstance(s, CarriedResult) and s.place == p
+                for s, p in zip(states, own, strict=True)
             ):
                 starts = [_start(loop, state.place, constants) for state in states]
                 inputs = (node.inputs[0], starts, *node.inputs[2:])
@@ -188,7 +189,7 @@ def _start(loop: Loop, place: int, constants: Mapping[str, Any]) -> ValueName | 
 def _carries(value: Any) -> bool:
     if isinstance(value, (list, tuple)):
         return any(_carries(item) for item in value)
-    return isinstance(value, Carried)
+    return isinstance(value, CarriedResult)
 
 
 def _after(

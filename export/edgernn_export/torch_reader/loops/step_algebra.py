@@ -10,7 +10,7 @@ import numpy as np
 
 from edgernn.model.formats import FloatArray
 from edgernn_export.operator_reader.operators import OperatorNode, ValueName
-from edgernn_export.torch_reader.loops.written_out import Carried
+from edgernn_export.torch_reader.loops.written_out import CarriedResult
 
 #: Operators of gates and candidates, and the functions that they are.
 _FUNCTIONS: Final = {
@@ -63,7 +63,7 @@ class StepAlgebra:
         self._sums: list[ProductSum] = []
 
     def new_state(self, place: int) -> ProductSum:
-        """What a step makes of a state.
+        """The new value of a state after a step.
 
         Raises:
             NoSum: no sum of products.
@@ -80,7 +80,7 @@ class StepAlgebra:
 
     def of(self, value: Any) -> Any:
         """A value of the body: a `ProductSum`, or a list of them where it has parts."""
-        if isinstance(value, Carried):
+        if isinstance(value, CarriedResult):
             width = self._width(self._nodes[value.place])
             return ProductSum(
                 width=width, bias=np.zeros(width), products={(("s", value.place),): 1.0}
@@ -125,7 +125,7 @@ class StepAlgebra:
                 return any(any_in(item) for item in value)
             if isinstance(value, ValueName) and value.name in self._body:
                 return self._depends(self._body[value.name][1])
-            return isinstance(value, Carried)
+            return isinstance(value, CarriedResult)
 
         return any_in(node.inputs)
 

@@ -1,7 +1,7 @@
 """Cells that a user wrote out of matrices, gates and products: which recurrent layer they are.
 
-The new state of one step is expanded into sums of products of what is known: gates, old states, and
-matrices times readings and states. GRU, LSTM and SimpleRNN are known by their sums, however they
+The new state of one step is expanded into sums of products of gates, old states, and matrices
+times readings and states. GRU, LSTM and SimpleRNN are known by their sums, however they
 are written: z*h + (1-z)*n is n + z*(h-n).
 """
 
@@ -56,7 +56,7 @@ def written_cells(
     constants: Mapping[str, Any],
     widths: Mapping[str, int],
 ) -> list[WrittenCell] | None:
-    """The cells that carry all of these results from step to step; None if some are unknown.
+    """The cells that pass all of these results on; None if some are unknown.
 
     Args:
         body: operators of one step.

@@ -27,7 +27,7 @@ Sizes = Mapping[str, tuple[int | None, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class Carried:
+class CarriedResult:
     """What a step reads of the step before: the result at a place of the body."""
 
     place: int
@@ -41,8 +41,8 @@ class Loop:
         source: name of the value.
         axis: of its steps.
         steps: their number.
-        body: operators of one step: the first ones after the first step; inputs that are `Carried`
-            come of the step before.
+        body: operators of one step: the first ones after the first step; a `CarriedResult` among
+            their inputs is one of the step before.
         starts: place in the body -> names of what the first step reads in its stead.
         before: operators before the loop.
         after: operators behind it.
@@ -198,7 +198,7 @@ def _told(loop: Loop, value: Any, step: int) -> Any:
             at, place = loop.results[value.name]
             if at == step:
                 return _Own(place)
-            return Carried(place) if at == step - 1 else value
+            return CarriedResult(place) if at == step - 1 else value
         return value
     if isinstance(value, (list, tuple)):
         return [_told(loop, item, step) for item in value]
@@ -217,7 +217,7 @@ def _begins(loop: Loop, first: Any, told: Any) -> bool:
     if isinstance(told, list):
         same = isinstance(first, list) and len(first) == len(told)
         return same and all(_begins(loop, a, b) for a, b in zip(first, told, strict=True))
-    if isinstance(told, Carried):
+    if isinstance(told, CarriedResult):
         if not isinstance(first, ValueName):
             return False
         names = loop.starts.setdefault(told.place, [])
@@ -228,7 +228,7 @@ def _begins(loop: Loop, first: Any, told: Any) -> bool:
 
 
 def named_body(loop: Loop) -> list[OperatorNode]:
-    """The body with results by name; what is carried stays as it is."""
+    """The body with results by name; what is carried stays a `CarriedResult`."""
 
     def named(value: Any) -> Any:
         if isinstance(value, _Own):
