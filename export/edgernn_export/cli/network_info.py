@@ -9,7 +9,7 @@ from edgernn.cli.style import heading, table
 from edgernn.errors import EdgeRnnError
 from edgernn_export.float_model.model import FloatModel
 from edgernn_export.float_model.program_sets.chunks import FloatChunks
-from edgernn_export.networks.front_door import TrainedNetwork, format_of, read_network
+from edgernn_export.networks.front_door import AnyNetwork, format_of, read_network
 
 #: JSON values about a network.
 _Facts = dict[str, Any]
@@ -62,7 +62,7 @@ def _channels(names: tuple[str, ...], units: tuple[str, ...]) -> list[_Facts]:
     return [{"name": name, "unit": unit} for name, unit in zip(names, units, strict=True)]
 
 
-def _stream(network: TrainedNetwork) -> str:
+def _stream(network: AnyNetwork) -> str:
     """How the network reads its stream."""
     if isinstance(network, FloatChunks):
         most = "" if network.steps is None else f" of {network.steps} readings"

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from edgernn_export.networks.front_door import TrainedNetwork, read_network, read_one_stream
+from edgernn_export.networks.front_door import AnyNetwork, read_network, read_one_stream
 
-__all__ = ["TrainedNetwork", "read_network", "read_one_stream"]
+__all__ = ["AnyNetwork", "read_network", "read_one_stream"]

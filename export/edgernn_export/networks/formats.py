@@ -12,7 +12,7 @@ from edgernn_export.float_model.program_sets.chunks import FloatChunks
 from edgernn_export.float_model.program_sets.programs import FloatPrograms
 
 #: What a format's reader returns: a network over one stream, over chunks, or over several streams.
-TrainedNetwork = FloatModel | FloatChunks | FloatPrograms
+AnyNetwork = FloatModel | FloatChunks | FloatPrograms
 Labels = Mapping[str, Sequence[str]]
 
 
@@ -35,7 +35,7 @@ class NetworkFormat:
     accepted: str
     holds: Callable[[Contents], bool]
     alive: tuple[tuple[str, str], ...]
-    read: Callable[..., TrainedNetwork]
+    read: Callable[..., AnyNetwork]
     options: frozenset[str] = frozenset()
     holds_bytes: Callable[[bytes], bool] = lambda _: False
 
@@ -57,13 +57,13 @@ def _is_keras(contents: Contents) -> bool:
     return holds_keras(contents)
 
 
-def _keras(source: Any, labels: Labels, **options: Any) -> TrainedNetwork:
+def _keras(source: Any, labels: Labels, **options: Any) -> AnyNetwork:
     from edgernn_export.keras_reader.program_sets.passes import read_whole
 
     return read_whole(source, labels=labels, **options)
 
 
-def _onnx(source: Any, labels: Labels) -> TrainedNetwork:
+def _onnx(source: Any, labels: Labels) -> AnyNetwork:
     from edgernn_export.onnx_reader.reader import stored_onnx
 
     return _keras(stored_onnx(source), labels)
@@ -75,9 +75,7 @@ def _is_program(contents: Contents) -> bool:
     return holds_program(contents)
 
 
-def _torch(
-    source: Any, labels: Labels, example: Any = None, readings: Any = None
-) -> TrainedNetwork:
+def _torch(source: Any, labels: Labels, example: Any = None, readings: Any = None) -> AnyNetwork:
     from edgernn_export.torch_reader.reader import torch_network
 
     return _keras(torch_network(source, example, readings), labels)
@@ -89,7 +87,7 @@ def _is_weights(contents: Contents) -> bool:
     return holds_tensors(contents)
 
 
-def _weights(source: Any, labels: Labels, layout: Any = None) -> TrainedNetwork:
+def _weights(source: Any, labels: Labels, layout: Any = None) -> AnyNetwork:
     from edgernn_export.weight_files.weights_reader import weights_network
 
     return _keras(weights_network(source, layout), labels)

@@ -13,9 +13,9 @@ from edgernn_export.file_contents.contents import contents_of, foreign
 from edgernn_export.float_model.model import FloatModel
 from edgernn_export.float_model.program_sets.chunks import FloatChunks
 from edgernn_export.float_model.program_sets.programs import FloatPrograms
-from edgernn_export.networks.formats import FORMATS, NetworkFormat, TrainedNetwork
+from edgernn_export.networks.formats import FORMATS, AnyNetwork, NetworkFormat
 
-__all__ = ["TrainedNetwork", "format_of", "read_network", "read_one_stream"]
+__all__ = ["AnyNetwork", "format_of", "read_network", "read_one_stream"]
 
 
 def read_network(
@@ -27,7 +27,7 @@ def read_network(
     output_units: Sequence[str] | None = None,
     readings: Any = None,
     **options: Any,
-) -> TrainedNetwork:
+) -> AnyNetwork:
     """Read a trained network of any format.
 
     Args:
@@ -111,7 +111,7 @@ def read_several_streams(source: Any, **options: Any) -> FloatPrograms:
     )
 
 
-def of_one_stream(network: TrainedNetwork) -> FloatModel:
+def of_one_stream(network: AnyNetwork) -> FloatModel:
     """The network, if it is one over one stream.
 
     Raises:
@@ -173,7 +173,7 @@ def _refuse_options(options: dict[str, Any], known: frozenset[str], owner: str) 
         )
 
 
-def _labelled(network: TrainedNetwork, labels: dict[str, Sequence[str]]) -> TrainedNetwork:
+def _labelled(network: AnyNetwork, labels: dict[str, Sequence[str]]) -> AnyNetwork:
     """A network that was read, with names and units that are given."""
     if not labels or isinstance(network, FloatPrograms):
         return network

@@ -1,8 +1,8 @@
 """Object files, each compiled once in a process: kernels are the same in all firmware.
 
-What a compiler makes of a source depends on the program, its options, the source and the headers
-that it includes. Which ones these are, the compiler says itself (-MMD); those of the system are
-taken as constant while the process runs.
+An object file depends on the compiler, its options, the source and the headers that the source
+includes. The compiler lists these headers (-MMD); those of the system are taken as constant while
+the process runs.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def compile_objects(
 
 
 def _restored(key: Key, folder: Path) -> bool:
-    """Write what is kept of a source whose headers are the same in this folder."""
+    """Write the files of a source again if its headers are the same in this folder."""
     for made in _kept.get(key, ()):
         if all(_digest(folder / path) == digest for path, digest in made.headers.items()):
             _kept.move_to_end(key)

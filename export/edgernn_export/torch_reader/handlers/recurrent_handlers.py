@@ -233,8 +233,8 @@ def _unknown_loop(_: CallTrace, operator: Operator) -> Sequence[Any]:
     """An element of a value that a loop of unknown cells reads."""
     del operator
     raise OperatorRefused(
-        "a loop over the steps that passes on the states of nn.GRUCell, nn.LSTMCell, nn.RNNCell, or "
-        "of a GRU, LSTM or RNN written out",
+        "a loop over the steps that passes on the states of nn.GRUCell, nn.LSTMCell, nn.RNNCell, "
+        "or of a GRU, LSTM or RNN written out",
         "one that passes on something else",
         "Use one of these cells, and read each step without what the network gave before.",
     )

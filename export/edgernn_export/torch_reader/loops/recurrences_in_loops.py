@@ -91,7 +91,7 @@ def _rolled(
 def _node(
     kind: str, loop: Loop, inputs: tuple[Any, ...], output: str, like: OperatorNode, **more: Any
 ) -> OperatorNode:
-    """A separate operator for a loop, named after one of its own."""
+    """A separate operator for a loop, named after an operator of the loop."""
     return replace(
         like,
         kind=kind,
