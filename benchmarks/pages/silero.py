@@ -90,9 +90,10 @@ def page(record: Record) -> str:
             paragraph(_silent(record["silent"])),
             paragraph(
                 "The package has further files. The other ONNX files take one frame and the state "
-                "per call and choose between networks by conditions (`If`, `Equal`). edgernn "
-                "refuses them and names these operators. `silero_vad_16k.safetensors` holds other "
-                "weights, which give other answers than this file."
+                "per call; four of them choose between networks by conditions (`If`, `Equal`), the "
+                "one for OpenVINO takes a step out of the middle (`Gather`). edgernn refuses them "
+                "and names these operators. `silero_vad_16k.safetensors` holds other weights, "
+                "which give other answers than this file."
             ),
         ]
     )  # fmt: skip
