@@ -124,9 +124,11 @@ def _wait_results(file, total, service):
     until_s = time.monotonic() + 600
     while True:
         _wait_lines(file, total, service)
-        if len(_places(file.read_text().splitlines())) >= total:
+        whole, _, _ = file.read_text().rpartition("\n")  # the last line may be half written
+        found = len(_places(whole.splitlines()))
+        if found >= total:
             return
-        assert time.monotonic() < until_s, f"{len(_places(file.read_text().splitlines()))} results"
+        assert time.monotonic() < until_s, f"{found} of {total} results"
         time.sleep(0.5)
 
 
