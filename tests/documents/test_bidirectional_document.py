@@ -13,7 +13,7 @@ from tests.support.documents import blocks, commands
 DOCUMENT = "docs/guides/bidirectional.md"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore::edgernn.EdgeRnnWarning")
 def test_the_page(tmp_path, monkeypatch, capsys):
     pytest.importorskip("keras")

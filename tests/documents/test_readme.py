@@ -23,6 +23,8 @@ RUNNABLE = (
     "docs/guides/onnx-float.md",
     "docs/guides/streaming.md",
 )
+#: Those with commands that the quick start has, too.
+LONG = ("docs/guides/benchmark.md", "docs/guides/evaluate.md")
 #: Their blocks of text show what the commands before them print.
 PRINTED = ("docs/tutorials/quickstart.md",)
 #: Their pages are run by tests/documents/test_examples.py.
@@ -191,10 +193,7 @@ def steps(document):
 @pytest.mark.tf
 @pytest.mark.parametrize(
     "document",
-    [
-        pytest.param(name, marks=[pytest.mark.long] * (name == "docs/guides/benchmark.md"))
-        for name in RUNNABLE
-    ],
+    [pytest.param(name, marks=[pytest.mark.long] * (name in LONG)) for name in RUNNABLE],
 )
 def test_every_step_runs(document, folder):
     ran, printed = 0, ""

@@ -22,7 +22,7 @@ from tests.support.native.stream_programs import (
     write_codes,
     write_sources,
 )
-from tests.support.native.variants import OTHER_COMPILERS, VARIANTS, parameters, runnable
+from tests.support.native.variants import OTHER_COMPILERS, RARE, VARIANTS, parameters, runnable
 
 #: Vectors that end in the middle of every variant's registers.
 UNEVEN = {
@@ -94,9 +94,9 @@ ACTIVATIONS = (
 )
 
 
-def each(variants):
-    """Every variant; those of other compilers are in `make test-long`."""
-    return pytest.mark.parametrize("variant", parameters(variants, OTHER_COMPILERS))
+def each(variants, rare=OTHER_COMPILERS):
+    """Every variant; the rare ones are in `make test-long`."""
+    return pytest.mark.parametrize("variant", parameters(variants, rare))
 
 
 def options(variant):
@@ -140,7 +140,7 @@ def differing(got, wanted):
     return [name for name, codes in zip(wanted, got, strict=True) if codes != wanted[name]]
 
 
-@each(runnable())
+@each(runnable(), RARE)
 def test_zero_lsb(variant, programs, wanted, tmp_path):
     write_codes(MODELS, tmp_path / "codes", STEPS)
     got = run(programs(variant), tmp_path / "codes", variant.runner)

@@ -19,7 +19,7 @@ FEW = (
 @pytest.mark.parametrize(
     "cases", [FEW, pytest.param((), marks=pytest.mark.long)], ids=["few", "all"]
 )
-@pytest.mark.parametrize("back_end", ["jax", "torch"])
+@pytest.mark.parametrize("back_end", [pytest.param("jax", marks=pytest.mark.long), "torch"])
 def test_a_back_end_trains_the_integers_of_the_reference(back_end, cases, monkeypatch):
     """Every clause, moved weights, and weights that were fitted on the float network's answers."""
     require(back_end)
