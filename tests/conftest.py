@@ -6,6 +6,7 @@ Tests that passed on the device floor need not run again under the same version 
 from __future__ import annotations
 
 import platform
+import zlib
 from collections import Counter
 from pathlib import Path
 
@@ -52,6 +53,18 @@ def _left_out(file: Path | None) -> frozenset[str]:
         return frozenset()
     version, *tests = file.read_text(encoding="utf-8").splitlines()
     return frozenset(tests) if version == platform.python_version() else frozenset()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark all but a sample of a `sampled` grid as long.
+
+    The sample is drawn by the names of the tests, so that it is the same in every run.
+    """
+    sample = item.get_closest_marker("sampled")
+    name = item.nodeid.partition("::")[2]
+    if sample is not None and "[" in name and zlib.crc32(name.encode()) % sample.args[0]:
+        item.add_marker("long")
 
 
 @pytest.hookimpl(trylast=True)

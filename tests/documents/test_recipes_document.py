@@ -40,6 +40,7 @@ def test_the_program_runs(folder, capsys):
     assert f"{names['result'].best_epoch} {names['result'].validation}\n" in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_the_commands_run(folder, monkeypatch, capsys):
     import keras
 

@@ -27,6 +27,8 @@ from tests.support.models.general import (
 )
 from tests.support.models.integer import random_codes
 
+pytestmark = pytest.mark.sampled(2)
+
 ALL_INT16 = np.arange(-32768, 32768, dtype=np.int32)
 #: Codes at which limits and halves change.
 ENDS = (-32768, -32767, -16384, -2, -1, 0, 1, 2, 16383, 32766, 32767)

@@ -20,7 +20,7 @@ from tests.support.training.qat_runs import (
     streams,
 )
 
-pytestmark = pytest.mark.tf
+pytestmark = [pytest.mark.sampled(2), pytest.mark.tf]
 STEPS = 220
 
 

@@ -11,6 +11,7 @@ from tests.support.training.qat_runs import codes, moved, reference_codes
 
 #: Weights are random: some units saturate, or hold for ever.
 pytestmark = [
+    pytest.mark.sampled(2),
     pytest.mark.tf,
     pytest.mark.filterwarnings("ignore::edgernn.errors.SaturationWarning"),
     pytest.mark.filterwarnings("ignore::edgernn.errors.LongMemoryWarning"),

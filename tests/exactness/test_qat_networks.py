@@ -11,7 +11,7 @@ from edgernn_export.keras_reader import read_keras
 from tests.support.training.qat_networks import NETWORKS, convolutions, network
 from tests.support.training.qat_runs import codes, moved, reference_codes
 
-pytestmark = pytest.mark.tf
+pytestmark = [pytest.mark.sampled(2), pytest.mark.tf]
 STEPS = 90
 #: Layers whose numbers training does not change: they have none, or merge what is there.
 CONSTANT = ("delay", "merge")

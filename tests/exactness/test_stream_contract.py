@@ -13,6 +13,8 @@ from tests.support.models.integer import random_model
 from tests.support.native.programs import all_isas, require_native
 from tests.support.runtimes import require, run_python
 
+pytestmark = pytest.mark.sampled(3)
+
 #: backend, runtime option, package. TFLite runtimes cannot share a process with each other.
 RUNTIMES = [
     ("tflite", "tflite_runtime", "tflite_runtime"),

@@ -17,7 +17,13 @@ from tests.support.models.integer import random_codes
 from tests.support.models.tokens import random_embedding, token_chain, token_models
 
 
-@pytest.mark.parametrize("name", token_models())
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.long] * name.startswith("large"))
+        for name in token_models()
+    ],
+)
 def test_reference_equals_twin(name):
     model = token_models()[name]
     compared, _ = compare(model, streams=4, steps=60, seed=11)

@@ -8,6 +8,8 @@ from edgernn_firmware_sim.emulator import emulate
 from tests.support.models.hand_made import core_named
 from tests.support.models.kernel_cases import MODELS
 
+pytestmark = pytest.mark.sampled(2)
+
 #: One for each set of kernels.
 CORES = ("cortex-m0", "cortex-m3", "cortex-m4", "cortex-m55", "rv32imc")
 

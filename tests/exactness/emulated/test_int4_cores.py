@@ -16,6 +16,8 @@ from tests.support.models.hand_made import EACH_CODE, core_named
 from tests.support.models.integer import random_model
 from tests.support.models.stored import stored
 
+pytestmark = pytest.mark.sampled(2)
+
 PRECISIONS = [pytest.param(p, id=p.value) for p in Precision]
 #: One core for each variant of the kernels.
 VARIANT_CORES = ("cortex-m0", "cortex-m3", "cortex-m4", "cortex-m55", "rv32imc")

@@ -16,6 +16,8 @@ from tests.support.models.hand_made import core_named
 from tests.support.models.integer import CELLS, random_model
 from tests.support.native.compilers import NATIVE, compile_c, require
 
+pytestmark = pytest.mark.sampled(2)
+
 PRECISIONS = [pytest.param(p, id=p.value) for p in Precision]
 #: inputs, units, outputs: one tile, parts of a tile, whole blocks of 16 columns, and one over.
 SHAPES = [(1, 1, 1), (3, 2, 5), (5, 3, 2), (17, 5, 3), (12, 16, 4), (1, 21, 3), (5, 33, 1)]

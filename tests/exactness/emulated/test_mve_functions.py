@@ -10,6 +10,8 @@ from tests.support.models.hand_made import core_named
 from tests.support.models.integer import random_model
 from tests.support.native.compilers import NATIVE
 
+pytestmark = pytest.mark.sampled(2)
+
 #: No multiple of any number of lanes; 257 steps of it see every int16 value.
 WIDTH = 255
 STARTS = np.arange(257) * WIDTH - 32768

@@ -12,6 +12,8 @@ from edgernn_firmware_sim.emulator import emulate, reference_trace
 from tests.support.models.hand_made import EACH_CODE, core_named
 from tests.support.models.integer import random_model
 
+pytestmark = pytest.mark.sampled(2)
+
 #: 1, 2 and 3 tiles of 4 columns; 128 tiles, the most that sums of pairs hold; one more; an odd and
 #: an even number of tiles behind them.
 COLUMNS = (1, 8, 9, 512, 513, 604, 1030)

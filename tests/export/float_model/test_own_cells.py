@@ -24,6 +24,8 @@ from tests.support.models.float import stream
 from tests.support.models.keras import answer, randomised, readings, sequential
 from tests.support.models.registered import ALL_CELLS, float_cell, float_network, inner_widths
 
+pytestmark = pytest.mark.sampled(2)
+
 INPUTS, UNITS = 3, 5
 
 

@@ -9,6 +9,8 @@ from edgernn_export.float_model.functions.pointwise import pointwise
 from edgernn_export.quantizer.functions.curves import fitted_curve, interpolated
 from edgernn_firmware_sim.reference.tables import curve
 
+pytestmark = pytest.mark.sampled(2)
+
 CODES = np.arange(-32768, 32768)
 #: Formats of argument and result, and the part of int16 whose results count.
 FORMATS = [(10, 15, 0.8), (10, 10, 0.8), (12, 12, 0.8), (8, 9, 0.5), (14, 15, 0.8)]

@@ -24,6 +24,8 @@ from edgernn_export.verification.comparison import RAN, verify
 from edgernn_export.writers.file_formats import probe_codes
 from tests.support.models.float import FLOAT_CELLS, float_model, stream
 
+pytestmark = pytest.mark.sampled(2)
+
 INPUTS, UNITS = 4, 16
 XS = stream(400, INPUTS)
 MIXES = [(8, 4), (4, 8)]

@@ -19,6 +19,8 @@ from edgernn_export.quantizer.quantizer import quantize
 from edgernn_export.quantizer.report import quantization_report
 from edgernn_firmware_sim.reference.reference import Reference
 
+pytestmark = pytest.mark.sampled(2)
+
 KINDS = ("general_lstm", "general_gru_before", "general_gru_after", "general_rnn")
 FUNCTIONS = ("relu", "silu", "softsign", "elu", "linear", "hard_tanh", "gelu", "softplus",
              "relu(max_value=2.0)")  # fmt: skip

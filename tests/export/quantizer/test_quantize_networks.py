@@ -20,6 +20,8 @@ from edgernn_firmware_sim.reference.reference import Reference
 from tests.support.models.float import stream
 from tests.support.models.float_networks import merging_network, two_port_network, whole
 
+pytestmark = pytest.mark.sampled(2)
+
 PRECISIONS = ("w8a8", "w8a16")
 
 

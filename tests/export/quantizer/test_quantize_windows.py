@@ -23,7 +23,7 @@ from edgernn_export.quantizer.quantizer import quantize
 from edgernn_export.quantizer.report import quantization_report
 from tests.support.models.float import float_model, stream
 
-pytestmark = pytest.mark.tf
+pytestmark = [pytest.mark.sampled(2), pytest.mark.tf]
 
 L = keras.layers
 

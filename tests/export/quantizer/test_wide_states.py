@@ -36,6 +36,8 @@ from tests.support.models.remembering import (
     relu_average,
 )
 
+pytestmark = pytest.mark.sampled(2)
+
 #: What a model must keep to, in dB, unless it is within a hundredth of the range of its outputs.
 LEAST_DB = {"w8a8": 30.0, "w8a16": 50.0}
 PRECISIONS = tuple(LEAST_DB)

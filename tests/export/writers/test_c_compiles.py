@@ -18,6 +18,8 @@ from tests.support.native.compilers import (
     write_model,
 )
 
+pytestmark = pytest.mark.sampled(2)
+
 CELLS = ("simple_rnn", "lstm", "gru_before", "gru_after")
 MATRIX = [
     [compiler, f"-std={standard}", bits]

@@ -20,6 +20,8 @@ from tests.support.native.compilers import ROOT, SANITIZERS, compile_c, require
 from tests.support.native.package_folders import run
 from tests.support.native.variants import AVX512
 
+pytestmark = pytest.mark.sampled(2)
+
 MODEL = random_model("lstm", Precision.W8A8)
 COMPILERS = [
     ["gcc", "-std=c99"],

@@ -13,6 +13,8 @@ from edgernn_firmware_sim.emulator.instructions import Instruction
 from tests.support.models.hand_made import EACH_CODE, HEADER, INIT, STEP, core_named
 from tests.support.models.integer import CELLS, random_model
 
+pytestmark = pytest.mark.sampled(2)
+
 MODEL = random_model("simple_rnn", inputs=1, units=1, outputs=0)
 Q_XS = np.array([[1], [2]], dtype=np.int8)
 ONE_OF_EACH = ("cortex-m0", "rv32imc")

@@ -95,6 +95,8 @@ def absent() -> list[str]:
 OTHER_COMPILERS: Final = ("avx2-clang", "avx512-clang")
 #: These, and processors without their vectors.
 RARE: Final = (*OTHER_COMPILERS, "aarch64-portable", "armv7")
+#: What is emulated, and has the vectors of another variant.
+EMULATED: Final = ("dot", "armv7-neon")
 
 
 def parameters(variants: Iterable[Variant], rare: tuple[str, ...]) -> list[Any]:
@@ -106,5 +108,5 @@ def parameters(variants: Iterable[Variant], rare: tuple[str, ...]) -> list[Any]:
 
 
 def common() -> list[Any]:
-    """What this machine can run, `RARE` ones in `make test-long` alone."""
-    return parameters(runnable(), RARE)
+    """What this machine can run, `RARE` and `EMULATED` ones in `make test-long` alone."""
+    return parameters(runnable(), (*RARE, *EMULATED))

@@ -14,7 +14,7 @@ from tests.support.models.keras import sequential
 from tests.support.models.registered import inner_widths
 from tests.support.training.pruning_runs import fit, matrix, network, pruner
 
-pytestmark = pytest.mark.tf
+pytestmark = [pytest.mark.sampled(2), pytest.mark.tf]
 
 
 def watch(act: Any) -> Any:
