@@ -162,6 +162,7 @@ def edges(variant, folder, *arguments):
     return subprocess.run([*variant.runner, program, *arguments], capture_output=True, check=False)
 
 
+@pytest.mark.sampled(2)
 @each(runnable())
 def test_every_small_length_within_its_arrays(variant, tmp_path):
     done = edges(variant, tmp_path)
@@ -190,6 +191,7 @@ def test_products_are_the_instructions_of_the_variant(variant, tmp_path):
     assert found & every == set(variant.instructions)
 
 
+@pytest.mark.sampled(2)
 @each(VARIANTS)
 @pytest.mark.parametrize("level", ["-O0", "-O3"])
 def test_no_compiler_has_anything_to_say_about_a_variant(variant, level, tmp_path):
@@ -197,6 +199,7 @@ def test_no_compiler_has_anything_to_say_about_a_variant(variant, level, tmp_pat
     compile_c([*variant.command, "-std=c99", level, "-c"], sorted(NATIVE.glob("*.c")), tmp_path)
 
 
+@pytest.mark.sampled(2)
 @each([v for v in VARIANTS if not v.runner and v.command[0] == "gcc"])
 def test_a_variant_is_cpp_too(variant, tmp_path):
     require("g++")

@@ -206,11 +206,13 @@ def test_steps_double_before_an_accumulator_overflows(followed):
 def test_unsupported_layers_are_refused_by_name():
     import keras
 
-    model = keras.Sequential(
-        [keras.Input((None, 3)), keras.layers.Bidirectional(keras.layers.GRU(4), name="both")]
-    )
-    with pytest.raises(UnsupportedModelError, match=r"'both' \(Bidirectional\)"):
+    layers = [keras.Input((None, 3)), keras.layers.GRU(4, return_sequences=True)]
+    model = keras.Sequential([*layers, keras.layers.LayerNormalization(name="norm")])
+    with pytest.raises(UnsupportedModelError, match=r"'norm' \(LayerNormalization\)"):
         qat_model(model, streams(2, 20))
+    both = keras.layers.Bidirectional(keras.layers.GRU(4), name="both")
+    with pytest.raises(TrainingError, match="forward only, got one that also reads them backward"):
+        qat_model(keras.Sequential([keras.Input((None, 3)), both]), streams(2, 20))
 
 
 def test_misuse_is_refused(tmp_path):
