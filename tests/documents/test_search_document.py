@@ -13,6 +13,7 @@ RECIPE = classifier(epochs=1)
 """
 
 
+@pytest.mark.long
 @pytest.mark.tf
 def test_the_program_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

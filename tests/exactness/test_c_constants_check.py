@@ -29,6 +29,8 @@ from tests.support.native.compilers import (
 )
 from tests.support.native.variants import PORTABLE, runnable
 
+pytestmark = pytest.mark.sampled(2)
+
 FLIPS = Path(__file__).parents[1] / "support" / "native" / "flips.h"
 SMALL = {"inputs": 3, "units": 5}
 MODELS = {f"{c}-{p.value}": random_model(c, p, **SMALL) for c, p in product(CELLS, Precision)}

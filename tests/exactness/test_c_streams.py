@@ -71,7 +71,11 @@ def test_zero_lsb_over_long_streams(name, long_run):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
-    [["gcc", "-std=c99", "-O2", "-m32"], ["gcc", "-std=c11", "-O0"], ["clang", "-std=c99", "-O2"]],
+    [
+        ["gcc", "-std=c99", "-O2", "-m32"],
+        pytest.param(["gcc", "-std=c11", "-O0"], marks=pytest.mark.long),
+        pytest.param(["clang", "-std=c99", "-O2"], marks=pytest.mark.long),
+    ],
     ids=" ".join,
 )
 def test_every_compiler_gives_the_same_bits(command, sources, long_codes, long_run):

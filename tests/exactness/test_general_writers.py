@@ -10,6 +10,8 @@ from tests.exactness import test_zero_lsb_onnx, test_zero_lsb_tflite
 from tests.support.models.general import GENERAL_CELLS, GENERAL_LAYERS, general_models
 from tests.support.runtimes import RESOLVERS, RUNTIMES, require
 
+pytestmark = pytest.mark.sampled(2)
+
 #: Values of every kind that each runtime, kind of kernels and optimization is compared in.
 VALUES = 100_000
 #: Without optimization every step makes the tables anew; `test_wide_writers` compares operations.

@@ -31,6 +31,8 @@ from tests.support.native.stream_programs import build, run, write_codes, write_
 from tests.support.native.variants import runnable
 from tests.support.runtimes import RUNTIMES, require
 
+pytestmark = pytest.mark.sampled(2)
+
 READINGS = 60
 MODELS = strided_models()
 WINDOWS = {k: m for model in MODELS.values() for k, m in windowed(model).items()}

@@ -54,6 +54,7 @@ def test_the_twin():
     assert compared > 100_000
 
 
+@pytest.mark.long
 def test_the_twin_of_wide_states():
     models, compared = wide_registered_models(), Counter()
     for index, (name, model) in enumerate(models.items()):

@@ -89,7 +89,15 @@ def backend_stream(path: Path, optimization: str, q_xs: np.ndarray) -> Stream:
     return stream
 
 
-@pytest.mark.parametrize("models", [grid, special, shifts], ids=["grid", "special", "shifts"])
+@pytest.mark.parametrize(
+    "models",
+    [
+        pytest.param(grid, marks=pytest.mark.long),  # test_zero_lsb_matrix.py has the like
+        special,
+        shifts,
+    ],
+    ids=["grid", "special", "shifts"],
+)
 def test_zero_lsb(models, tmp_path):
     steps = dict.fromkeys(OPTIMIZATIONS, STEPS) | {"disabled": UNOPTIMIZED_STEPS}
     assert compare(models(), tmp_path, steps) > 500_000

@@ -156,6 +156,7 @@ def copied_tree(folder):
     return folder
 
 
+@pytest.mark.long
 def test_an_editable_install_has_the_extension_beside_the_sources(tmp_path):
     require("gcc")
     tree, out = copied_tree(tmp_path / "tree"), tmp_path / "dist"
@@ -221,6 +222,7 @@ def test_the_extension_needs_the_stable_abi_and_an_old_libc_alone(tmp_path):
     check_symbols(unpacked(built(tmp_path / "dist")[0], tmp_path / "site") / EXTENSION)
 
 
+@pytest.mark.long
 def test_a_cross_built_wheel_is_for_its_machine(machine, arm_wheel, tmp_path):
     assert arm_wheel.name == f"edgernn-0.1.0-cp311-abi3-linux_{machine.target}.whl"
     extension = unpacked(arm_wheel, tmp_path) / EXTENSION

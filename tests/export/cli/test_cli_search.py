@@ -13,6 +13,8 @@ from edgernn_export.search import Limits, Settings
 from edgernn_export.search.recipe_trainer import RecipeTrainer
 from tests.support.documents import ROOT, run_python
 
+pytestmark = pytest.mark.sampled(2)
+
 RECIPE = """
 from tests.support.training.training_runs import classifier
 

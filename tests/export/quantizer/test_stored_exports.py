@@ -13,6 +13,8 @@ from tests.support.models.integer import random_model
 from tests.support.models.stored import stored
 from tests.support.runtimes import require
 
+pytestmark = pytest.mark.sampled(2)
+
 RUNTIMES = sorted({entry.runtime for entry in EXECUTORS} - {"native"})
 
 

@@ -15,7 +15,7 @@ from edgernn_export import quantize
 from edgernn_export.training import evaluate, outputs, train, train_integers
 from tests.support.training.training_runs import class_data, classifier, forecast_data, forecaster
 
-pytestmark = pytest.mark.tf
+pytestmark = [pytest.mark.sampled(2), pytest.mark.tf]
 
 
 @pytest.fixture(autouse=True)

@@ -150,6 +150,7 @@ def test_a_search_with_many_beams_finds_the_likeliest_row():
         assert quick == tuple(chosen)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("vectors", [False, True])
 def test_a_recipe_trains_quantizes_and_writes_programs(vectors, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -23,6 +23,7 @@ RANDOM = random_programs(Precision.W8A16, 3)
 PAIR = pair()
 
 
+@pytest.mark.long
 def test_every_runtime_gives_the_reference_bits():
     require("tflite_runtime", "ai_edge_litert", "onnxruntime")
     told = []

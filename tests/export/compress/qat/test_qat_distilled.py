@@ -100,6 +100,7 @@ def test_all_that_is_trained_can_be_taught(name):
     assert history["loss"][-1] < history["loss"][0]
 
 
+@pytest.mark.long
 def test_labels_may_come_after_training_without():
     import keras
 
