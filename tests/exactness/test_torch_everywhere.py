@@ -21,6 +21,9 @@ from tests.support.native.stream_programs import build, expected, run, write_cod
 from tests.support.runtimes import RUNTIMES
 from tests.support.runtimes import require as require_runtimes
 
+#: Small models keep 8 bits where 4 would make the file larger.
+pytestmark = pytest.mark.filterwarnings("ignore::edgernn.errors.WeightBitsWarning")
+
 MODULES = {
     f"{kind} {layers}": functools.partial(Recurrent, kind, layers, batch_first=True)
     for kind in ("LSTM", "GRU", "RNN")
