@@ -8,7 +8,6 @@ import warnings
 import numpy as np
 import pytest
 
-from edgernn.backends.native import NativeBackend
 from edgernn.errors import EdgeRnnWarning
 from edgernn_export.float_model.float_run import run as float_run
 from edgernn_export.onnx_reader.reader import read_onnx
@@ -23,8 +22,7 @@ from tests.support.models.grid import reference_stream
 from tests.support.models.hand_made import core_named
 from tests.support.models.integer import random_codes
 from tests.support.models.onnx_recurrent import OPERATORS, of_operator
-from tests.support.native.compilers import SANITIZERS, require
-from tests.support.native.stream_programs import build, expected, run, write_codes, write_sources
+from tests.support.native.models_everywhere import assert_host_bits, assert_native_bits
 from tests.support.runtimes import RUNTIMES
 from tests.support.runtimes import require as require_runtimes
 
@@ -105,25 +103,12 @@ def test_onnx(names, precisions, tmp_path):
 @ALL
 def test_native(names, precisions):
     pytest.importorskip("edgernn._native", reason="needs the compiled extension")
-    for name, model in models(names, precisions).items():
-        codes = random_codes(model, STEPS)
-        wanted, stream = reference_stream(model, codes), NativeBackend(model).new_stream()
-        for t, row in enumerate(codes):
-            got = [stream.advance(row[None])[0], *stream.state]
-            for g, w in zip(got, wanted.values(), strict=True):
-                np.testing.assert_array_equal(g, w[t], err_msg=name)
+    assert_native_bits(models(names, precisions), STEPS)
 
 
 @ALL
 def test_c_on_the_host(names, precisions, tmp_path):
-    require("gcc")
-    made = models(names, precisions)
-    files = write_sources(made, tmp_path)
-    program = build(["gcc", "-std=c99", "-O2", *SANITIZERS], files, tmp_path, "operators")
-    write_codes(made, tmp_path / "codes", STEPS * STREAMS)
-    got = run(program, tmp_path / "codes", every=STEPS)
-    for (name, model), answers in zip(made.items(), got, strict=True):
-        assert answers == expected(model, STEPS * STREAMS, every=STEPS).tobytes(), name
+    assert_host_bits(models(names, precisions), tmp_path, STEPS, STREAMS)
 
 
 @ALL

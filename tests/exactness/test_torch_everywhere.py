@@ -8,16 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from edgernn.backends.native import NativeBackend
 from edgernn_export.quantizer.quantizer import quantize
 from edgernn_export.torch_reader.reader import read_torch
 from tests.exactness import test_zero_lsb_onnx, test_zero_lsb_tflite
 from tests.exactness.twin_comparison import compare
-from tests.support.models.grid import reference_stream
-from tests.support.models.integer import random_codes
 from tests.support.models.torch_modules import INPUTS, LOOPS, Recurrent, Residual
-from tests.support.native.compilers import SANITIZERS, require
-from tests.support.native.stream_programs import build, expected, run, write_codes, write_sources
+from tests.support.native.models_everywhere import assert_host_bits, assert_native_bits
 from tests.support.runtimes import RUNTIMES
 from tests.support.runtimes import require as require_runtimes
 
@@ -82,22 +78,9 @@ def test_onnx(names, precisions, tmp_path):
 
 @ALL
 def test_native(names, precisions):
-    for name, model in models(names, precisions).items():
-        codes = random_codes(model, STEPS)
-        wanted, stream = reference_stream(model, codes), NativeBackend(model).new_stream()
-        for t, row in enumerate(codes):
-            got = [stream.advance(row[None])[0], *stream.state]
-            for g, w in zip(got, wanted.values(), strict=True):
-                np.testing.assert_array_equal(g, w[t], err_msg=name)
+    assert_native_bits(models(names, precisions), STEPS)
 
 
 @ALL
 def test_c_on_the_host(names, precisions, tmp_path):
-    require("gcc")
-    made = models(names, precisions)
-    files = write_sources(made, tmp_path)
-    program = build(["gcc", "-std=c99", "-O2", *SANITIZERS], files, tmp_path, "modules")
-    write_codes(made, tmp_path / "codes", STEPS * STREAMS)
-    got = run(program, tmp_path / "codes", every=STEPS)
-    for (name, model), answers in zip(made.items(), got, strict=True):
-        assert answers == expected(model, STEPS * STREAMS, every=STEPS).tobytes(), name
+    assert_host_bits(models(names, precisions), tmp_path, STEPS, STREAMS)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import difflib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +50,23 @@ class OperatorNode:
         """Names of all that it reads."""
         yield from _references(self.inputs)
         yield from _references(self.attributes.get("captured", ()))
+
+
+def unknown_operator(
+    node: OperatorNode, known: Iterable[str], cures: Mapping[str, str], page: str
+) -> OperatorRefused:
+    """The reason for an operator that nothing reads.
+
+    Args:
+        node: the operator.
+        known: kinds that are read.
+        cures: of single kinds, by name.
+        page: of the documentation, which lists the kinds that are read.
+    """
+    near = difflib.get_close_matches(node.kind, list(known), cutoff=0.6)
+    such = f", such as {', '.join(near)}" if near else ""
+    cure = cures.get(node.kind, "Train with a supported operator instead.")
+    return OperatorRefused(f"a supported operator ({page}){such}", node.kind, cure)
 
 
 def _references(value: Any) -> Iterator[str]:

@@ -11,8 +11,7 @@ from edgernn.errors import UnsupportedModelError
 from edgernn_export.float_model.model import FloatModel
 from edgernn_export.float_model.program_sets.chunks import FloatChunks
 from edgernn_export.keras_reader.findings import Findings
-from edgernn_export.keras_reader.program_sets.passes import has_passes, read_passes
-from edgernn_export.keras_reader.reader import read_keras
+from edgernn_export.keras_reader.program_sets.passes import read_described
 from edgernn_export.keras_reader.stored.network import StoredModel
 from edgernn_export.operator_reader.network import OperatorGraph, described_model
 from edgernn_export.operator_reader.operators import Handler
@@ -73,9 +72,7 @@ def read_torch(
         "output_names": output_names,
         "output_units": output_units,
     }
-    if has_passes(model):
-        return read_passes(model, labels=labels)
-    return read_keras(model, **labels)
+    return read_described(model, labels)
 
 
 def torch_network(

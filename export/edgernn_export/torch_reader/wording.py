@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from typing import Final
 
 from edgernn_export.keras_reader.wording import Wording
-from edgernn_export.operator_reader.operators import OperatorNode
+from edgernn_export.operator_reader.operators import OperatorNode, unknown_operator
 from edgernn_export.operator_reader.trace import OperatorRefused
 
 TORCH: Final = Wording(
@@ -83,9 +82,4 @@ def unsupported(node: OperatorNode, known: Iterable[str]) -> OperatorRefused:
         node: the operator.
         known: kinds that are read.
     """
-    near = difflib.get_close_matches(node.kind, list(known), cutoff=0.6)
-    such = f", such as {', '.join(near)}" if near else ""
-    cure = _CURES.get(node.kind, "Train with a supported operator instead.")
-    return OperatorRefused(
-        f"a supported operator (docs/guides/from-pytorch.md){such}", node.kind, cure
-    )
+    return unknown_operator(node, known, _CURES, "docs/guides/from-pytorch.md")

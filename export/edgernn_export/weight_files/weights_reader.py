@@ -13,9 +13,8 @@ import numpy as np
 from edgernn.errors import LayoutWarning, UnsupportedModelError
 from edgernn_export.float_model.model import FloatModel
 from edgernn_export.float_model.program_sets.chunks import FloatChunks
-from edgernn_export.float_model.program_sets.programs import FloatPrograms
 from edgernn_export.keras_reader.findings import Findings
-from edgernn_export.keras_reader.program_sets.passes import read_whole
+from edgernn_export.keras_reader.program_sets.passes import read_described
 from edgernn_export.keras_reader.stored.kind import refuse
 from edgernn_export.keras_reader.stored.network import StoredModel
 from edgernn_export.keras_reader.wording import Wording
@@ -86,9 +85,7 @@ def read_weights(
         "output_names": output_names,
         "output_units": output_units,
     }
-    made = read_whole(network, labels=labels)
-    assert not isinstance(made, FloatPrograms)  # layers behind one another start from zero
-    return made
+    return read_described(network, labels)
 
 
 def weights_network(

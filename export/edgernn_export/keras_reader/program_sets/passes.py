@@ -37,6 +37,7 @@ from edgernn_export.keras_reader.reader import distinct, float_model, read_calls
 from edgernn_export.keras_reader.source import configuration_of, open_model
 from edgernn_export.keras_reader.states import starts_of
 from edgernn_export.keras_reader.stored.layer import StoredLayer
+from edgernn_export.keras_reader.stored.network import StoredModel
 
 #: What the readings are called beside values of other passes, where the input has no name.
 _READINGS = "readings"
@@ -157,6 +158,21 @@ def read_whole(
     if has_directions(flat.calls):
         return read_passes(source, weights=weights, labels=labels)
     return read_keras(source, weights=weights, **labels)
+
+
+def read_described(model: StoredModel, labels: _Labels) -> FloatModel | FloatChunks:
+    """Read what another format made: a model, or chunks where it reads its steps backward too.
+
+    Args:
+        model: calls of described layers.
+        labels: ``input_names`` and so on, as for `read_keras`.
+
+    Raises:
+        ShapeError, UnsupportedModelError: as `read_keras`.
+    """
+    if has_passes(model):
+        return read_passes(model, labels=labels)
+    return read_keras(model, weights=None, **labels)
 
 
 def _check(model: Any, flat: FlatNetwork, findings: Findings) -> None:
