@@ -42,7 +42,8 @@ class BoardCost:
         high_uj: the high end of that range.
         energy_source: how the energy was obtained, and from which document; empty without one.
         exact: every output and state value equals the reference; None without emulation.
-        note: why figures are missing; empty if none are.
+        note: why figures are missing, or that the emulated machine has the constants in its second
+            memory; empty otherwise.
     """
 
     target: str
@@ -169,4 +170,6 @@ def _note(report: SimulationReport) -> str:
         return f"too large for the emulated machine ({report.core.machine}): linked, not run"
     if report.emulation is None:
         return "not emulated: flash is the weights alone, RAM the state alone"
+    if report.emulation.sizes.constants_apart:
+        return f"emulated with its constants in the second memory of {report.core.machine}"
     return ""

@@ -284,6 +284,7 @@ def _measured(emulation: Emulation, model: IntegerModel) -> Rows:
             f"{sizes.flash_bytes:,} bytes: code {sizes.text_bytes:,}, "
             f"constants {sizes.rodata_bytes:,}",
         ),
+        *_apart(emulation),
         (
             "RAM",
             f"{emulation.ram_bytes:,} bytes: state and scratch {emulation.struct_bytes:,}, and "
@@ -295,6 +296,13 @@ def _measured(emulation: Emulation, model: IntegerModel) -> Rows:
             f"{emulation.static_stack_bytes:,} possible at most (call graph)",
         ),
     ]
+
+
+def _apart(emulation: Emulation) -> Rows:
+    """That the image is larger than the machine's first memory, if it is."""
+    if not emulation.sizes.constants_apart:
+        return []
+    return [("", "constants in the machine's second memory: the first is too small for them")]
 
 
 def _instructions(emulation: Emulation, model: IntegerModel) -> str:

@@ -56,7 +56,6 @@ def build_image(core: Core, sources: Mapping[str, bytes], folder: Path) -> Path:
         file = model / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
-    (folder / "firmware.ld").write_text(_linker_script(core), encoding="ascii")
 
     compile_ = [core.compiler, *core.flags, *_COMPILE, *_STACK_USE, "-c"]
     written = sorted(n for n in sources if n.endswith(".c") and n not in PROGRAMS)
@@ -87,29 +86,46 @@ def step_stack_bytes(folder: Path, listing: Mapping[int, Instruction]) -> int:
 
 
 def _link(core: Core, objects: Sequence[str], folder: Path) -> None:
+    """Link with all constants in flash or, if they do not fit, in a second memory."""
+    try:
+        _link_constants(core, objects, folder, "FLASH")
+    except ImageTooLargeError:
+        if core.constants_bytes is None:
+            raise
+        _link_constants(core, objects, folder, "CONSTANTS")
+
+
+def _link_constants(core: Core, objects: Sequence[str], folder: Path, region: str) -> None:
+    (folder / "firmware.ld").write_text(_linker_script(core, region), encoding="ascii")
     link = [core.compiler, *core.flags, *_LINK, "-T", "firmware.ld", *objects]
     try:
         execute(core.name, [*link, "-o", "firmware.elf"], folder)
     except EmulationError as error:
-        over = re.search(r"region .(FLASH|RAM). overflowed by (\d+) bytes", str(error))
+        over = re.search(r"region .(FLASH|RAM|CONSTANTS). overflowed by (\d+) bytes", str(error))
         if over is None:
             raise
-        room = core.flash_bytes if over[1] == "FLASH" else core.ram_bytes
+        room = {
+            "FLASH": core.flash_bytes,
+            "RAM": core.ram_bytes,
+            "CONSTANTS": core.constants_bytes,
+        }[over[1]]
         raise ImageTooLargeError(
             f"{core.name}: expected an image within {room:,} bytes of {over[1]} ({core.machine}), "
             f"got {int(over[2]):,} bytes more. Emulate a core with more memory, or a smaller model."
         ) from error
 
 
-def _linker_script(core: Core) -> str:
+def _linker_script(core: Core, region: str) -> str:
     text = packaged("firmware", "firmware.ld").read_text(encoding="ascii")
     values = {
         "flash_origin": core.flash_origin,
         "flash_bytes": core.flash_bytes,
         "ram_origin": core.ram_origin,
         "ram_bytes": core.ram_bytes,
+        "constants_origin": core.constants_origin or 0,
+        "constants_bytes": core.constants_bytes or 0,
         "stack_bytes": STACK_BYTES,
     }
     for name, value in values.items():
         text = text.replace(f"<{name}>", f"{value:#x}")
-    return text
+    return text.replace("<constants>", region)

@@ -27,10 +27,12 @@ class ImageSizes:
     Attributes:
         text_bytes: code of the model, its kernels and the library functions they call.
         rodata_bytes: weights, biases, multipliers and tables.
+        constants_apart: they are in the second memory of the machine.
     """
 
     text_bytes: int
     rodata_bytes: int
+    constants_apart: bool
 
     @property
     def flash_bytes(self) -> int:
@@ -44,11 +46,16 @@ def read_sizes(core: Core, image: Path) -> ImageSizes:
         core.name, [beside(core.compiler, "size"), "-A", "-d", image.name], image.parent
     )
     sections = {
-        parts[0]: int(parts[1])
+        parts[0]: (int(parts[1]), int(parts[2]))
         for line in listing.splitlines()
         if len(parts := line.split()) == 3 and parts[1].isdigit()
     }
-    return ImageSizes(text_bytes=sections[".text"], rodata_bytes=sections[".rodata"])
+    (text_bytes, _), (rodata_bytes, rodata_origin) = sections[".text"], sections[".rodata"]
+    return ImageSizes(
+        text_bytes=text_bytes,
+        rodata_bytes=rodata_bytes,
+        constants_apart=rodata_origin == core.constants_origin,
+    )
 
 
 def state_struct_bytes(core: Core, image: Path) -> int:

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from itertools import combinations
 from typing import Any, Final, TypeVar
 
 from edgernn.errors import TargetError
@@ -29,6 +30,9 @@ class Core:
         flash_bytes: room there.
         ram_origin: address of the variables.
         ram_bytes: room there.
+        constants_origin: address of a second memory, which has the constants of an image that is
+            too large for the first; None if the machine has no other.
+        constants_bytes: room there.
         costs: price lists of the cores it stands in for, its own among them, by name.
     """
 
@@ -42,16 +46,29 @@ class Core:
     ram_origin: int
     ram_bytes: int
     costs: Mapping[str, Costs]
+    constants_origin: int | None = None
+    constants_bytes: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be a core."""
         _check_fields(self)
-        flash = range(self.flash_origin, self.flash_origin + self.flash_bytes)
-        ram = range(self.ram_origin, self.ram_origin + self.ram_bytes)
-        if max(flash.stop, ram.stop) > _ADDRESS_SPACE:
+        memories = {
+            "flash": (self.flash_origin, self.flash_bytes),
+            "RAM": (self.ram_origin, self.ram_bytes),
+        }
+        if self.constants_origin is not None and self.constants_bytes is not None:
+            memories["constants"] = self.constants_origin, self.constants_bytes
+        elif not (self.constants_origin is None and self.constants_bytes is None):
+            raise TargetError(
+                f"{self.name}: expected both constants_origin and constants_bytes, or neither, "
+                "got one of them."
+            )
+        if max(origin + size for origin, size in memories.values()) > _ADDRESS_SPACE:
             raise TargetError(f"{self.name}: expected memory below 2^32, got more.")
-        if flash.start < ram.stop and ram.start < flash.stop:
-            raise TargetError(f"{self.name}: expected flash and RAM apart, got an overlap.")
+        for one, other in combinations(memories, 2):
+            (start, size), (other_start, other_size) = memories[one], memories[other]
+            if start < other_start + other_size and other_start < start + size:
+                raise TargetError(f"{self.name}: expected {one} and {other} apart, got an overlap.")
         if self.name not in self.costs:
             raise TargetError(
                 f"{self.name}.costs: expected a table for {self.name}, got {', '.join(self.costs)}."
@@ -176,12 +193,13 @@ def raise_all(found: Sequence[str]) -> None:
 _TOML: Final[dict[str, type]] = {
     "str": str,
     "int": int,
+    "int | None": int,
     "tuple[str, ...]": list,
     "Mapping[str, Costs]": dict,
     "ActivePower | None": dict,
 }
 #: Fields that a profile may leave out.
-_OPTIONAL: Final = frozenset({"power"})
+_OPTIONAL: Final = frozenset({"power", "constants_origin", "constants_bytes"})
 
 Profile = TypeVar("Profile", Core, Board)
 

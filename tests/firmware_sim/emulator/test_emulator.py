@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from edgernn.errors import BackendUnavailable, EmulationError, ShapeError
+from edgernn.errors import (
+    BackendUnavailable,
+    EmulationError,
+    ImageTooLargeError,
+    ShapeError,
+)
 from edgernn_firmware_sim.emulator import emulate
 from edgernn_firmware_sim.emulator.image import forbidden_symbols
 from edgernn_firmware_sim.emulator.tools import require
@@ -145,6 +150,30 @@ def test_a_model_that_is_too_large_for_the_machine_is_refused(tmp_path):
     message = r"cortex-m0: expected an image within 262,144 bytes of FLASH \(microbit\), got \d\d,"
     with pytest.raises(EmulationError, match=message):
         run("cortex-m0", c_model(body), tmp_path)
+
+
+def of_table(entries):
+    """A model whose output is in a table of so many bytes."""
+    body = f"    static const int8_t table[{entries}] = {{[{entries - 16}] = 5, 6, 7, 8}};\n"
+    body += f"    y[0] = table[{entries - 16} + (x[0] & 15)];\n    state->h[0] = 0;"
+    return c_model(body)
+
+
+@pytest.mark.parametrize(("entries", "apart"), [(500_000, False), (600_000, True)])
+def test_constants_that_are_too_many_for_the_first_memory_are_in_the_second(
+    entries, apart, tmp_path
+):
+    wanted = np.array([[6, 0], [0, 0], [0, 0], [5, 0], [0, 0]], np.int16)
+    result = run("cortex-m55", of_table(entries), tmp_path, wanted=wanted)
+    assert result.differing == 0
+    assert result.sizes.constants_apart == apart
+    assert result.sizes.rodata_bytes == entries
+
+
+def test_a_model_that_is_too_large_for_both_memories_is_refused(tmp_path):
+    message = r"cortex-m55: expected an image within 8,388,608 bytes of CONSTANTS \(mps3-an547\), "
+    with pytest.raises(ImageTooLargeError, match=message + r"got 611,\d\d\d bytes more"):
+        run("cortex-m55", of_table(9_000_000), tmp_path)
 
 
 def test_c_that_does_not_compile_is_refused_with_the_compiler_s_words(tmp_path):

@@ -24,6 +24,7 @@ CORE = {
     "ram_bytes": 512,
     "costs": {"x": {"accuracy": "-", "error_percent": 0, "instruction": [1, 1]}},
 }
+SECOND = {"constants_origin": 0x3000_0000, "constants_bytes": 4096}
 BOARD = {
     "board": "Board",
     "core": "cortex-m4",
@@ -134,6 +135,10 @@ def test_a_profile_becomes_a_frozen_record():
         (Core, CORE | {"ram_bytes": 0}, r"^x\.ram_bytes: expected at least 1, got 0\."),
         (Core, CORE | {"flash_origin": -4}, r"^x\.flash_origin: expected at least 0, got -4\."),
         (Core, CORE | {"ram_origin": 1000}, r"^x: expected flash and RAM apart, got an overlap\."),
+        (Core, CORE | {"constants_origin": 0}, r"^x: expected both constants_origin and constants"),
+        (Core, CORE | SECOND | {"constants_bytes": 0}, r"^x\.constants_bytes: expected at least 1"),
+        (Core, CORE | SECOND | {"constants_bytes": "1"}, r"^x\.constants_bytes: expected int, got"),
+        (Core, CORE | SECOND | {"constants_origin": 9}, r"^x: expected flash and constants apart"),
         (Core, CORE | {"ram_origin": 2**32 - 511}, r"^x: expected memory below 2\^32, got more\."),
         (Core, CORE | {"costs": []}, r"^x\.costs: expected dict, got \[\]\."),
         (Core, CORE | {"costs": {"y": CORE["costs"]["x"]}}, r"^x\.costs: expected a table for x,"),
