@@ -78,7 +78,11 @@ def page(records: Mapping[str, Record]) -> str:
                 "of the `.edgernn` file. Flash is code and constants on Cortex-M4, RAM is state, "
                 "scratch and stack there. Instructions are exact counts of one step of the "
                 "generated C under QEMU; every output and state had the bits of the reference on "
-                "every core. *Native* is the median time of one call of `step` from Python."
+                "every core. *Does not fit* means that the emulated machine has too little memory: "
+                "that of Cortex-M0 has 256 KiB of flash and 16 KiB of RAM. That of Cortex-M55 has "
+                "[a second memory for constants](../guides/simulate.md#large-models) beyond 512 "
+                "KiB. *Native* is the median time of one call of `step` from Python, which takes "
+                "several microseconds to check tokens."
             ),
             table(
                 ["recipe", "precision", "file, bytes", "flash", "RAM",
@@ -90,7 +94,7 @@ def page(records: Mapping[str, Record]) -> str:
             paragraph(
                 "Which boards of `edgernn targets` have the flash and the RAM for the linked model "
                 "and finish a step before the next reading comes. Times are estimates from the "
-                "instructions. Boards whose core has no emulator are left out."
+                "instructions. Boards that could not be emulated are left out."
             ),
             table(
                 ["recipe", "time between readings", "fits", "does not fit", "slowest that fits"],
@@ -163,9 +167,13 @@ def _cost_rows(name: str, record: Record) -> Iterator[list[str]]:
             f"{record['costs']['edgernn_bytes']:,}",
             _number(on_m4.get("flash_bytes")),
             _number(on_m4.get("ram_bytes")),
-            *(_number(cost["cores"].get(core, {}).get("instructions")) for core in CORES),
+            *(_instructions(cost["cores"].get(core, {})) for core in CORES),
             f"{cost['native_us']:.2f}",
         ]
+
+
+def _instructions(cost: Record) -> str:
+    return _number(cost.get("instructions")) if cost.get("fits", True) else "does not fit"
 
 
 def _words(records: Mapping[str, Record]) -> Iterator[str]:

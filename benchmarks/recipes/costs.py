@@ -63,7 +63,10 @@ def _native_us(model: IntegerModel) -> float:
 
 
 def _core(cost: BoardCost) -> Record:
+    if cost.exact is None:
+        return {"fits": False}  # the emulated machine has too little memory
     return {
+        "fits": True,
         "instructions": cost.instructions_per_step,
         "flash_bytes": cost.flash_bytes,
         "ram_bytes": cost.ram_bytes,

@@ -12,9 +12,10 @@ from benchmarks.recipes import costs as costs_of
 from benchmarks.recipes import words
 from benchmarks.recipes.scores import described, naive
 from benchmarks.recipes.words import word_costs
-from edgernn.errors import EdgeRnnError
+from edgernn.errors import EdgeRnnError, ImageTooLargeError
 from edgernn.model.formats import Precision
 from edgernn_export.datasets import Part, class_part, sequence_part
+from edgernn_export.simulation import firmware_runs
 from tests.support.models.hand_made import core_named
 from tests.support.models.integer import random_model
 from tests.support.models.writers_of_text import translator
@@ -100,6 +101,14 @@ def test_several_seeds_have_a_spread_and_an_error_is_kept_the_other_way_round():
     )
     assert (naive_rule, of_float, of_integer) == ("0.4000", "0.2000 ± 0.14", "0.2500 ± 0.071")
     assert (share, wide, wide_share, seeds) == ("75.00%", "–", "–", "2")
+
+
+def test_a_core_with_too_little_memory_does_not_fit():
+    cost = COST | {"cores": COST["cores"] | {"cortex-m0": {"fits": False}}}
+    text = pages.page({"levels": stored(costs=stored()["costs"] | {"programs": {"": cost}})})
+    assert rows(text, "Cost") == [
+        ["`levels`", "`w8a8`", "999", "2,000", "30", "does not fit", "1,500", "–", "0.50"]
+    ]
 
 
 def test_programs_of_one_model_have_a_row_each():
@@ -240,7 +249,28 @@ def test_the_costs_of_a_model_are_those_of_its_firmware(monkeypatch):
     assert board["fits"] is True
     assert board["ms"][0] >= core["instructions"] / 48e6 * 1e3 * 0.9
     assert 0 < program["native_us"] < 1000
+    assert core["fits"] is True
     assert found["edgernn_bytes"] > program["weight_bytes"]
+
+
+def test_a_core_that_a_model_does_not_fit_has_no_figures(monkeypatch):
+    core_named("cortex-m0")
+
+    def too_large(*_):
+        raise ImageTooLargeError("too large")
+
+    monkeypatch.setattr(firmware_runs, "emulate", too_large)
+    monkeypatch.setattr(costs_of, "cores", lambda: ["cortex-m0"])
+    monkeypatch.setattr(costs_of, "boards", lambda: ["microbit", "pico"])
+    monkeypatch.setattr(costs_of, "_native_us", lambda model: 1.0)
+    model = random_model("gru_after", Precision.W8A8, units=110)
+    program = costs_of.costs(model)["programs"][""]
+    assert program["cores"] == {"cortex-m0": {"fits": False}}
+    # The board has the room that the emulated machine lacks, and no time is known.
+    assert program["boards"] == {name: {"fits": True, "ms": None} for name in ("microbit", "pico")}
+    text = pages.page({"levels": stored(costs=stored()["costs"] | {"programs": {"": program}})})
+    assert rows(text, "Cost")[0][5] == "does not fit"
+    assert rows(text, "Boards") == [["`levels`", "20 ms", "–", "–", "–"]]
 
 
 class Data:

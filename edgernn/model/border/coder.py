@@ -63,6 +63,9 @@ class InputCoder:
         """
         if self._tokens is not None:
             check_tokens(self._tokens.names, self._tokens.vocabulary, x)
+            if all(self._tokens.vocabulary):  # codes of tokens are the tokens
+                codes = np.asarray(x, dtype=np.float64).astype(self._dtype)
+                return codes, np.zeros(codes.shape, dtype=np.bool_)
         with np.errstate(over="ignore"):
             wide = (np.asarray(x, dtype=np.float64) - self._offset) / self._scale
         # In place and without np.clip: this runs once per reading on small devices.
@@ -101,6 +104,10 @@ def check_tokens(names: Sequence[str], vocabulary: Sequence[int], x: npt.ArrayLi
     if not vocabulary:
         return
     values = np.asarray(x, dtype=np.float64)
+    if values.size == len(vocabulary):  # one reading: faster without NumPy
+        row = zip(values.ravel().tolist(), vocabulary, strict=True)
+        if all(not size or (0 <= value < size and value.is_integer()) for value, size in row):
+            return
     sizes = np.array(vocabulary)
     wrong = (sizes > 0) & ((values < 0) | (values >= sizes) | (values != np.rint(values)))
     if wrong.any():
