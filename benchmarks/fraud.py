@@ -3,7 +3,8 @@
     python -m benchmarks.fraud                print the page
     python -m benchmarks.fraud --out FILE     also write the figures, as JSON
 
-Trains the recipe `fraud` with seed 0, or takes its trained model (--model). The service's pipeline
+Trains the recipe `fraud` with seed 0, or takes its trained model (--model), and a CfC, whose cell
+computes with the time since the payment before, in the same way. The service's pipeline
 (preparation, model, decision, one stream per user) then takes payments of random users, one or a
 hundred at a time.
 """
@@ -35,7 +36,7 @@ from edgernn_export.datasets.payments.card_fraud import (
     raw_payments,
 )
 from edgernn_export.datasets.payments.card_stream import ATTACKS, card_stream
-from edgernn_export.training import Recipe, calibration, evaluate, find_recipe, outputs, train
+from edgernn_export.training import Network, Recipe, calibration, evaluate, find_recipe, outputs, train
 from edgernn_export.training.compression import quantizer_options
 
 USERS: Final = 100_000
@@ -55,10 +56,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     recipe = find_recipe("fraud")
     data = recipe.load()
     model = IntegerModel.load(args.model) if args.model else _trained(recipe, data)
+    of_time = Network(cell="CfC", units=recipe.network.units)
+    scores = {
+        f"recipe, {recipe.network.cell}-{recipe.network.units}, seed 0": model,
+        f"CfC-{of_time.units} in its place, seed 0": _trained(recipe, data, of_time),
+    }
     record = {
         "processor": processor(),
         "protocol": data.protocol,
-        "scores": {"recipe, seed 0": evaluate(model, recipe, data=data)} | without_memory(data),
+        "scores": {name: evaluate(one, recipe, data=data) for name, one in scores.items()}
+        | without_memory(data),
         "attacks": by_attack(outputs(model, data.test.x), data.test),
         "service": served(model, args.users),
     }
@@ -68,8 +75,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _trained(recipe: Recipe, data: Dataset) -> IntegerModel:
-    network, _ = train(recipe, 0, data=data)
+def _trained(recipe: Recipe, data: Dataset, size: Network | None = None) -> IntegerModel:
+    network, _ = train(recipe, 0, data=data, network=size)
     return quantize(network, calibration(data), **quantizer_options(recipe, network, data))
 
 

@@ -10,6 +10,7 @@ import pytest
 from edgernn.errors import TrainingError
 from edgernn_export import quantize
 from edgernn_export.training import to_stream, windows
+from edgernn_export.training.streams.copies import endless_copy
 
 pytestmark = pytest.mark.tf
 
@@ -102,6 +103,39 @@ def test_classes_are_scored_by_their_errors():
     assert result.after == pytest.approx(np.mean(answers[480:] != codes[480:]))
     assert result.after < 0.6 * result.before
     assert np.isnan(result.spread)
+
+
+LAST_STEPS = {
+    "x[:, -1]": lambda x: x[:, -1],
+    "x[..., -1, 1:3]": lambda x: x[..., -1, 1:3],
+    "x[:, -1][:, 1:3]": lambda x: x[:, -1][:, 1:3],
+    "x[:, :, 1:3][:, -1, :]": lambda x: x[:, :, 1:3][:, -1, :],
+}
+
+
+def selecting(select: Any) -> Any:
+    import keras
+
+    keras.utils.set_random_seed(3)
+    x = keras.Input((WINDOW, 1))
+    seen = select(keras.layers.GRU(4, return_sequences=True)(x))
+    return keras.Model(x, keras.layers.Dense(1)(seen))
+
+
+@pytest.mark.parametrize("select", LAST_STEPS.values(), ids=LAST_STEPS)
+def test_a_network_that_selects_its_last_step_answers_every_reading(select):
+    network, x = selecting(select), level(WINDOW)[0][None].astype(np.float32)
+    answers = np.asarray(endless_copy(network)(x))[0]
+    assert answers.shape == (WINDOW, 1)
+    np.testing.assert_allclose(answers[-1], np.asarray(network(x))[0], atol=1e-6)
+    np.testing.assert_allclose(answers[:3], np.asarray(endless_copy(network)(x[:, :3]))[0])
+
+
+def test_a_network_that_selects_its_last_step_is_trained_on():
+    x, y = level(200)
+    endless, result = to_stream(selecting(LAST_STEPS["x[:, -1]"]), x, y, epochs=1, lanes=4)
+    assert endless.output_shape == (None, None, 1)
+    assert np.isfinite(result.after) and result.readings == 40
 
 
 def refused(*chain: Any) -> Any:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from edgernn.errors import TrainingError
 
 Config = dict[str, Any]
+#: The slice ":" in a configuration.
+_ALL: Final = {"class_name": "__slice__", "config": {"start": None, "stop": None, "step": None}}
 
 
 def stateful_copy(network: Any, lanes: int, steps: int) -> Any:
@@ -25,9 +27,9 @@ def stateful_copy(network: Any, lanes: int, steps: int) -> Any:
         TrainingError: a network of another kind.
     """
 
-    def stateful(config: Config) -> None:
-        if "stateful" in config:
-            config["stateful"] = True
+    def stateful(record: Config) -> None:
+        if "stateful" in record["config"]:
+            record["config"]["stateful"] = True
 
     return _copy(network, (lanes, steps), stateful)
 
@@ -45,11 +47,14 @@ def endless_copy(network: Any) -> Any:
         TrainingError: a network of another kind.
     """
 
-    def endless(config: Config) -> None:
+    def endless(record: Config) -> None:
+        config = record["config"]
         if "return_sequences" in config:
             config["return_sequences"] = True
         if config.get("unroll"):
             config["unroll"] = False
+        if record["class_name"] == "GetItem":
+            _select_at_every_step(record)
 
     return _copy(network, (None, None), endless)
 
@@ -80,20 +85,43 @@ def _copy(
     if isinstance(network, keras.Sequential):
         layers = [keras.Input(batch_shape=(*leading, channels))]
         for layer in network.layers:
-            config = layer.get_config()
-            change(config)
-            layers.append(type(layer).from_config(config))
+            record = {"class_name": type(layer).__name__, "config": layer.get_config()}
+            change(record)
+            layers.append(type(layer).from_config(record["config"]))
         copy = keras.Sequential(layers, name=network.name)
     else:
         config = network.get_config()
         for record in config["layers"]:
-            change(record["config"])
+            change(record)
             record.pop("build_config", None)  # has the shape that changes
             if record["class_name"] == "InputLayer":
                 record["config"]["batch_shape"] = [*leading, channels]
         copy = type(network).from_config(config)
     copy.set_weights(network.get_weights())
     return copy
+
+
+def _select_at_every_step(record: Config) -> None:
+    """Change x[:, -1, ...] of a window, and x[:, ...] of its last step, to x[:, :, ...].
+
+    Args:
+        record: of a ``GetItem`` in the configuration of a functional network; the reader takes no
+            other step than the last one.
+    """
+    (node,) = record["inbound_nodes"]
+    (value, key), named = node["args"], node["kwargs"]
+    rank = len(value["config"]["shape"])
+    parts = list(key) if isinstance(key, (list, tuple)) else [key]
+    at = [i for i, part in enumerate(parts) if _kind(part) == "__ellipsis__"] or [len(parts)]
+    left, right = parts[: at[0]], parts[at[0] + 1 :]
+    batch, *others = [*left, *[_ALL] * (rank - len(left) - len(right)), *right]
+    record["inbound_nodes"] = [
+        {"args": [value, [batch, _ALL, *others[rank - 2 :]]], "kwargs": named}
+    ]
+
+
+def _kind(part: Any) -> str:
+    return str(part.get("class_name")) if isinstance(part, dict) else ""
 
 
 def _check(network: Any, keras: Any) -> None:

@@ -93,8 +93,8 @@ def fit_stateful(
     if len(running.output_shape) != 3:
         raise TrainingError(
             "network: expected an output for every reading, [B, T, O], got one of shape "
-            f"{running.output_shape}. Set return_sequences=True in its last recurrent layer, or "
-            "use to_stream for a network of windows."
+            f"{running.output_shape}. Set return_sequences=True in its last recurrent layer and "
+            "select no step, or use to_stream for a network of windows."
         )
     running.compile(keras.optimizers.Adam(learning_rate, **limits), loss)
     order = np.random.default_rng(seed)
