@@ -36,7 +36,15 @@ from edgernn_export.datasets.payments.card_fraud import (
     raw_payments,
 )
 from edgernn_export.datasets.payments.card_stream import ATTACKS, card_stream
-from edgernn_export.training import Network, Recipe, calibration, evaluate, find_recipe, outputs, train
+from edgernn_export.training import (
+    Network,
+    Recipe,
+    calibration,
+    evaluate,
+    find_recipe,
+    outputs,
+    train,
+)
 from edgernn_export.training.compression import quantizer_options
 
 USERS: Final = 100_000

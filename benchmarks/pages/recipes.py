@@ -82,7 +82,9 @@ def page(records: Mapping[str, Record]) -> str:
                 "that of Cortex-M0 has 256 KiB of flash and 16 KiB of RAM. That of Cortex-M55 has "
                 "[a second memory for constants](../guides/simulate.md#large-models) beyond 512 "
                 "KiB. *Native* is the median time of one call of `step` from Python, which takes "
-                "several microseconds to check tokens."
+                "several microseconds to check tokens. The programs of whole chunks "
+                "(bidirectional networks) are passes over a chunk; *native* is then the time per "
+                "step of a pass."
             ),
             table(
                 ["recipe", "precision", "file, bytes", "flash", "RAM",

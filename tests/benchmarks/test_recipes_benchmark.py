@@ -1,6 +1,7 @@
 """The benchmark of the recipes resumes, and its page says what the figures say."""
 
 import json
+from types import SimpleNamespace
 from typing import ClassVar
 
 import numpy as np
@@ -18,6 +19,7 @@ from edgernn_export.datasets import Part, class_part, sequence_part
 from edgernn_export.simulation import firmware_runs
 from tests.support.models.hand_made import core_named
 from tests.support.models.integer import random_model
+from tests.support.models.passes import random_passes
 from tests.support.models.writers_of_text import translator
 from tests.support.native.programs import require_native
 from tests.support.native.word_programs import MOST, answers
@@ -253,6 +255,19 @@ def test_the_costs_of_a_model_are_those_of_its_firmware(monkeypatch):
     assert found["edgernn_bytes"] > program["weight_bytes"]
 
 
+def test_passes_over_a_chunk_are_timed_by_chunks_and_other_programs_by_steps(monkeypatch):
+    timed = [
+        SimpleNamespace(way="step", median_us=9.0, run_us=0.5),
+        SimpleNamespace(way="step", median_us=8.0, run_us=0.75),
+        SimpleNamespace(way="bind", median_us=1.0, run_us=None),
+    ]
+    monkeypatch.setattr(costs_of, "benchmark", lambda *_, **__: SimpleNamespace(timings=timed))
+    monkeypatch.setattr(costs_of, "board_costs", lambda *_: ())
+    for programs, wanted in ((random_passes(Precision.W8A8, 1), 0.5), (translator(), 8.0)):
+        found = costs_of.costs(programs)["programs"]
+        assert [cost["native_us"] for cost in found.values()] == [wanted] * len(found)
+
+
 def test_a_core_that_a_model_does_not_fit_has_no_figures(monkeypatch):
     core_named("cortex-m0")
 
@@ -262,7 +277,7 @@ def test_a_core_that_a_model_does_not_fit_has_no_figures(monkeypatch):
     monkeypatch.setattr(firmware_runs, "emulate", too_large)
     monkeypatch.setattr(costs_of, "cores", lambda: ["cortex-m0"])
     monkeypatch.setattr(costs_of, "boards", lambda: ["microbit", "pico"])
-    monkeypatch.setattr(costs_of, "_native_us", lambda model: 1.0)
+    monkeypatch.setattr(costs_of, "_native_us", lambda *_: 1.0)
     model = random_model("gru_after", Precision.W8A8, units=110)
     program = costs_of.costs(model)["programs"][""]
     assert program["cores"] == {"cortex-m0": {"fits": False}}
