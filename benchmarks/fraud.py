@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     of_time = Network(cell="CfC", units=recipe.network.units)
     scores = {
         f"recipe, {recipe.network.cell}-{recipe.network.units}, seed 0": model,
-        f"CfC-{of_time.units} in its place, seed 0": _trained(recipe, data, of_time),
+        f"CfC-{of_time.units} instead, seed 0": _trained(recipe, data, of_time),
     }
     record = {
         "processor": processor(),

@@ -60,8 +60,8 @@ class Core:
             memories["constants"] = self.constants_origin, self.constants_bytes
         elif not (self.constants_origin is None and self.constants_bytes is None):
             raise TargetError(
-                f"{self.name}: expected both constants_origin and constants_bytes, or neither, "
-                "got one of them."
+                f"{self.name}: expected constants_origin and constants_bytes together, got one "
+                "of them. Add the other, or leave both out."
             )
         if max(origin + size for origin, size in memories.values()) > _ADDRESS_SPACE:
             raise TargetError(f"{self.name}: expected memory below 2^32, got more.")

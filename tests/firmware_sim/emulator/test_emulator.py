@@ -153,7 +153,7 @@ def test_a_model_that_is_too_large_for_the_machine_is_refused(tmp_path):
 
 
 def of_table(entries):
-    """A model whose output is in a table of so many bytes."""
+    """A model whose output is in a table of this many bytes."""
     body = f"    static const int8_t table[{entries}] = {{[{entries - 16}] = 5, 6, 7, 8}};\n"
     body += f"    y[0] = table[{entries - 16} + (x[0] & 15)];\n    state->h[0] = 0;"
     return c_model(body)

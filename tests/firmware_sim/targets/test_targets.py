@@ -135,7 +135,11 @@ def test_a_profile_becomes_a_frozen_record():
         (Core, CORE | {"ram_bytes": 0}, r"^x\.ram_bytes: expected at least 1, got 0\."),
         (Core, CORE | {"flash_origin": -4}, r"^x\.flash_origin: expected at least 0, got -4\."),
         (Core, CORE | {"ram_origin": 1000}, r"^x: expected flash and RAM apart, got an overlap\."),
-        (Core, CORE | {"constants_origin": 0}, r"^x: expected both constants_origin and constants"),
+        (
+            Core,
+            CORE | {"constants_origin": 0},
+            r"^x: expected constants_origin and constants_bytes",
+        ),
         (Core, CORE | SECOND | {"constants_bytes": 0}, r"^x\.constants_bytes: expected at least 1"),
         (Core, CORE | SECOND | {"constants_bytes": "1"}, r"^x\.constants_bytes: expected int, got"),
         (Core, CORE | SECOND | {"constants_origin": 9}, r"^x: expected flash and constants apart"),

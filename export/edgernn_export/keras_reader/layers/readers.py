@@ -110,8 +110,8 @@ _CURES = {
     "earlier steps.",
     "LayerNormalization": "Train with BatchNormalization, which folds into the weights.",
     "QuantizeInput": "Convert the trained network with edgernn_export.compress.qat.integer_model.",
-    "Lambda": "Select the last step by x[:, -1] or return_sequences=False. Do any other computation "
-    "outside the model, or train without it.",
+    "Lambda": "Select the last step by x[:, -1] or return_sequences=False. Do any other "
+    "computation outside the model, or train without it.",
 }
 
 

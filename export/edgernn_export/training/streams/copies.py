@@ -105,8 +105,8 @@ def _select_at_every_step(record: Config) -> None:
     """Change x[:, -1, ...] of a window, and x[:, ...] of its last step, to x[:, :, ...].
 
     Args:
-        record: of a ``GetItem`` in the configuration of a functional network; the reader takes no
-            other step than the last one.
+        record: of a ``GetItem`` in the configuration of a functional network; the reader refuses
+            all steps but the last one.
     """
     (node,) = record["inbound_nodes"]
     (value, key), named = node["args"], node["kwargs"]
@@ -114,6 +114,7 @@ def _select_at_every_step(record: Config) -> None:
     parts = list(key) if isinstance(key, (list, tuple)) else [key]
     at = [i for i, part in enumerate(parts) if _kind(part) == "__ellipsis__"] or [len(parts)]
     left, right = parts[: at[0]], parts[at[0] + 1 :]
+    # A last step has no time axis yet: all its parts but the first are of its features.
     batch, *others = [*left, *[_ALL] * (rank - len(left) - len(right)), *right]
     record["inbound_nodes"] = [
         {"args": [value, [batch, _ALL, *others[rank - 2 :]]], "kwargs": named}
