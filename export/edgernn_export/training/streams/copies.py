@@ -111,14 +111,13 @@ def _select_at_every_step(record: Config) -> None:
     (node,) = record["inbound_nodes"]
     (value, key), named = node["args"], node["kwargs"]
     rank = len(value["config"]["shape"])
-    parts = list(key) if isinstance(key, (list, tuple)) else [key]
+    parts: list[Any] = list(key) if isinstance(key, (list, tuple)) else [key]
     at = [i for i, part in enumerate(parts) if _kind(part) == "__ellipsis__"] or [len(parts)]
     left, right = parts[: at[0]], parts[at[0] + 1 :]
+    whole = left + [_ALL] * (rank - len(left) - len(right)) + right
     # A last step has no time axis yet: all its parts but the first are of its features.
-    batch, *others = [*left, *[_ALL] * (rank - len(left) - len(right)), *right]
-    record["inbound_nodes"] = [
-        {"args": [value, [batch, _ALL, *others[rank - 2 :]]], "kwargs": named}
-    ]
+    selected = [whole[0], _ALL, *whole[rank - 1 :]]
+    record["inbound_nodes"] = [{"args": [value, selected], "kwargs": named}]
 
 
 def _kind(part: Any) -> str:
