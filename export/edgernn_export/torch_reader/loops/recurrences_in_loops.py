@@ -8,8 +8,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from edgernn_export.operator_reader.loops.written_cells import WrittenCell, written_cells
 from edgernn_export.operator_reader.operators import OperatorNode, ValueName
-from edgernn_export.torch_reader.loops.written_cells import WrittenCell, written_cells
+from edgernn_export.torch_reader.loops.step_values import StepValues
 from edgernn_export.torch_reader.loops.written_out import (
     ZEROS,
     CarriedResult,
@@ -127,7 +128,8 @@ def _with_cells(
         made.append(node)
     if any(_carries(node.inputs) for node in made):
         widths = {} if width is None else {loop.step: width}
-        cells = written_cells(body, loop.carried - done, constants, widths)
+        values = StepValues(body, constants, widths)
+        cells = written_cells(values.algebra, loop.carried - done, values.new_state)
         if cells is None:
             return None
         made = _with_written(loop, made, cells, place_of, constants)

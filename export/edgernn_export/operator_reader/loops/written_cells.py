@@ -7,21 +7,22 @@ are written: z*h + (1-z)*n is n + z*(h-n).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from edgernn.model.formats import FloatArray
-from edgernn_export.operator_reader.operators import OperatorNode
-from edgernn_export.torch_reader.loops.step_algebra import (
+from edgernn_export.operator_reader.loops.step_algebra import (
     Factor,
     NoSum,
     ProductSum,
     StepAlgebra,
     times,
 )
+
+#: The value of a state after a step, by its place.
+NewState = Callable[[int], ProductSum]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -30,8 +31,8 @@ class WrittenCell:
 
     Attributes:
         kind: "SimpleRNN", "LSTM" or "GRU".
-        states: places in the body: of h, and of c of an LSTM.
-        readings: names of what it reads in the body, one behind another.
+        states: places of its states: of h, and of c of an LSTM.
+        readings: names of what it reads in the step, one behind another.
         kernel: [G*H, I], gates in the order of torch.
         recurrent: [G*H, H].
         biases: [G*H] each.
@@ -51,24 +52,19 @@ class WrittenCell:
 
 
 def written_cells(
-    body: Sequence[OperatorNode],
-    carried: set[int],
-    constants: Mapping[str, Any],
-    widths: Mapping[str, int],
+    algebra: StepAlgebra, carried: set[int], new_state: NewState
 ) -> list[WrittenCell] | None:
-    """The cells that pass all of these results on; None if some are unknown.
+    """The cells that pass all of these states on; None if some are unknown.
 
     Args:
-        body: operators of one step.
-        carried: places of results that the next step reads.
-        constants: weights by name.
-        widths: of readings that come from elsewhere.
+        algebra: of the step.
+        carried: places of states that the next step reads.
+        new_state: the value of a state after the step; NoSum where it is no sum of products.
     """
-    algebra = StepAlgebra(body, constants, widths)
     cells: list[WrittenCell] = []
     left = set(carried)
     while left:
-        tried = (_cell(algebra, place, left) for place in sorted(left))
+        tried = (_cell(algebra, new_state, place, left) for place in sorted(left))
         found = next((one for one in tried if one is not None), None)
         if found is None:
             return None
@@ -77,21 +73,23 @@ def written_cells(
     return cells
 
 
-def _cell(algebra: StepAlgebra, place: int, carried: set[int]) -> WrittenCell | None:
-    """The cell whose state h is the result at a place."""
+def _cell(
+    algebra: StepAlgebra, new_state: NewState, place: int, carried: set[int]
+) -> WrittenCell | None:
+    """The cell whose state h is that at a place."""
     try:
-        new = algebra.new_state(place)
+        new = new_state(place)
         if new.matrices or (new.bias.size and new.bias.any()):
             return None
         if len(new.products) == 1:
-            return _of_one_product(algebra, place, new, carried)
+            return _of_one_product(algebra, new_state, place, new, carried)
         return _gru(algebra, place, new)
     except NoSum:
         return None
 
 
 def _of_one_product(
-    algebra: StepAlgebra, place: int, new: ProductSum, carried: set[int]
+    algebra: StepAlgebra, new_state: NewState, place: int, new: ProductSum, carried: set[int]
 ) -> WrittenCell | None:
     ((factors, number),) = new.products.items()
     if number != 1.0 or any(kind != "g" for kind, _ in factors):
@@ -99,24 +97,31 @@ def _of_one_product(
     if len(factors) == 1:
         function, inner = algebra.gates[factors[0][1]]
         rows = _gate_rows(inner, place)
-        return _made(algebra, "SimpleRNN", (place,), [rows], function=function)
+        return _made("SimpleRNN", (place,), [rows], function=function)
     if len(factors) != 2:
         return None
     for shown, gate in (factors, factors[::-1]):
-        found = _lstm(algebra, place, shown[1], gate[1], carried)
+        found = _lstm(algebra, new_state, place, (shown[1], gate[1]), carried)
         if found is not None:
             return found
     return None
 
 
 def _lstm(
-    algebra: StepAlgebra, place: int, shown: int, output: int, carried: set[int]
+    algebra: StepAlgebra,
+    new_state: NewState,
+    place: int,
+    shown_and_gate: tuple[int, int],
+    carried: set[int],
 ) -> WrittenCell | None:
     """An LSTM whose h is the output gate times a function of the new c."""
+    shown, output = shown_and_gate
     function, inner = algebra.gates[shown]
     for memory in sorted(carried - {place}):
-        new = algebra.new_state(memory)
+        new = new_state(memory)
         if new.matrices or new.products != inner.products or inner.matrices:
+            continue
+        if new.bias.any() or inner.bias.any():
             continue
         kept = [f for f in new.products if ("s", memory) in f and len(f) == 2]
         added = [f for f in new.products if ("s", memory) not in f and len(f) == 2]
@@ -124,6 +129,8 @@ def _lstm(
             continue
         (forget,) = [one for one in kept[0] if one != ("s", memory)]
         gate = algebra.gates[output][0]
+        if any(kind != "g" for kind, _ in added[0]):
+            continue
         pair = [index for _, index in added[0]]
         chosen = [one for one in pair if algebra.gates[one][0] == function != gate]
         if forget[0] != "g" or len(chosen) != 1:
@@ -134,7 +141,7 @@ def _lstm(
         if {algebra.gates[one][0] for one in (entry, forget[1], output)} != {gate}:
             continue
         rows = [_gate_rows(algebra.gates[one][1], place) for one in order]
-        return _made(algebra, "LSTM", (place, memory), rows, gate=gate, function=function)
+        return _made("LSTM", (place, memory), rows, gate=gate, function=function)
     return None
 
 
@@ -210,7 +217,7 @@ def _gru_of(
         return None
     rows = [_gate_rows(r, place), _gate_rows(z, place), rows_n]
     return _made(
-        algebra, "GRU", (place,), rows, gate=gate, function=function,
+        "GRU", (place,), rows, gate=gate, function=function,
         reset_after=not inner, second=second,
     )  # fmt: skip
 
@@ -254,7 +261,6 @@ def _gate_rows(value: ProductSum, place: int) -> _Rows:
 
 
 def _made(
-    algebra: StepAlgebra,
     kind: str,
     states: tuple[int, ...],
     rows: Sequence[_Rows],
@@ -265,7 +271,6 @@ def _made(
     second: FloatArray | None = None,
 ) -> WrittenCell:
     """The cell of the rows of its gates."""
-    del algebra
     units = len(rows[0][2])
     names = list(dict.fromkeys(name for kernel, _, _ in rows for name in kernel))
     widths = {

@@ -1,0 +1,1 @@
+"""Loops over steps: which cell the operators of one step are."""
