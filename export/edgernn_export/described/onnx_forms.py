@@ -73,6 +73,23 @@ _NAMES: Final = (
 )  # fmt: skip
 
 
+def function_of_node(kind: str, attributes: Mapping[str, Any]) -> str | None:
+    """The function that an operator of one value is, by the text of a `PointwiseFunction`.
+
+    Args:
+        kind: of the operator.
+        attributes: by name.
+
+    Returns:
+        None for operators that recurrent operators do not name, too.
+    """
+    made = _ACTIVATIONS.get(kind.lower()) if kind in _NAMES else None
+    if made is None or None in made.defaults.values():
+        return None
+    given = {key: float(attributes.get(key, usual or 0.0)) for key, usual in made.defaults.items()}
+    return str(made.made(**given))
+
+
 def recurrent_forms(
     operator: str, origin: str, attributes: Mapping[str, Any]
 ) -> tuple[RecurrentForm, ...]:

@@ -198,6 +198,25 @@ def _pair(combined: Callable[[Any, Any], Any]) -> Callable[[Operator], list[_Arr
     return made
 
 
+def _is_below(first: Any, second: Any) -> bool:
+    """Whether a number is below another; an open size is at least its factor.
+
+    Raises:
+        TypeError: nothing tells.
+    """
+    if isinstance(second, OpenSize) and not second.opaque and not isinstance(first, OpenSize):
+        if first < second.factor:
+            return True
+        raise TypeError(second)
+    return bool(first < second)
+
+
+def _less(first: _Array, second: _Array) -> _Array:
+    if object not in (first.dtype, second.dtype):
+        return np.less(first, second)
+    return np.asarray(np.frompyfunc(_is_below, 2, 1)(first, second), dtype=bool)
+
+
 def _one(changed: Callable[[Any], Any]) -> Callable[[Operator], list[_Array]]:
     return lambda operator: [changed(operator.constant(0))]
 
@@ -238,9 +257,9 @@ _FOLDED: Final[dict[str, Callable[[Operator], Sequence[Any]]]] = {
     "Exp": _one(np.exp),
     "Expand": _expand,
     "Gather": _gather,
-    "Greater": _pair(np.greater),
+    "Greater": _pair(lambda a, b: _less(b, a)),
     "Identity": _one(lambda value: value),
-    "Less": _pair(np.less),
+    "Less": _pair(_less),
     "Mul": _pair(lambda a, b: a * b),
     "Neg": _one(np.negative),
     "Not": _one(np.logical_not),

@@ -17,14 +17,21 @@ from edgernn_export.onnx_reader.constants import folded
 from edgernn_export.onnx_reader.convolution_handlers import CONVOLUTIONS
 from edgernn_export.onnx_reader.file import AGAIN, OnnxFile, open_onnx
 from edgernn_export.onnx_reader.layer_handlers import LAYERS
+from edgernn_export.onnx_reader.loops.loop_handlers import loops
+from edgernn_export.onnx_reader.nodes import nodes_of
 from edgernn_export.onnx_reader.recurrent_handlers import RECURRENT
 from edgernn_export.onnx_reader.shape_handlers import SHAPES
 from edgernn_export.onnx_reader.wording import ONNX, unsupported
 from edgernn_export.operator_reader.network import GraphInput, OperatorGraph, described_model
-from edgernn_export.operator_reader.operators import Handler, OperatorNode, ValueName
+from edgernn_export.operator_reader.operators import Handler
 
+#: Operators that may read a value from the last step on, as ReverseSequence gives it.
+_TURNING: Final = frozenset(
+    {"Gather", "Identity", "Loop", "ReverseSequence", "Scan", "Shape", "Slice", "Transpose"}
+)
+_PLAIN: Final[dict[str, Handler]] = {**SHAPES, **LAYERS, **CONVOLUTIONS, **RECURRENT}
 #: What reads each operator that may depend on the readings.
-HANDLERS: Final[dict[str, Handler]] = {**SHAPES, **LAYERS, **CONVOLUTIONS, **RECURRENT}
+HANDLERS: Final[dict[str, Handler]] = {**_PLAIN, **loops(_PLAIN)}
 
 
 def read_onnx(
@@ -96,7 +103,6 @@ def _graph(file: OnnxFile, findings: Findings) -> OperatorGraph:
             findings.reasons += error.reasons
     findings.refuse()
     names = [one.name for one in (*file.graph.input, *file.graph.output, *file.graph.initializer)]
-    names += [name for node in file.graph.node for name in (*node.input, *node.output)]
     if not all(isinstance(name, str) for name in names):  # protobuf gives other texts as bytes
         raise TypeError("bytes")
     plain = file.name.replace("'", "_")
@@ -107,13 +113,14 @@ def _graph(file: OnnxFile, findings: Findings) -> OperatorGraph:
             _input(given, findings) for given in file.graph.input if given.name not in constants
         ),
         constants=constants,
-        nodes=_nodes(file, findings),
+        nodes=nodes_of(file, file.graph, findings),
         outputs=tuple(output.name for output in file.graph.output),
         handlers=HANDLERS,
         folded=folded,
         unsupported=lambda node: unsupported(node, HANDLERS),
         wording=ONNX,
         trimming=frozenset({"Slice"}),
+        turning=_TURNING,
     )
 
 
@@ -136,56 +143,3 @@ def _input(given: Any, findings: Findings) -> GraphInput:
         for size in tensor.shape.dim
     )
     return GraphInput(name=given.name, sizes=sizes, dtype=dtype)
-
-
-def _nodes(file: OnnxFile, findings: Findings) -> list[OperatorNode]:
-    """All operators, with attributes as Python has them."""
-    nodes, names = [], set()
-    for place, proto in enumerate(file.graph.node):
-        name = (proto.name or next(iter(proto.output), "") or f"node_{place}").replace("'", "_")
-        kind = proto.op_type if proto.domain in ("", "ai.onnx") else (
-            f"{proto.domain}.{proto.op_type}"
-        )  # fmt: skip
-        origin = f"node '{name}' ({kind})"
-        twice = [output for output in proto.output if output and output in names]
-        if twice:
-            findings.add(
-                origin, "results that no other node gives", f"{twice[0]!r:.60} twice",
-                AGAIN,
-            )  # fmt: skip
-        names |= set(proto.output)
-        nodes.append(
-            OperatorNode(
-                kind=kind,
-                name=name,
-                origin=origin,
-                inputs=tuple(ValueName(one) if one else None for one in proto.input),
-                outputs=tuple(proto.output),
-                attributes=_attributes(proto, file, origin, findings),
-                version=file.version,
-            )
-        )
-    return nodes
-
-
-def _attributes(proto: Any, file: OnnxFile, origin: str, findings: Findings) -> dict[str, Any]:
-    import onnx
-
-    found: dict[str, Any] = {}
-    for attribute in proto.attribute:
-        try:
-            value = onnx.helper.get_attribute_value(attribute)
-            if isinstance(value, onnx.TensorProto):
-                value = file.array(value)
-            elif isinstance(value, bytes):
-                value = value.decode("utf-8")
-            elif attribute.type == onnx.AttributeProto.STRINGS:
-                value = [text.decode("utf-8") for text in value]
-        except UnsupportedModelError as error:
-            findings.reasons += error.reasons
-            continue
-        except (TypeError, ValueError):
-            findings.add(origin, f"a value of {attribute.name!r:.40}", "none", AGAIN)
-            continue
-        found[attribute.name] = list(value) if isinstance(value, (tuple, list)) else value
-    return found

@@ -17,8 +17,14 @@ from edgernn_export.keras_reader.layers.readers import READERS, read_layer
 from edgernn_export.keras_reader.stored.layer import described_layer
 from edgernn_export.keras_reader.stored.network import StoredModel
 from edgernn_export.keras_reader.wording import Wording
-from edgernn_export.operator_reader.operators import Handler, Operator, OperatorNode, ValueName
-from edgernn_export.operator_reader.selections import refused_late
+from edgernn_export.operator_reader.operators import (
+    Handler,
+    Operator,
+    OperatorNode,
+    ValueName,
+    leading_to,
+)
+from edgernn_export.operator_reader.selections import refused_backward, refused_late
 from edgernn_export.operator_reader.trace import CallTrace, OperatorRefused
 from edgernn_export.operator_reader.values import (
     MOST_FEATURES,
@@ -68,6 +74,7 @@ class OperatorGraph:
         unsupported: the reason for a kind that no handler reads.
         wording: what helps, in the words of the format.
         trimming: kinds of operators that may take off steps behind the end of a stream.
+        turning: kinds of operators that may read steps from the last one on.
     """
 
     name: str
@@ -81,6 +88,7 @@ class OperatorGraph:
     unsupported: Callable[[OperatorNode], OperatorRefused]
     wording: Wording
     trimming: frozenset[str] = frozenset()
+    turning: frozenset[str] = frozenset()
 
 
 def described_model(graph: OperatorGraph, findings: Findings) -> StoredModel:
@@ -95,7 +103,7 @@ def described_model(graph: OperatorGraph, findings: Findings) -> StoredModel:
     Raises:
         UnsupportedModelError: there is a reason; the error has all.
     """
-    nodes = _needed(graph)
+    nodes = leading_to(graph.outputs, graph.nodes)
     trial = CallTrace(findings=Findings(), kinds={}, is_trial=True)
     _followed(graph, nodes, trial)
     kinds = _all_kinds(graph.inputs, trial.demanded)
@@ -147,16 +155,6 @@ def _reached(outputs: Sequence[CallResult]) -> set[int]:
     return found
 
 
-def _needed(graph: OperatorGraph) -> list[OperatorNode]:
-    """The nodes that lead to an output."""
-    wanted, found = set(graph.outputs), []
-    for node in reversed(graph.nodes):
-        if wanted & set(filter(None, node.outputs)):
-            found.append(node)
-            wanted |= set(node.reads())
-    return found[::-1]
-
-
 def _followed(
     graph: OperatorGraph, nodes: Iterable[OperatorNode], trace: CallTrace
 ) -> tuple[dict[str, Any], list[Given]]:
@@ -186,6 +184,8 @@ def applied(
         for value in inputs:
             if isinstance(value, Traced) and value.late and node.kind not in graph.trimming:
                 raise refused_late(value)
+            if isinstance(value, Traced) and value.backward and node.kind not in graph.turning:
+                raise refused_backward()
         if not _any(inputs, lambda value: isinstance(value, Traced)):
             folded = graph.folded(operator)
             if folded is not None:
@@ -315,9 +315,9 @@ def _outputs(
                     "Export the network again.",
                 )  # fmt: skip
             continue
-        if isinstance(value, Traced) and value.late:
-            late = refused_late(value)
-            trace.findings.add(trace.origin, late.wanted, late.got, late.cure)
+        if isinstance(value, Traced) and (value.late or value.backward):
+            reason = refused_late(value) if value.late else refused_backward()
+            trace.findings.add(trace.origin, reason.wanted, reason.got, reason.cure)
             continue
         if not isinstance(value, Traced):
             got = "a constant" if is_constant(value) else "none"

@@ -52,6 +52,16 @@ class OperatorNode:
         yield from _references(self.attributes.get("captured", ()))
 
 
+def leading_to(outputs: Iterable[str], nodes: Sequence[OperatorNode]) -> list[OperatorNode]:
+    """The operators that values are made of, in their order."""
+    wanted, found = set(outputs), []
+    for node in reversed(nodes):
+        if wanted & set(filter(None, node.outputs)):
+            found.append(node)
+            wanted |= set(node.reads())
+    return found[::-1]
+
+
 def unknown_operator(
     node: OperatorNode, known: Iterable[str], cures: Mapping[str, str], page: str
 ) -> OperatorRefused:

@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from edgernn_export.keras_reader.graph import CallResult
 from edgernn_export.operator_reader.shapes import sliced_features, unsqueezed, without
 from edgernn_export.operator_reader.trace import CallTrace, OperatorRefused, stacks, told
 from edgernn_export.operator_reader.values import (
@@ -44,6 +45,8 @@ def sliced(
     Raises:
         OperatorRefused: the slice takes other steps, or streams.
     """
+    if value.backward:
+        return _end_of_backward(value, place, (start, stop, step))
     axis = value.axes[place]
     size = size_of(axis)
     kind = axis[0].kind if len(axis) == 1 else None
@@ -100,6 +103,30 @@ def refused_late(value: Traced) -> OperatorRefused:
     )
 
 
+def refused_backward() -> OperatorRefused:
+    """The reason for a value whose steps begin with the last one."""
+    return OperatorRefused(
+        "steps in the order of the readings", "steps from the last one on",
+        "Turn them round again with ReverseSequence, or take the last one alone.",
+    )  # fmt: skip
+
+
+def _end_of_backward(value: Traced, place: int, key: tuple[int, int, int]) -> Traced:
+    """The last step that layers took which read backward: their state at the end."""
+    axis = value.axes[place]
+    if len(axis) != 1 or axis[0].kind is not AxisKind.TIME:
+        raise refused_backward()
+    size = axis[0].size
+    ends = {(-1, _FAR)} | (set() if size is None else {(size - 1, size), (-1, size)})
+    start, stop, step = key
+    layers = [tensor.call.layer for tensor in value.tensors]
+    backward = all(getattr(layer, "go_backwards", False) for layer in layers)
+    if step != 1 or (start, min(stop, _FAR)) not in ends or not backward:
+        raise refused_backward()
+    made = value.each(lambda tensor: CallResult(call=tensor.call, index=1))
+    return replace(made, backward=False).with_axis(place, ())
+
+
 def picked(trace: CallTrace, value: Traced, place: int, index: int) -> Traced:
     """One element along an axis, which is gone then.
 
@@ -112,6 +139,9 @@ def picked(trace: CallTrace, value: Traced, place: int, index: int) -> Traced:
     Raises:
         OperatorRefused: it is another step than the last one.
     """
+    if value.backward:
+        made = _end_of_backward(value, place, (index, index + 1 or _FAR, 1))
+        return Traced(made.axes[:place] + made.axes[place + 1 :], made.members)
     axis = value.axes[place]
     size = size_of(axis)
     kind = axis[0].kind if len(axis) == 1 else None

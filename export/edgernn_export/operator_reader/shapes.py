@@ -54,7 +54,7 @@ def transposed(value: Traced, order: Sequence[int]) -> Traced:
     counts = [sum(atom.kind is AxisKind.STACK for atom in axis) for axis in value.axes]
     starts = np.concatenate([[0], np.cumsum(counts)])
     moved = [int(starts[place]) + i for place in places for i in range(counts[place])]
-    return Traced(axes, value.members.transpose(moved))
+    return replace(value, axes=axes, members=value.members.transpose(moved))
 
 
 def unsqueezed(value: Traced, places: Sequence[int]) -> Traced:

@@ -121,11 +121,14 @@ class Traced:
         members: tensors, object array with an axis for every atom of kind STACK, in their order.
         late: steps behind the last one of the stream, which zeros behind it made; a slice must take
             them off before anything else reads the value.
+        backward: the graph has its steps from the last one on; the tensors have them in the order
+            of the readings. Only what reads or gives steps in this order, too, may read the value.
     """
 
     axes: tuple[Axis, ...]
     members: NDArray[np.object_]
     late: int = 0
+    backward: bool = False
 
     @property
     def rank(self) -> int:

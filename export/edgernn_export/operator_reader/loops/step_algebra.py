@@ -36,12 +36,6 @@ class ProductSum:
     bias: FloatArray
     products: dict[tuple[Factor, ...], float] = field(default_factory=dict)
 
-    @property
-    def reads_state(self) -> bool:
-        """Whether it depends on more than readings, as far as gates do not hide it."""
-        used = [*self.matrices, *(factor for factors in self.products for factor in factors)]
-        return any(kind != "x" for kind, _ in used)
-
 
 class StepAlgebra:
     """What operators of a step do with sums of products.

@@ -53,8 +53,8 @@ class WrittenCell:
 
 def written_cells(
     algebra: StepAlgebra, carried: set[int], new_state: NewState
-) -> list[WrittenCell] | None:
-    """The cells that pass all of these states on; None if some are unknown.
+) -> list[WrittenCell]:
+    """The cells that pass these states on, as far as they are known.
 
     Args:
         algebra: of the step.
@@ -67,7 +67,7 @@ def written_cells(
         tried = (_cell(algebra, new_state, place, left) for place in sorted(left))
         found = next((one for one in tried if one is not None), None)
         if found is None:
-            return None
+            break
         cells.append(found)
         left -= set(found.states)
     return cells

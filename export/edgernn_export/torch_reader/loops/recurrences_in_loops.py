@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from edgernn_export.operator_reader.loops.written_cells import WrittenCell, written_cells
-from edgernn_export.operator_reader.operators import OperatorNode, ValueName
+from edgernn_export.operator_reader.operators import OperatorNode, ValueName, leading_to
 from edgernn_export.torch_reader.loops.step_values import StepValues
 from edgernn_export.torch_reader.loops.written_out import (
     ZEROS,
@@ -49,17 +49,7 @@ def without_loops(
             break
         made, outputs = found
         steps.append(loop.steps)
-    return _leading_to(outputs, made), outputs, steps
-
-
-def _leading_to(outputs: Sequence[str], nodes: Sequence[OperatorNode]) -> list[OperatorNode]:
-    """The operators that results of the network are made of."""
-    wanted, found = set(outputs), []
-    for node in reversed(nodes):
-        if wanted & set(node.outputs):
-            found.append(node)
-            wanted |= set(node.reads())
-    return found[::-1]
+    return leading_to(outputs, made), outputs, steps
 
 
 def _refused(loop: Loop, nodes: Sequence[OperatorNode]) -> list[OperatorNode]:
@@ -129,8 +119,9 @@ def _with_cells(
     if any(_carries(node.inputs) for node in made):
         widths = {} if width is None else {loop.step: width}
         values = StepValues(body, constants, widths)
-        cells = written_cells(values.algebra, loop.carried - done, values.new_state)
-        if cells is None:
+        left = loop.carried - done
+        cells = written_cells(values.algebra, left, values.new_state)
+        if left != {place for cell in cells for place in cell.states}:
             return None
         made = _with_written(loop, made, cells, place_of, constants)
     return None if any(_carries(node.inputs) for node in made) else made

@@ -1,0 +1,252 @@
+"""Loop and Scan over the steps of readings, whose body is a step of recurrent layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+
+from edgernn_export.onnx_reader.loops.step_values import (
+    Iteration,
+    Permission,
+    StepOf,
+    StepValues,
+    allows,
+    without_identities,
+)
+from edgernn_export.onnx_reader.loops.steps import LoopSteps
+from edgernn_export.onnx_reader.nodes import StepBody
+from edgernn_export.operator_reader.loops.step_algebra import one_factor
+from edgernn_export.operator_reader.loops.written_cells import written_cells
+from edgernn_export.operator_reader.operators import Handler, Operator
+from edgernn_export.operator_reader.shapes import transposed
+from edgernn_export.operator_reader.trace import CallTrace, OperatorRefused
+from edgernn_export.operator_reader.values import UNKNOWN, Traced, is_constant
+
+_AGAIN: Final = "Export the network again."
+_CELLS: Final = (
+    "Train with SimpleRNN, GRU or LSTM layers, without masks. Of a Keras model, pass the .keras "
+    "file."
+)
+#: Trip counts from here on mean: as often as the condition allows.
+_FOREVER: Final = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class CarriedState:
+    """A state of a loop.
+
+    Attributes:
+        before: name of its value before a step.
+        after: name of its value after it.
+        start: what it begins with.
+        place: among what the loop carries.
+    """
+
+    before: str
+    after: str
+    start: Any
+    place: int
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Way:
+    """How a loop goes over the steps.
+
+    Attributes:
+        body: what it runs.
+        given: values of the body by name.
+        states: what changes from step to step.
+        kept: results for what is carried and does not change, by place.
+        counters: names before and after a step, of numbers that count the steps.
+        rows: names of what it puts in a row, step by step.
+        prepended: of each, whether the last step comes first.
+        condition: name of what lets it go on; "" where nothing stops it.
+        trips: how often it goes at most; None: as often as the condition allows.
+    """
+
+    body: StepBody
+    given: dict[str, Any]
+    states: list[CarriedState] = field(default_factory=list)
+    kept: dict[int, Any] = field(default_factory=dict)
+    counters: list[tuple[str, str]] = field(default_factory=list)
+    rows: tuple[str, ...] = ()
+    prepended: tuple[bool, ...] = ()
+    condition: str = ""
+    trips: Any = None
+
+    def carry(self, befores: Sequence[str], afters: Sequence[str], starts: Sequence[Any]) -> None:
+        """Tell apart what is carried: states, counters, and what stays as it is."""
+        for place, (before, after, start) in enumerate(zip(befores, afters, starts, strict=True)):
+            after = without_identities(self.body, after)
+            if after == before:
+                self.given[before] = self.kept[place] = start
+            elif is_constant(start) and start.size == 1 and start.dtype.kind in "iu":
+                self.given[before] = Iteration(int(start.reshape(())))
+                self.counters.append((before, after))
+            else:
+                state = CarriedState(before=before, after=after, start=start, place=place)
+                width = start.shape[-1] if is_constant(start) and start.ndim else 0
+                if isinstance(start, Traced):
+                    width = next((a.size or 0 for a in start.axes[-1]), 1) if start.axes else 0
+                self.given[before] = one_factor(width, ("s", len(self.states)))
+                self.states.append(state)
+
+
+def loops(handlers: Mapping[str, Handler]) -> dict[str, Handler]:
+    """What reads Loop and Scan.
+
+    Args:
+        handlers: of the operators that their bodies may have outside the recurrence.
+    """
+
+    def loop(trace: CallTrace, operator: Operator) -> Sequence[Any]:
+        return _read(trace, operator, _way_of_loop(operator), handlers)
+
+    def scan(trace: CallTrace, operator: Operator) -> Sequence[Any]:
+        return _read(trace, operator, _way_of_scan(operator), handlers)
+
+    return {"Loop": loop, "Scan": scan}
+
+
+def _body(operator: Operator) -> tuple[StepBody, list[Any], dict[str, Any]]:
+    """The body, the inputs of the loop, and what the body captures."""
+    body = operator.attribute("body")
+    if not isinstance(body, StepBody):
+        raise OperatorRefused("a body of operators", "none", _AGAIN)
+    own = operator.attribute("own_inputs")
+    captured = dict(zip(body.captured, operator.inputs[own:], strict=True))
+    return body, list(operator.inputs[:own]), captured
+
+
+def _way_of_loop(operator: Operator) -> _Way:
+    body, inputs, given = _body(operator)
+    trips, condition, *starts = [*inputs, *[None] * (2 - len(inputs))]
+    if condition is not None and not (is_constant(condition) and allows(condition)):
+        raise OperatorRefused("a loop that runs", "one that may not begin", _CELLS)
+    count = len(starts)
+    if len(body.inputs) != count + 2 or len(body.outputs) < count + 1:
+        got = f"a body of {len(body.inputs)} inputs and {len(body.outputs)} outputs"
+        raise OperatorRefused(f"a body that carries {count} values", got, _AGAIN)
+    number, goes_on, *befores = body.inputs
+    way = _Way(body=body, given=given | {number: Iteration(), goes_on: Permission()})
+    way.carry(befores, body.outputs[1 : count + 1], starts)
+    way.rows = body.outputs[count + 1 :]
+    way.prepended = (False,) * len(way.rows)
+    way.condition = body.outputs[0]
+    if trips is not None:
+        (way.trips,) = trips.reshape(-1) if is_constant(trips) else (None,)
+        if way.trips is None:
+            raise OperatorRefused("as many steps as readings", "a number of the network", _CELLS)
+    return way
+
+
+def _way_of_scan(operator: Operator) -> _Way:
+    body, inputs, given = _body(operator)
+    if operator.version < 9:
+        raise OperatorRefused("a Scan of opset 9 or newer", "one of opset 8", _AGAIN)
+    rows = int(operator.attribute("num_scan_inputs"))
+    count = len(inputs) - rows
+    if rows < 1 or count < 0 or len(body.inputs) != len(inputs) or len(body.outputs) < count:
+        got = f"a body of {len(body.inputs)} inputs and {len(body.outputs)} outputs"
+        raise OperatorRefused(f"a body for {len(inputs)} inputs", got, _AGAIN)
+    axes = operator.attribute("scan_input_axes", [0] * rows)
+    turned = operator.attribute("scan_input_directions", [0] * rows)
+    for name, value, axis, way_back in zip(
+        body.inputs[count:], inputs[count:], axes, turned, strict=True
+    ):
+        if not isinstance(value, Traced):
+            raise OperatorRefused("readings at every step", "constants", _CELLS)
+        place = int(axis) % value.rank if value.rank else 0
+        order = [place, *(other for other in range(value.rank) if other != place)]
+        given[name] = StepOf(transposed(value, order), turned=bool(way_back))
+    way = _Way(body=body, given=given)
+    way.carry(body.inputs[:count], body.outputs[:count], inputs[:count])
+    way.rows = body.outputs[count:]
+    way.prepended = tuple(
+        bool(one) for one in operator.attribute("scan_output_directions", [0] * len(way.rows))
+    )
+    return way
+
+
+def _read(
+    trace: CallTrace, operator: Operator, way: _Way, handlers: Mapping[str, Handler]
+) -> Sequence[Any]:
+    """The results of a loop: what it carries at the end, and rows of all steps."""
+    steps = LoopSteps(trace, operator.node, way.body, handlers)
+    settled: dict[str, int] = {}
+    left = set(range(len(way.states)))
+    ends: dict[int, Any] = {}
+    while True:
+        values = StepValues(way.body, way.given, settled, steps.taken)
+        _check_way(trace, way, values)
+        cells = written_cells(
+            values.algebra, left, lambda place: values.sum_of(way.states[place].after)  # noqa: B023
+        )
+        if not cells:
+            break
+        for cell in cells:
+            states = [way.states[place] for place in cell.states]
+            made = steps.run(cell, values, [state.start for state in states], states[0].after)
+            if made is None:
+                return [UNKNOWN] * len(operator.node.outputs)
+            settled[states[0].after] = made.units
+            for index, state in enumerate(states):
+                ends[state.place] = made.state(index, "BF")
+            left -= set(cell.states)
+    if left or not settled:
+        raise _unknown_step(values, [way.states[place].after for place in sorted(left)])
+    rows = [without_identities(way.body, name) for name in way.rows]
+    if any(values.reads_state(name) for name in rows):
+        raise _unknown_step(values, rows)
+    made_rows = steps.rows(rows, way.prepended, operator.attribute("scan_output_axes"))
+    carried = {**way.kept, **ends}
+    count = len(way.states) + len(way.kept) + len(way.counters)
+    return [*(carried.get(place, UNKNOWN) for place in range(count)), *made_rows]
+
+
+def _check_way(trace: CallTrace, way: _Way, values: StepValues) -> None:
+    """Refuse loops that do not take every reading once, in order."""
+    for before, after in way.counters:
+        start = way.given[before]
+        if values.of(after) != Iteration(start.offset + 1):
+            raise OperatorRefused("a counter of the steps", "another number", _CELLS)
+    if not values.readings:
+        raise OperatorRefused(
+            "a loop that takes one reading at every step",
+            _what_is_unreadable(values, way.body.outputs), _CELLS,
+        )  # fmt: skip
+    if not way.condition:
+        return
+    allowed = values.of(way.condition)
+    if not isinstance(allowed, Permission) and not allows(allowed):
+        raise OperatorRefused(
+            "a loop over all readings", _what_is_unreadable(values, [way.condition]), _CELLS
+        )
+    bounds = list(allowed.bounds) if isinstance(allowed, Permission) else []
+    ends = [size for offset, size in bounds if offset == 1]
+    if way.trips is not None and not (isinstance(way.trips, (int, np.integer)) and (
+        way.trips >= _FOREVER
+    )):  # fmt: skip
+        ends.append(way.trips)
+    sizes = {rows.sizes[0] for rows in values.readings.values()}
+    if trace.is_trial:
+        return
+    if not ends or len(sizes) != 1 or any({bound} != sizes for bound in ends):
+        raise OperatorRefused("a loop over all readings", "another number of steps", _CELLS)
+    if any({size} != sizes for offset, size in bounds):
+        raise OperatorRefused("a loop over all readings", "a condition of other sizes", _CELLS)
+
+
+def _what_is_unreadable(values: StepValues, names: Sequence[str]) -> str:
+    kind = next((getattr(values.of(name), "kind", "") for name in names), "")
+    return f"{kind} in its body" if kind else "another body"
+
+
+def _unknown_step(values: StepValues, names: Sequence[str]) -> OperatorRefused:
+    kinds = [getattr(values.of(name), "kind", "") for name in names]
+    kind = next(filter(None, kinds), "")
+    got = f"one with {kind}" if kind else "a step of another cell"
+    return OperatorRefused("a body that is one step of a SimpleRNN, GRU or LSTM", got, _CELLS)
