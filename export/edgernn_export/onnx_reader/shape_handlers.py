@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from edgernn_export.onnx_reader.constants import parts_of, slices_of
@@ -10,7 +11,14 @@ from edgernn_export.operator_reader.operators import Handler, Operator
 from edgernn_export.operator_reader.selections import joined, picked, sliced, split
 from edgernn_export.operator_reader.shapes import reshaped, squeezed, transposed, unsqueezed
 from edgernn_export.operator_reader.trace import CallTrace, OperatorRefused
-from edgernn_export.operator_reader.values import AxisSize, Traced, fixed, is_constant, size_of
+from edgernn_export.operator_reader.values import (
+    AxisKind,
+    AxisSize,
+    Traced,
+    fixed,
+    is_constant,
+    size_of,
+)
 
 _AGAIN: Final = "Export the network again."
 
@@ -114,6 +122,24 @@ def _dropout(_: CallTrace, operator: Operator) -> Sequence[Any]:
     return [operator.given(0)]
 
 
+def _reverse(trace: CallTrace, operator: Operator) -> Sequence[Any]:
+    """All steps of all streams from the last one on."""
+    value = operator.traced(0)
+    places = [int(operator.attribute(name, n)) for name, n in (("time_axis", 0), ("batch_axis", 1))]
+    if sorted(places) != [0, 1] or value.rank < 2:
+        raise OperatorRefused("axes of steps and of streams", f"{places}", _AGAIN)
+    time, batch = places
+    lengths = operator.constant(1).reshape(-1)
+    value = trace.swapped(value, time, batch)
+    value = trace.need(trace.need(value, time, AxisKind.TIME), batch, AxisKind.BATCH)
+    if not trace.is_trial and any(length != size_of(value.axes[time]) for length in lengths):
+        raise OperatorRefused(
+            "sequence_lens of all steps", "others",
+            "Leave out sequence_lens, and pass streams of different lengths.",
+        )  # fmt: skip
+    return [replace(value, backward=not value.backward)]
+
+
 SHAPES: Final[dict[str, Handler]] = {
     "Concat": _concat,
     "Dropout": _dropout,
@@ -121,6 +147,7 @@ SHAPES: Final[dict[str, Handler]] = {
     "Gather": _gather,
     "Identity": _identity,
     "Reshape": _reshape,
+    "ReverseSequence": _reverse,
     "Shape": _shape,
     "Slice": _slice,
     "Split": _split,

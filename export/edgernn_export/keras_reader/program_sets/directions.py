@@ -199,7 +199,12 @@ class _Sorter:
 
     @staticmethod
     def _is_repeated(call: Call) -> bool:
-        """Whether every pass that reads a call does its work on its own."""
+        """Whether every pass that reads a call does its work on its own.
+
+        The last step is taken where it is made: it is another one for passes that turn round.
+        """
+        if class_of(call.layer) == "GetItem" and _takes_a_step(call):
+            return False
         layer = _inner(call.layer)
         if is_operation(layer):
             return len(call.inputs) == 1

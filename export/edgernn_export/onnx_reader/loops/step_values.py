@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -9,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from edgernn.model.formats import FloatArray
+from edgernn.model.functions.pointwise import PointwiseFunction
 from edgernn_export.described.onnx_forms import function_of_node
 from edgernn_export.onnx_reader.constants import folded, parts_of, slices_of
 from edgernn_export.onnx_reader.nodes import StepBody
@@ -138,14 +140,18 @@ class StepValues:
         try:
             function = function_of_node(node.kind, node.attributes)
             if function is not None:
-                return [self._applied(function, node, inputs[0])]
+                return [self.applied(function, node, inputs[0])]
             rule = _RULES.get(node.kind)
             return [unknown] if rule is None else rule(self, operator)
         except NoSum:
             return [unknown] * len(node.outputs)
 
-    def _applied(self, function: str, node: OperatorNode, value: Any) -> ProductSum:
-        """A function of a vector; of readings alone, it is a reading."""
+    def applied(self, function: str, node: OperatorNode, value: Any) -> ProductSum:
+        """A function of a vector; of readings alone, it is a reading.
+
+        Raises:
+            NoSum: it is no vector.
+        """
         inner = whole(value)
         if self._of_state.isdisjoint(node.reads()):
             return one_factor(inner.width, ("x", node.outputs[0]))
@@ -252,6 +258,29 @@ def _product(run: StepValues, operator: Operator) -> Sequence[Any]:
     return [run.algebra.product(_operand(operator.given(0)), _operand(operator.given(1)))]
 
 
+def _quotient(run: StepValues, operator: Operator) -> Sequence[Any]:
+    value, divisor = whole(operator.given(0)), _operand(operator.given(1))
+    if not isinstance(divisor, float) or divisor == 0.0:
+        raise NoSum
+    return [run.algebra.product(value, 1.0 / divisor)]
+
+
+def _clip(run: StepValues, operator: Operator) -> Sequence[Any]:
+    """A ramp between two numbers."""
+    ends = {
+        key: _operand(operator.given(index))
+        if operator.given(index) is not None
+        else float(operator.attribute(name, default))
+        for index, name, key, default in (
+            (1, "min", "low", -math.inf), (2, "max", "high", math.inf)
+        )
+    }  # fmt: skip
+    if not all(isinstance(end, float) for end in ends.values()) or ends["low"] >= ends["high"]:
+        raise NoSum
+    function = PointwiseFunction.of("ramp", **{key: float(end) for key, end in ends.items()})
+    return [run.applied(str(function), operator.node, operator.given(0))]
+
+
 def _negative(_: StepValues, operator: Operator) -> Sequence[Any]:
     return [times(whole(operator.given(0)), -1.0)]
 
@@ -331,7 +360,9 @@ _RULES: Final[dict[str, Callable[[StepValues, Operator], Sequence[Any]]]] = {
     "Add": _sum,
     "And": _and,
     "Cast": _cast,
+    "Clip": _clip,
     "Concat": _concat,
+    "Div": _quotient,
     "Gather": _gather,
     "Gemm": _gemm,
     "Identity": _identity,

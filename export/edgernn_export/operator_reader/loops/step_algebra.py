@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from edgernn.model.formats import FloatArray
+from edgernn.model.functions.pointwise import PointwiseFunction
+
+#: What differs by less is the same in single precision.
+_CLOSE: Final = 1e-6
 
 #: What a matrix is applied to: a reading by name, a state by place, or a sum of products.
 Leaf = tuple[str, Any]
@@ -105,9 +109,9 @@ class StepAlgebra:
             NoSum: both are sums of products and of more, or their widths differ.
         """
         if isinstance(first, float):
-            return first * second if isinstance(second, float) else times(second, first)
+            return first * second if isinstance(second, float) else self._scaled(second, first)
         if isinstance(second, float):
-            return times(first, second)
+            return self._scaled(first, second)
         width = _common_width(first, second)
         left, right = self._factors(first), self._factors(second)
         made: dict[tuple[Factor, ...], float] = {}
@@ -117,6 +121,22 @@ class StepAlgebra:
                 made[key] = made.get(key, 0.0) + number * other
         constant = made.pop((), 0.0)
         return ProductSum(width=width, bias=np.full(width, constant), products=made)
+
+    def _scaled(self, value: ProductSum, number: float) -> ProductSum:
+        """A value times a number; a ramp, such as x held within 0 and 6, is a steeper one then."""
+        gate = next(iter(value.products), ())
+        if value.products == {gate: 1.0} and len(gate) == 1 and gate[0][0] == "g" and not (
+            value.matrices or value.bias.any()
+        ):  # fmt: skip
+            text, inner = self.gates[gate[0][1]]
+            function = PointwiseFunction.parse(text)
+            given = dict(function.parameters)
+            if function.name == "ramp" and number > 0.0:
+                if abs(number * given["high"] - 1.0) < _CLOSE:  # 6 times 1/6 in single precision
+                    number = 1.0 / given["high"]
+                ends = {key: number * given[key] for key in ("slope", "offset", "low", "high")}
+                return self.applied(str(PointwiseFunction.of("ramp", **{**given, **ends})), inner)
+        return times(value, number)
 
     def _factors(self, value: ProductSum) -> dict[tuple[Factor, ...], float]:
         """A value as products alone; what matrices give is one factor."""
