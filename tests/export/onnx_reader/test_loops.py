@@ -1,0 +1,180 @@
+"""Loop and Scan whose body is a step of a recurrent layer are read as this layer."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from onnx import helper
+
+from edgernn.errors import UnsupportedModelError
+from edgernn_export.float_model.float_run import answers
+from edgernn_export.onnx_reader.reader import read_onnx
+from tests.support.models.onnx_files import model_of, runtime_outputs
+from tests.support.models.onnx_loops import (
+    Step,
+    gru_step,
+    loop_file,
+    lstm_step,
+    scan_file,
+    simple_step,
+    weights_of,
+)
+
+#: Streams, steps and features that networks are compared on.
+STREAMS = np.random.default_rng(3).normal(size=(20, 9, 3)).astype(np.float32)
+STEPS = {
+    "gru": gru_step,
+    "gru_before": lambda rng: gru_step(rng, after=False),
+    "gru_relu": lambda rng: gru_step(rng, function="Relu"),
+    "lstm": lstm_step,
+    "simple_rnn": simple_step,
+    "simple_hard": lambda rng: simple_step(rng, function="HardSigmoid"),
+}
+
+
+def step_of(name, seed=1):
+    return STEPS[name](np.random.default_rng(seed))
+
+
+def check(data, fed, wanted):
+    """Compare with ONNX Runtime, given `STREAMS` in the layout of the file."""
+    found = read_onnx(data)
+    (want,) = runtime_outputs(data, {"readings": fed})
+    if want.ndim == 3 and len(want) != len(STREAMS):
+        want = want.transpose(1, 0, 2)
+    xs = STREAMS.astype(np.float64)
+    got = found.run(xs) if hasattr(found, "programs") else answers(found, xs)
+    np.testing.assert_allclose(got if got.ndim == want.ndim else got[:, -1], want, atol=1e-5)
+    programs = found.programs if hasattr(found, "programs") else [found]
+    assert [layer.kind for one in programs for layer in one.layers] == wanted
+    return found
+
+
+def kind_of(name):
+    kinds = {"gru_before": "gru", "gru_relu": "general_gru_after", "simple_hard": "general_rnn"}
+    return kinds.get(name, name)
+
+
+@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize("last", [False, True])
+def test_a_loop_as_keras_exports_it(name, last):
+    check(loop_file(step_of(name), last=last), STREAMS, [kind_of(name)])
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_a_scan(name):
+    check(scan_file(step_of(name)), STREAMS.transpose(1, 0, 2), [kind_of(name)])
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("captured", [False, True])
+def test_a_scan_that_reads_backward(axis, captured):
+    data = scan_file(step_of("gru"), back=True, turned=True, axis=axis, captured=captured)
+    check(data, STREAMS.transpose((1, 0, 2) if axis == 0 else (0, 1, 2)), ["gru"])
+
+
+@pytest.mark.parametrize(("back", "turned"), [(True, False), (False, True)])
+def test_rows_in_the_other_order_are_refused(back, turned):
+    (reason,) = refused(scan_file(step_of("gru"), back=back, turned=turned))
+    assert reason == (
+        "output 'y': expected steps in the order of the readings, got steps from the last one on. "
+        "Turn them round again with ReverseSequence, or take the last one alone."
+    )
+
+
+def test_a_network_around_loops():
+    """Readings are computed inside the body, and rows: what carries no state is a layer apart."""
+    step = simple_step(np.random.default_rng(4), inputs=5)
+    more = weights_of(np.random.default_rng(5), K=(3, 5), V=(4, 2))
+    nodes = [
+        helper.make_node("MatMul", ["x", "K"], ["x_1"]),
+        helper.make_node("Relu", ["x_1"], ["x_2"]),
+        *(_renamed(node, {"x": "x_2"}) for node in step.nodes),
+        helper.make_node("MatMul", ["h", "V"], ["shown"]),
+        helper.make_node("Tanh", ["shown"], ["given"]),
+    ]
+    step = replace(step, nodes=tuple(nodes), weights=step.weights | more, row="given")
+    check(loop_file(step), STREAMS, ["dense", "simple_rnn", "dense"])
+
+
+def test_two_cells_in_one_loop():
+    """The second cell reads what the first one has just made."""
+    first = gru_step(np.random.default_rng(4))
+    second = lstm_step(np.random.default_rng(5), inputs=4, units=2)
+    names = {name for node in second.nodes for name in (*node.input, *node.output)}
+    other = {name: f"second_{name}" for name in names} | {"x": "h", "s0": "s1", "s1": "s2"}
+    step = Step(
+        nodes=(*first.nodes, *(_renamed(node, other) for node in second.nodes)),
+        after=("h", "second_h", "second_c"),
+        weights=first.weights | {f"second_{name}": v for name, v in second.weights.items()},
+        widths=(4, 2, 2),
+        row="second_h",
+    )
+    check(loop_file(step), STREAMS, ["gru", "lstm"])
+    check(scan_file(step), STREAMS.transpose(1, 0, 2), ["gru", "lstm"])
+
+
+def _renamed(node, names):
+    made = type(node)()
+    made.CopyFrom(node)
+    made.input[:] = [names.get(name, name) for name in node.input]
+    made.output[:] = [names.get(name, name) for name in node.output]
+    return made
+
+
+def test_sequences_as_matlab_lays_them_out():
+    """Steps first, streams second; each recurrent layer is followed by a Squeeze or a Reshape."""
+    rng = np.random.default_rng(6)
+    node = helper.make_node
+    nodes = [
+        node("Sub", ["readings", "mean"], ["a"], name="sequenceinput"),
+        node("LSTM", ["a", "W", "R", "B"], ["b"], name="lstm_1", hidden_size=4),
+        node("Squeeze", ["b", "one"], ["c"], name="lstm_1_squeeze"),
+        node("GRU", ["c", "W2", "R2", "B2"], ["d"], name="gru_1", hidden_size=3,
+             linear_before_reset=1),
+        node("Transpose", ["d"], ["e"], name="gru_1_turned", perm=[0, 2, 1, 3]),
+        node("Reshape", ["e", "flat"], ["f"], name="gru_1_flat"),
+        node("MatMul", ["f", "V"], ["g"], name="fc"),
+        node("Add", ["g", "v"], ["y"], name="fc_bias"),
+    ]  # fmt: skip
+    own = weights_of(
+        rng, mean=(1, 1, 3), W=(1, 16, 3), R=(1, 16, 4), B=(1, 32), W2=(1, 9, 4), R2=(1, 9, 3),
+        B2=(1, 18), V=(3, 2), v=2,
+    )  # fmt: skip
+    own |= {"one": np.array([1]), "flat": np.array([0, 0, 3])}
+    data = model_of(nodes, {"readings": ["t", "b", 3]}, ["y"], own, opset=14)
+    check(data, STREAMS.transpose(1, 0, 2), ["lstm", "gru", "dense"])
+
+
+def test_the_last_step_as_matlab_lays_it_out():
+    """The last state of a bidirectional layer, flattened for the layer behind it."""
+    rng = np.random.default_rng(6)
+    node = helper.make_node
+    nodes = [
+        node("LSTM", ["readings", "W", "R", "B"], ["", "a"], name="bilstm", hidden_size=4,
+             direction="bidirectional"),
+        node("Transpose", ["a"], ["b"], name="bilstm_turned", perm=[1, 0, 2]),
+        node("Flatten", ["b"], ["c"], name="bilstm_flat"),
+        node("Gemm", ["c", "V", "v"], ["y"], name="fc", transB=1),
+    ]  # fmt: skip
+    own = weights_of(rng, W=(2, 16, 3), R=(2, 16, 4), B=(2, 32), V=(2, 8), v=2)
+    data = model_of(nodes, {"readings": ["t", "b", 3]}, ["y"], own, opset=14)
+    check(data, STREAMS.transpose(1, 0, 2), ["lstm", "lstm", "dense"])
+
+
+@pytest.mark.parametrize(
+    ("changed", "got"),
+    [
+        # Every other reading is left out.
+        ({"count": helper.make_node("Mul", ["number", "n_two"], ["next"], name="count")}, "x"),
+    ],
+)
+def test_loops_over_other_steps_are_refused(changed, got):
+    (reason,) = refused(loop_file(step_of("gru"), changed=changed))
+    assert reason == got
+
+
+def refused(data):
+    with pytest.raises(UnsupportedModelError) as caught:
+        read_onnx(data)
+    return list(caught.value.reasons)
