@@ -15,6 +15,7 @@ from onnx import TensorProto, helper
 from edgernn.errors import EdgeRnnError, UnsupportedModelError
 from edgernn_export.onnx_reader.reader import read_onnx
 from tests.support.models.onnx_files import model_of
+from tests.support.models.onnx_loops import Step, gru_step, loop_file, lstm_step, scan_file
 
 #: Bytes that reading a small file may take at its peak.
 MOST_BYTES = 64 << 20
@@ -108,6 +109,16 @@ def _mixed(seed=2):
     return model_of(nodes, {"x": ["b", 6, 9]}, ["y"], own)
 
 
+def _looped(seed=3):
+    step = gru_step(np.random.default_rng(seed), inputs=2, units=2)
+    return loop_file(step, inputs=2)
+
+
+def _scanned(seed=4):
+    step = lstm_step(np.random.default_rng(seed), inputs=2, units=2)
+    return scan_file(step, inputs=2, back=True, turned=True, captured=False, streams=1)
+
+
 def _of_bytes(data, draw):
     """A file with some bytes changed, cut off, put in or repeated."""
     made = bytearray(data)
@@ -132,7 +143,8 @@ def _of_bytes(data, draw):
 def _of_fields(data, draw):
     """A model with some fields changed to what is valid protobuf and nonsense otherwise."""
     model = onnx.load_model_from_string(data)
-    graph = model.graph
+    bodies = [one.g for node in model.graph.node for one in node.attribute if one.g.node]
+    graph = draw.choice([model.graph, *bodies])
     names = [one for node in graph.node for one in (*node.input, *node.output)]
     for _ in range(draw.choice((1, 2, 3))):
         node = draw.choice(graph.node)
@@ -147,15 +159,15 @@ def _of_fields(data, draw):
             if attribute.ints:
                 attribute.ints[draw.randrange(len(attribute.ints))] = draw.choice(NUMBERS)
         elif way == 3:
-            tensor = draw.choice(graph.initializer)
+            tensor = draw.choice(model.graph.initializer)
             if tensor.dims:
                 tensor.dims[draw.randrange(len(tensor.dims))] = draw.choice(NUMBERS)
         elif way == 4:
-            draw.choice(graph.initializer).data_type = draw.randrange(24)
+            draw.choice(model.graph.initializer).data_type = draw.randrange(24)
         elif way == 5:
             node.output[draw.randrange(len(node.output))] = draw.choice(names)
         elif way == 6:
-            tensor = draw.choice(graph.initializer)
+            tensor = draw.choice(model.graph.initializer)
             values = np.frombuffer(tensor.raw_data, np.uint8).copy()
             if values.size:
                 values[draw.randrange(values.size)] = draw.randrange(256)
@@ -163,7 +175,7 @@ def _of_fields(data, draw):
         elif way == 7:
             del graph.node[draw.randrange(len(graph.node))]
         elif way == 8:
-            dims = graph.input[0].type.tensor_type.shape.dim
+            dims = model.graph.input[0].type.tensor_type.shape.dim
             if dims:
                 dims[draw.randrange(len(dims))].dim_value = draw.choice(NUMBERS)
         else:
@@ -175,7 +187,7 @@ def _of_fields(data, draw):
 
 def _fuzz(seeds):
     """Read a mutation for every seed; how many were read, and how many refused."""
-    bases = (_small(), _streamed(), _mixed())
+    bases = (_small(), _streamed(), _mixed(), _looped(), _scanned())
     counts = {"read": 0, "refused": 0}
     for seed in seeds:
         draw = random.Random(seed)
@@ -190,7 +202,7 @@ def _fuzz(seeds):
 
 
 def test_the_files_that_are_damaged_here_are_good():
-    for data in (_small(), _streamed(), _mixed()):
+    for data in (_small(), _streamed(), _mixed(), _looped(), _scanned()):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             read_onnx(data)
@@ -259,6 +271,37 @@ def test_operators_in_a_circle():
     ]
     (reason,) = _refused(model_of(nodes, {"x": ["b", "t", 2]}, ["b"]))
     assert reason.startswith("node 'first' (Add): expected inputs that are given")
+
+
+def test_operators_in_a_circle_in_a_body():
+    nodes = [
+        helper.make_node("Add", ["x", "b"], ["a"]),
+        helper.make_node("Tanh", ["a"], ["b"]),
+    ]
+    weights = {"W": np.ones((2, 2), np.float32)}
+    (reason,) = _refused(scan_file(Step(tuple(nodes), ("b",), weights, (2,), "b"), inputs=2))
+    assert reason == (
+        "node 'steps' (Scan): expected inputs that are given, or come from earlier operators, got "
+        "'b' in its body, which does not. Export the network again."
+    )
+
+
+def test_bodies_within_bodies():
+    """Only the outermost one is looked at; deeper ones are no steps of a cell."""
+    node = onnx.load_model_from_string(_scanned()).graph.node[0]
+    for depth in range(12):
+        body = helper.make_graph(
+            [node], f"body_{depth}",
+            [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("h", "c", "x")],
+            [helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
+             for name in ("ends0", "ends1", "y")],
+        )  # fmt: skip
+        node = helper.make_node("Scan", ["start0", "start1", "readings"], ["ends0", "ends1", "y"],
+                                name="steps", body=body, num_scan_inputs=1)  # fmt: skip
+    starts = {name: np.zeros((1, 2), np.float32) for name in ("start0", "start1")}
+    (reason,) = _refused(model_of([node], {"readings": ["t", "b", 2]}, ["y"], starts))
+    assert reason.startswith("node 'steps' (Scan): expected a body that is one step of a")
+    assert "got one with Scan. " in reason
 
 
 def test_functions_that_call_themselves():

@@ -22,6 +22,10 @@ from tests.support.models.onnx_loops import (
 
 #: Streams, steps and features that networks are compared on.
 STREAMS = np.random.default_rng(3).normal(size=(20, 9, 3)).astype(np.float32)
+CURE = (
+    "Train with SimpleRNN, GRU or LSTM layers, without masks. Of a Keras model, pass the .keras "
+    "file."
+)
 STEPS = {
     "gru": gru_step,
     "gru_before": lambda rng: gru_step(rng, after=False),
@@ -162,16 +166,60 @@ def test_the_last_step_as_matlab_lays_it_out():
     check(data, STREAMS.transpose(1, 0, 2), ["lstm", "lstm", "dense"])
 
 
+def _node(kind, inputs, output, name):
+    return {name: helper.make_node(kind, inputs, [output], name=name)}
+
+
 @pytest.mark.parametrize(
-    ("changed", "got"),
+    ("changed", "wanted"),
     [
-        # Every other reading is left out.
-        ({"count": helper.make_node("Mul", ["number", "n_two"], ["next"], name="count")}, "x"),
+        (
+            _node("Add", ["number", "iteration"], "next", "count"),
+            "a counter of the steps, got another number",
+        ),
+        (
+            _node("Less", ["next_float", "zero_float"], "below", "compare"),
+            "a loop over all readings, got another number of steps",
+        ),
+        (
+            _node("Greater", ["next_float", "steps_float"], "below", "compare"),
+            "a loop over all readings, got Greater in its body",
+        ),
+        (
+            _node("Gather", ["shape", "second"], "steps", "steps_of"),
+            "a loop over all readings, got another number of steps",
+        ),
+        (
+            _node("Gather", ["turned", "zero"], "x", "reading"),
+            "a loop that takes one reading at every step, got one that takes none",
+        ),
+        (
+            _node("Gather", ["readings", "number"], "x", "reading"),
+            "a loop over all readings, got another number of steps",
+        ),
     ],
 )
-def test_loops_over_other_steps_are_refused(changed, got):
+def test_loops_over_other_steps_are_refused(changed, wanted):
     (reason,) = refused(loop_file(step_of("gru"), changed=changed))
-    assert reason == got
+    assert reason == f"node 'steps_loop' (Loop): expected {wanted}. {CURE}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "inputs", "got"),
+    [
+        ("Mul", ["c", "s0"], "a step of another cell"),
+        ("Round", ["c"], "one with Round"),
+        ("Where", ["x", "c", "s0"], "one with Where"),
+    ],
+)
+def test_bodies_that_are_no_cell_are_refused(kind, inputs, got):
+    step = step_of("simple_rnn")
+    last = helper.make_node(kind, inputs, ["h"])
+    step = replace(step, nodes=(*step.nodes[:-1], last))
+    wanted = "a body that is one step of a SimpleRNN, GRU or LSTM"
+    for data, node in ((loop_file(step), "steps_loop' (Loop)"), (scan_file(step), "steps' (Scan)")):
+        (reason,) = refused(data)
+        assert reason == f"node '{node}: expected {wanted}, got {got}. {CURE}"
 
 
 def refused(data):

@@ -216,7 +216,7 @@ def _check_way(trace: CallTrace, way: _Way, values: StepValues) -> None:
     if not values.readings:
         raise OperatorRefused(
             "a loop that takes one reading at every step",
-            _what_is_unreadable(values, way.body.outputs), _CELLS,
+            "one that takes none", _CELLS,
         )  # fmt: skip
     if not way.condition:
         return
@@ -242,7 +242,7 @@ def _check_way(trace: CallTrace, way: _Way, values: StepValues) -> None:
 
 def _what_is_unreadable(values: StepValues, names: Sequence[str]) -> str:
     kind = next((getattr(values.of(name), "kind", "") for name in names), "")
-    return f"{kind} in its body" if kind else "another body"
+    return f"{kind} in its body" if kind else "another one"
 
 
 def _unknown_step(values: StepValues, names: Sequence[str]) -> OperatorRefused:

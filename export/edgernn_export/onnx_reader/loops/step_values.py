@@ -64,7 +64,7 @@ class Unreadable:
     """A value of which nothing is known.
 
     Attributes:
-        kind: of the operator that gave it.
+        kind: of the operator that gave it; "" where none did.
     """
 
     kind: str
@@ -115,7 +115,7 @@ class StepValues:
 
     def of(self, name: str) -> Any:
         """A value; unreadable where there is none."""
-        return self.values.get(name, Unreadable("a missing value"))
+        return self.values.get(name, Unreadable(""))
 
     def sum_of(self, name: str) -> ProductSum:
         """A vector.
@@ -130,7 +130,13 @@ class StepValues:
 
     def _results(self, node: OperatorNode) -> Sequence[Any]:
         unknown = Unreadable(node.kind)
-        inputs = [None if one is None else self.of(one.name) for one in node.inputs]
+        for name in node.reads():
+            if name not in self.values:
+                raise OperatorRefused(
+                    "inputs that are given, or come from earlier operators",
+                    f"{name!r:.60} in its body, which does not", "Export the network again.",
+                )  # fmt: skip
+        inputs = [None if one is None else self.values[one.name] for one in node.inputs]
         for value in inputs:
             if isinstance(value, Unreadable):
                 return [value] * len(node.outputs)
